@@ -1,0 +1,55 @@
+/* addr: an IPv4 or IPv6 address with a port, and networks to compare it with. libc only.
+ *
+ * A v4-mapped IPv6 address (::ffff:a.b.c.d) is turned into the IPv4 address it stands for by
+ * every function that makes a struct addr, so rules never see the mapped form. */
+#ifndef SSTPGATE_BASE_ADDR_H
+#define SSTPGATE_BASE_ADDR_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+#include "base/span.h"
+
+struct addr {
+    sa_family_t family; /* AF_INET or AF_INET6 */
+    uint16_t port;      /* host byte order */
+    uint32_t scope;     /* IPv6 zone, 0 when none */
+    uint8_t ip[16];     /* network order; AF_INET uses the first 4 */
+};
+
+struct cidr {
+    sa_family_t family;
+    uint8_t bits;   /* 0..32 or 0..128 */
+    uint8_t ip[16]; /* host bits are zero */
+};
+
+enum { ADDR_TEXT_MAX = 80 }; /* "[addr%zone]:port" and the NUL always fit */
+
+/* "192.0.2.1:443", "[2001:db8::1]:443", "*:443" (every IPv4 address), "[::]:443" (every IPv6
+ * address). Without a port `port` is used. Host names are an ERR_SYNTAX: nothing is resolved.
+ * A bare "::1" without brackets is an ERR_SYNTAX too, since its port would be a guess. */
+enum err addr_parse(const char *text, uint16_t port, struct addr *out) MUST_CHECK;
+
+/* ERR_SYNTAX for a family other than the two. */
+enum err addr_from_sockaddr(const struct sockaddr *sa, struct addr *out) MUST_CHECK;
+
+/* Returns the length to hand to bind() or connect(). */
+socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *out);
+
+/* "192.0.2.1:443" or "[2001:db8::1]:443"; returns out. */
+char *addr_format(const struct addr *a, char out[ADDR_TEXT_MAX]);
+
+bool addr_is_any(const struct addr *a);
+bool addr_equal(const struct addr *a, const struct addr *b); /* port included */
+
+/* "198.51.100.0/24", "2001:db8::/32", or one address. Host bits that are set are an ERR_RANGE
+ * ("10.0.0.1/8" is more likely a slip than a wish). A v4-mapped network of /96 or longer
+ * becomes the IPv4 network. */
+enum err cidr_parse(const char *text, struct cidr *out) MUST_CHECK;
+bool cidr_has(const struct cidr *net, const struct addr *a);
+char *cidr_format(const struct cidr *net, char out[ADDR_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,122 @@
+/* config: one table of keys, and what a file of them becomes. The reader, -T, the manual page and
+ * the sample file come from the table; a new key touches the table and its user. A config is
+ * immutable once read, so every thread may read it. */
+#ifndef SSTPGATE_POLICY_CONFIG_H
+#define SSTPGATE_POLICY_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "policy/acl.h"
+
+/* Values of the enumerated keys. The names are in config.c, beside the table. */
+enum config_tls { CONFIG_TLS_1_0, CONFIG_TLS_1_1, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
+enum config_verify { CONFIG_VERIFY_PIN, CONFIG_VERIFY_CA, CONFIG_VERIFY_OFF };
+enum config_binding {
+    CONFIG_BINDING_REWRITE,
+    CONFIG_BINDING_AUTO,
+    CONFIG_BINDING_PASSTHROUGH,
+    CONFIG_BINDING_OFF,
+};
+enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
+
+struct config_strings { /* a repeatable key, in the order written */
+    char **item;
+    size_t count;
+};
+
+struct config_pin {
+    uint8_t sha256[32];
+};
+
+struct config_server {
+    char *host; /* an address or a name, without brackets */
+    uint16_t port;
+};
+
+struct config_gate {
+    unsigned line;
+    unsigned workers;      /* 0: auto, one for each CPU this process may use */
+    char *log;             /* "stderr", "syslog" or an absolute path */
+    enum config_log_level log_level;
+    unsigned max_tunnels;  /* calls in all, whatever their state */
+    /* milliseconds; 0: none (only where the table says that 0 is allowed) */
+    uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer,
+        timeout_negotiate, timeout_idle, timeout_drain;
+};
+
+struct config_listener {
+    char *name;
+    unsigned line;
+    struct addr *listen;
+    size_t listen_count;
+    char *certificate; /* PEM, leaf first */
+    char *key;         /* PEM; NULL: in the certificate's file */
+    enum config_tls tls_min, tls_max;
+    char *ciphers;      /* OpenSSL list for TLS 1.2 and older; NULL: the library's */
+    char *ciphersuites; /* for TLS 1.3; NULL: the library's */
+    struct acl acl;
+    struct config_strings host; /* names admitted in Host and SNI; none: every name */
+    char *backend_name;
+    const struct config_backend *backend;
+};
+
+struct config_backend {
+    char *name;
+    unsigned line;
+    struct config_server *server;
+    size_t server_count;
+    bool tls;
+    enum config_verify verify;
+    struct config_pin *pin;
+    size_t pin_count;
+    char *ca_file;
+    char *verify_host;  /* name or address the certificate must carry; NULL: sni, else the server */
+    char *sni;          /* NULL: the server's name, nothing where that is an address */
+    char *backend_host; /* Host field towards the backend; NULL: sni, else the server */
+    enum config_tls tls_min, tls_max;
+    int security_level; /* OpenSSL's; -1: 0 where tls_min is below 1.2, else the library's */
+    char *ciphers, *ciphersuites;
+    enum config_binding binding;
+    bool binding_sha1_known, binding_sha256_known; /* binding-cert-hash was given */
+    uint8_t binding_sha1[20], binding_sha256[32];
+    char *users_file;
+};
+
+struct config {
+    char *path;
+    struct config_gate gate;
+    struct config_listener *listener;
+    size_t listener_count;
+    struct config_backend *backend;
+    size_t backend_count;
+};
+
+/* Reads path. Every error, not only the first, is written to problems as
+ * "path:line: reason\n" (with a suggestion for a misspelt key, section or value). NULL when there
+ * was one. Files that a key names are not opened here (see ops/check.h). Relative paths in the
+ * file are taken relative to the directory of the file. */
+struct config *config_load(const char *path, FILE *problems);
+
+/* The same from octets in memory; path is used for messages and relative paths only. */
+struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems);
+
+void config_free(struct config *c);
+
+/* The effective configuration, every key with its value in force, in a form that config_load takes
+ * again. Secrets are not in it: it only names their files. */
+void config_print(const struct config *c, FILE *out);
+
+/* Where a key of a section was written, for messages of those who open the file it names: the line
+ * of its last appearance, the section's own line when it stands nowhere. section is the
+ * config_gate, config_listener or config_backend. */
+unsigned config_line(const struct config *c, const void *section, const char *key);
+
+/* The table, for the manual page: each key with section, type, default and its line of help. */
+void config_print_reference(FILE *out);
+
+#endif

@@ -1,0 +1,33 @@
+/* users: the users file, lines of `name:hash-hash` (32 hex digits of NtPasswordHashHash, RFC 2759
+ * 8.4), comments with '#', blank lines. Read-only once loaded, so any thread may look up. The
+ * values let their holder play the server: they are wiped on free and never printed. */
+#ifndef SSTPGATE_POLICY_USERS_H
+#define SSTPGATE_POLICY_USERS_H
+
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/span.h"
+
+enum { USERS_HASH = 16, USERS_NAME_MAX = 256, USERS_MATCH_MAX = 4 };
+
+struct users;
+
+/* Reads the whole file; every error is written to problems as "path:line: reason\n". NULL when
+ * there was one. A file that others than its owner may read is an error (mode & 007). */
+struct users *users_load(const char *path, FILE *problems);
+void users_free(struct users *u);
+size_t users_count(const struct users *u);
+
+/* name: as it stood on the wire. Letters compare without case. Tried in this order: the name as it
+ * is, without a leading DOMAIN\, without a trailing @realm (SSTP.md 5.3). Every hash-hash that
+ * some form of the name has, best first, at most USERS_MATCH_MAX; the pointers stay valid until
+ * users_free. Returns how many. */
+size_t users_find(const struct users *u, struct span name,
+                  const uint8_t *found[USERS_MATCH_MAX]);
+
+/* True when name can stand in a users file: 1..USERS_NAME_MAX octets, no control character, no
+ * ':', no leading '#' or blank, no trailing blank. */
+bool users_name_valid(struct span name);
+
+#endif

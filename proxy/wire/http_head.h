@@ -1,0 +1,65 @@
+/* http_head: the one HTTP request and the one HTTP response of SSTP ([MS-SSTP] 3.2.4.1, 4.1),
+ * read strictly (RFC 9112) on the client's side and liberally on the backend's, and built from
+ * scratch for both. Slices point into the caller's octets. Pure: no state, no allocation. */
+#ifndef SSTPGATE_WIRE_HTTP_HEAD_H
+#define SSTPGATE_WIRE_HTTP_HEAD_H
+
+#include "base/err.h"
+#include "base/span.h"
+
+enum {
+    HTTP_HEAD_MAX = 8192,   /* octets of a head, blank line included; real clients stay below 512 */
+    HTTP_BUILD_MAX = 1024,  /* room that every http_build_* below is content with */
+    HTTP_HOST_MAX = 255,    /* octets of a host name that is sent on */
+    HTTP_CORRELATION_MAX = 64,
+};
+
+struct http_request {
+    size_t len;              /* octets of the head; what follows them is not looked at */
+    bool sstp;               /* method, URI, version and Content-Length are those of SSTP */
+    bool is_head;            /* the method is HEAD: an answer has no body */
+    struct span method;
+    struct span target;
+    struct span host;        /* Host without port and without brackets; n == 0 when absent */
+    struct span tenant;      /* value of ?tenantid= as sent (not decoded); n == 0 when absent */
+    struct span correlation; /* SSTPCORRELATIONID as sent; n == 0 when absent; never required */
+};
+
+/* ERR_OK: *out describes in[0 .. out->len).
+ *   - out->sstp: SSTP_DUPLEX_POST (exact), the SSTP URI (percent-decoding, letters of the GUID in
+ *     any case, query ignored but for tenantid), HTTP/1.1, Content-Length 18446744073709551615.
+ *   - otherwise a well-formed HTTP/1.0 or 1.1 request for somebody else.
+ * ERR_MORE: no blank line yet and fewer than HTTP_HEAD_MAX octets. Octets that can never become
+ *   a request are refused at once, not at the limit.
+ * ERR_TOO_LARGE, ERR_SYNTAX (bare CR or LF, NUL, obs-fold, a bad field name, bad Host),
+ * ERR_VERSION (not HTTP/1.x; or SSTP's method and URI with HTTP/1.0), ERR_LENGTH (Content-Length
+ * that is no number, or SSTP's method and URI with another number or none),
+ * ERR_DUPLICATE (Content-Length or Host twice), ERR_MISSING (HTTP/1.1 without Host):
+ * each is a 400. */
+enum err http_parse_request(struct span in, struct http_request *out) MUST_CHECK;
+
+struct http_response {
+    size_t len;      /* octets of the head */
+    unsigned status; /* 100 .. 999 */
+};
+
+/* The backend's answer: HTTP/1.x, three digits, an empty or missing reason is fine, the fields
+ * are skipped unread (SSTP.md 1.3, 1.6). Bare LF line ends are taken. */
+enum err http_parse_response(struct span in, struct http_response *out) MUST_CHECK;
+
+/* The SSTP request, four fields, in the order Windows sends them. host: as for the Host field
+ * (with port where wanted). correlation: copied when it is at most HTTP_CORRELATION_MAX octets
+ * of [0-9A-Za-z{}-], left out otherwise. Returns the octets written; 0 if host does not fit or
+ * holds anything but visible ASCII. */
+size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span correlation);
+
+/* The 200 that starts the stream ([MS-SSTP] 3.3.5.1): at most four header lines, one TLS record
+ * (sstpc 1.0.18 crashes on more than seven). Never names this product. date: an IMF-fixdate
+ * (RFC 9110 5.6.7), n == 0 leaves the field out. */
+size_t http_build_accept(uint8_t out[HTTP_BUILD_MAX], struct span date);
+
+/* A refusal (400, 404, 503) with a small text body (left out when is_head), Connection: close. */
+size_t http_build_refusal(uint8_t out[HTTP_BUILD_MAX], unsigned status, bool is_head,
+                          struct span date);
+
+#endif

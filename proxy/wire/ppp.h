@@ -1,0 +1,78 @@
+/* ppp: what somebody who sees both directions of a PPP link can tell about its authentication
+ * (SSTP.md 5). An observer: it never alters or answers anything, it follows retransmissions,
+ * retries, changes of password and restarts of LCP, and it never fails: what it cannot make sense
+ * of it passes over.
+ *
+ * Its state holds secrets (challenges and responses): the owner wipes the struct when the call is
+ * connected or closed. No pointers into packets are kept, nothing is allocated. */
+#ifndef SSTPGATE_WIRE_PPP_H
+#define SSTPGATE_WIRE_PPP_H
+
+#include "base/span.h"
+
+enum ppp_from { PPP_FROM_CLIENT, PPP_FROM_SERVER };
+
+enum ppp_method {
+    PPP_METHOD_NONE = 0, /* nothing seen yet */
+    PPP_METHOD_PAP,
+    PPP_METHOD_CHAP_MD5,
+    PPP_METHOD_MSCHAPV1,
+    PPP_METHOD_MSCHAPV2,
+    PPP_METHOD_EAP, /* EAP, type not known or not one of those below */
+    PPP_METHOD_EAP_MD5,
+    PPP_METHOD_EAP_TLS,
+    PPP_METHOD_EAP_PEAP,
+    PPP_METHOD_EAP_MSCHAPV2,
+};
+
+enum ppp_result { PPP_RESULT_PENDING = 0, PPP_RESULT_SUCCESS, PPP_RESULT_FAILURE };
+
+enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24 };
+
+/* One answer to an MS-CHAP challenge, v1 or v2, inside EAP or not. */
+struct ppp_mschap {
+    bool seen;
+    bool v1;                  /* MS-CHAPv1: challenge is 8 octets, peer_challenge is not used */
+    uint8_t id;               /* CHAP identifier (EAP: the MS-CHAPv2 id) */
+    uint8_t challenge[16];    /* what the server sent; after a Failure with R=1 its C= value */
+    uint8_t peer_challenge[16];
+    uint8_t nt_response[PPP_NT_RESPONSE];
+};
+
+struct ppp_observer {
+    /* for the reader */
+    enum ppp_method method;   /* of the latest authentication seen */
+    enum ppp_result result;
+    uint16_t user_len;        /* octets in user; 0 when not known yet */
+    uint8_t user[PPP_USER_MAX]; /* as sent, cut at PPP_USER_MAX, any octet possible, no NUL */
+    struct ppp_mschap last;      /* the latest response of the client */
+    struct ppp_mschap confirmed; /* the latest one the server answered with Success */
+
+    /* for the observer itself; the .c says what each is for */
+    bool challenge_seen;
+    bool challenge_v1;
+    uint8_t challenge_id;
+    uint8_t challenge[16];
+    uint16_t lcp_auth;        /* protocol of option 3 in the server's latest Configure-Request */
+    uint8_t lcp_algorithm;
+    uint8_t lcp_id;
+    bool lcp_pending;
+};
+
+void ppp_observer_init(struct ppp_observer *o);
+
+/* frame: one PPP frame as it stands in an SSTP data packet: no flags, no escapes, no FCS; with or
+ * without FF 03, protocol of one or two octets (SSTP.md 5.1). */
+void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame);
+
+/* True for an LCP, authentication or network control frame: what may flow before Call Connected;
+ * false for network data (an odd-numbered or compressed protocol below 0x8000). */
+bool ppp_is_control(struct span frame);
+
+/* "ms-chapv2", "eap-mschapv2", "pap", "none". */
+const char *ppp_method_name(enum ppp_method m);
+
+/* True where the method gives both ends keys, so that a binding made with zeros is weak. */
+bool ppp_method_has_keys(enum ppp_method m);
+
+#endif

@@ -1,0 +1,121 @@
+/* sstp: SSTP packets ([MS-SSTP] 2.2), read liberally and built canonically. Slices point into
+ * the caller's octets. Pure: no state, no allocation. */
+#ifndef SSTPGATE_WIRE_SSTP_H
+#define SSTPGATE_WIRE_SSTP_H
+
+#include "base/err.h"
+#include "base/span.h"
+
+enum {
+    SSTP_VERSION = 0x10,
+    SSTP_HEADER = 4,
+    SSTP_CONTROL_MIN = 8,
+    SSTP_PACKET_MAX = 4095,
+    SSTP_NONCE = 32,
+    SSTP_ACK_LEN = 48,
+    SSTP_CONNECTED_LEN = 112,
+    SSTP_STATUS_LEN = 20, /* Abort and Disconnect as we build them */
+};
+
+/* Message types ([MS-SSTP] 2.2.2). */
+enum sstp_type {
+    SSTP_DATA = 0, /* not on the wire: a data packet */
+    SSTP_CONNECT_REQUEST = 1,
+    SSTP_CONNECT_ACK = 2,
+    SSTP_CONNECT_NAK = 3,
+    SSTP_CONNECTED = 4,
+    SSTP_ABORT = 5,
+    SSTP_DISCONNECT = 6,
+    SSTP_DISCONNECT_ACK = 7,
+    SSTP_ECHO_REQUEST = 8,
+    SSTP_ECHO_RESPONSE = 9,
+};
+
+/* Hash protocols ([MS-SSTP] 2.2.10): bits in the Ack's mask, one of them in Call Connected. */
+enum { SSTP_HASH_SHA1 = 1, SSTP_HASH_SHA256 = 2 };
+
+/* AttribID of a Status Info and of attributes ([MS-SSTP] 2.2.4). */
+enum sstp_attribute {
+    SSTP_ATTR_NONE = 0,
+    SSTP_ATTR_PROTOCOL = 1,
+    SSTP_ATTR_STATUS = 2,
+    SSTP_ATTR_BINDING = 3,
+    SSTP_ATTR_BINDING_REQUEST = 4,
+};
+
+/* Status values ([MS-SSTP] 2.2.8) */
+enum sstp_status {
+    SSTP_STATUS_NO_ERROR = 0,
+    SSTP_STATUS_DUPLICATE_ATTRIBUTE = 1,
+    SSTP_STATUS_UNRECOGNIZED_ATTRIBUTE = 2,
+    SSTP_STATUS_INVALID_LENGTH = 3,
+    SSTP_STATUS_VALUE_NOT_SUPPORTED = 4,
+    SSTP_STATUS_UNACCEPTED_FRAME = 5,
+    SSTP_STATUS_RETRY_EXCEEDED = 6,
+    SSTP_STATUS_INVALID_FRAME = 7,
+    SSTP_STATUS_NEGOTIATION_TIMEOUT = 8,
+    SSTP_STATUS_ATTRIBUTE_NOT_SUPPORTED = 9,
+    SSTP_STATUS_REQUIRED_MISSING = 10,
+    SSTP_STATUS_INFO_NOT_SUPPORTED = 11,
+};
+
+struct sstp_packet {
+    bool control;
+    uint16_t len;         /* whole packet, header included: 4 .. 4095 octets */
+    uint16_t type;        /* enum sstp_type, or a number we do not know; SSTP_DATA for data */
+    uint16_t attributes;  /* control: the number the packet claims */
+    struct span body;     /* data: the PPP frame; control: the attributes */
+};
+
+/* Looks at one packet at the start of in. The 4 reserved bits before the length and the 7 beside
+ * the C bit are ignored (SSTP.md 2.5).
+ * ERR_MORE: call again with more octets. ERR_OK: *out describes in[0 .. out->len).
+ * ERR_VERSION, ERR_LENGTH (below 4; control below 8): the stream is beyond repair; told as soon as
+ * the octet that shows it is there. */
+enum err sstp_parse(struct span in, struct sstp_packet *out) MUST_CHECK;
+
+struct sstp_ack {
+    uint8_t mask;      /* the hash protocols the server offers */
+    struct span nonce; /* 32 octets */
+};
+
+/* p: a CONNECT_ACK. ERR_MISSING: no Crypto Binding Request in it; ERR_LENGTH: one of a wrong
+ * length; attributes that are not known are skipped. */
+enum err sstp_parse_ack(const struct sstp_packet *p, struct sstp_ack *out) MUST_CHECK;
+
+/* p: a CONNECT_REQUEST. ERR_OK: it asks for protocol 1, PPP. ERR_RANGE: another protocol. */
+enum err sstp_parse_connect_request(const struct sstp_packet *p) MUST_CHECK;
+
+/* Call Connected ([MS-SSTP] 2.2.11, 2.2.6): all offsets of this message live here. */
+struct sstp_connected {
+    uint8_t hash;          /* as sent: SSTP_HASH_SHA1, SSTP_HASH_SHA256 or nonsense */
+    struct span nonce;     /* 32 octets */
+    struct span cert_hash; /* 32 octets; SHA1 uses the first 20 */
+    struct span mac;       /* 32 octets; SHA1 uses the first 20 */
+};
+
+enum { SSTP_CONNECTED_HASH = 15, SSTP_CONNECTED_NONCE = 16, SSTP_CONNECTED_CERT = 48,
+       SSTP_CONNECTED_MAC = 80 };
+
+/* p: a CONNECTED. ERR_MISSING: no Crypto Binding attribute; ERR_LENGTH: it is not the one attribute
+ * of 104 octets in a packet of 112. */
+enum err sstp_parse_connected(const struct sstp_packet *p, struct sstp_connected *out) MUST_CHECK;
+
+struct sstp_status_info {
+    uint8_t attribute;
+    uint32_t status;
+};
+
+/* p: an ABORT, DISCONNECT or CONNECT_NAK. The first Status Info found, in any of the forms seen in
+ * the wild (SSTP.md 2.4): 12 octets and more, sorz's 8 octets. ERR_MISSING: none (SoftEther). */
+enum err sstp_parse_status(const struct sstp_packet *p, struct sstp_status_info *out) MUST_CHECK;
+
+/* type: SSTP_ABORT or SSTP_DISCONNECT. Writes the whole message, 20 octets. */
+void sstp_build_status(uint8_t out[SSTP_STATUS_LEN], enum sstp_type type,
+                       enum sstp_attribute attribute, enum sstp_status status);
+
+/* Names for the log: "call-abort", "value-not-supported"; "unknown" for other numbers. */
+const char *sstp_type_name(unsigned type);
+const char *sstp_status_name(uint32_t status);
+
+#endif
