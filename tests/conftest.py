@@ -1,0 +1,6 @@
+"""Makes `peers` importable for every test below this folder."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))

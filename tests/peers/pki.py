@@ -1,0 +1,86 @@
+"""Certificates for the tests: one call makes a leaf (and, on demand, the CA above it)."""
+
+import datetime
+import hashlib
+import ipaddress
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+HASHES = {"sha1": hashes.SHA1, "sha256": hashes.SHA256}
+
+
+@dataclass
+class Cert:
+    cert: str        # path of the PEM, leaf first
+    key: str         # path of the PEM
+    both: str        # path of one file with both
+    der: bytes
+    secret: object
+    x509: object
+
+    @property
+    def sha1(self):
+        return hashlib.sha1(self.der).hexdigest()
+
+    @property
+    def sha256(self):
+        return hashlib.sha256(self.der).hexdigest()
+
+
+def _secret(kind):
+    if kind == "ec":
+        return ec.generate_private_key(ec.SECP256R1())
+    return rsa.generate_private_key(65537, 2048)
+
+
+def _general_name(name):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def make(folder, name, *, key="ec", signature="sha256", issuer=None, ca=False, names=None,
+         days=30):
+    """issuer: a Cert that is a CA; None: self-signed. names: subjectAltName, default `name`."""
+    secret = _secret(key)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.utcnow()
+    builder = (x509.CertificateBuilder()
+               .subject_name(subject)
+               .issuer_name(issuer.x509.subject if issuer else subject)
+               .public_key(secret.public_key())
+               .serial_number(x509.random_serial_number())
+               .not_valid_before(now - datetime.timedelta(days=1))
+               .not_valid_after(now + datetime.timedelta(days=days))
+               .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True))
+    if not ca:
+        alternative = [_general_name(n) for n in names or [name]]
+        builder = builder.add_extension(x509.SubjectAlternativeName(alternative), critical=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SHA1, which old servers still have
+        cert = builder.sign(issuer.secret if issuer else secret, HASHES[signature]())
+    stem = Path(folder) / name
+    pem = cert.public_bytes(serialization.Encoding.PEM)
+    key_pem = secret.private_bytes(serialization.Encoding.PEM,
+                                   serialization.PrivateFormat.PKCS8,
+                                   serialization.NoEncryption())
+    paths = {"crt": pem, "key": key_pem, "pem": pem + key_pem}
+    for kind, octets in paths.items():
+        path = stem.with_name(f"{name}.{kind}")
+        path.touch(mode=0o600)
+        path.write_bytes(octets)
+    der = cert.public_bytes(serialization.Encoding.DER)
+    return Cert(*(str(stem.with_name(f"{name}.{kind}")) for kind in paths), der, secret, cert)
+
+
+if __name__ == "__main__":
+    import sys
+    made = make(sys.argv[1], sys.argv[2], key="rsa")
+    print(made.cert, made.key, made.sha256)
