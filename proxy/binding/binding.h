@@ -44,25 +44,30 @@ struct binding_expect {
 
 /* msg: the client's Call Connected as received. Checks form, nonce, hash protocol, leaf, in this
  * order, and stops at the first that is wrong. The MAC is not looked at. *hash is set to the
- * client's hash protocol where BINDING_OK, _LEAF. */
+ * client's hash protocol where BINDING_OK, _LEAF, and to 0 otherwise. The octets that pad a SHA1
+ * hash to 32 may be anything: the MAC covers them as sent. A leaf whose hash of the client's kind is
+ * not known matches nothing. */
 enum binding_result binding_check(struct span msg, const struct binding_expect *expect,
                                   uint8_t *hash) MUST_CHECK;
 
 /* Which of n candidate keys makes the MAC of msg (one that passed binding_check)? Every candidate
- * is computed and compared in constant time. Returns its index, n when none does. */
+ * is computed and compared in constant time. Returns the index of the first, n when none does. The
+ * octets that pad a SHA1 MAC to 32 are not looked at. */
 size_t binding_find_key(struct span msg, const struct hlak *keys, size_t n);
 
 /* Which hash protocol to use towards a backend that offered `mask` and whose leaf is `leaf`: the
- * client's own when it can be, else the other one; a mask of 0 takes the client's. 0: none. */
+ * client's own when it can be, else the other one; a mask of 0 (sorz without a certificate) stands
+ * for both. 0: none. */
 uint8_t binding_choose_hash(uint8_t client_hash, uint8_t mask, const struct binding_leaf *leaf);
 
-/* The canonical 112 octets for the backend: nonce of msg, hash protocol `hash`, the backend's leaf
- * hash, a new Compound MAC under key. hash must come from binding_choose_hash. */
+/* The canonical 112 octets for the backend: nonce of msg (one that passed binding_check), hash
+ * protocol `hash`, the backend's leaf hash, a new Compound MAC under key; zeros wherever a bit is
+ * reserved or pads. hash must come from binding_choose_hash. out may be msg. */
 void binding_make(struct span msg, uint8_t hash, const struct binding_leaf *leaf,
                   const struct hlak *key, uint8_t out[SSTP_CONNECTED_LEN]);
 
-/* PRF+ ([MS-SSTP] 3.2.5.2.3): n octets; digest is SSTP_HASH_SHA1 or SSTP_HASH_SHA256. Public for
- * its vectors. */
+/* PRF+ ([MS-SSTP] 3.2.5.2.3): n octets, at most 255 blocks of the digest, SSTP_HASH_SHA1 or
+ * SSTP_HASH_SHA256; a seed of at most 64. Public for its vectors. */
 void binding_prf(uint8_t digest, struct span key, struct span seed, uint8_t *out, uint16_t n);
 
 const char *binding_result_name(enum binding_result r); /* "ok", "wrong-leaf", … */

@@ -1,0 +1,163 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/provider.h>
+
+#include "binding/nthash.h"
+#include "vectors.h"
+
+static void vectors(void **state)
+{
+    (void)state;
+    struct vectors all = vectors_read("tests/vectors/nthash.txt");
+    for (size_t i = 0; i < all.count; i++) {
+        const struct vector *v = &all.item[i];
+        uint8_t out[NT_HASH];
+        print_message("# %s\n", v->name);
+        assert_int_equal(nthash_from_password(vector_get(v, "password"), out), ERR_OK);
+        assert_memory_equal(out, vector_octets(v, "nt_hash_hash", NT_HASH), NT_HASH);
+    }
+    vectors_free(&all);
+}
+
+/* The NtPasswordHash that documents print, hashed once more here, is what we make. */
+static void published_nt_hashes(void **state)
+{
+    (void)state;
+    struct vectors all = vectors_read("tests/vectors/nthash.txt");
+    OSSL_LIB_CTX *lib = OSSL_LIB_CTX_new();
+    OSSL_PROVIDER *legacy = OSSL_PROVIDER_load(lib, "legacy");
+    EVP_MD *md4 = EVP_MD_fetch(lib, "MD4", NULL);
+    size_t seen = 0;
+
+    assert_non_null(md4);
+    for (size_t i = 0; i < all.count; i++) {
+        const struct vector *v = &all.item[i];
+        uint8_t ours[NT_HASH], twice[NT_HASH];
+        if (vector_find(v, "nt_hash").p == NULL)
+            continue;
+        assert_int_equal(nthash_from_password(vector_get(v, "password"), ours), ERR_OK);
+        assert_int_equal(
+            EVP_Digest(vector_octets(v, "nt_hash", NT_HASH), NT_HASH, twice, NULL, md4, NULL), 1);
+        assert_memory_equal(ours, twice, NT_HASH);
+        seen++;
+    }
+    assert_true(seen >= 6);
+    EVP_MD_free(md4);
+    OSSL_PROVIDER_unload(legacy);
+    OSSL_LIB_CTX_free(lib);
+    vectors_free(&all);
+}
+
+static void not_utf8(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "\x80", /* a continuation with nothing to continue */
+        "\xbf",
+        "a\xc3", /* ends in the middle */
+        "\xe2\x82",
+        "\xf0\x9f\x94",
+        "\xc3(", /* the second octet is none */
+        "\xe2\x28\xa1",
+        "\xe2\x82\x28",
+        "\xf0\x90\x80\xc0",
+        "\xc0\x80",         /* longer than it must be: NUL */
+        "\xc1\xbf",         /* U+007F */
+        "\xe0\x9f\xbf",     /* U+07FF */
+        "\xf0\x8f\xbf\xbf", /* U+FFFF */
+        "\xed\xa0\x80",     /* surrogates */
+        "\xed\xbf\xbf",
+        "\xf4\x90\x80\x80",     /* U+110000 */
+        "\xf8\x88\x80\x80\x80", /* five octets */
+        "\xfe",
+        "\xff",
+        "caf\xe9", /* Latin-1 */
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        uint8_t out[NT_HASH];
+        /* on the heap, without the NUL: a sanitizer sees a read past the end */
+        const size_t n = strlen(bad[i]);
+        uint8_t *exact = malloc(n);
+        assert_non_null(exact);
+        memcpy(exact, bad[i], n);
+        assert_int_equal(nthash_from_password(span_of(exact, n), out), ERR_SYNTAX);
+        free(exact);
+    }
+}
+
+static void edges_of_utf8(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "\x7f",         "\xc2\x80",     "\xdf\xbf",         "\xe0\xa0\x80",     "\xed\x9f\xbf",
+        "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf",
+    };
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        uint8_t out[NT_HASH];
+        assert_int_equal(nthash_from_password(span_str(good[i]), out), ERR_OK);
+    }
+}
+
+static void length(void **state)
+{
+    (void)state;
+    uint8_t out[NT_HASH];
+    char text[4 * NT_PASSWORD_MAX + 1];
+
+    memset(text, 'x', sizeof text);
+    assert_int_equal(nthash_from_password(span_of(text, NT_PASSWORD_MAX), out), ERR_OK);
+    assert_int_equal(nthash_from_password(span_of(text, NT_PASSWORD_MAX + 1), out), ERR_TOO_LARGE);
+    /* a character of two units that has room for one */
+    memcpy(text + NT_PASSWORD_MAX - 2, "\xf0\x90\x80\x80", 4);
+    assert_int_equal(nthash_from_password(span_of(text, NT_PASSWORD_MAX + 2), out), ERR_OK);
+    memset(text, 'x', sizeof text);
+    memcpy(text + NT_PASSWORD_MAX - 1, "\xf0\x90\x80\x80", 4);
+    assert_int_equal(nthash_from_password(span_of(text, NT_PASSWORD_MAX + 3), out), ERR_TOO_LARGE);
+}
+
+/* Making a hash changes nothing for the rest of the process. */
+static void process_is_left_alone(void **state)
+{
+    (void)state;
+    uint8_t out[NT_HASH], digest[32];
+
+    ERR_clear_error();
+    assert_int_equal(nthash_from_password(span_str("clientPass"), out), ERR_OK);
+    assert_int_equal(ERR_peek_error(), 0);
+    assert_int_equal(OSSL_PROVIDER_available(NULL, "legacy"), 0);
+    assert_int_equal(EVP_Digest("", 0, digest, NULL, EVP_sha256(), NULL), 1);
+    EVP_MD *md4 = EVP_MD_fetch(NULL, "MD4", NULL);
+    assert_null(md4);
+    ERR_clear_error();
+}
+
+/* Without the legacy provider the caller gets ERR_TLS and no leftovers. */
+static void without_md4(void **state)
+{
+    (void)state;
+    uint8_t out[NT_HASH];
+
+    ERR_clear_error();
+    assert_int_equal(setenv("OPENSSL_MODULES", "/nonexistent", 1), 0);
+    assert_int_equal(nthash_from_password(span_str("clientPass"), out), ERR_TLS);
+    assert_int_equal(ERR_peek_error(), 0);
+    assert_int_equal(unsetenv("OPENSSL_MODULES"), 0);
+    assert_int_equal(nthash_from_password(span_str("clientPass"), out), ERR_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vectors),     cmocka_unit_test(published_nt_hashes),
+        cmocka_unit_test(not_utf8),    cmocka_unit_test(edges_of_utf8),
+        cmocka_unit_test(length),      cmocka_unit_test(process_is_left_alone),
+        cmocka_unit_test(without_md4),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
