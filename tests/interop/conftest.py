@@ -1,0 +1,47 @@
+import pathlib
+import tempfile
+
+import pytest
+
+import lab
+import softether
+from peers import pki
+
+
+@pytest.fixture(scope="session")
+def machine():
+    """What a call by sstpc needs."""
+    lab.require("unshare nsenter setpriv ip modprobe linux.uml sstpc pppd vpncmd haproxy ping",
+                "/dev/net/tun", "/usr/lib/uml/modules", lab.SOFTETHER, lab.GATE)
+
+
+@pytest.fixture(scope="session")
+def workshop():
+    """All state of a run; TMPDIR says where."""
+    with tempfile.TemporaryDirectory(prefix="sstpgate-interop.") as directory:
+        yield pathlib.Path(directory)
+
+
+@pytest.fixture
+def directory(workshop, request):
+    path = workshop / "".join(c if c.isalnum() else "-" for c in request.node.name)
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(scope="session")
+def front(workshop):
+    """The certificate that clients are shown."""
+    return pki.make(workshop, lab.NAME, key="rsa")
+
+
+@pytest.fixture(scope="session")
+def back(workshop):
+    """The VPN server's own certificate: another key, another hash."""
+    return pki.make(workshop, "server.sstpgate.test", key="rsa")
+
+
+@pytest.fixture(scope="session")
+def softether_server(workshop, back):
+    with softether.running(workshop / "softether", back) as address:
+        yield address

@@ -1,0 +1,110 @@
+"""docker/Dockerfile, built and run as docker/README.md says, without a registry: the base image is
+a Debian 12 made here. Images and their cache stay in build/container, the machine's own container
+storage is not touched."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+import lab
+from peers.client import Client
+from peers.server import Server
+
+CACHE = lab.ROOT / "build/container"
+BASE, IMAGE = "localhost/sstpgate-base", "localhost/sstpgate-under-test"
+NOBODY = 65532
+
+
+@pytest.fixture(scope="module")
+def tool(workshop):
+    """tool("podman", ...) is that command on a storage of its own, in a mount namespace of its
+    own: container storage leaves mounts behind, this way they end with the test."""
+    lab.require("buildah podman runc mmdebstrap nsenter setpriv unshare")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with lab.running(["unshare", "--mount", "sh", "-c", "echo ready; exec tail -f /dev/null"],
+                     workshop / "mounts.log", stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "ready\n"
+
+        def command(name, *arguments):
+            return [*f"nsenter -t {holder.pid} --mount -- {name}".split(),
+                    "--root", CACHE / "storage", "--runroot", workshop / "containers", *arguments]
+
+        yield command
+
+
+def run(command, **options):
+    done = subprocess.run([str(word) for word in command], text=True, capture_output=True, **options)
+    assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def image(tool):
+    if BASE not in run(tool("buildah", "images", "--format", "{{.Name}}")):
+        tarball = CACHE / "base.tar"
+        run([lab.ROOT / "tests/fresh-debian", tarball])
+        work = run(tool("buildah", "from", "scratch"))
+        run(tool("buildah", "add", "--quiet", work, tarball, "/"))
+        run(tool("buildah", "commit", "--quiet", "--rm", work, BASE))
+        tarball.unlink()
+    run(tool("buildah", "bud", "--isolation", "chroot", "--layers", "--force-rm", "--pull-never",
+             "--build-arg", f"BASE={BASE}", "-f", lab.ROOT / "docker/Dockerfile", "-t", IMAGE,
+             lab.ROOT))
+    yield IMAGE
+    run(tool("buildah", "rmi", IMAGE))
+
+
+def podman(tool, *arguments):
+    """podman run with the restrictions of docker/README.md. runc, cgroupfs and the limits are for
+    machines where this runs inside of something; an ordinary one needs none of them."""
+    return tool("podman", "--cgroup-manager=cgroupfs", "--runtime=runc", "run", "--rm",
+                "--ulimit=nofile=4096:4096", "--ulimit=nproc=1000:1000", "--network=host",
+                "--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", *arguments)
+
+
+def test_a_call_through_the_container(directory, tool, image, front, back):
+    etc, ready_directory = directory / "etc", directory / "run"
+    etc.mkdir()
+    ready_directory.mkdir()
+    shutil.copy(front.both, etc / "vpn.pem")
+    # By the image's own program: MD4 comes from OpenSSL's legacy provider, which must be in it.
+    users = run(podman(tool, "--interactive", image, "user", lab.USER), input=lab.PASSWORD + "\n")
+    (etc / "users").write_text(users + "\n")
+    ready, log = ready_directory / "ready", directory / "podman.log"
+    with Server(back.cert, back.key, users={lab.USER: lab.PASSWORD}) as server:
+        (etc / "sstpgate.conf").write_text(
+            lab.gate_configuration("vpn.pem", server.address, back))
+        for path in (etc, ready_directory, *etc.iterdir()):
+            os.chown(path, NOBODY, NOBODY)
+        start = podman(tool, "--name=gate", f"--volume={etc}:/etc/sstpgate:ro",
+                       f"--volume={ready_directory}:/run/sstpgate", image,
+                       "-c", "/etc/sstpgate/sstpgate.conf", "--ready-file", "/run/sstpgate/ready")
+        with lab.running(start, log) as process:
+            address = lab.eventually(lambda: lab.whole_line(ready), process, log, 30).split()[1]
+            inside = json.loads(run(tool("podman", "inspect", "gate")))[0]["State"]["Pid"]
+            check_restrictions(pathlib.Path(f"/proc/{inside}"))
+            host, port = address.split(":")
+            with Client((host, int(port)), sni=lab.NAME, host=lab.NAME, user=lab.USER,
+                        password=lab.PASSWORD) as client:
+                client.establish().ping(3).disconnect()
+            record = server.wait_over()
+        # podman hands the TERM on, and the container's exit code back.
+        assert process.returncode == 0, log.read_text()
+    assert record.verdict == "ok" and record.leaf_hash == back.sha256
+    assert run(tool("podman", "ps", "--all", "--quiet")) == ""
+
+
+def check_restrictions(process):
+    status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
+    assert status["Uid"].split() == status["Gid"].split() == [str(NOBODY)] * 4
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[kind], 16) == 0, kind
+    assert status["NoNewPrivs"] == "1"
+    mounts = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
+    assert ["ro" in mount[5].split(",") for mount in mounts if mount[4] == "/"] == [True]
+    programs = [path for path in (process / "root").rglob("*") if path.parent.name == "bin"]
+    assert [path.name for path in programs] == ["sstpgate"], "more than the gate is in the image"

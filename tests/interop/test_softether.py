@@ -1,0 +1,48 @@
+"""sstpc and SoftEther, with the gate between them: programs none of us wrote.
+
+SoftEther reads nothing of the crypto-binding, so these tests say that the stream is carried well;
+test_strict.py says that the binding is right."""
+
+import statistics
+
+import pytest
+
+import lab
+from softether import TAP, TAP_PORT
+
+pytestmark = pytest.mark.usefixtures("machine")
+
+
+@pytest.fixture
+def gate(directory, front, back, softether_server):
+    with lab.gate(directory / "gate", front, softether_server, back) as address:
+        yield address
+
+
+def test_ping_and_ten_megabytes_each_way(directory, gate, front):
+    call = lab.call(directory / "call", gate, front,
+                    while_up=f"/usr/bin/python3 traffic.py exchange {TAP} {TAP_PORT}")
+    assert call.up and call.answered, call
+    assert call.notes.get("while_up") == "done", call
+
+
+def test_wrong_password_is_refused(directory, gate, front):
+    call = lab.call(directory / "call", gate, front, password="not " + lab.PASSWORD)
+    assert not call.up, call
+    assert "authentication failed" in call.log("pppd.log"), call
+
+
+def test_connecting_takes_no_longer_than_without_the_gate(
+        directory, gate, front, back, softether_server):
+    """It takes about half as long: SoftEther puts several SSTP packets into one TLS record, of
+    which sstpc reads the first and stalls; the gate sends each in a record of its own."""
+    through, straight = [], []
+    for turn in range(3):
+        for seconds, address, certificate in ((through, gate, front),
+                                              (straight, softether_server, back)):
+            call = lab.call(directory / f"{turn}-{len(through)}-{len(straight)}", address,
+                            certificate)
+            assert call.up, call
+            seconds.append(call.seconds)
+    print(f"seconds to connect: through the gate {through}, straight {straight}")
+    assert statistics.median(through) <= statistics.median(straight) + 0.3
