@@ -8,34 +8,42 @@
 #include "base/span.h"
 
 enum {
-    HTTP_HEAD_MAX = 8192,   /* octets of a head, blank line included; real clients stay below 512 */
-    HTTP_BUILD_MAX = 1024,  /* room that every http_build_* below is content with */
-    HTTP_HOST_MAX = 255,    /* octets of a host name that is sent on */
+    HTTP_HEAD_MAX = 8192,  /* octets of a head, blank line included; real clients stay below 512 */
+    HTTP_BUILD_MAX = 1024, /* room that every http_build_* below is content with */
+    HTTP_HOST_MAX = 255,   /* octets of a host name that is sent on */
     HTTP_CORRELATION_MAX = 64,
 };
 
 struct http_request {
-    size_t len;              /* octets of the head; what follows them is not looked at */
-    bool sstp;               /* method, URI, version and Content-Length are those of SSTP */
-    bool is_head;            /* the method is HEAD: an answer has no body */
+    size_t len;   /* octets of the head; what follows them is not looked at */
+    bool sstp;    /* method, URI, version and Content-Length are those of SSTP */
+    bool is_head; /* the method is HEAD: an answer has no body */
     struct span method;
     struct span target;
     struct span host;        /* Host without port and without brackets; n == 0 when absent */
-    struct span tenant;      /* value of ?tenantid= as sent (not decoded); n == 0 when absent */
+    struct span tenant;      /* value of the first tenantid= in the query, whoever is asked for, as
+                                sent (not decoded); n == 0 when absent; the key in any case */
     struct span correlation; /* SSTPCORRELATIONID as sent; n == 0 when absent; never required */
 };
 
 /* ERR_OK: *out describes in[0 .. out->len).
- *   - out->sstp: SSTP_DUPLEX_POST (exact), the SSTP URI (percent-decoding, letters of the GUID in
+ *   - out->sstp: SSTP_DUPLEX_POST (exact), the SSTP URI (origin-form, percent-decoding, letters in
  *     any case, query ignored but for tenantid), HTTP/1.1, Content-Length 18446744073709551615.
- *   - otherwise a well-formed HTTP/1.0 or 1.1 request for somebody else.
+ *   - otherwise a well-formed HTTP/1.x request for somebody else (RFC 9110 2.5: 1.2 and later are
+ *     read as 1.1), its target in any form.
+ *   One empty line before the request is taken for a part of it (RFC 9112 2.2).
  * ERR_MORE: no blank line yet and fewer than HTTP_HEAD_MAX octets. Octets that can never become
  *   a request are refused at once, not at the limit.
- * ERR_TOO_LARGE, ERR_SYNTAX (bare CR or LF, NUL, obs-fold, a bad field name, bad Host),
- * ERR_VERSION (not HTTP/1.x; or SSTP's method and URI with HTTP/1.0), ERR_LENGTH (Content-Length
- * that is no number, or SSTP's method and URI with another number or none),
- * ERR_DUPLICATE (Content-Length or Host twice), ERR_MISSING (HTTP/1.1 without Host):
- * each is a 400. */
+ * ERR_TOO_LARGE, ERR_SYNTAX (bare CR or LF, NUL, obs-fold, a bad field name, bad or empty Host, a
+ * method of more than 32 octets, a broken or NUL escape in the path), ERR_VERSION (not HTTP/1.x; or
+ * SSTP's method and URI with another version than 1.1), ERR_LENGTH (Content-Length that is no
+ * number below 2^64; SSTP's method and URI with another number or none; Transfer-Encoding beside
+ * Content-Length or in HTTP/1.0), ERR_DUPLICATE (Content-Length or Host twice), ERR_MISSING
+ * (HTTP/1.1 without Host): each is a 400.
+ *
+ * The answer does not depend on how the octets were cut: what is wrong first is told, and for every
+ * beginning of in the answer is ERR_MORE or the answer for all of it. Not OK: *out is not to be
+ * used. */
 enum err http_parse_request(struct span in, struct http_request *out) MUST_CHECK;
 
 struct http_response {
@@ -44,21 +52,25 @@ struct http_response {
 };
 
 /* The backend's answer: HTTP/1.x, three digits, an empty or missing reason is fine, the fields
- * are skipped unread (SSTP.md 1.3, 1.6). Bare LF line ends are taken. */
+ * are skipped unread (SSTP.md 1.3, 1.6). Bare LF line ends are taken. An interim answer (1xx) is
+ * an answer like any other here. ERR_MORE, ERR_TOO_LARGE as above, ERR_VERSION (not HTTP/1.x),
+ * ERR_SYNTAX (no status line). */
 enum err http_parse_response(struct span in, struct http_response *out) MUST_CHECK;
 
-/* The SSTP request, four fields, in the order Windows sends them. host: as for the Host field
- * (with port where wanted). correlation: copied when it is at most HTTP_CORRELATION_MAX octets
- * of [0-9A-Za-z{}-], left out otherwise. Returns the octets written; 0 if host does not fit or
- * holds anything but visible ASCII. */
+/* The SSTP request, its fields in the order of [MS-SSTP] 4.1. host: as for the Host field (IPv6
+ * in brackets, with port where wanted). correlation: copied when it is at most
+ * HTTP_CORRELATION_MAX octets of [0-9A-Za-z{}-], left out otherwise. Returns the octets written; 0
+ * if host is empty, longer than HTTP_HOST_MAX and "[]:65535", or holds anything but visible ASCII.
+ */
 size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span correlation);
 
 /* The 200 that starts the stream ([MS-SSTP] 3.3.5.1): at most four header lines, one TLS record
  * (sstpc 1.0.18 crashes on more than seven). Never names this product. date: an IMF-fixdate
- * (RFC 9110 5.6.7), n == 0 leaves the field out. */
+ * (RFC 9110 5.6.7), n == 0 leaves the field out; a date that does not fit makes the answer 0. */
 size_t http_build_accept(uint8_t out[HTTP_BUILD_MAX], struct span date);
 
-/* A refusal (400, 404, 503) with a small text body (left out when is_head), Connection: close. */
+/* A refusal (400, 404, 503) with a small text body (left out when is_head), Connection: close.
+ * Returns 0 for a status that is none (below 400 or above 599). */
 size_t http_build_refusal(uint8_t out[HTTP_BUILD_MAX], unsigned status, bool is_head,
                           struct span date);
 

@@ -1,7 +1,8 @@
 /* ppp: what somebody who sees both directions of a PPP link can tell about its authentication
  * (SSTP.md 5). An observer: it never alters or answers anything, it follows retransmissions,
- * retries, changes of password and restarts of LCP, and it never fails: what it cannot make sense
- * of it passes over.
+ * retries, changes of password and restarts of LCP (the server's Configure-Request after an
+ * authentication makes it forget everything), and it never
+ * fails: what it cannot make sense of it passes over.
  *
  * Its state holds secrets (challenges and responses): the owner wipes the struct when the call is
  * connected or closed. No pointers into packets are kept, nothing is allocated. */
@@ -32,31 +33,39 @@ enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24 };
 /* One answer to an MS-CHAP challenge, v1 or v2, inside EAP or not. */
 struct ppp_mschap {
     bool seen;
-    bool v1;                  /* MS-CHAPv1: challenge is 8 octets, peer_challenge is not used */
-    uint8_t id;               /* CHAP identifier (EAP: the MS-CHAPv2 id) */
-    uint8_t challenge[16];    /* what the server sent; after a Failure with R=1 its C= value */
+    bool v1;               /* MS-CHAPv1: challenge is 8 octets, peer_challenge is not used */
+    uint8_t id;            /* CHAP identifier (EAP: the MS-CHAPv2 id) */
+    uint8_t challenge[16]; /* what the server sent; after a Failure with R=1 or E=648 its C= */
     uint8_t peer_challenge[16];
     uint8_t nt_response[PPP_NT_RESPONSE];
 };
 
 struct ppp_observer {
     /* for the reader */
-    enum ppp_method method;   /* of the latest authentication seen */
-    enum ppp_result result;
-    uint16_t user_len;        /* octets in user; 0 when not known yet */
-    uint8_t user[PPP_USER_MAX]; /* as sent, cut at PPP_USER_MAX, any octet possible, no NUL */
-    struct ppp_mschap last;      /* the latest response of the client */
+    enum ppp_method method;     /* agreed in LCP, then of the latest authentication seen */
+    enum ppp_result result;     /* inside EAP it is EAP's own Success or Failure that counts */
+    uint16_t user_len;          /* octets in user; 0 when not known, or named in two ways at once */
+    uint8_t user[PPP_USER_MAX]; /* as sent, cut at PPP_USER_MAX, any octet possible, no NUL added;
+                                   a claim unless the method proves it: PEAP, EAP-TLS do not */
+    struct ppp_mschap last;     /* the latest response of the client that has an NT-Response */
     struct ppp_mschap confirmed; /* the latest one the server answered with Success */
 
-    /* for the observer itself; the .c says what each is for */
-    bool challenge_seen;
-    bool challenge_v1;
+    /* for the observer itself */
+    bool user_named;     /* user answers the server's latest question; another name is a lie */
+    bool auth_seen;      /* an authentication frame came since LCP was last negotiated */
+    bool challenge_seen; /* a response may come: to a Challenge or to a Failure with R=1 */
+    bool retry;          /* ... to a Failure: the identifier of the response is not told before */
     uint8_t challenge_id;
+    uint8_t challenge_len; /* 16: v2 or MD5, 8: v1, 0: neither, so no MS-CHAP can follow */
     uint8_t challenge[16];
-    uint16_t lcp_auth;        /* protocol of option 3 in the server's latest Configure-Request */
-    uint8_t lcp_algorithm;
+    bool response_seen; /* Success and Failure count if they carry this identifier */
+    uint8_t response_id;
+    uint8_t eap_id; /* of the server's latest EAP Request, as is the type */
+    uint8_t eap_type;
+    bool lcp_pending; /* the server's Configure-Request waits for the client's Ack */
     uint8_t lcp_id;
-    bool lcp_pending;
+    uint16_t lcp_auth;     /* protocol of option 3 in the server's latest Configure-Request */
+    uint8_t lcp_algorithm; /* the octet behind it, where there is one (CHAP) */
 };
 
 void ppp_observer_init(struct ppp_observer *o);
@@ -66,7 +75,8 @@ void ppp_observer_init(struct ppp_observer *o);
 void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame);
 
 /* True for an LCP, authentication or network control frame: what may flow before Call Connected;
- * false for network data (an odd-numbered or compressed protocol below 0x8000). */
+ * false for network data (protocols below 0x8000, RFC 1661 2) and for what has no protocol field.
+ */
 bool ppp_is_control(struct span frame);
 
 /* "ms-chapv2", "eap-mschapv2", "pap", "none". */

@@ -61,10 +61,10 @@ enum sstp_status {
 
 struct sstp_packet {
     bool control;
-    uint16_t len;         /* whole packet, header included: 4 .. 4095 octets */
-    uint16_t type;        /* enum sstp_type, or a number we do not know; SSTP_DATA for data */
-    uint16_t attributes;  /* control: the number the packet claims */
-    struct span body;     /* data: the PPP frame; control: the attributes */
+    uint16_t len;        /* whole packet, header included: 4 .. 4095 octets */
+    uint16_t type;       /* enum sstp_type, or a number we do not know; SSTP_DATA for data */
+    uint16_t attributes; /* control: the number the packet claims */
+    struct span body;    /* data: the PPP frame; control: the attributes */
 };
 
 /* Looks at one packet at the start of in. The 4 reserved bits before the length and the 7 beside
@@ -79,11 +79,16 @@ struct sstp_ack {
     struct span nonce; /* 32 octets */
 };
 
-/* p: a CONNECT_ACK. ERR_MISSING: no Crypto Binding Request in it; ERR_LENGTH: one of a wrong
- * length; attributes that are not known are skipped. */
+/* The parsers of messages look at as many attributes as the packet claims, at most; those with
+ * another id are skipped. ERR_LENGTH stands for a list of attributes that cannot be told apart,
+ * too.
+ *
+ * p: a CONNECT_ACK. ERR_MISSING: no Crypto Binding Request in it; ERR_LENGTH: one of a wrong
+ * length. */
 enum err sstp_parse_ack(const struct sstp_packet *p, struct sstp_ack *out) MUST_CHECK;
 
-/* p: a CONNECT_REQUEST. ERR_OK: it asks for protocol 1, PPP. ERR_RANGE: another protocol. */
+/* p: a CONNECT_REQUEST. ERR_OK: it asks for protocol 1, PPP. ERR_RANGE: another protocol.
+ * ERR_MISSING, ERR_LENGTH: no Encapsulated Protocol Id, or one of a wrong length. */
 enum err sstp_parse_connect_request(const struct sstp_packet *p) MUST_CHECK;
 
 /* Call Connected ([MS-SSTP] 2.2.11, 2.2.6): all offsets of this message live here. */
@@ -94,8 +99,12 @@ struct sstp_connected {
     struct span mac;       /* 32 octets; SHA1 uses the first 20 */
 };
 
-enum { SSTP_CONNECTED_HASH = 15, SSTP_CONNECTED_NONCE = 16, SSTP_CONNECTED_CERT = 48,
-       SSTP_CONNECTED_MAC = 80 };
+enum {
+    SSTP_CONNECTED_HASH = 15,
+    SSTP_CONNECTED_NONCE = 16,
+    SSTP_CONNECTED_CERT = 48,
+    SSTP_CONNECTED_MAC = 80
+};
 
 /* p: a CONNECTED. ERR_MISSING: no Crypto Binding attribute; ERR_LENGTH: it is not the one attribute
  * of 104 octets in a packet of 112. */
@@ -107,7 +116,8 @@ struct sstp_status_info {
 };
 
 /* p: an ABORT, DISCONNECT or CONNECT_NAK. The first Status Info found, in any of the forms seen in
- * the wild (SSTP.md 2.4): 12 octets and more, sorz's 8 octets. ERR_MISSING: none (SoftEther). */
+ * the wild (SSTP.md 2.4): 12 octets and more, sorz's 8 octets (of id 2 or 0; the attribute is then
+ * SSTP_ATTR_NONE). ERR_MISSING: none (SoftEther), or none that can be read. */
 enum err sstp_parse_status(const struct sstp_packet *p, struct sstp_status_info *out) MUST_CHECK;
 
 /* type: SSTP_ABORT or SSTP_DISCONNECT. Writes the whole message, 20 octets. */
