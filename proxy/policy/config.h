@@ -40,13 +40,13 @@ struct config_server {
 
 struct config_gate {
     unsigned line;
-    unsigned workers;      /* 0: auto, one for each CPU this process may use */
-    char *log;             /* "stderr", "syslog" or an absolute path */
+    unsigned workers; /* 0: auto, one for each CPU this process may use */
+    char *log;        /* "stderr", "syslog" or an absolute path */
     enum config_log_level log_level;
-    unsigned max_tunnels;  /* calls in all, whatever their state */
+    unsigned max_tunnels; /* calls in all, whatever their state */
     /* milliseconds; 0: none (only where the table says that 0 is allowed) */
-    uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer,
-        timeout_negotiate, timeout_idle, timeout_drain;
+    uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
+        timeout_idle, timeout_drain;
 };
 
 struct config_listener {
@@ -87,6 +87,8 @@ struct config_backend {
     char *users_file;
 };
 
+struct config_mark;
+
 struct config {
     char *path;
     struct config_gate gate;
@@ -94,6 +96,8 @@ struct config {
     size_t listener_count;
     struct config_backend *backend;
     size_t backend_count;
+    struct config_mark *mark; /* where each key was written: ask config_line() */
+    size_t mark_count;
 };
 
 /* Reads path. Every error, not only the first, is written to problems as

@@ -1,0 +1,678 @@
+#include "policy/config_type.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "policy/config.h"
+#include "policy/config_read.h"
+#include "policy/config_value.h"
+#include "policy/suggest.h"
+
+void config_problem(struct config_input *in, unsigned line, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(in->problems, "%s:%u: ", in->path, line);
+    vfprintf(in->problems, format, args);
+    fputc('\n', in->problems);
+    va_end(args);
+    in->failed = true;
+}
+
+void *config_grow(void *items, size_t count, size_t size)
+{
+    return check_alloc(reallocarray(items, count + 1, size));
+}
+
+static char *copy(const char *text)
+{
+    return check_alloc(strdup(text));
+}
+
+static void print_line(FILE *out, const struct config_key *k, const char *value)
+{
+    fprintf(out, "%s = %s\n", k->name, value);
+}
+
+static const struct config_choice *find_choice(const struct config_key *k, const char *text)
+{
+    for (const struct config_choice *c = k->choices; c != NULL && c->word != NULL; c++)
+        if (strcmp(c->word, text) == 0)
+            return c;
+    return NULL;
+}
+
+const struct config_choice *config_choice_of(const struct config_key *k, int value)
+{
+    for (const struct config_choice *c = k->choices; c != NULL && c->word != NULL; c++)
+        if (c->value == value)
+            return c;
+    return NULL;
+}
+
+/* "a, b or c", each value once. */
+static void list_choices(const struct config_key *k, char *out, size_t size)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (const struct config_choice *c = k->choices; c != NULL && c->word != NULL; c++) {
+        if (config_choice_of(k, c->value) != c)
+            continue;
+        const struct config_choice *next = c + 1;
+        while (next->word != NULL && config_choice_of(k, next->value) != next)
+            next++;
+        const char *between = n == 0 ? "" : next->word == NULL ? " or " : ", ";
+        int added = snprintf(out + n, size - n, "%s%s", between, c->word);
+        CHECK(added >= 0 && (size_t)added < size - n);
+        n += (size_t)added;
+    }
+}
+
+static void unknown_choice(struct config_input *in, const struct config_key *k, const char *text)
+{
+    char all[128];
+    struct suggest s = suggest_init(text);
+    list_choices(k, all, sizeof all);
+    for (const struct config_choice *c = k->choices; c->word != NULL; c++)
+        suggest_offer(&s, c->word);
+    if (s.best != NULL)
+        config_problem(in, in->line, "%s: unknown value '%s'; did you mean '%s'?", k->name, text,
+                       s.best);
+    else
+        config_problem(in, in->line, "%s: unknown value '%s': write %s", k->name, text, all);
+}
+
+/* The enums of config.h and its numbers are of the size of int, whatever their signs: copied, so
+ * that one function serves them all. */
+_Static_assert(sizeof(enum config_tls) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum config_log_level) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum config_verify) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum config_binding) == sizeof(int), "stored by put_int");
+
+static void put_int(void *at, int value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
+static int get_int(const void *at)
+{
+    int value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static bool parse_choice(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    const struct config_choice *c = find_choice(k, text);
+    if (c == NULL)
+        unknown_choice(in, k, text);
+    else
+        put_int(at, c->value);
+    return c != NULL;
+}
+
+static bool print_choice(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_choice *c = config_choice_of(k, get_int(at));
+    CHECK(c != NULL);
+    print_line(out, k, c->word);
+    return true;
+}
+
+const struct config_type config_type_choice = {.parse = parse_choice, .print = print_choice};
+
+/* As a choice, kept in a bool. */
+static bool parse_flag(struct config_input *in, const struct config_key *k, void *at,
+                       const char *text)
+{
+    bool *flag = at;
+    const struct config_choice *c = find_choice(k, text);
+    if (c == NULL)
+        unknown_choice(in, k, text);
+    else
+        *flag = c->value != 0;
+    return c != NULL;
+}
+
+static bool print_flag(FILE *out, const struct config_key *k, const void *at)
+{
+    const bool *flag = at;
+    print_line(out, k, config_choice_of(k, *flag)->word);
+    return true;
+}
+
+const struct config_type config_type_flag = {.parse = parse_flag, .print = print_flag};
+
+/* A number in the key's range, or one of its words. */
+static bool parse_number(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    char words[128];
+    uint32_t n;
+    const struct config_choice *c = find_choice(k, text);
+    if (c != NULL) {
+        put_int(at, c->value);
+        return true;
+    }
+    if (value_number(text, k->min, k->max, &n) != ERR_OK) {
+        list_choices(k, words, sizeof words);
+        config_problem(in, in->line, "%s: '%s' is not a number from %u to %u%s%s", k->name, text,
+                       (unsigned)k->min, (unsigned)k->max, *words == '\0' ? "" : " or ", words);
+        return false;
+    }
+    put_int(at, (int)n);
+    return true;
+}
+
+static bool print_number(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_choice *c = config_choice_of(k, get_int(at));
+    if (c != NULL)
+        print_line(out, k, c->word);
+    else
+        fprintf(out, "%s = %d\n", k->name, get_int(at));
+    return true;
+}
+
+const struct config_type config_type_number = {.parse = parse_number, .print = print_number};
+
+static bool parse_duration(struct config_input *in, const struct config_key *k, void *at,
+                           const char *text)
+{
+    uint32_t *ms = at, n = 0;
+    bool none = strcmp(text, "none") == 0;
+    enum err e = none ? ERR_OK : value_duration(text, &n);
+
+    if (e == ERR_MISSING)
+        config_problem(in, in->line,
+                       "%s: '%s' lacks its unit: %ss for seconds, or one of ms, m, h, d", k->name,
+                       text, text);
+    else if (e == ERR_RANGE)
+        config_problem(in, in->line, "%s: '%s' is more than 30d", k->name, text);
+    else if (e != ERR_OK)
+        config_problem(in, in->line, "%s: '%s' is not a duration such as 1500ms, 90s, 5m, 2h or 1d",
+                       k->name, text);
+    else if (n == 0 && !(k->flags & KEY_NONE))
+        config_problem(in, in->line, "%s: '%s': this deadline cannot be left out", k->name, text);
+    else {
+        *ms = n;
+        return true;
+    }
+    return false;
+}
+
+static bool print_duration(FILE *out, const struct config_key *k, const void *at)
+{
+    const uint32_t *ms = at;
+    char text[VALUE_DURATION_SIZE];
+    if (*ms == 0)
+        print_line(out, k, "none");
+    else {
+        value_duration_format(*ms, text);
+        print_line(out, k, text);
+    }
+    return true;
+}
+
+const struct config_type config_type_duration = {
+    .syntax = "DURATION", .parse = parse_duration, .print = print_duration};
+
+static void fini_text(void *at)
+{
+    char **text = at;
+    free(*text);
+}
+
+static bool print_text(FILE *out, const struct config_key *k, const void *at)
+{
+    char *const *text = at;
+    if (*text != NULL)
+        print_line(out, k, *text);
+    return *text != NULL;
+}
+
+static void put_text(void *at, const char *text)
+{
+    char **field = at;
+    free(*field);
+    *field = copy(text);
+}
+
+/* A file, kept as an absolute path: the process may change its folder. Or one of the key's words.
+ */
+static bool parse_path(struct config_input *in, const struct config_key *k, void *at,
+                       const char *text)
+{
+    char *path = NULL;
+    if (*text == '/' || find_choice(k, text) != NULL) {
+        put_text(at, text);
+        return true;
+    }
+    if (asprintf(&path, "%s/%s", in->dir, text) < 0)
+        path = NULL;
+    check_alloc(path);
+    /* The effective value must be one that can be written, or -T would print what no file holds. */
+    bool fits = config_read_fits(path);
+    if (fits)
+        put_text(at, path);
+    else
+        config_problem(in, in->line,
+                       "%s: '%s' cannot be written in one value (at most %d octets, no "
+                       "comment in it): use an absolute path",
+                       k->name, path, (int)CONFIG_VALUE_MAX);
+    free(path);
+    return fits;
+}
+
+const struct config_type config_type_path = {
+    .syntax = "PATH", .parse = parse_path, .print = print_text, .fini = fini_text};
+
+/* A list for OpenSSL, one name in each line or joined by ':' as OpenSSL writes it. It is judged
+ * where the SSL_CTX is made. */
+static bool parse_ciphers(struct config_input *in, const struct config_key *k, void *at,
+                          const char *text)
+{
+    static const char name_octets[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                      "0123456789_-.+!@=";
+    char **list = at, *joined = NULL;
+    for (const char *p = text;; p++) {
+        size_t n = strspn(p, name_octets);
+        p += n;
+        if (n == 0 || (*p != ':' && *p != '\0')) {
+            config_problem(in, in->line, "%s: '%s' is not a list of names joined by ':'", k->name,
+                           text);
+            return false;
+        }
+        if (*p == '\0')
+            break;
+    }
+    if (*list == NULL) {
+        *list = copy(text);
+        return true;
+    }
+    if (asprintf(&joined, "%s:%s", *list, text) < 0)
+        joined = NULL;
+    check_alloc(joined);
+    free(*list);
+    *list = joined;
+    return true;
+}
+
+/* One in each line: all of them together may be longer than a line can be. */
+static bool print_ciphers(FILE *out, const struct config_key *k, const void *at)
+{
+    char *const *list = at;
+    const char *p = *list;
+    if (p == NULL)
+        return false;
+    for (;;) {
+        size_t n = strcspn(p, ":");
+        fprintf(out, "%s = %.*s\n", k->name, (int)n, p);
+        if (p[n] == '\0')
+            return true;
+        p += n + 1;
+    }
+}
+
+const struct config_type config_type_ciphers = {
+    .syntax = "LIST", .parse = parse_ciphers, .print = print_ciphers, .fini = fini_text};
+
+/* A name or an address in host; false when it is neither, the problem reported. */
+static bool read_host(struct config_input *in, const struct config_key *k, const char *text,
+                      char host[VALUE_HOST_SIZE], bool *is_address)
+{
+    if (value_host(text, host, is_address) == ERR_OK)
+        return true;
+    if (strchr(text, '*') != NULL)
+        config_problem(in, in->line, "%s: '%s': wildcards are not taken here; write each name",
+                       k->name, text);
+    else
+        config_problem(in, in->line,
+                       "%s: '%s' is neither a host name nor an address (no port here)", k->name,
+                       text);
+    return false;
+}
+
+static bool parse_host(struct config_input *in, const struct config_key *k, void *at,
+                       const char *text)
+{
+    char host[VALUE_HOST_SIZE];
+    bool is_address;
+    if (!read_host(in, k, text, host, &is_address))
+        return false;
+    put_text(at, host);
+    return true;
+}
+
+const struct config_type config_type_host = {
+    .syntax = "HOST", .parse = parse_host, .print = print_text, .fini = fini_text};
+
+static bool parse_server_name(struct config_input *in, const struct config_key *k, void *at,
+                              const char *text)
+{
+    char host[VALUE_HOST_SIZE];
+    bool is_address;
+    if (!read_host(in, k, text, host, &is_address))
+        return false;
+    if (is_address) { /* RFC 6066 3: literal addresses are not permitted in HostName */
+        config_problem(in, in->line, "%s: '%s' is an address: TLS carries names only", k->name,
+                       text);
+        return false;
+    }
+    put_text(at, host);
+    return true;
+}
+
+const struct config_type config_type_server_name = {
+    .syntax = "NAME", .parse = parse_server_name, .print = print_text, .fini = fini_text};
+
+/* What a Host field may hold: kept as written, brackets included. */
+static bool parse_authority(struct config_input *in, const struct config_key *k, void *at,
+                            const char *text)
+{
+    char host[VALUE_HOST_SIZE];
+    uint16_t port;
+    if (value_host_port(text, host, &port) != ERR_OK) {
+        config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
+                       text);
+        return false;
+    }
+    put_text(at, text);
+    return true;
+}
+
+const struct config_type config_type_authority = {
+    .syntax = "HOST[:PORT]", .parse = parse_authority, .print = print_text, .fini = fini_text};
+
+static bool parse_hosts(struct config_input *in, const struct config_key *k, void *at,
+                        const char *text)
+{
+    struct config_strings *list = at;
+    char host[VALUE_HOST_SIZE];
+    bool is_address;
+    if (!read_host(in, k, text, host, &is_address))
+        return false;
+    list->item = config_grow(list->item, list->count, sizeof *list->item);
+    list->item[list->count++] = copy(host);
+    return true;
+}
+
+static bool print_hosts(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_strings *list = at;
+    for (size_t i = 0; i < list->count; i++)
+        print_line(out, k, list->item[i]);
+    return list->count > 0;
+}
+
+static void fini_hosts(void *at)
+{
+    struct config_strings *list = at;
+    for (size_t i = 0; i < list->count; i++)
+        free(list->item[i]);
+    free(list->item);
+}
+
+const struct config_type config_type_hosts = {
+    .syntax = "HOST", .parse = parse_hosts, .print = print_hosts, .fini = fini_hosts};
+
+/* The name of a backend; finish_listener() looks for it. */
+static bool parse_reference(struct config_input *in, const struct config_key *k, void *at,
+                            const char *text)
+{
+    if (!value_is_name(text)) {
+        config_problem(in, in->line, "%s: '%s' cannot be the name of a backend", k->name, text);
+        return false;
+    }
+    put_text(at, text);
+    return true;
+}
+
+const struct config_type config_type_reference = {
+    .syntax = "NAME", .parse = parse_reference, .print = print_text, .fini = fini_text};
+
+/* An address to listen on. `at` is the whole listener. A wildcard is what this program is there to
+ * avoid (KB 947028): it must be written out, with its port, to count as meant. */
+static bool parse_listen(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    struct config_listener *l = at;
+    struct addr a;
+    bool has_port = strchr(*text == '[' ? text + strcspn(text, "]") : text, ':') != NULL;
+    enum err e = addr_parse(text, 443, &a);
+
+    if (e != ERR_OK) {
+        config_problem(in, in->line,
+                       "%s: '%s' is not an address of this machine: write 192.0.2.1:443 or "
+                       "[2001:db8::1]:443%s",
+                       k->name, text,
+                       e == ERR_RANGE ? " (ports end at 65535, and a zone must be there)" : "");
+        return false;
+    }
+    if (addr_is_any(&a) && !has_port) {
+        config_problem(in, in->line,
+                       "%s: '%s' means every address; if that is meant, write the port too: "
+                       "%s:443",
+                       k->name, text, text);
+        return false;
+    }
+    for (size_t i = 0; i < in->listen_count; i++) {
+        if (a.port != 0 && addr_equal(&in->listens[i].addr, &a)) {
+            config_problem(in, in->line, "%s: '%s' stands already on line %u", k->name, text,
+                           in->listens[i].line);
+            return false;
+        }
+    }
+    in->listens = config_grow(in->listens, in->listen_count, sizeof *in->listens);
+    in->listens[in->listen_count++] = (struct config_listen_place){.addr = a, .line = in->line};
+    l->listen = config_grow(l->listen, l->listen_count, sizeof *l->listen);
+    l->listen[l->listen_count++] = a;
+    return true;
+}
+
+static bool print_listen(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_listener *l = at;
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < l->listen_count; i++)
+        print_line(out, k, addr_format(&l->listen[i], text));
+    return l->listen_count > 0;
+}
+
+static void fini_listen(void *at)
+{
+    struct config_listener *l = at;
+    free(l->listen);
+}
+
+const struct config_type config_type_listen = {
+    .syntax = "ADDRESS[:PORT]", .parse = parse_listen, .print = print_listen, .fini = fini_listen};
+
+static bool add_rule(struct config_input *in, const struct config_key *k, struct acl *acl,
+                     const char *text, bool allow)
+{
+    struct cidr net;
+    enum err e = cidr_parse(text, &net);
+    if (e == ERR_OK)
+        acl_add(acl, &net, allow, in->line);
+    else if (e == ERR_RANGE)
+        config_problem(in, in->line,
+                       "%s: '%s' is no network: its prefix is too long, or bits behind the "
+                       "prefix are set (10.0.0.0/8, not 10.0.0.1/8)",
+                       k->name, text);
+    else
+        config_problem(in, in->line,
+                       "%s: '%s' is not an address or a network such as 198.51.100.0/24", k->name,
+                       text);
+    return e == ERR_OK;
+}
+
+static bool parse_allow(struct config_input *in, const struct config_key *k, void *at,
+                        const char *text)
+{
+    return add_rule(in, k, at, text, true);
+}
+
+static bool parse_deny(struct config_input *in, const struct config_key *k, void *at,
+                       const char *text)
+{
+    return add_rule(in, k, at, text, false);
+}
+
+/* All rules, in their order, which counts between allow and deny too: so this is the print of
+ * `allow`, and that of `deny` has nothing left to do. */
+static bool print_rules(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct acl *acl = at;
+    char text[ADDR_TEXT_MAX];
+    (void)k;
+    for (size_t i = 0; i < acl->count; i++)
+        fprintf(out, "%s = %s\n", acl->rules[i].allow ? "allow" : "deny",
+                cidr_format(&acl->rules[i].net, text));
+    return acl->count > 0;
+}
+
+static bool print_nothing(FILE *out, const struct config_key *k, const void *at)
+{
+    (void)out, (void)k, (void)at;
+    return false;
+}
+
+static void fini_rules(void *at)
+{
+    acl_fini(at);
+}
+
+const struct config_type config_type_allow = {
+    .syntax = "NETWORK", .parse = parse_allow, .print = print_rules, .fini = fini_rules};
+const struct config_type config_type_deny = {
+    .syntax = "NETWORK", .parse = parse_deny, .print = print_nothing};
+
+/* `at` is the whole backend. Without a port it is 0 here; finish_backend() knows the default. */
+static bool parse_server(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    struct config_backend *be = at;
+    char host[VALUE_HOST_SIZE];
+    uint16_t port;
+    enum err e = value_host_port(text, host, &port);
+
+    if (e == ERR_RANGE)
+        config_problem(in, in->line, "%s: '%s': a port is a number from 1 to 65535", k->name, text);
+    else if (e != ERR_OK)
+        config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
+                       text);
+    if (e != ERR_OK)
+        return false;
+    be->server = config_grow(be->server, be->server_count, sizeof *be->server);
+    be->server[be->server_count++] = (struct config_server){.host = copy(host), .port = port};
+    return true;
+}
+
+static bool print_server(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_backend *be = at;
+    for (size_t i = 0; i < be->server_count; i++) {
+        const struct config_server *s = &be->server[i];
+        bool ip6 = strchr(s->host, ':') != NULL;
+        fprintf(out, "%s = %s%s%s:%u\n", k->name, ip6 ? "[" : "", s->host, ip6 ? "]" : "",
+                (unsigned)s->port);
+    }
+    return be->server_count > 0;
+}
+
+static void fini_server(void *at)
+{
+    struct config_backend *be = at;
+    for (size_t i = 0; i < be->server_count; i++)
+        free(be->server[i].host);
+    free(be->server);
+}
+
+const struct config_type config_type_server = {
+    .syntax = "HOST[:PORT]", .parse = parse_server, .print = print_server, .fini = fini_server};
+
+static void print_hex(FILE *out, const struct config_key *k, const uint8_t *octets, size_t n)
+{
+    fprintf(out, "%s = ", k->name);
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "%02x", octets[i]);
+    fputc('\n', out);
+}
+
+/* `at` is the whole backend. */
+static bool parse_pin(struct config_input *in, const struct config_key *k, void *at,
+                      const char *text)
+{
+    struct config_backend *be = at;
+    struct config_pin pin;
+    size_t n;
+    if (value_hex(text, pin.sha256, sizeof pin.sha256, &n) != ERR_OK || n != sizeof pin.sha256) {
+        config_problem(in, in->line,
+                       "%s: not 64 hexadecimal digits, as `openssl x509 -noout -fingerprint "
+                       "-sha256` prints behind the '='",
+                       k->name);
+        return false;
+    }
+    be->pin = config_grow(be->pin, be->pin_count, sizeof *be->pin);
+    be->pin[be->pin_count++] = pin;
+    return true;
+}
+
+static bool print_pin(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_backend *be = at;
+    for (size_t i = 0; i < be->pin_count; i++)
+        print_hex(out, k, be->pin[i].sha256, sizeof be->pin[i].sha256);
+    return be->pin_count > 0;
+}
+
+static void fini_pin(void *at)
+{
+    struct config_backend *be = at;
+    free(be->pin);
+}
+
+const struct config_type config_type_pin = {
+    .syntax = "HEX", .parse = parse_pin, .print = print_pin, .fini = fini_pin};
+
+/* `at` is the whole backend. The length tells which of the two hashes it is. */
+static bool parse_cert_hash(struct config_input *in, const struct config_key *k, void *at,
+                            const char *text)
+{
+    struct config_backend *be = at;
+    uint8_t hash[sizeof be->binding_sha256];
+    size_t n = 0;
+    enum err e = value_hex(text, hash, sizeof hash, &n);
+    bool sha1 = e == ERR_OK && n == sizeof be->binding_sha1;
+
+    if (e != ERR_OK || (!sha1 && n != sizeof be->binding_sha256)) {
+        config_problem(in, in->line, "%s: neither 40 (SHA1) nor 64 (SHA256) hexadecimal digits",
+                       k->name);
+        return false;
+    }
+    if (sha1 ? be->binding_sha1_known : be->binding_sha256_known) {
+        config_problem(in, in->line, "%s: a %s hash was given before: one of each kind is enough",
+                       k->name, sha1 ? "SHA1" : "SHA256");
+        return false;
+    }
+    memcpy(sha1 ? be->binding_sha1 : be->binding_sha256, hash, n);
+    *(sha1 ? &be->binding_sha1_known : &be->binding_sha256_known) = true;
+    return true;
+}
+
+static bool print_cert_hash(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_backend *be = at;
+    if (be->binding_sha1_known)
+        print_hex(out, k, be->binding_sha1, sizeof be->binding_sha1);
+    if (be->binding_sha256_known)
+        print_hex(out, k, be->binding_sha256, sizeof be->binding_sha256);
+    return be->binding_sha1_known || be->binding_sha256_known;
+}
+
+const struct config_type config_type_cert_hash = {
+    .syntax = "HEX", .parse = parse_cert_hash, .print = print_cert_hash};

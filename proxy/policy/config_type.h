@@ -1,0 +1,90 @@
+/* config_type: the kinds of value that a configuration key may have: text to field and back. Each
+ * is one struct of functions that a row of config.c's table names; a new kind is one more. */
+#ifndef SSTPGATE_POLICY_CONFIG_TYPE_H
+#define SSTPGATE_POLICY_CONFIG_TYPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/addr.h"
+
+enum config_section { GATE, LISTENER, BACKEND, SECTION_COUNT };
+
+/* A word that a value may be. The list ends with a NULL; where two words mean the same, the first
+ * is the one that is printed. */
+struct config_choice {
+    const char *word;
+    int value;
+};
+
+enum config_key_flags {
+    KEY_REQUIRED = 1, /* must stand in each section of its kind */
+    KEY_REPEAT = 2,   /* may stand more than once */
+    KEY_FIXED = 4,    /* a reload cannot change it */
+    KEY_NONE = 8,     /* a duration that may be `none` */
+    KEY_TLS = 16,     /* of a backend: means something only with tls = yes */
+};
+
+/* A row of the table. */
+struct config_key {
+    enum config_section in;
+    const char *name;
+    const struct config_type *type;
+    size_t at; /* where in the struct of its section */
+    unsigned flags;
+    uint32_t min, max;
+    const struct config_choice *choices;
+    const char *initial;   /* the value when it is not written, as text; NULL: see otherwise */
+    const char *otherwise; /* what holds then, in words */
+    const char *help;
+};
+
+struct config_listen_place {
+    struct addr addr;
+    unsigned line;
+};
+
+/* The file that values come from. */
+struct config_input {
+    const char *path;
+    const char *dir; /* absolute; relative paths start here */
+    FILE *problems;
+    bool failed;                         /* there was a problem */
+    unsigned line;                       /* of the value being parsed */
+    struct config_listen_place *listens; /* owned; every address of every listener */
+    size_t listen_count;
+};
+
+__attribute__((format(printf, 3, 4))) void config_problem(struct config_input *in, unsigned line,
+                                                          const char *format, ...);
+
+/* `at` is the field that the key's row names. */
+struct config_type {
+    const char *syntax; /* for the reference, before the key's choices and its range */
+    /* False when text is no such value; the problem was reported and the field left as it was. */
+    bool (*parse)(struct config_input *in, const struct config_key *k, void *at, const char *text);
+    /* Prints "key = value" lines that parse to what is there; false when there is nothing. */
+    bool (*print)(FILE *out, const struct config_key *k, const void *at);
+    void (*fini)(void *at); /* NULL where the field owns nothing */
+};
+
+/* Fields of: an enum or int; bool; unsigned or int; uint32_t; char * (the next six). */
+extern const struct config_type config_type_choice, config_type_flag, config_type_number,
+    config_type_duration;
+extern const struct config_type config_type_path, config_type_ciphers, config_type_host,
+    config_type_server_name, config_type_authority, config_type_reference;
+/* struct config_strings; struct acl. */
+extern const struct config_type config_type_hosts, config_type_allow, config_type_deny;
+/* More than one field each: `at` is the whole listener, or the whole backend. */
+extern const struct config_type config_type_listen;
+extern const struct config_type config_type_server, config_type_pin, config_type_cert_hash;
+
+/* The first word of k that stands for value; NULL when none does. */
+const struct config_choice *config_choice_of(const struct config_key *k, int value);
+
+/* Room for one more at the end of an array. */
+void *config_grow(void *items, size_t count, size_t size);
+
+#endif

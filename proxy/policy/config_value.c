@@ -1,0 +1,199 @@
+#include "policy/config_value.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/addr.h"
+
+/* RFC 1035 2.3.4 has 253 octets for a name; with brackets and port it must fit a line of the file.
+ */
+enum { NAME_MAX_LENGTH = 32, LABEL_MAX = 63, HOST_MAX = 168 };
+
+static const struct unit {
+    const char *name;
+    uint32_t ms;
+} units[] = {
+    {"d", 24 * 3600 * 1000}, {"h", 3600 * 1000}, {"m", 60 * 1000}, {"s", 1000}, {"ms", 1},
+};
+enum { UNIT_COUNT = sizeof units / sizeof *units };
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* Reads digits up to the first other octet, which *end is set to. */
+static enum err read_digits(const char *text, const char **end, uint32_t *out)
+{
+    uint64_t n = 0;
+    const char *p = text;
+    for (; is_digit(*p); p++) {
+        n = n * 10 + (uint64_t)(*p - '0');
+        if (n > UINT32_MAX)
+            return ERR_RANGE;
+    }
+    *end = p;
+    *out = (uint32_t)n;
+    return p == text ? ERR_SYNTAX : ERR_OK;
+}
+
+enum err value_number(const char *text, uint32_t min, uint32_t max, uint32_t *out)
+{
+    const char *end;
+    enum err e = read_digits(text, &end, out);
+    if (e != ERR_OK)
+        return e;
+    if (*end != '\0')
+        return ERR_SYNTAX;
+    return *out < min || *out > max ? ERR_RANGE : ERR_OK;
+}
+
+enum err value_duration(const char *text, uint32_t *ms)
+{
+    const char *end;
+    uint32_t n = 0;
+    enum err e = read_digits(text, &end, &n);
+    if (e != ERR_OK)
+        return e;
+    if (*end == '\0') {
+        *ms = n;
+        return n == 0 ? ERR_OK : ERR_MISSING;
+    }
+    for (size_t i = 0; i < UNIT_COUNT; i++) {
+        if (strcmp(end, units[i].name) != 0)
+            continue;
+        uint64_t all = (uint64_t)n * units[i].ms;
+        *ms = (uint32_t)all;
+        return all > VALUE_DURATION_MAX ? ERR_RANGE : ERR_OK;
+    }
+    return ERR_SYNTAX;
+}
+
+void value_duration_format(uint32_t ms, char out[VALUE_DURATION_SIZE])
+{
+    size_t i = 0;
+    while (i < UNIT_COUNT - 1 && (ms < units[i].ms || ms % units[i].ms != 0))
+        i++;
+    snprintf(out, VALUE_DURATION_SIZE, "%u%s", (unsigned)(ms / units[i].ms), units[i].name);
+}
+
+static int hex_digit(char c)
+{
+    if (is_digit(c))
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+enum err value_hex(const char *text, uint8_t *out, size_t cap, size_t *n)
+{
+    *n = 0;
+    do {
+        if (*n > 0 && *text == ':')
+            text++;
+        int high = hex_digit(text[0]);
+        int low = high < 0 ? -1 : hex_digit(text[1]);
+        if (low < 0)
+            return ERR_SYNTAX;
+        if (*n == cap)
+            return ERR_TOO_LARGE;
+        out[(*n)++] = (uint8_t)(high << 4 | low);
+        text += 2;
+    } while (*text != '\0');
+    return ERR_OK;
+}
+
+/* Letters, digits, '-' and '_' (which stands in names of Windows machines) in labels; the last one
+ * not a number, since such a name would be a mistyped address (RFC 3696 2). */
+static bool is_dns_name(const char *text)
+{
+    bool number = true;
+    if (strlen(text) > HOST_MAX)
+        return false;
+    for (;;) {
+        size_t n = strcspn(text, ".");
+        if (n == 0 || n > LABEL_MAX || text[0] == '-' || text[n - 1] == '-')
+            return false;
+        number = true;
+        for (size_t i = 0; i < n; i++) {
+            if (!is_letter(text[i]) && !is_digit(text[i]) && text[i] != '-' && text[i] != '_')
+                return false;
+            number = number && is_digit(text[i]);
+        }
+        if (text[n] == '\0')
+            return !number;
+        text += n + 1;
+    }
+}
+
+/* The text of an IPv6 address, perhaps with a zone, that stands in brackets or has lost them. */
+static bool is_ip6(const char *text)
+{
+    char bracketed[VALUE_HOST_SIZE + 2];
+    struct addr a;
+    snprintf(bracketed, sizeof bracketed, "[%s]", text);
+    return strchr(text, ']') == NULL && addr_parse(bracketed, 0, &a) == ERR_OK;
+}
+
+enum err value_host(const char *text, char out[VALUE_HOST_SIZE], bool *is_address)
+{
+    struct in_addr ip;
+    size_t n = strlen(text);
+    bool brackets = n >= 2 && text[0] == '[' && text[n - 1] == ']';
+
+    if (brackets) {
+        text++;
+        n -= 2;
+    }
+    if (n > HOST_MAX)
+        return ERR_TOO_LARGE;
+    memcpy(out, text, n);
+    out[n] = '\0';
+    *is_address = is_ip6(out) || (!brackets && inet_pton(AF_INET, out, &ip) == 1);
+    return *is_address || (!brackets && is_dns_name(out)) ? ERR_OK : ERR_SYNTAX;
+}
+
+enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *port)
+{
+    char host[VALUE_HOST_SIZE];
+    bool is_address;
+    uint32_t number = 0;
+    const char *colon = strrchr(text, ':');
+
+    if (text[0] == '[') {
+        const char *close = strchr(text, ']');
+        if (close == NULL || (close[1] != '\0' && close[1] != ':'))
+            return ERR_SYNTAX;
+        colon = close[1] == ':' ? close + 1 : NULL;
+    } else if (colon != NULL && strchr(text, ':') != colon) {
+        return ERR_SYNTAX; /* "::1": where would the port begin? */
+    }
+    size_t n = colon == NULL ? strlen(text) : (size_t)(colon - text);
+    if (n >= sizeof host)
+        return ERR_TOO_LARGE;
+    memcpy(host, text, n);
+    host[n] = '\0';
+    enum err e = value_host(host, out, &is_address);
+    if (e == ERR_OK && colon != NULL)
+        e = value_number(colon + 1, 1, UINT16_MAX, &number);
+    *port = (uint16_t)number;
+    return e;
+}
+
+bool value_is_name(const char *text)
+{
+    size_t n = strlen(text);
+    for (size_t i = 0; i < n; i++)
+        if (!is_letter(text[i]) && !is_digit(text[i]) && strchr("_.-", text[i]) == NULL)
+            return false;
+    return n >= 1 && n <= NAME_MAX_LENGTH;
+}

@@ -1,0 +1,43 @@
+/* config_value: the words of a configuration file, as values. Pure functions from text; the
+ * messages about what is wrong belong to config.c. */
+#ifndef SSTPGATE_POLICY_CONFIG_VALUE_H
+#define SSTPGATE_POLICY_CONFIG_VALUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum {
+    VALUE_HOST_SIZE = 176,                       /* a host and its NUL always fit */
+    VALUE_DURATION_MAX = 30 * 24 * 3600 * 1000u, /* 30 days in milliseconds */
+    VALUE_DURATION_SIZE = 16,
+};
+
+/* Decimal digits. ERR_RANGE outside of min..max. */
+enum err value_number(const char *text, uint32_t min, uint32_t max, uint32_t *out) MUST_CHECK;
+
+/* A number with one of the units ms, s, m, h, d, or "0". ERR_MISSING: another number without a
+ * unit. ERR_RANGE: more than VALUE_DURATION_MAX. */
+enum err value_duration(const char *text, uint32_t *ms) MUST_CHECK;
+
+/* The shortest text that value_duration() reads as ms. */
+void value_duration_format(uint32_t ms, char out[VALUE_DURATION_SIZE]);
+
+/* Hexadecimal digits in pairs, with single colons between pairs or without. ERR_TOO_LARGE: more
+ * than cap octets. */
+enum err value_hex(const char *text, uint8_t *out, size_t cap, size_t *n) MUST_CHECK;
+
+/* A DNS name, an IPv4 address, or an IPv6 address with or without brackets; out has none.
+ * Wildcards, ports and addresses that only look like one ("10.0.0.256") are an ERR_SYNTAX. */
+enum err value_host(const char *text, char out[VALUE_HOST_SIZE], bool *is_address) MUST_CHECK;
+
+/* The same with ":port" behind it, or without: *port is 0 then. IPv6 needs its brackets. A port
+ * outside of 1..65535 is an ERR_RANGE. */
+enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *port) MUST_CHECK;
+
+/* 1..32 letters, digits, '_', '.', '-': the name of a listener or a backend. */
+bool value_is_name(const char *text);
+
+#endif

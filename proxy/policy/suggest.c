@@ -1,0 +1,62 @@
+#include "policy/suggest.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "base/span.h"
+
+enum { LENGTH_MAX = 64 };
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static bool same(char a, char b)
+{
+    return ascii_lower((uint8_t)a) == ascii_lower((uint8_t)b);
+}
+
+/* The optimal string alignment distance: Wagner and Fischer's table, row by row, with swaps of
+ * neighbours, which need the row before the last. */
+size_t suggest_distance(const char *a, const char *b)
+{
+    size_t rows[3][LENGTH_MAX + 1];
+    size_t *before = rows[0], *last = rows[1], *row = rows[2];
+    size_t a_len = strlen(a), b_len = strlen(b);
+
+    if (a_len > LENGTH_MAX || b_len > LENGTH_MAX)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= b_len; j++)
+        last[j] = before[j] = j;
+    for (size_t i = 1; i <= a_len; i++) {
+        row[0] = i;
+        for (size_t j = 1; j <= b_len; j++) {
+            size_t cost = same(a[i - 1], b[j - 1]) ? 0 : 1;
+            row[j] = least(least(last[j], row[j - 1]) + 1, last[j - 1] + cost);
+            if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]))
+                row[j] = least(row[j], before[j - 2] + 1);
+        }
+        size_t *oldest = before;
+        before = last;
+        last = row;
+        row = oldest;
+    }
+    return last[b_len];
+}
+
+struct suggest suggest_init(const char *typed)
+{
+    return (struct suggest){.typed = typed, .distance = SIZE_MAX};
+}
+
+void suggest_offer(struct suggest *s, const char *name)
+{
+    size_t distance = suggest_distance(s->typed, name);
+    /* One slip for every four letters, and one more: "ke" may mean "key", "foo" means nothing. */
+    size_t limit = 1 + strlen(s->typed) / 4;
+    if (distance > limit || distance >= strlen(name) || distance >= s->distance)
+        return;
+    s->best = name;
+    s->distance = distance;
+}
