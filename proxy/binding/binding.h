@@ -45,8 +45,8 @@ struct binding_expect {
 /* msg: the client's Call Connected as received. Checks form, nonce, hash protocol, leaf, in this
  * order, and stops at the first that is wrong. The MAC is not looked at. *hash is set to the
  * client's hash protocol where BINDING_OK, _LEAF, and to 0 otherwise. The octets that pad a SHA1
- * hash to 32 may be anything: the MAC covers them as sent. A leaf whose hash of the client's kind is
- * not known matches nothing. */
+ * hash to 32 may be anything: the MAC covers them as sent. A leaf whose hash of the client's kind
+ * is not known matches nothing. */
 enum binding_result binding_check(struct span msg, const struct binding_expect *expect,
                                   uint8_t *hash) MUST_CHECK;
 

@@ -13,15 +13,22 @@ enum { USERS_HASH = 16, USERS_NAME_MAX = 256, USERS_MATCH_MAX = 4 };
 
 struct users;
 
-/* Reads the whole file; every error is written to problems as "path:line: reason\n". NULL when
- * there was one. A file that others than its owner may read is an error (mode & 007). */
+/* Reads the whole file; every error is written to problems as "path:line: reason\n", or as
+ * "path: reason\n" where it is none of a line. No message shows a hash. NULL when there was an
+ * error. A file that everybody may read, write or run (mode & 007) is one, and so is anything but a
+ * regular file. */
 struct users *users_load(const char *path, FILE *problems);
+
+/* The same from octets in memory; path is used for messages only. The caller wipes text. */
+struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems);
+
 void users_free(struct users *u);
 size_t users_count(const struct users *u);
 
-/* name: as it stood on the wire. Letters compare without case. Tried in this order: the name as it
- * is, without a leading DOMAIN\, without a trailing @realm (SSTP.md 5.3). Every hash-hash that
- * some form of the name has, best first, at most USERS_MATCH_MAX; the pointers stay valid until
+/* name: as it stood on the wire. The 26 letters of ASCII compare without case. Tried in this order:
+ * the name as it is, without a leading DOMAIN\, without a trailing @realm, without either (clients
+ * and servers do not agree on which of them is the name). Every hash-hash that some form has, best
+ * first, at most USERS_MATCH_MAX; the pointers stay valid until
  * users_free. Returns how many. */
 size_t users_find(const struct users *u, struct span name,
                   const uint8_t *found[USERS_MATCH_MAX]);

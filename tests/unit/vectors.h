@@ -43,7 +43,7 @@ static inline void vector_add_field(struct vector *v, const char *key, const cha
     uint8_t *out = malloc(digits / 2 + (digits == 0));
     assert_non_null(out);
     for (size_t i = 0; i < digits / 2; i++) {
-        unsigned octet;
+        unsigned octet = 0;
         char two[3] = {hex[2 * i], hex[2 * i + 1], 0};
         if (strspn(two, "0123456789abcdef") != 2 || sscanf(two, "%x", &octet) != 1)
             vectors_fail(path, line, "not hex");

@@ -1,0 +1,283 @@
+#include "policy/users.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+
+/* The table grows only while the file is read, by what the administrator wrote: no memory then is
+ * no memory for any call. */
+#define uthash_fatal(msg) check_failed(msg, __FILE__, __LINE__)
+#include <uthash.h>
+
+/* 100,000 lines of the longest kind fit. What is larger is not a users file. */
+enum { FILE_MAX = 64 << 20 };
+
+struct user {
+    UT_hash_handle hh;
+    unsigned line;
+    uint8_t hash[USERS_HASH];
+    size_t name_len;
+    uint8_t name[]; /* letters in lower case */
+};
+
+struct users {
+    struct user *table;
+};
+
+static void fold(uint8_t *out, struct span name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        out[i] = ascii_lower(name.p[i]);
+}
+
+static const struct user *lookup(const struct users *u, struct span name)
+{
+    uint8_t folded[USERS_NAME_MAX];
+    struct user *found = NULL;
+
+    if (name.n == 0 || name.n > sizeof folded)
+        return NULL;
+    fold(folded, name);
+    HASH_FIND(hh, u->table, folded, name.n, found);
+    return found;
+}
+
+static void add(struct users *u, struct span name, const uint8_t hash[USERS_HASH], unsigned line)
+{
+    struct user *e = check_alloc(calloc(1, sizeof *e + name.n));
+    e->line = line;
+    memcpy(e->hash, hash, USERS_HASH);
+    e->name_len = name.n;
+    fold(e->name, name);
+    HASH_ADD_KEYPTR(hh, u->table, e->name, e->name_len, e);
+}
+
+void users_free(struct users *u)
+{
+    struct user *e, *next;
+
+    if (u == NULL)
+        return;
+    HASH_ITER(hh, u->table, e, next)
+    {
+        HASH_DEL(u->table, e);
+        explicit_bzero(e->hash, sizeof e->hash);
+        free(e);
+    }
+    free(u);
+}
+
+size_t users_count(const struct users *u)
+{
+    return HASH_COUNT(u->table);
+}
+
+static size_t find_last(struct span s, char c)
+{
+    const uint8_t *at = s.n == 0 ? NULL : memrchr(s.p, c, s.n);
+    return at == NULL ? s.n : (size_t)(at - s.p);
+}
+
+size_t users_find(const struct users *u, struct span name, const uint8_t *found[USERS_MATCH_MAX])
+{
+    /* The domain ends at the last '\', the realm begins at the last '@' behind it: neither of the
+     * two may stand in a Windows account name, while the parts around it may be anything. */
+    const size_t slash = find_last(name, '\\');
+    const size_t user = slash == name.n ? 0 : slash + 1;
+    const size_t at = user + find_last(span_from(name, user), '@');
+    const bool domain = user > 0, realm = at < name.n;
+    size_t forms = 0, n = 0;
+    struct span form[USERS_MATCH_MAX];
+
+    form[forms++] = name;
+    if (domain)
+        form[forms++] = span_from(name, user);
+    if (realm)
+        form[forms++] = span_sub(name, 0, at);
+    if (domain && realm)
+        form[forms++] = span_sub(name, user, at - user);
+    for (size_t i = 0; i < forms; i++) {
+        const struct user *e = lookup(u, form[i]);
+        if (e != NULL)
+            found[n++] = e->hash;
+    }
+    return n;
+}
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* What is wrong with it as a name; NULL: nothing. */
+static const char *name_problem(struct span name)
+{
+    if (name.n == 0)
+        return "the name is empty";
+    if (name.n > USERS_NAME_MAX)
+        return "the name is longer than 256 octets";
+    if (is_blank(name.p[0]) || is_blank(name.p[name.n - 1]))
+        return "the name begins or ends with a blank";
+    if (name.p[0] == '#')
+        return "the name begins with '#'";
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] < 0x20 || name.p[i] == 0x7f)
+            return "the name holds a control character";
+        if (name.p[i] == ':')
+            return "the name holds a ':'";
+    }
+    return NULL;
+}
+
+bool users_name_valid(struct span name)
+{
+    return name_problem(name) == NULL;
+}
+
+static int hex_digit(uint8_t c)
+{
+    c = ascii_lower(c);
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool parse_hash(struct span hex, uint8_t out[USERS_HASH])
+{
+    if (hex.n != 2 * USERS_HASH)
+        return false;
+    for (size_t i = 0; i < USERS_HASH; i++) {
+        const int high = hex_digit(hex.p[2 * i]), low = hex_digit(hex.p[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+/* One line without its end. False: it was told to problems. */
+static bool parse_line(struct users *u, struct span line, unsigned number, const char *path,
+                       FILE *problems)
+{
+    uint8_t hash[USERS_HASH];
+    const char *reason = NULL;
+
+    while (line.n > 0 && is_blank(line.p[line.n - 1]))
+        line.n--;
+    size_t indent = 0;
+    while (indent < line.n && is_blank(line.p[indent]))
+        indent++;
+    if (indent == line.n || line.p[indent] == '#')
+        return true;
+
+    const uint8_t *colon = memchr(line.p, ':', line.n);
+    const size_t name_len = colon == NULL ? line.n : (size_t)(colon - line.p);
+    const struct span name = span_sub(line, 0, name_len);
+    if (colon == NULL)
+        reason = "no ':' in the line, which should be name:hash-hash";
+    else if ((reason = name_problem(name)) == NULL &&
+             !parse_hash(span_from(line, name_len + 1), hash))
+        reason = "what follows the ':' is not a hash-hash of 32 hex digits";
+
+    const struct user *same = reason == NULL ? lookup(u, name) : NULL;
+    if (reason != NULL)
+        fprintf(problems, "%s:%u: %s\n", path, number, reason);
+    else if (same != NULL)
+        fprintf(problems, "%s:%u: the name is in line %u already (letter case does not count)\n",
+                path, number, same->line);
+    else
+        add(u, name, hash, number);
+    explicit_bzero(hash, sizeof hash);
+    return reason == NULL && same == NULL;
+}
+
+struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems)
+{
+    static const char byte_order_mark[] = "\xef\xbb\xbf"; /* some editors leave one */
+    struct users *u = NEW(struct users);
+    struct span rest = span_of(text, len);
+    bool good = true;
+
+    if (span_eq(span_sub(rest, 0, 3), span_str(byte_order_mark)))
+        rest = span_from(rest, 3);
+    for (unsigned number = 1; rest.n > 0; number++) {
+        const uint8_t *end = memchr(rest.p, '\n', rest.n);
+        const size_t n = end == NULL ? rest.n : (size_t)(end - rest.p);
+        struct span line = span_sub(rest, 0, n);
+        if (line.n > 0 && line.p[line.n - 1] == '\r')
+            line.n--;
+        good &= parse_line(u, line, number, path, problems);
+        rest = span_from(rest, n + 1);
+    }
+    if (!good) {
+        users_free(u);
+        return NULL;
+    }
+    return u;
+}
+
+/* Reads up to cap octets from fd, fewer at its end; *len says how many. Not with stdio, whose
+ * buffer nobody could wipe. */
+static enum err read_all(int fd, char *out, size_t cap, size_t *len)
+{
+    for (*len = 0; *len < cap;) {
+        const ssize_t n = read(fd, out + *len, cap - *len);
+        if (n == 0)
+            break;
+        if (n < 0 && errno != EINTR)
+            return ERR_SYSTEM;
+        if (n > 0)
+            *len += (size_t)n;
+    }
+    return ERR_OK;
+}
+
+static struct users *load_regular(int fd, size_t size, const char *path, FILE *problems)
+{
+    const size_t cap = size + 1; /* one more shows a file that grows while it is read */
+    char *text = check_alloc(malloc(cap));
+    struct users *u = NULL;
+    size_t len;
+
+    if (read_all(fd, text, cap, &len) != ERR_OK)
+        fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
+    else if (len != size)
+        fprintf(problems, "%s: it was changed while it was read\n", path);
+    else
+        u = users_parse(path, text, len, problems);
+    explicit_bzero(text, cap);
+    free(text);
+    return u;
+}
+
+struct users *users_load(const char *path, FILE *problems)
+{
+    struct users *u = NULL;
+    struct stat st;
+    /* O_NONBLOCK: a FIFO without a writer must not stop a reload; a regular file does not care */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    if (fd < 0) {
+        fprintf(problems, "%s: cannot be opened: %s\n", path, strerror(errno));
+        return NULL;
+    }
+    if (fstat(fd, &st) != 0)
+        fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
+    else if (!S_ISREG(st.st_mode))
+        fprintf(problems, "%s: not a regular file\n", path);
+    else if ((st.st_mode & 007) != 0)
+        fprintf(problems,
+                "%s: open to everybody (mode %04o) though it holds secrets: chmod o= it\n", path,
+                (unsigned)(st.st_mode & 07777));
+    else if (st.st_size > FILE_MAX)
+        fprintf(problems, "%s: too large for a users file\n", path);
+    else
+        u = load_regular(fd, (size_t)st.st_size, path, problems);
+    close(fd);
+    return u;
+}

@@ -1,0 +1,498 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "policy/users.h"
+
+/* Hash-hashes that can be told apart: HASH("1") and so on. */
+#define HASH(digit) digit "0000000000000000000000000000000"
+
+/* What a reader says about text: the users, or NULL, and the problems. */
+struct reading {
+    struct users *users;
+    char *problems;
+    size_t problems_len;
+    FILE *stream;
+};
+
+static void reading_init(struct reading *r)
+{
+    *r = (struct reading){0};
+    r->stream = open_memstream(&r->problems, &r->problems_len);
+    assert_non_null(r->stream);
+}
+
+static void reading_fini(struct reading *r)
+{
+    users_free(r->users);
+    fclose(r->stream);
+    free(r->problems);
+}
+
+static void parse_n(struct reading *r, const char *text, size_t n)
+{
+    reading_init(r);
+    r->users = users_parse("users", text, n, r->stream);
+    fflush(r->stream);
+}
+
+static void parse(struct reading *r, const char *text)
+{
+    parse_n(r, text, strlen(text));
+}
+
+static void assert_says(const char *text, const char *problems)
+{
+    struct reading r;
+    parse(&r, text);
+    assert_null(r.users);
+    assert_string_equal(r.problems, problems);
+    reading_fini(&r);
+}
+
+/* The first hex digits of the hash-hashes that name has, in order. */
+static void assert_finds(const struct users *u, const char *name, const char *digits)
+{
+    const uint8_t *found[USERS_MATCH_MAX];
+    char have[USERS_MATCH_MAX + 1] = {0};
+    const size_t n = users_find(u, span_str(name), found);
+    for (size_t i = 0; i < n; i++)
+        have[i] = (char)('0' + (found[i][0] >> 4));
+    if (strcmp(have, digits) != 0)
+        fail_msg("%s: found '%s', wanted '%s'", name, have, digits);
+}
+
+static void good_file(void **state)
+{
+    (void)state;
+    static const uint8_t want[USERS_HASH] = {0x41, 0xc0, 0x0c, 0x58, 0x4b, 0xd2, 0xd9, 0x1c,
+                                             0x40, 0x17, 0xa2, 0xa1, 0x2f, 0xa5, 0x9f, 0x3f};
+    const uint8_t *found[USERS_MATCH_MAX];
+    struct reading r;
+    parse(&r, "# staff\n"
+              "\n"
+              "   \t \n"
+              "  # indented\n"
+              "User:41c00c584bd2d91c4017a2a12fa59f3f\n"
+              "upper:41C00C584BD2D91C4017A2A12FA59F3F\n"
+              "dos:41c00c584bd2d91c4017a2a12fa59f3f\r\n"
+              "\r\n"
+              "tail:41c00c584bd2d91c4017a2a12fa59f3f \t\n"
+              "two words:41c00c584bd2d91c4017a2a12fa59f3f\n"
+              "J\xc3\xb6rg#1:41c00c584bd2d91c4017a2a12fa59f3f\n"
+              "last:41c00c584bd2d91c4017a2a12fa59f3f");
+    assert_string_equal(r.problems, "");
+    assert_non_null(r.users);
+    assert_int_equal(users_count(r.users), 7);
+    static const char *const names[] = {"User",      "upper",         "dos", "tail",
+                                        "two words", "J\xc3\xb6rg#1", "last"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_int_equal(users_find(r.users, span_str(names[i]), found), 1);
+        assert_memory_equal(found[0], want, USERS_HASH);
+    }
+    reading_fini(&r);
+}
+
+static void empty_files(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "\n", "\n\n", "#", "\xef\xbb\xbf", "\r\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct reading r;
+        parse(&r, texts[i]);
+        assert_non_null(r.users);
+        assert_int_equal(users_count(r.users), 0);
+        assert_finds(r.users, "User", "");
+        assert_finds(r.users, "", "");
+        assert_string_equal(r.problems, "");
+        reading_fini(&r);
+    }
+}
+
+static void byte_order_mark(void **state)
+{
+    (void)state;
+    struct reading r;
+    parse(&r, "\xef\xbb\xbf"
+              "first:" HASH("1") "\n");
+    assert_non_null(r.users);
+    assert_finds(r.users, "first", "1");
+    reading_fini(&r);
+}
+
+static void letter_case(void **state)
+{
+    (void)state;
+    struct reading r;
+    parse(&r, "MiXeD:" HASH("1") "\n"
+                                 "CORP\\\xc3\x96"
+                                 "del@Example.COM:" HASH("2") "\n"
+                                                              "[@`{:" HASH("3") "\n");
+    assert_non_null(r.users);
+    assert_finds(r.users, "mixed", "1");
+    assert_finds(r.users, "MIXED", "1");
+    assert_finds(r.users,
+                 "corp\\\xc3\x96"
+                 "DEL@EXAMPLE.com",
+                 "2");
+    /* the letters of ASCII only: ö is another name than Ö, and [ is no { */
+    assert_finds(r.users,
+                 "corp\\\xc3\xb6"
+                 "del@example.com",
+                 "");
+    assert_finds(r.users, "[@`{", "3");
+    assert_finds(r.users, "{@`[", "");
+    assert_finds(r.users, "[``{", "");
+    reading_fini(&r);
+}
+
+static void forms_of_a_name(void **state)
+{
+    (void)state;
+    struct reading r;
+    parse(&r, "CORP\\user@example.com:" HASH(
+                  "1") "\n"
+                       "user@example.com:" HASH(
+                           "2") "\n"
+                                "CORP\\user:" HASH(
+                                    "3") "\n"
+                                         "user:" HASH(
+                                             "4") "\n"
+                                                  "a@b:" HASH("5") "\n"
+                                                                   "a@b@c:" HASH(
+                                                                       "6") "\n"
+                                                                            "x\\y:" HASH(
+                                                                                "7") "\n"
+                                                                                     "dom@in:" HASH(
+                                                                                         "8") "\n");
+    assert_non_null(r.users);
+    assert_finds(r.users, "CORP\\user@example.com", "1234");
+    assert_finds(r.users, "corp\\USER@other.example", "34");
+    assert_finds(r.users, "OTHER\\user@example.com", "24");
+    assert_finds(r.users, "OTHER\\user@other.example", "4");
+    assert_finds(r.users, "user@example.com", "24");
+    assert_finds(r.users, "CORP\\user", "34");
+    assert_finds(r.users, "user", "4");
+    /* RFC 2759 8.2: a domain in front of the name is not part of it */
+    assert_finds(r.users, "ELSEWHERE\\User", "4");
+    /* the last @ begins the realm */
+    assert_finds(r.users, "a@b@c", "65");
+    assert_finds(r.users, "a@b@d", "5");
+    /* the last \ ends the domain, and an @ in front of it begins none */
+    assert_finds(r.users, "w\\x\\user", "4");
+    assert_finds(r.users, "w\\x\\y", "");
+    assert_finds(r.users, "dom@in\\user", "4");
+    assert_finds(r.users, "dom@in\\nobody", "");
+    /* parts that are empty */
+    assert_finds(r.users, "", "");
+    assert_finds(r.users, "\\", "");
+    assert_finds(r.users, "@", "");
+    assert_finds(r.users, "\\@", "");
+    assert_finds(r.users, "CORP\\", "");
+    assert_finds(r.users, "@example.com", "");
+    assert_finds(r.users, "\\user", "4");
+    assert_finds(r.users, "user@", "4");
+    assert_finds(r.users, "\\user@", "4");
+    assert_finds(r.users, "use", "");
+    assert_finds(r.users, "users", "");
+    reading_fini(&r);
+}
+
+/* Names come from strangers: any octets, any length. */
+static void strange_names(void **state)
+{
+    (void)state;
+    struct reading r;
+    const uint8_t *found[USERS_MATCH_MAX];
+    static char line[USERS_NAME_MAX + 64], name[4096];
+
+    memset(line, 'n', USERS_NAME_MAX);
+    memcpy(line + USERS_NAME_MAX, ":" HASH("9"), 34);
+    parse(&r, line);
+    assert_non_null(r.users);
+
+    memset(name, 'N', sizeof name);
+    assert_int_equal(users_find(r.users, span_of(name, USERS_NAME_MAX), found), 1);
+    assert_int_equal(users_find(r.users, span_of(name, USERS_NAME_MAX + 1), found), 0);
+    assert_int_equal(users_find(r.users, span_of(name, sizeof name), found), 0);
+    assert_int_equal(users_find(r.users, span_of("n", 0), found), 0);
+    assert_int_equal(users_find(r.users, span_of(NULL, 0), found), 0);
+    memset(name, 0, sizeof name);
+    assert_int_equal(users_find(r.users, span_of(name, 5), found), 0);
+    /* a longest name behind a domain and before a realm */
+    memset(name, 'n', sizeof name);
+    name[300] = '\\';
+    name[301 + USERS_NAME_MAX] = '@';
+    assert_int_equal(users_find(r.users, span_of(name, sizeof name), found), 1);
+    reading_fini(&r);
+}
+
+static void wrong_lines(void **state)
+{
+    (void)state;
+    static char line[USERS_NAME_MAX + 64];
+
+    assert_says("User\n", "users:1: no ':' in the line, which should be name:hash-hash\n");
+    assert_says(":" HASH("1"), "users:1: the name is empty\n");
+    assert_says(" User:" HASH("1"), "users:1: the name begins or ends with a blank\n");
+    assert_says("User :" HASH("1"), "users:1: the name begins or ends with a blank\n");
+    assert_says("\tUser:" HASH("1"), "users:1: the name begins or ends with a blank\n");
+    assert_says("U\x01ser:" HASH("1"), "users:1: the name holds a control character\n");
+    assert_says("User\x7f:" HASH("1"), "users:1: the name holds a control character\n");
+    memset(line, 'n', USERS_NAME_MAX + 1);
+    memcpy(line + USERS_NAME_MAX + 1, ":" HASH("9"), 34);
+    assert_says(line, "users:1: the name is longer than 256 octets\n");
+
+    const char *hash = "users:1: what follows the ':' is not a hash-hash of 32 hex digits\n";
+    assert_says("User:", hash);
+    assert_says("User:41c00c584bd2d91c4017a2a12fa59f3", hash);
+    assert_says("User:41c00c584bd2d91c4017a2a12fa59f3f0", hash);
+    assert_says("User:41c00c584bd2d91c4017a2a12fa59f3g", hash);
+    assert_says("User:0x1c00c584bd2d91c4017a2a12fa59f3f", hash);
+    assert_says("User: " HASH("1"), hash);
+    assert_says("User::" HASH("1"), hash);
+    assert_says("User:" HASH("1") ":", hash);
+    assert_says("User:" HASH("1") " # staff", hash);
+    assert_says("User:clientPass", hash);
+    assert_says("User:4\r1c00c584bd2d91c4017a2a12fa59f3", hash);
+}
+
+static void octets_that_are_not_text(void **state)
+{
+    (void)state;
+    struct reading r;
+    parse_n(&r, "a\0b:" HASH("1"), 36);
+    assert_null(r.users);
+    assert_string_equal(r.problems, "users:1: the name holds a control character\n");
+    reading_fini(&r);
+    parse_n(&r, "a:" HASH("1") "\0", 35);
+    assert_null(r.users);
+    reading_fini(&r);
+}
+
+/* Every error, not the first; and never the secret. */
+static void all_problems(void **state)
+{
+    (void)state;
+    assert_says(
+        "good:" HASH("1") "\n"
+                          "no colon\n"
+                          "# fine\n"
+                          "GOOD:" HASH(
+                              "2") "\n"
+                                   "short:12\n"
+                                   "other:" HASH(
+                                       "3") "\n"
+                                            "good:" HASH(
+                                                "1") "\n"
+                                                     "41c00c584bd2d91c4017a2a12fa59f3f:User\n",
+        "users:2: no ':' in the line, which should be name:hash-hash\n"
+        "users:4: the name is in line 1 already (letter case does not count)\n"
+        "users:5: what follows the ':' is not a hash-hash of 32 hex digits\n"
+        "users:7: the name is in line 1 already (letter case does not count)\n"
+        "users:8: what follows the ':' is not a hash-hash of 32 hex digits\n");
+}
+
+static void valid_names(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "u", "User", "CORP\\User", "user@example.com", "a b", "a#", "J\xc3\xb6rg", "\xff", "-h"};
+    static const char *const bad[] = {"",    "#a", " a",   "a ",    "\ta",  "a\t",
+                                      "a:b", ":",  "a\nb", "a\x1f", "\x7f", "a\r"};
+    char longest[USERS_NAME_MAX + 1];
+
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(users_name_valid(span_str(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(users_name_valid(span_str(bad[i])));
+    assert_false(users_name_valid(span_of(NULL, 0)));
+    assert_false(users_name_valid(span_of("a\0b", 3)));
+    memset(longest, 'x', sizeof longest);
+    assert_true(users_name_valid(span_of(longest, USERS_NAME_MAX)));
+    assert_false(users_name_valid(span_of(longest, USERS_NAME_MAX + 1)));
+}
+
+/* --- files --- */
+
+struct temp {
+    char dir[64], path[80];
+};
+
+static void temp_init(struct temp *t)
+{
+    strcpy(t->dir, "/tmp/sstpgate-users-XXXXXX");
+    assert_non_null(mkdtemp(t->dir));
+    snprintf(t->path, sizeof t->path, "%s/users", t->dir);
+}
+
+static void temp_fini(struct temp *t)
+{
+    unlink(t->path);
+    rmdir(t->dir);
+}
+
+static void temp_write(const struct temp *t, const char *text, mode_t mode)
+{
+    FILE *f = fopen(t->path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(t->path, mode), 0);
+}
+
+static void load(struct reading *r, const struct temp *t)
+{
+    reading_init(r);
+    r->users = users_load(t->path, r->stream);
+    fflush(r->stream);
+}
+
+/* The problems are "path" and the rest. */
+static void assert_load_says(const struct temp *t, const char *rest)
+{
+    struct reading r;
+    load(&r, t);
+    assert_null(r.users);
+    assert_int_equal(strncmp(r.problems, t->path, strlen(t->path)), 0);
+    assert_string_equal(r.problems + strlen(t->path), rest);
+    reading_fini(&r);
+}
+
+static void load_file(void **state)
+{
+    (void)state;
+    static const mode_t fine[] = {0600, 0400, 0640, 0440, 0660};
+    struct temp t;
+    struct reading r;
+    temp_init(&t);
+    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
+        unlink(t.path);
+        temp_write(&t, "User:" HASH("1") "\n", fine[i]);
+        load(&r, &t);
+        assert_string_equal(r.problems, "");
+        assert_non_null(r.users);
+        assert_finds(r.users, "user", "1");
+        reading_fini(&r);
+    }
+    unlink(t.path);
+    temp_write(&t, "", 0600);
+    load(&r, &t);
+    assert_non_null(r.users);
+    reading_fini(&r);
+    temp_write(&t, "User\n", 0600);
+    assert_load_says(&t, ":1: no ':' in the line, which should be name:hash-hash\n");
+    temp_fini(&t);
+}
+
+static void load_refuses(void **state)
+{
+    (void)state;
+    struct temp t;
+    temp_init(&t);
+    assert_load_says(&t, ": cannot be opened: No such file or directory\n");
+
+    temp_write(&t, "User:" HASH("1") "\n", 0644);
+    assert_load_says(&t, ": open to everybody (mode 0644) though it holds secrets: chmod o= it\n");
+    for (mode_t bit = 1; bit <= 4; bit <<= 1) {
+        struct reading r;
+        assert_int_equal(chmod(t.path, 0600 | bit), 0);
+        load(&r, &t);
+        assert_null(r.users);
+        reading_fini(&r);
+    }
+    /* a link: it is the file behind it that counts */
+    char other[100];
+    snprintf(other, sizeof other, "%s-target", t.path);
+    assert_int_equal(chmod(t.path, 0644), 0);
+    assert_int_equal(rename(t.path, other), 0);
+    assert_int_equal(symlink(other, t.path), 0);
+    assert_load_says(&t, ": open to everybody (mode 0644) though it holds secrets: chmod o= it\n");
+    unlink(t.path);
+    unlink(other);
+
+    assert_int_equal(mkdir(t.path, 0700), 0);
+    assert_load_says(&t, ": not a regular file\n");
+    rmdir(t.path);
+    /* a FIFO that nobody writes to does not stop us */
+    assert_int_equal(mkfifo(t.path, 0600), 0);
+    assert_load_says(&t, ": not a regular file\n");
+    unlink(t.path);
+    /* larger than memory would like: not read at all (it is sparse) */
+    temp_write(&t, "", 0600);
+    assert_int_equal(truncate(t.path, 1LL << 40), 0);
+    assert_load_says(&t, ": too large for a users file\n");
+    temp_fini(&t);
+}
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void a_hundred_thousand(void **state)
+{
+    (void)state;
+    enum { USERS = 100000 };
+    struct temp t;
+    struct reading r;
+    temp_init(&t);
+    FILE *f = fopen(t.path, "w");
+    assert_non_null(f);
+    for (unsigned i = 0; i < USERS; i++)
+        fprintf(f, "CORP\\user.%u@example.com:%032x\n", i, i);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(t.path, 0600), 0);
+
+    const double before = seconds();
+    load(&r, &t);
+    const double loaded = seconds();
+    assert_non_null(r.users);
+    assert_int_equal(users_count(r.users), USERS);
+    for (unsigned i = 0; i < USERS; i++) {
+        char name[64];
+        const uint8_t *found[USERS_MATCH_MAX];
+        snprintf(name, sizeof name, "corp\\USER.%u@example.com", i);
+        assert_int_equal(users_find(r.users, span_str(name), found), 1);
+        assert_int_equal(found[0][15], i & 0xff);
+        assert_int_equal(found[0][14], i >> 8 & 0xff);
+        assert_int_equal(found[0][13], i >> 16);
+    }
+    print_message("# %d users: loaded in %.0f ms, looked up in %.0f ms\n", USERS,
+                  1e3 * (loaded - before), 1e3 * (seconds() - loaded));
+    /* far more than it takes, with sanitizers too; a list would take minutes */
+    assert_true(seconds() - before < 10);
+    reading_fini(&r);
+    temp_fini(&t);
+}
+
+static void free_nothing(void **state)
+{
+    (void)state;
+    users_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_file),          cmocka_unit_test(empty_files),
+        cmocka_unit_test(byte_order_mark),    cmocka_unit_test(letter_case),
+        cmocka_unit_test(forms_of_a_name),    cmocka_unit_test(strange_names),
+        cmocka_unit_test(wrong_lines),        cmocka_unit_test(octets_that_are_not_text),
+        cmocka_unit_test(all_problems),       cmocka_unit_test(valid_names),
+        cmocka_unit_test(load_file),          cmocka_unit_test(load_refuses),
+        cmocka_unit_test(a_hundred_thousand), cmocka_unit_test(free_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
