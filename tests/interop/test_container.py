@@ -1,6 +1,5 @@
 """docker/Dockerfile, built and run as docker/README.md says, without a registry: the base image is
-a Debian 12 made here. Images and their cache stay in build/container, the machine's own container
-storage is not touched."""
+a Debian 12 made here, and kept in build/. The machine's own container storage is not touched."""
 
 import json
 import os
@@ -14,7 +13,7 @@ import lab
 from peers.client import Client
 from peers.server import Server
 
-CACHE = lab.ROOT / "build/container"
+BASE_TAR = lab.ROOT / "build/debian-12.tar"
 BASE, IMAGE = "localhost/sstpgate-base", "localhost/sstpgate-under-test"
 NOBODY = 65532
 
@@ -24,14 +23,13 @@ def tool(workshop):
     """tool("podman", ...) is that command on a storage of its own, in a mount namespace of its
     own: container storage leaves mounts behind, this way they end with the test."""
     lab.require("buildah podman runc mmdebstrap nsenter setpriv unshare")
-    CACHE.mkdir(parents=True, exist_ok=True)
     with lab.running(["unshare", "--mount", "sh", "-c", "echo ready; exec tail -f /dev/null"],
                      workshop / "mounts.log", stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "ready\n"
 
         def command(name, *arguments):
             return [*f"nsenter -t {holder.pid} --mount -- {name}".split(),
-                    "--root", CACHE / "storage", "--runroot", workshop / "containers", *arguments]
+                    "--root", workshop / "images", "--runroot", workshop / "containers", *arguments]
 
         yield command
 
@@ -44,18 +42,18 @@ def run(command, **options):
 
 @pytest.fixture(scope="module")
 def image(tool):
-    if BASE not in run(tool("buildah", "images", "--format", "{{.Name}}")):
-        tarball = CACHE / "base.tar"
-        run([lab.ROOT / "tests/fresh-debian", tarball])
-        work = run(tool("buildah", "from", "scratch"))
-        run(tool("buildah", "add", "--quiet", work, tarball, "/"))
-        run(tool("buildah", "commit", "--quiet", "--rm", work, BASE))
-        tarball.unlink()
-    run(tool("buildah", "bud", "--isolation", "chroot", "--layers", "--force-rm", "--pull-never",
+    if not BASE_TAR.exists():
+        BASE_TAR.parent.mkdir(exist_ok=True)
+        part = BASE_TAR.with_suffix(".part.tar")
+        run([lab.ROOT / "tests/fresh-debian", part])
+        part.rename(BASE_TAR)
+    work = run(tool("buildah", "from", "scratch"))
+    run(tool("buildah", "add", "--quiet", work, BASE_TAR, "/"))
+    run(tool("buildah", "commit", "--quiet", "--rm", work, BASE))
+    run(tool("buildah", "bud", "--isolation", "chroot", "--pull-never",
              "--build-arg", f"BASE={BASE}", "-f", lab.ROOT / "docker/Dockerfile", "-t", IMAGE,
              lab.ROOT))
-    yield IMAGE
-    run(tool("buildah", "rmi", IMAGE))
+    return IMAGE
 
 
 def podman(tool, *arguments):

@@ -23,7 +23,7 @@ def test_ping_and_ten_megabytes_each_way(directory, gate, front):
     call = lab.call(directory / "call", gate, front,
                     while_up=f"/usr/bin/python3 traffic.py exchange {TAP} {TAP_PORT}")
     assert call.up and call.answered, call
-    assert call.notes.get("while_up") == "done", call
+    assert call.notes.get("while_up") == "passed", call
 
 
 def test_wrong_password_is_refused(directory, gate, front):
