@@ -23,11 +23,12 @@ NAME = "vpn.sstpgate.test"  # what the client dials; guest/init has it in its ho
 USER, PASSWORD = "alice", "wonder-land-7"
 SOFTETHER = pathlib.Path("/usr/libexec/softether/vpnserver/vpnserver")
 
+os.environ["PATH"] += ":/usr/sbin:/sbin"
+
 
 def require(programs, *paths):
     """Fails the test, and says why, on a machine that cannot run it. Nothing is skipped."""
-    search = os.environ["PATH"] + ":/usr/sbin:/sbin"
-    lacks = [name for name in programs.split() if not shutil.which(name, path=search)]
+    lacks = [name for name in programs.split() if not shutil.which(name)]
     lacks += [str(path) for path in paths if not os.path.exists(path)]
     lacks += ["root, for namespaces"] if os.geteuid() != 0 else []
     if lacks:

@@ -56,8 +56,8 @@ declare root
 }
 """
 
-# Everything else is said to the running server. The first lines switch off the two kinds of NAT
-# that look for a way out.
+# Everything else is said to the running server. SecureNAT would look for a way out in three ways;
+# what is left of it here is a host in the hub that gives out addresses.
 COMMANDS = """\
 ServerCertSet /LOADCERT:{certificate} /LOADKEY:{key}
 HubCreate VPN /PASSWORD:none-needed
