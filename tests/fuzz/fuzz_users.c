@@ -1,0 +1,62 @@
+/* The octets are a users file. What was read must be found again under its own name, and each line
+ * of a problem must say where. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "policy/users.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_problems(const char *text)
+{
+    while (*text != 0) {
+        CHECK(strncmp(text, "fuzz:", 5) == 0);
+        const char *end = strchr(text, '\n');
+        CHECK(end != NULL);
+        text = end + 1;
+    }
+}
+
+/* Looks for every line's name, and for whatever else stands in the file as if it were one. */
+static void look_up(const struct users *u, struct span rest)
+{
+    size_t lines = 0;
+    while (rest.n > 0) {
+        const uint8_t *end = memchr(rest.p, '\n', rest.n);
+        const struct span line = span_sub(rest, 0, end == NULL ? rest.n : (size_t)(end - rest.p));
+        const uint8_t *colon = line.n == 0 ? NULL : memchr(line.p, ':', line.n);
+        const uint8_t *found[USERS_MATCH_MAX];
+        CHECK(users_find(u, line, found) <= USERS_MATCH_MAX);
+        if (colon != NULL) {
+            const struct span name = span_sub(line, 0, (size_t)(colon - line.p));
+            const size_t n = users_find(u, name, found);
+            CHECK(n <= USERS_MATCH_MAX);
+            lines += users_name_valid(name) && n > 0;
+        }
+        rest = span_from(rest, line.n + 1);
+    }
+    /* a byte order mark hides the first name, a comment may look like a line */
+    CHECK(lines + 1 >= users_count(u));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *problems = NULL;
+    size_t len = 0;
+    FILE *stream = open_memstream(&problems, &len);
+    CHECK(stream != NULL);
+
+    struct users *u = users_parse("fuzz", (const char *)data, size, stream);
+    CHECK(fclose(stream) == 0);
+    CHECK((u == NULL) == (len > 0));
+    CHECK(strlen(problems) == len);
+    check_problems(problems);
+    if (u != NULL)
+        look_up(u, span_of(data, size));
+    users_free(u);
+    free(problems);
+    return 0;
+}
