@@ -1,0 +1,210 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct {
+    char *path; /* NULL: standard error or syslog */
+    bool syslog;
+    enum log_level level;
+    atomic_int fd;
+} out = {.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
+
+static int file_open(const char *path)
+{
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+}
+
+enum err log_open(const char *target, enum log_level level)
+{
+    int fd = STDERR_FILENO;
+    char *path = NULL;
+    bool to_syslog = strcmp(target, "syslog") == 0;
+
+    if (!to_syslog && strcmp(target, "stderr") != 0) {
+        fd = file_open(target);
+        if (fd < 0)
+            return ERR_SYSTEM;
+        path = strdup(target);
+    }
+    if (to_syslog)
+        openlog("sstpgate", LOG_PID, LOG_DAEMON);
+    free(out.path);
+    out.path = path;
+    out.syslog = to_syslog;
+    out.level = level;
+    atomic_store(&out.fd, fd);
+    return ERR_OK;
+}
+
+enum err log_reopen(void)
+{
+    if (out.path == NULL)
+        return ERR_OK;
+    int fd = file_open(out.path);
+    if (fd < 0)
+        return ERR_SYSTEM;
+    /* dup3 swaps the file under the number that other threads may be writing to right now */
+    int failed = dup3(fd, atomic_load(&out.fd), O_CLOEXEC) < 0;
+    close(fd);
+    return failed ? ERR_SYSTEM : ERR_OK;
+}
+
+bool log_wanted(enum log_level level)
+{
+    return level <= out.level;
+}
+
+/* 5 octets are kept for the mark of a cut and the newline; a line that was cut takes no more. */
+enum { TEXT_ROOM = sizeof((struct log_line *)0)->text - 5 };
+
+static bool full(const struct log_line *l)
+{
+    return l->len > TEXT_ROOM;
+}
+
+static void put(struct log_line *l, const char *text, size_t n)
+{
+    if (full(l))
+        return;
+    if (n > TEXT_ROOM - l->len) {
+        memcpy(l->text + l->len, text, TEXT_ROOM - l->len);
+        memcpy(l->text + TEXT_ROOM, "...", 3);
+        l->len = TEXT_ROOM + 3;
+        return;
+    }
+    memcpy(l->text + l->len, text, n);
+    l->len += n;
+}
+
+static void put_key(struct log_line *l, const char *key)
+{
+    put(l, " ", 1);
+    put(l, key, strlen(key));
+    put(l, "=", 1);
+}
+
+void log_begin(struct log_line *l, enum log_level level, const char *event)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    struct timespec now;
+    struct tm tm;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &tm);
+    l->level = level;
+    l->len = 0;
+    if (!out.syslog)
+        l->len = (size_t)snprintf(l->text, sizeof l->text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ ",
+                                  tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+                                  tm.tm_min, tm.tm_sec, (int)(now.tv_nsec / 1000000));
+    put(l, names[level], strlen(names[level]));
+    put(l, " ", 1);
+    put(l, event, strlen(event));
+}
+
+void log_span(struct log_line *l, const char *key, struct span value)
+{
+    put_key(l, key);
+    if (value.n == 0) {
+        put(l, "-", 1);
+        return;
+    }
+    bool plain = true;
+    for (size_t i = 0; i < value.n && plain; i++)
+        plain = value.p[i] > ' ' && value.p[i] < 0x7f && value.p[i] != '"' && value.p[i] != '\\';
+    if (plain) {
+        put(l, (const char *)value.p, value.n);
+        return;
+    }
+    put(l, "\"", 1);
+    for (size_t i = 0; i < value.n && !full(l); i++) {
+        char c = (char)value.p[i], hex[5];
+        if (value.p[i] < ' ' || value.p[i] >= 0x7f || c == '"' || c == '\\')
+            put(l, hex, (size_t)snprintf(hex, sizeof hex, "\\x%02x", value.p[i]));
+        else
+            put(l, &c, 1);
+    }
+    put(l, "\"", 1);
+}
+
+void log_str(struct log_line *l, const char *key, const char *value)
+{
+    log_span(l, key, span_str(value == NULL ? "" : value));
+}
+
+void log_num(struct log_line *l, const char *key, uint64_t value)
+{
+    log_fmt(l, key, "%llu", (unsigned long long)value);
+}
+
+__attribute__((format(printf, 3, 0))) static void log_vfmt(struct log_line *l, const char *key, const char *fmt, va_list ap)
+{
+    char text[1024];
+    vsnprintf(text, sizeof text, fmt, ap);
+    log_str(l, key, text);
+}
+
+void log_fmt(struct log_line *l, const char *key, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    log_vfmt(l, key, fmt, ap);
+    va_end(ap);
+}
+
+void log_end(struct log_line *l)
+{
+    static const int priority[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+
+    if (!log_wanted(l->level))
+        return;
+    if (out.syslog) {
+        syslog(priority[l->level], "%.*s", (int)l->len, l->text);
+        return;
+    }
+    l->text[l->len++] = '\n';
+    /* A log that cannot be written is no reason to stop carrying tunnels. */
+    ssize_t n;
+    do
+        n = write(atomic_load(&out.fd), l->text, l->len);
+    while (n < 0 && errno == EINTR);
+}
+
+void log_msg(enum log_level level, const char *event, const char *fmt, ...)
+{
+    struct log_line l;
+    va_list ap;
+
+    if (!log_wanted(level))
+        return;
+    log_begin(&l, level, event);
+    va_start(ap, fmt);
+    log_vfmt(&l, "msg", fmt, ap);
+    va_end(ap);
+    log_end(&l);
+}
+
+bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, unsigned per_second,
+                    unsigned *missed)
+{
+    *missed = 0;
+    if (limit->second != now_ms / 1000) {
+        limit->second = now_ms / 1000;
+        limit->count = 0;
+    }
+    if (limit->count >= per_second) {
+        limit->missed++;
+        return false;
+    }
+    limit->count++;
+    *missed = limit->missed;
+    limit->missed = 0;
+    return true;
+}

@@ -1,0 +1,56 @@
+/* log: one line for each event, `time level event key=value ...`, written with one write(2), so
+ * that lines of several threads never mix. Values that hold anything but visible ASCII are quoted,
+ * odd octets as \xNN: what a stranger sends cannot forge a line. Any thread may log. */
+#ifndef SSTPGATE_BASE_LOG_H
+#define SSTPGATE_BASE_LOG_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/span.h"
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/* target: "stderr", "syslog" or a path that is appended to (created with mode 0640). Call before
+ * there are threads. ERR_SYSTEM: the file cannot be opened; errno says why, the old target stays. */
+enum err log_open(const char *target, enum log_level level) MUST_CHECK;
+
+/* Opens the path of log_open again, for log rotation. On failure the old file stays in use. Only
+ * from one thread; others may log meanwhile. */
+enum err log_reopen(void) MUST_CHECK;
+
+bool log_wanted(enum log_level level);
+
+/* A line that is being put together, on the stack of whoever logs. */
+struct log_line {
+    enum log_level level;
+    size_t len;
+    char text[2048]; /* what does not fit is cut, and the cut shows as "..." */
+};
+
+void log_begin(struct log_line *l, enum log_level level, const char *event);
+void log_str(struct log_line *l, const char *key, const char *value); /* NULL and "" become "-" */
+void log_span(struct log_line *l, const char *key, struct span value);
+void log_num(struct log_line *l, const char *key, uint64_t value);
+void log_fmt(struct log_line *l, const char *key, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void log_end(struct log_line *l);
+
+/* A whole line with the one key `msg`. */
+void log_msg(enum log_level level, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* For lines a stranger can cause: at most per_second of them in one second of now_ms. Returns
+ * false for those over it. *missed is set to how many were left out since the last line that was
+ * let through. One struct for each kind and thread. */
+struct log_limit {
+    uint64_t second;
+    unsigned count;
+    unsigned missed;
+};
+bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, unsigned per_second,
+                    unsigned *missed);
+
+#endif
