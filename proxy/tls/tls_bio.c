@@ -1,0 +1,62 @@
+#include "tls/tls_bio.h"
+
+#include <pthread.h>
+
+#include "base/check.h"
+
+static BIO_METHOD *method;
+
+static int window_read(BIO *bio, char *out, size_t cap, size_t *done)
+{
+    struct tls_window *w = BIO_get_data(bio);
+    size_t n = w->in.n < cap ? w->in.n : cap;
+
+    BIO_clear_retry_flags(bio);
+    *done = n;
+    if (n == 0) {
+        BIO_set_retry_read(bio); /* the end of the stream is told by the owner, not by the BIO */
+        return 0;
+    }
+    memcpy(out, w->in.p, n);
+    w->in = span_from(w->in, n);
+    return 1;
+}
+
+static int window_write(BIO *bio, const char *octets, size_t n, size_t *done)
+{
+    struct tls_window *w = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    w->sink(w->arg, span_of(octets, n));
+    *done = n;
+    return 1;
+}
+
+static long window_ctrl(BIO *bio, int cmd, long num, void *ptr)
+{
+    (void)bio, (void)num, (void)ptr;
+    return cmd == BIO_CTRL_FLUSH; /* the owner flushes; everything else is not for us */
+}
+
+static void method_free(void)
+{
+    BIO_meth_free(method);
+}
+
+static void method_init(void)
+{
+    method = check_alloc(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "window"));
+    BIO_meth_set_read_ex(method, window_read);
+    BIO_meth_set_write_ex(method, window_write);
+    BIO_meth_set_ctrl(method, window_ctrl);
+    OPENSSL_atexit(method_free);
+}
+
+BIO *tls_bio_new(struct tls_window *w)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    CHECK(pthread_once(&once, method_init) == 0);
+    BIO *bio = check_alloc(BIO_new(method));
+    BIO_set_data(bio, w);
+    BIO_set_init(bio, 1);
+    return bio;
+}

@@ -1,0 +1,176 @@
+#include "tls/tls_conn.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "tls/tls_internal.h"
+
+struct tls_conn {
+    SSL *ssl;
+    struct tls_window window;
+    bool server;
+    bool failed;
+    char *error; /* NULL until there is one: most connections never need the room */
+};
+
+static struct tls_conn *conn_new(struct tls_ctx *ctx, bool server, tls_sink sink, void *arg)
+{
+    struct tls_conn *c = NEW(struct tls_conn);
+    c->server = server;
+    c->window.sink = sink;
+    c->window.arg = arg;
+    c->ssl = check_alloc(SSL_new(ctx->ssl));
+    BIO *bio = tls_bio_new(&c->window);
+    SSL_set_bio(c->ssl, bio, bio);
+    if (server)
+        SSL_set_accept_state(c->ssl);
+    else
+        SSL_set_connect_state(c->ssl);
+    return c;
+}
+
+struct tls_conn *tls_conn_new_server(struct tls_ctx *ctx, tls_sink sink, void *arg)
+{
+    return conn_new(ctx, true, sink, arg);
+}
+
+static bool is_address(const char *name)
+{
+    unsigned char ip[16];
+    return inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1;
+}
+
+struct tls_conn *tls_conn_new_client(struct tls_ctx *ctx, const char *sni,
+                                     const char *verify_name, tls_sink sink, void *arg)
+{
+    struct tls_conn *c = conn_new(ctx, false, sink, arg);
+    if (sni != NULL)
+        CHECK(SSL_set_tlsext_host_name(c->ssl, sni) == 1);
+    if (verify_name != NULL) {
+        X509_VERIFY_PARAM *param = SSL_get0_param(c->ssl);
+        CHECK((is_address(verify_name) ? X509_VERIFY_PARAM_set1_ip_asc(param, verify_name)
+                                       : X509_VERIFY_PARAM_set1_host(param, verify_name, 0)) == 1);
+    }
+    return c;
+}
+
+void tls_conn_free(struct tls_conn *c)
+{
+    if (c == NULL)
+        return;
+    SSL_free(c->ssl);
+    free(c->error);
+    free(c);
+}
+
+void tls_conn_feed(struct tls_conn *c, struct span octets)
+{
+    CHECK(c->window.in.n == 0);
+    c->window.in = octets;
+}
+
+/* What an OpenSSL call meant. The queue was empty before the call, so what stands in it is about
+ * this call. After a failure OpenSSL wants no more calls on this connection. */
+static enum err outcome(struct tls_conn *c, int ret)
+{
+    switch (SSL_get_error(c->ssl, ret)) {
+    case SSL_ERROR_NONE:
+        return ERR_OK;
+    case SSL_ERROR_WANT_READ:
+        return ERR_MORE;
+    case SSL_ERROR_ZERO_RETURN:
+        return ERR_CLOSED;
+    default:
+        c->failed = true;
+        if (c->error == NULL) {
+            c->error = check_alloc(malloc(TLS_ERROR_MAX));
+            tls_error_text(c->error, tls_conn_unverified(c) ? X509_verify_cert_error_string(
+                                                                  SSL_get_verify_result(c->ssl))
+                                                            : "");
+        }
+        ERR_clear_error();
+        return ERR_TLS;
+    }
+}
+
+enum err tls_conn_handshake(struct tls_conn *c)
+{
+    if (c->failed)
+        return ERR_TLS;
+    ERR_clear_error();
+    return outcome(c, SSL_do_handshake(c->ssl));
+}
+
+enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n)
+{
+    *n = 0;
+    if (c->failed)
+        return ERR_TLS;
+    ERR_clear_error();
+    return outcome(c, SSL_read_ex(c->ssl, out, cap, n));
+}
+
+enum err tls_conn_write(struct tls_conn *c, struct span octets)
+{
+    size_t done;
+    if (c->failed)
+        return ERR_TLS;
+    ERR_clear_error();
+    enum err e = outcome(c, SSL_write_ex(c->ssl, octets.p, octets.n, &done));
+    /* The sink takes everything and renegotiation is off: a write never has to wait. */
+    CHECK(e != ERR_MORE);
+    return e;
+}
+
+void tls_conn_shutdown(struct tls_conn *c)
+{
+    if (c->failed || !SSL_is_init_finished(c->ssl) ||
+        (SSL_get_shutdown(c->ssl) & SSL_SENT_SHUTDOWN) != 0)
+        return;
+    ERR_clear_error();
+    SSL_shutdown(c->ssl);
+    ERR_clear_error();
+}
+
+const char *tls_conn_error(const struct tls_conn *c)
+{
+    return c->error == NULL ? "" : c->error;
+}
+
+bool tls_conn_unverified(const struct tls_conn *c)
+{
+    return !c->server && SSL_get_verify_mode(c->ssl) != SSL_VERIFY_NONE &&
+           SSL_get_verify_result(c->ssl) != X509_V_OK;
+}
+
+const char *tls_conn_version(const struct tls_conn *c)
+{
+    return SSL_get_version(c->ssl);
+}
+
+const char *tls_conn_cipher(const struct tls_conn *c)
+{
+    return SSL_get_cipher_name(c->ssl);
+}
+
+struct span tls_conn_sni(const struct tls_conn *c)
+{
+    const char *name = SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name);
+    return span_str(name == NULL ? "" : name);
+}
+
+struct span tls_conn_leaf(const struct tls_conn *c)
+{
+    X509 *leaf = c->server ? SSL_get_certificate(c->ssl) : SSL_get0_peer_certificate(c->ssl);
+    unsigned char *der = NULL;
+    int n = leaf == NULL ? 0 : i2d_X509(leaf, &der);
+    if (n <= 0)
+        return span_of(NULL, 0);
+    /* OpenSSL's allocator is malloc unless somebody replaced it, which nobody here does */
+    return span_of(der, (size_t)n);
+}
