@@ -1,0 +1,110 @@
+#include "net/listener.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "net/worker.h"
+
+enum { BACKLOG = 1024 };
+
+/* libuv 1.44 has no flag for SO_REUSEPORT, and tells "in use" only at listen: hence sockets by
+ * hand. */
+static int bound_socket(const struct addr *at, bool reuseport)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = addr_to_sockaddr(at, &sa);
+    int on = 1;
+    int fd = socket(at->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        (reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
+        (at->family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
+        bind(fd, (struct sockaddr *)&sa, len) != 0) {
+        int e = errno;
+        close(fd);
+        errno = e;
+        return -1;
+    }
+    return fd;
+}
+
+enum err listener_bind(const struct addr *want, size_t count, int *fds, struct addr *bound)
+{
+    size_t n = 0;
+
+    *bound = *want;
+    if (want->port != 0) {
+        /* Two programs of one user that both set SO_REUSEPORT share a port without a word. A bind
+         * without it finds the other one out. */
+        int probe = bound_socket(want, false);
+        if (probe < 0)
+            return ERR_SYSTEM;
+        close(probe);
+    }
+    for (; n < count; n++) {
+        struct sockaddr_storage sa;
+        socklen_t len = sizeof sa;
+        fds[n] = bound_socket(bound, true);
+        if (fds[n] < 0)
+            goto fail;
+        if (listen(fds[n], BACKLOG) != 0 ||
+            getsockname(fds[n], (struct sockaddr *)&sa, &len) != 0) {
+            n++;
+            goto fail;
+        }
+        CHECK(addr_from_sockaddr((struct sockaddr *)&sa, bound) == ERR_OK);
+    }
+    return ERR_OK;
+fail:;
+    int e = errno;
+    while (n > 0)
+        close(fds[--n]);
+    errno = e;
+    return ERR_SYSTEM;
+}
+
+static void on_uv_connection(uv_stream_t *handle, int status)
+{
+    struct listener *l = handle->data;
+    /* An error here is the kernel's (out of descriptors, a connection that died in the queue); libuv
+     * goes on listening. */
+    if (status == 0)
+        l->waiting = !l->on_connection(l);
+    worker_settle(l->worker);
+}
+
+int listener_open(struct listener *l, struct worker *w, int fd,
+                  bool (*on_connection)(struct listener *l), void *owner, size_t tag)
+{
+    *l = (struct listener){
+        .worker = w, .on_connection = on_connection, .owner = owner, .tag = tag};
+    CHECK_UV(uv_tcp_init(&w->loop, &l->tcp));
+    l->tcp.data = l;
+    l->open = true;
+    int r = uv_tcp_open(&l->tcp, fd);
+    if (r != 0) {
+        close(fd);
+        return r;
+    }
+    return uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_uv_connection);
+}
+
+void listener_retry(struct listener *l)
+{
+    if (l->open && l->waiting)
+        l->waiting = !l->on_connection(l);
+}
+
+void listener_close(struct listener *l)
+{
+    CHECK(worker_is_here(l->worker));
+    if (!l->open)
+        return;
+    l->open = false;
+    uv_close((uv_handle_t *)&l->tcp, NULL);
+}

@@ -1,0 +1,502 @@
+#include "net/stream.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "net/worker.h"
+#include "tls/tls_conn.h"
+
+/* What is left to do when the callback is over. */
+enum { TODO_KICK = 1, TODO_FAIL = 2, TODO_FIN = 4 };
+
+enum { WRITE_BUFS = 16, KEEPALIVE_S = 60 };
+
+static struct stream *of_handle(const void *handle)
+{
+    return ((const uv_handle_t *)handle)->data;
+}
+
+static bool live(const struct stream *s)
+{
+    return s->handle == STREAM_HANDLE_LIVE;
+}
+
+static void todo_add(struct stream *s, unsigned what)
+{
+    if (s->todo == 0) {
+        s->todo_next = s->worker->todo;
+        s->worker->todo = s;
+    }
+    s->todo |= what;
+}
+
+void stream_init(struct stream *s, struct worker *w, const struct stream_ops *ops)
+{
+    *s = (struct stream){.worker = w, .ops = ops};
+}
+
+static void handle_open(struct stream *s)
+{
+    CHECK(worker_is_here(s->worker) && s->handle == STREAM_HANDLE_NONE);
+    CHECK_UV(uv_tcp_init(&s->worker->loop, &s->tcp));
+    s->tcp.data = s;
+    s->handle = STREAM_HANDLE_LIVE;
+    s->in = STREAM_IN_IDLE;
+    s->out = STREAM_OUT_OPEN;
+    s->paused = false;
+}
+
+static void options_set(struct stream *s)
+{
+    /* Every packet is an answer somebody waits for (SSTP.md 7.8), and a peer that has gone silently
+     * must be noticed some day even where there is no idle timeout. A socket that is dead already
+     * refuses both; its reads will say so. */
+    (void)uv_tcp_nodelay(&s->tcp, 1);
+    (void)uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_S);
+}
+
+int stream_accept(struct stream *s, uv_stream_t *listener, struct addr *peer)
+{
+    struct sockaddr_storage sa;
+    int len = sizeof sa;
+
+    handle_open(s);
+    int r = uv_accept(listener, (uv_stream_t *)&s->tcp);
+    if (r == 0)
+        r = uv_tcp_getpeername(&s->tcp, (struct sockaddr *)&sa, &len);
+    if (r == 0 && addr_from_sockaddr((struct sockaddr *)&sa, peer) != ERR_OK)
+        r = UV_EAFNOSUPPORT;
+    if (r != 0) {
+        stream_close(s, true);
+        return r;
+    }
+    options_set(s);
+    return 0;
+}
+
+static void on_uv_connect(uv_connect_t *req, int status)
+{
+    struct stream *s = of_handle(req->handle);
+    if (live(s)) {
+        if (status == 0)
+            options_set(s);
+        s->ops->on_connect(s, status);
+    }
+    worker_settle(s->worker);
+}
+
+int stream_connect(struct stream *s, const struct addr *to)
+{
+    struct sockaddr_storage sa;
+
+    addr_to_sockaddr(to, &sa);
+    handle_open(s);
+    int r = uv_tcp_connect(&s->req.connect, &s->tcp, (struct sockaddr *)&sa, on_uv_connect);
+    if (r != 0)
+        stream_close(s, false);
+    return r;
+}
+
+/* ---- in ---- */
+
+static void end_input(struct stream *s, enum stream_end why)
+{
+    if (!live(s) || s->in == STREAM_IN_ENDED)
+        return;
+    uv_read_stop((uv_stream_t *)&s->tcp);
+    s->in = STREAM_IN_ENDED;
+    s->ops->on_end(s, why);
+}
+
+/* Plaintext, from TLS or as it came. */
+static enum err source_read(struct stream *s, uint8_t *out, size_t cap, size_t *n)
+{
+    if (s->tls != NULL)
+        return tls_conn_read(s->tls, out, cap, n);
+    *n = s->window.n < cap ? s->window.n : cap;
+    if (*n == 0)
+        return ERR_MORE;
+    memcpy(out, s->window.p, *n);
+    s->window = span_from(s->window, *n);
+    return ERR_OK;
+}
+
+static size_t deliver(struct stream *s, struct span octets)
+{
+    size_t used = 0;
+    while (used < octets.n && live(s)) {
+        size_t n = s->ops->on_read(s, span_from(octets, used));
+        CHECK(n <= octets.n - used);
+        if (n == 0)
+            break;
+        used += n;
+    }
+    return used;
+}
+
+/* Reads until there is nothing left to read, so that nothing stays inside OpenSSL that no event
+ * would announce, and hands it to the owner in large pieces. */
+static void pump(struct stream *s)
+{
+    struct worker *w = s->worker;
+    uint8_t *plain = w->plain;
+    size_t have = 0;
+    enum err e;
+
+    if (s->held != NULL) {
+        have = s->held->to;
+        memcpy(plain, s->held->octets, have);
+        pool_put(&w->pool, s->held);
+        s->held = NULL;
+    }
+    do {
+        size_t n;
+        while ((e = source_read(s, plain + have, WORKER_PLAIN - have, &n)) == ERR_OK) {
+            have += n;
+            if (have == WORKER_PLAIN)
+                break;
+        }
+        size_t used = deliver(s, span_of(plain, have));
+        if (!live(s))
+            return;
+        have -= used;
+        memmove(plain, plain + used, have);
+        if (have > POOL_BLOCK) {
+            end_input(s, STREAM_OVERFLOW);
+            return;
+        }
+    } while (e == ERR_OK);
+    if (have > 0) {
+        s->held = pool_get(&w->pool);
+        memcpy(s->held->octets, plain, have);
+        s->held->to = (uint32_t)have;
+    }
+    if (e == ERR_CLOSED)
+        end_input(s, STREAM_EOF);
+    else if (e == ERR_TLS)
+        end_input(s, STREAM_TLS);
+}
+
+static void handshake(struct stream *s)
+{
+    switch (tls_conn_handshake(s->tls)) {
+    case ERR_OK:
+        s->in = STREAM_IN_OPEN;
+        s->ops->on_secure(s);
+        break;
+    case ERR_MORE:
+        break;
+    default:
+        end_input(s, STREAM_TLS);
+    }
+}
+
+static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    (void)suggested;
+    *buf = uv_buf_init((char *)of_handle(handle)->worker->window, WORKER_WINDOW);
+}
+
+static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
+{
+    struct stream *s = of_handle(handle);
+
+    if (n > 0) {
+        struct span in = span_of(buf->base, (size_t)n);
+        if (s->tls != NULL)
+            tls_conn_feed(s->tls, in);
+        else
+            s->window = in;
+        if (s->in == STREAM_IN_HANDSHAKE)
+            handshake(s);
+        if (live(s) && s->in == STREAM_IN_OPEN)
+            pump(s);
+    } else if (n == UV_EOF) {
+        end_input(s, STREAM_EOF);
+    } else if (n < 0) {
+        end_input(s, STREAM_RESET);
+    }
+    worker_settle(s->worker);
+}
+
+static void reading_set(struct stream *s)
+{
+    if (!live(s) || (s->in != STREAM_IN_HANDSHAKE && s->in != STREAM_IN_OPEN))
+        return;
+    int r = s->paused ? uv_read_stop((uv_stream_t *)&s->tcp)
+                      : uv_read_start((uv_stream_t *)&s->tcp, on_uv_alloc, on_uv_read);
+    if (r != 0 && r != UV_EALREADY)
+        todo_add(s, TODO_FAIL);
+}
+
+void stream_start(struct stream *s, struct tls_conn *tls)
+{
+    CHECK(live(s) && s->in == STREAM_IN_IDLE);
+    s->tls = tls;
+    s->in = tls == NULL ? STREAM_IN_OPEN : STREAM_IN_HANDSHAKE;
+    reading_set(s);
+    if (tls != NULL)
+        handshake(s); /* a client speaks first; a server finds that it needs octets */
+}
+
+void stream_pause(struct stream *s)
+{
+    s->paused = true;
+    reading_set(s);
+}
+
+void stream_resume(struct stream *s)
+{
+    s->paused = false;
+    reading_set(s);
+}
+
+bool stream_paused(const struct stream *s)
+{
+    return s->paused;
+}
+
+void stream_kick(struct stream *s)
+{
+    if (live(s))
+        todo_add(s, TODO_KICK);
+}
+
+/* ---- out ---- */
+
+static void on_uv_write(uv_write_t *req, int status);
+
+static void queue_send(struct stream *s)
+{
+    uv_buf_t bufs[WRITE_BUFS];
+    unsigned n = 0;
+
+    for (struct block *b = s->queue; b != NULL && n < WRITE_BUFS; b = b->next)
+        bufs[n++] = uv_buf_init((char *)b->octets + b->from, b->to - b->from);
+    s->flying_blocks = n;
+    if (uv_write(&s->write, (uv_stream_t *)&s->tcp, bufs, n, on_uv_write) != 0) {
+        s->flying_blocks = 0;
+        todo_add(s, TODO_FAIL);
+    }
+}
+
+static void queue_drop_first(struct stream *s)
+{
+    struct block *b = s->queue;
+    s->queue = b->next;
+    if (s->queue == NULL)
+        s->queue_tail = NULL;
+    s->queue_blocks--;
+    s->queued -= b->to - b->from;
+    pool_put(&s->worker->pool, b);
+}
+
+static void on_uv_shutdown(uv_shutdown_t *req, int status)
+{
+    struct stream *s = of_handle(req->handle);
+    (void)status; /* the connection is at its end either way */
+    s->out = STREAM_OUT_ENDED;
+    if (live(s))
+        s->ops->on_sent(s);
+    worker_settle(s->worker);
+}
+
+static void fin_send(struct stream *s)
+{
+    if (s->queue_blocks > 0)
+        return; /* on_uv_write comes here again */
+    if (uv_shutdown(&s->req.shutdown, (uv_stream_t *)&s->tcp, on_uv_shutdown) != 0)
+        todo_add(s, TODO_FAIL);
+}
+
+static void on_uv_write(uv_write_t *req, int status)
+{
+    struct stream *s = of_handle(req->handle);
+
+    for (; s->flying_blocks > 0; s->flying_blocks--)
+        queue_drop_first(s);
+    if (live(s)) {
+        if (status != 0)
+            todo_add(s, TODO_FAIL);
+        else if (s->queue_blocks > 0)
+            queue_send(s);
+        else if (s->out == STREAM_OUT_ENDING)
+            fin_send(s);
+        if (status == 0 && s->queued <= STREAM_LOW)
+            s->ops->on_sent(s);
+    }
+    worker_settle(s->worker);
+}
+
+static void queue_add(struct stream *s, struct span octets)
+{
+    while (octets.n > 0) {
+        struct block *b = s->queue_tail;
+        /* a block that is being written has told the kernel its length already */
+        if (b == NULL || s->queue_blocks == s->flying_blocks || b->to == POOL_BLOCK) {
+            b = pool_get(&s->worker->pool);
+            if (s->queue_tail == NULL)
+                s->queue = b;
+            else
+                s->queue_tail->next = b;
+            s->queue_tail = b;
+            s->queue_blocks++;
+        }
+        struct span part = span_sub(octets, 0, POOL_BLOCK - b->to);
+        memcpy(b->octets + b->to, part.p, part.n);
+        b->to += (uint32_t)part.n;
+        s->queued += part.n;
+        octets = span_from(octets, part.n);
+    }
+}
+
+/* What was collected leaves with one system call; what the kernel does not take is queued. */
+static void out_flush(struct worker *w)
+{
+    struct stream *s = w->out_owner;
+    struct span octets = span_of(w->out, w->out_len);
+
+    w->out_owner = NULL;
+    w->out_len = 0;
+    if (s == NULL || !live(s))
+        return;
+    if (s->queue_blocks == 0) {
+        uv_buf_t buf = uv_buf_init((char *)octets.p, (unsigned)octets.n);
+        int n = uv_try_write((uv_stream_t *)&s->tcp, &buf, 1);
+        if (n < 0 && n != UV_EAGAIN) {
+            todo_add(s, TODO_FAIL);
+            return;
+        }
+        octets = span_from(octets, n < 0 ? 0 : (size_t)n);
+    }
+    if (octets.n == 0)
+        return;
+    queue_add(s, octets);
+    if (s->flying_blocks == 0)
+        queue_send(s);
+}
+
+void stream_sink(void *arg, struct span octets)
+{
+    struct stream *s = arg;
+    struct worker *w = s->worker;
+
+    if (!live(s))
+        return;
+    while (octets.n > 0) {
+        if (w->out_owner != s || w->out_len == WORKER_OUT) {
+            out_flush(w);
+            w->out_owner = s;
+        }
+        struct span part = span_sub(octets, 0, WORKER_OUT - w->out_len);
+        memcpy(w->out + w->out_len, part.p, part.n);
+        w->out_len += part.n;
+        octets = span_from(octets, part.n);
+    }
+}
+
+void stream_write(struct stream *s, struct span octets)
+{
+    CHECK(worker_is_here(s->worker));
+    if (!live(s) || s->out != STREAM_OUT_OPEN || octets.n == 0)
+        return;
+    if (s->tls == NULL)
+        stream_sink(s, octets);
+    else if (tls_conn_write(s->tls, octets) != ERR_OK)
+        todo_add(s, TODO_FAIL);
+}
+
+size_t stream_queued(const struct stream *s)
+{
+    return s->queued + (s->worker->out_owner == s ? s->worker->out_len : 0);
+}
+
+void stream_shutdown(struct stream *s)
+{
+    if (!live(s) || s->out != STREAM_OUT_OPEN)
+        return;
+    if (s->tls != NULL)
+        tls_conn_shutdown(s->tls);
+    s->out = STREAM_OUT_ENDING;
+    todo_add(s, TODO_FIN);
+}
+
+/* ---- the end ---- */
+
+static void on_uv_close(uv_handle_t *handle)
+{
+    struct stream *s = of_handle(handle);
+    struct worker *w = s->worker;
+
+    CHECK(s->todo == 0 && s->flying_blocks == 0);
+    while (s->queue != NULL)
+        queue_drop_first(s);
+    if (s->held != NULL)
+        pool_put(&w->pool, s->held);
+    s->held = NULL;
+    tls_conn_free(s->tls);
+    s->tls = NULL;
+    s->handle = STREAM_HANDLE_NONE;
+    s->ops->on_closed(s);
+    worker_settle(w);
+}
+
+void stream_close(struct stream *s, bool reset)
+{
+    struct worker *w = s->worker;
+
+    CHECK(worker_is_here(w));
+    if (!live(s))
+        return;
+    if (!reset && s->tls != NULL && s->out == STREAM_OUT_OPEN)
+        tls_conn_shutdown(s->tls);
+    if (w->out_owner == s) {
+        if (!reset)
+            out_flush(w);
+        w->out_owner = NULL;
+        w->out_len = 0;
+    }
+    s->handle = STREAM_HANDLE_CLOSING;
+    s->in = STREAM_IN_ENDED;
+    s->out = STREAM_OUT_ENDED;
+    /* libuv refuses a reset while its shutdown request is under way: then the FIN is out already */
+    if (!reset || uv_tcp_close_reset(&s->tcp, on_uv_close) != 0)
+        uv_close((uv_handle_t *)&s->tcp, on_uv_close);
+}
+
+const char *stream_error(const struct stream *s)
+{
+    return s->tls == NULL ? "" : tls_conn_error(s->tls);
+}
+
+static void settle_one(struct stream *s, unsigned what)
+{
+    if (!live(s))
+        return;
+    if (what & TODO_FAIL) {
+        s->out = STREAM_OUT_ENDED;
+        if (s->in == STREAM_IN_ENDED)
+            s->ops->on_sent(s); /* its input ended before: all that is left to tell */
+        else
+            end_input(s, STREAM_RESET);
+        return;
+    }
+    if (what & TODO_FIN)
+        fin_send(s);
+    if ((what & TODO_KICK) && s->in == STREAM_IN_OPEN)
+        pump(s);
+}
+
+void stream_settle(struct worker *w)
+{
+    for (;;) {
+        out_flush(w);
+        struct stream *s = w->todo;
+        if (s == NULL)
+            return;
+        unsigned what = s->todo;
+        w->todo = s->todo_next;
+        s->todo = 0;
+        settle_one(s, what);
+    }
+}

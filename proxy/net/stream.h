@@ -1,0 +1,128 @@
+/* stream: one TCP connection, with TLS over it or plain, as its owner wants to see it: octets in,
+ * octets out, and how each direction ended. A stream lives inside its owner's struct, which must
+ * stay until on_closed was called. Worker's thread only.
+ *
+ * Callbacks may call anything here, stream_close of the calling stream included: no callback but
+ * on_closed comes after stream_close, and nothing is called from inside of stream_write and
+ * friends. */
+#ifndef SSTPGATE_NET_STREAM_H
+#define SSTPGATE_NET_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "base/pool.h"
+#include "base/span.h"
+
+struct stream;
+struct tls_conn;
+struct worker;
+
+enum stream_end {
+    STREAM_EOF,      /* FIN or close_notify; what we send may still be read */
+    STREAM_RESET,    /* RST, or the connection failed in another way; nothing can be sent */
+    STREAM_TLS,      /* TLS failed; stream_error tells why, an alert may be on its way */
+    STREAM_OVERFLOW, /* the owner left more unread than one pool block holds */
+};
+
+struct stream_ops {
+    /* stream_connect has ended; status is 0 or a libuv error. */
+    void (*on_connect)(struct stream *s, int status);
+    /* The TLS handshake is done. Not called on a plain stream. */
+    void (*on_secure)(struct stream *s);
+    /* Octets for the owner. Returns how many it is done with; what it left comes again, with more
+     * behind it, when more has arrived or after stream_kick. */
+    size_t (*on_read)(struct stream *s, struct span octets);
+    /* No more octets will come. Called once; the sending side is the owner's to end. */
+    void (*on_end)(struct stream *s, enum stream_end why);
+    /* The kernel took what was waiting: the queue is at or below STREAM_LOW, or, after
+     * stream_shutdown, everything including the FIN is out. */
+    void (*on_sent)(struct stream *s);
+    /* The last call: the struct may be freed or used for stream_connect again. */
+    void (*on_closed)(struct stream *s);
+};
+
+/* Watermarks of what waits for the kernel. The owner stops the other side's reading above
+ * STREAM_HIGH; one window more may have to be queued before that takes effect. */
+enum { STREAM_HIGH = 256 * 1024, STREAM_LOW = 64 * 1024 };
+
+enum stream_handle { STREAM_HANDLE_NONE, STREAM_HANDLE_LIVE, STREAM_HANDLE_CLOSING };
+enum stream_in { STREAM_IN_IDLE, STREAM_IN_HANDSHAKE, STREAM_IN_OPEN, STREAM_IN_ENDED };
+enum stream_out { STREAM_OUT_OPEN, STREAM_OUT_ENDING, STREAM_OUT_ENDED };
+
+/* Invariants: queue_blocks counts queue; the first flying_blocks of them are in a uv_write;
+ * queued is their octets in all; a stream is on worker->todo exactly if todo != 0. */
+struct stream {
+    uv_tcp_t tcp;
+    struct worker *worker;
+    const struct stream_ops *ops;
+    struct tls_conn *tls; /* NULL: plain; owned, freed before on_closed */
+
+    enum stream_handle handle;
+    enum stream_in in;
+    enum stream_out out;
+    bool paused;
+    unsigned todo;
+    struct stream *todo_next;
+
+    struct span window;  /* plain streams: what was received and not handed out yet */
+    struct block *held;  /* what the owner left unread; NULL most of the time */
+
+    struct block *queue, *queue_tail;
+    unsigned queue_blocks, flying_blocks;
+    size_t queued;
+    uv_write_t write;
+    union {
+        uv_connect_t connect;
+        uv_shutdown_t shutdown; /* never at the same time */
+    } req;
+};
+
+void stream_init(struct stream *s, struct worker *w, const struct stream_ops *ops);
+
+/* Takes the connection that waits at a listening handle. A libuv error: the stream is closing,
+ * on_closed will come. peer is set on success. */
+int stream_accept(struct stream *s, uv_stream_t *listener, struct addr *peer) MUST_CHECK;
+
+/* Starts to connect; on_connect will come. A libuv error: as above. */
+int stream_connect(struct stream *s, const struct addr *to) MUST_CHECK;
+
+/* Starts reading. tls: made with stream_sink and s as its sink, now the stream's; NULL: plain. A
+ * client's handshake begins at once. */
+void stream_start(struct stream *s, struct tls_conn *tls);
+
+/* The sink for the tls_conn of a stream; arg is the stream. */
+void stream_sink(void *arg, struct span octets);
+
+/* Sends octets: on TLS in one record for each call (more only over TLS_RECORD_MAX). They are copied
+ * before the call returns, and leave when the current callback is over. After stream_shutdown or an
+ * error they vanish: the owner will be or was told. */
+void stream_write(struct stream *s, struct span octets);
+
+/* What waits for the kernel, in octets as they go over the wire. */
+size_t stream_queued(const struct stream *s);
+
+void stream_pause(struct stream *s);
+void stream_resume(struct stream *s);
+bool stream_paused(const struct stream *s);
+
+/* Hands out once more what the owner left, after the current callback. */
+void stream_kick(struct stream *s);
+
+/* Ends our direction: close_notify and FIN behind all that was written. The other one goes on. */
+void stream_shutdown(struct stream *s);
+
+/* Ends both now. What the kernel does not take at once is lost. reset: with RST, so that nobody
+ * takes it for an orderly end. on_closed will be called. Harmless when there is no handle or it is
+ * closing already. */
+void stream_close(struct stream *s, bool reset);
+
+/* The text of a STREAM_TLS end. */
+const char *stream_error(const struct stream *s);
+
+void stream_settle(struct worker *w); /* for worker_settle */
+
+#endif

@@ -1,0 +1,115 @@
+#include "net/worker.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "net/stream.h"
+
+struct worker_letter {
+    struct worker_letter *next;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+    w->on_sweep(w->sweep_arg, worker_now(w));
+    pool_trim(&w->pool);
+    worker_settle(w);
+}
+
+static void on_mail(uv_async_t *async)
+{
+    struct worker *w = async->data;
+
+    uv_mutex_lock(&w->mailbox_lock);
+    struct worker_letter *letter = w->first;
+    w->first = NULL;
+    w->last = &w->first;
+    uv_mutex_unlock(&w->mailbox_lock);
+    while (letter != NULL) {
+        struct worker_letter *next = letter->next;
+        letter->fn(letter->arg);
+        free(letter);
+        letter = next;
+    }
+    worker_settle(w);
+}
+
+void worker_init(struct worker *w, unsigned index, void (*sweep)(void *, uint64_t), void *arg)
+{
+    *w = (struct worker){.index = index, .on_sweep = sweep, .sweep_arg = arg};
+    CHECK_UV(uv_loop_init(&w->loop));
+    CHECK_UV(uv_timer_init(&w->loop, &w->sweep));
+    CHECK_UV(uv_async_init(&w->loop, &w->mailbox, on_mail));
+    CHECK_UV(uv_mutex_init(&w->mailbox_lock));
+    w->sweep.data = w->mailbox.data = w;
+    w->last = &w->first;
+    w->window = check_alloc(malloc(WORKER_WINDOW));
+    w->plain = check_alloc(malloc(WORKER_PLAIN));
+    w->out = check_alloc(malloc(WORKER_OUT));
+    pool_init(&w->pool);
+    CHECK_UV(uv_timer_start(&w->sweep, on_sweep, WORKER_SWEEP_MS, WORKER_SWEEP_MS));
+}
+
+void worker_run(struct worker *w)
+{
+    w->thread = uv_thread_self();
+    w->running = true;
+    CHECK_UV(uv_run(&w->loop, UV_RUN_DEFAULT));
+    w->running = false;
+}
+
+void worker_stop(struct worker *w)
+{
+    CHECK(worker_is_here(w));
+    if (!uv_is_closing((uv_handle_t *)&w->sweep)) {
+        uv_close((uv_handle_t *)&w->sweep, NULL);
+        uv_close((uv_handle_t *)&w->mailbox, NULL);
+    }
+}
+
+void worker_fini(struct worker *w)
+{
+    CHECK(w->todo == NULL && w->out_owner == NULL);
+    CHECK_UV(uv_loop_close(&w->loop)); /* a handle that was forgotten shows here */
+    while (w->first != NULL) {
+        struct worker_letter *letter = w->first;
+        w->first = letter->next;
+        free(letter);
+    }
+    uv_mutex_destroy(&w->mailbox_lock);
+    pool_fini(&w->pool);
+    free(w->window);
+    free(w->plain);
+    free(w->out);
+}
+
+void worker_post(struct worker *w, void (*fn)(void *arg), void *arg)
+{
+    struct worker_letter *letter = NEW(struct worker_letter);
+    letter->fn = fn;
+    letter->arg = arg;
+    uv_mutex_lock(&w->mailbox_lock);
+    *w->last = letter;
+    w->last = &letter->next;
+    uv_mutex_unlock(&w->mailbox_lock);
+    CHECK_UV(uv_async_send(&w->mailbox));
+}
+
+bool worker_is_here(const struct worker *w)
+{
+    uv_thread_t self = uv_thread_self();
+    return !w->running || uv_thread_equal(&self, &w->thread);
+}
+
+uint64_t worker_now(const struct worker *w)
+{
+    return uv_now(&w->loop);
+}
+
+void worker_settle(struct worker *w)
+{
+    stream_settle(w);
+}
