@@ -1,1 +1,104 @@
-int main(void){return 0;}
+/* main: options and exit codes: 0, 1 configuration or start-up, 2 usage. */
+#include <getopt.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+#include <uv.h>
+
+#include "ops/check.h"
+#include "ops/server.h"
+#include "ops/user.h"
+#include "policy/config.h"
+
+#define DEFAULT_CONFIG SSTPGATE_SYSCONFDIR "/sstpgate/sstpgate.conf"
+
+static void usage(FILE *out)
+{
+    fputs("usage: sstpgate [-c FILE] [--ready-file FILE]   run in the foreground\n"
+          "       sstpgate [-c FILE] -t                    check the configuration, print every error\n"
+          "       sstpgate [-c FILE] -T                    the same, and print what is in force\n"
+          "       sstpgate user NAME                       make a line for a users-file\n"
+          "\n"
+          "  -c FILE            configuration (default " DEFAULT_CONFIG ")\n"
+          "  --ready-file FILE  write the bound addresses there once all of them accept\n"
+          "  --keys             print every key of the configuration with its meaning\n"
+          "  -v, -V             version; with the libraries it uses\n"
+          "  -h                 this text\n"
+          "\n"
+          "Signals: TERM, INT close all calls and exit; QUIT lets them end first; USR1 opens the log\n"
+          "again. Exit codes: 0, 1 configuration or start-up, 2 usage.\n",
+          out);
+}
+
+enum { OPT_READY = 256, OPT_KEYS };
+
+int main(int argc, char **argv)
+{
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
+        {"ready-file", required_argument, NULL, OPT_READY},
+        {"keys", no_argument, NULL, OPT_KEYS},    {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},      {0},
+    };
+    const char *path = DEFAULT_CONFIG, *ready = NULL;
+    bool test = false, print = false;
+    int opt;
+
+    if (argc > 1 && strcmp(argv[1], "user") == 0)
+        return user_command(argc - 1, argv + 1);
+
+    while ((opt = getopt_long(argc, argv, "c:tTvVh", longs, NULL)) != -1) {
+        switch (opt) {
+        case 'c':
+            path = optarg;
+            break;
+        case 'T':
+            print = true;
+            test = true;
+            break;
+        case 't':
+            test = true;
+            break;
+        case OPT_READY:
+            ready = optarg;
+            break;
+        case OPT_KEYS:
+            config_print_reference(stdout);
+            return 0;
+        case 'v':
+            puts("sstpgate " SSTPGATE_VERSION);
+            return 0;
+        case 'V':
+            printf("sstpgate " SSTPGATE_VERSION "\n%s\nlibuv %s\n",
+                   OpenSSL_version(OPENSSL_VERSION), uv_version_string());
+            return 0;
+        case 'h':
+            usage(stdout);
+            return 0;
+        default:
+            usage(stderr);
+            return 2;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "sstpgate: unexpected argument: %s\n", argv[optind]);
+        usage(stderr);
+        return 2;
+    }
+
+    struct config *config = config_load(path, stderr);
+    if (config == NULL)
+        return 1;
+    int code;
+    if (!test) {
+        code = server_run(config, ready);
+    } else {
+        code = check_config(config, stderr) ? 0 : 1;
+        if (print && code == 0)
+            config_print(config, stdout);
+        else if (code == 0)
+            printf("%s: configuration is valid\n", path);
+    }
+    config_free(config);
+    return code;
+}

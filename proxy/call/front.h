@@ -1,0 +1,44 @@
+/* front: what the gate does between the backend's 200 and Call Connected. It watches SSTP's own
+ * messages and PPP's authentication go by, checks the client's crypto-binding and makes it again for
+ * the backend. The only place that holds challenges, responses and keys; front_free wipes them. */
+#ifndef SSTPGATE_CALL_FRONT_H
+#define SSTPGATE_CALL_FRONT_H
+
+#include "call/reason.h"
+#include "call/session.h"
+#include "call/site.h"
+
+struct front;
+
+enum front_verdict {
+    FRONT_PASS,      /* send the packet on as it is */
+    FRONT_REPLACE,   /* send answer.octets instead */
+    FRONT_DROP,      /* do not send it, go on */
+    FRONT_REFUSE,    /* end the call for answer.reason; the packet is not sent */
+    FRONT_CONNECTED, /* send answer.octets, and the call is connected: front's work is done */
+};
+
+struct front_answer {
+    enum front_verdict verdict;
+    enum reason reason;
+    struct span octets; /* valid until the next call here */
+};
+
+/* client_leaf: of the certificate this client was shown. backend_leaf: what the backend takes for
+ * its own. Both are copied. session is written to (user, method, binding) and logged with; it and
+ * backend must outlive front. */
+struct front *front_new(const struct site_backend *backend, const struct binding_leaf *client_leaf,
+                        const struct binding_leaf *backend_leaf, struct session *session);
+void front_free(struct front *f);
+
+/* packet: as sstp_parse gave it; octets: the same packet whole. */
+struct front_answer front_from_client(struct front *f, const struct sstp_packet *packet,
+                                      struct span octets);
+struct front_answer front_from_backend(struct front *f, const struct sstp_packet *packet,
+                                       struct span octets);
+
+/* Once the call is connected: may this message stand here? Both sides may say the same. ([MS-SSTP] 3.2.5.3,
+ * 3.3.5.2) */
+bool front_in_place(const struct sstp_packet *packet);
+
+#endif

@@ -1,0 +1,54 @@
+#include "call/reason.h"
+
+#include "base/check.h"
+
+#define QUIET 0, SSTP_DATA, SSTP_ATTR_NONE, SSTP_STATUS_NO_ERROR
+#define HTTP(status) status, SSTP_DATA, SSTP_ATTR_NONE, SSTP_STATUS_NO_ERROR
+#define ABORT(attribute, status) 0, SSTP_ABORT, SSTP_ATTR_##attribute, SSTP_STATUS_##status
+#define DISCONNECT 503, SSTP_DISCONNECT, SSTP_ATTR_NONE, SSTP_STATUS_NO_ERROR
+
+static const struct reason_info table[REASON_COUNT] = {
+    [REASON_NONE] = {"none", QUIET},
+    [REASON_CLIENT_CLOSED] = {"client-closed", QUIET},
+    [REASON_BACKEND_CLOSED] = {"backend-closed", QUIET},
+    [REASON_CLIENT_DISCONNECT] = {"client-disconnect", QUIET},
+    [REASON_BACKEND_DISCONNECT] = {"backend-disconnect", QUIET},
+    [REASON_CLIENT_ABORT] = {"client-abort", QUIET},
+    [REASON_BACKEND_ABORT] = {"backend-abort", QUIET},
+    [REASON_CLIENT_RESET] = {"client-reset", QUIET},
+    [REASON_BACKEND_RESET] = {"backend-reset", HTTP(503)},
+    [REASON_ADDRESS_DENIED] = {"address-denied", QUIET},
+    [REASON_TLS_FAILED] = {"tls-failed", QUIET},
+    [REASON_NOT_SSTP] = {"not-sstp", HTTP(404)},
+    [REASON_BAD_REQUEST] = {"bad-request", HTTP(400)},
+    [REASON_HOST_REFUSED] = {"host-refused", HTTP(404)},
+    [REASON_EARLY_DATA] = {"early-data", HTTP(400)},
+    [REASON_BACKEND_UNREACHABLE] = {"backend-unreachable", HTTP(503)},
+    [REASON_BACKEND_TLS] = {"backend-tls", HTTP(503)},
+    [REASON_BACKEND_UNVERIFIED] = {"backend-unverified", HTTP(503)},
+    [REASON_BACKEND_REFUSED] = {"backend-refused", HTTP(503)},
+    [REASON_BACKEND_BAD_ANSWER] = {"backend-bad-answer", HTTP(503)},
+    [REASON_HANDSHAKE_TIMEOUT] = {"handshake-timeout", QUIET},
+    [REASON_REQUEST_TIMEOUT] = {"request-timeout", QUIET},
+    [REASON_ANSWER_TIMEOUT] = {"answer-timeout", HTTP(503)},
+    [REASON_NEGOTIATE_TIMEOUT] = {"negotiate-timeout", ABORT(NONE, NEGOTIATION_TIMEOUT)},
+    [REASON_IDLE_TIMEOUT] = {"idle-timeout", DISCONNECT},
+    /* [MS-SSTP] 3.1.5.1: a stream that cannot be cut into packets is dropped without a message */
+    [REASON_CLIENT_BAD_PACKET] = {"client-bad-packet", QUIET},
+    [REASON_BACKEND_BAD_PACKET] = {"backend-bad-packet", QUIET},
+    [REASON_CLIENT_OUT_OF_PLACE] = {"client-out-of-place", ABORT(NONE, UNACCEPTED_FRAME)},
+    [REASON_BACKEND_OUT_OF_PLACE] = {"backend-out-of-place", ABORT(NONE, UNACCEPTED_FRAME)},
+    /* [MS-SSTP] 3.3.5.2.3; without a well-formed attribute SSTP.md 4 has AttribID 2, status 9 */
+    [REASON_BINDING_FORM] = {"binding-form", ABORT(STATUS, ATTRIBUTE_NOT_SUPPORTED)},
+    [REASON_BINDING_NONCE] = {"binding-nonce", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
+    [REASON_BINDING_HASH] = {"binding-hash", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
+    [REASON_BINDING_LEAF] = {"binding-leaf", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
+    [REASON_BINDING_MAC] = {"binding-mac", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
+    [REASON_SHUTDOWN] = {"shutdown", DISCONNECT},
+};
+
+const struct reason_info *reason_info(enum reason r)
+{
+    CHECK((unsigned)r < REASON_COUNT);
+    return &table[r];
+}

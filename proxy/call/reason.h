@@ -1,0 +1,62 @@
+/* reason: why a call ended. The log's word for it and the answer the peers get both follow from it. */
+#ifndef SSTPGATE_CALL_REASON_H
+#define SSTPGATE_CALL_REASON_H
+
+#include "wire/sstp.h"
+
+enum reason {
+    REASON_NONE = 0,
+    /* the peers' own doing */
+    REASON_CLIENT_CLOSED,
+    REASON_BACKEND_CLOSED,
+    REASON_CLIENT_DISCONNECT,
+    REASON_BACKEND_DISCONNECT,
+    REASON_CLIENT_ABORT,
+    REASON_BACKEND_ABORT,
+    REASON_CLIENT_RESET,
+    REASON_BACKEND_RESET,
+    /* before there was a tunnel */
+    REASON_ADDRESS_DENIED,
+    REASON_TLS_FAILED,
+    REASON_NOT_SSTP,
+    REASON_BAD_REQUEST,
+    REASON_HOST_REFUSED,
+    REASON_EARLY_DATA,
+    REASON_BACKEND_UNREACHABLE,
+    REASON_BACKEND_TLS,
+    REASON_BACKEND_UNVERIFIED,
+    REASON_BACKEND_REFUSED,
+    REASON_BACKEND_BAD_ANSWER,
+    /* deadlines */
+    REASON_HANDSHAKE_TIMEOUT,
+    REASON_REQUEST_TIMEOUT,
+    REASON_ANSWER_TIMEOUT,
+    REASON_NEGOTIATE_TIMEOUT,
+    REASON_IDLE_TIMEOUT,
+    /* protocol */
+    REASON_CLIENT_BAD_PACKET,
+    REASON_BACKEND_BAD_PACKET,
+    REASON_CLIENT_OUT_OF_PLACE,
+    REASON_BACKEND_OUT_OF_PLACE,
+    REASON_BINDING_FORM,
+    REASON_BINDING_NONCE,
+    REASON_BINDING_HASH,
+    REASON_BINDING_LEAF,
+    REASON_BINDING_MAC,
+    /* ours */
+    REASON_SHUTDOWN,
+    REASON_COUNT,
+};
+
+struct reason_info {
+    const char *name;
+    unsigned http;            /* status for a client that waits for its answer; 0: none, just close */
+    enum sstp_type message;   /* SSTP_ABORT or SSTP_DISCONNECT for a client that had its 200;
+                                 SSTP_DATA: none. A Disconnect goes to the backend too */
+    enum sstp_attribute attribute;
+    enum sstp_status status;
+};
+
+const struct reason_info *reason_info(enum reason r);
+
+#endif

@@ -1,0 +1,81 @@
+#include "call/session.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+
+enum { KEEP_MAX = 256 };
+
+void session_fini(struct session *s)
+{
+    free(s->host);
+    free(s->sni);
+    free(s->correlation);
+    free(s->user);
+    free(s->server);
+    free(s->detail);
+}
+
+void session_keep(char **field, struct span value)
+{
+    free(*field);
+    *field = NULL;
+    if (value.n == 0)
+        return;
+    value = span_sub(value, 0, KEEP_MAX);
+    *field = check_alloc(malloc(value.n + 1));
+    memcpy(*field, value.p, value.n);
+    (*field)[value.n] = '\0';
+    for (size_t i = 0; i < value.n; i++)
+        if ((*field)[i] == '\0')
+            (*field)[i] = '\x1a'; /* shows in the log, and cuts nothing off */
+}
+
+void session_line(const struct session *s, struct log_line *l, enum log_level level,
+                  const char *event)
+{
+    char text[ADDR_TEXT_MAX];
+
+    log_begin(l, level, event);
+    log_fmt(l, "id", "%u-%llu", s->worker, (unsigned long long)s->number);
+    log_str(l, "listener", s->listener);
+    log_str(l, "client", addr_format(&s->client, text));
+}
+
+void session_end(const struct session *s, enum reason reason, uint64_t now_ms, unsigned missed)
+{
+    static const char *const bindings[] = {NULL, "verified", "passed", "off", "failed"};
+    struct log_line l;
+    uint64_t ms = now_ms - s->started;
+
+    if (!log_wanted(LOG_LEVEL_INFO))
+        return;
+    session_line(s, &l, LOG_LEVEL_INFO, "call");
+    log_str(&l, "host", s->host);
+    log_str(&l, "sni", s->sni);
+    if (s->tls_version == NULL)
+        log_str(&l, "tls", NULL);
+    else
+        log_fmt(&l, "tls", "%s/%s", s->tls_version, s->tls_cipher);
+    log_str(&l, "correlation", s->correlation);
+    log_str(&l, "user", s->user);
+    log_str(&l, "method", s->method);
+    log_str(&l, "backend", s->backend);
+    log_str(&l, "server", s->server);
+    log_str(&l, "binding", bindings[s->binding]);
+    log_str(&l, "hash", s->hash);
+    log_str(&l, "key", s->key);
+    if (s->weak)
+        log_str(&l, "weak", "yes");
+    log_num(&l, "up-octets", s->up.octets);
+    log_num(&l, "up-packets", s->up.packets);
+    log_num(&l, "down-octets", s->down.octets);
+    log_num(&l, "down-packets", s->down.packets);
+    log_fmt(&l, "duration", "%llu.%03u", (unsigned long long)(ms / 1000), (unsigned)(ms % 1000));
+    log_str(&l, "reason", reason_info(reason)->name);
+    if (s->detail != NULL)
+        log_str(&l, "detail", s->detail);
+    if (missed > 0)
+        log_num(&l, "lines-left-out", missed);
+    log_end(&l);
+}

@@ -1,0 +1,57 @@
+/* session: what is known of a call, for the log. Holds no secret. */
+#ifndef SSTPGATE_CALL_SESSION_H
+#define SSTPGATE_CALL_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/span.h"
+#include "call/reason.h"
+
+enum session_binding {
+    SESSION_BINDING_NONE, /* did not come that far */
+    SESSION_BINDING_VERIFIED, /* the client's was right and the backend got one of its own */
+    SESSION_BINDING_PASSED,   /* nonce and leaf were right; the message went on unchanged */
+    SESSION_BINDING_OFF,      /* not looked at */
+    SESSION_BINDING_FAILED,
+};
+
+struct session_flow {
+    uint64_t octets, packets; /* of SSTP, as forwarded */
+};
+
+struct session {
+    unsigned worker;
+    uint64_t number;
+    uint64_t started; /* ms, worker_now */
+    const char *listener;
+    struct addr client;
+    char *host, *sni, *correlation, *user; /* owned; as the client sent them */
+    const char *tls_version, *tls_cipher;  /* NULL: no handshake was completed */
+    const char *method;                    /* NULL: none seen */
+    const char *backend;
+    char *server; /* owned; address of the backend's server, once connected */
+    enum session_binding binding;
+    const char *hash; /* the client's hash protocol */
+    const char *key;  /* kind of the key that verified; NULL: none */
+    bool weak;        /* verified with zeros where the method gives keys */
+    char *detail;     /* owned; more about the reason */
+    struct session_flow up, down;
+};
+
+void session_fini(struct session *s);
+
+/* Keeps a copy of at most 256 octets; replaces what was there. NULs are kept out. */
+void session_keep(char **field, struct span value);
+
+/* A line about this call, which begins with its id, listener and client. Goes on with log_str and
+ * friends, ends with log_end. */
+void session_line(const struct session *s, struct log_line *l, enum log_level level,
+                  const char *event);
+
+/* The one line that ends each call. */
+void session_end(const struct session *s, enum reason reason, uint64_t now_ms, unsigned missed);
+
+#endif

@@ -1,0 +1,122 @@
+#include "call/site.h"
+
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "policy/users.h"
+#include "tls/tls_ctx.h"
+
+bool site_users_load(struct site_users *u, const struct config *c, FILE *problems)
+{
+    bool ok = true;
+
+    u->of_backend = check_alloc(calloc(c->backend_count, sizeof *u->of_backend));
+    for (size_t i = 0; i < c->backend_count; i++) {
+        const struct config_backend *b = &c->backend[i];
+        if (b->users_file == NULL)
+            continue;
+        u->of_backend[i] = users_load(b->users_file, problems);
+        if (u->of_backend[i] == NULL) {
+            fprintf(problems, "%s:%u: users-file of backend %s cannot be used\n", c->path,
+                    config_line(c, b, "users-file"), b->name);
+            ok = false;
+        }
+    }
+    if (!ok)
+        site_users_free(u, c);
+    return ok;
+}
+
+void site_users_free(struct site_users *u, const struct config *c)
+{
+    for (size_t i = 0; u->of_backend != NULL && i < c->backend_count; i++)
+        users_free(u->of_backend[i]);
+    free(u->of_backend);
+    u->of_backend = NULL;
+}
+
+static struct tls_settings settings(enum config_tls min, enum config_tls max, int level,
+                                    const char *ciphers, const char *ciphersuites)
+{
+    return (struct tls_settings){
+        .min = TLS_1_0 + (enum tls_version)min,
+        .max = TLS_1_0 + (enum tls_version)max,
+        .security_level = level,
+        .ciphers = ciphers,
+        .ciphersuites = ciphersuites,
+    };
+}
+
+static bool listener_init(struct site_listener *l, const struct config *c,
+                          const struct config_listener *from, FILE *problems)
+{
+    char error[TLS_ERROR_MAX];
+    struct tls_settings s =
+        settings(from->tls_min, from->tls_max, -1, from->ciphers, from->ciphersuites);
+
+    l->config = from;
+    l->tls = tls_ctx_new_server(&s, from->certificate, from->key, error);
+    if (l->tls == NULL)
+        fprintf(problems, "%s:%u: listener %s: %s\n", c->path, config_line(c, from, "certificate"),
+                from->name, error);
+    return l->tls != NULL;
+}
+
+static bool backend_init(struct site_backend *b, const struct config *c,
+                         const struct config_backend *from, FILE *problems)
+{
+    char error[TLS_ERROR_MAX];
+    struct tls_settings s = settings(from->tls_min, from->tls_max, from->security_level,
+                                     from->ciphers, from->ciphersuites);
+
+    b->config = from;
+    if (from->binding_sha1_known) {
+        b->told.known |= SSTP_HASH_SHA1;
+        memcpy(b->told.sha1, from->binding_sha1, BINDING_SHA1);
+    }
+    if (from->binding_sha256_known) {
+        b->told.known |= SSTP_HASH_SHA256;
+        memcpy(b->told.sha256, from->binding_sha256, BINDING_SHA256);
+    }
+    if (!from->tls)
+        return true;
+    b->tls = tls_ctx_new_client(&s, from->verify == CONFIG_VERIFY_CA ? from->ca_file : NULL, error);
+    if (b->tls == NULL)
+        fprintf(problems, "%s:%u: backend %s: %s\n", c->path, config_line(c, from, "ca-file"),
+                from->name, error);
+    return b->tls != NULL;
+}
+
+struct site *site_new(const struct config *c, const struct site_users *users, FILE *problems)
+{
+    struct site *s = NEW(struct site);
+    bool ok = true;
+
+    s->config = c;
+    s->listener = check_alloc(calloc(c->listener_count, sizeof *s->listener));
+    s->backend = check_alloc(calloc(c->backend_count, sizeof *s->backend));
+    for (size_t i = 0; i < c->listener_count; i++)
+        ok &= listener_init(&s->listener[i], c, &c->listener[i], problems);
+    for (size_t i = 0; i < c->backend_count; i++) {
+        ok &= backend_init(&s->backend[i], c, &c->backend[i], problems);
+        s->backend[i].users = users->of_backend == NULL ? NULL : users->of_backend[i];
+    }
+    if (!ok) {
+        site_free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void site_free(struct site *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < s->config->listener_count; i++)
+        tls_ctx_free(s->listener[i].tls);
+    for (size_t i = 0; i < s->config->backend_count; i++)
+        tls_ctx_free(s->backend[i].tls);
+    free(s->listener);
+    free(s->backend);
+    free(s);
+}

@@ -1,0 +1,831 @@
+#include "call/tunnel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <utlist.h>
+#include <uv.h>
+
+#include "base/check.h"
+#include "call/front.h"
+#include "call/site.h"
+#include "net/dial.h"
+#include "net/worker.h"
+#include "tls/tls_conn.h"
+#include "wire/http_head.h"
+#include "wire/sstp.h"
+
+/* Lines about calls that never became a tunnel, for each worker. */
+enum { REFUSED_LINES_PER_SECOND = 100, DENY_LINES_PER_SECOND = 20, BACKEND_LINES_PER_SECOND = 20 };
+
+static const struct stream_ops client_ops, backend_ops;
+
+static struct tunnel *of_client(struct stream *s)
+{
+    return (struct tunnel *)((char *)s - offsetof(struct tunnel, client));
+}
+
+static struct tunnel *of_backend(struct stream *s)
+{
+    return (struct tunnel *)((char *)s - offsetof(struct tunnel, backend));
+}
+
+static uint64_t now_of(const struct tunnel *t)
+{
+    return worker_now(t->set->worker);
+}
+
+/* ---- the state ---- */
+
+#define FROM(state) (1u << TUNNEL_##state)
+
+static const unsigned legal_from[TUNNEL_STATES] = {
+    [TUNNEL_REQUEST] = FROM(HANDSHAKE),
+    [TUNNEL_DIAL] = FROM(REQUEST) | FROM(DIAL), /* once more for each address: the deadline is new */
+    [TUNNEL_ANSWER] = FROM(DIAL),
+    [TUNNEL_NEGOTIATE] = FROM(ANSWER),
+    [TUNNEL_RELAY] = FROM(NEGOTIATE),
+    [TUNNEL_DRAIN] = FROM(NEGOTIATE) | FROM(RELAY),
+    [TUNNEL_LINGER] = FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(RELAY),
+    [TUNNEL_CLOSED] = ~0u & ~FROM(CLOSED),
+};
+
+static void tunnel_enter(struct tunnel *t, enum tunnel_state state)
+{
+    struct tunnels *set = t->set;
+
+    CHECK(legal_from[state] & (1u << t->state));
+    DL_DELETE(set->list[t->state], t);
+    t->state = state;
+    t->active = now_of(t);
+    t->deadline = t->active + set->timeout[state];
+    DL_APPEND(set->list[state], t);
+}
+
+/* ---- the end ---- */
+
+static void release(struct tunnel *t)
+{
+    struct tunnels *set = t->set;
+    unsigned missed = 0;
+
+    if (t->reason != REASON_ADDRESS_DENIED) {
+        bool admitted = t->session.server != NULL;
+        if (admitted || log_limit_pass(&set->limit_refused, now_of(t), REFUSED_LINES_PER_SECOND,
+                                       &missed))
+            session_end(&t->session, t->reason, now_of(t), missed);
+    }
+    session_fini(&t->session);
+    tunnels_remove(set, t);
+    free(t);
+}
+
+static void let_go(struct tunnel *t)
+{
+    dial_free(t->dial);
+    t->dial = NULL;
+    front_free(t->front);
+    t->front = NULL;
+}
+
+static void drop(struct tunnel *t, enum reason reason, bool reset_client, bool reset_backend)
+{
+    if (t->state == TUNNEL_CLOSED)
+        return;
+    if (t->reason == REASON_NONE)
+        t->reason = reason;
+    let_go(t);
+    tunnel_enter(t, TUNNEL_CLOSED);
+    stream_close(&t->client, reset_client);
+    stream_close(&t->backend, reset_backend);
+}
+
+void tunnel_drop(struct tunnel *t, enum reason reason)
+{
+    drop(t, reason, false, false);
+}
+
+static bool finished(const struct stream *s)
+{
+    return s->handle != STREAM_HANDLE_LIVE ||
+           (s->in == STREAM_IN_ENDED && s->out == STREAM_OUT_ENDED);
+}
+
+/* DRAIN and LINGER: is there anything left to wait for? */
+static void drop_if_finished(struct tunnel *t)
+{
+    if ((t->state == TUNNEL_DRAIN || t->state == TUNNEL_LINGER) && finished(&t->client) &&
+        finished(&t->backend))
+        tunnel_drop(t, t->reason);
+}
+
+/* IMF-fixdate (RFC 9110 5.6.7), whatever the locale. */
+static struct span http_date(char out[32])
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t now = time(NULL);
+    struct tm tm;
+
+    gmtime_r(&now, &tm);
+    int n = snprintf(out, 32, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday,
+                     tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                     tm.tm_sec);
+    return span_of(out, (size_t)n);
+}
+
+static void say_http(struct tunnel *t, unsigned status)
+{
+    uint8_t head[HTTP_BUILD_MAX];
+    char date[32];
+    size_t n = http_build_refusal(head, status, t->head_request, http_date(date));
+    stream_write(&t->client, span_of(head, n));
+}
+
+static void say_sstp(struct stream *to, const struct reason_info *info)
+{
+    uint8_t message[SSTP_STATUS_LEN];
+    sstp_build_status(message, info->message, info->attribute, info->status);
+    stream_write(to, span_of(message, sizeof message));
+}
+
+/* Everything has been said to the client; it may take its time to read it. */
+static void linger(struct tunnel *t)
+{
+    let_go(t);
+    tunnel_enter(t, TUNNEL_LINGER);
+    stream_shutdown(&t->client);
+    stream_resume(&t->client); /* what it still sends is read and thrown away, up to its end */
+    stream_resume(&t->backend);
+}
+
+void tunnel_close(struct tunnel *t, enum reason reason)
+{
+    const struct reason_info *info = reason_info(reason);
+
+    if (t->state == TUNNEL_LINGER || t->state == TUNNEL_CLOSED)
+        return;
+    if (t->reason == REASON_NONE)
+        t->reason = reason;
+    switch (t->state) {
+    case TUNNEL_REQUEST:
+    case TUNNEL_DIAL:
+    case TUNNEL_ANSWER:
+        if (info->http != 0)
+            say_http(t, info->http);
+        linger(t);
+        stream_close(&t->backend, false);
+        break;
+    case TUNNEL_NEGOTIATE:
+    case TUNNEL_RELAY:
+        if (info->message != SSTP_DATA)
+            say_sstp(&t->client, info);
+        if (info->message == SSTP_DISCONNECT)
+            say_sstp(&t->backend, info);
+        linger(t);
+        if (info->message == SSTP_DISCONNECT)
+            stream_shutdown(&t->backend);
+        else /* [MS-SSTP] 3.1.7.2: loss of the connection is all a backend needs to clean up */
+            stream_close(&t->backend, false);
+        break;
+    default:
+        tunnel_drop(t, reason);
+    }
+}
+
+/* One side has sent all it had. */
+static void side_ended(struct tunnel *t, struct stream *other, enum reason reason)
+{
+    if (t->reason == REASON_NONE)
+        t->reason = reason;
+    if (t->state == TUNNEL_NEGOTIATE || t->state == TUNNEL_RELAY)
+        tunnel_enter(t, TUNNEL_DRAIN);
+    stream_shutdown(other);
+    drop_if_finished(t);
+}
+
+static void side_reset(struct tunnel *t, enum reason reason)
+{
+    /* Not an orderly end, and the other side shall not take it for one. */
+    bool told = t->state == TUNNEL_LINGER;
+    drop(t, reason, !told, !told);
+}
+
+static void on_closed(struct tunnel *t)
+{
+    if (t->client.handle == STREAM_HANDLE_NONE && t->backend.handle == STREAM_HANDLE_NONE &&
+        t->state == TUNNEL_CLOSED)
+        release(t);
+    else
+        drop_if_finished(t);
+}
+
+/* ---- accept ---- */
+
+static void log_denied(struct tunnel *t, const struct acl_verdict *v)
+{
+    struct log_line l;
+    unsigned missed;
+
+    if (!log_limit_pass(&t->set->limit_deny, now_of(t), DENY_LINES_PER_SECOND, &missed))
+        return;
+    session_line(&t->session, &l, LOG_LEVEL_INFO, "deny");
+    if (v->rule == 0)
+        log_str(&l, "rule", "default");
+    else
+        log_num(&l, "rule", v->rule);
+    if (v->line != 0)
+        log_num(&l, "line", v->line);
+    log_str(&l, "action", "reset");
+    if (missed > 0)
+        log_num(&l, "lines-left-out", missed);
+    log_end(&l);
+}
+
+void tunnel_open(struct tunnels *set, const struct site_listener *listener, struct listener *l)
+{
+    struct tunnel *t = NEW(struct tunnel);
+
+    t->set = set;
+    t->listener = listener;
+    t->session.worker = set->worker->index;
+    t->session.number = ++set->next_number;
+    t->session.started = worker_now(set->worker);
+    t->session.listener = listener->config->name;
+    stream_init(&t->client, set->worker, &client_ops);
+    stream_init(&t->backend, set->worker, &backend_ops);
+    t->state = TUNNEL_HANDSHAKE;
+    t->active = t->session.started;
+    t->deadline = t->active + set->timeout[TUNNEL_HANDSHAKE];
+    tunnels_add(set, t);
+
+    if (stream_accept(&t->client, (uv_stream_t *)&l->tcp, &t->session.client) != 0) {
+        tunnel_drop(t, REASON_CLIENT_RESET); /* it was gone before we looked */
+        return;
+    }
+    struct acl_verdict v = acl_decide(&listener->config->acl, &t->session.client);
+    if (!v.allow) {
+        log_denied(t, &v);
+        drop(t, REASON_ADDRESS_DENIED, true, true);
+        return;
+    }
+    stream_start(&t->client, tls_conn_new_server(listener->tls, stream_sink, &t->client));
+}
+
+static void client_secure(struct stream *s)
+{
+    struct tunnel *t = of_client(s);
+    t->session.tls_version = tls_conn_version(s->tls);
+    t->session.tls_cipher = tls_conn_cipher(s->tls);
+    session_keep(&t->session.sni, tls_conn_sni(s->tls));
+    tunnel_enter(t, TUNNEL_REQUEST);
+}
+
+/* ---- the request ---- */
+
+/* A port does not belong into SNI, but sstpc puts one there. */
+static struct span without_port(struct span name)
+{
+    for (size_t i = name.n; i > 0; i--)
+        if (name.p[i - 1] == ':')
+            return span_sub(name, 0, i - 1);
+    return name;
+}
+
+static bool name_admitted(const struct config_strings *names, struct span name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (span_eq_nocase(span_str(names->item[i]), name))
+            return true;
+    return names->count == 0;
+}
+
+static bool host_admitted(const struct tunnel *t, struct span host)
+{
+    const struct config_strings *names = &t->listener->config->host;
+    struct span sni = without_port(tls_conn_sni(t->client.tls));
+    /* Old clients send no SNI; one that is sent must be right. */
+    return name_admitted(names, host) && (sni.n == 0 || name_admitted(names, sni));
+}
+
+static void dial_server(struct tunnel *t);
+
+static size_t request_read(struct tunnel *t, struct span in)
+{
+    struct http_request request;
+    enum err e = http_parse_request(in, &request);
+
+    if (e == ERR_MORE)
+        return 0;
+    if (e != ERR_OK) {
+        session_keep(&t->session.detail, span_str(err_text(e)));
+        tunnel_close(t, REASON_BAD_REQUEST);
+        return in.n;
+    }
+    t->head_request = request.is_head;
+    session_keep(&t->session.host, request.host);
+    session_keep(&t->session.correlation, request.correlation);
+    if (!request.sstp) {
+        tunnel_close(t, REASON_NOT_SSTP);
+    } else if (!host_admitted(t, request.host)) {
+        tunnel_close(t, REASON_HOST_REFUSED);
+    } else {
+        const struct config_backend *backend = t->listener->config->backend;
+        t->site_backend = &t->set->site->backend[backend - t->set->site->config->backend];
+        t->session.backend = backend->name;
+        t->dial_failure = REASON_BACKEND_UNREACHABLE;
+        dial_server(t);
+    }
+    return request.len;
+}
+
+/* ---- dial ---- */
+
+static const struct config_server *server_of(const struct tunnel *t)
+{
+    return &t->site_backend->config->server[t->server];
+}
+
+static void log_backend(struct tunnel *t, const char *what, const char *why)
+{
+    struct log_line l;
+    unsigned missed;
+
+    if (!log_limit_pass(&t->set->limit_backend, now_of(t), BACKEND_LINES_PER_SECOND, &missed))
+        return;
+    session_line(&t->session, &l, LOG_LEVEL_WARNING, "backend");
+    log_str(&l, "backend", t->session.backend);
+    log_fmt(&l, "server", "%s:%u", server_of(t)->host, server_of(t)->port);
+    log_str(&l, "failed", what);
+    log_str(&l, "msg", why);
+    if (missed > 0)
+        log_num(&l, "lines-left-out", missed);
+    log_end(&l);
+}
+
+static void dial_next_server(struct tunnel *t)
+{
+    dial_free(t->dial);
+    t->dial = NULL;
+    t->server++;
+    dial_server(t);
+}
+
+static void dial_address(struct tunnel *t)
+{
+    struct addr to;
+    char text[ADDR_TEXT_MAX];
+
+    if (!dial_next(t->dial, &to)) {
+        dial_next_server(t);
+        return;
+    }
+    tunnel_enter(t, TUNNEL_DIAL);
+    session_keep(&t->session.server, span_str(addr_format(&to, text)));
+    int r = stream_connect(&t->backend, &to);
+    if (r != 0) /* the stream closes, and backend_closed goes on */
+        log_backend(t, "connect", uv_strerror(r));
+}
+
+static void on_resolved(void *arg, int status)
+{
+    struct tunnel *t = arg;
+    if (status != 0) {
+        log_backend(t, "resolve", uv_strerror(status));
+        t->dial_failure = REASON_BACKEND_UNREACHABLE;
+    }
+    dial_address(t); /* without addresses that is the next server */
+}
+
+static void dial_server(struct tunnel *t)
+{
+    if (t->server == t->site_backend->config->server_count) {
+        session_keep(&t->session.server, span_of(NULL, 0));
+        tunnel_close(t, t->dial_failure);
+        return;
+    }
+    tunnel_enter(t, TUNNEL_DIAL);
+    t->dial = dial_new(t->set->worker, server_of(t)->host, server_of(t)->port, on_resolved, t);
+}
+
+/* This address will not do; backend_closed tries the next one. */
+static void dial_failed(struct tunnel *t, enum reason why, const char *what, const char *text)
+{
+    log_backend(t, what, text);
+    t->dial_failure = why;
+    stream_close(&t->backend, false);
+}
+
+static const char *sni_of(const struct config_backend *c, const struct config_server *s)
+{
+    char ip[16];
+    if (c->sni != NULL)
+        return c->sni;
+    /* RFC 6066 3: no addresses in SNI */
+    if (uv_inet_pton(AF_INET, s->host, ip) == 0 || uv_inet_pton(AF_INET6, s->host, ip) == 0)
+        return NULL;
+    return s->host;
+}
+
+static void backend_ask(struct tunnel *t)
+{
+    const struct config_backend *c = t->site_backend->config;
+    const char *host = c->backend_host != NULL ? c->backend_host
+                       : c->sni != NULL        ? c->sni
+                                               : server_of(t)->host;
+    const char *correlation = t->session.correlation == NULL ? "" : t->session.correlation;
+    char bracketed[HTTP_HOST_MAX + 1];
+    uint8_t head[HTTP_BUILD_MAX];
+
+    if (host == server_of(t)->host && strchr(host, ':') != NULL) {
+        snprintf(bracketed, sizeof bracketed, "[%s]", host); /* RFC 3986 3.2.2 */
+        host = bracketed;
+    }
+    size_t n = http_build_request(head, span_str(host), span_str(correlation));
+    CHECK(n > 0); /* the configuration was checked for it */
+    dial_free(t->dial);
+    t->dial = NULL;
+    tunnel_enter(t, TUNNEL_ANSWER);
+    stream_write(&t->backend, span_of(head, n));
+}
+
+static void backend_connected(struct stream *s, int status)
+{
+    struct tunnel *t = of_backend(s);
+    const struct config_backend *c = t->site_backend->config;
+
+    if (status != 0) {
+        dial_failed(t, REASON_BACKEND_UNREACHABLE, "connect", uv_strerror(status));
+        return;
+    }
+    if (t->site_backend->tls == NULL) {
+        stream_start(s, NULL);
+        backend_ask(t);
+        return;
+    }
+    const char *sni = sni_of(c, server_of(t));
+    const char *name = c->verify_host != NULL ? c->verify_host
+                       : sni != NULL          ? sni
+                                              : server_of(t)->host;
+    stream_start(s, tls_conn_new_client(t->site_backend->tls, sni,
+                                        c->verify == CONFIG_VERIFY_CA ? name : NULL, stream_sink,
+                                        s));
+}
+
+static bool pinned(const struct config_backend *c, const struct binding_leaf *leaf)
+{
+    for (size_t i = 0; i < c->pin_count; i++)
+        if (memcmp(c->pin[i].sha256, leaf->sha256, BINDING_SHA256) == 0)
+            return true;
+    return false;
+}
+
+static void leaf_of(const struct stream *s, struct binding_leaf *out)
+{
+    struct span der = tls_conn_leaf(s->tls);
+    *out = (struct binding_leaf){0};
+    if (der.n > 0)
+        binding_leaf_from_der(out, der);
+    free((void *)der.p);
+}
+
+static void backend_secure(struct stream *s)
+{
+    struct tunnel *t = of_backend(s);
+    struct binding_leaf leaf;
+
+    leaf_of(s, &leaf);
+    if (t->site_backend->config->verify == CONFIG_VERIFY_PIN &&
+        !pinned(t->site_backend->config, &leaf)) {
+        char text[64 + 2 * BINDING_SHA256] = "no pin fits; to trust this certificate: pin-sha256 = ";
+        size_t n = strlen(text);
+        for (size_t i = 0; i < BINDING_SHA256; i++, n += 2)
+            snprintf(text + n, 3, "%02x", leaf.sha256[i]);
+        dial_failed(t, REASON_BACKEND_UNVERIFIED, "verify", text);
+        return;
+    }
+    backend_ask(t);
+}
+
+/* ---- the answer ---- */
+
+static void negotiate(struct tunnel *t)
+{
+    uint8_t head[HTTP_BUILD_MAX];
+    char date[32];
+    struct binding_leaf ours, theirs = t->site_backend->told;
+
+    leaf_of(&t->client, &ours);
+    if (theirs.known == 0 && t->backend.tls != NULL)
+        leaf_of(&t->backend, &theirs);
+    t->front = front_new(t->site_backend, &ours, &theirs, &t->session);
+    tunnel_enter(t, TUNNEL_NEGOTIATE);
+    stream_write(&t->client, span_of(head, http_build_accept(head, http_date(date))));
+    stream_kick(&t->client); /* octets it sent without waiting for the answer */
+}
+
+static size_t answer_read(struct tunnel *t, struct span in)
+{
+    struct http_response response;
+    enum err e = http_parse_response(in, &response);
+
+    if (e == ERR_MORE)
+        return 0;
+    if (e != ERR_OK) {
+        log_backend(t, "answer", "not HTTP");
+        tunnel_close(t, REASON_BACKEND_BAD_ANSWER);
+        return in.n;
+    }
+    if (response.status != 200) {
+        char text[40];
+        snprintf(text, sizeof text, "status %u instead of 200", response.status);
+        log_backend(t, "answer", text);
+        tunnel_close(t, REASON_BACKEND_REFUSED);
+        return in.n;
+    }
+    negotiate(t);
+    return response.len;
+}
+
+/* ---- packets ---- */
+
+/* An Abort or a Disconnect goes by: the rest is a matter of seconds ([MS-SSTP] 3.1.2.1, 3.1.2.2),
+ * whether or not the two close their connections then. */
+static void note_goodbye(struct tunnel *t, const struct sstp_packet *p, bool from_client)
+{
+    struct sstp_status_info info;
+
+    if (t->reason != REASON_NONE)
+        return;
+    if (p->type == SSTP_ABORT)
+        t->reason = from_client ? REASON_CLIENT_ABORT : REASON_BACKEND_ABORT;
+    else if (p->type == SSTP_DISCONNECT)
+        t->reason = from_client ? REASON_CLIENT_DISCONNECT : REASON_BACKEND_DISCONNECT;
+    else
+        return;
+    tunnel_enter(t, TUNNEL_DRAIN);
+    if (sstp_parse_status(p, &info) == ERR_OK && info.status != SSTP_STATUS_NO_ERROR)
+        session_keep(&t->session.detail, span_str(sstp_status_name(info.status)));
+}
+
+static void count(struct session_flow *flow, struct span octets)
+{
+    flow->octets += octets.n;
+    flow->packets++;
+}
+
+/* A packet while front has the word. Returns false when the call is over. */
+static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct span octets,
+                         bool from_client)
+{
+    struct stream *to = from_client ? &t->backend : &t->client;
+    struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
+    struct front_answer a = from_client ? front_from_client(t->front, p, octets)
+                                        : front_from_backend(t->front, p, octets);
+    switch (a.verdict) {
+    case FRONT_DROP:
+        return true;
+    case FRONT_REFUSE:
+        tunnel_close(t, a.reason);
+        return false;
+    case FRONT_REPLACE:
+    case FRONT_CONNECTED:
+        octets = a.octets;
+        break;
+    case FRONT_PASS:
+        break;
+    }
+    note_goodbye(t, p, from_client);
+    count(flow, octets);
+    stream_write(to, octets);
+    if (a.verdict == FRONT_CONNECTED) {
+        front_free(t->front);
+        t->front = NULL;
+        if (t->state == TUNNEL_NEGOTIATE)
+            tunnel_enter(t, TUNNEL_RELAY);
+    }
+    return true;
+}
+
+/* All whole packets at the start of in, on their way to the other side. Towards clients each packet
+ * is a record of its own (sstpc handles one for each wake-up, SSTP.md 7.1); towards backends what is
+ * there together leaves together. */
+static size_t packets_read(struct tunnel *t, struct span in, bool from_client)
+{
+    struct stream *to = from_client ? &t->backend : &t->client;
+    struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
+    struct sstp_packet p;
+    size_t used = 0, sent = 0;
+    enum err e;
+
+    while ((e = sstp_parse(span_from(in, used), &p)) == ERR_OK) {
+        struct span octets = span_sub(in, used, p.len);
+        used += p.len;
+        if (t->front != NULL) {
+            sent = used;
+            if (!front_packet(t, &p, octets, from_client))
+                return in.n;
+            continue;
+        }
+        if (p.control) {
+            if (!front_in_place(&p)) {
+                stream_write(to, span_sub(in, sent, used - p.len - sent));
+                tunnel_close(t, from_client ? REASON_CLIENT_OUT_OF_PLACE
+                                            : REASON_BACKEND_OUT_OF_PLACE);
+                return in.n;
+            }
+            note_goodbye(t, &p, from_client);
+        }
+        count(flow, octets);
+        if (!from_client) {
+            stream_write(to, octets);
+            sent = used;
+        }
+    }
+    stream_write(to, span_sub(in, sent, used - sent));
+    if (e != ERR_MORE) {
+        session_keep(&t->session.detail, span_str(err_text(e)));
+        tunnel_close(t, from_client ? REASON_CLIENT_BAD_PACKET : REASON_BACKEND_BAD_PACKET);
+        return in.n;
+    }
+    t->active = now_of(t);
+    if (stream_queued(to) > STREAM_HIGH)
+        stream_pause(from_client ? &t->client : &t->backend);
+    return used;
+}
+
+/* ---- what the streams tell ---- */
+
+static size_t client_read(struct stream *s, struct span in)
+{
+    struct tunnel *t = of_client(s);
+    switch (t->state) {
+    case TUNNEL_REQUEST:
+        return request_read(t, in);
+    case TUNNEL_DIAL:
+    case TUNNEL_ANSWER:
+        return 0; /* waits for the backend's 200 (SSTP.md 1.6) */
+    case TUNNEL_NEGOTIATE:
+    case TUNNEL_RELAY:
+    case TUNNEL_DRAIN:
+        return packets_read(t, in, true);
+    default:
+        return in.n;
+    }
+}
+
+static size_t backend_read(struct stream *s, struct span in)
+{
+    struct tunnel *t = of_backend(s);
+    switch (t->state) {
+    case TUNNEL_ANSWER:
+        return answer_read(t, in);
+    case TUNNEL_NEGOTIATE:
+    case TUNNEL_RELAY:
+    case TUNNEL_DRAIN:
+        return packets_read(t, in, false);
+    default:
+        return in.n;
+    }
+}
+
+static void client_ended(struct stream *s, enum stream_end why)
+{
+    struct tunnel *t = of_client(s);
+
+    switch (why) {
+    case STREAM_TLS:
+        session_keep(&t->session.detail, span_str(stream_error(s)));
+        tunnel_drop(t, REASON_TLS_FAILED);
+        break;
+    case STREAM_OVERFLOW:
+        tunnel_close(t, REASON_EARLY_DATA);
+        break;
+    case STREAM_RESET:
+        side_reset(t, REASON_CLIENT_RESET);
+        break;
+    case STREAM_EOF:
+        if (t->state < TUNNEL_NEGOTIATE)
+            tunnel_drop(t, REASON_CLIENT_CLOSED);
+        else
+            side_ended(t, &t->backend, REASON_CLIENT_CLOSED);
+        break;
+    }
+}
+
+static void backend_ended(struct stream *s, enum stream_end why)
+{
+    struct tunnel *t = of_backend(s);
+
+    if (t->state == TUNNEL_DIAL) {
+        bool unverified = why == STREAM_TLS && tls_conn_unverified(s->tls);
+        dial_failed(t, unverified ? REASON_BACKEND_UNVERIFIED : REASON_BACKEND_TLS, "tls",
+                    why == STREAM_TLS ? stream_error(s) : "closed during the handshake");
+        return;
+    }
+    if (t->state == TUNNEL_ANSWER) {
+        log_backend(t, "answer", why == STREAM_TLS ? stream_error(s) : "closed without an answer");
+        tunnel_close(t, REASON_BACKEND_BAD_ANSWER);
+        return;
+    }
+    switch (why) {
+    case STREAM_TLS:
+        session_keep(&t->session.detail, span_str(stream_error(s)));
+        tunnel_drop(t, REASON_BACKEND_TLS);
+        break;
+    case STREAM_OVERFLOW:
+        tunnel_close(t, REASON_BACKEND_BAD_PACKET);
+        break;
+    case STREAM_RESET:
+        side_reset(t, REASON_BACKEND_RESET);
+        break;
+    case STREAM_EOF:
+        side_ended(t, &t->client, REASON_BACKEND_CLOSED);
+        break;
+    }
+}
+
+static void client_sent(struct stream *s)
+{
+    struct tunnel *t = of_client(s);
+    if (stream_paused(&t->backend))
+        stream_resume(&t->backend);
+    drop_if_finished(t);
+}
+
+static void backend_sent(struct stream *s)
+{
+    struct tunnel *t = of_backend(s);
+    if (stream_paused(&t->client))
+        stream_resume(&t->client);
+    drop_if_finished(t);
+}
+
+static void client_closed(struct stream *s)
+{
+    on_closed(of_client(s));
+}
+
+static void backend_closed(struct stream *s)
+{
+    struct tunnel *t = of_backend(s);
+    if (t->state == TUNNEL_DIAL)
+        dial_address(t);
+    else
+        on_closed(t);
+}
+
+static const struct stream_ops client_ops = {
+    .on_secure = client_secure,
+    .on_read = client_read,
+    .on_end = client_ended,
+    .on_sent = client_sent,
+    .on_closed = client_closed,
+};
+
+static const struct stream_ops backend_ops = {
+    .on_connect = backend_connected,
+    .on_secure = backend_secure,
+    .on_read = backend_read,
+    .on_end = backend_ended,
+    .on_sent = backend_sent,
+    .on_closed = backend_closed,
+};
+
+void tunnel_expire(struct tunnel *t)
+{
+    switch (t->state) {
+    case TUNNEL_HANDSHAKE:
+        tunnel_close(t, REASON_HANDSHAKE_TIMEOUT);
+        break;
+    case TUNNEL_REQUEST:
+        tunnel_close(t, REASON_REQUEST_TIMEOUT);
+        break;
+    case TUNNEL_DIAL:
+        tunnel_enter(t, TUNNEL_DIAL);
+        if (t->backend.handle == STREAM_HANDLE_NONE) {
+            log_backend(t, "resolve", "no answer in time");
+            dial_next_server(t);
+        } else {
+            dial_failed(t, REASON_BACKEND_UNREACHABLE, "connect", "no answer in time");
+        }
+        break;
+    case TUNNEL_ANSWER:
+        log_backend(t, "answer", "none in time");
+        tunnel_close(t, REASON_ANSWER_TIMEOUT);
+        break;
+    case TUNNEL_NEGOTIATE:
+        tunnel_close(t, REASON_NEGOTIATE_TIMEOUT);
+        break;
+    case TUNNEL_RELAY:
+        tunnel_close(t, REASON_IDLE_TIMEOUT);
+        break;
+    case TUNNEL_DRAIN:
+    case TUNNEL_LINGER:
+        tunnel_drop(t, t->reason);
+        break;
+    case TUNNEL_CLOSED:
+    case TUNNEL_STATES:
+        break;
+    }
+}

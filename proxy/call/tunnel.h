@@ -1,0 +1,47 @@
+/* tunnel: one call, from accept to close: a client's stream, a backend's stream, and the state it is
+ * in. Everything that ends a call goes through tunnel_close. Knows no keys (see front.h). */
+#ifndef SSTPGATE_CALL_TUNNEL_H
+#define SSTPGATE_CALL_TUNNEL_H
+
+#include "call/reason.h"
+#include "call/session.h"
+#include "call/tunnels.h"
+#include "net/stream.h"
+
+struct dial;
+struct front;
+struct site_backend;
+struct site_listener;
+
+struct tunnel {
+    struct tunnel *prev, *next; /* in set->list[state] */
+    struct tunnels *set;
+    enum tunnel_state state;
+    uint64_t deadline; /* ms, worker_now; meaningless where the state has none */
+    uint64_t active;   /* when octets moved last */
+    enum reason reason;
+    struct stream client, backend;
+    const struct site_listener *listener;
+    const struct site_backend *site_backend;
+    struct dial *dial;          /* DIAL only */
+    size_t server;              /* DIAL: which of the backend's servers is being tried */
+    enum reason dial_failure;   /* DIAL: what went wrong with the latest one */
+    struct front *front;        /* NEGOTIATE, and DRAIN after it; NULL otherwise */
+    bool head_request;          /* the answer to this request has no body */
+    struct session session;
+};
+
+/* Takes the connection that waits at l. */
+void tunnel_open(struct tunnels *set, const struct site_listener *listener, struct listener *l);
+
+/* The one way out. What the peers are told follows from the reason and from how far the call has
+ * come. At any moment, from any callback, any number of times: the first reason stays. */
+void tunnel_close(struct tunnel *t, enum reason reason);
+
+/* Ends it without a word to anybody. */
+void tunnel_drop(struct tunnel *t, enum reason reason);
+
+/* Its deadline is over. */
+void tunnel_expire(struct tunnel *t);
+
+#endif

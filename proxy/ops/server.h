@@ -1,0 +1,12 @@
+/* server: the running program: workers, sockets, signals, from start to exit. */
+#ifndef SSTPGATE_OPS_SERVER_H
+#define SSTPGATE_OPS_SERVER_H
+
+#include "policy/config.h"
+
+/* Serves until a signal ends it. ready_file: NULL, or where to write one line "LISTENER ADDR:PORT" for
+ * each bound address once all of them accept. Returns the exit code: 0 after TERM, INT or QUIT, 1
+ * when it could not start (then nothing was accepted, and standard error says why). */
+int server_run(const struct config *config, const char *ready_file);
+
+#endif
