@@ -108,7 +108,7 @@ static bool parse(struct span msg, struct sstp_connected *out)
 {
     struct sstp_packet p;
     return sstp_parse(msg, &p) == ERR_OK && p.len == msg.n && p.len == SSTP_CONNECTED_LEN &&
-           p.control && p.type == SSTP_CONNECTED && sstp_parse_connected(&p, out) == ERR_OK;
+           p.type == SSTP_CONNECTED && sstp_parse_connected(&p, out) == ERR_OK;
 }
 
 /* For those who come after binding_check. */

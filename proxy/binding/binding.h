@@ -38,7 +38,7 @@ enum binding_result {
 struct binding_expect {
     uint8_t nonce[SSTP_NONCE];        /* of the Ack that was relayed */
     uint8_t mask;                     /* the hash bits the client was offered; 0: the client may
-                                         use either (sorz without certificate, SSTP.md 3.1) */
+                                         use either (sorz without a certificate) */
     const struct binding_leaf *leaf;  /* the certificate the client was shown on this connection */
 };
 

@@ -584,6 +584,7 @@ static void choose_hash(void **state)
         {2, 0xfc, 3, 0},
         {1, 0xff, 3, 1},
         {1, 3, 0xff, 1},
+        {2, 0xfd, 0xff, 1},
         /* nothing in common */
         {1, 2, 1, 0},
         {2, 2, 1, 0},
