@@ -59,8 +59,8 @@ static const struct config_choice log_levels[] = {
     {"debug", CONFIG_LOG_DEBUG},
     {NULL, 0},
 };
-static const struct config_choice yes_or_no[] = {{"no", false}, {"yes", true}, {NULL, 0}};
-static const struct config_choice allow_or_deny[] = {{"deny", false}, {"allow", true}, {NULL, 0}};
+static const struct config_choice yes_or_no[] = {{"yes", true}, {"no", false}, {NULL, 0}};
+static const struct config_choice allow_or_deny[] = {{"allow", true}, {"deny", false}, {NULL, 0}};
 static const struct config_choice tls_versions[] = {
     {"1.0", CONFIG_TLS_1_0},     {"1.1", CONFIG_TLS_1_1},
     {"1.2", CONFIG_TLS_1_2},     {"1.3", CONFIG_TLS_1_3},

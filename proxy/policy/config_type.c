@@ -75,7 +75,8 @@ static void unknown_choice(struct config_input *in, const struct config_key *k, 
     char all[128];
     struct suggest s = suggest_init(text);
     list_choices(k, all, sizeof all);
-    for (const struct config_choice *c = k->choices; c->word != NULL; c++)
+    /* Between words as short as "on" and "no" a guess would be worth nothing. */
+    for (const struct config_choice *c = k->choices; strlen(text) > 3 && c->word != NULL; c++)
         suggest_offer(&s, c->word);
     if (s.best != NULL)
         config_problem(in, in->line, "%s: unknown value '%s'; did you mean '%s'?", k->name, text,

@@ -1,0 +1,60 @@
+/* Octets as a configuration file. A file with an error names it; one without becomes, printed and
+ * read again, the same configuration. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "policy/config.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char path[] = "/etc/sstpgate/fuzz.conf";
+
+static char *print(const struct config *c, size_t *len)
+{
+    char *text = NULL;
+    FILE *f = open_memstream(&text, len);
+    CHECK(f != NULL);
+    config_print(c, f);
+    fclose(f);
+    return text;
+}
+
+/* NULL when text has an error; then one was reported, in the promised form. */
+static struct config *parse(const char *text, size_t len)
+{
+    char *said = NULL;
+    size_t said_len = 0;
+    FILE *problems = open_memstream(&said, &said_len);
+    CHECK(problems != NULL);
+    struct config *c = config_parse(path, text, len, problems);
+    fclose(problems);
+    CHECK((c == NULL) == (said_len > 0));
+    for (char *line = said; *line != '\0'; line = strchr(line, '\n') + 1) {
+        CHECK(strncmp(line, path, strlen(path)) == 0);
+        CHECK(strchr(line, '\n') != NULL);
+    }
+    free(said);
+    return c;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t first_len = 0, second_len = 0;
+    struct config *c = parse((const char *)data, size);
+    if (c == NULL)
+        return 0;
+    char *first = print(c, &first_len);
+    config_free(c);
+    c = parse(first, first_len);
+    CHECK(c != NULL);
+    char *second = print(c, &second_len);
+    config_free(c);
+    CHECK(first_len == second_len && memcmp(first, second, first_len) == 0);
+    free(first);
+    free(second);
+    return 0;
+}

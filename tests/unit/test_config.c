@@ -1,0 +1,863 @@
+#include "policy/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#include "policy/config_read.h"
+#include "policy/config_value.h"
+#include "policy/suggest.h"
+
+/* Sections that lack nothing; a case adds its line to one of them. Three lines each. */
+#define LISTENER "[listener a]\nlisten = 127.0.0.1:0\ncertificate = c.pem\n"
+#define BACKEND "[backend b]\nserver = s\nverify = off\n"
+/* One in which verify is not chosen, and one that speaks plain HTTP. */
+#define UNCHOSEN "[backend b]\nserver = s\n"
+#define PLAIN "[backend b]\nserver = s\ntls = no\n"
+#define SHA1 "000102030405060708090a0b0c0d0e0f10111213"
+#define SHA256 "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define X10 "xxxxxxxxxx"
+#define X50 X10 X10 X10 X10 X10
+
+static struct config *parse(const char *text, size_t len, char **problems)
+{
+    size_t n;
+    FILE *f = open_memstream(problems, &n);
+    assert_non_null(f);
+    struct config *c = config_parse("/etc/gate/f.conf", text, len, f);
+    fclose(f);
+    return c;
+}
+
+/* What is wrong with text, without the path in front of each line. */
+static char *problems_of(const char *text, size_t len)
+{
+    char *problems, *out = NULL;
+    size_t n;
+    config_free(parse(text, len, &problems));
+    FILE *f = open_memstream(&out, &n);
+    assert_non_null(f);
+    static const char path[] = "/etc/gate/f.conf:";
+    for (char *line = strtok(problems, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+        assert_int_equal(strncmp(line, path, strlen(path)), 0);
+        fprintf(f, "%s\n", line + strlen(path));
+    }
+    fclose(f);
+    free(problems);
+    return out;
+}
+
+static char *print(const struct config *c)
+{
+    char *out;
+    size_t n;
+    FILE *f = open_memstream(&out, &n);
+    assert_non_null(f);
+    config_print(c, f);
+    fclose(f);
+    return out;
+}
+
+static struct config *parse_good(const char *text)
+{
+    char *problems;
+    struct config *c = parse(text, strlen(text), &problems);
+    if (c == NULL)
+        fail_msg("%s\n%s", text, problems);
+    assert_string_equal(problems, "");
+    free(problems);
+    return c;
+}
+
+static char *reference(void)
+{
+    char *out;
+    size_t n;
+    FILE *f = open_memstream(&out, &n);
+    assert_non_null(f);
+    config_print_reference(f);
+    fclose(f);
+    return out;
+}
+
+/* ---- values --------------------------------------------------------------------------------- */
+
+/* A line that is good, and what -T makes of it. */
+static const struct good {
+    char section; /* g, l, b; u: a backend without verify; p: one with tls = no */
+    const char *line, *printed;
+} good_values[] = {
+    {'g', "workers = auto", "workers = auto\n"},
+    {'g', "workers = 1", "workers = 1\n"},
+    {'g', "workers = 64", "workers = 64\n"},
+    {'g', "log = stderr", "log = stderr\n"},
+    {'g', "log = syslog", "log = syslog\n"},
+    {'g', "log = /var/log/gate", "log = /var/log/gate\n"},
+    {'g', "log = gate.log", "log = /etc/gate/gate.log\n"},
+    {'g', "log-level = error", "log-level = error\n"},
+    {'g', "log-level = warning", "log-level = warning\n"},
+    {'g', "log-level = info", "log-level = info\n"},
+    {'g', "log-level = debug", "log-level = debug\n"},
+    {'g', "max-tunnels = 1", "max-tunnels = 1\n"},
+    {'g', "max-tunnels = 1000000", "max-tunnels = 1000000\n"},
+    {'g', "timeout-handshake = 1ms", "timeout-handshake = 1ms\n"},
+    {'g', "timeout-request = 1500ms", "timeout-request = 1500ms\n"},
+    {'g', "timeout-connect = 2000ms", "timeout-connect = 2s\n"},
+    {'g', "timeout-answer = 90s", "timeout-answer = 90s\n"},
+    {'g', "timeout-negotiate = 120s", "timeout-negotiate = 2m\n"},
+    {'g', "timeout-idle = none", "timeout-idle = none\n"},
+    {'g', "timeout-idle = 0", "timeout-idle = none\n"},
+    {'g', "timeout-idle = 0h", "timeout-idle = none\n"},
+    {'g', "timeout-idle = 36h", "timeout-idle = 36h\n"},
+    {'g', "timeout-idle = 30d", "timeout-idle = 30d\n"},
+    {'g', "timeout-drain = 720h", "timeout-drain = 30d\n"},
+    {'l', "listen = 192.0.2.1", "listen = 192.0.2.1:443\n"},
+    {'l', "listen = [2001:db8::1]", "listen = [2001:db8::1]:443\n"},
+    {'l', "listen = *:8443", "listen = 0.0.0.0:8443\n"},
+    {'l', "listen = 0.0.0.0:443", "listen = 0.0.0.0:443\n"},
+    {'l', "listen = [::]:443", "listen = [::]:443\n"},
+    {'l', "listen = 127.0.0.1:0", "listen = 127.0.0.1:0\nlisten = 127.0.0.1:0\n"},
+    {'l', "key = ../k;y.pem ; why not", "key = /etc/gate/../k;y.pem\n"},
+    {'l', "tls-min = 1.0", "tls-min = 1.0\n"},
+    {'l', "tls-min = TLSv1", "tls-min = 1.0\n"},
+    {'l', "tls-min = TLSv1.3", "tls-min = 1.3\n"},
+    {'l', "tls-max = 1.2", "tls-max = 1.2\n"},
+    {'l', "tls-max = TLSv1.2", "tls-max = 1.2\n"},
+    {'l', "ciphers = A+B:!C", "ciphers = A+B\nciphers = !C\n"},
+    {'l', "ciphersuites = A\nciphersuites = B", "ciphersuites = A\nciphersuites = B\n"},
+    {'l', "allow = 10.0.0.0/8\ndeny = ::/0\nallow = 10.0.0.1",
+     "allow = 10.0.0.0/8\ndeny = ::/0\nallow = 10.0.0.1\ndefault = deny\n"},
+    {'l', "deny = 10.0.0.0/8", "deny = 10.0.0.0/8\ndefault = allow\n"},
+    {'l', "allow = 10.0.0.0/8\ndefault = allow", "allow = 10.0.0.0/8\ndefault = allow\n"},
+    {'l', "default = deny", "default = deny\n"},
+    {'l', "host = a.example\nhost = [::1]\nhost = 192.0.2.1",
+     "host = a.example\nhost = ::1\nhost = 192.0.2.1\n"},
+    {'l', "host = ::1", "host = ::1\n"},
+    {'l', "backend = b", "backend = b\n"},
+    {'l', "", "backend = b\n"},
+    {'b', "server = 10.0.0.5", "server = s:443\nserver = 10.0.0.5:443\n"},
+    {'b', "server = [::1]:1", "server = [::1]:1\n"},
+    {'b', "server = a_b-c.example:65535", "server = a_b-c.example:65535\n"},
+    {'p', "crypto-binding = off", "server = s:80\ntls = no\n; backend-host:"},
+    {'b', "tls = yes", "tls = yes\n"},
+    {'b', "", "verify = off\n"},
+    {'u', "verify = pin\npin-sha256 = " SHA256, "verify = pin\npin-sha256 = " SHA256 "\n"},
+    {'u', "pin-sha256 = " SHA256 "\npin-sha256 = " SHA256,
+     "verify = pin\npin-sha256 = " SHA256 "\npin-sha256 = " SHA256 "\n"},
+    {'u',
+     "pin-sha256 = 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:"
+     "1A:1B:1C:1D:1E:1F",
+     "pin-sha256 = " SHA256 "\n"},
+    {'u', "ca-file = ca.pem", "verify = ca\n; pin-sha256: none\nca-file = /etc/gate/ca.pem\n"},
+    {'u', "ca-file = system\nverify = ca\nverify-host = [::1]",
+     "ca-file = system\nverify-host = ::1\n"},
+    {'b', "sni = a.example", "sni = a.example\n"},
+    {'b', "backend-host = [::1]:80", "backend-host = [::1]:80\n"},
+    {'b', "backend-host = a.example", "backend-host = a.example\n"},
+    {'b', "tls-min = 1.1\ntls-max = 1.1", "tls-min = 1.1\ntls-max = 1.1\n"},
+    {'b', "security-level = auto", "security-level = auto\n"},
+    {'b', "security-level = 0", "security-level = 0\n"},
+    {'b', "security-level = 5", "security-level = 5\n"},
+    {'b', "ciphers = @SECLEVEL=0", "ciphers = @SECLEVEL=0\n"},
+    {'b', "ciphersuites = TLS_AES_128_GCM_SHA256", "ciphersuites = TLS_AES_128_GCM_SHA256\n"},
+    {'b', "crypto-binding = rewrite", "crypto-binding = rewrite\n"},
+    {'b', "crypto-binding = auto", "crypto-binding = auto\n"},
+    {'b', "crypto-binding = passthrough", "crypto-binding = passthrough\n"},
+    {'b', "binding-cert-hash = " SHA256 "\nbinding-cert-hash = " SHA1,
+     "binding-cert-hash = " SHA1 "\nbinding-cert-hash = " SHA256 "\n"},
+    {'p', "binding-cert-hash = " SHA1, "crypto-binding = rewrite\nbinding-cert-hash = " SHA1 "\n"},
+    {'b', "users-file = /u", "users-file = /u\n"},
+};
+
+/* A whole file with line in the section that is meant. */
+static char *file_with(char section, const char *line)
+{
+    char *text = NULL;
+    const char *backend = section == 'u' ? UNCHOSEN : section == 'p' ? PLAIN : BACKEND;
+    int n = asprintf(&text, "%s%s\n" LISTENER "%s\n%s%s\n", section == 'g' ? "[gate]\n" : "",
+                     section == 'g' ? line : "", section == 'l' ? line : "", backend,
+                     strchr("bup", section) != NULL ? line : "");
+    assert_true(n > 0);
+    return text;
+}
+
+static void good_values_print_as_themselves(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof good_values / sizeof *good_values; i++) {
+        const struct good *g = &good_values[i];
+        char *text = file_with(g->section, g->line);
+        struct config *c = parse_good(text);
+        char *first = print(c);
+        if (strstr(first, g->printed) == NULL)
+            fail_msg("%s\nbecame\n%s", g->line, first);
+        config_free(c);
+        c = parse_good(first);
+        char *second = print(c);
+        assert_string_equal(first, second);
+        config_free(c);
+        free(text);
+        free(first);
+        free(second);
+    }
+}
+
+/* A line that is bad, and what is said about it. */
+static void bad_values_are_explained(void **state)
+{
+    (void)state;
+    static const struct {
+        char section;
+        const char *line, *problem;
+    } table[] = {
+        {'g', "workers = 0", "workers: '0' is not a number from 1 to 64 or auto"},
+        {'g', "workers = 65", "workers: '65' is not a number from 1 to 64 or auto"},
+        {'g', "workers = -1", "workers: '-1' is not a number from 1 to 64 or auto"},
+        {'g', "workers = 4294967297", "workers: '4294967297' is not a number from 1 to 64 or auto"},
+        {'g', "workers = 2x", "workers: '2x' is not a number from 1 to 64 or auto"},
+        {'g', "workers =", "workers: there is no value"},
+        {'g', "workers = ; 3", "workers: there is no value"},
+        {'g', "log-level = wraning", "log-level: unknown value 'wraning'; did you mean 'warning'?"},
+        {'g', "log-level = Info", "log-level: unknown value 'Info'; did you mean 'info'?"},
+        {'g', "log-level = 7", "log-level: unknown value '7': write error, warning, info or debug"},
+        {'g', "max-tunnels = 1000001", "max-tunnels: '1000001' is not a number from 1 to 1000000"},
+        {'g', "timeout-idle = 10",
+         "timeout-idle: '10' lacks its unit: 10s for seconds, or one of ms, m, h, d"},
+        {'g', "timeout-idle = 10 s",
+         "timeout-idle: '10 s' is not a duration such as 1500ms, 90s, 5m, 2h or 1d"},
+        {'g', "timeout-idle = 1.5s",
+         "timeout-idle: '1.5s' is not a duration such as 1500ms, 90s, 5m, 2h or 1d"},
+        {'g', "timeout-idle = s",
+         "timeout-idle: 's' is not a duration such as 1500ms, 90s, 5m, 2h or 1d"},
+        {'g', "timeout-idle = 31d", "timeout-idle: '31d' is more than 30d"},
+        {'g', "timeout-idle = 4294967295d", "timeout-idle: '4294967295d' is more than 30d"},
+        {'g', "timeout-idle = 4294967296ms", "timeout-idle: '4294967296ms' is more than 30d"},
+        {'g', "timeout-drain = none", "timeout-drain: 'none': this deadline cannot be left out"},
+        {'g', "timeout-drain = 0", "timeout-drain: '0': this deadline cannot be left out"},
+        {'g', "timeout-drain = 0s", "timeout-drain: '0s': this deadline cannot be left out"},
+        {'l', "listen = *",
+         "listen: '*' means every address; if that is meant, write the port too: *:443"},
+        {'l', "listen = 0.0.0.0",
+         "listen: '0.0.0.0' means every address; if that is meant, write the port too: "
+         "0.0.0.0:443"},
+        {'l', "listen = [::]",
+         "listen: '[::]' means every address; if that is meant, write the port too: [::]:443"},
+        {'l', "listen = vpn.example.com",
+         "listen: 'vpn.example.com' is not an address of this machine: write 192.0.2.1:443 or "
+         "[2001:db8::1]:443"},
+        {'l', "listen = ::1",
+         "listen: '::1' is not an address of this machine: write 192.0.2.1:443 or "
+         "[2001:db8::1]:443"},
+        {'l', "listen = 192.0.2.1:65536",
+         "listen: '192.0.2.1:65536' is not an address of this machine: write 192.0.2.1:443 or "
+         "[2001:db8::1]:443 (ports end at 65535, and a zone must be there)"},
+        {'l', "tls-min = 1.4", "tls-min: unknown value '1.4': write 1.0, 1.1, 1.2 or 1.3"},
+        {'l', "tls-max = SSLv23", "tls-max: unknown value 'SSLv23': write 1.0, 1.1, 1.2 or 1.3"},
+        {'l', "ciphers = A::B", "ciphers: 'A::B' is not a list of names joined by ':'"},
+        {'l', "ciphers = A B", "ciphers: 'A B' is not a list of names joined by ':'"},
+        {'l', "ciphersuites = :", "ciphersuites: ':' is not a list of names joined by ':'"},
+        {'l', "allow = 10.0.0.1/8",
+         "allow: '10.0.0.1/8' is no network: its prefix is too long, or bits behind the prefix are "
+         "set (10.0.0.0/8, not 10.0.0.1/8)"},
+        {'l', "deny = all", "deny: 'all' is not an address or a network such as 198.51.100.0/24"},
+        {'l', "default = drop", "default: unknown value 'drop': write allow or deny"},
+        {'l', "host = *.example.com",
+         "host: '*.example.com': wildcards are not taken here; write each name"},
+        {'l', "host = a.example:443",
+         "host: 'a.example:443' is neither a host name nor an address (no port here)"},
+        {'l', "host = [192.0.2.1]",
+         "host: '[192.0.2.1]' is neither a host name nor an address (no port here)"},
+        {'l', "backend = b c", "backend: 'b c' cannot be the name of a backend"},
+        {'l', "backend = other", "backend: there is no [backend other]"},
+        {'b', "server = 10.0.0.256", "server: '10.0.0.256' is not HOST, HOST:PORT or [IPv6]:PORT"},
+        {'b', "server = ::1", "server: '::1' is not HOST, HOST:PORT or [IPv6]:PORT"},
+        {'b', "server = a:0", "server: 'a:0': a port is a number from 1 to 65535"},
+        {'b', "server = a:", "server: 'a:' is not HOST, HOST:PORT or [IPv6]:PORT"},
+        {'b', "server = a..b", "server: 'a..b' is not HOST, HOST:PORT or [IPv6]:PORT"},
+        {'b', "server = -a", "server: '-a' is not HOST, HOST:PORT or [IPv6]:PORT"},
+        {'b', "server = http://a", "server: 'http://a' is not HOST, HOST:PORT or [IPv6]:PORT"},
+        {'b', "tls = true", "tls: unknown value 'true': write yes or no"},
+        {'u', "verify = pins", "verify: unknown value 'pins'; did you mean 'pin'?"},
+        {'u', "verify = none", "verify: unknown value 'none': write pin, ca or off"},
+        {'u', "pin-sha256 = " SHA1,
+         "pin-sha256: not 64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256` "
+         "prints behind the '='"},
+        {'u', "pin-sha256 = " SHA256 "00",
+         "pin-sha256: not 64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256` "
+         "prints behind the '='"},
+        {'b', "sni = 192.0.2.1", "sni: '192.0.2.1' is an address: TLS carries names only"},
+        {'b', "backend-host = a b", "backend-host: 'a b' is not HOST, HOST:PORT or [IPv6]:PORT"},
+        {'b', "security-level = 6", "security-level: '6' is not a number from 0 to 5 or auto"},
+        {'b', "crypto-binding = rewite",
+         "crypto-binding: unknown value 'rewite'; did you mean 'rewrite'?"},
+        {'b', "binding-cert-hash = 0",
+         "binding-cert-hash: neither 40 (SHA1) nor 64 (SHA256) hexadecimal digits"},
+        {'b', "binding-cert-hash = 00::01",
+         "binding-cert-hash: neither 40 (SHA1) nor 64 (SHA256) hexadecimal digits"},
+        {'b', "binding-cert-hash = " SHA1 ":",
+         "binding-cert-hash: neither 40 (SHA1) nor 64 (SHA256) hexadecimal digits"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char *text = file_with(table[i].section, table[i].line);
+        char *problems = problems_of(text, strlen(text)), *expected = NULL;
+        int line = table[i].section == 'g' ? 2 : table[i].section == 'l' ? 5 : 9;
+        if (table[i].section == 'u')
+            line = 8;
+        assert_true(asprintf(&expected, "%d: %s\n", line, table[i].problem) > 0);
+        assert_string_equal(problems, expected);
+        free(text);
+        free(problems);
+        free(expected);
+    }
+}
+
+/* ---- files ---------------------------------------------------------------------------------- */
+
+/* A whole file and every line that is reported about it. */
+static void problems_of_whole_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *problems;
+    } table[] = {
+        {"", "1: there is no [listener NAME]: nothing would be accepted\n"},
+        {"; nothing\n[gate]\n", "1: there is no [listener NAME]: nothing would be accepted\n"},
+        {LISTENER, "1: [listener a] has nowhere to send calls: write a [backend NAME]\n"},
+        {LISTENER BACKEND "[backend c]\nserver = t\nverify = off\n",
+         "1: [listener a] lacks `backend`, and the file has more than one\n"},
+        {"[listener a]\n[backend b]\nverify = off\n",
+         "1: [listener a] lacks `listen`\n1: [listener a] lacks `certificate`\n"
+         "2: [backend b] lacks `server`\n"},
+        /* sections */
+        {"workers = 1\n" LISTENER BACKEND, "1: 'workers' stands before any [section]\n"},
+        {"[gat]\n" LISTENER BACKEND, "1: unknown section 'gat'; did you mean [gate]?\n"},
+        {"[listner a]\nlisten = 127.0.0.1\n", "1: unknown section 'listner'; did you mean "
+                                              "[listener NAME]?\n"},
+        {"[Gate]\n" LISTENER BACKEND, "1: unknown section 'Gate'; did you mean [gate]?\n"},
+        {"[web x]\nfoo = bar\n" LISTENER BACKEND,
+         "1: unknown section 'web': there are [gate], [listener NAME], [backend NAME]\n"},
+        {"[gate x]\n" LISTENER BACKEND, "1: [gate] takes no name\n"},
+        {"[listener]\nlisten = 127.0.0.1:0\ncertificate = c\n" BACKEND,
+         "1: [listener] needs a name: [listener NAME]\n"},
+        {"[]\n" LISTENER BACKEND,
+         "1: unknown section '': there are [gate], [listener NAME], [backend NAME]\n"},
+        {"[listener a b]\nlisten = 127.0.0.1:0\ncertificate = c\n" BACKEND,
+         "1: 'a b': a name is 1 to 32 letters, digits, '_', '.', '-'\n"},
+        {LISTENER "[backend " X10 X10 X10 "xxx]\nserver = s\nverify = off\n",
+         "4: '" X10 X10 X10 "xxx': a name is 1 to 32 letters, digits, '_', '.', '-'\n"},
+        {"[gate]\n[gate]\n" LISTENER BACKEND, "2: [gate] stands already on line 1\n"},
+        {LISTENER LISTENER BACKEND, "4: [listener a] stands already on line 1\n"},
+        {LISTENER BACKEND BACKEND "[gate]\n",
+         "7: [backend b] stands already on line 4\n"
+         "1: [listener a] lacks `backend`, and the file has more than one\n"},
+        {"[gate\nworkers = 0\n" LISTENER BACKEND, "1: a section is written [NAME]: the `]` is "
+                                                  "missing\n"},
+        {"[gate] workers = 1\n" LISTENER BACKEND,
+         "1: text behind [section]: put each key on a line of its own\n"},
+        /* keys */
+        {"[gate]\nworkers = 1\nworkers = 1\n" LISTENER BACKEND,
+         "3: 'workers' stands already on line 2\n"},
+        {"[gate]\nworker = 1\n" LISTENER BACKEND,
+         "2: unknown key 'worker'; did you mean 'workers'?\n"},
+        {"[gate]\ntimeout-hadnshake = 1s\n" LISTENER BACKEND,
+         "2: unknown key 'timeout-hadnshake'; did you mean 'timeout-handshake'?\n"},
+        {"[gate]\nWorkers = 1\n" LISTENER BACKEND,
+         "2: unknown key 'Workers'; did you mean 'workers'?\n"},
+        {"[gate]\nbanana = 1\n" LISTENER BACKEND, "2: unknown key 'banana' in [gate]\n"},
+        {"[gate]\npin-sha256 = 1\n" LISTENER BACKEND,
+         "2: 'pin-sha256' belongs in [backend NAME], not in [gate]\n"},
+        {"[gate]\ntls-min = 1.2\n" LISTENER BACKEND,
+         "2: 'tls-min' belongs in [listener NAME] or [backend NAME], not in [gate]\n"},
+        {LISTENER "server = s\n" BACKEND,
+         "4: 'server' belongs in [backend NAME], not in [listener NAME]\n"},
+        {LISTENER BACKEND "certifcate = c\n",
+         "7: unknown key 'certifcate'; did you mean 'certificate', which belongs in "
+         "[listener NAME]?\n"},
+        {LISTENER "backend = rsar\n[backend rras]\nserver = s\nverify = off\n",
+         "4: backend: there is no [backend rsar]; did you mean 'rras'?\n"},
+        /* the same address twice */
+        {LISTENER "listen = 192.0.2.1\nlisten = 192.0.2.1:443\n" BACKEND,
+         "5: listen: '192.0.2.1:443' stands already on line 4\n"},
+        {LISTENER "listen = *:1\nbackend = b\n[listener b]\nlisten = 0.0.0.0:1\ncertificate = "
+                  "c\n" BACKEND,
+         "7: listen: '0.0.0.0:1' stands already on line 4\n"},
+        {LISTENER "listen = 192.0.2.1:1\nlisten = [::ffff:192.0.2.1]:1\n" BACKEND,
+         "5: listen: '[::ffff:192.0.2.1]:1' stands already on line 4\n"},
+        /* what contradicts */
+        {LISTENER "tls-max = 1.1\n" BACKEND,
+         "4: tls-min is 1.2, which is more than tls-max, 1.1\n"},
+        {LISTENER BACKEND "tls-min = 1.3\ntls-max = 1.2\n",
+         "8: tls-min is 1.3, which is more than tls-max, 1.2\n"},
+        {LISTENER "tls-max = 1.1\ntls-min = 9\n" BACKEND,
+         "5: tls-min: unknown value '9': write 1.0, 1.1, 1.2 or 1.3\n"},
+        {LISTENER UNCHOSEN,
+         "4: [backend b] does not say how to verify the server: write pin-sha256 = FINGERPRINT, or "
+         "ca-file = FILE (or `system`), or verify = off to trust whoever answers\n"},
+        {LISTENER UNCHOSEN "pin-sha256 = " SHA256 "\nca-file = system\n",
+         "7: both pin-sha256 and ca-file: write verify = pin or verify = ca, and only what belongs "
+         "to it\n"},
+        {LISTENER UNCHOSEN "verify = pin\n", "6: verify = pin needs pin-sha256\n"},
+        {LISTENER UNCHOSEN "verify = ca\n", "6: verify = ca needs ca-file (a file, or `system`)\n"},
+        {LISTENER BACKEND "pin-sha256 = " SHA256 "\nca-file = x\nverify-host = a\n",
+         "7: pin-sha256 is used with verify = pin only\n"
+         "8: ca-file is used with verify = ca only\n"
+         "9: verify-host is used with verify = ca only\n"},
+        {LISTENER UNCHOSEN "verify = ca\nca-file = x\npin-sha256 = " SHA256 "\n",
+         "8: pin-sha256 is used with verify = pin only\n"},
+        {LISTENER PLAIN,
+         "6: with tls = no the server shows no certificate: crypto-binding = rewrite needs "
+         "binding-cert-hash\n"},
+        {LISTENER PLAIN "crypto-binding = auto\n",
+         "6: with tls = no the server shows no certificate: crypto-binding = auto needs "
+         "binding-cert-hash\n"},
+        {LISTENER PLAIN "crypto-binding = off\nverify = off\nsni = a\nciphers = A\n",
+         "8: verify has no meaning with tls = no\n9: sni has no meaning with tls = no\n"
+         "10: ciphers has no meaning with tls = no\n"},
+        {LISTENER BACKEND "crypto-binding = off\nbinding-cert-hash = " SHA1 "\n",
+         "8: binding-cert-hash is used with crypto-binding = rewrite or auto only\n"},
+        {LISTENER BACKEND "binding-cert-hash = " SHA1 "\nbinding-cert-hash = " SHA1 "\n",
+         "8: binding-cert-hash: a SHA1 hash was given before: one of each kind is enough\n"},
+        {LISTENER BACKEND "tls = on\n", "7: tls: unknown value 'on': write yes or no\n"},
+        /* every one of them */
+        {"[gate]\nworkers = x\nlog-level = x\nfoo\nmax-tunnels = 0\nbar\n" LISTENER
+         "listen = x\nbaz = 1\n" BACKEND "tls-min = 1.3\ntls-max = 1.2",
+         "2: workers: 'x' is not a number from 1 to 64 or auto\n"
+         "3: log-level: unknown value 'x': write error, warning, info or debug\n"
+         "4: expected `key = value` or [section]\n"
+         "5: max-tunnels: '0' is not a number from 1 to 1000000\n"
+         "6: expected `key = value` or [section]\n"
+         "10: listen: 'x' is not an address of this machine: write 192.0.2.1:443 or "
+         "[2001:db8::1]:443\n"
+         "11: unknown key 'baz' in [listener NAME]\n"
+         "16: tls-min is 1.3, which is more than tls-max, 1.2\n"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char *problems = problems_of(table[i].text, strlen(table[i].text));
+        assert_string_equal(problems, table[i].problems);
+        free(problems);
+    }
+}
+
+/* What libinih would cut, join or skip without a word. */
+static void what_inih_hides_is_found(void **state)
+{
+    (void)state;
+#define LONG_LINE                                                                                  \
+    ": this line is longer than 199 octets: repeat the key instead of writing a list, and put "    \
+    "comments on lines of their own\n"
+#define CONTROL ": a control character (or a lone CR) stands in this line\n"
+#define EXPECTED ": expected `key = value` or [section]\n"
+    static const struct {
+        const char *text;
+        size_t len; /* 0: all of it */
+        const char *problems;
+    } table[] = {
+        /* 199 octets are a line, whatever stands around them; 200 are not */
+        {LISTENER BACKEND "users-file = /" X50 X50 "x ;" X50 X10 X10 X10 "xx\r\n", 0, ""},
+        {LISTENER BACKEND "  users-file = /" X50 X50 "x ;" X50 X10 X10 X10 "xx\t \n", 0, ""},
+        {LISTENER BACKEND "users-file = /" X50 X50 "x ;" X50 X10 X10 X10 "xxx\n", 0, "7" LONG_LINE},
+        {"[gate] ;" X50 X50 X50 X50 "\nbanana = 1\n" LISTENER BACKEND, 0, "1" LONG_LINE},
+        {";" X50 X50 X50 X50 X50 "\n  #" X50 X50 X50 X50 X50 "\n" LISTENER BACKEND, 0, ""},
+        {LISTENER BACKEND "users-file = /" X50 X50 X50 X10 X10 "xxxxx\n", 0, ""},
+        {LISTENER BACKEND "users-file = /" X50 X50 X50 X10 X10 "xxxxxx\n", 0,
+         "7: a value is longer than 176 octets\n"},
+        /* relative, it grows: "/etc/gate/" */
+        {LISTENER BACKEND "users-file = " X50 X50 X50 X10 "xxxxxx\n", 0, ""},
+        {LISTENER BACKEND "users-file = " X50 X50 X50 X10 "xxxxxxx\n", 0,
+         "7: users-file: '/etc/gate/" X50 X50 X50 X10 "xxxxxxx' cannot be written in one value (at "
+         "most 176 octets, no comment in it): use an absolute path\n"},
+        {"[" X50 "]\nfoo = bar\n" LISTENER BACKEND, 0,
+         "1: a section's name is longer than 49 octets\n"},
+        {LISTENER BACKEND X50 " = 1\n", 0, "7: a key's name is longer than 49 octets\n"},
+        /* no continuation lines: the blank before a key means nothing */
+        {"[gate]\n  workers = 1\n\tlog-level = debug\n  " LISTENER BACKEND, 0, ""},
+        {"[gate]\nworkers = 1\n  2\n" LISTENER BACKEND, 0, "3" EXPECTED},
+        /* lines that are neither */
+        {LISTENER BACKEND "users-file\n", 0, "7" EXPECTED},
+        {LISTENER BACKEND "= x\n", 0, "7" EXPECTED},
+        {LISTENER BACKEND "server 127.0.0.1:443\n", 0, "7" EXPECTED},
+        {LISTENER BACKEND "users-file ; = x", 0, "7" EXPECTED},
+        /* ends of lines and of files */
+        {"\xef\xbb\xbf[gate]\r\nworkers = 1\r\n" LISTENER BACKEND "users-file = x\r", 0, ""},
+        {"\xef\xbb\xbf" LISTENER BACKEND "users-file = x", 0, ""},
+        {LISTENER "\xef\xbb\xbf[gate]\n" BACKEND, 0, "4" EXPECTED},
+        /* control characters */
+        {LISTENER BACKEND "users-file = a\rb\n", 0, "7" CONTROL},
+        {LISTENER BACKEND "users-file = a\033b\n; \177\n", 0, "7" CONTROL "8" CONTROL},
+        {LISTENER BACKEND "users-file = a\0b\n", sizeof LISTENER BACKEND "users-file = a\0b",
+         "7" CONTROL},
+        {"[ga\vte]\nbanana = 1\n" LISTENER BACKEND, 0, "1" CONTROL},
+        /* comments */
+        {"[gate] ; x\nworkers = 1 ; x\nlog-level = info\t; x\n;x\n#x\n" LISTENER BACKEND, 0, ""},
+        {"[gate]# x\n" LISTENER BACKEND, 0, ""},
+        {LISTENER BACKEND "users-file = a # b\n", 0,
+         "7: ` #` behind a value would be part of it: a comment there starts with ` ;`\n"},
+        {LISTENER BACKEND "users-file = a#b;c\n", 0, ""},
+        {LISTENER BACKEND "users-file = \"a\"\n", 0, "7: values are written without quotes\n"},
+        /* as inih does it */
+        {LISTENER BACKEND "users-file: a\n", 0, ""},
+        {"[  gate  ]\n" LISTENER BACKEND, 0, ""},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        size_t len = table[i].len != 0 ? table[i].len : strlen(table[i].text);
+        char *problems = problems_of(table[i].text, len);
+        if (strcmp(problems, table[i].problems) != 0)
+            fail_msg("%s\n%s", table[i].text, problems);
+        free(problems);
+    }
+}
+
+/* A value is cut nowhere between the file and the field. */
+static void the_longest_value_arrives_whole(void **state)
+{
+    (void)state;
+    struct config *c = parse_good(LISTENER BACKEND "users-file=/" X50 X50 X50 X10 X10 "xxxxx");
+    assert_int_equal(strlen(c->backend[0].users_file), CONFIG_VALUE_MAX);
+    config_free(c);
+}
+
+static void lists_may_be_longer_than_a_line(void **state)
+{
+    (void)state;
+    struct config *c = parse_good(LISTENER "ciphers = " X50 X50 ":a\nciphers = " X50 X50
+                                           ":b\nciphers = " X50 X50 ":c\n" BACKEND);
+    assert_string_equal(c->listener[0].ciphers, X50 X50 ":a:" X50 X50 ":b:" X50 X50 ":c");
+    char *first = print(c);
+    config_free(c);
+    c = parse_good(first);
+    assert_string_equal(c->listener[0].ciphers, X50 X50 ":a:" X50 X50 ":b:" X50 X50 ":c");
+    config_free(c);
+    free(first);
+}
+
+/* ---- what is in the fields ------------------------------------------------------------------ */
+
+static void defaults(void **state)
+{
+    (void)state;
+    struct config *c = parse_good(LISTENER BACKEND);
+    assert_string_equal(c->path, "/etc/gate/f.conf");
+    const struct config_gate *g = &c->gate;
+    assert_int_equal(g->workers, 0);
+    assert_string_equal(g->log, "stderr");
+    assert_int_equal(g->log_level, CONFIG_LOG_INFO);
+    assert_int_equal(g->max_tunnels, 10000);
+    assert_int_equal(g->timeout_handshake, 10000);
+    assert_int_equal(g->timeout_request, 10000);
+    assert_int_equal(g->timeout_connect, 5000);
+    assert_int_equal(g->timeout_answer, 30000);
+    assert_int_equal(g->timeout_negotiate, 90000);
+    assert_int_equal(g->timeout_idle, 0);
+    assert_int_equal(g->timeout_drain, 5000);
+    assert_int_equal(c->listener_count, 1);
+    const struct config_listener *l = &c->listener[0];
+    assert_string_equal(l->name, "a");
+    assert_string_equal(l->certificate, "/etc/gate/c.pem");
+    assert_null(l->key);
+    assert_int_equal(l->tls_min, CONFIG_TLS_1_2);
+    assert_int_equal(l->tls_max, CONFIG_TLS_1_3);
+    assert_null(l->ciphers);
+    assert_true(l->acl.default_allow);
+    assert_int_equal(l->host.count, 0);
+    assert_string_equal(l->backend_name, "b");
+    assert_ptr_equal(l->backend, &c->backend[0]);
+    assert_int_equal(c->backend_count, 1);
+    const struct config_backend *b = &c->backend[0];
+    assert_string_equal(b->server[0].host, "s");
+    assert_int_equal(b->server[0].port, 443);
+    assert_true(b->tls);
+    assert_int_equal(b->verify, CONFIG_VERIFY_OFF);
+    assert_int_equal(b->tls_min, CONFIG_TLS_1_2);
+    assert_int_equal(b->tls_max, CONFIG_TLS_1_3);
+    assert_int_equal(b->security_level, -1);
+    assert_int_equal(b->binding, CONFIG_BINDING_REWRITE);
+    assert_false(b->binding_sha1_known);
+    assert_false(b->binding_sha256_known);
+    config_free(c);
+}
+
+/* Pointers to backends are right although sections stand in any order. */
+static void listeners_find_their_backend(void **state)
+{
+    (void)state;
+    struct config *c =
+        parse_good("[backend x]\nserver = [::1]\nverify = off\n" LISTENER "backend = y\n"
+                   "[backend y]\nserver = t:1\nverify = off\nbinding-cert-hash = " SHA1 "\n"
+                   "[listener b]\nlisten = 192.0.2.1\ncertificate = c\nbackend = x\n"
+                   "allow = 192.0.2.0/24\n[gate]\nworkers = 3\n");
+    assert_ptr_equal(c->listener[0].backend, &c->backend[1]);
+    assert_ptr_equal(c->listener[1].backend, &c->backend[0]);
+    assert_string_equal(c->backend[0].server[0].host, "::1");
+    assert_true(c->backend[1].binding_sha1_known);
+    assert_int_equal(c->backend[1].binding_sha1[19], 0x13);
+    assert_false(c->listener[1].acl.default_allow);
+    assert_int_equal(c->listener[1].acl.rules[0].line, 16);
+    assert_int_equal(c->gate.workers, 3);
+    config_free(c);
+}
+
+static void lines_of_keys(void **state)
+{
+    (void)state;
+    struct config *c = parse_good(LISTENER "listen = 192.0.2.1\n\n" BACKEND
+                                           "[listener b]\nlisten = 192.0.2.2\ncertificate = x\n");
+    assert_int_equal(config_line(c, &c->gate, "log"), 0);
+    assert_int_equal(config_line(c, &c->listener[0], "certificate"), 3);
+    assert_int_equal(config_line(c, &c->listener[0], "listen"), 4);
+    assert_int_equal(config_line(c, &c->listener[0], "key"), 1);
+    assert_int_equal(config_line(c, &c->backend[0], "server"), 7);
+    assert_int_equal(config_line(c, &c->backend[0], "users-file"), 6);
+    assert_int_equal(config_line(c, &c->listener[1], "certificate"), 11);
+    config_free(c);
+}
+
+/* ---- files on disk -------------------------------------------------------------------------- */
+
+static char *load_problems(const char *path)
+{
+    char *problems;
+    size_t n;
+    FILE *f = open_memstream(&problems, &n);
+    assert_non_null(f);
+    assert_null(config_load(path, f));
+    fclose(f);
+    return problems;
+}
+
+static void what_cannot_be_read_is_named(void **state)
+{
+    (void)state;
+    char *problems = load_problems("/nowhere/f.conf");
+    assert_string_equal(problems, "/nowhere/f.conf: cannot be opened: No such file or directory\n");
+    free(problems);
+    problems = load_problems("/");
+    assert_string_equal(problems, "/: cannot be read: Is a directory\n");
+    free(problems);
+    problems = load_problems("/dev/zero");
+    assert_string_equal(problems, "/dev/zero: larger than 1 MiB: not a configuration file\n");
+    free(problems);
+}
+
+/* A relative path to the file makes absolute paths of what it names. */
+static void paths_start_at_the_file(void **state)
+{
+    (void)state;
+    char *here = getcwd(NULL, 0), *expected = NULL;
+    struct config *c = config_load("conf/demo.ini", stderr);
+    assert_non_null(c);
+    assert_true(asprintf(&expected, "%s/conf/../build/demo/users", here) > 0);
+    assert_string_equal(c->backend[0].users_file, expected);
+    config_free(c);
+    free(here);
+    free(expected);
+}
+
+/* ---- the table ------------------------------------------------------------------------------ */
+
+/* Each row of the reference: its section's letter and its name. False at the end. */
+static bool next_row(char **at, char *section, char name[64])
+{
+    for (; **at != '\0'; *at = strchr(*at, '\n') + 1) {
+        if (**at == '[')
+            *section = (*at)[1];
+        else if (sscanf(*at, "%63[a-z0-9-] =", name) == 1) {
+            *at = strchr(*at, '\n') + 1;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void every_key_is_documented_and_tested(void **state)
+{
+    (void)state;
+    char *all = reference(), *at = all, section = '?', name[64];
+    unsigned rows = 0;
+    while (next_row(&at, &section, name)) {
+        char help[256], fallback[256];
+        assert_int_equal(sscanf(at, " %255[^\n] %255[^\n]", help, fallback), 2);
+        assert_true(strlen(help) > 10 && help[strlen(help) - 1] == '.');
+        assert_true(strncmp(fallback, "default: ", 9) == 0 ||
+                    strncmp(fallback, "required", 8) == 0);
+        /* It has a parser, which is tried above with a good value at least. */
+        char *line = NULL, *expected = NULL;
+        assert_true(asprintf(&line, "%s =", name) > 0);
+        char *text = file_with(section, line), *problems = problems_of(text, strlen(text));
+        bool tried = strstr(LISTENER, line) != NULL || strstr(BACKEND, line) != NULL;
+        for (size_t i = 0; i < sizeof good_values / sizeof *good_values; i++)
+            tried = tried || strstr(good_values[i].line, line) != NULL;
+        if (!tried)
+            fail_msg("no good value for %s is tried", name);
+        assert_true(asprintf(&expected, "%s: there is no value\n", name) > 0);
+        if (strstr(problems, expected) == NULL && strstr(problems, "stands already") == NULL)
+            fail_msg("%s", problems);
+        free(line);
+        free(text);
+        free(problems);
+        free(expected);
+        rows++;
+    }
+    assert_int_equal(rows, 11 + 12 + 16);
+    free(all);
+}
+
+static char *read_sample(void)
+{
+    size_t len;
+    char *text = config_read_file("conf/sstpgate.conf", &len, stderr);
+    assert_non_null(text);
+    text = realloc(text, len + 1);
+    assert_non_null(text);
+    text[len] = '\0';
+    return text;
+}
+
+/* The section of the sample that starts with this letter, up to the next header. */
+static char *sample_section(const char *sample, char letter)
+{
+    char header[] = {'\n', '[', letter, '\0'};
+    const char *start = strstr(sample, header);
+    assert_non_null(start);
+    const char *end = strstr(start + 1, "\n[");
+    return strndup(start, end == NULL ? strlen(start) : (size_t)(end - start));
+}
+
+static void the_sample_has_every_key(void **state)
+{
+    (void)state;
+    char *all = reference(), *at = all, *sample = read_sample(), section = '?', name[64];
+    while (next_row(&at, &section, name)) {
+        char set[80], shown[80], *part = sample_section(sample, section);
+        snprintf(set, sizeof set, "\n%s = ", name);
+        snprintf(shown, sizeof shown, "\n;%s = ", name);
+        if (strstr(part, set) == NULL && strstr(part, shown) == NULL)
+            fail_msg("conf/sstpgate.conf lacks %s in %c", name, section);
+        free(part);
+    }
+    free(all);
+    free(sample);
+}
+
+/* Each line ";key = value" of the sample is a good one, and those of [gate] show the defaults. */
+static void the_sample_can_be_believed(void **state)
+{
+    (void)state;
+    char *sample = read_sample(), *effective;
+    struct config *c = parse_good(sample);
+    effective = print(c);
+    config_free(c);
+    const char *gate_end = strstr(sample, "\n[listener");
+    for (char *p = strchr(sample, '\n'); p != NULL; p = strchr(p + 1, '\n')) {
+        if (p[1] != ';' || p[2] < 'a' || p[2] > 'z')
+            continue;
+        p[1] = ' ';
+        char *problems;
+        c = parse(sample, strlen(sample), &problems);
+        /* The keys of another way to verify, and repeated servers, contradict the sample only. */
+        if (c == NULL && strstr(problems, "is used with") == NULL)
+            fail_msg("%s", problems);
+        if (p < gate_end) {
+            char *now = print(c);
+            assert_string_equal(now, effective);
+            free(now);
+        }
+        config_free(c);
+        free(problems);
+        p[1] = ';';
+    }
+    free(effective);
+    free(sample);
+}
+
+/* Any value that the reader takes fits behind the longest key when it is printed. */
+static void a_printed_line_is_never_too_long(void **state)
+{
+    (void)state;
+    char *all = reference(), *at = all, section, name[64];
+    while (next_row(&at, &section, name))
+        assert_true(strlen(name) + strlen(" = ") + CONFIG_VALUE_MAX <= CONFIG_LINE_MAX);
+    free(all);
+}
+
+/* ---- helpers -------------------------------------------------------------------------------- */
+
+static void distances(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        size_t distance;
+    } table[] = {
+        {"", "", 0},
+        {"abc", "", 3},
+        {"abc", "abc", 0},
+        {"abc", "ABC", 0},
+        {"abc", "abd", 1},
+        {"abc", "ab", 1},
+        {"abc", "xabc", 1},
+        {"abc", "acb", 1},
+        {"listen", "silent", 4},
+        {"ca", "abc", 3},
+        {"workers", "wrokesr", 2},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        assert_int_equal(suggest_distance(table[i].a, table[i].b), table[i].distance);
+        assert_int_equal(suggest_distance(table[i].b, table[i].a), table[i].distance);
+    }
+    assert_true(suggest_distance(X50 X50, "a") == SIZE_MAX);
+}
+
+static void durations_print_as_short_as_they_can(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t ms;
+        const char *text;
+    } table[] = {{0, "0ms"},
+                 {1, "1ms"},
+                 {1000, "1s"},
+                 {1001, "1001ms"},
+                 {60000, "1m"},
+                 {61000, "61s"},
+                 {3600000, "1h"},
+                 {86400000, "1d"},
+                 {90000000, "25h"},
+                 {2592000000, "30d"},
+                 {4294967295, "4294967295ms"}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char text[VALUE_DURATION_SIZE];
+        value_duration_format(table[i].ms, text);
+        assert_string_equal(text, table[i].text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_values_print_as_themselves),
+        cmocka_unit_test(bad_values_are_explained),
+        cmocka_unit_test(problems_of_whole_files),
+        cmocka_unit_test(what_inih_hides_is_found),
+        cmocka_unit_test(the_longest_value_arrives_whole),
+        cmocka_unit_test(lists_may_be_longer_than_a_line),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(listeners_find_their_backend),
+        cmocka_unit_test(lines_of_keys),
+        cmocka_unit_test(what_cannot_be_read_is_named),
+        cmocka_unit_test(paths_start_at_the_file),
+        cmocka_unit_test(every_key_is_documented_and_tested),
+        cmocka_unit_test(the_sample_has_every_key),
+        cmocka_unit_test(the_sample_can_be_believed),
+        cmocka_unit_test(a_printed_line_is_never_too_long),
+        cmocka_unit_test(distances),
+        cmocka_unit_test(durations_print_as_short_as_they_can),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
