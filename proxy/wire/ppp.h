@@ -1,8 +1,8 @@
 /* ppp: what somebody who sees both directions of a PPP link can tell about its authentication
  * (SSTP.md 5). An observer: it never alters or answers anything, it follows retransmissions,
  * retries, changes of password and restarts of LCP (the server's Configure-Request after an
- * authentication makes it forget everything), and it never
- * fails: what it cannot make sense of it passes over.
+ * authentication makes it forget everything), and it never fails: what it cannot make sense of it
+ * passes over.
  *
  * Its state holds secrets (challenges and responses): the owner wipes the struct when the call is
  * connected or closed. No pointers into packets are kept, nothing is allocated. */

@@ -1,0 +1,588 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "wire/http_head.h"
+#include "wire_octets.h"
+
+#define PATH "/sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/"
+#define LENGTH "Content-Length: 18446744073709551615\r\n"
+#define HOST "Host: vpn.example.com\r\n"
+#define LINE "SSTP_DUPLEX_POST " PATH " HTTP/1.1\r\n"
+#define END "\r\n"
+
+/* A request and what is to be read from it. */
+struct good {
+    const char *name, *text;
+    size_t n; /* octets of the head; the rest of text is what follows it */
+    bool sstp;
+    const char *host, *tenant, *correlation;
+    bool is_head;
+};
+
+#define TEXT(name, head, behind) name, head behind, sizeof(head) - 1
+#define WHOLE(name, head) TEXT(name, head, "")
+
+static const struct good good[] = {
+    {WHOLE("Windows 7",
+           LINE LENGTH HOST "SSTPCORRELATIONID: {5A6C0B4E-1A2B-3C4D-5E6F-708090A0B0C0}" END END),
+     .sstp = true, .host = "vpn.example.com",
+     .correlation = "{5A6C0B4E-1A2B-3C4D-5E6F-708090A0B0C0}"},
+    {WHOLE("sstpc", LINE HOST LENGTH "SSTPCORRELATIONID: {1a2b3c4d-9f-41-8a10b2c3}\r\n" END),
+     .sstp = true, .host = "vpn.example.com", .correlation = "{1a2b3c4d-9f-41-8a10b2c3}"},
+    {WHOLE("no correlation", LINE HOST LENGTH END), .sstp = true, .host = "vpn.example.com"},
+    {TEXT("octets behind the head", LINE HOST LENGTH END, "\x10\x01\r\n\n"), .sstp = true,
+     .host = "vpn.example.com"},
+    {WHOLE("empty line first", END LINE HOST LENGTH END), .sstp = true, .host = "vpn.example.com"},
+    {WHOLE("braces escaped", "SSTP_DUPLEX_POST /sra_%7BBA195980-CD49-458b-9E23-C84EE0ADCD75%7d/"
+                             " HTTP/1.1\r\n" HOST LENGTH END),
+     .sstp = true, .host = "vpn.example.com"},
+    {WHOLE("letters escaped", "SSTP_DUPLEX_POST /%73r%61_{%42A195980-CD49-458%42-9E23-C84EE0ADCD75}"
+                              "%2f HTTP/1.1\r\n" HOST LENGTH END),
+     .sstp = true, .host = "vpn.example.com"},
+    {WHOLE("any case", "SSTP_DUPLEX_POST /SRA_{ba195980-cd49-458B-9e23-c84ee0adcd75}/ HTTP/1.1\r\n"
+                       "hOST: vpn.example.com\r\ncontent-LENGTH: 18446744073709551615\r\n" END),
+     .sstp = true, .host = "vpn.example.com"},
+    {WHOLE("tenant", "SSTP_DUPLEX_POST " PATH "?tenantid=blue HTTP/1.1\r\n" HOST LENGTH END),
+     .sstp = true, .host = "vpn.example.com", .tenant = "blue"},
+    {WHOLE("tenant among others, as sent",
+           "SSTP_DUPLEX_POST " PATH "?x=1&tenantidx=2&&TenantID=a%20b=c?d&tenantid=second"
+           " HTTP/1.1\r\n" HOST LENGTH END),
+     .sstp = true, .host = "vpn.example.com", .tenant = "a%20b=c?d"},
+    {WHOLE("tenant without value",
+           "SSTP_DUPLEX_POST " PATH "?tenantid HTTP/1.1\r\n" HOST LENGTH END),
+     .sstp = true, .host = "vpn.example.com"},
+    {WHOLE("broken escape in the query",
+           "SSTP_DUPLEX_POST " PATH "?tenantid=%zz HTTP/1.1\r\n" HOST LENGTH END),
+     .sstp = true, .host = "vpn.example.com", .tenant = "%zz"},
+    {WHOLE("unknown fields, tabs, blanks, obs-text",
+           LINE "X-Odd!#$%&'*+-.^_`|~:\t a\tb \xe9 \t\r\nEmpty:\r\nHost:vpn.example.com \t\r\n"
+                "Content-Length:\t18446744073709551615\r\n" END),
+     .sstp = true, .host = "vpn.example.com"},
+    {WHOLE("length with zeros before", LINE HOST "Content-Length: 0018446744073709551615\r\n" END),
+     .sstp = true, .host = "vpn.example.com"},
+    {WHOLE("host with port", LINE "Host: VPN.example.com:4433\r\n" LENGTH END), .sstp = true,
+     .host = "VPN.example.com"},
+    {WHOLE("host with empty port", LINE "Host: vpn:\r\n" LENGTH END), .sstp = true, .host = "vpn"},
+    {WHOLE("IPv4", LINE "Host: 203.0.113.10:65535\r\n" LENGTH END), .sstp = true,
+     .host = "203.0.113.10"},
+    {WHOLE("IPv6", LINE "Host: [2001:DB8::1]\r\n" LENGTH END), .sstp = true, .host = "2001:DB8::1"},
+    {WHOLE("IPv6 with port", LINE "Host: [::ffff:192.0.2.1]:443\r\n" LENGTH END), .sstp = true,
+     .host = "::ffff:192.0.2.1"},
+    {WHOLE("escaped host", LINE "Host: a%C3%a9_~b,c\r\n" LENGTH END), .sstp = true,
+     .host = "a%C3%a9_~b,c"},
+
+    /* for somebody else */
+    {WHOLE("GET", "GET / HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
+    {WHOLE("HEAD", "HEAD / HTTP/1.1\r\nHost: a\r\n" END), .host = "a", .is_head = true},
+    {WHOLE("head is a method of its own", "head / HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
+    {WHOLE("HTTP/1.0 without Host", "GET / HTTP/1.0\r\n" END), .host = NULL},
+    {WHOLE("HTTP/1.0 with Host", "GET / HTTP/1.0\r\nHost: a\r\n" END), .host = "a"},
+    {WHOLE("HTTP/1.9", "GET / HTTP/1.9\r\nHost: a\r\n" END), .host = "a"},
+    {WHOLE("method in lower case", "sstp_duplex_post " PATH " HTTP/1.1\r\n" HOST LENGTH END),
+     .host = "vpn.example.com"},
+    {WHOLE("GET of the SSTP URI", "GET " PATH " HTTP/1.1\r\n" HOST END), .host = "vpn.example.com"},
+    {WHOLE("SSTP's method, another URI", "SSTP_DUPLEX_POST / HTTP/1.1\r\n" HOST END),
+     .host = "vpn.example.com"},
+    {WHOLE("URI without the last slash",
+           "SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75} HTTP/1.1\r\n" HOST END),
+     .host = "vpn.example.com"},
+    {WHOLE("URI with more behind it", "SSTP_DUPLEX_POST " PATH "x HTTP/1.1\r\n" HOST END),
+     .host = "vpn.example.com"},
+    {WHOLE("one digit off",
+           "SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD76}/ HTTP/1.1\r\n" HOST END),
+     .host = "vpn.example.com"},
+    {WHOLE("escaped first slash",
+           "SSTP_DUPLEX_POST %2f"
+           "sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/ HTTP/1.1\r\n" HOST END),
+     .host = "vpn.example.com"},
+    {WHOLE("absolute-form", "SSTP_DUPLEX_POST https://a" PATH " HTTP/1.1\r\n" HOST LENGTH END),
+     .host = "vpn.example.com"},
+    {WHOLE("asterisk-form", "OPTIONS * HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
+    {WHOLE("authority-form", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n" END), .host = "a"},
+    {WHOLE("nothing before the query", "GET ?a HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
+    {WHOLE("body with a length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n" END),
+     .host = "a"},
+    {WHOLE("chunks", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n" END),
+     .host = "a"},
+    {WHOLE("method of 32 octets", "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345 / HTTP/1.1\r\nHost: a\r\n" END),
+     .host = "a"},
+};
+
+/* `text` is refused with the octet before `told`, not earlier and not later. */
+struct bad {
+    const char *name;
+    enum err err;
+    const char *text;
+    size_t n, told;
+};
+
+#define BAD(name, err, upto, behind)                                                               \
+    {                                                                                              \
+        name, err, upto behind, sizeof(upto behind) - 1, sizeof(upto) - 1                          \
+    }
+
+static const struct bad bad[] = {
+    BAD("TLS", ERR_SYNTAX, "\x16", "\x03\x01\x02\x00\x01"),
+    BAD("SSTP without HTTP", ERR_SYNTAX, "\x10", "\x01\x00\x0e"),
+    BAD("SSH", ERR_SYNTAX, "SSH-2.0-OpenSSH_9.2\r\n", ""),
+    BAD("NUL first", ERR_SYNTAX, "\0", "GET / HTTP/1.1\r\n"),
+    BAD("two empty lines", ERR_SYNTAX, "\r\n\r\n", LINE HOST LENGTH END),
+    BAD("LF first", ERR_SYNTAX, "\n", LINE),
+    BAD("CR alone first", ERR_SYNTAX, "\rG", "ET / HTTP/1.1\r\n"),
+    BAD("no method", ERR_SYNTAX, " ", "/ HTTP/1.1\r\n"),
+    BAD("method with a colon", ERR_SYNTAX, "GET:", " / HTTP/1.1\r\n"),
+    BAD("method with a tab", ERR_SYNTAX, "GET\t", "/ HTTP/1.1\r\n"),
+    BAD("method of 33 octets", ERR_SYNTAX, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456", "7"),
+    BAD("method alone", ERR_SYNTAX, "GET\r\n", "Host: a\r\n\r\n"),
+    BAD("two spaces before the target", ERR_SYNTAX, "GET  ", "/ HTTP/1.1\r\n"),
+    BAD("two spaces behind the target", ERR_SYNTAX, "GET /  ", "HTTP/1.1\r\n"),
+    BAD("space in the target", ERR_SYNTAX, "GET /a b", " HTTP/1.1\r\n"),
+    BAD("space behind the version", ERR_SYNTAX, "GET / HTTP/1.1 ", "\r\n"),
+    BAD("tab in the target", ERR_SYNTAX, "GET /a\t", "b HTTP/1.1\r\n"),
+    BAD("NUL in the target", ERR_SYNTAX, "GET /a\0", "b HTTP/1.1\r\n"),
+    BAD("DEL in the target", ERR_SYNTAX, "GET /a\x7f", "b HTTP/1.1\r\n"),
+    BAD("obs-text in the target", ERR_SYNTAX, "GET /a\xe9", "b HTTP/1.1\r\n"),
+    BAD("HTTP/0.9", ERR_SYNTAX, "GET /\r\n", ""),
+    BAD("not HTTP", ERR_SYNTAX, "GET / R", "TSP/1.0\r\n"),
+    BAD("http in lower case", ERR_SYNTAX, "GET / h", "ttp/1.1\r\n"),
+    BAD("version without minor", ERR_SYNTAX, "GET / HTTP/1\r\n", "Host: a\r\n\r\n"),
+    BAD("minor of two digits", ERR_SYNTAX, "GET / HTTP/1.10", "\r\n"),
+    BAD("bare LF behind the request line", ERR_SYNTAX, "GET / HTTP/1.1\n", "Host: a\r\n\r\n"),
+    BAD("bare CR behind the request line", ERR_SYNTAX, "GET / HTTP/1.1\rH", "ost: a\r\n\r\n"),
+    BAD("CR CR LF", ERR_SYNTAX, "GET / HTTP/1.1\r\r", "\n"),
+    BAD("HTTP/2 preface", ERR_VERSION, "PRI * HTTP/2.0\r\n", "\r\nSM\r\n\r\n"),
+    BAD("version tells before a NUL behind it", ERR_VERSION, "GET / HTTP/3.0\r\n", "\0"),
+    BAD("NUL tells before the version", ERR_SYNTAX, "GET /\0", " HTTP/3.0\r\n"),
+    BAD("escape of NUL", ERR_SYNTAX, "GET /%00 HTTP/1.1\r\n", HOST END),
+    BAD("escape without digits", ERR_SYNTAX, "GET /%zz HTTP/1.1\r\n", HOST END),
+    BAD("escape with one digit", ERR_SYNTAX, "GET /%7 HTTP/1.1\r\n", HOST END),
+    BAD("escape cut by the query", ERR_SYNTAX, "GET /%7?b HTTP/1.1\r\n", HOST END),
+    BAD("SSTP with HTTP/1.0", ERR_VERSION, "SSTP_DUPLEX_POST " PATH " HTTP/1.0\r\n",
+        HOST LENGTH END),
+    BAD("SSTP with HTTP/1.2", ERR_VERSION, "SSTP_DUPLEX_POST " PATH " HTTP/1.2\r\n",
+        HOST LENGTH END),
+
+    BAD("obs-fold", ERR_SYNTAX, LINE HOST "X: a\r\n ", "b\r\n" LENGTH END),
+    BAD("obs-fold with a tab", ERR_SYNTAX, LINE HOST "X: a\r\n\t", "b\r\n" LENGTH END),
+    BAD("blank before the first field", ERR_SYNTAX, LINE " ", HOST LENGTH END),
+    BAD("space before the colon", ERR_SYNTAX, LINE "Host ", ": a\r\n" LENGTH END),
+    BAD("no field name", ERR_SYNTAX, LINE ":", " a\r\n" HOST LENGTH END),
+    BAD("field name with a bracket", ERR_SYNTAX, LINE "X(", ": a\r\n" HOST LENGTH END),
+    BAD("obs-text in a field name", ERR_SYNTAX, LINE "X\xe9", ": a\r\n" HOST LENGTH END),
+    BAD("line without a colon", ERR_SYNTAX, LINE "Host\r\n", LENGTH END),
+    BAD("NUL in a value", ERR_SYNTAX, LINE "X: a\0", "\r\n" HOST LENGTH END),
+    BAD("escape octet in a value", ERR_SYNTAX, LINE "X: a\x1b", "[2J\r\n" HOST LENGTH END),
+    BAD("DEL in a value", ERR_SYNTAX, LINE "X: a\x7f", "\r\n" HOST LENGTH END),
+    BAD("bare LF in a value", ERR_SYNTAX, LINE "X: a\n", HOST LENGTH END),
+    BAD("bare CR in a value", ERR_SYNTAX, LINE "X: a\rb", "\r\n" HOST LENGTH END),
+    BAD("bare LF as the empty line", ERR_SYNTAX, LINE HOST LENGTH "\n", "x"),
+    BAD("bare CR as the empty line", ERR_SYNTAX, LINE HOST LENGTH "\rx", "y"),
+
+    BAD("Host empty", ERR_SYNTAX, LINE "Host:\r\n", LENGTH END),
+    BAD("Host with a port only", ERR_SYNTAX, LINE "Host: :443\r\n", LENGTH END),
+    BAD("Host with a blank", ERR_SYNTAX, LINE "Host: a b\r\n", LENGTH END),
+    BAD("Host with a slash", ERR_SYNTAX, LINE "Host: a/b\r\n", LENGTH END),
+    BAD("Host with a user", ERR_SYNTAX, LINE "Host: u@a\r\n", LENGTH END),
+    BAD("Host with obs-text", ERR_SYNTAX, LINE "Host: \xe9\r\n", LENGTH END),
+    BAD("Host with a broken escape", ERR_SYNTAX, LINE "Host: a%4\r\n", LENGTH END),
+    BAD("Host with two ports", ERR_SYNTAX, LINE "Host: a:1:2\r\n", LENGTH END),
+    BAD("port with a letter", ERR_SYNTAX, LINE "Host: a:44x\r\n", LENGTH END),
+    BAD("port 65536", ERR_SYNTAX, LINE "Host: a:65536\r\n", LENGTH END),
+    BAD("port of six digits", ERR_SYNTAX, LINE "Host: a:000443\r\n", LENGTH END),
+    BAD("IPv6 without brackets", ERR_SYNTAX, LINE "Host: 2001:db8::1\r\n", LENGTH END),
+    BAD("IPv6 without the end", ERR_SYNTAX, LINE "Host: [2001:db8::1\r\n", LENGTH END),
+    BAD("octets behind the bracket", ERR_SYNTAX, LINE "Host: [::1]x\r\n", LENGTH END),
+    BAD("empty brackets", ERR_SYNTAX, LINE "Host: []\r\n", LENGTH END),
+    BAD("bracket alone", ERR_SYNTAX, LINE "Host: [\r\n", LENGTH END),
+    BAD("IPv6 with a zone", ERR_SYNTAX, LINE "Host: [fe80::1%25eth0]\r\n", LENGTH END),
+    BAD("Host twice", ERR_DUPLICATE, LINE HOST HOST, LENGTH END),
+    BAD("Host twice, the second one bad", ERR_DUPLICATE, LINE HOST "host: /\r\n", LENGTH END),
+    BAD("Host missing", ERR_MISSING, LINE LENGTH END, "x"),
+    BAD("Host missing, not SSTP", ERR_MISSING, "GET / HTTP/1.1\r\n" END, ""),
+    BAD("Host and length missing", ERR_MISSING, LINE END, ""),
+
+    BAD("length twice", ERR_DUPLICATE, LINE HOST LENGTH LENGTH, END),
+    BAD("length twice, not SSTP", ERR_DUPLICATE,
+        "POST / HTTP/1.1\r\nContent-Length: 1\r\ncontent-length: 1\r\n", HOST END),
+    BAD("length empty", ERR_LENGTH, LINE HOST "Content-Length: \r\n", END),
+    BAD("length with a sign", ERR_LENGTH, LINE HOST "Content-Length: +1\r\n", END),
+    BAD("length negative", ERR_LENGTH, LINE HOST "Content-Length: -1\r\n", END),
+    BAD("length in hex", ERR_LENGTH, LINE HOST "Content-Length: 0xffffffffffffffff\r\n", END),
+    BAD("length as a list", ERR_LENGTH, "POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n", HOST END),
+    BAD("length 2^64", ERR_LENGTH, LINE HOST "Content-Length: 18446744073709551616\r\n", END),
+    BAD("length 10 * (2^64 - 1)", ERR_LENGTH, LINE HOST "Content-Length: 184467440737095516150\r\n",
+        END),
+    BAD("SSTP with length 2^64 - 2", ERR_LENGTH,
+        LINE HOST "Content-Length: 18446744073709551614\r\n" END, "x"),
+    BAD("SSTP without length", ERR_LENGTH, LINE HOST END, ""),
+    BAD("SSTP in chunks", ERR_LENGTH, LINE HOST "Transfer-Encoding: chunked\r\n" END, ""),
+    BAD("SSTP with both", ERR_LENGTH, LINE HOST LENGTH "Transfer-Encoding: chunked\r\n" END, ""),
+    BAD("both, not SSTP", ERR_LENGTH,
+        "POST / HTTP/1.1\r\ntransfer-encoding: gzip\r\nContent-Length: 1\r\n" HOST END, "x"),
+    BAD("chunks in HTTP/1.0", ERR_LENGTH, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n" END,
+        ""),
+};
+
+static void assert_text(struct span s, const char *want)
+{
+    if (want == NULL)
+        want = "";
+    assert_int_equal(s.n, strlen(want));
+    assert_memory_equal(s.p == NULL ? (const void *)"" : s.p, want, s.n);
+}
+
+static void good_requests(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        const struct good *g = &good[i];
+        struct span in = octets_copy(span_of(g->text, g->n + strlen(g->text + g->n)));
+        struct http_request r;
+
+        print_message("%s\n", g->name);
+        assert_int_equal(http_parse_request(in, &r), ERR_OK);
+        assert_int_equal(r.len, g->n);
+        assert_int_equal(r.sstp, g->sstp);
+        assert_int_equal(r.is_head, g->is_head);
+        assert_text(r.host, g->host);
+        assert_text(r.tenant, g->tenant);
+        assert_text(r.correlation, g->correlation);
+        octets_free(in);
+    }
+}
+
+/* Each beginning of a head wants more; the head alone is enough. */
+static void good_requests_split(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        const struct good *g = &good[i];
+
+        print_message("%s\n", g->name);
+        for (size_t cut = 0; cut <= g->n; cut++) {
+            struct span in = octets_copy(span_of(g->text, cut));
+            struct http_request r;
+            assert_int_equal(http_parse_request(in, &r), cut < g->n ? ERR_MORE : ERR_OK);
+            if (cut == g->n) {
+                assert_int_equal(r.len, g->n);
+                assert_int_equal(r.sstp, g->sstp);
+                assert_text(r.host, g->host);
+            }
+            octets_free(in);
+        }
+    }
+}
+
+static void bad_requests_split(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const struct bad *b = &bad[i];
+
+        print_message("%s\n", b->name);
+        for (size_t cut = 0; cut <= b->n; cut++) {
+            struct span in = octets_copy(span_of(b->text, cut));
+            struct http_request r;
+            assert_int_equal(http_parse_request(in, &r), cut < b->told ? ERR_MORE : b->err);
+            octets_free(in);
+        }
+    }
+}
+
+/* A line of `n` octets behind the beginning of a head, the rest of the head behind it. */
+static struct span long_request(size_t n, const char *rest)
+{
+    static const char begin[] = LINE HOST LENGTH "X: ";
+    uint8_t *p = malloc(n + strlen(rest));
+
+    assert_non_null(p);
+    memset(p, 'x', n);
+    memcpy(p, begin, sizeof begin - 1);
+    memcpy(p + n, rest, strlen(rest));
+    return span_of(p, n + strlen(rest));
+}
+
+static void request_limit(void **state)
+{
+    struct http_request r;
+
+    (void)state;
+    struct span in = long_request(HTTP_HEAD_MAX - 4, "\r\n\r\nbehind");
+    assert_int_equal(http_parse_request(in, &r), ERR_OK);
+    assert_int_equal(r.len, HTTP_HEAD_MAX);
+    in.n = HTTP_HEAD_MAX - 1;
+    assert_int_equal(http_parse_request(in, &r), ERR_MORE);
+    octets_free(in);
+
+    in = long_request(HTTP_HEAD_MAX - 3, "\r\n\r\nbehind");
+    for (size_t cut = HTTP_HEAD_MAX - 8; cut <= in.n; cut++)
+        assert_int_equal(http_parse_request(span_sub(in, 0, cut), &r),
+                         cut < HTTP_HEAD_MAX ? ERR_MORE : ERR_TOO_LARGE);
+    octets_free(in);
+
+    /* what is wrong inside the limit is told, what is wrong behind it is not reached */
+    in = long_request(HTTP_HEAD_MAX - 1, "\n");
+    assert_int_equal(http_parse_request(in, &r), ERR_SYNTAX);
+    octets_free(in);
+    in = long_request(HTTP_HEAD_MAX, "\n");
+    assert_int_equal(http_parse_request(in, &r), ERR_TOO_LARGE);
+    octets_free(in);
+}
+
+static void host_limit(void **state)
+{
+    char name[HTTP_HOST_MAX + 2], text[1024];
+    struct http_request r;
+
+    (void)state;
+    memset(name, 'a', sizeof name);
+    name[HTTP_HOST_MAX] = '\0';
+    snprintf(text, sizeof text, LINE "Host: %s:65535\r\n" LENGTH END, name);
+    assert_int_equal(http_parse_request(span_str(text), &r), ERR_OK);
+    assert_int_equal(r.host.n, HTTP_HOST_MAX);
+
+    name[HTTP_HOST_MAX] = 'a';
+    name[HTTP_HOST_MAX + 1] = '\0';
+    snprintf(text, sizeof text, LINE "Host: %s\r\n" LENGTH END, name);
+    assert_int_equal(http_parse_request(span_str(text), &r), ERR_SYNTAX);
+}
+
+/* The first of two correlations is kept, and a refused request leaves nothing that could be used.
+ */
+static void fields_kept(void **state)
+{
+    struct http_request r;
+
+    (void)state;
+    assert_int_equal(http_parse_request(span_str(LINE HOST LENGTH "SSTPCORRELATIONID: a\r\n"
+                                                                  "SSTPCORRELATIONID: b\r\n" END),
+                                        &r),
+                     ERR_OK);
+    assert_text(r.correlation, "a");
+    assert_text(r.method, "SSTP_DUPLEX_POST");
+    assert_text(r.target, PATH);
+    assert_int_equal(http_parse_request(span_str(LINE HOST LENGTH HOST), &r), ERR_DUPLICATE);
+    assert_false(r.sstp);
+    assert_int_equal(r.len, 0);
+}
+
+struct answer {
+    const char *name, *text;
+    size_t n; /* octets of the head */
+    unsigned status;
+};
+
+static const struct answer answers[] = {
+    {WHOLE("RRAS, no reason", "HTTP/1.1 200\r\n" LENGTH "Server: Microsoft-HTTPAPI/2.0\r\n"
+                              "Date: Thu, 09 Nov 2006 00:51:09 GMT\r\n" END),
+     200},
+    {WHOLE("empty reason", "HTTP/1.1 200 \r\n" LENGTH END), 200},
+    {WHOLE("SoftEther", "HTTP/1.1 200 OK\r\n" LENGTH "Server: Microsoft-HTTPAPI/2.0\r\n" END), 200},
+    {WHOLE("HTTP/1.0", "HTTP/1.0 200 OK\r\n" END), 200},
+    {TEXT("SSTP behind it", "HTTP/1.1 200 OK\r\n" END, "\x10\x01\x01\x30"), 200},
+    {TEXT("empty lines behind it", "HTTP/1.1 200 OK\r\n" END, "\r\n"), 200},
+    {WHOLE("bare LF", "HTTP/1.1 404 Not Found\nX: y\n\n"), 404},
+    {WHOLE("mixed line ends", "HTTP/1.1 503\nX: y\r\n\n"), 503},
+    {WHOLE("fields are not read", "HTTP/1.1 501 \xe9\r\n\x01 no: colon\r\n\tfold\r\n:\r\n" END),
+     501},
+    {WHOLE("interim", "HTTP/1.1 100 Continue\r\n" END), 100},
+    {WHOLE("odd status", "HTTP/1.1 999 x\r\n" END), 999},
+};
+
+static const struct bad bad_answers[] = {
+    BAD("SSTP", ERR_SYNTAX, "\x10", "\x01\x00\x08"),
+    BAD("TLS alert", ERR_SYNTAX, "\x15", "\x03\x03\x00\x02"),
+    BAD("SSH", ERR_SYNTAX, "S", "SH-2.0-OpenSSH_9.2\r\n"),
+    BAD("empty line", ERR_SYNTAX, "\r\n", "HTTP/1.1 200 OK\r\n"),
+    BAD("lower case", ERR_SYNTAX, "h", "ttp/1.1 200 OK\r\n"),
+    BAD("two digits of minor", ERR_SYNTAX, "HTTP/1.10", " 200 OK\r\n"),
+    BAD("HTTP/2", ERR_VERSION, "HTTP/2.0 200 OK\r\n", END),
+    BAD("no status", ERR_SYNTAX, "HTTP/1.1\r\n", END),
+    BAD("no digits", ERR_SYNTAX, "HTTP/1.1 O", "K\r\n"),
+    BAD("two digits", ERR_SYNTAX, "HTTP/1.1 20\r\n", END),
+    BAD("two digits and a reason", ERR_SYNTAX, "HTTP/1.1 20 ", "OK\r\n"),
+    BAD("four digits", ERR_SYNTAX, "HTTP/1.1 2000", " OK\r\n"),
+    BAD("status below 100", ERR_SYNTAX, "HTTP/1.1 0", "99 OK\r\n"),
+    BAD("two spaces", ERR_SYNTAX, "HTTP/1.1  ", "200 OK\r\n"),
+    BAD("NUL behind the status", ERR_SYNTAX, "HTTP/1.1 200\0", " OK\r\n"),
+};
+
+static void good_answers_split(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        const struct answer *a = &answers[i];
+        size_t n = a->n + strlen(a->text + a->n);
+
+        print_message("%s\n", a->name);
+        for (size_t cut = 0; cut <= n; cut++) {
+            struct span in = octets_copy(span_of(a->text, cut));
+            struct http_response r;
+            assert_int_equal(http_parse_response(in, &r), cut < a->n ? ERR_MORE : ERR_OK);
+            if (cut >= a->n) {
+                assert_int_equal(r.len, a->n);
+                assert_int_equal(r.status, a->status);
+            }
+            octets_free(in);
+        }
+    }
+}
+
+static void bad_answers_split(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof bad_answers / sizeof *bad_answers; i++) {
+        const struct bad *b = &bad_answers[i];
+
+        print_message("%s\n", b->name);
+        for (size_t cut = 0; cut <= b->n; cut++) {
+            struct span in = octets_copy(span_of(b->text, cut));
+            struct http_response r;
+            assert_int_equal(http_parse_response(in, &r), cut < b->told ? ERR_MORE : b->err);
+            octets_free(in);
+        }
+    }
+}
+
+static void answer_limit(void **state)
+{
+    static const char begin[] = "HTTP/1.1 200 ";
+    uint8_t octets[HTTP_HEAD_MAX + 1];
+    struct http_response r;
+
+    (void)state;
+    memset(octets, 'x', sizeof octets);
+    memcpy(octets, begin, sizeof begin - 1);
+    memcpy(octets + HTTP_HEAD_MAX - 4, "\r\n\r\n", 4);
+    assert_int_equal(http_parse_response(span_of(octets, sizeof octets), &r), ERR_OK);
+    assert_int_equal(r.len, HTTP_HEAD_MAX);
+
+    memcpy(octets + HTTP_HEAD_MAX - 4, "x\r\n\r\n", 5);
+    assert_int_equal(http_parse_response(span_of(octets, HTTP_HEAD_MAX - 1), &r), ERR_MORE);
+    assert_int_equal(http_parse_response(span_of(octets, HTTP_HEAD_MAX), &r), ERR_TOO_LARGE);
+    assert_int_equal(http_parse_response(span_of(octets, sizeof octets), &r), ERR_TOO_LARGE);
+}
+
+static void build_request(void **state)
+{
+    uint8_t out[HTTP_BUILD_MAX];
+    struct http_request r;
+
+    (void)state;
+    size_t n = http_build_request(out, span_str("10.0.0.5:443"), span_str("{5A6C-0b4e}"));
+    assert_text(span_of(out, n), LINE LENGTH "Host: 10.0.0.5:443\r\n"
+                                             "SSTPCORRELATIONID: {5A6C-0b4e}\r\n" END);
+    assert_int_equal(http_parse_request(span_of(out, n), &r), ERR_OK);
+    assert_true(r.sstp);
+    assert_text(r.host, "10.0.0.5");
+
+    n = http_build_request(out, span_str("a"), span_of(NULL, 0));
+    assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
+}
+
+/* A correlation that could not go into a log as it is stays out. */
+static void build_request_odd_correlation(void **state)
+{
+    static const char *const odd[] = {"a b", "a\r\nX: y", "a\x80", "a_b", "a\"b"};
+    uint8_t out[HTTP_BUILD_MAX];
+    char longest[HTTP_CORRELATION_MAX + 2];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        size_t n = http_build_request(out, span_str("a"), span_str(odd[i]));
+        assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
+    }
+    assert_text(span_of(out, http_build_request(out, span_str("a"), span_of("b\0c", 3))),
+                LINE LENGTH "Host: a\r\n" END);
+
+    memset(longest, 'a', sizeof longest);
+    size_t with = http_build_request(out, span_str("a"), span_of(longest, HTTP_CORRELATION_MAX));
+    size_t without = http_build_request(out, span_str("a"), span_of(longest, sizeof longest - 1));
+    assert_int_equal(with - without, strlen("SSTPCORRELATIONID: \r\n") + HTTP_CORRELATION_MAX);
+}
+
+static void build_request_odd_host(void **state)
+{
+    static const char *const odd[] = {"", "a b", "a\r\nX: y", "a\x7f", "a\x80", "\t"};
+    uint8_t out[HTTP_BUILD_MAX];
+    char longest[HTTP_HOST_MAX + 9];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+        assert_int_equal(http_build_request(out, span_str(odd[i]), span_of(NULL, 0)), 0);
+    assert_int_equal(http_build_request(out, span_of("a\0b", 3), span_of(NULL, 0)), 0);
+
+    memset(longest, 'a', sizeof longest);
+    assert_true(http_build_request(out, span_of(longest, HTTP_HOST_MAX + 8), span_of(NULL, 0)) > 0);
+    assert_int_equal(http_build_request(out, span_of(longest, sizeof longest), span_of(NULL, 0)),
+                     0);
+}
+
+static void build_accept(void **state)
+{
+    uint8_t out[HTTP_BUILD_MAX];
+    uint8_t huge[HTTP_BUILD_MAX];
+    struct http_response r;
+
+    (void)state;
+    size_t n = http_build_accept(out, span_str("Thu, 09 Nov 2006 00:51:09 GMT"));
+    assert_text(span_of(out, n), "HTTP/1.1 200 OK\r\n" LENGTH "Server: Microsoft-HTTPAPI/2.0\r\n"
+                                 "Date: Thu, 09 Nov 2006 00:51:09 GMT\r\n" END);
+    assert_int_equal(http_parse_response(span_of(out, n), &r), ERR_OK);
+    assert_int_equal(r.len, n);
+
+    n = http_build_accept(out, span_of(NULL, 0));
+    assert_text(span_of(out, n),
+                "HTTP/1.1 200 OK\r\n" LENGTH "Server: Microsoft-HTTPAPI/2.0\r\n" END);
+
+    memset(huge, 'a', sizeof huge);
+    assert_int_equal(http_build_accept(out, span_of(huge, sizeof huge)), 0);
+}
+
+static void build_refusal(void **state)
+{
+    static const unsigned known[] = {400, 403, 404, 408, 429, 502, 503, 504, 418};
+    uint8_t out[HTTP_BUILD_MAX];
+    struct http_response r;
+
+    (void)state;
+    size_t n = http_build_refusal(out, 404, false, span_str("Thu, 09 Nov 2006 00:51:09 GMT"));
+    assert_text(span_of(out, n), "HTTP/1.1 404 Not Found\r\nDate: Thu, 09 Nov 2006 00:51:09 GMT\r\n"
+                                 "Content-Type: text/plain\r\nContent-Length: 10\r\n"
+                                 "Connection: close\r\n\r\nNot Found\n");
+    n = http_build_refusal(out, 503, true, span_of(NULL, 0));
+    assert_text(span_of(out, n), "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n"
+                                 "Content-Length: 20\r\nConnection: close\r\n\r\n");
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        n = http_build_refusal(out, known[i], false, span_of(NULL, 0));
+        assert_int_equal(http_parse_response(span_of(out, n), &r), ERR_OK);
+        assert_int_equal(r.status, known[i]);
+    }
+    assert_int_equal(http_build_refusal(out, 200, false, span_of(NULL, 0)), 0);
+    assert_int_equal(http_build_refusal(out, 600, false, span_of(NULL, 0)), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(good_requests),
+        cmocka_unit_test(good_requests_split),
+        cmocka_unit_test(bad_requests_split),
+        cmocka_unit_test(request_limit),
+        cmocka_unit_test(host_limit),
+        cmocka_unit_test(fields_kept),
+        cmocka_unit_test(good_answers_split),
+        cmocka_unit_test(bad_answers_split),
+        cmocka_unit_test(answer_limit),
+        cmocka_unit_test(build_request),
+        cmocka_unit_test(build_request_odd_correlation),
+        cmocka_unit_test(build_request_odd_host),
+        cmocka_unit_test(build_accept),
+        cmocka_unit_test(build_refusal),
+    };
+    return cmocka_run_group_tests_name("http_head", tests, NULL, NULL);
+}

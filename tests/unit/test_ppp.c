@@ -1,0 +1,978 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "wire/ppp.h"
+#include "wire/sstp.h"
+#include "wire_octets.h"
+
+enum { CLIENT = PPP_FROM_CLIENT, SERVER = PPP_FROM_SERVER };
+
+#define LCP "c021"
+#define PAP "c023"
+#define CHAP "c223"
+#define EAP "c227"
+
+/* RFC 2759 9.2 */
+#define CHALLENGE "5b5d7c7d7b3f2f3e3c2c602132262628"
+#define PEER "21402324255e262a28295f2b3a337c7e"
+#define NT "82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df"
+#define SUCCESS_TEXT "'S=407A5589115FD0D6209F510FE9C04566932CDA56 M=ok'"
+
+/* and others, to be told from them */
+#define CHALLENGE_2 "000102030405060708090a0b0c0d0e0f"
+#define PEER_2 "101112131415161718191a1b1c1d1e1f"
+#define NT_2 "202122232425262728292a2b2c2d2e2f3031323334353637"
+#define CHALLENGE_V1 "a0a1a2a3a4a5a6a7"
+#define ZERO_8 "0000000000000000"
+#define ZERO_24 ZERO_8 ZERO_8 ZERO_8
+
+#define V2(peer, nt, user) "31" peer ZERO_8 nt "00" user
+#define V1(nt, flag, user) "31" ZERO_24 nt flag user
+#define MD5_VALUE "10 c0c1c2c3c4c5c6c7c8c9cacbcccdcecf"
+
+static void observe(struct ppp_observer *o, int from, const char *hex)
+{
+    struct span frame = octets_hex(hex);
+    ppp_observe(o, (enum ppp_from)from, frame);
+    octets_free(frame);
+}
+
+/* A frame in full form, its length right. */
+static void packet(struct ppp_observer *o, int from, const char *protocol, unsigned code,
+                   unsigned id, const char *data)
+{
+    struct span octets = octets_hex(data);
+    char head[32];
+    uint8_t frame[4096];
+
+    snprintf(head, sizeof head, "ff03 %s %02x%02x %04zx", protocol, code, id, octets.n + 4);
+    struct span start = octets_hex(head);
+    memcpy(frame, start.p, start.n);
+    memcpy(frame + start.n, octets.p, octets.n);
+    struct span whole = octets_copy(span_of(frame, start.n + octets.n));
+    ppp_observe(o, (enum ppp_from)from, whole);
+    octets_free(whole);
+    octets_free(start);
+    octets_free(octets);
+}
+
+/* The same inside EAP type 26: EAP request or response `eap_id` around opcode, id, length, data. */
+static void eap_packet(struct ppp_observer *o, int from, unsigned eap_id, unsigned opcode,
+                       unsigned id, const char *data)
+{
+    struct span octets = octets_hex(data);
+    char text[4096];
+
+    snprintf(text, sizeof text, "1a %02x%02x %04zx %s", opcode, id, octets.n + 4, data);
+    packet(o, from, EAP, from == SERVER ? 1 : 2, eap_id, text);
+    octets_free(octets);
+}
+
+static struct ppp_observer fresh(void)
+{
+    struct ppp_observer o;
+
+    memset(&o, 0xa5, sizeof o);
+    ppp_observer_init(&o);
+    return o;
+}
+
+static void assert_user(const struct ppp_observer *o, const char *name)
+{
+    assert_int_equal(o->user_len, strlen(name));
+    assert_memory_equal(o->user, name, o->user_len);
+}
+
+static void assert_mschap(const struct ppp_mschap *m, unsigned id, const char *challenge,
+                          const char *peer, const char *nt)
+{
+    assert_true(m->seen);
+    assert_int_equal(m->id, id);
+    assert_int_equal(m->v1, peer == NULL);
+    assert_octets(span_of(m->challenge, peer == NULL ? 8 : 16), challenge);
+    if (peer != NULL)
+        assert_octets(span_of(m->peer_challenge, sizeof m->peer_challenge), peer);
+    assert_octets(span_of(m->nt_response, sizeof m->nt_response), nt);
+}
+
+static void starts_empty(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    assert_int_equal(o.method, PPP_METHOD_NONE);
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    assert_user(&o, "");
+    assert_false(o.last.seen);
+    assert_false(o.confirmed.seen);
+}
+
+/* A frame inside the SSTP packet that carries it. */
+static void observe_sstp(struct ppp_observer *o, int from, const char *hex)
+{
+    struct span in = octets_hex(hex);
+    struct sstp_packet p;
+
+    assert_int_equal(sstp_parse(in, &p), ERR_OK);
+    assert_int_equal(p.len, in.n);
+    assert_false(p.control);
+    assert_true(ppp_is_control(p.body));
+    ppp_observe(o, (enum ppp_from)from, p.body);
+    octets_free(in);
+}
+
+#define SSTP_CHALLENGE "10000020 ff03 c223 01010018 10" CHALLENGE "524153"
+#define SSTP_RESPONSE "10000042 ff03 c223 0201003a 31" PEER ZERO_8 NT "00 55736572"
+#define SSTP_RESPONSE_ACFC "10000040 c223 0201003a 31" PEER ZERO_8 NT "00 55736572"
+#define SSTP_SUCCESS                                                                               \
+    "1000003b ff03 c223 03010033 533d3430374135353839313135464430443632303946353130464539433034"   \
+    "353636393332434441353620 4d3d6f6b"
+
+static void mschapv2_in_sstp(void **state)
+{
+    static const char *const responses[] = {SSTP_RESPONSE, SSTP_RESPONSE_ACFC};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct ppp_observer o = fresh();
+
+        observe_sstp(&o, SERVER, SSTP_CHALLENGE);
+        assert_false(o.last.seen);
+        observe_sstp(&o, CLIENT, responses[i]);
+        assert_int_equal(o.method, PPP_METHOD_MSCHAPV2);
+        assert_int_equal(o.result, PPP_RESULT_PENDING);
+        assert_user(&o, "User");
+        assert_mschap(&o.last, 1, CHALLENGE, PEER, NT);
+        assert_false(o.confirmed.seen);
+        observe_sstp(&o, SERVER, SSTP_SUCCESS);
+        assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+        assert_mschap(&o.confirmed, 1, CHALLENGE, PEER, NT);
+    }
+}
+
+#define SSTP_EAP_CHALLENGE "10000025 ff03 c227 0107001d 1a 01070018 10" CHALLENGE "524153"
+#define SSTP_EAP_RESPONSE "10000047 ff03 c227 0207003f 1a 0207003a 31" PEER ZERO_8 NT "00 55736572"
+#define SSTP_EAP_SUCCESS_REQUEST                                                                   \
+    "10000040 ff03 c227 01080038 1a 03070033 533d343037413535383931313546443044363230394635313046" \
+    "4539433034353636393332434441353620 4d3d6f6b"
+#define SSTP_EAP_SUCCESS_RESPONSE "1000000e ff03 c227 02080006 1a03"
+#define SSTP_EAP_SUCCESS "1000000c ff03 c227 03080004"
+
+static void eap_mschapv2_in_sstp(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    observe_sstp(&o, SERVER, SSTP_EAP_CHALLENGE);
+    observe_sstp(&o, CLIENT, SSTP_EAP_RESPONSE);
+    assert_int_equal(o.method, PPP_METHOD_EAP_MSCHAPV2);
+    assert_user(&o, "User");
+    assert_mschap(&o.last, 7, CHALLENGE, PEER, NT);
+    assert_false(o.confirmed.seen);
+    observe_sstp(&o, SERVER, SSTP_EAP_SUCCESS_REQUEST);
+    assert_mschap(&o.confirmed, 7, CHALLENGE, PEER, NT);
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    observe_sstp(&o, CLIENT, SSTP_EAP_SUCCESS_RESPONSE);
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    observe_sstp(&o, SERVER, SSTP_EAP_SUCCESS);
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+    assert_mschap(&o.confirmed, 7, CHALLENGE, PEER, NT);
+}
+
+#define SSTP_PAP_REQUEST "1000001c ff03 c023 01010014 04 55736572 0a 636c69656e7450617373"
+
+static void pap_in_sstp(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    observe_sstp(&o, CLIENT, SSTP_PAP_REQUEST);
+    assert_int_equal(o.method, PPP_METHOD_PAP);
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    assert_user(&o, "User");
+    /* nothing of the password is kept */
+    for (size_t i = 0; i + 10 <= sizeof o; i++)
+        assert_memory_not_equal((const uint8_t *)&o + i, "clientPass", 10);
+    packet(&o, SERVER, PAP, 3, 1, "00");
+    assert_int_equal(o.result, PPP_RESULT_FAILURE);
+    packet(&o, CLIENT, PAP, 1, 2, "03 'bob' 01 'x'");
+    assert_user(&o, "bob");
+    packet(&o, SERVER, PAP, 2, 2, "02 'ok'");
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+}
+
+static void pap_odd(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, PAP, 1, 1, "04 'User' 01 'x'"); /* the wrong way */
+    packet(&o, CLIENT, PAP, 1, 1, "09 'User' 01 'x'"); /* name longer than the packet */
+    packet(&o, CLIENT, PAP, 1, 1, "04 'User' 02 'x'"); /* password longer than the packet */
+    packet(&o, SERVER, PAP, 2, 1, "00");               /* an Ack to nothing */
+    assert_int_equal(o.method, PPP_METHOD_NONE);
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    assert_user(&o, "");
+    packet(&o, CLIENT, PAP, 1, 1, "04 'User' 00");
+    packet(&o, CLIENT, PAP, 2, 1, "00"); /* only the server may say so */
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    assert_user(&o, "User");
+    observe(&o, SERVER, "ff03c023 0201 0005 00 ffff"); /* MikroTik: octets behind the length */
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+}
+
+static void chap_md5(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, CHAP, 1, 9, "14 000102030405060708090a0b0c0d0e0f10111213 'ras'");
+    packet(&o, CLIENT, CHAP, 2, 9, MD5_VALUE "'carl'");
+    assert_int_equal(o.method, PPP_METHOD_CHAP_MD5);
+    assert_user(&o, "carl");
+    assert_false(o.last.seen);
+    packet(&o, SERVER, CHAP, 3, 8, ""); /* for another response */
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    packet(&o, SERVER, CHAP, 3, 9, "");
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+    assert_false(o.confirmed.seen);
+
+    /* a challenge of 16 octets is no promise of MS-CHAPv2, nor is R=1 one of another try */
+    o = fresh();
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, MD5_VALUE "'carl'");
+    assert_int_equal(o.method, PPP_METHOD_CHAP_MD5);
+    packet(&o, SERVER, CHAP, 4, 1, "'E=691 R=1'");
+    assert_int_equal(o.result, PPP_RESULT_FAILURE);
+}
+
+static void mschapv1(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, CHAP, 1, 3, "08" CHALLENGE_V1 "'ras'");
+    packet(&o, CLIENT, CHAP, 2, 3, V1(NT, "01", "'dora'"));
+    assert_int_equal(o.method, PPP_METHOD_MSCHAPV1);
+    assert_user(&o, "dora");
+    assert_mschap(&o.last, 3, CHALLENGE_V1, NULL, NT);
+
+    /* another try, with the challenge of the Failure */
+    packet(&o, SERVER, CHAP, 4, 3, "'E=691 R=1 C=1011121314151617 V=2'");
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    packet(&o, CLIENT, CHAP, 2, 4, V1(NT_2, "01", "'dora'"));
+    assert_mschap(&o.last, 4, "1011121314151617", NULL, NT_2);
+    packet(&o, SERVER, CHAP, 3, 4, "");
+    assert_mschap(&o.confirmed, 4, "1011121314151617", NULL, NT_2);
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+
+    /* LM only: there is a response, but not one that gives a key */
+    o = fresh();
+    packet(&o, SERVER, CHAP, 1, 3, "08" CHALLENGE_V1);
+    packet(&o, CLIENT, CHAP, 2, 3, V1(NT, "00", "'dora'"));
+    assert_int_equal(o.method, PPP_METHOD_MSCHAPV1);
+    assert_user(&o, "dora");
+    assert_false(o.last.seen);
+    packet(&o, SERVER, CHAP, 3, 3, "");
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+    assert_false(o.confirmed.seen);
+}
+
+static void retry(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE "'ras'");
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, CHAP, 4, 1,
+           "'E=691 R=1 C=000102030405060708090A0b0c0D0E0f V=3 M=try again'");
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    assert_mschap(&o.last, 1, CHALLENGE, PEER, NT);
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'user2'"));
+    assert_user(&o, "user2");
+    assert_mschap(&o.last, 2, CHALLENGE_2, PEER_2, NT_2);
+    packet(&o, SERVER, CHAP, 4, 1, "'E=691 R=0'"); /* the first Failure again, late */
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    packet(&o, SERVER, CHAP, 3, 1, ""); /* not for this response */
+    assert_false(o.confirmed.seen);
+    packet(&o, SERVER, CHAP, 3, 2, SUCCESS_TEXT);
+    assert_mschap(&o.confirmed, 2, CHALLENGE_2, PEER_2, NT_2);
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+}
+
+struct failure {
+    const char *text;
+    bool again;
+    const char *challenge; /* that the next response answers */
+};
+
+static void failures(void **state)
+{
+    static const struct failure all[] = {
+        {"", false, NULL},
+        {"'E=691 R=0 C=000102030405060708090A0B0C0D0E0F V=3'", false, NULL},
+        {"'E=691 R=10'", false, NULL},
+        {"'E=691 V=3 M=R=1 C=00'", false, NULL},
+        {"'M=x R=1'", false, NULL},
+        {"'xR=1'", false, NULL},
+        {"'R=1'", true, CHALLENGE},
+        {"'R=1 C=000102030405060708090A0B0C0D0E0F'", true, CHALLENGE_2},
+        {"'C=000102030405060708090A0B0C0D0E0F R=1'", true, CHALLENGE_2},
+        {"'E=691  R=1  C=000102030405060708090A0B0C0D0E0F '", true, CHALLENGE_2},
+        {"'E=691 R=1 M=a C=000102030405060708090A0B0C0D0E0F'", true, CHALLENGE},
+        {"'R=1 C=000102030405060708090A0B0C0D0E'", true, CHALLENGE},
+        {"'R=1 C=000102030405060708090A0B0C0D0E0F10'", true, CHALLENGE},
+        {"'R=1 C=000102030405060708090A0B0C0D0E0g'", true, CHALLENGE},
+        {"'R=1 C='", true, CHALLENGE},
+        {"'E=648 R=0 C=000102030405060708090A0B0C0D0E0F V=3'", true, CHALLENGE_2},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct ppp_observer o = fresh();
+
+        print_message("%s\n", all[i].text);
+        packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+        packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+        packet(&o, SERVER, CHAP, 4, 1, all[i].text);
+        assert_int_equal(o.result, all[i].again ? PPP_RESULT_PENDING : PPP_RESULT_FAILURE);
+        packet(&o, CLIENT, CHAP, 2, 77, V2(PEER_2, NT_2, "'User'"));
+        if (all[i].again)
+            assert_mschap(&o.last, 77, all[i].challenge, PEER_2, NT_2);
+        else
+            assert_mschap(&o.last, 1, CHALLENGE, PEER, NT);
+    }
+}
+
+/* After Failure with R=0 the server may begin again with a challenge. */
+static void challenge_after_failure(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, CHAP, 4, 1, "'E=691 R=0'");
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE); /* even with what it had said before */
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER_2, NT_2, "'bob'"));
+    assert_user(&o, "bob");
+    assert_mschap(&o.last, 1, CHALLENGE, PEER_2, NT_2);
+}
+
+/* The data of a change of password as hex: RFC 2759 7. */
+static char *change_password(size_t cut)
+{
+    static char text[2048];
+    char *p = text;
+
+    for (int i = 0; i < 516 + 16; i++)
+        p += sprintf(p, "ee");
+    sprintf(p, "%s", PEER_2 ZERO_8 NT_2 "0000");
+    text[strlen(text) - 2 * cut] = '\0';
+    return text;
+}
+
+static void password_changed(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, CLIENT, CHAP, 7, 2, change_password(0)); /* nobody asked for it */
+    assert_mschap(&o.last, 1, CHALLENGE, PEER, NT);
+    packet(&o, SERVER, CHAP, 4, 1, "'E=648 R=0 C=000102030405060708090A0B0C0D0E0F V=3 M=expired'");
+    packet(&o, CLIENT, CHAP, 7, 2, change_password(1));
+    assert_mschap(&o.last, 1, CHALLENGE, PEER, NT);
+    packet(&o, SERVER, CHAP, 7, 2, change_password(0)); /* the wrong way */
+    assert_mschap(&o.last, 1, CHALLENGE, PEER, NT);
+
+    struct span octets = octets_hex(change_password(0));
+    assert_int_equal(octets.n, 586 - 4);
+    assert_int_equal(octets.p[560 - 4], 0x20); /* where RFC 2759 wants the NT-Response */
+    octets_free(octets);
+    packet(&o, CLIENT, CHAP, 7, 2, change_password(0));
+    assert_int_equal(o.method, PPP_METHOD_MSCHAPV2);
+    assert_user(&o, "User");
+    assert_mschap(&o.last, 2, CHALLENGE_2, PEER_2, NT_2);
+    assert_false(o.confirmed.seen);
+    packet(&o, SERVER, CHAP, 3, 2, SUCCESS_TEXT);
+    assert_mschap(&o.confirmed, 2, CHALLENGE_2, PEER_2, NT_2);
+
+    /* MS-CHAPv1 has other codes for this */
+    o = fresh();
+    packet(&o, SERVER, CHAP, 1, 1, "08" CHALLENGE_V1);
+    packet(&o, CLIENT, CHAP, 2, 1, V1(NT, "01", "'User'"));
+    packet(&o, SERVER, CHAP, 4, 1, "'E=648 R=1 C=1011121314151617'");
+    packet(&o, CLIENT, CHAP, 7, 2, change_password(0));
+    assert_mschap(&o.last, 1, CHALLENGE_V1, NULL, NT);
+}
+
+static void eap_retry_and_change(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, EAP, 1, 1, "01");
+    packet(&o, CLIENT, EAP, 2, 1, "01 'DOM\\eve'");
+    assert_int_equal(o.method, PPP_METHOD_EAP);
+    assert_user(&o, "DOM\\eve");
+    eap_packet(&o, SERVER, 2, 1, 40, "10" CHALLENGE "'nps'");
+    eap_packet(&o, CLIENT, 2, 2, 40, V2(PEER, NT, "'eve'"));
+    assert_user(&o, "eve");
+    assert_mschap(&o.last, 40, CHALLENGE, PEER, NT);
+    eap_packet(&o, SERVER, 3, 4, 40, "'E=691 R=1 C=000102030405060708090A0B0C0D0E0F V=3'");
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    eap_packet(&o, CLIENT, 3, 2, 41, V2(PEER_2, NT_2, "'eve'"));
+    assert_mschap(&o.last, 41, CHALLENGE_2, PEER_2, NT_2);
+    eap_packet(&o, SERVER, 4, 4, 41, "'E=648 R=1 C=" CHALLENGE " V=3'");
+    eap_packet(&o, CLIENT, 4, 7, 42, change_password(0));
+    assert_mschap(&o.last, 42, CHALLENGE, PEER_2, NT_2);
+    assert_false(o.confirmed.seen);
+    eap_packet(&o, SERVER, 5, 3, 42, SUCCESS_TEXT);
+    assert_mschap(&o.confirmed, 42, CHALLENGE, PEER_2, NT_2);
+    packet(&o, SERVER, EAP, 3, 5, "");
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+    assert_int_equal(o.method, PPP_METHOD_EAP_MSCHAPV2);
+    assert_user(&o, "eve");
+
+    /* a Failure that is final: EAP itself says so */
+    o = fresh();
+    eap_packet(&o, SERVER, 2, 1, 40, "10" CHALLENGE);
+    eap_packet(&o, CLIENT, 2, 2, 40, V2(PEER, NT, "'eve'"));
+    eap_packet(&o, SERVER, 3, 4, 40, "'E=691 R=0'");
+    packet(&o, CLIENT, EAP, 2, 3, "1a04");
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    packet(&o, SERVER, EAP, 4, 3, "");
+    assert_int_equal(o.result, PPP_RESULT_FAILURE);
+    assert_false(o.confirmed.seen);
+}
+
+static void retransmissions(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE); /* crossed the response */
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+    packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+    assert_user(&o, "User");
+    assert_mschap(&o.last, 1, CHALLENGE, PEER, NT);
+    assert_mschap(&o.confirmed, 1, CHALLENGE, PEER, NT);
+}
+
+/* What does not belong to the exchange changes nothing. */
+static void strays(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'")); /* no challenge */
+    packet(&o, CLIENT, CHAP, 1, 1, "10" CHALLENGE);         /* the client's own challenge */
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, CHAP, 3, 1, "");
+    packet(&o, SERVER, CHAP, 4, 1, "'R=1'");
+    assert_false(o.last.seen);
+    assert_int_equal(o.method, PPP_METHOD_NONE);
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+
+    packet(&o, SERVER, CHAP, 1, 5, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 4, V2(PEER, NT, "'User'"));      /* another identifier */
+    packet(&o, SERVER, CHAP, 2, 5, V2(PEER, NT, "'User'"));      /* the server's response */
+    packet(&o, CLIENT, CHAP, 2, 5, "30" PEER ZERO_8 NT);         /* 48 octets */
+    packet(&o, CLIENT, CHAP, 2, 5, "32" PEER ZERO_8 NT "00 00"); /* 50 octets */
+    packet(&o, CLIENT, CHAP, 2, 5, "31" PEER ZERO_8 NT);         /* 49 said, 48 there */
+    packet(&o, CLIENT, CHAP, 2, 5, "");
+    packet(&o, SERVER, CHAP, 1, 6, "11" CHALLENGE); /* 17 said, 16 there */
+    assert_false(o.last.seen);
+    assert_user(&o, "");
+    packet(&o, CLIENT, CHAP, 2, 5, V2(PEER, NT, "'User'"));
+    packet(&o, CLIENT, CHAP, 3, 5, ""); /* the client says Success */
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    assert_false(o.confirmed.seen);
+    assert_mschap(&o.last, 5, CHALLENGE, PEER, NT);
+
+    /* a challenge that is neither v1's nor v2's takes no MS-CHAP response */
+    packet(&o, SERVER, CHAP, 1, 6,
+           "0f"
+           "000102030405060708090a0b0c0d0e");
+    packet(&o, CLIENT, CHAP, 2, 6, V2(PEER_2, NT_2, "'User'"));
+    assert_mschap(&o.last, 5, CHALLENGE, PEER, NT);
+
+    /* EAP-MSCHAPv2 has no v1 and no MD5 */
+    eap_packet(&o, SERVER, 1, 1, 7, "08" CHALLENGE_V1);
+    eap_packet(&o, CLIENT, 1, 2, 7, V1(NT_2, "01", "'User'"));
+    assert_mschap(&o.last, 5, CHALLENGE, PEER, NT);
+    eap_packet(&o, SERVER, 2, 1, 8, "10" CHALLENGE_2);
+    eap_packet(&o, CLIENT, 2, 2, 8, MD5_VALUE "'User'");
+    packet(&o, SERVER, CHAP, 3, 8, "");
+    assert_mschap(&o.last, 5, CHALLENGE, PEER, NT);
+    assert_false(o.confirmed.seen);
+}
+
+/* SoftEther's UseDoubleMsChapV2, accel-ppp's interval: the last Success counts. */
+static void twice(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
+    packet(&o, SERVER, CHAP, 1, 2, "10" CHALLENGE_2);
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'User'"));
+    assert_mschap(&o.confirmed, 1, CHALLENGE, PEER, NT);
+    packet(&o, SERVER, CHAP, 3, 2, SUCCESS_TEXT);
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+    assert_mschap(&o.confirmed, 2, CHALLENGE_2, PEER_2, NT_2);
+}
+
+static void eap_methods(void **state)
+{
+    static const struct {
+        const char *type;
+        enum ppp_method method;
+    } all[] = {
+        {"04", PPP_METHOD_EAP_MD5},  {"0d", PPP_METHOD_EAP_TLS},      {"15", PPP_METHOD_EAP},
+        {"19", PPP_METHOD_EAP_PEAP}, {"1a", PPP_METHOD_EAP_MSCHAPV2}, {"fe", PPP_METHOD_EAP},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct ppp_observer o = fresh();
+
+        packet(&o, SERVER, EAP, 1, 1, "01");
+        packet(&o, CLIENT, EAP, 2, 1, "01 'anonymous@example.com'");
+        assert_int_equal(o.method, PPP_METHOD_EAP);
+        packet(&o, SERVER, EAP, 1, 2, all[i].type);
+        assert_int_equal(o.method, PPP_METHOD_EAP); /* offered is not taken */
+        packet(&o, CLIENT, EAP, 2, 2, all[i].type);
+        assert_int_equal(o.method, all[i].method);
+        packet(&o, SERVER, EAP, 1, 3, "02 'note'");
+        packet(&o, CLIENT, EAP, 2, 3, "02");
+        assert_int_equal(o.method, all[i].method);
+        assert_user(&o, "anonymous@example.com");
+        packet(&o, CLIENT, EAP, 3, 2, "");
+        assert_int_equal(o.result, PPP_RESULT_PENDING);
+        packet(&o, SERVER, EAP, 3, 3, "");
+        assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+    }
+}
+
+static void eap_nak(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, EAP, 1, 1, "01");
+    packet(&o, CLIENT, EAP, 2, 1, "01 'User'");
+    packet(&o, SERVER, EAP, 1, 2, "19 21");
+    packet(&o, CLIENT, EAP, 2, 2, "03 1a");
+    assert_int_equal(o.method, PPP_METHOD_EAP);
+    eap_packet(&o, SERVER, 3, 1, 3, "10" CHALLENGE);
+    eap_packet(&o, CLIENT, 3, 2, 3, V2(PEER, NT, "'User'"));
+    assert_int_equal(o.method, PPP_METHOD_EAP_MSCHAPV2);
+
+    /* a challenge that got a Nak takes no response any more */
+    o = fresh();
+    eap_packet(&o, SERVER, 3, 1, 3, "10" CHALLENGE);
+    packet(&o, CLIENT, EAP, 2, 3, "03 0d");
+    eap_packet(&o, CLIENT, 3, 2, 3, V2(PEER, NT, "'User'"));
+    assert_false(o.last.seen);
+}
+
+static void eap_strays(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, CLIENT, EAP, 1, 1, "01");        /* the client's request */
+    packet(&o, SERVER, EAP, 2, 1, "01 'User'"); /* the server's response */
+    assert_int_equal(o.method, PPP_METHOD_NONE);
+    packet(&o, SERVER, EAP, 1, 1, "01");
+    packet(&o, CLIENT, EAP, 2, 2, "01 'User'"); /* another identifier */
+    packet(&o, CLIENT, EAP, 2, 1, "0d");        /* another type */
+    packet(&o, CLIENT, EAP, 2, 1, "");          /* no type */
+    assert_int_equal(o.method, PPP_METHOD_NONE);
+    assert_user(&o, "");
+
+    /* MS-Length longer than the EAP packet; EAP packet longer than its inner one */
+    packet(&o, SERVER, EAP, 1, 2, "1a 0102 0016 10" CHALLENGE);
+    packet(&o, CLIENT, EAP, 2, 2, "1a 0202 0036" V2(PEER, NT, ""));
+    assert_false(o.last.seen);
+    packet(&o, SERVER, EAP, 1, 3, "1a 0103 0015 10" CHALLENGE "ffff");
+    packet(&o, CLIENT, EAP, 2, 3, "1a 0203 003a" V2(PEER, NT, "'User") "more'");
+    assert_mschap(&o.last, 3, CHALLENGE, PEER, NT);
+    assert_user(&o, "User");
+}
+
+/* LCP: option 3 of the server's request, once the client has acknowledged it. */
+static void lcp_agreement(void **state)
+{
+    static const struct {
+        const char *options;
+        enum ppp_method method;
+    } all[] = {
+        {"0304 c023", PPP_METHOD_PAP},
+        {"0305 c223 05", PPP_METHOD_CHAP_MD5},
+        {"0305 c223 80", PPP_METHOD_MSCHAPV1},
+        {"0305 c223 81", PPP_METHOD_MSCHAPV2},
+        {"0304 c227", PPP_METHOD_EAP},
+        {"0104 0ffb 0305 c223 81 0506 01020304 0702 0802 1104 064e", PPP_METHOD_MSCHAPV2},
+        {"", PPP_METHOD_NONE},
+        {"0305 c223 06", PPP_METHOD_NONE},
+        {"0304 c223", PPP_METHOD_NONE},
+        {"0302", PPP_METHOD_NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct ppp_observer o = fresh();
+
+        print_message("%s\n", all[i].options);
+        packet(&o, SERVER, LCP, 1, 4, all[i].options);
+        assert_int_equal(o.method, PPP_METHOD_NONE);
+        packet(&o, CLIENT, LCP, 1, 1, "0304 c023"); /* what the client asks for counts nothing */
+        packet(&o, SERVER, LCP, 2, 4, all[i].options);
+        packet(&o, CLIENT, LCP, 2, 3, all[i].options);
+        assert_int_equal(o.method, PPP_METHOD_NONE);
+        packet(&o, CLIENT, LCP, 2, 4, all[i].options);
+        assert_int_equal(o.method, all[i].method);
+    }
+}
+
+/* SoftEther: EAP, then MS-CHAPv2, then PAP; each refused one leaves nothing behind. */
+static void lcp_fallback(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, LCP, 1, 1, "0304 c227");
+    packet(&o, CLIENT, LCP, 3, 1, "0305 c223 81");
+    packet(&o, CLIENT, LCP, 2, 1, "0305 c223 81"); /* an Ack of what was not asked for */
+    assert_int_equal(o.method, PPP_METHOD_NONE);
+    packet(&o, SERVER, LCP, 1, 2, "0305 c223 81");
+    packet(&o, CLIENT, LCP, 2, 2, "0305 c223 80");
+    assert_int_equal(o.method, PPP_METHOD_NONE);
+    packet(&o, SERVER, LCP, 1, 3, "0304 c023");
+    packet(&o, CLIENT, LCP, 2, 3, "0304 c023");
+    assert_int_equal(o.method, PPP_METHOD_PAP);
+    /* negotiated once more before anybody authenticates: nothing agreed is forgotten too early */
+    packet(&o, CLIENT, LCP, 1, 1, "");
+    assert_int_equal(o.method, PPP_METHOD_PAP);
+    packet(&o, CLIENT, LCP, 2, 3, ""); /* acknowledged already */
+    assert_int_equal(o.method, PPP_METHOD_PAP);
+}
+
+static void lcp_broken_options(void **state)
+{
+    static const char *const all[] = {"03",        "0300",         "0301",
+                                      "0305 c223", "0304 c023 01", "0304 c023 0101"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct ppp_observer o = fresh();
+
+        packet(&o, SERVER, LCP, 1, 1, all[i]);
+        packet(&o, CLIENT, LCP, 2, 1, all[i]);
+        packet(&o, CLIENT, LCP, 2, 1, "0304 c023");
+        packet(&o, CLIENT, LCP, 2, 1, "");
+        assert_int_equal(o.method, PPP_METHOD_NONE);
+        assert_false(o.lcp_pending);
+
+        packet(&o, SERVER, LCP, 1, 1, "0304 c023");
+        packet(&o, CLIENT, LCP, 2, 1, all[i]);
+        assert_int_equal(o.method, PPP_METHOD_NONE);
+    }
+}
+
+static void lcp_restart(void **state)
+{
+    struct ppp_observer o = fresh(), empty = fresh();
+
+    (void)state;
+    packet(&o, SERVER, LCP, 1, 1, "0305 c223 81");
+    packet(&o, CLIENT, LCP, 2, 1, "0305 c223 81");
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
+    packet(&o, SERVER, LCP, 9, 1, "00000000"); /* an echo is no restart */
+    packet(&o, CLIENT, LCP, 1, 9, "");         /* nor is what the server may never see */
+    assert_mschap(&o.confirmed, 1, CHALLENGE, PEER, NT);
+    assert_user(&o, "User");
+
+    packet(&o, SERVER, LCP, 1, 2, "0304 c023");
+    assert_int_equal(o.method, PPP_METHOD_NONE);
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    assert_user(&o, "");
+    assert_memory_equal(&o.last, &empty.last, sizeof o.last);
+    assert_memory_equal(&o.confirmed, &empty.confirmed, sizeof o.confirmed);
+    assert_memory_equal(o.user, empty.user, sizeof o.user);
+    assert_memory_equal(o.challenge, empty.challenge, sizeof o.challenge);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'")); /* its challenge is gone */
+    assert_false(o.last.seen);
+    packet(&o, CLIENT, LCP, 2, 2, "0304 c023");
+    assert_int_equal(o.method, PPP_METHOD_PAP);
+}
+
+/* One name for each question: a second one may be for us alone, so then there is none. */
+static void two_names(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'bob'"));
+    observe(&o, CLIENT, "c223 0201003b" V2(PEER, NT, "'alice'")); /* SoftEther drops this one */
+    assert_user(&o, "");
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'alice'")); /* saying it again does not help */
+    assert_user(&o, "");
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE); /* nor does the same question */
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'alice'"));
+    assert_user(&o, "");
+    packet(&o, SERVER, CHAP, 1, 2, "10" CHALLENGE_2);
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'carol'"));
+    assert_user(&o, "carol");
+    packet(&o, SERVER, CHAP, 3, 2, SUCCESS_TEXT);
+    packet(&o, CLIENT, PAP, 1, 1, "05 'alice' 01 'x'"); /* too late */
+    assert_user(&o, "");
+
+    /* the client cannot hide a name behind a restart of LCP that the server does not see */
+    o = fresh();
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'bob'"));
+    packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
+    packet(&o, CLIENT, LCP, 1, 1, "");
+    packet(&o, CLIENT, PAP, 1, 1, "05 'alice' 01 'x'");
+    assert_user(&o, "");
+
+    /* EAP: identity and MS-CHAPv2 are two questions; Success is none */
+    o = fresh();
+    packet(&o, SERVER, EAP, 1, 1, "01");
+    packet(&o, CLIENT, EAP, 2, 1, "01 'outer'");
+    packet(&o, SERVER, EAP, 1, 1, "01"); /* again */
+    packet(&o, CLIENT, EAP, 2, 1, "01 'outer'");
+    assert_user(&o, "outer");
+    eap_packet(&o, SERVER, 2, 1, 2, "10" CHALLENGE);
+    eap_packet(&o, CLIENT, 2, 2, 2, V2(PEER, NT, ""));
+    assert_user(&o, "outer"); /* no name is no other name */
+    eap_packet(&o, CLIENT, 2, 2, 2, V2(PEER, NT, "'bob'"));
+    assert_user(&o, "bob");
+    eap_packet(&o, SERVER, 3, 3, 2, SUCCESS_TEXT);
+    packet(&o, CLIENT, EAP, 2, 3, "01 'alice'");
+    assert_user(&o, "bob"); /* not the type that was asked for */
+}
+
+static void long_names(void **state)
+{
+    struct ppp_observer o = fresh();
+    char name[2 * 300 + 1];
+
+    (void)state;
+    memset(name, '0', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    packet(&o, SERVER, EAP, 1, 1, "01");
+    char text[700];
+    snprintf(text, sizeof text, "01 %s", name);
+    packet(&o, CLIENT, EAP, 2, 1, text);
+    assert_int_equal(o.user_len, PPP_USER_MAX); /* 300 octets of 00: any octet is possible */
+    assert_int_equal(o.user[PPP_USER_MAX - 1], 0);
+}
+
+struct frame {
+    int from;
+    const char *hex;
+};
+
+static const struct frame script[] = {
+    {SERVER, "ff03c021 0101000a 0304c227 0802"},
+    {CLIENT, "ff03c021 0201000a 0304c227 0802"},
+    {SERVER, "ff03c227 0101 0005 01"},
+    {CLIENT, "ff03c227 0201 0008 01 'bob'"},
+    {SERVER, "ff03c227 0102 001a 1a 01070015 10" CHALLENGE},
+    {CLIENT, "ff03c227 0202 003e 1a 02070039" V2(PEER, NT, "'bob'")},
+    {SERVER, "ff03c227 0103 000a 1a 03070005 'S'"},
+    {SERVER, "ff03c227 0303 0004"},
+    {SERVER, "ff03c223 0108 0015 10" CHALLENGE},
+    {CLIENT, "ff03c223 0208 0039" V2(PEER, NT, "'bob'")},
+    {SERVER, "ff03c223 0408 0007 'R=1'"},
+    {CLIENT, "ff03c223 0209 0039" V2(PEER_2, NT_2, "'bob'")},
+    {SERVER, "ff03c223 0309 0004"},
+    {CLIENT, "ff03c023 0101 000a 03 'ann' 01 'x'"},
+    {SERVER, "ff03c023 0301 0005 00"},
+};
+
+/* An inner length longer than the frame: passed over. Octets behind the inner length: not seen.
+ * Without FF 03: the same. Of each packet, and each beginning of it. */
+static void every_frame_cut_padded_compressed(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof script / sizeof *script; i++) {
+        struct span whole = octets_hex(script[i].hex);
+        struct ppp_observer before = o, other;
+
+        print_message("%s\n", script[i].hex);
+        for (size_t cut = 0; cut < whole.n; cut++) {
+            struct span in = octets_copy(span_sub(whole, 0, cut));
+            ppp_observe(&o, (enum ppp_from)script[i].from, in);
+            octets_free(in);
+            assert_memory_equal(&o, &before, sizeof o);
+        }
+        ppp_observe(&o, (enum ppp_from)script[i].from, whole);
+        assert_memory_not_equal(&o, &before, sizeof o);
+
+        uint8_t padded[512] = {0};
+        memcpy(padded, whole.p, whole.n);
+        memset(padded + whole.n, 'y', 40);
+        other = before;
+        ppp_observe(&other, (enum ppp_from)script[i].from, span_of(padded, whole.n + 40));
+        assert_memory_equal(&other, &o, sizeof o);
+
+        other = before;
+        ppp_observe(&other, (enum ppp_from)script[i].from, span_from(whole, 2));
+        assert_memory_equal(&other, &o, sizeof o);
+        octets_free(whole);
+    }
+}
+
+static void other_frames_pass(void **state)
+{
+    static const char *const all[] = {
+        "",
+        "ff",
+        "ff03",
+        "ff03c2",
+        "ff03c223",
+        "ff03c223 0101",
+        "ff03c223 0101 0000",
+        "ff03c223 0101 0003",
+        "ff03c222 0101 0015 10" CHALLENGE, /* an even number is no protocol */
+        "ff02c223 0101 0015 10" CHALLENGE,
+        "21 4500",
+        "ff030021 4500",
+        "ff038021 0101 0004",
+        "ff03003d c0 000001 ff03c223 0101 0015 10" CHALLENGE, /* inside multilink: not ours */
+    };
+    struct ppp_observer o = fresh(), empty = fresh();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        print_message("%s\n", all[i]);
+        observe(&o, SERVER, all[i]);
+        observe(&o, CLIENT, all[i]);
+        assert_memory_equal(&o, &empty, sizeof o);
+    }
+}
+
+static void control_or_data(void **state)
+{
+    static const struct {
+        const char *hex;
+        bool control;
+    } all[] = {
+        {"ff03 c021 0101 0004", true},
+        {"c021 0101 0004", true},
+        {"ff03 c023 0101 0004", true},
+        {"ff03 c223 0101 0004", true},
+        {"ff03 c227 0101 0004", true},
+        {"ff03 8021 0101 0004", true},
+        {"8021", true},
+        {"ff03 8057 0101 0004", true},
+        {"ff03 80fd 0101 0004", true},
+        {"ff03 0021 45", false},
+        {"ff03 21 45", false},
+        {"0021 45", false},
+        {"21 45", false},
+        {"57 60", false},
+        {"ff03 003d c0", false},
+        {"ff03 00fd 90", false},
+        {"fd 90", false},
+        {"ff03 7fff 00", false},
+        {"ff03 8020 00", false},
+        {"ff03 80", false},
+        {"ff03", false},
+        {"", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct span frame = octets_hex(all[i].hex);
+        print_message("%s\n", all[i].hex);
+        assert_int_equal(ppp_is_control(frame), all[i].control);
+        octets_free(frame);
+    }
+}
+
+static void names(void **state)
+{
+    (void)state;
+    assert_string_equal(ppp_method_name(PPP_METHOD_NONE), "none");
+    assert_string_equal(ppp_method_name(PPP_METHOD_PAP), "pap");
+    assert_string_equal(ppp_method_name(PPP_METHOD_MSCHAPV2), "ms-chapv2");
+    assert_string_equal(ppp_method_name(PPP_METHOD_EAP_MSCHAPV2), "eap-mschapv2");
+    for (enum ppp_method a = 0; a <= PPP_METHOD_EAP_MSCHAPV2; a++)
+        for (enum ppp_method b = a + 1; b <= PPP_METHOD_EAP_MSCHAPV2 + 1; b++)
+            assert_string_not_equal(ppp_method_name(a), ppp_method_name(b));
+
+    assert_true(ppp_method_has_keys(PPP_METHOD_MSCHAPV1));
+    assert_true(ppp_method_has_keys(PPP_METHOD_MSCHAPV2));
+    assert_true(ppp_method_has_keys(PPP_METHOD_EAP_MSCHAPV2));
+    assert_true(ppp_method_has_keys(PPP_METHOD_EAP_TLS));
+    assert_true(ppp_method_has_keys(PPP_METHOD_EAP_PEAP));
+    assert_false(ppp_method_has_keys(PPP_METHOD_NONE));
+    assert_false(ppp_method_has_keys(PPP_METHOD_PAP));
+    assert_false(ppp_method_has_keys(PPP_METHOD_CHAP_MD5));
+    assert_false(ppp_method_has_keys(PPP_METHOD_EAP));
+    assert_false(ppp_method_has_keys(PPP_METHOD_EAP_MD5));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(starts_empty),
+        cmocka_unit_test(mschapv2_in_sstp),
+        cmocka_unit_test(eap_mschapv2_in_sstp),
+        cmocka_unit_test(pap_in_sstp),
+        cmocka_unit_test(pap_odd),
+        cmocka_unit_test(chap_md5),
+        cmocka_unit_test(mschapv1),
+        cmocka_unit_test(retry),
+        cmocka_unit_test(failures),
+        cmocka_unit_test(challenge_after_failure),
+        cmocka_unit_test(password_changed),
+        cmocka_unit_test(eap_retry_and_change),
+        cmocka_unit_test(retransmissions),
+        cmocka_unit_test(strays),
+        cmocka_unit_test(twice),
+        cmocka_unit_test(eap_methods),
+        cmocka_unit_test(eap_nak),
+        cmocka_unit_test(eap_strays),
+        cmocka_unit_test(lcp_agreement),
+        cmocka_unit_test(lcp_fallback),
+        cmocka_unit_test(lcp_broken_options),
+        cmocka_unit_test(lcp_restart),
+        cmocka_unit_test(two_names),
+        cmocka_unit_test(long_names),
+        cmocka_unit_test(every_frame_cut_padded_compressed),
+        cmocka_unit_test(other_frames_pass),
+        cmocka_unit_test(control_or_data),
+        cmocka_unit_test(names),
+    };
+    return cmocka_run_group_tests_name("ppp", tests, NULL, NULL);
+}
