@@ -1,0 +1,192 @@
+#!/bin/sh
+# layers.sh [FOLDER]: checks in which direction the rooms of proxy/ include each other, which of them
+# may know the libraries, and a few slips that a grep can find. Prints `layers: ok`, or each violation
+# with file:line, and exits 1. FOLDER is the project, by default the one this script is in.
+set -eu
+cd "${1:-$(dirname "$0")/..}"
+
+# Room, and what it may include of this project besides itself: rooms, or single files of rooms.
+rooms='
+main     ops call net tls policy binding wire base
+ops      call net tls policy binding wire base
+call     wire binding policy net tls base
+net      tls base wire/proxyproto.h
+tls      base
+policy   base
+binding  base wire/sstp.h
+wire     base/span.h base/err.h
+base
+'
+
+# Header of a library, and the rooms that may include it; the first pattern that matches decides.
+libraries='
+uv.h                    net ops main
+openssl/crypto.h        tls binding call ops main
+openssl/*               tls binding
+ini.h                   policy
+'
+
+# Room, and the headers of libc that are enough for it: others would be memory, clocks or I/O.
+libc='
+wire     stdbool.h stddef.h stdint.h string.h limits.h
+binding  stdbool.h stddef.h stdint.h string.h limits.h stdlib.h
+'
+
+# Functions that are not called, and the room in which they are not (or *).
+calls='
+sprintf         *        snprintf knows the size
+vsprintf        *        vsnprintf knows the size
+strcpy          *        nothing says where it ends
+strcat          *        nothing says where it ends
+gets            *        nothing says where it ends
+alloca          *        the stack has no answer to "too much"
+sleep           *        one thread carries thousands of calls
+usleep          *        one thread carries thousands of calls
+nanosleep       *        one thread carries thousands of calls
+clock_nanosleep *        one thread carries thousands of calls
+uv_sleep        *        one thread carries thousands of calls
+memcmp          binding  secrets are compared with CRYPTO_memcmp
+'
+
+files=$(find proxy -name '*.[ch]' | sort)
+# shellcheck disable=SC2086 # names of sources hold no blanks
+awk -v rooms="$rooms" -v libraries="$libraries" -v libc="$libc" -v calls="$calls" '
+function bad(text) {
+	printf "%s:%d: %s\n", FILENAME, FNR, text
+	violations++
+}
+
+# The words of each line of a table: the first is put in name[1..n], the others in list[1..n].
+function read_table(text, name, list,    lines, i, n, count) {
+	n = split(text, lines, "\n")
+	for (i = 1; i <= n; i++) {
+		if (lines[i] !~ /[^ ]/)
+			continue
+		count++
+		name[count] = list[count] = lines[i]
+		sub(/ .*/, "", name[count])
+		sub(/^[^ ]+ */, "", list[count])
+	}
+	return count
+}
+
+function has_word(list, word) {
+	return index(" " list " ", " " word " ") > 0
+}
+
+function find_room(    i) {
+	for (i = 1; i <= room_count; i++)
+		if (room_name[i] == room)
+			return i
+	return 0
+}
+
+function check_own(header,    target, i) {
+	target = header
+	sub(/\/.*/, "", target)
+	if (header !~ /\//) {
+		bad("\"" header "\": included without its room")
+		return
+	}
+	i = find_room()
+	if (target != room && !has_word(room_list[i], target) && !has_word(room_list[i], header))
+		bad(room " does not include \"" header "\"")
+}
+
+function matches(pattern, header) {
+	if (pattern ~ /\*$/)
+		return index(header, substr(pattern, 1, length(pattern) - 1)) == 1
+	return pattern == header
+}
+
+function check_library(header,    i) {
+	for (i = 1; i <= library_count; i++) {
+		if (!matches(library_name[i], header))
+			continue
+		if (!has_word(library_list[i], room))
+			bad(room " does not include <" header ">")
+		return
+	}
+	for (i = 1; i <= libc_count; i++)
+		if (libc_name[i] == room && !has_word(libc_list[i], header))
+			bad(room " does not include <" header ">")
+}
+
+function check_calls(line,    i, where, why) {
+	for (i = 1; i <= call_count; i++) {
+		where = why = call_list[i]
+		sub(/ .*/, "", where)
+		sub(/^[^ ]+ */, "", why)
+		if (where != "*" && where != room)
+			continue
+		if (line ~ "(^|[^A-Za-z0-9_])" call_name[i] "[ \t]*\\(")
+			bad(call_name[i] "(): " why)
+	}
+}
+
+# What is left of a line without comments and texts. Comments may go over more lines than one.
+function code_of(line,    from, to) {
+	gsub(/\\./, "", line)
+	gsub(/"[^"]*"/, "\"\"", line)
+	if (in_comment) {
+		to = index(line, "*/")
+		if (to == 0)
+			return ""
+		line = substr(line, to + 2)
+		in_comment = 0
+	}
+	while ((from = index(line, "/*")) > 0) {
+		to = index(substr(line, from + 2), "*/")
+		if (to == 0) {
+			in_comment = 1
+			return substr(line, 1, from - 1)
+		}
+		line = substr(line, 1, from - 1) " " substr(line, from + to + 3)
+	}
+	sub(/\/\/.*/, "", line)
+	return line
+}
+
+BEGIN {
+	room_count = read_table(rooms, room_name, room_list)
+	library_count = read_table(libraries, library_name, library_list)
+	libc_count = read_table(libc, libc_name, libc_list)
+	call_count = read_table(calls, call_name, call_list)
+}
+
+FNR == 1 {
+	in_comment = 0
+	included = 0
+	room = FILENAME
+	sub(/^proxy\//, "", room)
+	own = room
+	sub(/\.c$/, ".h", own)
+	if (room ~ /\//)
+		sub(/\/.*/, "", room)
+	else
+		room = "main"
+	if (find_room() == 0)
+		bad("the room " room " is not in the table of tests/layers.sh")
+}
+
+/^[ \t]*#[ \t]*include/ {
+	header = $0
+	gsub(/^[^"<]*["<]|[">].*$/, "", header)
+	if (FILENAME ~ /\.c$/ && room != "main" && !included++ && header != own)
+		bad("the first include of a .c is its own header, \"" own "\"")
+	if ($0 ~ /</)
+		check_library(header)
+	else
+		check_own(header)
+	next
+}
+
+{
+	check_calls(code_of($0))
+}
+
+END {
+	if (violations > 0)
+		exit 1
+	print "layers: ok"
+}' ${files:?there is nothing in proxy/}
