@@ -56,7 +56,7 @@ REPLAY := $(FUZZ:%=$(B)/replay/%)
 all: $(B)/sstpgate
 
 # Without the libraries there is nothing to build: say what to do instead of a page of errors.
-ifeq ($(filter clean help deps demo check install-% format,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help deps% demo% check asan ubsan tsan integration interop format,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) && echo yes),yes)
 $(error OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12) or install them)
 endif
@@ -97,11 +97,75 @@ $(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(LIB_OBJ)
 .PHONY: unit replay
 unit: $(UNIT)
 	@tests/run-unit $(UNIT)
-replay: $(REPLAY)
-	@for t in $(FUZZ); do $(B)/replay/$$t tests/fuzz/corpus/$$t || exit 1; done
+replay: $(FUZZ:%=replay-%)
+replay-%: $(B)/replay/%
+	@$< tests/fuzz/corpus/$*
 
-.PHONY: clean format
+# ---- fuzzing: make fuzz-NAME [SECONDS=600] ----
+SECONDS ?= 600
+build/fuzz/%: tests/fuzz/fuzz_%.c $(filter-out proxy/main.c,$(SRC))
+	@mkdir -p $(@D)
+	$(Q)clang -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		$(CPPFLAGS_ALL) -o $@ $^ $(LIBS)
+fuzz-%: build/fuzz/%
+	@mkdir -p build/fuzz/found/$*
+	$< -max_total_time=$(SECONDS) -timeout=10 -max_len=8192 -print_final_stats=1 \
+		-artifact_prefix=build/fuzz/found/$*/ build/fuzz/found/$* tests/fuzz/corpus/$*
+
+# ---- packages: what Debian 12 lacks for each purpose ----
+DEPS_BUILD := gcc libc6-dev make pkg-config libssl-dev libuv1-dev libinih-dev uthash-dev
+DEPS_DEMO := openssl python3 python3-cryptography python3-pycryptodome
+DEPS_CHECK := libcmocka-dev python3-pytest clang valgrind procps iproute2
+DEPS_INTEROP := user-mode-linux kmod sstp-client ppp softether-vpnserver softether-vpncmd haproxy \
+	iputils-ping util-linux buildah podman runc mmdebstrap
+
+# $(call install,PACKAGES): nothing is asked or fetched when all of them are there.
+install = missing=$$(for p in $1; do dpkg -s $$p >/dev/null 2>&1 || printf '%s ' $$p; done); \
+	[ -z "$$missing" ] || { echo "installing: $$missing"; sudo=; [ $$(id -u) = 0 ] || sudo=sudo; \
+	$$sudo apt-get update -q >/dev/null && $$sudo env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -y -q --no-install-recommends $$missing >/dev/null; }
+
+.PHONY: deps deps-demo deps-check
+deps:
+	@$(call install,$(DEPS_BUILD))
+deps-demo: deps
+	@$(call install,$(DEPS_DEMO))
+deps-check: deps-demo
+	@$(call install,$(DEPS_CHECK) $(DEPS_INTEROP))
+
+# ---- what a user runs ----
+.PHONY: demo demo-stop check asan ubsan tsan interop integration
+demo: deps-demo
+	@$(MAKE) --no-print-directory VARIANT=release all
+	@tests/demo
+demo-stop:
+	@tests/demo stop
+
+SUITES := layers build unit replay peers integration interop
+check: deps-check
+	@tests/run release $(SUITES)
+asan ubsan tsan: deps-check
+	@tests/run $@ unit replay integration
+integration interop: deps-check
+	@tests/run $(VARIANT) $@
+
+.PHONY: install uninstall
+install: $(B)/sstpgate
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/sstpgate
+	install -m 0755 $(B)/sstpgate $(DESTDIR)$(SBINDIR)/sstpgate
+	install -m 0644 conf/sstpgate.conf $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/sstpgate $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example
+
+.PHONY: clean format help
 clean:
 	rm -rf build
 format:
 	clang-format -i $(wildcard proxy/*.[ch] proxy/*/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch])
+help:
+	@echo 'make            the program (deps: make deps), V=1 shows commands, VARIANT=asan|ubsan|tsan'
+	@echo 'make demo       a verified tunnel through the gate, shown; make demo-stop ends it'
+	@echo 'make check      every test; make unit|replay|integration|interop: a part of them'
+	@echo 'make asan ubsan tsan    the same tests under a sanitizer'
+	@echo 'make fuzz-NAME  fuzz one parser ($(FUZZ)) for SECONDS=600'
+	@echo 'make install    to DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc'
