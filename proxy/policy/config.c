@@ -24,7 +24,6 @@ static const struct section_kind {
 };
 
 struct config_mark {
-    enum config_section in;
     size_t index; /* which listener or backend; by number, since their array moves while it grows */
     const struct config_key *key;
     unsigned line;
@@ -415,8 +414,8 @@ static void on_key(void *user, unsigned line, const char *name, const char *valu
     else
         good = k->type->parse(&b->input, k, field_of(section_at(b->c, b->in, b->index), k), value);
     b->c->mark = config_grow(b->c->mark, b->c->mark_count, sizeof *b->c->mark);
-    b->c->mark[b->c->mark_count++] = (struct config_mark){
-        .in = b->in, .index = b->index, .key = k, .line = line, .refused = !good};
+    b->c->mark[b->c->mark_count++] =
+        (struct config_mark){.index = b->index, .key = k, .line = line, .refused = !good};
 }
 
 /* ---- what only the whole file shows --------------------------------------------------------- */
