@@ -1,10 +1,10 @@
 #include "call/tunnel.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <utlist.h>
-#include <uv.h>
 
 #include "base/check.h"
 #include "call/front.h"
@@ -259,7 +259,7 @@ void tunnel_open(struct tunnels *set, const struct site_listener *listener, stru
     t->deadline = t->active + set->timeout[TUNNEL_HANDSHAKE];
     tunnels_add(set, t);
 
-    if (stream_accept(&t->client, (uv_stream_t *)&l->tcp, &t->session.client) != 0) {
+    if (stream_accept(&t->client, &l->tcp, &t->session.client) != 0) {
         tunnel_drop(t, REASON_CLIENT_RESET); /* it was gone before we looked */
         return;
     }
@@ -384,14 +384,14 @@ static void dial_address(struct tunnel *t)
     session_keep(&t->session.server, span_str(addr_format(&to, text)));
     int r = stream_connect(&t->backend, &to);
     if (r != 0) /* the stream closes, and backend_closed goes on */
-        log_backend(t, "connect", uv_strerror(r));
+        log_backend(t, "connect", stream_strerror(r));
 }
 
 static void on_resolved(void *arg, int status)
 {
     struct tunnel *t = arg;
     if (status != 0) {
-        log_backend(t, "resolve", uv_strerror(status));
+        log_backend(t, "resolve", stream_strerror(status));
         t->dial_failure = REASON_BACKEND_UNREACHABLE;
     }
     dial_address(t); /* without addresses that is the next server */
@@ -422,7 +422,7 @@ static const char *sni_of(const struct config_backend *c, const struct config_se
     if (c->sni != NULL)
         return c->sni;
     /* RFC 6066 3: no addresses in SNI */
-    if (uv_inet_pton(AF_INET, s->host, ip) == 0 || uv_inet_pton(AF_INET6, s->host, ip) == 0)
+    if (inet_pton(AF_INET, s->host, ip) == 1 || inet_pton(AF_INET6, s->host, ip) == 1)
         return NULL;
     return s->host;
 }
@@ -455,7 +455,7 @@ static void backend_connected(struct stream *s, int status)
     const struct config_backend *c = t->site_backend->config;
 
     if (status != 0) {
-        dial_failed(t, REASON_BACKEND_UNREACHABLE, "connect", uv_strerror(status));
+        dial_failed(t, REASON_BACKEND_UNREACHABLE, "connect", stream_strerror(status));
         return;
     }
     if (t->site_backend->tls == NULL) {

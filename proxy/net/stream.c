@@ -55,13 +55,13 @@ static void options_set(struct stream *s)
     (void)uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_S);
 }
 
-int stream_accept(struct stream *s, uv_stream_t *listener, struct addr *peer)
+int stream_accept(struct stream *s, uv_tcp_t *listener, struct addr *peer)
 {
     struct sockaddr_storage sa;
     int len = sizeof sa;
 
     handle_open(s);
-    int r = uv_accept(listener, (uv_stream_t *)&s->tcp);
+    int r = uv_accept((uv_stream_t *)listener, (uv_stream_t *)&s->tcp);
     if (r == 0)
         r = uv_tcp_getpeername(&s->tcp, (struct sockaddr *)&sa, &len);
     if (r == 0 && addr_from_sockaddr((struct sockaddr *)&sa, peer) != ERR_OK)
@@ -467,6 +467,11 @@ void stream_close(struct stream *s, bool reset)
 const char *stream_error(const struct stream *s)
 {
     return s->tls == NULL ? "" : tls_conn_error(s->tls);
+}
+
+const char *stream_strerror(int status)
+{
+    return uv_strerror(status);
 }
 
 static void settle_one(struct stream *s, unsigned what)

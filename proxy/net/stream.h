@@ -85,7 +85,7 @@ void stream_init(struct stream *s, struct worker *w, const struct stream_ops *op
 
 /* Takes the connection that waits at a listening handle. A libuv error: the stream is closing,
  * on_closed will come. peer is set on success. */
-int stream_accept(struct stream *s, uv_stream_t *listener, struct addr *peer) MUST_CHECK;
+int stream_accept(struct stream *s, uv_tcp_t *listener, struct addr *peer) MUST_CHECK;
 
 /* Starts to connect; on_connect will come. A libuv error: as above. */
 int stream_connect(struct stream *s, const struct addr *to) MUST_CHECK;
@@ -122,6 +122,9 @@ void stream_close(struct stream *s, bool reset);
 
 /* The text of a STREAM_TLS end. */
 const char *stream_error(const struct stream *s);
+
+/* The text of a status or error that a function or callback of this room gave. */
+const char *stream_strerror(int status);
 
 void stream_settle(struct worker *w); /* for worker_settle */
 
