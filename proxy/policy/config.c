@@ -96,7 +96,7 @@ static const struct config_key keys[] = {
     {GATE_KEY("log-level", log_level), .type = &config_type_choice, .choices = log_levels,
      .initial = "info", .help = "The least important lines that are logged."},
     {GATE_KEY("max-tunnels", max_tunnels), .type = &config_type_number, .min = 1, .max = 1000000,
-     .initial = "10000", .help = "Connections at a time, whatever their state; more are refused."},
+     .initial = "10000", .help = "Connections at a time, whatever their state; more wait."},
     {GATE_KEY("timeout-handshake", timeout_handshake), .type = &config_type_duration, .initial = "10s",
      .help = "For the client's TLS handshake."},
     {GATE_KEY("timeout-request", timeout_request), .type = &config_type_duration, .initial = "10s",
