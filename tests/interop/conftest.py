@@ -24,7 +24,7 @@ def workshop():
 
 @pytest.fixture
 def directory(workshop, request):
-    path = workshop / "".join(c if c.isalnum() else "-" for c in request.node.name)
+    path = workshop / "".join(c if c.isalnum() else "-" for c in request.node.nodeid)
     path.mkdir()
     return path
 
