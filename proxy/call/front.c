@@ -95,7 +95,7 @@ static struct front_answer ack(struct front *f, const struct sstp_packet *packet
     f->progress = WAIT_CONNECTED;
     /* The mask is covered by no MAC. A message that is made again in any case may use another hash
      * than the client's, so the client is offered both, and a pair that shares none gets on
-     * (SSTP.md 3.1). Where the client's own octets may go on unchanged its choice must suit the
+     * (PROTOCOL.md 4.1). Where the client's own octets may go on unchanged its choice must suit the
      * backend, and the mask stays. */
     if (f->backend->config->binding != CONFIG_BINDING_REWRITE || octets.n > sizeof f->made)
         return pass;
@@ -217,7 +217,7 @@ static struct front_answer connected(struct front *f, const struct sstp_packet *
     if (!makes_again(f))
         return connected_as_is(f, octets, SESSION_BINDING_PASSED);
 
-    /* The client's own MAC is the judge, so a candidate too many does no harm (SSTP.md 3.4). */
+    /* The client's own MAC is the judge, so a candidate too many does no harm (PROTOCOL.md 4.4). */
     keys_add(f, &f->ppp.confirmed, keys, &count);
     keys_add(f, &f->ppp.last, keys, &count);
     hlak_zero(&keys[count++]);

@@ -608,8 +608,8 @@ static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct s
 }
 
 /* All whole packets at the start of in, on their way to the other side. Towards clients each packet
- * is a record of its own (sstpc handles one for each wake-up, SSTP.md 7.1); towards backends what is
- * there together leaves together. */
+ * is a record of its own (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends
+ * what is there together leaves together. */
 static size_t packets_read(struct tunnel *t, struct span in, bool from_client)
 {
     struct stream *to = from_client ? &t->backend : &t->client;
@@ -664,7 +664,7 @@ static size_t client_read(struct stream *s, struct span in)
         return request_read(t, in);
     case TUNNEL_DIAL:
     case TUNNEL_ANSWER:
-        return 0; /* waits for the backend's 200 (SSTP.md 1.6) */
+        return 0; /* waits for the backend's 200 (PROTOCOL.md 1.3) */
     case TUNNEL_NEGOTIATE:
     case TUNNEL_RELAY:
     case TUNNEL_DRAIN:

@@ -48,9 +48,9 @@ static void handle_open(struct stream *s)
 
 static void options_set(struct stream *s)
 {
-    /* Every packet is an answer somebody waits for (SSTP.md 7.8), and a peer that has gone silently
-     * must be noticed some day even where there is no idle timeout. A socket that is dead already
-     * refuses both; its reads will say so. */
+    /* Every packet is an answer somebody waits for (PROTOCOL.md 7.1), and a peer that has gone
+     * silently must be noticed some day even where there is no idle timeout. A socket that is dead
+     * already refuses both; its reads will say so. */
     (void)uv_tcp_nodelay(&s->tcp, 1);
     (void)uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_S);
 }

@@ -16,8 +16,8 @@ enum tls_version { TLS_1_0 = 0x0301, TLS_1_1 = 0x0302, TLS_1_2 = 0x0303, TLS_1_3
 
 struct tls_settings {
     enum tls_version min, max;
-    int security_level;       /* OpenSSL's 0..5; -1: 0 where min is below TLS 1.2 (SSTP.md 6: older
-                                 versions need it), else the library's default */
+    int security_level;       /* OpenSSL's 0..5; -1: 0 where min is below TLS 1.2 (older versions
+                                 need it: PROTOCOL.md 6.1), else the library's default */
     const char *ciphers;      /* TLS 1.2 and older; NULL: the library's list */
     const char *ciphersuites; /* TLS 1.3; NULL: the library's list */
 };
@@ -26,7 +26,7 @@ struct tls_ctx;
 
 /* For a listener. certificate: PEM, leaf first; key: PEM, NULL: in the same file. No tickets and no
  * resumption: a resumed handshake shows no certificate, and the binding needs to know which one the
- * client saw (SSTP.md 7.4). NULL: *error says why. */
+ * client saw (PROTOCOL.md 6.2). NULL: *error says why. */
 struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings, const char *certificate,
                                    const char *key, char error[TLS_ERROR_MAX]);
 

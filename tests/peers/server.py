@@ -28,7 +28,7 @@ RETRANSMIT = 3.0  # seconds, as RFC 1661 4.6 has it
 
 @dataclass
 class Dialect:
-    """How a known server differs from the specification (SSTP.md 1.3, 1.4, 2.4, 4)."""
+    """How a known server differs from the specification (PROTOCOL.md 1.3, 2.1, 3.3, 4.5)."""
     status_line: bytes = b"HTTP/1.1 200 OK"
     fields: tuple = (b"Content-Length: " + head.LENGTH, b"Server: Microsoft-HTTPAPI/2.0")
     mask: int = None                # None: what the server was told to offer

@@ -26,7 +26,7 @@ def _limit(context, low, high):
         if high:
             context.maximum_version = VERSIONS[high]
     if "1.0" in (low, high) or "1.1" in (low, high):
-        # Old versions need SHA1 signatures, which levels above 0 refuse (SSTP.md 6).
+        # Old versions need SHA1 signatures, which levels above 0 refuse (PROTOCOL.md 6.1).
         context.set_ciphers("ALL:@SECLEVEL=0")
 
 
