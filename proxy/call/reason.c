@@ -38,7 +38,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_BACKEND_BAD_PACKET] = {"backend-bad-packet", QUIET},
     [REASON_CLIENT_OUT_OF_PLACE] = {"client-out-of-place", ABORT(NONE, UNACCEPTED_FRAME)},
     [REASON_BACKEND_OUT_OF_PLACE] = {"backend-out-of-place", ABORT(NONE, UNACCEPTED_FRAME)},
-    /* [MS-SSTP] 3.3.5.2.3; AttribID 2, status 9 without a well-formed attribute (PROTOCOL.md 4.5) */
+    /* [MS-SSTP] 3.3.5.2.3; without a well-formed attribute AttribID 2, status 9: PROTOCOL.md 4.5 */
     [REASON_BINDING_FORM] = {"binding-form", ABORT(STATUS, ATTRIBUTE_NOT_SUPPORTED)},
     [REASON_BINDING_NONCE] = {"binding-nonce", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
     [REASON_BINDING_HASH] = {"binding-hash", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
