@@ -78,6 +78,7 @@ def test_a_call_through_the_container(directory, tool, image, front, back):
             lab.gate_configuration("vpn.pem", server.address, back))
         for path in (etc, ready_directory, *etc.iterdir()):
             os.chown(path, NOBODY, NOBODY)
+            path.chmod(0o600 if path.is_file() else 0o700)
         start = podman(tool, "--name=gate", f"--volume={etc}:/etc/sstpgate:ro",
                        f"--volume={ready_directory}:/run/sstpgate", image,
                        "-c", "/etc/sstpgate/sstpgate.conf", "--ready-file", "/run/sstpgate/ready")

@@ -35,7 +35,8 @@ def test_wrong_password_is_refused(directory, gate, front):
 def test_connecting_takes_no_longer_than_without_the_gate(
         directory, gate, front, back, softether_server):
     """It takes about half as long: SoftEther puts several SSTP packets into one TLS record, of
-    which sstpc reads the first and stalls; the gate sends each in a record of its own."""
+    which sstpc reads the first and stalls; the gate sends each in a record of its own. Now and then
+    a straight call has the luck not to stall, so the mean is compared."""
     through, straight = [], []
     for turn in range(3):
         for seconds, address, certificate in ((through, gate, front),
@@ -45,4 +46,4 @@ def test_connecting_takes_no_longer_than_without_the_gate(
             assert call.up, call
             seconds.append(call.seconds)
     print(f"seconds to connect: through the gate {through}, straight {straight}")
-    assert statistics.median(through) <= statistics.median(straight) + 0.3
+    assert statistics.mean(through) <= statistics.mean(straight) + 0.3
