@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/check.h"
+
 static struct {
     char *path; /* NULL: standard error or syslog */
     bool syslog;
@@ -31,15 +33,17 @@ enum err log_open(const char *target, enum log_level level)
         fd = file_open(target);
         if (fd < 0)
             return ERR_SYSTEM;
-        path = strdup(target);
+        path = check_alloc(strdup(target));
     }
     if (to_syslog)
         openlog("sstpgate", LOG_PID, LOG_DAEMON);
+    int old = atomic_exchange(&out.fd, fd);
+    if (out.path != NULL)
+        close(old);
     free(out.path);
     out.path = path;
     out.syslog = to_syslog;
     out.level = level;
-    atomic_store(&out.fd, fd);
     return ERR_OK;
 }
 
@@ -144,10 +148,13 @@ void log_num(struct log_line *l, const char *key, uint64_t value)
     log_fmt(l, key, "%llu", (unsigned long long)value);
 }
 
-__attribute__((format(printf, 3, 0))) static void log_vfmt(struct log_line *l, const char *key, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void log_vfmt(struct log_line *l, const char *key,
+                                                           const char *fmt, va_list ap)
 {
     char text[1024];
-    vsnprintf(text, sizeof text, fmt, ap);
+    int n = vsnprintf(text, sizeof text, fmt, ap);
+    if (n >= (int)sizeof text)
+        memcpy(text + sizeof text - 4, "...", 3);
     log_str(l, key, text);
 }
 

@@ -1,0 +1,343 @@
+/* What is written is read back from a file in a folder of its own. */
+#include "base/log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+static char folder[] = "/tmp/sstpgate-log-XXXXXX";
+static char path[64], moved[64];
+
+static int setup(void **state)
+{
+    (void)state;
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/log", folder);
+    snprintf(moved, sizeof moved, "%s/log.1", folder);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    if (log_open("stderr", LOG_LEVEL_INFO) != ERR_OK)
+        return -1;
+    unlink(path);
+    unlink(moved);
+    return rmdir(folder);
+}
+
+static void open_new(enum log_level level)
+{
+    unlink(path);
+    assert_int_equal(log_open(path, level), ERR_OK);
+}
+
+/* All that the file holds. */
+static const char *read_all(const char *file)
+{
+    static char text[512 * 1024];
+    FILE *f = fopen(file, "r");
+    assert_non_null(f);
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    return text;
+}
+
+/* The one line the file holds, from behind its time and without its end. */
+static const char *the_line(void)
+{
+    static char line[4096];
+    const char *text = read_all(path), *end = strchr(text, '\n');
+    int n = 0;
+    assert_non_null(end);
+    assert_int_equal(end[1], '\0');
+    assert_int_equal(sscanf(text, "%*4d-%*2d-%*2dT%*2d:%*2d:%*2d.%*3dZ %n", &n), 0);
+    assert_int_equal(n, 25);
+    snprintf(line, sizeof line, "%.*s", (int)(end - text - n), text + n);
+    return line;
+}
+
+static void a_line_has_time_level_event_and_keys(void **state)
+{
+    (void)state;
+    struct log_line l;
+    open_new(LOG_LEVEL_INFO);
+    log_begin(&l, LOG_LEVEL_WARNING, "call");
+    log_str(&l, "user", "bob");
+    log_str(&l, "host", NULL);
+    log_str(&l, "sni", "");
+    log_num(&l, "octets", UINT64_MAX);
+    log_fmt(&l, "id", "%u-%d", 3u, 7);
+    log_end(&l);
+    assert_string_equal(the_line(),
+                        "warning call user=bob host=- sni=- octets=18446744073709551615 id=3-7");
+}
+
+static void values_are_quoted(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        size_t n;
+        const char *want;
+    } cases[] = {
+        {"plain:value/%s", 14, "plain:value/%s"},
+        {"two words", 9, "\"two words\""},
+        {" ", 1, "\" \""},
+        {"\"", 1, "\"\\x22\""},
+        {"a\\nb", 4, "\"a\\x5cnb\""},
+        {"\0", 1, "\"\\x00\""},
+        {"a\r\nb", 4, "\"a\\x0d\\x0ab\""},
+        {"\x1b[2J", 4, "\"\\x1b[2J\""},
+        {"\x7f\x80\xff", 3, "\"\\x7f\\x80\\xff\""},
+        {"gr\xc3\xbc\xc3\x9f", 6, "\"gr\\xc3\\xbc\\xc3\\x9f\""},
+        {"a=b", 3, "a=b"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct log_line l;
+        char want[128];
+        open_new(LOG_LEVEL_INFO);
+        log_begin(&l, LOG_LEVEL_INFO, "e");
+        log_span(&l, "k", span_of(cases[i].value, cases[i].n));
+        log_end(&l);
+        snprintf(want, sizeof want, "info e k=%s", cases[i].want);
+        assert_string_equal(the_line(), want);
+    }
+}
+
+static void a_stranger_cannot_forge_a_line(void **state)
+{
+    (void)state;
+    static const char evil[] = "x\n2026-01-01T00:00:00.000Z error call user=root\n";
+    struct log_line l;
+    open_new(LOG_LEVEL_INFO);
+    log_begin(&l, LOG_LEVEL_INFO, "call");
+    log_str(&l, "user", evil);
+    log_fmt(&l, "a", "%s", evil);
+    log_end(&l);
+    assert_null(strchr(the_line(), '\n')); /* and that there is one line */
+    open_new(LOG_LEVEL_INFO);
+    log_msg(LOG_LEVEL_INFO, "call", "%s", evil);
+    assert_null(strchr(the_line(), '\n'));
+}
+
+/* Whatever is put into a line, at whatever place it becomes full: one line, and the cut shows. */
+static void what_does_not_fit_is_cut(void **state)
+{
+    (void)state;
+    char value[2200];
+    for (size_t n = 1900; n < 2150; n++) {
+        for (int quoted = 0; quoted < 2; quoted++) {
+            struct log_line l;
+            open_new(LOG_LEVEL_INFO);
+            memset(value, 'v', n);
+            value[n] = '\0';
+            if (quoted)
+                value[n - 1] = '\n';
+            log_begin(&l, LOG_LEVEL_INFO, "e");
+            log_str(&l, "k", value);
+            log_str(&l, "after", "b");
+            log_end(&l);
+            const char *line = the_line();
+            size_t len = 25 + strlen(line) + 1; /* time and newline */
+            assert_in_range(len, 1900, sizeof l.text);
+            if (strcmp(line + strlen(line) - 3, "...") != 0) {
+                assert_string_equal(line + strlen(line) - 8, " after=b");
+                assert_int_equal(strlen(line), strlen("info e k= after=b") + (quoted ? 5 : 0) + n);
+            }
+        }
+    }
+}
+
+static void levels(void **state)
+{
+    (void)state;
+    open_new(LOG_LEVEL_WARNING);
+    assert_true(log_wanted(LOG_LEVEL_ERROR));
+    assert_true(log_wanted(LOG_LEVEL_WARNING));
+    assert_false(log_wanted(LOG_LEVEL_INFO));
+    log_msg(LOG_LEVEL_INFO, "e", "no");
+    log_msg(LOG_LEVEL_DEBUG, "e", "no");
+    struct log_line l;
+    log_begin(&l, LOG_LEVEL_INFO, "e");
+    log_end(&l);
+    assert_string_equal(read_all(path), "");
+    log_msg(LOG_LEVEL_ERROR, "e", "%s", "yes");
+    assert_string_equal(the_line(), "error e msg=yes");
+}
+
+static void the_file_is_not_for_everybody(void **state)
+{
+    (void)state;
+    struct stat st;
+    mode_t mask = umask(0);
+    open_new(LOG_LEVEL_INFO);
+    umask(mask);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    /* appended to, not emptied */
+    log_msg(LOG_LEVEL_INFO, "one", "1");
+    assert_int_equal(log_open(path, LOG_LEVEL_INFO), ERR_OK);
+    log_msg(LOG_LEVEL_INFO, "two", "2");
+    assert_non_null(strstr(read_all(path), "info one"));
+    assert_non_null(strstr(read_all(path), "info two"));
+}
+
+static void a_target_that_cannot_be_opened_changes_nothing(void **state)
+{
+    (void)state;
+    char nowhere[80];
+    snprintf(nowhere, sizeof nowhere, "%s/none/log", folder);
+    open_new(LOG_LEVEL_INFO);
+    assert_int_equal(log_open(nowhere, LOG_LEVEL_DEBUG), ERR_SYSTEM);
+    assert_int_equal(errno, ENOENT);
+    assert_false(log_wanted(LOG_LEVEL_DEBUG));
+    log_msg(LOG_LEVEL_INFO, "still", "here");
+    assert_string_equal(the_line(), "info still msg=here");
+}
+
+static void reopen_after_rotation(void **state)
+{
+    (void)state;
+    open_new(LOG_LEVEL_INFO);
+    log_msg(LOG_LEVEL_INFO, "old", "1");
+    assert_int_equal(rename(path, moved), 0);
+    log_msg(LOG_LEVEL_INFO, "old", "2");
+    assert_int_equal(log_reopen(), ERR_OK);
+    log_msg(LOG_LEVEL_INFO, "new", "3");
+    assert_string_equal(the_line(), "info new msg=3");
+    assert_non_null(strstr(read_all(moved), "msg=1"));
+    assert_non_null(strstr(read_all(moved), "msg=2"));
+    assert_null(strstr(read_all(moved), "msg=3"));
+
+    /* a folder that went away: the old file stays in use */
+    char elsewhere[64];
+    snprintf(elsewhere, sizeof elsewhere, "%s.away", folder);
+    assert_int_equal(rename(folder, elsewhere), 0);
+    assert_int_equal(log_reopen(), ERR_SYSTEM);
+    assert_int_equal(errno, ENOENT);
+    log_msg(LOG_LEVEL_INFO, "kept", "4");
+    assert_int_equal(rename(elsewhere, folder), 0);
+    assert_non_null(strstr(read_all(path), "msg=4"));
+    assert_int_equal(log_open("stderr", LOG_LEVEL_INFO), ERR_OK);
+    assert_int_equal(log_reopen(), ERR_OK); /* nothing to open again */
+}
+
+enum { LINES = 200, THREADS = 4 };
+
+static void *write_lines(void *arg)
+{
+    for (int i = 0; i < LINES; i++)
+        log_msg(LOG_LEVEL_INFO, "thread", "%s%d", (const char *)arg, i);
+    return NULL;
+}
+
+/* Lines of several threads do not mix and none is lost, rotations or not. */
+static void any_thread_may_log_while_the_file_changes(void **state)
+{
+    (void)state;
+    static char names[THREADS][2] = {"a", "b", "c", "d"};
+    pthread_t thread[THREADS];
+    size_t lines = 0;
+
+    open_new(LOG_LEVEL_INFO);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, write_lines, names[i]), 0);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(log_reopen(), ERR_OK);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(thread[i], NULL), 0);
+    for (const char *p = read_all(path); *p != '\0'; p = strchr(p, '\n') + 1, lines++)
+        assert_int_equal(strncmp(p + 25, "info thread msg=", 16), 0);
+    assert_int_equal(lines, THREADS * LINES);
+}
+
+static int descriptors(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void no_descriptor_is_left_behind(void **state)
+{
+    (void)state;
+    open_new(LOG_LEVEL_INFO);
+    int before = descriptors();
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(log_open(path, LOG_LEVEL_INFO), ERR_OK);
+        assert_int_equal(log_reopen(), ERR_OK);
+    }
+    assert_int_equal(descriptors(), before);
+}
+
+static void a_long_message_shows_its_cut(void **state)
+{
+    (void)state;
+    char text[1500];
+    memset(text, 'm', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    open_new(LOG_LEVEL_INFO);
+    log_msg(LOG_LEVEL_INFO, "e", "%s", text);
+    const char *line = the_line();
+    if (strlen(line) < sizeof text)
+        assert_string_equal(line + strlen(line) - 3, "...");
+}
+
+static void the_limiter_counts_what_it_leaves_out(void **state)
+{
+    (void)state;
+    struct log_limit limit = {0};
+    unsigned missed = 99, passed = 0;
+
+    for (int i = 0; i < 10; i++)
+        passed += log_limit_pass(&limit, 5000 + (uint64_t)i, 3, &missed);
+    assert_int_equal(passed, 3);
+    assert_int_equal(missed, 0);
+    assert_false(log_limit_pass(&limit, 5999, 3, &missed));
+    assert_true(log_limit_pass(&limit, 6000, 3, &missed));
+    assert_int_equal(missed, 8);
+    assert_true(log_limit_pass(&limit, 6000, 3, &missed));
+    assert_int_equal(missed, 0);
+    /* a long silence does not save up */
+    passed = 0;
+    for (int i = 0; i < 10; i++)
+        passed += log_limit_pass(&limit, 100000, 3, &missed);
+    assert_int_equal(passed, 3);
+    struct log_limit never = {0};
+    assert_false(log_limit_pass(&never, 0, 0, &missed));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_line_has_time_level_event_and_keys),
+        cmocka_unit_test(values_are_quoted),
+        cmocka_unit_test(a_stranger_cannot_forge_a_line),
+        cmocka_unit_test(what_does_not_fit_is_cut),
+        cmocka_unit_test(levels),
+        cmocka_unit_test(the_file_is_not_for_everybody),
+        cmocka_unit_test(a_target_that_cannot_be_opened_changes_nothing),
+        cmocka_unit_test(reopen_after_rotation),
+        cmocka_unit_test(any_thread_may_log_while_the_file_changes),
+        cmocka_unit_test(no_descriptor_is_left_behind),
+        cmocka_unit_test(a_long_message_shows_its_cut),
+        cmocka_unit_test(the_limiter_counts_what_it_leaves_out),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
