@@ -126,6 +126,11 @@ static void keys_add(const struct front *f, const struct ppp_mschap *m, struct h
     }
 }
 
+static bool same_response(const struct ppp_mschap *a, const struct ppp_mschap *b)
+{
+    return a->seen && b->seen && memcmp(a->nt_response, b->nt_response, PPP_NT_RESPONSE) == 0;
+}
+
 static void hex(char *out, const uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -219,7 +224,8 @@ static struct front_answer connected(struct front *f, const struct sstp_packet *
 
     /* The client's own MAC is the judge, so a candidate too many does no harm (PROTOCOL.md 4.4). */
     keys_add(f, &f->ppp.confirmed, keys, &count);
-    keys_add(f, &f->ppp.last, keys, &count);
+    if (!same_response(&f->ppp.confirmed, &f->ppp.last))
+        keys_add(f, &f->ppp.last, keys, &count);
     hlak_zero(&keys[count++]);
     size_t which = binding_find_key(octets, keys, count);
     uint8_t out_hash = binding_choose_hash(hash, f->backend_mask, &f->backend_leaf);
