@@ -139,10 +139,8 @@ static enum err parse_request_line(struct span line, struct request_line *out)
 {
     size_t n = 0;
 
-    while (n < line.n && is_tchar(line.p[n]) && n <= METHOD_MAX)
+    while (n < line.n && n < METHOD_MAX && is_tchar(line.p[n]))
         n++;
-    if (n > METHOD_MAX)
-        return ERR_SYNTAX;
     if (n == line.n)
         return ERR_MORE;
     if (n == 0 || line.p[n] != ' ')

@@ -442,7 +442,7 @@ static void observe_eap(struct ppp_observer *o, enum ppp_from from, const struct
 
 void ppp_observer_init(struct ppp_observer *o)
 {
-    *o = (struct ppp_observer){0};
+    memset(o, 0, sizeof *o);
 }
 
 void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame)

@@ -58,7 +58,7 @@ static const struct good good[] = {
            "SSTP_DUPLEX_POST " PATH "?tenantid=%zz HTTP/1.1\r\n" HOST LENGTH END),
      .sstp = true, .host = "vpn.example.com", .tenant = "%zz"},
     {WHOLE("unknown fields, tabs, blanks, obs-text",
-           LINE "X-Odd!#$%&'*+-.^_`|~:\t a\tb \xe9 \t\r\nEmpty:\r\nHost:vpn.example.com \t\r\n"
+           LINE "X-Odd!#$%&'*+-.^_`|~:\t a\tb \x80\xff \t\r\nEmpty:\r\nHost:vpn.example.com \t\r\n"
                 "Content-Length:\t18446744073709551615\r\n" END),
      .sstp = true, .host = "vpn.example.com"},
     {WHOLE("length with zeros before", LINE HOST "Content-Length: 0018446744073709551615\r\n" END),
@@ -71,6 +71,9 @@ static const struct good good[] = {
     {WHOLE("IPv6", LINE "Host: [2001:DB8::1]\r\n" LENGTH END), .sstp = true, .host = "2001:DB8::1"},
     {WHOLE("IPv6 with port", LINE "Host: [::ffff:192.0.2.1]:443\r\n" LENGTH END), .sstp = true,
      .host = "::ffff:192.0.2.1"},
+    {WHOLE("IPv6, the shortest", LINE "Host: [::]\r\n" LENGTH END), .sstp = true, .host = "::"},
+    {WHOLE("host ends with an escape", LINE "Host: %0f%F0\r\n" LENGTH END), .sstp = true,
+     .host = "%0f%F0"},
     {WHOLE("escaped host", LINE "Host: a%C3%a9_~b,c\r\n" LENGTH END), .sstp = true,
      .host = "a%C3%a9_~b,c"},
 
@@ -100,6 +103,7 @@ static const struct good good[] = {
      .host = "vpn.example.com"},
     {WHOLE("absolute-form", "SSTP_DUPLEX_POST https://a" PATH " HTTP/1.1\r\n" HOST LENGTH END),
      .host = "vpn.example.com"},
+    {WHOLE("escapes with a zero in them", "GET /%0a%A0 HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
     {WHOLE("asterisk-form", "OPTIONS * HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
     {WHOLE("authority-form", "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n" END), .host = "a"},
     {WHOLE("nothing before the query", "GET ?a HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
@@ -539,12 +543,14 @@ static void build_accept(void **state)
                 "HTTP/1.1 200 OK\r\n" LENGTH "Server: Microsoft-HTTPAPI/2.0\r\n" END);
 
     memset(huge, 'a', sizeof huge);
-    assert_int_equal(http_build_accept(out, span_of(huge, sizeof huge)), 0);
+    size_t room = HTTP_BUILD_MAX - n - strlen("Date: \r\n");
+    assert_int_equal(http_build_accept(out, span_of(huge, room)), HTTP_BUILD_MAX);
+    assert_int_equal(http_build_accept(out, span_of(huge, room + 1)), 0);
 }
 
 static void build_refusal(void **state)
 {
-    static const unsigned known[] = {400, 403, 404, 408, 429, 502, 503, 504, 418};
+    static const unsigned known[] = {400, 403, 404, 408, 429, 502, 503, 504, 418, 599};
     uint8_t out[HTTP_BUILD_MAX];
     struct http_response r;
 

@@ -348,6 +348,20 @@ static void failures(void **state)
     }
 }
 
+/* A new challenge ends the freedom of identifiers that a Failure gave. */
+static void challenge_instead_of_retry(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, CHAP, 4, 1, "'E=691 R=1'");
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'User'"));
+    assert_mschap(&o.last, 1, CHALLENGE, PEER, NT);
+}
+
 /* After Failure with R=0 the server may begin again with a challenge. */
 static void challenge_after_failure(void **state)
 {
@@ -467,6 +481,7 @@ static void retransmissions(void **state)
     assert_int_equal(o.result, PPP_RESULT_SUCCESS);
     packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
     assert_int_equal(o.result, PPP_RESULT_SUCCESS);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER_2, NT_2, "'User'")); /* another one comes too late */
     packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
     assert_int_equal(o.result, PPP_RESULT_SUCCESS);
     assert_user(&o, "User");
@@ -587,12 +602,46 @@ static void eap_nak(void **state)
     eap_packet(&o, CLIENT, 3, 2, 3, V2(PEER, NT, "'User'"));
     assert_int_equal(o.method, PPP_METHOD_EAP_MSCHAPV2);
 
+    /* the client may change its mind: Nak to what comes next */
+    o = fresh();
+    packet(&o, SERVER, EAP, 1, 2, "0d");
+    packet(&o, CLIENT, EAP, 2, 2, "0d");
+    assert_int_equal(o.method, PPP_METHOD_EAP_TLS);
+    packet(&o, SERVER, EAP, 1, 3, "19");
+    packet(&o, CLIENT, EAP, 2, 3, "03 1a");
+    assert_int_equal(o.method, PPP_METHOD_EAP);
+
     /* a challenge that got a Nak takes no response any more */
     o = fresh();
     eap_packet(&o, SERVER, 3, 1, 3, "10" CHALLENGE);
     packet(&o, CLIENT, EAP, 2, 3, "03 0d");
     eap_packet(&o, CLIENT, 3, 2, 3, V2(PEER, NT, "'User'"));
     assert_false(o.last.seen);
+}
+
+/* A new Identity Request begins EAP again; the same one again does not. */
+static void eap_begins_again(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, EAP, 1, 1, "01");
+    packet(&o, CLIENT, EAP, 2, 1, "01 'ann'");
+    eap_packet(&o, SERVER, 2, 1, 2, "10" CHALLENGE);
+    packet(&o, SERVER, EAP, 4, 2, "");
+    assert_int_equal(o.result, PPP_RESULT_FAILURE);
+    packet(&o, SERVER, EAP, 1, 2, "01"); /* the identifier of another request is no matter */
+    assert_int_equal(o.result, PPP_RESULT_PENDING);
+    packet(&o, CLIENT, EAP, 2, 2, "01 'bob'");
+    assert_user(&o, "bob");
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'bob'")); /* the challenge is gone */
+    assert_false(o.last.seen);
+    packet(&o, SERVER, EAP, 1, 3, "01");
+    packet(&o, CLIENT, EAP, 2, 3, "01 'carol'");
+    assert_user(&o, "carol");
+    packet(&o, SERVER, EAP, 1, 3, "01");
+    packet(&o, CLIENT, EAP, 2, 3, "01 'dora'");
+    assert_user(&o, "");
 }
 
 static void eap_strays(void **state)
@@ -674,8 +723,10 @@ static void lcp_fallback(void **state)
     /* negotiated once more before anybody authenticates: nothing agreed is forgotten too early */
     packet(&o, CLIENT, LCP, 1, 1, "");
     assert_int_equal(o.method, PPP_METHOD_PAP);
-    packet(&o, CLIENT, LCP, 2, 3, ""); /* acknowledged already */
-    assert_int_equal(o.method, PPP_METHOD_PAP);
+    packet(&o, SERVER, EAP, 1, 1, "0d");
+    packet(&o, CLIENT, EAP, 2, 1, "0d");
+    packet(&o, CLIENT, LCP, 2, 3, "0304 c023"); /* acknowledged already */
+    assert_int_equal(o.method, PPP_METHOD_EAP_TLS);
 }
 
 static void lcp_broken_options(void **state)
@@ -954,6 +1005,7 @@ int main(void)
         cmocka_unit_test(mschapv1),
         cmocka_unit_test(retry),
         cmocka_unit_test(failures),
+        cmocka_unit_test(challenge_instead_of_retry),
         cmocka_unit_test(challenge_after_failure),
         cmocka_unit_test(password_changed),
         cmocka_unit_test(eap_retry_and_change),
@@ -962,6 +1014,7 @@ int main(void)
         cmocka_unit_test(twice),
         cmocka_unit_test(eap_methods),
         cmocka_unit_test(eap_nak),
+        cmocka_unit_test(eap_begins_again),
         cmocka_unit_test(eap_strays),
         cmocka_unit_test(lcp_agreement),
         cmocka_unit_test(lcp_fallback),

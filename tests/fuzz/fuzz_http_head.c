@@ -1,0 +1,125 @@
+/* The input is read as a request, as a response, and as what a request is built from. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "wire/http_head.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { CUTS = 512 }; /* beginnings that are tried of a longer input */
+
+/* In a block of exactly this size: a sanitizer sees the first octet that is read behind it. */
+static struct span copy_of(struct span s)
+{
+    uint8_t *p = check_alloc(malloc(s.n > 0 ? s.n : 1));
+
+    if (s.n > 0)
+        memcpy(p, s.p, s.n);
+    return span_of(p, s.n);
+}
+
+static void free_copy(struct span s)
+{
+    free((void *)(uintptr_t)s.p);
+}
+
+static bool inside(struct span part, struct span whole)
+{
+    return part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n);
+}
+
+static bool known_answer(enum err e)
+{
+    return e == ERR_OK || e == ERR_MORE || e == ERR_SYNTAX || e == ERR_TOO_LARGE ||
+           e == ERR_VERSION || e == ERR_LENGTH || e == ERR_DUPLICATE || e == ERR_MISSING;
+}
+
+/* What http_parse_request let pass as a head, said in another way. */
+static void check_head(struct span head)
+{
+    CHECK(head.n <= HTTP_HEAD_MAX);
+    CHECK(head.n >= 4 && memcmp(head.p + head.n - 4, "\r\n\r\n", 4) == 0);
+    for (size_t i = 0; i < head.n; i++) {
+        uint8_t c = head.p[i];
+        CHECK(c != '\n' || (i > 0 && head.p[i - 1] == '\r'));
+        CHECK(c != '\r' || head.p[i + 1] == '\n');
+        CHECK(c >= 0x20 || c == '\t' || c == '\r' || c == '\n');
+        CHECK(c != 0x7f);
+        CHECK(i < 3 || head.p[i - 1] != '\n' || (c != ' ' && c != '\t'));
+    }
+}
+
+static void check_request(struct span in)
+{
+    struct http_request r, again;
+    enum err e = http_parse_request(in, &r);
+
+    CHECK(known_answer(e));
+    CHECK(e != ERR_MORE || in.n < HTTP_HEAD_MAX);
+    if (e == ERR_OK) {
+        CHECK(r.len <= in.n);
+        struct span head = span_sub(in, 0, r.len);
+        check_head(head);
+        CHECK(inside(r.method, head) && inside(r.target, head) && inside(r.host, head) &&
+              inside(r.tenant, r.target) && inside(r.correlation, head));
+        CHECK(r.method.n > 0 && r.target.n > 0 && r.host.n <= HTTP_HOST_MAX);
+        CHECK(!r.sstp || (r.host.n > 0 && span_eq(r.method, span_str("SSTP_DUPLEX_POST"))));
+        CHECK(!r.sstp || !r.is_head);
+    }
+    for (size_t cut = 0, step = in.n / CUTS + 1; cut < in.n; cut += step) {
+        struct span begin = copy_of(span_sub(in, 0, cut));
+        enum err early = http_parse_request(begin, &again);
+        CHECK(early == ERR_MORE || early == e);
+        CHECK(early != ERR_OK || (again.len == r.len && again.sstp == r.sstp));
+        CHECK(e != ERR_OK || (early == ERR_OK) == (cut >= r.len));
+        free_copy(begin);
+    }
+}
+
+static void check_response(struct span in)
+{
+    struct http_response r, again;
+    enum err e = http_parse_response(in, &r);
+
+    CHECK(e == ERR_OK || e == ERR_MORE || e == ERR_SYNTAX || e == ERR_VERSION ||
+          e == ERR_TOO_LARGE);
+    CHECK(e != ERR_MORE || in.n < HTTP_HEAD_MAX);
+    CHECK(e != ERR_OK || (r.len <= in.n && r.status >= 100 && r.status <= 999));
+    for (size_t cut = 0, step = in.n / CUTS + 1; cut < in.n; cut += step) {
+        struct span begin = copy_of(span_sub(in, 0, cut));
+        enum err early = http_parse_response(begin, &again);
+        CHECK(early == ERR_MORE || early == e);
+        CHECK(e != ERR_OK || (early == ERR_OK) == (cut >= r.len));
+        free_copy(begin);
+    }
+}
+
+/* Whatever host and correlation are: no line more than there should be, and a host that our parser
+ * takes makes a request that it takes. */
+static void check_build(struct span in)
+{
+    uint8_t out[HTTP_BUILD_MAX];
+    struct http_request r;
+    size_t half = in.n > 0 ? in.p[0] : 0, lines = 0;
+
+    in = in.n > 0 ? span_from(in, 1) : in;
+    size_t n = http_build_request(out, span_sub(in, 0, half), span_from(in, half));
+    CHECK(n <= sizeof out);
+    for (size_t i = 0; i < n; i++)
+        lines += out[i] == '\n';
+    CHECK(n == 0 || lines == 4 || lines == 5);
+    enum err e = http_parse_request(span_of(out, n), &r);
+    CHECK(n == 0 || (e == ERR_OK && r.sstp && r.len == n) || e == ERR_SYNTAX);
+    CHECK(e != ERR_OK || (r.correlation.n > 0) == (lines == 5));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct span in = copy_of(span_of(data, size));
+
+    check_request(in);
+    check_response(in);
+    check_build(in);
+    free_copy(in);
+    return 0;
+}
