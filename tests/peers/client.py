@@ -353,6 +353,17 @@ def expect_failure(client, until="up"):
         return failure
 
 
+def last_words(client):
+    """The Abort or Disconnect received before the end, if any; the client has closed after it."""
+    try:
+        while True:
+            client.next()
+    except CallFailed as failure:
+        client.wait_end()
+        client.close()
+        return failure.abort
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--connect", required=True, metavar="HOST:PORT")

@@ -30,9 +30,9 @@ class Tally:
         self._digest = hashlib.sha256()
 
     def add(self, frame):
-        self.packets += 1
-        self.octets += len(frame)
         self._digest.update(frame)
+        self.packets += 1
+        self.octets += len(frame)  # the last: other threads wait for it
 
     @property
     def digest(self):

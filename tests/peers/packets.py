@@ -64,6 +64,8 @@ class Packets:
                     self.flush(keep=RECORD_MAX)
 
     def flush(self, keep=0):
+        if self.shape in ("packet", "octets"):
+            return  # nor wait for another thread that sends
         with self._sending:
             while len(self._out) > keep:
                 size = RECORD_MAX if self.shape == "joined" else next(self._sizes)

@@ -64,13 +64,15 @@ class Wire:
         """Some octets, b"" at the end. TimeoutError when nothing came in time. poll and not the
         socket's own timeout, which another thread may be sending under."""
         poll = select.poll()
-        poll.register(self.sock, select.POLLIN)
         left = max(0.0, deadline - time.monotonic())
-        if not poll.poll(left * 1000):
-            raise TimeoutError("the peer is silent")
         try:
+            poll.register(self.sock, select.POLLIN)
+            if not poll.poll(left * 1000):
+                raise TimeoutError("the peer is silent")
             octets = self.sock.recv(65536)
-        except OSError:
+        except TimeoutError:
+            raise
+        except (OSError, ValueError):  # reset, or closed by another thread
             self.ended = "reset"
             return b""
         if not octets:

@@ -1,0 +1,179 @@
+"""The gate as a process: started on port 0, waited for by its ready file, read by its log."""
+
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from peers.tls import DEADLINE
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("SSTPGATE", ROOT / "build/release/sstpgate")).resolve()
+
+SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
+FIELD = re.compile(r'([a-z0-9-]+)=("(?:[^"\\]|\\.)*"|\S*)')
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (\S+) (\S+) ?(.*)")
+
+
+@dataclass
+class Event:
+    """One line of the log."""
+    line: str
+    level: str
+    name: str
+    fields: dict
+
+    def __getitem__(self, key):
+        return self.fields[key]
+
+
+def parse_line(line):
+    """None for a line that is not of the gate's log."""
+    match = LINE.fullmatch(line)
+    if not match:
+        return None
+    fields = {}
+    for key, value in FIELD.findall(match[3]):
+        if value.startswith('"'):
+            value = re.sub(r"\\(x[0-9a-fA-F]{2}|.)",
+                           lambda m: chr(int(m[1][1:], 16)) if m[1][0] == "x" else m[1],
+                           value[1:-1])
+        fields[key] = value
+    return Event(line, match[1], match[2], fields)
+
+
+class Gate:
+    """started by start(), which returns when all listeners are up."""
+
+    def __init__(self, config):
+        self.config = Path(config)
+        self.ready = self.config.with_suffix(".ready")
+        self.process = None
+        self.lines = []
+        self.addresses = {}
+        self.expected_exit = 0
+        self._more = threading.Condition()
+
+    # -- the process --
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [BINARY, "-c", self.config, "--ready-file", self.ready],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        deadline = time.monotonic() + DEADLINE
+        with self._more:
+            # The file appears whole (it is renamed into place); lines of the log wake us up, too.
+            while not self.ready.exists():
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    self._more.wait(0.2)
+                    raise AssertionError(f"the gate did not start\n{self.text()}")
+                self._more.wait(0.01)
+        for line in self.ready.read_text().splitlines():
+            name, _, address = line.partition(" ")
+            host, _, port = address.rpartition(":")
+            self.addresses.setdefault(name, []).append((host.strip("[]"), int(port)))
+        return self
+
+    def _read(self):
+        for line in self.process.stderr:
+            with self._more:
+                self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+                self._more.notify_all()
+        with self._more:
+            self._more.notify_all()
+
+    def address(self, listener="front", number=0):
+        return self.addresses[listener][number]
+
+    def rss(self):
+        """Resident memory in octets."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def wait_exit(self, timeout=DEADLINE):
+        code = self.process.wait(timeout)
+        self._reader.join(DEADLINE)
+        return code
+
+    def stop(self):
+        """The guard at the end of each test: stops when told to, cleanly, with nothing to say
+        from a sanitizer."""
+        if self.process is None:
+            return
+        try:
+            if self.process.poll() is None:
+                self.signal(signal.SIGTERM)
+            code = self.wait_exit()
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.wait_exit()
+            raise AssertionError(f"the gate did not stop\n{self.text()}") from None
+        assert not SANITIZER.search(self.text()), self.text()
+        assert code == self.expected_exit, f"exit {code}\n{self.text()}"
+
+    # -- the log --
+
+    def text(self):
+        return "\n".join(self.lines)
+
+    def events(self, name=None):
+        parsed = [event for event in map(parse_line, list(self.lines)) if event]
+        return [event for event in parsed if name in (None, event.name)]
+
+    def wait(self, find, what, timeout=DEADLINE):
+        """What find() returns, as soon as that is true; it is called for every new line."""
+        deadline = time.monotonic() + timeout
+        with self._more:
+            while True:
+                found = find()
+                if found:
+                    return found
+                left = deadline - time.monotonic()
+                if left <= 0 or (self.process.poll() is not None and not self._reader.is_alive()):
+                    raise AssertionError(f"no {what} in the log\n{self.text()}")
+                self._more.wait(min(left, 1.0))
+
+    def wait_log(self, pattern, timeout=DEADLINE):
+        """The first line with a match."""
+        regex = re.compile(pattern)
+        return self.wait(lambda: next((l for l in self.lines if regex.search(l)), None),
+                         pattern, timeout)
+
+    def wait_event(self, name, number=0, timeout=DEADLINE):
+        def find():
+            events = self.events(name)
+            return events[number] if len(events) > number else None
+        return self.wait(find, f"event {name} {number}", timeout)
+
+    def wait_call(self, number=0, timeout=DEADLINE):
+        """The line that ended that call."""
+        return self.wait_event("call", number, timeout)
+
+
+def run(*arguments, timeout=DEADLINE, **more):
+    """The program to its end."""
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=timeout,
+                          stdin=subprocess.DEVNULL, **more)
+
+
+def write_config(path, sections):
+    """sections: header to a dict or a list of pairs; a list as value repeats the key, None leaves
+    it out."""
+    lines = []
+    for header, keys in sections.items():
+        lines.append(f"[{header}]")
+        for key, value in (keys.items() if isinstance(keys, dict) else keys):
+            for one in value if isinstance(value, (list, tuple)) else [value]:
+                if one is not None:
+                    lines.append(f"{key} = {one}")
+        lines.append("")
+    Path(path).write_text("\n".join(lines))

@@ -1,0 +1,80 @@
+"""Who may connect: decided before any cryptography (DESIGN 5, first row)."""
+
+import pytest
+
+from peers.client import CallFailed
+
+
+def refused(bench, gate, **knobs):
+    """The connection is reset and not one octet has come."""
+    try:
+        client = bench.client(gate, **knobs).open()
+    except CallFailed as failure:  # so soon that connect() saw it
+        assert "reset" in str(failure)
+        return
+    assert client.wire.wait_end() == "reset"
+    assert client.wire.records == 0
+
+
+def admitted(bench, gate, **knobs):
+    bench.client(gate, **knobs).establish("request").close()
+
+
+RULES = [("allow", "127.0.0.2"), ("deny", "127.0.1.66"), ("allow", "127.0.1.0/24"),
+         ("deny", "127.0.0.0/8")]
+
+
+def line_of(gate, rule):
+    lines = gate.config.read_text().splitlines()
+    return str(1 + lines.index("%s = %s" % rule))
+
+
+def test_rules_in_order(bench):
+    server = bench.backend()
+    gate = bench.gate(server, rules=RULES)
+    admitted(bench, gate, bind="127.0.0.2")
+    admitted(bench, gate, bind="127.0.1.65")
+    for count, (source, rule) in enumerate([("127.0.1.66", 2), ("127.0.0.3", 4),
+                                            ("127.0.2.1", 4)]):
+        refused(bench, gate, bind=source)
+        event = gate.wait_event("deny", count)
+        assert event["listener"] == "front"
+        assert event["client"].startswith(source)
+        assert event["rule"] == str(rule)
+        assert event["line"] == line_of(gate, RULES[rule - 1])
+    assert len(server.calls) == 2
+
+
+@pytest.mark.parametrize("default", ["allow", "deny"])
+def test_default(bench, default):
+    server = bench.backend()
+    gate = bench.gate(server, listener={"default": default},
+                      rules=[("deny" if default == "allow" else "allow", "127.9.0.0/16")])
+    good, bad = ("127.0.0.1", "127.9.1.1") if default == "allow" else ("127.9.1.1", "127.0.0.1")
+    admitted(bench, gate, bind=good)
+    refused(bench, gate, bind=bad)
+    assert gate.wait_event("deny")["rule"] == ("1" if default == "allow" else "default")
+
+
+def test_unsaid_default_is_deny_once_there_are_rules(bench):
+    gate = bench.gate(bench.backend(), listener={"default": None}, rules=[("allow", "127.0.0.9")])
+    admitted(bench, gate, bind="127.0.0.9")
+    refused(bench, gate, bind="127.0.0.8")
+
+
+def test_ipv6(bench):
+    server = bench.backend()
+    gate = bench.gate(server, listener={"listen": ["[::1]:0", "127.0.0.1:0"], "default": "deny"},
+                      rules=[("allow", "::/64")])
+    admitted(bench, gate, number=0)
+    refused(bench, gate, number=1)
+    gate = bench.gate(server, listener={"listen": "[::1]:0"}, rules=[("deny", "::1")])
+    refused(bench, gate)
+
+
+def test_refused_while_talking(bench):
+    """A client that sends its hello at once learns no more."""
+    gate = bench.gate(bench.backend(), listener={"default": "deny"})
+    with pytest.raises(CallFailed) as failure:
+        bench.client(gate).open().secure()
+    assert failure.value.end in ("reset", None)

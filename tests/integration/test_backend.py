@@ -1,0 +1,139 @@
+"""The leg to the backend: whom the gate trusts, and with what it speaks."""
+
+import pytest
+
+from peers import sstp
+from peers.client import expect_failure
+
+
+def works(bench, server, **keys):
+    gate = bench.gate(server, backend=keys)
+    bench.client(gate).establish().ping().disconnect()
+    assert server.wait_over().verdict == "ok"
+    return gate
+
+
+def unverified(bench, server, **keys):
+    """503 for the client, and the backend got no request."""
+    gate = bench.gate(server, backend=keys)
+    failure = expect_failure(bench.client(gate))
+    assert failure.status == 503
+    assert gate.wait_call()["reason"] == "backend-unverified"
+    assert all(call.record.head is None for call in server.calls)
+    return gate
+
+
+def ca(bench, **keys):
+    return {"verify": "ca", "pin-sha256": None, "ca-file": bench.place.ca.cert, **keys}
+
+
+def test_pin(bench):
+    works(bench, bench.backend())
+
+
+def test_second_pin(bench):
+    server = bench.backend()
+    works(bench, server, **{"pin-sha256": ["00" * 32, server.cert.sha256]})
+
+
+def test_pin_with_colons(bench):
+    server = bench.backend()
+    text = bytes.fromhex(server.cert.sha256).hex(":").upper()
+    works(bench, server, **{"pin-sha256": text})
+
+
+def test_wrong_pin(bench):
+    """The log says which pin would have fitted."""
+    server = bench.backend()
+    gate = unverified(bench, server, **{"pin-sha256": bench.place.evil.sha256})
+    assert gate.wait_log(server.cert.sha256)
+
+
+def test_wrong_pin_then_right_server(bench):
+    """Nobody listens to the first; the second is trusted."""
+    evil, server = bench.backend(bench.place.evil), bench.backend()
+    gate = bench.gate(server, backend={"server": [evil.address, server.address]})
+    bench.client(gate).establish().disconnect()
+    assert server.wait_over().verdict == "ok"
+    assert evil.wait_over().head is None
+
+
+def test_ca(bench):
+    works(bench, bench.backend(bench.place.back_ca), **ca(bench))
+
+
+def test_ca_with_name(bench):
+    works(bench, bench.backend(bench.place.back_ca), **ca(bench, **{"verify-host": "backend.internal"}))
+
+
+def test_ca_wrong_name(bench):
+    unverified(bench, bench.backend(bench.place.back_ca), **ca(bench, **{"verify-host": "other.internal"}))
+
+
+def test_ca_unknown(bench):
+    unverified(bench, bench.backend(bench.place.back), **ca(bench))
+
+
+def test_verify_off(bench):
+    works(bench, bench.backend(bench.place.evil), **{"verify": "off", "pin-sha256": None})
+
+
+def test_sni_and_host(bench):
+    server = bench.backend()
+    works(bench, server, sni="vpn.internal")
+    record = server.wait_over()
+    assert record.sni == "vpn.internal"
+    assert "\r\nHost: vpn.internal\r\n" in record.head
+
+
+def test_host_of_its_own(bench):
+    server = bench.backend()
+    works(bench, server, **{"sni": "a.internal", "backend-host": "b.internal"})
+    record = server.wait_over()
+    assert record.sni == "a.internal"
+    assert "\r\nHost: b.internal\r\n" in record.head
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_versions(bench, version):
+    server = bench.backend(tls_min=version, tls_max=version)
+    works(bench, server)
+    assert server.wait_over().tls == f"TLSv{version}"
+
+
+@pytest.mark.parametrize("hash", [sstp.SHA1, sstp.SHA256])
+def test_old_backend(bench, hash):
+    """TLS 1.0 and a leaf signed with SHA1, as Server 2008 has them."""
+    server = bench.backend(bench.place.old, tls_min="1.0", tls_max="1.0")
+    gate = bench.gate(server, backend={"tls-min": "1.0"})
+    client = bench.client(gate, hash=hash).establish()
+    assert client.wire.version == "TLSv1.3"  # the two legs have nothing to do with each other
+    client.ping().disconnect()
+    record = server.wait_over()
+    assert (record.tls, record.verdict) == ("TLSv1", "ok")
+
+
+def test_old_backend_unwanted(bench):
+    server = bench.backend(bench.place.old, tls_min="1.0", tls_max="1.0")
+    gate = bench.gate(server)
+    assert expect_failure(bench.client(gate)).status == 503
+    assert gate.wait_call()["reason"] == "backend-tls"
+
+
+@pytest.mark.parametrize("policy", ["rewrite", "auto"])
+@pytest.mark.parametrize("hash", [sstp.SHA1, sstp.SHA256])
+def test_plain_http(bench, hash, policy):
+    """A backend without TLS, told by its administrator which certificate to expect."""
+    told = bench.place.evil
+    server = bench.backend(plain=True, leaf=told.der)
+    gate = bench.gate(server, backend={"binding-cert-hash": [told.sha256, told.sha1],
+                                       "crypto-binding": policy})
+    bench.client(gate, hash=hash).establish().ping().disconnect()
+    assert server.wait_over().verdict == "ok"
+    assert gate.wait_call()["binding"] == "verified"
+
+
+def test_plain_http_passthrough(bench):
+    """RRAS behind an offloader, as its manual has it: told the hash of the gate's certificate."""
+    server = bench.backend(plain=True, leaf=bench.place.front.der)
+    works(bench, server, **{"crypto-binding": "passthrough"})

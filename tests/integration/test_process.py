@@ -1,0 +1,259 @@
+"""The program: start and stop, checks, several listeners, several workers, many calls."""
+
+import re
+import signal
+import socket
+import threading
+
+import pytest
+
+from gate import run
+from peers.client import Client, CallFailed, expect_failure
+from peers import sstp
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop(bench, number):
+    """A tunnel that is up gets its end and its line; the exit code is 0."""
+    server = bench.backend()
+    gate = bench.gate(server)
+    client = bench.client(gate).establish()
+    half_way = bench.client(gate).establish("tls")
+    gate.signal(number)
+    with pytest.raises(CallFailed) as failure:
+        while True:
+            client.next()
+    assert failure.value.abort is None or failure.value.abort.type == sstp.DISCONNECT
+    if failure.value.abort:
+        client.send(sstp.control(sstp.DISCONNECT_ACK))
+        client.wait_end()
+    client.close()
+    half_way.wire.wait_end()
+    half_way.close()
+    assert gate.wait_exit() == 0
+    assert {event["reason"] for event in gate.events("call")} == {"shutdown"}
+    assert len(gate.events("call")) == 2
+    assert server.wait_over().end
+
+
+def test_stop_with_a_client_that_takes_nothing(bench):
+    server = bench.backend(load="source", load_octets=16 << 20)
+    gate = bench.gate(server, gate={"timeout-drain": "1s"})
+    bench.client(gate, rcvbuf=65536).establish("connected").pour(10_000)
+    gate.signal(signal.SIGTERM)
+    assert gate.wait_exit() == 0
+    assert gate.wait_call()["reason"] == "shutdown"
+
+
+def test_stop_at_once(bench):
+    gate = bench.gate(bench.backend())
+    gate.signal(signal.SIGTERM)
+    assert gate.wait_exit() == 0
+
+
+def test_hangup_of_readers_does_not_kill(bench):
+    """SIGPIPE is for others."""
+    gate = bench.gate(bench.backend())
+    gate.signal(signal.SIGPIPE)
+    bench.client(gate).establish("request")
+
+
+def test_ready_file(bench):
+    server = bench.backend()
+    gate = bench.gate(server, listener={"listen": ["127.0.0.1:0", "127.0.0.2:0"]})
+    assert [host for host, _ in gate.addresses["front"]] == ["127.0.0.1", "127.0.0.2"]
+    for number in range(2):
+        bench.client(gate, number=number).establish("request")
+
+
+def test_only_where_told(bench):
+    """The port is open on the address of the listener and on no other."""
+    gate = bench.gate(bench.backend(), listener={"listen": "127.0.0.2:0"})
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", gate.address()[1]))
+    bench.client(gate).establish("request")
+
+
+def test_two_listeners(bench):
+    """Each with its certificate, its rules and its backend."""
+    first, second = bench.backend(), bench.backend(bench.place.back_ca)
+    gate = bench.start({
+        "gate": {"workers": 1},
+        "listener one": bench.listener_keys(backend="a"),
+        "listener two": bench.listener_keys(cert=bench.place.front2, backend="b",
+                                            host="two.example.com"),
+        "backend a": bench.backend_keys(first),
+        "backend b": bench.backend_keys(second)})
+    for name, cert, server in (("one", bench.place.front, first),
+                               ("two", bench.place.front2, second)):
+        client = bench.client(gate, name, host="two.example.com").establish()
+        assert client.wire.peer_der == cert.der
+        client.ping().disconnect()
+        assert server.wait_over().verdict == "ok"
+    assert [gate.wait_call(n)["listener"] for n in (0, 1)] == ["one", "two"]
+    assert [gate.wait_call(n)["backend"] for n in (0, 1)] == ["a", "b"]
+    assert expect_failure(bench.client(gate, "two")).status == 404
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_many_calls(bench, workers):
+    """50 at once; all of them verified, each with a line of its own."""
+    count = 50
+    server = bench.backend(auth=("mschapv2", "pap"))
+    gate = bench.gate(server, gate={"workers": workers})
+    failures = []
+    everybody_is_up = threading.Barrier(count, timeout=120)
+
+    def call(number):
+        try:
+            method = ("mschapv2", "pap")[number % 2]
+            with Client(gate.address(), auth=(method,), hash=1 + number % 2) as client:
+                client.establish().ping()
+                everybody_is_up.wait()
+                client.ping(2).disconnect()
+        except Exception as failure:
+            everybody_is_up.abort()
+            failures.append(repr(failure))
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    gate.wait_call(count - 1)
+    calls = gate.events("call")
+    assert len({event["id"] for event in calls}) == count
+    assert {event["binding"] for event in calls} == {"verified"}
+    assert [server.wait_over(n).verdict for n in range(count)] == ["ok"] * count
+
+
+def test_max_tunnels(bench):
+    """Those over the limit wait until somebody leaves; the log names the key."""
+    server = bench.backend()
+    gate = bench.gate(server, gate={"max-tunnels": 2})
+    first, second = (bench.client(gate).establish() for _ in range(2))
+    third = bench.client(gate).open()
+    assert "max-tunnels" in gate.wait_event("full").line
+    first.ping().disconnect()
+    gate.wait_call()
+    second.ping()
+    third.secure().ask().start().authenticate().connect().bring_up().ping()
+
+
+# -- configuration --
+
+def test_check_good(bench):
+    config = bench.config({"listener front": bench.listener_keys(),
+                           "backend back": bench.backend_keys(bench.backend())})
+    done = run("-t", "-c", config)
+    assert done.returncode == 0, done.stderr
+
+
+def test_check_prints_every_error(bench):
+    keys = bench.listener_keys(lissen="127.0.0.1:0", default="perhaps")
+    config = bench.config({
+        "gate": {"workers": "many", "timeout-answer": "10"},
+        "listener front": keys,
+        "backend back": {**bench.backend_keys(bench.backend()), "verify": "no", "pin-sha256": "xy"},
+        "bakend b": {"server": "127.0.0.1:1"}})
+    done = run("-t", "-c", config)
+    assert done.returncode == 1
+    text = config.read_text().splitlines()
+    for line in ("workers = many", "timeout-answer = 10", "lissen = 127.0.0.1:0",
+                 "default = perhaps", "verify = no", "pin-sha256 = xy", "[bakend b]"):
+        assert re.search(rf":{1 + text.index(line)}: ", done.stderr), (line, done.stderr)
+    assert "did you mean" in done.stderr
+
+
+def test_check_opens_files(bench):
+    """Certificates and users files are part of the check."""
+    place = bench.place
+    loose = place.folder / "loose-users"
+    loose.write_text("alice:00\nbob\n")
+    loose.chmod(0o600)
+    server = bench.backend()
+    config = bench.config({
+        "listener one": bench.listener_keys(certificate="missing.pem"),
+        "listener two": {**bench.listener_keys(certificate="front.crt"), "key": "back.key"},
+        "backend back": bench.backend_keys(server, users_file="loose-users")})
+    done = run("-t", "-c", config)
+    assert done.returncode == 1
+    assert "missing.pem" in done.stderr
+    assert "loose-users:1" in done.stderr and "loose-users:2" in done.stderr
+    assert len(done.stderr.splitlines()) >= 4
+
+
+def test_open_users_file(bench):
+    """Hash-hashes are secrets: others may not read them."""
+    place = bench.place
+    copy = place.folder / "open-users"
+    copy.write_text(place.users.read_text())
+    copy.chmod(0o644)
+    config = bench.config({
+        "listener front": bench.listener_keys(),
+        "backend back": bench.backend_keys(bench.backend(), users_file="open-users")})
+    done = run("-t", "-c", config)
+    assert done.returncode == 1 and "open-users" in done.stderr
+
+
+def test_broken_config_binds_nothing(bench):
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    config = bench.config({
+        "listener front": bench.listener_keys(listen=f"127.0.0.1:{port}", nonsense="1"),
+        "backend back": bench.backend_keys(bench.backend())})
+    ready = config.with_suffix(".ready")
+    done = run("-c", config, "--ready-file", ready)
+    assert done.returncode == 1
+    assert not ready.exists()
+
+
+def test_address_in_use(bench):
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+        config = bench.config({
+            "listener front": bench.listener_keys(listen=f"127.0.0.1:{port}"),
+            "backend back": bench.backend_keys(bench.backend())})
+        done = run("-c", config)
+    assert done.returncode == 1
+    assert str(port) in done.stderr
+
+
+def test_print_round_trip(bench):
+    """What -T prints is a configuration, and prints the same again."""
+    config = bench.config({
+        "gate": {"workers": 2, "timeout-idle": "90s", "log-level": "debug"},
+        "listener front": [*bench.listener_keys(host=["a.example.com", "b.example.com"]).items(),
+                           ("allow", "127.0.0.0/8"), ("deny", "192.0.2.1"), ("allow", "::1")],
+        "backend back": bench.backend_keys(bench.backend(), sni="x.internal",
+                                           binding_cert_hash=bench.place.evil.sha1)})
+    first = run("-T", "-c", config)
+    assert first.returncode == 0, first.stderr
+    again = config.with_name("printed.conf")
+    again.write_text(first.stdout)
+    second = run("-T", "-c", again)
+    assert (second.returncode, second.stdout) == (0, first.stdout)
+    for line in ("workers = 2", "timeout-idle = 90s", "allow = 127.0.0.0/8", "timeout-answer = 30s"):
+        assert line in first.stdout, line
+    assert "hash-hash" not in first.stdout and "PRIVATE" not in first.stdout
+
+
+def test_printed_config_runs(bench):
+    server = bench.backend()
+    config = bench.config({"listener front": bench.listener_keys(),
+                           "backend back": bench.backend_keys(server)})
+    printed = run("-T", "-c", config).stdout
+    config.write_text(printed)
+    from gate import Gate
+    gate = Gate(config).start()
+    bench.gates.append(gate)
+    bench.client(gate).establish().ping().disconnect()
+
+
+@pytest.mark.parametrize("arguments, code", [(["-V"], 0), (["-h"], 0), (["--nonsense"], 2),
+                                             (["-c"], 2), (["-c", "/nonexistent/x.conf"], 1)])
+def test_options(arguments, code):
+    done = run(*arguments)
+    assert done.returncode == code, done.stderr
+    assert done.stdout or done.stderr

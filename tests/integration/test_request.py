@@ -1,0 +1,246 @@
+"""The request: exactly right, or nothing of it gets to a backend (DESIGN 5)."""
+
+import re
+
+import pytest
+
+from peers import head, sstp
+
+URI = head.URI
+
+
+def fields(*lines, first=head.METHOD + b" " + URI + b" HTTP/1.1", end=b"\r\n"):
+    return end.join([first, *lines, b"", b""])
+
+
+HOST = b"Host: vpn.example.com"
+LENGTH = b"Content-Length: " + head.LENGTH
+
+BAD = {
+    "http-1.0": head.request(b"x", version=b"HTTP/1.0"),
+    "http-2.0": head.request(b"x", version=b"HTTP/2.0"),
+    "no-version": fields(HOST, LENGTH, first=head.METHOD + b" " + URI),
+    "odd-version": head.request(b"x", version=b"HTTP/1.1x"),
+    "lower-case-version": head.request(b"x", version=b"http/1.1"),
+    "two-blanks": fields(HOST, LENGTH, first=head.METHOD + b"  " + URI + b" HTTP/1.1"),
+    "no-length": head.request(b"x", length=None),
+    "length-0": head.request(b"x", length=b"0"),
+    "length-less": head.request(b"x", length=b"18446744073709551614"),
+    "length-more": head.request(b"x", length=b"18446744073709551616"),
+    "length-huge": head.request(b"x", length=b"9" * 200),
+    "length-signed": head.request(b"x", length=b"+18446744073709551615"),
+    "length-negative": head.request(b"x", length=b"-1"),
+    "length-list": head.request(b"x", length=head.LENGTH + b", " + head.LENGTH),
+    "length-hex": head.request(b"x", length=b"0xffffffffffffffff"),
+    "length-empty": head.request(b"x", length=b""),
+    "length-twice": head.request(b"x", extra=[LENGTH]),
+    "chunked": head.request(b"x", extra=[b"Transfer-Encoding: chunked"]),
+    "no-host": fields(LENGTH),
+    "empty-host": fields(b"Host: ", LENGTH),
+    "host-twice": fields(HOST, HOST, LENGTH),
+    "host-with-blank": fields(b"Host: a b", LENGTH),
+    "host-with-path": fields(b"Host: a/b", LENGTH),
+    "bare-lf": fields(HOST, LENGTH, end=b"\n") + b"\r\n\r\n",
+    "one-bare-lf": fields(HOST + b"\nX: y", LENGTH),
+    "bare-cr": fields(HOST, b"X: a\rb", LENGTH),
+    "nul": fields(HOST, b"X: a\0b", LENGTH),
+    "obs-fold": fields(HOST, b"X: a", b" b", LENGTH),
+    "blank-before-colon": fields(HOST, b"X : a", LENGTH),
+    "no-colon": fields(HOST, b"hello", LENGTH),
+    "no-name": fields(HOST, b": a", LENGTH),
+    "odd-name": fields(HOST, b"a(b): c", LENGTH),
+    "leading-field-blank": fields(b" X: a", HOST, LENGTH),
+    "broken-escape": head.request(b"x", uri=URI.replace(b"{", b"%zz")),
+    "nul-escape": head.request(b"x", uri=URI + b"%00"),
+    "control-in-line": fields(HOST, LENGTH, first=b"GET /\x01 HTTP/1.1"),
+    "no-method": fields(HOST, LENGTH, first=b" / HTTP/1.1"),
+    "long-method": fields(HOST, first=b"A" * 100 + b" / HTTP/1.1"),
+    "nonsense": b"hello\r\n\r\n",
+    "too-long": fields(HOST, b"X: " + b"a" * 9000, LENGTH),
+    "too-many": fields(HOST, *[b"X-%d: y" % i for i in range(1000)], LENGTH),
+    "endless-line": b"A" * 9000,
+}
+
+NOT_SSTP = {
+    "get": fields(HOST, first=b"GET / HTTP/1.1"),
+    "get-1.0": b"GET / HTTP/1.0\r\n\r\n",
+    "head": fields(HOST, first=b"HEAD / HTTP/1.1"),
+    "get-sstp-uri": fields(HOST, first=b"GET " + URI + b" HTTP/1.1"),
+    "head-sstp-uri": fields(HOST, first=b"HEAD " + URI + b" HTTP/1.1"),
+    "post": fields(HOST, b"Content-Length: 0", first=b"POST / HTTP/1.1"),
+    "other-uri": head.request(b"x", uri=b"/"),
+    "uri-without-slash": head.request(b"x", uri=URI[:-1]),
+    "uri-and-more": head.request(b"x", uri=URI + b"x"),
+    "other-guid": head.request(b"x", uri=URI.replace(b"BA", b"BB")),
+    "lower-case-method": head.request(b"x", method=b"sstp_duplex_post"),
+    "connect": fields(HOST, first=b"CONNECT vpn.example.com:443 HTTP/1.1"),
+    "options": fields(HOST, first=b"OPTIONS * HTTP/1.1"),
+}
+
+
+@pytest.fixture(scope="module")
+def site(shared):
+    """A backend that must see nothing, and a gate that admits one name."""
+    shared.server = shared.backend()
+    shared.one = shared.gate(shared.server)
+    return shared
+
+
+def answer_to(bench, octets, **knobs):
+    """(status, octets of the whole answer); the connection must then be closed cleanly."""
+    client = bench.client(bench.one, head=octets, **knobs).open().secure()
+    try:
+        client.send_request()
+    except OSError:
+        pass
+    got = client.read_answer()
+    body = client.answer_rest
+    while (more := client.wire.read_record()) is not None:
+        body += more
+    assert client.wire.ended == "close-notify"
+    client.close()
+    return got, body
+
+
+def undated(answer):
+    return re.sub(rb"(?i)\r\ndate:[^\r]*", b"", answer)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad(site, name):
+    before = len(site.one.events("call"))
+    got, body = answer_to(site, BAD[name])
+    assert got.status == 400
+    assert got.all(b"connection") == [b"close"]
+    assert site.one.wait_call(before)["reason"] == "bad-request"
+    assert not site.server.calls
+
+
+@pytest.mark.parametrize("name", NOT_SSTP)
+def test_not_sstp(site, name):
+    before = len(site.one.events("call"))
+    got, body = answer_to(site, NOT_SSTP[name])
+    assert got.status == 404
+    assert bool(body) == (not name.startswith("head"))
+    assert int(got.all(b"content-length")[0]) == len(body) or name.startswith("head")
+    assert site.one.wait_call(before)["reason"] == "not-sstp"
+    assert not site.server.calls
+
+
+def test_nothing_sent(bench):
+    gate = bench.gate(bench.backend())
+    bench.client(gate).establish("tls").close()
+    assert gate.wait_call()["reason"] == "client-closed"
+
+
+def test_host_refused_is_the_same_404(bench):
+    server = bench.backend()
+    gate = bench.one = bench.gate(server, listener={"host": ["vpn.example.com", "two.example.com"]})
+    _, plain_body = answer_to(bench, NOT_SSTP["get"])
+    plain = undated(bench.clients[-1].answer) + plain_body
+    cases = [dict(octets=head.request(b"other.example.com"), sni="vpn.example.com"),
+             dict(octets=head.request(b"vpn.example.com"), sni="other.example.com"),
+             dict(octets=head.request(b"vpn.example.com.evil")),
+             dict(octets=head.request(b"192.0.2.1"))]
+    for count, case in enumerate(cases):
+        _, body = answer_to(bench, case.pop("octets"), **case)
+        assert undated(bench.clients[-1].answer) + body == plain
+        assert gate.wait_call(count + 1)["reason"] == "host-refused"
+    assert not server.calls
+
+
+@pytest.mark.parametrize("host, sni", [("vpn.example.com", "vpn.example.com"),
+                                       ("VPN.Example.COM", None), ("vpn.example.com:8443", None),
+                                       ("two.example.com", "two.example.com")])
+def test_host_admitted(bench, host, sni):
+    gate = bench.gate(bench.backend(), listener={"host": ["vpn.example.com", "two.example.com"]})
+    bench.client(gate, host=host, sni=sni).establish("request")
+
+
+GUID = b"{12345678-9ABC-DEF0-1234-56789ABCDEF0}"
+GOOD = {
+    "plain": head.request(b"x", correlation=GUID),
+    "lower-case-guid": head.request(b"x", uri=URI.lower()),
+    "escaped-braces": head.request(b"x", uri=URI.replace(b"{", b"%7B").replace(b"}", b"%7d")),
+    "tenant": head.request(b"x", uri=URI + b"?tenantid=T-1"),
+    "windows-order": fields(b"SSTPCORRELATIONID: " + GUID, LENGTH, HOST),
+    "length-first": fields(LENGTH, HOST),
+    "lower-case-names": fields(HOST.lower(), LENGTH.lower()),
+    "no-blank-after-colon": fields(HOST.replace(b" ", b""), LENGTH.replace(b" ", b"")),
+    "odd-correlation": head.request(b"x", correlation=b'"><b>\xff'),
+    "long-correlation": head.request(b"x", correlation=b"a" * 4000),
+    "unknown-fields": head.request(b"x", extra=[b"User-Agent: y", b"Cookie: z", b"X-A:", b"X-B: \t"]),
+    "leading-zeros": head.request(b"x", correlation=b"{1-2-3-4}"),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good(bench, name):
+    """Whatever form it had, the (strict) backend gets the one right form."""
+    server = bench.backend()
+    gate = bench.gate(server)
+    bench.client(gate, head=GOOD[name]).establish("request")
+    got = head.parse(server.wait_stage("answered").record.head.encode("latin-1"))
+    assert got.line == head.METHOD + b" " + URI + b" HTTP/1.1"
+    assert len(got.fields) <= 4
+    assert {key.lower() for key, _ in got.fields} <= {b"host", b"content-length",
+                                                      b"sstpcorrelationid"}
+    if name == "plain":
+        assert got.all(b"sstpcorrelationid") == [GUID]
+    if "correlation" in name:
+        assert got.all(b"sstpcorrelationid") == []
+
+
+def test_forged_log_line(bench):
+    """What a client sends stays inside its value."""
+    gate = bench.gate(bench.backend())
+    evil = b'a" reason=shutdown user="x'
+    bench.client(gate, head=head.request(b"x", correlation=evil)).establish("request").close()
+    call = gate.wait_call()
+    assert call["correlation"] == evil.decode()
+    assert call["reason"] == "client-closed"
+
+
+def test_head_octet_by_octet(bench):
+    gate = bench.gate(bench.backend())
+    bench.client(gate, head_pieces=1).establish().ping().disconnect()
+
+
+def test_head_in_two_records(bench):
+    gate = bench.gate(bench.backend())
+    octets = head.request(b"vpn.example.com")
+    for at in [*range(1, len(octets) - 4, 17), *range(len(octets) - 4, len(octets))]:
+        client = bench.client(gate, head=octets).open().secure()
+        client.wire.write(octets[:at])
+        client.wire.write(octets[at:])
+        assert client.read_answer().status == 200
+        client.close()
+
+
+@pytest.mark.parametrize("dialect", ["strict", "sorz"])
+@pytest.mark.parametrize("pieces", [0, 1])
+def test_pipelined(bench, dialect, pieces):
+    """Octets behind the head wait for the backend's 200; sorz would throw them away."""
+    early = sstp.connect_request()
+    server = bench.backend(dialect=dialect, echoes_early=False)
+    gate = bench.gate(server)
+    client = bench.client(gate, early=early, head_pieces=pieces).open().secure().ask()
+    client.start(request=False).authenticate().connect().bring_up().ping().disconnect()
+    record = server.wait_over()
+    assert record.early == 0
+    assert record.verdict == "ok"
+
+
+def test_too_much_early(bench):
+    """A client may not fill the gate before it is admitted."""
+    server = bench.backend(hooks={"request": lambda call: server.go.wait()})
+    gate = bench.gate(server)
+    flood = sstp.connect_request() + sstp.data(b"\xff\x03\xc0\x21" + bytes(1000)) * 32000
+    client = bench.client(gate).open().secure()
+    base = gate.rss()
+    client.send_request()
+    server.wait_stage("request")
+    client.wire.sock.settimeout(2)
+    with pytest.raises(OSError):  # the gate stops reading, or ends the call
+        client.wire.write(flood)
+    assert gate.rss() - base < 16 << 20

@@ -1,0 +1,88 @@
+"""The client's TLS."""
+
+import pytest
+
+from peers.client import CallFailed
+
+
+def test_versions(bench):
+    gate = bench.gate(bench.backend())
+    for count, version in enumerate(("1.2", "1.3")):
+        client = bench.client(gate, tls_min=version, tls_max=version).establish()
+        assert client.wire.version == f"TLSv{version}"
+        assert client.wire.peer_der == bench.place.front.der
+        client.disconnect()
+        assert gate.wait_call(count)["tls"].startswith(f"TLSv{version}")
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_too_old(bench, version):
+    server = bench.backend()
+    gate = bench.gate(server)
+    with pytest.raises(CallFailed, match="ALERT_PROTOCOL_VERSION"):
+        bench.client(gate, tls_min=version, tls_max=version).open().secure()
+    assert gate.wait_call()["reason"] == "tls-failed"
+    assert not server.calls
+
+
+def test_old_client_where_wanted(bench):
+    """Windows 7 has TLS 1.0; SHA1 in its handshake needs security level 0 (SSTP.md 6)."""
+    gate = bench.gate(bench.backend(), listener={"cert": bench.place.front2, "tls-min": "1.0",
+                                                 "ciphers": "DEFAULT:@SECLEVEL=0"})
+    client = bench.client(gate, tls_min="1.0", tls_max="1.0").establish()
+    assert client.wire.version == "TLSv1"
+    client.ping().disconnect()
+
+
+def test_no_common_cipher(bench):
+    gate = bench.gate(bench.backend(), listener={"ciphers": "ECDHE-ECDSA-AES256-GCM-SHA384"})
+    with pytest.raises(CallFailed, match="HANDSHAKE_FAILURE"):
+        bench.client(gate, tls_max="1.2", ciphers="ECDHE-ECDSA-AES128-GCM-SHA256").open().secure()
+    assert gate.wait_call()["reason"] == "tls-failed"
+
+
+@pytest.mark.parametrize("octets", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0" * 100,
+                                    b"\x16\x03\x01\xff\xff" + b"\xff" * 70000,
+                                    b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"],
+                         ids=["http", "zeros", "oversized", "broken-hello"])
+def test_garbage(bench, octets):
+    server = bench.backend()
+    gate = bench.gate(server)
+    client = bench.client(gate).open()
+    try:
+        client.wire.write(octets)
+    except OSError:
+        pass  # the gate had enough before the end
+    client.wire.wait_end()
+    assert gate.wait_call()["reason"] == "tls-failed"
+    assert not server.calls
+
+
+@pytest.mark.parametrize("how", ["fin", "rst"])
+def test_gone_during_the_handshake(bench, how):
+    gate = bench.gate(bench.backend())
+    client = bench.client(gate).open()
+    client.wire.write(b"\x16\x03\x01")
+    client.close(how)
+    assert gate.wait_call()["reason"] in ("client-closed", "client-reset", "tls-failed")
+
+
+def test_sni(bench):
+    gate = bench.gate(bench.backend())
+    bench.client(gate, sni="vpn.example.com").establish("request").close()
+    assert gate.wait_call()["sni"] == "vpn.example.com"
+    bench.client(gate).establish("request").close()
+    assert gate.wait_call(1)["sni"] == "-"
+
+
+def test_never_resumed(bench):
+    """A resumed handshake shows no certificate (SSTP.md 7.4), so no tickets."""
+    import ssl
+    import socket
+    from peers import tls
+    gate = bench.gate(bench.backend())
+    context = tls.client_context(high="1.2")
+    with context.wrap_socket(socket.create_connection(gate.address())) as first:
+        session = first.session
+    with context.wrap_socket(socket.create_connection(gate.address()), session=session) as second:
+        assert isinstance(second, ssl.SSLSocket) and not second.session_reused
