@@ -65,8 +65,9 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
     ppp_observe(&f->ppp, from, frame);
     if (f->ppp.method != PPP_METHOD_NONE)
         s->method = ppp_method_name(f->ppp.method);
+    /* An observer that was told two names at once knows none, and neither does the log. */
     struct span user = span_of(f->ppp.user, f->ppp.user_len);
-    if (user.n > 0 && (s->user == NULL || !span_eq(span_str(s->user), user)))
+    if (!span_eq(span_str(s->user == NULL ? "" : s->user), user))
         session_keep(&s->user, user);
     return pass;
 }
