@@ -373,7 +373,7 @@ static enum err parse_request(struct span in, struct http_request *out)
         return ERR_VERSION; /* [MS-SSTP] 4.1 */
 
     for (;;) {
-        struct span name, value;
+        struct span name = {0}, value = {0};
         e = take_line(&rest, &line);
         if (e == ERR_OK && line.n == 0)
             break;
