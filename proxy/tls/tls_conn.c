@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "tls/tls_internal.h"
@@ -45,8 +46,8 @@ static bool is_address(const char *name)
     return inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1;
 }
 
-struct tls_conn *tls_conn_new_client(struct tls_ctx *ctx, const char *sni,
-                                     const char *verify_name, tls_sink sink, void *arg)
+struct tls_conn *tls_conn_new_client(struct tls_ctx *ctx, const char *sni, const char *verify_name,
+                                     tls_sink sink, void *arg)
 {
     struct tls_conn *c = conn_new(ctx, false, sink, arg);
     if (sni != NULL)
@@ -74,17 +75,23 @@ void tls_conn_feed(struct tls_conn *c, struct span octets)
     c->window.in = octets;
 }
 
+/* For what ends the connection without OpenSSL having a word for it. */
+static enum err fail(struct tls_conn *c, const char *why)
+{
+    c->failed = true;
+    if (c->error == NULL)
+        c->error = check_alloc(strdup(why));
+    return ERR_TLS;
+}
+
 /* What an OpenSSL call meant. The queue was empty before the call, so what stands in it is about
  * this call. After a failure OpenSSL wants no more calls on this connection. */
 static enum err outcome(struct tls_conn *c, int ret)
 {
     switch (SSL_get_error(c->ssl, ret)) {
-    case SSL_ERROR_NONE:
-        return ERR_OK;
-    case SSL_ERROR_WANT_READ:
-        return ERR_MORE;
-    case SSL_ERROR_ZERO_RETURN:
-        return ERR_CLOSED;
+    case SSL_ERROR_NONE: return ERR_OK;
+    case SSL_ERROR_WANT_READ: return ERR_MORE;
+    case SSL_ERROR_ZERO_RETURN: return ERR_CLOSED;
     default:
         c->failed = true;
         if (c->error == NULL) {
@@ -122,9 +129,11 @@ enum err tls_conn_write(struct tls_conn *c, struct span octets)
         return ERR_TLS;
     ERR_clear_error();
     enum err e = outcome(c, SSL_write_ex(c->ssl, octets.p, octets.n, &done));
-    /* The sink takes everything and renegotiation is off: a write never has to wait. */
-    CHECK(e != ERR_MORE);
-    return e;
+    /* The sink takes everything, but amid a handshake message behind the handshake (a ClientHello
+     * that wants to renegotiate, a KeyUpdate) that came in several records OpenSSL wants the rest
+     * of it first. Programs do not send these in pieces; whoever does shall not make us keep
+     * octets. */
+    return e == ERR_MORE ? fail(c, "a handshake message in pieces where data was due") : e;
 }
 
 void tls_conn_shutdown(struct tls_conn *c)

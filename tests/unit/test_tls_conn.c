@@ -1,0 +1,903 @@
+/* Two TLS connections that talk to each other in memory, octets cut, delayed or cut off; and peers
+ * that are OpenSSL itself, to do what our side never would. */
+#include "tls/tls_conn.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#include "certs.h"
+#include "tls/tls_internal.h"
+
+static struct certs certs;
+static struct cert ca, ec, rsa, weak, other; /* weak: a leaf with a SHA1 signature */
+
+static const struct tls_settings modern = {TLS_1_2, TLS_1_3, -1, NULL, NULL};
+
+static int setup(void **state)
+{
+    (void)state;
+    certs_init(&certs);
+    cert_make(&certs, &ca, "ca.pem", &(struct cert_spec){0});
+    cert_make(&certs, &ec, "ec.pem",
+              &(struct cert_spec){.name = "DNS:vpn.test,IP:127.0.0.1,IP:::1", .issuer = &ca});
+    cert_make(&certs, &rsa, "rsa.pem",
+              &(struct cert_spec){.name = "DNS:rsa.test", .rsa = true, .issuer = &ca});
+    cert_make(
+        &certs, &weak, "weak.pem",
+        &(struct cert_spec){.name = "DNS:old.test", .sha1 = true, .issuer = &ca, .same_key = &rsa});
+    cert_make(&certs, &other, "other.pem", &(struct cert_spec){.name = "DNS:vpn.test"});
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cert_free(&ca);
+    cert_free(&ec);
+    cert_free(&rsa);
+    cert_free(&weak);
+    cert_free(&other);
+    certs_fini(&certs);
+    return 0;
+}
+
+/* ---- two sides ---- */
+
+struct octets {
+    uint8_t *p;
+    size_t n;
+};
+
+struct side {
+    struct tls_conn *c;
+    struct octets out; /* what its sink took */
+    bool done;
+};
+
+static void sink(void *arg, struct span octets)
+{
+    struct side *s = arg;
+    s->out.p = realloc(s->out.p, s->out.n + octets.n);
+    assert_non_null(s->out.p);
+    memcpy(s->out.p + s->out.n, octets.p, octets.n);
+    s->out.n += octets.n;
+}
+
+static struct octets taken(struct side *s)
+{
+    struct octets o = s->out;
+    s->out = (struct octets){NULL, 0};
+    return o;
+}
+
+static struct tls_ctx *server_ctx(const struct tls_settings *s, const char *pem)
+{
+    char error[TLS_ERROR_MAX] = "";
+    struct tls_ctx *ctx = tls_ctx_new_server(s, pem, NULL, error);
+    if (ctx == NULL)
+        fail_msg("%s", error);
+    return ctx;
+}
+
+static struct tls_ctx *client_ctx(const struct tls_settings *s, const char *ca_file)
+{
+    char error[TLS_ERROR_MAX] = "";
+    struct tls_ctx *ctx = tls_ctx_new_client(s, ca_file, error);
+    if (ctx == NULL)
+        fail_msg("%s", error);
+    return ctx;
+}
+
+struct pair {
+    struct tls_ctx *server_ctx, *client_ctx;
+    struct side server, client;
+};
+
+/* The contexts become the pair's. */
+static void pair_init(struct pair *p, struct tls_ctx *server, struct tls_ctx *client,
+                      const char *sni, const char *verify_name)
+{
+    *p = (struct pair){.server_ctx = server, .client_ctx = client};
+    p->server.c = tls_conn_new_server(server, sink, &p->server);
+    p->client.c = tls_conn_new_client(client, sni, verify_name, sink, &p->client);
+}
+
+static void pair_modern(struct pair *p)
+{
+    pair_init(p, server_ctx(&modern, ec.pem), client_ctx(&modern, NULL), NULL, NULL);
+}
+
+static void pair_conns_free(struct pair *p)
+{
+    tls_conn_free(p->server.c);
+    tls_conn_free(p->client.c);
+    free(p->server.out.p);
+    free(p->client.out.p);
+}
+
+static void pair_free(struct pair *p)
+{
+    pair_conns_free(p);
+    tls_ctx_free(p->server_ctx);
+    tls_ctx_free(p->client_ctx);
+}
+
+/* Gives octets to a side in its handshake, cut into pieces; octets behind it stay inside. Each
+ * piece lies on the heap alone, and is gone when the call returns. */
+static enum err shake(struct side *to, struct span octets, size_t piece)
+{
+    enum err e = to->done ? ERR_OK : tls_conn_handshake(to->c);
+    while (octets.n > 0 && (e == ERR_MORE || e == ERR_OK)) {
+        struct span part = span_sub(octets, 0, piece);
+        uint8_t *copy = malloc(part.n), none[1];
+        size_t n;
+        assert_non_null(copy);
+        memcpy(copy, part.p, part.n);
+        tls_conn_feed(to->c, span_of(copy, part.n));
+        if (!to->done)
+            e = tls_conn_handshake(to->c);
+        if (e == ERR_OK) {
+            to->done = true;
+            /* tickets and the like; there is no data yet */
+            enum err r = tls_conn_read(to->c, none, sizeof none, &n);
+            if (r != ERR_MORE)
+                e = r;
+        }
+        free(copy);
+        octets = span_from(octets, part.n);
+    }
+    to->done = e == ERR_OK;
+    return e;
+}
+
+/* Lets both talk until both are done or one has failed. Says how the two ended. */
+static void handshake(struct pair *p, size_t piece, enum err *server, enum err *client)
+{
+    *server = ERR_MORE;
+    *client = shake(&p->client, span_of(NULL, 0), 1);
+    for (int i = 0; i < 10 && (p->client.out.n > 0 || p->server.out.n > 0); i++) {
+        struct octets o = taken(&p->client);
+        if (*server == ERR_MORE || *server == ERR_OK)
+            *server = shake(&p->server, span_of(o.p, o.n), piece);
+        free(o.p);
+        o = taken(&p->server);
+        if (*client == ERR_MORE || *client == ERR_OK)
+            *client = shake(&p->client, span_of(o.p, o.n), piece);
+        free(o.p);
+    }
+}
+
+static void handshake_ok(struct pair *p)
+{
+    enum err server, client;
+    handshake(p, SIZE_MAX, &server, &client);
+    if (server != ERR_OK || client != ERR_OK)
+        fail_msg("server %d '%s', client %d '%s'", (int)server, tls_conn_error(p->server.c),
+                 (int)client, tls_conn_error(p->client.c));
+}
+
+/* Gives all that `from` has sent to `to`, in pieces; collects the plaintext. Returns what the last
+ * read said. */
+static enum err move(struct side *from, struct side *to, size_t piece, struct octets *text)
+{
+    struct octets o = taken(from);
+    enum err e = ERR_MORE;
+    *text = (struct octets){malloc(o.n + 1), 0};
+    assert_non_null(text->p);
+    for (size_t at = 0; at < o.n && e == ERR_MORE; at += piece) {
+        struct span part = span_sub(span_of(o.p, o.n), at, piece);
+        uint8_t *copy = malloc(part.n);
+        size_t n;
+        assert_non_null(copy);
+        memcpy(copy, part.p, part.n);
+        tls_conn_feed(to->c, span_of(copy, part.n));
+        while ((e = tls_conn_read(to->c, text->p + text->n, o.n - text->n, &n)) == ERR_OK)
+            text->n += n;
+        free(copy);
+        if (piece > o.n)
+            break;
+    }
+    free(o.p);
+    return e;
+}
+
+static void says(struct side *from, struct side *to, const char *text, size_t piece)
+{
+    struct octets got;
+    assert_int_equal(tls_conn_write(from->c, span_str(text)), ERR_OK);
+    assert_int_equal(move(from, to, piece, &got), ERR_MORE);
+    assert_int_equal(got.n, strlen(text));
+    assert_memory_equal(got.p, text, got.n);
+    free(got.p);
+}
+
+static void both_talk(struct pair *p)
+{
+    says(&p->client, &p->server, "from the client", SIZE_MAX);
+    says(&p->server, &p->client, "from the server", SIZE_MAX);
+}
+
+/* ---- the plain way ---- */
+
+static void each_version_shakes_hands_and_talks(void **state)
+{
+    (void)state;
+    static const struct {
+        enum tls_version version;
+        const char *name;
+    } versions[] = {
+        {TLS_1_0, "TLSv1"}, {TLS_1_1, "TLSv1.1"}, {TLS_1_2, "TLSv1.2"}, {TLS_1_3, "TLSv1.3"}};
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++)
+        for (int with_rsa = 0; with_rsa < 2; with_rsa++) {
+            const struct tls_settings s = {versions[i].version, versions[i].version, -1, NULL,
+                                           NULL};
+            struct pair p;
+            pair_init(&p, server_ctx(&s, with_rsa ? rsa.pem : ec.pem), client_ctx(&s, NULL),
+                      "vpn.test", NULL);
+            handshake_ok(&p);
+            assert_string_equal(tls_conn_version(p.server.c), versions[i].name);
+            assert_string_equal(tls_conn_version(p.client.c), versions[i].name);
+            assert_string_equal(tls_conn_cipher(p.server.c), tls_conn_cipher(p.client.c));
+            assert_true(span_eq(tls_conn_sni(p.server.c), span_str("vpn.test")));
+            assert_string_equal(tls_conn_error(p.server.c), "");
+            both_talk(&p);
+            pair_free(&p);
+        }
+}
+
+static void no_name_is_an_empty_one(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_modern(&p);
+    handshake_ok(&p);
+    assert_int_equal(tls_conn_sni(p.server.c).n, 0);
+    pair_free(&p);
+}
+
+static void the_leaf_is_the_one_that_was_shown(void **state)
+{
+    (void)state;
+    const struct cert *leaves[] = {&ec, &rsa, &other};
+    for (size_t i = 0; i < 3; i++)
+        for (int old = 0; old < 2; old++) {
+            const struct tls_settings s = {TLS_1_2, old ? TLS_1_2 : TLS_1_3, -1, NULL, NULL};
+            struct pair p;
+            pair_init(&p, server_ctx(&s, leaves[i]->pem), client_ctx(&s, NULL), NULL, NULL);
+            handshake_ok(&p);
+            struct span server = tls_conn_leaf(p.server.c), client = tls_conn_leaf(p.client.c);
+            assert_true(cert_is(leaves[i], server));
+            assert_true(cert_is(leaves[i], client));
+            free((void *)server.p);
+            free((void *)client.p);
+            pair_free(&p);
+        }
+}
+
+/* ---- cut ---- */
+
+static void the_handshake_does_not_care_how_octets_are_cut(void **state)
+{
+    (void)state;
+    static const size_t pieces[] = {1, 2, 3, 4, 5, 6, 7, 64, 511, 1448};
+    for (int old = 0; old < 2; old++)
+        for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+            const struct tls_settings s = {TLS_1_2, old ? TLS_1_2 : TLS_1_3, -1, NULL, NULL};
+            struct pair p;
+            enum err server, client;
+            pair_init(&p, server_ctx(&s, ec.pem), client_ctx(&s, NULL), NULL, NULL);
+            handshake(&p, pieces[i], &server, &client);
+            assert_int_equal(server, ERR_OK);
+            assert_int_equal(client, ERR_OK);
+            both_talk(&p);
+            pair_free(&p);
+        }
+}
+
+static void data_does_not_care_where_it_is_cut(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_modern(&p);
+    handshake_ok(&p);
+    const char *text = "one record, cut at each of its octets, header and tag included";
+    for (size_t piece = 1; piece < strlen(text) + 30; piece++)
+        says(&p.client, &p.server, text, piece);
+    pair_free(&p);
+}
+
+/* The peer stops in the middle: no side is ever done, fails, or keeps anything. */
+static void a_handshake_that_is_cut_off_waits(void **state)
+{
+    (void)state;
+    struct pair p;
+    pair_modern(&p);
+    assert_int_equal(tls_conn_handshake(p.client.c), ERR_MORE);
+    struct octets hello = taken(&p.client);
+    for (size_t n = 0; n < hello.n; n += n < 16 ? 1 : 23) {
+        struct side server = {0};
+        server.c = tls_conn_new_server(p.server_ctx, sink, &server);
+        assert_int_equal(shake(&server, span_of(hello.p, n), SIZE_MAX), ERR_MORE);
+        assert_int_equal(server.out.n, 0);
+        tls_conn_shutdown(server.c);
+        assert_int_equal(server.out.n, 0);
+        tls_conn_free(server.c);
+    }
+    free(hello.p);
+    pair_free(&p);
+}
+
+/* ---- the end ---- */
+
+static void close_notify_ends_one_direction(void **state)
+{
+    (void)state;
+    for (int old = 0; old < 2; old++) {
+        const struct tls_settings s = {TLS_1_2, old ? TLS_1_2 : TLS_1_3, -1, NULL, NULL};
+        struct octets got;
+        struct pair p;
+        pair_init(&p, server_ctx(&s, ec.pem), client_ctx(&s, NULL), NULL, NULL);
+        handshake_ok(&p);
+        assert_int_equal(tls_conn_write(p.client.c, span_str("last words")), ERR_OK);
+        tls_conn_shutdown(p.client.c);
+        size_t n = p.client.out.n;
+        tls_conn_shutdown(p.client.c); /* once */
+        assert_int_equal(p.client.out.n, n);
+        assert_int_equal(move(&p.client, &p.server, SIZE_MAX, &got), ERR_CLOSED);
+        assert_int_equal(got.n, 10);
+        free(got.p);
+        uint8_t none[1];
+        assert_int_equal(tls_conn_read(p.server.c, none, sizeof none, &n), ERR_CLOSED);
+        says(&p.server, &p.client, "still talking", SIZE_MAX);
+        tls_conn_shutdown(p.server.c);
+        assert_int_equal(move(&p.server, &p.client, SIZE_MAX, &got), ERR_CLOSED);
+        free(got.p);
+        pair_free(&p);
+    }
+}
+
+static void what_is_not_tls_fails_for_good(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *octets;
+        size_t n;
+        const char *text; /* in the error */
+    } cases[] = {
+        {"GET / HTTP/1.0\r\n\r\n", 18, "http request"},
+        {"SSTP_DUPLEX_POST /sra_", 22, ""},
+        {"SSH-2.0-x\r\n", 11, ""},
+        {"\0\0\0\0\0\0\0\0\0\0\0\0", 12, ""},
+        {"\x16\x03\x01\xff\xff\x01\x00\x00\x00\x00", 10, ""},
+        {"\x16\x03\x01\x00\x04\x01\xff\xff\xff", 9, ""},
+        {"\x17\x03\x03\x00\x05hello", 10, ""},
+        {"\x15\x03\x03\x00\x02\x02\x28", 7, ""},
+    };
+    struct tls_ctx *ctx = server_ctx(&modern, ec.pem);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (size_t piece = 1; piece < 40; piece += 38) {
+            struct side server = {0};
+            uint8_t none[1];
+            size_t n;
+            server.c = tls_conn_new_server(ctx, sink, &server);
+            assert_int_equal(shake(&server, span_of(cases[i].octets, cases[i].n), piece), ERR_TLS);
+            assert_string_not_equal(tls_conn_error(server.c), "");
+            if (strstr(tls_conn_error(server.c), cases[i].text) == NULL)
+                fail_msg("'%s' is not about %s", tls_conn_error(server.c), cases[i].text);
+            size_t sent = server.out.n;
+            assert_int_equal(tls_conn_handshake(server.c), ERR_TLS);
+            assert_int_equal(tls_conn_read(server.c, none, sizeof none, &n), ERR_TLS);
+            assert_int_equal(tls_conn_write(server.c, span_str("x")), ERR_TLS);
+            tls_conn_shutdown(server.c);
+            assert_int_equal(server.out.n, sent);
+            tls_conn_free(server.c);
+            free(server.out.p);
+        }
+    tls_ctx_free(ctx);
+}
+
+static void an_altered_record_fails_for_good(void **state)
+{
+    (void)state;
+    struct octets got;
+    struct pair p;
+    pair_modern(&p);
+    handshake_ok(&p);
+    assert_int_equal(tls_conn_write(p.client.c, span_str("hello")), ERR_OK);
+    p.client.out.p[p.client.out.n - 1] ^= 1;
+    assert_int_equal(move(&p.client, &p.server, SIZE_MAX, &got), ERR_TLS);
+    assert_int_equal(got.n, 0);
+    assert_string_not_equal(tls_conn_error(p.server.c), "");
+    free(got.p);
+    pair_free(&p);
+}
+
+/* ---- records ---- */
+
+static size_t count_records(struct side *s, uint8_t type)
+{
+    struct octets o = taken(s);
+    size_t records = 0;
+    for (size_t at = 0; at < o.n; records++) {
+        assert_true(at + 5 <= o.n);
+        assert_int_equal(o.p[at], type);
+        at += 5 + ((size_t)o.p[at + 3] << 8 | o.p[at + 4]);
+        assert_true(at <= o.n);
+    }
+    free(o.p);
+    return records;
+}
+
+static void each_write_is_one_record(void **state)
+{
+    (void)state;
+    static uint8_t octets[3 * TLS_RECORD_MAX];
+    static const struct {
+        size_t n, records;
+    } cases[] = {{1, 1},
+                 {4, 1},
+                 {4095, 1},
+                 {TLS_RECORD_MAX, 1},
+                 {TLS_RECORD_MAX + 1, 2},
+                 {2 * TLS_RECORD_MAX, 2},
+                 {3 * TLS_RECORD_MAX, 3}};
+    for (int old = 0; old < 2; old++) {
+        /* with CBC in TLS 1.0 a record goes before each one, against guessing (BEAST) */
+        const struct tls_settings s = {TLS_1_2, old ? TLS_1_2 : TLS_1_3, -1, NULL, NULL};
+        struct pair p;
+        pair_init(&p, server_ctx(&s, ec.pem), client_ctx(&s, NULL), NULL, NULL);
+        handshake_ok(&p);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            assert_int_equal(tls_conn_write(p.server.c, span_of(octets, cases[i].n)), ERR_OK);
+            assert_int_equal(count_records(&p.server, 23), cases[i].records);
+        }
+        for (int i = 0; i < 5; i++)
+            assert_int_equal(tls_conn_write(p.server.c, span_of(octets, 20)), ERR_OK);
+        assert_int_equal(count_records(&p.server, 23), 5);
+        pair_free(&p);
+    }
+}
+
+/* ---- contexts ---- */
+
+static void levels_and_versions_belong_to_one_context(void **state)
+{
+    (void)state;
+    const struct tls_settings old = {TLS_1_0, TLS_1_2, -1, NULL, NULL};
+    const struct tls_settings oldest = {TLS_1_0, TLS_1_0, -1, NULL, NULL};
+    const struct tls_settings strict = {TLS_1_2, TLS_1_3, 2, NULL, NULL};
+    char error[TLS_ERROR_MAX] = "";
+    enum err server, client;
+    struct pair p;
+
+    struct tls_ctx *lax = server_ctx(&old, weak.pem); /* a SHA1 signature, at level 0 only */
+    assert_null(tls_ctx_new_server(&strict, weak.pem, NULL, error));
+    assert_non_null(strstr(error, weak.pem));
+
+    /* a client that knows TLS 1.0 only: one listener takes it, the other one does not */
+    pair_init(&p, lax, client_ctx(&oldest, NULL), NULL, NULL);
+    handshake_ok(&p);
+    assert_string_equal(tls_conn_version(p.client.c), "TLSv1");
+    struct span leaf = tls_conn_leaf(p.client.c);
+    assert_true(cert_is(&weak, leaf));
+    free((void *)leaf.p);
+    both_talk(&p);
+    pair_free(&p);
+    pair_init(&p, server_ctx(&strict, ec.pem), client_ctx(&oldest, NULL), NULL, NULL);
+    handshake(&p, SIZE_MAX, &server, &client);
+    assert_int_equal(server, ERR_TLS);
+    assert_int_equal(client, ERR_TLS);
+    assert_string_not_equal(tls_conn_error(p.server.c), "");
+    assert_non_null(strstr(tls_conn_error(p.client.c), "alert")); /* and was told why */
+    pair_free(&p);
+
+    /* verifying a chain with SHA1: refused by the strict client, taken by the lax one */
+    pair_init(&p, server_ctx(&old, weak.pem), client_ctx(&strict, ca.pem), NULL, "old.test");
+    handshake(&p, SIZE_MAX, &server, &client);
+    assert_int_equal(client, ERR_TLS);
+    pair_free(&p);
+    pair_init(&p, server_ctx(&old, weak.pem), client_ctx(&old, ca.pem), NULL, "old.test");
+    handshake_ok(&p);
+    pair_free(&p);
+}
+
+static void no_common_cipher_or_version_says_so(void **state)
+{
+    (void)state;
+    const struct tls_settings a = {TLS_1_2, TLS_1_2, -1, "ECDHE+AESGCM", NULL};
+    const struct tls_settings b = {TLS_1_2, TLS_1_2, -1, "ECDHE+CHACHA20", NULL};
+    enum err server, client;
+    struct pair p;
+    pair_init(&p, server_ctx(&a, ec.pem), client_ctx(&b, NULL), NULL, NULL);
+    handshake(&p, SIZE_MAX, &server, &client);
+    assert_int_equal(server, ERR_TLS);
+    assert_non_null(strstr(tls_conn_error(p.server.c), "no shared cipher"));
+    pair_free(&p);
+}
+
+static void what_a_context_cannot_use_is_named(void **state)
+{
+    (void)state;
+    const char *missing = certs_path(&certs, "missing.pem"),
+               *locked = certs_path(&certs, "locked.pem"), *empty = certs_path(&certs, "empty.pem"),
+               *leaf = certs_path(&certs, "leaf.pem");
+    const struct tls_settings bad_list = {TLS_1_2, TLS_1_3, -1, "NO-SUCH-CIPHER", NULL};
+    const struct tls_settings bad_suites = {TLS_1_2, TLS_1_3, -1, NULL, "NO-SUCH-SUITE"};
+    FILE *f = fopen(locked, "w");
+    PEM_write_X509(f, ec.x509);
+    PEM_write_PKCS8PrivateKey(f, ec.key, EVP_aes_128_cbc(), "secret", 6, NULL, NULL);
+    fclose(f);
+    f = fopen(leaf, "w");
+    PEM_write_X509(f, ec.x509);
+    fclose(f);
+    fclose(fopen(empty, "w"));
+    const struct {
+        const struct tls_settings *settings;
+        const char *certificate, *key, *text;
+    } cases[] = {
+        {&modern, missing, NULL, "No such file"},
+        {&modern, empty, NULL, ""},
+        {&modern, locked, NULL, ""}, /* and it does not ask for the passphrase at a terminal */
+        {&modern, leaf, NULL, ""},   /* no key in it */
+        {&modern, leaf, missing, "No such file"},
+        {&bad_list, ec.pem, NULL, "ciphers"},
+        {&bad_suites, ec.pem, NULL, "ciphersuites"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char error[TLS_ERROR_MAX] = "";
+        assert_null(
+            tls_ctx_new_server(cases[i].settings, cases[i].certificate, cases[i].key, error));
+        assert_string_not_equal(error, "");
+        assert_null(strstr(error, "unknown error"));
+        if (strstr(error, cases[i].text) == NULL)
+            fail_msg("'%s' is not about '%s'", error, cases[i].text);
+        assert_int_equal(ERR_peek_error(), 0);
+    }
+    char error[TLS_ERROR_MAX] = "";
+    assert_null(tls_ctx_new_client(&modern, missing, error));
+    assert_non_null(strstr(error, missing));
+    assert_null(tls_ctx_new_client(&modern, empty, error));
+    struct tls_ctx *two_files = tls_ctx_new_server(&modern, leaf, ec.pem, error);
+    assert_non_null(two_files);
+    tls_ctx_free(two_files);
+    tls_ctx_free(NULL);
+    tls_conn_free(NULL);
+}
+
+/* ---- verification ---- */
+
+static void chains_and_names_are_verified(void **state)
+{
+    (void)state;
+    const struct {
+        const struct cert *server;
+        const char *ca_file, *name;
+        bool ok;
+    } cases[] = {
+        {&ec, ca.pem, "vpn.test", true},
+        {&ec, ca.pem, "VPN.test", true},
+        {&ec, ca.pem, NULL, true},
+        {&ec, ca.pem, "127.0.0.1", true},
+        {&ec, ca.pem, "::1", true},
+        {&ec, ca.pem, "127.0.0.2", false},
+        {&ec, ca.pem, "rsa.test", false},
+        {&ec, ca.pem, "vpn.test.evil", false},
+        {&ec, ec.pem, "vpn.test", true}, /* the leaf itself in ca-file */
+        {&ec, other.pem, "vpn.test", false},
+        {&other, ca.pem, "vpn.test", false},
+        {&other, other.pem, "vpn.test", true},
+        {&other, NULL, "rsa.test", true}, /* not verified here: the caller compares a pin */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int old = 0; old < 2; old++) {
+            const struct tls_settings s = {TLS_1_2, old ? TLS_1_2 : TLS_1_3, -1, NULL, NULL};
+            enum err server, client;
+            struct pair p;
+            pair_init(&p, server_ctx(&s, cases[i].server->pem), client_ctx(&s, cases[i].ca_file),
+                      NULL, cases[i].name);
+            handshake(&p, SIZE_MAX, &server, &client);
+            if ((client == ERR_OK) != cases[i].ok)
+                fail_msg("case %zu: %s", i, tls_conn_error(p.client.c));
+            assert_int_equal(client, cases[i].ok ? ERR_OK : ERR_TLS);
+            assert_int_equal(tls_conn_unverified(p.client.c), !cases[i].ok);
+            assert_false(tls_conn_unverified(p.server.c));
+            if (cases[i].ok) {
+                both_talk(&p);
+            } else {
+                assert_string_not_equal(tls_conn_error(p.client.c), "");
+                assert_null(strstr(tls_conn_error(p.client.c), "unknown error"));
+                assert_int_not_equal(server, ERR_MORE); /* an alert went out */
+            }
+            pair_free(&p);
+        }
+}
+
+/* ---- peers that are OpenSSL itself ---- */
+
+struct raw {
+    SSL_CTX *ctx;
+    SSL *ssl;
+    BIO *in, *out;
+};
+
+static void raw_init(struct raw *r, SSL_CTX *ctx, bool server)
+{
+    r->ctx = ctx;
+    r->ssl = SSL_new(ctx);
+    r->in = BIO_new(BIO_s_mem());
+    r->out = BIO_new(BIO_s_mem());
+    assert_true(r->ssl != NULL && r->in != NULL && r->out != NULL);
+    SSL_set_bio(r->ssl, r->in, r->out);
+    if (server)
+        SSL_set_accept_state(r->ssl);
+    else
+        SSL_set_connect_state(r->ssl);
+}
+
+static SSL_CTX *raw_ctx(int max)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    assert_non_null(ctx);
+    SSL_CTX_set_max_proto_version(ctx, max);
+    return ctx;
+}
+
+static void raw_to(struct raw *from, struct side *to)
+{
+    char *p;
+    long n = BIO_get_mem_data(from->out, &p);
+    uint8_t *copy = malloc((size_t)n + 1);
+    memcpy(copy, p, (size_t)n);
+    (void)BIO_reset(from->out);
+    (void)shake(to, span_of(copy, (size_t)n), SIZE_MAX);
+    free(copy);
+}
+
+static void to_raw(struct side *from, struct raw *to)
+{
+    struct octets o = taken(from);
+    BIO_write(to->in, o.p, (int)o.n);
+    free(o.p);
+}
+
+static void raw_handshake(struct raw *r, struct side *ours)
+{
+    for (int i = 0; i < 6; i++) {
+        (void)SSL_do_handshake(r->ssl);
+        raw_to(r, ours);
+        to_raw(ours, r);
+    }
+    assert_true(SSL_is_init_finished(r->ssl));
+    assert_true(ours->done);
+}
+
+static int sessions_offered;
+
+static int count_session(SSL *ssl, SSL_SESSION *session)
+{
+    (void)ssl;
+    sessions_offered += SSL_SESSION_has_ticket(session);
+    return 0;
+}
+
+static void nothing_can_be_resumed(void **state)
+{
+    (void)state;
+    for (int version = TLS_1_2; version <= TLS_1_3; version++) {
+        struct tls_ctx *server = server_ctx(&modern, ec.pem);
+        SSL_CTX *ctx = raw_ctx(version);
+        SSL_SESSION *session = NULL;
+        SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT);
+        SSL_CTX_sess_set_new_cb(ctx, count_session);
+        sessions_offered = 0;
+        for (int round = 0; round < 2; round++) {
+            struct side ours = {0};
+            struct raw peer;
+            char text[8];
+            ours.c = tls_conn_new_server(server, sink, &ours);
+            raw_init(&peer, ctx, false);
+            if (session != NULL)
+                SSL_set_session(peer.ssl, session);
+            raw_handshake(&peer, &ours);
+            assert_int_equal(tls_conn_write(ours.c, span_str("x")), ERR_OK);
+            to_raw(&ours, &peer);
+            assert_int_equal(SSL_read(peer.ssl, text, sizeof text), 1);
+            assert_int_equal(SSL_session_reused(peer.ssl), 0);
+            SSL_SESSION_free(session);
+            session = SSL_get1_session(peer.ssl);
+            SSL_set_quiet_shutdown(peer.ssl, 1);
+            SSL_shutdown(peer.ssl);
+            SSL_free(peer.ssl);
+            tls_conn_free(ours.c);
+            free(ours.out.p);
+        }
+        assert_int_equal(sessions_offered, 0);
+        SSL_SESSION_free(session);
+        SSL_CTX_free(ctx);
+        tls_ctx_free(server);
+    }
+}
+
+/* A server that hands out tickets gets a full handshake each time. */
+static void we_never_resume(void **state)
+{
+    (void)state;
+    for (int version = TLS_1_2; version <= TLS_1_3; version++) {
+        struct tls_ctx *client = client_ctx(&modern, NULL);
+        SSL_CTX *ctx = raw_ctx(version);
+        SSL_CTX_use_certificate_file(ctx, ec.pem, SSL_FILETYPE_PEM);
+        SSL_CTX_use_PrivateKey_file(ctx, ec.pem, SSL_FILETYPE_PEM);
+        for (int round = 0; round < 2; round++) {
+            struct side ours = {0};
+            struct raw peer;
+            ours.c = tls_conn_new_client(client, "vpn.test", NULL, sink, &ours);
+            raw_init(&peer, ctx, true);
+            assert_int_equal(tls_conn_handshake(ours.c), ERR_MORE);
+            to_raw(&ours, &peer);
+            raw_handshake(&peer, &ours);
+            assert_int_equal(SSL_session_reused(peer.ssl), 0);
+            struct span leaf = tls_conn_leaf(ours.c);
+            assert_true(cert_is(&ec, leaf));
+            free((void *)leaf.p);
+            SSL_free(peer.ssl);
+            tls_conn_free(ours.c);
+            free(ours.out.p);
+        }
+        SSL_CTX_free(ctx);
+        tls_ctx_free(client);
+    }
+}
+
+/* Both are connected, `peer` as the client of ours. */
+static void raw_client(struct raw *peer, struct side *ours, struct tls_ctx *server, SSL_CTX *ctx)
+{
+    *ours = (struct side){0};
+    ours->c = tls_conn_new_server(server, sink, ours);
+    raw_init(peer, ctx, false);
+    raw_handshake(peer, ours);
+}
+
+static void raw_client_free(struct raw *peer, struct side *ours, struct tls_ctx *server)
+{
+    SSL_free(peer->ssl);
+    SSL_CTX_free(peer->ctx);
+    tls_conn_free(ours->c);
+    free(ours->out.p);
+    tls_ctx_free(server);
+}
+
+static void raw_reads(struct raw *peer, struct side *ours, const char *text)
+{
+    char got[64];
+    to_raw(ours, peer);
+    int n = SSL_read(peer->ssl, got, sizeof got);
+    assert_int_equal(n, strlen(text));
+    assert_memory_equal(got, text, strlen(text));
+}
+
+static void ours_reads(struct raw *peer, struct side *ours, const char *text)
+{
+    char *p;
+    uint8_t got[64];
+    size_t n;
+    long len = BIO_get_mem_data(peer->out, &p);
+    tls_conn_feed(ours->c, span_of(p, (size_t)len));
+    assert_int_equal(tls_conn_read(ours->c, got, sizeof got, &n), ERR_OK);
+    assert_true(span_eq(span_of(got, n), span_str(text)));
+    assert_int_equal(tls_conn_read(ours->c, got, sizeof got, &n), ERR_MORE);
+    (void)BIO_reset(peer->out);
+}
+
+static void new_keys_on_the_way(void **state)
+{
+    (void)state;
+    struct tls_ctx *server = server_ctx(&modern, ec.pem);
+    struct raw peer;
+    struct side ours;
+    raw_client(&peer, &ours, server, raw_ctx(TLS_1_3));
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(SSL_key_update(peer.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_int_equal(SSL_write(peer.ssl, "ping", 4), 4);
+        ours_reads(&peer, &ours, "ping");
+        assert_int_equal(tls_conn_write(ours.c, span_str("pong")), ERR_OK);
+        raw_reads(&peer, &ours, "pong");
+    }
+    raw_client_free(&peer, &ours, server);
+}
+
+/* Asks for a renegotiation; its ClientHello lies in peer->out afterwards. */
+static void renegotiate(struct raw *peer)
+{
+    assert_int_equal(SSL_renegotiate(peer->ssl), 1);
+    (void)SSL_do_handshake(peer->ssl);
+    assert_true(BIO_pending(peer->out) > 0);
+}
+
+static void renegotiation_is_refused(void **state)
+{
+    (void)state;
+    struct tls_ctx *server = server_ctx(&modern, ec.pem);
+    struct raw peer;
+    struct side ours;
+    char *p;
+    uint8_t none[8];
+    size_t n;
+    raw_client(&peer, &ours, server, raw_ctx(TLS_1_2));
+    renegotiate(&peer);
+    long len = BIO_get_mem_data(peer.out, &p);
+    tls_conn_feed(ours.c, span_of(p, (size_t)len));
+    assert_int_equal(tls_conn_read(ours.c, none, sizeof none, &n), ERR_MORE);
+    assert_int_equal(count_records(&ours, 21), 1); /* a warning, and life goes on */
+    assert_int_equal(tls_conn_write(ours.c, span_str("on")), ERR_OK);
+    assert_int_equal(count_records(&ours, 23), 1);
+    raw_client_free(&peer, &ours, server);
+}
+
+/* A handshake message behind the handshake may come in pieces. Between them OpenSSL cannot write;
+ * any peer can bring this about. */
+static void writing_amid_a_handshake_message_is_no_accident(void **state)
+{
+    (void)state;
+    struct tls_ctx *server = server_ctx(&modern, ec.pem);
+    SSL_CTX *ctx = raw_ctx(TLS_1_2);
+    struct raw peer;
+    struct side ours;
+    char *p, name[256];
+    uint8_t none[8];
+    size_t n;
+
+    raw_client(&peer, &ours, server, ctx);
+    /* a long name and all ciphers make the ClientHello too long for one record */
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    assert_int_equal(SSL_set_tlsext_host_name(peer.ssl, name), 1);
+    assert_int_equal(SSL_set_cipher_list(peer.ssl, "ALL@SECLEVEL=0"), 1);
+    SSL_set_max_send_fragment(peer.ssl, 512);
+    renegotiate(&peer);
+    long len = BIO_get_mem_data(peer.out, &p);
+    size_t first = 5 + ((size_t)(uint8_t)p[3] << 8 | (uint8_t)p[4]);
+    assert_true(first < (size_t)len);
+    tls_conn_feed(ours.c, span_of(p, first));
+    assert_int_equal(tls_conn_read(ours.c, none, sizeof none, &n), ERR_MORE);
+    assert_int_equal(tls_conn_write(ours.c, span_str("answer")), ERR_TLS);
+    assert_string_not_equal(tls_conn_error(ours.c), "");
+    tls_conn_shutdown(ours.c);
+    raw_client_free(&peer, &ours, server);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_version_shakes_hands_and_talks),
+        cmocka_unit_test(no_name_is_an_empty_one),
+        cmocka_unit_test(the_leaf_is_the_one_that_was_shown),
+        cmocka_unit_test(the_handshake_does_not_care_how_octets_are_cut),
+        cmocka_unit_test(data_does_not_care_where_it_is_cut),
+        cmocka_unit_test(a_handshake_that_is_cut_off_waits),
+        cmocka_unit_test(close_notify_ends_one_direction),
+        cmocka_unit_test(what_is_not_tls_fails_for_good),
+        cmocka_unit_test(an_altered_record_fails_for_good),
+        cmocka_unit_test(each_write_is_one_record),
+        cmocka_unit_test(levels_and_versions_belong_to_one_context),
+        cmocka_unit_test(no_common_cipher_or_version_says_so),
+        cmocka_unit_test(what_a_context_cannot_use_is_named),
+        cmocka_unit_test(chains_and_names_are_verified),
+        cmocka_unit_test(nothing_can_be_resumed),
+        cmocka_unit_test(we_never_resume),
+        cmocka_unit_test(new_keys_on_the_way),
+        cmocka_unit_test(renegotiation_is_refused),
+        cmocka_unit_test(writing_amid_a_handshake_message_is_no_accident),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
