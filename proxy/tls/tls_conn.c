@@ -110,7 +110,8 @@ enum err tls_conn_handshake(struct tls_conn *c)
     if (c->failed)
         return ERR_TLS;
     ERR_clear_error();
-    return outcome(c, SSL_do_handshake(c->ssl));
+    enum err e = outcome(c, SSL_do_handshake(c->ssl));
+    return e == ERR_CLOSED ? fail(c, "closed during the handshake") : e;
 }
 
 enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n)

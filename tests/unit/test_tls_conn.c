@@ -367,6 +367,28 @@ static void close_notify_ends_one_direction(void **state)
     }
 }
 
+/* At once, and in the place of the client's second flight. */
+static void a_close_notify_in_the_handshake_is_a_failure_with_a_text(void **state)
+{
+    (void)state;
+    static const uint8_t alert[] = {0x15, 3, 3, 0, 2, 1, 0};
+    const struct tls_settings s = {TLS_1_2, TLS_1_2, -1, NULL, NULL};
+    for (int late = 0; late < 2; late++) {
+        struct pair p;
+        pair_init(&p, server_ctx(&s, ec.pem), client_ctx(&s, NULL), NULL, NULL);
+        if (late) {
+            assert_int_equal(tls_conn_handshake(p.client.c), ERR_MORE);
+            struct octets hello = taken(&p.client);
+            assert_int_equal(shake(&p.server, span_of(hello.p, hello.n), SIZE_MAX), ERR_MORE);
+            free(hello.p);
+        }
+        assert_int_equal(shake(&p.server, span_of(alert, sizeof alert), SIZE_MAX), ERR_TLS);
+        assert_string_not_equal(tls_conn_error(p.server.c), "");
+        assert_int_equal(tls_conn_handshake(p.server.c), ERR_TLS);
+        pair_free(&p);
+    }
+}
+
 static void what_is_not_tls_fails_for_good(void **state)
 {
     (void)state;
@@ -886,6 +908,7 @@ int main(void)
         cmocka_unit_test(data_does_not_care_where_it_is_cut),
         cmocka_unit_test(a_handshake_that_is_cut_off_waits),
         cmocka_unit_test(close_notify_ends_one_direction),
+        cmocka_unit_test(a_close_notify_in_the_handshake_is_a_failure_with_a_text),
         cmocka_unit_test(what_is_not_tls_fails_for_good),
         cmocka_unit_test(an_altered_record_fails_for_good),
         cmocka_unit_test(each_write_is_one_record),
