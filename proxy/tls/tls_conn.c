@@ -177,7 +177,11 @@ struct span tls_conn_sni(const struct tls_conn *c)
 struct span tls_conn_leaf(const struct tls_conn *c)
 {
     X509 *leaf = c->server ? SSL_get_certificate(c->ssl) : SSL_get0_peer_certificate(c->ssl);
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(c->ssl);
     unsigned char *der = NULL;
+    /* A server has its certificate even where an anonymous cipher did not show it. */
+    if (cipher == NULL || SSL_CIPHER_get_auth_nid(cipher) == NID_auth_null)
+        leaf = NULL;
     int n = leaf == NULL ? 0 : i2d_X509(leaf, &der);
     if (n <= 0)
         return span_of(NULL, 0);

@@ -285,6 +285,20 @@ static void the_leaf_is_the_one_that_was_shown(void **state)
         }
 }
 
+/* RFC 5246 A.5: no certificate is sent then, so there is none to hash. */
+static void an_anonymous_cipher_shows_no_leaf(void **state)
+{
+    (void)state;
+    const struct tls_settings s = {TLS_1_2, TLS_1_2, 0, "aNULL", NULL};
+    struct pair p;
+    pair_init(&p, server_ctx(&s, ec.pem), client_ctx(&s, NULL), NULL, NULL);
+    handshake_ok(&p);
+    assert_int_equal(tls_conn_leaf(p.client.c).n, 0);
+    assert_int_equal(tls_conn_leaf(p.server.c).n, 0);
+    both_talk(&p);
+    pair_free(&p);
+}
+
 /* ---- cut ---- */
 
 static void the_handshake_does_not_care_how_octets_are_cut(void **state)
@@ -904,6 +918,7 @@ int main(void)
         cmocka_unit_test(each_version_shakes_hands_and_talks),
         cmocka_unit_test(no_name_is_an_empty_one),
         cmocka_unit_test(the_leaf_is_the_one_that_was_shown),
+        cmocka_unit_test(an_anonymous_cipher_shows_no_leaf),
         cmocka_unit_test(the_handshake_does_not_care_how_octets_are_cut),
         cmocka_unit_test(data_does_not_care_where_it_is_cut),
         cmocka_unit_test(a_handshake_that_is_cut_off_waits),
