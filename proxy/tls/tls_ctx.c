@@ -96,6 +96,11 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings, const ch
         tls_error_text(error, key);
         goto fail;
     }
+    /* A key of another kind than the certificate's is taken without a word until here. */
+    if (SSL_CTX_check_private_key(ctx->ssl) != 1) {
+        tls_error_text(error, key);
+        goto fail;
+    }
     return ctx;
 fail:
     tls_ctx_free(ctx);

@@ -587,6 +587,7 @@ static void what_a_context_cannot_use_is_named(void **state)
         {&modern, locked, NULL, ""}, /* and it does not ask for the passphrase at a terminal */
         {&modern, leaf, NULL, ""},   /* no key in it */
         {&modern, leaf, missing, "No such file"},
+        {&modern, leaf, rsa.pem, ""}, /* somebody else's */
         {&bad_list, ec.pem, NULL, "ciphers"},
         {&bad_suites, ec.pem, NULL, "ciphersuites"},
     };
