@@ -165,7 +165,7 @@ static enum err parse_request_line(struct span line, struct request_line *out)
 }
 
 /* Is this path the SSTP URI, each octet percent-encoded or not? Servers compare it without regard
- * to case (SSTP.md 1.4). ERR_SYNTAX: a broken escape, or a NUL in one. */
+ * to case (PROTOCOL.md 1.3). ERR_SYNTAX: a broken escape, or a NUL in one. */
 static enum err match_path(struct span path, bool *sstp)
 {
     const struct span want = span_str(PATH);
@@ -400,7 +400,7 @@ struct status_line {
     unsigned status;
 };
 
-/* RFC 9112 4; the reason, and the space before it, may be missing (SSTP.md 1.6). */
+/* RFC 9112 4; the reason, and the space before it, may be missing (PROTOCOL.md 2.1). */
 static enum err parse_status_line(struct span line, struct status_line *out)
 {
     enum err e = take_version(&line, &out->version);
@@ -497,7 +497,7 @@ static size_t head_len(const struct head *h)
     return h->full ? 0 : h->n;
 }
 
-/* Clients write whatever they like there (SSTP.md 1.2), and servers write it to their logs. */
+/* Clients write whatever they like there (PROTOCOL.md 1.2), and servers write it to their logs. */
 static bool correlation_ok(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)

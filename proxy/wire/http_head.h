@@ -52,7 +52,7 @@ struct http_response {
 };
 
 /* The backend's answer: HTTP/1.x, three digits, an empty or missing reason is fine, the fields
- * are skipped unread (SSTP.md 1.3, 1.6). Bare LF line ends are taken. An interim answer (1xx) is
+ * are skipped unread (PROTOCOL.md 2.1). Bare LF line ends are taken. An interim answer (1xx) is
  * an answer like any other here. ERR_MORE, ERR_TOO_LARGE as above, ERR_VERSION (not HTTP/1.x),
  * ERR_SYNTAX (no status line). */
 enum err http_parse_response(struct span in, struct http_response *out) MUST_CHECK;

@@ -222,7 +222,7 @@ static void keep_mschap(struct ppp_observer *o, uint8_t id, struct span nt, stru
     memcpy(o->last.nt_response, nt.p, sizeof o->last.nt_response);
 }
 
-/* The lengths of challenge and response tell the methods of the family apart (SSTP.md 5.2). */
+/* The lengths of challenge and response tell the methods of the family apart (PROTOCOL.md 5.2). */
 static void take_response(struct ppp_observer *o, const struct packet *p, bool eap)
 {
     struct cursor c = cursor_of(p->data);

@@ -1,5 +1,5 @@
 /* ppp: what somebody who sees both directions of a PPP link can tell about its authentication
- * (SSTP.md 5). An observer: it never alters or answers anything, it follows retransmissions,
+ * (PROTOCOL.md 5). An observer: it never alters or answers anything, it follows retransmissions,
  * retries, changes of password and restarts of LCP (the server's Configure-Request after an
  * authentication makes it forget everything), and it never fails: what it cannot make sense of it
  * passes over.
@@ -71,7 +71,7 @@ struct ppp_observer {
 void ppp_observer_init(struct ppp_observer *o);
 
 /* frame: one PPP frame as it stands in an SSTP data packet: no flags, no escapes, no FCS; with or
- * without FF 03, protocol of one or two octets (SSTP.md 5.1). */
+ * without FF 03, protocol of one or two octets (PROTOCOL.md 5.1). */
 void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame);
 
 /* True for an LCP, authentication or network control frame: what may flow before Call Connected;

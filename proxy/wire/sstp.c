@@ -150,7 +150,7 @@ enum err sstp_parse_status(const struct sstp_packet *p, struct sstp_status_info 
             out->status = cursor_u32(&c);
             return ERR_OK;
         }
-        /* sorz: the status right behind the header, under id 0 in a Disconnect (SSTP.md 2.4) */
+        /* sorz: the status right behind the header, under id 0 in a Disconnect (PROTOCOL.md 3.3) */
         if ((a.id == SSTP_ATTR_STATUS || a.id == SSTP_ATTR_NONE) &&
             a.value.n == SORZ_STATUS_VALUE) {
             out->attribute = SSTP_ATTR_NONE;

@@ -68,7 +68,7 @@ struct sstp_packet {
 };
 
 /* Looks at one packet at the start of in. The 4 reserved bits before the length and the 7 beside
- * the C bit are ignored (SSTP.md 2.5).
+ * the C bit are ignored (PROTOCOL.md 3.2).
  * ERR_MORE: call again with more octets. ERR_OK: *out describes in[0 .. out->len).
  * ERR_VERSION, ERR_LENGTH (below 4; control below 8): the stream is beyond repair; told as soon as
  * the octet that shows it is there. */
@@ -116,8 +116,8 @@ struct sstp_status_info {
 };
 
 /* p: an ABORT, DISCONNECT or CONNECT_NAK. The first Status Info found, in any of the forms seen in
- * the wild (SSTP.md 2.4): 12 octets and more, sorz's 8 octets (of id 2 or 0; the attribute is then
- * SSTP_ATTR_NONE). ERR_MISSING: none (SoftEther), or none that can be read. */
+ * the wild (PROTOCOL.md 3.3): 12 octets and more, sorz's 8 octets (of id 2 or 0; the attribute is
+ * then SSTP_ATTR_NONE). ERR_MISSING: none (SoftEther), or none that can be read. */
 enum err sstp_parse_status(const struct sstp_packet *p, struct sstp_status_info *out) MUST_CHECK;
 
 /* type: SSTP_ABORT or SSTP_DISCONNECT. Writes the whole message, 20 octets. */

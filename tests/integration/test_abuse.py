@@ -1,5 +1,5 @@
 """SSTP that breaks the rules, from both ends: Call Abort where [MS-SSTP] asks for one, the end in
-any case, and nothing of it on the other side (DESIGN 5)."""
+any case, and nothing of it on the other side (README, bad input)."""
 
 import pytest
 
@@ -159,7 +159,7 @@ def test_abort_of_every_form(bench, octets, stage):
 
 
 def test_reserved_bits(bench):
-    """Ignored when received (SSTP.md 2.5)."""
+    """Ignored when received (PROTOCOL.md 3.2)."""
     server = bench.backend(strict=False)
     gate = bench.gate(server)
     client = bench.client(gate).establish("request")

@@ -1,4 +1,4 @@
-"""Who may connect: decided before any cryptography (DESIGN 5, first row)."""
+"""Who may connect: decided before any cryptography (README, bad input)."""
 
 import pytest
 

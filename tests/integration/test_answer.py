@@ -1,4 +1,4 @@
-"""The backend's answer, and what the client is told of it (DESIGN 2, SSTP.md 1.6)."""
+"""The backend's answer, and what the client is told of it (PROTOCOL.md 1.3, 2)."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""The crypto-binding through the gate: verified, made again, or refused (DESIGN 3).
+"""The crypto-binding through the gate: verified, made again, or refused (PROTOCOL.md 4).
 
 The backend is strict: "ok" from it means that it compared the nonce, the hash of its own leaf and
 the Compound MAC under its own key."""
@@ -158,7 +158,7 @@ def test_mask_is_kept_where_the_message_may_be(bench, policy):
 
 
 def test_mask_of_nothing(bench):
-    """sorz without a certificate offers no hash at all; sstpc then takes SHA1 (SSTP.md 3.1)."""
+    """sorz without a certificate offers no hash at all; sstpc then takes SHA1 (PROTOCOL.md 4.1)."""
     for hash in HASHES:
         server = bench.backend(dialect="sorz", echoes_early=False)
         gate = bench.gate(server)
@@ -225,7 +225,7 @@ def test_odd_call_connected(bench, name):
     client = bench.client(gate, hash=sstp.SHA256)
     regular = client.binding
     client.binding = lambda: change(regular())
-    # SSTP.md 4: a message of a wrong form gets AttribID 2, status 9
+    # PROTOCOL.md 4.5: a message of a wrong form gets AttribID 2, status 9
     form = sstp.status(sstp.ABORT, 2, 9)
     refused(bench, gate, server, client, reason,
             form if reason == "binding-form" else sstp.BINDING_ABORT)
@@ -269,8 +269,8 @@ def test_auto(bench, user, result):
 
 
 def test_zeros_in_spite_of_keys(bench):
-    """Some clients send zeros with a method that has keys (SSTP.md 3.4): verified, made again with
-    zeros, and called weak."""
+    """Some clients send zeros with a method that has keys (PROTOCOL.md 4.4): verified, made again
+    with zeros, and called weak."""
     server = bench.backend(checks=("nonce", "hash-protocol", "certificate"))
     gate = bench.gate(server)
     bench.client(gate, zero_key=True).establish().disconnect()

@@ -63,7 +63,7 @@ def test_echo_from_the_backend(bench):
 
 
 def test_idle_echo_is_not_answered_by_the_gate(bench):
-    """SoftEther never answers; nor does the gate in its place (SSTP.md 2.5)."""
+    """SoftEther never answers; nor does the gate in its place (PROTOCOL.md 3.3)."""
     server = bench.backend(dialect="softether")
     gate = bench.gate(server)
     client = bench.client(gate).establish()

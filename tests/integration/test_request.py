@@ -1,4 +1,4 @@
-"""The request: exactly right, or nothing of it gets to a backend (DESIGN 5)."""
+"""The request: exactly right, or nothing of it gets to a backend (README, bad input)."""
 
 import re
 

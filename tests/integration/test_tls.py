@@ -26,7 +26,7 @@ def test_too_old(bench, version):
 
 
 def test_old_client_where_wanted(bench):
-    """Windows 7 has TLS 1.0; SHA1 in its handshake needs security level 0 (SSTP.md 6)."""
+    """Windows 7 has TLS 1.0; SHA1 in its handshake needs security level 0 (PROTOCOL.md 6.1)."""
     gate = bench.gate(bench.backend(), listener={"cert": bench.place.front2, "tls-min": "1.0",
                                                  "ciphers": "DEFAULT:@SECLEVEL=0"})
     client = bench.client(gate, tls_min="1.0", tls_max="1.0").establish()
@@ -76,7 +76,7 @@ def test_sni(bench):
 
 
 def test_never_resumed(bench):
-    """A resumed handshake shows no certificate (SSTP.md 7.4), so no tickets."""
+    """A resumed handshake shows no certificate (PROTOCOL.md 6.2), so no tickets."""
     import ssl
     import socket
     from peers import tls
