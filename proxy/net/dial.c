@@ -8,10 +8,14 @@
 #include "net/worker.h"
 
 struct dial {
-    uv_getaddrinfo_t req;
+    union {
+        uv_getaddrinfo_t lookup;
+        uv_timer_t late; /* never started: its close callback tells what dial_new must not */
+    } req;
     struct worker *worker;
     void (*on_resolved)(void *arg, int status);
     void *arg;
+    int failure;    /* of a look-up that did not start */
     bool resolving; /* libuv holds req: only its callback may free */
     bool orphan;    /* dial_free was called meanwhile */
     struct addrinfo *all, *next;
@@ -23,9 +27,8 @@ static void release(struct dial *d)
     free(d);
 }
 
-static void on_uv_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *all)
+static void resolved(struct dial *d, int status, struct addrinfo *all)
 {
-    struct dial *d = req->data;
     struct worker *w = d->worker;
 
     d->resolving = false;
@@ -37,10 +40,22 @@ static void on_uv_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *a
     worker_settle(w);
 }
 
+static void on_uv_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *all)
+{
+    resolved(req->data, status, all);
+}
+
+static void on_uv_late(uv_handle_t *handle)
+{
+    struct dial *d = handle->data;
+    resolved(d, d->failure, NULL);
+}
+
 struct dial *dial_new(struct worker *w, const char *host, uint16_t port,
                       void (*on_resolved)(void *arg, int status), void *arg)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+    struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                             .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG};
     struct dial *d = NEW(struct dial);
     char service[8], ip[16];
@@ -48,14 +63,19 @@ struct dial *dial_new(struct worker *w, const char *host, uint16_t port,
     d->worker = w;
     d->on_resolved = on_resolved;
     d->arg = arg;
-    d->req.data = d;
+    d->req.lookup.data = d;
     d->resolving = true;
     snprintf(service, sizeof service, "%u", port);
-    /* An address needs no resolver, and must work where no interface but loopback is up. It goes the
-     * same way all the same: one path, whatever stands in the file. */
+    /* An address needs no resolver, and must work where no interface but loopback is up. It goes
+     * the same way all the same: one path, whatever stands in the file. */
     if (uv_inet_pton(AF_INET, host, ip) == 0 || uv_inet_pton(AF_INET6, host, ip) == 0)
         hints.ai_flags = AI_NUMERICSERV | AI_NUMERICHOST;
-    CHECK_UV(uv_getaddrinfo(&w->loop, &d->req, on_uv_resolved, host, service, &hints));
+    d->failure = uv_getaddrinfo(&w->loop, &d->req.lookup, on_uv_resolved, host, service, &hints);
+    if (d->failure != 0) {
+        CHECK_UV(uv_timer_init(&w->loop, &d->req.late));
+        d->req.late.data = d;
+        uv_close((uv_handle_t *)&d->req.late, on_uv_late);
+    }
     return d;
 }
 
@@ -79,5 +99,6 @@ void dial_free(struct dial *d)
         return;
     }
     d->orphan = true;
-    (void)uv_cancel((uv_req_t *)&d->req); /* if it runs already, its callback finds an orphan */
+    if (d->failure == 0) /* where it runs already, its callback finds an orphan */
+        (void)uv_cancel((uv_req_t *)&d->req.lookup);
 }
