@@ -44,6 +44,7 @@ static void handle_open(struct stream *s)
     s->in = STREAM_IN_IDLE;
     s->out = STREAM_OUT_OPEN;
     s->paused = false;
+    s->window = span_of(NULL, 0); /* an owner that closed may have left some of it */
 }
 
 static void options_set(struct stream *s)
