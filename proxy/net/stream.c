@@ -185,10 +185,8 @@ static void handshake(struct stream *s)
         s->in = STREAM_IN_OPEN;
         s->ops->on_secure(s);
         break;
-    case ERR_MORE:
-        break;
-    default:
-        end_input(s, STREAM_TLS);
+    case ERR_MORE: break;
+    default: end_input(s, STREAM_TLS);
     }
 }
 
@@ -237,7 +235,7 @@ void stream_start(struct stream *s, struct tls_conn *tls)
     s->in = tls == NULL ? STREAM_IN_OPEN : STREAM_IN_HANDSHAKE;
     reading_set(s);
     if (tls != NULL)
-        handshake(s); /* a client speaks first; a server finds that it needs octets */
+        todo_add(s, TODO_KICK); /* a client speaks first; a server finds that it needs octets */
 }
 
 void stream_pause(struct stream *s)
@@ -489,7 +487,9 @@ static void settle_one(struct stream *s, unsigned what)
     }
     if (what & TODO_FIN)
         fin_send(s);
-    if ((what & TODO_KICK) && s->in == STREAM_IN_OPEN)
+    if ((what & TODO_KICK) && s->in == STREAM_IN_HANDSHAKE)
+        handshake(s);
+    else if ((what & TODO_KICK) && s->in == STREAM_IN_OPEN)
         pump(s);
 }
 

@@ -91,7 +91,7 @@ int stream_accept(struct stream *s, uv_tcp_t *listener, struct addr *peer) MUST_
 int stream_connect(struct stream *s, const struct addr *to) MUST_CHECK;
 
 /* Starts reading. tls: made with stream_sink and s as its sink, now the stream's; NULL: plain. A
- * client's handshake begins at once. */
+ * client's handshake begins when the current callback is over. */
 void stream_start(struct stream *s, struct tls_conn *tls);
 
 /* The sink for the tls_conn of a stream; arg is the stream. */

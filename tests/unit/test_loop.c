@@ -1,0 +1,1653 @@
+/* Streams, listeners, look-ups and letters on a real loop, with peers that are plain sockets (or
+ * TLS over them) watched by the same loop. Nothing here waits for time: each step runs the loop
+ * until what it waits for has happened. A guard ends a test that would wait for ever. */
+#include "net/stream.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#include "certs.h"
+#include "net/dial.h"
+#include "net/listener.h"
+#include "net/worker.h"
+#include "tls/tls_conn.h"
+
+enum { GUARD_MS = 20000 };
+
+/* ---- libuv, with one call made to fail ---- */
+
+static struct {
+    const char *name; /* NULL: none fails */
+    unsigned in;      /* calls until it fails; 0: it has */
+    int error;
+} fault;
+
+static bool faulty(const char *name)
+{
+    return fault.name != NULL && strcmp(fault.name, name) == 0 && fault.in > 0 && --fault.in == 0;
+}
+
+#define WRAP(name, parameters, arguments)                                                          \
+    int __real_##name parameters;                                                                  \
+    int __wrap_##name parameters;                                                                  \
+    int __wrap_##name parameters                                                                   \
+    {                                                                                              \
+        return faulty(#name) ? fault.error : __real_##name arguments;                              \
+    }
+
+WRAP(uv_tcp_init, (uv_loop_t * loop, uv_tcp_t *h), (loop, h))
+WRAP(uv_tcp_getpeername, (const uv_tcp_t *h, struct sockaddr *sa, int *n), (h, sa, n))
+WRAP(uv_tcp_connect, (uv_connect_t * r, uv_tcp_t *h, const struct sockaddr *sa, uv_connect_cb cb),
+     (r, h, sa, cb))
+WRAP(uv_read_start, (uv_stream_t * s, uv_alloc_cb a, uv_read_cb r), (s, a, r))
+WRAP(uv_try_write, (uv_stream_t * s, const uv_buf_t b[], unsigned n), (s, b, n))
+WRAP(uv_write, (uv_write_t * r, uv_stream_t *s, const uv_buf_t b[], unsigned n, uv_write_cb cb),
+     (r, s, b, n, cb))
+WRAP(uv_shutdown, (uv_shutdown_t * r, uv_stream_t *s, uv_shutdown_cb cb), (r, s, cb))
+WRAP(uv_tcp_close_reset, (uv_tcp_t * h, uv_close_cb cb), (h, cb))
+WRAP(uv_getaddrinfo,
+     (uv_loop_t * l, uv_getaddrinfo_t *r, uv_getaddrinfo_cb cb, const char *node,
+      const char *service, const struct addrinfo *hints),
+     (l, r, cb, node, service, hints))
+WRAP(uv_tcp_open, (uv_tcp_t * h, uv_os_sock_t fd), (h, fd))
+WRAP(uv_listen, (uv_stream_t * s, int backlog, uv_connection_cb cb), (s, backlog, cb))
+
+/* Where this one fails the connection is gone, as in libuv: it does not wait any longer. */
+int __real_uv_accept(uv_stream_t *server, uv_stream_t *client);
+int __wrap_uv_accept(uv_stream_t *server, uv_stream_t *client);
+int __wrap_uv_accept(uv_stream_t *server, uv_stream_t *client)
+{
+    int r = __real_uv_accept(server, client);
+    return faulty("uv_accept") ? fault.error : r;
+}
+
+/* ---- the loop ---- */
+
+static struct worker w;
+static uv_timer_t guard;
+
+static void on_guard(uv_timer_t *timer)
+{
+    (void)timer;
+    fputs("the test waits for something that does not come\n", stderr);
+    abort();
+}
+
+static void ignore_sweep(void *arg, uint64_t now_ms)
+{
+    (void)arg, (void)now_ms;
+}
+
+static void loop_open(void)
+{
+    worker_init(&w, 0, ignore_sweep, NULL);
+    assert_int_equal(uv_timer_init(&w.loop, &guard), 0);
+    assert_int_equal(uv_timer_start(&guard, on_guard, GUARD_MS, 0), 0);
+    uv_unref((uv_handle_t *)&guard);
+}
+
+/* All handles of the test are closing: runs the loop to its end and looks for what was left. */
+static void loop_close(void)
+{
+    fault.name = NULL;
+    uv_close((uv_handle_t *)&guard, NULL);
+    worker_settle(&w);
+    worker_stop(&w);
+    worker_run(&w);
+    assert_int_equal(w.pool.lent, 0);
+    worker_fini(&w);
+}
+
+/* What a test did from outside of a callback is settled as at the end of one. */
+#define UNTIL(condition)                                                                           \
+    do {                                                                                           \
+        worker_settle(&w);                                                                         \
+        while (!(condition))                                                                       \
+            uv_run(&w.loop, UV_RUN_ONCE);                                                          \
+    } while (0)
+
+/* Everything that is there now has been seen: what did not happen will not. A turn through the
+ * kernel for each party, there and back. */
+static void turn(void)
+{
+    worker_settle(&w);
+    for (int i = 0; i < 8; i++)
+        uv_run(&w.loop, UV_RUN_NOWAIT);
+}
+
+/* ---- owner: what a test has of one stream ---- */
+
+enum event { CONNECT, SECURE, READ, END, SENT, CLOSED, EVENTS };
+
+struct owner {
+    struct stream s;
+    unsigned count[EVENTS];
+    int status;
+    enum stream_end why;
+    char *in; /* what was read and used */
+    size_t in_len;
+    size_t seen;                                /* octets shown to on_read last */
+    size_t (*use)(struct owner *, struct span); /* NULL: all */
+    void (*act)(struct owner *, enum event);    /* after all else; may be NULL */
+    struct owner *other;
+    bool inside; /* of a call the test makes: no callback may come */
+    bool closed; /* stream_close was called: nothing but on_closed may come */
+};
+
+static struct owner *of(struct stream *s)
+{
+    return (struct owner *)s;
+}
+
+static void comes(struct owner *o, enum event e)
+{
+    o->count[e]++;
+    assert_false(o->inside);
+    assert_true(!o->closed || e == CLOSED);
+    assert_int_equal(o->count[CLOSED], e == CLOSED ? 1 : 0);
+}
+
+static void happened(struct owner *o, enum event e)
+{
+    if (o->act != NULL)
+        o->act(o, e);
+}
+
+static void on_connect(struct stream *s, int status)
+{
+    comes(of(s), CONNECT);
+    of(s)->status = status;
+    happened(of(s), CONNECT);
+}
+
+static void on_secure(struct stream *s)
+{
+    comes(of(s), SECURE);
+    happened(of(s), SECURE);
+}
+
+static size_t on_read(struct stream *s, struct span octets)
+{
+    struct owner *o = of(s);
+    assert_int_not_equal(octets.n, 0);
+    comes(o, READ);
+    o->seen = octets.n;
+    size_t n = o->use == NULL ? octets.n : o->use(o, octets);
+    o->in = realloc(o->in, o->in_len + n + 1);
+    assert_non_null(o->in);
+    memcpy(o->in + o->in_len, octets.p, n);
+    o->in_len += n;
+    happened(o, READ);
+    return n;
+}
+
+static void on_end(struct stream *s, enum stream_end why)
+{
+    comes(of(s), END);
+    assert_int_equal(of(s)->count[END], 1);
+    of(s)->why = why;
+    happened(of(s), END);
+}
+
+static void on_sent(struct stream *s)
+{
+    comes(of(s), SENT);
+    happened(of(s), SENT);
+}
+
+static void on_closed(struct stream *s)
+{
+    comes(of(s), CLOSED);
+    happened(of(s), CLOSED);
+}
+
+static const struct stream_ops ops = {on_connect, on_secure, on_read, on_end, on_sent, on_closed};
+
+static void owner_init(struct owner *o)
+{
+    *o = (struct owner){0};
+    stream_init(&o->s, &w, &ops);
+}
+
+static void owner_close(struct owner *o, bool reset)
+{
+    o->closed = true;
+    stream_close(&o->s, reset);
+}
+
+/* Closes it where that was not done, and waits. */
+static void owner_fini(struct owner *o)
+{
+    if (o->s.handle != STREAM_HANDLE_NONE) {
+        owner_close(o, false);
+        UNTIL(o->count[CLOSED] == 1);
+    }
+    free(o->in);
+    o->in = NULL;
+}
+
+static bool got(const struct owner *o, const char *text)
+{
+    return o->in_len == strlen(text) && memcmp(o->in, text, o->in_len) == 0;
+}
+
+static void say(struct owner *o, const char *text)
+{
+    o->inside = true;
+    stream_write(&o->s, span_str(text));
+    o->inside = false;
+}
+
+/* ---- peer: the other end, a socket ---- */
+
+struct peer {
+    uv_poll_t poll;
+    int fd;
+    struct tls_conn *tls;
+    bool secure;
+    char *in;
+    size_t in_len;
+    char *out; /* what the kernel did not take yet */
+    size_t out_len;
+    bool deaf; /* does not read */
+    bool eof, closed_notify;
+    int error; /* of the socket, or EPROTO: of TLS */
+    bool gone;
+};
+
+static void peer_flush(struct peer *p)
+{
+    while (p->out_len > 0) {
+        ssize_t n = send(p->fd, p->out, p->out_len, MSG_NOSIGNAL);
+        if (n < 0) {
+            if (errno != EAGAIN) {
+                p->error = errno;
+                p->out_len = 0;
+            }
+            return;
+        }
+        p->out_len -= (size_t)n;
+        memmove(p->out, p->out + n, p->out_len);
+    }
+}
+
+static void peer_send(void *arg, struct span octets)
+{
+    struct peer *p = arg;
+    p->out = realloc(p->out, p->out_len + octets.n);
+    assert_non_null(p->out);
+    memcpy(p->out + p->out_len, octets.p, octets.n);
+    p->out_len += octets.n;
+}
+
+static void peer_take(struct peer *p, struct span octets)
+{
+    p->in = realloc(p->in, p->in_len + octets.n + 1);
+    assert_non_null(p->in);
+    memcpy(p->in + p->in_len, octets.p, octets.n);
+    p->in_len += octets.n;
+}
+
+static void peer_decrypt(struct peer *p, struct span octets)
+{
+    uint8_t text[4096];
+    size_t n;
+    enum err e = ERR_OK;
+    tls_conn_feed(p->tls, octets);
+    if (!p->secure) {
+        e = tls_conn_handshake(p->tls);
+        p->secure = e == ERR_OK;
+    }
+    while (e == ERR_OK && (e = tls_conn_read(p->tls, text, sizeof text, &n)) == ERR_OK)
+        peer_take(p, span_of(text, n));
+    if (e == ERR_CLOSED)
+        p->closed_notify = true;
+    else if (e == ERR_TLS)
+        p->error = EPROTO;
+}
+
+static void peer_watch(struct peer *p);
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct peer *p = poll->data;
+    static uint8_t octets[65536];
+    /* libuv tells of a reset (POLLERR) by a status, without events */
+    bool readable = status < 0 || ((events & UV_READABLE) && !p->deaf);
+    if (readable && !p->eof && p->error == 0) {
+        ssize_t n = recv(p->fd, octets, sizeof octets, 0);
+        if (n == 0)
+            p->eof = true;
+        else if (n < 0 && errno != EAGAIN)
+            p->error = errno;
+        else if (n > 0 && p->tls != NULL)
+            peer_decrypt(p, span_of(octets, (size_t)n));
+        else if (n > 0)
+            peer_take(p, span_of(octets, (size_t)n));
+    }
+    peer_watch(p);
+}
+
+static void peer_watch(struct peer *p)
+{
+    peer_flush(p);
+    int events =
+        (p->out_len > 0 ? UV_WRITABLE : 0) | (p->deaf || p->eof || p->error != 0 ? 0 : UV_READABLE);
+    if (events == 0)
+        uv_poll_stop(&p->poll);
+    else
+        uv_poll_start(&p->poll, events, on_poll);
+}
+
+static void peer_open(struct peer *p, int fd)
+{
+    *p = (struct peer){.fd = fd};
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(uv_poll_init(&w.loop, &p->poll, fd), 0);
+    p->poll.data = p;
+    peer_watch(p);
+}
+
+static void peer_write(struct peer *p, const void *octets, size_t n)
+{
+    if (p->tls != NULL)
+        assert_int_equal(tls_conn_write(p->tls, span_of(octets, n)), ERR_OK);
+    else
+        peer_send(p, span_of(octets, n));
+    peer_watch(p);
+}
+
+static void peer_says(struct peer *p, const char *text)
+{
+    peer_write(p, text, strlen(text));
+}
+
+static bool heard(const struct peer *p, const char *text)
+{
+    return p->in_len == strlen(text) && memcmp(p->in, text, p->in_len) == 0;
+}
+
+static void peer_listens(struct peer *p, bool yes)
+{
+    p->deaf = !yes;
+    peer_watch(p);
+}
+
+static void peer_reset(struct peer *p)
+{
+    const struct linger now = {1, 0};
+    setsockopt(p->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct peer *p = handle->data;
+    close(p->fd);
+    p->gone = true;
+}
+
+static void peer_fini(struct peer *p)
+{
+    if (!p->gone) {
+        uv_close((uv_handle_t *)&p->poll, on_poll_closed);
+        UNTIL(p->gone);
+    }
+    tls_conn_free(p->tls);
+    free(p->in);
+    free(p->out);
+}
+
+/* A peer that goes away, with its memory kept for the rest of the test. */
+static void peer_leaves(struct peer *p)
+{
+    uv_close((uv_handle_t *)&p->poll, on_poll_closed);
+    UNTIL(p->gone);
+}
+
+/* ---- how they meet ---- */
+
+struct door {
+    struct listener l;
+    struct addr at;
+    struct owner *next; /* takes the next connection; NULL: it waits */
+    struct addr peer;
+    unsigned knocks;
+    int result;
+};
+
+static bool on_connection(struct listener *l)
+{
+    struct door *d = l->owner;
+    d->knocks++;
+    if (d->next == NULL)
+        return false;
+    struct owner *o = d->next;
+    d->next = NULL;
+    d->result = stream_accept(&o->s, &l->tcp, &d->peer);
+    if (d->result != 0)
+        o->closed = true;
+    return true;
+}
+
+static void door_open(struct door *d)
+{
+    struct addr any;
+    int fd;
+    *d = (struct door){.result = 1};
+    assert_int_equal(addr_parse("127.0.0.1:0", 0, &any), ERR_OK);
+    assert_int_equal(listener_bind(&any, 1, &fd, &d->at), ERR_OK);
+    assert_int_not_equal(d->at.port, 0);
+    assert_int_equal(listener_open(&d->l, &w, fd, on_connection, d, 7), 0);
+    assert_int_equal(d->l.tag, 7);
+}
+
+static int connect_to(const struct addr *at, int window)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = addr_to_sockaddr(at, &sa);
+    int fd = socket(at->family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    if (window > 0)
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
+    return fd;
+}
+
+/* A stream that was accepted, and the peer that called. Not started. */
+static void meet_window(struct owner *o, struct peer *p, int window)
+{
+    struct door d;
+    door_open(&d);
+    owner_init(o);
+    d.next = o;
+    peer_open(p, connect_to(&d.at, window));
+    UNTIL(d.result == 0);
+    assert_int_equal(d.peer.family, AF_INET);
+    listener_close(&d.l);
+    listener_close(&d.l); /* harmless */
+    turn();
+}
+
+static void meet_plain(struct owner *o, struct peer *p)
+{
+    meet_window(o, p, 0);
+    stream_start(&o->s, NULL);
+}
+
+static struct certs certs;
+static struct cert cert;
+static struct tls_ctx *server_ctx, *client_ctx;
+
+static int setup(void **state)
+{
+    static const struct tls_settings settings = {TLS_1_2, TLS_1_3, -1, NULL, NULL};
+    char error[TLS_ERROR_MAX];
+    (void)state;
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
+    certs_init(&certs);
+    cert_make(&certs, &cert, "cert.pem", &(struct cert_spec){.name = "DNS:vpn.test"});
+    server_ctx = tls_ctx_new_server(&settings, cert.pem, NULL, error);
+    client_ctx = tls_ctx_new_client(&settings, NULL, error);
+    return server_ctx == NULL || client_ctx == NULL ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    tls_ctx_free(server_ctx);
+    tls_ctx_free(client_ctx);
+    cert_free(&cert);
+    certs_fini(&certs);
+    return 0;
+}
+
+static void peer_tls(struct peer *p)
+{
+    p->tls = tls_conn_new_client(client_ctx, NULL, NULL, peer_send, p);
+    assert_int_equal(tls_conn_handshake(p->tls), ERR_MORE);
+    peer_watch(p);
+}
+
+static void meet_tls(struct owner *o, struct peer *p)
+{
+    meet_window(o, p, 0);
+    stream_start(&o->s, tls_conn_new_server(server_ctx, stream_sink, &o->s));
+    peer_tls(p);
+    UNTIL(o->count[SECURE] == 1 && p->secure);
+}
+
+typedef void meet_fn(struct owner *, struct peer *);
+static meet_fn *const both_ways[] = {meet_plain, meet_tls};
+
+/* ---- talking ---- */
+
+static void octets_go_both_ways(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        both_ways[i](&o, &p);
+        assert_int_equal(o.count[SECURE], i);
+        peer_says(&p, "from the peer");
+        UNTIL(got(&o, "from the peer"));
+        say(&o, "from ");
+        say(&o, "the stream");
+        UNTIL(heard(&p, "from the stream"));
+        assert_int_equal(stream_queued(&o.s), 0);
+        assert_int_equal(o.count[END], 0);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+static size_t echo(struct owner *o, struct span octets)
+{
+    stream_write(&o->s, octets);
+    if (stream_queued(&o->s) > STREAM_HIGH)
+        stream_pause(&o->s);
+    return octets.n;
+}
+
+static void go_on_when_sent(struct owner *o, enum event e)
+{
+    if (e == SENT) {
+        assert_true(stream_queued(&o->s) <= STREAM_LOW);
+        stream_resume(&o->s);
+    }
+}
+
+enum { MUCH = 3 * 1024 * 1024 };
+
+/* More than all buffers hold, so that both back-pressure and its end are needed. */
+static void much_is_echoed(void **state)
+{
+    (void)state;
+    char *octets = malloc(MUCH);
+    assert_non_null(octets);
+    for (size_t i = 0; i < MUCH; i++)
+        octets[i] = (char)(i * 2654435761u >> 13);
+    for (size_t i = 0; i < 2; i++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        both_ways[i](&o, &p);
+        o.use = echo;
+        o.act = go_on_when_sent;
+        peer_write(&p, octets, MUCH);
+        UNTIL(p.in_len == MUCH || p.error != 0);
+        assert_int_equal(p.error, 0);
+        assert_memory_equal(p.in, octets, MUCH);
+        assert_int_equal(o.in_len, MUCH);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+    free(octets);
+}
+
+/* A peer that does not read: the queue grows to the mark and says when it is low again. */
+static void the_queue_is_bounded_by_who_looks_at_it(void **state)
+{
+    (void)state;
+    static uint8_t octets[4000];
+    struct owner o;
+    struct peer p;
+    size_t total = 0;
+
+    loop_open();
+    meet_window(&o, &p, 4096);
+    stream_start(&o.s, NULL);
+    peer_listens(&p, false);
+    while (stream_queued(&o.s) <= STREAM_HIGH) {
+        for (size_t i = 0; i < sizeof octets; i++)
+            octets[i] = (uint8_t)((total + i) % 251);
+        stream_write(&o.s, span_of(octets, sizeof octets));
+        total += sizeof octets;
+        worker_settle(&w);
+        assert_true(total < 64u << 20);
+    }
+    turn();
+    assert_int_equal(o.count[SENT], 0);
+    assert_true(stream_queued(&o.s) <= STREAM_HIGH + sizeof octets);
+    assert_in_range(w.pool.lent, stream_queued(&o.s) / POOL_BLOCK,
+                    stream_queued(&o.s) / POOL_BLOCK + 3);
+    peer_listens(&p, true);
+    UNTIL(o.count[SENT] > 0);
+    assert_true(stream_queued(&o.s) <= STREAM_LOW);
+    UNTIL(p.in_len == total);
+    for (size_t i = 0; i < total; i++)
+        if ((uint8_t)p.in[i] != i % 251)
+            fail_msg("octet %zu is wrong", i);
+    UNTIL(stream_queued(&o.s) == 0);
+    assert_int_equal(w.pool.lent, 0);
+    owner_fini(&o);
+    peer_fini(&p);
+    loop_close();
+}
+
+static void a_paused_stream_does_not_read(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        both_ways[i](&o, &p);
+        stream_pause(&o.s);
+        assert_true(stream_paused(&o.s));
+        peer_says(&p, "later");
+        turn();
+        assert_int_equal(o.count[READ], 0);
+        stream_resume(&o.s);
+        assert_false(stream_paused(&o.s));
+        stream_resume(&o.s); /* harmless */
+        UNTIL(got(&o, "later"));
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+/* ---- what the owner leaves ---- */
+
+static size_t use_words(struct owner *o, struct span octets)
+{
+    (void)o;
+    for (size_t i = 0; i < octets.n; i++)
+        if (octets.p[i] == ' ')
+            return i + 1;
+    return 0;
+}
+
+static void what_is_left_comes_again_with_more_behind_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        both_ways[i](&o, &p);
+        o.use = use_words;
+        peer_says(&p, "one two thr");
+        UNTIL(got(&o, "one two "));
+        assert_int_equal(o.seen, 3);
+        assert_int_equal(w.pool.lent, 1);
+        peer_says(&p, "e");
+        UNTIL(o.seen == 4);
+        unsigned reads = o.count[READ];
+        o.inside = true;
+        stream_kick(&o.s);
+        o.inside = false;
+        UNTIL(o.count[READ] == reads + 1);
+        assert_int_equal(o.seen, 4);
+        peer_says(&p, "e ");
+        UNTIL(got(&o, "one two three "));
+        assert_int_equal(w.pool.lent, 0);
+        stream_kick(&o.s); /* nothing there */
+        turn();
+        assert_int_equal(o.seen, 6);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+static size_t use_none(struct owner *o, struct span octets)
+{
+    (void)o, (void)octets;
+    return 0;
+}
+
+static void more_than_a_block_left_is_an_overflow(void **state)
+{
+    (void)state;
+    static const char octets[POOL_BLOCK];
+    for (size_t i = 0; i < 2; i++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        both_ways[i](&o, &p);
+        o.use = use_none;
+        peer_write(&p, octets, sizeof octets);
+        UNTIL(o.seen == POOL_BLOCK);
+        turn();
+        assert_int_equal(o.count[END], 0);
+        o.use = NULL; /* it can still be had */
+        stream_kick(&o.s);
+        UNTIL(o.in_len == POOL_BLOCK);
+        o.use = use_none;
+        peer_write(&p, octets, sizeof octets);
+        peer_write(&p, octets, 1);
+        UNTIL(o.count[END] == 1);
+        assert_int_equal(o.why, STREAM_OVERFLOW);
+        assert_int_equal(w.pool.lent, 0);
+        say(&o, "what a pity"); /* our direction stands */
+        UNTIL(heard(&p, "what a pity"));
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+/* ---- ends ---- */
+
+static void fin_without_close_notify_is_an_end(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        both_ways[i](&o, &p);
+        peer_says(&p, "bye");
+        shutdown(p.fd, SHUT_WR);
+        UNTIL(o.count[END] == 1);
+        assert_int_equal(o.why, STREAM_EOF);
+        assert_true(got(&o, "bye"));
+        say(&o, "and you?"); /* the other direction goes on */
+        UNTIL(heard(&p, "and you?"));
+        stream_shutdown(&o.s);
+        UNTIL(p.eof && o.s.out == STREAM_OUT_ENDED);
+        assert_int_equal(p.closed_notify, i == 1);
+        assert_int_equal(o.count[SENT], 1);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+static void our_end_first_then_theirs(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        both_ways[i](&o, &p);
+        say(&o, "last words");
+        stream_shutdown(&o.s);
+        stream_shutdown(&o.s);
+        say(&o, "too late");
+        UNTIL(p.eof);
+        assert_true(heard(&p, "last words"));
+        assert_int_equal(p.closed_notify, i == 1);
+        peer_says(&p, "answer");
+        if (p.tls != NULL)
+            tls_conn_shutdown(p.tls);
+        peer_watch(&p);
+        UNTIL(got(&o, "answer"));
+        if (p.tls == NULL)
+            shutdown(p.fd, SHUT_WR);
+        UNTIL(o.count[END] == 1 && o.count[SENT] == 1);
+        assert_int_equal(o.why, STREAM_EOF);
+        assert_int_equal(o.s.out, STREAM_OUT_ENDED);
+        say(&o, "and later still");
+        turn();
+        assert_int_equal(stream_queued(&o.s), 0);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+/* FIN goes behind a full queue, not into its place. */
+static void shutdown_waits_for_the_queue(void **state)
+{
+    (void)state;
+    static uint8_t octets[8000];
+    for (size_t i = 0; i < 2; i++) {
+        struct owner o;
+        struct peer p;
+        size_t total = 0;
+        loop_open();
+        both_ways[i](&o, &p);
+        peer_listens(&p, false);
+        for (; stream_queued(&o.s) <= STREAM_HIGH; total += sizeof octets) {
+            stream_write(&o.s, span_of(octets, sizeof octets));
+            worker_settle(&w);
+        }
+        stream_shutdown(&o.s);
+        turn();
+        assert_int_equal(o.s.out, STREAM_OUT_ENDING);
+        peer_listens(&p, true);
+        UNTIL(p.eof && o.s.out == STREAM_OUT_ENDED);
+        assert_int_equal(p.in_len, total);
+        assert_int_equal(p.error, 0);
+        assert_int_equal(p.closed_notify, i == 1);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+static void a_reset_is_told(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        for (int paused = 0; paused < 2; paused++) {
+            struct owner o;
+            struct peer p;
+            loop_open();
+            both_ways[i](&o, &p);
+            if (paused)
+                stream_pause(&o.s);
+            peer_reset(&p);
+            peer_leaves(&p);
+            if (paused) { /* nobody reads, so writing has to find out */
+                turn();
+                assert_int_equal(o.count[END], 0);
+                say(&o, "hello?");
+            }
+            UNTIL(o.count[END] == 1);
+            assert_int_equal(o.why, STREAM_RESET);
+            say(&o, "anybody?");
+            stream_shutdown(&o.s);
+            turn();
+            assert_int_equal(stream_queued(&o.s), 0);
+            owner_fini(&o);
+            peer_fini(&p);
+            loop_close();
+        }
+}
+
+/* After the peer's end nothing is left to tell but that nothing can be sent either. */
+static void a_failed_write_after_the_end_is_told_by_on_sent(void **state)
+{
+    (void)state;
+    struct owner o;
+    struct peer p;
+    loop_open();
+    meet_plain(&o, &p);
+    shutdown(p.fd, SHUT_WR);
+    UNTIL(o.count[END] == 1);
+    peer_reset(&p);
+    peer_leaves(&p);
+    say(&o, "hello?");
+    UNTIL(o.count[SENT] == 1);
+    assert_int_equal(o.s.out, STREAM_OUT_ENDED);
+    assert_int_equal(o.count[END], 1);
+    owner_fini(&o);
+    peer_fini(&p);
+    loop_close();
+}
+
+static void close_is_orderly_or_a_reset(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        for (int reset = 0; reset < 2; reset++) {
+            struct owner o;
+            struct peer p;
+            loop_open();
+            both_ways[i](&o, &p);
+            say(&o, "gone");
+            owner_close(&o, reset);
+            owner_close(&o, !reset); /* harmless */
+            say(&o, "nobody hears this");
+            stream_shutdown(&o.s);
+            stream_pause(&o.s);
+            stream_resume(&o.s);
+            stream_kick(&o.s);
+            UNTIL(o.count[CLOSED] == 1 && (p.eof || p.error != 0));
+            assert_int_equal(p.error, reset ? ECONNRESET : 0);
+            assert_int_equal(p.closed_notify, !reset && i == 1);
+            assert_true(heard(&p, reset ? "" : "gone"));
+            owner_fini(&o);
+            peer_fini(&p);
+            loop_close();
+        }
+}
+
+static void shutdown_then_close(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        for (int reset = 0; reset < 2; reset++)
+            for (int settled = 0; settled < 3; settled++) {
+                struct owner o;
+                struct peer p;
+                loop_open();
+                both_ways[i](&o, &p);
+                say(&o, "words");
+                stream_shutdown(&o.s);
+                if (settled > 0)
+                    worker_settle(&w); /* uv_shutdown is under way */
+                if (settled > 1)
+                    UNTIL(o.s.out == STREAM_OUT_ENDED);
+                owner_close(&o, reset);
+                UNTIL(o.count[CLOSED] == 1 && (p.eof || p.error != 0));
+                if (!reset)
+                    assert_true(heard(&p, "words"));
+                owner_fini(&o);
+                peer_fini(&p);
+                loop_close();
+            }
+}
+
+/* A full queue does not keep a stream from closing, nor its blocks. */
+static void close_with_a_full_queue(void **state)
+{
+    (void)state;
+    static uint8_t octets[8000];
+    for (size_t i = 0; i < 2; i++)
+        for (int reset = 0; reset < 2; reset++) {
+            struct owner o;
+            struct peer p;
+            loop_open();
+            both_ways[i](&o, &p);
+            peer_listens(&p, false);
+            while (stream_queued(&o.s) <= 2 * STREAM_HIGH) {
+                stream_write(&o.s, span_of(octets, sizeof octets));
+                worker_settle(&w);
+            }
+            say(&o, "not settled yet");
+            owner_close(&o, reset);
+            UNTIL(o.count[CLOSED] == 1);
+            assert_int_equal(w.pool.lent, 0);
+            owner_fini(&o);
+            peer_fini(&p);
+            loop_close();
+        }
+}
+
+/* ---- TLS that fails ---- */
+
+static void garbage_is_a_tls_end_with_a_text(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *octets;
+        size_t n;
+        const char *text;
+        bool alert; /* OpenSSL sends none where it sees HTTP */
+    } cases[] = {
+        {"GET / HTTP/1.0\r\n\r\n", 18, "http request", false},
+        {"\x16\x03\x01\x00\x04\x01\xff\xff\xff", 9, "", true},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        meet_window(&o, &p, 0);
+        stream_start(&o.s, tls_conn_new_server(server_ctx, stream_sink, &o.s));
+        peer_write(&p, cases[i].octets, cases[i].n);
+        UNTIL(o.count[END] == 1);
+        assert_int_equal(o.why, STREAM_TLS);
+        assert_non_null(strstr(stream_error(&o.s), cases[i].text));
+        owner_close(&o, false);
+        UNTIL(p.eof);
+        assert_int_equal(p.in_len > 0, cases[i].alert);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+static void garbage_behind_the_handshake_too(void **state)
+{
+    (void)state;
+    struct owner o;
+    struct peer p;
+    loop_open();
+    meet_tls(&o, &p);
+    peer_says(&p, "good");
+    peer_send(&p, span_of("\x17\x03\x03\x00\x14xxxxxxxxxxxxxxxxxxxx", 25));
+    peer_watch(&p);
+    UNTIL(o.count[END] == 1);
+    assert_int_equal(o.why, STREAM_TLS);
+    assert_true(got(&o, "good"));
+    assert_string_not_equal(stream_error(&o.s), "");
+    owner_fini(&o);
+    peer_fini(&p);
+    loop_close();
+}
+
+static void eof_in_the_handshake(void **state)
+{
+    (void)state;
+    struct owner o;
+    struct peer p;
+    loop_open();
+    meet_window(&o, &p, 0);
+    stream_start(&o.s, tls_conn_new_server(server_ctx, stream_sink, &o.s));
+    peer_send(&p, span_of("\x16\x03\x01", 3));
+    peer_watch(&p);
+    shutdown(p.fd, SHUT_WR);
+    UNTIL(o.count[END] == 1);
+    assert_int_equal(o.why, STREAM_EOF);
+    owner_fini(&o);
+    peer_fini(&p);
+    loop_close();
+}
+
+/* A client whose settings leave it nothing to offer fails before it has said a word; told all the
+ * same from the loop, not from inside of stream_start. */
+static void a_handshake_that_fails_at_once_is_told_later(void **state)
+{
+    (void)state;
+    static const struct tls_settings impossible = {TLS_1_0, TLS_1_1, 4, NULL, NULL};
+    char error[TLS_ERROR_MAX];
+    struct owner o;
+    struct peer p;
+    struct tls_ctx *ctx = tls_ctx_new_client(&impossible, NULL, error);
+    assert_non_null(ctx);
+    loop_open();
+    meet_window(&o, &p, 0);
+    o.inside = true;
+    stream_start(&o.s, tls_conn_new_client(ctx, NULL, NULL, stream_sink, &o.s));
+    o.inside = false;
+    UNTIL(o.count[END] == 1);
+    assert_int_equal(o.why, STREAM_TLS);
+    owner_fini(&o);
+    peer_fini(&p);
+    loop_close();
+    tls_ctx_free(ctx);
+}
+
+/* ---- closing from inside ---- */
+
+static enum event close_at;
+static bool close_by_reset;
+
+static void close_when_it_happens(struct owner *o, enum event e)
+{
+    if (e == close_at)
+        owner_close(o, close_by_reset);
+}
+
+static void close_from_inside_each_callback(void **state)
+{
+    (void)state;
+    static const enum event at[] = {CONNECT, SECURE, READ, END, SENT};
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++)
+        for (int reset = 0; reset < 2; reset++) {
+            struct owner server, client;
+            struct door d;
+            close_at = at[i];
+            close_by_reset = reset;
+            loop_open();
+            door_open(&d);
+            owner_init(&server);
+            owner_init(&client);
+            d.next = &server;
+            server.act = client.act = close_when_it_happens;
+            assert_int_equal(stream_connect(&client.s, &d.at), 0);
+            UNTIL(d.result == 0 && (client.count[CONNECT] == 1 || client.count[CLOSED] == 1));
+            if (!client.closed)
+                stream_start(&client.s,
+                             tls_conn_new_client(client_ctx, NULL, NULL, stream_sink, &client.s));
+            stream_start(&server.s, tls_conn_new_server(server_ctx, stream_sink, &server.s));
+            if (at[i] > SECURE) {
+                UNTIL(client.count[SECURE] == 1 && server.count[SECURE] == 1);
+                say(&server, "both");
+                say(&client, "talk");
+                stream_shutdown(&server.s);
+            }
+            /* the first to close makes the other one end */
+            UNTIL(client.count[CLOSED] == 1 || server.count[CLOSED] == 1);
+            if (!client.closed)
+                owner_close(&client, false);
+            if (!server.closed)
+                owner_close(&server, false);
+            UNTIL(client.count[CLOSED] == 1 && server.count[CLOSED] == 1);
+            listener_close(&d.l);
+            free(client.in);
+            free(server.in);
+            loop_close();
+        }
+}
+
+static size_t use_one_and_close(struct owner *o, struct span octets)
+{
+    (void)octets;
+    owner_close(o, false);
+    return 1;
+}
+
+/* A struct may be used for the next connection; nothing of the last one is in it. */
+static void a_stream_can_be_used_again(void **state)
+{
+    (void)state;
+    static const char old[60000];
+    struct owner o, server;
+    struct peer p;
+    struct door d;
+    loop_open();
+    meet_plain(&o, &p);
+    o.use = use_one_and_close;
+    say(&o, "old");
+    stream_pause(&o.s); /* more at once than is handed out at once */
+    peer_write(&p, old, sizeof old);
+    turn();
+    stream_resume(&o.s);
+    UNTIL(o.count[CLOSED] == 1);
+    peer_fini(&p);
+
+    o.count[CLOSED] = 0;
+    o.closed = false;
+    o.use = NULL;
+    o.in_len = 0;
+    door_open(&d);
+    owner_init(&server);
+    d.next = &server;
+    assert_int_equal(stream_connect(&o.s, &d.at), 0);
+    UNTIL(o.count[CONNECT] == 1 && d.result == 0);
+    assert_int_equal(o.status, 0);
+    stream_start(&o.s, NULL);
+    stream_kick(&o.s);
+    stream_start(&server.s, NULL);
+    turn();
+    assert_int_equal(o.in_len, 0);
+    say(&server, "new");
+    UNTIL(got(&o, "new"));
+    assert_int_equal(server.in_len, 0);
+    listener_close(&d.l);
+    owner_fini(&server);
+    owner_fini(&o);
+    loop_close();
+}
+
+/* ---- connecting ---- */
+
+static void connecting_to_nobody(void **state)
+{
+    (void)state;
+    struct owner o;
+    struct door d;
+    loop_open();
+    door_open(&d); /* a port that was ours a moment ago */
+    listener_close(&d.l);
+    turn();
+    owner_init(&o);
+    o.inside = true;
+    assert_int_equal(stream_connect(&o.s, &d.at), 0);
+    o.inside = false;
+    UNTIL(o.count[CONNECT] == 1);
+    assert_int_equal(o.status, UV_ECONNREFUSED);
+    owner_fini(&o);
+    loop_close();
+}
+
+static void close_while_connecting(void **state)
+{
+    (void)state;
+    struct owner o;
+    struct door d;
+    loop_open();
+    door_open(&d);
+    owner_init(&o);
+    assert_int_equal(stream_connect(&o.s, &d.at), 0);
+    stream_write(&o.s, span_str("never sent"));
+    owner_close(&o, false);
+    UNTIL(o.count[CLOSED] == 1);
+    assert_int_equal(o.count[CONNECT], 0);
+    listener_close(&d.l);
+    owner_fini(&o);
+    loop_close();
+}
+
+/* ---- listeners ---- */
+
+static void a_full_listener_lets_callers_wait(void **state)
+{
+    (void)state;
+    struct owner first, second;
+    struct peer p, q;
+    struct door d;
+    loop_open();
+    door_open(&d);
+    peer_open(&p, connect_to(&d.at, 0));
+    UNTIL(d.knocks == 1);
+    assert_true(d.l.waiting);
+    peer_open(&q, connect_to(&d.at, 0));
+    turn();
+    assert_int_equal(d.knocks, 1); /* the kernel keeps the second one */
+    listener_retry(&d.l);
+    assert_int_equal(d.knocks, 2);
+    assert_true(d.l.waiting);
+
+    owner_init(&first);
+    d.next = &first;
+    listener_retry(&d.l);
+    assert_false(d.l.waiting);
+    stream_start(&first.s, NULL);
+    UNTIL(d.l.waiting); /* the second one */
+    owner_init(&second);
+    d.next = &second;
+    listener_retry(&d.l);
+    stream_start(&second.s, NULL);
+    say(&first, "1");
+    say(&second, "2");
+    UNTIL(heard(&p, "1") && heard(&q, "2"));
+    listener_retry(&d.l); /* nobody waits */
+    assert_int_equal(d.knocks, 5);
+    owner_fini(&first);
+    owner_fini(&second);
+    listener_close(&d.l);
+    listener_retry(&d.l);
+    peer_fini(&p);
+    peer_fini(&q);
+    loop_close();
+}
+
+static void who_waits_at_a_listener_that_closes_is_reset(void **state)
+{
+    (void)state;
+    struct peer p;
+    struct door d;
+    loop_open();
+    door_open(&d);
+    peer_open(&p, connect_to(&d.at, 0));
+    UNTIL(d.l.waiting);
+    listener_close(&d.l);
+    UNTIL(p.eof || p.error != 0);
+    peer_fini(&p);
+    loop_close();
+}
+
+static void an_address_in_use_is_told(void **state)
+{
+    (void)state;
+    struct addr any, bound, again;
+    int fds[3], other[1];
+    assert_int_equal(addr_parse("127.0.0.1:0", 0, &any), ERR_OK);
+    assert_int_equal(listener_bind(&any, 3, fds, &bound), ERR_OK);
+    assert_int_not_equal(bound.port, 0);
+    errno = 0;
+    assert_int_equal(listener_bind(&bound, 1, other, &again), ERR_SYSTEM);
+    assert_int_equal(errno, EADDRINUSE);
+    for (size_t i = 0; i < 3; i++) {
+        struct sockaddr_storage sa;
+        socklen_t len = sizeof sa;
+        struct addr a;
+        assert_int_equal(getsockname(fds[i], (struct sockaddr *)&sa, &len), 0);
+        assert_int_equal(addr_from_sockaddr((struct sockaddr *)&sa, &a), ERR_OK);
+        assert_true(addr_equal(&a, &bound));
+        close(fds[i]);
+    }
+    assert_int_equal(addr_parse("192.0.2.1:0", 0, &any), ERR_OK); /* not an address of ours */
+    assert_int_equal(listener_bind(&any, 2, fds, &bound), ERR_SYSTEM);
+    assert_int_equal(errno, EADDRNOTAVAIL);
+}
+
+static void ipv6_only(void **state)
+{
+    (void)state;
+    struct addr any, bound;
+    int fd, v6only = 0;
+    socklen_t len = sizeof v6only;
+    assert_int_equal(addr_parse("[::1]:0", 0, &any), ERR_OK);
+    if (listener_bind(&any, 1, &fd, &bound) != ERR_OK)
+        skip(); /* a machine without IPv6 */
+    assert_int_equal(getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &len), 0);
+    assert_int_equal(v6only, 1);
+    close(fd);
+}
+
+/* ---- names ---- */
+
+struct answer {
+    struct dial *dial;
+    unsigned count;
+    int status;
+    bool inside, free_in_callback;
+};
+
+static void on_resolved(void *arg, int status)
+{
+    struct answer *a = arg;
+    assert_false(a->inside);
+    a->count++;
+    a->status = status;
+    if (a->free_in_callback) {
+        dial_free(a->dial);
+        a->dial = NULL;
+    }
+}
+
+static void resolve(struct answer *a, const char *host)
+{
+    *a = (struct answer){.inside = true};
+    a->dial = dial_new(&w, host, 4433, on_resolved, a);
+    a->inside = false;
+}
+
+static void addresses_need_no_resolver(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host, *want;
+    } cases[] = {{"127.0.0.1", "127.0.0.1:4433"}, {"2001:db8::1", "[2001:db8::1]:4433"}};
+    loop_open();
+    for (size_t i = 0; i < 2; i++) {
+        struct answer a;
+        struct addr to;
+        char text[ADDR_TEXT_MAX];
+        resolve(&a, cases[i].host);
+        UNTIL(a.count == 1);
+        assert_int_equal(a.status, 0);
+        assert_true(dial_next(a.dial, &to));
+        assert_string_equal(addr_format(&to, text), cases[i].want);
+        assert_false(dial_next(a.dial, &to));
+        assert_false(dial_next(a.dial, &to));
+        dial_free(a.dial);
+    }
+    dial_free(NULL);
+    loop_close();
+}
+
+static void no_such_name(void **state)
+{
+    (void)state;
+    struct answer a;
+    struct addr to;
+    loop_open();
+    resolve(&a, "999.1.1.1"); /* neither an address nor a name: no resolver is asked for long */
+    UNTIL(a.count == 1);
+    assert_true(a.status < 0);
+    assert_false(dial_next(a.dial, &to));
+    dial_free(a.dial);
+    loop_close();
+}
+
+static void a_look_up_that_is_freed_says_nothing(void **state)
+{
+    (void)state;
+    struct answer many[12]; /* more than libuv has threads: some are cancelled, some run */
+    loop_open();
+    for (size_t i = 0; i < 12; i++)
+        resolve(&many[i], "127.0.0.1");
+    for (size_t i = 0; i < 12; i++)
+        dial_free(many[i].dial);
+    struct answer last;
+    resolve(&last, "127.0.0.1");
+    last.free_in_callback = true;
+    UNTIL(last.count == 1);
+    for (size_t i = 0; i < 12; i++)
+        assert_int_equal(many[i].count, 0);
+    loop_close();
+}
+
+static void a_look_up_that_cannot_start_is_told_later(void **state)
+{
+    (void)state;
+    for (int freed = 0; freed < 2; freed++) {
+        struct answer a;
+        struct addr to;
+        loop_open();
+        fault.name = "uv_getaddrinfo";
+        fault.in = 1;
+        fault.error = UV_ENOMEM;
+        resolve(&a, "127.0.0.1");
+        assert_int_equal(fault.in, 0);
+        if (!freed) {
+            UNTIL(a.count == 1);
+            assert_int_equal(a.status, UV_ENOMEM);
+            assert_false(dial_next(a.dial, &to));
+        }
+        dial_free(a.dial);
+        loop_close();
+        assert_int_equal(a.count, !freed);
+    }
+}
+
+/* ---- letters ---- */
+
+enum { LETTERS = 200 };
+static unsigned letters;
+
+static void on_letter(void *arg)
+{
+    assert_true(worker_is_here(&w));
+    assert_ptr_equal(arg, &letters + letters);
+    letters++;
+    if (letters == LETTERS)
+        worker_stop(&w);
+}
+
+static void *post_letters(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < LETTERS; i++)
+        worker_post(&w, on_letter, &letters + i);
+    return NULL;
+}
+
+static void letters_come_in_order_into_the_workers_thread(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    letters = 0;
+    loop_open();
+    uv_close((uv_handle_t *)&guard, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, post_letters, NULL), 0);
+    worker_run(&w);
+    assert_int_equal(letters, LETTERS);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    worker_fini(&w);
+}
+
+static void count_letter(void *arg)
+{
+    ++*(unsigned *)arg;
+}
+
+static void a_letter_that_was_never_read_is_not_lost_memory(void **state)
+{
+    (void)state;
+    unsigned read = 0;
+    loop_open();
+    worker_post(&w, count_letter, &read);
+    worker_post(&w, count_letter, &read);
+    loop_close();
+    assert_int_equal(read, 0);
+}
+
+static uint64_t swept;
+
+static void on_sweep(void *arg, uint64_t now_ms)
+{
+    assert_ptr_equal(arg, &swept);
+    assert_int_equal(now_ms, worker_now(&w));
+    swept = now_ms;
+    worker_stop(&w);
+}
+
+static void the_sweep_comes_with_the_time(void **state)
+{
+    (void)state;
+    swept = 0;
+    worker_init(&w, 3, on_sweep, &swept);
+    /* not to wait a second for it */
+    uv_timer_start(&w.sweep, w.sweep.timer_cb, 0, 0);
+    worker_run(&w);
+    assert_int_not_equal(swept, 0);
+    worker_fini(&w);
+}
+
+/* ---- each call fails once ---- */
+
+static char big[300 * 1024];
+
+static size_t pass_on(struct owner *o, struct span octets)
+{
+    stream_write(&o->s, octets);
+    return octets.n;
+}
+
+static void give_up(struct owner *o, bool reset)
+{
+    if (!o->closed)
+        owner_close(o, reset);
+}
+
+/* Both of them: at the first sign of trouble, close. The client ends when it has all back. */
+static void fault_act(struct owner *o, enum event e)
+{
+    int little = 4096;
+    switch (e) {
+    case CONNECT:
+        if (o->status != 0)
+            give_up(o, true);
+        else
+            stream_start(&o->s, tls_conn_new_client(client_ctx, NULL, NULL, stream_sink, &o->s));
+        break;
+    case SECURE:
+        uv_send_buffer_size((uv_handle_t *)&o->s.tcp, &little); /* so that some is queued */
+        if (o->use == NULL)
+            stream_write(&o->s, span_of(big, sizeof big));
+        break;
+    case READ:
+        if (o->use == NULL && o->in_len == sizeof big)
+            stream_shutdown(&o->s);
+        break;
+    case END:
+        if (o->why == STREAM_EOF)
+            stream_shutdown(&o->s);
+        else
+            give_up(o, true);
+        break;
+    default: break;
+    }
+    if (o->s.in == STREAM_IN_ENDED && o->s.out == STREAM_OUT_ENDED)
+        give_up(o, o->use == NULL);
+}
+
+static bool over(const struct owner *o)
+{
+    return o->s.handle == STREAM_HANDLE_NONE;
+}
+
+/* A client dials, connects, sends much, has it echoed, and both end: with the fault of the moment.
+ * Returns whether it struck. */
+static bool run_with_fault(const char *name, unsigned nth, int error)
+{
+    struct owner server, client;
+    struct answer a;
+    struct door d = {.result = 1};
+    struct addr any, to;
+    int fd;
+
+    loop_open();
+    owner_init(&server);
+    owner_init(&client);
+    server.act = client.act = fault_act;
+    server.use = pass_on;
+    assert_int_equal(addr_parse("127.0.0.1:0", 0, &any), ERR_OK);
+    assert_int_equal(listener_bind(&any, 1, &fd, &d.at), ERR_OK);
+    fault.name = name;
+    fault.in = nth;
+    fault.error = error;
+    bool opened = listener_open(&d.l, &w, fd, on_connection, &d, 0) == 0;
+    d.next = &server;
+    resolve(&a, "127.0.0.1");
+    UNTIL(a.count == 1);
+    if (opened && dial_next(a.dial, &to)) {
+        to.port = d.at.port;
+        if (stream_connect(&client.s, &to) != 0)
+            client.closed = true;
+    }
+    dial_free(a.dial);
+    bool started = false;
+    worker_settle(&w);
+    while (!over(&client) || (d.result == 0 && !over(&server))) {
+        uv_run(&w.loop, UV_RUN_ONCE);
+        if (d.result == 0 && !started) {
+            started = true;
+            stream_start(&server.s, tls_conn_new_server(server_ctx, stream_sink, &server.s));
+            worker_settle(&w);
+        }
+    }
+    if (fault.in > 0) { /* nothing has failed: all must be there */
+        assert_int_equal(client.in_len, sizeof big);
+        assert_memory_equal(client.in, big, sizeof big);
+    }
+    listener_close(&d.l);
+    bool struck = fault.in == 0;
+    loop_close();
+    free(server.in);
+    free(client.in);
+    return struck;
+}
+
+static void each_call_of_libuv_may_fail(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        int error;
+    } calls[] = {
+        {"uv_tcp_open", UV_EEXIST},     {"uv_listen", UV_EADDRINUSE},
+        {"uv_getaddrinfo", UV_ENOMEM},  {"uv_tcp_connect", UV_ENETUNREACH},
+        {"uv_accept", UV_EMFILE},       {"uv_tcp_getpeername", UV_ENOTCONN},
+        {"uv_read_start", UV_ENOTCONN}, {"uv_try_write", UV_ECONNRESET},
+        {"uv_try_write", UV_EAGAIN},    {"uv_write", UV_EPIPE},
+        {"uv_shutdown", UV_ENOTCONN},   {"uv_tcp_close_reset", UV_EINVAL},
+    };
+    for (size_t i = 0; i < sizeof big; i++)
+        big[i] = (char)(i % 253);
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        unsigned nth = 1;
+        while (nth < 200 && run_with_fault(calls[i].name, nth, calls[i].error))
+            nth++;
+        if (nth == 1)
+            fail_msg("%s was never called", calls[i].name);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(octets_go_both_ways),
+        cmocka_unit_test(much_is_echoed),
+        cmocka_unit_test(the_queue_is_bounded_by_who_looks_at_it),
+        cmocka_unit_test(a_paused_stream_does_not_read),
+        cmocka_unit_test(what_is_left_comes_again_with_more_behind_it),
+        cmocka_unit_test(more_than_a_block_left_is_an_overflow),
+        cmocka_unit_test(fin_without_close_notify_is_an_end),
+        cmocka_unit_test(our_end_first_then_theirs),
+        cmocka_unit_test(shutdown_waits_for_the_queue),
+        cmocka_unit_test(a_reset_is_told),
+        cmocka_unit_test(a_failed_write_after_the_end_is_told_by_on_sent),
+        cmocka_unit_test(close_is_orderly_or_a_reset),
+        cmocka_unit_test(shutdown_then_close),
+        cmocka_unit_test(close_with_a_full_queue),
+        cmocka_unit_test(garbage_is_a_tls_end_with_a_text),
+        cmocka_unit_test(garbage_behind_the_handshake_too),
+        cmocka_unit_test(eof_in_the_handshake),
+        cmocka_unit_test(a_handshake_that_fails_at_once_is_told_later),
+        cmocka_unit_test(close_from_inside_each_callback),
+        cmocka_unit_test(a_stream_can_be_used_again),
+        cmocka_unit_test(connecting_to_nobody),
+        cmocka_unit_test(close_while_connecting),
+        cmocka_unit_test(a_full_listener_lets_callers_wait),
+        cmocka_unit_test(who_waits_at_a_listener_that_closes_is_reset),
+        cmocka_unit_test(an_address_in_use_is_told),
+        cmocka_unit_test(ipv6_only),
+        cmocka_unit_test(addresses_need_no_resolver),
+        cmocka_unit_test(no_such_name),
+        cmocka_unit_test(a_look_up_that_is_freed_says_nothing),
+        cmocka_unit_test(a_look_up_that_cannot_start_is_told_later),
+        cmocka_unit_test(letters_come_in_order_into_the_workers_thread),
+        cmocka_unit_test(a_letter_that_was_never_read_is_not_lost_memory),
+        cmocka_unit_test(the_sweep_comes_with_the_time),
+        cmocka_unit_test(each_call_of_libuv_may_fail),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
