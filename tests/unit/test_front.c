@@ -1,0 +1,617 @@
+/* front, driven with packets as the two streams would bring them: the values are those of
+ * tests/vectors/rewrite.txt, whose MS-CHAPv2 key belongs to the exchange of RFC 2759 9.2 below. */
+#include "call/front.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#include "policy/users.h"
+#include "vectors.h"
+
+static struct vectors vectors;
+
+static int setup(void **state)
+{
+    (void)state;
+    vectors = vectors_read("tests/vectors/rewrite.txt");
+    return log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    vectors_free(&vectors);
+    return log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
+}
+
+/* ---- packets, in hex ---- */
+
+#define REQUEST "1001000e00010001000100060001"
+#define NAK "1001001400030001000200 0c0000000100000004"
+#define ABORT "1001000800050000"
+#define DISCONNECT "1001000800060000"
+#define DISCONNECT_ACK "1001000800070000"
+#define ECHO_REQUEST "1001000800080000"
+#define ECHO_RESPONSE "1001000800090000"
+#define UNKNOWN_MESSAGE "1001000800630000"
+#define LCP_REQUEST "1000000cff03c02101010004"
+#define IPCP_REQUEST "1000000cff03802101010004"
+#define IP_DATA "1000000cff03002145000004"
+#define NO_PROTOCOL "10000004"
+
+/* RFC 2759 9.2: User, clientPass */
+#define CHALLENGE "10000020ff03c22301010018105b5d7c7d7b3f2f3e3c2c602132262628524153"
+#define RESPONSE                                                                                   \
+    "10000042ff03c2230201003a3121402324255e262a28295f2b3a337c7e000000000000000082309ecd8d708b5e"   \
+    "a08faa3981cd83544233114a3d85d6df0055736572"
+#define SUCCESS_TEXT                                                                               \
+    "533d34303741353538393131354644304436323039463531304645394330"                                 \
+    "343536363933324344413536204d3d6f6b"
+#define SUCCESS "1000003bff03c22303010033" SUCCESS_TEXT
+#define EAP_CHALLENGE "10000025ff03c2270107001d1a01070018105b5d7c7d7b3f2f3e3c2c602132262628524153"
+#define EAP_RESPONSE                                                                               \
+    "10000047ff03c2270207003f1a0207003a3121402324255e262a28295f2b3a337c7e0000000000000000"         \
+    "82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df0055736572"
+#define EAP_SUCCESS "10000040ff03c227010800381a03070033" SUCCESS_TEXT
+#define EAP_SUCCESS_ACK "1000000eff03c227020800061a03"
+#define EAP_DONE "1000000cff03c22703080004"
+#define PAP "1000001cff03c0230101001404557365720a636c69656e7450617373"
+
+static const char users_text[] = "User:41c00c584bd2d91c4017a2a12fa59f3f\n";
+static const char stale_text[] = "User:00112233445566778899aabbccddeeff\n";
+
+/* ---- one call ---- */
+
+struct call {
+    struct config_backend config;
+    struct site_backend backend;
+    struct users *users;
+    struct session session;
+    struct front *front;
+    const struct vector *v;
+    uint8_t packet[256]; /* the latest one */
+    size_t len;
+    struct front_answer answer;
+};
+
+static void leaf_from(struct binding_leaf *out, struct span der)
+{
+    memset(out, 0, sizeof *out);
+    binding_leaf_from_der(out, der);
+}
+
+/* users: text of a users file, NULL: the backend has none. */
+static void call_init(struct call *c, enum config_binding binding, const char *users,
+                      const char *vector)
+{
+    struct binding_leaf client, backend;
+    memset(c, 0, sizeof *c);
+    c->config.binding = binding;
+    c->config.name = (char *)"b";
+    c->backend.config = &c->config;
+    if (users != NULL) {
+        c->users = users_parse("users", users, strlen(users), stderr);
+        assert_non_null(c->users);
+        c->backend.users = c->users;
+    }
+    c->v = vectors_named(&vectors, vector);
+    leaf_from(&client, vector_get(c->v, "client_leaf"));
+    leaf_from(&backend, vector_get(c->v, "backend_leaf"));
+    c->session.listener = "l";
+    c->session.client.family = AF_INET;
+    c->front = front_new(&c->backend, &client, &backend, &c->session);
+}
+
+static void call_fini(struct call *c)
+{
+    front_free(c->front);
+    session_fini(&c->session);
+    users_free(c->users);
+}
+
+static enum front_verdict give(struct call *c, bool client, struct span octets)
+{
+    struct sstp_packet p;
+    assert_true(octets.n <= sizeof c->packet);
+    memcpy(c->packet, octets.p, octets.n);
+    c->len = octets.n;
+    struct span in = span_of(c->packet, c->len);
+    assert_int_equal(sstp_parse(in, &p), ERR_OK);
+    assert_int_equal(p.len, c->len);
+    c->answer = client ? front_from_client(c->front, &p, in) : front_from_backend(c->front, &p, in);
+    return c->answer.verdict;
+}
+
+static enum front_verdict give_hex(struct call *c, bool client, const char *hex)
+{
+    uint8_t octets[256];
+    size_t n = 0;
+    for (; *hex != '\0'; hex += *hex == ' ' ? 1 : 2) {
+        unsigned octet;
+        if (*hex == ' ')
+            continue;
+        assert_int_equal(sscanf(hex, "%2x", &octet), 1);
+        octets[n++] = (uint8_t)octet;
+    }
+    return give(c, client, span_of(octets, n));
+}
+
+static enum front_verdict from_client(struct call *c, const char *hex)
+{
+    return give_hex(c, true, hex);
+}
+
+static enum front_verdict from_backend(struct call *c, const char *hex)
+{
+    return give_hex(c, false, hex);
+}
+
+static enum front_verdict ack(struct call *c, uint8_t mask)
+{
+    uint8_t octets[SSTP_ACK_LEN] = {0x10, 1, 0, 48, 0, 2, 0, 1, 0, 4, 0, 40, 0, 0, 0, mask};
+    memcpy(octets + 16, vector_octets(c->v, "nonce", SSTP_NONCE), SSTP_NONCE);
+    return give(c, false, span_of(octets, sizeof octets));
+}
+
+static enum front_verdict connected(struct call *c)
+{
+    return give(c, true, vector_get(c->v, "from_client"));
+}
+
+static void refused(struct call *c, enum front_verdict v, enum reason reason)
+{
+    assert_int_equal(v, FRONT_REFUSE);
+    assert_string_equal(reason_info(c->answer.reason)->name, reason_info(reason)->name);
+}
+
+/* Up to where PPP may begin. */
+static void request_and_ack(struct call *c, uint8_t mask)
+{
+    bool widens = c->config.binding == CONFIG_BINDING_REWRITE;
+    assert_int_equal(from_client(c, REQUEST), FRONT_PASS);
+    assert_int_equal(ack(c, mask), widens ? FRONT_REPLACE : FRONT_PASS);
+}
+
+static void mschapv2(struct call *c)
+{
+    assert_int_equal(from_backend(c, CHALLENGE), FRONT_PASS);
+    assert_int_equal(from_client(c, RESPONSE), FRONT_PASS);
+    assert_int_equal(from_backend(c, SUCCESS), FRONT_PASS);
+}
+
+static void connected_becomes(struct call *c, const char *vector)
+{
+    assert_int_equal(connected(c), FRONT_CONNECTED);
+    assert_int_equal(c->answer.octets.n, SSTP_CONNECTED_LEN);
+    assert_memory_equal(
+        c->answer.octets.p,
+        vector_octets(vectors_named(&vectors, vector), "to_backend", SSTP_CONNECTED_LEN),
+        SSTP_CONNECTED_LEN);
+    assert_int_equal(c->session.binding, SESSION_BINDING_VERIFIED);
+}
+
+static void connected_stays(struct call *c, enum session_binding how)
+{
+    assert_int_equal(connected(c), FRONT_CONNECTED);
+    assert_true(span_eq(c->answer.octets, vector_get(c->v, "from_client")));
+    assert_int_equal(c->session.binding, how);
+}
+
+/* ---- the binding made again ---- */
+
+static void a_whole_mschapv2_call(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    assert_int_equal(from_backend(&c, LCP_REQUEST), FRONT_PASS);
+    assert_int_equal(from_client(&c, LCP_REQUEST), FRONT_PASS);
+    mschapv2(&c);
+    assert_string_equal(c.session.user, "User");
+    assert_string_equal(c.session.method, "ms-chapv2");
+    assert_int_equal(c.session.binding, SESSION_BINDING_NONE);
+    connected_becomes(&c, "rewrite_mschapv2_sha256");
+    assert_string_equal(c.session.hash, "sha256");
+    assert_string_equal(c.session.key, "ms-chapv2");
+    assert_false(c.session.weak);
+    call_fini(&c);
+}
+
+/* Windows sends Call Connected 50 ms after Success; one that does not wait for it is right too. */
+static void without_a_success_the_last_response_counts(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha1");
+    request_and_ack(&c, SSTP_HASH_SHA1);
+    from_backend(&c, CHALLENGE);
+    from_client(&c, RESPONSE);
+    connected_becomes(&c, "rewrite_mschapv2_sha1");
+    assert_string_equal(c.session.hash, "sha1");
+    call_fini(&c);
+}
+
+static void eap_mschapv2(struct call *c)
+{
+    assert_int_equal(from_backend(c, EAP_CHALLENGE), FRONT_PASS);
+    assert_int_equal(from_client(c, EAP_RESPONSE), FRONT_PASS);
+    assert_int_equal(from_backend(c, EAP_SUCCESS), FRONT_PASS);
+    assert_int_equal(from_client(c, EAP_SUCCESS_ACK), FRONT_PASS);
+    assert_int_equal(from_backend(c, EAP_DONE), FRONT_PASS);
+}
+
+static void eap_with_its_key_and_with_zeros(void **state)
+{
+    (void)state;
+    for (int zero = 0; zero < 2; zero++) {
+        const char *name =
+            zero ? "rewrite_eap_mschapv2_zero_sha256" : "rewrite_eap_mschapv2_sha256";
+        struct call c;
+        call_init(&c, CONFIG_BINDING_REWRITE, users_text, name);
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        eap_mschapv2(&c);
+        connected_becomes(&c, name);
+        assert_string_equal(c.session.method, "eap-mschapv2");
+        assert_string_equal(c.session.key, zero ? "zero" : "ms-chapv2");
+        assert_int_equal(c.session.weak, zero); /* a method with keys, bound with none */
+        call_fini(&c);
+    }
+}
+
+static void pap_needs_no_users_file(void **state)
+{
+    (void)state;
+    for (int sha1 = 0; sha1 < 2; sha1++) {
+        const char *name = sha1 ? "rewrite_pap_sha1" : "rewrite_pap_sha256";
+        struct call c;
+        call_init(&c, CONFIG_BINDING_REWRITE, NULL, name);
+        request_and_ack(&c, sha1 ? SSTP_HASH_SHA1 : SSTP_HASH_SHA256);
+        assert_int_equal(from_client(&c, PAP), FRONT_PASS);
+        connected_becomes(&c, name);
+        assert_string_equal(c.session.user, "User");
+        assert_string_equal(c.session.method, "pap");
+        assert_string_equal(c.session.key, "zero");
+        assert_false(c.session.weak); /* this method has no keys: zeros are right */
+        call_fini(&c);
+    }
+}
+
+/* Client and backend share no hash: each gets its own (the widened Ack made it possible). */
+static void hashes_are_translated(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *client, *backend;
+        uint8_t mask;
+    } cases[] = {
+        {"translate_sha1_client_to_sha256_backend", "translate_sha1_client_to_sha256_backend",
+         SSTP_HASH_SHA256},
+        {"rewrite_mschapv2_sha256", "rewrite_mschapv2_sha1", SSTP_HASH_SHA1},
+        /* a backend without a certificate offers nothing and takes what comes (PROTOCOL.md 4.1) */
+        {"rewrite_mschapv2_sha256", "rewrite_mschapv2_sha256", 0},
+        {"rewrite_mschapv2_sha1", "rewrite_mschapv2_sha1", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct call c;
+        call_init(&c, CONFIG_BINDING_REWRITE, users_text, cases[i].client);
+        request_and_ack(&c, cases[i].mask);
+        mschapv2(&c);
+        connected_becomes(&c, cases[i].backend);
+        call_fini(&c);
+    }
+}
+
+static void the_mask_is_widened_in_rewrite_only(void **state)
+{
+    (void)state;
+    static const enum config_binding modes[] = {CONFIG_BINDING_REWRITE, CONFIG_BINDING_AUTO,
+                                                CONFIG_BINDING_PASSTHROUGH, CONFIG_BINDING_OFF};
+    for (size_t i = 0; i < 4; i++)
+        for (uint8_t mask = 0; mask < 4; mask++) {
+            struct call c;
+            call_init(&c, modes[i], users_text, "rewrite_mschapv2_sha256");
+            request_and_ack(&c, mask);
+            if (modes[i] == CONFIG_BINDING_REWRITE) {
+                assert_int_equal(c.answer.octets.n, SSTP_ACK_LEN);
+                assert_int_equal(c.answer.octets.p[15], 3);
+                c.packet[15] = 3; /* and nothing else */
+                assert_memory_equal(c.answer.octets.p, c.packet, SSTP_ACK_LEN);
+            }
+            call_fini(&c);
+        }
+}
+
+/* Where the mask stays, a hash that was not offered is refused. */
+static void a_hash_that_was_not_offered(void **state)
+{
+    (void)state;
+    static const enum config_binding modes[] = {CONFIG_BINDING_AUTO, CONFIG_BINDING_PASSTHROUGH};
+    for (size_t i = 0; i < 2; i++) {
+        struct call c;
+        call_init(&c, modes[i], users_text, "rewrite_mschapv2_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA1);
+        mschapv2(&c);
+        refused(&c, connected(&c), REASON_BINDING_HASH);
+        assert_int_equal(c.session.binding, SESSION_BINDING_FAILED);
+        call_fini(&c);
+    }
+}
+
+static void a_hash_of_the_backend_that_is_not_known(void **state)
+{
+    (void)state;
+    struct call c;
+    struct binding_leaf client, told = {.known = SSTP_HASH_SHA1};
+    call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+    leaf_from(&client, vector_get(c.v, "client_leaf"));
+    front_free(c.front);
+    c.front = front_new(&c.backend, &client, &told, &c.session);
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    mschapv2(&c);
+    refused(&c, connected(&c), REASON_BINDING_HASH);
+    assert_non_null(c.session.detail);
+    call_fini(&c);
+}
+
+/* ---- what is wrong ---- */
+
+enum { AT_NONCE = 16, AT_HASH = 48, AT_MAC = 80 };
+
+static enum front_verdict connected_altered(struct call *c, size_t at)
+{
+    uint8_t octets[SSTP_CONNECTED_LEN];
+    memcpy(octets, vector_octets(c->v, "from_client", sizeof octets), sizeof octets);
+    octets[at] ^= 0x40;
+    return give(c, true, span_of(octets, sizeof octets));
+}
+
+static void what_is_altered_is_refused(void **state)
+{
+    (void)state;
+    static const enum config_binding modes[] = {CONFIG_BINDING_REWRITE, CONFIG_BINDING_AUTO,
+                                                CONFIG_BINDING_PASSTHROUGH};
+    static const struct {
+        size_t at;
+        enum reason reason;
+    } cases[] = {
+        {AT_NONCE, REASON_BINDING_NONCE}, {AT_NONCE + 31, REASON_BINDING_NONCE},
+        {AT_HASH, REASON_BINDING_LEAF},   {AT_HASH + 31, REASON_BINDING_LEAF},
+        {AT_MAC, REASON_BINDING_MAC},     {AT_MAC + 31, REASON_BINDING_MAC},
+        {15, REASON_BINDING_HASH},        {9, REASON_BINDING_FORM},
+    };
+    for (size_t m = 0; m < 3; m++)
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            struct call c;
+            call_init(&c, modes[m], users_text, "rewrite_mschapv2_sha256");
+            request_and_ack(&c, SSTP_HASH_SHA256);
+            mschapv2(&c);
+            enum front_verdict v = connected_altered(&c, cases[i].at);
+            if (cases[i].reason == REASON_BINDING_MAC && modes[m] != CONFIG_BINDING_REWRITE) {
+                assert_int_equal(v, FRONT_CONNECTED);
+                assert_memory_equal(c.answer.octets.p, c.packet, SSTP_CONNECTED_LEN);
+                assert_int_equal(c.session.binding, SESSION_BINDING_PASSED);
+            } else {
+                refused(&c, v, cases[i].reason);
+                assert_int_equal(c.session.binding, SESSION_BINDING_FAILED);
+                assert_null(c.session.key);
+            }
+            call_fini(&c);
+        }
+}
+
+/* [MS-SSTP] 3.3.5.2.3 and the octets of PROTOCOL.md 4.5 */
+static void what_a_client_is_told(void **state)
+{
+    (void)state;
+    static const uint8_t want[] = {0x10, 1,    0, 0x14, 0, 5, 0, 1, 0, 2,
+                                   0,    0x0c, 0, 0,    0, 3, 0, 0, 0, 4};
+    static const enum reason reasons[] = {REASON_BINDING_NONCE, REASON_BINDING_HASH,
+                                          REASON_BINDING_LEAF, REASON_BINDING_MAC};
+    for (size_t i = 0; i < 4; i++) {
+        const struct reason_info *info = reason_info(reasons[i]);
+        uint8_t message[SSTP_STATUS_LEN];
+        sstp_build_status(message, info->message, info->attribute, info->status);
+        assert_memory_equal(message, want, sizeof want);
+    }
+    for (int r = 0; r < REASON_COUNT; r++) {
+        assert_non_null(reason_info((enum reason)r)->name);
+        for (int other = 0; other < r; other++)
+            assert_string_not_equal(reason_info((enum reason)r)->name,
+                                    reason_info((enum reason)other)->name);
+    }
+}
+
+static void without_the_users_key(void **state)
+{
+    (void)state;
+    static const char *const files[] = {NULL, stale_text,
+                                        "Other:41c00c584bd2d91c4017a2a12fa59f3f\n"};
+    for (size_t i = 0; i < 3; i++) {
+        struct call c;
+        call_init(&c, CONFIG_BINDING_REWRITE, files[i], "rewrite_mschapv2_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        mschapv2(&c);
+        refused(&c, connected(&c), REASON_BINDING_MAC);
+        call_fini(&c);
+
+        call_init(&c, CONFIG_BINDING_AUTO, files[i], "rewrite_mschapv2_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        mschapv2(&c);
+        connected_stays(&c, SESSION_BINDING_PASSED);
+        call_fini(&c);
+    }
+}
+
+static void auto_makes_it_again_where_it_can(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init(&c, CONFIG_BINDING_AUTO, users_text, "rewrite_mschapv2_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    mschapv2(&c);
+    connected_becomes(&c, "rewrite_mschapv2_sha256");
+    call_fini(&c);
+}
+
+static void passthrough_passes(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init(&c, CONFIG_BINDING_PASSTHROUGH, users_text, "rewrite_mschapv2_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA1 | SSTP_HASH_SHA256);
+    mschapv2(&c);
+    connected_stays(&c, SESSION_BINDING_PASSED);
+    call_fini(&c);
+}
+
+static void off_does_not_look(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init(&c, CONFIG_BINDING_OFF, NULL, "rewrite_mschapv2_sha256");
+    assert_int_equal(from_client(&c, REQUEST), FRONT_PASS);
+    assert_int_equal(from_backend(&c, "1001000800020000"), FRONT_PASS); /* an Ack of nothing */
+    assert_int_equal(from_client(&c, "1001000800040000"), FRONT_CONNECTED);
+    assert_int_equal(c.answer.octets.n, 8);
+    assert_int_equal(c.session.binding, SESSION_BINDING_OFF);
+    call_fini(&c);
+}
+
+static void an_ack_without_a_nonce(void **state)
+{
+    (void)state;
+    for (int mode = CONFIG_BINDING_REWRITE; mode < CONFIG_BINDING_OFF; mode++) {
+        struct call c;
+        call_init(&c, (enum config_binding)mode, NULL, "rewrite_pap_sha256");
+        from_client(&c, REQUEST);
+        refused(&c, from_backend(&c, "1001000800020000"), REASON_BACKEND_OUT_OF_PLACE);
+        call_fini(&c);
+    }
+}
+
+/* ---- order ---- */
+
+static void each_message_has_its_place(void **state)
+{
+    (void)state;
+    enum when { FRESH, REQUESTED, ACKED, TIMES };
+    static const struct {
+        const char *packet;
+        const char *client,
+            *backend; /* one letter for each time: Pass, Drop, Refuse, - elsewhere */
+    } cases[] = {
+        {REQUEST, "PPR", "RRR"},
+        {NAK, "RRR", "RPR"},
+        {ABORT, "PPP", "PPP"},
+        {DISCONNECT, "PPP", "PPP"},
+        {DISCONNECT_ACK, "PPP", "PPP"},
+        {ECHO_REQUEST, "RRR", "RRR"},
+        {ECHO_RESPONSE, "RRR", "RRR"},
+        {UNKNOWN_MESSAGE, "RRR", "RRR"},
+        {LCP_REQUEST, "RRP", "RRP"},
+        {IPCP_REQUEST, "RRP", "RRP"},
+        {IP_DATA, "RRD", "RRD"},
+        {NO_PROTOCOL, "RRD", "RRD"},
+        {"1001000800040000", "RR-", "RRR"}, /* Call Connected */
+        {"1001000800020000", "RRR", "R-R"}, /* Ack */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int when = FRESH; when < TIMES; when++)
+            for (int client = 0; client < 2; client++) {
+                char want = (client ? cases[i].client : cases[i].backend)[when];
+                struct call c;
+                if (want == '-')
+                    continue;
+                call_init(&c, CONFIG_BINDING_AUTO, NULL, "rewrite_pap_sha256");
+                if (when >= REQUESTED)
+                    from_client(&c, REQUEST);
+                if (when == ACKED)
+                    ack(&c, 2);
+                enum front_verdict v = give_hex(&c, client, cases[i].packet);
+                if (want == 'R')
+                    refused(&c, v,
+                            client ? REASON_CLIENT_OUT_OF_PLACE : REASON_BACKEND_OUT_OF_PLACE);
+                else if (v != (want == 'P' ? FRONT_PASS : FRONT_DROP))
+                    fail_msg("case %zu, time %d, %s: %d", i, when, client ? "client" : "backend",
+                             (int)v);
+                call_fini(&c);
+            }
+}
+
+static void a_nak_is_answered_with_another_request(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(from_client(&c, REQUEST), FRONT_PASS);
+        assert_int_equal(from_backend(&c, NAK), FRONT_PASS);
+        refused(&c, from_backend(&c, NAK), REASON_BACKEND_OUT_OF_PLACE);
+    }
+    refused(&c, ack(&c, 2), REASON_BACKEND_OUT_OF_PLACE); /* to no request */
+    request_and_ack(&c, 2);
+    from_client(&c, PAP);
+    connected_becomes(&c, "rewrite_pap_sha256");
+    call_fini(&c);
+}
+
+/* An impostor's attempt before the right one must not leave its key or its name. */
+static void the_exchange_may_begin_again(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    from_client(&c, PAP);
+    from_backend(&c, LCP_REQUEST);
+    mschapv2(&c);
+    mschapv2(&c);
+    connected_becomes(&c, "rewrite_mschapv2_sha256");
+    call_fini(&c);
+}
+
+static void once_connected(void **state)
+{
+    (void)state;
+    static const bool want[] = {true, false, false, false, false, true,
+                                true, true,  true,  true,  false};
+    for (uint16_t type = 0; type < sizeof want / sizeof *want; type++) {
+        const struct sstp_packet p = {.control = type != SSTP_DATA, .type = type};
+        assert_int_equal(front_in_place(&p), want[type]);
+    }
+    front_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_mschapv2_call),
+        cmocka_unit_test(without_a_success_the_last_response_counts),
+        cmocka_unit_test(eap_with_its_key_and_with_zeros),
+        cmocka_unit_test(pap_needs_no_users_file),
+        cmocka_unit_test(hashes_are_translated),
+        cmocka_unit_test(the_mask_is_widened_in_rewrite_only),
+        cmocka_unit_test(a_hash_that_was_not_offered),
+        cmocka_unit_test(a_hash_of_the_backend_that_is_not_known),
+        cmocka_unit_test(what_is_altered_is_refused),
+        cmocka_unit_test(what_a_client_is_told),
+        cmocka_unit_test(without_the_users_key),
+        cmocka_unit_test(auto_makes_it_again_where_it_can),
+        cmocka_unit_test(passthrough_passes),
+        cmocka_unit_test(off_does_not_look),
+        cmocka_unit_test(an_ack_without_a_nonce),
+        cmocka_unit_test(each_message_has_its_place),
+        cmocka_unit_test(a_nak_is_answered_with_another_request),
+        cmocka_unit_test(the_exchange_may_begin_again),
+        cmocka_unit_test(once_connected),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
