@@ -38,6 +38,26 @@ struct config_server {
     uint16_t port;
 };
 
+struct config_cidrs {
+    struct cidr *item;
+    size_t count;
+};
+
+struct config_rate { /* so many in so long; count 0: no limit */
+    uint32_t count, per_ms;
+};
+
+/* What policy/limits.h obeys. Durations in milliseconds. */
+struct config_limits {
+    unsigned tunnels_per_address, tunnels_per_user; /* 0: no limit */
+    unsigned prefix_ipv4, prefix_ipv6;              /* bits of an address that count as one */
+    struct config_rate rate, rate_per_address;      /* of handshakes */
+    unsigned ban_points;                            /* 0: nobody is banned */
+    uint32_t ban_time, ban_reset;
+    struct config_cidrs ban_exempt;
+    char *ban_file; /* NULL: bans end with the process */
+};
+
 struct config_gate {
     unsigned line;
     unsigned workers; /* 0: auto, one for each CPU this process may use */
@@ -47,6 +67,7 @@ struct config_gate {
     /* milliseconds; 0: none (only where the table says that 0 is allowed) */
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
         timeout_idle, timeout_drain;
+    struct config_limits limits;
 };
 
 struct config_listener {

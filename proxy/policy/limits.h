@@ -1,0 +1,114 @@
+/* limits: who has how many tunnels, who comes too often, and who is banned. One for the whole gate;
+ * any thread may call anything here. It is asked when a connection is accepted, when a user's name
+ * is known, when somebody misbehaved and when a call ends, never for a packet: one mutex is enough.
+ *
+ * Addresses are counted by prefix (address-prefix-ipv4, -ipv6): one IPv6 host commonly has a /64 of
+ * its own. now_ms is a monotonic clock; it may differ by a little from thread to thread. wall_s is
+ * the time of day in seconds since 1970, and only means something for the state file.
+ *
+ * Memory is bounded. Prefixes and users with tunnels are as many as max-tunnels lets in. Of the
+ * prefixes without, at most LIMITS_IDLE_MAX with points or a used rate are remembered and at most
+ * LIMITS_BANS_MAX bans; beyond that the one that was touched longest ago is forgotten for each that
+ * comes. So a flood from a hundred thousand addresses can buy itself a few more tries, but it can
+ * neither fill the memory nor shut anybody else out, and no tunnel is ever miscounted. */
+#ifndef SSTPGATE_POLICY_LIMITS_H
+#define SSTPGATE_POLICY_LIMITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "base/span.h"
+
+struct config_limits;
+struct limits;
+
+enum { LIMITS_IDLE_MAX = 65536, LIMITS_BANS_MAX = 65536 };
+
+enum limits_verdict {
+    LIMITS_OK = 0,
+    LIMITS_BANNED,
+    LIMITS_PER_ADDRESS,
+    LIMITS_RATE_PER_ADDRESS,
+    LIMITS_RATE,
+    LIMITS_PER_USER,
+};
+
+/* The key that was hit, for the log: "max-tunnels-per-address", "handshake-rate"; "ban-points" for
+ * LIMITS_BANNED, "-" for LIMITS_OK. */
+const char *limits_key(enum limits_verdict v);
+
+/* c is copied and may go at once. The ban-file is not read here: see limits_load. */
+struct limits *limits_new(const struct config_limits *c);
+void limits_free(struct limits *l);
+
+/* A reload: c holds from the next call on. Counts and bans stay, and so do points unless ban-reset
+ * has another value. The address prefixes are those of limits_new: a reload cannot change them,
+ * since those who are in would then leave through another door. */
+void limits_configure(struct limits *l, const struct config_limits *c);
+
+/* A connection from who. LIMITS_OK: it is counted, to be followed by one limits_leave with the same
+ * address. Anything else: nothing was counted, no rate was used up. Looked at in the order of the
+ * enum. */
+enum limits_verdict limits_enter(struct limits *l, const struct addr *who,
+                                 uint64_t now_ms) MUST_CHECK;
+void limits_leave(struct limits *l, const struct addr *who);
+
+/* The same for the user of a call, LIMITS_OK or LIMITS_PER_USER; once for each call, when the name
+ * is known. The 26 letters of ASCII compare without case; otherwise the name counts as it stood on
+ * the wire, with its domain or realm. */
+enum limits_verdict limits_user_enter(struct limits *l, struct span user) MUST_CHECK;
+void limits_user_leave(struct limits *l, struct span user);
+
+/* who did something that costs points: a failed login, a refused request, a broken handshake. True:
+ * with these the prefix has ban-points and is banned for ban-time from now on, which is worth a log
+ * line. Tunnels that are up stay. A point counts for ban-reset, and up to an eighth longer.
+ * Addresses in ban-exempt get none; while banned nobody does. */
+bool limits_points(struct limits *l, const struct addr *who, unsigned points, uint64_t now_ms);
+
+struct limits_ban {
+    struct cidr net;
+    uint64_t left_ms;
+};
+
+/* Calls each for every ban that has not run out, oldest first; returns how many. It is called
+ * without the lock: it may ask here again. */
+size_t limits_bans(struct limits *l, uint64_t now_ms,
+                   void (*each)(void *user, const struct limits_ban *ban), void *user);
+
+/* Ends every ban that has an address in common with net, and the points behind it; NULL: all of
+ * them. Returns how many. */
+size_t limits_lift(struct limits *l, const struct cidr *net, uint64_t now_ms);
+
+/* Forgets what has run out. To be called every few seconds. */
+void limits_sweep(struct limits *l, uint64_t now_ms);
+
+struct limits_counts {
+    size_t addresses; /* prefixes with tunnels */
+    size_t idle;      /* those remembered for their points or their rate only */
+    size_t users;
+    size_t bans;
+};
+void limits_count(struct limits *l, struct limits_counts *out);
+
+/* The state file: a line "PREFIX END" for each ban, END in seconds since 1970.
+ *
+ * load: adds the bans of path that have not run out, none for longer than ban-time from now on (so a
+ * clock that was set can harm nobody). Lines that are damaged or of another prefix length are
+ * skipped and told to problems as "path:line: reason\n". No file is ERR_OK: there were no bans.
+ * ERR_SYSTEM: it cannot be read, as told to problems. */
+enum err limits_load(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s,
+                     FILE *problems) MUST_CHECK;
+
+/* Writes path.new and renames it. ERR_SYSTEM: errno says why, the old file is as it was. Only from
+ * one thread at a time; waits for the disk. */
+enum err limits_save(struct limits *l, const char *path, uint64_t now_ms,
+                     int64_t wall_s) MUST_CHECK;
+
+/* True when there were bans or liftings since the last limits_save or limits_load. */
+bool limits_unsaved(struct limits *l);
+
+#endif
