@@ -482,7 +482,7 @@ static void settle_one(struct stream *s, unsigned what)
         if (s->in == STREAM_IN_ENDED)
             s->ops->on_sent(s); /* its input ended before: all that is left to tell */
         else
-            end_input(s, STREAM_RESET);
+            end_input(s, *stream_error(s) != '\0' ? STREAM_TLS : STREAM_RESET);
         return;
     }
     if (what & TODO_FIN)
