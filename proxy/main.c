@@ -86,19 +86,11 @@ int main(int argc, char **argv)
         return 2;
     }
 
-    struct config *config = config_load(path, stderr);
-    if (config == NULL)
+    if (!test)
+        return server_run(path, ready);
+    if (!check_config(path, stderr, print ? stdout : NULL))
         return 1;
-    int code;
-    if (!test) {
-        code = server_run(config, ready);
-    } else {
-        code = check_config(config, stderr) ? 0 : 1;
-        if (print && code == 0)
-            config_print(config, stdout);
-        else if (code == 0)
-            printf("%s: configuration is valid\n", path);
-    }
-    config_free(config);
-    return code;
+    if (!print)
+        printf("%s: configuration is valid\n", path);
+    return 0;
 }

@@ -3,37 +3,8 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "policy/users.h"
+#include "call/snapshot.h"
 #include "tls/tls_ctx.h"
-
-bool site_users_load(struct site_users *u, const struct config *c, FILE *problems)
-{
-    bool ok = true;
-
-    u->of_backend = check_alloc(calloc(c->backend_count, sizeof *u->of_backend));
-    for (size_t i = 0; i < c->backend_count; i++) {
-        const struct config_backend *b = &c->backend[i];
-        if (b->users_file == NULL)
-            continue;
-        u->of_backend[i] = users_load(b->users_file, problems);
-        if (u->of_backend[i] == NULL) {
-            fprintf(problems, "%s:%u: users-file of backend %s cannot be used\n", c->path,
-                    config_line(c, b, "users-file"), b->name);
-            ok = false;
-        }
-    }
-    if (!ok)
-        site_users_free(u, c);
-    return ok;
-}
-
-void site_users_free(struct site_users *u, const struct config *c)
-{
-    for (size_t i = 0; u->of_backend != NULL && i < c->backend_count; i++)
-        users_free(u->of_backend[i]);
-    free(u->of_backend);
-    u->of_backend = NULL;
-}
 
 static struct tls_settings settings(enum config_tls min, enum config_tls max, int level,
                                     const char *ciphers, const char *ciphersuites)
@@ -87,11 +58,26 @@ static bool backend_init(struct site_backend *b, const struct config *c,
     return b->tls != NULL;
 }
 
-struct site *site_new(const struct config *c, const struct site_users *users, FILE *problems)
+static void site_free(struct site *s)
 {
+    for (size_t i = 0; i < s->config->listener_count; i++)
+        tls_ctx_free(s->listener[i].tls);
+    for (size_t i = 0; i < s->config->backend_count; i++)
+        tls_ctx_free(s->backend[i].tls);
+    free(s->listener);
+    free(s->backend);
+    snapshot_unref(s->snapshot);
+    free(s);
+}
+
+struct site *site_new(struct snapshot *from, FILE *problems)
+{
+    const struct config *c = from->config;
     struct site *s = NEW(struct site);
     bool ok = true;
 
+    s->refs = 1;
+    s->snapshot = snapshot_ref(from);
     s->config = c;
     s->listener = check_alloc(calloc(c->listener_count, sizeof *s->listener));
     s->backend = check_alloc(calloc(c->backend_count, sizeof *s->backend));
@@ -99,7 +85,7 @@ struct site *site_new(const struct config *c, const struct site_users *users, FI
         ok &= listener_init(&s->listener[i], c, &c->listener[i], problems);
     for (size_t i = 0; i < c->backend_count; i++) {
         ok &= backend_init(&s->backend[i], c, &c->backend[i], problems);
-        s->backend[i].users = users->of_backend == NULL ? NULL : users->of_backend[i];
+        s->backend[i].users = from->users[i];
     }
     if (!ok) {
         site_free(s);
@@ -108,15 +94,14 @@ struct site *site_new(const struct config *c, const struct site_users *users, FI
     return s;
 }
 
-void site_free(struct site *s)
+struct site *site_ref(struct site *s)
 {
-    if (s == NULL)
-        return;
-    for (size_t i = 0; i < s->config->listener_count; i++)
-        tls_ctx_free(s->listener[i].tls);
-    for (size_t i = 0; i < s->config->backend_count; i++)
-        tls_ctx_free(s->backend[i].tls);
-    free(s->listener);
-    free(s->backend);
-    free(s);
+    s->refs++;
+    return s;
+}
+
+void site_unref(struct site *s)
+{
+    if (s != NULL && --s->refs == 0)
+        site_free(s);
 }

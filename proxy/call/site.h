@@ -1,5 +1,6 @@
-/* site: what a configuration becomes for one worker: TLS contexts and what belongs to them. Built
- * whole or not at all; immutable afterwards. */
+/* site: what a snapshot becomes for one worker: TLS contexts and what belongs to them. Built whole or
+ * not at all, by any thread; then its worker's, immutable and counted: calls keep the one they began
+ * with. */
 #ifndef SSTPGATE_CALL_SITE_H
 #define SSTPGATE_CALL_SITE_H
 
@@ -8,13 +9,9 @@
 #include "binding/binding.h"
 #include "policy/config.h"
 
+struct snapshot;
 struct tls_ctx;
 struct users;
-
-/* The users files, one for each backend that names one (NULL otherwise), shared by all workers. */
-struct site_users {
-    struct users **of_backend; /* config->backend_count of them */
-};
 
 struct site_listener {
     const struct config_listener *config;
@@ -29,18 +26,18 @@ struct site_backend {
 };
 
 struct site {
-    const struct config *config; /* outlives the site */
+    unsigned refs;
+    struct snapshot *snapshot;
+    const struct config *config; /* the snapshot's */
     struct site_listener *listener;
     struct site_backend *backend;
 };
 
-/* Loads all files the configuration names. Every error goes to problems as "file:line: reason\n".
- * False when there was one; nothing is kept then. */
-bool site_users_load(struct site_users *u, const struct config *c, FILE *problems);
-void site_users_free(struct site_users *u, const struct config *c);
+/* Takes a reference of its own to the snapshot. NULL when there was an error; all of them are in
+ * problems as "file:line: reason\n". The caller holds the one reference. */
+struct site *site_new(struct snapshot *from, FILE *problems);
 
-/* NULL when there was an error; all of them are in problems. users may hold NULLs. */
-struct site *site_new(const struct config *c, const struct site_users *users, FILE *problems);
-void site_free(struct site *s);
+struct site *site_ref(struct site *s);
+void site_unref(struct site *s); /* NULL is fine */
 
 #endif

@@ -76,6 +76,7 @@ static void release(struct tunnel *t)
             session_end(&t->session, t->reason, now_of(t), missed);
     }
     session_fini(&t->session);
+    site_unref(t->site);
     tunnels_remove(set, t);
     free(t);
 }
@@ -247,6 +248,7 @@ void tunnel_open(struct tunnels *set, const struct site_listener *listener, stru
     struct tunnel *t = NEW(struct tunnel);
 
     t->set = set;
+    t->site = site_ref(set->site);
     t->listener = listener;
     t->session.worker = set->worker->index;
     t->session.number = ++set->next_number;
@@ -331,7 +333,7 @@ static size_t request_read(struct tunnel *t, struct span in)
         tunnel_close(t, REASON_HOST_REFUSED);
     } else {
         const struct config_backend *backend = t->listener->config->backend;
-        t->site_backend = &t->set->site->backend[backend - t->set->site->config->backend];
+        t->site_backend = &t->site->backend[backend - t->site->config->backend];
         t->session.backend = backend->name;
         t->dial_failure = REASON_BACKEND_UNREACHABLE;
         dial_server(t);

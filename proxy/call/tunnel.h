@@ -16,6 +16,7 @@ struct site_listener;
 struct tunnel {
     struct tunnel *prev, *next; /* in set->list[state] */
     struct tunnels *set;
+    struct site *site; /* the one it began with */
     enum tunnel_state state;
     uint64_t deadline; /* ms, worker_now; meaningless where the state has none */
     uint64_t active;   /* when octets moved last */

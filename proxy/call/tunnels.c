@@ -1,6 +1,8 @@
 #include "call/tunnels.h"
 
+#include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <utlist.h>
 
 #include "base/check.h"
@@ -8,13 +10,78 @@
 #include "call/tunnel.h"
 #include "net/worker.h"
 
-void tunnels_init(struct tunnels *set, struct worker *w, const struct site *site,
-                  struct tunnels_total *total, size_t listeners_max)
-{
-    const struct config_gate *g = &site->config->gate;
+struct tunnels_door {
+    struct tunnels_door *prev, *next;
+    size_t socket;
+    struct listener listener;
+};
 
-    *set = (struct tunnels){.worker = w, .site = site, .total = total};
-    set->listener = check_alloc(calloc(listeners_max, sizeof *set->listener));
+void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_total *total)
+{
+    *set = (struct tunnels){.worker = w, .total = total};
+}
+
+void tunnels_fini(struct tunnels *set)
+{
+    CHECK(set->count == 0 && set->doors == NULL);
+    site_unref(set->site);
+}
+
+static bool on_connection(struct listener *l)
+{
+    struct tunnels *set = l->owner;
+    unsigned missed;
+
+    if (set->phase != TUNNELS_OPEN)
+        return false;
+    if (atomic_fetch_add(&set->total->count, 1) >= atomic_load(&set->total->max)) {
+        atomic_fetch_sub(&set->total->count, 1);
+        if (log_limit_pass(&set->limit_full, worker_now(set->worker), 1, &missed))
+            log_msg(LOG_LEVEL_WARNING, "full", "max-tunnels (%u) reached: new calls wait",
+                    atomic_load(&set->total->max));
+        return false;
+    }
+    tunnel_open(set, &set->site->listener[l->tag], l);
+    return true;
+}
+
+static void on_door_closed(struct listener *l)
+{
+    free((char *)l - offsetof(struct tunnels_door, listener));
+}
+
+static void door_close(struct tunnels *set, struct tunnels_door *d)
+{
+    DL_DELETE(set->doors, d);
+    listener_close(&d->listener, on_door_closed);
+}
+
+static void door_open(struct tunnels *set, const struct tunnels_place *p)
+{
+    struct tunnels_door *d = NEW(struct tunnels_door);
+
+    d->socket = p->socket;
+    DL_APPEND(set->doors, d);
+    int r = listener_open(&d->listener, set->worker, p->fd, on_connection, set, p->listener);
+    if (r == 0)
+        return;
+    /* The socket listened already when it was bound: this is the system at its limits. */
+    log_msg(LOG_LEVEL_ERROR, "listen", "worker %u cannot accept: %s", set->worker->index,
+            stream_strerror(r));
+    door_close(set, d);
+}
+
+static const struct tunnels_place *place_of(const struct tunnels_door *d,
+                                            const struct tunnels_place *places, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (places[i].socket == d->socket)
+            return &places[i];
+    return NULL;
+}
+
+static void timeouts_set(struct tunnels *set, const struct config_gate *g)
+{
     set->timeout[TUNNEL_HANDSHAKE] = g->timeout_handshake;
     set->timeout[TUNNEL_REQUEST] = g->timeout_request;
     set->timeout[TUNNEL_DIAL] = g->timeout_connect;
@@ -25,35 +92,36 @@ void tunnels_init(struct tunnels *set, struct worker *w, const struct site *site
     set->timeout[TUNNEL_LINGER] = g->timeout_drain;
 }
 
-void tunnels_fini(struct tunnels *set)
+void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels_place *places,
+                    size_t count)
 {
-    CHECK(set->count == 0);
-    free(set->listener);
-}
+    struct tunnels_door *d, *next;
 
-static bool on_connection(struct listener *l)
-{
-    struct tunnels *set = l->owner;
-    const struct site_listener *listener = &set->site->listener[l->tag];
-    unsigned missed;
-
-    if (set->phase != TUNNELS_OPEN)
-        return false;
-    if (atomic_fetch_add(&set->total->count, 1) >= set->total->max) {
-        atomic_fetch_sub(&set->total->count, 1);
-        if (log_limit_pass(&set->limit_full, worker_now(set->worker), 1, &missed))
-            log_msg(LOG_LEVEL_WARNING, "full", "max-tunnels (%u) reached: new calls wait",
-                    set->total->max);
-        return false;
+    site_unref(set->site);
+    set->site = site;
+    timeouts_set(set, &site->config->gate);
+    DL_FOREACH_SAFE(set->doors, d, next) {
+        const struct tunnels_place *p = place_of(d, places, count);
+        if (p == NULL)
+            door_close(set, d);
+        else
+            d->listener.tag = p->listener;
     }
-    tunnel_open(set, listener, l);
-    return true;
+    for (size_t i = 0; i < count; i++) {
+        if (places[i].fd < 0)
+            continue;
+        if (set->phase == TUNNELS_OPEN)
+            door_open(set, &places[i]);
+        else
+            close(places[i].fd); /* the end came between the reload and now */
+    }
 }
 
-int tunnels_listen(struct tunnels *set, int fd, size_t index)
+static void doors_retry(struct tunnels *set)
 {
-    struct listener *l = &set->listener[set->listener_count++];
-    return listener_open(l, set->worker, fd, on_connection, set, index);
+    struct tunnels_door *d;
+    DL_FOREACH(set->doors, d)
+        listener_retry(&d->listener);
 }
 
 static void end_if_idle(struct tunnels *set)
@@ -73,8 +141,7 @@ void tunnels_remove(struct tunnels *set, struct tunnel *t)
     DL_DELETE(set->list[t->state], t);
     set->count--;
     atomic_fetch_sub(&set->total->count, 1);
-    for (size_t i = 0; i < set->listener_count && set->phase == TUNNELS_OPEN; i++)
-        listener_retry(&set->listener[i]);
+    doors_retry(set);
     end_if_idle(set);
 }
 
@@ -101,8 +168,7 @@ void tunnels_sweep(void *arg, uint64_t now_ms)
         }
     }
     /* A place that another worker's call has left is seen here. */
-    for (size_t i = 0; i < set->listener_count && set->phase == TUNNELS_OPEN; i++)
-        listener_retry(&set->listener[i]);
+    doors_retry(set);
 }
 
 void tunnels_drain(void *arg)
@@ -112,8 +178,8 @@ void tunnels_drain(void *arg)
     if (set->phase != TUNNELS_OPEN)
         return;
     set->phase = TUNNELS_DRAINING;
-    for (size_t i = 0; i < set->listener_count; i++)
-        listener_close(&set->listener[i]);
+    while (set->doors != NULL)
+        door_close(set, set->doors);
     end_if_idle(set);
 }
 

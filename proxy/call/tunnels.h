@@ -13,6 +13,7 @@
 
 struct site;
 struct tunnel;
+struct tunnels_door;
 struct worker;
 
 /* Each state is named for what it waits for. */
@@ -32,30 +33,39 @@ enum tunnel_state {
 /* What all workers share. */
 struct tunnels_total {
     atomic_uint count;
-    unsigned max;
+    atomic_uint max;
 };
 
 struct tunnels {
     struct worker *worker;
-    const struct site *site;
+    struct site *site; /* for new calls; those that are up keep theirs */
     struct tunnels_total *total;
     struct tunnel *list[TUNNEL_STATES]; /* oldest deadline first, but see RELAY in tunnels.c */
     size_t count;
     uint64_t next_number;
     uint32_t timeout[TUNNEL_STATES]; /* ms, 0: none */
     enum { TUNNELS_OPEN, TUNNELS_DRAINING, TUNNELS_STOPPING } phase;
-    struct listener *listener; /* listener_count of them */
-    size_t listener_count;
+    struct tunnels_door *doors;
     struct log_limit limit_deny, limit_full, limit_refused, limit_backend;
 };
 
-/* The listeners are added with tunnels_listen. site and total outlive it. */
-void tunnels_init(struct tunnels *set, struct worker *w, const struct site *site,
-                  struct tunnels_total *total, size_t listeners_max);
+/* total outlives it. Nothing is accepted before tunnels_switch. */
+void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_total *total);
 void tunnels_fini(struct tunnels *set); /* no call may be left */
 
-/* fd: a socket of listener_bind; index: which of site->listener it belongs to. A libuv error. */
-int tunnels_listen(struct tunnels *set, int fd, size_t index) MUST_CHECK;
+/* A listening address, as tunnels_switch is told it. */
+struct tunnels_place {
+    size_t socket;   /* the same number is the same socket, from one switch to the next */
+    size_t listener; /* which of site->listener it belongs to */
+    int fd;          /* of listener_bind, now ours; -1: the socket is open already */
+};
+
+/* From now on new calls follow site, whose reference is now ours, and come in at these places.
+ * Sockets that stay are not touched, so no connection that waits at them is lost; those that are not
+ * named are closed. Calls that are up go on as they began. From the worker's thread, or before it
+ * runs. */
+void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels_place *places,
+                    size_t count);
 
 /* For worker_init: arg is the struct tunnels. Ends calls whose deadline is over. */
 void tunnels_sweep(void *arg, uint64_t now_ms);

@@ -1,6 +1,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,11 +12,13 @@ enum { BACKLOG = 1024 };
 
 /* libuv 1.44 has no flag for SO_REUSEPORT, and tells "in use" only at listen: hence sockets by
  * hand. */
-static int bound_socket(const struct addr *at, bool reuseport)
+static int bound_socket(const struct addr *at, const struct listener_options *options,
+                        bool reuseport)
 {
     struct sockaddr_storage sa;
     socklen_t len = addr_to_sockaddr(at, &sa);
-    int on = 1;
+    int on = 1, v6only = options == NULL || !options->both;
+    const char *interface = options == NULL ? NULL : options->interface;
     int fd = socket(at->family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)
@@ -23,7 +26,9 @@ static int bound_socket(const struct addr *at, bool reuseport)
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
         (reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
         (at->family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) != 0) ||
+        (interface != NULL && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface,
+                                         (socklen_t)strlen(interface)) != 0) ||
         bind(fd, (struct sockaddr *)&sa, len) != 0) {
         int e = errno;
         close(fd);
@@ -33,7 +38,8 @@ static int bound_socket(const struct addr *at, bool reuseport)
     return fd;
 }
 
-enum err listener_bind(const struct addr *want, size_t count, int *fds, struct addr *bound)
+enum err listener_bind(const struct addr *want, const struct listener_options *options,
+                       size_t count, int *fds, struct addr *bound)
 {
     size_t n = 0;
 
@@ -41,7 +47,7 @@ enum err listener_bind(const struct addr *want, size_t count, int *fds, struct a
     if (want->port != 0) {
         /* Two programs of one user that both set SO_REUSEPORT share a port without a word. A bind
          * without it finds the other one out. */
-        int probe = bound_socket(want, false);
+        int probe = bound_socket(want, options, false);
         if (probe < 0)
             return ERR_SYSTEM;
         close(probe);
@@ -49,7 +55,7 @@ enum err listener_bind(const struct addr *want, size_t count, int *fds, struct a
     for (; n < count; n++) {
         struct sockaddr_storage sa;
         socklen_t len = sizeof sa;
-        fds[n] = bound_socket(bound, true);
+        fds[n] = bound_socket(bound, options, true);
         if (fds[n] < 0)
             goto fail;
         if (listen(fds[n], BACKLOG) != 0 ||
@@ -100,11 +106,21 @@ void listener_retry(struct listener *l)
         l->waiting = !l->on_connection(l);
 }
 
-void listener_close(struct listener *l)
+static void on_uv_close(uv_handle_t *handle)
+{
+    struct listener *l = handle->data;
+    struct worker *w = l->worker;
+    if (l->on_closed != NULL)
+        l->on_closed(l);
+    worker_settle(w);
+}
+
+void listener_close(struct listener *l, void (*on_closed)(struct listener *l))
 {
     CHECK(worker_is_here(l->worker));
     if (!l->open)
         return;
     l->open = false;
-    uv_close((uv_handle_t *)&l->tcp, NULL);
+    l->on_closed = on_closed;
+    uv_close((uv_handle_t *)&l->tcp, on_uv_close);
 }

@@ -12,12 +12,17 @@
 
 struct worker;
 
+struct listener_options {
+    const char *interface; /* accept only what arrives on it (SO_BINDTODEVICE); NULL: any */
+    bool both;             /* an IPv6 socket takes IPv4 as well; by default it does not */
+};
+
 /* Makes `count` listening sockets on one address, fds[0..count). want may have port 0: the kernel
- * chooses one, the same for all. bound: what it became. An IPv6 address takes IPv6 only. ERR_SYSTEM:
- * none is open, errno says why; an address that somebody else listens on is EADDRINUSE, even when
+ * chooses one, the same for all. bound: what it became. options: NULL for none. ERR_SYSTEM: none is
+ * open, errno says why; an address that somebody else listens on is EADDRINUSE, even when
  * they use SO_REUSEPORT too. */
-enum err listener_bind(const struct addr *want, size_t count, int *fds, struct addr *bound)
-    MUST_CHECK;
+enum err listener_bind(const struct addr *want, const struct listener_options *options,
+                       size_t count, int *fds, struct addr *bound) MUST_CHECK;
 
 struct listener {
     uv_tcp_t tcp;
@@ -29,6 +34,7 @@ struct listener {
     size_t tag; /* owner's: which of its addresses this is */
     bool waiting;
     bool open;
+    void (*on_closed)(struct listener *l);
 };
 
 /* Starts to accept on a socket of listener_bind, which is the listener's from now on. From the
@@ -38,7 +44,7 @@ int listener_open(struct listener *l, struct worker *w, int fd,
 
 void listener_retry(struct listener *l);
 
-/* l must stay until the loop has run once more. */
-void listener_close(struct listener *l);
+/* l must stay until on_closed, which may be NULL, has been called; not from inside here. */
+void listener_close(struct listener *l, void (*on_closed)(struct listener *l));
 
 #endif

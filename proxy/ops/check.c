@@ -1,17 +1,19 @@
 #include "ops/check.h"
 
 #include "call/site.h"
+#include "call/snapshot.h"
 
-bool check_config(const struct config *c, FILE *problems)
+bool check_config(const char *path, FILE *problems, FILE *print)
 {
-    struct site_users users;
-    struct site_users none = {0};
-    bool users_ok = site_users_load(&users, c, problems);
-    struct site *site = site_new(c, users_ok ? &users : &none, problems);
-    bool ok = users_ok && site != NULL;
+    struct snapshot *snapshot = snapshot_load(path, problems);
+    if (snapshot == NULL)
+        return false;
+    struct site *site = site_new(snapshot, problems);
+    bool ok = snapshot->sound && site != NULL;
 
-    site_free(site);
-    if (users_ok)
-        site_users_free(&users, c);
+    if (ok && print != NULL)
+        config_print(snapshot->config, print);
+    site_unref(site);
+    snapshot_unref(snapshot);
     return ok;
 }

@@ -5,9 +5,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-struct config;
-
-/* Every error goes to problems as "file:line: reason\n". True when there was none. */
-bool check_config(const struct config *c, FILE *problems);
+/* Every error goes to problems as "file:line: reason\n". True when there was none; then, and if print
+ * is not NULL, the configuration in force is written there. */
+bool check_config(const char *path, FILE *problems, FILE *print);
 
 #endif

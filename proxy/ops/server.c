@@ -14,38 +14,33 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "call/site.h"
+#include "call/snapshot.h"
 #include "call/tunnels.h"
-#include "net/listener.h"
 #include "net/worker.h"
+#include "ops/sockets.h"
+#include "ops/watch.h"
 
 struct server_worker {
     struct worker worker;
     struct tunnels tunnels;
-    struct site *site;
     struct server *server;
     uv_thread_t thread;
-    bool started;
-};
-
-struct server_socket {
-    size_t listener; /* index into config->listener */
-    struct addr bound;
-    int *fds; /* one for each worker */
 };
 
 struct server {
-    const struct config *config;
-    struct site_users users;
+    const char *path;
+    struct snapshot *snapshot; /* in force */
     struct server_worker *worker;
     size_t workers;
-    struct server_socket *socket;
-    size_t sockets;
+    struct sockets sockets;
     struct tunnels_total total;
 
     uv_loop_t loop;
     uv_signal_t signal[5];
     uv_async_t worker_done;
     atomic_size_t workers_done;
+    struct watch *watch;
+    bool stopping;
 };
 
 static size_t cpus(void)
@@ -78,46 +73,143 @@ static unsigned tunnels_max(unsigned wanted, size_t sockets, size_t workers)
     return (unsigned)room;
 }
 
-/* ---- sockets ---- */
+/* ---- what the workers serve ---- */
 
-static bool bind_all(struct server *s)
+/* Everything new, built and checked, before anything old is touched. */
+struct next {
+    struct snapshot *snapshot;
+    struct sockets sockets;
+    struct site **site; /* one for each worker */
+};
+
+static void next_free(struct server *s, struct next *n)
 {
-    bool ok = true;
+    for (size_t i = 0; n->site != NULL && i < s->workers; i++)
+        site_unref(n->site[i]);
+    free(n->site);
+    sockets_free(&n->sockets);
+    snapshot_unref(n->snapshot);
+}
 
-    for (size_t i = 0; i < s->config->listener_count; i++) {
-        const struct config_listener *l = &s->config->listener[i];
-        for (size_t k = 0; k < l->listen_count; k++) {
-            struct server_socket *sock = &s->socket[s->sockets];
-            char text[ADDR_TEXT_MAX];
-            sock->listener = i;
-            sock->fds = check_alloc(calloc(s->workers, sizeof *sock->fds));
-            if (listener_bind(&l->listen[k], s->workers, sock->fds, &sock->bound) == ERR_OK) {
-                s->sockets++;
-                continue;
-            }
-            fprintf(stderr, "%s:%u: listener %s: cannot listen on %s: %s\n", s->config->path,
-                    config_line(s->config, l, "listen"), l->name,
-                    addr_format(&l->listen[k], text), strerror(errno));
-            free(sock->fds);
-            ok = false;
-        }
+/* snapshot: becomes the next's. */
+static bool next_prepare(struct server *s, struct next *n, struct snapshot *snapshot,
+                         FILE *problems)
+{
+    bool ok = snapshot->sound;
+
+    *n = (struct next){.snapshot = snapshot};
+    n->site = check_alloc(calloc(s->workers, sizeof *n->site));
+    /* The first tells every error there is; the others can only repeat it. */
+    for (size_t i = 0; i < s->workers && (i == 0 || ok); i++) {
+        n->site[i] = site_new(snapshot, problems);
+        ok &= n->site[i] != NULL;
     }
+    ok = ok && sockets_prepare(&n->sockets, &s->sockets, snapshot->config, s->workers, problems);
+    if (!ok)
+        next_free(s, n);
     return ok;
 }
 
-static void sockets_close(struct server *s)
+/* One worker's part, on its way to the worker's thread. */
+struct switch_letter {
+    struct tunnels *tunnels;
+    struct site *site;
+    size_t count;
+    struct tunnels_place place[];
+};
+
+static void switch_deliver(void *arg)
 {
-    for (size_t i = 0; i < s->sockets; i++)
-        for (size_t w = 0; w < s->workers; w++)
-            if (s->socket[i].fds[w] >= 0)
-                close(s->socket[i].fds[w]);
+    struct switch_letter *l = arg;
+    tunnels_switch(l->tunnels, l->site, l->place, l->count);
+    free(l);
 }
 
-static void sockets_free(struct server *s)
+static struct switch_letter *switch_letter(struct server *s, struct next *n, size_t worker)
 {
-    for (size_t i = 0; i < s->sockets; i++)
-        free(s->socket[i].fds);
-    free(s->socket);
+    size_t count = n->sockets.count;
+    struct switch_letter *l = check_alloc(calloc(1, sizeof *l + count * sizeof *l->place));
+
+    l->tunnels = &s->worker[worker].tunnels;
+    l->site = n->site[worker];
+    l->count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct socket *sock = &n->sockets.item[i];
+        l->place[i] = (struct tunnels_place){
+            .socket = sock->id,
+            .listener = sock->listener,
+            .fd = sock->fds == NULL ? -1 : sock->fds[worker],
+        };
+    }
+    return l;
+}
+
+/* Cannot fail. running: the workers have threads, and are told there. */
+static void next_commit(struct server *s, struct next *n, bool running)
+{
+    for (size_t i = 0; i < s->workers; i++) {
+        struct switch_letter *l = switch_letter(s, n, i);
+        if (running)
+            worker_post(&s->worker[i].worker, switch_deliver, l);
+        else
+            switch_deliver(l);
+    }
+    free(n->site);
+    for (size_t i = 0; i < n->sockets.count; i++) {
+        free(n->sockets.item[i].fds); /* the workers have them */
+        n->sockets.item[i].fds = NULL;
+    }
+    sockets_free(&s->sockets);
+    s->sockets = n->sockets;
+    snapshot_unref(s->snapshot);
+    s->snapshot = n->snapshot;
+    atomic_store(&s->total.max, tunnels_max(s->snapshot->config->gate.max_tunnels,
+                                            s->sockets.count, s->workers));
+}
+
+/* ---- reload ---- */
+
+static void log_problems(char *text)
+{
+    for (char *line, *rest = text; (line = strsep(&rest, "\n")) != NULL;)
+        if (*line != '\0')
+            log_msg(LOG_LEVEL_ERROR, "reload", "%s", line);
+}
+
+static void warn_fixed(const struct config_gate *was, const struct config_gate *is)
+{
+    if (was->workers != is->workers)
+        log_msg(LOG_LEVEL_WARNING, "reload", "workers changes with a restart only");
+    if (strcmp(was->log, is->log) != 0 || was->log_level != is->log_level)
+        log_msg(LOG_LEVEL_WARNING, "reload", "log and log-level change with a restart only");
+}
+
+static void reload(struct server *s, const char *cause)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *problems = check_alloc(open_memstream(&text, &len));
+    struct snapshot *snapshot = s->stopping ? NULL : snapshot_load(s->path, problems);
+    struct next n;
+    bool ok = snapshot != NULL && next_prepare(s, &n, snapshot, problems);
+
+    fclose(problems);
+    if (ok) {
+        warn_fixed(&s->snapshot->config->gate, &n.snapshot->config->gate);
+        next_commit(s, &n, true);
+        log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
+    } else if (!s->stopping) {
+        log_problems(text);
+        log_msg(LOG_LEVEL_ERROR, "reload", "%s: nothing was changed, the old configuration stays",
+                cause);
+    }
+    watch_files(s->watch, s->snapshot->config);
+    free(text);
+}
+
+static void on_files_changed(void *arg)
+{
+    reload(arg, "a certificate or users file has changed");
 }
 
 /* ---- workers ---- */
@@ -130,49 +222,14 @@ static void worker_main(void *arg)
     CHECK_UV(uv_async_send(&sw->server->worker_done));
 }
 
-static bool worker_prepare(struct server *s, size_t index)
+static void workers_init(struct server *s)
 {
-    struct server_worker *sw = &s->worker[index];
-
-    sw->server = s;
-    sw->site = site_new(s->config, &s->users, stderr);
-    if (sw->site == NULL)
-        return false;
-    worker_init(&sw->worker, (unsigned)index, tunnels_sweep, &sw->tunnels);
-    tunnels_init(&sw->tunnels, &sw->worker, sw->site, &s->total, s->sockets);
-    sw->started = true;
-    bool ok = true;
-    for (size_t i = 0; i < s->sockets; i++) {
-        int fd = s->socket[i].fds[index];
-        s->socket[i].fds[index] = -1;
-        int r = tunnels_listen(&sw->tunnels, fd, s->socket[i].listener);
-        if (r != 0) {
-            char text[ADDR_TEXT_MAX];
-            fprintf(stderr, "cannot listen on %s: %s\n", addr_format(&s->socket[i].bound, text),
-                    uv_strerror(r));
-            ok = false;
-        }
+    for (size_t i = 0; i < s->workers; i++) {
+        struct server_worker *sw = &s->worker[i];
+        sw->server = s;
+        worker_init(&sw->worker, (unsigned)i, tunnels_sweep, &sw->tunnels);
+        tunnels_init(&sw->tunnels, &sw->worker, &s->total);
     }
-    return ok;
-}
-
-static void worker_release(struct server_worker *sw)
-{
-    if (sw->started) {
-        tunnels_fini(&sw->tunnels);
-        worker_fini(&sw->worker);
-    }
-    site_free(sw->site);
-}
-
-/* For a start that failed: closes what the workers have opened, in this thread. */
-static void workers_undo(struct server *s)
-{
-    for (size_t i = 0; i < s->workers; i++)
-        if (s->worker[i].started) {
-            tunnels_drain(&s->worker[i].tunnels);
-            worker_run(&s->worker[i].worker);
-        }
 }
 
 /* ---- signals ---- */
@@ -191,20 +248,22 @@ static void on_signal(uv_signal_t *handle, int number)
     case SIGTERM:
     case SIGINT:
         log_msg(LOG_LEVEL_INFO, "stop", "%s: closing all calls", strsignal(number));
+        s->stopping = true;
         post_all(s, tunnels_stop);
         break;
     case SIGQUIT:
         log_msg(LOG_LEVEL_INFO, "stop", "no new calls, waiting for those that are up");
+        s->stopping = true;
         post_all(s, tunnels_drain);
         break;
     case SIGUSR1:
         if (log_reopen() != ERR_OK)
-            log_msg(LOG_LEVEL_ERROR, "log", "cannot open %s again: %s", s->config->gate.log,
+            log_msg(LOG_LEVEL_ERROR, "log", "cannot open %s again: %s",
+                    s->snapshot->config->gate.log,
                     strerror(errno));
         break;
     case SIGHUP:
-        log_msg(LOG_LEVEL_WARNING, "reload", "not possible in this version: restart to take up a "
-                                             "new configuration");
+        reload(s, "HUP");
         break;
     }
 }
@@ -220,6 +279,7 @@ static void on_worker_done(uv_async_t *async)
     for (size_t i = 0; i < sizeof s->signal / sizeof *s->signal; i++)
         uv_close((uv_handle_t *)&s->signal[i], NULL);
     uv_close((uv_handle_t *)&s->worker_done, NULL);
+    watch_free(s->watch);
 }
 
 static void loop_prepare(struct server *s)
@@ -229,6 +289,8 @@ static void loop_prepare(struct server *s)
     CHECK_UV(uv_loop_init(&s->loop));
     CHECK_UV(uv_async_init(&s->loop, &s->worker_done, on_worker_done));
     s->worker_done.data = s;
+    s->watch = watch_new(&s->loop, on_files_changed, s);
+    watch_files(s->watch, s->snapshot->config);
     for (size_t i = 0; i < sizeof s->signal / sizeof *s->signal; i++) {
         CHECK_UV(uv_signal_init(&s->loop, &s->signal[i]));
         s->signal[i].data = s;
@@ -237,6 +299,11 @@ static void loop_prepare(struct server *s)
 }
 
 /* ---- ready ---- */
+
+static const char *listener_name(const struct server *s, const struct socket *sock)
+{
+    return s->snapshot->config->listener[sock->listener].name;
+}
 
 /* Written beside and renamed, so that whoever waits for the file finds it whole. */
 static bool ready_write(const struct server *s, const char *path)
@@ -249,10 +316,10 @@ static bool ready_write(const struct server *s, const char *path)
     FILE *f = fopen(beside, "w");
     bool ok = f != NULL;
 
-    for (size_t i = 0; ok && i < s->sockets; i++) {
+    for (size_t i = 0; ok && i < s->sockets.count; i++) {
         char text[ADDR_TEXT_MAX];
-        fprintf(f, "%s %s\n", s->config->listener[s->socket[i].listener].name,
-                addr_format(&s->socket[i].bound, text));
+        fprintf(f, "%s %s\n", listener_name(s, &s->sockets.item[i]),
+                addr_format(&s->sockets.item[i].bound, text));
     }
     if (f != NULL && fclose(f) != 0)
         ok = false;
@@ -266,46 +333,52 @@ static bool ready_write(const struct server *s, const char *path)
 
 static void log_ready(const struct server *s)
 {
-    for (size_t i = 0; i < s->sockets; i++) {
+    for (size_t i = 0; i < s->sockets.count; i++) {
         char text[ADDR_TEXT_MAX];
         struct log_line l;
         log_begin(&l, LOG_LEVEL_INFO, "listen");
-        log_str(&l, "listener", s->config->listener[s->socket[i].listener].name);
-        log_str(&l, "address", addr_format(&s->socket[i].bound, text));
+        log_str(&l, "listener", listener_name(s, &s->sockets.item[i]));
+        log_str(&l, "address", addr_format(&s->sockets.item[i].bound, text));
         log_num(&l, "workers", s->workers);
         log_end(&l);
     }
 }
 
-int server_run(const struct config *config, const char *ready_file)
+/* From the configuration to the point where all sockets listen; nothing was accepted before. */
+static bool start(struct server *s)
 {
-    struct server s = {.config = config};
-    size_t addresses = 0;
-    bool ok = false;
+    struct snapshot *snapshot = snapshot_load(s->path, stderr);
+    struct next n;
+
+    if (snapshot == NULL)
+        return false;
+    const struct config_gate *g = &snapshot->config->gate;
+    if (log_open(g->log, (enum log_level)g->log_level) != ERR_OK) {
+        fprintf(stderr, "%s:%u: cannot open the log %s: %s\n", s->path,
+                config_line(snapshot->config, g, "log"), g->log, strerror(errno));
+        snapshot_unref(snapshot);
+        return false;
+    }
+    s->workers = g->workers == 0 ? cpus() : g->workers;
+    sockets_inherited_begin();
+    bool ok = next_prepare(s, &n, snapshot, stderr);
+    sockets_inherited_end();
+    if (!ok)
+        return false;
+    s->worker = check_alloc(calloc(s->workers, sizeof *s->worker));
+    workers_init(s);
+    next_commit(s, &n, false);
+    return true;
+}
+
+int server_run(const char *path, const char *ready_file)
+{
+    struct server s = {.path = path};
+    bool ok = true;
 
     signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of the write, not a signal */
-    if (log_open(config->gate.log, (enum log_level)config->gate.log_level) != ERR_OK) {
-        fprintf(stderr, "%s:%u: cannot open the log %s: %s\n", config->path,
-                config_line(config, &config->gate, "log"), config->gate.log, strerror(errno));
+    if (!start(&s))
         return 1;
-    }
-    for (size_t i = 0; i < config->listener_count; i++)
-        addresses += config->listener[i].listen_count;
-    s.workers = config->gate.workers == 0 ? cpus() : config->gate.workers;
-    s.socket = check_alloc(calloc(addresses, sizeof *s.socket));
-    s.worker = check_alloc(calloc(s.workers, sizeof *s.worker));
-    s.total.max = tunnels_max(config->gate.max_tunnels, addresses, s.workers);
-
-    if (!site_users_load(&s.users, config, stderr))
-        goto out;
-    ok = bind_all(&s);
-    for (size_t i = 0; ok && i < s.workers; i++)
-        ok = worker_prepare(&s, i);
-    if (!ok) {
-        workers_undo(&s);
-        sockets_close(&s);
-        goto out;
-    }
     loop_prepare(&s);
     for (size_t i = 0; i < s.workers; i++)
         CHECK_UV(uv_thread_create(&s.worker[i].thread, worker_main, &s.worker[i]));
@@ -317,11 +390,12 @@ int server_run(const struct config *config, const char *ready_file)
     CHECK_UV(uv_run(&s.loop, UV_RUN_DEFAULT));
     CHECK_UV(uv_loop_close(&s.loop));
     log_msg(LOG_LEVEL_INFO, "stop", "all calls have ended");
-out:
-    for (size_t i = 0; i < s.workers; i++)
-        worker_release(&s.worker[i]);
-    site_users_free(&s.users, config);
-    sockets_free(&s);
+    for (size_t i = 0; i < s.workers; i++) {
+        worker_fini(&s.worker[i].worker);
+        tunnels_fini(&s.worker[i].tunnels);
+    }
     free(s.worker);
+    sockets_free(&s.sockets);
+    snapshot_unref(s.snapshot);
     return ok ? 0 : 1;
 }

@@ -115,6 +115,11 @@ static const struct config_key keys[] = {
     {LISTENER_ALL("listen"), .type = &config_type_listen, .flags = KEY_REQUIRED | KEY_REPEAT,
      .help = "Address to accept on, port 443 unless written; every address only as *:443, "
              "0.0.0.0:443 or [::]:443."},
+    {LISTENER_KEY("interface", interface), .type = &config_type_interface,
+     .otherwise = "any",
+     .help = "Accept only what arrives on this interface (needs CAP_NET_RAW)."},
+    {LISTENER_KEY("v6only", v6only), .type = &config_type_flag, .choices = yes_or_no,
+     .initial = "yes", .help = "no: an IPv6 wildcard address takes IPv4 clients, too."},
     {LISTENER_KEY("certificate", certificate), .type = &config_type_path, .flags = KEY_REQUIRED,
      .help = "PEM file: the certificate first, then those between it and its CA."},
     {LISTENER_KEY("key", key), .type = &config_type_path, .otherwise = "in the file of `certificate`",

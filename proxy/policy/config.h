@@ -75,6 +75,8 @@ struct config_listener {
     unsigned line;
     struct addr *listen;
     size_t listen_count;
+    char *interface; /* NULL: any */
+    bool v6only;
     char *certificate; /* PEM, leaf first */
     char *key;         /* PEM; NULL: in the certificate's file */
     enum config_tls tls_min, tls_max;

@@ -1,5 +1,6 @@
 #include "policy/config_type.h"
 
+#include <net/if.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -369,6 +370,22 @@ static bool parse_server_name(struct config_input *in, const struct config_key *
 
 const struct config_type config_type_server_name = {
     .syntax = "NAME", .parse = parse_server_name, .print = print_text, .fini = fini_text};
+
+static bool parse_interface(struct config_input *in, const struct config_key *k, void *at,
+                            const char *text)
+{
+    size_t n = strlen(text);
+    /* as the kernel judges names: IFNAMSIZ, no '/', no blank */
+    if (n == 0 || n >= IFNAMSIZ || strpbrk(text, "/ \t:") != NULL) {
+        config_problem(in, in->line, "%s: '%s' is not the name of an interface", k->name, text);
+        return false;
+    }
+    put_text(at, text);
+    return true;
+}
+
+const struct config_type config_type_interface = {
+    .syntax = "NAME", .parse = parse_interface, .print = print_text, .fini = fini_text};
 
 /* What a Host field may hold: kept as written, brackets included. */
 static bool parse_authority(struct config_input *in, const struct config_key *k, void *at,

@@ -78,7 +78,7 @@ extern const struct config_type config_type_path, config_type_ciphers, config_ty
 /* struct config_strings; struct acl. */
 extern const struct config_type config_type_hosts, config_type_allow, config_type_deny;
 /* More than one field each: `at` is the whole listener, or the whole backend. */
-extern const struct config_type config_type_listen;
+extern const struct config_type config_type_listen, config_type_interface;
 extern const struct config_type config_type_server, config_type_pin, config_type_cert_hash;
 
 /* The first word of k that stands for value; NULL when none does. */

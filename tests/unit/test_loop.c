@@ -447,12 +447,12 @@ static bool on_connection(struct listener *l)
 
 static enum err bind_to(const struct addr *want, size_t count, int *fds, struct addr *bound)
 {
-    return listener_bind(want, count, fds, bound);
+    return listener_bind(want, NULL, count, fds, bound);
 }
 
 static void door_close(struct door *d)
 {
-    listener_close(&d->l);
+    listener_close(&d->l, NULL);
 }
 
 static void door_open(struct door *d)

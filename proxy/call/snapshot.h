@@ -1,0 +1,29 @@
+/* snapshot: a configuration with the files that all workers share. Immutable and counted: a reload
+ * makes a new one, and the old one goes when the last call that started with it has ended. Any
+ * thread. */
+#ifndef SSTPGATE_CALL_SNAPSHOT_H
+#define SSTPGATE_CALL_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "policy/config.h"
+
+struct users;
+
+struct snapshot {
+    atomic_uint refs;
+    struct config *config;
+    struct users **users; /* config->backend_count of them, NULL where a backend names no file */
+    bool sound;           /* false: a users file did not load; good for finding more errors only */
+};
+
+/* Reads path and the users files it names. Every error goes to problems as "file:line: reason\n".
+ * NULL when the configuration itself is wrong. The caller holds the one reference. */
+struct snapshot *snapshot_load(const char *path, FILE *problems);
+
+struct snapshot *snapshot_ref(struct snapshot *s);
+void snapshot_unref(struct snapshot *s); /* NULL is fine */
+
+#endif
