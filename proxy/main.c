@@ -25,8 +25,8 @@ static void usage(FILE *out)
           "  -v, -V             version; with the libraries it uses\n"
           "  -h                 this text\n"
           "\n"
-          "Signals: TERM, INT close all calls and exit; QUIT lets them end first; USR1 opens the log\n"
-          "again. Exit codes: 0, 1 configuration or start-up, 2 usage.\n",
+          "Signals: TERM, INT close all calls and exit; QUIT lets them end first; HUP reloads; USR1 opens\n"
+          "the log again. Exit codes: 0, 1 configuration or start-up, 2 usage.\n",
           out);
 }
 
