@@ -709,7 +709,7 @@ static void every_key_is_documented_and_tested(void **state)
         free(expected);
         rows++;
     }
-    assert_int_equal(rows, 11 + 12 + 16);
+    assert_true(rows >= 39); /* the reference was not cut short */
     free(all);
 }
 
