@@ -18,6 +18,9 @@
 /* Lines about calls that never became a tunnel, for each worker. */
 enum { REFUSED_LINES_PER_SECOND = 100, DENY_LINES_PER_SECOND = 20, BACKEND_LINES_PER_SECOND = 20 };
 
+/* What a client may send before its answer has come: nothing, says [MS-SSTP]. */
+enum { EARLY_MAX = 16384 };
+
 static const struct stream_ops client_ops, backend_ops;
 
 static struct tunnel *of_client(struct stream *s)
@@ -45,7 +48,8 @@ static const unsigned legal_from[TUNNEL_STATES] = {
     [TUNNEL_ANSWER] = FROM(DIAL),
     [TUNNEL_NEGOTIATE] = FROM(ANSWER),
     [TUNNEL_RELAY] = FROM(NEGOTIATE),
-    [TUNNEL_DRAIN] = FROM(NEGOTIATE) | FROM(RELAY),
+    [TUNNEL_WEB] = FROM(DIAL),
+    [TUNNEL_DRAIN] = FROM(NEGOTIATE) | FROM(RELAY) | FROM(WEB),
     [TUNNEL_LINGER] = FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(RELAY),
     [TUNNEL_CLOSED] = ~0u & ~FROM(CLOSED),
 };
@@ -199,7 +203,7 @@ static void side_ended(struct tunnel *t, struct stream *other, enum reason reaso
 {
     if (t->reason == REASON_NONE)
         t->reason = reason;
-    if (t->state == TUNNEL_NEGOTIATE || t->state == TUNNEL_RELAY)
+    if (t->state == TUNNEL_NEGOTIATE || t->state == TUNNEL_RELAY || t->state == TUNNEL_WEB)
         tunnel_enter(t, TUNNEL_DRAIN);
     stream_shutdown(other);
     drop_if_finished(t);
@@ -312,6 +316,31 @@ static bool host_admitted(const struct tunnel *t, struct span host)
 
 static void dial_server(struct tunnel *t);
 
+static void dial_backend(struct tunnel *t, const struct config_backend *backend)
+{
+    t->site_backend = &t->site->backend[backend - t->site->config->backend];
+    t->session.backend = backend->name;
+    t->dial_failure = REASON_BACKEND_UNREACHABLE;
+    dial_server(t);
+}
+
+/* Not for the SSTP server: what such a client gets looks the same whatever the reason. With a web
+ * site that is the site's own answer to all it has sent, so the head stays unread here. */
+static size_t decoy(struct tunnel *t, enum reason reason, size_t head)
+{
+    const struct config_backend *site = t->listener->config->fallback;
+
+    if (site == NULL) {
+        tunnel_close(t, reason);
+        return head;
+    }
+    t->reason = reason;
+    t->web = true;
+    stream_pause(&t->client); /* a body may follow, of any size */
+    dial_backend(t, site);
+    return 0;
+}
+
 static size_t request_read(struct tunnel *t, struct span in)
 {
     struct http_request request;
@@ -327,17 +356,11 @@ static size_t request_read(struct tunnel *t, struct span in)
     t->head_request = request.is_head;
     session_keep(&t->session.host, request.host);
     session_keep(&t->session.correlation, request.correlation);
-    if (!request.sstp) {
-        tunnel_close(t, REASON_NOT_SSTP);
-    } else if (!host_admitted(t, request.host)) {
-        tunnel_close(t, REASON_HOST_REFUSED);
-    } else {
-        const struct config_backend *backend = t->listener->config->backend;
-        t->site_backend = &t->site->backend[backend - t->site->config->backend];
-        t->session.backend = backend->name;
-        t->dial_failure = REASON_BACKEND_UNREACHABLE;
-        dial_server(t);
-    }
+    if (!request.sstp)
+        return decoy(t, REASON_NOT_SSTP, request.len);
+    if (!host_admitted(t, request.host))
+        return decoy(t, REASON_HOST_REFUSED, request.len);
+    dial_backend(t, t->listener->config->backend);
     return request.len;
 }
 
@@ -365,10 +388,15 @@ static void log_backend(struct tunnel *t, const char *what, const char *why)
     log_end(&l);
 }
 
-static void dial_next_server(struct tunnel *t)
+static void dial_done(struct tunnel *t)
 {
     dial_free(t->dial);
     t->dial = NULL;
+}
+
+static void dial_next_server(struct tunnel *t)
+{
+    dial_done(t);
     t->server++;
     dial_server(t);
 }
@@ -445,10 +473,21 @@ static void backend_ask(struct tunnel *t)
     }
     size_t n = http_build_request(head, span_str(host), span_str(correlation));
     CHECK(n > 0); /* the configuration was checked for it */
-    dial_free(t->dial);
-    t->dial = NULL;
+    dial_done(t);
     tunnel_enter(t, TUNNEL_ANSWER);
     stream_write(&t->backend, span_of(head, n));
+}
+
+static void backend_ready(struct tunnel *t)
+{
+    if (!t->web) {
+        backend_ask(t);
+        return;
+    }
+    dial_done(t);
+    tunnel_enter(t, TUNNEL_WEB);
+    stream_resume(&t->client);
+    stream_kick(&t->client); /* everything it has said since its handshake */
 }
 
 static void backend_connected(struct stream *s, int status)
@@ -462,7 +501,7 @@ static void backend_connected(struct stream *s, int status)
     }
     if (t->site_backend->tls == NULL) {
         stream_start(s, NULL);
-        backend_ask(t);
+        backend_ready(t);
         return;
     }
     const char *sni = sni_of(c, server_of(t));
@@ -506,7 +545,7 @@ static void backend_secure(struct stream *s)
         dial_failed(t, REASON_BACKEND_UNVERIFIED, "verify", text);
         return;
     }
-    backend_ask(t);
+    backend_ready(t);
 }
 
 /* ---- the answer ---- */
@@ -656,6 +695,20 @@ static size_t packets_read(struct tunnel *t, struct span in, bool from_client)
     return used;
 }
 
+/* Web traffic: octets, as they come. */
+static size_t web_read(struct tunnel *t, struct span in, bool from_client)
+{
+    struct stream *to = from_client ? &t->backend : &t->client;
+    struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
+
+    stream_write(to, in);
+    flow->octets += in.n;
+    t->active = now_of(t);
+    if (stream_queued(to) > STREAM_HIGH)
+        stream_pause(from_client ? &t->client : &t->backend);
+    return in.n;
+}
+
 /* ---- what the streams tell ---- */
 
 static size_t client_read(struct stream *s, struct span in)
@@ -666,11 +719,16 @@ static size_t client_read(struct stream *s, struct span in)
         return request_read(t, in);
     case TUNNEL_DIAL:
     case TUNNEL_ANSWER:
+        if (!t->web && in.n > EARLY_MAX) {
+            tunnel_close(t, REASON_EARLY_DATA);
+            return in.n;
+        }
         return 0; /* waits for the backend's 200 (PROTOCOL.md 1.3) */
     case TUNNEL_NEGOTIATE:
     case TUNNEL_RELAY:
+    case TUNNEL_WEB:
     case TUNNEL_DRAIN:
-        return packets_read(t, in, true);
+        return t->web ? web_read(t, in, true) : packets_read(t, in, true);
     default:
         return in.n;
     }
@@ -684,8 +742,9 @@ static size_t backend_read(struct stream *s, struct span in)
         return answer_read(t, in);
     case TUNNEL_NEGOTIATE:
     case TUNNEL_RELAY:
+    case TUNNEL_WEB:
     case TUNNEL_DRAIN:
-        return packets_read(t, in, false);
+        return t->web ? web_read(t, in, false) : packets_read(t, in, false);
     default:
         return in.n;
     }
@@ -820,6 +879,7 @@ void tunnel_expire(struct tunnel *t)
         tunnel_close(t, REASON_NEGOTIATE_TIMEOUT);
         break;
     case TUNNEL_RELAY:
+    case TUNNEL_WEB:
         tunnel_close(t, REASON_IDLE_TIMEOUT);
         break;
     case TUNNEL_DRAIN:

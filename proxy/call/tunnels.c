@@ -88,6 +88,7 @@ static void timeouts_set(struct tunnels *set, const struct config_gate *g)
     set->timeout[TUNNEL_ANSWER] = g->timeout_answer;
     set->timeout[TUNNEL_NEGOTIATE] = g->timeout_negotiate;
     set->timeout[TUNNEL_RELAY] = g->timeout_idle;
+    set->timeout[TUNNEL_WEB] = g->timeout_web;
     set->timeout[TUNNEL_DRAIN] = g->timeout_drain;
     set->timeout[TUNNEL_LINGER] = g->timeout_drain;
 }
@@ -155,7 +156,7 @@ void tunnels_sweep(void *arg, uint64_t now_ms)
             continue;
         while ((t = set->list[state]) != NULL && t->deadline <= now_ms) {
             uint64_t due = t->active + set->timeout[state];
-            if (state == TUNNEL_RELAY && due > now_ms) {
+            if ((state == TUNNEL_RELAY || state == TUNNEL_WEB) && due > now_ms) {
                 /* Data moves far more often than the sweep looks: it only notes the time, and the
                  * list is put in order here. */
                 t->deadline = due;

@@ -24,6 +24,7 @@ enum tunnel_state {
     TUNNEL_ANSWER,    /* the backend's 200 */
     TUNNEL_NEGOTIATE, /* Call Connected */
     TUNNEL_RELAY,     /* data, or that somebody ends the call */
+    TUNNEL_WEB,       /* the same between a client and the fallback web site */
     TUNNEL_DRAIN,     /* one side has ended: the other one to take what is queued and end too */
     TUNNEL_LINGER,    /* we have ended it: the peers to take our last words and close */
     TUNNEL_CLOSED,    /* libuv's close callbacks */

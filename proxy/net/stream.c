@@ -135,26 +135,46 @@ static size_t deliver(struct stream *s, struct span octets)
     return used;
 }
 
+/* What the owner left last time, back to the front of plain. */
+static size_t held_take(struct stream *s, uint8_t *plain)
+{
+    size_t n = 0;
+    while (s->held != NULL) {
+        struct block *b = s->held;
+        s->held = b->next;
+        memcpy(plain + n, b->octets, b->to);
+        n += b->to;
+        pool_put(&s->worker->pool, b);
+    }
+    return n;
+}
+
+static void held_keep(struct stream *s, struct span octets)
+{
+    struct block **last = &s->held;
+    while (octets.n > 0) {
+        struct span part = span_sub(octets, 0, POOL_BLOCK);
+        struct block *b = *last = pool_get(&s->worker->pool);
+        memcpy(b->octets, part.p, part.n);
+        b->to = (uint32_t)part.n;
+        last = &b->next;
+        octets = span_from(octets, part.n);
+    }
+}
+
 /* Reads until there is nothing left to read, so that nothing stays inside OpenSSL that no event
  * would announce, and hands it to the owner in large pieces. */
 static void pump(struct stream *s)
 {
-    struct worker *w = s->worker;
-    uint8_t *plain = w->plain;
-    size_t have = 0;
+    uint8_t *plain = s->worker->plain;
+    size_t have = held_take(s, plain);
     enum err e;
 
-    if (s->held != NULL) {
-        have = s->held->to;
-        memcpy(plain, s->held->octets, have);
-        pool_put(&w->pool, s->held);
-        s->held = NULL;
-    }
     do {
-        size_t n;
-        while ((e = source_read(s, plain + have, WORKER_PLAIN - have, &n)) == ERR_OK) {
+        size_t n, enough = have + WORKER_PIECE;
+        while ((e = source_read(s, plain + have, enough - have, &n)) == ERR_OK) {
             have += n;
-            if (have == WORKER_PLAIN)
+            if (have == enough)
                 break;
         }
         size_t used = deliver(s, span_of(plain, have));
@@ -162,16 +182,12 @@ static void pump(struct stream *s)
             return;
         have -= used;
         memmove(plain, plain + used, have);
-        if (have > POOL_BLOCK) {
+        if (have > WORKER_HELD) {
             end_input(s, STREAM_OVERFLOW);
             return;
         }
     } while (e == ERR_OK);
-    if (have > 0) {
-        s->held = pool_get(&w->pool);
-        memcpy(s->held->octets, plain, have);
-        s->held->to = (uint32_t)have;
-    }
+    held_keep(s, span_of(plain, have));
     if (e == ERR_CLOSED)
         end_input(s, STREAM_EOF);
     else if (e == ERR_TLS)
@@ -430,9 +446,11 @@ static void on_uv_close(uv_handle_t *handle)
     CHECK(s->todo == 0 && s->flying_blocks == 0);
     while (s->queue != NULL)
         queue_drop_first(s);
-    if (s->held != NULL)
-        pool_put(&w->pool, s->held);
-    s->held = NULL;
+    while (s->held != NULL) {
+        struct block *b = s->held;
+        s->held = b->next;
+        pool_put(&w->pool, b);
+    }
     tls_conn_free(s->tls);
     s->tls = NULL;
     s->handle = STREAM_HANDLE_NONE;

@@ -25,7 +25,7 @@ enum stream_end {
     STREAM_EOF,      /* FIN or close_notify; what we send may still be read */
     STREAM_RESET,    /* RST, or the connection failed in another way; nothing can be sent */
     STREAM_TLS,      /* TLS failed; stream_error tells why, an alert may be on its way */
-    STREAM_OVERFLOW, /* the owner left more unread than one pool block holds */
+    STREAM_OVERFLOW, /* the owner left more than WORKER_HELD octets unread */
 };
 
 struct stream_ops {
@@ -69,7 +69,7 @@ struct stream {
     struct stream *todo_next;
 
     struct span window;  /* plain streams: what was received and not handed out yet */
-    struct block *held;  /* what the owner left unread; NULL most of the time */
+    struct block *held;  /* what the owner left unread, a list; NULL most of the time */
 
     struct block *queue, *queue_tail;
     unsigned queue_blocks, flying_blocks;

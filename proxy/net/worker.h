@@ -15,8 +15,9 @@ struct worker_letter;
 
 enum {
     WORKER_WINDOW = 65536, /* octets that one read() may bring */
-    WORKER_PLAIN = 32768,  /* octets of plaintext handed to an owner at once: what it left of the
-                              last time (at most one pool block) and at least a full TLS record */
+    WORKER_PIECE = 32768,  /* octets of plaintext after which an owner is asked to take them */
+    WORKER_HELD = 6 * POOL_BLOCK, /* octets an owner may leave unread: more than one window brings */
+    WORKER_PLAIN = WORKER_HELD + WORKER_PIECE,
     WORKER_OUT = 65536,    /* octets that one write() may take along */
     WORKER_SWEEP_MS = 1000,
 };

@@ -111,6 +111,8 @@ static const struct config_key keys[] = {
      .initial = "none", .help = "For a tunnel on which nothing moves, echo messages included."},
     {GATE_KEY("timeout-drain", timeout_drain), .type = &config_type_duration, .initial = "5s",
      .help = "For a peer to take what is queued when its call has ended."},
+    {GATE_KEY("timeout-web", timeout_web), .type = &config_type_duration, .initial = "60s",
+     .help = "For a connection to the fallback web site on which nothing moves."},
 
     {LISTENER_ALL("listen"), .type = &config_type_listen, .flags = KEY_REQUIRED | KEY_REPEAT,
      .help = "Address to accept on, port 443 unless written; every address only as *:443, "
@@ -148,6 +150,9 @@ static const struct config_key keys[] = {
     {LISTENER_KEY("backend", backend_name), .type = &config_type_reference,
      .otherwise = "the backend, where the file has exactly one",
      .help = "Backend that gets the calls."},
+    {LISTENER_KEY("fallback", fallback_name), .type = &config_type_reference,
+     .otherwise = "a built-in 404",
+     .help = "Backend, a web server, that gets what is not SSTP or not admitted to it."},
 
     {BACKEND_ALL("server"), .type = &config_type_server, .flags = KEY_REQUIRED | KEY_REPEAT,
      .help = "SSTP server, port 443 unless written (80 with tls = no); tried in their order."},
@@ -476,6 +481,18 @@ static void check_tls_range(struct builder *b, enum config_section in, size_t in
                    config_choice_of(find_key(in, "tls-max"), (int)max)->word);
 }
 
+/* A web site has no binding, so nothing about one is asked of it. */
+static bool is_web_only(const struct config *c, const struct config_backend *be)
+{
+    bool web = false;
+    for (size_t i = 0; i < c->listener_count; i++) {
+        if (c->listener[i].backend == be)
+            return false;
+        web |= c->listener[i].fallback == be;
+    }
+    return web;
+}
+
 /* With tls = no there is nothing that these keys could do, and whoever wrote one thinks there is.
  */
 static void finish_plain(struct builder *b, size_t index)
@@ -491,7 +508,7 @@ static void finish_plain(struct builder *b, size_t index)
     }
     be->verify = CONFIG_VERIFY_OFF;
     bool wants_hash = be->binding == CONFIG_BINDING_REWRITE || be->binding == CONFIG_BINDING_AUTO;
-    if (wants_hash && !refused(b, BACKEND, index, "crypto-binding") &&
+    if (wants_hash && !is_web_only(b->c, be) && !refused(b, BACKEND, index, "crypto-binding") &&
         !written(b, BACKEND, index, "binding-cert-hash"))
         config_problem(
             &b->input, line_of(b, BACKEND, index, "tls"),
@@ -565,33 +582,67 @@ static void finish_backend(struct builder *b, size_t index)
     }
 }
 
-static void find_backend(struct builder *b, size_t index)
+/* The backend with this name, or a problem at line. */
+static const struct config_backend *find_backend(struct builder *b, const char *key,
+                                                 const char *name, unsigned line)
+{
+    struct suggest s = suggest_init(name);
+    for (size_t i = 0; i < b->c->backend_count; i++) {
+        suggest_offer(&s, b->c->backend[i].name);
+        if (strcmp(b->c->backend[i].name, name) == 0)
+            return &b->c->backend[i];
+    }
+    if (b->section_lost) /* a header that could not be read may have been the backend's */
+        return NULL;
+    if (s.best != NULL)
+        config_problem(&b->input, line, "%s: there is no [backend %s]; did you mean '%s'?", key,
+                       name, s.best);
+    else
+        config_problem(&b->input, line, "%s: there is no [backend %s]", key, name);
+    return NULL;
+}
+
+/* The one backend there is, not counting the web site: that need not be named. */
+static void find_only_backend(struct builder *b, struct config_listener *l, unsigned line)
 {
     struct config *c = b->c;
-    struct config_listener *l = &c->listener[index];
-    if (l->backend_name == NULL && c->backend_count == 1)
-        l->backend_name = copy(c->backend[0].name);
-    struct suggest s = suggest_init(l->backend_name == NULL ? "" : l->backend_name);
-    for (size_t i = 0; l->backend_name != NULL && i < c->backend_count; i++) {
-        suggest_offer(&s, c->backend[i].name);
-        if (l->backend == NULL && strcmp(c->backend[i].name, l->backend_name) == 0)
-            l->backend = &c->backend[i];
+    size_t others = 0;
+
+    for (size_t i = 0; i < c->backend_count; i++) {
+        if (&c->backend[i] == l->fallback)
+            continue;
+        others++;
+        l->backend = &c->backend[i];
     }
-    /* A header that could not be read may have been the backend's. */
-    if (l->backend != NULL || b->section_lost || refused(b, LISTENER, index, "backend"))
+    if (others == 1) {
+        l->backend_name = copy(l->backend->name);
         return;
-    unsigned line = line_of(b, LISTENER, index, "backend");
-    if (l->backend_name == NULL && c->backend_count == 0)
+    }
+    l->backend = NULL;
+    if (b->section_lost)
+        return;
+    if (others == 0)
         config_problem(&b->input, line,
                        "[listener %s] has nowhere to send calls: write a [backend NAME]", l->name);
-    else if (l->backend_name == NULL)
+    else
         config_problem(&b->input, line,
                        "[listener %s] lacks `backend`, and the file has more than one", l->name);
-    else if (s.best != NULL)
-        config_problem(&b->input, line, "backend: there is no [backend %s]; did you mean '%s'?",
-                       l->backend_name, s.best);
+}
+
+static void find_backends(struct builder *b, size_t index)
+{
+    struct config_listener *l = &b->c->listener[index];
+    unsigned line = line_of(b, LISTENER, index, "backend");
+
+    if (l->fallback_name != NULL)
+        l->fallback = find_backend(b, "fallback", l->fallback_name,
+                                   line_of(b, LISTENER, index, "fallback"));
+    if (refused(b, LISTENER, index, "backend"))
+        return;
+    if (l->backend_name != NULL)
+        l->backend = find_backend(b, "backend", l->backend_name, line);
     else
-        config_problem(&b->input, line, "backend: there is no [backend %s]", l->backend_name);
+        find_only_backend(b, l, line);
 }
 
 static void finish_listener(struct builder *b, size_t index)
@@ -601,7 +652,7 @@ static void finish_listener(struct builder *b, size_t index)
     if (!written(b, LISTENER, index, "default"))
         l->acl.default_allow = !written(b, LISTENER, index, "allow");
     check_tls_range(b, LISTENER, index, l->tls_min, l->tls_max);
-    find_backend(b, index);
+    find_backends(b, index);
 }
 
 static void finish(struct builder *b)

@@ -66,7 +66,7 @@ struct config_gate {
     unsigned max_tunnels; /* calls in all, whatever their state */
     /* milliseconds; 0: none (only where the table says that 0 is allowed) */
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
-        timeout_idle, timeout_drain;
+        timeout_idle, timeout_drain, timeout_web;
     struct config_limits limits;
 };
 
@@ -86,6 +86,8 @@ struct config_listener {
     struct config_strings host; /* names admitted in Host and SNI; none: every name */
     char *backend_name;
     const struct config_backend *backend;
+    char *fallback_name; /* the web site for everybody else; NULL: a built-in 404 */
+    const struct config_backend *fallback;
 };
 
 struct config_backend {
