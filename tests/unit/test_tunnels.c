@@ -1,0 +1,590 @@
+/* All ways a call can end, in each of its states: on a real loop, with a client and a backend that
+ * are plain sockets. What is looked for: the call ends, every block, handle and octet comes back,
+ * and the worker can stop. What the peers are told is for tests/integration. */
+#include "call/tunnels.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#include "call/site.h"
+#include "call/snapshot.h"
+#include "call/tunnel.h"
+#include "certs.h"
+#include "net/listener.h"
+#include "net/worker.h"
+
+static struct certs certs;
+static struct cert cert;
+static SSL_CTX *client_ctx;
+static const char *config_file;
+
+static int setup(void **state)
+{
+    (void)state;
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
+    certs_init(&certs);
+    cert_make(&certs, &cert, "cert.pem", &(struct cert_spec){.name = "DNS:vpn.test"});
+    config_file = certs_path(&certs, "gate.conf");
+    client_ctx = SSL_CTX_new(TLS_client_method());
+    return client_ctx != NULL && log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    SSL_CTX_free(client_ctx);
+    cert_free(&cert);
+    certs_fini(&certs);
+    return log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
+}
+
+/* ---- one gate with one call ---- */
+
+static struct {
+    struct worker w;
+    struct tunnels set;
+    struct tunnels_total total;
+    struct site *site;
+    struct addr at;      /* where clients come in */
+    int listening;       /* the backend's */
+    int client, backend; /* -1: none */
+    SSL *ssl;            /* the client's */
+    char heard[4096];    /* by the backend */
+    size_t heard_len;
+} g;
+
+static struct addr listen_somewhere(int *fd)
+{
+    struct sockaddr_storage sa;
+    socklen_t len;
+    struct addr at;
+    assert_int_equal(addr_parse("127.0.0.1:0", 0, &at), ERR_OK);
+    *fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(*fd >= 0);
+    len = addr_to_sockaddr(&at, &sa);
+    assert_int_equal(bind(*fd, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(listen(*fd, 8), 0);
+    len = sizeof sa;
+    assert_int_equal(getsockname(*fd, (struct sockaddr *)&sa, &len), 0);
+    assert_int_equal(addr_from_sockaddr((struct sockaddr *)&sa, &at), ERR_OK);
+    return at;
+}
+
+/* What the file says now. */
+static struct site *site_load(void)
+{
+    struct snapshot *snapshot = snapshot_load(config_file, stderr);
+    assert_non_null(snapshot);
+    struct site *site = site_new(snapshot, stderr);
+    snapshot_unref(snapshot);
+    assert_non_null(site);
+    return site;
+}
+
+static void gate_open(bool backend_tls, unsigned max)
+{
+    char text[1024];
+    struct addr any;
+    int fd;
+
+    memset(&g, 0, sizeof g);
+    g.client = g.backend = -1;
+    struct addr at = listen_somewhere(&g.listening);
+    snprintf(text, sizeof text,
+             "[gate]\ntimeout-idle = 60s\n[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\n"
+             "default = allow\nbackend = b\n[backend b]\nserver = 127.0.0.1:%u\ntls = %s\n"
+             "%scrypto-binding = off\n",
+             cert.pem, at.port, backend_tls ? "yes" : "no", backend_tls ? "verify = off\n" : "");
+    FILE *f = fopen(config_file, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+    g.site = site_load();
+    g.total.max = max;
+    worker_init(&g.w, 0, tunnels_sweep, &g.set);
+    tunnels_init(&g.set, &g.w, &g.total);
+    assert_int_equal(addr_parse("127.0.0.1:0", 0, &any), ERR_OK);
+    assert_int_equal(listener_bind(&any, NULL, 1, &fd, &g.at), ERR_OK);
+    tunnels_switch(&g.set, g.site, &(struct tunnels_place){.fd = fd}, 1);
+}
+
+/* All calls have ended: the worker stops of itself and nothing is left. */
+static void gate_close(void)
+{
+    tunnels_drain(&g.set);
+    worker_settle(&g.w);
+    worker_run(&g.w);
+    assert_int_equal(g.set.count, 0);
+    assert_int_equal(g.total.count, 0);
+    assert_int_equal(g.w.pool.lent, 0);
+    tunnels_fini(&g.set);
+    worker_fini(&g.w);
+    SSL_free(g.ssl);
+    if (g.client >= 0)
+        close(g.client);
+    if (g.backend >= 0)
+        close(g.backend);
+    close(g.listening);
+}
+
+static void step(void)
+{
+    worker_settle(&g.w);
+    uv_run(&g.w.loop, UV_RUN_NOWAIT);
+}
+
+/* The peers are not in the loop, so it turns until what they wait for is there. */
+#define UNTIL(condition)                                                                           \
+    do {                                                                                           \
+        uint64_t start = uv_hrtime();                                                              \
+        while (!(condition)) {                                                                     \
+            step();                                                                                \
+            if (uv_hrtime() - start > 20000000000u)                                                \
+                fail_msg("line %d waits in vain", __LINE__);                                       \
+        }                                                                                          \
+    } while (0)
+
+static struct tunnel *the_call(void)
+{
+    for (int s = 0; s < TUNNEL_STATES; s++)
+        if (g.set.list[s] != NULL)
+            return g.set.list[s];
+    return NULL;
+}
+
+static bool is_in(enum tunnel_state s)
+{
+    struct tunnel *t = g.set.list[s];
+    assert_true(t == NULL || t->state == s);
+    return t != NULL;
+}
+
+static int call_in(void)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = addr_to_sockaddr(&g.at, &sa);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
+    /* or each small write behind another one costs 40 ms */
+    assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    return fd;
+}
+
+static bool backend_has(const char *what)
+{
+    if (g.backend < 0)
+        g.backend = accept4(g.listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (g.backend < 0)
+        return false;
+    ssize_t n = recv(g.backend, g.heard + g.heard_len, sizeof g.heard - 1 - g.heard_len, 0);
+    if (n > 0)
+        g.heard_len += (size_t)n;
+    g.heard[g.heard_len] = '\0';
+    return strstr(g.heard, what) != NULL;
+}
+
+static void client_says(const char *octets, size_t n)
+{
+    assert_int_equal(SSL_write(g.ssl, octets, (int)n), (int)n);
+}
+
+static void backend_says(const char *octets, size_t n)
+{
+    assert_int_equal(send(g.backend, octets, n, MSG_NOSIGNAL), (ssize_t)n);
+}
+
+static const char request[] =
+    "SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/ HTTP/1.1\r\n"
+    "Content-Length: 18446744073709551615\r\nHost: vpn.test\r\n\r\n";
+static const char answer[] = "HTTP/1.1 200\r\nContent-Length: 18446744073709551615\r\n\r\n";
+static const char connect_request[] = "\x10\x01\x00\x0e\x00\x01\x00\x01\x00\x01\x00\x06\x00\x01";
+static const char connect_ack[] = "\x10\x01\x00\x08\x00\x02\x00\x00";
+static const char call_connected[] = "\x10\x01\x00\x08\x00\x04\x00\x00";
+
+static const enum tunnel_state states[] = {
+    TUNNEL_HANDSHAKE, TUNNEL_REQUEST, TUNNEL_DIAL,  TUNNEL_ANSWER,
+    TUNNEL_NEGOTIATE, TUNNEL_RELAY,   TUNNEL_DRAIN, TUNNEL_LINGER,
+};
+enum { STATES = sizeof states / sizeof *states };
+
+/* Brings a call into a state, by what its peers do. */
+static void reach(enum tunnel_state want)
+{
+    gate_open(want == TUNNEL_DIAL, 10);
+    g.client = call_in();
+    UNTIL(is_in(TUNNEL_HANDSHAKE));
+    if (want == TUNNEL_HANDSHAKE)
+        return;
+    g.ssl = SSL_new(client_ctx);
+    SSL_set_fd(g.ssl, g.client);
+    UNTIL(SSL_connect(g.ssl) == 1);
+    UNTIL(is_in(TUNNEL_REQUEST));
+    if (want == TUNNEL_REQUEST)
+        return;
+    client_says(request, sizeof request - 1);
+    if (want == TUNNEL_DIAL) { /* a ClientHello came, nobody answers */
+        UNTIL(backend_has("\x16"));
+        assert_true(is_in(TUNNEL_DIAL));
+        return;
+    }
+    UNTIL(backend_has("\r\n\r\n"));
+    assert_true(is_in(TUNNEL_ANSWER));
+    client_says(connect_request, sizeof connect_request - 1); /* does not wait: held back */
+    if (want == TUNNEL_ANSWER)
+        return;
+    backend_says(answer, sizeof answer - 1);
+    UNTIL(is_in(TUNNEL_NEGOTIATE));
+    if (want == TUNNEL_NEGOTIATE)
+        return;
+    backend_says(connect_ack, sizeof connect_ack - 1);
+    UNTIL(the_call()->session.down.packets == 1);
+    client_says(call_connected, sizeof call_connected - 1);
+    UNTIL(is_in(TUNNEL_RELAY));
+    if (want == TUNNEL_RELAY)
+        return;
+    if (want == TUNNEL_DRAIN) {
+        shutdown(g.backend, SHUT_WR);
+        UNTIL(is_in(TUNNEL_DRAIN));
+        return;
+    }
+    assert_int_equal(want, TUNNEL_LINGER);
+    tunnel_close(the_call(), REASON_CLIENT_OUT_OF_PLACE);
+    assert_true(is_in(TUNNEL_LINGER));
+}
+
+/* The sweep at that time, and for the length of it the loop's own clock. */
+static void sweep(uint64_t now)
+{
+    g.w.loop.time = now;
+    tunnels_sweep(&g.set, now);
+}
+
+/* ---- how it ends ---- */
+
+static void close_fd(int *fd, bool reset)
+{
+    const struct linger now = {1, 0};
+    if (*fd < 0)
+        return;
+    if (reset)
+        setsockopt(*fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close(*fd);
+    *fd = -1;
+}
+
+static void end_drop(void)
+{
+    tunnel_drop(the_call(), REASON_CLIENT_CLOSED);
+}
+
+static void end_close(void)
+{
+    tunnel_close(the_call(), REASON_SHUTDOWN);
+    tunnel_close(the_call(), REASON_CLIENT_CLOSED); /* the first reason stays */
+    assert_int_not_equal(the_call()->reason, REASON_CLIENT_CLOSED);
+    close_fd(&g.client, false);
+    close_fd(&g.backend, false);
+}
+
+static void end_every_reason(void)
+{
+    for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
+        tunnel_close(the_call(), (enum reason)r);
+    close_fd(&g.client, false);
+    close_fd(&g.backend, false);
+}
+
+static void end_by_time(void)
+{
+    for (uint64_t now = worker_now(&g.w); the_call() != NULL; now += 100000000) {
+        sweep(now);
+        step(); /* to the close callbacks */
+    }
+}
+
+static void end_stop(void)
+{
+    tunnels_stop(&g.set);
+    tunnels_stop(&g.set);
+}
+
+static void end_stop_politely(void)
+{
+    tunnels_stop(&g.set);
+    close_fd(&g.client, false);
+    close_fd(&g.backend, false);
+}
+
+static void end_client_closes(void)
+{
+    close_fd(&g.client, false);
+    step();
+    close_fd(&g.backend, false);
+}
+
+static void end_client_resets(void)
+{
+    close_fd(&g.client, true);
+}
+
+static void end_backend_closes(void)
+{
+    close_fd(&g.backend, false);
+    step();
+    close_fd(&g.client, false);
+}
+
+static void end_backend_resets(void)
+{
+    close_fd(&g.backend, true);
+    step();
+    step();
+    close_fd(&g.client, false);
+}
+
+static void end_both_reset(void)
+{
+    close_fd(&g.backend, true);
+    close_fd(&g.client, true);
+}
+
+static void end_client_half_closes(void)
+{
+    shutdown(g.client, SHUT_WR);
+    step();
+    close_fd(&g.backend, false);
+    step();
+    close_fd(&g.client, false);
+}
+
+static void end_client_talks_nonsense(void)
+{
+    (void)!write(g.client, "nonsense\r\n\r\n", 12);
+    step();
+    close_fd(&g.client, false);
+    close_fd(&g.backend, false);
+}
+
+static void end_backend_talks_nonsense(void)
+{
+    if (g.backend >= 0)
+        (void)!write(g.backend, "nonsense\r\n\r\n", 12);
+    step();
+    close_fd(&g.client, false);
+    close_fd(&g.backend, false);
+}
+
+static void each_end_in_each_state(void **state)
+{
+    (void)state;
+    static void (*const ends[])(void) = {
+        end_drop,
+        end_close,
+        end_every_reason,
+        end_by_time,
+        end_stop,
+        end_stop_politely,
+        end_client_closes,
+        end_client_resets,
+        end_backend_closes,
+        end_backend_resets,
+        end_both_reset,
+        end_client_half_closes,
+        end_client_talks_nonsense,
+        end_backend_talks_nonsense,
+    };
+    for (size_t n = 0; n < STATES; n++)
+        for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+            reach(states[n]);
+            assert_int_equal(g.set.count, 1);
+            assert_int_equal(g.total.count, 1);
+            ends[i]();
+            UNTIL(g.set.count == 0);
+            gate_close();
+        }
+}
+
+/* ---- deadlines ---- */
+
+static uint64_t timeout_of(enum tunnel_state s)
+{
+    const struct config_gate *c = &g.site->config->gate;
+    switch (s) {
+    case TUNNEL_HANDSHAKE: return c->timeout_handshake;
+    case TUNNEL_REQUEST: return c->timeout_request;
+    case TUNNEL_DIAL: return c->timeout_connect;
+    case TUNNEL_ANSWER: return c->timeout_answer;
+    case TUNNEL_NEGOTIATE: return c->timeout_negotiate;
+    case TUNNEL_RELAY: return c->timeout_idle;
+    case TUNNEL_DRAIN:
+    case TUNNEL_LINGER: return c->timeout_drain;
+    default: return 0;
+    }
+}
+
+static void each_state_has_its_deadline(void **state)
+{
+    (void)state;
+    static const enum reason reasons[] = {
+        [TUNNEL_HANDSHAKE] = REASON_HANDSHAKE_TIMEOUT,
+        [TUNNEL_REQUEST] = REASON_REQUEST_TIMEOUT,
+        [TUNNEL_ANSWER] = REASON_ANSWER_TIMEOUT,
+        [TUNNEL_NEGOTIATE] = REASON_NEGOTIATE_TIMEOUT,
+        [TUNNEL_RELAY] = REASON_IDLE_TIMEOUT,
+        [TUNNEL_DRAIN] = REASON_BACKEND_CLOSED,
+        [TUNNEL_LINGER] = REASON_CLIENT_OUT_OF_PLACE,
+    };
+    for (size_t n = 0; n < STATES; n++) {
+        reach(states[n]);
+        struct tunnel *t = the_call();
+        uint64_t due = t->active + timeout_of(states[n]);
+        assert_int_not_equal(timeout_of(states[n]), 0);
+        sweep(due - 1);
+        assert_true(is_in(states[n]));
+        sweep(due);
+        if (states[n] == TUNNEL_DIAL) { /* this server will not do; there is no other one */
+            UNTIL(!is_in(TUNNEL_DIAL));
+            assert_int_equal(the_call()->reason, REASON_BACKEND_UNREACHABLE);
+        } else {
+            assert_false(is_in(states[n]));
+            assert_int_equal(the_call()->reason, reasons[states[n]]);
+        }
+        end_by_time();
+        UNTIL(g.set.count == 0);
+        gate_close();
+    }
+}
+
+static void data_puts_the_idle_deadline_off(void **state)
+{
+    (void)state;
+    static const char data[] = "\x10\x00\x00\x08\x00\x21\x45\x00";
+    reach(TUNNEL_RELAY);
+    struct tunnel *t = the_call();
+    uint64_t began = t->active, idle = timeout_of(TUNNEL_RELAY);
+    for (int i = 0; i < 2; i++) {
+        uint64_t packets = t->session.up.packets + t->session.down.packets;
+        t->active = began; /* as if the last octet had come long ago */
+        t->deadline = began + idle;
+        if (i == 0)
+            client_says(data, sizeof data - 1);
+        else
+            backend_says(data, sizeof data - 1);
+        UNTIL(t->session.up.packets + t->session.down.packets == packets + 1);
+        t->active = began + 5000;
+        sweep(began + idle + 4999);
+        assert_true(is_in(TUNNEL_RELAY));
+        assert_int_equal(t->deadline, began + 5000 + idle);
+    }
+    sweep(began + 5000 + idle);
+    assert_false(is_in(TUNNEL_RELAY));
+    end_by_time();
+    UNTIL(g.set.count == 0);
+    gate_close();
+}
+
+/* ---- limits and the end ---- */
+
+static void more_than_max_wait_their_turn(void **state)
+{
+    (void)state;
+    int fd[3];
+    gate_open(false, 2);
+    for (size_t i = 0; i < 3; i++)
+        fd[i] = call_in();
+    UNTIL(g.set.count == 2);
+    for (int i = 0; i < 20; i++)
+        step();
+    assert_int_equal(g.set.count, 2);
+    assert_int_equal(g.total.count, 2);
+    close_fd(&fd[0], false); /* its place is taken by the one who waits */
+    UNTIL(g.set.next_number == 3);
+    assert_int_equal(g.set.count, 2);
+    /* a place that a call of another worker left is found by the sweep */
+    int late = call_in();
+    for (int i = 0; i < 20; i++)
+        step();
+    assert_int_equal(g.set.count, 2);
+    g.total.max = 3;
+    sweep(worker_now(&g.w));
+    assert_int_equal(g.set.count, 3);
+    tunnels_stop(&g.set);
+    UNTIL(g.set.count == 0);
+    gate_close();
+    close_fd(&fd[1], false);
+    close_fd(&fd[2], false);
+    close_fd(&late, false);
+}
+
+/* In whatever state a call is, it keeps the site it began with; that one goes with it. */
+static void a_new_site_is_for_new_calls(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < STATES; n++) {
+        reach(states[n]);
+        struct tunnel *old = the_call();
+        assert_ptr_equal(old->site, g.site);
+        g.site = site_load();
+        tunnels_switch(&g.set, g.site, &(struct tunnels_place){.fd = -1}, 1);
+        assert_ptr_not_equal(old->site, g.site);
+        assert_true(is_in(states[n]));
+        int later = call_in(); /* at the same socket */
+        UNTIL(g.set.count == 2);
+        assert_ptr_equal(g.set.list[TUNNEL_HANDSHAKE]->prev->site, g.site);
+        close_fd(&later, false);
+        UNTIL(g.set.count == 1);
+        end_client_closes();
+        UNTIL(g.set.count == 0);
+
+        /* and none may come where the new site has no place */
+        g.site = site_load();
+        tunnels_switch(&g.set, g.site, NULL, 0);
+        gate_close();
+    }
+}
+
+/* A call that is up goes on until it ends, and then so does the worker. */
+static void draining_waits_for_the_calls(void **state)
+{
+    (void)state;
+    static const char data[] = "\x10\x00\x00\x08\x00\x21\x45\x00";
+    reach(TUNNEL_RELAY);
+    tunnels_drain(&g.set);
+    tunnels_drain(&g.set);
+    struct tunnel *t = the_call();
+    uint64_t packets = t->session.up.packets;
+    client_says(data, sizeof data - 1);
+    UNTIL(t->session.up.packets == packets + 1);
+    assert_true(is_in(TUNNEL_RELAY));
+    end_client_closes();
+    gate_close();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_end_in_each_state),
+        cmocka_unit_test(each_state_has_its_deadline),
+        cmocka_unit_test(data_puts_the_idle_deadline_off),
+        cmocka_unit_test(more_than_max_wait_their_turn),
+        cmocka_unit_test(a_new_site_is_for_new_calls),
+        cmocka_unit_test(draining_waits_for_the_calls),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
