@@ -96,8 +96,8 @@ void limits_count(struct limits *l, struct limits_counts *out);
 
 /* The state file: a line "PREFIX END" for each ban, END in seconds since 1970.
  *
- * load: adds the bans of path that have not run out, none for longer than ban-time from now on (so a
- * clock that was set can harm nobody). Lines that are damaged or of another prefix length are
+ * load: adds the bans of path that have not run out, none for longer than ban-time from now on (so
+ * a clock that was set can harm nobody). Lines that are damaged or of another prefix length are
  * skipped and told to problems as "path:line: reason\n". No file is ERR_OK: there were no bans.
  * ERR_SYSTEM: it cannot be read, as told to problems. */
 enum err limits_load(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s,

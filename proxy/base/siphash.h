@@ -1,0 +1,15 @@
+/* siphash: SipHash-2-4 of Aumasson and Bernstein. For hash tables that strangers fill: without the
+ * key nobody can choose addresses or names that all land in one bucket. */
+#ifndef SSTPGATE_BASE_SIPHASH_H
+#define SSTPGATE_BASE_SIPHASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct siphash_key {
+    uint64_t k0, k1;
+};
+
+uint64_t siphash(const struct siphash_key *key, const void *octets, size_t n);
+
+#endif

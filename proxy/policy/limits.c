@@ -1,0 +1,771 @@
+#include "policy/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/siphash.h"
+#include "policy/config.h"
+
+/* Entries are some 200 octets, as many as calls that hold 15 kB each, or bounded by LIMITS_*_MAX:
+ * no memory for one is no memory for any call. */
+#define uthash_fatal(msg) check_failed(msg, __FILE__, __LINE__)
+#include <uthash.h>
+#include <utlist.h>
+
+/* Points are kept in as many slots of time, one more than ban-reset has: the oldest is on its way
+ * out while the newest fills. With 8 of them a point lives an eighth too long at most. */
+enum { RESET_SLOTS = 8, SLOTS = RESET_SLOTS + 1 };
+
+enum { KEY = 1 + 16 }; /* family, and the address with its host bits zero */
+
+/* Where a prefix is kept, besides the table: it follows from what is known of it (settle). */
+enum place {
+    NOWHERE, /* about to be freed, or just made */
+    AT_WORK, /* has tunnels, no ban */
+    IDLE,    /* no tunnels, no ban, but points or a used rate; on a list, last touched last */
+    BANNED,  /* with or without tunnels; on a list, last banned last */
+};
+
+struct prefix {
+    UT_hash_handle hh;
+    struct prefix *prev, *next;
+    enum place place;
+    unsigned tunnels;
+    uint64_t rate_full;     /* ns: when its rate is unused again; see rate_allows */
+    uint64_t ban_until;     /* ms; 0: no ban */
+    uint64_t slot;          /* the newest; time / slot_ms */
+    uint16_t points[SLOTS]; /* at slot % SLOTS */
+    uint8_t key[KEY];
+};
+
+struct user {
+    UT_hash_handle hh;
+    unsigned tunnels;
+    size_t name_len;
+    uint8_t name[]; /* letters in lower case */
+};
+
+struct list {
+    struct prefix *head;
+    size_t count, max;
+};
+
+struct limits {
+    pthread_mutex_t lock; /* of everything below */
+    struct config_limits c;
+    uint64_t slot_ms;
+    struct siphash_key hash_key;
+    struct prefix *prefixes;
+    struct list idle, banned;
+    size_t addresses; /* prefixes with tunnels */
+    struct user *users;
+    uint64_t rate_full; /* ns, as that of a prefix */
+    bool unsaved;
+};
+
+static void lock(struct limits *l)
+{
+    CHECK(pthread_mutex_lock(&l->lock) == 0);
+}
+
+static void unlock(struct limits *l)
+{
+    CHECK(pthread_mutex_unlock(&l->lock) == 0);
+}
+
+const char *limits_key(enum limits_verdict v)
+{
+    switch (v) {
+    case LIMITS_OK: break;
+    case LIMITS_BANNED: return "ban-points";
+    case LIMITS_PER_ADDRESS: return "max-tunnels-per-address";
+    case LIMITS_RATE_PER_ADDRESS: return "handshake-rate-per-address";
+    case LIMITS_RATE: return "handshake-rate";
+    case LIMITS_PER_USER: return "max-tunnels-per-user";
+    }
+    return "-";
+}
+
+/* ---- rates ----------------------------------------------------------------------------------
+ * A token bucket of `count` tokens that fills in `per_ms`, kept as one number: the time at which
+ * it will be full again. A token moves that time by one step; there is a token as long as it is no
+ * more than count - 1 steps ahead. A number in the past is a full bucket, so 0 is a new one. */
+
+static uint64_t rate_step(const struct config_rate *r)
+{
+    return (uint64_t)r->per_ms * 1000000 / r->count;
+}
+
+static bool rate_allows(const struct config_rate *r, uint64_t full, uint64_t now_ms)
+{
+    return r->count == 0 || full <= now_ms * 1000000 + rate_step(r) * (r->count - 1);
+}
+
+static void rate_take(const struct config_rate *r, uint64_t *full, uint64_t now_ms)
+{
+    const uint64_t now = now_ms * 1000000;
+    if (r->count > 0)
+        *full = (*full > now ? *full : now) + rate_step(r);
+}
+
+static bool rate_equal(const struct config_rate *a, const struct config_rate *b)
+{
+    return a->count == b->count && a->per_ms == b->per_ms;
+}
+
+/* ---- points --------------------------------------------------------------------------------- */
+
+static void points_clear(struct prefix *p)
+{
+    memset(p->points, 0, sizeof p->points);
+}
+
+/* Empties the slots whose time is over. The clock of another thread may be a little behind: then
+ * the newest slot stays the newest. */
+static void points_turn(const struct limits *l, struct prefix *p, uint64_t now_ms)
+{
+    const uint64_t slot = now_ms / l->slot_ms;
+    if (slot >= p->slot + SLOTS)
+        points_clear(p);
+    for (uint64_t s = p->slot + 1; s <= slot && s < p->slot + SLOTS; s++)
+        p->points[s % SLOTS] = 0;
+    if (slot > p->slot)
+        p->slot = slot;
+}
+
+static void points_add(struct prefix *p, unsigned points)
+{
+    uint16_t *in = &p->points[p->slot % SLOTS];
+    *in = points > UINT16_MAX - (unsigned)*in ? UINT16_MAX : (uint16_t)(*in + points);
+}
+
+static unsigned points_sum(const struct prefix *p)
+{
+    unsigned sum = 0;
+    for (size_t i = 0; i < SLOTS; i++)
+        sum += p->points[i];
+    return sum;
+}
+
+/* ---- prefixes ------------------------------------------------------------------------------- */
+
+static unsigned bits_of(const struct limits *l, sa_family_t family)
+{
+    return family == AF_INET ? l->c.prefix_ipv4 : l->c.prefix_ipv6;
+}
+
+static void make_key(const struct limits *l, sa_family_t family, const uint8_t *ip,
+                     uint8_t key[KEY])
+{
+    const unsigned bits = bits_of(l, family);
+    memset(key, 0, KEY);
+    key[0] = family == AF_INET ? 4 : 6;
+    memcpy(key + 1, ip, bits / 8);
+    if (bits % 8 != 0)
+        key[1 + bits / 8] = ip[bits / 8] & (uint8_t)(0xff00 >> bits % 8);
+}
+
+static struct cidr net_of(const struct limits *l, const struct prefix *p)
+{
+    struct cidr net = {.family = p->key[0] == 4 ? AF_INET : AF_INET6};
+    net.bits = (uint8_t)bits_of(l, net.family);
+    memcpy(net.ip, p->key + 1, sizeof net.ip);
+    return net;
+}
+
+static unsigned hash_of(const struct limits *l, const void *octets, size_t n)
+{
+    return (unsigned)siphash(&l->hash_key, octets, n);
+}
+
+static struct prefix *find(const struct limits *l, const uint8_t key[KEY])
+{
+    struct prefix *p = NULL;
+    HASH_FIND_BYHASHVALUE(hh, l->prefixes, key, KEY, hash_of(l, key, KEY), p);
+    return p;
+}
+
+static struct prefix *find_addr(const struct limits *l, const struct addr *who)
+{
+    uint8_t key[KEY];
+    make_key(l, who->family, who->ip, key);
+    return find(l, key);
+}
+
+/* The one with this key, made if there is none. To be settled when what happened is written down.
+ */
+static struct prefix *get(struct limits *l, sa_family_t family, const uint8_t *ip)
+{
+    uint8_t key[KEY];
+    make_key(l, family, ip, key);
+    struct prefix *p = find(l, key);
+    if (p != NULL)
+        return p;
+    p = NEW(struct prefix);
+    memcpy(p->key, key, KEY);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, l->prefixes, p->key, KEY, hash_of(l, p->key, KEY), p);
+    return p;
+}
+
+static struct list *list_at(struct limits *l, enum place place)
+{
+    return place == IDLE ? &l->idle : place == BANNED ? &l->banned : NULL;
+}
+
+static enum place place_for(const struct prefix *p)
+{
+    if (p->ban_until != 0)
+        return BANNED;
+    if (p->tunnels > 0)
+        return AT_WORK;
+    return p->rate_full != 0 || points_sum(p) > 0 ? IDLE : NOWHERE;
+}
+
+/* Puts p where it belongs after something about it has changed, frees it when nothing is left, and
+ * makes room if it was one too many. */
+static void settle(struct limits *l, struct prefix *p)
+{
+    const enum place place = place_for(p);
+    struct list *from = list_at(l, p->place), *to = list_at(l, place);
+
+    if (place == BANNED && p->place == BANNED)
+        return; /* it stays in the order of the bans */
+    if (from != NULL) {
+        DL_DELETE(from->head, p);
+        from->count--;
+    }
+    p->place = place;
+    if (to != NULL) {
+        DL_APPEND(to->head, p);
+        to->count++;
+    }
+    if (place == NOWHERE) {
+        HASH_DEL(l->prefixes, p);
+        free(p);
+    }
+    if (to != NULL && to->count > to->max) {
+        struct prefix *oldest = to->head; /* not p, which was put at the end */
+        oldest->ban_until = 0;
+        oldest->rate_full = 0;
+        points_clear(oldest);
+        settle(l, oldest);
+    }
+}
+
+static bool ban_holds(const struct prefix *p, uint64_t now_ms)
+{
+    return p->ban_until > now_ms;
+}
+
+/* No points while there is a ban: they begin at none when it ends. */
+static void ban_begin(struct limits *l, struct prefix *p, uint64_t until_ms)
+{
+    points_clear(p);
+    p->ban_until = until_ms;
+    settle(l, p);
+}
+
+/* Its rate goes with the ban: it was not used meanwhile. So the list of the idle never grows here,
+ * which lets those who walk a list or the table end bans on their way. */
+static void ban_end(struct limits *l, struct prefix *p)
+{
+    p->ban_until = 0;
+    p->rate_full = 0;
+    settle(l, p);
+}
+
+static bool is_exempt(const struct limits *l, const struct addr *who)
+{
+    for (size_t i = 0; i < l->c.ban_exempt.count; i++)
+        if (cidr_has(&l->c.ban_exempt.item[i], who))
+            return true;
+    return false;
+}
+
+/* ---- a configuration ------------------------------------------------------------------------ */
+
+static void copy_config(struct limits *l, const struct config_limits *c)
+{
+    const size_t size = c->ban_exempt.count * sizeof *c->ban_exempt.item;
+
+    free(l->c.ban_exempt.item);
+    l->c = *c;
+    l->c.ban_file = NULL; /* whoever loads and saves names it */
+    l->c.ban_exempt.item = NULL;
+    if (size > 0) {
+        l->c.ban_exempt.item = check_alloc(malloc(size));
+        memcpy(l->c.ban_exempt.item, c->ban_exempt.item, size);
+    }
+    l->slot_ms = (c->ban_reset + RESET_SLOTS - 1) / RESET_SLOTS;
+    if (l->slot_ms == 0)
+        l->slot_ms = 1;
+}
+
+struct limits *limits_new(const struct config_limits *c)
+{
+    struct limits *l = NEW(struct limits);
+
+    CHECK(pthread_mutex_init(&l->lock, NULL) == 0);
+    CHECK(getentropy(&l->hash_key, sizeof l->hash_key) == 0);
+    l->idle.max = LIMITS_IDLE_MAX;
+    l->banned.max = LIMITS_BANS_MAX;
+    copy_config(l, c);
+    return l;
+}
+
+void limits_free(struct limits *l)
+{
+    struct prefix *p, *next_prefix;
+    struct user *u, *next_user;
+
+    if (l == NULL)
+        return;
+    HASH_ITER(hh, l->prefixes, p, next_prefix)
+    {
+        HASH_DEL(l->prefixes, p);
+        free(p);
+    }
+    HASH_ITER(hh, l->users, u, next_user)
+    {
+        HASH_DEL(l->users, u);
+        free(u);
+    }
+    free(l->c.ban_exempt.item);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
+void limits_configure(struct limits *l, const struct config_limits *c)
+{
+    struct prefix *p, *next;
+
+    lock(l);
+    /* Numbers that were made with other keys would mean something else now. */
+    const bool new_rate = !rate_equal(&l->c.rate_per_address, &c->rate_per_address);
+    const bool new_points = l->c.ban_reset != c->ban_reset || c->ban_points == 0;
+    const struct config_limits old = l->c;
+    if (!rate_equal(&l->c.rate, &c->rate))
+        l->rate_full = 0;
+    copy_config(l, c);
+    l->c.prefix_ipv4 = old.prefix_ipv4;
+    l->c.prefix_ipv6 = old.prefix_ipv6;
+    HASH_ITER(hh, l->prefixes, p, next)
+    {
+        if (new_rate)
+            p->rate_full = 0;
+        if (new_points)
+            points_clear(p);
+        if (c->ban_points == 0 && p->ban_until != 0) {
+            l->unsaved = true;
+            ban_end(l, p);
+        } else if (place_for(p) != p->place) {
+            settle(l, p);
+        }
+    }
+    unlock(l);
+}
+
+/* ---- who comes and goes --------------------------------------------------------------------- */
+
+static enum limits_verdict judge(const struct limits *l, const struct prefix *p,
+                                 const struct addr *who, uint64_t now_ms)
+{
+    const struct config_limits *c = &l->c;
+
+    if (p != NULL && ban_holds(p, now_ms) && !is_exempt(l, who))
+        return LIMITS_BANNED;
+    if (p != NULL && c->tunnels_per_address > 0 && p->tunnels >= c->tunnels_per_address)
+        return LIMITS_PER_ADDRESS;
+    if (p != NULL && !rate_allows(&c->rate_per_address, p->rate_full, now_ms))
+        return LIMITS_RATE_PER_ADDRESS;
+    if (!rate_allows(&c->rate, l->rate_full, now_ms))
+        return LIMITS_RATE;
+    return LIMITS_OK;
+}
+
+enum limits_verdict limits_enter(struct limits *l, const struct addr *who, uint64_t now_ms)
+{
+    lock(l);
+    const enum limits_verdict v = judge(l, find_addr(l, who), who, now_ms);
+    if (v == LIMITS_OK) {
+        struct prefix *p = get(l, who->family, who->ip);
+        l->addresses += p->tunnels == 0;
+        p->tunnels++;
+        rate_take(&l->c.rate_per_address, &p->rate_full, now_ms);
+        rate_take(&l->c.rate, &l->rate_full, now_ms);
+        settle(l, p);
+    }
+    unlock(l);
+    return v;
+}
+
+void limits_leave(struct limits *l, const struct addr *who)
+{
+    lock(l);
+    struct prefix *p = find_addr(l, who);
+    CHECK(p != NULL && p->tunnels > 0);
+    p->tunnels--;
+    l->addresses -= p->tunnels == 0;
+    settle(l, p);
+    unlock(l);
+}
+
+static struct user *new_user(struct span name)
+{
+    struct user *u = check_alloc(calloc(1, sizeof *u + name.n));
+    u->name_len = name.n;
+    for (size_t i = 0; i < name.n; i++)
+        u->name[i] = ascii_lower(name.p[i]);
+    return u;
+}
+
+static struct user *find_user(const struct limits *l, const struct user *same)
+{
+    struct user *u = NULL;
+    HASH_FIND_BYHASHVALUE(hh, l->users, same->name, same->name_len,
+                          hash_of(l, same->name, same->name_len), u);
+    return u;
+}
+
+enum limits_verdict limits_user_enter(struct limits *l, struct span user)
+{
+    enum limits_verdict v = LIMITS_OK;
+    struct user *mine = new_user(user);
+
+    lock(l);
+    struct user *u = find_user(l, mine);
+    if (u == NULL) {
+        u = mine;
+        mine = NULL;
+        HASH_ADD_KEYPTR_BYHASHVALUE(hh, l->users, u->name, u->name_len,
+                                    hash_of(l, u->name, u->name_len), u);
+    }
+    if (l->c.tunnels_per_user > 0 && u->tunnels >= l->c.tunnels_per_user)
+        v = LIMITS_PER_USER;
+    else
+        u->tunnels++;
+    unlock(l);
+    free(mine);
+    return v;
+}
+
+void limits_user_leave(struct limits *l, struct span user)
+{
+    struct user *mine = new_user(user);
+
+    lock(l);
+    struct user *u = find_user(l, mine);
+    CHECK(u != NULL && u->tunnels > 0);
+    u->tunnels--;
+    if (u->tunnels == 0)
+        HASH_DEL(l->users, u);
+    else
+        u = NULL;
+    unlock(l);
+    free(u);
+    free(mine);
+}
+
+/* ---- bans ----------------------------------------------------------------------------------- */
+
+bool limits_points(struct limits *l, const struct addr *who, unsigned points, uint64_t now_ms)
+{
+    bool banned = false;
+
+    lock(l);
+    if (l->c.ban_points > 0 && points > 0 && !is_exempt(l, who)) {
+        struct prefix *p = get(l, who->family, who->ip);
+        if (!ban_holds(p, now_ms)) {
+            p->ban_until = 0; /* one that has run out */
+            points_turn(l, p, now_ms);
+            points_add(p, points);
+            banned = points_sum(p) >= l->c.ban_points;
+            settle(l, p);
+        }
+        if (banned) {
+            ban_begin(l, p, now_ms + l->c.ban_time);
+            l->unsaved = true;
+        }
+    }
+    unlock(l);
+    return banned;
+}
+
+/* A copy of those that hold, for work that is done without the lock. */
+static struct limits_ban *copy_bans(const struct limits *l, uint64_t now_ms, size_t *count)
+{
+    struct limits_ban *bans = check_alloc(calloc(l->banned.count + 1, sizeof *bans));
+    const struct prefix *p;
+
+    *count = 0;
+    DL_FOREACH(l->banned.head, p)
+    {
+        if (ban_holds(p, now_ms))
+            bans[(*count)++] =
+                (struct limits_ban){.net = net_of(l, p), .left_ms = p->ban_until - now_ms};
+    }
+    return bans;
+}
+
+size_t limits_bans(struct limits *l, uint64_t now_ms,
+                   void (*each)(void *user, const struct limits_ban *ban), void *user)
+{
+    size_t count;
+
+    lock(l);
+    struct limits_ban *bans = copy_bans(l, now_ms, &count);
+    unlock(l);
+    for (size_t i = 0; i < count; i++)
+        each(user, &bans[i]);
+    free(bans);
+    return count;
+}
+
+static bool overlap(const struct cidr *a, const struct cidr *b)
+{
+    const struct cidr *wide = a->bits < b->bits ? a : b, *narrow = wide == a ? b : a;
+    struct addr first = {.family = narrow->family};
+    memcpy(first.ip, narrow->ip, sizeof first.ip);
+    return cidr_has(wide, &first);
+}
+
+size_t limits_lift(struct limits *l, const struct cidr *net, uint64_t now_ms)
+{
+    struct prefix *p, *next;
+    size_t count = 0;
+
+    lock(l);
+    DL_FOREACH_SAFE(l->banned.head, p, next)
+    {
+        const struct cidr banned = net_of(l, p);
+        if (net != NULL && !overlap(net, &banned))
+            continue;
+        count += ban_holds(p, now_ms);
+        ban_end(l, p);
+    }
+    l->unsaved |= count > 0;
+    unlock(l);
+    return count;
+}
+
+/* ---- housekeeping --------------------------------------------------------------------------- */
+
+void limits_sweep(struct limits *l, uint64_t now_ms)
+{
+    struct prefix *p, *next;
+
+    lock(l);
+    DL_FOREACH_SAFE(l->idle.head, p, next)
+    {
+        if (p->rate_full <= now_ms * 1000000)
+            p->rate_full = 0;
+        points_turn(l, p, now_ms);
+        if (place_for(p) != IDLE) /* else it keeps its place in the line */
+            settle(l, p);
+    }
+    DL_FOREACH_SAFE(l->banned.head, p, next)
+    {
+        if (!ban_holds(p, now_ms))
+            ban_end(l, p);
+    }
+    unlock(l);
+}
+
+void limits_count(struct limits *l, struct limits_counts *out)
+{
+    lock(l);
+    *out = (struct limits_counts){
+        .addresses = l->addresses,
+        .idle = l->idle.count,
+        .users = HASH_COUNT(l->users),
+        .bans = l->banned.count,
+    };
+    unlock(l);
+}
+
+/* ---- the state file ------------------------------------------------------------------------- */
+
+/* The longest line is an IPv6 prefix, a blank and 20 digits. */
+enum { LINE_SIZE = ADDR_TEXT_MAX + 24, PROBLEMS_MAX = 10 };
+
+/* The time of a line, in seconds since 1970. Fifteen digits last for longer than there are bans. */
+static bool parse_end(const char *text, int64_t *end)
+{
+    const size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 15 || text[digits] != '\0')
+        return false;
+    *end = strtoll(text, NULL, 10);
+    return true;
+}
+
+/* NULL, or why the line is skipped. */
+static const char *load_line(struct limits *l, char *line, uint64_t now_ms, int64_t wall_s)
+{
+    struct cidr net;
+    int64_t end;
+
+    if (line[0] == '#' || line[0] == '\0')
+        return NULL;
+    char *blank = strchr(line, ' ');
+    if (blank == NULL)
+        return "not PREFIX END";
+    *blank = '\0';
+    if (cidr_parse(line, &net) != ERR_OK)
+        return "no prefix";
+    if (!parse_end(blank + 1, &end))
+        return "no time in seconds since 1970";
+    if (net.bits != bits_of(l, net.family))
+        return "not of the length of address-prefix-ipv4 or -ipv6, which were others then";
+    if (end <= wall_s)
+        return NULL;
+    /* The larger one first: wall_s may be anything, and the difference must not overflow. */
+    const uint64_t left_s = (uint64_t)end - (uint64_t)wall_s;
+    struct prefix *p = get(l, net.family, net.ip);
+    ban_begin(l, p, now_ms + (left_s > l->c.ban_time / 1000 ? l->c.ban_time : left_s * 1000));
+    return NULL;
+}
+
+/* Returns false at the end. *whole is false for a line without its newline (cut off when the disk
+ * was full), with a NUL, or longer than any of ours. */
+static bool read_line(FILE *in, char line[LINE_SIZE], bool *whole)
+{
+    size_t n = 0;
+    bool any = false;
+    int c;
+
+    *whole = true;
+    while ((c = getc(in)) != EOF && c != '\n') {
+        any = true;
+        if (c == '\0' || n == LINE_SIZE - 1)
+            *whole = false;
+        else
+            line[n++] = (char)c;
+    }
+    line[n] = '\0';
+    if (c == EOF)
+        *whole = false;
+    return any || c != EOF;
+}
+
+static enum err load_lines(struct limits *l, FILE *in, const char *path, uint64_t now_ms,
+                           int64_t wall_s, FILE *problems)
+{
+    char line[LINE_SIZE];
+    unsigned skipped = 0;
+    bool whole;
+
+    for (unsigned number = 1; read_line(in, line, &whole); number++) {
+        const char *reason = whole ? load_line(l, line, now_ms, wall_s) : "damaged";
+        if (reason != NULL && skipped++ < PROBLEMS_MAX)
+            fprintf(problems, "%s:%u: %s: the line is skipped\n", path, number, reason);
+    }
+    if (skipped > PROBLEMS_MAX)
+        fprintf(problems, "%s: %u more lines are skipped\n", path, skipped - PROBLEMS_MAX);
+    if (!ferror(in))
+        return ERR_OK;
+    fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
+    return ERR_SYSTEM;
+}
+
+enum err limits_load(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s,
+                     FILE *problems)
+{
+    enum err e = ERR_OK;
+    struct stat st;
+    /* O_NONBLOCK: a FIFO without a writer must not stop the start */
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    FILE *in = fd < 0 ? NULL : fdopen(fd, "r");
+
+    if (in == NULL) {
+        e = errno == ENOENT ? ERR_OK : ERR_SYSTEM;
+        if (e != ERR_OK)
+            fprintf(problems, "%s: cannot be opened: %s\n", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+    } else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        fprintf(problems, "%s: not a regular file\n", path);
+        e = ERR_SYSTEM;
+    }
+    lock(l);
+    if (in != NULL && e == ERR_OK && l->c.ban_points > 0)
+        e = load_lines(l, in, path, now_ms, wall_s, problems);
+    l->unsaved = false;
+    unlock(l);
+    if (in != NULL)
+        fclose(in);
+    return e;
+}
+
+static bool write_bans(FILE *out, const struct limits_ban *bans, size_t count, int64_t wall_s)
+{
+    char text[ADDR_TEXT_MAX];
+
+    fputs("# bans of sstpgate: PREFIX END, in seconds since 1970\n", out);
+    for (size_t i = 0; i < count; i++)
+        fprintf(out, "%s %" PRId64 "\n", cidr_format(&bans[i].net, text),
+                wall_s + (int64_t)((bans[i].left_ms + 999) / 1000));
+    return fflush(out) == 0 && !ferror(out) && fsync(fileno(out)) == 0;
+}
+
+/* errno says why not. */
+static bool write_file(const char *path, const struct limits_ban *bans, size_t count,
+                       int64_t wall_s)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+
+    if (out == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    bool good = write_bans(out, bans, count, wall_s);
+    int reason = errno;
+    if (fclose(out) != 0 && good) {
+        good = false;
+        reason = errno;
+    }
+    errno = reason;
+    return good;
+}
+
+enum err limits_save(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s)
+{
+    char *new_path = NULL;
+    size_t count;
+
+    if (asprintf(&new_path, "%s.new", path) < 0)
+        new_path = NULL;
+    check_alloc(new_path);
+    lock(l);
+    struct limits_ban *bans = copy_bans(l, now_ms, &count);
+    l->unsaved = false;
+    unlock(l);
+    const bool good = write_file(new_path, bans, count, wall_s) && rename(new_path, path) == 0;
+    const int reason = errno;
+    if (!good) {
+        unlink(new_path);
+        lock(l);
+        l->unsaved = true;
+        unlock(l);
+    }
+    free(bans);
+    free(new_path);
+    errno = reason;
+    return good ? ERR_OK : ERR_SYSTEM;
+}
+
+bool limits_unsaved(struct limits *l)
+{
+    lock(l);
+    const bool unsaved = l->unsaved;
+    unlock(l);
+    return unsaved;
+}

@@ -1,0 +1,945 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "policy/config.h"
+#include "policy/limits.h"
+
+enum { SECOND = 1000, MINUTE = 60 * SECOND, START = 5 * MINUTE };
+
+static const struct config_limits none = {
+    .prefix_ipv4 = 32, .prefix_ipv6 = 64, .ban_time = 10 * MINUTE, .ban_reset = 10 * MINUTE};
+
+static struct addr address(const char *text)
+{
+    char whole[ADDR_TEXT_MAX];
+    struct addr a;
+
+    snprintf(whole, sizeof whole, strchr(text, ':') != NULL ? "[%s]:4711" : "%s:4711", text);
+    assert_int_equal(addr_parse(whole, 0, &a), ERR_OK);
+    return a;
+}
+
+static struct cidr network(const char *text)
+{
+    struct cidr net;
+    assert_int_equal(cidr_parse(text, &net), ERR_OK);
+    return net;
+}
+
+static enum limits_verdict enter(struct limits *l, const char *who, uint64_t now)
+{
+    const struct addr a = address(who);
+    return limits_enter(l, &a, now);
+}
+
+static void leave(struct limits *l, const char *who)
+{
+    const struct addr a = address(who);
+    limits_leave(l, &a);
+}
+
+static bool points(struct limits *l, const char *who, unsigned n, uint64_t now)
+{
+    const struct addr a = address(who);
+    return limits_points(l, &a, n, now);
+}
+
+static enum limits_verdict user_enter(struct limits *l, const char *name)
+{
+    return limits_user_enter(l, span_str(name));
+}
+
+static void assert_counts(struct limits *l, size_t addresses, size_t idle, size_t users,
+                          size_t bans)
+{
+    struct limits_counts c;
+    limits_count(l, &c);
+    assert_int_equal(c.addresses, addresses);
+    assert_int_equal(c.idle, idle);
+    assert_int_equal(c.users, users);
+    assert_int_equal(c.bans, bans);
+}
+
+/* ---- steps as a table ----------------------------------------------------------------------- */
+
+enum what { END, ENTER, LEAVE, POINTS, SWEEP };
+
+struct step {
+    enum what what;
+    unsigned at; /* ms */
+    const char *who;
+    unsigned want; /* a verdict; the points of POINTS */
+    bool banned;   /* POINTS */
+};
+
+static void play(const struct config_limits *c, const struct step *step)
+{
+    struct limits *l = limits_new(c);
+
+    for (size_t i = 0; step[i].what != END; i++) {
+        const struct step *s = &step[i];
+        print_message("  %zu: %s at %u\n", i, s->who, s->at);
+        switch (s->what) {
+        case ENTER: assert_int_equal(enter(l, s->who, START + s->at), s->want); break;
+        case LEAVE: leave(l, s->who); break;
+        case POINTS: assert_int_equal(points(l, s->who, s->want, START + s->at), s->banned); break;
+        case SWEEP: limits_sweep(l, START + s->at); break;
+        case END: break;
+        }
+    }
+    limits_free(l);
+}
+
+static void without_limits(void **state)
+{
+    struct limits *l = limits_new(&none);
+
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
+    assert_false(points(l, "192.0.2.1", 100000, START));
+    assert_counts(l, 1, 0, 0, 0);
+    for (int i = 0; i < 1000; i++)
+        leave(l, "192.0.2.1");
+    assert_counts(l, 0, 0, 0, 0); /* nothing to remember, no sweep needed */
+    limits_free(l);
+}
+
+static void per_address(void **state)
+{
+    struct config_limits c = none;
+    const struct step steps[] = {
+        {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
+        {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
+        {ENTER, 0, "192.0.2.1", LIMITS_PER_ADDRESS, 0},
+        {ENTER, 0, "192.0.2.2", LIMITS_OK, 0},
+        {ENTER, 0, "::ffff:192.0.2.1", LIMITS_PER_ADDRESS, 0},
+        {LEAVE, 0, "192.0.2.1", 0, 0},
+        {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
+        {ENTER, 0, "192.0.2.1", LIMITS_PER_ADDRESS, 0},
+        /* one /64 */
+        {ENTER, 0, "2001:db8:0:1::1", LIMITS_OK, 0},
+        {ENTER, 0, "2001:db8:0:1:ffff:ffff:ffff:ffff", LIMITS_OK, 0},
+        {ENTER, 0, "2001:db8:0:1:8000::", LIMITS_PER_ADDRESS, 0},
+        {ENTER, 0, "2001:db8:0:2::1", LIMITS_OK, 0},
+        /* the octets of 192.0.2.1, another family */
+        {ENTER, 0, "c000:201::", LIMITS_OK, 0},
+        {LEAVE, 0, "2001:db8:0:1::7", 0, 0}, /* any of the prefix */
+        {ENTER, 0, "2001:db8:0:1:8000::", LIMITS_OK, 0},
+        {END, 0, NULL, 0, 0},
+    };
+
+    (void)state;
+    c.tunnels_per_address = 2;
+    play(&c, steps);
+}
+
+static void prefixes(void **state)
+{
+    struct config_limits c = none;
+    const struct step steps[] = {
+        {ENTER, 0, "10.1.15.255", LIMITS_OK, 0},
+        {ENTER, 0, "10.1.0.1", LIMITS_PER_ADDRESS, 0},
+        {ENTER, 0, "10.1.16.0", LIMITS_OK, 0},
+        {ENTER, 0, "2001:db8:70::", LIMITS_OK, 0},
+        {ENTER, 0, "2001:db8:7f::1", LIMITS_PER_ADDRESS, 0},
+        {ENTER, 0, "2001:db8:80::1", LIMITS_OK, 0},
+        {END, 0, NULL, 0, 0},
+    };
+    const struct step whole[] = {
+        {ENTER, 0, "2001:db8::1", LIMITS_OK, 0},
+        {ENTER, 0, "2001:db8::2", LIMITS_OK, 0},
+        {ENTER, 0, "2001:db8::1", LIMITS_PER_ADDRESS, 0},
+        {END, 0, NULL, 0, 0},
+    };
+
+    (void)state;
+    c.tunnels_per_address = 1;
+    c.prefix_ipv4 = 20;
+    c.prefix_ipv6 = 44;
+    play(&c, steps);
+    c.prefix_ipv6 = 128;
+    play(&c, whole);
+}
+
+static void rate_in_all(void **state)
+{
+    struct config_limits c = none;
+    const struct step steps[] = {
+        {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
+        {ENTER, 0, "192.0.2.2", LIMITS_OK, 0},
+        {ENTER, 0, "192.0.2.3", LIMITS_OK, 0},
+        {ENTER, 0, "192.0.2.4", LIMITS_RATE, 0},
+        /* one each third of a second, refusals cost nothing */
+        {ENTER, 333, "192.0.2.4", LIMITS_RATE, 0},
+        {ENTER, 334, "192.0.2.4", LIMITS_OK, 0},
+        {ENTER, 335, "192.0.2.4", LIMITS_RATE, 0},
+        {ENTER, 667, "192.0.2.4", LIMITS_OK, 0},
+        /* no more than a full bucket, however long the pause */
+        {ENTER, 3600000, "192.0.2.1", LIMITS_OK, 0},
+        {ENTER, 3600000, "192.0.2.1", LIMITS_OK, 0},
+        {ENTER, 3600000, "192.0.2.1", LIMITS_OK, 0},
+        {ENTER, 3600000, "192.0.2.1", LIMITS_RATE, 0},
+        /* a thread whose clock is a little behind */
+        {ENTER, 3599990, "192.0.2.1", LIMITS_RATE, 0},
+        {END, 0, NULL, 0, 0},
+    };
+
+    (void)state;
+    c.rate = (struct config_rate){3, SECOND};
+    play(&c, steps);
+}
+
+/* Whatever N, exactly N at once. */
+static void rate_is_exact(void **state)
+{
+    static const uint32_t counts[] = {1, 2, 7, 999, 30011};
+    static const uint32_t periods[] = {SECOND, MINUTE, 60 * MINUTE};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        for (size_t k = 0; k < sizeof periods / sizeof *periods; k++) {
+            struct config_limits c = none;
+            c.rate = (struct config_rate){counts[i], periods[k]};
+            struct limits *l = limits_new(&c);
+            const struct addr a = address("192.0.2.1");
+            uint32_t n = 0;
+            while (limits_enter(l, &a, START) == LIMITS_OK)
+                n++;
+            assert_int_equal(n, counts[i]);
+            for (n = 0; limits_enter(l, &a, START + periods[k]) == LIMITS_OK;)
+                n++;
+            assert_int_equal(n, counts[i]);
+            limits_free(l);
+        }
+    }
+}
+
+static void rate_of_one(void **state)
+{
+    struct config_limits c = none;
+    const struct step steps[] = {
+        {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
+        {LEAVE, 0, "192.0.2.1", 0, 0},
+        {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
+        {LEAVE, 0, "192.0.2.1", 0, 0},
+        {SWEEP, 0, "", 0, 0},
+        {ENTER, 0, "192.0.2.1", LIMITS_RATE_PER_ADDRESS, 0}, /* it is remembered without tunnels */
+        {ENTER, 0, "192.0.2.2", LIMITS_OK, 0},
+        {ENTER, 29999, "192.0.2.1", LIMITS_RATE_PER_ADDRESS, 0},
+        {ENTER, 30000, "192.0.2.1", LIMITS_OK, 0},
+        {ENTER, 30000, "2001:db8::1", LIMITS_OK, 0},
+        {ENTER, 30000, "2001:db8::2", LIMITS_OK, 0},
+        {ENTER, 30000, "2001:db8::3", LIMITS_RATE_PER_ADDRESS, 0},
+        {END, 0, NULL, 0, 0},
+    };
+
+    (void)state;
+    c.rate_per_address = (struct config_rate){2, MINUTE};
+    play(&c, steps);
+}
+
+/* Somebody over his own rate uses up nothing of everybody's, and the other way round. */
+static void rates_apart(void **state)
+{
+    struct config_limits c = none;
+    const struct step steps[] = {
+        {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
+        {ENTER, 0, "192.0.2.1", LIMITS_RATE_PER_ADDRESS, 0},
+        {ENTER, 0, "192.0.2.1", LIMITS_RATE_PER_ADDRESS, 0},
+        {ENTER, 0, "192.0.2.2", LIMITS_OK, 0},
+        {ENTER, 0, "192.0.2.3", LIMITS_RATE, 0},
+        {ENTER, 500, "192.0.2.3", LIMITS_OK, 0},
+        {END, 0, NULL, 0, 0},
+    };
+
+    (void)state;
+    c.rate = (struct config_rate){2, SECOND};
+    c.rate_per_address = (struct config_rate){1, MINUTE};
+    play(&c, steps);
+}
+
+static void users(void **state)
+{
+    struct config_limits c = none;
+    char name[1000];
+    struct limits *l;
+
+    (void)state;
+    c.tunnels_per_user = 2;
+    l = limits_new(&c);
+    assert_int_equal(user_enter(l, "alice"), LIMITS_OK);
+    assert_int_equal(user_enter(l, "ALICE"), LIMITS_OK);
+    assert_int_equal(user_enter(l, "Alice"), LIMITS_PER_USER);
+    assert_int_equal(user_enter(l, "CORP\\alice"), LIMITS_OK);
+    assert_int_equal(user_enter(l, "alicE "), LIMITS_OK);
+    assert_counts(l, 0, 0, 3, 0);
+    limits_user_leave(l, span_str("aLICE"));
+    assert_int_equal(user_enter(l, "alice"), LIMITS_OK);
+    limits_user_leave(l, span_str("corp\\ALICE"));
+    assert_counts(l, 0, 0, 2, 0);
+    /* whatever stands on the wire */
+    memset(name, 0, sizeof name);
+    assert_int_equal(limits_user_enter(l, span_of(name, sizeof name)), LIMITS_OK);
+    assert_int_equal(limits_user_enter(l, span_of(name, 0)), LIMITS_OK);
+    limits_user_leave(l, span_of(name, sizeof name));
+    limits_user_leave(l, span_of(name, 0));
+    assert_counts(l, 0, 0, 2, 0);
+    c.tunnels_per_user = 0;
+    limits_configure(l, &c);
+    assert_int_equal(user_enter(l, "alice"), LIMITS_OK);
+    limits_free(l);
+}
+
+/* ---- points and bans ------------------------------------------------------------------------ */
+
+static struct config_limits with_bans(void)
+{
+    struct config_limits c = none;
+    c.ban_points = 10;
+    return c;
+}
+
+static void a_ban(void **state)
+{
+    struct config_limits c = with_bans();
+    const struct step steps[] = {
+        {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
+        {POINTS, 0, "192.0.2.1", 9, false},
+        {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
+        {POINTS, 5000, "192.0.2.2", 9, false},
+        {POINTS, 5000, "192.0.2.1", 0, false},
+        {POINTS, 5000, "192.0.2.1", 1, true},
+        {ENTER, 5000, "192.0.2.1", LIMITS_BANNED, 0},
+        {ENTER, 5000, "192.0.2.2", LIMITS_OK, 0},
+        {POINTS, 6000, "192.0.2.1", 100, false}, /* neither longer nor once more */
+        {LEAVE, 6000, "192.0.2.1", 0, 0},        /* a tunnel that was up */
+        {SWEEP, 5000 + 10 * MINUTE - 1, "", 0, 0},
+        {ENTER, 5000 + 10 * MINUTE - 1, "192.0.2.1", LIMITS_BANNED, 0},
+        {ENTER, 5000 + 10 * MINUTE, "192.0.2.1", LIMITS_OK, 0},
+        {POINTS, 5000 + 10 * MINUTE, "192.0.2.1", 9, false}, /* from nothing again */
+        {POINTS, 5000 + 10 * MINUTE, "192.0.2.1", 5, true},
+        {ENTER, 5000 + 10 * MINUTE, "192.0.2.1", LIMITS_BANNED, 0},
+        {SWEEP, 5000 + 20 * MINUTE, "", 0, 0},
+        {ENTER, 5000 + 20 * MINUTE, "192.0.2.1", LIMITS_OK, 0},
+        {LEAVE, 0, "192.0.2.1", 0, 0},
+        {LEAVE, 0, "192.0.2.1", 0, 0},
+        {LEAVE, 0, "192.0.2.1", 0, 0},
+        {POINTS, 0, "2001:db8::1", 10, true},
+        {ENTER, 0, "2001:db8::2", LIMITS_BANNED, 0},
+        {POINTS, 0, "192.0.2.9", 4000000000u, true}, /* more than a slot holds */
+        {END, 0, NULL, 0, 0},
+    };
+
+    (void)state;
+    play(&c, steps);
+}
+
+static void points_grow_old(void **state)
+{
+    struct config_limits c = with_bans();
+    const unsigned reset = 10 * MINUTE;
+    const struct step within[] = {
+        /* START is at the beginning of a slot: the worst case for what is to be kept */
+        {POINTS, 0, "192.0.2.1", 3, false},
+        {POINTS, reset - 2, "192.0.2.1", 6, false},
+        {POINTS, reset - 1, "192.0.2.1", 1, true},
+        {END, 0, NULL, 0, 0},
+    };
+    const struct step late[] = {
+        {POINTS, reset / 8 - 1, "192.0.2.1", 3, false},
+        {POINTS, reset + reset / 8, "192.0.2.1", 6, false},
+        {POINTS, reset + reset / 8, "192.0.2.1", 3, false},
+        {POINTS, reset + reset / 8 - 50, "192.0.2.1", 0, false}, /* a clock behind */
+        {POINTS, reset + reset / 8 - 50, "192.0.2.1", 1, true},
+        {END, 0, NULL, 0, 0},
+    };
+    struct step slow[1001] = {{END, 0, NULL, 0, 0}};
+
+    (void)state;
+    play(&c, within);
+    play(&c, late);
+    /* A slip every two minutes for ever: five within ban-reset, and never a ban. */
+    for (unsigned i = 0; i < 1000; i++)
+        slow[i] = (struct step){POINTS, i * 2 * MINUTE, "192.0.2.1", 1, false};
+    c.ban_points = 7;
+    play(&c, slow);
+    c.ban_reset = 1; /* shorter than its slots */
+    c.ban_points = 2;
+    play(&c, slow);
+}
+
+static void exempt(void **state)
+{
+    struct config_limits c = with_bans();
+    struct cidr nets[] = {network("198.51.100.0/24"), network("2001:db8::5/128")};
+    const struct step steps[] = {
+        {POINTS, 0, "198.51.100.7", 1000, false},
+        {ENTER, 0, "198.51.100.7", LIMITS_OK, 0},
+        /* a neighbour in the same /64 is banned */
+        {POINTS, 0, "2001:db8::5", 1000, false},
+        {POINTS, 0, "2001:db8::6", 10, true},
+        {ENTER, 0, "2001:db8::7", LIMITS_BANNED, 0},
+        {ENTER, 0, "2001:db8::5", LIMITS_OK, 0},
+        {LEAVE, 0, "2001:db8::5", 0, 0},
+        {ENTER, 0, "2001:db8::7", LIMITS_BANNED, 0},
+        {END, 0, NULL, 0, 0},
+    };
+
+    (void)state;
+    c.ban_exempt = (struct config_cidrs){nets, 2};
+    play(&c, steps);
+}
+
+struct seen {
+    struct limits *l;
+    size_t count;
+    char text[8][ADDR_TEXT_MAX];
+    uint64_t left[8];
+};
+
+static void see(void *user, const struct limits_ban *ban)
+{
+    struct seen *seen = user;
+    struct limits_counts counts;
+
+    assert_true(seen->count < 8);
+    cidr_format(&ban->net, seen->text[seen->count]);
+    seen->left[seen->count++] = ban->left_ms;
+    limits_count(seen->l, &counts); /* no lock is held */
+}
+
+static void assert_bans(struct limits *l, uint64_t now, const char *want)
+{
+    struct seen seen = {.l = l};
+    char text[1000] = "";
+
+    const size_t count = limits_bans(l, now, see, &seen);
+    assert_int_equal(count, seen.count);
+    for (size_t i = 0; i < seen.count; i++) {
+        const size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n, "%s%s %u", i > 0 ? ", " : "", seen.text[i],
+                 (unsigned)seen.left[i]);
+    }
+    assert_string_equal(text, want);
+}
+
+static void listed_and_lifted(void **state)
+{
+    struct config_limits c = with_bans();
+    struct limits *l = limits_new(&c);
+    struct cidr net;
+
+    (void)state;
+    assert_bans(l, START, "");
+    assert_false(limits_unsaved(l));
+    assert_int_equal(limits_lift(l, NULL, START), 0);
+    assert_false(limits_unsaved(l));
+    assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
+    assert_true(points(l, "192.0.2.1", 10, START));
+    assert_true(limits_unsaved(l));
+    assert_true(points(l, "2001:db8::1", 10, START + 1000));
+    assert_true(points(l, "192.0.2.77", 10, START + 2000));
+    assert_false(points(l, "192.0.2.78", 9, START + 2000));
+    assert_bans(l, START + 3000, "192.0.2.1 597000, 2001:db8::/64 598000, 192.0.2.77 599000");
+    assert_bans(l, START + 10 * MINUTE, "2001:db8::/64 1000, 192.0.2.77 2000");
+    assert_counts(l, 1, 1, 0, 3);
+
+    net = network("192.0.2.2");
+    assert_int_equal(limits_lift(l, &net, START + 3000), 0);
+    net = network("192.0.2.1");
+    assert_int_equal(limits_lift(l, &net, START + 3000), 1);
+    assert_int_equal(enter(l, "192.0.2.1", START + 3000), LIMITS_OK);
+    net = network("2001:db8:0:0:1::/80"); /* a part of the prefix */
+    assert_int_equal(limits_lift(l, &net, START + 3000), 1);
+    assert_int_equal(enter(l, "2001:db8::1", START + 3000), LIMITS_OK);
+    net = network("192.0.0.0/16");
+    assert_int_equal(limits_lift(l, &net, START + 3000), 1);
+    assert_bans(l, START + 3000, "");
+
+    assert_true(points(l, "192.0.2.1", 10, START + 4000));
+    assert_true(points(l, "2001:db8::1", 10, START + 5000));
+    assert_int_equal(limits_lift(l, NULL, START + 4000 + 10 * MINUTE), 1); /* one had run out */
+    assert_counts(l, 2, 1, 0, 0);
+    limits_free(l);
+}
+
+static void forgotten(void **state)
+{
+    struct config_limits c = with_bans();
+    struct limits *l;
+
+    (void)state;
+    c.rate_per_address = (struct config_rate){6, MINUTE};
+    l = limits_new(&c);
+    assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
+    leave(l, "192.0.2.1");
+    assert_false(points(l, "192.0.2.2", 1, START));
+    assert_true(points(l, "192.0.2.3", 10, START));
+    assert_int_equal(enter(l, "192.0.2.4", START), LIMITS_OK);
+    assert_counts(l, 1, 2, 0, 1);
+    limits_sweep(l, START + 9999);
+    assert_counts(l, 1, 2, 0, 1);
+    limits_sweep(l, START + 10000); /* the rate of .1 */
+    assert_counts(l, 1, 1, 0, 1);
+    limits_sweep(l, START + 10 * MINUTE - 1);
+    assert_counts(l, 1, 1, 0, 1);
+    limits_sweep(l, START + 10 * MINUTE); /* the ban of .3 */
+    assert_counts(l, 1, 1, 0, 0);
+    limits_sweep(l, START + 10 * MINUTE * 9 / 8); /* the points of .2 */
+    assert_counts(l, 1, 0, 0, 0);
+    leave(l, "192.0.2.4"); /* its rate is old by now, which only the next sweep knows */
+    assert_counts(l, 0, 1, 0, 0);
+    limits_sweep(l, START + 10 * MINUTE * 9 / 8);
+    assert_counts(l, 0, 0, 0, 0);
+    limits_free(l);
+}
+
+static void reconfigured(void **state)
+{
+    struct config_limits c = with_bans();
+    struct cidr net = network("192.0.2.3");
+    struct limits *l;
+
+    (void)state;
+    c.rate = (struct config_rate){100, 60 * MINUTE};
+    c.rate_per_address = (struct config_rate){2, 60 * MINUTE};
+    l = limits_new(&c);
+    assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
+    assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
+    assert_false(points(l, "192.0.2.2", 9, START));
+    assert_true(points(l, "192.0.2.3", 10, START));
+
+    /* nothing has changed */
+    limits_configure(l, &c);
+    assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_RATE_PER_ADDRESS);
+    assert_counts(l, 1, 1, 0, 1);
+
+    /* tunnels are counted with and without a limit; prefixes stay those of the start */
+    c.tunnels_per_address = 2;
+    c.prefix_ipv4 = 8;
+    c.prefix_ipv6 = 8;
+    limits_configure(l, &c);
+    assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_PER_ADDRESS);
+    assert_int_equal(enter(l, "192.0.2.2", START), LIMITS_OK);
+    leave(l, "192.0.2.2");
+
+    /* another rate begins with a full bucket: what was borrowed of the old one means nothing */
+    c.tunnels_per_address = 0;
+    c.rate_per_address = (struct config_rate){1, SECOND};
+    limits_configure(l, &c);
+    assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
+    assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_RATE_PER_ADDRESS);
+    c.rate = (struct config_rate){1, 60 * MINUTE};
+    limits_configure(l, &c);
+    assert_int_equal(enter(l, "192.0.2.4", START), LIMITS_OK);
+    assert_int_equal(enter(l, "192.0.2.5", START), LIMITS_RATE);
+    c.rate = (struct config_rate){0, 0};
+
+    /* exempt from now on, though banned */
+    c.ban_exempt = (struct config_cidrs){&net, 1};
+    limits_configure(l, &c);
+    assert_int_equal(enter(l, "192.0.2.3", START), LIMITS_OK);
+    c.ban_exempt = (struct config_cidrs){NULL, 0};
+
+    /* another ban-reset: points count from nothing, bans stay */
+    c.ban_reset = 5 * MINUTE;
+    limits_configure(l, &c);
+    assert_false(points(l, "192.0.2.2", 9, START));
+    assert_int_equal(enter(l, "192.0.2.3", START), LIMITS_BANNED);
+    assert_int_equal(limits_lift(l, NULL, START), 1);
+    assert_true(points(l, "192.0.2.6", 10, START));
+
+    /* no bans at all */
+    c.ban_points = 0;
+    limits_configure(l, &c);
+    assert_int_equal(enter(l, "192.0.2.6", START), LIMITS_OK);
+    assert_bans(l, START, "");
+    limits_free(l);
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+static struct addr numbered(uint32_t n)
+{
+    return (struct addr){.family = AF_INET,
+                         .ip = {10, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n}};
+}
+
+static void flood_of_points(void **state)
+{
+    struct config_limits c = with_bans();
+    struct limits *l = limits_new(&c);
+    const uint32_t more = LIMITS_IDLE_MAX + 1000;
+
+    (void)state;
+    /* a tunnel, a ban and a tunnel with points stand through it */
+    assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
+    assert_int_equal(enter(l, "192.0.2.2", START), LIMITS_OK);
+    assert_false(points(l, "192.0.2.2", 9, START));
+    assert_true(points(l, "192.0.2.3", 10, START));
+    for (uint32_t n = 0; n < more; n++) {
+        const struct addr a = numbered(n);
+        assert_false(limits_points(l, &a, 9, START));
+    }
+    assert_counts(l, 2, LIMITS_IDLE_MAX, 0, 1);
+    assert_int_equal(enter(l, "192.0.2.3", START), LIMITS_BANNED);
+    assert_true(points(l, "192.0.2.2", 1, START));
+    const struct addr first = numbered(0), last = numbered(more - 1);
+    assert_true(limits_points(l, &last, 1, START));   /* remembered */
+    assert_false(limits_points(l, &first, 1, START)); /* forgotten */
+    assert_counts(l, 2, LIMITS_IDLE_MAX, 0, 3);
+    limits_sweep(l, START + 30 * MINUTE);
+    assert_counts(l, 2, 0, 0, 0);
+    limits_free(l);
+}
+
+static void flood_of_bans(void **state)
+{
+    struct config_limits c = with_bans();
+    struct limits *l;
+    const uint32_t more = LIMITS_BANS_MAX + 1000;
+
+    (void)state;
+    c.rate_per_address = (struct config_rate){10, MINUTE};
+    l = limits_new(&c);
+    const struct addr first = numbered(0), second = numbered(1), last = numbered(more - 1);
+    assert_int_equal(limits_enter(l, &first, START), LIMITS_OK);
+    for (uint32_t n = 0; n < more; n++) {
+        const struct addr a = numbered(n);
+        assert_true(limits_points(l, &a, 10, START));
+    }
+    assert_counts(l, 1, 0, 0, LIMITS_BANS_MAX);
+    assert_int_equal(limits_enter(l, &first, START), LIMITS_OK);
+    assert_int_equal(limits_enter(l, &second, START), LIMITS_OK);
+    assert_int_equal(limits_enter(l, &last, START), LIMITS_BANNED);
+    limits_leave(l, &first);
+    limits_leave(l, &first);
+    assert_int_equal(limits_lift(l, NULL, START), LIMITS_BANS_MAX);
+    limits_free(l);
+}
+
+/* ---- the state file ------------------------------------------------------------------------- */
+
+enum { WALL = 1800000000 };
+
+struct folder {
+    char path[64], file[80], problems[4000];
+};
+
+static int make_folder(void **state)
+{
+    struct folder *f = calloc(1, sizeof *f);
+    if (f == NULL)
+        return -1;
+    strcpy(f->path, "/tmp/test-limits-XXXXXX");
+    if (mkdtemp(f->path) == NULL)
+        return -1;
+    snprintf(f->file, sizeof f->file, "%s/bans", f->path);
+    *state = f;
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    struct folder *f = *state;
+    unlink(f->file);
+    const int failed = rmdir(f->path); /* nothing else is left in it */
+    free(f);
+    return failed;
+}
+
+static void write_text(const struct folder *f, const char *text, size_t n)
+{
+    FILE *out = fopen(f->file, "w");
+    assert_non_null(out);
+    assert_int_equal(fwrite(text, 1, n, out), n);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void assert_text(const struct folder *f, const char *want)
+{
+    char text[2000];
+    FILE *in = fopen(f->file, "r");
+    assert_non_null(in);
+    text[fread(text, 1, sizeof text - 1, in)] = '\0';
+    fclose(in);
+    assert_string_equal(text, want);
+}
+
+/* With what was told left in f->problems, the path and what stands before it cut off. */
+static enum err load(struct folder *f, struct limits *l, uint64_t now, int64_t wall)
+{
+    FILE *problems = fmemopen(f->problems, sizeof f->problems, "w");
+    assert_non_null(problems);
+    f->problems[0] = '\0';
+    const enum err e = limits_load(l, f->file, now, wall, problems);
+    fclose(problems);
+    return e;
+}
+
+#define HEAD "# bans of sstpgate: PREFIX END, in seconds since 1970\n"
+
+static void saved_and_loaded(void **state)
+{
+    struct folder *f = *state;
+    struct config_limits c = with_bans();
+    struct limits *l = limits_new(&c);
+
+    assert_int_equal(load(f, l, START, WALL), ERR_OK); /* there is none yet */
+    assert_string_equal(f->problems, "");
+    assert_true(points(l, "192.0.2.1", 10, START));
+    assert_true(points(l, "2001:db8:1:2::1", 10, START + 500));
+    assert_false(points(l, "192.0.2.2", 9, START + 500));
+    assert_true(limits_unsaved(l));
+    assert_int_equal(limits_save(l, f->file, START + 1000, WALL + 1), ERR_OK);
+    assert_false(limits_unsaved(l));
+    assert_text(f, HEAD "192.0.2.1 1800000600\n2001:db8:1:2::/64 1800000601\n");
+    limits_free(l);
+
+    /* another process, another monotonic clock */
+    l = limits_new(&c);
+    assert_int_equal(load(f, l, 77, WALL + 100), ERR_OK);
+    assert_string_equal(f->problems, "");
+    assert_false(limits_unsaved(l));
+    assert_bans(l, 77, "192.0.2.1 500000, 2001:db8:1:2::/64 501000");
+    assert_int_equal(enter(l, "192.0.2.1", 77), LIMITS_BANNED);
+    assert_int_equal(enter(l, "192.0.2.1", 77 + 500000), LIMITS_OK);
+    /* only what has not run out is written */
+    assert_int_equal(limits_save(l, f->file, 77 + 500000, WALL + 600), ERR_OK);
+    assert_text(f, HEAD "2001:db8:1:2::/64 1800000601\n");
+    assert_int_equal(limits_lift(l, NULL, 77), 2);
+    assert_true(limits_unsaved(l));
+    assert_int_equal(limits_save(l, f->file, 77, WALL), ERR_OK);
+    assert_text(f, HEAD);
+    limits_free(l);
+}
+
+static void clocks_that_were_set(void **state)
+{
+    struct folder *f = *state;
+    struct config_limits c = with_bans();
+    static const char text[] = "192.0.2.1 1800000601\n192.0.2.2 999999999999999\n"
+                               "192.0.2.3 1800000001\n192.0.2.4 1800000000\n192.0.2.5 0\n";
+    struct limits *l = limits_new(&c);
+
+    write_text(f, text, sizeof text - 1);
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_string_equal(f->problems, "");
+    assert_bans(l, START, "192.0.2.1 600000, 192.0.2.2 600000, 192.0.2.3 1000");
+    limits_free(l);
+
+    l = limits_new(&c);
+    assert_int_equal(load(f, l, START, INT64_MIN), ERR_OK);
+    assert_int_equal(limits_lift(l, NULL, START), 5);
+    limits_free(l);
+
+    l = limits_new(&none); /* no bans, no ban-points */
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_bans(l, START, "");
+    limits_free(l);
+}
+
+static void damaged_lines(void **state)
+{
+    struct folder *f = *state;
+    struct config_limits c = with_bans();
+    struct limits *l = limits_new(&c);
+    static const char *const bad[] = {
+        "192.0.2.1",
+        "192.0.2.1  1800000100",
+        "192.0.2.1 1800000100 ",
+        "192.0.2.1 -5",
+        "192.0.2.1 1800000100x",
+        "192.0.2.1 1800000000000000000",
+        "192.0.2.256 1800000100",
+        "vpn.example.com 1800000100",
+        "192.0.2.0/24 1800000100",
+        "2001:db8::/48 1800000100",
+        "2001:db8::1 1800000100",
+        " 1800000100",
+        " ",
+    };
+    char text[2000] = "# comment\n\n";
+    char want[4000] = "";
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s\n", bad[i]);
+        if (i < 10)
+            snprintf(want + strlen(want), sizeof want - strlen(want), "%s:%zu: ", f->file, i + 3);
+    }
+    strcat(text, "192.0.2.7 1800000100\n");
+    write_text(f, text, strlen(text));
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_bans(l, START, "192.0.2.7 100000");
+    const char *at = f->problems;
+    for (unsigned i = 0; i < 10; i++) {
+        char place[100];
+        const int n = snprintf(place, sizeof place, "%s:%u: ", f->file, i + 3);
+        assert_memory_equal(at, place, (size_t)n);
+        at = strchr(at, '\n') + 1;
+    }
+    char last[120];
+    snprintf(last, sizeof last, "%s: 3 more lines are skipped\n", f->file);
+    assert_string_equal(at, last);
+    limits_free(l);
+}
+
+static void cut_and_odd_files(void **state)
+{
+    struct folder *f = *state;
+    struct config_limits c = with_bans();
+    static const char text[] = "192.0.2.1 1800000100\n192.0.2.2 1800000100\n";
+    static const char nul[] = "192.0.2.1 1800000100\0junk\n192.0.2.2 1800000100\n";
+    char big[3000];
+    struct limits *l;
+
+    /* no cut makes a ban of what is left of a line */
+    for (size_t cut = 0; cut < sizeof text; cut++) {
+        l = limits_new(&c);
+        write_text(f, text, cut);
+        assert_int_equal(load(f, l, START, WALL), ERR_OK);
+        const size_t whole = (cut >= 21) + (cut >= 42);
+        assert_int_equal(limits_lift(l, NULL, START), whole);
+        assert_int_equal(f->problems[0] == '\0', cut % 21 == 0);
+        limits_free(l);
+    }
+    l = limits_new(&c);
+    write_text(f, nul, sizeof nul - 1);
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_bans(l, START, "192.0.2.2 100000");
+    assert_non_null(strstr(f->problems, ":1: damaged"));
+    memset(big, 'x', sizeof big);
+    memcpy(big + sizeof big - 23, "\n192.0.2.3 1800000100\n", 22);
+    big[sizeof big - 1] = '\n';
+    write_text(f, big, sizeof big);
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_non_null(strstr(f->problems, ":1: damaged"));
+    assert_bans(l, START, "192.0.2.2 100000, 192.0.2.3 100000");
+    limits_free(l);
+}
+
+static void files_that_fail(void **state)
+{
+    struct folder *f = *state;
+    struct config_limits c = with_bans();
+    struct limits *l = limits_new(&c);
+    char path[200];
+
+    assert_int_equal(mkdir(f->file, 0700), 0);
+    assert_int_equal(load(f, l, START, WALL), ERR_SYSTEM);
+    assert_non_null(strstr(f->problems, "not a regular file"));
+    assert_true(points(l, "192.0.2.1", 10, START));
+    assert_int_equal(limits_save(l, f->file, START, WALL), ERR_SYSTEM); /* not over a folder */
+    assert_int_equal(errno, EISDIR);
+    assert_true(limits_unsaved(l));
+    assert_int_equal(rmdir(f->file), 0);
+    snprintf(path, sizeof path, "%s/nowhere/bans", f->path);
+    assert_int_equal(limits_save(l, path, START, WALL), ERR_SYSTEM);
+    assert_int_equal(errno, ENOENT);
+    assert_true(limits_unsaved(l));
+    /* a left-over of somebody's is not followed */
+    snprintf(path, sizeof path, "%s.new", f->file);
+    assert_int_equal(symlink("/dev/null", path), 0);
+    assert_int_equal(limits_save(l, f->file, START, WALL), ERR_SYSTEM);
+    assert_int_equal(errno, ELOOP);
+    assert_int_equal(limits_save(l, f->file, START, WALL), ERR_OK);
+    assert_text(f, HEAD "192.0.2.1 1800000600\n");
+    limits_free(l);
+}
+
+/* ---- threads -------------------------------------------------------------------------------- */
+
+enum { THREADS = 4, TURNS = 5000, MAX_EACH = 3 };
+
+static void *work(void *user)
+{
+    struct limits *l = user;
+    unsigned missed = 0;
+
+    for (uint32_t i = 0; i < TURNS; i++) {
+        const struct addr a = numbered(i % 7);
+        const struct span name = span_str(i % 2 == 0 ? "alice" : "BOB");
+        if (limits_enter(l, &a, START + i) != LIMITS_OK) {
+            missed++;
+            continue;
+        }
+        if (limits_user_enter(l, name) == LIMITS_OK)
+            limits_user_leave(l, name);
+        limits_leave(l, &a);
+        const struct addr bad = numbered(100 + i % 50);
+        limits_points(l, &bad, 1, START + i);
+        if (i % 100 == 0)
+            limits_sweep(l, START + i);
+        if (i % 1000 == 0)
+            limits_lift(l, NULL, START + i);
+    }
+    return missed == TURNS ? NULL : user;
+}
+
+static void threads(void **state)
+{
+    struct config_limits c = with_bans();
+    pthread_t thread[THREADS];
+    struct limits *l;
+
+    (void)state;
+    c.tunnels_per_address = MAX_EACH;
+    c.tunnels_per_user = MAX_EACH;
+    l = limits_new(&c);
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&thread[i], NULL, work, l), 0);
+    for (size_t i = 0; i < THREADS; i++) {
+        void *done;
+        assert_int_equal(pthread_join(thread[i], &done), 0);
+        assert_ptr_equal(done, l);
+    }
+    limits_lift(l, NULL, START);
+    limits_sweep(l, START + 60 * MINUTE);
+    assert_counts(l, 0, 0, 0, 0);
+    limits_free(l);
+}
+
+static void names(void **state)
+{
+    (void)state;
+    assert_string_equal(limits_key(LIMITS_OK), "-");
+    assert_string_equal(limits_key(LIMITS_BANNED), "ban-points");
+    assert_string_equal(limits_key(LIMITS_PER_ADDRESS), "max-tunnels-per-address");
+    assert_string_equal(limits_key(LIMITS_PER_USER), "max-tunnels-per-user");
+    assert_string_equal(limits_key(LIMITS_RATE), "handshake-rate");
+    assert_string_equal(limits_key(LIMITS_RATE_PER_ADDRESS), "handshake-rate-per-address");
+}
+
+#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_limits),  cmocka_unit_test(per_address),
+        cmocka_unit_test(prefixes),        cmocka_unit_test(rate_in_all),
+        cmocka_unit_test(rate_is_exact),   cmocka_unit_test(rate_of_one),
+        cmocka_unit_test(rates_apart),     cmocka_unit_test(users),
+        cmocka_unit_test(a_ban),           cmocka_unit_test(points_grow_old),
+        cmocka_unit_test(exempt),          cmocka_unit_test(listed_and_lifted),
+        cmocka_unit_test(forgotten),       cmocka_unit_test(reconfigured),
+        cmocka_unit_test(flood_of_points), cmocka_unit_test(flood_of_bans),
+        WITH_FOLDER(saved_and_loaded),     WITH_FOLDER(clocks_that_were_set),
+        WITH_FOLDER(damaged_lines),        WITH_FOLDER(cut_and_odd_files),
+        WITH_FOLDER(files_that_fail),      cmocka_unit_test(threads),
+        cmocka_unit_test(names),
+    };
+    limits_free(NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
