@@ -98,10 +98,10 @@ class Bench:
         return mitm
 
     def finish(self):
-        for client in self.clients:
-            client.close()
         for server in self.backends:
             server.go.set()
+        for client in self.clients:
+            client.close()
         try:
             for gate in self.gates:
                 gate.stop()

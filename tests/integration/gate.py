@@ -92,12 +92,22 @@ class Gate:
         return self.addresses[listener][number]
 
     def rss(self):
-        """Resident memory in octets."""
+        """Resident memory in octets; 0 with a sanitizer, which keeps what the gate gives back."""
+        if re.search(r"lib[at]san\.so", Path(f"/proc/{self.process.pid}/maps").read_text()):
+            return 0
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def pause(self):
+        """Stops the process; returns when it has stopped."""
+        self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+
+    def resume(self):
+        self.signal(signal.SIGCONT)
 
     def wait_exit(self, timeout=DEADLINE):
         code = self.process.wait(timeout)

@@ -181,6 +181,32 @@ def test_backend_ends(bench, how, reason):
     assert gate.wait_call()["reason"] == reason
 
 
+@pytest.mark.parametrize("side", ["client", "backend"])
+def test_reset_behind_data(bench, side):
+    """Data and a reset that are there in one wake-up: still a reset. (libuv 1.44 reports the end of
+    file when a short read comes with POLLHUP, whatever is behind it.)"""
+    data = ppp.frame(ppp.IPV4, b"data")
+
+    def leave(call):
+        server.go.wait()
+        call.send_frame(data)
+        raise EndCall("hook", "rst")
+
+    server = bench.backend(hooks={"up": leave} if side == "backend" else {})
+    gate = bench.gate(server)
+    client = bench.client(gate).establish()
+    server.wait_stage("up")
+    gate.pause()
+    if side == "client":
+        client.send_frame(data)
+        client.close("rst")
+    else:
+        server.go.set()
+        server.wait_over()
+    gate.resume()
+    assert gate.wait_call()["reason"] == f"{side}-reset"
+
+
 @pytest.mark.parametrize("stage, reason", [("ack", "client-closed"), ("authenticate", "client-closed")])
 def test_client_leaves_half_way(bench, stage, reason):
     server = bench.backend()

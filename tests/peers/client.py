@@ -162,14 +162,23 @@ class Client:
     # -- the stream --
 
     def send(self, packet):
-        self.packets.send(packet)
+        try:
+            self.packets.send(packet)
+        except OSError as error:
+            self.fail(error)
 
     def send_frame(self, frame):
-        self.packets.send(sstp.data(frame))
+        self.send(sstp.data(frame))
+
+    def flush(self):
+        try:
+            self.packets.flush()
+        except OSError as error:
+            self.fail(error)
 
     def next(self, timeout=tls.DEADLINE):
         """The next packet, already handled; CallFailed at the end of the stream."""
-        self.packets.flush()
+        self.flush()
         packet = self.packets.next(timeout)
         if packet is None:
             self.fail(self.wire.ended)
@@ -181,7 +190,7 @@ class Client:
                 self.fail(packet.name, abort=packet)
         elif self.link:
             self.link.on_frame(packet.frame)
-        self.packets.flush()
+        self.flush()
         return packet
 
     def until(self, predicate, timeout=tls.DEADLINE):
@@ -191,7 +200,7 @@ class Client:
                 self.next(max(0.0, deadline - time.monotonic()))
             except TimeoutError as error:
                 self.fail(error)
-        self.packets.flush()
+        self.flush()
         return self
 
     def start(self, request=True):
@@ -241,7 +250,7 @@ class Client:
     def connect(self):
         self.stage = "connect"
         self.send(self.binding())
-        self.packets.flush()
+        self.flush()
         self.stage = "connected"
         if self.eager:
             self.until(lambda: self.link.authenticated or self.link.refused)
@@ -293,7 +302,7 @@ class Client:
         for frame in load.frames(octets):
             tally.add(frame)
             self.send_frame(frame)
-        self.packets.flush()
+        self.flush()
         return tally
 
     def drink(self, octets, timeout=tls.DEADLINE):
@@ -307,7 +316,7 @@ class Client:
         def pour():
             try:
                 self.pour(octets, sent)
-            except OSError as error:
+            except CallFailed as error:
                 errors.append(error)
 
         self.received = load.Tally()
@@ -413,9 +422,10 @@ def main():
         elif client.stage == "up":
             client.disconnect()
             client.say("disconnected")
-    except (CallFailed, OSError):
-        if not isinstance(sys.exc_info()[1], CallFailed):
-            client.say(f"failed in {client.stage}: {sys.exc_info()[1]}")
+    except CallFailed:
+        return 1
+    except OSError as error:
+        client.say(f"failed in {client.stage}: {error}")
         return 1
     finally:
         client.close()

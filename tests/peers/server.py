@@ -160,10 +160,10 @@ class Call:
 
     def _close(self, how):
         try:
-            if self.packets and how == "clean" and not self.wire.ended:
-                # The peer must get what was sent last: no reset by unread octets.
+            if self.packets and how != "rst" and not self.wire.ended:
+                # Closing with octets unread would be a reset: the peer could lose what was sent last.
                 self.packets.flush()
-                self.wire.finish_writing()
+                self.wire.finish_writing(notify=how == "clean")
                 self.wire.wait_end(10)
         except (OSError, TimeoutError):
             pass
