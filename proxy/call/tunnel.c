@@ -21,6 +21,9 @@ enum { REFUSED_LINES_PER_SECOND = 100, DENY_LINES_PER_SECOND = 20, BACKEND_LINES
 /* What a client may send before its answer has come: nothing, says [MS-SSTP]. */
 enum { EARLY_MAX = 16384 };
 
+/* What is read of a client whose call is over, so that a reset does not overtake our last words. */
+enum { LATE_MAX = 65536 };
+
 static const struct stream_ops client_ops, backend_ops;
 
 static struct tunnel *of_client(struct stream *s)
@@ -730,6 +733,9 @@ static size_t client_read(struct stream *s, struct span in)
     case TUNNEL_DRAIN:
         return t->web ? web_read(t, in, true) : packets_read(t, in, true);
     default:
+        t->thrown_away += in.n;
+        if (t->thrown_away > LATE_MAX)
+            stream_pause(s); /* it has had its chance; the deadline does the rest */
         return in.n;
     }
 }

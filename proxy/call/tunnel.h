@@ -29,6 +29,7 @@ struct tunnel {
     enum reason dial_failure;   /* DIAL: what went wrong with the latest one */
     struct front *front;        /* NEGOTIATE, and DRAIN after it; NULL otherwise */
     bool head_request;          /* the answer to this request has no body */
+    size_t thrown_away;         /* LINGER: octets of the client that came too late */
     bool web;                   /* not a tunnel: everything goes to the fallback web site */
     struct session session;
 };

@@ -1,6 +1,8 @@
 #include "net/stream.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/check.h"
 #include "net/worker.h"
@@ -212,6 +214,16 @@ static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init((char *)of_handle(handle)->worker->window, WORKER_WINDOW);
 }
 
+/* libuv 1.44 takes a hang-up behind a short read for the end of the file without asking the socket.
+ * A connection that was reset says so once, to whoever reads. */
+static bool was_reset(const struct stream *s)
+{
+    uv_os_fd_t fd;
+    char octet;
+    return uv_fileno((const uv_handle_t *)&s->tcp, &fd) == 0 &&
+           recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == ECONNRESET;
+}
+
 static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
 {
     struct stream *s = of_handle(handle);
@@ -227,7 +239,7 @@ static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
         if (live(s) && s->in == STREAM_IN_OPEN)
             pump(s);
     } else if (n == UV_EOF) {
-        end_input(s, STREAM_EOF);
+        end_input(s, was_reset(s) ? STREAM_RESET : STREAM_EOF);
     } else if (n < 0) {
         end_input(s, STREAM_RESET);
     }
