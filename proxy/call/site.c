@@ -18,18 +18,41 @@ static struct tls_settings settings(enum config_tls min, enum config_tls max, in
     };
 }
 
+struct listener_problems {
+    const struct config *config;
+    const struct config_listener *listener;
+    FILE *to;
+};
+
+static void on_tls_error(void *arg, size_t certificate, const char *text)
+{
+    const struct listener_problems *p = arg;
+    const struct config_listener *l = p->listener;
+    fprintf(p->to, "%s:%u: listener %s: %s\n", p->config->path,
+            certificate == TLS_NO_CERTIFICATE ? l->line : l->certificate[certificate].line, l->name,
+            text);
+}
+
 static bool listener_init(struct site_listener *l, const struct config *c,
                           const struct config_listener *from, FILE *problems)
 {
-    char error[TLS_ERROR_MAX];
+    struct listener_problems p = {.config = c, .listener = from, .to = problems};
     struct tls_settings s =
         settings(from->tls_min, from->tls_max, -1, from->ciphers, from->ciphersuites);
+    struct tls_certificate *certificate =
+        check_alloc(calloc(from->certificate_count, sizeof *certificate));
 
     l->config = from;
-    l->tls = tls_ctx_new_server(&s, from->certificate, from->key, error);
-    if (l->tls == NULL)
-        fprintf(problems, "%s:%u: listener %s: %s\n", c->path, config_line(c, from, "certificate"),
-                from->name, error);
+    for (size_t i = 0; i < from->certificate_count; i++)
+        certificate[i] = (struct tls_certificate){
+            .file = from->certificate[i].file,
+            .key = from->certificate[i].key,
+            .passphrase_file = from->certificate[i].passphrase_file,
+            .ocsp_file = from->certificate[i].ocsp_file,
+        };
+    l->tls = tls_ctx_new_server(&s, certificate, from->certificate_count, from->strict_sni,
+                                on_tls_error, &p);
+    free(certificate);
     return l->tls != NULL;
 }
 

@@ -102,8 +102,13 @@ void watch_files(struct watch *w, const struct config *c)
     files_drop(w);
     w->pending = false;
     for (size_t i = 0; i < c->listener_count; i++) {
-        add(w, c->listener[i].certificate);
-        add(w, c->listener[i].key);
+        const struct config_listener *l = &c->listener[i];
+        for (size_t k = 0; k < l->certificate_count; k++) {
+            add(w, l->certificate[k].file);
+            add(w, l->certificate[k].key);
+            add(w, l->certificate[k].passphrase_file);
+            add(w, l->certificate[k].ocsp_file);
+        }
     }
     for (size_t i = 0; i < c->backend_count; i++)
         add(w, c->backend[i].users_file);

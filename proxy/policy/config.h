@@ -70,6 +70,14 @@ struct config_gate {
     struct config_limits limits;
 };
 
+struct config_certificate {
+    unsigned line;
+    char *file;
+    char *key;             /* NULL: in file */
+    char *passphrase_file; /* NULL: none */
+    char *ocsp_file;       /* NULL: none */
+};
+
 struct config_listener {
     char *name;
     unsigned line;
@@ -77,8 +85,9 @@ struct config_listener {
     size_t listen_count;
     char *interface; /* NULL: any */
     bool v6only;
-    char *certificate; /* PEM, leaf first */
-    char *key;         /* PEM; NULL: in the certificate's file */
+    struct config_certificate *certificate; /* at least one; the first is the default */
+    size_t certificate_count;
+    bool strict_sni; /* nobody gets the default */
     enum config_tls tls_min, tls_max;
     char *ciphers;      /* OpenSSL list for TLS 1.2 and older; NULL: the library's */
     char *ciphersuites; /* for TLS 1.3; NULL: the library's */

@@ -243,30 +243,38 @@ static void put_text(void *at, const char *text)
     *field = copy(text);
 }
 
-/* A file, kept as an absolute path: the process may change its folder. Or one of the key's words.
- */
-static bool parse_path(struct config_input *in, const struct config_key *k, void *at,
-                       const char *text)
+/* A file as an absolute path: the process may change its folder. NULL when it is none, the problem
+ * reported. */
+static char *read_path(struct config_input *in, const struct config_key *k, const char *text)
 {
     char *path = NULL;
-    if (*text == '/' || find_choice(k, text) != NULL) {
-        put_text(at, text);
-        return true;
-    }
+    if (*text == '/')
+        return copy(text);
     if (asprintf(&path, "%s/%s", in->dir, text) < 0)
         path = NULL;
     check_alloc(path);
     /* The effective value must be one that can be written, or -T would print what no file holds. */
-    bool fits = config_read_fits(path);
-    if (fits)
-        put_text(at, path);
-    else
-        config_problem(in, in->line,
-                       "%s: '%s' cannot be written in one value (at most %d octets, no "
-                       "comment in it): use an absolute path",
-                       k->name, path, (int)CONFIG_VALUE_MAX);
+    if (config_read_fits(path))
+        return path;
+    config_problem(in, in->line,
+                   "%s: '%s' cannot be written in one value (at most %d octets, no "
+                   "comment in it): use an absolute path",
+                   k->name, path, (int)CONFIG_VALUE_MAX);
     free(path);
-    return fits;
+    return NULL;
+}
+
+/* A file, or one of the key's words. */
+static bool parse_path(struct config_input *in, const struct config_key *k, void *at,
+                       const char *text)
+{
+    char **field = at;
+    char *path = find_choice(k, text) != NULL ? copy(text) : read_path(in, k, text);
+    if (path == NULL)
+        return false;
+    free(*field);
+    *field = path;
+    return true;
 }
 
 const struct config_type config_type_path = {
@@ -508,6 +516,105 @@ static void fini_listen(void *at)
 
 const struct config_type config_type_listen = {
     .syntax = "ADDRESS[:PORT]", .parse = parse_listen, .print = print_listen, .fini = fini_listen};
+
+/* `at` is the whole listener. A refused one is kept too: what stands below it is not without one.
+ */
+static bool parse_certificate(struct config_input *in, const struct config_key *k, void *at,
+                              const char *text)
+{
+    struct config_listener *l = at;
+    char *file = read_path(in, k, text);
+    l->certificate = config_grow(l->certificate, l->certificate_count, sizeof *l->certificate);
+    l->certificate[l->certificate_count++] =
+        (struct config_certificate){.line = in->line, .file = file};
+    return file != NULL;
+}
+
+/* Each with its own key and files behind it: these belong to the certificate above them. */
+static bool print_certificates(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_listener *l = at;
+    for (size_t i = 0; i < l->certificate_count; i++) {
+        const struct config_certificate *c = &l->certificate[i];
+        print_line(out, k, c->file);
+        if (c->key != NULL)
+            fprintf(out, "key = %s\n", c->key);
+        if (c->passphrase_file != NULL)
+            fprintf(out, "passphrase-file = %s\n", c->passphrase_file);
+        if (c->ocsp_file != NULL)
+            fprintf(out, "ocsp-file = %s\n", c->ocsp_file);
+    }
+    return l->certificate_count > 0;
+}
+
+static void fini_certificates(void *at)
+{
+    struct config_listener *l = at;
+    for (size_t i = 0; i < l->certificate_count; i++) {
+        free(l->certificate[i].file);
+        free(l->certificate[i].key);
+        free(l->certificate[i].passphrase_file);
+        free(l->certificate[i].ocsp_file);
+    }
+    free(l->certificate);
+}
+
+const struct config_type config_type_certificate = {.syntax = "PATH",
+                                                    .parse = parse_certificate,
+                                                    .print = print_certificates,
+                                                    .fini = fini_certificates};
+
+/* A file that belongs to the certificate above it; part: where in a config_certificate. */
+static bool parse_part(struct config_input *in, const struct config_key *k, void *at,
+                       const char *text, size_t part)
+{
+    struct config_listener *l = at;
+    if (l->certificate_count == 0) {
+        config_problem(in, in->line, "%s: there is no `certificate` above it", k->name);
+        return false;
+    }
+    struct config_certificate *c = &l->certificate[l->certificate_count - 1];
+    char **field = (char **)((char *)c + part);
+    if (*field != NULL) {
+        config_problem(in, in->line, "%s: the certificate on line %u has one already", k->name,
+                       c->line);
+        return false;
+    }
+    *field = read_path(in, k, text);
+    return *field != NULL;
+}
+
+static bool parse_key(struct config_input *in, const struct config_key *k, void *at,
+                      const char *text)
+{
+    return parse_part(in, k, at, text, offsetof(struct config_certificate, key));
+}
+
+static bool parse_passphrase_file(struct config_input *in, const struct config_key *k, void *at,
+                                  const char *text)
+{
+    return parse_part(in, k, at, text, offsetof(struct config_certificate, passphrase_file));
+}
+
+static bool parse_ocsp_file(struct config_input *in, const struct config_key *k, void *at,
+                            const char *text)
+{
+    return parse_part(in, k, at, text, offsetof(struct config_certificate, ocsp_file));
+}
+
+/* print_certificates() has done it. */
+static bool print_with_certificate(FILE *out, const struct config_key *k, const void *at)
+{
+    (void)out, (void)k, (void)at;
+    return true;
+}
+
+const struct config_type config_type_key = {
+    .syntax = "PATH", .parse = parse_key, .print = print_with_certificate};
+const struct config_type config_type_passphrase_file = {
+    .syntax = "PATH", .parse = parse_passphrase_file, .print = print_with_certificate};
+const struct config_type config_type_ocsp_file = {
+    .syntax = "PATH", .parse = parse_ocsp_file, .print = print_with_certificate};
 
 static bool add_rule(struct config_input *in, const struct config_key *k, struct acl *acl,
                      const char *text, bool allow)

@@ -1,4 +1,4 @@
-/* tls_ctx: what the TLS connections of one listener or one backend have in common (an SSL_CTX).
+/* tls_ctx: what the TLS connections of one listener or one backend have in common.
  * Made from plain settings, knows no configuration file. One for each worker, used from its thread
  * only; making one is independent of everything else. Protocol versions and security levels are
  * those of this context: nothing here is process-wide. */
@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 enum { TLS_ERROR_MAX = 256 };
 
@@ -22,13 +23,60 @@ struct tls_settings {
     const char *ciphersuites; /* TLS 1.3; NULL: the library's list */
 };
 
+/* A certificate of a listener, as the files that it is made of. */
+struct tls_certificate {
+    const char *file;            /* PEM: leaf first, then its chain; or PKCS#12; or DER: the leaf */
+    const char *key;             /* PEM; NULL: in file */
+    const char *passphrase_file; /* its first line opens the key; NULL: it is not encrypted */
+    const char *ocsp_file;       /* OCSP response in DER, to be stapled; NULL: none */
+};
+
 struct tls_ctx;
 
-/* For a listener. certificate: PEM, leaf first; key: PEM, NULL: in the same file. No tickets and no
- * resumption: a resumed handshake shows no certificate, and the binding needs to know which one the
- * client saw (PROTOCOL.md 6.2). NULL: *error says why. */
-struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings, const char *certificate,
-                                   const char *key, char error[TLS_ERROR_MAX]);
+/* Told once for each thing that is wrong. certificate: which one, as an index; TLS_NO_CERTIFICATE:
+ * the settings. */
+#define TLS_NO_CERTIFICATE SIZE_MAX
+typedef void (*tls_on_error)(void *arg, size_t certificate, const char *text);
+
+/* For a listener with one certificate or more. A client is shown one that is for the name it asks
+ * for: those with the very name, else those with *.DOMAIN, of each kind of key the first; which
+ * kind is settled with the client. Who asks for no name, or for one that none of them has, gets
+ * what the first name of the first certificate gets; with strict_sni, the alert
+ * unrecognized_name. A certificate that no client would ever be shown is an error.
+ *
+ * No tickets and no resumption: a resumed handshake shows no certificate, and the binding needs to
+ * know which one the client saw (PROTOCOL.md 6.2). ALPN: http/1.1 for those who offer it, nothing
+ * for others. A staple is sent to those who ask for it, as long as it is fresh.
+ *
+ * NULL when anything is wrong. It must outlive its connections. */
+struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
+                                   const struct tls_certificate *certificate, size_t count,
+                                   bool strict_sni, tls_on_error on_error, void *arg);
+
+enum tls_staple_state {
+    TLS_STAPLE_NONE, /* no ocsp_file */
+    TLS_STAPLE_FRESH,
+    TLS_STAPLE_STALE,   /* its nextUpdate is over, or its thisUpdate to come: not sent */
+    TLS_STAPLE_REVOKED, /* it says something else than "good": not sent */
+};
+
+struct tls_expiry {
+    size_t certificate;
+    const char *file;
+    int days_left; /* whole days; negative: it has expired */
+    int due;       /* of 30, 7, 1 and 0 days the least that are not left; -1: more than 30 are */
+    enum tls_staple_state staple;
+    const char *ocsp_file;
+};
+
+/* Calls on_expiry for each certificate of a listener. To warn once for each of the steps: when
+ * `due` is not what it was. */
+void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
+                    void (*on_expiry)(void *arg, const struct tls_expiry *e), void *arg);
+
+/* What there is to warn of, in words; NULL when nothing. */
+const char *tls_expiry_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
+const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
 
 /* For a backend. ca_file: PEM certificates to trust, "system" for the system's; NULL: the chain is
  * not verified here (the caller compares a pin, or was told not to). Never resumes. */
@@ -36,6 +84,5 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const ch
                                    char error[TLS_ERROR_MAX]);
 
 void tls_ctx_free(struct tls_ctx *ctx);
-
 
 #endif

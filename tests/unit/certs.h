@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "base/span.h"
+#include "tls/tls_ctx.h"
 
-enum { CERTS_MAX = 16 };
+enum { CERTS_MAX = 64 };
 
 struct certs {
     char folder[32];
@@ -109,6 +110,23 @@ static inline void cert_make(struct certs *c, struct cert *out, const char *file
         PEM_write_X509(f, spec->issuer->x509);
     PEM_write_PrivateKey(f, out->key, NULL, NULL, 0, NULL, NULL);
     assert_int_equal(fclose(f), 0);
+}
+
+/* A context for one certificate; the first thing that is wrong, in error, and NULL otherwise. */
+static inline void certs_on_error(void *arg, size_t certificate, const char *text)
+{
+    char *error = arg;
+    (void)certificate;
+    if (*error == '\0')
+        snprintf(error, TLS_ERROR_MAX, "%s", text);
+}
+
+static inline struct tls_ctx *certs_server(const struct tls_settings *settings, const char *file,
+                                           const char *key, char error[TLS_ERROR_MAX])
+{
+    const struct tls_certificate one = {.file = file, .key = key};
+    *error = '\0';
+    return tls_ctx_new_server(settings, &one, 1, false, certs_on_error, error);
 }
 
 static inline void cert_free(struct cert *cert)

@@ -125,6 +125,16 @@ static const struct good {
     {'l', "listen = [::]:443", "listen = [::]:443\n"},
     {'l', "listen = 127.0.0.1:0", "listen = 127.0.0.1:0\nlisten = 127.0.0.1:0\n"},
     {'l', "key = ../k;y.pem ; why not", "key = /etc/gate/../k;y.pem\n"},
+    {'l',
+     "key = k\ncertificate = d.pfx\npassphrase-file = p\nocsp-file = o.der\n"
+     "certificate = /e.pem\nocsp-file = /o2.der",
+     "certificate = /etc/gate/c.pem\nkey = /etc/gate/k\ncertificate = /etc/gate/d.pfx\n"
+     "passphrase-file = /etc/gate/p\nocsp-file = /etc/gate/o.der\ncertificate = /e.pem\n"
+     "ocsp-file = /o2.der\nstrict-sni = no\n"},
+    {'l', "ocsp-file = o\nkey = k",
+     "certificate = /etc/gate/c.pem\nkey = /etc/gate/k\n"
+     "ocsp-file = /etc/gate/o\nstrict-sni"},
+    {'l', "strict-sni = yes", "strict-sni = yes\n"},
     {'l', "tls-min = 1.0", "tls-min = 1.0\n"},
     {'l', "tls-min = TLSv1", "tls-min = 1.0\n"},
     {'l', "tls-min = TLSv1.3", "tls-min = 1.3\n"},
@@ -262,6 +272,7 @@ static void bad_values_are_explained(void **state)
         {'l', "listen = 192.0.2.1:65536",
          "listen: '192.0.2.1:65536' is not an address of this machine: write 192.0.2.1:443 or "
          "[2001:db8::1]:443 (ports end at 65535, and a zone must be there)"},
+        {'l', "strict-sni = maybe", "strict-sni: unknown value 'maybe': write yes or no"},
         {'l', "tls-min = 1.4", "tls-min: unknown value '1.4': write 1.0, 1.1, 1.2 or 1.3"},
         {'l', "tls-max = SSLv23", "tls-max: unknown value 'SSLv23': write 1.0, 1.1, 1.2 or 1.3"},
         {'l', "ciphers = A::B", "ciphers: 'A::B' is not a list of names joined by ':'"},
@@ -397,6 +408,21 @@ static void problems_of_whole_files(void **state)
          "7: listen: '0.0.0.0:1' stands already on line 4\n"},
         {LISTENER "listen = 192.0.2.1:1\nlisten = [::ffff:192.0.2.1]:1\n" BACKEND,
          "5: listen: '[::ffff:192.0.2.1]:1' stands already on line 4\n"},
+        /* what belongs to a certificate */
+        {"[listener a]\nkey = k\nlisten = 127.0.0.1:0\ncertificate = c\nkey = k\n" BACKEND,
+         "2: key: there is no `certificate` above it\n"},
+        {LISTENER "key = k\nocsp-file = o\nkey = l\nocsp-file = p\ncertificate = d\n"
+                  "passphrase-file = x\npassphrase-file = y\n" BACKEND
+                  "[listener b]\nlisten = 127.0.0.1:0\npassphrase-file = x\ncertificate = e\n",
+         "6: key: the certificate on line 3 has one already\n"
+         "7: ocsp-file: the certificate on line 3 has one already\n"
+         "10: passphrase-file: the certificate on line 8 has one already\n"
+         "16: passphrase-file: there is no `certificate` above it\n"},
+        {"[listener a]\nlisten = 127.0.0.1:0\ncertificate = " X50 X50 X50 X10
+         "xxxxxxx\nkey = k\n" BACKEND,
+         "3: certificate: '/etc/gate/" X50 X50 X50 X10
+         "xxxxxxx' cannot be written in one value (at "
+         "most 176 octets, no comment in it): use an absolute path\n"},
         /* what contradicts */
         {LISTENER "tls-max = 1.1\n" BACKEND,
          "4: tls-min is 1.2, which is more than tls-max, 1.1\n"},
@@ -566,8 +592,13 @@ static void defaults(void **state)
     assert_int_equal(c->listener_count, 1);
     const struct config_listener *l = &c->listener[0];
     assert_string_equal(l->name, "a");
-    assert_string_equal(l->certificate, "/etc/gate/c.pem");
-    assert_null(l->key);
+    assert_int_equal(l->certificate_count, 1);
+    assert_string_equal(l->certificate[0].file, "/etc/gate/c.pem");
+    assert_int_equal(l->certificate[0].line, 3);
+    assert_null(l->certificate[0].key);
+    assert_null(l->certificate[0].passphrase_file);
+    assert_null(l->certificate[0].ocsp_file);
+    assert_false(l->strict_sni);
     assert_int_equal(l->tls_min, CONFIG_TLS_1_2);
     assert_int_equal(l->tls_max, CONFIG_TLS_1_3);
     assert_null(l->ciphers);

@@ -515,7 +515,7 @@ static int setup(void **state)
     signal(SIGPIPE, SIG_IGN); /* as the program does */
     certs_init(&certs);
     cert_make(&certs, &cert, "cert.pem", &(struct cert_spec){.name = "DNS:vpn.test"});
-    server_ctx = tls_ctx_new_server(&settings, cert.pem, NULL, error);
+    server_ctx = certs_server(&settings, cert.pem, NULL, error);
     client_ctx = tls_ctx_new_client(&settings, NULL, error);
     return server_ctx == NULL || client_ctx == NULL ? -1 : 0;
 }

@@ -84,7 +84,7 @@ static struct octets taken(struct side *s)
 static struct tls_ctx *server_ctx(const struct tls_settings *s, const char *pem)
 {
     char error[TLS_ERROR_MAX] = "";
-    struct tls_ctx *ctx = tls_ctx_new_server(s, pem, NULL, error);
+    struct tls_ctx *ctx = certs_server(s, pem, NULL, error);
     if (ctx == NULL)
         fail_msg("%s", error);
     return ctx;
@@ -518,7 +518,7 @@ static void levels_and_versions_belong_to_one_context(void **state)
     struct pair p;
 
     struct tls_ctx *lax = server_ctx(&old, weak.pem); /* a SHA1 signature, at level 0 only */
-    assert_null(tls_ctx_new_server(&strict, weak.pem, NULL, error));
+    assert_null(certs_server(&strict, weak.pem, NULL, error));
     assert_non_null(strstr(error, weak.pem));
 
     /* a client that knows TLS 1.0 only: one listener takes it, the other one does not */
@@ -593,8 +593,7 @@ static void what_a_context_cannot_use_is_named(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char error[TLS_ERROR_MAX] = "";
-        assert_null(
-            tls_ctx_new_server(cases[i].settings, cases[i].certificate, cases[i].key, error));
+        assert_null(certs_server(cases[i].settings, cases[i].certificate, cases[i].key, error));
         assert_string_not_equal(error, "");
         assert_null(strstr(error, "unknown error"));
         if (strstr(error, cases[i].text) == NULL)
@@ -605,7 +604,7 @@ static void what_a_context_cannot_use_is_named(void **state)
     assert_null(tls_ctx_new_client(&modern, missing, error));
     assert_non_null(strstr(error, missing));
     assert_null(tls_ctx_new_client(&modern, empty, error));
-    struct tls_ctx *two_files = tls_ctx_new_server(&modern, leaf, ec.pem, error);
+    struct tls_ctx *two_files = certs_server(&modern, leaf, ec.pem, error);
     assert_non_null(two_files);
     tls_ctx_free(two_files);
     tls_ctx_free(NULL);

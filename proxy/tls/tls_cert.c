@@ -1,0 +1,302 @@
+#include "tls/tls_cert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "tls/tls_internal.h"
+#include "tls/tls_pkcs12.h"
+
+/* ---- files ---- */
+
+/* Not with stdio, whose buffer would keep a copy of the key. */
+bool tls_file_read(const char *path, struct tls_file *out, char error[TLS_ERROR_MAX])
+{
+    ssize_t got = 1;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    *out = (struct tls_file){.octets = check_alloc(OPENSSL_malloc(TLS_FILE_MAX))};
+    while (fd >= 0 && out->n < TLS_FILE_MAX && got > 0) {
+        do
+            got = read(fd, out->octets + out->n, TLS_FILE_MAX - out->n);
+        while (got < 0 && errno == EINTR);
+        if (got > 0)
+            out->n += (size_t)got;
+    }
+    const bool failed = fd < 0 || got < 0;
+    if (failed)
+        snprintf(error, TLS_ERROR_MAX, "%s: %s", path, strerror(errno));
+    else if (out->n == TLS_FILE_MAX)
+        snprintf(error, TLS_ERROR_MAX, "%s: larger than 1 MiB", path);
+    if (fd >= 0)
+        close(fd);
+    if (!failed && out->n < TLS_FILE_MAX)
+        return true;
+    tls_file_free(out);
+    return false;
+}
+
+void tls_file_free(struct tls_file *file)
+{
+    OPENSSL_clear_free(file->octets, TLS_FILE_MAX);
+    *file = (struct tls_file){0};
+}
+
+static bool is_pem(const struct tls_file *file)
+{
+    static const char begin[] = "-----BEGIN";
+    return memmem(file->octets, file->n, begin, sizeof begin - 1) != NULL;
+}
+
+/* ---- passphrases ---- */
+
+/* The first line of a file, at the start of its octets. */
+struct passphrase {
+    struct tls_file file;
+    bool known;  /* there is one, though it may be empty */
+    bool wanted; /* somebody asked for it */
+};
+
+static bool passphrase_read(const char *path, struct passphrase *p, char *error)
+{
+    *p = (struct passphrase){.known = path != NULL};
+    if (path == NULL)
+        return true;
+    if (!tls_file_read(path, &p->file, error))
+        return false;
+    for (size_t i = 0; i < p->file.n; i++)
+        if (strchr("\r\n", p->file.octets[i]) != NULL) /* and at a NUL, which none can hold */
+            p->file.n = i;
+    p->file.octets[p->file.n] = '\0'; /* tls_file_read: there is room behind the last octet */
+    return true;
+}
+
+/* Never OpenSSL's own, which would make a daemon wait at a terminal. */
+static int on_passphrase(char *buf, int size, int writing, void *arg)
+{
+    struct passphrase *p = arg;
+    (void)writing;
+    p->wanted = true;
+    if (!p->known || size < 0 || p->file.n > (size_t)size)
+        return -1;
+    memcpy(buf, p->file.octets, p->file.n);
+    return (int)p->file.n;
+}
+
+static void passphrase_error(const struct passphrase *p, const char *path, char *error)
+{
+    snprintf(error, TLS_ERROR_MAX, "%s: %s", path,
+             p->known ? "its passphrase is not the one in passphrase-file"
+                      : "it is encrypted: write passphrase-file");
+    ERR_clear_error();
+}
+
+/* ---- names ---- */
+
+bool tls_name_normal(struct span name, char out[TLS_NAME_SIZE])
+{
+    if (name.n > 0 && name.p[name.n - 1] == '.')
+        name.n--;
+    if (name.n == 0 || name.n >= TLS_NAME_SIZE)
+        return false;
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] <= ' ' || name.p[i] > '~')
+            return false;
+        out[i] = (char)ascii_lower(name.p[i]);
+    }
+    out[name.n] = '\0';
+    return true;
+}
+
+static void add_name(struct tls_cert *cert, const ASN1_STRING *text)
+{
+    char name[TLS_NAME_SIZE];
+    const struct span octets =
+        span_of(ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text));
+
+    if (!tls_name_normal(octets, name))
+        return;
+    for (size_t i = 0; i < cert->name_count; i++)
+        if (strcmp(cert->name[i], name) == 0)
+            return;
+    cert->name = check_alloc(reallocarray(cert->name, cert->name_count + 1, sizeof *cert->name));
+    cert->name[cert->name_count++] = check_alloc(strdup(name));
+}
+
+/* RFC 6125 6.4.4: the common name counts where there is no DNS name in subjectAltName. */
+static void collect_names(struct tls_cert *cert)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert->leaf, NID_subject_alt_name, NULL, NULL);
+    const X509_NAME *subject = X509_get_subject_name(cert->leaf);
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_DNS)
+            add_name(cert, name->d.dNSName);
+    }
+    GENERAL_NAMES_free(names);
+    if (cert->name_count > 0)
+        return;
+    for (int i = -1; (i = X509_NAME_get_index_by_NID(subject, NID_commonName, i)) >= 0;)
+        add_name(cert, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)));
+}
+
+/* ---- PEM ---- */
+
+static BIO *bio_of(const struct tls_file *file)
+{
+    return check_alloc(BIO_new_mem_buf(file->octets, (int)file->n));
+}
+
+/* The end of a PEM file is an error like any other to OpenSSL. */
+static bool at_end(void)
+{
+    const unsigned long e = ERR_peek_last_error();
+    return ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
+}
+
+static bool load_pem(const struct tls_file *file, struct passphrase *p, struct tls_cert *out)
+{
+    BIO *bio = bio_of(file);
+    X509 *next;
+
+    out->leaf = PEM_read_bio_X509_AUX(bio, NULL, on_passphrase, p);
+    while (out->leaf != NULL && (next = PEM_read_bio_X509(bio, NULL, on_passphrase, p)) != NULL)
+        CHECK(sk_X509_push(out->chain, next) > 0);
+    BIO_free(bio);
+    return out->leaf != NULL && at_end();
+}
+
+static bool load_pem_key(const char *path, const struct tls_file *file, struct passphrase *p,
+                         struct tls_cert *out, char *error)
+{
+    p->wanted = false;
+    ERR_clear_error();
+    BIO *bio = bio_of(file);
+    out->key = PEM_read_bio_PrivateKey(bio, NULL, on_passphrase, p);
+    BIO_free(bio);
+    if (out->key != NULL)
+        return true;
+    if (p->wanted)
+        passphrase_error(p, path, error);
+    else if (at_end())
+        snprintf(error, TLS_ERROR_MAX, "%s: there is no private key in it", path);
+    else
+        tls_error_text(error, path);
+    ERR_clear_error();
+    return false;
+}
+
+static bool load_key_file(const struct tls_certificate *from, struct passphrase *p,
+                          struct tls_cert *out, char *error)
+{
+    struct tls_file file;
+    if (!tls_file_read(from->key, &file, error))
+        return false;
+    const bool ok = load_pem_key(from->key, &file, p, out, error);
+    tls_file_free(&file);
+    return ok;
+}
+
+/* ---- all of it ---- */
+
+static bool load_pkcs12(const struct tls_certificate *from, const struct tls_file *file,
+                        struct passphrase *p, struct tls_cert *out, char *error)
+{
+    const char *why = NULL;
+    const struct span der = span_of(file->octets, file->n);
+
+    switch (tls_pkcs12_open(der, p->known ? (const char *)p->file.octets : "", out)) {
+    case TLS_PKCS12_OK:
+        if (from->key == NULL)
+            return true;
+        why = "it brings its own key: `key` has no meaning with it";
+        break;
+    case TLS_PKCS12_PASSPHRASE: passphrase_error(p, from->file, error); return false;
+    case TLS_PKCS12_NO_KEY: why = "there is no private key with its certificate in it"; break;
+    case TLS_PKCS12_LEGACY:
+        why = "it is of the old kind (RC2), which needs OpenSSL's legacy provider (legacy.so), and "
+              "that is not installed";
+        break;
+    case TLS_PKCS12_OTHER: tls_error_text(error, from->file); return false;
+    }
+    snprintf(error, TLS_ERROR_MAX, "%s: %s", from->file, why);
+    ERR_clear_error();
+    return false;
+}
+
+static bool load(const struct tls_certificate *from, bool with_key, const struct tls_file *file,
+                 struct passphrase *p, struct tls_cert *out, char *error)
+{
+    const unsigned char *at = file->octets;
+
+    ERR_clear_error();
+    if (is_pem(file)) {
+        if (!load_pem(file, p, out)) {
+            if (out->leaf == NULL && at_end())
+                snprintf(error, TLS_ERROR_MAX, "%s: there is no certificate in it", from->file);
+            else
+                tls_error_text(error, from->file);
+            return false;
+        }
+        if (with_key && from->key == NULL)
+            return load_pem_key(from->file, file, p, out, error);
+    } else if (tls_pkcs12_is(span_of(file->octets, file->n))) {
+        return load_pkcs12(from, file, p, out, error);
+    } else {
+        out->leaf = d2i_X509(NULL, &at, (long)file->n);
+        if (out->leaf == NULL) {
+            snprintf(error, TLS_ERROR_MAX, "%s: neither PEM nor PKCS#12", from->file);
+            return false;
+        }
+        if (with_key && from->key == NULL) {
+            snprintf(error, TLS_ERROR_MAX, "%s: only a certificate: write key", from->file);
+            return false;
+        }
+    }
+    return !with_key || load_key_file(from, p, out, error);
+}
+
+bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls_cert *out,
+                   char error[TLS_ERROR_MAX])
+{
+    struct tls_file file = {0};
+    struct passphrase p = {0};
+    bool ok = passphrase_read(from->passphrase_file, &p, error) &&
+              tls_file_read(from->file, &file, error);
+
+    *out = (struct tls_cert){.chain = check_alloc(sk_X509_new_null())};
+    ok = ok && load(from, with_key, &file, &p, out, error);
+    ERR_clear_error();
+    tls_file_free(&file);
+    tls_file_free(&p.file);
+    if (ok)
+        collect_names(out);
+    else
+        tls_cert_fini(out);
+    return ok;
+}
+
+void tls_cert_fini(struct tls_cert *cert)
+{
+    X509_free(cert->leaf);
+    EVP_PKEY_free(cert->key);
+    sk_X509_pop_free(cert->chain, X509_free);
+    for (size_t i = 0; i < cert->name_count; i++)
+        free(cert->name[i]);
+    free(cert->name);
+    *cert = (struct tls_cert){0};
+}
+
+time_t tls_time(const ASN1_TIME *time)
+{
+    struct tm tm;
+    return ASN1_TIME_to_tm(time, &tm) == 1 ? timegm(&tm) : 0;
+}

@@ -1,0 +1,72 @@
+#include "tls/tls_facts.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "tls/tls_cert.h"
+
+/* What is not printable is escaped: the text goes to a terminal. */
+static char *name_text(const X509_NAME *name)
+{
+    BIO *bio = check_alloc(BIO_new(BIO_s_mem()));
+    char *text = NULL;
+
+    CHECK(X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0);
+    const long n = BIO_get_mem_data(bio, &text);
+    text = check_alloc(strndup(n == 0 ? "" : text, (size_t)n));
+    BIO_free(bio);
+    return text;
+}
+
+static void describe_key(const EVP_PKEY *key, char *out, size_t size)
+{
+    char group[32];
+    const char *kind = key == NULL ? "of an unknown kind" : EVP_PKEY_get0_type_name(key);
+
+    if (key != NULL && EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1)
+        snprintf(out, size, "%s %s", kind, group);
+    else if (key != NULL && EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA)
+        snprintf(out, size, "%s %d", kind, EVP_PKEY_get_bits(key));
+    else
+        snprintf(out, size, "%s", kind);
+}
+
+bool tls_facts_read(const struct tls_certificate *from, struct tls_facts *out,
+                    char error[TLS_ERROR_MAX])
+{
+    struct tls_cert cert;
+
+    *out = (struct tls_facts){0};
+    if (!tls_cert_load(from, false, &cert, error))
+        return false;
+    CHECK(X509_digest(cert.leaf, EVP_sha1(), out->sha1, NULL) == 1);
+    CHECK(X509_digest(cert.leaf, EVP_sha256(), out->sha256, NULL) == 1);
+    out->subject = name_text(X509_get_subject_name(cert.leaf));
+    out->issuer = name_text(X509_get_issuer_name(cert.leaf));
+    out->from = tls_time(X509_get0_notBefore(cert.leaf));
+    out->until = tls_time(X509_get0_notAfter(cert.leaf));
+    describe_key(X509_get0_pubkey(cert.leaf), out->key, sizeof out->key);
+    out->name = cert.name;
+    out->name_count = cert.name_count;
+    cert.name = NULL;
+    cert.name_count = 0;
+    tls_cert_fini(&cert);
+    ERR_clear_error();
+    return true;
+}
+
+void tls_facts_fini(struct tls_facts *facts)
+{
+    free(facts->subject);
+    free(facts->issuer);
+    for (size_t i = 0; i < facts->name_count; i++)
+        free(facts->name[i]);
+    free(facts->name);
+    *facts = (struct tls_facts){0};
+}

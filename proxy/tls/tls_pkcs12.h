@@ -1,0 +1,26 @@
+/* tls_pkcs12: certificate, chain and key out of a PKCS#12 container (RFC 7292), as Windows exports
+ * them: new ones (AES, PBKDF2) and those of before (RC2-40 and 3DES). */
+#ifndef SSTPGATE_TLS_TLS_PKCS12_H
+#define SSTPGATE_TLS_TLS_PKCS12_H
+
+#include <stdbool.h>
+
+#include "base/span.h"
+
+struct tls_cert;
+
+enum tls_pkcs12 {
+    TLS_PKCS12_OK,
+    TLS_PKCS12_PASSPHRASE, /* it has another one */
+    TLS_PKCS12_NO_KEY,     /* no key, or not that of a certificate in it */
+    TLS_PKCS12_LEGACY,     /* it needs what this OpenSSL does not have */
+    TLS_PKCS12_OTHER,      /* OpenSSL's error queue says why */
+};
+
+/* Has der the form of such a container? */
+bool tls_pkcs12_is(struct span der);
+
+/* Fills leaf, key and chain of out, which are empty; the chain is sorted, and its root left out. */
+enum tls_pkcs12 tls_pkcs12_open(struct span der, const char *passphrase, struct tls_cert *out);
+
+#endif
