@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "ops/check.h"
+#include "ops/ctl.h"
 #include "ops/server.h"
 #include "ops/user.h"
 #include "policy/config.h"
@@ -18,6 +19,7 @@ static void usage(FILE *out)
           "       sstpgate [-c FILE] -t                    check the configuration, print every error\n"
           "       sstpgate [-c FILE] -T                    the same, and print what is in force\n"
           "       sstpgate user NAME                       make a line for a users-file\n"
+          "       sstpgate ctl [-c FILE] COMMAND           talk to a running gate; ctl help\n"
           "\n"
           "  -c FILE            configuration (default " DEFAULT_CONFIG ")\n"
           "  --ready-file FILE  write the bound addresses there once all of them accept\n"
@@ -46,6 +48,8 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "user") == 0)
         return user_command(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "ctl") == 0)
+        return ctl_command(argc - 1, argv + 1, DEFAULT_CONFIG);
 
     while ((opt = getopt_long(argc, argv, "c:tTvVh", longs, NULL)) != -1) {
         switch (opt) {

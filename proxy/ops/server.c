@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -17,6 +18,7 @@
 #include "call/snapshot.h"
 #include "call/tunnels.h"
 #include "net/worker.h"
+#include "ops/admin.h"
 #include "ops/sockets.h"
 #include "ops/watch.h"
 
@@ -40,7 +42,15 @@ struct server {
     uv_async_t worker_done;
     atomic_size_t workers_done;
     struct watch *watch;
-    bool stopping;
+    struct admin *admin; /* NULL where the configuration names no socket */
+    int admin_fd;        /* its socket, until the loop has it; -1 */
+    enum server_phase { SERVING, DRAINING, STOPPING } phase;
+    uint64_t started_ms;
+    struct {
+        time_t when; /* 0: there was none */
+        bool ok;
+        const char *cause; /* stays */
+    } last_reload;
 };
 
 static size_t cpus(void)
@@ -176,40 +186,57 @@ static void log_problems(char *text)
             log_msg(LOG_LEVEL_ERROR, "reload", "%s", line);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
 static void warn_fixed(const struct config_gate *was, const struct config_gate *is)
 {
     if (was->workers != is->workers)
         log_msg(LOG_LEVEL_WARNING, "reload", "workers changes with a restart only");
     if (strcmp(was->log, is->log) != 0 || was->log_level != is->log_level)
         log_msg(LOG_LEVEL_WARNING, "reload", "log and log-level change with a restart only");
+    if (!same_text(was->admin, is->admin))
+        log_msg(LOG_LEVEL_WARNING, "reload", "admin changes with a restart only");
 }
 
-static void reload(struct server *s, const char *cause)
+/* cause: a literal. answer: NULL, or where the problems go besides the log. */
+static bool reload(struct server *s, const char *cause, FILE *answer)
 {
     char *text = NULL;
     size_t len = 0;
+
+    if (s->phase != SERVING)
+        return false;
     FILE *problems = check_alloc(open_memstream(&text, &len));
-    struct snapshot *snapshot = s->stopping ? NULL : snapshot_load(s->path, problems);
+    struct snapshot *snapshot = snapshot_load(s->path, problems);
     struct next n;
     bool ok = snapshot != NULL && next_prepare(s, &n, snapshot, problems);
 
     fclose(problems);
+    if (answer != NULL)
+        fputs(text, answer);
     if (ok) {
         warn_fixed(&s->snapshot->config->gate, &n.snapshot->config->gate);
         next_commit(s, &n, true);
         log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
-    } else if (!s->stopping) {
+    } else {
         log_problems(text);
         log_msg(LOG_LEVEL_ERROR, "reload", "%s: nothing was changed, the old configuration stays",
                 cause);
     }
+    s->last_reload.when = time(NULL);
+    s->last_reload.ok = ok;
+    s->last_reload.cause = cause;
     watch_files(s->watch, s->snapshot->config);
     free(text);
+    return ok;
 }
 
 static void on_files_changed(void *arg)
 {
-    reload(arg, "a certificate or users file has changed");
+    (void)reload(arg, "a certificate or users file has changed", NULL);
 }
 
 /* ---- workers ---- */
@@ -232,13 +259,121 @@ static void workers_init(struct server *s)
     }
 }
 
-/* ---- signals ---- */
-
 static void post_all(struct server *s, void (*fn)(void *))
 {
     for (size_t i = 0; i < s->workers; i++)
         worker_post(&s->worker[i].worker, fn, &s->worker[i].tunnels);
 }
+
+/* ---- the end ---- */
+
+static void stop(struct server *s, const char *cause)
+{
+    log_msg(LOG_LEVEL_INFO, "stop", "%s: closing all calls", cause);
+    s->phase = STOPPING;
+    post_all(s, tunnels_stop);
+}
+
+static void drain(struct server *s)
+{
+    log_msg(LOG_LEVEL_INFO, "stop", "no new calls, waiting for those that are up");
+    if (s->phase == SERVING)
+        s->phase = DRAINING;
+    post_all(s, tunnels_drain);
+}
+
+/* ---- commands of the admin socket ---- */
+
+static void print_reload(const struct server *s, FILE *out)
+{
+    char when[sizeof "2026-01-01T00:00:00Z"];
+    struct tm tm;
+
+    if (s->last_reload.when == 0) {
+        fputs("reload: none\n", out);
+        return;
+    }
+    gmtime_r(&s->last_reload.when, &tm);
+    if (strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        when[0] = '\0';
+    fprintf(out, "reload: %s %s %s\n", s->last_reload.ok ? "ok" : "failed", when,
+            s->last_reload.cause);
+}
+
+static const char *on_status(void *arg, FILE *out)
+{
+    static const char *const phases[] = {
+        [SERVING] = "serving", [DRAINING] = "draining", [STOPPING] = "stopping"};
+    struct server *s = arg;
+
+    fprintf(out, "version: " SSTPGATE_VERSION "\npid: %ld\nstate: %s\nuptime: %llu\nworkers: %zu\n",
+            (long)getpid(), phases[s->phase],
+            (unsigned long long)((uv_now(&s->loop) - s->started_ms) / 1000), s->workers);
+    fprintf(out, "calls: %u\ncalls-max: %u\n", atomic_load(&s->total.count),
+            atomic_load(&s->total.max));
+    fprintf(out, "configuration: %s\n", s->path);
+    print_reload(s, out);
+    return NULL;
+}
+
+static const char *on_bans(void *arg, FILE *out)
+{
+    (void)arg, (void)out;
+    return "no limits in this configuration";
+}
+
+static const char *on_unban(void *arg, const struct cidr *net, FILE *out)
+{
+    (void)arg, (void)net, (void)out;
+    return "no limits in this configuration";
+}
+
+static const char *on_reload(void *arg, FILE *out)
+{
+    struct server *s = arg;
+
+    if (s->phase != SERVING)
+        return "the gate is about to end";
+    if (!reload(s, "admin socket", out))
+        return "nothing was changed, the old configuration stays";
+    fputs("the new configuration is in force\n", out);
+    return NULL;
+}
+
+static const char *on_drain(void *arg, FILE *out)
+{
+    (void)out;
+    drain(arg);
+    return NULL;
+}
+
+static const char *on_stop(void *arg, FILE *out)
+{
+    (void)out;
+    stop(arg, "admin socket");
+    return NULL;
+}
+
+static const struct admin_ops admin_ops = {.status = on_status,
+                                           .bans = on_bans,
+                                           .unban = on_unban,
+                                           .reload = on_reload,
+                                           .drain = on_drain,
+                                           .stop = on_stop};
+
+static bool admin_prepare(struct server *s, const struct config *c)
+{
+    s->admin_fd = -1;
+    if (c->gate.admin == NULL)
+        return true;
+    s->admin_fd = admin_bind(c->gate.admin);
+    if (s->admin_fd < 0)
+        fprintf(stderr, "%s:%u: admin: cannot listen at %s: %s\n", s->path,
+                config_line(c, &c->gate, "admin"), c->gate.admin, strerror(errno));
+    return s->admin_fd >= 0;
+}
+
+/* ---- signals ---- */
 
 static void on_signal(uv_signal_t *handle, int number)
 {
@@ -247,14 +382,10 @@ static void on_signal(uv_signal_t *handle, int number)
     switch (number) {
     case SIGTERM:
     case SIGINT:
-        log_msg(LOG_LEVEL_INFO, "stop", "%s: closing all calls", strsignal(number));
-        s->stopping = true;
-        post_all(s, tunnels_stop);
+        stop(s, strsignal(number));
         break;
     case SIGQUIT:
-        log_msg(LOG_LEVEL_INFO, "stop", "no new calls, waiting for those that are up");
-        s->stopping = true;
-        post_all(s, tunnels_drain);
+        drain(s);
         break;
     case SIGUSR1:
         if (log_reopen() != ERR_OK)
@@ -263,7 +394,7 @@ static void on_signal(uv_signal_t *handle, int number)
                     strerror(errno));
         break;
     case SIGHUP:
-        reload(s, "HUP");
+        (void)reload(s, "HUP", NULL);
         break;
     }
 }
@@ -280,6 +411,7 @@ static void on_worker_done(uv_async_t *async)
         uv_close((uv_handle_t *)&s->signal[i], NULL);
     uv_close((uv_handle_t *)&s->worker_done, NULL);
     watch_free(s->watch);
+    admin_free(s->admin);
 }
 
 static void loop_prepare(struct server *s)
@@ -291,6 +423,9 @@ static void loop_prepare(struct server *s)
     s->worker_done.data = s;
     s->watch = watch_new(&s->loop, on_files_changed, s);
     watch_files(s->watch, s->snapshot->config);
+    s->started_ms = uv_now(&s->loop);
+    if (s->admin_fd >= 0)
+        s->admin = admin_new(&s->loop, s->admin_fd, s->snapshot->config->gate.admin, &admin_ops, s);
     for (size_t i = 0; i < sizeof s->signal / sizeof *s->signal; i++) {
         CHECK_UV(uv_signal_init(&s->loop, &s->signal[i]));
         s->signal[i].data = s;
@@ -365,6 +500,10 @@ static bool start(struct server *s)
     sockets_inherited_end();
     if (!ok)
         return false;
+    if (!admin_prepare(s, snapshot->config)) {
+        next_free(s, &n);
+        return false;
+    }
     s->worker = check_alloc(calloc(s->workers, sizeof *s->worker));
     workers_init(s);
     next_commit(s, &n, false);

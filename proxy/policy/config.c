@@ -95,6 +95,9 @@ static const struct config_key keys[] = {
      .help = "Where log lines go; a file is opened again on SIGUSR1."},
     {GATE_KEY("log-level", log_level), .type = &config_type_choice, .choices = log_levels,
      .initial = "info", .help = "The least important lines that are logged."},
+    {GATE_KEY("admin", admin), .type = &config_type_socket, .flags = KEY_FIXED,
+     .otherwise = "there is no socket",
+     .help = "Socket for `sstpgate ctl`, for its owner and root only (mode 0600)."},
     {GATE_KEY("max-tunnels", max_tunnels), .type = &config_type_number, .min = 1, .max = 1000000,
      .initial = "10000", .help = "Connections at a time, whatever their state; more wait."},
     {GATE_KEY("timeout-handshake", timeout_handshake), .type = &config_type_duration, .initial = "10s",
@@ -703,11 +706,10 @@ static char *folder_of(const char *path, FILE *problems)
     return dir;
 }
 
-struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems)
+/* What stands in the text, key by key; what follows from all of it is for finish(). */
+static struct builder build(const char *path, const char *dir, const char *text, size_t len,
+                            FILE *problems)
 {
-    char *dir = folder_of(path, problems);
-    if (dir == NULL)
-        return NULL;
     struct builder b = {.c = NEW(struct config),
                         .input = {.path = path, .dir = dir, .problems = problems}};
     const struct config_events to = {
@@ -715,6 +717,16 @@ struct config *config_parse(const char *path, const char *text, size_t len, FILE
 
     b.c->path = copy(path);
     config_read(span_of(text, len), &to);
+    return b;
+}
+
+struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems)
+{
+    char *dir = folder_of(path, problems);
+    if (dir == NULL)
+        return NULL;
+    struct builder b = build(path, dir, text, len, problems);
+
     finish(&b);
     free(dir);
     free(b.input.listens);
@@ -734,6 +746,32 @@ struct config *config_load(const char *path, FILE *problems)
     struct config *c = config_parse(path, text, len, problems);
     free(text);
     return c;
+}
+
+char *config_find_admin(const char *path, FILE *problems)
+{
+    char *admin = NULL, *others = NULL;
+    size_t len, others_len;
+    char *text = config_read_file(path, &len, problems);
+    char *dir = text == NULL ? NULL : folder_of(path, problems);
+
+    if (dir != NULL) {
+        FILE *f = check_alloc(open_memstream(&others, &others_len));
+        struct builder b = build(path, dir, text, len, f);
+        fclose(f);
+        check_alloc(others);
+        if (b.c->gate.admin != NULL)
+            admin = copy(b.c->gate.admin);
+        else
+            fprintf(problems, "%s%s: no `admin` in [gate]: there is no socket to talk to\n", others,
+                    path);
+        config_free(b.c);
+        free(b.input.listens);
+        free(others);
+    }
+    free(dir);
+    free(text);
+    return admin;
 }
 
 void config_free(struct config *c)

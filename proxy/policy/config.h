@@ -63,6 +63,7 @@ struct config_gate {
     unsigned workers; /* 0: auto, one for each CPU this process may use */
     char *log;        /* "stderr", "syslog" or an absolute path */
     enum config_log_level log_level;
+    char *admin;          /* path of a unix socket; NULL: none */
     unsigned max_tunnels; /* calls in all, whatever their state */
     /* milliseconds; 0: none (only where the table says that 0 is allowed) */
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
@@ -144,6 +145,10 @@ struct config *config_load(const char *path, FILE *problems);
 struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems);
 
 void config_free(struct config *c);
+
+/* The admin of path alone, to be freed, whatever else may be wrong with the file: a running gate can
+ * be reached while its file is being worked on. NULL: there is none, as told to problems. */
+char *config_find_admin(const char *path, FILE *problems);
 
 /* The effective configuration, every key with its value in force, in a form that config_load takes
  * again. Secrets are not in it: it only names their files. */

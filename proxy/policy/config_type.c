@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/check.h"
 #include "policy/config.h"
@@ -279,6 +280,43 @@ static bool parse_path(struct config_input *in, const struct config_key *k, void
 
 const struct config_type config_type_path = {
     .syntax = "PATH", .parse = parse_path, .print = print_text, .fini = fini_text};
+
+static const char unix_prefix[] = "unix:";
+
+/* Kept as the path alone. */
+static bool parse_socket(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    const size_t max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+    char **path = at;
+
+    if (strncmp(text, unix_prefix, strlen(unix_prefix)) != 0 || text[strlen(unix_prefix)] == '\0') {
+        config_problem(in, in->line, "%s: '%s' is not a socket such as unix:/run/sstpgate/admin.sock",
+                       k->name, text);
+        return false;
+    }
+    if (!parse_path(in, k, at, text + strlen(unix_prefix)))
+        return false;
+    if (strlen(*path) > max) {
+        config_problem(in, in->line, "%s: '%s' is longer than the %zu octets of a socket's path",
+                       k->name, *path, max);
+        free(*path);
+        *path = NULL;
+        return false;
+    }
+    return true;
+}
+
+static bool print_socket(FILE *out, const struct config_key *k, const void *at)
+{
+    char *const *path = at;
+    if (*path != NULL)
+        fprintf(out, "%s = %s%s\n", k->name, unix_prefix, *path);
+    return *path != NULL;
+}
+
+const struct config_type config_type_socket = {
+    .syntax = "unix:PATH", .parse = parse_socket, .print = print_socket, .fini = fini_text};
 
 /* A list for OpenSSL, one name in each line or joined by ':' as OpenSSL writes it. It is judged
  * where the SSL_CTX is made. */

@@ -70,11 +70,11 @@ struct config_type {
     void (*fini)(void *at); /* NULL where the field owns nothing */
 };
 
-/* Fields of: an enum or int; bool; unsigned or int; uint32_t; char * (the next six). */
+/* Fields of: an enum or int; bool; unsigned or int; uint32_t; char * (the next seven). */
 extern const struct config_type config_type_choice, config_type_flag, config_type_number,
     config_type_duration;
-extern const struct config_type config_type_path, config_type_ciphers, config_type_host,
-    config_type_server_name, config_type_authority, config_type_reference;
+extern const struct config_type config_type_path, config_type_socket, config_type_ciphers,
+    config_type_host, config_type_server_name, config_type_authority, config_type_reference;
 /* struct config_strings; struct acl. */
 extern const struct config_type config_type_hosts, config_type_allow, config_type_deny;
 /* More than one field each: `at` is the whole listener, or the whole backend. */

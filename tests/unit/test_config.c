@@ -101,6 +101,9 @@ static const struct good {
     {'g', "log = syslog", "log = syslog\n"},
     {'g', "log = /var/log/gate", "log = /var/log/gate\n"},
     {'g', "log = gate.log", "log = /etc/gate/gate.log\n"},
+    {'g', "admin = unix:/run/gate.sock", "admin = unix:/run/gate.sock\n"},
+    {'g', "admin = unix:gate.sock", "admin = unix:/etc/gate/gate.sock\n"},
+    {'g', "admin = unix:/" X50 X50 "xxxxxx", "admin = unix:/" X50 X50 "xxxxxx\n"},
     {'g', "log-level = error", "log-level = error\n"},
     {'g', "log-level = warning", "log-level = warning\n"},
     {'g', "log-level = info", "log-level = info\n"},
@@ -239,6 +242,12 @@ static void bad_values_are_explained(void **state)
         {'g', "workers =", "workers: there is no value"},
         {'g', "workers = ; 3", "workers: there is no value"},
         {'g', "log-level = wraning", "log-level: unknown value 'wraning'; did you mean 'warning'?"},
+        {'g', "admin = /run/gate.sock", "admin: '/run/gate.sock' is not a socket such as "
+                                        "unix:/run/sstpgate/admin.sock"},
+        {'g', "admin = unix:", "admin: 'unix:' is not a socket such as "
+                                  "unix:/run/sstpgate/admin.sock"},
+        {'g', "admin = unix:/" X50 X50 "xxxxxxx", "admin: '/" X50 X50 "xxxxxxx' is longer than the "
+                                                 "107 octets of a socket's path"},
         {'g', "log-level = Info", "log-level: unknown value 'Info'; did you mean 'info'?"},
         {'g', "log-level = 7", "log-level: unknown value '7': write error, warning, info or debug"},
         {'g', "max-tunnels = 1000001", "max-tunnels: '1000001' is not a number from 1 to 1000000"},
@@ -683,6 +692,48 @@ static void what_cannot_be_read_is_named(void **state)
     free(problems);
 }
 
+/* The socket of a running gate is found, whatever has become of its file meanwhile. */
+static void admin_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *admin, *problems; /* problems without the path */
+    } table[] = {
+        {"[gate]\nadmin = unix:/run/a\n" LISTENER BACKEND, "/run/a", ""},
+        {"[gate]\nadmin = unix:/run/a\nbanana = 1\n[listener a]\nlisten = x\n", "/run/a", ""},
+        {"[gate\n" LISTENER BACKEND, NULL, "1: a section"},
+        {LISTENER BACKEND, NULL, " no `admin` in [gate]"},
+        {"[gate]\nadmin = tcp:80\n", NULL, "2: admin: 'tcp:80' is not"},
+    };
+    char path[] = "/tmp/test_config.XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char *problems;
+        size_t n, len = strlen(table[i].text);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        assert_int_equal(pwrite(fd, table[i].text, len, 0), len);
+        FILE *f = open_memstream(&problems, &n);
+        assert_non_null(f);
+        char *admin = config_find_admin(path, f);
+        fclose(f);
+        if (table[i].admin == NULL) {
+            assert_null(admin);
+            assert_int_equal(strncmp(problems, path, strlen(path)), 0);
+            assert_int_equal(strncmp(problems + strlen(path) + 1, table[i].problems,
+                                     strlen(table[i].problems)),
+                             0);
+        } else {
+            assert_string_equal(admin, table[i].admin);
+            assert_string_equal(problems, "");
+        }
+        free(admin);
+        free(problems);
+    }
+    close(fd);
+    unlink(path);
+}
+
 /* A relative path to the file makes absolute paths of what it names. */
 static void paths_start_at_the_file(void **state)
 {
@@ -783,7 +834,8 @@ static void the_sample_has_every_key(void **state)
     free(sample);
 }
 
-/* Each line ";key = value" of the sample is a good one, and those of [gate] show the defaults. */
+/* Each line ";key = value" of the sample is a good one, and those of [gate] show the defaults where
+ * these are values. */
 static void the_sample_can_be_believed(void **state)
 {
     (void)state;
@@ -803,7 +855,11 @@ static void the_sample_can_be_believed(void **state)
         if (c == NULL && strstr(problems, "is used with") == NULL &&
             strstr(problems, "there is no [backend site]") == NULL)
             fail_msg("%s", problems);
-        if (p < gate_end) {
+        char *none = NULL;
+        assert_true(asprintf(&none, "\n; %.*s: ", (int)strcspn(p + 2, " "), p + 2) > 0);
+        bool has_default = strstr(effective, none) == NULL;
+        free(none);
+        if (p < gate_end && has_default) {
             char *now = print(c);
             assert_string_equal(now, effective);
             free(now);
@@ -891,6 +947,7 @@ int main(void)
         cmocka_unit_test(listeners_find_their_backend),
         cmocka_unit_test(lines_of_keys),
         cmocka_unit_test(what_cannot_be_read_is_named),
+        cmocka_unit_test(admin_is_found),
         cmocka_unit_test(paths_start_at_the_file),
         cmocka_unit_test(every_key_is_documented_and_tested),
         cmocka_unit_test(the_sample_has_every_key),

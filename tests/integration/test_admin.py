@@ -1,0 +1,331 @@
+"""The admin socket, and `sstpgate ctl`."""
+
+import os
+import re
+import signal
+import socket
+import stat
+import time
+
+import pytest
+
+from gate import run
+from peers.tls import DEADLINE
+
+COMMANDS = ["status", "bans", "unban", "reload", "drain", "stop", "help"]
+
+
+@pytest.fixture
+def gate(bench):
+    """With a socket; `path` is where it is."""
+    gate = bench.gate(bench.backend(), gate={"admin": f"unix:admin-{bench.count}.sock"})
+    gate.path = bench.place.folder / re.search(r"unix:(\S+)", gate.config.read_text())[1]
+    return gate
+
+
+def dial(gate):
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(DEADLINE)
+    sock.connect(str(gate.path))
+    return sock
+
+
+def take(sock):
+    """Everything up to the end."""
+    text = b""
+    with sock:
+        try:
+            while part := sock.recv(65536):
+                text += part
+        except ConnectionResetError:  # the gate did not want the rest of what we said
+            pass
+    return text.decode()
+
+
+def ask(gate, octets):
+    sock = dial(gate)
+    try:
+        sock.sendall(octets)
+    except BrokenPipeError:
+        pass
+    return take(sock)
+
+
+def ctl(gate, *command):
+    return run("ctl", "-c", gate.config, *command)
+
+
+def status(gate):
+    done = ctl(gate, "status")
+    assert (done.returncode, done.stderr) == (0, "")
+    return dict(line.split(": ", 1) for line in done.stdout.splitlines())
+
+
+def test_socket_is_for_its_owner_only(gate):
+    mode = os.lstat(gate.path).st_mode
+    assert stat.S_ISSOCK(mode) and stat.S_IMODE(mode) == 0o600
+
+
+def test_socket_goes_with_the_gate(gate):
+    gate.signal(signal.SIGTERM)
+    assert gate.wait_exit() == 0
+    assert not gate.path.exists()
+
+
+def test_no_key_no_socket(bench):
+    gate = bench.gate(bench.backend())
+    done = ctl(gate, "status")
+    assert done.returncode == 1 and "no `admin` in [gate]" in done.stderr
+
+
+def test_status(bench, gate):
+    before = status(gate)
+    assert before["state"] == "serving"
+    assert before["pid"] == str(gate.process.pid)
+    assert (before["workers"], before["calls"]) == ("1", "0")
+    assert 0 < int(before["calls-max"]) <= 10000
+    assert before["configuration"] == str(gate.config)
+    assert before["reload"] == "none"
+    assert int(before["uptime"]) < DEADLINE
+    assert before["version"] in run("-v").stdout
+    bench.client(gate).establish().ping()
+    assert status(gate)["calls"] == "1"
+
+
+def test_help_lists_all(gate):
+    done = ctl(gate, "help")
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()] == COMMANDS
+
+
+def test_reload(gate):
+    done = ctl(gate, "reload")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "the new configuration is in force\n"
+    assert re.fullmatch(r"ok \S+Z admin socket", status(gate)["reload"])
+    gate.wait_event("reload")
+
+
+def test_reload_shows_what_is_wrong(bench, gate):
+    """The problems, with file and line; the gate is still found, and the old configuration stays."""
+    good = gate.config.read_text()
+    bad = good.replace("default = allow", "default = alow\nlissen = 127.0.0.1:0")
+    gate.config.write_text(bad)
+    done = ctl(gate, "reload")
+    assert done.returncode == 1
+    lines = bad.splitlines()
+    for wrong in ("default = alow", "lissen = 127.0.0.1:0"):
+        assert f"{gate.config}:{1 + lines.index(wrong)}: " in done.stdout
+    assert "did you mean 'listen'" in done.stdout
+    assert done.stderr == "sstpgate ctl: nothing was changed, the old configuration stays\n"
+    assert status(gate)["reload"].startswith("failed ")
+    bench.client(gate).establish().ping()
+    gate.config.write_text(good)
+    assert ctl(gate, "reload").returncode == 0
+
+
+def test_reload_cannot_move_the_socket(gate):
+    gate.config.write_text(re.sub("admin = .*", "admin = unix:elsewhere.sock",
+                                  gate.config.read_text()))
+    assert run("ctl", "-s", gate.path, "reload").returncode == 0
+    gate.wait_log("admin changes with a restart only")
+    assert run("ctl", "-s", f"unix:{gate.path}", "status").returncode == 0
+    assert not gate.path.with_name("elsewhere.sock").exists()
+
+
+def test_stop(bench, gate):
+    client = bench.client(gate).establish()
+    assert ctl(gate, "stop").returncode == 0
+    client.wait_end()
+    client.close()
+    assert gate.wait_exit() == 0
+    assert gate.wait_call()["reason"] == "shutdown"
+
+
+def test_drain(bench, gate):
+    """Who is in may stay; commands are still taken, but for a reload."""
+    client = bench.client(gate).establish()
+    assert ctl(gate, "drain").returncode == 0
+    assert status(gate)["state"] == "draining"
+    done = ctl(gate, "reload")
+    assert done.returncode == 1 and "about to end" in done.stderr
+    client.ping().disconnect()
+    assert gate.wait_exit() == 0
+
+
+@pytest.mark.parametrize("line, answer", [
+    (b"help me\n", "error: usage: help\n"),
+    (b"stauts\n", "error: unknown command 'stauts'; did you mean 'status'?\n"),
+    (b"Status\n", "error: unknown command 'Status'; did you mean 'status'?\n"),
+    (b"gibberish\n", "error: unknown command 'gibberish'; help lists them\n"),
+    (b"\n", "error: no command; help lists them\n"),
+    (b"  \t \r\n", "error: no command; help lists them\n"),
+    (b"unban\n", "error: usage: unban PREFIX|ADDRESS|all\n"),
+    (b"unban all 10.0.0.1\n", "error: usage: unban PREFIX|ADDRESS|all\n"),
+    (b"unban 10.0.0\n", "error: write an address, a network such as 198.51.100.0/24, or all\n"),
+    (b"unban 10.0.0.1/8\n",
+     "error: no network: its prefix is too long, or bits behind the prefix are set\n"),
+    (b"status\x1b[2J\n", "error: a command is made of visible ASCII\n"),
+    (b"st\xc3\xa4tus\n", "error: a command is made of visible ASCII\n"),
+    (b"stat\0us\n", "error: a command is made of visible ASCII\n"),
+    (b"a" * 256 + b"\n", f"error: unknown command '{'a' * 256}'; help lists them\n"),
+    (b"a" * 256 + b"\r\n", f"error: unknown command '{'a' * 256}'; help lists them\n"),
+    (b"a" * 257 + b"\n", "error: a command is at most 256 octets long\n"),
+    (b"a" * 1000000, "error: a command is at most 256 octets long\n"),
+    (bytes(range(256)) * 4, "error: a command is made of visible ASCII\n"),
+], ids=lambda value: repr(value)[:30])
+def test_garbage(gate, line, answer):
+    assert ask(gate, line) == answer
+    assert status(gate)["state"] == "serving"
+
+
+@pytest.mark.parametrize("line", [b"help\n", b"help\r\n", b" help \t\n", b"help\nstop\n"])
+def test_one_line_is_taken(gate, line):
+    assert ask(gate, line).endswith("\nok\n")
+    assert status(gate)["state"] == "serving"
+
+
+def test_a_line_may_end_with_the_connection(gate):
+    sock = dial(gate)
+    sock.sendall(b"help")
+    sock.shutdown(socket.SHUT_WR)
+    assert take(sock).endswith("\nok\n")
+
+
+def test_who_says_nothing_gets_nothing(gate):
+    sock = dial(gate)
+    sock.shutdown(socket.SHUT_WR)
+    assert take(sock) == ""
+
+
+def test_octet_by_octet_beside_another(gate):
+    """Two clients at a time, neither waits for the other."""
+    slow, quick = dial(gate), dial(gate)
+    for octet in b"help":
+        slow.sendall(bytes([octet]))
+    quick.sendall(b"status\n")
+    assert take(quick).endswith("\nok\n")
+    slow.sendall(b"\n")
+    assert take(slow).endswith("\nok\n")
+
+
+def test_silent_clients_leave_room(gate):
+    """Eight are heard at a time; the ninth when one of them is gone, at the latest by the deadline
+    of five seconds."""
+    silent = [dial(gate) for _ in range(8)]
+    silent[0].sendall(b"stat")
+    begin = time.monotonic()
+    assert ask(gate, b"help\n").endswith("\nok\n")
+    assert time.monotonic() - begin < 8
+    assert all(take(sock) == "" for sock in silent)
+
+
+def test_room_is_made_at_once(gate):
+    others = [dial(gate) for _ in range(8)]
+    ninth = dial(gate)
+    ninth.sendall(b"help\n")
+    begin = time.monotonic()
+    others.pop().close()
+    assert take(ninth).endswith("\nok\n")
+    assert time.monotonic() - begin < 4
+    for sock in others:
+        sock.close()
+
+
+def test_stop_ends_who_is_connected(gate):
+    silent = [dial(gate) for _ in range(10)]
+    gate.signal(signal.SIGTERM)
+    assert gate.wait_exit() == 0
+    assert all(take(sock) == "" for sock in silent)
+
+
+def test_stale_socket_is_replaced(bench):
+    """As a killed gate leaves it."""
+    path = bench.place.folder / "stale.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    gate = bench.gate(bench.backend(), gate={"admin": "unix:stale.sock"})
+    assert ctl(gate, "status").returncode == 0
+
+
+def test_socket_in_use_is_not_taken(bench):
+    """The second gate does not start, and the first one keeps its socket."""
+    first = bench.gate(bench.backend(), gate={"admin": "unix:used.sock"})
+    done = run("-c", bench.config({
+        "gate": {"admin": "unix:used.sock"}, "listener front": bench.listener_keys(),
+        "backend back": bench.backend_keys(bench.backends[0])}))
+    assert done.returncode == 1
+    assert re.search(r"conf:2: admin: cannot listen at \S+/used.sock: Address already in use",
+                     done.stderr)
+    assert status(first)["pid"] == str(first.process.pid)
+
+
+def test_file_in_the_way_is_kept(bench):
+    path = bench.place.folder / "precious"
+    path.write_text("precious")
+    done = run("-c", bench.config({
+        "gate": {"admin": "unix:precious"}, "listener front": bench.listener_keys(),
+        "backend back": bench.backend_keys(bench.backend())}))
+    assert done.returncode == 1 and "File exists" in done.stderr
+    assert path.read_text() == "precious"
+
+
+def test_missing_folder(bench):
+    done = run("-c", bench.config({
+        "gate": {"admin": "unix:/nonexistent/a.sock"}, "listener front": bench.listener_keys(),
+        "backend back": bench.backend_keys(bench.backend())}))
+    assert done.returncode == 1 and "No such file" in done.stderr
+
+
+def test_another_socket_at_the_path_is_left_alone(bench, gate):
+    """At its end the gate removes its own socket, not that of who took over the path."""
+    gate.path.unlink()
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(gate.path))
+    gate.signal(signal.SIGTERM)
+    assert gate.wait_exit() == 0
+    assert gate.path.exists()
+
+
+# -- the command --
+
+@pytest.mark.parametrize("arguments, code, text", [
+    ([], 2, "usage:"),
+    (["-h"], 0, "usage:"),
+    (["-x", "status"], 2, "usage:"),
+    (["-c", "a", "-s", "b", "status"], 2, "usage:"),
+    (["-s", "/tmp/x", "unban", "a\nstop"], 2, "one line"),
+    (["-s", "/nonexistent/socket", "status"], 1, "no gate at /nonexistent/socket: No such file"),
+    (["-s", "/" + 107 * "x", "status"], 1, "File name too long"),
+    (["-c", "/nonexistent/conf", "status"], 1, "/nonexistent/conf: cannot be opened"),
+])
+def test_ctl_arguments(arguments, code, text):
+    done = run("ctl", *arguments)
+    assert done.returncode == code
+    assert text in (done.stderr if code else done.stdout)
+
+
+def test_ctl_without_a_gate(gate):
+    gate.signal(signal.SIGTERM)
+    gate.wait_exit()
+    done = ctl(gate, "status")
+    assert done.returncode == 1 and "no gate at" in done.stderr
+
+
+@pytest.mark.parametrize("answer, text", [
+    (b"", "cut off"), (b"a\nb", "cut off"), (b"hello\n", "somebody who says: hello"),
+    (b"a\nerror: b\n", "sstpgate ctl: b"), (b"ok\nnot\n", "somebody who says: not")])
+def test_ctl_judges_the_answer(tmp_path, answer, text):
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        pid = os.fork()
+        if pid == 0:
+            peer, _ = server.accept()
+            peer.recv(100)
+            peer.sendall(answer)
+            os._exit(0)
+        done = run("ctl", "-s", path, "status")
+        os.waitpid(pid, 0)
+    assert done.returncode == 1 and text in done.stderr
