@@ -65,6 +65,7 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
     ppp_observe(&f->ppp, from, frame);
     if (f->ppp.method != PPP_METHOD_NONE)
         s->method = ppp_method_name(f->ppp.method);
+    s->failures = f->ppp.failures;
     /* An observer that was told two names at once knows none, and neither does the log. */
     struct span user = span_of(f->ppp.user, f->ppp.user_len);
     if (!span_eq(span_str(s->user == NULL ? "" : s->user), user))

@@ -18,6 +18,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_CLIENT_RESET] = {"client-reset", QUIET},
     [REASON_BACKEND_RESET] = {"backend-reset", HTTP(503)},
     [REASON_ADDRESS_DENIED] = {"address-denied", QUIET},
+    [REASON_LIMIT] = {"limit", QUIET},
     [REASON_TLS_FAILED] = {"tls-failed", QUIET},
     [REASON_NOT_SSTP] = {"not-sstp", HTTP(404)},
     [REASON_BAD_REQUEST] = {"bad-request", HTTP(400)},
@@ -44,6 +45,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_BINDING_HASH] = {"binding-hash", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
     [REASON_BINDING_LEAF] = {"binding-leaf", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
     [REASON_BINDING_MAC] = {"binding-mac", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
+    [REASON_USER_LIMIT] = {"user-limit", DISCONNECT},
     [REASON_SHUTDOWN] = {"shutdown", DISCONNECT},
 };
 

@@ -17,6 +17,7 @@ enum reason {
     REASON_BACKEND_RESET,
     /* before there was a tunnel */
     REASON_ADDRESS_DENIED,
+    REASON_LIMIT,
     REASON_TLS_FAILED,
     REASON_NOT_SSTP,
     REASON_BAD_REQUEST,
@@ -44,6 +45,7 @@ enum reason {
     REASON_BINDING_LEAF,
     REASON_BINDING_MAC,
     /* ours */
+    REASON_USER_LIMIT,
     REASON_SHUTDOWN,
     REASON_COUNT,
 };

@@ -36,6 +36,7 @@ struct session {
     enum session_binding binding;
     const char *hash; /* the client's hash protocol */
     const char *key;  /* kind of the key that verified; NULL: none */
+    unsigned failures; /* logins the server has refused */
     bool weak;        /* verified with zeros where the method gives keys */
     char *detail;     /* owned; more about the reason */
     struct session_flow up, down;

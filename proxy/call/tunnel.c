@@ -11,6 +11,7 @@
 #include "call/site.h"
 #include "net/dial.h"
 #include "net/worker.h"
+#include "policy/limits.h"
 #include "tls/tls_conn.h"
 #include "wire/http_head.h"
 #include "wire/sstp.h"
@@ -20,6 +21,9 @@ enum { REFUSED_LINES_PER_SECOND = 100, DENY_LINES_PER_SECOND = 20, BACKEND_LINES
 
 /* What a client may send before its answer has come: nothing, says [MS-SSTP]. */
 enum { EARLY_MAX = 16384 };
+
+/* Towards ban-points: what each failed login, refused request and broken handshake counts. */
+enum { POINTS_LOGIN = 10, POINTS_REQUEST = 5, POINTS_HANDSHAKE = 1 };
 
 /* What is read of a client whose call is over, so that a reset does not overtake our last words. */
 enum { LATE_MAX = 65536 };
@@ -71,12 +75,57 @@ static void tunnel_enter(struct tunnel *t, enum tunnel_state state)
 
 /* ---- the end ---- */
 
+/* What a client has earned with how its call ended, on the way to ban-points. A web site has other
+ * visitors: to ask for something else than SSTP is nothing to be ashamed of where there is one. */
+static unsigned points_for(const struct tunnel *t)
+{
+    switch (t->reason) {
+    case REASON_TLS_FAILED:
+    case REASON_HANDSHAKE_TIMEOUT:
+        return POINTS_HANDSHAKE;
+    case REASON_NOT_SSTP:
+    case REASON_HOST_REFUSED:
+        return t->web ? 0 : POINTS_REQUEST;
+    case REASON_BAD_REQUEST:
+    case REASON_REQUEST_TIMEOUT:
+    case REASON_EARLY_DATA:
+    case REASON_CLIENT_BAD_PACKET:
+    case REASON_CLIENT_OUT_OF_PLACE:
+        return POINTS_REQUEST;
+    default:
+        return 0;
+    }
+}
+
+static void give_points(struct tunnel *t, unsigned points)
+{
+    struct log_line l;
+
+    if (points == 0 || !limits_points(t->set->limits, &t->session.client, points, now_of(t)))
+        return;
+    session_line(&t->session, &l, LOG_LEVEL_WARNING, "ban");
+    log_str(&l, "user", t->session.user);
+    log_str(&l, "msg", "ban-points reached: this address is banned for ban-time");
+    log_end(&l);
+}
+
+static void limits_forget(struct tunnel *t)
+{
+    if (t->counted_user != NULL)
+        limits_user_leave(t->set->limits, span_str(t->counted_user));
+    free(t->counted_user);
+    if (t->counted)
+        limits_leave(t->set->limits, &t->session.client);
+}
+
 static void release(struct tunnel *t)
 {
     struct tunnels *set = t->set;
     unsigned missed = 0;
 
-    if (t->reason != REASON_ADDRESS_DENIED) {
+    give_points(t, points_for(t));
+    limits_forget(t);
+    if (t->reason != REASON_ADDRESS_DENIED && t->reason != REASON_LIMIT) {
         bool admitted = t->session.server != NULL;
         if (admitted || log_limit_pass(&set->limit_refused, now_of(t), REFUSED_LINES_PER_SECOND,
                                        &missed))
@@ -250,6 +299,21 @@ static void log_denied(struct tunnel *t, const struct acl_verdict *v)
     log_end(&l);
 }
 
+/* The key that was hit, at most once a second. */
+static void log_limited(struct tunnel *t, const char *key)
+{
+    struct log_line l;
+    unsigned missed;
+
+    if (!log_limit_pass(&t->set->limit_hit, now_of(t), 1, &missed))
+        return;
+    session_line(&t->session, &l, LOG_LEVEL_WARNING, "limit");
+    log_str(&l, "key", key);
+    if (missed > 0)
+        log_num(&l, "lines-left-out", missed);
+    log_end(&l);
+}
+
 void tunnel_open(struct tunnels *set, const struct site_listener *listener, struct listener *l)
 {
     struct tunnel *t = NEW(struct tunnel);
@@ -278,6 +342,13 @@ void tunnel_open(struct tunnels *set, const struct site_listener *listener, stru
         drop(t, REASON_ADDRESS_DENIED, true, true);
         return;
     }
+    enum limits_verdict hit = limits_enter(set->limits, &t->session.client, now_of(t));
+    if (hit != LIMITS_OK) {
+        log_limited(t, limits_key(hit));
+        drop(t, REASON_LIMIT, true, true);
+        return;
+    }
+    t->counted = true;
     stream_start(&t->client, tls_conn_new_server(listener->tls, stream_sink, &t->client));
 }
 
@@ -618,6 +689,20 @@ static void count(struct session_flow *flow, struct span octets)
     flow->packets++;
 }
 
+/* The tunnels of one user, whatever they come from; who has no name is nobody's. */
+static bool user_admitted(struct tunnel *t)
+{
+    if (t->session.user == NULL)
+        return true;
+    enum limits_verdict hit = limits_user_enter(t->set->limits, span_str(t->session.user));
+    if (hit != LIMITS_OK) {
+        log_limited(t, limits_key(hit));
+        return false;
+    }
+    t->counted_user = check_alloc(strdup(t->session.user));
+    return true;
+}
+
 /* A packet while front has the word. Returns false when the call is over. */
 static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct span octets,
                          bool from_client)
@@ -632,12 +717,22 @@ static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct s
     case FRONT_REFUSE:
         tunnel_close(t, a.reason);
         return false;
-    case FRONT_REPLACE:
     case FRONT_CONNECTED:
+        if (!user_admitted(t)) {
+            tunnel_close(t, REASON_USER_LIMIT);
+            return false;
+        }
+        octets = a.octets;
+        break;
+    case FRONT_REPLACE:
         octets = a.octets;
         break;
     case FRONT_PASS:
         break;
+    }
+    if (t->session.failures > t->failures) {
+        give_points(t, POINTS_LOGIN * (t->session.failures - t->failures));
+        t->failures = t->session.failures;
     }
     note_goodbye(t, p, from_client);
     count(flow, octets);
@@ -763,7 +858,7 @@ static void client_ended(struct stream *s, enum stream_end why)
     switch (why) {
     case STREAM_TLS:
         session_keep(&t->session.detail, span_str(stream_error(s)));
-        tunnel_drop(t, REASON_TLS_FAILED);
+        drop(t, REASON_TLS_FAILED, false, true); /* the alert goes out; for the backend: no end */
         break;
     case STREAM_OVERFLOW:
         tunnel_close(t, REASON_EARLY_DATA);
@@ -798,7 +893,7 @@ static void backend_ended(struct stream *s, enum stream_end why)
     switch (why) {
     case STREAM_TLS:
         session_keep(&t->session.detail, span_str(stream_error(s)));
-        tunnel_drop(t, REASON_BACKEND_TLS);
+        drop(t, REASON_BACKEND_TLS, true, false);
         break;
     case STREAM_OVERFLOW:
         tunnel_close(t, REASON_BACKEND_BAD_PACKET);
@@ -812,19 +907,27 @@ static void backend_ended(struct stream *s, enum stream_end why)
     }
 }
 
+/* One side took what was queued: the other one, stopped for that, goes on. What was stopped for
+ * another reason, in another state, stays so. */
+static void resume_other(struct tunnel *t, struct stream *other)
+{
+    bool relaying = t->state == TUNNEL_NEGOTIATE || t->state == TUNNEL_RELAY ||
+                    t->state == TUNNEL_WEB || t->state == TUNNEL_DRAIN;
+    if (relaying && stream_paused(other))
+        stream_resume(other);
+}
+
 static void client_sent(struct stream *s)
 {
     struct tunnel *t = of_client(s);
-    if (stream_paused(&t->backend))
-        stream_resume(&t->backend);
+    resume_other(t, &t->backend);
     drop_if_finished(t);
 }
 
 static void backend_sent(struct stream *s)
 {
     struct tunnel *t = of_backend(s);
-    if (stream_paused(&t->client))
-        stream_resume(&t->client);
+    resume_other(t, &t->client);
     drop_if_finished(t);
 }
 

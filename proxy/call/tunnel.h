@@ -31,6 +31,9 @@ struct tunnel {
     bool head_request;          /* the answer to this request has no body */
     size_t thrown_away;         /* LINGER: octets of the client that came too late */
     bool web;                   /* not a tunnel: everything goes to the fallback web site */
+    bool counted;               /* limits_enter was answered with LIMITS_OK */
+    char *counted_user;         /* the same for limits_user_enter; owned */
+    unsigned failures;          /* logins that points were given for */
     struct session session;
 };
 

@@ -16,9 +16,10 @@ struct tunnels_door {
     struct listener listener;
 };
 
-void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_total *total)
+void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_total *total,
+                  struct limits *limits)
 {
-    *set = (struct tunnels){.worker = w, .total = total};
+    *set = (struct tunnels){.worker = w, .total = total, .limits = limits};
 }
 
 void tunnels_fini(struct tunnels *set)

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "net/listener.h"
 
+struct limits;
 struct site;
 struct tunnel;
 struct tunnels_door;
@@ -41,17 +42,19 @@ struct tunnels {
     struct worker *worker;
     struct site *site; /* for new calls; those that are up keep theirs */
     struct tunnels_total *total;
+    struct limits *limits; /* of the whole gate */
     struct tunnel *list[TUNNEL_STATES]; /* oldest deadline first, but see RELAY in tunnels.c */
     size_t count;
     uint64_t next_number;
     uint32_t timeout[TUNNEL_STATES]; /* ms, 0: none */
     enum { TUNNELS_OPEN, TUNNELS_DRAINING, TUNNELS_STOPPING } phase;
     struct tunnels_door *doors;
-    struct log_limit limit_deny, limit_full, limit_refused, limit_backend;
+    struct log_limit limit_hit, limit_deny, limit_full, limit_refused, limit_backend;
 };
 
-/* total outlives it. Nothing is accepted before tunnels_switch. */
-void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_total *total);
+/* total and limits outlive it. Nothing is accepted before tunnels_switch. */
+void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_total *total,
+                  struct limits *limits);
 void tunnels_fini(struct tunnels *set); /* no call may be left */
 
 /* A listening address, as tunnels_switch is told it. */

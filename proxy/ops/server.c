@@ -21,6 +21,7 @@
 #include "ops/admin.h"
 #include "ops/sockets.h"
 #include "ops/watch.h"
+#include "policy/limits.h"
 
 struct server_worker {
     struct worker worker;
@@ -36,9 +37,11 @@ struct server {
     size_t workers;
     struct sockets sockets;
     struct tunnels_total total;
+    struct limits *limits;
 
     uv_loop_t loop;
     uv_signal_t signal[5];
+    uv_timer_t bans_timer;
     uv_async_t worker_done;
     atomic_size_t workers_done;
     struct watch *watch;
@@ -177,14 +180,55 @@ static void next_commit(struct server *s, struct next *n, bool running)
                                             s->sockets.count, s->workers));
 }
 
-/* ---- reload ---- */
-
-static void log_problems(char *text)
+static void log_problems(const char *event, enum log_level level, char *text)
 {
     for (char *line, *rest = text; (line = strsep(&rest, "\n")) != NULL;)
         if (*line != '\0')
-            log_msg(LOG_LEVEL_ERROR, "reload", "%s", line);
+            log_msg(level, event, "%s", line);
 }
+
+/* ---- bans ---- */
+
+enum { BANS_MS = 5000 };
+
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+static void bans_load(struct server *s, const char *path)
+{
+    char *text = NULL;
+    size_t len = 0;
+
+    if (path == NULL)
+        return;
+    FILE *problems = check_alloc(open_memstream(&text, &len));
+    /* A damaged file loses bans; that is no reason to lose the gate. */
+    (void)!limits_load(s->limits, path, now_ms(), (int64_t)time(NULL), problems);
+    fclose(problems);
+    log_problems("bans", LOG_LEVEL_WARNING, text);
+    free(text);
+}
+
+static void bans_save(struct server *s)
+{
+    const char *path = s->snapshot->config->gate.limits.ban_file;
+
+    if (path == NULL || !limits_unsaved(s->limits))
+        return;
+    if (limits_save(s->limits, path, now_ms(), (int64_t)time(NULL)) != ERR_OK)
+        log_msg(LOG_LEVEL_ERROR, "bans", "cannot write %s: %s", path, strerror(errno));
+}
+
+static void on_bans_timer(uv_timer_t *timer)
+{
+    struct server *s = timer->data;
+    limits_sweep(s->limits, now_ms());
+    bans_save(s);
+}
+
+/* ---- reload ---- */
 
 static bool same_text(const char *a, const char *b)
 {
@@ -220,9 +264,10 @@ static bool reload(struct server *s, const char *cause, FILE *answer)
     if (ok) {
         warn_fixed(&s->snapshot->config->gate, &n.snapshot->config->gate);
         next_commit(s, &n, true);
+        limits_configure(s->limits, &s->snapshot->config->gate.limits);
         log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
     } else {
-        log_problems(text);
+        log_problems("reload", LOG_LEVEL_ERROR, text);
         log_msg(LOG_LEVEL_ERROR, "reload", "%s: nothing was changed, the old configuration stays",
                 cause);
     }
@@ -255,7 +300,7 @@ static void workers_init(struct server *s)
         struct server_worker *sw = &s->worker[i];
         sw->server = s;
         worker_init(&sw->worker, (unsigned)i, tunnels_sweep, &sw->tunnels);
-        tunnels_init(&sw->tunnels, &sw->worker, &s->total);
+        tunnels_init(&sw->tunnels, &sw->worker, &s->total, s->limits);
     }
 }
 
@@ -316,16 +361,27 @@ static const char *on_status(void *arg, FILE *out)
     return NULL;
 }
 
+static void print_ban(void *out, const struct limits_ban *ban)
+{
+    char text[ADDR_TEXT_MAX];
+    fprintf(out, "%s %llu\n", cidr_format(&ban->net, text),
+            (unsigned long long)((ban->left_ms + 999) / 1000));
+}
+
 static const char *on_bans(void *arg, FILE *out)
 {
-    (void)arg, (void)out;
-    return "no limits in this configuration";
+    struct server *s = arg;
+    limits_bans(s->limits, now_ms(), print_ban, out);
+    return NULL;
 }
 
 static const char *on_unban(void *arg, const struct cidr *net, FILE *out)
 {
-    (void)arg, (void)net, (void)out;
-    return "no limits in this configuration";
+    struct server *s = arg;
+    size_t n = limits_lift(s->limits, net, now_ms());
+    bans_save(s);
+    fprintf(out, "%zu lifted\n", n);
+    return n > 0 || net == NULL ? NULL : "there is no such ban";
 }
 
 static const char *on_reload(void *arg, FILE *out)
@@ -410,6 +466,7 @@ static void on_worker_done(uv_async_t *async)
     for (size_t i = 0; i < sizeof s->signal / sizeof *s->signal; i++)
         uv_close((uv_handle_t *)&s->signal[i], NULL);
     uv_close((uv_handle_t *)&s->worker_done, NULL);
+    uv_close((uv_handle_t *)&s->bans_timer, NULL);
     watch_free(s->watch);
     admin_free(s->admin);
 }
@@ -421,6 +478,9 @@ static void loop_prepare(struct server *s)
     CHECK_UV(uv_loop_init(&s->loop));
     CHECK_UV(uv_async_init(&s->loop, &s->worker_done, on_worker_done));
     s->worker_done.data = s;
+    CHECK_UV(uv_timer_init(&s->loop, &s->bans_timer));
+    s->bans_timer.data = s;
+    CHECK_UV(uv_timer_start(&s->bans_timer, on_bans_timer, BANS_MS, BANS_MS));
     s->watch = watch_new(&s->loop, on_files_changed, s);
     watch_files(s->watch, s->snapshot->config);
     s->started_ms = uv_now(&s->loop);
@@ -505,6 +565,8 @@ static bool start(struct server *s)
         return false;
     }
     s->worker = check_alloc(calloc(s->workers, sizeof *s->worker));
+    s->limits = limits_new(&snapshot->config->gate.limits);
+    bans_load(s, snapshot->config->gate.limits.ban_file);
     workers_init(s);
     next_commit(s, &n, false);
     return true;
@@ -534,6 +596,8 @@ int server_run(const char *path, const char *ready_file)
         tunnels_fini(&s.worker[i].tunnels);
     }
     free(s.worker);
+    bans_save(&s);
+    limits_free(s.limits);
     sockets_free(&s.sockets);
     snapshot_unref(s.snapshot);
     return ok ? 0 : 1;

@@ -181,6 +181,7 @@ static void observe_pap(struct ppp_observer *o, enum ppp_from from, const struct
             o->result = PPP_RESULT_SUCCESS;
         } else if (p->code == PAP_NAK) {
             o->result = PPP_RESULT_FAILURE;
+            o->failures++;
             o->user_named = false;
         }
     }
@@ -338,6 +339,7 @@ static void take_failure(struct ppp_observer *o, const struct packet *p, bool ea
     again = again && o->method != PPP_METHOD_CHAP_MD5;
     if (again)
         take_new_challenge(o, challenge);
+    o->failures++;
     o->challenge_seen = again;
     o->retry = again;
     o->user_named = false;
@@ -436,7 +438,12 @@ static void observe_eap(struct ppp_observer *o, enum ppp_from from, const struct
     case EAP_REQUEST: take_eap_request(o, p->id, type, c.rest); return;
     /* 4.2 wants the identifier of the response here; peers take others as well, so we do */
     case EAP_SUCCESS: o->result = PPP_RESULT_SUCCESS; return;
-    case EAP_FAILURE: o->result = PPP_RESULT_FAILURE; return;
+    case EAP_FAILURE:
+        /* inside EAP-MSCHAPv2 there was a Failure for it already */
+        if (o->result != PPP_RESULT_FAILURE && o->method != PPP_METHOD_EAP_MSCHAPV2)
+            o->failures++;
+        o->result = PPP_RESULT_FAILURE;
+        return;
     }
 }
 

@@ -48,6 +48,7 @@ struct ppp_observer {
     uint8_t user[PPP_USER_MAX]; /* as sent, cut at PPP_USER_MAX, any octet possible, no NUL added;
                                    a claim unless the method proves it: PEAP, EAP-TLS do not */
     struct ppp_mschap last;     /* the latest response of the client that has an NT-Response */
+    unsigned failures;          /* logins the server has refused, each try once */
     struct ppp_mschap confirmed; /* the latest one the server answered with Success */
 
     /* for the observer itself */

@@ -26,6 +26,7 @@
 #include "certs.h"
 #include "net/listener.h"
 #include "net/worker.h"
+#include "policy/limits.h"
 
 static struct certs certs;
 static struct cert cert;
@@ -57,6 +58,7 @@ static int teardown(void **state)
 static struct {
     struct worker w;
     struct tunnels set;
+    struct limits *limits;
     struct tunnels_total total;
     struct site *site;
     struct addr at;      /* where clients come in */
@@ -116,7 +118,8 @@ static void gate_open(bool backend_tls, unsigned max)
     g.site = site_load();
     g.total.max = max;
     worker_init(&g.w, 0, tunnels_sweep, &g.set);
-    tunnels_init(&g.set, &g.w, &g.total);
+    g.limits = limits_new(&g.site->config->gate.limits);
+    tunnels_init(&g.set, &g.w, &g.total, g.limits);
     assert_int_equal(addr_parse("127.0.0.1:0", 0, &any), ERR_OK);
     assert_int_equal(listener_bind(&any, NULL, 1, &fd, &g.at), ERR_OK);
     tunnels_switch(&g.set, g.site, &(struct tunnels_place){.fd = fd}, 1);
@@ -133,6 +136,7 @@ static void gate_close(void)
     assert_int_equal(g.w.pool.lent, 0);
     tunnels_fini(&g.set);
     worker_fini(&g.w);
+    limits_free(g.limits);
     SSL_free(g.ssl);
     if (g.client >= 0)
         close(g.client);
