@@ -93,9 +93,11 @@ def test_paths_exist(name):
 
 
 def test_reasons():
-    """Each reason that a line `call` may have is explained, and no other."""
+    """Each reason that a line `call` may have is explained, and no other (those that are refused at
+    once have lines of their own)."""
     source = (ROOT / "proxy/call/reason.c").read_text()
-    reasons = set(re.findall(r'\[REASON_\w+\] = \{"([a-z-]+)"', source)) - {"none", "address-denied"}
+    reasons = set(re.findall(r'\[REASON_\w+\] = \{"([a-z-]+)"', source)) - {"none", "address-denied",
+                                                                        "limit"}
     chapter = README.split("## What bad input gets")[1].split("## The log")[0]
     named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|shutdown)`", chapter)) - {"max-tunnels"}
     assert named == reasons
