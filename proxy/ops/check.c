@@ -1,7 +1,40 @@
 #include "ops/check.h"
 
+#include <time.h>
+
 #include "call/site.h"
 #include "call/snapshot.h"
+#include "tls/tls_ctx.h"
+
+struct warnings {
+    const struct config *config;
+    const struct config_listener *listener;
+    FILE *to;
+};
+
+static void warn(const struct warnings *w, size_t certificate, const char *text)
+{
+    if (text != NULL)
+        fprintf(w->to, "%s:%u: warning: listener %s: %s\n", w->config->path,
+                w->listener->certificate[certificate].line, w->listener->name, text);
+}
+
+static void on_expiry(void *arg, const struct tls_expiry *e)
+{
+    char text[TLS_ERROR_MAX];
+    warn(arg, e->certificate, tls_expiry_text(e, text));
+    warn(arg, e->certificate, tls_staple_text(e, text));
+}
+
+/* What is right today and will not be so for long. */
+static void warn_of_expiry(const struct site *site, FILE *to)
+{
+    for (size_t i = 0; i < site->config->listener_count; i++) {
+        struct warnings w = {
+            .config = site->config, .listener = site->listener[i].config, .to = to};
+        tls_ctx_expiry(site->listener[i].tls, time(NULL), on_expiry, &w);
+    }
+}
 
 bool check_config(const char *path, FILE *problems, FILE *print)
 {
@@ -11,6 +44,8 @@ bool check_config(const char *path, FILE *problems, FILE *print)
     struct site *site = site_new(snapshot, problems);
     bool ok = snapshot->sound && site != NULL;
 
+    if (site != NULL)
+        warn_of_expiry(site, problems);
     if (ok && print != NULL)
         config_print(snapshot->config, print);
     site_unref(site);

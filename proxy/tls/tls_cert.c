@@ -177,6 +177,10 @@ static bool load_pem(const struct tls_file *file, struct passphrase *p, struct t
 static bool load_pem_key(const char *path, const struct tls_file *file, struct passphrase *p,
                          struct tls_cert *out, char *error)
 {
+    if (!is_pem(file)) {
+        snprintf(error, TLS_ERROR_MAX, "%s: not a private key in PEM", path);
+        return false;
+    }
     p->wanted = false;
     ERR_clear_error();
     BIO *bio = bio_of(file);

@@ -47,7 +47,7 @@ def _general_name(name):
 
 
 def make(folder, name, *, key="ec", signature="sha256", issuer=None, ca=False, names=None,
-         days=30):
+         days=90):
     """issuer: a Cert that is a CA; None: self-signed. names: subjectAltName, default `name`."""
     secret = _secret(key)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

@@ -31,6 +31,8 @@ struct cert {
 
 struct cert_spec {
     const char *name;            /* "DNS:vpn.test,IP:127.0.0.1"; NULL: a CA */
+    const char *common;          /* common name; NULL: made of name or file */
+    int hours;                   /* how long it is valid; 0: for a day */
     bool rsa;                    /* else P-256 */
     bool sha1;                   /* signed with it */
     const struct cert *issuer;   /* NULL: self-signed */
@@ -76,7 +78,9 @@ static inline void cert_make(struct certs *c, struct cert *out, const char *file
                              const struct cert_spec *spec)
 {
     static long serial = 1;
-    const char *subject = spec->name == NULL ? file : spec->name;
+    const char *subject = spec->common != NULL ? spec->common
+                          : spec->name == NULL ? file
+                                               : spec->name;
 
     if (spec->same_key != NULL) {
         out->key = spec->same_key->key;
@@ -90,14 +94,14 @@ static inline void cert_make(struct certs *c, struct cert *out, const char *file
     X509_set_version(x, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
     X509_gmtime_adj(X509_getm_notBefore(x), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(x), 24 * 3600);
+    X509_gmtime_adj(X509_getm_notAfter(x), (spec->hours == 0 ? 24L : spec->hours) * 3600);
     X509_set_pubkey(x, out->key);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
                                (const unsigned char *)subject, -1, -1, 0);
     X509_set_issuer_name(x, X509_get_subject_name(spec->issuer == NULL ? x : spec->issuer->x509));
-    if (spec->name == NULL)
+    if (spec->name == NULL && spec->common == NULL)
         cert_add_extension(x, NID_basic_constraints, "critical,CA:TRUE");
-    else
+    else if (spec->name != NULL)
         cert_add_extension(x, NID_subject_alt_name, spec->name);
     assert_true(X509_sign(x, spec->issuer == NULL ? out->key : spec->issuer->key,
                           spec->sha1 ? EVP_sha1() : EVP_sha256()) > 0);
