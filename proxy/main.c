@@ -5,6 +5,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "ops/binding_command.h"
 #include "ops/check.h"
 #include "ops/ctl.h"
 #include "ops/server.h"
@@ -19,6 +20,8 @@ static void usage(FILE *out)
           "       sstpgate [-c FILE] -t                    check the configuration, print every error\n"
           "       sstpgate [-c FILE] -T                    the same, and print what is in force\n"
           "       sstpgate user NAME                       make a line for a users-file\n"
+          "       sstpgate binding LISTENER|FILE           hashes of a certificate, and commands that tell\n"
+          "                                                a server of it\n"
           "       sstpgate ctl [-c FILE] COMMAND           talk to a running gate; ctl help\n"
           "\n"
           "  -c FILE            configuration (default " DEFAULT_CONFIG ")\n"
@@ -48,6 +51,8 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "user") == 0)
         return user_command(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "binding") == 0)
+        return binding_command(argc - 1, argv + 1, DEFAULT_CONFIG);
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)
         return ctl_command(argc - 1, argv + 1, DEFAULT_CONFIG);
 

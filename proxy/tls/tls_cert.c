@@ -49,10 +49,14 @@ void tls_file_free(struct tls_file *file)
     *file = (struct tls_file){0};
 }
 
+static bool contains(const struct tls_file *file, const char *text)
+{
+    return memmem(file->octets, file->n, text, strlen(text)) != NULL;
+}
+
 static bool is_pem(const struct tls_file *file)
 {
-    static const char begin[] = "-----BEGIN";
-    return memmem(file->octets, file->n, begin, sizeof begin - 1) != NULL;
+    return contains(file, "-----BEGIN");
 }
 
 /* ---- passphrases ---- */
@@ -155,11 +159,12 @@ static BIO *bio_of(const struct tls_file *file)
     return check_alloc(BIO_new_mem_buf(file->octets, (int)file->n));
 }
 
-/* The end of a PEM file is an error like any other to OpenSSL. */
+/* The end of a PEM file is an error like any other to OpenSSL; a block with nothing in it ends the
+ * file without one. */
 static bool at_end(void)
 {
     const unsigned long e = ERR_peek_last_error();
-    return ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
+    return e == 0 || (ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE);
 }
 
 static bool load_pem(const struct tls_file *file, struct passphrase *p, struct tls_cert *out)
@@ -190,7 +195,7 @@ static bool load_pem_key(const char *path, const struct tls_file *file, struct p
         return true;
     if (p->wanted)
         passphrase_error(p, path, error);
-    else if (at_end())
+    else if (!contains(file, "PRIVATE KEY-----"))
         snprintf(error, TLS_ERROR_MAX, "%s: there is no private key in it", path);
     else
         tls_error_text(error, path);

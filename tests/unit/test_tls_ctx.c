@@ -625,8 +625,12 @@ static void keys_may_be_encrypted(void **state)
 {
     (void)state;
     const char *right = write_text("pem-right", "secret"), *wrong = write_text("pem-wrong", "sec"),
-               *locked = certs_path(&certs, "locked.pem"), *der = certs_path(&certs, "leaf.der");
-    FILE *f = fopen(locked, "w");
+               *locked = certs_path(&certs, "locked.pem"), *der = certs_path(&certs, "leaf.der"),
+               *ca_only = certs_path(&certs, "ca-only.pem");
+    FILE *f = fopen(ca_only, "w");
+    PEM_write_X509(f, ca.x509);
+    fclose(f);
+    f = fopen(locked, "w");
     PEM_write_X509(f, ec.x509);
     PEM_write_PKCS8PrivateKey(f, ec.key, EVP_aes_128_cbc(), "secret", 6, NULL, NULL);
     fclose(f);
@@ -652,6 +656,8 @@ static void keys_may_be_encrypted(void **state)
         {{.file = der}, "only a certificate: write key"},
         {{.file = der, .key = der}, "not a private key in PEM"},
         {{.file = ec.pem, .key = rsa.pem}, "rsa.pem: "},
+        {{.file = ca_only}, "there is no private key in it"},
+        {{.file = ec.pem, .key = ca_only}, "ca-only.pem: there is no private key in it"},
         {{.file = "/"}, "/: Is a directory"},
         {{.file = "/dev/zero"}, "/dev/zero: larger than 1 MiB"},
         {{.file = write_text("junk", "0 or so")}, "neither PEM nor PKCS#12"},
