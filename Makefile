@@ -9,6 +9,7 @@ CC ?= gcc
 PREFIX ?= /usr/local
 SBINDIR ?= $(PREFIX)/sbin
 SYSCONFDIR ?= /etc
+MANDIR ?= $(PREFIX)/share/man
 VERSION := 0.1.0
 
 B := build/$(VARIANT)
@@ -112,10 +113,22 @@ fuzz-%: build/fuzz/%
 	$< -max_total_time=$(SECONDS) -timeout=10 -max_len=8192 -print_final_stats=1 \
 		-artifact_prefix=build/fuzz/found/$*/ build/fuzz/found/$* tests/fuzz/corpus/$*
 
+# ---- manual pages: plain text, and the program's own table of keys ----
+MAN := $(B)/man/sstpgate.8 $(B)/man/sstpgate.conf.5
+.PHONY: man
+man: $(MAN)
+$(B)/man/%.8: conf/man/%.8
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+$(B)/man/sstpgate.conf.5: conf/man/sstpgate.conf.5.in conf/man/make-conf-page $(B)/sstpgate
+	@mkdir -p $(@D)
+	$(Q)$(B)/sstpgate --keys >$@.keys
+	$(Q)conf/man/make-conf-page $@.keys $< >$@.new && mv $@.new $@ && rm $@.keys
+
 # ---- packages: what Debian 12 lacks for each purpose ----
 DEPS_BUILD := gcc libc6-dev make pkg-config libssl-dev libuv1-dev libinih-dev uthash-dev
 DEPS_DEMO := openssl python3 python3-cryptography python3-pycryptodome
-DEPS_CHECK := libcmocka-dev python3-pytest clang valgrind procps iproute2
+DEPS_CHECK := libcmocka-dev python3-pytest clang valgrind procps iproute2 groff-base
 DEPS_INTEROP := user-mode-linux kmod sstp-client ppp softether-vpnserver softether-vpncmd haproxy \
 	iputils-ping util-linux buildah podman runc mmdebstrap
 
@@ -154,8 +167,13 @@ install: $(B)/sstpgate
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/sstpgate
 	install -m 0755 $(B)/sstpgate $(DESTDIR)$(SBINDIR)/sstpgate
 	install -m 0644 conf/sstpgate.conf $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example
+	@# sstpgate.conf.5 is made by the program, which cannot run here when it is for another machine
+	-@$(MAKE) --no-print-directory -k man
+	for page in $(MAN); do [ ! -f $$page ] || \
+		install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page || exit; done
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/sstpgate $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example
+	rm -f $(DESTDIR)$(SBINDIR)/sstpgate $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example \
+		$(DESTDIR)$(MANDIR)/man5/sstpgate.conf.5 $(DESTDIR)$(MANDIR)/man8/sstpgate.8
 
 .PHONY: clean format help
 clean:
@@ -168,4 +186,5 @@ help:
 	@echo 'make check      every test; make unit|replay|integration|interop: a part of them'
 	@echo 'make asan ubsan tsan    the same tests under a sanitizer'
 	@echo 'make fuzz-NAME  fuzz one parser ($(FUZZ)) for SECONDS=600'
+	@echo 'make man        the manual pages, in build/VARIANT/man'
 	@echo 'make install    to DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc'

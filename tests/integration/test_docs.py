@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,75 @@ def test_paths_exist(name):
     missing = [link for link in links if not (here / link).exists()]
     missing += [path for path in paths if not (ROOT / path).exists()]
     assert not missing
+
+
+# -- manual pages --
+
+def groff(page):
+    """As text; roff must have nothing to say about it."""
+    done = subprocess.run(["groff", "-mandoc", "-ww", "-Tutf8", "-P-cbou"], input=page, text=True,
+                          capture_output=True, check=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def letters_of(text):
+    """What is left of it however it was broken into lines."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())
+
+
+def make_conf_page(folder, keys):
+    (folder / "keys").write_text(keys)
+    return subprocess.run([ROOT / "conf/man/make-conf-page", folder / "keys",
+                           ROOT / "conf/man/sstpgate.conf.5.in"], capture_output=True, text=True)
+
+
+def test_conf_page_has_every_key(tmp_path, reference):
+    """Each in its section, with all that the table says about it."""
+    keys = run("--keys").stdout
+    done = make_conf_page(tmp_path, keys)
+    assert (done.returncode, done.stderr) == (0, "")
+    chapter = groff(done.stdout).split("\nKEYS\n")[1].split("\nRULES\n")[0]
+    parts = re.split(r"^ +\[(\w+).*\]$", chapter, flags=re.M)
+    found = {(section, key) for section, text in zip(parts[1::2], parts[2::2])
+             for key in re.findall(r"^ {5}([a-z][a-z0-9-]*) = ", text, re.M)}
+    assert found == reference
+    letters = letters_of(chapter)
+    for line in keys.splitlines():
+        assert line.startswith("[") or letters_of(line) in letters, line
+
+
+@pytest.mark.parametrize("keys", ["", "[gate]\n", "[gate]\nnonsense\n",
+                                  "[other]\na = B\n    Help.\n    default: none\n"])
+def test_conf_page_is_whole_or_not_made(tmp_path, keys):
+    done = make_conf_page(tmp_path, keys)
+    assert done.returncode != 0 and "make-conf-page: " in done.stderr
+
+
+def test_conf_page_example_is_valid(tmp_path, place):
+    page = (ROOT / "conf/man/sstpgate.conf.5.in").read_text()
+    example = re.search(r"^\.Bd -literal.*?\n(.*?)^\.Ed", page, re.M | re.S)[1]
+    config = tmp_path / "sstpgate.conf"
+    config.write_text(example.replace("\\-", "-"))
+    shutil.copy(place.front.cert, tmp_path / "vpn.pem")
+    shutil.copy(place.front.key, tmp_path / "vpn.key")
+    shutil.copy(place.users, tmp_path / "users")
+    done = run("-t", "-c", config)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_program_page_is_complete():
+    """Options, subcommands, and the commands of the admin socket."""
+    text = groff((ROOT / "conf/man/sstpgate.8").read_text())
+    usage = run("-h").stdout
+    options = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", usage))
+    commands = set(re.findall(r"sstpgate ([a-z]+)", usage))
+    admin = set(re.findall(r'\[[A-Z]+\] = \{"([a-z]+)"', (ROOT / "proxy/ops/admin.c").read_text()))
+    assert {"-c", "--keys"} <= options and {"ctl", "user"} <= commands and "unban" in admin
+    # each stands at the start of a line, or behind another name of the same
+    shown = set(re.findall(r"^ +(?:sstpgate )?(-{0,2}[a-zA-Z][a-z-]*)", text, re.M))
+    shown |= set(re.findall(r", (--[a-z-]+)", text))
+    assert options | commands | admin <= shown
 
 
 def test_reasons():
