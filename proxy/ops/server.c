@@ -350,12 +350,14 @@ static const char *on_status(void *arg, FILE *out)
     static const char *const phases[] = {
         [SERVING] = "serving", [DRAINING] = "draining", [STOPPING] = "stopping"};
     struct server *s = arg;
+    struct limits_counts counts;
 
+    limits_count(s->limits, &counts);
     fprintf(out, "version: " SSTPGATE_VERSION "\npid: %ld\nstate: %s\nuptime: %llu\nworkers: %zu\n",
             (long)getpid(), phases[s->phase],
             (unsigned long long)((uv_now(&s->loop) - s->started_ms) / 1000), s->workers);
-    fprintf(out, "calls: %u\ncalls-max: %u\n", atomic_load(&s->total.count),
-            atomic_load(&s->total.max));
+    fprintf(out, "calls: %u\ncalls-max: %u\nbans: %zu\n", atomic_load(&s->total.count),
+            atomic_load(&s->total.max), counts.bans);
     fprintf(out, "configuration: %s\n", s->path);
     print_reload(s, out);
     return NULL;

@@ -82,7 +82,7 @@ def test_status(bench, gate):
     before = status(gate)
     assert before["state"] == "serving"
     assert before["pid"] == str(gate.process.pid)
-    assert (before["workers"], before["calls"]) == ("1", "0")
+    assert (before["workers"], before["calls"], before["bans"]) == ("1", "0", "0")
     assert 0 < int(before["calls-max"]) <= 10000
     assert before["configuration"] == str(gate.config)
     assert before["reload"] == "none"
@@ -96,6 +96,14 @@ def test_help_lists_all(gate):
     done = ctl(gate, "help")
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == COMMANDS
+
+
+def test_no_bans(gate):
+    done = ctl(gate, "bans")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert ctl(gate, "unban", "all").returncode == 0
+    done = ctl(gate, "unban", "192.0.2.1")
+    assert done.returncode == 1 and "no such ban" in done.stderr
 
 
 def test_reload(gate):
