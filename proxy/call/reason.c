@@ -19,6 +19,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_BACKEND_RESET] = {"backend-reset", HTTP(503)},
     [REASON_ADDRESS_DENIED] = {"address-denied", QUIET},
     [REASON_LIMIT] = {"limit", QUIET},
+    [REASON_BAD_PROXY_HEADER] = {"bad-proxy-header", QUIET},
     [REASON_TLS_FAILED] = {"tls-failed", QUIET},
     [REASON_NOT_SSTP] = {"not-sstp", HTTP(404)},
     [REASON_BAD_REQUEST] = {"bad-request", HTTP(400)},

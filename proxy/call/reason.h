@@ -18,6 +18,7 @@ enum reason {
     /* before there was a tunnel */
     REASON_ADDRESS_DENIED,
     REASON_LIMIT,
+    REASON_BAD_PROXY_HEADER,
     REASON_TLS_FAILED,
     REASON_NOT_SSTP,
     REASON_BAD_REQUEST,

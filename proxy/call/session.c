@@ -40,6 +40,8 @@ void session_line(const struct session *s, struct log_line *l, enum log_level le
     log_fmt(l, "id", "%u-%llu", s->worker, (unsigned long long)s->number);
     log_str(l, "listener", s->listener);
     log_str(l, "client", addr_format(&s->client, text));
+    if (s->proxy.family != 0)
+        log_str(l, "proxy", addr_format(&s->proxy, text));
 }
 
 void session_end(const struct session *s, enum reason reason, uint64_t now_ms, unsigned missed)

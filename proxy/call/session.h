@@ -27,7 +27,9 @@ struct session {
     uint64_t number;
     uint64_t started; /* ms, worker_now */
     const char *listener;
-    struct addr client;
+    struct addr client; /* the real one, where a trusted proxy told it */
+    struct addr local;  /* what it has dialled */
+    struct addr proxy;  /* who told so; family 0: nobody */
     char *host, *sni, *correlation, *user; /* owned; as the client sent them */
     const char *tls_version, *tls_cipher;  /* NULL: no handshake was completed */
     const char *method;                    /* NULL: none seen */

@@ -14,6 +14,7 @@
 #include "policy/limits.h"
 #include "tls/tls_conn.h"
 #include "wire/http_head.h"
+#include "wire/proxyproto.h"
 #include "wire/sstp.h"
 
 /* Lines about calls that never became a tunnel, for each worker. */
@@ -21,6 +22,9 @@ enum { REFUSED_LINES_PER_SECOND = 100, DENY_LINES_PER_SECOND = 20, BACKEND_LINES
 
 /* What a client may send before its answer has come: nothing, says [MS-SSTP]. */
 enum { EARLY_MAX = 16384 };
+
+/* A header with addresses, a server name and the names of version and cipher. */
+enum { PROXYPROTO_SEND_MAX = 1024 };
 
 /* Towards ban-points: what each failed login, refused request and broken handshake counts. */
 enum { POINTS_LOGIN = 10, POINTS_REQUEST = 5, POINTS_HANDSHAKE = 1 };
@@ -50,6 +54,7 @@ static uint64_t now_of(const struct tunnel *t)
 #define FROM(state) (1u << TUNNEL_##state)
 
 static const unsigned legal_from[TUNNEL_STATES] = {
+    [TUNNEL_HANDSHAKE] = FROM(PROXY),
     [TUNNEL_REQUEST] = FROM(HANDSHAKE),
     [TUNNEL_DIAL] = FROM(REQUEST) | FROM(DIAL), /* once more for each address: the deadline is new */
     [TUNNEL_ANSWER] = FROM(DIAL),
@@ -314,6 +319,38 @@ static void log_limited(struct tunnel *t, const char *key)
     log_end(&l);
 }
 
+/* All that is asked before any cryptography. */
+static bool admitted(struct tunnel *t)
+{
+    struct acl_verdict v = acl_decide(&t->listener->config->acl, &t->session.client);
+    if (!v.allow) {
+        log_denied(t, &v);
+        drop(t, REASON_ADDRESS_DENIED, true, true);
+        return false;
+    }
+    enum limits_verdict hit = limits_enter(t->set->limits, &t->session.client, now_of(t));
+    if (hit != LIMITS_OK) {
+        log_limited(t, limits_key(hit));
+        drop(t, REASON_LIMIT, true, true);
+        return false;
+    }
+    t->counted = true;
+    return true;
+}
+
+static struct tls_conn *client_tls(struct tunnel *t)
+{
+    return tls_conn_new_server(t->listener->tls, stream_sink, &t->client);
+}
+
+static bool is_trusted_proxy(const struct config_listener *c, const struct addr *who)
+{
+    for (size_t i = 0; i < c->trusted_proxies.count; i++)
+        if (cidr_has(&c->trusted_proxies.item[i], who))
+            return true;
+    return false;
+}
+
 void tunnel_open(struct tunnels *set, const struct site_listener *listener, struct listener *l)
 {
     struct tunnel *t = NEW(struct tunnel);
@@ -327,29 +364,87 @@ void tunnel_open(struct tunnels *set, const struct site_listener *listener, stru
     t->session.listener = listener->config->name;
     stream_init(&t->client, set->worker, &client_ops);
     stream_init(&t->backend, set->worker, &backend_ops);
-    t->state = TUNNEL_HANDSHAKE;
+    t->state = TUNNEL_PROXY;
     t->active = t->session.started;
-    t->deadline = t->active + set->timeout[TUNNEL_HANDSHAKE];
+    t->deadline = t->active + set->timeout[TUNNEL_PROXY];
     tunnels_add(set, t);
 
-    if (stream_accept(&t->client, &l->tcp, &t->session.client) != 0) {
+    if (stream_accept(&t->client, &l->tcp, &t->session.client) != 0 ||
+        stream_local(&t->client, &t->session.local) != 0) {
         tunnel_drop(t, REASON_CLIENT_RESET); /* it was gone before we looked */
         return;
     }
-    struct acl_verdict v = acl_decide(&listener->config->acl, &t->session.client);
-    if (!v.allow) {
-        log_denied(t, &v);
-        drop(t, REASON_ADDRESS_DENIED, true, true);
+    /* A trusted proxy must say whom it brings. Anybody else who tries to gets no further than the
+     * TLS handshake, of which a PROXY header is no part. */
+    if (listener->config->accept_proxy &&
+        is_trusted_proxy(listener->config, &t->session.client)) {
+        t->session.proxy = t->session.client;
+        stream_start(&t->client, NULL);
         return;
     }
-    enum limits_verdict hit = limits_enter(set->limits, &t->session.client, now_of(t));
-    if (hit != LIMITS_OK) {
-        log_limited(t, limits_key(hit));
-        drop(t, REASON_LIMIT, true, true);
-        return;
+    tunnel_enter(t, TUNNEL_HANDSHAKE);
+    if (admitted(t))
+        stream_start(&t->client, client_tls(t));
+}
+
+/* ---- the PROXY header ---- */
+
+static void addr_from_end(struct addr *out, const struct proxyproto_end *end)
+{
+    *out = (struct addr){.family = end->family == 4 ? AF_INET : AF_INET6, .port = end->port};
+    memcpy(out->ip, end->ip, end->family == 4 ? 4 : 16);
+}
+
+static size_t proxy_read(struct tunnel *t, struct span in)
+{
+    struct proxyproto p;
+    enum err e = proxyproto_parse(in, &p);
+
+    if (e == ERR_MORE)
+        return 0;
+    if (e != ERR_OK) {
+        session_keep(&t->session.detail, span_str(err_text(e)));
+        drop(t, REASON_BAD_PROXY_HEADER, true, true);
+        return in.n;
     }
-    t->counted = true;
-    stream_start(&t->client, tls_conn_new_server(listener->tls, stream_sink, &t->client));
+    if (p.source.family != 0) {
+        addr_from_end(&t->session.client, &p.source);
+        addr_from_end(&t->session.local, &p.destination);
+    }
+    tunnel_enter(t, TUNNEL_HANDSHAKE);
+    if (!admitted(t))
+        return in.n;
+    stream_secure(&t->client, client_tls(t));
+    return p.len;
+}
+
+static void end_from_addr(struct proxyproto_end *out, const struct addr *a)
+{
+    *out = (struct proxyproto_end){.family = a->family == AF_INET ? 4 : 6, .port = a->port};
+    memcpy(out->ip, a->ip, a->family == AF_INET ? 4 : 16);
+}
+
+/* Before anything else is said to a backend that wants to know. */
+static void proxy_write(struct tunnel *t, enum config_send_proxy version)
+{
+    uint8_t header[PROXYPROTO_SEND_MAX];
+    struct proxyproto p = {.version = 2};
+    size_t n;
+
+    if (version == CONFIG_SEND_PROXY_NO)
+        return;
+    end_from_addr(&p.source, &t->session.client);
+    end_from_addr(&p.destination, &t->session.local);
+    p.authority = tls_conn_sni(t->client.tls);
+    p.tls.present = true;
+    p.tls.client = PROXYPROTO_CLIENT_TLS;
+    p.tls.verify = 1; /* there was no client certificate to verify */
+    p.tls.version = span_str(t->session.tls_version);
+    p.tls.cipher = span_str(t->session.tls_cipher);
+    n = version == CONFIG_SEND_PROXY_V1 ? proxyproto_build_v1(header, &p.source, &p.destination)
+                                        : proxyproto_build_v2(header, sizeof header, &p);
+    CHECK(n > 0);
+    stream_write(&t->backend, span_of(header, n));
 }
 
 static void client_secure(struct stream *s)
@@ -573,6 +668,7 @@ static void backend_connected(struct stream *s, int status)
         dial_failed(t, REASON_BACKEND_UNREACHABLE, "connect", stream_strerror(status));
         return;
     }
+    proxy_write(t, c->send_proxy);
     if (t->site_backend->tls == NULL) {
         stream_start(s, NULL);
         backend_ready(t);
@@ -813,6 +909,8 @@ static size_t client_read(struct stream *s, struct span in)
 {
     struct tunnel *t = of_client(s);
     switch (t->state) {
+    case TUNNEL_PROXY:
+        return proxy_read(t, in);
     case TUNNEL_REQUEST:
         return request_read(t, in);
     case TUNNEL_DIAL:
@@ -965,6 +1063,7 @@ static const struct stream_ops backend_ops = {
 void tunnel_expire(struct tunnel *t)
 {
     switch (t->state) {
+    case TUNNEL_PROXY:
     case TUNNEL_HANDSHAKE:
         tunnel_close(t, REASON_HANDSHAKE_TIMEOUT);
         break;

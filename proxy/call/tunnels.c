@@ -83,6 +83,7 @@ static const struct tunnels_place *place_of(const struct tunnels_door *d,
 
 static void timeouts_set(struct tunnels *set, const struct config_gate *g)
 {
+    set->timeout[TUNNEL_PROXY] = g->timeout_handshake;
     set->timeout[TUNNEL_HANDSHAKE] = g->timeout_handshake;
     set->timeout[TUNNEL_REQUEST] = g->timeout_request;
     set->timeout[TUNNEL_DIAL] = g->timeout_connect;

@@ -19,6 +19,7 @@ struct worker;
 
 /* Each state is named for what it waits for. */
 enum tunnel_state {
+    TUNNEL_PROXY,     /* the PROXY header of a trusted proxy */
     TUNNEL_HANDSHAKE, /* the client's TLS */
     TUNNEL_REQUEST,   /* the request head */
     TUNNEL_DIAL,      /* a connection to the backend, its TLS included */

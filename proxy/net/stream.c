@@ -127,7 +127,7 @@ static enum err source_read(struct stream *s, uint8_t *out, size_t cap, size_t *
 static size_t deliver(struct stream *s, struct span octets)
 {
     size_t used = 0;
-    while (used < octets.n && live(s)) {
+    while (used < octets.n && live(s) && s->in == STREAM_IN_OPEN) {
         size_t n = s->ops->on_read(s, span_from(octets, used));
         CHECK(n <= octets.n - used);
         if (n == 0)
@@ -164,6 +164,28 @@ static void held_keep(struct stream *s, struct span octets)
     }
 }
 
+static void pump(struct stream *s);
+static void handshake(struct stream *s);
+
+/* What came behind the plain beginning is the peer's first TLS octets. They lie where plaintext will
+ * be put, so they are copied: once for a call, and rarely more than a ClientHello. */
+static void secure_begin(struct stream *s, struct span rest)
+{
+    size_t n = rest.n + s->window.n;
+    if (n == 0)
+        return;
+    uint8_t *octets = check_alloc(malloc(n));
+    memcpy(octets, rest.p, rest.n);
+    if (s->window.n > 0)
+        memcpy(octets + rest.n, s->window.p, s->window.n);
+    s->window = span_of(NULL, 0);
+    tls_conn_feed(s->tls, span_of(octets, n));
+    handshake(s);
+    if (live(s) && s->in == STREAM_IN_OPEN)
+        pump(s);
+    free(octets);
+}
+
 /* Reads until there is nothing left to read, so that nothing stays inside OpenSSL that no event
  * would announce, and hands it to the owner in large pieces. */
 static void pump(struct stream *s)
@@ -184,6 +206,10 @@ static void pump(struct stream *s)
             return;
         have -= used;
         memmove(plain, plain + used, have);
+        if (s->in == STREAM_IN_HANDSHAKE) {
+            secure_begin(s, span_of(plain, have));
+            return;
+        }
         if (have > WORKER_HELD) {
             end_input(s, STREAM_OVERFLOW);
             return;
@@ -264,6 +290,21 @@ void stream_start(struct stream *s, struct tls_conn *tls)
     reading_set(s);
     if (tls != NULL)
         todo_add(s, TODO_KICK); /* a client speaks first; a server finds that it needs octets */
+}
+
+void stream_secure(struct stream *s, struct tls_conn *tls)
+{
+    CHECK(live(s) && s->in == STREAM_IN_OPEN && s->tls == NULL);
+    s->tls = tls;
+    s->in = STREAM_IN_HANDSHAKE;
+}
+
+int stream_local(const struct stream *s, struct addr *out)
+{
+    struct sockaddr_storage sa;
+    int len = sizeof sa;
+    int r = uv_tcp_getsockname(&s->tcp, (struct sockaddr *)&sa, &len);
+    return r != 0 ? r : addr_from_sockaddr((struct sockaddr *)&sa, out) == ERR_OK ? 0 : UV_EINVAL;
 }
 
 void stream_pause(struct stream *s)

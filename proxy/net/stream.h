@@ -94,6 +94,13 @@ int stream_connect(struct stream *s, const struct addr *to) MUST_CHECK;
  * client's handshake begins when the current callback is over. */
 void stream_start(struct stream *s, struct tls_conn *tls);
 
+/* TLS from here on, on a stream that was started plain: from inside on_read, of which what it does
+ * not take is the beginning of the handshake. tls as for stream_start. */
+void stream_secure(struct stream *s, struct tls_conn *tls);
+
+/* The address this connection was made to, or from. */
+int stream_local(const struct stream *s, struct addr *out) MUST_CHECK;
+
 /* The sink for the tls_conn of a stream; arg is the stream. */
 void stream_sink(void *arg, struct span octets);
 

@@ -69,6 +69,10 @@ static const struct config_choice tls_versions[] = {
 };
 static const struct config_choice verify_ways[] = {
     {"pin", CONFIG_VERIFY_PIN}, {"ca", CONFIG_VERIFY_CA}, {"off", CONFIG_VERIFY_OFF}, {NULL, 0}};
+static const struct config_choice send_proxy_ways[] = {{"no", CONFIG_SEND_PROXY_NO},
+                                                       {"v1", CONFIG_SEND_PROXY_V1},
+                                                       {"v2", CONFIG_SEND_PROXY_V2},
+                                                       {NULL, 0}};
 static const struct config_choice binding_ways[] = {
     {"rewrite", CONFIG_BINDING_REWRITE},
     {"auto", CONFIG_BINDING_AUTO},
@@ -166,6 +170,12 @@ static const struct config_key keys[] = {
     {LISTENER_KEY("backend", backend_name), .type = &config_type_reference,
      .otherwise = "the backend, where the file has exactly one",
      .help = "Backend that gets the calls."},
+    {LISTENER_KEY("accept-proxy", accept_proxy), .type = &config_type_flag, .choices = yes_or_no,
+     .initial = "no",
+     .help = "Trusted proxies begin each connection with a PROXY header, version 1 or 2."},
+    {LISTENER_KEY("trusted-proxies", trusted_proxies), .type = &config_type_cidrs,
+     .flags = KEY_REPEAT, .otherwise = "none",
+     .help = "Proxies whose header says who the client is; others are clients themselves."},
     {LISTENER_KEY("fallback", fallback_name), .type = &config_type_reference,
      .otherwise = "a built-in 404",
      .help = "Backend, a web server, that gets what is not SSTP or not admitted to it."},
@@ -207,6 +217,10 @@ static const struct config_key keys[] = {
     {BACKEND_KEY("ciphersuites", ciphersuites), .type = &config_type_ciphers,
      .flags = KEY_REPEAT | KEY_TLS, .otherwise = "those of OpenSSL",
      .help = "Cipher suites for TLS 1.3."},
+    {BACKEND_KEY("send-proxy", send_proxy), .type = &config_type_choice, .choices = send_proxy_ways,
+     .initial = "no",
+     .help = "Begin each connection with a PROXY header: v1, or v2 with TLS version, cipher and "
+             "server name."},
     {BACKEND_KEY("crypto-binding", binding), .type = &config_type_choice, .choices = binding_ways,
      .initial = "rewrite",
      .help = "rewrite: verify the client's, make it again for the server; auto: pass it on where "
@@ -661,6 +675,20 @@ static void find_backends(struct builder *b, size_t index)
         find_only_backend(b, l, line);
 }
 
+static void check_proxies(struct builder *b, size_t index)
+{
+    const struct config_listener *l = &b->c->listener[index];
+
+    if (l->accept_proxy && l->trusted_proxies.count == 0 &&
+        !refused(b, LISTENER, index, "trusted-proxies"))
+        config_problem(&b->input, line_of(b, LISTENER, index, "accept-proxy"),
+                       "accept-proxy needs trusted-proxies: a header is as good as its sender");
+    if (!l->accept_proxy && l->trusted_proxies.count > 0 &&
+        !refused(b, LISTENER, index, "accept-proxy"))
+        config_problem(&b->input, line_of(b, LISTENER, index, "trusted-proxies"),
+                       "trusted-proxies has no meaning without accept-proxy = yes");
+}
+
 static void finish_listener(struct builder *b, size_t index)
 {
     struct config_listener *l = &b->c->listener[index];
@@ -669,6 +697,7 @@ static void finish_listener(struct builder *b, size_t index)
         l->acl.default_allow = !written(b, LISTENER, index, "allow");
     check_tls_range(b, LISTENER, index, l->tls_min, l->tls_max);
     find_backends(b, index);
+    check_proxies(b, index);
 }
 
 static void finish(struct builder *b)

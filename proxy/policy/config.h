@@ -22,6 +22,7 @@ enum config_binding {
     CONFIG_BINDING_PASSTHROUGH,
     CONFIG_BINDING_OFF,
 };
+enum config_send_proxy { CONFIG_SEND_PROXY_NO, CONFIG_SEND_PROXY_V1, CONFIG_SEND_PROXY_V2 };
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
 struct config_strings { /* a repeatable key, in the order written */
@@ -96,6 +97,8 @@ struct config_listener {
     struct config_strings host; /* names admitted in Host and SNI; none: every name */
     char *backend_name;
     const struct config_backend *backend;
+    bool accept_proxy;
+    struct config_cidrs trusted_proxies;
     char *fallback_name; /* the web site for everybody else; NULL: a built-in 404 */
     const struct config_backend *fallback;
 };
@@ -116,6 +119,7 @@ struct config_backend {
     enum config_tls tls_min, tls_max;
     int security_level; /* OpenSSL's; -1: 0 where tls_min is below 1.2, else the library's */
     char *ciphers, *ciphersuites;
+    enum config_send_proxy send_proxy;
     enum config_binding binding;
     bool binding_sha1_known, binding_sha256_known; /* binding-cert-hash was given */
     uint8_t binding_sha1[20], binding_sha256[32];

@@ -654,14 +654,13 @@ const struct config_type config_type_passphrase_file = {
 const struct config_type config_type_ocsp_file = {
     .syntax = "PATH", .parse = parse_ocsp_file, .print = print_with_certificate};
 
-static bool add_rule(struct config_input *in, const struct config_key *k, struct acl *acl,
-                     const char *text, bool allow)
+static bool read_cidr(struct config_input *in, const struct config_key *k, const char *text,
+                      struct cidr *net)
 {
-    struct cidr net;
-    enum err e = cidr_parse(text, &net);
+    enum err e = cidr_parse(text, net);
     if (e == ERR_OK)
-        acl_add(acl, &net, allow, in->line);
-    else if (e == ERR_RANGE)
+        return true;
+    if (e == ERR_RANGE)
         config_problem(in, in->line,
                        "%s: '%s' is no network: its prefix is too long, or bits behind the "
                        "prefix are set (10.0.0.0/8, not 10.0.0.1/8)",
@@ -670,7 +669,47 @@ static bool add_rule(struct config_input *in, const struct config_key *k, struct
         config_problem(in, in->line,
                        "%s: '%s' is not an address or a network such as 198.51.100.0/24", k->name,
                        text);
-    return e == ERR_OK;
+    return false;
+}
+
+static bool parse_cidrs(struct config_input *in, const struct config_key *k, void *at,
+                        const char *text)
+{
+    struct config_cidrs *list = at;
+    struct cidr net;
+    if (!read_cidr(in, k, text, &net))
+        return false;
+    list->item = config_grow(list->item, list->count, sizeof *list->item);
+    list->item[list->count++] = net;
+    return true;
+}
+
+static bool print_cidrs(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_cidrs *list = at;
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < list->count; i++)
+        print_line(out, k, cidr_format(&list->item[i], text));
+    return list->count > 0;
+}
+
+static void fini_cidrs(void *at)
+{
+    struct config_cidrs *list = at;
+    free(list->item);
+}
+
+const struct config_type config_type_cidrs = {
+    .syntax = "NETWORK", .parse = parse_cidrs, .print = print_cidrs, .fini = fini_cidrs};
+
+static bool add_rule(struct config_input *in, const struct config_key *k, struct acl *acl,
+                     const char *text, bool allow)
+{
+    struct cidr net;
+    if (!read_cidr(in, k, text, &net))
+        return false;
+    acl_add(acl, &net, allow, in->line);
+    return true;
 }
 
 static bool parse_allow(struct config_input *in, const struct config_key *k, void *at,

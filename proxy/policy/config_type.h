@@ -78,7 +78,7 @@ extern const struct config_type config_type_path, config_type_socket, config_typ
 /* struct config_strings; struct acl. */
 extern const struct config_type config_type_hosts, config_type_allow, config_type_deny;
 /* More than one field each: `at` is the whole listener, or the whole backend. */
-extern const struct config_type config_type_listen, config_type_interface;
+extern const struct config_type config_type_listen, config_type_interface, config_type_cidrs;
 extern const struct config_type config_type_certificate, config_type_key,
     config_type_passphrase_file, config_type_ocsp_file;
 extern const struct config_type config_type_server, config_type_pin, config_type_cert_hash;
