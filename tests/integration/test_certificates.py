@@ -1,0 +1,347 @@
+"""Certificates of a listener: which one a client is shown, out of which files it comes, and that the
+binding is verified with the very leaf this client was shown (PROTOCOL.md 4.1). And the command that
+tells the hashes."""
+
+import datetime
+import os
+import re
+import ssl
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509 import ocsp
+
+from gate import ROOT, run
+from peers import pki
+from peers.client import CallFailed
+
+RSA_ONLY = "ECDHE-RSA-AES128-GCM-SHA256"
+ECDSA_ONLY = "ECDHE-ECDSA-AES128-GCM-SHA256"
+
+
+def openssl(*arguments):
+    done = subprocess.run(["openssl", *arguments], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=60)
+    return done.stdout + done.stderr
+
+
+def s_client(address, *arguments):
+    """What openssl prints about a handshake, and the certificate it was shown (None: there was no
+    handshake)."""
+    host, port = address
+    text = openssl("s_client", "-connect", f"{host}:{port}", *arguments)
+    pem = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.S)
+    return text, pem and ssl.PEM_cert_to_DER_cert(pem[0])
+
+
+def staple(place, name, cert, days):
+    """A file with an OCSP response about cert, which place.ca gives out, good for days from
+    yesterday."""
+    yesterday = datetime.datetime.utcnow() - datetime.timedelta(days=1)
+    response = (ocsp.OCSPResponseBuilder()
+                .add_response(cert=cert.x509, issuer=place.ca.x509, algorithm=hashes.SHA1(),
+                              cert_status=ocsp.OCSPCertStatus.GOOD, this_update=yesterday,
+                              next_update=yesterday + datetime.timedelta(days=days),
+                              revocation_time=None, revocation_reason=None)
+                .responder_id(ocsp.OCSPResponderEncoding.HASH, place.ca.x509)
+                .sign(place.ca.secret, hashes.SHA256()))
+    (place.folder / name).write_bytes(response.public_bytes(serialization.Encoding.DER))
+    return name
+
+
+def pfx(place, name, cert, *options, passphrase="s3same"):
+    """As Windows exports it; options: -legacy makes it as Windows Server 2008 does."""
+    path = place.folder / name
+    text = openssl("pkcs12", "-export", "-inkey", cert.key, "-in", cert.cert, "-certfile",
+                   place.ca.cert, "-passout", f"pass:{passphrase}", "-out", str(path), *options)
+    assert path.exists(), text
+    return name
+
+
+@pytest.fixture(scope="module")
+def certs(place):
+    folder, ca = place.folder, place.ca
+    (folder / "passphrase").write_text("s3same\r\n")
+    return SimpleNamespace(
+        ec=pki.make(folder, "c-ec", issuer=ca, names=["vpn.example.com", "www.example.com"]),
+        rsa=pki.make(folder, "c-rsa", issuer=ca, key="rsa", names=["vpn.example.com"]),
+        star=pki.make(folder, "c-star", issuer=ca, names=["*.example.com"]),
+        old=pki.make(folder, "c-old", issuer=ca, key="rsa", names=["old.example.net"]),
+        new=pki.make(folder, "c-new", issuer=ca, names=["new.example.net"]))
+
+
+@pytest.fixture(scope="module")
+def gate(shared, certs):
+    """One gate: `many` with all of them, `strict` with two and strict-sni, `stale`."""
+    place = shared.place
+    keys = [("listen", "127.0.0.1:0"), ("backend", "back")]
+    shared.server = shared.backend(auth=("mschapv2", "pap"))
+    return shared.start({
+        "gate": {"workers": 1},
+        "listener many": keys + [
+            ("certificate", "c-ec.pem"),
+            ("ocsp-file", staple(place, "c-ec.ocsp", certs.ec, 8)),
+            ("certificate", "c-rsa.crt"), ("key", "c-rsa.key"),
+            ("certificate", "c-star.pem"),
+            ("certificate", pfx(place, "c-old.pfx", certs.old, "-legacy")),
+            ("passphrase-file", "passphrase"),
+            ("ocsp-file", staple(place, "c-old.ocsp", certs.old, 8)),
+            ("certificate", pfx(place, "c-new.p12", certs.new, passphrase=""))],
+        "listener strict": keys + [("certificate", "c-star.pem"), ("certificate", "c-new.p12"),
+                                   ("strict-sni", "yes")],
+        "listener stale": keys + [("certificate", "c-ec.pem"),
+                                  ("ocsp-file", staple(place, "c-stale.ocsp", certs.ec, 0.5))],
+        "backend back": shared.backend_keys(shared.server)})
+
+
+def verified(shared, gate, cert, listener="many", **knobs):
+    """A whole call; the gate verified its binding with the leaf of cert."""
+    before = len(gate.events("call"))
+    client = shared.client(gate, listener, **knobs).establish()
+    assert client.wire.peer_der == cert.der
+    client.ping().disconnect()
+    call = gate.wait_call(before)
+    assert (call["binding"], call["key"]) == ("verified", "ms-chapv2")
+    assert call["sni"] == (knobs.get("sni") or "-")
+    assert shared.server.calls[-1].record.verdict == "ok"
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("sni, name", [
+    ("vpn.example.com", "ec"), ("www.example.com", "ec"), ("WWW.EXAMPLE.COM", "ec"),
+    ("other.example.com", "star"), ("old.example.net", "old"), ("new.example.net", "new"),
+    ("a.b.example.com", "ec"), ("nowhere.example.net", "ec"), (None, "ec")])
+def test_name(shared, gate, certs, sni, name, version):
+    """Its own name, *.DOMAIN, and the first for all others; out of PEM and both ages of PKCS#12."""
+    verified(shared, gate, getattr(certs, name), sni=sni, tls_min=version, tls_max=version)
+
+
+@pytest.mark.parametrize("ciphers, name", [(RSA_ONLY, "rsa"), (ECDSA_ONLY, "ec"),
+                                           ("AES128-GCM-SHA256", "rsa")])
+@pytest.mark.parametrize("sni", ["vpn.example.com", None])
+def test_kind_of_key(shared, gate, certs, sni, ciphers, name):
+    verified(shared, gate, getattr(certs, name), sni=sni, ciphers=ciphers, tls_max="1.2")
+
+
+@pytest.mark.parametrize("sigalgs, name", [("RSA-PSS+SHA256", "rsa"), ("ECDSA+SHA256", "ec")])
+def test_kind_of_key_tls_1_3(gate, certs, tmp_path, sigalgs, name):
+    """In TLS 1.3 the signature algorithms decide. Python cannot set them, OpenSSL's settings can."""
+    settings = tmp_path / "openssl.cnf"
+    settings.write_text("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n"
+                        f"[c]\nSignatureAlgorithms = {sigalgs}\n")
+    before = len(gate.events("call"))
+    done = subprocess.run(
+        [sys.executable, "-m", "peers.client", "--connect", "%s:%d" % gate.address("many"),
+         "--tls-min", "1.3", "--sni", "vpn.example.com", "--ping", "1"],
+        env={**os.environ, "OPENSSL_CONF": str(settings), "PYTHONPATH": str(ROOT / "tests")},
+        capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"TLSv1.3, leaf SHA256 {getattr(certs, name).sha256}" in done.stdout
+    assert gate.wait_call(before)["binding"] == "verified"
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("sni", ["nowhere.example.net", "a.b.example.com", None])
+def test_strict_sni_refuses(shared, gate, sni, version):
+    before = len(gate.events("call"))
+    with pytest.raises(CallFailed, match="UNRECOGNIZED_NAME"):
+        shared.client(gate, "strict", sni=sni, tls_min=version, tls_max=version).open().secure()
+    assert gate.wait_call(before)["reason"] == "tls-failed"
+
+
+@pytest.mark.parametrize("sni, name", [("www.example.com", "star"), ("new.example.net", "new")])
+def test_strict_sni_admits(shared, gate, certs, sni, name):
+    verified(shared, gate, getattr(certs, name), listener="strict", sni=sni)
+
+
+def test_chain(gate, certs):
+    """What is above the leaf in a PKCS#12 file is sent with it, but no root."""
+    text, _ = s_client(gate.address("many"), "-servername", "old.example.net", "-showcerts")
+    assert text.count("BEGIN CERTIFICATE") == 1
+
+
+@pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+def test_staple(gate, certs, version):
+    def status(listener, *arguments):
+        return s_client(gate.address(listener), version, "-status", *arguments)
+
+    text, der = status("many", "-servername", "www.example.com")
+    assert der == certs.ec.der and "OCSP Response Status: successful" in text
+    assert f"{certs.ec.x509.serial_number:X}" in text
+    text, der = status("many", "-servername", "old.example.net")
+    assert der == certs.old.der and f"{certs.old.x509.serial_number:X}" in text
+    text, der = status("many", "-servername", "vpn.example.com", "-sigalgs",
+                       "RSA-PSS+SHA256:RSA+SHA256")
+    assert der == certs.rsa.der and "OCSP response: no response sent" in text
+    text, der = status("stale", "-noservername")
+    assert der == certs.ec.der and "OCSP response: no response sent" in text
+    text, _ = s_client(gate.address("many"), version)
+    assert "OCSP Response Status" not in text
+
+
+@pytest.mark.parametrize("offer, chosen", [
+    ("http/1.1", "ALPN protocol: http/1.1"), ("h2,http/1.1", "ALPN protocol: http/1.1"),
+    ("h2", "No ALPN negotiated")])
+def test_alpn(gate, certs, offer, chosen):
+    text, der = s_client(gate.address("many"), "-servername", "other.example.com", "-alpn", offer)
+    assert der == certs.star.der and chosen in text
+
+
+def test_passphrase_and_key_stay_out_of_sight(gate):
+    assert "s3same" not in gate.text()
+
+
+# -- the configuration --
+
+def check(bench, *listener):
+    """-t of a gate with these lines; the errors, with the text of the line each is about."""
+    config = bench.config({
+        "listener front": [("listen", "127.0.0.1:0"), *listener],
+        "backend back": {"server": "127.0.0.1:1", "verify": "off"}})
+    done = run("-t", "-c", config)
+    lines = config.read_text().splitlines()
+    found = re.findall(rf"^{config}:(\d+): (.*)$", done.stderr, re.M)
+    assert len(found) == len(done.stderr.splitlines()), done.stderr
+    return done.returncode, [(lines[int(number) - 1], text) for number, text in found]
+
+
+def test_every_wrong_certificate_has_its_line(bench, certs):
+    place = bench.place
+    (place.folder / "wrong-passphrase").write_text("sesame\n")
+    (place.folder / "junk").write_text("hello\n")
+    code, errors = check(
+        bench, ("certificate", "c-ec.pem"),
+        ("certificate", pfx(place, "one.pfx", certs.old, "-legacy")),
+        ("passphrase-file", "wrong-passphrase"),
+        ("certificate", "missing.pem"),
+        ("certificate", pfx(place, "two.pfx", certs.new)),
+        ("certificate", "c-star.pem"), ("ocsp-file", "junk"),
+        ("certificate", "c-rsa.crt"), ("key", "c-ec.key"),
+        ("certificate", "junk"))
+    assert code == 1
+    words = [("one.pfx", "not the one in passphrase-file"), ("missing.pem", "No such file"),
+             ("two.pfx", "encrypted: write passphrase-file"),
+             ("c-star.pem", "junk: not an OCSP response"), ("c-rsa.crt", "c-ec.key: "),
+             ("junk", "neither PEM nor PKCS#12")]
+    assert len(errors) == len(words)
+    for (line, text), (file, reason) in zip(errors, words):
+        assert line == f"certificate = {file}" and reason in text
+
+
+def test_one_that_nobody_would_see(bench, certs):
+    code, errors = check(bench, ("certificate", "c-ec.pem"), ("certificate", "c-ec.crt"),
+                         ("key", "c-ec.key"))
+    assert code == 1 and len(errors) == 1
+    assert errors[0][0] == "certificate = c-ec.crt" and "no client would be shown it" in errors[0][1]
+
+
+def test_warnings(bench, certs):
+    """What will not be right for long is told, and is no error."""
+    place = bench.place
+    pki.make(place.folder, "c-short", names=["short.example.com"], days=6.5)
+    pki.make(place.folder, "c-over", names=["over.example.com"], days=-0.5)
+    code, warnings = check(
+        bench, ("certificate", "c-short.pem"), ("certificate", "c-over.pem"),
+        ("certificate", "c-ec.pem"), ("ocsp-file", staple(place, "late.ocsp", certs.ec, 0.5)))
+    assert code == 0
+    assert [line for line, _ in warnings] == [
+        "certificate = c-short.pem", "certificate = c-over.pem", "certificate = c-ec.pem"]
+    assert "warning: listener front" in warnings[0][1] and "in 6 days" in warnings[0][1]
+    assert "has expired" in warnings[1][1] and "late.ocsp: the OCSP response" in warnings[2][1]
+
+
+# -- sstpgate binding --
+
+def fingerprint(path, kind):
+    text = openssl("x509", "-in", str(path), "-noout", "-fingerprint", f"-{kind}")
+    return text.strip().partition("=")[2].replace(":", "").lower()
+
+
+def test_binding_of_a_file(place):
+    done = run("binding", place.front.cert)
+    assert (done.returncode, done.stderr) == (0, "")
+    sha1, sha256 = (fingerprint(place.front.cert, kind) for kind in ("sha1", "sha256"))
+    octets = ",".join(f"0x{sha256[i:i + 2]}" for i in range(0, 64, 2))
+    key = r"SYSTEM\CurrentControlSet\Services\SstpSvc\Parameters"
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    for line in (
+            "subject    CN=front", "names      vpn.example.com", f"SHA1       {sha1}",
+            f"SHA256     {sha256}",
+            rf"reg add HKLM\{key} /v IsHashConfiguredByAdmin /t REG_DWORD /d 1 /f",
+            rf"reg add HKLM\{key} /v Sha256CertificateHash /t REG_BINARY /d {sha256} /f",
+            rf"reg add HKLM\{key} /v UseHttps /t REG_DWORD /d 0 /f",
+            rf"$p = 'HKLM:\{key}'",
+            "New-ItemProperty -Path $p -Name Sha256CertificateHash -PropertyType Binary "
+            f"-Value ([byte[]]({octets})) -Force",
+            "netsh http delete sslcert ipport=0.0.0.0:443",
+            f"netsh http add sslcert ipport=0.0.0.0:443 certhash={sha1} "
+            "appid={ba195980-cd49-458b-9e23-c84ee0adcd75} certstorename=MY",
+            f"cert-hash-sha1={sha1}", f"cert-hash-sha256={sha256}", f"pin-sha256 = {sha256}"):
+        assert line in lines, line
+    # whatever looks like a hash is one of the two, as a copy would take it
+    assert set(re.findall(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b", done.stdout)) == {sha1, sha256}
+
+
+def test_binding_of_any_kind_of_file(bench, certs, tmp_path):
+    place = bench.place
+    der = tmp_path / "leaf.der"
+    der.write_bytes(certs.old.der)
+    locked = place.folder / pfx(place, "three.pfx", certs.old, "-legacy")
+    for arguments in ((certs.old.cert,), (certs.old.both,), (der,),
+                      ("-p", place.folder / "passphrase", locked)):
+        done = run("binding", *arguments)
+        assert done.returncode == 0 and f"SHA256     {certs.old.sha256}\n" in done.stdout
+    done = run("binding", locked)
+    assert done.returncode == 1 and done.stdout == "" and "encrypted" in done.stderr
+
+
+def test_binding_of_a_listener(bench, certs):
+    """Without its keys, for whoever may not read them; with the addresses it listens on."""
+    place = bench.place
+    pfx(place, "c-pair.pfx", certs.old)
+    config = bench.config({
+        "listener front": [("listen", "203.0.113.10:443"), ("listen", "[2001:db8::10]:444"),
+                           ("certificate", "c-ec.crt"), ("key", "not-there.key"),
+                           ("certificate", "c-pair.pfx"), ("passphrase-file", "passphrase")],
+        "listener any": [("listen", "*:443"), ("certificate", "c-ec.crt"),
+                         ("certificate", "missing.pem")],
+        "backend back": {"server": "127.0.0.1:1", "verify": "off"}})
+    done = run("binding", "-c", config, "front")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "listener front has 2 certificates" in done.stdout
+    for cert in (certs.ec, certs.old):
+        assert f"  SHA256     {cert.sha256}\n" in done.stdout
+        for ipport in ("203.0.113.10:443", "[2001:db8::10]:444"):
+            assert f"sslcert ipport={ipport} certhash={cert.sha1} " in done.stdout
+    assert "delete sslcert ipport=0.0.0.0:443" in done.stdout
+    assert "add sslcert ipport=0.0.0.0:443" not in done.stdout
+    done = run("binding", "-c", config, "any")
+    assert done.returncode == 1 and certs.ec.sha256 in done.stdout
+    assert re.fullmatch(rf"{config}:\d+: .*missing.pem: No such file or directory\n", done.stderr)
+    done = run("binding", "-c", config, "fornt")
+    assert done.returncode == 1 and "did you mean 'front'" in done.stderr
+
+
+def test_binding_of_a_word(place, tmp_path):
+    """A word that is no listener is a file, whatever the state of the configuration."""
+    (tmp_path / "front.crt").write_bytes(open(place.front.cert, "rb").read())
+    for config in ("nowhere.conf", "front.crt"):
+        done = run("binding", "-c", config, "front.crt", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        done = run("binding", "-c", config, "front", cwd=tmp_path)
+        assert done.returncode == 1 and config in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("a", "b"), ("-x", "a"), ("-c",)])
+def test_binding_usage(arguments):
+    done = run("binding", *arguments)
+    assert done.returncode == 2 and done.stderr.startswith("usage: sstpgate binding")
+
+
+def test_binding_help():
+    done = run("binding", "-h")
+    assert done.returncode == 0 and "LISTENER|FILE" in done.stdout
