@@ -58,6 +58,7 @@ static const struct config_choice log_levels[] = {
     {"debug", CONFIG_LOG_DEBUG},
     {NULL, 0},
 };
+static const struct config_choice none_or_number[] = {{"none", 0}, {NULL, 0}};
 static const struct config_choice yes_or_no[] = {{"yes", true}, {"no", false}, {NULL, 0}};
 static const struct config_choice allow_or_deny[] = {{"allow", true}, {"deny", false}, {NULL, 0}};
 static const struct config_choice tls_versions[] = {
@@ -120,6 +121,37 @@ static const struct config_key keys[] = {
      .help = "For a peer to take what is queued when its call has ended."},
     {GATE_KEY("timeout-web", timeout_web), .type = &config_type_duration, .initial = "60s",
      .help = "For a connection to the fallback web site on which nothing moves."},
+
+    {GATE_KEY("max-tunnels-per-address", limits.tunnels_per_address), .type = &config_type_number,
+     .min = 0, .max = 1000000, .choices = none_or_number, .initial = "none",
+     .help = "Connections at a time from one address (or one prefix: see address-prefix-ipv6); more "
+             "are reset."},
+    {GATE_KEY("max-tunnels-per-user", limits.tunnels_per_user), .type = &config_type_number,
+     .min = 0, .max = 1000000, .choices = none_or_number, .initial = "none",
+     .help = "Tunnels at a time of one user name, as the client sends it; more are disconnected."},
+    {GATE_KEY("address-prefix-ipv4", limits.prefix_ipv4), .type = &config_type_number,
+     .flags = KEY_FIXED, .min = 8, .max = 32, .initial = "32",
+     .help = "Bits of an IPv4 address that count as one address for limits and bans."},
+    {GATE_KEY("address-prefix-ipv6", limits.prefix_ipv6), .type = &config_type_number,
+     .flags = KEY_FIXED, .min = 16, .max = 128, .initial = "64",
+     .help = "The same for IPv6, where one host commonly has a /64."},
+    {GATE_KEY("handshake-rate", limits.rate), .type = &config_type_rate, .choices = none_or_number,
+     .initial = "none",
+     .help = "New connections in all, such as 20/s: as many at once, and as many in each second."},
+    {GATE_KEY("handshake-rate-per-address", limits.rate_per_address), .type = &config_type_rate,
+     .choices = none_or_number, .initial = "none", .help = "The same for each address."},
+    {GATE_KEY("ban-points", limits.ban_points), .type = &config_type_number, .min = 0, .max = 10000,
+     .choices = none_or_number, .initial = "none",
+     .help = "Points at which an address is banned: a failed login counts 10, a refused request 5, "
+             "a broken handshake 1."},
+    {GATE_KEY("ban-time", limits.ban_time), .type = &config_type_duration, .initial = "10m",
+     .help = "How long a ban lasts; tunnels that are up stay."},
+    {GATE_KEY("ban-reset", limits.ban_reset), .type = &config_type_duration, .initial = "10m",
+     .help = "How long a point counts."},
+    {GATE_KEY("ban-exempt", limits.ban_exempt), .type = &config_type_cidrs, .flags = KEY_REPEAT,
+     .otherwise = "none", .help = "Addresses that get no points and are never banned."},
+    {GATE_KEY("ban-file", limits.ban_file), .type = &config_type_path,
+     .otherwise = "a restart ends all bans", .help = "File that keeps the bans across restarts."},
 
     {LISTENER_ALL("listen"), .type = &config_type_listen, .flags = KEY_REQUIRED | KEY_REPEAT,
      .help = "Address to accept on, port 443 unless written; every address only as *:443, "

@@ -13,7 +13,8 @@
 
 #include "base/span.h"
 
-/* The longest line that libinih 55 holds, and the longest value that fits one behind any key. */
+/* The longest line that libinih 55 holds, and the longest value: it fits behind any key that takes
+ * a path, a name or a list. */
 enum { CONFIG_LINE_MAX = 199, CONFIG_VALUE_MAX = 176 };
 
 struct config_events {

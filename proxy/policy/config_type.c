@@ -223,6 +223,45 @@ static bool print_duration(FILE *out, const struct config_key *k, const void *at
 const struct config_type config_type_duration = {
     .syntax = "DURATION", .parse = parse_duration, .print = print_duration};
 
+/* So many in so long, or the key's word for no limit. */
+static bool parse_rate(struct config_input *in, const struct config_key *k, void *at,
+                       const char *text)
+{
+    struct config_rate *rate = at, read = {0, 0};
+    enum err e =
+        find_choice(k, text) != NULL ? ERR_OK : value_rate(text, &read.count, &read.per_ms);
+
+    if (e == ERR_OK)
+        *rate = read;
+    else if (e == ERR_MISSING)
+        config_problem(in, in->line,
+                       "%s: '%s' lacks its unit: %s/s for each second, or one of /m, /h", k->name,
+                       text, text);
+    else if (e == ERR_RANGE)
+        config_problem(in, in->line, "%s: '%s': the number is one from 1 to %d", k->name, text,
+                       (int)VALUE_RATE_MAX);
+    else
+        config_problem(in, in->line, "%s: '%s' is not a rate such as 20/s, 100/m or 500/h", k->name,
+                       text);
+    return e == ERR_OK;
+}
+
+static bool print_rate(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_rate *rate = at;
+    char text[VALUE_RATE_SIZE];
+    if (rate->count == 0) {
+        print_line(out, k, k->choices->word);
+        return true;
+    }
+    value_rate_format(rate->count, rate->per_ms, text);
+    print_line(out, k, text);
+    return true;
+}
+
+const struct config_type config_type_rate = {
+    .syntax = "RATE", .parse = parse_rate, .print = print_rate};
+
 static void fini_text(void *at)
 {
     char **text = at;

@@ -83,6 +83,38 @@ void value_duration_format(uint32_t ms, char out[VALUE_DURATION_SIZE])
     snprintf(out, VALUE_DURATION_SIZE, "%u%s", (unsigned)(ms / units[i].ms), units[i].name);
 }
 
+/* As for durations, one letter each. */
+static const struct unit rate_units[] = {{"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}};
+enum { RATE_UNIT_COUNT = sizeof rate_units / sizeof *rate_units };
+
+enum err value_rate(const char *text, uint32_t *count, uint32_t *per_ms)
+{
+    const char *end;
+    uint32_t n = 0;
+    enum err e = read_digits(text, &end, &n);
+    if (e != ERR_OK)
+        return e;
+    *count = n;
+    *per_ms = 0;
+    if (*end == '\0')
+        return n == 0 ? ERR_OK : ERR_MISSING;
+    for (size_t i = 0; *end == '/' && i < RATE_UNIT_COUNT; i++) {
+        if (strcmp(end + 1, rate_units[i].name) != 0)
+            continue;
+        *per_ms = rate_units[i].ms;
+        return n == 0 || n > VALUE_RATE_MAX ? ERR_RANGE : ERR_OK;
+    }
+    return ERR_SYNTAX;
+}
+
+void value_rate_format(uint32_t count, uint32_t per_ms, char out[VALUE_RATE_SIZE])
+{
+    size_t i = 0;
+    while (i < RATE_UNIT_COUNT - 1 && per_ms != rate_units[i].ms)
+        i++;
+    snprintf(out, VALUE_RATE_SIZE, "%u/%s", (unsigned)count, rate_units[i].name);
+}
+
 static int hex_digit(char c)
 {
     if (is_digit(c))

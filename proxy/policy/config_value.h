@@ -13,6 +13,8 @@ enum {
     VALUE_HOST_SIZE = 176,                       /* a host and its NUL always fit */
     VALUE_DURATION_MAX = 30 * 24 * 3600 * 1000u, /* 30 days in milliseconds */
     VALUE_DURATION_SIZE = 16,
+    VALUE_RATE_MAX = 1000000,
+    VALUE_RATE_SIZE = 16,
 };
 
 /* Decimal digits. ERR_RANGE outside of min..max. */
@@ -24,6 +26,14 @@ enum err value_duration(const char *text, uint32_t *ms) MUST_CHECK;
 
 /* The shortest text that value_duration() reads as ms. */
 void value_duration_format(uint32_t ms, char out[VALUE_DURATION_SIZE]);
+
+/* "20/s", "100/m", "5/h": so many in a second, a minute or an hour, and in none of the three as
+ * "0". ERR_MISSING: another number without its unit. ERR_RANGE: more than VALUE_RATE_MAX, or none
+ * with a unit. */
+enum err value_rate(const char *text, uint32_t *count, uint32_t *per_ms) MUST_CHECK;
+
+/* per_ms: one that value_rate() makes. */
+void value_rate_format(uint32_t count, uint32_t per_ms, char out[VALUE_RATE_SIZE]);
 
 /* Hexadecimal digits in pairs, with single colons between pairs or without. ERR_TOO_LARGE: more
  * than cap octets. */
