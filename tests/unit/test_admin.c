@@ -1,0 +1,171 @@
+/* What is answered to a line, without sockets; these are for tests/integration/test_admin.py. */
+#include "ops/admin.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#include "base/addr.h"
+
+/* Each operation says its name, and what it was given; those in `failing` fail. */
+static const char *failing;
+
+static const char *said(const char *name, FILE *out)
+{
+    fprintf(out, "%s!\n", name);
+    return failing != NULL && strcmp(failing, name) == 0 ? "not today" : NULL;
+}
+
+static const char *on_status(void *arg, FILE *out)
+{
+    assert_string_equal(arg, "arg");
+    return said("status", out);
+}
+
+static const char *on_bans(void *arg, FILE *out)
+{
+    (void)arg;
+    return said("bans", out);
+}
+
+static const char *on_unban(void *arg, const struct cidr *net, FILE *out)
+{
+    char text[ADDR_TEXT_MAX];
+    (void)arg;
+    fprintf(out, "%s\n", net == NULL ? "everybody" : cidr_format(net, text));
+    return said("unban", out);
+}
+
+static const char *on_reload(void *arg, FILE *out)
+{
+    (void)arg;
+    return said("reload", out);
+}
+
+static const char *on_drain(void *arg, FILE *out)
+{
+    (void)arg;
+    return said("drain", out);
+}
+
+static const char *on_stop(void *arg, FILE *out)
+{
+    (void)arg;
+    return said("stop", out);
+}
+
+static const struct admin_ops ops = {.status = on_status,
+                                     .bans = on_bans,
+                                     .unban = on_unban,
+                                     .reload = on_reload,
+                                     .drain = on_drain,
+                                     .stop = on_stop};
+
+static char *answer(const char *line, size_t len)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *out = open_memstream(&text, &n);
+    assert_non_null(out);
+    /* a copy of just its size, so that a read past the end is found */
+    char *copy = malloc(len == 0 ? 1 : len);
+    assert_non_null(copy);
+    memcpy(copy, line, len);
+    char arg[] = "arg";
+    admin_answer(&ops, arg, copy, len, out);
+    free(copy);
+    fclose(out);
+    return text;
+}
+
+static void lines_and_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *failing, *answer;
+    } table[] = {
+        {"status", NULL, "status!\nok\n"},
+        {" \tstatus\t ", NULL, "status!\nok\n"},
+        {"bans", NULL, "bans!\nok\n"},
+        {"reload", NULL, "reload!\nok\n"},
+        {"reload", "reload", "reload!\nerror: not today\n"},
+        {"drain", NULL, "drain!\nok\n"},
+        {"stop", NULL, "stop!\nok\n"},
+        {"unban all", NULL, "everybody\nunban!\nok\n"},
+        {"unban  192.0.2.1", NULL, "192.0.2.1\nunban!\nok\n"},
+        {"unban 2001:db8::/32", "unban", "2001:db8::/32\nunban!\nerror: not today\n"},
+        {"unban", NULL, "error: usage: unban PREFIX|ADDRESS|all\n"},
+        {"unban all all", NULL, "error: usage: unban PREFIX|ADDRESS|all\n"},
+        {"unban All", NULL, "error: write an address, a network such as 198.51.100.0/24, or all\n"},
+        {"unban 192.0.2.1/24", NULL,
+         "error: no network: its prefix is too long, or bits behind the prefix are set\n"},
+        {"status now", NULL, "error: usage: status\n"},
+        {"relaod", NULL, "error: unknown command 'relaod'; did you mean 'reload'?\n"},
+        {"RELOAD", NULL, "error: unknown command 'RELOAD'; did you mean 'reload'?\n"},
+        {"%s%n", NULL, "error: unknown command '%s%n'; help lists them\n"},
+        {"", NULL, "error: no command; help lists them\n"},
+        {"\x1b[2J", NULL, "error: a command is made of visible ASCII\n"},
+        {"st\xff", NULL, "error: a command is made of visible ASCII\n"},
+        {"a\x7f", NULL, "error: a command is made of visible ASCII\n"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        failing = table[i].failing;
+        char *text = answer(table[i].line, strlen(table[i].line));
+        assert_string_equal(text, table[i].answer);
+        free(text);
+    }
+}
+
+static void a_nul_ends_nothing(void **state)
+{
+    (void)state;
+    char *text = answer("status\0x", 8);
+    assert_string_equal(text, "error: a command is made of visible ASCII\n");
+    free(text);
+}
+
+static void a_line_has_its_length(void **state)
+{
+    (void)state;
+    char line[ADMIN_LINE_MAX + 1];
+    memset(line, ' ', sizeof line);
+    memcpy(line + ADMIN_LINE_MAX - 6, "status", 6);
+    failing = NULL;
+    char *text = answer(line, ADMIN_LINE_MAX);
+    assert_string_equal(text, "status!\nok\n");
+    free(text);
+    text = answer(line, ADMIN_LINE_MAX + 1);
+    assert_string_equal(text, "error: a command is at most 256 octets long\n");
+    free(text);
+}
+
+static void help_names_every_command(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"status", "bans", "unban", "reload",
+                                        "drain",  "stop", "help"};
+    char *text = answer("help", 4);
+    const char *at = text;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_int_equal(strncmp(at, names[i], strlen(names[i])), 0);
+        at = strchr(at, '\n') + 1;
+    }
+    assert_string_equal(at, "ok\n");
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_and_answers),
+        cmocka_unit_test(a_nul_ends_nothing),
+        cmocka_unit_test(a_line_has_its_length),
+        cmocka_unit_test(help_names_every_command),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
