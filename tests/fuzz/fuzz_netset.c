@@ -1,0 +1,38 @@
+/* Octets as a file of networks. Either there are networks, not more than lines, or something is
+ * said. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "policy/netset.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct addr who = {.family = size % 2 ? AF_INET : AF_INET6};
+    char *said = NULL;
+    size_t said_len = 0;
+    unsigned lines = 1;
+    FILE *in = size == 0 ? fopen("/dev/null", "r") : fmemopen((void *)(uintptr_t)data, size, "r");
+    FILE *problems = open_memstream(&said, &said_len);
+
+    CHECK(in != NULL && problems != NULL);
+    for (size_t i = 0; i < size; i++)
+        lines += data[i] == '\n';
+    struct netset *s = netset_read(in, "list", problems);
+    fclose(in);
+    fclose(problems);
+    CHECK((s == NULL) == (said_len > 0));
+    CHECK(s == NULL || netset_count(s) <= lines);
+    if (s != NULL && size >= sizeof who.ip) {
+        memcpy(who.ip, data + size - sizeof who.ip, sizeof who.ip);
+        CHECK(netset_find(s, &who) <= lines);
+    }
+    netset_free(s);
+    free(said);
+    return 0;
+}
