@@ -17,6 +17,8 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 PKG_CONFIG ?= pkg-config
 PKGS := openssl libuv inih
+# Only rules with `country` need it.
+MAXMIND := $(shell $(PKG_CONFIG) --exists libmaxminddb && echo libmaxminddb)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
 	-Wwrite-strings -Wundef -Wformat=2
@@ -41,10 +43,10 @@ HARDEN := -fPIE
 HARDEN_LD := -pie
 endif
 
-CPPFLAGS_ALL := -Iproxy -D_GNU_SOURCE -DSSTPGATE_VERSION='"$(VERSION)"' -DSSTPGATE_SYSCONFDIR='"$(SYSCONFDIR)"' $(CPPFLAGS)
-CFLAGS_ALL = -std=c11 $(OPT) $(WARN) $(HARDEN) $(SAN) $(shell $(PKG_CONFIG) --cflags $(PKGS)) $(CFLAGS)
+CPPFLAGS_ALL := -Iproxy -D_GNU_SOURCE -DSSTPGATE_VERSION='"$(VERSION)"' -DSSTPGATE_SYSCONFDIR='"$(SYSCONFDIR)"' $(MAXMIND:%=-DHAVE_MAXMINDDB) $(CPPFLAGS)
+CFLAGS_ALL = -std=c11 $(OPT) $(WARN) $(HARDEN) $(SAN) $(shell $(PKG_CONFIG) --cflags $(PKGS) $(MAXMIND)) $(CFLAGS)
 LDFLAGS_ALL := $(HARDEN_LD) $(SAN) $(LDFLAGS)
-LIBS = $(shell $(PKG_CONFIG) --libs $(PKGS)) -lpthread
+LIBS = $(shell $(PKG_CONFIG) --libs $(PKGS) $(MAXMIND)) -lpthread
 
 SRC := $(wildcard proxy/*.c proxy/*/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
@@ -126,7 +128,8 @@ $(B)/man/sstpgate.conf.5: conf/man/sstpgate.conf.5.in conf/man/make-conf-page $(
 	$(Q)conf/man/make-conf-page $@.keys $< >$@.new && mv $@.new $@ && rm $@.keys
 
 # ---- packages: what Debian 12 lacks for each purpose ----
-DEPS_BUILD := gcc libc6-dev make pkg-config libssl-dev libuv1-dev libinih-dev uthash-dev
+DEPS_BUILD := gcc libc6-dev make pkg-config libssl-dev libuv1-dev libinih-dev uthash-dev \
+	libmaxminddb-dev
 DEPS_DEMO := openssl python3 python3-cryptography python3-pycryptodome
 DEPS_CHECK := libcmocka-dev python3-pytest clang valgrind procps iproute2 groff-base
 DEPS_INTEROP := user-mode-linux kmod sstp-client ppp softether-vpnserver softether-vpncmd haproxy \

@@ -24,6 +24,7 @@ uv.h                    net ops main
 openssl/crypto.h        tls binding call ops main
 openssl/*               tls binding
 ini.h                   policy
+maxminddb.h             policy
 '
 
 # Room, and the headers of libc that are enough for it: others would be memory, clocks or I/O.

@@ -1,0 +1,88 @@
+#include "policy/country.h"
+
+#ifdef HAVE_MAXMINDDB
+
+#include <errno.h>
+#include <maxminddb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+struct country {
+    MMDB_s db;
+};
+
+bool country_supported(void)
+{
+    return true;
+}
+
+struct country *country_open(const char *path, FILE *problems)
+{
+    struct country *c = NEW(struct country);
+    errno = 0;
+    const int status = MMDB_open(path, MMDB_MODE_MMAP, &c->db);
+    if (status == MMDB_SUCCESS)
+        return c;
+    const bool system = status == MMDB_FILE_OPEN_ERROR || status == MMDB_IO_ERROR;
+    fprintf(problems, "%s: %s\n", path,
+            system && errno != 0 ? strerror(errno) : MMDB_strerror(status));
+    free(c);
+    return NULL;
+}
+
+void country_close(struct country *c)
+{
+    if (c == NULL)
+        return;
+    MMDB_close(&c->db);
+    free(c);
+}
+
+bool country_find(const struct country *c, const struct addr *who, char code[3])
+{
+    /* Where the address is, else where its network is registered. */
+    static const char *const places[] = {"country", "registered_country"};
+    struct sockaddr_storage sa;
+    int error = MMDB_SUCCESS;
+    (void)addr_to_sockaddr(who, &sa);
+    MMDB_lookup_result_s found = MMDB_lookup_sockaddr(&c->db, (struct sockaddr *)&sa, &error);
+
+    for (size_t i = 0; error == MMDB_SUCCESS && found.found_entry && i < 2; i++) {
+        MMDB_entry_data_s data;
+        if (MMDB_get_value(&found.entry, &data, places[i], "iso_code", NULL) != MMDB_SUCCESS ||
+            !data.has_data || data.type != MMDB_DATA_TYPE_UTF8_STRING || data.data_size != 2)
+            continue;
+        memcpy(code, data.utf8_string, 2);
+        code[2] = '\0';
+        return true;
+    }
+    return false;
+}
+
+#else
+
+bool country_supported(void)
+{
+    return false;
+}
+
+struct country *country_open(const char *path, FILE *problems)
+{
+    fprintf(problems, "%s: cannot be used: this program was built without libmaxminddb\n", path);
+    return NULL;
+}
+
+void country_close(struct country *c)
+{
+    (void)c;
+}
+
+bool country_find(const struct country *c, const struct addr *who, char code[3])
+{
+    (void)c, (void)who, (void)code;
+    return false;
+}
+
+#endif

@@ -1,0 +1,25 @@
+/* country: in which country an address is, as a MaxMind database says (GeoLite2-Country, and what
+ * others make in its form). Needs libmaxminddb when it is built. Any thread may ask. */
+#ifndef SSTPGATE_POLICY_COUNTRY_H
+#define SSTPGATE_POLICY_COUNTRY_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/addr.h"
+
+struct country;
+
+/* False: built without libmaxminddb, and country_open() fails. */
+bool country_supported(void);
+
+/* NULL with "path: reason\n" written to problems. The file stays mapped: replace it by a new one,
+ * do not write into it. */
+struct country *country_open(const char *path, FILE *problems);
+
+void country_close(struct country *c);
+
+/* The two letters of ISO 3166-1, in capitals; false where the database has none for the address. */
+bool country_find(const struct country *c, const struct addr *who, char code[3]);
+
+#endif
