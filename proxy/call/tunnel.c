@@ -284,7 +284,7 @@ static void on_closed(struct tunnel *t)
 
 /* ---- accept ---- */
 
-static void log_denied(struct tunnel *t, const struct acl_verdict *v)
+static void log_denied(struct tunnel *t, const struct rules_answer *v)
 {
     struct log_line l;
     unsigned missed;
@@ -296,6 +296,8 @@ static void log_denied(struct tunnel *t, const struct acl_verdict *v)
         log_str(&l, "rule", "default");
     else
         log_num(&l, "rule", v->rule);
+    if (v->file != NULL)
+        log_str(&l, "file", v->file);
     if (v->line != 0)
         log_num(&l, "line", v->line);
     log_str(&l, "action", "reset");
@@ -322,8 +324,9 @@ static void log_limited(struct tunnel *t, const char *key)
 /* All that is asked before any cryptography. */
 static bool admitted(struct tunnel *t)
 {
-    struct acl_verdict v = acl_decide(&t->listener->config->acl, &t->session.client);
-    if (!v.allow) {
+    const struct rules_facts facts = {.client = &t->session.client, .now = time(NULL)};
+    const struct rules_answer v = rules_decide(&t->listener->config->rules, &facts);
+    if (v.verdict == RULES_DENY) {
         log_denied(t, &v);
         drop(t, REASON_ADDRESS_DENIED, true, true);
         return false;

@@ -105,6 +105,8 @@ static const struct config_key keys[] = {
      .help = "Socket for `sstpgate ctl`, for its owner and root only (mode 0600)."},
     {GATE_KEY("max-tunnels", max_tunnels), .type = &config_type_number, .min = 1, .max = 1000000,
      .initial = "10000", .help = "Connections at a time, whatever their state; more wait."},
+    {GATE_KEY("country-file", country_file), .type = &config_type_path, .otherwise = "none",
+     .help = "MaxMind database (GeoLite2-Country.mmdb) for rules with `country`."},
     {GATE_KEY("timeout-handshake", timeout_handshake), .type = &config_type_duration, .initial = "10s",
      .help = "For the client's TLS handshake."},
     {GATE_KEY("timeout-request", timeout_request), .type = &config_type_duration, .initial = "10s",
@@ -187,15 +189,23 @@ static const struct config_key keys[] = {
      .help = "Ciphers for TLS 1.2 and older, as `openssl ciphers` takes them."},
     {LISTENER_KEY("ciphersuites", ciphersuites), .type = &config_type_ciphers, .flags = KEY_REPEAT,
      .otherwise = "those of OpenSSL", .help = "Cipher suites for TLS 1.3."},
-    {LISTENER_KEY("allow", acl), .type = &config_type_allow, .flags = KEY_REPEAT,
+    {LISTENER_KEY("allow", rules), .type = &config_type_allow, .flags = KEY_REPEAT,
      .otherwise = "no rules: `default` decides",
-     .help = "Addresses that may connect; of all allow and deny, in their order, the first that "
-             "matches decides."},
-    {LISTENER_KEY("deny", acl), .type = &config_type_deny, .flags = KEY_REPEAT,
-     .otherwise = "no rules: `default` decides", .help = "Addresses that may not; see allow."},
-    {LISTENER_KEY("default", acl.default_allow), .type = &config_type_flag, .choices = allow_or_deny,
-     .otherwise = "deny if any allow is written, else allow",
-     .help = "What addresses get that no rule matches."},
+     .help = "Who may connect: NETWORK, or conditions that must all hold, of address NETWORK, file "
+             "PATH, country CC, any; user PATTERN; host NAME; sni NAME; tenant VALUE; time DAYS "
+             "HOURS ZONE. Of all allow and deny lines, in their order, the first that matches "
+             "decides."},
+    {LISTENER_KEY("deny", rules), .type = &config_type_deny, .flags = KEY_REPEAT,
+     .otherwise = "no rules: `default` decides",
+     .help = "Who may not: as allow, and `action reset`, `drop` or `decoy` for those it matches."},
+    {LISTENER_KEY("allow-file", rules), .type = &config_type_allow_file, .flags = KEY_REPEAT,
+     .otherwise = "none",
+     .help = "As `allow = file PATH`: a file of networks, one in each line, comments behind #."},
+    {LISTENER_KEY("deny-file", rules), .type = &config_type_deny_file, .flags = KEY_REPEAT,
+     .otherwise = "none", .help = "As `deny = file PATH`."},
+    {LISTENER_KEY("default", rules.default_allow), .type = &config_type_flag, .choices = allow_or_deny,
+     .otherwise = "deny if any allow or allow-file is written, else allow",
+     .help = "What those get whom no rule matches."},
     {LISTENER_KEY("host", host), .type = &config_type_hosts, .flags = KEY_REPEAT,
      .otherwise = "every name is admitted",
      .help = "Name or address that the client must ask for (Host and TLS server name)."},
@@ -726,7 +736,12 @@ static void finish_listener(struct builder *b, size_t index)
     struct config_listener *l = &b->c->listener[index];
     /* Who lists those that may come in means that others may not. */
     if (!written(b, LISTENER, index, "default"))
-        l->acl.default_allow = !written(b, LISTENER, index, "allow");
+        l->rules.default_allow = !written(b, LISTENER, index, "allow") &&
+                                 !written(b, LISTENER, index, "allow-file");
+    const unsigned country = rules_country_line(&l->rules);
+    if (country != 0 && !written(b, GATE, 0, "country-file"))
+        config_problem(&b->input, country,
+                       "country: [gate] has no country-file in which to look it up");
     check_tls_range(b, LISTENER, index, l->tls_min, l->tls_max);
     find_backends(b, index);
     check_proxies(b, index);
@@ -806,7 +821,25 @@ struct config *config_load(const char *path, FILE *problems)
         return NULL;
     struct config *c = config_parse(path, text, len, problems);
     free(text);
-    return c;
+    if (c == NULL || config_open(c, problems))
+        return c;
+    config_free(c);
+    return NULL;
+}
+
+bool config_open(struct config *c, FILE *problems)
+{
+    bool good = true;
+    if (c->gate.country_file != NULL) {
+        c->sources.country = country_open(c->gate.country_file, problems);
+        good = c->sources.country != NULL;
+        if (!good)
+            fprintf(problems, "%s:%u: country-file cannot be used\n", c->path,
+                    config_line(c, &c->gate, "country-file"));
+    }
+    for (size_t i = 0; i < c->listener_count; i++)
+        good &= rules_open(&c->listener[i].rules, &c->sources, c->path, problems);
+    return good;
 }
 
 char *config_find_admin(const char *path, FILE *problems)
@@ -850,6 +883,7 @@ void config_free(struct config *c)
         free(c->backend[i].name);
     free(c->listener);
     free(c->backend);
+    sources_fini(&c->sources);
     free(c->mark);
     free(c->path);
     free(c);
@@ -867,8 +901,7 @@ static void print_section(const struct config *c, enum config_section in, size_t
         const struct config_key *k = &keys[i];
         if (k->in != in || (plain && (k->flags & KEY_TLS)))
             continue;
-        bool printed = k->type->print(out, k, field_of(section_at(c, in, index), k));
-        if (!printed && k->type != &config_type_deny)
+        if (!k->type->print(out, k, field_of(section_at(c, in, index), k)))
             fprintf(out, "; %s: %s\n", k->name, k->otherwise);
     }
 }

@@ -11,7 +11,8 @@
 
 #include "base/addr.h"
 #include "base/err.h"
-#include "policy/acl.h"
+#include "policy/rules.h"
+#include "policy/sources.h"
 
 /* Values of the enumerated keys. The names are in config.c, beside the table. */
 enum config_tls { CONFIG_TLS_1_0, CONFIG_TLS_1_1, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
@@ -66,6 +67,7 @@ struct config_gate {
     enum config_log_level log_level;
     char *admin;          /* path of a unix socket; NULL: none */
     unsigned max_tunnels; /* calls in all, whatever their state */
+    char *country_file;   /* MaxMind database; NULL: none */
     /* milliseconds; 0: none (only where the table says that 0 is allowed) */
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
         timeout_idle, timeout_drain, timeout_web;
@@ -93,7 +95,7 @@ struct config_listener {
     enum config_tls tls_min, tls_max;
     char *ciphers;      /* OpenSSL list for TLS 1.2 and older; NULL: the library's */
     char *ciphersuites; /* for TLS 1.3; NULL: the library's */
-    struct acl acl;
+    struct rules rules;
     struct config_strings host; /* names admitted in Host and SNI; none: every name */
     char *backend_name;
     const struct config_backend *backend;
@@ -135,18 +137,26 @@ struct config {
     size_t listener_count;
     struct config_backend *backend;
     size_t backend_count;
+    struct sources sources;   /* what the rules of the listeners look into */
     struct config_mark *mark; /* where each key was written: ask config_line() */
     size_t mark_count;
 };
 
 /* Reads path. Every error, not only the first, is written to problems as
  * "path:line: reason\n" (with a suggestion for a misspelt key, section or value). NULL when there
- * was one. Files that a key names are not opened here (see ops/check.h). Relative paths in the
- * file are taken relative to the directory of the file. */
+ * was one. What rules name is opened, as config_open() does it; other files that a key names are
+ * not (see ops/check.h). Relative paths in the file are taken relative to the directory of the
+ * file. */
 struct config *config_load(const char *path, FILE *problems);
 
-/* The same from octets in memory; path is used for messages and relative paths only. */
+/* From octets in memory, and without opening anything; path is used for messages and relative paths
+ * only. */
 struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems);
+
+/* Opens what the rules of a parsed configuration name: files of networks, time zones, the country
+ * database. Before that, rules that name one cannot be asked. False: each problem was written as
+ * above. */
+bool config_open(struct config *c, FILE *problems) MUST_CHECK;
 
 void config_free(struct config *c);
 

@@ -741,56 +741,78 @@ static void fini_cidrs(void *at)
 const struct config_type config_type_cidrs = {
     .syntax = "NETWORK", .parse = parse_cidrs, .print = print_cidrs, .fini = fini_cidrs};
 
-static bool add_rule(struct config_input *in, const struct config_key *k, struct acl *acl,
-                     const char *text, bool allow)
+static bool add_rule(struct config_input *in, const struct config_key *k, struct rules *rules,
+                     bool allow, const char *text)
 {
-    struct cidr net;
-    if (!read_cidr(in, k, text, &net))
-        return false;
-    acl_add(acl, &net, allow, in->line);
-    return true;
+    char problem[RULES_PROBLEM_MAX];
+    const bool good = rules_add(rules, allow, text, in->dir, in->line, problem);
+    if (!good)
+        config_problem(in, in->line, "%s: %s", k->name, problem);
+    return good;
 }
 
 static bool parse_allow(struct config_input *in, const struct config_key *k, void *at,
                         const char *text)
 {
-    return add_rule(in, k, at, text, true);
+    return add_rule(in, k, at, true, text);
 }
 
 static bool parse_deny(struct config_input *in, const struct config_key *k, void *at,
                        const char *text)
 {
-    return add_rule(in, k, at, text, false);
+    return add_rule(in, k, at, false, text);
 }
 
-/* All rules, in their order, which counts between allow and deny too: so this is the print of
- * `allow`, and that of `deny` has nothing left to do. */
+static bool add_file(struct config_input *in, const struct config_key *k, struct rules *rules,
+                     bool allow, const char *text)
+{
+    char *path = NULL;
+    const bool good = parse_path(in, k, &path, text);
+    if (good)
+        rules_add_file(rules, allow, path, in->line);
+    free(path);
+    return good;
+}
+
+static bool parse_allow_file(struct config_input *in, const struct config_key *k, void *at,
+                             const char *text)
+{
+    return add_file(in, k, at, true, text);
+}
+
+static bool parse_deny_file(struct config_input *in, const struct config_key *k, void *at,
+                            const char *text)
+{
+    return add_file(in, k, at, false, text);
+}
+
+/* All rules, in their order, which counts between the four keys too. */
 static bool print_rules(FILE *out, const struct config_key *k, const void *at)
 {
-    const struct acl *acl = at;
-    char text[ADDR_TEXT_MAX];
     (void)k;
-    for (size_t i = 0; i < acl->count; i++)
-        fprintf(out, "%s = %s\n", acl->rules[i].allow ? "allow" : "deny",
-                cidr_format(&acl->rules[i].net, text));
-    return acl->count > 0;
+    return rules_print(at, out);
 }
 
-static bool print_nothing(FILE *out, const struct config_key *k, const void *at)
+/* print_rules() has done it. */
+static bool print_with_allow(FILE *out, const struct config_key *k, const void *at)
 {
     (void)out, (void)k, (void)at;
-    return false;
+    return true;
 }
 
 static void fini_rules(void *at)
 {
-    acl_fini(at);
+    rules_fini(at);
 }
 
 const struct config_type config_type_allow = {
-    .syntax = "NETWORK", .parse = parse_allow, .print = print_rules, .fini = fini_rules};
+    .syntax = "RULE", .parse = parse_allow, .print = print_rules, .fini = fini_rules};
 const struct config_type config_type_deny = {
-    .syntax = "NETWORK", .parse = parse_deny, .print = print_nothing};
+    .syntax = "RULE", .parse = parse_deny, .print = print_with_allow};
+const struct config_type config_type_allow_file = {
+    .syntax = "PATH", .parse = parse_allow_file, .print = print_with_allow};
+const struct config_type config_type_deny_file = {
+    .syntax = "PATH", .parse = parse_deny_file, .print = print_with_allow};
 
 /* `at` is the whole backend. Without a port it is 0 here; finish_backend() knows the default. */
 static bool parse_server(struct config_input *in, const struct config_key *k, void *at,

@@ -77,8 +77,10 @@ extern const struct config_type config_type_choice, config_type_flag, config_typ
     config_type_duration;
 extern const struct config_type config_type_path, config_type_socket, config_type_ciphers,
     config_type_host, config_type_server_name, config_type_authority, config_type_reference;
-/* struct config_strings; struct acl. */
-extern const struct config_type config_type_hosts, config_type_allow, config_type_deny;
+/* struct config_strings; struct rules. */
+extern const struct config_type config_type_hosts;
+extern const struct config_type config_type_allow, config_type_deny;
+extern const struct config_type config_type_allow_file, config_type_deny_file;
 /* More than one field each: `at` is the whole listener, or the whole backend. */
 extern const struct config_type config_type_listen, config_type_interface, config_type_cidrs;
 extern const struct config_type config_type_certificate, config_type_key,

@@ -110,6 +110,8 @@ static const struct good {
     {'g', "log-level = debug", "log-level = debug\n"},
     {'g', "max-tunnels = 1", "max-tunnels = 1\n"},
     {'g', "max-tunnels = 1000000", "max-tunnels = 1000000\n"},
+    {'g', "country-file = GeoLite2-Country.mmdb",
+     "country-file = /etc/gate/GeoLite2-Country.mmdb\n"},
     {'g', "timeout-handshake = 1ms", "timeout-handshake = 1ms\n"},
     {'g', "timeout-request = 1500ms", "timeout-request = 1500ms\n"},
     {'g', "timeout-connect = 2000ms", "timeout-connect = 2s\n"},
@@ -167,6 +169,16 @@ static const struct good {
      "allow = 10.0.0.0/8\ndeny = ::/0\nallow = 10.0.0.1\ndefault = deny\n"},
     {'l', "deny = 10.0.0.0/8", "deny = 10.0.0.0/8\ndefault = allow\n"},
     {'l', "allow = 10.0.0.0/8\ndefault = allow", "allow = 10.0.0.0/8\ndefault = allow\n"},
+    {'l',
+     "allow = user *@a.example time Mon-Fri 08:00-18:00 Europe/Berlin\ndeny = any  action drop",
+     "allow = user *@a.example time Mon-Fri 08:00-18:00 Europe/Berlin\ndeny = any action drop\n"
+     "default = deny\n"},
+    {'l', "deny = country de ; x\n[gate]\ncountry-file = /c",
+     "deny = country de\ndefault = allow\n"},
+    {'l', "deny = file bad sni *.a.example\nallow-file = not so bad\ndeny-file = /x",
+     "deny = file /etc/gate/bad sni *.a.example\nallow-file = /etc/gate/not so bad\n"
+     "deny-file = /x\ndefault = deny\n"},
+    {'l', "deny-file = /x", "deny-file = /x\ndefault = allow\n"},
     {'l', "default = deny", "default = deny\n"},
     {'l', "host = a.example\nhost = [::1]\nhost = 192.0.2.1",
      "host = a.example\nhost = ::1\nhost = 192.0.2.1\n"},
@@ -335,7 +347,19 @@ static void bad_values_are_explained(void **state)
         {'l', "allow = 10.0.0.1/8",
          "allow: '10.0.0.1/8' is no network: its prefix is too long, or bits behind the prefix are "
          "set (10.0.0.0/8, not 10.0.0.1/8)"},
-        {'l', "deny = all", "deny: 'all' is not an address or a network such as 198.51.100.0/24"},
+        {'l', "deny = all",
+         "deny: unknown condition 'all': there are address, file, country, any, user, host, sni, "
+         "tenant, time, action"},
+        {'l', "deny = 10.0.0.256",
+         "deny: '10.0.0.256' is not an address or a network such as 198.51.100.0/24"},
+        {'l', "allow = 10.0.0.0/8 usr bob", "allow: unknown condition 'usr'; did you mean 'user'?"},
+        {'l', "allow = any action drop",
+         "allow: action: who is allowed gets none; it belongs to deny"},
+        {'l', "deny = country DE", "country: [gate] has no country-file in which to look it up"},
+        {'l', "deny = file " X50 X50 X50 X10 " user b",
+         "deny: 'file /etc/gate/" X50 X50 X50 X10
+         " user b' cannot be written in one value (at most "
+         "176 octets, no comment in it): use an absolute path"},
         {'l', "default = drop", "default: unknown value 'drop': write allow or deny"},
         {'l', "interface = a/b", "interface: 'a/b' is not the name of an interface"},
         {'l', "interface = abcdefghijklmnop",
@@ -656,7 +680,8 @@ static void defaults(void **state)
     assert_int_equal(l->tls_min, CONFIG_TLS_1_2);
     assert_int_equal(l->tls_max, CONFIG_TLS_1_3);
     assert_null(l->ciphers);
-    assert_true(l->acl.default_allow);
+    assert_true(l->rules.default_allow);
+    assert_int_equal(l->rules.count, 0);
     assert_int_equal(l->host.count, 0);
     assert_string_equal(l->backend_name, "b");
     assert_ptr_equal(l->backend, &c->backend[0]);
@@ -689,8 +714,10 @@ static void listeners_find_their_backend(void **state)
     assert_string_equal(c->backend[0].server[0].host, "::1");
     assert_true(c->backend[1].binding_sha1_known);
     assert_int_equal(c->backend[1].binding_sha1[19], 0x13);
-    assert_false(c->listener[1].acl.default_allow);
-    assert_int_equal(c->listener[1].acl.rules[0].line, 16);
+    assert_false(c->listener[1].rules.default_allow);
+    const struct addr who = {.family = AF_INET, .ip = {192, 0, 2, 1}};
+    const struct rules_facts facts = {.client = &who};
+    assert_int_equal(rules_decide(&c->listener[1].rules, &facts).line, 16);
     assert_int_equal(c->gate.workers, 3);
     config_free(c);
 }
@@ -777,6 +804,38 @@ static void admin_is_found(void **state)
     }
     close(fd);
     unlink(path);
+}
+
+/* A configuration on disk with these lines in its listener; what is said about it. */
+static char *listener_problems(const char *lines)
+{
+    char folder[] = "/tmp/config.XXXXXX", path[64], *problems;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/f.conf", folder);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f, LISTENER "%s" BACKEND, lines);
+    fclose(f);
+    problems = load_problems(path);
+    unlink(path);
+    rmdir(folder);
+    for (char *p; (p = strstr(problems, folder)) != NULL;)
+        memmove(p, p + strlen(folder), strlen(p + strlen(folder)) + 1);
+    return problems;
+}
+
+static void what_rules_name_is_opened(void **state)
+{
+    (void)state;
+    char *problems = listener_problems("allow-file = none.txt\n"
+                                       "deny = time Mon 00:00-24:00 Moon/Crater\n"
+                                       "[gate]\ncountry-file = none.mmdb\n");
+    assert_non_null(strstr(problems, "/none.mmdb: "));
+    assert_non_null(strstr(problems, "/f.conf:7: country-file cannot be used\n"));
+    assert_non_null(strstr(problems, "/none.txt: cannot be opened: No such file or directory\n"
+                                     "/f.conf:4: allow-file: /none.txt cannot be used\n"
+                                     "/f.conf:5: deny: time zone Moon/Crater: "));
+    free(problems);
 }
 
 /* A relative path to the file makes absolute paths of what it names. */
@@ -1004,6 +1063,7 @@ int main(void)
         cmocka_unit_test(lines_of_keys),
         cmocka_unit_test(what_cannot_be_read_is_named),
         cmocka_unit_test(admin_is_found),
+        cmocka_unit_test(what_rules_name_is_opened),
         cmocka_unit_test(paths_start_at_the_file),
         cmocka_unit_test(every_key_is_documented_and_tested),
         cmocka_unit_test(the_sample_has_every_key),

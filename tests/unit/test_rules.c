@@ -1,0 +1,412 @@
+/* Rules and cases are text. tests/policy/NAME.rules holds rules as a configuration has them,
+ * without the `=`: `allow RULE`, `deny RULE`, `default allow|deny`, `deny-action ACTION`. Each line
+ * of NAME.cases is
+ *
+ *   EXPECTED LINE ADDRESS HOST SNI TENANT USER TIME
+ *
+ * EXPECTED: allow, undecided, deny (which is reset), drop or decoy. LINE: of the rule, 0 for the
+ * default, FILE:LINE where a file of networks decides. `-`, or nothing, stands for what is not
+ * known yet, `.` for what was not sent, `?` for a user in doubt. TIME is UTC, as
+ * 2024-03-31T01:00:00. */
+#include "policy/rules.h"
+
+#include <glob.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#include "policy/sources.h"
+
+#define POLICY "tests/policy" /* the tests run in the project's folder */
+
+enum { WORDS = 8, WORD_SIZE = 64 };
+
+struct policy {
+    struct rules rules;
+    struct sources sources;
+};
+
+/* The next line that is not a comment, without its end; false at the end of the file. */
+static bool next_line(FILE *f, char text[256], unsigned *line)
+{
+    while (fgets(text, 256, f) != NULL) {
+        ++*line;
+        text[strcspn(text, "\n")] = '\0';
+        if (text[0] != '#' && text[0] != '\0')
+            return true;
+    }
+    return false;
+}
+
+static enum rules_action action_of(const char *word)
+{
+    for (enum rules_action a = RULES_RESET; a <= RULES_DECOY; a++)
+        if (strcmp(rules_action_name(a), word) == 0)
+            return a;
+    fail_msg("%s is no action", word);
+    return RULES_RESET;
+}
+
+static void add(struct rules *r, bool allow, const char *text, unsigned line)
+{
+    char problem[RULES_PROBLEM_MAX];
+    if (!rules_add(r, allow, text, POLICY, line, problem))
+        fail_msg("%u: %s", line, problem);
+}
+
+static void read_policy(struct policy *p, const char *path)
+{
+    char text[256];
+    unsigned line = 0;
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    rules_init(&p->rules);
+    sources_init(&p->sources);
+    while (next_line(f, text, &line)) {
+        char *rest = text + strcspn(text, " ");
+        *rest++ = '\0';
+        if (strcmp(text, "default") == 0)
+            p->rules.default_allow = strcmp(rest, "allow") == 0;
+        else if (strcmp(text, "deny-action") == 0)
+            p->rules.deny_action = action_of(rest);
+        else
+            add(&p->rules, strcmp(text, "allow") == 0, rest, line);
+    }
+    fclose(f);
+    assert_true(rules_open(&p->rules, &p->sources, path, stderr));
+}
+
+static void fini_policy(struct policy *p)
+{
+    rules_fini(&p->rules);
+    sources_fini(&p->sources);
+}
+
+static struct span sent(const char *word)
+{
+    return strcmp(word, ".") == 0 || strcmp(word, "-") == 0 ? span_of(NULL, 0) : span_str(word);
+}
+
+static struct rules_facts facts_of(char word[WORDS][WORD_SIZE], struct addr *who)
+{
+    struct rules_facts f = {.client = who};
+    struct tm tm = {0};
+    if (addr_parse(word[2], 50000, who) != ERR_OK)
+        fail_msg("%s is no address", word[2]);
+    for (int i = 3; i <= 5; i++)
+        f.request_known = f.request_known || strcmp(word[i], "-") != 0;
+    f.host = sent(word[3]);
+    f.sni = sent(word[4]);
+    f.tenant = sent(word[5]);
+    f.user = sent(word[6]);
+    f.user_known = strcmp(word[6], "-") == 0   ? RULES_USER_LATER
+                   : strcmp(word[6], "?") == 0 ? RULES_USER_DOUBTFUL
+                                               : RULES_USER_KNOWN;
+    if (strcmp(word[7], "-") != 0) {
+        const char *end = strptime(word[7], "%Y-%m-%dT%H:%M:%S", &tm);
+        assert_true(end != NULL && *end == '\0');
+        f.now = timegm(&tm);
+    }
+    return f;
+}
+
+/* The answer in the words of a case. */
+static void format_answer(const struct rules_answer *a, char out[128])
+{
+    const char *verdict = a->verdict == RULES_ALLOW       ? "allow"
+                          : a->verdict == RULES_UNDECIDED ? "undecided"
+                          : a->action == RULES_RESET      ? "deny"
+                                                          : rules_action_name(a->action);
+    const char *file = a->file == NULL ? NULL : strrchr(a->file, '/') + 1;
+    snprintf(out, 128, "%s %s%s%u", verdict, file == NULL ? "" : file, file == NULL ? "" : ":",
+             a->line);
+}
+
+static unsigned run_cases(const struct rules *rules, const char *path)
+{
+    char text[256], word[WORDS][WORD_SIZE], expected[2 * WORD_SIZE], got[128];
+    unsigned line = 0, cases = 0;
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        fail_msg("%s is missing", path);
+    while (next_line(f, text, &line)) {
+        struct addr who;
+        for (int i = 0; i < WORDS; i++)
+            strcpy(word[i], "-");
+        sscanf(text, "%63s %63s %63s %63s %63s %63s %63s %63s", word[0], word[1], word[2], word[3],
+               word[4], word[5], word[6], word[7]);
+        const struct rules_facts facts = facts_of(word, &who);
+        const struct rules_answer a = rules_decide(rules, &facts);
+        snprintf(expected, sizeof expected, "%s %s", word[0], word[1]);
+        format_answer(&a, got);
+        if (strcmp(expected, got) != 0)
+            fail_msg("%s:%u: %s", path, line, got);
+        assert_int_equal(a.rule == 0, a.line == 0);
+        cases++;
+    }
+    fclose(f);
+    return cases;
+}
+
+static void policies(void **state)
+{
+    (void)state;
+    glob_t found;
+    assert_int_equal(glob(POLICY "/*.rules", 0, NULL, &found), 0);
+    assert_true(found.gl_pathc >= 9);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        struct policy p;
+        char *path = found.gl_pathv[i], cases[128];
+        snprintf(cases, sizeof cases, "%.*s.cases", (int)(strrchr(path, '.') - path), path);
+        read_policy(&p, path);
+        assert_true(run_cases(&p.rules, cases) > 0);
+        fini_policy(&p);
+    }
+    globfree(&found);
+}
+
+/* Once a rule has decided, what becomes known later changes nothing. */
+static void later_facts_change_no_verdict(void **state)
+{
+    (void)state;
+    struct policy p;
+    struct addr who;
+    assert_int_equal(addr_parse("198.51.100.66:1", 0, &who), ERR_OK);
+    rules_init(&p.rules);
+    sources_init(&p.sources);
+    add(&p.rules, false, "10.0.0.0/8 user bob", 1);
+    add(&p.rules, false, "198.51.100.66 action drop", 2);
+    add(&p.rules, false, "user bob", 3);
+    struct rules_facts f = {.client = &who};
+    for (int i = 0; i < 6; i++) {
+        f.request_known = i >= 3;
+        f.user_known = (enum rules_user)(i % 3);
+        f.user = span_str("bob");
+        const struct rules_answer a = rules_decide(&p.rules, &f);
+        assert_int_equal(a.verdict, RULES_DENY);
+        assert_int_equal(a.rule, 2);
+        assert_int_equal(a.line, 2);
+        assert_int_equal(a.action, RULES_DROP);
+    }
+    fini_policy(&p);
+}
+
+static void needs_user(void **state)
+{
+    (void)state;
+    struct rules r;
+    rules_init(&r);
+    assert_false(rules_needs_user(&r));
+    add(&r, true, "10.0.0.0/8 host a.example", 1);
+    assert_false(rules_needs_user(&r));
+    add(&r, false, "10.0.0.0/8 user a", 2);
+    assert_true(rules_needs_user(&r));
+    rules_fini(&r);
+    rules_fini(&r);
+    assert_int_equal(r.count, 0);
+}
+
+static void patterns(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern, *user;
+        bool matches;
+    } table[] = {
+        {"*", "a", true},
+        {"**", "a", true},
+        {"?", "a", true},
+        {"?", "ab", false},
+        {"?*", "ab", true},
+        {"a*b", "ab", true},
+        {"a*b", "axxb", true},
+        {"a*b", "axbx", false},
+        {"*a*b*c", "xaxbxbxc", true},
+        {"*a*b*c", "xaxcxb", false},
+        {"*ab", "aab", true},
+        {"*aab", "aaab", true},
+        {"a*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false},
+        {"[a]", "a", false},
+        {"[a]", "[A]", true},
+        {"a", "D\\a", true},
+        {"a", "D\\E\\a", true},
+        {"a", "a@r@s", false},
+        {"a@r", "a@r@s", false},
+        {"a@r*", "a@r@s", true},
+        {"a", "D\\a@r", true},
+        {"D\\*", "d\\A", true},
+        {"D\\*", "DD\\a", false},
+        {"\xc3\xa4*", "\xc3\xa4x", true},
+    };
+    struct addr who;
+    assert_int_equal(addr_parse("192.0.2.1:1", 0, &who), ERR_OK);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char text[128];
+        struct rules r;
+        rules_init(&r);
+        snprintf(text, sizeof text, "user %s", table[i].pattern);
+        add(&r, true, text, 1);
+        const struct rules_facts f = {
+            .client = &who, .user_known = RULES_USER_KNOWN, .user = span_str(table[i].user)};
+        if ((rules_decide(&r, &f).verdict == RULES_ALLOW) != table[i].matches)
+            fail_msg("%s %s", table[i].pattern, table[i].user);
+        rules_fini(&r);
+    }
+}
+
+static char *printed(const struct rules *r)
+{
+    char *out;
+    size_t n;
+    FILE *f = open_memstream(&out, &n);
+    assert_non_null(f);
+    rules_print(r, f);
+    fclose(f);
+    return out;
+}
+
+static void good_rules_print_as_themselves(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *printed; /* NULL: the text */
+    } table[] = {
+        {"10.0.0.0/8", NULL},
+        {"::1", NULL},
+        {"address 10.0.0.0/8", NULL},
+        {"any", NULL},
+        {"any action drop", NULL},
+        {"10.0.0.0/8 user a host b.example sni *.c.example tenant d time Mon,Wed-Fri 08:00-24:00 "
+         "local action decoy",
+         NULL},
+        {"file  a\taction reset ", "file /dir/a action reset"},
+        {"file /x/y", NULL},
+        {"time sat-mon 23:59-00:00 UTC address ::/0", NULL},
+        {"country de", NULL},
+        {"user user", NULL},
+        {"host [::1]", NULL},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char problem[RULES_PROBLEM_MAX], expected[256];
+        struct rules r;
+        rules_init(&r);
+        if (!rules_add(&r, false, table[i].text, "/dir", 1, problem))
+            fail_msg("%s: %s", table[i].text, problem);
+        char *out = printed(&r);
+        snprintf(expected, sizeof expected, "deny = %s\n",
+                 table[i].printed != NULL ? table[i].printed : table[i].text);
+        assert_string_equal(out, expected);
+        free(out);
+        rules_fini(&r);
+    }
+}
+
+static void bad_rules_are_explained(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *problem;
+    } table[] = {
+        {"10.0.0.256", "'10.0.0.256' is not an address or a network such as 198.51.100.0/24"},
+        {"10.0.0.1/8", "'10.0.0.1/8' is no network: its prefix is too long, or bits behind the "
+                       "prefix are set (10.0.0.0/8, not 10.0.0.1/8)"},
+        {"vpn.example.com", "'vpn.example.com' is not an address or a network such as "
+                            "198.51.100.0/24"},
+        {"address", "address needs a network"},
+        {"address x", "'x' is not an address or a network such as 198.51.100.0/24"},
+        {"usr bob", "unknown condition 'usr'; did you mean 'user'?"},
+        {"everybody", "unknown condition 'everybody': there are address, file, country, any, user, "
+                      "host, sni, tenant, time, action"},
+        {"user", "user needs a name"},
+        {"user a 10.0.0.0/8", "unknown condition '10.0.0.0/8': there are address, file, country, "
+                              "any, user, host, sni, tenant, time, action"},
+        {"user a user b", "user stands twice in this rule"},
+        {"10.0.0.0/8 any", "only one of address, file, country and any can stand in a rule"},
+        {"file /a file /b", "only one of address, file, country and any can stand in a rule"},
+        {"action drop", "there is no condition: `any` stands for everybody"},
+        {"any action", "action needs reset, drop or decoy"},
+        {"any action close", "action: unknown value 'close': write reset, drop or decoy"},
+        {"country Germany", "country: 'Germany' is not a country's two letters such as DE"},
+        {"country D", "country: 'D' is not a country's two letters such as DE"},
+        {"country 49", "country: '49' is not a country's two letters such as DE"},
+        {"host a:443", "host: 'a:443' is not a name, *.NAME or an address (no port here)"},
+        {"host *.192.0.2.1",
+         "host: '*.192.0.2.1' is not a name, *.NAME or an address (no port here)"},
+        {"host a.*.b", "host: 'a.*.b' is not a name, *.NAME or an address (no port here)"},
+        {"sni 192.0.2.1", "sni: '192.0.2.1' is an address: TLS carries names only"},
+        {"sni *", "sni: '*' is not a name or *.NAME"},
+        {"time Mon 08:00-18:00",
+         "time needs days, hours and a zone: Mon-Fri 08:00-18:00 Europe/Berlin"},
+        {"time Mo 08:00-18:00 UTC",
+         "time: 'Mo 08:00-18:00': days are written Mon-Fri, or Mon,Wed,Sat-Sun"},
+        {"time Mon-Fri 8-18 UTC", "time: 'Mon-Fri 8-18': hours are written 08:00-18:00"},
+        {"time Mon 08:00-08:00 UTC", "time: 'Mon 08:00-08:00': this begins when it ends; the whole "
+                                     "day is 00:00-24:00"},
+        {"time Mon 08:00-18:00 ../x", "time: '../x' is not a zone such as Europe/Berlin, UTC or "
+                                      "local"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char problem[RULES_PROBLEM_MAX] = "";
+        struct rules r;
+        rules_init(&r);
+        assert_false(rules_add(&r, false, table[i].text, "/dir", 1, problem));
+        assert_string_equal(problem, table[i].problem);
+        assert_int_equal(r.count, 0);
+    }
+    char problem[RULES_PROBLEM_MAX];
+    struct rules r;
+    rules_init(&r);
+    assert_false(rules_add(&r, true, "any action drop", "/dir", 1, problem));
+    assert_string_equal(problem, "action: who is allowed gets none; it belongs to deny");
+    assert_false(rules_add(&r, true, "file x", "/my dir", 1, problem));
+    assert_string_equal(problem, "'/my dir/x' is too long or has a blank in it: use an absolute "
+                                 "path, or allow-file");
+}
+
+static void what_cannot_be_opened_is_named(void **state)
+{
+    (void)state;
+    struct policy p;
+    char *problems;
+    size_t n;
+    FILE *f = open_memstream(&problems, &n);
+    assert_non_null(f);
+    rules_init(&p.rules);
+    sources_init(&p.sources);
+    add(&p.rules, true, "file nowhere.txt", 3);
+    rules_add_file(&p.rules, false, POLICY "/nowhere.txt", 4);
+    add(&p.rules, false, "time Mon 08:00-18:00 Europe/Berln", 5);
+    add(&p.rules, false, "time Mon 08:00-18:00 Europe", 6);
+    assert_false(rules_open(&p.rules, &p.sources, "f.conf", f));
+    fclose(f);
+    assert_string_equal(
+        problems, "tests/policy/nowhere.txt: cannot be opened: No such file or directory\n"
+                  "f.conf:3: allow: tests/policy/nowhere.txt cannot be used\n"
+                  "f.conf:4: deny-file: tests/policy/nowhere.txt cannot be used\n"
+                  "f.conf:5: deny: time zone Europe/Berln: /usr/share/zoneinfo/Europe/Berln: No "
+                  "such file or directory\n"
+                  "f.conf:6: deny: time zone Europe: /usr/share/zoneinfo/Europe: Is a directory\n");
+    free(problems);
+    fini_policy(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(policies),
+        cmocka_unit_test(later_facts_change_no_verdict),
+        cmocka_unit_test(needs_user),
+        cmocka_unit_test(patterns),
+        cmocka_unit_test(good_rules_print_as_themselves),
+        cmocka_unit_test(bad_rules_are_explained),
+        cmocka_unit_test(what_cannot_be_opened_is_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
