@@ -5,6 +5,7 @@ tells the hashes."""
 import datetime
 import os
 import re
+import signal
 import ssl
 import subprocess
 import sys
@@ -189,6 +190,46 @@ def test_staple(gate, certs, version):
 def test_alpn(gate, certs, offer, chosen):
     text, der = s_client(gate.address("many"), "-servername", "other.example.com", "-alpn", offer)
     assert der == certs.star.der and chosen in text
+
+
+def test_reload_takes_up_files(bench, certs):
+    """A new response and a new certificate in the files of before; the old ones until then."""
+    place = bench.place
+    cert, key = (place.folder / f"changing.{kind}" for kind in ("crt", "key"))
+
+    def write(made):
+        cert.write_bytes(open(made.cert, "rb").read())
+        key.write_bytes(open(made.key, "rb").read())
+
+    def reload(times):
+        """A change of the files may be noticed beside it."""
+        gate.signal(signal.SIGHUP)
+        gate.wait(lambda: gate.text().count("HUP: the new configuration is in force") == times,
+                  "reload")
+
+    write(certs.ec)
+    server = bench.backend()
+    gate = bench.start({
+        "listener front": {"listen": "127.0.0.1:0", "certificate": cert.name, "key": key.name,
+                           "ocsp-file": staple(place, "changing.ocsp", certs.ec, 0.5)},
+        "backend back": bench.backend_keys(server)})
+    text, der = s_client(gate.address(), "-status")
+    assert der == certs.ec.der and "no response sent" in text
+    staple(place, "changing.ocsp", certs.ec, 8)
+    reload(1)
+    text, der = s_client(gate.address(), "-status")
+    assert der == certs.ec.der and "OCSP Response Status: successful" in text
+    old = bench.client(gate).open().secure()
+    write(certs.rsa)
+    staple(place, "changing.ocsp", certs.rsa, 8)
+    reload(2)
+    new = bench.client(gate).establish()
+    assert new.wire.peer_der == certs.rsa.der
+    assert old.wire.peer_der == certs.ec.der
+    old.ask().start().authenticate().connect().bring_up().ping()
+    for client in (old, new):
+        client.disconnect()
+    assert {gate.wait_call(i)["binding"] for i in range(2, 4)} == {"verified"}
 
 
 def test_passphrase_and_key_stay_out_of_sight(gate):
