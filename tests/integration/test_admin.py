@@ -10,6 +10,7 @@ import time
 import pytest
 
 from gate import run
+from peers.client import expect_failure
 from peers.tls import DEADLINE
 
 COMMANDS = ["status", "bans", "unban", "reload", "drain", "stop", "help"]
@@ -104,6 +105,40 @@ def test_no_bans(gate):
     assert ctl(gate, "unban", "all").returncode == 0
     done = ctl(gate, "unban", "192.0.2.1")
     assert done.returncode == 1 and "no such ban" in done.stderr
+
+
+def test_a_ban_is_listed_and_lifted(bench):
+    gate = bench.gate(bench.backend(), gate={"admin": "unix:bans.sock", "ban-points": 5,
+                                             "ban-time": "90s"})
+    gate.path = bench.place.folder / "bans.sock"
+    expect_failure(bench.client(gate, head=b"hello\r\n\r\n"))
+    gate.wait_log("ban-points reached")
+    assert status(gate)["bans"] == "1"
+    assert re.fullmatch(r"127\.0\.0\.1(/32)? ([89]\d)\n", ctl(gate, "bans").stdout)
+    expect_failure(bench.client(gate))
+    assert ctl(gate, "unban", "192.0.2.0/24").returncode == 1
+    done = ctl(gate, "unban", "127.0.0.0/8")
+    assert (done.returncode, done.stdout) == (0, "1 lifted\n")
+    assert (status(gate)["bans"], ctl(gate, "bans").stdout) == ("0", "")
+    bench.client(gate).establish().ping()
+
+
+def test_many_bans(bench):
+    """An answer of a megabyte, more than a socket takes at once, whole, beside one who takes none."""
+    end = int(time.time()) + 3000
+    bans = [f"10.{n >> 14}.{n >> 6 & 255}.{n & 63}" for n in range(50000)]
+    (bench.place.folder / "many-bans").write_text("".join(f"{ban}/32 {end}\n" for ban in bans))
+    gate = bench.gate(bench.backend(), gate={"admin": "unix:many.sock", "ban-points": 5,
+                                             "ban-time": "1h", "ban-file": "many-bans"})
+    gate.path = bench.place.folder / "many.sock"
+    lazy = dial(gate)
+    lazy.sendall(b"bans\n")
+    lines = ctl(gate, "bans").stdout.splitlines()
+    assert [line.split()[0].removesuffix("/32") for line in lines] == bans
+    assert {int(line.split()[1]) for line in lines} <= set(range(2900, 3001))
+    done = ctl(gate, "unban", "all")
+    assert (done.returncode, done.stdout) == (0, "50000 lifted\n")
+    lazy.close()
 
 
 def test_reload(gate):
