@@ -129,6 +129,19 @@ def test_conf_page_has_every_key(tmp_path, reference):
         assert line.startswith("[") or letters_of(line) in letters, line
 
 
+def test_conf_page_has_every_condition():
+    """Of rules, as the table of rules.c has them; and it speaks of keys that there are."""
+    page = (ROOT / "conf/man/sstpgate.conf.5.in").read_text()
+    table = set(re.findall(r'^ +\{"([a-z]+)", [A-Z]+, ', (ROOT / "proxy/policy/rules.c").read_text(),
+                           re.M))
+    shown = set(re.findall(r"^\.It Li ([a-z]+)", page, re.M))
+    assert {"file", "any", "time"} <= table and table == shown
+    keys = {key for _, key in keys_of(run("--keys").stdout)} | {"gate", "listener", "backend"}
+    spoken = {word.replace("\\-", "-") for line in re.findall(r"^\.(?:Bq )?Ic (.*)$", page, re.M)
+              for word in re.findall(r"[a-z][a-z0-9\\-]+", line.split(" Ar ")[0].split(" Li ")[0])}
+    assert spoken <= keys
+
+
 @pytest.mark.parametrize("keys", ["", "[gate]\n", "[gate]\nnonsense\n",
                                   "[other]\na = B\n    Help.\n    default: none\n"])
 def test_conf_page_is_whole_or_not_made(tmp_path, keys):
