@@ -112,6 +112,9 @@ void watch_files(struct watch *w, const struct config *c)
     }
     for (size_t i = 0; i < c->backend_count; i++)
         add(w, c->backend[i].users_file);
+    for (size_t i = 0; i < c->sources.file_count; i++)
+        add(w, sources_file_path(&c->sources, i));
+    add(w, c->gate.country_file);
 }
 
 static void on_closed(uv_handle_t *handle)

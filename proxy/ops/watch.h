@@ -14,7 +14,8 @@ struct watch;
  * key that are written one after the other cause one call. */
 struct watch *watch_new(uv_loop_t *loop, void (*on_change)(void *arg), void *arg);
 
-/* Which files from now on: certificates and what belongs to them, users files. */
+/* Which files from now on: certificates and what belongs to them, users files, files of networks,
+ * the country database. */
 void watch_files(struct watch *w, const struct config *c);
 
 /* Closes its handles; the memory goes when the loop has closed them. */

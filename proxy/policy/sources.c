@@ -48,6 +48,11 @@ const struct netset *sources_netset(struct sources *s, const char *path, FILE *p
     return f->set;
 }
 
+const char *sources_file_path(const struct sources *s, size_t i)
+{
+    return s->file[i].path;
+}
+
 const struct zone *sources_zone(struct sources *s, const char *name, char problem[ZONE_PROBLEM_MAX])
 {
     for (size_t i = 0; i < s->zone_count; i++)

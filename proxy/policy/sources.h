@@ -26,6 +26,9 @@ void sources_fini(struct sources *s);
  * as long as s. */
 const struct netset *sources_netset(struct sources *s, const char *path, FILE *problems);
 
+/* Of all files of networks that were asked for, the one at i < file_count. */
+const char *sources_file_path(const struct sources *s, size_t i);
+
 /* NULL: problem says why. */
 const struct zone *sources_zone(struct sources *s, const char *name,
                                 char problem[ZONE_PROBLEM_MAX]);

@@ -78,3 +78,46 @@ def test_refused_while_talking(bench):
     with pytest.raises(CallFailed) as failure:
         bench.client(gate).open().secure()
     assert failure.value.end in ("reset", None)
+
+
+def test_file_of_networks(bench, tmp_path):
+    """The log names the line in the file, and the number of the rule."""
+    networks = tmp_path / "partners.txt"
+    networks.write_text("# who they are\n127.0.3.0/24\n\n127.0.4.1\t# one\n")
+    gate = bench.gate(bench.backend(), rules=[("deny", f"file {networks}"), ("allow", "any")])
+    admitted(bench, gate, bind="127.0.4.2")
+    for count, (source, line) in enumerate([("127.0.3.77", "2"), ("127.0.4.1", "4")]):
+        refused(bench, gate, bind=source)
+        event = gate.wait_event("deny", count)
+        assert (event["rule"], event["file"], event["line"]) == ("1", str(networks), line)
+    gate = bench.gate(bench.backend(), listener={"default": None}, rules=[("allow-file", networks)])
+    admitted(bench, gate, bind="127.0.3.1")
+    refused(bench, gate, bind="127.0.4.2")
+    event = gate.wait_event("deny")
+    assert event["rule"] == "default" and "file" not in event.fields
+
+
+def test_hours(bench):
+    """A window that is always open, and one that never is."""
+    gate = bench.gate(bench.backend(), listener={"default": "deny"}, rules=[
+        ("deny", "127.0.0.2 time Mon-Sun 00:00-24:00 local"),
+        ("allow", "127.0.0.1 time Mon-Wed,Thu-Sun 12:00-11:59 Europe/Berlin"),
+        ("allow", "127.0.0.1 time Mon-Sun 11:59-12:00 Europe/Berlin")])
+    admitted(bench, gate, bind="127.0.0.1")
+    refused(bench, gate, bind="127.0.0.2")
+    assert gate.wait_event("deny")["rule"] == "1"
+
+
+def test_file_of_networks_that_changes(bench, tmp_path):
+    """It is read again by itself; a wrong line is named, and the old networks stay."""
+    networks = tmp_path / "blocked.txt"
+    networks.write_text("127.0.5.1\n")
+    gate = bench.gate(bench.backend(), rules=[("deny-file", networks)])
+    refused(bench, gate, bind="127.0.5.1")
+    networks.write_text("127.0.5.2\nnonsense\n")
+    gate.wait(lambda: f"{networks}:2: not an address" in gate.text(), "the problem")
+    refused(bench, gate, bind="127.0.5.1")
+    networks.write_text("127.0.5.2\n")
+    gate.wait(lambda: "the new configuration is in force" in gate.text(), "a reload")
+    admitted(bench, gate, bind="127.0.5.1")
+    refused(bench, gate, bind="127.0.5.2")
