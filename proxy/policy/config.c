@@ -60,6 +60,10 @@ static const struct config_choice log_levels[] = {
 };
 static const struct config_choice none_or_number[] = {{"none", 0}, {NULL, 0}};
 static const struct config_choice yes_or_no[] = {{"yes", true}, {"no", false}, {NULL, 0}};
+static const struct config_choice deny_actions[] = {
+    {"reset", RULES_RESET}, {"drop", RULES_DROP}, {"decoy", RULES_DECOY}, {NULL, 0}};
+static const struct config_choice enforce_or_dry_run[] = {
+    {"enforce", false}, {"dry-run", true}, {NULL, 0}};
 static const struct config_choice allow_or_deny[] = {{"allow", true}, {"deny", false}, {NULL, 0}};
 static const struct config_choice tls_versions[] = {
     {"1.0", CONFIG_TLS_1_0},     {"1.1", CONFIG_TLS_1_1},
@@ -206,6 +210,16 @@ static const struct config_key keys[] = {
     {LISTENER_KEY("default", rules.default_allow), .type = &config_type_flag, .choices = allow_or_deny,
      .otherwise = "deny if any allow or allow-file is written, else allow",
      .help = "What those get whom no rule matches."},
+    {LISTENER_KEY("deny-action", rules.deny_action), .type = &config_type_choice,
+     .choices = deny_actions, .initial = "reset",
+     .help = "What denied clients get whose rule has no `action`: reset ends the connection; drop "
+             "lets it hang without an answer; decoy answers like a web site without SSTP."},
+    {LISTENER_KEY("mode", dry_run), .type = &config_type_flag, .choices = enforce_or_dry_run,
+     .initial = "enforce",
+     .help = "dry-run: rules decide and the log says what they would refuse, but all are let in."},
+    {LISTENER_KEY("recheck-tunnels", recheck_tunnels), .type = &config_type_flag,
+     .choices = yes_or_no, .initial = "no",
+     .help = "yes: a reload ends the tunnels that its rules would not allow any more."},
     {LISTENER_KEY("host", host), .type = &config_type_hosts, .flags = KEY_REPEAT,
      .otherwise = "every name is admitted",
      .help = "Name or address that the client must ask for (Host and TLS server name)."},

@@ -96,6 +96,8 @@ struct config_listener {
     char *ciphers;      /* OpenSSL list for TLS 1.2 and older; NULL: the library's */
     char *ciphersuites; /* for TLS 1.3; NULL: the library's */
     struct rules rules;
+    bool dry_run;         /* rules decide and are logged, and everybody is let in */
+    bool recheck_tunnels; /* a reload ends calls that its rules deny */
     struct config_strings host; /* names admitted in Host and SNI; none: every name */
     char *backend_name;
     const struct config_backend *backend;

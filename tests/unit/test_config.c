@@ -180,6 +180,13 @@ static const struct good {
      "deny-file = /x\ndefault = deny\n"},
     {'l', "deny-file = /x", "deny-file = /x\ndefault = allow\n"},
     {'l', "default = deny", "default = deny\n"},
+    {'l', "deny-action = reset", "deny-action = reset\n"},
+    {'l', "deny-action = drop", "deny-action = drop\n"},
+    {'l', "deny-action = decoy", "deny-action = decoy\n"},
+    {'l', "mode = enforce", "mode = enforce\n"},
+    {'l', "mode = dry-run", "mode = dry-run\n"},
+    {'l', "recheck-tunnels = yes", "recheck-tunnels = yes\n"},
+    {'l', "recheck-tunnels = no", "recheck-tunnels = no\n"},
     {'l', "host = a.example\nhost = [::1]\nhost = 192.0.2.1",
      "host = a.example\nhost = ::1\nhost = 192.0.2.1\n"},
     {'l', "host = ::1", "host = ::1\n"},
@@ -360,6 +367,9 @@ static void bad_values_are_explained(void **state)
          "deny: 'file /etc/gate/" X50 X50 X50 X10
          " user b' cannot be written in one value (at most "
          "176 octets, no comment in it): use an absolute path"},
+        {'l', "deny-action = close",
+         "deny-action: unknown value 'close': write reset, drop or decoy"},
+        {'l', "mode = dryrun", "mode: unknown value 'dryrun'; did you mean 'dry-run'?"},
         {'l', "default = drop", "default: unknown value 'drop': write allow or deny"},
         {'l', "interface = a/b", "interface: 'a/b' is not the name of an interface"},
         {'l', "interface = abcdefghijklmnop",
@@ -682,6 +692,9 @@ static void defaults(void **state)
     assert_null(l->ciphers);
     assert_true(l->rules.default_allow);
     assert_int_equal(l->rules.count, 0);
+    assert_int_equal(l->rules.deny_action, RULES_RESET);
+    assert_false(l->dry_run);
+    assert_false(l->recheck_tunnels);
     assert_int_equal(l->host.count, 0);
     assert_string_equal(l->backend_name, "b");
     assert_ptr_equal(l->backend, &c->backend[0]);
