@@ -19,6 +19,9 @@ struct front {
     struct binding_expect expect; /* nonce, and the mask as the client was told it */
     uint8_t backend_mask;         /* as the backend sent it */
     struct ppp_observer ppp;
+    front_user_allowed user_allowed; /* NULL: nobody wants to be asked */
+    void *user_arg;
+    bool user_asked; /* about the user that session shows, or about nobody */
     uint8_t made[SSTP_CONNECTED_LEN]; /* the Ack or Call Connected that goes on instead */
 };
 
@@ -43,6 +46,12 @@ struct front *front_new(const struct site_backend *backend, const struct binding
     return f;
 }
 
+void front_ask_user(struct front *f, front_user_allowed allowed, void *arg)
+{
+    f->user_allowed = allowed;
+    f->user_arg = arg;
+}
+
 void front_free(struct front *f)
 {
     if (f == NULL)
@@ -52,6 +61,17 @@ void front_free(struct front *f)
 }
 
 /* ---- PPP ---- */
+
+/* sure: there is nothing more to wait for, so that no name is an answer too. */
+static bool user_may_pass(struct front *f, bool sure)
+{
+    struct span user = span_of(f->ppp.user, f->ppp.user_len);
+
+    if (f->user_allowed == NULL || f->user_asked || (user.n == 0 && !sure))
+        return true;
+    f->user_asked = true;
+    return f->user_allowed(f->user_arg, user);
+}
 
 static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct span frame)
 {
@@ -68,9 +88,12 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
     s->failures = f->ppp.failures;
     /* An observer that was told two names at once knows none, and neither does the log. */
     struct span user = span_of(f->ppp.user, f->ppp.user_len);
-    if (!span_eq(span_str(s->user == NULL ? "" : s->user), user))
+    if (!span_eq(span_str(s->user == NULL ? "" : s->user), user)) {
         session_keep(&s->user, user);
-    return pass;
+        f->user_asked = false;
+    }
+    bool ended = f->ppp.result != PPP_RESULT_PENDING;
+    return user_may_pass(f, ended) ? pass : refuse(REASON_USER_DENIED);
 }
 
 /* ---- the Ack ---- */
@@ -207,6 +230,8 @@ static struct front_answer connected(struct front *f, const struct sstp_packet *
     size_t count = 0;
     uint8_t hash = 0;
 
+    if (!user_may_pass(f, true))
+        return refuse(REASON_USER_DENIED);
     if (f->backend->config->binding == CONFIG_BINDING_OFF)
         return connected_as_is(f, octets, SESSION_BINDING_OFF);
 

@@ -29,6 +29,13 @@ struct front_answer {
  * backend must outlive front. */
 struct front *front_new(const struct site_backend *backend, const struct binding_leaf *client_leaf,
                         const struct binding_leaf *backend_leaf, struct session *session);
+
+/* May the call go on with this user? Asked each time PPP shows another one, before the frame that does
+ * so goes on; and with none (n == 0) when an authentication has ended, or Call Connected is there, and
+ * it is not known who that was. Never asked without front_ask_user. */
+typedef bool (*front_user_allowed)(void *arg, struct span user);
+void front_ask_user(struct front *f, front_user_allowed allowed, void *arg);
+
 void front_free(struct front *f);
 
 /* packet: as sstp_parse gave it; octets: the same packet whole. */

@@ -19,6 +19,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_BACKEND_RESET] = {"backend-reset", HTTP(503)},
     [REASON_ADDRESS_DENIED] = {"address-denied", QUIET},
     [REASON_LIMIT] = {"limit", QUIET},
+    [REASON_RULE_DENIED] = {"rule-denied", HTTP(404)},
     [REASON_BAD_PROXY_HEADER] = {"bad-proxy-header", QUIET},
     [REASON_TLS_FAILED] = {"tls-failed", QUIET},
     [REASON_NOT_SSTP] = {"not-sstp", HTTP(404)},
@@ -46,7 +47,10 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_BINDING_HASH] = {"binding-hash", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
     [REASON_BINDING_LEAF] = {"binding-leaf", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
     [REASON_BINDING_MAC] = {"binding-mac", ABORT(BINDING, VALUE_NOT_SUPPORTED)},
+    /* The orderly end for what is no fault of the protocol's ([MS-SSTP] 3.1.2.2) */
+    [REASON_USER_DENIED] = {"user-denied", DISCONNECT},
     [REASON_USER_LIMIT] = {"user-limit", DISCONNECT},
+    [REASON_RULES_CHANGED] = {"rules-changed", DISCONNECT},
     [REASON_SHUTDOWN] = {"shutdown", DISCONNECT},
 };
 

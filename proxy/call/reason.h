@@ -18,6 +18,7 @@ enum reason {
     /* before there was a tunnel */
     REASON_ADDRESS_DENIED,
     REASON_LIMIT,
+    REASON_RULE_DENIED,
     REASON_BAD_PROXY_HEADER,
     REASON_TLS_FAILED,
     REASON_NOT_SSTP,
@@ -46,7 +47,9 @@ enum reason {
     REASON_BINDING_LEAF,
     REASON_BINDING_MAC,
     /* ours */
+    REASON_USER_DENIED,
     REASON_USER_LIMIT,
+    REASON_RULES_CHANGED,
     REASON_SHUTDOWN,
     REASON_COUNT,
 };

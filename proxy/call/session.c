@@ -10,6 +10,7 @@ void session_fini(struct session *s)
 {
     free(s->host);
     free(s->sni);
+    free(s->tenant);
     free(s->correlation);
     free(s->user);
     free(s->server);

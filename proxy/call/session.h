@@ -30,7 +30,7 @@ struct session {
     struct addr client; /* the real one, where a trusted proxy told it */
     struct addr local;  /* what it has dialled */
     struct addr proxy;  /* who told so; family 0: nobody */
-    char *host, *sni, *correlation, *user; /* owned; as the client sent them */
+    char *host, *sni, *tenant, *correlation, *user; /* owned; as the client sent them */
     const char *tls_version, *tls_cipher;  /* NULL: no handshake was completed */
     const char *method;                    /* NULL: none seen */
     const char *backend;

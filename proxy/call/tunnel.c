@@ -282,9 +282,35 @@ static void on_closed(struct tunnel *t)
         drop_if_finished(t);
 }
 
-/* ---- accept ---- */
+/* ---- the rules ---- */
 
-static void log_denied(struct tunnel *t, const struct rules_answer *v)
+static struct span text_or_none(const char *text)
+{
+    return span_str(text == NULL ? "" : text);
+}
+
+/* A port does not belong into SNI, but sstpc puts one there. */
+static struct span without_port(struct span name)
+{
+    for (size_t i = name.n; i > 0; i--)
+        if (name.p[i - 1] == ':')
+            return span_sub(name, 0, i - 1);
+    return name;
+}
+
+static struct rules_facts facts_of(const struct tunnel *t, time_t now)
+{
+    return (struct rules_facts){
+        .client = &t->session.client,
+        .now = now,
+        .request_known = t->request_known,
+        .host = text_or_none(t->session.host),
+        .sni = without_port(text_or_none(t->session.sni)),
+        .tenant = text_or_none(t->session.tenant),
+    };
+}
+
+static void log_denied(struct tunnel *t, const struct rules_answer *v, const char *action)
 {
     struct log_line l;
     unsigned missed;
@@ -292,6 +318,8 @@ static void log_denied(struct tunnel *t, const struct rules_answer *v)
     if (!log_limit_pass(&t->set->limit_deny, now_of(t), DENY_LINES_PER_SECOND, &missed))
         return;
     session_line(&t->session, &l, LOG_LEVEL_INFO, "deny");
+    if (t->session.user != NULL)
+        log_str(&l, "user", t->session.user);
     if (v->rule == 0)
         log_str(&l, "rule", "default");
     else
@@ -300,11 +328,71 @@ static void log_denied(struct tunnel *t, const struct rules_answer *v)
         log_str(&l, "file", v->file);
     if (v->line != 0)
         log_num(&l, "line", v->line);
-    log_str(&l, "action", "reset");
+    log_str(&l, "action", action);
     if (missed > 0)
         log_num(&l, "lines-left-out", missed);
     log_end(&l);
 }
+
+/* True: nothing that is known speaks against it. False: *v says what does, and it is logged; end: the
+ * word for what is done where that is not the rule's action. */
+static bool rules_pass(struct tunnel *t, const struct rules_facts *facts, const char *end,
+                       struct rules_answer *v)
+{
+    const struct config_listener *c = t->listener->config;
+
+    if (t->rules_over)
+        return true;
+    *v = rules_decide(&c->rules, facts);
+    if (v->verdict != RULES_DENY)
+        return true;
+    log_denied(t, v,
+               c->dry_run ? "dry-run" : end != NULL ? end : rules_action_name(v->action));
+    t->rules_over = c->dry_run;
+    return c->dry_run;
+}
+
+static void refuse_unseen(struct tunnel *t, enum rules_action action, enum reason reason)
+{
+    if (action == RULES_DROP)
+        stream_vanish(&t->client);
+    drop(t, reason, true, true);
+}
+
+/* front has seen who it is; no name: it could not be seen. */
+static bool user_allowed(void *arg, struct span user)
+{
+    struct tunnel *t = arg;
+    struct rules_facts facts = facts_of(t, t->accepted);
+    struct rules_answer v;
+
+    facts.user_known = user.n > 0 ? RULES_USER_KNOWN : RULES_USER_DOUBTFUL;
+    facts.user = user;
+    return rules_pass(t, &facts, "disconnect", &v);
+}
+
+void tunnel_recheck(struct tunnel *t, const struct site *site)
+{
+    const struct config *c = site->config;
+    const struct config_listener *now = NULL;
+
+    for (size_t i = 0; i < c->listener_count && now == NULL; i++)
+        if (strcmp(c->listener[i].name, t->listener->config->name) == 0)
+            now = &c->listener[i];
+    if (now == NULL || !now->recheck_tunnels || now->dry_run)
+        return;
+    struct rules_facts facts = facts_of(t, time(NULL));
+    facts.user = text_or_none(t->session.user);
+    if (t->state == TUNNEL_RELAY)
+        facts.user_known = facts.user.n > 0 ? RULES_USER_KNOWN : RULES_USER_DOUBTFUL;
+    struct rules_answer v = rules_decide(&now->rules, &facts);
+    if (v.verdict != RULES_DENY)
+        return;
+    log_denied(t, &v, "disconnect");
+    tunnel_close(t, REASON_RULES_CHANGED);
+}
+
+/* ---- accept ---- */
 
 /* The key that was hit, at most once a second. */
 static void log_limited(struct tunnel *t, const char *key)
@@ -324,12 +412,15 @@ static void log_limited(struct tunnel *t, const char *key)
 /* All that is asked before any cryptography. */
 static bool admitted(struct tunnel *t)
 {
-    const struct rules_facts facts = {.client = &t->session.client, .now = time(NULL)};
-    const struct rules_answer v = rules_decide(&t->listener->config->rules, &facts);
-    if (v.verdict == RULES_DENY) {
-        log_denied(t, &v);
-        drop(t, REASON_ADDRESS_DENIED, true, true);
-        return false;
+    t->accepted = time(NULL);
+    const struct rules_facts facts = facts_of(t, t->accepted);
+    struct rules_answer v;
+    if (!rules_pass(t, &facts, NULL, &v)) {
+        if (v.action != RULES_DECOY) {
+            refuse_unseen(t, v.action, REASON_ADDRESS_DENIED);
+            return false;
+        }
+        t->decoy = true;
     }
     enum limits_verdict hit = limits_enter(t->set->limits, &t->session.client, now_of(t));
     if (hit != LIMITS_OK) {
@@ -461,15 +552,6 @@ static void client_secure(struct stream *s)
 
 /* ---- the request ---- */
 
-/* A port does not belong into SNI, but sstpc puts one there. */
-static struct span without_port(struct span name)
-{
-    for (size_t i = name.n; i > 0; i--)
-        if (name.p[i - 1] == ':')
-            return span_sub(name, 0, i - 1);
-    return name;
-}
-
 static bool name_admitted(const struct config_strings *names, struct span name)
 {
     for (size_t i = 0; i < names->count; i++)
@@ -532,6 +614,18 @@ static size_t request_read(struct tunnel *t, struct span in)
         return decoy(t, REASON_NOT_SSTP, request.len);
     if (!host_admitted(t, request.host))
         return decoy(t, REASON_HOST_REFUSED, request.len);
+    if (t->decoy)
+        return decoy(t, REASON_RULE_DENIED, request.len);
+    session_keep(&t->session.tenant, request.tenant);
+    t->request_known = true;
+    const struct rules_facts facts = facts_of(t, t->accepted);
+    struct rules_answer v;
+    if (!rules_pass(t, &facts, NULL, &v)) {
+        if (v.action == RULES_DECOY)
+            return decoy(t, REASON_RULE_DENIED, request.len);
+        refuse_unseen(t, v.action, REASON_RULE_DENIED);
+        return in.n;
+    }
     dial_backend(t, t->listener->config->backend);
     return request.len;
 }
@@ -733,6 +827,8 @@ static void negotiate(struct tunnel *t)
     if (theirs.known == 0 && t->backend.tls != NULL)
         leaf_of(&t->backend, &theirs);
     t->front = front_new(t->site_backend, &ours, &theirs, &t->session);
+    if (rules_needs_user(&t->listener->config->rules))
+        front_ask_user(t->front, user_allowed, t);
     tunnel_enter(t, TUNNEL_NEGOTIATE);
     stream_write(&t->client, span_of(head, http_build_accept(head, http_date(date))));
     stream_kick(&t->client); /* octets it sent without waiting for the answer */

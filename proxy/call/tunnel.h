@@ -31,6 +31,10 @@ struct tunnel {
     bool head_request;          /* the answer to this request has no body */
     size_t thrown_away;         /* LINGER: octets of the client that came too late */
     bool web;                   /* not a tunnel: everything goes to the fallback web site */
+    time_t accepted;            /* rules judge a call by one time */
+    bool request_known;         /* host, SNI and tenant are in session */
+    bool decoy;                 /* denied at accept, and not to notice it */
+    bool rules_over;            /* a denial was let pass in a dry run: it is not asked again */
     bool counted;               /* limits_enter was answered with LIMITS_OK */
     char *counted_user;         /* the same for limits_user_enter; owned */
     unsigned failures;          /* logins that points were given for */
@@ -46,6 +50,9 @@ void tunnel_close(struct tunnel *t, enum reason reason);
 
 /* Ends it without a word to anybody. */
 void tunnel_drop(struct tunnel *t, enum reason reason);
+
+/* A reload: is it still allowed, by the listener of site that has the name of its own? */
+void tunnel_recheck(struct tunnel *t, const struct site *site);
 
 /* Its deadline is over. */
 void tunnel_expire(struct tunnel *t);

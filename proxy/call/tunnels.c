@@ -110,6 +110,11 @@ void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels
         else
             d->listener.tag = p->listener;
     }
+    for (int state = TUNNEL_NEGOTIATE; state <= TUNNEL_RELAY; state++) {
+        struct tunnel *t, *after;
+        DL_FOREACH_SAFE(set->list[state], t, after)
+            tunnel_recheck(t, site);
+    }
     for (size_t i = 0; i < count; i++) {
         if (places[i].fd < 0)
             continue;

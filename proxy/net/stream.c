@@ -1,6 +1,8 @@
 #include "net/stream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -532,6 +534,21 @@ void stream_close(struct stream *s, bool reset)
     /* libuv refuses a reset while its shutdown request is under way: then the FIN is out already */
     if (!reset || uv_tcp_close_reset(&s->tcp, on_uv_close) != 0)
         uv_close((uv_handle_t *)&s->tcp, on_uv_close);
+}
+
+void stream_vanish(struct stream *s)
+{
+    int on = 1, hops = 1;
+    uv_os_fd_t fd;
+
+    if (!live(s))
+        return;
+    if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0 &&
+        setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) != 0) {
+        (void)setsockopt(fd, IPPROTO_IP, IP_TTL, &hops, sizeof hops);
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &hops, sizeof hops);
+    }
+    stream_close(s, true);
 }
 
 const char *stream_error(const struct stream *s)

@@ -127,6 +127,10 @@ void stream_shutdown(struct stream *s);
  * closing already. */
 void stream_close(struct stream *s, bool reset);
 
+/* As stream_close with a reset, but the peer is not told: it finds a connection that does not answer.
+ * Without CAP_NET_ADMIN the reset is sent with a hop limit of 1 and reaches neighbours only. */
+void stream_vanish(struct stream *s);
+
 /* The text of a STREAM_TLS end. */
 const char *stream_error(const struct stream *s);
 
