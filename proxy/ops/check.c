@@ -10,6 +10,7 @@ struct warnings {
     const struct config *config;
     const struct config_listener *listener;
     FILE *to;
+    FILE *steps; /* NULL: nobody asks */
 };
 
 static void warn(const struct warnings *w, size_t certificate, const char *text)
@@ -24,14 +25,16 @@ static void on_expiry(void *arg, const struct tls_expiry *e)
     char text[TLS_ERROR_MAX];
     warn(arg, e->certificate, tls_expiry_text(e, text));
     warn(arg, e->certificate, tls_staple_text(e, text));
+    const struct warnings *w = arg;
+    if (w->steps != NULL)
+        fprintf(w->steps, "%s %d %d\n", e->file, e->due, (int)e->staple);
 }
 
-/* What is right today and will not be so for long. */
-static void warn_of_expiry(const struct site *site, FILE *to)
+void check_expiry(const struct site *site, FILE *to, FILE *steps)
 {
     for (size_t i = 0; i < site->config->listener_count; i++) {
         struct warnings w = {
-            .config = site->config, .listener = site->listener[i].config, .to = to};
+            .config = site->config, .listener = site->listener[i].config, .to = to, .steps = steps};
         tls_ctx_expiry(site->listener[i].tls, time(NULL), on_expiry, &w);
     }
 }
@@ -45,7 +48,7 @@ bool check_config(const char *path, FILE *problems, FILE *print)
     bool ok = snapshot->sound && site != NULL;
 
     if (site != NULL)
-        warn_of_expiry(site, problems);
+        check_expiry(site, problems, NULL);
     if (ok && print != NULL)
         config_print(snapshot->config, print);
     site_unref(site);

@@ -10,4 +10,11 @@
  * and if print is not NULL, the configuration in force is written there. */
 bool check_config(const char *path, FILE *problems, FILE *print);
 
+struct site;
+
+/* Writes to `to` what is right today and will not be so for long: certificates that end within 30
+ * days, staples that are not sent. steps: NULL, or what changes when there is something new to warn of:
+ * 30, 7, 1 and 0 days ahead. */
+void check_expiry(const struct site *site, FILE *to, FILE *steps);
+
 #endif

@@ -19,6 +19,7 @@
 #include "call/tunnels.h"
 #include "net/worker.h"
 #include "ops/admin.h"
+#include "ops/check.h"
 #include "ops/sockets.h"
 #include "ops/watch.h"
 #include "policy/limits.h"
@@ -41,7 +42,8 @@ struct server {
 
     uv_loop_t loop;
     uv_signal_t signal[5];
-    uv_timer_t bans_timer;
+    uv_timer_t bans_timer, expiry_timer;
+    char *expiry_steps; /* as they were told last */
     uv_async_t worker_done;
     atomic_size_t workers_done;
     struct watch *watch;
@@ -228,6 +230,45 @@ static void on_bans_timer(uv_timer_t *timer)
     bans_save(s);
 }
 
+/* ---- certificates that end ---- */
+
+enum { EXPIRY_MS = 3600 * 1000 };
+
+/* Said when the program starts, at a reload, and when a certificate comes 30, 7 or 1 days near its
+ * end; not each time somebody looks. */
+static void expiry_warn(struct server *s, const struct site *site, bool always)
+{
+    char *text = NULL, *steps = NULL;
+    size_t len = 0, steps_len = 0;
+    FILE *to = check_alloc(open_memstream(&text, &len));
+    FILE *steps_to = check_alloc(open_memstream(&steps, &steps_len));
+
+    check_expiry(site, to, steps_to);
+    fclose(to);
+    fclose(steps_to);
+    if (always || s->expiry_steps == NULL || strcmp(steps, s->expiry_steps) != 0)
+        log_problems("expiry", LOG_LEVEL_WARNING, text);
+    free(text);
+    free(s->expiry_steps);
+    s->expiry_steps = steps;
+}
+
+static void on_expiry_timer(uv_timer_t *timer)
+{
+    struct server *s = timer->data;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *problems = check_alloc(open_memstream(&text, &len));
+    /* The workers' sites are theirs alone; an hour is long enough to make one more. */
+    struct site *site = site_new(s->snapshot, problems);
+
+    fclose(problems);
+    free(text); /* files that are being replaced right now: watch tells what comes of it */
+    if (site != NULL)
+        expiry_warn(s, site, false);
+    site_unref(site);
+}
+
 /* ---- reload ---- */
 
 static bool same_text(const char *a, const char *b)
@@ -263,6 +304,7 @@ static bool reload(struct server *s, const char *cause, FILE *answer)
         fputs(text, answer);
     if (ok) {
         warn_fixed(&s->snapshot->config->gate, &n.snapshot->config->gate);
+        expiry_warn(s, n.site[0], true);
         next_commit(s, &n, true);
         limits_configure(s->limits, &s->snapshot->config->gate.limits);
         log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
@@ -469,6 +511,7 @@ static void on_worker_done(uv_async_t *async)
         uv_close((uv_handle_t *)&s->signal[i], NULL);
     uv_close((uv_handle_t *)&s->worker_done, NULL);
     uv_close((uv_handle_t *)&s->bans_timer, NULL);
+    uv_close((uv_handle_t *)&s->expiry_timer, NULL);
     watch_free(s->watch);
     admin_free(s->admin);
 }
@@ -483,6 +526,9 @@ static void loop_prepare(struct server *s)
     CHECK_UV(uv_timer_init(&s->loop, &s->bans_timer));
     s->bans_timer.data = s;
     CHECK_UV(uv_timer_start(&s->bans_timer, on_bans_timer, BANS_MS, BANS_MS));
+    CHECK_UV(uv_timer_init(&s->loop, &s->expiry_timer));
+    s->expiry_timer.data = s;
+    CHECK_UV(uv_timer_start(&s->expiry_timer, on_expiry_timer, EXPIRY_MS, EXPIRY_MS));
     s->watch = watch_new(&s->loop, on_files_changed, s);
     watch_files(s->watch, s->snapshot->config);
     s->started_ms = uv_now(&s->loop);
@@ -570,6 +616,7 @@ static bool start(struct server *s)
     s->limits = limits_new(&snapshot->config->gate.limits);
     bans_load(s, snapshot->config->gate.limits.ban_file);
     workers_init(s);
+    expiry_warn(s, n.site[0], true);
     next_commit(s, &n, false);
     return true;
 }
@@ -600,6 +647,7 @@ int server_run(const char *path, const char *ready_file)
     free(s.worker);
     bans_save(&s);
     limits_free(s.limits);
+    free(s.expiry_steps);
     sockets_free(&s.sockets);
     snapshot_unref(s.snapshot);
     return ok ? 0 : 1;
