@@ -101,8 +101,6 @@ struct config_listener {
     struct config_strings host; /* names admitted in Host and SNI; none: every name */
     char *backend_name;
     const struct config_backend *backend;
-    bool dry_run;         /* rules are asked and logged, and let everybody in */
-    bool recheck_tunnels; /* a reload ends the tunnels that its rules no longer allow */
     bool accept_proxy;
     struct config_cidrs trusted_proxies;
     char *fallback_name; /* the web site for everybody else; NULL: a built-in 404 */
