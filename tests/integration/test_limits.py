@@ -1,0 +1,193 @@
+"""How many tunnels, how often, and who is banned (README, bad input)."""
+
+import re
+
+import pytest
+
+from conftest import USERS
+from gate import run
+from peers import head
+from peers.client import CallFailed
+from test_address import admitted, refused
+
+GET = b"GET / HTTP/1.1\r\nHost: vpn.example.com\r\n\r\n"
+
+
+def with_socket(bench, **gate):
+    return {"admin": f"unix:limits-{bench.count}.sock", **gate}
+
+
+def ctl(gate, *command):
+    done = run("ctl", "-c", gate.config, *command)
+    return done.stdout
+
+
+def hits(gate):
+    """The lines with the key that was hit; there is another line `limit`, about open files."""
+    return [event for event in gate.events("limit") if "key" in event.fields]
+
+
+def wait_hit(gate):
+    return gate.wait(lambda: hits(gate), "limit with a key")[0]
+
+
+def close(gate, client):
+    """The reason in the line of its call."""
+    host, port = client.wire.sock.getsockname()
+    client.close()
+    find = lambda: [event for event in gate.events("call") if event["client"] == f"{host}:{port}"]
+    return gate.wait(find, "call")[0]["reason"]
+
+
+def misbehave(bench, gate, times=1, **knobs):
+    """A request that is not for SSTP: 5 points."""
+    for _ in range(times):
+        client = bench.client(gate, head=GET, **knobs).open().secure().send_request()
+        assert client.wire.read_record().startswith(b"HTTP/1.1 404 ")
+        assert close(gate, client) == "not-sstp"
+
+
+def test_tunnels_of_an_address(bench):
+    gate = bench.gate(bench.backend(), gate={"max_tunnels_per_address": 2})
+    calls = [bench.client(gate, bind="127.0.0.5").establish() for _ in range(2)]
+    refused(bench, gate, bind="127.0.0.5")
+    event = wait_hit(gate)
+    assert event["key"] == "max-tunnels-per-address"
+    assert event["client"].startswith("127.0.0.5:")
+    admitted(bench, gate, bind="127.0.0.6")
+    close(gate, calls[0])
+    admitted(bench, gate, bind="127.0.0.5")
+    calls[1].ping()
+
+
+def test_prefix_counts_as_one(bench):
+    gate = bench.gate(bench.backend(), gate={"max_tunnels_per_address": 1,
+                                             "address_prefix_ipv4": 24})
+    bench.client(gate, bind="127.0.7.5").establish()
+    refused(bench, gate, bind="127.0.7.6")
+    admitted(bench, gate, bind="127.0.8.6")
+
+
+def test_tunnels_of_a_user(bench):
+    server = bench.backend(users={"alice": "sesame", "bob": USERS["bob"]})
+    gate = bench.gate(server, gate={"max_tunnels_per_user": 1})
+    first = bench.client(gate).establish()
+    second = bench.client(gate, bind="127.0.0.9")
+    with pytest.raises(CallFailed):
+        second.establish().ping()
+    assert wait_hit(gate)["key"] == "max-tunnels-per-user"
+    assert close(gate, second) == "user-limit"
+    bench.client(gate, user="bob", password=USERS["bob"]).establish().close()
+    first.ping()
+    close(gate, first)
+    bench.client(gate).establish().close()
+
+
+def test_rate(bench):
+    gate = bench.gate(bench.backend(), gate={"handshake_rate": "2/h"})
+    for _ in range(2):
+        admitted(bench, gate)
+    for _ in range(3):
+        refused(bench, gate)
+    assert wait_hit(gate)["key"] == "handshake-rate"
+    assert len(hits(gate)) <= 2  # one a second
+
+
+def test_rate_of_an_address(bench):
+    gate = bench.gate(bench.backend(), gate={"handshake_rate_per_address": "1/h"})
+    admitted(bench, gate, bind="127.0.0.5")
+    refused(bench, gate, bind="127.0.0.5")
+    assert wait_hit(gate)["key"] == "handshake-rate-per-address"
+    admitted(bench, gate, bind="127.0.0.6")
+
+
+def test_refused_requests_end_in_a_ban(bench):
+    gate = bench.gate(bench.backend(), gate=with_socket(bench, ban_points=10, ban_time="1h"))
+    up = bench.client(gate, bind="127.0.0.5").establish()
+    misbehave(bench, gate, 2, bind="127.0.0.5")
+    assert gate.wait_event("ban")["client"].startswith("127.0.0.5:")
+    refused(bench, gate, bind="127.0.0.5")
+    assert wait_hit(gate)["key"] == "ban-points"
+    admitted(bench, gate, bind="127.0.0.6")
+    up.ping()  # what is up stays
+    address, left = ctl(gate, "bans").split()
+    assert address == "127.0.0.5" and 3590 <= int(left) <= 3600
+    assert ctl(gate, "unban", "127.0.0.5").startswith("1 ")
+    assert ctl(gate, "bans") == ""
+    admitted(bench, gate, bind="127.0.0.5")
+
+
+@pytest.mark.parametrize("auth", ["mschapv2", "pap", "chap-md5", "eap-mschapv2"])
+def test_failed_logins_end_in_a_ban(bench, auth):
+    server = bench.backend(auth=[auth])
+    gate = bench.gate(server, gate={"ban_points": 20}, backend={"crypto_binding": "auto"})
+    for _ in range(2):
+        with pytest.raises(CallFailed):
+            bench.client(gate, auth=(auth,), password="wrong", bind="127.0.0.5").establish()
+    gate.wait_event("ban")
+    refused(bench, gate, bind="127.0.0.5")
+    bench.client(gate, auth=(auth,), bind="127.0.0.6").establish("authenticate")
+
+
+def test_broken_handshakes_end_in_a_ban(bench):
+    gate = bench.gate(bench.backend(), gate={"ban_points": 3})
+    for number in range(3):
+        client = bench.client(gate, bind="127.0.0.5").open()
+        client.wire.sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        client.wire.wait_end()
+        assert gate.wait_call(number)["reason"] == "tls-failed"
+    gate.wait_event("ban")
+    refused(bench, gate, bind="127.0.0.5")
+
+
+def test_exempt(bench):
+    gate = bench.gate(bench.backend(), gate={"ban_points": 5,
+                                             "ban_exempt": ["192.0.2.0/24", "127.0.0.0/30"]})
+    misbehave(bench, gate, 3, bind="127.0.0.3")
+    admitted(bench, gate, bind="127.0.0.3")
+    misbehave(bench, gate, 1, bind="127.0.0.4")
+    refused(bench, gate, bind="127.0.0.4")
+
+
+def test_bad_requests_end_in_a_ban(bench):
+    gate = bench.gate(bench.backend(), gate={"ban_points": 10})
+    bad = head.request(b"vpn.example.com").replace(b"HTTP/1.1", b"HTTP/9.1")
+    for _ in range(2):
+        client = bench.client(gate, head=bad, bind="127.0.0.5").open().secure().send_request()
+        assert client.wire.read_record().startswith(b"HTTP/1.1 400 ")
+        assert close(gate, client) == "bad-request"
+    gate.wait_event("ban")
+    refused(bench, gate, bind="127.0.0.5")
+
+
+def test_bans_outlive_the_gate(bench):
+    path = bench.place.folder / f"bans-{bench.count}"
+    keys = with_socket(bench, ban_points=5, ban_time="1h", ban_file=path.name)
+    server = bench.backend()
+    gate = bench.gate(server, gate=keys)
+    misbehave(bench, gate, bind="127.0.0.5")
+    gate.wait_event("ban")
+    gate.stop()
+    text = path.read_text()
+    assert re.search(r"^127\.0\.0\.5 \d{10}$", text, re.M)
+    path.write_text("nonsense\n" + text)
+
+    gate = bench.gate(server, gate=keys)
+    assert f"{path}:1: " in gate.wait_event("bans")["msg"]
+    refused(bench, gate, bind="127.0.0.5")
+    admitted(bench, gate, bind="127.0.0.6")
+    assert ctl(gate, "unban", "127.0.0.0/8").startswith("1 ")
+    admitted(bench, gate, bind="127.0.0.5")
+    gate.stop()
+    assert not re.search(r"^\d", path.read_text(), re.M)
+
+
+def test_reload(bench):
+    gate = bench.gate(bench.backend(), gate=with_socket(bench, max_tunnels_per_address=1))
+    bench.client(gate).establish()
+    refused(bench, gate)
+    text = gate.config.read_text()
+    gate.config.write_text(text.replace("per-address = 1", "per-address = 2"))
+    ctl(gate, "reload")
+    bench.client(gate).establish()  # the one from before counts
+    refused(bench, gate)
