@@ -44,7 +44,7 @@ enum err listener_bind(const struct addr *want, const struct listener_options *o
     size_t n = 0;
 
     *bound = *want;
-    if (want->port != 0) {
+    if (want->port != 0 && (options == NULL || !options->ours)) {
         /* Two programs of one user that both set SO_REUSEPORT share a port without a word. A bind
          * without it finds the other one out. */
         int probe = bound_socket(want, options, false);

@@ -15,6 +15,7 @@ struct worker;
 struct listener_options {
     const char *interface; /* accept only what arrives on it (SO_BINDTODEVICE); NULL: any */
     bool both;             /* an IPv6 socket takes IPv4 as well; by default it does not */
+    bool ours;             /* a socket of this program holds the port: that is not "in use" */
 };
 
 /* Makes `count` listening sockets on one address, fds[0..count). want may have port 0: the kernel

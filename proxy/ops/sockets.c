@@ -2,8 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -59,7 +62,8 @@ void sockets_inherited_end(void)
         char text[ADDR_TEXT_MAX];
         if (!inherited[i].used)
             log_msg(LOG_LEVEL_WARNING, "inherited",
-                    "descriptor %d listens on %s, which no listener names: closed",
+                    "descriptor %d listens on %s, which no listener names with the same interface "
+                    "and v6only: closed",
                     inherited[i].fd, addr_format(&inherited[i].at, text));
         close(inherited[i].fd); /* those in use were duplicated for each worker */
     }
@@ -68,10 +72,27 @@ void sockets_inherited_end(void)
     inherited_count = 0;
 }
 
-static bool inherited_take(const struct addr *want, size_t count, int *fds)
+/* Whether it takes what the configuration wants taken, and nothing else. */
+static bool inherited_fits(int fd, const struct socket *s)
+{
+    char interface[IF_NAMESIZE] = "";
+    socklen_t len = sizeof interface;
+    int v6only = 0;
+    socklen_t size = sizeof v6only;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, &len) != 0 ||
+        strcmp(interface, s->interface == NULL ? "" : s->interface) != 0)
+        return false;
+    /* Of an address that is not a wildcard there is no IPv4 side. */
+    return s->want.family != AF_INET6 || !addr_is_any(&s->want) ||
+           (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &size) == 0 &&
+            (v6only != 0) == s->v6only);
+}
+
+static bool inherited_take(const struct socket *s, size_t count, int *fds)
 {
     for (size_t i = 0; i < inherited_count; i++) {
-        if (!addr_equal(&inherited[i].at, want))
+        if (!addr_equal(&inherited[i].at, &s->want) || !inherited_fits(inherited[i].fd, s))
             continue;
         for (size_t k = 0; k < count; k++) {
             fds[k] = fcntl(inherited[i].fd, F_DUPFD_CLOEXEC, 0);
@@ -97,12 +118,13 @@ static bool same_text(const char *a, const char *b)
 /* The socket of `now` that serves this address already, if no other entry has claimed it: port 0 may
  * stand more than once. */
 static const struct socket *find_kept(const struct sockets *now, const struct sockets *next,
-                                      const struct addr *want, const char *interface)
+                                      const struct addr *want, const char *interface, bool v6only)
 {
     for (size_t i = 0; i < now->count; i++) {
         const struct socket *s = &now->item[i];
         bool claimed = false;
-        if (!addr_equal(&s->want, want) || !same_text(s->interface, interface))
+        if (!addr_equal(&s->want, want) || !same_text(s->interface, interface) ||
+            s->v6only != v6only)
             continue;
         for (size_t k = 0; k < next->count; k++)
             claimed |= next->item[k].id == s->id;
@@ -123,15 +145,29 @@ static const char *bind_hint(int e, const struct listener_options *o)
     return "";
 }
 
-static bool bind_one(struct socket *s, const struct config *c, const struct config_listener *l,
-                     size_t workers, FILE *problems)
+/* Whether a socket of the table holds this address, or a part of it: one for every address and one for
+ * a single address stand side by side, and the kernel prefers the latter. */
+static bool holds(const struct sockets *table, const struct addr *want)
 {
-    struct listener_options options = {.interface = l->interface, .both = !l->v6only};
+    for (size_t i = 0; i < table->count; i++) {
+        const struct addr *bound = &table->item[i].bound;
+        if (bound->port == want->port &&
+            (addr_is_any(bound) || addr_is_any(want) || addr_equal(bound, want)))
+            return true;
+    }
+    return false;
+}
+
+static bool bind_one(struct socket *s, bool ours, const struct config *c,
+                     const struct config_listener *l, size_t workers, FILE *problems)
+{
+    struct listener_options options = {
+        .interface = l->interface, .both = !l->v6only, .ours = ours};
     char text[ADDR_TEXT_MAX];
 
     s->bound = s->want;
     s->fds = check_alloc(calloc(workers, sizeof *s->fds));
-    if (inherited_take(&s->want, workers, s->fds))
+    if (inherited_take(s, workers, s->fds))
         return true;
     if (listener_bind(&s->want, &options, workers, s->fds, &s->bound) == ERR_OK)
         return true;
@@ -159,16 +195,19 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
         const struct config_listener *l = &c->listener[i];
         for (size_t k = 0; k < l->listen_count; k++) {
             struct socket *s = &next->item[next->count];
-            const struct socket *kept = find_kept(now, next, &l->listen[k], l->interface);
+            const struct socket *kept =
+                find_kept(now, next, &l->listen[k], l->interface, l->v6only);
             s->listener = i;
             s->want = l->listen[k];
             s->interface = l->interface == NULL ? NULL : check_alloc(strdup(l->interface));
+            s->v6only = l->v6only;
             if (kept != NULL) {
                 s->id = kept->id;
                 s->bound = kept->bound;
             } else {
                 s->id = next->next_id++;
-                ok &= bind_one(s, c, l, workers, problems);
+                bool ours = holds(now, &s->want) || holds(next, &s->want);
+                ok &= bind_one(s, ours, c, l, workers, problems);
             }
             next->count++;
         }

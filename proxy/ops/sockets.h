@@ -14,6 +14,7 @@ struct socket {
     struct addr want; /* as configured */
     struct addr bound;
     char *interface;
+    bool v6only;
     int *fds; /* one for each worker, until they have taken them; NULL when they have */
 };
 
@@ -24,7 +25,7 @@ struct sockets {
     size_t next_id;
 };
 
-/* The table for c: sockets whose address did not change are those of `now` (SO_REUSEPORT: closing one
+/* The table for c: sockets whose address, interface and v6only did not change are those of `now` (SO_REUSEPORT: closing one
  * resets what waits in its queue), the others are bound. What cannot be bound is told in problems,
  * all of it; then false, nothing new stays open, and now is as it was. */
 bool sockets_prepare(struct sockets *next, const struct sockets *now, const struct config *c,
