@@ -45,6 +45,7 @@ struct server {
     uv_timer_t bans_timer, expiry_timer;
     char *expiry_steps; /* as they were told last */
     uv_async_t worker_done;
+    uv_sem_t switched; /* posted by each worker that serves what next_commit gave it */
     atomic_size_t workers_done;
     struct watch *watch;
     struct admin *admin; /* NULL where the configuration names no socket */
@@ -128,6 +129,7 @@ static bool next_prepare(struct server *s, struct next *n, struct snapshot *snap
 /* One worker's part, on its way to the worker's thread. */
 struct switch_letter {
     struct tunnels *tunnels;
+    uv_sem_t *done;
     struct site *site;
     size_t count;
     struct tunnels_place place[];
@@ -136,8 +138,10 @@ struct switch_letter {
 static void switch_deliver(void *arg)
 {
     struct switch_letter *l = arg;
+    uv_sem_t *done = l->done;
     tunnels_switch(l->tunnels, l->site, l->place, l->count);
     free(l);
+    uv_sem_post(done);
 }
 
 static struct switch_letter *switch_letter(struct server *s, struct next *n, size_t worker)
@@ -146,6 +150,7 @@ static struct switch_letter *switch_letter(struct server *s, struct next *n, siz
     struct switch_letter *l = check_alloc(calloc(1, sizeof *l + count * sizeof *l->place));
 
     l->tunnels = &s->worker[worker].tunnels;
+    l->done = &s->switched;
     l->site = n->site[worker];
     l->count = count;
     for (size_t i = 0; i < count; i++) {
@@ -159,7 +164,29 @@ static struct switch_letter *switch_letter(struct server *s, struct next *n, siz
     return l;
 }
 
-/* Cannot fail. running: the workers have threads, and are told there. */
+static const char *listener_name(const struct server *s, const struct socket *sock)
+{
+    return s->snapshot->config->listener[sock->listener].name;
+}
+
+static void log_listen(const struct server *s, size_t first_id)
+{
+    for (size_t i = 0; i < s->sockets.count; i++) {
+        const struct socket *sock = &s->sockets.item[i];
+        char text[ADDR_TEXT_MAX];
+        struct log_line l;
+        if (sock->id < first_id)
+            continue;
+        log_begin(&l, LOG_LEVEL_INFO, "listen");
+        log_str(&l, "listener", listener_name(s, sock));
+        log_str(&l, "address", addr_format(&sock->bound, text));
+        log_num(&l, "workers", s->workers);
+        log_end(&l);
+    }
+}
+
+/* Cannot fail. running: the workers have threads, and are told there. When this returns the new is in
+ * force: who connects from now on meets it. */
 static void next_commit(struct server *s, struct next *n, bool running)
 {
     for (size_t i = 0; i < s->workers; i++) {
@@ -169,6 +196,8 @@ static void next_commit(struct server *s, struct next *n, bool running)
         else
             switch_deliver(l);
     }
+    for (size_t i = 0; i < s->workers; i++)
+        uv_sem_wait(&s->switched);
     free(n->site);
     for (size_t i = 0; i < n->sockets.count; i++) {
         free(n->sockets.item[i].fds); /* the workers have them */
@@ -294,6 +323,7 @@ static bool reload(struct server *s, const char *cause, FILE *answer)
 
     if (s->phase != SERVING)
         return false;
+    watch_mark(s->watch);
     FILE *problems = check_alloc(open_memstream(&text, &len));
     struct snapshot *snapshot = snapshot_load(s->path, problems);
     struct next n;
@@ -303,9 +333,11 @@ static bool reload(struct server *s, const char *cause, FILE *answer)
     if (answer != NULL)
         fputs(text, answer);
     if (ok) {
+        size_t first_id = s->sockets.next_id;
         warn_fixed(&s->snapshot->config->gate, &n.snapshot->config->gate);
         expiry_warn(s, n.site[0], true);
         next_commit(s, &n, true);
+        log_listen(s, first_id);
         limits_configure(s->limits, &s->snapshot->config->gate.limits);
         log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
     } else {
@@ -543,11 +575,6 @@ static void loop_prepare(struct server *s)
 
 /* ---- ready ---- */
 
-static const char *listener_name(const struct server *s, const struct socket *sock)
-{
-    return s->snapshot->config->listener[sock->listener].name;
-}
-
 /* Written beside and renamed, so that whoever waits for the file finds it whole. */
 static bool ready_write(const struct server *s, const char *path)
 {
@@ -572,19 +599,6 @@ static bool ready_write(const struct server *s, const char *path)
     }
     free(beside);
     return ok;
-}
-
-static void log_ready(const struct server *s)
-{
-    for (size_t i = 0; i < s->sockets.count; i++) {
-        char text[ADDR_TEXT_MAX];
-        struct log_line l;
-        log_begin(&l, LOG_LEVEL_INFO, "listen");
-        log_str(&l, "listener", listener_name(s, &s->sockets.item[i]));
-        log_str(&l, "address", addr_format(&s->sockets.item[i].bound, text));
-        log_num(&l, "workers", s->workers);
-        log_end(&l);
-    }
 }
 
 /* From the configuration to the point where all sockets listen; nothing was accepted before. */
@@ -615,6 +629,7 @@ static bool start(struct server *s)
     s->worker = check_alloc(calloc(s->workers, sizeof *s->worker));
     s->limits = limits_new(&snapshot->config->gate.limits);
     bans_load(s, snapshot->config->gate.limits.ban_file);
+    CHECK_UV(uv_sem_init(&s->switched, 0));
     workers_init(s);
     expiry_warn(s, n.site[0], true);
     next_commit(s, &n, false);
@@ -632,7 +647,7 @@ int server_run(const char *path, const char *ready_file)
     loop_prepare(&s);
     for (size_t i = 0; i < s.workers; i++)
         CHECK_UV(uv_thread_create(&s.worker[i].thread, worker_main, &s.worker[i]));
-    log_ready(&s);
+    log_listen(&s, 0);
     if (ready_file != NULL && !ready_write(&s, ready_file)) {
         ok = false;
         post_all(&s, tunnels_stop);
@@ -644,6 +659,7 @@ int server_run(const char *path, const char *ready_file)
         worker_fini(&s.worker[i].worker);
         tunnels_fini(&s.worker[i].tunnels);
     }
+    uv_sem_destroy(&s.switched);
     free(s.worker);
     bans_save(&s);
     limits_free(s.limits);

@@ -16,6 +16,7 @@ struct file {
     ino_t inode;
     dev_t device;
     off_t size;
+    bool wanted; /* by the configuration, while watch_files compares */
 };
 
 struct watch {
@@ -90,17 +91,39 @@ static void add(struct watch *w, const char *path)
     if (path == NULL)
         return;
     for (size_t i = 0; i < w->count; i++)
-        if (strcmp(w->file[i].path, path) == 0)
+        if (strcmp(w->file[i].path, path) == 0) {
+            w->file[i].wanted = true;
             return;
+        }
     w->file = check_alloc(realloc(w->file, (w->count + 1) * sizeof *w->file));
-    w->file[w->count] = (struct file){.path = check_alloc(strdup(path))};
+    w->file[w->count] = (struct file){.path = check_alloc(strdup(path)), .wanted = true};
     look(&w->file[w->count++]);
+}
+
+static void drop_unwanted(struct watch *w)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < w->count; i++) {
+        if (w->file[i].wanted)
+            w->file[kept++] = w->file[i];
+        else
+            free(w->file[i].path);
+    }
+    w->count = kept;
+}
+
+void watch_mark(struct watch *w)
+{
+    w->pending = false;
+    for (size_t i = 0; i < w->count; i++)
+        look(&w->file[i]);
 }
 
 void watch_files(struct watch *w, const struct config *c)
 {
-    files_drop(w);
-    w->pending = false;
+    for (size_t i = 0; i < w->count; i++)
+        w->file[i].wanted = false;
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *l = &c->listener[i];
         for (size_t k = 0; k < l->certificate_count; k++) {
@@ -115,6 +138,7 @@ void watch_files(struct watch *w, const struct config *c)
     for (size_t i = 0; i < c->sources.file_count; i++)
         add(w, sources_file_path(&c->sources, i));
     add(w, c->gate.country_file);
+    drop_unwanted(w);
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -14,8 +14,11 @@ struct watch;
  * key that are written one after the other cause one call. */
 struct watch *watch_new(uv_loop_t *loop, void (*on_change)(void *arg), void *arg);
 
+/* Before the files are read: a change from here on is one that their reader may not have seen. */
+void watch_mark(struct watch *w);
+
 /* Which files from now on: certificates and what belongs to them, users files, files of networks,
- * the country database. */
+ * the country database. Those it had before count as read at the last watch_mark. */
 void watch_files(struct watch *w, const struct config *c);
 
 /* Closes its handles; the memory goes when the loop has closed them. */
