@@ -72,9 +72,9 @@ class Bench:
         write_config(path, sections)
         return path
 
-    def start(self, sections):
-        """A gate with these sections, as for write_config."""
-        gate = Gate(self.config(sections))
+    def start(self, sections, **options):
+        """A gate with these sections, as for write_config; options as for Gate."""
+        gate = Gate(self.config(sections), **options)
         self.gates.append(gate)
         return gate.start()
 

@@ -47,10 +47,12 @@ def parse_line(line):
 
 
 class Gate:
-    """started by start(), which returns when all listeners are up."""
+    """started by start(), which returns when all listeners are up. before: a command that ends by
+    executing what stands behind it; options: for Popen."""
 
-    def __init__(self, config):
+    def __init__(self, config, before=(), **options):
         self.config = Path(config)
+        self.before, self.options = before, options
         self.ready = self.config.with_suffix(".ready")
         self.process = None
         self.lines = []
@@ -62,8 +64,9 @@ class Gate:
 
     def start(self):
         self.process = subprocess.Popen(
-            [BINARY, "-c", self.config, "--ready-file", self.ready],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            [*self.before, BINARY, "-c", self.config, "--ready-file", self.ready],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            **self.options)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         deadline = time.monotonic() + DEADLINE
@@ -91,9 +94,17 @@ class Gate:
     def address(self, listener="front", number=0):
         return self.addresses[listener][number]
 
+    def sanitized(self):
+        """A build that is some ten times slower."""
+        maps = Path(f"/proc/{self.process.pid}/maps").read_text()
+        return bool(re.search(r"lib(a|ub|t)san\.so", maps))
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def rss(self):
         """Resident memory in octets; 0 with a sanitizer, which keeps what the gate gives back."""
-        if re.search(r"lib[at]san\.so", Path(f"/proc/{self.process.pid}/maps").read_text()):
+        if self.sanitized():
             return 0
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
@@ -129,6 +140,22 @@ class Gate:
             raise AssertionError(f"the gate did not stop\n{self.text()}") from None
         assert not SANITIZER.search(self.text()), self.text()
         assert code == self.expected_exit, f"exit {code}\n{self.text()}"
+
+    def reload(self):
+        """Returns the lines that say what came of it; the last one is the verdict."""
+        before = len(self.events("reload"))
+        self.signal(signal.SIGHUP)
+        return self.wait_reload(before, "HUP")
+
+    def wait_reload(self, before=0, cause="", timeout=DEADLINE):
+        """The same for a reload that somebody else asked for; before: lines of earlier ones."""
+        def find():
+            events = self.events("reload")[before:]
+            ends = [n for n, event in enumerate(events)
+                    if event["msg"].startswith(cause) and
+                    event["msg"].endswith(("is in force", "the old configuration stays"))]
+            return events[:ends[0] + 1] if ends else None
+        return self.wait(find, f"verdict of a reload ({cause})", timeout)
 
     # -- the log --
 
