@@ -3,13 +3,14 @@
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/check.h"
 #include "policy/users.h"
 #include "wire/ppp.h"
 
 /* Named for what SSTP waits for ([MS-SSTP] 3.3.1). */
-enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED };
+enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED, WAIT_RESULT };
 
 struct front {
     enum progress progress;
@@ -156,10 +157,26 @@ static bool same_response(const struct ppp_mschap *a, const struct ppp_mschap *b
     return a->seen && b->seen && memcmp(a->nt_response, b->nt_response, PPP_NT_RESPONSE) == 0;
 }
 
+/* With MS-CHAP both ends have keys, so a MAC under zeros is that of somebody who lacks them. Inside EAP
+ * some Windows clients are said to use zeros all the same (PROTOCOL.md 4.3): marked weak. */
+static bool zeros_are_possible(const struct front *f)
+{
+    return f->ppp.method != PPP_METHOD_MSCHAPV1 && f->ppp.method != PPP_METHOD_MSCHAPV2;
+}
+
 static void hex(char *out, const uint8_t *p, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         snprintf(out + 2 * i, 3, "%02x", p[i]);
+}
+
+/* A stranger may cause these lines: so many in a second for each worker, and the next one says how many
+ * there were besides. */
+static bool line_allowed(const struct front *f, unsigned *missed)
+{
+    enum { LINES_PER_SECOND = 20 };
+    return log_limit_pass(f->session->binding_lines, (uint64_t)time(NULL) * 1000, LINES_PER_SECOND,
+                          missed);
 }
 
 /* Two hashes side by side, and what it means that they differ: the line an administrator needs. */
@@ -168,8 +185,11 @@ static void log_leaf(const struct front *f, const struct sstp_connected *c, uint
     size_t n = hash == SSTP_HASH_SHA1 ? BINDING_SHA1 : BINDING_SHA256;
     const uint8_t *ours = hash == SSTP_HASH_SHA1 ? f->client_leaf.sha1 : f->client_leaf.sha256;
     char text[2 * BINDING_SHA256 + 1];
+    unsigned missed;
     struct log_line l;
 
+    if (!line_allowed(f, &missed))
+        return;
     session_line(f->session, &l, LOG_LEVEL_WARNING, "binding-leaf");
     log_str(&l, "hash", hash == SSTP_HASH_SHA1 ? "sha1" : "sha256");
     hex(text, c->cert_hash.p, n);
@@ -179,14 +199,19 @@ static void log_leaf(const struct front *f, const struct sstp_connected *c, uint
     log_str(&l, "msg",
             "the client saw another certificate than ours: somebody stands between the client and "
             "this gate");
+    if (missed > 0)
+        log_num(&l, "lines-left-out", missed);
     log_end(&l);
 }
 
 static void log_mac(const struct front *f, size_t keys, bool passed)
 {
+    unsigned missed;
     struct log_line l;
-    bool user_unknown = keys == 1 && ppp_method_has_keys(f->ppp.method);
+    bool user_unknown = keys == 0 && ppp_method_has_keys(f->ppp.method);
 
+    if (!line_allowed(f, &missed))
+        return;
     session_line(f->session, &l, LOG_LEVEL_WARNING, "binding-mac");
     log_str(&l, "user", f->session->user);
     log_str(&l, "method", f->session->method);
@@ -200,6 +225,8 @@ static void log_mac(const struct front *f, size_t keys, bool passed)
     else
         log_str(&l, "msg", "no key makes the client's MAC: a stale line in the users-file, or an "
                            "altered message");
+    if (missed > 0)
+        log_num(&l, "lines-left-out", missed);
     log_end(&l);
 }
 
@@ -214,11 +241,17 @@ static enum reason reason_of(enum binding_result r)
     }
 }
 
+/* Anybody can send a Call Connected made with zeros. Until the server shows that it has let this user in
+ * the call stays under watch, and under its deadline. */
 static struct front_answer connected_as_is(struct front *f, struct span octets,
                                            enum session_binding how)
 {
     f->session->binding = how;
-    return (struct front_answer){.verdict = FRONT_CONNECTED, .octets = octets};
+    f->progress = WAIT_RESULT;
+    return (struct front_answer){
+        .verdict = f->ppp.result == PPP_RESULT_SUCCESS ? FRONT_CONNECTED : FRONT_REPLACE,
+        .octets = octets,
+    };
 }
 
 /* The heart of the gate: is it ours, who can vouch for it, and the same again for the backend. */
@@ -253,13 +286,16 @@ static struct front_answer connected(struct front *f, const struct sstp_packet *
     keys_add(f, &f->ppp.confirmed, keys, &count);
     if (!same_response(&f->ppp.confirmed, &f->ppp.last))
         keys_add(f, &f->ppp.last, keys, &count);
-    hlak_zero(&keys[count++]);
+    size_t known = count;
+    if (zeros_are_possible(f))
+        hlak_zero(&keys[count++]);
     size_t which = binding_find_key(octets, keys, count);
     uint8_t out_hash = binding_choose_hash(hash, f->backend_mask, &f->backend_leaf);
     struct front_answer answer;
     if (which == count) {
-        bool pass_on = f->backend->config->binding == CONFIG_BINDING_AUTO;
-        log_mac(f, count, pass_on);
+        /* for want of a key, not in spite of one */
+        bool pass_on = f->backend->config->binding == CONFIG_BINDING_AUTO && known == 0;
+        log_mac(f, known, pass_on);
         answer = pass_on ? connected_as_is(f, octets, SESSION_BINDING_PASSED)
                          : refuse(REASON_BINDING_MAC);
     } else if (out_hash == 0) {
@@ -283,12 +319,14 @@ struct front_answer front_from_client(struct front *f, const struct sstp_packet 
 {
     if (!packet->control)
         /* [MS-SSTP] 3.3.5.3: PPP may begin when the Ack is out */
-        return f->progress == WAIT_CONNECTED ? ppp_data(f, PPP_FROM_CLIENT, packet->body)
+        return f->progress >= WAIT_CONNECTED ? ppp_data(f, PPP_FROM_CLIENT, packet->body)
                                              : refuse(REASON_CLIENT_OUT_OF_PLACE);
+    if (f->progress == WAIT_RESULT)
+        return front_in_place(packet) ? pass : refuse(REASON_CLIENT_OUT_OF_PLACE);
     switch (packet->type) {
     case SSTP_CONNECT_REQUEST:
         /* kittoku repeats it while it waits; what the backend makes of that is its own affair */
-        if (f->progress == WAIT_CONNECTED)
+        if (f->progress != WAIT_REQUEST && f->progress != WAIT_ACK)
             break;
         f->progress = WAIT_ACK;
         return pass;
@@ -306,12 +344,26 @@ struct front_answer front_from_client(struct front *f, const struct sstp_packet 
     return refuse(REASON_CLIENT_OUT_OF_PLACE);
 }
 
+/* PPP from the server, when Call Connected has gone on: is it content? */
+static struct front_answer ppp_result(struct front *f, struct span frame, struct span octets)
+{
+    struct front_answer a = ppp_data(f, PPP_FROM_SERVER, frame);
+    if (a.verdict == FRONT_REFUSE ||
+        (f->ppp.result != PPP_RESULT_SUCCESS && !ppp_is_network(frame)))
+        return a;
+    return (struct front_answer){.verdict = FRONT_CONNECTED, .octets = octets};
+}
+
 struct front_answer front_from_backend(struct front *f, const struct sstp_packet *packet,
                                        struct span octets)
 {
+    if (!packet->control && f->progress == WAIT_RESULT)
+        return ppp_result(f, packet->body, octets);
     if (!packet->control)
         return f->progress == WAIT_CONNECTED ? ppp_data(f, PPP_FROM_SERVER, packet->body)
                                              : refuse(REASON_BACKEND_OUT_OF_PLACE);
+    if (f->progress == WAIT_RESULT)
+        return front_in_place(packet) ? pass : refuse(REASON_BACKEND_OUT_OF_PLACE);
     switch (packet->type) {
     case SSTP_CONNECT_ACK:
         if (f->progress != WAIT_ACK)

@@ -1,4 +1,5 @@
-/* front: what the gate does between the backend's 200 and Call Connected. It watches SSTP's own
+/* front: what the gate does between the backend's 200 and a tunnel that both ends want: Call Connected,
+ * and a server that is content with who the client is. It watches SSTP's own
  * messages and PPP's authentication go by, checks the client's crypto-binding and makes it again for
  * the backend. The only place that holds challenges, responses and keys; front_free wipes them. */
 #ifndef SSTPGATE_CALL_FRONT_H
@@ -15,7 +16,7 @@ enum front_verdict {
     FRONT_REPLACE,   /* send answer.octets instead */
     FRONT_DROP,      /* do not send it, go on */
     FRONT_REFUSE,    /* end the call for answer.reason; the packet is not sent */
-    FRONT_CONNECTED, /* send answer.octets, and the call is connected: front's work is done */
+    FRONT_CONNECTED, /* send answer.octets, and the tunnel is up: front's work is done */
 };
 
 struct front_answer {

@@ -74,6 +74,8 @@ void session_end(const struct session *s, enum reason reason, uint64_t now_ms, u
     log_num(&l, "up-packets", s->up.packets);
     log_num(&l, "down-octets", s->down.octets);
     log_num(&l, "down-packets", s->down.packets);
+    if (s->failures > 0)
+        log_num(&l, "login-failures", s->failures);
     log_fmt(&l, "duration", "%llu.%03u", (unsigned long long)(ms / 1000), (unsigned)(ms % 1000));
     log_str(&l, "reason", reason_info(reason)->name);
     if (s->detail != NULL)

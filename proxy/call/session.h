@@ -24,6 +24,7 @@ struct session_flow {
 
 struct session {
     unsigned worker;
+    struct log_limit *binding_lines; /* the worker's */
     uint64_t number;
     uint64_t started; /* ms, worker_now */
     const char *listener;

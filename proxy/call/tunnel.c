@@ -12,6 +12,7 @@
 #include "net/dial.h"
 #include "net/worker.h"
 #include "policy/limits.h"
+#include "policy/users.h"
 #include "tls/tls_conn.h"
 #include "wire/http_head.h"
 #include "wire/proxyproto.h"
@@ -131,8 +132,7 @@ static void release(struct tunnel *t)
     give_points(t, points_for(t));
     limits_forget(t);
     if (t->reason != REASON_ADDRESS_DENIED && t->reason != REASON_LIMIT) {
-        bool admitted = t->session.server != NULL;
-        if (admitted || log_limit_pass(&set->limit_refused, now_of(t), REFUSED_LINES_PER_SECOND,
+        if (t->up || log_limit_pass(&set->limit_refused, now_of(t), REFUSED_LINES_PER_SECOND,
                                        &missed))
             session_end(&t->session, t->reason, now_of(t), missed);
     }
@@ -453,6 +453,7 @@ void tunnel_open(struct tunnels *set, const struct site_listener *listener, stru
     t->site = site_ref(set->site);
     t->listener = listener;
     t->session.worker = set->worker->index;
+    t->session.binding_lines = &set->limit_binding;
     t->session.number = ++set->next_number;
     t->session.started = worker_now(set->worker);
     t->session.listener = listener->config->name;
@@ -889,12 +890,13 @@ static bool user_admitted(struct tunnel *t)
 {
     if (t->session.user == NULL)
         return true;
-    enum limits_verdict hit = limits_user_enter(t->set->limits, span_str(t->session.user));
+    struct span user = users_bare_name(span_str(t->session.user));
+    enum limits_verdict hit = limits_user_enter(t->set->limits, user);
     if (hit != LIMITS_OK) {
         log_limited(t, limits_key(hit));
         return false;
     }
-    t->counted_user = check_alloc(strdup(t->session.user));
+    session_keep(&t->counted_user, user);
     return true;
 }
 
@@ -933,6 +935,7 @@ static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct s
     count(flow, octets);
     stream_write(to, octets);
     if (a.verdict == FRONT_CONNECTED) {
+        t->up = true;
         front_free(t->front);
         t->front = NULL;
         if (t->state == TUNNEL_NEGOTIATE)

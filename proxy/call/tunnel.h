@@ -34,6 +34,7 @@ struct tunnel {
     time_t accepted;            /* rules judge a call by one time */
     bool request_known;         /* host, SNI and tenant are in session */
     bool decoy;                 /* denied at accept, and not to notice it */
+    bool up;                    /* it was in RELAY */
     bool rules_over;            /* a denial was let pass in a dry run: it is not asked again */
     bool counted;               /* limits_enter was answered with LIMITS_OK */
     char *counted_user;         /* the same for limits_user_enter; owned */

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -81,8 +82,25 @@ static const struct tunnels_place *place_of(const struct tunnels_door *d,
     return NULL;
 }
 
+/* A new timeout is one for the calls that wait already, if it is shorter; the lists stay in order, since
+ * within a state all had the same one. */
+static void deadlines_shorten(struct tunnels *set, const uint32_t was[TUNNEL_STATES])
+{
+    struct tunnel *t;
+
+    for (int state = 0; state < TUNNEL_CLOSED; state++)
+        DL_FOREACH(set->list[state], t) {
+            uint64_t due = t->active + set->timeout[state];
+            if (set->timeout[state] != 0 && (was[state] == 0 || due < t->deadline))
+                t->deadline = due;
+        }
+}
+
 static void timeouts_set(struct tunnels *set, const struct config_gate *g)
 {
+    uint32_t was[TUNNEL_STATES];
+    memcpy(was, set->timeout, sizeof was);
+
     set->timeout[TUNNEL_PROXY] = g->timeout_handshake;
     set->timeout[TUNNEL_HANDSHAKE] = g->timeout_handshake;
     set->timeout[TUNNEL_REQUEST] = g->timeout_request;
@@ -93,6 +111,7 @@ static void timeouts_set(struct tunnels *set, const struct config_gate *g)
     set->timeout[TUNNEL_WEB] = g->timeout_web;
     set->timeout[TUNNEL_DRAIN] = g->timeout_drain;
     set->timeout[TUNNEL_LINGER] = g->timeout_drain;
+    deadlines_shorten(set, was);
 }
 
 void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels_place *places,

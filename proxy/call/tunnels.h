@@ -50,7 +50,7 @@ struct tunnels {
     uint32_t timeout[TUNNEL_STATES]; /* ms, 0: none */
     enum { TUNNELS_OPEN, TUNNELS_DRAINING, TUNNELS_STOPPING } phase;
     struct tunnels_door *doors;
-    struct log_limit limit_hit, limit_deny, limit_full, limit_refused, limit_backend;
+    struct log_limit limit_binding, limit_hit, limit_deny, limit_full, limit_refused, limit_backend;
 };
 
 /* total and limits outlive it. Nothing is accepted before tunnels_switch. */

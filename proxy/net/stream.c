@@ -13,7 +13,7 @@
 /* What is left to do when the callback is over. */
 enum { TODO_KICK = 1, TODO_FAIL = 2, TODO_FIN = 4 };
 
-enum { WRITE_BUFS = 16, KEEPALIVE_S = 60 };
+enum { WRITE_BUFS = 16, KEEPALIVE_S = 60, USER_TIMEOUT_MS = 120000 };
 
 static struct stream *of_handle(const void *handle)
 {
@@ -58,6 +58,12 @@ static void options_set(struct stream *s)
      * already refuses both; its reads will say so. */
     (void)uv_tcp_nodelay(&s->tcp, 1);
     (void)uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_S);
+    /* A peer that takes nothing of what is queued, be its window zero: while the other side is paused
+     * for it, nothing else would notice that either has gone. */
+    unsigned patience = USER_TIMEOUT_MS;
+    uv_os_fd_t fd;
+    if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
 }
 
 int stream_accept(struct stream *s, uv_tcp_t *listener, struct addr *peer)
@@ -441,6 +447,10 @@ static void out_flush(struct worker *w)
     }
     if (octets.n == 0)
         return;
+    if (s->queued + octets.n > STREAM_MAX) {
+        todo_add(s, TODO_FAIL);
+        return;
+    }
     queue_add(s, octets);
     if (s->flying_blocks == 0)
         queue_send(s);

@@ -47,7 +47,10 @@ struct stream_ops {
 
 /* Watermarks of what waits for the kernel. The owner stops the other side's reading above
  * STREAM_HIGH; one window more may have to be queued before that takes effect. */
-enum { STREAM_HIGH = 256 * 1024, STREAM_LOW = 64 * 1024 };
+/* STREAM_MAX bounds what no pausing of the other side can: a peer that makes TLS answer and does not read
+ * the answers. The connection then ends. It is above what one window of the smallest packets, each a
+ * record of its own, can add to STREAM_HIGH. */
+enum { STREAM_HIGH = 256 * 1024, STREAM_LOW = 64 * 1024, STREAM_MAX = 2048 * 1024 };
 
 enum stream_handle { STREAM_HANDLE_NONE, STREAM_HANDLE_LIVE, STREAM_HANDLE_CLOSING };
 enum stream_in { STREAM_IN_IDLE, STREAM_IN_HANDSHAKE, STREAM_IN_OPEN, STREAM_IN_ENDED };

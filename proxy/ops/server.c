@@ -1,6 +1,7 @@
 #include "ops/server.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -531,6 +532,13 @@ static void on_signal(uv_signal_t *handle, int number)
     }
 }
 
+static void signals_block(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    CHECK(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
+}
+
 static void on_worker_done(uv_async_t *async)
 {
     struct server *s = async->data;
@@ -539,6 +547,7 @@ static void on_worker_done(uv_async_t *async)
         return; /* several sends may arrive as one call, but the last one always arrives */
     for (size_t i = 0; i < s->workers; i++)
         CHECK_UV(uv_thread_join(&s->worker[i].thread));
+    signals_block(); /* without handlers the next one would kill us instead of finding us done */
     for (size_t i = 0; i < sizeof s->signal / sizeof *s->signal; i++)
         uv_close((uv_handle_t *)&s->signal[i], NULL);
     uv_close((uv_handle_t *)&s->worker_done, NULL);

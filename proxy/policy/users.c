@@ -83,13 +83,27 @@ static size_t find_last(struct span s, char c)
     return at == NULL ? s.n : (size_t)(at - s.p);
 }
 
+/* The domain ends at the last '\', the realm begins at the last '@' behind it: neither of the two may
+ * stand in a Windows account name, while the parts around it may be anything. *user and *at are where
+ * the name itself begins and ends. */
+static void find_parts(struct span name, size_t *user, size_t *at)
+{
+    const size_t slash = find_last(name, '\\');
+    *user = slash == name.n ? 0 : slash + 1;
+    *at = *user + find_last(span_from(name, *user), '@');
+}
+
+struct span users_bare_name(struct span name)
+{
+    size_t user, at;
+    find_parts(name, &user, &at);
+    return span_sub(name, user, at - user);
+}
+
 size_t users_find(const struct users *u, struct span name, const uint8_t *found[USERS_MATCH_MAX])
 {
-    /* The domain ends at the last '\', the realm begins at the last '@' behind it: neither of the
-     * two may stand in a Windows account name, while the parts around it may be anything. */
-    const size_t slash = find_last(name, '\\');
-    const size_t user = slash == name.n ? 0 : slash + 1;
-    const size_t at = user + find_last(span_from(name, user), '@');
+    size_t user, at;
+    find_parts(name, &user, &at);
     const bool domain = user > 0, realm = at < name.n;
     size_t forms = 0, n = 0;
     struct span form[USERS_MATCH_MAX];

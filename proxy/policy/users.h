@@ -33,6 +33,9 @@ size_t users_count(const struct users *u);
 size_t users_find(const struct users *u, struct span name,
                   const uint8_t *found[USERS_MATCH_MAX]);
 
+/* name without a leading DOMAIN\ and a trailing @realm: whose tunnels these are. */
+struct span users_bare_name(struct span name);
+
 /* True when name can stand in a users file: 1..USERS_NAME_MAX octets, no control character, no
  * ':', no leading '#' or blank, no trailing blank. */
 bool users_name_valid(struct span name);

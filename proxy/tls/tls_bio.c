@@ -13,6 +13,10 @@ static int window_read(BIO *bio, char *out, size_t cap, size_t *done)
 
     BIO_clear_retry_flags(bio);
     *done = n;
+    if (w->unasked > TLS_UNASKED_MAX) {
+        *done = 0;
+        return 0; /* without a retry flag: the connection fails */
+    }
     if (n == 0) {
         BIO_set_retry_read(bio); /* the end of the stream is told by the owner, not by the BIO */
         return 0;
@@ -26,6 +30,7 @@ static int window_write(BIO *bio, const char *octets, size_t n, size_t *done)
 {
     struct tls_window *w = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
+    w->unasked++;
     w->sink(w->arg, span_of(octets, n));
     *done = n;
     return 1;

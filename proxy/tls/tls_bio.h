@@ -11,8 +11,13 @@
 /* Takes all of octets before it returns; must not call back into the TLS connection. */
 typedef void (*tls_sink)(void *arg, struct span octets);
 
+enum { TLS_UNASKED_MAX = 32 };
+
 struct tls_window {
     struct span in; /* what was not read yet */
+    /* How often OpenSSL wrote since the owner set this to 0. Above TLS_UNASKED_MAX there is nothing
+     * more to read: a peer that sends KeyUpdates or renegotiations gets so many answers and no more. */
+    unsigned unasked;
     tls_sink sink;
     void *arg;
 };

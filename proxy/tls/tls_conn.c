@@ -96,7 +96,9 @@ static enum err outcome(struct tls_conn *c, int ret)
         c->failed = true;
         if (c->error == NULL) {
             c->error = check_alloc(malloc(TLS_ERROR_MAX));
-            tls_error_text(c->error, tls_conn_unverified(c) ? X509_verify_cert_error_string(
+            tls_error_text(c->error, c->window.unasked > TLS_UNASKED_MAX
+                                         ? "too many messages that only want an answer"
+                                     : tls_conn_unverified(c) ? X509_verify_cert_error_string(
                                                                   SSL_get_verify_result(c->ssl))
                                                             : "");
         }
@@ -111,6 +113,8 @@ enum err tls_conn_handshake(struct tls_conn *c)
         return ERR_TLS;
     ERR_clear_error();
     enum err e = outcome(c, SSL_do_handshake(c->ssl));
+    if (e == ERR_OK)
+        c->window.unasked = 0;
     return e == ERR_CLOSED ? fail(c, "closed during the handshake") : e;
 }
 
@@ -120,7 +124,10 @@ enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n)
     if (c->failed)
         return ERR_TLS;
     ERR_clear_error();
-    return outcome(c, SSL_read_ex(c->ssl, out, cap, n));
+    enum err e = outcome(c, SSL_read_ex(c->ssl, out, cap, n));
+    if (e == ERR_OK)
+        c->window.unasked = 0; /* somebody who also sends data */
+    return e;
 }
 
 enum err tls_conn_write(struct tls_conn *c, struct span octets)
@@ -130,6 +137,7 @@ enum err tls_conn_write(struct tls_conn *c, struct span octets)
         return ERR_TLS;
     ERR_clear_error();
     enum err e = outcome(c, SSL_write_ex(c->ssl, octets.p, octets.n, &done));
+    c->window.unasked = 0;
     /* The sink takes everything, but amid a handshake message behind the handshake (a ClientHello
      * that wants to renegotiate, a KeyUpdate) that came in several records OpenSSL wants the rest
      * of it first. Programs do not send these in pieces; whoever does shall not make us keep

@@ -5,6 +5,7 @@ enum {
     PROTOCOL_PAP = 0xc023,
     PROTOCOL_CHAP = 0xc223,
     PROTOCOL_EAP = 0xc227,
+    PROTOCOL_LINK_MIN = 0xc000,    /* LCP, authentication and the like */
     PROTOCOL_CONTROL_MIN = 0x8000, /* RFC 1661 2: network data has numbers below */
 
     LCP_CONFIGURE_REQUEST = 1,
@@ -476,6 +477,14 @@ bool ppp_is_control(struct span frame)
     struct span info;
 
     return read_frame(frame, &protocol, &info) && protocol >= PROTOCOL_CONTROL_MIN;
+}
+
+bool ppp_is_network(struct span frame)
+{
+    uint16_t protocol;
+    struct span info;
+
+    return read_frame(frame, &protocol, &info) && protocol < PROTOCOL_LINK_MIN;
 }
 
 const char *ppp_method_name(enum ppp_method m)

@@ -80,6 +80,10 @@ void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame);
  */
 bool ppp_is_control(struct span frame);
 
+/* True for network data and the protocols that prepare it (RFC 1661 2: below 0xc000): what a server
+ * sends when it is content with who the client is. */
+bool ppp_is_network(struct span frame);
+
 /* "ms-chapv2", "eap-mschapv2", "pap", "none". */
 const char *ppp_method_name(enum ppp_method m);
 

@@ -268,15 +268,26 @@ def test_auto(bench, user, result):
     assert gate.wait_call()["binding"] == result
 
 
-def test_zeros_in_spite_of_keys(bench):
-    """Some clients send zeros with a method that has keys (PROTOCOL.md 4.4): verified, made again
-    with zeros, and called weak."""
-    server = bench.backend(checks=("nonce", "hash-protocol", "certificate"))
+def test_zeros_inside_eap(bench):
+    """Some clients are said to send zeros with EAP-MSCHAPv2 (PROTOCOL.md 4.3): verified, made again with
+    zeros, and called weak."""
+    server = bench.backend(auth=("eap-mschapv2",), checks=("nonce", "hash-protocol", "certificate"))
     gate = bench.gate(server)
-    bench.client(gate, zero_key=True).establish().disconnect()
+    bench.client(gate, auth=("eap-mschapv2",), zero_key=True).establish().disconnect()
     assert server.wait_over().verdict == "ok"
     call = gate.wait_call()
     assert (call["binding"], call["key"], call["weak"]) == ("verified", "zero", "yes")
+
+
+@pytest.mark.parametrize("policy", ["rewrite", "auto"])
+@pytest.mark.parametrize("method", ["mschapv1", "mschapv2"])
+def test_zeros_in_spite_of_keys(bench, method, policy):
+    """A man in the middle can make a MAC under zeros; who logged in with MS-CHAP has no reason to."""
+    server = bench.backend(auth=(method,), checks=())
+    gate = bench.gate(server, backend={"crypto-binding": policy})
+    expect_failure(bench.client(gate, auth=(method,), zero_key=True))
+    assert gate.wait_call()["reason"] == "binding-mac"
+    assert "connected" not in server.wait_over().seen
 
 
 def test_off_does_not_look(bench):

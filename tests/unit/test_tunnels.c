@@ -220,6 +220,7 @@ static const char answer[] = "HTTP/1.1 200\r\nContent-Length: 184467440737095516
 static const char connect_request[] = "\x10\x01\x00\x0e\x00\x01\x00\x01\x00\x01\x00\x06\x00\x01";
 static const char connect_ack[] = "\x10\x01\x00\x08\x00\x02\x00\x00";
 static const char call_connected[] = "\x10\x01\x00\x08\x00\x04\x00\x00";
+static const char ipcp[] = "\x10\0\0\x0c\xff\x03\x80\x21\x01\x01\0\x04";
 
 static const enum tunnel_state states[] = {
     TUNNEL_HANDSHAKE, TUNNEL_REQUEST, TUNNEL_DIAL,  TUNNEL_ANSWER,
@@ -259,6 +260,7 @@ static void reach(enum tunnel_state want)
     backend_says(connect_ack, sizeof connect_ack - 1);
     UNTIL(the_call()->session.down.packets == 1);
     client_says(call_connected, sizeof call_connected - 1);
+    backend_says(ipcp, sizeof ipcp - 1); /* the server is content */
     UNTIL(is_in(TUNNEL_RELAY));
     if (want == TUNNEL_RELAY)
         return;
