@@ -158,7 +158,7 @@ static bool same_response(const struct ppp_mschap *a, const struct ppp_mschap *b
 }
 
 /* With MS-CHAP both ends have keys, so a MAC under zeros is that of somebody who lacks them. Inside EAP
- * some Windows clients are said to use zeros all the same (PROTOCOL.md 4.3): marked weak. */
+ * some Windows clients are said to use zeros all the same (PROTOCOL.md 4.4): marked weak. */
 static bool zeros_are_possible(const struct front *f)
 {
     return f->ppp.method != PPP_METHOD_MSCHAPV1 && f->ppp.method != PPP_METHOD_MSCHAPV2;

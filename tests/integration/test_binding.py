@@ -269,7 +269,7 @@ def test_auto(bench, user, result):
 
 
 def test_zeros_inside_eap(bench):
-    """Some clients are said to send zeros with EAP-MSCHAPv2 (PROTOCOL.md 4.3): verified, made again with
+    """Some clients are said to send zeros with EAP-MSCHAPv2 (PROTOCOL.md 4.4): verified, made again with
     zeros, and called weak."""
     server = bench.backend(auth=("eap-mschapv2",), checks=("nonce", "hash-protocol", "certificate"))
     gate = bench.gate(server)
