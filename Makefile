@@ -131,9 +131,9 @@ $(B)/man/sstpgate.conf.5: conf/man/sstpgate.conf.5.in conf/man/make-conf-page $(
 DEPS_BUILD := gcc libc6-dev make pkg-config libssl-dev libuv1-dev libinih-dev uthash-dev \
 	libmaxminddb-dev
 DEPS_DEMO := openssl python3 python3-cryptography python3-pycryptodome
-DEPS_CHECK := libcmocka-dev python3-pytest clang valgrind procps iproute2 groff-base
+DEPS_CHECK := libcmocka-dev python3-pytest clang valgrind procps iproute2 groff-base curl util-linux
 DEPS_INTEROP := user-mode-linux kmod sstp-client ppp softether-vpnserver softether-vpncmd haproxy \
-	iputils-ping util-linux buildah podman runc mmdebstrap
+	chromium testssl.sh iputils-ping util-linux buildah podman runc mmdebstrap
 
 # $(call install,PACKAGES): nothing is asked or fetched when all of them are there.
 install = missing=$$(for p in $1; do dpkg -s $$p >/dev/null 2>&1 || printf '%s ' $$p; done); \
