@@ -143,7 +143,7 @@ static void keys_add(const struct front *f, const struct ppp_mschap *m, struct h
 
     if (!m->seen || f->backend->users == NULL)
         return;
-    matches = users_find(f->backend->users, span_of(f->ppp.user, f->ppp.user_len), found);
+    matches = users_find(f->backend->users, span_of(m->user, m->user_len), found);
     for (size_t i = 0; i < matches; i++, (*n)++) {
         if (m->v1)
             hlak_mschapv1(&keys[*n], found[i], m->challenge);

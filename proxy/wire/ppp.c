@@ -84,11 +84,12 @@ static bool read_packet(struct span s, struct packet *out)
 
 /* The client says who it is. It may do so once for each time it is asked: servers drop frames that
  * we would read (SoftEther those without FF 03, all of them those of a protocol that LCP did not
- * agree on), so of two names one may be for us and the other for the server. Then we know none. */
+ * agree on), so of two names one may be for us and the other for the server. Then we know none. Once
+ * the server is content there is nothing to answer: what is said then is said to us alone. */
 static void take_user(struct ppp_observer *o, struct span name)
 {
     name = span_sub(name, 0, PPP_USER_MAX);
-    if (name.n == 0)
+    if (name.n == 0 || o->result == PPP_RESULT_SUCCESS)
         return;
     if (o->user_named && !span_eq(name, span_of(o->user, o->user_len))) {
         o->user_len = 0;
@@ -161,8 +162,20 @@ static void observe_lcp(struct ppp_observer *o, enum ppp_from from, const struct
             algorithm != o->lcp_algorithm)
             return;
         o->lcp_pending = false;
-        o->method = agreed_method(protocol, algorithm);
+        o->method = o->lcp_method = agreed_method(protocol, algorithm);
     }
+}
+
+/* A PAP request answers no question, so it counts where the server must be waiting for one. RFC 1661
+ * 3.5: what LCP did not agree on is discarded; and RFC 1334 2.2.1: once it is acknowledged it gets the
+ * same reply, whatever is in it. */
+static bool pap_may_come(const struct ppp_observer *o)
+{
+    if (o->result == PPP_RESULT_SUCCESS)
+        return false;
+    if (o->lcp_method != PPP_METHOD_NONE)
+        return o->lcp_method == PPP_METHOD_PAP;
+    return o->method == PPP_METHOD_NONE || o->method == PPP_METHOD_PAP;
 }
 
 /* RFC 1334 2.2 */
@@ -173,7 +186,7 @@ static void observe_pap(struct ppp_observer *o, enum ppp_from from, const struct
     if (p->code == PAP_REQUEST && from == PPP_FROM_CLIENT) {
         struct span user = cursor_take(&c, cursor_u8(&c));
         (void)cursor_take(&c, cursor_u8(&c)); /* the password: none of our business */
-        if (c.short_)
+        if (c.short_ || !pap_may_come(o))
             return;
         o->method = PPP_METHOD_PAP;
         take_user(o, user);
@@ -203,7 +216,7 @@ static void take_challenge(struct ppp_observer *o, const struct packet *p, bool 
         span_eq(value, span_of(o->challenge, o->challenge_len)))
         return;
     o->challenge_seen = true;
-    o->retry = false;
+    o->retry = o->expired = false;
     o->user_named = false;
     o->result = PPP_RESULT_PENDING;
     o->challenge_id = p->id;
@@ -212,12 +225,15 @@ static void take_challenge(struct ppp_observer *o, const struct packet *p, bool 
         memcpy(o->challenge, value.p, value.n);
 }
 
-/* nt: 24 octets. peer: 16 octets, or none for v1. */
+/* nt: 24 octets. peer: 16 octets, or none for v1. The user is whom we know by now: of the name in this
+ * response and an earlier one, none if they differ. */
 static void keep_mschap(struct ppp_observer *o, uint8_t id, struct span nt, struct span peer)
 {
     o->response_seen = true;
     o->response_id = id;
     o->last = (struct ppp_mschap){.seen = true, .v1 = peer.n == 0, .id = id};
+    o->last.user_len = o->user_len;
+    memcpy(o->last.user, o->user, o->user_len);
     memcpy(o->last.challenge, o->challenge, o->challenge_len);
     if (peer.n > 0)
         memcpy(o->last.peer_challenge, peer.p, sizeof o->last.peer_challenge);
@@ -232,30 +248,31 @@ static void take_response(struct ppp_observer *o, const struct packet *p, bool e
 
     if (c.short_ || !o->challenge_seen || (p->id != o->challenge_id && !o->retry))
         return;
-    if (value.n == MSCHAP_RESPONSE_LEN && o->challenge_len == MSCHAPV2_CHALLENGE_LEN) {
+    const bool mschap = value.n == MSCHAP_RESPONSE_LEN && o->challenge_len > 0;
+    if (!mschap && (value.n != MD5_RESPONSE_LEN || eap))
+        return;
+    take_user(o, c.rest);
+    if (mschap && o->challenge_len == MSCHAPV2_CHALLENGE_LEN) {
         /* RFC 2759 4 */
         o->method = eap ? PPP_METHOD_EAP_MSCHAPV2 : PPP_METHOD_MSCHAPV2;
         keep_mschap(o, p->id, span_sub(value, 24, PPP_NT_RESPONSE), span_sub(value, 0, 16));
-    } else if (value.n == MSCHAP_RESPONSE_LEN && o->challenge_len == MSCHAPV1_CHALLENGE_LEN) {
+    } else if (mschap) {
         /* RFC 2433 4; without the flag "use NT" there is only an LM response, which gives us no key
          */
         o->method = PPP_METHOD_MSCHAPV1;
         keep_mschap(o, p->id, span_sub(value, 24, PPP_NT_RESPONSE), span_of(NULL, 0));
         o->last.seen = value.p[48] == 1;
-    } else if (value.n == MD5_RESPONSE_LEN && !eap) {
+    } else {
         /* RFC 1994 4.1 */
         o->method = PPP_METHOD_CHAP_MD5;
         o->response_seen = true;
         o->response_id = p->id;
         o->last.seen = false;
-    } else {
-        return;
     }
-    take_user(o, c.rest);
 }
 
 /* RFC 2759 7: a response made with the new password, to the challenge of the Failure that asked for
- * the change. */
+ * the change. It bears no name: the user is that of the response before. */
 static void take_change_password(struct ppp_observer *o, const struct packet *p)
 {
     struct cursor c = cursor_of(p->data);
@@ -265,7 +282,7 @@ static void take_change_password(struct ppp_observer *o, const struct packet *p)
     struct span nt = cursor_take(&c, PPP_NT_RESPONSE);
     (void)cursor_take(&c, 2); /* flags */
 
-    if (!c.short_ && o->challenge_seen && o->retry && o->challenge_len == MSCHAPV2_CHALLENGE_LEN)
+    if (!c.short_ && o->challenge_seen && o->expired && o->challenge_len == MSCHAPV2_CHALLENGE_LEN)
         keep_mschap(o, p->id, nt, peer);
 }
 
@@ -322,7 +339,7 @@ static void take_failure(struct ppp_observer *o, const struct packet *p, bool ea
 {
     struct span text = p->data;
     struct span challenge = {0};
-    bool again = false;
+    bool again = false, expired = false;
 
     if (!o->response_seen || p->id != o->response_id)
         return;
@@ -332,8 +349,10 @@ static void take_failure(struct ppp_observer *o, const struct packet *p, bool ea
             n++;
         struct span word = span_sub(text, 0, n);
         text = span_from(text, n + 1);
-        if (span_eq(word, span_str("R=1")) || span_eq(word, span_str("E=648")))
+        if (span_eq(word, span_str("R=1")))
             again = true;
+        else if (span_eq(word, span_str("E=648")))
+            again = expired = true;
         else if (starts_with(word, "C="))
             challenge = span_from(word, 2);
     }
@@ -343,7 +362,9 @@ static void take_failure(struct ppp_observer *o, const struct packet *p, bool ea
     o->failures++;
     o->challenge_seen = again;
     o->retry = again;
-    o->user_named = false;
+    o->expired = again && expired;
+    if (!expired) /* what comes for a new password is of the same user */
+        o->user_named = false;
     if (!eap)
         o->result = again ? PPP_RESULT_PENDING : PPP_RESULT_FAILURE;
 }

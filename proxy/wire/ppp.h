@@ -33,6 +33,8 @@ enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24 };
 /* One answer to an MS-CHAP challenge, v1 or v2, inside EAP or not. */
 struct ppp_mschap {
     bool seen;
+    uint16_t user_len;          /* as of the observer below, when this answer was given: a key made */
+    uint8_t user[PPP_USER_MAX]; /* of it and of somebody else's hash would prove nothing */
     bool v1;               /* MS-CHAPv1: challenge is 8 octets, peer_challenge is not used */
     uint8_t id;            /* CHAP identifier (EAP: the MS-CHAPv2 id) */
     uint8_t challenge[16]; /* what the server sent; after a Failure with R=1 or E=648 its C= */
@@ -53,9 +55,11 @@ struct ppp_observer {
 
     /* for the observer itself */
     bool user_named;     /* user answers the server's latest question; another name is a lie */
+    enum ppp_method lcp_method; /* agreed in LCP; NONE: not seen, or none that we know */
     bool auth_seen;      /* an authentication frame came since LCP was last negotiated */
     bool challenge_seen; /* a response may come: to a Challenge or to a Failure with R=1 */
     bool retry;          /* ... to a Failure: the identifier of the response is not told before */
+    bool expired;        /* ... with E=648: a change of password may come, of the same user */
     uint8_t challenge_id;
     uint8_t challenge_len; /* 16: v2 or MD5, 8: v1, 0: neither, so no MS-CHAP can follow */
     uint8_t challenge[16];

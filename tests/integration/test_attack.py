@@ -140,7 +140,6 @@ def test_no_secret_stays(bench, method):
 
 # ---- who is it? ----
 
-@pytest.mark.xfail(reason="the name is not kept with the response it came with")
 def test_name_of_another_user(bench):
     """The server asks once more after its Success (RFC 1994 2); a PAP request, which it does not
     look at, names somebody else. bob, who stands in between, knows his own hash-hash and alice's

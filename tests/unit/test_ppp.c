@@ -798,9 +798,13 @@ static void two_names(void **state)
     packet(&o, SERVER, CHAP, 1, 2, "10" CHALLENGE_2);
     packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'carol'"));
     assert_user(&o, "carol");
+    packet(&o, CLIENT, PAP, 1, 1, "05 'alice' 01 'x'"); /* another method */
+    assert_user(&o, "carol");
     packet(&o, SERVER, CHAP, 3, 2, SUCCESS_TEXT);
     packet(&o, CLIENT, PAP, 1, 1, "05 'alice' 01 'x'"); /* too late */
-    assert_user(&o, "");
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'alice'"));
+    assert_user(&o, "carol");
+    assert_int_equal(o.method, PPP_METHOD_MSCHAPV2);
 
     /* the client cannot hide a name behind a restart of LCP that the server does not see */
     o = fresh();
@@ -809,7 +813,7 @@ static void two_names(void **state)
     packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
     packet(&o, CLIENT, LCP, 1, 1, "");
     packet(&o, CLIENT, PAP, 1, 1, "05 'alice' 01 'x'");
-    assert_user(&o, "");
+    assert_user(&o, "bob");
 
     /* EAP: identity and MS-CHAPv2 are two questions; Success is none */
     o = fresh();
@@ -826,6 +830,85 @@ static void two_names(void **state)
     eap_packet(&o, SERVER, 3, 3, 2, SUCCESS_TEXT);
     packet(&o, CLIENT, EAP, 2, 3, "01 'alice'");
     assert_user(&o, "bob"); /* not the type that was asked for */
+}
+
+static void assert_response_of(const struct ppp_mschap *m, const char *name)
+{
+    assert_true(m->seen);
+    assert_int_equal(m->user_len, strlen(name));
+    assert_memory_equal(m->user, name, m->user_len);
+}
+
+/* Each response has the name it came with, whoever is named later. */
+static void names_of_responses(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, LCP, 1, 1, "0305 c223 81");
+    packet(&o, CLIENT, LCP, 2, 1, "0305 c223 81");
+    packet(&o, CLIENT, PAP, 1, 1, "03 'bob' 01 'x'"); /* before, between and behind */
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, PAP, 1, 2, "03 'bob' 01 'x'");
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'alice'"));
+    packet(&o, CLIENT, PAP, 1, 3, "03 'bob' 01 'x'");
+    assert_response_of(&o.last, "alice");
+    packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
+    packet(&o, SERVER, CHAP, 1, 2, "10" CHALLENGE_2);
+    packet(&o, CLIENT, PAP, 1, 9, "03 'bob' 01 'x'");
+    assert_user(&o, "alice");
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'bob'")); /* the server did ask */
+    assert_user(&o, "bob");
+    assert_response_of(&o.last, "bob");
+    assert_response_of(&o.confirmed, "alice");
+
+    /* of two names for one question the response has none */
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'carol'"));
+    assert_response_of(&o.last, "");
+
+    /* EAP: without a name of its own it has that of the identity */
+    o = fresh();
+    packet(&o, SERVER, EAP, 1, 1, "01");
+    packet(&o, CLIENT, EAP, 2, 1, "01 'outer'");
+    eap_packet(&o, SERVER, 2, 1, 2, "10" CHALLENGE);
+    eap_packet(&o, CLIENT, 2, 2, 2, V2(PEER, NT, ""));
+    assert_response_of(&o.last, "outer");
+}
+
+/* A change of password has no name: it is that of the refused response, if that was the only one. */
+static void name_of_a_changed_password(void **state)
+{
+    (void)state;
+    for (int lie = 0; lie < 2; lie++) {
+        struct ppp_observer o = fresh();
+
+        packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+        packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'alice'"));
+        packet(&o, SERVER, CHAP, 4, 1, "'E=691 R=1'");
+        packet(&o, CLIENT, CHAP, 7, 2, change_password(0)); /* not for this error */
+        assert_mschap(&o.last, 1, CHALLENGE, PEER, NT);
+        packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'alice'"));
+        packet(&o, SERVER, CHAP, 4, 2, "'E=648 R=1'");
+        packet(&o, CLIENT, CHAP, 2, 2, lie ? V2(PEER, NT, "'bob'") : V2(PEER, NT, "'alice'"));
+        packet(&o, CLIENT, CHAP, 7, 3, change_password(0));
+        assert_mschap(&o.last, 3, CHALLENGE, PEER_2, NT_2);
+        assert_response_of(&o.last, lie ? "" : "alice");
+    }
+}
+
+/* RFC 1334 2.2.1: a PAP request that comes again behind the Ack changes nothing, nor does another. */
+static void pap_behind_its_ack(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, LCP, 1, 1, "0304 c023");
+    packet(&o, CLIENT, LCP, 2, 1, "0304 c023");
+    packet(&o, CLIENT, PAP, 1, 1, "05 'alice' 01 'x'");
+    packet(&o, SERVER, PAP, 2, 1, "00");
+    packet(&o, CLIENT, PAP, 1, 2, "03 'bob' 01 'x'");
+    assert_user(&o, "alice");
+    assert_int_equal(o.result, PPP_RESULT_SUCCESS);
 }
 
 static void long_names(void **state)
@@ -863,6 +946,8 @@ static const struct frame script[] = {
     {SERVER, "ff03c223 0408 0007 'R=1'"},
     {CLIENT, "ff03c223 0209 0039" V2(PEER_2, NT_2, "'bob'")},
     {SERVER, "ff03c223 0309 0004"},
+    {SERVER, "ff03c021 0102000a 0304c023 0802"},
+    {CLIENT, "ff03c021 0202000a 0304c023 0802"},
     {CLIENT, "ff03c023 0101 000a 03 'ann' 01 'x'"},
     {SERVER, "ff03c023 0301 0005 00"},
 };
@@ -1021,6 +1106,9 @@ int main(void)
         cmocka_unit_test(lcp_broken_options),
         cmocka_unit_test(lcp_restart),
         cmocka_unit_test(two_names),
+        cmocka_unit_test(names_of_responses),
+        cmocka_unit_test(name_of_a_changed_password),
+        cmocka_unit_test(pap_behind_its_ack),
         cmocka_unit_test(long_names),
         cmocka_unit_test(every_frame_cut_padded_compressed),
         cmocka_unit_test(other_frames_pass),
