@@ -1,5 +1,6 @@
 /* dial: from a host and a port to the addresses to try, one after the other. Names are resolved by
- * the C library in libuv's thread pool, so nothing blocks. Worker's thread only. */
+ * the C library in libuv's thread pool, so nothing blocks: each once at a time in a worker, for all
+ * who wait for it. Worker's thread only. */
 #ifndef SSTPGATE_NET_DIAL_H
 #define SSTPGATE_NET_DIAL_H
 

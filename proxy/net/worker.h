@@ -10,6 +10,7 @@
 
 #include "base/pool.h"
 
+struct dial_lookup;
 struct stream;
 struct worker_letter;
 
@@ -35,6 +36,8 @@ struct worker {
     size_t out_len;
     struct stream *out_owner;
     struct stream *todo;  /* streams with something to settle, see stream.c */
+
+    struct dial_lookup *lookups; /* names that are being resolved, see dial.c */
 
     struct pool pool;
 

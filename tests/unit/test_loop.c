@@ -1403,6 +1403,8 @@ static void addresses_need_no_resolver(void **state)
         const char *host, *want;
     } cases[] = {{"127.0.0.1", "127.0.0.1:4433"}, {"2001:db8::1", "[2001:db8::1]:4433"}};
     loop_open();
+    fault.name = "uv_getaddrinfo"; /* no thread is bothered either */
+    fault.in = 1;
     for (size_t i = 0; i < 2; i++) {
         struct answer a;
         struct addr to;
@@ -1416,6 +1418,7 @@ static void addresses_need_no_resolver(void **state)
         assert_false(dial_next(a.dial, &to));
         dial_free(a.dial);
     }
+    assert_int_equal(fault.in, 1);
     dial_free(NULL);
     loop_close();
 }
@@ -1437,18 +1440,83 @@ static void no_such_name(void **state)
 static void a_look_up_that_is_freed_says_nothing(void **state)
 {
     (void)state;
-    struct answer many[12]; /* more than libuv has threads: some are cancelled, some run */
+    for (int literal = 0; literal < 2; literal++) {
+        struct answer many[12]; /* more than libuv has threads: some are cancelled, some run */
+        char name[12][10];
+        loop_open();
+        for (size_t i = 0; i < 12; i++) {
+            /* the same name to the C library, another one to us */
+            strcpy(name[i], literal ? "127.0.0.1" : "localhost");
+            for (size_t bit = 0; bit < 4 && !literal; bit++)
+                name[i][bit] ^= (i >> bit & 1) != 0 ? 0x20 : 0;
+            resolve(&many[i], name[i]);
+        }
+        for (size_t i = 0; i < 12; i++)
+            dial_free(many[i].dial);
+        struct answer last[12];
+        for (size_t i = 0; i < 12; i++) {
+            resolve(&last[i], name[i]);
+            last[i].free_in_callback = true;
+        }
+        for (size_t i = 0; i < 12; i++)
+            UNTIL(last[i].count == 1);
+        for (size_t i = 0; i < 12; i++) {
+            assert_int_equal(last[i].status, 0);
+            assert_int_equal(many[i].count, 0);
+        }
+        loop_close();
+    }
+}
+
+static void free_the_next(void *arg, int status)
+{
+    struct answer *a = arg;
+    on_resolved(a, status);
+    dial_free(a[1].dial);
+}
+
+/* A resolver that does not answer must not be asked once for each call. */
+static void a_name_is_looked_up_once(void **state)
+{
+    (void)state;
+    struct answer many[12];
     loop_open();
-    for (size_t i = 0; i < 12; i++)
-        resolve(&many[i], "127.0.0.1");
-    for (size_t i = 0; i < 12; i++)
+    fault.name = "uv_getaddrinfo";
+    fault.in = 2;
+    fault.error = UV_ENOMEM;
+    for (size_t i = 0; i < 12; i++) {
+        resolve(&many[i], "localhost");
+        many[i].free_in_callback = i < 6;
+    }
+    assert_int_equal(fault.in, 1);
+    dial_free(many[0].dial);
+    UNTIL(many[11].count == 1);
+    for (size_t i = 1; i < 12; i++) {
+        struct addr to;
+        assert_int_equal(many[i].count, 1);
+        assert_int_equal(many[i].status, 0);
+        if (i < 6)
+            continue;
+        assert_true(dial_next(many[i].dial, &to));
+        assert_int_equal(to.port, 4433);
         dial_free(many[i].dial);
-    struct answer last;
-    resolve(&last, "127.0.0.1");
-    last.free_in_callback = true;
-    UNTIL(last.count == 1);
-    for (size_t i = 0; i < 12; i++)
-        assert_int_equal(many[i].count, 0);
+    }
+    assert_int_equal(many[0].count, 0);
+    struct answer failed; /* once it is answered, the next one asks again */
+    resolve(&failed, "localhost");
+    assert_int_equal(fault.in, 0);
+    UNTIL(failed.count == 1);
+    assert_int_equal(failed.status, UV_ENOMEM);
+    dial_free(failed.dial);
+
+    /* one who waits may free another */
+    struct answer two[2] = {0};
+    two[0].dial = dial_new(&w, "localhost", 1, free_the_next, two);
+    resolve(&two[1], "localhost");
+    UNTIL(two[0].count == 1);
+    dial_free(two[0].dial);
+    turn();
+    assert_int_equal(two[1].count, 0);
     loop_close();
 }
 
@@ -1462,7 +1530,7 @@ static void a_look_up_that_cannot_start_is_told_later(void **state)
         fault.name = "uv_getaddrinfo";
         fault.in = 1;
         fault.error = UV_ENOMEM;
-        resolve(&a, "127.0.0.1");
+        resolve(&a, "localhost");
         assert_int_equal(fault.in, 0);
         if (!freed) {
             UNTIL(a.count == 1);
@@ -1662,11 +1730,11 @@ static void each_call_of_libuv_may_fail(void **state)
         int error;
     } calls[] = {
         {"uv_tcp_open", UV_EEXIST},     {"uv_listen", UV_EADDRINUSE},
-        {"uv_getaddrinfo", UV_ENOMEM},  {"uv_tcp_connect", UV_ENETUNREACH},
-        {"uv_accept", UV_EMFILE},       {"uv_tcp_getpeername", UV_ENOTCONN},
-        {"uv_read_start", UV_ENOTCONN}, {"uv_try_write", UV_ECONNRESET},
-        {"uv_try_write", UV_EAGAIN},    {"uv_write", UV_EPIPE},
-        {"uv_shutdown", UV_ENOTCONN},   {"uv_tcp_close_reset", UV_EINVAL},
+        {"uv_tcp_connect", UV_ENETUNREACH}, {"uv_accept", UV_EMFILE},
+        {"uv_tcp_getpeername", UV_ENOTCONN}, {"uv_read_start", UV_ENOTCONN},
+        {"uv_try_write", UV_ECONNRESET}, {"uv_try_write", UV_EAGAIN},
+        {"uv_write", UV_EPIPE}, {"uv_shutdown", UV_ENOTCONN},
+        {"uv_tcp_close_reset", UV_EINVAL},
     };
     for (size_t i = 0; i < sizeof big; i++)
         big[i] = (char)(i % 253);
@@ -1712,6 +1780,7 @@ int main(void)
         cmocka_unit_test(addresses_need_no_resolver),
         cmocka_unit_test(no_such_name),
         cmocka_unit_test(a_look_up_that_is_freed_says_nothing),
+        cmocka_unit_test(a_name_is_looked_up_once),
         cmocka_unit_test(a_look_up_that_cannot_start_is_told_later),
         cmocka_unit_test(letters_come_in_order_into_the_workers_thread),
         cmocka_unit_test(a_letter_that_was_never_read_is_not_lost_memory),
