@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/file.h"
 
 /* libinih 55-1 of Debian 12, found out by experiment: it asks its reader for lines of 200 octets
  * with the NUL, and takes what does not fit as a line of its own; a section's name is cut to 49
@@ -180,13 +181,14 @@ void config_read(struct span text, const struct config_events *to)
 
 char *config_read_file(const char *path, size_t *len, FILE *problems)
 {
-    char *text = NULL;
-    FILE *f = fopen(path, "re");
-    if (f == NULL) {
-        fprintf(problems, "%s: cannot be opened: %s\n", path, strerror(errno));
+    const char *reason;
+    const int fd = file_open(path, &reason);
+    if (fd < 0) {
+        fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
         return NULL;
     }
-    text = check_alloc(malloc(FILE_MAX + 1));
+    FILE *f = check_alloc(fdopen(fd, "r"));
+    char *text = check_alloc(malloc(FILE_MAX + 1));
     *len = fread(text, 1, FILE_MAX + 1, f);
     if (ferror(f)) {
         fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));

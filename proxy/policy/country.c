@@ -6,8 +6,10 @@
 #include <maxminddb.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
+#include "base/file.h"
 
 struct country {
     MMDB_s db;
@@ -20,6 +22,13 @@ bool country_supported(void)
 
 struct country *country_open(const char *path, FILE *problems)
 {
+    const char *reason;
+    const int fd = file_open(path, &reason); /* the library would wait at a FIFO */
+    if (fd < 0) {
+        fprintf(problems, "%s: %s\n", path, reason);
+        return NULL;
+    }
+    close(fd);
     struct country *c = NEW(struct country);
     errno = 0;
     const int status = MMDB_open(path, MMDB_MODE_MMAP, &c->db);

@@ -1,7 +1,6 @@
 #include "tls/tls_cert.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "tls/tls_internal.h"
 #include "tls/tls_pkcs12.h"
 
@@ -19,8 +19,9 @@
 /* Not with stdio, whose buffer would keep a copy of the key. */
 bool tls_file_read(const char *path, struct tls_file *out, char error[TLS_ERROR_MAX])
 {
+    const char *reason;
     ssize_t got = 1;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = file_open(path, &reason);
 
     *out = (struct tls_file){.octets = check_alloc(OPENSSL_malloc(TLS_FILE_MAX))};
     while (fd >= 0 && out->n < TLS_FILE_MAX && got > 0) {
@@ -32,7 +33,7 @@ bool tls_file_read(const char *path, struct tls_file *out, char error[TLS_ERROR_
     }
     const bool failed = fd < 0 || got < 0;
     if (failed)
-        snprintf(error, TLS_ERROR_MAX, "%s: %s", path, strerror(errno));
+        snprintf(error, TLS_ERROR_MAX, "%s: %s", path, fd < 0 ? reason : strerror(errno));
     else if (out->n == TLS_FILE_MAX)
         snprintf(error, TLS_ERROR_MAX, "%s: larger than 1 MiB", path);
     if (fd >= 0)

@@ -5,8 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "tls/tls_cert.h"
 #include "tls/tls_internal.h"
 #include "tls/tls_staple.h"
@@ -426,6 +428,27 @@ const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
 
 /* ---- a backend ---- */
 
+static bool load_ca(SSL_CTX *ssl, const char *file, char *error)
+{
+    const char *reason;
+    int ok, fd;
+
+    if (strcmp(file, "system") == 0) {
+        ok = SSL_CTX_set_default_verify_paths(ssl);
+    } else {
+        fd = file_open(file, &reason); /* the library would wait at a FIFO */
+        if (fd < 0) {
+            snprintf(error, TLS_ERROR_MAX, "%s: %s", file, reason);
+            return false;
+        }
+        close(fd);
+        ok = SSL_CTX_load_verify_locations(ssl, file, NULL);
+    }
+    if (ok != 1)
+        tls_error_text(error, file);
+    return ok == 1;
+}
+
 struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const char *ca_file,
                                    char error[TLS_ERROR_MAX])
 {
@@ -436,11 +459,7 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const ch
     ctx->ssl = ssl;
     if (ca_file == NULL)
         return ctx;
-    int ok = strcmp(ca_file, "system") == 0
-                 ? SSL_CTX_set_default_verify_paths(ctx->ssl)
-                 : SSL_CTX_load_verify_locations(ctx->ssl, ca_file, NULL);
-    if (ok != 1) {
-        tls_error_text(error, ca_file);
+    if (!load_ca(ctx->ssl, ca_file, error)) {
         tls_ctx_free(ctx);
         return NULL;
     }

@@ -349,15 +349,26 @@ def test_few_descriptors(bench, monkeypatch):
 
 # ---- surroundings ----
 
-@pytest.mark.xfail(reason="OpenSSL opens it and waits for a writer")
-@pytest.mark.parametrize("key", ["certificate", "key"])
+@pytest.mark.parametrize("key", ["certificate", "key", "passphrase-file", "ocsp-file", "ca-file",
+                                 "users-file", "allow-file", "country-file"])
 def test_fifo_is_no_certificate(bench, key):
-    """As users files have it: -t answers, and a reload does not make the gate deaf to TERM."""
+    """-t answers, and a reload does not make the gate deaf to TERM."""
     fifo = bench.place.folder / f"fifo-{key}"
     os.mkfifo(fifo)
-    config = bench.config({"gate": {}, "listener front": bench.listener_keys(**{key: fifo.name}),
-                           "backend back": {"server": "127.0.0.1:1", "verify": "off"}})
-    result = program.run("-c", config, "-t", timeout=2)
+    sections = {"gate": {}, "listener front": bench.listener_keys(),
+                "backend back": {"server": "127.0.0.1:1",
+                                 "verify": "ca" if key == "ca-file" else "off"}}
+    of = {"ca-file": "backend back", "users-file": "backend back", "country-file": "gate"}
+    sections[of.get(key, "listener front")][key] = fifo.name
+    result = program.run("-c", bench.config(sections), "-t", timeout=5)
+    assert result.returncode == 1
+    assert "regular file" in result.stderr
+
+
+def test_fifo_is_no_configuration(bench):
+    fifo = bench.place.folder / "fifo.conf"
+    os.mkfifo(fifo)
+    result = program.run("-c", fifo, "-t", timeout=5)
     assert result.returncode == 1
     assert "regular file" in result.stderr
 

@@ -659,7 +659,7 @@ static void keys_may_be_encrypted(void **state)
         {{.file = ca_only}, "there is no private key in it"},
         {{.file = ec.pem, .key = ca_only}, "ca-only.pem: there is no private key in it"},
         {{.file = "/"}, "/: Is a directory"},
-        {{.file = "/dev/zero"}, "/dev/zero: larger than 1 MiB"},
+        {{.file = "/dev/zero"}, "/dev/zero: not a regular file"},
         {{.file = write_text("junk", "0 or so")}, "neither PEM nor PKCS#12"},
         {{.file = write_text("half", "-----BEGIN CERTIFICATE-----\nMIIB")}, "half: "},
         {{.file = write_text("key-only", "-----BEGIN FOO-----\n-----END FOO-----\n")},
