@@ -1,8 +1,10 @@
 /* main: options and exit codes: 0, 1 configuration or start-up, 2 usage. */
+#include <fcntl.h>
 #include <getopt.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "ops/binding_command.h"
@@ -35,6 +37,16 @@ static void usage(FILE *out)
           out);
 }
 
+/* A descriptor of these that is closed would be given to the next socket or file that is opened, and
+ * what is meant for standard error would be written into it. */
+static bool standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) /* the lowest that is free */
+            return false;
+    return true;
+}
+
 enum { OPT_READY = 256, OPT_KEYS };
 
 int main(int argc, char **argv)
@@ -49,6 +61,8 @@ int main(int argc, char **argv)
     bool test = false, print = false;
     int opt;
 
+    if (!standard_descriptors())
+        return 1;
     if (argc > 1 && strcmp(argv[1], "user") == 0)
         return user_command(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "binding") == 0)

@@ -373,7 +373,6 @@ def test_fifo_is_no_configuration(bench):
     assert "regular file" in result.stderr
 
 
-@pytest.mark.xfail(reason="0, 1 and 2 become sockets and pipes, and the log is written into them")
 def test_closed_standard_descriptors(bench):
     config = bench.config({"gate": {"workers": 1}, "listener front": bench.listener_keys(),
                            "backend back": {"server": "127.0.0.1:1", "verify": "off"}})
