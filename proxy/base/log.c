@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,11 +19,22 @@ static struct {
     bool syslog;
     enum log_level level;
     atomic_int fd;
-} out = {.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO};
+    atomic_bool regular;     /* a file, that always takes what it is given or says why not */
+    pthread_mutex_t one;     /* for anything else: who sees room in it must have it */
+    atomic_ullong dropped;   /* lines, since one got through */
+} out = {.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .one = PTHREAD_MUTEX_INITIALIZER};
 
-static int file_open(const char *path)
+/* O_NONBLOCK: without a reader a FIFO is an error (ENXIO), not something to wait for; a regular file
+ * does not care. */
+static int target_open(const char *path)
 {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+}
+
+static bool is_regular(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 enum err log_open(const char *target, enum log_level level)
@@ -30,13 +44,14 @@ enum err log_open(const char *target, enum log_level level)
     bool to_syslog = strcmp(target, "syslog") == 0;
 
     if (!to_syslog && strcmp(target, "stderr") != 0) {
-        fd = file_open(target);
+        fd = target_open(target);
         if (fd < 0)
             return ERR_SYSTEM;
         path = check_alloc(strdup(target));
     }
     if (to_syslog)
         openlog("sstpgate", LOG_PID, LOG_DAEMON);
+    atomic_store(&out.regular, is_regular(fd));
     int old = atomic_exchange(&out.fd, fd);
     if (out.path != NULL)
         close(old);
@@ -51,9 +66,10 @@ enum err log_reopen(void)
 {
     if (out.path == NULL)
         return ERR_OK;
-    int fd = file_open(out.path);
+    int fd = target_open(out.path);
     if (fd < 0)
         return ERR_SYSTEM;
+    atomic_store(&out.regular, is_regular(fd));
     /* dup3 swaps the file under the number that other threads may be writing to right now */
     int failed = dup3(fd, atomic_load(&out.fd), O_CLOEXEC) < 0;
     close(fd);
@@ -166,6 +182,37 @@ void log_fmt(struct log_line *l, const char *key, const char *fmt, ...)
     va_end(ap);
 }
 
+/* Never waits: a pipe or a terminal that nobody reads must not stop the workers. Standard error is
+ * not ours alone, so it cannot be made O_NONBLOCK; but what poll() calls writable takes a line whole:
+ * it is shorter than PIPE_BUF, for which a pipe has room as soon as it has any. */
+static bool written(struct log_line *l)
+{
+    const int fd = atomic_load(&out.fd);
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    ssize_t n;
+
+    l->text[l->len] = '\n';
+    if (!atomic_load(&out.regular) && poll(&room, 1, 0) != 1)
+        return false;
+    do
+        n = write(fd, l->text, l->len + 1);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)l->len + 1;
+}
+
+static void tell_dropped(void)
+{
+    struct log_line l;
+    unsigned long long n = atomic_exchange(&out.dropped, 0);
+
+    if (n == 0)
+        return;
+    log_begin(&l, LOG_LEVEL_WARNING, "log");
+    log_num(&l, "dropped", n);
+    if (!written(&l))
+        atomic_fetch_add(&out.dropped, n);
+}
+
 void log_end(struct log_line *l)
 {
     static const int priority[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
@@ -176,12 +223,15 @@ void log_end(struct log_line *l)
         syslog(priority[l->level], "%.*s", (int)l->len, l->text);
         return;
     }
-    l->text[l->len++] = '\n';
+    const bool alone = !atomic_load(&out.regular);
+    if (alone)
+        pthread_mutex_lock(&out.one);
+    tell_dropped();
     /* A log that cannot be written is no reason to stop carrying tunnels. */
-    ssize_t n;
-    do
-        n = write(atomic_load(&out.fd), l->text, l->len);
-    while (n < 0 && errno == EINTR);
+    if (!written(l))
+        atomic_fetch_add(&out.dropped, 1);
+    if (alone)
+        pthread_mutex_unlock(&out.one);
 }
 
 void log_msg(enum log_level level, const char *event, const char *fmt, ...)

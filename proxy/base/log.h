@@ -1,6 +1,8 @@
 /* log: one line for each event, `time level event key=value ...`, written with one write(2), so
  * that lines of several threads never mix. Values that hold anything but visible ASCII are quoted,
- * odd octets as \xNN: what a stranger sends cannot forge a line. Any thread may log. */
+ * odd octets as \xNN: what a stranger sends cannot forge a line. Any thread may log, and none ever
+ * waits for it: a line for which a pipe, a terminal or a full disk has no room is left out, and the
+ * next one that gets through has `warning log dropped=N` before it. */
 #ifndef SSTPGATE_BASE_LOG_H
 #define SSTPGATE_BASE_LOG_H
 

@@ -239,6 +239,76 @@ static void reopen_after_rotation(void **state)
 
 enum { LINES = 200, THREADS = 4 };
 
+/* Fills what nobody reads, and has it read. reader must not block. */
+static void nobody_reads(int reader)
+{
+    static char text[1 << 20];
+    struct log_line l;
+    enum { FULL = 400 }; /* lines, far more than a pipe holds */
+    unsigned told = 0, dropped = 0;
+    ssize_t n;
+
+    for (unsigned i = 0; i < FULL; i++) {
+        log_begin(&l, LOG_LEVEL_INFO, "full");
+        log_fmt(&l, "filler", "%01000u", i);
+        log_end(&l);
+    }
+    assert_true((n = read(reader, text, sizeof text - 1)) > 0);
+    text[n] = '\0';
+    assert_int_equal(text[n - 1], '\n');
+    for (const char *at = text; (at = strstr(at, " info full ")) != NULL; at++)
+        told++;
+    assert_true(told > 0 && told < FULL);
+    assert_null(strstr(text, "dropped"));
+
+    log_msg(LOG_LEVEL_INFO, "again", "there is room");
+    log_msg(LOG_LEVEL_INFO, "again", "and still");
+    assert_true((n = read(reader, text, sizeof text - 1)) > 0);
+    text[n] = '\0';
+    const char *line = strstr(text, " warning log dropped=");
+    assert_non_null(line);
+    assert_int_equal(sscanf(line, " warning log dropped=%u\n", &dropped), 1);
+    assert_int_equal(told + dropped, FULL);
+    assert_non_null(strstr(line, " info again msg=\"there is room\"\n"));
+    assert_non_null(strstr(line, " info again msg=\"and still\"\n"));
+    assert_null(strstr(line + sizeof " warning log dropped", "dropped"));
+}
+
+static void a_fifo_that_nobody_reads_stops_nobody(void **state)
+{
+    (void)state;
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(log_open(path, LOG_LEVEL_INFO), ERR_SYSTEM);
+    assert_int_equal(errno, ENXIO);
+    const int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_true(reader >= 0);
+    assert_int_equal(log_open(path, LOG_LEVEL_INFO), ERR_OK);
+    nobody_reads(reader);
+    close(reader);
+    open_new(LOG_LEVEL_INFO);
+}
+
+/* The pipe is left as others may want it: blocking. */
+static void a_pipe_as_standard_error_stops_nobody(void **state)
+{
+    int pipes[2];
+
+    (void)state;
+    const int kept = dup(STDERR_FILENO);
+    assert_int_equal(pipe(pipes), 0);
+    assert_int_equal(fcntl(pipes[0], F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(dup2(pipes[1], STDERR_FILENO), STDERR_FILENO);
+    assert_int_equal(log_open("stderr", LOG_LEVEL_INFO), ERR_OK);
+    nobody_reads(pipes[0]);
+    assert_int_equal(fcntl(pipes[1], F_GETFL) & O_NONBLOCK, 0);
+    assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
+    close(kept);
+    close(pipes[0]);
+    close(pipes[1]);
+    open_new(LOG_LEVEL_INFO);
+}
+
 static void *write_lines(void *arg)
 {
     for (int i = 0; i < LINES; i++)
@@ -334,6 +404,8 @@ int main(void)
         cmocka_unit_test(the_file_is_not_for_everybody),
         cmocka_unit_test(a_target_that_cannot_be_opened_changes_nothing),
         cmocka_unit_test(reopen_after_rotation),
+        cmocka_unit_test(a_fifo_that_nobody_reads_stops_nobody),
+        cmocka_unit_test(a_pipe_as_standard_error_stops_nobody),
         cmocka_unit_test(any_thread_may_log_while_the_file_changes),
         cmocka_unit_test(no_descriptor_is_left_behind),
         cmocka_unit_test(a_long_message_shows_its_cut),
