@@ -356,7 +356,7 @@ static bool reload(struct server *s, const char *cause, FILE *answer)
 
 static void on_files_changed(void *arg)
 {
-    (void)reload(arg, "a certificate or users file has changed", NULL);
+    (void)reload(arg, "a file has changed", NULL);
 }
 
 /* ---- workers ---- */

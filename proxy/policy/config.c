@@ -835,10 +835,7 @@ struct config *config_load(const char *path, FILE *problems)
         return NULL;
     struct config *c = config_parse(path, text, len, problems);
     free(text);
-    if (c == NULL || config_open(c, problems))
-        return c;
-    config_free(c);
-    return NULL;
+    return c;
 }
 
 bool config_open(struct config *c, FILE *problems)

@@ -146,13 +146,11 @@ struct config {
 
 /* Reads path. Every error, not only the first, is written to problems as
  * "path:line: reason\n" (with a suggestion for a misspelt key, section or value). NULL when there
- * was one. What rules name is opened, as config_open() does it; other files that a key names are
- * not (see ops/check.h). Relative paths in the file are taken relative to the directory of the
- * file. */
+ * was one. Files that it names are not opened: config_open() does it for those of rules, ops/check.h
+ * for others. Relative paths in the file are taken relative to the directory of the file. */
 struct config *config_load(const char *path, FILE *problems);
 
-/* From octets in memory, and without opening anything; path is used for messages and relative paths
- * only. */
+/* The same from octets in memory; path is used for messages and relative paths only. */
 struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems);
 
 /* Opens what the rules of a parsed configuration name: files of networks, time zones, the country

@@ -167,21 +167,22 @@ def test_check_prints_every_error(bench):
 
 
 def test_check_opens_files(bench):
-    """Certificates and users files are part of the check."""
+    """Certificates, users files and what rules name are part of the check: all of them at once."""
     place = bench.place
     loose = place.folder / "loose-users"
     loose.write_text("alice:00\nbob\n")
     loose.chmod(0o600)
     server = bench.backend()
     config = bench.config({
-        "listener one": bench.listener_keys(certificate="missing.pem"),
+        "gate": {"country-file": "missing.mmdb"},
+        "listener one": bench.listener_keys(certificate="missing.pem", allow_file="missing.txt"),
         "listener two": {**bench.listener_keys(certificate="front.crt"), "key": "back.key"},
         "backend back": bench.backend_keys(server, users_file="loose-users")})
     done = run("-t", "-c", config)
     assert done.returncode == 1
-    assert "missing.pem" in done.stderr
-    assert "loose-users:1" in done.stderr and "loose-users:2" in done.stderr
-    assert len(done.stderr.splitlines()) >= 4
+    for name in ["missing.pem", "missing.txt", "missing.mmdb", "loose-users:1", "loose-users:2"]:
+        assert name in done.stderr
+    assert len(done.stderr.splitlines()) >= 6
 
 
 def test_open_users_file(bench):

@@ -758,7 +758,9 @@ static char *load_problems(const char *path)
     size_t n;
     FILE *f = open_memstream(&problems, &n);
     assert_non_null(f);
-    assert_null(config_load(path, f));
+    struct config *c = config_load(path, f);
+    assert_false(c != NULL && config_open(c, f));
+    config_free(c);
     fclose(f);
     return problems;
 }
