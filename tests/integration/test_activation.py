@@ -71,6 +71,7 @@ def test_closed_when_nobody_names_it(bench):
     with listening() as used, listening("127.0.0.2") as stray:
         address = stray.getsockname()
         gate = start(bench, [stray, used], name_of(used))
+        gate.wait_event("inherited")
         events = gate.events("inherited")
         assert len(events) == 1 and events[0].level == "warning"
         assert f"descriptor 3 listens on {name_of(stray)}" in events[0]["msg"]
@@ -87,6 +88,7 @@ def test_what_is_no_listening_socket(bench):
     pipe = os.fdopen(reader)
     with left, right, bound, pipe, listening() as sock:
         gate = start(bench, [left, bound, pipe, sock], name_of(sock))
+        gate.wait_event("inherited", 2)
         said = [event["msg"] for event in gate.events("inherited")]
         assert len(said) == 3
         for number, line in zip((3, 4, 5), said):

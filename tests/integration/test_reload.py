@@ -96,7 +96,7 @@ def test_all_of_it(bench):
 def test_listen_lines(bench):
     """A new address is told as at the start, one that stays is not told again."""
     it = Setting(bench, bench.backend())
-    assert len(it.gate.events("listen")) == 1
+    it.gate.wait_event("listen")
     it.keys["listener front"]["listen"] = ["127.0.0.1:0", "127.0.0.2:0"]
     assert it.reload()
     event = it.gate.wait_event("listen", 1)
@@ -386,6 +386,19 @@ def test_what_needs_a_restart(bench):
     assert len(it.said) == 4
     assert all("with a restart only" in line for line in it.said[:-1])
     bench.client(it.gate).establish("request")
+
+
+def test_shorter_deadlines(bench):
+    """They hold for who is there already, and nobody who comes later waits behind them."""
+    it = Setting(bench, bench.backend(), gate={"workers": 1, "timeout-handshake": "1h"})
+    silent = bench.client(it.gate).open()
+    bench.client(it.gate).establish("tls")  # so the one before was accepted
+    it.keys["gate"]["timeout-handshake"] = "1s"
+    assert it.reload()
+    for client in (silent, bench.client(it.gate).open()):
+        client.wire.wait_end()
+    for number in range(2):
+        assert it.gate.wait_call(number)["reason"] == "handshake-timeout"
 
 
 # -- files --
