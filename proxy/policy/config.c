@@ -164,7 +164,7 @@ static const struct config_key keys[] = {
              "0.0.0.0:443 or [::]:443."},
     {LISTENER_KEY("interface", interface), .type = &config_type_interface,
      .otherwise = "any",
-     .help = "Accept only what arrives on this interface (needs CAP_NET_RAW)."},
+     .help = "Accept only what arrives on this interface (Linux before 5.7: with CAP_NET_RAW only)."},
     {LISTENER_KEY("v6only", v6only), .type = &config_type_flag, .choices = yes_or_no,
      .initial = "yes", .help = "no: an IPv6 wildcard address takes IPv4 clients, too."},
     {LISTENER_ALL("certificate"), .type = &config_type_certificate,
