@@ -138,7 +138,7 @@ def test_a_packet_filter_for_each_address(bench, nets, machine):
     machine.call(nets.outside, ("192.0.2.2", 443)).ping().disconnect()
     with pytest.raises(CallFailed) as failure:
         machine.call(nets.outside, ("192.0.2.1", 443))
-    assert failure.value.stage == "tls"
+    assert failure.value.stage in ("open", "tls")  # the reset may be as quick as the handshake of TCP
     event = gate.wait_event("deny")
     assert event["listener"] == "partners" and event["client"].startswith("192.0.2.9:")
     assert not reachable(nets.inside, ("10.1.0.1", 443))
