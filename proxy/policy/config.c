@@ -761,6 +761,37 @@ static void finish_listener(struct builder *b, size_t index)
     check_proxies(b, index);
 }
 
+static bool same_interface(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* An address may stand once for each interface it is bound to. The places were noted in the order of
+ * the listeners that they belong to. */
+static void check_places(struct builder *b)
+{
+    const struct config *c = b->c;
+    const struct config_listen_place *place = b->input.listens;
+    size_t n = 0;
+    const char **interface =
+        check_alloc(calloc(b->input.listen_count + 1, sizeof *interface));
+
+    for (size_t i = 0; i < c->listener_count; i++)
+        for (size_t k = 0; k < c->listener[i].listen_count; k++)
+            interface[n++] = c->listener[i].interface;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < i && place[i].addr.port != 0; k++) {
+            char text[ADDR_TEXT_MAX];
+            if (!addr_equal(&place[i].addr, &place[k].addr) ||
+                !same_interface(interface[i], interface[k]))
+                continue;
+            config_problem(&b->input, place[i].line, "listen: '%s' stands already on line %u",
+                           addr_format(&place[i].addr, text), place[k].line);
+            break;
+        }
+    free(interface);
+}
+
 static void finish(struct builder *b)
 {
     struct config *c = b->c;
@@ -771,6 +802,7 @@ static void finish(struct builder *b)
         finish_listener(b, i);
     for (size_t i = 0; i < c->backend_count; i++)
         finish_backend(b, i);
+    check_places(b);
     if (c->listener_count == 0 && !b->section_lost)
         config_problem(&b->input, 1, "there is no [listener NAME]: nothing would be accepted");
 }

@@ -563,13 +563,6 @@ static bool parse_listen(struct config_input *in, const struct config_key *k, vo
                        k->name, text, text);
         return false;
     }
-    for (size_t i = 0; i < in->listen_count; i++) {
-        if (a.port != 0 && addr_equal(&in->listens[i].addr, &a)) {
-            config_problem(in, in->line, "%s: '%s' stands already on line %u", k->name, text,
-                           in->listens[i].line);
-            return false;
-        }
-    }
     in->listens = config_grow(in->listens, in->listen_count, sizeof *in->listens);
     in->listens[in->listen_count++] = (struct config_listen_place){.addr = a, .line = in->line};
     l->listen = config_grow(l->listen, l->listen_count, sizeof *l->listen);

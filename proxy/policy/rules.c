@@ -537,24 +537,44 @@ static enum holds rule_holds(const struct rule *rule, struct asking *a)
     return unknown ? HOLDS_PERHAPS : HOLDS;
 }
 
+static struct rules_answer answer_of(const struct rules *r, size_t i, const struct asking *a,
+                                     enum rules_verdict verdict)
+{
+    const struct rule *rule = &r->rule[i];
+    return (struct rules_answer){
+        .verdict = verdict,
+        .rule = i + 1,
+        .line = a->file_line != 0 ? a->file_line : rule->line,
+        .file = a->file_line != 0 ? rule->path : NULL,
+        .action = rule->has_action ? rule->action : r->deny_action,
+    };
+}
+
 struct rules_answer rules_decide(const struct rules *r, const struct rules_facts *facts)
 {
     struct asking a = {.facts = facts};
+    struct rules_answer waiting = {.verdict = RULES_UNDECIDED}; /* the first rule that may hold */
+    bool may_allow = false, may_deny = false;                   /* what such rules would say */
+
     for (size_t i = 0; i < r->count; i++) {
-        const struct rule *rule = &r->rule[i];
-        const enum holds holds = rule_holds(rule, &a);
+        const bool allow = r->rule[i].allow;
+        const enum holds holds = rule_holds(&r->rule[i], &a);
         if (holds == HOLDS_NOT)
             continue;
-        return (struct rules_answer){
-            .verdict = holds == HOLDS_PERHAPS ? RULES_UNDECIDED
-                       : rule->allow          ? RULES_ALLOW
-                                              : RULES_DENY,
-            .rule = i + 1,
-            .line = a.file_line != 0 ? a.file_line : rule->line,
-            .file = a.file_line != 0 ? rule->path : NULL,
-            .action = rule->has_action ? rule->action : r->deny_action,
-        };
+        if (holds == HOLDS_PERHAPS) {
+            if (waiting.rule == 0)
+                waiting = answer_of(r, i, &a, RULES_UNDECIDED);
+            may_allow |= allow;
+            may_deny |= !allow;
+            continue;
+        }
+        /* Where all that may hold before says the same, there is nothing to wait for. */
+        if (allow ? may_deny : may_allow)
+            return waiting;
+        return answer_of(r, i, &a, allow ? RULES_ALLOW : RULES_DENY);
     }
+    if (r->default_allow ? may_deny : may_allow)
+        return waiting;
     return (struct rules_answer){.verdict = r->default_allow ? RULES_ALLOW : RULES_DENY,
                                  .action = r->deny_action};
 }

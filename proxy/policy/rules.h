@@ -83,8 +83,9 @@ bool rules_open(struct rules *r, struct sources *from, const char *path, FILE *p
 /* The line of the first rule with a country; 0: none. rules_open() needs the database then. */
 unsigned rules_country_line(const struct rules *r);
 
-/* The more facts, the further it comes: UNDECIDED when all that is known of a rule's conditions
- * holds and something is not known. More facts never change another verdict. */
+/* The more facts, the further it comes. UNDECIDED: of some rule all that is known holds and something
+ * is not known, and it would say otherwise than the rules behind it. More facts never change another
+ * verdict. */
 struct rules_answer rules_decide(const struct rules *r, const struct rules_facts *facts);
 
 /* True when some rule looks at the user. */

@@ -495,7 +495,7 @@ static void problems_of_whole_files(void **state)
                   "c\n" BACKEND,
          "7: listen: '0.0.0.0:1' stands already on line 4\n"},
         {LISTENER "listen = 192.0.2.1:1\nlisten = [::ffff:192.0.2.1]:1\n" BACKEND,
-         "5: listen: '[::ffff:192.0.2.1]:1' stands already on line 4\n"},
+         "5: listen: '192.0.2.1:1' stands already on line 4\n"},
         /* what belongs to a certificate */
         {"[listener a]\nkey = k\nlisten = 127.0.0.1:0\ncertificate = c\nkey = k\n" BACKEND,
          "2: key: there is no `certificate` above it\n"},
