@@ -1,5 +1,5 @@
-/* tunnel: one call, from accept to close: a client's stream, a backend's stream, and the state it is
- * in. Everything that ends a call goes through tunnel_close. Knows no keys (see front.h). */
+/* tunnel: one call, from accept to close: a client's stream, a backend's stream, and the state it
+ * is in. Everything that ends a call goes through tunnel_close. Knows no keys (see front.h). */
 #ifndef SSTPGATE_CALL_TUNNEL_H
 #define SSTPGATE_CALL_TUNNEL_H
 
@@ -24,21 +24,21 @@ struct tunnel {
     struct stream client, backend;
     const struct site_listener *listener;
     const struct site_backend *site_backend;
-    struct dial *dial;          /* DIAL only */
-    size_t server;              /* DIAL: which of the backend's servers is being tried */
-    enum reason dial_failure;   /* DIAL: what went wrong with the latest one */
-    struct front *front;        /* NEGOTIATE, and DRAIN after it; NULL otherwise */
-    bool head_request;          /* the answer to this request has no body */
-    size_t thrown_away;         /* LINGER: octets of the client that came too late */
-    bool web;                   /* not a tunnel: everything goes to the fallback web site */
-    time_t accepted;            /* rules judge a call by one time */
-    bool request_known;         /* host, SNI and tenant are in session */
-    bool decoy;                 /* denied at accept, and not to notice it */
-    bool up;                    /* it was in RELAY */
-    bool rules_over;            /* a denial was let pass in a dry run: it is not asked again */
-    bool counted;               /* limits_enter was answered with LIMITS_OK */
-    char *counted_user;         /* the same for limits_user_enter; owned */
-    unsigned failures;          /* logins that points were given for */
+    struct dial *dial;        /* DIAL only */
+    size_t server;            /* DIAL: which of the backend's servers is being tried */
+    enum reason dial_failure; /* DIAL: what went wrong with the latest one */
+    struct front *front;      /* NEGOTIATE, and DRAIN after it; NULL otherwise */
+    bool head_request;        /* the answer to this request has no body */
+    size_t thrown_away;       /* LINGER: octets of the client that came too late */
+    bool web;                 /* not a tunnel: everything goes to the fallback web site */
+    time_t accepted;          /* rules judge a call by one time */
+    bool request_known;       /* host, SNI and tenant are in session */
+    bool decoy;               /* denied at accept, and not to notice it */
+    bool up;                  /* it was in RELAY */
+    bool rules_over;          /* a denial was let pass in a dry run: it is not asked again */
+    bool counted;             /* limits_enter was answered with LIMITS_OK */
+    char *counted_user;       /* the same for limits_user_enter; owned */
+    unsigned failures;        /* logins that points were given for */
     struct session session;
 };
 
@@ -52,10 +52,26 @@ void tunnel_close(struct tunnel *t, enum reason reason);
 /* Ends it without a word to anybody. */
 void tunnel_drop(struct tunnel *t, enum reason reason);
 
-/* A reload: is it still allowed, by the listener of site that has the name of its own? */
-void tunnel_recheck(struct tunnel *t, const struct site *site);
-
 /* Its deadline is over. */
 void tunnel_expire(struct tunnel *t);
+
+/* ---- for entry, uplink and traffic, which do the work of the states ---- */
+
+/* The one change of state: asserts that the step is legal, moves the tunnel to the state's list and
+ * gives it the state's deadline. */
+void tunnel_enter(struct tunnel *t, enum tunnel_state state);
+
+/* As tunnel_drop; with a reset, what the peer finds is no orderly end. */
+void tunnel_cut(struct tunnel *t, enum reason reason, bool reset_client, bool reset_backend);
+
+/* worker_now */
+uint64_t tunnel_now(const struct tunnel *t);
+
+/* Towards ban-points: what each failed login, refused request and broken handshake counts. */
+enum { POINTS_LOGIN = 10, POINTS_REQUEST = 5, POINTS_HANDSHAKE = 1 };
+void tunnel_give_points(struct tunnel *t, unsigned points);
+
+/* The time as IMF-fixdate (RFC 9110 5.6.7), whatever the locale. */
+struct span tunnel_http_date(char out[32]);
 
 #endif

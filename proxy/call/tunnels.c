@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "base/check.h"
+#include "call/entry.h"
 #include "call/site.h"
 #include "call/tunnel.h"
 #include "net/worker.h"
@@ -132,7 +133,7 @@ void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels
     for (int state = TUNNEL_NEGOTIATE; state <= TUNNEL_RELAY; state++) {
         struct tunnel *t, *after;
         DL_FOREACH_SAFE(set->list[state], t, after)
-            tunnel_recheck(t, site);
+            entry_recheck(t, site);
     }
     for (size_t i = 0; i < count; i++) {
         if (places[i].fd < 0)

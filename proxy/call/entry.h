@@ -1,0 +1,35 @@
+/* entry: a client's way in, from the accepted connection to the request: PROXY header, address
+ * rules, limits, TLS, the request and the rules about it, the way to the web site for those who do
+ * not belong here. What it decides it does: uplink goes on with a call, tunnel_close ends it. */
+#ifndef SSTPGATE_CALL_ENTRY_H
+#define SSTPGATE_CALL_ENTRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+
+struct listener;
+struct site;
+struct tunnel;
+
+/* Takes the connection that waits at l. State PROXY. */
+void entry_begin(struct tunnel *t, struct listener *l);
+
+/* Octets of the client, in states PROXY and REQUEST; how many are done with. */
+size_t entry_proxy_read(struct tunnel *t, struct span in);
+size_t entry_request_read(struct tunnel *t, struct span in);
+
+/* The client's handshake is done. */
+void entry_secure(struct tunnel *t);
+
+/* For front_ask_user: arg is the tunnel. PPP has shown who it is; no name: it could not be seen. */
+bool entry_user_allowed(void *arg, struct span user);
+
+/* A reload: is it still allowed, by the listener of site that has the name of its own? */
+void entry_recheck(struct tunnel *t, const struct site *site);
+
+/* The key of a limit that was hit, at most once a second. */
+void entry_log_limited(struct tunnel *t, const char *key);
+
+#endif

@@ -1,0 +1,150 @@
+#include "call/traffic.h"
+
+#include <stdlib.h>
+
+#include "call/entry.h"
+#include "call/front.h"
+#include "call/tunnel.h"
+#include "net/stream.h"
+#include "policy/limits.h"
+#include "policy/users.h"
+#include "wire/sstp.h"
+
+/* An Abort or a Disconnect goes by: the rest is a matter of seconds ([MS-SSTP] 3.1.2.1, 3.1.2.2),
+ * whether or not the two close their connections then. */
+static void note_goodbye(struct tunnel *t, const struct sstp_packet *p, bool from_client)
+{
+    struct sstp_status_info info;
+
+    if (t->reason != REASON_NONE)
+        return;
+    if (p->type == SSTP_ABORT)
+        t->reason = from_client ? REASON_CLIENT_ABORT : REASON_BACKEND_ABORT;
+    else if (p->type == SSTP_DISCONNECT)
+        t->reason = from_client ? REASON_CLIENT_DISCONNECT : REASON_BACKEND_DISCONNECT;
+    else
+        return;
+    tunnel_enter(t, TUNNEL_DRAIN);
+    if (sstp_parse_status(p, &info) == ERR_OK && info.status != SSTP_STATUS_NO_ERROR)
+        session_keep(&t->session.detail, span_str(sstp_status_name(info.status)));
+}
+
+static void count(struct session_flow *flow, struct span octets)
+{
+    flow->octets += octets.n;
+    flow->packets++;
+}
+
+/* The tunnels of one user, whatever they come from; who has no name is nobody's. */
+static bool user_admitted(struct tunnel *t)
+{
+    if (t->session.user == NULL)
+        return true;
+    struct span user = users_bare_name(span_str(t->session.user));
+    enum limits_verdict hit = limits_user_enter(t->set->limits, user);
+    if (hit != LIMITS_OK) {
+        entry_log_limited(t, limits_key(hit));
+        return false;
+    }
+    session_keep(&t->counted_user, user);
+    return true;
+}
+
+/* A packet while front has the word. Returns false when the call is over. */
+static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct span octets,
+                         bool from_client)
+{
+    struct stream *to = from_client ? &t->backend : &t->client;
+    struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
+    struct front_answer a = from_client ? front_from_client(t->front, p, octets)
+                                        : front_from_backend(t->front, p, octets);
+    switch (a.verdict) {
+    case FRONT_DROP: return true;
+    case FRONT_REFUSE: tunnel_close(t, a.reason); return false;
+    case FRONT_CONNECTED:
+        if (!user_admitted(t)) {
+            tunnel_close(t, REASON_USER_LIMIT);
+            return false;
+        }
+        octets = a.octets;
+        break;
+    case FRONT_REPLACE: octets = a.octets; break;
+    case FRONT_PASS: break;
+    }
+    if (t->session.failures > t->failures) {
+        tunnel_give_points(t, POINTS_LOGIN * (t->session.failures - t->failures));
+        t->failures = t->session.failures;
+    }
+    note_goodbye(t, p, from_client);
+    count(flow, octets);
+    stream_write(to, octets);
+    if (a.verdict == FRONT_CONNECTED) {
+        t->up = true;
+        front_free(t->front);
+        t->front = NULL;
+        if (t->state == TUNNEL_NEGOTIATE)
+            tunnel_enter(t, TUNNEL_RELAY);
+    }
+    return true;
+}
+
+/* All whole packets at the start of in, on their way to the other side. Towards clients each packet
+ * is a record of its own (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends
+ * what is there together leaves together. */
+size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
+{
+    struct stream *to = from_client ? &t->backend : &t->client;
+    struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
+    struct sstp_packet p;
+    size_t used = 0, sent = 0;
+    enum err e;
+
+    while ((e = sstp_parse(span_from(in, used), &p)) == ERR_OK) {
+        struct span octets = span_sub(in, used, p.len);
+        used += p.len;
+        if (t->front != NULL) {
+            sent = used;
+            if (!front_packet(t, &p, octets, from_client))
+                return in.n;
+            continue;
+        }
+        if (p.control) {
+            if (!front_in_place(&p)) {
+                stream_write(to, span_sub(in, sent, used - p.len - sent));
+                tunnel_close(t, from_client ? REASON_CLIENT_OUT_OF_PLACE
+                                            : REASON_BACKEND_OUT_OF_PLACE);
+                return in.n;
+            }
+            note_goodbye(t, &p, from_client);
+        }
+        count(flow, octets);
+        if (!from_client) {
+            stream_write(to, octets);
+            sent = used;
+        }
+    }
+    stream_write(to, span_sub(in, sent, used - sent));
+    if (e != ERR_MORE) {
+        session_keep(&t->session.detail, span_str(err_text(e)));
+        tunnel_close(t, from_client ? REASON_CLIENT_BAD_PACKET : REASON_BACKEND_BAD_PACKET);
+        return in.n;
+    }
+    t->active = tunnel_now(t);
+    if (stream_queued(to) > STREAM_HIGH)
+        stream_pause(from_client ? &t->client : &t->backend);
+    return used;
+}
+
+/* Web traffic: octets, as they come. */
+size_t traffic_web(struct tunnel *t, struct span in, bool from_client)
+{
+    struct stream *to = from_client ? &t->backend : &t->client;
+    struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
+
+    stream_write(to, in);
+    flow->octets += in.n;
+    t->active = tunnel_now(t);
+    if (stream_queued(to) > STREAM_HIGH)
+        stream_pause(from_client ? &t->client : &t->backend);
+    return in.n;
+}

@@ -1,0 +1,19 @@
+/* traffic: octets on their way from one side of a call to the other: SSTP packets, watched by front
+ * until the tunnel is up and counted afterwards, and what goes to a web site. */
+#ifndef SSTPGATE_CALL_TRAFFIC_H
+#define SSTPGATE_CALL_TRAFFIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+
+struct tunnel;
+
+/* Sends on all whole packets at the start of in; returns their octets. May end the call. */
+size_t traffic_packets(struct tunnel *t, struct span in, bool from_client);
+
+/* Sends on all of in. */
+size_t traffic_web(struct tunnel *t, struct span in, bool from_client);
+
+#endif

@@ -1,0 +1,32 @@
+/* uplink: the way to the backend: its servers and their addresses one after the other, TLS and
+ * whether it is who it should be, the request, and the answer. At its end front takes over, or the
+ * web site has the word. Where nothing is left to try it ends the call. */
+#ifndef SSTPGATE_CALL_UPLINK_H
+#define SSTPGATE_CALL_UPLINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+#include "net/stream.h"
+
+struct config_backend;
+struct tunnel;
+
+/* Enters DIAL. backend is one of the tunnel's own site. */
+void uplink_dial(struct tunnel *t, const struct config_backend *backend);
+
+/* What the backend's stream tells. _ended: false when the call has come further than the answer,
+ * and this is not uplink's to judge. _closed: in state DIAL only. */
+void uplink_connected(struct tunnel *t, int status);
+void uplink_secure(struct tunnel *t);
+bool uplink_ended(struct tunnel *t, enum stream_end why);
+void uplink_closed(struct tunnel *t);
+
+/* Octets of the backend in state ANSWER; how many are done with. */
+size_t uplink_answer_read(struct tunnel *t, struct span in);
+
+/* The deadline of DIAL or ANSWER is over. */
+void uplink_expired(struct tunnel *t);
+
+#endif
