@@ -354,6 +354,7 @@ static void client_ended(struct stream *s, enum stream_end why)
 
     switch (why) {
     case STREAM_TLS:
+        session_keep(&t->session.sni, tls_conn_sni(s->tls)); /* of a handshake that failed, too */
         session_keep(&t->session.detail, span_str(stream_error(s)));
         tunnel_cut(t, REASON_TLS_FAILED, false,
                    true); /* the alert goes out; for the backend: no end */

@@ -13,11 +13,15 @@
 #include "tls/tls_internal.h"
 #include "tls/tls_staple.h"
 
-/* The oldest entry of OpenSSL's queue is the cause, what follows are the callers' laments. */
+/* The oldest entry of OpenSSL's queue is the cause, what follows are the callers' laments. Those of
+ * ERR_LIB_USER are of our own callbacks, in words. */
 void tls_error_text(char out[TLS_ERROR_MAX], const char *what)
 {
-    unsigned long e = ERR_peek_error();
-    const char *reason = e == 0 ? NULL : ERR_reason_error_string(e);
+    const char *data = NULL;
+    unsigned long e = ERR_peek_error_data(&data, NULL);
+    const char *reason = e == 0                           ? NULL
+                         : ERR_GET_LIB(e) == ERR_LIB_USER ? data
+                                                          : ERR_reason_error_string(e);
     if (reason == NULL && ERR_SYSTEM_ERROR(e))
         reason = strerror((int)ERR_GET_REASON(e));
     snprintf(out, TLS_ERROR_MAX, "%s%s%s", what, *what != '\0' ? ": " : "",
@@ -233,6 +237,8 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
     const struct tls_name *found = asked == NULL ? NULL : find_name(ctx, asked);
 
     if (found == NULL && ctx->strict_sni) {
+        ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "strict-sni: %s",
+                       asked == NULL ? "no name was asked for" : "no certificate for this name");
         *alert = SSL_AD_UNRECOGNIZED_NAME; /* RFC 6066 3 */
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }

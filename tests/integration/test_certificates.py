@@ -151,7 +151,10 @@ def test_strict_sni_refuses(shared, gate, sni, version):
     before = len(gate.events("call"))
     with pytest.raises(CallFailed, match="UNRECOGNIZED_NAME"):
         shared.client(gate, "strict", sni=sni, tls_min=version, tls_max=version).open().secure()
-    assert gate.wait_call(before)["reason"] == "tls-failed"
+    call = gate.wait_call(before)
+    assert (call["reason"], call["sni"]) == ("tls-failed", sni or "-")
+    assert call["detail"] == ("strict-sni: no certificate for this name" if sni else
+                              "strict-sni: no name was asked for")
 
 
 @pytest.mark.parametrize("sni, name", [("www.example.com", "star"), ("new.example.net", "new")])
