@@ -368,6 +368,13 @@ static void on_problem(void *user, unsigned line, const char *reason)
     config_problem(&b->input, line, "%s", reason);
 }
 
+/* What looks like no key or section of ours is not repeated: the file may be a private key that was
+ * named by mistake, and messages go to logs. */
+static bool is_showable(const char *name)
+{
+    return name[strspn(name, "abcdefghijklmnopqrstuvwxyz-")] == '\0';
+}
+
 static void unknown_section(struct builder *b, const char *word)
 {
     struct suggest s = suggest_init(word);
@@ -380,8 +387,10 @@ static void unknown_section(struct builder *b, const char *word)
             return;
         }
     }
+    const bool show = is_showable(word);
     config_problem(&b->input, b->input.line,
-                   "unknown section '%s': there are [gate], [listener NAME], [backend NAME]", word);
+                   "unknown section%s%s%s: there are [gate], [listener NAME], [backend NAME]",
+                   show ? " '" : "", show ? word : "", show ? "'" : "");
 }
 
 /* Makes the section `name` of this kind the one that keys go to. A second one of the same name
@@ -480,8 +489,10 @@ static void unknown_key(struct builder *b, const char *name)
         config_problem(&b->input, b->input.line,
                        "unknown key '%s'; did you mean '%s', which belongs in %s?", name,
                        elsewhere.best, elsewhere_title);
-    else
+    else if (is_showable(name))
         config_problem(&b->input, b->input.line, "unknown key '%s' in %s", name, title);
+    else
+        config_problem(&b->input, b->input.line, "unknown key in %s", title);
 }
 
 static void on_key(void *user, unsigned line, const char *name, const char *value)
@@ -489,7 +500,10 @@ static void on_key(void *user, unsigned line, const char *name, const char *valu
     struct builder *b = user;
     b->input.line = line;
     if (!b->any_section) {
-        config_problem(&b->input, line, "'%s' stands before any [section]", name);
+        if (is_showable(name))
+            config_problem(&b->input, line, "'%s' stands before any [section]", name);
+        else
+            config_problem(&b->input, line, "a key stands before any [section]");
         return;
     }
     if (b->skip)

@@ -443,6 +443,10 @@ static void problems_of_whole_files(void **state)
          "2: [backend b] lacks `server`\n"},
         /* sections */
         {"workers = 1\n" LISTENER BACKEND, "1: 'workers' stands before any [section]\n"},
+        {"MIGHAgEAMBMG=\n" LISTENER BACKEND, "1: a key stands before any [section]\n"},
+        {"[gate]\nMIGHAgEAMBMG==\n" LISTENER BACKEND, "2: unknown key in [gate]\n"},
+        {"[MIGHAgEAMBMG]\n" LISTENER BACKEND,
+         "1: unknown section: there are [gate], [listener NAME], [backend NAME]\n"},
         {"[gat]\n" LISTENER BACKEND, "1: unknown section 'gat'; did you mean [gate]?\n"},
         {"[listner a]\nlisten = 127.0.0.1\n", "1: unknown section 'listner'; did you mean "
                                               "[listener NAME]?\n"},
