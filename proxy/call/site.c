@@ -1,6 +1,7 @@
 #include "call/site.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "call/snapshot.h"
@@ -24,13 +25,40 @@ struct listener_problems {
     FILE *to;
 };
 
+static bool is_about(const char *text, const char *name)
+{
+    const size_t n = name == NULL ? 0 : strlen(name);
+    return n > 0 && strncmp(text, name, n) == 0 && text[n] == ':';
+}
+
+static unsigned certificate_line(const struct config_certificate *c, const char *text)
+{
+    return is_about(text, c->key)               ? c->key_line
+           : is_about(text, c->passphrase_file) ? c->passphrase_line
+           : is_about(text, c->ocsp_file)       ? c->ocsp_line
+                                                : c->line;
+}
+
+/* otherwise: the key that a text is about when it is not about one of these. */
+static unsigned setting_line(const struct config *c, const void *section, const char *text,
+                             const char *otherwise)
+{
+    static const char *const keys[] = {"ciphers", "ciphersuites"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (is_about(text, keys[i]))
+            return config_line(c, section, keys[i]);
+    return config_line(c, section, otherwise);
+}
+
 static void on_tls_error(void *arg, size_t certificate, const char *text)
 {
     const struct listener_problems *p = arg;
     const struct config_listener *l = p->listener;
     fprintf(p->to, "%s:%u: listener %s: %s\n", p->config->path,
-            certificate == TLS_NO_CERTIFICATE ? l->line : l->certificate[certificate].line, l->name,
-            text);
+            certificate == TLS_NO_CERTIFICATE
+                ? setting_line(p->config, l, text, "tls-min")
+                : certificate_line(&l->certificate[certificate], text),
+            l->name, text);
 }
 
 static bool listener_init(struct site_listener *l, const struct config *c,
@@ -76,8 +104,8 @@ static bool backend_init(struct site_backend *b, const struct config *c,
         return true;
     b->tls = tls_ctx_new_client(&s, from->verify == CONFIG_VERIFY_CA ? from->ca_file : NULL, error);
     if (b->tls == NULL)
-        fprintf(problems, "%s:%u: backend %s: %s\n", c->path, config_line(c, from, "ca-file"),
-                from->name, error);
+        fprintf(problems, "%s:%u: backend %s: %s\n", c->path,
+                setting_line(c, from, error, "ca-file"), from->name, error);
     return b->tls != NULL;
 }
 

@@ -80,6 +80,7 @@ struct config_certificate {
     char *key;             /* NULL: in file */
     char *passphrase_file; /* NULL: none */
     char *ocsp_file;       /* NULL: none */
+    unsigned key_line, passphrase_line, ocsp_line; /* where these stand */
 };
 
 struct config_listener {

@@ -635,9 +635,9 @@ const struct config_type config_type_certificate = {.syntax = "PATH",
                                                     .print = print_certificates,
                                                     .fini = fini_certificates};
 
-/* A file that belongs to the certificate above it; part: where in a config_certificate. */
+/* A file that belongs to the certificate above it; part and line: where in a config_certificate. */
 static bool parse_part(struct config_input *in, const struct config_key *k, void *at,
-                       const char *text, size_t part)
+                       const char *text, size_t part, size_t line)
 {
     struct config_listener *l = at;
     if (l->certificate_count == 0) {
@@ -652,25 +652,29 @@ static bool parse_part(struct config_input *in, const struct config_key *k, void
         return false;
     }
     *field = read_path(in, k, text);
+    *(unsigned *)((char *)c + line) = in->line;
     return *field != NULL;
 }
 
 static bool parse_key(struct config_input *in, const struct config_key *k, void *at,
                       const char *text)
 {
-    return parse_part(in, k, at, text, offsetof(struct config_certificate, key));
+    return parse_part(in, k, at, text, offsetof(struct config_certificate, key),
+                      offsetof(struct config_certificate, key_line));
 }
 
 static bool parse_passphrase_file(struct config_input *in, const struct config_key *k, void *at,
                                   const char *text)
 {
-    return parse_part(in, k, at, text, offsetof(struct config_certificate, passphrase_file));
+    return parse_part(in, k, at, text, offsetof(struct config_certificate, passphrase_file),
+                      offsetof(struct config_certificate, passphrase_line));
 }
 
 static bool parse_ocsp_file(struct config_input *in, const struct config_key *k, void *at,
                             const char *text)
 {
-    return parse_part(in, k, at, text, offsetof(struct config_certificate, ocsp_file));
+    return parse_part(in, k, at, text, offsetof(struct config_certificate, ocsp_file),
+                      offsetof(struct config_certificate, ocsp_line));
 }
 
 /* print_certificates() has done it. */

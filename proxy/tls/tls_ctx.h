@@ -34,7 +34,8 @@ struct tls_certificate {
 struct tls_ctx;
 
 /* Told once for each thing that is wrong. certificate: which one, as an index; TLS_NO_CERTIFICATE:
- * the settings. */
+ * the settings. A text about a file begins with "FILE: ", one about a setting with its name in the
+ * same way, and so do the errors below. */
 #define TLS_NO_CERTIFICATE SIZE_MAX
 typedef void (*tls_on_error)(void *arg, size_t certificate, const char *text);
 

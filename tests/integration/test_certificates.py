@@ -267,13 +267,21 @@ def test_every_wrong_certificate_has_its_line(bench, certs):
         ("certificate", "c-rsa.crt"), ("key", "c-ec.key"),
         ("certificate", "junk"))
     assert code == 1
-    words = [("one.pfx", "not the one in passphrase-file"), ("missing.pem", "No such file"),
-             ("two.pfx", "encrypted: write passphrase-file"),
-             ("c-star.pem", "junk: not an OCSP response"), ("c-rsa.crt", "c-ec.key: "),
-             ("junk", "neither PEM nor PKCS#12")]
+    words = [("certificate = one.pfx", "not the one in passphrase-file"),
+             ("certificate = missing.pem", "No such file"),
+             ("certificate = two.pfx", "encrypted: write passphrase-file"),
+             ("ocsp-file = junk", "junk: not an OCSP response"), ("key = c-ec.key", "c-ec.key: "),
+             ("certificate = junk", "neither PEM nor PKCS#12")]
     assert len(errors) == len(words)
-    for (line, text), (file, reason) in zip(errors, words):
-        assert line == f"certificate = {file}" and reason in text
+    for (line, text), (expected, reason) in zip(errors, words):
+        assert line == expected and reason in text
+
+
+@pytest.mark.parametrize("key", ["ciphers", "ciphersuites"])
+def test_wrong_ciphers_have_their_line(bench, certs, key):
+    code, errors = check(bench, ("certificate", "c-ec.pem"), (key, "NONESUCH"), ("host", "a"))
+    assert code == 1 and len(errors) == 1
+    assert errors[0][0] == f"{key} = NONESUCH" and f": {key}: no cipher match" in errors[0][1]
 
 
 def test_one_that_nobody_would_see(bench, certs):
