@@ -722,8 +722,9 @@ static void find_only_backend(struct builder *b, struct config_listener *l, unsi
     if (b->section_lost)
         return;
     if (others == 0)
-        config_problem(&b->input, line,
-                       "[listener %s] has nowhere to send calls: write a [backend NAME]", l->name);
+        config_problem(&b->input, line, "[listener %s] has nowhere to send calls: %s", l->name,
+                       c->backend_count == 0 ? "write a [backend NAME]"
+                                             : "the only backend is its fallback");
     else
         config_problem(&b->input, line,
                        "[listener %s] lacks `backend`, and the file has more than one", l->name);

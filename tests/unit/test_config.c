@@ -435,6 +435,8 @@ static void problems_of_whole_files(void **state)
     } table[] = {
         {"", "1: there is no [listener NAME]: nothing would be accepted\n"},
         {"; nothing\n[gate]\n", "1: there is no [listener NAME]: nothing would be accepted\n"},
+        {LISTENER "fallback = b\n" BACKEND,
+         "1: [listener a] has nowhere to send calls: the only backend is its fallback\n"},
         {LISTENER, "1: [listener a] has nowhere to send calls: write a [backend NAME]\n"},
         {LISTENER BACKEND "[backend c]\nserver = t\nverify = off\n",
          "1: [listener a] lacks `backend`, and the file has more than one\n"},
