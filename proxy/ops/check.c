@@ -1,5 +1,6 @@
 #include "ops/check.h"
 
+#include <sys/stat.h>
 #include <time.h>
 
 #include "call/site.h"
@@ -39,6 +40,32 @@ void check_expiry(const struct site *site, FILE *to, FILE *steps)
     }
 }
 
+/* ---- files that should be nobody else's ---- */
+
+static void check_file(const struct config *c, const struct config_listener *l, unsigned line,
+                       const char *path, FILE *to)
+{
+    struct stat st;
+    if (path != NULL && stat(path, &st) == 0 && (st.st_mode & S_IRWXO) != 0)
+        fprintf(to,
+                "%s:%u: warning: listener %s: %s: open to every user of this machine (mode %04o)\n",
+                c->path, line, l->name, path, (unsigned)st.st_mode & 07777);
+}
+
+void check_files(const struct config *c, FILE *to)
+{
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct config_listener *l = &c->listener[i];
+        for (size_t k = 0; k < l->certificate_count; k++) {
+            const struct config_certificate *from = &l->certificate[k];
+            if (from->key == NULL) /* then it is in file */
+                check_file(c, l, from->line, from->file, to);
+            check_file(c, l, from->key_line, from->key, to);
+            check_file(c, l, from->passphrase_line, from->passphrase_file, to);
+        }
+    }
+}
+
 bool check_config(const char *path, FILE *problems, FILE *print)
 {
     struct snapshot *snapshot = snapshot_load(path, problems);
@@ -47,8 +74,10 @@ bool check_config(const char *path, FILE *problems, FILE *print)
     struct site *site = site_new(snapshot, problems);
     bool ok = snapshot->sound && site != NULL;
 
-    if (site != NULL)
+    if (site != NULL) {
+        check_files(site->config, problems);
         check_expiry(site, problems, NULL);
+    }
     if (ok && print != NULL)
         config_print(snapshot->config, print);
     site_unref(site);

@@ -260,7 +260,19 @@ static void on_bans_timer(uv_timer_t *timer)
     bans_save(s);
 }
 
-/* ---- certificates that end ---- */
+/* ---- warnings about files ---- */
+
+static void files_warn(const struct config *c)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = check_alloc(open_memstream(&text, &len));
+
+    check_files(c, to);
+    fclose(to);
+    log_problems("files", LOG_LEVEL_WARNING, text);
+    free(text);
+}
 
 enum { EXPIRY_MS = 3600 * 1000 };
 
@@ -336,6 +348,7 @@ static bool reload(struct server *s, const char *cause, FILE *answer)
     if (ok) {
         size_t first_id = s->sockets.next_id;
         warn_fixed(&s->snapshot->config->gate, &n.snapshot->config->gate);
+        files_warn(n.snapshot->config);
         expiry_warn(s, n.site[0], true);
         next_commit(s, &n, true);
         log_listen(s, first_id);
@@ -650,6 +663,7 @@ static bool start(struct server *s)
     bans_load(s, snapshot->config->gate.limits.ban_file);
     CHECK_UV(uv_sem_init(&s->switched, 0));
     workers_init(s);
+    files_warn(n.snapshot->config);
     expiry_warn(s, n.site[0], true);
     next_commit(s, &n, false);
     return true;

@@ -306,6 +306,29 @@ def test_warnings(bench, certs):
     assert "has expired" in warnings[1][1] and "late.ocsp: the OCSP response" in warnings[2][1]
 
 
+def test_open_files(bench, certs):
+    """Keys and passphrases that everybody on the machine may read; certificates are no secret."""
+    place = bench.place
+    for name in ("o-alone", "o-apart", "o-good"):
+        pki.make(place.folder, name, names=[f"{name}.example.com"])
+    (place.folder / "o-passphrase").write_text("s3same\n")
+    for name, mode in (("o-alone.pem", 0o604), ("o-apart.crt", 0o644), ("o-apart.key", 0o664),
+                       ("o-passphrase", 0o644), ("o-good.pem", 0o640)):
+        (place.folder / name).chmod(mode)
+    listener = [("certificate", "o-alone.pem"), ("certificate", "o-apart.crt"),
+                ("key", "o-apart.key"), ("passphrase-file", "o-passphrase"),
+                ("certificate", "o-good.pem")]
+    code, warnings = check(bench, *listener)
+    assert code == 0
+    assert [line for line, _ in warnings] == [
+        "certificate = o-alone.pem", "key = o-apart.key", "passphrase-file = o-passphrase"]
+    for (_, text), mode in zip(warnings, ("0604", "0664", "0644")):
+        assert text.startswith("warning: listener front: ") and f"(mode {mode})" in text
+    gate = bench.start({"listener front": [("listen", "127.0.0.1:0"), *listener],
+                        "backend back": {"server": "127.0.0.1:1", "verify": "off"}})
+    gate.wait_log("o-alone.pem: open to every user of this machine")
+
+
 # -- sstpgate binding --
 
 def fingerprint(path, kind):
