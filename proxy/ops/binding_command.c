@@ -204,7 +204,8 @@ static const struct config_listener *find_listener(const struct config *c, const
 
 static bool print_file(const char *file, const char *passphrase_file)
 {
-    const struct tls_certificate c = {.file = file, .passphrase_file = passphrase_file};
+    const struct tls_certificate c = {
+        .file = file, .passphrase_file = passphrase_file, .passphrase_hint = "give -p FILE"};
     return print_certificate(&c, NULL, "");
 }
 

@@ -95,11 +95,13 @@ static int on_passphrase(char *buf, int size, int writing, void *arg)
     return (int)p->file.n;
 }
 
-static void passphrase_error(const struct passphrase *p, const char *path, char *error)
+static void passphrase_error(const struct tls_certificate *from, const char *path, char *error)
 {
-    snprintf(error, TLS_ERROR_MAX, "%s: %s", path,
-             p->known ? "its passphrase is not the one in passphrase-file"
-                      : "it is encrypted: write passphrase-file");
+    if (from->passphrase_file != NULL)
+        snprintf(error, TLS_ERROR_MAX, "%s: its passphrase is not the one in passphrase-file", path);
+    else
+        snprintf(error, TLS_ERROR_MAX, "%s: it is encrypted: %s", path,
+                 from->passphrase_hint == NULL ? "write passphrase-file" : from->passphrase_hint);
     ERR_clear_error();
 }
 
@@ -180,9 +182,12 @@ static bool load_pem(const struct tls_file *file, struct passphrase *p, struct t
     return out->leaf != NULL && at_end();
 }
 
-static bool load_pem_key(const char *path, const struct tls_file *file, struct passphrase *p,
-                         struct tls_cert *out, char *error)
+static bool load_pem_key(const struct tls_certificate *from, const struct tls_file *file,
+                         struct passphrase *p, struct tls_cert *out, char *error)
 {
+    const char *path = from->key == NULL ? from->file : from->key;
+
+
     if (!is_pem(file)) {
         snprintf(error, TLS_ERROR_MAX, "%s: not a private key in PEM", path);
         return false;
@@ -195,7 +200,7 @@ static bool load_pem_key(const char *path, const struct tls_file *file, struct p
     if (out->key != NULL)
         return true;
     if (p->wanted)
-        passphrase_error(p, path, error);
+        passphrase_error(from, path, error);
     else if (!contains(file, "PRIVATE KEY-----"))
         snprintf(error, TLS_ERROR_MAX, "%s: there is no private key in it", path);
     else
@@ -210,7 +215,7 @@ static bool load_key_file(const struct tls_certificate *from, struct passphrase 
     struct tls_file file;
     if (!tls_file_read(from->key, &file, error))
         return false;
-    const bool ok = load_pem_key(from->key, &file, p, out, error);
+    const bool ok = load_pem_key(from, &file, p, out, error);
     tls_file_free(&file);
     return ok;
 }
@@ -229,7 +234,7 @@ static bool load_pkcs12(const struct tls_certificate *from, const struct tls_fil
             return true;
         why = "it brings its own key: `key` has no meaning with it";
         break;
-    case TLS_PKCS12_PASSPHRASE: passphrase_error(p, from->file, error); return false;
+    case TLS_PKCS12_PASSPHRASE: passphrase_error(from, from->file, error); return false;
     case TLS_PKCS12_NO_KEY: why = "there is no private key with its certificate in it"; break;
     case TLS_PKCS12_LEGACY:
         why = "it is of the old kind (RC2), which needs OpenSSL's legacy provider (legacy.so), and "
@@ -257,7 +262,7 @@ static bool load(const struct tls_certificate *from, bool with_key, const struct
             return false;
         }
         if (with_key && from->key == NULL)
-            return load_pem_key(from->file, file, p, out, error);
+            return load_pem_key(from, file, p, out, error);
     } else if (tls_pkcs12_is(span_of(file->octets, file->n))) {
         return load_pkcs12(from, file, p, out, error);
     } else {

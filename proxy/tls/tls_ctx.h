@@ -28,6 +28,7 @@ struct tls_certificate {
     const char *file;            /* PEM: leaf first, then its chain; or PKCS#12; or DER: the leaf */
     const char *key;             /* PEM; NULL: in file */
     const char *passphrase_file; /* its first line opens the key; NULL: it is not encrypted */
+    const char *passphrase_hint; /* for messages: how to give it; NULL: "write passphrase-file" */
     const char *ocsp_file;       /* OCSP response in DER, to be stapled; NULL: none */
 };
 

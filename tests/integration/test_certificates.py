@@ -371,7 +371,7 @@ def test_binding_of_any_kind_of_file(bench, certs, tmp_path):
         done = run("binding", *arguments)
         assert done.returncode == 0 and f"SHA256     {certs.old.sha256}\n" in done.stdout
     done = run("binding", locked)
-    assert done.returncode == 1 and done.stdout == "" and "encrypted" in done.stderr
+    assert done.returncode == 1 and done.stdout == "" and "encrypted: give -p FILE" in done.stderr
 
 
 def test_binding_of_a_listener(bench, certs):
