@@ -13,6 +13,7 @@
 #include "ops/server.h"
 #include "ops/user.h"
 #include "policy/config.h"
+#include "policy/country.h"
 
 #define DEFAULT_CONFIG SSTPGATE_SYSCONFDIR "/sstpgate/sstpgate.conf"
 
@@ -92,8 +93,9 @@ int main(int argc, char **argv)
             puts("sstpgate " SSTPGATE_VERSION);
             return 0;
         case 'V':
-            printf("sstpgate " SSTPGATE_VERSION "\n%s\nlibuv %s\n",
-                   OpenSSL_version(OPENSSL_VERSION), uv_version_string());
+            printf("sstpgate " SSTPGATE_VERSION "\n%s\nlibuv %s\ncountry rules: %s\n",
+                   OpenSSL_version(OPENSSL_VERSION), uv_version_string(),
+                   country_supported() ? "with libmaxminddb" : "not built in (no libmaxminddb)");
             return 0;
         case 'h':
             usage(stdout);
