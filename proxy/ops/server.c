@@ -326,6 +326,10 @@ static void warn_fixed(const struct config_gate *was, const struct config_gate *
         log_msg(LOG_LEVEL_WARNING, "reload", "log and log-level change with a restart only");
     if (!same_text(was->admin, is->admin))
         log_msg(LOG_LEVEL_WARNING, "reload", "admin changes with a restart only");
+    if (was->limits.prefix_ipv4 != is->limits.prefix_ipv4 ||
+        was->limits.prefix_ipv6 != is->limits.prefix_ipv6)
+        log_msg(LOG_LEVEL_WARNING, "reload",
+                "address-prefix-ipv4 and address-prefix-ipv6 change with a restart only");
 }
 
 /* cause: a literal. answer: NULL, or where the problems go besides the log. */
