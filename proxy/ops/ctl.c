@@ -145,7 +145,10 @@ static bool talk(const char *path, const char *line)
 {
     int fd = dial(path);
     if (fd < 0) {
-        fprintf(stderr, "sstpgate ctl: no gate at %s: %s\n", path, strerror(errno));
+        const char *what = errno == ENOENT || errno == ECONNREFUSED ? "no gate at"
+                           : errno == EACCES || errno == EPERM      ? "not allowed to talk to"
+                                                                    : "cannot talk to";
+        fprintf(stderr, "sstpgate ctl: %s %s: %s\n", what, path, strerror(errno));
         return false;
     }
     send_all(fd, line);
