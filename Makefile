@@ -14,6 +14,8 @@ VERSION := 0.1.0
 
 B := build/$(VARIANT)
 Q := $(if $(V),,@)
+# For a make inside of make: without "Nothing to be done".
+quiet := --no-print-directory $(if $(V),,-s)
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 PKG_CONFIG ?= pkg-config
 PKGS := openssl libuv inih
@@ -155,7 +157,7 @@ deps-check: deps-demo
 # ---- what a user runs ----
 .PHONY: demo demo-stop check asan ubsan tsan interop integration
 demo: deps-demo
-	@$(MAKE) --no-print-directory VARIANT=release all
+	@$(MAKE) $(quiet) VARIANT=release all
 	@tests/demo
 demo-stop:
 	@tests/demo stop
@@ -174,7 +176,7 @@ install: $(B)/sstpgate
 	install -m 0755 $(B)/sstpgate $(DESTDIR)$(SBINDIR)/sstpgate
 	install -m 0644 conf/sstpgate.conf $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example
 	@# sstpgate.conf.5 is made by the program, which cannot run here when it is for another machine
-	-@$(MAKE) --no-print-directory -k man
+	-@$(MAKE) $(quiet) -k man
 	for page in $(MAN); do [ ! -f $$page ] || \
 		install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page || exit; done
 uninstall:
