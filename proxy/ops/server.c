@@ -51,6 +51,10 @@ struct server {
     struct watch *watch;
     struct admin *admin; /* NULL where the configuration names no socket */
     int admin_fd;        /* its socket, until the loop has it; -1 */
+    struct {
+        unsigned wanted;
+        size_t room;
+    } short_of; /* descriptors for calls, as it was told last; wanted 0: not short */
     enum server_phase { SERVING, DRAINING, STOPPING } phase;
     uint64_t started_ms;
     struct {
@@ -69,11 +73,13 @@ static size_t cpus(void)
     return n < 1 ? 1 : (size_t)n;
 }
 
-/* A call needs two descriptors, and the program a few of its own. */
-static unsigned tunnels_max(unsigned wanted, size_t sockets, size_t workers)
+/* A call needs two descriptors, and the program a few of its own. A reload that changes nothing about
+ * it does not say again that there are too few. */
+static unsigned tunnels_max(struct server *s)
 {
+    const unsigned wanted = s->snapshot->config->gate.max_tunnels;
     struct rlimit lim;
-    size_t own = 32 + sockets * workers + 8 * workers;
+    size_t own = 32 + s->sockets.count * s->workers + 8 * s->workers;
 
     if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
         return wanted;
@@ -83,10 +89,16 @@ static unsigned tunnels_max(unsigned wanted, size_t sockets, size_t workers)
         (void)getrlimit(RLIMIT_NOFILE, &lim);
     }
     size_t room = lim.rlim_cur > own + 2 ? (size_t)(lim.rlim_cur - own) / 2 : 1;
-    if (room >= wanted)
+    if (room >= wanted) {
+        s->short_of.wanted = 0;
         return wanted;
-    log_msg(LOG_LEVEL_WARNING, "limit", "max-tunnels is %u, but the limit of open files (%llu) "
-            "leaves room for %zu", wanted, (unsigned long long)lim.rlim_cur, room);
+    }
+    if (s->short_of.wanted != wanted || s->short_of.room != room)
+        log_msg(LOG_LEVEL_WARNING, "limit",
+                "max-tunnels is %u, but the limit of open files (%llu) leaves room for %zu", wanted,
+                (unsigned long long)lim.rlim_cur, room);
+    s->short_of.wanted = wanted;
+    s->short_of.room = room;
     return (unsigned)room;
 }
 
@@ -208,8 +220,7 @@ static void next_commit(struct server *s, struct next *n, bool running)
     s->sockets = n->sockets;
     snapshot_unref(s->snapshot);
     s->snapshot = n->snapshot;
-    atomic_store(&s->total.max, tunnels_max(s->snapshot->config->gate.max_tunnels,
-                                            s->sockets.count, s->workers));
+    atomic_store(&s->total.max, tunnels_max(s));
 }
 
 static void log_problems(const char *event, enum log_level level, char *text)

@@ -343,6 +343,9 @@ def test_few_descriptors(bench, monkeypatch):
     for sock in flood:
         sock.close()
     bench.client(gate).establish().ping().disconnect()
+    gate.signal(signal.SIGHUP)
+    gate.wait_log("the new configuration is in force")
+    assert gate.text().count("leaves room for") == 1  # nothing about it is new
 
 
 # ---- surroundings ----
