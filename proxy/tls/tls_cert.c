@@ -98,7 +98,8 @@ static int on_passphrase(char *buf, int size, int writing, void *arg)
 static void passphrase_error(const struct tls_certificate *from, const char *path, char *error)
 {
     if (from->passphrase_file != NULL)
-        snprintf(error, TLS_ERROR_MAX, "%s: its passphrase is not the one in passphrase-file", path);
+        snprintf(error, TLS_ERROR_MAX, "%s: its passphrase is not the one in passphrase-file",
+                 path);
     else
         snprintf(error, TLS_ERROR_MAX, "%s: it is encrypted: %s", path,
                  from->passphrase_hint == NULL ? "write passphrase-file" : from->passphrase_hint);
@@ -186,7 +187,6 @@ static bool load_pem_key(const struct tls_certificate *from, const struct tls_fi
                          struct passphrase *p, struct tls_cert *out, char *error)
 {
     const char *path = from->key == NULL ? from->file : from->key;
-
 
     if (!is_pem(file)) {
         snprintf(error, TLS_ERROR_MAX, "%s: not a private key in PEM", path);
