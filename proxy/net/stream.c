@@ -11,7 +11,7 @@
 #include "tls/tls_conn.h"
 
 /* What is left to do when the callback is over. */
-enum { TODO_KICK = 1, TODO_FAIL = 2, TODO_FIN = 4 };
+enum { DUE_KICK = 1, DUE_FAIL = 2, DUE_FIN = 4 };
 
 enum { WRITE_BUFS = 16, KEEPALIVE_S = 60, USER_TIMEOUT_MS = 120000 };
 
@@ -25,13 +25,13 @@ static bool live(const struct stream *s)
     return s->handle == STREAM_HANDLE_LIVE;
 }
 
-static void todo_add(struct stream *s, unsigned what)
+static void due_add(struct stream *s, unsigned what)
 {
-    if (s->todo == 0) {
-        s->todo_next = s->worker->todo;
-        s->worker->todo = s;
+    if (s->due == 0) {
+        s->due_next = s->worker->due;
+        s->worker->due = s;
     }
-    s->todo |= what;
+    s->due |= what;
 }
 
 void stream_init(struct stream *s, struct worker *w, const struct stream_ops *ops)
@@ -287,7 +287,7 @@ static void reading_set(struct stream *s)
     int r = s->paused ? uv_read_stop((uv_stream_t *)&s->tcp)
                       : uv_read_start((uv_stream_t *)&s->tcp, on_uv_alloc, on_uv_read);
     if (r != 0 && r != UV_EALREADY)
-        todo_add(s, TODO_FAIL);
+        due_add(s, DUE_FAIL);
 }
 
 void stream_start(struct stream *s, struct tls_conn *tls)
@@ -297,7 +297,7 @@ void stream_start(struct stream *s, struct tls_conn *tls)
     s->in = tls == NULL ? STREAM_IN_OPEN : STREAM_IN_HANDSHAKE;
     reading_set(s);
     if (tls != NULL)
-        todo_add(s, TODO_KICK); /* a client speaks first; a server finds that it needs octets */
+        due_add(s, DUE_KICK); /* a client speaks first; a server finds that it needs octets */
 }
 
 void stream_secure(struct stream *s, struct tls_conn *tls)
@@ -335,7 +335,7 @@ bool stream_paused(const struct stream *s)
 void stream_kick(struct stream *s)
 {
     if (live(s))
-        todo_add(s, TODO_KICK);
+        due_add(s, DUE_KICK);
 }
 
 /* ---- out ---- */
@@ -352,7 +352,7 @@ static void queue_send(struct stream *s)
     s->flying_blocks = n;
     if (uv_write(&s->write, (uv_stream_t *)&s->tcp, bufs, n, on_uv_write) != 0) {
         s->flying_blocks = 0;
-        todo_add(s, TODO_FAIL);
+        due_add(s, DUE_FAIL);
     }
 }
 
@@ -382,7 +382,7 @@ static void fin_send(struct stream *s)
     if (s->queue_blocks > 0)
         return; /* on_uv_write comes here again */
     if (uv_shutdown(&s->req.shutdown, (uv_stream_t *)&s->tcp, on_uv_shutdown) != 0)
-        todo_add(s, TODO_FAIL);
+        due_add(s, DUE_FAIL);
 }
 
 static void on_uv_write(uv_write_t *req, int status)
@@ -393,7 +393,7 @@ static void on_uv_write(uv_write_t *req, int status)
         queue_drop_first(s);
     if (live(s)) {
         if (status != 0)
-            todo_add(s, TODO_FAIL);
+            due_add(s, DUE_FAIL);
         else if (s->queue_blocks > 0)
             queue_send(s);
         else if (s->out == STREAM_OUT_ENDING)
@@ -440,7 +440,7 @@ static void out_flush(struct worker *w)
         uv_buf_t buf = uv_buf_init((char *)octets.p, (unsigned)octets.n);
         int n = uv_try_write((uv_stream_t *)&s->tcp, &buf, 1);
         if (n < 0 && n != UV_EAGAIN) {
-            todo_add(s, TODO_FAIL);
+            due_add(s, DUE_FAIL);
             return;
         }
         octets = span_from(octets, n < 0 ? 0 : (size_t)n);
@@ -448,7 +448,7 @@ static void out_flush(struct worker *w)
     if (octets.n == 0)
         return;
     if (s->queued + octets.n > STREAM_MAX) {
-        todo_add(s, TODO_FAIL);
+        due_add(s, DUE_FAIL);
         return;
     }
     queue_add(s, octets);
@@ -483,7 +483,7 @@ void stream_write(struct stream *s, struct span octets)
     if (s->tls == NULL)
         stream_sink(s, octets);
     else if (tls_conn_write(s->tls, octets) != ERR_OK)
-        todo_add(s, TODO_FAIL);
+        due_add(s, DUE_FAIL);
 }
 
 size_t stream_queued(const struct stream *s)
@@ -498,7 +498,7 @@ void stream_shutdown(struct stream *s)
     if (s->tls != NULL)
         tls_conn_shutdown(s->tls);
     s->out = STREAM_OUT_ENDING;
-    todo_add(s, TODO_FIN);
+    due_add(s, DUE_FIN);
 }
 
 /* ---- the end ---- */
@@ -508,7 +508,7 @@ static void on_uv_close(uv_handle_t *handle)
     struct stream *s = of_handle(handle);
     struct worker *w = s->worker;
 
-    CHECK(s->todo == 0 && s->flying_blocks == 0);
+    CHECK(s->due == 0 && s->flying_blocks == 0);
     while (s->queue != NULL)
         queue_drop_first(s);
     while (s->held != NULL) {
@@ -575,7 +575,7 @@ static void settle_one(struct stream *s, unsigned what)
 {
     if (!live(s))
         return;
-    if (what & TODO_FAIL) {
+    if (what & DUE_FAIL) {
         s->out = STREAM_OUT_ENDED;
         if (s->in == STREAM_IN_ENDED)
             s->ops->on_sent(s); /* its input ended before: all that is left to tell */
@@ -583,11 +583,11 @@ static void settle_one(struct stream *s, unsigned what)
             end_input(s, *stream_error(s) != '\0' ? STREAM_TLS : STREAM_RESET);
         return;
     }
-    if (what & TODO_FIN)
+    if (what & DUE_FIN)
         fin_send(s);
-    if ((what & TODO_KICK) && s->in == STREAM_IN_HANDSHAKE)
+    if ((what & DUE_KICK) && s->in == STREAM_IN_HANDSHAKE)
         handshake(s);
-    else if ((what & TODO_KICK) && s->in == STREAM_IN_OPEN)
+    else if ((what & DUE_KICK) && s->in == STREAM_IN_OPEN)
         pump(s);
 }
 
@@ -595,12 +595,12 @@ void stream_settle(struct worker *w)
 {
     for (;;) {
         out_flush(w);
-        struct stream *s = w->todo;
+        struct stream *s = w->due;
         if (s == NULL)
             return;
-        unsigned what = s->todo;
-        w->todo = s->todo_next;
-        s->todo = 0;
+        unsigned what = s->due;
+        w->due = s->due_next;
+        s->due = 0;
         settle_one(s, what);
     }
 }

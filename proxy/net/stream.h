@@ -57,7 +57,7 @@ enum stream_in { STREAM_IN_IDLE, STREAM_IN_HANDSHAKE, STREAM_IN_OPEN, STREAM_IN_
 enum stream_out { STREAM_OUT_OPEN, STREAM_OUT_ENDING, STREAM_OUT_ENDED };
 
 /* Invariants: queue_blocks counts queue; the first flying_blocks of them are in a uv_write;
- * queued is their octets in all; a stream is on worker->todo exactly if todo != 0. */
+ * queued is their octets in all; a stream is on worker->due exactly if due != 0. */
 struct stream {
     uv_tcp_t tcp;
     struct worker *worker;
@@ -68,8 +68,8 @@ struct stream {
     enum stream_in in;
     enum stream_out out;
     bool paused;
-    unsigned todo;
-    struct stream *todo_next;
+    unsigned due;
+    struct stream *due_next;
 
     struct span window;  /* plain streams: what was received and not handed out yet */
     struct block *held;  /* what the owner left unread, a list; NULL most of the time */

@@ -72,7 +72,7 @@ void worker_stop(struct worker *w)
 
 void worker_fini(struct worker *w)
 {
-    CHECK(w->todo == NULL && w->out_owner == NULL && w->lookups == NULL);
+    CHECK(w->due == NULL && w->out_owner == NULL && w->lookups == NULL);
     CHECK_UV(uv_loop_close(&w->loop)); /* a handle that was forgotten shows here */
     while (w->first != NULL) {
         struct worker_letter *letter = w->first;

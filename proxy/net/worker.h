@@ -35,7 +35,7 @@ struct worker {
     uint8_t *out;         /* records on their way to out_owner */
     size_t out_len;
     struct stream *out_owner;
-    struct stream *todo;  /* streams with something to settle, see stream.c */
+    struct stream *due;  /* streams with something to settle, see stream.c */
 
     struct dial_lookup *lookups; /* names that are being resolved, see dial.c */
 
