@@ -14,6 +14,7 @@
 #include "net/dial.h"
 #include "net/worker.h"
 #include "policy/limits.h"
+#include "tls/tls_conn.h"
 #include "wire/http_head.h"
 
 /* Lines about calls that never became a tunnel, for each worker. */
