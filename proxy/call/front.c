@@ -93,8 +93,11 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
         session_keep(&s->user, user);
         f->user_asked = false;
     }
+    /* Of two names the server may hear the one and we the other. Its answer is not waited for: inside
+     * EAP it tells the client that the password was right before the method has ended. */
+    bool two_names = f->ppp.user_named && user.n == 0;
     bool ended = f->ppp.result != PPP_RESULT_PENDING;
-    return user_may_pass(f, ended) ? pass : refuse(REASON_USER_DENIED);
+    return user_may_pass(f, ended || two_names) ? pass : refuse(REASON_USER_DENIED);
 }
 
 /* ---- the Ack ---- */

@@ -49,12 +49,12 @@ struct ppp_observer {
     uint16_t user_len;          /* octets in user; 0 when not known, or named in two ways at once */
     uint8_t user[PPP_USER_MAX]; /* as sent, cut at PPP_USER_MAX, any octet possible, no NUL added;
                                    a claim unless the method proves it: PEAP, EAP-TLS do not */
+    bool user_named;            /* user answers the server's latest question; user_len 0: two did */
     struct ppp_mschap last;     /* the latest response of the client that has an NT-Response */
     unsigned failures;          /* logins the server has refused, each try once */
     struct ppp_mschap confirmed; /* the latest one the server answered with Success */
 
     /* for the observer itself */
-    bool user_named;     /* user answers the server's latest question; another name is a lie */
     enum ppp_method lcp_method; /* agreed in LCP; NONE: not seen, or none that we know */
     bool auth_seen;      /* an authentication frame came since LCP was last negotiated */
     bool challenge_seen; /* a response may come: to a Challenge or to a Failure with R=1 */
