@@ -5,6 +5,7 @@
 #include "call/entry.h"
 #include "call/front.h"
 #include "call/tunnel.h"
+#include "call/tunnels.h"
 #include "net/stream.h"
 #include "policy/limits.h"
 #include "policy/users.h"
@@ -84,8 +85,11 @@ static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct s
         t->front = NULL;
         if (t->state == TUNNEL_NEGOTIATE)
             tunnel_enter(t, TUNNEL_RELAY);
+        /* A reload met it on its way, when not all was known that the new rules ask for. */
+        if (t->state == TUNNEL_RELAY && t->site != t->set->site)
+            entry_recheck(t, t->set->site);
     }
-    return true;
+    return t->state != TUNNEL_LINGER;
 }
 
 /* All whole packets at the start of in, on their way to the other side. Towards clients each packet
