@@ -1,0 +1,534 @@
+"""What rules do to a call, in each of the three phases in which they decide: when it is accepted,
+at its request, and when PPP shows the user (README, Configuration)."""
+
+import datetime
+import fcntl
+import select
+import statistics
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import USERS
+from gate import write_config
+from peers import head, pki, ppp, sstp
+from peers.client import CallFailed, expect_failure, last_words
+from test_address import admitted, refused
+from test_fallback import MISSING, PAGE, Site, gate_before, without_date
+
+GET = b"GET / HTTP/1.1\r\nHost: vpn.example.com\r\nConnection: close\r\n\r\n"
+SSTP = head.request(b"vpn.example.com")
+FOREIGN = head.request(b"www.example.com")
+METHODS = ["pap", "mschapv2", "eap-mschapv2"]
+CAP_NET_ADMIN = 12
+
+# How long silence is listened to. Who breaks it does so at once: a reset is on its way before the
+# line in the log.
+SILENCE_MS = 300
+
+
+def may_repair_sockets():
+    status = Path("/proc/self/status").read_text()
+    effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(effective.split()[1], 16) >> CAP_NET_ADMIN & 1)
+
+
+def line_of(gate, key, text):
+    return str(1 + gate.config.read_text().splitlines().index(f"{key} = {text}"))
+
+
+def call_from(gate, source):
+    """The line that ended the call from there."""
+    find = lambda: next((e for e in gate.events("call") if e["client"] == source), None)
+    return gate.wait(find, f"call from {source}")
+
+
+def answer(bench, gate, request, **knobs):
+    """Everything that comes back for it, and the client, which has closed."""
+    client = bench.client(gate, head=request, **knobs).establish("tls").send_request()
+    octets = b""
+    while (record := client.wire.read_record()) is not None:
+        octets += record
+    client.close()
+    return octets, client
+
+
+def dropped(client):
+    """Neither octets, nor FIN, nor RST for a client that is silent itself."""
+    if may_repair_sockets():
+        poll = select.poll()
+        poll.register(client.wire.sock, select.POLLIN | select.POLLRDHUP)
+        assert not poll.poll(SILENCE_MS)
+    else:  # the reset leaves with a hop limit of 1, which is enough for loopback
+        assert client.wire.wait_end() == "reset" and client.wire.records == 0
+
+
+def request_reset(bench, gate, **knobs):
+    """The request is answered with a reset and nothing else."""
+    failure = expect_failure(bench.client(gate, **knobs), "request")
+    assert (failure.stage, failure.status, failure.end) == ("request", None, "reset")
+
+
+@pytest.fixture
+def site(bench):
+    site = Site()
+    bench.others.append(site)
+    return site
+
+
+# -- when the call is accepted --
+
+
+@pytest.mark.parametrize("action", ["reset", "drop", "decoy"])
+@pytest.mark.parametrize("where", ["address", "file", "any"])
+def test_accept(bench, tmp_path, where, action):
+    """The action is taken, and the log says who it was and which line did it."""
+    networks = tmp_path / "blocked.txt"
+    networks.write_text("# these\n127.0.0.60\n127.0.0.64/29\n")
+    text = {"address": "127.0.0.64/29", "file": f"file {networks}", "any": "any"}[where]
+    server = bench.backend()
+    gate = bench.gate(server, rules=[("allow", "127.0.0.2"), ("deny", f"{text} action {action}")])
+    if action == "reset":
+        refused(bench, gate, bind="127.0.0.66")
+    elif action == "decoy":
+        assert expect_failure(bench.client(gate, bind="127.0.0.66")).status == 404
+        assert gate.wait_call()["reason"] == "rule-denied"
+    else:
+        client = bench.client(gate, bind="127.0.0.66").open()
+        gate.wait_event("deny")
+        dropped(client)
+    event = gate.wait_event("deny")
+    host, port = event["client"].rsplit(":", 1)
+    assert host == "127.0.0.66" and int(port) > 0
+    assert (event["listener"], event["rule"], event["action"]) == ("front", "2", action)
+    if where == "file":
+        assert (event["file"], event["line"]) == (str(networks), "3")
+    else:
+        assert event["line"] == line_of(gate, "deny", f"{text} action {action}")
+        assert "file" not in event.fields
+    admitted(bench, gate, bind="127.0.0.2")
+    assert len(server.calls) == 1 and len(gate.events("deny")) == 1
+    gate.wait_call(1 if action == "decoy" else 0)
+
+
+def test_drop_with_a_hello_under_way(bench):
+    """What the client has said before the gate looked is not answered either."""
+    gate = bench.gate(bench.backend(), rules=[("deny", "127.0.0.66 action drop")])
+    gate.pause()
+    client = bench.client(gate, bind="127.0.0.66").open()
+    client.wire.sock.sendall(bytes.fromhex("1603010005010000010000"))
+    # Acknowledged, or it would be sent again to a connection that is no more. There is no event.
+    waiting = bytes(4)
+    while any(waiting := fcntl.ioctl(client.wire.sock, termios.TIOCOUTQ, waiting)):
+        select.select([], [], [], 0.001)
+    gate.resume()
+    gate.wait_event("deny")
+    dropped(client)
+
+
+def test_deny_action(bench):
+    """For rules without an action, and for default."""
+    gate = bench.gate(bench.backend(), listener={"deny_action": "decoy", "default": "deny"},
+                      rules=[("deny", "127.0.0.66"), ("deny", "127.0.0.67 action reset"),
+                             ("allow", "127.0.0.2")])
+    for source in ("127.0.0.66", "127.0.0.68"):
+        assert expect_failure(bench.client(gate, bind=source)).status == 404
+    refused(bench, gate, bind="127.0.0.67")
+    events = [gate.wait_event("deny", n) for n in range(3)]
+    assert [(e["rule"], e["action"]) for e in events] == [("1", "decoy"), ("default", "decoy"),
+                                                          ("2", "reset")]
+    admitted(bench, gate, bind="127.0.0.2")
+
+
+def test_decoy_without_site(bench):
+    """Nothing tells the denied one from somebody who asks for a foreign name."""
+    gate = bench.gate(bench.backend(), listener={"host": "vpn.example.com"},
+                      rules=[("deny", "127.0.0.66 action decoy")])
+    for request in (GET, SSTP, FOREIGN):
+        denied, client = answer(bench, gate, request, bind="127.0.0.66")
+        allowed, other = answer(bench, gate, GET if request == GET else FOREIGN)
+        assert denied.startswith(b"HTTP/1.1 404 ")
+        assert without_date(denied) == without_date(allowed)
+        assert client.wire.ended == other.wire.ended == "close-notify"
+
+
+def test_decoy_with_site(bench, site):
+    """The site's own answer, for its pages and for the very request of SSTP."""
+    gate = gate_before(bench, site, host="vpn.example.com", deny="127.0.0.66 action decoy")
+    for request, status, page in ((GET, 200, PAGE), (SSTP, 405, MISSING), (FOREIGN, 405, MISSING)):
+        denied, client = answer(bench, gate, request, bind="127.0.0.66")
+        allowed, other = answer(bench, gate, GET if request == GET else FOREIGN)
+        assert denied.startswith(b"HTTP/1.1 %d " % status) and denied.endswith(page)
+        assert without_date(denied) == without_date(allowed)
+        assert client.wire.ended == other.wire.ended
+    assert not bench.server.calls
+    bench.client(gate).establish().ping().disconnect()
+
+
+def test_decoy_takes_no_longer(bench, site):
+    """One who measures learns nothing: page for page in turn, and the medians are near."""
+    gate = gate_before(bench, site, host="vpn.example.com", deny="127.0.0.66 action decoy")
+    took = {"127.0.0.66": [], "127.0.0.65": []}
+    for _ in range(60):
+        for source, times in took.items():
+            client = bench.client(gate, head=GET, bind=source).establish("tls")
+            start = time.perf_counter()
+            client.send_request().read_answer()
+            times.append(time.perf_counter() - start)
+            client.close()
+            bench.clients.remove(client)
+    denied, allowed = (statistics.median(times) for times in took.values())
+    assert abs(denied - allowed) <= 0.3 * allowed + 0.001, (denied, allowed)
+
+
+# -- at the request --
+
+TENANT = head.request(b"vpn.example.com", uri=head.URI + b"?tenantid=acme")
+
+
+@pytest.mark.parametrize("action", ["reset", "decoy"])
+@pytest.mark.parametrize("condition, hit, miss", [
+    ("host vpn.example.com", {}, {"host": "two.example.com"}),
+    ("host *.example.com", {}, {"host": "example.com"}),
+    ("sni vpn.example.com", {"sni": "vpn.example.com"}, {"sni": "two.example.com"}),
+    ("tenant acme", {"head": TENANT}, {}),
+], ids=["host", "below", "sni", "tenant"])
+def test_request(bench, condition, hit, miss, action):
+    rule = f"{condition} action {action}"
+    server = bench.backend()
+    gate = bench.gate(server, rules=[("deny", rule)])
+    if action == "reset":
+        request_reset(bench, gate, **hit)
+    else:
+        failure = expect_failure(bench.client(gate, **hit))
+        assert (failure.status, failure.end) == (404, "close-notify")
+    assert gate.wait_call()["reason"] == "rule-denied"
+    event = gate.wait_event("deny")
+    assert (event["rule"], event["line"], event["action"]) == ("1", line_of(gate, "deny", rule),
+                                                               action)
+    assert not server.calls
+    bench.client(gate, **miss).establish().ping().disconnect()
+    assert len(gate.events("deny")) == 1
+
+
+def test_request_drop(bench):
+    """Not even the end of TLS. (What is not acknowledged yet is sent again, and the kernel, which has
+    no such connection, says so.)"""
+    gate = bench.gate(bench.backend(), rules=[("deny", "host vpn.example.com action drop")])
+    client = bench.client(gate, tls_max="1.2").establish("tls").send_request()
+    assert gate.wait_call()["reason"] == "rule-denied"
+    try:
+        assert client.wire.read_record(SILENCE_MS / 1000) is None
+        assert client.wire.ended == "reset"
+    except TimeoutError:
+        pass
+    assert client.wire.records == 0
+
+
+def test_one_tenant(bench):
+    """An allow alone shuts everybody else out."""
+    server = bench.backend()
+    gate = bench.gate(server, listener={"default": "deny"}, rules=[("allow", "tenant ACME")])
+    bench.client(gate, head=TENANT).establish().ping().disconnect()
+    for other in (SSTP, TENANT.replace(b"acme", b"acm"), TENANT.replace(b"acme", b"acmes"),
+                  TENANT.replace(b"=acme", b"=evil&tenantid=acme")):
+        request_reset(bench, gate, head=other)
+    assert len(server.calls) == 1
+    assert {event["rule"] for event in gate.events("deny")} == {"default"}
+
+
+def test_request_gets_the_site(bench, site):
+    gate = gate_before(bench, site, host="vpn.example.com", deny="host vpn.example.com action decoy")
+    denied, _ = answer(bench, gate, SSTP)
+    assert gate.wait_call()["reason"] == "rule-denied"
+    foreign, _ = answer(bench, gate, FOREIGN)
+    assert denied.startswith(b"HTTP/1.1 405 ") and without_date(denied) == without_date(foreign)
+    assert not bench.server.calls
+
+
+# -- when PPP shows the user --
+
+
+def results(client, seen):
+    """The frames among those seen that tell how an authentication ended, inside EAP too."""
+    found = []
+    for frame in seen:
+        protocol, body = ppp.parse_frame(frame)
+        code = body[0] if body else 0
+        if protocol == ppp.PAP and code in (2, 3) or \
+           protocol in (ppp.CHAP, ppp.EAP) and code in (3, 4) or \
+           protocol == ppp.EAP and code == 1 and body[4] == 26 and body[5] in (3, 4):
+            found.append(frame)
+    return found
+
+
+def people(bench, **more):
+    names = {**USERS, **dict.fromkeys(("guest", "guest1", "alice@example.com"), USERS["alice"])}
+    return bench.backend(users=names, **more)
+
+
+def user_denied(bench, gate, server, *, change=None, number=0, **knobs):
+    """Call Disconnect to both, and no word of how the login went. change: run on the Client before
+    its login."""
+    client = bench.client(gate, **knobs).establish("start")
+    source = "%s:%d" % client.wire.sock.getsockname()
+    seen = []
+    take = client.link.on_frame
+    client.link.on_frame = lambda frame: (seen.append(frame), take(frame))
+    if change:
+        change(client)
+    with pytest.raises(CallFailed) as failure:
+        client.authenticate().connect().bring_up()
+    assert failure.value.abort is not None and failure.value.abort.type == sstp.DISCONNECT
+    assert client.wait_end() == "close-notify"
+    client.close()
+    assert not results(client, seen) and ppp.IPCP not in client.link.protocols
+    record = server.wait_over(number)
+    assert record.seen[-1] == "disconnect" and "connected" not in record.seen
+    assert call_from(gate, source)["reason"] == "user-denied"
+    event = next(event for event in gate.events("deny") if event["client"] == source)
+    assert event["action"] == "disconnect"
+    return event, record
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rule, default", [(("allow", "user alice"), "deny"),
+                                           (("deny", "user guest*"), "allow")])
+def test_user(bench, method, rule, default):
+    server = people(bench, auth=(method,))
+    gate = bench.gate(server, listener={"default": default}, rules=[rule])
+    event, record = user_denied(bench, gate, server, auth=(method,), user="guest1")
+    assert (event["user"], event["rule"]) == ("guest1", "1" if rule[0] == "deny" else "default")
+    assert record.user is None, "the server never heard of it"
+    event, _ = user_denied(bench, gate, server, auth=(method,), user="CORP\\guest1", number=1)
+    assert event["user"] == "CORP\\guest1"
+    for user in ("alice", "CORP\\alice", "alice@example.com"):
+        bench.client(gate, auth=(method,), user=user).establish().ping().disconnect()
+    assert len(gate.events("deny")) == 2
+
+
+@pytest.mark.parametrize("user", ["alice", "CORP\\alice", "alice@example.com", "ALICE"])
+def test_user_in_every_form(bench, user):
+    """A name without a domain is meant with every domain."""
+    server = people(bench)
+    gate = bench.gate(server, rules=[("deny", "user alice")])
+    assert user_denied(bench, gate, server, user=user)[0]["user"] == user
+
+
+def test_user_with_domain(bench):
+    """A rule that names the realm means this realm."""
+    server = people(bench)
+    gate = bench.gate(server, listener={"default": "deny"}, rules=[("allow", "user *@example.com")])
+    bench.client(gate, user="alice@example.com").establish().ping().disconnect()
+    for number, user in enumerate(("alice", "alice@example.org", "CORP\\alice"), 1):
+        user_denied(bench, gate, server, user=user, number=number)
+
+
+def two_names(other_first, inner_only=False):
+    """Makes a client answer each question of the login twice, once as alice and once as guest, in one
+    breath (`shape` is "joined"): the server has not yet answered the one when the other is there."""
+    def change(client):
+        send = client.link.send
+
+        def twice(protocol, body):
+            both = [body, body.replace(b"alice", b"guest")]
+            identity = protocol == ppp.EAP and body[4:5] == b"\1"
+            if both[0] == both[1] or protocol not in (ppp.PAP, ppp.CHAP, ppp.EAP) or \
+               (inner_only and identity):
+                both = [body]
+            for one in reversed(both) if other_first else both:
+                send(protocol, one)
+        client.link.send = twice
+    return change
+
+
+@pytest.mark.parametrize("other_first", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("rule, default", [(("allow", "user alice"), "deny"),
+                                           (("deny", "user guest"), "allow")])
+def test_two_names(bench, method, rule, default, other_first):
+    server = people(bench, auth=(method,))
+    gate = bench.gate(server, listener={"default": default}, rules=[rule])
+    user_denied(bench, gate, server, auth=(method,), shape="joined",
+                change=two_names(other_first))
+
+
+@pytest.mark.parametrize("rule, default", [(("allow", "user x*"), "deny"),
+                                           (("deny", "user x*"), "allow")])
+@pytest.mark.parametrize("method", METHODS)
+def test_two_names_of_which_none_matters(bench, method, rule, default):
+    """Who hides the name satisfies every deny and no allow."""
+    server = people(bench, auth=(method,))
+    gate = bench.gate(server, listener={"default": default}, rules=[rule])
+    user_denied(bench, gate, server, auth=(method,), shape="joined",
+                change=two_names(False, inner_only=True))
+
+
+def test_no_login_at_all(bench):
+    """Call Connected without a word about who it is."""
+    server = people(bench)
+    gate = bench.gate(server, listener={"default": "deny"}, rules=[("allow", "user alice")])
+    client = bench.client(gate, zero_key=True).establish("start")
+    client.send(client.binding())
+    assert last_words(client).type == sstp.DISCONNECT
+    assert gate.wait_call()["reason"] == "user-denied"
+    assert server.wait_over().seen == ["connect-request", "disconnect"]
+    assert gate.wait_event("deny")["rule"] == "default"
+
+
+def test_address_and_user(bench):
+    """All conditions of a rule must hold."""
+    server = people(bench)
+    gate = bench.gate(server, rules=[("deny", "127.0.0.66 user alice")])
+    user_denied(bench, gate, server, bind="127.0.0.66")
+    bench.client(gate, bind="127.0.0.65").establish().ping().disconnect()
+    bench.client(gate, bind="127.0.0.66", user="bob",
+                 password=USERS["bob"]).establish().ping().disconnect()
+
+
+# -- the time --
+
+
+def hours(first, last):
+    """A window around this hour, in hours from it; it may pass midnight."""
+    now = datetime.datetime.now(datetime.timezone.utc).hour
+    return f"Mon-Sun {(now + first) % 24:02}:00-{(now + last) % 24:02}:00 UTC"
+
+
+def days(*offsets):
+    names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+    today = datetime.datetime.now(datetime.timezone.utc).weekday()
+    return ",".join(names[(today + n) % 7] for n in offsets) + " 00:00-24:00 UTC"
+
+
+@pytest.mark.parametrize("window, holds", [
+    (lambda: hours(-3, 4), True), (lambda: hours(6, 12), False),
+    (lambda: days(-1, 0, 1), True), (lambda: days(2, 3, 4, 5), False),
+], ids=["hours", "other-hours", "days", "other-days"])
+def test_time(bench, window, holds):
+    rule = f"any time {window()}"
+    gate = bench.gate(bench.backend(), rules=[("deny", rule)])
+    if holds:
+        refused(bench, gate)
+        assert gate.wait_event("deny")["line"] == line_of(gate, "deny", rule)
+    else:
+        admitted(bench, gate)
+        assert not gate.events("deny")
+
+
+# -- to try rules --
+
+
+@pytest.mark.parametrize("rule", ["127.0.0.0/8 action reset", "any action decoy", "any action drop",
+                                  "host vpn.example.com", "user alice"])
+def test_dry_run(bench, rule):
+    """Everybody is let in, and each call that would not be leaves one line."""
+    gate = bench.gate(bench.backend(), listener={"mode": "dry-run"},
+                      rules=[("deny", rule), ("deny", "user *")])
+    for number in range(2):
+        bench.client(gate).establish().ping().disconnect()
+        event = gate.wait_event("deny", number)
+        assert (event["rule"], event["action"]) == ("1", "dry-run")
+        assert gate.wait_call(number)["reason"] == "client-disconnect"
+    assert len(gate.events("deny")) == 2
+
+
+# -- tunnels that are up --
+
+
+class Setting:
+    """A gate whose rules can be changed while alice and bob are up, from addresses of their own."""
+
+    def __init__(self, bench, **listener):
+        self.server = people(bench)
+        self.keys = {"gate": {"workers": 1}, "listener front": bench.listener_keys(**listener),
+                     "backend back": bench.backend_keys(self.server)}
+        self.gate = bench.start(self.keys)
+        self.alice = bench.client(self.gate, bind="127.0.0.66").establish().ping()
+        self.bob = bench.client(self.gate, bind="127.0.0.67", user="bob",
+                                password=USERS["bob"]).establish().ping()
+
+    def deny(self, rule):
+        self.keys["listener front"]["deny"] = rule
+        write_config(self.gate.config, self.keys)
+        assert self.gate.reload()[-1].level == "info"
+
+
+RECHECKED = ["127.0.0.66", "user alice", "user ali* host vpn.example.com", "127.0.0.66 action drop",
+             "127.0.0.66 action decoy"]
+
+
+@pytest.mark.parametrize("rule", RECHECKED)
+def test_recheck(bench, rule):
+    it = Setting(bench, recheck_tunnels="yes")
+    it.deny(rule)
+    assert last_words(it.alice).type == sstp.DISCONNECT
+    assert it.server.wait_over().seen[-1] == "disconnect"
+    call = it.gate.wait_call()
+    assert (call["reason"], call["user"]) == ("rules-changed", "alice")
+    event = it.gate.wait_event("deny")
+    assert (event["action"], event["user"], event["rule"]) == ("disconnect", "alice", "1")
+    it.bob.ping().disconnect()
+    assert len(it.gate.events("deny")) == 1
+
+
+@pytest.mark.parametrize("keys", [{"recheck_tunnels": "no"}, {},
+                                  {"recheck_tunnels": "yes", "mode": "dry-run"}])
+def test_no_recheck(bench, keys):
+    """New calls only."""
+    it = Setting(bench, **keys)
+    it.deny("127.0.0.66")
+    it.alice.ping()
+    if "mode" not in keys:
+        refused(bench, it.gate, bind="127.0.0.66")
+    it.alice.ping().disconnect()
+    it.bob.ping().disconnect()
+    assert [it.gate.wait_call(n)["reason"] for n in range(2)] == ["client-disconnect"] * 2
+
+
+@pytest.mark.parametrize("rule", ["127.0.0.68", "user alice"])
+@pytest.mark.parametrize("stage", ["tls", "start", "authenticate"])
+def test_recheck_of_one_on_its_way(bench, stage, rule):
+    """A call that was let in by the old rules is no tunnel for longer than the new ones allow."""
+    it = Setting(bench, recheck_tunnels="yes")
+    client = bench.client(it.gate, bind="127.0.0.68").establish(stage)
+    it.deny(rule)
+    with pytest.raises(CallFailed) as failure:
+        steps = [client.ask, client.start, client.authenticate, client.connect, client.bring_up]
+        for step in steps[{"tls": 0, "start": 2, "authenticate": 3}[stage]:]:
+            step()
+        client.ping()
+    assert failure.value.abort is not None and failure.value.abort.type == sstp.DISCONNECT
+    source = "%s:%d" % client.wire.sock.getsockname()
+    client.wait_end()
+    client.close()
+    assert call_from(it.gate, source)["reason"] == "rules-changed"
+    it.bob.ping().disconnect()
+
+
+# -- certificates that end --
+
+
+def expiring(bench, days):
+    cert = pki.make(bench.place.folder, f"days-{days}", names=["vpn.example.com"], days=days)
+    return bench.gate(bench.backend(), listener={"certificate": Path(cert.both).name})
+
+
+def test_expiry(bench):
+    """At the start, and whenever the configuration is read again."""
+    gate = expiring(bench, 5)
+    for number in range(2):
+        event = gate.wait_event("expiry", number)
+        assert event.level == "warning" and "days-5.pem" in event["msg"]
+        assert gate.reload()[-1].level == "info"
+    assert len(gate.events("expiry")) == 3
+    admitted(bench, gate)
+
+
+def test_no_expiry(bench):
+    gate = expiring(bench, 90)
+    assert gate.reload()[-1].level == "info"
+    admitted(bench, gate)
+    assert not gate.events("expiry")
