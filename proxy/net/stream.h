@@ -130,7 +130,7 @@ void stream_shutdown(struct stream *s);
  * closing already. */
 void stream_close(struct stream *s, bool reset);
 
-/* As stream_close with a reset, but the peer is not told: it finds a connection that does not answer.
+/* As stream_close with a reset, but the peer is not told now; what it sends later meets a closed port.
  * Without CAP_NET_ADMIN the reset is sent with a hop limit of 1 and reaches neighbours only. */
 void stream_vanish(struct stream *s);
 

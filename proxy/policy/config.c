@@ -214,7 +214,7 @@ static const struct config_key keys[] = {
     {LISTENER_KEY("deny-action", rules.deny_action), .type = &config_type_choice,
      .choices = deny_actions, .initial = "reset",
      .help = "What denied clients get whose rule has no `action`: reset ends the connection; drop "
-             "lets it hang without an answer; decoy answers like a web site without SSTP."},
+             "forgets it without a word; decoy answers like a web site without SSTP."},
     {LISTENER_KEY("mode", dry_run), .type = &config_type_flag, .choices = enforce_or_dry_run,
      .initial = "enforce",
      .help = "dry-run: rules decide and the log says what they would refuse, but all are let in."},
