@@ -141,7 +141,7 @@ enum { KEYS_MAX = 2 * USERS_MATCH_MAX + 1 };
 static void keys_add(const struct front *f, const struct ppp_mschap *m, struct hlak *keys,
                      size_t *n)
 {
-    const uint8_t *found[USERS_MATCH_MAX];
+    struct users_match found[USERS_MATCH_MAX];
     size_t matches;
 
     if (!m->seen || f->backend->users == NULL)
@@ -149,9 +149,9 @@ static void keys_add(const struct front *f, const struct ppp_mschap *m, struct h
     matches = users_find(f->backend->users, span_of(m->user, m->user_len), found);
     for (size_t i = 0; i < matches; i++, (*n)++) {
         if (m->v1)
-            hlak_mschapv1(&keys[*n], found[i], m->challenge);
+            hlak_mschapv1(&keys[*n], found[i].hash_hash, m->challenge);
         else
-            hlak_mschapv2(&keys[*n], found[i], m->nt_response);
+            hlak_mschapv2(&keys[*n], found[i].hash_hash, m->nt_response);
     }
 }
 

@@ -26,6 +26,7 @@ struct user {
 };
 
 struct users {
+    char *path;
     struct user *table;
 };
 
@@ -69,12 +70,18 @@ void users_free(struct users *u)
         explicit_bzero(e->hash, sizeof e->hash);
         free(e);
     }
+    free(u->path);
     free(u);
 }
 
 size_t users_count(const struct users *u)
 {
     return HASH_COUNT(u->table);
+}
+
+const char *users_path(const struct users *u)
+{
+    return u->path;
 }
 
 static size_t find_last(struct span s, char c)
@@ -100,7 +107,8 @@ struct span users_bare_name(struct span name)
     return span_sub(name, user, at - user);
 }
 
-size_t users_find(const struct users *u, struct span name, const uint8_t *found[USERS_MATCH_MAX])
+size_t users_find(const struct users *u, struct span name,
+                  struct users_match found[USERS_MATCH_MAX])
 {
     size_t user, at;
     find_parts(name, &user, &at);
@@ -118,7 +126,7 @@ size_t users_find(const struct users *u, struct span name, const uint8_t *found[
     for (size_t i = 0; i < forms; i++) {
         const struct user *e = lookup(u, form[i]);
         if (e != NULL)
-            found[n++] = e->hash;
+            found[n++] = (struct users_match){.hash_hash = e->hash, .line = e->line};
     }
     return n;
 }
@@ -217,6 +225,7 @@ struct users *users_parse(const char *path, const char *text, size_t len, FILE *
     struct span rest = span_of(text, len);
     bool good = true;
 
+    u->path = check_alloc(strdup(path));
     if (span_eq(span_sub(rest, 0, 3), span_str(byte_order_mark)))
         rest = span_from(rest, 3);
     for (unsigned number = 1; rest.n > 0; number++) {

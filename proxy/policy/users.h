@@ -13,6 +13,11 @@ enum { USERS_HASH = 16, USERS_NAME_MAX = 256, USERS_MATCH_MAX = 4 };
 
 struct users;
 
+struct users_match {
+    const uint8_t *hash_hash; /* USERS_HASH octets, until users_free */
+    unsigned line;            /* where in users_path() it stands */
+};
+
 /* Reads the whole file; every error is written to problems as "path:line: reason\n", or as
  * "path: reason\n" where it is none of a line. No message shows a hash. NULL when there was an
  * error. A file that everybody may read, write or run (mode & 007) is one, and so is anything but a
@@ -24,14 +29,14 @@ struct users *users_parse(const char *path, const char *text, size_t len, FILE *
 
 void users_free(struct users *u);
 size_t users_count(const struct users *u);
+const char *users_path(const struct users *u); /* as it was given when it was read */
 
 /* name: as it stood on the wire. The 26 letters of ASCII compare without case. Tried in this order:
  * the name as it is, without a leading DOMAIN\, without a trailing @realm, without either (clients
- * and servers do not agree on which of them is the name). Every hash-hash that some form has, best
- * first, at most USERS_MATCH_MAX; the pointers stay valid until
- * users_free. Returns how many. */
+ * and servers do not agree on which of them is the name). Every line that some form has, best first,
+ * at most USERS_MATCH_MAX. Returns how many. */
 size_t users_find(const struct users *u, struct span name,
-                  const uint8_t *found[USERS_MATCH_MAX]);
+                  struct users_match found[USERS_MATCH_MAX]);
 
 /* name without a leading DOMAIN\ and a trailing @realm: whose tunnels these are. */
 struct span users_bare_name(struct span name);

@@ -28,7 +28,7 @@ static void look_up(const struct users *u, struct span rest)
         const uint8_t *end = memchr(rest.p, '\n', rest.n);
         const struct span line = span_sub(rest, 0, end == NULL ? rest.n : (size_t)(end - rest.p));
         const uint8_t *colon = line.n == 0 ? NULL : memchr(line.p, ':', line.n);
-        const uint8_t *found[USERS_MATCH_MAX];
+        struct users_match found[USERS_MATCH_MAX];
         CHECK(users_find(u, line, found) <= USERS_MATCH_MAX);
         if (colon != NULL) {
             const struct span name = span_sub(line, 0, (size_t)(colon - line.p));

@@ -62,11 +62,11 @@ static void assert_says(const char *text, const char *problems)
 /* The first hex digits of the hash-hashes that name has, in order. */
 static void assert_finds(const struct users *u, const char *name, const char *digits)
 {
-    const uint8_t *found[USERS_MATCH_MAX];
+    struct users_match found[USERS_MATCH_MAX];
     char have[USERS_MATCH_MAX + 1] = {0};
     const size_t n = users_find(u, span_str(name), found);
     for (size_t i = 0; i < n; i++)
-        have[i] = (char)('0' + (found[i][0] >> 4));
+        have[i] = (char)('0' + (found[i].hash_hash[0] >> 4));
     if (strcmp(have, digits) != 0)
         fail_msg("%s: found '%s', wanted '%s'", name, have, digits);
 }
@@ -76,7 +76,7 @@ static void good_file(void **state)
     (void)state;
     static const uint8_t want[USERS_HASH] = {0x41, 0xc0, 0x0c, 0x58, 0x4b, 0xd2, 0xd9, 0x1c,
                                              0x40, 0x17, 0xa2, 0xa1, 0x2f, 0xa5, 0x9f, 0x3f};
-    const uint8_t *found[USERS_MATCH_MAX];
+    struct users_match found[USERS_MATCH_MAX];
     struct reading r;
     parse(&r, "# staff\n"
               "\n"
@@ -93,11 +93,14 @@ static void good_file(void **state)
     assert_string_equal(r.problems, "");
     assert_non_null(r.users);
     assert_int_equal(users_count(r.users), 7);
+    assert_string_equal(users_path(r.users), "users");
     static const char *const names[] = {"User",      "upper",         "dos", "tail",
                                         "two words", "J\xc3\xb6rg#1", "last"};
+    static const unsigned lines[] = {5, 6, 7, 9, 10, 11, 12};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         assert_int_equal(users_find(r.users, span_str(names[i]), found), 1);
-        assert_memory_equal(found[0], want, USERS_HASH);
+        assert_memory_equal(found[0].hash_hash, want, USERS_HASH);
+        assert_int_equal(found[0].line, lines[i]);
     }
     reading_fini(&r);
 }
@@ -212,7 +215,7 @@ static void strange_names(void **state)
 {
     (void)state;
     struct reading r;
-    const uint8_t *found[USERS_MATCH_MAX];
+    struct users_match found[USERS_MATCH_MAX];
     static char line[USERS_NAME_MAX + 64], name[4096];
 
     memset(line, 'n', USERS_NAME_MAX);
@@ -462,12 +465,12 @@ static void a_hundred_thousand(void **state)
     assert_int_equal(users_count(r.users), USERS);
     for (unsigned i = 0; i < USERS; i++) {
         char name[64];
-        const uint8_t *found[USERS_MATCH_MAX];
+        struct users_match found[USERS_MATCH_MAX];
         snprintf(name, sizeof name, "corp\\USER.%u@example.com", i);
         assert_int_equal(users_find(r.users, span_str(name), found), 1);
-        assert_int_equal(found[0][15], i & 0xff);
-        assert_int_equal(found[0][14], i >> 8 & 0xff);
-        assert_int_equal(found[0][13], i >> 16);
+        assert_int_equal(found[0].hash_hash[15], i & 0xff);
+        assert_int_equal(found[0].hash_hash[14], i >> 8 & 0xff);
+        assert_int_equal(found[0].hash_hash[13], i >> 16);
     }
     print_message("# %d users: loaded in %.0f ms, looked up in %.0f ms\n", USERS,
                   1e3 * (loaded - before), 1e3 * (seconds() - loaded));
