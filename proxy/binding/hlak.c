@@ -102,6 +102,7 @@ const char *hlak_kind_name(enum hlak_kind kind)
     case HLAK_ZERO: return "zero";
     case HLAK_MSCHAPV2: return "ms-chapv2";
     case HLAK_MSCHAPV1: return "ms-chapv1";
+    case HLAK_RADIUS: return "radius";
     }
     return "unknown";
 }

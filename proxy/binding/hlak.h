@@ -13,6 +13,7 @@ enum hlak_kind {
     HLAK_ZERO,      /* PAP, CHAP-MD5, bypass, and clients known to send zeros */
     HLAK_MSCHAPV2,  /* also EAP-MSCHAPv2: [MS-CHAP] 3.1.5.1 */
     HLAK_MSCHAPV1,  /* outside [MS-SSTP]; accel-ppp, pppd, RouterOS */
+    HLAK_RADIUS,    /* what a RADIUS server gave with its Access-Accept (RFC 2548) */
 };
 
 struct hlak {
@@ -33,7 +34,7 @@ void hlak_mschapv1(struct hlak *out, const uint8_t hash_hash[HLAK_HASH_HASH],
 
 void hlak_wipe(struct hlak *k);
 
-/* "zero", "ms-chapv2", "ms-chapv1" */
+/* "zero", "ms-chapv2", "ms-chapv1", "radius" */
 const char *hlak_kind_name(enum hlak_kind kind);
 
 #endif
