@@ -135,7 +135,8 @@ DEPS_BUILD := gcc libc6-dev make pkg-config libssl-dev libuv1-dev libinih-dev ut
 DEPS_DEMO := openssl python3 python3-cryptography python3-pycryptodome
 DEPS_CHECK := libcmocka-dev python3-pytest clang valgrind procps iproute2 groff-base curl util-linux
 DEPS_INTEROP := user-mode-linux kmod sstp-client ppp softether-vpnserver softether-vpncmd haproxy \
-	chromium testssl.sh iputils-ping util-linux buildah podman runc mmdebstrap
+	chromium testssl.sh iputils-ping util-linux buildah podman runc mmdebstrap \
+	freeradius freeradius-utils eapoltest
 
 # $(call install,PACKAGES): nothing is asked or fetched when all of them are there.
 install = missing=$$(for p in $1; do dpkg -s $$p >/dev/null 2>&1 || printf '%s ' $$p; done); \
@@ -149,9 +150,10 @@ deps:
 deps-demo: deps
 	@$(call install,$(DEPS_DEMO))
 deps-check: deps-demo
-	@# Debian starts what it installs, and SoftEther would serve the world; the tests run a copy.
-	@[ ! -d /run/systemd/system ] || dpkg -s softether-vpnserver >/dev/null 2>&1 || \
-		$$([ $$(id -u) = 0 ] || echo sudo) systemctl -q mask softether-vpnserver.service
+	@# Debian starts what it installs, and these would serve the world; the tests run their own.
+	@[ ! -d /run/systemd/system ] || for p in softether-vpnserver freeradius; do \
+		dpkg -s $$p >/dev/null 2>&1 || \
+		$$([ $$(id -u) = 0 ] || echo sudo) systemctl -q mask $$p.service || exit; done
 	@$(call install,$(DEPS_CHECK) $(DEPS_INTEROP))
 
 # ---- what a user runs ----

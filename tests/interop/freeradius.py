@@ -1,0 +1,313 @@
+"""FreeRADIUS, with a configuration of its own; radclient and eapol_test, which ask it.
+
+Nothing of /etc/freeradius is read or changed: what the server needs stands in the folder of the
+test, and it serves one port of loopback for authentication and one for accounting."""
+
+import contextlib
+import pathlib
+import re
+import socket
+import subprocess
+from dataclasses import dataclass
+
+import lab
+from peers import pki
+
+SECRET = "what-the-server-shares"
+USERS = {"alice": "sesame", "bob": "wonder-land-7"}
+
+# For FreeRADIUS 3.2.1. What it says in Reply-Message shows which client it was told of.
+RADIUSD = """\
+prefix = /usr
+libdir = /usr/lib/freeradius
+name = radius
+logdir = {folder}
+run_dir = {folder}
+pidfile = {folder}/radiusd.pid
+max_request_time = 30
+cleanup_delay = 5
+max_requests = 16384
+hostname_lookups = no
+regular_expressions = yes
+extended_expressions = yes
+
+log {{
+    destination = stdout
+    auth = yes
+}}
+
+security {{
+    allow_core_dumps = no
+    max_attributes = 200
+    reject_delay = 0
+    status_server = yes
+}}
+
+thread pool {{
+    start_servers = 2
+    max_servers = 8
+    min_spare_servers = 1
+    max_spare_servers = 8
+    max_requests_per_server = 0
+}}
+
+client loopback {{
+    ipaddr = 127.0.0.1
+    secret = {secret}
+    require_message_authenticator = {require}
+}}
+
+modules {{
+    pap {{
+    }}
+    chap {{
+    }}
+    mschap {{
+    }}
+    always ok {{
+        rcode = ok
+    }}
+    files {{
+        filename = {folder}/users
+    }}
+    detail {{
+        filename = {folder}/detail
+        permissions = 0600
+    }}
+    eap {{
+        default_eap_type = mschapv2
+        max_sessions = 4096
+        tls-config common {{
+            private_key_file = {cert.key}
+            certificate_file = {cert.cert}
+            ca_file = {ca.cert}
+            fragment_size = 1024
+            tls_min_version = "1.2"
+            tls_max_version = "1.3"
+        }}
+        md5 {{
+        }}
+        mschapv2 {{
+        }}
+        tls {{
+            tls = common
+        }}
+        peap {{
+            tls = common
+            default_eap_type = mschapv2
+            virtual_server = inner
+        }}
+        ttls {{
+            tls = common
+            virtual_server = inner
+        }}
+    }}
+}}
+
+server outer {{
+    listen {{
+        type = auth
+        ipaddr = 127.0.0.1
+        port = {auth}
+    }}
+    listen {{
+        type = acct
+        ipaddr = 127.0.0.1
+        port = {acct}
+    }}
+    authorize {{
+        mschap
+        chap
+        eap {{
+            ok = return
+        }}
+        files
+        pap
+    }}
+    authenticate {{
+        Auth-Type PAP {{
+            pap
+        }}
+        Auth-Type CHAP {{
+            chap
+        }}
+        Auth-Type MS-CHAP {{
+            mschap
+        }}
+        eap
+    }}
+    preacct {{
+        ok
+    }}
+    accounting {{
+        detail
+    }}
+    post-auth {{
+        update reply {{
+            &Reply-Message := "from %{{Calling-Station-Id}}"
+        }}
+    }}
+}}
+
+server inner {{
+    authorize {{
+        mschap
+        eap {{
+            ok = return
+        }}
+        files
+        pap
+    }}
+    authenticate {{
+        Auth-Type PAP {{
+            pap
+        }}
+        Auth-Type MS-CHAP {{
+            mschap
+        }}
+        eap
+    }}
+}}
+"""
+
+
+@dataclass
+class Server:
+    folder: pathlib.Path
+    auth: str                # HOST:PORT
+    acct: str
+    ca: pki.Cert
+    client: pki.Cert         # of alice, for EAP-TLS
+    process: subprocess.Popen
+    secret: str = SECRET
+
+    def log(self):
+        return (self.folder / "log").read_text(errors="replace")
+
+    def accounts(self):
+        """The records of accounting, as it writes them."""
+        path = self.folder / "detail"
+        return path.read_text() if path.exists() else ""
+
+
+def certificates(folder):
+    ca = pki.make(folder, "radius-ca", key="rsa", ca=True)
+    return (ca, pki.make(folder, "radius.sstpgate.test", key="rsa", issuer=ca),
+            pki.make(folder, "alice", key="rsa", issuer=ca))
+
+
+def two_ports():
+    """Free a moment ago. FreeRADIUS cannot be given port 0 (it means 1812) or a socket."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            sock.bind(("127.0.0.1", 0))
+            yield sock.getsockname()[1]
+
+
+@contextlib.contextmanager
+def server(folder, *, secret=SECRET, require=False):
+    """Yields a Server that answers. require: it wants Message-Authenticator in all requests."""
+    folder.mkdir()
+    ca, cert, client = certificates(folder)
+    (folder / "users").write_text("".join(f'{name} Cleartext-Password := "{password}"\n'
+                                          for name, password in USERS.items()))
+    log = folder / "log"
+    for attempt in range(5):
+        auth, acct = two_ports()
+        (folder / "radiusd.conf").write_text(RADIUSD.format(
+            folder=folder, cert=cert, ca=ca, secret=secret, auth=auth, acct=acct,
+            require="yes" if require else "no"))
+        log.write_text("")
+        # -f: in the foreground. Its threads stay: that is how a site runs it.
+        with lab.running(["freeradius", "-f", "-d", folder, "-l", "stdout"], log) as process:
+            if not lab.eventually(
+                    lambda: re.search(r"Ready to process requests|Failed binding", log.read_text()),
+                    process, log)[0].startswith("Ready"):
+                continue  # somebody was faster to take the port
+            yield Server(folder, f"127.0.0.1:{auth}", f"127.0.0.1:{acct}", ca, client, process,
+                         secret)
+            return
+    raise AssertionError(log.read_text())
+
+
+# -- radclient --
+
+@dataclass
+class Reply:
+    kind: str            # Access-Accept and so on; None: no answer
+    attributes: dict     # name to the list of its values, as printed
+    text: str
+
+    def __getitem__(self, name):
+        return self.attributes[name][0]
+
+
+def radclient(address, what, attributes, *, secret=SECRET, retries=1, timeout=5):
+    """what: auth, acct, status. attributes: pairs of name and value. radclient adds
+    Message-Authenticator where it stands among them (0x00), and makes CHAP and MS-CHAP out of a
+    password."""
+    lines = "".join(f"{name} = {value}\n" for name, value in attributes)
+    done = subprocess.run(
+        ["radclient", "-x", "-r", str(retries), "-t", str(timeout), address, what, secret],
+        input=lines, capture_output=True, text=True, timeout=60)
+    text = done.stdout + done.stderr
+    head = re.search(r"^Received (\S+) Id .*$", done.stdout, re.MULTILINE)
+    found = {}
+    if head:
+        for name, value in re.findall(r"^\t(\S+) = (.*)$", done.stdout[head.end():], re.MULTILINE):
+            found.setdefault(name, []).append(value.strip('"'))
+    return Reply(head[1] if head else None, found, text)
+
+
+# -- eapol_test --
+
+METHODS = {
+    "eap-mschapv2": "eap=MSCHAPV2\npassword=\"{password}\"",
+    "peap": "eap=PEAP\npassword=\"{password}\"\nanonymous_identity=\"outer\"\n"
+            "ca_cert=\"{ca.cert}\"\nphase2=\"auth=MSCHAPV2\"",
+    "eap-ttls": "eap=TTLS\npassword=\"{password}\"\nca_cert=\"{ca.cert}\"\nphase2=\"auth=PAP\"",
+    "eap-tls": "eap=TLS\nca_cert=\"{ca.cert}\"\nclient_cert=\"{client.cert}\"\n"
+               "private_key=\"{client.key}\"",
+    "eap-tls-1.3": "eap=TLS\nca_cert=\"{ca.cert}\"\nclient_cert=\"{client.cert}\"\n"
+                   "private_key=\"{client.key}\"\nphase1=\"tls_disable_tlsv1_3=0\"",
+}
+
+
+@dataclass
+class Eapol:
+    """What eapol_test printed. msk: the key its own EAP derived (64 octets, where the method has
+    so many); recv, send: MS-MPPE-Recv-Key and -Send-Key of the Accept."""
+    success: bool
+    msk: bytes
+    recv: bytes
+    send: bytes
+    text: str
+
+
+def parse_eapol(text):
+    def last(pattern):
+        found = re.findall(rf"{pattern} - hexdump\(len=\d+\): ([0-9a-f ]+)", text)
+        return bytes.fromhex(found[-1]) if found else None
+    return Eapol(text.rstrip().endswith("SUCCESS"),
+                 last("Derived key"), last(r"MS-MPPE-Recv-Key \(crypt\)"),
+                 last(r"MS-MPPE-Send-Key \(sign\)"), text)
+
+
+def eapol_command(folder, address, method, user="alice", password=None, *, ca, client,
+                  secret=SECRET, more=()):
+    """The command line of one login; its configuration is written into folder."""
+    network = METHODS[method].format(password=password or USERS.get(user, ""), ca=ca,
+                                     client=client)
+    path = folder / f"{method}.eapol"
+    path.write_text(f"network={{\nkey_mgmt=WPA-EAP\nidentity=\"{user}\"\n{network}\n}}\n")
+    host, _, port = address.rpartition(":")
+    return ["eapol_test", "-c", path, "-a", host, "-p", port, "-s", secret, "-t", "10", *more]
+
+
+def eapol_test(folder, server, method, address=None, **options):
+    """One login at address, or directly at the server."""
+    command = eapol_command(folder, address or server.auth, method, ca=server.ca,
+                            client=server.client, **options)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60)
+    return parse_eapol(done.stdout)
