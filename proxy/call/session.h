@@ -11,7 +11,7 @@
 #include "call/reason.h"
 
 enum session_binding {
-    SESSION_BINDING_NONE, /* did not come that far */
+    SESSION_BINDING_NONE,     /* did not come that far */
     SESSION_BINDING_VERIFIED, /* the client's was right and the backend got one of its own */
     SESSION_BINDING_PASSED,   /* nonce and leaf were right; the message went on unchanged */
     SESSION_BINDING_OFF,      /* not looked at */
@@ -32,16 +32,16 @@ struct session {
     struct addr local;  /* what it has dialled */
     struct addr proxy;  /* who told so; family 0: nobody */
     char *host, *sni, *tenant, *correlation, *user; /* owned; as the client sent them */
-    const char *tls_version, *tls_cipher;  /* NULL: no handshake was completed */
-    const char *method;                    /* NULL: none seen */
+    const char *tls_version, *tls_cipher;           /* NULL: no handshake was completed */
+    const char *method;                             /* NULL: none seen */
     const char *backend;
     char *server; /* owned; address of the backend's server, once connected */
     enum session_binding binding;
-    const char *hash; /* the client's hash protocol */
-    const char *key;  /* kind of the key that verified; NULL: none */
+    const char *hash;  /* the client's hash protocol */
+    const char *key;   /* kind of the key that verified; NULL: none */
     unsigned failures; /* logins the server has refused */
-    bool weak;        /* verified with zeros where the method gives keys */
-    char *detail;     /* owned; more about the reason */
+    bool weak;         /* verified with zeros where the method gives keys */
+    char *detail;      /* owned; more about the reason */
     struct session_flow up, down;
 };
 

@@ -22,6 +22,7 @@ static struct tls_settings settings(enum config_tls min, enum config_tls max, in
 struct listener_problems {
     const struct config *config;
     const struct config_listener *listener;
+    const struct config_certificate **certificate; /* those that were tried */
     FILE *to;
 };
 
@@ -55,32 +56,46 @@ static void on_tls_error(void *arg, size_t certificate, const char *text)
     const struct listener_problems *p = arg;
     const struct config_listener *l = p->listener;
     fprintf(p->to, "%s:%u: listener %s: %s\n", p->config->path,
-            certificate == TLS_NO_CERTIFICATE
-                ? setting_line(p->config, l, text, "tls-min")
-                : certificate_line(&l->certificate[certificate], text),
+            certificate == TLS_NO_CERTIFICATE ? setting_line(p->config, l, text, "tls-min")
+                                              : certificate_line(p->certificate[certificate], text),
             l->name, text);
+}
+
+/* False: a path of it was refused, which was told. In a sound configuration there is none of these.
+ */
+static bool whole(const struct config_certificate *c)
+{
+    return c->file != NULL && (c->key != NULL || c->key_line == 0) &&
+           (c->passphrase_file != NULL || c->passphrase_line == 0);
 }
 
 static bool listener_init(struct site_listener *l, const struct config *c,
                           const struct config_listener *from, FILE *problems)
 {
-    struct listener_problems p = {.config = c, .listener = from, .to = problems};
     struct tls_settings s =
         settings(from->tls_min, from->tls_max, -1, from->ciphers, from->ciphersuites);
-    struct tls_certificate *certificate =
-        check_alloc(calloc(from->certificate_count, sizeof *certificate));
+    const size_t most = from->certificate_count + 1;
+    struct tls_certificate *certificate = check_alloc(calloc(most, sizeof *certificate));
+    const struct config_certificate **tried = check_alloc(calloc(most, sizeof *tried));
+    struct listener_problems p = {
+        .config = c, .listener = from, .certificate = tried, .to = problems};
+    size_t n = 0;
 
     l->config = from;
-    for (size_t i = 0; i < from->certificate_count; i++)
-        certificate[i] = (struct tls_certificate){
-            .file = from->certificate[i].file,
-            .key = from->certificate[i].key,
-            .passphrase_file = from->certificate[i].passphrase_file,
-            .ocsp_file = from->certificate[i].ocsp_file,
-        };
-    l->tls = tls_ctx_new_server(&s, certificate, from->certificate_count, from->strict_sni,
-                                on_tls_error, &p);
+    for (size_t i = 0; i < from->certificate_count; i++) {
+        const struct config_certificate *one = &from->certificate[i];
+        if (!whole(one))
+            continue;
+        tried[n] = one;
+        certificate[n++] = (struct tls_certificate){.file = one->file,
+                                                    .key = one->key,
+                                                    .passphrase_file = one->passphrase_file,
+                                                    .ocsp_file = one->ocsp_file};
+    }
+    if (n > 0)
+        l->tls = tls_ctx_new_server(&s, certificate, n, from->strict_sni, on_tls_error, &p);
     free(certificate);
+    free(tried);
     return l->tls != NULL;
 }
 

@@ -1,6 +1,6 @@
-/* site: what a snapshot becomes for one worker: TLS contexts and what belongs to them. Built whole or
- * not at all, by any thread; then its worker's, immutable and counted: calls keep the one they began
- * with. */
+/* site: what a snapshot becomes for one worker: TLS contexts and what belongs to them. Built whole
+ * or not at all, by any thread; then its worker's, immutable and counted: calls keep the one they
+ * began with. */
 #ifndef SSTPGATE_CALL_SITE_H
 #define SSTPGATE_CALL_SITE_H
 
@@ -33,8 +33,9 @@ struct site {
     struct site_backend *backend;
 };
 
-/* Takes a reference of its own to the snapshot. NULL when there was an error; all of them are in
- * problems as "file:line: reason\n". The caller holds the one reference. */
+/* Takes a reference of its own to the snapshot, which need not be sound: then it is for the errors.
+ * NULL when there was an error; all of them are in problems as "file:line: reason\n". The caller
+ * holds the one reference. */
 struct site *site_new(struct snapshot *from, FILE *problems);
 
 struct site *site_ref(struct site *s);

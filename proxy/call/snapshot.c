@@ -14,7 +14,8 @@ struct snapshot *snapshot_load(const char *path, FILE *problems)
     struct snapshot *s = NEW(struct snapshot);
     atomic_init(&s->refs, 1);
     s->config = c;
-    s->sound = config_open(c, problems);
+    s->sound = c->sound;
+    s->sound &= config_open(c, problems);
     s->users = check_alloc(calloc(c->backend_count, sizeof *s->users));
     for (size_t i = 0; i < c->backend_count; i++) {
         const struct config_backend *b = &c->backend[i];

@@ -16,12 +16,11 @@ struct snapshot {
     atomic_uint refs;
     struct config *config;
     struct users **users; /* config->backend_count of them, NULL where a backend names no file */
-    bool sound;           /* false: not every file did load; good for finding more errors only */
+    bool sound;           /* false: something is wrong; good for finding more errors only */
 };
 
 /* Reads path, what its rules name, and its users files. Every error goes to problems as
- * "file:line: reason\n". NULL when the configuration itself is wrong. The caller holds the one
- * reference. */
+ * "file:line: reason\n". NULL when path cannot be read. The caller holds the one reference. */
 struct snapshot *snapshot_load(const char *path, FILE *problems);
 
 struct snapshot *snapshot_ref(struct snapshot *s);

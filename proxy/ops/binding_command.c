@@ -209,6 +209,15 @@ static bool print_file(const char *file, const char *passphrase_file)
     return print_certificate(&c, NULL, "");
 }
 
+static struct config *load_sound(const char *path, FILE *problems)
+{
+    struct config *c = config_load(path, problems);
+    if (c != NULL && c->sound)
+        return c;
+    config_free(c);
+    return NULL;
+}
+
 /* A word: a listener, or else a file. What is wrong with the configuration counts only where it was
  * needed. */
 static bool print_word(const char *word, const char *config, const char *passphrase_file)
@@ -217,7 +226,7 @@ static bool print_word(const char *word, const char *config, const char *passphr
     size_t n;
     struct suggest s = suggest_init(word);
     FILE *memory = check_alloc(open_memstream(&problems, &n));
-    struct config *c = config_load(config, memory);
+    struct config *c = load_sound(config, memory);
     const struct config_listener *l = c == NULL ? NULL : find_listener(c, word, &s);
     bool ok = false;
 

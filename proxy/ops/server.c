@@ -656,7 +656,7 @@ static bool start(struct server *s)
     if (snapshot == NULL)
         return false;
     const struct config_gate *g = &snapshot->config->gate;
-    if (log_open(g->log, (enum log_level)g->log_level) != ERR_OK) {
+    if (snapshot->sound && log_open(g->log, (enum log_level)g->log_level) != ERR_OK) {
         fprintf(stderr, "%s:%u: cannot open the log %s: %s\n", s->path,
                 config_line(snapshot->config, g, "log"), g->log, strerror(errno));
         snapshot_unref(snapshot);

@@ -1,6 +1,5 @@
-/* config: one table of keys, and what a file of them becomes. The reader, -T, the manual page and
- * the sample file come from the table; a new key touches the table and its user. A config is
- * immutable once read, so every thread may read it. */
+/* config: what a file of keys becomes (config_table.h has the keys). A config is immutable once
+ * read, so every thread may read it. */
 #ifndef SSTPGATE_POLICY_CONFIG_H
 #define SSTPGATE_POLICY_CONFIG_H
 
@@ -14,7 +13,7 @@
 #include "policy/rules.h"
 #include "policy/sources.h"
 
-/* Values of the enumerated keys. The names are in config.c, beside the table. */
+/* Values of the enumerated keys. The names are in config_table.c. */
 enum config_tls { CONFIG_TLS_1_0, CONFIG_TLS_1_1, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 enum config_verify { CONFIG_VERIFY_PIN, CONFIG_VERIFY_CA, CONFIG_VERIFY_OFF };
 enum config_binding {
@@ -45,6 +44,21 @@ struct config_cidrs {
     size_t count;
 };
 
+struct config_places { /* addresses of this machine */
+    struct addr *item;
+    size_t count;
+};
+
+struct config_host {
+    char *host; /* an address or a name, without brackets */
+    uint16_t port;
+};
+
+struct config_hosts {
+    struct config_host *item;
+    size_t count;
+};
+
 struct config_rate { /* so many in so long; count 0: no limit */
     uint32_t count, per_ms;
 };
@@ -70,16 +84,16 @@ struct config_gate {
     char *country_file;   /* MaxMind database; NULL: none */
     /* milliseconds; 0: none (only where the table says that 0 is allowed) */
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
-        timeout_idle, timeout_drain, timeout_web;
+        timeout_key, timeout_idle, timeout_drain, timeout_web;
     struct config_limits limits;
 };
 
 struct config_certificate {
     unsigned line;
     char *file;
-    char *key;             /* NULL: in file */
-    char *passphrase_file; /* NULL: none */
-    char *ocsp_file;       /* NULL: none */
+    char *key;                                     /* NULL: in file */
+    char *passphrase_file;                         /* NULL: none */
+    char *ocsp_file;                               /* NULL: none */
     unsigned key_line, passphrase_line, ocsp_line; /* where these stand */
 };
 
@@ -97,8 +111,8 @@ struct config_listener {
     char *ciphers;      /* OpenSSL list for TLS 1.2 and older; NULL: the library's */
     char *ciphersuites; /* for TLS 1.3; NULL: the library's */
     struct rules rules;
-    bool dry_run;         /* rules decide and are logged, and everybody is let in */
-    bool recheck_tunnels; /* a reload ends calls that its rules deny */
+    bool dry_run;               /* rules decide and are logged, and everybody is let in */
+    bool recheck_tunnels;       /* a reload ends calls that its rules deny */
     struct config_strings host; /* names admitted in Host and SNI; none: every name */
     char *backend_name;
     const struct config_backend *backend;
@@ -129,6 +143,22 @@ struct config_backend {
     bool binding_sha1_known, binding_sha256_known; /* binding-cert-hash was given */
     uint8_t binding_sha1[20], binding_sha256[32];
     char *users_file;
+    char *radius_name;
+    const struct config_radius *radius; /* that the server asks; NULL: none that we know of */
+};
+
+/* RADIUS between VPN servers and the servers they ask (RFC 2865): the gate is a proxy there. */
+struct config_radius {
+    char *name;
+    unsigned line;
+    struct config_places listen, accounting_listen;
+    struct config_cidrs clients; /* the VPN servers */
+    char *secret_file;
+    struct config_hosts server, accounting_server;
+    char *server_secret_file; /* NULL: secret_file */
+    bool require_message_authenticator;
+    bool calling_station_client; /* Calling-Station-Id becomes the VPN client's address */
+    uint32_t timeout_server;     /* ms */
 };
 
 struct config_mark;
@@ -140,15 +170,20 @@ struct config {
     size_t listener_count;
     struct config_backend *backend;
     size_t backend_count;
+    struct config_radius *radius;
+    size_t radius_count;
+    bool sound;               /* false: there was a problem; good for finding more of them only */
     struct sources sources;   /* what the rules of the listeners look into */
     struct config_mark *mark; /* where each key was written: ask config_line() */
     size_t mark_count;
 };
 
 /* Reads path. Every error, not only the first, is written to problems as
- * "path:line: reason\n" (with a suggestion for a misspelt key, section or value). NULL when there
- * was one. Files that it names are not opened: config_open() does it for those of rules, ops/check.h
- * for others. Relative paths in the file are taken relative to the directory of the file. */
+ * "path:line: reason\n" (with a suggestion for a misspelt key, section or value). What could be
+ * read is returned all the same, and then is not sound: the files it names may have problems too,
+ * and all are wanted at once. NULL when path itself cannot be read. Files that it names are not
+ * opened: config_open() does it for those of rules, ops/check.h for others. Relative paths in the
+ * file are taken relative to the directory of the file. */
 struct config *config_load(const char *path, FILE *problems);
 
 /* The same from octets in memory; path is used for messages and relative paths only. */
@@ -161,8 +196,8 @@ bool config_open(struct config *c, FILE *problems) MUST_CHECK;
 
 void config_free(struct config *c);
 
-/* The admin of path alone, to be freed, whatever else may be wrong with the file: a running gate can
- * be reached while its file is being worked on. NULL: there is none, as told to problems. */
+/* The admin of path alone, to be freed, whatever else may be wrong with the file: a running gate
+ * can be reached while its file is being worked on. NULL: there is none, as told to problems. */
 char *config_find_admin(const char *path, FILE *problems);
 
 /* The effective configuration, every key with its value in force, in a form that config_load takes
@@ -171,7 +206,7 @@ void config_print(const struct config *c, FILE *out);
 
 /* Where a key of a section was written, for messages of those who open the file it names: the line
  * of its last appearance, the section's own line when it stands nowhere. section is the
- * config_gate, config_listener or config_backend. */
+ * config_gate, config_listener, config_backend or config_radius. */
 unsigned config_line(const struct config *c, const void *section, const char *key);
 
 /* The table, for the manual page: each key with section, type, default and its line of help. */

@@ -331,8 +331,9 @@ static bool parse_socket(struct config_input *in, const struct config_key *k, vo
     char **path = at;
 
     if (strncmp(text, unix_prefix, strlen(unix_prefix)) != 0 || text[strlen(unix_prefix)] == '\0') {
-        config_problem(in, in->line, "%s: '%s' is not a socket such as unix:/run/sstpgate/admin.sock",
-                       k->name, text);
+        config_problem(in, in->line,
+                       "%s: '%s' is not a socket such as unix:/run/sstpgate/admin.sock", k->name,
+                       text);
         return false;
     }
     if (!parse_path(in, k, at, text + strlen(unix_prefix)))
@@ -523,12 +524,12 @@ static void fini_hosts(void *at)
 const struct config_type config_type_hosts = {
     .syntax = "HOST", .parse = parse_hosts, .print = print_hosts, .fini = fini_hosts};
 
-/* The name of a backend; finish_listener() looks for it. */
+/* The name of a section; config_finish looks for it. */
 static bool parse_reference(struct config_input *in, const struct config_key *k, void *at,
                             const char *text)
 {
     if (!value_is_name(text)) {
-        config_problem(in, in->line, "%s: '%s' cannot be the name of a backend", k->name, text);
+        config_problem(in, in->line, "%s: '%s' cannot be the name of a section", k->name, text);
         return false;
     }
     put_text(at, text);
@@ -538,6 +539,61 @@ static bool parse_reference(struct config_input *in, const struct config_key *k,
 const struct config_type config_type_reference = {
     .syntax = "NAME", .parse = parse_reference, .print = print_text, .fini = fini_text};
 
+/* Text as an address of this machine; false when it is none, the problem reported. */
+static bool read_place(struct config_input *in, const struct config_key *k, const char *text,
+                       uint16_t port, struct addr *out)
+{
+    const bool has_port = strchr(*text == '[' ? text + strcspn(text, "]") : text, ':') != NULL;
+    const enum err e = addr_parse(text, port, out);
+
+    if (e != ERR_OK) {
+        config_problem(in, in->line,
+                       "%s: '%s' is not an address of this machine: write 192.0.2.1:%u or "
+                       "[2001:db8::1]:%u%s",
+                       k->name, text, port, port,
+                       e == ERR_RANGE ? " (ports end at 65535, and a zone must be there)" : "");
+        return false;
+    }
+    if (addr_is_any(out) && !has_port) {
+        config_problem(in, in->line,
+                       "%s: '%s' means every address; if that is meant, write the port too: "
+                       "%s:%u",
+                       k->name, text, text, port);
+        return false;
+    }
+    return true;
+}
+
+static bool parse_places(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    struct config_places *list = at;
+    struct addr a;
+    if (!read_place(in, k, text, (uint16_t)k->min, &a))
+        return false;
+    list->item = config_grow(list->item, list->count, sizeof *list->item);
+    list->item[list->count++] = a;
+    return true;
+}
+
+static bool print_places(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_places *list = at;
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < list->count; i++)
+        print_line(out, k, addr_format(&list->item[i], text));
+    return list->count > 0;
+}
+
+static void fini_places(void *at)
+{
+    struct config_places *list = at;
+    free(list->item);
+}
+
+const struct config_type config_type_places = {
+    .syntax = "ADDRESS[:PORT]", .parse = parse_places, .print = print_places, .fini = fini_places};
+
 /* An address to listen on. `at` is the whole listener. A wildcard is what this program is there to
  * avoid (KB 947028): it must be written out, with its port, to count as meant. */
 static bool parse_listen(struct config_input *in, const struct config_key *k, void *at,
@@ -545,24 +601,8 @@ static bool parse_listen(struct config_input *in, const struct config_key *k, vo
 {
     struct config_listener *l = at;
     struct addr a;
-    bool has_port = strchr(*text == '[' ? text + strcspn(text, "]") : text, ':') != NULL;
-    enum err e = addr_parse(text, 443, &a);
-
-    if (e != ERR_OK) {
-        config_problem(in, in->line,
-                       "%s: '%s' is not an address of this machine: write 192.0.2.1:443 or "
-                       "[2001:db8::1]:443%s",
-                       k->name, text,
-                       e == ERR_RANGE ? " (ports end at 65535, and a zone must be there)" : "");
+    if (!read_place(in, k, text, 443, &a))
         return false;
-    }
-    if (addr_is_any(&a) && !has_port) {
-        config_problem(in, in->line,
-                       "%s: '%s' means every address; if that is meant, write the port too: "
-                       "%s:443",
-                       k->name, text, text);
-        return false;
-    }
     in->listens = config_grow(in->listens, in->listen_count, sizeof *in->listens);
     in->listens[in->listen_count++] = (struct config_listen_place){.addr = a, .line = in->line};
     l->listen = config_grow(l->listen, l->listen_count, sizeof *l->listen);
@@ -812,6 +852,61 @@ const struct config_type config_type_allow_file = {
 const struct config_type config_type_deny_file = {
     .syntax = "PATH", .parse = parse_deny_file, .print = print_with_allow};
 
+/* HOST, HOST:PORT or [IPv6]:PORT; port 0 where there is none. False: the problem was reported. */
+static bool read_host_port(struct config_input *in, const struct config_key *k, const char *text,
+                           char host[VALUE_HOST_SIZE], uint16_t *port)
+{
+    enum err e = value_host_port(text, host, port);
+
+    if (e == ERR_RANGE)
+        config_problem(in, in->line, "%s: '%s': a port is a number from 1 to 65535", k->name, text);
+    else if (e != ERR_OK)
+        config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
+                       text);
+    return e == ERR_OK;
+}
+
+static void print_host_port(FILE *out, const struct config_key *k, const char *host, uint16_t port)
+{
+    const bool ip6 = strchr(host, ':') != NULL;
+    fprintf(out, "%s = %s%s%s:%u\n", k->name, ip6 ? "[" : "", host, ip6 ? "]" : "", (unsigned)port);
+}
+
+static bool parse_hosts_and_ports(struct config_input *in, const struct config_key *k, void *at,
+                                  const char *text)
+{
+    struct config_hosts *list = at;
+    char host[VALUE_HOST_SIZE];
+    uint16_t port;
+    if (!read_host_port(in, k, text, host, &port))
+        return false;
+    list->item = config_grow(list->item, list->count, sizeof *list->item);
+    list->item[list->count++] =
+        (struct config_host){.host = copy(host), .port = port == 0 ? (uint16_t)k->min : port};
+    return true;
+}
+
+static bool print_hosts_and_ports(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_hosts *list = at;
+    for (size_t i = 0; i < list->count; i++)
+        print_host_port(out, k, list->item[i].host, list->item[i].port);
+    return list->count > 0;
+}
+
+static void fini_hosts_and_ports(void *at)
+{
+    struct config_hosts *list = at;
+    for (size_t i = 0; i < list->count; i++)
+        free(list->item[i].host);
+    free(list->item);
+}
+
+const struct config_type config_type_hosts_and_ports = {.syntax = "HOST[:PORT]",
+                                                        .parse = parse_hosts_and_ports,
+                                                        .print = print_hosts_and_ports,
+                                                        .fini = fini_hosts_and_ports};
+
 /* `at` is the whole backend. Without a port it is 0 here; finish_backend() knows the default. */
 static bool parse_server(struct config_input *in, const struct config_key *k, void *at,
                          const char *text)
@@ -819,14 +914,8 @@ static bool parse_server(struct config_input *in, const struct config_key *k, vo
     struct config_backend *be = at;
     char host[VALUE_HOST_SIZE];
     uint16_t port;
-    enum err e = value_host_port(text, host, &port);
 
-    if (e == ERR_RANGE)
-        config_problem(in, in->line, "%s: '%s': a port is a number from 1 to 65535", k->name, text);
-    else if (e != ERR_OK)
-        config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
-                       text);
-    if (e != ERR_OK)
+    if (!read_host_port(in, k, text, host, &port))
         return false;
     be->server = config_grow(be->server, be->server_count, sizeof *be->server);
     be->server[be->server_count++] = (struct config_server){.host = copy(host), .port = port};
@@ -836,12 +925,8 @@ static bool parse_server(struct config_input *in, const struct config_key *k, vo
 static bool print_server(FILE *out, const struct config_key *k, const void *at)
 {
     const struct config_backend *be = at;
-    for (size_t i = 0; i < be->server_count; i++) {
-        const struct config_server *s = &be->server[i];
-        bool ip6 = strchr(s->host, ':') != NULL;
-        fprintf(out, "%s = %s%s%s:%u\n", k->name, ip6 ? "[" : "", s->host, ip6 ? "]" : "",
-                (unsigned)s->port);
-    }
+    for (size_t i = 0; i < be->server_count; i++)
+        print_host_port(out, k, be->server[i].host, be->server[i].port);
     return be->server_count > 0;
 }
 

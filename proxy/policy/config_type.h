@@ -1,5 +1,5 @@
 /* config_type: the kinds of value that a configuration key may have: text to field and back. Each
- * is one struct of functions that a row of config.c's table names; a new kind is one more. */
+ * is one struct of functions that a row of config_table.c names; a new kind is one more. */
 #ifndef SSTPGATE_POLICY_CONFIG_TYPE_H
 #define SSTPGATE_POLICY_CONFIG_TYPE_H
 
@@ -10,7 +10,7 @@
 
 #include "base/addr.h"
 
-enum config_section { GATE, LISTENER, BACKEND, SECTION_COUNT };
+enum config_section { GATE, LISTENER, BACKEND, RADIUS, SECTION_COUNT };
 
 /* A word that a value may be. The list ends with a NULL; where two words mean the same, the first
  * is the one that is printed. */
@@ -77,8 +77,10 @@ extern const struct config_type config_type_choice, config_type_flag, config_typ
     config_type_duration;
 extern const struct config_type config_type_path, config_type_socket, config_type_ciphers,
     config_type_host, config_type_server_name, config_type_authority, config_type_reference;
-/* struct config_strings; struct rules. */
+/* struct config_strings; config_places and config_hosts, whose default port is the key's min;
+ * struct rules. */
 extern const struct config_type config_type_hosts;
+extern const struct config_type config_type_places, config_type_hosts_and_ports;
 extern const struct config_type config_type_allow, config_type_deny;
 extern const struct config_type config_type_allow_file, config_type_deny_file;
 /* More than one field each: `at` is the whole listener, or the whole backend. */

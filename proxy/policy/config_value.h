@@ -1,5 +1,5 @@
 /* config_value: the words of a configuration file, as values. Pure functions from text; the
- * messages about what is wrong belong to config.c. */
+ * messages about what is wrong belong to config_type.c. */
 #ifndef SSTPGATE_POLICY_CONFIG_VALUE_H
 #define SSTPGATE_POLICY_CONFIG_VALUE_H
 

@@ -12,7 +12,7 @@ from gate import ROOT, run
 README = (ROOT / "README.md").read_text()
 ROOMS = dict(re.findall(r"^\| `proxy/(\S+?)/?` \|.*\| (.*?) ?\|$", README, re.M))
 SAMPLE = "conf/sstpgate.conf"
-HEADER = re.compile(r"\[(\w+)")
+HEADER = re.compile(r";?\[(\w+)")
 KEY = re.compile(r";?([a-z][a-z0-9-]*) = ")
 
 

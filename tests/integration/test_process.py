@@ -185,6 +185,30 @@ def test_check_opens_files(bench):
     assert len(done.stderr.splitlines()) >= 6
 
 
+def test_check_tells_all_at_once(bench):
+    """A wrong line does not hide what is wrong with the files that other lines name."""
+    (bench.place.folder / "bad-users").write_text("bob\n")
+    (bench.place.folder / "bad-users").chmod(0o600)
+    server = bench.backend()
+    good = bench.listener_keys(backend="back")
+    config = bench.config({
+        "gate": {"workers": "many", "country-file": "missing.mmdb"},
+        "listener one": {**good, "certificate": "missing.pem", "deny-file": "missing.txt",
+                         "fallback": "nowhere"},
+        "listener two": {**good, "allow": "any time Mon 08:00-09:00 Mars/Base", "key": "missing.key"},
+        "listener four": {**good, "ciphers": "NOTHING"},
+        "listener five": {"lissen": "127.0.0.1:0"},
+        "backend back": bench.backend_keys(server, users_file="bad-users"),
+        "backend other": {"server": "127.0.0.1:1", "ca-file": "missing.ca"},
+    })
+    done = run("-t", "-c", config)
+    assert done.returncode == 1
+    for text in ["workers: 'many'", "missing.mmdb", "missing.pem", "missing.txt", "[backend nowhere]",
+                 "Mars/Base", "missing.key", "ciphers", "'lissen'", "bad-users:1", "missing.ca",
+                 "[listener five] lacks `certificate`"]:
+        assert text in done.stderr, (text, done.stderr)
+
+
 def test_open_users_file(bench):
     """Hash-hashes are secrets: others may not read them."""
     place = bench.place

@@ -21,6 +21,9 @@
 /* One in which verify is not chosen, and one that speaks plain HTTP. */
 #define UNCHOSEN "[backend b]\nserver = s\n"
 #define PLAIN "[backend b]\nserver = s\ntls = no\n"
+/* A third one, which others may lack. */
+#define RADIUS                                                                                     \
+    "[radius r]\nlisten = 127.0.0.1:0\nclients = 127.0.0.1\nsecret-file = s\nserver = r\n"
 #define SHA1 "000102030405060708090a0b0c0d0e0f10111213"
 #define SHA256 "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 #define X10 "xxxxxxxxxx"
@@ -69,7 +72,7 @@ static struct config *parse_good(const char *text)
 {
     char *problems;
     struct config *c = parse(text, strlen(text), &problems);
-    if (c == NULL)
+    if (!c->sound)
         fail_msg("%s\n%s", text, problems);
     assert_string_equal(problems, "");
     free(problems);
@@ -91,7 +94,7 @@ static char *reference(void)
 
 /* A line that is good, and what -T makes of it. */
 static const struct good {
-    char section; /* g, l, b; u: a backend without verify; p: one with tls = no */
+    char section; /* g, l, b, r; u: a backend without verify; p: one with tls = no */
     const char *line, *printed;
 } good_values[] = {
     {'g', "workers = auto", "workers = auto\n"},
@@ -231,6 +234,23 @@ static const struct good {
      "binding-cert-hash = " SHA1 "\nbinding-cert-hash = " SHA256 "\n"},
     {'p', "binding-cert-hash = " SHA1, "crypto-binding = rewrite\nbinding-cert-hash = " SHA1 "\n"},
     {'b', "users-file = /u", "users-file = /u\n"},
+    {'g', "timeout-key = 500ms", "timeout-key = 500ms\n"},
+    {'r',
+     "[backend c]\nserver = s\nverify = off\nradius = r\n[listener c]\nlisten = "
+     "127.0.0.2\ncertificate = c\nbackend = c",
+     "radius = r\n"},
+    {'r', "listen = 127.0.0.1", "listen = 127.0.0.1:0\nlisten = 127.0.0.1:1812\n"},
+    {'r', "listen = *:1812", "listen = 0.0.0.0:1812\n"},
+    {'r', "accounting-listen = [::1]\naccounting-server = r", "accounting-listen = [::1]:1813\n"},
+    {'r', "accounting-listen = 127.0.0.1\naccounting-server = [::1]:5",
+     "accounting-server = [::1]:5\n"},
+    {'r', "clients = 10.0.0.0/8", "clients = 127.0.0.1\nclients = 10.0.0.0/8\n"},
+    {'r', "", "secret-file = /etc/gate/s\nserver = r:1812\n"},
+    {'r', "server = 192.0.2.1:5", "server = r:1812\nserver = 192.0.2.1:5\n"},
+    {'r', "server-secret-file = /x", "server-secret-file = /x\n"},
+    {'r', "require-message-authenticator = yes", "require-message-authenticator = yes\n"},
+    {'r', "calling-station-id = client", "calling-station-id = client\n"},
+    {'r', "timeout-server = 1s", "timeout-server = 1s\n"},
 };
 
 /* A whole file with line in the section that is meant. */
@@ -238,9 +258,11 @@ static char *file_with(char section, const char *line)
 {
     char *text = NULL;
     const char *backend = section == 'u' ? UNCHOSEN : section == 'p' ? PLAIN : BACKEND;
-    int n = asprintf(&text, "%s%s\n" LISTENER "%s\n%s%s\n", section == 'g' ? "[gate]\n" : "",
-                     section == 'g' ? line : "", section == 'l' ? line : "", backend,
-                     strchr("bup", section) != NULL ? line : "");
+    int n =
+        asprintf(&text, "%s%s\n" LISTENER "%s%s\n%s%s\n%s%s\n", section == 'g' ? "[gate]\n" : "",
+                 section == 'g' ? line : "", section == 'r' ? "backend = b\n" : "",
+                 section == 'l' ? line : "", backend, strchr("bup", section) != NULL ? line : "",
+                 section == 'r' ? RADIUS : "", section == 'r' ? line : "");
     assert_true(n > 0);
     return text;
 }
@@ -282,12 +304,15 @@ static void bad_values_are_explained(void **state)
         {'g', "workers =", "workers: there is no value"},
         {'g', "workers = ; 3", "workers: there is no value"},
         {'g', "log-level = wraning", "log-level: unknown value 'wraning'; did you mean 'warning'?"},
-        {'g', "admin = /run/gate.sock", "admin: '/run/gate.sock' is not a socket such as "
-                                        "unix:/run/sstpgate/admin.sock"},
-        {'g', "admin = unix:", "admin: 'unix:' is not a socket such as "
-                                  "unix:/run/sstpgate/admin.sock"},
-        {'g', "admin = unix:/" X50 X50 "xxxxxxx", "admin: '/" X50 X50 "xxxxxxx' is longer than the "
-                                                 "107 octets of a socket's path"},
+        {'g', "admin = /run/gate.sock",
+         "admin: '/run/gate.sock' is not a socket such as "
+         "unix:/run/sstpgate/admin.sock"},
+        {'g', "admin = unix:",
+         "admin: 'unix:' is not a socket such as "
+         "unix:/run/sstpgate/admin.sock"},
+        {'g', "admin = unix:/" X50 X50 "xxxxxxx",
+         "admin: '/" X50 X50 "xxxxxxx' is longer than the "
+         "107 octets of a socket's path"},
         {'g', "log-level = Info", "log-level: unknown value 'Info'; did you mean 'info'?"},
         {'g', "log-level = 7", "log-level: unknown value '7': write error, warning, info or debug"},
         {'g', "max-tunnels = 1000001", "max-tunnels: '1000001' is not a number from 1 to 1000000"},
@@ -313,7 +338,8 @@ static void bad_values_are_explained(void **state)
         {'g', "ban-points = 10001", "ban-points: '10001' is not a number from 0 to 10000 or none"},
         {'g', "ban-time = 0", "ban-time: '0': this deadline cannot be left out"},
         {'g', "ban-exempt = 10.0.0.1/8",
-         "ban-exempt: '10.0.0.1/8' is no network: its prefix is too long, or bits behind the prefix "
+         "ban-exempt: '10.0.0.1/8' is no network: its prefix is too long, or bits behind the "
+         "prefix "
          "are set (10.0.0.0/8, not 10.0.0.1/8)"},
         {'g', "timeout-idle = 10",
          "timeout-idle: '10' lacks its unit: 10s for seconds, or one of ms, m, h, d"},
@@ -380,7 +406,7 @@ static void bad_values_are_explained(void **state)
          "host: 'a.example:443' is neither a host name nor an address (no port here)"},
         {'l', "host = [192.0.2.1]",
          "host: '[192.0.2.1]' is neither a host name nor an address (no port here)"},
-        {'l', "backend = b c", "backend: 'b c' cannot be the name of a backend"},
+        {'l', "backend = b c", "backend: 'b c' cannot be the name of a section"},
         {'l', "backend = other", "backend: there is no [backend other]"},
         {'b', "server = 10.0.0.256", "server: '10.0.0.256' is not HOST, HOST:PORT or [IPv6]:PORT"},
         {'b', "server = ::1", "server: '::1' is not HOST, HOST:PORT or [IPv6]:PORT"},
@@ -448,18 +474,21 @@ static void problems_of_whole_files(void **state)
         {"MIGHAgEAMBMG=\n" LISTENER BACKEND, "1: a key stands before any [section]\n"},
         {"[gate]\nMIGHAgEAMBMG==\n" LISTENER BACKEND, "2: unknown key in [gate]\n"},
         {"[MIGHAgEAMBMG]\n" LISTENER BACKEND,
-         "1: unknown section: there are [gate], [listener NAME], [backend NAME]\n"},
+         "1: unknown section: there are [gate], [listener NAME], [backend NAME], "
+         "[radius NAME]\n"},
         {"[gat]\n" LISTENER BACKEND, "1: unknown section 'gat'; did you mean [gate]?\n"},
         {"[listner a]\nlisten = 127.0.0.1\n", "1: unknown section 'listner'; did you mean "
                                               "[listener NAME]?\n"},
         {"[Gate]\n" LISTENER BACKEND, "1: unknown section 'Gate'; did you mean [gate]?\n"},
         {"[web x]\nfoo = bar\n" LISTENER BACKEND,
-         "1: unknown section 'web': there are [gate], [listener NAME], [backend NAME]\n"},
+         "1: unknown section 'web': there are [gate], [listener NAME], [backend NAME], "
+         "[radius NAME]\n"},
         {"[gate x]\n" LISTENER BACKEND, "1: [gate] takes no name\n"},
         {"[listener]\nlisten = 127.0.0.1:0\ncertificate = c\n" BACKEND,
          "1: [listener] needs a name: [listener NAME]\n"},
         {"[]\n" LISTENER BACKEND,
-         "1: unknown section '': there are [gate], [listener NAME], [backend NAME]\n"},
+         "1: unknown section '': there are [gate], [listener NAME], [backend NAME], "
+         "[radius NAME]\n"},
         {"[listener a b]\nlisten = 127.0.0.1:0\ncertificate = c\n" BACKEND,
          "1: 'a b': a name is 1 to 32 letters, digits, '_', '.', '-'\n"},
         {LISTENER "[backend " X10 X10 X10 "xxx]\nserver = s\nverify = off\n",
@@ -488,7 +517,7 @@ static void problems_of_whole_files(void **state)
         {"[gate]\ntls-min = 1.2\n" LISTENER BACKEND,
          "2: 'tls-min' belongs in [listener NAME] or [backend NAME], not in [gate]\n"},
         {LISTENER "server = s\n" BACKEND,
-         "4: 'server' belongs in [backend NAME], not in [listener NAME]\n"},
+         "4: 'server' belongs in [backend NAME] or [radius NAME], not in [listener NAME]\n"},
         {LISTENER BACKEND "certifcate = c\n",
          "7: unknown key 'certifcate'; did you mean 'certificate', which belongs in "
          "[listener NAME]?\n"},
@@ -765,7 +794,10 @@ static char *load_problems(const char *path)
     FILE *f = open_memstream(&problems, &n);
     assert_non_null(f);
     struct config *c = config_load(path, f);
-    assert_false(c != NULL && config_open(c, f));
+    if (c != NULL) {
+        const bool opened = config_open(c, f);
+        assert_false(c->sound && opened);
+    }
     config_free(c);
     fclose(f);
     return problems;
@@ -813,9 +845,9 @@ static void admin_is_found(void **state)
         if (table[i].admin == NULL) {
             assert_null(admin);
             assert_int_equal(strncmp(problems, path, strlen(path)), 0);
-            assert_int_equal(strncmp(problems + strlen(path) + 1, table[i].problems,
-                                     strlen(table[i].problems)),
-                             0);
+            assert_int_equal(
+                strncmp(problems + strlen(path) + 1, table[i].problems, strlen(table[i].problems)),
+                0);
         } else {
             assert_string_equal(admin, table[i].admin);
             assert_string_equal(problems, "");
@@ -904,7 +936,8 @@ static void every_key_is_documented_and_tested(void **state)
         char *line = NULL, *expected = NULL;
         assert_true(asprintf(&line, "%s =", name) > 0);
         char *text = file_with(section, line), *problems = problems_of(text, strlen(text));
-        bool tried = strstr(LISTENER, line) != NULL || strstr(BACKEND, line) != NULL;
+        bool tried = strstr(LISTENER, line) != NULL || strstr(BACKEND, line) != NULL ||
+                     strstr(RADIUS, line) != NULL;
         for (size_t i = 0; i < sizeof good_values / sizeof *good_values; i++)
             tried = tried || strstr(good_values[i].line, line) != NULL;
         if (!tried)
@@ -936,8 +969,12 @@ static char *read_sample(void)
 /* The section of the sample that starts with this letter, up to the next header. */
 static char *sample_section(const char *sample, char letter)
 {
-    char header[] = {'\n', '[', letter, '\0'};
+    char header[] = {'\n', ';', '[', letter, '\0'};
     const char *start = strstr(sample, header);
+    if (start == NULL) {
+        memmove(header + 1, header + 2, 3);
+        start = strstr(sample, header);
+    }
     assert_non_null(start);
     const char *end = strstr(start + 1, "\n[");
     return strndup(start, end == NULL ? strlen(start) : (size_t)(end - start));
@@ -964,7 +1001,20 @@ static void the_sample_has_every_key(void **state)
 static void the_sample_can_be_believed(void **state)
 {
     (void)state;
+    static const char *const radius[] = {"\n;[radius ",
+                                         "\n;listen = 10.0.0.1:1812",
+                                         "\n;accounting-listen = ",
+                                         "\n;clients = ",
+                                         "\n;secret-file = ",
+                                         "\n;server = 10.0.0.9",
+                                         "\n;accounting-server = "};
     char *sample = read_sample(), *effective;
+    /* A section that few need is shown; its lines mean something together only. */
+    for (size_t i = 0; i < sizeof radius / sizeof *radius; i++) {
+        char *line = strstr(sample, radius[i]);
+        assert_non_null(line);
+        line[1] = ' ';
+    }
     struct config *c = parse_good(sample);
     effective = print(c);
     config_free(c);
@@ -977,7 +1027,7 @@ static void the_sample_can_be_believed(void **state)
         c = parse(sample, strlen(sample), &problems);
         /* The keys of another way to verify contradict the sample only, and so does a backend that
          * it has no section for. */
-        if (c == NULL && strstr(problems, "is used with") == NULL &&
+        if (!c->sound && strstr(problems, "is used with") == NULL &&
             strstr(problems, "there is no [backend site]") == NULL &&
             strstr(problems, "without accept-proxy") == NULL)
             fail_msg("%s", problems);
@@ -998,8 +1048,8 @@ static void the_sample_can_be_believed(void **state)
     free(sample);
 }
 
-/* Any value that the reader takes fits behind its key when it is printed; those of numbers, rates and
- * durations are short. */
+/* Any value that the reader takes fits behind its key when it is printed; those of numbers, rates
+ * and durations are short. */
 static void a_printed_line_is_never_too_long(void **state)
 {
     (void)state;
