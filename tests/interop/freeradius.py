@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 
 import lab
-from peers import pki
+from peers import nas, pki
 
 SECRET = "what-the-server-shares"
 USERS = {"alice": "sesame", "bob": "wonder-land-7"}
@@ -311,3 +311,54 @@ def eapol_test(folder, server, method, address=None, **options):
                             client=server.client, **options)
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60)
     return parse_eapol(done.stdout)
+
+
+class EapolPeer:
+    """eapol_test as the EAP of a scripted client (auth.EapCarrier): what the VPN server says over PPP
+    reaches it as a RADIUS server's challenges, what it answers goes back over PPP. It is told no
+    keys; its own are the client's."""
+
+    def __init__(self, folder, method, *, ca, client, user="alice", password=None):
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.settimeout(10)
+        address = "127.0.0.1:%d" % self.sock.getsockname()[1]
+        command = eapol_command(folder, address, method, user, password, ca=ca, client=client,
+                                more=["-n"])  # no keys in the Accept: so that it does not miss them
+        self.log = folder / f"{method}.log"
+        self._end = contextlib.ExitStack()
+        self.process = self._end.enter_context(lab.running(command, self.log))
+        self.asked = self.source = None
+        self.login = None
+
+    def close(self):
+        self.sock.close()
+        self._end.close()
+
+    def _hear(self):
+        """Its next Access-Request; one that it says again is none."""
+        before = self.asked and self.asked.authenticator
+        while self.asked is None or self.asked.authenticator == before:
+            octets, self.source = self.sock.recvfrom(8192)
+            self.asked = nas.parse(octets)
+        return self.asked.eap
+
+    def _say(self, code, eap):
+        answer = nas.Packet(code, self.asked.ident, attributes=[
+            *nas.eap_message(eap), (nas.STATE, b"one"), (nas.MESSAGE_AUTHENTICATOR, bytes(16))])
+        octets = answer.sign_response(SECRET.encode(), self.asked.authenticator)
+        self.sock.sendto(octets, self.source)
+
+    def answer(self, request):
+        if self.asked is None:
+            # It has asked itself for its identity; the server's request has another identifier.
+            said = self._hear()
+            return said[:1] + request[1:2] + said[2:]
+        self._say(nas.ACCESS_CHALLENGE, request)
+        return self._hear()
+
+    def succeeded(self, success):
+        self._say(nas.ACCESS_ACCEPT, success)
+        self.process.wait(10)
+        self.login = parse_eapol(self.log.read_text(errors="replace"))
+        return self.login.msk[:32]

@@ -56,6 +56,12 @@ def running(command, log, end=signal.SIGTERM, **options):
             process.stdout.close()
 
 
+def address(text):
+    """HOST:PORT, taken apart."""
+    host, _, port = text.rpartition(":")
+    return host, int(port)
+
+
 def whole_line(path):
     """The text of a file that somebody else writes, once a whole line of it is there."""
     text = path.read_text() if path.exists() else ""

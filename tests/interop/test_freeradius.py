@@ -1,9 +1,14 @@
 """FreeRADIUS by itself: what the tests of its keys rely on. Without the gate."""
 
+import contextlib
+
 import pytest
 
 import freeradius
 import lab
+from peers import nas
+from peers.client import CallFailed, Client
+from peers.server import Server
 
 HASHED = ("eap-mschapv2",)  # keys of 16 octets each way
 
@@ -43,3 +48,47 @@ def test_eapol(directory, server, method):
 
 def test_eapol_with_a_wrong_password(directory, server):
     assert not freeradius.eapol_test(directory, server, "peap", password="wrong").success
+
+
+# -- the scripted VPN server asks it, and takes its keys --
+
+@pytest.fixture
+def vpn(server, back):
+    """A VPN server that knows nobody."""
+    asks = nas.Nas(lab.address(server.auth), server.secret)
+    with Server(back.cert, back.key, nas=asks, users={},
+                auth=("mschapv2", "mschapv1", "chap-md5", "pap", "eap")) as vpn:
+        yield vpn
+
+
+@pytest.mark.parametrize("method", ["pap", "chap-md5", "mschapv1", "mschapv2", "eap-mschapv2"])
+def test_scripted_server(vpn, method):
+    with Client(lab.address(vpn.address), auth=(method,)) as client:
+        client.establish().ping().disconnect()
+    assert vpn.wait_over().verdict == "ok"
+    assert (client.key == bytes(32)) == (method in ("pap", "chap-md5"))
+
+
+@pytest.mark.parametrize("method", ["pap", "mschapv2", "eap-mschapv2"])
+def test_scripted_server_refuses(vpn, method):
+    with Client(lab.address(vpn.address), auth=(method,), password="wrong") as client:
+        with pytest.raises(CallFailed, match="refused"):
+            client.establish()
+
+
+def test_scripted_server_lets_try_again(vpn):
+    """The challenge of the second try is the one in FreeRADIUS' MS-CHAP-Error."""
+    with Client(lab.address(vpn.address), first_password="wrong") as client:
+        client.establish().disconnect()
+    assert vpn.wait_over().verdict == "ok"
+    assert vpn.nas.asked == 2
+
+
+@pytest.mark.parametrize("method", freeradius.METHODS)
+def test_scripted_server_with_eapol(directory, server, vpn, method):
+    peer = freeradius.EapolPeer(directory, method, ca=server.ca, client=server.client)
+    with contextlib.closing(peer), Client(lab.address(vpn.address), auth=("eap",),
+                                          peer=peer) as client:
+        client.establish().ping().disconnect()
+    assert peer.login.success, peer.login.text
+    assert vpn.wait_over().verdict == "ok"

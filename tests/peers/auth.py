@@ -29,7 +29,8 @@ def verifier(method, send, users, expired=()):
 
 def prover(method, send, login):
     kinds = {"pap": PapProver, "chap-md5": Md5Prover, "mschapv1": MsChapV1Prover,
-             "mschapv2": MsChapV2Prover, "eap-md5": EapProver, "eap-mschapv2": EapProver}
+             "mschapv2": MsChapV2Prover, "eap-md5": EapProver, "eap-mschapv2": EapProver,
+             "eap": EapCarrier}
     end = kinds[method](send, login)
     end.method = method
     return end
@@ -37,9 +38,10 @@ def prover(method, send, login):
 
 class Login:
     """What a client knows. first: a wrong password to try before the right one. new: what to
-    change it to when the server asks. retransmit: send each answer twice."""
+    change it to when the server asks. retransmit: send each answer twice. peer: for EapCarrier."""
 
-    def __init__(self, user, password, first=None, new=None, retransmit=False):
+    def __init__(self, user, password, first=None, new=None, retransmit=False, peer=None):
+        self.peer = peer
         self.user = user.encode()
         self.password, self.first, self.new, self.retransmit = password, first, new, retransmit
 
@@ -426,3 +428,20 @@ class EapProver(Prover):
             self.reply(EAP_MSCHAPV2, b"\3")  # acknowledged by the opcode alone
         elif packet.code == 4 and self.inner.result is False:
             self.reply(EAP_MSCHAPV2, b"\4")
+
+
+class EapCarrier(Prover):
+    """Leaves EAP to somebody else, login.peer, who has
+        answer(request)     the whole EAP packet that answers this one
+        succeeded(success)  the HLAK, once the server said so"""
+    protocol = ppp.EAP
+
+    def on(self, packet):
+        if packet.code == 1:
+            self._last = self.login.peer.answer(packet.build())
+            self._send(self.protocol, self._last)
+        elif packet.code == 3 and self.result is None:
+            self.hlak = self.login.peer.succeeded(packet.build())
+            self.result = True
+        elif packet.code == 4:
+            self.result = False

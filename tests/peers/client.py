@@ -42,6 +42,7 @@ class Client:
     password: str = "sesame"
     first_password: str = None       # a wrong one, tried before
     new_password: str = None         # where the server wants it changed
+    peer: object = None              # of EAP, with the method "eap" (auth.EapCarrier)
     retransmit: bool = False         # says each answer of the authentication twice
     tls_min: str = None
     tls_max: str = None
@@ -207,7 +208,7 @@ class Client:
         """Connect Request and Ack. request=False: it went out early."""
         self.stage = "start"
         login = auth.Login(self.user, self.password, self.first_password, self.new_password,
-                           self.retransmit)
+                           self.retransmit, self.peer)
         self.link = link.ClientLink(self.send_frame, self._on_data, self.auth, login)
         self.link.acfc, self.link.pfc = self.acfc, self.pfc
         if request:

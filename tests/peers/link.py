@@ -169,8 +169,10 @@ class Link:
 class ServerLink(Link):
     server = True
 
-    def __init__(self, send, on_data, methods, users, expired=()):
+    def __init__(self, send, on_data, methods, users, expired=(), nas=None):
+        """nas: decides instead of users."""
         self.methods, self.users, self.expired = list(methods), users, expired
+        self.nas = nas
         super().__init__(send, on_data)
         self.method = self.methods[0]
 
@@ -192,7 +194,7 @@ class ServerLink(Link):
         return ppp.METHODS[self.method]
 
     def on_lcp_opened(self):
-        self.auth = auth.verifier(self.method, self.send, self.users, self.expired)
+        self.auth = (self.nas or auth).verifier(self.method, self.send, self.users, self.expired)
         self.auth.start()
 
     def make_ipcp(self):

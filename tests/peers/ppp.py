@@ -21,6 +21,7 @@ METHODS = {
     "mschapv2": bytes.fromhex("c22381"),
     "eap-md5": bytes.fromhex("c227"),
     "eap-mschapv2": bytes.fromhex("c227"),
+    "eap": bytes.fromhex("c227"),           # whatever a RADIUS server and its client speak
 }
 
 

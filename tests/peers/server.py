@@ -194,7 +194,7 @@ class Call:
         self._answer()
         self.at("answered")
         self.link = link.ServerLink(self.send_frame, self._on_data, self.server.auth,
-                                    self.server.users, self.server.expired)
+                                    self.server.users, self.server.expired, self.server.nas)
         self._talk()
 
     def _secure(self):
@@ -385,19 +385,20 @@ class Server:
 
     hooks: stage to function(call), run when a call gets there; it may send, raise EndCall, or wait
     for server.go. load: None (pings are answered), "echo", "source" (load_octets of them after
-    Call Connected), "sink". leaf: DER that clients must have hashed; None: of `cert`."""
+    Call Connected), "sink". leaf: DER that clients must have hashed; None: of `cert`. nas: a Nas, which
+    is asked instead of users."""
 
     def __init__(self, cert=None, key=None, *, listen=("127.0.0.1", 0), users=None, expired=(),
                  auth=("mschapv2",), mask=3, dialect="strict", shape=None, plain=False, leaf=None,
                  refuse=None, hooks=None, load=None, load_octets=0, tls_min=None, tls_max=None,
-                 log=None, verbose=False, **changes):
+                 log=None, verbose=False, nas=None, **changes):
         self.dialect = replace(DIALECTS[dialect] if isinstance(dialect, str) else dialect, **changes)
         self.mask = mask if self.dialect.mask is None else self.dialect.mask
         self.users = dict(users or {"alice": "sesame"})
         self.auth, self.expired, self.shape = auth, expired, shape
         self.refuse, self.hooks = refuse, dict(hooks or {})
         self.load, self.load_octets = load, load_octets
-        self.log, self.verbose = log, verbose
+        self.log, self.verbose, self.nas = log, verbose, nas
         self.context = None if plain else tls.server_context(cert, key, tls_min, tls_max)
         self.leaf = leaf
         if leaf is None and cert:

@@ -71,7 +71,7 @@ def to(server, **knobs):
 
 
 @pytest.mark.parametrize("hash", [1, 2])
-@pytest.mark.parametrize("method", ppp.METHODS)
+@pytest.mark.parametrize("method", [m for m in ppp.METHODS if m != "eap"])
 def test_direct(cert, method, hash):
     with Server(cert.cert, cert.key, auth=(method,)) as server:
         with to(server, auth=(method,), hash=hash) as client:
