@@ -248,6 +248,13 @@ void log_msg(enum log_level level, const char *event, const char *fmt, ...)
     log_end(&l);
 }
 
+void log_lines(enum log_level level, const char *event, char *text)
+{
+    for (char *line, *rest = text; (line = strsep(&rest, "\n")) != NULL;)
+        if (*line != '\0')
+            log_msg(level, event, "%s", line);
+}
+
 bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, unsigned per_second,
                     unsigned *missed)
 {

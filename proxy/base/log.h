@@ -44,6 +44,9 @@ void log_end(struct log_line *l);
 void log_msg(enum log_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same for each line of text, which is taken to pieces. */
+void log_lines(enum log_level level, const char *event, char *text);
+
 /* For lines a stranger can cause: at most per_second of them in one second of now_ms. Returns
  * false for those over it. *missed is set to how many were left out since the last line that was
  * let through. One struct for each kind and thread. */

@@ -18,8 +18,8 @@ struct site;
 void check_files(const struct config *c, FILE *to);
 
 /* Writes to `to` what is right today and will not be so for long: certificates that end within 30
- * days, staples that are not sent. steps: NULL, or what changes when there is something new to warn of:
- * 30, 7, 1 and 0 days ahead. */
+ * days, staples that are not sent. steps: NULL, or what changes when there is something new to warn
+ * of: 30, 7, 1 and 0 days ahead. */
 void check_expiry(const struct site *site, FILE *to, FILE *steps);
 
 #endif

@@ -1,4 +1,5 @@
-/* sockets: the listening sockets of the program, from one configuration to the next. Main thread. */
+/* sockets: the listening sockets of the program, from one configuration to the next. Main thread.
+ */
 #ifndef SSTPGATE_OPS_SOCKETS_H
 #define SSTPGATE_OPS_SOCKETS_H
 
@@ -25,9 +26,10 @@ struct sockets {
     size_t next_id;
 };
 
-/* The table for c: sockets whose address, interface and v6only did not change are those of `now` (SO_REUSEPORT: closing one
- * resets what waits in its queue), the others are bound. What cannot be bound is told in problems,
- * all of it; then false, nothing new stays open, and now is as it was. */
+/* The table for c: sockets whose address, interface and v6only did not change are those of `now`
+ * (SO_REUSEPORT: closing one resets what waits in its queue), the others are bound. What cannot be
+ * bound is told in problems, all of it; then false, nothing new stays open, and now is as it was.
+ */
 bool sockets_prepare(struct sockets *next, const struct sockets *now, const struct config *c,
                      size_t workers, FILE *problems);
 

@@ -1,6 +1,6 @@
-/* watch: tells when one of the files a configuration names has changed. It asks for their state every
- * few seconds, which sees through symbolic links and renames and works on every file system. Main
- * thread. */
+/* watch: tells when one of the files a configuration names has changed. It asks for their state
+ * every few seconds, which sees through symbolic links and renames and works on every file system.
+ * Main thread. */
 #ifndef SSTPGATE_OPS_WATCH_H
 #define SSTPGATE_OPS_WATCH_H
 

@@ -1,0 +1,59 @@
+#include "ops/bans.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "call/snapshot.h"
+#include "ops/server_state.h"
+#include "policy/limits.h"
+
+enum { BANS_MS = 5000 };
+
+uint64_t bans_now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+void bans_load(struct server *s, const char *path)
+{
+    char *text = NULL;
+    size_t len = 0;
+
+    if (path == NULL)
+        return;
+    FILE *problems = check_alloc(open_memstream(&text, &len));
+    /* A damaged file loses bans; that is no reason to lose the gate. */
+    (void)!limits_load(s->limits, path, bans_now_ms(), (int64_t)time(NULL), problems);
+    fclose(problems);
+    log_lines(LOG_LEVEL_WARNING, "bans", text);
+    free(text);
+}
+
+void bans_save(struct server *s)
+{
+    const char *path = s->snapshot->config->gate.limits.ban_file;
+
+    if (path == NULL || !limits_unsaved(s->limits))
+        return;
+    if (limits_save(s->limits, path, bans_now_ms(), (int64_t)time(NULL)) != ERR_OK)
+        log_msg(LOG_LEVEL_ERROR, "bans", "cannot write %s: %s", path, strerror(errno));
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct server *s = timer->data;
+    limits_sweep(s->limits, bans_now_ms());
+    bans_save(s);
+}
+
+void bans_start(struct server *s)
+{
+    CHECK_UV(uv_timer_init(&s->loop, &s->bans_timer));
+    s->bans_timer.data = s;
+    CHECK_UV(uv_timer_start(&s->bans_timer, on_timer, BANS_MS, BANS_MS));
+}

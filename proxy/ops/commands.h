@@ -1,0 +1,10 @@
+/* commands: what `sstpgate ctl` may ask of the running program. Main thread. */
+#ifndef SSTPGATE_OPS_COMMANDS_H
+#define SSTPGATE_OPS_COMMANDS_H
+
+#include "ops/admin.h"
+
+/* arg: the struct server. */
+extern const struct admin_ops commands;
+
+#endif

@@ -1,0 +1,281 @@
+#include "ops/reload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "call/site.h"
+#include "call/snapshot.h"
+#include "ops/check.h"
+#include "ops/server_state.h"
+#include "ops/watch.h"
+#include "policy/limits.h"
+
+/* ---- what the workers serve ---- */
+
+/* A call needs two descriptors, and the program a few of its own. A reload that changes nothing
+ * about it does not say again that there are too few. */
+static unsigned tunnels_max(struct server *s)
+{
+    const unsigned wanted = s->snapshot->config->gate.max_tunnels;
+    struct rlimit lim;
+    size_t own = 32 + s->sockets.count * s->workers + 8 * s->workers;
+
+    if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
+        return wanted;
+    if (lim.rlim_cur < lim.rlim_max) {
+        lim.rlim_cur = lim.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &lim); /* what we have is read again below */
+        (void)getrlimit(RLIMIT_NOFILE, &lim);
+    }
+    size_t room = lim.rlim_cur > own + 2 ? (size_t)(lim.rlim_cur - own) / 2 : 1;
+    if (room >= wanted) {
+        s->short_of.wanted = 0;
+        return wanted;
+    }
+    if (s->short_of.wanted != wanted || s->short_of.room != room)
+        log_msg(LOG_LEVEL_WARNING, "limit",
+                "max-tunnels is %u, but the limit of open files (%llu) leaves room for %zu", wanted,
+                (unsigned long long)lim.rlim_cur, room);
+    s->short_of.wanted = wanted;
+    s->short_of.room = room;
+    return (unsigned)room;
+}
+
+void reload_drop(struct server *s, struct reload_next *n)
+{
+    for (size_t i = 0; n->site != NULL && i < s->workers; i++)
+        site_unref(n->site[i]);
+    free(n->site);
+    sockets_free(&n->sockets);
+    snapshot_unref(n->snapshot);
+}
+
+/* snapshot: becomes the next's. */
+bool reload_prepare(struct server *s, struct reload_next *n, struct snapshot *snapshot,
+                    FILE *problems)
+{
+    bool ok = snapshot->sound;
+
+    *n = (struct reload_next){.snapshot = snapshot};
+    n->site = check_alloc(calloc(s->workers, sizeof *n->site));
+    /* The first tells every error there is; the others can only repeat it. */
+    for (size_t i = 0; i < s->workers && (i == 0 || ok); i++) {
+        n->site[i] = site_new(snapshot, problems);
+        ok &= n->site[i] != NULL;
+    }
+    ok = ok && sockets_prepare(&n->sockets, &s->sockets, snapshot->config, s->workers, problems);
+    if (!ok)
+        reload_drop(s, n);
+    return ok;
+}
+
+/* One worker's part, on its way to the worker's thread. */
+struct switch_letter {
+    struct tunnels *tunnels;
+    uv_sem_t *done;
+    struct site *site;
+    size_t count;
+    struct tunnels_place place[];
+};
+
+static void switch_deliver(void *arg)
+{
+    struct switch_letter *l = arg;
+    uv_sem_t *done = l->done;
+    tunnels_switch(l->tunnels, l->site, l->place, l->count);
+    free(l);
+    uv_sem_post(done);
+}
+
+static struct switch_letter *switch_letter(struct server *s, struct reload_next *n, size_t worker)
+{
+    size_t count = n->sockets.count;
+    struct switch_letter *l = check_alloc(calloc(1, sizeof *l + count * sizeof *l->place));
+
+    l->tunnels = &s->worker[worker].tunnels;
+    l->done = &s->switched;
+    l->site = n->site[worker];
+    l->count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct socket *sock = &n->sockets.item[i];
+        l->place[i] = (struct tunnels_place){
+            .socket = sock->id,
+            .listener = sock->listener,
+            .fd = sock->fds == NULL ? -1 : sock->fds[worker],
+        };
+    }
+    return l;
+}
+
+const char *reload_listener_name(const struct server *s, const struct socket *sock)
+{
+    return s->snapshot->config->listener[sock->listener].name;
+}
+
+void reload_log_listen(const struct server *s, size_t first_id)
+{
+    for (size_t i = 0; i < s->sockets.count; i++) {
+        const struct socket *sock = &s->sockets.item[i];
+        char text[ADDR_TEXT_MAX];
+        struct log_line l;
+        if (sock->id < first_id)
+            continue;
+        log_begin(&l, LOG_LEVEL_INFO, "listen");
+        log_str(&l, "listener", reload_listener_name(s, sock));
+        log_str(&l, "address", addr_format(&sock->bound, text));
+        log_num(&l, "workers", s->workers);
+        log_end(&l);
+    }
+}
+
+/* Cannot fail. running: the workers have threads, and are told there. When this returns the new is
+ * in force: who connects from now on meets it. */
+void reload_commit(struct server *s, struct reload_next *n, bool running)
+{
+    for (size_t i = 0; i < s->workers; i++) {
+        struct switch_letter *l = switch_letter(s, n, i);
+        if (running)
+            worker_post(&s->worker[i].worker, switch_deliver, l);
+        else
+            switch_deliver(l);
+    }
+    for (size_t i = 0; i < s->workers; i++)
+        uv_sem_wait(&s->switched);
+    free(n->site);
+    for (size_t i = 0; i < n->sockets.count; i++) {
+        free(n->sockets.item[i].fds); /* the workers have them */
+        n->sockets.item[i].fds = NULL;
+    }
+    sockets_free(&s->sockets);
+    s->sockets = n->sockets;
+    snapshot_unref(s->snapshot);
+    s->snapshot = n->snapshot;
+    atomic_store(&s->total.max, tunnels_max(s));
+}
+
+/* ---- warnings about files ---- */
+
+static void files_warn(const struct config *c)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = check_alloc(open_memstream(&text, &len));
+
+    check_files(c, to);
+    fclose(to);
+    log_lines(LOG_LEVEL_WARNING, "files", text);
+    free(text);
+}
+
+enum { EXPIRY_MS = 3600 * 1000 };
+
+/* Said when the program starts, at a reload, and when a certificate comes 30, 7 or 1 days near its
+ * end; not each time somebody looks. */
+static void expiry_warn(struct server *s, const struct site *site, bool always)
+{
+    char *text = NULL, *steps = NULL;
+    size_t len = 0, steps_len = 0;
+    FILE *to = check_alloc(open_memstream(&text, &len));
+    FILE *steps_to = check_alloc(open_memstream(&steps, &steps_len));
+
+    check_expiry(site, to, steps_to);
+    fclose(to);
+    fclose(steps_to);
+    if (always || s->expiry_steps == NULL || strcmp(steps, s->expiry_steps) != 0)
+        log_lines(LOG_LEVEL_WARNING, "expiry", text);
+    free(text);
+    free(s->expiry_steps);
+    s->expiry_steps = steps;
+}
+
+static void on_expiry_timer(uv_timer_t *timer)
+{
+    struct server *s = timer->data;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *problems = check_alloc(open_memstream(&text, &len));
+    /* The workers' sites are theirs alone; an hour is long enough to make one more. */
+    struct site *site = site_new(s->snapshot, problems);
+
+    fclose(problems);
+    free(text); /* files that are being replaced right now: watch tells what comes of it */
+    if (site != NULL)
+        expiry_warn(s, site, false);
+    site_unref(site);
+}
+
+void reload_start(struct server *s)
+{
+    CHECK_UV(uv_timer_init(&s->loop, &s->expiry_timer));
+    s->expiry_timer.data = s;
+    CHECK_UV(uv_timer_start(&s->expiry_timer, on_expiry_timer, EXPIRY_MS, EXPIRY_MS));
+}
+
+void reload_warn(struct server *s, const struct reload_next *n)
+{
+    files_warn(n->snapshot->config);
+    expiry_warn(s, n->site[0], true);
+}
+
+/* ---- reload ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static void warn_fixed(const struct config_gate *was, const struct config_gate *is)
+{
+    if (was->workers != is->workers)
+        log_msg(LOG_LEVEL_WARNING, "reload", "workers changes with a restart only");
+    if (strcmp(was->log, is->log) != 0 || was->log_level != is->log_level)
+        log_msg(LOG_LEVEL_WARNING, "reload", "log and log-level change with a restart only");
+    if (!same_text(was->admin, is->admin))
+        log_msg(LOG_LEVEL_WARNING, "reload", "admin changes with a restart only");
+    if (was->limits.prefix_ipv4 != is->limits.prefix_ipv4 ||
+        was->limits.prefix_ipv6 != is->limits.prefix_ipv6)
+        log_msg(LOG_LEVEL_WARNING, "reload",
+                "address-prefix-ipv4 and address-prefix-ipv6 change with a restart only");
+}
+
+bool reload(struct server *s, const char *cause, FILE *answer)
+{
+    char *text = NULL;
+    size_t len = 0;
+
+    if (s->phase != SERVING)
+        return false;
+    watch_mark(s->watch);
+    FILE *problems = check_alloc(open_memstream(&text, &len));
+    struct snapshot *snapshot = snapshot_load(s->path, problems);
+    struct reload_next n;
+    bool ok = snapshot != NULL && reload_prepare(s, &n, snapshot, problems);
+
+    fclose(problems);
+    if (answer != NULL)
+        fputs(text, answer);
+    if (ok) {
+        size_t first_id = s->sockets.next_id;
+        warn_fixed(&s->snapshot->config->gate, &n.snapshot->config->gate);
+        reload_warn(s, &n);
+        reload_commit(s, &n, true);
+        reload_log_listen(s, first_id);
+        limits_configure(s->limits, &s->snapshot->config->gate.limits);
+        log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
+    } else {
+        log_lines(LOG_LEVEL_ERROR, "reload", text);
+        log_msg(LOG_LEVEL_ERROR, "reload", "%s: nothing was changed, the old configuration stays",
+                cause);
+    }
+    s->last_reload.when = time(NULL);
+    s->last_reload.ok = ok;
+    s->last_reload.cause = cause;
+    watch_files(s->watch, s->snapshot->config);
+    free(text);
+    return ok;
+}

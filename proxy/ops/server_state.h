@@ -1,0 +1,66 @@
+/* server_state: the running program, as the files it is made of see it: server.c has its life,
+ * reload.c what it serves, bans.c the bans, commands.c what `sstpgate ctl` asks. Main thread, but
+ * where said. */
+#ifndef SSTPGATE_OPS_SERVER_STATE_H
+#define SSTPGATE_OPS_SERVER_STATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+#include <uv.h>
+
+#include "call/tunnels.h"
+#include "net/worker.h"
+#include "ops/sockets.h"
+
+struct admin;
+struct limits;
+struct snapshot;
+struct watch;
+
+struct server_worker {
+    struct worker worker;
+    struct tunnels tunnels;
+    struct server *server;
+    uv_thread_t thread;
+};
+
+struct server {
+    const char *path;
+    struct snapshot *snapshot; /* in force */
+    struct server_worker *worker;
+    size_t workers;
+    struct sockets sockets;
+    struct tunnels_total total;
+    struct limits *limits;
+
+    uv_loop_t loop;
+    uv_signal_t signal[5];
+    uv_timer_t bans_timer, expiry_timer;
+    char *expiry_steps; /* as they were told last */
+    uv_async_t worker_done;
+    uv_sem_t switched; /* posted by each worker that serves what reload_commit gave it */
+    atomic_size_t workers_done;
+    struct watch *watch;
+    struct admin *admin; /* NULL where the configuration names no socket */
+    int admin_fd;        /* its socket, until the loop has it; -1 */
+    struct {
+        unsigned wanted;
+        size_t room;
+    } short_of; /* descriptors for calls, as it was told last; wanted 0: not short */
+    enum server_phase { SERVING, DRAINING, STOPPING } phase;
+    uint64_t started_ms;
+    struct {
+        time_t when; /* 0: there was none */
+        bool ok;
+        const char *cause; /* stays */
+    } last_reload;
+};
+
+/* Ends all calls, or lets those that are up end by themselves; then the program. cause: a word for
+ * the log. */
+void server_stop(struct server *s, const char *cause);
+void server_drain(struct server *s);
+
+#endif
