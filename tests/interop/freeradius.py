@@ -11,7 +11,7 @@ import subprocess
 from dataclasses import dataclass
 
 import lab
-from peers import nas, pki
+from peers import pki, radius
 
 SECRET = "what-the-server-shares"
 USERS = {"alice": "sesame", "bob": "wonder-land-7"}
@@ -340,12 +340,12 @@ class EapolPeer:
         before = self.asked and self.asked.authenticator
         while self.asked is None or self.asked.authenticator == before:
             octets, self.source = self.sock.recvfrom(8192)
-            self.asked = nas.parse(octets)
+            self.asked = radius.parse(octets)
         return self.asked.eap
 
     def _say(self, code, eap):
-        answer = nas.Packet(code, self.asked.ident, attributes=[
-            *nas.eap_message(eap), (nas.STATE, b"one"), (nas.MESSAGE_AUTHENTICATOR, bytes(16))])
+        answer = radius.Packet(code, self.asked.ident, attributes=[
+            *radius.eap_message(eap), (radius.STATE, b"one"), (radius.MESSAGE_AUTHENTICATOR, bytes(16))])
         octets = answer.sign_response(SECRET.encode(), self.asked.authenticator)
         self.sock.sendto(octets, self.source)
 
@@ -354,11 +354,11 @@ class EapolPeer:
             # It has asked itself for its identity; the server's request has another identifier.
             said = self._hear()
             return said[:1] + request[1:2] + said[2:]
-        self._say(nas.ACCESS_CHALLENGE, request)
+        self._say(radius.ACCESS_CHALLENGE, request)
         return self._hear()
 
     def succeeded(self, success):
-        self._say(nas.ACCESS_ACCEPT, success)
+        self._say(radius.ACCESS_ACCEPT, success)
         self.process.wait(10)
         self.login = parse_eapol(self.log.read_text(errors="replace"))
         return self.login.msk[:32]

@@ -1,170 +1,20 @@
-"""A VPN server's side of RADIUS: the packets (RFC 2865, 2548, 3579), a client that believes no answer
-it cannot check, and ends of PPP authentication that ask it instead of knowing passwords."""
+"""A VPN server's side of RADIUS: a client that believes no answer it cannot check, and ends of PPP
+authentication that ask it instead of knowing passwords."""
 
 import hashlib
-import hmac
-import os
 import socket
 import threading
 import time
-from dataclasses import dataclass, field
 
-from peers import auth, ppp, sstp
-
-ACCESS_REQUEST, ACCESS_ACCEPT, ACCESS_REJECT, ACCESS_CHALLENGE = 1, 2, 3, 11
-ACCOUNTING_REQUEST, ACCOUNTING_RESPONSE = 4, 5
-
-USER_NAME, USER_PASSWORD, CHAP_PASSWORD, FRAMED_MTU, REPLY_MESSAGE, STATE = 1, 2, 3, 12, 18, 24
-VENDOR, CALLED, CALLING, NAS_IDENTIFIER = 26, 30, 31, 32
-CHAP_CHALLENGE, NAS_PORT_TYPE, EAP_MESSAGE, MESSAGE_AUTHENTICATOR = 60, 61, 79, 80
-
-MICROSOFT = 311  # RFC 2548
-MS_RESPONSE, MS_ERROR, MS_CHALLENGE, MS_MPPE_KEYS = 1, 2, 11, 12
-MS_SEND_KEY, MS_RECV_KEY, MS_RESPONSE2, MS_SUCCESS2 = 16, 17, 25, 26
+from peers import auth, ppp, radius, sstp
+from peers.radius import (ACCESS_ACCEPT, ACCESS_CHALLENGE, ACCESS_REQUEST, CALLING,
+                          CHAP_CHALLENGE, CHAP_PASSWORD, EAP_MESSAGE, FRAMED_MTU,
+                          MESSAGE_AUTHENTICATOR, MS_CHALLENGE, MS_ERROR, MS_MPPE_KEYS,
+                          MS_RECV_KEY, MS_RESPONSE, MS_RESPONSE2, MS_SEND_KEY, MS_SUCCESS2,
+                          NAS_IDENTIFIER, NAS_PORT_TYPE, STATE, USER_NAME, USER_PASSWORD,
+                          BadPacket, Packet, microsoft)
 
 VIRTUAL = (5).to_bytes(4, "big")  # NAS-Port-Type
-
-
-class BadAnswer(Exception):
-    """Octets that are no packet, or whose signature is wrong."""
-
-
-def md5(*parts):
-    return hashlib.md5(b"".join(parts)).digest()
-
-
-def xor(a, b):
-    return bytes(x ^ y for x, y in zip(a, b))
-
-
-def microsoft(kind, value):
-    return VENDOR, MICROSOFT.to_bytes(4, "big") + bytes([kind, len(value) + 2]) + value
-
-
-def eap_message(packet):
-    """An EAP packet in as many attributes as it needs (RFC 3579 3.1)."""
-    return [(EAP_MESSAGE, packet[at:at + 253]) for at in range(0, len(packet), 253)]
-
-
-@dataclass
-class Packet:
-    code: int
-    ident: int
-    authenticator: bytes = bytes(16)
-    attributes: list = field(default_factory=list)  # pairs of type and value, in order
-
-    def values(self, kind):
-        return [value for this, value in self.attributes if this == kind]
-
-    def value(self, kind):
-        return next(iter(self.values(kind)), None)
-
-    def microsoft(self, kind):
-        """All values of that attribute of RFC 2548."""
-        found = []
-        for value in self.values(VENDOR):
-            if int.from_bytes(value[:4], "big") != MICROSOFT:
-                continue
-            at = 4
-            while at + 2 <= len(value) and 2 <= value[at + 1] <= len(value) - at:
-                if value[at] == kind:
-                    found.append(value[at + 2:at + value[at + 1]])
-                at += value[at + 1]
-        return found
-
-    @property
-    def eap(self):
-        return b"".join(self.values(EAP_MESSAGE))
-
-    def build(self, authenticator=None):
-        body = b"".join(bytes([kind, len(value) + 2]) + value for kind, value in self.attributes)
-        return (bytes([self.code, self.ident]) + (20 + len(body)).to_bytes(2, "big")
-                + (authenticator or self.authenticator) + body)
-
-    def sign_request(self, secret):
-        """The octets of an Access-Request: a new authenticator; a User-Password is hidden with it
-        (RFC 2865 5.2), and a Message-Authenticator filled in (RFC 3579 3.2)."""
-        self.authenticator = os.urandom(16)
-        self.attributes = [
-            (kind, hide_password(value, secret, self.authenticator) if kind == USER_PASSWORD
-             else value) for kind, value in self.attributes]
-        self._seal(secret, self.authenticator)
-        return self.build()
-
-    def sign_accounting(self, secret):
-        """RFC 2866 3."""
-        self.authenticator = md5(self.build(bytes(16)), secret)
-        return self.build()
-
-    def sign_response(self, secret, request):
-        """RFC 2865 3: the authenticator of the answer to request."""
-        self._seal(secret, request)
-        self.authenticator = md5(self.build(request), secret)
-        return self.build()
-
-    def _seal(self, secret, authenticator):
-        self._put_seal(bytes(16))
-        self._put_seal(hmac.new(secret, self.build(authenticator), hashlib.md5).digest())
-
-    def _put_seal(self, seal):
-        self.attributes = [(kind, seal if kind == MESSAGE_AUTHENTICATOR else value)
-                           for kind, value in self.attributes]
-
-    def sealed(self, secret, authenticator):
-        """Whether there is one Message-Authenticator, and it is right."""
-        seals = self.values(MESSAGE_AUTHENTICATOR)
-        if len(seals) != 1:
-            return False
-        bare = Packet(self.code, self.ident, authenticator, list(self.attributes))
-        bare._seal(secret, authenticator)
-        return hmac.compare_digest(bare.value(MESSAGE_AUTHENTICATOR), seals[0])
-
-
-def parse(octets):
-    if len(octets) < 20 or int.from_bytes(octets[2:4], "big") != len(octets):
-        raise BadAnswer("length")
-    packet, at = Packet(octets[0], octets[1], octets[4:20]), 20
-    while at < len(octets):
-        size = octets[at + 1] if at + 1 < len(octets) else 0
-        if size < 2 or at + size > len(octets):
-            raise BadAnswer("attribute")
-        packet.attributes.append((octets[at], octets[at + 2:at + size]))
-        at += size
-    return packet
-
-
-def hide_password(password, secret, authenticator):
-    """RFC 2865 5.2."""
-    password = password.ljust(max(16, -(-len(password) // 16) * 16), b"\0")
-    out, last = b"", authenticator
-    for at in range(0, len(password), 16):
-        last = xor(password[at:at + 16], md5(secret, last))
-        out += last
-    return out
-
-
-def reveal_password(hidden, secret, authenticator):
-    """The other way, with its padding."""
-    return b"".join(xor(hidden[at:at + 16],
-                        md5(secret, hidden[at - 16:at] if at else authenticator))
-                    for at in range(0, len(hidden), 16))
-
-
-def hide_key(key, secret, authenticator, salt=None):
-    """The value of MS-MPPE-Send-Key or -Recv-Key (RFC 2548 2.4.2)."""
-    salt = salt or bytes([os.urandom(1)[0] | 0x80]) + os.urandom(1)
-    plain = bytes([len(key)]) + key
-    plain = plain.ljust(-(-len(plain) // 16) * 16, b"\0")
-    return salt + hide_password(plain, secret, authenticator + salt)
-
-
-def reveal_key(value, secret, authenticator):
-    if len(value) < 18 or len(value) % 16 != 2 or not value[0] & 0x80:
-        raise BadAnswer("form of a key")
-    plain = reveal_password(value[2:], secret, authenticator + value[:2])
-    if plain[0] > len(plain) - 1:
-        raise BadAnswer("length of a key")
-    return plain[1:1 + plain[0]]
 
 
 class Nas:
@@ -235,26 +85,26 @@ class Nas:
                 return None
             try:
                 return self.check(octets, request, eap)
-            except BadAnswer:
+            except BadPacket:
                 self.bad += 1
         return None
 
     def check(self, octets, request, eap=False):
-        answer = parse(octets)
+        answer = radius.parse(octets)
         if answer.ident != request.ident:
-            raise BadAnswer("identifier")
-        if answer.authenticator != md5(answer.build(request.authenticator), self.secret):
-            raise BadAnswer("authenticator")
+            raise BadPacket("identifier")
+        if answer.authenticator != radius.md5(answer.build(request.authenticator), self.secret):
+            raise BadPacket("authenticator")
         wanted = eap or self.demand or answer.value(MESSAGE_AUTHENTICATOR) is not None
         if wanted and not answer.sealed(self.secret, request.authenticator):
-            raise BadAnswer("message authenticator")
+            raise BadPacket("message authenticator")
         answer.request = request.authenticator
         return answer
 
     def hlak(self, answer):
         """What [MS-SSTP] 3.2.5.2.2 makes of the keys in an Accept: the first 32 octets of
         MS-MPPE-Recv-Key and MS-MPPE-Send-Key; zeros, if there are none."""
-        keys = [[reveal_key(value, self.secret, answer.request)
+        keys = [[radius.reveal_key(value, self.secret, answer.request)
                  for value in answer.microsoft(kind)] for kind in (MS_RECV_KEY, MS_SEND_KEY)]
         if not all(keys):
             return sstp.NO_KEY
@@ -340,7 +190,7 @@ class MsChapV1Nas(MsChapNas, auth.MsChapV1Verifier):
         hidden = self.answer.microsoft(MS_MPPE_KEYS)
         if not hidden:
             return sstp.NO_KEY
-        key = reveal_password(hidden[0], self.nas.secret, self.answer.request)[8:24]
+        key = radius.reveal_password(hidden[0], self.nas.secret, self.answer.request)[8:24]
         return hashlib.sha1(key + key + self.challenge).digest()[:16] * 2
 
 
@@ -364,7 +214,7 @@ class EapNas(Asking):
             return
         if self.user is None:
             self.password(packet.data[1:])
-        good = self.ask(*eap_message(packet.build()), *self.state,
+        good = self.ask(*radius.eap_message(packet.build()), *self.state,
                         (FRAMED_MTU, (1400).to_bytes(4, "big")))
         told = ppp.parse_control(self.answer.eap) if self.answer else None
         if self.answer is not None and self.answer.code == ACCESS_CHALLENGE and told:
