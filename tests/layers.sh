@@ -13,7 +13,7 @@ call     wire binding policy net tls base
 net      tls base wire/proxyproto.h
 tls      base
 policy   base
-binding  base wire/sstp.h
+binding  base wire/sstp.h wire/radius.h
 wire     base/span.h base/err.h
 base
 '

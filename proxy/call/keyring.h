@@ -18,7 +18,7 @@
 
 enum {
     KEYRING_MAX = 1024,      /* logins with keys */
-    KEYRING_PER_LOGIN = 4,   /* FreeRADIUS may send them twice (PROTOCOL.md 5.6) */
+    KEYRING_PER_LOGIN = 4,   /* FreeRADIUS may send them twice (PROTOCOL.md 5.5) */
     KEYRING_SEEN_MAX = 4096, /* logins on their way: EAP takes several packets for one */
     KEYRING_MS = 10000,      /* how long either is kept */
 };
