@@ -51,12 +51,22 @@ static bool user_admitted(struct tunnel *t)
     return true;
 }
 
+/* A packet as it goes on. Reserved bits mean nothing ([MS-SSTP] 2.2.1), but sstpc and accel-ppp take
+ * those above a length for a part of it (PROTOCOL.md 3.2). Not so in Call Connected, whose MAC covers
+ * them. Nobody is known to set them, hence the copy. */
+static struct span as_sent(const struct sstp_packet *p, struct span octets,
+                           uint8_t copy[SSTP_PACKET_MAX])
+{
+    return p->type == SSTP_CONNECTED ? octets : sstp_without_reserved(octets, copy);
+}
+
 /* A packet while front has the word. Returns false when the call is over. */
 static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct span octets,
                          bool from_client)
 {
     struct stream *to = from_client ? &t->backend : &t->client;
     struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
+    uint8_t copy[SSTP_PACKET_MAX];
     struct front_answer a = from_client ? front_from_client(t->front, p, octets)
                                         : front_from_backend(t->front, p, octets);
     switch (a.verdict) {
@@ -78,7 +88,7 @@ static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct s
     }
     note_goodbye(t, p, from_client);
     count(flow, octets);
-    stream_write(to, octets);
+    stream_write(to, as_sent(p, octets, copy));
     if (a.verdict == FRONT_CONNECTED) {
         t->up = true;
         front_free(t->front);
@@ -100,6 +110,7 @@ size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
     struct stream *to = from_client ? &t->backend : &t->client;
     struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
     struct sstp_packet p;
+    uint8_t copy[SSTP_PACKET_MAX];
     size_t used = 0, sent = 0;
     enum err e;
 
@@ -122,8 +133,10 @@ size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
             note_goodbye(t, &p, from_client);
         }
         count(flow, octets);
-        if (!from_client) {
-            stream_write(to, octets);
+        struct span plain = as_sent(&p, octets, copy);
+        if (!from_client || plain.p != octets.p) {
+            stream_write(to, span_sub(in, sent, used - p.len - sent));
+            stream_write(to, plain);
             sent = used;
         }
     }

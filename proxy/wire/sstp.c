@@ -43,6 +43,16 @@ enum err sstp_parse(struct span in, struct sstp_packet *out)
     return ERR_OK;
 }
 
+struct span sstp_without_reserved(struct span packet, uint8_t out[SSTP_PACKET_MAX])
+{
+    if (((packet.p[1] & ~CONTROL_BIT) | (packet.p[2] & ~(LENGTH_MASK >> 8))) == 0)
+        return packet;
+    memcpy(out, packet.p, packet.n);
+    out[1] &= CONTROL_BIT;
+    out[2] &= LENGTH_MASK >> 8;
+    return span_of(out, packet.n);
+}
+
 /* The attributes of a packet, one after the other. */
 struct walk {
     struct cursor c;

@@ -74,6 +74,10 @@ struct sstp_packet {
  * the octet that shows it is there. */
 enum err sstp_parse(struct span in, struct sstp_packet *out) MUST_CHECK;
 
+/* packet: a whole one, as sstp_parse has measured it. The same with the reserved bits of its header
+ * zero: packet itself where they are, else a copy in out. */
+struct span sstp_without_reserved(struct span packet, uint8_t out[SSTP_PACKET_MAX]);
+
 struct sstp_ack {
     uint8_t mask;      /* the hash protocols the server offers */
     struct span nonce; /* 32 octets */

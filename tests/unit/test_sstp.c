@@ -139,6 +139,28 @@ static void longest_packet(void **state)
     assert_ptr_equal(p.body.p, octets + SSTP_HEADER);
 }
 
+static void reserved_bits(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"10fff008 00080000", ECHO_REQUEST},
+        {"10017008 00080000", ECHO_REQUEST},
+        {"10fe100c ff03c021 0109f0f4", "1000000c ff03c021 0109f0f4"},
+        {"1080 0004", "1000 0004"},
+    };
+    uint8_t copy[SSTP_PACKET_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct span in = octets_hex(rows[i].in), plain = octets_hex(rows[i].out);
+        assert_octets(sstp_without_reserved(in, copy), rows[i].out);
+        assert_ptr_equal(sstp_without_reserved(plain, copy).p, plain.p);
+        octets_free(in);
+        octets_free(plain);
+    }
+}
+
 /* The whole of hex as one packet, in octets of its own: *owner is to be freed. */
 static struct sstp_packet packet_of(const char *hex, struct span *owner)
 {
@@ -376,6 +398,7 @@ int main(void)
         cmocka_unit_test(good_packets_split),
         cmocka_unit_test(bad_packets_split),
         cmocka_unit_test(longest_packet),
+        cmocka_unit_test(reserved_bits),
         cmocka_unit_test(ack_messages),
         cmocka_unit_test(connect_requests),
         cmocka_unit_test(connected_messages),
