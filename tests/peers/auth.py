@@ -12,26 +12,27 @@ import hmac
 import os
 
 from peers import mschap, ppp, sstp
+from peers.dialects import Dialect
 
 RETRIES = 3
 NAME = b"peer"
 
 
-def verifier(method, send, users, expired=()):
-    """users: name to password. expired: those who must change it first (MS-CHAPv2)."""
+def verifier(method, send, users, expired=(), dialect=Dialect(), others=()):
+    """users: name to password. expired: those who must change it first (MS-CHAPv2). others: what the
+    server can do besides; EAP changes to one of them."""
     kinds = {"pap": PapVerifier, "chap-md5": Md5Verifier, "mschapv1": MsChapV1Verifier,
-             "mschapv2": MsChapV2Verifier, "eap-md5": EapMd5Verifier,
-             "eap-mschapv2": EapMsChapV2Verifier}
+             "mschapv2": MsChapV2Verifier, **EAP_KINDS}
     end = kinds[method](send, users)
-    end.expired = set(expired)
+    end.method, end.expired, end.dialect = method, set(expired), dialect
+    end.others = [other for other in others if other in EAP_KINDS]
     return end
 
 
 def prover(method, send, login):
     kinds = {"pap": PapProver, "chap-md5": Md5Prover, "mschapv1": MsChapV1Prover,
-             "mschapv2": MsChapV2Prover, "eap-md5": EapProver, "eap-mschapv2": EapProver,
-             "eap": EapCarrier}
-    end = kinds[method](send, login)
+             "mschapv2": MsChapV2Prover, "eap": EapCarrier}
+    end = kinds.get(method, EapProver)(send, login)
     end.method = method
     return end
 
@@ -69,6 +70,10 @@ class End:
 
 
 class Verifier(End):
+    method = None
+    dialect = Dialect()
+    others = ()
+
     def __init__(self, send, users):
         super().__init__(send)
         self.users = users
@@ -109,7 +114,8 @@ class PapVerifier(Verifier):
         name = packet.data[1:1 + packet.data[0]]
         rest = packet.data[1 + len(name):]
         good = self.password(name) == rest[1:1 + rest[0]].decode("utf-8", "replace")
-        self.send(2 if good else 3, packet.ident, b"\0")
+        self._send(self.protocol, ppp.Control(2 if good else 3, packet.ident, b"\0").build() +
+                   self.dialect.pap_tail)
         self.result = good
 
 
@@ -230,9 +236,14 @@ class MsChapV2Verifier(MsChapVerifier):
         return mschap.authenticator_response(password, response, peer, self.challenge,
                                              name) + b" M=welcome"
 
+    rounds = 0
+
     def judge(self, success):
+        self.rounds += success is not None
         if success is not None and self.user in self.expired:
             self.refuse(648)
+        elif success is not None and self.dialect.double and self.rounds == 1:
+            self.start()
         else:
             super().judge(success)
 
@@ -317,11 +328,17 @@ class MsChapV2Prover(MsChapProver):
         return text.startswith(wanted)
 
 
-EAP_IDENTITY, EAP_NAK, EAP_MD5, EAP_MSCHAPV2 = 1, 3, 4, 26
+EAP_IDENTITY, EAP_NAK, EAP_MD5, EAP_TLS, EAP_PEAP, EAP_MSCHAPV2 = 1, 3, 4, 13, 25, 26
+
+
+def sealed_key(name):
+    """The HLAK of the methods that have a TLS of their own inside. The peers do not play that TLS:
+    both are told what would come of it, and nothing on the wire shows it."""
+    return hashlib.sha256(b"agreed on inside EAP by " + mschap.bare_name(name)).digest()
 
 
 class EapVerifier(Verifier):
-    """Identity, then one method. A Nak ends it: the server has no other."""
+    """Identity, then one method; a Nak that names another one of ours (`others`) changes to that."""
     protocol = ppp.EAP
 
     def start(self):
@@ -341,10 +358,20 @@ class EapVerifier(Verifier):
         if kind == EAP_IDENTITY:
             self.name = data
             self.first()
+        elif kind == EAP_NAK:
+            self.refused(data)
         elif kind == self.kind:
             self.next(data)
         else:
             self.end(False)
+
+    def refused(self, wanted):
+        for method in self.others:
+            if EAP_KINDS[method].kind in wanted:
+                self.method = method
+                self.__class__ = EAP_KINDS[method]  # which differ in first() and next() only
+                return self.first()
+        self.end(False)
 
     def end(self, good):
         # RFC 3748 4.2: the identifier of the Response it answers
@@ -366,13 +393,36 @@ class EapMd5Verifier(EapVerifier):
                  and data[1:17] == md5_answer(answered, password, self.challenge))
 
 
+class EapTlsVerifier(EapVerifier):
+    """EAP-TLS as somebody on the wire sees it: octets without a meaning, both ways."""
+    kind = EAP_TLS
+    rounds = 0
+
+    def first(self):
+        self.ask(self.kind, b"\x20")  # Start (RFC 5216 3.1)
+
+    def next(self, data):
+        self.rounds += 1
+        if self.rounds < 3:
+            self.ask(self.kind, b"\0" + os.urandom(900))
+            return
+        known = self.password(self.name) is not None
+        if known:
+            self.hlak = sealed_key(self.name)
+        self.end(known)
+
+
+class PeapVerifier(EapTlsVerifier):
+    kind = EAP_PEAP
+
+
 class EapMsChapV2Verifier(EapVerifier):
     """Carries the packets of the CHAP form, opcode for code (draft 2)."""
     kind = EAP_MSCHAPV2
 
     def first(self):
         self.inner = MsChapV2Verifier(self.carry, self.users)
-        self.inner.expired = self.expired
+        self.inner.expired, self.inner.dialect = self.expired, self.dialect
         self.inner.ident = 6  # need not be the identifier of EAP, so it is not
         self.inner.start()
 
@@ -383,9 +433,13 @@ class EapMsChapV2Verifier(EapVerifier):
         if self.inner.result is None and len(data) > 4:
             self.inner.on(ppp.parse_control(data))
             self.user = self.inner.user
-            self.hlak = self.inner.hlak
+            self.hlak = sstp.NO_KEY if self.dialect.eap_zeros else self.inner.hlak
         elif data[:1] in (b"\3", b"\4"):
             self.end(self.inner.result is True)
+
+
+EAP_KINDS = {"eap-md5": EapMd5Verifier, "eap-tls": EapTlsVerifier, "peap": PeapVerifier,
+             "eap-mschapv2": EapMsChapV2Verifier}
 
 
 class EapProver(Prover):
@@ -408,13 +462,16 @@ class EapProver(Prover):
     def answer(self, kind, data):
         if kind == EAP_IDENTITY:
             self.reply(EAP_IDENTITY, self.login.user)
-        elif kind == EAP_MD5 and self.method == "eap-md5":
+        elif kind != EAP_KINDS[self.method].kind:
+            self.reply(EAP_NAK, bytes([EAP_KINDS[self.method].kind]))
+        elif kind == EAP_MD5:
             value = md5_answer(self.asked, self.password, data[1:1 + data[0]])
             self.reply(EAP_MD5, bytes([16]) + value)
-        elif kind == EAP_MSCHAPV2 and self.method == "eap-mschapv2":
+        elif kind == EAP_MSCHAPV2:
             self.on_mschap(ppp.parse_control(data))
         else:
-            self.reply(EAP_NAK, bytes([EAP_MD5 if self.method == "eap-md5" else EAP_MSCHAPV2]))
+            self.hlak = sealed_key(self.login.user)
+            self.reply(kind, b"\0" + os.urandom(300))
 
     def on_mschap(self, packet):
         if self.inner is None:

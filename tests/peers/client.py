@@ -15,7 +15,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from peers import auth, head, link, load, ppp, sstp, tls
+from peers import auth, dialects, head, link, load, ppp, sstp, tls
 from peers.packets import Packets
 
 
@@ -58,6 +58,12 @@ class Client:
     shape: str = "packet"
     acfc: bool = False
     pfc: bool = False
+    fields: tuple = ("host", "correlation", "length")   # of the request, in this order
+    correlation: bytes = None        # None: a new GUID
+    picks: str = "sha256"            # how it chooses the hash, of dialects.PICKS
+    lcp: tuple = ()                  # options besides MRU and magic number
+    lcp_refuses: tuple = ()
+    acknowledges_from: int = 0       # octets of an Abort or Disconnect that is answered; 0: none is
     rcvbuf: int = None
     verbose: bool = False
 
@@ -121,7 +127,8 @@ class Client:
 
     def send_request(self):
         self.stage = "request"
-        octets = (self.head if self.head is not None else head.request(self.host.encode()))
+        octets = self.head if self.head is not None else \
+            head.request(self.host.encode(), order=self.fields, correlation=self.correlation)
         if self.head_pieces:
             for at in range(0, len(octets), self.head_pieces):
                 self.wire.write(octets[at:at + self.head_pieces])
@@ -188,6 +195,10 @@ class Client:
             if packet.type == sstp.ECHO_REQUEST and self.stage in ("connected", "up"):
                 self.send(sstp.control(sstp.ECHO_RESPONSE))
             elif packet.type in (sstp.ABORT, sstp.DISCONNECT, sstp.CONNECT_NAK):
+                answer = {sstp.ABORT: sstp.status(sstp.ABORT, 0, 0),
+                          sstp.DISCONNECT: sstp.control(sstp.DISCONNECT_ACK)}.get(packet.type)
+                if answer and 0 < self.acknowledges_from <= len(packet.raw):
+                    self.send(answer)
                 self.fail(packet.name, abort=packet)
         elif self.link:
             self.link.on_frame(packet.frame)
@@ -209,7 +220,8 @@ class Client:
         self.stage = "start"
         login = auth.Login(self.user, self.password, self.first_password, self.new_password,
                            self.retransmit, self.peer)
-        self.link = link.ClientLink(self.send_frame, self._on_data, self.auth, login)
+        self.link = link.ClientLink(self.send_frame, self._on_data, self.auth, login, self.lcp,
+                                    self.lcp_refuses)
         self.link.acfc, self.link.pfc = self.acfc, self.pfc
         if request:
             self.send(sstp.connect_request())
@@ -218,6 +230,10 @@ class Client:
         value = dict(ack.attributes)[sstp.ATTR_BINDING_REQUEST]
         self.mask, self.nonce = value[3], value[4:]
         self.say(f"connect ack, hash mask {self.mask}")
+        self.hash = self.hash or dialects.PICKS[self.picks](self.mask)
+        if self.hash is None:
+            self.send(sstp.status(sstp.ABORT, 4, 4))
+            self.fail(f"no use for the hash mask {self.mask}")
         return self
 
     def authenticate(self):
@@ -235,8 +251,6 @@ class Client:
     def binding(self):
         """The Call Connected of this call, with what `tamper` makes of it."""
         protocol = self.hash
-        if protocol is None:
-            protocol = sstp.SHA1 if self.mask == sstp.SHA1 else sstp.SHA256
         self.key = sstp.NO_KEY if self.zero_key else self.link.hlak
         nonce = os.urandom(32) if self.tamper == "nonce" else self.nonce
         leaf = sstp.cert_hash(protocol, self.leaf or self.wire.peer_der or b"")

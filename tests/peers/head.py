@@ -10,13 +10,12 @@ MAX = 8192
 
 
 def request(host, uri=URI, method=METHOD, version=b"HTTP/1.1", length=LENGTH, extra=(),
-            correlation=None):
+            correlation=None, order=("host", "correlation", "length")):
     ident = correlation or b"{" + str(uuid.uuid4()).upper().encode() + b"}"
-    lines = [method + b" " + uri + b" " + version, b"Host: " + host,
-             b"SSTPCORRELATIONID: " + ident]
-    if length is not None:
-        lines.append(b"Content-Length: " + length)
-    return b"\r\n".join([*lines, *extra, b"", b""])
+    fields = {"host": b"Host: " + host, "correlation": b"SSTPCORRELATIONID: " + ident,
+              "length": b"Content-Length: %b" % length if length is not None else None}
+    lines = [fields[name] for name in order if fields[name]]
+    return b"\r\n".join([method + b" " + uri + b" " + version, *lines, *extra, b"", b""])
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import os
 
 from peers import auth, ppp
+from peers.dialects import Dialect
 
 SERVER_ADDRESS = bytes([10, 99, 0, 1])
 CLIENT_ADDRESS = bytes([10, 99, 0, 2])
@@ -169,32 +170,39 @@ class Link:
 class ServerLink(Link):
     server = True
 
-    def __init__(self, send, on_data, methods, users, expired=(), nas=None):
+    def __init__(self, send, on_data, methods, users, expired=(), nas=None, dialect=Dialect()):
         """nas: decides instead of users."""
         self.methods, self.users, self.expired = list(methods), users, expired
-        self.nas = nas
+        self.nas, self.dialect = nas, dialect
+        self.strangers = 0  # times the client has asked for a method that is none of ours
         super().__init__(send, on_data)
         self.method = self.methods[0]
 
     def make_lcp(self):
         want = {ppp.OPT_MRU: (4091).to_bytes(2, "big"),
-                ppp.OPT_AUTH: ppp.METHODS[self.methods[0]], ppp.OPT_MAGIC: os.urandom(4)}
-        known = (ppp.OPT_MRU, ppp.OPT_ACCM, ppp.OPT_MAGIC, ppp.OPT_PFC, ppp.OPT_ACFC)
+                ppp.OPT_AUTH: ppp.METHODS[self.methods[0]], ppp.OPT_MAGIC: os.urandom(4),
+                **dict(self.dialect.lcp)}
         return Negotiation(ppp.LCP, self.send, want,
-                           lambda option, value: "ack" if option in known else "reject",
-                           self.on_lcp_nak)
+                           lambda option, value: "ack" if option in self.dialect.lcp_takes
+                           else "reject", self.on_lcp_nak)
 
     def on_lcp_nak(self, option, value):
         """The client wants another method: one of ours, or what we asked for again."""
         if option != ppp.OPT_AUTH:
             return value
-        for method in self.methods:
-            if ppp.METHODS[method] == value:
-                self.method = method
+        known = [method for method in self.methods if ppp.METHODS[method] == value]
+        if known:
+            self.method = known[0]
+        else:
+            self.strangers += 1
         return ppp.METHODS[self.method]
 
     def on_lcp_opened(self):
-        self.auth = (self.nas or auth).verifier(self.method, self.send, self.users, self.expired)
+        if self.nas:
+            self.auth = self.nas.verifier(self.method, self.send, self.users, self.expired)
+        else:
+            self.auth = auth.verifier(self.method, self.send, self.users, self.expired,
+                                      self.dialect, self.methods)
         self.auth.start()
 
     def make_ipcp(self):
@@ -226,8 +234,11 @@ class ServerLink(Link):
 
 
 class ClientLink(Link):
-    def __init__(self, send, on_data, methods, login):
+    """lcp: options to ask for besides MRU and magic number; lcp_refuses: kinds to reject."""
+
+    def __init__(self, send, on_data, methods, login, lcp=(), lcp_refuses=()):
         self.methods, self.login = list(methods), login
+        self.lcp_options, self.lcp_refuses = lcp, lcp_refuses
         super().__init__(send, on_data)
 
     @property
@@ -235,11 +246,12 @@ class ClientLink(Link):
         return self.ipcp.want[ppp.OPT_ADDRESS]
 
     def make_lcp(self):
-        want = {ppp.OPT_MRU: (4091).to_bytes(2, "big"), ppp.OPT_MAGIC: os.urandom(4)}
+        want = {ppp.OPT_MRU: (4091).to_bytes(2, "big"), ppp.OPT_MAGIC: os.urandom(4),
+                **dict(self.lcp_options)}
 
         def judge(option, value):
             if option != ppp.OPT_AUTH:
-                return "ack"
+                return "reject" if option in self.lcp_refuses else "ack"
             for method in self.methods:
                 if ppp.METHODS[method] == value:
                     self.method = method

@@ -16,9 +16,10 @@ class Packets:
     many packets as fit are one record; they wait for flush()), "odd" (records of odd sizes, no
     regard for packets; the same)."""
 
-    def __init__(self, wire, shape="packet"):
+    def __init__(self, wire, shape="packet", masks=True):
         self.wire = wire
         self.shape = shape
+        self.masks = masks  # as for sstp.measure
         self.received = self.received_octets = 0
         self.sent = self.sent_octets = 0
         self.misfits = 0  # records that were not exactly one packet
@@ -35,7 +36,7 @@ class Packets:
         """The next packet, None at the end of the stream."""
         while True:
             if len(self._in) >= 4:
-                size = sstp.measure(self._in)
+                size = sstp.measure(self._in, self.masks)
                 if len(self._in) >= size:
                     raw = bytes(self._in[:size])
                     del self._in[:size]
@@ -45,7 +46,7 @@ class Packets:
             record = self.wire.read_record(timeout)
             if record is None:
                 return None
-            fits = not self._in and len(record) >= 4 and sstp.measure(record) == len(record)
+            fits = not self._in and len(record) >= 4 and sstp.measure(record, self.masks) == len(record)
             self.misfits += not fits
             self._in += record
 

@@ -11,6 +11,7 @@ CONF_REQ, CONF_ACK, CONF_NAK, CONF_REJ = 1, 2, 3, 4
 TERM_REQ, TERM_ACK, CODE_REJ, PROT_REJ, ECHO_REQ, ECHO_REP, DISCARD = 5, 6, 7, 8, 9, 10, 11
 
 OPT_MRU, OPT_ACCM, OPT_AUTH, OPT_MAGIC, OPT_PFC, OPT_ACFC = 1, 2, 3, 5, 7, 8
+OPT_CALLBACK, OPT_MRRU, OPT_ENDPOINT = 13, 17, 19
 OPT_ADDRESS = 3
 
 # LCP option 3 (RFC 1334, 1994, 2433, 2759, 3748)
@@ -21,6 +22,8 @@ METHODS = {
     "mschapv2": bytes.fromhex("c22381"),
     "eap-md5": bytes.fromhex("c227"),
     "eap-mschapv2": bytes.fromhex("c227"),
+    "eap-tls": bytes.fromhex("c227"),
+    "peap": bytes.fromhex("c227"),
     "eap": bytes.fromhex("c227"),           # whatever a RADIUS server and its client speak
 }
 

@@ -20,52 +20,11 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from peers import head, link, load, ppp, sstp, tls
+from peers import head, link, load, ppp, proxy, sstp, tls
+from peers.dialects import DIALECTS
 from peers.packets import Packets
 
 RETRANSMIT = 3.0  # seconds, as RFC 1661 4.6 has it
-
-
-@dataclass
-class Dialect:
-    """How a known server differs from the specification (PROTOCOL.md 1.3, 2.1, 3.3, 4.5)."""
-    status_line: bytes = b"HTTP/1.1 200 OK"
-    fields: tuple = (b"Content-Length: " + head.LENGTH, b"Server: Microsoft-HTTPAPI/2.0")
-    mask: int = None                # None: what the server was told to offer
-    shape: str = "packet"
-    strict: bool = True             # request, order of messages, canonical forms
-    checks: tuple = ("nonce", "hash-protocol", "certificate", "mac")
-    abort: bytes = sstp.BINDING_ABORT
-    disconnect: bytes = sstp.status(sstp.DISCONNECT, 0, 0)
-    nak: bytes = sstp.control(sstp.CONNECT_NAK,
-                              sstp.attribute(sstp.ATTR_STATUS, bytes([0, 0, 0, 1, 0, 0, 0, 4, 0, 1])))
-    answers_echo: bool = True
-    drops_early: bool = False       # octets that come with the request
-    echoes_early: bool = False      # Echo Request before Call Connected
-
-
-DIALECTS = {
-    "strict": Dialect(),
-    # An empty reason (packet capture), offers SHA256 alone.
-    "rras": Dialect(status_line=b"HTTP/1.1 200 ",
-                    fields=(b"Content-Length: " + head.LENGTH,
-                            b"Server: Microsoft-HTTPAPI/2.0",
-                            b"Date: Thu, 09 Nov 2006 00:51:09 GMT"), mask=2),
-    # The Nak's attribute says 12 while 14 octets stand there.
-    "accel-ppp": Dialect(fields=(b"Date: Thu, 09 Nov 2006 00:51:09 GMT",
-                                 b"Content-Length: " + head.LENGTH,
-                                 b"Connection: keep-alive"),
-                         strict=False, abort=sstp.status(sstp.ABORT, 2, 7),
-                         nak=bytes.fromhex("10010016000300010002000c00000001000000040001")),
-    "softether": Dialect(shape="joined", strict=False, checks=(), mask=2,
-                         abort=sstp.control(sstp.ABORT), disconnect=sstp.control(sstp.DISCONNECT),
-                         answers_echo=False),
-    "sorz": Dialect(fields=(b"Content-Length: " + head.LENGTH, b"Server: SSTP-Server/0.6.0"),
-                    mask=0, strict=False, checks=("nonce",),
-                    abort=bytes.fromhex("10010010000500010002000800000007"),
-                    disconnect=bytes.fromhex("10010010000600010000000800000000"),
-                    drops_early=True, echoes_early=True),
-}
 
 
 @dataclass
@@ -90,6 +49,7 @@ class Record:
     misfits: int = 0            # records that were not exactly one packet
     stage: str = "accepted"
     end: str = None             # how the peer ended the connection
+    unanswered: bool = False    # nobody said the last word before its timer was over
     reason: str = None          # why this server ended it
 
 
@@ -117,6 +77,9 @@ class Call:
         self.received = load.Tally()
         self.sourced = load.Tally()
         self.raw = []         # control packets as received
+        self.naks = 0
+        self.asked = False    # the hello timer's Echo Request is out
+        self.due = None       # when the timer that runs now ends
         self.over = threading.Event()
 
     # -- what hooks may use --
@@ -127,10 +90,31 @@ class Call:
     def send_frame(self, frame):
         self.packets.send(sstp.data(frame))
 
-    def abort(self, reason):
-        self.send(self.dialect.abort)
-        self.packets.flush()
+    def abort(self, reason, words=None):
+        """Says so, waits for the other's Abort where the dialect has a timer for it, and ends."""
+        self.send(words or self.dialect.abort)
+        self.wait_last(sstp.ABORT, self.dialect.timers.abort)
         raise EndCall(reason)
+
+    def disconnect(self, reason="disconnect"):
+        self.send(self.dialect.disconnect)
+        self.wait_last(sstp.DISCONNECT_ACK, self.dialect.timers.disconnect)
+        raise EndCall(reason)
+
+    def wait_last(self, kind, seconds):
+        """[MS-SSTP] 3.1.5.2: the rest is not looked at; what came is kept."""
+        self.packets.flush()
+        if seconds is None:
+            return
+        until = time.monotonic() + seconds
+        try:
+            while (packet := self.packets.next(max(0.0, until - time.monotonic()))) is not None:
+                if packet.control:
+                    self.record.seen.append(packet.name)
+                    if packet.type == kind:
+                        return
+        except TimeoutError:
+            self.record.unanswered = True
 
     def at(self, stage):
         self.record.stage = stage
@@ -182,11 +166,16 @@ class Call:
         if self.wire:
             record.end = self.wire.ended
         if getattr(self, "link", None):
-            record.method = self.link.method
+            record.method = getattr(self.link.auth, "method", None) or self.link.method
             record.user = self.link.auth.user if self.link.auth else None
 
     def _run(self):
         self.at("accepted")
+        if self.dialect.proxy_header:
+            try:
+                self.proxy = proxy.receive(self.sock)
+            except AssertionError as error:
+                raise EndCall("no PROXY header") from error
         self._secure()
         self.at("tls")
         self._request()
@@ -194,7 +183,8 @@ class Call:
         self._answer()
         self.at("answered")
         self.link = link.ServerLink(self.send_frame, self._on_data, self.server.auth,
-                                    self.server.users, self.server.expired, self.server.nas)
+                                    self.server.users, self.server.expired, self.server.nas,
+                                    self.dialect)
         self._talk()
 
     def _secure(self):
@@ -221,9 +211,15 @@ class Call:
         bad = head.check_request(self.head) if self.dialect.strict else None
         if bad:
             self.refuse(*bad)
-        self.packets = Packets(self.wire, self.server.shape or self.dialect.shape)
+        if self.dialect.host_name and self._host() != self.dialect.host_name:
+            self.refuse(404, "host")
+        self.packets = Packets(self.wire, self.server.shape or self.dialect.shape,
+                               self.dialect.masks_length)
         if not self.dialect.drops_early:
             self.packets.feed(octets[size:])
+
+    def _host(self):
+        return b"".join(self.head.all(b"host")[:1]).decode().partition(":")[0].lower()
 
     def refuse(self, status, reason=""):
         line = f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -237,16 +233,22 @@ class Call:
         self.wire.write(b"\r\n".join(lines))
 
     def _talk(self):
+        self._set_timer(self.dialect.timers.negotiation)
         while True:
             try:
-                packet = self.packets.next(RETRANSMIT)
+                packet = self.packets.next(self._patience())
             except TimeoutError:
-                if self.record.stage not in ("answered", "up"):
-                    self.link.retransmit()
-                    self.packets.flush()
+                self._silence()
                 continue
+            except sstp.BadAttributes as error:
+                if error.type == sstp.CONNECTED:
+                    self._form()
+                raise
             if packet is None:
                 raise EndCall("the client has gone")
+            if self.connected:
+                self.asked = False
+                self._set_timer(self.dialect.timers.hello)
             if packet.control:
                 self.raw.append(packet.raw)
                 self.record.seen.append(packet.name)
@@ -255,6 +257,30 @@ class Call:
                 self._on_frame(packet.frame)
             self.packets.flush()
             self.server.tell()
+
+    # -- timers ([MS-SSTP] 3.3.2) --
+
+    def _set_timer(self, seconds):
+        self.due = None if seconds is None else time.monotonic() + seconds
+
+    def _patience(self):
+        return RETRANSMIT if self.due is None else \
+            min(RETRANSMIT, max(0.0, self.due - time.monotonic()))
+
+    def _silence(self):
+        if self.due is None or time.monotonic() < self.due:
+            if self.record.stage not in ("answered", "up"):
+                self.link.retransmit()
+                self.packets.flush()
+        elif not self.connected:
+            self.abort("negotiation timeout", sstp.status(sstp.ABORT, 0, 8))
+        elif self.asked:
+            raise EndCall("nobody there", "fin")  # 3.1.6.1: without an Abort
+        else:
+            self.asked = True
+            self.send(sstp.control(sstp.ECHO_REQUEST))
+            self.packets.flush()
+            self._set_timer(self.dialect.timers.hello)
 
     # -- control messages --
 
@@ -277,7 +303,8 @@ class Call:
             if not self.connected and self.dialect.strict:
                 self.abort("echo before connected")
         elif kind == sstp.DISCONNECT:
-            self.send(sstp.control(sstp.DISCONNECT_ACK))
+            if self.dialect.acknowledges:
+                self.send(sstp.control(sstp.DISCONNECT_ACK))
             raise EndCall("client disconnect")
         elif kind == sstp.ABORT:
             self.send(self.dialect.abort)
@@ -293,13 +320,18 @@ class Call:
                 self.abort("second connect request")
             return
         if packet.attributes != [(sstp.ATTR_PROTOCOL, b"\0\1")]:
-            self.send(self.dialect.nak)
+            if self.dialect.nak and self.naks == self.dialect.nak_retries:
+                self.abort("too many requests", sstp.status(sstp.ABORT, 0, 6))
+            self.naks += 1
+            if self.dialect.nak:
+                self.send(self.dialect.nak)
             return
         if self.dialect.strict and packet.raw != sstp.connect_request():
             self.abort("connect request of an odd form")
         self.at("connect")
         self.send(sstp.connect_ack(self.server.mask, self.nonce))
         self.at("ack")
+        self._set_timer(self.dialect.timers.negotiation)
         if self.dialect.echoes_early:
             self.send(sstp.control(sstp.ECHO_REQUEST))
         self.link.start()
@@ -312,12 +344,20 @@ class Call:
         if not self.link.authenticated and self.dialect.checks:
             self.waiting, self.record.deferred = packet, True
             return
-        self.record.verdict = self._judge(packet)
+        verdict = self._judge(packet)
+        if verdict == "form":
+            self._form()
+        self.record.verdict = verdict
         if not self.connected:
             self.abort(f"binding: {self.record.verdict}")
+        self._set_timer(self.dialect.timers.hello)
         self.at("connected")
         if self.server.load == "source":
             threading.Thread(target=self._source, daemon=True).start()
+
+    def _form(self):
+        self.record.verdict = "form"
+        self.abort("binding: form", self.dialect.form_abort)
 
     @property
     def stages(self):
@@ -339,7 +379,7 @@ class Call:
                                           or not binding.protocol & self.server.mask):
             return "hash-protocol"
         if "certificate" in checks:
-            if binding.leaf_hash != sstp.cert_hash(binding.protocol, self.server.leaf):
+            if binding.leaf_hash != self.server.hashes.get(binding.protocol):
                 return "certificate"
         if "mac" in checks:
             if binding.mac != sstp.compound_mac(binding.protocol, self.link.hlak, packet.raw):
@@ -349,6 +389,8 @@ class Call:
     # -- data --
 
     def _on_frame(self, frame):
+        if self.dialect.full_frames and frame[:2] != b"\xff\x03":
+            return
         protocol, _ = ppp.parse_frame(frame)
         if protocol == ppp.IPV4 and not self.connected and self.dialect.strict:
             self.abort("data before connected")
@@ -358,6 +400,9 @@ class Call:
         for stage, was, now in zip(("lcp", "auth", "up"), before, after):
             if now and not was and not (stage == "up" and not self.connected):
                 self.at(stage)
+        if self.link.strangers > 3:
+            self.link.lcp.send(ppp.TERM_REQ, 99, b"")
+            self.disconnect("no method in common")
         if self.waiting and self.link.authenticated:
             packet, self.waiting = self.waiting, None
             self._call_connected(packet)
@@ -385,16 +430,19 @@ class Server:
 
     hooks: stage to function(call), run when a call gets there; it may send, raise EndCall, or wait
     for server.go. load: None (pings are answered), "echo", "source" (load_octets of them after
-    Call Connected), "sink". leaf: DER that clients must have hashed; None: of `cert`. nas: a Nas, which
-    is asked instead of users."""
+    Call Connected), "sink". leaf: DER that clients must have hashed; None: of `cert`. hashes: what an
+    administrator told it instead, {hash protocol: 32 octets}. nas: a Nas, which is asked instead of
+    users. auth: methods, the first of them is asked for; None: the dialect's. Further keywords are
+    fields of the dialect."""
 
     def __init__(self, cert=None, key=None, *, listen=("127.0.0.1", 0), users=None, expired=(),
-                 auth=("mschapv2",), mask=3, dialect="strict", shape=None, plain=False, leaf=None,
+                 auth=None, mask=3, dialect="strict", shape=None, plain=False, leaf=None, hashes=None,
                  refuse=None, hooks=None, load=None, load_octets=0, tls_min=None, tls_max=None,
                  log=None, verbose=False, nas=None, **changes):
         self.dialect = replace(DIALECTS[dialect] if isinstance(dialect, str) else dialect, **changes)
         self.mask = mask if self.dialect.mask is None else self.dialect.mask
         self.users = dict(users or {"alice": "sesame"})
+        auth = auth or self.dialect.auth
         self.auth, self.expired, self.shape = auth, expired, shape
         self.refuse, self.hooks = refuse, dict(hooks or {})
         self.load, self.load_octets = load, load_octets
@@ -403,6 +451,10 @@ class Server:
         self.leaf = leaf
         if leaf is None and cert:
             self.leaf = first_der(cert)
+        self.hashes = hashes
+        if hashes is None:
+            self.hashes = {protocol: sstp.cert_hash(protocol, self.leaf or b"")
+                           for protocol in (sstp.SHA1, sstp.SHA256)}
         self.calls = []
         self.go = threading.Event()  # for hooks that wait for the test
         self._changed = threading.Condition()
@@ -439,6 +491,8 @@ class Server:
         thread the handshake runs."""
         def named(obj, name, context):
             threading.current_thread().call.record.sni = name
+            if self.dialect.host_name and (name or "").lower() != self.dialect.host_name:
+                return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
         self.context.sni_callback = named
         threading.current_thread().call = call
         return self.context
@@ -508,7 +562,7 @@ def main():
     parser.add_argument("--key")
     parser.add_argument("--listen", default="127.0.0.1:0", type=parse_address)
     parser.add_argument("--user", action="append", default=[], metavar="NAME:PASSWORD")
-    parser.add_argument("--auth", default="mschapv2",
+    parser.add_argument("--auth",
                         help="comma list of " + ", ".join(ppp.METHODS) + "; the first is asked for")
     parser.add_argument("--hash", type=int, choices=(1, 2, 3), default=3)
     parser.add_argument("--plain", action="store_true", help="no TLS")
@@ -527,7 +581,7 @@ def main():
     log = open(options.log, "a") if options.log else None
     with Server(options.cert, options.key, listen=options.listen,
                 users=dict(user.split(":", 1) for user in options.user),
-                auth=tuple(options.auth.split(",")), mask=options.hash, dialect=options.dialect,
+                auth=tuple(options.auth.split(",")) if options.auth else None, mask=options.hash, dialect=options.dialect,
                 shape=options.shape, plain=options.plain, leaf=leaf, refuse=options.refuse,
                 load=options.load, load_octets=options.load_octets, log=log,
                 verbose=not log) as server:

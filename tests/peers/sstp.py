@@ -28,6 +28,14 @@ class BadPacket(Exception):
     """The stream is beyond repair."""
 
 
+class BadAttributes(BadPacket):
+    """A control message of this type whose attributes do not fill it."""
+
+    def __init__(self, kind, what):
+        super().__init__(what)
+        self.type = kind
+
+
 @dataclass
 class Packet:
     raw: bytes
@@ -41,11 +49,15 @@ class Packet:
         return NAMES.get(self.type, f"type-{self.type}") if self.control else "data"
 
 
-def measure(head):
-    """The length of the packet that starts with these 4 octets."""
+def measure(head, masks=True):
+    """The length of the packet that starts with these 4 octets. Not everybody masks the bits above
+    it, as [MS-SSTP] 2.2.1 has it."""
     if head[0] != VERSION:
         raise BadPacket(f"version {head[0]:#04x}")
-    length = (head[2] << 8 | head[3]) & 0x0FFF
+    length = head[2] << 8 | head[3]
+    if length > MAX_PACKET and not masks:
+        raise BadPacket(f"length {length}")
+    length &= 0x0FFF
     if length < (8 if head[1] & 1 else 4):
         raise BadPacket(f"length {length}")
     return length
@@ -59,10 +71,10 @@ def parse(raw):
     count, at = int.from_bytes(raw[6:8], "big"), 8
     for _ in range(count):
         if at + 4 > len(raw):
-            raise BadPacket("attribute outside the packet")
+            raise BadAttributes(packet.type, "attribute outside the packet")
         size = int.from_bytes(raw[at + 2:at + 4], "big") & 0x0FFF
         if size < 4 or at + size > len(raw):
-            raise BadPacket(f"attribute length {size}")
+            raise BadAttributes(packet.type, f"attribute length {size}")
         packet.attributes.append((raw[at + 1], raw[at + 4:at + size]))
         at += size
     return packet

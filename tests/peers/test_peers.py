@@ -5,8 +5,9 @@ import pytest
 from peers import head, mschap, pki, ppp, radius, sstp
 from peers.client import Client, CallFailed, expect_failure
 from peers.mitm import Mitm
+from peers.dialects import DIALECTS
 from peers.nas import Nas
-from peers.server import DIALECTS, Server
+from peers.server import Server
 
 # [MS-SSTP] 4.7: hash protocol, HLAK, Call Connected
 PUBLISHED = [
@@ -129,6 +130,35 @@ def test_dialects(cert, dialect):
         assert server.wait_over().verdict in ("ok", "unchecked")
 
 
+@pytest.mark.parametrize("method", ["pap", "chap-md5", "mschapv1", "mschapv2", "eap-mschapv2",
+                                    "eap-tls", "peap"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_methods_of_dialects(cert, dialect, method):
+    """Each asks for its favourite; the client wants this one. EAP's type is agreed on inside EAP."""
+    with Server(cert.cert, cert.key, dialect=dialect) as server, \
+            to(server, auth=(method,), acknowledges_from=8) as client:
+        if method in DIALECTS[dialect].auth:
+            client.establish().ping().disconnect()
+            assert server.wait_over().method == method
+        else:
+            with pytest.raises(CallFailed):
+                client.establish()
+            client.close()
+            assert server.wait_over().verdict is None
+
+
+@pytest.mark.parametrize("tamper, words", [("mac", sstp.BINDING_ABORT),
+                                           (None, sstp.status(sstp.ABORT, 2, 9))])
+def test_rras_says_which(cert, tamper, words):
+    """A binding that is wrong, and one that is none."""
+    with Server(cert.cert, cert.key, dialect="rras") as server, \
+            to(server, tamper=tamper, acknowledges_from=8) as client:
+        if tamper is None:
+            client.binding = lambda: sstp.control(sstp.CONNECTED)
+        assert expect_failure(client).abort.raw == words
+        assert server.wait_over().verdict == (tamper or "form")
+
+
 @pytest.mark.parametrize("shape", ["packet", "octets", "joined", "odd"])
 def test_bulk(cert, shape):
     octets = 20_000 if shape == "octets" else 1_000_000
@@ -186,7 +216,8 @@ def test_hidden_key():
         assert radius.reveal_key(value, b"secret", authenticator) == key
 
 
-@pytest.mark.parametrize("method", [m for m in ppp.METHODS if m not in ("eap", "eap-md5")])
+@pytest.mark.parametrize("method", [m for m in ppp.METHODS if m not in
+                                    ("eap", "eap-md5", "eap-tls", "peap")])
 def test_radius(cert, method):
     with radius.Radius("secret") as server, asking(cert, server, demand=True) as vpn:
         with to(vpn, auth=(method,)) as client:
