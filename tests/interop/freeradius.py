@@ -143,8 +143,13 @@ server outer {{
         detail
     }}
     post-auth {{
-        update reply {{
+        update reply {{{seal}
             &Reply-Message := "from %{{Calling-Station-Id}}"
+        }}
+        Post-Auth-Type REJECT {{
+            update reply {{{seal}
+                &Reply-Message := "not you"
+            }}
         }}
     }}
 }}
@@ -207,7 +212,8 @@ def two_ports():
 
 @contextlib.contextmanager
 def server(folder, *, secret=SECRET, require=False):
-    """Yields a Server that answers. require: it wants Message-Authenticator in all requests."""
+    """Yields a Server that answers. require: Message-Authenticator must be in all requests, and is in
+    all answers; without it 3.2.1 has one in those with EAP only."""
     folder.mkdir()
     ca, cert, client = certificates(folder)
     (folder / "users").write_text("".join(f'{name} Cleartext-Password := "{password}"\n'
@@ -217,7 +223,8 @@ def server(folder, *, secret=SECRET, require=False):
         auth, acct = two_ports()
         (folder / "radiusd.conf").write_text(RADIUSD.format(
             folder=folder, cert=cert, ca=ca, secret=secret, auth=auth, acct=acct,
-            require="yes" if require else "no"))
+            require="yes" if require else "no",
+            seal="\n&Message-Authenticator := 0x00" if require else ""))
         log.write_text("")
         # -f: in the foreground. Its threads stay: that is how a site runs it.
         with lab.running(["freeradius", "-f", "-d", folder, "-l", "stdout"], log) as process:

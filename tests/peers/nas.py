@@ -22,9 +22,9 @@ class Nas:
 
     seal: sends Message-Authenticator where no EAP asks for it. demand: wants one in every answer.
     wait: function(attributes) called before each question; it may block. pick: which of several
-    keys in an Accept it takes, 0 the first, -1 the last. calling: its Calling-Station-Id."""
+    Recv-Keys and Send-Keys in an Accept it takes, 0 the first, -1 the last. calling: its Calling-Station-Id."""
 
-    def __init__(self, server, secret, *, seal=True, demand=False, wait=None, pick=0,
+    def __init__(self, server, secret, *, seal=True, demand=False, wait=None, pick=(0, 0),
                  calling="127.0.0.1", timeout=2.0, tries=4, more=()):
         self.server, self.secret = server, secret.encode() if isinstance(secret, str) else secret
         self.seal, self.demand, self.wait, self.pick = seal, demand, wait, pick
@@ -91,9 +91,7 @@ class Nas:
 
     def check(self, octets, request, eap=False):
         answer = radius.parse(octets)
-        if answer.ident != request.ident:
-            raise BadPacket("identifier")
-        if answer.authenticator != radius.md5(answer.build(request.authenticator), self.secret):
+        if not answer.answers(request, self.secret):
             raise BadPacket("authenticator")
         wanted = eap or self.demand or answer.value(MESSAGE_AUTHENTICATOR) is not None
         if wanted and not answer.sealed(self.secret, request.authenticator):
@@ -108,7 +106,7 @@ class Nas:
                  for value in answer.microsoft(kind)] for kind in (MS_RECV_KEY, MS_SEND_KEY)]
         if not all(keys):
             return sstp.NO_KEY
-        return b"".join(key[self.pick] for key in keys)[:32]
+        return b"".join(key[n] for key, n in zip(keys, self.pick))[:32]
 
 
 class Asking(auth.Verifier):

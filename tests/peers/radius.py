@@ -98,6 +98,11 @@ class Packet:
         self.authenticator = md5(self.build(request), secret)
         return self.build()
 
+    def answers(self, request, secret):
+        """Whether its authenticator is right for that request, of which it has the identifier."""
+        return (self.ident == request.ident and
+                self.authenticator == md5(self.build(request.authenticator), secret))
+
     def _seal(self, secret, authenticator):
         self._put_seal(bytes(16))
         self._put_seal(hmac.new(secret, self.build(authenticator), hashlib.md5).digest())
