@@ -141,5 +141,7 @@ PICKS = {
     "sha256": lambda mask: sstp.SHA1 if mask == sstp.SHA1 else sstp.SHA256,
     "spec": lambda mask: sstp.SHA256 if mask & 2 else sstp.SHA1 if mask & 1 else None,
     "sha256-or-sha1": lambda mask: sstp.SHA256 if mask & 2 else sstp.SHA1,
+    "sha1-only": lambda mask: sstp.SHA1 if mask & 1 or mask == 0 else None,
+    "sha256-only": lambda mask: sstp.SHA256 if mask & 2 or mask == 0 else None,
     "exactly-one": lambda mask: mask if mask in (sstp.SHA1, sstp.SHA256) else None,
 }

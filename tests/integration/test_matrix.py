@@ -1,0 +1,176 @@
+"""Method x hash x policy x kind of server, each combination a call, all of them through one gate. What
+came of them is the table in README, "What works with what"; `pytest -s` prints it."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+import pytest
+
+from gate import ROOT
+from peers import head, sstp
+from peers.client import CallFailed, Client
+from peers.dialects import DIALECTS
+
+POLICIES = ("rewrite", "auto", "passthrough", "off")
+HASHES = {sstp.SHA1: "sha1", sstp.SHA256: "sha256"}
+
+# Row of the table: method, what the client does differently, key in the log
+METHODS = {
+    "PAP": ("pap", {}, "zero"),
+    "CHAP-MD5": ("chap-md5", {}, "zero"),
+    "MS-CHAPv1": ("mschapv1", {}, "ms-chapv1"),
+    "MS-CHAPv2": ("mschapv2", {}, "ms-chapv2"),
+    "EAP-MSCHAPv2": ("eap-mschapv2", {}, "ms-chapv2"),
+    "EAP-MSCHAPv2 with a key of zeros": ("eap-mschapv2", {"zero_key": True}, "zero"),
+    "EAP-TLS": ("eap-tls", {}, None),
+    "PEAP": ("peap", {}, None),
+}
+
+# Column: dialect, what is different about this server. Of those with TLS none was told a hash.
+BACKENDS = {
+    "RRAS": ("rras", {}),
+    "RRAS, `UseHttps` = 0": ("rras", {"plain": True}),
+    "accel-ppp": ("accel-ppp", {}),
+    "SoftEther": ("softether", {}),
+    "sorz": ("sorz", {"echoes_early": False}),
+}
+
+ONLY_SHA1 = "any, of a client without SHA256"
+
+
+def offers(backend, row):
+    return METHODS[row][0] in DIALECTS[BACKENDS[backend][0]].auth
+
+
+def start(shared):
+    """A listener and a backend of its own for each policy and server."""
+    shared.servers, sections = {}, {"gate": {"workers": 2}}
+    for number, (backend, zeros) in enumerate(product(BACKENDS, (False, True))):
+        dialect, changes = BACKENDS[backend]
+        told = shared.place.front.sha256 if "plain" in changes else None
+        if told:  # typed in by its administrator
+            changes = {**changes, "hashes": {sstp.SHA256: bytes.fromhex(told)}}
+        server = shared.backend(dialect=dialect, eap_zeros=zeros, **changes)
+        shared.servers[backend, zeros] = server, number
+        for policy in POLICIES:
+            sections[f"listener {number}-{policy}"] = shared.listener_keys(
+                backend=f"{number}-{policy}")
+            sections[f"backend {number}-{policy}"] = shared.backend_keys(
+                server, crypto_binding=policy,
+                binding_cert_hash=told if policy in ("rewrite", "auto") else None)
+    return shared.start(sections)
+
+
+def dial(gate, backend, policy, row, hash, number):
+    """True when the call came up; what else is known of it has the number as its correlation id."""
+    method, knobs, _ = METHODS[row]
+    client = Client(gate.address(f"{backend}-{policy}"), auth=(method,), picks=HASHES[hash] + "-only",
+                    correlation=b"%d" % number, acknowledges_from=8, **knobs)
+    try:
+        client.establish().ping().disconnect()
+        assert client.packets.misfits == 0
+        return True
+    except CallFailed:
+        return False
+    finally:
+        client.close()
+
+
+def record_of(server):
+    """By correlation id. Some servers log it, all get it."""
+    return {head.parse(call.record.head.encode()).all(b"sstpcorrelationid")[0].decode(): call.record
+            for call in server.calls if call.record.head}
+
+
+@pytest.fixture(scope="module")
+def results(shared):
+    """{(backend, policy, row, hash): (up, event call, server's record)}"""
+    gate = start(shared)
+    wanted = list(product(BACKENDS, POLICIES, METHODS, HASHES))
+
+    def one(number):
+        backend, policy, row, hash = wanted[number]
+        return dial(gate, shared.servers[backend, METHODS[row][1] != {}][1], policy, row, hash, number)
+
+    with ThreadPoolExecutor(8) as pool:
+        up = list(pool.map(one, range(len(wanted))))
+    gate.wait(lambda: sum(" call " in line for line in gate.lines) >= len(wanted), "end of all calls")
+    events = {event["correlation"]: event for event in gate.events("call")}
+    records = {}
+    for server, _ in shared.servers.values():
+        for number in range(len(server.calls)):
+            server.wait_over(number)
+        records |= record_of(server)
+    return {what: (up[number], events[str(number)], records[str(number)])
+            for number, what in enumerate(wanted)}
+
+
+def outcome(up, event, record):
+    """How a policy is called in the table: "" where the call does not come up."""
+    if not up:
+        return ""
+    policy = event["backend"].partition("-")[2]
+    return policy + ("*" if policy == "auto" and event["binding"] == "passed" else "")
+
+
+def cell(results, backend, row, hash):
+    words = [outcome(*results[backend, policy, row, hash]) for policy in POLICIES]
+    return "all" if words == list(POLICIES) else " ".join(filter(None, words)) or "none"
+
+
+def table(results):
+    lines = ["| Method | " + " | ".join(BACKENDS) + " |", "|---" * (1 + len(BACKENDS)) + "|"]
+    for row in METHODS:
+        cells = [cell(results, backend, row, sstp.SHA256) if offers(backend, row) else "-"
+                 for backend in BACKENDS]
+        lines.append("| " + " | ".join([row, *cells]) + " |")
+    cells = [cell(results, backend, "MS-CHAPv2", sstp.SHA1) for backend in BACKENDS]
+    lines.append("| " + " | ".join([ONLY_SHA1, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def test_readme(results):
+    """The table of README is the one that was measured."""
+    made = table(results)
+    print("\n" + made)
+    chapter = (ROOT / "README.md").read_text().split("\n## What works with what\n")[1]
+    assert re.search(r"(^\|.*\n)+", chapter, re.M)[0].strip() == made
+
+
+@pytest.mark.parametrize("row", METHODS)
+def test_calls(results, row):
+    """What the two ends say of each call fits together."""
+    for (backend, policy, this, hash), (up, event, record) in results.items():
+        if this != row:
+            continue
+        where = backend, policy, hash, event.line
+        method, knobs, key = METHODS[row]
+        if not offers(backend, row):
+            assert not up and event["binding"] == "-" and record.verdict is None, where
+        elif up:
+            assert record.verdict in ("ok", "unchecked"), where
+            assert (record.method, event["reason"]) == (method, "client-disconnect"), where
+            made = {"rewrite": "verified", "auto": "verified" if key else "passed",
+                    "passthrough": "passed", "off": "off"}[policy]
+            assert event["binding"] == made, where
+            if made == "verified":
+                assert (event["key"], event["hash"]) == (key, HASHES[hash]), where
+                assert ("weak" in event.fields) == ("zero_key" in knobs), where
+        elif record.verdict is None:
+            # the gate refused, or a client without SHA256 found nothing for it
+            refused = policy == "rewrite" and key is None
+            assert event["reason"] == ("binding-mac" if refused else "client-abort"), where
+            assert refused or (hash == sstp.SHA1 and record.hash is None), where
+        else:
+            assert (record.verdict, event["reason"]) == ("certificate", "backend-abort"), where
+
+
+def test_sha1_is_the_same_for_all(results):
+    """The last row of the table holds for each method."""
+    for backend, row in product(BACKENDS, METHODS):
+        both = cell(results, backend, row, sstp.SHA256), cell(results, backend, "MS-CHAPv2", sstp.SHA1)
+        sets = [set(text.replace("*", "").replace("all", " ".join(POLICIES)).split())
+                for text in (*both, cell(results, backend, row, sstp.SHA1))]
+        if offers(backend, row):
+            assert sets[2] - {"none"} == (sets[0] & sets[1]) - {"none"}, (backend, row)
