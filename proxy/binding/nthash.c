@@ -4,36 +4,72 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/provider.h>
+#include <stdlib.h>
+
+#include "base/check.h"
 
 enum { UTF16_MAX = 2 * NT_PASSWORD_MAX };
 
-/* MD4, and MD4 of that. OpenSSL 3 keeps MD4 in its legacy provider: it is loaded into a library
- * context of its own, since a provider that is loaded by hand into the default context would keep
- * the default provider from being loaded there, and would offer RC4 and its like to TLS. What went
- * wrong is told by the result alone: nothing stays in the thread's error queue. */
-static enum err md4_twice(const uint8_t *in, size_t n, uint8_t out[NT_HASH])
+struct nthash {
+    OSSL_LIB_CTX *lib;
+    OSSL_PROVIDER *legacy;
+    EVP_MD *md4;
+};
+
+/* OpenSSL 3 keeps MD4 in its legacy provider: it is loaded into a library context of its own, since
+ * a provider that is loaded by hand into the default context would keep the default provider from
+ * being loaded there, and would offer RC4 and its like to TLS. What went wrong is told by the result
+ * alone: nothing stays in the thread's error queue. */
+struct nthash *nthash_new(void)
 {
-    uint8_t once[NT_HASH];
-    OSSL_PROVIDER *legacy = NULL;
-    EVP_MD *md4 = NULL;
-    enum err e = ERR_TLS;
+    struct nthash *h = NEW(struct nthash);
 
     ERR_set_mark();
-    OSSL_LIB_CTX *lib = OSSL_LIB_CTX_new();
-    if (lib != NULL)
-        legacy = OSSL_PROVIDER_load(lib, "legacy");
-    if (legacy != NULL)
-        md4 = EVP_MD_fetch(lib, "MD4", NULL);
-    if (md4 != NULL && EVP_MD_get_size(md4) == NT_HASH &&
-        EVP_Digest(in, n, once, NULL, md4, NULL) == 1 &&
-        EVP_Digest(once, sizeof once, out, NULL, md4, NULL) == 1)
-        e = ERR_OK;
-    EVP_MD_free(md4);
-    if (legacy != NULL)
-        OSSL_PROVIDER_unload(legacy);
-    OSSL_LIB_CTX_free(lib);
+    h->lib = OSSL_LIB_CTX_new();
+    if (h->lib != NULL)
+        h->legacy = OSSL_PROVIDER_load(h->lib, "legacy");
+    if (h->legacy != NULL)
+        h->md4 = EVP_MD_fetch(h->lib, "MD4", NULL);
+    if (h->md4 == NULL || EVP_MD_get_size(h->md4) != NT_HASH) {
+        nthash_free(h);
+        h = NULL;
+    }
     ERR_pop_to_mark();
+    return h;
+}
 
+void nthash_free(struct nthash *h)
+{
+    if (h == NULL)
+        return;
+    EVP_MD_free(h->md4);
+    if (h->legacy != NULL)
+        OSSL_PROVIDER_unload(h->legacy);
+    OSSL_LIB_CTX_free(h->lib);
+    free(h);
+}
+
+static enum err md4(const struct nthash *h, const uint8_t *in, size_t n, uint8_t out[NT_HASH])
+{
+    ERR_set_mark();
+    const enum err e = EVP_Digest(in, n, out, NULL, h->md4, NULL) == 1 ? ERR_OK : ERR_TLS;
+    ERR_pop_to_mark();
+    return e;
+}
+
+enum err nthash_from_hash(const struct nthash *h, const uint8_t hash[NT_HASH],
+                          uint8_t hash_hash[NT_HASH])
+{
+    return md4(h, hash, NT_HASH, hash_hash);
+}
+
+static enum err md4_twice(const struct nthash *h, const uint8_t *in, size_t n, uint8_t out[NT_HASH])
+{
+    uint8_t once[NT_HASH];
+    enum err e = md4(h, in, n, once);
+
+    if (e == ERR_OK)
+        e = nthash_from_hash(h, once, out);
     OPENSSL_cleanse(once, sizeof once);
     return e;
 }
@@ -94,13 +130,27 @@ static enum err utf16_from_utf8(struct span in, uint8_t out[UTF16_MAX], size_t *
     return ERR_OK;
 }
 
-enum err nthash_from_password(struct span password, uint8_t hash_hash[NT_HASH])
+enum err nthash_from_password(const struct nthash *h, struct span password,
+                              uint8_t hash_hash[NT_HASH])
 {
     uint8_t utf16[UTF16_MAX];
     size_t n;
     enum err e = utf16_from_utf8(password, utf16, &n);
     if (e == ERR_OK)
-        e = md4_twice(utf16, n, hash_hash);
+        e = md4_twice(h, utf16, n, hash_hash);
+    OPENSSL_cleanse(utf16, sizeof utf16);
+    return e;
+}
+
+enum err nthash_from_octets(const struct nthash *h, struct span secret, uint8_t hash_hash[NT_HASH])
+{
+    uint8_t utf16[UTF16_MAX];
+
+    if (secret.n > NT_PASSWORD_MAX)
+        return ERR_TOO_LARGE;
+    for (size_t i = 0; i < secret.n; i++)
+        put_unit(utf16 + 2 * i, secret.p[i]);
+    const enum err e = md4_twice(h, utf16, 2 * secret.n, hash_hash);
     OPENSSL_cleanse(utf16, sizeof utf16);
     return e;
 }

@@ -210,7 +210,12 @@ static bool write_line(const char *name, const uint8_t hash_hash[NT_HASH])
 
 static bool hash_password(const struct password *p, uint8_t hash_hash[NT_HASH])
 {
-    switch (nthash_from_password(span_of(p->octets, p->n), hash_hash)) {
+    struct nthash *md4 = nthash_new();
+    const enum err e =
+        md4 == NULL ? ERR_TLS : nthash_from_password(md4, span_of(p->octets, p->n), hash_hash);
+
+    nthash_free(md4);
+    switch (e) {
     case ERR_OK: return true;
     case ERR_SYNTAX: fputs("sstpgate user: the password is not UTF-8\n", stderr); break;
     case ERR_TOO_LARGE:
