@@ -1,21 +1,19 @@
 #include "policy/users.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/file.h"
+#include "base/siphash.h"
 
 /* The table grows only while the file is read, by what the administrator wrote: no memory then is
  * no memory for any call. */
 #define uthash_fatal(msg) check_failed(msg, __FILE__, __LINE__)
 #include <uthash.h>
-
-/* 100,000 lines of the longest kind fit. What is larger is not a users file. */
-enum { FILE_MAX = 64 << 20 };
 
 struct user {
     UT_hash_handle hh;
@@ -27,6 +25,8 @@ struct user {
 
 struct users {
     char *path;
+    struct siphash_key
+        hash_key; /* users may have chosen their names, one bucket for all of them too */
     struct user *table;
 };
 
@@ -34,6 +34,11 @@ static void fold(uint8_t *out, struct span name)
 {
     for (size_t i = 0; i < name.n; i++)
         out[i] = ascii_lower(name.p[i]);
+}
+
+static unsigned hash_of(const struct users *u, const uint8_t *folded, size_t n)
+{
+    return (unsigned)siphash(&u->hash_key, folded, n);
 }
 
 static const struct user *lookup(const struct users *u, struct span name)
@@ -44,18 +49,39 @@ static const struct user *lookup(const struct users *u, struct span name)
     if (name.n == 0 || name.n > sizeof folded)
         return NULL;
     fold(folded, name);
-    HASH_FIND(hh, u->table, folded, name.n, found);
+    HASH_FIND_BYHASHVALUE(hh, u->table, folded, name.n, hash_of(u, folded, name.n), found);
     return found;
 }
 
-static void add(struct users *u, struct span name, const uint8_t hash[USERS_HASH], unsigned line)
+struct users *users_new(const char *path)
 {
+    struct users *u = NEW(struct users);
+
+    u->path = check_alloc(strdup(path));
+    CHECK(getentropy(&u->hash_key, sizeof u->hash_key) == 0);
+    return u;
+}
+
+unsigned users_line(const struct users *u, struct span name)
+{
+    const struct user *e = lookup(u, name);
+    return e == NULL ? 0 : e->line;
+}
+
+unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[USERS_HASH],
+                   unsigned line)
+{
+    const unsigned there = users_line(u, name);
+    if (there != 0)
+        return there;
     struct user *e = check_alloc(calloc(1, sizeof *e + name.n));
     e->line = line;
-    memcpy(e->hash, hash, USERS_HASH);
+    memcpy(e->hash, hash_hash, USERS_HASH);
     e->name_len = name.n;
     fold(e->name, name);
-    HASH_ADD_KEYPTR(hh, u->table, e->name, e->name_len, e);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, u->table, e->name, e->name_len,
+                                hash_of(u, e->name, e->name_len), e);
+    return 0;
 }
 
 void users_free(struct users *u)
@@ -90,9 +116,9 @@ static size_t find_last(struct span s, char c)
     return at == NULL ? s.n : (size_t)(at - s.p);
 }
 
-/* The domain ends at the last '\', the realm begins at the last '@' behind it: neither of the two may
- * stand in a Windows account name, while the parts around it may be anything. *user and *at are where
- * the name itself begins and ends. */
+/* The domain ends at the last '\', the realm begins at the last '@' behind it: neither of the two
+ * may stand in a Windows account name, while the parts around it may be anything. *user and *at are
+ * where the name itself begins and ends. */
 static void find_parts(struct span name, size_t *user, size_t *at)
 {
     const size_t slash = find_last(name, '\\');
@@ -183,8 +209,7 @@ static bool parse_hash(struct span hex, uint8_t out[USERS_HASH])
 }
 
 /* One line without its end. False: it was told to problems. */
-static bool parse_line(struct users *u, struct span line, unsigned number, const char *path,
-                       FILE *problems)
+static bool parse_line(struct users *u, struct span line, unsigned number, FILE *problems)
 {
     uint8_t hash[USERS_HASH];
     const char *reason = NULL;
@@ -206,26 +231,23 @@ static bool parse_line(struct users *u, struct span line, unsigned number, const
              !parse_hash(span_from(line, name_len + 1), hash))
         reason = "what follows the ':' is not a hash-hash of 32 hex digits";
 
-    const struct user *same = reason == NULL ? lookup(u, name) : NULL;
+    const unsigned same = reason == NULL ? users_add(u, name, hash, number) : 0;
     if (reason != NULL)
-        fprintf(problems, "%s:%u: %s\n", path, number, reason);
-    else if (same != NULL)
+        fprintf(problems, "%s:%u: %s\n", u->path, number, reason);
+    else if (same != 0)
         fprintf(problems, "%s:%u: the name is in line %u already (letter case does not count)\n",
-                path, number, same->line);
-    else
-        add(u, name, hash, number);
+                u->path, number, same);
     explicit_bzero(hash, sizeof hash);
-    return reason == NULL && same == NULL;
+    return reason == NULL && same == 0;
 }
 
 struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems)
 {
     static const char byte_order_mark[] = "\xef\xbb\xbf"; /* some editors leave one */
-    struct users *u = NEW(struct users);
+    struct users *u = users_new(path);
     struct span rest = span_of(text, len);
     bool good = true;
 
-    u->path = check_alloc(strdup(path));
     if (span_eq(span_sub(rest, 0, 3), span_str(byte_order_mark)))
         rest = span_from(rest, 3);
     for (unsigned number = 1; rest.n > 0; number++) {
@@ -234,7 +256,7 @@ struct users *users_parse(const char *path, const char *text, size_t len, FILE *
         struct span line = span_sub(rest, 0, n);
         if (line.n > 0 && line.p[line.n - 1] == '\r')
             line.n--;
-        good &= parse_line(u, line, number, path, problems);
+        good &= parse_line(u, line, number, problems);
         rest = span_from(rest, n + 1);
     }
     if (!good) {
@@ -260,11 +282,10 @@ static enum err read_all(int fd, char *out, size_t cap, size_t *len)
     return ERR_OK;
 }
 
-static struct users *load_regular(int fd, size_t size, const char *path, FILE *problems)
+static char *read_regular(int fd, size_t size, const char *path, FILE *problems)
 {
     const size_t cap = size + 1; /* one more shows a file that grows while it is read */
     char *text = check_alloc(malloc(cap));
-    struct users *u = NULL;
     size_t len;
 
     if (read_all(fd, text, cap, &len) != ERR_OK)
@@ -272,35 +293,46 @@ static struct users *load_regular(int fd, size_t size, const char *path, FILE *p
     else if (len != size)
         fprintf(problems, "%s: it was changed while it was read\n", path);
     else
-        u = users_parse(path, text, len, problems);
+        return text;
     explicit_bzero(text, cap);
     free(text);
-    return u;
+    return NULL;
 }
 
-struct users *users_load(const char *path, FILE *problems)
+char *users_read_file(const char *path, size_t *len, FILE *problems)
 {
-    struct users *u = NULL;
+    char *text = NULL;
+    const char *reason;
     struct stat st;
-    /* O_NONBLOCK: a FIFO without a writer must not stop a reload; a regular file does not care */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    const int fd = file_open(path, &reason);
 
     if (fd < 0) {
-        fprintf(problems, "%s: cannot be opened: %s\n", path, strerror(errno));
+        fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
         return NULL;
     }
     if (fstat(fd, &st) != 0)
         fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
-    else if (!S_ISREG(st.st_mode))
-        fprintf(problems, "%s: not a regular file\n", path);
     else if ((st.st_mode & 007) != 0)
         fprintf(problems,
                 "%s: open to everybody (mode %04o) though it holds secrets: chmod o= it\n", path,
                 (unsigned)(st.st_mode & 07777));
-    else if (st.st_size > FILE_MAX)
+    else if (st.st_size > USERS_FILE_MAX)
         fprintf(problems, "%s: too large for a users file\n", path);
     else
-        u = load_regular(fd, (size_t)st.st_size, path, problems);
+        text = read_regular(fd, *len = (size_t)st.st_size, path, problems);
     close(fd);
+    return text;
+}
+
+struct users *users_load(const char *path, FILE *problems)
+{
+    size_t len;
+    char *text = users_read_file(path, &len, problems);
+
+    if (text == NULL)
+        return NULL;
+    struct users *u = users_parse(path, text, len, problems);
+    explicit_bzero(text, len);
+    free(text);
     return u;
 }

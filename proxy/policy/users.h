@@ -9,7 +9,12 @@
 #include "base/err.h"
 #include "base/span.h"
 
-enum { USERS_HASH = 16, USERS_NAME_MAX = 256, USERS_MATCH_MAX = 4 };
+enum {
+    USERS_HASH = 16,
+    USERS_NAME_MAX = 256,
+    USERS_MATCH_MAX = 4,
+    USERS_FILE_MAX = 64 << 20, /* 100,000 lines of the longest kind fit */
+};
 
 struct users;
 
@@ -27,11 +32,22 @@ struct users *users_load(const char *path, FILE *problems);
 /* The same from octets in memory; path is used for messages only. The caller wipes text. */
 struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems);
 
+/* What the two above are made of, for those who make such files (users_edit.h). The octets of a
+ * file that users_load would take, to be wiped and freed; NULL: why not is in problems. */
+char *users_read_file(const char *path, size_t *len, FILE *problems);
+/* Empty. */
+struct users *users_new(const char *path);
+/* A line more, with a valid name: 0, or the number of the line that has the name already. */
+unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[USERS_HASH],
+                   unsigned line);
+/* The line of this very name, not of another form of it; 0: none. */
+unsigned users_line(const struct users *u, struct span name);
+
 void users_free(struct users *u);
 size_t users_count(const struct users *u);
 const char *users_path(const struct users *u); /* as it was given when it was read */
 
-/* name: as it stood on the wire. The 26 letters of ASCII compare without case. Tried in this order:
+/* In constant time, whatever names the file has. name: as it stood on the wire. The 26 letters of ASCII compare without case. Tried in this order:
  * the name as it is, without a leading DOMAIN\, without a trailing @realm, without either (clients
  * and servers do not agree on which of them is the name). Every line that some form has, best first,
  * at most USERS_MATCH_MAX. Returns how many. */
