@@ -1,0 +1,313 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/import.h"
+
+/* What was said, as text: "3 user NAME SECRET", "3 skipped NAME: REASON", "3 problem: REASON". */
+struct said {
+    char *text;
+    size_t n;
+    FILE *stream;
+    enum import_kind kind;
+};
+
+static void on_user(void *arg, const struct import_user *u)
+{
+    struct said *s = arg;
+    fprintf(s->stream, "%u user %.*s ", u->line, (int)u->name.n, (const char *)u->name.p);
+    if (s->kind == IMPORT_CHAP_SECRETS)
+        fwrite(u->secret.p, 1, u->secret.n, s->stream);
+    else
+        for (size_t i = 0; i < u->secret.n; i++)
+            fprintf(s->stream, "%02x", u->secret.p[i]);
+    fputc('\n', s->stream);
+}
+
+static void on_skipped(void *arg, unsigned line, struct span name, const char *reason)
+{
+    struct said *s = arg;
+    fprintf(s->stream, "%u skipped %.*s: %s\n", line, (int)name.n,
+            name.n == 0 ? "" : (const char *)name.p, reason);
+}
+
+static void on_problem(void *arg, unsigned line, const char *reason)
+{
+    struct said *s = arg;
+    fprintf(s->stream, "%u problem: %s\n", line, reason);
+}
+
+static char *read_n(enum import_kind kind, bool machines, const char *text, size_t n)
+{
+    struct said s = {.kind = kind};
+    const struct import_events to = {
+        .arg = &s, .on_user = on_user, .on_skipped = on_skipped, .on_problem = on_problem};
+    /* on the heap, without the NUL: a sanitizer sees a read past the end */
+    char *exact = malloc(n + (n == 0));
+
+    assert_non_null(exact);
+    memcpy(exact, text, n);
+    s.stream = open_memstream(&s.text, &s.n);
+    assert_non_null(s.stream);
+    import_read(kind, machines, span_of(exact, n), &to);
+    assert_int_equal(fclose(s.stream), 0);
+    free(exact);
+    return s.text;
+}
+
+static void chap_says(const char *text, const char *want)
+{
+    char *have = read_n(IMPORT_CHAP_SECRETS, false, text, strlen(text));
+    assert_string_equal(have, want);
+    free(have);
+}
+
+static void smb_says(bool machines, const char *text, const char *want)
+{
+    char *have = read_n(IMPORT_SMBPASSWD, machines, text, strlen(text));
+    assert_string_equal(have, want);
+    free(have);
+}
+
+static void kinds(void **state)
+{
+    (void)state;
+    enum import_kind kind;
+    assert_true(import_kind_from("chap-secrets", &kind));
+    assert_int_equal(kind, IMPORT_CHAP_SECRETS);
+    assert_true(import_kind_from("smbpasswd", &kind));
+    assert_int_equal(kind, IMPORT_SMBPASSWD);
+    assert_false(import_kind_from("passwd", &kind));
+    assert_false(import_kind_from("", &kind));
+}
+
+static void lines_of_three_words(void **state)
+{
+    (void)state;
+    chap_says("", "");
+    chap_says("\n\n \t\n# comment\n  # comment\n", "");
+    chap_says("alice * sesame *\n", "1 user alice sesame\n");
+    chap_says("# client server secret addresses\n\n\talice\tvpn\tsesame\n",
+              "3 user alice sesame\n");
+    chap_says("alice * sesame", "1 user alice sesame\n");
+    chap_says("alice * sesame\r\nbob * x\r\n", "1 user alice sesame\n2 user bob x\n");
+    /* what is allowed to a client does not concern us, nor do the options behind -- */
+    chap_says("alice * sesame 10.0.0.1 10.0.0.2 -- mtu 1400\nbob * x\n",
+              "1 user alice sesame\n2 user bob x\n");
+    /* a comment begins right behind a word, and not in one that is quoted */
+    chap_says("alice * sesame#x\nbob * \"a#b\" # y\n", "1 user alice sesame\n2 user bob a#b\n");
+    chap_says("alice * sesame # \\\nbob * x\n", "1 user alice sesame\n2 user bob x\n");
+}
+
+static void quotes(void **state)
+{
+    (void)state;
+    chap_says("\"alice b\" \"*\" \"se same\" *\n", "1 user alice b se same\n");
+    chap_says("'alice' * 'it\"s'\n", "1 user alice it\"s\n");
+    chap_says("alice * \"it's \\\"it\\\"\"\n", "1 user alice it's \"it\"\n");
+    /* a quote in the middle of a word is a quote, and one that ends a word needs no blank */
+    chap_says("alice * it's\n", "1 user alice it's\n");
+    chap_says("\"alice\"* sesame\n", "1 user alice sesame\n");
+}
+
+static void escapes(void **state)
+{
+    (void)state;
+    chap_says("CORP\\\\alice * sesame\n", "1 user CORP\\alice sesame\n");
+    chap_says("\"CORP\\\\alice\" * sesame\n", "1 user CORP\\alice sesame\n");
+    chap_says("alice * a\\sb\\ c\\#d\\\"e\\qf\n", "1 user alice a b c#d\"eqf\n");
+    chap_says("\\#alice * \\'x\n\\a * x\n", "1 skipped : a users-file cannot hold this name\n"
+                                            "2 skipped : a users-file cannot hold this name\n");
+    chap_says("alice * \\a\\b\\f\\n\\r\\t.\n", "1 user alice \a\b\f\n\r\t.\n");
+    chap_says("alice * \\101\\1012\\x41\\x4g\\xe4\n", "1 user alice AA2A\004g\xe4\n");
+    chap_says("alice * \\400x\n", "1 problem: a NUL in a word\n"); /* one octet, as in pppd */
+    chap_says("alice * a\\000b\nbob * \\xg\ncarol * x\n",
+              "1 problem: a NUL in a word\n2 problem: a NUL in a word\n3 user carol x\n");
+}
+
+static void joined_lines(void **state)
+{
+    (void)state;
+    chap_says("alice \\\n * \\\n sesame \\\n10.0.0.1\nbob * x\n",
+              "1 user alice sesame\n5 user bob x\n");
+    chap_says("al\\\nice * \"ses\\\name\"\nbob * x\n", "1 user alice sesame\n4 user bob x\n");
+    chap_says("\\\nalice * x", "1 user alice x\n");
+    chap_says("alice * x\\", "1 problem: a '\\' at the end of the file\n");
+    chap_says("alice * x \\", "1 user alice x\n");
+}
+
+static void lines_that_are_none(void **state)
+{
+    (void)state;
+    const char *words = "not a line of three words: client, server and secret";
+    char want[200];
+    snprintf(want, sizeof want, "1 problem: %s\n2 problem: %s\n3 user carol x\n", words, words);
+    chap_says("alice\nbob *\ncarol * x\n", want);
+    snprintf(want, sizeof want, "1 problem: %s\n", words);
+    chap_says("alice:5f4dcc3b5aa765d61d8327deb882cf99", want);
+    chap_says("alice * # sesame", want);
+    chap_says("alice * \"sesame\nbob * x\n",
+              "1 problem: a quote has no end in its line\n2 user bob x\n");
+    chap_says("alice * 'sesame", "1 problem: a quote has no end in its line\n");
+    /* behind the secret nothing matters */
+    chap_says("alice * sesame \"\nbob * x\n", "1 user alice sesame\n2 user bob x\n");
+}
+
+static void not_taken(void **state)
+{
+    (void)state;
+    chap_says("* * sesame\n\"*\" vpn sesame\n*a * x\n",
+              "1 skipped *: it is for every client, and a key belongs to one\n"
+              "2 skipped *: it is for every client, and a key belongs to one\n"
+              "3 user *a x\n");
+    chap_says("alice * @/etc/ppp/alice *\nbob * @x\ncarol * \"@/x\"\n",
+              "1 skipped alice: its secret is in another file\n"
+              "2 user bob @x\n"
+              "3 skipped carol: its secret is in another file\n");
+    chap_says("alice * \"\" *\n\"\" * x\n", "1 skipped alice: its secret is empty\n"
+                                            "2 skipped : a users-file cannot hold this name\n");
+    chap_says("a:b * x\na\\nb * x\n", "1 skipped : a users-file cannot hold this name\n"
+                                      "2 skipped : a users-file cannot hold this name\n");
+}
+
+static void long_words(void **state)
+{
+    (void)state;
+    static char text[2 * IMPORT_WORD_MAX];
+    char *have;
+
+    memcpy(text, "alice * ", 8);
+    memset(text + 8, 'x', IMPORT_WORD_MAX);
+    have = read_n(IMPORT_CHAP_SECRETS, false, text, 8 + IMPORT_WORD_MAX);
+    assert_int_equal(strlen(have), strlen("1 user alice \n") + IMPORT_WORD_MAX);
+    free(have);
+    memcpy(text + 8 + IMPORT_WORD_MAX, "x\nb * y", 7);
+    have = read_n(IMPORT_CHAP_SECRETS, false, text, 8 + IMPORT_WORD_MAX + 7);
+    assert_string_equal(have, "1 problem: a word is longer than 1023 octets\n2 user b y\n");
+    free(have);
+    /* it is a word of a few octets for all that */
+    memset(text, '\\', 4);
+    for (size_t i = 0; i + 1 < 1200; i += 2)
+        memcpy(text + i, "\\\n", 2);
+    memcpy(text + 1200, "b * y", 5);
+    have = read_n(IMPORT_CHAP_SECRETS, false, text, 1205);
+    assert_string_equal(have, "1 user b y\n");
+    free(have);
+}
+
+#define LM "XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX"
+#define NT "44EBBA8D5312B8D611474411F56989AE"
+#define nt "44ebba8d5312b8d611474411f56989ae"
+
+static void accounts(void **state)
+{
+    (void)state;
+    smb_says(false, "", "");
+    smb_says(false, "# comment\n\n", "");
+    smb_says(false, "alice:1000:" LM ":" NT ":[U          ]:LCT-5D8B1C2A:\n",
+             "1 user alice " nt "\n");
+    smb_says(false,
+             "alice:1000:" LM ":" nt ":[UX         ]:LCT-5D8B1C2A:\r\nbob:1:" LM ":" NT
+             ":[UL         ]:LCT-00000000:",
+             "1 user alice " nt "\n2 user bob " nt "\n");
+    /* the form before there were flags, and none behind the hash */
+    smb_says(false, "alice:1000:" LM ":" NT ":Alice D. N.:/home/alice:/bin/sh\n",
+             "1 user alice " nt "\n");
+    smb_says(false, "two words:1000:" LM ":" NT, "1 user two words " nt "\n");
+}
+
+static void accounts_not_taken(void **state)
+{
+    (void)state;
+    const char *machine = "the account of a machine or a domain (--machines takes it)";
+    char want[400];
+
+    smb_says(false,
+             "a:1:" LM ":" NT ":[DU         ]:LCT-1:\n"
+             "b:1:NO PASSWORDXXXXXXXXXXXXXXXXXXXXX:NO PASSWORDXXXXXXXXXXXXXXXXXXXXX:"
+             "[NU         ]:LCT-1:\n"
+             "c:1:" LM ":" NT ":[NU         ]:LCT-1:\n"
+             "d:1:" LM ":NO PASSWORD*********************:[U          ]:LCT-1:\n"
+             "e:1:" LM ":" LM ":[U          ]:LCT-1:\n"
+             "f:1:" LM ":31D6CFE0D16AE931B73C59D7E0C089C0:[U          ]:LCT-1:\n",
+             "1 skipped a: the account is disabled\n"
+             "2 skipped b: the account has no password\n"
+             "3 skipped c: the account has no password\n"
+             "4 skipped d: the account has no password\n"
+             "5 skipped e: the account has no NT hash\n"
+             "6 skipped f: its password is empty\n");
+    static const char machines[] = "pc$:1:" LM ":" NT ":[U          ]:LCT-1:\n"
+                                   "pc:1:" LM ":" NT ":[W          ]:LCT-1:\n"
+                                   "dc:1:" LM ":" NT ":[S          ]:LCT-1:\n"
+                                   "dom:1:" LM ":" NT ":[I          ]:LCT-1:\n";
+    snprintf(want, sizeof want,
+             "1 skipped pc$: %s\n2 skipped pc: %s\n3 skipped dc: %s\n"
+             "4 skipped dom: %s\n",
+             machine, machine, machine, machine);
+    smb_says(false, machines, want);
+    smb_says(true, machines,
+             "1 user pc$ " nt "\n2 user pc " nt "\n3 user dc " nt "\n4 user dom " nt "\n");
+}
+
+static void accounts_that_are_none(void **state)
+{
+    (void)state;
+    const char *form =
+        "1 problem: not a line of smbpasswd: name:uid:LM hash:NT hash:[flags]:time:\n";
+    const char *hash = "1 problem: the NT hash is not 32 hex digits\n";
+
+    smb_says(false, "alice\n", form);
+    smb_says(false, "alice:1000:Alice A.", form); /* pdbedit -L without -w */
+    smb_says(false, ":1000:" LM ":" NT ":", form);
+    smb_says(false, "alice:1000:" LM ":", form);
+    smb_says(false, " ", form);
+    smb_says(false, "alice:1000:" LM ":44EBBA8D5312B8D611474411F56989A:", hash);
+    smb_says(false, "alice:1000:" LM ":" NT "0:", hash);
+    smb_says(false, "alice:1000:" LM ":44EBBA8D5312B8D611474411F56989AG:", hash);
+    smb_says(false, "alice * sesame", form);
+    smb_says(false, " alice:1:" LM ":" NT ":", "1 skipped : a users-file cannot hold this name\n");
+}
+
+/* Both readers over every beginning of a text, and over octets of every value. */
+static void cut_and_odd(void **state)
+{
+    (void)state;
+    static const char chap[] =
+        "\"CORP\\\\al\\x41\\101\\\nice\" 'v' \"a\\\"b\\s\" 10.0.0.1 # x\n* * @/x";
+    static const char smb[] = "alice:1000:" LM ":" NT ":[U          ]:LCT-5D8B1C2A:\r\n#\n";
+    char octets[256];
+
+    for (size_t n = 0; n < sizeof chap; n++)
+        free(read_n(IMPORT_CHAP_SECRETS, false, chap, n));
+    for (size_t n = 0; n < sizeof smb; n++)
+        free(read_n(IMPORT_SMBPASSWD, true, smb, n));
+    for (size_t i = 0; i < sizeof octets; i++)
+        octets[i] = (char)i;
+    free(read_n(IMPORT_CHAP_SECRETS, false, octets, sizeof octets));
+    free(read_n(IMPORT_SMBPASSWD, true, octets, sizeof octets));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kinds),
+        cmocka_unit_test(lines_of_three_words),
+        cmocka_unit_test(quotes),
+        cmocka_unit_test(escapes),
+        cmocka_unit_test(joined_lines),
+        cmocka_unit_test(lines_that_are_none),
+        cmocka_unit_test(not_taken),
+        cmocka_unit_test(long_words),
+        cmocka_unit_test(accounts),
+        cmocka_unit_test(accounts_not_taken),
+        cmocka_unit_test(accounts_that_are_none),
+        cmocka_unit_test(cut_and_odd),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
