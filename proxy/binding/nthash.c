@@ -18,8 +18,8 @@ struct nthash {
 
 /* OpenSSL 3 keeps MD4 in its legacy provider: it is loaded into a library context of its own, since
  * a provider that is loaded by hand into the default context would keep the default provider from
- * being loaded there, and would offer RC4 and its like to TLS. What went wrong is told by the result
- * alone: nothing stays in the thread's error queue. */
+ * being loaded there, and would offer RC4 and its like to TLS. What went wrong is told by the
+ * result alone: nothing stays in the thread's error queue. */
 struct nthash *nthash_new(void)
 {
     struct nthash *h = NEW(struct nthash);

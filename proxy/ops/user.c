@@ -1,267 +1,363 @@
 #include "ops/user.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <termios.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/err.h"
 #include "base/span.h"
 #include "binding/nthash.h"
+#include "ops/password.h"
+#include "policy/import.h"
 #include "policy/users.h"
+#include "policy/users_edit.h"
 
-/* NT_PASSWORD_MAX units take at most three octets of UTF-8 each. */
-enum { PASSWORD_MAX = 3 * NT_PASSWORD_MAX };
-
-struct password {
-    uint8_t octets[PASSWORD_MAX];
-    size_t n;
-};
-
-enum answer { ANSWER_OK, ANSWER_NONE, ANSWER_LONG, ANSWER_FAILED, ANSWER_SIGNAL };
-
-static const char usage[] = "usage: sstpgate user NAME\n";
+static const char usage[] =
+    "usage: sstpgate user [-f USERS] NAME\n"
+    "       sstpgate user -f USERS --delete NAME\n"
+    "       sstpgate user [-f USERS] --import chap-secrets|smbpasswd [--machines] FILE\n";
 
 static const char help[] =
-    "usage: sstpgate user NAME\n"
     "\n"
-    "Asks for the password of NAME and prints the line for the users-file of a backend:\n"
-    "\n"
-    "    sstpgate user NAME >> /etc/sstpgate/users\n"
+    "Asks for the password of NAME and puts the line for the users-file of a backend into USERS,\n"
+    "in place of the one that NAME has there; without -f, onto standard output.\n"
     "\n"
     "NAME is the user name as the VPN client sends it: name, DOMAIN\\name or name@realm. A line\n"
     "for the bare name serves all three; letter case does not count. On a terminal the password\n"
     "is asked for twice and not shown; otherwise it is the first line of standard input (UTF-8).\n"
     "\n"
-    "The line holds NtPasswordHashHash (RFC 2759), not the password. Nobody can log in with it by\n"
+    "  -f, --file USERS  the users-file, made with mode 0600 if it is not there. It is replaced\n"
+    "                    whole and keeps its owner, mode, comments and order. A running gate\n"
+    "                    notices\n"
+    "  -D, --delete      take the line of NAME out\n"
+    "  --import KIND     the users of FILE, or of standard input for `-`:\n"
+    "        chap-secrets  as pppd reads it: client, server, secret, addresses\n"
+    "        smbpasswd     NT hashes, as `pdbedit -Lw` prints them\n"
+    "                    All of them or, when a line cannot be read, none; those who have no\n"
+    "                    password, are disabled, or are everybody are skipped\n"
+    "  --machines        of smbpasswd take accounts of machines, too\n"
+    "  -h, --help        this text\n"
+    "\n"
+    "A line holds NtPasswordHashHash (RFC 2759), not the password. Nobody can log in with it by\n"
     "MS-CHAPv2, but it lets its holder play the server towards that user, read the keys out of\n"
     "recorded logins and test guesses of the password. Protect the file: mode 0640 at the most,\n"
-    "owner root. The line has to be made again when the password changes.\n"
-    "\n"
-    "  -h, --help  this text\n";
+    "owner root. A line has to be made again when the password changes.\n";
 
-/* One line from standard input, without its end. An octet at a time: what follows the line is for
- * the next reader. signals: a signalfd to give up for, or -1. */
-static enum answer read_line(struct password *out, int signals)
+static struct nthash *open_md4(void)
 {
-    struct pollfd wait[] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                            {.fd = signals, .events = POLLIN}};
-    enum answer result = ANSWER_OK;
-
-    for (out->n = 0;;) {
-        uint8_t c;
-        const int ready = poll(wait, 2, -1);
-        if (ready > 0 && wait[1].revents != 0)
-            return ANSWER_SIGNAL;
-        const ssize_t n = ready < 0 ? -1 : read(STDIN_FILENO, &c, 1);
-        if (n < 0 && (errno == EINTR || errno == EAGAIN))
-            continue;
-        if (n < 0)
-            return ANSWER_FAILED;
-        if (n == 0 && out->n == 0)
-            return ANSWER_NONE;
-        if (n == 0 || c == '\n')
-            return result;
-        if (out->n < sizeof out->octets)
-            out->octets[out->n++] = c;
-        else
-            result = ANSWER_LONG;
-        explicit_bzero(&c, 1);
-    }
+    struct nthash *md4 = nthash_new();
+    if (md4 == NULL)
+        fputs("sstpgate user: this OpenSSL has no MD4: its legacy provider (legacy.so) is not "
+              "installed\n",
+              stderr);
+    return md4;
 }
 
-static int set_terminal(const struct termios *t)
-{
-    int rc;
-    do /* TCSAFLUSH: what was typed for the other mode, or is left of a line, goes nowhere */
-        rc = tcsetattr(STDIN_FILENO, TCSAFLUSH, t);
-    while (rc != 0 && errno == EINTR);
-    return rc;
-}
-
-/* Between the two calls of set_terminal every signal that a user or the system sends to stop us is
- * blocked, and seen through a signalfd, which is not read: it is still pending when the echo is
- * back, and does then what it always does. */
-static enum answer ask_once(const char *prompt, struct password *out)
-{
-    static const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP};
-    enum answer result = ANSWER_FAILED;
-    struct termios shown, hidden;
-    sigset_t block, before;
-
-    sigemptyset(&block);
-    for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++)
-        sigaddset(&block, stops[i]);
-    if (tcgetattr(STDIN_FILENO, &shown) != 0)
-        return ANSWER_FAILED;
-    const int signals = signalfd(-1, &block, SFD_CLOEXEC);
-    if (signals < 0)
-        return ANSWER_FAILED;
-
-    hidden = shown;
-    hidden.c_lflag &= ~(tcflag_t)ECHO;
-    hidden.c_lflag |= ICANON | ECHONL;
-    sigprocmask(SIG_BLOCK, &block, &before);
-    if (set_terminal(&hidden) == 0) {
-        fputs(prompt, stderr);
-        result = read_line(out, signals);
-        if (set_terminal(&shown) != 0 && result == ANSWER_OK)
-            result = ANSWER_FAILED;
-    }
-    if (result == ANSWER_SIGNAL)
-        fputc('\n', stderr);
-    close(signals);
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    return result;
-}
-
-/* A signal that did not end us was SIGTSTP, and we are back in the foreground, or one that is
- * ignored: the question stands again. */
-static enum answer ask(const char *prompt, struct password *out)
-{
-    enum answer result;
-    do
-        result = ask_once(prompt, out);
-    while (result == ANSWER_SIGNAL);
-    return result;
-}
-
-/* Tells what is wrong with the password, if anything. */
-static bool password_good(enum answer a, const struct password *p)
-{
-    const char *reason = NULL;
-
-    if (a == ANSWER_FAILED)
-        reason = strerror(errno);
-    else if (a == ANSWER_LONG)
-        reason = "longer than 256 UTF-16 units";
-    else if (a == ANSWER_NONE || p->n == 0)
-        reason = "it is empty";
-    for (size_t i = 0; reason == NULL && i < p->n; i++)
-        if (p->octets[i] < 0x20 || p->octets[i] == 0x7f)
-            reason = "a control character in it (a stray key, or a line end of DOS?)";
-    if (reason != NULL)
-        fprintf(stderr, "sstpgate user: no usable password: %s\n", reason);
-    return reason == NULL;
-}
-
-static bool ask_twice(struct password *out)
-{
-    struct password again;
-    bool good = password_good(ask("Password: ", out), out);
-
-    if (good) {
-        good = ask("Again: ", &again) == ANSWER_OK &&
-               span_eq(span_of(out->octets, out->n), span_of(again.octets, again.n));
-        if (!good)
-            fputs("sstpgate user: the two are not the same\n", stderr);
-    }
-    explicit_bzero(&again, sizeof again);
-    return good;
-}
-
-static bool get_password(struct password *out)
-{
-    if (isatty(STDIN_FILENO))
-        return ask_twice(out);
-    return password_good(read_line(out, -1), out);
-}
+/* ---- the result ----------------------------------------------------------------------------- */
 
 /* Not with stdio: its buffer would keep a copy. */
-static bool write_all(const char *text, size_t n)
+static bool print(struct span text)
 {
-    while (n > 0) {
-        const ssize_t done = write(STDOUT_FILENO, text, n);
+    while (text.n > 0) {
+        const ssize_t done = write(STDOUT_FILENO, text.p, text.n);
         if (done < 0 && errno != EINTR) {
             fprintf(stderr, "sstpgate user: standard output: %s\n", strerror(errno));
             return false;
         }
-        if (done > 0) {
-            text += done;
-            n -= (size_t)done;
-        }
+        if (done > 0)
+            text = span_from(text, (size_t)done);
     }
     return true;
 }
 
-static bool write_line(const char *name, const uint8_t hash_hash[NT_HASH])
+/* users: the file, or NULL for standard output. */
+static bool finish(struct users_edit *e, const char *users)
 {
-    static const char digit[] = "0123456789abcdef";
-    char line[USERS_NAME_MAX + 2 * NT_HASH + 2];
-    size_t n = strlen(name);
-
-    memcpy(line, name, n); /* users_name_valid: it fits */
-    line[n++] = ':';
-    for (size_t i = 0; i < NT_HASH; i++) {
-        line[n++] = digit[hash_hash[i] >> 4];
-        line[n++] = digit[hash_hash[i] & 0xf];
-    }
-    line[n++] = '\n';
-    const bool good = write_all(line, n);
-    explicit_bzero(line, sizeof line);
-    return good;
+    return users == NULL ? print(users_edit_text(e)) : users_edit_save(e, stderr);
 }
+
+/* ---- one user ------------------------------------------------------------------------------- */
 
 static bool hash_password(const struct password *p, uint8_t hash_hash[NT_HASH])
 {
-    struct nthash *md4 = nthash_new();
-    const enum err e =
-        md4 == NULL ? ERR_TLS : nthash_from_password(md4, span_of(p->octets, p->n), hash_hash);
+    struct nthash *md4 = open_md4();
 
+    if (md4 == NULL)
+        return false;
+    const enum err e = nthash_from_password(md4, span_of(p->octets, p->n), hash_hash);
     nthash_free(md4);
-    switch (e) {
-    case ERR_OK: return true;
-    case ERR_SYNTAX: fputs("sstpgate user: the password is not UTF-8\n", stderr); break;
-    case ERR_TOO_LARGE:
-        fputs("sstpgate user: the password is longer than 256 UTF-16 units\n", stderr);
-        break;
-    default:
-        fputs("sstpgate user: this OpenSSL has no MD4: its legacy provider (legacy.so) is not "
-              "installed\n",
-              stderr);
-    }
-    return false;
+    if (e != ERR_OK)
+        fprintf(stderr, "sstpgate user: the password %s\n",
+                e == ERR_SYNTAX      ? "is not UTF-8"
+                : e == ERR_TOO_LARGE ? "is longer than 256 UTF-16 units"
+                                     : "could not be hashed");
+    return e == ERR_OK;
 }
 
-static bool make_line(const char *name)
+/* Others are kept out of the file from here on, and not while the password is typed. */
+static bool put(const char *name, const char *users, const uint8_t hash_hash[NT_HASH])
+{
+    static const char *const done[] = {
+        [USERS_ADDED] = "added", [USERS_REPLACED] = "replaced", [USERS_SAME] = "not changed"};
+    struct users_edit *e = users_edit_open(users, stderr);
+
+    if (e == NULL)
+        return false;
+    const enum users_edited edited = users_edit_put(e, span_str(name), hash_hash);
+    const bool good = finish(e, users);
+    if (good && users != NULL)
+        fprintf(stderr, "sstpgate user: %s: %s %s\n", users, name, done[edited]);
+    users_edit_free(e);
+    return good;
+}
+
+static bool ask_and_put(const char *name, const char *users)
 {
     struct password password;
     uint8_t hash_hash[NT_HASH];
-    const bool good = get_password(&password) && hash_password(&password, hash_hash) &&
-                      write_line(name, hash_hash);
+    /* a file that will not do is told before the question */
+    struct users_edit *e = users_edit_open(users, stderr);
+
+    if (e == NULL)
+        return false;
+    users_edit_free(e);
+    const bool good = password_get(&password) && hash_password(&password, hash_hash) &&
+                      put(name, users, hash_hash);
 
     explicit_bzero(&password, sizeof password);
     explicit_bzero(hash_hash, sizeof hash_hash);
     return good;
 }
 
-int user_command(int argc, char **argv)
+static bool delete (const char *name, const char *users)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {0}};
+    struct users_edit *e = users_edit_open(users, stderr);
+    bool good = false;
+
+    if (e == NULL)
+        return false;
+    if (!users_edit_delete(e, span_str(name)))
+        fprintf(stderr, "sstpgate user: %s: there is no %s\n", users, name);
+    else if ((good = finish(e, users)))
+        fprintf(stderr, "sstpgate user: %s: %s deleted\n", users, name);
+    users_edit_free(e);
+    return good;
+}
+
+/* ---- the users of another program ----------------------------------------------------------- */
+
+struct import {
+    const char *path; /* for messages */
+    enum import_kind kind;
+    const struct nthash *md4;
+    struct users_edit *edit;
+    size_t edited[USERS_TWICE + 1], skipped;
+    bool failed;
+};
+
+static void on_skipped(void *arg, unsigned line, struct span name, const char *reason)
+{
+    struct import *i = arg;
+    fprintf(stderr, "%s:%u: %.*s%sskipped: %s\n", i->path, line, (int)name.n,
+            name.n == 0 ? "" : (const char *)name.p, name.n == 0 ? "" : ": ", reason);
+    i->skipped++;
+}
+
+static void on_problem(void *arg, unsigned line, const char *reason)
+{
+    struct import *i = arg;
+    fprintf(stderr, "%s:%u: %s\n", i->path, line, reason);
+    i->failed = true;
+}
+
+static void on_user(void *arg, const struct import_user *user)
+{
+    struct import *i = arg;
+    uint8_t hash_hash[NT_HASH];
+    const enum err e = i->kind == IMPORT_SMBPASSWD
+                           ? nthash_from_hash(i->md4, user->secret.p, hash_hash)
+                           : nthash_from_octets(i->md4, user->secret, hash_hash);
+
+    if (e == ERR_TOO_LARGE)
+        on_skipped(i, user->line, user->name, "its secret is longer than 256 octets");
+    else if (e != ERR_OK)
+        on_problem(i, user->line, "could not be hashed");
+    else {
+        const enum users_edited edited = users_edit_put(i->edit, user->name, hash_hash);
+        i->edited[edited]++;
+        if (edited == USERS_TWICE)
+            on_skipped(i, user->line, user->name, "a line before this one says otherwise");
+    }
+    explicit_bzero(hash_hash, sizeof hash_hash);
+}
+
+/* Any file to its end, also what a shell's <(command) makes; to be wiped and freed. Not with stdio
+ * and not with realloc(), which leave copies. */
+static char *read_all(int fd, const char *path, size_t *len)
+{
+    enum { FIRST = 64 << 10, MAX = 256 << 20 };
+    size_t room = FIRST;
+    char *text = check_alloc(malloc(room));
+    ssize_t got;
+
+    for (*len = 0; (got = read(fd, text + *len, room - *len)) != 0;) {
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got > 0)
+            *len += (size_t)got;
+        if (got < 0 || *len > MAX) {
+            fprintf(stderr, "sstpgate user: %s: %s\n", path,
+                    got < 0 ? strerror(errno) : "too large");
+            explicit_bzero(text, *len);
+            free(text);
+            return NULL;
+        }
+        if (*len == room) {
+            char *more = check_alloc(malloc(2 * room));
+            memcpy(more, text, room);
+            explicit_bzero(text, room);
+            free(text);
+            text = more;
+            room *= 2;
+        }
+    }
+    return text;
+}
+
+static void tell_result(const struct import *i, const char *users)
+{
+    if (users == NULL)
+        fprintf(stderr, "sstpgate user: %zu users, %zu skipped\n", i->edited[USERS_ADDED],
+                i->skipped);
+    else
+        fprintf(stderr,
+                "sstpgate user: %s: %zu added, %zu replaced, %zu not changed, %zu skipped\n", users,
+                i->edited[USERS_ADDED], i->edited[USERS_REPLACED], i->edited[USERS_SAME],
+                i->skipped);
+}
+
+static bool import_text(struct import *i, bool machines, struct span text, const char *users)
+{
+    const struct import_events to = {
+        .arg = i, .on_user = on_user, .on_skipped = on_skipped, .on_problem = on_problem};
+    struct nthash *md4 = open_md4();
+
+    if (md4 == NULL)
+        return false;
+    i->md4 = md4;
+    i->edit = users_edit_open(users, stderr);
+    i->failed = i->edit == NULL;
+    if (!i->failed)
+        import_read(i->kind, machines, text, &to);
+    if (!i->failed) {
+        i->failed = !finish(i->edit, users);
+        if (!i->failed)
+            tell_result(i, users);
+    } else if (i->edit != NULL) {
+        fputs("sstpgate user: nothing was taken over\n", stderr);
+    }
+    users_edit_free(i->edit);
+    nthash_free(md4);
+    return !i->failed;
+}
+
+static bool import_file(enum import_kind kind, bool machines, const char *path, const char *users)
+{
+    const bool standard = strcmp(path, "-") == 0;
+    struct import i = {.path = standard ? "standard input" : path, .kind = kind};
+    const int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    size_t len = 0;
+
+    if (fd < 0) {
+        fprintf(stderr, "sstpgate user: %s: %s\n", path, strerror(errno));
+        return false;
+    }
+    char *text = read_all(fd, i.path, &len);
+    bool good = false;
+    if (text != NULL) {
+        good = import_text(&i, machines, span_of(text, len), users);
+        explicit_bzero(text, len);
+        free(text);
+    }
+    if (!standard)
+        close(fd);
+    return good;
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
+struct wishes {
+    const char *users;
+    bool delete, import, machines;
+    enum import_kind kind;
+    const char *what; /* NAME or FILE */
+};
+
+enum { OPT_IMPORT = 256, OPT_MACHINES };
+
+/* False: that is no usage of ours, or (*asked) help was asked for. */
+static bool read_options(int argc, char **argv, struct wishes *w, bool *asked)
+{
+    static const struct option options[] = {
+        {"file", required_argument, NULL, 'f'},
+        {"delete", no_argument, NULL, 'D'},
+        {"import", required_argument, NULL, OPT_IMPORT},
+        {"machines", no_argument, NULL, OPT_MACHINES},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
 
     optind = 0; /* glibc: start afresh, main has read its own options before */
     opterr = 0;
-    const int option = getopt_long(argc, argv, "h", options, NULL);
-    if (option == 'h') {
+    while ((option = getopt_long(argc, argv, "f:Dh", options, NULL)) != -1) {
+        switch (option) {
+        case 'f': w->users = optarg; break;
+        case 'D': w->delete = true; break;
+        case OPT_IMPORT:
+            w->import = true;
+            if (!import_kind_from(optarg, &w->kind))
+                return false;
+            break;
+        case OPT_MACHINES: w->machines = true; break;
+        case 'h': *asked = true; return false;
+        default: return false;
+        }
+    }
+    if (optind != argc - 1 || (w->delete &&(w->import || w->users == NULL)) ||
+        (w->machines && !(w->import && w->kind == IMPORT_SMBPASSWD)))
+        return false;
+    w->what = argv[optind];
+    return true;
+}
+
+int user_command(int argc, char **argv)
+{
+    struct wishes w = {.users = NULL};
+    bool asked = false;
+
+    if (!read_options(argc, argv, &w, &asked)) {
+        fputs(usage, asked ? stdout : stderr);
+        if (!asked)
+            return 2;
         fputs(help, stdout);
         return fflush(stdout) == 0 ? 0 : 1;
     }
-    if (option != -1 || optind != argc - 1) {
-        fputs(usage, stderr);
-        return 2;
-    }
-    const char *name = argv[optind];
-    if (!users_name_valid(span_str(name))) {
+    if (w.import)
+        return import_file(w.kind, w.machines, w.what, w.users) ? 0 : 1;
+    if (!users_name_valid(span_str(w.what))) {
         fputs("sstpgate user: NAME must have 1 to 256 octets, no control character, no ':', no '#' "
               "in front and no blank at either end\n",
               stderr);
         return 2;
     }
-    return make_line(name) ? 0 : 1;
+    if (w.delete)
+        return delete (w.what, w.users) ? 0 : 1;
+    return ask_and_put(w.what, w.users) ? 0 : 1;
 }

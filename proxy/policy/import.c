@@ -30,7 +30,7 @@ static void user(const struct import_events *to, unsigned line, struct span name
         skipped(to, line, name, "a users-file cannot hold this name");
 }
 
-/* ---- pppd's files of secrets (PROTOCOL.md 5.5) ---------------------------------------------- */
+/* ---- pppd's files of secrets (PROTOCOL.md 5.7) ---------------------------------------------- */
 
 struct reader {
     struct span rest;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -42,7 +43,7 @@ static void read_to_end(int fd, char out[TEXT_MAX])
 /* In the child: the command with these as its 0, 1, 2. */
 static _Noreturn void child(const char *const *args, int in, int out, int err)
 {
-    char *argv[8];
+    char *argv[12];
     int argc = 0;
 
     for (; args[argc] != NULL; argc++)
@@ -149,12 +150,24 @@ static void longest(void **state)
 static void wrong_usage(void **state)
 {
     (void)state;
-    static const char *const wrong[][4] = {
-        {"user", NULL},        {"user", "a", "b", NULL},
-        {"user", "-x", NULL},  {"user", "--password", NULL},
-        {"user", "", NULL},    {"user", "a:b", NULL},
-        {"user", "#a", NULL},  {"user", " a", NULL},
+    static const char *const wrong[][8] = {
+        {"user", NULL},
+        {"user", "a", "b", NULL},
+        {"user", "-x", NULL},
+        {"user", "--password", NULL},
+        {"user", "", NULL},
+        {"user", "a:b", NULL},
+        {"user", "#a", NULL},
+        {"user", " a", NULL},
         {"user", "a\n", NULL},
+        {"user", "-f", NULL},
+        {"user", "-D", "a", NULL},
+        {"user", "-f", "/nonexistent", NULL},
+        {"user", "--import", "chap-secrets", NULL},
+        {"user", "--import", "passwd", "/nonexistent", NULL},
+        {"user", "--import", "chap-secrets", "--machines", "/nonexistent", NULL},
+        {"user", "--machines", "a", NULL},
+        {"user", "-D", "-f", "/nonexistent", "--import", "smbpasswd", "a", NULL},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct run r;
@@ -210,6 +223,169 @@ static void output_fails(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 1);
     assert_non_null(strstr(text, "standard output"));
+}
+
+/* --- files --- */
+
+static char folder[] = "/tmp/test-user-XXXXXX";
+static char users[64], foreign[64];
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_true(fputs(text, f) >= 0);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void assert_users(const char *want)
+{
+    char have[TEXT_MAX];
+    const int fd = open(users, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    read_to_end(fd, have);
+    assert_string_equal(have, want);
+}
+
+/* The command with these words behind it; "USERS" and "FILE" stand for the two files. */
+static void run_words(struct run *r, const char *words, const char *input)
+{
+    static char text[200];
+    const char *args[10] = {"user"};
+    size_t n = 1;
+
+    strcpy(text, words);
+    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " "))
+        args[n++] = strcmp(word, "USERS") == 0 ? users : strcmp(word, "FILE") == 0 ? foreign : word;
+    run(r, args, input, strlen(input));
+}
+
+/* What it says on standard error is "sstpgate user: USERS: " and this. */
+static void assert_did(const char *words, const char *input, const char *says)
+{
+    struct run r;
+    char want[TEXT_MAX];
+    run_words(&r, words, input);
+    snprintf(want, sizeof want, "sstpgate user: %s: %s\n", users, says);
+    assert_string_equal(r.err, want);
+    assert_string_equal(r.out, "");
+    assert_int_equal(r.status, 0);
+}
+
+static void into_a_file(void **state)
+{
+    (void)state;
+    struct run r;
+    assert_did("-f USERS User", "clientPass\n", "User added");
+    assert_users("User:" CLIENT_PASS "\n");
+    assert_did("--file USERS bob", "sesame\n", "bob added");
+    assert_did("-f USERS USER", "clientPass\n", "USER not changed");
+    assert_did("bob -f USERS", "clientPass\n", "bob replaced");
+    assert_users("User:" CLIENT_PASS "\nbob:" CLIENT_PASS "\n");
+    assert_did("-f USERS --delete user", "", "user deleted");
+    run_words(&r, "-D -f USERS user", "");
+    assert_int_equal(r.status, 1);
+    assert_non_null(strstr(r.err, "there is no user"));
+    assert_users("bob:" CLIENT_PASS "\n");
+
+    /* a file that will not do is told before anybody is asked */
+    assert_int_equal(chmod(users, 0644), 0);
+    run_words(&r, "-f USERS User", "\n");
+    assert_int_equal(r.status, 1);
+    assert_non_null(strstr(r.err, "chmod o= it"));
+    assert_null(strstr(r.err, "password"));
+    assert_users("bob:" CLIENT_PASS "\n");
+    unlink(users);
+}
+
+static void import_secrets(void **state)
+{
+    (void)state;
+    struct run r;
+    static const char secrets[] = "# client server secret\n"
+                                  "User * clientPass *\n"
+                                  "bob vpn \"b\xe4r\"\n"
+                                  "* * x\n";
+    write_text(foreign, secrets);
+    run_words(&r, "--import chap-secrets FILE", "");
+    assert_int_equal(r.status, 0);
+    assert_string_equal(r.out, "User:" CLIENT_PASS "\nbob:7400cc9d00f28c45cb5ebead88e78959\n");
+    assert_non_null(strstr(r.err, "/secrets:4: *: skipped: it is for every client"));
+    assert_non_null(strstr(r.err, "sstpgate user: 2 users, 1 skipped\n"));
+    assert_null(strstr(r.err, "clientPass"));
+
+    assert_did("-f USERS bob", "clientPass\n", "bob added");
+    run_words(&r, "--import chap-secrets -f USERS -", secrets);
+    assert_int_equal(r.status, 0);
+    assert_string_equal(r.out, "");
+    assert_non_null(strstr(r.err, "standard input:4: *: skipped: "));
+    assert_non_null(strstr(r.err, ": 1 added, 1 replaced, 0 not changed, 1 skipped\n"));
+    assert_users("bob:7400cc9d00f28c45cb5ebead88e78959\nUser:" CLIENT_PASS "\n");
+
+    /* the same user once more, and one whose secret is too long for MS-CHAP */
+    char text[400] = "User * clientPass\nuser * other\nbob * ";
+    memset(text + strlen(text), 'x', 257);
+    write_text(foreign, text);
+    run_words(&r, "--import chap-secrets -f USERS FILE", "");
+    assert_int_equal(r.status, 0);
+    assert_non_null(strstr(r.err, ":2: user: skipped: a line before this one says otherwise\n"));
+    assert_non_null(strstr(r.err, ":3: bob: skipped: its secret is longer than 256 octets\n"));
+    assert_non_null(strstr(r.err, ": 0 added, 0 replaced, 1 not changed, 2 skipped\n"));
+
+    /* all of them or none */
+    write_text(foreign, "carol * x\nUser * other\nbob\n");
+    run_words(&r, "--import chap-secrets -f USERS FILE", "");
+    assert_int_equal(r.status, 1);
+    assert_non_null(strstr(r.err, "/secrets:3: not a line of three words"));
+    assert_non_null(strstr(r.err, "nothing was taken over"));
+    assert_users("bob:7400cc9d00f28c45cb5ebead88e78959\nUser:" CLIENT_PASS "\n");
+    run_words(&r, "--import chap-secrets FILE", "");
+    assert_int_equal(r.status, 1);
+    assert_string_equal(r.out, "");
+    unlink(users);
+    unlink(foreign);
+}
+
+static void import_accounts(void **state)
+{
+    (void)state;
+    /* the NT hash of clientPass (RFC 2759 9.2) */
+    static const char accounts[] =
+        "User:1000:XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX:44EBBA8D5312B8D611474411F56989AE:[U          ]:"
+        "LCT-5D8B1C2A:\n"
+        "pc$:1001:XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX:44EBBA8D5312B8D611474411F56989AE:[W          ]:"
+        "LCT-5D8B1C2A:\n";
+    struct run r;
+    run_words(&r, "--import smbpasswd -", accounts);
+    assert_int_equal(r.status, 0);
+    assert_string_equal(r.out, "User:" CLIENT_PASS "\n");
+    assert_non_null(strstr(r.err, "standard input:2: pc$: skipped: "));
+    assert_null(strstr(r.err, "44EBBA"));
+    run_words(&r, "--import smbpasswd --machines -", accounts);
+    assert_int_equal(r.status, 0);
+    assert_string_equal(r.out, "User:" CLIENT_PASS "\npc$:" CLIENT_PASS "\n");
+    run_words(&r, "--import smbpasswd FILE", "");
+    assert_int_equal(r.status, 1);
+    assert_non_null(strstr(r.err, "No such file"));
+    run_words(&r, "--import smbpasswd /", "");
+    assert_int_equal(r.status, 1);
+    assert_non_null(strstr(r.err, "/: Is a directory"));
+}
+
+static int folder_make(void **state)
+{
+    (void)state;
+    if (mkdtemp(folder) == NULL)
+        return 1;
+    snprintf(users, sizeof users, "%s/users", folder);
+    snprintf(foreign, sizeof foreign, "%s/secrets", folder);
+    return 0;
+}
+
+static int folder_remove(void **state)
+{
+    (void)state;
+    return rmdir(folder);
 }
 
 /* --- on a terminal --- */
@@ -400,11 +576,14 @@ int main(void)
         cmocka_unit_test(wrong_usage),
         cmocka_unit_test(help_and_options),
         cmocka_unit_test(output_fails),
+        cmocka_unit_test(into_a_file),
+        cmocka_unit_test(import_secrets),
+        cmocka_unit_test(import_accounts),
         cmocka_unit_test(asks_twice),
         cmocka_unit_test(two_that_differ),
         cmocka_unit_test(signals_restore_the_echo),
         cmocka_unit_test(ends_without_an_answer),
         cmocka_unit_test(asks_again_after_a_stop),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }
