@@ -83,6 +83,9 @@ $(B)/%.o: %.c
 UV_FAULTS := uv_tcp_init uv_accept uv_tcp_getpeername uv_tcp_connect uv_read_start uv_try_write \
 	uv_write uv_shutdown uv_tcp_close_reset uv_getaddrinfo uv_tcp_open uv_listen
 $(B)/unit/test_loop: UNIT_LD := $(UV_FAULTS:%=-Wl,--wrap=%)
+# test_traffic gives it other sockets than those of TCP.
+UV_SOCKETS := uv_accept uv_tcp_connect uv_tcp_getpeername uv_tcp_getsockname
+$(B)/unit/test_traffic: UNIT_LD := $(UV_SOCKETS:%=-Wl,--wrap=%)
 
 # One binary for each module, with cmocka.
 $(B)/unit/%: $(B)/tests/unit/%.o $(LIB_OBJ)

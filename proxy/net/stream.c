@@ -13,6 +13,10 @@
 /* What is left to do when the callback is over. */
 enum { DUE_KICK = 1, DUE_FAIL = 2, DUE_FIN = 4 };
 
+/* Over the high mark a write is under way, and its end tells the owner: what was only collected so
+ * far does not reach the mark. */
+_Static_assert((size_t)STREAM_HIGH >= WORKER_OUT, "an owner could pause and never be told to go on");
+
 enum { WRITE_BUFS = 16, KEEPALIVE_S = 60, USER_TIMEOUT_MS = 120000 };
 
 static struct stream *of_handle(const void *handle)
@@ -461,7 +465,9 @@ void stream_sink(void *arg, struct span octets)
     struct stream *s = arg;
     struct worker *w = s->worker;
 
-    if (!live(s))
+    /* Behind our close_notify nothing is heard (RFC 8446 6.1): a KeyUpdate that wants an answer gets
+     * none, and what its sender says goes on coming. */
+    if (!live(s) || s->out != STREAM_OUT_OPEN)
         return;
     while (octets.n > 0) {
         if (w->out_owner != s || w->out_len == WORKER_OUT) {

@@ -1,0 +1,647 @@
+/* Octets both ways at once through a real call, between peers that speak and listen as chance has
+ * it. Whoever listens gets all that the other one has said, whatever goes on, or does not, in the
+ * other direction: a wake-up that is lost anywhere shows as octets that do not come.
+ *
+ * The peers' sockets are AF_UNIX pairs in place of TCP. What is written there can be read at once,
+ * and no timer of the kernel stands between, so a few steps in which nothing moves mean that
+ * nothing ever will, and a seed always tells the same story: `test_traffic SEED [COUNT]`. */
+#include "call/traffic.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "call/site.h"
+#include "call/snapshot.h"
+#include "call/tunnel.h"
+#include "call/tunnels.h"
+#include "certs.h"
+#include "net/worker.h"
+#include "policy/limits.h"
+
+/* ---- chance ---- */
+
+static uint64_t seed, story;
+
+/* splitmix64 */
+static uint64_t draw(uint64_t *from)
+{
+    uint64_t z = *from += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+static unsigned below(unsigned n)
+{
+    return (unsigned)(draw(&story) % n);
+}
+
+static bool once_in(unsigned n)
+{
+    return below(n) == 0;
+}
+
+/* ---- what is said: SSTP packets without end ---- */
+
+enum { PACKET_MAX = 4095 };
+
+struct flow {
+    uint64_t seed;  /* the same one makes the same octets */
+    size_t at, len; /* in the packet */
+    uint64_t octets;
+};
+
+static uint8_t flow_next(struct flow *f)
+{
+    if (f->at == f->len) {
+        uint64_t dice = draw(&f->seed);
+        f->at = 0;
+        f->len = 4 + (dice >> 8) % (dice % 2 == 0 ? 60 : PACKET_MAX - 3);
+    }
+    f->octets++;
+    switch (f->at++) {
+    case 0: return 0x10;
+    case 1: return 0;
+    case 2: return (uint8_t)(f->len >> 8);
+    case 3: return (uint8_t)f->len;
+    default: return (uint8_t)(f->octets ^ f->seed);
+    }
+}
+
+/* ---- end: one of the two peers ---- */
+
+enum { RECORD_MAX = 16384, SOCKET_MAX = 65536 };
+
+struct end {
+    int fd, gates; /* the two sides of its connection; the gate's until that has taken it */
+    SSL *ssl;      /* NULL: plain; BIOs in memory, so that records can be cut anywhere */
+    bool secure;
+    struct flow says, hears;
+    struct end *other;
+    bool chatting; /* hears the other one's flow, and no longer its head in plain words */
+    char head[1024];
+    size_t head_len;
+    uint8_t out[4 * SOCKET_MAX]; /* for the socket, [from, to) */
+    size_t from, to;
+    size_t talks, listens; /* octets in a step, at most */
+    enum { TALKS_ON, LEAVES, HAS_LEFT } leaving;
+    bool eof;
+};
+
+static struct end client, backend;
+
+static void end_out(struct end *e, const void *octets, size_t n)
+{
+    assert_true(e->to + n <= sizeof e->out);
+    memcpy(e->out + e->to, octets, n);
+    e->to += n;
+}
+
+/* What TLS wants to say of itself goes along. */
+static void end_collect(struct end *e)
+{
+    char *octets;
+    if (e->ssl == NULL)
+        return;
+    BIO *bio = SSL_get_wbio(e->ssl);
+    long n = BIO_get_mem_data(bio, &octets);
+    end_out(e, octets, (size_t)n);
+    (void)BIO_reset(bio);
+}
+
+static void end_say(struct end *e, const void *octets, size_t n)
+{
+    if (e->ssl == NULL)
+        end_out(e, octets, n);
+    else
+        assert_int_equal(SSL_write(e->ssl, octets, (int)n), (int)n);
+    end_collect(e);
+}
+
+static void end_chat(struct end *e, size_t n)
+{
+    uint8_t octets[RECORD_MAX];
+    for (size_t i = 0; i < n; i++)
+        octets[i] = flow_next(&e->says);
+    if (e->ssl != NULL && SSL_version(e->ssl) == TLS1_3_VERSION && once_in(64))
+        assert_int_equal(SSL_key_update(e->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+    end_say(e, octets, n);
+}
+
+static void end_hear(struct end *e, const uint8_t *octets, size_t n)
+{
+    if (!e->chatting) {
+        assert_true(e->head_len + n < sizeof e->head);
+        memcpy(e->head + e->head_len, octets, n);
+        e->head_len += n;
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (octets[i] != flow_next(&e->hears))
+            fail_msg("octet %llu is wrong", (unsigned long long)e->hears.octets);
+}
+
+static void end_decrypt(struct end *e, const uint8_t *octets, size_t n)
+{
+    uint8_t text[RECORD_MAX];
+    int got;
+
+    assert_int_equal(BIO_write(SSL_get_rbio(e->ssl), octets, (int)n), (int)n);
+    if (!e->secure)
+        e->secure = SSL_do_handshake(e->ssl) == 1;
+    while (e->secure && (got = SSL_read(e->ssl, text, sizeof text)) > 0)
+        end_hear(e, text, (size_t)got);
+    end_collect(e);
+}
+
+/* Returns how many octets it took from its socket. */
+static size_t end_listen(struct end *e)
+{
+    static uint8_t octets[SOCKET_MAX];
+    if (e->listens == 0 || e->eof)
+        return 0;
+    ssize_t n = recv(e->fd, octets, 1 + below((unsigned)e->listens), 0);
+    if (n < 0) {
+        assert_int_equal(errno, EAGAIN);
+        return 0;
+    }
+    e->eof = n == 0;
+    if (e->eof && e->ssl != NULL)
+        assert_int_equal(SSL_get_shutdown(e->ssl) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+    if (n > 0 && e->ssl != NULL)
+        end_decrypt(e, octets, (size_t)n);
+    else if (n > 0)
+        end_hear(e, octets, (size_t)n);
+    return (size_t)n;
+}
+
+/* Returns how many its socket took from it. */
+static size_t end_send(struct end *e)
+{
+    if (e->from == e->to)
+        return 0;
+    size_t n = e->to - e->from;
+    if (n > 1 && once_in(2))
+        n = 1 + below((unsigned)n);
+    ssize_t sent = send(e->fd, e->out + e->from, n, MSG_NOSIGNAL);
+    if (sent < 0) {
+        assert_int_equal(errno, EAGAIN);
+        return 0;
+    }
+    e->from += (size_t)sent;
+    if (e->from == e->to)
+        e->from = e->to = 0;
+    return (size_t)sent;
+}
+
+static size_t end_turn(struct end *e)
+{
+    if (e->from == e->to && e->leaving == TALKS_ON && e->talks > 0)
+        end_chat(e, 1 + below((unsigned)e->talks));
+    if (e->from == e->to && e->leaving == LEAVES) {
+        shutdown(e->fd, SHUT_WR);
+        e->leaving = HAS_LEFT;
+    }
+    return end_send(e) + end_listen(e);
+}
+
+/* Says no more, but its last packet to its end: of half of one no gate sends anything. */
+static void end_falls_silent(struct end *e)
+{
+    e->talks = 0;
+    if (e->leaving == TALKS_ON && e->says.at < e->says.len)
+        end_chat(e, e->says.len - e->says.at);
+}
+
+static void end_leaves(struct end *e)
+{
+    end_falls_silent(e);
+    if (e->ssl != NULL)
+        SSL_shutdown(e->ssl);
+    end_collect(e);
+    e->leaving = LEAVES;
+}
+
+/* ---- in place of TCP ---- */
+
+static uv_connect_t *connecting;
+static uv_connect_cb on_connected;
+
+int __wrap_uv_accept(uv_stream_t *server, uv_stream_t *handle);
+int __wrap_uv_accept(uv_stream_t *server, uv_stream_t *handle)
+{
+    (void)server;
+    int fd = client.gates;
+    client.gates = -1;
+    return uv_tcp_open((uv_tcp_t *)handle, fd);
+}
+
+int __wrap_uv_tcp_connect(uv_connect_t *req, uv_tcp_t *handle, const struct sockaddr *to,
+                          uv_connect_cb cb);
+int __wrap_uv_tcp_connect(uv_connect_t *req, uv_tcp_t *handle, const struct sockaddr *to,
+                          uv_connect_cb cb)
+{
+    (void)to;
+    connecting = req;
+    on_connected = cb;
+    req->handle = (uv_stream_t *)handle;
+    int fd = backend.gates;
+    backend.gates = -1;
+    return uv_tcp_open(handle, fd);
+}
+
+static int some_name(struct sockaddr *sa, int *len)
+{
+    const struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    memcpy(sa, &name, sizeof name);
+    *len = sizeof name;
+    return 0;
+}
+
+int __wrap_uv_tcp_getpeername(const uv_tcp_t *h, struct sockaddr *sa, int *len);
+int __wrap_uv_tcp_getpeername(const uv_tcp_t *h, struct sockaddr *sa, int *len)
+{
+    (void)h;
+    return some_name(sa, len);
+}
+
+int __wrap_uv_tcp_getsockname(const uv_tcp_t *h, struct sockaddr *sa, int *len);
+int __wrap_uv_tcp_getsockname(const uv_tcp_t *h, struct sockaddr *sa, int *len)
+{
+    (void)h;
+    return some_name(sa, len);
+}
+
+/* ---- the gate ---- */
+
+static struct certs certs;
+static struct cert cert;
+static const char *config_file;
+static SSL_CTX *caller, *server;
+
+static struct worker w;
+static struct tunnels set;
+
+static struct tunnel *the_call(void)
+{
+    for (int s = 0; s < TUNNEL_STATES; s++)
+        if (set.list[s] != NULL)
+            return set.list[s];
+    return NULL;
+}
+
+/* Who is paused has somebody to wake it: the other side's queue, which is on its way out. */
+static void check_pause(const struct stream *paused, const struct stream *full)
+{
+    if (paused->handle != STREAM_HANDLE_LIVE || !stream_paused(paused))
+        return;
+    assert_true(full->queued > 0);
+    assert_true(full->flying_blocks > 0);
+}
+
+static void check_call(const struct tunnel *t)
+{
+    const size_t bound = STREAM_HIGH + 3 * WORKER_WINDOW; /* a window full of small records */
+    assert_true(stream_queued(&t->client) <= bound && stream_queued(&t->backend) <= bound);
+    if (t->state < TUNNEL_NEGOTIATE || t->state > TUNNEL_DRAIN)
+        return;
+    check_pause(&t->client, &t->backend);
+    check_pause(&t->backend, &t->client);
+}
+
+/* Everybody's turn once; returns how many octets the peers moved. */
+static size_t step(void)
+{
+    size_t moved = end_turn(&client) + end_turn(&backend);
+    uv_run(&w.loop, UV_RUN_NOWAIT);
+    if (connecting != NULL) {
+        uv_connect_t *req = connecting;
+        connecting = NULL;
+        on_connected(req, 0);
+    }
+    if (the_call() != NULL)
+        check_call(the_call());
+    return moved;
+}
+
+static void stuck(int line)
+{
+    const struct tunnel *t = the_call();
+    fprintf(stderr, "line %d waits in vain; said and heard: up %llu %llu, down %llu %llu\n", line,
+            (unsigned long long)client.says.octets, (unsigned long long)backend.hears.octets,
+            (unsigned long long)backend.says.octets, (unsigned long long)client.hears.octets);
+    for (int i = 0; t != NULL && i < 2; i++) {
+        const struct stream *s = i == 0 ? &t->client : &t->backend;
+        fprintf(stderr, "%s: state %d in %d out %d paused %d due %u queued %zu flying %u\n",
+                i == 0 ? "client" : "backend", (int)t->state, (int)s->in, (int)s->out, s->paused,
+                s->due, s->queued, s->flying_blocks);
+    }
+    fail();
+}
+
+/* A peer may take one octet in a step, and a packet goes on when it is whole. */
+enum { IDLE_STEPS = 100 };
+
+#define UNTIL(condition)                                                                           \
+    do {                                                                                           \
+        for (unsigned idle = 0; !(condition);)                                                     \
+            if ((idle = step() > 0 ? 0 : idle + 1) > IDLE_STEPS)                                   \
+                stuck(__LINE__);                                                                   \
+    } while (0)
+
+static void end_open(struct end *e, struct end *other, SSL_CTX *ctx, const int *sizes)
+{
+    int fds[2];
+
+    *e = (struct end){.other = other, .listens = SOCKET_MAX};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    e->fd = fds[0];
+    e->gates = fds[1];
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &sizes[below(4)], sizeof *sizes),
+                         0);
+    if (ctx == NULL)
+        return;
+    e->ssl = SSL_new(ctx);
+    assert_non_null(e->ssl);
+    SSL_set_bio(e->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+}
+
+static void end_close(struct end *e)
+{
+    SSL_free(e->ssl);
+    close(e->fd);
+    if (e->gates >= 0)
+        close(e->gates);
+}
+
+/* From here on the two tell each other packets. */
+static void chat(void)
+{
+    client.chatting = backend.chatting = true;
+    client.says.seed = backend.hears.seed = draw(&story);
+    backend.says.seed = client.hears.seed = draw(&story);
+}
+
+static bool heard(struct end *e, const void *what, size_t n)
+{
+    return memmem(e->head, e->head_len, what, n) != NULL;
+}
+
+#define SAY(end, octets) end_say((end), (octets), sizeof(octets) - 1)
+#define HEARD(end, octets) heard((end), (octets), sizeof(octets) - 1)
+
+static void sstp_up(void)
+{
+    SAY(&client, "SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/ HTTP/1.1\r\n"
+                 "Content-Length: 18446744073709551615\r\nHost: vpn.test\r\n\r\n");
+    UNTIL(HEARD(&backend, "\r\n\r\n"));
+    SAY(&backend, "HTTP/1.1 200\r\nContent-Length: 18446744073709551615\r\n\r\n");
+    UNTIL(HEARD(&client, "\r\n\r\n"));
+    SAY(&client, "\x10\x01\x00\x0e\x00\x01\x00\x01\x00\x01\x00\x06\x00\x01"); /* Connect Request */
+    UNTIL(HEARD(&backend, "\x10\x01\x00\x0e"));
+    SAY(&backend, "\x10\x01\x00\x08\x00\x02\x00\x00"); /* its Ack; there is no binding here */
+    UNTIL(HEARD(&client, "\x10\x01\x00\x08"));
+    SAY(&client, "\x10\x01\x00\x08\x00\x04\x00\x00"); /* Call Connected */
+    UNTIL(HEARD(&backend, "\x10\x01\x00\x08"));
+    SAY(&backend, "\x10\0\0\x0c\xff\x03\x80\x21\x01\x01\0\x04"); /* IPCP: the server is content */
+    UNTIL(HEARD(&client, "\x80\x21"));
+    assert_int_equal(the_call()->state, TUNNEL_RELAY);
+}
+
+static void web_up(void)
+{
+    SAY(&client, "POST /form HTTP/1.1\r\nHost: vpn.test\r\nContent-Length: 99999999999\r\n\r\n");
+    UNTIL(HEARD(&backend, "\r\n\r\n"));
+    assert_int_equal(the_call()->state, TUNNEL_WEB);
+}
+
+/* ---- the stories ---- */
+
+/* What `from` has said comes, and `from` is not asked to hear anything for it. */
+static void arrives(struct end *from)
+{
+    end_falls_silent(from);
+    from->other->listens = SOCKET_MAX;
+    UNTIL(from->from == from->to && from->says.octets == from->other->hears.octets);
+}
+
+static size_t mood(size_t most)
+{
+    switch (below(4)) {
+    case 0: return 0;
+    case 1: return 1 + below(200);
+    default: return 1 + below((unsigned)most);
+    }
+}
+
+static void chaos(unsigned steps)
+{
+    for (; steps > 0; steps--) {
+        struct end *e = once_in(2) ? &client : &backend;
+        if (once_in(16))
+            e->talks = mood(RECORD_MAX);
+        if (once_in(16))
+            e->listens = mood(SOCKET_MAX);
+        step();
+    }
+}
+
+/* Both say all that there is room for, to nobody. */
+static void jam(void)
+{
+    const struct tunnel *t = the_call();
+    client.listens = backend.listens = 0;
+    client.talks = backend.talks = RECORD_MAX;
+    for (unsigned idle = 0; idle < 5;)
+        idle = step() > 0 ? 0 : idle + 1;
+    assert_true(stream_paused(&t->client) && stream_paused(&t->backend));
+}
+
+/* Both directions at once, then one alone while nobody wants to hear the other, again and again;
+ * then one leaves, and later, when it likes, the other. */
+static void tell_story(void)
+{
+    struct end *first = once_in(2) ? &client : &backend, *last = first->other;
+
+    for (unsigned scenes = 2 + below(3); scenes > 0; scenes--) {
+        chaos(50 + below(300));
+        if (once_in(2))
+            jam();
+        struct end *from = once_in(2) ? &client : &backend;
+        from->listens = 0;
+        arrives(from);
+        if (once_in(2)) {
+            arrives(from->other);
+            assert_int_equal(the_call()->client.queued + the_call()->backend.queued, 0);
+        }
+    }
+    chaos(50 + below(100));
+    end_leaves(first);
+    chaos(50 + below(100));
+    first->listens = 0;
+    arrives(first);
+    last->listens = SOCKET_MAX;
+    UNTIL(last->eof);
+    arrives(last);
+    chaos(10);
+    end_leaves(last);
+    first->listens = SOCKET_MAX;
+    UNTIL(first->eof && last->leaving == HAS_LEFT);
+    assert_int_equal(first->hears.octets, last->says.octets);
+}
+
+static void ignore_sweep(void *arg, uint64_t now_ms)
+{
+    (void)arg, (void)now_ms;
+}
+
+static struct tunnels_total total;
+static struct limits *limits;
+
+static void call_open(bool web, bool tls_behind, int client_version)
+{
+    static const int sizes[] = {4096, 16384, 65536, 262144};
+    char text[1024];
+
+    snprintf(text, sizeof text,
+             "[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\ndefault = allow\nbackend = b\n"
+             "fallback = b\n[backend b]\nserver = 127.0.0.1:1\ncrypto-binding = off\ntls = %s\n%s",
+             cert.pem, tls_behind ? "yes" : "no", tls_behind ? "verify = off\n" : "");
+    FILE *f = fopen(config_file, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+    struct snapshot *snapshot = snapshot_load(config_file, stderr);
+    assert_non_null(snapshot);
+    struct site *site = site_new(snapshot, stderr);
+    snapshot_unref(snapshot);
+    assert_non_null(site);
+    limits = limits_new(&site->config->gate.limits);
+    worker_init(&w, 0, ignore_sweep, NULL); /* no deadline comes to help */
+    tunnels_init(&set, &w, &total, limits);
+    tunnels_switch(&set, site, NULL, 0);
+
+    end_open(&client, &backend, caller, sizes);
+    SSL_set_connect_state(client.ssl);
+    assert_int_equal(SSL_set_max_proto_version(client.ssl, client_version), 1);
+    end_open(&backend, &client, tls_behind ? server : NULL, sizes);
+    if (tls_behind)
+        SSL_set_accept_state(backend.ssl);
+    struct listener l = {.worker = &w};
+    total.count = total.max = 1;
+    tunnel_open(&set, &site->listener[0], &l);
+    worker_settle(&w);
+    assert_int_equal(SSL_do_handshake(client.ssl), -1);
+    end_collect(&client);
+    UNTIL(client.secure);
+    if (web)
+        web_up();
+    else
+        sstp_up();
+    chat();
+}
+
+static void call_close(void)
+{
+    UNTIL(set.count == 0);
+    tunnels_drain(&set);
+    worker_run(&w);
+    assert_int_equal(total.count, 0);
+    assert_int_equal(w.pool.lent, 0);
+    tunnels_fini(&set);
+    worker_fini(&w);
+    limits_free(limits);
+    end_close(&client);
+    end_close(&backend);
+}
+
+/* A side that ended hears nothing more, and the other one goes on, whatever TLS wants to know. */
+static void a_key_update_behind_the_end_is_not_answered(void **state)
+{
+    (void)state;
+    struct end *const sides[] = {&client, &backend};
+    for (int i = 0; i < 2; i++) {
+        struct end *first = sides[i], *last = sides[1 - i];
+        call_open(false, true, TLS1_3_VERSION);
+        end_leaves(first);
+        UNTIL(last->eof);
+        for (int k = 0; k < 3; k++) { /* OpenSSL answers one when the next comes */
+            assert_int_equal(SSL_key_update(last->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+            end_chat(last, 10000);
+            arrives(last);
+        }
+        end_leaves(last);
+        UNTIL(first->eof);
+        call_close();
+    }
+}
+
+static uint64_t first_seed = 1, seeds = 16;
+
+static void whoever_listens_hears_all(void **state)
+{
+    (void)state;
+    for (seed = first_seed; seed < first_seed + seeds; seed++) {
+        story = seed;
+        bool web = once_in(4), tls_behind = once_in(2);
+        call_open(web, tls_behind, once_in(2) ? TLS1_2_VERSION : TLS1_3_VERSION);
+        tell_story();
+        call_close();
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
+    certs_init(&certs);
+    cert_make(&certs, &cert, "cert.pem", &(struct cert_spec){.name = "DNS:vpn.test"});
+    config_file = certs_path(&certs, "gate.conf");
+    caller = SSL_CTX_new(TLS_client_method());
+    server = SSL_CTX_new(TLS_server_method());
+    if (caller == NULL || server == NULL ||
+        SSL_CTX_use_certificate_chain_file(server, cert.pem) != 1 ||
+        SSL_CTX_use_PrivateKey_file(server, cert.pem, SSL_FILETYPE_PEM) != 1)
+        return -1;
+    return log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    if (seed > 0 && seed < first_seed + seeds)
+        fprintf(stderr, "it was seed %llu\n", (unsigned long long)seed);
+    SSL_CTX_free(caller);
+    SSL_CTX_free(server);
+    cert_free(&cert);
+    certs_fini(&certs);
+    return log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whoever_listens_hears_all),
+        cmocka_unit_test(a_key_update_behind_the_end_is_not_answered),
+    };
+    if (argc > 1) {
+        first_seed = strtoull(argv[1], NULL, 10);
+        seeds = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    }
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
