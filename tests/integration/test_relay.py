@@ -93,8 +93,8 @@ def test_slow_client(bench):
     total = 32 * MB
     server = bench.backend(load="source", load_octets=total)
     gate = bench.gate(server)
-    # No rcvbuf: a small one, full of small packets, makes the kernel drop segments together with the
-    # acknowledgements of what the client sends, and the test waits for retransmissions.
+    # No rcvbuf: with a fixed one, while nobody reads, the kernel may stop to look at the acknowledgements
+    # of what the client sends (PROTOCOL.md 7.3).
     client = bench.client(gate).establish("connected")
     base = gate.rss()
     call = server.wait_stage("connected")
