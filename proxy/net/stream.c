@@ -276,6 +276,8 @@ static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
             handshake(s);
         if (live(s) && s->in == STREAM_IN_OPEN)
             pump(s);
+        if (live(s) && s->tls != NULL)
+            tls_conn_rest(s->tls);
     } else if (n == UV_EOF) {
         end_input(s, was_reset(s) ? STREAM_RESET : STREAM_EOF);
     } else if (n < 0) {
@@ -460,6 +462,16 @@ static void out_flush(struct worker *w)
         queue_send(s);
 }
 
+/* The same, and its owner is done for now. Not from inside of a call into the owner's TLS. */
+static void out_leave(struct worker *w)
+{
+    struct stream *s = w->out_owner;
+
+    out_flush(w);
+    if (s != NULL && live(s) && s->tls != NULL)
+        tls_conn_rest(s->tls);
+}
+
 void stream_sink(void *arg, struct span octets)
 {
     struct stream *s = arg;
@@ -470,10 +482,11 @@ void stream_sink(void *arg, struct span octets)
     if (!live(s) || s->out != STREAM_OUT_OPEN)
         return;
     while (octets.n > 0) {
-        if (w->out_owner != s || w->out_len == WORKER_OUT) {
+        if (w->out_owner != s)
+            out_leave(w);
+        else if (w->out_len == WORKER_OUT)
             out_flush(w);
-            w->out_owner = s;
-        }
+        w->out_owner = s;
         struct span part = span_sub(octets, 0, WORKER_OUT - w->out_len);
         memcpy(w->out + w->out_len, part.p, part.n);
         w->out_len += part.n;
@@ -600,7 +613,7 @@ static void settle_one(struct stream *s, unsigned what)
 void stream_settle(struct worker *w)
 {
     for (;;) {
-        out_flush(w);
+        out_leave(w);
         struct stream *s = w->due;
         if (s == NULL)
             return;

@@ -56,7 +56,6 @@ static bool settings_apply(SSL_CTX *ssl, const struct tls_settings *s, char *err
         /* RFC 5746 came in 2010; servers that need level 0 may be older (PROTOCOL.md 6.1) */
         SSL_CTX_set_options(ssl, SSL_OP_LEGACY_SERVER_CONNECT);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <malloc.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
@@ -505,6 +506,88 @@ static void each_write_is_one_record(void **state)
     }
 }
 
+/* ---- memory ---- */
+
+/* Blocks in which a record has room, of all that OpenSSL holds. */
+static int large_blocks;
+
+static bool is_large(void *p)
+{
+    return p != NULL && malloc_usable_size(p) >= TLS_RECORD_MAX;
+}
+
+static void *counted_malloc(size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    void *p = malloc(n);
+    large_blocks += is_large(p);
+    return p;
+}
+
+static void *counted_realloc(void *old, size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    large_blocks -= is_large(old);
+    void *p = realloc(old, n);
+    large_blocks += is_large(p);
+    return p;
+}
+
+static void counted_free(void *p, const char *file, int line)
+{
+    (void)file, (void)line;
+    large_blocks -= is_large(p);
+    free(p);
+}
+
+static void a_rest_gives_back_the_buffers(void **state)
+{
+    (void)state;
+    const int before = large_blocks;
+    struct pair p;
+
+    pair_modern(&p);
+    handshake_ok(&p);
+    both_talk(&p);
+    assert_true(large_blocks > before); /* else there is nothing to see here */
+    tls_conn_rest(p.server.c);
+    tls_conn_rest(p.client.c);
+    assert_int_equal(large_blocks, before);
+    both_talk(&p);
+    pair_free(&p);
+}
+
+/* Part of a record is there, at each cut, or a record that was read in part: nothing is lost. */
+static void a_rest_amid_a_record_loses_nothing(void **state)
+{
+    (void)state;
+    static const char text[] = "cut anywhere";
+    struct pair p;
+    uint8_t got[sizeof text];
+    size_t n, record = 2;
+
+    pair_modern(&p);
+    handshake_ok(&p);
+    for (size_t cut = 1; cut < record; cut++) {
+        assert_int_equal(tls_conn_write(p.client.c, span_str(text)), ERR_OK);
+        struct octets o = taken(&p.client);
+        record = o.n;
+        tls_conn_feed(p.server.c, span_of(o.p, cut));
+        assert_int_equal(tls_conn_read(p.server.c, got, sizeof got, &n), ERR_MORE);
+        tls_conn_rest(p.server.c);
+        tls_conn_feed(p.server.c, span_of(o.p + cut, o.n - cut));
+        assert_int_equal(tls_conn_read(p.server.c, got, 3, &n), ERR_OK);
+        assert_int_equal(n, 3);
+        tls_conn_rest(p.server.c);
+        assert_int_equal(tls_conn_read(p.server.c, got + 3, sizeof got - 3, &n), ERR_OK);
+        assert_memory_equal(got, text, sizeof text - 1);
+        assert_int_equal(tls_conn_read(p.server.c, got, sizeof got, &n), ERR_MORE);
+        free(o.p);
+    }
+    assert_true(record > sizeof text);
+    pair_free(&p);
+}
+
 /* ---- contexts ---- */
 
 static void levels_and_versions_belong_to_one_context(void **state)
@@ -914,6 +997,7 @@ static void writing_amid_a_handshake_message_is_no_accident(void **state)
 
 int main(void)
 {
+    assert_true(CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_version_shakes_hands_and_talks),
         cmocka_unit_test(no_name_is_an_empty_one),
@@ -927,6 +1011,8 @@ int main(void)
         cmocka_unit_test(what_is_not_tls_fails_for_good),
         cmocka_unit_test(an_altered_record_fails_for_good),
         cmocka_unit_test(each_write_is_one_record),
+        cmocka_unit_test(a_rest_gives_back_the_buffers),
+        cmocka_unit_test(a_rest_amid_a_record_loses_nothing),
         cmocka_unit_test(levels_and_versions_belong_to_one_context),
         cmocka_unit_test(no_common_cipher_or_version_says_so),
         cmocka_unit_test(what_a_context_cannot_use_is_named),
