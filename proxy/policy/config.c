@@ -272,8 +272,10 @@ bool config_open(struct config *c, FILE *problems)
             fprintf(problems, "%s:%u: country-file cannot be used\n", c->path,
                     config_line(c, &c->gate, "country-file"));
     }
-    for (size_t i = 0; i < c->listener_count; i++)
+    for (size_t i = 0; i < c->listener_count; i++) {
         good &= rules_open(&c->listener[i].rules, &c->sources, c->path, problems);
+        good &= rules_open(&c->listener[i].routes, &c->sources, c->path, problems);
+    }
     return good;
 }
 

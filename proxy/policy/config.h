@@ -23,6 +23,19 @@ enum config_binding {
     CONFIG_BINDING_OFF,
 };
 enum config_send_proxy { CONFIG_SEND_PROXY_NO, CONFIG_SEND_PROXY_V1, CONFIG_SEND_PROXY_V2 };
+enum config_balance {
+    CONFIG_BALANCE_FIRST,
+    CONFIG_BALANCE_ROUNDROBIN,
+    CONFIG_BALANCE_LEASTCONN,
+    CONFIG_BALANCE_SOURCE,
+};
+enum config_check {
+    CONFIG_CHECK_NO,
+    CONFIG_CHECK_TCP,
+    CONFIG_CHECK_TLS,
+    CONFIG_CHECK_HTTP,
+    CONFIG_CHECK_SSTP,
+};
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
 struct config_strings { /* a repeatable key, in the order written */
@@ -35,8 +48,26 @@ struct config_pin {
 };
 
 struct config_server {
+    unsigned line;
     char *host; /* an address or a name, without brackets */
     uint16_t port;
+    unsigned weight;
+    unsigned max_tunnels; /* 0: no limit */
+    bool backup;          /* gets calls only when none of the others can take them */
+};
+
+struct config_statuses { /* of HTTP: those from first to last are among them */
+    struct config_status_range {
+        uint16_t first, last;
+    } *item;
+    size_t count;
+};
+
+/* Where calls go instead of the listener's backend; the conditions are a rule. */
+struct config_route {
+    unsigned line;
+    char *backend_name;
+    const struct config_backend *backend;
 };
 
 struct config_cidrs {
@@ -116,6 +147,9 @@ struct config_listener {
     struct config_strings host; /* names admitted in Host and SNI; none: every name */
     char *backend_name;
     const struct config_backend *backend;
+    struct config_route *route; /* the first whose rule in routes holds goes before backend */
+    size_t route_count;
+    struct rules routes; /* as many, all of them `allow` */
     bool accept_proxy;
     struct config_cidrs trusted_proxies;
     char *fallback_name; /* the web site for everybody else; NULL: a built-in 404 */
@@ -127,6 +161,14 @@ struct config_backend {
     unsigned line;
     struct config_server *server;
     size_t server_count;
+    enum config_balance balance;
+    uint32_t slow_start;   /* ms; 0: none */
+    unsigned fall, rise;   /* failures in a row until a server is down, good checks until it is up */
+    uint32_t down_time;    /* ms, until a call may try one that is down and not checked */
+    enum config_check check;
+    uint32_t check_interval;               /* ms */
+    struct config_statuses check_statuses; /* with CONFIG_CHECK_HTTP and _SSTP at least one */
+    bool pass_tenant;                      /* the request names the tenant */
     bool tls;
     enum config_verify verify;
     struct config_pin *pin;

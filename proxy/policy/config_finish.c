@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "policy/backends.h"
 #include "policy/config_table.h"
 #include "policy/suggest.h"
 
@@ -73,6 +74,9 @@ static bool is_web_only(const struct config *c, const struct config_backend *be)
     for (size_t i = 0; i < c->listener_count; i++) {
         if (c->listener[i].backend == be)
             return false;
+        for (size_t k = 0; k < c->listener[i].route_count; k++)
+            if (c->listener[i].route[k].backend == be)
+                return false;
         web |= c->listener[i].fallback == be;
     }
     return web;
@@ -169,12 +173,60 @@ static const void *find_section(struct config_builder *b, enum config_section in
     return NULL;
 }
 
+static void finish_servers(struct config_builder *b, size_t index)
+{
+    struct config_backend *be = &b->c->backend[index];
+    const bool first =
+        be->balance == CONFIG_BALANCE_FIRST && !refused(b, BACKEND, index, "balance");
+
+    for (size_t i = 0; i < be->server_count; i++) {
+        struct config_server *s = &be->server[i];
+        if (s->port == 0)
+            s->port = be->tls ? 443 : 80;
+        if (s->weight != 0 && first)
+            config_problem(&b->input, s->line, "server: weight has no meaning with balance = first");
+        if (s->weight == 0)
+            s->weight = 1;
+        for (size_t k = 0; k < i; k++)
+            if (be->server[k].port == s->port && strcmp(be->server[k].host, s->host) == 0) {
+                config_problem(&b->input, s->line, "server: '%s:%u' stands already on line %u",
+                               s->host, (unsigned)s->port, be->server[k].line);
+                break;
+            }
+        if (i == BACKENDS_SERVERS_MAX)
+            config_problem(&b->input, s->line, "server: a backend has at most %d",
+                           (int)BACKENDS_SERVERS_MAX);
+    }
+    if (first && be->slow_start != 0)
+        config_problem(&b->input, line_of(b, BACKEND, index, "slow-start"),
+                       "slow-start has no meaning with balance = first");
+}
+
+static void finish_check(struct config_builder *b, size_t index)
+{
+    struct config_backend *be = &b->c->backend[index];
+    const bool http = be->check == CONFIG_CHECK_HTTP || be->check == CONFIG_CHECK_SSTP;
+
+    if (refused(b, BACKEND, index, "check"))
+        return;
+    if (!http && written(b, BACKEND, index, "check-statuses"))
+        config_problem(&b->input, line_of(b, BACKEND, index, "check-statuses"),
+                       "check-statuses is used with check = http or sstp only");
+    if (be->check == CONFIG_CHECK_TLS && !be->tls && !refused(b, BACKEND, index, "tls"))
+        config_problem(&b->input, line_of(b, BACKEND, index, "check"),
+                       "check = tls needs tls = yes");
+    if (http && be->check_statuses.count == 0) {
+        const struct config_key *k = config_key_find(BACKEND, "check-statuses");
+        CHECK(k->type->parse(&b->input, k, &be->check_statuses,
+                             be->check == CONFIG_CHECK_SSTP ? "200" : "200-499 501"));
+    }
+}
+
 static void finish_backend(struct config_builder *b, size_t index)
 {
     struct config_backend *be = &b->c->backend[index];
-    for (size_t i = 0; i < be->server_count; i++)
-        if (be->server[i].port == 0)
-            be->server[i].port = be->tls ? 443 : 80;
+    finish_servers(b, index);
+    finish_check(b, index);
     if (!refused(b, BACKEND, index, "tls")) {
         if (be->tls)
             finish_verify(b, index);
@@ -269,6 +321,9 @@ static void find_backends(struct config_builder *b, size_t index)
     if (l->fallback_name != NULL)
         l->fallback = find_section(b, BACKEND, "fallback", l->fallback_name,
                                    line_of(b, LISTENER, index, "fallback"));
+    for (size_t i = 0; i < l->route_count; i++)
+        l->route[i].backend = find_section(b, BACKEND, "use-backend", l->route[i].backend_name,
+                                           l->route[i].line);
     if (refused(b, LISTENER, index, "backend"))
         return;
     if (l->backend_name != NULL)
@@ -291,6 +346,14 @@ static void check_proxies(struct config_builder *b, size_t index)
                        "trusted-proxies has no meaning without accept-proxy = yes");
 }
 
+static void check_country(struct config_builder *b, const struct rules *r)
+{
+    const unsigned line = rules_country_line(r);
+    if (line != 0 && !written(b, GATE, 0, "country-file"))
+        config_problem(&b->input, line,
+                       "country: [gate] has no country-file in which to look it up");
+}
+
 static void finish_listener(struct config_builder *b, size_t index)
 {
     struct config_listener *l = &b->c->listener[index];
@@ -298,10 +361,11 @@ static void finish_listener(struct config_builder *b, size_t index)
     if (!written(b, LISTENER, index, "default"))
         l->rules.default_allow =
             !written(b, LISTENER, index, "allow") && !written(b, LISTENER, index, "allow-file");
-    const unsigned country = rules_country_line(&l->rules);
-    if (country != 0 && !written(b, GATE, 0, "country-file"))
-        config_problem(&b->input, country,
-                       "country: [gate] has no country-file in which to look it up");
+    check_country(b, &l->rules);
+    check_country(b, &l->routes);
+    if (rules_needs_user(&l->routes))
+        config_problem(&b->input, rules_user_line(&l->routes),
+                       "use-backend: user: it is not known yet when the call is sent on");
     check_tls_range(b, LISTENER, index, l->tls_min, l->tls_max);
     find_backends(b, index);
     check_proxies(b, index);

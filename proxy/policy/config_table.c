@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "policy/config.h"
+#include "policy/config_servers.h"
 
 /* ---- sections ---- */
 
@@ -132,6 +133,16 @@ static const struct config_choice binding_ways[] = {
     {"passthrough", CONFIG_BINDING_PASSTHROUGH},
     {"off", CONFIG_BINDING_OFF},
     {NULL, 0},
+};
+
+static const struct config_choice balances[] = {{"first", CONFIG_BALANCE_FIRST},
+                                                {"roundrobin", CONFIG_BALANCE_ROUNDROBIN},
+                                                {"leastconn", CONFIG_BALANCE_LEASTCONN},
+                                                {"source", CONFIG_BALANCE_SOURCE},
+                                                {NULL, 0}};
+static const struct config_choice checks[] = {
+    {"no", CONFIG_CHECK_NO},     {"tcp", CONFIG_CHECK_TCP},   {"tls", CONFIG_CHECK_TLS},
+    {"http", CONFIG_CHECK_HTTP}, {"sstp", CONFIG_CHECK_SSTP}, {NULL, 0},
 };
 
 #define GATE_KEY(key, field) .in = GATE, .name = key, .at = offsetof(struct config_gate, field)
@@ -279,6 +290,10 @@ const struct config_key config_keys[] = {
     {LISTENER_KEY("backend", backend_name), .type = &config_type_reference,
      .otherwise = "the backend, where the file has exactly one",
      .help = "Backend that gets the calls."},
+    {LISTENER_ALL("use-backend"), .type = &config_type_route, .flags = KEY_REPEAT,
+     .otherwise = "all calls go to `backend`",
+     .help = "Another backend for some: its name, and conditions as in `allow` that must all hold "
+             "(without user and action). The first line that matches decides."},
     {LISTENER_KEY("accept-proxy", accept_proxy), .type = &config_type_flag, .choices = yes_or_no,
      .initial = "no",
      .help = "Trusted proxies begin each connection with a PROXY header, version 1 or 2."},
@@ -290,7 +305,34 @@ const struct config_key config_keys[] = {
      .help = "Backend, a web server, that gets what is not SSTP or not admitted to it."},
 
     {BACKEND_ALL("server"), .type = &config_type_server, .flags = KEY_REQUIRED | KEY_REPEAT,
-     .help = "SSTP server, port 443 unless written (80 with tls = no); tried in their order."},
+     .help = "SSTP server, port 443 unless written (80 with tls = no). weight: its part of the calls, "
+             "1 to 256, default 1; max-tunnels: calls at a time; backup: for when none of the others "
+             "can take a call. When one fails before its answer the call goes to the next."},
+    {BACKEND_KEY("balance", balance), .type = &config_type_choice, .choices = balances,
+     .initial = "first",
+     .help = "Which server gets a call: the first, in their order, that is up and not full; each in "
+             "its turn; the one with the fewest calls; or by the client's address, the same as long "
+             "as it is up."},
+    {BACKEND_KEY("slow-start", slow_start), .type = &config_type_duration, .flags = KEY_NONE,
+     .initial = "none",
+     .help = "How long the weight of a server that has come up, or is ready again, grows to its full "
+             "value."},
+    {BACKEND_KEY("fall", fall), .type = &config_type_number, .min = 1, .max = 100, .initial = "3",
+     .help = "Failures in a row, of calls and checks, at which a server is down."},
+    {BACKEND_KEY("rise", rise), .type = &config_type_number, .min = 1, .max = 100, .initial = "2",
+     .help = "Good checks in a row at which it is up again."},
+    {BACKEND_KEY("down-time", down_time), .type = &config_type_duration, .initial = "10s",
+     .help = "Without checks: how long a server that is down is left alone, before one call tries it. "
+             "When no other is left all calls do."},
+    {BACKEND_KEY("check", check), .type = &config_type_choice, .choices = checks, .initial = "no",
+     .help = "Ask the servers from time to time: tcp connects; tls looks at the certificate, too; "
+             "http sends a HEAD for the URI of SSTP; sstp the request of a call, and ends behind the "
+             "answer. Each within timeout-connect."},
+    {BACKEND_KEY("check-interval", check_interval), .type = &config_type_duration, .initial = "10s",
+     .help = "Time from one check of a server to the next, give or take a tenth; at least 1s."},
+    {BACKEND_KEY("check-statuses", check_statuses), .type = &config_type_statuses,
+     .flags = KEY_REPEAT, .otherwise = "200 for sstp; 200-499 and 501 for http",
+     .help = "HTTP statuses that are a good answer to a check, such as 200 401-404."},
     {BACKEND_KEY("tls", tls), .type = &config_type_flag, .choices = yes_or_no, .initial = "yes",
      .help = "no: plain HTTP, for a server that leaves TLS to others."},
     {BACKEND_KEY("verify", verify), .type = &config_type_choice, .flags = KEY_TLS, .choices = verify_ways,
@@ -330,6 +372,9 @@ const struct config_key config_keys[] = {
      .initial = "no",
      .help = "Begin each connection with a PROXY header: v1, or v2 with TLS version, cipher and "
              "server name."},
+    {BACKEND_KEY("pass-tenant", pass_tenant), .type = &config_type_flag, .choices = yes_or_no,
+     .initial = "no",
+     .help = "yes: the request names the tenant that the client has named (?tenantid=)."},
     {BACKEND_KEY("crypto-binding", binding), .type = &config_type_choice, .choices = binding_ways,
      .initial = "rewrite",
      .help = "rewrite: verify the client's, make it again for the server; auto: pass it on where "

@@ -93,6 +93,8 @@ _Static_assert(sizeof(enum config_tls) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_log_level) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_verify) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_binding) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum config_balance) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum config_check) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum rules_action) == sizeof(int), "stored by put_int");
 
 static void put_int(void *at, int value)
@@ -906,40 +908,6 @@ const struct config_type config_type_hosts_and_ports = {.syntax = "HOST[:PORT]",
                                                         .parse = parse_hosts_and_ports,
                                                         .print = print_hosts_and_ports,
                                                         .fini = fini_hosts_and_ports};
-
-/* `at` is the whole backend. Without a port it is 0 here; finish_backend() knows the default. */
-static bool parse_server(struct config_input *in, const struct config_key *k, void *at,
-                         const char *text)
-{
-    struct config_backend *be = at;
-    char host[VALUE_HOST_SIZE];
-    uint16_t port;
-
-    if (!read_host_port(in, k, text, host, &port))
-        return false;
-    be->server = config_grow(be->server, be->server_count, sizeof *be->server);
-    be->server[be->server_count++] = (struct config_server){.host = copy(host), .port = port};
-    return true;
-}
-
-static bool print_server(FILE *out, const struct config_key *k, const void *at)
-{
-    const struct config_backend *be = at;
-    for (size_t i = 0; i < be->server_count; i++)
-        print_host_port(out, k, be->server[i].host, be->server[i].port);
-    return be->server_count > 0;
-}
-
-static void fini_server(void *at)
-{
-    struct config_backend *be = at;
-    for (size_t i = 0; i < be->server_count; i++)
-        free(be->server[i].host);
-    free(be->server);
-}
-
-const struct config_type config_type_server = {
-    .syntax = "HOST[:PORT]", .parse = parse_server, .print = print_server, .fini = fini_server};
 
 static void print_hex(FILE *out, const struct config_key *k, const uint8_t *octets, size_t n)
 {

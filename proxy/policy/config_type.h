@@ -87,7 +87,7 @@ extern const struct config_type config_type_allow_file, config_type_deny_file;
 extern const struct config_type config_type_listen, config_type_interface, config_type_cidrs;
 extern const struct config_type config_type_certificate, config_type_key,
     config_type_passphrase_file, config_type_ocsp_file;
-extern const struct config_type config_type_server, config_type_pin, config_type_cert_hash;
+extern const struct config_type config_type_pin, config_type_cert_hash;
 
 /* The first word of k that stands for value; NULL when none does. */
 const struct config_choice *config_choice_of(const struct config_key *k, int value);

@@ -360,6 +360,11 @@ bool rules_print(const struct rules *r, FILE *out)
     return r->count > 0;
 }
 
+const char *rules_text(const struct rules *r, size_t i)
+{
+    return r->rule[i].text;
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
 static bool open_rule(struct rule *rule, struct sources *from, const char *path, FILE *problems)
@@ -405,12 +410,17 @@ unsigned rules_country_line(const struct rules *r)
     return 0;
 }
 
-bool rules_needs_user(const struct rules *r)
+unsigned rules_user_line(const struct rules *r)
 {
     for (size_t i = 0; i < r->count; i++)
         if (r->rule[i].user != NULL)
-            return true;
-    return false;
+            return r->rule[i].line;
+    return 0;
+}
+
+bool rules_needs_user(const struct rules *r)
+{
+    return rules_user_line(r) != 0;
 }
 
 /* ---- deciding ------------------------------------------------------------------------------- */

@@ -88,13 +88,17 @@ unsigned rules_country_line(const struct rules *r);
  * verdict. */
 struct rules_answer rules_decide(const struct rules *r, const struct rules_facts *facts);
 
-/* True when some rule looks at the user. */
+/* True when some rule looks at the user; the line of the first that does, 0: none. */
 bool rules_needs_user(const struct rules *r);
+unsigned rules_user_line(const struct rules *r);
 
 /* "reset", "drop" or "decoy". */
 const char *rules_action_name(enum rules_action a);
 
 /* Every rule, in order, as lines of a configuration file. False when there is none. */
 bool rules_print(const struct rules *r, FILE *out);
+
+/* What stands behind `allow =` or `deny =` in the i-th of them, paths absolute. */
+const char *rules_text(const struct rules *r, size_t i);
 
 #endif
