@@ -506,17 +506,48 @@ static bool correlation_ok(struct span s)
     return s.n <= HTTP_CORRELATION_MAX;
 }
 
-size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span correlation)
+/* What may stand behind a `=` of a query without being taken for the next variable or the end. */
+static bool tenant_ok(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!is_alnum(s.p[i]) && !is_one_of(s.p[i], "-._~!$'()*+,;=:@/?%{}"))
+            return false;
+    return s.n > 0 && s.n <= HTTP_TENANT_MAX;
+}
+
+static bool host_ok(struct span host)
+{
+    for (size_t i = 0; i < host.n; i++)
+        if (!is_visible(host.p[i]))
+            return false;
+    return host.n > 0 && host.n <= HOST_FIELD_MAX;
+}
+
+size_t http_build_head(uint8_t out[HTTP_BUILD_MAX], struct span host)
 {
     struct head h = {.p = out};
 
-    if (host.n == 0 || host.n > HOST_FIELD_MAX)
+    if (!host_ok(host))
         return 0;
-    for (size_t i = 0; i < host.n; i++)
-        if (!is_visible(host.p[i]))
-            return 0;
+    put(&h, "HEAD " PATH " HTTP/1.1\r\n");
+    put_field(&h, "Host", host);
+    put(&h, "Connection: close\r\n\r\n");
+    return head_len(&h);
+}
 
-    put(&h, METHOD " " PATH " HTTP/1.1\r\n");
+size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span tenant,
+                          struct span correlation)
+{
+    struct head h = {.p = out};
+
+    if (!host_ok(host))
+        return 0;
+    put(&h, METHOD " " PATH);
+    if (tenant_ok(tenant)) {
+        put(&h, "?tenantid=");
+        put_span(&h, tenant);
+    }
+    put(&h, " HTTP/1.1\r\n");
     put_field(&h, "Content-Length", span_str(UNENDING));
     put_field(&h, "Host", host);
     if (correlation_ok(correlation))

@@ -12,6 +12,7 @@ enum {
     HTTP_BUILD_MAX = 1024, /* room that every http_build_* below is content with */
     HTTP_HOST_MAX = 255,   /* octets of a host name that is sent on */
     HTTP_CORRELATION_MAX = 64,
+    HTTP_TENANT_MAX = 255,
 };
 
 struct http_request {
@@ -58,11 +59,17 @@ struct http_response {
 enum err http_parse_response(struct span in, struct http_response *out) MUST_CHECK;
 
 /* The SSTP request, its fields in the order of [MS-SSTP] 4.1. host: as for the Host field (IPv6
- * in brackets, with port where wanted). correlation: copied when it is at most
+ * in brackets, with port where wanted). tenant: goes into the query, as it is, when it is at most
+ * HTTP_TENANT_MAX octets that may stand in one value there (RFC 3986 3.4, and {} for a GUID), and is
+ * left out otherwise. correlation: copied when it is at most
  * HTTP_CORRELATION_MAX octets of [0-9A-Za-z{}-], left out otherwise. Returns the octets written; 0
  * if host is empty, longer than HTTP_HOST_MAX and "[]:65535", or holds anything but visible ASCII.
  */
-size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span correlation);
+size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span tenant,
+                          struct span correlation);
+
+/* HEAD for the URI of SSTP, and the end behind its answer. host and result as above. */
+size_t http_build_head(uint8_t out[HTTP_BUILD_MAX], struct span host);
 
 /* The 200 that starts the stream ([MS-SSTP] 3.3.5.1): at most four header lines, one TLS record
  * (sstpc 1.0.18 crashes on more than seven). Never names this product. date: an IMF-fixdate

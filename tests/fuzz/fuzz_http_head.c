@@ -94,7 +94,7 @@ static void check_response(struct span in)
     }
 }
 
-/* Whatever host and correlation are: no line more than there should be, and a host that our parser
+/* Whatever host, tenant and correlation are: no line more than there should be, and a host that our parser
  * takes makes a request that it takes. */
 static void check_build(struct span in)
 {
@@ -103,7 +103,8 @@ static void check_build(struct span in)
     size_t half = in.n > 0 ? in.p[0] : 0, lines = 0;
 
     in = in.n > 0 ? span_from(in, 1) : in;
-    size_t n = http_build_request(out, span_sub(in, 0, half), span_from(in, half));
+    struct span rest = span_from(in, half);
+    size_t n = http_build_request(out, span_sub(in, 0, half), rest, rest);
     CHECK(n <= sizeof out);
     for (size_t i = 0; i < n; i++)
         lines += out[i] == '\n';

@@ -470,20 +470,22 @@ static void answer_limit(void **state)
     assert_int_equal(http_parse_response(span_of(octets, sizeof octets), &r), ERR_TOO_LARGE);
 }
 
+static const struct span none; /* no tenant */
+
 static void build_request(void **state)
 {
     uint8_t out[HTTP_BUILD_MAX];
     struct http_request r;
 
     (void)state;
-    size_t n = http_build_request(out, span_str("10.0.0.5:443"), span_str("{5A6C-0b4e}"));
+    size_t n = http_build_request(out, span_str("10.0.0.5:443"), none, span_str("{5A6C-0b4e}"));
     assert_text(span_of(out, n), LINE LENGTH "Host: 10.0.0.5:443\r\n"
                                              "SSTPCORRELATIONID: {5A6C-0b4e}\r\n" END);
     assert_int_equal(http_parse_request(span_of(out, n), &r), ERR_OK);
     assert_true(r.sstp);
     assert_text(r.host, "10.0.0.5");
 
-    n = http_build_request(out, span_str("a"), span_of(NULL, 0));
+    n = http_build_request(out, span_str("a"), none, span_of(NULL, 0));
     assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
 }
 
@@ -496,16 +498,73 @@ static void build_request_odd_correlation(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
-        size_t n = http_build_request(out, span_str("a"), span_str(odd[i]));
+        size_t n = http_build_request(out, span_str("a"), none, span_str(odd[i]));
         assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
     }
-    assert_text(span_of(out, http_build_request(out, span_str("a"), span_of("b\0c", 3))),
+    assert_text(span_of(out, http_build_request(out, span_str("a"), none, span_of("b\0c", 3))),
                 LINE LENGTH "Host: a\r\n" END);
 
     memset(longest, 'a', sizeof longest);
-    size_t with = http_build_request(out, span_str("a"), span_of(longest, HTTP_CORRELATION_MAX));
-    size_t without = http_build_request(out, span_str("a"), span_of(longest, sizeof longest - 1));
+    size_t with = http_build_request(out, span_str("a"), none, span_of(longest, HTTP_CORRELATION_MAX));
+    size_t without = http_build_request(out, span_str("a"), none, span_of(longest, sizeof longest - 1));
     assert_int_equal(with - without, strlen("SSTPCORRELATIONID: \r\n") + HTTP_CORRELATION_MAX);
+}
+
+static void build_request_tenant(void **state)
+{
+    static const char *const fine[] = {"Blue", "{5A6C-0b4e}", "a%20b", "a-._~!$'()*+,;=:@/?%7b"};
+    static const char *const odd[] = {"", "a b", "a&b", "a#b", "a\r\nX: y", "a\x80", "a\"", "a<"};
+    uint8_t out[HTTP_BUILD_MAX];
+    char longest[HTTP_TENANT_MAX + 1], line[128];
+    struct http_request r;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        size_t n = http_build_request(out, span_str("a"), span_str(fine[i]), span_str("c"));
+        snprintf(line, sizeof line, "SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/"
+                                    "?tenantid=%s HTTP/1.1\r\n", fine[i]);
+        assert_memory_equal(out, line, strlen(line));
+        assert_int_equal(http_parse_request(span_of(out, n), &r), ERR_OK);
+        assert_true(r.sstp);
+        assert_text(r.tenant, fine[i]);
+    }
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        size_t n = http_build_request(out, span_str("a"), span_str(odd[i]), span_of(NULL, 0));
+        assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
+    }
+    memset(longest, 'a', sizeof longest);
+    size_t n = http_build_request(out, span_str("a"), span_of(longest, HTTP_TENANT_MAX), none);
+    assert_int_equal(http_parse_request(span_of(out, n), &r), ERR_OK);
+    assert_int_equal(r.tenant.n, HTTP_TENANT_MAX);
+    n = http_build_request(out, span_str("a"), span_of(longest, sizeof longest), none);
+    assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
+}
+
+/* All of it together is what the room is for. */
+static void build_request_longest(void **state)
+{
+    uint8_t out[HTTP_BUILD_MAX];
+    char longest[HTTP_HOST_MAX + 8];
+
+    (void)state;
+    memset(longest, 'a', sizeof longest);
+    assert_true(http_build_request(out, span_of(longest, sizeof longest),
+                                   span_of(longest, HTTP_TENANT_MAX),
+                                   span_of(longest, HTTP_CORRELATION_MAX)) > 0);
+}
+
+static void build_head(void **state)
+{
+    uint8_t out[HTTP_BUILD_MAX];
+    struct http_request r;
+
+    (void)state;
+    size_t n = http_build_head(out, span_str("[::1]:443"));
+    assert_text(span_of(out, n), "HEAD /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/ HTTP/1.1\r\n"
+                                 "Host: [::1]:443\r\nConnection: close\r\n\r\n");
+    assert_int_equal(http_parse_request(span_of(out, n), &r), ERR_OK);
+    assert_true(r.is_head && !r.sstp);
+    assert_int_equal(http_build_head(out, span_str("a b")), 0);
 }
 
 static void build_request_odd_host(void **state)
@@ -516,12 +575,12 @@ static void build_request_odd_host(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
-        assert_int_equal(http_build_request(out, span_str(odd[i]), span_of(NULL, 0)), 0);
-    assert_int_equal(http_build_request(out, span_of("a\0b", 3), span_of(NULL, 0)), 0);
+        assert_int_equal(http_build_request(out, span_str(odd[i]), none, span_of(NULL, 0)), 0);
+    assert_int_equal(http_build_request(out, span_of("a\0b", 3), none, span_of(NULL, 0)), 0);
 
     memset(longest, 'a', sizeof longest);
-    assert_true(http_build_request(out, span_of(longest, HTTP_HOST_MAX + 8), span_of(NULL, 0)) > 0);
-    assert_int_equal(http_build_request(out, span_of(longest, sizeof longest), span_of(NULL, 0)),
+    assert_true(http_build_request(out, span_of(longest, HTTP_HOST_MAX + 8), none, span_of(NULL, 0)) > 0);
+    assert_int_equal(http_build_request(out, span_of(longest, sizeof longest), none, span_of(NULL, 0)),
                      0);
 }
 
@@ -586,6 +645,9 @@ int main(void)
         cmocka_unit_test(answer_limit),
         cmocka_unit_test(build_request),
         cmocka_unit_test(build_request_odd_correlation),
+        cmocka_unit_test(build_request_tenant),
+        cmocka_unit_test(build_request_longest),
+        cmocka_unit_test(build_head),
         cmocka_unit_test(build_request_odd_host),
         cmocka_unit_test(build_accept),
         cmocka_unit_test(build_refusal),
