@@ -271,6 +271,15 @@ static size_t decoy(struct tunnel *t, enum reason reason, size_t head)
     return 0;
 }
 
+/* use-backend: by now all is known that it may ask for. */
+static const struct config_backend *backend_for(const struct tunnel *t,
+                                                const struct rules_facts *facts)
+{
+    const struct config_listener *c = t->listener->config;
+    const size_t rule = rules_decide(&c->routes, facts).rule;
+    return rule == 0 ? c->backend : c->route[rule - 1].backend;
+}
+
 size_t entry_request_read(struct tunnel *t, struct span in)
 {
     struct http_request request;
@@ -302,6 +311,6 @@ size_t entry_request_read(struct tunnel *t, struct span in)
         refuse_unseen(t, v.action, REASON_RULE_DENIED);
         return in.n;
     }
-    uplink_dial(t, t->listener->config->backend);
+    uplink_dial(t, backend_for(t, &facts));
     return request.len;
 }

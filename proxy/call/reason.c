@@ -26,6 +26,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_BAD_REQUEST] = {"bad-request", HTTP(400)},
     [REASON_HOST_REFUSED] = {"host-refused", HTTP(404)},
     [REASON_EARLY_DATA] = {"early-data", HTTP(400)},
+    [REASON_NO_SERVER] = {"no-server", HTTP(503)},
     [REASON_BACKEND_UNREACHABLE] = {"backend-unreachable", HTTP(503)},
     [REASON_BACKEND_TLS] = {"backend-tls", HTTP(503)},
     [REASON_BACKEND_UNVERIFIED] = {"backend-unverified", HTTP(503)},

@@ -152,6 +152,7 @@ struct site *site_new(struct snapshot *from, FILE *problems)
     for (size_t i = 0; i < c->backend_count; i++) {
         ok &= backend_init(&s->backend[i], c, &c->backend[i], problems);
         s->backend[i].users = from->users[i];
+        s->backend[i].servers = from->servers == NULL ? NULL : from->servers[i];
     }
     if (!ok) {
         site_free(s);

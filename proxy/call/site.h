@@ -9,6 +9,7 @@
 #include "binding/binding.h"
 #include "policy/config.h"
 
+struct backends_group;
 struct snapshot;
 struct tls_ctx;
 struct users;
@@ -20,7 +21,8 @@ struct site_listener {
 
 struct site_backend {
     const struct config_backend *config;
-    struct tls_ctx *tls; /* NULL: plain HTTP */
+    struct backends_group *servers; /* the snapshot's */
+    struct tls_ctx *tls;            /* NULL: plain HTTP */
     const struct users *users;
     struct binding_leaf told; /* binding-cert-hash; .known == 0: use what the handshake shows */
 };

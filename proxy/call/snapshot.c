@@ -3,9 +3,19 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "policy/backends.h"
 #include "policy/users.h"
 
-struct snapshot *snapshot_load(const char *path, FILE *problems)
+/* A configuration that is not sound is for finding errors; nobody will call its servers. */
+static struct backends_group **join_all(struct backends *all, const struct config *c)
+{
+    struct backends_group **group = check_alloc(calloc(c->backend_count + 1, sizeof *group));
+    for (size_t i = 0; i < c->backend_count; i++)
+        group[i] = backends_join(all, &c->backend[i]);
+    return group;
+}
+
+struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *problems)
 {
     struct config *c = config_load(path, problems);
     if (c == NULL)
@@ -16,6 +26,8 @@ struct snapshot *snapshot_load(const char *path, FILE *problems)
     s->config = c;
     s->sound = c->sound;
     s->sound &= config_open(c, problems);
+    if (c->sound)
+        s->servers = join_all(all, c);
     s->users = check_alloc(calloc(c->backend_count, sizeof *s->users));
     for (size_t i = 0; i < c->backend_count; i++) {
         const struct config_backend *b = &c->backend[i];
@@ -43,6 +55,9 @@ void snapshot_unref(struct snapshot *s)
         return;
     for (size_t i = 0; i < s->config->backend_count; i++)
         users_free(s->users[i]);
+    for (size_t i = 0; s->servers != NULL && i < s->config->backend_count; i++)
+        backends_leave(s->servers[i]);
+    free(s->servers);
     free(s->users);
     config_free(s->config);
     free(s);

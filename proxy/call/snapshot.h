@@ -10,18 +10,21 @@
 
 #include "policy/config.h"
 
+struct backends;
+struct backends_group;
 struct users;
 
 struct snapshot {
     atomic_uint refs;
     struct config *config;
+    struct backends_group **servers; /* config->backend_count of them; NULL: config is not sound */
     struct users **users; /* config->backend_count of them, NULL where a backend names no file */
     bool sound;           /* false: something is wrong; good for finding more errors only */
 };
 
 /* Reads path, what its rules name, and its users files. Every error goes to problems as
  * "file:line: reason\n". NULL when path cannot be read. The caller holds the one reference. */
-struct snapshot *snapshot_load(const char *path, FILE *problems);
+struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *problems);
 
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s); /* NULL is fine */

@@ -50,8 +50,8 @@ uint64_t tunnel_now(const struct tunnel *t)
 static const unsigned legal_from[TUNNEL_STATES] = {
     [TUNNEL_HANDSHAKE] = FROM(PROXY),
     [TUNNEL_REQUEST] = FROM(HANDSHAKE),
-    [TUNNEL_DIAL] =
-        FROM(REQUEST) | FROM(DIAL), /* once more for each address: the deadline is new */
+    /* once more for each address: the deadline is new */
+    [TUNNEL_DIAL] = FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER),
     [TUNNEL_ANSWER] = FROM(DIAL),
     [TUNNEL_NEGOTIATE] = FROM(ANSWER),
     [TUNNEL_RELAY] = FROM(NEGOTIATE),
@@ -121,6 +121,8 @@ static void release(struct tunnel *t)
 
     tunnel_give_points(t, points_for(t));
     limits_forget(t);
+    uplink_leave(t);
+    free(t->blame);
     if (t->reason != REASON_ADDRESS_DENIED && t->reason != REASON_LIMIT) {
         if (t->up ||
             log_limit_pass(&set->limit_refused, tunnel_now(t), REFUSED_LINES_PER_SECOND, &missed))

@@ -25,8 +25,11 @@ struct tunnel {
     const struct site_listener *listener;
     const struct site_backend *site_backend;
     struct dial *dial;        /* DIAL only */
-    size_t server;            /* DIAL: which of the backend's servers is being tried */
+    size_t server;            /* DIAL and later: which of the backend's it is */
+    bool at_server;           /* it has a place there (policy/backends.h) */
+    uint64_t tried;           /* DIAL: as for backends_choose */
     enum reason dial_failure; /* DIAL: what went wrong with the latest one */
+    char *blame;              /* DIAL: what the server is to blame for; owned */
     struct front *front;      /* NEGOTIATE, and DRAIN after it; NULL otherwise */
     bool head_request;        /* the answer to this request has no body */
     size_t thrown_away;       /* LINGER: octets of the client that came too late */

@@ -1,5 +1,6 @@
-/* uplink: the way to the backend: its servers and their addresses one after the other, TLS and
- * whether it is who it should be, the request, and the answer. At its end front takes over, or the
+/* uplink: the way to the backend: a server that policy/backends.h chooses, its addresses one after
+ * the other, TLS and whether it is who it should be, the request, and the answer; until that is a 200
+ * the next server may take over, and the client does not notice. At its end front takes over, or the
  * web site has the word. Where nothing is left to try it ends the call. */
 #ifndef SSTPGATE_CALL_UPLINK_H
 #define SSTPGATE_CALL_UPLINK_H
@@ -22,6 +23,9 @@ void uplink_connected(struct tunnel *t, int status);
 void uplink_secure(struct tunnel *t);
 bool uplink_ended(struct tunnel *t, enum stream_end why);
 void uplink_closed(struct tunnel *t);
+
+/* Gives back the call's place at its server, if it has one. */
+void uplink_leave(struct tunnel *t);
 
 /* Octets of the backend in state ANSWER; how many are done with. */
 size_t uplink_answer_read(struct tunnel *t, struct span in);

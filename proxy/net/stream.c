@@ -321,6 +321,14 @@ int stream_local(const struct stream *s, struct addr *out)
     return r != 0 ? r : addr_from_sockaddr((struct sockaddr *)&sa, out) == ERR_OK ? 0 : UV_EINVAL;
 }
 
+int stream_peer(const struct stream *s, struct addr *out)
+{
+    struct sockaddr_storage sa;
+    int len = sizeof sa;
+    int r = uv_tcp_getpeername(&s->tcp, (struct sockaddr *)&sa, &len);
+    return r != 0 ? r : addr_from_sockaddr((struct sockaddr *)&sa, out) == ERR_OK ? 0 : UV_EINVAL;
+}
+
 void stream_pause(struct stream *s)
 {
     s->paused = true;

@@ -101,8 +101,9 @@ void stream_start(struct stream *s, struct tls_conn *tls);
  * not take is the beginning of the handshake. tls as for stream_start. */
 void stream_secure(struct stream *s, struct tls_conn *tls);
 
-/* The address this connection was made to, or from. */
+/* The address this connection was made to, or from; and the other end's. */
 int stream_local(const struct stream *s, struct addr *out) MUST_CHECK;
+int stream_peer(const struct stream *s, struct addr *out) MUST_CHECK;
 
 /* The sink for the tls_conn of a stream; arg is the stream. */
 void stream_sink(void *arg, struct span octets);

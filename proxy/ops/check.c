@@ -68,7 +68,7 @@ void check_files(const struct config *c, FILE *to)
 
 bool check_config(const char *path, FILE *problems, FILE *print)
 {
-    struct snapshot *snapshot = snapshot_load(path, problems);
+    struct snapshot *snapshot = snapshot_load(path, NULL, problems);
     if (snapshot == NULL)
         return false;
     struct site *site = site_new(snapshot, problems);

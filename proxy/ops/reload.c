@@ -252,7 +252,7 @@ bool reload(struct server *s, const char *cause, FILE *answer)
         return false;
     watch_mark(s->watch);
     FILE *problems = check_alloc(open_memstream(&text, &len));
-    struct snapshot *snapshot = snapshot_load(s->path, problems);
+    struct snapshot *snapshot = snapshot_load(s->path, s->backends, problems);
     struct reload_next n;
     bool ok = snapshot != NULL && reload_prepare(s, &n, snapshot, problems);
 

@@ -23,6 +23,7 @@
 #include "ops/server_state.h"
 #include "ops/sockets.h"
 #include "ops/watch.h"
+#include "policy/backends.h"
 #include "policy/limits.h"
 
 static size_t cpus(void)
@@ -200,7 +201,7 @@ static bool admin_prepare(struct server *s, const struct config *c)
 /* From the configuration to the point where all sockets listen; nothing was accepted before. */
 static bool start(struct server *s)
 {
-    struct snapshot *snapshot = snapshot_load(s->path, stderr);
+    struct snapshot *snapshot = snapshot_load(s->path, s->backends, stderr);
     struct reload_next n;
 
     if (snapshot == NULL)
@@ -235,12 +236,14 @@ static bool start(struct server *s)
 
 int server_run(const char *path, const char *ready_file)
 {
-    struct server s = {.path = path};
+    struct server s = {.path = path, .backends = backends_new()};
     bool ok = true;
 
     signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of the write, not a signal */
-    if (!start(&s))
+    if (!start(&s)) {
+        backends_free(s.backends);
         return 1;
+    }
     loop_prepare(&s);
     for (size_t i = 0; i < s.workers; i++)
         CHECK_UV(uv_thread_create(&s.worker[i].thread, worker_main, &s.worker[i]));
@@ -263,5 +266,6 @@ int server_run(const char *path, const char *ready_file)
     free(s.expiry_steps);
     sockets_free(&s.sockets);
     snapshot_unref(s.snapshot);
+    backends_free(s.backends);
     return ok ? 0 : 1;
 }

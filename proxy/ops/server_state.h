@@ -15,6 +15,7 @@
 #include "ops/sockets.h"
 
 struct admin;
+struct backends;
 struct limits;
 struct snapshot;
 struct watch;
@@ -34,6 +35,7 @@ struct server {
     struct sockets sockets;
     struct tunnels_total total;
     struct limits *limits;
+    struct backends *backends;
 
     uv_loop_t loop;
     uv_signal_t signal[5];

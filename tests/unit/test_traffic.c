@@ -526,7 +526,7 @@ static void call_open(bool web, bool tls_behind, int client_version)
     assert_non_null(f);
     fputs(text, f);
     assert_int_equal(fclose(f), 0);
-    struct snapshot *snapshot = snapshot_load(config_file, stderr);
+    struct snapshot *snapshot = snapshot_load(config_file, NULL, stderr);
     assert_non_null(snapshot);
     struct site *site = site_new(snapshot, stderr);
     snapshot_unref(snapshot);

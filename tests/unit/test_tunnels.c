@@ -89,7 +89,7 @@ static struct addr listen_somewhere(int *fd)
 /* What the file says now. */
 static struct site *site_load(void)
 {
-    struct snapshot *snapshot = snapshot_load(config_file, stderr);
+    struct snapshot *snapshot = snapshot_load(config_file, NULL, stderr);
     assert_non_null(snapshot);
     struct site *site = site_new(snapshot, stderr);
     snapshot_unref(snapshot);
@@ -450,6 +450,7 @@ static void each_state_has_its_deadline(void **state)
     static const enum reason reasons[] = {
         [TUNNEL_HANDSHAKE] = REASON_HANDSHAKE_TIMEOUT,
         [TUNNEL_REQUEST] = REASON_REQUEST_TIMEOUT,
+        [TUNNEL_DIAL] = REASON_BACKEND_UNREACHABLE,
         [TUNNEL_ANSWER] = REASON_ANSWER_TIMEOUT,
         [TUNNEL_NEGOTIATE] = REASON_NEGOTIATE_TIMEOUT,
         [TUNNEL_RELAY] = REASON_IDLE_TIMEOUT,
@@ -464,9 +465,9 @@ static void each_state_has_its_deadline(void **state)
         sweep(due - 1);
         assert_true(is_in(states[n]));
         sweep(due);
-        if (states[n] == TUNNEL_DIAL) { /* this server will not do; there is no other one */
-            UNTIL(!is_in(TUNNEL_DIAL));
-            assert_int_equal(the_call()->reason, REASON_BACKEND_UNREACHABLE);
+        if (states[n] == TUNNEL_DIAL || states[n] == TUNNEL_ANSWER) {
+            UNTIL(is_in(TUNNEL_LINGER)); /* this server will not do; there is no other one */
+            assert_int_equal(the_call()->reason, reasons[states[n]]);
         } else {
             assert_false(is_in(states[n]));
             assert_int_equal(the_call()->reason, reasons[states[n]]);
