@@ -56,12 +56,14 @@ LIB_OBJ := $(filter-out $(B)/proxy/main.o,$(OBJ))
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY := $(FUZZ:%=$(B)/replay/%)
+# tests/bench/: the load generator is made of several files, netset.c is a program of its own.
+LOAD_OBJ := $(patsubst %,$(B)/tests/bench/%.o,load end floor)
 
 .PHONY: all
 all: $(B)/sstpgate
 
 # Without the libraries there is nothing to build: say what to do instead of a page of errors.
-ifeq ($(filter clean help deps% demo% check asan ubsan tsan integration interop format,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help deps% demo% bench check asan ubsan tsan integration interop format,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) && echo yes),yes)
 $(error OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12) or install them)
 endif
@@ -99,8 +101,13 @@ $(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+$(B)/bench/load: $(LOAD_OBJ) $(LIB_OBJ)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 .SECONDARY:
--include $(OBJ:.o=.d) $(wildcard $(B)/tests/unit/*.d $(B)/tests/fuzz/*.d)
+-include $(OBJ:.o=.d) $(wildcard $(B)/tests/unit/*.d $(B)/tests/fuzz/*.d $(B)/tests/bench/*.d)
 
 .PHONY: unit replay
 unit: $(UNIT)
@@ -141,13 +148,15 @@ DEPS_INTEROP := user-mode-linux kmod sstp-client ppp softether-vpnserver softeth
 	chromium testssl.sh iputils-ping util-linux buildah podman runc mmdebstrap \
 	freeradius freeradius-utils eapoltest
 
+DEPS_BENCH := haproxy nginx libnginx-mod-stream stunnel4 strace util-linux python3-matplotlib
+
 # $(call install,PACKAGES): nothing is asked or fetched when all of them are there.
 install = missing=$$(for p in $1; do dpkg -s $$p >/dev/null 2>&1 || printf '%s ' $$p; done); \
 	[ -z "$$missing" ] || { echo "installing: $$missing"; sudo=; [ $$(id -u) = 0 ] || sudo=sudo; \
 	$$sudo apt-get update -q >/dev/null && $$sudo env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -y -q --no-install-recommends $$missing >/dev/null; }
 
-.PHONY: deps deps-demo deps-check
+.PHONY: deps deps-demo deps-check deps-bench
 deps:
 	@$(call install,$(DEPS_BUILD))
 deps-demo: deps
@@ -158,6 +167,22 @@ deps-check: deps-demo
 		dpkg -s $$p >/dev/null 2>&1 || \
 		$$([ $$(id -u) = 0 ] || echo sudo) systemctl -q mask $$p.service || exit; done
 	@$(call install,$(DEPS_CHECK) $(DEPS_INTEROP))
+
+deps-bench: deps-demo
+	@# Debian starts what it installs; the benchmark runs copies of its own.
+	@[ ! -d /run/systemd/system ] || for s in haproxy nginx stunnel4; do \
+		dpkg -s $$s >/dev/null 2>&1 || $$([ $$(id -u) = 0 ] || echo sudo) systemctl -q mask $$s; done
+	@$(call install,$(DEPS_BENCH))
+
+# ---- the benchmark: make bench [FIGURES=all|short|'NAME …'] [PEERS='gate nginx-64k'] [ROUNDS=5] ----
+FIGURES ?= short
+ROUNDS ?= 5
+WORKERS ?= 1
+.PHONY: bench
+bench: deps-bench
+	@$(MAKE) $(quiet) VARIANT=$(VARIANT) all $(B)/bench/load
+	@VARIANT=$(VARIANT) tests/bench/bench.py --figures '$(FIGURES)' --rounds $(ROUNDS) \
+		--workers $(WORKERS) $(if $(PEERS),--peers '$(PEERS)')
 
 # ---- what a user runs ----
 .PHONY: demo demo-stop check asan ubsan tsan interop integration
@@ -198,6 +223,7 @@ help:
 	@echo 'make demo       a verified tunnel through the gate, shown; make demo-stop ends it'
 	@echo 'make check      every test; make unit|replay|integration|interop: a part of them'
 	@echo 'make asan ubsan tsan    the same tests under a sanitizer'
+	@echo 'make bench      what the gate costs, beside haproxy, nginx and stunnel: tests/bench/README.md'
 	@echo 'make fuzz-NAME  fuzz one parser ($(FUZZ)) for SECONDS=600'
 	@echo 'make man        the manual pages, in build/VARIANT/man'
 	@echo 'make install    to DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc'

@@ -1,0 +1,551 @@
+#!/usr/bin/python3
+"""What the gate costs, beside relays that do not look at what they carry.
+
+    make bench [FIGURES='up-1404 calls-ec'] [ROUNDS=3] [PEERS='gate nginx-64k'] [PUBLISH=yes]
+
+Every figure is taken of every peer in turn, A B C A B C, ROUNDS times, each time with new tunnels;
+what is printed are medians with half of the range, and the median of each round's ratio between the
+gate and another peer. The proxies have one core for themselves, the generator (load.c) another one.
+What counts is the CPU time of the proxy as the kernel has it, not the clock: the machine may have
+other things to do."""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from peers import pki  # noqa: E402
+
+BUILD = ROOT / "build" / os.environ.get("VARIANT", "release")
+LOAD = BUILD / "bench" / "load"
+GATE = Path(os.environ.get("SSTPGATE", BUILD / "sstpgate"))
+SUITE = "TLS_AES_128_GCM_SHA256"
+PROXY_CORES = {1: "0", 2: "0,1"}
+LOAD_CORE = "1"
+# Where that is allowed: whatever else runs here shall not come in between so often.
+FIRST = ["nice", "-n", "-10"] if os.geteuid() == 0 else []
+HASH_HASH = bytes(range(1, 17)).hex()  # as in end.c
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+# ---- the peers ----
+
+class Peer:
+    """One proxy between a port of its own and the backend's port."""
+
+    strict = False    # makes the binding right, so that the backend checks it
+    most_tunnels = 5000
+
+    def __init__(self, name, folder, workers, front, back):
+        self.name, self.workers = name, workers
+        self.folder = Path(folder) / f"{name}-{workers}-{Path(front.both).stem}"
+        self.folder.mkdir(exist_ok=True)
+        self.cert, self.back_cert = front, back
+        self.port, self.back = free_port(), free_port()
+        self.process = None
+
+    def command(self):
+        raise NotImplementedError
+
+    def start(self):
+        if self.process:
+            return self
+        self.process = subprocess.Popen(
+            [*FIRST, "taskset", "-c", PROXY_CORES[self.workers], *map(str, self.command())],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=self.folder,
+            stderr=(self.folder / "log").open("wb"))
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    log = (self.folder / "log").read_text()
+                    sys.exit(f"{self.name} did not start\n{log}")
+                time.sleep(0.02)
+
+    def stop(self):
+        if self.process:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    def pids(self):
+        def children(pid):
+            text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+            return [pid] + [p for child in text.split() for p in children(int(child))]
+        return children(self.process.pid)
+
+    def memory(self):
+        """Octets that these processes have for themselves, and their part of what they share."""
+        total = 0
+        for pid in self.pids():
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += int(re.search(r"^Pss:\s+(\d+)", text, re.M)[1]) * 1024
+        return total
+
+    def load_command(self, *options):
+        command = [*FIRST, "taskset", "-c", LOAD_CORE, LOAD, options[0], "--to", self.port,
+                   "--port", self.back, "--certificate", self.back_cert.both, "--ciphersuite", SUITE]
+        for pid in self.pids():
+            command += ["--pid", pid]
+        command += ["--strict"] if self.strict else []
+        return [str(c) for c in (*command, *options[1:])]
+
+    def load(self, *options):
+        self.start()
+        done = subprocess.run(self.load_command(*options), capture_output=True, text=True, timeout=30)
+        if done.returncode != 0:
+            log = (self.folder / "log").read_text()[-2000:]
+            sys.exit(f"{self.name}: load {' '.join(map(str, options))}: {done.stderr}{log}")
+        return json.loads(done.stdout)
+
+
+class Gate(Peer):
+    strict = True
+
+    def command(self):
+        users = self.folder / "users"
+        users.touch(mode=0o600)
+        users.write_text(f"bench:{HASH_HASH}\n")
+        config = self.folder / "gate.conf"
+        config.write_text(f"""[gate]
+workers = {self.workers}
+log-level = error
+max-tunnels = 10000
+[listener front]
+listen = 127.0.0.1:{self.port}
+certificate = {self.cert.both}
+default = allow
+[backend back]
+server = 127.0.0.1:{self.back}
+verify = pin
+pin-sha256 = {self.back_cert.sha256}
+users-file = users
+""")
+        return [GATE, "-c", config]
+
+
+class Haproxy(Peer):
+    def command(self):
+        buffer = int(self.name.rpartition("-")[2][:-1]) * 1024
+        config = self.folder / "haproxy.cfg"
+        config.write_text(f"""global
+    nbthread {self.workers}
+    maxconn 9000
+    tune.bufsize {buffer}
+    tune.ssl.cachesize 0
+    ssl-default-bind-ciphersuites {SUITE}
+    ssl-default-server-ciphersuites {SUITE}
+    ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
+    ssl-default-server-options ssl-min-ver TLSv1.3
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+listen front
+    bind 127.0.0.1:{self.port} ssl crt {self.cert.both}
+    server back 127.0.0.1:{self.back} ssl verify none no-ssl-reuse
+""")
+        return ["haproxy", "-db", "-q", "-f", config]
+
+
+class Nginx(Peer):
+    def command(self):
+        buffer = self.name.rpartition("-")[2]
+        config = self.folder / "nginx.conf"
+        config.write_text(f"""load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+daemon off;
+worker_processes {self.workers};
+worker_rlimit_nofile 20000;
+pid {self.folder}/pid;
+error_log stderr crit;
+events {{ worker_connections 20000; }}
+stream {{
+    access_log off;
+    server {{
+        listen 127.0.0.1:{self.port} ssl backlog=4096{' reuseport' if self.workers > 1 else ''};
+        ssl_certificate {self.cert.cert};
+        ssl_certificate_key {self.cert.key};
+        ssl_protocols TLSv1.3;
+        ssl_conf_command Ciphersuites {SUITE};
+        ssl_session_tickets off;
+        ssl_session_cache off;
+        proxy_pass 127.0.0.1:{self.back};
+        proxy_ssl on;
+        proxy_ssl_protocols TLSv1.3;
+        proxy_ssl_conf_command Ciphersuites {SUITE};
+        proxy_ssl_session_reuse off;
+        proxy_buffer_size {buffer};
+        proxy_timeout 1h;
+    }}
+}}
+""")
+        return ["nginx", "-c", config]
+
+
+class Stunnel(Peer):
+    """Has no TLS on both sides of one service: two services, and loopback between them. The size of
+    its buffers is compiled in, as is that each connection has a thread."""
+
+    most_tunnels = 1000
+
+    def command(self):
+        between = free_port()
+        config = self.folder / "stunnel.conf"
+        config.write_text(f"""foreground = quiet
+pid =
+debug = 0
+syslog = no
+sslVersionMin = TLSv1.3
+ciphersuites = {SUITE}
+socket = l:TCP_NODELAY=1
+socket = r:TCP_NODELAY=1
+options = NO_TICKET
+[front]
+accept = 127.0.0.1:{self.port}
+connect = 127.0.0.1:{between}
+cert = {self.cert.cert}
+key = {self.cert.key}
+sessionCacheSize = 1
+[back]
+client = yes
+accept = 127.0.0.1:{between}
+connect = 127.0.0.1:{self.back}
+""")
+        return ["stunnel4", config]
+
+
+PEERS = {"gate": Gate, "haproxy-16k": Haproxy, "haproxy-64k": Haproxy, "nginx-16k": Nginx,
+         "nginx-64k": Nginx, "stunnel": Stunnel}
+
+
+# ---- the figures ----
+
+class Floor:
+    """In place of a peer: the least that a relay must do (floor.c)."""
+    name = "floor"
+
+
+def per_packet(result):
+    packets, octets, cpu = result["packets"], result["octets"], result["cpu"]
+    values = {"ns/packet": cpu / packets * 1e9, "ns/octet": cpu / octets * 1e9,
+              "Gbit/CPU-s": octets * 8 / cpu / 1e9}
+    if "wall" in result:
+        values["packets/s"] = packets / result["wall"]
+        values["proxy busy"] = cpu / result["wall"]
+        values["load busy"] = result["load_cpu"] / result["wall"]
+    return values
+
+
+class Flow:
+    """CPU of each packet, flat out."""
+    unit, better = "ns/packet", min
+
+    def __init__(self, what, size, direction, tunnels=16, packets=None, more=(), key=None):
+        self.what, self.size, self.direction, self.tunnels = what, size, direction, tunnels
+        self.packets = packets or {"64": 160000, "512": 100000, "imix": 120000}.get(size, 60000)
+        self.more = more
+        self.floor = not more and size != "imix" and direction != "both"
+
+    def run(self, peer):
+        options = ["--size", self.size, "--direction", self.direction, "--packets", self.packets]
+        if isinstance(peer, Floor):
+            return per_packet(floor(options))
+        if peer.most_tunnels < self.tunnels:
+            return None
+        return per_packet(peer.load("flow", "--tunnels", self.tunnels, *options, *self.more))
+
+
+class Ping:
+    unit, better, floor = "p50 us", min, False
+
+    def __init__(self, what, bulk):
+        self.what, self.bulk = what, bulk
+
+    def run(self, peer):
+        options = ["--packets", 60 if self.bulk else 400, "--size", 512]
+        options += ["--bulk", self.bulk, "--gap", 1000] if self.bulk else ["--gap", 200]
+        result = peer.load("ping", *options)
+        return {f"{k} us": result[k] for k in ("p50", "p99", "p999")}
+
+
+class Calls:
+    unit, better, floor = "us/call", min, False
+
+    def __init__(self, what, key, calls=400):
+        self.what, self.key, self.calls = what, key, calls
+
+    def run(self, peer):
+        result = peer.load("calls", "--packets", self.calls)
+        return {"us/call": result["cpu"] / result["calls"] * 1e6,
+                "calls/CPU-s": result["calls"] / result["cpu"],
+                "calls/s": result["calls"] / result["wall"]}
+
+
+class Memory:
+    unit, better, floor = "KiB/tunnel", min, False
+    fresh = True
+
+    def __init__(self, what, tunnels=1000):
+        self.what, self.tunnels = what, tunnels
+
+    def run(self, peer):
+        peer.stop()
+        peer.start()
+        peer.load("calls", "--packets", 20)
+        before = peer.memory()
+        command = peer.load_command("hold", "--tunnels", self.tunnels, "--direction", "both",
+                                    "--packets", 40 * self.tunnels)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
+            if not load.stdout.readline():
+                sys.exit(f"{peer.name}: no tunnels")
+            time.sleep(3.5)  # who gives memory back by a clock shall have had the time
+            after = peer.memory()
+            load.stdin.close()
+        return {"KiB/tunnel": (after - before) / self.tunnels / 1024}
+
+
+class Syscalls:
+    unit, better, floor = "calls/packet", min, False
+
+    def __init__(self, what, more):
+        self.what, self.more = what, more
+
+    def run(self, peer):
+        peer.start()
+        counts = peer.folder / "strace"
+        options = ["-p" + str(pid) for pid in peer.pids()]
+        with subprocess.Popen(["strace", "-c", "-f", "-o", counts, *options],
+                              stderr=subprocess.PIPE, text=True) as strace:
+            strace.stderr.readline()  # "Process N attached"
+            result = peer.load("flow", "--tunnels", 16, *self.more)
+            strace.send_signal(signal.SIGINT)
+            strace.stderr.read()
+        rows = [line.split() for line in counts.read_text().splitlines()]
+        names = {"read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg",
+                 "epoll_wait", "epoll_pwait", "epoll_ctl", "poll", "ppoll"}
+        made = sum(int(row[3]) for row in rows if len(row) > 4 and row[-1] in names)
+        return {"calls/packet": made / result["packets"]}
+
+
+def floor(options):
+    done = subprocess.run(
+        [*FIRST, "taskset", "-c", PROXY_CORES[1], LOAD, "floor", "--certificate", floor.certificate,
+         *map(str, options)], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+PACED = ("--rate", 20000, "--seconds", 0.5)
+FIGURES = {
+    "up-64": Flow("64 octets, client to backend", "64", "up"),
+    "up-512": Flow("512 octets, client to backend", "512", "up"),
+    "up-1404": Flow("1404 octets, client to backend", "1404", "up"),
+    "up-imix": Flow("IMIX, client to backend", "imix", "up"),
+    "down-64": Flow("64 octets, backend to client", "64", "down"),
+    "down-512": Flow("512 octets, backend to client", "512", "down"),
+    "down-1404": Flow("1404 octets, backend to client", "1404", "down"),
+    "down-imix": Flow("IMIX, backend to client", "imix", "down"),
+    "both-1404": Flow("1404 octets, both ways at once", "1404", "both"),
+    "both-imix": Flow("IMIX, both ways at once", "imix", "both"),
+    "up-1404-1": Flow("1404 octets up, 1 tunnel", "1404", "up", tunnels=1),
+    "up-1404-64": Flow("1404 octets up, 64 tunnels", "1404", "up", tunnels=64),
+    "up-1404-5000": Flow("1404 octets up, 5000 tunnels", "1404", "up", tunnels=5000, packets=200000),
+    "up-1404-16": Flow("1404 octets up, 16 tunnels, as many packets", "1404", "up", packets=200000),
+    "paced-1404": Flow("1404 octets up, 20000 packets in a second", "1404", "up", more=PACED),
+    "paced-64": Flow("64 octets down, 20000 packets in a second", "64", "down", more=PACED),
+    "ping-idle": Ping("round trip of one packet, idle proxy", 0),
+    "ping-bulk": Ping("round trip of one packet, beside 4 tunnels that send what they can", 4),
+    "calls-ec": Calls("a complete call, P-256", "ec"),
+    "calls-rsa": Calls("a complete call, RSA-2048", "rsa"),
+    "memory": Memory("an idle tunnel that has carried traffic"),
+    "syscalls": Syscalls("system calls for data, 1404 up, flat out",
+                         ("--size", 1404, "--packets", 16000)),
+    "syscalls-paced": Syscalls("system calls for data, 1404 up, paced",
+                               ("--size", 1404, "--rate", 4000, "--seconds", 0.5)),
+}
+SHORT = ["up-64", "up-1404", "down-1404", "ping-idle", "ping-bulk", "calls-ec", "memory"]
+
+
+# ---- the run ----
+
+class Lab:
+    """All proxies that were started, one for each combination that a figure wants."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.certs = {}
+        self.peers = {}
+
+    def cert(self, key, side):
+        if (key, side) not in self.certs:
+            kind = "rsa" if key == "rsa" else "ec"
+            self.certs[key, side] = pki.make(self.folder, f"{side}-{key}", key=kind)
+        return self.certs[key, side]
+
+    def peer(self, name, workers, key):
+        if name == "floor":
+            floor.certificate = self.cert("ec", "back").both
+            return Floor()
+        at = name, workers, key
+        if at not in self.peers:
+            self.peers[at] = PEERS[name](name, self.folder, workers, self.cert(key, "front"),
+                                         self.cert(key, "back"))
+        return self.peers[at]
+
+    def close(self):
+        for peer in self.peers.values():
+            peer.stop()
+
+
+def measure(lab, figures, peers, rounds, workers):
+    """{figure: {peer: {metric: [value of each round]}}}"""
+    results = {}
+    for number in range(rounds):
+        for name in figures:
+            figure = FIGURES[name]
+            for who in peers + (["floor"] if figure.floor and workers == 1 else []):
+                peer = lab.peer(who, workers, getattr(figure, "key", None) or "ec")
+                print(f"\r  round {number + 1} of {rounds}: {name} {who}" + " " * 20, end="",
+                      file=sys.stderr, flush=True)
+                values = figure.run(peer)
+                for metric, value in (values or {}).items():
+                    results.setdefault(name, {}).setdefault(who, {}).setdefault(metric, []).append(value)
+    print("\r" + " " * 70 + "\r", end="", file=sys.stderr)
+    return results
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def number(value):
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def ratio(by_peer, metric, who):
+    """The gate's value of a round to another's of the same round: the median of all rounds."""
+    pairs = zip(by_peer["gate"].get(metric, ()), by_peer[who].get(metric, ()))
+    ratios = [a / b for a, b in pairs if b]
+    return median(ratios) if ratios else None
+
+
+def more_is_better(metric):
+    return metric.endswith("/s") or metric.endswith("CPU-s")
+
+
+def best_ratio(by_peer, metric):
+    """To the best of those that are neither the gate nor the floor: its name, and the ratio."""
+    others = [(who, ratio(by_peer, metric, who)) for who in by_peer if who not in ("gate", "floor")]
+    others = [(who, r) for who, r in others if r is not None]
+    if not others:
+        return None, None
+    return (min if more_is_better(metric) else max)(others, key=lambda other: other[1])
+
+
+def table(name, by_peer):
+    figure = FIGURES[name]
+    lines = [f"{name}: {figure.what}"]
+    metrics = list(next(iter(by_peer.values())))
+    lines.append("  " + f"{'':14}" + "".join(f"{m:>20}" for m in metrics))
+    for who, values in by_peer.items():
+        row = f"  {who:14}"
+        for metric in metrics:
+            if metric not in values:
+                row += f"{'':>20}"
+                continue
+            v = values[metric]
+            spread = f" ±{(max(v) - min(v)) / 2 / max(median(v), 1e-9) * 100:.0f}%" if len(v) > 1 else ""
+            row += f"{number(median(v)) + spread:>20}"
+        lines.append(row)
+    for metric in metrics if "gate" in by_peer else ():
+        who, value = best_ratio(by_peer, metric)
+        if who is None or metric.endswith("busy"):
+            continue
+        text = f"  gate / {who} = {value:.2f}"
+        if metric in by_peer.get("floor", ()):
+            text += f", gate / floor = {ratio(by_peer, metric, 'floor'):.2f}"
+        lines.append(f"{text}  ({metric})")
+    return "\n".join(lines)
+
+
+def machine():
+    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return f"{cpu[1] if cpu else platform.processor()}, {os.cpu_count()} cores, Linux {platform.release()}"
+
+
+def versions():
+    def of(*command):
+        done = subprocess.run(command, capture_output=True, text=True)
+        text = (done.stdout + done.stderr).strip()
+        return text.splitlines()[0] if text else "?"
+    return {"gate": of(GATE, "-V"), "haproxy": of("haproxy", "-v"), "nginx": of("nginx", "-v"),
+            "stunnel": of("stunnel4", "-version"), "openssl": of("openssl", "version")}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--figures", default="short", help="names, or short, or all: "
+                        + " ".join(FIGURES))
+    parser.add_argument("--peers", default=" ".join(PEERS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--out", default=str(ROOT / "build" / "bench"))
+    o = parser.parse_args()
+    figures = {"short": SHORT, "all": list(FIGURES)}.get(o.figures, o.figures.split())
+    unknown = [f for f in figures if f not in FIGURES]
+    if unknown:
+        sys.exit(f"unknown figure {unknown[0]}; there are: {' '.join(FIGURES)}")
+    missing = [c for c in ("haproxy", "nginx", "stunnel4", "strace", "taskset")
+               if shutil.which(c) is None]
+    if missing:
+        sys.exit(f"{missing[0]} is missing: make deps-bench")
+
+    started = time.monotonic()
+    lab = Lab(tempfile.mkdtemp(prefix="sg-bench-"))
+    try:
+        results = measure(lab, figures, o.peers.split(), o.rounds, o.workers)
+    finally:
+        lab.close()
+        shutil.rmtree(lab.folder)
+    out = Path(o.out)
+    out.mkdir(parents=True, exist_ok=True)
+    command = (f"make bench FIGURES='{' '.join(figures)}' ROUNDS={o.rounds} PEERS='{o.peers}'"
+               f"{' WORKERS=2' if o.workers == 2 else ''}")
+    text = "\n\n".join(table(name, results[name]) for name in figures if name in results)
+    text = (f"{command}\n{machine()}\n{o.workers} worker(s), medians of {o.rounds} rounds, "
+            f"{time.monotonic() - started:.0f} s\n\n{text}\n")
+    print(text)
+    (out / "results.txt").write_text(text)
+    (out / "results.json").write_text(json.dumps(
+        {"command": command, "machine": machine(), "versions": versions(), "rounds": o.rounds,
+         "workers": o.workers, "figures": results}, indent=1))
+    print(f"also in {out}/results.txt and results.json")
+
+
+if __name__ == "__main__":
+    main()

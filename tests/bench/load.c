@@ -1,0 +1,600 @@
+/* load: makes SSTP calls through a proxy, plays both their clients and the server behind it, and
+ * tells what the proxy spent on it: its CPU time as the kernel counts it, read at the beginning and
+ * at the end of the measured part. One line of JSON for each run.
+ *
+ *   load flow   packets through tunnels that are up; until all have arrived, or SECONDS at a rate
+ *   load ping   round trips of one packet, alone or beside tunnels that send what they can
+ *   load calls  complete calls, one after the other
+ *   load hold   tunnels that have carried something and now do nothing, until standard input ends
+ *   load floor  the least that a relay must do, see floor.c */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "end.h"
+#include "floor.h"
+
+enum { PIDS = 64, EVENTS = 512, OPENING = 64, PATIENCE_MS = 20000 };
+
+/* Of 12 packets 7, 4 and 1, as the mixes of routers' data sheets have it. */
+static const uint16_t imix[] = {64, 64, 512, 64, 64, 512, 64, 1404, 512, 64, 64, 512};
+
+static struct {
+    struct sockaddr_in to;
+    uint16_t port;
+    const char *certificate, *ciphersuite;
+    clockid_t clock[PIDS];
+    size_t clocks;
+    size_t tunnels, bulk, concurrent;
+    uint64_t packets;
+    uint16_t one_size;
+    const char *size, *direction;
+    bool check, lockstep;
+    unsigned rate, gap_us;
+    double seconds;
+} o = {.tunnels = 16,
+       .packets = 20000,
+       .concurrent = 8,
+       .size = "1404",
+       .direction = "up",
+       .ciphersuite = "TLS_AES_128_GCM_SHA256",
+       .seconds = 1};
+
+static struct end_plan plan;
+static int listener = -1;
+static size_t opened, up, over; /* calls begun; ends that are up; ends that are over */
+static size_t calls_wanted;
+static struct end *dead[EVENTS * 8]; /* over, to be freed between two turns */
+static size_t dead_n;
+static bool closing; /* ends may be over from now on */
+
+static void die(const char *what)
+{
+    fprintf(stderr, "load: %s\n", what);
+    exit(1);
+}
+
+static double seconds(clockid_t clock)
+{
+    struct timespec t;
+    if (clock_gettime(clock, &t) != 0)
+        die("a process that was to be measured is gone");
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double wall(void)
+{
+    return seconds(CLOCK_MONOTONIC);
+}
+
+/* Of the processes under test, all their threads, those that have ended included. */
+static double cpu(void)
+{
+    double sum = 0;
+    for (size_t i = 0; i < o.clocks; i++)
+        sum += seconds(o.clock[i]);
+    return sum;
+}
+
+/* ---- the ends ---- */
+
+static void connect_next(void)
+{
+    end_connect(&plan, opened, (struct sockaddr *)&o.to, sizeof o.to);
+    opened++;
+}
+
+static void on_up(struct end *e)
+{
+    (void)e;
+    up++;
+}
+
+static void on_packets(struct end *e)
+{
+    (void)e;
+}
+
+static void on_over(struct end *e)
+{
+    if (!closing) {
+        fprintf(stderr, "load: call %zu: %s: %s, in step %d\n", e->call, e->client ? "client" : "server",
+                e->wrong == NULL ? "closed by the proxy" : e->wrong, (int)e->step);
+        exit(1);
+    }
+    over++;
+}
+
+static void take_new(void)
+{
+    for (;;) {
+        int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return;
+        end_accept(&plan, fd);
+    }
+}
+
+static bool input_ended;
+
+static int poll_events(double timeout)
+{
+    struct epoll_event event[EVENTS];
+    struct timespec t = {.tv_sec = (time_t)timeout, .tv_nsec = (long)((timeout - (time_t)timeout) * 1e9)};
+    int n = epoll_pwait2(plan.epoll, event, EVENTS, timeout < 0 ? NULL : &t, NULL);
+    CHECK(n >= 0 || errno == EINTR);
+    for (int i = 0; i < n; i++) {
+        if (event[i].data.ptr == &listener)
+            take_new();
+        else if (event[i].data.ptr == &input_ended)
+            input_ended = true;
+        else
+            end_wake(event[i].data.ptr, event[i].events);
+    }
+    return n;
+}
+
+/* One round of the loop. Whoever waits for something that does not come is told so. */
+static void turn(bool busy_outside, void (*between)(void))
+{
+    static bool busy;
+    static double last;
+    int n = poll_events(busy || busy_outside ? 0 : PATIENCE_MS / 1e3);
+    double now = wall();
+    if (n > 0 || busy || busy_outside || last == 0)
+        last = now;
+    if (now - last > PATIENCE_MS / 1e3)
+        die("nothing moves any more");
+    busy = end_turn(between);
+}
+
+static void listen_here(void)
+{
+    struct sockaddr_in here = {.sin_family = AF_INET,
+                               .sin_port = htons(o.port),
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int on = 1;
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    CHECK(listener >= 0);
+    CHECK(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+    if (bind(listener, (struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 4096) != 0)
+        die("cannot listen");
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &listener};
+    CHECK(epoll_ctl(plan.epoll, EPOLL_CTL_ADD, listener, &event) == 0);
+}
+
+static void prepare(size_t calls)
+{
+    const uint16_t *size = imix;
+    plan.sizes = sizeof imix / sizeof *imix;
+    if (strcmp(o.size, "imix") != 0) {
+        o.one_size = (uint16_t)atoi(o.size);
+        if (o.one_size < 64 || o.one_size > END_PACKET_MAX)
+            die("--size is 64 to 4095, or imix");
+        size = &o.one_size;
+        plan.sizes = 1;
+    }
+    plan.size = size;
+    plan.epoll = epoll_create1(EPOLL_CLOEXEC);
+    CHECK(plan.epoll >= 0);
+    plan.on_up = on_up;
+    plan.on_packets = on_packets;
+    plan.on_over = on_over;
+    plan.pairs = calls;
+    plan.pair = check_alloc(calloc(calls, sizeof *plan.pair));
+    listen_here();
+}
+
+/* All calls up, a few at a time. */
+static void open_tunnels(size_t n)
+{
+    while (up < 2 * n) {
+        while (opened < n && opened - up / 2 < OPENING)
+            connect_next();
+        turn(false, NULL);
+    }
+}
+
+/* ---- flow ---- */
+
+static bool goes_up(void)
+{
+    return strcmp(o.direction, "down") != 0;
+}
+
+static bool goes_down(void)
+{
+    return strcmp(o.direction, "up") != 0;
+}
+
+static void taste_all(size_t from, size_t to)
+{
+    const enum end_taste taste = o.check ? END_CHECKS : END_COUNTS;
+    for (size_t i = from; i < to; i++) {
+        if (goes_up())
+            plan.pair[i].server->taste = taste;
+        if (goes_down())
+            plan.pair[i].client->taste = taste;
+    }
+}
+
+static void send_from(struct end *e, uint64_t packets)
+{
+    e->to_send += packets;
+    end_want(e);
+}
+
+static void send_all(size_t from, size_t to, uint64_t each)
+{
+    for (size_t i = from; i < to; i++) {
+        if (goes_up())
+            send_from(plan.pair[i].client, each);
+        if (goes_down())
+            send_from(plan.pair[i].server, each);
+    }
+}
+
+struct sums {
+    uint64_t out_packets, out_octets, in_octets;
+    bool left; /* somebody still wants to send */
+};
+
+static void sum_end(struct sums *s, const struct end *e)
+{
+    s->out_packets += e->out_packets;
+    s->out_octets += e->out_octets;
+    s->in_octets += e->in_octets;
+    s->left = s->left || e->to_send > 0;
+}
+
+static struct sums sum(void)
+{
+    struct sums s = {0};
+    for (size_t i = 0; i < opened; i++) {
+        sum_end(&s, plan.pair[i].client);
+        sum_end(&s, plan.pair[i].server);
+    }
+    return s;
+}
+
+/* Until everything that is wanted has been sent and has arrived. */
+static void flow_all(void)
+{
+    for (size_t turns = 1;; turns++) {
+        turn(false, NULL);
+        if (turns % (1 + opened / 64) != 0)
+            continue; /* adding up 5000 tunnels is dear */
+        struct sums s = sum();
+        if (!s.left && s.in_octets >= s.out_octets)
+            return;
+    }
+}
+
+/* At a rate: whose turn it is sends one packet. */
+static void flow_paced(double duration)
+{
+    const double start = wall();
+    uint64_t done = 0;
+    size_t whose = 0;
+    for (;;) {
+        double now = wall() - start;
+        if (now >= duration)
+            break;
+        while ((double)done < now * o.rate) {
+            struct end_pair *p = &plan.pair[whose++ % o.tunnels];
+            if (goes_up())
+                end_send(p->client);
+            if (goes_down())
+                end_send(p->server);
+            done += goes_up() + goes_down();
+        }
+        turn(true, NULL);
+    }
+}
+
+static void flow_lockstep(uint64_t packets)
+{
+    const uint64_t burst = plan.burst == 0 ? 1 : plan.burst;
+    for (uint64_t n = 0; n < packets; n += burst) {
+        send_all(0, o.tunnels, burst);
+        flow_all();
+    }
+}
+
+static int flow(void)
+{
+    const uint64_t each = (o.packets + o.tunnels - 1) / o.tunnels;
+    prepare(o.tunnels);
+    open_tunnels(o.tunnels);
+    /* Some packets before, so that no buffer grows in the measured part. */
+    if (!o.check && !o.lockstep) {
+        for (size_t i = 0; i < o.tunnels; i++) {
+            plan.pair[i].client->taste = plan.pair[i].server->taste = END_READS;
+        }
+        send_all(0, o.tunnels, each / 10 + 1);
+        flow_all();
+    }
+    taste_all(0, o.tunnels);
+    const struct sums before = sum();
+    const double t0 = wall(), c0 = cpu(), own0 = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    if (o.rate > 0) {
+        flow_paced(o.seconds);
+        flow_all();
+    } else if (o.lockstep) {
+        flow_lockstep(each);
+    } else {
+        send_all(0, o.tunnels, each);
+        flow_all();
+    }
+    const double t1 = wall(), c1 = cpu(), own1 = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    const struct sums after = sum();
+    if (after.in_octets != after.out_octets)
+        die("not what was sent has arrived");
+    printf("{\"packets\": %" PRIu64 ", \"octets\": %" PRIu64
+           ", \"wall\": %.6f, \"cpu\": %.9f, \"load_cpu\": %.6f}\n",
+           after.out_packets - before.out_packets, after.out_octets - before.out_octets, t1 - t0,
+           c1 - c0, own1 - own0);
+    return 0;
+}
+
+/* ---- ping ---- */
+
+static struct {
+    struct end *client, *server;
+    double sent, *trip;
+    uint64_t n;
+    bool under_way;
+} ping;
+
+static void on_pong(struct end *e)
+{
+    if (e != ping.client || !ping.under_way)
+        return;
+    ping.trip[ping.n++] = wall() - ping.sent;
+    ping.under_way = false;
+}
+
+/* The generator's own bulk shall not make the packet wait, only the proxy's. */
+static void look_at_ping(void)
+{
+    if (!ping.under_way)
+        return;
+    end_poll(ping.server);
+    if (ping.under_way)
+        end_poll(ping.client);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double quantile(double q)
+{
+    return ping.trip[(size_t)(q * (double)(ping.n - 1) + 0.5)];
+}
+
+static int ping_run(void)
+{
+    prepare(1 + o.bulk);
+    open_tunnels(1 + o.bulk);
+    ping.client = plan.pair[0].client;
+    ping.server = plan.pair[0].server;
+    ping.server->taste = END_ECHOES;
+    ping.trip = check_alloc(calloc(o.packets, sizeof *ping.trip));
+    plan.on_packets = on_pong;
+    taste_all(1, 1 + o.bulk);
+    if (o.bulk > 0)
+        send_all(1, 1 + o.bulk, UINT64_MAX / 2);
+    const double warm = wall() + (o.bulk > 0 ? 0.1 : 0);
+    while (wall() < warm)
+        turn(false, NULL);
+    const struct sums before = sum();
+    const double t0 = wall(), c0 = cpu();
+    while (ping.n < o.packets) {
+        if (!ping.under_way && wall() - ping.sent >= o.gap_us / 1e6) {
+            ping.under_way = true;
+            ping.sent = wall();
+            end_send(ping.client);
+        }
+        turn(!ping.under_way, look_at_ping);
+        look_at_ping();
+    }
+    const double t1 = wall(), c1 = cpu();
+    const struct sums after = sum();
+    qsort(ping.trip, ping.n, sizeof *ping.trip, by_value);
+    printf("{\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"octets\": %" PRIu64
+           ", \"wall\": %.6f, \"cpu\": %.9f}\n",
+           quantile(0.5) * 1e6, quantile(0.99) * 1e6, quantile(0.999) * 1e6,
+           after.in_octets - before.in_octets, t1 - t0, c1 - c0);
+    free(ping.trip);
+    return 0;
+}
+
+/* ---- calls ---- */
+
+static void on_call_over(struct end *e)
+{
+    if (e->wrong != NULL) {
+        fprintf(stderr, "load: call %zu: %s\n", e->call, e->wrong);
+        exit(1);
+    }
+    CHECK(dead_n < sizeof dead / sizeof *dead);
+    dead[dead_n++] = e;
+    over++;
+}
+
+static void on_call_up(struct end *e)
+{
+    up++;
+    if (!e->client)
+        end_close(plan.pair[e->call].client); /* both are: the server's step is the last */
+}
+
+static void bury(void)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < dead_n; i++) {
+        if (dead[i]->ready)
+            dead[kept++] = dead[i];
+        else
+            end_free(dead[i]);
+    }
+    dead_n = kept;
+}
+
+static void make_calls(size_t n)
+{
+    calls_wanted += n;
+    while (over < 2 * calls_wanted) {
+        while (opened < calls_wanted && opened - over / 2 < o.concurrent)
+            connect_next();
+        turn(false, NULL);
+        bury();
+    }
+}
+
+static int calls(void)
+{
+    const size_t warm = o.concurrent * 2;
+    prepare(o.packets + warm);
+    plan.on_up = on_call_up;
+    plan.on_over = on_call_over;
+    make_calls(warm);
+    const double t0 = wall(), c0 = cpu(), own0 = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    make_calls(o.packets);
+    const double t1 = wall(), c1 = cpu(), own1 = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    printf("{\"calls\": %" PRIu64 ", \"wall\": %.6f, \"cpu\": %.9f, \"load_cpu\": %.6f}\n", o.packets,
+           t1 - t0, c1 - c0, own1 - own0);
+    return 0;
+}
+
+/* ---- hold ---- */
+
+static int hold(void)
+{
+    const uint64_t each = (o.packets + o.tunnels - 1) / o.tunnels;
+    prepare(o.tunnels);
+    open_tunnels(o.tunnels);
+    send_all(0, o.tunnels, each);
+    flow_all();
+    printf("{\"tunnels\": %zu, \"packets\": %" PRIu64 "}\n", o.tunnels, sum().out_packets);
+    fflush(stdout);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &input_ended};
+    CHECK(epoll_ctl(plan.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event) == 0);
+    while (!input_ended)
+        poll_events(-1), end_turn(NULL);
+    return 0;
+}
+
+/* ---- options ---- */
+
+static const struct option options[] = {
+    {"to", required_argument, NULL, 't'},        {"port", required_argument, NULL, 'p'},
+    {"certificate", required_argument, NULL, 'c'}, {"ciphersuite", required_argument, NULL, 'C'},
+    {"pid", required_argument, NULL, 'P'},       {"tunnels", required_argument, NULL, 'n'},
+    {"packets", required_argument, NULL, 'k'},   {"size", required_argument, NULL, 's'},
+    {"direction", required_argument, NULL, 'd'}, {"rate", required_argument, NULL, 'r'},
+    {"seconds", required_argument, NULL, 'S'},   {"burst", required_argument, NULL, 'b'},
+    {"bulk", required_argument, NULL, 'B'},      {"gap", required_argument, NULL, 'g'},
+    {"concurrent", required_argument, NULL, 'o'}, {"strict", no_argument, NULL, 'x'},
+    {"pap", no_argument, NULL, 'a'},             {"negotiate", no_argument, NULL, 'N'},
+    {"check", no_argument, NULL, 'K'},           {"lockstep", no_argument, NULL, 'l'},
+    {0},
+};
+
+static void option_set(int c)
+{
+    switch (c) {
+    case 't':
+        o.to.sin_family = AF_INET;
+        o.to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        o.to.sin_port = htons((uint16_t)atoi(optarg));
+        break;
+    case 'p': o.port = (uint16_t)atoi(optarg); break;
+    case 'c': o.certificate = optarg; break;
+    case 'C': o.ciphersuite = optarg; break;
+    case 'P':
+        if (o.clocks == PIDS || clock_getcpuclockid(atoi(optarg), &o.clock[o.clocks++]) != 0)
+            die("--pid: no such process");
+        break;
+    case 'n': o.tunnels = strtoul(optarg, NULL, 10); break;
+    case 'k': o.packets = strtoull(optarg, NULL, 10); break;
+    case 's': o.size = optarg; break;
+    case 'd': o.direction = optarg; break;
+    case 'r': o.rate = (unsigned)atoi(optarg); break;
+    case 'S': o.seconds = atof(optarg); break;
+    case 'b': plan.burst = (unsigned)atoi(optarg); break;
+    case 'B': o.bulk = strtoul(optarg, NULL, 10); break;
+    case 'g': o.gap_us = (unsigned)atoi(optarg); break;
+    case 'o': o.concurrent = strtoul(optarg, NULL, 10); break;
+    case 'x': plan.strict = true; break;
+    case 'a': plan.pap = true; break;
+    case 'N': plan.negotiate = true; break;
+    case 'K': o.check = true; break;
+    case 'l': o.lockstep = true; break;
+    default: die("see the options in load.c");
+    }
+}
+
+static void on_tls_error(void *arg, size_t which, const char *text)
+{
+    (void)arg, (void)which;
+    die(text);
+}
+
+static void tls_open(void)
+{
+    const struct tls_settings s = {
+        .min = TLS_1_3, .max = TLS_1_3, .security_level = -1, .ciphersuites = o.ciphersuite};
+    const struct tls_certificate c = {.file = o.certificate};
+    char error[TLS_ERROR_MAX];
+    plan.server_tls = tls_ctx_new_server(&s, &c, 1, false, on_tls_error, NULL);
+    plan.client_tls = tls_ctx_new_client(&s, NULL, error);
+    if (plan.client_tls == NULL)
+        die(error);
+}
+
+int main(int argc, char **argv)
+{
+    struct rlimit files;
+    int c;
+
+    if (argc < 2)
+        die("flow, ping, calls, hold or floor?");
+    while ((c = getopt_long(argc - 1, argv + 1, "", options, NULL)) != -1)
+        option_set(c);
+    if (o.certificate == NULL)
+        die("--certificate is missing");
+    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    files.rlim_cur = files.rlim_max;
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    signal(SIGPIPE, SIG_IGN);
+    tls_open();
+    if (strcmp(argv[1], "flow") == 0)
+        return flow();
+    if (strcmp(argv[1], "ping") == 0)
+        return ping_run();
+    if (strcmp(argv[1], "calls") == 0)
+        return calls();
+    if (strcmp(argv[1], "hold") == 0)
+        return hold();
+    if (strcmp(argv[1], "floor") == 0)
+        return floor_run(plan.client_tls, plan.server_tls, (size_t)atoi(o.size),
+                         strcmp(o.direction, "up") == 0, o.packets);
+    die("flow, ping, calls, hold or floor?");
+}
