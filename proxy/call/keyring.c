@@ -155,16 +155,18 @@ void keyring_put(struct keyring *k, const char *radius, const struct keyring_log
         k->on_put(k->on_put_arg);
 }
 
-/* What a login with keys has in common with one that looks for some. */
-enum kinship { SAME_PROOF, SAME_USER, SAME_SERVER, STRANGER };
+/* What two logins have in common, best first. */
+enum kinship { SAME_LOGIN, SAME_PROOF, SAME_USER, SAME_SERVER, STRANGERS };
 
 static enum kinship kinship_of(const struct label *a, const struct label *b)
 {
+    bool user = a->user != 0 && a->user == b->user;
+
     if (a->radius != b->radius)
-        return STRANGER;
+        return STRANGERS;
     if (a->proof != 0 && a->proof == b->proof)
-        return SAME_PROOF;
-    return a->user != 0 && a->user == b->user ? SAME_USER : SAME_SERVER;
+        return user ? SAME_LOGIN : SAME_PROOF;
+    return user ? SAME_USER : SAME_SERVER;
 }
 
 size_t keyring_find(struct keyring *k, const char *radius, const struct keyring_login *login,
@@ -175,7 +177,7 @@ size_t keyring_find(struct keyring *k, const char *radius, const struct keyring_
     lock(k);
     expire(k, now_ms);
     const struct label wanted = label_of(k, radius, login);
-    for (enum kinship kin = SAME_PROOF; kin < STRANGER; kin++) {
+    for (enum kinship kin = SAME_LOGIN; kin < STRANGERS; kin++) {
         for (size_t i = k->kept.count; i-- > 0;) {
             const struct ring_keys *e = &k->keys[place(&k->kept, i, KEYRING_MAX)];
             if (e->id <= *latest)
@@ -246,26 +248,34 @@ void keyring_saw(struct keyring *k, const char *radius, const struct keyring_log
     unlock(k);
 }
 
+/* How many addresses are there that logins of this kin come from: none, one, or more (2)? */
+static unsigned seen_from(const struct keyring *k, const struct label *wanted, enum kinship kin,
+                          struct addr *client)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < k->noted.count; i++) {
+        const struct ring_seen *e = &k->seen[place(&k->noted, i, KEYRING_SEEN_MAX)];
+        if (kinship_of(&e->label, wanted) != kin)
+            continue;
+        if (n == 0 || !same_host(client, &e->client))
+            n++;
+        *client = e->client;
+    }
+    return n;
+}
+
 bool keyring_whence(struct keyring *k, const char *radius, const struct keyring_login *login,
                     uint64_t now_ms, struct addr *client)
 {
-    bool known = false, doubtful = false;
-
     lock(k);
     expire(k, now_ms);
     const struct label wanted = label_of(k, radius, login);
-    for (size_t i = 0; i < k->noted.count; i++) {
-        const struct ring_seen *e = &k->seen[place(&k->noted, i, KEYRING_SEEN_MAX)];
-        bool same = wanted.proof != 0 ? e->label.proof == wanted.proof
-                                      : wanted.user != 0 && e->label.user == wanted.user;
-        if (!same || e->label.radius != wanted.radius)
-            continue;
-        doubtful |= known && !same_host(client, &e->client);
-        known = true;
-        *client = e->client;
-    }
+    unsigned n = seen_from(k, &wanted, SAME_LOGIN, client);
+    if (n == 0)
+        n = seen_from(k, &wanted, wanted.proof != 0 ? SAME_PROOF : SAME_USER, client);
     unlock(k);
-    return known && !doubtful;
+    return n == 1;
 }
 
 void keyring_sweep(struct keyring *k, uint64_t now_ms)

@@ -43,10 +43,11 @@ void keyring_on_put(struct keyring *k, void (*fn)(void *arg), void *arg);
 void keyring_put(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct hlak *keys, size_t n, uint64_t now_ms);
 
-/* Copies of the keys of [radius NAME] to try for this login: those of the same proof, of the same
- * user, all others, each group newest first; at most max. id[i]: for keyring_spend. Only logins that
- * were put later than *latest, which is then the latest of all: with 0 at first and the same variable
- * again later, no key comes twice. Returns how many; the caller wipes them. */
+/* Copies of the keys of [radius NAME] to try for this login: those of the same user and proof, of the
+ * same proof (for many methods the client's last EAP packet is one of few), of the same user, all
+ * others; of each group the newest first; at most max. id[i]: for keyring_spend. Only logins that were
+ * put later than *latest, which is then the latest of all: with 0 at first and the same variable again
+ * later, no key comes twice. Returns how many; the caller wipes them. */
 size_t keyring_find(struct keyring *k, const char *radius, const struct keyring_login *login,
                     uint64_t now_ms, uint64_t *latest, struct hlak *keys, uint64_t *id, size_t max);
 
@@ -57,8 +58,9 @@ void keyring_spend(struct keyring *k, uint64_t id);
 void keyring_saw(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct addr *client, uint64_t now_ms);
 
-/* Where does it come from? By its proof, or by its user where it has none. False: not known, or from
- * more than one address at once; their ports do not count, the latest one's is in *client. */
+/* Where does it come from? Who has the same user and proof, or if there is nobody the same proof, or for
+ * a login without proof the same user. False: not known, or from more than one address at once; their
+ * ports do not count, the latest one's is in *client. */
 bool keyring_whence(struct keyring *k, const char *radius, const struct keyring_login *login,
                     uint64_t now_ms, struct addr *client);
 

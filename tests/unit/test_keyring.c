@@ -215,6 +215,24 @@ static void by_proof_or_user(void **state)
     keyring_free(k);
 }
 
+/* The last packets of EAP-TLS and EAP-MSCHAPv2 are the same six octets for everybody. */
+static void a_proof_of_many(void **state)
+{
+    struct keyring *k = keyring_new();
+
+    (void)state;
+    put(k, "home", "alice", "p", 1, START);
+    put(k, "home", "bob", "p", 2, START);
+    assert_string_equal(find(k, "home", "alice", "p", START), "1 2");
+    assert_string_equal(find(k, "home", "bob", "p", START), "2 1");
+    saw(k, "home", "alice", "p", "192.0.2.1:1001", START);
+    saw(k, "home", "bob", "p", "192.0.2.2:1002", START);
+    assert_string_equal(whence(k, "home", "alice", "p", START), "192.0.2.1:1001");
+    assert_string_equal(whence(k, "home", "bob", "p", START), "192.0.2.2:1002");
+    assert_string_equal(whence(k, "home", "carol", "p", START), "?");
+    keyring_free(k);
+}
+
 static void from_two_places(void **state)
 {
     struct keyring *k = keyring_new();
@@ -325,7 +343,8 @@ int main(void)
         cmocka_unit_test(best_first),      cmocka_unit_test(no_more_than_asked_for),
         cmocka_unit_test(later_ones_only), cmocka_unit_test(spent),
         cmocka_unit_test(too_old),         cmocka_unit_test(too_many),
-        cmocka_unit_test(by_proof_or_user), cmocka_unit_test(from_two_places),
+        cmocka_unit_test(by_proof_or_user), cmocka_unit_test(a_proof_of_many),
+        cmocka_unit_test(from_two_places),
         cmocka_unit_test(repeated),        cmocka_unit_test(many_clients),
         cmocka_unit_test(threads),
     };
