@@ -286,17 +286,6 @@ static void take_change_password(struct ppp_observer *o, const struct packet *p)
         keep_mschap(o, p->id, nt, peer);
 }
 
-static void take_success(struct ppp_observer *o, const struct packet *p, bool eap)
-{
-    if (!o->response_seen || p->id != o->response_id)
-        return;
-    o->challenge_seen = false;
-    if (o->last.seen)
-        o->confirmed = o->last;
-    if (!eap)
-        o->result = PPP_RESULT_SUCCESS;
-}
-
 static bool starts_with(struct span s, const char *text)
 {
     return span_eq(span_sub(s, 0, strlen(text)), span_str(text));
@@ -319,17 +308,43 @@ static bool hex_octet(const uint8_t *digits, uint8_t *out)
     return true;
 }
 
+static bool hex_octets(struct span hex, uint8_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!hex_octet(hex.p + 2 * i, &out[i]))
+            return false;
+    return true;
+}
+
+/* "S=<40 hex digits> M=<any text>" (RFC 2759 5) */
+static void take_server_answer(struct ppp_mschap *m, struct span text)
+{
+    struct span hex = span_sub(text, 2, 2 * PPP_SERVER_ANSWER);
+    m->answered = starts_with(text, "S=") && hex.n == 2 * PPP_SERVER_ANSWER &&
+                  hex_octets(hex, m->server_answer, PPP_SERVER_ANSWER);
+}
+
+static void take_success(struct ppp_observer *o, const struct packet *p, bool eap)
+{
+    if (!o->response_seen || p->id != o->response_id)
+        return;
+    o->challenge_seen = false;
+    if (o->last.seen) {
+        o->confirmed = o->last;
+        if (!o->last.v1)
+            take_server_answer(&o->confirmed, p->data);
+    }
+    if (!eap)
+        o->result = PPP_RESULT_SUCCESS;
+}
+
 /* The new challenge in a Failure: as many octets as the old one had, or the word is passed over. */
 static void take_new_challenge(struct ppp_observer *o, struct span hex)
 {
     uint8_t octets[sizeof o->challenge];
 
-    if (hex.n != 2u * o->challenge_len)
-        return;
-    for (size_t i = 0; i < o->challenge_len; i++)
-        if (!hex_octet(hex.p + 2 * i, &octets[i]))
-            return;
-    memcpy(o->challenge, octets, o->challenge_len);
+    if (hex.n == 2u * o->challenge_len && hex_octets(hex, octets, o->challenge_len))
+        memcpy(o->challenge, octets, o->challenge_len);
 }
 
 /* "E=691 R=1 C=<hex> V=3 M=<any text>" (RFC 2759 6, RFC 2433 6). R=1 allows another response, E=648
@@ -490,6 +505,45 @@ void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame)
     default: return;
     }
     o->auth_seen = true;
+}
+
+/* The layouts are those of take_response and take_change_password. */
+static bool chap_login(const struct packet *p, struct span *user, struct span *proof)
+{
+    struct cursor c = cursor_of(p->data);
+
+    if (p->code == MSCHAP_CHANGE_PASSWORD) {
+        *proof = span_sub(p->data, NEW_PASSWORD_LEN + 16 + 8, PPP_NT_RESPONSE);
+        return proof->n == PPP_NT_RESPONSE;
+    }
+    struct span value = cursor_take(&c, cursor_u8(&c));
+    *user = c.rest;
+    *proof = value.n == MSCHAP_RESPONSE_LEN ? span_sub(value, 24, PPP_NT_RESPONSE) : value;
+    return p->code == CHAP_RESPONSE && !c.short_ && value.n > 0;
+}
+
+bool ppp_login(struct span frame, struct span *user, struct span *proof)
+{
+    uint16_t protocol;
+    struct span info;
+    struct packet p;
+
+    *user = *proof = span_of(NULL, 0);
+    if (!read_frame(frame, &protocol, &info) || !read_packet(info, &p))
+        return false;
+    struct cursor c = cursor_of(p.data);
+    switch (protocol) {
+    case PROTOCOL_PAP:
+        *user = cursor_take(&c, cursor_u8(&c));
+        return p.code == PAP_REQUEST && !c.short_;
+    case PROTOCOL_CHAP: return chap_login(&p, user, proof);
+    case PROTOCOL_EAP:
+        *proof = span_sub(info, 0, 4 + p.data.n);
+        if (cursor_u8(&c) == EAP_TYPE_IDENTITY)
+            *user = c.rest;
+        return p.code == EAP_RESPONSE && !c.short_;
+    default: return false;
+    }
 }
 
 bool ppp_is_control(struct span frame)

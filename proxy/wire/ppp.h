@@ -28,7 +28,7 @@ enum ppp_method {
 
 enum ppp_result { PPP_RESULT_PENDING = 0, PPP_RESULT_SUCCESS, PPP_RESULT_FAILURE };
 
-enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24 };
+enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24, PPP_SERVER_ANSWER = 20 };
 
 /* One answer to an MS-CHAP challenge, v1 or v2, inside EAP or not. */
 struct ppp_mschap {
@@ -40,6 +40,8 @@ struct ppp_mschap {
     uint8_t challenge[16]; /* what the server sent; after a Failure with R=1 or E=648 its C= */
     uint8_t peer_challenge[16];
     uint8_t nt_response[PPP_NT_RESPONSE];
+    bool answered; /* in `confirmed`, v2: by this proof that the server knows the password, its S= */
+    uint8_t server_answer[PPP_SERVER_ANSWER];
 };
 
 struct ppp_observer {
@@ -78,6 +80,12 @@ void ppp_observer_init(struct ppp_observer *o);
 /* frame: one PPP frame as it stands in an SSTP data packet: no flags, no escapes, no FCS; with or
  * without FF 03, protocol of one or two octets (PROTOCOL.md 5.1). */
 void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame);
+
+/* What a RADIUS client passes on of one frame of a client's authentication, as parts of the frame.
+ * user: the name in it; none where the frame has none, as most of EAP. proof: what no other login will
+ * repeat by chance: an NT-Response, the answer of CHAP-MD5, or the whole EAP packet; none for PAP. False:
+ * the frame is no answer or request of a client's. */
+bool ppp_login(struct span frame, struct span *user, struct span *proof);
 
 /* True for an LCP, authentication or network control frame: what may flow before Call Connected;
  * false for network data (protocols below 0x8000, RFC 1661 2) and for what has no protocol field.

@@ -32,6 +32,24 @@ static void observe_copy(struct ppp_observer *o, enum ppp_from from, struct span
     free((void *)(uintptr_t)frame.p);
 }
 
+static bool inside(struct span part, struct span whole)
+{
+    return part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n);
+}
+
+static void check_login(struct span frame)
+{
+    struct span copy = copy_of(frame, span_of(NULL, 0)), user, proof;
+    unsigned sum = 0;
+
+    if (ppp_login(copy, &user, &proof))
+        CHECK(inside(user, copy) && inside(proof, copy));
+    for (size_t i = 0; i < proof.n; i++)
+        sum += proof.p[i];
+    CHECK(sum <= 255 * copy.n);
+    free((void *)(uintptr_t)copy.p);
+}
+
 /* One frame, and the same one in the other forms that must make no difference. */
 static void check_frame(struct ppp_observer *o, enum ppp_from from, struct span frame)
 {
@@ -41,6 +59,7 @@ static void check_frame(struct ppp_observer *o, enum ppp_from from, struct span 
     bool control = ppp_is_control(frame);
 
     observe_copy(o, from, frame, none);
+    check_login(frame);
 
     CHECK(o->method <= PPP_METHOD_EAP_MSCHAPV2 && o->result <= PPP_RESULT_FAILURE);
     CHECK(o->user_len <= PPP_USER_MAX);

@@ -1055,6 +1055,104 @@ static void control_or_data(void **state)
     }
 }
 
+/* What proves that the server knows the password, too (RFC 2759 5, 8.7). */
+static void server_answers(void **state)
+{
+    static const struct {
+        const char *text;
+        bool answered;
+    } cases[] = {
+        {SUCCESS_TEXT, true},
+        {"'S=407a5589115fd0d6209f510fe9c04566932cda56'", true},
+        {"'S=407A5589115FD0D6209F510FE9C04566932CDA5'", false},
+        {"'S=407A5589115FD0D6209F510FE9C04566932CDA5G M=ok'", false},
+        {"'M=ok S=407A5589115FD0D6209F510FE9C04566932CDA56'", false},
+        {"'s=407A5589115FD0D6209F510FE9C04566932CDA56'", false},
+        {"'S='", false},
+        {"", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int eap = 0; eap < 2; eap++) {
+            struct ppp_observer o = fresh();
+            if (eap) {
+                eap_packet(&o, SERVER, 7, 1, 7, "10" CHALLENGE);
+                eap_packet(&o, CLIENT, 7, 2, 7, V2(PEER, NT, "'User'"));
+                assert_false(o.last.answered);
+                eap_packet(&o, SERVER, 8, 3, 7, cases[i].text);
+            } else {
+                packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+                packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+                packet(&o, SERVER, CHAP, 3, 1, cases[i].text);
+            }
+            assert_mschap(&o.confirmed, eap ? 7 : 1, CHALLENGE, PEER, NT);
+            assert_int_equal(o.confirmed.answered, cases[i].answered);
+            if (cases[i].answered)
+                assert_octets(span_of(o.confirmed.server_answer, PPP_SERVER_ANSWER),
+                              "407a5589115fd0d6209f510fe9c04566932cda56");
+        }
+    struct ppp_observer o = fresh(); /* v1 has no such thing */
+    packet(&o, SERVER, CHAP, 1, 1, "08" CHALLENGE_V1);
+    packet(&o, CLIENT, CHAP, 2, 1, V1(NT, "01", "'User'"));
+    packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
+    assert_true(o.confirmed.seen);
+    assert_false(o.confirmed.answered);
+}
+
+/* What a RADIUS client passes on of a frame. */
+static void logins(void **state)
+{
+    static const struct {
+        const char *frame, *user, *proof; /* hex; user NULL: no login */
+    } cases[] = {
+        {"ff03 c023 01010010 04 55736572 0a 6364656667", NULL, NULL}, /* longer than it is */
+        {"ff03 c023 01010010 04 55736572 06 636465666768", "55736572", ""},
+        {"c023 01010010 04 55736572 06 636465666768", "55736572", ""},
+        {"ff03 c023 02010004", NULL, NULL},
+        {"ff03 c223 0201003a 31" PEER ZERO_8 NT "00 55736572", "55736572", NT},
+        {"c223 0201003a 31" PEER ZERO_8 NT "00 55736572", "55736572", NT},
+        {"ff03 c223 02010018" MD5_VALUE "616263", "616263", "c0c1c2c3c4c5c6c7c8c9cacbcccdcecf"},
+        {"ff03 c223 02010005 00", NULL, NULL},
+        {"ff03 c223 02010005 10", NULL, NULL},
+        {"ff03 c223 01010015" MD5_VALUE, NULL, NULL}, /* a Challenge */
+        {"ff03 c223 07010014" MD5_VALUE, NULL, NULL}, /* too short a change of password */
+        {"ff03 c227 02010009 0155736572", "55736572", "02010009 0155736572"},
+        {"ff03 c227 02010009 0155736572 0000", "55736572", "02010009 0155736572"}, /* padded */
+        {"ff03 c227 02020006 0d00", "", "02020006 0d00"},
+        {"ff03 c227 02020004", NULL, NULL},
+        {"ff03 c227 01020006 0d00", NULL, NULL}, /* a Request */
+        {"ff03 c021 02010004", NULL, NULL},
+        {"ff03 0021 4500", NULL, NULL},
+        {"", NULL, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct span frame = octets_hex(cases[i].frame), user, proof;
+        if (ppp_login(frame, &user, &proof) != (cases[i].user != NULL))
+            fail_msg("case %zu", i);
+        if (cases[i].user != NULL) {
+            assert_octets(user, cases[i].user);
+            assert_octets(proof, cases[i].proof);
+        }
+        octets_free(frame);
+    }
+}
+
+/* RFC 2759 7: the response made with the new password. */
+static void login_with_a_new_password(void **state)
+{
+    uint8_t octets[4 + 586] = {0xff, 0x03, 0xc2, 0x23, 7, 8, 0x02, 0x4a};
+    struct span user, proof;
+
+    (void)state;
+    for (size_t i = 8; i < sizeof octets; i++)
+        octets[i] = (uint8_t)i;
+    assert_true(ppp_login(span_of(octets, sizeof octets), &user, &proof));
+    assert_int_equal(user.n, 0);
+    assert_ptr_equal(proof.p, octets + 4 + 560);
+    assert_int_equal(proof.n, 24);
+}
+
 static void names(void **state)
 {
     (void)state;
@@ -1113,6 +1211,9 @@ int main(void)
         cmocka_unit_test(every_frame_cut_padded_compressed),
         cmocka_unit_test(other_frames_pass),
         cmocka_unit_test(control_or_data),
+        cmocka_unit_test(server_answers),
+        cmocka_unit_test(logins),
+        cmocka_unit_test(login_with_a_new_password),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests_name("ppp", tests, NULL, NULL);
