@@ -1,16 +1,21 @@
 #include "call/front.h"
 
 #include <openssl/crypto.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/check.h"
+#include "binding/mschap.h"
+#include "call/advice.h"
+#include "call/candidates.h"
+#include "call/keyring.h"
 #include "policy/users.h"
 #include "wire/ppp.h"
 
-/* Named for what SSTP waits for ([MS-SSTP] 3.3.1). */
-enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED, WAIT_RESULT };
+/* Named for what SSTP waits for ([MS-SSTP] 3.3.1); WAIT_KEY: Call Connected is here, its key is not. */
+enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED, WAIT_KEY, WAIT_RESULT };
+
+/* Of EAP's last packets before Success: longer ones than this are no proof that we remember. */
+enum { PROOF_MAX = 512 };
 
 struct front {
     enum progress progress;
@@ -23,11 +28,18 @@ struct front {
     front_user_allowed user_allowed; /* NULL: nobody wants to be asked */
     void *user_arg;
     bool user_asked; /* about the user that session shows, or about nobody */
-    uint8_t made[SSTP_CONNECTED_LEN]; /* the Ack or Call Connected that goes on instead */
+    struct candidates candidates;
+    uint8_t proof[PROOF_MAX]; /* of the client's latest answer, for the keyring */
+    size_t proof_len;
+    unsigned stale; /* line of the users file that the server has proved wrong; 0: none */
+    uint8_t hash;   /* the client's hash protocol, once its binding was checked */
+    /* The Ack or Call Connected that goes on instead; in WAIT_KEY the client's own Call Connected. */
+    uint8_t made[SSTP_CONNECTED_LEN];
 };
 
 static const struct front_answer pass = {.verdict = FRONT_PASS};
 static const struct front_answer drop = {.verdict = FRONT_DROP};
+static const struct front_answer hold = {.verdict = FRONT_HOLD};
 
 static struct front_answer refuse(enum reason reason)
 {
@@ -43,8 +55,19 @@ struct front *front_new(const struct site_backend *backend, const struct binding
     f->client_leaf = *client_leaf;
     f->backend_leaf = *backend_leaf;
     f->expect.leaf = &f->client_leaf;
+    f->candidates.users = backend->users;
     ppp_observer_init(&f->ppp);
     return f;
+}
+
+void front_use_keyring(struct front *f, struct keyring *keyring)
+{
+    const struct config_radius *radius = f->backend->config->radius;
+
+    if (radius == NULL)
+        return;
+    f->candidates.keyring = keyring;
+    f->candidates.radius = radius->name;
 }
 
 void front_ask_user(struct front *f, front_user_allowed allowed, void *arg)
@@ -74,6 +97,59 @@ static bool user_may_pass(struct front *f, bool sure)
     return f->user_allowed(f->user_arg, user);
 }
 
+static struct keyring_login login_of(const struct front *f)
+{
+    return (struct keyring_login){.user = span_of(f->ppp.user, f->ppp.user_len),
+                                  .proof = span_of(f->proof, f->proof_len)};
+}
+
+/* What the server will ask RADIUS about next. */
+static void note_login(struct front *f, struct span frame, uint64_t now_ms)
+{
+    struct span user, proof;
+
+    if (f->candidates.keyring == NULL || !ppp_login(frame, &user, &proof))
+        return;
+    f->proof_len = proof.n <= sizeof f->proof ? proof.n : 0;
+    if (f->proof_len > 0)
+        memcpy(f->proof, proof.p, f->proof_len);
+    struct keyring_login login = login_of(f);
+    if (user.n > 0)
+        login.user = user;
+    keyring_saw(f->candidates.keyring, f->candidates.radius, &login, &f->session->client, now_ms);
+}
+
+static struct advice advice_for(const struct front *f)
+{
+    return (struct advice){.session = f->session,
+                           .backend = f->backend,
+                           .ours = &f->client_leaf,
+                           .theirs = &f->backend_leaf};
+}
+
+/* The server's Success proves what it knows of the user (RFC 2759 8.7). A wrong password is none of
+ * this: for that there is no Success. */
+static void check_users_line(struct front *f)
+{
+    struct ppp_mschap *m = &f->ppp.confirmed;
+    struct users_match found[USERS_MATCH_MAX];
+    struct span user = span_of(m->user, m->user_len);
+
+    if (!m->answered || f->backend->users == NULL)
+        return;
+    m->answered = false; /* once for each answer */
+    size_t n = users_find(f->backend->users, user, found);
+    for (size_t i = 0; i < n; i++)
+        if (mschap_answer_fits(m->server_answer, found[i].hash_hash, m->nt_response,
+                               m->peer_challenge, m->challenge, user))
+            return;
+    if (n == 0 || f->stale == found[0].line)
+        return; /* told before: this is a retransmission */
+    f->stale = found[0].line;
+    struct advice a = advice_for(f);
+    advice_stale(&a, f->stale);
+}
+
 static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct span frame)
 {
     struct session *s = f->session;
@@ -84,6 +160,7 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
     if (!ppp_is_control(frame))
         return drop;
     ppp_observe(&f->ppp, from, frame);
+    check_users_line(f);
     if (f->ppp.method != PPP_METHOD_NONE)
         s->method = ppp_method_name(f->ppp.method);
     s->failures = f->ppp.failures;
@@ -136,103 +213,6 @@ static struct front_answer ack(struct front *f, const struct sstp_packet *packet
 
 /* ---- Call Connected ---- */
 
-enum { KEYS_MAX = 2 * USERS_MATCH_MAX + 1 };
-
-static void keys_add(const struct front *f, const struct ppp_mschap *m, struct hlak *keys,
-                     size_t *n)
-{
-    struct users_match found[USERS_MATCH_MAX];
-    size_t matches;
-
-    if (!m->seen || f->backend->users == NULL)
-        return;
-    matches = users_find(f->backend->users, span_of(m->user, m->user_len), found);
-    for (size_t i = 0; i < matches; i++, (*n)++) {
-        if (m->v1)
-            hlak_mschapv1(&keys[*n], found[i].hash_hash, m->challenge);
-        else
-            hlak_mschapv2(&keys[*n], found[i].hash_hash, m->nt_response);
-    }
-}
-
-static bool same_response(const struct ppp_mschap *a, const struct ppp_mschap *b)
-{
-    return a->seen && b->seen && memcmp(a->nt_response, b->nt_response, PPP_NT_RESPONSE) == 0;
-}
-
-/* With MS-CHAP both ends have keys, so a MAC under zeros is that of somebody who lacks them. Inside EAP
- * some Windows clients are said to use zeros all the same (PROTOCOL.md 4.4): marked weak. */
-static bool zeros_are_possible(const struct front *f)
-{
-    return f->ppp.method != PPP_METHOD_MSCHAPV1 && f->ppp.method != PPP_METHOD_MSCHAPV2;
-}
-
-static void hex(char *out, const uint8_t *p, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        snprintf(out + 2 * i, 3, "%02x", p[i]);
-}
-
-/* A stranger may cause these lines: so many in a second for each worker, and the next one says how many
- * there were besides. */
-static bool line_allowed(const struct front *f, unsigned *missed)
-{
-    enum { LINES_PER_SECOND = 20 };
-    return log_limit_pass(f->session->binding_lines, (uint64_t)time(NULL) * 1000, LINES_PER_SECOND,
-                          missed);
-}
-
-/* Two hashes side by side, and what it means that they differ: the line an administrator needs. */
-static void log_leaf(const struct front *f, const struct sstp_connected *c, uint8_t hash)
-{
-    size_t n = hash == SSTP_HASH_SHA1 ? BINDING_SHA1 : BINDING_SHA256;
-    const uint8_t *ours = hash == SSTP_HASH_SHA1 ? f->client_leaf.sha1 : f->client_leaf.sha256;
-    char text[2 * BINDING_SHA256 + 1];
-    unsigned missed;
-    struct log_line l;
-
-    if (!line_allowed(f, &missed))
-        return;
-    session_line(f->session, &l, LOG_LEVEL_WARNING, "binding-leaf");
-    log_str(&l, "hash", hash == SSTP_HASH_SHA1 ? "sha1" : "sha256");
-    hex(text, c->cert_hash.p, n);
-    log_str(&l, "received", text);
-    hex(text, ours, n);
-    log_str(&l, "ours", text);
-    log_str(&l, "msg",
-            "the client saw another certificate than ours: somebody stands between the client and "
-            "this gate");
-    if (missed > 0)
-        log_num(&l, "lines-left-out", missed);
-    log_end(&l);
-}
-
-static void log_mac(const struct front *f, size_t keys, bool passed)
-{
-    unsigned missed;
-    struct log_line l;
-    bool user_unknown = keys == 0 && ppp_method_has_keys(f->ppp.method);
-
-    if (!line_allowed(f, &missed))
-        return;
-    session_line(f->session, &l, LOG_LEVEL_WARNING, "binding-mac");
-    log_str(&l, "user", f->session->user);
-    log_str(&l, "method", f->session->method);
-    log_num(&l, "keys-tried", keys);
-    log_str(&l, "action", passed ? "passed-unchanged" : "refused");
-    if (user_unknown && f->backend->users == NULL)
-        log_str(&l, "msg", "no key for this method: the backend has no users-file");
-    else if (user_unknown)
-        log_str(&l, "msg", "no key for this user: not in the users-file, or the method's keys "
-                           "cannot be known here");
-    else
-        log_str(&l, "msg", "no key makes the client's MAC: a stale line in the users-file, or an "
-                           "altered message");
-    if (missed > 0)
-        log_num(&l, "lines-left-out", missed);
-    log_end(&l);
-}
-
 static enum reason reason_of(enum binding_result r)
 {
     switch (r) {
@@ -257,14 +237,64 @@ static struct front_answer connected_as_is(struct front *f, struct span octets,
     };
 }
 
-/* The heart of the gate: is it ours, who can vouch for it, and the same again for the backend. */
-static struct front_answer connected(struct front *f, const struct sstp_packet *packet,
-                                     struct span octets)
+/* The same again for the backend: its leaf, and a MAC under the client's own key. */
+static struct front_answer made_again(struct front *f, struct span msg, const struct hlak *key)
 {
     struct session *s = f->session;
-    struct hlak keys[KEYS_MAX];
-    size_t count = 0;
-    uint8_t hash = 0;
+    uint8_t hash = binding_choose_hash(f->hash, f->backend_mask, &f->backend_leaf);
+
+    if (hash == 0) {
+        session_keep(&s->detail,
+                     span_str("the hash protocol the backend wants is not in binding-cert-hash"));
+        return refuse(REASON_BINDING_HASH);
+    }
+    binding_make(msg, hash, &f->backend_leaf, key, f->made);
+    s->key = hlak_kind_name(key->kind);
+    s->weak = key->kind == HLAK_ZERO && ppp_method_has_keys(f->ppp.method);
+    return connected_as_is(f, span_of(f->made, sizeof f->made), SESSION_BINDING_VERIFIED);
+}
+
+/* Of EAP we do not know all types; any of them may give keys. */
+static bool key_may_come(const struct front *f)
+{
+    return f->candidates.keyring != NULL &&
+           (ppp_method_has_keys(f->ppp.method) || f->ppp.method == PPP_METHOD_EAP);
+}
+
+/* Who can vouch for it? late: nobody else will come. */
+static struct front_answer judge(struct front *f, struct span msg, uint64_t now_ms, bool late)
+{
+    const struct keyring_login login = login_of(f);
+    struct candidates *c = &f->candidates;
+    struct hlak key;
+
+    if (candidates_find(c, msg, &f->ppp, &login, now_ms, &key)) {
+        struct front_answer answer = made_again(f, msg, &key);
+        hlak_wipe(&key);
+        return answer;
+    }
+    if (!late && key_may_come(f)) {
+        memmove(f->made, msg.p, sizeof f->made);
+        f->progress = WAIT_KEY;
+        f->session->binding = SESSION_BINDING_NONE;
+        return (struct front_answer){.verdict = FRONT_WAIT};
+    }
+    /* for want of a key, not in spite of one */
+    bool pass_on = f->backend->config->binding == CONFIG_BINDING_AUTO &&
+                   c->tried.users_file + c->tried.radius == 0;
+    struct advice a = advice_for(f);
+    advice_mac(&a, c, &f->ppp, f->stale, candidates_zeros_fit(msg), pass_on);
+    if (pass_on)
+        return connected_as_is(f, msg, SESSION_BINDING_PASSED);
+    f->session->binding = SESSION_BINDING_FAILED;
+    return refuse(REASON_BINDING_MAC);
+}
+
+/* The heart of the gate: is it ours, who can vouch for it, and the same again for the backend. */
+static struct front_answer connected(struct front *f, const struct sstp_packet *packet,
+                                     struct span octets, uint64_t now_ms)
+{
+    struct session *s = f->session;
 
     if (!user_may_pass(f, true))
         return refuse(REASON_USER_DENIED);
@@ -272,58 +302,48 @@ static struct front_answer connected(struct front *f, const struct sstp_packet *
         return connected_as_is(f, octets, SESSION_BINDING_OFF);
 
     s->binding = SESSION_BINDING_FAILED;
-    enum binding_result r = binding_check(octets, &f->expect, &hash);
-    if (hash != 0)
-        s->hash = hash == SSTP_HASH_SHA1 ? "sha1" : "sha256";
+    enum binding_result r = binding_check(octets, &f->expect, &f->hash);
+    if (f->hash != 0)
+        s->hash = f->hash == SSTP_HASH_SHA1 ? "sha1" : "sha256";
     if (r == BINDING_LEAF) {
         struct sstp_connected c;
+        struct advice a = advice_for(f);
         if (sstp_parse_connected(packet, &c) == ERR_OK)
-            log_leaf(f, &c, hash);
+            advice_leaf(&a, &c, f->hash);
     }
     if (r != BINDING_OK)
         return refuse(reason_of(r));
     if (!makes_again(f))
         return connected_as_is(f, octets, SESSION_BINDING_PASSED);
+    return judge(f, octets, now_ms, false);
+}
 
-    /* The client's own MAC is the judge, so a candidate too many does no harm (PROTOCOL.md 4.4). */
-    keys_add(f, &f->ppp.confirmed, keys, &count);
-    if (!same_response(&f->ppp.confirmed, &f->ppp.last))
-        keys_add(f, &f->ppp.last, keys, &count);
-    size_t known = count;
-    if (zeros_are_possible(f))
-        hlak_zero(&keys[count++]);
-    size_t which = binding_find_key(octets, keys, count);
-    uint8_t out_hash = binding_choose_hash(hash, f->backend_mask, &f->backend_leaf);
-    struct front_answer answer;
-    if (which == count) {
-        /* for want of a key, not in spite of one */
-        bool pass_on = f->backend->config->binding == CONFIG_BINDING_AUTO && known == 0;
-        log_mac(f, known, pass_on);
-        answer = pass_on ? connected_as_is(f, octets, SESSION_BINDING_PASSED)
-                         : refuse(REASON_BINDING_MAC);
-    } else if (out_hash == 0) {
-        session_keep(&s->detail,
-                     span_str("the hash protocol the backend wants is not in binding-cert-hash"));
-        answer = refuse(REASON_BINDING_HASH);
-    } else {
-        binding_make(octets, out_hash, &f->backend_leaf, &keys[which], f->made);
-        s->key = hlak_kind_name(keys[which].kind);
-        s->weak = keys[which].kind == HLAK_ZERO && ppp_method_has_keys(f->ppp.method);
-        answer = connected_as_is(f, span_of(f->made, sizeof f->made), SESSION_BINDING_VERIFIED);
-    }
-    OPENSSL_cleanse(keys, sizeof keys);
-    return answer;
+struct front_answer front_try_key(struct front *f, uint64_t now_ms, bool late)
+{
+    CHECK(f->progress == WAIT_KEY);
+    return judge(f, span_of(f->made, sizeof f->made), now_ms, late);
 }
 
 /* ---- the order of messages ---- */
 
-struct front_answer front_from_client(struct front *f, const struct sstp_packet *packet,
-                                      struct span octets)
+static struct front_answer client_frame(struct front *f, struct span frame, uint64_t now_ms)
 {
-    if (!packet->control)
-        /* [MS-SSTP] 3.3.5.3: PPP may begin when the Ack is out */
-        return f->progress >= WAIT_CONNECTED ? ppp_data(f, PPP_FROM_CLIENT, packet->body)
-                                             : refuse(REASON_CLIENT_OUT_OF_PLACE);
+    if (f->progress < WAIT_CONNECTED)
+        return refuse(REASON_CLIENT_OUT_OF_PLACE);
+    /* LCP and authentication may pass what waits: the key may come of them. */
+    if (f->progress == WAIT_KEY && (!ppp_is_control(frame) || ppp_is_network(frame)))
+        return hold;
+    struct front_answer a = ppp_data(f, PPP_FROM_CLIENT, frame);
+    if (a.verdict == FRONT_PASS)
+        note_login(f, frame, now_ms);
+    return a;
+}
+
+struct front_answer front_from_client(struct front *f, const struct sstp_packet *packet,
+                                      struct span octets, uint64_t now_ms)
+{
+    if (!packet->control) /* [MS-SSTP] 3.3.5.3: PPP may begin when the Ack is out */
+        return client_frame(f, packet->body, now_ms);
     if (f->progress == WAIT_RESULT)
         return front_in_place(packet) ? pass : refuse(REASON_CLIENT_OUT_OF_PLACE);
     switch (packet->type) {
@@ -336,13 +356,18 @@ struct front_answer front_from_client(struct front *f, const struct sstp_packet 
     case SSTP_CONNECTED:
         if (f->progress != WAIT_CONNECTED)
             break;
-        return connected(f, packet, octets);
+        return connected(f, packet, octets, now_ms);
+    case SSTP_ECHO_REQUEST: /* before Call Connected an Echo is out of place: [MS-SSTP] 3.3.5.2 */
+    case SSTP_ECHO_RESPONSE:
+        if (f->progress != WAIT_KEY)
+            break;
+        return hold;
     case SSTP_ABORT:
     case SSTP_DISCONNECT:
     case SSTP_DISCONNECT_ACK:
         return pass;
     default:
-        break; /* an Echo before Call Connected among them: [MS-SSTP] 3.3.5.2 */
+        break;
     }
     return refuse(REASON_CLIENT_OUT_OF_PLACE);
 }
@@ -363,7 +388,7 @@ struct front_answer front_from_backend(struct front *f, const struct sstp_packet
     if (!packet->control && f->progress == WAIT_RESULT)
         return ppp_result(f, packet->body, octets);
     if (!packet->control)
-        return f->progress == WAIT_CONNECTED ? ppp_data(f, PPP_FROM_SERVER, packet->body)
+        return f->progress >= WAIT_CONNECTED ? ppp_data(f, PPP_FROM_SERVER, packet->body)
                                              : refuse(REASON_BACKEND_OUT_OF_PLACE);
     if (f->progress == WAIT_RESULT)
         return front_in_place(packet) ? pass : refuse(REASON_BACKEND_OUT_OF_PLACE);

@@ -10,6 +10,7 @@
 #include "call/site.h"
 
 struct front;
+struct keyring;
 
 enum front_verdict {
     FRONT_PASS,      /* send the packet on as it is */
@@ -17,6 +18,8 @@ enum front_verdict {
     FRONT_DROP,      /* do not send it, go on */
     FRONT_REFUSE,    /* end the call for answer.reason; the packet is not sent */
     FRONT_CONNECTED, /* send answer.octets, and the tunnel is up: front's work is done */
+    FRONT_WAIT,      /* Call Connected stays here until its key comes: see front_try_key */
+    FRONT_HOLD,      /* of the client: it may not pass what waits; it is to be given again afterwards */
 };
 
 struct front_answer {
@@ -37,13 +40,21 @@ struct front *front_new(const struct site_backend *backend, const struct binding
 typedef bool (*front_user_allowed)(void *arg, struct span user);
 void front_ask_user(struct front *f, front_user_allowed allowed, void *arg);
 
+/* Where the backend's server asks a RADIUS server: its keys are candidates too, Call Connected waits for
+ * them, and the keyring is told where logins come from. keyring must outlive front. */
+void front_use_keyring(struct front *f, struct keyring *keyring);
+
 void front_free(struct front *f);
 
-/* packet: as sstp_parse gave it; octets: the same packet whole. */
+/* packet: as sstp_parse gave it; octets: the same packet whole; now_ms: worker_now. */
 struct front_answer front_from_client(struct front *f, const struct sstp_packet *packet,
-                                      struct span octets);
+                                      struct span octets, uint64_t now_ms);
 struct front_answer front_from_backend(struct front *f, const struct sstp_packet *packet,
                                        struct span octets);
+
+/* After FRONT_WAIT: keys have come, or (late) their time is over. The answer is about the Call Connected
+ * that waited; FRONT_WAIT once more, if not late: it was none of these. */
+struct front_answer front_try_key(struct front *f, uint64_t now_ms, bool late);
 
 /* Once the call is connected: may this message stand here? Both sides may say the same. ([MS-SSTP] 3.2.5.3,
  * 3.3.5.2) */

@@ -42,7 +42,7 @@ static bool user_admitted(struct tunnel *t)
     if (t->session.user == NULL)
         return true;
     struct span user = users_bare_name(span_str(t->session.user));
-    enum limits_verdict hit = limits_user_enter(t->set->limits, user);
+    enum limits_verdict hit = limits_user_enter(t->set->shared->limits, user);
     if (hit != LIMITS_OK) {
         entry_log_limited(t, limits_key(hit));
         return false;
@@ -60,46 +60,74 @@ static struct span as_sent(const struct sstp_packet *p, struct span octets,
     return p->type == SSTP_CONNECTED ? octets : sstp_without_reserved(octets, copy);
 }
 
-/* A packet while front has the word. Returns false when the call is over. */
-static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct span octets,
-                         bool from_client)
+/* What front made of a packet: PASS has that packet's octets in a.octets by now. */
+static void obey(struct tunnel *t, const struct front_answer *a, bool from_client)
 {
     struct stream *to = from_client ? &t->backend : &t->client;
     struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
-    uint8_t copy[SSTP_PACKET_MAX];
-    struct front_answer a = from_client ? front_from_client(t->front, p, octets)
-                                        : front_from_backend(t->front, p, octets);
-    switch (a.verdict) {
-    case FRONT_DROP: return true;
-    case FRONT_REFUSE: tunnel_close(t, a.reason); return false;
+
+    switch (a->verdict) {
+    case FRONT_DROP:
+    case FRONT_HOLD: return;
+    case FRONT_REFUSE: tunnel_close(t, a->reason); return;
+    case FRONT_WAIT:
+        if (t->state == TUNNEL_NEGOTIATE) /* else the call is about to end without it */
+            tunnel_enter(t, TUNNEL_KEY);
+        return;
     case FRONT_CONNECTED:
         if (!user_admitted(t)) {
             tunnel_close(t, REASON_USER_LIMIT);
-            return false;
+            return;
         }
-        octets = a.octets;
         break;
-    case FRONT_REPLACE: octets = a.octets; break;
+    case FRONT_REPLACE:
     case FRONT_PASS: break;
     }
+    count(flow, a->octets);
+    stream_write(to, a->octets);
+    if (a->verdict != FRONT_CONNECTED)
+        return;
+    t->up = true;
+    front_free(t->front);
+    t->front = NULL;
+    if (t->state == TUNNEL_NEGOTIATE || t->state == TUNNEL_KEY)
+        tunnel_enter(t, TUNNEL_RELAY);
+    /* A reload met it on its way, when not all was known that the new rules ask for. */
+    if (t->state == TUNNEL_RELAY && t->site != t->set->site)
+        entry_recheck(t, t->set->site);
+}
+
+void traffic_try_key(struct tunnel *t, bool late)
+{
+    struct front_answer a = front_try_key(t->front, tunnel_now(t), late);
+
+    if (a.verdict == FRONT_REPLACE) /* the server has not let the user in yet */
+        tunnel_enter(t, TUNNEL_NEGOTIATE);
+    obey(t, &a, true);
+}
+
+/* A packet while front has the word. Returns false when it stays unread. */
+static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct span octets,
+                         bool from_client)
+{
+    uint8_t copy[SSTP_PACKET_MAX];
+    struct front_answer a = from_client
+                                ? front_from_client(t->front, p, octets, tunnel_now(t))
+                                : front_from_backend(t->front, p, octets);
     if (t->session.failures > t->failures) {
         tunnel_give_points(t, POINTS_LOGIN * (t->session.failures - t->failures));
         t->failures = t->session.failures;
     }
-    note_goodbye(t, p, from_client);
-    count(flow, octets);
-    stream_write(to, as_sent(p, octets, copy));
-    if (a.verdict == FRONT_CONNECTED) {
-        t->up = true;
-        front_free(t->front);
-        t->front = NULL;
-        if (t->state == TUNNEL_NEGOTIATE)
-            tunnel_enter(t, TUNNEL_RELAY);
-        /* A reload met it on its way, when not all was known that the new rules ask for. */
-        if (t->state == TUNNEL_RELAY && t->site != t->set->site)
-            entry_recheck(t, t->set->site);
+    if (a.verdict == FRONT_HOLD && t->state == TUNNEL_KEY)
+        return false;
+    if (a.verdict == FRONT_PASS) {
+        a.octets = octets;
+        note_goodbye(t, p, from_client);
     }
-    return t->state != TUNNEL_LINGER;
+    if (a.octets.n > 0)
+        a.octets = as_sent(p, a.octets, copy);
+    obey(t, &a, from_client);
+    return true;
 }
 
 /* All whole packets at the start of in, on their way to the other side. Towards clients each packet
@@ -116,13 +144,17 @@ size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
 
     while ((e = sstp_parse(span_from(in, used), &p)) == ERR_OK) {
         struct span octets = span_sub(in, used, p.len);
-        used += p.len;
         if (t->front != NULL) {
-            sent = used;
-            if (!front_packet(t, &p, octets, from_client))
-                return in.n;
+            if (!front_packet(t, &p, octets, from_client)) {
+                stream_pause(&t->client); /* until KEY is left */
+                return used;
+            }
+            if (t->state > TUNNEL_DRAIN)
+                return in.n; /* we have ended it */
+            sent = used += p.len;
             continue;
         }
+        used += p.len;
         if (p.control) {
             if (!front_in_place(&p)) {
                 stream_write(to, span_sub(in, sent, used - p.len - sent));

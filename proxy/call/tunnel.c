@@ -53,11 +53,13 @@ static const unsigned legal_from[TUNNEL_STATES] = {
     /* once more for each address: the deadline is new */
     [TUNNEL_DIAL] = FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER),
     [TUNNEL_ANSWER] = FROM(DIAL),
-    [TUNNEL_NEGOTIATE] = FROM(ANSWER),
-    [TUNNEL_RELAY] = FROM(NEGOTIATE),
+    [TUNNEL_NEGOTIATE] = FROM(ANSWER) | FROM(KEY),
+    [TUNNEL_KEY] = FROM(NEGOTIATE),
+    [TUNNEL_RELAY] = FROM(NEGOTIATE) | FROM(KEY),
     [TUNNEL_WEB] = FROM(DIAL),
-    [TUNNEL_DRAIN] = FROM(NEGOTIATE) | FROM(RELAY) | FROM(WEB),
-    [TUNNEL_LINGER] = FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(RELAY),
+    [TUNNEL_DRAIN] = FROM(NEGOTIATE) | FROM(KEY) | FROM(RELAY) | FROM(WEB),
+    [TUNNEL_LINGER] = FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(KEY) |
+                      FROM(RELAY),
     [TUNNEL_CLOSED] = ~0u & ~FROM(CLOSED),
 };
 
@@ -66,6 +68,10 @@ void tunnel_enter(struct tunnel *t, enum tunnel_state state)
     struct tunnels *set = t->set;
 
     CHECK(legal_from[state] & (1u << t->state));
+    if (t->state == TUNNEL_KEY) { /* what the client was not read for */
+        stream_resume(&t->client);
+        stream_kick(&t->client);
+    }
     DL_DELETE(set->list[t->state], t);
     t->state = state;
     t->active = tunnel_now(t);
@@ -97,7 +103,7 @@ void tunnel_give_points(struct tunnel *t, unsigned points)
 {
     struct log_line l;
 
-    if (points == 0 || !limits_points(t->set->limits, &t->session.client, points, tunnel_now(t)))
+    if (points == 0 || !limits_points(t->set->shared->limits, &t->session.client, points, tunnel_now(t)))
         return;
     session_line(&t->session, &l, LOG_LEVEL_WARNING, "ban");
     log_str(&l, "user", t->session.user);
@@ -108,10 +114,10 @@ void tunnel_give_points(struct tunnel *t, unsigned points)
 static void limits_forget(struct tunnel *t)
 {
     if (t->counted_user != NULL)
-        limits_user_leave(t->set->limits, span_str(t->counted_user));
+        limits_user_leave(t->set->shared->limits, span_str(t->counted_user));
     free(t->counted_user);
     if (t->counted)
-        limits_leave(t->set->limits, &t->session.client);
+        limits_leave(t->set->shared->limits, &t->session.client);
 }
 
 static void release(struct tunnel *t)
@@ -230,6 +236,7 @@ void tunnel_close(struct tunnel *t, enum reason reason)
         stream_close(&t->backend, false);
         break;
     case TUNNEL_NEGOTIATE:
+    case TUNNEL_KEY:
     case TUNNEL_RELAY:
         if (info->message != SSTP_DATA)
             say_sstp(&t->client, info);
@@ -250,7 +257,7 @@ static void side_ended(struct tunnel *t, struct stream *other, enum reason reaso
 {
     if (t->reason == REASON_NONE)
         t->reason = reason;
-    if (t->state == TUNNEL_NEGOTIATE || t->state == TUNNEL_RELAY || t->state == TUNNEL_WEB)
+    if (t->state >= TUNNEL_NEGOTIATE && t->state <= TUNNEL_WEB)
         tunnel_enter(t, TUNNEL_DRAIN);
     stream_shutdown(other);
     drop_if_finished(t);
@@ -327,6 +334,7 @@ static size_t client_read(struct stream *s, struct span in)
         }
         return 0; /* waits for the backend's 200 (PROTOCOL.md 1.3) */
     case TUNNEL_NEGOTIATE:
+    case TUNNEL_KEY:
     case TUNNEL_RELAY:
     case TUNNEL_WEB:
     case TUNNEL_DRAIN: return t->web ? traffic_web(t, in, true) : traffic_packets(t, in, true);
@@ -344,6 +352,7 @@ static size_t backend_read(struct stream *s, struct span in)
     switch (t->state) {
     case TUNNEL_ANSWER: return uplink_answer_read(t, in);
     case TUNNEL_NEGOTIATE:
+    case TUNNEL_KEY:
     case TUNNEL_RELAY:
     case TUNNEL_WEB:
     case TUNNEL_DRAIN: return t->web ? traffic_web(t, in, false) : traffic_packets(t, in, false);
@@ -391,12 +400,12 @@ static void backend_ended(struct stream *s, enum stream_end why)
 }
 
 /* One side took what was queued: the other one, stopped for that, goes on. What was stopped for
- * another reason, in another state, stays so. */
+ * another reason stays so, as the client's whose packet may not pass the one that waits for its key. */
 static void resume_other(struct tunnel *t, struct stream *other)
 {
-    bool relaying = t->state == TUNNEL_NEGOTIATE || t->state == TUNNEL_RELAY ||
-                    t->state == TUNNEL_WEB || t->state == TUNNEL_DRAIN;
-    if (relaying && stream_paused(other))
+    bool relaying = t->state >= TUNNEL_NEGOTIATE && t->state <= TUNNEL_DRAIN;
+    bool waits = t->state == TUNNEL_KEY && other == &t->client;
+    if (relaying && !waits && stream_paused(other))
         stream_resume(other);
 }
 
@@ -454,6 +463,7 @@ void tunnel_expire(struct tunnel *t)
     case TUNNEL_DIAL:
     case TUNNEL_ANSWER: uplink_expired(t); break;
     case TUNNEL_NEGOTIATE: tunnel_close(t, REASON_NEGOTIATE_TIMEOUT); break;
+    case TUNNEL_KEY: traffic_try_key(t, true); break;
     case TUNNEL_RELAY:
     case TUNNEL_WEB: tunnel_close(t, REASON_IDLE_TIMEOUT); break;
     case TUNNEL_DRAIN:

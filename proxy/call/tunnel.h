@@ -30,7 +30,7 @@ struct tunnel {
     uint64_t tried;           /* DIAL: as for backends_choose */
     enum reason dial_failure; /* DIAL: what went wrong with the latest one */
     char *blame;              /* DIAL: what the server is to blame for; owned */
-    struct front *front;      /* NEGOTIATE, and DRAIN after it; NULL otherwise */
+    struct front *front;      /* NEGOTIATE, KEY, and DRAIN after them; NULL otherwise */
     bool head_request;        /* the answer to this request has no body */
     size_t thrown_away;       /* LINGER: octets of the client that came too late */
     bool web;                 /* not a tunnel: everything goes to the fallback web site */

@@ -8,7 +8,9 @@
 
 #include "base/check.h"
 #include "call/entry.h"
+#include "call/keyring.h"
 #include "call/site.h"
+#include "call/traffic.h"
 #include "call/tunnel.h"
 #include "net/worker.h"
 
@@ -18,10 +20,9 @@ struct tunnels_door {
     struct listener listener;
 };
 
-void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_total *total,
-                  struct limits *limits)
+void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_shared *shared)
 {
-    *set = (struct tunnels){.worker = w, .total = total, .limits = limits};
+    *set = (struct tunnels){.worker = w, .shared = shared};
 }
 
 void tunnels_fini(struct tunnels *set)
@@ -37,11 +38,11 @@ static bool on_connection(struct listener *l)
 
     if (set->phase != TUNNELS_OPEN)
         return false;
-    if (atomic_fetch_add(&set->total->count, 1) >= atomic_load(&set->total->max)) {
-        atomic_fetch_sub(&set->total->count, 1);
+    if (atomic_fetch_add(&set->shared->count, 1) >= atomic_load(&set->shared->max)) {
+        atomic_fetch_sub(&set->shared->count, 1);
         if (log_limit_pass(&set->limit_full, worker_now(set->worker), 1, &missed))
             log_msg(LOG_LEVEL_WARNING, "full", "max-tunnels (%u) reached: new calls wait",
-                    atomic_load(&set->total->max));
+                    atomic_load(&set->shared->max));
         return false;
     }
     tunnel_open(set, &set->site->listener[l->tag], l);
@@ -108,6 +109,7 @@ static void timeouts_set(struct tunnels *set, const struct config_gate *g)
     set->timeout[TUNNEL_DIAL] = g->timeout_connect;
     set->timeout[TUNNEL_ANSWER] = g->timeout_answer;
     set->timeout[TUNNEL_NEGOTIATE] = g->timeout_negotiate;
+    set->timeout[TUNNEL_KEY] = g->timeout_key;
     set->timeout[TUNNEL_RELAY] = g->timeout_idle;
     set->timeout[TUNNEL_WEB] = g->timeout_web;
     set->timeout[TUNNEL_DRAIN] = g->timeout_drain;
@@ -168,7 +170,7 @@ void tunnels_remove(struct tunnels *set, struct tunnel *t)
 {
     DL_DELETE(set->list[t->state], t);
     set->count--;
-    atomic_fetch_sub(&set->total->count, 1);
+    atomic_fetch_sub(&set->shared->count, 1);
     doors_retry(set);
     end_if_idle(set);
 }
@@ -195,8 +197,18 @@ void tunnels_sweep(void *arg, uint64_t now_ms)
             CHECK(set->list[state] != t || t->deadline > now_ms);
         }
     }
+    keyring_sweep(set->shared->keyring, now_ms);
     /* A place that another worker's call has left is seen here. */
     doors_retry(set);
+}
+
+void tunnels_try_keys(void *arg)
+{
+    struct tunnels *set = arg;
+    struct tunnel *t, *next;
+
+    DL_FOREACH_SAFE(set->list[TUNNEL_KEY], t, next)
+        traffic_try_key(t, false);
 }
 
 void tunnels_drain(void *arg)

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "net/listener.h"
 
+struct keyring;
 struct limits;
 struct site;
 struct tunnel;
@@ -25,6 +26,7 @@ enum tunnel_state {
     TUNNEL_DIAL,      /* a connection to the backend, its TLS included */
     TUNNEL_ANSWER,    /* the backend's 200 */
     TUNNEL_NEGOTIATE, /* Call Connected */
+    TUNNEL_KEY,       /* the key of the Call Connected that is there */
     TUNNEL_RELAY,     /* data, or that somebody ends the call */
     TUNNEL_WEB,       /* the same between a client and the fallback web site */
     TUNNEL_DRAIN,     /* one side has ended: the other one to take what is queued and end too */
@@ -34,16 +36,17 @@ enum tunnel_state {
 };
 
 /* What all workers share. */
-struct tunnels_total {
+struct tunnels_shared {
     atomic_uint count;
     atomic_uint max;
+    struct limits *limits;
+    struct keyring *keyring;
 };
 
 struct tunnels {
     struct worker *worker;
     struct site *site; /* for new calls; those that are up keep theirs */
-    struct tunnels_total *total;
-    struct limits *limits; /* of the whole gate */
+    struct tunnels_shared *shared;
     struct tunnel *list[TUNNEL_STATES]; /* oldest deadline first, but see RELAY in tunnels.c */
     size_t count;
     uint64_t next_number;
@@ -53,9 +56,8 @@ struct tunnels {
     struct log_limit limit_binding, limit_hit, limit_deny, limit_full, limit_refused, limit_backend;
 };
 
-/* total and limits outlive it. Nothing is accepted before tunnels_switch. */
-void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_total *total,
-                  struct limits *limits);
+/* shared outlives it. Nothing is accepted before tunnels_switch. */
+void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_shared *shared);
 void tunnels_fini(struct tunnels *set); /* no call may be left */
 
 /* A listening address, as tunnels_switch is told it. */
@@ -80,6 +82,9 @@ void tunnels_sweep(void *arg, uint64_t now_ms);
  * and without a word. */
 void tunnels_drain(void *arg);
 void tunnels_stop(void *arg);
+
+/* For worker_post: arg is the struct tunnels. RADIUS gave keys: calls that wait for one try them. */
+void tunnels_try_keys(void *arg);
 
 /* For tunnel.c. */
 void tunnels_add(struct tunnels *set, struct tunnel *t);

@@ -28,7 +28,7 @@ void bans_load(struct server *s, const char *path)
         return;
     FILE *problems = check_alloc(open_memstream(&text, &len));
     /* A damaged file loses bans; that is no reason to lose the gate. */
-    (void)!limits_load(s->limits, path, bans_now_ms(), (int64_t)time(NULL), problems);
+    (void)!limits_load(s->shared.limits, path, bans_now_ms(), (int64_t)time(NULL), problems);
     fclose(problems);
     log_lines(LOG_LEVEL_WARNING, "bans", text);
     free(text);
@@ -38,16 +38,16 @@ void bans_save(struct server *s)
 {
     const char *path = s->snapshot->config->gate.limits.ban_file;
 
-    if (path == NULL || !limits_unsaved(s->limits))
+    if (path == NULL || !limits_unsaved(s->shared.limits))
         return;
-    if (limits_save(s->limits, path, bans_now_ms(), (int64_t)time(NULL)) != ERR_OK)
+    if (limits_save(s->shared.limits, path, bans_now_ms(), (int64_t)time(NULL)) != ERR_OK)
         log_msg(LOG_LEVEL_ERROR, "bans", "cannot write %s: %s", path, strerror(errno));
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct server *s = timer->data;
-    limits_sweep(s->limits, bans_now_ms());
+    limits_sweep(s->shared.limits, bans_now_ms());
     bans_save(s);
 }
 

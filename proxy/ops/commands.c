@@ -33,12 +33,12 @@ static const char *on_status(void *arg, FILE *out)
     struct server *s = arg;
     struct limits_counts counts;
 
-    limits_count(s->limits, &counts);
+    limits_count(s->shared.limits, &counts);
     fprintf(out, "version: " SSTPGATE_VERSION "\npid: %ld\nstate: %s\nuptime: %llu\nworkers: %zu\n",
             (long)getpid(), phases[s->phase],
             (unsigned long long)((uv_now(&s->loop) - s->started_ms) / 1000), s->workers);
-    fprintf(out, "calls: %u\ncalls-max: %u\nbans: %zu\n", atomic_load(&s->total.count),
-            atomic_load(&s->total.max), counts.bans);
+    fprintf(out, "calls: %u\ncalls-max: %u\nbans: %zu\n", atomic_load(&s->shared.count),
+            atomic_load(&s->shared.max), counts.bans);
     fprintf(out, "configuration: %s\n", s->path);
     print_reload(s, out);
     return NULL;
@@ -54,14 +54,14 @@ static void print_ban(void *out, const struct limits_ban *ban)
 static const char *on_bans(void *arg, FILE *out)
 {
     struct server *s = arg;
-    limits_bans(s->limits, bans_now_ms(), print_ban, out);
+    limits_bans(s->shared.limits, bans_now_ms(), print_ban, out);
     return NULL;
 }
 
 static const char *on_unban(void *arg, const struct cidr *net, FILE *out)
 {
     struct server *s = arg;
-    size_t n = limits_lift(s->limits, net, bans_now_ms());
+    size_t n = limits_lift(s->shared.limits, net, bans_now_ms());
     bans_save(s);
     fprintf(out, "%zu lifted\n", n);
     return n > 0 || net == NULL ? NULL : "there is no such ban";

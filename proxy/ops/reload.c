@@ -155,7 +155,7 @@ void reload_commit(struct server *s, struct reload_next *n, bool running)
     s->sockets = n->sockets;
     snapshot_unref(s->snapshot);
     s->snapshot = n->snapshot;
-    atomic_store(&s->total.max, tunnels_max(s));
+    atomic_store(&s->shared.max, tunnels_max(s));
 }
 
 /* ---- warnings about files ---- */
@@ -265,7 +265,7 @@ bool reload(struct server *s, const char *cause, FILE *answer)
         reload_warn(s, &n);
         reload_commit(s, &n, true);
         reload_log_listen(s, first_id);
-        limits_configure(s->limits, &s->snapshot->config->gate.limits);
+        limits_configure(s->shared.limits, &s->snapshot->config->gate.limits);
         log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
     } else {
         log_lines(LOG_LEVEL_ERROR, "reload", text);

@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "call/keyring.h"
 #include "call/snapshot.h"
 #include "call/tunnels.h"
 #include "net/worker.h"
@@ -51,7 +52,7 @@ static void workers_init(struct server *s)
         struct server_worker *sw = &s->worker[i];
         sw->server = s;
         worker_init(&sw->worker, (unsigned)i, tunnels_sweep, &sw->tunnels);
-        tunnels_init(&sw->tunnels, &sw->worker, &s->total, s->limits);
+        tunnels_init(&sw->tunnels, &sw->worker, &s->shared);
     }
 }
 
@@ -59,6 +60,12 @@ static void post_all(struct server *s, void (*fn)(void *))
 {
     for (size_t i = 0; i < s->workers; i++)
         worker_post(&s->worker[i].worker, fn, &s->worker[i].tunnels);
+}
+
+/* In the thread that proxies RADIUS, which ends before the workers' mailboxes go. */
+static void on_keys(void *arg)
+{
+    post_all(arg, tunnels_try_keys);
 }
 
 /* ---- the end ---- */
@@ -225,8 +232,10 @@ static bool start(struct server *s)
         return false;
     }
     s->worker = check_alloc(calloc(s->workers, sizeof *s->worker));
-    s->limits = limits_new(&snapshot->config->gate.limits);
+    s->shared.limits = limits_new(&snapshot->config->gate.limits);
     bans_load(s, snapshot->config->gate.limits.ban_file);
+    s->shared.keyring = keyring_new();
+    keyring_on_put(s->shared.keyring, on_keys, s);
     CHECK_UV(uv_sem_init(&s->switched, 0));
     workers_init(s);
     reload_warn(s, &n);
@@ -262,7 +271,8 @@ int server_run(const char *path, const char *ready_file)
     uv_sem_destroy(&s.switched);
     free(s.worker);
     bans_save(&s);
-    limits_free(s.limits);
+    limits_free(s.shared.limits);
+    keyring_free(s.shared.keyring);
     free(s.expiry_steps);
     sockets_free(&s.sockets);
     snapshot_unref(s.snapshot);

@@ -33,8 +33,7 @@ struct server {
     struct server_worker *worker;
     size_t workers;
     struct sockets sockets;
-    struct tunnels_total total;
-    struct limits *limits;
+    struct tunnels_shared shared;
     struct backends *backends;
 
     uv_loop_t loop;

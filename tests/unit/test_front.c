@@ -12,6 +12,7 @@
 /* cmocka wants the four above before it */
 #include <cmocka.h>
 
+#include "call/keyring.h"
 #include "policy/users.h"
 #include "vectors.h"
 
@@ -67,7 +68,16 @@ static int teardown(void **state)
 static const char users_text[] = "User:41c00c584bd2d91c4017a2a12fa59f3f\n";
 static const char stale_text[] = "User:00112233445566778899aabbccddeeff\n";
 
+/* EAP-TLS, as far as anybody sees it. */
+#define EAP_TLS_IDENTITY "1000000d ff03c227 01010005 01"
+#define EAP_TLS_USER "10000011 ff03c227 02010009 0155736572"
+#define EAP_TLS_REQUEST "1000000e ff03c227 01020006 0d20"
+#define EAP_TLS_RESPONSE "1000000e ff03c227 02020006 0d00"
+#define EAP_TLS_DONE "1000000c ff03c227 03020004"
+
 /* ---- one call ---- */
+
+enum { NOW = 1000 };
 
 struct call {
     struct config_backend config;
@@ -80,6 +90,8 @@ struct call {
     size_t len;
     struct log_limit lines;
     struct front_answer answer;
+    struct config_radius radius;
+    struct keyring *keyring; /* NULL: without RADIUS */
 };
 
 static void leaf_from(struct binding_leaf *out, struct span der)
@@ -116,6 +128,29 @@ static void call_fini(struct call *c)
     front_free(c->front);
     session_fini(&c->session);
     users_free(c->users);
+    keyring_free(c->keyring);
+}
+
+/* The backend's server asks [radius home]. */
+static void call_init_radius(struct call *c, enum config_binding binding, const char *users,
+                             const char *vector)
+{
+    call_init(c, binding, users, vector);
+    c->radius.name = (char *)"home";
+    c->config.radius = &c->radius;
+    c->keyring = keyring_new();
+    assert_int_equal(addr_parse("192.0.2.1:1001", 0, &c->session.client), ERR_OK);
+    front_use_keyring(c->front, c->keyring);
+}
+
+/* RADIUS gave this user the key of the call's vector, altered by one bit if it is wrong. */
+static void radius_gives(struct call *c, const char *user, bool wrong)
+{
+    const struct keyring_login login = {.user = span_str(user)};
+    struct hlak key = {.kind = HLAK_RADIUS};
+    memcpy(key.key, vector_octets(c->v, "hlak", HLAK_LEN), HLAK_LEN);
+    key.key[0] ^= wrong;
+    keyring_put(c->keyring, "home", &login, &key, 1, NOW);
 }
 
 static enum front_verdict give(struct call *c, bool client, struct span octets)
@@ -127,7 +162,8 @@ static enum front_verdict give(struct call *c, bool client, struct span octets)
     struct span in = span_of(c->packet, c->len);
     assert_int_equal(sstp_parse(in, &p), ERR_OK);
     assert_int_equal(p.len, c->len);
-    c->answer = client ? front_from_client(c->front, &p, in) : front_from_backend(c->front, &p, in);
+    c->answer = client ? front_from_client(c->front, &p, in, NOW)
+                       : front_from_backend(c->front, &p, in);
     return c->answer.verdict;
 }
 
@@ -536,6 +572,234 @@ static void an_ack_without_a_nonce(void **state)
     }
 }
 
+/* ---- keys from RADIUS ---- */
+
+static void try_key(struct call *c, bool late)
+{
+    c->answer = front_try_key(c->front, NOW, late);
+}
+
+static void eap_tls(struct call *c)
+{
+    assert_int_equal(from_backend(c, EAP_TLS_IDENTITY), FRONT_PASS);
+    assert_int_equal(from_client(c, EAP_TLS_USER), FRONT_PASS);
+    assert_int_equal(from_backend(c, EAP_TLS_REQUEST), FRONT_PASS);
+    assert_int_equal(from_client(c, EAP_TLS_RESPONSE), FRONT_PASS);
+    assert_int_equal(from_backend(c, EAP_TLS_DONE), FRONT_PASS);
+}
+
+static void a_key_from_radius(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    eap_tls(&c);
+    radius_gives(&c, "somebody", true);
+    radius_gives(&c, "another name, another format", false);
+    connected_becomes(&c, "rewrite_eap_tls_sha256");
+    assert_int_equal(c.answer.verdict, FRONT_CONNECTED);
+    assert_string_equal(c.session.key, "radius");
+    assert_string_equal(c.session.method, "eap-tls");
+    assert_false(c.session.weak);
+    /* it is spent, and the other one is not */
+    const struct keyring_login login = {{NULL, 0}, {NULL, 0}};
+    struct hlak left[2];
+    uint64_t id[2], latest = 0;
+    assert_int_equal(keyring_find(c.keyring, "home", &login, NOW, &latest, left, id, 2), 1);
+    call_fini(&c);
+}
+
+/* The users file is asked first; a line of it that is stale is no reason to refuse. */
+static void radius_and_users_file(void **state)
+{
+    (void)state;
+    for (int stale = 0; stale < 2; stale++) {
+        struct call c;
+        call_init_radius(&c, CONFIG_BINDING_REWRITE, stale ? stale_text : users_text,
+                         "rewrite_mschapv2_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        radius_gives(&c, "User", false);
+        mschapv2(&c);
+        connected_becomes(&c, "rewrite_mschapv2_sha256");
+        assert_string_equal(c.session.key, stale ? "radius" : "ms-chapv2");
+        call_fini(&c);
+    }
+}
+
+static void connected_waits(struct call *c)
+{
+    assert_int_equal(connected(c), FRONT_WAIT);
+    assert_int_equal(c->session.binding, SESSION_BINDING_NONE);
+}
+
+static void a_key_that_comes_later(void **state)
+{
+    (void)state;
+    for (int done = 0; done < 2; done++) {
+        struct call c;
+        call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        from_backend(&c, CHALLENGE);
+        from_client(&c, RESPONSE);
+        connected_waits(&c);
+        radius_gives(&c, "User", true);
+        try_key(&c, false);
+        assert_int_equal(c.answer.verdict, FRONT_WAIT);
+        if (done)
+            assert_int_equal(from_backend(&c, SUCCESS), FRONT_PASS);
+        radius_gives(&c, "User", false);
+        try_key(&c, false);
+        assert_int_equal(c.answer.verdict, done ? FRONT_CONNECTED : FRONT_REPLACE);
+        assert_memory_equal(c.answer.octets.p,
+                            vector_octets(c.v, "to_backend", SSTP_CONNECTED_LEN),
+                            SSTP_CONNECTED_LEN);
+        assert_int_equal(c.session.binding, SESSION_BINDING_VERIFIED);
+        assert_string_equal(c.session.key, "radius");
+        call_fini(&c);
+    }
+}
+
+static void a_key_that_does_not_come(void **state)
+{
+    (void)state;
+    static const struct {
+        enum config_binding binding;
+        const char *users;
+        bool wrong_key, passed;
+    } cases[] = {
+        {CONFIG_BINDING_REWRITE, NULL, false, false},
+        {CONFIG_BINDING_AUTO, NULL, false, true},
+        {CONFIG_BINDING_AUTO, NULL, true, false}, /* in spite of a key, not for want of one */
+        {CONFIG_BINDING_AUTO, stale_text, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct call c;
+        call_init_radius(&c, cases[i].binding, cases[i].users, "rewrite_mschapv2_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        mschapv2(&c);
+        connected_waits(&c);
+        if (cases[i].wrong_key)
+            radius_gives(&c, "User", true);
+        try_key(&c, true);
+        if (cases[i].passed) {
+            assert_int_equal(c.answer.verdict, FRONT_CONNECTED);
+            assert_true(span_eq(c.answer.octets, vector_get(c.v, "from_client")));
+            assert_int_equal(c.session.binding, SESSION_BINDING_PASSED);
+        } else {
+            refused(&c, c.answer.verdict, REASON_BINDING_MAC);
+            assert_int_equal(c.session.binding, SESSION_BINDING_FAILED);
+        }
+        call_fini(&c);
+    }
+}
+
+/* Methods without keys, and a message that is wrong in another way. */
+static void what_never_waits(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    from_client(&c, PAP);
+    refused(&c, connected_altered(&c, AT_MAC), REASON_BINDING_MAC);
+    call_fini(&c);
+
+    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    mschapv2(&c);
+    refused(&c, connected_altered(&c, AT_HASH), REASON_BINDING_LEAF);
+    call_fini(&c);
+
+    call_init_radius(&c, CONFIG_BINDING_PASSTHROUGH, NULL, "rewrite_mschapv2_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    mschapv2(&c);
+    connected_stays(&c, SESSION_BINDING_PASSED);
+    call_fini(&c);
+}
+
+/* Call Connected keeps its place before data, and the authentication goes on around it. */
+static void what_may_pass_the_one_that_waits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *packet;
+        char client, backend; /* Pass, Drop, Hold, Refuse */
+    } cases[] = {
+        {LCP_REQUEST, 'P', 'P'},
+        {"1000000c ff03c021 09010004", 'P', 'P'}, /* LCP's own Echo */
+        {RESPONSE, 'P', 'P'},
+        {EAP_DONE, 'P', 'P'},
+        {PAP, 'P', 'P'},
+        {IPCP_REQUEST, 'H', 'P'},
+        {IP_DATA, 'H', 'D'},
+        {NO_PROTOCOL, 'H', 'D'},
+        {ECHO_REQUEST, 'H', 'R'},
+        {ECHO_RESPONSE, 'H', 'R'},
+        {ABORT, 'P', 'P'},
+        {DISCONNECT, 'P', 'P'},
+        {DISCONNECT_ACK, 'P', 'P'},
+        {REQUEST, 'R', 'R'},
+        {NAK, 'R', 'R'},
+        {"1001000800040000", 'R', 'R'}, /* another Call Connected */
+        {UNKNOWN_MESSAGE, 'R', 'R'},
+    };
+    static const char letters[] = {[FRONT_PASS] = 'P', [FRONT_DROP] = 'D', [FRONT_HOLD] = 'H',
+                                   [FRONT_REFUSE] = 'R'};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int client = 0; client < 2; client++) {
+            struct call c;
+            call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+            request_and_ack(&c, SSTP_HASH_SHA256);
+            eap_tls(&c);
+            connected_waits(&c);
+            char verdict = letters[give_hex(&c, client, cases[i].packet)];
+            if (verdict != (client ? cases[i].client : cases[i].backend))
+                fail_msg("case %zu, %s: %c", i, client ? "client" : "backend", verdict);
+            if (verdict != 'R') { /* and what waits is still whole */
+                radius_gives(&c, "User", false);
+                try_key(&c, false);
+                goes_on(c.answer.verdict);
+                assert_memory_equal(c.answer.octets.p,
+                                    vector_octets(c.v, "to_backend", SSTP_CONNECTED_LEN),
+                                    SSTP_CONNECTED_LEN);
+            }
+            call_fini(&c);
+        }
+}
+
+/* What the keyring is told of each answer: user, proof, address. */
+static void logins_are_noted(void **state)
+{
+    (void)state;
+    static const char nt_response[] = "\x82\x30\x9e\xcd\x8d\x70\x8b\x5e\xa0\x8f\xaa\x39\x81\xcd\x83"
+                                      "\x54\x42\x33\x11\x4a\x3d\x85\xd6\xdf";
+    static const char tls_answer[] = "\x02\x02\x00\x06\x0d\x00";
+    static const struct {
+        const char *before, *answer;
+        struct span proof;
+    } cases[] = {
+        {LCP_REQUEST, PAP, {NULL, 0}},
+        {CHALLENGE, RESPONSE, {(const uint8_t *)nt_response, 24}},
+        {EAP_TLS_IDENTITY, EAP_TLS_USER, {(const uint8_t *)"\x02\x01\x00\x09\x01User", 9}},
+        {EAP_TLS_REQUEST, EAP_TLS_RESPONSE, {(const uint8_t *)tls_answer, 6}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct keyring_login login = {.user = span_str("User"), .proof = cases[i].proof};
+        struct addr from;
+        struct call c;
+        call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        from_backend(&c, cases[i].before);
+        assert_false(keyring_whence(c.keyring, "home", &login, NOW, &from));
+        from_client(&c, cases[i].answer);
+        assert_true(keyring_whence(c.keyring, "home", &login, NOW, &from));
+        assert_true(addr_equal(&from, &c.session.client));
+        assert_false(keyring_whence(c.keyring, "away", &login, NOW, &from));
+        call_fini(&c);
+    }
+}
+
 /* ---- order ---- */
 
 static void each_message_has_its_place(void **state)
@@ -648,6 +912,13 @@ int main(void)
         cmocka_unit_test(until_the_server_is_content),
         cmocka_unit_test(off_does_not_look),
         cmocka_unit_test(an_ack_without_a_nonce),
+        cmocka_unit_test(a_key_from_radius),
+        cmocka_unit_test(radius_and_users_file),
+        cmocka_unit_test(a_key_that_comes_later),
+        cmocka_unit_test(a_key_that_does_not_come),
+        cmocka_unit_test(what_never_waits),
+        cmocka_unit_test(what_may_pass_the_one_that_waits),
+        cmocka_unit_test(logins_are_noted),
         cmocka_unit_test(each_message_has_its_place),
         cmocka_unit_test(a_nak_is_answered_with_another_request),
         cmocka_unit_test(the_exchange_may_begin_again),

@@ -510,8 +510,7 @@ static void ignore_sweep(void *arg, uint64_t now_ms)
     (void)arg, (void)now_ms;
 }
 
-static struct tunnels_total total;
-static struct limits *limits;
+static struct tunnels_shared shared;
 
 static void call_open(bool web, bool tls_behind, int client_version)
 {
@@ -531,9 +530,9 @@ static void call_open(bool web, bool tls_behind, int client_version)
     struct site *site = site_new(snapshot, stderr);
     snapshot_unref(snapshot);
     assert_non_null(site);
-    limits = limits_new(&site->config->gate.limits);
+    shared = (struct tunnels_shared){.limits = limits_new(&site->config->gate.limits)};
     worker_init(&w, 0, ignore_sweep, NULL); /* no deadline comes to help */
-    tunnels_init(&set, &w, &total, limits);
+    tunnels_init(&set, &w, &shared);
     tunnels_switch(&set, site, NULL, 0);
 
     end_open(&client, &backend, caller, sizes);
@@ -543,7 +542,7 @@ static void call_open(bool web, bool tls_behind, int client_version)
     if (tls_behind)
         SSL_set_accept_state(backend.ssl);
     struct listener l = {.worker = &w};
-    total.count = total.max = 1;
+    shared.count = shared.max = 1;
     tunnel_open(&set, &site->listener[0], &l);
     worker_settle(&w);
     assert_int_equal(SSL_do_handshake(client.ssl), -1);
@@ -561,11 +560,11 @@ static void call_close(void)
     UNTIL(set.count == 0);
     tunnels_drain(&set);
     worker_run(&w);
-    assert_int_equal(total.count, 0);
+    assert_int_equal(shared.count, 0);
     assert_int_equal(w.pool.lent, 0);
     tunnels_fini(&set);
     worker_fini(&w);
-    limits_free(limits);
+    limits_free(shared.limits);
     end_close(&client);
     end_close(&backend);
 }

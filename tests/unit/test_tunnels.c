@@ -20,6 +20,7 @@
 /* cmocka wants the four above before it */
 #include <cmocka.h>
 
+#include "call/keyring.h"
 #include "call/site.h"
 #include "call/snapshot.h"
 #include "call/tunnel.h"
@@ -58,8 +59,7 @@ static int teardown(void **state)
 static struct {
     struct worker w;
     struct tunnels set;
-    struct limits *limits;
-    struct tunnels_total total;
+    struct tunnels_shared shared;
     struct site *site;
     struct addr at;      /* where clients come in */
     int listening;       /* the backend's */
@@ -116,10 +116,11 @@ static void gate_open(bool backend_tls, unsigned max)
     fputs(text, f);
     assert_int_equal(fclose(f), 0);
     g.site = site_load();
-    g.total.max = max;
+    g.shared.max = max;
     worker_init(&g.w, 0, tunnels_sweep, &g.set);
-    g.limits = limits_new(&g.site->config->gate.limits);
-    tunnels_init(&g.set, &g.w, &g.total, g.limits);
+    g.shared.keyring = keyring_new();
+    g.shared.limits = limits_new(&g.site->config->gate.limits);
+    tunnels_init(&g.set, &g.w, &g.shared);
     assert_int_equal(addr_parse("127.0.0.1:0", 0, &any), ERR_OK);
     assert_int_equal(listener_bind(&any, NULL, 1, &fd, &g.at), ERR_OK);
     tunnels_switch(&g.set, g.site, &(struct tunnels_place){.fd = fd}, 1);
@@ -132,11 +133,12 @@ static void gate_close(void)
     worker_settle(&g.w);
     worker_run(&g.w);
     assert_int_equal(g.set.count, 0);
-    assert_int_equal(g.total.count, 0);
+    assert_int_equal(g.shared.count, 0);
     assert_int_equal(g.w.pool.lent, 0);
     tunnels_fini(&g.set);
     worker_fini(&g.w);
-    limits_free(g.limits);
+    limits_free(g.shared.limits);
+    keyring_free(g.shared.keyring);
     SSL_free(g.ssl);
     if (g.client >= 0)
         close(g.client);
@@ -419,7 +421,7 @@ static void each_end_in_each_state(void **state)
         for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
             reach(states[n]);
             assert_int_equal(g.set.count, 1);
-            assert_int_equal(g.total.count, 1);
+            assert_int_equal(g.shared.count, 1);
             ends[i]();
             UNTIL(g.set.count == 0);
             gate_close();
@@ -519,7 +521,7 @@ static void more_than_max_wait_their_turn(void **state)
     for (int i = 0; i < 20; i++)
         step();
     assert_int_equal(g.set.count, 2);
-    assert_int_equal(g.total.count, 2);
+    assert_int_equal(g.shared.count, 2);
     close_fd(&fd[0], false); /* its place is taken by the one who waits */
     UNTIL(g.set.next_number == 3);
     assert_int_equal(g.set.count, 2);
@@ -528,7 +530,7 @@ static void more_than_max_wait_their_turn(void **state)
     for (int i = 0; i < 20; i++)
         step();
     assert_int_equal(g.set.count, 2);
-    g.total.max = 3;
+    g.shared.max = 3;
     sweep(worker_now(&g.w));
     assert_int_equal(g.set.count, 3);
     tunnels_stop(&g.set);
