@@ -1,0 +1,173 @@
+#include "net/udp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "net/worker.h"
+
+/* Datagrams taken in one callback: others have their turn in between. */
+enum { AT_ONCE = 64 };
+
+int udp_bind(const struct addr *want, struct addr *bound)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = addr_to_sockaddr(want, &sa);
+    const int on = 1;
+    const int fd = socket(want->family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -1;
+    const bool ip6 = want->family == AF_INET6;
+    if ((ip6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
+        setsockopt(fd, ip6 ? (int)IPPROTO_IPV6 : (int)IPPROTO_IP,
+                   ip6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof on) != 0 ||
+        bind(fd, (struct sockaddr *)&sa, len) != 0 ||
+        (len = sizeof sa, getsockname(fd, (struct sockaddr *)&sa, &len)) != 0) {
+        const int e = errno;
+        close(fd);
+        errno = e;
+        return -1;
+    }
+    CHECK(addr_from_sockaddr((struct sockaddr *)&sa, bound) == ERR_OK);
+    return fd;
+}
+
+/* ---- from where, to where ---- */
+
+union control {
+    struct cmsghdr align;
+    char octets[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
+static void take_local(struct msghdr *m, struct udp_path *path)
+{
+    path->local.family = 0;
+    path->interface = 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            path->local.family = AF_INET;
+            memcpy(path->local.ip, &info.ipi_spec_dst, 4);
+        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            path->local.family = AF_INET6;
+            path->interface = info.ipi6_ifindex;
+            memcpy(path->local.ip, &info.ipi6_addr, 16);
+        }
+    }
+}
+
+static void add_control(struct msghdr *m, union control *control, int level, int type,
+                        const void *info, size_t n)
+{
+    memset(control, 0, sizeof *control);
+    m->msg_control = control->octets;
+    m->msg_controllen = CMSG_SPACE(n);
+    struct cmsghdr *c = CMSG_FIRSTHDR(m);
+    c->cmsg_level = level;
+    c->cmsg_type = type;
+    c->cmsg_len = CMSG_LEN(n);
+    memcpy(CMSG_DATA(c), info, n);
+}
+
+bool udp_send(struct udp *u, struct span octets, const struct udp_path *path)
+{
+    struct sockaddr_storage sa;
+    union control control;
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)octets.p, .iov_len = octets.n};
+    struct msghdr m = {.msg_name = &sa, .msg_iov = &iov, .msg_iovlen = 1};
+
+    CHECK(worker_is_here(u->worker) && u->open);
+    m.msg_namelen = addr_to_sockaddr(&path->peer, &sa);
+    if (path->local.family == AF_INET) {
+        struct in_pktinfo info = {0}; /* its interface is the route's to choose */
+        memcpy(&info.ipi_spec_dst, path->local.ip, 4);
+        add_control(&m, &control, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+    } else if (path->local.family == AF_INET6) {
+        struct in6_pktinfo info = {.ipi6_ifindex = path->peer.scope != 0 ? path->interface : 0};
+        memcpy(&info.ipi6_addr, path->local.ip, 16);
+        add_control(&m, &control, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+    }
+    return sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)octets.n;
+}
+
+/* False: nothing is there any more. */
+static bool receive(struct udp *u)
+{
+    struct sockaddr_storage sa;
+    union control control;
+    struct iovec iov = {.iov_base = u->worker->window, .iov_len = UDP_MAX};
+    struct msghdr m = {.msg_name = &sa,
+                       .msg_namelen = sizeof sa,
+                       .msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.octets,
+                       .msg_controllen = sizeof control.octets};
+    struct udp_path path;
+    const ssize_t n = recvmsg(u->fd, &m, MSG_DONTWAIT);
+
+    if (n <
+        0) /* an error that a datagram of ours met elsewhere (ICMP) is reported here, and is over */
+        return errno != EAGAIN && errno != EWOULDBLOCK;
+    if (addr_from_sockaddr((struct sockaddr *)&sa, &path.peer) == ERR_OK) {
+        take_local(&m, &path);
+        u->on_datagram(u, span_of(u->worker->window, (size_t)n), &path);
+    }
+    return true;
+}
+
+static void on_uv_poll(uv_poll_t *poll, int status, int events)
+{
+    struct udp *u = poll->data;
+
+    (void)status, (void)events; /* whatever it is, recvmsg() takes it */
+    for (int i = 0; i < AT_ONCE && receive(u); i++)
+        ;
+    worker_settle(u->worker);
+}
+
+int udp_open(struct udp *u, struct worker *w, int fd,
+             void (*on_datagram)(struct udp *u, struct span octets, const struct udp_path *path),
+             void *owner)
+{
+    _Static_assert((int)UDP_MAX <= (int)WORKER_WINDOW, "it is received there");
+    *u = (struct udp){.worker = w, .fd = fd, .on_datagram = on_datagram, .owner = owner};
+    CHECK(worker_is_here(w));
+    const int r = uv_poll_init(&w->loop, &u->poll, fd);
+    if (r != 0) {
+        close(fd);
+        return r;
+    }
+    u->open = true;
+    u->poll.data = u;
+    CHECK_UV(uv_poll_start(&u->poll, UV_READABLE, on_uv_poll));
+    return 0;
+}
+
+static void on_uv_close(uv_handle_t *handle)
+{
+    struct udp *u = handle->data;
+    struct worker *w = u->worker;
+
+    close(u->fd); /* not before: libuv polls it until now */
+    if (u->on_closed != NULL)
+        u->on_closed(u);
+    worker_settle(w);
+}
+
+void udp_close(struct udp *u, void (*on_closed)(struct udp *u))
+{
+    CHECK(worker_is_here(u->worker));
+    if (!u->open)
+        return;
+    u->open = false;
+    u->on_closed = on_closed;
+    uv_close((uv_handle_t *)&u->poll, on_uv_close);
+}
