@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "policy/backends.h"
+#include "policy/secret.h"
 #include "policy/users.h"
 
 /* A configuration that is not sound is for finding errors; nobody will call its servers. */
@@ -13,6 +14,44 @@ static struct backends_group **join_all(struct backends *all, const struct confi
     for (size_t i = 0; i < c->backend_count; i++)
         group[i] = backends_join(all, &c->backend[i]);
     return group;
+}
+
+/* path NULL: required, and that it is missing was told. */
+static struct secret *load_secret(struct snapshot *s, const struct config_radius *r,
+                                  const char *key, const char *path, FILE *problems)
+{
+    struct secret *secret = path == NULL ? NULL : secret_load(path, problems);
+
+    if (secret == NULL) {
+        if (path != NULL)
+            fprintf(problems, "%s:%u: %s of radius %s cannot be used\n", s->config->path,
+                    config_line(s->config, r, key), key, r->name);
+        s->sound = false;
+    }
+    return secret;
+}
+
+static void load_secrets(struct snapshot *s, FILE *problems)
+{
+    s->radius = check_alloc(calloc(s->config->radius_count + 1, sizeof *s->radius));
+    for (size_t i = 0; i < s->config->radius_count; i++) {
+        const struct config_radius *r = &s->config->radius[i];
+        const bool own = r->server_secret_file != NULL;
+        s->radius[i].client = load_secret(s, r, "secret-file", r->secret_file, problems);
+        s->radius[i].server =
+            own ? load_secret(s, r, "server-secret-file", r->server_secret_file, problems)
+                : s->radius[i].client;
+    }
+}
+
+static void free_secrets(struct snapshot *s)
+{
+    for (size_t i = 0; i < s->config->radius_count; i++) {
+        if (s->radius[i].server != s->radius[i].client)
+            secret_free(s->radius[i].server);
+        secret_free(s->radius[i].client);
+    }
+    free(s->radius);
 }
 
 struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *problems)
@@ -40,6 +79,7 @@ struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *pro
             s->sound = false;
         }
     }
+    load_secrets(s, problems);
     return s;
 }
 
@@ -59,6 +99,7 @@ void snapshot_unref(struct snapshot *s)
         backends_leave(s->servers[i]);
     free(s->servers);
     free(s->users);
+    free_secrets(s);
     config_free(s->config);
     free(s);
 }

@@ -12,14 +12,21 @@
 
 struct backends;
 struct backends_group;
+struct secret;
 struct users;
+
+/* Those of one [radius NAME]. */
+struct snapshot_secrets {
+    struct secret *client, *server;
+};
 
 struct snapshot {
     atomic_uint refs;
     struct config *config;
     struct backends_group **servers; /* config->backend_count of them; NULL: config is not sound */
     struct users **users; /* config->backend_count of them, NULL where a backend names no file */
-    bool sound;           /* false: something is wrong; good for finding more errors only */
+    struct snapshot_secrets *radius; /* config->radius_count of them */
+    bool sound; /* false: something is wrong; good for finding more errors only */
 };
 
 /* Reads path, what its rules name, and its users files. Every error goes to problems as

@@ -135,6 +135,10 @@ void watch_files(struct watch *w, const struct config *c)
     }
     for (size_t i = 0; i < c->backend_count; i++)
         add(w, c->backend[i].users_file);
+    for (size_t i = 0; i < c->radius_count; i++) {
+        add(w, c->radius[i].secret_file);
+        add(w, c->radius[i].server_secret_file);
+    }
     for (size_t i = 0; i < c->sources.file_count; i++)
         add(w, sources_file_path(&c->sources, i));
     add(w, c->gate.country_file);
