@@ -62,8 +62,8 @@ void worker_stop(struct worker *w);
 /* After worker_run has returned. */
 void worker_fini(struct worker *w);
 
-/* Any thread, until worker_stop: fn(arg) is called in the worker's thread, soon, in the order
- * posted. */
+/* Any thread, until worker_fini: fn(arg) is called in the worker's thread, soon, in the order posted;
+ * after worker_stop it may not be called any more. */
 void worker_post(struct worker *w, void (*fn)(void *arg), void *arg);
 
 /* True in the worker's thread, and in any before it runs. */

@@ -41,6 +41,7 @@ static const char *on_status(void *arg, FILE *out)
             atomic_load(&s->shared.max), counts.bans);
     fprintf(out, "configuration: %s\n", s->path);
     print_reload(s, out);
+    radius_service_print(&s->radius, out);
     return NULL;
 }
 

@@ -23,7 +23,8 @@ static unsigned tunnels_max(struct server *s)
 {
     const unsigned wanted = s->snapshot->config->gate.max_tunnels;
     struct rlimit lim;
-    size_t own = 32 + s->sockets.count * s->workers + 8 * s->workers;
+    size_t own = 32 + s->sockets.count * s->workers + 8 * s->workers + s->radius.sockets.count +
+                 radius_proxy_descriptors(s->snapshot->config);
 
     if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
         return wanted;
@@ -52,6 +53,7 @@ void reload_drop(struct server *s, struct reload_next *n)
         site_unref(n->site[i]);
     free(n->site);
     sockets_free(&n->sockets);
+    radius_sockets_free(&n->radius_sockets);
     snapshot_unref(n->snapshot);
 }
 
@@ -68,7 +70,11 @@ bool reload_prepare(struct server *s, struct reload_next *n, struct snapshot *sn
         n->site[i] = site_new(snapshot, problems);
         ok &= n->site[i] != NULL;
     }
-    ok = ok && sockets_prepare(&n->sockets, &s->sockets, snapshot->config, s->workers, problems);
+    if (ok) { /* both tell all that they cannot have */
+        ok = sockets_prepare(&n->sockets, &s->sockets, snapshot->config, s->workers, problems);
+        ok &= radius_sockets_prepare(&n->radius_sockets, &s->radius.sockets, snapshot->config,
+                                     problems);
+    }
     if (!ok)
         reload_drop(s, n);
     return ok;
@@ -117,7 +123,7 @@ const char *reload_listener_name(const struct server *s, const struct socket *so
     return s->snapshot->config->listener[sock->listener].name;
 }
 
-void reload_log_listen(const struct server *s, size_t first_id)
+void reload_log_listen(const struct server *s, size_t first_id, size_t first_radius_id)
 {
     for (size_t i = 0; i < s->sockets.count; i++) {
         const struct socket *sock = &s->sockets.item[i];
@@ -131,6 +137,7 @@ void reload_log_listen(const struct server *s, size_t first_id)
         log_num(&l, "workers", s->workers);
         log_end(&l);
     }
+    radius_service_log_listen(&s->radius, s->snapshot->config, first_radius_id);
 }
 
 /* Cannot fail. running: the workers have threads, and are told there. When this returns the new is
@@ -146,6 +153,9 @@ void reload_commit(struct server *s, struct reload_next *n, bool running)
     }
     for (size_t i = 0; i < s->workers; i++)
         uv_sem_wait(&s->switched);
+    radius_service_commit(&s->radius, n->snapshot, &n->radius_sockets);
+    if (running)
+        radius_service_run(&s->radius);
     free(n->site);
     for (size_t i = 0; i < n->sockets.count; i++) {
         free(n->sockets.item[i].fds); /* the workers have them */
@@ -260,11 +270,11 @@ bool reload(struct server *s, const char *cause, FILE *answer)
     if (answer != NULL)
         fputs(text, answer);
     if (ok) {
-        size_t first_id = s->sockets.next_id;
+        size_t first_id = s->sockets.next_id, first_radius_id = s->radius.sockets.next_id;
         warn_fixed(&s->snapshot->config->gate, &n.snapshot->config->gate);
         reload_warn(s, &n);
         reload_commit(s, &n, true);
-        reload_log_listen(s, first_id);
+        reload_log_listen(s, first_id, first_radius_id);
         limits_configure(s->shared.limits, &s->snapshot->config->gate.limits);
         log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
     } else {

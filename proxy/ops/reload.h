@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "ops/radius_sockets.h"
 #include "ops/sockets.h"
 
 struct server;
@@ -18,6 +19,7 @@ struct snapshot;
 struct reload_next {
     struct snapshot *snapshot;
     struct sockets sockets;
+    struct radius_sockets radius_sockets;
     struct site **site; /* one for each worker */
 };
 
@@ -42,8 +44,8 @@ bool reload(struct server *s, const char *cause, FILE *answer);
 /* Looks at the certificates' ends once an hour, with the timer of s. */
 void reload_start(struct server *s);
 
-/* A line for each socket whose id is first_id or above. */
-void reload_log_listen(const struct server *s, size_t first_id);
+/* A line for each socket whose id is first_id or above, of those for RADIUS first_radius_id. */
+void reload_log_listen(const struct server *s, size_t first_id, size_t first_radius_id);
 const char *reload_listener_name(const struct server *s, const struct socket *sock);
 
 #endif

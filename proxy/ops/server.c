@@ -117,6 +117,9 @@ static void on_worker_done(uv_async_t *async)
 
     if (atomic_load(&s->workers_done) < s->workers)
         return; /* several sends may arrive as one call, but the last one always arrives */
+    /* The last calls have ended: nobody logs in, and accounting was told. */
+    if (!radius_service_stop(&s->radius))
+        return;
     for (size_t i = 0; i < s->workers; i++)
         CHECK_UV(uv_thread_join(&s->worker[i].thread));
     signals_block(); /* without handlers the next one would kill us instead of finding us done */
@@ -173,6 +176,8 @@ static bool ready_write(const struct server *s, const char *path)
         fprintf(f, "%s %s\n", reload_listener_name(s, &s->sockets.item[i]),
                 addr_format(&s->sockets.item[i].bound, text));
     }
+    if (ok)
+        radius_service_print_ready(&s->radius, s->snapshot->config, f);
     if (f != NULL && fclose(f) != 0)
         ok = false;
     if (!ok || rename(beside, path) != 0) {
@@ -236,6 +241,7 @@ static bool start(struct server *s)
     bans_load(s, snapshot->config->gate.limits.ban_file);
     s->shared.keyring = keyring_new();
     keyring_on_put(s->shared.keyring, on_keys, s);
+    radius_service_init(&s->radius, s->shared.keyring, &s->worker_done);
     CHECK_UV(uv_sem_init(&s->switched, 0));
     workers_init(s);
     reload_warn(s, &n);
@@ -256,7 +262,8 @@ int server_run(const char *path, const char *ready_file)
     loop_prepare(&s);
     for (size_t i = 0; i < s.workers; i++)
         CHECK_UV(uv_thread_create(&s.worker[i].thread, worker_main, &s.worker[i]));
-    reload_log_listen(&s, 0);
+    radius_service_run(&s.radius);
+    reload_log_listen(&s, 0, 0);
     if (ready_file != NULL && !ready_write(&s, ready_file)) {
         ok = false;
         post_all(&s, tunnels_stop);
@@ -272,9 +279,10 @@ int server_run(const char *path, const char *ready_file)
     free(s.worker);
     bans_save(&s);
     limits_free(s.shared.limits);
-    keyring_free(s.shared.keyring);
     free(s.expiry_steps);
     sockets_free(&s.sockets);
+    radius_service_fini(&s.radius);
+    keyring_free(s.shared.keyring);
     snapshot_unref(s.snapshot);
     backends_free(s.backends);
     return ok ? 0 : 1;

@@ -12,6 +12,7 @@
 
 #include "call/tunnels.h"
 #include "net/worker.h"
+#include "ops/radius_service.h"
 #include "ops/sockets.h"
 
 struct admin;
@@ -35,6 +36,7 @@ struct server {
     struct sockets sockets;
     struct tunnels_shared shared;
     struct backends *backends;
+    struct radius_service radius;
 
     uv_loop_t loop;
     uv_signal_t signal[5];

@@ -1,0 +1,157 @@
+#include "call/radius_carry.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static const uint8_t to_be_signed[RADIUS_AUTHENTICATOR];
+
+static struct span caller_text(const struct addr *a, char text[INET6_ADDRSTRLEN])
+{
+    return inet_ntop(a->family, a->ip, text, INET6_ADDRSTRLEN) == NULL ? span_of(NULL, 0)
+                                                                       : span_str(text);
+}
+
+static void set_authenticator(struct radius_out *o, const uint8_t *octets)
+{
+    memcpy(o->octets + RADIUS_AUTHENTICATOR_AT, octets, RADIUS_AUTHENTICATOR);
+}
+
+/* Message-Authenticator goes first: what CVE-2024-3596 needs is a beginning that somebody else has
+ * chosen. */
+static void add_access_request(const struct radius_packet *p, const struct radius_trip *trip,
+                               const struct addr *caller, struct radius_out *out)
+{
+    struct cursor c = cursor_of(p->attributes);
+    bool chap = false, challenge = false;
+    char text[INET6_ADDRSTRLEN];
+    struct radius_attribute a;
+
+    radius_add(out, RADIUS_MESSAGE_AUTHENTICATOR, span_of(to_be_signed, sizeof to_be_signed));
+    while (radius_next(&c, &a)) {
+        chap |= a.type == RADIUS_CHAP_PASSWORD;
+        challenge |= a.type == RADIUS_CHAP_CHALLENGE;
+        if (a.type != RADIUS_MESSAGE_AUTHENTICATOR &&
+            (a.type != RADIUS_CALLING_STATION_ID || caller == NULL))
+            radius_add(out, a.type, a.value);
+    }
+    if (chap && !challenge) /* RFC 2865 2.2: then it is the authenticator */
+        radius_add(out, RADIUS_CHAP_CHALLENGE, p->authenticator);
+    if (caller != NULL)
+        radius_add(out, RADIUS_CALLING_STATION_ID, caller_text(caller, text));
+    /* RFC 2865 5.33: behind those that others have added */
+    radius_add(out, RADIUS_PROXY_STATE, span_of(trip->proxy_state, sizeof trip->proxy_state));
+}
+
+bool radius_carry_request(const struct radius_packet *p, struct radius_trip *trip,
+                          const struct addr *caller, struct radius_out *out)
+{
+    struct cursor c = cursor_of(p->attributes);
+    struct radius_attribute a;
+
+    trip->client_id = p->id;
+    memcpy(trip->client_authenticator, p->authenticator.p, RADIUS_AUTHENTICATOR);
+    radius_random(trip->proxy_state, sizeof trip->proxy_state);
+    radius_begin(out, p->code, p->id);
+    if (p->code != RADIUS_ACCESS_REQUEST) { /* accounting hides nothing, and passes as it is */
+        while (radius_next(&c, &a))
+            radius_add(out, a.type, a.value);
+        return radius_end(out);
+    }
+    add_access_request(p, trip, caller, out);
+    if (!radius_end(out))
+        return false;
+    radius_random(trip->server_authenticator, RADIUS_AUTHENTICATOR);
+    set_authenticator(out, trip->server_authenticator);
+    radius_hide_again(out,
+                      &(struct radius_side){.secret = trip->client_secret,
+                                            .authenticator = trip->client_authenticator},
+                      &(struct radius_side){.secret = trip->server_secret,
+                                            .authenticator = trip->server_authenticator});
+    return true;
+}
+
+void radius_carry_sign(struct radius_out *request, struct radius_trip *trip, uint8_t id)
+{
+    request->octets[1] = id;
+    radius_sign(request, NULL, trip->server_secret);
+    /* That of accounting depends on the identifier. */
+    memcpy(trip->server_authenticator, request->octets + RADIUS_AUTHENTICATOR_AT,
+           RADIUS_AUTHENTICATOR);
+}
+
+/* Where our own Proxy-State stands: it is the last one, if the server sent it back. */
+static const uint8_t *find_own_state(const struct radius_packet *p, const struct radius_trip *trip)
+{
+    const struct span own = span_of(trip->proxy_state, sizeof trip->proxy_state);
+    struct cursor c = cursor_of(p->attributes);
+    struct radius_attribute a;
+    struct span last = {0};
+
+    while (radius_next(&c, &a))
+        if (a.type == RADIUS_PROXY_STATE)
+            last = a.value;
+    return span_eq(last, own) ? last.p : NULL;
+}
+
+bool radius_carry_answer(const struct radius_packet *p, const struct radius_trip *trip,
+                         struct radius_out *out)
+{
+    const uint8_t *own_state = find_own_state(p, trip);
+    const bool access = p->code != RADIUS_ACCOUNTING_RESPONSE;
+    struct cursor c = cursor_of(p->attributes);
+    struct radius_attribute a;
+
+    radius_begin(out, p->code, trip->client_id);
+    if (access)
+        radius_add(out, RADIUS_MESSAGE_AUTHENTICATOR, span_of(to_be_signed, sizeof to_be_signed));
+    while (radius_next(&c, &a))
+        if (!access || (a.type != RADIUS_MESSAGE_AUTHENTICATOR &&
+                        (a.type != RADIUS_PROXY_STATE || a.value.p != own_state)))
+            radius_add(out, a.type, a.value);
+    if (!radius_end(out))
+        return false;
+    if (access)
+        radius_hide_again(out,
+                          &(struct radius_side){.secret = trip->server_secret,
+                                                .authenticator = trip->server_authenticator},
+                          &(struct radius_side){.secret = trip->client_secret,
+                                                .authenticator = trip->client_authenticator});
+    radius_sign(out, trip->client_authenticator, trip->client_secret);
+    return true;
+}
+
+/* ---- the login ---- */
+
+/* NT-Response stands behind the other fields (RFC 2548 2.1.3, 2.3.2, 2.3.3). */
+static const struct {
+    uint8_t type;
+    size_t len, at;
+} nt_responses[] = {
+    {RADIUS_MS_CHAP2_RESPONSE, 50, 26},
+    {RADIUS_MS_CHAP_RESPONSE, 50, 26},
+    {RADIUS_MS_CHAP2_CPW, 68, 42},
+};
+
+static struct span find_proof(const struct radius_packet *p, uint8_t scratch[RADIUS_MAX])
+{
+    enum { CHAP_ID = 1, CHAP_RESPONSE = 16 };
+    const struct span eap = radius_eap(p, scratch);
+    struct span value;
+
+    if (eap.n > 0)
+        return eap;
+    for (size_t i = 0; i < sizeof nt_responses / sizeof *nt_responses; i++)
+        if (radius_ms_find(p, nt_responses[i].type, &value) && value.n == nt_responses[i].len)
+            return span_sub(value, nt_responses[i].at, HLAK_NT_RESPONSE);
+    if (radius_find(p, RADIUS_CHAP_PASSWORD, &value) && value.n == CHAP_ID + CHAP_RESPONSE)
+        return span_from(value, CHAP_ID);
+    return span_of(NULL, 0);
+}
+
+void radius_carry_login(const struct radius_packet *request, uint8_t scratch[RADIUS_MAX],
+                        struct keyring_login *out)
+{
+    if (!radius_find(request, RADIUS_USER_NAME, &out->user))
+        out->user = span_of(NULL, 0);
+    out->proof = find_proof(request, scratch);
+}

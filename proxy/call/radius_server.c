@@ -1,0 +1,238 @@
+#include "call/radius_server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "net/dial.h"
+#include "net/worker.h"
+#include "policy/config.h"
+
+enum { IDENTIFIERS = 256 };
+
+/* A socket of its own for each 256 requests: its port is the kernel's choice, which makes answers
+ * harder to forge. */
+struct radius_port {
+    struct udp udp;
+    struct radius_server *server;
+    struct radius_port *next;
+    sa_family_t family;
+    uint8_t last; /* identifiers are used in turn: what comes late meets nobody */
+    unsigned used;
+    struct radius_request *by_id[IDENTIFIERS];
+};
+
+static void log_server(const struct radius_server *s, enum log_level level, const char *text)
+{
+    struct log_line l;
+    char address[ADDR_TEXT_MAX];
+
+    log_begin(&l, level, "radius");
+    log_str(&l, "radius", s->section);
+    log_fmt(&l, "server", "%s:%u", s->host, s->port_number);
+    log_str(&l, "address",
+            s->address_count == 0 ? NULL : addr_format(&s->address[s->current], address));
+    log_str(&l, "msg", text);
+    log_end(&l);
+}
+
+/* ---- its address ---- */
+
+static void on_resolved(void *arg, int status)
+{
+    struct radius_server *s = arg;
+    const struct addr was = s->address_count > 0 ? s->address[s->current] : (struct addr){0};
+    const uint64_t now_ms = worker_now(s->worker);
+    struct addr a;
+    size_t n = 0, current = 0;
+
+    while (n < RADIUS_ADDRESSES_MAX && dial_next(s->dial, &a)) {
+        if (s->address_count > 0 && addr_equal(&a, &was))
+            current = n; /* the one in use stays so */
+        s->address[n++] = a;
+    }
+    dial_free(s->dial);
+    s->dial = NULL;
+    s->lookup_ms = now_ms + (n > 0 ? RADIUS_LOOKUP_MS : RADIUS_LOOKUP_SOON_MS);
+    if (n > 0) {
+        s->address_count = n;
+        s->current = current;
+    } else if (s->address_count == 0) { /* what we know is better than nothing */
+        log_server(s, LOG_LEVEL_WARNING, status == 0 ? "has no address" : uv_strerror(status));
+    }
+}
+
+/* What is written as an address is known at once, and for good. */
+static bool take_literal(struct radius_server *s)
+{
+    char text[ADDR_TEXT_MAX];
+
+    snprintf(text, sizeof text, strchr(s->host, ':') == NULL ? "%s" : "[%s]", s->host);
+    if (addr_parse(text, s->port_number, &s->address[0]) != ERR_OK)
+        return false;
+    s->address_count = 1;
+    s->lookup_ms = UINT64_MAX;
+    return true;
+}
+
+static void lookup(struct radius_server *s)
+{
+    s->dial = dial_new(s->worker, s->host, s->port_number, on_resolved, s);
+}
+
+struct radius_server *radius_server_new(struct worker *w, const struct config_host *at,
+                                        const struct radius_server_calls *calls, void *owner,
+                                        const char *section)
+{
+    struct radius_server *s = NEW(struct radius_server);
+
+    s->worker = w;
+    s->calls = calls;
+    s->owner = owner;
+    s->section = section;
+    s->host = check_alloc(strdup(at->host));
+    s->port_number = at->port;
+    if (!take_literal(s))
+        lookup(s);
+    return s;
+}
+
+static void on_port_closed(struct udp *u)
+{
+    free(u->owner);
+}
+
+void radius_server_free(struct radius_server *s)
+{
+    dial_free(s->dial);
+    for (struct radius_port *p = s->ports, *next; p != NULL; p = next) {
+        next = p->next;
+        CHECK(p->used == 0);
+        udp_close(&p->udp, on_port_closed);
+    }
+    free(s->host);
+    free(s);
+}
+
+void radius_server_sweep(struct radius_server *s, uint64_t now_ms)
+{
+    if (s->dial == NULL && now_ms >= s->lookup_ms)
+        lookup(s);
+    atomic_store(&s->silent, radius_server_is_silent(s, now_ms));
+}
+
+/* ---- its identifiers ---- */
+
+static void on_datagram(struct udp *u, struct span octets, const struct udp_path *path)
+{
+    struct radius_port *p = u->owner;
+    struct radius_server *s = p->server;
+    struct radius_request *r = octets.n < 2 ? NULL : p->by_id[octets.p[1]];
+
+    if (r == NULL || !addr_equal(&path->peer, &r->to))
+        s->calls->on_stray(s->owner, &path->peer);
+    else
+        s->calls->on_answer(s->owner, r, octets);
+}
+
+static struct radius_port *port_open(struct radius_server *s, sa_family_t family)
+{
+    const struct addr any = {.family = family};
+    struct addr bound;
+
+    if (s->port_count == RADIUS_PORTS_MAX)
+        return NULL;
+    const int fd = udp_bind(&any, &bound);
+    if (fd < 0)
+        return NULL;
+    struct radius_port *p = NEW(struct radius_port);
+    if (udp_open(&p->udp, s->worker, fd, on_datagram, p) != 0) {
+        free(p);
+        return NULL;
+    }
+    p->server = s;
+    p->family = family;
+    LL_PREPEND(s->ports, p);
+    s->port_count++;
+    return p;
+}
+
+bool radius_server_take(struct radius_server *s, struct radius_request *r)
+{
+    struct radius_port *p = s->ports;
+
+    if (s->address_count == 0)
+        return false;
+    const struct addr to = s->address[s->current];
+    while (p != NULL && (p->family != to.family || p->used == IDENTIFIERS))
+        p = p->next;
+    if (p == NULL)
+        p = port_open(s, to.family);
+    if (p == NULL)
+        return false;
+    radius_server_release(r);
+    r->to = to;
+    do
+        p->last++;
+    while (p->by_id[p->last] != NULL);
+    p->by_id[p->last] = r;
+    p->used++;
+    r->server = s;
+    r->port = p;
+    r->server_id = p->last;
+    return true;
+}
+
+void radius_server_release(struct radius_request *r)
+{
+    if (r->port == NULL)
+        return;
+    CHECK(r->port->by_id[r->server_id] == r);
+    r->port->by_id[r->server_id] = NULL;
+    r->port->used--;
+    r->port = NULL;
+}
+
+void radius_server_send(struct radius_request *r)
+{
+    const struct udp_path path = {.peer = r->to};
+    /* Lost here or on the way is the same: the client asks again. */
+    (void)udp_send(&r->port->udp, span_of(r->octets, r->len), &path);
+}
+
+/* ---- does it answer? ---- */
+
+bool radius_server_is_silent(const struct radius_server *s, uint64_t now_ms)
+{
+    return now_ms < s->silent_until;
+}
+
+bool radius_server_moved(const struct radius_server *s, const struct radius_request *r)
+{
+    return s->address_count > 0 && !addr_equal(&s->address[s->current], &r->to);
+}
+
+void radius_server_missed(struct radius_server *s, const struct radius_request *r, uint64_t now_ms)
+{
+    if (s->answered_ms >= r->sent_ms) /* others did get an answer meanwhile */
+        return;
+    if (s->silent_until == 0)
+        log_server(s, LOG_LEVEL_WARNING, "does not answer");
+    s->silent_until = now_ms + RADIUS_SILENT_MS;
+    atomic_store(&s->silent, true);
+    if (s->address_count > 0 && !radius_server_moved(s, r))
+        s->current = (s->current + 1) % s->address_count;
+}
+
+void radius_server_answered(struct radius_server *s, uint64_t now_ms)
+{
+    s->answered_ms = now_ms;
+    if (s->silent_until == 0)
+        return;
+    s->silent_until = 0;
+    atomic_store(&s->silent, false);
+    log_server(s, LOG_LEVEL_INFO, "answers again");
+}
