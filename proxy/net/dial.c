@@ -1,6 +1,8 @@
 #include "net/dial.h"
 
+#include <errno.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -9,17 +11,23 @@
 #include "base/check.h"
 #include "net/worker.h"
 
-/* A name on its way through the C library, and who waits for it. libuv lets a few names through at
- * a time, for all workers together; without a resolver that answers each takes many seconds, so
- * that many calls to one backend would keep those to others waiting. */
+/* A name on its way through the C library, in a thread of its own, and who waits for it. Without a
+ * resolver that answers this takes many seconds, and it cannot be stopped. So it shares no thread
+ * with other names (libuv lets few through at a time, for all workers together), and a worker that
+ * ends leaves it behind: the loop, and the end of the program, would wait for one of libuv's. There
+ * are no more of them than a worker knows names. */
 struct dial_lookup {
-    uv_getaddrinfo_t req;
-    struct worker *worker;
-    struct dial_lookup *prev, *next; /* of the worker's; not in its list: nobody may join */
-    bool joinable;
+    struct worker *worker; /* NULL: it has ended, the thread is on its own; under `parting` */
+    bool answered;         /* the letter is in the worker's mailbox; under `parting` */
+    struct dial_lookup *prev, *next; /* of the worker's */
     struct dial *waiting;
+    int status;
+    struct addrinfo *found;
     char host[];
 };
+
+/* Between threads that have an answer and workers that end: neither is often, nor long. */
+static pthread_mutex_t parting = PTHREAD_MUTEX_INITIALIZER;
 
 struct dial {
     struct worker *worker;
@@ -27,10 +35,10 @@ struct dial {
     void *arg;
     struct dial_lookup *lookup; /* that it waits for, NULL: for none */
     struct dial *prev, *next;   /* of those that wait for the same */
-    uv_timer_t late; /* never started: its close callback tells what dial_new must not */
-    bool closing;    /* libuv holds late: only its callback may free */
-    bool orphan;     /* dial_free was called meanwhile */
-    int failure;     /* of a look-up that did not start */
+    uv_timer_t late;            /* never started: its close callback tells what dial_new must not */
+    bool closing;               /* libuv holds late: only its callback may free */
+    bool orphan;                /* dial_free was called meanwhile */
+    int failure;                /* of a look-up that did not start */
     uint16_t port;
     struct addr *address;
     size_t count, taken;
@@ -97,49 +105,78 @@ static bool take_literal(struct dial *d, const char *host)
 
 /* ---- names ---- */
 
-/* Whoever asks for the name from now on begins anew. */
-static void lookup_leave(struct dial_lookup *l)
+static void lookup_free(struct dial_lookup *l)
 {
-    if (l->joinable)
-        DL_DELETE(l->worker->lookups, l);
-    l->joinable = false;
+    if (l->found != NULL)
+        freeaddrinfo(l->found);
+    free(l);
 }
 
-static void on_uv_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *all)
+static void on_answer(void *arg)
 {
-    struct dial_lookup *l = req->data;
-    struct worker *w = l->worker;
+    struct dial_lookup *l = arg;
 
-    lookup_leave(l);
-    while (l->waiting != NULL) { /* a callback may free any of the others */
+    DL_DELETE(l->worker->lookups, l); /* whoever asks for the name from now on begins anew */
+    while (l->waiting != NULL) {      /* a callback may free any of the others */
         struct dial *d = l->waiting;
         DL_DELETE(l->waiting, d);
         d->lookup = NULL;
-        take_addresses(d, all);
-        d->on_resolved(d->arg, status);
+        take_addresses(d, l->found);
+        d->on_resolved(d->arg, l->status);
     }
-    uv_freeaddrinfo(all);
-    free(l);
-    worker_settle(w);
+    lookup_free(l);
+}
+
+static int status_of(int eai)
+{
+    switch (eai) {
+    case 0: return 0;
+    case EAI_AGAIN: return UV_EAI_AGAIN;
+    case EAI_MEMORY: return UV_EAI_MEMORY;
+    case EAI_NODATA: return UV_EAI_NODATA;
+    case EAI_NONAME: return UV_EAI_NONAME;
+    case EAI_SYSTEM: return uv_translate_sys_error(errno);
+    default: return UV_EAI_FAIL;
+    }
+}
+
+static void *lookup_thread(void *arg)
+{
+    static const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    struct dial_lookup *l = arg;
+
+    l->status = status_of(getaddrinfo(l->host, NULL, &hints, &l->found));
+    pthread_mutex_lock(&parting);
+    bool alone = l->worker == NULL;
+    if (!alone) {
+        l->answered = true;
+        worker_post(l->worker, on_answer, l); /* the worker's from here on */
+    }
+    pthread_mutex_unlock(&parting);
+    if (alone)
+        lookup_free(l);
+    return NULL;
 }
 
 static int lookup_begin(struct worker *w, const char *host, struct dial_lookup **out)
 {
-    static const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     const size_t size = strlen(host) + 1;
     struct dial_lookup *l = check_alloc(calloc(1, sizeof *l + size));
+    pthread_attr_t detached;
+    pthread_t thread;
 
     l->worker = w;
-    l->req.data = l;
     memcpy(l->host, host, size);
-    const int r = uv_getaddrinfo(&w->loop, &l->req, on_uv_resolved, host, NULL, &hints);
+    CHECK(pthread_attr_init(&detached) == 0);
+    CHECK(pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED) == 0);
+    const int r = pthread_create(&thread, &detached, lookup_thread, l);
+    pthread_attr_destroy(&detached);
     if (r != 0) {
         free(l);
-        return r;
+        return uv_translate_sys_error(r);
     }
     DL_APPEND(w->lookups, l);
-    l->joinable = true;
     *out = l;
     return 0;
 }
@@ -148,9 +185,9 @@ static int lookup_join(struct dial *d, const char *host)
 {
     struct dial_lookup *l;
 
-    DL_FOREACH (d->worker->lookups, l)
-        if (strcmp(l->host, host) == 0)
-            break;
+    DL_FOREACH(d->worker->lookups, l)
+    if (strcmp(l->host, host) == 0)
+        break;
     const int r = l == NULL ? lookup_begin(d->worker, host, &l) : 0;
     if (r != 0)
         return r;
@@ -196,12 +233,34 @@ void dial_free(struct dial *d)
         d->orphan = true;
         return;
     }
-    struct dial_lookup *l = d->lookup;
-    if (l != NULL) {
-        DL_DELETE(l->waiting, d);
-        /* One that runs cannot be stopped: it stays, for who asks next. */
-        if (l->waiting == NULL && uv_cancel((uv_req_t *)&l->req) == 0)
-            lookup_leave(l);
-    }
+    if (d->lookup != NULL)
+        DL_DELETE(d->lookup->waiting, d); /* the look-up itself goes on, for who asks next */
     release(d);
+}
+
+/* ---- the end of the worker ---- */
+
+void dial_stop(struct worker *w)
+{
+    struct dial_lookup *l, *next;
+
+    pthread_mutex_lock(&parting);
+    DL_FOREACH_SAFE(w->lookups, l, next)
+    {
+        CHECK(l->waiting == NULL);
+        if (l->answered)
+            continue; /* its letter may still be read */
+        DL_DELETE(w->lookups, l);
+        l->worker = NULL;
+    }
+    pthread_mutex_unlock(&parting);
+}
+
+void dial_fini(struct worker *w)
+{
+    while (w->lookups != NULL) { /* those whose letters nobody has read */
+        struct dial_lookup *l = w->lookups;
+        DL_DELETE(w->lookups, l);
+        lookup_free(l);
+    }
 }

@@ -1,5 +1,5 @@
 /* dial: from a host and a port to the addresses to try, one after the other. Names are resolved by
- * the C library in libuv's thread pool, so nothing blocks: each once at a time in a worker, for all
+ * the C library in threads of their own, so nothing blocks: each once at a time in a worker, for all
  * who wait for it. Worker's thread only. */
 #ifndef SSTPGATE_NET_DIAL_H
 #define SSTPGATE_NET_DIAL_H
@@ -22,5 +22,9 @@ bool dial_next(struct dial *d, struct addr *out);
 
 /* At any time; on_resolved will not come any more. */
 void dial_free(struct dial *d);
+
+/* For worker_stop: there is no dial left. Nobody waits for look-ups that still run. */
+void dial_stop(struct worker *w);
+void dial_fini(struct worker *w); /* for worker_fini */
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "net/dial.h"
 #include "net/stream.h"
 
 struct worker_letter {
@@ -67,12 +68,14 @@ void worker_stop(struct worker *w)
     if (!uv_is_closing((uv_handle_t *)&w->sweep)) {
         uv_close((uv_handle_t *)&w->sweep, NULL);
         uv_close((uv_handle_t *)&w->mailbox, NULL);
+        dial_stop(w);
     }
 }
 
 void worker_fini(struct worker *w)
 {
-    CHECK(w->due == NULL && w->out_owner == NULL && w->lookups == NULL);
+    CHECK(w->due == NULL && w->out_owner == NULL);
+    dial_fini(w);
     CHECK_UV(uv_loop_close(&w->loop)); /* a handle that was forgotten shows here */
     while (w->first != NULL) {
         struct worker_letter *letter = w->first;

@@ -188,16 +188,6 @@ static bool ready_write(const struct server *s, const char *path)
     return ok;
 }
 
-/* libuv makes 4 threads unless told, for all loops together, and lets names have half of them. A
- * name that no resolver answers holds one for each worker (net/dial.c): leave as many for the
- * others. */
-static void threads_suit(size_t workers)
-{
-    char text[24];
-    snprintf(text, sizeof text, "%zu", 4 * workers);
-    (void)setenv("UV_THREADPOOL_SIZE", text, 0); /* what the administrator says goes before */
-}
-
 static bool admin_prepare(struct server *s, const struct config *c)
 {
     s->admin_fd = -1;
@@ -226,7 +216,6 @@ static bool start(struct server *s)
         return false;
     }
     s->workers = g->workers == 0 ? cpus() : g->workers;
-    threads_suit(s->workers);
     sockets_inherited_begin();
     bool ok = reload_prepare(s, &n, snapshot, stderr);
     sockets_inherited_end();

@@ -8,8 +8,10 @@ import threading
 import pytest
 
 from gate import run
+from netns import Namespace
 from peers.client import Client, CallFailed, expect_failure
 from peers import sstp
+from peers.tls import DEADLINE
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -49,6 +51,25 @@ def test_stop_at_once(bench):
     gate = bench.gate(bench.backend())
     gate.signal(signal.SIGTERM)
     assert gate.wait_exit() == 0
+
+
+def test_stop_does_not_wait_for_a_resolver(bench, tmp_path):
+    """The C library would ask a silent one for a minute, and cannot be told to leave off."""
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:2\n")
+    keys = {"gate": {"workers": 1}, "listener front": bench.listener_keys(),
+            "backend back": {"server": "sstp.test:443", "tls": "no", "crypto-binding": "off"}}
+    with Namespace().entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 53))
+        silent.settimeout(DEADLINE)
+        gate = bench.start(keys, before=("unshare", "--mount", "sh", "-c",
+                                         f'mount --bind {resolv} /etc/resolv.conf && exec "$@"', "sh"))
+        client = bench.client(gate).open().secure().send_request()
+        silent.recv(512)
+        client.close()
+        gate.wait_call()
+        gate.signal(signal.SIGTERM)
+        assert gate.wait_exit(20) == 0
 
 
 def test_hangup_of_readers_does_not_kill(bench):

@@ -9,10 +9,14 @@
 #include <stdint.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,10 +64,9 @@ WRAP(uv_write, (uv_write_t * r, uv_stream_t *s, const uv_buf_t b[], unsigned n, 
      (r, s, b, n, cb))
 WRAP(uv_shutdown, (uv_shutdown_t * r, uv_stream_t *s, uv_shutdown_cb cb), (r, s, cb))
 WRAP(uv_tcp_close_reset, (uv_tcp_t * h, uv_close_cb cb), (h, cb))
-WRAP(uv_getaddrinfo,
-     (uv_loop_t * l, uv_getaddrinfo_t *r, uv_getaddrinfo_cb cb, const char *node,
-      const char *service, const struct addrinfo *hints),
-     (l, r, cb, node, service, hints))
+WRAP(pthread_create,
+     (pthread_t * t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),
+     (t, attr, fn, arg))
 WRAP(uv_tcp_open, (uv_tcp_t * h, uv_os_sock_t fd), (h, fd))
 WRAP(uv_listen, (uv_stream_t * s, int backlog, uv_connection_cb cb), (s, backlog, cb))
 
@@ -74,6 +77,36 @@ int __wrap_uv_accept(uv_stream_t *server, uv_stream_t *client)
 {
     int r = __real_uv_accept(server, client);
     return faulty("uv_accept") ? fault.error : r;
+}
+
+/* ---- a resolver that takes its time ---- */
+
+static struct {
+    atomic_bool slow;
+    sem_t asked, answers, freed;
+} resolver;
+
+int __real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **all);
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **all);
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **all)
+{
+    if (resolver.slow && (hints->ai_flags & AI_NUMERICHOST) == 0) {
+        sem_post(&resolver.asked);
+        sem_wait(&resolver.answers);
+    }
+    return __real_getaddrinfo(node, service, hints, all);
+}
+
+void __real_freeaddrinfo(struct addrinfo *all);
+void __wrap_freeaddrinfo(struct addrinfo *all);
+void __wrap_freeaddrinfo(struct addrinfo *all)
+{
+    __real_freeaddrinfo(all);
+    if (resolver.slow)
+        sem_post(&resolver.freed);
 }
 
 /* ---- the loop ---- */
@@ -509,6 +542,9 @@ static struct tls_ctx *server_ctx, *client_ctx;
 
 static int setup(void **state)
 {
+    sem_init(&resolver.asked, 0, 0);
+    sem_init(&resolver.answers, 0, 0);
+    sem_init(&resolver.freed, 0, 0);
     static const struct tls_settings settings = {TLS_1_2, TLS_1_3, -1, NULL, NULL};
     char error[TLS_ERROR_MAX];
     (void)state;
@@ -1403,7 +1439,7 @@ static void addresses_need_no_resolver(void **state)
         const char *host, *want;
     } cases[] = {{"127.0.0.1", "127.0.0.1:4433"}, {"2001:db8::1", "[2001:db8::1]:4433"}};
     loop_open();
-    fault.name = "uv_getaddrinfo"; /* no thread is bothered either */
+    fault.name = "pthread_create"; /* no thread is bothered either */
     fault.in = 1;
     for (size_t i = 0; i < 2; i++) {
         struct answer a;
@@ -1441,7 +1477,7 @@ static void a_look_up_that_is_freed_says_nothing(void **state)
 {
     (void)state;
     for (int literal = 0; literal < 2; literal++) {
-        struct answer many[12]; /* more than libuv has threads: some are cancelled, some run */
+        struct answer many[12];
         char name[12][10];
         loop_open();
         for (size_t i = 0; i < 12; i++) {
@@ -1481,9 +1517,9 @@ static void a_name_is_looked_up_once(void **state)
     (void)state;
     struct answer many[12];
     loop_open();
-    fault.name = "uv_getaddrinfo";
+    fault.name = "pthread_create";
     fault.in = 2;
-    fault.error = UV_ENOMEM;
+    fault.error = EAGAIN;
     for (size_t i = 0; i < 12; i++) {
         resolve(&many[i], "localhost");
         many[i].free_in_callback = i < 6;
@@ -1506,7 +1542,7 @@ static void a_name_is_looked_up_once(void **state)
     resolve(&failed, "localhost");
     assert_int_equal(fault.in, 0);
     UNTIL(failed.count == 1);
-    assert_int_equal(failed.status, UV_ENOMEM);
+    assert_int_equal(failed.status, UV_EAGAIN);
     dial_free(failed.dial);
 
     /* one who waits may free another */
@@ -1527,20 +1563,59 @@ static void a_look_up_that_cannot_start_is_told_later(void **state)
         struct answer a;
         struct addr to;
         loop_open();
-        fault.name = "uv_getaddrinfo";
+        fault.name = "pthread_create";
         fault.in = 1;
-        fault.error = UV_ENOMEM;
+        fault.error = EAGAIN;
         resolve(&a, "localhost");
         assert_int_equal(fault.in, 0);
         if (!freed) {
             UNTIL(a.count == 1);
-            assert_int_equal(a.status, UV_ENOMEM);
+            assert_int_equal(a.status, UV_EAGAIN);
             assert_false(dial_next(a.dial, &to));
         }
         dial_free(a.dial);
         loop_close();
         assert_int_equal(a.count, !freed);
     }
+}
+
+static void a_worker_does_not_wait_for_a_resolver(void **state)
+{
+    (void)state;
+    struct answer a;
+    loop_open();
+    resolver.slow = true;
+    resolve(&a, "localhost");
+    sem_wait(&resolver.asked);
+    dial_free(a.dial);
+    alarm(GUARD_MS / 1000);
+    loop_close();
+    alarm(0);
+    sem_post(&resolver.answers);
+    sem_wait(&resolver.freed); /* nobody wanted it any more */
+    assert_int_equal(a.count, 0);
+    resolver.slow = false;
+}
+
+static bool has_mail(void)
+{
+    uv_mutex_lock(&w.mailbox_lock);
+    bool has = w.first != NULL;
+    uv_mutex_unlock(&w.mailbox_lock);
+    return has;
+}
+
+static void an_answer_that_was_never_read_is_not_lost_memory(void **state)
+{
+    (void)state;
+    struct answer a;
+    loop_open();
+    resolve(&a, "localhost");
+    while (!has_mail())
+        sched_yield();
+    dial_free(a.dial);
+    loop_close();
+    assert_int_equal(a.count, 0);
 }
 
 /* ---- letters ---- */
@@ -1782,6 +1857,8 @@ int main(void)
         cmocka_unit_test(a_look_up_that_is_freed_says_nothing),
         cmocka_unit_test(a_name_is_looked_up_once),
         cmocka_unit_test(a_look_up_that_cannot_start_is_told_later),
+        cmocka_unit_test(a_worker_does_not_wait_for_a_resolver),
+        cmocka_unit_test(an_answer_that_was_never_read_is_not_lost_memory),
         cmocka_unit_test(letters_come_in_order_into_the_workers_thread),
         cmocka_unit_test(a_letter_that_was_never_read_is_not_lost_memory),
         cmocka_unit_test(the_sweep_comes_with_the_time),
