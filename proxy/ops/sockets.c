@@ -158,8 +158,9 @@ static bool holds(const struct sockets *table, const struct addr *want)
     return false;
 }
 
+/* Of listener l, the address number `which`. */
 static bool bind_one(struct socket *s, bool ours, const struct config *c,
-                     const struct config_listener *l, size_t workers, FILE *problems)
+                     const struct config_listener *l, size_t which, size_t workers, FILE *problems)
 {
     struct listener_options options = {
         .interface = l->interface, .both = !l->v6only, .ours = ours};
@@ -173,7 +174,7 @@ static bool bind_one(struct socket *s, bool ours, const struct config *c,
         return true;
     int e = errno;
     fprintf(problems, "%s:%u: listener %s: cannot listen on %s%s%s: %s%s\n", c->path,
-            config_line(c, l, "listen"), l->name, addr_format(&s->want, text),
+            l->listen_line[which], l->name, addr_format(&s->want, text),
             l->interface == NULL ? "" : " of interface ", l->interface == NULL ? "" : l->interface,
             strerror(e), bind_hint(e, &options));
     free(s->fds);
@@ -207,7 +208,7 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
             } else {
                 s->id = next->next_id++;
                 bool ours = holds(now, &s->want) || holds(next, &s->want);
-                ok &= bind_one(s, ours, c, l, workers, problems);
+                ok &= bind_one(s, ours, c, l, k, workers, problems);
             }
             next->count++;
         }

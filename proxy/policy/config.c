@@ -246,7 +246,6 @@ struct config *config_parse(const char *path, const char *text, size_t len, FILE
 
     config_finish(&b);
     free(dir);
-    free(b.input.listens);
     b.c->sound = !b.input.failed;
     return b.c;
 }
@@ -297,7 +296,6 @@ char *config_find_admin(const char *path, FILE *problems)
             fprintf(problems, "%s%s: no `admin` in [gate]: there is no socket to talk to\n", others,
                     path);
         config_free(b.c);
-        free(b.input.listens);
         free(others);
     }
     free(dir);

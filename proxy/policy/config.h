@@ -132,6 +132,7 @@ struct config_listener {
     char *name;
     unsigned line;
     struct addr *listen;
+    unsigned *listen_line; /* where each of them was written */
     size_t listen_count;
     char *interface; /* NULL: any */
     bool v6only;

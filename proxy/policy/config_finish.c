@@ -376,29 +376,33 @@ static bool same_interface(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* An address may stand once for each interface it is bound to. The places were noted in the order
- * of the listeners that they belong to. */
-static void check_places(struct config_builder *b)
+/* Whether this address stands in an earlier line, for the same interface. */
+static void check_place(struct config_builder *b, const struct config_listener *l, size_t which)
 {
     const struct config *c = b->c;
-    const struct config_listen_place *place = b->input.listens;
-    size_t n = 0;
-    const char **interface = check_alloc(calloc(b->input.listen_count + 1, sizeof *interface));
+    const struct addr *place = &l->listen[which];
+    char text[ADDR_TEXT_MAX];
 
-    for (size_t i = 0; i < c->listener_count; i++)
-        for (size_t k = 0; k < c->listener[i].listen_count; k++)
-            interface[n++] = c->listener[i].interface;
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < i && place[i].addr.port != 0; k++) {
-            char text[ADDR_TEXT_MAX];
-            if (!addr_equal(&place[i].addr, &place[k].addr) ||
-                !same_interface(interface[i], interface[k]))
+    for (size_t i = 0; &c->listener[i] <= l && place->port != 0; i++) {
+        const struct config_listener *other = &c->listener[i];
+        const size_t n = other == l ? which : other->listen_count;
+        for (size_t k = 0; k < n; k++) {
+            if (!addr_equal(place, &other->listen[k]) ||
+                !same_interface(l->interface, other->interface))
                 continue;
-            config_problem(&b->input, place[i].line, "listen: '%s' stands already on line %u",
-                           addr_format(&place[i].addr, text), place[k].line);
-            break;
+            config_problem(&b->input, l->listen_line[which],
+                           "listen: '%s' stands already on line %u", addr_format(place, text),
+                           other->listen_line[k]);
+            return;
         }
-    free(interface);
+    }
+}
+
+static void check_places(struct config_builder *b)
+{
+    for (size_t i = 0; i < b->c->listener_count; i++)
+        for (size_t k = 0; k < b->c->listener[i].listen_count; k++)
+            check_place(b, &b->c->listener[i], k);
 }
 
 void config_finish(struct config_builder *b)

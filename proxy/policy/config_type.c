@@ -605,10 +605,10 @@ static bool parse_listen(struct config_input *in, const struct config_key *k, vo
     struct addr a;
     if (!read_place(in, k, text, 443, &a))
         return false;
-    in->listens = config_grow(in->listens, in->listen_count, sizeof *in->listens);
-    in->listens[in->listen_count++] = (struct config_listen_place){.addr = a, .line = in->line};
     l->listen = config_grow(l->listen, l->listen_count, sizeof *l->listen);
-    l->listen[l->listen_count++] = a;
+    l->listen_line = config_grow(l->listen_line, l->listen_count, sizeof *l->listen_line);
+    l->listen[l->listen_count] = a;
+    l->listen_line[l->listen_count++] = in->line;
     return true;
 }
 
@@ -625,6 +625,7 @@ static void fini_listen(void *at)
 {
     struct config_listener *l = at;
     free(l->listen);
+    free(l->listen_line);
 }
 
 const struct config_type config_type_listen = {

@@ -41,11 +41,6 @@ struct config_key {
     const char *help;
 };
 
-struct config_listen_place {
-    struct addr addr;
-    unsigned line;
-};
-
 /* The file that values come from. */
 struct config_input {
     const char *path;
@@ -53,8 +48,6 @@ struct config_input {
     FILE *problems;
     bool failed;                         /* there was a problem */
     unsigned line;                       /* of the value being parsed */
-    struct config_listen_place *listens; /* owned; every address of every listener */
-    size_t listen_count;
 };
 
 __attribute__((format(printf, 3, 4))) void config_problem(struct config_input *in, unsigned line,

@@ -145,7 +145,8 @@ def spoil_address(bench, keys):
 def spoil_two_addresses(bench, keys):
     """198.51.100.0/24 is nobody's."""
     keys["listener front"]["listen"] = ["198.51.100.1:443", "127.0.0.1:0", "198.51.100.2:443"]
-    return ["198.51.100.1:443", "198.51.100.2:443"]
+    return [":5: listener front: cannot listen on 198.51.100.1:443",
+            ":7: listener front: cannot listen on 198.51.100.2:443"]
 
 
 def spoil_all(bench, keys):
