@@ -11,14 +11,17 @@ int file_open(const char *path, const char **reason)
     struct stat st;
     /* A regular file does not care for O_NONBLOCK: it may stay. */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int e;
 
     if (fd < 0 || fstat(fd, &st) != 0)
-        *reason = strerror(errno);
+        e = errno;
     else if (S_ISREG(st.st_mode))
         return fd;
     else
-        *reason = S_ISDIR(st.st_mode) ? strerror(EISDIR) : "not a regular file";
+        e = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
     if (fd >= 0)
         close(fd);
+    *reason = e == EINVAL ? "not a regular file" : strerror(e);
+    errno = e;
     return -1;
 }

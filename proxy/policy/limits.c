@@ -6,10 +6,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/siphash.h"
 #include "policy/config.h"
 
@@ -678,23 +678,16 @@ enum err limits_load(struct limits *l, const char *path, uint64_t now_ms, int64_
                      FILE *problems)
 {
     enum err e = ERR_OK;
-    struct stat st;
-    /* O_NONBLOCK: a FIFO without a writer must not stop the start */
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    FILE *in = fd < 0 ? NULL : fdopen(fd, "r");
+    const char *reason;
+    const int fd = file_open(path, &reason);
+    FILE *in = fd < 0 ? NULL : check_alloc(fdopen(fd, "r"));
 
-    if (in == NULL) {
-        e = errno == ENOENT ? ERR_OK : ERR_SYSTEM;
-        if (e != ERR_OK)
-            fprintf(problems, "%s: cannot be opened: %s\n", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-    } else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        fprintf(problems, "%s: not a regular file\n", path);
+    if (in == NULL && errno != ENOENT) {
+        fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
         e = ERR_SYSTEM;
     }
     lock(l);
-    if (in != NULL && e == ERR_OK && l->c.ban_points > 0)
+    if (in != NULL && l->c.ban_points > 0)
         e = load_lines(l, in, path, now_ms, wall_s, problems);
     l->unsaved = false;
     unlock(l);

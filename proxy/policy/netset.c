@@ -1,14 +1,12 @@
 #include "policy/netset.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/types.h>
-#include <unistd.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/span.h"
 
 /* An address as a number; IPv4 has its four octets at the top of `high`. */
@@ -202,23 +200,15 @@ struct netset *netset_read(FILE *in, const char *path, FILE *problems)
 
 struct netset *netset_load(const char *path, FILE *problems)
 {
-    struct netset *s = NULL;
-    struct stat st;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    FILE *in = fd < 0 ? NULL : fdopen(fd, "r");
+    const char *reason;
+    const int fd = file_open(path, &reason);
 
-    if (in == NULL) {
-        fprintf(problems, "%s: cannot be opened: %s\n", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
+    if (fd < 0) {
+        fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
         return NULL;
     }
-    if (fstat(fd, &st) != 0)
-        fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
-    else if (!S_ISREG(st.st_mode))
-        fprintf(problems, "%s: not a regular file\n", path);
-    else
-        s = netset_read(in, path, problems);
+    FILE *in = check_alloc(fdopen(fd, "r"));
+    struct netset *s = netset_read(in, path, problems);
     fclose(in);
     return s;
 }

@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +15,11 @@
 
 static char folder[] = "/tmp/test-file-XXXXXX";
 
-static void refused(const char *path, const char *why)
+static void refused(const char *path, int error, const char *why)
 {
     const char *reason = NULL;
     assert_int_equal(file_open(path, &reason), -1);
+    assert_int_equal(errno, error);
     assert_string_equal(reason, why);
 }
 
@@ -27,14 +29,14 @@ static void only_regular_files(void **state)
     char path[64];
 
     (void)state;
-    refused("/", "Is a directory");
-    refused("/dev/zero", "not a regular file");
-    refused("/dev/null/x", "Not a directory");
+    refused("/", EISDIR, "Is a directory");
+    refused("/dev/zero", EINVAL, "not a regular file");
+    refused("/dev/null/x", ENOTDIR, "Not a directory");
     snprintf(path, sizeof path, "%s/none", folder);
-    refused(path, "No such file or directory");
+    refused(path, ENOENT, "No such file or directory");
     snprintf(path, sizeof path, "%s/fifo", folder);
     assert_int_equal(mkfifo(path, 0600), 0);
-    refused(path, "not a regular file");
+    refused(path, EINVAL, "not a regular file");
     unlink(path);
 }
 

@@ -839,7 +839,7 @@ static void files_that_fail(void **state)
 
     assert_int_equal(mkdir(f->file, 0700), 0);
     assert_int_equal(load(f, l, START, WALL), ERR_SYSTEM);
-    assert_non_null(strstr(f->problems, "not a regular file"));
+    assert_non_null(strstr(f->problems, "Is a directory"));
     assert_true(points(l, "192.0.2.1", 10, START));
     assert_int_equal(limits_save(l, f->file, START, WALL), ERR_SYSTEM); /* not over a folder */
     assert_int_equal(errno, EISDIR);

@@ -190,10 +190,10 @@ static void what_is_no_file_is_not_read(void **state)
     assert_string_equal(problems, "/nowhere: cannot be opened: No such file or directory\n");
     free(problems);
     problems = load_problems("/dev/zero");
-    assert_string_equal(problems, "/dev/zero: not a regular file\n");
+    assert_string_equal(problems, "/dev/zero: cannot be opened: not a regular file\n");
     free(problems);
     problems = load_problems("/");
-    assert_string_equal(problems, "/: not a regular file\n");
+    assert_string_equal(problems, "/: cannot be opened: Is a directory\n");
     free(problems);
     char folder[] = "/tmp/netset.XXXXXX", fifo[64], expected[128];
     assert_non_null(mkdtemp(folder));
@@ -202,7 +202,7 @@ static void what_is_no_file_is_not_read(void **state)
     problems = load_problems(fifo);
     unlink(fifo);
     rmdir(folder);
-    snprintf(expected, sizeof expected, "%s: not a regular file\n", fifo);
+    snprintf(expected, sizeof expected, "%s: cannot be opened: not a regular file\n", fifo);
     assert_string_equal(problems, expected);
     free(problems);
 }
