@@ -251,6 +251,13 @@ bool cidr_has(const struct cidr *net, const struct addr *a)
     return net->family == a->family && prefix_equal(net->ip, a->ip, net->bits);
 }
 
+bool cidr_covers(const struct cidr *wide, const struct cidr *net)
+{
+    struct addr first = {.family = net->family};
+    memcpy(first.ip, net->ip, sizeof first.ip);
+    return wide->bits <= net->bits && cidr_has(wide, &first);
+}
+
 char *cidr_format(const struct cidr *net, char out[ADDR_TEXT_MAX])
 {
     char ip[INET6_ADDRSTRLEN] = "?";

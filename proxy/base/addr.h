@@ -50,6 +50,7 @@ bool addr_equal(const struct addr *a, const struct addr *b); /* port included */
  * becomes the IPv4 network. */
 enum err cidr_parse(const char *text, struct cidr *out) MUST_CHECK;
 bool cidr_has(const struct cidr *net, const struct addr *a);
+bool cidr_covers(const struct cidr *wide, const struct cidr *net); /* each address of net, too */
 char *cidr_format(const struct cidr *net, char out[ADDR_TEXT_MAX]);
 
 #endif

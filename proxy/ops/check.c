@@ -1,8 +1,12 @@
 #include "ops/check.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/check.h"
 #include "call/site.h"
 #include "call/snapshot.h"
 #include "tls/tls_ctx.h"
@@ -66,6 +70,48 @@ void check_files(const struct config *c, FILE *to)
     }
 }
 
+/* ---- what is hardly meant ---- */
+
+/* PAP's binding needs no key, so it is not an error. */
+static void check_keys(const struct config *c, const struct config_backend *b, FILE *to)
+{
+    if (config_has_calls(c, b) && b->binding == CONFIG_BINDING_REWRITE && b->users_file == NULL &&
+        b->radius == NULL)
+        fprintf(
+            to,
+            "%s:%u: warning: backend %s: crypto-binding = rewrite without users-file and radius: "
+            "there is no key for MS-CHAPv2 and EAP, whose calls are refused\n",
+            c->path, config_line(c, b, "crypto-binding"), b->name);
+}
+
+static void check_ban_file(const struct config *c, FILE *to)
+{
+    const char *path = c->gate.limits.ban_file;
+    struct stat st;
+
+    if (path == NULL)
+        return;
+    const char *slash = strrchr(path, '/'); /* the path is absolute */
+    char *folder = check_alloc(strndup(path, slash == path ? 1 : (size_t)(slash - path)));
+    const int reason = stat(folder, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+    if (reason != 0)
+        fprintf(to, "%s:%u: warning: ban-file: its folder %s: %s\n", c->path,
+                config_line(c, &c->gate, "ban-file"), folder, strerror(reason));
+    free(folder);
+}
+
+void check_doubts(const struct config *c, FILE *to)
+{
+    check_ban_file(c, to);
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct config_listener *l = &c->listener[i];
+        rules_unreached(&l->rules, c->path, l->name, to);
+        rules_unreached(&l->routes, c->path, l->name, to);
+    }
+    for (size_t i = 0; i < c->backend_count; i++)
+        check_keys(c, &c->backend[i], to);
+}
+
 bool check_config(const char *path, FILE *problems, FILE *print)
 {
     struct snapshot *snapshot = snapshot_load(path, NULL, problems);
@@ -75,6 +121,7 @@ bool check_config(const char *path, FILE *problems, FILE *print)
     bool ok = snapshot->sound && site != NULL;
 
     if (site != NULL) {
+        check_doubts(site->config, problems);
         check_files(site->config, problems);
         check_expiry(site, problems, NULL);
     }

@@ -168,17 +168,18 @@ void reload_commit(struct server *s, struct reload_next *n, bool running)
     atomic_store(&s->shared.max, tunnels_max(s));
 }
 
-/* ---- warnings about files ---- */
+/* ---- warnings ---- */
 
-static void files_warn(const struct config *c)
+static void warn(const struct config *c, const char *event,
+                 void (*check)(const struct config *c, FILE *to))
 {
     char *text = NULL;
     size_t len = 0;
     FILE *to = check_alloc(open_memstream(&text, &len));
 
-    check_files(c, to);
+    check(c, to);
     fclose(to);
-    log_lines(LOG_LEVEL_WARNING, "files", text);
+    log_lines(LOG_LEVEL_WARNING, event, text);
     free(text);
 }
 
@@ -228,7 +229,8 @@ void reload_start(struct server *s)
 
 void reload_warn(struct server *s, const struct reload_next *n)
 {
-    files_warn(n->snapshot->config);
+    warn(n->snapshot->config, "config", check_doubts);
+    warn(n->snapshot->config, "files", check_files);
     expiry_warn(s, n->site[0], true);
 }
 

@@ -324,6 +324,18 @@ void config_free(struct config *c)
     free(c);
 }
 
+bool config_has_calls(const struct config *c, const struct config_backend *b)
+{
+    for (size_t i = 0; i < c->listener_count; i++) {
+        if (c->listener[i].backend == b)
+            return true;
+        for (size_t k = 0; k < c->listener[i].route_count; k++)
+            if (c->listener[i].route[k].backend == b)
+                return true;
+    }
+    return false;
+}
+
 unsigned config_line(const struct config *c, const void *section, const char *key)
 {
     for (enum config_section in = GATE; in < SECTION_COUNT; in++) {

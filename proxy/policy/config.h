@@ -247,6 +247,9 @@ char *config_find_admin(const char *path, FILE *problems);
  * again. Secrets are not in it: it only names their files. */
 void config_print(const struct config *c, FILE *out);
 
+/* Whether some listener sends calls there, or might. */
+bool config_has_calls(const struct config *c, const struct config_backend *b);
+
 /* Where a key of a section was written, for messages of those who open the file it names: the line
  * of its last appearance, the section's own line when it stands nowhere. section is the
  * config_gate, config_listener, config_backend or config_radius. */

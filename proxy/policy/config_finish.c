@@ -70,16 +70,12 @@ static void check_tls_range(struct config_builder *b, enum config_section in, si
 /* A web site has no binding, so nothing about one is asked of it. */
 static bool is_web_only(const struct config *c, const struct config_backend *be)
 {
-    bool web = false;
-    for (size_t i = 0; i < c->listener_count; i++) {
-        if (c->listener[i].backend == be)
-            return false;
-        for (size_t k = 0; k < c->listener[i].route_count; k++)
-            if (c->listener[i].route[k].backend == be)
-                return false;
-        web |= c->listener[i].fallback == be;
-    }
-    return web;
+    if (config_has_calls(c, be))
+        return false;
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (c->listener[i].fallback == be)
+            return true;
+    return false;
 }
 
 /* With tls = no there is nothing that these keys could do, and whoever wrote one thinks there is.

@@ -528,14 +528,6 @@ size_t limits_bans(struct limits *l, uint64_t now_ms,
     return count;
 }
 
-static bool overlap(const struct cidr *a, const struct cidr *b)
-{
-    const struct cidr *wide = a->bits < b->bits ? a : b, *narrow = wide == a ? b : a;
-    struct addr first = {.family = narrow->family};
-    memcpy(first.ip, narrow->ip, sizeof first.ip);
-    return cidr_has(wide, &first);
-}
-
 size_t limits_lift(struct limits *l, const struct cidr *net, uint64_t now_ms)
 {
     struct prefix *p, *next;
@@ -545,7 +537,7 @@ size_t limits_lift(struct limits *l, const struct cidr *net, uint64_t now_ms)
     DL_FOREACH_SAFE(l->banned.head, p, next)
     {
         const struct cidr banned = net_of(l, p);
-        if (net != NULL && !overlap(net, &banned))
+        if (net != NULL && !cidr_covers(net, &banned) && !cidr_covers(&banned, net))
             continue;
         count += ban_holds(p, now_ms);
         ban_end(l, p);

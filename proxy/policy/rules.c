@@ -410,6 +410,37 @@ unsigned rules_country_line(const struct rules *r)
     return 0;
 }
 
+static bool asks_more(const struct rule *rule)
+{
+    return rule->user != NULL || rule->host != NULL || rule->sni != NULL || rule->tenant != NULL ||
+           rule->zone_name != NULL;
+}
+
+/* Whether the first decides about every call that the second could be about. */
+static bool rule_covers(const struct rule *first, const struct rule *second)
+{
+    if (asks_more(first))
+        return false;
+    return first->where == WHERE_ANY || (first->where == WHERE_NET && second->where == WHERE_NET &&
+                                         cidr_covers(&first->net, &second->net));
+}
+
+void rules_unreached(const struct rules *r, const char *path, const char *listener, FILE *to)
+{
+    enum { RULES_MAX = 5000 }; /* each is compared with each */
+
+    for (size_t i = 0; i < r->count && r->count <= RULES_MAX; i++) {
+        size_t k = 0;
+        while (k < i && !rule_covers(&r->rule[k], &r->rule[i]))
+            k++;
+        if (k < i)
+            fprintf(to,
+                    "%s:%u: warning: listener %s: this rule is never reached: the one in line %u "
+                    "decides for all of its addresses\n",
+                    path, r->rule[i].line, listener, r->rule[k].line);
+    }
+}
+
 unsigned rules_user_line(const struct rules *r)
 {
     for (size_t i = 0; i < r->count; i++)

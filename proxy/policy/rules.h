@@ -83,10 +83,16 @@ bool rules_open(struct rules *r, struct sources *from, const char *path, FILE *p
 /* The line of the first rule with a country; 0: none. rules_open() needs the database then. */
 unsigned rules_country_line(const struct rules *r);
 
-/* The more facts, the further it comes. UNDECIDED: of some rule all that is known holds and something
- * is not known, and it would say otherwise than the rules behind it. More facts never change another
- * verdict. */
+/* The more facts, the further it comes. UNDECIDED: of some rule all that is known holds and
+ * something is not known, and it would say otherwise than the rules behind it. More facts never
+ * change another verdict. */
 struct rules_answer rules_decide(const struct rules *r, const struct rules_facts *facts);
+
+/* Writes to `to` which rules are never reached, since an earlier one asks for nothing but a
+ * network, or for nothing at all, and has every address that they could be about: "path:line:
+ * warning: listener NAME: ...\n". What files and countries hold is not looked at, nor are more
+ * rules than anybody writes by hand. */
+void rules_unreached(const struct rules *r, const char *path, const char *listener, FILE *to);
 
 /* True when some rule looks at the user; the line of the first that does, 0: none. */
 bool rules_needs_user(const struct rules *r);

@@ -245,7 +245,7 @@ def check(bench, *listener):
     """-t of a gate with these lines; the errors, with the text of the line each is about."""
     config = bench.config({
         "listener front": [("listen", "127.0.0.1:0"), *listener],
-        "backend back": {"server": "127.0.0.1:1", "verify": "off"}})
+        "backend back": {"server": "127.0.0.1:1", "verify": "off", "crypto-binding": "off"}})
     done = run("-t", "-c", config)
     lines = config.read_text().splitlines()
     found = re.findall(rf"^{config}:(\d+): (.*)$", done.stderr, re.M)

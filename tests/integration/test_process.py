@@ -206,6 +206,48 @@ def test_check_opens_files(bench):
     assert len(done.stderr.splitlines()) >= 6
 
 
+def test_what_is_hardly_meant(bench):
+    """Is told by -t and at the start, and is no error."""
+    server = bench.backend()
+    rules = [("deny", "10.0.0.0/8"), ("allow", "10.1.0.0/16"), ("allow", "any user alice"),
+             ("deny", "10.1.2.3 user bob"), ("allow", "any")]
+    keys = {**bench.backend_keys(server), "users-file": None}
+    sections = {
+        "gate": {"ban-points": "50", "ban-file": "/nonexistent/bans"},
+        "listener front": [*bench.listener_keys(default=None).items(), *rules],
+        "listener site": {**bench.listener_keys(), "fallback": "web",
+                          "use-backend": ["routed tenant a", "plain any", "routed tenant b"]},
+        "backend back": keys,
+        "backend web": {**keys, "crypto-binding": None},
+        "backend routed": keys,
+        "backend plain": {**keys, "crypto-binding": "auto"}}
+    config = bench.config(sections)
+    text = config.read_text().splitlines()
+
+    def line(words, section):
+        return text.index(words, text.index(f"[{section}]")) + 1
+    first = line("deny = 10.0.0.0/8", "listener front")
+    told = [
+        f"{line('ban-file = /nonexistent/bans', 'gate')}: warning: ban-file: its folder "
+        "/nonexistent: No such file or directory",
+        *(f"{line(words, 'listener front')}: warning: listener front: this rule is never reached: "
+          f"the one in line {first} decides for all of its addresses"
+          for words in ("allow = 10.1.0.0/16", "deny = 10.1.2.3 user bob")),
+        f"{line('use-backend = routed tenant b', 'listener site')}: warning: listener site: this "
+        f"rule is never reached: the one in line {line('use-backend = plain any', 'listener site')} "
+        "decides for all of its addresses",
+        *(f"{line('crypto-binding = rewrite', f'backend {name}')}: warning: backend {name}: "
+          "crypto-binding = rewrite without users-file and radius: there is no key for MS-CHAPv2 "
+          "and EAP, whose calls are refused" for name in ("back", "routed"))]
+    done = run("-t", "-c", config)
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [f"{config}:{one}" for one in told]
+    gate = bench.start(sections)
+    assert [event["msg"] for event in gate.events("config")] == [f"{gate.config}:{one}"
+                                                                 for one in told]
+    assert {event.level for event in gate.events("config")} == {"warning"}
+
+
 def test_check_tells_all_at_once(bench):
     """A wrong line does not hide what is wrong with the files that other lines name."""
     (bench.place.folder / "bad-users").write_text("bob\n")

@@ -397,6 +397,59 @@ static void what_cannot_be_opened_is_named(void **state)
     fini_policy(&p);
 }
 
+static void unreached(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rules[4];
+        const char *told; /* "LINE by LINE" for each */
+    } table[] = {
+        {{"192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32"}, ""},
+        {{"192.0.2.1", "192.0.2.0/24"}, ""},
+        {{"192.0.2.0/24", "192.0.2.1"}, "2 by 1\n"},
+        {{"192.0.2.0/24", "192.0.2.0/24", "192.0.2.0/25"}, "2 by 1\n3 by 1\n"},
+        {{"0.0.0.0/0", "::1", "127.0.0.1 user bob"}, "3 by 1\n"},
+        {{"::ffff:192.0.2.0/120", "192.0.2.9"}, "2 by 1\n"},
+        /* conditions: of the first they leave something for others; of the second they do not
+           matter */
+        {{"192.0.2.0/24 user bob", "192.0.2.1"}, ""},
+        {{"192.0.2.0/24 host a.example", "192.0.2.1"}, ""},
+        {{"192.0.2.0/24 sni a.example", "192.0.2.1"}, ""},
+        {{"192.0.2.0/24 tenant a", "192.0.2.1"}, ""},
+        {{"192.0.2.0/24 time Mon 08:00-18:00 UTC", "192.0.2.1"}, ""},
+        {{"192.0.2.0/24", "192.0.2.1 user bob time Mon 08:00-18:00 UTC"}, "2 by 1\n"},
+        {{"any", "192.0.2.1", "country DE", "file x"}, "2 by 1\n3 by 1\n4 by 1\n"},
+        {{"any user bob", "any", "any user carol"}, "3 by 2\n"},
+        {{"file x", "file x", "country DE", "country DE"}, ""},
+        {{"192.0.2.0/24", "file x", "country DE", "any"}, ""},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char *have, *want;
+        size_t n;
+        FILE *to = open_memstream(&have, &n);
+        struct rules r;
+        rules_init(&r);
+        for (unsigned k = 0; k < 4 && table[i].rules[k] != NULL; k++)
+            add(&r, k % 2 == 0, table[i].rules[k], k + 1);
+        rules_unreached(&r, "f.conf", "front", to);
+        fclose(to);
+        to = open_memstream(&want, &n);
+        unsigned line, by;
+        int used;
+        for (const char *at = table[i].told; sscanf(at, "%u by %u\n%n", &line, &by, &used) == 2;
+             at += used)
+            fprintf(to,
+                    "f.conf:%u: warning: listener front: this rule is never reached: the one in "
+                    "line %u decides for all of its addresses\n",
+                    line, by);
+        fclose(to);
+        assert_string_equal(have, want);
+        free(have);
+        free(want);
+        rules_fini(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +460,7 @@ int main(void)
         cmocka_unit_test(good_rules_print_as_themselves),
         cmocka_unit_test(bad_rules_are_explained),
         cmocka_unit_test(what_cannot_be_opened_is_named),
+        cmocka_unit_test(unreached),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
