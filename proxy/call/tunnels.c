@@ -7,6 +7,7 @@
 #include <utlist.h>
 
 #include "base/check.h"
+#include "call/checks.h"
 #include "call/entry.h"
 #include "call/keyring.h"
 #include "call/site.h"
@@ -23,11 +24,14 @@ struct tunnels_door {
 void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_shared *shared)
 {
     *set = (struct tunnels){.worker = w, .shared = shared};
+    if (w->index == 0)
+        set->checks = checks_new(w);
 }
 
 void tunnels_fini(struct tunnels *set)
 {
     CHECK(set->count == 0 && set->doors == NULL);
+    checks_free(set->checks);
     site_unref(set->site);
 }
 
@@ -125,6 +129,8 @@ void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels
     site_unref(set->site);
     set->site = site;
     timeouts_set(set, &site->config->gate);
+    if (set->checks != NULL && set->phase == TUNNELS_OPEN)
+        checks_switch(set->checks, site);
     DL_FOREACH_SAFE(set->doors, d, next) {
         const struct tunnels_place *p = place_of(d, places, count);
         if (p == NULL)
@@ -198,6 +204,8 @@ void tunnels_sweep(void *arg, uint64_t now_ms)
         }
     }
     keyring_sweep(set->shared->keyring, now_ms);
+    if (set->checks != NULL)
+        checks_sweep(set->checks, now_ms);
     /* A place that another worker's call has left is seen here. */
     doors_retry(set);
 }
@@ -218,6 +226,8 @@ void tunnels_drain(void *arg)
     if (set->phase != TUNNELS_OPEN)
         return;
     set->phase = TUNNELS_DRAINING;
+    if (set->checks != NULL)
+        checks_stop(set->checks);
     while (set->doors != NULL)
         door_close(set, set->doors);
     end_if_idle(set);

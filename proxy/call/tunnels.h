@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "net/listener.h"
 
+struct checks;
 struct keyring;
 struct limits;
 struct site;
@@ -53,6 +54,7 @@ struct tunnels {
     uint32_t timeout[TUNNEL_STATES]; /* ms, 0: none */
     enum { TUNNELS_OPEN, TUNNELS_DRAINING, TUNNELS_STOPPING } phase;
     struct tunnels_door *doors;
+    struct checks *checks; /* NULL: another worker asks the servers */
     struct log_limit limit_binding, limit_hit, limit_deny, limit_full, limit_refused, limit_backend;
 };
 

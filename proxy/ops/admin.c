@@ -16,19 +16,23 @@
 
 /* ---- commands ---- */
 
-enum command { STATUS, BANS, UNBAN, RELOAD, DRAIN, STOP, HELP, COMMANDS };
+enum command { STATUS, SERVERS, BANS, UNBAN, RELOAD, DRAIN, READY, STOP, HELP, COMMANDS };
 
 static const struct {
     const char *name;
-    const char *argument; /* NULL: takes none */
+    const char *argument; /* NULL: takes none; [...]: may be left out */
     const char *help;
 } commands[COMMANDS] = {
     [STATUS] = {"status", NULL, "version, uptime, calls, bans, the last reload"},
+    [SERVERS] = {"servers", NULL, "each backend's servers: state, tunnels, weight, checks"},
     [BANS] = {"bans", NULL, "each banned prefix, with the seconds that are left"},
     [UNBAN] = {"unban", "PREFIX|ADDRESS|all",
                "end every ban that has an address in common with it"},
     [RELOAD] = {"reload", NULL, "take up the configuration anew, whole or not at all"},
-    [DRAIN] = {"drain", NULL, "no new calls; exit when the last one has ended"},
+    [DRAIN] = {"drain", "[BACKEND/SERVER]",
+               "no new calls for that server; without one: for the gate, which exits when the last "
+               "has ended"},
+    [READY] = {"ready", "BACKEND/SERVER", "new calls for a server that was drained"},
     [STOP] = {"stop", NULL, "end all calls and exit; twice: at once"},
     [HELP] = {"help", NULL, "this list"},
 };
@@ -36,7 +40,7 @@ static const struct {
 static const char *run_help(FILE *out)
 {
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "%-6s %-18s  %s\n", commands[i].name,
+        fprintf(out, "%-7s %-18s  %s\n", commands[i].name,
                 commands[i].argument == NULL ? "" : commands[i].argument, commands[i].help);
     return NULL;
 }
@@ -62,7 +66,9 @@ static const char *run(const struct admin_ops *ops, void *arg, enum command c, c
     case BANS: return ops->bans(arg, out);
     case UNBAN: return run_unban(ops, arg, argument, out);
     case RELOAD: return ops->reload(arg, out);
-    case DRAIN: return ops->drain(arg, out);
+    case SERVERS: return ops->servers(arg, out);
+    case DRAIN: return ops->drain(arg, argument, out);
+    case READY: return ops->ready(arg, argument, out);
     case STOP: return ops->stop(arg, out);
     case HELP: return run_help(out);
     case COMMANDS: break;
@@ -99,6 +105,13 @@ static bool is_text(const char *line, size_t len)
     return true;
 }
 
+static bool takes(const char *wanted, const char *argument)
+{
+    if (wanted == NULL)
+        return argument == NULL;
+    return argument != NULL || *wanted == '[';
+}
+
 void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size_t len, FILE *out)
 {
     static const char blanks[] = " \t";
@@ -124,7 +137,7 @@ void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size
         fputs("error: no command; help lists them\n", out);
     else if (c == COMMANDS)
         answer_unknown(name, out);
-    else if (commands[c].argument == NULL ? argument != NULL : argument == NULL || surplus != NULL)
+    else if (surplus != NULL || !takes(commands[c].argument, argument))
         fprintf(out, "error: usage: %s%s%s\n", commands[c].name,
                 commands[c].argument == NULL ? "" : " ",
                 commands[c].argument == NULL ? "" : commands[c].argument);

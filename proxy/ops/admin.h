@@ -26,7 +26,9 @@ struct admin_ops {
     const char *(*bans)(void *arg, FILE *out);
     const char *(*unban)(void *arg, const struct cidr *net, FILE *out); /* net NULL: all of them */
     const char *(*reload)(void *arg, FILE *out);
-    const char *(*drain)(void *arg, FILE *out);
+    const char *(*servers)(void *arg, FILE *out);
+    const char *(*drain)(void *arg, const char *server, FILE *out); /* NULL: the whole gate */
+    const char *(*ready)(void *arg, const char *server, FILE *out);
     const char *(*stop)(void *arg, FILE *out);
 };
 

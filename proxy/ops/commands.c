@@ -1,13 +1,17 @@
 #include "ops/commands.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "base/log.h"
+#include "call/snapshot.h"
 #include "ops/bans.h"
 #include "ops/reload.h"
 #include "ops/server_state.h"
+#include "policy/backends.h"
 #include "policy/limits.h"
 
 static void print_reload(const struct server *s, FILE *out)
@@ -80,12 +84,106 @@ static const char *on_reload(void *arg, FILE *out)
     return NULL;
 }
 
-static const char *on_drain(void *arg, FILE *out)
+/* ---- servers ---- */
+
+static void print_server(const struct server *s, size_t backend, size_t server, FILE *out)
+{
+    static const char *const checks[] = {[CONFIG_CHECK_NO] = "no",
+                                         [CONFIG_CHECK_TCP] = "tcp",
+                                         [CONFIG_CHECK_TLS] = "tls",
+                                         [CONFIG_CHECK_HTTP] = "http",
+                                         [CONFIG_CHECK_SSTP] = "sstp"};
+    const struct config_backend *c = &s->snapshot->config->backend[backend];
+    const struct config_server *cs = &c->server[server];
+    struct backends_group *g = s->snapshot->servers[backend];
+    struct backends_state state;
+    char name[BACKENDS_NAME_MAX];
+
+    backends_state(g, server, &state);
+    fprintf(out, "%s/%s %s tunnels=%u", c->name, backends_name(g, server, name),
+            state.draining ? "drain"
+            : state.up     ? "up"
+                           : "down",
+            state.tunnels);
+    if (cs->max_tunnels != 0)
+        fprintf(out, "/%u", cs->max_tunnels);
+    fprintf(out, " weight=%u%s check=%s", cs->weight, cs->backup ? " backup" : "",
+            checks[c->check]);
+    if (state.changed_ms != 0)
+        fprintf(out, " %s-since=%llus cause=\"%s\"", state.up ? "up" : "down",
+                (unsigned long long)((uv_now(&s->loop) - state.changed_ms) / 1000), state.cause);
+    fputc('\n', out);
+}
+
+static const char *on_servers(void *arg, FILE *out)
+{
+    const struct server *s = arg;
+    const struct config *c = s->snapshot->config;
+
+    for (size_t i = 0; i < c->backend_count; i++)
+        for (size_t k = 0; k < c->backend[i].server_count; k++)
+            print_server(s, i, k, out);
+    return NULL;
+}
+
+/* name: with its port, as `servers` prints it, or the host alone where that is one server only. False:
+ * it is none, or more than one. */
+static bool find_server(const struct config_backend *c, const struct backends_group *g,
+                        const char *name, size_t *server)
+{
+    char whole[BACKENDS_NAME_MAX];
+    unsigned found = 0;
+
+    for (size_t i = 0; i < c->server_count; i++) {
+        if (strcmp(backends_name(g, i, whole), name) == 0) {
+            *server = i;
+            return true;
+        }
+        if (strcmp(c->server[i].host, name) == 0) {
+            *server = i;
+            found++;
+        }
+    }
+    return found == 1;
+}
+
+static const char *set_drain(const struct server *s, const char *name, bool drain)
+{
+    const struct config *c = s->snapshot->config;
+    const size_t n = strcspn(name, "/");
+    size_t i = 0, server;
+
+    while (i < c->backend_count && (strncmp(c->backend[i].name, name, n) != 0 ||
+                                    c->backend[i].name[n] != '\0'))
+        i++;
+    if (i == c->backend_count)
+        return "there is no such backend; `servers` lists them";
+    struct backends_group *g = s->snapshot->servers[i];
+    if (name[n] == '\0' || !find_server(&c->backend[i], g, name + n + 1, &server))
+        return "there is no such server; `servers` lists them";
+    if (!backends_drain(g, server, drain, bans_now_ms()))
+        return drain ? "it is drained already" : "it was not drained";
+    log_msg(LOG_LEVEL_INFO, "server", "%s: %s", name,
+            drain ? "drained: it gets no new calls" : "ready again");
+    return NULL;
+}
+
+static const char *on_ready(void *arg, const char *server, FILE *out)
 {
     (void)out;
+    return set_drain(arg, server, false);
+}
+
+static const char *on_drain(void *arg, const char *server, FILE *out)
+{
+    (void)out;
+    if (server != NULL)
+        return set_drain(arg, server, true);
     server_drain(arg);
     return NULL;
 }
+
+/* ---- the end ---- */
 
 static const char *on_stop(void *arg, FILE *out)
 {
@@ -98,5 +196,7 @@ const struct admin_ops commands = {.status = on_status,
                                    .bans = on_bans,
                                    .unban = on_unban,
                                    .reload = on_reload,
+                                   .servers = on_servers,
                                    .drain = on_drain,
+                                   .ready = on_ready,
                                    .stop = on_stop};

@@ -13,7 +13,7 @@ from gate import run
 from peers.client import expect_failure
 from peers.tls import DEADLINE
 
-COMMANDS = ["status", "bans", "unban", "reload", "drain", "stop", "help"]
+COMMANDS = ["status", "servers", "bans", "unban", "reload", "drain", "ready", "stop", "help"]
 
 
 @pytest.fixture

@@ -1,15 +1,18 @@
 """Several servers, several backends: who gets a call, who takes over, who is told."""
 
 import collections
+import signal
+import socket
 import threading
+from types import SimpleNamespace
 
 import pytest
 
-from gate import write_config
+from gate import run, write_config
 from peers import head, sstp, tls
-from peers.client import Client, expect_failure
+from peers.client import expect_failure
 from peers.server import EndCall
-from test_answer import nobody, talker  # noqa: F401 (a fixture)
+from test_answer import nobody
 
 
 def several(bench, count, knobs=(), **common):
@@ -375,6 +378,214 @@ def test_pass_tenant(bench):
     call(bench, gate).disconnect()
     uris = [server.wait_over(number).head.split(" ")[1] for number in range(2)]
     assert uris == [head.URI.decode() + "?tenantid={5A6C%2d0b4e}", head.URI.decode()]
+
+
+# -- checks --
+
+def states(gate):
+    """Address to state, as `ctl servers` has them."""
+    done = run("ctl", "-c", gate.config, "servers")
+    assert done.returncode == 0, done.stderr
+    return {line.split()[0].split("/")[1]: line.split()[1] for line in done.stdout.splitlines()}
+
+
+def admin():
+    admin.count += 1
+    return {"admin": f"unix:backends-{admin.count}.sock"}
+
+
+admin.count = 0
+
+HEAD_STATUS = {"rras": "401", "softether": "404", "accel-ppp": "501", "ogital": "400"}
+CHECKS = {
+    "tcp-silent": ("tcp", {}, dict(hooks={"accepted": lambda call: call.server.go.wait()}), "up"),
+    "tls": ("tls", {}, {}, "up"),
+    "tls-fin": ("tls", {}, dict(hooks={"accepted": leave("fin")}), "check: tls: closed"),
+    "tls-pin": ("tls", {"pin-sha256": "00" * 32}, {}, "check: verify: no pin fits"),
+    **{f"http-{name}": ("http", {}, dict(dialect=name), "up") for name in HEAD_STATUS},
+    "http-sorz": ("http", {}, dict(dialect="sorz"), "check: answer: closed"),
+    "http-503": ("http", {}, dict(dialect="rras", head_status=503), "check: answer: status 503"),
+    **{f"http-only-{name}": ("http", {"check-statuses": status}, dict(dialect=name), "up")
+       for name, status in HEAD_STATUS.items()},
+    "http-only-401": ("http", {"check-statuses": "401"}, dict(dialect="softether"),
+                      "check: answer: status 404"),
+    **{f"sstp-{name}": ("sstp", {}, dict(dialect=name), "up")
+       for name in ["strict", "rras", "accel-ppp", "softether", "sorz", "ogital"]},
+    **{f"sstp-{status}": ("sstp", {}, dict(refuse=status), f"check: answer: status {status}")
+       for status in (401, 404, 503)},
+    "sstp-wanted-503": ("sstp", {"check-statuses": "500-599"}, dict(refuse=503), "up"),
+    "sstp-nonsense": ("sstp", {}, FAILURES["nonsense"], "check: answer: not HTTP"),
+    "sstp-silent": ("sstp", {}, dict(hooks={"request": lambda call: call.server.go.wait()}),
+                    "check: answer: none in time"),
+    "tls-silent": ("tls", {}, dict(hooks={"accepted": lambda call: call.server.go.wait()}),
+                   "check: connect: none in time"),
+}
+
+
+def test_checks(bench):
+    """One gate before all of them at once, each a backend of its own."""
+    sections, servers = {"gate": {"workers": 2, "timeout-connect": "1s", **admin()},
+                         "listener front": bench.listener_keys(backend="tls")}, {}
+    for name, (check, keys, knobs, _) in CHECKS.items():
+        servers[name] = bench.backend(**knobs)
+        sections[f"backend {name}"] = bench.backend_keys(servers[name], check=check, **keys)
+    servers["nobody"] = SimpleNamespace(address=nobody(), cert=bench.place.back, context=True)
+    sections["backend nobody"] = bench.backend_keys(servers["nobody"], check="tcp")
+    wanted = {name: case[-1] for name, case in CHECKS.items()} | {
+        "nobody": "check: connect: connection refused"}
+    gate = bench.start(sections)
+    bad = {name for name, state in wanted.items() if state != "up"}
+    gate.wait(lambda: {e["backend"] for e in gate.events("server")} >= bad, "all that are down")
+    for name in wanted.keys() - bad:  # they were asked, and answered
+        if name != "tcp-silent":
+            servers[name].wait_over()
+    told = {e["backend"]: e for e in gate.events("server")}
+    assert set(told) == bad and len(gate.events("server")) == len(bad)
+    for name in bad:
+        assert told[name]["state"] == "down" and told[name]["cause"].startswith(wanted[name]), name
+    assert states(gate) == {server.address: "down" if name in bad else "up"
+                            for name, server in servers.items()}
+
+
+def test_check_says_the_request_and_no_more(bench):
+    """As a call's, and a clean end: nothing that a server would log as an error."""
+    server = bench.backend()
+    bench.gate(server, backend={"check": "sstp", "backend-host": "vpn.internal"})
+    record = server.wait_over()
+    assert head.check_request(head.parse(record.head.encode())) is None
+    assert "Host: vpn.internal" in record.head and "CORRELATION" not in record.head
+    assert (record.stage, record.end, record.seen) == ("answered", "close-notify", [])
+
+
+def test_checks_bring_up(bench):
+    """Down by checks, without a call; no call goes there; up by `rise` checks."""
+    server = bench.backend(refuse=503)
+    gate = bench.gate(server, gate=admin(), backend={"check": "sstp", "check-interval": "1s"})
+    down(gate, server)
+    asked = len(server.calls)
+    assert expect_failure(bench.client(gate)).status == 503
+    assert (end := gate.wait_call())["reason"] == "no-server" and end["detail"] == "1 down"
+    line = run("ctl", "-c", gate.config, "servers").stdout
+    assert line.startswith(f"back/{server.address} down tunnels=0 weight=1 check=sstp down-since=")
+    assert 'cause="check: answer: status 503"' in line
+    server.refuse = None
+    up = gate.wait_event("server", 1)
+    assert (up["state"], up["cause"]) == ("up", "check")
+    good = [call for call in server.calls[asked:] if call.record.stage == "answered"]
+    assert len(good) >= 2
+    call(bench, gate).ping()
+    assert changes(gate) == [(server.address, "down"), (server.address, "up")]
+
+
+def test_calls_count_as_checks_do(bench):
+    """Connections are good, and calls are refused."""
+    bad, good = several(bench, 2, [dict(refuse=503)])
+    gate = gate_before(bench, [bad, good], check="tcp", fall="2", **{"check-interval": "1h"})
+    gate.wait(lambda: bad.calls and good.calls, "the first checks")
+    for _ in range(4):
+        call(bench, gate).disconnect()
+    assert counts([bad, good]) == [3, 5]
+    assert down(gate, bad)["cause"] == "answer: status 503 instead of 200"
+
+
+def test_checks_speak_proxy(bench):
+    """With addresses, since some take none for an error."""
+    heard = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        keys = {"server": "127.0.0.1:%d" % listening.getsockname()[1], "send-proxy": "v1"}
+        bench.gate(bench.backend(), backend={**keys, "check": "tls"})
+        sock, peer = listening.accept()
+        with sock:
+            sock.settimeout(tls.DEADLINE)
+            heard = sock.recv(4096)
+    assert heard.startswith(b"PROXY TCP4 127.0.0.1 127.0.0.1 %d %d\r\n" %
+                            (peer[1], listening_port(keys)))
+
+
+def listening_port(keys):
+    return int(keys["server"].rpartition(":")[2])
+
+
+def test_checks_across_reloads(bench):
+    """A reload at any moment of a check ends it without harm, and the next one comes."""
+    server = bench.backend(hooks={"request": lambda call: call.server.go.wait()})
+    keys = {"gate": {"workers": 2}, "listener front": bench.listener_keys(),
+            "backend back": bench.backend_keys(server, check="sstp")}
+    gate = bench.start(keys)
+    for number in range(3):
+        server.wait_stage("request", number)
+        gate.reload()
+    server.go.set()
+    del server.hooks["request"]
+    server.wait(lambda: any(call.record.stage == "answered" for call in server.calls))
+    keys["backend back"]["check"] = "no"
+    write_config(gate.config, keys)
+    gate.reload()
+    call(bench, gate).ping()
+    assert gate.events("server") == []
+
+
+def test_checks_end_with_the_gate(bench):
+    """One that is under way keeps nobody."""
+    server = bench.backend(hooks={"request": lambda call: call.server.go.wait()})
+    gate = bench.gate(server, gate={"timeout-connect": "1h"}, backend={"check": "sstp"})
+    server.wait_stage("request")
+    gate.signal(signal.SIGQUIT)
+    assert gate.wait_exit() == 0
+
+
+# -- draining --
+
+def ctl(gate, *words):
+    done = run("ctl", "-c", gate.config, *words)
+    return done.returncode, (done.stdout + done.stderr).strip()
+
+
+def test_drain_and_ready(bench):
+    """No new calls, those that are up stay; a reload does not forget it."""
+    servers = several(bench, 2)
+    gate = gate_before(bench, servers, gate={"workers": 2, **admin()})
+    client = call(bench, gate)
+    assert ctl(gate, "drain", f"back/{servers[0].address}") == (0, "")
+    assert ctl(gate, "drain", f"back/{servers[0].address}") == \
+        (1, "sstpgate ctl: it is drained already")
+    assert ctl(gate, "servers")[1].splitlines() == [
+        f"back/{servers[0].address} drain tunnels=1 weight=1 check=no",
+        f"back/{servers[1].address} up tunnels=0 weight=1 check=no"]
+    gate.reload()
+    call(bench, gate)
+    client.ping().disconnect()
+    gate.wait_call()
+    assert counts(servers) == [1, 1]
+    assert ctl(gate, "drain", f"back/{servers[1].address}") == (0, "")
+    assert expect_failure(bench.client(gate)).status == 503
+    assert gate.wait_call(1)["detail"] == "2 drained"
+    assert ctl(gate, "ready", f"back/{servers[0].address}") == (0, "")
+    call(bench, gate).ping()
+    assert counts(servers) == [2, 1]
+
+
+@pytest.mark.parametrize("name, answer", [
+    ("nobody/127.0.0.1:1", "there is no such backend"), ("back", "there is no such server"),
+    ("back/", "there is no such server"), ("back/127.0.0.1", "there is no such server"),
+    ("back/127.0.0.1:1", "there is no such server"), ("bac/127.0.0.1:1", "there is no such backend"),
+])
+def test_drain_nobody(shared_pair, name, answer):
+    for word in ("drain", "ready"):
+        code, text = ctl(shared_pair, word, name)
+        assert code == 1 and answer in text
+
+
+@pytest.fixture(scope="module")
+def shared_pair(shared):
+    return gate_before(shared, several(shared, 2), gate=admin())
+
+
+def test_drain_by_host_alone(bench):
+    server = bench.backend()
+    gate = bench.gate(server, gate=admin())
+    assert ctl(gate, "drain", "back/127.0.0.1") == (0, "")
+    assert states(gate) == {server.address: "drain"}
 
 
 # -- certificates of the servers --

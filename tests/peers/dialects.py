@@ -25,6 +25,7 @@ NO_TIMERS = Timers(None, None, None, None)
 @dataclass
 class Dialect:
     """A server (PROTOCOL.md 1.3, 2.1, 3.3, 4.5, 5.1)."""
+    head_status: int = 404          # of HEAD for the URI of SSTP; None: it closes (PROTOCOL.md 1.4)
     status_line: bytes = b"HTTP/1.1 200 OK"
     fields: tuple = (CONTENT_LENGTH, MICROSOFT)
     auth: tuple = ("mschapv2",)     # what it can ask for, its favourite first
@@ -60,7 +61,7 @@ DIALECTS = {
     # [MS-SSTP] 3.3; what else is known comes from a packet capture and an issue. LCP: multilink
     # (MRRU 1614), callback, an endpoint discriminator. No MS-CHAPv1 since Vista (PROTOCOL.md 5.2).
     "rras": Dialect(
-        status_line=b"HTTP/1.1 200 ", fields=(CONTENT_LENGTH, MICROSOFT, DATE), mask=2,
+        head_status=401, status_line=b"HTTP/1.1 200 ", fields=(CONTENT_LENGTH, MICROSOFT, DATE), mask=2,
         auth=("eap-mschapv2", "eap-tls", "peap", "mschapv2", "chap-md5", "pap"),
         lcp=((ppp.OPT_CALLBACK, b"\6"), (ppp.OPT_MRRU, (1614).to_bytes(2, "big")),
              (ppp.OPT_ENDPOINT, b"\3\2\0\0\0\0\1")),
@@ -79,7 +80,7 @@ DIALECTS = {
     # The Nak's attribute says 12 while 14 octets stand there. RADIUS keys: it takes MS-MPPE keys of
     # 16 octets only and reckons with zeros for others (PROTOCOL.md 4.5). No EAP.
     "accel-ppp": Dialect(
-        fields=(DATE, CONTENT_LENGTH, b"Connection: keep-alive"),
+        head_status=501, fields=(DATE, CONTENT_LENGTH, b"Connection: keep-alive"),
         auth=("mschapv2", "mschapv1", "chap-md5", "pap"),
         strict=False, masks_length=False,
         abort=sstp.status(sstp.ABORT, 2, 7), form_abort=sstp.status(sstp.ABORT, 2, 7),
@@ -95,14 +96,14 @@ DIALECTS = {
     # Behind it is pppd, which can do what it was built and told to. It has neither Nak nor timer of
     # its own for the negotiation.
     "sorz": Dialect(
-        fields=(CONTENT_LENGTH, b"Server: SSTP-Server/0.6.0"),
+        head_status=None, fields=(CONTENT_LENGTH, b"Server: SSTP-Server/0.6.0"),
         auth=("mschapv2", "mschapv1", "chap-md5", "pap", "eap-mschapv2", "eap-tls", "peap"),
         mask=0, strict=False, checks=("nonce",),
         abort=bytes.fromhex("10010010000500010002000800000007"),
         form_abort=bytes.fromhex("10010010000500010002000800000007"),
         disconnect=bytes.fromhex("10010010000600010000000800000000"), nak=b"",
         drops_early=True, echoes_early=True),
-    "ogital": Dialect(fields=(CONTENT_LENGTH, MICROSOFT, DATE)),
+    "ogital": Dialect(head_status=400, fields=(CONTENT_LENGTH, MICROSOFT, DATE)),
     # What it checks is not documented, nor what it answers to the request.
     "mikrotik": Dialect(auth=("mschapv2", "mschapv1", "chap-md5", "pap"), strict=False, pap_tail=b"\0\0\0\0",
                         doubts={"what it checks": [dict(checks=())]}),

@@ -208,6 +208,10 @@ class Call:
         self.record.head = octets[:size].decode("latin-1")
         self.record.early = len(octets) - size
         self.head = head.parse(octets[:size])
+        if self.head.line.startswith(b"HEAD " + head.URI):
+            if self.dialect.head_status is None:
+                raise EndCall("HEAD")
+            self.refuse(self.dialect.head_status, "HEAD")
         bad = head.check_request(self.head) if self.dialect.strict else None
         if bad:
             self.refuse(*bad)

@@ -47,10 +47,24 @@ static const char *on_reload(void *arg, FILE *out)
     return said("reload", out);
 }
 
-static const char *on_drain(void *arg, FILE *out)
+static const char *on_servers(void *arg, FILE *out)
 {
     (void)arg;
+    return said("servers", out);
+}
+
+static const char *on_drain(void *arg, const char *server, FILE *out)
+{
+    (void)arg;
+    fprintf(out, "%s\n", server == NULL ? "all" : server);
     return said("drain", out);
+}
+
+static const char *on_ready(void *arg, const char *server, FILE *out)
+{
+    (void)arg;
+    fprintf(out, "%s\n", server);
+    return said("ready", out);
 }
 
 static const char *on_stop(void *arg, FILE *out)
@@ -63,7 +77,9 @@ static const struct admin_ops ops = {.status = on_status,
                                      .bans = on_bans,
                                      .unban = on_unban,
                                      .reload = on_reload,
+                                     .servers = on_servers,
                                      .drain = on_drain,
+                                     .ready = on_ready,
                                      .stop = on_stop};
 
 static char *answer(const char *line, size_t len)
@@ -94,7 +110,13 @@ static void lines_and_answers(void **state)
         {"bans", NULL, "bans!\nok\n"},
         {"reload", NULL, "reload!\nok\n"},
         {"reload", "reload", "reload!\nerror: not today\n"},
-        {"drain", NULL, "drain!\nok\n"},
+        {"drain", NULL, "all\ndrain!\nok\n"},
+        {"drain b/[::1]:443", NULL, "b/[::1]:443\ndrain!\nok\n"},
+        {"drain a b", NULL, "error: usage: drain [BACKEND/SERVER]\n"},
+        {"ready b/s", "ready", "b/s\nready!\nerror: not today\n"},
+        {"ready", NULL, "error: usage: ready BACKEND/SERVER\n"},
+        {"servers", NULL, "servers!\nok\n"},
+        {"servers b", NULL, "error: usage: servers\n"},
         {"stop", NULL, "stop!\nok\n"},
         {"unban all", NULL, "everybody\nunban!\nok\n"},
         {"unban  192.0.2.1", NULL, "192.0.2.1\nunban!\nok\n"},
@@ -147,8 +169,8 @@ static void a_line_has_its_length(void **state)
 static void help_names_every_command(void **state)
 {
     (void)state;
-    static const char *const names[] = {"status", "bans", "unban", "reload",
-                                        "drain",  "stop", "help"};
+    static const char *const names[] = {"status", "servers", "bans", "unban", "reload",
+                                        "drain",  "ready",   "stop", "help"};
     char *text = answer("help", 4);
     const char *at = text;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
