@@ -1,9 +1,11 @@
 #include "call/advice.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "call/candidates.h"
+#include "call/leaves.h"
 #include "call/site.h"
 #include "policy/users.h"
 
@@ -22,6 +24,11 @@ static void end(struct log_line *l, unsigned missed, const char *msg)
     log_end(l);
 }
 
+static size_t digest_len(uint8_t hash)
+{
+    return hash == SSTP_HASH_SHA1 ? BINDING_SHA1 : BINDING_SHA256;
+}
+
 static void hex(struct log_line *l, const char *key, bool known, const uint8_t *p, size_t n)
 {
     char text[2 * BINDING_SHA256 + 1] = "";
@@ -32,13 +39,53 @@ static void hex(struct log_line *l, const char *key, bool known, const uint8_t *
 }
 
 /* Both hashes of both leaves, as they stand in the registry of a server that was told them. */
-static void leaves(struct log_line *l, const struct advice *a)
+static void both_leaves(struct log_line *l, const struct advice *a)
 {
     hex(l, "sha1", a->ours->known & SSTP_HASH_SHA1, a->ours->sha1, BINDING_SHA1);
     hex(l, "sha256", a->ours->known & SSTP_HASH_SHA256, a->ours->sha256, BINDING_SHA256);
     hex(l, "backend-sha1", a->theirs->known & SSTP_HASH_SHA1, a->theirs->sha1, BINDING_SHA1);
     hex(l, "backend-sha256", a->theirs->known & SSTP_HASH_SHA256, a->theirs->sha256,
         BINDING_SHA256);
+}
+
+/* Whose is the certificate that the client saw? */
+struct whose {
+    const char *word, *means;
+    char listener[LEAVES_NAME_MAX]; /* "": of none of ours */
+};
+
+static struct whose whose_is(const struct advice *a, uint8_t hash, const uint8_t *digest)
+{
+    static const struct whose others[] = {
+        [LEAVES_NOBODYS] = {"unknown", "the client saw a certificate that is not known here: "
+                                       "somebody stands between the client and this gate", ""},
+        [LEAVES_LISTENERS_OWN] = {"this-listener",
+                                  "the client saw another certificate of this listener than this "
+                                  "connection was shown: something that holds both ends TLS before "
+                                  "this gate; it should pass TCP on untouched", ""},
+        [LEAVES_OTHER_LISTENERS] = {"other-listener",
+                                    "the client saw the certificate of another listener of this "
+                                    "gate: something that holds it ends TLS before this gate; it "
+                                    "should pass TCP on untouched", ""},
+        [LEAVES_EARLIER] = {"earlier", "the client saw a certificate that this gate had before a "
+                                       "reload: something still shows it and ends TLS before this "
+                                       "gate; give it the new one, or let it pass TCP on untouched",
+                            ""},
+    };
+    static const struct whose backends = {
+        "backend", "the client saw the backend's own certificate: its TLS ends at the backend or at "
+                   "something else that holds its certificate, not here; let the client's way lead "
+                   "to this gate first", ""};
+    const uint8_t *theirs = hash == SSTP_HASH_SHA1 ? a->theirs->sha1 : a->theirs->sha256;
+    char name[LEAVES_NAME_MAX] = "";
+
+    if ((a->theirs->known & hash) != 0 && memcmp(digest, theirs, digest_len(hash)) == 0)
+        return backends;
+    struct whose w = others[a->leaves == NULL ? LEAVES_NOBODYS
+                                              : leaves_find(a->leaves, hash, digest,
+                                                            a->session->listener, name)];
+    memcpy(w.listener, name, sizeof w.listener);
+    return w;
 }
 
 void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t hash)
@@ -48,15 +95,15 @@ void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t
 
     if (!allowed(a, &missed))
         return;
+    const struct whose w = whose_is(a, hash, c->cert_hash.p);
     session_line(a->session, &l, LOG_LEVEL_WARNING, "binding-leaf");
     log_str(&l, "user", a->session->user);
     log_str(&l, "hash", hash == SSTP_HASH_SHA1 ? "sha1" : "sha256");
-    hex(&l, "received", true, c->cert_hash.p,
-        hash == SSTP_HASH_SHA1 ? BINDING_SHA1 : BINDING_SHA256);
-    leaves(&l, a);
-    end(&l, missed,
-        "the client saw another certificate than ours: somebody stands between the client and "
-        "this gate");
+    hex(&l, "received", true, c->cert_hash.p, digest_len(hash));
+    log_str(&l, "whose", w.word);
+    log_str(&l, "of", w.listener);
+    both_leaves(&l, a);
+    end(&l, missed, w.means);
 }
 
 /* None of MS-CHAP's, so no users file can help. */
@@ -112,7 +159,7 @@ void advice_mac(const struct advice *a, const struct candidates *c, const struct
     log_num(&l, "radius-keys", c->tried.radius);
     log_num(&l, "zero-keys", c->tried.zeros);
     log_str(&l, "action", passed ? "passed-unchanged" : "refused");
-    leaves(&l, a);
+    both_leaves(&l, a);
     end(&l, missed, what_to_do(a, c, ppp, stale, zeros_fit));
 }
 

@@ -10,6 +10,7 @@
 #include "call/session.h"
 
 struct candidates;
+struct leaves;
 struct ppp_observer;
 struct site_backend;
 struct sstp_connected;
@@ -19,6 +20,7 @@ struct advice {
     const struct session *session;
     const struct site_backend *backend;
     const struct binding_leaf *ours, *theirs; /* what client and gate were shown */
+    struct leaves *leaves;                    /* NULL: nobody knows */
 };
 
 /* hash: the client's, an SSTP_HASH_ bit. */

@@ -28,6 +28,7 @@ struct front {
     front_user_allowed user_allowed; /* NULL: nobody wants to be asked */
     void *user_arg;
     bool user_asked; /* about the user that session shows, or about nobody */
+    struct leaves *leaves; /* NULL: nobody knows */
     struct candidates candidates;
     uint8_t proof[PROOF_MAX]; /* of the client's latest answer, for the keyring */
     size_t proof_len;
@@ -58,6 +59,11 @@ struct front *front_new(const struct site_backend *backend, const struct binding
     f->candidates.users = backend->users;
     ppp_observer_init(&f->ppp);
     return f;
+}
+
+void front_use_leaves(struct front *f, struct leaves *leaves)
+{
+    f->leaves = leaves;
 }
 
 void front_use_keyring(struct front *f, struct keyring *keyring)
@@ -124,7 +130,8 @@ static struct advice advice_for(const struct front *f)
     return (struct advice){.session = f->session,
                            .backend = f->backend,
                            .ours = &f->client_leaf,
-                           .theirs = &f->backend_leaf};
+                           .theirs = &f->backend_leaf,
+                           .leaves = f->leaves};
 }
 
 /* The server's Success proves what it knows of the user (RFC 2759 8.7). A wrong password is none of

@@ -11,6 +11,7 @@
 
 struct front;
 struct keyring;
+struct leaves;
 
 enum front_verdict {
     FRONT_PASS,      /* send the packet on as it is */
@@ -39,6 +40,9 @@ struct front *front_new(const struct site_backend *backend, const struct binding
  * it is not known who that was. Never asked without front_ask_user. */
 typedef bool (*front_user_allowed)(void *arg, struct span user);
 void front_ask_user(struct front *f, front_user_allowed allowed, void *arg);
+
+/* For the log: whose certificate was it that the client saw? leaves must outlive front. */
+void front_use_leaves(struct front *f, struct leaves *leaves);
 
 /* Where the backend's server asks a RADIUS server: its keys are candidates too, Call Connected waits for
  * them, and the keyring is told where logins come from. keyring must outlive front. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "call/leaves.h"
 #include "call/snapshot.h"
 #include "tls/tls_ctx.h"
 
@@ -159,6 +160,33 @@ struct site *site_new(struct snapshot *from, FILE *problems)
         return NULL;
     }
     return s;
+}
+
+struct shown_list {
+    struct leaves_shown *item;
+    size_t count;
+    const char *listener;
+};
+
+static void add_shown(void *arg, struct span der)
+{
+    struct shown_list *l = arg;
+
+    l->item = check_alloc(reallocarray(l->item, l->count + 1, sizeof *l->item));
+    l->item[l->count].listener = l->listener;
+    binding_leaf_from_der(&l->item[l->count++].leaf, der);
+}
+
+void site_show_leaves(const struct site *s, struct leaves *leaves)
+{
+    struct shown_list l = {0};
+
+    for (size_t i = 0; i < s->config->listener_count; i++) {
+        l.listener = s->listener[i].config->name;
+        tls_ctx_leaves(s->listener[i].tls, add_shown, &l);
+    }
+    leaves_show(leaves, l.item, l.count);
+    free(l.item);
 }
 
 struct site *site_ref(struct site *s)

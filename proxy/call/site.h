@@ -10,6 +10,7 @@
 #include "policy/config.h"
 
 struct backends_group;
+struct leaves;
 struct snapshot;
 struct tls_ctx;
 struct users;
@@ -39,6 +40,9 @@ struct site {
  * NULL when there was an error; all of them are in problems as "file:line: reason\n". The caller
  * holds the one reference. */
 struct site *site_new(struct snapshot *from, FILE *problems);
+
+/* Tells leaves what this site's listeners show. */
+void site_show_leaves(const struct site *s, struct leaves *leaves);
 
 struct site *site_ref(struct site *s);
 void site_unref(struct site *s); /* NULL is fine */

@@ -13,6 +13,7 @@
 
 struct checks;
 struct keyring;
+struct leaves;
 struct limits;
 struct site;
 struct tunnel;
@@ -42,6 +43,7 @@ struct tunnels_shared {
     atomic_uint max;
     struct limits *limits;
     struct keyring *keyring;
+    struct leaves *leaves;
 };
 
 struct tunnels {

@@ -238,6 +238,7 @@ static void negotiate(struct tunnel *t)
     if (theirs.known == 0)
         target_leaf(&t->backend, &theirs);
     t->front = front_new(t->site_backend, &ours, &theirs, &t->session);
+    front_use_leaves(t->front, t->set->shared->leaves);
     front_use_keyring(t->front, t->set->shared->keyring);
     if (rules_needs_user(&t->listener->config->rules))
         front_ask_user(t->front, entry_user_allowed, t);

@@ -144,6 +144,7 @@ void reload_log_listen(const struct server *s, size_t first_id, size_t first_rad
  * in force: who connects from now on meets it. */
 void reload_commit(struct server *s, struct reload_next *n, bool running)
 {
+    site_show_leaves(n->site[0], s->shared.leaves); /* before it is the worker's own */
     for (size_t i = 0; i < s->workers; i++) {
         struct switch_letter *l = switch_letter(s, n, i);
         if (running)

@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "call/keyring.h"
+#include "call/leaves.h"
 #include "call/snapshot.h"
 #include "call/tunnels.h"
 #include "net/worker.h"
@@ -228,6 +229,7 @@ static bool start(struct server *s)
     s->worker = check_alloc(calloc(s->workers, sizeof *s->worker));
     s->shared.limits = limits_new(&snapshot->config->gate.limits);
     bans_load(s, snapshot->config->gate.limits.ban_file);
+    s->shared.leaves = leaves_new();
     s->shared.keyring = keyring_new();
     keyring_on_put(s->shared.keyring, on_keys, s);
     radius_service_init(&s->radius, s->shared.keyring, &s->worker_done);
@@ -268,6 +270,7 @@ int server_run(const char *path, const char *ready_file)
     free(s.worker);
     bans_save(&s);
     limits_free(s.shared.limits);
+    leaves_free(s.shared.leaves);
     free(s.expiry_steps);
     sockets_free(&s.sockets);
     radius_service_fini(&s.radius);

@@ -407,6 +407,18 @@ void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
     }
 }
 
+void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct span der),
+                    void *arg)
+{
+    for (size_t i = 0; i < ctx->served_count; i++) {
+        unsigned char *der = NULL;
+        int n = i2d_X509(ctx->served[i].cert.leaf, &der);
+        CHECK(n > 0); /* it was parsed */
+        on_leaf(arg, span_of(der, (size_t)n));
+        OPENSSL_free(der);
+    }
+}
+
 const char *tls_expiry_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
 {
     if (e->due < 0)

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/span.h"
+
 enum { TLS_ERROR_MAX = 256 };
 
 /* Protocol versions as they stand on the wire. */
@@ -75,6 +77,10 @@ struct tls_expiry {
  * `due` is not what it was. */
 void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
                     void (*on_expiry)(void *arg, const struct tls_expiry *e), void *arg);
+
+/* Calls on_leaf with each certificate of a listener as DER, valid during the call. */
+void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct span der),
+                    void *arg);
 
 /* What there is to warn of, in words; NULL when nothing. */
 const char *tls_expiry_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);

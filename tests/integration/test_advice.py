@@ -1,10 +1,13 @@
 """What the log tells an administrator when a binding fails: what was seen, which keys were tried, and
 what to do."""
 
+from pathlib import Path
+
 import pytest
 
 from conftest import USERS
-from peers import mschap
+from gate import write_config
+from peers import mschap, pki
 from peers.client import CallFailed, expect_failure
 
 
@@ -141,3 +144,59 @@ def test_passed_for_want_of_a_key(bench):
     gate = bench.gate(server, backend={"crypto-binding": "auto"})
     bench.client(gate, user="mallory").establish().disconnect()
     has(gate.wait_event("binding-mac"), {"action": "passed-unchanged"})
+
+
+# -- whose certificate did the client see? --
+
+@pytest.fixture(scope="module")
+def crowd(shared):
+    """Two listeners, the first with two certificates, before one backend; and one certificate that the
+    second had before a reload."""
+    place = shared.place
+    server = shared.backend()
+    sections = {
+        "gate": {"workers": 2},
+        "listener one": [*shared.listener_keys(cert=place.front).items(),
+                         ("certificate", Path(place.front2.both).name)],
+        "listener two": shared.listener_keys(cert=place.back_ca),
+        "backend back": shared.backend_keys(server)}
+    shared.one = shared.start(sections)
+    shared.third = pki.make(place.folder, "third", names=["vpn.example.com"])
+    sections["listener two"] = shared.listener_keys(cert=shared.third)
+    write_config(shared.one.config, sections)
+    shared.one.reload()
+    return shared
+
+
+WHOSE = {
+    "front2": ("one", "this-listener", "one", "pass TCP on"),
+    "front": ("two", "other-listener", "one", "pass TCP on"),
+    "third": ("one", "other-listener", "two", "pass TCP on"),
+    "back_ca": ("one", "earlier", "two", "before a reload"),
+    "back": ("one", "backend", "-", "backend's own"),
+    "evil": ("two", "unknown", "-", "somebody stands between"),
+}
+
+
+@pytest.mark.parametrize("hash", [1, 2])
+@pytest.mark.parametrize("cert", WHOSE)
+def test_whose_leaf(crowd, cert, hash):
+    listener, whose, of, words = WHOSE[cert]
+    number = len(crowd.one.events("binding-leaf"))
+    cert = crowd.third if cert == "third" else getattr(crowd.place, cert)
+    expect_failure(crowd.client(crowd.one, listener, leaf=cert.der, hash=hash), "connected")
+    event = crowd.one.wait_event("binding-leaf", number)
+    shown = crowd.place.front if listener == "one" else crowd.third
+    has(event, {"whose": whose, "of": of, "user": "alice", "listener": listener,
+                "received": cert.sha1 if hash == 1 else cert.sha256,
+                **both("", shown), **both("backend-", crowd.place.back)})
+    assert words in event["msg"]
+
+
+def test_whose_leaf_the_backend_was_told(bench):
+    """binding-cert-hash: what is not known of the backend shows as such."""
+    server = bench.backend(leaf=bench.place.evil.der)
+    gate = bench.gate(server, backend={"binding-cert-hash": bench.place.evil.sha256})
+    expect_failure(bench.client(gate, leaf=bench.place.evil.der, hash=2), "connected")
+    has(gate.wait_event("binding-leaf"), {"whose": "backend", "backend-sha1": "-",
+                                          "backend-sha256": bench.place.evil.sha256})
