@@ -166,16 +166,24 @@ static void observe_lcp(struct ppp_observer *o, enum ppp_from from, const struct
     }
 }
 
-/* A PAP request answers no question, so it counts where the server must be waiting for one. RFC 1661
- * 3.5: what LCP did not agree on is discarded; and RFC 1334 2.2.1: once it is acknowledged it gets the
- * same reply, whatever is in it. */
+/* RFC 1661 3.5: what LCP did not agree on is discarded. Who could talk us into another method than the
+ * server's could bind with that one's key, and those without keys have zeros. */
+static bool agreed_on(const struct ppp_observer *o, uint16_t protocol)
+{
+    switch (o->lcp_method) {
+    case PPP_METHOD_NONE: return true;
+    case PPP_METHOD_PAP: return protocol == PROTOCOL_PAP;
+    case PPP_METHOD_EAP: return protocol == PROTOCOL_EAP;
+    default: return protocol == PROTOCOL_CHAP;
+    }
+}
+
+/* A PAP request answers no question, so it counts where the server must be waiting for one. RFC 1334
+ * 2.2.1: once it is acknowledged it gets the same reply, whatever is in it. */
 static bool pap_may_come(const struct ppp_observer *o)
 {
-    if (o->result == PPP_RESULT_SUCCESS)
-        return false;
-    if (o->lcp_method != PPP_METHOD_NONE)
-        return o->lcp_method == PPP_METHOD_PAP;
-    return o->method == PPP_METHOD_NONE || o->method == PPP_METHOD_PAP;
+    return o->result != PPP_RESULT_SUCCESS &&
+           (o->method == PPP_METHOD_NONE || o->method == PPP_METHOD_PAP);
 }
 
 /* RFC 1334 2.2 */
@@ -251,23 +259,27 @@ static void take_response(struct ppp_observer *o, const struct packet *p, bool e
     const bool mschap = value.n == MSCHAP_RESPONSE_LEN && o->challenge_len > 0;
     if (!mschap && (value.n != MD5_RESPONSE_LEN || eap))
         return;
+    const enum ppp_method method = !mschap ? PPP_METHOD_CHAP_MD5
+                                   : o->challenge_len != MSCHAPV2_CHALLENGE_LEN ? PPP_METHOD_MSCHAPV1
+                                   : eap ? PPP_METHOD_EAP_MSCHAPV2
+                                         : PPP_METHOD_MSCHAPV2;
+    if (!eap && o->lcp_method != PPP_METHOD_NONE && o->lcp_method != method)
+        return; /* as in agreed_on: LCP names the member of the family, too */
     take_user(o, c.rest);
-    if (mschap && o->challenge_len == MSCHAPV2_CHALLENGE_LEN) {
-        /* RFC 2759 4 */
-        o->method = eap ? PPP_METHOD_EAP_MSCHAPV2 : PPP_METHOD_MSCHAPV2;
-        keep_mschap(o, p->id, span_sub(value, 24, PPP_NT_RESPONSE), span_sub(value, 0, 16));
-    } else if (mschap) {
-        /* RFC 2433 4; without the flag "use NT" there is only an LM response, which gives us no key
-         */
-        o->method = PPP_METHOD_MSCHAPV1;
-        keep_mschap(o, p->id, span_sub(value, 24, PPP_NT_RESPONSE), span_of(NULL, 0));
-        o->last.seen = value.p[48] == 1;
-    } else {
+    o->method = method;
+    if (method == PPP_METHOD_CHAP_MD5) {
         /* RFC 1994 4.1 */
-        o->method = PPP_METHOD_CHAP_MD5;
         o->response_seen = true;
         o->response_id = p->id;
         o->last.seen = false;
+    } else if (method == PPP_METHOD_MSCHAPV1) {
+        /* RFC 2433 4; without the flag "use NT" there is only an LM response, which gives us no key
+         */
+        keep_mschap(o, p->id, span_sub(value, 24, PPP_NT_RESPONSE), span_of(NULL, 0));
+        o->last.seen = value.p[48] == 1;
+    } else {
+        /* RFC 2759 4 */
+        keep_mschap(o, p->id, span_sub(value, 24, PPP_NT_RESPONSE), span_sub(value, 0, 16));
     }
 }
 
@@ -465,8 +477,10 @@ static void observe_eap(struct ppp_observer *o, enum ppp_from from, const struct
     uint8_t type = cursor_u8(&c);
 
     if (from == PPP_FROM_CLIENT) {
-        /* 4.1: the identifier is that of the request, the type too, or a Nak */
+        /* 4.1: the identifier is that of the request, the type too, or a Nak. Behind the Success
+         * nothing is asked. */
         if (p->code == EAP_RESPONSE && p->id == o->eap_id && !c.short_ &&
+            o->result != PPP_RESULT_SUCCESS &&
             (type == o->eap_type || type == EAP_TYPE_NAK))
             take_eap_response(o, type, c.rest);
         return;
@@ -496,6 +510,8 @@ void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame)
     struct packet p;
 
     if (!read_frame(frame, &protocol, &info) || !read_packet(info, &p))
+        return;
+    if (protocol != PROTOCOL_LCP && !agreed_on(o, protocol))
         return;
     switch (protocol) {
     case PROTOCOL_LCP: observe_lcp(o, from, &p); return;

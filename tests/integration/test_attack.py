@@ -404,3 +404,70 @@ def test_shorter_deadline_after_reload(bench):
         with socket.create_connection(gate.address()) as silent:
             silent.settimeout(5)
             assert silent.recv(1) == b""
+
+
+# ---- zeros in spite of keys: the server below looks at no binding, so the gate is all there is ----
+
+def unbound(gate, *steps):
+    """The last of these steps of a client must not come to an end. Returns the line of its call."""
+    client = steps[0].__self__
+    with pytest.raises(CallFailed) as failure:
+        for step in steps:
+            step()
+    assert failure.value.abort.raw == sstp.BINDING_ABORT
+    client.close()
+    call = gate.wait_call()
+    assert (call["reason"], call["binding"]) == ("binding-mac", "failed")
+    return call
+
+
+def unheard(protocol, code, ident, data):
+    """A frame that SoftEther drops, for want of FF 03, and that the gate can read."""
+    return ppp.frame(protocol, ppp.Control(code, ident, data).build(), acfc=True)
+
+
+EAP_NAK = unheard(ppp.EAP, 2, 0, b"\3\x0d")   # to a question that nobody has asked
+
+
+@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception,
+                   reason="front does not look again when it learns the method")
+@pytest.mark.parametrize("policy", ["rewrite", "auto"])
+@pytest.mark.parametrize("method", ["mschapv1", "mschapv2"])
+def test_zeros_before_the_method_is_known(bench, method, policy):
+    """A man in the middle binds with zeros before anybody has logged in, and hands the login of his
+    victim through behind it."""
+    server = bench.backend(dialect="softether", auth=(method,))
+    gate = bench.gate(server, backend={"crypto-binding": policy})
+    client = bench.client(gate, auth=(method,), zero_key=True).establish("start").connect()
+    unbound(gate, client.authenticate, client.bring_up, client.ping)
+
+
+@pytest.mark.parametrize("policy", ["rewrite", "auto"])
+def test_another_method_behind_the_login(bench, policy):
+    """MS-CHAPv2 was agreed on and has ended: an EAP packet makes no EAP of it, for which zeros would
+    do."""
+    server = bench.backend(dialect="softether")
+    gate = bench.gate(server, backend={"crypto-binding": policy})
+    client = bench.client(gate, zero_key=True).establish("authenticate")
+    client.send_frame(EAP_NAK)
+    assert unbound(gate, client.connect, client.bring_up, client.ping)["method"] == "ms-chapv2"
+
+
+@pytest.mark.parametrize("policy", ["rewrite", "auto"])
+@pytest.mark.parametrize("name", ["md5", "eap", "pap"])
+def test_another_method_beside_the_login(bench, name, policy):
+    """The same between the answer and the Success for it: a response of CHAP-MD5 under the same
+    identifier, a packet of EAP, a request of PAP."""
+    server = bench.backend(dialect="softether")
+    gate = bench.gate(server, backend={"crypto-binding": policy})
+    client = bench.client(gate, zero_key=True).establish("start")
+
+    def say_more(frame):
+        protocol, body = ppp.parse_frame(frame)
+        more = {"md5": unheard(ppp.CHAP, 2, body[1], b"\x10" + bytes(16) + b"alice"),
+                "eap": EAP_NAK, "pap": unheard(ppp.PAP, 1, 9, b"\5alice\1x")}[name]
+        client.wire.write(sstp.data(frame) + (sstp.data(more) if protocol == ppp.CHAP else b""))
+
+    client.link._send_frame = say_more
+    client.authenticate()
+    assert unbound(gate, client.connect, client.bring_up, client.ping)["method"] == "ms-chapv2"

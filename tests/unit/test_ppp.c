@@ -723,10 +723,62 @@ static void lcp_fallback(void **state)
     /* negotiated once more before anybody authenticates: nothing agreed is forgotten too early */
     packet(&o, CLIENT, LCP, 1, 1, "");
     assert_int_equal(o.method, PPP_METHOD_PAP);
-    packet(&o, SERVER, EAP, 1, 1, "0d");
-    packet(&o, CLIENT, EAP, 2, 1, "0d");
+    packet(&o, CLIENT, PAP, 1, 1, "03 'ann' 01 'x'");
     packet(&o, CLIENT, LCP, 2, 3, "0304 c023"); /* acknowledged already */
+    assert_user(&o, "ann");
+    assert_int_equal(o.method, PPP_METHOD_PAP);
+}
+
+/* What LCP did not agree on is for us alone: it makes no other method of the one that is going on,
+ * before its Success or behind it. */
+static void other_methods(void **state)
+{
+    static const struct {
+        const char *agreed, *protocol;
+        unsigned id;
+        const char *data;
+    } all[] = {
+        {"0305 c223 81", EAP, 0, "03 0d"},       {"0305 c223 81", CHAP, 1, MD5_VALUE "'User'"},
+        {"0305 c223 81", PAP, 1, "03 'ann' 01 'x'"}, {"0305 c223 80", EAP, 0, "03 0d"},
+        {"0305 c223 80", CHAP, 1, MD5_VALUE "'User'"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const bool v1 = all[i].agreed[10] == '8' && all[i].agreed[11] == '0';
+        const enum ppp_method method = v1 ? PPP_METHOD_MSCHAPV1 : PPP_METHOD_MSCHAPV2;
+        const unsigned code = strcmp(all[i].protocol, PAP) == 0 ? 1 : 2;
+        struct ppp_observer o = fresh(), other;
+
+        packet(&o, SERVER, LCP, 1, 1, all[i].agreed);
+        packet(&o, CLIENT, LCP, 2, 1, all[i].agreed);
+        packet(&o, SERVER, CHAP, 1, 1, v1 ? "08" CHALLENGE_V1 : "10" CHALLENGE);
+        packet(&o, CLIENT, CHAP, 2, 1, v1 ? V1(NT, "01", "'User'") : V2(PEER, NT, "'User'"));
+        other = o;
+        packet(&other, CLIENT, all[i].protocol, code, all[i].id, all[i].data);
+        assert_memory_equal(&other, &o, sizeof o);
+        packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
+        assert_int_equal(o.method, method);
+        assert_true(o.confirmed.seen);
+        other = o;
+        packet(&other, CLIENT, all[i].protocol, code, all[i].id, all[i].data);
+        assert_memory_equal(&other, &o, sizeof o);
+    }
+}
+
+/* Nor does a Nak behind EAP's Success. */
+static void eap_behind_its_success(void **state)
+{
+    struct ppp_observer o = fresh(), other;
+
+    (void)state;
+    packet(&o, SERVER, EAP, 1, 7, "0d");
+    packet(&o, CLIENT, EAP, 2, 7, "0d");
+    packet(&o, SERVER, EAP, 3, 7, "");
     assert_int_equal(o.method, PPP_METHOD_EAP_TLS);
+    other = o;
+    packet(&other, CLIENT, EAP, 2, 7, "03 04");
+    assert_memory_equal(&other, &o, sizeof o);
 }
 
 static void lcp_broken_options(void **state)
@@ -941,6 +993,8 @@ static const struct frame script[] = {
     {CLIENT, "ff03c227 0202 003e 1a 02070039" V2(PEER, NT, "'bob'")},
     {SERVER, "ff03c227 0103 000a 1a 03070005 'S'"},
     {SERVER, "ff03c227 0303 0004"},
+    {SERVER, "ff03c021 0103000b 0305c22381 0802"},
+    {CLIENT, "ff03c021 0203000b 0305c22381 0802"},
     {SERVER, "ff03c223 0108 0015 10" CHALLENGE},
     {CLIENT, "ff03c223 0208 0039" V2(PEER, NT, "'bob'")},
     {SERVER, "ff03c223 0408 0007 'R=1'"},
@@ -1201,6 +1255,8 @@ int main(void)
         cmocka_unit_test(eap_strays),
         cmocka_unit_test(lcp_agreement),
         cmocka_unit_test(lcp_fallback),
+        cmocka_unit_test(other_methods),
+        cmocka_unit_test(eap_behind_its_success),
         cmocka_unit_test(lcp_broken_options),
         cmocka_unit_test(lcp_restart),
         cmocka_unit_test(two_names),
