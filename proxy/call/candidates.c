@@ -93,6 +93,19 @@ bool candidates_find(struct candidates *c, struct span msg, const struct ppp_obs
     return find(msg, &zeros, 1, key, &which);
 }
 
+bool candidates_fit_login(struct candidates *c, struct span msg, const struct ppp_observer *ppp)
+{
+    struct hlak keys[USERS_MATCH_MAX], key;
+    size_t which;
+
+    c->tried.users_file = add_users(c, ppp->confirmed.seen ? &ppp->confirmed : &ppp->last, keys);
+    if (find(msg, keys, c->tried.users_file, &key, &which)) {
+        hlak_wipe(&key);
+        return true;
+    }
+    return zeros_are_possible(ppp) && candidates_zeros_fit(msg);
+}
+
 bool candidates_zeros_fit(struct span msg)
 {
     struct hlak zeros;

@@ -14,6 +14,11 @@
 /* Named for what SSTP waits for ([MS-SSTP] 3.3.1); WAIT_KEY: Call Connected is here, its key is not. */
 enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED, WAIT_KEY, WAIT_RESULT };
 
+/* What Call Connected was judged by that came before the login had ended. EARLY_KEY: of the users file, or
+ * zeros; EARLY_NONE_YET: none, while one could come; EARLY_SETTLED: a key of RADIUS, which that gives for
+ * a login only that has ended; or we had waited for one in vain. */
+enum early { EARLY_NOT, EARLY_KEY, EARLY_NONE_YET, EARLY_SETTLED };
+
 /* Of EAP's last packets before Success: longer ones than this are no proof that we remember. */
 enum { PROOF_MAX = 512 };
 
@@ -34,6 +39,8 @@ struct front {
     size_t proof_len;
     unsigned stale; /* line of the users file that the server has proved wrong; 0: none */
     uint8_t hash;   /* the client's hash protocol, once its binding was checked */
+    enum early early;
+    uint8_t early_msg[SSTP_CONNECTED_LEN]; /* if any: the client's Call Connected */
     /* The Ack or Call Connected that goes on instead; in WAIT_KEY the client's own Call Connected. */
     uint8_t made[SSTP_CONNECTED_LEN];
 };
@@ -157,6 +164,12 @@ static void check_users_line(struct front *f)
     advice_stale(&a, f->stale);
 }
 
+/* Of two names the server may hear the one and we the other, and no honest client says two. */
+static bool two_names(const struct front *f)
+{
+    return f->ppp.user_named && f->ppp.user_len == 0;
+}
+
 static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct span frame)
 {
     struct session *s = f->session;
@@ -177,11 +190,10 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
         session_keep(&s->user, user);
         f->user_asked = false;
     }
-    /* Of two names the server may hear the one and we the other. Its answer is not waited for: inside
-     * EAP it tells the client that the password was right before the method has ended. */
-    bool two_names = f->ppp.user_named && user.n == 0;
+    /* With two names the server's answer is not waited for: inside EAP it tells the client that the
+     * password was right before the method has ended. */
     bool ended = f->ppp.result != PPP_RESULT_PENDING;
-    return user_may_pass(f, ended || two_names) ? pass : refuse(REASON_USER_DENIED);
+    return user_may_pass(f, ended || two_names(f)) ? pass : refuse(REASON_USER_DENIED);
 }
 
 /* ---- the Ack ---- */
@@ -268,6 +280,14 @@ static bool key_may_come(const struct front *f)
            (ppp_method_has_keys(f->ppp.method) || f->ppp.method == PPP_METHOD_EAP);
 }
 
+static void note_early(struct front *f, struct span msg, enum early early)
+{
+    if (f->ppp.result == PPP_RESULT_SUCCESS)
+        return;
+    f->early = early;
+    memmove(f->early_msg, msg.p, sizeof f->early_msg);
+}
+
 /* Who can vouch for it? late: nobody else will come. */
 static struct front_answer judge(struct front *f, struct span msg, uint64_t now_ms, bool late)
 {
@@ -276,6 +296,7 @@ static struct front_answer judge(struct front *f, struct span msg, uint64_t now_
     struct hlak key;
 
     if (candidates_find(c, msg, &f->ppp, &login, now_ms, &key)) {
+        note_early(f, msg, key.kind == HLAK_RADIUS ? EARLY_SETTLED : EARLY_KEY);
         struct front_answer answer = made_again(f, msg, &key);
         hlak_wipe(&key);
         return answer;
@@ -288,11 +309,13 @@ static struct front_answer judge(struct front *f, struct span msg, uint64_t now_
     }
     /* for want of a key, not in spite of one */
     bool pass_on = f->backend->config->binding == CONFIG_BINDING_AUTO &&
-                   c->tried.users_file + c->tried.radius == 0;
+                   c->tried.users_file + c->tried.radius == 0 && !two_names(f);
     struct advice a = advice_for(f);
     advice_mac(&a, c, &f->ppp, f->stale, candidates_zeros_fit(msg), pass_on);
-    if (pass_on)
+    if (pass_on) {
+        note_early(f, msg, late ? EARLY_SETTLED : EARLY_NONE_YET);
         return connected_as_is(f, msg, SESSION_BINDING_PASSED);
+    }
     f->session->binding = SESSION_BINDING_FAILED;
     return refuse(REASON_BINDING_MAC);
 }
@@ -379,6 +402,30 @@ struct front_answer front_from_client(struct front *f, const struct sstp_packet 
     return refuse(REASON_CLIENT_OUT_OF_PLACE);
 }
 
+/* A Call Connected that came before the login had ended was judged by what there was: zeros, as no method
+ * was known yet, or the key of an answer that the server has not heard. Now it is known who was let in,
+ * and how; whoever bound the call must have had the key of that. */
+static bool early_one_holds(struct front *f)
+{
+    struct session *s = f->session;
+
+    if (f->early == EARLY_NOT || f->early == EARLY_SETTLED)
+        return true;
+    struct candidates *c = &f->candidates;
+    struct span msg = span_of(f->early_msg, sizeof f->early_msg);
+    bool fits = candidates_fit_login(c, msg, &f->ppp);
+    if (f->early == EARLY_NONE_YET)
+        fits = fits || (c->tried.users_file == 0 && !key_may_come(f) && !two_names(f));
+    else
+        s->weak = strcmp(s->key, hlak_kind_name(HLAK_ZERO)) == 0 && ppp_method_has_keys(f->ppp.method);
+    if (fits)
+        return true;
+    struct advice a = advice_for(f);
+    advice_mac(&a, c, &f->ppp, f->stale, candidates_zeros_fit(msg), false);
+    s->binding = SESSION_BINDING_FAILED;
+    return false;
+}
+
 /* PPP from the server, when Call Connected has gone on: is it content? */
 static struct front_answer ppp_result(struct front *f, struct span frame, struct span octets)
 {
@@ -386,6 +433,8 @@ static struct front_answer ppp_result(struct front *f, struct span frame, struct
     if (a.verdict == FRONT_REFUSE ||
         (f->ppp.result != PPP_RESULT_SUCCESS && !ppp_is_network(frame)))
         return a;
+    if (!early_one_holds(f))
+        return refuse(REASON_BINDING_MAC);
     return (struct front_answer){.verdict = FRONT_CONNECTED, .octets = octets};
 }
 
