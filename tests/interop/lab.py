@@ -132,12 +132,20 @@ def gate(directory, certificate, server, server_certificate):
                           capture_output=True, check=True)
     (directory / "users").write_text(made.stdout)
     (directory / "users").chmod(0o600)
-    configuration = directory / "sstpgate.conf"
-    configuration.write_text(gate_configuration(certificate.both, server, server_certificate))
-    ready, log = directory / "ready", directory / "gate.log"
-    with running([GATE, "-c", configuration, "--ready-file", ready], log) as process:
+    configuration = gate_configuration(certificate.both, server, server_certificate)
+    with configured_gate(directory, configuration) as addresses:
+        yield addresses["front"]
+
+
+@contextlib.contextmanager
+def configured_gate(directory, configuration):
+    """Yields what its ready file says: the name of each listener to its address."""
+    path, ready, log = directory / "sstpgate.conf", directory / "ready", directory / "gate.log"
+    path.write_text(configuration)
+    with running([GATE, "-c", path, "--ready-file", ready], log) as process:
         try:
-            yield eventually(lambda: whole_line(ready), process, log).split()[1]
+            lines = eventually(lambda: whole_line(ready), process, log).splitlines()
+            yield dict(line.rsplit(" ", 1) for line in lines)
         finally:
             print(f"--- gate\n{log.read_text()}")  # shown where the test fails
     assert process.returncode == 0, f"the gate ended with {process.returncode}"

@@ -22,7 +22,8 @@ class Nas:
 
     seal: sends Message-Authenticator where no EAP asks for it. demand: wants one in every answer.
     wait: function(attributes) called before each question; it may block. pick: which of several
-    Recv-Keys and Send-Keys in an Accept it takes, 0 the first, -1 the last. calling: its Calling-Station-Id."""
+    Recv-Keys and Send-Keys in an Accept it takes, 0 the first, -1 the last. calling: its
+    Calling-Station-Id."""
 
     def __init__(self, server, secret, *, seal=True, demand=False, wait=None, pick=(0, 0),
                  calling="127.0.0.1", timeout=2.0, tries=4, more=()):
@@ -101,9 +102,12 @@ class Nas:
 
     def hlak(self, answer):
         """What [MS-SSTP] 3.2.5.2.2 makes of the keys in an Accept: the first 32 octets of
-        MS-MPPE-Recv-Key and MS-MPPE-Send-Key; zeros, if there are none."""
-        keys = [[radius.reveal_key(value, self.secret, answer.request)
-                 for value in answer.microsoft(kind)] for kind in (MS_RECV_KEY, MS_SEND_KEY)]
+        MS-MPPE-Recv-Key and MS-MPPE-Send-Key; zeros, if there are none (accel-ppp: or odd ones)."""
+        try:
+            keys = [[radius.reveal_key(value, self.secret, answer.request)
+                     for value in answer.microsoft(kind)] for kind in (MS_RECV_KEY, MS_SEND_KEY)]
+        except BadPacket:
+            return sstp.NO_KEY
         if not all(keys):
             return sstp.NO_KEY
         return b"".join(key[n] for key, n in zip(keys, self.pick))[:32]

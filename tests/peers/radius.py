@@ -362,8 +362,15 @@ class Radius:
         user = request.value(USER_NAME) or b""
         password = self.users.get(mschap.bare_name(user).decode("utf-8", "replace"))
         more = None if password is None else self._judge(request, user, password)
-        code = ACCESS_REJECT if more is None else ACCESS_ACCEPT
-        return response_to(code, request, *(more or []), seal=self.seal)
+        if more is not None:
+            return response_to(ACCESS_ACCEPT, request, *more, seal=self.seal)
+        return response_to(ACCESS_REJECT, request, *self._error(request), seal=self.seal)
+
+    def _error(self, request):
+        """Whoever came with MS-CHAPv2 may try again."""
+        return [microsoft(MS_ERROR, value[:1] + b"E=691 R=1 C=%s V=3 M=no"
+                          % os.urandom(16).hex().upper().encode())
+                for value in request.microsoft(MS_RESPONSE2)]
 
     def _judge(self, request, user, password):
         """What an Accept holds, None for a Reject."""

@@ -1,0 +1,315 @@
+"""Calls to a VPN server that asks RADIUS, the gate being its RADIUS server: where the keys of a
+binding come from when the gate knows no user (PROTOCOL.md 5.5).
+
+The VPN server is strict, with the key it was given itself: the gate has hidden it again for it."""
+
+import threading
+
+import pytest
+
+from peers import ppp, radius, sstp, torrent
+from peers.client import CallFailed, expect_failure
+from peers.nas import Nas
+from peers.radius import MS_RECV_KEY, MS_SEND_KEY, microsoft
+
+SECRETS = {"vpn": b"between-vpn-server-and-gate", "server": b"between-gate-and-radius"}
+METHODS = ("mschapv2", "mschapv1", "chap-md5", "pap", "eap-mschapv2", "eap")
+
+
+class Site:
+    """A RADIUS server, a gate, and a VPN server that asks the one through the other."""
+
+    def __init__(self, bench, *, gate=None, backend=None, keys=None, nas=None, vpn=None,
+                 **knobs):
+        self.bench = bench
+        for name, secret in SECRETS.items():
+            path = bench.place.folder / f"{name}.key"
+            path.touch(mode=0o600)
+            path.write_bytes(secret + b"\n")
+        self.radius = radius.Radius(SECRETS["server"], **knobs).__enter__()
+        bench.others.append(self.radius)
+        self.nas = Nas(None, SECRETS["vpn"], **(nas or {}))
+        self.vpn = bench.backend(nas=self.nas, users={}, auth=METHODS, **(vpn or {}))
+        self.sections = {
+            "gate": {"workers": 1, **(gate or {})},
+            "listener front": bench.listener_keys(),
+            "radius site": {
+                "listen": "127.0.0.1:0", "clients": "127.0.0.1", "secret-file": "vpn.key",
+                "server": "%s:%d" % self.radius.auth, "server-secret-file": "server.key",
+                **(keys or {})},
+            "backend back": bench.backend_keys(self.vpn, **{"users-file": None, "radius": "site",
+                                                            **(backend or {})})}
+        self.gate = bench.start(self.sections)
+        self.nas.server = self.gate.address("radius:site")
+
+    def client(self, method="mschapv2", **knobs):
+        if method == "eap":
+            knobs.setdefault("peer", radius.ExperimentalPeer())
+        return self.bench.client(self.gate, auth=(method,), **knobs)
+
+    def call(self, method="mschapv2", **knobs):
+        """One that goes well, and its line in the log."""
+        number = len(self.vpn.calls)
+        lines = len(self.gate.events("call"))
+        self.client(method, **knobs).establish().ping().disconnect()
+        assert self.vpn.wait_over(number).verdict == "ok"
+        return self.gate.wait_call(lines)
+
+    def refused(self, reason, client):
+        """One that the gate refuses, without a word of it to the VPN server."""
+        number = len(self.vpn.calls)
+        lines = len(self.gate.events("call"))
+        failure = expect_failure(client, "connected")
+        assert failure.abort.raw == sstp.BINDING_ABORT
+        assert "connected" not in self.vpn.wait_over(number).seen
+        line = self.gate.wait_call(lines)
+        assert line["reason"] == reason
+        return line
+
+
+@pytest.mark.parametrize("demand", ["no", "yes"])
+@pytest.mark.parametrize("method", METHODS)
+def test_method(bench, method, demand):
+    """The keys of 16 octets of MS-CHAP, those of 32 of other EAP, and none."""
+    site = Site(bench, keys={"require-message-authenticator": demand},
+                nas={"demand": demand == "yes"},
+                **({"eap": radius.EapExperimental} if method == "eap" else {}))
+    line = site.call(method)
+    assert line["binding"] == "verified"
+    assert line["key"] == ("zero" if method in ("pap", "chap-md5") else "radius")
+    assert site.radius.bad == site.nas.bad == 0
+
+
+def test_wrong_password(bench):
+    site = Site(bench)
+    for method in ("pap", "mschapv2", "eap-mschapv2"):
+        with pytest.raises(CallFailed, match="refused"):
+            site.client(method, password="wrong").establish()
+    assert site.call(first_password="wrong")["key"] == "radius"
+    assert site.radius.bad == 0
+
+
+def test_workers(bench):
+    """RADIUS is one thread's affair, and the calls are those of two."""
+    site = Site(bench, gate={"workers": 2})
+    seen = set()
+    for _ in range(40):
+        line = site.call()
+        assert (line["binding"], line["key"]) == ("verified", "radius")
+        seen.add(line["id"].partition("-")[0])
+        if len(seen) == 2:
+            break
+    assert len(seen) == 2
+
+
+# -- Call Connected before its time --
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_call_connected_waits(bench, workers):
+    """It stays at the gate until the Accept has passed; what may overtake it does."""
+    passed = []
+
+    def wait(attributes):
+        passed.append(site.vpn.calls[-1].packets.next(10))
+
+    site = Site(bench, gate={"workers": workers}, nas={"wait": wait})
+    client = site.client(eager=True).establish("authenticate")
+    client.send(client.binding())
+    client.link.lcp.send(ppp.ECHO_REQ, 77, bytes(4))
+    client.flush()
+    client.until(lambda: client.link.authenticated)
+    client.stage = "connected"
+    client.bring_up().ping().disconnect()
+    assert ppp.parse_frame(passed[0].frame)[0] == ppp.LCP
+    assert site.vpn.wait_over().verdict == "ok"
+    line = site.gate.wait_call()
+    assert (line["binding"], line["key"]) == ("verified", "radius")
+
+
+def test_key_that_does_not_come(bench):
+    """The Accept has none, so Call Connected waits for as long as it may."""
+    site = Site(bench, gate={"timeout-key": "1s"}, twist=without_keys, vpn={"checks": ()})
+    line = site.refused("binding-mac", site.client())
+    assert "radius-keys=0" in site.gate.events("binding-mac")[0].line
+    assert float(line["duration"]) >= 1.0
+
+
+def test_key_that_does_not_come_in_auto(bench):
+    site = Site(bench, gate={"timeout-key": "1s"}, backend={"crypto-binding": "auto"},
+                twist=without_keys, vpn={"checks": ()})
+    site.client().establish().disconnect()
+    assert site.vpn.wait_over().verdict == "unchecked"
+    assert site.gate.wait_call()["binding"] == "passed"
+
+
+# -- what an Accept may hold --
+
+def is_key(pair):
+    """Vendor-Specific of Microsoft, with a key."""
+    kind, value = pair
+    return kind == radius.VENDOR and value[4] in (MS_RECV_KEY, MS_SEND_KEY)
+
+
+def without_keys(answer, request):
+    answer.attributes = [pair for pair in answer.attributes if not is_key(pair)]
+    return answer
+
+
+def extra(site, request, size):
+    """A pair of keys that nobody uses."""
+    return [microsoft(kind, radius.hide_key(bytes([7] * size), site.radius.secret,
+                                            request.authenticator))
+            for kind in (MS_RECV_KEY, MS_SEND_KEY)]
+
+
+SHAPES = {
+    "as in issue 1868": lambda keys, others: others[::-1] + keys,
+    "twice the same": lambda keys, others: keys + keys,
+    "others first": lambda keys, others: others + keys,
+    "others last": lambda keys, others: keys + others,
+    "send before receive": lambda keys, others: keys[::-1],
+    "others between": lambda keys, others: [keys[0], others[0], others[1], keys[1]],
+    "in one attribute": lambda keys, others: [(radius.VENDOR, keys[0][1] + keys[1][1][4:])],
+}
+
+
+@pytest.mark.parametrize("method", ["mschapv2", "eap-mschapv2", "eap"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shape_of_an_accept(bench, shape, method):
+    """Issue 1868 of FreeRADIUS: 16 octets of the inner method, then 32 of PEAP, in another order.
+    RFC 2548 forbids little, so the MAC tells. The VPN server takes those it believes in."""
+    def twist(answer, request):
+        keys = [pair for pair in answer.attributes if is_key(pair)]
+        if keys:
+            size = 32 if method == "eap" and shape != "as in issue 1868" else 16
+            answer.attributes = [pair for pair in answer.attributes if not is_key(pair)] \
+                + SHAPES[shape](keys, extra(site, request, size))
+        return answer
+
+    pick = {"others first": (-1, -1), "as in issue 1868": (-1, -1),
+            "others between": (0, -1)}.get(shape, (0, 0))
+    site = Site(bench, twist=twist, nas={"pick": pick},
+                **({"eap": radius.EapExperimental} if method == "eap" else {}))
+    assert site.call(method)["key"] == "radius"
+
+
+def changed_keys(change):
+    """A twist: each hidden key becomes change(value, request)."""
+    def twist(answer, request):
+        answer.attributes = [(kind, value[:6] + change(value[6:], request))
+                             if is_key((kind, value)) else (kind, value)
+                             for kind, value in answer.attributes]
+        return answer
+    return twist
+
+
+def test_salt_without_its_highest_bit(bench):
+    """A server that does not set it (RFC 2548 2.4.2) is understood; towards the VPN server, which
+    may insist on it, it is set."""
+    def low(value, request):
+        key = radius.reveal_key(value, site.radius.secret, request.authenticator)
+        return radius.hide_key(key, site.radius.secret, request.authenticator, b"\x01" + value[1:2])
+
+    site = Site(bench, twist=changed_keys(low))
+    assert site.call()["key"] == "radius"
+
+
+def test_key_that_is_none(bench):
+    """Octets in its place: no key for the VPN server, and none for the gate."""
+    site = Site(bench, gate={"timeout-key": "1s"}, vpn={"checks": ()},
+                twist=changed_keys(lambda value, request: bytes([0x80]) * len(value)))
+    site.refused("binding-mac", site.client())
+
+
+# -- whose key it is --
+
+def test_key_is_of_one_call(bench):
+    """What a call was vouched for with is gone: a second one cannot use it."""
+    site = Site(bench, gate={"timeout-key": "1s"}, vpn={"checks": ()})
+    first = site.client().establish()
+    second = site.client().establish("authenticate")
+    second.link.auth.hlak = first.key
+    failure = refused_when_connecting(second)
+    assert failure.abort.raw == sstp.BINDING_ABORT
+    assert site.gate.wait_call()["reason"] == "binding-mac"
+    first.ping().disconnect()
+
+
+def refused_when_connecting(client):
+    """The CallFailed of a client that has authenticated, and says Call Connected now."""
+    with pytest.raises(CallFailed) as caught:
+        client.connect()
+        while True:
+            client.next()
+    client.wait_end()
+    client.close()
+    return caught.value
+
+
+@pytest.mark.parametrize("policy", ["rewrite", "auto"])
+def test_another_gate_asks(bench, policy):
+    """Two gates before one VPN server, which asks the RADIUS of the first: the second has no key,
+    so it refuses, or passes on unchanged what a VPN server that was told the hash then accepts."""
+    site = Site(bench, vpn={"leaf": bench.place.front.der}, backend={"crypto-binding": policy})
+    other = bench.start({**site.sections, "gate": {"workers": 1, "timeout-key": "1s"}})
+    client = bench.client(other)
+    if policy == "rewrite":
+        assert expect_failure(client, "connected").abort.raw == sstp.BINDING_ABORT
+        assert other.wait_call()["reason"] == "binding-mac"
+        assert "is the gate the RADIUS proxy" in other.text()
+    else:
+        client.establish().disconnect()
+        assert site.vpn.wait_over().verdict == "ok"
+        assert other.wait_call()["binding"] == "passed"
+
+
+# -- from where --
+
+def calling(site):
+    """The Calling-Station-Id of the last request that the RADIUS server saw."""
+    return site.radius.requests[-1].value(radius.CALLING)
+
+
+@pytest.mark.parametrize("method", ["pap", "chap-md5", "mschapv2", "eap-mschapv2"])
+def test_calling_station_id(bench, method):
+    """The VPN server sees the gate; the RADIUS server is told the client."""
+    site = Site(bench, keys={"calling-station-id": "client"}, nas={"calling": "10.9.9.9"})
+    site.call(method, bind="127.0.0.23")
+    assert calling(site) == b"127.0.0.23"
+
+
+def test_calling_station_id_is_kept(bench):
+    site = Site(bench, nas={"calling": "10.9.9.9"})
+    site.call(bind="127.0.0.23")
+    assert calling(site) == b"10.9.9.9"
+
+
+# -- many --
+
+def test_many_calls(bench):
+    """Their keys lie side by side."""
+    site = Site(bench, gate={"workers": 2})
+    clients = [site.client(("mschapv2", "eap-mschapv2")[n % 2]).establish("authenticate")
+               for n in range(20)]
+    for client in reversed(clients):
+        client.connect().bring_up().disconnect()
+    site.vpn.wait(lambda: [call.record.verdict for call in site.vpn.calls] == ["ok"] * 20)
+    lines = [site.gate.wait_call(n) for n in range(20)]
+    assert {line["key"] for line in lines} == {"radius"}
+
+
+def test_torrent(bench):
+    """500 logins in a second, none of which is said twice, and none is lost; a call finds its key
+    among more of them than there is room for."""
+    site = Site(bench, gate={"workers": 2})
+    slow = site.gate.sanitized()
+    outcomes = []
+    thread = threading.Thread(target=lambda: outcomes.append(
+        torrent.pour(site.nas.server, SECRETS["vpn"], *((300, 100) if slow else (1500, 500)))))
+    thread.start()
+    while thread.is_alive():
+        assert site.call()["key"] == "radius"
+    thread.join()
+    assert (outcomes[0].lost, outcomes[0].bad) == (0, 0)
+    assert set(outcomes[0].codes) == {radius.ACCESS_ACCEPT}
+    assert site.nas.repeated == site.radius.repeated == 0

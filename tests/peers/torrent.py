@@ -1,0 +1,70 @@
+"""Many logins at RADIUS at once: what is asked at a steady rate, and what comes back."""
+
+import select
+import socket
+import time
+from dataclasses import dataclass, field
+
+from peers import mschap, radius
+from peers.radius import MESSAGE_AUTHENTICATOR, MS_CHALLENGE, MS_RESPONSE2, USER_NAME, microsoft
+
+
+@dataclass
+class Outcome:
+    sent: int = 0
+    codes: dict = field(default_factory=dict)   # code of the answer to how many
+    waits: list = field(default_factory=list)   # seconds, of each that was answered
+    bad: int = 0                                # answers with a wrong signature, or to nobody
+
+    @property
+    def lost(self):
+        return self.sent - sum(self.codes.values())
+
+
+def login(number):
+    """The attributes of an MS-CHAPv2 login of alice, each with a challenge of its own."""
+    challenge, peer = number.to_bytes(16, "big"), bytes(16)
+    response = mschap.nt_response(challenge, peer, b"alice", "sesame")
+    return [(MESSAGE_AUTHENTICATOR, bytes(16)), (USER_NAME, b"alice"),
+            microsoft(MS_CHALLENGE, challenge),
+            microsoft(MS_RESPONSE2, bytes(2) + peer + bytes(8) + response)]
+
+
+def pour(address, secret, count, rate, patience=5.0):
+    """count logins, rate in a second, each said once: nothing is said again, so whatever gets lost
+    stays lost. It gives up when nothing has come for that many seconds of patience."""
+    outcome = Outcome()
+    socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(1 + rate // 64)]
+    for sock in socks:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        sock.connect(address)
+    waiting = {}
+    packets = [radius.Packet(radius.ACCESS_REQUEST, n // len(socks) % 256, attributes=login(n))
+               for n in range(count)]
+    octets = [packet.sign_request(secret) for packet in packets]
+    began = latest = time.monotonic()
+    try:
+        while outcome.sent < count or waiting:
+            now = time.monotonic()
+            while outcome.sent < count and began + outcome.sent / rate <= now:
+                n = outcome.sent
+                sock = socks[n % len(socks)]
+                waiting[sock, packets[n].ident] = packets[n], now
+                sock.send(octets[n])
+                outcome.sent, latest = n + 1, now
+            if now - latest > patience:
+                break
+            due = began + outcome.sent / rate if outcome.sent < count else now + 0.1
+            for sock in select.select(socks, [], [], max(0.0, due - now))[0]:
+                answer = radius.parse(sock.recv(8192))
+                latest = time.monotonic()
+                request, asked = waiting.pop((sock, answer.ident), (None, None))
+                if request is None or not answer.answers(request, secret):
+                    outcome.bad += 1
+                    continue
+                outcome.codes[answer.code] = outcome.codes.get(answer.code, 0) + 1
+                outcome.waits.append(latest - asked)
+    finally:
+        for sock in socks:
+            sock.close()
+    return outcome
