@@ -79,24 +79,17 @@ void radius_carry_sign(struct radius_out *request, struct radius_trip *trip, uin
            RADIUS_AUTHENTICATOR);
 }
 
-/* Where our own Proxy-State stands: it is the last one, if the server sent it back. */
-static const uint8_t *find_own_state(const struct radius_packet *p, const struct radius_trip *trip)
+/* It should be the last of them (RFC 2865 5.33); its octets are nobody else's wherever it stands.
+ */
+static bool is_own_state(const struct radius_attribute *a, const struct radius_trip *trip)
 {
-    const struct span own = span_of(trip->proxy_state, sizeof trip->proxy_state);
-    struct cursor c = cursor_of(p->attributes);
-    struct radius_attribute a;
-    struct span last = {0};
-
-    while (radius_next(&c, &a))
-        if (a.type == RADIUS_PROXY_STATE)
-            last = a.value;
-    return span_eq(last, own) ? last.p : NULL;
+    return a->type == RADIUS_PROXY_STATE &&
+           span_eq(a->value, span_of(trip->proxy_state, sizeof trip->proxy_state));
 }
 
 bool radius_carry_answer(const struct radius_packet *p, const struct radius_trip *trip,
                          struct radius_out *out)
 {
-    const uint8_t *own_state = find_own_state(p, trip);
     const bool access = p->code != RADIUS_ACCOUNTING_RESPONSE;
     struct cursor c = cursor_of(p->attributes);
     struct radius_attribute a;
@@ -105,8 +98,7 @@ bool radius_carry_answer(const struct radius_packet *p, const struct radius_trip
     if (access)
         radius_add(out, RADIUS_MESSAGE_AUTHENTICATOR, span_of(to_be_signed, sizeof to_be_signed));
     while (radius_next(&c, &a))
-        if (!access || (a.type != RADIUS_MESSAGE_AUTHENTICATOR &&
-                        (a.type != RADIUS_PROXY_STATE || a.value.p != own_state)))
+        if (!access || (a.type != RADIUS_MESSAGE_AUTHENTICATOR && !is_own_state(&a, trip)))
             radius_add(out, a.type, a.value);
     if (!radius_end(out))
         return false;

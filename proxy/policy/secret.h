@@ -11,7 +11,7 @@ enum { SECRET_MAX = 1024 }; /* octets */
 
 struct secret {
     size_t n;
-    uint8_t octets[SECRET_MAX];
+    uint8_t octets[SECRET_MAX + 1]; /* one more shows a line that is too long */
 };
 
 /* The first line without its end, any octets. A file that is open to everybody, is no regular file,

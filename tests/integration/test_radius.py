@@ -24,6 +24,9 @@ SEAL = (MESSAGE_AUTHENTICATOR, bytes(16))
 ALICE = (USER_NAME, b"alice")
 
 
+METHODS = ("mschapv2", "mschapv1", "chap-md5", "pap", "eap")
+
+
 class Site:
     """A VPN server, the gate and RADIUS servers; both secrets differ."""
 
@@ -33,11 +36,12 @@ class Site:
         for name, secret in (("nas.secret", b"towards the VPN server\n"), ("server.secret", b"other\r\n")):
             (folder / name).touch(mode=0o600)
             (folder / name).write_bytes(secret)
+        self.vpn = bench.backend(users={}, auth=METHODS)
         self.servers = [self.serve(**knobs) for _ in range(servers)]
         self.keys = {"gate": {"workers": 1, "log-level": "debug", "admin": "unix:radius.sock",
                               **(gate or {})},
                      "listener front": bench.listener_keys(),
-                     "backend back": bench.backend_keys(bench.backend()),
+                     "backend back": bench.backend_keys(self.vpn, radius="nps", users_file=None),
                      "radius nps": {"listen": list(listen), "accounting-listen": "127.0.0.1:0",
                                     "clients": "127.0.0.0/8", "secret-file": "nas.secret",
                                     "server-secret-file": "server.secret",
@@ -45,7 +49,7 @@ class Site:
                                     "accounting-server": [self.text(s.acct) for s in self.servers],
                                     "timeout-server": "1s", **(keys or {})}}
         self.gate = bench.start(self.keys)
-        self.nas = self.client()
+        self.nas = self.vpn.nas = self.client()
 
     @staticmethod
     def text(address):
@@ -560,6 +564,32 @@ def test_calling_station_unknown(bench, wanted):
     site = Site(bench, keys={"calling-station-id": wanted})
     assert site.nas.ask(chap_v2()[0]).code == ACCESS_ACCEPT
     assert site.server.requests[0].values(CALLING) == [b"127.0.0.1"]
+
+
+def call(site, method, bind):
+    """A whole call from that address; its Call Connected is made with the key of RADIUS."""
+    client = site.bench.client(site.gate, auth=(method,), bind=bind).establish().ping()
+    client.disconnect()
+    return client
+
+
+@pytest.mark.parametrize("method", ["mschapv2", "mschapv1", "eap-mschapv2", "pap", "chap-md5"])
+def test_calls(bench, method):
+    """The VPN server knows nobody, the gate knows nobody; who calls is told to the RADIUS server."""
+    site = Site(bench, keys={"calling-station-id": "client"})
+    call(site, method, "127.0.0.7")
+    assert site.vpn.wait_over().verdict == "ok"
+    assert site.gate.wait_call()["binding"] == "verified"
+    assert {bytes(v) for r in site.server.requests for v in r.values(CALLING)} == {b"127.0.0.7"}
+    assert all(len(r.values(CALLING)) == 1 for r in site.server.requests)
+
+
+def test_two_callers_of_one_name(bench):
+    """Each has a proof of its own: by the name alone they could not be told apart."""
+    site = Site(bench, keys={"calling-station-id": "client"})
+    for address in ("127.0.0.7", "127.0.0.8"):
+        call(site, "mschapv2", address)
+    assert [r.value(CALLING) for r in site.server.requests] == [b"127.0.0.7", b"127.0.0.8"]
 
 
 # -- many --
