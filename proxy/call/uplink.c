@@ -120,6 +120,10 @@ static void no_server(struct tunnel *t)
         log_backend(t, "choose", why);
         t->dial_failure = REASON_NO_SERVER;
     }
+    if (t->web) { /* the call's reason is why its client was sent there */
+        snprintf(why, sizeof why, "instead of the web site: %s", reason_info(t->dial_failure)->name);
+        session_keep(&t->session.detail, span_str(why));
+    }
     tunnel_close(t, t->dial_failure);
 }
 

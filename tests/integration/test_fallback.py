@@ -287,7 +287,8 @@ def test_site_down(bench, site, method):
     assert (answer.status, page) == (503, b"" if method == "HEAD" else b"Service Unavailable\n")
     assert answer.getheader("Connection").lower() == "close" and not answer.getheader("Server")
     call = gate.wait_call()
-    assert call["backend"] == "site"
+    assert (call["reason"], call["backend"]) == ("not-sstp", "site")
+    assert call["detail"] == "instead of the web site: backend-unreachable"
     bench.client(gate).establish().ping().disconnect()
 
 
