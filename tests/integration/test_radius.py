@@ -680,6 +680,7 @@ def test_sections_come_and_go(bench):
     """From none to one and back; then the program still ends in order."""
     site = Site(bench)
     section = site.keys.pop("radius nps")
+    site.keys["backend back"]["radius"] = None
     site.reload()
     done = run("ctl", "-c", site.gate.config, "status")
     assert "radius" not in done.stdout.replace("radius.sock", "")
