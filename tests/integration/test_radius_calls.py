@@ -263,6 +263,23 @@ def test_another_gate_asks(bench, policy):
         assert other.wait_call()["binding"] == "passed"
 
 
+def test_gates_in_a_row(bench):
+    """The VPN server asks the first gate, that one the second, which asks the RADIUS server: both
+    have the keys, whichever of them carries the call."""
+    site = Site(bench)
+    keys = {**site.sections["radius site"], "server-secret-file": "vpn.key",
+            "server": "%s:%d" % site.nas.server}
+    first = bench.start({**site.sections, "radius site": keys})
+    site.nas.server = first.address("radius:site")
+    for method in ("mschapv2", "eap-mschapv2"):
+        for gate in (site.gate, first):
+            lines = len(gate.events("call"))
+            bench.client(gate, auth=(method,)).establish().disconnect()
+            assert gate.wait_call(lines)["key"] == "radius"
+    site.vpn.wait(lambda: [call.record.verdict for call in site.vpn.calls] == ["ok"] * 4)
+    assert site.radius.repeated == 0
+
+
 # -- from where --
 
 def calling(site):
