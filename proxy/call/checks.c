@@ -30,7 +30,7 @@ struct check {
     uint64_t due; /* IDLE: of the next one; otherwise of its end */
     struct dial *dial;
     struct stream stream;
-    char failure[BACKENDS_CAUSE_MAX]; /* of the latest address */
+    char failure[BACKENDS_CAUSE_MAX]; /* of the latest address; "": ours, not the server's */
 };
 
 struct checks {
@@ -114,13 +114,22 @@ static void passed(struct check *c)
 
 static void failed(struct check *c)
 {
-    report(c, false, c->failure);
+    if (c->failure[0] != '\0')
+        report(c, false, c->failure);
     close_now(c);
 }
 
 static void note(struct check *c, const char *what, const char *text)
 {
     snprintf(c->failure, sizeof c->failure, "check: %s: %s", what, text);
+}
+
+static void note_status(struct check *c, const char *what, int status)
+{
+    if (stream_starved(status))
+        c->failure[0] = '\0';
+    else
+        note(c, what, stream_strerror(status));
 }
 
 /* This address will not do; on_closed tries the next one. */
@@ -143,13 +152,16 @@ static void next_address(struct check *c)
     c->state = CHECK_CONNECT;
     const int r = stream_connect(&c->stream, &to);
     if (r != 0) /* it closes, and that goes on */
-        note(c, "connect", stream_strerror(r));
+        note_status(c, "connect", r);
 }
 
 static void on_resolved(void *arg, int status)
 {
     struct check *c = arg;
-    note(c, "resolve", status == 0 ? "no address" : stream_strerror(status));
+    if (status == 0)
+        note(c, "resolve", "no address");
+    else
+        note_status(c, "resolve", status);
     next_address(c);
 }
 
@@ -184,12 +196,14 @@ static void on_connect(struct stream *s, int status)
 
     if (c->state != CHECK_CONNECT)
         return;
-    if (status != 0)
-        address_failed(c, "connect", stream_strerror(status));
-    else if (c->backend->config->check == CONFIG_CHECK_TCP)
+    if (status != 0) {
+        note_status(c, "connect", status);
+        stream_close(s, false);
+    } else if (c->backend->config->check == CONFIG_CHECK_TCP) {
         passed(c);
-    else if (target_start(c->backend, c->server, s, &p))
+    } else if (target_start(c->backend, c->server, s, &p)) {
         ask(c);
+    }
 }
 
 static void on_secure(struct stream *s)

@@ -98,14 +98,16 @@ static void dial_address(struct tunnel *t)
     session_keep(&t->session.server, span_str(addr_format(&to, text)));
     int r = stream_connect(&t->backend, &to);
     if (r != 0) /* the stream closes, and uplink_closed goes on */
-        log_backend(t, "connect", stream_strerror(r)); /* our own trouble: not the server's */
+        note_failure(t, REASON_BACKEND_UNREACHABLE, !stream_starved(r), "connect",
+                     stream_strerror(r));
 }
 
 static void on_resolved(void *arg, int status)
 {
     struct tunnel *t = arg;
     if (status != 0)
-        note_failure(t, REASON_BACKEND_UNREACHABLE, true, "resolve", stream_strerror(status));
+        note_failure(t, REASON_BACKEND_UNREACHABLE, !stream_starved(status), "resolve",
+                     stream_strerror(status));
     dial_address(t); /* without addresses that is the next server */
 }
 
@@ -136,6 +138,8 @@ static void dial_server(struct tunnel *t)
     }
     const struct config_server *to = target_server(t->site_backend, t->server);
     t->at_server = true;
+    if (t->dial_failure == REASON_NONE)
+        t->dial_failure = REASON_BACKEND_UNREACHABLE; /* if its name has no address, say */
     tunnel_enter(t, TUNNEL_DIAL);
     t->dial = dial_new(t->set->worker, to->host, to->port, on_resolved, t);
 }
@@ -197,7 +201,8 @@ void uplink_connected(struct tunnel *t, int status)
     struct proxyproto p = {0};
 
     if (status != 0) {
-        dial_failed(t, REASON_BACKEND_UNREACHABLE, true, "connect", stream_strerror(status));
+        dial_failed(t, REASON_BACKEND_UNREACHABLE, !stream_starved(status), "connect",
+                    stream_strerror(status));
         return;
     }
     end_from_addr(&p.source, &t->session.client);

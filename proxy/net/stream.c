@@ -593,6 +593,12 @@ const char *stream_error(const struct stream *s)
     return s->tls == NULL ? "" : tls_conn_error(s->tls);
 }
 
+bool stream_starved(int status)
+{
+    return status == UV_EMFILE || status == UV_ENFILE || status == UV_ENOBUFS ||
+           status == UV_ENOMEM || status == UV_EADDRNOTAVAIL;
+}
+
 const char *stream_strerror(int status)
 {
     return uv_strerror(status);

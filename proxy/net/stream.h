@@ -138,6 +138,10 @@ void stream_vanish(struct stream *s);
 /* The text of a STREAM_TLS end. */
 const char *stream_error(const struct stream *s);
 
+/* A status or error that is this machine's own want of descriptors, ports or memory, and says nothing
+ * about the peer. */
+bool stream_starved(int status);
+
 /* The text of a status or error that a function or callback of this room gave. */
 const char *stream_strerror(int status);
 

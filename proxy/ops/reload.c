@@ -17,6 +17,15 @@
 
 /* ---- what the workers serve ---- */
 
+static size_t checked_servers(const struct config *c)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < c->backend_count; i++)
+        if (c->backend[i].check != CONFIG_CHECK_NO)
+            n += c->backend[i].server_count;
+    return n;
+}
+
 /* A call needs two descriptors, and the program a few of its own. A reload that changes nothing
  * about it does not say again that there are too few. */
 static unsigned tunnels_max(struct server *s)
@@ -24,6 +33,7 @@ static unsigned tunnels_max(struct server *s)
     const unsigned wanted = s->snapshot->config->gate.max_tunnels;
     struct rlimit lim;
     size_t own = 32 + s->sockets.count * s->workers + 8 * s->workers + s->radius.sockets.count +
+                 checked_servers(s->snapshot->config) +
                  radius_proxy_descriptors(s->snapshot->config);
 
     if (getrlimit(RLIMIT_NOFILE, &lim) != 0)

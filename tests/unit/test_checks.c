@@ -1,0 +1,307 @@
+/* Checks of servers, given up at each of their steps: on a real loop, with a server that is a plain
+ * socket. What is looked for: every handle comes back, and what is reported. */
+#include "call/checks.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "call/site.h"
+#include "call/snapshot.h"
+#include "certs.h"
+#include "net/worker.h"
+#include "policy/backends.h"
+
+enum { STEPS = 8 };
+
+static struct certs certs;
+static struct cert cert;
+static const char *config_file;
+
+static int setup(void **state)
+{
+    (void)state;
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
+    certs_init(&certs);
+    cert_make(&certs, &cert, "cert.pem", &(struct cert_spec){.name = "DNS:vpn.test"});
+    config_file = certs_path(&certs, "gate.conf");
+    return log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cert_free(&cert);
+    certs_fini(&certs);
+    return log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
+}
+
+/* ---- a worker that checks one server ---- */
+
+static struct {
+    struct worker w;
+    struct checks *checks;
+    struct site *site;
+    uint64_t now; /* of the sweeps */
+    int listening, server; /* -1: none */
+    const char *answer;
+    char heard[1024];
+    size_t heard_len;
+} g;
+
+static void on_sweep(void *arg, uint64_t now)
+{
+    (void)arg, (void)now; /* the tests have a clock of their own */
+}
+
+static unsigned listen_somewhere(void)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof sa;
+
+    g.listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(g.listening >= 0);
+    assert_int_equal(bind(g.listening, (struct sockaddr *)&sa, len), 0);
+    assert_int_equal(listen(g.listening, 8), 0);
+    assert_int_equal(getsockname(g.listening, (struct sockaddr *)&sa, &len), 0);
+    return ntohs(sa.sin_port);
+}
+
+static void begin(const char *check, const char *answer)
+{
+    char text[1024];
+
+    memset(&g, 0, sizeof g);
+    g.server = -1;
+    g.answer = answer;
+    snprintf(text, sizeof text,
+             "[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\n[backend b]\n"
+             "server = 127.0.0.1:%u\ntls = no\ncrypto-binding = off\ncheck = %s\n",
+             cert.pem, listen_somewhere(), check);
+    FILE *f = fopen(config_file, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+    struct snapshot *snapshot = snapshot_load(config_file, NULL, stderr);
+    assert_non_null(snapshot);
+    g.site = site_new(snapshot, stderr);
+    snapshot_unref(snapshot);
+    assert_non_null(g.site);
+    worker_init(&g.w, 0, on_sweep, NULL);
+    g.checks = checks_new(&g.w);
+    checks_switch(g.checks, g.site);
+    g.now = worker_now(&g.w);
+}
+
+/* One turn of the loop, and of the server. */
+static void step(void)
+{
+    worker_settle(&g.w);
+    uv_run(&g.w.loop, UV_RUN_NOWAIT);
+    if (g.server < 0) {
+        g.server = accept4(g.listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        return;
+    }
+    ssize_t n = recv(g.server, g.heard + g.heard_len, sizeof g.heard - g.heard_len, 0);
+    if (n > 0) {
+        g.heard_len += (size_t)n;
+        if (g.answer != NULL)
+            (void)!write(g.server, g.answer, strlen(g.answer));
+    } else if (n == 0) {
+        close(g.server);
+        g.server = -1;
+    }
+}
+
+static void steps(unsigned n)
+{
+    while (n-- > 0)
+        step();
+}
+
+static void sweep(uint64_t ms)
+{
+    g.now += ms;
+    checks_sweep(g.checks, g.now);
+}
+
+static struct backends_state state_of(void)
+{
+    struct backends_state s;
+    backends_state(g.site->backend[0].servers, 0, &s);
+    return s;
+}
+
+static void end(void)
+{
+    checks_stop(g.checks);
+    worker_stop(&g.w);
+    worker_settle(&g.w);
+    worker_run(&g.w);
+    checks_free(g.checks);
+    worker_fini(&g.w);
+    site_unref(g.site);
+    if (g.server >= 0)
+        close(g.server);
+    if (g.listening >= 0)
+        close(g.listening);
+}
+
+/* ---- tests ---- */
+
+static const char good[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+static const struct kind {
+    const char *check, *answer;
+    bool up;
+} kinds[] = {
+    {"tcp", NULL, true},
+    {"http", good, true},
+    {"http", "HTTP/1.1 503 No\r\n\r\n", false},
+    {"http", "nonsense\r\n\r\n", false},
+    {"sstp", good, true},
+    {"sstp", "HTTP/1.1 404 No\r\n\r\n", false},
+    {"sstp", NULL, true}, /* no answer yet */
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static void each_kind_and_its_verdict(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < KINDS; i++) {
+        begin(kinds[i].check, kinds[i].answer);
+        sweep(1000);
+        steps(200);
+        assert_int_equal(state_of().up, kinds[i].up);
+        assert_int_equal(g.heard_len > 0, strcmp(kinds[i].check, "tcp") != 0);
+        end();
+    }
+}
+
+static void do_stop(void)
+{
+}
+
+static void do_switch(void)
+{
+    checks_switch(g.checks, g.site);
+}
+
+static void do_deadline(void)
+{
+    sweep(g.site->config->gate.timeout_connect);
+}
+
+static void do_twice(void)
+{
+    do_deadline();
+    do_deadline();
+}
+
+static void do_close(void)
+{
+    if (g.server >= 0)
+        close(g.server);
+    g.server = -1;
+}
+
+static void do_reset(void)
+{
+    const struct linger now = {.l_onoff = 1};
+    if (g.server >= 0)
+        setsockopt(g.server, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    do_close();
+}
+
+static void each_end_at_each_step(void **state)
+{
+    (void)state;
+    static void (*const ends[])(void) = {do_stop, do_switch, do_deadline, do_twice, do_close,
+                                         do_reset};
+    for (size_t i = 0; i < KINDS; i++)
+        for (size_t k = 0; k < sizeof ends / sizeof *ends; k++)
+            for (unsigned n = 0; n < STEPS; n++)
+                for (unsigned after = 0; after < 2; after++) {
+                    begin(kinds[i].check, kinds[i].answer);
+                    sweep(1000);
+                    steps(n);
+                    ends[k]();
+                    steps(after);
+                    end();
+                }
+}
+
+/* A server that says nothing is down, and is asked again after the interval. */
+static void silence_has_a_deadline(void **state)
+{
+    (void)state;
+    begin("sstp", NULL);
+    sweep(1000);
+    steps(50);
+    assert_true(g.heard_len > 0);
+    sweep(g.site->config->gate.timeout_connect - 1);
+    assert_true(state_of().up);
+    sweep(1);
+    assert_false(state_of().up);
+    assert_string_equal(state_of().cause, "check: answer: none in time");
+    steps(50);
+    g.heard_len = 0;
+    g.answer = good;
+    for (int i = 0; i < 2; i++) { /* rise */
+        assert_false(state_of().up);
+        sweep(2 * g.site->config->backend[0].check_interval);
+        steps(200);
+    }
+    assert_true(g.heard_len > 0 && state_of().up);
+    end();
+}
+
+/* What this machine lacks is not the server's fault. */
+static void want_of_descriptors_says_nothing(void **state)
+{
+    struct rlimit before, none;
+
+    (void)state;
+    begin("tcp", NULL);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = dup(g.listening);
+    assert_true(next >= 0);
+    close(next);
+    none = before;
+    none.rlim_cur = (rlim_t)next;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    sweep(1000);
+    steps(50);
+    assert_true(state_of().up);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    close(g.listening);
+    g.listening = -1;
+    sweep(2 * g.site->config->backend[0].check_interval);
+    for (int i = 0; i < 100 && state_of().up; i++)
+        uv_run(&g.w.loop, UV_RUN_NOWAIT);
+    assert_false(state_of().up); /* and now it is */
+    end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_kind_and_its_verdict),
+        cmocka_unit_test(each_end_at_each_step),
+        cmocka_unit_test(silence_has_a_deadline),
+        cmocka_unit_test(want_of_descriptors_says_nothing),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
