@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gate import ROOT, run
+from gate import BINARY, ROOT, run
+from peers import mschap
+from peers.tls import DEADLINE
 
 README = (ROOT / "README.md").read_text()
 ROOMS = dict(re.findall(r"^\| `proxy/(\S+?)/?` \|.*\| (.*?) ?\|$", README, re.M))
@@ -159,6 +161,58 @@ def test_conf_page_example_is_valid(tmp_path, place):
     shutil.copy(place.users, tmp_path / "users")
     done = run("-t", "-c", config)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+RECIPES = (ROOT / "RECIPES.md").read_text()
+
+
+def recipes():
+    """Its configurations, with the heading each stands below."""
+    for chapter in re.split(r"^## ", RECIPES, flags=re.M)[1:]:
+        blocks = re.findall(r"^```ini\n(.*?)^```", chapter, re.M | re.S)
+        for number, block in enumerate(blocks):
+            yield pytest.param(block, id=f"{chapter.splitlines()[0]} {number + 1}")
+
+
+@pytest.mark.parametrize("text", recipes())
+def test_recipe_is_valid(tmp_path, place, text):
+    """Without an error, and without a warning."""
+    files = dict(re.findall(r"^(certificate|key|users-file|secret-file|server-secret-file|ca-file) "
+                            r"= (\S+)$", text, re.M))
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("a secret of some length\n")
+    sources = {"certificate": place.front.cert, "key": place.front.key, "users-file": place.users,
+               "ca-file": place.ca.cert, "secret-file": secret, "server-secret-file": secret}
+    for key, name in files.items():
+        shutil.copy(sources[key], tmp_path / name)
+    config = tmp_path / "sstpgate.conf"
+    config.write_text(text)
+    done = run("-t", "-c", config)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_recipes_lead_somewhere():
+    """Each kind of server that README names has its chapter, and no link is broken."""
+    headings = re.findall(r"^## (.*)$", RECIPES, re.M)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", RECIPES)) <= anchors
+    assert len(list(recipes())) >= 10
+    for path in re.findall(r"\]\(([A-Za-z/]+\.md)", RECIPES):
+        assert (ROOT / path).exists()
+
+
+def test_encrypted_secrets_of_accel_ppp(tmp_path):
+    """The line of the recipe, with files of the test."""
+    line = re.search(r"^awk .*$", RECIPES, re.M)[0]
+    secrets, users = tmp_path / "chap-secrets", tmp_path / "users"
+    secrets.write_text("# client server secret\n"
+                       f"alice * {mschap.nt_hash('sesame').hex()} 10.0.0.2\n")
+    line = line.replace("/etc/ppp/chap-secrets", str(secrets)).replace("/etc/sstpgate/users", str(users))
+    line = line.replace("sstpgate", str(BINARY), 1)
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 0, done.stderr
+    assert users.read_text() == f"alice:{mschap.hash_hash('sesame').hex()}\n"
 
 
 def test_program_page_is_complete():
