@@ -288,6 +288,23 @@ static void note_early(struct front *f, struct span msg, enum early early)
     memmove(f->early_msg, msg.p, sizeof f->early_msg);
 }
 
+/* Forged, if this user's key is known and not known to be stale; if it was made with zeros and there should
+ * have been a key; or the other way round. Of the keys of RADIUS that were tried none need be this user's. */
+static void mac_failed(struct front *f, struct span msg, bool passed)
+{
+    const struct candidates *c = &f->candidates;
+    bool zeros = candidates_zeros_fit(msg);
+    bool keyless = !ppp_method_has_keys(f->ppp.method) && f->ppp.method != PPP_METHOD_EAP;
+    struct advice a = advice_for(f);
+
+    advice_mac(&a, c, &f->ppp, f->stale, zeros, passed);
+    if (passed)
+        return;
+    f->session->binding = SESSION_BINDING_FAILED;
+    f->session->forged = zeros || keyless || two_names(f) ||
+                         (f->stale == 0 && c->tried.users_file > 0);
+}
+
 /* Who can vouch for it? late: nobody else will come. */
 static struct front_answer judge(struct front *f, struct span msg, uint64_t now_ms, bool late)
 {
@@ -310,14 +327,11 @@ static struct front_answer judge(struct front *f, struct span msg, uint64_t now_
     /* for want of a key, not in spite of one */
     bool pass_on = f->backend->config->binding == CONFIG_BINDING_AUTO &&
                    c->tried.users_file + c->tried.radius == 0 && !two_names(f);
-    struct advice a = advice_for(f);
-    advice_mac(&a, c, &f->ppp, f->stale, candidates_zeros_fit(msg), pass_on);
-    if (pass_on) {
-        note_early(f, msg, late ? EARLY_SETTLED : EARLY_NONE_YET);
-        return connected_as_is(f, msg, SESSION_BINDING_PASSED);
-    }
-    f->session->binding = SESSION_BINDING_FAILED;
-    return refuse(REASON_BINDING_MAC);
+    mac_failed(f, msg, pass_on);
+    if (!pass_on)
+        return refuse(REASON_BINDING_MAC);
+    note_early(f, msg, late ? EARLY_SETTLED : EARLY_NONE_YET);
+    return connected_as_is(f, msg, SESSION_BINDING_PASSED);
 }
 
 /* The heart of the gate: is it ours, who can vouch for it, and the same again for the backend. */
@@ -341,6 +355,7 @@ static struct front_answer connected(struct front *f, const struct sstp_packet *
         if (sstp_parse_connected(packet, &c) == ERR_OK)
             advice_leaf(&a, &c, f->hash);
     }
+    s->forged = r != BINDING_OK;
     if (r != BINDING_OK)
         return refuse(reason_of(r));
     if (!makes_again(f))
@@ -420,9 +435,7 @@ static bool early_one_holds(struct front *f)
         s->weak = strcmp(s->key, hlak_kind_name(HLAK_ZERO)) == 0 && ppp_method_has_keys(f->ppp.method);
     if (fits)
         return true;
-    struct advice a = advice_for(f);
-    advice_mac(&a, c, &f->ppp, f->stale, candidates_zeros_fit(msg), false);
-    s->binding = SESSION_BINDING_FAILED;
+    mac_failed(f, msg, false);
     return false;
 }
 

@@ -85,6 +85,8 @@ void tunnel_enter(struct tunnel *t, enum tunnel_state state)
  * visitors: to ask for something else than SSTP is nothing to be ashamed of where there is one. */
 static unsigned points_for(const struct tunnel *t)
 {
+    if (t->session.forged)
+        return POINTS_REQUEST;
     switch (t->reason) {
     case REASON_TLS_FAILED:
     case REASON_HANDSHAKE_TIMEOUT: return POINTS_HANDSHAKE;

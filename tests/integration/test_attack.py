@@ -531,3 +531,78 @@ def test_two_names_under_auto(bench):
     client.link._send_frame = say_more
     client.authenticate()
     unbound(gate, client.connect, client.bring_up, client.ping)
+
+
+# ---- each attack on the binding is refused, logged and counted ----
+
+def other_call(bench, gate):
+    """The Call Connected of another call, and its key; that call had the right to it."""
+    with bench.client(gate, bind="127.0.0.7") as client:
+        client.establish()
+        return client.binding(), client.key
+
+
+def replayed(bench, gate, client):
+    octets, _ = other_call(bench, gate)
+    client.binding = lambda: octets
+    return client.establish("authenticate")
+
+
+def fresh_nonce(bench, gate, client):
+    client.tamper = "nonce"
+    return client.establish("authenticate")
+
+
+def zeros(bench, gate, client):
+    client.zero_key = True
+    return client.establish("authenticate")
+
+
+def not_logged_in(bench, gate, client):
+    """With a key that was good once."""
+    _, client.key = other_call(bench, gate)
+    client.establish("start")
+    client.binding = lambda: sstp.call_connected(
+        client.hash, client.nonce, sstp.cert_hash(client.hash, client.wire.peer_der), client.key)
+    return client
+
+
+def another_certificate(bench, gate, client):
+    client.leaf = bench.place.evil.der
+    return client.establish("authenticate")
+
+
+ATTACKS = {  # what is done: reason, event that says more
+    replayed: ("binding-nonce", None), fresh_nonce: ("binding-nonce", None),
+    zeros: ("binding-mac", "binding-mac"), not_logged_in: ("binding-mac", "binding-mac"),
+    another_certificate: ("binding-leaf", "binding-leaf")}
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_refused_logged_counted(bench, attack):
+    reason, event = ATTACKS[attack]
+    server = bench.backend()
+    gate = bench.gate(server, gate={"ban_points": 5})
+    client = attack(bench, gate, bench.client(gate, bind="127.0.0.5")).connect()
+    assert last_words(client).raw == sstp.BINDING_ABORT
+    call = gate.wait(lambda: [e for e in gate.events("call") if e["client"].startswith("127.0.0.5:")],
+                     "end of the call")[0]
+    assert (call["reason"], call["binding"]) == (reason, "failed")
+    assert "connected" not in server.calls[-1].record.seen
+    assert event is None or gate.wait_event(event)["client"].startswith("127.0.0.5:")
+    assert gate.wait_event("ban")["client"].startswith("127.0.0.5:")
+
+
+@pytest.mark.parametrize("knobs, keys", [
+    (dict(auth=("eap-tls",)), {}), (dict(user="nobody"), {}), ({}, {"users-file": None}),
+    (dict(password="changed"), {})], ids=["no key known", "no such user", "no users file", "stale"])
+def test_honest_ones_are_not_counted(bench, knobs, keys):
+    """What is wrong here is the configuration."""
+    users = {"alice": knobs.get("password", "sesame"), "nobody": "sesame"}
+    server = bench.backend(auth=("mschapv2", "eap-tls"), users=users)
+    gate = bench.gate(server, gate={"ban_points": 5}, backend=keys)
+    assert last_words(bench.client(gate, **knobs).establish("connected")).raw == sstp.BINDING_ABORT
+    assert gate.wait_call()["reason"] == "binding-mac"
+    with bench.client(gate) as other:
+        other.open().secure()
+    assert not gate.events("ban")
