@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/hex.h"
 
 /* RFC 1035 2.3.4 has 253 octets for a name; with brackets and port it must fit a line of the file.
  */
@@ -113,17 +114,6 @@ void value_rate_format(uint32_t count, uint32_t per_ms, char out[VALUE_RATE_SIZE
     while (i < RATE_UNIT_COUNT - 1 && per_ms != rate_units[i].ms)
         i++;
     snprintf(out, VALUE_RATE_SIZE, "%u/%s", (unsigned)count, rate_units[i].name);
-}
-
-static int hex_digit(char c)
-{
-    if (is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 enum err value_hex(const char *text, uint8_t *out, size_t cap, size_t *n)

@@ -1,5 +1,6 @@
 #include "policy/import.h"
 
+#include "base/hex.h"
 #include "policy/users.h"
 
 bool import_kind_from(const char *word, enum import_kind *out)
@@ -66,14 +67,6 @@ static bool is_space(int c)
 static bool is_octal(int c)
 {
     return c >= '0' && c <= '7';
-}
-
-static int hex_digit(int c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* At a '\' with a line end behind it, which both count for nothing. */
@@ -232,19 +225,6 @@ static bool begins(struct span s, const char *with)
     return span_eq(span_sub(s, 0, strlen(with)), span_str(with));
 }
 
-static bool parse_hash(struct span hex, uint8_t out[IMPORT_NT_HASH])
-{
-    if (hex.n != 2 * IMPORT_NT_HASH)
-        return false;
-    for (size_t i = 0; i < IMPORT_NT_HASH; i++) {
-        const int high = hex_digit(hex.p[2 * i]), low = hex_digit(hex.p[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 /* Why an account is left where it is; NULL: it is taken over. */
 static const char *account_reason(struct span name, struct span flags, struct span hex,
                                   bool machines)
@@ -283,7 +263,7 @@ static void read_account(struct span line, unsigned number, bool machines,
     else if (hex.n == 0 || name.n == 0)
         to->on_problem(to->arg, number,
                        "not a line of smbpasswd: name:uid:LM hash:NT hash:[flags]:time:");
-    else if (!parse_hash(hex, hash))
+    else if (!hex_read(hex, hash, sizeof hash))
         to->on_problem(to->arg, number, "the NT hash is not 32 hex digits");
     else
         user(to, number, name, span_of(hash, sizeof hash));

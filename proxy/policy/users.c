@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/siphash.h"
 
 /* The table grows only while the file is read, by what the administrator wrote: no memory then is
@@ -187,27 +188,6 @@ bool users_name_valid(struct span name)
     return name_problem(name) == NULL;
 }
 
-static int hex_digit(uint8_t c)
-{
-    c = ascii_lower(c);
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool parse_hash(struct span hex, uint8_t out[USERS_HASH])
-{
-    if (hex.n != 2 * USERS_HASH)
-        return false;
-    for (size_t i = 0; i < USERS_HASH; i++) {
-        const int high = hex_digit(hex.p[2 * i]), low = hex_digit(hex.p[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 /* One line without its end. False: it was told to problems. */
 static bool parse_line(struct users *u, struct span line, unsigned number, FILE *problems)
 {
@@ -228,7 +208,7 @@ static bool parse_line(struct users *u, struct span line, unsigned number, FILE 
     if (colon == NULL)
         reason = "no ':' in the line, which should be name:hash-hash";
     else if ((reason = name_problem(name)) == NULL &&
-             !parse_hash(span_from(line, name_len + 1), hash))
+             !hex_read(span_from(line, name_len + 1), hash, USERS_HASH))
         reason = "what follows the ':' is not a hash-hash of 32 hex digits";
 
     const unsigned same = reason == NULL ? users_add(u, name, hash, number) : 0;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/hex.h"
 
 enum { HEX = 2 * USERS_HASH };
 
@@ -73,15 +74,6 @@ static void find_lines(struct users_edit *e)
     }
 }
 
-static void make_hex(char out[HEX], const uint8_t hash_hash[USERS_HASH])
-{
-    static const char digit[] = "0123456789abcdef";
-    for (size_t i = 0; i < USERS_HASH; i++) {
-        out[2 * i] = digit[hash_hash[i] >> 4];
-        out[2 * i + 1] = digit[hash_hash[i] & 0xf];
-    }
-}
-
 static void add_line(struct users_edit *e, struct span name, const char hex[HEX])
 {
     if (e->n > 0 && e->text[e->n - 1] != '\n')
@@ -114,7 +106,7 @@ enum users_edited users_edit_put(struct users_edit *e, struct span name,
     char hex[HEX];
 
     CHECK(users_name_valid(name));
-    make_hex(hex, hash_hash);
+    hex_write(hex, hash_hash, USERS_HASH);
     const unsigned there = users_add(e->users, name, hash_hash, (unsigned)e->lines + 1);
     if (there == 0)
         add_line(e, name, hex);

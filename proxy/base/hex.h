@@ -1,0 +1,20 @@
+/* hex: octets as hexadecimal digits, and back. */
+#ifndef SSTPGATE_BASE_HEX_H
+#define SSTPGATE_BASE_HEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+
+/* -1: c, an octet or anything else, is no digit. */
+int hex_digit(int c);
+
+/* False: text is not 2 * n digits, and out may hold a part of it. */
+bool hex_read(struct span text, uint8_t *out, size_t n);
+
+/* 2 * n digits in lower case, without a NUL. */
+void hex_write(char *out, const uint8_t *octets, size_t n);
+
+#endif
