@@ -135,7 +135,7 @@ static bool ask_and_put(const char *name, const char *users)
     return good;
 }
 
-static bool delete (const char *name, const char *users)
+static bool take_out(const char *name, const char *users)
 {
     struct users_edit *e = users_edit_open(users, stderr);
     bool good = false;
@@ -294,7 +294,7 @@ static bool import_file(enum import_kind kind, bool machines, const char *path, 
 
 struct wishes {
     const char *users;
-    bool delete, import, machines;
+    bool take_out, import, machines;
     enum import_kind kind;
     const char *what; /* NAME or FILE */
 };
@@ -319,7 +319,7 @@ static bool read_options(int argc, char **argv, struct wishes *w, bool *asked)
     while ((option = getopt_long(argc, argv, "f:Dh", options, NULL)) != -1) {
         switch (option) {
         case 'f': w->users = optarg; break;
-        case 'D': w->delete = true; break;
+        case 'D': w->take_out = true; break;
         case OPT_IMPORT:
             w->import = true;
             if (!import_kind_from(optarg, &w->kind))
@@ -330,7 +330,7 @@ static bool read_options(int argc, char **argv, struct wishes *w, bool *asked)
         default: return false;
         }
     }
-    if (optind != argc - 1 || (w->delete &&(w->import || w->users == NULL)) ||
+    if (optind != argc - 1 || (w->take_out && (w->import || w->users == NULL)) ||
         (w->machines && !(w->import && w->kind == IMPORT_SMBPASSWD)))
         return false;
     w->what = argv[optind];
@@ -357,7 +357,7 @@ int user_command(int argc, char **argv)
               stderr);
         return 2;
     }
-    if (w.delete)
-        return delete (w.what, w.users) ? 0 : 1;
+    if (w.take_out)
+        return take_out(w.what, w.users) ? 0 : 1;
     return ask_and_put(w.what, w.users) ? 0 : 1;
 }
