@@ -115,9 +115,7 @@ static enum got read_word(struct reader *r, struct word *w, const char **reason)
     if (peek(r) == END || peek(r) == '\n' || peek(r) == '#')
         return GOT_END;
 
-    const int quote = peek(r) == '"' || peek(r) == '\'' ? peek(r) : 0;
-    if (quote != 0)
-        next(r);
+    int quote = 0; /* the one that is open; it may begin and end in the middle of a word */
     for (w->n = 0;;) {
         const int c = peek(r);
         if (joins_lines(r)) {
@@ -128,11 +126,13 @@ static enum got read_word(struct reader *r, struct word *w, const char **reason)
             *reason = "a quote has no end in its line";
             return GOT_PROBLEM;
         }
-        if (c == END || (quote == 0 && (is_space(c) || c == '#')))
+        if (quote == 0 && (c == END || is_space(c) || c == '#'))
             return GOT_WORD;
         next(r);
-        if (quote != 0 && c == quote)
-            return GOT_WORD;
+        if (quote != 0 ? c == quote : c == '"' || c == '\'') {
+            quote = quote != 0 ? 0 : c;
+            continue;
+        }
         if (c == '\\' && peek(r) == END) {
             *reason = "a '\\' at the end of the file";
             return GOT_PROBLEM;

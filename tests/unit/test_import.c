@@ -111,9 +111,15 @@ static void quotes(void **state)
     chap_says("\"alice b\" \"*\" \"se same\" *\n", "1 user alice b se same\n");
     chap_says("'alice' * 'it\"s'\n", "1 user alice it\"s\n");
     chap_says("alice * \"it's \\\"it\\\"\"\n", "1 user alice it's \"it\"\n");
-    /* a quote in the middle of a word is a quote, and one that ends a word needs no blank */
-    chap_says("alice * it's\n", "1 user alice it's\n");
-    chap_says("\"alice\"* sesame\n", "1 user alice sesame\n");
+    /* quotes in the middle of words, as a shell has them */
+    chap_says("alice * it's\nbob * x\n",
+              "1 problem: a quote has no end in its line\n2 user bob x\n");
+    chap_says("alice * it\\'s\nb'o b' * a\" b\"c'#'d#e\n",
+              "1 user alice it's\n2 user bo b a bc#d\n");
+    chap_says("\"a\"b \"\"* x'\"'y\"'\"\n", "1 user ab x\"y'\n");
+    chap_says("\"alice\"* sesame\n", "1 problem: not a line of three words: client, server and "
+                                     "secret\n");
+    chap_says("alice * \"se\"\\\n\"same\"\n", "1 user alice sesame\n");
 }
 
 static void escapes(void **state)
@@ -222,6 +228,26 @@ static void accounts(void **state)
     smb_says(false, "two words:1000:" LM ":" NT, "1 user two words " nt "\n");
 }
 
+/* What pdbedit of Samba 4.17.12 printed: a user who has no password yet, three who were given one
+ * (that of `mail` is "b\xc3\xa4r"), one disabled, one who needs none. */
+static void accounts_of_samba(void **state)
+{
+    (void)state;
+    smb_says(false,
+             "nobody:65534:" LM ":" LM ":[U          ]:LCT-00000000:\n"
+             "root:0:" LM ":" NT ":[U          ]:LCT-6B03643B:\n"
+             "www-data:33:" LM ":" NT ":[U          ]:LCT-6B03643B:\n"
+             "mail:8:" LM ":3563EBC87AF1E8F9B6B5B48AB87788A1:[U          ]:LCT-6B03643B:\n"
+             "daemon:1:" LM ":" NT ":[DU         ]:LCT-6B03643B:\n"
+             "games:5:NO PASSWORDXXXXXXXXXXXXXXXXXXXXX:" NT ":[NU         ]:LCT-6B03643B:\n",
+             "1 skipped nobody: the account has no NT hash\n"
+             "2 user root " nt "\n"
+             "3 user www-data " nt "\n"
+             "4 user mail 3563ebc87af1e8f9b6b5b48ab87788a1\n"
+             "5 skipped daemon: the account is disabled\n"
+             "6 skipped games: the account has no password\n");
+}
+
 static void accounts_not_taken(void **state)
 {
     (void)state;
@@ -305,6 +331,7 @@ int main(void)
         cmocka_unit_test(not_taken),
         cmocka_unit_test(long_words),
         cmocka_unit_test(accounts),
+        cmocka_unit_test(accounts_of_samba),
         cmocka_unit_test(accounts_not_taken),
         cmocka_unit_test(accounts_that_are_none),
         cmocka_unit_test(cut_and_odd),
