@@ -120,7 +120,7 @@ class Peer:
         done = subprocess.run(self.load_command(*options), capture_output=True, text=True, timeout=30)
         if done.returncode != 0:
             log = (self.folder / "log").read_text()[-2000:]
-            sys.exit(f"{self.name}: load {' '.join(map(str, options))}: {done.stderr}{log}")
+            sys.exit(f"\n{self.name}: load {' '.join(map(str, options))}: {done.stderr}{log}")
         return json.loads(done.stdout)
 
 
@@ -323,7 +323,7 @@ class Memory:
                                     "--packets", 40 * self.tunnels)
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
             if not load.stdout.readline():
-                sys.exit(f"{peer.name}: no tunnels")
+                sys.exit(f"\n{peer.name}: no tunnels")
             time.sleep(3.5)  # who gives memory back by a clock shall have had the time
             after = peer.memory()
             load.stdin.close()

@@ -510,7 +510,7 @@ static void piece(struct end *e)
         end_want(e);
 }
 
-bool end_turn(void (*between)(void))
+void end_turn(void (*between)(void))
 {
     struct end *e = ready;
     ready = NULL;
@@ -523,6 +523,10 @@ bool end_turn(void (*between)(void))
             between();
         e = next;
     }
+}
+
+bool end_waiting(void)
+{
     return ready != NULL;
 }
 

@@ -91,9 +91,12 @@ void end_send(struct end *e);
 /* Says goodbye to TLS and closes. */
 void end_close(struct end *e);
 
-/* Each end that has something to do does a piece of it. False: nobody has. between (may be NULL) is
- * called after each piece. */
-bool end_turn(void (*between)(void));
+/* Each end that has something to do does a piece of it. between (may be NULL) is called after each
+ * piece. */
+void end_turn(void (*between)(void));
+
+/* Has anybody something to do? */
+bool end_waiting(void);
 
 /* All that is there for this one. */
 void end_poll(struct end *e);

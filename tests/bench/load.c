@@ -147,18 +147,15 @@ static int poll_events(double timeout)
     return n;
 }
 
-/* One round of the loop. Whoever waits for something that does not come is told so. */
-static void turn(bool busy_outside, void (*between)(void))
+/* One round of the loop; true: the next one will not wait. Whoever waits for something that does not
+ * come is told so. */
+static bool turn(bool busy_outside, void (*between)(void))
 {
-    static bool busy;
-    static double last;
-    int n = poll_events(busy || busy_outside ? 0 : PATIENCE_MS / 1e3);
-    double now = wall();
-    if (n > 0 || busy || busy_outside || last == 0)
-        last = now;
-    if (now - last > PATIENCE_MS / 1e3)
+    const bool wait = !busy_outside && !end_waiting();
+    if (poll_events(wait ? PATIENCE_MS / 1e3 : 0) == 0 && wait)
         die("nothing moves any more");
-    busy = end_turn(between);
+    end_turn(between);
+    return end_waiting();
 }
 
 static void listen_here(void)
@@ -274,8 +271,7 @@ static struct sums sum(void)
 static void flow_all(void)
 {
     for (size_t turns = 1;; turns++) {
-        turn(false, NULL);
-        if (turns % (1 + opened / 64) != 0)
+        if (turn(false, NULL) && turns % (1 + opened / 64) != 0)
             continue; /* adding up 5000 tunnels is dear */
         struct sums s = sum();
         if (!s.left && s.in_octets >= s.out_octets)
