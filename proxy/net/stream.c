@@ -248,8 +248,14 @@ static void handshake(struct stream *s)
 
 static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
+    struct stream *s = of_handle(handle);
+    struct worker *w = s->worker;
+    /* libuv would go on with this one for 32 windows before it looks at the next connection. To be
+     * given no room sends it there, and costs no system call; the loop comes round to the rest. */
+    const bool next = w->filled != s;
     (void)suggested;
-    *buf = uv_buf_init((char *)of_handle(handle)->worker->window, WORKER_WINDOW);
+    w->filled = NULL;
+    *buf = next ? uv_buf_init((char *)w->window, WORKER_WINDOW) : uv_buf_init(NULL, 0);
 }
 
 /* libuv 1.44 takes a hang-up behind a short read for the end of the file without asking the socket.
@@ -266,6 +272,10 @@ static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
 {
     struct stream *s = of_handle(handle);
 
+    if (n == UV_ENOBUFS)
+        return; /* see on_uv_alloc */
+    if (n == WORKER_WINDOW)
+        s->worker->filled = s;
     if (n > 0) {
         struct span in = span_of(buf->base, (size_t)n);
         if (s->tls != NULL)

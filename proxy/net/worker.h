@@ -35,6 +35,7 @@ struct worker {
     uint8_t *out;         /* records on their way to out_owner */
     size_t out_len;
     struct stream *out_owner;
+    const struct stream *filled; /* the last to read filled the window: there may be more behind it */
     struct stream *due;  /* streams with something to settle, see stream.c */
 
     struct dial_lookup *lookups; /* names that are being resolved, see dial.c */

@@ -716,6 +716,38 @@ static void a_paused_stream_does_not_read(void **state)
     }
 }
 
+/* Two have something to read, the first of them much: the second one comes behind one window of it,
+ * and not behind all of it. */
+static void nobody_waits_for_more_than_a_window_of_another(void **state)
+{
+    (void)state;
+    struct owner bulk, quiet;
+    struct peer to_bulk, to_quiet;
+    const size_t much = 4 * WORKER_WINDOW;
+    char *octets = calloc(1, much);
+
+    assert_non_null(octets);
+    loop_open();
+    meet_plain(&bulk, &to_bulk);
+    meet_plain(&quiet, &to_quiet);
+    stream_pause(&bulk.s);
+    stream_pause(&quiet.s);
+    peer_write(&to_bulk, octets, much);
+    peer_says(&to_quiet, "I");
+    turn();
+    stream_resume(&bulk.s); /* the first to be seen */
+    stream_resume(&quiet.s);
+    UNTIL(quiet.count[READ] > 0);
+    assert_in_range(bulk.in_len, 1, WORKER_WINDOW);
+    UNTIL(bulk.in_len == much);
+    owner_fini(&bulk);
+    owner_fini(&quiet);
+    peer_fini(&to_bulk);
+    peer_fini(&to_quiet);
+    loop_close();
+    free(octets);
+}
+
 /* ---- what the owner leaves ---- */
 
 static size_t use_words(struct owner *o, struct span octets)
@@ -1829,6 +1861,7 @@ int main(void)
         cmocka_unit_test(much_is_echoed),
         cmocka_unit_test(the_queue_is_bounded_by_who_looks_at_it),
         cmocka_unit_test(a_paused_stream_does_not_read),
+        cmocka_unit_test(nobody_waits_for_more_than_a_window_of_another),
         cmocka_unit_test(what_is_left_comes_again_with_more_behind_it),
         cmocka_unit_test(more_than_a_block_left_is_an_overflow),
         cmocka_unit_test(fin_without_close_notify_is_an_end),
