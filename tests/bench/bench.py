@@ -55,8 +55,8 @@ class Peer:
     most_tunnels = 5000
 
     def __init__(self, name, folder, workers, front, back):
-        self.name, self.workers = name, workers
-        self.folder = Path(folder) / f"{name}-{workers}-{Path(front.both).stem}"
+        self.label, self.name, self.workers = name, name.replace("/", "_"), workers
+        self.folder = Path(folder) / f"{self.name}-{workers}-{Path(front.both).stem}"
         self.folder.mkdir(exist_ok=True)
         self.cert, self.back_cert = front, back
         self.port, self.back = free_port(), free_port()
@@ -125,9 +125,12 @@ class Peer:
 
 
 class Gate(Peer):
+    """`gate` is this tree's, `gate:FILE` another build of it."""
+
     strict = True
 
     def command(self):
+        binary = Path(self.label.partition(":")[2]).resolve() if ":" in self.label else GATE
         users = self.folder / "users"
         users.touch(mode=0o600)
         users.write_text(f"bench:{HASH_HASH}\n")
@@ -146,7 +149,7 @@ verify = pin
 pin-sha256 = {self.back_cert.sha256}
 users-file = users
 """)
-        return [GATE, "-c", config]
+        return [binary, "-c", config]
 
 
 class Haproxy(Peer):
@@ -413,7 +416,7 @@ class Lab:
             return Floor()
         at = name, workers, key
         if at not in self.peers:
-            self.peers[at] = PEERS[name](name, self.folder, workers, self.cert(key, "front"),
+            self.peers[at] = PEERS[name.partition(":")[0]](name, self.folder, workers, self.cert(key, "front"),
                                          self.cert(key, "back"))
         return self.peers[at]
 
@@ -473,7 +476,7 @@ def table(name, by_peer):
     metrics = list(next(iter(by_peer.values())))
     lines.append("  " + f"{'':14}" + "".join(f"{m:>20}" for m in metrics))
     for who, values in by_peer.items():
-        row = f"  {who:14}"
+        row = f"  {who[-14:]:14}"
         for metric in metrics:
             if metric not in values:
                 row += f"{'':>20}"

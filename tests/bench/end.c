@@ -22,7 +22,8 @@ enum {
 static const uint8_t hash_hash[HLAK_HASH_HASH] = {1, 2,  3,  4,  5,  6,  7,  8,
                                                   9, 10, 11, 12, 13, 14, 15, 16};
 
-static uint8_t in[IN], plain[IN + sizeof((struct end *)0)->part], out[OUT];
+/* plain: what one read brings, behind part of a packet and part of a record that came before. */
+static uint8_t in[IN], plain[IN + sizeof((struct end *)0)->part + TLS_RECORD_MAX], out[OUT];
 static size_t out_n;
 static struct end *ready, **ready_last = &ready;
 
