@@ -35,8 +35,6 @@ GATE = Path(os.environ.get("SSTPGATE", BUILD / "sstpgate"))
 SUITE = "TLS_AES_128_GCM_SHA256"
 PROXY_CORES = {1: "0", 2: "0,1"}
 LOAD_CORE = "1"
-# Where that is allowed: whatever else runs here shall not come in between so often.
-FIRST = ["nice", "-n", "-10"] if os.geteuid() == 0 else []
 HASH_HASH = bytes(range(1, 17)).hex()  # as in end.c
 
 
@@ -69,7 +67,7 @@ class Peer:
         if self.process:
             return self
         self.process = subprocess.Popen(
-            [*FIRST, "taskset", "-c", PROXY_CORES[self.workers], *map(str, self.command())],
+            ["taskset", "-c", PROXY_CORES[self.workers], *map(str, self.command())],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=self.folder,
             stderr=(self.folder / "log").open("wb"))
         deadline = time.monotonic() + 10
@@ -108,7 +106,7 @@ class Peer:
         return total
 
     def load_command(self, *options):
-        command = [*FIRST, "taskset", "-c", LOAD_CORE, LOAD, options[0], "--to", self.port,
+        command = ["taskset", "-c", LOAD_CORE, LOAD, options[0], "--to", self.port,
                    "--port", self.back, "--certificate", self.back_cert.both, "--ciphersuite", SUITE]
         for pid in self.pids():
             command += ["--pid", pid]
@@ -291,7 +289,7 @@ class Ping:
         self.what, self.bulk = what, bulk
 
     def run(self, peer):
-        options = ["--packets", 60 if self.bulk else 400, "--size", 512]
+        options = ["--packets", 300, "--seconds", 1, "--size", 512]
         options += ["--bulk", self.bulk, "--gap", 1000] if self.bulk else ["--gap", 200]
         result = peer.load("ping", *options)
         return {f"{k} us": result[k] for k in ("p50", "p99", "p999")}
@@ -358,7 +356,7 @@ class Syscalls:
 
 def floor(options):
     done = subprocess.run(
-        [*FIRST, "taskset", "-c", PROXY_CORES[1], LOAD, "floor", "--certificate", floor.certificate,
+        ["taskset", "-c", PROXY_CORES[1], LOAD, "floor", "--certificate", floor.certificate,
          *map(str, options)], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 

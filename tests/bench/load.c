@@ -401,7 +401,7 @@ static int ping_run(void)
         turn(false, NULL);
     const struct sums before = sum();
     const double t0 = wall(), c0 = cpu();
-    while (ping.n < o.packets) {
+    while (ping.n < o.packets && (ping.n == 0 || wall() - t0 < o.seconds)) {
         if (!ping.under_way && wall() - ping.sent >= o.gap_us / 1e6) {
             ping.under_way = true;
             ping.sent = wall();
