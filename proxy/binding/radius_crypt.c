@@ -125,6 +125,7 @@ enum radius_proof radius_verify(const struct radius_packet *p, const uint8_t *re
     memcpy(copy + RADIUS_AUTHENTICATOR_AT, with, RADIUS_AUTHENTICATOR);
     memset(copy + (value.p - p->whole.p), 0, DIGEST);
     message_authenticator(span_of(copy, p->whole.n), secret, want);
+    OPENSSL_cleanse(copy, p->whole.n);
     return CRYPTO_memcmp(want, value.p, DIGEST) == 0 ? RADIUS_SIGNED : RADIUS_FORGED;
 }
 

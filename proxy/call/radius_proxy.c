@@ -81,6 +81,18 @@ struct radius_listen {
     bool kept; /* while a switch compares */
 };
 
+/* A packet that is being made, and an EAP packet that came in pieces: both hold what helps to guess
+ * passwords, and keys until they are hidden. */
+struct radius_scratch {
+    struct radius_out out;
+    uint8_t eap[RADIUS_MAX];
+};
+
+static void scratch_wipe(struct radius_proxy *p)
+{
+    explicit_bzero(p->scratch, sizeof *p->scratch);
+}
+
 /* ---- what is told ---- */
 
 static void drop(struct radius_section *s, enum drop why, const struct addr *from)
@@ -263,13 +275,13 @@ static void answer_status(struct radius_listen *at, const struct radius_packet *
                           const struct udp_path *path)
 {
     static const uint8_t to_be_signed[RADIUS_AUTHENTICATOR];
-    static struct radius_out out; /* one thread */
+    struct radius_out *out = &at->section->proxy->scratch->out;
 
-    radius_begin(&out, at->accounting ? RADIUS_ACCOUNTING_RESPONSE : RADIUS_ACCESS_ACCEPT, p->id);
-    radius_add(&out, RADIUS_MESSAGE_AUTHENTICATOR, span_of(to_be_signed, sizeof to_be_signed));
-    CHECK(radius_end(&out));
-    radius_sign(&out, p->authenticator.p, at->section->client_secret);
-    (void)udp_send(&at->udp, span_of(out.octets, out.len), path);
+    radius_begin(out, at->accounting ? RADIUS_ACCOUNTING_RESPONSE : RADIUS_ACCESS_ACCEPT, p->id);
+    radius_add(out, RADIUS_MESSAGE_AUTHENTICATOR, span_of(to_be_signed, sizeof to_be_signed));
+    CHECK(radius_end(out));
+    radius_sign(out, p->authenticator.p, at->section->client_secret);
+    (void)udp_send(&at->udp, span_of(out->octets, out->len), path);
     atomic_fetch_add(&at->section->count.answers, 1);
 }
 
@@ -282,7 +294,7 @@ static void send_answer(const struct radius_request *r)
 static void repeat(struct radius_section *s, struct radius_request *r, uint64_t now_ms)
 {
     struct radius_server *old = r->server;
-    static struct radius_out out;
+    struct radius_out *out = &s->proxy->scratch->out;
 
     atomic_fetch_add(&s->count.repeated, 1);
     if (r->state == RADIUS_ANSWERED) {
@@ -294,9 +306,9 @@ static void repeat(struct radius_section *s, struct radius_request *r, uint64_t 
         radius_server_missed(old, r, now_ms);
         if (choose_server(s, r, old, now_ms) ||
             (radius_server_moved(old, r) && radius_server_take(old, r))) {
-            memcpy(out.octets, r->octets, r->len);
-            out.len = r->len;
-            send_signed(s, r, &out, now_ms);
+            memcpy(out->octets, r->octets, r->len);
+            out->len = r->len;
+            send_signed(s, r, out, now_ms);
             return;
         }
     }
@@ -307,12 +319,11 @@ static void repeat(struct radius_section *s, struct radius_request *r, uint64_t 
 static const struct addr *find_caller(struct radius_section *s, const struct radius_packet *p,
                                       uint64_t now_ms, struct addr *caller)
 {
-    static uint8_t scratch[RADIUS_MAX];
     struct keyring_login login;
 
     if (!s->config->calling_station_client || p->code != RADIUS_ACCESS_REQUEST)
         return NULL;
-    radius_carry_login(p, scratch, &login);
+    radius_carry_login(p, s->proxy->scratch->eap, &login);
     return keyring_whence(s->proxy->keyring, s->name, &login, now_ms, caller) ? caller : NULL;
 }
 
@@ -322,10 +333,10 @@ static void forward(struct radius_listen *at, const struct radius_packet *p,
     struct radius_section *s = at->section;
     struct radius_trip trip = {.client_secret = s->client_secret,
                                .server_secret = s->server_secret};
-    static struct radius_out out;
+    struct radius_out *out = &s->proxy->scratch->out;
     struct addr caller;
 
-    if (!radius_carry_request(p, &trip, find_caller(s, p, now_ms, &caller), &out)) {
+    if (!radius_carry_request(p, &trip, find_caller(s, p, now_ms, &caller), out)) {
         drop(s, MALFORMED, &path->peer);
         return;
     }
@@ -349,7 +360,7 @@ static void forward(struct radius_listen *at, const struct radius_packet *p,
     }
     if (p->code == RADIUS_ACCESS_REQUEST)
         remember_seen(s, trip.client_authenticator, now_ms);
-    send_signed(s, r, &out, now_ms);
+    send_signed(s, r, out, now_ms);
 }
 
 /* Codes that are asked at this socket. */
@@ -414,6 +425,7 @@ static void on_request(struct udp *u, struct span octets, const struct udp_path 
             request_drop(s, r);
         forward(at, &p, &key, path, now_ms);
     }
+    scratch_wipe(s->proxy);
     atomic_store(&s->count.waiting, s->table.waiting);
 }
 
@@ -451,13 +463,12 @@ static size_t take_keys(struct radius_section *s, const struct radius_request *r
 static void hand_over(struct radius_section *s, struct radius_request *r,
                       const struct radius_packet *p, struct radius_out *out, uint64_t now_ms)
 {
-    static uint8_t scratch[RADIUS_MAX];
     struct keyring_login login;
     struct radius_packet request;
     size_t keys = 0;
 
     CHECK(radius_parse(span_of(r->octets, r->len), &request) == ERR_OK);
-    radius_carry_login(&request, scratch, &login);
+    radius_carry_login(&request, s->proxy->scratch->eap, &login);
     if (p->code == RADIUS_ACCESS_ACCEPT) {
         atomic_fetch_add(&s->count.accepts, 1);
         keys = take_keys(s, r, p, &login, &request, now_ms); /* before the server acts on it */
@@ -469,14 +480,13 @@ static void hand_over(struct radius_section *s, struct radius_request *r,
     radius_server_release(r);
     radius_table_set(&s->table, r, RADIUS_ANSWERED, span_of(out->octets, out->len), now_ms);
     send_answer(r);
-    explicit_bzero(scratch, sizeof scratch);
 }
 
 static void on_answer(void *owner, struct radius_request *r, struct span octets)
 {
     struct radius_section *s = owner;
     const uint64_t now_ms = worker_now(&s->proxy->worker);
-    static struct radius_out out;
+    struct radius_out *out = &s->proxy->scratch->out;
     struct radius_packet p;
 
     if (radius_parse(octets, &p) != ERR_OK || !answers(r, p.code)) {
@@ -490,11 +500,11 @@ static void on_answer(void *owner, struct radius_request *r, struct span octets)
         return;
     }
     radius_server_answered(r->server, now_ms);
-    if (radius_carry_answer(&p, &r->trip, &out))
-        hand_over(s, r, &p, &out, now_ms);
+    if (radius_carry_answer(&p, &r->trip, out))
+        hand_over(s, r, &p, out, now_ms);
     else
         drop(s, MALFORMED, &r->to);
-    explicit_bzero(out.octets, out.len);
+    scratch_wipe(s->proxy);
     atomic_store(&s->count.waiting, s->table.waiting);
 }
 
@@ -749,7 +759,7 @@ static void on_sweep(void *arg, uint64_t now_ms)
 
 void radius_proxy_init(struct radius_proxy *p, struct keyring *keyring)
 {
-    *p = (struct radius_proxy){.keyring = keyring};
+    *p = (struct radius_proxy){.keyring = keyring, .scratch = NEW(struct radius_scratch)};
     worker_init(&p->worker, 0, on_sweep, p);
 }
 
@@ -773,5 +783,6 @@ void radius_proxy_fini(struct radius_proxy *p)
 {
     CHECK(p->section_count == 0 && p->listening == NULL);
     worker_fini(&p->worker);
+    free(p->scratch);
     snapshot_unref(p->snapshot);
 }

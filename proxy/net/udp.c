@@ -120,6 +120,7 @@ static bool receive(struct udp *u)
         take_local(&m, &path);
         u->on_datagram(u, span_of(u->worker->window, (size_t)n), &path);
     }
+    explicit_bzero(u->worker->window, (size_t)n); /* RADIUS brings challenges and their answers */
     return true;
 }
 

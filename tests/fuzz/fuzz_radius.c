@@ -1,9 +1,10 @@
-/* The input is a datagram. It is read as every kind of packet, carried from one side to the other
- * and back, and signed. */
+/* The input is a datagram. It is read as every kind of packet, hidden again from one side for the
+ * other, signed, and carried by the gate. */
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "binding/radius_crypt.h"
+#include "call/radius_carry.h"
 #include "wire/radius.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -78,6 +79,33 @@ static void check_signed(struct radius_out *o)
     CHECK(radius_verify(&p, request, span_str("one")) == RADIUS_FORGED);
 }
 
+/* As the proxy does it: the packet as a request, or as an answer. */
+static void check_trip(const struct radius_packet *p)
+{
+    static struct radius_out o;
+    static uint8_t scratch[RADIUS_MAX];
+    struct radius_trip trip = {.client_secret = span_str("one"), .server_secret = span_str("two")};
+    const struct addr caller = {.family = AF_INET, .ip = {192, 0, 2, 1}};
+    struct keyring_login login;
+    struct radius_packet q;
+    struct span value;
+
+    radius_carry_login(p, scratch, &login);
+    CHECK(login.proof.n <= p->attributes.n && login.user.n <= RADIUS_VALUE_MAX);
+    if (p->code == RADIUS_ACCESS_REQUEST) {
+        if (!radius_carry_request(p, &trip, &caller, &o))
+            return;
+        radius_carry_sign(&o, &trip, 9);
+        CHECK(radius_parse(span_of(o.octets, o.len), &q) == ERR_OK && q.id == 9);
+        CHECK(radius_verify(&q, NULL, trip.server_secret) == RADIUS_SIGNED);
+    } else if (!radius_find(p, RADIUS_MESSAGE_AUTHENTICATOR, &value) &&
+               radius_carry_answer(p, &trip, &o)) { /* a wrong signature does not come so far */
+        CHECK(radius_parse(span_of(o.octets, o.len), &q) == ERR_OK);
+        CHECK(q.id == trip.client_id && q.code == p->code);
+        CHECK(radius_verify(&q, trip.client_authenticator, trip.client_secret) != RADIUS_FORGED);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct radius_out o;
@@ -98,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct radius_packet q;
         CHECK(radius_parse(span_of(copy, cut), &q) == ERR_LENGTH);
     }
+    check_trip(&p);
     check_walk(&p, &o);
     check_microsoft(&p);
     CHECK(radius_eap(&p, eap).n <= p.attributes.n);

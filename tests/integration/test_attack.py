@@ -31,18 +31,6 @@ def descriptors(gate):
     return len(os.listdir(f"/proc/{gate.process.pid}/fd"))
 
 
-def memory(gate):
-    """All that the process could write to. What a sanitizer reserves is too large to read."""
-    octets = []
-    with open(f"/proc/{gate.process.pid}/mem", "rb", 0) as mem:
-        for line in Path(f"/proc/{gate.process.pid}/maps").read_text().splitlines():
-            start, end = (int(x, 16) for x in line.split()[0].split("-"))
-            if line.split()[1].startswith("rw") and end - start < 1 << 28:
-                mem.seek(start)
-                octets.append(mem.read(end - start))
-    return b"".join(octets)
-
-
 # ---- TLS: messages that the gate answers by itself ----
 
 class Raw12:
@@ -125,7 +113,7 @@ def test_no_secret_stays(bench, method):
     users.write_text(f"alice:{mschap.hash_hash(password).hex()}\n")
     gate = bench.gate(server, backend={"users-file": users.name})
     client = bench.client(gate, password=password, auth=(method,)).establish().ping()
-    octets = memory(gate)
+    octets = gate.memory()
     assert octets.count(b"vpn.example.com") > 0  # the search finds what is there
     assert octets.count(mschap.hash_hash(password)) == 1
     secrets = {"password": password.encode(), "half of it": password.encode()[-16:]}

@@ -3,6 +3,7 @@ is dropped."""
 
 import os
 import re
+import signal
 import socket
 
 import pytest
@@ -573,15 +574,23 @@ def call(site, method, bind):
     return client
 
 
-@pytest.mark.parametrize("method", ["mschapv2", "mschapv1", "eap-mschapv2", "pap", "chap-md5"])
-def test_calls(bench, method):
-    """The VPN server knows nobody, the gate knows nobody; who calls is told to the RADIUS server."""
-    site = Site(bench, keys={"calling-station-id": "client"})
-    call(site, method, "127.0.0.7")
-    assert site.vpn.wait_over().verdict == "ok"
-    assert site.gate.wait_call()["binding"] == "verified"
-    assert {bytes(v) for r in site.server.requests for v in r.values(CALLING)} == {b"127.0.0.7"}
-    assert all(len(r.values(CALLING)) == 1 for r in site.server.requests)
+@pytest.mark.parametrize("method", ["pap", "mschapv2", "eap-mschapv2"])
+def test_no_secret_stays(bench, method):
+    """Of a login whose tunnel is up nothing is left that would help somebody."""
+    password = "Zq9-" + "very secret " * 3
+    site = Site(bench, users={"alice": password})
+    client = bench.client(site.gate, auth=(method,), password=password).establish().ping()
+    octets = site.gate.memory()
+    assert octets.count(site.nas.secret) == 1  # the search finds what is there
+    secrets = {"password": password.encode(), "half of it": password.encode()[-16:]}
+    if method != "pap":
+        longest = max((r.eap for r in site.server.requests), key=len)
+        response = longest[34:58] if longest else \
+            site.server.requests[0].microsoft(MS_RESPONSE2)[0][26:]
+        assert len(response) == 24
+        secrets.update({"response": response, "keys": client.key[:16], "more": client.key[16:]})
+    for name, secret in secrets.items():
+        assert octets.count(secret) == 0, name
 
 
 def test_two_callers_of_one_name(bench):
@@ -717,6 +726,28 @@ def test_secret_changes(bench):
     site.socket().send(site.request(ALICE, (USER_PASSWORD, b"sesame"))[0])
     site.dropped("forged")
     assert site.client("a new one").ask([ALICE, (USER_PASSWORD, b"sesame")]).code == ACCESS_ACCEPT
+
+
+def test_drain(bench):
+    """Who waits for the last calls to end still asks and accounts; then the program ends."""
+    site = Site(bench)
+    client = bench.client(site.gate, auth=("mschapv2",)).establish().ping()
+    site.gate.signal(signal.SIGQUIT)
+    site.gate.wait_log("waiting for those that are up")
+    assert site.nas.ask([ALICE, (USER_PASSWORD, b"sesame")]).code == ACCESS_ACCEPT
+    client.ping().disconnect()
+    assert site.gate.wait_exit() == 0
+
+
+def test_stop_while_requests_wait(bench):
+    site = Site(bench)
+    site.server.go.clear()
+    sock = site.socket()
+    for ident in range(5):
+        sock.send(site.request(ALICE, (USER_PASSWORD, b"sesame"), ident=ident)[0])
+    site.server.wait(lambda: site.server.requests)
+    site.gate.signal(signal.SIGTERM)
+    assert site.gate.wait_exit() == 0
 
 
 # -- what keeps a configuration from being taken --
