@@ -590,10 +590,12 @@ void stream_vanish(struct stream *s)
 
     if (!live(s))
         return;
-    if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0 &&
-        setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) != 0) {
-        (void)setsockopt(fd, IPPROTO_IP, IP_TTL, &hops, sizeof hops);
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &hops, sizeof hops);
+    if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0) {
+        mute_keep(&s->worker->mute, fd, worker_now(s->worker));
+        if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) != 0) {
+            (void)setsockopt(fd, IPPROTO_IP, IP_TTL, &hops, sizeof hops);
+            (void)setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &hops, sizeof hops);
+        }
     }
     stream_close(s, true);
 }

@@ -131,8 +131,9 @@ void stream_shutdown(struct stream *s);
  * closing already. */
 void stream_close(struct stream *s, bool reset);
 
-/* As stream_close with a reset, but the peer is not told now; what it sends later meets a closed port.
- * Without CAP_NET_ADMIN the reset is sent with a hop limit of 1 and reaches neighbours only. */
+/* As stream_close with a reset, but the peer hears nothing any more, and what it sends is not even
+ * acknowledged while the connection is kept (mute.h). Its end is not told either; without CAP_NET_ADMIN
+ * a reset is sent then, with a hop limit of 1, which reaches neighbours only. */
 void stream_vanish(struct stream *s);
 
 /* The text of a STREAM_TLS end. */

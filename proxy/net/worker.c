@@ -17,6 +17,7 @@ static void on_sweep(uv_timer_t *timer)
     struct worker *w = timer->data;
     w->on_sweep(w->sweep_arg, worker_now(w));
     pool_trim(&w->pool);
+    mute_sweep(&w->mute, worker_now(w));
     worker_settle(w);
 }
 
@@ -84,6 +85,7 @@ void worker_fini(struct worker *w)
     }
     uv_mutex_destroy(&w->mailbox_lock);
     pool_fini(&w->pool);
+    mute_fini(&w->mute);
     free(w->window);
     free(w->plain);
     free(w->out);

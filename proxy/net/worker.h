@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "base/pool.h"
+#include "net/mute.h"
 
 struct dial_lookup;
 struct stream;
@@ -41,6 +42,7 @@ struct worker {
     struct dial_lookup *lookups; /* names that are being resolved, see dial.c */
 
     struct pool pool;
+    struct mute mute;
 
     void (*on_sweep)(void *arg, uint64_t now_ms); /* once a second */
     void *sweep_arg;

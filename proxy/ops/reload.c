@@ -26,13 +26,13 @@ static size_t checked_servers(const struct config *c)
     return n;
 }
 
-/* A call needs two descriptors, and the program a few of its own. A reload that changes nothing
+/* A call needs two descriptors, and the program some of its own. A reload that changes nothing
  * about it does not say again that there are too few. */
 static unsigned tunnels_max(struct server *s)
 {
     const unsigned wanted = s->snapshot->config->gate.max_tunnels;
     struct rlimit lim;
-    size_t own = 32 + s->sockets.count * s->workers + 8 * s->workers + s->radius.sockets.count +
+    size_t own = 32 + (s->sockets.count + MUTE_MAX + 8) * s->workers + s->radius.sockets.count +
                  checked_servers(s->snapshot->config) +
                  radius_proxy_descriptors(s->snapshot->config);
 

@@ -1,0 +1,45 @@
+#include "net/mute.h"
+
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+
+static void let_go(struct mute *m)
+{
+    CHECK(m->count > 0);
+    close(m->kept[m->first].fd);
+    m->first = (m->first + 1) % MUTE_MAX;
+    m->count--;
+}
+
+void mute_keep(struct mute *m, int fd, uint64_t now_ms)
+{
+    static struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    const struct sock_fprog filter = {.len = 1, .filter = nothing};
+    const int off = 0;
+
+    if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
+        return;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &off, sizeof off);
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return;
+    if (m->count == MUTE_MAX)
+        let_go(m);
+    m->kept[(m->first + m->count++) % MUTE_MAX] = (struct mute_kept){copy, now_ms + MUTE_MS};
+}
+
+void mute_sweep(struct mute *m, uint64_t now_ms)
+{
+    while (m->count > 0 && m->kept[m->first].until <= now_ms)
+        let_go(m);
+}
+
+void mute_fini(struct mute *m)
+{
+    while (m->count > 0)
+        let_go(m);
+}
