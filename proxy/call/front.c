@@ -19,9 +19,6 @@ enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED, WAIT_KEY, WAIT_RESULT };
  * a login only that has ended; or we had waited for one in vain. */
 enum early { EARLY_NOT, EARLY_KEY, EARLY_NONE_YET, EARLY_SETTLED };
 
-/* Of EAP's last packets before Success: longer ones than this are no proof that we remember. */
-enum { PROOF_MAX = 512 };
-
 struct front {
     enum progress progress;
     const struct site_backend *backend;
@@ -35,8 +32,6 @@ struct front {
     bool user_asked; /* about the user that session shows, or about nobody */
     struct leaves *leaves; /* NULL: nobody knows */
     struct candidates candidates;
-    uint8_t proof[PROOF_MAX]; /* of the client's latest answer, for the keyring */
-    size_t proof_len;
     unsigned stale; /* line of the users file that the server has proved wrong; 0: none */
     uint8_t hash;   /* the client's hash protocol, once its binding was checked */
     enum early early;
@@ -113,22 +108,18 @@ static bool user_may_pass(struct front *f, bool sure)
 static struct keyring_login login_of(const struct front *f)
 {
     return (struct keyring_login){.user = span_of(f->ppp.user, f->ppp.user_len),
-                                  .proof = span_of(f->proof, f->proof_len)};
+                                  .proof = span_of(f->ppp.proof, f->ppp.proof_len)};
 }
 
 /* What the server will ask RADIUS about next. */
 static void note_login(struct front *f, struct span frame, uint64_t now_ms)
 {
-    struct span user, proof;
+    struct keyring_login login;
 
-    if (f->candidates.keyring == NULL || !ppp_login(frame, &user, &proof))
+    if (f->candidates.keyring == NULL || !ppp_login(frame, &login.user, &login.proof))
         return;
-    f->proof_len = proof.n <= sizeof f->proof ? proof.n : 0;
-    if (f->proof_len > 0)
-        memcpy(f->proof, proof.p, f->proof_len);
-    struct keyring_login login = login_of(f);
-    if (user.n > 0)
-        login.user = user;
+    if (login.user.n == 0)
+        login.user = span_of(f->ppp.user, f->ppp.user_len);
     keyring_saw(f->candidates.keyring, f->candidates.radius, &login, &f->session->client, now_ms);
 }
 

@@ -7,10 +7,18 @@
 
 #include "base/check.h"
 #include "base/siphash.h"
+#include "policy/users.h"
 
-/* What two sides must have in common to mean the same login. 0: it has none. */
+/* A proof of so many octets is one for itself: a response of CHAP, or a packet of EAP with something in
+ * it. */
+enum { PROOF_STRONG = 16 };
+
+/* What two sides must have in common to mean the same login; hashes, 0: it has none. */
 struct label {
-    uint64_t radius, user, proof;
+    uint64_t radius;
+    uint64_t user, bare; /* the whole name, and without its domain and realm: the same if it has none */
+    uint64_t proof;
+    bool strong;
 };
 
 /* n == 0: spent */
@@ -68,10 +76,13 @@ static struct label label_of(const struct keyring *k, const char *radius,
 
     for (size_t i = 0; i < user.n; i++)
         folded[i] = ascii_lower(user.p[i]);
+    user = span_of(folded, user.n);
     return (struct label){
         .radius = hash(k, span_str(radius)),
-        .user = hash(k, span_of(folded, user.n)),
+        .user = hash(k, user),
+        .bare = hash(k, users_bare_name(user)),
         .proof = hash(k, login->proof),
+        .strong = login->proof.n >= PROOF_STRONG,
     };
 }
 
@@ -156,17 +167,24 @@ void keyring_put(struct keyring *k, const char *radius, const struct keyring_log
 }
 
 /* What two logins have in common, best first. */
-enum kinship { SAME_LOGIN, SAME_PROOF, SAME_USER, SAME_SERVER, STRANGERS };
+enum kinship { SAME_LOGIN, SAME_PROOF, SAME_USER, STRANGERS };
+
+static bool same_user(const struct label *a, const struct label *b)
+{
+    bool one_is_bare = a->user == a->bare || b->user == b->bare;
+    return a->user != 0 && b->user != 0 &&
+           (a->user == b->user || (one_is_bare && a->bare == b->bare));
+}
 
 static enum kinship kinship_of(const struct label *a, const struct label *b)
 {
-    bool user = a->user != 0 && a->user == b->user;
+    const bool user = same_user(a, b), proof = a->proof != 0 && a->proof == b->proof;
 
     if (a->radius != b->radius)
         return STRANGERS;
-    if (a->proof != 0 && a->proof == b->proof)
+    if (proof && (user || a->strong))
         return user ? SAME_LOGIN : SAME_PROOF;
-    return user ? SAME_USER : SAME_SERVER;
+    return user && !(a->strong && b->strong) ? SAME_USER : STRANGERS;
 }
 
 size_t keyring_find(struct keyring *k, const char *radius, const struct keyring_login *login,

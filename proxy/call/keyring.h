@@ -25,7 +25,7 @@ enum {
 
 /* A login as both sides see it: PPP at the gate, attributes at the RADIUS proxy. */
 struct keyring_login {
-    struct span user;  /* as sent; may be empty; letter case does not count */
+    struct span user;  /* as sent; may be empty; letter case does not count (in ASCII) */
     struct span proof; /* octets that both carry: NT-Response (24), CHAP-MD5's response (16), or the
                           client's whole last EAP packet; empty: none (PAP) */
 };
@@ -43,11 +43,17 @@ void keyring_on_put(struct keyring *k, void (*fn)(void *arg), void *arg);
 void keyring_put(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct hlak *keys, size_t n, uint64_t now_ms);
 
-/* Copies of the keys of [radius NAME] to try for this login: those of the same user and proof, of the
- * same proof (for many methods the client's last EAP packet is one of few), of the same user, all
- * others; of each group the newest first; at most max. id[i]: for keyring_spend. Only logins that were
- * put later than *latest, which is then the latest of all: with 0 at first and the same variable again
- * later, no key comes twice. Returns how many; the caller wipes them. */
+/* Copies of the keys of [radius NAME] that may be this login's; of each kind the newest first, at most
+ * max:
+ * - of the same user and proof, or of the same proof under another name;
+ * - of the same user, where one of them has no proof that tells them apart. Short ones do not: EAP-TLS
+ *   and EAP-MSCHAPv2 end with the same six octets for everybody.
+ * The domain or realm of a name does not count where the other one has none. Others' keys are not for this
+ * login whatever its MAC: everybody who has an account can get one, and make it fit.
+ *
+ * Only logins that were put later than *latest, which is then the latest of all: with 0 at first and the
+ * same variable again later, no key comes twice. id[i]: for keyring_spend. Returns how many; the caller
+ * wipes them. */
 size_t keyring_find(struct keyring *k, const char *radius, const struct keyring_login *login,
                     uint64_t now_ms, uint64_t *latest, struct hlak *keys, uint64_t *id, size_t max);
 
@@ -58,9 +64,9 @@ void keyring_spend(struct keyring *k, uint64_t id);
 void keyring_saw(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct addr *client, uint64_t now_ms);
 
-/* Where does it come from? Who has the same user and proof, or if there is nobody the same proof, or for
- * a login without proof the same user. False: not known, or from more than one address at once; their
- * ports do not count, the latest one's is in *client. */
+/* Where does it come from? By the same kinds, but by the user alone only if it has no proof at all. False:
+ * not known, or from more than one address at once; their ports do not count, the latest one's is in
+ * *client. */
 bool keyring_whence(struct keyring *k, const char *radius, const struct keyring_login *login,
                     uint64_t now_ms, struct addr *client);
 

@@ -67,6 +67,7 @@ struct packet {
     uint8_t code;
     uint8_t id;
     struct span data; /* as the length says; octets behind are padding (RFC 1661 5) */
+    struct span whole;
 };
 
 static bool read_packet(struct span s, struct packet *out)
@@ -79,6 +80,7 @@ static bool read_packet(struct span s, struct packet *out)
     if (c.short_ || len < 4 || len > s.n)
         return false;
     out->data = span_sub(s, 4, len - 4u);
+    out->whole = span_sub(s, 0, len);
     return true;
 }
 
@@ -98,6 +100,27 @@ static void take_user(struct ppp_observer *o, struct span name)
     memcpy(o->user, name.p, name.n);
     o->user_len = (uint16_t)name.n;
     o->user_named = true;
+}
+
+/* As with names: of two answers to one question the server may have taken either. */
+static void take_proof(struct ppp_observer *o, struct span proof)
+{
+    if (o->result == PPP_RESULT_SUCCESS)
+        return;
+    if (proof.n > sizeof o->proof ||
+        (o->proof_given && !span_eq(proof, span_of(o->proof, o->proof_len))))
+        proof.n = 0;
+    o->proof_given = true;
+    o->proof_len = (uint16_t)proof.n;
+    if (proof.n > 0)
+        memcpy(o->proof, proof.p, proof.n);
+}
+
+/* The server asks another question. */
+static void forget_proof(struct ppp_observer *o)
+{
+    o->proof_given = false;
+    o->proof_len = 0;
 }
 
 /* The authentication protocol among LCP's options; 0 when there is none. False: broken options. */
@@ -225,6 +248,8 @@ static void take_challenge(struct ppp_observer *o, const struct packet *p, bool 
         return;
     o->challenge_seen = true;
     o->retry = o->expired = false;
+    if (!eap)
+        forget_proof(o);
     o->user_named = false;
     o->result = PPP_RESULT_PENDING;
     o->challenge_id = p->id;
@@ -266,6 +291,8 @@ static void take_response(struct ppp_observer *o, const struct packet *p, bool e
     if (!eap && o->lcp_method != PPP_METHOD_NONE && o->lcp_method != method)
         return; /* as in agreed_on: LCP names the member of the family, too */
     take_user(o, c.rest);
+    if (!eap)
+        take_proof(o, method == PPP_METHOD_CHAP_MD5 ? value : span_sub(value, 24, PPP_NT_RESPONSE));
     o->method = method;
     if (method == PPP_METHOD_CHAP_MD5) {
         /* RFC 1994 4.1 */
@@ -285,7 +312,7 @@ static void take_response(struct ppp_observer *o, const struct packet *p, bool e
 
 /* RFC 2759 7: a response made with the new password, to the challenge of the Failure that asked for
  * the change. It bears no name: the user is that of the response before. */
-static void take_change_password(struct ppp_observer *o, const struct packet *p)
+static void take_change_password(struct ppp_observer *o, const struct packet *p, bool eap)
 {
     struct cursor c = cursor_of(p->data);
     (void)cursor_take(&c, NEW_PASSWORD_LEN);
@@ -294,8 +321,11 @@ static void take_change_password(struct ppp_observer *o, const struct packet *p)
     struct span nt = cursor_take(&c, PPP_NT_RESPONSE);
     (void)cursor_take(&c, 2); /* flags */
 
-    if (!c.short_ && o->challenge_seen && o->expired && o->challenge_len == MSCHAPV2_CHALLENGE_LEN)
-        keep_mschap(o, p->id, nt, peer);
+    if (c.short_ || !o->challenge_seen || !o->expired || o->challenge_len != MSCHAPV2_CHALLENGE_LEN)
+        return;
+    if (!eap)
+        take_proof(o, nt);
+    keep_mschap(o, p->id, nt, peer);
 }
 
 static bool starts_with(struct span s, const char *text)
@@ -386,6 +416,8 @@ static void take_failure(struct ppp_observer *o, const struct packet *p, bool ea
     again = again && o->method != PPP_METHOD_CHAP_MD5;
     if (again)
         take_new_challenge(o, challenge);
+    if (!eap)
+        forget_proof(o);
     o->failures++;
     o->challenge_seen = again;
     o->retry = again;
@@ -410,7 +442,7 @@ static void observe_chap(struct ppp_observer *o, enum ppp_from from, const struc
     } else {
         switch (p->code) {
         case CHAP_RESPONSE: take_response(o, p, eap); break;
-        case MSCHAP_CHANGE_PASSWORD: take_change_password(o, p); break;
+        case MSCHAP_CHANGE_PASSWORD: take_change_password(o, p, eap); break;
         }
     }
 }
@@ -440,6 +472,8 @@ static void take_eap_request(struct ppp_observer *o, uint8_t id, uint8_t type, s
 {
     bool again = id == o->eap_id && type == o->eap_type;
 
+    if (!again)
+        forget_proof(o);
     o->eap_id = id;
     o->eap_type = type;
     if (type == EAP_TYPE_IDENTITY && !again) {
@@ -481,8 +515,10 @@ static void observe_eap(struct ppp_observer *o, enum ppp_from from, const struct
          * nothing is asked. */
         if (p->code == EAP_RESPONSE && p->id == o->eap_id && !c.short_ &&
             o->result != PPP_RESULT_SUCCESS &&
-            (type == o->eap_type || type == EAP_TYPE_NAK))
+            (type == o->eap_type || type == EAP_TYPE_NAK)) {
+            take_proof(o, p->whole);
             take_eap_response(o, type, c.rest);
+        }
         return;
     }
     switch (p->code) {
@@ -554,7 +590,7 @@ bool ppp_login(struct span frame, struct span *user, struct span *proof)
         return p.code == PAP_REQUEST && !c.short_;
     case PROTOCOL_CHAP: return chap_login(&p, user, proof);
     case PROTOCOL_EAP:
-        *proof = span_sub(info, 0, 4 + p.data.n);
+        *proof = p.whole;
         if (cursor_u8(&c) == EAP_TYPE_IDENTITY)
             *user = c.rest;
         return p.code == EAP_RESPONSE && !c.short_;

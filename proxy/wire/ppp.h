@@ -28,7 +28,7 @@ enum ppp_method {
 
 enum ppp_result { PPP_RESULT_PENDING = 0, PPP_RESULT_SUCCESS, PPP_RESULT_FAILURE };
 
-enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24, PPP_SERVER_ANSWER = 20 };
+enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24, PPP_SERVER_ANSWER = 20, PPP_PROOF_MAX = 1536 };
 
 /* One answer to an MS-CHAP challenge, v1 or v2, inside EAP or not. */
 struct ppp_mschap {
@@ -52,6 +52,12 @@ struct ppp_observer {
     uint8_t user[PPP_USER_MAX]; /* as sent, cut at PPP_USER_MAX, any octet possible, no NUL added;
                                    a claim unless the method proves it: PEAP, EAP-TLS do not */
     bool user_named;            /* user answers the server's latest question; user_len 0: two did */
+    /* The client's answer to the server's latest question, as ppp_login has it: what the server asks
+     * RADIUS about. proof_len 0: none yet, one longer than PPP_PROOF_MAX, or two that differ, of which the
+     * server may have taken either. */
+    bool proof_given;
+    uint16_t proof_len;
+    uint8_t proof[PPP_PROOF_MAX];
     struct ppp_mschap last;     /* the latest response of the client that has an NT-Response */
     unsigned failures;          /* logins the server has refused, each try once */
     struct ppp_mschap confirmed; /* the latest one the server answered with Success */

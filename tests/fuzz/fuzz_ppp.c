@@ -63,6 +63,7 @@ static void check_frame(struct ppp_observer *o, enum ppp_from from, struct span 
 
     CHECK(o->method <= PPP_METHOD_EAP_MSCHAPV2 && o->result <= PPP_RESULT_FAILURE);
     CHECK(o->user_len <= PPP_USER_MAX);
+    CHECK(o->proof_len <= PPP_PROOF_MAX && (o->proof_given || o->proof_len == 0));
     CHECK(o->challenge_len == 0 || o->challenge_len == 8 || o->challenge_len == 16);
     CHECK(control || same(o, &before));
 

@@ -109,6 +109,22 @@ def test_many_at_once(bench):
         site.verified(number=number)
 
 
+@pytest.mark.parametrize("method, user", [("mschapv2", "mallory"), ("eap-mschapv2", "mallory"),
+                                          ("mschapv2", "alice")])
+def test_key_of_another_login(bench, method, user):
+    """A man in the middle has an account, too, and RADIUS has just given it a key: it is none for the
+    call of his victim, behind a server that looks at no binding. Nor is that
+    of her own other call, where two can be told apart."""
+    site = Site(bench, method, gate={"timeout-key": "1s"}, checks=())
+    site.radius.users["mallory"] = "sesame"
+    own = site.client(user=user).establish("authenticate")
+    victim = site.client().establish("authenticate")
+    victim.link.auth.hlak = own.link.hlak
+    victim.connect()
+    assert last_words(victim).raw == sstp.BINDING_ABORT
+    assert "connected" not in site.server.wait_over(1).seen
+
+
 @pytest.mark.parametrize("method, knobs", [
     ("pap", {}), ("chap-md5", {}), ("mschapv2", {}), ("eap-mschapv2", {}),
     ("mschapv2", {"user": "CORP\\alice"})], ids=str)

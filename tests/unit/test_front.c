@@ -595,18 +595,33 @@ static void a_key_from_radius(void **state)
     call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     eap_tls(&c);
-    radius_gives(&c, "somebody", true);
-    radius_gives(&c, "another name, another format", false);
+    radius_gives(&c, "User", true);
+    radius_gives(&c, "CORP\\user", false);
     connected_becomes(&c, "rewrite_eap_tls_sha256");
     assert_int_equal(c.answer.verdict, FRONT_CONNECTED);
     assert_string_equal(c.session.key, "radius");
     assert_string_equal(c.session.method, "eap-tls");
     assert_false(c.session.weak);
     /* it is spent, and the other one is not */
-    const struct keyring_login login = {{NULL, 0}, {NULL, 0}};
+    const struct keyring_login login = {.user = span_str("User")};
     struct hlak left[2];
     uint64_t id[2], latest = 0;
     assert_int_equal(keyring_find(c.keyring, "home", &login, NOW, &latest, left, id, 2), 1);
+    call_fini(&c);
+}
+
+/* Who has an account gets keys, too; they make no binding of somebody else's call (PROTOCOL.md 4.4). */
+static void keys_of_others(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    eap_tls(&c);
+    radius_gives(&c, "Mallory", false);
+    assert_int_equal(connected(&c), FRONT_WAIT);
+    c.answer = front_try_key(c.front, NOW, true);
+    refused(&c, c.answer.verdict, REASON_BINDING_MAC);
     call_fini(&c);
 }
 
@@ -756,7 +771,8 @@ static void what_may_pass_the_one_that_waits(void **state)
             char verdict = letters[give_hex(&c, client, cases[i].packet)];
             if (verdict != (client ? cases[i].client : cases[i].backend))
                 fail_msg("case %zu, %s: %c", i, client ? "client" : "backend", verdict);
-            if (verdict != 'R') { /* and what waits is still whole */
+            bool starts_over = !client && strcmp(cases[i].packet, LCP_REQUEST) == 0;
+            if (verdict != 'R' && !starts_over) { /* and what waits is still whole */
                 radius_gives(&c, "User", false);
                 try_key(&c, false);
                 goes_on(c.answer.verdict);
@@ -776,13 +792,13 @@ static void logins_are_noted(void **state)
                                       "\x54\x42\x33\x11\x4a\x3d\x85\xd6\xdf";
     static const char tls_answer[] = "\x02\x02\x00\x06\x0d\x00";
     static const struct {
-        const char *before, *answer;
+        const char *named, *before, *answer;
         struct span proof;
     } cases[] = {
-        {LCP_REQUEST, PAP, {NULL, 0}},
-        {CHALLENGE, RESPONSE, {(const uint8_t *)nt_response, 24}},
-        {EAP_TLS_IDENTITY, EAP_TLS_USER, {(const uint8_t *)"\x02\x01\x00\x09\x01User", 9}},
-        {EAP_TLS_REQUEST, EAP_TLS_RESPONSE, {(const uint8_t *)tls_answer, 6}},
+        {"", LCP_REQUEST, PAP, {NULL, 0}},
+        {"", CHALLENGE, RESPONSE, {(const uint8_t *)nt_response, 24}},
+        {"", EAP_TLS_IDENTITY, EAP_TLS_USER, {(const uint8_t *)"\x02\x01\x00\x09\x01User", 9}},
+        {EAP_TLS_USER, EAP_TLS_REQUEST, EAP_TLS_RESPONSE, {(const uint8_t *)tls_answer, 6}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct keyring_login login = {.user = span_str("User"), .proof = cases[i].proof};
@@ -790,6 +806,10 @@ static void logins_are_noted(void **state)
         struct call c;
         call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
+        if (*cases[i].named != '\0') {
+            from_backend(&c, EAP_TLS_IDENTITY);
+            from_client(&c, cases[i].named);
+        }
         from_backend(&c, cases[i].before);
         assert_false(keyring_whence(c.keyring, "home", &login, NOW, &from));
         from_client(&c, cases[i].answer);
@@ -913,6 +933,7 @@ int main(void)
         cmocka_unit_test(off_does_not_look),
         cmocka_unit_test(an_ack_without_a_nonce),
         cmocka_unit_test(a_key_from_radius),
+        cmocka_unit_test(keys_of_others),
         cmocka_unit_test(radius_and_users_file),
         cmocka_unit_test(a_key_that_comes_later),
         cmocka_unit_test(a_key_that_does_not_come),

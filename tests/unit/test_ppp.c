@@ -1192,6 +1192,91 @@ static void logins(void **state)
     }
 }
 
+static void assert_proof(const struct ppp_observer *o, const char *hex)
+{
+    assert_octets(span_of(o->proof, o->proof_len), hex);
+}
+
+/* The answer to the latest question, and none where there are two. */
+static void proofs(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    assert_proof(&o, "");
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 9, V2(PEER, NT_2, "'User'")); /* to something else */
+    assert_proof(&o, "");
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    assert_proof(&o, NT);
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE); /* once more */
+    assert_proof(&o, NT);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT_2, "'User'"));
+    assert_proof(&o, "");
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT_2, "'User'"));
+    assert_proof(&o, "");
+    packet(&o, SERVER, CHAP, 4, 1, "'E=691 R=1 C=000102030405060708090A0B0C0D0E0F V=3'");
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'User'"));
+    assert_proof(&o, NT_2);
+    packet(&o, SERVER, CHAP, 3, 2, SUCCESS_TEXT);
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'User'")); /* too late to matter */
+    assert_proof(&o, NT_2);
+    packet(&o, SERVER, CHAP, 1, 3, "10" CHALLENGE_2);
+    assert_proof(&o, "");
+    packet(&o, CLIENT, CHAP, 2, 3, MD5_VALUE "'User'");
+    assert_proof(&o, "c0c1c2c3c4c5c6c7c8c9cacbcccdcecf");
+}
+
+static void proofs_of_eap(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, EAP, 1, 1, "01");
+    packet(&o, CLIENT, EAP, 2, 1, "01'User'");
+    assert_proof(&o, "02010009 0155736572");
+    packet(&o, SERVER, EAP, 1, 2, "0d20");
+    assert_proof(&o, "");
+    packet(&o, CLIENT, EAP, 2, 2, "0d00");
+    packet(&o, SERVER, EAP, 1, 2, "0d20"); /* once more */
+    packet(&o, CLIENT, EAP, 2, 7, "0d01"); /* to something else */
+    assert_proof(&o, "02020006 0d00");
+    packet(&o, CLIENT, EAP, 2, 2, "0d01");
+    assert_proof(&o, "");
+    packet(&o, SERVER, EAP, 1, 3, "1a 0103 0015 10" CHALLENGE);
+    packet(&o, CLIENT, EAP, 2, 3, "0319"); /* Nak */
+    assert_proof(&o, "02030006 0319");
+    /* the packet of EAP around it, not the response in it */
+    eap_packet(&o, SERVER, 4, 1, 7, "10" CHALLENGE);
+    eap_packet(&o, CLIENT, 4, 2, 7, V2(PEER, NT, "'User'"));
+    assert_proof(&o, "0204003f 1a 0207003a" V2(PEER, NT, "'User'"));
+    eap_packet(&o, SERVER, 5, 3, 7, SUCCESS_TEXT);
+    packet(&o, CLIENT, EAP, 2, 5, "1a03");
+    packet(&o, SERVER, EAP, 3, 5, "");
+    packet(&o, CLIENT, EAP, 2, 5, "1a04");
+    assert_proof(&o, "02050006 1a03");
+}
+
+static void a_proof_too_long(void **state)
+{
+    struct ppp_observer o = fresh();
+    uint8_t frame[8 + 1 + PPP_PROOF_MAX] = {0xff, 0x03, 0xc2, 0x27, 2, 1, 0, 0, 13};
+
+    (void)state;
+    packet(&o, SERVER, EAP, 1, 1, "0d20");
+    for (size_t n = PPP_PROOF_MAX; n <= PPP_PROOF_MAX + 1; n++) {
+        struct ppp_observer twin = o;
+        frame[6] = (uint8_t)(n >> 8);
+        frame[7] = (uint8_t)n;
+        struct span octets = octets_copy(span_of(frame, 4 + n));
+        ppp_observe(&twin, PPP_FROM_CLIENT, octets);
+        octets_free(octets);
+        assert_int_equal(twin.method, PPP_METHOD_EAP_TLS);
+        assert_int_equal(twin.proof_len, n > PPP_PROOF_MAX ? 0 : n);
+    }
+}
+
 /* RFC 2759 7: the response made with the new password. */
 static void login_with_a_new_password(void **state)
 {
@@ -1270,6 +1355,9 @@ int main(void)
         cmocka_unit_test(server_answers),
         cmocka_unit_test(logins),
         cmocka_unit_test(login_with_a_new_password),
+        cmocka_unit_test(proofs),
+        cmocka_unit_test(proofs_of_eap),
+        cmocka_unit_test(a_proof_too_long),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests_name("ppp", tests, NULL, NULL);
