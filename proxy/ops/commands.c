@@ -151,6 +151,8 @@ static const char *set_drain(const struct server *s, const char *name, bool drai
 {
     const struct config *c = s->snapshot->config;
     const size_t n = strcspn(name, "/");
+    char whole[BACKENDS_NAME_MAX];
+    struct log_line l;
     size_t i = 0, server;
 
     while (i < c->backend_count && (strncmp(c->backend[i].name, name, n) != 0 ||
@@ -163,8 +165,11 @@ static const char *set_drain(const struct server *s, const char *name, bool drai
         return "there is no such server; `servers` lists them";
     if (!backends_drain(g, server, drain, bans_now_ms()))
         return drain ? "it is drained already" : "it was not drained";
-    log_msg(LOG_LEVEL_INFO, "server", "%s: %s", name,
-            drain ? "drained: it gets no new calls" : "ready again");
+    log_begin(&l, LOG_LEVEL_INFO, "server");
+    log_str(&l, "backend", c->backend[i].name);
+    log_str(&l, "server", backends_name(g, server, whole));
+    log_str(&l, "state", drain ? "drain" : "ready");
+    log_end(&l);
     return NULL;
 }
 

@@ -547,6 +547,8 @@ def test_drain_and_ready(bench):
     gate = gate_before(bench, servers, gate={"workers": 2, **admin()})
     client = call(bench, gate)
     assert ctl(gate, "drain", f"back/{servers[0].address}") == (0, "")
+    gate.wait_event("server")
+    assert changes(gate) == [(servers[0].address, "drain")]
     assert ctl(gate, "drain", f"back/{servers[0].address}") == \
         (1, "sstpgate ctl: it is drained already")
     assert ctl(gate, "servers")[1].splitlines() == [

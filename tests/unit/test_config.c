@@ -11,6 +11,7 @@
 /* cmocka wants the four above before it */
 #include <cmocka.h>
 
+#include "policy/backends.h"
 #include "policy/config_read.h"
 #include "policy/config_value.h"
 #include "policy/suggest.h"
@@ -658,6 +659,25 @@ static void problems_of_whole_files(void **state)
 }
 
 /* What libinih would cut, join or skip without a word. */
+static void a_backend_has_so_many_servers(void **state)
+{
+    (void)state;
+    for (int over = 0; over < 2; over++) {
+        char *text = NULL;
+        size_t n = 0;
+        FILE *f = open_memstream(&text, &n);
+        assert_non_null(f);
+        fputs(LISTENER BACKEND, f); /* it has one */
+        for (int i = 1; i < BACKENDS_SERVERS_MAX + over; i++)
+            fprintf(f, "server = s%d\n", i);
+        fclose(f);
+        char *problems = problems_of(text, n);
+        assert_string_equal(problems, over ? "70: server: a backend has at most 64\n" : "");
+        free(problems);
+        free(text);
+    }
+}
+
 static void what_inih_hides_is_found(void **state)
 {
     (void)state;
@@ -1182,6 +1202,7 @@ int main(void)
         cmocka_unit_test(good_values_print_as_themselves),
         cmocka_unit_test(bad_values_are_explained),
         cmocka_unit_test(problems_of_whole_files),
+        cmocka_unit_test(a_backend_has_so_many_servers),
         cmocka_unit_test(what_inih_hides_is_found),
         cmocka_unit_test(the_longest_value_arrives_whole),
         cmocka_unit_test(lists_may_be_longer_than_a_line),
