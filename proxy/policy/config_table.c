@@ -55,7 +55,7 @@ void *config_section_at(const struct config *c, enum config_section in, size_t i
     if (!kind->named)
         return (void *)at;
     memcpy(&items, at, sizeof items); /* pointers to structs are all of one kind */
-    return items + index * kind->size;
+    return items == NULL ? NULL : items + index * kind->size;
 }
 
 /* That of [gate] is made up. */
