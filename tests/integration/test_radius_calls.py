@@ -19,8 +19,8 @@ METHODS = ("mschapv2", "mschapv1", "chap-md5", "pap", "eap-mschapv2", "eap")
 class Site:
     """A RADIUS server, a gate, and a VPN server that asks the one through the other."""
 
-    def __init__(self, bench, *, gate=None, backend=None, keys=None, nas=None, vpn=None,
-                 **knobs):
+    def __init__(self, bench, *, gate=None, listener=None, backend=None, keys=None, nas=None,
+                 vpn=None, **knobs):
         self.bench = bench
         for name, secret in SECRETS.items():
             path = bench.place.folder / f"{name}.key"
@@ -32,7 +32,7 @@ class Site:
         self.vpn = bench.backend(nas=self.nas, users={}, auth=METHODS, **(vpn or {}))
         self.sections = {
             "gate": {"workers": 1, **(gate or {})},
-            "listener front": bench.listener_keys(),
+            "listener front": bench.listener_keys(**(listener or {})),
             "radius site": {
                 "listen": "127.0.0.1:0", "clients": "127.0.0.1", "secret-file": "vpn.key",
                 "server": "%s:%d" % self.radius.auth, "server-secret-file": "server.key",
@@ -87,6 +87,34 @@ def test_wrong_password(bench):
             site.client(method, password="wrong").establish()
     assert site.call(first_password="wrong")["key"] == "radius"
     assert site.radius.bad == 0
+
+
+@pytest.mark.parametrize("knobs", [dict(retransmit=True), dict(acfc=True, pfc=True),
+                                   dict(user="CORP\\alice"), dict(shape="odd")], ids=str)
+@pytest.mark.parametrize("method", ["mschapv2", "eap-mschapv2"])
+def test_odd_clients(bench, method, knobs):
+    site = Site(bench)
+    assert site.call(method, **knobs)["key"] == "radius"
+
+
+def test_password_change(bench):
+    """The key is that of the new password, in the answer to MS-CHAP2-CPW."""
+    site = Site(bench, users={"alice": "stale"}, expired=["alice"])
+    assert site.call(password="stale", new_password="sesame")["key"] == "radius"
+    assert site.radius.users["alice"] == "sesame"
+
+
+def test_login_starts_over(bench):
+    """LCP anew in the middle of a login: two challenges, and the key is the second answer's."""
+    rounds = []
+
+    def once(call):
+        rounds.append(1)
+        if len(rounds) == 1:
+            call.link.restart()
+
+    site = Site(bench, vpn={"hooks": {"lcp": once}})
+    assert site.call()["key"] == "radius"
 
 
 def test_workers(bench):
@@ -293,6 +321,21 @@ def test_calling_station_id(bench, method):
     site = Site(bench, keys={"calling-station-id": "client"}, nas={"calling": "10.9.9.9"})
     site.call(method, bind="127.0.0.23")
     assert calling(site) == b"127.0.0.23"
+
+
+def test_calling_station_id_ipv6(bench):
+    site = Site(bench, keys={"calling-station-id": "client"}, listener={"listen": "[::1]:0"})
+    site.call()
+    assert calling(site) == b"::1"
+
+
+def test_calling_station_id_of_one_of_two(bench):
+    """The same user from two addresses: an answer of MS-CHAPv2 is one client's, a name is not."""
+    site = Site(bench, keys={"calling-station-id": "client"}, nas={"calling": "10.9.9.9"})
+    site.call("pap", bind="127.0.0.23")
+    for method, told in (("pap", b"10.9.9.9"), ("mschapv2", b"127.0.0.24")):
+        site.call(method, bind="127.0.0.24")
+        assert calling(site) == told
 
 
 def test_calling_station_id_is_kept(bench):

@@ -9,7 +9,7 @@ import pytest
 
 import freeradius
 import lab
-from peers import nas, radius
+from peers import nas, radius, torrent
 from peers.client import CallFailed, Client
 from peers.server import Server
 
@@ -152,3 +152,10 @@ def test_freeradius_sees_the_client(site):
     good_call(site, bind="127.0.0.77")
     assert site.vpn.nas.answers[-1].value(radius.REPLY_MESSAGE) == b"from 127.0.0.77"
     assert "cli 127.0.0.77)" in site.server.log()
+
+
+def test_torrent(site):
+    """Logins at a rate that a site has in the morning; none is said twice, and none is lost."""
+    outcome = torrent.pour(lab.address(site.addresses["radius:site"]), VPN_SECRET.encode(),
+                           1000, 500)
+    assert outcome.codes == {radius.ACCESS_ACCEPT: 1000} and outcome.bad == 0

@@ -9,9 +9,9 @@ import time
 from peers import auth, ppp, radius, sstp
 from peers.radius import (ACCESS_ACCEPT, ACCESS_CHALLENGE, ACCESS_REQUEST, CALLING,
                           CHAP_CHALLENGE, CHAP_PASSWORD, EAP_MESSAGE, FRAMED_MTU,
-                          MESSAGE_AUTHENTICATOR, MS_CHALLENGE, MS_ERROR, MS_MPPE_KEYS,
-                          MS_RECV_KEY, MS_RESPONSE, MS_RESPONSE2, MS_SEND_KEY, MS_SUCCESS2,
-                          NAS_IDENTIFIER, NAS_PORT_TYPE, STATE, USER_NAME, USER_PASSWORD,
+                          MESSAGE_AUTHENTICATOR, MS_CHALLENGE, MS_CHANGE2, MS_ERROR,
+                          MS_MPPE_KEYS, MS_NEW_PASSWORD, MS_RECV_KEY, MS_RESPONSE,
+                          MS_RESPONSE2, MS_SEND_KEY, MS_SUCCESS2, NAS_IDENTIFIER, NAS_PORT_TYPE, STATE, USER_NAME, USER_PASSWORD,
                           BadPacket, Packet, microsoft)
 
 VIRTUAL = (5).to_bytes(4, "big")  # NAS-Port-Type
@@ -161,11 +161,7 @@ class Md5Nas(Asking, auth.Md5Verifier):
 
 
 class MsChapNas(Asking):
-    """The RADIUS server's error goes to the client; its C= is the challenge of the next try. No
-    change of password."""
-
-    def change(self, packet):
-        self.refuse()
+    """The RADIUS server's error goes to the client; its C= is the challenge of the next try."""
 
     def refuse(self, error=691):
         text = self.said(MS_ERROR) or b"E=691 R=0"
@@ -201,6 +197,16 @@ class MsChapV2Nas(MsChapNas, auth.MsChapV2Verifier):
         good = self.ask(microsoft(MS_CHALLENGE, self.challenge),
                         microsoft(MS_RESPONSE2, bytes([self.ident, 0]) + value[:48]))
         return self.said(MS_SUCCESS2) if good else None
+
+    def change(self, packet):
+        """RFC 2548 2.1.7, 2.3.4: the new password in pieces, and the answer made with it."""
+        block, old_hash, rest = packet.data[:516], packet.data[516:532], packet.data[532:]
+        pieces = [block[at:at + 243] for at in range(0, len(block), 243)]
+        good = self.ask(microsoft(MS_CHALLENGE, self.challenge),
+                        *(microsoft(MS_NEW_PASSWORD, bytes([6, self.ident, 0, n]) + piece)
+                          for n, piece in enumerate(pieces, 1)),
+                        microsoft(MS_CHANGE2, bytes([7, self.ident]) + old_hash + rest))
+        self.judge(self.said(MS_SUCCESS2) if good else None)
 
 
 class EapNas(Asking):

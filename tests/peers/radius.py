@@ -19,6 +19,7 @@ CHAP_CHALLENGE, NAS_PORT_TYPE, EAP_MESSAGE, MESSAGE_AUTHENTICATOR = 60, 61, 79, 
 MICROSOFT = 311  # RFC 2548
 MS_RESPONSE, MS_ERROR, MS_CHALLENGE, MS_MPPE_KEYS = 1, 2, 11, 12
 MS_SEND_KEY, MS_RECV_KEY, MS_RESPONSE2, MS_SUCCESS2 = 16, 17, 25, 26
+MS_NEW_PASSWORD, MS_CHANGE2 = 6, 27
 
 
 class BadPacket(Exception):
@@ -48,6 +49,7 @@ class Packet:
     ident: int
     authenticator: bytes = bytes(16)
     attributes: list = field(default_factory=list)  # pairs of type and value, in order
+    refused_for_age: bool = False   # what the server found: right, but to be changed
 
     def values(self, kind):
         return [value for this, value in self.attributes if this == kind]
@@ -226,15 +228,16 @@ class Radius:
 
     It lets in who knows the password in users, by PAP, CHAP, MS-CHAP and EAP (eap: the class of
     its only method), and gives the keys that FreeRADIUS gives. seal: Message-Authenticator in
-    every answer, not with EAP only. silent: so many packets are not answered, counted down.
+    every answer, not with EAP only. expired: who must change the password first (MS-CHAPv2). silent: so many packets are not answered, counted down.
     twist(answer, request): may change an answer before it is signed; None from it: no answer.
     go: cleared, it answers nobody until it is set."""
 
     def __init__(self, secret, *, users=None, eap=auth.EapMsChapV2Verifier, seal=True, silent=0,
-                 twist=None):
+                 twist=None, expired=()):
         self.secret = secret.encode() if isinstance(secret, str) else secret
         self.users = dict(users or {"alice": "sesame"})
         self.eap, self.seal, self.silent, self.twist = eap, seal, silent, twist
+        self.expired = set(expired)
         self.requests = []      # Packets, each once
         self.repeated = 0       # those that came again
         self.bad = 0            # what is no packet, or has a wrong seal
@@ -367,9 +370,10 @@ class Radius:
         return response_to(ACCESS_REJECT, request, *self._error(request), seal=self.seal)
 
     def _error(self, request):
-        """Whoever came with MS-CHAPv2 may try again."""
-        return [microsoft(MS_ERROR, value[:1] + b"E=691 R=1 C=%s V=3 M=no"
-                          % os.urandom(16).hex().upper().encode())
+        """Whoever came with MS-CHAPv2 may try again (RFC 2759 6), or change what has expired."""
+        error = 648 if request.refused_for_age else 691
+        return [microsoft(MS_ERROR, value[:1] + b"E=%d R=1 C=%s V=3 M=no"
+                          % (error, os.urandom(16).hex().upper().encode()))
                 for value in request.microsoft(MS_RESPONSE2)]
 
     def _judge(self, request, user, password):
@@ -384,12 +388,11 @@ class Radius:
             return [] if value == auth.md5_answer(ident, password, challenge) else None
         challenge = next(iter(request.microsoft(MS_CHALLENGE)), b"")
         for value in request.microsoft(MS_RESPONSE2):
-            peer, response = value[2:18], value[26:50]
-            if response != mschap.nt_response(challenge, peer, user, password):
-                return None
-            text = mschap.authenticator_response(password, response, peer, challenge, user)
-            return [microsoft(MS_SUCCESS2, value[:1] + text),
-                    *self.keys(request, mschap.hlak_v2(password, response))]
+            accept = self._judge_v2(request, user, password, value[:1], value[2:50], challenge)
+            request.refused_for_age = accept is not None and user.decode() in self.expired
+            return None if request.refused_for_age else accept
+        for value in request.microsoft(MS_CHANGE2):
+            return self._change(request, user, password, value, challenge)
         for value in request.microsoft(MS_RESPONSE):
             if value[26:50] != mschap.challenge_response(challenge, mschap.nt_hash(password)):
                 return None
@@ -397,3 +400,24 @@ class Radius:
             return [microsoft(MS_MPPE_KEYS, hide_password(keys.ljust(32, b"\0"), self.secret,
                                                           request.authenticator))]
         return None
+
+    def _judge_v2(self, request, user, password, ident, value, challenge):
+        peer, response = value[:16], value[24:48]
+        if response != mschap.nt_response(challenge, peer, user, password):
+            return None
+        text = mschap.authenticator_response(password, response, peer, challenge, user)
+        return [microsoft(MS_SUCCESS2, ident + text),
+                *self.keys(request, mschap.hlak_v2(password, response))]
+
+    def _change(self, request, user, old, value, challenge):
+        """RFC 2548 2.1.7 and 2.3.4: as code 7 of MS-CHAPv2, in attributes."""
+        block = b"".join(part[4:] for part in sorted(request.microsoft(MS_NEW_PASSWORD),
+                                                     key=lambda part: part[2:4]))
+        new = mschap.decrypt_new_password(block, old)
+        if new is None or mschap.encrypt_old_hash(new, old) != value[2:18]:
+            return None
+        accept = self._judge_v2(request, user, new, value[1:2], value[18:66], challenge)
+        if accept:
+            self.users[user.decode()] = new
+            self.expired.discard(user.decode())
+        return accept

@@ -251,3 +251,12 @@ def test_radius_with_another_secret(cert):
         with to(vpn) as client, pytest.raises(CallFailed):
             client.establish()
         assert server.bad == 1
+
+
+def test_radius_password_change(cert):
+    with radius.Radius("secret", users={"alice": "stale"}, expired=["alice"]) as server, \
+            asking(cert, server) as vpn:
+        with to(vpn, password="stale", new_password="sesame") as client:
+            client.establish().disconnect()
+        assert vpn.wait_over().verdict == "ok"
+        assert server.users == {"alice": "sesame"}

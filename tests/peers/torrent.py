@@ -9,6 +9,9 @@ from peers import mschap, radius
 from peers.radius import MESSAGE_AUTHENTICATOR, MS_CHALLENGE, MS_RESPONSE2, USER_NAME, microsoft
 
 
+BURST = 16
+
+
 @dataclass
 class Outcome:
     sent: int = 0
@@ -30,9 +33,10 @@ def login(number):
             microsoft(MS_RESPONSE2, bytes(2) + peer + bytes(8) + response)]
 
 
-def pour(address, secret, count, rate, patience=5.0):
-    """count logins, rate in a second, each said once: nothing is said again, so whatever gets lost
-    stays lost. It gives up when nothing has come for that many seconds of patience."""
+def pour(address, secret, count, rate, patience=5.0, all_sent=None):
+    """count logins, at most rate in a second, each said once: nothing is said again, so whatever
+    gets lost stays lost. It gives up when nothing has come for that many seconds of patience.
+    all_sent: called when the last one is out."""
     outcome = Outcome()
     socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(1 + rate // 64)]
     for sock in socks:
@@ -46,12 +50,16 @@ def pour(address, secret, count, rate, patience=5.0):
     try:
         while outcome.sent < count or waiting:
             now = time.monotonic()
+            # What this process waited for the processor it does not make good for in a burst.
+            began = max(began, now - (outcome.sent + BURST) / rate)
             while outcome.sent < count and began + outcome.sent / rate <= now:
                 n = outcome.sent
                 sock = socks[n % len(socks)]
                 waiting[sock, packets[n].ident] = packets[n], now
                 sock.send(octets[n])
                 outcome.sent, latest = n + 1, now
+                if outcome.sent == count and all_sent:
+                    all_sent()
             if now - latest > patience:
                 break
             due = began + outcome.sent / rate if outcome.sent < count else now + 0.1
