@@ -10,8 +10,9 @@
 #include "base/check.h"
 #include "net/worker.h"
 
-/* Datagrams taken in one callback: others have their turn in between. */
-enum { AT_ONCE = 64 };
+/* AT_ONCE: datagrams taken in one callback, others have their turn in between. ROOM: for what comes
+ * while we cannot look; by default there is room for some 250 small datagrams. */
+enum { AT_ONCE = 64, ROOM = 1 << 20 };
 
 int udp_bind(const struct addr *want, struct addr *bound)
 {
@@ -22,6 +23,9 @@ int udp_bind(const struct addr *want, struct addr *bound)
 
     if (fd < 0)
         return -1;
+    /* The kernel gives as much of it as net.core.rmem_max allows. */
+    const int room = ROOM;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     const bool ip6 = want->family == AF_INET6;
     if ((ip6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
         setsockopt(fd, ip6 ? (int)IPPROTO_IPV6 : (int)IPPROTO_IP,

@@ -373,3 +373,13 @@ def test_torrent(bench):
     assert (outcomes[0].lost, outcomes[0].bad) == (0, 0)
     assert set(outcomes[0].codes) == {radius.ACCESS_ACCEPT}
     assert site.nas.repeated == site.radius.repeated == 0
+
+
+def test_burst(bench):
+    """What comes while the gate cannot look waits in its socket, which has more room than the
+    kernel gives unasked (some 250 of these)."""
+    site = Site(bench)
+    site.gate.pause()
+    outcome = torrent.pour(site.nas.server, SECRETS["vpn"], 400, 8000, all_sent=site.gate.resume)
+    assert (outcome.lost, outcome.bad) == (0, 0)
+    assert site.radius.repeated == 0
