@@ -163,6 +163,14 @@ static bool is_blank(uint8_t c)
     return c == ' ' || c == '\t';
 }
 
+/* Some editors leave one at the start of a file. */
+static const char byte_order_mark[] = "\xef\xbb\xbf";
+
+static bool begins_with_mark(struct span s)
+{
+    return span_eq(span_sub(s, 0, 3), span_str(byte_order_mark));
+}
+
 /* What is wrong with it as a name; NULL: nothing. */
 static const char *name_problem(struct span name)
 {
@@ -174,6 +182,8 @@ static const char *name_problem(struct span name)
         return "the name begins or ends with a blank";
     if (name.p[0] == '#')
         return "the name begins with '#'";
+    if (begins_with_mark(name)) /* in the first line it would be gone */
+        return "the name begins with a byte order mark";
     for (size_t i = 0; i < name.n; i++) {
         if (name.p[i] < 0x20 || name.p[i] == 0x7f)
             return "the name holds a control character";
@@ -223,12 +233,11 @@ static bool parse_line(struct users *u, struct span line, unsigned number, FILE 
 
 struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems)
 {
-    static const char byte_order_mark[] = "\xef\xbb\xbf"; /* some editors leave one */
     struct users *u = users_new(path);
     struct span rest = span_of(text, len);
     bool good = true;
 
-    if (span_eq(span_sub(rest, 0, 3), span_str(byte_order_mark)))
+    if (begins_with_mark(rest))
         rest = span_from(rest, 3);
     for (unsigned number = 1; rest.n > 0; number++) {
         const uint8_t *end = memchr(rest.p, '\n', rest.n);

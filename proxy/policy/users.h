@@ -47,10 +47,11 @@ void users_free(struct users *u);
 size_t users_count(const struct users *u);
 const char *users_path(const struct users *u); /* as it was given when it was read */
 
-/* In constant time, whatever names the file has. name: as it stood on the wire. The 26 letters of ASCII compare without case. Tried in this order:
- * the name as it is, without a leading DOMAIN\, without a trailing @realm, without either (clients
- * and servers do not agree on which of them is the name). Every line that some form has, best first,
- * at most USERS_MATCH_MAX. Returns how many. */
+/* In constant time, whatever names the file has. name: as it stood on the wire. The 26 letters of
+ * ASCII compare without case. Tried in this order: the name as it is, without a leading DOMAIN\,
+ * without a trailing @realm, without either (clients and servers do not agree on which of them is
+ * the name). Every line that some form has, best first, at most USERS_MATCH_MAX. Returns how many.
+ */
 size_t users_find(const struct users *u, struct span name,
                   struct users_match found[USERS_MATCH_MAX]);
 
@@ -58,7 +59,7 @@ size_t users_find(const struct users *u, struct span name,
 struct span users_bare_name(struct span name);
 
 /* True when name can stand in a users file: 1..USERS_NAME_MAX octets, no control character, no
- * ':', no leading '#' or blank, no trailing blank. */
+ * ':', no leading '#', blank or byte order mark, no trailing blank. */
 bool users_name_valid(struct span name);
 
 #endif

@@ -249,6 +249,8 @@ static void wrong_lines(void **state)
     assert_says(" User:" HASH("1"), "users:1: the name begins or ends with a blank\n");
     assert_says("User :" HASH("1"), "users:1: the name begins or ends with a blank\n");
     assert_says("\tUser:" HASH("1"), "users:1: the name begins or ends with a blank\n");
+    assert_says("\n\xef\xbb\xbfUser:" HASH("1"),
+                "users:2: the name begins with a byte order mark\n");
     assert_says("U\x01ser:" HASH("1"), "users:1: the name holds a control character\n");
     assert_says("User\x7f:" HASH("1"), "users:1: the name holds a control character\n");
     memset(line, 'n', USERS_NAME_MAX + 1);
@@ -310,8 +312,21 @@ static void valid_names(void **state)
     (void)state;
     static const char *const good[] = {
         "u", "User", "CORP\\User", "user@example.com", "a b", "a#", "J\xc3\xb6rg", "\xff", "-h"};
-    static const char *const bad[] = {"",    "#a", " a",   "a ",    "\ta",  "a\t",
-                                      "a:b", ":",  "a\nb", "a\x1f", "\x7f", "a\r"};
+    static const char *const bad[] = {"\xef\xbb\xbf"
+                                      "a",
+                                      "\xef\xbb\xbf",
+                                      "",
+                                      "#a",
+                                      " a",
+                                      "a ",
+                                      "\ta",
+                                      "a\t",
+                                      "a:b",
+                                      ":",
+                                      "a\nb",
+                                      "a\x1f",
+                                      "\x7f",
+                                      "a\r"};
     char longest[USERS_NAME_MAX + 1];
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
