@@ -63,7 +63,7 @@ LOAD_OBJ := $(patsubst %,$(B)/tests/bench/%.o,load end floor)
 all: $(B)/sstpgate
 
 # Without the libraries there is nothing to build: say what to do instead of a page of errors.
-ifeq ($(filter clean help deps% demo% bench check asan ubsan tsan integration interop format,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help deps% demo% bench check asan ubsan tsan integration instructions interop format,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) && echo yes),yes)
 $(error OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12) or install them)
 endif
@@ -185,19 +185,19 @@ bench: deps-bench
 		--workers $(WORKERS) $(if $(PEERS),--peers '$(PEERS)')
 
 # ---- what a user runs ----
-.PHONY: demo demo-stop check asan ubsan tsan interop integration
+.PHONY: demo demo-stop check asan ubsan tsan interop integration instructions
 demo: deps-demo
 	@$(MAKE) $(quiet) VARIANT=release all
 	@tests/demo
 demo-stop:
 	@tests/demo stop
 
-SUITES := layers build unit replay peers integration interop
+SUITES := layers build unit replay peers integration instructions interop
 check: deps-check
 	@tests/run release $(SUITES)
 asan ubsan tsan: deps-check
 	@tests/run $@ unit replay integration
-integration interop: deps-check
+integration instructions interop: deps-check
 	@tests/run $(VARIANT) $@
 
 .PHONY: install uninstall

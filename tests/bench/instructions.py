@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+"""A guard against falling back: how many instructions the gate takes for a packet and for a call,
+counted by callgrind, beside what instructions.txt says. No clock is read and nothing depends on what
+else the machine does.
+
+    tests/bench/instructions.py            prints the numbers
+    tests/bench/instructions.py --renew    writes them into instructions.txt
+
+Whoever changes a number on purpose renews the file in the same commit and says why."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent / "integration")]
+
+from bench import HASH_HASH, LOAD, ROOT, free_port  # noqa: E402
+from gate import Gate, write_config  # noqa: E402
+from peers import pki  # noqa: E402
+
+FILE = HERE / "instructions.txt"
+
+# What libraries choose by what the processor can do must be the same everywhere: SSE4 and AES, no AVX.
+SAME_EVERYWHERE = {
+    "OPENSSL_ia32cap": "0x02d82203078bfbff:0",
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX2,-AVX,-ERMS,-FSRM,"
+                      "-AVX_Fast_Unaligned_Load,-Prefer_No_VZEROUPPER",
+}
+
+# Of each a short and a long run: the difference is what the packets or calls took, and nothing else.
+# In lockstep, so that each wake-up finds as many packets as were sent together.
+FLOW = ("flow", "--tunnels", 1, "--lockstep")
+COUNTED = {
+    "packet up, 64 octets, alone": (*FLOW, "--size", 64, "--burst", 1),
+    "packet up, 1404 octets, alone": (*FLOW, "--size", 1404, "--burst", 1),
+    "packet up, 64 octets, of 32": (*FLOW, "--size", 64, "--burst", 32),
+    "packet up, 1404 octets, of 32": (*FLOW, "--size", 1404, "--burst", 32),
+    "packet down, 64 octets, of 32": (*FLOW, "--size", 64, "--direction", "down", "--burst", 32),
+    "packet down, 1404 octets, of 32": (*FLOW, "--size", 1404, "--direction", "down", "--burst", 32),
+    "the same while PPP is watched": (*FLOW, "--size", 1404, "--direction", "down", "--burst", 32,
+                                      "--negotiate"),
+    "call, PAP": ("calls", "--concurrent", 1, "--pap"),
+    "call, MS-CHAPv2": ("calls", "--concurrent", 1),
+}
+LENGTHS = {"flow": (320, 960), "calls": (4, 12)}
+
+
+def versions():
+    packages = ["libssl3", "libuv1", "libc6", "valgrind"]
+    done = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *packages],
+                          capture_output=True, text=True)
+    return done.stdout.split("\n")[:-1]
+
+
+class Counted:
+    """A gate under callgrind, between a front and a back of the load generator."""
+
+    def __init__(self, folder):
+        self.folder, self.dumps = Path(folder), 0
+        front, self.cert = pki.make(folder, "front"), pki.make(folder, "back")
+        users = self.folder / "users"
+        users.touch(mode=0o600)
+        users.write_text(f"bench:{HASH_HASH}\n")
+        self.back = free_port()
+        config = self.folder / "gate.conf"
+        write_config(config, {
+            "gate": {"workers": 1, "log-level": "error"},
+            "listener front": {"listen": "127.0.0.1:0", "certificate": front.both,
+                               "default": "allow"},
+            "backend back": {"server": f"127.0.0.1:{self.back}", "verify": "pin",
+                             "pin-sha256": self.cert.sha256, "users-file": "users"}})
+        self.out = self.folder / "callgrind"
+        valgrind = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={self.out}"]
+        self.gate = Gate(config, before=valgrind, env={**os.environ, **SAME_EVERYWHERE}).start()
+
+    def count(self, options, length):
+        """Instructions of one run of the generator."""
+        self.dump()
+        done = subprocess.run(
+            [LOAD, options[0], "--to", str(self.gate.address()[1]), "--port", str(self.back),
+             "--certificate", self.cert.both, "--strict", *map(str, options[1:]),
+             "--packets", str(length)], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return self.dump(), json.loads(done.stdout)
+
+    def dump(self):
+        """Instructions since the last one."""
+        subprocess.run(["vgdb", f"--pid={self.gate.process.pid}", "dump"], check=True,
+                       capture_output=True, timeout=30)
+        self.dumps += 1
+        text = Path(f"{self.out}.{self.dumps}").read_text()
+        return int(re.search(r"^(?:summary|totals): (\d+)", text, re.M)[1])
+
+    def stop(self):
+        self.gate.signal(signal.SIGTERM)
+        self.gate.process.wait(30)
+
+
+def measure():
+    with tempfile.TemporaryDirectory(prefix="sg-count-") as folder:
+        counted = Counted(folder)
+        try:
+            numbers = {}
+            for name, options in COUNTED.items():
+                (short, _), (long, _) = (counted.count(options, n) for n in LENGTHS[options[0]])
+                first, second = LENGTHS[options[0]]
+                numbers[name] = round((long - short) / (second - first))
+            return numbers
+        finally:
+            counted.stop()
+
+
+def read():
+    """The numbers of the file, and the versions they were taken with."""
+    numbers, taken = {}, []
+    for line in FILE.read_text().splitlines():
+        if line.startswith("# with "):
+            taken.append(line.removeprefix("# with "))
+        elif line and not line.startswith("#"):
+            name, _, value = line.rpartition(" ")
+            numbers[name.rstrip()] = int(value)
+    return numbers, taken
+
+
+def write(numbers):
+    lines = ["# Instructions of the gate, by callgrind. instructions.py --renew writes this file,",
+             "# test_instructions.py compares."]
+    lines += [f"# with {version}" for version in versions()]
+    lines += [f"{name:34} {value:9}" for name, value in numbers.items()]
+    FILE.write_text("\n".join(lines) + "\n")
+
+
+def main():
+    numbers = measure()
+    for name, value in numbers.items():
+        print(f"{name:34} {value:9}")
+    if sys.argv[1:] == ["--renew"]:
+        write(numbers)
+        print(f"written: {FILE}")
+
+
+if __name__ == "__main__":
+    main()

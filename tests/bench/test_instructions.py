@@ -1,0 +1,29 @@
+"""See instructions.py."""
+
+import subprocess
+
+import pytest
+
+import instructions
+from bench import LOAD, ROOT
+
+TOLERANCE = 0.05
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    subprocess.run(["make", "--no-print-directory", "-s", str(LOAD.relative_to(ROOT))], cwd=ROOT,
+                   check=True)
+    return instructions.measure()
+
+
+@pytest.mark.parametrize("name", instructions.COUNTED)
+def test_instructions(numbers, name):
+    known, taken = instructions.read()
+    was, now = known[name], numbers[name]
+    change = now / was - 1
+    others = "" if taken == instructions.versions() else \
+        f"\nthe libraries are others, too: {', '.join(sorted(set(instructions.versions()) - set(taken)))}"
+    assert abs(change) <= TOLERANCE, \
+        (f"{name}: {now} instructions, {was} in {instructions.FILE.relative_to(ROOT)} ({change:+.1%}){others}\n"
+         f"if that is meant: tests/bench/instructions.py --renew, and say why in the commit")
