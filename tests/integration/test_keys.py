@@ -123,6 +123,7 @@ def test_key_of_another_login(bench, method, user):
     victim.connect()
     assert last_words(victim).raw == sstp.BINDING_ABORT
     assert "connected" not in site.server.wait_over(1).seen
+    own.close()
 
 
 @pytest.mark.parametrize("method, knobs", [

@@ -1,0 +1,61 @@
+/* front_binding: the part of front that judges the binding of a call: who can vouch for the client's Call
+ * Connected, and the same again for the backend. For front.c alone, as is the struct. */
+#ifndef SSTPGATE_CALL_FRONT_BINDING_H
+#define SSTPGATE_CALL_FRONT_BINDING_H
+
+#include "binding/binding.h"
+#include "call/candidates.h"
+#include "call/front.h"
+#include "wire/ppp.h"
+
+/* Named for what SSTP waits for ([MS-SSTP] 3.3.1); WAIT_KEY: Call Connected is here, its key is not. */
+enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED, WAIT_KEY, WAIT_RESULT };
+
+/* What Call Connected was judged by that came before the login had ended. EARLY_KEY: of the users file, or
+ * zeros; EARLY_NONE_YET: none, while one could come; EARLY_SETTLED: a key of RADIUS, which that gives for
+ * a login only that has ended; or we had waited for one in vain. */
+enum early { EARLY_NOT, EARLY_KEY, EARLY_NONE_YET, EARLY_SETTLED };
+
+struct front {
+    enum progress progress;
+    const struct site_backend *backend;
+    struct session *session;
+    struct binding_leaf client_leaf, backend_leaf;
+    struct binding_expect expect; /* nonce, and the mask as the client was told it */
+    uint8_t backend_mask;         /* as the backend sent it */
+    struct ppp_observer ppp;
+    front_user_allowed user_allowed; /* NULL: nobody wants to be asked */
+    void *user_arg;
+    bool user_asked; /* about the user that session shows, or about nobody */
+    struct leaves *leaves; /* NULL: nobody knows */
+    struct candidates candidates;
+    unsigned stale; /* line of the users file that the server has proved wrong; 0: none */
+    uint8_t hash;   /* the client's hash protocol, once its binding was checked */
+    enum early early;
+    uint8_t early_msg[SSTP_CONNECTED_LEN]; /* if any: the client's Call Connected */
+    /* The Ack or Call Connected that goes on instead; in WAIT_KEY the client's own Call Connected. */
+    uint8_t made[SSTP_CONNECTED_LEN];
+};
+
+static inline struct front_answer front_refuse(enum reason reason)
+{
+    return (struct front_answer){.verdict = FRONT_REFUSE, .reason = reason};
+}
+
+/* Of two names the server may hear the one and we the other, and no honest client says two. */
+static inline bool front_two_names(const struct front *f)
+{
+    return f->ppp.user_named && f->ppp.user_len == 0;
+}
+
+/* The client's Call Connected, of a user who may pass. */
+struct front_answer front_binding_connected(struct front *f, const struct sstp_packet *packet,
+                                            struct span octets, uint64_t now_ms);
+
+/* The login that was under way when Call Connected went on has ended well: was it bound by that? */
+bool front_binding_holds(struct front *f);
+
+/* After each frame of PPP: does the server's answer fit the users file? */
+void front_binding_check_users(struct front *f);
+
+#endif
