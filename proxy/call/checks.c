@@ -362,6 +362,8 @@ void checks_switch(struct checks *all, struct site *site)
 
 void checks_sweep(struct checks *all, uint64_t now_ms)
 {
+    static const char *const words[] = {
+        [CHECK_RESOLVE] = "resolve", [CHECK_CONNECT] = "connect", [CHECK_ANSWER] = "answer"};
     struct check *c;
 
     DL_FOREACH(all->list, c) {
@@ -372,10 +374,7 @@ void checks_sweep(struct checks *all, uint64_t now_ms)
         } else if (c->state == CHECK_CLOSE) {
             close_now(c); /* it has had its time to be told */
         } else {
-            note(c, c->state == CHECK_RESOLVE   ? "resolve"
-                    : c->state == CHECK_CONNECT ? "connect"
-                                                : "answer",
-                 "none in time");
+            note(c, words[c->state], "none in time");
             failed(c);
         }
     }

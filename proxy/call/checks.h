@@ -12,8 +12,8 @@ struct worker;
 struct checks *checks_new(struct worker *w);
 void checks_free(struct checks *all); /* after the worker's loop has ended; NULL is fine */
 
-/* From now on these servers are asked, of the backends that have a `check`. Takes a reference of its
- * own. Servers that were asked before keep their rhythm. */
+/* From now on these servers are asked, of the backends that have a `check`. Takes a reference of
+ * its own. Servers that were asked before keep their rhythm. */
 void checks_switch(struct checks *all, struct site *site);
 
 /* Begins those that are due and ends those that take too long. To be called once a second. */

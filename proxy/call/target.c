@@ -37,8 +37,8 @@ static void proxy_write(enum config_send_proxy version, struct stream *s, struct
     if (version == CONFIG_SEND_PROXY_NO)
         return;
     p->version = 2;
-    /* A check has no client: it comes from here. LOCAL and UNKNOWN, which are for that, are an error
-     * to some servers (PROTOCOL.md 1.5). */
+    /* A check has no client: it comes from here. LOCAL and UNKNOWN, which are for that, are an
+     * error to some servers (PROTOCOL.md 1.5). */
     if (p->source.family == 0 && stream_local(s, &ours) == 0 && stream_peer(s, &theirs) == 0) {
         end_from_addr(&p->source, &ours);
         end_from_addr(&p->destination, &theirs);
@@ -73,9 +73,8 @@ bool target_start(const struct site_backend *b, size_t server, struct stream *s,
     }
     const char *sni = sni_of(c, to);
     const char *name = c->verify_host != NULL ? c->verify_host : sni != NULL ? sni : to->host;
-    stream_start(s,
-                 tls_conn_new_client(b->tls, sni, c->verify == CONFIG_VERIFY_CA ? name : NULL,
-                                     stream_sink, s));
+    stream_start(s, tls_conn_new_client(b->tls, sni, c->verify == CONFIG_VERIFY_CA ? name : NULL,
+                                        stream_sink, s));
     return false;
 }
 

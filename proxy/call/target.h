@@ -1,5 +1,6 @@
-/* target: a server of a backend, as calls and checks meet it: how a connection to it begins, whether
- * it is who it should be, what is asked of it, and the word about how it was. Worker's thread. */
+/* target: a server of a backend, as calls and checks meet it: how a connection to it begins,
+ * whether it is who it should be, what is asked of it, and the word about how it was. Worker's
+ * thread. */
 #ifndef SSTPGATE_CALL_TARGET_H
 #define SSTPGATE_CALL_TARGET_H
 

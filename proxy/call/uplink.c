@@ -123,7 +123,8 @@ static void no_server(struct tunnel *t)
         t->dial_failure = REASON_NO_SERVER;
     }
     if (t->web) { /* the call's reason is why its client was sent there */
-        snprintf(why, sizeof why, "instead of the web site: %s", reason_info(t->dial_failure)->name);
+        snprintf(why, sizeof why, "instead of the web site: %s",
+                 reason_info(t->dial_failure)->name);
         session_keep(&t->session.detail, span_str(why));
     }
     tunnel_close(t, t->dial_failure);
@@ -229,7 +230,8 @@ void uplink_secure(struct tunnel *t)
 
 /* ---- the answer ---- */
 
-/* Nothing of SSTP was said yet, and what the client has sent waits: the next server may do better. */
+/* Nothing of SSTP was said yet, and what the client has sent waits: the next server may do better.
+ */
 static void answer_failed(struct tunnel *t, enum reason why, const char *text)
 {
     tunnel_enter(t, TUNNEL_DIAL);

@@ -126,8 +126,8 @@ static const char *on_servers(void *arg, FILE *out)
     return NULL;
 }
 
-/* name: with its port, as `servers` prints it, or the host alone where that is one server only. False:
- * it is none, or more than one. */
+/* name: with its port, as `servers` prints it, or the host alone where that is one server only.
+ * False: it is none, or more than one. */
 static bool find_server(const struct config_backend *c, const struct backends_group *g,
                         const char *name, size_t *server)
 {
@@ -155,8 +155,8 @@ static const char *set_drain(const struct server *s, const char *name, bool drai
     struct log_line l;
     size_t i = 0, server;
 
-    while (i < c->backend_count && (strncmp(c->backend[i].name, name, n) != 0 ||
-                                    c->backend[i].name[n] != '\0'))
+    while (i < c->backend_count &&
+           (strncmp(c->backend[i].name, name, n) != 0 || c->backend[i].name[n] != '\0'))
         i++;
     if (i == c->backend_count)
         return "there is no such backend; `servers` lists them";

@@ -23,7 +23,7 @@ struct known {
     atomic_uint tunnels;
     atomic_bool draining;
     atomic_bool down;
-    atomic_uint row;       /* failures one after the other while up, good ones while down */
+    atomic_uint row;               /* failures one after the other while up, good ones while down */
     atomic_uint_least64_t fresh;   /* ms: when slow-start began; 0: never */
     atomic_uint_least64_t retry;   /* ms: down, and not checked: when a call may try it */
     atomic_uint_least64_t changed; /* ms */
@@ -123,8 +123,8 @@ static void known_put(struct known *k)
     free(k);
 }
 
-/* The same in every process and on every gate, so that all of them send a client to the same server.
- * Who could choose his address might choose his server by it, as he might by trying. */
+/* The same in every process and on every gate, so that all of them send a client to the same
+ * server. Who could choose his address might choose his server by it, as he might by trying. */
 static const struct siphash_key source_key = {.k0 = 0x737374706761, .k1 = 0x7465};
 
 static uint64_t hash_server(const struct config_server *s)
@@ -189,9 +189,9 @@ static uint64_t weight_of(const struct backends_group *g, size_t i, uint64_t now
 }
 
 /* Start-time fair queuing (Goyal, Vin, Cheng 1996): a turn costs the more virtual time the less the
- * weight is, and whoever would be served earliest is next. One that was away does not get what it has
- * missed: it begins where the others are. Counted from the turn before, so that the weight of now
- * holds. */
+ * weight is, and whoever would be served earliest is next. One that was away does not get what it
+ * has missed: it begins where the others are. Counted from the turn before, so that the weight of
+ * now holds. */
 static uint64_t turn_of(const struct backends_group *g, size_t i, uint64_t last, uint64_t now)
 {
     const uint64_t here = atomic_load(&g->turn), next = last + one_call / weight_of(g, i, now);
@@ -218,9 +218,9 @@ static uint64_t negative_log2(uint64_t hash)
     return ((uint64_t)64 << 24) - log;
 }
 
-/* Weighted rendezvous hashing (Thaler, Ravishankar 1998): each server draws a number for this client,
- * distributed so that the smallest is its own as often as its weight says. The others' numbers do not
- * change when one goes. */
+/* Weighted rendezvous hashing (Thaler, Ravishankar 1998): each server draws a number for this
+ * client, distributed so that the smallest is its own as often as its weight says. The others'
+ * numbers do not change when one goes. */
 static uint64_t draw_of(const struct backends_group *g, size_t i, const struct addr *client,
                         uint64_t now)
 {
@@ -396,7 +396,8 @@ enum backends_change backends_report(struct backends_group *g, size_t server, bo
                                      const char *cause, uint64_t now_ms)
 {
     struct known *k = g->member[server].known;
-    const bool checked = g->config->check != CONFIG_CHECK_NO;
+    const unsigned rise = g->config->check == CONFIG_CHECK_NO ? 1 : g->config->rise;
+    const unsigned needed = good ? rise : g->config->fall;
 
     if (good != atomic_load(&k->down)) { /* as it was */
         if (atomic_load(&k->row) != 0) /* what is shared is written no more often than it must be */
@@ -405,7 +406,7 @@ enum backends_change backends_report(struct backends_group *g, size_t server, bo
             atomic_store(&k->retry, now_ms + g->config->down_time);
         return BACKENDS_SAME;
     }
-    if (atomic_fetch_add(&k->row, 1) + 1 < (!good ? g->config->fall : checked ? g->config->rise : 1))
+    if (atomic_fetch_add(&k->row, 1) + 1 < needed)
         return BACKENDS_SAME;
     if (good) {
         atomic_store(&k->fresh, now_ms); /* first, or who comes now would meet its whole weight */

@@ -1,11 +1,11 @@
-/* backends: which server of a backend gets a call, how many each has, and which of them are up. Pure:
- * no sockets, no clock (now_ms is any monotonic one, the same for all), no log.
+/* backends: which server of a backend gets a call, how many each has, and which of them are up.
+ * Pure: no sockets, no clock (now_ms is any monotonic one, the same for all), no log.
  *
- * A group is a backend as one configuration has it. What is known of a server (its calls, whether it
- * is up, whether it is being drained) is shared by all groups of one `struct backends` that have a
- * backend of the same name with a server of the same host and port: so it lives on when a reload
- * makes new groups, as long as the old one or a call of it is there. Any thread may call anything here;
- * nothing that a call asks takes a lock. */
+ * A group is a backend as one configuration has it. What is known of a server (its calls, whether
+ * it is up, whether it is being drained) is shared by all groups of one `struct backends` that have
+ * a backend of the same name with a server of the same host and port: so it lives on when a reload
+ * makes new groups, as long as the old one or a call of it is there. Any thread may call anything
+ * here; nothing that a call asks takes a lock. */
 #ifndef SSTPGATE_POLICY_BACKENDS_H
 #define SSTPGATE_POLICY_BACKENDS_H
 
@@ -30,15 +30,15 @@ enum {
 struct backends *backends_new(void);
 void backends_free(struct backends *all); /* after every group has left */
 
-/* c: at most BACKENDS_SERVERS_MAX servers; must stay as long as the group. all: NULL for servers that
- * nobody shares. A new server is up; where there are checks, the first one that fails is enough to
- * change that. */
+/* c: at most BACKENDS_SERVERS_MAX servers; must stay as long as the group. all: NULL for servers
+ * that nobody shares. A new server is up; where there are checks, the first one that fails is
+ * enough to change that. */
 struct backends_group *backends_join(struct backends *all, const struct config_backend *c);
 void backends_leave(struct backends_group *g); /* NULL is fine */
 
 /* A server for a call of client that has not tried it: bit i of *tried stands for server i, and is
- * set for the one that is chosen. The call has a place there until backends_release. False: there is
- * none left.
+ * set for the one that is chosen. The call has a place there until backends_release. False: there
+ * is none left.
  *
  * Those with `backup` are for when no other is left. One that is down is left out; without checks
  * (check = no) one call may try it each down-time, and all may when nothing else is left: a server
@@ -60,8 +60,8 @@ void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_M
 enum backends_change { BACKENDS_SAME, BACKENDS_WENT_DOWN, BACKENDS_CAME_UP };
 
 /* A call or a check was answered as it should be (good), or the server is to blame that it was not.
- * `fall` failures in a row: down. `rise` good ones, or one where there are no checks: up. The change
- * is told to exactly one caller. cause: for backends_state, cut at BACKENDS_CAUSE_MAX. */
+ * `fall` failures in a row: down. `rise` good ones, or one where there are no checks: up. The
+ * change is told to exactly one caller. cause: for backends_state, cut at BACKENDS_CAUSE_MAX. */
 enum backends_change backends_report(struct backends_group *g, size_t server, bool good,
                                      const char *cause, uint64_t now_ms);
 

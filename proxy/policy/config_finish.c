@@ -180,7 +180,8 @@ static void finish_servers(struct config_builder *b, size_t index)
         if (s->port == 0)
             s->port = be->tls ? 443 : 80;
         if (s->weight != 0 && first)
-            config_problem(&b->input, s->line, "server: weight has no meaning with balance = first");
+            config_problem(&b->input, s->line,
+                           "server: weight has no meaning with balance = first");
         if (s->weight == 0)
             s->weight = 1;
         for (size_t k = 0; k < i; k++)
@@ -318,8 +319,8 @@ static void find_backends(struct config_builder *b, size_t index)
         l->fallback = find_section(b, BACKEND, "fallback", l->fallback_name,
                                    line_of(b, LISTENER, index, "fallback"));
     for (size_t i = 0; i < l->route_count; i++)
-        l->route[i].backend = find_section(b, BACKEND, "use-backend", l->route[i].backend_name,
-                                           l->route[i].line);
+        l->route[i].backend =
+            find_section(b, BACKEND, "use-backend", l->route[i].backend_name, l->route[i].line);
     if (refused(b, LISTENER, index, "backend"))
         return;
     if (l->backend_name != NULL)

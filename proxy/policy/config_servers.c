@@ -169,8 +169,9 @@ static bool parse_statuses(struct config_input *in, const struct config_key *k, 
     if (good && list->count > before)
         return true;
     list->count = before;
-    config_problem(in, in->line, "%s: '%s' is not a list of HTTP statuses such as 200 401 or "
-                                 "400-404",
+    config_problem(in, in->line,
+                   "%s: '%s' is not a list of HTTP statuses such as 200 401 or "
+                   "400-404",
                    k->name, text);
     return false;
 }

@@ -631,16 +631,21 @@ def test_pin_of_the_new_one_is_in_the_log(bench):
 
 # -- names --
 
+def with_hosts(path):
+    """For a gate that finds this file in the place of /etc/hosts."""
+    return ("unshare", "--mount", "sh", "-c", f'mount --bind {path} /etc/hosts && exec "$@"', "sh")
+
+
 def test_name_is_resolved_for_each_call(bench, tmp_path):
     """A name that leads somewhere else from now on, without a reload."""
     first = bench.backend(listen=("127.0.0.21", 0))
     second = bench.backend(listen=("127.0.0.22", first.port))
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.21 sstp.test\n")
-    keys = {"gate": {"workers": 1}, "listener front": bench.listener_keys(),
-            "backend back": bench.backend_keys(first, server=f"sstp.test:{first.port}")}
-    gate = bench.start(keys, before=("unshare", "--mount", "sh", "-c",
-                                     f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh"))
+    gate = bench.start(
+        {"gate": {"workers": 1}, "listener front": bench.listener_keys(),
+         "backend back": bench.backend_keys(first, server=f"sstp.test:{first.port}")},
+        before=with_hosts(hosts))
     call(bench, gate).ping().disconnect()
     hosts.write_text("127.0.0.22 sstp.test\n")
     call(bench, gate).ping().disconnect()
@@ -649,3 +654,19 @@ def test_name_is_resolved_for_each_call(bench, tmp_path):
     assert counts([first, second]) == [2, 1]
     assert [gate.wait_call(n)["server"] for n in range(3)] == [first.address, second.address,
                                                              first.address]
+
+
+def test_name_is_resolved_for_each_check(bench, tmp_path):
+    """Nobody is there, and then the name leads to a server."""
+    server = bench.backend(listen=("127.0.0.21", 0))
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.23 sstp.test\n")
+    gate = bench.start(
+        {"gate": {"workers": 1}, "listener front": bench.listener_keys(),
+         "backend back": bench.backend_keys(server, server=f"sstp.test:{server.port}", check="tls",
+                                            check_interval="1s")},
+        before=with_hosts(hosts))
+    assert gate.wait_event("server")["cause"] == "check: connect: connection refused"
+    hosts.write_text("127.0.0.21 sstp.test\n")
+    event = gate.wait_event("server", 1)
+    assert (event["server"], event["state"]) == (f"sstp.test:{server.port}", "up")

@@ -230,8 +230,8 @@ static void test_weights(void **state)
     static const struct {
         enum config_balance balance;
         unsigned percent;
-    } cases[] = {{CONFIG_BALANCE_ROUNDROBIN, 0}, {CONFIG_BALANCE_LEASTCONN, 0},
-                 {CONFIG_BALANCE_SOURCE, 5}};
+    } cases[] = {
+        {CONFIG_BALANCE_ROUNDROBIN, 0}, {CONFIG_BALANCE_LEASTCONN, 0}, {CONFIG_BALANCE_SOURCE, 5}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct backend b;
@@ -583,11 +583,11 @@ static void test_threads_report(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_courses),        cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_slow_start),     cmocka_unit_test(test_source_stays),
+        cmocka_unit_test(test_courses),         cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_slow_start),      cmocka_unit_test(test_source_stays),
         cmocka_unit_test(test_source_is_fixed), cmocka_unit_test(test_state),
-        cmocka_unit_test(test_sharing),        cmocka_unit_test(test_threads_choose),
-        cmocka_unit_test(test_threads_full),   cmocka_unit_test(test_threads_report),
+        cmocka_unit_test(test_sharing),         cmocka_unit_test(test_threads_choose),
+        cmocka_unit_test(test_threads_full),    cmocka_unit_test(test_threads_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

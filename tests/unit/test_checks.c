@@ -54,7 +54,7 @@ static struct {
     struct worker w;
     struct checks *checks;
     struct site *site;
-    uint64_t now; /* of the sweeps */
+    uint64_t now;          /* of the sweeps */
     int listening, server; /* -1: none */
     const char *answer;
     char heard[1024];
@@ -228,8 +228,8 @@ static void do_reset(void)
 static void each_end_at_each_step(void **state)
 {
     (void)state;
-    static void (*const ends[])(void) = {do_stop, do_switch, do_deadline, do_twice, do_close,
-                                         do_reset};
+    static void (*const ends[])(void) = {do_stop,  do_switch, do_deadline,
+                                         do_twice, do_close,  do_reset};
     for (size_t i = 0; i < KINDS; i++)
         for (size_t k = 0; k < sizeof ends / sizeof *ends; k++)
             for (unsigned n = 0; n < STEPS; n++)
