@@ -154,6 +154,20 @@ def test_freeradius_sees_the_client(site):
     assert "cli 127.0.0.77)" in site.server.log()
 
 
+@pytest.mark.parametrize("site", ["yes"], indirect=True)
+def test_sstpc(directory, machine, front, site):
+    """sstpc and pppd at one end, FreeRADIUS at the other; the VPN server is the scripted one."""
+    number = len(site.vpn.calls)
+    call = lab.call(directory / "call", site.addresses["front"], front, user="alice",
+                    password="sesame")
+    site.vpn.wait_call(number)
+    last = len(site.vpn.calls) - 1  # where sstpc had to dial again, the ones before are cut off
+    record = site.vpn.wait_over(last)
+    assert call.up and call.answered, call
+    assert (record.verdict, record.method) == ("ok", "mschapv2")
+    assert gate_line(site, last)["key"] == "radius"
+
+
 def test_torrent(site):
     """Logins at a rate that a site has in the morning; none is said twice, and none is lost."""
     outcome = torrent.pour(lab.address(site.addresses["radius:site"]), VPN_SECRET.encode(),
