@@ -1,76 +1,16 @@
 #include "call/radius_proxy.h"
 
-#include <openssl/crypto.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <utlist.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "call/keyring.h"
-#include "call/radius_carry.h"
-#include "call/radius_server.h"
-#include "call/radius_table.h"
+#include "call/radius_section.h"
 #include "call/snapshot.h"
 #include "net/udp.h"
 #include "policy/config.h"
-#include "policy/secret.h"
-
-/* Why a packet was dropped. */
-enum drop {
-    STRANGER,   /* not among clients; or not from the server that was asked */
-    MALFORMED,  /* no packet, or none that belongs there */
-    FORGED,     /* signed with another secret, or not at all what was asked for */
-    UNSIGNED,   /* without the Message-Authenticator that it must have */
-    REPLAYED,   /* the authenticator of another request (RFC 2865 3) */
-    UNEXPECTED, /* an answer for which nobody waits (any more) */
-    FULL,       /* too many requests wait */
-    NO_SERVER,  /* nobody can be asked now: no address, or no identifier is free */
-    DROPS
-};
-
-static const char *const drop_names[DROPS] = {
-    [STRANGER] = "stranger", [MALFORMED] = "malformed", [FORGED] = "forged",
-    [UNSIGNED] = "unsigned", [REPLAYED] = "replayed",   [UNEXPECTED] = "unexpected",
-    [FULL] = "full",         [NO_SERVER] = "no-server",
-};
-
-/* Authenticators of Access-Requests of the last minutes, and which server a State came from: tables
- * that forget. Each value has one place, that of another may push it out. */
-enum { SEEN_MAX = 8192, SEEN_MS = 300000, STATES_MAX = 1024 };
-
-struct seen {
-    uint64_t hash, when_ms; /* when_ms 0: nothing */
-};
-
-struct origin {
-    uint64_t hash;
-    size_t server; /* index + 1; 0: nothing */
-};
-
-struct servers {
-    struct radius_server **item;
-    size_t count;
-};
-
-struct radius_section {
-    struct radius_proxy *proxy;
-    char *name;
-    const struct config_radius *config; /* of the proxy's snapshot */
-    struct span client_secret, server_secret;
-    struct servers access, accounting;
-    struct radius_table table;
-    struct siphash_key hash;
-    struct seen seen[SEEN_MAX];
-    struct origin origin[STATES_MAX];
-    struct {
-        atomic_ullong requests, repeated, answers, accepts, keys, dropped[DROPS];
-        atomic_size_t waiting;
-    } count;
-    struct log_limit limit[DROPS];
-};
 
 struct radius_listen {
     struct udp udp;
@@ -81,545 +21,7 @@ struct radius_listen {
     bool kept; /* while a switch compares */
 };
 
-/* A packet that is being made, and an EAP packet that came in pieces: both hold what helps to guess
- * passwords, and keys until they are hidden. */
-struct radius_scratch {
-    struct radius_out out;
-    uint8_t eap[RADIUS_MAX];
-};
-
-static void scratch_wipe(struct radius_proxy *p)
-{
-    explicit_bzero(p->scratch, sizeof *p->scratch);
-}
-
-/* ---- what is told ---- */
-
-static void drop(struct radius_section *s, enum drop why, const struct addr *from)
-{
-    char text[ADDR_TEXT_MAX];
-    struct log_line l;
-    unsigned missed;
-
-    atomic_fetch_add(&s->count.dropped[why], 1);
-    if (!log_limit_pass(&s->limit[why], worker_now(&s->proxy->worker), 1, &missed))
-        return;
-    log_begin(&l, LOG_LEVEL_WARNING, "radius");
-    log_str(&l, "radius", s->name);
-    log_str(&l, "dropped", drop_names[why]);
-    log_str(&l, "from", addr_format(from, text));
-    if (missed > 0)
-        log_num(&l, "missed", missed);
-    log_end(&l);
-}
-
-static void log_answer(const struct radius_section *s, const struct radius_request *r, uint8_t code,
-                       struct span user, size_t keys)
-{
-    char client[ADDR_TEXT_MAX], server[ADDR_TEXT_MAX];
-    struct log_line l;
-
-    if (!log_wanted(LOG_LEVEL_DEBUG))
-        return;
-    log_begin(&l, LOG_LEVEL_DEBUG, "radius");
-    log_str(&l, "radius", s->name);
-    log_str(&l, "answer", radius_code_name(code));
-    log_str(&l, "client", addr_format(&r->key.from, client));
-    log_str(&l, "server", addr_format(&r->to, server));
-    log_span(&l, "user", user);
-    log_num(&l, "keys", keys);
-    log_end(&l);
-}
-
-void radius_proxy_print(const struct radius_proxy *p, FILE *out)
-{
-    for (size_t i = 0; i < p->section_count; i++) {
-        struct radius_section *s = p->section[i];
-        fprintf(out,
-                "radius %s: requests %llu, repeated %llu, waiting %zu, answers %llu, accepts %llu, "
-                "keys %llu; dropped",
-                s->name, atomic_load(&s->count.requests), atomic_load(&s->count.repeated),
-                atomic_load(&s->count.waiting), atomic_load(&s->count.answers),
-                atomic_load(&s->count.accepts), atomic_load(&s->count.keys));
-        for (size_t k = 0; k < DROPS; k++)
-            fprintf(out, "%s %s %llu", k == 0 ? "" : ",", drop_names[k],
-                    atomic_load(&s->count.dropped[k]));
-        fputs("; silent", out);
-        size_t silent = 0;
-        const struct servers *all[] = {&s->access, &s->accounting};
-        for (size_t k = 0; k < 2; k++) {
-            for (size_t n = 0; n < all[k]->count; n++) {
-                const struct radius_server *server = all[k]->item[n];
-                if (atomic_load(&server->silent))
-                    fprintf(out, "%s %s:%u", silent++ == 0 ? "" : ",", server->host,
-                            server->port_number);
-            }
-        }
-        fputs(silent == 0 ? " none\n" : "\n", out);
-    }
-}
-
-/* ---- requests and their servers ---- */
-
-static struct servers *servers_of(struct radius_section *s, bool accounting)
-{
-    return accounting ? &s->accounting : &s->access;
-}
-
-static uint64_t hash_of(const struct radius_section *s, struct span octets)
-{
-    return siphash(&s->hash, octets.p, octets.n);
-}
-
-static struct seen *seen_at(struct radius_section *s, const uint8_t *authenticator, uint64_t *hash)
-{
-    *hash = hash_of(s, span_of(authenticator, RADIUS_AUTHENTICATOR));
-    return &s->seen[*hash % SEEN_MAX];
-}
-
-/* That of another request of the last minutes: then it is none of ours that was lost, but
- * somebody's who repeats what he has heard (RFC 2865 3). */
-static bool seen_before(struct radius_section *s, const uint8_t *authenticator, uint64_t now_ms)
-{
-    uint64_t hash;
-    const struct seen *at = seen_at(s, authenticator, &hash);
-    return at->when_ms > 0 && at->hash == hash && now_ms - at->when_ms < SEEN_MS;
-}
-
-static void remember_seen(struct radius_section *s, const uint8_t *authenticator, uint64_t now_ms)
-{
-    uint64_t hash;
-    struct seen *at = seen_at(s, authenticator, &hash);
-    *at = (struct seen){.hash = hash, .when_ms = now_ms};
-}
-
-static void forget_seen(struct radius_section *s, const uint8_t *authenticator)
-{
-    uint64_t hash;
-    struct seen *at = seen_at(s, authenticator, &hash);
-    if (at->hash == hash)
-        at->when_ms = 0;
-}
-
-static void request_drop(struct radius_section *s, struct radius_request *r)
-{
-    if (r->state == RADIUS_PENDING) /* its client may ask once more, and is then right to do so */
-        forget_seen(s, r->trip.client_authenticator);
-    radius_server_release(r);
-    radius_table_drop(&s->table, r);
-}
-
-/* Rounds of EAP go where the earlier ones went: only that server knows the State it gave. */
-static struct radius_server *find_origin(const struct radius_section *s,
-                                         const struct radius_packet *p)
-{
-    struct span state;
-
-    if (p->code != RADIUS_ACCESS_REQUEST || !radius_find(p, RADIUS_STATE, &state))
-        return NULL;
-    const uint64_t hash = hash_of(s, state);
-    const struct origin *o = &s->origin[hash % STATES_MAX];
-    return o->server > 0 && o->hash == hash ? s->access.item[o->server - 1] : NULL;
-}
-
-static void remember_origin(struct radius_section *s, const struct radius_packet *answer,
-                            const struct radius_server *server)
-{
-    struct span state;
-
-    if (!radius_find(answer, RADIUS_STATE, &state))
-        return;
-    const uint64_t hash = hash_of(s, state);
-    for (size_t i = 0; i < s->access.count; i++)
-        if (s->access.item[i] == server)
-            s->origin[hash % STATES_MAX] = (struct origin){.hash = hash, .server = i + 1};
-}
-
-/* In the order written, those that are silent last; not `but`. Gives r an identifier. */
-static bool choose_server(struct radius_section *s, struct radius_request *r,
-                          const struct radius_server *but, uint64_t now_ms)
-{
-    const struct servers *all = servers_of(s, r->key.accounting);
-
-    for (int silent = 0; silent < 2; silent++)
-        for (size_t i = 0; i < all->count; i++)
-            if (all->item[i] != but &&
-                radius_server_is_silent(all->item[i], now_ms) == (silent == 1) &&
-                radius_server_take(all->item[i], r))
-                return true;
-    return false;
-}
-
-/* The identifier is part of what is signed: the packet is finished when it has one. */
-static void send_signed(struct radius_section *s, struct radius_request *r, struct radius_out *out,
-                        uint64_t now_ms)
-{
-    radius_carry_sign(out, &r->trip, r->server_id);
-    radius_table_set(&s->table, r, RADIUS_PENDING, span_of(out->octets, out->len), now_ms);
-    r->sent_ms = now_ms;
-    radius_server_send(r);
-}
-
-/* ---- from clients ---- */
-
-static bool is_client(const struct config_radius *c, const struct addr *from)
-{
-    for (size_t i = 0; i < c->clients.count; i++)
-        if (cidr_has(&c->clients.item[i], from))
-            return true;
-    return false;
-}
-
-/* RFC 5997 3: a proxy answers for itself. It says "I am here", not who may come in. */
-static void answer_status(struct radius_listen *at, const struct radius_packet *p,
-                          const struct udp_path *path)
-{
-    static const uint8_t to_be_signed[RADIUS_AUTHENTICATOR];
-    struct radius_out *out = &at->section->proxy->scratch->out;
-
-    radius_begin(out, at->accounting ? RADIUS_ACCOUNTING_RESPONSE : RADIUS_ACCESS_ACCEPT, p->id);
-    radius_add(out, RADIUS_MESSAGE_AUTHENTICATOR, span_of(to_be_signed, sizeof to_be_signed));
-    CHECK(radius_end(out));
-    radius_sign(out, p->authenticator.p, at->section->client_secret);
-    (void)udp_send(&at->udp, span_of(out->octets, out->len), path);
-    atomic_fetch_add(&at->section->count.answers, 1);
-}
-
-static void send_answer(const struct radius_request *r)
-{
-    (void)udp_send(r->udp, span_of(r->octets, r->len), &r->path);
-}
-
-/* The client's request, once more. */
-static void repeat(struct radius_section *s, struct radius_request *r, uint64_t now_ms)
-{
-    struct radius_server *old = r->server;
-    struct radius_out *out = &s->proxy->scratch->out;
-
-    atomic_fetch_add(&s->count.repeated, 1);
-    if (r->state == RADIUS_ANSWERED) {
-        send_answer(r);
-        return;
-    }
-    radius_table_touch(&s->table, r, now_ms);
-    if (now_ms - r->sent_ms >= s->config->timeout_server) {
-        radius_server_missed(old, r, now_ms);
-        if (choose_server(s, r, old, now_ms) ||
-            (radius_server_moved(old, r) && radius_server_take(old, r))) {
-            memcpy(out->octets, r->octets, r->len);
-            out->len = r->len;
-            send_signed(s, r, out, now_ms);
-            return;
-        }
-    }
-    /* To the same server it is the same packet (RFC 2865 2.5). */
-    radius_server_send(r);
-}
-
-static const struct addr *find_caller(struct radius_section *s, const struct radius_packet *p,
-                                      uint64_t now_ms, struct addr *caller)
-{
-    struct keyring_login login;
-
-    if (!s->config->calling_station_client || p->code != RADIUS_ACCESS_REQUEST)
-        return NULL;
-    radius_carry_login(p, s->proxy->scratch->eap, &login);
-    return keyring_whence(s->proxy->keyring, s->name, &login, now_ms, caller) ? caller : NULL;
-}
-
-static void forward(struct radius_listen *at, const struct radius_packet *p,
-                    const struct radius_key *key, const struct udp_path *path, uint64_t now_ms)
-{
-    struct radius_section *s = at->section;
-    struct radius_trip trip = {.client_secret = s->client_secret,
-                               .server_secret = s->server_secret};
-    struct radius_out *out = &s->proxy->scratch->out;
-    struct addr caller;
-
-    if (!radius_carry_request(p, &trip, find_caller(s, p, now_ms, &caller), out)) {
-        drop(s, MALFORMED, &path->peer);
-        return;
-    }
-    struct radius_request *r = radius_table_surplus(&s->table);
-    if (r != NULL) {
-        /* Of requests that wait the one that has waited longest: a flood of them hides those who
-         * get their answer at once for no longer than that takes. */
-        if (r->state == RADIUS_PENDING)
-            drop(s, FULL, &r->key.from);
-        request_drop(s, r);
-    }
-    r = radius_table_add(&s->table, key, now_ms);
-    r->trip = trip;
-    r->udp = &at->udp;
-    r->path = *path;
-    struct radius_server *origin = find_origin(s, p);
-    if ((origin == NULL || !radius_server_take(origin, r)) && !choose_server(s, r, NULL, now_ms)) {
-        drop(s, NO_SERVER, &path->peer);
-        request_drop(s, r);
-        return;
-    }
-    if (p->code == RADIUS_ACCESS_REQUEST)
-        remember_seen(s, trip.client_authenticator, now_ms);
-    send_signed(s, r, out, now_ms);
-}
-
-/* Codes that are asked at this socket. */
-static bool is_asked(const struct radius_listen *at, uint8_t code)
-{
-    return code == RADIUS_STATUS_SERVER ||
-           code == (at->accounting ? RADIUS_ACCOUNTING_REQUEST : RADIUS_ACCESS_REQUEST);
-}
-
-/* RFC 3579 3.2: with EAP-Message there must be a Message-Authenticator; RFC 5997 3: the same for
- * Status-Server. */
-static bool must_be_signed(const struct radius_section *s, const struct radius_packet *p)
-{
-    struct span eap;
-
-    switch (p->code) {
-    case RADIUS_STATUS_SERVER: return true;
-    case RADIUS_ACCOUNTING_REQUEST:
-    case RADIUS_ACCOUNTING_RESPONSE: return false; /* its authenticator is a signature */
-    default:
-        return s->config->require_message_authenticator || radius_find(p, RADIUS_EAP_MESSAGE, &eap);
-    }
-}
-
-static void on_request(struct udp *u, struct span octets, const struct udp_path *path)
-{
-    struct radius_listen *at = u->owner;
-    struct radius_section *s = at->section;
-    const uint64_t now_ms = worker_now(&s->proxy->worker);
-    struct radius_key key = {.from = path->peer, .accounting = at->accounting};
-    struct radius_packet p;
-
-    if (!is_client(s->config, &path->peer)) {
-        drop(s, STRANGER, &path->peer);
-        return;
-    }
-    if (radius_parse(octets, &p) != ERR_OK || !is_asked(at, p.code)) {
-        drop(s, MALFORMED, &path->peer);
-        return;
-    }
-    const enum radius_proof proof = radius_verify(&p, NULL, s->client_secret);
-    if (proof == RADIUS_FORGED || (proof == RADIUS_UNSIGNED && must_be_signed(s, &p))) {
-        drop(s, proof == RADIUS_FORGED ? FORGED : UNSIGNED, &path->peer);
-        return;
-    }
-    atomic_fetch_add(&s->count.requests, 1);
-    if (p.code == RADIUS_STATUS_SERVER) {
-        answer_status(at, &p, path);
-        return;
-    }
-    key.id = p.id;
-    struct radius_request *r = radius_table_find(&s->table, &key);
-    if (r != NULL &&
-        memcmp(r->trip.client_authenticator, p.authenticator.p, RADIUS_AUTHENTICATOR) == 0) {
-        r->udp = &at->udp;
-        r->path = *path;
-        repeat(s, r, now_ms);
-    } else if (p.code == RADIUS_ACCESS_REQUEST && seen_before(s, p.authenticator.p, now_ms)) {
-        drop(s, REPLAYED, &path->peer);
-    } else {
-        if (r != NULL) /* the client has given it up (RFC 5080 2.2.2) */
-            request_drop(s, r);
-        forward(at, &p, &key, path, now_ms);
-    }
-    scratch_wipe(s->proxy);
-    atomic_store(&s->count.waiting, s->table.waiting);
-}
-
-/* ---- from servers ---- */
-
-static bool answers(const struct radius_request *r, uint8_t code)
-{
-    if (r->key.accounting)
-        return code == RADIUS_ACCOUNTING_RESPONSE;
-    return code == RADIUS_ACCESS_ACCEPT || code == RADIUS_ACCESS_REJECT ||
-           code == RADIUS_ACCESS_CHALLENGE;
-}
-
-/* Keys of the login go to the keyring. Returns how many. */
-static size_t take_keys(struct radius_section *s, const struct radius_request *r,
-                        const struct radius_packet *accept, const struct keyring_login *login,
-                        const struct radius_packet *request, uint64_t now_ms)
-{
-    const struct radius_side side = {.secret = s->server_secret,
-                                     .authenticator = r->trip.server_authenticator};
-    struct hlak keys[KEYRING_PER_LOGIN];
-    struct span challenge = span_of(NULL, 0);
-
-    (void)radius_ms_find(request, RADIUS_MS_CHAP_CHALLENGE, &challenge);
-    const size_t n = radius_keys(accept, &side, challenge, keys, KEYRING_PER_LOGIN);
-    if (n > 0)
-        keyring_put(s->proxy->keyring, s->name, login, keys, n, now_ms);
-    for (size_t i = 0; i < n; i++)
-        hlak_wipe(&keys[i]);
-    atomic_fetch_add(&s->count.keys, n);
-    return n;
-}
-
-/* It is right, and goes to the client. */
-static void hand_over(struct radius_section *s, struct radius_request *r,
-                      const struct radius_packet *p, struct radius_out *out, uint64_t now_ms)
-{
-    struct keyring_login login;
-    struct radius_packet request;
-    size_t keys = 0;
-
-    CHECK(radius_parse(span_of(r->octets, r->len), &request) == ERR_OK);
-    radius_carry_login(&request, s->proxy->scratch->eap, &login);
-    if (p->code == RADIUS_ACCESS_ACCEPT) {
-        atomic_fetch_add(&s->count.accepts, 1);
-        keys = take_keys(s, r, p, &login, &request, now_ms); /* before the server acts on it */
-    }
-    if (p->code == RADIUS_ACCESS_CHALLENGE)
-        remember_origin(s, p, r->server);
-    atomic_fetch_add(&s->count.answers, 1);
-    log_answer(s, r, p->code, login.user, keys);
-    radius_server_release(r);
-    radius_table_set(&s->table, r, RADIUS_ANSWERED, span_of(out->octets, out->len), now_ms);
-    send_answer(r);
-}
-
-static void on_answer(void *owner, struct radius_request *r, struct span octets)
-{
-    struct radius_section *s = owner;
-    const uint64_t now_ms = worker_now(&s->proxy->worker);
-    struct radius_out *out = &s->proxy->scratch->out;
-    struct radius_packet p;
-
-    if (radius_parse(octets, &p) != ERR_OK || !answers(r, p.code)) {
-        drop(s, MALFORMED, &r->to);
-        return;
-    }
-    const enum radius_proof proof =
-        radius_verify(&p, r->trip.server_authenticator, s->server_secret);
-    if (proof == RADIUS_FORGED || (proof == RADIUS_UNSIGNED && must_be_signed(s, &p))) {
-        drop(s, proof == RADIUS_FORGED ? FORGED : UNSIGNED, &r->to);
-        return;
-    }
-    radius_server_answered(r->server, now_ms);
-    if (radius_carry_answer(&p, &r->trip, out))
-        hand_over(s, r, &p, out, now_ms);
-    else
-        drop(s, MALFORMED, &r->to);
-    scratch_wipe(s->proxy);
-    atomic_store(&s->count.waiting, s->table.waiting);
-}
-
-static void on_stray(void *owner, const struct addr *from)
-{
-    drop(owner, UNEXPECTED, from);
-}
-
-static const struct radius_server_calls server_calls = {.on_answer = on_answer,
-                                                        .on_stray = on_stray};
-
-size_t radius_proxy_descriptors(const struct config *c)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < c->radius_count; i++)
-        n += c->radius[i].server.count + c->radius[i].accounting_server.count;
-    return 2 * n;
-}
-
 /* ---- sections ---- */
-
-static void servers_open(struct radius_section *s, struct servers *all,
-                         const struct config_hosts *hosts)
-{
-    all->item = check_alloc(calloc(hosts->count + 1, sizeof(struct radius_server *)));
-    for (; all->count < hosts->count; all->count++)
-        all->item[all->count] = radius_server_new(&s->proxy->worker, &hosts->item[all->count],
-                                                  &server_calls, s, s->name);
-}
-
-static void servers_close(struct servers *all)
-{
-    for (size_t i = 0; i < all->count; i++)
-        radius_server_free(all->item[i]);
-    free(all->item);
-    *all = (struct servers){0};
-}
-
-/* Nothing waits any more, and nobody is asked. */
-static void section_empty(struct radius_section *s)
-{
-    for (size_t i = 0; i < 2; i++)
-        while (s->table.list[i] != NULL)
-            request_drop(s, s->table.list[i]);
-    servers_close(&s->access);
-    servers_close(&s->accounting);
-    memset(s->seen, 0, sizeof s->seen);
-    memset(s->origin, 0, sizeof s->origin);
-    atomic_store(&s->count.waiting, 0);
-}
-
-static void section_free(struct radius_section *s)
-{
-    section_empty(s);
-    free(s->name);
-    free(s);
-}
-
-static struct radius_section *section_new(struct radius_proxy *p, const char *name)
-{
-    struct radius_section *s = NEW(struct radius_section);
-
-    s->proxy = p;
-    s->name = check_alloc(strdup(name));
-    radius_table_init(&s->table);
-    radius_random((uint8_t *)&s->hash, sizeof s->hash);
-    return s;
-}
-
-static bool same_hosts(const struct config_hosts *a, const struct config_hosts *b)
-{
-    if (a->count != b->count)
-        return false;
-    for (size_t i = 0; i < a->count; i++)
-        if (strcmp(a->item[i].host, b->item[i].host) != 0 || a->item[i].port != b->item[i].port)
-            return false;
-    return true;
-}
-
-static bool same_secret(struct span a, struct span b)
-{
-    return a.n == b.n && CRYPTO_memcmp(a.p, b.p, a.n) == 0;
-}
-
-/* index: of its section in the snapshot's configuration. */
-static void section_configure(struct radius_section *s, const struct snapshot *snapshot,
-                              size_t index)
-{
-    const struct config_radius *c = &snapshot->config->radius[index];
-    const struct span client = secret_span(snapshot->radius[index].client);
-    const struct span server = secret_span(snapshot->radius[index].server);
-    const bool same = s->config != NULL && same_hosts(&s->config->server, &c->server) &&
-                      same_hosts(&s->config->accounting_server, &c->accounting_server) &&
-                      same_secret(s->client_secret, client) &&
-                      same_secret(s->server_secret, server);
-
-    if (!same && s->config != NULL)
-        section_empty(s);
-    s->config = c;
-    s->client_secret = client;
-    s->server_secret = server;
-    if (!same) {
-        servers_open(s, &s->access, &c->server);
-        servers_open(s, &s->accounting, &c->accounting_server);
-    }
-    for (size_t i = 0; i < 2; i++) { /* the old snapshot's are about to go */
-        struct radius_request *r;
-        DL_FOREACH(s->table.list[i], r)
-        {
-            r->trip.client_secret = client;
-            r->trip.server_secret = server;
-        }
-    }
-}
 
 static void sections_switch(struct radius_proxy *p, const struct snapshot *snapshot)
 {
@@ -629,18 +31,18 @@ static void sections_switch(struct radius_proxy *p, const struct snapshot *snaps
     for (size_t i = 0; i < count; i++) {
         const char *name = snapshot->config->radius[i].name;
         for (size_t k = 0; k < p->section_count && next[i] == NULL; k++) {
-            if (p->section[k] != NULL && strcmp(p->section[k]->name, name) == 0) {
+            if (p->section[k] != NULL && strcmp(radius_section_name(p->section[k]), name) == 0) {
                 next[i] = p->section[k];
                 p->section[k] = NULL;
             }
         }
         if (next[i] == NULL)
-            next[i] = section_new(p, name);
-        section_configure(next[i], snapshot, i);
+            next[i] = radius_section_new(&p->worker, p->keyring, name);
+        radius_section_configure(next[i], snapshot, i);
     }
     for (size_t k = 0; k < p->section_count; k++)
         if (p->section[k] != NULL)
-            section_free(p->section[k]);
+            radius_section_free(p->section[k]);
     free(p->section);
     p->section = next;
     p->section_count = count;
@@ -653,20 +55,16 @@ static void on_listen_closed(struct udp *u)
     free(u->owner);
 }
 
-/* Answers for those who asked there have nowhere to leave from. */
-static void listen_forget(struct radius_listen *at)
+static void on_datagram(struct udp *u, struct span octets, const struct udp_path *path)
 {
-    struct radius_request *r, *next;
-
-    for (size_t i = 0; i < 2; i++)
-        DL_FOREACH_SAFE(at->section->table.list[i], r, next)
-    if (r->udp == &at->udp)
-        request_drop(at->section, r);
+    const struct radius_listen *at = u->owner;
+    radius_section_take(at->section, u, at->accounting, octets, path);
 }
 
 static void listen_close(struct radius_proxy *p, struct radius_listen *at)
 {
-    listen_forget(at);
+    /* Answers for those who asked there have nowhere to leave from. */
+    radius_section_forget(at->section, &at->udp);
     DL_DELETE(p->listening, at);
     udp_close(&at->udp, on_listen_closed);
 }
@@ -675,9 +73,9 @@ static struct radius_listen *listen_find(struct radius_proxy *p, size_t id)
 {
     struct radius_listen *at;
 
-    DL_FOREACH(p->listening, at)
-    if (at->id == id)
-        break;
+    DL_FOREACH (p->listening, at)
+        if (at->id == id)
+            break;
     return at;
 }
 
@@ -688,7 +86,7 @@ static void listen_open(struct radius_proxy *p, const struct radius_place *place
     at->id = place->id;
     at->kept = true;
     at->accounting = place->accounting;
-    const int r = udp_open(&at->udp, &p->worker, place->fd, on_request, at);
+    const int r = udp_open(&at->udp, &p->worker, place->fd, on_datagram, at);
     if (r == 0) {
         DL_APPEND(p->listening, at);
         return;
@@ -703,20 +101,21 @@ static void listening_prepare(struct radius_proxy *p, const struct snapshot *sna
 {
     struct radius_listen *at, *next;
 
-    DL_FOREACH(p->listening, at)
-    at->kept = false;
+    DL_FOREACH (p->listening, at)
+        at->kept = false;
     for (size_t i = 0; i < count; i++) {
         if (place[i].fd >= 0 || (at = listen_find(p, place[i].id)) == NULL)
             continue;
         at->kept = true;
-        if (strcmp(at->section->name, snapshot->config->radius[place[i].section].name) != 0 ||
+        if (strcmp(radius_section_name(at->section),
+                   snapshot->config->radius[place[i].section].name) != 0 ||
             at->accounting != place[i].accounting)
-            listen_forget(at);
+            radius_section_forget(at->section, &at->udp);
         at->accounting = place[i].accounting;
     }
-    DL_FOREACH_SAFE(p->listening, at, next)
-    if (!at->kept)
-        listen_close(p, at);
+    DL_FOREACH_SAFE (p->listening, at, next)
+        if (!at->kept)
+            listen_close(p, at);
     for (size_t i = 0; i < count; i++)
         if (place[i].fd >= 0)
             listen_open(p, &place[i]);
@@ -737,29 +136,37 @@ void radius_proxy_switch(struct radius_proxy *p, struct snapshot *snapshot,
     p->snapshot = snapshot_ref(snapshot);
 }
 
+/* ---- what is told ---- */
+
+size_t radius_proxy_descriptors(const struct config *c)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->radius_count; i++)
+        n += c->radius[i].server.count + c->radius[i].accounting_server.count;
+    return 2 * n;
+}
+
+void radius_proxy_print(const struct radius_proxy *p, FILE *out)
+{
+    for (size_t i = 0; i < p->section_count; i++)
+        radius_section_print(p->section[i], out);
+}
+
 /* ---- begin and end ---- */
 
 static void on_sweep(void *arg, uint64_t now_ms)
 {
     struct radius_proxy *p = arg;
-    struct radius_request *r;
 
-    for (size_t i = 0; i < p->section_count; i++) {
-        struct radius_section *s = p->section[i];
-        while ((r = radius_table_old(&s->table, now_ms)) != NULL)
-            request_drop(s, r);
-        for (size_t k = 0; k < s->access.count; k++)
-            radius_server_sweep(s->access.item[k], now_ms);
-        for (size_t k = 0; k < s->accounting.count; k++)
-            radius_server_sweep(s->accounting.item[k], now_ms);
-        atomic_store(&s->count.waiting, s->table.waiting);
-    }
+    for (size_t i = 0; i < p->section_count; i++)
+        radius_section_sweep(p->section[i], now_ms);
     keyring_sweep(p->keyring, now_ms);
 }
 
 void radius_proxy_init(struct radius_proxy *p, struct keyring *keyring)
 {
-    *p = (struct radius_proxy){.keyring = keyring, .scratch = NEW(struct radius_scratch)};
+    *p = (struct radius_proxy){.keyring = keyring};
     worker_init(&p->worker, 0, on_sweep, p);
 }
 
@@ -769,10 +176,10 @@ void radius_proxy_stop(void *arg)
     struct radius_listen *at, *next;
 
     CHECK(worker_is_here(&p->worker));
-    DL_FOREACH_SAFE(p->listening, at, next)
-    listen_close(p, at);
+    DL_FOREACH_SAFE (p->listening, at, next)
+        listen_close(p, at);
     for (size_t i = 0; i < p->section_count; i++)
-        section_free(p->section[i]);
+        radius_section_free(p->section[i]);
     free(p->section);
     p->section = NULL;
     p->section_count = 0;
@@ -783,6 +190,5 @@ void radius_proxy_fini(struct radius_proxy *p)
 {
     CHECK(p->section_count == 0 && p->listening == NULL);
     worker_fini(&p->worker);
-    free(p->scratch);
     snapshot_unref(p->snapshot);
 }

@@ -16,7 +16,6 @@
 struct config;
 struct keyring;
 struct radius_listen;
-struct radius_scratch;
 struct radius_section;
 struct snapshot;
 
@@ -27,7 +26,6 @@ struct radius_proxy {
     struct radius_section **section; /* as many, and in the order, as the configuration has */
     size_t section_count;
     struct radius_listen *listening; /* its sockets */
-    struct radius_scratch *scratch;  /* empty between two callbacks */
 };
 
 /* keyring: outlives it. */
