@@ -3,6 +3,7 @@
 SoftEther reads nothing of the crypto-binding, so these tests say that the stream is carried well;
 test_strict.py says that the binding is right."""
 
+import re
 import statistics
 
 import pytest
@@ -24,6 +25,27 @@ def test_ping_and_ten_megabytes_each_way(directory, gate, front):
                     while_up=f"/usr/bin/python3 traffic.py exchange {TAP} {TAP_PORT}")
     assert call.up and call.answered, call
     assert call.notes.get("while_up") == "passed", call
+
+
+def test_what_checks_are_answered(directory, front, back, softether_server):
+    """PROTOCOL.md 1.4. Statuses that nobody gives are asked for: so the log tells those that come."""
+    directory = directory / "gate"
+    directory.mkdir()
+    configuration = f"[listener front]\nlisten = 127.0.0.1:0\ncertificate = {front.both}\nbackend = tls\n"
+    for check, more in (("tls", ""), ("http", "check-statuses = 999"), ("sstp", "check-statuses = 999")):
+        configuration += (f"[backend {check}]\nserver = {softether_server}\ncheck = {check}\n{more}\n"
+                          f"pin-sha256 = {back.sha256}\ncrypto-binding = off\n")
+    (directory / "sstpgate.conf").write_text(configuration)
+    log = directory / "gate.log"
+
+    def changes():
+        lines = re.findall(r" server backend=(.*)", log.read_text())
+        return lines if len(lines) == 2 else None
+
+    with lab.running([lab.GATE, "-c", directory / "sstpgate.conf"], log) as gate:
+        told = lab.eventually(changes, gate, log)
+    told = {line.split()[0]: line.split("cause=")[1] for line in told}
+    assert told == {"http": '"check: answer: status 404"', "sstp": '"check: answer: status 200"'}
 
 
 def test_wrong_password_is_refused(directory, gate, front):
