@@ -2,7 +2,9 @@
 from there, whatever the method, and the gate knows no user."""
 
 import contextlib
+import pathlib
 import re
+import tempfile
 from types import SimpleNamespace
 
 import pytest
@@ -54,8 +56,7 @@ def site(request, workshop, front, back):
     only where EAP is."""
     lab.require("freeradius radclient eapol_test setpriv", lab.GATE)
     demand = request.param == "yes"
-    directory = workshop / f"radius-{request.param}"
-    directory.mkdir()
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="radius.", dir=workshop))
     for name, secret in (("vpn", VPN_SECRET), ("server", freeradius.SECRET)):
         path = directory / f"{name}.secret"
         path.touch(mode=0o600)
