@@ -6,7 +6,7 @@ the Compound MAC under its own key."""
 import pytest
 
 from conftest import USERS
-from peers import sstp
+from peers import ppp, sstp
 from peers.client import Client, expect_failure
 
 METHODS = ("pap", "chap-md5", "mschapv1", "mschapv2", "eap-mschapv2")
@@ -129,6 +129,55 @@ def test_lcp_starts_over(bench):
     assert len(rounds) == 2
     assert server.wait_over().verdict == "ok"
     assert gate.wait_call()["binding"] == "verified"
+
+
+# -- EAP refused --
+
+@pytest.mark.parametrize("takes", ["mschapv2", "pap"])
+def test_no_eap_in_lcp(bench, takes):
+    """The server asks for EAP first, as RRAS and SoftEther do; the client Naks it in LCP."""
+    server = bench.backend(auth=("eap-mschapv2", "mschapv2", "pap"))
+    gate = bench.gate(server)
+    bench.client(gate, auth=(takes,)).establish().ping().disconnect()
+    assert server.wait_over().verdict == "ok"
+    call = gate.wait_call()
+    assert (plain(call["method"]), call["key"]) in (("mschapv2", "ms-chapv2"), ("pap", "zero"))
+    assert plain(call["method"]) == takes
+
+
+@pytest.mark.parametrize("first", ["eap-tls", "peap", "eap-md5"])
+def test_another_type_of_eap(bench, first):
+    """The client refuses the type it is offered, inside EAP (RFC 3748 5.3)."""
+    server = bench.backend(auth=(first, "eap-mschapv2"))
+    gate = bench.gate(server)
+    bench.client(gate, auth=("eap-mschapv2",)).establish().ping().disconnect()
+    assert server.wait_over().verdict == "ok"
+    call = gate.wait_call()
+    assert (call["method"], call["key"]) == ("eap-mschapv2", "ms-chapv2")
+    assert "weak" not in call.fields
+
+
+def test_eap_is_given_up(bench):
+    """SoftEther begins LCP anew, without EAP, when the client wants none of its types: what was agreed
+    and said before does not count."""
+    rounds = []
+
+    def give_up(call):
+        rounds.append(call.link.method)
+        if len(rounds) > 1:
+            return
+        call.link.methods = ["mschapv2"]
+        call.link.method = "mschapv2"
+        call.link.lcp.want[ppp.OPT_AUTH] = ppp.METHODS["mschapv2"]
+        call.link.restart()
+
+    server = bench.backend(auth=("eap-mschapv2",), hooks={"lcp": give_up})
+    gate = bench.gate(server)
+    bench.client(gate, auth=("eap-mschapv2", "mschapv2")).establish().ping().disconnect()
+    assert rounds == ["eap-mschapv2", "mschapv2"]
+    assert server.wait_over().verdict == "ok"
+    call = gate.wait_call()
+    assert (call["method"], call["key"]) == ("ms-chapv2", "ms-chapv2")
 
 
 # -- translation --
