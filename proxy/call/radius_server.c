@@ -56,6 +56,7 @@ static void on_resolved(void *arg, int status)
     }
     dial_free(s->dial);
     s->dial = NULL;
+    s->looked_ms = now_ms;
     s->lookup_ms = now_ms + (n > 0 ? RADIUS_LOOKUP_MS : RADIUS_LOOKUP_SOON_MS);
     if (n > 0) {
         s->address_count = n;
@@ -225,6 +226,9 @@ void radius_server_missed(struct radius_server *s, const struct radius_request *
     atomic_store(&s->silent, true);
     if (s->address_count > 0 && !radius_server_moved(s, r))
         s->current = (s->current + 1) % s->address_count;
+    /* Its name may lead elsewhere by now. */
+    if (s->lookup_ms != UINT64_MAX && s->lookup_ms > s->looked_ms + RADIUS_LOOKUP_SOON_MS)
+        s->lookup_ms = s->looked_ms + RADIUS_LOOKUP_SOON_MS;
 }
 
 void radius_server_answered(struct radius_server *s, uint64_t now_ms)

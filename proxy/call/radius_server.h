@@ -17,7 +17,7 @@ enum {
     RADIUS_ADDRESSES_MAX = 8,    /* of one name */
     RADIUS_SILENT_MS = 30000,    /* who did not answer is asked last for so long */
     RADIUS_LOOKUP_MS = 60000,    /* then a name is looked up again */
-    RADIUS_LOOKUP_SOON_MS = 5000 /* where that has failed */
+    RADIUS_LOOKUP_SOON_MS = 5000 /* where that has failed, or the server is silent */
 };
 
 struct radius_server_calls {
@@ -37,7 +37,8 @@ struct radius_server {
     uint16_t port_number;
 
     struct dial *dial;
-    uint64_t lookup_ms; /* when the next one is due */
+    uint64_t looked_ms; /* when the last one ended */
+    uint64_t lookup_ms; /* when the next one is due; UINT64_MAX: it is no name */
     struct addr address[RADIUS_ADDRESSES_MAX];
     size_t address_count, current;
 

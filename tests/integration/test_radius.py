@@ -25,13 +25,19 @@ SEAL = (MESSAGE_AUTHENTICATOR, bytes(16))
 ALICE = (USER_NAME, b"alice")
 
 
+def with_hosts(path):
+    """For a gate that finds this file in the place of /etc/hosts."""
+    return ("unshare", "--mount", "sh", "-c", f'mount --bind {path} /etc/hosts && exec "$@"', "sh")
+
+
 METHODS = ("mschapv2", "mschapv1", "chap-md5", "pap", "eap")
 
 
 class Site:
     """A VPN server, the gate and RADIUS servers; both secrets differ."""
 
-    def __init__(self, bench, servers=1, keys=None, gate=None, listen=("127.0.0.1:0",), **knobs):
+    def __init__(self, bench, servers=1, keys=None, gate=None, listen=("127.0.0.1:0",), before=(),
+                 server=None, **knobs):
         self.bench = bench
         folder = bench.place.folder
         for name, secret in (("nas.secret", b"towards the VPN server\n"), ("server.secret", b"other\r\n")):
@@ -49,7 +55,9 @@ class Site:
                                     "server": [self.text(s.auth) for s in self.servers],
                                     "accounting-server": [self.text(s.acct) for s in self.servers],
                                     "timeout-server": "1s", **(keys or {})}}
-        self.gate = bench.start(self.keys)
+        if server:  # its name
+            self.keys["radius nps"]["server"] = f"{server}:{self.server.auth[1]}"
+        self.gate = bench.start(self.keys, before=before)
         self.nas = self.vpn.nas = self.client()
 
     @staticmethod
@@ -297,6 +305,26 @@ def test_names(bench, host):
     site.reload()
     site.nas.timeout = 1.2
     assert site.nas.ask([ALICE, (USER_PASSWORD, b"sesame")]).code == ACCESS_ACCEPT
+
+
+def test_name_leads_elsewhere(bench, tmp_path):
+    """A server that moves is found without a reload, while its client still asks."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.23 nps.test\n")
+    site = Site(bench, before=with_hosts(hosts), server="nps.test")
+    octets, packet = site.request(ALICE, (USER_PASSWORD, b"sesame"))
+    sock = site.socket()
+    sock.settimeout(1.1)
+    answer = None
+    for _ in range(12):
+        sock.send(octets)
+        try:
+            answer = site.nas.check(sock.recv(8192), packet)
+            break
+        except TimeoutError:
+            hosts.write_text("127.0.0.1 nps.test\n")
+    assert answer and answer.code == ACCESS_ACCEPT
+    assert site.gate.wait_log("answers again")
 
 
 def test_answer_leaves_where_it_was_asked(bench):
