@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gate import run, write_config
+from gate import run, with_hosts, write_config
 from peers import head, sstp, tls
 from peers.client import expect_failure
 from peers.server import EndCall
@@ -630,11 +630,6 @@ def test_pin_of_the_new_one_is_in_the_log(bench):
 
 
 # -- names --
-
-def with_hosts(path):
-    """For a gate that finds this file in the place of /etc/hosts."""
-    return ("unshare", "--mount", "sh", "-c", f'mount --bind {path} /etc/hosts && exec "$@"', "sh")
-
 
 def test_name_is_resolved_for_each_call(bench, tmp_path):
     """A name that leads somewhere else from now on, without a reload."""

@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from gate import run, write_config
+from gate import run, with_hosts, write_config
 from peers import auth, mschap, ppp, radius
 from peers.nas import Nas
 from peers.radius import (ACCESS_ACCEPT, ACCESS_CHALLENGE, ACCESS_REJECT, ACCESS_REQUEST,
@@ -23,11 +23,6 @@ STATUS_SERVER = 12
 CLASS, ACCT_STATUS, ACCT_SESSION, TUNNEL_PASSWORD = 25, 40, 44, 69
 SEAL = (MESSAGE_AUTHENTICATOR, bytes(16))
 ALICE = (USER_NAME, b"alice")
-
-
-def with_hosts(path):
-    """For a gate that finds this file in the place of /etc/hosts."""
-    return ("unshare", "--mount", "sh", "-c", f'mount --bind {path} /etc/hosts && exec "$@"', "sh")
 
 
 METHODS = ("mschapv2", "mschapv1", "chap-md5", "pap", "eap")
