@@ -105,6 +105,8 @@ static void note_early(struct front *f, struct span msg, enum early early)
     if (f->ppp.result == PPP_RESULT_SUCCESS)
         return;
     f->early = early;
+    f->early_user_len = f->ppp.user_len;
+    memcpy(f->early_user, f->ppp.user, f->ppp.user_len);
     memmove(f->early_msg, msg.p, sizeof f->early_msg);
 }
 
@@ -125,20 +127,27 @@ static void mac_failed(struct front *f, struct span msg, bool passed)
                          (f->stale == 0 && c->tried.users_file > 0);
 }
 
+static bool same_user(const struct front *f)
+{
+    return span_eq_nocase(users_bare_name(span_of(f->early_user, f->early_user_len)),
+                          users_bare_name(span_of(f->ppp.user, f->ppp.user_len)));
+}
+
 /* Who can vouch for it? late: nobody else will come. */
 static struct front_answer judge(struct front *f, struct span msg, uint64_t now_ms, bool late)
 {
     const struct keyring_login login = login_of(f);
     struct candidates *c = &f->candidates;
+    const bool blind = front_two_names(f);
     struct hlak key;
 
-    if (candidates_find(c, msg, &f->ppp, &login, now_ms, &key)) {
+    if (!blind && candidates_find(c, msg, &f->ppp, &login, now_ms, &key)) {
         note_early(f, msg, key.kind == HLAK_RADIUS ? EARLY_SETTLED : EARLY_KEY);
         struct front_answer answer = made_again(f, msg, &key);
         hlak_wipe(&key);
         return answer;
     }
-    if (!late && key_may_come(f)) {
+    if (!late && !blind && key_may_come(f)) {
         memmove(f->made, msg.p, sizeof f->made);
         f->progress = WAIT_KEY;
         f->session->binding = SESSION_BINDING_NONE;
@@ -146,7 +155,7 @@ static struct front_answer judge(struct front *f, struct span msg, uint64_t now_
     }
     /* for want of a key, not in spite of one */
     bool pass_on = f->backend->config->binding == CONFIG_BINDING_AUTO &&
-                   c->tried.users_file + c->tried.radius == 0 && !front_two_names(f);
+                   c->tried.users_file + c->tried.radius == 0 && !blind;
     mac_failed(f, msg, pass_on);
     if (!pass_on)
         return front_refuse(REASON_BINDING_MAC);
@@ -194,14 +203,14 @@ bool front_binding_holds(struct front *f)
 {
     struct session *s = f->session;
 
-    if (f->early == EARLY_NOT || f->early == EARLY_SETTLED)
+    if (f->early == EARLY_NOT || (f->early == EARLY_SETTLED && same_user(f)))
         return true;
     struct candidates *c = &f->candidates;
     struct span msg = span_of(f->early_msg, sizeof f->early_msg);
-    bool fits = candidates_fit_login(c, msg, &f->ppp);
+    bool fits = f->early != EARLY_SETTLED && candidates_fit_login(c, msg, &f->ppp);
     if (f->early == EARLY_NONE_YET)
         fits = fits || (c->tried.users_file == 0 && !key_may_come(f) && !front_two_names(f));
-    else
+    else if (f->early == EARLY_KEY)
         s->weak = strcmp(s->key, hlak_kind_name(HLAK_ZERO)) == 0 && ppp_method_has_keys(f->ppp.method);
     if (fits)
         return true;

@@ -13,7 +13,7 @@ enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED, WAIT_KEY, WAIT_RESULT };
 
 /* What Call Connected was judged by that came before the login had ended. EARLY_KEY: of the users file, or
  * zeros; EARLY_NONE_YET: none, while one could come; EARLY_SETTLED: a key of RADIUS, which that gives for
- * a login only that has ended; or we had waited for one in vain. */
+ * a login only that has ended, of this user; or we had waited for one in vain. */
 enum early { EARLY_NOT, EARLY_KEY, EARLY_NONE_YET, EARLY_SETTLED };
 
 struct front {
@@ -32,6 +32,8 @@ struct front {
     unsigned stale; /* line of the users file that the server has proved wrong; 0: none */
     uint8_t hash;   /* the client's hash protocol, once its binding was checked */
     enum early early;
+    uint16_t early_user_len;
+    uint8_t early_user[PPP_USER_MAX];      /* who had said that he logs in */
     uint8_t early_msg[SSTP_CONNECTED_LEN]; /* if any: the client's Call Connected */
     /* The Ack or Call Connected that goes on instead; in WAIT_KEY the client's own Call Connected. */
     uint8_t made[SSTP_CONNECTED_LEN];

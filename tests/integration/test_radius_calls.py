@@ -263,6 +263,45 @@ def test_key_is_of_one_call(bench):
     first.ping().disconnect()
 
 
+@pytest.mark.parametrize("policy", ["rewrite", "auto"])
+@pytest.mark.parametrize("trick", ["early", "beside", "instead"])
+def test_key_of_another_user_in_disguise(bench, policy, trick):
+    """bob has logged in, and binds alice's call with his key, for a VPN server that looks at nothing:
+    before she has said her name; or he says his own answer once more, where the server does not hear it,
+    besides hers, or in its place, and the server asks again."""
+    site = Site(bench, gate={"timeout-key": "1s"}, vpn={"checks": (), "full_frames": True},
+                users={"alice": "sesame", "bob": "poppy"}, backend={"crypto-binding": policy})
+    bob = site.client(user="bob", password="poppy").establish("authenticate")
+    alice = site.client().establish("start")
+    alice.binding = lambda: sstp.call_connected(
+        alice.hash, alice.nonce, sstp.cert_hash(alice.hash, alice.wire.peer_der), bob.link.hlak)
+    say, said = alice.link._send_frame, []
+
+    def speak(frame):
+        protocol, body = ppp.parse_frame(frame)
+        if protocol == ppp.CHAP and not said:
+            said.append(frame)
+            his = ppp.Control(2, body[1], bytes([49]) + bob.link.auth.peer + bytes(8) +
+                              bob.link.auth.response + b"\0bob").build()
+            alice.send_frame(ppp.frame(ppp.CHAP, his, acfc=True))  # which this server drops
+            alice.connect()
+            if trick == "instead":
+                site.vpn.calls[-1].link.auth.start()
+                site.vpn.calls[-1].packets.flush()
+                return
+        say(frame)
+
+    if trick == "early":
+        alice.connect()
+    else:
+        alice.link._send_frame = speak
+    with pytest.raises(CallFailed) as failure:
+        alice.authenticate().bring_up().ping()
+    assert failure.value.abort.raw == sstp.BINDING_ABORT
+    alice.close()
+    assert site.gate.wait_call()["reason"] == "binding-mac"
+
+
 def refused_when_connecting(client):
     """The CallFailed of a client that has authenticated, and says Call Connected now."""
     with pytest.raises(CallFailed) as caught:
