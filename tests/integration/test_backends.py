@@ -471,8 +471,7 @@ def test_checks_bring_up(bench):
     server.refuse = None
     up = gate.wait_event("server", 1)
     assert (up["state"], up["cause"]) == ("up", "check")
-    good = [call for call in server.calls[asked:] if call.record.stage == "answered"]
-    assert len(good) >= 2
+    server.wait(lambda: sum(call.record.stage == "answered" for call in server.calls[asked:]) >= 2)
     call(bench, gate).ping()
     assert changes(gate) == [(server.address, "down"), (server.address, "up")]
 
@@ -481,7 +480,7 @@ def test_calls_count_as_checks_do(bench):
     """Connections are good, and calls are refused."""
     bad, good = several(bench, 2, [dict(refuse=503)])
     gate = gate_before(bench, [bad, good], check="tcp", fall="2", **{"check-interval": "1h"})
-    gate.wait(lambda: bad.calls and good.calls, "the first checks")
+    bad.wait_over(), good.wait_over()  # the first checks
     for _ in range(4):
         call(bench, gate).disconnect()
     assert counts([bad, good]) == [3, 5]
