@@ -177,12 +177,11 @@ deps-bench: deps-demo
 # ---- the benchmark: make bench [FIGURES=all|short|'NAME …'] [PEERS='gate nginx-64k'] [ROUNDS=5] ----
 FIGURES ?= short
 ROUNDS ?= 5
-WORKERS ?= 1
 .PHONY: bench
 bench: deps-bench
 	@$(MAKE) $(quiet) VARIANT=$(VARIANT) all $(B)/bench/load
 	@VARIANT=$(VARIANT) tests/bench/bench.py --figures '$(FIGURES)' --rounds $(ROUNDS) \
-		--workers $(WORKERS) $(if $(PEERS),--peers '$(PEERS)')
+		$(if $(PEERS),--peers '$(PEERS)') $(if $(OUT),--out '$(OUT)')
 
 # ---- what a user runs ----
 .PHONY: demo demo-stop check asan ubsan tsan interop integration instructions

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What the gate costs, beside relays that do not look at what they carry.
 
-    make bench [FIGURES='up-1404 calls-ec'] [ROUNDS=3] [PEERS='gate nginx-64k'] [PUBLISH=yes]
+    make bench [FIGURES='up-1404 calls-ec'] [ROUNDS=3] [PEERS='gate nginx-64k gate@2'] [OUT=build/bench]
 
 Every figure is taken of every peer in turn, A B C A B C, ROUNDS times, each time with new tunnels;
 what is printed are medians with half of the range, and the median of each round's ratio between the
@@ -123,7 +123,7 @@ class Peer:
 
 
 class Gate(Peer):
-    """`gate` is this tree's, `gate:FILE` another build of it."""
+    """`gate` is this tree's, `gate:FILE` another build of it. As all peers, `gate@2` has two workers."""
 
     strict = True
 
@@ -265,10 +265,9 @@ def per_packet(result):
 
 class Flow:
     """CPU of each packet, flat out."""
-    unit, better = "ns/packet", min
-
-    def __init__(self, what, size, direction, tunnels=16, packets=None, more=(), key=None):
+    def __init__(self, what, size, direction, tunnels=16, packets=None, more=(), gate_only=False):
         self.what, self.size, self.direction, self.tunnels = what, size, direction, tunnels
+        self.gate_only = gate_only
         self.packets = packets or {"64": 160000, "512": 100000, "imix": 120000}.get(size, 60000)
         self.more = more
         self.floor = not more and size != "imix" and direction != "both"
@@ -283,7 +282,7 @@ class Flow:
 
 
 class Ping:
-    unit, better, floor = "p50 us", min, False
+    floor = gate_only = False
 
     def __init__(self, what, bulk):
         self.what, self.bulk = what, bulk
@@ -296,7 +295,7 @@ class Ping:
 
 
 class Calls:
-    unit, better, floor = "us/call", min, False
+    floor = gate_only = False
 
     def __init__(self, what, key, calls=400):
         self.what, self.key, self.calls = what, key, calls
@@ -309,8 +308,7 @@ class Calls:
 
 
 class Memory:
-    unit, better, floor = "KiB/tunnel", min, False
-    fresh = True
+    floor = gate_only = False
 
     def __init__(self, what, tunnels=1000):
         self.what, self.tunnels = what, tunnels
@@ -332,7 +330,7 @@ class Memory:
 
 
 class Syscalls:
-    unit, better, floor = "calls/packet", min, False
+    floor = gate_only = False
 
     def __init__(self, what, more):
         self.what, self.more = what, more
@@ -382,6 +380,9 @@ FIGURES = {
     "ping-idle": Ping("round trip of one packet, idle proxy", 0),
     "ping-bulk": Ping("round trip of one packet, beside 4 tunnels that send what they can", 4),
     "calls-ec": Calls("a complete call, P-256", "ec"),
+    "negotiate": Flow("1404 octets down, while PPP is watched", "1404", "down", more=("--negotiate",),
+                      gate_only=True),
+    "calls-rsa4096": Calls("a complete call, RSA-4096 in front, P-256 behind", "rsa4096", calls=120),
     "calls-rsa": Calls("a complete call, RSA-2048", "rsa"),
     "memory": Memory("an idle tunnel that has carried traffic"),
     "syscalls": Syscalls("system calls for data, 1404 up, flat out",
@@ -389,6 +390,7 @@ FIGURES = {
     "syscalls-paced": Syscalls("system calls for data, 1404 up, paced",
                                ("--size", 1404, "--rate", 4000, "--seconds", 0.5)),
 }
+LONG = ["calls-rsa4096"]  # not in `all`
 SHORT = ["up-64", "up-1404", "down-1404", "ping-idle", "ping-bulk", "calls-ec", "memory"]
 
 
@@ -404,33 +406,36 @@ class Lab:
 
     def cert(self, key, side):
         if (key, side) not in self.certs:
-            kind = "rsa" if key == "rsa" else "ec"
+            # Of 4096 bits the proxy has much to do and the backend little.
+            kind = "ec" if key == "rsa4096" and side == "back" else key
             self.certs[key, side] = pki.make(self.folder, f"{side}-{key}", key=kind)
         return self.certs[key, side]
 
-    def peer(self, name, workers, key):
-        if name == "floor":
+    def peer(self, who, key):
+        if who == "floor":
             floor.certificate = self.cert("ec", "back").both
             return Floor()
-        at = name, workers, key
-        if at not in self.peers:
-            self.peers[at] = PEERS[name.partition(":")[0]](name, self.folder, workers, self.cert(key, "front"),
-                                         self.cert(key, "back"))
-        return self.peers[at]
+        if (who, key) not in self.peers:
+            name, _, workers = who.partition("@")
+            self.peers[who, key] = PEERS[name.partition(":")[0]](
+                name, self.folder, int(workers or 1), self.cert(key, "front"), self.cert(key, "back"))
+        return self.peers[who, key]
 
     def close(self):
         for peer in self.peers.values():
             peer.stop()
 
 
-def measure(lab, figures, peers, rounds, workers):
+def measure(lab, figures, peers, rounds):
     """{figure: {peer: {metric: [value of each round]}}}"""
     results = {}
     for number in range(rounds):
         for name in figures:
             figure = FIGURES[name]
-            for who in peers + (["floor"] if figure.floor and workers == 1 else []):
-                peer = lab.peer(who, workers, getattr(figure, "key", None) or "ec")
+            for who in peers + (["floor"] if figure.floor else []):
+                if figure.gate_only and not who.startswith("gate"):
+                    continue
+                peer = lab.peer(who, getattr(figure, "key", None) or "ec")
                 print(f"\r  round {number + 1} of {rounds}: {name} {who}" + " " * 20, end="",
                       file=sys.stderr, flush=True)
                 values = figure.run(peer)
@@ -474,7 +479,7 @@ def table(name, by_peer):
     metrics = list(next(iter(by_peer.values())))
     lines.append("  " + f"{'':14}" + "".join(f"{m:>20}" for m in metrics))
     for who, values in by_peer.items():
-        row = f"  {who[-14:]:14}"
+        row = f"  {who.rpartition('/')[2][-14:]:14}"
         for metric in metrics:
             if metric not in values:
                 row += f"{'':>20}"
@@ -492,6 +497,48 @@ def table(name, by_peer):
             text += f", gate / floor = {ratio(by_peer, metric, 'floor'):.2f}"
         lines.append(f"{text}  ({metric})")
     return "\n".join(lines)
+
+
+# Pictures: a name, a title, what the bars are, and (figure, metric, label) of each group of bars.
+PICTURES = {
+    "cpu-per-packet": ("CPU time of the proxy for each packet", "ns", [
+        (f"{way}-{size}", "ns/packet", f"{size} {way}")
+        for way in ("up", "down") for size in ("64", "512", "1404", "imix")]),
+    "round-trip": ("Round trip of one packet, median", "us", [
+        ("ping-idle", "p50 us", "idle"), ("ping-bulk", "p50 us", "beside bulk, p50"),
+        ("ping-bulk", "p99 us", "beside bulk, p99")]),
+    "call": ("CPU time of the proxy for a complete call", "us", [
+        ("calls-ec", "us/call", "P-256"), ("calls-rsa", "us/call", "RSA-2048")]),
+    "memory": ("Memory of an idle tunnel that has carried traffic", "KiB", [
+        ("memory", "KiB/tunnel", "")]),
+}
+
+
+def draw(out, results):
+    import matplotlib
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "bench"  # the same picture from the same numbers
+    from matplotlib import pyplot
+    for name, (title, unit, groups) in PICTURES.items():
+        groups = [g for g in groups if g[0] in results]
+        if not groups:
+            continue
+        who = list(dict.fromkeys(w for g in groups for w in results[g[0]]))
+        width = 0.8 / len(who)
+        figure, axes = pyplot.subplots(figsize=(2 + 1.1 * len(groups), 3.6))
+        for i, one in enumerate(who):
+            bars = [median(results[g[0]].get(one, {}).get(g[1], [0])) for g in groups]
+            axes.bar([n + i * width for n in range(len(groups))], bars, width, label=one)
+        axes.set_xticks([n + 0.4 - width / 2 for n in range(len(groups))], [g[2] for g in groups])
+        axes.set_ylabel(unit)
+        axes.set_title(title)
+        axes.legend(fontsize="small")
+        axes.spines[["top", "right"]].set_visible(False)
+        if name == "round-trip":
+            axes.set_yscale("log")
+        figure.tight_layout()
+        figure.savefig(out / f"{name}.svg", metadata={"Date": None})
+        pyplot.close(figure)
 
 
 def machine():
@@ -514,10 +561,9 @@ def main():
                         + " ".join(FIGURES))
     parser.add_argument("--peers", default=" ".join(PEERS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, choices=(1, 2), default=1)
     parser.add_argument("--out", default=str(ROOT / "build" / "bench"))
     o = parser.parse_args()
-    figures = {"short": SHORT, "all": list(FIGURES)}.get(o.figures, o.figures.split())
+    figures = {"short": SHORT, "all": [f for f in FIGURES if f not in LONG]}.get(o.figures, o.figures.split())
     unknown = [f for f in figures if f not in FIGURES]
     if unknown:
         sys.exit(f"unknown figure {unknown[0]}; there are: {' '.join(FIGURES)}")
@@ -529,23 +575,22 @@ def main():
     started = time.monotonic()
     lab = Lab(tempfile.mkdtemp(prefix="sg-bench-"))
     try:
-        results = measure(lab, figures, o.peers.split(), o.rounds, o.workers)
+        results = measure(lab, figures, o.peers.split(), o.rounds)
     finally:
         lab.close()
         shutil.rmtree(lab.folder)
     out = Path(o.out)
     out.mkdir(parents=True, exist_ok=True)
-    command = (f"make bench FIGURES='{' '.join(figures)}' ROUNDS={o.rounds} PEERS='{o.peers}'"
-               f"{' WORKERS=2' if o.workers == 2 else ''}")
+    command = f"make bench FIGURES='{o.figures}' ROUNDS={o.rounds} PEERS='{o.peers}'"
     text = "\n\n".join(table(name, results[name]) for name in figures if name in results)
-    text = (f"{command}\n{machine()}\n{o.workers} worker(s), medians of {o.rounds} rounds, "
+    text = (f"{command}\n{machine()}\nmedians of {o.rounds} rounds, "
             f"{time.monotonic() - started:.0f} s\n\n{text}\n")
     print(text)
     (out / "results.txt").write_text(text)
+    draw(out, results)
     (out / "results.json").write_text(json.dumps(
-        {"command": command, "machine": machine(), "versions": versions(), "rounds": o.rounds,
-         "workers": o.workers, "figures": results}, indent=1))
-    print(f"also in {out}/results.txt and results.json")
+        {"command": command, "machine": machine(), "versions": versions(), "rounds": o.rounds, "figures": results}, indent=1))
+    print(f"also in {out}: results.txt, results.json and pictures")
 
 
 if __name__ == "__main__":
