@@ -502,12 +502,12 @@ void end_poll(struct end *e)
 
 static void piece(struct end *e)
 {
-    if (e->step != END_OVER && e->readable)
+    if (e->step != END_OVER && e->readable && !e->deaf)
         read_some(e);
     if (e->step == END_UP && e->to_send > 0 && e->rest == NULL && e->writable)
         send_burst(e);
     flush(e);
-    if (e->readable || (e->to_send > 0 && e->writable))
+    if ((e->readable && !e->deaf) || (e->to_send > 0 && e->writable))
         end_want(e);
 }
 

@@ -55,6 +55,7 @@ struct end {
     struct tls_conn *tls;
     size_t call; /* index of its pair; of a server that does not know it yet: SIZE_MAX */
 
+    bool deaf; /* reads nothing any more */
     bool readable, writable, ready; /* ready: in the list of those that have something to do */
     struct end *next_ready;
 

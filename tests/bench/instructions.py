@@ -41,6 +41,7 @@ COUNTED = {
     "packet up, 1404 octets, alone": (*FLOW, "--size", 1404, "--burst", 1),
     "packet up, 64 octets, of 32": (*FLOW, "--size", 64, "--burst", 32),
     "packet up, 1404 octets, of 32": (*FLOW, "--size", 1404, "--burst", 32),
+    "the same beside 4 that are stuck": (*FLOW, "--size", 1404, "--burst", 32, "--stalled", 4),
     "packet down, 64 octets, of 32": (*FLOW, "--size", 64, "--direction", "down", "--burst", 32),
     "packet down, 1404 octets, of 32": (*FLOW, "--size", 1404, "--direction", "down", "--burst", 32),
     "the same while PPP is watched": (*FLOW, "--size", 1404, "--direction", "down", "--burst", 32,

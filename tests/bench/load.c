@@ -27,7 +27,7 @@
 #include "end.h"
 #include "floor.h"
 
-enum { PIDS = 64, EVENTS = 512, OPENING = 64, PATIENCE_MS = 20000 };
+enum { PIDS = 64, EVENTS = 512, OPENING = 64, PATIENCE_MS = 20000, STILL_MS = 200 };
 
 /* Of 12 packets 7, 4 and 1, as the mixes of routers' data sheets have it. */
 static const uint16_t imix[] = {64, 64, 512, 64, 64, 512, 64, 1404, 512, 64, 64, 512};
@@ -38,11 +38,11 @@ static struct {
     const char *certificate, *ciphersuite;
     clockid_t clock[PIDS];
     size_t clocks;
-    size_t tunnels, bulk, concurrent;
+    size_t tunnels, stalled, bulk, concurrent;
     uint64_t packets;
     uint16_t one_size;
     const char *size, *direction;
-    bool check, lockstep;
+    bool check, lockstep, stay;
     unsigned rate, gap_us;
     double seconds;
 } o = {.tunnels = 16,
@@ -257,10 +257,12 @@ static void sum_end(struct sums *s, const struct end *e)
     s->left = s->left || e->to_send > 0;
 }
 
+static size_t stalled_from = SIZE_MAX; /* these tunnels and those behind them are not counted */
+
 static struct sums sum(void)
 {
     struct sums s = {0};
-    for (size_t i = 0; i < opened; i++) {
+    for (size_t i = 0; i < opened && i < stalled_from; i++) {
         sum_end(&s, plan.pair[i].client);
         sum_end(&s, plan.pair[i].server);
     }
@@ -310,11 +312,37 @@ static void flow_lockstep(uint64_t packets)
     }
 }
 
+/* Tunnels whose receivers stop to read, and whose senders go on until nobody takes any more: that is
+ * when nothing has moved for a while. */
+static void stall(void)
+{
+    stalled_from = o.tunnels;
+    for (size_t i = o.tunnels; i < opened; i++)
+        (goes_up() ? plan.pair[i].server : plan.pair[i].client)->deaf = true;
+    send_all(o.tunnels, opened, UINT64_MAX / 2);
+    do
+        end_turn(NULL);
+    while (end_waiting() || poll_events(STILL_MS / 1e3) > 0);
+}
+
+static void stay(void)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &input_ended};
+    fflush(stdout);
+    CHECK(epoll_ctl(plan.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event) == 0);
+    while (!input_ended) {
+        poll_events(-1);
+        end_turn(NULL);
+    }
+}
+
 static int flow(void)
 {
     const uint64_t each = (o.packets + o.tunnels - 1) / o.tunnels;
-    prepare(o.tunnels);
-    open_tunnels(o.tunnels);
+    prepare(o.tunnels + o.stalled);
+    open_tunnels(o.tunnels + o.stalled);
+    if (o.stalled > 0)
+        stall();
     /* Some packets before, so that no buffer grows in the measured part. */
     if (!o.check && !o.lockstep) {
         for (size_t i = 0; i < o.tunnels; i++) {
@@ -343,6 +371,8 @@ static int flow(void)
            ", \"wall\": %.6f, \"cpu\": %.9f, \"load_cpu\": %.6f}\n",
            after.out_packets - before.out_packets, after.out_octets - before.out_octets, t1 - t0,
            c1 - c0, own1 - own0);
+    if (o.stay)
+        stay();
     return 0;
 }
 
@@ -489,11 +519,7 @@ static int hold(void)
     send_all(0, o.tunnels, each);
     flow_all();
     printf("{\"tunnels\": %zu, \"packets\": %" PRIu64 "}\n", o.tunnels, sum().out_packets);
-    fflush(stdout);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &input_ended};
-    CHECK(epoll_ctl(plan.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event) == 0);
-    while (!input_ended)
-        poll_events(-1), end_turn(NULL);
+    stay();
     return 0;
 }
 
@@ -509,6 +535,7 @@ static const struct option options[] = {
     {"bulk", required_argument, NULL, 'B'},      {"gap", required_argument, NULL, 'g'},
     {"concurrent", required_argument, NULL, 'o'}, {"strict", no_argument, NULL, 'x'},
     {"pap", no_argument, NULL, 'a'},             {"negotiate", no_argument, NULL, 'N'},
+    {"stalled", required_argument, NULL, 'D'},   {"stay", no_argument, NULL, 'y'},
     {"check", no_argument, NULL, 'K'},           {"lockstep", no_argument, NULL, 'l'},
     {0},
 };
@@ -543,6 +570,8 @@ static void option_set(int c)
     case 'N': plan.negotiate = true; break;
     case 'K': o.check = true; break;
     case 'l': o.lockstep = true; break;
+    case 'D': o.stalled = strtoul(optarg, NULL, 10); break;
+    case 'y': o.stay = true; break;
     default: die("see the options in load.c");
     }
 }

@@ -27,3 +27,8 @@ def test_instructions(numbers, name):
     assert abs(change) <= TOLERANCE, \
         (f"{name}: {now} instructions, {was} in {instructions.FILE.relative_to(ROOT)} ({change:+.1%}){others}\n"
          f"if that is meant: tests/bench/instructions.py --renew, and say why in the commit")
+
+
+def test_who_is_stuck_costs_the_others_nothing(numbers):
+    alone = numbers["packet up, 1404 octets, of 32"]
+    assert abs(numbers["the same beside 4 that are stuck"] / alone - 1) < 0.02

@@ -1,0 +1,44 @@
+"""The gate under the load generator."""
+
+import json
+import subprocess
+
+import pytest
+
+from bench import LOAD, ROOT, Lab
+
+# proxy/net: STREAM_HIGH, one WORKER_WINDOW; then a block that is not full, an idle tunnel and OpenSSL's
+# buffers of records.
+HELD = (256 + 64 + 16 + 34 + 33) * 1024
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory):
+    subprocess.run(["make", "--no-print-directory", "-s", str(LOAD.relative_to(ROOT))], cwd=ROOT,
+                   check=True)
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    yield lab.peer("gate", "ec").start()
+    lab.close()
+
+
+@pytest.mark.parametrize("direction", ["up", "down", "both"])
+def test_each_octet_arrives(gate, direction):
+    """Many tunnels, packets of several sizes, as fast as can be."""
+    result = gate.load("flow", "--check", "--size", "imix", "--tunnels", 20, "--packets", 20000,
+                       "--direction", direction)
+    assert result["packets"] >= 20000
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_who_does_not_read_is_held_within_a_bound(gate, direction):
+    gate.stop()  # memory that another test has left would count as nobody's
+    gate.load("calls", "--packets", 20)
+    before, stuck = gate.memory(), 40
+    command = gate.load_command("flow", "--tunnels", 4, "--stalled", stuck, "--size", 512, "--packets",
+                                4000, "--direction", direction, "--stay")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
+        result = json.loads(load.stdout.readline())
+        held = (gate.memory() - before) / stuck
+        load.stdin.close()
+    assert result["packets"] >= 4000  # the others got on
+    assert 64 * 1024 < held < HELD
