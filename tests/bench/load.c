@@ -27,7 +27,7 @@
 #include "end.h"
 #include "floor.h"
 
-enum { PIDS = 64, EVENTS = 512, OPENING = 64, PATIENCE_MS = 20000, STILL_MS = 200 };
+enum { PIDS = 64, EVENTS = 512, OPENING = 64, PATIENCE_MS = 20000, STILL_MS = 1000 };
 
 /* Of 12 packets 7, 4 and 1, as the mixes of routers' data sheets have it. */
 static const uint16_t imix[] = {64, 64, 512, 64, 64, 512, 64, 1404, 512, 64, 64, 512};

@@ -31,4 +31,4 @@ def test_instructions(numbers, name):
 
 def test_who_is_stuck_costs_the_others_nothing(numbers):
     alone = numbers["packet up, 1404 octets, of 32"]
-    assert abs(numbers["the same beside 4 that are stuck"] / alone - 1) < 0.02
+    assert abs(numbers[instructions.STUCK] / alone - 1) < 0.03
