@@ -33,7 +33,11 @@ struct ring_seen {
     uint64_t at;
     struct label label;
     struct addr client;
+    uint16_t next; /* in its bucket, as there */
 };
+
+/* Clients may say much: what is noted is found by a hash, not by looking through the ring. */
+enum { BUCKETS = KEYRING_SEEN_MAX };
 
 /* Which places of a ring are taken: count of them from first on, oldest first. */
 struct stretch {
@@ -49,6 +53,7 @@ struct keyring {
     struct stretch kept, noted;
     struct ring_keys keys[KEYRING_MAX];
     struct ring_seen seen[KEYRING_SEEN_MAX];
+    uint16_t bucket[BUCKETS]; /* index in seen, plus 1; the latest first; 0: none */
 };
 
 static size_t place(const struct stretch *r, size_t i, size_t size)
@@ -114,12 +119,29 @@ static bool is_over(uint64_t since, uint64_t now_ms)
     return now_ms > since && now_ms - since > KEYRING_MS;
 }
 
+/* What is asked for together is in one bucket: a strong proof by itself, another one with its user. */
+static uint16_t *bucket_of(struct keyring *k, const struct label *l)
+{
+    return &k->bucket[(l->strong ? l->proof : l->proof ^ l->bare) % BUCKETS];
+}
+
+static void forget_oldest_seen(struct keyring *k)
+{
+    const size_t oldest = k->noted.first;
+    uint16_t *at = bucket_of(k, &k->seen[oldest].label);
+
+    while (*at != oldest + 1)
+        at = &k->seen[*at - 1].next;
+    *at = k->seen[oldest].next;
+    drop_oldest(&k->noted, KEYRING_SEEN_MAX);
+}
+
 static void expire(struct keyring *k, uint64_t now_ms)
 {
     while (k->kept.count > 0 && is_over(k->keys[k->kept.first].put, now_ms))
         forget_oldest_keys(k);
     while (k->noted.count > 0 && is_over(k->seen[k->noted.first].at, now_ms))
-        drop_oldest(&k->noted, KEYRING_SEEN_MAX);
+        forget_oldest_seen(k);
 }
 
 struct keyring *keyring_new(void)
@@ -238,11 +260,11 @@ static bool same_label(const struct label *a, const struct label *b)
 
 /* Most often that is a retransmission, or somebody who tries one thing over and over: it shall not
  * push out the others. One note more in half the time keeps it known. */
-static bool noted_lately(const struct keyring *k, const struct label *label,
+static bool noted_lately(const struct keyring *k, uint16_t bucket, const struct label *label,
                          const struct addr *client, uint64_t now_ms)
 {
-    for (size_t i = k->noted.count; i-- > 0;) {
-        const struct ring_seen *e = &k->seen[place(&k->noted, i, KEYRING_SEEN_MAX)];
+    for (uint16_t i = bucket; i != 0; i = k->seen[i - 1].next) {
+        const struct ring_seen *e = &k->seen[i - 1];
         if (e->at + KEYRING_MS / 2 < now_ms)
             break;
         if (same_label(&e->label, label) && addr_equal(&e->client, client))
@@ -257,28 +279,32 @@ void keyring_saw(struct keyring *k, const char *radius, const struct keyring_log
     lock(k);
     expire(k, now_ms);
     const struct label label = label_of(k, radius, login);
-    if (!noted_lately(k, &label, client, now_ms)) {
+    uint16_t *bucket = bucket_of(k, &label);
+    if (!noted_lately(k, *bucket, &label, client, now_ms)) {
         if (k->noted.count == KEYRING_SEEN_MAX)
-            drop_oldest(&k->noted, KEYRING_SEEN_MAX);
-        k->seen[place(&k->noted, k->noted.count++, KEYRING_SEEN_MAX)] =
-            (struct ring_seen){.at = now_ms, .label = label, .client = *client};
+            forget_oldest_seen(k);
+        const size_t i = place(&k->noted, k->noted.count++, KEYRING_SEEN_MAX);
+        k->seen[i] = (struct ring_seen){
+            .at = now_ms, .label = label, .client = *client, .next = *bucket};
+        *bucket = (uint16_t)(i + 1);
     }
     unlock(k);
 }
 
-/* How many addresses are there that logins of this kin come from: none, one, or more (2)? */
-static unsigned seen_from(const struct keyring *k, const struct label *wanted, enum kinship kin,
+/* How many addresses are there that logins of this kin come from: none, one, or more (2 and up)? */
+static unsigned seen_from(struct keyring *k, const struct label *wanted, enum kinship kin,
                           struct addr *client)
 {
     unsigned n = 0;
 
-    for (size_t i = 0; i < k->noted.count; i++) {
-        const struct ring_seen *e = &k->seen[place(&k->noted, i, KEYRING_SEEN_MAX)];
+    for (uint16_t i = *bucket_of(k, wanted); i != 0; i = k->seen[i - 1].next) {
+        const struct ring_seen *e = &k->seen[i - 1];
         if (kinship_of(&e->label, wanted) != kin)
             continue;
+        if (n == 0)
+            *client = e->client;
         if (n == 0 || !same_host(client, &e->client))
             n++;
-        *client = e->client;
     }
     return n;
 }

@@ -64,8 +64,8 @@ void keyring_spend(struct keyring *k, uint64_t id);
 void keyring_saw(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct addr *client, uint64_t now_ms);
 
-/* Where does it come from? By the same kinds, but by the user alone only if it has no proof at all. False:
- * not known, or from more than one address at once; their ports do not count, the latest one's is in
+/* Where does it come from? By the same kinds, but by the user alone only if neither has a proof. False: not
+ * known, or from more than one address at once; their ports do not count, the latest one's is in
  * *client. */
 bool keyring_whence(struct keyring *k, const char *radius, const struct keyring_login *login,
                     uint64_t now_ms, struct addr *client);
