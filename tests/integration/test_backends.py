@@ -566,6 +566,18 @@ def test_drain_and_ready(bench):
     assert counts(servers) == [2, 1]
 
 
+def test_servers_are_listed(bench):
+    """In the order of the file, with what was written about them."""
+    servers = several(bench, 2) + [bench.backend(listen=("::1", 0))]
+    gate = gate_before(bench, servers, ["weight 3 max-tunnels 9", "backup", ""], gate=admin(),
+                       balance="leastconn", check="tcp", **{"check-interval": "1h"})
+    call(bench, gate)
+    assert ctl(gate, "servers")[1].splitlines() == [
+        f"back/{servers[0].address} up tunnels=1/9 weight=3 check=tcp",
+        f"back/{servers[1].address} up tunnels=0 weight=1 backup check=tcp",
+        f"back/[::1]:{servers[2].port} up tunnels=0 weight=1 check=tcp"]
+
+
 @pytest.mark.parametrize("name, answer", [
     ("nobody/127.0.0.1:1", "there is no such backend"), ("back", "there is no such server"),
     ("back/", "there is no such server"), ("back/127.0.0.1", "there is no such server"),

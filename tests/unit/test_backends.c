@@ -425,6 +425,20 @@ static void test_state(void **state)
     backends_leave(g);
 }
 
+static void test_names(void **state)
+{
+    (void)state;
+    struct backend b;
+    char name[BACKENDS_NAME_MAX];
+    backend_init(&b, CONFIG_BALANCE_FIRST, 2);
+    b.server[1].host = (char *)"2001:db8::1";
+    b.server[1].port = 65535;
+    struct backends_group *g = backends_join(NULL, &b.c);
+    assert_string_equal(backends_name(g, 0, name), "a:443");
+    assert_string_equal(backends_name(g, 1, name), "[2001:db8::1]:65535");
+    backends_leave(g);
+}
+
 /* A reload: the same name, host and port is the same server; anything else is another. */
 static void test_sharing(void **state)
 {
@@ -586,6 +600,7 @@ int main(void)
         cmocka_unit_test(test_courses),         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_slow_start),      cmocka_unit_test(test_source_stays),
         cmocka_unit_test(test_source_is_fixed), cmocka_unit_test(test_state),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_sharing),         cmocka_unit_test(test_threads_choose),
         cmocka_unit_test(test_threads_full),    cmocka_unit_test(test_threads_report),
     };
