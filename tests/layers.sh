@@ -7,9 +7,10 @@ cd "${1:-$(dirname "$0")/..}"
 
 # Room, and what it may include of this project besides itself: rooms, or single files of rooms.
 rooms='
-main     ops call net tls policy binding wire base
-ops      call net tls policy binding wire base
-call     wire binding policy net tls base
+main     ops call radius net tls policy binding wire base
+ops      call radius net tls policy binding wire base
+call     wire binding policy net tls base radius/keyring.h
+radius   wire binding policy net base
 net      tls base wire/proxyproto.h
 tls      base
 policy   base
@@ -21,7 +22,7 @@ base
 # Header of a library, and the rooms that may include it; the first pattern that matches decides.
 libraries='
 uv.h                    net ops main
-openssl/crypto.h        tls binding call ops main
+openssl/crypto.h        tls binding call radius ops main
 openssl/*               tls binding
 ini.h                   policy
 maxminddb.h             policy

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "binding/binding.h"
-#include "call/keyring.h"
+#include "radius/keyring.h"
 #include "policy/users.h"
 
 /* RADIUS_MAX bounds what a Call Connected with a wrong MAC costs. Keys of this very login come first;

@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "call/front_binding.h"
-#include "call/keyring.h"
+#include "radius/keyring.h"
 
 static const struct front_answer pass = {.verdict = FRONT_PASS};
 static const struct front_answer drop = {.verdict = FRONT_DROP};

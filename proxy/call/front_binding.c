@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "binding/mschap.h"
 #include "call/advice.h"
-#include "call/keyring.h"
+#include "radius/keyring.h"
 #include "policy/users.h"
 
 static struct advice advice_for(const struct front *f)

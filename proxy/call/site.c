@@ -5,7 +5,7 @@
 
 #include "base/check.h"
 #include "call/leaves.h"
-#include "call/snapshot.h"
+#include "policy/snapshot.h"
 #include "tls/tls_ctx.h"
 
 static struct tls_settings settings(enum config_tls min, enum config_tls max, int level,

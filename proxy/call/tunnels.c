@@ -9,7 +9,7 @@
 #include "base/check.h"
 #include "call/checks.h"
 #include "call/entry.h"
-#include "call/keyring.h"
+#include "radius/keyring.h"
 #include "call/site.h"
 #include "call/traffic.h"
 #include "call/tunnel.h"

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "call/snapshot.h"
+#include "policy/snapshot.h"
 #include "ops/server_state.h"
 #include "policy/limits.h"
 

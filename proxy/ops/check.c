@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "call/site.h"
-#include "call/snapshot.h"
+#include "policy/snapshot.h"
 #include "tls/tls_ctx.h"
 
 struct warnings {

@@ -7,7 +7,7 @@
 
 #include "base/addr.h"
 #include "base/log.h"
-#include "call/snapshot.h"
+#include "policy/snapshot.h"
 #include "ops/bans.h"
 #include "ops/reload.h"
 #include "ops/server_state.h"

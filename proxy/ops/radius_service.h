@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <uv.h>
 
-#include "call/radius_proxy.h"
+#include "radius/radius_proxy.h"
 #include "ops/radius_sockets.h"
 
 struct radius_service {

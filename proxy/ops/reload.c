@@ -9,7 +9,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "call/site.h"
-#include "call/snapshot.h"
+#include "policy/snapshot.h"
 #include "ops/check.h"
 #include "ops/server_state.h"
 #include "ops/watch.h"

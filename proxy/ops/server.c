@@ -13,9 +13,9 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "call/keyring.h"
+#include "radius/keyring.h"
 #include "call/leaves.h"
-#include "call/snapshot.h"
+#include "policy/snapshot.h"
 #include "call/tunnels.h"
 #include "net/worker.h"
 #include "ops/admin.h"

@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "binding/radius_crypt.h"
-#include "call/radius_carry.h"
+#include "radius/radius_carry.h"
 #include "wire/radius.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

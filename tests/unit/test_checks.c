@@ -19,7 +19,7 @@
 
 #include "base/log.h"
 #include "call/site.h"
-#include "call/snapshot.h"
+#include "policy/snapshot.h"
 #include "certs.h"
 #include "net/worker.h"
 #include "policy/backends.h"

@@ -12,7 +12,7 @@
 /* cmocka wants the four above before it */
 #include <cmocka.h>
 
-#include "call/keyring.h"
+#include "radius/keyring.h"
 #include "policy/users.h"
 #include "vectors.h"
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call/keyring.h"
+#include "radius/keyring.h"
 
 enum { START = 1000000 };
 

@@ -1,4 +1,4 @@
-#include "call/radius_carry.h"
+#include "radius/radius_carry.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "call/radius_memory.h"
+#include "radius/radius_memory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "call/radius_table.h"
+#include "radius/radius_table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

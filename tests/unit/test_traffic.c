@@ -25,7 +25,7 @@
 
 #include "base/log.h"
 #include "call/site.h"
-#include "call/snapshot.h"
+#include "policy/snapshot.h"
 #include "call/tunnel.h"
 #include "call/tunnels.h"
 #include "certs.h"

@@ -20,9 +20,9 @@
 /* cmocka wants the four above before it */
 #include <cmocka.h>
 
-#include "call/keyring.h"
+#include "radius/keyring.h"
 #include "call/site.h"
-#include "call/snapshot.h"
+#include "policy/snapshot.h"
 #include "call/tunnel.h"
 #include "certs.h"
 #include "net/listener.h"

@@ -1,12 +1,12 @@
 /* radius_server: one RADIUS server that requests are sent to: its address, which is looked up again
  * now and then, its sockets with 256 identifiers each, and whether it answers. The RADIUS thread
  * only. */
-#ifndef SSTPGATE_CALL_RADIUS_SERVER_H
-#define SSTPGATE_CALL_RADIUS_SERVER_H
+#ifndef SSTPGATE_RADIUS_RADIUS_SERVER_H
+#define SSTPGATE_RADIUS_RADIUS_SERVER_H
 
 #include <stdatomic.h>
 
-#include "call/radius_table.h"
+#include "radius/radius_table.h"
 
 struct config_host;
 struct dial;

@@ -1,12 +1,12 @@
 /* radius_carry: what becomes of a RADIUS packet on its way through the gate (RFC 2865 2.3). Only
  * what has to change does: signatures, what is hidden with a secret, Proxy-State, and
  * Calling-Station-Id where that is wanted. Pure, but for random numbers. */
-#ifndef SSTPGATE_CALL_RADIUS_CARRY_H
-#define SSTPGATE_CALL_RADIUS_CARRY_H
+#ifndef SSTPGATE_RADIUS_RADIUS_CARRY_H
+#define SSTPGATE_RADIUS_RADIUS_CARRY_H
 
 #include "base/addr.h"
 #include "binding/radius_crypt.h"
-#include "call/keyring.h"
+#include "radius/keyring.h"
 
 enum { RADIUS_PROXY_STATE_LEN = 8 };
 

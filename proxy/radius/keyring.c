@@ -1,4 +1,4 @@
-#include "call/keyring.h"
+#include "radius/keyring.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "call/radius_carry.h"
+#include "radius/radius_carry.h"
 
 #include <arpa/inet.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "call/radius_proxy.h"
+#include "radius/radius_proxy.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,9 +6,9 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "call/keyring.h"
-#include "call/radius_section.h"
-#include "call/snapshot.h"
+#include "radius/keyring.h"
+#include "radius/radius_section.h"
+#include "policy/snapshot.h"
 #include "net/udp.h"
 #include "policy/config.h"
 

@@ -1,7 +1,7 @@
 /* radius_memory: a table that forgets: octets to a number. Each has one place, from which others
  * may push it, so that nothing grows; which ones they are only this process knows. */
-#ifndef SSTPGATE_CALL_RADIUS_MEMORY_H
-#define SSTPGATE_CALL_RADIUS_MEMORY_H
+#ifndef SSTPGATE_RADIUS_RADIUS_MEMORY_H
+#define SSTPGATE_RADIUS_RADIUS_MEMORY_H
 
 #include "base/siphash.h"
 #include "base/span.h"

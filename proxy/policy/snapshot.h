@@ -1,8 +1,8 @@
 /* snapshot: a configuration with the files that all workers share. Immutable and counted: a reload
  * makes a new one, and the old one goes when the last call that started with it has ended. Any
  * thread. */
-#ifndef SSTPGATE_CALL_SNAPSHOT_H
-#define SSTPGATE_CALL_SNAPSHOT_H
+#ifndef SSTPGATE_POLICY_SNAPSHOT_H
+#define SSTPGATE_POLICY_SNAPSHOT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,8 +1,8 @@
 /* radius_section: what one [radius NAME] does: requests of its clients go to its servers, answers
  * come back, each signed anew; what is not as it must be is dropped, counted and told. The RADIUS
  * thread only, but for radius_section_print. */
-#ifndef SSTPGATE_CALL_RADIUS_SECTION_H
-#define SSTPGATE_CALL_RADIUS_SECTION_H
+#ifndef SSTPGATE_RADIUS_RADIUS_SECTION_H
+#define SSTPGATE_RADIUS_RADIUS_SECTION_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -5,8 +5,8 @@
  * as hashes only; keys are wiped when they are spent, replaced or too old.
  *
  * now_ms: uv_hrtime() / 1000000, which worker_now is too. */
-#ifndef SSTPGATE_CALL_KEYRING_H
-#define SSTPGATE_CALL_KEYRING_H
+#ifndef SSTPGATE_RADIUS_KEYRING_H
+#define SSTPGATE_RADIUS_KEYRING_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "call/radius_section.h"
+#include "radius/radius_section.h"
 
 #include <openssl/crypto.h>
 #include <stdatomic.h>
@@ -8,12 +8,12 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "call/keyring.h"
-#include "call/radius_carry.h"
-#include "call/radius_memory.h"
-#include "call/radius_server.h"
-#include "call/radius_table.h"
-#include "call/snapshot.h"
+#include "radius/keyring.h"
+#include "radius/radius_carry.h"
+#include "radius/radius_memory.h"
+#include "radius/radius_server.h"
+#include "radius/radius_table.h"
+#include "policy/snapshot.h"
 #include "net/udp.h"
 #include "net/worker.h"
 #include "policy/config.h"

@@ -1,4 +1,4 @@
-#include "call/radius_server.h"
+#include "radius/radius_server.h"
 
 #include <stdio.h>
 #include <stdlib.h>

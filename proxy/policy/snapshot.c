@@ -1,4 +1,4 @@
-#include "call/snapshot.h"
+#include "policy/snapshot.h"
 
 #include <stdlib.h>
 

@@ -1,11 +1,11 @@
 /* radius_table: the requests of VPN servers that wait for an answer, and those that got one a
  * moment ago: who asks the same again gets the same answer (RFC 5080 2.2.2). Bounded; what it lets
  * go of is wiped. The RADIUS thread only. */
-#ifndef SSTPGATE_CALL_RADIUS_TABLE_H
-#define SSTPGATE_CALL_RADIUS_TABLE_H
+#ifndef SSTPGATE_RADIUS_RADIUS_TABLE_H
+#define SSTPGATE_RADIUS_RADIUS_TABLE_H
 
 #include "base/siphash.h"
-#include "call/radius_carry.h"
+#include "radius/radius_carry.h"
 #include "net/udp.h"
 
 struct radius_port;

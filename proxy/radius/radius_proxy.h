@@ -6,8 +6,8 @@
  * Retransmission is left to the clients: what they say again is sent again, to the next server
  * where one was silent for timeout-server. What nobody asked for, or is not signed as it must be,
  * is dropped, counted and told, with at most one line a second of each kind. */
-#ifndef SSTPGATE_CALL_RADIUS_PROXY_H
-#define SSTPGATE_CALL_RADIUS_PROXY_H
+#ifndef SSTPGATE_RADIUS_RADIUS_PROXY_H
+#define SSTPGATE_RADIUS_RADIUS_PROXY_H
 
 #include <stdio.h>
 
