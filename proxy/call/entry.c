@@ -271,6 +271,17 @@ static size_t decoy(struct tunnel *t, enum reason reason, size_t head)
     return 0;
 }
 
+/* Whoever reads the query behind us undoes its escapes: rules must see what that sees. */
+static void keep_tenant(struct tunnel *t, struct span value)
+{
+    enum { LOOKED_AT = 1024 }; /* more than rules and backends are given, each octet escaped */
+    uint8_t plain[LOOKED_AT];
+
+    session_keep(&t->tenant_sent, value);
+    value = span_sub(value, 0, sizeof plain);
+    session_keep(&t->session.tenant, span_of(plain, http_unescape(value, plain)));
+}
+
 /* use-backend: by now all is known that it may ask for. */
 static const struct config_backend *backend_for(const struct tunnel *t,
                                                 const struct rules_facts *facts)
@@ -301,7 +312,7 @@ size_t entry_request_read(struct tunnel *t, struct span in)
         return decoy(t, REASON_HOST_REFUSED, request.len);
     if (t->decoy)
         return decoy(t, REASON_RULE_DENIED, request.len);
-    session_keep(&t->session.tenant, request.tenant);
+    keep_tenant(t, request.tenant);
     t->request_known = true;
     const struct rules_facts facts = facts_of(t, t->accepted);
     struct rules_answer v;

@@ -130,6 +130,7 @@ static void release(struct tunnel *t)
     tunnel_give_points(t, points_for(t));
     limits_forget(t);
     uplink_leave(t);
+    free(t->tenant_sent);
     free(t->blame);
     if (t->reason != REASON_ADDRESS_DENIED && t->reason != REASON_LIMIT) {
         if (t->up ||

@@ -29,6 +29,7 @@ struct tunnel {
     bool at_server;           /* it has a place there (policy/backends.h) */
     uint64_t tried;           /* DIAL: as for backends_choose */
     enum reason dial_failure; /* DIAL: what went wrong with the latest one */
+    char *tenant_sent;        /* with its escapes, as a backend may want it; owned */
     char *blame;              /* DIAL: what the server is to blame for; owned */
     struct front *front;      /* NEGOTIATE, KEY, and DRAIN after them; NULL otherwise */
     bool head_request;        /* the answer to this request has no body */

@@ -44,7 +44,7 @@ static void log_backend(struct tunnel *t, const char *what, const char *why)
 static bool is_asked_for_client(const struct tunnel *t)
 {
     const struct config_backend *c = t->site_backend->config;
-    return c->send_proxy != CONFIG_SEND_PROXY_NO || (c->pass_tenant && t->session.tenant != NULL);
+    return c->send_proxy != CONFIG_SEND_PROXY_NO || (c->pass_tenant && t->tenant_sent != NULL);
 }
 
 /* What is wrong with the server for this call; blame: and for others, too. */
@@ -165,7 +165,7 @@ static void ask(struct tunnel *t)
     uint8_t head[HTTP_BUILD_MAX];
     const size_t n =
         target_request(t->site_backend, t->server, t->session.correlation,
-                       t->site_backend->config->pass_tenant ? t->session.tenant : NULL, head);
+                       t->site_backend->config->pass_tenant ? t->tenant_sent : NULL, head);
 
     dial_done(t);
     tunnel_enter(t, TUNNEL_ANSWER);

@@ -34,7 +34,8 @@ static void usage(FILE *out)
           out);
 }
 
-/* The words of argv as one line with its end; NULL when one of them cannot stand in it. */
+/* The words of argv as one line with its end; NULL when one of them is empty or cannot stand
+ * in it. */
 static char *line_of(char **argv)
 {
     char *line = NULL;
@@ -43,7 +44,9 @@ static char *line_of(char **argv)
     bool good = true;
 
     for (char **word = argv; *word != NULL; word++) {
-        good = good && strpbrk(*word, "\r\n") == NULL;
+        /* An empty one would be lost: `drain ""`, of a script whose variable is not set, would drain
+         * the gate. */
+        good = good && **word != '\0' && strpbrk(*word, "\r\n") == NULL;
         fprintf(f, "%s%s", word == argv ? "" : " ", *word);
     }
     fputc('\n', f);
@@ -184,7 +187,7 @@ int ctl_command(int argc, char **argv, const char *default_config)
     }
     char *line = line_of(argv + optind);
     if (line == NULL) {
-        fputs("sstpgate ctl: a command is one line\n", stderr);
+        fputs("sstpgate ctl: a command is one line, and no word of it is empty\n", stderr);
         return 2;
     }
     char *path = given != NULL

@@ -189,6 +189,23 @@ static enum err match_path(struct span path, bool *sstp)
     return ERR_OK;
 }
 
+size_t http_unescape(struct span s, uint8_t *out)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++) {
+        const bool whole = s.p[i] == '%' && s.n - i > 2;
+        const int high = whole ? hex_value(s.p[i + 1]) : -1, low = whole ? hex_value(s.p[i + 2]) : -1;
+        if (high >= 0 && low >= 0) {
+            out[n++] = (uint8_t)(high << 4 | low);
+            i += 2;
+        } else {
+            out[n++] = s.p[i];
+        }
+    }
+    return n;
+}
+
 /* Cuts s at the first `mark`; what stands behind it goes to *after (n == 0 without one). */
 static struct span split(struct span s, char mark, struct span *after)
 {

@@ -338,6 +338,7 @@ def test_another_socket_at_the_path_is_left_alone(bench, gate):
     (["-x", "status"], 2, "usage:"),
     (["-c", "a", "-s", "b", "status"], 2, "usage:"),
     (["-s", "/tmp/x", "unban", "a\nstop"], 2, "one line"),
+    (["-s", "/tmp/x", "drain", ""], 2, "no word of it is empty"),
     (["-s", "/nonexistent/socket", "status"], 1, "no gate at /nonexistent/socket: No such file"),
     (["-s", "/" + 107 * "x", "status"], 1, "File name too long"),
     (["-c", "/nonexistent/conf", "status"], 1, "/nonexistent/conf: cannot be opened"),

@@ -251,6 +251,15 @@ def test_one_tenant(bench):
     assert {gate.wait_event("deny", number)["rule"] for number in range(4)} == {"default"}
 
 
+@pytest.mark.parametrize("value", [b"evil", b"%65vil", b"EV%49%4c", b"ev%69l&tenantid=acme"])
+def test_escapes_hide_no_tenant(bench, value):
+    """Whoever reads it behind the gate undoes them."""
+    server = bench.backend()
+    gate = bench.gate(server, rules=[("deny", "tenant evil")], backend={"pass-tenant": "yes"})
+    request_reset(bench, gate, head=TENANT.replace(b"acme", value))
+    assert not server.calls
+
+
 def test_request_gets_the_site(bench, site):
     gate = gate_before(bench, site, host="vpn.example.com", deny="host vpn.example.com action decoy")
     denied, _ = answer(bench, gate, SSTP)

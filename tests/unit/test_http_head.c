@@ -472,6 +472,26 @@ static void answer_limit(void **state)
 
 static const struct span none; /* no tenant */
 
+static void unescape(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        {"''", "''"},           {"'acme'", "'acme'"},     {"'%61c%6De'", "'acme'"},
+        {"'%'", "'%'"},         {"'%4'", "'%4'"},         {"'%zz'", "'%zz'"},
+        {"'%%41'", "'%A'"},     {"'%2541'", "'%41'"},     {"'%00%FF'", "00ff"},
+        {"'a%20b'", "'a b'"},   {"'+'", "'+'"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct span in = octets_hex(rows[i].in);
+        uint8_t out[16];
+        assert_octets(span_of(out, http_unescape(in, out)), rows[i].out);
+        octets_free(in);
+    }
+}
+
 static void build_request(void **state)
 {
     uint8_t out[HTTP_BUILD_MAX];
@@ -643,6 +663,7 @@ int main(void)
         cmocka_unit_test(good_answers_split),
         cmocka_unit_test(bad_answers_split),
         cmocka_unit_test(answer_limit),
+        cmocka_unit_test(unescape),
         cmocka_unit_test(build_request),
         cmocka_unit_test(build_request_odd_correlation),
         cmocka_unit_test(build_request_tenant),
