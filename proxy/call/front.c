@@ -67,12 +67,18 @@ static bool user_may_pass(struct front *f, bool sure)
     return f->user_allowed(f->user_arg, user);
 }
 
+/* The keyring remembers so many of all calls, and one that guesses shall not push out the others. EAP with
+ * long certificates, and tries, come to a few dozen. */
+enum { NOTES_MAX = 128 };
+
 /* What the server will ask RADIUS about next. */
 static void note_login(struct front *f, struct span frame, uint64_t now_ms)
 {
     struct keyring_login login;
 
     if (f->candidates.keyring == NULL || !ppp_login(frame, &login.user, &login.proof))
+        return;
+    if (f->notes++ >= NOTES_MAX)
         return;
     if (login.user.n == 0)
         login.user = span_of(f->ppp.user, f->ppp.user_len);

@@ -29,6 +29,7 @@ struct front {
     bool user_asked; /* about the user that session shows, or about nobody */
     struct leaves *leaves; /* NULL: nobody knows */
     struct candidates candidates;
+    unsigned notes; /* told to the keyring about this call's logins */
     unsigned stale; /* line of the users file that the server has proved wrong; 0: none */
     uint8_t hash;   /* the client's hash protocol, once its binding was checked */
     enum early early;

@@ -820,6 +820,26 @@ static void logins_are_noted(void **state)
     }
 }
 
+static void notes_of_one_call_push_out_nobody(void **state)
+{
+    (void)state;
+    const struct keyring_login other = {.user = span_str("somebody")};
+    struct addr from, a;
+    struct call c;
+    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
+    assert_int_equal(addr_parse("192.0.2.2:1002", 0, &a), ERR_OK);
+    keyring_saw(c.keyring, "home", &other, &a, NOW);
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    from_backend(&c, EAP_TLS_IDENTITY);
+    for (unsigned i = 0; i < 2 * KEYRING_SEEN_MAX; i++) {
+        char answer[64];
+        snprintf(answer, sizeof answer, "10000011 ff03c227 02010009 0155%04x72", i);
+        assert_int_equal(from_client(&c, answer), FRONT_PASS);
+    }
+    assert_true(keyring_whence(c.keyring, "home", &other, NOW, &from));
+    call_fini(&c);
+}
+
 /* ---- order ---- */
 
 static void each_message_has_its_place(void **state)
@@ -940,6 +960,7 @@ int main(void)
         cmocka_unit_test(what_never_waits),
         cmocka_unit_test(what_may_pass_the_one_that_waits),
         cmocka_unit_test(logins_are_noted),
+        cmocka_unit_test(notes_of_one_call_push_out_nobody),
         cmocka_unit_test(each_message_has_its_place),
         cmocka_unit_test(a_nak_is_answered_with_another_request),
         cmocka_unit_test(the_exchange_may_begin_again),
