@@ -93,13 +93,15 @@ bool candidates_find(struct candidates *c, struct span msg, const struct ppp_obs
     return find(msg, &zeros, 1, key, &which);
 }
 
-bool candidates_fit_login(struct candidates *c, struct span msg, const struct ppp_observer *ppp)
+bool candidates_fit_login(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
+                          const struct keyring_login *login, uint64_t now_ms)
 {
     struct hlak keys[USERS_MATCH_MAX], key;
     size_t which;
 
     c->tried.users_file = add_users(c, ppp->confirmed.seen ? &ppp->confirmed : &ppp->last, keys);
-    if (find(msg, keys, c->tried.users_file, &key, &which)) {
+    if (find(msg, keys, c->tried.users_file, &key, &which) ||
+        find_radius(c, msg, login, now_ms, &key)) {
         hlak_wipe(&key);
         return true;
     }

@@ -33,8 +33,9 @@ bool candidates_find(struct candidates *c, struct span msg, const struct ppp_obs
                      const struct keyring_login *login, uint64_t now_ms, struct hlak *key);
 
 /* The same for a login that has ended, and for its key alone: of the response that the server was content
- * with, or zeros. Keys of RADIUS are not asked for. */
-bool candidates_fit_login(struct candidates *c, struct span msg, const struct ppp_observer *ppp);
+ * with, of RADIUS, or zeros. */
+bool candidates_fit_login(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
+                          const struct keyring_login *login, uint64_t now_ms);
 
 /* Was it made with zeros, whether or not they are a candidate? */
 bool candidates_zeros_fit(struct span msg);

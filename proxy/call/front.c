@@ -157,6 +157,7 @@ static struct front_answer client_frame(struct front *f, struct span frame, uint
 struct front_answer front_from_client(struct front *f, const struct sstp_packet *packet,
                                       struct span octets, uint64_t now_ms)
 {
+    f->now_ms = now_ms;
     if (!packet->control) /* [MS-SSTP] 3.3.5.3: PPP may begin when the Ack is out */
         return client_frame(f, packet->body, now_ms);
     if (f->progress == WAIT_RESULT)

@@ -142,7 +142,7 @@ static struct front_answer judge(struct front *f, struct span msg, uint64_t now_
     struct hlak key;
 
     if (!blind && candidates_find(c, msg, &f->ppp, &login, now_ms, &key)) {
-        note_early(f, msg, key.kind == HLAK_RADIUS ? EARLY_SETTLED : EARLY_KEY);
+        note_early(f, msg, key.kind == HLAK_RADIUS ? EARLY_RADIUS : EARLY_KEY);
         struct front_answer answer = made_again(f, msg, &key);
         hlak_wipe(&key);
         return answer;
@@ -159,7 +159,7 @@ static struct front_answer judge(struct front *f, struct span msg, uint64_t now_
     mac_failed(f, msg, pass_on);
     if (!pass_on)
         return front_refuse(REASON_BINDING_MAC);
-    note_early(f, msg, late ? EARLY_SETTLED : EARLY_NONE_YET);
+    note_early(f, msg, EARLY_NONE_YET);
     return connected_as_is(f, msg, SESSION_BINDING_PASSED);
 }
 
@@ -193,6 +193,7 @@ struct front_answer front_binding_connected(struct front *f, const struct sstp_p
 struct front_answer front_try_key(struct front *f, uint64_t now_ms, bool late)
 {
     CHECK(f->progress == WAIT_KEY);
+    f->now_ms = now_ms;
     return judge(f, span_of(f->made, sizeof f->made), now_ms, late);
 }
 
@@ -203,13 +204,15 @@ bool front_binding_holds(struct front *f)
 {
     struct session *s = f->session;
 
-    if (f->early == EARLY_NOT || (f->early == EARLY_SETTLED && same_user(f)))
+    if (f->early == EARLY_NOT || (f->early == EARLY_RADIUS && same_user(f)))
         return true;
     struct candidates *c = &f->candidates;
     struct span msg = span_of(f->early_msg, sizeof f->early_msg);
-    bool fits = f->early != EARLY_SETTLED && candidates_fit_login(c, msg, &f->ppp);
-    if (f->early == EARLY_NONE_YET)
-        fits = fits || (c->tried.users_file == 0 && !key_may_come(f) && !front_two_names(f));
+    const struct keyring_login login = login_of(f);
+    bool fits = f->early != EARLY_RADIUS && !front_two_names(f) &&
+                candidates_fit_login(c, msg, &f->ppp, &login, f->now_ms);
+    if (f->early == EARLY_NONE_YET) /* for want of a key, still */
+        fits = fits || (c->tried.users_file + c->tried.radius == 0 && !front_two_names(f));
     else if (f->early == EARLY_KEY)
         s->weak = strcmp(s->key, hlak_kind_name(HLAK_ZERO)) == 0 && ppp_method_has_keys(f->ppp.method);
     if (fits)

@@ -12,9 +12,9 @@
 enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED, WAIT_KEY, WAIT_RESULT };
 
 /* What Call Connected was judged by that came before the login had ended. EARLY_KEY: of the users file, or
- * zeros; EARLY_NONE_YET: none, while one could come; EARLY_SETTLED: a key of RADIUS, which that gives for
- * a login only that has ended, of this user; or we had waited for one in vain. */
-enum early { EARLY_NOT, EARLY_KEY, EARLY_NONE_YET, EARLY_SETTLED };
+ * zeros; EARLY_NONE_YET: none, while one could come; EARLY_RADIUS: a key of RADIUS, which that gives for a
+ * login only that has ended, of this user. */
+enum early { EARLY_NOT, EARLY_KEY, EARLY_NONE_YET, EARLY_RADIUS };
 
 struct front {
     enum progress progress;
@@ -29,6 +29,7 @@ struct front {
     bool user_asked; /* about the user that session shows, or about nobody */
     struct leaves *leaves; /* NULL: nobody knows */
     struct candidates candidates;
+    uint64_t now_ms; /* of the client's latest word */
     unsigned notes; /* told to the keyring about this call's logins */
     unsigned stale; /* line of the users file that the server has proved wrong; 0: none */
     uint8_t hash;   /* the client's hash protocol, once its binding was checked */

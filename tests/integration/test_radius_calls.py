@@ -263,6 +263,35 @@ def test_key_is_of_one_call(bench):
     first.ping().disconnect()
 
 
+@pytest.mark.parametrize("method", ["mschapv2", "eap-mschapv2"])
+def test_key_is_not_waited_out(bench, method):
+    """`auto` lets a MAC pass whose key does not come in time. Who keeps the login back for as long has
+    not made it go away: when it comes it must fit."""
+    site = Site(bench, gate={"timeout-key": "1s"}, vpn={"checks": ()},
+                backend={"crypto-binding": "auto"})
+    client = site.client(method, tamper="mac").establish("start")
+    say, held = client.link._send_frame, []
+
+    def hold(frame):
+        """The name of EAP goes out, any other answer does not."""
+        protocol, body = ppp.parse_frame(frame)
+        held_back = protocol == ppp.CHAP or protocol == ppp.EAP and body[4] != 1
+        (held.append if held_back else say)(frame)
+
+    client.link._send_frame = hold
+    client.link.start()
+    client.until(lambda: held)
+    client.connect()
+    assert site.gate.wait_event("binding-mac")["action"] == "passed-unchanged"
+    client.link._send_frame = say
+    say(held[0])
+    with pytest.raises(CallFailed) as failure:
+        client.until(lambda: client.link.authenticated).bring_up().ping()
+    assert failure.value.abort.raw == sstp.BINDING_ABORT
+    client.close()
+    assert site.gate.wait_call()["reason"] == "binding-mac"
+
+
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 @pytest.mark.parametrize("trick", ["early", "beside", "instead"])
 def test_key_of_another_user_in_disguise(bench, policy, trick):
