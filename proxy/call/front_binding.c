@@ -211,8 +211,9 @@ bool front_binding_holds(struct front *f)
     const struct keyring_login login = login_of(f);
     bool fits = f->early != EARLY_RADIUS && !front_two_names(f) &&
                 candidates_fit_login(c, msg, &f->ppp, &login, f->now_ms);
-    if (f->early == EARLY_NONE_YET) /* for want of a key, still */
-        fits = fits || (c->tried.users_file + c->tried.radius == 0 && !front_two_names(f));
+    if (f->early == EARLY_NONE_YET) /* for want of a key, still, and of nothing else */
+        fits = fits || (c->tried.users_file + c->tried.radius == 0 && !front_two_names(f) &&
+                        (f->ppp.result == PPP_RESULT_SUCCESS || !ppp_method_has_keys(f->ppp.method)));
     else if (f->early == EARLY_KEY)
         s->weak = strcmp(s->key, hlak_kind_name(HLAK_ZERO)) == 0 && ppp_method_has_keys(f->ppp.method);
     if (fits)

@@ -161,6 +161,16 @@ static enum ppp_method agreed_method(uint16_t protocol, uint8_t algorithm)
     return PPP_METHOD_NONE;
 }
 
+/* A server that goes on has what it asked for, whatever we could read of the client's Ack: not all are
+ * strict about lengths. */
+static void settle_lcp(struct ppp_observer *o)
+{
+    if (!o->lcp_pending)
+        return;
+    o->lcp_pending = false;
+    o->method = o->lcp_method = agreed_method(o->lcp_auth, o->lcp_algorithm);
+}
+
 /* What the server asks for and the client agrees to. The client asking the server to authenticate
  * is nothing that keys or bindings depend on. */
 static void observe_lcp(struct ppp_observer *o, enum ppp_from from, const struct packet *p)
@@ -184,8 +194,7 @@ static void observe_lcp(struct ppp_observer *o, enum ppp_from from, const struct
             !read_auth_option(p->data, &protocol, &algorithm) || protocol != o->lcp_auth ||
             algorithm != o->lcp_algorithm)
             return;
-        o->lcp_pending = false;
-        o->method = o->lcp_method = agreed_method(protocol, algorithm);
+        settle_lcp(o);
     }
 }
 
@@ -547,6 +556,8 @@ void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame)
 
     if (!read_frame(frame, &protocol, &info) || !read_packet(info, &p))
         return;
+    if (protocol != PROTOCOL_LCP && from == PPP_FROM_SERVER)
+        settle_lcp(o);
     if (protocol != PROTOCOL_LCP && !agreed_on(o, protocol))
         return;
     switch (protocol) {

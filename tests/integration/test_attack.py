@@ -594,3 +594,35 @@ def test_honest_ones_are_not_counted(bench, knobs, keys):
     with bench.client(gate) as other:
         other.open().secure()
     assert not gate.events("ban")
+
+
+@pytest.mark.parametrize("policy, knobs", [("rewrite", {"zero_key": True}), ("auto", {"zero_key": True}),
+                                           ("auto", {"tamper": "mac"})], ids=str)
+@pytest.mark.parametrize("protocols", [(ppp.CHAP,), (ppp.LCP, ppp.CHAP)], ids=["answer", "all"])
+def test_what_only_the_server_understands(bench, protocols, policy, knobs):
+    """A server that is content with lengths which are wrong hears an agreement and a login of which we
+    can read nothing. What it says itself shows what was agreed on."""
+    def lenient(call):
+        take = call.link.on_frame
+
+        def on_frame(frame):
+            call.link.on_frame = take
+            protocol, body = ppp.parse_frame(frame)
+            call.link.on_frame(ppp.frame(protocol, body[:2] + len(body).to_bytes(2, "big") + body[4:]))
+            call.link.on_frame = on_frame
+        call.link.on_frame = on_frame
+
+    server = bench.backend(dialect="softether", hooks={"ack": lenient})
+    gate = bench.gate(server, backend={"crypto-binding": policy})
+    client = bench.client(gate, **knobs).establish("start")
+    say = client.link._send_frame
+
+    def mumble(frame):
+        protocol, body = ppp.parse_frame(frame)
+        if protocol in protocols and body[0] == 2:  # an Ack, a Response
+            frame = ppp.frame(protocol, body[:2] + b"\x0f\xff" + body[4:])
+        say(frame)
+
+    client.link._send_frame = mumble
+    client.authenticate()
+    unbound(gate, client.connect, client.bring_up, client.ping)

@@ -766,6 +766,22 @@ static void other_methods(void **state)
     }
 }
 
+/* The client's Ack was one that we could not read, and the server goes on. */
+static void lcp_settled_by_the_server(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct ppp_observer o = fresh();
+
+        packet(&o, SERVER, LCP, 1, 1, "0305 c223 81");
+        observe(&o, CLIENT, "ff03 c021 0201 0fff 0305 c223 81");
+        assert_int_equal(o.method, PPP_METHOD_NONE);
+        packet(&o, SERVER, i == 0 ? CHAP : "8021", 1, 1, "10" CHALLENGE);
+        assert_int_equal(o.method, PPP_METHOD_MSCHAPV2);
+        assert_int_equal(o.lcp_method, PPP_METHOD_MSCHAPV2);
+    }
+}
+
 /* Nor does a Nak behind EAP's Success. */
 static void eap_behind_its_success(void **state)
 {
@@ -1342,6 +1358,7 @@ int main(void)
         cmocka_unit_test(lcp_fallback),
         cmocka_unit_test(other_methods),
         cmocka_unit_test(eap_behind_its_success),
+        cmocka_unit_test(lcp_settled_by_the_server),
         cmocka_unit_test(lcp_broken_options),
         cmocka_unit_test(lcp_restart),
         cmocka_unit_test(two_names),
