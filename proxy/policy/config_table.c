@@ -213,7 +213,7 @@ const struct config_key config_keys[] = {
     {GATE_KEY("ban-points", limits.ban_points), .type = &config_type_number, .min = 0, .max = 10000,
      .choices = none_or_number, .initial = "none",
      .help = "Points at which an address is banned: a failed login counts 10, a refused request or binding "
-             "a broken handshake 1."},
+             "5, a broken handshake 1."},
     {GATE_KEY("ban-time", limits.ban_time), .type = &config_type_duration, .initial = "10m",
      .help = "How long a ban lasts; tunnels that are up stay."},
     {GATE_KEY("ban-reset", limits.ban_reset), .type = &config_type_duration, .initial = "10m",
