@@ -20,7 +20,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 PKG_CONFIG ?= pkg-config
 PKGS := openssl libuv inih
 # Only rules with `country` need it.
-MAXMIND := $(shell $(PKG_CONFIG) --exists libmaxminddb && echo libmaxminddb)
+MAXMIND := $(shell $(PKG_CONFIG) --exists libmaxminddb 2>/dev/null && echo libmaxminddb)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
 	-Wwrite-strings -Wundef -Wformat=2
@@ -64,8 +64,8 @@ all: $(B)/sstpgate
 
 # Without the libraries there is nothing to build: say what to do instead of a page of errors.
 ifeq ($(filter clean help deps% demo% bench check asan ubsan tsan integration instructions interop format,$(MAKECMDGOALS)),)
-ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) && echo yes),yes)
-$(error OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12) or install them)
+ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null && echo yes),yes)
+$(error pkg-config, OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12) or install them)
 endif
 endif
 
