@@ -98,8 +98,13 @@ static bool served_init(struct tls_served *s, const struct tls_certificate *from
     s->until = tls_time(X509_get0_notAfter(s->cert.leaf));
     ERR_clear_error();
     if (!use_certificate(probe, &s->cert)) {
-        const bool key = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_PRIVATE_KEY_MISMATCH;
-        tls_error_text(error, key && from->key != NULL ? from->key : from->file);
+        if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_PRIVATE_KEY_MISMATCH) {
+            snprintf(error, TLS_ERROR_MAX, "%s: the private key is not that of the certificate",
+                     from->key != NULL ? from->key : from->file);
+            ERR_clear_error();
+        } else {
+            tls_error_text(error, from->file);
+        }
         return false;
     }
     if (from->ocsp_file == NULL)

@@ -270,7 +270,8 @@ def test_every_wrong_certificate_has_its_line(bench, certs):
     words = [("certificate = one.pfx", "not the one in passphrase-file"),
              ("certificate = missing.pem", "No such file"),
              ("certificate = two.pfx", "encrypted: write passphrase-file"),
-             ("ocsp-file = junk", "junk: not an OCSP response"), ("key = c-ec.key", "c-ec.key: "),
+             ("ocsp-file = junk", "junk: not an OCSP response"), 
+             ("key = c-ec.key", "c-ec.key: the private key is not that of the certificate"),
              ("certificate = junk", "neither PEM nor PKCS#12")]
     assert len(errors) == len(words)
     for (line, text), (expected, reason) in zip(errors, words):
