@@ -322,8 +322,10 @@ static bool read_options(int argc, char **argv, struct wishes *w, bool *asked)
         case 'D': w->take_out = true; break;
         case OPT_IMPORT:
             w->import = true;
-            if (!import_kind_from(optarg, &w->kind))
+            if (!import_kind_from(optarg, &w->kind)) {
+                fprintf(stderr, "sstpgate user: --import: unknown kind '%s'\n", optarg);
                 return false;
+            }
             break;
         case OPT_MACHINES: w->machines = true; break;
         case 'h': *asked = true; return false;

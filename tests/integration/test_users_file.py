@@ -102,6 +102,7 @@ def test_a_hundred_thousand(bench, users):
     up = bench.client(gate, password=USERS["alice"]).establish().ping()
     few = users.read_text()
     lean = gate.rss()
+    assert "unknown kind 'shadow'" in user("-f", users, "--import", "shadow", "-", code=2)
     said = user("-f", users, "--import", "smbpasswd", "-", text="".join(
         f"user{n}:{n}:{LM}:{n:032X}:[U          ]:LCT-5D8B1C2A:\n" for n in range(100_000)))
     assert f"{users}: 100000 added, 0 replaced, 0 not changed, 0 skipped\n" in said
