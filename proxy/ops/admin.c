@@ -37,12 +37,11 @@ static const struct {
     [HELP] = {"help", NULL, "this list"},
 };
 
-static const char *run_help(FILE *out)
+void admin_help(FILE *out)
 {
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "%-7s %-18s  %s\n", commands[i].name,
                 commands[i].argument == NULL ? "" : commands[i].argument, commands[i].help);
-    return NULL;
 }
 
 static const char *run_unban(const struct admin_ops *ops, void *arg, const char *text, FILE *out)
@@ -70,7 +69,7 @@ static const char *run(const struct admin_ops *ops, void *arg, enum command c, c
     case DRAIN: return ops->drain(arg, argument, out);
     case READY: return ops->ready(arg, argument, out);
     case STOP: return ops->stop(arg, out);
-    case HELP: return run_help(out);
+    case HELP: admin_help(out); return NULL;
     case COMMANDS: break;
     }
     check_failed("a command of the table", __FILE__, __LINE__);

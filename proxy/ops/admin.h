@@ -32,6 +32,9 @@ struct admin_ops {
     const char *(*stop)(void *arg, FILE *out);
 };
 
+/* The list of commands, as the command help answers it: a line for each. */
+void admin_help(FILE *out);
+
 /* A socket that listens at path, mode 0600 from its first moment. A socket file at which nobody
  * answers is what a program that was killed has left, and is replaced. -1 with errno: EADDRINUSE
  * when somebody answers there, EEXIST when the file is no socket, ENAMETOOLONG, and what bind()

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "ops/admin.h"
 #include "policy/config.h"
 
 /* A reload with large rules files takes its seconds; a gate that is stopped (SIGSTOP) takes for
@@ -22,16 +23,18 @@ static void usage(FILE *out)
 {
     fputs("usage: sstpgate ctl [-c FILE | -s SOCKET] COMMAND [ARGUMENT]\n"
           "\n"
-          "Hands a command to a running gate and prints its answer. `sstpgate ctl help` asks the "
-          "gate\n"
-          "for its commands.\n"
+          "Hands a command to a running gate and prints its answer.\n"
           "\n"
           "  -c FILE    configuration in which the key `admin` names the socket\n"
           "  -s SOCKET  the socket itself\n"
           "  -h         this text\n"
           "\n"
-          "Exit codes: 0 done, 1 not done or no gate there, 2 usage.\n",
+          "Exit codes: 0 done, 1 not done or no gate there, 2 usage.\n"
+          "\n"
+          "Commands:\n"
+          "\n",
           out);
+    admin_help(out);
 }
 
 /* The words of argv as one line with its end; NULL when one of them is empty or cannot stand

@@ -94,6 +94,7 @@ def test_status(bench, gate):
 
 
 def test_help_lists_all(gate):
+    assert ctl(gate, "help").stdout in run("ctl", "-h").stdout  # there without a gate, too
     done = ctl(gate, "help")
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == COMMANDS
