@@ -84,9 +84,9 @@ static void check_keys(const struct config *c, const struct config_backend *b, F
             c->path, config_line(c, b, "crypto-binding"), b->name);
 }
 
-static void check_ban_file(const struct config *c, FILE *to)
+/* path: a file that the program makes, the value of this key of [gate]; NULL: none. */
+static void check_folder(const struct config *c, const char *key, const char *path, FILE *to)
 {
-    const char *path = c->gate.limits.ban_file;
     struct stat st;
 
     if (path == NULL)
@@ -95,14 +95,15 @@ static void check_ban_file(const struct config *c, FILE *to)
     char *folder = check_alloc(strndup(path, slash == path ? 1 : (size_t)(slash - path)));
     const int reason = stat(folder, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
     if (reason != 0)
-        fprintf(to, "%s:%u: warning: ban-file: its folder %s: %s\n", c->path,
-                config_line(c, &c->gate, "ban-file"), folder, strerror(reason));
+        fprintf(to, "%s:%u: warning: %s: its folder %s: %s\n", c->path,
+                config_line(c, &c->gate, key), key, folder, strerror(reason));
     free(folder);
 }
 
 void check_doubts(const struct config *c, FILE *to)
 {
-    check_ban_file(c, to);
+    check_folder(c, "log", *c->gate.log == '/' ? c->gate.log : NULL, to);
+    check_folder(c, "ban-file", c->gate.limits.ban_file, to);
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *l = &c->listener[i];
         rules_unreached(&l->rules, c->path, l->name, to);

@@ -171,6 +171,17 @@ def test_check_good(bench):
     assert done.returncode == 0, done.stderr
 
 
+def test_check_looks_for_the_folder_of_the_log(bench):
+    """Whoever checks may be another user than the gate: the folder is looked for, nothing opened."""
+    config = bench.config({"gate": {"log": "/nonexistent/log"},
+                           "listener front": bench.listener_keys(),
+                           "backend back": bench.backend_keys(bench.backend())})
+    done = run("-t", "-c", config)
+    line = config.read_text().splitlines().index("log = /nonexistent/log") + 1
+    assert (done.returncode, done.stderr) == (
+        0, f"{config}:{line}: warning: log: its folder /nonexistent: No such file or directory\n")
+
+
 def test_check_prints_every_error(bench):
     keys = bench.listener_keys(lissen="127.0.0.1:0", default="perhaps")
     config = bench.config({
