@@ -50,8 +50,9 @@ static unsigned tunnels_max(struct server *s)
     }
     if (s->short_of.wanted != wanted || s->short_of.room != room)
         log_msg(LOG_LEVEL_WARNING, "limit",
-                "max-tunnels is %u, but the limit of open files (%llu) leaves room for %zu", wanted,
-                (unsigned long long)lim.rlim_cur, room);
+                "max-tunnels is %u, but the limit of open files (%llu) leaves room for %zu "
+                "(ulimit -n, or LimitNOFILE= of systemd)",
+                wanted, (unsigned long long)lim.rlim_cur, room);
     s->short_of.wanted = wanted;
     s->short_of.room = room;
     return (unsigned)room;
