@@ -87,7 +87,7 @@ static void drop(struct radius_section *s, enum drop why, const struct addr *fro
     log_str(&l, "dropped", drop_names[why]);
     log_str(&l, "from", addr_format(from, text));
     if (missed > 0)
-        log_num(&l, "missed", missed);
+        log_num(&l, "lines-left-out", missed);
     log_end(&l);
 }
 
