@@ -96,8 +96,7 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
         return drop;
     ppp_observe(&f->ppp, from, frame);
     front_binding_check_users(f);
-    if (f->ppp.method != PPP_METHOD_NONE)
-        s->method = ppp_method_name(f->ppp.method);
+    s->method = f->ppp.method == PPP_METHOD_NONE ? NULL : ppp_method_name(f->ppp.method);
     s->failures = f->ppp.failures;
     /* An observer that was told two names at once knows none, and neither does the log. */
     struct span user = span_of(f->ppp.user, f->ppp.user_len);
