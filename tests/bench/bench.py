@@ -25,8 +25,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/bench")]
 
+from line import FAR, NEAR, Line  # noqa: E402
 from peers import pki  # noqa: E402
 
 BUILD = ROOT / "build" / os.environ.get("VARIANT", "release")
@@ -49,6 +50,8 @@ def free_port():
 class Peer:
     """One proxy between a port of its own and the backend's port."""
 
+    host = back_host = "127.0.0.1"
+    line = None       # a Line, with the generator at its near end and the proxy at the far one
     strict = False    # makes the binding right, so that the backend checks it
     most_tunnels = 5000
 
@@ -60,20 +63,32 @@ class Peer:
         self.port, self.back = free_port(), free_port()
         self.process = None
 
+    def at_the_far_end(self, line):
+        self.line, self.host, self.back_host = line, FAR, NEAR
+        return self
+
+    def place(self, near):
+        """For `with`: where the generator is, or the proxy."""
+        if self.line is None:
+            return contextlib.nullcontext()
+        return (self.line.near if near else self.line.far).entered()
+
     def command(self):
         raise NotImplementedError
 
     def start(self):
         if self.process:
             return self
-        self.process = subprocess.Popen(
-            ["taskset", "-c", PROXY_CORES[self.workers], *map(str, self.command())],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=self.folder,
-            stderr=(self.folder / "log").open("wb"))
+        with self.place(near=False):
+            self.process = subprocess.Popen(
+                ["taskset", "-c", PROXY_CORES[self.workers], *map(str, self.command())],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=self.folder,
+                stderr=(self.folder / "log").open("wb"))
         deadline = time.monotonic() + 10
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                with self.place(near=False):
+                    socket.create_connection((self.host, self.port), 1).close()
                 return self
             except OSError:
                 if time.monotonic() > deadline or self.process.poll() is not None:
@@ -106,8 +121,8 @@ class Peer:
         return total
 
     def load_command(self, *options):
-        command = ["taskset", "-c", LOAD_CORE, LOAD, options[0], "--to", self.port,
-                   "--port", self.back, "--certificate", self.back_cert.both, "--ciphersuite", SUITE]
+        command = ["taskset", "-c", LOAD_CORE, LOAD, options[0], "--to",
+                   f"{self.host}:{self.port}", "--port", self.back, "--certificate", self.back_cert.both, "--ciphersuite", SUITE]
         for pid in self.pids():
             command += ["--pid", pid]
         command += ["--strict"] if self.strict else []
@@ -115,7 +130,9 @@ class Peer:
 
     def load(self, *options):
         self.start()
-        done = subprocess.run(self.load_command(*options), capture_output=True, text=True, timeout=30)
+        with self.place(near=True):
+            done = subprocess.run(self.load_command(*options), capture_output=True, text=True,
+                                  timeout=60)
         if done.returncode != 0:
             log = (self.folder / "log").read_text()[-2000:]
             sys.exit(f"\n{self.name}: load {' '.join(map(str, options))}: {done.stderr}{log}")
@@ -138,11 +155,11 @@ workers = {self.workers}
 log-level = error
 max-tunnels = 10000
 [listener front]
-listen = 127.0.0.1:{self.port}
+listen = {self.host}:{self.port}
 certificate = {self.cert.both}
 default = allow
 [backend back]
-server = 127.0.0.1:{self.back}
+server = {self.back_host}:{self.back}
 verify = pin
 pin-sha256 = {self.back_cert.sha256}
 users-file = users
@@ -169,8 +186,8 @@ defaults
     timeout client 1h
     timeout server 1h
 listen front
-    bind 127.0.0.1:{self.port} ssl crt {self.cert.both}
-    server back 127.0.0.1:{self.back} ssl verify none no-ssl-reuse
+    bind {self.host}:{self.port} ssl crt {self.cert.both}
+    server back {self.back_host}:{self.back} ssl verify none no-ssl-reuse
 """)
         return ["haproxy", "-db", "-q", "-f", config]
 
@@ -189,14 +206,14 @@ events {{ worker_connections 20000; }}
 stream {{
     access_log off;
     server {{
-        listen 127.0.0.1:{self.port} ssl backlog=4096{' reuseport' if self.workers > 1 else ''};
+        listen {self.host}:{self.port} ssl backlog=4096{' reuseport' if self.workers > 1 else ''};
         ssl_certificate {self.cert.cert};
         ssl_certificate_key {self.cert.key};
         ssl_protocols TLSv1.3;
         ssl_conf_command Ciphersuites {SUITE};
         ssl_session_tickets off;
         ssl_session_cache off;
-        proxy_pass 127.0.0.1:{self.back};
+        proxy_pass {self.back_host}:{self.back};
         proxy_ssl on;
         proxy_ssl_protocols TLSv1.3;
         proxy_ssl_conf_command Ciphersuites {SUITE};
@@ -228,7 +245,7 @@ socket = l:TCP_NODELAY=1
 socket = r:TCP_NODELAY=1
 options = NO_TICKET
 [front]
-accept = 127.0.0.1:{self.port}
+accept = {self.host}:{self.port}
 connect = 127.0.0.1:{between}
 cert = {self.cert.cert}
 key = {self.cert.key}
@@ -236,7 +253,7 @@ sessionCacheSize = 1
 [back]
 client = yes
 accept = 127.0.0.1:{between}
-connect = 127.0.0.1:{self.back}
+connect = {self.back_host}:{self.back}
 """)
         return ["stunnel4", config]
 
@@ -279,6 +296,21 @@ class Flow:
         if peer.most_tunnels < self.tunnels:
             return None
         return per_packet(peer.load("flow", "--tunnels", self.tunnels, *options, *self.more))
+
+
+class Lossy:
+    """Throughput over a bad line, between client and proxy as well as between proxy and backend. The
+    clock counts, but the line is slow enough for any machine."""
+
+    floor, gate_only, line = False, False, True
+
+    def __init__(self, what, direction):
+        self.what, self.direction = what, direction
+
+    def run(self, peer):
+        result = peer.load("flow", "--tunnels", 4, "--packets", 4000, "--size", 1404, "--direction",
+                           self.direction)
+        return {"Mbit/s": result["octets"] * 8 / result["wall"] / 1e6}
 
 
 class Ping:
@@ -382,6 +414,8 @@ FIGURES = {
     "calls-ec": Calls("a complete call, P-256", "ec"),
     "negotiate": Flow("1404 octets down, while PPP is watched", "1404", "down", more=("--negotiate",),
                       gate_only=True),
+    "lossy-up": Lossy("4 tunnels up, 1 % of the packets lost, 25 ms of delay each way", "up"),
+    "lossy-down": Lossy("the same down", "down"),
     "calls-rsa4096": Calls("a complete call, RSA-4096 in front, P-256 behind", "rsa4096", calls=120),
     "calls-rsa": Calls("a complete call, RSA-2048", "rsa"),
     "memory": Memory("an idle tunnel that has carried traffic"),
@@ -390,7 +424,7 @@ FIGURES = {
     "syscalls-paced": Syscalls("system calls for data, 1404 up, paced",
                                ("--size", 1404, "--rate", 4000, "--seconds", 0.5)),
 }
-LONG = ["calls-rsa4096"]  # not in `all`
+LONG = ["calls-rsa4096", "lossy-up", "lossy-down"]  # not in `all`
 SHORT = ["up-64", "up-1404", "down-1404", "ping-idle", "ping-bulk", "calls-ec", "memory"]
 
 
@@ -403,6 +437,7 @@ class Lab:
         self.folder = folder
         self.certs = {}
         self.peers = {}
+        self.line = None
 
     def cert(self, key, side):
         if (key, side) not in self.certs:
@@ -411,19 +446,25 @@ class Lab:
             self.certs[key, side] = pki.make(self.folder, f"{side}-{key}", key=kind)
         return self.certs[key, side]
 
-    def peer(self, who, key):
+    def peer(self, who, key, bad_line=False):
         if who == "floor":
             floor.certificate = self.cert("ec", "back").both
             return Floor()
-        if (who, key) not in self.peers:
+        at = who, key, bad_line
+        if at not in self.peers:
             name, _, workers = who.partition("@")
-            self.peers[who, key] = PEERS[name.partition(":")[0]](
+            self.peers[at] = PEERS[name.partition(":")[0]](
                 name, self.folder, int(workers or 1), self.cert(key, "front"), self.cert(key, "back"))
-        return self.peers[who, key]
+        if bad_line:
+            self.line = self.line or Line(delay=0.025, loss=0.01)
+            self.peers[at].at_the_far_end(self.line)
+        return self.peers[at]
 
     def close(self):
         for peer in self.peers.values():
             peer.stop()
+        if self.line:
+            self.line.close()
 
 
 def measure(lab, figures, peers, rounds):
@@ -435,7 +476,7 @@ def measure(lab, figures, peers, rounds):
             for who in peers + (["floor"] if figure.floor else []):
                 if figure.gate_only and not who.startswith("gate"):
                     continue
-                peer = lab.peer(who, getattr(figure, "key", None) or "ec")
+                peer = lab.peer(who, getattr(figure, "key", "ec"), getattr(figure, "line", False))
                 print(f"\r  round {number + 1} of {rounds}: {name} {who}" + " " * 20, end="",
                       file=sys.stderr, flush=True)
                 values = figure.run(peer)

@@ -86,7 +86,7 @@ class Counted:
         """Instructions of one run of the generator."""
         self.dump()
         done = subprocess.run(
-            [LOAD, options[0], "--to", str(self.gate.address()[1]), "--port", str(self.back),
+            [LOAD, options[0], "--to", f"127.0.0.1:{self.gate.address()[1]}", "--port", str(self.back),
              "--certificate", self.cert.both, "--strict", *map(str, options[1:]),
              "--packets", str(length)], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr

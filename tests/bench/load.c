@@ -164,6 +164,8 @@ static void listen_here(void)
                                .sin_port = htons(o.port),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int on = 1;
+    if (o.to.sin_addr.s_addr != here.sin_addr.s_addr)
+        here.sin_addr.s_addr = htonl(INADDR_ANY); /* in a namespace of its own */
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     CHECK(listener >= 0);
     CHECK(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
@@ -540,14 +542,23 @@ static const struct option options[] = {
     {0},
 };
 
+/* ADDRESS:PORT */
+static void to_set(char *text)
+{
+    char *colon = strchr(text, ':');
+    if (colon == NULL)
+        die("--to is ADDRESS:PORT");
+    *colon = '\0';
+    o.to.sin_family = AF_INET;
+    o.to.sin_port = htons((uint16_t)atoi(colon + 1));
+    if (inet_pton(AF_INET, text, &o.to.sin_addr) != 1)
+        die("--to is ADDRESS:PORT");
+}
+
 static void option_set(int c)
 {
     switch (c) {
-    case 't':
-        o.to.sin_family = AF_INET;
-        o.to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        o.to.sin_port = htons((uint16_t)atoi(optarg));
-        break;
+    case 't': to_set(optarg); break;
     case 'p': o.port = (uint16_t)atoi(optarg); break;
     case 'c': o.certificate = optarg; break;
     case 'C': o.ciphersuite = optarg; break;
