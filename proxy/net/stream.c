@@ -246,6 +246,47 @@ static void handshake(struct stream *s)
     }
 }
 
+/* ---- buffers of records: few have them, and nobody for long ---- */
+
+static void cool(struct stream **slot)
+{
+    struct stream *s = *slot;
+    if (s == NULL)
+        return;
+    *slot = NULL;
+    s->warm = false;
+    tls_conn_rest(s->tls);
+}
+
+/* It has just read or written, and may do so again: what OpenSSL has allocated for that stays, until
+ * so many others have come or a second is over. Not from inside of a call into any stream's TLS. */
+static void warm_add(struct stream *s)
+{
+    struct worker *w = s->worker;
+
+    if (s->warm || s->tls == NULL || !live(s))
+        return;
+    struct stream **slot = &w->warm[w->warm_next++ % WORKER_WARM];
+    cool(slot);
+    *slot = s;
+    s->warm = true;
+}
+
+static void warm_remove(struct stream *s)
+{
+    for (size_t i = 0; s->warm && i < WORKER_WARM; i++)
+        if (s->worker->warm[i] == s) {
+            s->worker->warm[i] = NULL;
+            s->warm = false;
+        }
+}
+
+void stream_cool(struct worker *w)
+{
+    for (size_t i = 0; i < WORKER_WARM; i++)
+        cool(&w->warm[i]);
+}
+
 static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct stream *s = of_handle(handle);
@@ -286,8 +327,7 @@ static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
             handshake(s);
         if (live(s) && s->in == STREAM_IN_OPEN)
             pump(s);
-        if (live(s) && s->tls != NULL)
-            tls_conn_rest(s->tls);
+        warm_add(s);
     } else if (n == UV_EOF) {
         end_input(s, was_reset(s) ? STREAM_RESET : STREAM_EOF);
     } else if (n < 0) {
@@ -480,16 +520,6 @@ static void out_flush(struct worker *w)
         queue_send(s);
 }
 
-/* The same, and its owner is done for now. Not from inside of a call into the owner's TLS. */
-static void out_leave(struct worker *w)
-{
-    struct stream *s = w->out_owner;
-
-    out_flush(w);
-    if (s != NULL && live(s) && s->tls != NULL)
-        tls_conn_rest(s->tls);
-}
-
 void stream_sink(void *arg, struct span octets)
 {
     struct stream *s = arg;
@@ -500,11 +530,10 @@ void stream_sink(void *arg, struct span octets)
     if (!live(s) || s->out != STREAM_OUT_OPEN)
         return;
     while (octets.n > 0) {
-        if (w->out_owner != s)
-            out_leave(w);
-        else if (w->out_len == WORKER_OUT)
+        if (w->out_owner != s || w->out_len == WORKER_OUT) {
             out_flush(w);
-        w->out_owner = s;
+            w->out_owner = s;
+        }
         struct span part = span_sub(octets, 0, WORKER_OUT - w->out_len);
         memcpy(w->out + w->out_len, part.p, part.n);
         w->out_len += part.n;
@@ -521,6 +550,7 @@ void stream_write(struct stream *s, struct span octets)
         stream_sink(s, octets);
     else if (tls_conn_write(s->tls, octets) != ERR_OK)
         due_add(s, DUE_FAIL);
+    warm_add(s);
 }
 
 size_t stream_queued(const struct stream *s)
@@ -553,6 +583,7 @@ static void on_uv_close(uv_handle_t *handle)
         s->held = b->next;
         pool_put(&w->pool, b);
     }
+    warm_remove(s);
     tls_conn_free(s->tls);
     s->tls = NULL;
     s->handle = STREAM_HANDLE_NONE;
@@ -634,12 +665,13 @@ static void settle_one(struct stream *s, unsigned what)
         handshake(s);
     else if ((what & DUE_KICK) && s->in == STREAM_IN_OPEN)
         pump(s);
+    warm_add(s);
 }
 
 void stream_settle(struct worker *w)
 {
     for (;;) {
-        out_leave(w);
+        out_flush(w);
         struct stream *s = w->due;
         if (s == NULL)
             return;

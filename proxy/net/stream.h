@@ -68,6 +68,7 @@ struct stream {
     enum stream_in in;
     enum stream_out out;
     bool paused;
+    bool warm; /* in worker->warm */
     unsigned due;
     struct stream *due_next;
 
@@ -147,5 +148,6 @@ bool stream_starved(int status);
 const char *stream_strerror(int status);
 
 void stream_settle(struct worker *w); /* for worker_settle */
+void stream_cool(struct worker *w);   /* once a second: no stream keeps buffers that it does not use */
 
 #endif

@@ -17,6 +17,7 @@ static void on_sweep(uv_timer_t *timer)
     struct worker *w = timer->data;
     w->on_sweep(w->sweep_arg, worker_now(w));
     pool_trim(&w->pool);
+    stream_cool(w);
     mute_sweep(&w->mute, worker_now(w));
     worker_settle(w);
 }

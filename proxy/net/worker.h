@@ -22,6 +22,7 @@ enum {
     WORKER_PLAIN = WORKER_HELD + WORKER_PIECE,
     WORKER_OUT = 65536,    /* octets that one write() may take along */
     WORKER_SWEEP_MS = 1000,
+    WORKER_WARM = 64, /* streams that may keep the buffers of their records, some 17 or 33 kB each */
 };
 
 struct worker {
@@ -37,6 +38,8 @@ struct worker {
     size_t out_len;
     struct stream *out_owner;
     const struct stream *filled; /* the last to read filled the window: there may be more behind it */
+    struct stream *warm[WORKER_WARM]; /* a ring; NULL: nobody */
+    size_t warm_next;
     struct stream *due;  /* streams with something to settle, see stream.c */
 
     struct dial_lookup *lookups; /* names that are being resolved, see dial.c */

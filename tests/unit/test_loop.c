@@ -748,6 +748,43 @@ static void nobody_waits_for_more_than_a_window_of_another(void **state)
     free(octets);
 }
 
+/* So many streams keep their buffers and no more, for a second at most; all go on working. */
+static void few_are_warm_and_not_for_long(void **state)
+{
+    (void)state;
+    enum { MANY = WORKER_WARM + 3 };
+    static struct owner o[MANY];
+    static struct peer p[MANY];
+    size_t warm = 0;
+
+    loop_open();
+    for (size_t i = 0; i < MANY; i++)
+        meet_tls(&o[i], &p[i]);
+    for (size_t i = 0; i < MANY; i++) {
+        peer_says(&p[i], "one");
+        UNTIL(got(&o[i], "one"));
+        assert_true(o[i].s.warm);
+        say(&o[i], "two");
+        UNTIL(heard(&p[i], "two"));
+    }
+    for (size_t i = 0; i < MANY; i++)
+        warm += o[i].s.warm;
+    assert_int_equal(warm, WORKER_WARM);
+    stream_cool(&w);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_false(o[i].s.warm);
+        peer_says(&p[i], "three");
+        UNTIL(got(&o[i], "onethree"));
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        owner_fini(&o[i]);
+        peer_fini(&p[i]);
+    }
+    for (size_t i = 0; i < WORKER_WARM; i++)
+        assert_null(w.warm[i]);
+    loop_close();
+}
+
 /* ---- what the owner leaves ---- */
 
 static size_t use_words(struct owner *o, struct span octets)
@@ -1862,6 +1899,7 @@ int main(void)
         cmocka_unit_test(the_queue_is_bounded_by_who_looks_at_it),
         cmocka_unit_test(a_paused_stream_does_not_read),
         cmocka_unit_test(nobody_waits_for_more_than_a_window_of_another),
+        cmocka_unit_test(few_are_warm_and_not_for_long),
         cmocka_unit_test(what_is_left_comes_again_with_more_behind_it),
         cmocka_unit_test(more_than_a_block_left_is_an_overflow),
         cmocka_unit_test(fin_without_close_notify_is_an_end),
