@@ -36,14 +36,13 @@ SAME_EVERYWHERE = {
 # In lockstep, so that each wake-up finds as many packets as were sent together.
 FLOW = ("flow", "--tunnels", 1, "--lockstep")
 STUCK = "the same beside one that is stuck"
-STUCK_LENGTHS = 320, 6400  # until it is stuck takes a window more or less in each run
 
 COUNTED = {
     "packet up, 64 octets, alone": (*FLOW, "--size", 64, "--burst", 1),
     "packet up, 1404 octets, alone": (*FLOW, "--size", 1404, "--burst", 1),
     "packet up, 64 octets, of 32": (*FLOW, "--size", 64, "--burst", 32),
     "packet up, 1404 octets, of 32": (*FLOW, "--size", 1404, "--burst", 32),
-    STUCK: (*FLOW, "--size", 1404, "--burst", 32, "--stalled", 1),
+    STUCK: (*FLOW, "--size", 1404, "--burst", 32, "--stalled", 1, "--stay"),
     "packet down, 64 octets, of 32": (*FLOW, "--size", 64, "--direction", "down", "--burst", 32),
     "packet down, 1404 octets, of 32": (*FLOW, "--size", 1404, "--direction", "down", "--burst", 32),
     "the same while PPP is watched": (*FLOW, "--size", 1404, "--direction", "down", "--burst", 32,
@@ -82,15 +81,28 @@ class Counted:
         valgrind = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={self.out}"]
         self.gate = Gate(config, before=valgrind, env={**os.environ, **SAME_EVERYWHERE}).start()
 
+    def command(self, options, length):
+        return [LOAD, options[0], "--to", f"127.0.0.1:{self.gate.address()[1]}",
+                "--port", str(self.back), "--certificate", self.cert.both, "--strict",
+                *map(str, options[1:]), "--packets", str(length)]
+
     def count(self, options, length):
         """Instructions of one run of the generator."""
         self.dump()
-        done = subprocess.run(
-            [LOAD, options[0], "--to", f"127.0.0.1:{self.gate.address()[1]}", "--port", str(self.back),
-             "--certificate", self.cert.both, "--strict", *map(str, options[1:]),
-             "--packets", str(length)], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(self.command(options, length), capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return self.dump()
+
+    def count_stuck(self, options, length):
+        """From when a tunnel is stuck until the packets of another one have arrived."""
+        with subprocess.Popen(self.command(options, length), stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as load:
+            assert load.stdout.readline()
+            self.dump()
+            load.stdin.write(b"\n")
+            load.stdin.flush()
+            assert load.stdout.readline()
+            return self.dump()
 
     def dump(self):
         """Instructions since the last one."""
@@ -111,8 +123,9 @@ def measure():
         try:
             numbers = {}
             for name, options in COUNTED.items():
-                first, second = STUCK_LENGTHS if name == STUCK else LENGTHS[options[0]]
-                short, long = (counted.count(options, n) for n in (first, second))
+                count = counted.count_stuck if name == STUCK else counted.count
+                first, second = LENGTHS[options[0]]
+                short, long = (count(options, n) for n in (first, second))
                 numbers[name] = round((long - short) / (second - first))
             return numbers
         finally:

@@ -17,7 +17,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 from netns import Namespace  # noqa: E402
 
 TUNSETIFF, IFF_TUN, IFF_NO_PI = 0x400454CA, 0x0001, 0x1000
-NEAR, FAR = "10.77.0.1", "10.77.0.2"
 
 
 def _tun(namespace, own, other):
@@ -60,9 +59,11 @@ def _carry(one, other, delay, loss):
 class Line:
     """delay: seconds, each way. loss: a part of 1, each way."""
 
+    NEAR, FAR = "10.77.0.1", "10.77.0.2"
+
     def __init__(self, delay, loss):
         self.near, self.far = Namespace(), Namespace()
-        ends = _tun(self.near, NEAR, FAR), _tun(self.far, FAR, NEAR)
+        ends = _tun(self.near, self.NEAR, self.FAR), _tun(self.far, self.FAR, self.NEAR)
         self.pid = os.fork()
         if self.pid == 0:
             try:

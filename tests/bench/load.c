@@ -318,13 +318,27 @@ static void flow_lockstep(uint64_t packets)
  * when nothing has moved for a while. */
 static void stall(void)
 {
+    const int little = 64 * 1024; /* or the kernel finds room for more every now and then */
     stalled_from = o.tunnels;
-    for (size_t i = o.tunnels; i < opened; i++)
-        (goes_up() ? plan.pair[i].server : plan.pair[i].client)->deaf = true;
+    for (size_t i = o.tunnels; i < opened; i++) {
+        struct end *e = goes_up() ? plan.pair[i].server : plan.pair[i].client;
+        e->deaf = true;
+        CHECK(setsockopt(e->fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof little) == 0);
+    }
     send_all(o.tunnels, opened, UINT64_MAX / 2);
     do
         end_turn(NULL);
     while (end_waiting() || poll_events(STILL_MS / 1e3) > 0);
+}
+
+/* Says that it is stuck, and goes on when a line comes. */
+static void wait_for_word(void)
+{
+    char line[8];
+    printf("{\"stuck\": %zu}\n", o.stalled);
+    fflush(stdout);
+    if (fgets(line, sizeof line, stdin) == NULL)
+        exit(0);
 }
 
 static void stay(void)
@@ -345,6 +359,8 @@ static int flow(void)
     open_tunnels(o.tunnels + o.stalled);
     if (o.stalled > 0)
         stall();
+    if (o.stalled > 0 && o.stay)
+        wait_for_word();
     /* Some packets before, so that no buffer grows in the measured part. */
     if (!o.check && !o.lockstep) {
         for (size_t i = 0; i < o.tunnels; i++) {

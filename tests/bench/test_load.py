@@ -37,8 +37,9 @@ def test_who_does_not_read_is_held_within_a_bound(gate, direction):
     command = gate.load_command("flow", "--tunnels", 4, "--stalled", stuck, "--size", 512, "--packets",
                                 4000, "--direction", direction, "--stay")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
-        result = json.loads(load.stdout.readline())
+        assert json.loads(load.stdout.readline()) == {"stuck": stuck}
         held = (gate.memory() - before) / stuck
-        load.stdin.close()
-    assert result["packets"] >= 4000  # the others got on
+        load.stdin.write(b"\n")
+        load.stdin.flush()
+        assert json.loads(load.stdout.readline())["packets"] >= 4000  # the others get on
     assert 64 * 1024 < held < HELD
