@@ -145,9 +145,14 @@ static char *real_path(const char *path)
     char *real = realpath(path, NULL);
     struct stat st;
 
-    /* a link to nothing stays a problem: who knows whose folder it leads to */
-    if (real != NULL || errno != ENOENT || lstat(path, &st) == 0)
+    if (real != NULL || errno != ENOENT)
         return real;
+    /* a link to nothing stays a problem: who knows whose folder it leads to; anything else was made in
+     * the meantime */
+    if (lstat(path, &st) == 0) {
+        errno = ENOENT;
+        return S_ISLNK(st.st_mode) ? NULL : realpath(path, NULL);
+    }
     const char *slash = strrchr(path, '/');
     char *above = slash == NULL   ? strdup(".")
                   : slash == path ? strdup("/")
