@@ -253,18 +253,32 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static void warn_fixed(const struct config_gate *was, const struct config_gate *is)
+static void list_fixed(const struct config_gate *was, const struct config_gate *is, FILE *to)
 {
     if (was->workers != is->workers)
-        log_msg(LOG_LEVEL_WARNING, "reload", "workers changes with a restart only");
+        fputs("workers changes with a restart only\n", to);
     if (strcmp(was->log, is->log) != 0 || was->log_level != is->log_level)
-        log_msg(LOG_LEVEL_WARNING, "reload", "log and log-level change with a restart only");
+        fputs("log and log-level change with a restart only\n", to);
     if (!same_text(was->admin, is->admin))
-        log_msg(LOG_LEVEL_WARNING, "reload", "admin changes with a restart only");
+        fputs("admin changes with a restart only\n", to);
     if (was->limits.prefix_ipv4 != is->limits.prefix_ipv4 ||
         was->limits.prefix_ipv6 != is->limits.prefix_ipv6)
-        log_msg(LOG_LEVEL_WARNING, "reload",
-                "address-prefix-ipv4 and address-prefix-ipv6 change with a restart only");
+        fputs("address-prefix-ipv4 and address-prefix-ipv6 change with a restart only\n", to);
+}
+
+/* What a reload leaves as it was: whoever has asked for it hears of it, too. */
+static void warn_fixed(const struct config_gate *was, const struct config_gate *is, FILE *answer)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *to = check_alloc(open_memstream(&text, &len));
+
+    list_fixed(was, is, to);
+    fclose(to);
+    if (answer != NULL)
+        fputs(text, answer);
+    log_lines(LOG_LEVEL_WARNING, "reload", text); /* which cuts it into lines */
+    free(text);
 }
 
 bool reload(struct server *s, const char *cause, FILE *answer)
@@ -285,7 +299,7 @@ bool reload(struct server *s, const char *cause, FILE *answer)
         fputs(text, answer);
     if (ok) {
         size_t first_id = s->sockets.next_id, first_radius_id = s->radius.sockets.next_id;
-        warn_fixed(&s->snapshot->config->gate, &n.snapshot->config->gate);
+        warn_fixed(&s->snapshot->config->gate, &n.snapshot->config->gate, answer);
         reload_warn(s, &n);
         reload_commit(s, &n, true);
         reload_log_listen(s, first_id, first_radius_id);
