@@ -81,6 +81,13 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
+# The folder of the configuration is compiled in: another one than the last time makes it new.
+$(B)/sysconfdir: FORCE
+	@mkdir -p $(@D)
+	@echo '$(SYSCONFDIR)' | cmp -s - $@ || echo '$(SYSCONFDIR)' >$@
+.PHONY: FORCE
+$(B)/proxy/main.o: $(B)/sysconfdir
+
 # test_loop stands between us and libuv and makes each of these calls fail once; its resolver is slow.
 UV_FAULTS := uv_tcp_init uv_accept uv_tcp_getpeername uv_tcp_connect uv_read_start uv_try_write \
 	uv_write uv_shutdown uv_tcp_close_reset uv_tcp_open uv_listen pthread_create
