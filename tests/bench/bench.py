@@ -375,7 +375,7 @@ class Syscalls:
                               stderr=subprocess.PIPE, text=True) as strace:
             strace.stderr.readline()  # "Process N attached"
             result = peer.load("flow", "--tunnels", 16, *self.more)
-            strace.send_signal(signal.SIGINT)
+            strace.terminate()
             strace.stderr.read()
         rows = [line.split() for line in counts.read_text().splitlines()]
         names = {"read", "readv", "recvfrom", "recvmsg", "write", "writev", "sendto", "sendmsg",
