@@ -19,13 +19,13 @@ static struct {
     bool syslog;
     enum log_level level;
     atomic_int fd;
-    atomic_bool regular;     /* a file, that always takes what it is given or says why not */
-    pthread_mutex_t one;     /* for anything else: who sees room in it must have it */
-    atomic_ullong dropped;   /* lines, since one got through */
+    atomic_bool regular;   /* a file, that always takes what it is given or says why not */
+    pthread_mutex_t one;   /* for anything else: who sees room in it must have it */
+    atomic_ullong dropped; /* lines, since one got through */
 } out = {.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .one = PTHREAD_MUTEX_INITIALIZER};
 
-/* O_NONBLOCK: without a reader a FIFO is an error (ENXIO), not something to wait for; a regular file
- * does not care. */
+/* O_NONBLOCK: without a reader a FIFO is an error (ENXIO), not something to wait for; a regular
+ * file does not care. */
 static int target_open(const char *path)
 {
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
@@ -183,8 +183,8 @@ void log_fmt(struct log_line *l, const char *key, const char *fmt, ...)
 }
 
 /* Never waits: a pipe or a terminal that nobody reads must not stop the workers. Standard error is
- * not ours alone, so it cannot be made O_NONBLOCK; but what poll() calls writable takes a line whole:
- * it is shorter than PIPE_BUF, for which a pipe has room as soon as it has any. */
+ * not ours alone, so it cannot be made O_NONBLOCK; but what poll() calls writable takes a line
+ * whole: it is shorter than PIPE_BUF, for which a pipe has room as soon as it has any. */
 static bool written(struct log_line *l)
 {
     const int fd = atomic_load(&out.fd);
@@ -255,8 +255,7 @@ void log_lines(enum log_level level, const char *event, char *text)
             log_msg(level, event, "%s", line);
 }
 
-bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, unsigned per_second,
-                    unsigned *missed)
+bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, unsigned per_second, unsigned *missed)
 {
     *missed = 0;
     if (limit->second != now_ms / 1000) {

@@ -16,7 +16,8 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /* target: "stderr", "syslog" or a path that is appended to (created with mode 0640). Call before
- * there are threads. ERR_SYSTEM: the file cannot be opened; errno says why, the old target stays. */
+ * there are threads. ERR_SYSTEM: the file cannot be opened; errno says why, the old target stays.
+ */
 enum err log_open(const char *target, enum log_level level) MUST_CHECK;
 
 /* Opens the path of log_open again, for log rotation. On failure the old file stays in use. Only

@@ -27,19 +27,19 @@ void binding_leaf_from_der(struct binding_leaf *out, struct span der);
 
 enum binding_result {
     BINDING_OK = 0,
-    BINDING_FORM,     /* no well-formed Crypto Binding attribute in the message */
-    BINDING_NONCE,    /* not the nonce of this call's Ack */
-    BINDING_HASH,     /* a hash protocol that was not offered, or not exactly one */
-    BINDING_LEAF,     /* not the hash of the leaf this client was shown: somebody is in between */
-    BINDING_MAC,      /* no candidate key makes the client's Compound MAC */
+    BINDING_FORM,  /* no well-formed Crypto Binding attribute in the message */
+    BINDING_NONCE, /* not the nonce of this call's Ack */
+    BINDING_HASH,  /* a hash protocol that was not offered, or not exactly one */
+    BINDING_LEAF,  /* not the hash of the leaf this client was shown: somebody is in between */
+    BINDING_MAC,   /* no candidate key makes the client's Compound MAC */
 };
 
 /* What the call has to match. */
 struct binding_expect {
-    uint8_t nonce[SSTP_NONCE];        /* of the Ack that was relayed */
-    uint8_t mask;                     /* the hash bits the client was offered; 0: the client may
-                                         use either (sorz without a certificate) */
-    const struct binding_leaf *leaf;  /* the certificate the client was shown on this connection */
+    uint8_t nonce[SSTP_NONCE];       /* of the Ack that was relayed */
+    uint8_t mask;                    /* the hash bits the client was offered; 0: the client may
+                                        use either (sorz without a certificate) */
+    const struct binding_leaf *leaf; /* the certificate the client was shown on this connection */
 };
 
 /* msg: the client's Call Connected as received. Checks form, nonce, hash protocol, leaf, in this

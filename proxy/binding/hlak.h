@@ -10,10 +10,10 @@ enum { HLAK_LEN = 32, HLAK_HASH_HASH = 16, HLAK_NT_RESPONSE = 24 };
 
 /* Where a key came from; for the log. */
 enum hlak_kind {
-    HLAK_ZERO,      /* PAP, CHAP-MD5, bypass, and clients known to send zeros */
-    HLAK_MSCHAPV2,  /* also EAP-MSCHAPv2: [MS-CHAP] 3.1.5.1 */
-    HLAK_MSCHAPV1,  /* outside [MS-SSTP]; accel-ppp, pppd, RouterOS */
-    HLAK_RADIUS,    /* what a RADIUS server gave with its Access-Accept (RFC 2548) */
+    HLAK_ZERO,     /* PAP, CHAP-MD5, bypass, and clients known to send zeros */
+    HLAK_MSCHAPV2, /* also EAP-MSCHAPv2: [MS-CHAP] 3.1.5.1 */
+    HLAK_MSCHAPV1, /* outside [MS-SSTP]; accel-ppp, pppd, RouterOS */
+    HLAK_RADIUS,   /* what a RADIUS server gave with its Access-Accept (RFC 2548) */
 };
 
 struct hlak {

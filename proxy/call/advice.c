@@ -57,33 +57,40 @@ struct whose {
 static struct whose whose_is(const struct advice *a, uint8_t hash, const uint8_t *digest)
 {
     static const struct whose others[] = {
-        [LEAVES_NOBODYS] = {"unknown", "the client saw a certificate that is not known here: "
-                                       "somebody stands between the client and this gate", ""},
+        [LEAVES_NOBODYS] = {"unknown",
+                            "the client saw a certificate that is not known here: "
+                            "somebody stands between the client and this gate",
+                            ""},
         [LEAVES_LISTENERS_OWN] = {"this-listener",
                                   "the client saw another certificate of this listener than this "
                                   "connection was shown: something that holds both ends TLS before "
-                                  "this gate; it should pass TCP on untouched", ""},
+                                  "this gate; it should pass TCP on untouched",
+                                  ""},
         [LEAVES_OTHER_LISTENERS] = {"other-listener",
                                     "the client saw the certificate of another listener of this "
                                     "gate: something that holds it ends TLS before this gate; it "
-                                    "should pass TCP on untouched", ""},
-        [LEAVES_EARLIER] = {"earlier", "the client saw a certificate that this gate had before a "
-                                       "reload: something still shows it and ends TLS before this "
-                                       "gate; give it the new one, or let it pass TCP on untouched",
+                                    "should pass TCP on untouched",
+                                    ""},
+        [LEAVES_EARLIER] = {"earlier",
+                            "the client saw a certificate that this gate had before a "
+                            "reload: something still shows it and ends TLS before this "
+                            "gate; give it the new one, or let it pass TCP on untouched",
                             ""},
     };
     static const struct whose backends = {
-        "backend", "the client saw the backend's own certificate: its TLS ends at the backend or at "
-                   "something else that holds its certificate, not here; let the client's way lead "
-                   "to this gate first", ""};
+        "backend",
+        "the client saw the backend's own certificate: its TLS ends at the backend or at "
+        "something else that holds its certificate, not here; let the client's way lead "
+        "to this gate first",
+        ""};
     const uint8_t *theirs = hash == SSTP_HASH_SHA1 ? a->theirs->sha1 : a->theirs->sha256;
     char name[LEAVES_NAME_MAX] = "";
 
     if ((a->theirs->known & hash) != 0 && memcmp(digest, theirs, digest_len(hash)) == 0)
         return backends;
-    struct whose w = others[a->leaves == NULL ? LEAVES_NOBODYS
-                                              : leaves_find(a->leaves, hash, digest,
-                                                            a->session->listener, name)];
+    struct whose w = others[a->leaves == NULL
+                                ? LEAVES_NOBODYS
+                                : leaves_find(a->leaves, hash, digest, a->session->listener, name)];
     memcpy(w.listener, name, sizeof w.listener);
     return w;
 }

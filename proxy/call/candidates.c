@@ -7,8 +7,8 @@
 #include "radius/keyring.h"
 #include "policy/users.h"
 
-/* RADIUS_MAX bounds what a Call Connected with a wrong MAC costs. Keys of this very login come first;
- * a login without anything in common with it is one of the newest. */
+/* RADIUS_MAX bounds what a Call Connected with a wrong MAC costs. Keys of this very login come
+ * first; a login without anything in common with it is one of the newest. */
 enum { USERS_MAX = 2 * USERS_MATCH_MAX, RADIUS_MAX = 64 };
 
 static size_t add_users(const struct candidates *c, const struct ppp_mschap *m, struct hlak *keys)
@@ -71,8 +71,8 @@ static bool find_radius(struct candidates *c, struct span msg, const struct keyr
     return true;
 }
 
-/* With MS-CHAP both ends have keys, so a MAC under zeros is that of somebody who lacks them. Inside EAP
- * some Windows clients are said to use zeros all the same (PROTOCOL.md 4.4): marked weak. */
+/* With MS-CHAP both ends have keys, so a MAC under zeros is that of somebody who lacks them. Inside
+ * EAP some Windows clients are said to use zeros all the same (PROTOCOL.md 4.4): marked weak. */
 static bool zeros_are_possible(const struct ppp_observer *ppp)
 {
     return ppp->method != PPP_METHOD_MSCHAPV1 && ppp->method != PPP_METHOD_MSCHAPV2;

@@ -18,22 +18,22 @@ struct users;
 
 struct candidates {
     const struct users *users; /* NULL: none */
-    struct keyring *keyring;   /* NULL: the backend's server asks no RADIUS server that we know of */
-    const char *radius;        /* whose keys of it */
-    uint64_t latest;           /* of keyring_find */
+    struct keyring *keyring; /* NULL: the backend's server asks no RADIUS server that we know of */
+    const char *radius;      /* whose keys of it */
+    uint64_t latest;         /* of keyring_find */
     struct {
         size_t users_file, radius, zeros; /* so many, so far */
     } tried;
 };
 
-/* The key that made the MAC of msg, a Call Connected that passed binding_check; false: none of those
- * there are. Called again, of RADIUS only what came meanwhile is tried. login: for the keyring, where a key
- * that fits is spent. The caller wipes *key. */
+/* The key that made the MAC of msg, a Call Connected that passed binding_check; false: none of
+ * those there are. Called again, of RADIUS only what came meanwhile is tried. login: for the
+ * keyring, where a key that fits is spent. The caller wipes *key. */
 bool candidates_find(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
                      const struct keyring_login *login, uint64_t now_ms, struct hlak *key);
 
-/* The same for a login that has ended, and for its key alone: of the response that the server was content
- * with, of RADIUS, or zeros. */
+/* The same for a login that has ended, and for its key alone: of the response that the server was
+ * content with, of RADIUS, or zeros. */
 bool candidates_fit_login(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
                           const struct keyring_login *login, uint64_t now_ms);
 

@@ -327,8 +327,8 @@ static uint64_t first_due(const struct check *c, const struct check *before, uin
     const uint64_t latest = now + interval_of(c);
 
     DL_FOREACH(before, b)
-        if (same_server(b, c))
-            return b->state != CHECK_IDLE ? now : b->due < latest ? b->due : latest;
+    if (same_server(b, c))
+        return b->state != CHECK_IDLE ? now : b->due < latest ? b->due : latest;
     return now + any_below(FIRST_MS);
 }
 
@@ -357,7 +357,7 @@ void checks_switch(struct checks *all, struct site *site)
             add(all, site, b, k, before);
     }
     DL_FOREACH_SAFE(before, c, next)
-        give_up(c);
+    give_up(c);
 }
 
 void checks_sweep(struct checks *all, uint64_t now_ms)
@@ -366,7 +366,8 @@ void checks_sweep(struct checks *all, uint64_t now_ms)
         [CHECK_RESOLVE] = "resolve", [CHECK_CONNECT] = "connect", [CHECK_ANSWER] = "answer"};
     struct check *c;
 
-    DL_FOREACH(all->list, c) {
+    DL_FOREACH(all->list, c)
+    {
         if (now_ms < c->due)
             continue;
         if (c->state == CHECK_IDLE) {
@@ -386,5 +387,5 @@ void checks_stop(struct checks *all)
 
     all->list = NULL;
     DL_FOREACH_SAFE(before, c, next)
-        give_up(c);
+    give_up(c);
 }

@@ -152,7 +152,8 @@ static bool admitted(struct tunnel *t)
         }
         t->decoy = true;
     }
-    enum limits_verdict hit = limits_enter(t->set->shared->limits, &t->session.client, tunnel_now(t));
+    enum limits_verdict hit =
+        limits_enter(t->set->shared->limits, &t->session.client, tunnel_now(t));
     if (hit != LIMITS_OK) {
         entry_log_limited(t, limits_key(hit));
         tunnel_cut(t, REASON_LIMIT, true, true);

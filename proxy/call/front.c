@@ -67,8 +67,8 @@ static bool user_may_pass(struct front *f, bool sure)
     return f->user_allowed(f->user_arg, user);
 }
 
-/* The keyring remembers so many of all calls, and one that guesses shall not push out the others. EAP with
- * long certificates, and tries, come to a few dozen. */
+/* The keyring remembers so many of all calls, and one that guesses shall not push out the others.
+ * EAP with long certificates, and tries, come to a few dozen. */
 enum { NOTES_MAX = 128 };
 
 /* What the server will ask RADIUS about next. */
@@ -90,8 +90,8 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
     struct session *s = f->session;
 
     /* [MS-SSTP] 3.2.5.3, 3.3.5.2: no network data before Call Connected. Some clients are a little
-     * early; their packets are lost here, as IP packets may be, and no octet of a client that was not
-     * verified reaches the network behind the backend. */
+     * early; their packets are lost here, as IP packets may be, and no octet of a client that was
+     * not verified reaches the network behind the backend. */
     if (!ppp_is_control(frame))
         return drop;
     ppp_observe(&f->ppp, from, frame);
@@ -180,10 +180,8 @@ struct front_answer front_from_client(struct front *f, const struct sstp_packet 
         return hold;
     case SSTP_ABORT:
     case SSTP_DISCONNECT:
-    case SSTP_DISCONNECT_ACK:
-        return pass;
-    default:
-        break;
+    case SSTP_DISCONNECT_ACK: return pass;
+    default: break;
     }
     return front_refuse(REASON_CLIENT_OUT_OF_PLACE);
 }
@@ -222,10 +220,8 @@ struct front_answer front_from_backend(struct front *f, const struct sstp_packet
         return pass;
     case SSTP_ABORT:
     case SSTP_DISCONNECT:
-    case SSTP_DISCONNECT_ACK:
-        return pass;
-    default:
-        break;
+    case SSTP_DISCONNECT_ACK: return pass;
+    default: break;
     }
     return front_refuse(REASON_BACKEND_OUT_OF_PLACE);
 }
@@ -238,9 +234,7 @@ bool front_in_place(const struct sstp_packet *packet)
     case SSTP_DISCONNECT:
     case SSTP_DISCONNECT_ACK:
     case SSTP_ECHO_REQUEST:
-    case SSTP_ECHO_RESPONSE:
-        return true;
-    default:
-        return false;
+    case SSTP_ECHO_RESPONSE: return true;
+    default: return false;
     }
 }

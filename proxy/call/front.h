@@ -1,7 +1,7 @@
-/* front: what the gate does between the backend's 200 and a tunnel that both ends want: Call Connected,
- * and a server that is content with who the client is. It watches SSTP's own
- * messages and PPP's authentication go by, checks the client's crypto-binding and makes it again for
- * the backend. The only place that holds challenges, responses and keys; front_free wipes them. */
+/* front: what the gate does between the backend's 200 and a tunnel that both ends want: Call
+ * Connected, and a server that is content with who the client is. It watches SSTP's own messages
+ * and PPP's authentication go by, checks the client's crypto-binding and makes it again for the
+ * backend. The only place that holds challenges, responses and keys; front_free wipes them. */
 #ifndef SSTPGATE_CALL_FRONT_H
 #define SSTPGATE_CALL_FRONT_H
 
@@ -20,7 +20,7 @@ enum front_verdict {
     FRONT_REFUSE,    /* end the call for answer.reason; the packet is not sent */
     FRONT_CONNECTED, /* send answer.octets, and the tunnel is up: front's work is done */
     FRONT_WAIT,      /* Call Connected stays here until its key comes: see front_try_key */
-    FRONT_HOLD,      /* of the client: it may not pass what waits; it is to be given again afterwards */
+    FRONT_HOLD, /* of the client: it may not pass what waits; it is to be given again afterwards */
 };
 
 struct front_answer {
@@ -35,17 +35,17 @@ struct front_answer {
 struct front *front_new(const struct site_backend *backend, const struct binding_leaf *client_leaf,
                         const struct binding_leaf *backend_leaf, struct session *session);
 
-/* May the call go on with this user? Asked each time PPP shows another one, before the frame that does
- * so goes on; and with none (n == 0) when an authentication has ended, or Call Connected is there, and
- * it is not known who that was. Never asked without front_ask_user. */
+/* May the call go on with this user? Asked each time PPP shows another one, before the frame that
+ * does so goes on; and with none (n == 0) when an authentication has ended, or Call Connected is
+ * there, and it is not known who that was. Never asked without front_ask_user. */
 typedef bool (*front_user_allowed)(void *arg, struct span user);
 void front_ask_user(struct front *f, front_user_allowed allowed, void *arg);
 
 /* For the log: whose certificate was it that the client saw? leaves must outlive front. */
 void front_use_leaves(struct front *f, struct leaves *leaves);
 
-/* Where the backend's server asks a RADIUS server: its keys are candidates too, Call Connected waits for
- * them, and the keyring is told where logins come from. keyring must outlive front. */
+/* Where the backend's server asks a RADIUS server: its keys are candidates too, Call Connected
+ * waits for them, and the keyring is told where logins come from. keyring must outlive front. */
 void front_use_keyring(struct front *f, struct keyring *keyring);
 
 void front_free(struct front *f);
@@ -56,12 +56,12 @@ struct front_answer front_from_client(struct front *f, const struct sstp_packet 
 struct front_answer front_from_backend(struct front *f, const struct sstp_packet *packet,
                                        struct span octets);
 
-/* After FRONT_WAIT: keys have come, or (late) their time is over. The answer is about the Call Connected
- * that waited; FRONT_WAIT once more, if not late: it was none of these. */
+/* After FRONT_WAIT: keys have come, or (late) their time is over. The answer is about the Call
+ * Connected that waited; FRONT_WAIT once more, if not late: it was none of these. */
 struct front_answer front_try_key(struct front *f, uint64_t now_ms, bool late);
 
-/* Once the call is connected: may this message stand here? Both sides may say the same. ([MS-SSTP] 3.2.5.3,
- * 3.3.5.2) */
+/* Once the call is connected: may this message stand here? Both sides may say the same.
+ * ([MS-SSTP] 3.2.5.3, 3.3.5.2) */
 bool front_in_place(const struct sstp_packet *packet);
 
 #endif

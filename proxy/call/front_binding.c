@@ -63,8 +63,8 @@ static enum reason reason_of(enum binding_result r)
     }
 }
 
-/* Anybody can send a Call Connected made with zeros. Until the server shows that it has let this user in
- * the call stays under watch, and under its deadline. */
+/* Anybody can send a Call Connected made with zeros. Until the server shows that it has let this
+ * user in the call stays under watch, and under its deadline. */
 static struct front_answer connected_as_is(struct front *f, struct span octets,
                                            enum session_binding how)
 {
@@ -110,8 +110,9 @@ static void note_early(struct front *f, struct span msg, enum early early)
     memmove(f->early_msg, msg.p, sizeof f->early_msg);
 }
 
-/* Forged, if this user's key is known and not known to be stale; if it was made with zeros and there should
- * have been a key; or the other way round. Of the keys of RADIUS that were tried none need be this user's. */
+/* Forged, if this user's key is known and not known to be stale; if it was made with zeros and
+ * there should have been a key; or the other way round. Of the keys of RADIUS that were tried none
+ * need be this user's. */
 static void mac_failed(struct front *f, struct span msg, bool passed)
 {
     const struct candidates *c = &f->candidates;
@@ -123,8 +124,8 @@ static void mac_failed(struct front *f, struct span msg, bool passed)
     if (passed)
         return;
     f->session->binding = SESSION_BINDING_FAILED;
-    f->session->forged = zeros || keyless || front_two_names(f) ||
-                         (f->stale == 0 && c->tried.users_file > 0);
+    f->session->forged =
+        zeros || keyless || front_two_names(f) || (f->stale == 0 && c->tried.users_file > 0);
 }
 
 static bool same_user(const struct front *f)
@@ -197,9 +198,9 @@ struct front_answer front_try_key(struct front *f, uint64_t now_ms, bool late)
     return judge(f, span_of(f->made, sizeof f->made), now_ms, late);
 }
 
-/* A Call Connected that came before the login had ended was judged by what there was: zeros, as no method
- * was known yet, or the key of an answer that the server has not heard. Now it is known who was let in,
- * and how; whoever bound the call must have had the key of that. */
+/* A Call Connected that came before the login had ended was judged by what there was: zeros, as no
+ * method was known yet, or the key of an answer that the server has not heard. Now it is known who
+ * was let in, and how; whoever bound the call must have had the key of that. */
 bool front_binding_holds(struct front *f)
 {
     struct session *s = f->session;
@@ -212,10 +213,12 @@ bool front_binding_holds(struct front *f)
     bool fits = f->early != EARLY_RADIUS && !front_two_names(f) &&
                 candidates_fit_login(c, msg, &f->ppp, &login, f->now_ms);
     if (f->early == EARLY_NONE_YET) /* for want of a key, still, and of nothing else */
-        fits = fits || (c->tried.users_file + c->tried.radius == 0 && !front_two_names(f) &&
-                        (f->ppp.result == PPP_RESULT_SUCCESS || !ppp_method_has_keys(f->ppp.method)));
+        fits =
+            fits || (c->tried.users_file + c->tried.radius == 0 && !front_two_names(f) &&
+                     (f->ppp.result == PPP_RESULT_SUCCESS || !ppp_method_has_keys(f->ppp.method)));
     else if (f->early == EARLY_KEY)
-        s->weak = strcmp(s->key, hlak_kind_name(HLAK_ZERO)) == 0 && ppp_method_has_keys(f->ppp.method);
+        s->weak =
+            strcmp(s->key, hlak_kind_name(HLAK_ZERO)) == 0 && ppp_method_has_keys(f->ppp.method);
     if (fits)
         return true;
     mac_failed(f, msg, false);

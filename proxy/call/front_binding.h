@@ -1,5 +1,6 @@
-/* front_binding: the part of front that judges the binding of a call: who can vouch for the client's Call
- * Connected, and the same again for the backend. For front.c alone, as is the struct. */
+/* front_binding: the part of front that judges the binding of a call: who can vouch for the
+ * client's Call Connected, and the same again for the backend. For front.c alone, as is the struct.
+ */
 #ifndef SSTPGATE_CALL_FRONT_BINDING_H
 #define SSTPGATE_CALL_FRONT_BINDING_H
 
@@ -8,12 +9,13 @@
 #include "call/front.h"
 #include "wire/ppp.h"
 
-/* Named for what SSTP waits for ([MS-SSTP] 3.3.1); WAIT_KEY: Call Connected is here, its key is not. */
+/* Named for what SSTP waits for ([MS-SSTP] 3.3.1); WAIT_KEY: Call Connected is here, its key is
+ * not. */
 enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED, WAIT_KEY, WAIT_RESULT };
 
-/* What Call Connected was judged by that came before the login had ended. EARLY_KEY: of the users file, or
- * zeros; EARLY_NONE_YET: none, while one could come; EARLY_RADIUS: a key of RADIUS, which that gives for a
- * login only that has ended, of this user. */
+/* What Call Connected was judged by that came before the login had ended. EARLY_KEY: of the users
+ * file, or zeros; EARLY_NONE_YET: none, while one could come; EARLY_RADIUS: a key of RADIUS, which
+ * that gives for a login only that has ended, of this user. */
 enum early { EARLY_NOT, EARLY_KEY, EARLY_NONE_YET, EARLY_RADIUS };
 
 struct front {
@@ -26,18 +28,19 @@ struct front {
     struct ppp_observer ppp;
     front_user_allowed user_allowed; /* NULL: nobody wants to be asked */
     void *user_arg;
-    bool user_asked; /* about the user that session shows, or about nobody */
+    bool user_asked;       /* about the user that session shows, or about nobody */
     struct leaves *leaves; /* NULL: nobody knows */
     struct candidates candidates;
     uint64_t now_ms; /* of the client's latest word */
-    unsigned notes; /* told to the keyring about this call's logins */
-    unsigned stale; /* line of the users file that the server has proved wrong; 0: none */
-    uint8_t hash;   /* the client's hash protocol, once its binding was checked */
+    unsigned notes;  /* told to the keyring about this call's logins */
+    unsigned stale;  /* line of the users file that the server has proved wrong; 0: none */
+    uint8_t hash;    /* the client's hash protocol, once its binding was checked */
     enum early early;
     uint16_t early_user_len;
     uint8_t early_user[PPP_USER_MAX];      /* who had said that he logs in */
     uint8_t early_msg[SSTP_CONNECTED_LEN]; /* if any: the client's Call Connected */
-    /* The Ack or Call Connected that goes on instead; in WAIT_KEY the client's own Call Connected. */
+    /* The Ack or Call Connected that goes on instead; in WAIT_KEY the client's own Call Connected.
+     */
     uint8_t made[SSTP_CONNECTED_LEN];
 };
 

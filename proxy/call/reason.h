@@ -1,4 +1,5 @@
-/* reason: why a call ended. The log's word for it and the answer the peers get both follow from it. */
+/* reason: why a call ended. The log's word for it and the answer the peers get both follow from it.
+ */
 #ifndef SSTPGATE_CALL_REASON_H
 #define SSTPGATE_CALL_REASON_H
 
@@ -57,9 +58,9 @@ enum reason {
 
 struct reason_info {
     const char *name;
-    unsigned http;            /* status for a client that waits for its answer; 0: none, just close */
-    enum sstp_type message;   /* SSTP_ABORT or SSTP_DISCONNECT for a client that had its 200;
-                                 SSTP_DATA: none. A Disconnect goes to the backend too */
+    unsigned http;          /* status for a client that waits for its answer; 0: none, just close */
+    enum sstp_type message; /* SSTP_ABORT or SSTP_DISCONNECT for a client that had its 200;
+                               SSTP_DATA: none. A Disconnect goes to the backend too */
     enum sstp_attribute attribute;
     enum sstp_status status;
 };

@@ -40,7 +40,7 @@ struct session {
     const char *hash;  /* the client's hash protocol */
     const char *key;   /* kind of the key that verified; NULL: none */
     unsigned failures; /* logins the server has refused */
-    bool forged;      /* the client's binding is none that an honest client makes */
+    bool forged;       /* the client's binding is none that an honest client makes */
     bool weak;         /* verified with zeros where the method gives keys */
     char *detail;      /* owned; more about the reason */
     struct session_flow up, down;

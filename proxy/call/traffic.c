@@ -51,9 +51,9 @@ static bool user_admitted(struct tunnel *t)
     return true;
 }
 
-/* A packet as it goes on. Reserved bits mean nothing ([MS-SSTP] 2.2.1), but sstpc and accel-ppp take
- * those above a length for a part of it (PROTOCOL.md 3.2). Not so in Call Connected, whose MAC covers
- * them. Nobody is known to set them, hence the copy. */
+/* A packet as it goes on. Reserved bits mean nothing ([MS-SSTP] 2.2.1), but sstpc and accel-ppp
+ * take those above a length for a part of it (PROTOCOL.md 3.2). Not so in Call Connected, whose MAC
+ * covers them. Nobody is known to set them, hence the copy. */
 static struct span as_sent(const struct sstp_packet *p, struct span octets,
                            uint8_t copy[SSTP_PACKET_MAX])
 {
@@ -111,9 +111,8 @@ static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct s
                          bool from_client)
 {
     uint8_t copy[SSTP_PACKET_MAX];
-    struct front_answer a = from_client
-                                ? front_from_client(t->front, p, octets, tunnel_now(t))
-                                : front_from_backend(t->front, p, octets);
+    struct front_answer a = from_client ? front_from_client(t->front, p, octets, tunnel_now(t))
+                                        : front_from_backend(t->front, p, octets);
     if (t->session.failures > t->failures) {
         tunnel_give_points(t, POINTS_LOGIN * (t->session.failures - t->failures));
         t->failures = t->session.failures;

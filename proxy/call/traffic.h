@@ -13,8 +13,8 @@ struct tunnel;
 /* Sends on all whole packets at the start of in; returns their octets. May end the call. */
 size_t traffic_packets(struct tunnel *t, struct span in, bool from_client);
 
-/* In state KEY: keys have come, or (late) their time is over. Call Connected goes on, the call ends, or it
- * waits on. */
+/* In state KEY: keys have come, or (late) their time is over. Call Connected goes on, the call
+ * ends, or it waits on. */
 void traffic_try_key(struct tunnel *t, bool late);
 
 /* Sends on all of in. */

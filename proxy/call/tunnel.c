@@ -58,8 +58,8 @@ static const unsigned legal_from[TUNNEL_STATES] = {
     [TUNNEL_RELAY] = FROM(NEGOTIATE) | FROM(KEY),
     [TUNNEL_WEB] = FROM(DIAL),
     [TUNNEL_DRAIN] = FROM(NEGOTIATE) | FROM(KEY) | FROM(RELAY) | FROM(WEB),
-    [TUNNEL_LINGER] = FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(KEY) |
-                      FROM(RELAY),
+    [TUNNEL_LINGER] =
+        FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(KEY) | FROM(RELAY),
     [TUNNEL_CLOSED] = ~0u & ~FROM(CLOSED),
 };
 
@@ -105,7 +105,8 @@ void tunnel_give_points(struct tunnel *t, unsigned points)
 {
     struct log_line l;
 
-    if (points == 0 || !limits_points(t->set->shared->limits, &t->session.client, points, tunnel_now(t)))
+    if (points == 0 ||
+        !limits_points(t->set->shared->limits, &t->session.client, points, tunnel_now(t)))
         return;
     session_line(&t->session, &l, LOG_LEVEL_WARNING, "ban");
     log_str(&l, "user", t->session.user);
@@ -403,7 +404,8 @@ static void backend_ended(struct stream *s, enum stream_end why)
 }
 
 /* One side took what was queued: the other one, stopped for that, goes on. What was stopped for
- * another reason stays so, as the client's whose packet may not pass the one that waits for its key. */
+ * another reason stays so, as the client's whose packet may not pass the one that waits for its
+ * key. */
 static void resume_other(struct tunnel *t, struct stream *other)
 {
     bool relaying = t->state >= TUNNEL_NEGOTIATE && t->state <= TUNNEL_DRAIN;

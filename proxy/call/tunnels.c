@@ -88,14 +88,15 @@ static const struct tunnels_place *place_of(const struct tunnels_door *d,
     return NULL;
 }
 
-/* A new timeout is one for the calls that wait already, if it is shorter; the lists stay in order, since
- * within a state all had the same one. */
+/* A new timeout is one for the calls that wait already, if it is shorter; the lists stay in order,
+ * since within a state all had the same one. */
 static void deadlines_shorten(struct tunnels *set, const uint32_t was[TUNNEL_STATES])
 {
     struct tunnel *t;
 
     for (int state = 0; state < TUNNEL_CLOSED; state++)
-        DL_FOREACH(set->list[state], t) {
+        DL_FOREACH(set->list[state], t)
+        {
             uint64_t due = t->active + set->timeout[state];
             if (set->timeout[state] != 0 && (was[state] == 0 || due < t->deadline))
                 t->deadline = due;
@@ -131,7 +132,8 @@ void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels
     timeouts_set(set, &site->config->gate);
     if (set->checks != NULL && set->phase == TUNNELS_OPEN)
         checks_switch(set->checks, site);
-    DL_FOREACH_SAFE(set->doors, d, next) {
+    DL_FOREACH_SAFE(set->doors, d, next)
+    {
         const struct tunnels_place *p = place_of(d, places, count);
         if (p == NULL)
             door_close(set, d);
@@ -141,7 +143,7 @@ void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels
     for (int state = TUNNEL_NEGOTIATE; state <= TUNNEL_RELAY; state++) {
         struct tunnel *t, *after;
         DL_FOREACH_SAFE(set->list[state], t, after)
-            entry_recheck(t, site);
+        entry_recheck(t, site);
     }
     for (size_t i = 0; i < count; i++) {
         if (places[i].fd < 0)
@@ -157,7 +159,7 @@ static void doors_retry(struct tunnels *set)
 {
     struct tunnels_door *d;
     DL_FOREACH(set->doors, d)
-        listener_retry(&d->listener);
+    listener_retry(&d->listener);
 }
 
 static void end_if_idle(struct tunnels *set)
@@ -216,7 +218,7 @@ void tunnels_try_keys(void *arg)
     struct tunnel *t, *next;
 
     DL_FOREACH_SAFE(set->list[TUNNEL_KEY], t, next)
-        traffic_try_key(t, false);
+    traffic_try_key(t, false);
 }
 
 void tunnels_drain(void *arg)
@@ -242,7 +244,8 @@ void tunnels_stop(void *arg)
     tunnels_drain(set);
     set->phase = TUNNELS_STOPPING;
     for (int state = 0; state < TUNNEL_CLOSED; state++)
-        DL_FOREACH_SAFE(set->list[state], t, next) {
+        DL_FOREACH_SAFE(set->list[state], t, next)
+        {
             if (again)
                 tunnel_drop(t, REASON_SHUTDOWN);
             else

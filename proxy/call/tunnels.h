@@ -72,9 +72,9 @@ struct tunnels_place {
 };
 
 /* From now on new calls follow site, whose reference is now ours, and come in at these places.
- * Sockets that stay are not touched, so no connection that waits at them is lost; those that are not
- * named are closed. Calls that are up go on as they began. From the worker's thread, or before it
- * runs. */
+ * Sockets that stay are not touched, so no connection that waits at them is lost; those that are
+ * not named are closed. Calls that are up go on as they began. From the worker's thread, or before
+ * it runs. */
 void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels_place *places,
                     size_t count);
 
@@ -82,12 +82,13 @@ void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels
 void tunnels_sweep(void *arg, uint64_t now_ms);
 
 /* For worker_post: arg is the struct tunnels. No new calls; the worker stops when the last has
- * ended. _drain lets them end by themselves, _stop ends them with a reason, called once more at once
- * and without a word. */
+ * ended. _drain lets them end by themselves, _stop ends them with a reason, called once more at
+ * once and without a word. */
 void tunnels_drain(void *arg);
 void tunnels_stop(void *arg);
 
-/* For worker_post: arg is the struct tunnels. RADIUS gave keys: calls that wait for one try them. */
+/* For worker_post: arg is the struct tunnels. RADIUS gave keys: calls that wait for one try them.
+ */
 void tunnels_try_keys(void *arg);
 
 /* For tunnel.c. */

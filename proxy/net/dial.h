@@ -1,6 +1,6 @@
 /* dial: from a host and a port to the addresses to try, one after the other. Names are resolved by
- * the C library in threads of their own, so nothing blocks: each once at a time in a worker, for all
- * who wait for it. Worker's thread only. */
+ * the C library in threads of their own, so nothing blocks: each once at a time in a worker, for
+ * all who wait for it. Worker's thread only. */
 #ifndef SSTPGATE_NET_DIAL_H
 #define SSTPGATE_NET_DIAL_H
 
@@ -12,8 +12,8 @@
 struct dial;
 struct worker;
 
-/* host: an address or a name. on_resolved comes once, later, never from inside dial_new; status: 0 or
- * a libuv error. */
+/* host: an address or a name. on_resolved comes once, later, never from inside dial_new; status: 0
+ * or a libuv error. */
 struct dial *dial_new(struct worker *w, const char *host, uint16_t port,
                       void (*on_resolved)(void *arg, int status), void *arg);
 

@@ -77,8 +77,8 @@ fail:;
 static void on_uv_connection(uv_stream_t *handle, int status)
 {
     struct listener *l = handle->data;
-    /* An error here is the kernel's (out of descriptors, a connection that died in the queue); libuv
-     * goes on listening. */
+    /* An error here is the kernel's (out of descriptors, a connection that died in the queue);
+     * libuv goes on listening. */
     if (status == 0)
         l->waiting = !l->on_connection(l);
     worker_settle(l->worker);
@@ -87,8 +87,7 @@ static void on_uv_connection(uv_stream_t *handle, int status)
 int listener_open(struct listener *l, struct worker *w, int fd,
                   bool (*on_connection)(struct listener *l), void *owner, size_t tag)
 {
-    *l = (struct listener){
-        .worker = w, .on_connection = on_connection, .owner = owner, .tag = tag};
+    *l = (struct listener){.worker = w, .on_connection = on_connection, .owner = owner, .tag = tag};
     CHECK_UV(uv_tcp_init(&w->loop, &l->tcp));
     l->tcp.data = l;
     l->open = true;

@@ -15,7 +15,8 @@ enum { DUE_KICK = 1, DUE_FAIL = 2, DUE_FIN = 4 };
 
 /* Over the high mark a write is under way, and its end tells the owner: what was only collected so
  * far does not reach the mark. */
-_Static_assert((size_t)STREAM_HIGH >= WORKER_OUT, "an owner could pause and never be told to go on");
+_Static_assert((size_t)STREAM_HIGH >= WORKER_OUT,
+               "an owner could pause and never be told to go on");
 
 enum { WRITE_BUFS = 16, KEEPALIVE_S = 60, USER_TIMEOUT_MS = 120000 };
 
@@ -62,8 +63,8 @@ static void options_set(struct stream *s)
      * already refuses both; its reads will say so. */
     (void)uv_tcp_nodelay(&s->tcp, 1);
     (void)uv_tcp_keepalive(&s->tcp, 1, KEEPALIVE_S);
-    /* A peer that takes nothing of what is queued, be its window zero: while the other side is paused
-     * for it, nothing else would notice that either has gone. */
+    /* A peer that takes nothing of what is queued, be its window zero: while the other side is
+     * paused for it, nothing else would notice that either has gone. */
     unsigned patience = USER_TIMEOUT_MS;
     uv_os_fd_t fd;
     if (uv_fileno((uv_handle_t *)&s->tcp, &fd) == 0)
@@ -179,8 +180,8 @@ static void held_keep(struct stream *s, struct span octets)
 static void pump(struct stream *s);
 static void handshake(struct stream *s);
 
-/* What came behind the plain beginning is the peer's first TLS octets. They lie where plaintext will
- * be put, so they are copied: once for a call, and rarely more than a ClientHello. */
+/* What came behind the plain beginning is the peer's first TLS octets. They lie where plaintext
+ * will be put, so they are copied: once for a call, and rarely more than a ClientHello. */
 static void secure_begin(struct stream *s, struct span rest)
 {
     size_t n = rest.n + s->window.n;
@@ -258,8 +259,9 @@ static void cool(struct stream **slot)
     tls_conn_rest(s->tls);
 }
 
-/* It has just read or written, and may do so again: what OpenSSL has allocated for that stays, until
- * so many others have come or a second is over. Not from inside of a call into any stream's TLS. */
+/* It has just read or written, and may do so again: what OpenSSL has allocated for that stays,
+ * until so many others have come or a second is over. Not from inside of a call into any stream's
+ * TLS. */
 static void warm_add(struct stream *s)
 {
     struct worker *w = s->worker;
@@ -525,8 +527,8 @@ void stream_sink(void *arg, struct span octets)
     struct stream *s = arg;
     struct worker *w = s->worker;
 
-    /* Behind our close_notify nothing is heard (RFC 8446 6.1): a KeyUpdate that wants an answer gets
-     * none, and what its sender says goes on coming. */
+    /* Behind our close_notify nothing is heard (RFC 8446 6.1): a KeyUpdate that wants an answer
+     * gets none, and what its sender says goes on coming. */
     if (!live(s) || s->out != STREAM_OUT_OPEN)
         return;
     while (octets.n > 0) {

@@ -47,9 +47,9 @@ struct stream_ops {
 
 /* Watermarks of what waits for the kernel. The owner stops the other side's reading above
  * STREAM_HIGH; one window more may have to be queued before that takes effect. */
-/* STREAM_MAX bounds what no pausing of the other side can: a peer that makes TLS answer and does not read
- * the answers. The connection then ends. It is above what one window of the smallest packets, each a
- * record of its own, can add to STREAM_HIGH. */
+/* STREAM_MAX bounds what no pausing of the other side can: a peer that makes TLS answer and does
+ * not read the answers. The connection then ends. It is above what one window of the smallest
+ * packets, each a record of its own, can add to STREAM_HIGH. */
 enum { STREAM_HIGH = 256 * 1024, STREAM_LOW = 64 * 1024, STREAM_MAX = 2048 * 1024 };
 
 enum stream_handle { STREAM_HANDLE_NONE, STREAM_HANDLE_LIVE, STREAM_HANDLE_CLOSING };
@@ -72,8 +72,8 @@ struct stream {
     unsigned due;
     struct stream *due_next;
 
-    struct span window;  /* plain streams: what was received and not handed out yet */
-    struct block *held;  /* what the owner left unread, a list; NULL most of the time */
+    struct span window; /* plain streams: what was received and not handed out yet */
+    struct block *held; /* what the owner left unread, a list; NULL most of the time */
 
     struct block *queue, *queue_tail;
     unsigned queue_blocks, flying_blocks;
@@ -133,21 +133,22 @@ void stream_shutdown(struct stream *s);
 void stream_close(struct stream *s, bool reset);
 
 /* As stream_close with a reset, but the peer hears nothing any more, and what it sends is not even
- * acknowledged while the connection is kept (mute.h). Its end is not told either; without CAP_NET_ADMIN
- * a reset is sent then, with a hop limit of 1, which reaches neighbours only. */
+ * acknowledged while the connection is kept (mute.h). Its end is not told either; without
+ * CAP_NET_ADMIN a reset is sent then, with a hop limit of 1, which reaches neighbours only. */
 void stream_vanish(struct stream *s);
 
 /* The text of a STREAM_TLS end. */
 const char *stream_error(const struct stream *s);
 
-/* A status or error that is this machine's own want of descriptors, ports or memory, and says nothing
- * about the peer. */
+/* A status or error that is this machine's own want of descriptors, ports or memory, and says
+ * nothing about the peer. */
 bool stream_starved(int status);
 
 /* The text of a status or error that a function or callback of this room gave. */
 const char *stream_strerror(int status);
 
 void stream_settle(struct worker *w); /* for worker_settle */
-void stream_cool(struct worker *w);   /* once a second: no stream keeps buffers that it does not use */
+void stream_cool(
+    struct worker *w); /* once a second: no stream keeps buffers that it does not use */
 
 #endif

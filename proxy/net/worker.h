@@ -1,5 +1,5 @@
-/* worker: one thread, one loop, and the memory its streams share. Nothing of a worker may be touched
- * from another thread, except through worker_post. */
+/* worker: one thread, one loop, and the memory its streams share. Nothing of a worker may be
+ * touched from another thread, except through worker_post. */
 #ifndef SSTPGATE_NET_WORKER_H
 #define SSTPGATE_NET_WORKER_H
 
@@ -18,11 +18,13 @@ struct worker_letter;
 enum {
     WORKER_WINDOW = 65536, /* octets that one read() may bring */
     WORKER_PIECE = 32768,  /* octets of plaintext after which an owner is asked to take them */
-    WORKER_HELD = 6 * POOL_BLOCK, /* octets an owner may leave unread: more than one window brings */
+    WORKER_HELD =
+        6 * POOL_BLOCK, /* octets an owner may leave unread: more than one window brings */
     WORKER_PLAIN = WORKER_HELD + WORKER_PIECE,
-    WORKER_OUT = 65536,    /* octets that one write() may take along */
+    WORKER_OUT = 65536, /* octets that one write() may take along */
     WORKER_SWEEP_MS = 1000,
-    WORKER_WARM = 64, /* streams that may keep the buffers of their records, some 17 or 33 kB each */
+    WORKER_WARM =
+        64, /* streams that may keep the buffers of their records, some 17 or 33 kB each */
 };
 
 struct worker {
@@ -32,15 +34,16 @@ struct worker {
     bool running;
 
     /* All three are empty between two callbacks of the loop. */
-    uint8_t *window;      /* what was just received */
-    uint8_t *plain;       /* what was just decrypted */
-    uint8_t *out;         /* records on their way to out_owner */
+    uint8_t *window; /* what was just received */
+    uint8_t *plain;  /* what was just decrypted */
+    uint8_t *out;    /* records on their way to out_owner */
     size_t out_len;
     struct stream *out_owner;
-    const struct stream *filled; /* the last to read filled the window: there may be more behind it */
+    const struct stream
+        *filled; /* the last to read filled the window: there may be more behind it */
     struct stream *warm[WORKER_WARM]; /* a ring; NULL: nobody */
     size_t warm_next;
-    struct stream *due;  /* streams with something to settle, see stream.c */
+    struct stream *due; /* streams with something to settle, see stream.c */
 
     struct dial_lookup *lookups; /* names that are being resolved, see dial.c */
 
@@ -68,8 +71,8 @@ void worker_stop(struct worker *w);
 /* After worker_run has returned. */
 void worker_fini(struct worker *w);
 
-/* Any thread, until worker_fini: fn(arg) is called in the worker's thread, soon, in the order posted;
- * after worker_stop it may not be called any more. */
+/* Any thread, until worker_fini: fn(arg) is called in the worker's thread, soon, in the order
+ * posted; after worker_stop it may not be called any more. */
 void worker_post(struct worker *w, void (*fn)(void *arg), void *arg);
 
 /* True in the worker's thread, and in any before it runs. */

@@ -5,8 +5,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Every error goes to problems as "file:line: reason\n", and what the functions below have to say as "file:line: warning: ...\n". True when there was no error; then,
- * and if print is not NULL, the configuration in force is written there. */
+/* Every error goes to problems as "file:line: reason\n", and what the functions below have to say
+ * as "file:line: warning: ...\n". True when there was no error; then, and if print is not NULL, the
+ * configuration in force is written there. */
 bool check_config(const char *path, FILE *problems, FILE *print);
 
 struct config;
@@ -16,8 +17,8 @@ struct site;
  * or write. */
 void check_files(const struct config *c, FILE *to);
 
-/* Writes to `to` what is allowed and hardly meant: rules that are never reached, bindings that have no
- * keys to be made with, a ban-file without a folder. */
+/* Writes to `to` what is allowed and hardly meant: rules that are never reached, bindings that have
+ * no keys to be made with, a ban-file without a folder. */
 void check_doubts(const struct config *c, FILE *to);
 
 /* Writes to `to` what is right today and will not be so for long: certificates that end within 30

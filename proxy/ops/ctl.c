@@ -47,8 +47,8 @@ static char *line_of(char **argv)
     bool good = true;
 
     for (char **word = argv; *word != NULL; word++) {
-        /* An empty one would be lost: `drain ""`, of a script whose variable is not set, would drain
-         * the gate. */
+        /* An empty one would be lost: `drain ""`, of a script whose variable is not set, would
+         * drain the gate. */
         good = good && **word != '\0' && strpbrk(*word, "\r\n") == NULL;
         fprintf(f, "%s%s", word == argv ? "" : " ", *word);
     }

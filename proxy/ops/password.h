@@ -17,8 +17,8 @@ struct password {
 };
 
 /* On the terminal, twice and without echo, or one line of standard input where that is no terminal.
- * False: what is wrong was said. The caller wipes *out in either case. A signal that ends the program
- * while it asks does so after the echo is back. Call it before any thread is started. */
+ * False: what is wrong was said. The caller wipes *out in either case. A signal that ends the
+ * program while it asks does so after the echo is back. Call it before any thread is started. */
 bool password_get(struct password *out);
 
 #endif

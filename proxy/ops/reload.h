@@ -38,7 +38,8 @@ void reload_commit(struct server *s, struct reload_next *n, bool running);
 void reload_warn(struct server *s, const struct reload_next *n);
 
 /* Reads the configuration again and takes it up, whole or not at all. cause: a literal, for the
- * log. answer: NULL, or where the problems, and what only a restart takes up, go besides the log. */
+ * log. answer: NULL, or where the problems, and what only a restart takes up, go besides the log.
+ */
 bool reload(struct server *s, const char *cause, FILE *answer);
 
 /* Looks at the certificates' ends once an hour, with the timer of s. */

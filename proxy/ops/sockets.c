@@ -21,7 +21,7 @@ static struct {
     int fd;
     struct addr at;
     bool used;
-} *inherited;
+} * inherited;
 static size_t inherited_count;
 
 void sockets_inherited_begin(void)
@@ -45,8 +45,8 @@ void sockets_inherited_begin(void)
         if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening ||
             getsockname(fd, (struct sockaddr *)&sa, &len) != 0 ||
             addr_from_sockaddr((struct sockaddr *)&sa, &inherited[inherited_count].at) != ERR_OK) {
-            log_msg(LOG_LEVEL_WARNING, "inherited", "descriptor %d is no listening TCP socket: closed",
-                    fd);
+            log_msg(LOG_LEVEL_WARNING, "inherited",
+                    "descriptor %d is no listening TCP socket: closed", fd);
             close(fd);
             continue;
         }
@@ -115,8 +115,8 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* The socket of `now` that serves this address already, if no other entry has claimed it: port 0 may
- * stand more than once. */
+/* The socket of `now` that serves this address already, if no other entry has claimed it: port 0
+ * may stand more than once. */
 static const struct socket *find_kept(const struct sockets *now, const struct sockets *next,
                                       const struct addr *want, const char *interface, bool v6only)
 {
@@ -145,8 +145,8 @@ static const char *bind_hint(int e, const struct listener_options *o)
     return "";
 }
 
-/* Whether a socket of the table holds this address, or a part of it: one for every address and one for
- * a single address stand side by side, and the kernel prefers the latter. */
+/* Whether a socket of the table holds this address, or a part of it: one for every address and one
+ * for a single address stand side by side, and the kernel prefers the latter. */
 static bool holds(const struct sockets *table, const struct addr *want)
 {
     for (size_t i = 0; i < table->count; i++) {
@@ -162,8 +162,7 @@ static bool holds(const struct sockets *table, const struct addr *want)
 static bool bind_one(struct socket *s, bool ours, const struct config *c,
                      const struct config_listener *l, size_t which, size_t workers, FILE *problems)
 {
-    struct listener_options options = {
-        .interface = l->interface, .both = !l->v6only, .ours = ours};
+    struct listener_options options = {.interface = l->interface, .both = !l->v6only, .ours = ours};
     char text[ADDR_TEXT_MAX];
 
     s->bound = s->want;

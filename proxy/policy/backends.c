@@ -91,8 +91,8 @@ static struct known *known_get(struct backends *all, const struct config_backend
         return known_new(NULL, c, s);
     pthread_mutex_lock(&all->lock);
     DL_FOREACH(all->known, k)
-        if (k->port == s->port && strcmp(k->host, s->host) == 0 && strcmp(k->backend, c->name) == 0)
-            break;
+    if (k->port == s->port && strcmp(k->host, s->host) == 0 && strcmp(k->backend, c->name) == 0)
+        break;
     if (k != NULL) {
         k->refs++;
     } else {

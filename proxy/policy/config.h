@@ -59,7 +59,7 @@ struct config_server {
 struct config_statuses { /* of HTTP: those from first to last are among them */
     struct config_status_range {
         uint16_t first, last;
-    } *item;
+    } * item;
     size_t count;
 };
 
@@ -163,9 +163,9 @@ struct config_backend {
     struct config_server *server;
     size_t server_count;
     enum config_balance balance;
-    uint32_t slow_start;   /* ms; 0: none */
-    unsigned fall, rise;   /* failures in a row until a server is down, good checks until it is up */
-    uint32_t down_time;    /* ms, until a call may try one that is down and not checked */
+    uint32_t slow_start; /* ms; 0: none */
+    unsigned fall, rise; /* failures in a row until a server is down, good checks until it is up */
+    uint32_t down_time;  /* ms, until a call may try one that is down and not checked */
     enum config_check check;
     uint32_t check_interval;               /* ms */
     struct config_statuses check_statuses; /* with CONFIG_CHECK_HTTP and _SSTP at least one */

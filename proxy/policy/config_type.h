@@ -46,8 +46,8 @@ struct config_input {
     const char *path;
     const char *dir; /* absolute; relative paths start here */
     FILE *problems;
-    bool failed;                         /* there was a problem */
-    unsigned line;                       /* of the value being parsed */
+    bool failed;   /* there was a problem */
+    unsigned line; /* of the value being parsed */
 };
 
 __attribute__((format(printf, 3, 4))) void config_problem(struct config_input *in, unsigned line,

@@ -147,8 +147,8 @@ static char *real_path(const char *path)
 
     if (real != NULL || errno != ENOENT)
         return real;
-    /* a link to nothing stays a problem: who knows whose folder it leads to; anything else was made in
-     * the meantime */
+    /* a link to nothing stays a problem: who knows whose folder it leads to; anything else was made
+     * in the meantime */
     if (lstat(path, &st) == 0) {
         errno = ENOENT;
         return S_ISLNK(st.st_mode) ? NULL : realpath(path, NULL);

@@ -9,14 +9,15 @@
 #include "base/siphash.h"
 #include "policy/users.h"
 
-/* A proof of so many octets is one for itself: a response of CHAP, or a packet of EAP with something in
- * it. */
+/* A proof of so many octets is one for itself: a response of CHAP, or a packet of EAP with
+ * something in it. */
 enum { PROOF_STRONG = 16 };
 
 /* What two sides must have in common to mean the same login; hashes, 0: it has none. */
 struct label {
     uint64_t radius;
-    uint64_t user, bare; /* the whole name, and without its domain and realm: the same if it has none */
+    uint64_t user,
+        bare; /* the whole name, and without its domain and realm: the same if it has none */
     uint64_t proof;
     bool strong;
 };
@@ -119,7 +120,8 @@ static bool is_over(uint64_t since, uint64_t now_ms)
     return now_ms > since && now_ms - since > KEYRING_MS;
 }
 
-/* What is asked for together is in one bucket: a strong proof by itself, another one with its user. */
+/* What is asked for together is in one bucket: a strong proof by itself, another one with its user.
+ */
 static uint16_t *bucket_of(struct keyring *k, const struct label *l)
 {
     return &k->bucket[(l->strong ? l->proof : l->proof ^ l->bare) % BUCKETS];
@@ -284,8 +286,8 @@ void keyring_saw(struct keyring *k, const char *radius, const struct keyring_log
         if (k->noted.count == KEYRING_SEEN_MAX)
             forget_oldest_seen(k);
         const size_t i = place(&k->noted, k->noted.count++, KEYRING_SEEN_MAX);
-        k->seen[i] = (struct ring_seen){
-            .at = now_ms, .label = label, .client = *client, .next = *bucket};
+        k->seen[i] =
+            (struct ring_seen){.at = now_ms, .label = label, .client = *client, .next = *bucket};
         *bucket = (uint16_t)(i + 1);
     }
     unlock(k);

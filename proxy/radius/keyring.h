@@ -1,8 +1,8 @@
 /* keyring: keys that a RADIUS server gave for logins of the last seconds, on their way from the
- * thread that proxies RADIUS to the workers, whose calls find theirs by the client's own MAC; and, the
- * other way, from which client a login comes. Any thread may call anything here (a lock is held for
- * moments), but keyring_free. Nothing grows: of too many the oldest go first. Names and proofs are kept
- * as hashes only; keys are wiped when they are spent, replaced or too old.
+ * thread that proxies RADIUS to the workers, whose calls find theirs by the client's own MAC; and,
+ * the other way, from which client a login comes. Any thread may call anything here (a lock is held
+ * for moments), but keyring_free. Nothing grows: of too many the oldest go first. Names and proofs
+ * are kept as hashes only; keys are wiped when they are spent, replaced or too old.
  *
  * now_ms: uv_hrtime() / 1000000, which worker_now is too. */
 #ifndef SSTPGATE_RADIUS_KEYRING_H
@@ -43,17 +43,17 @@ void keyring_on_put(struct keyring *k, void (*fn)(void *arg), void *arg);
 void keyring_put(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct hlak *keys, size_t n, uint64_t now_ms);
 
-/* Copies of the keys of [radius NAME] that may be this login's; of each kind the newest first, at most
- * max:
+/* Copies of the keys of [radius NAME] that may be this login's; of each kind the newest first, at
+ * most max:
  * - of the same user and proof, or of the same proof under another name;
- * - of the same user, where one of them has no proof that tells them apart. Short ones do not: EAP-TLS
- *   and EAP-MSCHAPv2 end with the same six octets for everybody.
- * The domain or realm of a name does not count where the other one has none. Others' keys are not for this
- * login whatever its MAC: everybody who has an account can get one, and make it fit.
+ * - of the same user, where one of them has no proof that tells them apart. Short ones do not:
+ * EAP-TLS and EAP-MSCHAPv2 end with the same six octets for everybody. The domain or realm of a
+ * name does not count where the other one has none. Others' keys are not for this login whatever
+ * its MAC: everybody who has an account can get one, and make it fit.
  *
- * Only logins that were put later than *latest, which is then the latest of all: with 0 at first and the
- * same variable again later, no key comes twice. id[i]: for keyring_spend. Returns how many; the caller
- * wipes them. */
+ * Only logins that were put later than *latest, which is then the latest of all: with 0 at first
+ * and the same variable again later, no key comes twice. id[i]: for keyring_spend. Returns how
+ * many; the caller wipes them. */
 size_t keyring_find(struct keyring *k, const char *radius, const struct keyring_login *login,
                     uint64_t now_ms, uint64_t *latest, struct hlak *keys, uint64_t *id, size_t max);
 
@@ -64,9 +64,9 @@ void keyring_spend(struct keyring *k, uint64_t id);
 void keyring_saw(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct addr *client, uint64_t now_ms);
 
-/* Where does it come from? By the same kinds, but by the user alone only if neither has a proof. False: not
- * known, or from more than one address at once; their ports do not count, the latest one's is in
- * *client. */
+/* Where does it come from? By the same kinds, but by the user alone only if neither has a proof.
+ * False: not known, or from more than one address at once; their ports do not count, the latest
+ * one's is in *client. */
 bool keyring_whence(struct keyring *k, const char *radius, const struct keyring_login *login,
                     uint64_t now_ms, struct addr *client);
 

@@ -16,7 +16,8 @@ enum { TLS_UNASKED_MAX = 32 };
 struct tls_window {
     struct span in; /* what was not read yet */
     /* How often OpenSSL wrote since the owner set this to 0. Above TLS_UNASKED_MAX there is nothing
-     * more to read: a peer that sends KeyUpdates or renegotiations gets so many answers and no more. */
+     * more to read: a peer that sends KeyUpdates or renegotiations gets so many answers and no
+     * more. */
     unsigned unasked;
     tls_sink sink;
     void *arg;

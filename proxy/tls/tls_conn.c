@@ -110,8 +110,8 @@ static enum err outcome(struct tls_conn *c, int ret)
             tls_error_text(c->error, c->window.unasked > TLS_UNASKED_MAX
                                          ? "too many messages that only want an answer"
                                      : tls_conn_unverified(c) ? X509_verify_cert_error_string(
-                                                                  SSL_get_verify_result(c->ssl))
-                                                            : "");
+                                                                    SSL_get_verify_result(c->ssl))
+                                                              : "");
         }
         ERR_clear_error();
         return ERR_TLS;
@@ -156,8 +156,8 @@ enum err tls_conn_write(struct tls_conn *c, struct span octets)
     return e == ERR_MORE ? fail(c, "a handshake message in pieces where data was due") : e;
 }
 
-/* SSL_free_buffers refuses while part of a record is in them. That it must not take a record that was
- * read in part is only known to it since 3.0.14 (CVE-2024-4741), so it is not asked then. */
+/* SSL_free_buffers refuses while part of a record is in them. That it must not take a record that
+ * was read in part is only known to it since 3.0.14 (CVE-2024-4741), so it is not asked then. */
 void tls_conn_rest(struct tls_conn *c)
 {
     if (!c->unread)

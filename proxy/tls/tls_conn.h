@@ -20,20 +20,20 @@ struct tls_conn *tls_conn_new_server(struct tls_ctx *ctx, tls_sink sink, void *a
 
 /* sni: server name to send, NULL: none. verify_name: DNS name or address the certificate must
  * carry where ctx verifies chains; NULL: any. Both are copied. */
-struct tls_conn *tls_conn_new_client(struct tls_ctx *ctx, const char *sni,
-                                     const char *verify_name, tls_sink sink, void *arg);
+struct tls_conn *tls_conn_new_client(struct tls_ctx *ctx, const char *sni, const char *verify_name,
+                                     tls_sink sink, void *arg);
 void tls_conn_free(struct tls_conn *c);
 
 /* Points the connection at octets that have arrived. They must stay there until handshake and read
  * have been called until ERR_MORE, after which nothing of them is left unread. */
 void tls_conn_feed(struct tls_conn *c, struct span octets);
 
-/* ERR_OK: done. ERR_MORE: needs more octets. ERR_TLS: failed for good, an alert may have gone to the
- * sink, tls_conn_error tells why. */
+/* ERR_OK: done. ERR_MORE: needs more octets. ERR_TLS: failed for good, an alert may have gone to
+ * the sink, tls_conn_error tells why. */
 enum err tls_conn_handshake(struct tls_conn *c) MUST_CHECK;
 
-/* ERR_OK: *n octets of plaintext (1..cap) are in out. ERR_MORE: none there. ERR_CLOSED: the peer sent
- * close_notify. ERR_TLS: failed for good. */
+/* ERR_OK: *n octets of plaintext (1..cap) are in out. ERR_MORE: none there. ERR_CLOSED: the peer
+ * sent close_notify. ERR_TLS: failed for good. */
 enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n) MUST_CHECK;
 
 /* One record for up to TLS_RECORD_MAX octets, more records for more. ERR_TLS: failed for good. */

@@ -195,7 +195,8 @@ size_t http_unescape(struct span s, uint8_t *out)
 
     for (size_t i = 0; i < s.n; i++) {
         const bool whole = s.p[i] == '%' && s.n - i > 2;
-        const int high = whole ? hex_value(s.p[i + 1]) : -1, low = whole ? hex_value(s.p[i + 2]) : -1;
+        const int high = whole ? hex_value(s.p[i + 1]) : -1,
+                  low = whole ? hex_value(s.p[i + 2]) : -1;
         if (high >= 0 && low >= 0) {
             out[n++] = (uint8_t)(high << 4 | low);
             i += 2;

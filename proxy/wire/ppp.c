@@ -86,8 +86,8 @@ static bool read_packet(struct span s, struct packet *out)
 
 /* The client says who it is. It may do so once for each time it is asked: servers drop frames that
  * we would read (SoftEther those without FF 03, all of them those of a protocol that LCP did not
- * agree on), so of two names one may be for us and the other for the server. Then we know none. Once
- * the server is content there is nothing to answer: what is said then is said to us alone. */
+ * agree on), so of two names one may be for us and the other for the server. Then we know none.
+ * Once the server is content there is nothing to answer: what is said then is said to us alone. */
 static void take_user(struct ppp_observer *o, struct span name)
 {
     name = span_sub(name, 0, PPP_USER_MAX);
@@ -161,8 +161,8 @@ static enum ppp_method agreed_method(uint16_t protocol, uint8_t algorithm)
     return PPP_METHOD_NONE;
 }
 
-/* A server that goes on has what it asked for, whatever we could read of the client's Ack: not all are
- * strict about lengths. */
+/* A server that goes on has what it asked for, whatever we could read of the client's Ack: not all
+ * are strict about lengths. */
 static void settle_lcp(struct ppp_observer *o)
 {
     if (!o->lcp_pending)
@@ -198,8 +198,8 @@ static void observe_lcp(struct ppp_observer *o, enum ppp_from from, const struct
     }
 }
 
-/* RFC 1661 3.5: what LCP did not agree on is discarded. Who could talk us into another method than the
- * server's could bind with that one's key, and those without keys have zeros. */
+/* RFC 1661 3.5: what LCP did not agree on is discarded. Who could talk us into another method than
+ * the server's could bind with that one's key, and those without keys have zeros. */
 static bool agreed_on(const struct ppp_observer *o, uint16_t protocol)
 {
     switch (o->lcp_method) {
@@ -210,8 +210,8 @@ static bool agreed_on(const struct ppp_observer *o, uint16_t protocol)
     }
 }
 
-/* A PAP request answers no question, so it counts where the server must be waiting for one. RFC 1334
- * 2.2.1: once it is acknowledged it gets the same reply, whatever is in it. */
+/* A PAP request answers no question, so it counts where the server must be waiting for one. RFC
+ * 1334 2.2.1: once it is acknowledged it gets the same reply, whatever is in it. */
 static bool pap_may_come(const struct ppp_observer *o)
 {
     return o->result != PPP_RESULT_SUCCESS &&
@@ -267,8 +267,8 @@ static void take_challenge(struct ppp_observer *o, const struct packet *p, bool 
         memcpy(o->challenge, value.p, value.n);
 }
 
-/* nt: 24 octets. peer: 16 octets, or none for v1. The user is whom we know by now: of the name in this
- * response and an earlier one, none if they differ. */
+/* nt: 24 octets. peer: 16 octets, or none for v1. The user is whom we know by now: of the name in
+ * this response and an earlier one, none if they differ. */
 static void keep_mschap(struct ppp_observer *o, uint8_t id, struct span nt, struct span peer)
 {
     o->response_seen = true;
@@ -294,7 +294,8 @@ static void take_response(struct ppp_observer *o, const struct packet *p, bool e
     if (!mschap && (value.n != MD5_RESPONSE_LEN || eap))
         return;
     const enum ppp_method method = !mschap ? PPP_METHOD_CHAP_MD5
-                                   : o->challenge_len != MSCHAPV2_CHALLENGE_LEN ? PPP_METHOD_MSCHAPV1
+                                   : o->challenge_len != MSCHAPV2_CHALLENGE_LEN
+                                       ? PPP_METHOD_MSCHAPV1
                                    : eap ? PPP_METHOD_EAP_MSCHAPV2
                                          : PPP_METHOD_MSCHAPV2;
     if (!eap && o->lcp_method != PPP_METHOD_NONE && o->lcp_method != method)
@@ -523,8 +524,7 @@ static void observe_eap(struct ppp_observer *o, enum ppp_from from, const struct
         /* 4.1: the identifier is that of the request, the type too, or a Nak. Behind the Success
          * nothing is asked. */
         if (p->code == EAP_RESPONSE && p->id == o->eap_id && !c.short_ &&
-            o->result != PPP_RESULT_SUCCESS &&
-            (type == o->eap_type || type == EAP_TYPE_NAK)) {
+            o->result != PPP_RESULT_SUCCESS && (type == o->eap_type || type == EAP_TYPE_NAK)) {
             take_proof(o, p->whole);
             take_eap_response(o, type, c.rest);
         }

@@ -33,14 +33,15 @@ enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24, PPP_SERVER_ANSWER = 20, PPP_PRO
 /* One answer to an MS-CHAP challenge, v1 or v2, inside EAP or not. */
 struct ppp_mschap {
     bool seen;
-    uint16_t user_len;          /* as of the observer below, when this answer was given: a key made */
+    uint16_t user_len; /* as of the observer below, when this answer was given: a key made */
     uint8_t user[PPP_USER_MAX]; /* of it and of somebody else's hash would prove nothing */
-    bool v1;               /* MS-CHAPv1: challenge is 8 octets, peer_challenge is not used */
-    uint8_t id;            /* CHAP identifier (EAP: the MS-CHAPv2 id) */
-    uint8_t challenge[16]; /* what the server sent; after a Failure with R=1 or E=648 its C= */
+    bool v1;                    /* MS-CHAPv1: challenge is 8 octets, peer_challenge is not used */
+    uint8_t id;                 /* CHAP identifier (EAP: the MS-CHAPv2 id) */
+    uint8_t challenge[16];      /* what the server sent; after a Failure with R=1 or E=648 its C= */
     uint8_t peer_challenge[16];
     uint8_t nt_response[PPP_NT_RESPONSE];
-    bool answered; /* in `confirmed`, v2: by this proof that the server knows the password, its S= */
+    bool
+        answered; /* in `confirmed`, v2: by this proof that the server knows the password, its S= */
     uint8_t server_answer[PPP_SERVER_ANSWER];
 };
 
@@ -52,22 +53,22 @@ struct ppp_observer {
     uint8_t user[PPP_USER_MAX]; /* as sent, cut at PPP_USER_MAX, any octet possible, no NUL added;
                                    a claim unless the method proves it: PEAP, EAP-TLS do not */
     bool user_named;            /* user answers the server's latest question; user_len 0: two did */
-    /* The client's answer to the server's latest question, as ppp_login has it: what the server asks
-     * RADIUS about. proof_len 0: none yet, one longer than PPP_PROOF_MAX, or two that differ, of which the
-     * server may have taken either. */
+    /* The client's answer to the server's latest question, as ppp_login has it: what the server
+     * asks RADIUS about. proof_len 0: none yet, one longer than PPP_PROOF_MAX, or two that differ,
+     * of which the server may have taken either. */
     bool proof_given;
     uint16_t proof_len;
     uint8_t proof[PPP_PROOF_MAX];
-    struct ppp_mschap last;     /* the latest response of the client that has an NT-Response */
-    unsigned failures;          /* logins the server has refused, each try once */
+    struct ppp_mschap last;      /* the latest response of the client that has an NT-Response */
+    unsigned failures;           /* logins the server has refused, each try once */
     struct ppp_mschap confirmed; /* the latest one the server answered with Success */
 
     /* for the observer itself */
     enum ppp_method lcp_method; /* agreed in LCP; NONE: not seen, or none that we know */
-    bool auth_seen;      /* an authentication frame came since LCP was last negotiated */
-    bool challenge_seen; /* a response may come: to a Challenge or to a Failure with R=1 */
-    bool retry;          /* ... to a Failure: the identifier of the response is not told before */
-    bool expired;        /* ... with E=648: a change of password may come, of the same user */
+    bool auth_seen;             /* an authentication frame came since LCP was last negotiated */
+    bool challenge_seen;        /* a response may come: to a Challenge or to a Failure with R=1 */
+    bool retry;   /* ... to a Failure: the identifier of the response is not told before */
+    bool expired; /* ... with E=648: a change of password may come, of the same user */
     uint8_t challenge_id;
     uint8_t challenge_len; /* 16: v2 or MD5, 8: v1, 0: neither, so no MS-CHAP can follow */
     uint8_t challenge[16];
@@ -88,9 +89,9 @@ void ppp_observer_init(struct ppp_observer *o);
 void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame);
 
 /* What a RADIUS client passes on of one frame of a client's authentication, as parts of the frame.
- * user: the name in it; none where the frame has none, as most of EAP. proof: what no other login will
- * repeat by chance: an NT-Response, the answer of CHAP-MD5, or the whole EAP packet; none for PAP. False:
- * the frame is no answer or request of a client's. */
+ * user: the name in it; none where the frame has none, as most of EAP. proof: what no other login
+ * will repeat by chance: an NT-Response, the answer of CHAP-MD5, or the whole EAP packet; none for
+ * PAP. False: the frame is no answer or request of a client's. */
 bool ppp_login(struct span frame, struct span *user, struct span *proof);
 
 /* True for an LCP, authentication or network control frame: what may flow before Call Connected;

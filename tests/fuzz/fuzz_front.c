@@ -1,7 +1,7 @@
-/* The input is a call under front's eyes: an octet that says how the backend is configured, then packets
- * and events. Before each stand two octets. The highest bit: from the backend; the next one: an event, of
- * the number in the lower octet; else the lower twelve bits are the length of the packet, which may be
- * shorter at the end. */
+/* The input is a call under front's eyes: an octet that says how the backend is configured, then
+ * packets and events. Before each stand two octets. The highest bit: from the backend; the next
+ * one: an event, of the number in the lower octet; else the lower twelve bits are the length of the
+ * packet, which may be shorter at the end. */
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -133,8 +133,8 @@ static void give_key(void)
 /* A Call Connected that is as right as it can be with this key. */
 static void bind_with(const struct hlak *key)
 {
-    uint8_t octets[SSTP_CONNECTED_LEN] = {0x10, 1, 0, 112, 0, 4, 0, 1, 0, 3, 0, 104,
-                                          0,    0, 0, SSTP_HASH_SHA256};
+    uint8_t octets[SSTP_CONNECTED_LEN] = {0x10, 1, 0, 112, 0, 4, 0, 1,
+                                          0,    3, 0, 104, 0, 0, 0, SSTP_HASH_SHA256};
 
     memcpy(octets + SSTP_CONNECTED_NONCE, call.nonce, SSTP_NONCE);
     binding_make(span_of(octets, sizeof octets), SSTP_HASH_SHA256, &call.leaf[0], key, octets);

@@ -94,8 +94,8 @@ static void check_response(struct span in)
     }
 }
 
-/* Whatever host, tenant and correlation are: no line more than there should be, and a host that our parser
- * takes makes a request that it takes. */
+/* Whatever host, tenant and correlation are: no line more than there should be, and a host that our
+ * parser takes makes a request that it takes. */
 static void check_build(struct span in)
 {
     uint8_t out[HTTP_BUILD_MAX];

@@ -1,5 +1,5 @@
-/* replay FILE|FOLDER...: feeds each file to the fuzz target it is linked with, so that the corpus is
- * a test that needs no fuzzer. */
+/* replay FILE|FOLDER...: feeds each file to the fuzz target it is linked with, so that the corpus
+ * is a test that needs no fuzzer. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

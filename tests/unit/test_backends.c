@@ -600,9 +600,9 @@ int main(void)
         cmocka_unit_test(test_courses),         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_slow_start),      cmocka_unit_test(test_source_stays),
         cmocka_unit_test(test_source_is_fixed), cmocka_unit_test(test_state),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_sharing),         cmocka_unit_test(test_threads_choose),
-        cmocka_unit_test(test_threads_full),    cmocka_unit_test(test_threads_report),
+        cmocka_unit_test(test_names),           cmocka_unit_test(test_sharing),
+        cmocka_unit_test(test_threads_choose),  cmocka_unit_test(test_threads_full),
+        cmocka_unit_test(test_threads_report),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,8 +162,8 @@ static enum front_verdict give(struct call *c, bool client, struct span octets)
     struct span in = span_of(c->packet, c->len);
     assert_int_equal(sstp_parse(in, &p), ERR_OK);
     assert_int_equal(p.len, c->len);
-    c->answer = client ? front_from_client(c->front, &p, in, NOW)
-                       : front_from_backend(c->front, &p, in);
+    c->answer =
+        client ? front_from_client(c->front, &p, in, NOW) : front_from_backend(c->front, &p, in);
     return c->answer.verdict;
 }
 
@@ -521,14 +521,14 @@ static void passthrough_passes(void **state)
     call_fini(&c);
 }
 
-/* Anybody can make a binding with zeros: a call whose user the server has not let in stays in front's
- * hands, and may be no tunnel yet. */
+/* Anybody can make a binding with zeros: a call whose user the server has not let in stays in
+ * front's hands, and may be no tunnel yet. */
 static void until_the_server_is_content(void **state)
 {
     static const char *const content[] = {
-        SUCCESS, /* the answer to the response */
-        "1000000e ff038021 0101000a 0306",  /* IPCP: no authentication was wanted */
-        "1000000a ff030021 4500",           /* network data */
+        SUCCESS,                           /* the answer to the response */
+        "1000000e ff038021 0101000a 0306", /* IPCP: no authentication was wanted */
+        "1000000a ff030021 4500",          /* network data */
     };
     (void)state;
     for (size_t i = 0; i < sizeof content / sizeof *content; i++) {
@@ -610,7 +610,8 @@ static void a_key_from_radius(void **state)
     call_fini(&c);
 }
 
-/* Who has an account gets keys, too; they make no binding of somebody else's call (PROTOCOL.md 4.4). */
+/* Who has an account gets keys, too; they make no binding of somebody else's call
+ * (PROTOCOL.md 4.4). */
 static void keys_of_others(void **state)
 {
     (void)state;
@@ -666,8 +667,7 @@ static void a_key_that_comes_later(void **state)
         radius_gives(&c, "User", false);
         try_key(&c, false);
         assert_int_equal(c.answer.verdict, done ? FRONT_CONNECTED : FRONT_REPLACE);
-        assert_memory_equal(c.answer.octets.p,
-                            vector_octets(c.v, "to_backend", SSTP_CONNECTED_LEN),
+        assert_memory_equal(c.answer.octets.p, vector_octets(c.v, "to_backend", SSTP_CONNECTED_LEN),
                             SSTP_CONNECTED_LEN);
         assert_int_equal(c.session.binding, SESSION_BINDING_VERIFIED);
         assert_string_equal(c.session.key, "radius");
@@ -759,8 +759,8 @@ static void what_may_pass_the_one_that_waits(void **state)
         {"1001000800040000", 'R', 'R'}, /* another Call Connected */
         {UNKNOWN_MESSAGE, 'R', 'R'},
     };
-    static const char letters[] = {[FRONT_PASS] = 'P', [FRONT_DROP] = 'D', [FRONT_HOLD] = 'H',
-                                   [FRONT_REFUSE] = 'R'};
+    static const char letters[] = {
+        [FRONT_PASS] = 'P', [FRONT_DROP] = 'D', [FRONT_HOLD] = 'H', [FRONT_REFUSE] = 'R'};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int client = 0; client < 2; client++) {
             struct call c;

@@ -477,10 +477,9 @@ static void unescape(void **state)
     static const struct {
         const char *in, *out;
     } rows[] = {
-        {"''", "''"},           {"'acme'", "'acme'"},     {"'%61c%6De'", "'acme'"},
-        {"'%'", "'%'"},         {"'%4'", "'%4'"},         {"'%zz'", "'%zz'"},
-        {"'%%41'", "'%A'"},     {"'%2541'", "'%41'"},     {"'%00%FF'", "00ff"},
-        {"'a%20b'", "'a b'"},   {"'+'", "'+'"},
+        {"''", "''"},         {"'acme'", "'acme'"}, {"'%61c%6De'", "'acme'"}, {"'%'", "'%'"},
+        {"'%4'", "'%4'"},     {"'%zz'", "'%zz'"},   {"'%%41'", "'%A'"},       {"'%2541'", "'%41'"},
+        {"'%00%FF'", "00ff"}, {"'a%20b'", "'a b'"}, {"'+'", "'+'"},
     };
 
     (void)state;
@@ -525,8 +524,10 @@ static void build_request_odd_correlation(void **state)
                 LINE LENGTH "Host: a\r\n" END);
 
     memset(longest, 'a', sizeof longest);
-    size_t with = http_build_request(out, span_str("a"), none, span_of(longest, HTTP_CORRELATION_MAX));
-    size_t without = http_build_request(out, span_str("a"), none, span_of(longest, sizeof longest - 1));
+    size_t with =
+        http_build_request(out, span_str("a"), none, span_of(longest, HTTP_CORRELATION_MAX));
+    size_t without =
+        http_build_request(out, span_str("a"), none, span_of(longest, sizeof longest - 1));
     assert_int_equal(with - without, strlen("SSTPCORRELATIONID: \r\n") + HTTP_CORRELATION_MAX);
 }
 
@@ -541,8 +542,10 @@ static void build_request_tenant(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
         size_t n = http_build_request(out, span_str("a"), span_str(fine[i]), span_str("c"));
-        snprintf(line, sizeof line, "SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/"
-                                    "?tenantid=%s HTTP/1.1\r\n", fine[i]);
+        snprintf(line, sizeof line,
+                 "SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/"
+                 "?tenantid=%s HTTP/1.1\r\n",
+                 fine[i]);
         assert_memory_equal(out, line, strlen(line));
         assert_int_equal(http_parse_request(span_of(out, n), &r), ERR_OK);
         assert_true(r.sstp);
@@ -599,9 +602,10 @@ static void build_request_odd_host(void **state)
     assert_int_equal(http_build_request(out, span_of("a\0b", 3), none, span_of(NULL, 0)), 0);
 
     memset(longest, 'a', sizeof longest);
-    assert_true(http_build_request(out, span_of(longest, HTTP_HOST_MAX + 8), none, span_of(NULL, 0)) > 0);
-    assert_int_equal(http_build_request(out, span_of(longest, sizeof longest), none, span_of(NULL, 0)),
-                     0);
+    assert_true(
+        http_build_request(out, span_of(longest, HTTP_HOST_MAX + 8), none, span_of(NULL, 0)) > 0);
+    assert_int_equal(
+        http_build_request(out, span_of(longest, sizeof longest), none, span_of(NULL, 0)), 0);
 }
 
 static void build_accept(void **state)
@@ -654,24 +658,15 @@ static void build_refusal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_requests),
-        cmocka_unit_test(good_requests_split),
-        cmocka_unit_test(bad_requests_split),
-        cmocka_unit_test(request_limit),
-        cmocka_unit_test(host_limit),
-        cmocka_unit_test(fields_kept),
-        cmocka_unit_test(good_answers_split),
-        cmocka_unit_test(bad_answers_split),
-        cmocka_unit_test(answer_limit),
-        cmocka_unit_test(unescape),
-        cmocka_unit_test(build_request),
-        cmocka_unit_test(build_request_odd_correlation),
-        cmocka_unit_test(build_request_tenant),
-        cmocka_unit_test(build_request_longest),
-        cmocka_unit_test(build_head),
-        cmocka_unit_test(build_request_odd_host),
-        cmocka_unit_test(build_accept),
-        cmocka_unit_test(build_refusal),
+        cmocka_unit_test(good_requests),        cmocka_unit_test(good_requests_split),
+        cmocka_unit_test(bad_requests_split),   cmocka_unit_test(request_limit),
+        cmocka_unit_test(host_limit),           cmocka_unit_test(fields_kept),
+        cmocka_unit_test(good_answers_split),   cmocka_unit_test(bad_answers_split),
+        cmocka_unit_test(answer_limit),         cmocka_unit_test(unescape),
+        cmocka_unit_test(build_request),        cmocka_unit_test(build_request_odd_correlation),
+        cmocka_unit_test(build_request_tenant), cmocka_unit_test(build_request_longest),
+        cmocka_unit_test(build_head),           cmocka_unit_test(build_request_odd_host),
+        cmocka_unit_test(build_accept),         cmocka_unit_test(build_refusal),
     };
     return cmocka_run_group_tests_name("http_head", tests, NULL, NULL);
 }

@@ -137,9 +137,8 @@ static void no_more_than_asked_for(void **state)
     assert_int_equal(keys[1].key[0], 1);
     assert_int_equal(keys[2].kind, HLAK_ZERO);
     latest = 0;
-    assert_int_equal(
-        keyring_find(k, "home", &l, START, &latest, keys, id, KEYRING_PER_LOGIN + 2),
-        KEYRING_PER_LOGIN);
+    assert_int_equal(keyring_find(k, "home", &l, START, &latest, keys, id, KEYRING_PER_LOGIN + 2),
+                     KEYRING_PER_LOGIN);
     keyring_free(k);
 }
 
@@ -377,12 +376,18 @@ static void threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(kinship),         cmocka_unit_test(best_first),      cmocka_unit_test(no_more_than_asked_for),
-        cmocka_unit_test(later_ones_only), cmocka_unit_test(spent),
-        cmocka_unit_test(too_old),         cmocka_unit_test(too_many),
-        cmocka_unit_test(by_proof_or_user), cmocka_unit_test(a_proof_of_many),
+        cmocka_unit_test(kinship),
+        cmocka_unit_test(best_first),
+        cmocka_unit_test(no_more_than_asked_for),
+        cmocka_unit_test(later_ones_only),
+        cmocka_unit_test(spent),
+        cmocka_unit_test(too_old),
+        cmocka_unit_test(too_many),
+        cmocka_unit_test(by_proof_or_user),
+        cmocka_unit_test(a_proof_of_many),
         cmocka_unit_test(from_two_places),
-        cmocka_unit_test(repeated),        cmocka_unit_test(many_clients),
+        cmocka_unit_test(repeated),
+        cmocka_unit_test(many_clients),
         cmocka_unit_test(threads),
     };
     keyring_free(NULL);

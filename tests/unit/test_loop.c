@@ -64,8 +64,7 @@ WRAP(uv_write, (uv_write_t * r, uv_stream_t *s, const uv_buf_t b[], unsigned n, 
      (r, s, b, n, cb))
 WRAP(uv_shutdown, (uv_shutdown_t * r, uv_stream_t *s, uv_shutdown_cb cb), (r, s, cb))
 WRAP(uv_tcp_close_reset, (uv_tcp_t * h, uv_close_cb cb), (h, cb))
-WRAP(pthread_create,
-     (pthread_t * t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),
+WRAP(pthread_create, (pthread_t * t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),
      (t, attr, fn, arg))
 WRAP(uv_tcp_open, (uv_tcp_t * h, uv_os_sock_t fd), (h, fd))
 WRAP(uv_listen, (uv_stream_t * s, int backlog, uv_connection_cb cb), (s, backlog, cb))
@@ -1873,11 +1872,16 @@ static void each_call_of_libuv_may_fail(void **state)
         const char *name;
         int error;
     } calls[] = {
-        {"uv_tcp_open", UV_EEXIST},     {"uv_listen", UV_EADDRINUSE},
-        {"uv_tcp_connect", UV_ENETUNREACH}, {"uv_accept", UV_EMFILE},
-        {"uv_tcp_getpeername", UV_ENOTCONN}, {"uv_read_start", UV_ENOTCONN},
-        {"uv_try_write", UV_ECONNRESET}, {"uv_try_write", UV_EAGAIN},
-        {"uv_write", UV_EPIPE}, {"uv_shutdown", UV_ENOTCONN},
+        {"uv_tcp_open", UV_EEXIST},
+        {"uv_listen", UV_EADDRINUSE},
+        {"uv_tcp_connect", UV_ENETUNREACH},
+        {"uv_accept", UV_EMFILE},
+        {"uv_tcp_getpeername", UV_ENOTCONN},
+        {"uv_read_start", UV_ENOTCONN},
+        {"uv_try_write", UV_ECONNRESET},
+        {"uv_try_write", UV_EAGAIN},
+        {"uv_write", UV_EPIPE},
+        {"uv_shutdown", UV_ENOTCONN},
         {"uv_tcp_close_reset", UV_EINVAL},
     };
     for (size_t i = 0; i < sizeof big; i++)

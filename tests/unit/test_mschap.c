@@ -27,7 +27,8 @@ static void what_a_server_answers(void **state)
         print_message("# %s\n", v->name);
         for (size_t k = 0; k < 5; k++)
             memcpy(octets[k], vector_octets(v, parts[k].key, parts[k].n), parts[k].n);
-        assert_true(mschap_answer_fits(octets[0], octets[1], octets[2], octets[3], octets[4], user));
+        assert_true(
+            mschap_answer_fits(octets[0], octets[1], octets[2], octets[3], octets[4], user));
         /* each octet of each part counts */
         for (size_t k = 0; k < 5; k++)
             for (size_t at = 0; at < parts[k].n; at++) {

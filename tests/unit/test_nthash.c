@@ -124,13 +124,15 @@ static void length(void **state)
 
     memset(text, 'x', sizeof text);
     assert_int_equal(nthash_from_password(md4, span_of(text, NT_PASSWORD_MAX), out), ERR_OK);
-    assert_int_equal(nthash_from_password(md4, span_of(text, NT_PASSWORD_MAX + 1), out), ERR_TOO_LARGE);
+    assert_int_equal(nthash_from_password(md4, span_of(text, NT_PASSWORD_MAX + 1), out),
+                     ERR_TOO_LARGE);
     /* a character of two units that has room for one */
     memcpy(text + NT_PASSWORD_MAX - 2, "\xf0\x90\x80\x80", 4);
     assert_int_equal(nthash_from_password(md4, span_of(text, NT_PASSWORD_MAX + 2), out), ERR_OK);
     memset(text, 'x', sizeof text);
     memcpy(text + NT_PASSWORD_MAX - 1, "\xf0\x90\x80\x80", 4);
-    assert_int_equal(nthash_from_password(md4, span_of(text, NT_PASSWORD_MAX + 3), out), ERR_TOO_LARGE);
+    assert_int_equal(nthash_from_password(md4, span_of(text, NT_PASSWORD_MAX + 3), out),
+                     ERR_TOO_LARGE);
 }
 
 /* Making a hash changes nothing for the rest of the process. */

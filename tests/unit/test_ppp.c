@@ -738,8 +738,10 @@ static void other_methods(void **state)
         unsigned id;
         const char *data;
     } all[] = {
-        {"0305 c223 81", EAP, 0, "03 0d"},       {"0305 c223 81", CHAP, 1, MD5_VALUE "'User'"},
-        {"0305 c223 81", PAP, 1, "03 'ann' 01 'x'"}, {"0305 c223 80", EAP, 0, "03 0d"},
+        {"0305 c223 81", EAP, 0, "03 0d"},
+        {"0305 c223 81", CHAP, 1, MD5_VALUE "'User'"},
+        {"0305 c223 81", PAP, 1, "03 'ann' 01 'x'"},
+        {"0305 c223 80", EAP, 0, "03 0d"},
         {"0305 c223 80", CHAP, 1, MD5_VALUE "'User'"},
     };
 
@@ -943,7 +945,8 @@ static void names_of_responses(void **state)
     assert_response_of(&o.last, "outer");
 }
 
-/* A change of password has no name: it is that of the refused response, if that was the only one. */
+/* A change of password has no name: it is that of the refused response, if that was the only one.
+ */
 static void name_of_a_changed_password(void **state)
 {
     (void)state;
@@ -964,7 +967,8 @@ static void name_of_a_changed_password(void **state)
     }
 }
 
-/* RFC 1334 2.2.1: a PAP request that comes again behind the Ack changes nothing, nor does another. */
+/* RFC 1334 2.2.1: a PAP request that comes again behind the Ack changes nothing, nor does another.
+ */
 static void pap_behind_its_ack(void **state)
 {
     struct ppp_observer o = fresh();

@@ -395,16 +395,11 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_packets_split),
-        cmocka_unit_test(bad_packets_split),
-        cmocka_unit_test(longest_packet),
-        cmocka_unit_test(reserved_bits),
-        cmocka_unit_test(ack_messages),
-        cmocka_unit_test(connect_requests),
-        cmocka_unit_test(connected_messages),
-        cmocka_unit_test(status_infos),
-        cmocka_unit_test(build_status),
-        cmocka_unit_test(names),
+        cmocka_unit_test(good_packets_split), cmocka_unit_test(bad_packets_split),
+        cmocka_unit_test(longest_packet),     cmocka_unit_test(reserved_bits),
+        cmocka_unit_test(ack_messages),       cmocka_unit_test(connect_requests),
+        cmocka_unit_test(connected_messages), cmocka_unit_test(status_infos),
+        cmocka_unit_test(build_status),       cmocka_unit_test(names),
     };
     return cmocka_run_group_tests_name("sstp", tests, NULL, NULL);
 }
