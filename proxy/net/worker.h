@@ -16,12 +16,12 @@ struct stream;
 struct worker_letter;
 
 enum {
-    WORKER_WINDOW = 65536, /* octets that one read() may bring */
+    WORKER_WINDOW = 131072, /* octets that one read() may bring */
     WORKER_PIECE = 32768,  /* octets of plaintext after which an owner is asked to take them */
     WORKER_HELD =
-        6 * POOL_BLOCK, /* octets an owner may leave unread: more than one window brings */
+        10 * POOL_BLOCK, /* octets an owner may leave unread: more than one window brings */
     WORKER_PLAIN = WORKER_HELD + WORKER_PIECE,
-    WORKER_OUT = 65536, /* octets that one write() may take along */
+    WORKER_OUT = 131072, /* octets that one write() may take along */
     WORKER_SWEEP_MS = 1000,
     WORKER_WARM =
         64, /* streams that may keep the buffers of their records, some 17 or 33 kB each */
