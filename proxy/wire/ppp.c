@@ -554,7 +554,8 @@ void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame)
     struct span info;
     struct packet p;
 
-    if (!read_frame(frame, &protocol, &info) || !read_packet(info, &p))
+    if (!read_frame(frame, &protocol, &info) || protocol < PROTOCOL_CONTROL_MIN ||
+        !read_packet(info, &p))
         return;
     if (protocol != PROTOCOL_LCP && from == PPP_FROM_SERVER)
         settle_lcp(o);

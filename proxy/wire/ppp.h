@@ -85,7 +85,8 @@ struct ppp_observer {
 void ppp_observer_init(struct ppp_observer *o);
 
 /* frame: one PPP frame as it stands in an SSTP data packet: no flags, no escapes, no FCS; with or
- * without FF 03, protocol of one or two octets (PROTOCOL.md 5.1). */
+ * without FF 03, protocol of one or two octets (PROTOCOL.md 5.1). One that ppp_is_control does not
+ * take for control says nothing. */
 void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame);
 
 /* What a RADIUS client passes on of one frame of a client's authentication, as parts of the frame.

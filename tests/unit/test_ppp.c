@@ -784,6 +784,19 @@ static void lcp_settled_by_the_server(void **state)
     }
 }
 
+/* Data says nothing, whatever its octets look like. */
+static void data_settles_nothing(void **state)
+{
+    struct ppp_observer o = fresh(), before;
+
+    (void)state;
+    packet(&o, SERVER, LCP, 1, 1, "0305 c223 81");
+    observe(&o, CLIENT, "ff03 c021 0201 0fff 0305 c223 81");
+    before = o;
+    packet(&o, SERVER, "3a27", 1, 2, "1a01");
+    assert_memory_equal(&o, &before, sizeof o);
+}
+
 /* Nor does a Nak behind EAP's Success. */
 static void eap_behind_its_success(void **state)
 {
@@ -1363,6 +1376,7 @@ int main(void)
         cmocka_unit_test(other_methods),
         cmocka_unit_test(eap_behind_its_success),
         cmocka_unit_test(lcp_settled_by_the_server),
+        cmocka_unit_test(data_settles_nothing),
         cmocka_unit_test(lcp_broken_options),
         cmocka_unit_test(lcp_restart),
         cmocka_unit_test(two_names),
