@@ -542,9 +542,12 @@ def test_wrong_answers(bench, trick):
            "seal": lambda: resealed(answer()),
            "code": lambda: answer(code=ACCOUNTING_RESPONSE),
            "identifier": lambda: answer()[:1] + bytes([request.ident ^ 0x55]) + answer()[2:],
-           "octet": lambda: answer()[:-1] + b"\0",
+           "octet": lambda: flipped(answer()),
            "cut": lambda: answer()[:-1],
            "unsealed-eap": lambda: answer(seal=False, more=[(EAP_MESSAGE, b"\3\1\0\4")])}[trick]
+
+    def flipped(octets):
+        return octets[:-1] + bytes([octets[-1] ^ 1])
 
     def resealed(octets):
         """Its Message-Authenticator is wrong, its authenticator right: as CVE-2024-3596 leaves it."""
