@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "binding/binding.h"
-#include "radius/keyring.h"
 #include "policy/users.h"
+#include "radius/keyring.h"
 
 /* RADIUS_MAX bounds what a Call Connected with a wrong MAC costs. Keys of this very login come
  * first; a login without anything in common with it is one of the newest. */

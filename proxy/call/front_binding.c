@@ -5,8 +5,8 @@
 #include "base/check.h"
 #include "binding/mschap.h"
 #include "call/advice.h"
-#include "radius/keyring.h"
 #include "policy/users.h"
+#include "radius/keyring.h"
 
 static struct advice advice_for(const struct front *f)
 {

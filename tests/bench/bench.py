@@ -94,7 +94,7 @@ class Peer:
                 if time.monotonic() > deadline or self.process.poll() is not None:
                     log = (self.folder / "log").read_text()
                     sys.exit(f"{self.name} did not start\n{log}")
-                time.sleep(0.02)
+                time.sleep(0.02)  # not all of these programs tell when they listen
 
     def stop(self):
         if self.process:
@@ -355,7 +355,9 @@ class Memory:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
             if not load.stdout.readline():
                 sys.exit(f"\n{peer.name}: no tunnels")
-            time.sleep(3.5)  # who gives memory back by a clock shall have had the time
+            # A clock is what is measured: the gate gives buffers back after a second of rest, others
+            # have timers of their own, and none tells when it has done so.
+            time.sleep(3.5)
             after = peer.memory()
             load.stdin.close()
         return {"KiB/tunnel": (after - before) / self.tunnels / 1024}
