@@ -480,12 +480,14 @@ def measure(lab, figures, peers, rounds):
                 if figure.gate_only and not who.startswith("gate"):
                     continue
                 peer = lab.peer(who, getattr(figure, "key", "ec"), getattr(figure, "line", False))
-                print(f"\r  round {number + 1} of {rounds}: {name} {who}" + " " * 20, end="",
-                      file=sys.stderr, flush=True)
+                if sys.stderr.isatty():
+                    print(f"\r\33[K  round {number + 1} of {rounds}: {name} {who}", end="\r",
+                          file=sys.stderr, flush=True)
                 values = figure.run(peer)
                 for metric, value in (values or {}).items():
                     results.setdefault(name, {}).setdefault(who, {}).setdefault(metric, []).append(value)
-    print("\r" + " " * 70 + "\r", end="", file=sys.stderr)
+    if sys.stderr.isatty():
+        print("\33[K", end="", file=sys.stderr)
     return results
 
 
