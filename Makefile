@@ -91,7 +91,7 @@ $(B)/proxy/main.o: $(B)/sysconfdir
 # test_loop stands between us and libuv and makes each of these calls fail once; its resolver is slow.
 UV_FAULTS := uv_tcp_init uv_accept uv_tcp_getpeername uv_tcp_connect uv_read_start uv_try_write \
 	uv_write uv_shutdown uv_tcp_close_reset uv_tcp_open uv_listen pthread_create
-$(B)/unit/test_loop: UNIT_LD := $(UV_FAULTS:%=-Wl,--wrap=%) -Wl,--wrap=getaddrinfo,--wrap=freeaddrinfo
+$(B)/unit/test_loop: UNIT_LD := $(UV_FAULTS:%=-Wl,--wrap=%) -Wl,--wrap=getaddrinfo,--wrap=freeaddrinfo,--wrap=recv
 # test_traffic gives it other sockets than those of TCP.
 UV_SOCKETS := uv_accept uv_tcp_connect uv_tcp_getpeername uv_tcp_getsockname
 $(B)/unit/test_traffic: UNIT_LD := $(UV_SOCKETS:%=-Wl,--wrap=%)

@@ -178,8 +178,6 @@ size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
         return in.n;
     }
     t->active = tunnel_now(t);
-    if (stream_queued(to) > STREAM_HIGH)
-        stream_pause(from_client ? &t->client : &t->backend);
     return used;
 }
 
@@ -192,7 +190,5 @@ size_t traffic_web(struct tunnel *t, struct span in, bool from_client)
     stream_write(to, in);
     flow->octets += in.n;
     t->active = tunnel_now(t);
-    if (stream_queued(to) > STREAM_HIGH)
-        stream_pause(from_client ? &t->client : &t->backend);
     return in.n;
 }

@@ -403,14 +403,33 @@ static void backend_ended(struct stream *s, enum stream_end why)
     }
 }
 
+static bool relaying(const struct tunnel *t)
+{
+    return t->state >= TUNNEL_NEGOTIATE && t->state <= TUNNEL_DRAIN;
+}
+
+/* One side does not take what the other one says. */
+static void client_full(struct stream *s)
+{
+    struct tunnel *t = of_client(s);
+    if (relaying(t))
+        stream_pause(&t->backend);
+}
+
+static void backend_full(struct stream *s)
+{
+    struct tunnel *t = of_backend(s);
+    if (relaying(t))
+        stream_pause(&t->client);
+}
+
 /* One side took what was queued: the other one, stopped for that, goes on. What was stopped for
  * another reason stays so, as the client's whose packet may not pass the one that waits for its
  * key. */
 static void resume_other(struct tunnel *t, struct stream *other)
 {
-    bool relaying = t->state >= TUNNEL_NEGOTIATE && t->state <= TUNNEL_DRAIN;
     bool waits = t->state == TUNNEL_KEY && other == &t->client;
-    if (relaying && !waits && stream_paused(other))
+    if (relaying(t) && !waits && stream_paused(other))
         stream_resume(other);
 }
 
@@ -446,6 +465,7 @@ static const struct stream_ops client_ops = {
     .on_secure = client_secure,
     .on_read = client_read,
     .on_end = client_ended,
+    .on_full = client_full,
     .on_sent = client_sent,
     .on_closed = client_closed,
 };
@@ -455,6 +475,7 @@ static const struct stream_ops backend_ops = {
     .on_secure = backend_secure,
     .on_read = backend_read,
     .on_end = backend_ended,
+    .on_full = backend_full,
     .on_sent = backend_sent,
     .on_closed = backend_closed,
 };

@@ -5,18 +5,14 @@
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <utlist.h>
 
 #include "base/check.h"
 #include "net/worker.h"
 #include "tls/tls_conn.h"
 
 /* What is left to do when the callback is over. */
-enum { DUE_KICK = 1, DUE_FAIL = 2, DUE_FIN = 4 };
-
-/* Over the high mark a write is under way, and its end tells the owner: what was only collected so
- * far does not reach the mark. */
-_Static_assert((size_t)STREAM_HIGH >= WORKER_OUT,
-               "an owner could pause and never be told to go on");
+enum { DUE_KICK = 1, DUE_FAIL = 2, DUE_FIN = 4, DUE_FULL = 8 };
 
 enum { WRITE_BUFS = 16, KEEPALIVE_S = 60, USER_TIMEOUT_MS = 120000 };
 
@@ -115,11 +111,22 @@ int stream_connect(struct stream *s, const struct addr *to)
 
 /* ---- in ---- */
 
+static void reading_stop(struct stream *s)
+{
+    uv_read_stop((uv_stream_t *)&s->tcp);
+    if (!s->bulk)
+        return;
+    s->bulk = false;
+    DL_DELETE(s->worker->bulk, s);
+    if (s->worker->bulk == NULL)
+        uv_idle_stop(&s->worker->turns);
+}
+
 static void end_input(struct stream *s, enum stream_end why)
 {
     if (!live(s) || s->in == STREAM_IN_ENDED)
         return;
-    uv_read_stop((uv_stream_t *)&s->tcp);
+    reading_stop(s);
     s->in = STREAM_IN_ENDED;
     s->ops->on_end(s, why);
 }
@@ -292,13 +299,8 @@ void stream_cool(struct worker *w)
 static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct stream *s = of_handle(handle);
-    struct worker *w = s->worker;
-    /* libuv would go on with this one for 32 windows before it looks at the next connection. To be
-     * given no room sends it there, and costs no system call; the loop comes round to the rest. */
-    const bool next = w->filled != s;
     (void)suggested;
-    w->filled = NULL;
-    *buf = next ? uv_buf_init((char *)w->window, WORKER_WINDOW) : uv_buf_init(NULL, 0);
+    *buf = uv_buf_init((char *)s->worker->window, WORKER_GLANCE);
 }
 
 /* libuv 1.44 takes a hang-up behind a short read for the end of the file without asking the socket.
@@ -311,41 +313,88 @@ static bool was_reset(const struct stream *s)
            recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == ECONNRESET;
 }
 
+/* What a read gave: octets in the worker's window, 0 for the end, or an error. */
+static void received(struct stream *s, ssize_t n)
+{
+    if (n <= 0) {
+        end_input(s, n < 0 || was_reset(s) ? STREAM_RESET : STREAM_EOF);
+        return;
+    }
+    struct span in = span_of(s->worker->window, (size_t)n);
+    if (s->tls != NULL)
+        tls_conn_feed(s->tls, in);
+    else
+        s->window = in;
+    if (s->in == STREAM_IN_HANDSHAKE)
+        handshake(s);
+    if (live(s) && s->in == STREAM_IN_OPEN)
+        pump(s);
+    warm_add(s);
+}
+
+static bool reads(const struct stream *s)
+{
+    return live(s) && !s->paused && (s->in == STREAM_IN_HANDSHAKE || s->in == STREAM_IN_OPEN);
+}
+
+static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf);
+
+static void reading_start(struct stream *s)
+{
+    if (!reads(s) || s->bulk)
+        return;
+    int r = uv_read_start((uv_stream_t *)&s->tcp, on_uv_alloc, on_uv_read);
+    if (r != 0 && r != UV_EALREADY)
+        due_add(s, DUE_FAIL);
+}
+
+/* Called in each round of the loop while there is bulk, after a look at all other streams. */
+static void on_turn(uv_idle_t *turns)
+{
+    struct worker *w = turns->data;
+    struct stream *s = w->bulk;
+    uv_os_fd_t fd;
+
+    CHECK_UV(uv_fileno((const uv_handle_t *)&s->tcp, &fd));
+    ssize_t n = recv(fd, w->window, WORKER_WINDOW, 0);
+    const bool nothing = n < 0 && (errno == EAGAIN || errno == EINTR);
+    if (n == WORKER_WINDOW) {
+        DL_DELETE(w->bulk, s);
+        DL_APPEND(w->bulk, s);
+    } else {
+        reading_stop(s);
+        reading_start(s);
+    }
+    if (!nothing)
+        received(s, n);
+    worker_settle(w);
+}
+
+/* It has filled a glance. libuv does not watch it any longer: to be shown again and again what must
+ * wait would cost more in a crowd than to stop and start. */
+static void bulk_enter(struct stream *s)
+{
+    struct worker *w = s->worker;
+
+    if (!reads(s))
+        return;
+    reading_stop(s);
+    s->bulk = true;
+    DL_APPEND(w->bulk, s);
+    CHECK_UV(uv_idle_start(&w->turns, on_turn));
+}
+
 static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
 {
     struct stream *s = of_handle(handle);
+    (void)buf;
 
-    if (n == UV_ENOBUFS)
-        return; /* see on_uv_alloc */
-    if (n == WORKER_WINDOW)
-        s->worker->filled = s;
-    if (n > 0) {
-        struct span in = span_of(buf->base, (size_t)n);
-        if (s->tls != NULL)
-            tls_conn_feed(s->tls, in);
-        else
-            s->window = in;
-        if (s->in == STREAM_IN_HANDSHAKE)
-            handshake(s);
-        if (live(s) && s->in == STREAM_IN_OPEN)
-            pump(s);
-        warm_add(s);
-    } else if (n == UV_EOF) {
-        end_input(s, was_reset(s) ? STREAM_RESET : STREAM_EOF);
-    } else if (n < 0) {
-        end_input(s, STREAM_RESET);
-    }
+    if (n == 0)
+        return; /* libuv says so when there was nothing */
+    received(s, n == UV_EOF ? 0 : n);
+    if (n == WORKER_GLANCE)
+        bulk_enter(s);
     worker_settle(s->worker);
-}
-
-static void reading_set(struct stream *s)
-{
-    if (!live(s) || (s->in != STREAM_IN_HANDSHAKE && s->in != STREAM_IN_OPEN))
-        return;
-    int r = s->paused ? uv_read_stop((uv_stream_t *)&s->tcp)
-                      : uv_read_start((uv_stream_t *)&s->tcp, on_uv_alloc, on_uv_read);
-    if (r != 0 && r != UV_EALREADY)
-        due_add(s, DUE_FAIL);
 }
 
 void stream_start(struct stream *s, struct tls_conn *tls)
@@ -353,7 +402,7 @@ void stream_start(struct stream *s, struct tls_conn *tls)
     CHECK(live(s) && s->in == STREAM_IN_IDLE);
     s->tls = tls;
     s->in = tls == NULL ? STREAM_IN_OPEN : STREAM_IN_HANDSHAKE;
-    reading_set(s);
+    reading_start(s);
     if (tls != NULL)
         due_add(s, DUE_KICK); /* a client speaks first; a server finds that it needs octets */
 }
@@ -384,13 +433,14 @@ int stream_peer(const struct stream *s, struct addr *out)
 void stream_pause(struct stream *s)
 {
     s->paused = true;
-    reading_set(s);
+    if (live(s))
+        reading_stop(s);
 }
 
 void stream_resume(struct stream *s)
 {
     s->paused = false;
-    reading_set(s);
+    reading_start(s);
 }
 
 bool stream_paused(const struct stream *s)
@@ -520,6 +570,8 @@ static void out_flush(struct worker *w)
     queue_add(s, octets);
     if (s->flying_blocks == 0)
         queue_send(s);
+    if (s->queued > STREAM_HIGH)
+        due_add(s, DUE_FULL);
 }
 
 void stream_sink(void *arg, struct span octets)
@@ -553,11 +605,6 @@ void stream_write(struct stream *s, struct span octets)
     else if (tls_conn_write(s->tls, octets) != ERR_OK)
         due_add(s, DUE_FAIL);
     warm_add(s);
-}
-
-size_t stream_queued(const struct stream *s)
-{
-    return s->queued + (s->worker->out_owner == s ? s->worker->out_len : 0);
 }
 
 void stream_shutdown(struct stream *s)
@@ -608,6 +655,7 @@ void stream_close(struct stream *s, bool reset)
         w->out_owner = NULL;
         w->out_len = 0;
     }
+    reading_stop(s);
     s->handle = STREAM_HANDLE_CLOSING;
     s->in = STREAM_IN_ENDED;
     s->out = STREAM_OUT_ENDED;
@@ -663,6 +711,8 @@ static void settle_one(struct stream *s, unsigned what)
     }
     if (what & DUE_FIN)
         fin_send(s);
+    if ((what & DUE_FULL) && s->ops->on_full != NULL)
+        s->ops->on_full(s);
     if ((what & DUE_KICK) && s->in == STREAM_IN_HANDSHAKE)
         handshake(s);
     else if ((what & DUE_KICK) && s->in == STREAM_IN_OPEN)

@@ -38,6 +38,9 @@ struct stream_ops {
     size_t (*on_read)(struct stream *s, struct span octets);
     /* No more octets will come. Called once; the sending side is the owner's to end. */
     void (*on_end)(struct stream *s, enum stream_end why);
+    /* More than STREAM_HIGH octets wait for the kernel, and the owner should stop what makes them.
+     * Told when the callback that made them is over, and again when there are more. May be NULL. */
+    void (*on_full)(struct stream *s);
     /* The kernel took what was waiting: the queue is at or below STREAM_LOW, or, after
      * stream_shutdown, everything including the FIN is out. */
     void (*on_sent)(struct stream *s);
@@ -45,12 +48,12 @@ struct stream_ops {
     void (*on_closed)(struct stream *s);
 };
 
-/* Watermarks of what waits for the kernel. The owner stops the other side's reading above
- * STREAM_HIGH; one window more may have to be queued before that takes effect. */
-/* STREAM_MAX bounds what no pausing of the other side can: a peer that makes TLS answer and does
- * not read the answers. The connection then ends. It is above what one window of the smallest
- * packets, each a record of its own, can add to STREAM_HIGH. */
-enum { STREAM_HIGH = 256 * 1024, STREAM_LOW = 64 * 1024, STREAM_MAX = 2048 * 1024 };
+/* Watermarks of what waits for the kernel, in octets. What comes of one window is queued whole, so
+ * that as much more than STREAM_HIGH may wait. STREAM_MAX bounds what no pausing of the other side
+ * can: a peer that makes TLS answer and does not read the answers; the connection then ends. It is
+ * above what a window of the smallest packets, 4 octets, can become: each a record of 69 octets
+ * (TLS 1.2, CBC, SHA256). */
+enum { STREAM_HIGH = 128 * 1024, STREAM_LOW = 64 * 1024, STREAM_MAX = 5 * 1024 * 1024 };
 
 enum stream_handle { STREAM_HANDLE_NONE, STREAM_HANDLE_LIVE, STREAM_HANDLE_CLOSING };
 enum stream_in { STREAM_IN_IDLE, STREAM_IN_HANDSHAKE, STREAM_IN_OPEN, STREAM_IN_ENDED };
@@ -69,6 +72,8 @@ struct stream {
     enum stream_out out;
     bool paused;
     bool warm; /* in worker->warm */
+    bool bulk; /* in worker->bulk, and read from there; libuv does not read it then */
+    struct stream *prev, *next;
     unsigned due;
     struct stream *due_next;
 
@@ -113,9 +118,6 @@ void stream_sink(void *arg, struct span octets);
  * before the call returns, and leave when the current callback is over. After stream_shutdown or an
  * error they vanish: the owner will be or was told. */
 void stream_write(struct stream *s, struct span octets);
-
-/* What waits for the kernel, in octets as they go over the wire. */
-size_t stream_queued(const struct stream *s);
 
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);

@@ -45,9 +45,10 @@ void worker_init(struct worker *w, unsigned index, void (*sweep)(void *, uint64_
     *w = (struct worker){.index = index, .on_sweep = sweep, .sweep_arg = arg};
     CHECK_UV(uv_loop_init(&w->loop));
     CHECK_UV(uv_timer_init(&w->loop, &w->sweep));
+    CHECK_UV(uv_idle_init(&w->loop, &w->turns));
     CHECK_UV(uv_async_init(&w->loop, &w->mailbox, on_mail));
     CHECK_UV(uv_mutex_init(&w->mailbox_lock));
-    w->sweep.data = w->mailbox.data = w;
+    w->sweep.data = w->turns.data = w->mailbox.data = w;
     w->last = &w->first;
     w->window = check_alloc(malloc(WORKER_WINDOW));
     w->plain = check_alloc(malloc(WORKER_PLAIN));
@@ -69,6 +70,7 @@ void worker_stop(struct worker *w)
     CHECK(worker_is_here(w));
     if (!uv_is_closing((uv_handle_t *)&w->sweep)) {
         uv_close((uv_handle_t *)&w->sweep, NULL);
+        uv_close((uv_handle_t *)&w->turns, NULL);
         uv_close((uv_handle_t *)&w->mailbox, NULL);
         dial_stop(w);
     }
@@ -76,7 +78,7 @@ void worker_stop(struct worker *w)
 
 void worker_fini(struct worker *w)
 {
-    CHECK(w->due == NULL && w->out_owner == NULL);
+    CHECK(w->due == NULL && w->out_owner == NULL && w->bulk == NULL);
     dial_fini(w);
     CHECK_UV(uv_loop_close(&w->loop)); /* a handle that was forgotten shows here */
     while (w->first != NULL) {

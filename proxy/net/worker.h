@@ -16,12 +16,14 @@ struct stream;
 struct worker_letter;
 
 enum {
-    WORKER_WINDOW = 131072, /* octets that one read() may bring */
-    WORKER_PIECE = 32768,  /* octets of plaintext after which an owner is asked to take them */
+    WORKER_WINDOW = 262144, /* octets that one read may bring */
+    WORKER_GLANCE = 65536,  /* the same, of a stream that was not known to have so many */
+    WORKER_PIECE = 32768,   /* octets of plaintext after which an owner is asked to take them */
     WORKER_HELD =
-        10 * POOL_BLOCK, /* octets an owner may leave unread: more than one window brings */
+        18 * POOL_BLOCK, /* octets an owner may leave unread: more than one window brings */
     WORKER_PLAIN = WORKER_HELD + WORKER_PIECE,
-    WORKER_OUT = 131072, /* octets that one write() may take along */
+    WORKER_OUT = WORKER_WINDOW + 32768, /* octets that one write may take along: what becomes of
+                                           one window, in one system call */
     WORKER_SWEEP_MS = 1000,
     WORKER_WARM =
         64, /* streams that may keep the buffers of their records, some 17 or 33 kB each */
@@ -39,11 +41,14 @@ struct worker {
     uint8_t *out;    /* records on their way to out_owner */
     size_t out_len;
     struct stream *out_owner;
-    const struct stream
-        *filled; /* the last to read filled the window: there may be more behind it */
     struct stream *warm[WORKER_WARM]; /* a ring; NULL: nobody */
     size_t warm_next;
     struct stream *due; /* streams with something to settle, see stream.c */
+
+    /* Streams that filled what they were given to read, a ring. One of them has its turn in each
+     * round of the loop, behind all others that have something. */
+    struct stream *bulk;
+    uv_idle_t turns; /* active while there are any: the loop does not sleep then */
 
     struct dial_lookup *lookups; /* names that are being resolved, see dial.c */
 
@@ -64,7 +69,7 @@ void worker_init(struct worker *w, unsigned index, void (*on_sweep)(void *, uint
 /* Runs the loop in the calling thread until worker_stop was called and every handle is closed. */
 void worker_run(struct worker *w);
 
-/* Closes the worker's own two handles, so that the loop ends once those of others are closed too.
+/* Closes the worker's own handles, so that the loop ends once those of others are closed too.
  * From the worker's thread. */
 void worker_stop(struct worker *w);
 

@@ -108,6 +108,20 @@ void __wrap_freeaddrinfo(struct addrinfo *all)
         sem_post(&resolver.freed);
 }
 
+/* ---- sockets that are never empty ---- */
+
+static bool plenty;
+
+ssize_t __real_recv(int fd, void *buf, size_t n, int flags);
+ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags);
+ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
+{
+    if (!plenty)
+        return __real_recv(fd, buf, n, flags);
+    memset(buf, 0, n);
+    return (ssize_t)n;
+}
+
 /* ---- the loop ---- */
 
 static struct worker w;
@@ -181,7 +195,7 @@ static void append(char **p, size_t *n, struct span octets)
 
 /* ---- owner: what a test has of one stream ---- */
 
-enum event { CONNECT, SECURE, READ, END, SENT, CLOSED, EVENTS };
+enum event { CONNECT, SECURE, READ, END, FULL, SENT, CLOSED, EVENTS };
 
 struct owner {
     struct stream s;
@@ -250,6 +264,13 @@ static void on_end(struct stream *s, enum stream_end why)
     happened(of(s), END);
 }
 
+static void on_full(struct stream *s)
+{
+    comes(of(s), FULL);
+    assert_true(s->queued > STREAM_HIGH);
+    happened(of(s), FULL);
+}
+
 static void on_sent(struct stream *s)
 {
     comes(of(s), SENT);
@@ -262,7 +283,8 @@ static void on_closed(struct stream *s)
     happened(of(s), CLOSED);
 }
 
-static const struct stream_ops ops = {on_connect, on_secure, on_read, on_end, on_sent, on_closed};
+static const struct stream_ops ops = {on_connect, on_secure, on_read,  on_end,
+                                      on_full,    on_sent,   on_closed};
 
 static void owner_init(struct owner *o)
 {
@@ -599,7 +621,7 @@ static void octets_go_both_ways(void **state)
         say(&o, "from ");
         say(&o, "the stream");
         UNTIL(heard(&p, "from the stream"));
-        assert_int_equal(stream_queued(&o.s), 0);
+        assert_int_equal(o.s.queued, 0);
         assert_int_equal(o.count[END], 0);
         owner_fini(&o);
         peer_fini(&p);
@@ -610,15 +632,15 @@ static void octets_go_both_ways(void **state)
 static size_t echo(struct owner *o, struct span octets)
 {
     stream_write(&o->s, octets);
-    if (stream_queued(&o->s) > STREAM_HIGH)
-        stream_pause(&o->s);
     return octets.n;
 }
 
-static void go_on_when_sent(struct owner *o, enum event e)
+static void stop_when_full_go_on_when_sent(struct owner *o, enum event e)
 {
+    if (e == FULL)
+        stream_pause(&o->s);
     if (e == SENT) {
-        assert_true(stream_queued(&o->s) <= STREAM_LOW);
+        assert_true(o->s.queued <= STREAM_LOW);
         stream_resume(&o->s);
     }
 }
@@ -639,7 +661,7 @@ static void much_is_echoed(void **state)
         loop_open();
         both_ways[i](&o, &p);
         o.use = echo;
-        o.act = go_on_when_sent;
+        o.act = stop_when_full_go_on_when_sent;
         peer_write(&p, octets, MUCH);
         UNTIL(p.in_len == MUCH || p.error != 0);
         assert_int_equal(p.error, 0);
@@ -652,8 +674,8 @@ static void much_is_echoed(void **state)
     free(octets);
 }
 
-/* A peer that does not read: the queue grows to the mark and says when it is low again. */
-static void the_queue_is_bounded_by_who_looks_at_it(void **state)
+/* A peer that does not read: the queue says when it is above its mark, and when it is low again. */
+static void the_queue_tells_how_full_it_is(void **state)
 {
     (void)state;
     static uint8_t octets[4000];
@@ -665,27 +687,29 @@ static void the_queue_is_bounded_by_who_looks_at_it(void **state)
     meet_window(&o, &p, 4096);
     stream_start(&o.s, NULL);
     peer_listens(&p, false);
-    while (stream_queued(&o.s) <= STREAM_HIGH) {
+    while (o.s.queued <= STREAM_HIGH) {
         for (size_t i = 0; i < sizeof octets; i++)
             octets[i] = (uint8_t)((total + i) % 251);
         stream_write(&o.s, span_of(octets, sizeof octets));
         total += sizeof octets;
+        assert_int_equal(o.count[FULL], 0);
         worker_settle(&w);
         assert_true(total < 64u << 20);
     }
+    assert_int_equal(o.count[FULL], 1);
     turn();
+    assert_int_equal(o.count[FULL], 1);
     assert_int_equal(o.count[SENT], 0);
-    assert_true(stream_queued(&o.s) <= STREAM_HIGH + sizeof octets);
-    assert_in_range(w.pool.lent, stream_queued(&o.s) / POOL_BLOCK,
-                    stream_queued(&o.s) / POOL_BLOCK + 3);
+    assert_true(o.s.queued <= STREAM_HIGH + sizeof octets);
+    assert_in_range(w.pool.lent, o.s.queued / POOL_BLOCK, o.s.queued / POOL_BLOCK + 3);
     peer_listens(&p, true);
     UNTIL(o.count[SENT] > 0);
-    assert_true(stream_queued(&o.s) <= STREAM_LOW);
+    assert_true(o.s.queued <= STREAM_LOW);
     UNTIL(p.in_len == total);
     for (size_t i = 0; i < total; i++)
         if ((uint8_t)p.in[i] != i % 251)
             fail_msg("octet %zu is wrong", i);
-    UNTIL(stream_queued(&o.s) == 0);
+    UNTIL(o.s.queued == 0);
     assert_int_equal(w.pool.lent, 0);
     owner_fini(&o);
     peer_fini(&p);
@@ -715,9 +739,9 @@ static void a_paused_stream_does_not_read(void **state)
     }
 }
 
-/* Two have something to read, the first of them much: the second one comes behind one window of it,
+/* Two have something to read, the first of them much: the second one comes behind one glance at it,
  * and not behind all of it. */
-static void nobody_waits_for_more_than_a_window_of_another(void **state)
+static void nobody_waits_for_more_than_a_glance_at_another(void **state)
 {
     (void)state;
     struct owner bulk, quiet;
@@ -737,14 +761,94 @@ static void nobody_waits_for_more_than_a_window_of_another(void **state)
     stream_resume(&bulk.s); /* the first to be seen */
     stream_resume(&quiet.s);
     UNTIL(quiet.count[READ] > 0);
-    assert_in_range(bulk.in_len, 1, WORKER_WINDOW);
+    assert_in_range(bulk.in_len, 1, WORKER_GLANCE);
     UNTIL(bulk.in_len == much);
+    assert_null(w.bulk);
     owner_fini(&bulk);
     owner_fini(&quiet);
     peer_fini(&to_bulk);
     peer_fini(&to_quiet);
     loop_close();
     free(octets);
+}
+
+/* Bulk has a window of one stream for each round of the loop, and they take turns; what comes for
+ * another stream meanwhile is read in the next round. */
+static void bulk_takes_turns_behind_all_others(void **state)
+{
+    (void)state;
+    enum { BULKS = 3 };
+    static const char octets[WORKER_GLANCE];
+    struct owner bulk[BULKS], quiet;
+    struct peer to_bulk[BULKS], to_quiet;
+
+    loop_open();
+    meet_plain(&quiet, &to_quiet);
+    for (int i = 0; i < BULKS; i++) {
+        meet_plain(&bulk[i], &to_bulk[i]);
+        stream_pause(&bulk[i].s);
+        peer_write(&to_bulk[i], octets, sizeof octets);
+    }
+    turn();
+    for (int i = 0; i < BULKS; i++)
+        stream_resume(&bulk[i].s);
+    uv_run(&w.loop, UV_RUN_ONCE);
+    plenty = true;
+    for (size_t round = 0; round < 3 * BULKS; round++) {
+        assert_int_equal(send(to_quiet.fd, "I", 1, 0), 1);
+        uv_run(&w.loop, UV_RUN_ONCE);
+        assert_int_equal(quiet.in_len, round + 1);
+        for (size_t i = 0; i < BULKS; i++)
+            assert_int_equal(bulk[i].in_len,
+                             WORKER_GLANCE +
+                                 (round / BULKS + (i <= round % BULKS)) * WORKER_WINDOW);
+    }
+    plenty = false;
+    turn();
+    for (int i = 0; i < BULKS; i++) {
+        assert_false(bulk[i].s.bulk);
+        owner_fini(&bulk[i]);
+        peer_fini(&to_bulk[i]);
+    }
+    owner_fini(&quiet);
+    peer_fini(&to_quiet);
+    loop_close();
+}
+
+/* Whose turn has not come yet may be closed, or find at its turn that the peer has gone. */
+static void bulk_may_end_while_it_waits(void **state)
+{
+    (void)state;
+    enum { EOF_COMES, RESET_COMES, CLOSES, ENDS };
+    const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+    static const char octets[WORKER_GLANCE];
+
+    for (int how = 0; how < ENDS; how++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        meet_plain(&o, &p);
+        stream_pause(&o.s);
+        peer_write(&p, octets, sizeof octets);
+        turn();
+        stream_resume(&o.s);
+        UNTIL(o.s.bulk);
+        if (how == EOF_COMES)
+            shutdown(p.fd, SHUT_WR);
+        else if (how == RESET_COMES)
+            assert_int_equal(connect(p.fd, &nowhere, sizeof nowhere), 0);
+        else
+            owner_close(&o, true);
+        UNTIL(o.count[how == CLOSES ? CLOSED : END] == 1);
+        if (how != CLOSES)
+            assert_int_equal(o.why, how == EOF_COMES ? STREAM_EOF : STREAM_RESET);
+        assert_int_equal(o.in_len, sizeof octets);
+        assert_null(w.bulk);
+        assert_false(uv_is_active((uv_handle_t *)&w.turns));
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
 }
 
 /* So many streams keep their buffers and no more, for a second at most; all go on working. */
@@ -919,7 +1023,7 @@ static void our_end_first_then_theirs(void **state)
         assert_int_equal(o.s.out, STREAM_OUT_ENDED);
         say(&o, "and later still");
         turn();
-        assert_int_equal(stream_queued(&o.s), 0);
+        assert_int_equal(o.s.queued, 0);
         owner_fini(&o);
         peer_fini(&p);
         loop_close();
@@ -938,7 +1042,7 @@ static void shutdown_waits_for_the_queue(void **state)
         loop_open();
         both_ways[i](&o, &p);
         peer_listens(&p, false);
-        for (; stream_queued(&o.s) <= STREAM_HIGH; total += sizeof octets) {
+        for (; o.s.queued <= STREAM_HIGH; total += sizeof octets) {
             stream_write(&o.s, span_of(octets, sizeof octets));
             worker_settle(&w);
         }
@@ -979,7 +1083,7 @@ static void a_reset_is_told(void **state)
             say(&o, "anybody?");
             stream_shutdown(&o.s);
             turn();
-            assert_int_equal(stream_queued(&o.s), 0);
+            assert_int_equal(o.s.queued, 0);
             owner_fini(&o);
             peer_fini(&p);
             loop_close();
@@ -1072,7 +1176,7 @@ static void close_with_a_full_queue(void **state)
             loop_open();
             both_ways[i](&o, &p);
             peer_listens(&p, false);
-            while (stream_queued(&o.s) <= 2 * STREAM_HIGH) {
+            while (o.s.queued <= 2 * STREAM_HIGH) {
                 stream_write(&o.s, span_of(octets, sizeof octets));
                 worker_settle(&w);
             }
@@ -1900,9 +2004,11 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(octets_go_both_ways),
         cmocka_unit_test(much_is_echoed),
-        cmocka_unit_test(the_queue_is_bounded_by_who_looks_at_it),
+        cmocka_unit_test(the_queue_tells_how_full_it_is),
         cmocka_unit_test(a_paused_stream_does_not_read),
-        cmocka_unit_test(nobody_waits_for_more_than_a_window_of_another),
+        cmocka_unit_test(nobody_waits_for_more_than_a_glance_at_another),
+        cmocka_unit_test(bulk_takes_turns_behind_all_others),
+        cmocka_unit_test(bulk_may_end_while_it_waits),
         cmocka_unit_test(few_are_warm_and_not_for_long),
         cmocka_unit_test(what_is_left_comes_again_with_more_behind_it),
         cmocka_unit_test(more_than_a_block_left_is_an_overflow),
