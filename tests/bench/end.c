@@ -173,6 +173,35 @@ static void send_burst(struct end *e)
     }
 }
 
+void end_make(struct end *e, uint64_t packets)
+{
+    const size_t most = END_PACKET_MAX + RECORD_OVER + sizeof e->record;
+    size_t room = 0;
+
+    CHECK(e->ahead == NULL && out_n == 0);
+    e->ahead_from = e->ahead_to = 0;
+    for (; packets > 0; packets--) {
+        if (room - e->ahead_to < most) {
+            room = 2 * room + most;
+            e->ahead = check_alloc(realloc(e->ahead, room));
+        }
+        send_one(e);
+        memcpy(e->ahead + e->ahead_to, out, out_n);
+        e->ahead_to += out_n;
+        out_n = 0;
+    }
+}
+
+static void send_ahead(struct end *e)
+{
+    const size_t left = e->ahead_to - e->ahead_from;
+    e->ahead_from += try_send(e, e->ahead + e->ahead_from, left < END_BURST ? left : END_BURST);
+    if (e->ahead_from < e->ahead_to)
+        return;
+    free(e->ahead);
+    e->ahead = NULL;
+}
+
 void end_send(struct end *e)
 {
     send_one(e);
@@ -507,7 +536,9 @@ static void piece(struct end *e)
     if (e->step == END_UP && e->to_send > 0 && e->rest == NULL && e->writable)
         send_burst(e);
     flush(e);
-    if ((e->readable && !e->deaf) || (e->to_send > 0 && e->writable))
+    if (e->step == END_UP && e->ahead != NULL && e->rest == NULL && e->writable)
+        send_ahead(e);
+    if ((e->readable && !e->deaf) || ((e->to_send > 0 || e->ahead != NULL) && e->writable))
         end_want(e);
 }
 
@@ -601,6 +632,7 @@ void end_free(struct end *e)
     if (e->fd >= 0)
         close(e->fd);
     tls_conn_free(e->tls);
+    free(e->ahead);
     free(e->rest);
     free(e);
 }

@@ -59,6 +59,8 @@ struct end {
     bool readable, writable, ready; /* ready: in the list of those that have something to do */
     struct end *next_ready;
 
+    uint8_t *ahead; /* records that were made beforehand; [ahead_from, ahead_to) are to be sent */
+    size_t ahead_from, ahead_to;
     uint8_t *rest; /* what the kernel did not take: [rest_from, rest_to) */
     size_t rest_from, rest_to;
     uint8_t part[END_PACKET_MAX + 512]; /* the beginning of a packet, or of an HTTP head */
@@ -85,6 +87,9 @@ void end_wake(struct end *e, uint32_t events);
 
 /* It has something to send. */
 void end_want(struct end *e);
+
+/* Makes so many packets, to be sent later with nothing but a system call. They count as sent. */
+void end_make(struct end *e, uint64_t packets);
 
 /* One packet now, whatever to_send says. */
 void end_send(struct end *e);

@@ -36,7 +36,7 @@ class Cert:
 def _secret(kind):
     if kind == "ec":
         return ec.generate_private_key(ec.SECP256R1())
-    return rsa.generate_private_key(65537, 4096 if kind == "rsa4096" else 2048)
+    return rsa.generate_private_key(65537, int(kind.removeprefix("rsa") or 2048))
 
 
 def _general_name(name):
