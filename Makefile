@@ -155,7 +155,7 @@ DEPS_INTEROP := user-mode-linux kmod sstp-client ppp softether-vpnserver softeth
 	chromium testssl.sh iputils-ping util-linux buildah podman runc mmdebstrap \
 	freeradius freeradius-utils eapoltest
 
-DEPS_BENCH := haproxy nginx libnginx-mod-stream stunnel4 strace util-linux python3-matplotlib
+DEPS_BENCH := haproxy nginx libnginx-mod-stream stunnel4 linux-perf util-linux python3-matplotlib
 
 # $(call install,PACKAGES): nothing is asked or fetched when all of them are there.
 install = missing=$$(for p in $1; do dpkg -s $$p >/dev/null 2>&1 || printf '%s ' $$p; done); \

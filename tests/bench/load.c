@@ -293,12 +293,14 @@ static struct sums sum(void)
 /* Until everything that is wanted has been sent and has arrived. */
 static void flow_all(void)
 {
-    for (size_t turns = 1;; turns++) {
-        if (turn(false, NULL) && turns % (1 + opened / 64) != 0)
-            continue; /* adding up 5000 tunnels is dear */
-        struct sums s = sum();
-        if (!s.left && s.in_octets >= s.out_octets)
-            return;
+    for (size_t turns = 0;; turns++) {
+        /* adding up 5000 tunnels is dear */
+        if (!end_waiting() || turns % (1 + opened / 64) == 0) {
+            struct sums s = sum();
+            if (!s.left && s.in_octets >= s.out_octets)
+                return;
+        }
+        turn(false, NULL);
     }
 }
 
