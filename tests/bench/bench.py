@@ -348,7 +348,7 @@ class Memory:
     def run(self, peer):
         peer.stop()
         peer.start()
-        peer.load("calls", "--packets", 20)
+        peer.load("flow", "--tunnels", 4, "--packets", 4000)  # what belongs to nobody is there then
         before = peer.memory()
         command = peer.load_command("hold", "--tunnels", self.tunnels, "--direction", "both",
                                     "--packets", 40 * self.tunnels)
