@@ -394,6 +394,7 @@ def floor(options):
     return json.loads(done.stdout)
 
 
+AHEAD = ("--ahead",)  # where the generator would take longer than the proxy
 PACED = ("--rate", 20000, "--seconds", 0.5)
 FIGURES = {
     "up-64": Flow("64 octets, client to backend", "64", "up"),
@@ -410,6 +411,9 @@ FIGURES = {
     "up-1404-64": Flow("1404 octets up, 64 tunnels", "1404", "up", tunnels=64),
     "up-1404-5000": Flow("1404 octets up, 5000 tunnels", "1404", "up", tunnels=5000, packets=200000),
     "up-1404-16": Flow("1404 octets up, 16 tunnels, as many packets", "1404", "up", packets=200000),
+    "rate-64": Flow("64 octets up, 16 tunnels, made ahead", "64", "up", packets=400000, more=AHEAD),
+    "rate-64-64": Flow("64 octets up, 64 tunnels, made ahead", "64", "up", tunnels=64, packets=400000,
+                       more=AHEAD),
     "paced-1404": Flow("1404 octets up, 20000 packets in a second", "1404", "up", more=PACED),
     "paced-64": Flow("64 octets down, 20000 packets in a second", "64", "down", more=PACED),
     "ping-idle": Ping("round trip of one packet, idle proxy", 0),
@@ -421,7 +425,8 @@ FIGURES = {
     "lossy-down": Lossy("the same down", "down"),
     "workers-calls": Calls("a complete call, RSA-8192 in front, P-256 behind, 64 at a time", "rsa8192",
                            calls=600, concurrent=64),
-    "workers-64": Flow("64 octets up, 1000 tunnels", "64", "up", tunnels=1000, packets=1000000),
+    "workers-64": Flow("64 octets up, 1000 tunnels, made ahead", "64", "up", tunnels=1000,
+                       packets=1000000, more=AHEAD),
     "calls-rsa": Calls("a complete call, RSA-2048", "rsa"),
     "memory": Memory("an idle tunnel that has carried traffic"),
     "syscalls": Syscalls("system calls, 1404 up, flat out", ("--packets", 16000), ("--packets", 96000)),
