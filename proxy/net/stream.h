@@ -51,9 +51,9 @@ struct stream_ops {
 /* Watermarks of what waits for the kernel, in octets. What comes of one window is queued whole, so
  * that as much more than STREAM_HIGH may wait. STREAM_MAX bounds what no pausing of the other side
  * can: a peer that makes TLS answer and does not read the answers; the connection then ends. It is
- * above what a window of the smallest packets, 4 octets, can become: each a record of 69 octets
- * (TLS 1.2, CBC, SHA256). */
-enum { STREAM_HIGH = 128 * 1024, STREAM_LOW = 64 * 1024, STREAM_MAX = 5 * 1024 * 1024 };
+ * above what a window of the smallest packets, 4 octets, can become: each a record of 85 octets
+ * (TLS 1.2, CBC, SHA384). */
+enum { STREAM_HIGH = 128 * 1024, STREAM_LOW = 64 * 1024, STREAM_MAX = 6 * 1024 * 1024 };
 
 enum stream_handle { STREAM_HANDLE_NONE, STREAM_HANDLE_LIVE, STREAM_HANDLE_CLOSING };
 enum stream_in { STREAM_IN_IDLE, STREAM_IN_HANDSHAKE, STREAM_IN_OPEN, STREAM_IN_ENDED };

@@ -716,6 +716,40 @@ static void the_queue_tells_how_full_it_is(void **state)
     loop_close();
 }
 
+/* A window of the smallest packets, in the longest records there are: behind a queue that was not
+ * told to be full it is no reason to end the connection. */
+static void a_window_of_the_smallest_packets_has_room(void **state)
+{
+    (void)state;
+    static const struct tls_settings longest = {TLS_1_2, TLS_1_2, -1, "ECDHE+SHA384", NULL};
+    static const uint8_t packet[] = {0x10, 0x00, 0x00, 0x04};
+    static const char octets[4000];
+    char error[TLS_ERROR_MAX];
+    struct tls_ctx *ctx = certs_server(&longest, cert.pem, NULL, error);
+    struct owner o;
+    struct peer p;
+
+    loop_open();
+    meet_window(&o, &p, 4096);
+    stream_start(&o.s, tls_conn_new_server(ctx, stream_sink, &o.s));
+    peer_tls(&p);
+    UNTIL(o.count[SECURE] == 1 && p.secure);
+    peer_listens(&p, false);
+    while (o.s.queued <= STREAM_HIGH - sizeof octets) {
+        stream_write(&o.s, span_of(octets, sizeof octets));
+        worker_settle(&w);
+    }
+    for (size_t n = 0; n < WORKER_WINDOW; n += sizeof packet)
+        stream_write(&o.s, span_of(packet, sizeof packet));
+    turn();
+    assert_int_equal(o.count[END], 0);
+    assert_true(o.s.queued > 80 * (WORKER_WINDOW / sizeof packet)); /* no shorter ones */
+    owner_fini(&o);
+    peer_fini(&p);
+    tls_ctx_free(ctx);
+    loop_close();
+}
+
 static void a_paused_stream_does_not_read(void **state)
 {
     (void)state;
@@ -2005,6 +2039,7 @@ int main(void)
         cmocka_unit_test(octets_go_both_ways),
         cmocka_unit_test(much_is_echoed),
         cmocka_unit_test(the_queue_tells_how_full_it_is),
+        cmocka_unit_test(a_window_of_the_smallest_packets_has_room),
         cmocka_unit_test(a_paused_stream_does_not_read),
         cmocka_unit_test(nobody_waits_for_more_than_a_glance_at_another),
         cmocka_unit_test(bulk_takes_turns_behind_all_others),
