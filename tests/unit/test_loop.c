@@ -885,6 +885,72 @@ static void bulk_may_end_while_it_waits(void **state)
     }
 }
 
+static size_t use_none(struct owner *o, struct span octets)
+{
+    (void)o, (void)octets;
+    return 0;
+}
+
+static void stop_when_read(struct owner *o, enum event e)
+{
+    if (e == READ && o->in_len == WORKER_GLANCE)
+        stream_pause(&o->s);
+}
+
+/* Who has nothing more, must not read or is at its end leaves the ring, and is watched again when
+ * it may go on. */
+static void bulk_ends_with_its_reason(void **state)
+{
+    (void)state;
+    enum { DRY, STOPPED_BEFORE, STOPPED, GOES_ON, OVERFLOWS, REASONS };
+    static const char octets[WORKER_GLANCE];
+
+    for (int why = 0; why < REASONS; why++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        meet_plain(&o, &p);
+        stream_pause(&o.s);
+        peer_write(&p, octets, sizeof octets);
+        if (why == STOPPED_BEFORE || why == STOPPED)
+            peer_says(&p, "more");
+        turn();
+        o.act = why == STOPPED_BEFORE ? stop_when_read : NULL;
+        o.use = why == OVERFLOWS ? use_none : NULL;
+        stream_resume(&o.s);
+        if (why != STOPPED_BEFORE) {
+            UNTIL(o.s.bulk);
+            assert_false(uv_is_active((uv_handle_t *)&o.s.tcp));
+        }
+        if (why == STOPPED)
+            stream_pause(&o.s);
+        if (why == GOES_ON) {
+            stream_resume(&o.s);
+            assert_false(uv_is_active((uv_handle_t *)&o.s.tcp));
+        }
+        plenty = why == OVERFLOWS;
+        turn();
+        plenty = false;
+        assert_false(o.s.bulk);
+        assert_null(w.bulk);
+        assert_false(uv_is_active((uv_handle_t *)&w.turns));
+        assert_int_equal(o.count[END], why == OVERFLOWS);
+        if (why == OVERFLOWS) {
+            assert_int_equal(o.why, STREAM_OVERFLOW);
+        } else {
+            assert_int_equal(o.in_len, sizeof octets);
+            if (stream_paused(&o.s))
+                stream_resume(&o.s);
+            else
+                peer_says(&p, "more");
+            UNTIL(o.in_len == sizeof octets + 4);
+        }
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
 /* So many streams keep their buffers and no more, for a second at most; all go on working. */
 static void few_are_warm_and_not_for_long(void **state)
 {
@@ -964,12 +1030,6 @@ static void what_is_left_comes_again_with_more_behind_it(void **state)
         peer_fini(&p);
         loop_close();
     }
-}
-
-static size_t use_none(struct owner *o, struct span octets)
-{
-    (void)o, (void)octets;
-    return 0;
 }
 
 static void more_than_a_block_left_is_an_overflow(void **state)
@@ -2044,6 +2104,7 @@ int main(void)
         cmocka_unit_test(nobody_waits_for_more_than_a_glance_at_another),
         cmocka_unit_test(bulk_takes_turns_behind_all_others),
         cmocka_unit_test(bulk_may_end_while_it_waits),
+        cmocka_unit_test(bulk_ends_with_its_reason),
         cmocka_unit_test(few_are_warm_and_not_for_long),
         cmocka_unit_test(what_is_left_comes_again_with_more_behind_it),
         cmocka_unit_test(more_than_a_block_left_is_an_overflow),
