@@ -320,8 +320,9 @@ class Ping:
         self.what, self.bulk = what, bulk
 
     def run(self, peer):
-        options = ["--packets", 300, "--seconds", 1, "--size", 512]
-        options += ["--bulk", self.bulk, "--gap", 1000] if self.bulk else ["--gap", 200]
+        options = ["--size", 512]
+        options += (["--packets", 300, "--seconds", 1, "--bulk", self.bulk, "--gap", 1000] if self.bulk
+                    else ["--packets", 3000, "--seconds", 5, "--gap", 200])
         result = peer.load("ping", *options)
         return {f"{k} us": result[k] for k in ("p50", "p99", "p999")}
 
