@@ -53,9 +53,11 @@ static _Noreturn void child(const char *const *args, int in, int out, int err)
         _exit(99);
     for (int fd = 3; fd < 64; fd++)
         close(fd);
-    /* whoever starts the tests in the background has these ignored, and children inherit it */
+    /* whoever starts the tests in the background, or with nohup, has these ignored, and children
+     * inherit it */
     signal(SIGINT, SIG_DFL);
     signal(SIGQUIT, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     _exit(user_command(argc, argv));
 }
 
