@@ -849,21 +849,28 @@ static void bulk_takes_turns_behind_all_others(void **state)
     loop_close();
 }
 
+/* A stream that does not read yet, and whose peer has said what fills a glance. */
+static void meet_bulk(struct owner *o, struct peer *p)
+{
+    static const char octets[WORKER_GLANCE];
+
+    loop_open();
+    meet_plain(o, p);
+    stream_pause(&o->s);
+    peer_write(p, octets, sizeof octets);
+}
+
 /* Whose turn has not come yet may be closed, or find at its turn that the peer has gone. */
 static void bulk_may_end_while_it_waits(void **state)
 {
     (void)state;
     enum { EOF_COMES, RESET_COMES, CLOSES, ENDS };
     const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
-    static const char octets[WORKER_GLANCE];
 
     for (int how = 0; how < ENDS; how++) {
         struct owner o;
         struct peer p;
-        loop_open();
-        meet_plain(&o, &p);
-        stream_pause(&o.s);
-        peer_write(&p, octets, sizeof octets);
+        meet_bulk(&o, &p);
         turn();
         stream_resume(&o.s);
         UNTIL(o.s.bulk);
@@ -876,7 +883,7 @@ static void bulk_may_end_while_it_waits(void **state)
         UNTIL(o.count[how == CLOSES ? CLOSED : END] == 1);
         if (how != CLOSES)
             assert_int_equal(o.why, how == EOF_COMES ? STREAM_EOF : STREAM_RESET);
-        assert_int_equal(o.in_len, sizeof octets);
+        assert_int_equal(o.in_len, WORKER_GLANCE);
         assert_null(w.bulk);
         assert_false(uv_is_active((uv_handle_t *)&w.turns));
         owner_fini(&o);
@@ -903,15 +910,11 @@ static void bulk_ends_with_its_reason(void **state)
 {
     (void)state;
     enum { DRY, STOPPED_BEFORE, STOPPED, GOES_ON, OVERFLOWS, REASONS };
-    static const char octets[WORKER_GLANCE];
 
     for (int why = 0; why < REASONS; why++) {
         struct owner o;
         struct peer p;
-        loop_open();
-        meet_plain(&o, &p);
-        stream_pause(&o.s);
-        peer_write(&p, octets, sizeof octets);
+        meet_bulk(&o, &p);
         if (why == STOPPED_BEFORE || why == STOPPED)
             peer_says(&p, "more");
         turn();
@@ -938,12 +941,12 @@ static void bulk_ends_with_its_reason(void **state)
         if (why == OVERFLOWS) {
             assert_int_equal(o.why, STREAM_OVERFLOW);
         } else {
-            assert_int_equal(o.in_len, sizeof octets);
+            assert_int_equal(o.in_len, WORKER_GLANCE);
             if (stream_paused(&o.s))
                 stream_resume(&o.s);
             else
                 peer_says(&p, "more");
-            UNTIL(o.in_len == sizeof octets + 4);
+            UNTIL(o.in_len == WORKER_GLANCE + 4);
         }
         owner_fini(&o);
         peer_fini(&p);
