@@ -236,14 +236,19 @@ static void send_from(struct end *e, uint64_t packets)
     end_want(e);
 }
 
-static void send_all(size_t from, size_t to, uint64_t each)
+static void senders(size_t from, size_t to, void (*act)(struct end *, uint64_t), uint64_t packets)
 {
     for (size_t i = from; i < to; i++) {
         if (goes_up())
-            send_from(plan.pair[i].client, each);
+            act(plan.pair[i].client, packets);
         if (goes_down())
-            send_from(plan.pair[i].server, each);
+            act(plan.pair[i].server, packets);
     }
+}
+
+static void send_all(size_t from, size_t to, uint64_t each)
+{
+    senders(from, to, send_from, each);
 }
 
 /* As send_all, for where the generator would take longer than the proxy: the records are made
@@ -251,12 +256,7 @@ static void send_all(size_t from, size_t to, uint64_t each)
  * everybody's packets a little dearer. */
 static void make_all(size_t from, size_t to, uint64_t each)
 {
-    for (size_t i = from; i < to; i++) {
-        if (goes_up())
-            end_make(plan.pair[i].client, each);
-        if (goes_down())
-            end_make(plan.pair[i].server, each);
-    }
+    senders(from, to, end_make, each);
 }
 
 static void send_made(size_t from, size_t to)
