@@ -91,10 +91,12 @@ class Peer:
                     socket.create_connection((self.host, self.port), 1).close()
                 return self
             except OSError:
-                if time.monotonic() > deadline or self.process.poll() is not None:
+                # Not all of these programs tell when they listen; all of them end when they cannot.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(0.02)
+                if time.monotonic() > deadline or self.process.returncode is not None:
                     log = (self.folder / "log").read_text()
                     sys.exit(f"{self.name} did not start\n{log}")
-                time.sleep(0.02)  # not all of these programs tell when they listen
 
     def stop(self):
         if self.process:
