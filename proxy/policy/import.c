@@ -229,6 +229,7 @@ static bool begins(struct span s, const char *with)
 static const char *account_reason(struct span name, struct span flags, struct span hex,
                                   bool machines)
 {
+    /* smbpasswd(5) has these in the place of a hash that there is not */
     static const char none[] = "XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX",
                       empty[] = "31d6cfe0d16ae931b73c59d7e0c089c0";
 
