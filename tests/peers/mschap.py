@@ -1,6 +1,7 @@
 """MS-CHAP (RFC 2433), MS-CHAPv2 (RFC 2759) and their keys (RFC 3079)."""
 
 import hashlib
+import threading
 
 from Cryptodome.Cipher import ARC4, DES
 from Cryptodome.Hash import MD4
@@ -14,12 +15,22 @@ def utf16(password):
     return password.encode("utf-16-le")
 
 
+_one_md4 = threading.Lock()
+
+
+def md4(octets):
+    """The library's digest() keeps the message's length in a static buffer while it has let go of
+    Python's lock: two threads at once could get each other's."""
+    with _one_md4:
+        return MD4.new(octets).digest()
+
+
 def nt_hash(password):
-    return MD4.new(utf16(password)).digest()
+    return md4(utf16(password))
 
 
 def hash_hash(password):
-    return MD4.new(nt_hash(password)).digest()
+    return md4(nt_hash(password))
 
 
 def des_key(seven):
