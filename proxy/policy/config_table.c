@@ -5,6 +5,9 @@
 
 #include "policy/config.h"
 #include "policy/config_servers.h"
+#include "policy/config_type_net.h"
+#include "policy/config_type_rules.h"
+#include "policy/config_type_tls.h"
 
 /* ---- sections ---- */
 

@@ -65,27 +65,32 @@ struct config_type {
 
 /* struct config_rate */
 extern const struct config_type config_type_rate;
-/* Fields of: an enum or int; bool; unsigned or int; uint32_t; char * (the next seven). */
+/* Fields of: an enum or int; bool; unsigned or int; uint32_t; char * (the last two). */
 extern const struct config_type config_type_choice, config_type_flag, config_type_number,
-    config_type_duration;
-extern const struct config_type config_type_path, config_type_socket, config_type_ciphers,
-    config_type_host, config_type_server_name, config_type_authority, config_type_reference;
-/* struct config_strings; config_places and config_hosts, whose default port is the key's min;
- * struct rules. */
-extern const struct config_type config_type_hosts;
-extern const struct config_type config_type_places, config_type_hosts_and_ports;
-extern const struct config_type config_type_allow, config_type_deny;
-extern const struct config_type config_type_allow_file, config_type_deny_file;
-/* More than one field each: `at` is the whole listener, or the whole backend. */
-extern const struct config_type config_type_listen, config_type_interface, config_type_cidrs;
-extern const struct config_type config_type_certificate, config_type_key,
-    config_type_passphrase_file, config_type_ocsp_file;
-extern const struct config_type config_type_pin, config_type_cert_hash;
+    config_type_duration, config_type_path, config_type_reference;
 
 /* The first word of k that stands for value; NULL when none does. */
 const struct config_choice *config_choice_of(const struct config_key *k, int value);
 
+/* ---- for the files of types: config_type_net.c, config_type_tls.c, config_type_rules.c ---- */
+
 /* Room for one more at the end of an array. */
 void *config_grow(void *items, size_t count, size_t size);
+
+char *config_type_copy(const char *text); /* to be freed */
+
+void config_type_print_line(FILE *out, const struct config_key *k, const char *value);
+
+/* For a field that is a char *, which has its own copy, or NULL. */
+void config_type_put_text(void *at, const char *text);
+bool config_type_print_text(FILE *out, const struct config_key *k, const void *at);
+void config_type_fini_text(void *at);
+
+/* A file, as an absolute path, to be freed. NULL: it is none, the problem was reported. */
+char *config_type_read_path(struct config_input *in, const struct config_key *k, const char *text);
+
+/* The same, or one of the key's words; into a char *. */
+bool config_type_parse_path(struct config_input *in, const struct config_key *k, void *at,
+                            const char *text);
 
 #endif
