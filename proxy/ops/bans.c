@@ -8,9 +8,10 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "policy/snapshot.h"
 #include "ops/server_state.h"
+#include "policy/ban_file.h"
 #include "policy/limits.h"
+#include "policy/snapshot.h"
 
 enum { BANS_MS = 5000 };
 
@@ -28,7 +29,7 @@ void bans_load(struct server *s, const char *path)
         return;
     FILE *problems = check_alloc(open_memstream(&text, &len));
     /* A damaged file loses bans; that is no reason to lose the gate. */
-    (void)!limits_load(s->shared.limits, path, bans_now_ms(), (int64_t)time(NULL), problems);
+    (void)!ban_file_load(s->shared.limits, path, bans_now_ms(), (int64_t)time(NULL), problems);
     fclose(problems);
     log_lines(LOG_LEVEL_WARNING, "bans", text);
     free(text);
@@ -37,10 +38,13 @@ void bans_load(struct server *s, const char *path)
 void bans_save(struct server *s)
 {
     const char *path = s->snapshot->config->gate.limits.ban_file;
+    const uint64_t changes = limits_changes(s->shared.limits);
 
-    if (path == NULL || !limits_unsaved(s->shared.limits))
+    if (path == NULL || changes == s->bans_saved)
         return;
-    if (limits_save(s->shared.limits, path, bans_now_ms(), (int64_t)time(NULL)) != ERR_OK)
+    if (ban_file_save(s->shared.limits, path, bans_now_ms(), (int64_t)time(NULL)) == ERR_OK)
+        s->bans_saved = changes;
+    else
         log_msg(LOG_LEVEL_ERROR, "bans", "cannot write %s: %s", path, strerror(errno));
 }
 

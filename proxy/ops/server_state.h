@@ -41,7 +41,8 @@ struct server {
     uv_loop_t loop;
     uv_signal_t signal[5];
     uv_timer_t bans_timer, expiry_timer;
-    char *expiry_steps; /* as they were told last */
+    uint64_t bans_saved; /* limits_changes when they were written last */
+    char *expiry_steps;  /* as they were told last */
     uv_async_t worker_done;
     uv_sem_t switched; /* posted by each worker that serves what reload_commit gave it */
     atomic_size_t workers_done;

@@ -1,15 +1,11 @@
 #include "policy/limits.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/file.h"
 #include "base/siphash.h"
 #include "policy/config.h"
 
@@ -67,7 +63,7 @@ struct limits {
     size_t addresses; /* prefixes with tunnels */
     struct user *users;
     uint64_t rate_full; /* ns, as that of a prefix */
-    bool unsaved;
+    uint64_t changes;   /* bans and liftings, so far */
 };
 
 static void lock(struct limits *l)
@@ -363,7 +359,7 @@ void limits_configure(struct limits *l, const struct config_limits *c)
         if (new_points)
             points_clear(p);
         if (c->ban_points == 0 && p->ban_until != 0) {
-            l->unsaved = true;
+            l->changes++;
             ban_end(l, p);
         } else if (place_for(p) != p->place) {
             settle(l, p);
@@ -491,11 +487,19 @@ bool limits_points(struct limits *l, const struct addr *who, unsigned points, ui
         }
         if (banned) {
             ban_begin(l, p, now_ms + l->c.ban_time);
-            l->unsaved = true;
+            l->changes++;
         }
     }
     unlock(l);
     return banned;
+}
+
+uint64_t limits_changes(struct limits *l)
+{
+    lock(l);
+    const uint64_t changes = l->changes;
+    unlock(l);
+    return changes;
 }
 
 /* A copy of those that hold, for work that is done without the lock. */
@@ -528,6 +532,17 @@ size_t limits_bans(struct limits *l, uint64_t now_ms,
     return count;
 }
 
+bool limits_ban(struct limits *l, const struct cidr *net, uint64_t left_ms, uint64_t now_ms)
+{
+    lock(l);
+    const bool fits = net->bits == bits_of(l, net->family);
+    if (fits && l->c.ban_points > 0)
+        ban_begin(l, get(l, net->family, net->ip),
+                  now_ms + (left_ms > l->c.ban_time ? l->c.ban_time : left_ms));
+    unlock(l);
+    return fits;
+}
+
 size_t limits_lift(struct limits *l, const struct cidr *net, uint64_t now_ms)
 {
     struct prefix *p, *next;
@@ -542,7 +557,7 @@ size_t limits_lift(struct limits *l, const struct cidr *net, uint64_t now_ms)
         count += ban_holds(p, now_ms);
         ban_end(l, p);
     }
-    l->unsaved |= count > 0;
+    l->changes += count;
     unlock(l);
     return count;
 }
@@ -580,177 +595,4 @@ void limits_count(struct limits *l, struct limits_counts *out)
         .bans = l->banned.count,
     };
     unlock(l);
-}
-
-/* ---- the state file ------------------------------------------------------------------------- */
-
-/* The longest line is an IPv6 prefix, a blank and 20 digits. */
-enum { LINE_SIZE = ADDR_TEXT_MAX + 24, PROBLEMS_MAX = 10 };
-
-/* The time of a line, in seconds since 1970. Fifteen digits last for longer than there are bans. */
-static bool parse_end(const char *text, int64_t *end)
-{
-    const size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 15 || text[digits] != '\0')
-        return false;
-    *end = strtoll(text, NULL, 10);
-    return true;
-}
-
-/* NULL, or why the line is skipped. */
-static const char *load_line(struct limits *l, char *line, uint64_t now_ms, int64_t wall_s)
-{
-    struct cidr net;
-    int64_t end;
-
-    if (line[0] == '#' || line[0] == '\0')
-        return NULL;
-    char *blank = strchr(line, ' ');
-    if (blank == NULL)
-        return "not PREFIX END";
-    *blank = '\0';
-    if (cidr_parse(line, &net) != ERR_OK)
-        return "no prefix";
-    if (!parse_end(blank + 1, &end))
-        return "no time in seconds since 1970";
-    if (net.bits != bits_of(l, net.family))
-        return "not of the length of address-prefix-ipv4 or -ipv6, which were others then";
-    if (end <= wall_s)
-        return NULL;
-    /* The larger one first: wall_s may be anything, and the difference must not overflow. */
-    const uint64_t left_s = (uint64_t)end - (uint64_t)wall_s;
-    struct prefix *p = get(l, net.family, net.ip);
-    ban_begin(l, p, now_ms + (left_s > l->c.ban_time / 1000 ? l->c.ban_time : left_s * 1000));
-    return NULL;
-}
-
-/* Returns false at the end. *whole is false for a line without its newline (cut off when the disk
- * was full), with a NUL, or longer than any of ours. */
-static bool read_line(FILE *in, char line[LINE_SIZE], bool *whole)
-{
-    size_t n = 0;
-    bool any = false;
-    int c;
-
-    *whole = true;
-    while ((c = getc(in)) != EOF && c != '\n') {
-        any = true;
-        if (c == '\0' || n == LINE_SIZE - 1)
-            *whole = false;
-        else
-            line[n++] = (char)c;
-    }
-    line[n] = '\0';
-    if (c == EOF)
-        *whole = false;
-    return any || c != EOF;
-}
-
-static enum err load_lines(struct limits *l, FILE *in, const char *path, uint64_t now_ms,
-                           int64_t wall_s, FILE *problems)
-{
-    char line[LINE_SIZE];
-    unsigned skipped = 0;
-    bool whole;
-
-    for (unsigned number = 1; read_line(in, line, &whole); number++) {
-        const char *reason = whole ? load_line(l, line, now_ms, wall_s) : "damaged";
-        if (reason != NULL && skipped++ < PROBLEMS_MAX)
-            fprintf(problems, "%s:%u: %s: the line is skipped\n", path, number, reason);
-    }
-    if (skipped > PROBLEMS_MAX)
-        fprintf(problems, "%s: %u more lines are skipped\n", path, skipped - PROBLEMS_MAX);
-    if (!ferror(in))
-        return ERR_OK;
-    fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
-    return ERR_SYSTEM;
-}
-
-enum err limits_load(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s,
-                     FILE *problems)
-{
-    enum err e = ERR_OK;
-    const char *reason;
-    const int fd = file_open(path, &reason);
-    FILE *in = fd < 0 ? NULL : check_alloc(fdopen(fd, "r"));
-
-    if (in == NULL && errno != ENOENT) {
-        fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
-        e = ERR_SYSTEM;
-    }
-    lock(l);
-    if (in != NULL && l->c.ban_points > 0)
-        e = load_lines(l, in, path, now_ms, wall_s, problems);
-    l->unsaved = false;
-    unlock(l);
-    if (in != NULL)
-        fclose(in);
-    return e;
-}
-
-static bool write_bans(FILE *out, const struct limits_ban *bans, size_t count, int64_t wall_s)
-{
-    char text[ADDR_TEXT_MAX];
-
-    fputs("# bans of sstpgate: PREFIX END, in seconds since 1970\n", out);
-    for (size_t i = 0; i < count; i++)
-        fprintf(out, "%s %" PRId64 "\n", cidr_format(&bans[i].net, text),
-                wall_s + (int64_t)((bans[i].left_ms + 999) / 1000));
-    return fflush(out) == 0 && !ferror(out) && fsync(fileno(out)) == 0;
-}
-
-/* errno says why not. */
-static bool write_file(const char *path, const struct limits_ban *bans, size_t count,
-                       int64_t wall_s)
-{
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-
-    if (out == NULL) {
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    bool good = write_bans(out, bans, count, wall_s);
-    int reason = errno;
-    if (fclose(out) != 0 && good) {
-        good = false;
-        reason = errno;
-    }
-    errno = reason;
-    return good;
-}
-
-enum err limits_save(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s)
-{
-    char *new_path = NULL;
-    size_t count;
-
-    if (asprintf(&new_path, "%s.new", path) < 0)
-        new_path = NULL;
-    check_alloc(new_path);
-    lock(l);
-    struct limits_ban *bans = copy_bans(l, now_ms, &count);
-    l->unsaved = false;
-    unlock(l);
-    const bool good = write_file(new_path, bans, count, wall_s) && rename(new_path, path) == 0;
-    const int reason = errno;
-    if (!good) {
-        unlink(new_path);
-        lock(l);
-        l->unsaved = true;
-        unlock(l);
-    }
-    free(bans);
-    free(new_path);
-    errno = reason;
-    return good ? ERR_OK : ERR_SYSTEM;
-}
-
-bool limits_unsaved(struct limits *l)
-{
-    lock(l);
-    const bool unsaved = l->unsaved;
-    unlock(l);
-    return unsaved;
 }

@@ -3,8 +3,7 @@
  * is known, when somebody misbehaved and when a call ends, never for a packet: one mutex is enough.
  *
  * Addresses are counted by prefix (address-prefix-ipv4, -ipv6): one IPv6 host commonly has a /64 of
- * its own. now_ms is a monotonic clock; it may differ by a little from thread to thread. wall_s is
- * the time of day in seconds since 1970, and only means something for the state file.
+ * its own. now_ms is a monotonic clock; it may differ by a little from thread to thread.
  *
  * Memory is bounded. Prefixes and users with tunnels are as many as max-tunnels lets in. Of the
  * prefixes without, at most LIMITS_IDLE_MAX with points or a used rate are remembered and at most
@@ -17,7 +16,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "base/addr.h"
 #include "base/err.h"
@@ -41,7 +39,7 @@ enum limits_verdict {
  * LIMITS_BANNED, "-" for LIMITS_OK. */
 const char *limits_key(enum limits_verdict v);
 
-/* c is copied and may go at once. The ban-file is not read here: see limits_load. */
+/* c is copied and may go at once. The ban-file is not read here: see ban_file.h. */
 struct limits *limits_new(const struct config_limits *c);
 void limits_free(struct limits *l);
 
@@ -69,6 +67,14 @@ void limits_user_leave(struct limits *l, struct span user);
  * eighth longer. Addresses in ban-exempt get none; while banned nobody does. */
 bool limits_points(struct limits *l, const struct addr *who, unsigned points, uint64_t now_ms);
 
+/* A ban of before: net is banned for left_ms from now on, but for no longer than ban-time. False:
+ * net is no prefix of the length that is counted by. Without ban-points nobody is banned. */
+bool limits_ban(struct limits *l, const struct cidr *net, uint64_t left_ms,
+                uint64_t now_ms) MUST_CHECK;
+
+/* Grows with each ban of limits_points and with each lifting. */
+uint64_t limits_changes(struct limits *l);
+
 struct limits_ban {
     struct cidr net;
     uint64_t left_ms;
@@ -93,22 +99,5 @@ struct limits_counts {
     size_t bans;
 };
 void limits_count(struct limits *l, struct limits_counts *out);
-
-/* The state file: a line "PREFIX END" for each ban, END in seconds since 1970.
- *
- * load: adds the bans of path that have not run out, none for longer than ban-time from now on (so
- * a clock that was set can harm nobody). Lines that are damaged or of another prefix length are
- * skipped and told to problems as "path:line: reason\n". No file is ERR_OK: there were no bans.
- * ERR_SYSTEM: it cannot be read, as told to problems. */
-enum err limits_load(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s,
-                     FILE *problems) MUST_CHECK;
-
-/* Writes path.new and renames it. ERR_SYSTEM: errno says why, the old file is as it was. Only from
- * one thread at a time; waits for the disk. */
-enum err limits_save(struct limits *l, const char *path, uint64_t now_ms,
-                     int64_t wall_s) MUST_CHECK;
-
-/* True when there were bans or liftings since the last limits_save or limits_load. */
-bool limits_unsaved(struct limits *l);
 
 #endif

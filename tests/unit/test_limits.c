@@ -4,13 +4,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "policy/config.h"
 #include "policy/limits.h"
@@ -443,12 +440,11 @@ static void listed_and_lifted(void **state)
 
     (void)state;
     assert_bans(l, START, "");
-    assert_false(limits_unsaved(l));
     assert_int_equal(limits_lift(l, NULL, START), 0);
-    assert_false(limits_unsaved(l));
+    assert_int_equal(limits_changes(l), 0);
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
     assert_true(points(l, "192.0.2.1", 10, START));
-    assert_true(limits_unsaved(l));
+    assert_int_equal(limits_changes(l), 1);
     assert_true(points(l, "2001:db8::1", 10, START + 1000));
     assert_true(points(l, "192.0.2.77", 10, START + 2000));
     assert_false(points(l, "192.0.2.78", 9, START + 2000));
@@ -472,6 +468,41 @@ static void listed_and_lifted(void **state)
     assert_true(points(l, "2001:db8::1", 10, START + 5000));
     assert_int_equal(limits_lift(l, NULL, START + 4000 + 10 * MINUTE), 1); /* one had run out */
     assert_counts(l, 2, 1, 0, 0);
+    limits_free(l);
+}
+
+static bool ban(struct limits *l, const char *net, uint64_t left_ms)
+{
+    const struct cidr n = network(net);
+    return limits_ban(l, &n, left_ms, START);
+}
+
+/* Those of a process that has gone. They are no news. */
+static void bans_of_before(void **state)
+{
+    struct config_limits c = with_bans();
+    struct limits *l = limits_new(&c);
+
+    (void)state;
+    assert_true(ban(l, "192.0.2.1", 1000));
+    assert_true(ban(l, "2001:db8:1:2::/64", 10 * MINUTE));
+    assert_true(ban(l, "192.0.2.2", 10 * MINUTE + 1)); /* longer than ban-time */
+    assert_true(ban(l, "192.0.2.3", UINT64_MAX));
+    assert_true(ban(l, "192.0.2.1", 2000)); /* once more */
+    assert_false(ban(l, "192.0.2.0/24", 1000));
+    assert_false(ban(l, "2001:db8::/48", 1000));
+    assert_false(ban(l, "2001:db8::1", 1000));
+    assert_bans(l, START,
+                "192.0.2.1 2000, 2001:db8:1:2::/64 600000, 192.0.2.2 600000, 192.0.2.3 600000");
+    assert_int_equal(limits_changes(l), 0);
+    assert_int_equal(enter(l, "192.0.2.1", START + 1999), LIMITS_BANNED);
+    assert_int_equal(enter(l, "192.0.2.1", START + 2000), LIMITS_OK);
+    leave(l, "192.0.2.1");
+    limits_free(l);
+
+    l = limits_new(&none); /* without ban-points */
+    assert_true(ban(l, "192.0.2.1", 1000));
+    assert_counts(l, 0, 0, 0, 0);
     limits_free(l);
 }
 
@@ -630,235 +661,6 @@ static void flood_of_bans(void **state)
     limits_free(l);
 }
 
-/* ---- the state file ------------------------------------------------------------------------- */
-
-enum { WALL = 1800000000 };
-
-struct folder {
-    char path[64], file[80], problems[4000];
-};
-
-static int make_folder(void **state)
-{
-    struct folder *f = calloc(1, sizeof *f);
-    if (f == NULL)
-        return -1;
-    strcpy(f->path, "/tmp/test-limits-XXXXXX");
-    if (mkdtemp(f->path) == NULL)
-        return -1;
-    snprintf(f->file, sizeof f->file, "%s/bans", f->path);
-    *state = f;
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    struct folder *f = *state;
-    unlink(f->file);
-    const int failed = rmdir(f->path); /* nothing else is left in it */
-    free(f);
-    return failed;
-}
-
-static void write_text(const struct folder *f, const char *text, size_t n)
-{
-    FILE *out = fopen(f->file, "w");
-    assert_non_null(out);
-    assert_int_equal(fwrite(text, 1, n, out), n);
-    assert_int_equal(fclose(out), 0);
-}
-
-static void assert_text(const struct folder *f, const char *want)
-{
-    char text[2000];
-    FILE *in = fopen(f->file, "r");
-    assert_non_null(in);
-    text[fread(text, 1, sizeof text - 1, in)] = '\0';
-    fclose(in);
-    assert_string_equal(text, want);
-}
-
-/* With what was told left in f->problems, the path and what stands before it cut off. */
-static enum err load(struct folder *f, struct limits *l, uint64_t now, int64_t wall)
-{
-    FILE *problems = fmemopen(f->problems, sizeof f->problems, "w");
-    assert_non_null(problems);
-    f->problems[0] = '\0';
-    const enum err e = limits_load(l, f->file, now, wall, problems);
-    fclose(problems);
-    return e;
-}
-
-#define HEAD "# bans of sstpgate: PREFIX END, in seconds since 1970\n"
-
-static void saved_and_loaded(void **state)
-{
-    struct folder *f = *state;
-    struct config_limits c = with_bans();
-    struct limits *l = limits_new(&c);
-
-    assert_int_equal(load(f, l, START, WALL), ERR_OK); /* there is none yet */
-    assert_string_equal(f->problems, "");
-    assert_true(points(l, "192.0.2.1", 10, START));
-    assert_true(points(l, "2001:db8:1:2::1", 10, START + 500));
-    assert_false(points(l, "192.0.2.2", 9, START + 500));
-    assert_true(limits_unsaved(l));
-    assert_int_equal(limits_save(l, f->file, START + 1000, WALL + 1), ERR_OK);
-    assert_false(limits_unsaved(l));
-    assert_text(f, HEAD "192.0.2.1 1800000600\n2001:db8:1:2::/64 1800000601\n");
-    limits_free(l);
-
-    /* another process, another monotonic clock */
-    l = limits_new(&c);
-    assert_int_equal(load(f, l, 77, WALL + 100), ERR_OK);
-    assert_string_equal(f->problems, "");
-    assert_false(limits_unsaved(l));
-    assert_bans(l, 77, "192.0.2.1 500000, 2001:db8:1:2::/64 501000");
-    assert_int_equal(enter(l, "192.0.2.1", 77), LIMITS_BANNED);
-    assert_int_equal(enter(l, "192.0.2.1", 77 + 500000), LIMITS_OK);
-    /* only what has not run out is written */
-    assert_int_equal(limits_save(l, f->file, 77 + 500000, WALL + 600), ERR_OK);
-    assert_text(f, HEAD "2001:db8:1:2::/64 1800000601\n");
-    assert_int_equal(limits_lift(l, NULL, 77), 2);
-    assert_true(limits_unsaved(l));
-    assert_int_equal(limits_save(l, f->file, 77, WALL), ERR_OK);
-    assert_text(f, HEAD);
-    limits_free(l);
-}
-
-static void clocks_that_were_set(void **state)
-{
-    struct folder *f = *state;
-    struct config_limits c = with_bans();
-    static const char text[] = "192.0.2.1 1800000601\n192.0.2.2 999999999999999\n"
-                               "192.0.2.3 1800000001\n192.0.2.4 1800000000\n192.0.2.5 0\n";
-    struct limits *l = limits_new(&c);
-
-    write_text(f, text, sizeof text - 1);
-    assert_int_equal(load(f, l, START, WALL), ERR_OK);
-    assert_string_equal(f->problems, "");
-    assert_bans(l, START, "192.0.2.1 600000, 192.0.2.2 600000, 192.0.2.3 1000");
-    limits_free(l);
-
-    l = limits_new(&c);
-    assert_int_equal(load(f, l, START, INT64_MIN), ERR_OK);
-    assert_int_equal(limits_lift(l, NULL, START), 5);
-    limits_free(l);
-
-    l = limits_new(&none); /* no bans, no ban-points */
-    assert_int_equal(load(f, l, START, WALL), ERR_OK);
-    assert_bans(l, START, "");
-    limits_free(l);
-}
-
-static void damaged_lines(void **state)
-{
-    struct folder *f = *state;
-    struct config_limits c = with_bans();
-    struct limits *l = limits_new(&c);
-    static const char *const bad[] = {
-        "192.0.2.1",
-        "192.0.2.1  1800000100",
-        "192.0.2.1 1800000100 ",
-        "192.0.2.1 -5",
-        "192.0.2.1 1800000100x",
-        "192.0.2.1 1800000000000000000",
-        "192.0.2.256 1800000100",
-        "vpn.example.com 1800000100",
-        "192.0.2.0/24 1800000100",
-        "2001:db8::/48 1800000100",
-        "2001:db8::1 1800000100",
-        " 1800000100",
-        " ",
-    };
-    char text[2000] = "# comment\n\n";
-    char want[4000] = "";
-
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%s\n", bad[i]);
-        if (i < 10)
-            snprintf(want + strlen(want), sizeof want - strlen(want), "%s:%zu: ", f->file, i + 3);
-    }
-    strcat(text, "192.0.2.7 1800000100\n");
-    write_text(f, text, strlen(text));
-    assert_int_equal(load(f, l, START, WALL), ERR_OK);
-    assert_bans(l, START, "192.0.2.7 100000");
-    const char *at = f->problems;
-    for (unsigned i = 0; i < 10; i++) {
-        char place[100];
-        const int n = snprintf(place, sizeof place, "%s:%u: ", f->file, i + 3);
-        assert_memory_equal(at, place, (size_t)n);
-        at = strchr(at, '\n') + 1;
-    }
-    char last[120];
-    snprintf(last, sizeof last, "%s: 3 more lines are skipped\n", f->file);
-    assert_string_equal(at, last);
-    limits_free(l);
-}
-
-static void cut_and_odd_files(void **state)
-{
-    struct folder *f = *state;
-    struct config_limits c = with_bans();
-    static const char text[] = "192.0.2.1 1800000100\n192.0.2.2 1800000100\n";
-    static const char nul[] = "192.0.2.1 1800000100\0junk\n192.0.2.2 1800000100\n";
-    char big[3000];
-    struct limits *l;
-
-    /* no cut makes a ban of what is left of a line */
-    for (size_t cut = 0; cut < sizeof text; cut++) {
-        l = limits_new(&c);
-        write_text(f, text, cut);
-        assert_int_equal(load(f, l, START, WALL), ERR_OK);
-        const size_t whole = (cut >= 21) + (cut >= 42);
-        assert_int_equal(limits_lift(l, NULL, START), whole);
-        assert_int_equal(f->problems[0] == '\0', cut % 21 == 0);
-        limits_free(l);
-    }
-    l = limits_new(&c);
-    write_text(f, nul, sizeof nul - 1);
-    assert_int_equal(load(f, l, START, WALL), ERR_OK);
-    assert_bans(l, START, "192.0.2.2 100000");
-    assert_non_null(strstr(f->problems, ":1: damaged"));
-    memset(big, 'x', sizeof big);
-    memcpy(big + sizeof big - 23, "\n192.0.2.3 1800000100\n", 22);
-    big[sizeof big - 1] = '\n';
-    write_text(f, big, sizeof big);
-    assert_int_equal(load(f, l, START, WALL), ERR_OK);
-    assert_non_null(strstr(f->problems, ":1: damaged"));
-    assert_bans(l, START, "192.0.2.2 100000, 192.0.2.3 100000");
-    limits_free(l);
-}
-
-static void files_that_fail(void **state)
-{
-    struct folder *f = *state;
-    struct config_limits c = with_bans();
-    struct limits *l = limits_new(&c);
-    char path[200];
-
-    assert_int_equal(mkdir(f->file, 0700), 0);
-    assert_int_equal(load(f, l, START, WALL), ERR_SYSTEM);
-    assert_non_null(strstr(f->problems, "Is a directory"));
-    assert_true(points(l, "192.0.2.1", 10, START));
-    assert_int_equal(limits_save(l, f->file, START, WALL), ERR_SYSTEM); /* not over a folder */
-    assert_int_equal(errno, EISDIR);
-    assert_true(limits_unsaved(l));
-    assert_int_equal(rmdir(f->file), 0);
-    snprintf(path, sizeof path, "%s/nowhere/bans", f->path);
-    assert_int_equal(limits_save(l, path, START, WALL), ERR_SYSTEM);
-    assert_int_equal(errno, ENOENT);
-    assert_true(limits_unsaved(l));
-    /* a left-over of somebody's is not followed */
-    snprintf(path, sizeof path, "%s.new", f->file);
-    assert_int_equal(symlink("/dev/null", path), 0);
-    assert_int_equal(limits_save(l, f->file, START, WALL), ERR_SYSTEM);
-    assert_int_equal(errno, ELOOP);
-    assert_int_equal(limits_save(l, f->file, START, WALL), ERR_OK);
-    assert_text(f, HEAD "192.0.2.1 1800000600\n");
-    limits_free(l);
-}
-
 /* ---- threads -------------------------------------------------------------------------------- */
 
 enum { THREADS = 4, TURNS = 5000, MAX_EACH = 3 };
@@ -922,8 +724,6 @@ static void names(void **state)
     assert_string_equal(limits_key(LIMITS_RATE_PER_ADDRESS), "handshake-rate-per-address");
 }
 
-#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -935,9 +735,7 @@ int main(void)
         cmocka_unit_test(exempt),          cmocka_unit_test(listed_and_lifted),
         cmocka_unit_test(forgotten),       cmocka_unit_test(reconfigured),
         cmocka_unit_test(flood_of_points), cmocka_unit_test(flood_of_bans),
-        WITH_FOLDER(saved_and_loaded),     WITH_FOLDER(clocks_that_were_set),
-        WITH_FOLDER(damaged_lines),        WITH_FOLDER(cut_and_odd_files),
-        WITH_FOLDER(files_that_fail),      cmocka_unit_test(threads),
+        cmocka_unit_test(bans_of_before),  cmocka_unit_test(threads),
         cmocka_unit_test(names),
     };
     limits_free(NULL);

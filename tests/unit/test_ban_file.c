@@ -1,0 +1,272 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "policy/ban_file.h"
+#include "policy/config.h"
+#include "policy/limits.h"
+
+enum { SECOND = 1000, MINUTE = 60 * SECOND, START = 5 * MINUTE };
+
+static const struct config_limits with_bans = {.prefix_ipv4 = 32,
+                                               .prefix_ipv6 = 64,
+                                               .ban_points = 10,
+                                               .ban_time = 10 * MINUTE,
+                                               .ban_reset = 10 * MINUTE};
+
+enum { WALL = 1800000000 };
+
+struct folder {
+    char path[64], file[80], problems[4000];
+};
+
+static int make_folder(void **state)
+{
+    struct folder *f = calloc(1, sizeof *f);
+    if (f == NULL)
+        return -1;
+    strcpy(f->path, "/tmp/test-ban-file-XXXXXX");
+    if (mkdtemp(f->path) == NULL)
+        return -1;
+    snprintf(f->file, sizeof f->file, "%s/bans", f->path);
+    *state = f;
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    struct folder *f = *state;
+    unlink(f->file);
+    const int failed = rmdir(f->path); /* nothing else is left in it */
+    free(f);
+    return failed;
+}
+
+static void write_text(const struct folder *f, const char *text, size_t n)
+{
+    FILE *out = fopen(f->file, "w");
+    assert_non_null(out);
+    assert_int_equal(fwrite(text, 1, n, out), n);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void assert_text(const struct folder *f, const char *want)
+{
+    char text[2000];
+    FILE *in = fopen(f->file, "r");
+    assert_non_null(in);
+    text[fread(text, 1, sizeof text - 1, in)] = '\0';
+    fclose(in);
+    assert_string_equal(text, want);
+}
+
+/* With what was told left in f->problems, the path and what stands before it cut off. */
+static enum err load(struct folder *f, struct limits *l, uint64_t now, int64_t wall)
+{
+    FILE *problems = fmemopen(f->problems, sizeof f->problems, "w");
+    assert_non_null(problems);
+    f->problems[0] = '\0';
+    const enum err e = ban_file_load(l, f->file, now, wall, problems);
+    fclose(problems);
+    return e;
+}
+
+#define HEAD "# bans of sstpgate: PREFIX END, in seconds since 1970\n"
+
+static enum err save(const struct folder *f, struct limits *l, uint64_t now, int64_t wall)
+{
+    return ban_file_save(l, f->file, now, wall);
+}
+
+static void ban(struct limits *l, const char *text, uint64_t left_ms, uint64_t now)
+{
+    struct cidr net;
+    assert_int_equal(cidr_parse(text, &net), ERR_OK);
+    assert_true(limits_ban(l, &net, left_ms, now));
+}
+
+/* As they would be written at START and WALL. */
+static void assert_bans(const struct folder *f, struct limits *l, const char *want)
+{
+    assert_int_equal(save(f, l, START, WALL), ERR_OK);
+    assert_text(f, want);
+}
+
+static void saved_and_loaded(void **state)
+{
+    struct folder *f = *state;
+    struct limits *l = limits_new(&with_bans);
+
+    assert_int_equal(load(f, l, START, WALL), ERR_OK); /* there is none yet */
+    assert_string_equal(f->problems, "");
+    ban(l, "192.0.2.1", 10 * MINUTE, START);
+    ban(l, "2001:db8:1:2::/64", 10 * MINUTE, START + 500);
+    assert_int_equal(save(f, l, START + 1000, WALL + 1), ERR_OK);
+    assert_text(f, HEAD "192.0.2.1 1800000600\n2001:db8:1:2::/64 1800000601\n");
+    limits_free(l);
+
+    /* another process, another monotonic clock */
+    l = limits_new(&with_bans);
+    assert_int_equal(load(f, l, 77, WALL + 100), ERR_OK);
+    assert_string_equal(f->problems, "");
+    assert_int_equal(save(f, l, 77, WALL + 100), ERR_OK);
+    assert_text(f, HEAD "192.0.2.1 1800000600\n2001:db8:1:2::/64 1800000601\n");
+    /* only what has not run out is written */
+    assert_int_equal(save(f, l, 77 + 500000, WALL + 600), ERR_OK);
+    assert_text(f, HEAD "2001:db8:1:2::/64 1800000601\n");
+    assert_int_equal(limits_lift(l, NULL, 77), 2);
+    assert_int_equal(save(f, l, 77, WALL), ERR_OK);
+    assert_text(f, HEAD);
+    limits_free(l);
+}
+
+static void clocks_that_were_set(void **state)
+{
+    struct folder *f = *state;
+    static const char text[] = "192.0.2.1 1800000601\n192.0.2.2 999999999999999\n"
+                               "192.0.2.3 1800000001\n192.0.2.4 1800000000\n192.0.2.5 0\n";
+    struct limits *l = limits_new(&with_bans);
+    struct config_limits without = with_bans;
+
+    write_text(f, text, sizeof text - 1);
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_string_equal(f->problems, "");
+    assert_bans(f, l, HEAD "192.0.2.1 1800000600\n192.0.2.2 1800000600\n192.0.2.3 1800000001\n");
+    limits_free(l);
+
+    l = limits_new(&with_bans);
+    write_text(f, text, sizeof text - 1);
+    assert_int_equal(load(f, l, START, INT64_MIN), ERR_OK);
+    assert_int_equal(limits_lift(l, NULL, START), 5);
+    limits_free(l);
+
+    without.ban_points = 0;
+    l = limits_new(&without);
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_bans(f, l, HEAD);
+    limits_free(l);
+}
+
+static void damaged_lines(void **state)
+{
+    struct folder *f = *state;
+    struct limits *l = limits_new(&with_bans);
+    static const char *const bad[] = {
+        "192.0.2.1",
+        "192.0.2.1  1800000100",
+        "192.0.2.1 1800000100 ",
+        "192.0.2.1 -5",
+        "192.0.2.1 1800000100x",
+        "192.0.2.1 1800000000000000000",
+        "192.0.2.256 1800000100",
+        "vpn.example.com 1800000100",
+        "192.0.2.0/24 1800000100",
+        "2001:db8::/48 1800000100",
+        "2001:db8::1 1800000100",
+        " 1800000100",
+        " ",
+    };
+    char text[2000] = "# comment\n\n";
+    char want[4000] = "";
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s\n", bad[i]);
+        if (i < 10)
+            snprintf(want + strlen(want), sizeof want - strlen(want), "%s:%zu: ", f->file, i + 3);
+    }
+    strcat(text, "192.0.2.7 1800000100\n");
+    write_text(f, text, strlen(text));
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_bans(f, l, HEAD "192.0.2.7 1800000100\n");
+    const char *at = f->problems;
+    for (unsigned i = 0; i < 10; i++) {
+        char place[100];
+        const int n = snprintf(place, sizeof place, "%s:%u: ", f->file, i + 3);
+        assert_memory_equal(at, place, (size_t)n);
+        at = strchr(at, '\n') + 1;
+    }
+    char last[120];
+    snprintf(last, sizeof last, "%s: 3 more lines are skipped\n", f->file);
+    assert_string_equal(at, last);
+    limits_free(l);
+}
+
+static void cut_and_odd_files(void **state)
+{
+    struct folder *f = *state;
+    static const char text[] = "192.0.2.1 1800000100\n192.0.2.2 1800000100\n";
+    static const char nul[] = "192.0.2.1 1800000100\0junk\n192.0.2.2 1800000100\n";
+    char big[3000];
+    struct limits *l;
+
+    /* no cut makes a ban of what is left of a line */
+    for (size_t cut = 0; cut < sizeof text; cut++) {
+        l = limits_new(&with_bans);
+        write_text(f, text, cut);
+        assert_int_equal(load(f, l, START, WALL), ERR_OK);
+        const size_t whole = (cut >= 21) + (cut >= 42);
+        assert_int_equal(limits_lift(l, NULL, START), whole);
+        assert_int_equal(f->problems[0] == '\0', cut % 21 == 0);
+        limits_free(l);
+    }
+    l = limits_new(&with_bans);
+    write_text(f, nul, sizeof nul - 1);
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_bans(f, l, HEAD "192.0.2.2 1800000100\n");
+    assert_non_null(strstr(f->problems, ":1: damaged"));
+    memset(big, 'x', sizeof big);
+    memcpy(big + sizeof big - 23, "\n192.0.2.3 1800000100\n", 22);
+    big[sizeof big - 1] = '\n';
+    write_text(f, big, sizeof big);
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_non_null(strstr(f->problems, ":1: damaged"));
+    assert_bans(f, l, HEAD "192.0.2.2 1800000100\n192.0.2.3 1800000100\n");
+    limits_free(l);
+}
+
+static void files_that_fail(void **state)
+{
+    struct folder *f = *state;
+    struct limits *l = limits_new(&with_bans);
+    char path[200];
+
+    assert_int_equal(mkdir(f->file, 0700), 0);
+    assert_int_equal(load(f, l, START, WALL), ERR_SYSTEM);
+    assert_non_null(strstr(f->problems, "Is a directory"));
+    ban(l, "192.0.2.1", 10 * MINUTE, START);
+    assert_int_equal(save(f, l, START, WALL), ERR_SYSTEM); /* not over a folder */
+    assert_int_equal(errno, EISDIR);
+    assert_int_equal(rmdir(f->file), 0);
+    snprintf(path, sizeof path, "%s/nowhere/bans", f->path);
+    assert_int_equal(ban_file_save(l, path, START, WALL), ERR_SYSTEM);
+    assert_int_equal(errno, ENOENT);
+    /* a left-over of somebody's is not followed */
+    snprintf(path, sizeof path, "%s.new", f->file);
+    assert_int_equal(symlink("/dev/null", path), 0);
+    assert_int_equal(save(f, l, START, WALL), ERR_SYSTEM);
+    assert_int_equal(errno, ELOOP);
+    assert_int_equal(save(f, l, START, WALL), ERR_OK);
+    assert_text(f, HEAD "192.0.2.1 1800000600\n");
+    limits_free(l);
+}
+
+#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_FOLDER(saved_and_loaded), WITH_FOLDER(clocks_that_were_set),
+        WITH_FOLDER(damaged_lines),    WITH_FOLDER(cut_and_odd_files),
+        WITH_FOLDER(files_that_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
