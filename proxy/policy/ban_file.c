@@ -48,7 +48,7 @@ static const char *load_line(struct limits *l, char *line, uint64_t now_ms, int6
     /* The larger one first: wall_s may be anything, and the difference must not overflow. */
     const uint64_t left_s = (uint64_t)end - (uint64_t)wall_s;
     const uint64_t left_ms = left_s > UINT64_MAX / 1000 ? UINT64_MAX : left_s * 1000;
-    if (!limits_ban(l, &net, left_ms, now_ms))
+    if (!limits_restore(l, &net, left_ms, now_ms))
         return "not of the length of address-prefix-ipv4 or -ipv6, which were others then";
     return NULL;
 }

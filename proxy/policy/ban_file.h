@@ -11,8 +11,8 @@
 struct limits;
 
 /* Adds the bans of path that have not run out, none for longer than ban-time from now on (so a
- * clock that was set can harm nobody). Lines that are damaged or of another prefix length are
- * skipped and told to problems as "path:line: reason\n". No file is ERR_OK: there were no bans.
+ * clock that was set can harm nobody). Lines that are damaged, and bans of another prefix length,
+ * are skipped and told to problems as "path:line: reason\n". No file is ERR_OK: there were no bans.
  * ERR_SYSTEM: it cannot be read, as told to problems. */
 enum err ban_file_load(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s,
                        FILE *problems) MUST_CHECK;

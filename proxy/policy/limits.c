@@ -63,7 +63,7 @@ struct limits {
     size_t addresses; /* prefixes with tunnels */
     struct user *users;
     uint64_t rate_full; /* ns, as that of a prefix */
-    uint64_t changes;   /* bans and liftings, so far */
+    uint64_t changes;   /* see limits_changes */
 };
 
 static void lock(struct limits *l)
@@ -532,7 +532,7 @@ size_t limits_bans(struct limits *l, uint64_t now_ms,
     return count;
 }
 
-bool limits_ban(struct limits *l, const struct cidr *net, uint64_t left_ms, uint64_t now_ms)
+bool limits_restore(struct limits *l, const struct cidr *net, uint64_t left_ms, uint64_t now_ms)
 {
     lock(l);
     const bool fits = net->bits == bits_of(l, net->family);

@@ -69,10 +69,11 @@ bool limits_points(struct limits *l, const struct addr *who, unsigned points, ui
 
 /* A ban of before: net is banned for left_ms from now on, but for no longer than ban-time. False:
  * net is no prefix of the length that is counted by. Without ban-points nobody is banned. */
-bool limits_ban(struct limits *l, const struct cidr *net, uint64_t left_ms,
-                uint64_t now_ms) MUST_CHECK;
+bool limits_restore(struct limits *l, const struct cidr *net, uint64_t left_ms,
+                    uint64_t now_ms) MUST_CHECK;
 
-/* Grows with each ban of limits_points and with each lifting. */
+/* Grows with each ban and each end of one that a file of them does not know: by points, a lifting
+ * or a configuration without bans. */
 uint64_t limits_changes(struct limits *l);
 
 struct limits_ban {

@@ -182,6 +182,18 @@ def test_bans_outlive_the_gate(bench):
     assert not re.search(r"^\d", path.read_text(), re.M)
 
 
+def test_bans_are_written_when_they_can_be(bench):
+    """A write that failed is tried again, until what is known has been written."""
+    path = bench.place.folder / f"later-{bench.count}" / "bans"
+    gate = bench.gate(bench.backend(), gate={"ban_points": 5, "ban_time": "1h",
+                                             "ban_file": f"{path.parent.name}/bans"})
+    misbehave(bench, gate, bind="127.0.0.5")
+    assert f"cannot write {path}" in gate.wait_event("bans")["msg"]
+    path.parent.mkdir()
+    gate.stop()
+    assert re.search(r"^127\.0\.0\.5 \d{10}$", path.read_text(), re.M)
+
+
 def test_reload(bench):
     gate = bench.gate(bench.backend(), gate=with_socket(bench, max_tunnels_per_address=1))
     bench.client(gate).establish()

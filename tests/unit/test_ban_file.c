@@ -91,7 +91,7 @@ static void ban(struct limits *l, const char *text, uint64_t left_ms, uint64_t n
 {
     struct cidr net;
     assert_int_equal(cidr_parse(text, &net), ERR_OK);
-    assert_true(limits_ban(l, &net, left_ms, now));
+    assert_true(limits_restore(l, &net, left_ms, now));
 }
 
 /* As they would be written at START and WALL. */

@@ -474,7 +474,7 @@ static void listed_and_lifted(void **state)
 static bool ban(struct limits *l, const char *net, uint64_t left_ms)
 {
     const struct cidr n = network(net);
-    return limits_ban(l, &n, left_ms, START);
+    return limits_restore(l, &n, left_ms, START);
 }
 
 /* Those of a process that has gone. They are no news. */
@@ -594,7 +594,9 @@ static void reconfigured(void **state)
 
     /* no bans at all */
     c.ban_points = 0;
+    const uint64_t changes = limits_changes(l);
     limits_configure(l, &c);
+    assert_int_equal(limits_changes(l), changes + 1);
     assert_int_equal(enter(l, "192.0.2.6", START), LIMITS_OK);
     assert_bans(l, START, "");
     limits_free(l);
