@@ -71,11 +71,18 @@ static bool find_radius(struct candidates *c, struct span msg, const struct keyr
     return true;
 }
 
-/* With MS-CHAP both ends have keys, so a MAC under zeros is that of somebody who lacks them. Inside
- * EAP some Windows clients are said to use zeros all the same (PROTOCOL.md 4.4): marked weak. */
-static bool zeros_are_possible(const struct ppp_observer *ppp)
+/* With MS-CHAP both ends have keys, so a MAC under zeros was made without the key. Inside EAP some
+ * Windows clients are said to use zeros all the same (PROTOCOL.md 4.4). Where a key of this login
+ * is known it would have fitted the client's own MAC, so zeros are then accepted only if the
+ * configuration says so; otherwise a change of the envelope from MS-CHAPv2 to EAP-MSCHAPv2 would
+ * need no key. */
+static bool zeros_are_possible(const struct candidates *c, const struct ppp_observer *ppp)
 {
-    return ppp->method != PPP_METHOD_MSCHAPV1 && ppp->method != PPP_METHOD_MSCHAPV2;
+    if (ppp->no_zero_key || ppp->method == PPP_METHOD_MSCHAPV1 ||
+        ppp->method == PPP_METHOD_MSCHAPV2)
+        return false;
+    const bool eap = ppp_method_has_keys(ppp->method) || ppp->method == PPP_METHOD_EAP;
+    return !eap || c->zero_key_eap || !candidates_have_key(c);
 }
 
 bool candidates_find(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
@@ -85,7 +92,7 @@ bool candidates_find(struct candidates *c, struct span msg, const struct ppp_obs
 
     if (find_users(c, msg, ppp, key) || find_radius(c, msg, login, now_ms, key))
         return true;
-    if (!zeros_are_possible(ppp))
+    if (!zeros_are_possible(c, ppp))
         return false;
     c->tried.zeros = 1;
     struct hlak zeros;
@@ -105,7 +112,7 @@ bool candidates_fit_login(struct candidates *c, struct span msg, const struct pp
         hlak_wipe(&key);
         return true;
     }
-    return zeros_are_possible(ppp) && candidates_zeros_fit(msg);
+    return zeros_are_possible(c, ppp) && candidates_zeros_fit(msg);
 }
 
 bool candidates_zeros_fit(struct span msg)

@@ -20,6 +20,7 @@ struct candidates {
     const struct users *users; /* NULL: none */
     struct keyring *keyring; /* NULL: the backend's server asks no RADIUS server that we know of */
     const char *radius;      /* whose keys of it */
+    bool zero_key_eap;       /* zeros count inside EAP although a key of the login is known */
     uint64_t latest;         /* of keyring_find */
     struct {
         size_t users_file, radius, zeros; /* so many, so far */
@@ -37,7 +38,14 @@ bool candidates_find(struct candidates *c, struct span msg, const struct ppp_obs
 bool candidates_fit_login(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
                           const struct keyring_login *login, uint64_t now_ms);
 
-/* Was it made with zeros, whether or not they are a candidate? */
+/* Returns whether a key of the login was known, in the users file or from RADIUS, when keys were
+ * last looked for. */
+static inline bool candidates_have_key(const struct candidates *c)
+{
+    return c->tried.users_file + c->tried.radius > 0;
+}
+
+/* Returns whether the MAC was made with zeros, whether or not they are a candidate. */
 bool candidates_zeros_fit(struct span msg);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/siphash.h"
 #include "call/front_binding.h"
 #include "radius/keyring.h"
 
@@ -50,13 +51,16 @@ void front_free(struct front *f)
 {
     if (f == NULL)
         return;
+    if (f->rebuilt != NULL)
+        OPENSSL_cleanse(f->rebuilt, SSTP_PACKET_MAX);
+    free(f->rebuilt);
     OPENSSL_cleanse(f, sizeof *f);
     free(f);
 }
 
 /* ---- PPP ---- */
 
-/* sure: there is nothing more to wait for, so that no name is an answer too. */
+/* sure: nothing more is to come, so that the lack of a name decides, too. */
 static bool user_may_pass(struct front *f, bool sure)
 {
     struct span user = span_of(f->ppp.user, f->ppp.user_len);
@@ -67,12 +71,12 @@ static bool user_may_pass(struct front *f, bool sure)
     return f->user_allowed(f->user_arg, user);
 }
 
-/* The keyring remembers so many of all calls, and one that guesses shall not push out the others.
- * EAP with long certificates, and tries, come to a few dozen. */
+/* The keyring keeps a bounded number for all calls, and one call that guesses must not push out the
+ * others. EAP with long certificates, and tries, come to a few dozen. */
 enum { NOTES_MAX = 128 };
 
 /* What the server will ask RADIUS about next. */
-static void note_login(struct front *f, struct span frame, uint64_t now_ms)
+static void note_login(struct front *f, struct span frame)
 {
     struct keyring_login login;
 
@@ -82,32 +86,96 @@ static void note_login(struct front *f, struct span frame, uint64_t now_ms)
         return;
     if (login.user.n == 0)
         login.user = span_of(f->ppp.user, f->ppp.user_len);
-    keyring_saw(f->candidates.keyring, f->candidates.radius, &login, &f->session->client, now_ms);
+    keyring_saw(f->candidates.keyring, f->candidates.radius, &login, &f->session->client,
+                f->now_ms);
 }
 
-static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct span frame)
+/* A client that is a little early sends network data, and a retransmission may cross its answer; a
+ * client that goes on sending what cannot be forwarded is looking for a reader other than the gate.
+ */
+enum { DROPPED_MAX = 32 };
+
+static struct front_answer drop_frame(struct front *f, enum ppp_from from)
+{
+    f->session->frames_dropped++;
+    return from == PPP_FROM_CLIENT && ++f->dropped > DROPPED_MAX
+               ? front_refuse(REASON_CLIENT_BAD_FRAMES)
+               : drop;
+}
+
+/* The packet that carries the frame in its canonical form; most packets already do. */
+static struct front_answer forward(struct front *f, const struct ppp_frame *frame,
+                                   struct span octets)
+{
+    if (ppp_frame_is_canonical(frame, octets))
+        return pass;
+    if (f->rebuilt == NULL)
+        f->rebuilt = check_alloc(malloc(SSTP_PACKET_MAX));
+    const size_t n = ppp_frame_build(frame, f->rebuilt + SSTP_DATA_HEAD);
+    if (n == 0)
+        return drop;
+    sstp_build_data(f->rebuilt, n);
+    return (struct front_answer){.verdict = FRONT_REPLACE,
+                                 .octets = span_of(f->rebuilt, SSTP_DATA_HEAD + n)};
+}
+
+static enum reason reason_of_verdict(enum ppp_verdict v)
+{
+    return v == PPP_AUTH_REQUEST ? REASON_CLIENT_ASKS_AUTH : REASON_BAD_USER_NAME;
+}
+
+/* What the observer has learned, for the log and the rules. False: the user may not pass. */
+static bool show_login(struct front *f)
 {
     struct session *s = f->session;
+    const struct span user = span_of(f->ppp.user, f->ppp.user_len);
 
-    /* [MS-SSTP] 3.2.5.3, 3.3.5.2: no network data before Call Connected. Some clients are a little
-     * early; their packets are lost here, as IP packets may be, and no octet of a client that was
-     * not verified reaches the network behind the backend. */
-    if (!ppp_is_control(frame))
-        return drop;
-    ppp_observe(&f->ppp, from, frame);
-    front_binding_check_users(f);
     s->method = f->ppp.method == PPP_METHOD_NONE ? NULL : ppp_method_name(f->ppp.method);
     s->failures = f->ppp.failures;
-    /* An observer that was told two names at once knows none, and neither does the log. */
-    struct span user = span_of(f->ppp.user, f->ppp.user_len);
     if (!span_eq(span_str(s->user == NULL ? "" : s->user), user)) {
         session_keep(&s->user, user);
         f->user_asked = false;
     }
-    /* With two names the server's answer is not waited for: inside EAP it tells the client that the
-     * password was right before the method has ended. */
-    bool ended = f->ppp.result != PPP_RESULT_PENDING;
-    return user_may_pass(f, ended || front_two_names(f)) ? pass : front_refuse(REASON_USER_DENIED);
+    return user_may_pass(f, f->ppp.result != PPP_RESULT_PENDING);
+}
+
+static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct span octets,
+                                    struct ppp_frame *frame)
+{
+    if (!ppp_frame_read(from, octets, frame))
+        return drop_frame(f, from);
+    /* [MS-SSTP] 3.2.5.3, 3.3.5.2: no network data before Call Connected. Early packets are lost
+     * here, as IP packets may be, and no octet of a client that was not verified reaches the
+     * network behind the backend. */
+    if (!ppp_frame_is_control(frame))
+        return drop;
+    const enum ppp_verdict v = ppp_observe(&f->ppp, from, frame);
+    if (v == PPP_DROP)
+        return drop_frame(f, from);
+    if (v != PPP_FORWARD)
+        return front_refuse(reason_of_verdict(v));
+    front_binding_check_users(f);
+    return show_login(f) ? forward(f, frame, octets) : front_refuse(REASON_USER_DENIED);
+}
+
+void front_server_ends(struct front *f)
+{
+    ppp_server_ends(&f->ppp);
+    f->session->failures = f->ppp.failures;
+}
+
+/* The key is not a secret: a frame with the hash of another one is dropped, which harms its sender.
+ */
+uint64_t front_hash_lcp(struct span request)
+{
+    static const struct siphash_key key;
+    const uint64_t hash = siphash(&key, request.p, request.n);
+    return hash == 0 ? 1 : hash;
+}
+
+uint64_t front_lcp_request(const struct front *f)
+{
+    return f->lcp_request;
 }
 
 /* ---- the Ack ---- */
@@ -140,16 +208,23 @@ static struct front_answer ack(struct front *f, const struct sstp_packet *packet
 
 /* ---- the order of messages ---- */
 
-static struct front_answer client_frame(struct front *f, struct span frame, uint64_t now_ms)
+static struct front_answer client_frame(struct front *f, struct span octets)
 {
+    struct ppp_frame frame;
+    struct span request;
+
     if (f->progress < WAIT_CONNECTED)
         return front_refuse(REASON_CLIENT_OUT_OF_PLACE);
-    /* LCP and authentication may pass what waits: the key may come of them. */
-    if (f->progress == WAIT_KEY && (!ppp_is_control(frame) || ppp_is_network(frame)))
+    /* LCP and authentication may pass what waits, because the key may come of them. */
+    if (f->progress == WAIT_KEY && ppp_frame_read(PPP_FROM_CLIENT, octets, &frame) &&
+        ppp_frame_is_network(&frame))
         return hold;
-    struct front_answer a = ppp_data(f, PPP_FROM_CLIENT, frame);
-    if (a.verdict == FRONT_PASS)
-        note_login(f, frame, now_ms);
+    struct front_answer a = ppp_data(f, PPP_FROM_CLIENT, octets, &frame);
+    if (a.verdict != FRONT_PASS && a.verdict != FRONT_REPLACE)
+        return a;
+    note_login(f, octets);
+    if (ppp_frame_relogin(octets, &request) == PPP_LCP_REQUEST)
+        f->lcp_request = front_hash_lcp(request);
     return a;
 }
 
@@ -158,7 +233,7 @@ struct front_answer front_from_client(struct front *f, const struct sstp_packet 
 {
     f->now_ms = now_ms;
     if (!packet->control) /* [MS-SSTP] 3.3.5.3: PPP may begin when the Ack is out */
-        return client_frame(f, packet->body, now_ms);
+        return client_frame(f, packet->body);
     if (f->progress == WAIT_RESULT)
         return front_in_place(packet) ? pass : front_refuse(REASON_CLIENT_OUT_OF_PLACE);
     switch (packet->type) {
@@ -186,25 +261,31 @@ struct front_answer front_from_client(struct front *f, const struct sstp_packet 
     return front_refuse(REASON_CLIENT_OUT_OF_PLACE);
 }
 
-/* PPP from the server, when Call Connected has gone on: is it content? */
-static struct front_answer ppp_result(struct front *f, struct span frame, struct span octets)
+/* PPP from the server when Call Connected has gone on. The tunnel is up with the server's Success,
+ * or with its first network frame if it has asked for no login. */
+static struct front_answer ppp_result(struct front *f, struct span octets, struct span packet)
 {
-    struct front_answer a = ppp_data(f, PPP_FROM_SERVER, frame);
-    if (a.verdict == FRONT_REFUSE ||
-        (f->ppp.result != PPP_RESULT_SUCCESS && !ppp_is_network(frame)))
+    struct ppp_frame frame;
+    struct front_answer a = ppp_data(f, PPP_FROM_SERVER, octets, &frame);
+
+    if (a.verdict == FRONT_REFUSE || a.verdict == FRONT_DROP || !ppp_is_content(&f->ppp) ||
+        (f->ppp.result != PPP_RESULT_SUCCESS && !ppp_frame_is_network(&frame)))
         return a;
     if (!front_binding_holds(f))
         return front_refuse(REASON_BINDING_MAC);
-    return (struct front_answer){.verdict = FRONT_CONNECTED, .octets = octets};
+    return (struct front_answer){.verdict = FRONT_CONNECTED,
+                                 .octets = a.verdict == FRONT_REPLACE ? a.octets : packet};
 }
 
 struct front_answer front_from_backend(struct front *f, const struct sstp_packet *packet,
                                        struct span octets)
 {
+    struct ppp_frame frame;
+
     if (!packet->control && f->progress == WAIT_RESULT)
         return ppp_result(f, packet->body, octets);
     if (!packet->control)
-        return f->progress >= WAIT_CONNECTED ? ppp_data(f, PPP_FROM_SERVER, packet->body)
+        return f->progress >= WAIT_CONNECTED ? ppp_data(f, PPP_FROM_SERVER, packet->body, &frame)
                                              : front_refuse(REASON_BACKEND_OUT_OF_PLACE);
     if (f->progress == WAIT_RESULT)
         return front_in_place(packet) ? pass : front_refuse(REASON_BACKEND_OUT_OF_PLACE);

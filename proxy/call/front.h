@@ -50,7 +50,8 @@ void front_use_keyring(struct front *f, struct keyring *keyring);
 
 void front_free(struct front *f);
 
-/* packet: as sstp_parse gave it; octets: the same packet whole; now_ms: worker_now. */
+/* packet: the result of sstp_parse; octets: the same packet whole; now_ms: worker_now. PPP goes on
+ * in the canonical form of wire/ppp_frame.h, a frame of the client only if wire/ppp.h takes it. */
 struct front_answer front_from_client(struct front *f, const struct sstp_packet *packet,
                                       struct span octets, uint64_t now_ms);
 struct front_answer front_from_backend(struct front *f, const struct sstp_packet *packet,
@@ -60,8 +61,19 @@ struct front_answer front_from_backend(struct front *f, const struct sstp_packet
  * Connected that waited; FRONT_WAIT once more, if not late: it was none of these. */
 struct front_answer front_try_key(struct front *f, uint64_t now_ms, bool late);
 
-/* Once the call is connected: may this message stand here? Both sides may say the same.
- * ([MS-SSTP] 3.2.5.3, 3.3.5.2) */
+/* The server ends the call: a login that the client has begun and the server has not accepted
+ * counts as a failure. A no-op once the server is content. */
+void front_server_ends(struct front *f);
+
+/* Returns a hash of the client's latest LCP Configure-Request, 0 if there was none. A late
+ * retransmission of it is no new login. */
+uint64_t front_lcp_request(const struct front *f);
+
+/* Hashes LCP's Configure-Request as front_lcp_request does; never 0. */
+uint64_t front_hash_lcp(struct span request);
+
+/* Returns whether this message may occur once the call is connected. Both sides may send the same
+ * messages ([MS-SSTP] 3.2.5.3, 3.3.5.2). */
 bool front_in_place(const struct sstp_packet *packet);
 
 #endif

@@ -43,7 +43,7 @@ void front_binding_check_users(struct front *f)
 static struct keyring_login login_of(const struct front *f)
 {
     return (struct keyring_login){.user = span_of(f->ppp.user, f->ppp.user_len),
-                                  .proof = span_of(f->ppp.proof, f->ppp.proof_len)};
+                                  .proof = ppp_proof(&f->ppp)};
 }
 
 static bool makes_again(const struct front *f)
@@ -124,8 +124,7 @@ static void mac_failed(struct front *f, struct span msg, bool passed)
     if (passed)
         return;
     f->session->binding = SESSION_BINDING_FAILED;
-    f->session->forged =
-        zeros || keyless || front_two_names(f) || (f->stale == 0 && c->tried.users_file > 0);
+    f->session->forged = zeros || keyless || (f->stale == 0 && c->tried.users_file > 0);
 }
 
 static bool same_user(const struct front *f)
@@ -139,24 +138,22 @@ static struct front_answer judge(struct front *f, struct span msg, uint64_t now_
 {
     const struct keyring_login login = login_of(f);
     struct candidates *c = &f->candidates;
-    const bool blind = front_two_names(f);
     struct hlak key;
 
-    if (!blind && candidates_find(c, msg, &f->ppp, &login, now_ms, &key)) {
+    if (candidates_find(c, msg, &f->ppp, &login, now_ms, &key)) {
         note_early(f, msg, key.kind == HLAK_RADIUS ? EARLY_RADIUS : EARLY_KEY);
         struct front_answer answer = made_again(f, msg, &key);
         hlak_wipe(&key);
         return answer;
     }
-    if (!late && !blind && key_may_come(f)) {
+    if (!late && key_may_come(f)) {
         memmove(f->made, msg.p, sizeof f->made);
         f->progress = WAIT_KEY;
         f->session->binding = SESSION_BINDING_NONE;
         return (struct front_answer){.verdict = FRONT_WAIT};
     }
     /* for want of a key, not in spite of one */
-    bool pass_on = f->backend->config->binding == CONFIG_BINDING_AUTO &&
-                   c->tried.users_file + c->tried.radius == 0 && !blind;
+    bool pass_on = f->backend->config->binding == CONFIG_BINDING_AUTO && !candidates_have_key(c);
     mac_failed(f, msg, pass_on);
     if (!pass_on)
         return front_refuse(REASON_BINDING_MAC);
@@ -198,29 +195,43 @@ struct front_answer front_try_key(struct front *f, uint64_t now_ms, bool late)
     return judge(f, span_of(f->made, sizeof f->made), now_ms, late);
 }
 
-/* A Call Connected that came before the login had ended was judged by what there was: zeros, as no
- * method was known yet, or the key of an answer that the server has not heard. Now it is known who
- * was let in, and how; whoever bound the call must have had the key of that. */
-bool front_binding_holds(struct front *f)
+/* `auto` let a MAC pass because no key was known. It holds while that is still the reason. */
+static bool none_yet_holds(struct front *f)
+{
+    return !candidates_have_key(&f->candidates) &&
+           (f->ppp.result == PPP_RESULT_SUCCESS || !ppp_method_has_keys(f->ppp.method));
+}
+
+static bool fits_login(struct front *f)
+{
+    const struct keyring_login login = login_of(f);
+    return candidates_fit_login(&f->candidates, span_of(f->early_msg, sizeof f->early_msg), &f->ppp,
+                                &login, f->now_ms);
+}
+
+/* An early Call Connected was accepted on what was known then: zeros, as no method was known yet,
+ * or the key of an answer that the server has not judged. Now it is known who was let in, and how.
+ */
+static bool early_holds(struct front *f)
 {
     struct session *s = f->session;
 
-    if (f->early == EARLY_NOT || (f->early == EARLY_RADIUS && same_user(f)))
-        return true;
-    struct candidates *c = &f->candidates;
-    struct span msg = span_of(f->early_msg, sizeof f->early_msg);
-    const struct keyring_login login = login_of(f);
-    bool fits = f->early != EARLY_RADIUS && !front_two_names(f) &&
-                candidates_fit_login(c, msg, &f->ppp, &login, f->now_ms);
-    if (f->early == EARLY_NONE_YET) /* for want of a key, still, and of nothing else */
-        fits =
-            fits || (c->tried.users_file + c->tried.radius == 0 && !front_two_names(f) &&
-                     (f->ppp.result == PPP_RESULT_SUCCESS || !ppp_method_has_keys(f->ppp.method)));
-    else if (f->early == EARLY_KEY)
+    switch (f->early) {
+    case EARLY_NOT: return true;
+    case EARLY_RADIUS: return same_user(f);
+    case EARLY_NONE_YET: return fits_login(f) || none_yet_holds(f);
+    case EARLY_KEY:
         s->weak =
             strcmp(s->key, hlak_kind_name(HLAK_ZERO)) == 0 && ppp_method_has_keys(f->ppp.method);
-    if (fits)
+        return fits_login(f);
+    }
+    return false;
+}
+
+bool front_binding_holds(struct front *f)
+{
+    if (early_holds(f))
         return true;
-    mac_failed(f, msg, false);
+    mac_failed(f, span_of(f->early_msg, sizeof f->early_msg), false);
     return false;
 }

@@ -31,10 +31,14 @@ struct front {
     bool user_asked;       /* about the user that session shows, or about nobody */
     struct leaves *leaves; /* NULL: nobody knows */
     struct candidates candidates;
-    uint64_t now_ms; /* of the client's latest word */
-    unsigned notes;  /* told to the keyring about this call's logins */
-    unsigned stale;  /* line of the users file that the server has proved wrong; 0: none */
-    uint8_t hash;    /* the client's hash protocol, once its binding was checked */
+    uint64_t now_ms;      /* of the client's latest word */
+    unsigned notes;       /* logins of this call that the keyring was given */
+    unsigned dropped;     /* frames of the client that were not forwarded */
+    uint64_t lcp_request; /* as front_lcp_request */
+    uint8_t *rebuilt; /* SSTP_PACKET_MAX octets for a frame in its canonical form; NULL: not needed
+                         yet */
+    unsigned stale;   /* line of the users file that the server has proved wrong; 0: none */
+    uint8_t hash;     /* the client's hash protocol, once its binding was checked */
     enum early early;
     uint16_t early_user_len;
     uint8_t early_user[PPP_USER_MAX];      /* who had said that he logs in */
@@ -49,17 +53,12 @@ static inline struct front_answer front_refuse(enum reason reason)
     return (struct front_answer){.verdict = FRONT_REFUSE, .reason = reason};
 }
 
-/* Of two names the server may hear the one and we the other, and no honest client says two. */
-static inline bool front_two_names(const struct front *f)
-{
-    return f->ppp.user_named && f->ppp.user_len == 0;
-}
-
 /* The client's Call Connected, of a user who may pass. */
 struct front_answer front_binding_connected(struct front *f, const struct sstp_packet *packet,
                                             struct span octets, uint64_t now_ms);
 
-/* The login that was under way when Call Connected went on has ended well: was it bound by that? */
+/* Call Connected may have gone on before the login had ended. Now that it has ended well, returns
+ * whether the MAC was made with a key of this login. */
 bool front_binding_holds(struct front *f);
 
 /* After each frame of PPP: does the server's answer fit the users file? */

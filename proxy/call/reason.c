@@ -42,6 +42,10 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_BACKEND_BAD_PACKET] = {"backend-bad-packet", QUIET},
     [REASON_CLIENT_OUT_OF_PLACE] = {"client-out-of-place", ABORT(NONE, UNACCEPTED_FRAME)},
     [REASON_BACKEND_OUT_OF_PLACE] = {"backend-out-of-place", ABORT(NONE, UNACCEPTED_FRAME)},
+    [REASON_CLIENT_BAD_FRAMES] = {"client-bad-frames", ABORT(NONE, UNACCEPTED_FRAME)},
+    [REASON_CLIENT_ASKS_AUTH] = {"client-asks-auth", DISCONNECT},
+    [REASON_BAD_USER_NAME] = {"bad-user-name", DISCONNECT},
+    [REASON_SECOND_LOGIN] = {"second-login", DISCONNECT},
     /* [MS-SSTP] 3.3.5.2.3; without a well-formed attribute AttribID 2, status 9: PROTOCOL.md 4.5 */
     [REASON_BINDING_FORM] = {"binding-form", ABORT(STATUS, ATTRIBUTE_NOT_SUPPORTED)},
     [REASON_BINDING_NONCE] = {"binding-nonce", ABORT(BINDING, VALUE_NOT_SUPPORTED)},

@@ -43,6 +43,10 @@ enum reason {
     REASON_BACKEND_BAD_PACKET,
     REASON_CLIENT_OUT_OF_PLACE,
     REASON_BACKEND_OUT_OF_PLACE,
+    REASON_CLIENT_BAD_FRAMES, /* too many PPP frames that cannot be forwarded */
+    REASON_CLIENT_ASKS_AUTH,  /* it asks the server for an authentication (LCP option 3) */
+    REASON_BAD_USER_NAME,     /* a name that servers cut or trim */
+    REASON_SECOND_LOGIN,      /* another login inside a tunnel that is up */
     REASON_BINDING_FORM,
     REASON_BINDING_NONCE,
     REASON_BINDING_HASH,

@@ -76,6 +76,8 @@ void session_end(const struct session *s, enum reason reason, uint64_t now_ms, u
     log_num(&l, "down-packets", s->down.packets);
     if (s->failures > 0)
         log_num(&l, "login-failures", s->failures);
+    if (s->frames_dropped > 0)
+        log_num(&l, "frames-dropped", s->frames_dropped);
     log_fmt(&l, "duration", "%llu.%03u", (unsigned long long)(ms / 1000), (unsigned)(ms % 1000));
     log_str(&l, "reason", reason_info(reason)->name);
     if (s->detail != NULL)

@@ -40,6 +40,7 @@ struct session {
     const char *hash;  /* the client's hash protocol */
     const char *key;   /* kind of the key that verified; NULL: none */
     unsigned failures; /* logins the server has refused */
+    unsigned frames_dropped; /* PPP frames that were not forwarded before the tunnel was up */
     bool forged;       /* the client's binding is none that an honest client makes */
     bool weak;         /* verified with zeros where the method gives keys */
     char *detail;      /* owned; more about the reason */

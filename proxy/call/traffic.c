@@ -9,7 +9,24 @@
 #include "net/stream.h"
 #include "policy/limits.h"
 #include "policy/users.h"
+#include "wire/ppp_frame.h"
 #include "wire/sstp.h"
+
+/* Failed logins count towards ban-points as soon as they are known. */
+static void count_failures(struct tunnel *t)
+{
+    if (t->session.failures > t->failures)
+        tunnel_give_points(t, POINTS_LOGIN * (t->session.failures - t->failures));
+    t->failures = t->session.failures;
+}
+
+void traffic_server_ends(struct tunnel *t)
+{
+    if (t->front == NULL)
+        return;
+    front_server_ends(t->front);
+    count_failures(t);
+}
 
 /* An Abort or a Disconnect goes by: the rest is a matter of seconds ([MS-SSTP] 3.1.2.1, 3.1.2.2),
  * whether or not the two close their connections then. */
@@ -25,6 +42,8 @@ static void note_goodbye(struct tunnel *t, const struct sstp_packet *p, bool fro
         t->reason = from_client ? REASON_CLIENT_DISCONNECT : REASON_BACKEND_DISCONNECT;
     else
         return;
+    if (!from_client)
+        traffic_server_ends(t);
     tunnel_enter(t, TUNNEL_DRAIN);
     if (sstp_parse_status(p, &info) == ERR_OK && info.status != SSTP_STATUS_NO_ERROR)
         session_keep(&t->session.detail, span_str(sstp_status_name(info.status)));
@@ -88,6 +107,7 @@ static void obey(struct tunnel *t, const struct front_answer *a, bool from_clien
     if (a->verdict != FRONT_CONNECTED)
         return;
     t->up = true;
+    t->lcp_request = front_lcp_request(t->front);
     front_free(t->front);
     t->front = NULL;
     if (t->state == TUNNEL_NEGOTIATE || t->state == TUNNEL_KEY)
@@ -106,17 +126,14 @@ void traffic_try_key(struct tunnel *t, bool late)
     obey(t, &a, true);
 }
 
-/* A packet while front has the word. Returns false when it stays unread. */
+/* A packet of a call that is being set up. Returns false when it stays unread. */
 static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct span octets,
                          bool from_client)
 {
     uint8_t copy[SSTP_PACKET_MAX];
     struct front_answer a = from_client ? front_from_client(t->front, p, octets, tunnel_now(t))
                                         : front_from_backend(t->front, p, octets);
-    if (t->session.failures > t->failures) {
-        tunnel_give_points(t, POINTS_LOGIN * (t->session.failures - t->failures));
-        t->failures = t->session.failures;
-    }
+    count_failures(t);
     if (a.verdict == FRONT_HOLD && t->state == TUNNEL_KEY)
         return false;
     if (a.verdict == FRONT_PASS) {
@@ -129,9 +146,29 @@ static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct s
     return true;
 }
 
-/* All whole packets at the start of in, on their way to the other side. Towards clients each packet
- * is a record of its own (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends
- * what is there together leaves together. */
+/* What a data packet of the client means for a tunnel that is up. */
+enum link_step { LINK_FORWARD, LINK_SKIP, LINK_SECOND_LOGIN };
+
+/* Rules, limits and the binding judged the first login, and some servers start over inside a
+ * tunnel, so that a second login would come in unseen. LCP's Configure-Request begins one, unless
+ * it is a late retransmission of the request that LCP has already settled: the server must not see
+ * that either. */
+static enum link_step judge_link_frame(const struct tunnel *t, struct span frame)
+{
+    struct span request;
+
+    switch (ppp_frame_relogin(frame, &request)) {
+    case PPP_NO_LOGIN: return LINK_FORWARD;
+    case PPP_LCP_REQUEST:
+        return front_hash_lcp(request) == t->lcp_request ? LINK_SKIP : LINK_SECOND_LOGIN;
+    case PPP_LOGIN: break;
+    }
+    return LINK_SECOND_LOGIN;
+}
+
+/* Sends on all whole packets at the start of in. Towards clients each packet is a record of its own
+ * (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends packets that arrived
+ * together leave together. */
 size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
 {
     struct stream *to = from_client ? &t->backend : &t->client;
@@ -149,7 +186,7 @@ size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
                 return used;
             }
             if (t->state > TUNNEL_DRAIN)
-                return in.n; /* we have ended it */
+                return in.n; /* this packet has ended the call */
             sent = used += p.len;
             continue;
         }
@@ -162,6 +199,18 @@ size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
                 return in.n;
             }
             note_goodbye(t, &p, from_client);
+        } else if (from_client && ppp_frame_may_be_link(p.body)) {
+            const enum link_step step = judge_link_frame(t, p.body);
+            if (step != LINK_FORWARD) {
+                stream_write(to, span_sub(in, sent, used - p.len - sent));
+                sent = used;
+            }
+            if (step == LINK_SECOND_LOGIN) {
+                tunnel_close(t, REASON_SECOND_LOGIN);
+                return in.n;
+            }
+            if (step == LINK_SKIP)
+                continue;
         }
         count(flow, octets);
         struct span plain = as_sent(&p, octets, copy);

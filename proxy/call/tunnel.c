@@ -96,6 +96,8 @@ static unsigned points_for(const struct tunnel *t)
     case REASON_REQUEST_TIMEOUT:
     case REASON_EARLY_DATA:
     case REASON_CLIENT_BAD_PACKET:
+    case REASON_CLIENT_BAD_FRAMES:
+    case REASON_SECOND_LOGIN:
     case REASON_CLIENT_OUT_OF_PLACE: return POINTS_REQUEST;
     default: return 0;
     }
@@ -399,7 +401,10 @@ static void backend_ended(struct stream *s, enum stream_end why)
         break;
     case STREAM_OVERFLOW: tunnel_close(t, REASON_BACKEND_BAD_PACKET); break;
     case STREAM_RESET: side_reset(t, REASON_BACKEND_RESET); break;
-    case STREAM_EOF: side_ended(t, &t->client, REASON_BACKEND_CLOSED); break;
+    case STREAM_EOF:
+        traffic_server_ends(t);
+        side_ended(t, &t->client, REASON_BACKEND_CLOSED);
+        break;
     }
 }
 

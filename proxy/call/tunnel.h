@@ -43,6 +43,7 @@ struct tunnel {
     bool counted;             /* limits_enter was answered with LIMITS_OK */
     char *counted_user;       /* the same for limits_user_enter; owned */
     unsigned failures;        /* logins that points were given for */
+    uint64_t lcp_request;     /* once it is up: as front_lcp_request */
     struct session session;
 };
 

@@ -1,16 +1,9 @@
 #include "wire/ppp.h"
 
 enum {
-    PROTOCOL_LCP = 0xc021,
-    PROTOCOL_PAP = 0xc023,
-    PROTOCOL_CHAP = 0xc223,
-    PROTOCOL_EAP = 0xc227,
-    PROTOCOL_LINK_MIN = 0xc000,    /* LCP, authentication and the like */
-    PROTOCOL_CONTROL_MIN = 0x8000, /* RFC 1661 2: network data has numbers below */
-
     LCP_CONFIGURE_REQUEST = 1,
     LCP_CONFIGURE_ACK = 2,
-    LCP_OPTION_AUTH = 3,
+    LCP_TERMINATE_REQUEST = 5,
 
     CHAP_ALGORITHM_MD5 = 0x05,
     CHAP_ALGORITHM_MSCHAPV1 = 0x80,
@@ -24,14 +17,16 @@ enum {
     CHAP_RESPONSE = 2,
     CHAP_SUCCESS = 3,
     CHAP_FAILURE = 4,
-    MSCHAP_CHANGE_PASSWORD = 7, /* RFC 2759 7; its 5 and 6 belong to v1 and LM hashes */
+    MSCHAP_CHANGE_PASSWORD = 7, /* RFC 2759 7 */
 
     MSCHAPV1_CHALLENGE_LEN = 8,
     MSCHAPV2_CHALLENGE_LEN = 16,
     MSCHAP_RESPONSE_LEN =
         49, /* v1: LM 24, NT 24, flag; v2: challenge 16, reserved 8, NT 24, flags */
+    MSCHAP_NT_AT = 24,
     MD5_RESPONSE_LEN = 16,
     NEW_PASSWORD_LEN = 516 + 16, /* encrypted password and hash */
+    CHANGE_PASSWORD_LEN = NEW_PASSWORD_LEN + 16 + 8 + PPP_NT_RESPONSE + 2,
 
     EAP_REQUEST = 1,
     EAP_RESPONSE = 2,
@@ -45,230 +40,229 @@ enum {
     EAP_TYPE_TLS = 13,
     EAP_TYPE_PEAP = 25,
     EAP_TYPE_MSCHAPV2 = 26,
+    EAP_MSCHAPV2_HEAD = 4,
 };
 
-/* Cuts a frame into protocol and information; false: there is no protocol field in it. */
-static bool read_frame(struct span frame, uint16_t *protocol, struct span *info)
-{
-    /* RFC 1662 3.1; left out after ACFC (RFC 1661 6.6). FF is no protocol, not even compressed. */
-    if (frame.n >= 2 && frame.p[0] == 0xff && frame.p[1] == 0x03)
-        frame = span_from(frame, 2);
+/* ---- names, questions and answers ---- */
 
-    struct cursor c = cursor_of(frame);
-    *protocol = cursor_u8(&c);
-    if ((*protocol & 1) == 0) /* two octets: the first is even, the second odd (RFC 1661 2) */
-        *protocol = (uint16_t)(*protocol << 8 | cursor_u8(&c));
-    *info = c.rest;
-    return !c.short_ && (*protocol & 1) == 1;
+static bool name_is_clear(struct span name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (name.p[i] < ' ' || name.p[i] == 0x7f)
+            return false;
+    return name.n > 0 && name.n <= PPP_USER_MAX && name.p[0] != ' ' && name.p[name.n - 1] != ' ';
 }
 
-/* What LCP, PAP, CHAP and EAP have in common. */
-struct packet {
-    uint8_t code;
-    uint8_t id;
-    struct span data; /* as the length says; octets behind are padding (RFC 1661 5) */
-    struct span whole;
-};
-
-static bool read_packet(struct span s, struct packet *out)
+/* A client names itself once for each question: a second, other name answers nothing. */
+static enum ppp_verdict judge_name(const struct ppp_observer *o, struct span name)
 {
-    struct cursor c = cursor_of(s);
-
-    out->code = cursor_u8(&c);
-    out->id = cursor_u8(&c);
-    uint16_t len = cursor_u16(&c);
-    if (c.short_ || len < 4 || len > s.n)
-        return false;
-    out->data = span_sub(s, 4, len - 4u);
-    out->whole = span_sub(s, 0, len);
-    return true;
+    if (!name_is_clear(name))
+        return PPP_BAD_NAME;
+    return o->user_named && !span_eq(name, span_of(o->user, o->user_len)) ? PPP_DROP : PPP_FORWARD;
 }
 
-/* The client says who it is. It may do so once for each time it is asked: servers drop frames that
- * we would read (SoftEther those without FF 03, all of them those of a protocol that LCP did not
- * agree on), so of two names one may be for us and the other for the server. Then we know none.
- * Once the server is content there is nothing to answer: what is said then is said to us alone. */
-static void take_user(struct ppp_observer *o, struct span name)
+static void take_name(struct ppp_observer *o, struct span name)
 {
-    name = span_sub(name, 0, PPP_USER_MAX);
-    if (name.n == 0 || o->result == PPP_RESULT_SUCCESS)
-        return;
-    if (o->user_named && !span_eq(name, span_of(o->user, o->user_len))) {
-        o->user_len = 0;
-        return;
-    }
     memcpy(o->user, name.p, name.n);
     o->user_len = (uint16_t)name.n;
     o->user_named = true;
 }
 
-/* As with names: of two answers to one question the server may have taken either. */
-static void take_proof(struct ppp_observer *o, struct span proof)
+static void forget_answer(struct ppp_observer *o)
 {
-    if (o->result == PPP_RESULT_SUCCESS)
+    o->answer_given = false;
+    o->answer_len = o->proof_from = o->proof_len = 0;
+}
+
+static bool is_repeated(const struct ppp_observer *o, const struct ppp_frame *f)
+{
+    return o->answer_given && f->info.n > 0 && span_eq(f->info, span_of(o->answer, o->answer_len));
+}
+
+/* proof: part of f->info. An answer that is too long to be kept has no proof and cannot be
+ * repeated. */
+static void take_answer(struct ppp_observer *o, const struct ppp_frame *f, struct span proof)
+{
+    forget_answer(o);
+    o->answer_given = true;
+    if (f->info.n > sizeof o->answer)
         return;
-    if (proof.n > sizeof o->proof ||
-        (o->proof_given && !span_eq(proof, span_of(o->proof, o->proof_len))))
-        proof.n = 0;
-    o->proof_given = true;
+    memcpy(o->answer, f->info.p, f->info.n);
+    o->answer_len = (uint16_t)f->info.n;
+    o->proof_from = (uint16_t)(proof.p - f->info.p);
     o->proof_len = (uint16_t)proof.n;
-    if (proof.n > 0)
-        memcpy(o->proof, proof.p, proof.n);
 }
 
-/* The server asks another question. */
-static void forget_proof(struct ppp_observer *o)
+static void count_failure(struct ppp_observer *o)
 {
-    o->proof_given = false;
-    o->proof_len = 0;
+    if (o->undecided)
+        o->failures++;
+    o->undecided = false;
 }
 
-/* The authentication protocol among LCP's options; 0 when there is none. False: broken options. */
-static bool read_auth_option(struct span options, uint16_t *protocol, uint8_t *algorithm)
+static void let_in(struct ppp_observer *o)
 {
-    struct cursor c = cursor_of(options);
-
-    *protocol = 0;
-    *algorithm = 0;
-    while (c.rest.n > 0) {
-        uint8_t type = cursor_u8(&c);
-        uint8_t len = cursor_u8(&c);
-        if (len < 2)
-            return false;
-        struct cursor value = cursor_of(cursor_take(&c, len - 2u));
-        if (c.short_)
-            return false;
-        if (type == LCP_OPTION_AUTH) {
-            *protocol = cursor_u16(&value);
-            *algorithm = cursor_u8(&value);
-        }
-    }
-    return true;
+    o->result = PPP_RESULT_SUCCESS;
+    o->undecided = false;
 }
+
+/* ---- LCP ---- */
 
 static enum ppp_method agreed_method(uint16_t protocol, uint8_t algorithm)
 {
-    if (protocol == PROTOCOL_PAP)
+    if (protocol == PPP_PAP)
         return PPP_METHOD_PAP;
-    if (protocol == PROTOCOL_EAP)
+    if (protocol == PPP_EAP)
         return PPP_METHOD_EAP;
-    if (protocol == PROTOCOL_CHAP && algorithm == CHAP_ALGORITHM_MD5)
+    if (protocol == PPP_CHAP && algorithm == CHAP_ALGORITHM_MD5)
         return PPP_METHOD_CHAP_MD5;
-    if (protocol == PROTOCOL_CHAP && algorithm == CHAP_ALGORITHM_MSCHAPV1)
+    if (protocol == PPP_CHAP && algorithm == CHAP_ALGORITHM_MSCHAPV1)
         return PPP_METHOD_MSCHAPV1;
-    if (protocol == PROTOCOL_CHAP && algorithm == CHAP_ALGORITHM_MSCHAPV2)
+    if (protocol == PPP_CHAP && algorithm == CHAP_ALGORITHM_MSCHAPV2)
         return PPP_METHOD_MSCHAPV2;
     return PPP_METHOD_NONE;
 }
 
-/* A server that goes on has what it asked for, whatever we could read of the client's Ack: not all
- * are strict about lengths. */
+/* The server's latest Configure-Request holds: the client has acknowledged it, or the server goes
+ * on behind LCP. */
 static void settle_lcp(struct ppp_observer *o)
 {
     if (!o->lcp_pending)
         return;
     o->lcp_pending = false;
     o->method = o->lcp_method = agreed_method(o->lcp_auth, o->lcp_algorithm);
+    o->asked = o->lcp_method == PPP_METHOD_PAP ? PPP_PAP : 0;
 }
 
-/* What the server asks for and the client agrees to. The client asking the server to authenticate
- * is nothing that keys or bindings depend on. */
-static void observe_lcp(struct ppp_observer *o, enum ppp_from from, const struct packet *p)
+/* After an authentication a Configure-Request of the server's starts the link over. Where the
+ * client begins that, the server sends a request as well (RFC 1661 4.1), and the client's request
+ * alone must not make the observer forget. */
+static void take_lcp_request(struct ppp_observer *o, const struct ppp_frame *f)
+{
+    if (o->auth_seen) {
+        const unsigned failures = o->failures;
+        ppp_observer_init(o);
+        o->failures = failures;
+    }
+    o->lcp_pending = true;
+    o->lcp_id = f->id;
+    (void)ppp_frame_auth_option(f, &o->lcp_auth, &o->lcp_algorithm);
+}
+
+/* RFC 1661 5.2: an Ack has the identifier and the options of the request. */
+static enum ppp_verdict take_lcp_ack(struct ppp_observer *o, const struct ppp_frame *f)
 {
     uint16_t protocol;
     uint8_t algorithm;
 
-    if (p->code == LCP_CONFIGURE_REQUEST && from == PPP_FROM_SERVER) {
-        /* The link is negotiated anew. Where the client begins it the server sends a request as
-         * well (RFC 1661 4.1), and the client's word alone must not make us forget. */
-        if (o->auth_seen)
-            ppp_observer_init(o);
-        if (!read_auth_option(p->data, &protocol, &algorithm))
-            return;
-        o->lcp_pending = true;
-        o->lcp_id = p->id;
-        o->lcp_auth = protocol;
-        o->lcp_algorithm = algorithm;
-    } else if (p->code == LCP_CONFIGURE_ACK && from == PPP_FROM_CLIENT) {
-        if (!o->lcp_pending || p->id != o->lcp_id ||
-            !read_auth_option(p->data, &protocol, &algorithm) || protocol != o->lcp_auth ||
-            algorithm != o->lcp_algorithm)
-            return;
-        settle_lcp(o);
-    }
+    (void)ppp_frame_auth_option(f, &protocol, &algorithm);
+    if (!o->lcp_pending || f->id != o->lcp_id || protocol != o->lcp_auth ||
+        algorithm != o->lcp_algorithm)
+        return PPP_DROP;
+    settle_lcp(o);
+    return PPP_FORWARD;
 }
 
-/* RFC 1661 3.5: what LCP did not agree on is discarded. Who could talk us into another method than
- * the server's could bind with that one's key, and those without keys have zeros. */
+static enum ppp_verdict observe_lcp(struct ppp_observer *o, enum ppp_from from,
+                                    const struct ppp_frame *f)
+{
+    uint16_t protocol;
+    uint8_t algorithm;
+
+    if (from == PPP_FROM_SERVER) {
+        if (f->code == LCP_CONFIGURE_REQUEST)
+            take_lcp_request(o, f);
+        else if (f->code == LCP_TERMINATE_REQUEST)
+            ppp_server_ends(o);
+        return PPP_FORWARD;
+    }
+    if (f->code == LCP_CONFIGURE_ACK)
+        return take_lcp_ack(o, f);
+    return f->code == LCP_CONFIGURE_REQUEST && ppp_frame_auth_option(f, &protocol, &algorithm)
+               ? PPP_AUTH_REQUEST
+               : PPP_FORWARD;
+}
+
+/* RFC 1661 3.5: frames of a protocol that LCP did not agree on are discarded. */
 static bool agreed_on(const struct ppp_observer *o, uint16_t protocol)
 {
     switch (o->lcp_method) {
     case PPP_METHOD_NONE: return true;
-    case PPP_METHOD_PAP: return protocol == PROTOCOL_PAP;
-    case PPP_METHOD_EAP: return protocol == PROTOCOL_EAP;
-    default: return protocol == PROTOCOL_CHAP;
+    case PPP_METHOD_PAP: return protocol == PPP_PAP;
+    case PPP_METHOD_EAP: return protocol == PPP_EAP;
+    default: return protocol == PPP_CHAP;
     }
 }
 
-/* A PAP request answers no question, so it counts where the server must be waiting for one. RFC
- * 1334 2.2.1: once it is acknowledged it gets the same reply, whatever is in it. */
-static bool pap_may_come(const struct ppp_observer *o)
+/* ---- PAP, RFC 1334 2.2 ---- */
+
+static bool read_pap_request(const struct ppp_frame *f, struct span *user)
 {
-    return o->result != PPP_RESULT_SUCCESS &&
-           (o->method == PPP_METHOD_NONE || o->method == PPP_METHOD_PAP);
+    struct cursor c = cursor_of(f->data);
+
+    *user = cursor_take(&c, cursor_u8(&c));
+    (void)cursor_take(&c, cursor_u8(&c)); /* the password, which is not kept */
+    return !c.short_ && c.rest.n == 0;
 }
 
-/* RFC 1334 2.2 */
-static void observe_pap(struct ppp_observer *o, enum ppp_from from, const struct packet *p)
+/* A request is an answer to LCP's agreement. Once it is acknowledged it gets the same reply,
+ * whatever is in it (2.2.1), so a later one is out of place. */
+static enum ppp_verdict take_pap_request(struct ppp_observer *o, const struct ppp_frame *f)
 {
-    struct cursor c = cursor_of(p->data);
+    struct span user;
 
-    if (p->code == PAP_REQUEST && from == PPP_FROM_CLIENT) {
-        struct span user = cursor_take(&c, cursor_u8(&c));
-        (void)cursor_take(&c, cursor_u8(&c)); /* the password: none of our business */
-        if (c.short_ || !pap_may_come(o))
-            return;
-        o->method = PPP_METHOD_PAP;
-        take_user(o, user);
-    } else if (from == PPP_FROM_SERVER && o->method == PPP_METHOD_PAP) {
-        if (p->code == PAP_ACK) {
-            o->result = PPP_RESULT_SUCCESS;
-        } else if (p->code == PAP_NAK) {
-            o->result = PPP_RESULT_FAILURE;
-            o->failures++;
-            o->user_named = false;
-        }
+    if (o->asked != PPP_PAP || o->result == PPP_RESULT_SUCCESS || !read_pap_request(f, &user))
+        return PPP_DROP;
+    const enum ppp_verdict v = judge_name(o, user);
+    if (v == PPP_FORWARD) {
+        take_name(o, user);
+        o->undecided = true;
     }
+    return v;
 }
 
-/* A response that has come stays as it is: the Success for it may still be on its way behind a
- * retransmitted challenge. For the same reason a retransmission does not ask for a name again. */
-static void take_challenge(struct ppp_observer *o, const struct packet *p, bool eap)
+static void observe_pap_answer(struct ppp_observer *o, const struct ppp_frame *f)
 {
-    struct cursor c = cursor_of(p->data);
+    if (f->code == PAP_ACK) {
+        if (o->asked == PPP_PAP && o->user_named)
+            let_in(o);
+        return;
+    }
+    count_failure(o);
+    if (o->asked == PPP_PAP)
+        o->result = PPP_RESULT_FAILURE;
+    o->user_named = false;
+}
+
+/* ---- CHAP, in frames of its own and inside EAP-MSCHAPv2 ---- */
+
+/* A response that was taken stays as it is: the Success for it may still arrive behind a
+ * retransmitted challenge. For the same reason a retransmission asks for no name. */
+static void take_challenge(struct ppp_observer *o, const struct ppp_frame *f, bool eap)
+{
+    struct cursor c = cursor_of(f->data);
     struct span value = cursor_take(&c, cursor_u8(&c));
 
     if (c.short_)
         return;
     if (value.n != MSCHAPV2_CHALLENGE_LEN && (value.n != MSCHAPV1_CHALLENGE_LEN || eap))
         value.n = 0;
-    if (o->challenge_seen && !o->retry && p->id == o->challenge_id &&
+    if (o->challenge_seen && !o->retry && f->id == o->challenge_id &&
         span_eq(value, span_of(o->challenge, o->challenge_len)))
         return;
     o->challenge_seen = true;
     o->retry = o->expired = false;
     if (!eap)
-        forget_proof(o);
+        forget_answer(o);
     o->user_named = false;
     o->result = PPP_RESULT_PENDING;
-    o->challenge_id = p->id;
+    o->challenge_id = f->id;
     o->challenge_len = (uint8_t)value.n;
     if (value.n > 0)
         memcpy(o->challenge, value.p, value.n);
 }
 
-/* nt: 24 octets. peer: 16 octets, or none for v1. The user is whom we know by now: of the name in
- * this response and an earlier one, none if they differ. */
+/* nt: 24 octets. peer: 16 octets, or none for v1. */
 static void keep_mschap(struct ppp_observer *o, uint8_t id, struct span nt, struct span peer)
 {
     o->response_seen = true;
@@ -282,60 +276,85 @@ static void keep_mschap(struct ppp_observer *o, uint8_t id, struct span nt, stru
     memcpy(o->last.nt_response, nt.p, sizeof o->last.nt_response);
 }
 
-/* The lengths of challenge and response tell the methods of the family apart (PROTOCOL.md 5.2). */
-static void take_response(struct ppp_observer *o, const struct packet *p, bool eap)
+/* The lengths of challenge and response distinguish the methods of the family (PROTOCOL.md 5.2). */
+static enum ppp_method response_method(const struct ppp_observer *o, struct span value, bool eap)
 {
-    struct cursor c = cursor_of(p->data);
-    struct span value = cursor_take(&c, cursor_u8(&c));
+    if (value.n == MD5_RESPONSE_LEN && !eap)
+        return PPP_METHOD_CHAP_MD5;
+    if (value.n != MSCHAP_RESPONSE_LEN || o->challenge_len == 0)
+        return PPP_METHOD_NONE;
+    if (eap)
+        return PPP_METHOD_EAP_MSCHAPV2;
+    return o->challenge_len == MSCHAPV2_CHALLENGE_LEN ? PPP_METHOD_MSCHAPV2 : PPP_METHOD_MSCHAPV1;
+}
 
-    if (c.short_ || !o->challenge_seen || (p->id != o->challenge_id && !o->retry))
-        return;
-    const bool mschap = value.n == MSCHAP_RESPONSE_LEN && o->challenge_len > 0;
-    if (!mschap && (value.n != MD5_RESPONSE_LEN || eap))
-        return;
-    const enum ppp_method method = !mschap ? PPP_METHOD_CHAP_MD5
-                                   : o->challenge_len != MSCHAPV2_CHALLENGE_LEN
-                                       ? PPP_METHOD_MSCHAPV1
-                                   : eap ? PPP_METHOD_EAP_MSCHAPV2
-                                         : PPP_METHOD_MSCHAPV2;
-    if (!eap && o->lcp_method != PPP_METHOD_NONE && o->lcp_method != method)
-        return; /* as in agreed_on: LCP names the member of the family, too */
-    take_user(o, c.rest);
-    if (!eap)
-        take_proof(o, method == PPP_METHOD_CHAP_MD5 ? value : span_sub(value, 24, PPP_NT_RESPONSE));
-    o->method = method;
-    if (method == PPP_METHOD_CHAP_MD5) {
-        /* RFC 1994 4.1 */
+/* RFC 2433 4: without the flag "use NT" there is only an LM response, which gives no key here. */
+static void keep_response(struct ppp_observer *o, const struct ppp_frame *f, struct span value)
+{
+    const struct span nt = span_sub(value, MSCHAP_NT_AT, PPP_NT_RESPONSE);
+
+    switch (o->method) {
+    case PPP_METHOD_CHAP_MD5: /* RFC 1994 4.1 */
         o->response_seen = true;
-        o->response_id = p->id;
+        o->response_id = f->id;
         o->last.seen = false;
-    } else if (method == PPP_METHOD_MSCHAPV1) {
-        /* RFC 2433 4; without the flag "use NT" there is only an LM response, which gives us no key
-         */
-        keep_mschap(o, p->id, span_sub(value, 24, PPP_NT_RESPONSE), span_of(NULL, 0));
-        o->last.seen = value.p[48] == 1;
-    } else {
-        /* RFC 2759 4 */
-        keep_mschap(o, p->id, span_sub(value, 24, PPP_NT_RESPONSE), span_sub(value, 0, 16));
+        break;
+    case PPP_METHOD_MSCHAPV1:
+        keep_mschap(o, f->id, nt, span_of(NULL, 0));
+        o->last.seen = value.p[MSCHAP_RESPONSE_LEN - 1] == 1;
+        break;
+    default: keep_mschap(o, f->id, nt, span_sub(value, 0, 16)); /* RFC 2759 4 */
     }
+}
+
+static enum ppp_verdict take_response(struct ppp_observer *o, const struct ppp_frame *f, bool eap)
+{
+    struct cursor c = cursor_of(f->data);
+    const struct span value = cursor_take(&c, cursor_u8(&c));
+
+    if (c.short_ || !o->challenge_seen || (f->id != o->challenge_id && !o->retry))
+        return PPP_DROP;
+    const enum ppp_method method = response_method(o, value, eap);
+    if (method == PPP_METHOD_NONE)
+        return PPP_DROP;
+    if (!eap && o->lcp_method != PPP_METHOD_NONE && o->lcp_method != method)
+        return PPP_DROP; /* as in agreed_on: LCP names the member of the family, too */
+    if (!eap && o->answer_given)
+        return is_repeated(o, f) ? PPP_FORWARD : PPP_DROP;
+    /* inside EAP the identity is the name of a response without one */
+    const enum ppp_verdict v = eap && c.rest.n == 0 ? PPP_FORWARD : judge_name(o, c.rest);
+    if (v != PPP_FORWARD)
+        return v;
+    o->method = method;
+    o->undecided = true;
+    if (c.rest.n > 0)
+        take_name(o, c.rest);
+    if (!eap)
+        take_answer(o, f,
+                    method == PPP_METHOD_CHAP_MD5 ? value
+                                                  : span_sub(value, MSCHAP_NT_AT, PPP_NT_RESPONSE));
+    keep_response(o, f, value);
+    return PPP_FORWARD;
 }
 
 /* RFC 2759 7: a response made with the new password, to the challenge of the Failure that asked for
  * the change. It bears no name: the user is that of the response before. */
-static void take_change_password(struct ppp_observer *o, const struct packet *p, bool eap)
+static enum ppp_verdict take_change_password(struct ppp_observer *o, const struct ppp_frame *f,
+                                             bool eap)
 {
-    struct cursor c = cursor_of(p->data);
-    (void)cursor_take(&c, NEW_PASSWORD_LEN);
-    struct span peer = cursor_take(&c, 16);
-    (void)cursor_take(&c, 8); /* reserved */
-    struct span nt = cursor_take(&c, PPP_NT_RESPONSE);
-    (void)cursor_take(&c, 2); /* flags */
+    const struct span peer = span_sub(f->data, NEW_PASSWORD_LEN, 16);
+    const struct span nt = span_sub(f->data, NEW_PASSWORD_LEN + 16 + 8, PPP_NT_RESPONSE);
 
-    if (c.short_ || !o->challenge_seen || !o->expired || o->challenge_len != MSCHAPV2_CHALLENGE_LEN)
-        return;
+    if (f->data.n != CHANGE_PASSWORD_LEN || !o->challenge_seen || !o->expired ||
+        o->challenge_len != MSCHAPV2_CHALLENGE_LEN)
+        return PPP_DROP;
+    if (!eap && o->answer_given)
+        return is_repeated(o, f) ? PPP_FORWARD : PPP_DROP;
     if (!eap)
-        take_proof(o, nt);
-    keep_mschap(o, p->id, nt, peer);
+        take_answer(o, f, nt);
+    o->undecided = true;
+    keep_mschap(o, f->id, nt, peer);
+    return PPP_FORWARD;
 }
 
 static bool starts_with(struct span s, const char *text)
@@ -376,21 +395,22 @@ static void take_server_answer(struct ppp_mschap *m, struct span text)
                   hex_octets(hex, m->server_answer, PPP_SERVER_ANSWER);
 }
 
-static void take_success(struct ppp_observer *o, const struct packet *p, bool eap)
+static void take_success(struct ppp_observer *o, const struct ppp_frame *f, bool eap)
 {
-    if (!o->response_seen || p->id != o->response_id)
+    if (!o->response_seen || f->id != o->response_id)
         return;
     o->challenge_seen = false;
+    o->undecided = false;
     if (o->last.seen) {
         o->confirmed = o->last;
         if (!o->last.v1)
-            take_server_answer(&o->confirmed, p->data);
+            take_server_answer(&o->confirmed, f->data);
     }
     if (!eap)
-        o->result = PPP_RESULT_SUCCESS;
+        let_in(o);
 }
 
-/* The new challenge in a Failure: as many octets as the old one had, or the word is passed over. */
+/* The new challenge in a Failure: as many octets as the old one had, otherwise it is ignored. */
 static void take_new_challenge(struct ppp_observer *o, struct span hex)
 {
     uint8_t octets[sizeof o->challenge];
@@ -399,17 +419,17 @@ static void take_new_challenge(struct ppp_observer *o, struct span hex)
         memcpy(o->challenge, octets, o->challenge_len);
 }
 
-/* "E=691 R=1 C=<hex> V=3 M=<any text>" (RFC 2759 6, RFC 2433 6). R=1 allows another response, E=648
- * (password expired) a change of password whatever R says; both answer the challenge in C= and
- * bear an identifier of their own. MD5 has no such words and so no second try. */
-static void take_failure(struct ppp_observer *o, const struct packet *p, bool eap)
-{
-    struct span text = p->data;
-    struct span challenge = {0};
-    bool again = false, expired = false;
+struct failure_text {
+    bool again, expired;
+    struct span challenge; /* hex digits */
+};
 
-    if (!o->response_seen || p->id != o->response_id)
-        return;
+/* "E=691 R=1 C=<hex> V=3 M=<any text>" (RFC 2759 6, RFC 2433 6). R=1 allows another response, E=648
+ * (password expired) a change of password whatever R says. */
+static struct failure_text read_failure(struct span text)
+{
+    struct failure_text t = {0};
+
     while (text.n > 0 && !starts_with(text, "M=")) {
         size_t n = 0;
         while (n < text.n && text.p[n] != ' ')
@@ -417,45 +437,53 @@ static void take_failure(struct ppp_observer *o, const struct packet *p, bool ea
         struct span word = span_sub(text, 0, n);
         text = span_from(text, n + 1);
         if (span_eq(word, span_str("R=1")))
-            again = true;
+            t.again = true;
         else if (span_eq(word, span_str("E=648")))
-            again = expired = true;
+            t.again = t.expired = true;
         else if (starts_with(word, "C="))
-            challenge = span_from(word, 2);
+            t.challenge = span_from(word, 2);
     }
-    again = again && o->method != PPP_METHOD_CHAP_MD5;
-    if (again)
-        take_new_challenge(o, challenge);
-    if (!eap)
-        forget_proof(o);
-    o->failures++;
-    o->challenge_seen = again;
-    o->retry = again;
-    o->expired = again && expired;
-    if (!expired) /* what comes for a new password is of the same user */
-        o->user_named = false;
-    if (!eap)
-        o->result = again ? PPP_RESULT_PENDING : PPP_RESULT_FAILURE;
+    return t;
 }
 
-/* eap: the packet is an EAP-MSCHAPv2 one. There, acknowledgements of the client are a lone opcode:
- * no packet, and nothing that we miss. */
-static void observe_chap(struct ppp_observer *o, enum ppp_from from, const struct packet *p,
-                         bool eap)
+/* Every Failure counts, whatever its identifier: its sender is the server. What may follow it does
+ * so only for the response that was taken. MD5 has no words in its Failure and so no second try. */
+static void take_failure(struct ppp_observer *o, const struct ppp_frame *f, bool eap)
 {
-    if (from == PPP_FROM_SERVER) {
-        switch (p->code) {
-        case CHAP_CHALLENGE: take_challenge(o, p, eap); break;
-        case CHAP_SUCCESS: take_success(o, p, eap); break;
-        case CHAP_FAILURE: take_failure(o, p, eap); break;
-        }
-    } else {
-        switch (p->code) {
-        case CHAP_RESPONSE: take_response(o, p, eap); break;
-        case MSCHAP_CHANGE_PASSWORD: take_change_password(o, p, eap); break;
-        }
+    struct failure_text t = read_failure(f->data);
+
+    count_failure(o);
+    if (!o->response_seen || f->id != o->response_id)
+        return;
+    t.again = t.again && o->method != PPP_METHOD_CHAP_MD5;
+    if (t.again)
+        take_new_challenge(o, t.challenge);
+    if (!eap)
+        forget_answer(o);
+    o->challenge_seen = t.again;
+    o->retry = t.again;
+    o->expired = t.again && t.expired;
+    if (!t.expired) /* a change of password is of the same user */
+        o->user_named = false;
+    if (!eap)
+        o->result = t.again ? PPP_RESULT_PENDING : PPP_RESULT_FAILURE;
+}
+
+static void observe_chap_server(struct ppp_observer *o, const struct ppp_frame *f, bool eap)
+{
+    switch (f->code) {
+    case CHAP_CHALLENGE: take_challenge(o, f, eap); break;
+    case CHAP_SUCCESS: take_success(o, f, eap); break;
+    case CHAP_FAILURE: take_failure(o, f, eap); break;
     }
 }
+
+static enum ppp_verdict take_chap(struct ppp_observer *o, const struct ppp_frame *f, bool eap)
+{
+    return f->code == CHAP_RESPONSE ? take_response(o, f, eap) : take_change_password(o, f, eap);
+}
+
+/* ---- EAP, RFC 3748 4 ---- */
 
 static enum ppp_method eap_method(uint8_t type)
 {
@@ -468,79 +496,188 @@ static enum ppp_method eap_method(uint8_t type)
     return PPP_METHOD_EAP;
 }
 
-/* From the type on, EAP-MSCHAPv2 is a CHAP packet: opcode, id, MS-Length and value stand as code,
- * id, length and value ([MS-CHAP] 2.2). */
-static void observe_eap_mschapv2(struct ppp_observer *o, enum ppp_from from, struct span data)
+/* From the type on, EAP-MSCHAPv2 is a CHAP packet: opcode, id, MS-Length and value are code, id,
+ * length and value ([MS-CHAP] 2.2). */
+static bool read_eap_mschapv2(struct span data, struct ppp_frame *inner)
 {
-    struct packet inner;
+    struct cursor c = cursor_of(data);
 
-    if (read_packet(data, &inner))
-        observe_chap(o, from, &inner, true);
+    *inner = (struct ppp_frame){.protocol = PPP_CHAP};
+    inner->code = cursor_u8(&c);
+    inner->id = cursor_u8(&c);
+    const uint16_t len = cursor_u16(&c);
+    if (c.short_ || len < EAP_MSCHAPV2_HEAD || len > data.n)
+        return false;
+    inner->info = span_sub(data, 0, len);
+    inner->data = span_from(inner->info, EAP_MSCHAPV2_HEAD);
+    return true;
 }
 
 static void take_eap_request(struct ppp_observer *o, uint8_t id, uint8_t type, struct span data)
 {
-    bool again = id == o->eap_id && type == o->eap_type;
+    const bool again = id == o->eap_id && type == o->eap_type;
+    struct ppp_frame inner;
 
     if (!again)
-        forget_proof(o);
+        forget_answer(o);
     o->eap_id = id;
     o->eap_type = type;
     if (type == EAP_TYPE_IDENTITY && !again) {
         o->result = PPP_RESULT_PENDING;
         o->challenge_seen = false;
         o->user_named = false;
-    } else if (type == EAP_TYPE_MSCHAPV2) {
-        observe_eap_mschapv2(o, PPP_FROM_SERVER, data);
+    } else if (type == EAP_TYPE_MSCHAPV2 && read_eap_mschapv2(data, &inner)) {
+        observe_chap_server(o, &inner, true);
     }
 }
 
-/* The client decides by what it responds to: a method it was offered may get a Nak. */
-static void take_eap_response(struct ppp_observer *o, uint8_t type, struct span data)
+static void observe_eap_server(struct ppp_observer *o, const struct ppp_frame *f)
 {
-    switch (type) {
-    case EAP_TYPE_IDENTITY:
-        o->method = PPP_METHOD_EAP;
-        take_user(o, data);
-        return;
-    case EAP_TYPE_NOTIFICATION: return;
-    case EAP_TYPE_NAK:
-        o->method = PPP_METHOD_EAP;
-        o->challenge_seen = false;
-        return;
-    }
-    o->method = eap_method(type);
-    if (type == EAP_TYPE_MSCHAPV2)
-        observe_eap_mschapv2(o, PPP_FROM_CLIENT, data);
-}
+    struct cursor c = cursor_of(f->data);
+    const uint8_t type = cursor_u8(&c);
 
-/* RFC 3748 4 */
-static void observe_eap(struct ppp_observer *o, enum ppp_from from, const struct packet *p)
-{
-    struct cursor c = cursor_of(p->data);
-    uint8_t type = cursor_u8(&c);
-
-    if (from == PPP_FROM_CLIENT) {
-        /* 4.1: the identifier is that of the request, the type too, or a Nak. Behind the Success
-         * nothing is asked. */
-        if (p->code == EAP_RESPONSE && p->id == o->eap_id && !c.short_ &&
-            o->result != PPP_RESULT_SUCCESS && (type == o->eap_type || type == EAP_TYPE_NAK)) {
-            take_proof(o, p->whole);
-            take_eap_response(o, type, c.rest);
-        }
+    switch (f->code) {
+    case EAP_REQUEST: take_eap_request(o, f->id, type, c.rest); return;
+    /* 4.2 wants the identifier of the response here; peers accept others as well */
+    case EAP_SUCCESS:
+        if (o->asked == PPP_EAP)
+            let_in(o);
         return;
-    }
-    switch (p->code) {
-    case EAP_REQUEST: take_eap_request(o, p->id, type, c.rest); return;
-    /* 4.2 wants the identifier of the response here; peers take others as well, so we do */
-    case EAP_SUCCESS: o->result = PPP_RESULT_SUCCESS; return;
     case EAP_FAILURE:
-        /* inside EAP-MSCHAPv2 there was a Failure for it already */
-        if (o->result != PPP_RESULT_FAILURE && o->method != PPP_METHOD_EAP_MSCHAPV2)
-            o->failures++;
+        count_failure(o);
         o->result = PPP_RESULT_FAILURE;
         return;
     }
+}
+
+/* The client acknowledges the server's Success or Failure by the lone opcode, some clients by the
+ * whole head of a packet. It is no answer to a challenge that is still open. */
+static bool is_eap_mschapv2_ack(const struct ppp_observer *o, struct span data)
+{
+    const bool open = o->challenge_seen && !o->retry;
+
+    if (data.n != 1 && data.n != EAP_MSCHAPV2_HEAD)
+        return false;
+    return (data.p[0] == CHAP_SUCCESS && !o->challenge_seen) ||
+           (data.p[0] == CHAP_FAILURE && !open);
+}
+
+/* MS-Length must be that of the EAP packet: a server that reads the one and a server that reads the
+ * other would see different packets. */
+static enum ppp_verdict take_eap_mschapv2(struct ppp_observer *o, struct span data)
+{
+    struct ppp_frame inner;
+
+    if (is_eap_mschapv2_ack(o, data))
+        return PPP_FORWARD;
+    if (!read_eap_mschapv2(data, &inner) || inner.info.n != data.n ||
+        (inner.code != CHAP_RESPONSE && inner.code != MSCHAP_CHANGE_PASSWORD))
+        return PPP_DROP;
+    const enum ppp_verdict v = take_chap(o, &inner, true);
+    if (v == PPP_FORWARD)
+        o->undecided = true;
+    return v;
+}
+
+static enum ppp_verdict take_eap_identity(struct ppp_observer *o, struct span name)
+{
+    /* 5.1: an unknown identity is empty */
+    const enum ppp_verdict v = name.n == 0 ? PPP_FORWARD : judge_name(o, name);
+
+    if (v != PPP_FORWARD)
+        return v;
+    if (name.n > 0)
+        take_name(o, name);
+    o->method = PPP_METHOD_EAP;
+    o->undecided = true;
+    return PPP_FORWARD;
+}
+
+/* The client decides by its response: a method that it was offered may get a Nak. */
+static enum ppp_verdict take_eap_type(struct ppp_observer *o, uint8_t type, struct span data)
+{
+    enum ppp_verdict v = PPP_FORWARD;
+
+    switch (type) {
+    case EAP_TYPE_IDENTITY: return take_eap_identity(o, data);
+    case EAP_TYPE_NOTIFICATION: return PPP_FORWARD;
+    case EAP_TYPE_NAK: o->challenge_seen = false; break;
+    case EAP_TYPE_MSCHAPV2: v = take_eap_mschapv2(o, data); break;
+    default: o->undecided = true;
+    }
+    if (v == PPP_FORWARD)
+        o->method = eap_method(type);
+    return v;
+}
+
+/* 4.1: the identifier is that of the request, the type too, or a Nak. Behind the Success nothing is
+ * asked. */
+static bool answers_eap(const struct ppp_observer *o, const struct ppp_frame *f, uint8_t type)
+{
+    return o->asked == PPP_EAP && o->result != PPP_RESULT_SUCCESS && f->id == o->eap_id &&
+           (type == o->eap_type || type == EAP_TYPE_NAK);
+}
+
+static enum ppp_verdict take_eap_response(struct ppp_observer *o, const struct ppp_frame *f)
+{
+    struct cursor c = cursor_of(f->data);
+    const uint8_t type = cursor_u8(&c);
+
+    if (c.short_ || !answers_eap(o, f, type))
+        return PPP_DROP;
+    if (o->answer_given)
+        return is_repeated(o, f) ? PPP_FORWARD : PPP_DROP;
+    const enum ppp_verdict v = take_eap_type(o, type, c.rest);
+    if (v == PPP_FORWARD)
+        take_answer(o, f, f->info);
+    return v;
+}
+
+/* ---- all of it ---- */
+
+/* A question counts even where LCP did not agree on its protocol: the server asks, so it waits for
+ * nothing else. */
+static void note_question(struct ppp_observer *o, const struct ppp_frame *f)
+{
+    if (f->protocol == PPP_CHAP && f->code == CHAP_CHALLENGE) {
+        o->asked = PPP_CHAP;
+        o->no_zero_key = o->no_zero_key || o->lcp_method != PPP_METHOD_CHAP_MD5;
+    } else if (f->protocol == PPP_EAP && f->code == EAP_REQUEST) {
+        o->asked = PPP_EAP;
+    }
+}
+
+static void observe_server(struct ppp_observer *o, const struct ppp_frame *f)
+{
+    if (ppp_frame_is_control(f))
+        settle_lcp(o);
+    if (f->code == 0) /* not an authentication */
+        return;
+    o->auth_seen = true;
+    note_question(o, f);
+    if (!agreed_on(o, f->protocol))
+        return;
+    switch (f->protocol) {
+    case PPP_PAP: observe_pap_answer(o, f); break;
+    case PPP_CHAP: observe_chap_server(o, f, false); break;
+    case PPP_EAP: observe_eap_server(o, f); break;
+    }
+}
+
+static enum ppp_verdict observe_client(struct ppp_observer *o, const struct ppp_frame *f)
+{
+    if (f->code == 0)
+        return PPP_FORWARD;
+    if (!agreed_on(o, f->protocol))
+        return PPP_DROP;
+    enum ppp_verdict v = PPP_DROP;
+    switch (f->protocol) {
+    case PPP_PAP: v = take_pap_request(o, f); break;
+    case PPP_CHAP: v = take_chap(o, f, false); break;
+    case PPP_EAP: v = take_eap_response(o, f); break;
+    }
+    o->auth_seen = o->auth_seen || v == PPP_FORWARD;
+    return v;
 }
 
 void ppp_observer_init(struct ppp_observer *o)
@@ -548,82 +685,68 @@ void ppp_observer_init(struct ppp_observer *o)
     memset(o, 0, sizeof *o);
 }
 
-void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame)
+enum ppp_verdict ppp_observe(struct ppp_observer *o, enum ppp_from from,
+                             const struct ppp_frame *frame)
 {
-    uint16_t protocol;
-    struct span info;
-    struct packet p;
+    if (frame->protocol == PPP_LCP)
+        return observe_lcp(o, from, frame);
+    if (from == PPP_FROM_CLIENT)
+        return observe_client(o, frame);
+    observe_server(o, frame);
+    return PPP_FORWARD;
+}
 
-    if (!read_frame(frame, &protocol, &info) || protocol < PROTOCOL_CONTROL_MIN ||
-        !read_packet(info, &p))
-        return;
-    if (protocol != PROTOCOL_LCP && from == PPP_FROM_SERVER)
-        settle_lcp(o);
-    if (protocol != PROTOCOL_LCP && !agreed_on(o, protocol))
-        return;
-    switch (protocol) {
-    case PROTOCOL_LCP: observe_lcp(o, from, &p); return;
-    case PROTOCOL_PAP: observe_pap(o, from, &p); break;
-    case PROTOCOL_CHAP: observe_chap(o, from, &p, false); break;
-    case PROTOCOL_EAP: observe_eap(o, from, &p); break;
-    default: return;
-    }
-    o->auth_seen = true;
+bool ppp_is_content(const struct ppp_observer *o)
+{
+    return o->result == PPP_RESULT_SUCCESS ||
+           (o->asked == 0 && o->lcp_auth == 0 && o->lcp_method == PPP_METHOD_NONE);
+}
+
+void ppp_server_ends(struct ppp_observer *o)
+{
+    if (o->result != PPP_RESULT_SUCCESS)
+        count_failure(o);
+}
+
+struct span ppp_proof(const struct ppp_observer *o)
+{
+    return span_sub(span_of(o->answer, o->answer_len), o->proof_from, o->proof_len);
 }
 
 /* The layouts are those of take_response and take_change_password. */
-static bool chap_login(const struct packet *p, struct span *user, struct span *proof)
+static bool chap_login(const struct ppp_frame *f, struct span *user, struct span *proof)
 {
-    struct cursor c = cursor_of(p->data);
+    struct cursor c = cursor_of(f->data);
 
-    if (p->code == MSCHAP_CHANGE_PASSWORD) {
-        *proof = span_sub(p->data, NEW_PASSWORD_LEN + 16 + 8, PPP_NT_RESPONSE);
+    if (f->code == MSCHAP_CHANGE_PASSWORD) {
+        *proof = span_sub(f->data, NEW_PASSWORD_LEN + 16 + 8, PPP_NT_RESPONSE);
         return proof->n == PPP_NT_RESPONSE;
     }
-    struct span value = cursor_take(&c, cursor_u8(&c));
+    const struct span value = cursor_take(&c, cursor_u8(&c));
     *user = c.rest;
-    *proof = value.n == MSCHAP_RESPONSE_LEN ? span_sub(value, 24, PPP_NT_RESPONSE) : value;
-    return p->code == CHAP_RESPONSE && !c.short_ && value.n > 0;
+    *proof =
+        value.n == MSCHAP_RESPONSE_LEN ? span_sub(value, MSCHAP_NT_AT, PPP_NT_RESPONSE) : value;
+    return !c.short_ && value.n > 0;
 }
 
-bool ppp_login(struct span frame, struct span *user, struct span *proof)
+bool ppp_login(struct span octets, struct span *user, struct span *proof)
 {
-    uint16_t protocol;
-    struct span info;
-    struct packet p;
+    struct ppp_frame f;
 
     *user = *proof = span_of(NULL, 0);
-    if (!read_frame(frame, &protocol, &info) || !read_packet(info, &p))
+    if (!ppp_frame_read(PPP_FROM_CLIENT, octets, &f))
         return false;
-    struct cursor c = cursor_of(p.data);
-    switch (protocol) {
-    case PROTOCOL_PAP:
-        *user = cursor_take(&c, cursor_u8(&c));
-        return p.code == PAP_REQUEST && !c.short_;
-    case PROTOCOL_CHAP: return chap_login(&p, user, proof);
-    case PROTOCOL_EAP:
-        *proof = p.whole;
+    struct cursor c = cursor_of(f.data);
+    switch (f.protocol) {
+    case PPP_PAP: return read_pap_request(&f, user);
+    case PPP_CHAP: return chap_login(&f, user, proof);
+    case PPP_EAP:
+        *proof = f.info;
         if (cursor_u8(&c) == EAP_TYPE_IDENTITY)
             *user = c.rest;
-        return p.code == EAP_RESPONSE && !c.short_;
+        return !c.short_;
     default: return false;
     }
-}
-
-bool ppp_is_control(struct span frame)
-{
-    uint16_t protocol;
-    struct span info;
-
-    return read_frame(frame, &protocol, &info) && protocol >= PROTOCOL_CONTROL_MIN;
-}
-
-bool ppp_is_network(struct span frame)
-{
-    uint16_t protocol;
-    struct span info;
-
-    return read_frame(frame, &protocol, &info) && protocol < PROTOCOL_LINK_MIN;
 }
 
 const char *ppp_method_name(enum ppp_method m)

@@ -1,17 +1,16 @@
-/* ppp: what somebody who sees both directions of a PPP link can tell about its authentication
- * (PROTOCOL.md 5). An observer: it never alters or answers anything, it follows retransmissions,
- * retries, changes of password and restarts of LCP (the server's Configure-Request after an
- * authentication makes it forget everything), and it never fails: what it cannot make sense of it
- * passes over.
+/* ppp: an observer of both directions of a PPP link that is being set up. It follows the login in
+ * LCP, PAP, CHAP and EAP (PROTOCOL.md 5) through retransmissions, retries, changes of password and
+ * restarts of LCP, and it decides which frames of the client may reach the server: a frame of a
+ * login goes on only if the observer has taken it for an answer to the server's latest question.
+ * What the server hears of the client's login is then exactly what the observer knows.
  *
- * Its state holds secrets (challenges and responses): the owner wipes the struct when the call is
- * connected or closed. No pointers into packets are kept, nothing is allocated. */
+ * The state holds secrets (challenges and responses): the owner wipes the struct when the call is
+ * connected or closed. No pointers into frames are kept, nothing is allocated. */
 #ifndef SSTPGATE_WIRE_PPP_H
 #define SSTPGATE_WIRE_PPP_H
 
 #include "base/span.h"
-
-enum ppp_from { PPP_FROM_CLIENT, PPP_FROM_SERVER };
+#include "wire/ppp_frame.h"
 
 enum ppp_method {
     PPP_METHOD_NONE = 0, /* nothing seen yet */
@@ -28,86 +27,106 @@ enum ppp_method {
 
 enum ppp_result { PPP_RESULT_PENDING = 0, PPP_RESULT_SUCCESS, PPP_RESULT_FAILURE };
 
-enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24, PPP_SERVER_ANSWER = 20, PPP_PROOF_MAX = 1536 };
+enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24, PPP_SERVER_ANSWER = 20, PPP_ANSWER_MAX = 1536 };
 
 /* One answer to an MS-CHAP challenge, v1 or v2, inside EAP or not. */
 struct ppp_mschap {
     bool seen;
-    uint16_t user_len; /* as of the observer below, when this answer was given: a key made */
-    uint8_t user[PPP_USER_MAX]; /* of it and of somebody else's hash would prove nothing */
+    uint16_t user_len; /* of the observer's user when this answer was given: a key made of this */
+    uint8_t user[PPP_USER_MAX]; /* answer and of another user's hash-hash would prove nothing */
     bool v1;                    /* MS-CHAPv1: challenge is 8 octets, peer_challenge is not used */
     uint8_t id;                 /* CHAP identifier (EAP: the MS-CHAPv2 id) */
-    uint8_t challenge[16];      /* what the server sent; after a Failure with R=1 or E=648 its C= */
+    uint8_t challenge[16];      /* the server's; after a Failure with R=1 or E=648 its C= */
     uint8_t peer_challenge[16];
     uint8_t nt_response[PPP_NT_RESPONSE];
-    bool
-        answered; /* in `confirmed`, v2: by this proof that the server knows the password, its S= */
-    uint8_t server_answer[PPP_SERVER_ANSWER];
+    bool answered; /* in `confirmed`, v2: the Success had an S=, by which the server proves that it
+                    */
+    uint8_t server_answer[PPP_SERVER_ANSWER]; /* knows the password */
 };
 
 struct ppp_observer {
     /* for the reader */
-    enum ppp_method method;     /* agreed in LCP, then of the latest authentication seen */
-    enum ppp_result result;     /* inside EAP it is EAP's own Success or Failure that counts */
-    uint16_t user_len;          /* octets in user; 0 when not known, or named in two ways at once */
-    uint8_t user[PPP_USER_MAX]; /* as sent, cut at PPP_USER_MAX, any octet possible, no NUL added;
-                                   a claim unless the method proves it: PEAP, EAP-TLS do not */
-    bool user_named;            /* user answers the server's latest question; user_len 0: two did */
-    /* The client's answer to the server's latest question, as ppp_login has it: what the server
-     * asks RADIUS about. proof_len 0: none yet, one longer than PPP_PROOF_MAX, or two that differ,
-     * of which the server may have taken either. */
-    bool proof_given;
-    uint16_t proof_len;
-    uint8_t proof[PPP_PROOF_MAX];
-    struct ppp_mschap last;      /* the latest response of the client that has an NT-Response */
-    unsigned failures;           /* logins the server has refused, each try once */
-    struct ppp_mschap confirmed; /* the latest one the server answered with Success */
+    enum ppp_method method;      /* agreed in LCP, then of the latest answer of the client */
+    enum ppp_result result;      /* inside EAP it is EAP's own Success or Failure that counts */
+    uint16_t user_len;           /* octets in user; 0: not known */
+    uint8_t user[PPP_USER_MAX];  /* as sent, no control characters in it, no NUL added; a claim
+                                    unless  the method proves it: PEAP and EAP-TLS do not */
+    struct ppp_mschap last;      /* the client's latest answer that has an NT-Response */
+    struct ppp_mschap confirmed; /* the latest one that the server answered with Success */
+    unsigned failures;           /* logins that the server refused, each try once */
+    bool
+        no_zero_key; /* the server sent a CHAP Challenge, for any method but CHAP-MD5: the client
+                        has a key, so a MAC made with zeros is not its own. Until LCP starts over */
 
     /* for the observer itself */
-    enum ppp_method lcp_method; /* agreed in LCP; NONE: not seen, or none that we know */
+    enum ppp_method lcp_method; /* agreed in LCP; NONE: no method that is known here */
     bool auth_seen;             /* an authentication frame came since LCP was last negotiated */
-    bool challenge_seen;        /* a response may come: to a Challenge or to a Failure with R=1 */
-    bool retry;   /* ... to a Failure: the identifier of the response is not told before */
-    bool expired; /* ... with E=648: a change of password may come, of the same user */
+    uint16_t asked;  /* protocol of the server's latest question (CHAP, EAP), or PAP when LCP agreed
+                        on  it; 0: the server has not asked for a login */
+    bool user_named; /* user answers the server's latest question */
+    bool undecided; /* the client has tried to log in, and the server has not said how that ended */
+    /* The packet that answered the server's latest question, without its identifier; none for PAP,
+     * since it has the password. A second answer goes on only if it is the same. proof: the part of
+     * it that no other login repeats by chance, see ppp_login. */
+    bool answer_given;
+    uint16_t answer_len, proof_from, proof_len;
+    uint8_t answer[PPP_ANSWER_MAX];
+    bool challenge_seen; /* a response may come: to a Challenge or to a Failure with R=1 */
+    bool retry;          /* ... to a Failure: the identifier of the response is not fixed */
+    bool expired;        /* ... with E=648: a change of password may come, of the same user */
     uint8_t challenge_id;
     uint8_t challenge_len; /* 16: v2 or MD5, 8: v1, 0: neither, so no MS-CHAP can follow */
     uint8_t challenge[16];
-    bool response_seen; /* Success and Failure count if they carry this identifier */
+    bool response_seen; /* Success counts if it carries this identifier */
     uint8_t response_id;
     uint8_t eap_id; /* of the server's latest EAP Request, as is the type */
     uint8_t eap_type;
     bool lcp_pending; /* the server's Configure-Request waits for the client's Ack */
     uint8_t lcp_id;
-    uint16_t lcp_auth;     /* protocol of option 3 in the server's latest Configure-Request */
+    uint16_t lcp_auth; /* protocol of option 3 in the server's latest Configure-Request; 0: none */
     uint8_t lcp_algorithm; /* the octet behind it, where there is one (CHAP) */
+};
+
+enum ppp_verdict {
+    PPP_FORWARD,
+    PPP_DROP,         /* of the client: it answers nothing that the server has asked */
+    PPP_AUTH_REQUEST, /* of the client: it asks the server for an authentication (LCP's option 3),
+                         which some servers obey as if it were their own choice of the client's
+                         method */
+    PPP_BAD_NAME,     /* of the client: an empty name, one with control characters, with a blank at
+                         either     end, or too long. Servers cut and trim such names, each in its own way
+                       */
 };
 
 void ppp_observer_init(struct ppp_observer *o);
 
-/* frame: one PPP frame as it stands in an SSTP data packet: no flags, no escapes, no FCS; with or
- * without FF 03, protocol of one or two octets (PROTOCOL.md 5.1). One that ppp_is_control does not
- * take for control says nothing. */
-void ppp_observe(struct ppp_observer *o, enum ppp_from from, struct span frame);
+/* Observes one frame that ppp_frame_read has read. Returns whether it may go on; of the server
+ * every frame may. A client's frame that may not go on has changed nothing in *o. */
+enum ppp_verdict ppp_observe(struct ppp_observer *o, enum ppp_from from,
+                             const struct ppp_frame *frame);
+
+/* Returns whether the server is content with the client: the login that it asked for has ended with
+ * a Success, or it has asked for none. */
+bool ppp_is_content(const struct ppp_observer *o);
+
+/* The server ends the call, or LCP. Counts a login that it has not let in as a failure, whatever
+ * the form of its refusal; a no-op where nothing is undecided. */
+void ppp_server_ends(struct ppp_observer *o);
+
+/* The client's answer to the server's latest question, as ppp_login has it; empty: none yet, or the
+ * method has none. Valid until the next call with o. */
+struct span ppp_proof(const struct ppp_observer *o);
 
 /* What a RADIUS client passes on of one frame of a client's authentication, as parts of the frame.
- * user: the name in it; none where the frame has none, as most of EAP. proof: what no other login
- * will repeat by chance: an NT-Response, the answer of CHAP-MD5, or the whole EAP packet; none for
- * PAP. False: the frame is no answer or request of a client's. */
+ * user: the name in it; empty where the frame has none, as most of EAP. proof: octets that no other
+ * login repeats by chance: an NT-Response, the response of CHAP-MD5, or the whole EAP packet; none
+ * for PAP. False: the frame is not an answer or a request of a client's. */
 bool ppp_login(struct span frame, struct span *user, struct span *proof);
-
-/* True for an LCP, authentication or network control frame: what may flow before Call Connected;
- * false for network data (protocols below 0x8000, RFC 1661 2) and for what has no protocol field.
- */
-bool ppp_is_control(struct span frame);
-
-/* True for network data and the protocols that prepare it (RFC 1661 2: below 0xc000): what a server
- * sends when it is content with who the client is. */
-bool ppp_is_network(struct span frame);
 
 /* "ms-chapv2", "eap-mschapv2", "pap", "none". */
 const char *ppp_method_name(enum ppp_method m);
 
-/* True where the method gives both ends keys, so that a binding made with zeros is weak. */
+/* Returns whether the method gives both ends keys, so that a binding made with zeros is weak. */
 bool ppp_method_has_keys(enum ppp_method m);
 
 #endif

@@ -53,6 +53,16 @@ struct span sstp_without_reserved(struct span packet, uint8_t out[SSTP_PACKET_MA
     return span_of(out, packet.n);
 }
 
+void sstp_build_data(uint8_t packet[SSTP_DATA_HEAD], size_t n)
+{
+    const size_t len = n + SSTP_DATA_HEAD;
+
+    packet[0] = SSTP_VERSION;
+    packet[1] = 0;
+    packet[2] = (uint8_t)(len >> 8);
+    packet[3] = (uint8_t)len;
+}
+
 /* The attributes of a packet, one after the other. */
 struct walk {
     struct cursor c;

@@ -11,6 +11,7 @@ enum {
     SSTP_HEADER = 4,
     SSTP_CONTROL_MIN = 8,
     SSTP_PACKET_MAX = 4095,
+    SSTP_DATA_HEAD = 4, /* octets of a data packet before its frame */
     SSTP_NONCE = 32,
     SSTP_ACK_LEN = 48,
     SSTP_CONNECTED_LEN = 112,
@@ -77,6 +78,10 @@ enum err sstp_parse(struct span in, struct sstp_packet *out) MUST_CHECK;
 /* packet: a whole one, as sstp_parse has measured it. The same with the reserved bits of its header
  * zero: packet itself where they are, else a copy in out. */
 struct span sstp_without_reserved(struct span packet, uint8_t out[SSTP_PACKET_MAX]);
+
+/* Writes the head of a data packet whose frame of n octets is at packet + SSTP_DATA_HEAD; n is at
+ * most SSTP_PACKET_MAX - SSTP_DATA_HEAD. */
+void sstp_build_data(uint8_t packet[SSTP_DATA_HEAD], size_t n);
 
 struct sstp_ack {
     uint8_t mask;      /* the hash protocols the server offers */

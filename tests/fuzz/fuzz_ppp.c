@@ -24,12 +24,37 @@ static bool same(const struct ppp_observer *a, const struct ppp_observer *b)
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-static void observe_copy(struct ppp_observer *o, enum ppp_from from, struct span begin,
-                         struct span end)
+/* Reads and observes a frame. *unread: ppp_frame_read refuses it. */
+static enum ppp_verdict observe_copy(struct ppp_observer *o, enum ppp_from from, struct span begin,
+                                     struct span end, bool *unread)
 {
-    struct span frame = copy_of(begin, end);
-    ppp_observe(o, from, frame);
-    free((void *)(uintptr_t)frame.p);
+    struct span octets = copy_of(begin, end);
+    struct ppp_frame frame;
+    enum ppp_verdict v = PPP_DROP;
+
+    *unread = !ppp_frame_read(from, octets, &frame);
+    if (!*unread)
+        v = ppp_observe(o, from, &frame);
+    free((void *)(uintptr_t)octets.p);
+    return v;
+}
+
+/* The canonical form is read as the same frame, and is its own canonical form. */
+static void check_rebuilt(enum ppp_from from, struct span octets)
+{
+    uint8_t out[PPP_FRAME_MAX], twice[PPP_FRAME_MAX];
+    struct ppp_frame f, again;
+
+    if (!ppp_frame_read(from, octets, &f))
+        return;
+    const size_t n = ppp_frame_build(&f, out);
+    if (n == 0)
+        return;
+    CHECK(ppp_frame_read(from, span_of(out, n), &again));
+    CHECK(ppp_frame_is_canonical(&again, span_of(out, n)));
+    CHECK(again.protocol == f.protocol && again.code == f.code && again.id == f.id);
+    CHECK(span_eq(again.info, f.info) && span_eq(again.data, f.data));
+    CHECK(ppp_frame_build(&again, twice) == n && memcmp(out, twice, n) == 0);
 }
 
 static bool inside(struct span part, struct span whole)
@@ -50,42 +75,71 @@ static void check_login(struct span frame)
     free((void *)(uintptr_t)copy.p);
 }
 
-/* One frame, and the same one in the other forms that must make no difference. */
+/* The client cannot say that it succeeded, nor undo what the server said; what does not go on
+ * changes nothing; and there is one answer to each question. */
+static void check_client(const struct ppp_observer *o, const struct ppp_observer *before,
+                         enum ppp_verdict v)
+{
+    CHECK(o->result == before->result && o->failures == before->failures);
+    CHECK(o->no_zero_key == before->no_zero_key);
+    CHECK(memcmp(&o->confirmed, &before->confirmed, sizeof o->confirmed) == 0);
+    CHECK(memcmp(o->challenge, before->challenge, sizeof o->challenge) == 0);
+    CHECK(v == PPP_FORWARD || same(o, before));
+    if (before->user_named)
+        CHECK(o->user_len == before->user_len && memcmp(o->user, before->user, o->user_len) == 0);
+    if (before->answer_given)
+        CHECK(o->answer_len == before->answer_len &&
+              memcmp(o->answer, before->answer, o->answer_len) == 0);
+}
+
+static void check_server(const struct ppp_observer *o, const struct ppp_observer *before,
+                         enum ppp_verdict v)
+{
+    CHECK(v == PPP_FORWARD);
+    CHECK(o->user_len == before->user_len || o->user_len == 0);
+    CHECK(o->last.seen == before->last.seen || !o->last.seen);
+    CHECK(o->failures == before->failures || o->failures == before->failures + 1);
+    CHECK(o->result != PPP_RESULT_SUCCESS || !o->undecided || before->undecided);
+}
+
+static void check_state(const struct ppp_observer *o)
+{
+    CHECK(o->method <= PPP_METHOD_EAP_MSCHAPV2 && o->result <= PPP_RESULT_FAILURE);
+    CHECK(o->user_len <= PPP_USER_MAX && (!o->user_named || o->user_len > 0));
+    for (size_t i = 0; i < o->user_len; i++)
+        CHECK(o->user[i] >= ' ' && o->user[i] != 0x7f);
+    CHECK(o->answer_len <= PPP_ANSWER_MAX && (o->answer_given || o->answer_len == 0));
+    CHECK(o->proof_from + o->proof_len <= o->answer_len);
+    CHECK(o->challenge_len == 0 || o->challenge_len == 8 || o->challenge_len == 16);
+}
+
+/* One frame, and the same frame in the other forms that must make no difference. */
 static void check_frame(struct ppp_observer *o, enum ppp_from from, struct span frame)
 {
     static const uint8_t address[] = {0xff, 0x03}, behind[] = {0xff, 0x03, 0x01, 0x00, 0x31};
     const struct span none = span_of(NULL, 0), full = span_of(address, sizeof address);
-    struct ppp_observer before = *o, other = *o;
-    bool control = ppp_is_control(frame);
+    const struct ppp_observer before = *o;
+    struct ppp_observer other = *o;
+    bool unread, also;
 
-    observe_copy(o, from, frame, none);
+    const enum ppp_verdict v = observe_copy(o, from, frame, none, &unread);
     check_login(frame);
-
-    CHECK(o->method <= PPP_METHOD_EAP_MSCHAPV2 && o->result <= PPP_RESULT_FAILURE);
-    CHECK(o->user_len <= PPP_USER_MAX);
-    CHECK(o->proof_len <= PPP_PROOF_MAX && (o->proof_given || o->proof_len == 0));
-    CHECK(o->challenge_len == 0 || o->challenge_len == 8 || o->challenge_len == 16);
-    CHECK(control || same(o, &before));
-
-    /* The client cannot say that it succeeded, nor undo what the server said. */
-    if (from == PPP_FROM_CLIENT) {
-        CHECK(o->result == before.result);
-        CHECK(memcmp(&o->confirmed, &before.confirmed, sizeof o->confirmed) == 0);
-        CHECK(memcmp(o->challenge, before.challenge, sizeof o->challenge) == 0);
-        CHECK(before.user_named == false || o->user_len == 0 || o->user_len == before.user_len);
-    } else {
-        CHECK(o->user_len == before.user_len || o->user_len == 0);
-        CHECK(o->last.seen == before.last.seen || !o->last.seen);
-    }
+    check_rebuilt(from, frame);
+    check_state(o);
+    CHECK(!unread || same(o, &before));
+    if (from == PPP_FROM_CLIENT)
+        check_client(o, &before, v);
+    else if (!unread)
+        check_server(o, &before, v);
 
     if (frame.n < 2 || frame.p[0] != 0xff || frame.p[1] != 0x03) {
-        observe_copy(&other, from, full, frame);
+        CHECK(observe_copy(&other, from, full, frame, &also) == v && also == unread);
         CHECK(same(o, &other));
         other = before;
     }
     /* Octets behind change nothing, where there was a frame that meant something without them. */
     if (!same(o, &before)) {
-        observe_copy(&other, from, frame, span_of(behind, sizeof behind));
+        CHECK(observe_copy(&other, from, frame, span_of(behind, sizeof behind), &also) == v);
         CHECK(same(o, &other));
     }
 }

@@ -65,6 +65,10 @@ static int teardown(void **state)
 #define EAP_DONE "1000000cff03c22703080004"
 #define PAP "1000001cff03c0230101001404557365720a636c69656e7450617373"
 
+/* LCP's agreement on it */
+#define PAP_REQUEST "10000010 ff03c021 01020008 0304c023"
+#define PAP_ACK "10000010 ff03c021 02020008 0304c023"
+
 static const char users_text[] = "User:41c00c584bd2d91c4017a2a12fa59f3f\n";
 static const char stale_text[] = "User:00112233445566778899aabbccddeeff\n";
 
@@ -217,6 +221,13 @@ static void request_and_ack(struct call *c, uint8_t mask)
     assert_int_equal(ack(c, mask), widens ? FRONT_REPLACE : FRONT_PASS);
 }
 
+/* LCP agrees on PAP. */
+static void pap_agreed(struct call *c)
+{
+    assert_int_equal(from_backend(c, PAP_REQUEST), FRONT_PASS);
+    assert_int_equal(from_client(c, PAP_ACK), FRONT_PASS);
+}
+
 static void mschapv2(struct call *c)
 {
     assert_int_equal(from_backend(c, CHALLENGE), FRONT_PASS);
@@ -300,13 +311,38 @@ static void eap_with_its_key_and_with_zeros(void **state)
         const char *name =
             zero ? "rewrite_eap_mschapv2_zero_sha256" : "rewrite_eap_mschapv2_sha256";
         struct call c;
-        call_init(&c, CONFIG_BINDING_REWRITE, users_text, name);
+        call_init(&c, CONFIG_BINDING_REWRITE, zero ? NULL : users_text, name);
         request_and_ack(&c, SSTP_HASH_SHA256);
         eap_mschapv2(&c);
         connected_becomes(&c, name);
         assert_string_equal(c.session.method, "eap-mschapv2");
         assert_string_equal(c.session.key, zero ? "zero" : "ms-chapv2");
         assert_int_equal(c.session.weak, zero); /* a method with keys, bound with none */
+        call_fini(&c);
+    }
+}
+
+/* A MAC made with zeros, where the key of this login is known: its sender does not have it. The
+ * envelope makes no difference, so a change of it gains nothing. */
+static void eap_with_zeros_although_its_key_is_known(void **state)
+{
+    (void)state;
+    for (int early = 0; early < 2; early++) {
+        struct call c;
+        call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_eap_mschapv2_zero_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        if (early) {
+            goes_on(connected(&c)); /* no method is known yet */
+            from_backend(&c, EAP_CHALLENGE);
+            from_client(&c, EAP_RESPONSE);
+            from_backend(&c, EAP_SUCCESS);
+            from_client(&c, EAP_SUCCESS_ACK);
+            refused(&c, from_backend(&c, EAP_DONE), REASON_BINDING_MAC);
+        } else {
+            eap_mschapv2(&c);
+            refused(&c, connected(&c), REASON_BINDING_MAC);
+        }
+        assert_true(c.session.forged);
         call_fini(&c);
     }
 }
@@ -319,6 +355,7 @@ static void pap_needs_no_users_file(void **state)
         struct call c;
         call_init(&c, CONFIG_BINDING_REWRITE, NULL, name);
         request_and_ack(&c, sha1 ? SSTP_HASH_SHA1 : SSTP_HASH_SHA256);
+        pap_agreed(&c);
         assert_int_equal(from_client(&c, PAP), FRONT_PASS);
         connected_becomes(&c, name);
         assert_string_equal(c.session.user, "User");
@@ -521,28 +558,39 @@ static void passthrough_passes(void **state)
     call_fini(&c);
 }
 
-/* Anybody can make a binding with zeros: a call whose user the server has not let in stays in
- * front's hands, and may be no tunnel yet. */
+#define IPCP "1000000e ff038021 0101000a 0306"
+#define IPV4 "1000000a ff030021 4500"
+
+/* Anybody can make a binding with zeros: a call whose user the server has not let in is not a
+ * tunnel yet. A login that was asked for must end with a Success; without one the first network
+ * control frame shows that the server is content. */
 static void until_the_server_is_content(void **state)
 {
-    static const char *const content[] = {
-        SUCCESS,                           /* the answer to the response */
-        "1000000e ff038021 0101000a 0306", /* IPCP: no authentication was wanted */
-        "1000000a ff030021 4500",          /* network data */
+    static const struct {
+        bool asked;
+        const char *vector, *packet;
+        enum front_verdict verdict;
+    } content[] = {
+        {true, "rewrite_mschapv2_sha256", SUCCESS, FRONT_CONNECTED},
+        {true, "rewrite_mschapv2_sha256", IPCP, FRONT_PASS},
+        {true, "rewrite_mschapv2_sha256", IPV4, FRONT_DROP},
+        {false, "rewrite_pap_sha256", IPCP, FRONT_CONNECTED},
     };
     (void)state;
     for (size_t i = 0; i < sizeof content / sizeof *content; i++) {
         struct call c;
-        call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+        call_init(&c, CONFIG_BINDING_REWRITE, users_text, content[i].vector);
         request_and_ack(&c, SSTP_HASH_SHA256);
-        from_backend(&c, CHALLENGE);
-        from_client(&c, RESPONSE);
+        if (content[i].asked) {
+            from_backend(&c, CHALLENGE);
+            from_client(&c, RESPONSE);
+        }
         assert_int_equal(connected(&c), FRONT_REPLACE);
         assert_int_equal(c.session.binding, SESSION_BINDING_VERIFIED);
         assert_int_equal(from_client(&c, "1000000a ff030021 4500"), FRONT_DROP);
         assert_int_equal(from_client(&c, "1001000800080000"), FRONT_PASS); /* Echo: in place now */
         assert_int_equal(from_backend(&c, "1000000c ff03c021 09010004"), FRONT_PASS);
-        assert_int_equal(from_backend(&c, content[i]), FRONT_CONNECTED);
+        assert_int_equal(from_backend(&c, content[i].packet), content[i].verdict);
         call_fini(&c);
     }
 }
@@ -743,12 +791,13 @@ static void what_may_pass_the_one_that_waits(void **state)
     } cases[] = {
         {LCP_REQUEST, 'P', 'P'},
         {"1000000c ff03c021 09010004", 'P', 'P'}, /* LCP's own Echo */
-        {RESPONSE, 'P', 'P'},
-        {EAP_DONE, 'P', 'P'},
-        {PAP, 'P', 'P'},
+        {CHALLENGE, 'D', 'P'},
+        {EAP_TLS_RESPONSE, 'D', 'D'}, /* behind the Success */
+        {EAP_TLS_DONE, 'D', 'P'},
+        {PAP, 'D', 'D'}, /* LCP did not agree on it */
         {IPCP_REQUEST, 'H', 'P'},
         {IP_DATA, 'H', 'D'},
-        {NO_PROTOCOL, 'H', 'D'},
+        {NO_PROTOCOL, 'D', 'D'},
         {ECHO_REQUEST, 'H', 'R'},
         {ECHO_RESPONSE, 'H', 'R'},
         {ABORT, 'P', 'P'},
@@ -792,13 +841,21 @@ static void logins_are_noted(void **state)
                                       "\x54\x42\x33\x11\x4a\x3d\x85\xd6\xdf";
     static const char tls_answer[] = "\x02\x02\x00\x06\x0d\x00";
     static const struct {
-        const char *named, *before, *answer;
+        const char *first, *reply, *second, *answer;
         struct span proof;
     } cases[] = {
-        {"", LCP_REQUEST, PAP, {NULL, 0}},
-        {"", CHALLENGE, RESPONSE, {(const uint8_t *)nt_response, 24}},
-        {"", EAP_TLS_IDENTITY, EAP_TLS_USER, {(const uint8_t *)"\x02\x01\x00\x09\x01User", 9}},
-        {EAP_TLS_USER, EAP_TLS_REQUEST, EAP_TLS_RESPONSE, {(const uint8_t *)tls_answer, 6}},
+        {PAP_REQUEST, PAP_ACK, NULL, PAP, {NULL, 0}},
+        {CHALLENGE, NULL, NULL, RESPONSE, {(const uint8_t *)nt_response, 24}},
+        {EAP_TLS_IDENTITY,
+         NULL,
+         NULL,
+         EAP_TLS_USER,
+         {(const uint8_t *)"\x02\x01\x00\x09\x01User", 9}},
+        {EAP_TLS_IDENTITY,
+         EAP_TLS_USER,
+         EAP_TLS_REQUEST,
+         EAP_TLS_RESPONSE,
+         {(const uint8_t *)tls_answer, 6}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct keyring_login login = {.user = span_str("User"), .proof = cases[i].proof};
@@ -806,11 +863,11 @@ static void logins_are_noted(void **state)
         struct call c;
         call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
-        if (*cases[i].named != '\0') {
-            from_backend(&c, EAP_TLS_IDENTITY);
-            from_client(&c, cases[i].named);
-        }
-        from_backend(&c, cases[i].before);
+        from_backend(&c, cases[i].first);
+        if (cases[i].reply != NULL)
+            from_client(&c, cases[i].reply);
+        if (cases[i].second != NULL)
+            from_backend(&c, cases[i].second);
         assert_false(keyring_whence(c.keyring, "home", &login, NOW, &from));
         from_client(&c, cases[i].answer);
         assert_true(keyring_whence(c.keyring, "home", &login, NOW, &from));
@@ -820,6 +877,8 @@ static void logins_are_noted(void **state)
     }
 }
 
+/* One call cannot push out the notes of the others: a client has one answer to each question, and
+ * one that goes on with others is refused. */
 static void notes_of_one_call_push_out_nobody(void **state)
 {
     (void)state;
@@ -831,12 +890,91 @@ static void notes_of_one_call_push_out_nobody(void **state)
     keyring_saw(c.keyring, "home", &other, &a, NOW);
     request_and_ack(&c, SSTP_HASH_SHA256);
     from_backend(&c, EAP_TLS_IDENTITY);
-    for (unsigned i = 0; i < 2 * KEYRING_SEEN_MAX; i++) {
+    assert_int_equal(from_client(&c, EAP_TLS_USER), FRONT_PASS);
+    for (unsigned i = 0; i <= 32; i++) {
         char answer[64];
-        snprintf(answer, sizeof answer, "10000011 ff03c227 02010009 0155%04x72", i);
-        assert_int_equal(from_client(&c, answer), FRONT_PASS);
+        snprintf(answer, sizeof answer, "10000011 ff03c227 02010009 0155%04x72", 0x3030 + i);
+        if (i < 32)
+            assert_int_equal(from_client(&c, answer), FRONT_DROP);
+        else
+            refused(&c, from_client(&c, answer), REASON_CLIENT_BAD_FRAMES);
     }
+    assert_int_equal(c.session.frames_dropped, 33);
     assert_true(keyring_whence(c.keyring, "home", &other, NOW, &from));
+    call_fini(&c);
+}
+
+/* ---- the canonical form ---- */
+
+/* What goes on is built from what was read, in both directions; what cannot be read stays here. */
+static void frames_go_on_in_one_form(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *packet;
+        const char *rebuilt; /* NULL: as it is; "": not at all */
+    } cases[] = {
+        {"1000000c ff03c021 09010004", NULL},
+        {"1000000a c021 09010004", "1000000c ff03c021 09010004"},
+        {"1000000d ff03c021 09010004 77", "1000000c ff03c021 09010004"},
+        {"100e000c ff03c021 09010004", NULL}, /* reserved bits: see traffic.c */
+        {"1000000a 8021 01010004", "1000000c ff038021 01010004"},
+        {"1000000d ff038021 01010004 77", NULL},
+        {"1000000c ff03c021 09010003", ""},
+        {"1000000c ff03c021 0e010004", ""},
+        {"1000000c ff03c027 01010004", ""},
+        {NO_PROTOCOL, ""},
+        {IP_DATA, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int client = 0; client < 2; client++) {
+            struct call c;
+            call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+            request_and_ack(&c, SSTP_HASH_SHA256);
+            print_message("%s\n", cases[i].packet);
+            const enum front_verdict v = give_hex(&c, client, cases[i].packet);
+            if (cases[i].rebuilt == NULL) {
+                assert_int_equal(v, FRONT_PASS);
+            } else if (*cases[i].rebuilt == '\0') {
+                assert_int_equal(v, FRONT_DROP);
+            } else {
+                assert_int_equal(v, FRONT_REPLACE);
+                struct call other = c;
+                uint8_t built[64];
+                const size_t n = c.answer.octets.n;
+                assert_true(n <= sizeof built);
+                memcpy(built, c.answer.octets.p, n);
+                assert_int_equal(give_hex(&other, client, cases[i].rebuilt), FRONT_PASS);
+                assert_int_equal(n, other.len);
+                assert_memory_equal(built, other.packet, n);
+            }
+            call_fini(&c);
+        }
+}
+
+/* Some servers obey the authentication that a client asks of them as if it were their own choice.
+ */
+static void a_client_that_asks_for_authentication(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init(&c, CONFIG_BINDING_OFF, NULL, "rewrite_mschapv2_sha256");
+    from_client(&c, REQUEST);
+    ack(&c, SSTP_HASH_SHA256);
+    refused(&c, from_client(&c, "10000011 ff03c021 01020009 0305c22381"), REASON_CLIENT_ASKS_AUTH);
+    call_fini(&c);
+}
+
+static void a_name_that_servers_trim(void **state)
+{
+    (void)state;
+    struct call c;
+    call_init(&c, CONFIG_BINDING_OFF, NULL, "rewrite_mschapv2_sha256");
+    from_client(&c, REQUEST);
+    ack(&c, SSTP_HASH_SHA256);
+    pap_agreed(&c);
+    refused(&c, from_client(&c, "10000013 ff03c023 0101000b 0420626f62 0178"),
+            REASON_BAD_USER_NAME);
     call_fini(&c);
 }
 
@@ -939,6 +1077,7 @@ int main(void)
         cmocka_unit_test(a_whole_mschapv2_call),
         cmocka_unit_test(without_a_success_the_last_response_counts),
         cmocka_unit_test(eap_with_its_key_and_with_zeros),
+        cmocka_unit_test(eap_with_zeros_although_its_key_is_known),
         cmocka_unit_test(pap_needs_no_users_file),
         cmocka_unit_test(hashes_are_translated),
         cmocka_unit_test(the_mask_is_widened_in_rewrite_only),
@@ -961,6 +1100,9 @@ int main(void)
         cmocka_unit_test(what_may_pass_the_one_that_waits),
         cmocka_unit_test(logins_are_noted),
         cmocka_unit_test(notes_of_one_call_push_out_nobody),
+        cmocka_unit_test(frames_go_on_in_one_form),
+        cmocka_unit_test(a_client_that_asks_for_authentication),
+        cmocka_unit_test(a_name_that_servers_trim),
         cmocka_unit_test(each_message_has_its_place),
         cmocka_unit_test(a_nak_is_answered_with_another_request),
         cmocka_unit_test(the_exchange_may_begin_again),

@@ -33,16 +33,32 @@ enum { CLIENT = PPP_FROM_CLIENT, SERVER = PPP_FROM_SERVER };
 #define V1(nt, flag, user) "31" ZERO_24 nt flag user
 #define MD5_VALUE "10 c0c1c2c3c4c5c6c7c8c9cacbcccdcecf"
 
-static void observe(struct ppp_observer *o, int from, const char *hex)
+/* Reads and observes a frame, as the gate does. PPP_DROP: it cannot be read, or is out of place. A
+ * client's frame that does not go on changes nothing. */
+static enum ppp_verdict see(struct ppp_observer *o, int from, struct span octets)
+{
+    const struct ppp_observer before = *o;
+    struct ppp_frame frame;
+    enum ppp_verdict v = PPP_DROP;
+
+    if (ppp_frame_read((enum ppp_from)from, octets, &frame))
+        v = ppp_observe(o, (enum ppp_from)from, &frame);
+    if (v != PPP_FORWARD)
+        assert_memory_equal(o, &before, sizeof before);
+    return v;
+}
+
+static enum ppp_verdict observe(struct ppp_observer *o, int from, const char *hex)
 {
     struct span frame = octets_hex(hex);
-    ppp_observe(o, (enum ppp_from)from, frame);
+    const enum ppp_verdict v = see(o, from, frame);
     octets_free(frame);
+    return v;
 }
 
 /* A frame in full form, its length right. */
-static void packet(struct ppp_observer *o, int from, const char *protocol, unsigned code,
-                   unsigned id, const char *data)
+static enum ppp_verdict packet(struct ppp_observer *o, int from, const char *protocol,
+                               unsigned code, unsigned id, const char *data)
 {
     struct span octets = octets_hex(data);
     char head[32];
@@ -53,22 +69,24 @@ static void packet(struct ppp_observer *o, int from, const char *protocol, unsig
     memcpy(frame, start.p, start.n);
     memcpy(frame + start.n, octets.p, octets.n);
     struct span whole = octets_copy(span_of(frame, start.n + octets.n));
-    ppp_observe(o, (enum ppp_from)from, whole);
+    const enum ppp_verdict v = see(o, from, whole);
     octets_free(whole);
     octets_free(start);
     octets_free(octets);
+    return v;
 }
 
 /* The same inside EAP type 26: EAP request or response `eap_id` around opcode, id, length, data. */
-static void eap_packet(struct ppp_observer *o, int from, unsigned eap_id, unsigned opcode,
-                       unsigned id, const char *data)
+static enum ppp_verdict eap_packet(struct ppp_observer *o, int from, unsigned eap_id,
+                                   unsigned opcode, unsigned id, const char *data)
 {
     struct span octets = octets_hex(data);
     char text[4096];
 
     snprintf(text, sizeof text, "1a %02x%02x %04zx %s", opcode, id, octets.n + 4, data);
-    packet(o, from, EAP, from == SERVER ? 1 : 2, eap_id, text);
+    const enum ppp_verdict v = packet(o, from, EAP, from == SERVER ? 1 : 2, eap_id, text);
     octets_free(octets);
+    return v;
 }
 
 static struct ppp_observer fresh(void)
@@ -79,6 +97,15 @@ static struct ppp_observer fresh(void)
     ppp_observer_init(&o);
     return o;
 }
+
+/* LCP: the server requests options, the client acknowledges them. */
+static void agree(struct ppp_observer *o, const char *options)
+{
+    assert_int_equal(packet(o, SERVER, LCP, 1, 250, options), PPP_FORWARD);
+    assert_int_equal(packet(o, CLIENT, LCP, 2, 250, options), PPP_FORWARD);
+}
+
+#define ASKS_PAP "0304 c023"
 
 static void assert_user(const struct ppp_observer *o, const char *name)
 {
@@ -119,8 +146,7 @@ static void observe_sstp(struct ppp_observer *o, int from, const char *hex)
     assert_int_equal(sstp_parse(in, &p), ERR_OK);
     assert_int_equal(p.len, in.n);
     assert_false(p.control);
-    assert_true(ppp_is_control(p.body));
-    ppp_observe(o, (enum ppp_from)from, p.body);
+    assert_int_equal(see(o, from, p.body), PPP_FORWARD);
     octets_free(in);
 }
 
@@ -189,6 +215,7 @@ static void pap_in_sstp(void **state)
     struct ppp_observer o = fresh();
 
     (void)state;
+    agree(&o, ASKS_PAP);
     observe_sstp(&o, CLIENT, SSTP_PAP_REQUEST);
     assert_int_equal(o.method, PPP_METHOD_PAP);
     assert_int_equal(o.result, PPP_RESULT_PENDING);
@@ -209,11 +236,14 @@ static void pap_odd(void **state)
     struct ppp_observer o = fresh();
 
     (void)state;
-    packet(&o, SERVER, PAP, 1, 1, "04 'User' 01 'x'"); /* the wrong way */
-    packet(&o, CLIENT, PAP, 1, 1, "09 'User' 01 'x'"); /* name longer than the packet */
-    packet(&o, CLIENT, PAP, 1, 1, "04 'User' 02 'x'"); /* password longer than the packet */
-    packet(&o, SERVER, PAP, 2, 1, "00");               /* an Ack to nothing */
-    assert_int_equal(o.method, PPP_METHOD_NONE);
+    packet(&o, CLIENT, PAP, 1, 1, "04 'User' 01 'x'"); /* LCP did not agree on it */
+    assert_user(&o, "");
+    agree(&o, ASKS_PAP);
+    packet(&o, SERVER, PAP, 1, 1, "04 'User' 01 'x'");    /* the wrong way */
+    packet(&o, CLIENT, PAP, 1, 1, "04 'User' 01 'x' 00"); /* octets behind the password */
+    packet(&o, CLIENT, PAP, 1, 1, "09 'User' 01 'x'");    /* name longer than the packet */
+    packet(&o, CLIENT, PAP, 1, 1, "04 'User' 02 'x'");    /* password longer than the packet */
+    packet(&o, SERVER, PAP, 2, 1, "00");                  /* an Ack to nothing */
     assert_int_equal(o.result, PPP_RESULT_PENDING);
     assert_user(&o, "");
     packet(&o, CLIENT, PAP, 1, 1, "04 'User' 00");
@@ -565,6 +595,7 @@ static void eap_methods(void **state)
         {"04", PPP_METHOD_EAP_MD5},  {"0d", PPP_METHOD_EAP_TLS},      {"15", PPP_METHOD_EAP},
         {"19", PPP_METHOD_EAP_PEAP}, {"1a", PPP_METHOD_EAP_MSCHAPV2}, {"fe", PPP_METHOD_EAP},
     };
+    enum { MSCHAPV2 = 4 };
 
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -575,7 +606,8 @@ static void eap_methods(void **state)
         assert_int_equal(o.method, PPP_METHOD_EAP);
         packet(&o, SERVER, EAP, 1, 2, all[i].type);
         assert_int_equal(o.method, PPP_METHOD_EAP); /* offered is not taken */
-        packet(&o, CLIENT, EAP, 2, 2, all[i].type);
+        /* of EAP-MSCHAPv2 an acknowledgement, since it has no packet without content */
+        packet(&o, CLIENT, EAP, 2, 2, i == MSCHAPV2 ? "1a03" : all[i].type);
         assert_int_equal(o.method, all[i].method);
         packet(&o, SERVER, EAP, 1, 3, "02 'note'");
         packet(&o, CLIENT, EAP, 2, 3, "02");
@@ -641,7 +673,7 @@ static void eap_begins_again(void **state)
     assert_user(&o, "carol");
     packet(&o, SERVER, EAP, 1, 3, "01");
     packet(&o, CLIENT, EAP, 2, 3, "01 'dora'");
-    assert_user(&o, "");
+    assert_user(&o, "carol");
 }
 
 static void eap_strays(void **state)
@@ -665,8 +697,12 @@ static void eap_strays(void **state)
     assert_false(o.last.seen);
     packet(&o, SERVER, EAP, 1, 3, "1a 0103 0015 10" CHALLENGE "ffff");
     packet(&o, CLIENT, EAP, 2, 3, "1a 0203 003a" V2(PEER, NT, "'User") "more'");
+    assert_false(o.last.seen);
+    packet(&o, CLIENT, EAP, 2, 3, "1a 0203 003a" V2(PEER, NT, "'User'"));
     assert_mschap(&o.last, 3, CHALLENGE, PEER, NT);
     assert_user(&o, "User");
+    packet(&o, CLIENT, EAP, 2, 3, "1a 03"); /* acknowledges a Success that did not come */
+    assert_octets(ppp_proof(&o), "0203003f 1a 0203003a" V2(PEER, NT, "'User'"));
 }
 
 /* LCP: option 3 of the server's request, once the client has acknowledged it. */
@@ -685,7 +721,6 @@ static void lcp_agreement(void **state)
         {"", PPP_METHOD_NONE},
         {"0305 c223 06", PPP_METHOD_NONE},
         {"0304 c223", PPP_METHOD_NONE},
-        {"0302", PPP_METHOD_NONE},
     };
 
     (void)state;
@@ -695,7 +730,7 @@ static void lcp_agreement(void **state)
         print_message("%s\n", all[i].options);
         packet(&o, SERVER, LCP, 1, 4, all[i].options);
         assert_int_equal(o.method, PPP_METHOD_NONE);
-        packet(&o, CLIENT, LCP, 1, 1, "0304 c023"); /* what the client asks for counts nothing */
+        assert_int_equal(packet(&o, CLIENT, LCP, 1, 1, "0304 c023"), PPP_AUTH_REQUEST);
         packet(&o, SERVER, LCP, 2, 4, all[i].options);
         packet(&o, CLIENT, LCP, 2, 3, all[i].options);
         assert_int_equal(o.method, PPP_METHOD_NONE);
@@ -814,8 +849,9 @@ static void eap_behind_its_success(void **state)
 
 static void lcp_broken_options(void **state)
 {
-    static const char *const all[] = {"03",        "0300",         "0301",
-                                      "0305 c223", "0304 c023 01", "0304 c023 0101"};
+    static const char *const all[] = {"03",           "0300",           "0301",
+                                      "0302",         "0303 c0",        "0305 c223",
+                                      "0304 c023 01", "0304 c023 0101", "0304 c023 0304 c227"};
 
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -863,7 +899,8 @@ static void lcp_restart(void **state)
     assert_int_equal(o.method, PPP_METHOD_PAP);
 }
 
-/* One name for each question: a second one may be for us alone, so then there is none. */
+/* One name for each question: a second one does not go on, so that the server hears the first, too.
+ */
 static void two_names(void **state)
 {
     struct ppp_observer o = fresh();
@@ -871,13 +908,11 @@ static void two_names(void **state)
     (void)state;
     packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
     packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'bob'"));
-    observe(&o, CLIENT, "c223 0201003b" V2(PEER, NT, "'alice'")); /* SoftEther drops this one */
-    assert_user(&o, "");
-    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'alice'")); /* saying it again does not help */
-    assert_user(&o, "");
-    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE); /* nor does the same question */
-    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'alice'"));
-    assert_user(&o, "");
+    assert_int_equal(observe(&o, CLIENT, "c223 0201003b" V2(PEER, NT, "'alice'")), PPP_DROP);
+    assert_user(&o, "bob");
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE); /* the same question again */
+    assert_int_equal(packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'alice'")), PPP_DROP);
+    assert_user(&o, "bob");
     packet(&o, SERVER, CHAP, 1, 2, "10" CHALLENGE_2);
     packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'carol'"));
     assert_user(&o, "carol");
@@ -909,10 +944,10 @@ static void two_names(void **state)
     eap_packet(&o, CLIENT, 2, 2, 2, V2(PEER, NT, ""));
     assert_user(&o, "outer"); /* no name is no other name */
     eap_packet(&o, CLIENT, 2, 2, 2, V2(PEER, NT, "'bob'"));
-    assert_user(&o, "bob");
+    assert_user(&o, "outer"); /* a second answer */
     eap_packet(&o, SERVER, 3, 3, 2, SUCCESS_TEXT);
     packet(&o, CLIENT, EAP, 2, 3, "01 'alice'");
-    assert_user(&o, "bob"); /* not the type that was asked for */
+    assert_user(&o, "outer"); /* not the type that was asked for */
 }
 
 static void assert_response_of(const struct ppp_mschap *m, const char *name)
@@ -945,9 +980,8 @@ static void names_of_responses(void **state)
     assert_response_of(&o.last, "bob");
     assert_response_of(&o.confirmed, "alice");
 
-    /* of two names for one question the response has none */
-    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'carol'"));
-    assert_response_of(&o.last, "");
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'carol'")); /* a second answer */
+    assert_response_of(&o.last, "bob");
 
     /* EAP: without a name of its own it has that of the identity */
     o = fresh();
@@ -958,8 +992,7 @@ static void names_of_responses(void **state)
     assert_response_of(&o.last, "outer");
 }
 
-/* A change of password has no name: it is that of the refused response, if that was the only one.
- */
+/* A change of password has no name: its user is that of the refused response. */
 static void name_of_a_changed_password(void **state)
 {
     (void)state;
@@ -973,10 +1006,11 @@ static void name_of_a_changed_password(void **state)
         assert_mschap(&o.last, 1, CHALLENGE, PEER, NT);
         packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'alice'"));
         packet(&o, SERVER, CHAP, 4, 2, "'E=648 R=1'");
-        packet(&o, CLIENT, CHAP, 2, 2, lie ? V2(PEER, NT, "'bob'") : V2(PEER, NT, "'alice'"));
+        if (lie) /* a second name for the same question */
+            assert_int_equal(packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'bob'")), PPP_DROP);
         packet(&o, CLIENT, CHAP, 7, 3, change_password(0));
         assert_mschap(&o.last, 3, CHALLENGE, PEER_2, NT_2);
-        assert_response_of(&o.last, lie ? "" : "alice");
+        assert_response_of(&o.last, "alice");
     }
 }
 
@@ -996,20 +1030,70 @@ static void pap_behind_its_ack(void **state)
     assert_int_equal(o.result, PPP_RESULT_SUCCESS);
 }
 
-static void long_names(void **state)
+/* Servers cut names at a NUL, trim them, or bound them, each in its own way. */
+static void names_that_servers_read_differently(void **state)
 {
-    struct ppp_observer o = fresh();
-    char name[2 * 300 + 1];
+    static const struct {
+        const char *name; /* hex */
+        enum ppp_verdict verdict;
+    } all[] = {
+        {"'alice'", PPP_FORWARD},
+        {"'al ice'", PPP_FORWARD},
+        {"'DOM\\alice@example.com'", PPP_FORWARD},
+        {"c3bc", PPP_FORWARD}, /* UTF-8 */
+        {"fc", PPP_FORWARD},   /* Latin-1 */
+        {"", PPP_BAD_NAME},
+        {"' alice'", PPP_BAD_NAME},
+        {"'alice '", PPP_BAD_NAME},
+        {"' '", PPP_BAD_NAME},
+        {"'alice' 00", PPP_BAD_NAME},
+        {"'alice' 00 'x'", PPP_BAD_NAME},
+        {"'alice' 09", PPP_BAD_NAME},
+        {"'ali' 0d0a 'ce'", PPP_BAD_NAME},
+        {"1f 'alice'", PPP_BAD_NAME},
+        {"7f 'alice'", PPP_BAD_NAME},
+    };
 
     (void)state;
-    memset(name, '0', sizeof name - 1);
-    name[sizeof name - 1] = '\0';
-    packet(&o, SERVER, EAP, 1, 1, "01");
-    char text[700];
-    snprintf(text, sizeof text, "01 %s", name);
-    packet(&o, CLIENT, EAP, 2, 1, text);
-    assert_int_equal(o.user_len, PPP_USER_MAX); /* 300 octets of 00: any octet is possible */
-    assert_int_equal(o.user[PPP_USER_MAX - 1], 0);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct span name = octets_hex(all[i].name);
+        char text[256];
+        struct ppp_observer o = fresh();
+
+        print_message("%s\n", all[i].name);
+        packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+        snprintf(text, sizeof text, "%s %s", V2(PEER, NT, ""), all[i].name);
+        assert_int_equal(packet(&o, CLIENT, CHAP, 2, 1, text), all[i].verdict);
+
+        o = fresh();
+        agree(&o, ASKS_PAP);
+        snprintf(text, sizeof text, "%02zx %s 01 'x'", name.n, all[i].name);
+        assert_int_equal(packet(&o, CLIENT, PAP, 1, 1, text), all[i].verdict);
+
+        o = fresh();
+        packet(&o, SERVER, EAP, 1, 1, "01");
+        snprintf(text, sizeof text, "01 %s", all[i].name);
+        /* RFC 3748 5.1: an unknown identity is empty */
+        assert_int_equal(packet(&o, CLIENT, EAP, 2, 1, text),
+                         name.n == 0 ? PPP_FORWARD : all[i].verdict);
+        octets_free(name);
+    }
+}
+
+static void long_names(void **state)
+{
+    (void)state;
+    for (size_t n = PPP_USER_MAX; n <= PPP_USER_MAX + 1; n++) {
+        struct ppp_observer o = fresh();
+        char text[700] = "01";
+
+        for (size_t i = 0; i < n; i++)
+            strcat(text, "61");
+        packet(&o, SERVER, EAP, 1, 1, "01");
+        const bool fits = n == PPP_USER_MAX;
+        assert_int_equal(packet(&o, CLIENT, EAP, 2, 1, text), fits ? PPP_FORWARD : PPP_BAD_NAME);
+        assert_int_equal(o.user_len, fits ? PPP_USER_MAX : 0);
+    }
 }
 
 struct frame {
@@ -1053,22 +1137,22 @@ static void every_frame_cut_padded_compressed(void **state)
         print_message("%s\n", script[i].hex);
         for (size_t cut = 0; cut < whole.n; cut++) {
             struct span in = octets_copy(span_sub(whole, 0, cut));
-            ppp_observe(&o, (enum ppp_from)script[i].from, in);
+            see(&o, script[i].from, in);
             octets_free(in);
             assert_memory_equal(&o, &before, sizeof o);
         }
-        ppp_observe(&o, (enum ppp_from)script[i].from, whole);
+        assert_int_equal(see(&o, script[i].from, whole), PPP_FORWARD);
         assert_memory_not_equal(&o, &before, sizeof o);
 
         uint8_t padded[512] = {0};
         memcpy(padded, whole.p, whole.n);
         memset(padded + whole.n, 'y', 40);
         other = before;
-        ppp_observe(&other, (enum ppp_from)script[i].from, span_of(padded, whole.n + 40));
+        see(&other, script[i].from, span_of(padded, whole.n + 40));
         assert_memory_equal(&other, &o, sizeof o);
 
         other = before;
-        ppp_observe(&other, (enum ppp_from)script[i].from, span_from(whole, 2));
+        see(&other, script[i].from, span_from(whole, 2));
         assert_memory_equal(&other, &o, sizeof o);
         octets_free(whole);
     }
@@ -1100,45 +1184,6 @@ static void other_frames_pass(void **state)
         observe(&o, SERVER, all[i]);
         observe(&o, CLIENT, all[i]);
         assert_memory_equal(&o, &empty, sizeof o);
-    }
-}
-
-static void control_or_data(void **state)
-{
-    static const struct {
-        const char *hex;
-        bool control;
-    } all[] = {
-        {"ff03 c021 0101 0004", true},
-        {"c021 0101 0004", true},
-        {"ff03 c023 0101 0004", true},
-        {"ff03 c223 0101 0004", true},
-        {"ff03 c227 0101 0004", true},
-        {"ff03 8021 0101 0004", true},
-        {"8021", true},
-        {"ff03 8057 0101 0004", true},
-        {"ff03 80fd 0101 0004", true},
-        {"ff03 0021 45", false},
-        {"ff03 21 45", false},
-        {"0021 45", false},
-        {"21 45", false},
-        {"57 60", false},
-        {"ff03 003d c0", false},
-        {"ff03 00fd 90", false},
-        {"fd 90", false},
-        {"ff03 7fff 00", false},
-        {"ff03 8020 00", false},
-        {"ff03 80", false},
-        {"ff03", false},
-        {"", false},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        struct span frame = octets_hex(all[i].hex);
-        print_message("%s\n", all[i].hex);
-        assert_int_equal(ppp_is_control(frame), all[i].control);
-        octets_free(frame);
     }
 }
 
@@ -1227,10 +1272,10 @@ static void logins(void **state)
 
 static void assert_proof(const struct ppp_observer *o, const char *hex)
 {
-    assert_octets(span_of(o->proof, o->proof_len), hex);
+    assert_octets(ppp_proof(o), hex);
 }
 
-/* The answer to the latest question, and none where there are two. */
+/* The first answer to the latest question. */
 static void proofs(void **state)
 {
     struct ppp_observer o = fresh();
@@ -1245,10 +1290,8 @@ static void proofs(void **state)
     assert_proof(&o, NT);
     packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE); /* once more */
     assert_proof(&o, NT);
-    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT_2, "'User'"));
-    assert_proof(&o, "");
-    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT_2, "'User'"));
-    assert_proof(&o, "");
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT_2, "'User'")); /* a second answer */
+    assert_proof(&o, NT);
     packet(&o, SERVER, CHAP, 4, 1, "'E=691 R=1 C=000102030405060708090A0B0C0D0E0F V=3'");
     packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'User'"));
     assert_proof(&o, NT_2);
@@ -1275,8 +1318,8 @@ static void proofs_of_eap(void **state)
     packet(&o, SERVER, EAP, 1, 2, "0d20"); /* once more */
     packet(&o, CLIENT, EAP, 2, 7, "0d01"); /* to something else */
     assert_proof(&o, "02020006 0d00");
-    packet(&o, CLIENT, EAP, 2, 2, "0d01");
-    assert_proof(&o, "");
+    packet(&o, CLIENT, EAP, 2, 2, "0d01"); /* a second answer */
+    assert_proof(&o, "02020006 0d00");
     packet(&o, SERVER, EAP, 1, 3, "1a 0103 0015 10" CHALLENGE);
     packet(&o, CLIENT, EAP, 2, 3, "0319"); /* Nak */
     assert_proof(&o, "02030006 0319");
@@ -1294,19 +1337,19 @@ static void proofs_of_eap(void **state)
 static void a_proof_too_long(void **state)
 {
     struct ppp_observer o = fresh();
-    uint8_t frame[8 + 1 + PPP_PROOF_MAX] = {0xff, 0x03, 0xc2, 0x27, 2, 1, 0, 0, 13};
+    uint8_t frame[8 + 1 + PPP_ANSWER_MAX] = {0xff, 0x03, 0xc2, 0x27, 2, 1, 0, 0, 13};
 
     (void)state;
     packet(&o, SERVER, EAP, 1, 1, "0d20");
-    for (size_t n = PPP_PROOF_MAX; n <= PPP_PROOF_MAX + 1; n++) {
+    for (size_t n = PPP_ANSWER_MAX; n <= PPP_ANSWER_MAX + 1; n++) {
         struct ppp_observer twin = o;
         frame[6] = (uint8_t)(n >> 8);
         frame[7] = (uint8_t)n;
         struct span octets = octets_copy(span_of(frame, 4 + n));
-        ppp_observe(&twin, PPP_FROM_CLIENT, octets);
+        assert_int_equal(see(&twin, CLIENT, octets), PPP_FORWARD);
         octets_free(octets);
         assert_int_equal(twin.method, PPP_METHOD_EAP_TLS);
-        assert_int_equal(twin.proof_len, n > PPP_PROOF_MAX ? 0 : n);
+        assert_int_equal(ppp_proof(&twin).n, n > PPP_ANSWER_MAX ? 0 : n);
     }
 }
 
@@ -1323,6 +1366,121 @@ static void login_with_a_new_password(void **state)
     assert_int_equal(user.n, 0);
     assert_ptr_equal(proof.p, octets + 4 + 560);
     assert_int_equal(proof.n, 24);
+}
+
+/* Each login that the server does not let in counts once, whatever the form of the refusal. */
+static void failures_are_counted(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    ppp_server_ends(&o); /* before the client has said anything */
+    assert_int_equal(o.failures, 0);
+    agree(&o, ASKS_PAP);
+    ppp_server_ends(&o);
+    assert_int_equal(o.failures, 0);
+    packet(&o, CLIENT, PAP, 1, 1, "03 'ann' 01 'x'");
+    packet(&o, SERVER, PAP, 3, 1, "00");
+    packet(&o, SERVER, PAP, 3, 1, "00"); /* a retransmission */
+    assert_int_equal(o.failures, 1);
+    packet(&o, CLIENT, PAP, 1, 2, "03 'ann' 01 'x'");
+    ppp_server_ends(&o); /* SoftEther: a Disconnect in place of a Nak */
+    ppp_server_ends(&o);
+    assert_int_equal(o.failures, 2);
+    packet(&o, SERVER, LCP, 1, 1, "0305 c223 81"); /* LCP starts over, the count goes on */
+    packet(&o, CLIENT, LCP, 2, 1, "0305 c223 81");
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, CHAP, 4, 99, "'E=691 R=0'"); /* a Failure with another identifier */
+    assert_int_equal(o.failures, 3);
+    packet(&o, SERVER, LCP, 5, 1, ""); /* Terminate-Request: this login is counted */
+    assert_int_equal(o.failures, 3);
+
+    o = fresh();
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, LCP, 5, 1, "");
+    assert_int_equal(o.failures, 1);
+
+    /* FreeRADIUS with send_error = no: EAP's Failure without an inner one; and with both */
+    for (int inner = 0; inner < 2; inner++) {
+        o = fresh();
+        packet(&o, SERVER, EAP, 1, 1, "01");
+        packet(&o, CLIENT, EAP, 2, 1, "01 'eve'");
+        eap_packet(&o, SERVER, 2, 1, 40, "10" CHALLENGE);
+        eap_packet(&o, CLIENT, 2, 2, 40, V2(PEER, NT, "'eve'"));
+        if (inner) {
+            eap_packet(&o, SERVER, 3, 4, 40, "'E=691 R=0'");
+            packet(&o, CLIENT, EAP, 2, 3, "1a04");
+        }
+        packet(&o, SERVER, EAP, 4, 3, "");
+        assert_int_equal(o.failures, 1);
+    }
+
+    /* let in: its end is no failure */
+    o = fresh();
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
+    packet(&o, SERVER, LCP, 5, 1, "");
+    assert_int_equal(o.failures, 0);
+}
+
+/* The server's own Challenge shows that the client has a key, whatever LCP seemed to agree on. */
+static void a_challenge_rules_zeros_out(void **state)
+{
+    static const struct {
+        const char *lcp; /* NULL: the server asks for nothing */
+        bool no_zero_key;
+    } all[] = {{NULL, true},
+               {"0305 c223 81", true},
+               {"0305 c223 80", true},
+               {"0304 c227", true},
+               {"0305 c223 05", false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct ppp_observer o = fresh();
+
+        if (all[i].lcp != NULL)
+            agree(&o, all[i].lcp);
+        assert_false(o.no_zero_key);
+        packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+        assert_int_equal(o.no_zero_key, all[i].no_zero_key);
+        /* an EAP packet makes no EAP of it */
+        assert_int_equal(packet(&o, CLIENT, EAP, 2, 0, "03 0d"), PPP_DROP);
+        assert_int_equal(o.no_zero_key, all[i].no_zero_key);
+        packet(&o, SERVER, LCP, 1, 9, "0304 c227"); /* LCP starts over */
+        assert_false(o.no_zero_key);
+    }
+}
+
+/* A login that was asked for must end with a Success; network frames alone do for no login at all.
+ */
+static void the_server_is_content(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    assert_true(ppp_is_content(&o));
+    agree(&o, "0104 0ffb");
+    assert_true(ppp_is_content(&o));
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    assert_false(ppp_is_content(&o));
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    packet(&o, SERVER, "8021", 1, 1, "");
+    assert_false(ppp_is_content(&o));
+    packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
+    assert_true(ppp_is_content(&o));
+
+    static const char *const asked[] = {ASKS_PAP, "0304 c227", "0305 c223 81", "0304 c027"};
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        o = fresh();
+        agree(&o, asked[i]);
+        assert_false(ppp_is_content(&o));
+    }
+    agree(&o, ""); /* the client rejected the option, and the server goes on without */
+    assert_true(ppp_is_content(&o));
 }
 
 static void names(void **state)
@@ -1383,16 +1541,19 @@ int main(void)
         cmocka_unit_test(names_of_responses),
         cmocka_unit_test(name_of_a_changed_password),
         cmocka_unit_test(pap_behind_its_ack),
+        cmocka_unit_test(names_that_servers_read_differently),
         cmocka_unit_test(long_names),
         cmocka_unit_test(every_frame_cut_padded_compressed),
         cmocka_unit_test(other_frames_pass),
-        cmocka_unit_test(control_or_data),
         cmocka_unit_test(server_answers),
         cmocka_unit_test(logins),
         cmocka_unit_test(login_with_a_new_password),
         cmocka_unit_test(proofs),
         cmocka_unit_test(proofs_of_eap),
         cmocka_unit_test(a_proof_too_long),
+        cmocka_unit_test(failures_are_counted),
+        cmocka_unit_test(a_challenge_rules_zeros_out),
+        cmocka_unit_test(the_server_is_content),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests_name("ppp", tests, NULL, NULL);
