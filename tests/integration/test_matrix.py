@@ -25,7 +25,7 @@ METHODS = {
     "MS-CHAPv2": ("mschapv2", "ms-chapv2", None),
     "MS-CHAPv2, `radius`": ("mschapv2", "radius", "radius"),
     "EAP-MSCHAPv2": ("eap-mschapv2", "ms-chapv2", None),
-    "EAP-MSCHAPv2 with a key of zeros": ("eap-mschapv2", "zero", "zeros"),
+    "EAP-MSCHAPv2 with a key of zeros, `zero-key = eap`": ("eap-mschapv2", "zero", "zeros"),
     "EAP-TLS": ("eap-tls", None, None),
     "EAP-TLS, `radius`": ("eap-tls", "radius", "radius"),
     "PEAP": ("peap", None, None),
@@ -75,6 +75,7 @@ def start(shared):
                 backend=f"{number}-{policy}")
             sections[f"backend {number}-{policy}"] = shared.backend_keys(
                 server, crypto_binding=policy, radius="site" if kind == "radius" else None,
+                zero_key="eap" if kind == "zeros" else None,
                 users_file=None if kind == "radius" else "users",
                 binding_cert_hash=told if policy in ("rewrite", "auto") else None)
     gate = shared.start(sections)
