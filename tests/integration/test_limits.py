@@ -6,8 +6,9 @@ import pytest
 
 from conftest import USERS
 from gate import run
-from peers import head
+from peers import head, ppp
 from peers.client import CallFailed
+from peers.server import EndCall
 from test_address import admitted, refused
 
 GET = b"GET / HTTP/1.1\r\nHost: vpn.example.com\r\n\r\n"
@@ -127,6 +128,62 @@ def test_failed_logins_end_in_a_ban(bench, auth):
     gate.wait_event("ban")
     refused(bench, gate, bind="127.0.0.5")
     bench.client(gate, auth=(auth,), bind="127.0.0.6").establish("authenticate")
+
+
+def is_refusal(protocol, packet):
+    """PAP's Nak, CHAP's Failure, EAP's own and that of EAP-MSCHAPv2."""
+    inner = protocol == ppp.EAP and packet[0] == 1 and packet[4:6] == b"\x1a\x04"
+    return inner or packet[0] == {ppp.PAP: 3, ppp.CHAP: 4, ppp.EAP: 4}[protocol]
+
+
+def frame_and_end(protocol, code, ident, data=b""):
+    def run(call):
+        call.send_frame(ppp.frame(protocol, ppp.Control(code, ident, data).build()))
+        raise EndCall("no", "clean")
+    return run
+
+
+def end(call):
+    raise EndCall("no", "clean")
+
+
+REFUSALS = {  # what a server does in place of its PPP's refusal
+    "disconnect": lambda call: call.disconnect(),  # SoftEther, for PAP
+    "abort": lambda call: call.abort("no"),
+    "end of the stream": end,
+    "terminate": frame_and_end(ppp.LCP, 5, 9),
+    "bare EAP Failure": frame_and_end(ppp.EAP, 4, 9),  # FreeRADIUS without send_error
+    "another identifier": frame_and_end(ppp.CHAP, 4, 0xee, b"E=691 R=0"),
+}
+
+
+@pytest.mark.parametrize("auth, form", [
+    *[(auth, form) for auth in ("mschapv2", "pap", "chap-md5", "eap-mschapv2")
+      for form in ("disconnect", "abort", "end of the stream", "terminate")],
+    ("eap-mschapv2", "bare EAP Failure"), ("mschapv2", "another identifier")])
+def test_every_form_of_refusal_counts(bench, auth, form):
+    """How a login ends is what counts, not the words: a guess costs the same at every server."""
+    def refuse(call):
+        say = call.link.auth._send
+        call.link.auth._send = lambda protocol, packet: (
+            REFUSALS[form](call) if is_refusal(protocol, packet) else say(protocol, packet))
+
+    server = bench.backend(auth=[auth], hooks={"lcp": refuse})
+    gate = bench.gate(server, gate={"ban_points": 10}, backend={"crypto_binding": "auto"})
+    with pytest.raises(CallFailed):
+        bench.client(gate, auth=(auth,), password="wrong", bind="127.0.0.5").establish()
+    gate.wait_event("ban")
+    assert gate.wait_call()["login-failures"] == "1"
+    refused(bench, gate, bind="127.0.0.5")
+
+
+@pytest.mark.parametrize("auth", ["mschapv2", "pap"])
+def test_the_end_of_a_tunnel_is_no_failed_login(bench, auth):
+    server = bench.backend(auth=[auth], hooks={"connected": lambda call: call.disconnect()})
+    gate = bench.gate(server, gate={"ban_points": 10})
+    bench.client(gate, auth=(auth,)).establish("connected").wait_end()
+    assert "login-failures" not in gate.wait_call().fields
+    assert not gate.events("ban")
 
 
 def test_broken_handshakes_end_in_a_ban(bench):
