@@ -125,8 +125,8 @@ static const char *what_to_do(const struct advice *a, const struct candidates *c
     const bool has_keys = ppp_method_has_keys(ppp->method);
 
     if (has_keys && zeros_fit)
-        return "the client's MAC is made with zeros, as by somebody who does not know the key of "
-               "this login";
+        return "the client's MAC is made with zeros: the client does not know the key of this "
+               "login; zero-key = eap accepts this inside EAP";
     if (stale != 0)
         return "the user's line in the users-file is stale: sstpgate user NAME makes a new one";
     if (c->tried.users_file + c->tried.radius > 0)
@@ -147,7 +147,7 @@ static const char *what_to_do(const struct advice *a, const struct candidates *c
     if (c->users == NULL)
         return "no key for this method: the backend has neither users-file nor radius";
     if (a->session->user == NULL)
-        return "no key for this user, who gave no name or two at once";
+        return "no key for this user: the client has given no name";
     return "no key for this user: not in the users-file; sstpgate user NAME makes a line";
 }
 
