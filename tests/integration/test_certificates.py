@@ -42,7 +42,7 @@ def s_client(address, *arguments):
 def staple(place, name, cert, days):
     """A file with an OCSP response about cert, which place.ca gives out, good for days from
     yesterday."""
-    yesterday = datetime.datetime.utcnow() - datetime.timedelta(days=1)
+    yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
     response = (ocsp.OCSPResponseBuilder()
                 .add_response(cert=cert.x509, issuer=place.ca.x509, algorithm=hashes.SHA1(),
                               cert_status=ocsp.OCSPCertStatus.GOOD, this_update=yesterday,

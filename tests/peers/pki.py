@@ -3,16 +3,17 @@
 import datetime
 import hashlib
 import ipaddress
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import NameOID
 
-HASHES = {"sha1": hashes.SHA1, "sha256": hashes.SHA256}
+# AlgorithmIdentifier values in DER: sha256WithRSAEncryption and sha1WithRSAEncryption.
+SHA256_RSA = bytes.fromhex("06092a864886f70d01010b")
+SHA1_RSA = bytes.fromhex("06092a864886f70d010105")
 
 
 @dataclass
@@ -46,12 +47,24 @@ def _general_name(name):
         return x509.DNSName(name)
 
 
+def _sign_with_sha1(cert, secret):
+    """Returns the certificate, which has an RSA signature with SHA256, signed with SHA1 instead. The
+    builder of current versions of cryptography refuses SHA1, which old servers still have."""
+    body = cert.tbs_certificate_bytes.replace(SHA256_RSA, SHA1_RSA, 1)
+    der = cert.public_bytes(serialization.Encoding.DER)
+    for old, new in ((cert.tbs_certificate_bytes, body), (SHA256_RSA, SHA1_RSA),
+                     (cert.signature, secret.sign(body, padding.PKCS1v15(), hashes.SHA1()))):
+        assert der.count(old) == 1
+        der = der.replace(old, new)
+    return x509.load_der_x509_certificate(der)
+
+
 def make(folder, name, *, key="ec", signature="sha256", issuer=None, ca=False, names=None,
          days=90):
     """issuer: a Cert that is a CA; None: self-signed. names: subjectAltName, default `name`."""
     secret = _secret(key)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.utcnow()
+    now = datetime.datetime.now(datetime.timezone.utc)
     builder = (x509.CertificateBuilder()
                .subject_name(subject)
                .issuer_name(issuer.x509.subject if issuer else subject)
@@ -63,9 +76,10 @@ def make(folder, name, *, key="ec", signature="sha256", issuer=None, ca=False, n
     if not ca:
         alternative = [_general_name(n) for n in names or [name]]
         builder = builder.add_extension(x509.SubjectAlternativeName(alternative), critical=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SHA1, which old servers still have
-        cert = builder.sign(issuer.secret if issuer else secret, HASHES[signature]())
+    signer = issuer.secret if issuer else secret
+    cert = builder.sign(signer, hashes.SHA256())
+    if signature == "sha1":
+        cert = _sign_with_sha1(cert, signer)
     stem = Path(folder) / name
     pem = cert.public_bytes(serialization.Encoding.PEM)
     key_pem = secret.private_bytes(serialization.Encoding.PEM,
