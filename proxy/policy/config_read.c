@@ -8,11 +8,13 @@
 #include "base/check.h"
 #include "base/file.h"
 
-/* libinih 55-1 of Debian 12, found out by experiment: it asks its reader for lines of 200 octets
- * with the NUL, and takes what does not fit as a line of its own; a section's name is cut to 49
- * octets; both without a word. It takes a line with leading blanks as one more value of the key
- * before, ignores what follows "]", and reports the first line it rejects, no other. So this
- * file hands it one line at a time, trimmed, and notices when the handler was not called for it. */
+/* libinih 55 (Debian 12) and 59 (Debian 13), found by experiment: inih asks its reader for lines of
+ * 200 octets with the NUL. Of a longer line, 55 reads the rest as another line. 59 takes a line of
+ * 199 octets without "\n" for the start of a longer one and skips what the reader returns next.
+ * Both silently cut a section's name to 49 octets, take a line with leading blanks as one more
+ * value of the previous key, ignore what follows "]", and report only the first line that they
+ * reject. So this file hands over one line at a time, trimmed and never of 199 octets, and notices
+ * when inih does not call the handler for it. */
 enum { NAME_MAX_INIH = 49 };
 
 /* Far more than anybody writes by hand; keeps a device or a wrong file from being read for ever. */
@@ -102,8 +104,8 @@ static const char *unusable(struct span line, bool comment, size_t size)
 {
     if (has_control(line))
         return "a control character (or a lone CR) stands in this line";
-    if (!comment && (line.n > CONFIG_LINE_MAX || line.n >= size))
-        return "this line is longer than 199 octets: repeat the key instead of writing a list, and "
+    if (!comment && (line.n > CONFIG_LINE_MAX || line.n + 1 >= size))
+        return "this line is longer than 198 octets: repeat the key instead of writing a list, and "
                "put comments on lines of their own";
     return NULL;
 }

@@ -2,7 +2,7 @@
  * what it would cut, join or skip without a word is found here first and reported with its line.
  *
  * The format is inih's with these rules on top: blanks at the start of a line mean nothing (no
- * continuation lines), a line holds at most 199 octets (comment lines may be longer), ` ;` behind a
+ * continuation lines), a line holds at most 198 octets (comment lines may be longer), ` ;` behind a
  * value starts a comment, ` #` there is an error (inih would take it as part of the value), no
  * control characters, no text behind [section]. */
 #ifndef SSTPGATE_POLICY_CONFIG_READ_H
@@ -13,9 +13,9 @@
 
 #include "base/span.h"
 
-/* The longest line that libinih 55 holds, and the longest value: it fits behind any key that takes
- * a path, a name or a list. */
-enum { CONFIG_LINE_MAX = 199, CONFIG_VALUE_MAX = 176 };
+/* The longest line that every libinih reads, and the longest value: it fits behind any key that
+ * takes a path, a name or a list. */
+enum { CONFIG_LINE_MAX = 198, CONFIG_VALUE_MAX = 176 };
 
 struct config_events {
     void *user;
