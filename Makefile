@@ -65,7 +65,7 @@ all: $(B)/sstpgate
 # Without the libraries there is nothing to build: say what to do instead of a page of errors.
 ifeq ($(filter clean help deps% demo% bench check asan ubsan tsan integration instructions interop format,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null && echo yes),yes)
-$(error pkg-config, OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12) or install them)
+$(error pkg-config, OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12, 13) or install them)
 endif
 endif
 
@@ -146,22 +146,26 @@ $(B)/man/sstpgate.conf.5: conf/man/sstpgate.conf.5.in conf/man/make-conf-page $(
 	$(Q)$(B)/sstpgate --keys >$@.keys
 	$(Q)conf/man/make-conf-page $@.keys $< >$@.new && mv $@.new $@ && rm $@.keys
 
-# ---- packages: what Debian 12 lacks for each purpose ----
+# ---- packages: what a minimal Debian 12 or 13 is missing for each purpose ----
 DEPS_BUILD := gcc libc6-dev make pkg-config libssl-dev libuv1-dev libinih-dev uthash-dev \
 	libmaxminddb-dev
 DEPS_DEMO := openssl python3 python3-cryptography python3-pycryptodome
-DEPS_CHECK := libcmocka-dev python3-pytest clang valgrind procps iproute2 groff-base curl util-linux
-DEPS_INTEROP := user-mode-linux kmod sstp-client ppp softether-vpnserver softether-vpncmd haproxy \
-	chromium testssl.sh iputils-ping util-linux buildah podman runc mmdebstrap \
-	freeradius freeradius-utils eapoltest
+DEPS_CHECK := libcmocka-dev python3-pytest clang valgrind procps iproute2 groff-base curl util-linux \
+	tzdata netbase
+DEPS_INTEROP := user-mode-linux kmod sstp-client ppp haproxy chromium testssl.sh iputils-ping \
+	util-linux buildah podman runc mmdebstrap freeradius freeradius-utils eapoltest
+# Debian 13 has no SoftEther, but runs that of Debian 12.
+DEPS_BOOKWORM := softether-common softether-vpnserver softether-vpncmd
 
 DEPS_BENCH := haproxy nginx libnginx-mod-stream stunnel4 linux-perf util-linux python3-matplotlib
 
-# $(call install,PACKAGES): nothing is asked or fetched when all of them are there.
+# $(call install,PACKAGES[,COMMAND]): installs the missing packages, by COMMAND instead of apt-get.
+# With none missing it neither asks nor fetches anything.
 install = missing=$$(for p in $1; do dpkg -s $$p >/dev/null 2>&1 || printf '%s ' $$p; done); \
 	[ -z "$$missing" ] || { echo "installing: $$missing"; sudo=; [ $$(id -u) = 0 ] || sudo=sudo; \
-	$$sudo apt-get update -q >/dev/null && $$sudo env DEBIAN_FRONTEND=noninteractive \
-	apt-get install -y -q --no-install-recommends $$missing >/dev/null; }
+	$(if $2,$$sudo $2 $$missing,$$sudo apt-get update -q >/dev/null && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive \
+	apt-get install -y -q --no-install-recommends $$missing >/dev/null); }
 
 .PHONY: deps deps-demo deps-check deps-bench
 deps:
@@ -174,6 +178,7 @@ deps-check: deps-demo
 		dpkg -s $$p >/dev/null 2>&1 || \
 		$$([ $$(id -u) = 0 ] || echo sudo) systemctl -q mask $$p.service || exit; done
 	@$(call install,$(DEPS_CHECK) $(DEPS_INTEROP))
+	@$(call install,$(DEPS_BOOKWORM),tests/install-from-bookworm)
 
 deps-bench: deps-demo
 	@# Debian starts what it installs; the benchmark runs copies of its own.
