@@ -1,16 +1,19 @@
 #!/usr/bin/python3
-"""A guard against falling back: how many instructions the gate takes for a packet and for a call,
-counted by callgrind, beside what instructions.txt says. No clock is read and nothing depends on what
-else the machine does.
+"""A guard against regressions: counts by callgrind the instructions that the gate needs for a packet
+and for a call. test_instructions.py compares them with a file of known numbers: one file for each
+version of OpenSSL, because most of the instructions are OpenSSL's. The numbers depend neither on the
+clock nor on the load of the machine.
 
     tests/bench/instructions.py            prints the numbers
-    tests/bench/instructions.py --renew    writes them into instructions.txt
+    tests/bench/instructions.py --renew    writes them into the file of this machine's OpenSSL
 
-Whoever changes a number on purpose renews the file in the same commit and says why."""
+A commit that changes a number on purpose renews the files (tests/clean-machine has both versions of
+OpenSSL) and says why."""
 
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -23,7 +26,7 @@ from bench import HASH_HASH, LOAD, ROOT, free_port  # noqa: E402
 from gate import Gate, write_config  # noqa: E402
 from peers import pki  # noqa: E402
 
-FILE = HERE / "instructions.txt"
+FILE = HERE / "instructions-openssl-{}.{}.txt".format(*ssl.OPENSSL_VERSION_INFO)
 
 # What libraries choose by what the processor can do must be the same everywhere: SSE4 and AES, no AVX.
 SAME_EVERYWHERE = {
@@ -54,10 +57,11 @@ LENGTHS = {"flow": (320, 960), "calls": (4, 12)}
 
 
 def versions():
-    packages = ["libssl3", "libuv1", "libc6", "valgrind"]
+    """Of the installed packages; Debian 13 adds t64 to the names of two."""
+    packages = ["libssl3", "libssl3t64", "libuv1", "libuv1t64", "libc6", "valgrind"]
     done = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *packages],
                           capture_output=True, text=True)
-    return done.stdout.split("\n")[:-1]
+    return [line for line in done.stdout.splitlines() if not line.endswith(" ")]
 
 
 class Counted:
@@ -133,7 +137,7 @@ def measure():
 
 
 def read():
-    """The numbers of the file, and the versions they were taken with."""
+    """Returns the numbers of the file, and the versions they were taken with."""
     numbers, taken = {}, []
     for line in FILE.read_text().splitlines():
         if line.startswith("# with "):
