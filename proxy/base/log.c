@@ -7,22 +7,32 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "base/log_syslog.h"
+
+static const char syslog_path[] = "/dev/log";
+
+/* How a line is written. A regular file takes a line or reports why not. Any other file may block,
+ * so each line waits for poll(), and a lock keeps the room that poll() has seen for that line. */
+enum kind { REGULAR, OTHER, SYSLOG };
 
 static struct {
     char *path; /* NULL: standard error or syslog */
-    bool syslog;
     enum log_level level;
     atomic_int fd;
-    atomic_bool regular;   /* a file, that always takes what it is given or says why not */
-    pthread_mutex_t one;   /* for anything else: who sees room in it must have it */
-    atomic_ullong dropped; /* lines, since one got through */
-} out = {.level = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .one = PTHREAD_MUTEX_INITIALIZER};
+    atomic_int kind;       /* enum kind */
+    atomic_bool cut;       /* the file ends in the middle of a line */
+    pthread_mutex_t one;   /* OTHER: held from poll() to the end of the write */
+    atomic_ullong dropped; /* lines since the last one that was written */
+} out = {
+    .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .kind = OTHER, .one = PTHREAD_MUTEX_INITIALIZER};
 
 /* O_NONBLOCK: without a reader a FIFO is an error (ENXIO), not something to wait for; a regular
  * file does not care. */
@@ -31,33 +41,50 @@ static int target_open(const char *path)
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
-static bool is_regular(int fd)
+/* Returns true when the last of size octets is no line end; false for a file that cannot be read.
+ */
+static bool lacks_line_end(const char *path, off_t size)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    char last = '\n';
+
+    if (fd < 0)
+        return false;
+    const bool read_one = pread(fd, &last, 1, size - 1) == 1;
+    close(fd);
+    return read_one && last != '\n';
+}
+
+/* path: NULL for a file that was not opened here. */
+static void target_is_file(int fd, const char *path)
 {
     struct stat st;
-    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    const bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+
+    atomic_store(&out.cut,
+                 regular && path != NULL && st.st_size > 0 && lacks_line_end(path, st.st_size));
+    atomic_store(&out.kind, regular ? REGULAR : OTHER);
 }
 
 enum err log_open(const char *target, enum log_level level)
 {
-    int fd = STDERR_FILENO;
-    char *path = NULL;
-    bool to_syslog = strcmp(target, "syslog") == 0;
+    const bool to_syslog = strcmp(target, "syslog") == 0;
+    const bool to_file = !to_syslog && strcmp(target, "stderr") != 0;
+    const int fd = to_syslog ? log_syslog_open(syslog_path)
+                   : to_file ? target_open(target)
+                             : STDERR_FILENO;
 
-    if (!to_syslog && strcmp(target, "stderr") != 0) {
-        fd = target_open(target);
-        if (fd < 0)
-            return ERR_SYSTEM;
-        path = check_alloc(strdup(target));
-    }
+    if (fd < 0)
+        return ERR_SYSTEM;
     if (to_syslog)
-        openlog("sstpgate", LOG_PID, LOG_DAEMON);
-    atomic_store(&out.regular, is_regular(fd));
-    int old = atomic_exchange(&out.fd, fd);
-    if (out.path != NULL)
+        atomic_store(&out.kind, SYSLOG);
+    else
+        target_is_file(fd, to_file ? target : NULL);
+    const int old = atomic_exchange(&out.fd, fd);
+    if (old != STDERR_FILENO)
         close(old);
     free(out.path);
-    out.path = path;
-    out.syslog = to_syslog;
+    out.path = to_file ? check_alloc(strdup(target)) : NULL;
     out.level = level;
     return ERR_OK;
 }
@@ -69,7 +96,7 @@ enum err log_reopen(void)
     int fd = target_open(out.path);
     if (fd < 0)
         return ERR_SYSTEM;
-    atomic_store(&out.regular, is_regular(fd));
+    target_is_file(fd, out.path);
     /* dup3 swaps the file under the number that other threads may be writing to right now */
     int failed = dup3(fd, atomic_load(&out.fd), O_CLOEXEC) < 0;
     close(fd);
@@ -120,7 +147,7 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
     gmtime_r(&now.tv_sec, &tm);
     l->level = level;
     l->len = 0;
-    if (!out.syslog)
+    if (atomic_load(&out.kind) != SYSLOG) /* a message has the time in its header */
         l->len = (size_t)snprintf(l->text, sizeof l->text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ ",
                                   tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
                                   tm.tm_min, tm.tm_sec, (int)(now.tv_nsec / 1000000));
@@ -182,22 +209,46 @@ void log_fmt(struct log_line *l, const char *key, const char *fmt, ...)
     va_end(ap);
 }
 
-/* Never waits: a pipe or a terminal that nobody reads must not stop the workers. Standard error is
- * not ours alone, so it cannot be made O_NONBLOCK; but what poll() calls writable takes a line
- * whole: it is shorter than PIPE_BUF, for which a pipe has room as soon as it has any. */
-static bool written(struct log_line *l)
+/* Writes a line to a file. The first line after one that a full disk has cut starts with a line
+ * end, because the two would be read as one otherwise. */
+static bool put_out(int fd, struct log_line *l)
 {
-    const int fd = atomic_load(&out.fd);
-    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    const ssize_t cut = atomic_exchange(&out.cut, false);
+    const ssize_t total = cut + (ssize_t)l->len + 1;
     ssize_t n;
 
     l->text[l->len] = '\n';
-    if (!atomic_load(&out.regular) && poll(&room, 1, 0) != 1)
-        return false;
+    struct iovec parts[] = {{.iov_base = (char[]){'\n'}, .iov_len = (size_t)cut},
+                            {.iov_base = l->text, .iov_len = l->len + 1}};
     do
-        n = write(fd, l->text, l->len + 1);
+        n = writev(fd, parts, 2);
     while (n < 0 && errno == EINTR);
-    return n == (ssize_t)l->len + 1;
+    if (n <= 0 ? cut : n != total && n != cut)
+        atomic_store(&out.cut, true);
+    return n == total;
+}
+
+/* Never blocks: a pipe or a terminal without a reader must not stop the workers. Standard error
+ * has other users, so it cannot be made O_NONBLOCK; but a file that poll() reports as writable
+ * takes a whole line: a line is shorter than PIPE_BUF, for which a pipe has room as soon as it has
+ * any. */
+static bool has_room(int fd)
+{
+    struct pollfd room = {.fd = fd, .events = POLLOUT};
+    return poll(&room, 1, 0) == 1;
+}
+
+static bool written(struct log_line *l)
+{
+    static const int severity[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+    const int fd = atomic_load(&out.fd);
+
+    switch ((enum kind)atomic_load(&out.kind)) {
+    case SYSLOG: return log_syslog_send(fd, syslog_path, severity[l->level], l->text, l->len);
+    case REGULAR: return put_out(fd, l);
+    case OTHER: break;
+    }
+    return has_room(fd) && put_out(fd, l);
 }
 
 static void tell_dropped(void)
@@ -215,15 +266,9 @@ static void tell_dropped(void)
 
 void log_end(struct log_line *l)
 {
-    static const int priority[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
-
     if (!log_wanted(l->level))
         return;
-    if (out.syslog) {
-        syslog(priority[l->level], "%.*s", (int)l->len, l->text);
-        return;
-    }
-    const bool alone = !atomic_load(&out.regular);
+    const bool alone = atomic_load(&out.kind) == OTHER;
     if (alone)
         pthread_mutex_lock(&out.one);
     tell_dropped();

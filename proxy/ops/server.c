@@ -246,6 +246,7 @@ int server_run(const char *path, const char *ready_file)
     bool ok = true;
 
     signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of the write, not a signal */
+    signal(SIGXFSZ, SIG_IGN); /* so is a log that has reached the limit of its size */
     if (!start(&s)) {
         backends_free(s.backends);
         return 1;

@@ -1,16 +1,19 @@
 """The program: start and stop, checks, several listeners, several workers, many calls."""
 
+import contextlib
 import re
 import signal
 import socket
+import subprocess
 import threading
+from types import SimpleNamespace
 
 import pytest
 
-from gate import run
+from gate import BINARY, run
 from netns import Namespace
 from peers.client import Client, CallFailed, expect_failure
-from peers import sstp
+from peers import head, sstp
 from peers.tls import DEADLINE
 
 
@@ -71,6 +74,103 @@ def test_stop_does_not_wait_for_a_resolver(bench, tmp_path):
         gate.signal(signal.SIGTERM)
         assert gate.wait_exit(20) == 0
 
+
+# -- the syslog daemon --
+
+@pytest.fixture
+def syslog(tmp_path):
+    """The socket of a daemon, and what puts a gate before it: a /dev of its own, in which it is log."""
+    dev = tmp_path / "dev"
+    dev.mkdir()
+    subprocess.run(["cp", "-a", "/dev/null", "/dev/random", "/dev/urandom", dev], check=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(str(dev / "log"))
+        daemon.settimeout(DEADLINE)
+        yield SimpleNamespace(
+            daemon=daemon, path=dev / "log",
+            before=("unshare", "--mount", "sh", "-c", f'mount --bind {dev} /dev && exec "$@"', "sh"))
+
+
+def fill(syslog):
+    """Leaves no room for the gate; returns how many messages that took."""
+    count = 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                other.sendto(b"filler", str(syslog.path))
+                count += 1
+    return count
+
+
+def syslog_keys(bench, server):
+    return {"gate": {"workers": 1, "max-tunnels": 100, "log": "syslog"},
+            "listener front": bench.listener_keys(), "backend back": bench.backend_keys(server)}
+
+
+def test_syslog_that_nobody_reads(bench, syslog):
+    """Strangers cause lines; no worker waits for the daemon to read them, and the loss is counted."""
+    gate = bench.start(syslog_keys(bench, bench.backend()), before=syslog.before)
+    first = syslog.daemon.recv(4096).decode()
+    assert re.fullmatch(r"<30>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d sstpgate\[\d+\]: info listen "
+                        r"listener=front address=127.0.0.1:\d+ workers=1", first), first
+    up = bench.client(gate).establish().ping()
+    fillers = fill(syslog)
+    for _ in range(3):
+        assert expect_failure(bench.client(gate, head=head.request(b"x", uri=b"/"))).status == 404
+    up.ping(2)
+    for _ in range(fillers):
+        assert syslog.daemon.recv(4096) == b"filler"
+    up.disconnect()
+    told = dropped = 0  # a line may still be on its way when the client has seen its end
+    while told + dropped < 4:
+        line = syslog.daemon.recv(4096).decode()
+        told += "]: info call " in line
+        dropped += int(match[1]) if (match := re.search(r"\]: warning log dropped=(\d)$", line)) else 0
+    assert told + dropped == 4 and dropped >= 2 and "reason=client-disconnect" in line
+
+
+def test_syslog_daemon_starts_later(bench, syslog):
+    syslog.daemon.close()
+    syslog.path.unlink()
+    gate = bench.start(syslog_keys(bench, bench.backend()), before=syslog.before)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(str(syslog.path))
+        daemon.settimeout(DEADLINE)
+        gate.signal(signal.SIGTERM)
+        assert re.search(r"\]: warning log dropped=1$", daemon.recv(4096).decode())
+        assert "]: info stop " in daemon.recv(4096).decode()
+        assert gate.wait_exit() == 0
+
+
+def test_syslog_by_stream(bench, syslog):
+    """Is said at the start, not left for the day on which the log is wanted."""
+    syslog.daemon.close()
+    syslog.path.unlink()
+    config = bench.config(syslog_keys(bench, bench.backend()))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as daemon:
+        daemon.bind(str(syslog.path))
+        daemon.listen()
+        done = subprocess.run([*syslog.before, BINARY, "-c", config], capture_output=True, text=True,
+                              timeout=DEADLINE)
+    line = config.read_text().splitlines().index("log = syslog") + 1
+    assert (done.returncode, done.stderr) == (
+        1, f"{config}:{line}: cannot open the log syslog: Protocol wrong type for socket\n")
+
+
+def test_log_reaches_its_largest_size(bench, tmp_path):
+    """SIGXFSZ is for others, too: the file takes no more, the tunnels go on."""
+    log = tmp_path / "log"
+    gate = bench.start({"gate": {"workers": 1, "log": log}, "listener front": bench.listener_keys(),
+                        "backend back": bench.backend_keys(bench.backend())},
+                       before=("prlimit", "--fsize=1000"))
+    up = bench.client(gate).establish()
+    for _ in range(10):
+        assert expect_failure(bench.client(gate, head=head.request(b"x", uri=b"/"))).status == 404
+    up.ping().disconnect()
+    assert log.stat().st_size == 1000
+
+
+# -- signals --
 
 def test_hangup_of_readers_does_not_kill(bench):
     """SIGPIPE is for others."""

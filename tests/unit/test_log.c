@@ -8,9 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 /* cmocka wants the four above before it */
@@ -237,6 +239,77 @@ static void reopen_after_rotation(void **state)
     assert_int_equal(log_reopen(), ERR_OK); /* nothing to open again */
 }
 
+/* Allows files of at most size octets: the kernel cuts a write there, as a full disk does. */
+static void disk_ends_at(rlim_t size)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void a_line_that_a_full_disk_cuts_is_ended(void **state)
+{
+    enum { FIRST = 25 + sizeof "info first msg=1", HALF = 10 };
+    char want[64];
+
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    open_new(LOG_LEVEL_INFO);
+    log_msg(LOG_LEVEL_INFO, "first", "1");
+    disk_ends_at(FIRST + HALF);
+    log_msg(LOG_LEVEL_INFO, "cut", "2");
+    log_msg(LOG_LEVEL_INFO, "lost", "3");
+    disk_ends_at(FIRST + HALF + 1); /* room for the line end, and for nothing else */
+    log_msg(LOG_LEVEL_INFO, "lost", "4");
+    disk_ends_at(RLIM_INFINITY);
+    log_msg(LOG_LEVEL_INFO, "room", "5");
+    log_msg(LOG_LEVEL_INFO, "room", "6");
+
+    const char *text = read_all(path);
+    assert_int_equal(text[FIRST - 1], '\n');
+    assert_int_equal(text[FIRST + HALF], '\n');
+    const char *line = text + FIRST + HALF + 1;
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const rest[] = {"warning log dropped=3", "info room msg=5",
+                                           "info room msg=6"};
+        snprintf(want, sizeof want, "%s\n", rest[i]);
+        assert_int_equal(strncmp(line + 25, want, strlen(want)), 0);
+        line += 25 + strlen(want);
+    }
+    assert_string_equal(line, "");
+}
+
+/* The program before this one met the full disk. */
+static void a_file_that_ends_within_a_line_gets_its_end(void **state)
+{
+    static const struct {
+        const char *before, *between;
+    } cases[] = {{"half a li", "\n"}, {"a line\n", ""}, {"", ""}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int reopen = 0; reopen < 2; reopen++) {
+            open_new(LOG_LEVEL_INFO);
+            if (reopen)
+                unlink(path);
+            FILE *f = fopen(path, "w");
+            assert_non_null(f);
+            fputs(cases[i].before, f);
+            assert_int_equal(fclose(f), 0);
+            assert_int_equal(reopen ? log_reopen() : log_open(path, LOG_LEVEL_INFO), ERR_OK);
+            log_msg(LOG_LEVEL_INFO, "e", "1");
+            log_msg(LOG_LEVEL_INFO, "e", "2");
+            const char *text = read_all(path);
+            const size_t n = strlen(cases[i].before), gap = strlen(cases[i].between);
+            assert_int_equal(strncmp(text, cases[i].before, n), 0);
+            assert_int_equal(strncmp(text + n, cases[i].between, gap), 0);
+            assert_int_equal(strncmp(text + n + gap + 25, "info e msg=1\n", 13), 0);
+            assert_string_equal(text + n + gap + 25 + 13 + 25, "info e msg=2\n");
+        }
+    }
+}
+
 enum { LINES = 200, THREADS = 4 };
 
 /* Fills what nobody reads, and has it read. reader must not block. */
@@ -404,6 +477,8 @@ int main(void)
         cmocka_unit_test(the_file_is_not_for_everybody),
         cmocka_unit_test(a_target_that_cannot_be_opened_changes_nothing),
         cmocka_unit_test(reopen_after_rotation),
+        cmocka_unit_test(a_line_that_a_full_disk_cuts_is_ended),
+        cmocka_unit_test(a_file_that_ends_within_a_line_gets_its_end),
         cmocka_unit_test(a_fifo_that_nobody_reads_stops_nobody),
         cmocka_unit_test(a_pipe_as_standard_error_stops_nobody),
         cmocka_unit_test(any_thread_may_log_while_the_file_changes),

@@ -1,0 +1,21 @@
+/* log_syslog: datagrams to the syslog daemon. Replaces syslog(3), because that blocks in send(2)
+ * with a lock held while the daemon does not read. Depends on libc only. */
+#ifndef SSTPGATE_BASE_LOG_SYSLOG_H
+#define SSTPGATE_BASE_LOG_SYSLOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Returns a socket for log_syslog_send(), or -1 with errno. path: /dev/log, except in tests; the
+ * daemon may be absent and start later. EPROTOTYPE: the daemon listens on a stream socket, which is
+ * not supported, because a stream can take a part of a line; journald, rsyslog, syslog-ng and
+ * busybox listen on datagram sockets. */
+int log_syslog_open(const char *path);
+
+/* Sends text as one message of the facility `daemon`; severity: LOG_ERR to LOG_DEBUG of syslog.h.
+ * Any thread may call it, and it never blocks. Returns false when the message is lost: the queue of
+ * the daemon is full, or the daemon is absent. Each call looks path up again, so a daemon that was
+ * restarted gets the next message. */
+bool log_syslog_send(int fd, const char *path, int severity, const char *text, size_t n);
+
+#endif
