@@ -95,6 +95,8 @@ $(B)/unit/test_loop: UNIT_LD := $(UV_FAULTS:%=-Wl,--wrap=%) -Wl,--wrap=getaddrin
 # test_traffic gives it other sockets than those of TCP.
 UV_SOCKETS := uv_accept uv_tcp_connect uv_tcp_getpeername uv_tcp_getsockname
 $(B)/unit/test_traffic: UNIT_LD := $(UV_SOCKETS:%=-Wl,--wrap=%)
+# test_file changes a file between two reads of it.
+$(B)/unit/test_file: UNIT_LD := -Wl,--wrap=pread
 
 # One binary for each module, with cmocka.
 $(B)/unit/%: $(B)/tests/unit/%.o $(LIB_OBJ)

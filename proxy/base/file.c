@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,4 +26,104 @@ int file_open(const char *path, const char **reason)
     *reason = e == EINVAL ? "not a regular file" : strerror(e);
     errno = e;
     return -1;
+}
+
+/* ---- copies ---- */
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+
+/* Kernels before 6.3 do not know MFD_NOEXEC_SEAL; later ones may demand it (vm.memfd_noexec = 2).
+ */
+static int memory_file(void)
+{
+    const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+    const int fd = memfd_create("sstpgate", flags | MFD_NOEXEC_SEAL);
+    return fd < 0 && errno == EINVAL ? memfd_create("sstpgate", flags) : fd;
+}
+
+static bool write_all(int fd, const char *octets, size_t n)
+{
+    while (n > 0) {
+        const ssize_t done = write(fd, octets, n);
+        if (done < 0 && errno != EINTR)
+            return false;
+        if (done > 0) {
+            octets += done;
+            n -= (size_t)done;
+        }
+    }
+    return true;
+}
+
+/* Returns the number of octets, at most one more than most; -1 with errno. */
+static off_t copy_octets(int from, int to, off_t most)
+{
+    char octets[65536];
+    off_t at = 0;
+    ssize_t n = 1;
+
+    while (n > 0 && at <= most) {
+        n = pread(from, octets, sizeof octets, at);
+        if (n < 0 && errno == EINTR)
+            n = 1;
+        else if (n < 0 || !write_all(to, octets, (size_t)n))
+            return -1;
+        else
+            at += n;
+    }
+    return at;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+bool file_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           same_time(a->st_mtim, b->st_mtim) && same_time(a->st_ctim, b->st_ctim);
+}
+
+/* Returns NULL, or the cause. */
+static const char *fill(int copy, int fd)
+{
+    struct stat was, is;
+
+    if (fstat(fd, &was) != 0)
+        return strerror(errno);
+    if (was.st_size > FILE_COPY_MAX)
+        return "larger than 512 MiB";
+    const off_t n = copy_octets(fd, copy, was.st_size);
+    if (n < 0 || fstat(fd, &is) != 0)
+        return strerror(errno);
+    if (n != was.st_size || !file_same(&was, &is))
+        return "it was changed while it was read";
+    if (fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
+        return strerror(errno);
+    return lseek(copy, 0, SEEK_SET) == 0 ? NULL : strerror(errno);
+}
+
+int file_copy(int fd, const char **reason)
+{
+    const int copy = memory_file();
+    const char *failed = copy < 0 ? strerror(errno) : fill(copy, fd);
+
+    if (failed == NULL)
+        return copy;
+    if (copy >= 0)
+        close(copy);
+    *reason = failed;
+    return -1;
+}
+
+/* ---- new files ---- */
+
+int file_create(const char *path, mode_t mode)
+{
+    if (unlink(path) != 0 && errno != ENOENT)
+        return -1;
+    return open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 }

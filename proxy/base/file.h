@@ -1,10 +1,31 @@
-/* file: opening what somebody else has named. libc only. */
+/* file: regular files that the administrator or a stranger on this machine has named. libc only. */
 #ifndef SSTPGATE_BASE_FILE_H
 #define SSTPGATE_BASE_FILE_H
 
-/* Opens path to be read, if it is a regular file: never waits, as opening a FIFO does for its
- * writer and reading a terminal for somebody who types. Returns the descriptor; or -1, why in
- * *reason, good until the next call of strerror(), and in errno (ENOENT: it is not there). */
+#include <stdbool.h>
+#include <sys/stat.h>
+
+/* The largest file that file_copy() takes: 512 MiB. */
+#define FILE_COPY_MAX ((off_t)512 << 20)
+
+/* Opens path for reading, if it is a regular file. Never blocks, as open(2) on a FIFO does until it
+ * has a writer and read(2) on a terminal does. Returns the descriptor, or -1 with the cause in
+ * *reason (valid until the next call of strerror()) and in errno (ENOENT: it does not exist). */
 int file_open(const char *path, const char **reason);
+
+/* Copies a regular file, from its start, into memory of this process that nothing can change,
+ * because the file itself may be truncated or written while it is in use. Returns a descriptor at
+ * offset 0, to be closed; fd stays open. -1 with *reason, as above, also for a file that changed
+ * during the copy or is larger than FILE_COPY_MAX. */
+int file_copy(int fd, const char **reason);
+
+/* Returns true when both describe one file with one content: device, inode, size, and the times of
+ * the last change, of which nothing in user space can set st_ctim. */
+bool file_same(const struct stat *a, const struct stat *b);
+
+/* Creates path for writing. A stale file of that name is unlinked first, and one that is
+ * made in between is an error (EEXIST): in a directory that others may write to, no link, FIFO or
+ * open descriptor of theirs gets the octets. Returns the descriptor, or -1 with errno. */
+int file_create(const char *path, mode_t mode);
 
 #endif

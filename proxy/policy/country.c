@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <maxminddb.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,37 +14,109 @@
 
 struct country {
     MMDB_s db;
+    struct stat of; /* the file when it was read */
+    unsigned refs;  /* under `lock` */
 };
+
+/* Protects `latest` and every refs: configurations are freed in the threads of workers. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* The database that was read last, or NULL when it was freed. Old tunnels keep their configuration,
+ * so without sharing each reload would keep another copy of a file that did not change. */
+static struct country *latest;
 
 bool country_supported(void)
 {
     return true;
 }
 
+static struct country *share_latest(const struct stat *of)
+{
+    struct country *c = NULL;
+
+    pthread_mutex_lock(&lock);
+    if (latest != NULL && file_same(&latest->of, of)) {
+        c = latest;
+        c->refs++;
+    }
+    pthread_mutex_unlock(&lock);
+    return c;
+}
+
+static void set_latest(struct country *c)
+{
+    pthread_mutex_lock(&lock);
+    latest = c;
+    pthread_mutex_unlock(&lock);
+}
+
+/* The library maps what it opens, and a mapped file that becomes shorter is a SIGBUS at the next
+ * look-up; so it gets a copy. The library takes no descriptor: hence the name in /proc. Returns
+ * NULL with *reason. */
+static struct country *read_copy(int copy, const char **reason)
+{
+    struct country *c = NEW(struct country);
+    char name[32];
+
+    snprintf(name, sizeof name, "/proc/self/fd/%d", copy);
+    errno = 0;
+    const int status = MMDB_open(name, MMDB_MODE_MMAP, &c->db);
+    if (status == MMDB_SUCCESS) {
+        c->refs = 1;
+        return c;
+    }
+    const bool system = status == MMDB_FILE_OPEN_ERROR || status == MMDB_IO_ERROR;
+    *reason = system && errno != 0 ? strerror(errno) : MMDB_strerror(status);
+    free(c);
+    return NULL;
+}
+
+static struct country *read_file(int fd, const char **reason)
+{
+    struct country *c = NULL;
+    struct stat of;
+
+    if (fstat(fd, &of) != 0) {
+        *reason = strerror(errno);
+        return NULL;
+    }
+    if ((c = share_latest(&of)) != NULL)
+        return c;
+    const int copy = file_copy(fd, reason);
+    if (copy >= 0) {
+        c = read_copy(copy, reason);
+        close(copy); /* the mapping stays */
+    }
+    if (c != NULL) {
+        c->of = of;
+        set_latest(c);
+    }
+    return c;
+}
+
 struct country *country_open(const char *path, FILE *problems)
 {
     const char *reason;
-    const int fd = file_open(path, &reason); /* the library would wait at a FIFO */
-    if (fd < 0) {
+    const int fd = file_open(path, &reason);
+    struct country *c = fd < 0 ? NULL : read_file(fd, &reason);
+
+    if (c == NULL)
         fprintf(problems, "%s: %s\n", path, reason);
-        return NULL;
-    }
-    close(fd);
-    struct country *c = NEW(struct country);
-    errno = 0;
-    const int status = MMDB_open(path, MMDB_MODE_MMAP, &c->db);
-    if (status == MMDB_SUCCESS)
-        return c;
-    const bool system = status == MMDB_FILE_OPEN_ERROR || status == MMDB_IO_ERROR;
-    fprintf(problems, "%s: %s\n", path,
-            system && errno != 0 ? strerror(errno) : MMDB_strerror(status));
-    free(c);
-    return NULL;
+    if (fd >= 0)
+        close(fd);
+    return c;
 }
 
 void country_close(struct country *c)
 {
     if (c == NULL)
+        return;
+    pthread_mutex_lock(&lock);
+    const bool last = --c->refs == 0;
+    if (last && latest == c)
+        latest = NULL;
+    pthread_mutex_unlock(&lock);
+    if (!last)
         return;
     MMDB_close(&c->db);
     free(c);

@@ -13,10 +13,13 @@ struct country;
 /* False: built without libmaxminddb, and country_open() fails. */
 bool country_supported(void);
 
-/* NULL with "path: reason\n" written to problems. The file stays mapped: replace it by a new one,
- * do not write into it. */
+/* Reads the database into memory of this process, so the file may be replaced, written or truncated
+ * at any time. A file that has not changed since the last call shares its memory. Returns NULL with
+ * "path: reason\n" written to problems, also for a file that is only half written. Main thread
+ * only. */
 struct country *country_open(const char *path, FILE *problems);
 
+/* Any thread. */
 void country_close(struct country *c);
 
 /* The two letters of ISO 3166-1, in capitals; false where the database has none for the address. */

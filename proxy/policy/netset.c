@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/types.h>
 
 #include "base/check.h"
@@ -207,7 +208,13 @@ struct netset *netset_load(const char *path, FILE *problems)
         fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
         return NULL;
     }
-    FILE *in = check_alloc(fdopen(fd, "r"));
+    const int copy = file_copy(fd, &reason); /* half of a list would deny too few */
+    close(fd);
+    if (copy < 0) {
+        fprintf(problems, "%s: cannot be read: %s\n", path, reason);
+        return NULL;
+    }
+    FILE *in = check_alloc(fdopen(copy, "r"));
     struct netset *s = netset_read(in, path, problems);
     fclose(in);
     return s;

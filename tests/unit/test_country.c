@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 /* cmocka wants the four above before it */
 #include <cmocka.h>
@@ -201,6 +202,76 @@ static void rules_with_countries(void **state)
     unlink(path);
 }
 
+static void expect_country(const struct country *c, const char *who, const char *want)
+{
+    char code[3];
+    const struct addr a = addr(who);
+    assert_true(country_find(c, &a, code));
+    assert_string_equal(code, want);
+}
+
+/* As cp and curl -o do it: the file is empty before it is filled. A mapped one would be a SIGBUS
+ * here. */
+static void a_file_may_be_written_in_place(void **state)
+{
+    char *path = make_db();
+    struct country *c = country_open(path, stderr);
+
+    (void)state;
+    assert_non_null(c);
+    assert_int_equal(truncate(path, 0), 0);
+    expect_country(c, "192.0.2.1", "DE");
+    char *problems = open_problems(path);
+    assert_non_null(strstr(problems, path));
+    free(problems);
+    expect_country(c, "192.0.2.1", "DE");
+    country_close(c);
+    unlink(path);
+}
+
+static void half_a_file_is_refused(void **state)
+{
+    char *path = make_db();
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(stat(path, &st), 0);
+    for (off_t size = st.st_size - 1; size >= 0; size--) {
+        assert_int_equal(truncate(path, size), 0);
+        free(open_problems(path));
+    }
+    unlink(path);
+}
+
+/* Each reload opens it again, and old tunnels keep what they have. */
+static void an_unchanged_file_is_in_memory_once(void **state)
+{
+    char *path = make_db();
+    struct country *first = country_open(path, stderr), *again = country_open(path, stderr);
+
+    (void)state;
+    assert_non_null(first);
+    assert_ptr_equal(first, again);
+    country_close(first);
+    expect_country(again, "192.0.2.1", "DE");
+
+    struct db d = {.count = 0}; /* another content, in the same file */
+    add_node(&d);
+    add(&d, "192.0.2.0/24", "country", "SE");
+    write_db(&d, path);
+    struct country *changed = country_open(path, stderr);
+    assert_non_null(changed);
+    assert_ptr_not_equal(again, changed);
+    expect_country(again, "192.0.2.1", "DE");
+    expect_country(changed, "192.0.2.1", "SE");
+    country_close(again);
+    again = country_open(path, stderr);
+    assert_ptr_equal(again, changed);
+    country_close(again);
+    country_close(changed);
+    unlink(path);
+}
+
 static void what_is_no_database_is_named(void **state)
 {
     (void)state;
@@ -226,6 +297,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(countries_of_addresses),
         cmocka_unit_test(rules_with_countries),
+        cmocka_unit_test(a_file_may_be_written_in_place),
+        cmocka_unit_test(half_a_file_is_refused),
+        cmocka_unit_test(an_unchanged_file_is_in_memory_once),
         cmocka_unit_test(what_is_no_database_is_named),
     };
     const struct CMUnitTest without[] = {cmocka_unit_test(without_the_library_it_says_so)};
