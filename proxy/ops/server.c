@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "base/check.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "radius/keyring.h"
 #include "call/leaves.h"
@@ -161,30 +162,33 @@ static void loop_prepare(struct server *s)
 
 /* ---- ready ---- */
 
-/* Written beside and renamed, so that whoever waits for the file finds it whole. */
-static bool ready_write(const struct server *s, const char *path)
+static bool ready_print(const struct server *s, const char *path)
 {
-    static const char suffix[] = ".new";
-    size_t n = strlen(path);
-    char *beside = check_alloc(malloc(n + sizeof suffix));
-    memcpy(beside, path, n);
-    memcpy(beside + n, suffix, sizeof suffix);
-    FILE *f = fopen(beside, "w");
-    bool ok = f != NULL;
+    const int fd = file_create(path, 0666); /* less umask: it holds no secret */
+    FILE *f = fd < 0 ? NULL : check_alloc(fdopen(fd, "w"));
 
-    for (size_t i = 0; ok && i < s->sockets.count; i++) {
+    if (f == NULL)
+        return false;
+    for (size_t i = 0; i < s->sockets.count; i++) {
         char text[ADDR_TEXT_MAX];
         fprintf(f, "%s %s\n", reload_listener_name(s, &s->sockets.item[i]),
                 addr_format(&s->sockets.item[i].bound, text));
     }
-    if (ok)
-        radius_service_print_ready(&s->radius, s->snapshot->config, f);
-    if (f != NULL && fclose(f) != 0)
-        ok = false;
-    if (!ok || rename(beside, path) != 0) {
+    radius_service_print_ready(&s->radius, s->snapshot->config, f);
+    return fclose(f) == 0;
+}
+
+/* Writes a file beside path and renames it, so that a reader that waits for path finds it whole. */
+static bool ready_write(const struct server *s, const char *path)
+{
+    char *beside = NULL;
+
+    if (asprintf(&beside, "%s.new", path) < 0)
+        beside = NULL;
+    check_alloc(beside);
+    const bool ok = ready_print(s, beside) && rename(beside, path) == 0;
+    if (!ok)
         fprintf(stderr, "cannot write %s: %s\n", path, strerror(errno));
-        ok = false;
-    }
     free(beside);
     return ok;
 }

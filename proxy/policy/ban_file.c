@@ -1,7 +1,6 @@
 #include "policy/ban_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,7 +138,7 @@ static bool write_bans(FILE *out, struct limits *l, uint64_t now_ms, int64_t wal
 /* errno says why not. */
 static bool write_file(const char *path, struct limits *l, uint64_t now_ms, int64_t wall_s)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    const int fd = file_create(path, 0640);
     FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
 
     if (out == NULL) {

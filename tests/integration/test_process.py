@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gate import BINARY, run
+from gate import BINARY, Gate, run
 from netns import Namespace
 from peers.client import Client, CallFailed, expect_failure
 from peers import head, sstp
@@ -185,6 +185,25 @@ def test_ready_file(bench):
     assert [host for host, _ in gate.addresses["front"]] == ["127.0.0.1", "127.0.0.2"]
     for number in range(2):
         bench.client(gate, number=number).establish("request")
+
+
+def test_ready_file_where_others_may_write(bench, tmp_path):
+    """A link with the name of the file beside it is replaced, not followed."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    common = tmp_path / "common"
+    common.mkdir()
+    common.chmod(0o1777)
+    config = bench.config({"listener front": bench.listener_keys(),
+                           "backend back": bench.backend_keys(bench.backend())})
+    gate = Gate(config)
+    gate.ready = common / "ready"
+    (common / "ready.new").symlink_to(victim)
+    bench.gates.append(gate)
+    bench.client(gate.start()).establish("request")
+    assert victim.read_text() == "precious"
+    assert gate.ready.is_file() and not gate.ready.is_symlink()
+    assert [entry.name for entry in common.iterdir()] == ["ready"]
 
 
 def test_only_where_told(bench):
@@ -444,7 +463,6 @@ def test_printed_config_runs(bench):
                            "backend back": bench.backend_keys(server)})
     printed = run("-T", "-c", config).stdout
     config.write_text(printed)
-    from gate import Gate
     gate = Gate(config).start()
     bench.gates.append(gate)
     bench.client(gate).establish().ping().disconnect()
