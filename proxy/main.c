@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/core_dumps.h"
 #include "ops/binding_command.h"
 #include "ops/check.h"
 #include "ops/ctl.h"
@@ -71,6 +72,7 @@ int main(int argc, char **argv)
     bool test = false, print = false;
     int opt;
 
+    core_dumps_off(); /* every command below may read secrets */
     if (!standard_descriptors())
         return 1;
     if (argc > 1 && strcmp(argv[1], "user") == 0)

@@ -1,11 +1,14 @@
 """The program: start and stop, checks, several listeners, several workers, many calls."""
 
 import contextlib
+import os
+import pwd
 import re
 import signal
 import socket
 import subprocess
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -73,6 +76,43 @@ def test_stop_does_not_wait_for_a_resolver(bench, tmp_path):
         gate.wait_call()
         gate.signal(signal.SIGTERM)
         assert gate.wait_exit(20) == 0
+
+
+# -- core dumps --
+
+def aborted(process):
+    """How the kernel ends it: CLD_DUMPED would be a core file."""
+    process.send_signal(signal.SIGABRT)
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT).si_code
+
+
+def test_gate_dumps_no_core(bench, tmp_path):
+    """Also where it was started without a limit, by hand."""
+    gate = bench.start({"listener front": bench.listener_keys(),
+                        "backend back": bench.backend_keys(bench.backend())},
+                       before=("prlimit", "--core=unlimited"), cwd=tmp_path)
+    gate.expected_exit = -signal.SIGABRT
+    assert aborted(gate.process) == os.CLD_KILLED
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_dumps_no_core(tmp_path):
+    """A command holds secrets, too. Other processes of its user cannot look into it: its files in /proc are
+    root's. (Not with AddressSanitizer, which looks for leaks in that way.)"""
+    nobody, binary = pwd.getpwnam("nobody").pw_uid, os.open(BINARY, os.O_PATH)
+    with subprocess.Popen(["prlimit", "--core=unlimited", f"/proc/self/fd/{binary}", "user", "--import",
+                           "smbpasswd", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL, cwd=tmp_path, user=nobody, pass_fds=[binary]) as process:
+        os.close(binary)
+        process.stdin.write(b"# a comment of 24 octets\n" * 10_000)  # more than a pipe holds: it reads
+        process.stdin.flush()
+        proc = Path(f"/proc/{process.pid}")
+        owner = (proc / "environ").stat().st_uid
+        traced = "libasan" in (proc / "maps").read_text()
+        assert aborted(process) == os.CLD_KILLED
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+    assert owner == (nobody if traced else 0)
 
 
 # -- the syslog daemon --

@@ -577,3 +577,46 @@ def test_storm(bench):
     gate.wait_call(tunnels)
     assert {call["reason"] for call in gate.events("call")} == {"client-disconnect"}
     assert {server.wait_over(number).verdict for number in range(tunnels + 1)} == {"ok"}
+
+
+# -- a file that is written where it stands --
+
+def _text(value):
+    return bytes([2 << 5 | len(value)]) + value.encode()
+
+
+def _table(*pairs):
+    return bytes([7 << 5 | len(pairs)]) + b"".join(_text(key) + value for key, value in pairs)
+
+
+def country_database(code):
+    """A MaxMind database of one node, that has this country for every IPv4 address."""
+    def u16(n):
+        return b"\xa2" + n.to_bytes(2, "big")
+    about = _table(("node_count", b"\xc1\x01"), ("record_size", u16(24)), ("ip_version", u16(4)),
+                   ("database_type", _text("Country")), ("languages", b"\x00\x04"),
+                   ("binary_format_major_version", u16(2)), ("binary_format_minor_version", u16(0)),
+                   ("build_epoch", b"\x04\x02" + (1700000000).to_bytes(4, "big")),
+                   ("description", _table()))
+    return ((17).to_bytes(3, "big") * 2 + bytes(16) +
+            _table(("country", _table(("iso_code", _text(code))))) + b"\xab\xcd\xefMaxMind.com" + about)
+
+
+def test_country_file_written_in_place(bench, place):
+    """Empty, then half, then whole, as cp does it: connections are judged by the old one until then."""
+    path = place.folder / "country.mmdb"
+    path.write_bytes(country_database("DE"))
+    it = Setting(bench, bench.backend(), gate={"country-file": path.name}, deny="country FR")
+    up = bench.client(it.gate).establish().ping()
+    new = country_database("FR")
+    for size in (0, len(new) // 2):
+        path.write_bytes(new[:size])
+        bench.client(it.gate).establish().ping().disconnect()
+        assert not it.reload()
+        assert any("country.mmdb" in line for line in it.said)
+        bench.client(it.gate).establish().ping().disconnect()
+    path.write_bytes(new)
+    assert it.reload()
+    with pytest.raises(CallFailed):
+        bench.client(it.gate).establish()
+    up.ping().disconnect()
