@@ -189,20 +189,24 @@ static enum err match_path(struct span path, bool *sstp)
     return ERR_OK;
 }
 
+/* Returns the octet that the escape at s.p[i] stands for; -1: it is no escape, or a broken one. */
+static int escaped(struct span s, size_t i)
+{
+    if (s.p[i] != '%' || s.n - i <= 2)
+        return -1;
+    const int high = hex_value(s.p[i + 1]), low = hex_value(s.p[i + 2]);
+    return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
 size_t http_unescape(struct span s, uint8_t *out)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < s.n; i++) {
-        const bool whole = s.p[i] == '%' && s.n - i > 2;
-        const int high = whole ? hex_value(s.p[i + 1]) : -1,
-                  low = whole ? hex_value(s.p[i + 2]) : -1;
-        if (high >= 0 && low >= 0) {
-            out[n++] = (uint8_t)(high << 4 | low);
+        const int octet = escaped(s, i);
+        out[n++] = octet < 0 ? s.p[i] : (uint8_t)octet;
+        if (octet >= 0)
             i += 2;
-        } else {
-            out[n++] = s.p[i];
-        }
     }
     return n;
 }
@@ -227,6 +231,18 @@ static struct span find_tenant(struct span query)
             return value;
     }
     return span_of(NULL, 0);
+}
+
+/* True: each escape has two digits and stands for no control character. A server that ends a value
+ * at a NUL, or repairs a broken escape, would read another tenant than the rules. */
+static bool escapes_are_plain(struct span value)
+{
+    for (size_t i = 0; i < value.n; i++) {
+        const int octet = value.p[i] == '%' ? escaped(value, i) : 'x';
+        if (octet < ' ' || octet == 0x7f)
+            return false;
+    }
+    return true;
 }
 
 /* RFC 9112 5: field-name ":" OWS field-value OWS. Nothing may stand before the name (that would be
@@ -386,7 +402,7 @@ static enum err parse_request(struct span in, struct http_request *out)
     if (e != ERR_OK)
         return e;
     out->tenant = find_tenant(query);
-    sstp = sstp && span_eq(start.method, span_str(METHOD));
+    sstp = sstp && span_eq(start.method, span_str(METHOD)) && escapes_are_plain(out->tenant);
     if (sstp && start.version.minor != 1)
         return ERR_VERSION; /* [MS-SSTP] 4.1 */
 

@@ -29,7 +29,8 @@ struct http_request {
 
 /* ERR_OK: *out describes in[0 .. out->len).
  *   - out->sstp: SSTP_DUPLEX_POST (exact), the SSTP URI (origin-form, percent-decoding, letters in
- *     any case, query ignored but for tenantid), HTTP/1.1, Content-Length 18446744073709551615.
+ *     any case, query ignored but for tenantid, whose escapes are whole and stand for no control
+ *     character), HTTP/1.1, Content-Length 18446744073709551615.
  *   - otherwise a well-formed HTTP/1.x request for somebody else (RFC 9110 2.5: 1.2 and later are
  *     read as 1.1), its target in any form.
  *   One empty line before the request is taken for a part of it (RFC 9112 2.2).

@@ -260,6 +260,16 @@ def test_escapes_hide_no_tenant(bench, value):
     assert not server.calls
 
 
+@pytest.mark.parametrize("value", [b"evil%00", b"evil%00x", b"%0Aevil", b"evil%7f", b"evil%", b"evil%0g"])
+def test_tenant_that_servers_read_in_other_ways(bench, value):
+    """One that ends names at NUL would hear `evil` here: such a request is none of SSTP."""
+    server = bench.backend()
+    gate = bench.gate(server, rules=[("deny", "tenant evil")], backend={"pass-tenant": "yes"})
+    assert expect_failure(bench.client(gate, head=TENANT.replace(b"acme", value))).status == 404
+    assert gate.wait_call()["reason"] == "not-sstp"
+    assert not server.calls
+
+
 def test_request_gets_the_site(bench, site):
     gate = gate_before(bench, site, host="vpn.example.com", deny="host vpn.example.com action decoy")
     denied, _ = answer(bench, gate, SSTP)

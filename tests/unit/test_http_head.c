@@ -54,9 +54,27 @@ static const struct good good[] = {
     {WHOLE("tenant without value",
            "SSTP_DUPLEX_POST " PATH "?tenantid HTTP/1.1\r\n" HOST LENGTH END),
      .sstp = true, .host = "vpn.example.com"},
-    {WHOLE("broken escape in the query",
-           "SSTP_DUPLEX_POST " PATH "?tenantid=%zz HTTP/1.1\r\n" HOST LENGTH END),
-     .sstp = true, .host = "vpn.example.com", .tenant = "%zz"},
+#define TENANT(about, value, is_sstp)                                                              \
+    {                                                                                              \
+        WHOLE("tenant: " about,                                                                    \
+              "SSTP_DUPLEX_POST " PATH "?tenantid=" value " HTTP/1.1\r\n" HOST LENGTH END),        \
+            .sstp = is_sstp, .host = "vpn.example.com", .tenant = value                            \
+    }
+    TENANT("escapes of visible characters", "%41%2d%7e%20", true),
+    TENANT("escapes of UTF-8", "gr%C3%bcn", true),
+    TENANT("an escaped percent sign", "%2500", true),
+    TENANT("NUL", "evil%00", false),
+    TENANT("NUL in front", "%00evil", false),
+    TENANT("line end", "evil%0d%0A", false),
+    TENANT("the last control character below the blank", "%1F", false),
+    TENANT("delete", "%7f", false),
+    TENANT("no digits", "%zz", false),
+    TENANT("one digit", "evil%4", false),
+    TENANT("no digit", "evil%", false),
+    {WHOLE("a broken escape in another variable",
+           "SSTP_DUPLEX_POST " PATH
+           "?x=%00&tenantid=blue&tenantid=%00 HTTP/1.1\r\n" HOST LENGTH END),
+     .sstp = true, .host = "vpn.example.com", .tenant = "blue"},
     {WHOLE("unknown fields, tabs, blanks, obs-text",
            LINE "X-Odd!#$%&'*+-.^_`|~:\t a\tb \x80\xff \t\r\nEmpty:\r\nHost:vpn.example.com \t\r\n"
                 "Content-Length:\t18446744073709551615\r\n" END),
