@@ -4,6 +4,7 @@
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/file.h"
@@ -189,7 +190,13 @@ char *config_read_file(const char *path, size_t *len, FILE *problems)
         fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
         return NULL;
     }
-    FILE *f = check_alloc(fdopen(fd, "r"));
+    const int copy = file_copy(fd, &reason); /* half of the rules would admit too many */
+    close(fd);
+    if (copy < 0) {
+        fprintf(problems, "%s: cannot be read: %s\n", path, reason);
+        return NULL;
+    }
+    FILE *f = check_alloc(fdopen(copy, "r"));
     char *text = check_alloc(malloc(FILE_MAX + 1));
     *len = fread(text, 1, FILE_MAX + 1, f);
     if (ferror(f)) {

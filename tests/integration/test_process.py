@@ -78,6 +78,48 @@ def test_stop_does_not_wait_for_a_resolver(bench, tmp_path):
         assert gate.wait_exit(20) == 0
 
 
+def test_resolver_that_never_answers(bench, tmp_path):
+    """Calls for a name cost no thread each, the tunnels of the same worker go on, a reload is done, and
+    so is the stop. Names of RADIUS servers and of checks are asked for in the same way."""
+    resolv, workers, calls = tmp_path / "resolv.conf", 2, 30
+    resolv.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:2\n")
+    for name in ("nas.secret", "server.secret"):
+        (bench.place.folder / name).touch(mode=0o600)
+        (bench.place.folder / name).write_text("secret\n")
+    with Namespace().entered(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 53))
+        silent.settimeout(DEADLINE)
+        server = bench.backend()
+        keys = {"gate": {"workers": workers, "timeout-drain": "1s", "timeout-connect": "1h"},
+                "listener front": bench.listener_keys(),
+                "listener stuck": bench.listener_keys(backend="named"),
+                "backend back": bench.backend_keys(server),
+                "backend named": {"server": ["sstp.test:443"], "tls": "no", "crypto-binding": "off",
+                                  "check": "tcp"},
+                "radius nps": {"listen": "127.0.0.1:0", "clients": "127.0.0.0/8",
+                               "secret-file": "nas.secret", "server-secret-file": "server.secret",
+                               "server": "radius.test"}}
+        gate = bench.start(keys, before=("unshare", "--mount", "sh", "-c",
+                                         f'mount --bind {resolv} /etc/resolv.conf && exec "$@"', "sh"))
+        up = [bench.client(gate).establish().ping() for _ in range(2 * workers)]
+        waiting = [bench.client(gate, "stuck").open().secure().send_request() for _ in range(calls)]
+        asked = b""
+        while b"sstp" not in asked or b"radius" not in asked:
+            asked += silent.recv(512)
+        assert gate.reload()[-1]["msg"].endswith("is in force")
+        for client in up:
+            client.ping()
+        # main, workers, RADIUS; one look-up in each worker for the calls, one for the radius server
+        threads = len(list(Path(f"/proc/{gate.process.pid}/task").iterdir()))
+        assert threads <= 1 + workers + 1 + workers + 1
+        for client in waiting:
+            client.close()
+        for client in up:
+            client.ping().disconnect()
+        gate.signal(signal.SIGTERM)
+        assert gate.wait_exit(20) == 0
+
+
 # -- core dumps --
 
 def aborted(process):
