@@ -546,7 +546,7 @@ static bool tenant_ok(struct span s)
     for (size_t i = 0; i < s.n; i++)
         if (!is_alnum(s.p[i]) && !is_one_of(s.p[i], "-._~!$'()*+,;=:@/?%{}"))
             return false;
-    return s.n > 0 && s.n <= HTTP_TENANT_MAX;
+    return s.n > 0 && s.n <= HTTP_TENANT_MAX && escapes_are_plain(s);
 }
 
 static bool host_ok(struct span host)

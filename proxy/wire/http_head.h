@@ -65,10 +65,11 @@ size_t http_unescape(struct span s, uint8_t *out);
 
 /* The SSTP request, its fields in the order of [MS-SSTP] 4.1. host: as for the Host field (IPv6
  * in brackets, with port where wanted). tenant: goes into the query, as it is, when it is at most
- * HTTP_TENANT_MAX octets that may stand in one value there (RFC 3986 3.4, and {} for a GUID), and
- * is left out otherwise. correlation: copied when it is at most HTTP_CORRELATION_MAX octets of
- * [0-9A-Za-z{}-], left out otherwise. Returns the octets written; 0 if host is empty, longer than
- * HTTP_HOST_MAX and "[]:65535", or holds anything but visible ASCII.
+ * HTTP_TENANT_MAX octets that may stand in one value there (RFC 3986 3.4, and {} for a GUID) with
+ * escapes as http_parse_request takes them, and is left out otherwise. correlation: copied when it
+ * is at most HTTP_CORRELATION_MAX octets of [0-9A-Za-z{}-], left out otherwise. Returns the octets
+ * written; 0 if host is empty, longer than HTTP_HOST_MAX and "[]:65535", or holds anything but
+ * visible ASCII.
  */
 size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span tenant,
                           struct span correlation);

@@ -552,7 +552,8 @@ static void build_request_odd_correlation(void **state)
 static void build_request_tenant(void **state)
 {
     static const char *const fine[] = {"Blue", "{5A6C-0b4e}", "a%20b", "a-._~!$'()*+,;=:@/?%7b"};
-    static const char *const odd[] = {"", "a b", "a&b", "a#b", "a\r\nX: y", "a\x80", "a\"", "a<"};
+    static const char *const odd[] = {"",    "a b", "a&b",  "a#b",  "a\r\nX: y", "a\x80",
+                                      "a\"", "a<",  "a%00", "a%7f", "a%",        "a%zz"};
     uint8_t out[HTTP_BUILD_MAX];
     char longest[HTTP_TENANT_MAX + 1], line[128];
     struct http_request r;
