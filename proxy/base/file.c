@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int file_open(const char *path, const char **reason)
@@ -34,13 +36,32 @@ int file_open(const char *path, const char **reason)
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
+/* ThreadSanitizer sees neither memfd_create() nor the close() of libuv that freed the number, so it
+ * takes fd for a socket of another thread. It sees open(). */
+static int known_to_sanitizer(int fd)
+{
+#ifdef __SANITIZE_THREAD__
+    char name[32];
+    if (fd < 0)
+        return fd;
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    const int again = open(name, O_RDWR | O_CLOEXEC);
+    (void)syscall(SYS_close, fd);
+    return again;
+#else
+    return fd;
+#endif
+}
+
 /* Kernels before 6.3 do not know MFD_NOEXEC_SEAL; later ones may demand it (vm.memfd_noexec = 2).
  */
 static int memory_file(void)
 {
     const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-    const int fd = memfd_create("sstpgate", flags | MFD_NOEXEC_SEAL);
-    return fd < 0 && errno == EINVAL ? memfd_create("sstpgate", flags) : fd;
+    int fd = memfd_create("sstpgate", flags | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL)
+        fd = memfd_create("sstpgate", flags);
+    return known_to_sanitizer(fd);
 }
 
 static bool write_all(int fd, const char *octets, size_t n)
