@@ -50,7 +50,9 @@ def image(tool):
     work = run(tool("buildah", "from", "scratch"))
     run(tool("buildah", "add", "--quiet", work, BASE_TAR, "/"))
     run(tool("buildah", "commit", "--quiet", "--rm", work, BASE))
+    # Without a limit, buildah 1.39 asks for more files and processes than some machines permit.
     run(tool("buildah", "bud", "--isolation", "chroot", "--pull-never",
+             "--ulimit=nofile=4096:4096", "--ulimit=nproc=1000:1000",
              "--build-arg", f"BASE={BASE}", "-f", lab.ROOT / "docker/Dockerfile", "-t", IMAGE,
              lab.ROOT))
     return IMAGE
