@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/check.h"
 #include "call/entry.h"
 #include "call/front.h"
 #include "call/tunnel.h"
@@ -55,19 +56,23 @@ static void count(struct session_flow *flow, struct span octets)
     flow->packets++;
 }
 
-/* The tunnels of one user, whatever they come from; who has no name is nobody's. */
+/* Counts the tunnel for its user. A call without a user, and a name that is empty without its
+ * domain or realm (`@example.com`, `DOMAIN\`), is not counted: no user is behind an empty name, so
+ * calls of strangers would use up each other's tunnels. The name that is counted is the one that is
+ * kept, so that limits_forget releases exactly what was counted here. */
 static bool user_admitted(struct tunnel *t)
 {
-    if (t->session.user == NULL)
+    CHECK(t->counted_user == NULL);
+    if (t->session.user != NULL)
+        session_keep(&t->counted_user, users_bare_name(span_str(t->session.user)));
+    if (t->counted_user == NULL)
         return true;
-    struct span user = users_bare_name(span_str(t->session.user));
-    enum limits_verdict hit = limits_user_enter(t->set->shared->limits, user);
-    if (hit != LIMITS_OK) {
-        entry_log_limited(t, limits_key(hit));
-        return false;
-    }
-    session_keep(&t->counted_user, user);
-    return true;
+    enum limits_verdict hit = limits_user_enter(t->set->shared->limits, span_str(t->counted_user));
+    if (hit == LIMITS_OK)
+        return true;
+    entry_log_limited(t, limits_key(hit));
+    session_keep(&t->counted_user, span_of(NULL, 0));
+    return false;
 }
 
 /* A packet as it goes on. Reserved bits mean nothing ([MS-SSTP] 2.2.1), but sstpc and accel-ppp

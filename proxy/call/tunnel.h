@@ -41,7 +41,7 @@ struct tunnel {
     bool up;                  /* it was in RELAY */
     bool rules_over;          /* a denial was let pass in a dry run: it is not asked again */
     bool counted;             /* limits_enter was answered with LIMITS_OK */
-    char *counted_user;       /* the same for limits_user_enter; owned */
+    char *counted_user;       /* the name that limits_user_enter has counted; NULL: none; owned */
     unsigned failures;        /* logins that points were given for */
     uint64_t lcp_request;     /* once it is up: as front_lcp_request */
     struct session session;

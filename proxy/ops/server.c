@@ -273,6 +273,8 @@ int server_run(const char *path, const char *ready_file)
     }
     uv_sem_destroy(&s.switched);
     free(s.worker);
+    /* No call is left, so no count may be: each place taken was given back. */
+    CHECK(atomic_load(&s.shared.count) == 0 && limits_unused(s.shared.limits));
     bans_save(&s);
     limits_free(s.shared.limits);
     leaves_free(s.shared.leaves);

@@ -415,6 +415,7 @@ void limits_leave(struct limits *l, const struct addr *who)
 
 static struct user *new_user(struct span name)
 {
+    CHECK(name.n > 0);
     struct user *u = check_alloc(calloc(1, sizeof *u + name.n));
     u->name_len = name.n;
     for (size_t i = 0; i < name.n; i++)
@@ -583,6 +584,14 @@ void limits_sweep(struct limits *l, uint64_t now_ms)
             ban_end(l, p);
     }
     unlock(l);
+}
+
+bool limits_unused(struct limits *l)
+{
+    lock(l);
+    const bool unused = l->addresses == 0 && l->users == NULL;
+    unlock(l);
+    return unused;
 }
 
 void limits_count(struct limits *l, struct limits_counts *out)

@@ -55,9 +55,10 @@ enum limits_verdict limits_enter(struct limits *l, const struct addr *who,
                                  uint64_t now_ms) MUST_CHECK;
 void limits_leave(struct limits *l, const struct addr *who);
 
-/* The same for the user of a call, LIMITS_OK or LIMITS_PER_USER; once for each call, when the name
- * is known. The 26 letters of ASCII compare without case; otherwise the name counts as it stood on
- * the wire, with its domain or realm. */
+/* Counts a tunnel for its user, once for each call. LIMITS_OK: counted, to be followed by one
+ * limits_user_leave with the same name. LIMITS_PER_USER: not counted. user: not empty (the caller
+ * does not count a call without a name), without domain or realm. The 26 letters of ASCII compare
+ * without case. */
 enum limits_verdict limits_user_enter(struct limits *l, struct span user) MUST_CHECK;
 void limits_user_leave(struct limits *l, struct span user);
 
@@ -100,5 +101,9 @@ struct limits_counts {
     size_t bans;
 };
 void limits_count(struct limits *l, struct limits_counts *out);
+
+/* True: every limits_enter and limits_user_enter has had its leave. The gate checks it at its end:
+ * a count that leaks would refuse calls until a restart. */
+bool limits_unused(struct limits *l) MUST_CHECK;
 
 #endif

@@ -289,13 +289,33 @@ static void users(void **state)
     /* whatever stands on the wire */
     memset(name, 0, sizeof name);
     assert_int_equal(limits_user_enter(l, span_of(name, sizeof name)), LIMITS_OK);
-    assert_int_equal(limits_user_enter(l, span_of(name, 0)), LIMITS_OK);
     limits_user_leave(l, span_of(name, sizeof name));
-    limits_user_leave(l, span_of(name, 0));
     assert_counts(l, 0, 0, 2, 0);
     c.tunnels_per_user = 0;
     limits_configure(l, &c);
     assert_int_equal(user_enter(l, "alice"), LIMITS_OK);
+    limits_free(l);
+}
+
+/* Whoever was refused was not counted; when all others have left, no count is left. */
+static void unused(void **state)
+{
+    struct config_limits c = none;
+    struct addr who = address("192.0.2.1");
+
+    (void)state;
+    c.tunnels_per_user = c.tunnels_per_address = 1;
+    struct limits *l = limits_new(&c);
+    assert_true(limits_unused(l));
+    assert_int_equal(limits_enter(l, &who, 0), LIMITS_OK);
+    assert_int_equal(limits_enter(l, &who, 0), LIMITS_PER_ADDRESS);
+    assert_false(limits_unused(l));
+    assert_int_equal(user_enter(l, "alice"), LIMITS_OK);
+    assert_int_equal(user_enter(l, "alice"), LIMITS_PER_USER);
+    limits_leave(l, &who);
+    assert_false(limits_unused(l));
+    limits_user_leave(l, span_str("alice"));
+    assert_true(limits_unused(l));
     limits_free(l);
 }
 
@@ -729,15 +749,25 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_limits),  cmocka_unit_test(per_address),
-        cmocka_unit_test(prefixes),        cmocka_unit_test(rate_in_all),
-        cmocka_unit_test(rate_is_exact),   cmocka_unit_test(rate_of_one),
-        cmocka_unit_test(rates_apart),     cmocka_unit_test(users),
-        cmocka_unit_test(a_ban),           cmocka_unit_test(points_grow_old),
-        cmocka_unit_test(exempt),          cmocka_unit_test(listed_and_lifted),
-        cmocka_unit_test(forgotten),       cmocka_unit_test(reconfigured),
-        cmocka_unit_test(flood_of_points), cmocka_unit_test(flood_of_bans),
-        cmocka_unit_test(bans_of_before),  cmocka_unit_test(threads),
+        cmocka_unit_test(without_limits),
+        cmocka_unit_test(per_address),
+        cmocka_unit_test(prefixes),
+        cmocka_unit_test(rate_in_all),
+        cmocka_unit_test(rate_is_exact),
+        cmocka_unit_test(rate_of_one),
+        cmocka_unit_test(rates_apart),
+        cmocka_unit_test(users),
+        cmocka_unit_test(unused),
+        cmocka_unit_test(a_ban),
+        cmocka_unit_test(points_grow_old),
+        cmocka_unit_test(exempt),
+        cmocka_unit_test(listed_and_lifted),
+        cmocka_unit_test(forgotten),
+        cmocka_unit_test(reconfigured),
+        cmocka_unit_test(flood_of_points),
+        cmocka_unit_test(flood_of_bans),
+        cmocka_unit_test(bans_of_before),
+        cmocka_unit_test(threads),
         cmocka_unit_test(names),
     };
     limits_free(NULL);
