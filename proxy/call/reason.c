@@ -22,8 +22,10 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_RULE_DENIED] = {"rule-denied", HTTP(404)},
     [REASON_BAD_PROXY_HEADER] = {"bad-proxy-header", QUIET},
     [REASON_TLS_FAILED] = {"tls-failed", QUIET},
+    [REASON_TLS_REFUSED] = {"tls-refused", QUIET},
     [REASON_NOT_SSTP] = {"not-sstp", HTTP(404)},
     [REASON_BAD_REQUEST] = {"bad-request", HTTP(400)},
+    [REASON_TOO_LARGE] = {"request-too-large", HTTP(400)},
     [REASON_HOST_REFUSED] = {"host-refused", HTTP(404)},
     [REASON_EARLY_DATA] = {"early-data", HTTP(400)},
     [REASON_NO_SERVER] = {"no-server", HTTP(503)},
@@ -63,4 +65,27 @@ const struct reason_info *reason_info(enum reason r)
 {
     CHECK((unsigned)r < REASON_COUNT);
     return &table[r];
+}
+
+/* Points are for what a program does that attacks or scans, and for nothing that a browser, a
+ * health check, a client with an old configuration or a bad line does: any web page can make its
+ * readers' browsers send well-formed requests of any length to any gate, refuse the certificate, or
+ * hold connections without a request. So these cost nothing, with many others: not-sstp,
+ * request-too-large, tls-refused, handshake-timeout, request-timeout. Neither do host-refused and
+ * rule-denied: a ban would tell a decoy from a web site. A forged binding costs POINTS_REQUEST,
+ * whatever the reason: see session.h. */
+static const unsigned points[REASON_COUNT] = {
+    [REASON_TLS_FAILED] = POINTS_HANDSHAKE, /* garbage, or a handshake that cannot be agreed on */
+    [REASON_BAD_REQUEST] = POINTS_REQUEST,  /* malformed HTTP, which no browser sends */
+    [REASON_EARLY_DATA] = POINTS_REQUEST,   /* SSTP sends nothing before the 200 */
+    [REASON_CLIENT_BAD_PACKET] = POINTS_REQUEST,   /* no SSTP client sends it */
+    [REASON_CLIENT_OUT_OF_PLACE] = POINTS_REQUEST, /* no SSTP client sends it there */
+    [REASON_CLIENT_BAD_FRAMES] = POINTS_REQUEST,   /* nor goes on sending what is not forwarded */
+    [REASON_SECOND_LOGIN] = POINTS_REQUEST,        /* nor logs in again inside a tunnel */
+};
+
+unsigned reason_points(enum reason r)
+{
+    CHECK((unsigned)r < REASON_COUNT);
+    return points[r];
 }

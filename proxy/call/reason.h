@@ -22,8 +22,10 @@ enum reason {
     REASON_RULE_DENIED,
     REASON_BAD_PROXY_HEADER,
     REASON_TLS_FAILED,
+    REASON_TLS_REFUSED,
     REASON_NOT_SSTP,
     REASON_BAD_REQUEST,
+    REASON_TOO_LARGE,
     REASON_HOST_REFUSED,
     REASON_EARLY_DATA,
     REASON_NO_SERVER,
@@ -70,5 +72,11 @@ struct reason_info {
 };
 
 const struct reason_info *reason_info(enum reason r);
+
+/* Prices towards ban-points. POINTS_LOGIN is given for each failed login while the call goes on. */
+enum { POINTS_LOGIN = 10, POINTS_REQUEST = 5, POINTS_HANDSHAKE = 1 };
+
+/* What a client gets for a call that ended for this reason; 0 for most. */
+unsigned reason_points(enum reason r);
 
 #endif

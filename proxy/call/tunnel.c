@@ -81,26 +81,12 @@ void tunnel_enter(struct tunnel *t, enum tunnel_state state)
 
 /* ---- the end ---- */
 
-/* What a client has earned with how its call ended, on the way to ban-points. A web site has other
- * visitors: to ask for something else than SSTP is nothing to be ashamed of where there is one. */
+/* What the end of the call costs its client. A visitor of the web site is the site's to judge. */
 static unsigned points_for(const struct tunnel *t)
 {
     if (t->session.forged)
         return POINTS_REQUEST;
-    switch (t->reason) {
-    case REASON_TLS_FAILED:
-    case REASON_HANDSHAKE_TIMEOUT: return POINTS_HANDSHAKE;
-    case REASON_NOT_SSTP:
-    case REASON_HOST_REFUSED: return t->web ? 0 : POINTS_REQUEST;
-    case REASON_BAD_REQUEST:
-    case REASON_REQUEST_TIMEOUT:
-    case REASON_EARLY_DATA:
-    case REASON_CLIENT_BAD_PACKET:
-    case REASON_CLIENT_BAD_FRAMES:
-    case REASON_SECOND_LOGIN:
-    case REASON_CLIENT_OUT_OF_PLACE: return POINTS_REQUEST;
-    default: return 0;
-    }
+    return t->web ? 0 : reason_points(t->reason);
 }
 
 void tunnel_give_points(struct tunnel *t, unsigned points)
@@ -374,8 +360,9 @@ static void client_ended(struct stream *s, enum stream_end why)
     case STREAM_TLS:
         session_keep(&t->session.sni, tls_conn_sni(s->tls)); /* of a handshake that failed, too */
         session_keep(&t->session.detail, span_str(stream_error(s)));
-        tunnel_cut(t, REASON_TLS_FAILED, false,
-                   true); /* the alert goes out; for the backend: no end */
+        /* The alert goes out; for the backend the reset is no orderly end. */
+        tunnel_cut(t, tls_conn_refused(s->tls) ? REASON_TLS_REFUSED : REASON_TLS_FAILED, false,
+                   true);
         break;
     case STREAM_OVERFLOW: tunnel_close(t, REASON_EARLY_DATA); break;
     case STREAM_RESET: side_reset(t, REASON_CLIENT_RESET); break;

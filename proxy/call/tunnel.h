@@ -72,8 +72,7 @@ void tunnel_cut(struct tunnel *t, enum reason reason, bool reset_client, bool re
 /* worker_now */
 uint64_t tunnel_now(const struct tunnel *t);
 
-/* Towards ban-points: what each failed login, refused request and broken handshake counts. */
-enum { POINTS_LOGIN = 10, POINTS_REQUEST = 5, POINTS_HANDSHAKE = 1 };
+/* Gives the client points (reason.h), and logs a ban if that was enough for one. */
 void tunnel_give_points(struct tunnel *t, unsigned points);
 
 /* The time as IMF-fixdate (RFC 9110 5.6.7), whatever the locale. */

@@ -318,6 +318,7 @@ void config_free(struct config *c)
         if (config_sections[in].named)
             free(config_section_at(c, in, 0));
     }
+    free(c->gate.limits.proxies.item);
     sources_fini(&c->sources);
     free(c->mark);
     free(c->path);

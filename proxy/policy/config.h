@@ -102,7 +102,8 @@ struct config_limits {
     unsigned ban_points;                            /* 0: nobody is banned */
     uint32_t ban_time, ban_reset;
     struct config_cidrs ban_exempt;
-    char *ban_file; /* NULL: bans end with the process */
+    struct config_cidrs proxies; /* trusted-proxies of all listeners; owned, no key of its own */
+    char *ban_file;              /* NULL: bans end with the process */
 };
 
 struct config_gate {

@@ -402,6 +402,22 @@ static void check_places(struct config_builder *b)
             check_place(b, &b->c->listener[i], k);
 }
 
+/* Bans and points are the gate's, trusted-proxies are a listener's: the union of all of them is
+ * exempt, because a ban of a proxy would be a ban of all clients behind it. */
+static void collect_proxies(struct config *c)
+{
+    struct config_cidrs *all = &c->gate.limits.proxies;
+
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct config_cidrs *l = &c->listener[i].trusted_proxies;
+        if (l->count == 0)
+            continue;
+        all->item = check_alloc(reallocarray(all->item, all->count + l->count, sizeof *all->item));
+        memcpy(all->item + all->count, l->item, l->count * sizeof *all->item);
+        all->count += l->count;
+    }
+}
+
 void config_finish(struct config_builder *b)
 {
     struct config *c = b->c;
@@ -414,6 +430,7 @@ void config_finish(struct config_builder *b)
         finish_backend(b, i);
     for (size_t i = 0; i < c->radius_count; i++)
         finish_radius(b, i);
+    collect_proxies(c);
     check_places(b);
     check_radius_places(b);
     if (c->listener_count == 0 && !b->section_lost)

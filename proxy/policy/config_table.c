@@ -215,14 +215,16 @@ const struct config_key config_keys[] = {
      .choices = none_or_number, .initial = "none", .help = "The same for each address."},
     {GATE_KEY("ban-points", limits.ban_points), .type = &config_type_number, .min = 0, .max = 10000,
      .choices = none_or_number, .initial = "none",
-     .help = "Points at which an address is banned: a failed login counts 10, a refused request or binding "
-             "5, a broken handshake 1."},
+     .help = "Points at which an address is banned: a failed login counts 10, malformed HTTP or SSTP and "
+             "a forged binding 5, no TLS 1. Behind anything that hides addresses one offender bans "
+             "everybody."},
     {GATE_KEY("ban-time", limits.ban_time), .type = &config_type_duration, .initial = "10m",
      .help = "How long a ban lasts; tunnels that are up stay."},
     {GATE_KEY("ban-reset", limits.ban_reset), .type = &config_type_duration, .initial = "10m",
      .help = "How long a point counts."},
     {GATE_KEY("ban-exempt", limits.ban_exempt), .type = &config_type_cidrs, .flags = KEY_REPEAT,
-     .otherwise = "none", .help = "Addresses that get no points and are never banned."},
+     .otherwise = "none",
+     .help = "Addresses that get no points and are never banned, besides trusted-proxies."},
     {GATE_KEY("ban-file", limits.ban_file), .type = &config_type_path,
      .otherwise = "a restart ends all bans", .help = "File that keeps the bans across restarts."},
 

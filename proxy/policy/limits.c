@@ -277,28 +277,41 @@ static void ban_end(struct limits *l, struct prefix *p)
     settle(l, p);
 }
 
-static bool is_exempt(const struct limits *l, const struct addr *who)
+static bool lists(const struct config_cidrs *nets, const struct addr *who)
 {
-    for (size_t i = 0; i < l->c.ban_exempt.count; i++)
-        if (cidr_has(&l->c.ban_exempt.item[i], who))
+    for (size_t i = 0; i < nets->count; i++)
+        if (cidr_has(&nets->item[i], who))
             return true;
     return false;
 }
 
+static bool is_exempt(const struct limits *l, const struct addr *who)
+{
+    return lists(&l->c.ban_exempt, who) || lists(&l->c.proxies, who);
+}
+
 /* ---- a configuration ------------------------------------------------------------------------ */
+
+static struct config_cidrs copy_nets(const struct config_cidrs *nets)
+{
+    struct config_cidrs copy = {0};
+
+    if (nets->count == 0)
+        return copy;
+    copy.item = check_alloc(calloc(nets->count, sizeof *copy.item));
+    memcpy(copy.item, nets->item, nets->count * sizeof *copy.item);
+    copy.count = nets->count;
+    return copy;
+}
 
 static void copy_config(struct limits *l, const struct config_limits *c)
 {
-    const size_t size = c->ban_exempt.count * sizeof *c->ban_exempt.item;
-
     free(l->c.ban_exempt.item);
+    free(l->c.proxies.item);
     l->c = *c;
-    l->c.ban_file = NULL; /* whoever loads and saves names it */
-    l->c.ban_exempt.item = NULL;
-    if (size > 0) {
-        l->c.ban_exempt.item = check_alloc(malloc(size));
-        memcpy(l->c.ban_exempt.item, c->ban_exempt.item, size);
-    }
+    l->c.ban_file = NULL; /* the callers of ban_file.h name the file */
+    l->c.ban_exempt = copy_nets(&c->ban_exempt);
+    l->c.proxies = copy_nets(&c->proxies);
     l->slot_ms = (c->ban_reset + RESET_SLOTS - 1) / RESET_SLOTS;
     if (l->slot_ms == 0)
         l->slot_ms = 1;
@@ -334,6 +347,7 @@ void limits_free(struct limits *l)
         free(u);
     }
     free(l->c.ban_exempt.item);
+    free(l->c.proxies.item);
     pthread_mutex_destroy(&l->lock);
     free(l);
 }

@@ -62,10 +62,11 @@ void limits_leave(struct limits *l, const struct addr *who);
 enum limits_verdict limits_user_enter(struct limits *l, struct span user) MUST_CHECK;
 void limits_user_leave(struct limits *l, struct span user);
 
-/* who did something that costs points: a failed login, a refused request or binding, a broken
- * handshake. True: with these the prefix has ban-points and is banned for ban-time from now on,
- * which is worth a log line. Tunnels that are up stay. A point counts for ban-reset, and up to an
- * eighth longer. Addresses in ban-exempt get none; while banned nobody does. */
+/* Gives who points for what it did (the prices are in call/reason.c). True: with these the prefix
+ * has ban-points and is banned for ban-time from now on; the caller logs it. Tunnels that are up
+ * stay. A point counts for ban-reset, and up to an eighth longer. Addresses in ban-exempt or in
+ * trusted-proxies of a listener get no points and are never banned; a banned prefix gets no points.
+ */
 bool limits_points(struct limits *l, const struct addr *who, unsigned points, uint64_t now_ms);
 
 /* A ban of before: net is banned for left_ms from now on, but for no longer than ban-time. False:

@@ -16,8 +16,9 @@ struct tls_conn {
     struct tls_window window;
     bool server;
     bool failed;
-    bool unread; /* since the last octets came, no call has said that it wants more */
-    char *error; /* NULL until there is one: most connections never need the room */
+    bool refused; /* the peer's alert was what failed it */
+    bool unread;  /* since the last octets came, no call has said that it wants more */
+    char *error;  /* NULL until there is one: most connections never need the room */
 };
 
 static struct tls_conn *conn_new(struct tls_ctx *ctx, bool server, tls_sink sink, void *arg)
@@ -106,6 +107,9 @@ static enum err outcome(struct tls_conn *c, int ret)
     default:
         c->failed = true;
         if (c->error == NULL) {
+            /* OpenSSL adds the number of an alert that it has received to this offset. */
+            c->refused = ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_SSL &&
+                         ERR_GET_REASON(ERR_peek_last_error()) >= SSL_AD_REASON_OFFSET;
             c->error = check_alloc(malloc(TLS_ERROR_MAX));
             tls_error_text(c->error, c->window.unasked > TLS_UNASKED_MAX
                                          ? "too many messages that only want an answer"
@@ -177,6 +181,11 @@ void tls_conn_shutdown(struct tls_conn *c)
 const char *tls_conn_error(const struct tls_conn *c)
 {
     return c->error == NULL ? "" : c->error;
+}
+
+bool tls_conn_refused(const struct tls_conn *c)
+{
+    return c->refused;
 }
 
 bool tls_conn_unverified(const struct tls_conn *c)

@@ -50,6 +50,10 @@ void tls_conn_shutdown(struct tls_conn *c);
 /* Why the last call answered ERR_TLS. */
 const char *tls_conn_error(const struct tls_conn *c);
 
+/* The last call answered ERR_TLS because the peer sent an alert: it refuses us (our certificate,
+ * often), or gives up. */
+bool tls_conn_refused(const struct tls_conn *c);
+
 /* Client: the handshake failed because the chain or the name of the peer's certificate did. */
 bool tls_conn_unverified(const struct tls_conn *c);
 

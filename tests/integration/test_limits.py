@@ -1,17 +1,19 @@
 """How many tunnels, how often, and who is banned (README, bad input)."""
 
 import re
+import ssl
 
 import pytest
 
 from conftest import USERS
 from gate import run
-from peers import head, ppp
+from peers import head, ppp, proxy
 from peers.client import CallFailed
 from peers.server import EndCall
 from test_address import admitted, refused
 
 GET = b"GET / HTTP/1.1\r\nHost: vpn.example.com\r\n\r\n"
+MALFORMED = b"GET / HTTP/1.1\r\nHost: vpn.example.com\r\nHost: vpn.example.com\r\n\r\n"
 
 
 def with_socket(bench, **gate):
@@ -41,11 +43,11 @@ def close(gate, client):
 
 
 def misbehave(bench, gate, times=1, **knobs):
-    """A request that is not for SSTP: 5 points."""
+    """A request that no program sends: 5 points."""
     for _ in range(times):
-        client = bench.client(gate, head=GET, **knobs).open().secure().send_request()
-        assert client.wire.read_record().startswith(b"HTTP/1.1 404 ")
-        assert close(gate, client) == "not-sstp"
+        client = bench.client(gate, head=MALFORMED, **knobs).open().secure().send_request()
+        assert client.wire.read_record().startswith(b"HTTP/1.1 400 ")
+        assert close(gate, client) == "bad-request"
 
 
 def test_tunnels_of_an_address(bench):
@@ -82,6 +84,57 @@ def test_tunnels_of_a_user(bench):
     first.ping()
     close(gate, first)
     bench.client(gate).establish().close()
+
+
+@pytest.mark.parametrize("name", ["@example.com", "CORP\\", "CORP\\@example.com"])
+def test_a_name_without_a_user_is_not_counted(bench, name):
+    """The usual anonymous outer name (RFC 7542 2.4): any number at a time, any number in a row."""
+    server = bench.backend(dialect="softether", auth=("peap",), users={name: "x"})
+    gate = bench.gate(server, gate={"max-tunnels-per-user": 1}, backend={"crypto-binding": "off"})
+    calls = [bench.client(gate, auth=("peap",), user=name).establish() for _ in range(3)]
+    for number, call in enumerate(calls):
+        call.ping().disconnect()
+        assert gate.wait_call(number)["user"] == name.replace("\\", "\\x5c").replace("\\x5c", "\\")
+    bench.client(gate, auth=("peap",), user=name).establish().ping().disconnect()
+
+
+def fails(client, *steps):
+    with pytest.raises(CallFailed):
+        for step in steps or ("establish", "ping"):
+            getattr(client, step)()
+    client.close()
+
+
+def test_every_count_is_back_at_zero(bench):
+    """After calls that ended in every way. The gate checks its counts when it stops: a count that
+    has leaked is an exit status other than 0."""
+    server = bench.backend(dialect="softether", auth=("mschapv2", "peap"),
+                           users={"alice": "sesame", "@example.com": "x", "CORP\\": "x"})
+    gate = bench.gate(server, gate=with_socket(bench, max_tunnels_per_user=1, max_tunnels_per_address=20,
+                                               handshake_rate="1000/s", ban_points=1000),
+                      backend={"crypto-binding": "auto"})
+    ways = ["disconnect", "clean", "fin", "rst"]
+    for way in ways:
+        for knobs in ({}, {"auth": ("peap",), "user": "@example.com"}, {"auth": ("peap",), "user": "CORP\\"}):
+            client = bench.client(gate, **knobs).establish().ping()
+            count = len(gate.events("call"))
+            client.disconnect() if way == "disconnect" else client.close(way)
+            gate.wait_call(count)
+    first = bench.client(gate).establish().ping()
+    fails(bench.client(gate))                                       # max-tunnels-per-user
+    fails(bench.client(gate, auth=("peap",), user="CORP\\alice"))    # unknown to the server
+    fails(bench.client(gate, password="wrong"))
+    fails(bench.client(gate, tamper="mac", user="bob"))
+    for head_ in (MALFORMED, GET):
+        bench.client(gate, head=head_).open().secure().send_request().read_answer()
+    bench.client(gate).open().close("rst")
+    bench.client(gate).establish("authenticate").close("rst")
+    for client in bench.clients:
+        client.close()
+    gate.wait(lambda: "calls: 0" in ctl(gate, "status"), "status without calls")
+    assert re.search(r"\b0$|tunnels[ =:]0", ctl(gate, "servers"), re.M), ctl(gate, "servers")
+    assert first.stage
+    gate.stop()
 
 
 def test_rate(bench):
@@ -204,6 +257,92 @@ def test_exempt(bench):
     admitted(bench, gate, bind="127.0.0.3")
     misbehave(bench, gate, 1, bind="127.0.0.4")
     refused(bench, gate, bind="127.0.0.4")
+
+
+def ask(client, octets):
+    client.head = octets
+    client.open().secure().send_request().read_answer()
+
+
+def look_and_leave(client):
+    """A browser that does not trust the certificate ends the handshake with an alert."""
+    client.open()
+    strict = ssl.create_default_context()
+    with pytest.raises(ssl.SSLError):
+        strict.wrap_socket(client.wire.sock.dup(), server_hostname="vpn.example.com")
+
+
+def wait_end(client):
+    client.wire.wait_end()
+
+
+INNOCENT = {  # reason of the call, what the client does
+    "a picture of a web page": ("not-sstp", lambda c: ask(c, GET)),
+    "a link with a lone percent sign": ("not-sstp", lambda c: ask(c, GET.replace(b"/ ", b"/100%-off "))),
+    "a link of 9000 octets": ("request-too-large", lambda c: ask(c, GET.replace(b"/ ", b"/" + b"a" * 9000 + b" "))),
+    "a health check": ("not-sstp", lambda c: ask(c, GET.replace(b"GET /", b"HEAD " + head.URI))),
+    "SSTP with an old configuration": ("host-refused", lambda c: ask(c, head.request(b"old.example.com"))),
+    "no trust in the certificate": ("tls-refused", look_and_leave),
+    "a connection kept ready": ("request-timeout", lambda c: wait_end(c.open().secure())),
+    "a connection without an octet": ("handshake-timeout", lambda c: wait_end(c.open())),
+}
+
+
+@pytest.mark.parametrize("name", INNOCENT)
+def test_who_did_nothing_is_not_banned(bench, name):
+    """What any web page, link, health check or slow line can make a program do."""
+    reason, act = INNOCENT[name]
+    gate = bench.gate(bench.backend(), gate={"ban_points": 1, "timeout_handshake": "1s", "timeout_request": "1s"},
+                      listener={"host": "vpn.example.com"})
+    for number in range(2):
+        client = bench.client(gate, bind="127.0.0.5")
+        act(client)
+        client.close()
+        assert gate.wait_call(number)["reason"] == reason
+    bench.client(gate, bind="127.0.0.5").establish().ping().disconnect()
+    assert not gate.events("ban")
+
+
+def test_visitors_of_the_site_are_not_banned(bench):
+    """What they send, malformed or not, is the site's to judge."""
+    gate = bench.start({"gate": {"workers": 1, "ban-points": 1},
+                        "listener front": bench.listener_keys(fallback="site"),
+                        "backend back": bench.backend_keys(bench.backend()),
+                        "backend site": {"server": "127.0.0.1:1", "tls": "no"}})
+    for number, octets in enumerate((GET, MALFORMED, b"hello\r\n\r\n", GET[:-2])):
+        client = bench.client(gate, head=octets, bind="127.0.0.5").open().secure().send_request()
+        assert client.read_answer().status == 503
+        client.close()
+        assert gate.wait_call(number)["reason"] == "not-sstp"
+    bench.client(gate, bind="127.0.0.5").establish().ping().disconnect()
+
+
+@pytest.mark.parametrize("header", [proxy.v2(), b"PROXY UNKNOWN\r\n"], ids=["LOCAL", "UNKNOWN"])
+def test_a_trusted_proxy_is_not_banned(bench, header):
+    """Nor its address as a client's of another listener; the clients it brings are."""
+    server = bench.backend()
+    gate = bench.start({"gate": {"workers": 1, "ban-points": 5},
+                        "listener front": bench.listener_keys(),
+                        "listener behind": bench.listener_keys(**{"accept-proxy": "yes", "trusted-proxies": "127.0.0.1"}),
+                        "backend back": bench.backend_keys(server)})
+
+    def through(header, octets=MALFORMED):
+        client = bench.client(gate, head=octets)
+        client.address = gate.address("behind")
+        client.open()
+        client.wire.write(header)
+        return client.secure().send_request().read_answer().status
+
+    assert [through(header) for _ in range(3)] == [400] * 3
+    assert not gate.events("ban")
+    misbehave(bench, gate)
+    bench.client(gate).establish().ping().disconnect()
+    brought = proxy.v1(("198.51.100.7", 1), ("203.0.113.1", 443))
+    assert through(brought) == 400
+    assert gate.wait_event("ban")["client"] == "198.51.100.7:1"
+    with pytest.raises(CallFailed):
+        through(brought)
+    assert through(header, GET) == 404
 
 
 def test_bad_requests_end_in_a_ban(bench):

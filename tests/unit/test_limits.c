@@ -417,6 +417,13 @@ static void exempt(void **state)
     (void)state;
     c.ban_exempt = (struct config_cidrs){nets, 2};
     play(&c, steps);
+    /* trusted-proxies likewise, beside ban-exempt or alone */
+    c.ban_exempt = (struct config_cidrs){nets, 1};
+    c.proxies = (struct config_cidrs){nets + 1, 1};
+    play(&c, steps);
+    c.ban_exempt = (struct config_cidrs){NULL, 0};
+    c.proxies = (struct config_cidrs){nets, 2};
+    play(&c, steps);
 }
 
 struct seen {
