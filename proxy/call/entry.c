@@ -292,21 +292,54 @@ static const struct config_backend *backend_for(const struct tunnel *t,
     return rule == 0 ? c->backend : c->route[rule - 1].backend;
 }
 
+/* The head cannot be read. A web site answers that in its own way; without one the gate's answer is
+ * the same for every client, because it does not depend on method and URI. */
+static size_t unreadable(struct tunnel *t, enum err e, size_t head)
+{
+    session_keep(&t->session.detail, span_str(err_text(e)));
+    if (t->listener->config->fallback != NULL)
+        return decoy(t, REASON_NOT_SSTP, head);
+    tunnel_close(t, e == ERR_TOO_LARGE ? REASON_TOO_LARGE : REASON_BAD_REQUEST);
+    return head;
+}
+
+/* Where there is a web site, an unfinished head that is no SSTP is the site's at once: the site may
+ * have an answer to it already. */
+static size_t unfinished(struct tunnel *t, struct span in)
+{
+    if (t->listener->config->fallback == NULL || http_may_be_sstp(in))
+        return 0;
+    return decoy(t, REASON_NOT_SSTP, 0);
+}
+
+void entry_request_ended(struct tunnel *t)
+{
+    if (t->listener->config->fallback != NULL)
+        (void)decoy(t, REASON_NOT_SSTP, 0);
+}
+
+void entry_request_expired(struct tunnel *t)
+{
+    if (t->listener->config->fallback != NULL && t->client.held != NULL)
+        (void)decoy(t, REASON_REQUEST_TIMEOUT, 0);
+    else
+        tunnel_close(t, REASON_REQUEST_TIMEOUT);
+}
+
 size_t entry_request_read(struct tunnel *t, struct span in)
 {
     struct http_request request;
     enum err e = http_parse_request(in, &request);
 
     if (e == ERR_MORE)
-        return 0;
-    if (e != ERR_OK) {
-        session_keep(&t->session.detail, span_str(err_text(e)));
-        tunnel_close(t, REASON_BAD_REQUEST);
-        return in.n;
-    }
+        return unfinished(t, in);
+    if (e != ERR_OK)
+        return unreadable(t, e, in.n);
     t->head_request = request.is_head;
     session_keep(&t->session.host, request.host);
     session_keep(&t->session.correlation, request.correlation);
+    if (request.flaw != ERR_OK)
+        session_keep(&t->session.detail, span_str(err_text(request.flaw)));
     if (!request.sstp)
         return decoy(t, REASON_NOT_SSTP, request.len);
     if (!host_admitted(t, request.host))

@@ -20,6 +20,13 @@ void entry_begin(struct tunnel *t, struct listener *l);
 size_t entry_proxy_read(struct tunnel *t, struct span in);
 size_t entry_request_read(struct tunnel *t, struct span in);
 
+/* The client has ended amid the head (state REQUEST), or the deadline of that state has passed. A
+ * web site gets the unfinished head, which may have an answer there; a silent client is the gate's
+ * to end.
+ */
+void entry_request_ended(struct tunnel *t);
+void entry_request_expired(struct tunnel *t);
+
 /* The client's handshake is done. */
 void entry_secure(struct tunnel *t);
 

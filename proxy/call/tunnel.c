@@ -352,6 +352,13 @@ static size_t backend_read(struct stream *s, struct span in)
     }
 }
 
+static void client_last(struct stream *s)
+{
+    struct tunnel *t = of_client(s);
+    if (t->state == TUNNEL_REQUEST)
+        entry_request_ended(t);
+}
+
 static void client_ended(struct stream *s, enum stream_end why)
 {
     struct tunnel *t = of_client(s);
@@ -456,6 +463,7 @@ static void backend_closed(struct stream *s)
 static const struct stream_ops client_ops = {
     .on_secure = client_secure,
     .on_read = client_read,
+    .on_last = client_last,
     .on_end = client_ended,
     .on_full = client_full,
     .on_sent = client_sent,
@@ -477,7 +485,7 @@ void tunnel_expire(struct tunnel *t)
     switch (t->state) {
     case TUNNEL_PROXY:
     case TUNNEL_HANDSHAKE: tunnel_close(t, REASON_HANDSHAKE_TIMEOUT); break;
-    case TUNNEL_REQUEST: tunnel_close(t, REASON_REQUEST_TIMEOUT); break;
+    case TUNNEL_REQUEST: entry_request_expired(t); break;
     case TUNNEL_DIAL:
     case TUNNEL_ANSWER: uplink_expired(t); break;
     case TUNNEL_NEGOTIATE: tunnel_close(t, REASON_NEGOTIATE_TIMEOUT); break;

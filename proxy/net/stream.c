@@ -126,6 +126,11 @@ static void end_input(struct stream *s, enum stream_end why)
 {
     if (!live(s) || s->in == STREAM_IN_ENDED)
         return;
+    if (why == STREAM_EOF && s->held != NULL && s->ops->on_last != NULL) {
+        s->ops->on_last(s);
+        if (!live(s) || s->paused)
+            return;
+    }
     reading_stop(s);
     s->in = STREAM_IN_ENDED;
     s->ops->on_end(s, why);
@@ -236,7 +241,8 @@ static void pump(struct stream *s)
         }
     } while (e == ERR_OK);
     held_keep(s, span_of(plain, have));
-    if (e == ERR_CLOSED)
+    /* A close_notify waits for stream_resume, as a FIN does: OpenSSL reports it again. */
+    if (e == ERR_CLOSED && !s->paused)
         end_input(s, STREAM_EOF);
     else if (e == ERR_TLS)
         end_input(s, STREAM_TLS);
@@ -441,6 +447,8 @@ void stream_resume(struct stream *s)
 {
     s->paused = false;
     reading_start(s);
+    if (s->tls != NULL && s->in == STREAM_IN_OPEN)
+        stream_kick(s); /* for a close_notify that was read while it was paused */
 }
 
 bool stream_paused(const struct stream *s)

@@ -46,6 +46,9 @@ struct stream_ops {
     void (*on_sent)(struct stream *s);
     /* The last call: the struct may be freed or used for stream_connect again. */
     void (*on_closed)(struct stream *s);
+    /* No more octets will come, and the owner has left some unread. If it pauses the stream, the
+     * end waits for stream_resume; otherwise on_end follows at once. May be NULL. */
+    void (*on_last)(struct stream *s);
 };
 
 /* Watermarks of what waits for the kernel, in octets. What comes of one window is queued whole, so
@@ -119,6 +122,8 @@ void stream_sink(void *arg, struct span octets);
  * error they vanish: the owner will be or was told. */
 void stream_write(struct stream *s, struct span octets);
 
+/* A paused stream reports no octets that come from now on, and no end: both wait for stream_resume.
+ */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 bool stream_paused(const struct stream *s);

@@ -164,9 +164,10 @@ static enum err parse_request_line(struct span line, struct request_line *out)
     return e;
 }
 
-/* Is this path the SSTP URI, each octet percent-encoded or not? Servers compare it without regard
- * to case (PROTOCOL.md 1.3). ERR_SYNTAX: a broken escape, or a NUL in one. */
-static enum err match_path(struct span path, bool *sstp)
+/* True: path is the SSTP URI, each octet percent-encoded or not. Servers compare it without regard
+ * to case (PROTOCOL.md 1.3). A broken escape makes it another path, and no error: browsers send the
+ * `%` of a link as it is. */
+static bool is_sstp_path(struct span path)
 {
     const struct span want = span_str(PATH);
     struct cursor c = cursor_of(path);
@@ -178,15 +179,14 @@ static enum err match_path(struct span path, bool *sstp)
         if (octet == '%') {
             int high = hex_value(cursor_u8(&c));
             int low = hex_value(cursor_u8(&c));
-            if (high < 0 || low < 0 || (high | low) == 0)
-                return ERR_SYNTAX;
+            if (high < 0 || low < 0)
+                return false;
             octet = high << 4 | low;
         }
         same = same && n < want.n && ascii_lower((uint8_t)octet) == ascii_lower(want.p[n]);
         n++;
     }
-    *sstp = same && n == want.n;
-    return ERR_OK;
+    return same && n == want.n;
 }
 
 /* Returns the octet that the escape at s.p[i] stands for; -1: it is no escape, or a broken one. */
@@ -367,14 +367,22 @@ static enum err note_field(struct fields *f, struct span name, struct span value
     return ERR_OK;
 }
 
-/* What only the end of the head can tell. */
-static enum err judge_request(const struct fields *f, unsigned minor, bool sstp)
+/* Judges what only the end of the head can tell, by HTTP's rules. */
+static enum err judge_request(const struct fields *f, unsigned minor)
 {
     if (minor > 0 && !f->host)
         return ERR_MISSING; /* RFC 9112 3.2 */
     if (f->transfer_encoding && (f->length || minor == 0))
         return ERR_LENGTH; /* RFC 9112 6.1: no telling where such a request ends */
-    if (sstp && (!f->length || f->content_length != UINT64_MAX))
+    return ERR_OK;
+}
+
+/* Judges a request with SSTP's method and URI by SSTP's rules. */
+static enum err judge_sstp(const struct fields *f, unsigned minor)
+{
+    if (minor != 1)
+        return ERR_VERSION; /* [MS-SSTP] 4.1 */
+    if (!f->length || f->content_length != UINT64_MAX)
         return ERR_LENGTH; /* [MS-SSTP] 3.2.4.1 */
     return ERR_OK;
 }
@@ -384,7 +392,7 @@ static enum err parse_request(struct span in, struct http_request *out)
     struct span rest = in, line, query;
     struct request_line start = {0};
     struct fields fields = {0};
-    bool sstp = false;
+    bool sstp;
 
     enum err e = take_line(&rest, &line);
     if (e == ERR_OK && line.n == 0)
@@ -398,13 +406,10 @@ static enum err parse_request(struct span in, struct http_request *out)
     out->method = start.method;
     out->target = start.target;
     out->is_head = span_eq(start.method, span_str("HEAD"));
-    e = match_path(split(start.target, '?', &query), &sstp);
-    if (e != ERR_OK)
-        return e;
+    sstp =
+        is_sstp_path(split(start.target, '?', &query)) && span_eq(start.method, span_str(METHOD));
     out->tenant = find_tenant(query);
-    sstp = sstp && span_eq(start.method, span_str(METHOD)) && escapes_are_plain(out->tenant);
-    if (sstp && start.version.minor != 1)
-        return ERR_VERSION; /* [MS-SSTP] 4.1 */
+    sstp = sstp && escapes_are_plain(out->tenant);
 
     for (;;) {
         struct span name = {0}, value = {0};
@@ -418,8 +423,22 @@ static enum err parse_request(struct span in, struct http_request *out)
             return e;
     }
     out->len = in.n - rest.n;
-    out->sstp = sstp;
-    return judge_request(&fields, start.version.minor, sstp);
+    out->flaw = sstp ? judge_sstp(&fields, start.version.minor) : ERR_OK;
+    out->sstp = sstp && out->flaw == ERR_OK;
+    return judge_request(&fields, start.version.minor);
+}
+
+bool http_may_be_sstp(struct span in)
+{
+    const struct span method = span_str(METHOD " "), empty = span_str("\r\n");
+    struct span start = in;
+
+    if (span_eq(span_sub(in, 0, empty.n), empty))
+        start = span_from(in, empty.n); /* as parse_request skips it */
+    else if (in.n == 1 && in.p[0] == '\r')
+        return true;
+    start = span_sub(start, 0, method.n);
+    return span_eq(start, span_sub(method, 0, start.n));
 }
 
 enum err http_parse_request(struct span in, struct http_request *out)

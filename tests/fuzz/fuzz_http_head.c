@@ -65,11 +65,13 @@ static void check_request(struct span in)
         CHECK(r.method.n > 0 && r.target.n > 0 && r.host.n <= HTTP_HOST_MAX);
         CHECK(!r.sstp || (r.host.n > 0 && span_eq(r.method, span_str("SSTP_DUPLEX_POST"))));
         CHECK(!r.sstp || !r.is_head);
+        CHECK(!r.sstp || r.flaw == ERR_OK);
     }
     for (size_t cut = 0, step = in.n / CUTS + 1; cut < in.n; cut += step) {
         struct span begin = copy_of(span_sub(in, 0, cut));
         enum err early = http_parse_request(begin, &again);
         CHECK(early == ERR_MORE || early == e);
+        CHECK(e != ERR_OK || !r.sstp || http_may_be_sstp(begin));
         CHECK(early != ERR_OK || (again.len == r.len && again.sstp == r.sstp));
         CHECK(e != ERR_OK || (early == ERR_OK) == (cut >= r.len));
         free_copy(begin);

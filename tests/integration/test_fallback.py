@@ -256,15 +256,6 @@ def test_tunnels_beside_it(bench, site):
     tunnel.disconnect()
 
 
-def test_garbage_is_not_for_the_site(bench, site):
-    """Two Content-Lengths and the like: smuggled requests end here."""
-    gate = gate_before(bench, site)
-    request = (b"POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\nContent-Length: 6\r\n"
-               b"\r\nhello")
-    assert expect_failure(bench.client(gate, head=request)).status == 400
-    assert gate.wait_call()["reason"] == "bad-request" and not site.requests
-
-
 def test_reload_keeps_connections(bench, site):
     gate = gate_before(bench, site)
     connection = browser(gate)

@@ -17,15 +17,11 @@ HOST = b"Host: vpn.example.com"
 LENGTH = b"Content-Length: " + head.LENGTH
 
 BAD = {
-    "http-1.0": head.request(b"x", version=b"HTTP/1.0"),
     "http-2.0": head.request(b"x", version=b"HTTP/2.0"),
     "no-version": fields(HOST, LENGTH, first=head.METHOD + b" " + URI),
     "odd-version": head.request(b"x", version=b"HTTP/1.1x"),
     "lower-case-version": head.request(b"x", version=b"http/1.1"),
     "two-blanks": fields(HOST, LENGTH, first=head.METHOD + b"  " + URI + b" HTTP/1.1"),
-    "no-length": head.request(b"x", length=None),
-    "length-0": head.request(b"x", length=b"0"),
-    "length-less": head.request(b"x", length=b"18446744073709551614"),
     "length-more": head.request(b"x", length=b"18446744073709551616"),
     "length-huge": head.request(b"x", length=b"9" * 200),
     "length-signed": head.request(b"x", length=b"+18446744073709551615"),
@@ -50,8 +46,6 @@ BAD = {
     "no-name": fields(HOST, b": a", LENGTH),
     "odd-name": fields(HOST, b"a(b): c", LENGTH),
     "leading-field-blank": fields(b" X: a", HOST, LENGTH),
-    "broken-escape": head.request(b"x", uri=URI.replace(b"{", b"%zz")),
-    "nul-escape": head.request(b"x", uri=URI + b"%00"),
     "control-in-line": fields(HOST, LENGTH, first=b"GET /\x01 HTTP/1.1"),
     "no-method": fields(HOST, LENGTH, first=b" / HTTP/1.1"),
     "long-method": fields(HOST, first=b"A" * 100 + b" / HTTP/1.1"),
@@ -63,6 +57,15 @@ BAD = {
 
 NOT_SSTP = {
     "get": fields(HOST, first=b"GET / HTTP/1.1"),
+    # SSTP that is not quite right
+    "http-1.0": head.request(b"x", version=b"HTTP/1.0"),
+    "no-length": head.request(b"x", length=None),
+    "length-0": head.request(b"x", length=b"0"),
+    "length-less": head.request(b"x", length=b"18446744073709551614"),
+    "broken-escape": head.request(b"x", uri=URI.replace(b"{", b"%zz")),
+    "nul-escape": head.request(b"x", uri=URI + b"%00"),
+    "no-length-in-chunks": head.request(b"x", length=None, extra=[b"Transfer-Encoding: chunked"]),
+    "lone-percent": fields(HOST, first=b"GET /100%-off HTTP/1.1"),
     "get-1.0": b"GET / HTTP/1.0\r\n\r\n",
     "head": fields(HOST, first=b"HEAD / HTTP/1.1"),
     "get-sstp-uri": fields(HOST, first=b"GET " + URI + b" HTTP/1.1"),
@@ -112,7 +115,8 @@ def test_bad(site, name):
     got, body = answer_to(site, BAD[name])
     assert got.status == 400
     assert got.all(b"connection") == [b"close"]
-    assert site.one.wait_call(before)["reason"] == "bad-request"
+    large = name in ("too-long", "too-many")
+    assert site.one.wait_call(before)["reason"] == ("request-too-large" if large else "bad-request")
     assert not site.server.calls
 
 
@@ -125,6 +129,14 @@ def test_not_sstp(site, name):
     assert int(got.all(b"content-length")[0]) == len(body) or name.startswith("head")
     assert site.one.wait_call(before)["reason"] == "not-sstp"
     assert not site.server.calls
+
+
+@pytest.mark.parametrize("name, detail", [("http-1.0", "wrong version"), ("no-length", "wrong length")])
+def test_the_log_knows_what_was_wrong(site, name, detail):
+    """The client does not learn it, the administrator does."""
+    before = len(site.one.events("call"))
+    answer_to(site, NOT_SSTP[name])
+    assert site.one.wait_call(before)["detail"] == detail
 
 
 def test_nothing_sent(bench):

@@ -20,6 +20,7 @@ struct good {
     bool sstp;
     const char *host, *tenant, *correlation;
     bool is_head;
+    enum err flaw;
 };
 
 #define TEXT(name, head, behind) name, head behind, sizeof(head) - 1
@@ -129,6 +130,26 @@ static const struct good good[] = {
      .host = "a"},
     {WHOLE("chunks", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n" END),
      .host = "a"},
+    {WHOLE("escape of NUL", "GET /%00 HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
+    {WHOLE("lone percent sign", "GET /100%-off HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
+    {WHOLE("escape with one digit", "GET /%7 HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
+    {WHOLE("escape cut by the query", "GET /%7?b HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
+    {WHOLE("broken escape behind the SSTP URI",
+           "SSTP_DUPLEX_POST " PATH "%2 HTTP/1.1\r\n" HOST LENGTH END),
+     .host = "vpn.example.com"},
+
+    /* SSTP that is not quite right is a request like any other */
+    {WHOLE("SSTP with HTTP/1.0", "SSTP_DUPLEX_POST " PATH " HTTP/1.0\r\n" HOST LENGTH END),
+     .host = "vpn.example.com", .flaw = ERR_VERSION},
+    {WHOLE("SSTP with HTTP/1.0 without a field", "SSTP_DUPLEX_POST " PATH " HTTP/1.0\r\n" END),
+     .flaw = ERR_VERSION},
+    {WHOLE("SSTP with HTTP/1.2", "SSTP_DUPLEX_POST " PATH " HTTP/1.2\r\n" HOST LENGTH END),
+     .host = "vpn.example.com", .flaw = ERR_VERSION},
+    {WHOLE("SSTP with length 2^64 - 2", LINE HOST "Content-Length: 18446744073709551614\r\n" END),
+     .host = "vpn.example.com", .flaw = ERR_LENGTH},
+    {WHOLE("SSTP without length", LINE HOST END), .host = "vpn.example.com", .flaw = ERR_LENGTH},
+    {WHOLE("SSTP in chunks", LINE HOST "Transfer-Encoding: chunked\r\n" END),
+     .host = "vpn.example.com", .flaw = ERR_LENGTH},
     {WHOLE("method of 32 octets", "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345 / HTTP/1.1\r\nHost: a\r\n" END),
      .host = "a"},
 };
@@ -178,14 +199,6 @@ static const struct bad bad[] = {
     BAD("HTTP/2 preface", ERR_VERSION, "PRI * HTTP/2.0\r\n", "\r\nSM\r\n\r\n"),
     BAD("version tells before a NUL behind it", ERR_VERSION, "GET / HTTP/3.0\r\n", "\0"),
     BAD("NUL tells before the version", ERR_SYNTAX, "GET /\0", " HTTP/3.0\r\n"),
-    BAD("escape of NUL", ERR_SYNTAX, "GET /%00 HTTP/1.1\r\n", HOST END),
-    BAD("escape without digits", ERR_SYNTAX, "GET /%zz HTTP/1.1\r\n", HOST END),
-    BAD("escape with one digit", ERR_SYNTAX, "GET /%7 HTTP/1.1\r\n", HOST END),
-    BAD("escape cut by the query", ERR_SYNTAX, "GET /%7?b HTTP/1.1\r\n", HOST END),
-    BAD("SSTP with HTTP/1.0", ERR_VERSION, "SSTP_DUPLEX_POST " PATH " HTTP/1.0\r\n",
-        HOST LENGTH END),
-    BAD("SSTP with HTTP/1.2", ERR_VERSION, "SSTP_DUPLEX_POST " PATH " HTTP/1.2\r\n",
-        HOST LENGTH END),
 
     BAD("obs-fold", ERR_SYNTAX, LINE HOST "X: a\r\n ", "b\r\n" LENGTH END),
     BAD("obs-fold with a tab", ERR_SYNTAX, LINE HOST "X: a\r\n\t", "b\r\n" LENGTH END),
@@ -237,10 +250,6 @@ static const struct bad bad[] = {
     BAD("length 2^64", ERR_LENGTH, LINE HOST "Content-Length: 18446744073709551616\r\n", END),
     BAD("length 10 * (2^64 - 1)", ERR_LENGTH, LINE HOST "Content-Length: 184467440737095516150\r\n",
         END),
-    BAD("SSTP with length 2^64 - 2", ERR_LENGTH,
-        LINE HOST "Content-Length: 18446744073709551614\r\n" END, "x"),
-    BAD("SSTP without length", ERR_LENGTH, LINE HOST END, ""),
-    BAD("SSTP in chunks", ERR_LENGTH, LINE HOST "Transfer-Encoding: chunked\r\n" END, ""),
     BAD("SSTP with both", ERR_LENGTH, LINE HOST LENGTH "Transfer-Encoding: chunked\r\n" END, ""),
     BAD("both, not SSTP", ERR_LENGTH,
         "POST / HTTP/1.1\r\ntransfer-encoding: gzip\r\nContent-Length: 1\r\n" HOST END, "x"),
@@ -269,6 +278,7 @@ static void good_requests(void **state)
         assert_int_equal(r.len, g->n);
         assert_int_equal(r.sstp, g->sstp);
         assert_int_equal(r.is_head, g->is_head);
+        assert_int_equal(r.flaw, g->flaw);
         assert_text(r.host, g->host);
         assert_text(r.tenant, g->tenant);
         assert_text(r.correlation, g->correlation);
@@ -296,6 +306,23 @@ static void good_requests_split(void **state)
             octets_free(in);
         }
     }
+}
+
+/* Each beginning of a request with SSTP's method may become SSTP, and nothing else may. */
+static void may_be_sstp(void **state)
+{
+    static const char request[] = LINE HOST LENGTH END, empty_line[] = END LINE HOST LENGTH END;
+    static const char *const others[] = {"G",  "SSTP_DUPLEX_POST/", "SSTP_DUPLEX_POSt", "\n",
+                                         " S", "\r\n\r\n",          "\x16\x03\x01\x02", "\rS",
+                                         "S_", "sstp_duplex_post ", "\r\nGET"};
+
+    (void)state;
+    for (size_t n = 0; n < sizeof request; n++)
+        assert_true(http_may_be_sstp(span_of(request, n)));
+    for (size_t n = 0; n < sizeof empty_line; n++)
+        assert_true(http_may_be_sstp(span_of(empty_line, n)));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(http_may_be_sstp(span_str(others[i])));
 }
 
 static void bad_requests_split(void **state)
@@ -677,15 +704,25 @@ static void build_refusal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_requests),        cmocka_unit_test(good_requests_split),
-        cmocka_unit_test(bad_requests_split),   cmocka_unit_test(request_limit),
-        cmocka_unit_test(host_limit),           cmocka_unit_test(fields_kept),
-        cmocka_unit_test(good_answers_split),   cmocka_unit_test(bad_answers_split),
-        cmocka_unit_test(answer_limit),         cmocka_unit_test(unescape),
-        cmocka_unit_test(build_request),        cmocka_unit_test(build_request_odd_correlation),
-        cmocka_unit_test(build_request_tenant), cmocka_unit_test(build_request_longest),
-        cmocka_unit_test(build_head),           cmocka_unit_test(build_request_odd_host),
-        cmocka_unit_test(build_accept),         cmocka_unit_test(build_refusal),
+        cmocka_unit_test(good_requests),
+        cmocka_unit_test(good_requests_split),
+        cmocka_unit_test(may_be_sstp),
+        cmocka_unit_test(bad_requests_split),
+        cmocka_unit_test(request_limit),
+        cmocka_unit_test(host_limit),
+        cmocka_unit_test(fields_kept),
+        cmocka_unit_test(good_answers_split),
+        cmocka_unit_test(bad_answers_split),
+        cmocka_unit_test(answer_limit),
+        cmocka_unit_test(unescape),
+        cmocka_unit_test(build_request),
+        cmocka_unit_test(build_request_odd_correlation),
+        cmocka_unit_test(build_request_tenant),
+        cmocka_unit_test(build_request_longest),
+        cmocka_unit_test(build_head),
+        cmocka_unit_test(build_request_odd_host),
+        cmocka_unit_test(build_accept),
+        cmocka_unit_test(build_refusal),
     };
     return cmocka_run_group_tests_name("http_head", tests, NULL, NULL);
 }

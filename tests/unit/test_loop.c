@@ -200,7 +200,7 @@ static void append(char **p, size_t *n, struct span octets)
 
 /* ---- owner: what a test has of one stream ---- */
 
-enum event { CONNECT, SECURE, READ, END, FULL, SENT, CLOSED, EVENTS };
+enum event { CONNECT, SECURE, READ, END, FULL, SENT, CLOSED, LAST, EVENTS };
 
 struct owner {
     struct stream s;
@@ -288,8 +288,15 @@ static void on_closed(struct stream *s)
     happened(of(s), CLOSED);
 }
 
-static const struct stream_ops ops = {on_connect, on_secure, on_read,  on_end,
-                                      on_full,    on_sent,   on_closed};
+static void on_last(struct stream *s)
+{
+    comes(of(s), LAST);
+    assert_int_equal(of(s)->count[END], 0);
+    happened(of(s), LAST);
+}
+
+static const struct stream_ops ops = {on_connect, on_secure, on_read,   on_end,
+                                      on_full,    on_sent,   on_closed, on_last};
 
 static void owner_init(struct owner *o)
 {
@@ -478,6 +485,15 @@ static void peer_leaves(struct peer *p)
 {
     uv_close((uv_handle_t *)&p->poll, on_poll_closed);
     UNTIL(p->gone);
+}
+
+/* close_notify in the segment of what was said before, where there is TLS, and FIN. */
+static void peer_ends(struct peer *p, bool notify)
+{
+    if (p->tls != NULL && notify)
+        tls_conn_shutdown(p->tls);
+    peer_flush(p);
+    shutdown(p->fd, SHUT_WR);
 }
 
 /* ---- how they meet ---- */
@@ -1092,6 +1108,82 @@ static void fin_without_close_notify_is_an_end(void **state)
         UNTIL(p.eof && o.s.out == STREAM_OUT_ENDED);
         assert_int_equal(p.closed_notify, i == 1);
         assert_int_equal(o.count[SENT], 1);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+static void stop_at_once(struct owner *o, enum event e)
+{
+    if (e == READ)
+        stream_pause(&o->s);
+}
+
+/* Also where the end comes together with the octets at which the owner paused. */
+static void an_end_waits_while_paused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        both_ways[i](&o, &p);
+        o.use = use_words;
+        o.act = stop_at_once;
+        peer_says(&p, "hello the");
+        peer_ends(&p, true);
+        UNTIL(o.count[READ] > 0);
+        turn();
+        assert_int_equal(o.count[LAST] + o.count[END], 0);
+        o.use = NULL;
+        stream_resume(&o.s);
+        stream_kick(&o.s);
+        UNTIL(o.count[READ] > 1);
+        turn();
+        assert_true(got(&o, "hello the"));
+        stream_resume(&o.s);
+        UNTIL(o.count[END] == 1);
+        assert_int_equal(o.why, STREAM_EOF);
+        assert_int_equal(o.count[LAST], 0);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+static void pause_at_the_last(struct owner *o, enum event e)
+{
+    if (e == LAST)
+        stream_pause(&o->s);
+}
+
+/* The owner may wait with what it left, and take it before the end. */
+static void what_is_left_is_announced_before_the_end(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        const bool pauses = i < 2, notify = i % 2 != 0;
+        struct owner o;
+        struct peer p;
+        loop_open();
+        both_ways[1](&o, &p);
+        o.use = use_words;
+        o.act = pauses ? pause_at_the_last : NULL;
+        peer_says(&p, "bye b");
+        peer_ends(&p, notify);
+        UNTIL(o.count[LAST] == 1);
+        if (pauses) {
+            turn();
+            assert_int_equal(o.count[END], 0);
+            o.use = NULL;
+            stream_resume(&o.s);
+            stream_kick(&o.s);
+        }
+        UNTIL(o.count[END] == 1);
+        assert_int_equal(o.why, STREAM_EOF);
+        assert_int_equal(o.count[LAST], 1);
+        assert_true(got(&o, pauses ? "bye b" : "bye "));
         owner_fini(&o);
         peer_fini(&p);
         loop_close();
@@ -2117,6 +2209,8 @@ int main(void)
         cmocka_unit_test(what_is_left_comes_again_with_more_behind_it),
         cmocka_unit_test(more_than_a_block_left_is_an_overflow),
         cmocka_unit_test(fin_without_close_notify_is_an_end),
+        cmocka_unit_test(an_end_waits_while_paused),
+        cmocka_unit_test(what_is_left_is_announced_before_the_end),
         cmocka_unit_test(our_end_first_then_theirs),
         cmocka_unit_test(shutdown_waits_for_the_queue),
         cmocka_unit_test(a_reset_is_told),
