@@ -187,6 +187,9 @@ static void ready(struct tunnel *t)
     dial_done(t);
     served(t);
     tunnel_enter(t, TUNNEL_WEB);
+    /* Visitors are strangers: one that reads nothing shall not cost more than a call. */
+    stream_narrow(&t->client);
+    stream_narrow(&t->backend);
     stream_resume(&t->client);
     stream_kick(&t->client); /* everything it has said since its handshake */
 }

@@ -49,6 +49,7 @@ static void handle_open(struct stream *s)
     s->in = STREAM_IN_IDLE;
     s->out = STREAM_OUT_OPEN;
     s->paused = false;
+    s->narrow = false;
     s->window = span_of(NULL, 0); /* an owner that closed may have left some of it */
 }
 
@@ -306,7 +307,7 @@ static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct stream *s = of_handle(handle);
     (void)suggested;
-    *buf = uv_buf_init((char *)s->worker->window, WORKER_GLANCE);
+    *buf = uv_buf_init((char *)s->worker->window, s->narrow ? STREAM_NARROW : WORKER_GLANCE);
 }
 
 /* libuv 1.44 takes a hang-up behind a short read for the end of the file without asking the socket.
@@ -451,6 +452,15 @@ void stream_resume(struct stream *s)
         stream_kick(s); /* for a close_notify that was read while it was paused */
 }
 
+void stream_narrow(struct stream *s)
+{
+    s->narrow = true;
+    if (s->bulk) { /* a turn would bring a whole window */
+        reading_stop(s);
+        reading_start(s);
+    }
+}
+
 bool stream_paused(const struct stream *s)
 {
     return s->paused;
@@ -522,7 +532,7 @@ static void on_uv_write(uv_write_t *req, int status)
             queue_send(s);
         else if (s->out == STREAM_OUT_ENDING)
             fin_send(s);
-        if (status == 0 && s->queued <= STREAM_LOW)
+        if (status == 0 && s->queued <= (s->narrow ? 0 : STREAM_LOW))
             s->ops->on_sent(s);
     }
     worker_settle(s->worker);
@@ -578,7 +588,7 @@ static void out_flush(struct worker *w)
     queue_add(s, octets);
     if (s->flying_blocks == 0)
         queue_send(s);
-    if (s->queued > STREAM_HIGH)
+    if (s->narrow || s->queued > STREAM_HIGH)
         due_add(s, DUE_FULL);
 }
 

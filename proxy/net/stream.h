@@ -41,8 +41,8 @@ struct stream_ops {
     /* More than STREAM_HIGH octets wait for the kernel, and the owner should stop what makes them.
      * Told when the callback that made them is over, and again when there are more. May be NULL. */
     void (*on_full)(struct stream *s);
-    /* The kernel took what was waiting: the queue is at or below STREAM_LOW, or, after
-     * stream_shutdown, everything including the FIN is out. */
+    /* The kernel took what was waiting: the queue is at or below STREAM_LOW (narrow: empty), or,
+     * after stream_shutdown, everything including the FIN is out. */
     void (*on_sent)(struct stream *s);
     /* The last call: the struct may be freed or used for stream_connect again. */
     void (*on_closed)(struct stream *s);
@@ -57,6 +57,9 @@ struct stream_ops {
  * above what a window of the smallest packets, 4 octets, can become: each a record of 85 octets
  * (TLS 1.2, CBC, SHA384). */
 enum { STREAM_HIGH = 128 * 1024, STREAM_LOW = 64 * 1024, STREAM_MAX = 6 * 1024 * 1024 };
+
+/* Octets that one read of a narrow stream may bring. */
+enum { STREAM_NARROW = 8 * 1024 };
 
 enum stream_handle { STREAM_HANDLE_NONE, STREAM_HANDLE_LIVE, STREAM_HANDLE_CLOSING };
 enum stream_in { STREAM_IN_IDLE, STREAM_IN_HANDSHAKE, STREAM_IN_OPEN, STREAM_IN_ENDED };
@@ -74,8 +77,9 @@ struct stream {
     enum stream_in in;
     enum stream_out out;
     bool paused;
-    bool warm; /* in worker->warm */
-    bool bulk; /* in worker->bulk, and read from there; libuv does not read it then */
+    bool narrow; /* see stream_narrow */
+    bool warm;   /* in worker->warm */
+    bool bulk;   /* in worker->bulk, and read from there; libuv does not read it then */
     struct stream *prev, *next;
     unsigned due;
     struct stream *due_next;
@@ -127,6 +131,12 @@ void stream_write(struct stream *s, struct span octets);
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 bool stream_paused(const struct stream *s);
+
+/* Bounds what is queued when two streams feed each other: both read at most STREAM_NARROW octets at
+ * a time, and on_full comes as soon as anything waits for the kernel. So some 10 KiB may wait,
+ * instead of STREAM_HIGH and a window. It costs no throughput while the kernel's send buffer has
+ * octets, only more wake-ups. Ends with the connection. */
+void stream_narrow(struct stream *s);
 
 /* Hands out once more what the owner left, after the current callback. */
 void stream_kick(struct stream *s);

@@ -1,0 +1,104 @@
+"""What one peer that reads nothing costs in each state (README, memory): octets that the gate keeps
+in its own memory, per connection. The kernel's socket buffers are not part of it."""
+
+import selectors
+import socket
+import threading
+
+import pytest
+
+from peers import tls
+from test_fallback import browser, fetch, gate_before
+
+KB, MB = 1 << 10, 1 << 20
+CROWD = 60
+GET = b"GET /stuck HTTP/1.1\r\nHost: vpn.example.com\r\n\r\n"
+
+
+class Spring:
+    """A web site that answers /stuck with octets without end, and other requests with 16 MB."""
+
+    def __init__(self, cert=None):
+        self.cert, self.full, self.change = cert, 0, threading.Condition()
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=2 * CROWD)
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.context = tls.server_context(cert.cert, cert.key) if cert else None
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(sock,), daemon=True).start()
+
+    def _answer(self, sock):
+        try:
+            if self.context:
+                sock = self.context.wrap_socket(sock, server_side=True)
+            request = sock.recv(4096)
+            if request.startswith(b"GET /stuck "):
+                self._pour(sock)
+            else:
+                sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (16 * MB) + bytes(16 * MB))
+        except OSError:
+            pass
+        finally:
+            sock.close()
+
+    def _pour(self, sock):
+        sock.setblocking(False)
+        first = True
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, selectors.EVENT_WRITE)
+            while True:
+                try:
+                    sock.send(bytes(16384))
+                except (BlockingIOError, tls.ssl.SSLWantWriteError):
+                    if first:
+                        with self.change:
+                            self.full, first = self.full + 1, False
+                            self.change.notify_all()
+                    selector.select()
+
+    def wait_full(self, count):
+        """Until as many visitors have filled all buffers on their way once."""
+        with self.change:
+            assert self.change.wait_for(lambda: self.full >= count, tls.DEADLINE)
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+
+@pytest.mark.parametrize("leg", ["plain", "tls"])
+def test_a_stuck_visitor_of_the_site(bench, place, leg):
+    """About what a call costs that is being set up (52 KiB), and not a window and a queue (255 KiB)."""
+    site = Spring(place.back_ca if leg == "tls" else None)
+    bench.others.append(site)
+    gate = gate_before(bench, site)
+    fetch(browser(gate), "GET", "/")  # what one visitor leaves warm is no part of the price
+    base = gate.rss()
+    for number in range(CROWD):
+        bench.client(gate, head=GET, rcvbuf=4096).open().secure().send_request()
+    site.wait_full(CROWD)
+    fetch(browser(gate), "GET", "/")  # meanwhile each of the others has had its turns
+    each = (gate.rss() - base) / CROWD
+    print(f"{each / KB:.0f} KiB for each")
+    assert each < (70 if leg == "plain" else 130) * KB
+
+
+def test_a_stuck_tunnel(bench):
+    """Its idle cost included. The queue is STREAM_HIGH and a read at most."""
+    server = bench.backend(load="source", load_octets=16 * MB)
+    gate = bench.gate(server)
+    bench.client(gate).establish("connected").close()
+    base = gate.rss()
+    crowd = [bench.client(gate).establish("connected") for _ in range(20)]
+    for number, client in enumerate(crowd, 1):  # an answer that has come is a turn of the loop
+        client.pour(100_000)
+        call = server.wait_call(number)
+        server.wait(lambda: call.received.octets >= 100_000)
+    each = (gate.rss() - base) / len(crowd)
+    print(f"{each / KB:.0f} KiB for each")
+    assert each < 330 * KB
