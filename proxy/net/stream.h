@@ -59,7 +59,7 @@ struct stream_ops {
 enum { STREAM_HIGH = 128 * 1024, STREAM_LOW = 64 * 1024, STREAM_MAX = 6 * 1024 * 1024 };
 
 /* Octets that one read of a narrow stream may bring. */
-enum { STREAM_NARROW = 8 * 1024 };
+enum { STREAM_NARROW = 16 * 1024 };
 
 enum stream_handle { STREAM_HANDLE_NONE, STREAM_HANDLE_LIVE, STREAM_HANDLE_CLOSING };
 enum stream_in { STREAM_IN_IDLE, STREAM_IN_HANDSHAKE, STREAM_IN_OPEN, STREAM_IN_ENDED };
@@ -133,7 +133,7 @@ void stream_resume(struct stream *s);
 bool stream_paused(const struct stream *s);
 
 /* Bounds what is queued when two streams feed each other: both read at most STREAM_NARROW octets at
- * a time, and on_full comes as soon as anything waits for the kernel. So some 10 KiB may wait,
+ * a time, and on_full comes as soon as anything waits for the kernel. So some 20 KiB may wait,
  * instead of STREAM_HIGH and a window. It costs no throughput while the kernel's send buffer has
  * octets, only more wake-ups. Ends with the connection. */
 void stream_narrow(struct stream *s);

@@ -289,7 +289,7 @@ INNOCENT = {  # reason of the call, what the client does
 
 
 @pytest.mark.parametrize("name", INNOCENT)
-def test_who_did_nothing_is_not_banned(bench, name):
+def test_an_innocent_client_is_not_banned(bench, name):
     """What any web page, link, health check or slow line can make a program do."""
     reason, act = INNOCENT[name]
     gate = bench.gate(bench.backend(), gate={"ban_points": 1, "timeout_handshake": "1s", "timeout_request": "1s"},

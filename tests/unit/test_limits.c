@@ -297,7 +297,7 @@ static void users(void **state)
     limits_free(l);
 }
 
-/* Whoever was refused was not counted; when all others have left, no count is left. */
+/* A refused call is not counted; when the others have left, no count is left. */
 static void unused(void **state)
 {
     struct config_limits c = none;
