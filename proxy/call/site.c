@@ -9,7 +9,8 @@
 #include "tls/tls_ctx.h"
 
 static struct tls_settings settings(enum config_tls min, enum config_tls max, int level,
-                                    const char *ciphers, const char *ciphersuites)
+                                    const char *ciphers, const char *ciphersuites,
+                                    const char *groups)
 {
     return (struct tls_settings){
         .min = TLS_1_0 + (enum tls_version)min,
@@ -17,6 +18,7 @@ static struct tls_settings settings(enum config_tls min, enum config_tls max, in
         .security_level = level,
         .ciphers = ciphers,
         .ciphersuites = ciphersuites,
+        .groups = groups,
     };
 }
 
@@ -45,7 +47,7 @@ static unsigned certificate_line(const struct config_certificate *c, const char 
 static unsigned setting_line(const struct config *c, const void *section, const char *text,
                              const char *otherwise)
 {
-    static const char *const keys[] = {"ciphers", "ciphersuites"};
+    static const char *const keys[] = {"ciphers", "ciphersuites", "groups"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (is_about(text, keys[i]))
             return config_line(c, section, keys[i]);
@@ -74,7 +76,7 @@ static bool listener_init(struct site_listener *l, const struct config *c,
                           const struct config_listener *from, FILE *problems)
 {
     struct tls_settings s =
-        settings(from->tls_min, from->tls_max, -1, from->ciphers, from->ciphersuites);
+        settings(from->tls_min, from->tls_max, -1, from->ciphers, from->ciphersuites, from->groups);
     const size_t most = from->certificate_count + 1;
     struct tls_certificate *certificate = check_alloc(calloc(most, sizeof *certificate));
     const struct config_certificate **tried = check_alloc(calloc(most, sizeof *tried));
@@ -105,7 +107,7 @@ static bool backend_init(struct site_backend *b, const struct config *c,
 {
     char error[TLS_ERROR_MAX];
     struct tls_settings s = settings(from->tls_min, from->tls_max, from->security_level,
-                                     from->ciphers, from->ciphersuites);
+                                     from->ciphers, from->ciphersuites, from->groups);
 
     b->config = from;
     if (from->binding_sha1_known) {

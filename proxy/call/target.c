@@ -99,10 +99,15 @@ bool target_trusted(const struct site_backend *b, const struct stream *s, char w
 {
     struct binding_leaf leaf;
 
-    if (b->config->verify != CONFIG_VERIFY_PIN)
+    if (b->config->verify == CONFIG_VERIFY_OFF)
         return true;
     target_leaf(s, &leaf);
-    if (pinned(b->config, &leaf))
+    /* OpenSSL verifies a chain when one comes; that none came is not an error to it. */
+    if (leaf.known == 0) {
+        snprintf(why, TARGET_WHY_MAX, "the server has shown no certificate");
+        return false;
+    }
+    if (b->config->verify == CONFIG_VERIFY_CA || pinned(b->config, &leaf))
         return true;
     size_t n = (size_t)snprintf(why, TARGET_WHY_MAX,
                                 "no pin fits; to trust this certificate: pin-sha256 = ");

@@ -143,6 +143,7 @@ struct config_listener {
     enum config_tls tls_min, tls_max;
     char *ciphers;      /* OpenSSL list for TLS 1.2 and older; NULL: the library's */
     char *ciphersuites; /* for TLS 1.3; NULL: the library's */
+    char *groups;       /* of the key exchange; NULL: the default of tls/tls_ctx.h */
     struct rules rules;
     bool dry_run;               /* rules decide and are logged, and everybody is let in */
     bool recheck_tunnels;       /* a reload ends calls that its rules deny */
@@ -181,7 +182,7 @@ struct config_backend {
     char *backend_host; /* Host field towards the backend; NULL: sni, else the server */
     enum config_tls tls_min, tls_max;
     int security_level; /* OpenSSL's; -1: 0 where tls_min is below 1.2, else the library's */
-    char *ciphers, *ciphersuites;
+    char *ciphers, *ciphersuites, *groups; /* as in a listener */
     enum config_send_proxy send_proxy;
     enum config_binding binding;
     bool binding_sha1_known, binding_sha256_known; /* binding-cert-hash was given */

@@ -259,9 +259,14 @@ const struct config_key config_keys[] = {
      .initial = "1.3", .help = "Newest version of TLS that clients may use."},
     {LISTENER_KEY("ciphers", ciphers), .type = &config_type_ciphers, .flags = KEY_REPEAT,
      .otherwise = "those of OpenSSL",
-     .help = "Ciphers for TLS 1.2 and older, as `openssl ciphers` takes them."},
+     .help = "Ciphers for TLS 1.2 and older, as `openssl ciphers` takes them. Anonymous ones, ones "
+             "without encryption, and DHE are left out of any list."},
     {LISTENER_KEY("ciphersuites", ciphersuites), .type = &config_type_ciphers, .flags = KEY_REPEAT,
      .otherwise = "those of OpenSSL", .help = "Cipher suites for TLS 1.3."},
+    {LISTENER_KEY("groups", groups), .type = &config_type_ciphers, .flags = KEY_REPEAT,
+     .otherwise = "X25519:P-256:X448:P-521:P-384",
+     .help = "Groups of the key exchange, in order of preference. With a finite field (ffdhe) in the "
+             "list, one packet of a stranger costs up to 150 ms of CPU time."},
     {LISTENER_KEY("allow", rules), .type = &config_type_allow, .flags = KEY_REPEAT,
      .otherwise = "no rules: `default` decides",
      .help = "Who may connect: NETWORK, or conditions that must all hold, of address NETWORK, file "
@@ -369,10 +374,14 @@ const struct config_key config_keys[] = {
      .help = "OpenSSL's security level; auto: 0 where tls-min is below 1.2, else OpenSSL's own."},
     {BACKEND_KEY("ciphers", ciphers), .type = &config_type_ciphers, .flags = KEY_REPEAT | KEY_TLS,
      .otherwise = "those of OpenSSL",
-     .help = "Ciphers for TLS 1.2 and older, as `openssl ciphers` takes them."},
+     .help = "Ciphers for TLS 1.2 and older, as `openssl ciphers` takes them. Anonymous ones, ones "
+             "without encryption, and DHE are left out of any list."},
     {BACKEND_KEY("ciphersuites", ciphersuites), .type = &config_type_ciphers,
      .flags = KEY_REPEAT | KEY_TLS, .otherwise = "those of OpenSSL",
      .help = "Cipher suites for TLS 1.3."},
+    {BACKEND_KEY("groups", groups), .type = &config_type_ciphers, .flags = KEY_REPEAT | KEY_TLS,
+     .otherwise = "X25519:P-256:X448:P-521:P-384",
+     .help = "Groups of the key exchange, in order of preference; as in a listener."},
     {BACKEND_KEY("send-proxy", send_proxy), .type = &config_type_choice, .choices = send_proxy_ways,
      .initial = "no",
      .help = "Begin each connection with a PROXY header: v1, or v2 with TLS version, cipher and "

@@ -1,4 +1,4 @@
-/* config_type_tls: values that are ciphers, certificates and their hashes. */
+/* config_type_tls: values that are lists of ciphers or groups, certificates and their hashes. */
 #ifndef SSTPGATE_POLICY_CONFIG_TYPE_TLS_H
 #define SSTPGATE_POLICY_CONFIG_TYPE_TLS_H
 

@@ -29,6 +29,76 @@ void tls_error_text(char out[TLS_ERROR_MAX], const char *what)
     ERR_clear_error();
 }
 
+/* Finds the name in list that the library refuses when it refused the list. */
+static void groups_error(SSL_CTX *ssl, const char *list, char *error)
+{
+    char name[64];
+
+    for (size_t n; *list != '\0'; list += n + (list[n] == ':')) {
+        n = strcspn(list, ":");
+        snprintf(name, sizeof name, "%.*s", (int)n, list);
+        if (SSL_CTX_set1_groups_list(ssl, name) == 1)
+            continue;
+        snprintf(error, TLS_ERROR_MAX, "groups: OpenSSL %s does not know '%s'",
+                 OpenSSL_version(OPENSSL_VERSION_STRING), name);
+        return;
+    }
+    snprintf(error, TLS_ERROR_MAX, "groups: a group is in the list twice");
+}
+
+static bool groups_apply(SSL_CTX *ssl, const char *list, char *error)
+{
+    const bool ok = SSL_CTX_set1_groups_list(ssl, list) == 1;
+
+    if (!ok)
+        groups_error(ssl, list, error);
+    ERR_clear_error();
+    return ok;
+}
+
+static bool is_offered(const SSL_CIPHER *c)
+{
+    return SSL_CIPHER_get_auth_nid(c) != NID_auth_null &&
+           SSL_CIPHER_get_cipher_nid(c) != NID_undef && SSL_CIPHER_get_kx_nid(c) != NID_kx_dhe;
+}
+
+/* The suites of TLS 1.3 are in the list of the context too, but are set with ciphersuites. */
+static char *offered_names(SSL_CTX *ssl)
+{
+    const STACK_OF(SSL_CIPHER) *all = SSL_CTX_get_ciphers(ssl);
+    char *names;
+    size_t size;
+    FILE *f = check_alloc(open_memstream(&names, &size));
+
+    for (int i = 0; i < sk_SSL_CIPHER_num(all); i++) {
+        const SSL_CIPHER *c = sk_SSL_CIPHER_value(all, i);
+        if (SSL_CIPHER_get_kx_nid(c) != NID_kx_any && is_offered(c))
+            fprintf(f, "%s:", SSL_CIPHER_get_name(c));
+    }
+    CHECK(fclose(f) == 0);
+    return names;
+}
+
+/* Starts from the list of the context and not from "DEFAULT", because an openssl.cnf may have
+ * narrowed it. The library's default list drops by level, but an explicit list is the
+ * administrator's. */
+static bool ciphers_apply(SSL_CTX *ssl, const char *list, char *error)
+{
+    if (list != NULL && !SSL_CTX_set_cipher_list(ssl, list)) {
+        tls_error_text(error, "ciphers");
+        return false;
+    }
+    char *names = offered_names(ssl);
+    const bool ok = *names == '\0' ? list == NULL : SSL_CTX_set_cipher_list(ssl, names) == 1;
+    if (!ok)
+        snprintf(error, TLS_ERROR_MAX,
+                 "ciphers: nothing is left: cipher suites without a certificate (aNULL), without "
+                 "encryption (eNULL) and with DHE are never used");
+    ERR_clear_error();
+    free(names);
+    return ok;
+}
+
 static bool settings_apply(SSL_CTX *ssl, const struct tls_settings *s, char *error)
 {
     int level = s->security_level;
@@ -42,15 +112,14 @@ static bool settings_apply(SSL_CTX *ssl, const struct tls_settings *s, char *err
         tls_error_text(error, "protocol versions");
         return false;
     }
-    /* The library's default list drops by level, but an explicit list is the administrator's. */
-    if (s->ciphers != NULL && !SSL_CTX_set_cipher_list(ssl, s->ciphers)) {
-        tls_error_text(error, "ciphers");
+    if (!ciphers_apply(ssl, s->ciphers, error))
         return false;
-    }
     if (s->ciphersuites != NULL && !SSL_CTX_set_ciphersuites(ssl, s->ciphersuites)) {
         tls_error_text(error, "ciphersuites");
         return false;
     }
+    if (!groups_apply(ssl, s->groups != NULL ? s->groups : TLS_GROUPS, error))
+        return false;
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
     if (level == 0)
         /* RFC 5746 came in 2010; servers that need level 0 may be older (PROTOCOL.md 6.1) */

@@ -21,9 +21,23 @@ struct tls_settings {
     enum tls_version min, max;
     int security_level;       /* OpenSSL's 0..5; -1: 0 where min is below TLS 1.2 (older versions
                                  need it: PROTOCOL.md 6.1), else the library's default */
-    const char *ciphers;      /* TLS 1.2 and older; NULL: the library's list */
+    const char *ciphers;      /* TLS 1.2 and older; NULL: the library's list. See below. */
     const char *ciphersuites; /* TLS 1.3; NULL: the library's list */
+    const char *groups;       /* of the key exchange, in order of preference; NULL: TLS_GROUPS */
 };
+
+/* The default groups. None is a finite field (RFC 7919): OpenSSL checks a peer's share in
+ * ffdhe8192 with 150 ms of CPU time, and the peer need not compute anything (CVE-2022-40735).
+ * None is a hybrid with ML-KEM: OpenSSL knows these since 3.5 only, their key share does not fit
+ * into one packet together with the rest of a ClientHello, and no SSTP client is known to offer
+ * one. */
+#define TLS_GROUPS "X25519:P-256:X448:P-521:P-384"
+
+/* Whatever `ciphers` says, three kinds of cipher suites are left out of it. Anonymous ones have no
+ * certificate that could be verified, or be in a crypto-binding. Ones without encryption protect
+ * nothing. With finite-field Diffie-Hellman (DHE) the server chooses the prime, and with it how
+ * long a client computes. Lists such as ALL and HIGH contain all three, so they are not an error;
+ * a list that has nothing else is. */
 
 /* A certificate of a listener, as the files that it is made of. */
 struct tls_certificate {

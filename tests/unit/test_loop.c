@@ -587,7 +587,7 @@ static int setup(void **state)
     sem_init(&resolver.asked, 0, 0);
     sem_init(&resolver.answers, 0, 0);
     sem_init(&resolver.freed, 0, 0);
-    static const struct tls_settings settings = {TLS_1_2, TLS_1_3, -1, NULL, NULL};
+    static const struct tls_settings settings = {TLS_1_2, TLS_1_3, -1, NULL, NULL, NULL};
     char error[TLS_ERROR_MAX];
     (void)state;
     signal(SIGPIPE, SIG_IGN); /* as the program does */
@@ -785,7 +785,7 @@ static void a_narrow_stream_queues_little(void **state)
 static void a_window_of_the_smallest_packets_has_room(void **state)
 {
     (void)state;
-    static const struct tls_settings longest = {TLS_1_2, TLS_1_2, -1, "ECDHE+SHA384", NULL};
+    static const struct tls_settings longest = {TLS_1_2, TLS_1_2, -1, "ECDHE+SHA384", NULL, NULL};
     static const uint8_t packet[] = {0x10, 0x00, 0x00, 0x04};
     static const char octets[4000];
     char error[TLS_ERROR_MAX];
@@ -1554,7 +1554,7 @@ static void eof_in_the_handshake(void **state)
 static void a_handshake_that_fails_at_once_is_told_later(void **state)
 {
     (void)state;
-    static const struct tls_settings impossible = {TLS_1_0, TLS_1_1, 4, NULL, NULL};
+    static const struct tls_settings impossible = {TLS_1_0, TLS_1_1, 4, NULL, NULL, NULL};
     char error[TLS_ERROR_MAX];
     struct owner o;
     struct peer p;
