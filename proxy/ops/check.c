@@ -30,6 +30,7 @@ static void on_expiry(void *arg, const struct tls_expiry *e)
     char text[TLS_ERROR_MAX];
     warn(arg, e->certificate, tls_expiry_text(e, text));
     warn(arg, e->certificate, tls_staple_text(e, text));
+    warn(arg, e->certificate, tls_key_text(e, text));
     const struct warnings *w = arg;
     if (w->steps != NULL)
         fprintf(w->steps, "%s %d %d\n", e->file, e->due, (int)e->staple);
@@ -84,6 +85,18 @@ static void check_keys(const struct config *c, const struct config_backend *b, F
             c->path, config_line(c, b, "crypto-binding"), b->name);
 }
 
+/* section: a listener or a backend of c. */
+static void check_groups(const struct config *c, const void *section, const char *kind,
+                         const char *name, const char *groups, FILE *to)
+{
+    if (groups != NULL && strcasestr(groups, "ffdhe") != NULL)
+        fprintf(
+            to,
+            "%s:%u: warning: %s %s: groups: a finite field (ffdhe) lets the other side cause up "
+            "to 150 ms of CPU time with one packet\n",
+            c->path, config_line(c, section, "groups"), kind, name);
+}
+
 /* path: a file that the program makes, the value of this key of [gate]; NULL: none. */
 static void check_folder(const struct config *c, const char *key, const char *path, FILE *to)
 {
@@ -108,9 +121,13 @@ void check_doubts(const struct config *c, FILE *to)
         const struct config_listener *l = &c->listener[i];
         rules_unreached(&l->rules, c->path, l->name, to);
         rules_unreached(&l->routes, c->path, l->name, to);
+        check_groups(c, l, "listener", l->name, l->groups, to);
     }
-    for (size_t i = 0; i < c->backend_count; i++)
-        check_keys(c, &c->backend[i], to);
+    for (size_t i = 0; i < c->backend_count; i++) {
+        const struct config_backend *b = &c->backend[i];
+        check_keys(c, b, to);
+        check_groups(c, b, "backend", b->name, b->groups, to);
+    }
 }
 
 bool check_config(const char *path, FILE *problems, FILE *print)

@@ -6,6 +6,27 @@
 
 static BIO_METHOD *method;
 
+const char *tls_window_exhausted(const struct tls_window *w)
+{
+    if (w->unasked > TLS_UNASKED_MAX)
+        return "too many messages that only want an answer";
+    if (w->taken >= w->handshake)
+        return "too many octets for a handshake";
+    if (w->messages > TLS_MESSAGES_MAX + w->taken / TLS_MESSAGE_OCTETS)
+        return "too many messages without data";
+    return NULL;
+}
+
+void tls_window_on_info(const SSL *ssl, int where, int ret)
+{
+    struct tls_window *w = BIO_get_data(SSL_get_rbio(ssl));
+
+    (void)ret;
+    /* The state machine is left once for each message, though it may take several steps. */
+    if ((where & SSL_CB_EXIT) != 0 && w->handshake == UINT64_MAX)
+        w->messages++;
+}
+
 static int window_read(BIO *bio, char *out, size_t cap, size_t *done)
 {
     struct tls_window *w = BIO_get_data(bio);
@@ -13,7 +34,11 @@ static int window_read(BIO *bio, char *out, size_t cap, size_t *done)
 
     BIO_clear_retry_flags(bio);
     *done = n;
-    if (w->unasked > TLS_UNASKED_MAX) {
+    /* OpenSSL asks for what a record lacks and not for more (it does not read ahead), so a record
+     * that would exceed the bound is refused whole. */
+    if (cap > w->handshake - w->taken)
+        w->taken = w->handshake;
+    if (tls_window_exhausted(w) != NULL) {
         *done = 0;
         return 0; /* without a retry flag: the connection fails */
     }
@@ -23,6 +48,7 @@ static int window_read(BIO *bio, char *out, size_t cap, size_t *done)
     }
     memcpy(out, w->in.p, n);
     w->in = span_from(w->in, n);
+    w->taken += n;
     return 1;
 }
 

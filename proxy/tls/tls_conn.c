@@ -27,6 +27,7 @@ static struct tls_conn *conn_new(struct tls_ctx *ctx, bool server, tls_sink sink
     c->server = server;
     c->window.sink = sink;
     c->window.arg = arg;
+    c->window.handshake = server ? TLS_CLIENT_HANDSHAKE_MAX : TLS_SERVER_HANDSHAKE_MAX;
     c->ssl = check_alloc(SSL_new(ctx->ssl));
     BIO *bio = tls_bio_new(&c->window);
     SSL_set_bio(c->ssl, bio, bio);
@@ -95,8 +96,25 @@ static void queue_empty(void)
         ERR_clear_error();
 }
 
-/* What an OpenSSL call meant. The queue was empty before the call, so what stands in it is about
- * this call. After a failure OpenSSL wants no more calls on this connection. */
+static void keep_error(struct tls_conn *c)
+{
+    /* OpenSSL adds the number of an alert that it has received to this offset. */
+    c->refused = ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_SSL &&
+                 ERR_GET_REASON(ERR_peek_last_error()) >= SSL_AD_REASON_OFFSET;
+    const char *exhausted = tls_window_exhausted(&c->window);
+
+    if (exhausted != NULL) { /* OpenSSL was told nothing, and knows no reason */
+        c->error = check_alloc(strdup(exhausted));
+        return;
+    }
+    c->error = check_alloc(malloc(TLS_ERROR_MAX));
+    tls_error_text(c->error, tls_conn_unverified(c)
+                                 ? X509_verify_cert_error_string(SSL_get_verify_result(c->ssl))
+                                 : "");
+}
+
+/* Returns what the result of an OpenSSL call means. The queue was empty before the call, so its
+ * entries are about this call. After a failure OpenSSL must not be called for this connection. */
 static enum err outcome(struct tls_conn *c, int ret)
 {
     if (ret > 0)
@@ -106,17 +124,8 @@ static enum err outcome(struct tls_conn *c, int ret)
     case SSL_ERROR_ZERO_RETURN: return ERR_CLOSED;
     default:
         c->failed = true;
-        if (c->error == NULL) {
-            /* OpenSSL adds the number of an alert that it has received to this offset. */
-            c->refused = ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_SSL &&
-                         ERR_GET_REASON(ERR_peek_last_error()) >= SSL_AD_REASON_OFFSET;
-            c->error = check_alloc(malloc(TLS_ERROR_MAX));
-            tls_error_text(c->error, c->window.unasked > TLS_UNASKED_MAX
-                                         ? "too many messages that only want an answer"
-                                     : tls_conn_unverified(c) ? X509_verify_cert_error_string(
-                                                                    SSL_get_verify_result(c->ssl))
-                                                              : "");
-        }
+        if (c->error == NULL)
+            keep_error(c);
         ERR_clear_error();
         return ERR_TLS;
     }
@@ -128,8 +137,10 @@ enum err tls_conn_handshake(struct tls_conn *c)
         return ERR_TLS;
     queue_empty();
     enum err e = outcome(c, SSL_do_handshake(c->ssl));
-    if (e == ERR_OK)
+    if (e == ERR_OK) {
         c->window.unasked = 0;
+        c->window.handshake = UINT64_MAX;
+    }
     return e == ERR_CLOSED ? fail(c, "closed during the handshake") : e;
 }
 

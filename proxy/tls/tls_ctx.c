@@ -9,8 +9,10 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "tls/tls_bio.h"
 #include "tls/tls_cert.h"
 #include "tls/tls_internal.h"
+#include "tls/tls_peer.h"
 #include "tls/tls_staple.h"
 
 /* The oldest entry of OpenSSL's queue is the cause, what follows are the callers' laments. Those of
@@ -125,6 +127,7 @@ static bool settings_apply(SSL_CTX *ssl, const struct tls_settings *s, char *err
         /* RFC 5746 came in 2010; servers that need level 0 may be older (PROTOCOL.md 6.1) */
         SSL_CTX_set_options(ssl, SSL_OP_LEGACY_SERVER_CONNECT);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_info_callback(ssl, tls_window_on_info);
     return true;
 }
 
@@ -461,6 +464,12 @@ static int due(int days_left)
     return -1;
 }
 
+static int rsa_bits(const EVP_PKEY *key)
+{
+    const int kind = EVP_PKEY_get_base_id(key);
+    return kind == EVP_PKEY_RSA || kind == EVP_PKEY_RSA_PSS ? EVP_PKEY_get_bits(key) : 0;
+}
+
 void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
                     void (*on_expiry)(void *arg, const struct tls_expiry *e), void *arg)
 {
@@ -476,6 +485,7 @@ void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
             .due = due(days),
             .staple = tls_staple_state(&s->staple, now),
             .ocsp_file = s->ocsp_file,
+            .rsa_bits = rsa_bits(s->cert.key),
         };
         on_expiry(arg, &e);
     }
@@ -517,6 +527,20 @@ const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
     return out;
 }
 
+/* The cost of a signature grows with the cube of the size. */
+const char *tls_key_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
+{
+    const double times = e->rsa_bits / 2048.0;
+
+    if (e->rsa_bits <= TLS_RSA_USUAL)
+        return NULL;
+    snprintf(out, TLS_ERROR_MAX,
+             "%s: its RSA key has %d bits, so that each handshake takes about %.0f times the CPU "
+             "time of 2048 bits",
+             e->file, e->rsa_bits, times * times * times);
+    return out;
+}
+
 /* ---- a backend ---- */
 
 static bool load_ca(SSL_CTX *ssl, const char *file, char *error)
@@ -548,13 +572,13 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const ch
         return NULL;
     struct tls_ctx *ctx = NEW(struct tls_ctx);
     ctx->ssl = ssl;
+    tls_peer_bound(ssl, ca_file != NULL);
     if (ca_file == NULL)
         return ctx;
     if (!load_ca(ctx->ssl, ca_file, error)) {
         tls_ctx_free(ctx);
         return NULL;
     }
-    SSL_CTX_set_verify(ctx->ssl, SSL_VERIFY_PEER, NULL);
     /* A leaf or an intermediate that was put into ca-file is trusted as it stands there. */
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx->ssl), X509_V_FLAG_PARTIAL_CHAIN);
     return ctx;

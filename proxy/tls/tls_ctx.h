@@ -14,6 +14,8 @@
 
 enum { TLS_ERROR_MAX = 256 };
 
+enum { TLS_RSA_USUAL = 4096 };
+
 /* Protocol versions as they stand on the wire. */
 enum tls_version { TLS_1_0 = 0x0301, TLS_1_1 = 0x0302, TLS_1_2 = 0x0303, TLS_1_3 = 0x0304 };
 
@@ -85,6 +87,7 @@ struct tls_expiry {
     int due;       /* of 30, 7, 1 and 0 days the least that are not left; -1: more than 30 are */
     enum tls_staple_state staple;
     const char *ocsp_file;
+    int rsa_bits; /* size of its key; 0: not RSA */
 };
 
 /* Calls on_expiry for each certificate of a listener. To warn once for each of the steps: when
@@ -99,6 +102,8 @@ void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct
 /* What there is to warn of, in words; NULL when nothing. */
 const char *tls_expiry_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
 const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
+/* About an RSA key above TLS_RSA_USUAL bits, with which each client costs more than it should. */
+const char *tls_key_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
 
 /* For a backend. ca_file: PEM certificates to trust, "system" for the system's; NULL: the chain is
  * not verified here (the caller compares a pin, or was told not to). Never resumes. */

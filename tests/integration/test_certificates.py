@@ -285,6 +285,39 @@ def test_wrong_ciphers_have_their_line(bench, certs, key):
     assert errors[0][0] == f"{key} = NONESUCH" and f": {key}: no cipher match" in errors[0][1]
 
 
+def test_wrong_groups_have_their_line(bench, certs):
+    code, errors = check(bench, ("certificate", "c-ec.pem"), ("groups", "X25519:P-255"), ("host", "a"))
+    assert code == 1 and len(errors) == 1
+    assert errors[0][0] == "groups = X25519:P-255"
+    assert re.search(r": groups: OpenSSL \S+ does not know 'P-255'$", errors[0][1])
+
+
+def test_ciphers_that_leave_nothing_have_their_line(bench, certs):
+    """Anonymous suites and DHE are left out of every list; a list of nothing else is a mistake."""
+    code, errors = check(bench, ("certificate", "c-ec.pem"), ("ciphers", "aNULL:kDHE"))
+    assert code == 1 and len(errors) == 1
+    assert errors[0][0] == "ciphers = aNULL:kDHE" and "ciphers: nothing is left" in errors[0][1]
+
+
+def test_finite_fields_are_warned_about(bench, certs):
+    code, warnings = check(bench, ("certificate", "c-ec.pem"), ("groups", "P-256:ffdhe3072"))
+    assert code == 0 and len(warnings) == 1
+    assert warnings[0][0] == "groups = P-256:ffdhe3072"
+    assert warnings[0][1].startswith("warning: listener front: groups: a finite field")
+
+
+def test_large_rsa_keys_are_warned_about(bench, certs):
+    """A key of 4104 bits is above the limit and still quick to make."""
+    folder = bench.place.folder
+    openssl("req", "-x509", "-newkey", "rsa:4104", "-nodes", "-subj", "/CN=large.example.com", "-days",
+            "90", "-keyout", str(folder / "c-large.key"), "-out", str(folder / "c-large.crt"))
+    (folder / "c-large.key").chmod(0o600)
+    code, warnings = check(bench, ("certificate", "c-large.crt"), ("key", "c-large.key"))
+    assert code == 0 and len(warnings) == 1
+    assert warnings[0][0] == "certificate = c-large.crt"
+    assert "its RSA key has 4104 bits, so that each handshake takes about 8 times" in warnings[0][1]
+
+
 def test_one_that_nobody_would_see(bench, certs):
     code, errors = check(bench, ("certificate", "c-ec.pem"), ("certificate", "c-ec.crt"),
                          ("key", "c-ec.key"))

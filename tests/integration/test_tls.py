@@ -1,5 +1,7 @@
 """The client's TLS."""
 
+import os
+
 import pytest
 
 from peers.client import CallFailed
@@ -32,6 +34,34 @@ def test_old_client_where_wanted(bench):
     client = bench.client(gate, tls_min="1.0", tls_max="1.0").establish()
     assert client.wire.version == "TLSv1"
     client.ping().disconnect()
+
+
+def key_share_hello(group, size):
+    """A ClientHello of TLS 1.3 with one key share of random octets, for which its sender computes nothing."""
+    def u16(n):
+        return n.to_bytes(2, "big")
+
+    def extension(kind, body):
+        return u16(kind) + u16(len(body)) + body
+
+    share = b"\x7f" + os.urandom(size - 1)
+    extensions = (extension(43, b"\2\3\4") + extension(10, u16(2) + u16(group)) +
+                  extension(13, u16(6) + bytes.fromhex("040308040401")) +
+                  extension(51, u16(4 + size) + u16(group) + u16(size) + share))
+    body = (b"\3\3" + os.urandom(32) + b"\x20" + os.urandom(32) + u16(2) + b"\x13\1" + b"\1\0" +
+            u16(len(extensions)) + extensions)
+    message = b"\1" + len(body).to_bytes(3, "big") + body
+    return b"\x16\3\1" + u16(len(message)) + message
+
+
+@pytest.mark.parametrize("group, size", [(0x0100, 256), (0x0104, 1024)], ids=["ffdhe2048", "ffdhe8192"])
+def test_finite_fields_get_an_alert(bench, group, size):
+    """RFC 7919. OpenSSL would check the share with an exponent of full length (CVE-2022-40735)."""
+    gate = bench.gate(bench.backend())
+    client = bench.client(gate).open()
+    client.wire.write(key_share_hello(group, size))
+    assert client.wire.read_record() == b"\x15\3\3\0\2\2\x28"  # fatal, handshake_failure
+    assert gate.wait_call()["reason"] == "tls-failed"
 
 
 def test_no_common_cipher(bench):

@@ -169,6 +169,8 @@ static const struct good {
     {'l', "tls-max = TLSv1.2", "tls-max = 1.2\n"},
     {'l', "ciphers = A+B:!C", "ciphers = A+B\nciphers = !C\n"},
     {'l', "ciphersuites = A\nciphersuites = B", "ciphersuites = A\nciphersuites = B\n"},
+    {'l', "groups = X25519:P-256\ngroups = P-384",
+     "groups = X25519\ngroups = P-256\ngroups = P-384\n"},
     {'l', "allow = 10.0.0.0/8\ndeny = ::/0\nallow = 10.0.0.1",
      "allow = 10.0.0.0/8\ndeny = ::/0\nallow = 10.0.0.1\ndefault = deny\n"},
     {'l', "deny = 10.0.0.0/8", "deny = 10.0.0.0/8\ndefault = allow\n"},
@@ -252,6 +254,7 @@ static const struct good {
     {'b', "security-level = 5", "security-level = 5\n"},
     {'b', "ciphers = @SECLEVEL=0", "ciphers = @SECLEVEL=0\n"},
     {'b', "ciphersuites = TLS_AES_128_GCM_SHA256", "ciphersuites = TLS_AES_128_GCM_SHA256\n"},
+    {'b', "groups = prime256v1", "groups = prime256v1\n"},
     {'b', "crypto-binding = rewrite", "crypto-binding = rewrite\n"},
     {'b', "crypto-binding = auto", "crypto-binding = auto\n"},
     {'b', "crypto-binding = passthrough", "crypto-binding = passthrough\n"},
@@ -402,6 +405,8 @@ static void bad_values_are_explained(void **state)
         {'l', "ciphers = A::B", "ciphers: 'A::B' is not a list of names joined by ':'"},
         {'l', "ciphers = A B", "ciphers: 'A B' is not a list of names joined by ':'"},
         {'l', "ciphersuites = :", "ciphersuites: ':' is not a list of names joined by ':'"},
+        {'l', "groups = X25519,P-256",
+         "groups: 'X25519,P-256' is not a list of names joined by ':'"},
         {'l', "allow = 10.0.0.1/8",
          "allow: '10.0.0.1/8' is no network: its prefix is too long, or bits behind the prefix are "
          "set (10.0.0.0/8, not 10.0.0.1/8)"},
@@ -810,6 +815,7 @@ static void defaults(void **state)
     assert_int_equal(l->tls_min, CONFIG_TLS_1_2);
     assert_int_equal(l->tls_max, CONFIG_TLS_1_3);
     assert_null(l->ciphers);
+    assert_null(l->groups);
     assert_true(l->rules.default_allow);
     assert_int_equal(l->rules.count, 0);
     assert_int_equal(l->rules.deny_action, RULES_RESET);
@@ -827,6 +833,7 @@ static void defaults(void **state)
     assert_int_equal(b->tls_min, CONFIG_TLS_1_2);
     assert_int_equal(b->tls_max, CONFIG_TLS_1_3);
     assert_int_equal(b->security_level, -1);
+    assert_null(b->groups);
     assert_int_equal(b->binding, CONFIG_BINDING_REWRITE);
     assert_false(b->binding_sha1_known);
     assert_false(b->binding_sha256_known);

@@ -19,6 +19,7 @@
 
 #include "certs.h"
 #include "tls/tls_internal.h"
+#include "tls/tls_peer.h"
 
 static struct certs certs;
 static struct cert ca, ec, rsa, weak, other; /* weak: a leaf with a SHA1 signature */
@@ -1017,6 +1018,317 @@ static void writing_amid_a_handshake_message_is_no_accident(void **state)
     raw_client_free(&peer, &ours, server);
 }
 
+/* ---- what a peer may cost ---- */
+
+struct hello {
+    uint8_t octets[70000];
+    size_t n;
+};
+
+static void put8(struct hello *h, size_t octet)
+{
+    assert_true(h->n < sizeof h->octets);
+    h->octets[h->n++] = (uint8_t)octet;
+}
+
+static void put16(struct hello *h, size_t number)
+{
+    put8(h, number >> 8 & 0xff);
+    put8(h, number & 0xff);
+}
+
+/* A ClientHello of TLS 1.3 with so many groups, all unknown, and so many shares of the last one.
+ * OpenSSL looks for the group of each share in the list of groups. */
+static void hello_build(struct hello *h, size_t groups, size_t shares)
+{
+    const size_t extensions = 7 + 4 + 2 + 2 * groups + 8 + 4 + 2 + 5 * shares;
+    const size_t body = 2 + 32 + 1 + 4 + 2 + 2 + extensions;
+    h->n = 0;
+    put8(h, 1), put8(h, body >> 16), put16(h, body & 0xffff);
+    put16(h, 0x0303);
+    for (size_t i = 0; i < 32; i++)
+        put8(h, i);
+    put8(h, 0), put16(h, 2), put16(h, 0x1301), put16(h, 0x0100);
+    put16(h, extensions);
+    put16(h, 43), put16(h, 3), put8(h, 2), put16(h, 0x0304);
+    put16(h, 10), put16(h, 2 * groups + 2), put16(h, 2 * groups);
+    for (size_t i = 1; i <= groups; i++)
+        put16(h, i == groups ? 0x7000 : 0x7777);
+    put16(h, 13), put16(h, 4), put16(h, 2), put16(h, 0x0403);
+    put16(h, 51), put16(h, 5 * shares + 2), put16(h, 5 * shares);
+    for (size_t i = 0; i < shares; i++)
+        put16(h, 0x7000), put16(h, 1), put8(h, 0);
+    assert_int_equal(h->n, body + 4);
+}
+
+/* The message in records of so many octets. The caller frees it. */
+static struct octets in_records(const struct hello *h, size_t piece)
+{
+    struct octets o = {malloc(h->n + 5 * (h->n / piece + 1)), 0};
+    assert_non_null(o.p);
+    for (size_t at = 0; at < h->n; at += piece) {
+        const size_t n = h->n - at < piece ? h->n - at : piece;
+        const uint8_t header[5] = {22, 3, 1, (uint8_t)(n >> 8), (uint8_t)n};
+        memcpy(o.p + o.n, header, 5);
+        memcpy(o.p + o.n + 5, h->octets + at, n);
+        o.n += 5 + n;
+    }
+    return o;
+}
+
+static void a_handshake_takes_a_bounded_number_of_octets(void **state)
+{
+    (void)state;
+    static const char exceeded[] = "too many octets for a handshake";
+    static const struct {
+        size_t groups, shares, piece;
+        const char *error;
+    } cases[] = {
+        {1, 1, 16384, "no suitable key share"},
+        {1, 1, 1, "no suitable key share"}, /* each octet in a record of its own */
+        {2000, 800, 16384, "no suitable key share"},
+        {4000, 1600, 16384, exceeded}, /* one record, of more than the bound */
+        {4000, 1600, 512, exceeded},
+        {16000, 6500, 16384, exceeded},
+        {1000, 1, 1, exceeded},
+    };
+    struct tls_ctx *ctx = server_ctx(&modern, ec.pem);
+    static struct hello h;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        hello_build(&h, cases[i].groups, cases[i].shares);
+        struct octets o = in_records(&h, cases[i].piece);
+        struct side ours = {0};
+        ours.c = tls_conn_new_server(ctx, sink, &ours);
+        assert_int_equal(shake(&ours, span_of(o.p, o.n), 1448), ERR_TLS);
+        assert_string_equal(tls_conn_error(ours.c), cases[i].error);
+        tls_conn_free(ours.c);
+        free(ours.out.p);
+        free(o.p);
+    }
+    tls_ctx_free(ctx);
+}
+
+/* Feeds all that the peer has sent, and reads once. */
+static enum err ours_take(struct raw *peer, struct side *ours)
+{
+    char *p;
+    uint8_t got[64];
+    size_t n;
+    const long len = BIO_get_mem_data(peer->out, &p);
+    tls_conn_feed(ours->c, span_of(p, (size_t)len));
+    const enum err e = tls_conn_read(ours->c, got, sizeof got, &n);
+    if (e != ERR_TLS)
+        (void)BIO_reset(peer->out);
+    return e;
+}
+
+static void say_new_keys(struct raw *peer, int times)
+{
+    for (int i = 0; i < times; i++) {
+        assert_int_equal(SSL_key_update(peer->ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(peer->ssl), 1);
+    }
+}
+
+/* They cost a hundred times as much as data of the same length. */
+static void new_keys_without_data_have_a_bound(void **state)
+{
+    (void)state;
+    struct tls_ctx *server = server_ctx(&modern, ec.pem);
+    struct raw peer;
+    struct side ours;
+    raw_client(&peer, &ours, server, raw_ctx(TLS_1_3));
+    say_new_keys(&peer, TLS_MESSAGES_MAX);
+    assert_int_equal(ours_take(&peer, &ours), ERR_MORE);
+    say_new_keys(&peer, 1);
+    assert_int_equal(SSL_write(peer.ssl, "ping", 4), 4);
+    assert_int_equal(ours_take(&peer, &ours), ERR_TLS);
+    assert_string_equal(tls_conn_error(ours.c), "too many messages without data");
+    raw_client_free(&peer, &ours, server);
+}
+
+/* A peer that changes its keys after so much data does so as often as it likes. */
+static void new_keys_behind_data_have_none(void **state)
+{
+    (void)state;
+    static uint8_t data[16384], got[sizeof data];
+    struct tls_ctx *server = server_ctx(&modern, ec.pem);
+    struct raw peer;
+    struct side ours;
+    raw_client(&peer, &ours, server, raw_ctx(TLS_1_3));
+    say_new_keys(&peer, TLS_MESSAGES_MAX);
+    for (size_t i = 0; i < 10 * TLS_MESSAGE_OCTETS / sizeof data; i++) {
+        char *p;
+        size_t n;
+        if (i % (TLS_MESSAGE_OCTETS / sizeof data) == 0 && i > 0)
+            say_new_keys(&peer, 1);
+        assert_int_equal(SSL_write(peer.ssl, data, sizeof data), sizeof data);
+        const long len = BIO_get_mem_data(peer.out, &p);
+        tls_conn_feed(ours.c, span_of(p, (size_t)len));
+        assert_int_equal(tls_conn_read(ours.c, got, sizeof got, &n), ERR_OK);
+        assert_int_equal(tls_conn_read(ours.c, got, sizeof got, &n), ERR_MORE);
+        (void)BIO_reset(peer.out);
+    }
+    raw_client_free(&peer, &ours, server);
+}
+
+/* A server of OpenSSL's with this certificate, which is in ctx already, meets a client of ours. */
+static void raw_server(struct raw *peer, struct side *ours, struct tls_ctx *client, SSL_CTX *ctx,
+                       const char *name)
+{
+    *ours = (struct side){0};
+    ours->c = tls_conn_new_client(client, NULL, name, sink, ours);
+    raw_init(peer, ctx, true);
+    for (int i = 0; i < 6; i++) {
+        enum err e = ours->done ? ERR_MORE : tls_conn_handshake(ours->c);
+        ours->done = ours->done || e == ERR_OK;
+        to_raw(ours, peer);
+        (void)SSL_do_handshake(peer->ssl);
+        ERR_clear_error();
+        if (e == ERR_TLS)
+            return;
+        raw_to(peer, ours);
+    }
+}
+
+static SSL_CTX *raw_server_ctx(const struct cert *cert)
+{
+    SSL_CTX *ctx = raw_ctx(TLS_1_3);
+    SSL_CTX_set_security_level(ctx, 0);
+    assert_int_equal(SSL_CTX_use_certificate(ctx, cert->x509), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(ctx, cert->key), 1);
+    return ctx;
+}
+
+static void tickets_without_data_have_a_bound(void **state)
+{
+    (void)state;
+    struct tls_ctx *client = client_ctx(&modern, NULL);
+    struct raw peer;
+    struct side ours;
+    raw_server(&peer, &ours, client, raw_server_ctx(&ec), NULL);
+    assert_true(ours.done);
+    for (int i = 0; i < 2 * TLS_MESSAGES_MAX; i++) {
+        assert_int_equal(SSL_new_session_ticket(peer.ssl), 1);
+        assert_int_equal(SSL_do_handshake(peer.ssl), 1);
+    }
+    assert_int_equal(ours_take(&peer, &ours), ERR_TLS);
+    assert_string_equal(tls_conn_error(ours.c), "too many messages without data");
+    raw_client_free(&peer, &ours, client);
+}
+
+/* More than two primes, because they are quick to find. */
+static EVP_PKEY *rsa_key(unsigned bits, unsigned primes, const char *exponent)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_RSA, NULL);
+    EVP_PKEY *key = NULL;
+    BIGNUM *e = NULL;
+    assert_true(BN_hex2bn(&e, exponent) > 0);
+    assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, (int)bits), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_rsa_keygen_primes(ctx, (int)primes), 1);
+    assert_int_equal(EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, e), 1);
+    assert_int_equal(EVP_PKEY_generate(ctx, &key), 1);
+    BN_free(e);
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
+/* With a pin or without verification, too: the key is used before either can be compared. */
+static void keys_that_cost_too_much_are_not_used(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned bits, primes;
+        const char *exponent, *error;
+    } cases[] = {
+        {8208, 5, "10001", "RSA key: 8208 bits, more than 8192"},
+        {2048, 2, "10000000000000001", "RSA exponent: 65 bits, more than 64"},
+        {2048, 2, "8000000000000001", NULL},
+    };
+    const char *const trust[] = {NULL, ca.pem};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct cert key = {.key = rsa_key(cases[i].bits, cases[i].primes, cases[i].exponent)};
+        char file[16];
+        struct cert leaf;
+        snprintf(file, sizeof file, "key%zu.pem", i);
+        cert_make(&certs, &leaf, file,
+                  &(struct cert_spec){.name = "DNS:k.test", .issuer = &ca, .same_key = &key});
+        for (size_t k = 0; k < 2; k++) {
+            struct tls_ctx *client = client_ctx(&modern, trust[k]);
+            struct raw peer;
+            struct side ours;
+            raw_server(&peer, &ours, client, raw_server_ctx(&leaf), k == 0 ? NULL : "k.test");
+            assert_int_equal(ours.done, cases[i].error == NULL);
+            if (cases[i].error != NULL && strstr(tls_conn_error(ours.c), cases[i].error) == NULL)
+                fail_msg("'%s' is not about '%s'", tls_conn_error(ours.c), cases[i].error);
+            assert_int_equal(tls_conn_unverified(ours.c), cases[i].error != NULL);
+            raw_client_free(&peer, &ours, client);
+        }
+        EVP_PKEY_free(key.key);
+        cert_free(&leaf);
+    }
+}
+
+static void lists_of_certificates_have_a_bound(void **state)
+{
+    (void)state;
+    struct tls_ctx *client = client_ctx(&modern, NULL);
+    for (int many = 0; many < 2; many++) {
+        SSL_CTX *ctx = raw_server_ctx(&ec);
+        for (int i = 0; i < (many ? 120 : 20); i++)
+            assert_int_equal(SSL_CTX_add1_chain_cert(ctx, other.x509), 1);
+        struct raw peer;
+        struct side ours;
+        raw_server(&peer, &ours, client, ctx, NULL);
+        assert_int_equal(ours.done, !many);
+        assert_string_equal(tls_conn_error(ours.c), many ? "excessive message size" : "");
+        SSL_free(peer.ssl);
+        SSL_CTX_free(ctx);
+        tls_conn_free(ours.c);
+        free(ours.out.p);
+    }
+    tls_ctx_free(client);
+}
+
+static void chains_have_a_bound(void **state)
+{
+    (void)state;
+    enum { LONGEST = TLS_PEER_DEPTH_MAX + 1 };
+    struct tls_ctx *client = client_ctx(&modern, ca.pem);
+    struct cert link[LONGEST];
+    for (size_t i = 0; i < LONGEST; i++) {
+        char file[16];
+        snprintf(file, sizeof file, "link%zu.pem", i);
+        cert_make(&certs, &link[i], file,
+                  &(struct cert_spec){.issuer = i == 0 ? &ca : &link[i - 1]});
+    }
+    for (size_t n = LONGEST - 1; n <= LONGEST; n++) {
+        struct cert leaf;
+        char file[16];
+        snprintf(file, sizeof file, "end%zu.pem", n);
+        cert_make(&certs, &leaf, file,
+                  &(struct cert_spec){.name = "DNS:l.test", .issuer = &link[n - 1]});
+        SSL_CTX *ctx = raw_server_ctx(&leaf);
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(SSL_CTX_add1_chain_cert(ctx, link[n - 1 - i].x509), 1);
+        struct raw peer;
+        struct side ours;
+        raw_server(&peer, &ours, client, ctx, "l.test");
+        assert_int_equal(ours.done, n < LONGEST);
+        if (n == LONGEST)
+            assert_non_null(strstr(tls_conn_error(ours.c), "chain too long"));
+        SSL_free(peer.ssl);
+        SSL_CTX_free(ctx);
+        tls_conn_free(ours.c);
+        free(ours.out.p);
+        cert_free(&leaf);
+    }
+    for (size_t i = 0; i < LONGEST; i++)
+        cert_free(&link[i]);
+    tls_ctx_free(client);
+}
+
 int main(void)
 {
     assert_true(CRYPTO_set_mem_functions(counted_malloc, counted_realloc, counted_free));
@@ -1044,6 +1356,13 @@ int main(void)
         cmocka_unit_test(new_keys_on_the_way),
         cmocka_unit_test(renegotiation_is_refused),
         cmocka_unit_test(writing_amid_a_handshake_message_is_no_accident),
+        cmocka_unit_test(a_handshake_takes_a_bounded_number_of_octets),
+        cmocka_unit_test(new_keys_without_data_have_a_bound),
+        cmocka_unit_test(new_keys_behind_data_have_none),
+        cmocka_unit_test(tickets_without_data_have_a_bound),
+        cmocka_unit_test(keys_that_cost_too_much_are_not_used),
+        cmocka_unit_test(lists_of_certificates_have_a_bound),
+        cmocka_unit_test(chains_have_a_bound),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

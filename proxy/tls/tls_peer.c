@@ -1,0 +1,68 @@
+#include "tls/tls_peer.h"
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+
+static int refuse(X509_STORE_CTX *store, const char *what, int is, int most)
+{
+    ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "the server's %s: %d bits, more than %d",
+                   what, is, most);
+    X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+    return 0;
+}
+
+static int exponent_bits(const EVP_PKEY *key)
+{
+    BIGNUM *e = NULL;
+
+    if (EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) != 1)
+        return 0;
+    const int bits = BN_num_bits(e);
+    BN_free(e);
+    return bits;
+}
+
+/* Only the leaf's key is used before its certificate is verified: a chain is verified from the CA
+ * down, and the first bad signature is the last one that is computed. */
+static int key_fits(X509_STORE_CTX *store, const EVP_PKEY *key)
+{
+    const int kind = EVP_PKEY_get_base_id(key), bits = EVP_PKEY_get_bits(key);
+    const bool rsa = kind == EVP_PKEY_RSA || kind == EVP_PKEY_RSA_PSS;
+
+    if (rsa && bits > TLS_PEER_RSA_MAX)
+        return refuse(store, "RSA key", bits, TLS_PEER_RSA_MAX);
+    if (rsa && exponent_bits(key) > TLS_PEER_EXPONENT_MAX)
+        return refuse(store, "RSA exponent", exponent_bits(key), TLS_PEER_EXPONENT_MAX);
+    if (kind == EVP_PKEY_EC && bits > TLS_PEER_EC_MAX)
+        return refuse(store, "EC key", bits, TLS_PEER_EC_MAX);
+    return 1;
+}
+
+/* chain is not NULL: the chain is verified. */
+static int on_certificate(X509_STORE_CTX *store, void *chain)
+{
+    const EVP_PKEY *key = X509_get0_pubkey(X509_STORE_CTX_get0_cert(store));
+
+    if (key != NULL && !key_fits(store, key)) /* OpenSSL refuses a key that it cannot read */
+        return 0;
+    if (chain != NULL)
+        return X509_verify_cert(store);
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
+}
+
+void tls_peer_bound(SSL_CTX *ssl, bool chain)
+{
+    static char verified;
+
+    SSL_CTX_set_max_cert_list(ssl, TLS_PEER_LIST_MAX);
+    SSL_CTX_set_verify_depth(ssl, TLS_PEER_DEPTH_MAX);
+    /* With SSL_VERIFY_NONE OpenSSL would build a chain and ignore what the callback says. */
+    SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_cert_verify_callback(ssl, on_certificate, chain ? &verified : NULL);
+#ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION /* OpenSSL 3.2 */
+    SSL_CTX_set_options(ssl, SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
+#endif
+}
