@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "tls/tls_internal.h"
+#include "tls/tls_pbe.h"
 #include "tls/tls_pkcs12.h"
 
 /* ---- files ---- */
@@ -192,6 +193,8 @@ static bool load_pem_key(const struct tls_certificate *from, const struct tls_fi
         snprintf(error, TLS_ERROR_MAX, "%s: not a private key in PEM", path);
         return false;
     }
+    if (tls_pbe_error(tls_pbe_pem(span_of(file->octets, file->n)), path, error))
+        return false;
     p->wanted = false;
     ERR_clear_error();
     BIO *bio = bio_of(file);
@@ -240,6 +243,7 @@ static bool load_pkcs12(const struct tls_certificate *from, const struct tls_fil
         why = "it is of the old kind (RC2), which needs OpenSSL's legacy provider (legacy.so), and "
               "that is not installed";
         break;
+    case TLS_PKCS12_SLOW: (void)tls_pbe_error(UINT64_MAX, from->file, error); return false;
     case TLS_PKCS12_OTHER: tls_error_text(error, from->file); return false;
     }
     snprintf(error, TLS_ERROR_MAX, "%s: %s", from->file, why);

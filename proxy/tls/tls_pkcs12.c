@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "tls/tls_cert.h"
+#include "tls/tls_pbe.h"
 
 bool tls_pkcs12_is(struct span der)
 {
@@ -84,7 +85,11 @@ static enum tls_pkcs12 open_in(OSSL_LIB_CTX *lib, bool legacy, struct span der,
     X509 *leaf = NULL;
     enum tls_pkcs12 result = TLS_PKCS12_OK;
 
-    if (d2i_PKCS12_bio(bio, &p12) == NULL || !PKCS12_parse(p12, passphrase, &key, &leaf, &others))
+    if (d2i_PKCS12_bio(bio, &p12) == NULL)
+        result = why_not(legacy);
+    else if (tls_pbe_pkcs12(p12, passphrase) > TLS_PBE_MAX)
+        result = TLS_PKCS12_SLOW;
+    else if (!PKCS12_parse(p12, passphrase, &key, &leaf, &others))
         result = why_not(legacy);
     else if (key == NULL || leaf == NULL)
         result = TLS_PKCS12_NO_KEY;
