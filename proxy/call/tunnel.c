@@ -225,23 +225,32 @@ void tunnel_close(struct tunnel *t, enum reason reason)
         if (info->http != 0)
             say_http(t, info->http);
         linger(t);
-        stream_close(&t->backend, false);
+        stream_close(&t->backend, true); /* its answer is not wanted any more */
         break;
     case TUNNEL_NEGOTIATE:
     case TUNNEL_KEY:
     case TUNNEL_RELAY:
         if (info->message != SSTP_DATA)
             say_sstp(&t->client, info);
+        /* [MS-SSTP] 3.1.7.2: without it, loss of the connection is all a backend needs */
         if (info->message == SSTP_DISCONNECT)
             say_sstp(&t->backend, info);
         linger(t);
-        if (info->message == SSTP_DISCONNECT)
-            stream_shutdown(&t->backend);
-        else /* [MS-SSTP] 3.1.7.2: loss of the connection is all a backend needs to clean up */
-            stream_close(&t->backend, false);
+        stream_notify(&t->backend);
         break;
     default: tunnel_drop(t, reason);
     }
+}
+
+/* Ends our direction of one side. Behind calls, which anybody can cause, the backend sends its FIN
+ * first, so that no port of ours is in TIME_WAIT. A web site may take close_notify alone for less
+ * than an end. */
+static void end_towards(struct tunnel *t, struct stream *to)
+{
+    if (to == &t->backend && !t->web)
+        stream_notify(to);
+    else
+        stream_shutdown(to);
 }
 
 /* One side has sent all it had. */
@@ -251,7 +260,7 @@ static void side_ended(struct tunnel *t, struct stream *other, enum reason reaso
         t->reason = reason;
     if (t->state >= TUNNEL_NEGOTIATE && t->state <= TUNNEL_WEB)
         tunnel_enter(t, TUNNEL_DRAIN);
-    stream_shutdown(other);
+    end_towards(t, other);
     drop_if_finished(t);
 }
 
@@ -375,7 +384,7 @@ static void client_ended(struct stream *s, enum stream_end why)
     case STREAM_RESET: side_reset(t, REASON_CLIENT_RESET); break;
     case STREAM_EOF:
         if (t->state < TUNNEL_NEGOTIATE)
-            tunnel_drop(t, REASON_CLIENT_CLOSED);
+            tunnel_cut(t, REASON_CLIENT_CLOSED, false, true);
         else
             side_ended(t, &t->backend, REASON_CLIENT_CLOSED);
         break;
@@ -493,7 +502,7 @@ void tunnel_expire(struct tunnel *t)
     case TUNNEL_RELAY:
     case TUNNEL_WEB: tunnel_close(t, REASON_IDLE_TIMEOUT); break;
     case TUNNEL_DRAIN:
-    case TUNNEL_LINGER: tunnel_drop(t, t->reason); break;
+    case TUNNEL_LINGER: tunnel_cut(t, t->reason, false, true); break;
     case TUNNEL_CLOSED:
     case TUNNEL_STATES: break;
     }

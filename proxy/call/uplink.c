@@ -152,7 +152,7 @@ void uplink_dial(struct tunnel *t, const struct config_backend *backend)
     dial_server(t);
 }
 
-/* This address will not do; uplink_closed tries the next one. */
+/* Closes this address; uplink_closed tries the next one. An alert may be on its way. */
 static void dial_failed(struct tunnel *t, enum reason why, bool blame, const char *what,
                         const char *text)
 {
@@ -233,12 +233,14 @@ void uplink_secure(struct tunnel *t)
 
 /* ---- the answer ---- */
 
-/* Nothing of SSTP was said yet, and what the client has sent waits: the next server may do better.
- */
+/* No SSTP packet was sent yet, and those of the client wait: the next server may do better. Nothing
+ * that this one should still read is on its way, so it gets a reset, which leaves no port in
+ * TIME_WAIT: anybody can ask for what a server refuses. */
 static void answer_failed(struct tunnel *t, enum reason why, const char *text)
 {
     tunnel_enter(t, TUNNEL_DIAL);
-    dial_failed(t, why, !is_asked_for_client(t), "answer", text);
+    note_failure(t, why, !is_asked_for_client(t), "answer", text);
+    stream_close(&t->backend, true);
 }
 
 static void negotiate(struct tunnel *t)

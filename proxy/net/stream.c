@@ -50,6 +50,7 @@ static void handle_open(struct stream *s)
     s->out = STREAM_OUT_OPEN;
     s->paused = false;
     s->narrow = false;
+    s->fin_came = s->fin_is_theirs = false;
     s->window = span_of(NULL, 0); /* an owner that closed may have left some of it */
 }
 
@@ -135,6 +136,8 @@ static void end_input(struct stream *s, enum stream_end why)
     reading_stop(s);
     s->in = STREAM_IN_ENDED;
     s->ops->on_end(s, why);
+    if (live(s) && s->fin_is_theirs)
+        due_add(s, DUE_FIN);
 }
 
 /* Plaintext, from TLS or as it came. */
@@ -320,13 +323,24 @@ static bool was_reset(const struct stream *s)
            recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == ECONNRESET;
 }
 
+static void connection_ended(struct stream *s, enum stream_end why)
+{
+    reading_stop(s);
+    s->fin_came = true;
+    end_input(s, why);
+    if (live(s) && s->fin_is_theirs)
+        due_add(s, DUE_FIN);
+}
+
 /* What a read gave: octets in the worker's window, 0 for the end, or an error. */
 static void received(struct stream *s, ssize_t n)
 {
     if (n <= 0) {
-        end_input(s, n < 0 || was_reset(s) ? STREAM_RESET : STREAM_EOF);
+        connection_ended(s, n < 0 || was_reset(s) ? STREAM_RESET : STREAM_EOF);
         return;
     }
+    if (s->in == STREAM_IN_ENDED)
+        return; /* behind close_notify there is nothing to read (RFC 8446 6.1) */
     struct span in = span_of(s->worker->window, (size_t)n);
     if (s->tls != NULL)
         tls_conn_feed(s->tls, in);
@@ -339,9 +353,16 @@ static void received(struct stream *s, ssize_t n)
     warm_add(s);
 }
 
+static bool awaits_fin(const struct stream *s)
+{
+    return s->in == STREAM_IN_ENDED && s->out == STREAM_OUT_ENDING && s->fin_is_theirs &&
+           !s->fin_came;
+}
+
 static bool reads(const struct stream *s)
 {
-    return live(s) && !s->paused && (s->in == STREAM_IN_HANDSHAKE || s->in == STREAM_IN_OPEN);
+    const bool open = s->in == STREAM_IN_HANDSHAKE || s->in == STREAM_IN_OPEN;
+    return live(s) && ((open && !s->paused) || awaits_fin(s));
 }
 
 static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf);
@@ -511,10 +532,25 @@ static void on_uv_shutdown(uv_shutdown_t *req, int status)
     worker_settle(s->worker);
 }
 
+/* Everything is out: reads for the peer's FIN, even where close_notify has ended its input. */
+static void fin_await(struct stream *s)
+{
+    if (!s->fin_came)
+        reading_start(s);
+    if (!s->fin_came || s->out != STREAM_OUT_ENDING)
+        return;
+    s->out = STREAM_OUT_ENDED;
+    s->ops->on_sent(s);
+}
+
 static void fin_send(struct stream *s)
 {
     if (s->queue_blocks > 0)
         return; /* on_uv_write comes here again */
+    if (s->fin_is_theirs) {
+        fin_await(s);
+        return;
+    }
     if (uv_shutdown(&s->req.shutdown, (uv_stream_t *)&s->tcp, on_uv_shutdown) != 0)
         due_add(s, DUE_FAIL);
 }
@@ -532,7 +568,7 @@ static void on_uv_write(uv_write_t *req, int status)
             queue_send(s);
         else if (s->out == STREAM_OUT_ENDING)
             fin_send(s);
-        if (status == 0 && s->queued <= (s->narrow ? 0 : STREAM_LOW))
+        if (status == 0 && s->queued <= (s->narrow ? 0 : STREAM_LOW) && live(s))
             s->ops->on_sent(s);
     }
     worker_settle(s->worker);
@@ -635,6 +671,13 @@ void stream_shutdown(struct stream *s)
     due_add(s, DUE_FIN);
 }
 
+void stream_notify(struct stream *s)
+{
+    if (live(s) && s->out == STREAM_OUT_OPEN)
+        s->fin_is_theirs = s->tls != NULL;
+    stream_shutdown(s);
+}
+
 /* ---- the end ---- */
 
 static void on_uv_close(uv_handle_t *handle)
@@ -729,6 +772,8 @@ static void settle_one(struct stream *s, unsigned what)
     }
     if (what & DUE_FIN)
         fin_send(s);
+    if (!live(s))
+        return;
     if ((what & DUE_FULL) && s->ops->on_full != NULL)
         s->ops->on_full(s);
     if ((what & DUE_KICK) && s->in == STREAM_IN_HANDSHAKE)

@@ -77,9 +77,11 @@ struct stream {
     enum stream_in in;
     enum stream_out out;
     bool paused;
-    bool narrow; /* see stream_narrow */
-    bool warm;   /* in worker->warm */
-    bool bulk;   /* in worker->bulk, and read from there; libuv does not read it then */
+    bool narrow;        /* see stream_narrow */
+    bool fin_came;      /* or a reset: the connection has nothing more to say */
+    bool fin_is_theirs; /* STREAM_OUT_ENDING ends with the peer's FIN instead of ours */
+    bool warm;          /* in worker->warm */
+    bool bulk;          /* in worker->bulk, and read from there; libuv does not read it then */
     struct stream *prev, *next;
     unsigned due;
     struct stream *due_next;
@@ -143,6 +145,11 @@ void stream_kick(struct stream *s);
 
 /* Ends our direction: close_notify and FIN behind all that was written. The other one goes on. */
 void stream_shutdown(struct stream *s);
+
+/* As stream_shutdown, but with TLS only close_notify is sent, and on_sent comes with the peer's
+ * FIN: the side whose FIN comes first keeps its port for a minute (TIME_WAIT), and a side that
+ * connects has 28000 of them. The owner closes the stream if the peer does not. */
+void stream_notify(struct stream *s);
 
 /* Ends both now. What the kernel does not take at once is lost. reset: with RST, so that nobody
  * takes it for an orderly end. on_closed will be called. Harmless when there is no handle or it is
