@@ -1267,6 +1267,74 @@ static void our_end_first_then_theirs(void **state)
     }
 }
 
+/* The peer's port is the one in TIME_WAIT then. Its close_notify and its FIN come apart. */
+static void a_notified_peer_closes_first(void **state)
+{
+    (void)state;
+    for (int theirs_first = 0; theirs_first < 2; theirs_first++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        both_ways[1](&o, &p);
+        if (theirs_first) {
+            tls_conn_shutdown(p.tls);
+            peer_watch(&p);
+            UNTIL(o.count[END] == 1);
+        }
+        say(&o, "last words");
+        stream_notify(&o.s);
+        say(&o, "too late");
+        UNTIL(p.closed_notify);
+        assert_true(heard(&p, "last words"));
+        if (!theirs_first) {
+            peer_says(&p, "answer");
+            tls_conn_shutdown(p.tls);
+            peer_watch(&p);
+            UNTIL(o.count[END] == 1);
+            assert_true(got(&o, "answer"));
+        }
+        turn();
+        assert_false(p.eof);
+        assert_int_equal(o.s.out, STREAM_OUT_ENDING);
+        assert_int_equal(o.count[SENT], 0);
+        shutdown(p.fd, SHUT_WR);
+        UNTIL(o.count[SENT] == 1);
+        assert_int_equal(o.s.out, STREAM_OUT_ENDED);
+        assert_int_equal(o.count[END], 1);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+/* A FIN without close_notify, before and behind ours; and without TLS there is the FIN alone. */
+static void a_notified_peer_may_have_closed_before(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        for (int before = 0; before < 2; before++) {
+            struct owner o;
+            struct peer p;
+            loop_open();
+            both_ways[i](&o, &p);
+            if (before) {
+                shutdown(p.fd, SHUT_WR);
+                UNTIL(o.count[END] == 1);
+            }
+            stream_notify(&o.s);
+            if (!before) {
+                UNTIL(i == 1 ? p.closed_notify : p.eof);
+                shutdown(p.fd, SHUT_WR);
+            }
+            UNTIL(o.count[SENT] == 1 && o.count[END] == 1);
+            assert_int_equal(o.s.out, STREAM_OUT_ENDED);
+            assert_int_equal(p.eof, i == 0);
+            owner_fini(&o);
+            peer_fini(&p);
+            loop_close();
+        }
+}
+
 /* FIN goes behind a full queue, not into its place. */
 static void shutdown_waits_for_the_queue(void **state)
 {
@@ -2256,6 +2324,8 @@ int main(void)
         cmocka_unit_test(an_end_waits_while_paused),
         cmocka_unit_test(what_is_left_is_announced_before_the_end),
         cmocka_unit_test(our_end_first_then_theirs),
+        cmocka_unit_test(a_notified_peer_closes_first),
+        cmocka_unit_test(a_notified_peer_may_have_closed_before),
         cmocka_unit_test(shutdown_waits_for_the_queue),
         cmocka_unit_test(a_reset_is_told),
         cmocka_unit_test(a_failed_write_after_the_end_is_told_by_on_sent),

@@ -188,6 +188,9 @@ static size_t end_listen(struct end *e)
         end_decrypt(e, octets, (size_t)n);
     else if (n > 0)
         end_hear(e, octets, (size_t)n);
+    /* Behind an SSTP call the gate leaves the FIN to the backend. */
+    if (e == &backend && e->ssl != NULL && SSL_get_shutdown(e->ssl) & SSL_RECEIVED_SHUTDOWN)
+        e->eof = true;
     return (size_t)n;
 }
 

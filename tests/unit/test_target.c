@@ -1,0 +1,39 @@
+/* Whom a backend's TLS is trusted to be. What a chain is worth is test_tls_conn's. */
+#include "call/target.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#include "call/site.h"
+#include "net/stream.h"
+
+/* A stream whose peer has shown no certificate, as with an anonymous cipher suite. */
+static void without_a_certificate_nothing_is_verified(void **state)
+{
+    (void)state;
+    static const struct {
+        enum config_verify verify;
+        bool trusted;
+    } cases[] = {{CONFIG_VERIFY_PIN, false}, {CONFIG_VERIFY_CA, false}, {CONFIG_VERIFY_OFF, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct config_backend config = {.verify = cases[i].verify};
+        const struct site_backend backend = {.config = &config};
+        const struct stream s = {0};
+        char why[TARGET_WHY_MAX] = "";
+        assert_int_equal(target_trusted(&backend, &s, why), cases[i].trusted);
+        assert_string_equal(why, cases[i].trusted ? "" : "the server has shown no certificate");
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_a_certificate_nothing_is_verified),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
