@@ -895,7 +895,7 @@ static uint64_t cost_of(struct tls_ctx *ctx, const char *group)
     return least;
 }
 
-/* Measured: P-384 6, P-521 and X448 2; ffdhe8192, were it taken, 600. */
+/* Measured: P-384 12, P-521 6, X448 3, P-256 1.3; ffdhe8192, were it taken, 800. */
 static void no_group_costs_more_than_twenty_times_x25519(void **state)
 {
     (void)state;
