@@ -1082,15 +1082,15 @@ static void a_handshake_takes_a_bounded_number_of_octets(void **state)
     static const char exceeded[] = "too many octets for a handshake";
     static const struct {
         size_t groups, shares, piece;
-        const char *error;
+        bool exceeds;
     } cases[] = {
-        {1, 1, 16384, "no suitable key share"},
-        {1, 1, 1, "no suitable key share"}, /* each octet in a record of its own */
-        {2000, 800, 16384, "no suitable key share"},
-        {4000, 1600, 16384, exceeded}, /* one record, of more than the bound */
-        {4000, 1600, 512, exceeded},
-        {16000, 6500, 16384, exceeded},
-        {1000, 1, 1, exceeded},
+        {1, 1, 16384, false},
+        {1, 1, 1, false}, /* each octet in a record of its own */
+        {2000, 800, 16384, false},
+        {4000, 1600, 16384, true}, /* one large record */
+        {4000, 1600, 512, true},
+        {16000, 6500, 16384, true},
+        {1000, 1, 1, true},
     };
     struct tls_ctx *ctx = server_ctx(&modern, ec.pem);
     static struct hello h;
@@ -1100,7 +1100,7 @@ static void a_handshake_takes_a_bounded_number_of_octets(void **state)
         struct side ours = {0};
         ours.c = tls_conn_new_server(ctx, sink, &ours);
         assert_int_equal(shake(&ours, span_of(o.p, o.n), 1448), ERR_TLS);
-        assert_string_equal(tls_conn_error(ours.c), cases[i].error);
+        assert_int_equal(strcmp(tls_conn_error(ours.c), exceeded) == 0, cases[i].exceeds);
         tls_conn_free(ours.c);
         free(ours.out.p);
         free(o.p);
