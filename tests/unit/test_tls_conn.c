@@ -1084,12 +1084,9 @@ static void a_handshake_takes_a_bounded_number_of_octets(void **state)
         size_t groups, shares, piece;
         bool exceeds;
     } cases[] = {
-        {1, 1, 16384, false},
-        {1, 1, 1, false}, /* each octet in a record of its own */
-        {2000, 800, 16384, false},
-        {4000, 1600, 16384, true}, /* one large record */
-        {4000, 1600, 512, true},
-        {16000, 6500, 16384, true},
+        /* in one record, in small ones, and each octet in a record of its own */
+        {1, 1, 16384, false},      {2000, 800, 16384, false}, {1, 1, 1, false},
+        {4000, 1600, 16384, true}, {4000, 1600, 512, true},   {16000, 6500, 16384, true},
         {1000, 1, 1, true},
     };
     struct tls_ctx *ctx = server_ctx(&modern, ec.pem);
