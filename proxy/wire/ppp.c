@@ -53,19 +53,50 @@ static bool name_is_clear(struct span name)
     return name.n > 0 && name.n <= PPP_USER_MAX && name.p[0] != ' ' && name.p[name.n - 1] != ' ';
 }
 
-/* A client names itself once for each question: a second, other name answers nothing. */
+static size_t find_last(struct span s, uint8_t octet)
+{
+    for (size_t i = s.n; i-- > 0;)
+        if (s.p[i] == octet)
+            return i;
+    return s.n;
+}
+
+/* The name without its domain and realm, as rules about users compare it. */
+static struct span bare_name(struct span name)
+{
+    const size_t slash = find_last(name, '\\');
+    if (slash < name.n)
+        name = span_from(name, slash + 1);
+    return span_sub(name, 0, find_last(name, '@'));
+}
+
+/* A client names itself once for each question, and in each login only one user: where the server
+ * asks again before it has refused a login, some servers keep the first name for the session and
+ * judge the second (PROTOCOL.md 5.4). The Identity of EAP and the name in the method may differ in
+ * domain and realm. Another name answers nothing. */
 static enum ppp_verdict judge_name(const struct ppp_observer *o, struct span name)
 {
+    const struct span known = span_of(o->user, o->user_len);
+
     if (!name_is_clear(name))
         return PPP_BAD_NAME;
-    return o->user_named && !span_eq(name, span_of(o->user, o->user_len)) ? PPP_DROP : PPP_FORWARD;
+    if (o->user_named && !span_eq(name, known))
+        return PPP_DROP;
+    return o->login_named && !span_eq_nocase(bare_name(name), bare_name(known)) ? PPP_DROP
+                                                                                : PPP_FORWARD;
 }
 
 static void take_name(struct ppp_observer *o, struct span name)
 {
     memcpy(o->user, name.p, name.n);
     o->user_len = (uint16_t)name.n;
-    o->user_named = true;
+    o->user_named = o->login_named = true;
+}
+
+/* The server has refused the login: the next one may have another name. */
+static void forget_name(struct ppp_observer *o)
+{
+    o->user_named = o->login_named = false;
 }
 
 static void forget_answer(struct ppp_observer *o)
@@ -231,7 +262,7 @@ static void observe_pap_answer(struct ppp_observer *o, const struct ppp_frame *f
     count_failure(o);
     if (o->asked == PPP_PAP)
         o->result = PPP_RESULT_FAILURE;
-    o->user_named = false;
+    forget_name(o);
 }
 
 /* ---- CHAP, in frames of its own and inside EAP-MSCHAPv2 ---- */
@@ -464,7 +495,7 @@ static void take_failure(struct ppp_observer *o, const struct ppp_frame *f, bool
     o->retry = t.again;
     o->expired = t.again && t.expired;
     if (!t.expired) /* a change of password is of the same user */
-        o->user_named = false;
+        forget_name(o);
     if (!eap)
         o->result = t.again ? PPP_RESULT_PENDING : PPP_RESULT_FAILURE;
 }
@@ -518,14 +549,15 @@ static void take_eap_request(struct ppp_observer *o, uint8_t id, uint8_t type, s
     const bool again = id == o->eap_id && type == o->eap_type;
     struct ppp_frame inner;
 
-    if (!again)
+    if (!again) {
         forget_answer(o);
+        o->user_named = false;
+    }
     o->eap_id = id;
     o->eap_type = type;
     if (type == EAP_TYPE_IDENTITY && !again) {
         o->result = PPP_RESULT_PENDING;
         o->challenge_seen = false;
-        o->user_named = false;
     } else if (type == EAP_TYPE_MSCHAPV2 && read_eap_mschapv2(data, &inner)) {
         observe_chap_server(o, &inner, true);
     }
@@ -545,6 +577,7 @@ static void observe_eap_server(struct ppp_observer *o, const struct ppp_frame *f
         return;
     case EAP_FAILURE:
         count_failure(o);
+        forget_name(o);
         o->result = PPP_RESULT_FAILURE;
         return;
     }
@@ -593,6 +626,24 @@ static enum ppp_verdict take_eap_identity(struct ppp_observer *o, struct span na
     return PPP_FORWARD;
 }
 
+/* RFC 1994 4.1 inside EAP: a value and a name. pppd takes the secret of that name, not of the
+ * Identity (PROTOCOL.md 5.4), so that both must be the same. */
+static enum ppp_verdict take_eap_md5(struct ppp_observer *o, struct span data)
+{
+    struct cursor c = cursor_of(data);
+
+    (void)cursor_take(&c, cursor_u8(&c));
+    if (c.short_)
+        return PPP_DROP;
+    const enum ppp_verdict v = c.rest.n == 0 ? PPP_FORWARD : judge_name(o, c.rest);
+    if (v != PPP_FORWARD)
+        return v;
+    if (c.rest.n > 0)
+        take_name(o, c.rest);
+    o->undecided = true;
+    return PPP_FORWARD;
+}
+
 /* The client decides by its response: a method that it was offered may get a Nak. */
 static enum ppp_verdict take_eap_type(struct ppp_observer *o, uint8_t type, struct span data)
 {
@@ -602,6 +653,7 @@ static enum ppp_verdict take_eap_type(struct ppp_observer *o, uint8_t type, stru
     case EAP_TYPE_IDENTITY: return take_eap_identity(o, data);
     case EAP_TYPE_NOTIFICATION: return PPP_FORWARD;
     case EAP_TYPE_NAK: o->challenge_seen = false; break;
+    case EAP_TYPE_MD5: v = take_eap_md5(o, data); break;
     case EAP_TYPE_MSCHAPV2: v = take_eap_mschapv2(o, data); break;
     default: o->undecided = true;
     }

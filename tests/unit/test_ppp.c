@@ -595,7 +595,7 @@ static void eap_methods(void **state)
         {"04", PPP_METHOD_EAP_MD5},  {"0d", PPP_METHOD_EAP_TLS},      {"15", PPP_METHOD_EAP},
         {"19", PPP_METHOD_EAP_PEAP}, {"1a", PPP_METHOD_EAP_MSCHAPV2}, {"fe", PPP_METHOD_EAP},
     };
-    enum { MSCHAPV2 = 4 };
+    enum { MD5, MSCHAPV2 = 4 };
 
     (void)state;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -607,7 +607,10 @@ static void eap_methods(void **state)
         packet(&o, SERVER, EAP, 1, 2, all[i].type);
         assert_int_equal(o.method, PPP_METHOD_EAP); /* offered is not taken */
         /* of EAP-MSCHAPv2 an acknowledgement, since it has no packet without content */
-        packet(&o, CLIENT, EAP, 2, 2, i == MSCHAPV2 ? "1a03" : all[i].type);
+        packet(&o, CLIENT, EAP, 2, 2,
+               i == MSCHAPV2 ? "1a03"
+               : i == MD5    ? "04 00"
+                             : all[i].type);
         assert_int_equal(o.method, all[i].method);
         packet(&o, SERVER, EAP, 1, 3, "02 'note'");
         packet(&o, CLIENT, EAP, 2, 3, "02");
@@ -669,11 +672,55 @@ static void eap_begins_again(void **state)
     packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'bob'")); /* the challenge is gone */
     assert_false(o.last.seen);
     packet(&o, SERVER, EAP, 1, 3, "01");
-    packet(&o, CLIENT, EAP, 2, 3, "01 'carol'");
-    assert_user(&o, "carol");
+    assert_int_equal(packet(&o, CLIENT, EAP, 2, 3, "01 'carol'"), PPP_DROP); /* bob was not refused */
+    packet(&o, CLIENT, EAP, 2, 3, "01 'DOM\\Bob'");
+    assert_user(&o, "DOM\\Bob");
     packet(&o, SERVER, EAP, 1, 3, "01");
-    packet(&o, CLIENT, EAP, 2, 3, "01 'dora'");
-    assert_user(&o, "carol");
+    packet(&o, CLIENT, EAP, 2, 3, "01 'bob'"); /* a second answer */
+    assert_user(&o, "DOM\\Bob");
+}
+
+/* pppd takes the secret of the name in the answer, and names the session as the Identity says. */
+static void eap_md5_has_a_name(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    packet(&o, SERVER, EAP, 1, 1, "01");
+    packet(&o, CLIENT, EAP, 2, 1, "01 'bob'");
+    packet(&o, SERVER, EAP, 1, 2, "04" "10" CHALLENGE);
+    assert_int_equal(packet(&o, CLIENT, EAP, 2, 2, "04" MD5_VALUE "'alice'"), PPP_DROP);
+    assert_int_equal(packet(&o, CLIENT, EAP, 2, 2, "04 11 00"), PPP_DROP); /* no whole value */
+    assert_int_equal(packet(&o, CLIENT, EAP, 2, 2, "04" MD5_VALUE "'bob '"), PPP_BAD_NAME);
+    assert_user(&o, "bob");
+    assert_int_equal(o.method, PPP_METHOD_EAP);
+    assert_int_equal(packet(&o, CLIENT, EAP, 2, 2, "04" MD5_VALUE "'DOM\\BOB'"), PPP_FORWARD);
+    assert_user(&o, "DOM\\BOB");
+    assert_int_equal(o.method, PPP_METHOD_EAP_MD5);
+}
+
+/* accel-ppp (interval) and pppd (chap-interval) ask again behind their Success, and SoftEther before
+ * it (UseDoubleMsChapV2). The session keeps the first name. */
+static void another_name_for_a_second_question(void **state)
+{
+    static const char *const success[] = {"", SUCCESS_TEXT};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct ppp_observer o = fresh();
+        packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+        packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'alice'"));
+        if (*success[i] != '\0')
+            packet(&o, SERVER, CHAP, 3, 1, success[i]);
+        packet(&o, SERVER, CHAP, 1, 2, "10" CHALLENGE_2);
+        assert_int_equal(packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'bob'")), PPP_DROP);
+        assert_user(&o, "alice");
+        assert_int_equal(packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'Alice@corp'")), PPP_FORWARD);
+        assert_user(&o, "Alice@corp");
+        packet(&o, SERVER, CHAP, 4, 2, "'E=691 R=1 C=" CHALLENGE "'");
+        assert_int_equal(packet(&o, CLIENT, CHAP, 2, 3, V2(PEER, NT, "'bob'")), PPP_FORWARD);
+        assert_user(&o, "bob"); /* alice was refused */
+    }
 }
 
 static void eap_strays(void **state)
@@ -914,14 +961,14 @@ static void two_names(void **state)
     assert_int_equal(packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'alice'")), PPP_DROP);
     assert_user(&o, "bob");
     packet(&o, SERVER, CHAP, 1, 2, "10" CHALLENGE_2);
-    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'carol'"));
-    assert_user(&o, "carol");
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'Bob'"));
+    assert_user(&o, "Bob");
     packet(&o, CLIENT, PAP, 1, 1, "05 'alice' 01 'x'"); /* another method */
-    assert_user(&o, "carol");
+    assert_user(&o, "Bob");
     packet(&o, SERVER, CHAP, 3, 2, SUCCESS_TEXT);
     packet(&o, CLIENT, PAP, 1, 1, "05 'alice' 01 'x'"); /* too late */
     packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'alice'"));
-    assert_user(&o, "carol");
+    assert_user(&o, "Bob");
     assert_int_equal(o.method, PPP_METHOD_MSCHAPV2);
 
     /* the client cannot hide a name behind a restart of LCP that the server does not see */
@@ -975,13 +1022,13 @@ static void names_of_responses(void **state)
     packet(&o, SERVER, CHAP, 1, 2, "10" CHALLENGE_2);
     packet(&o, CLIENT, PAP, 1, 9, "03 'bob' 01 'x'");
     assert_user(&o, "alice");
-    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'bob'")); /* the server did ask */
-    assert_user(&o, "bob");
-    assert_response_of(&o.last, "bob");
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'ALICE'")); /* the server did ask */
+    assert_user(&o, "ALICE");
+    assert_response_of(&o.last, "ALICE");
     assert_response_of(&o.confirmed, "alice");
 
     packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'carol'")); /* a second answer */
-    assert_response_of(&o.last, "bob");
+    assert_response_of(&o.last, "ALICE");
 
     /* EAP: without a name of its own it has that of the identity */
     o = fresh();
@@ -1528,6 +1575,8 @@ int main(void)
         cmocka_unit_test(eap_methods),
         cmocka_unit_test(eap_nak),
         cmocka_unit_test(eap_begins_again),
+        cmocka_unit_test(eap_md5_has_a_name),
+        cmocka_unit_test(another_name_for_a_second_question),
         cmocka_unit_test(eap_strays),
         cmocka_unit_test(lcp_agreement),
         cmocka_unit_test(lcp_fallback),
