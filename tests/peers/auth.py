@@ -80,8 +80,16 @@ class Verifier(End):
         self.expired = set()
         self.tries = 0
 
+    def read_name(self, octets):
+        """As the dialect ends it (PROTOCOL.md 5.4)."""
+        if self.dialect.name_ends == "counted":
+            return octets
+        name = octets.partition(b"\0")[0]
+        return name.strip(b" \t") if self.dialect.name_ends == "trimmed" else name
+
     def password(self, user):
         """Of the name as sent, or of it without its domain."""
+        user = self.read_name(user)
         self.user = user.decode("utf-8", "replace")
         bare = mschap.bare_name(user).decode("utf-8", "replace")
         return self.users.get(self.user, self.users.get(bare))
@@ -109,11 +117,14 @@ class PapVerifier(Verifier):
     protocol = ppp.PAP
 
     def on(self, packet):
-        if packet.code != 1:
+        if packet.code != 1 or not packet.data:
             return
         name = packet.data[1:1 + packet.data[0]]
         rest = packet.data[1 + len(name):]
         good = self.password(name) == rest[1:1 + rest[0]].decode("utf-8", "replace")
+        if not good and not self.dialect.pap_nak:
+            self.result = False
+            return
         self._send(self.protocol, ppp.Control(2 if good else 3, packet.ident, b"\0").build() +
                    self.dialect.pap_tail)
         self.result = good
@@ -387,7 +398,7 @@ class EapMd5Verifier(EapVerifier):
         self.ask(EAP_MD5, bytes([16]) + self.challenge)
 
     def next(self, data):
-        password = self.password(self.name)
+        password = self.password(data[17:] or self.name)  # as pppd (PROTOCOL.md 5.4)
         answered = (self.ident - 1) % 256
         self.end(password is not None
                  and data[1:17] == md5_answer(answered, password, self.challenge))
@@ -431,7 +442,10 @@ class EapMsChapV2Verifier(EapVerifier):
 
     def next(self, data):
         if self.inner.result is None and len(data) > 4:
-            self.inner.on(ppp.parse_control(data))
+            packet = ppp.parse_control(data, cut=self.dialect.ms_length)
+            if packet is None:
+                return
+            self.inner.on(packet)
             self.user = self.inner.user
             self.hlak = sstp.NO_KEY if self.dialect.eap_zeros else self.inner.hlak
         elif data[:1] in (b"\3", b"\4"):

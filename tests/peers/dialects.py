@@ -52,6 +52,13 @@ class Dialect:
     echoes_early: bool = False      # Echo Request before Call Connected
     eap_zeros: bool = False         # HLAK of zeros for EAP-MSCHAPv2
     double: bool = False            # MS-CHAPv2 twice; the second time counts
+    inner_length: bool = True       # the length inside a PPP packet cuts it; False: it is ignored
+    ms_length: bool = True          # the same of MS-Length inside EAP-MSCHAPv2
+    pap_nak: bool = True            # False: a wrong password has no Nak, the server ends the call
+    obeys_auth: bool = False        # the client's option 3 decides on the method
+    name_ends: str = "counted"      # "nul": names are C strings; "trimmed": without blanks as well
+    exact_ack: bool = True          # an Ack must repeat the Configure-Request
+    restarts: bool = True           # LCP begins anew when the client asks in a tunnel
     pap_tail: bytes = b""           # behind the declared length of a PAP Ack
     doubts: dict = field(default_factory=dict)  # what nobody has seen: other values of fields above
 
@@ -82,7 +89,7 @@ DIALECTS = {
     "accel-ppp": Dialect(
         head_status=501, fields=(DATE, CONTENT_LENGTH, b"Connection: keep-alive"),
         auth=("mschapv2", "mschapv1", "chap-md5", "pap"),
-        strict=False, masks_length=False,
+        strict=False, masks_length=False, name_ends="nul", exact_ack=False, restarts=False,
         abort=sstp.status(sstp.ABORT, 2, 7), form_abort=sstp.status(sstp.ABORT, 2, 7),
         nak=bytes.fromhex("10010016000300010002000c00000001000000040001"),
         doubts={"the field of keep-alive": [dict(fields=(DATE, CONTENT_LENGTH))]}),
@@ -91,6 +98,7 @@ DIALECTS = {
         auth=("eap-mschapv2", "eap-tls", "mschapv2", "pap"),
         lcp_takes=(ppp.OPT_MRU, ppp.OPT_ACCM),
         shape="joined", strict=False, checks=(), mask=2, full_frames=True,
+        inner_length=False, ms_length=False, pap_nak=False, obeys_auth=True, name_ends="trimmed", exact_ack=False, restarts=False,
         abort=sstp.control(sstp.ABORT), disconnect=sstp.control(sstp.DISCONNECT),
         answers_echo=False),
     # Behind it is pppd, which can do what it was built and told to. It has neither Nak nor timer of
@@ -98,7 +106,7 @@ DIALECTS = {
     "sorz": Dialect(
         head_status=None, fields=(CONTENT_LENGTH, b"Server: SSTP-Server/0.6.0"),
         auth=("mschapv2", "mschapv1", "chap-md5", "pap", "eap-mschapv2", "eap-tls", "peap"),
-        mask=0, strict=False, checks=("nonce",),
+        mask=0, strict=False, checks=("nonce",), name_ends="nul", ms_length=False,
         abort=bytes.fromhex("10010010000500010002000800000007"),
         form_abort=bytes.fromhex("10010010000500010002000800000007"),
         disconnect=bytes.fromhex("10010010000600010000000800000000"), nak=b"",

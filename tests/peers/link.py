@@ -18,6 +18,7 @@ class Negotiation:
     def __init__(self, protocol, send, want, judge, on_nak=lambda option, value: value):
         self.protocol, self._send, self.want = protocol, send, dict(want)
         self._judge, self._on_nak = judge, on_nak
+        self.exact_ack = False
         self.ident = 0
         self.agreed_here = self.agreed_there = False  # ours by the peer, the peer's by us
         self.theirs = {}
@@ -43,7 +44,8 @@ class Negotiation:
         if packet.code == ppp.CONF_REQ:
             self._requested(packet)
         elif packet.code == ppp.CONF_ACK and packet.ident == self.ident:
-            self.agreed_here = True
+            if not self.exact_ack or packet.data == ppp.build_options(self.want.items()):
+                self.agreed_here = True
         elif packet.code in (ppp.CONF_NAK, ppp.CONF_REJ) and packet.ident == self.ident:
             for option, value in ppp.parse_options(packet.data):
                 better = self._on_nak(option, value) if packet.code == ppp.CONF_NAK else None
@@ -76,6 +78,7 @@ class Link:
     """send(frame) takes a PPP frame. on_data(frame) gets the network data."""
 
     server = False
+    restarts = True
 
     def __init__(self, send, on_data):
         self._send_frame, self._on_data = send, on_data
@@ -126,7 +129,7 @@ class Link:
         if protocol in (ppp.IPV4, ppp.IPV6):
             self._on_data(octets)
             return
-        packet = ppp.parse_control(body)
+        packet = self.parse(protocol, body)
         if packet is None:
             return
         if protocol == ppp.LCP:
@@ -142,13 +145,16 @@ class Link:
             self.lcp.ident = self.lcp.ident % 255 + 1
             self.lcp.send(ppp.PROT_REJ, self.lcp.ident, protocol.to_bytes(2, "big") + body)
 
+    def parse(self, protocol, body):
+        return ppp.parse_control(body)
+
     def _on_lcp(self, packet):
         if packet.code == ppp.ECHO_REQ:
             magic = self.lcp.want.get(ppp.OPT_MAGIC, bytes(4))
             self.lcp.send(ppp.ECHO_REP, packet.ident, magic + packet.data[4:])
             return
-        if packet.code == ppp.CONF_REQ and self.lcp.opened:
-            # the peer starts over (RFC 1661 4.3): so do we
+        if packet.code == ppp.CONF_REQ and self.lcp.opened and self.restarts:
+            # the peer starts over (RFC 1661 4.3), so this end does as well
             self.auth = None
             self.lcp.agreed_there = False
             self.lcp.ask()
@@ -175,8 +181,28 @@ class ServerLink(Link):
         self.methods, self.users, self.expired = list(methods), users, expired
         self.nas, self.dialect = nas, dialect
         self.strangers = 0  # times the client has asked for a method that is none of ours
+        self.chosen = None   # the method of the client's option 3, where the dialect obeys it
+        self.restarts = dialect.restarts
         super().__init__(send, on_data)
         self.method = self.methods[0]
+        self.lcp.exact_ack = dialect.exact_ack
+
+    def parse(self, protocol, body):
+        """SoftEther cuts lists of options only."""
+        options = protocol not in (ppp.PAP, ppp.CHAP, ppp.EAP)
+        return ppp.parse_control(body, cut=options or self.dialect.inner_length)
+
+    def _on_lcp(self, packet):
+        """PPPProcessLCPRequestPacket: an authentication that the client asks for is its own, and
+        begins at once."""
+        wanted = dict(ppp.parse_options(packet.data)).get(ppp.OPT_AUTH)
+        if packet.code == ppp.CONF_REQ and wanted and self.dialect.obeys_auth and not self.auth:
+            for method in self.methods:
+                if ppp.METHODS[method] == wanted and not self.chosen:
+                    self.chosen = self.method = method
+                    self.lcp.send(ppp.CONF_ACK, packet.ident, packet.data)
+                    return self.on_lcp_opened()
+        super()._on_lcp(packet)
 
     def make_lcp(self):
         want = {ppp.OPT_MRU: (4091).to_bytes(2, "big"),
@@ -198,6 +224,8 @@ class ServerLink(Link):
         return ppp.METHODS[self.method]
 
     def on_lcp_opened(self):
+        if self.chosen and self.auth:
+            return
         if self.nas:
             self.auth = self.nas.verifier(self.method, self.send, self.users, self.expired)
         else:

@@ -60,12 +60,13 @@ class Control:
         return bytes([self.code, self.ident]) + (len(self.data) + 4).to_bytes(2, "big") + self.data
 
 
-def parse_control(body):
-    """None for what is no such packet. Octets behind the stated length are padding."""
+def parse_control(body, cut=True):
+    """None for what is no such packet. Octets behind the stated length are padding. cut=False: as
+    SoftEther reads it, with all octets, whatever length from 4 on is stated (PROTOCOL.md 5.1)."""
     size = int.from_bytes(body[2:4], "big")
     if len(body) < 4 or size < 4 or size > len(body):
         return None
-    return Control(body[0], body[1], body[4:size])
+    return Control(body[0], body[1], body[4:size] if cut else body[4:])
 
 
 def build_options(options):

@@ -404,6 +404,8 @@ class Call:
         for stage, was, now in zip(("lcp", "auth", "up"), before, after):
             if now and not was and not (stage == "up" and not self.connected):
                 self.at(stage)
+        if self.link.refused and not self.dialect.pap_nak and self.link.method == "pap":
+            self.disconnect("wrong password")
         if self.link.strangers > 3:
             self.link.lcp.send(ppp.TERM_REQ, 99, b"")
             self.disconnect("no method in common")

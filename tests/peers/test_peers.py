@@ -1,10 +1,11 @@
 """The peers against the published values, and against each other without a gate."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
-from peers import head, mschap, pki, ppp, radius, sstp
+from peers import head, link, mschap, pki, ppp, radius, sstp
 from peers.client import Client, CallFailed, expect_failure
 from peers.mitm import Mitm
 from peers.dialects import DIALECTS
@@ -285,3 +286,91 @@ def test_radius_password_change(cert):
             client.establish().disconnect()
         assert vpn.wait_over().verdict == "ok"
         assert server.users == {"alice": "sesame"}
+
+
+# -- what servers read of PPP (PROTOCOL.md 5.1, 5.2, 5.4) --
+
+def pap_request(name, password=b"sesame"):
+    return bytes([len(name)]) + name + bytes([len(password)]) + password
+
+
+class Sent(list):
+    """Collects the frames of a ServerLink as (protocol, packet)."""
+
+    def __call__(self, frame):
+        protocol, body = ppp.parse_frame(frame)
+        self.append((protocol, ppp.parse_control(body)))
+
+    def last(self, protocol):
+        return [packet for p, packet in self if p == protocol][-1]
+
+
+def answering(dialect, method="pap", **changes):
+    """A ServerLink that has agreed on `method`, and what it has sent."""
+    sent = Sent()
+    server = link.ServerLink(sent, None, (method,), {"alice": "sesame"},
+                             dialect=replace(DIALECTS[dialect], **changes))
+    server.start()
+    asked = sent.last(ppp.LCP)
+    server.on_frame(ppp.frame(ppp.LCP, ppp.Control(ppp.CONF_ACK, asked.ident, asked.data).build()))
+    server.on_frame(ppp.frame(ppp.LCP, ppp.Control(ppp.CONF_REQ, 1, b"").build()))
+    assert server.lcp.opened
+    return server, sent
+
+
+@pytest.mark.parametrize("dialect, name, user", [
+    ("softether", b" alice\t", "alice"), ("softether", b"alice\0x", "alice"), ("accel-ppp", b"alice\0x", "alice"),
+    ("accel-ppp", b" alice", " alice"), ("sorz", b"alice\0x", "alice"), ("rras", b"alice\0x", "alice\0x")])
+def test_ends_of_names(dialect, name, user):
+    server, _ = answering(dialect)
+    server.on_frame(ppp.frame(ppp.PAP, ppp.Control(1, 1, pap_request(name)).build()))
+    assert (server.auth.user, server.authenticated) == (user, user == "alice")
+
+
+@pytest.mark.parametrize("dialect, heard", [("softether", True), ("accel-ppp", False), ("sorz", False)])
+def test_inner_length(dialect, heard):
+    """SoftEther takes the octets behind a length of 4; one of 3 is too short for it as well."""
+    body = ppp.Control(1, 1, pap_request(b"alice")).build()
+    for length, result in ((3, None), (4, True if heard else None)):
+        server, _ = answering(dialect)
+        server.on_frame(ppp.frame(ppp.PAP, body[:2] + length.to_bytes(2, "big") + body[4:]))
+        assert server.auth.result is result
+
+
+@pytest.mark.parametrize("dialect, obeyed", [("softether", True), ("accel-ppp", False), ("sorz", False)])
+def test_method_that_the_client_asks_for(dialect, obeyed):
+    sent = Sent()
+    server = link.ServerLink(sent, None, ("eap-mschapv2", "mschapv2"), {}, dialect=DIALECTS[dialect])
+    server.start()
+    option = ppp.build_options([(ppp.OPT_AUTH, ppp.METHODS["mschapv2"])])
+    server.on_frame(ppp.frame(ppp.LCP, ppp.Control(ppp.CONF_REQ, 7, option).build()))
+    assert sent.last(ppp.LCP).code == (ppp.CONF_ACK if obeyed else ppp.CONF_REJ)
+    assert [protocol for protocol, _ in sent].count(ppp.CHAP) == obeyed
+
+
+@pytest.mark.parametrize("dialect, exact", [("softether", False), ("accel-ppp", False), ("sorz", True)])
+def test_ack_of_something_else(dialect, exact):
+    sent = Sent()
+    server = link.ServerLink(sent, None, ("mschapv2",), {}, dialect=DIALECTS[dialect])
+    server.start()
+    option = ppp.build_options([(ppp.OPT_AUTH, ppp.METHODS["pap"])])
+    server.on_frame(ppp.frame(ppp.LCP, ppp.Control(ppp.CONF_ACK, sent.last(ppp.LCP).ident, option).build()))
+    assert server.lcp.agreed_here != exact
+
+
+@pytest.mark.parametrize("dialect, restarts", [("softether", False), ("accel-ppp", False), ("sorz", True)])
+def test_lcp_in_a_tunnel(dialect, restarts):
+    server, sent = answering(dialect)
+    server.on_frame(ppp.frame(ppp.PAP, ppp.Control(1, 1, pap_request(b"alice")).build()))
+    assert server.authenticated
+    server.on_frame(ppp.frame(ppp.LCP, ppp.Control(ppp.CONF_REQ, 9, b"").build()))
+    assert server.authenticated != restarts
+    assert sent.last(ppp.LCP).code == ppp.CONF_ACK
+
+
+@pytest.mark.parametrize("dialect, nak", [("softether", False), ("accel-ppp", True)])
+def test_wrong_pap_password(dialect, nak):
+    server, sent = answering(dialect)
+    server.on_frame(ppp.frame(ppp.PAP, ppp.Control(1, 1, pap_request(b"alice", b"wrong")).build()))
+    assert server.refused
+    assert [packet.code for protocol, packet in sent if protocol == ppp.PAP] == [3] * nak
