@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import gate as program
 from conftest import USERS
-from peers import mschap, ppp, sstp
+from peers import auth, mschap, ppp, sstp
 from peers.client import CallFailed, Client, last_words
 from peers.server import EndCall
 
@@ -707,3 +707,191 @@ def test_control_inside_a_tunnel(bench):
         client.send_frame(ppp.frame(0x80fd, ppp.Control(ppp.CONF_REQ, 1, b"").build()))
         client.ping()
         assert server.calls[0].link.protocols[seen:][:2] == [ppp.LCP, 0x80fd]
+
+
+# ---- one reading of PPP: SoftEther reads other frames than the gate would (PROTOCOL.md 5.1) ----
+
+def shorten(frame):
+    """The same frame with 4 as its inner length: SoftEther takes all of it, other readers an empty packet."""
+    return frame[:6] + b"\0\4" + frame[8:]
+
+
+def speak_for(client, protocol, instead):
+    """instead(frame, say) sends what it wants in the place of each frame of `protocol`."""
+    say = client.link._send_frame
+
+    def speak(frame):
+        if ppp.parse_frame(frame)[0] == protocol:
+            instead(frame, say)
+        else:
+            say(frame)
+    client.link._send_frame = speak
+    return client
+
+
+def never_up(gate, server, client, *steps):
+    """The call ends before the last step, and no login of the server's was bound. Returns its line."""
+    with pytest.raises(CallFailed):
+        for one in steps:
+            one()
+    client.close()
+    assert server.wait_over().verdict is None
+    return gate.wait_call()
+
+
+@pytest.mark.parametrize("policy, other", [("rewrite", "bob"), ("auto", "nobody")])
+def test_response_without_a_length(bench, policy, other):
+    """alice's Response has an inner length of 4, and that of the man in the middle has no FF 03: the
+    gate must not bind with his key the call of a server that hears hers."""
+    server = bench.backend(dialect="softether", users={"alice": "sesame"})
+    gate = bench.gate(server, backend={"crypto-binding": policy})
+    client = bench.client(gate).establish("start")
+    forged = []
+
+    def both(frame, say):
+        _, body = ppp.parse_frame(frame)
+        challenge = client.link.auth.challenge
+        response = mschap.nt_response(challenge, bytes(16), other.encode(), USERS["bob"])
+        client.send_frame(unheard(ppp.CHAP, 2, body[1], bytes([49]) + bytes(24) + response + b"\0" +
+                                  other.encode()))
+        say(shorten(frame))
+        forged.append(mschap.hlak_v2(USERS["bob"], response))
+
+    speak_for(client, ppp.CHAP, both)
+
+    def bind():
+        client.link.auth.hlak = forged[0]
+        client.connect().bring_up().ping()
+
+    never_up(gate, server, client, client.authenticate, bind)
+
+
+@pytest.mark.parametrize("policy", ["rewrite", "auto"])
+def test_method_of_the_client(bench, policy):
+    """Option 3 of the client's own Configure-Request decides for SoftEther, while its request for EAP
+    waits: zeros would be possible for EAP, and alice's MS-CHAPv2 gets in."""
+    server = bench.backend(dialect="softether", users={"alice": "sesame"})
+    gate = bench.gate(server, backend={"crypto-binding": policy})
+    client = bench.client(gate, zero_key=True).establish("start")
+    link = client.link
+    link.method, link.auth = "mschapv2", auth.prover("mschapv2", link.send, auth.Login("alice", "sesame"))
+    link._on_lcp = lambda packet: None  # the server's request stays without an answer
+    option = ppp.build_options([(ppp.OPT_AUTH, ppp.METHODS["mschapv2"])])
+    link.send(ppp.LCP, ppp.Control(ppp.CONF_REQ, 7, option).build())
+    client.stage = "authenticate"
+    call = never_up(gate, server, client, lambda: client.until(lambda: link.authenticated),
+                    client.connect, client.bring_up, client.ping)
+    assert (call["reason"], call["binding"]) == ("client-asks-auth", "-")
+
+
+def test_method_beside_the_request(bench):
+    """The same before the server has asked for anything, and an EAP Nak without FF 03 for the gate."""
+    server = bench.backend(dialect="softether", users={"alice": "sesame"})
+    server.hooks["ack"] = lambda call: setattr(call.link, "start", lambda: None)
+    gate = bench.gate(server)
+    client = bench.client(gate, zero_key=True).establish("start")
+    link = client.link
+    link.method, link.auth = "mschapv2", auth.prover("mschapv2", link.send, auth.Login("alice", "sesame"))
+
+    def and_nak(frame, say):
+        say(frame)
+        client.send_frame(EAP_NAK)
+
+    speak_for(client, ppp.CHAP, and_nak)
+    option = ppp.build_options([(ppp.OPT_AUTH, ppp.METHODS["mschapv2"])])
+    link.send(ppp.LCP, ppp.Control(ppp.CONF_REQ, 7, option).build())
+    client.stage = "authenticate"
+    call = never_up(gate, server, client, lambda: client.until(lambda: link.authenticated),
+                    client.connect, client.bring_up, client.ping)
+    assert call["reason"] == "client-asks-auth"
+
+
+NAMES = [("softether", " alice"), ("softether", "alice "), ("softether", "\talice"),
+         ("softether", "alice\0x"), ("accel-ppp", "alice\0x"), ("sorz", "alice\0x")]
+
+
+@pytest.mark.parametrize("method", ["pap", "mschapv2"])
+@pytest.mark.parametrize("dialect, name", NAMES)
+def test_names_that_servers_change(bench, dialect, name, method):
+    """Each of these is alice to its server, and a rule denies alice."""
+    if method == "mschapv2" and dialect != "softether":
+        method = "chap-md5"  # there the name is part of MS-CHAPv2's hash
+    server = bench.backend(dialect=dialect, auth=(method,), echoes_early=False)
+    gate = bench.gate(server, listener={"deny": "user alice"})
+    with bench.client(gate, auth=(method,), user="alice") as client:
+        with pytest.raises(CallFailed):
+            client.establish()
+    assert gate.wait_call()["reason"] == "user-denied"
+    client = bench.client(gate, auth=(method,), user=name)
+    with pytest.raises(CallFailed):
+        client.establish()
+    client.close()
+    assert gate.wait_call(1)["reason"] == "bad-user-name"
+    assert not server.calls[1].link.authenticated
+
+
+def test_two_pap_requests(bench):
+    """bob is allowed, and his request has no FF 03; alice's has an inner length of 4."""
+    server = bench.backend(dialect="softether", auth=("pap",), users={"alice": "sesame"})
+    gate = bench.gate(server, listener={"allow": "user bob", "default": "deny"})
+    client = bench.client(gate, auth=("pap",)).establish("start")
+
+    def both(frame, say):
+        client.send_frame(unheard(ppp.PAP, 1, frame[5], b"\3bob\1x"))
+        say(shorten(frame))
+
+    speak_for(client, ppp.PAP, both)
+    never_up(gate, server, client, client.authenticate, client.connect, client.bring_up, client.ping)
+    assert not server.calls[0].link.authenticated
+
+
+@pytest.mark.parametrize("dialect", ["sorz", "strict"])
+def test_second_login_in_a_tunnel(bench, dialect):
+    """LCP anew, and bob logs in where a rule has let alice in."""
+    server = bench.backend(dialect=dialect, users=USERS, echoes_early=False)
+    gate = bench.gate(server, listener={"deny": "user bob"})
+    client = bench.client(gate).establish().ping()
+    client.link.login = auth.Login("bob", USERS["bob"])
+    client.link.restart()
+    with pytest.raises(CallFailed):
+        client.until(lambda: client.link.authenticated)
+    client.close()
+    assert server.wait_over().user == "alice"
+    call = gate.wait_call()
+    assert (call["reason"], call["user"]) == ("second-login", "alice")
+
+
+@pytest.mark.parametrize("asks_twice", ["before", "behind"])
+def test_another_name_for_the_second_question(bench, asks_twice):
+    """A server may ask twice (SoftEther's UseDoubleMsChapV2, pppd's chap-interval). alice's answer gets
+    the call in; the man in the middle must not answer the second question under his own name."""
+    def ask_again(call):
+        verifier = call.link.auth
+        verifier.ident += 1
+        verifier.challenge = os.urandom(16)
+        verifier.send(1, verifier.ident, bytes([16]) + verifier.challenge + b"server")
+
+    changes = dict(double=True) if asks_twice == "before" else dict(hooks={"auth": ask_again})
+    server = bench.backend(dialect="sorz", users=USERS, echoes_early=False, **changes)
+    gate = bench.gate(server)
+    client = bench.client(gate).establish("start")
+    asked = []
+
+    def as_bob(frame, say):
+        asked.append(frame)
+        if len(asked) == 1:
+            return say(frame)
+        prover = client.link.auth
+        response = mschap.nt_response(prover.challenge, bytes(16), b"bob", USERS["bob"])
+        say(ppp.frame(ppp.CHAP, ppp.Control(2, frame[5], bytes([49]) + bytes(24) + response + b"\0bob").build()))
+        prover.hlak = mschap.hlak_v2(USERS["bob"], response)
+
+    speak_for(client, ppp.CHAP, as_bob)
+    client.link.start()
+    client.until(lambda: len(asked) == 2)
+    client.stage = "authenticate"
+    client.connect()
+    client.close()
+    call = gate.wait_call()
+    assert call["user"] == "alice"
+    assert call["binding"] != "verified"

@@ -420,3 +420,49 @@ def test_multilink_offers(bench):
     client.send_frame(frame)
     client.until(lambda: client.received.octets == len(frame))
     client.disconnect()
+
+
+# ---- what servers read of PPP ----
+
+@pytest.mark.parametrize("method", ["mschapv2", "chap-md5", "pap"])
+def test_padding_is_not_forwarded(bench, method):
+    """SoftEther would take octets behind the length inside for a part of the name (PROTOCOL.md 5.1);
+    the gate cuts them off."""
+    server = bench.backend(dialect="softether", auth=(method,))
+    gate = bench.gate(server)
+    client = bench.client(gate, auth=(method,)).establish("start")
+    say = client.link._send_frame
+    client.link._send_frame = lambda frame: say(frame + b"bob\0\1\2")
+    client.authenticate().connect().bring_up().ping().disconnect()
+    assert server.wait_over().user == "alice"
+
+
+def test_softether_has_no_pap_nak(bench):
+    """A wrong password ends the call, and is a failed login all the same."""
+    server = bench.backend(dialect="softether", auth=("pap",))
+    gate = bench.gate(server)
+    expect_failure(bench.client(gate, auth=("pap",), password="wrong"))
+    assert server.wait_over().reason == "wrong password"
+    call = gate.wait_call()
+    assert (call["reason"], call["login-failures"]) == ("backend-disconnect", "1")
+
+
+@pytest.mark.parametrize("dialect", ["accel-ppp", "softether"])
+def test_ack_of_something_else_is_not_forwarded(bench, dialect):
+    """These servers take any Ack for their request; the gate forwards the right one only."""
+    server = bench.backend(dialect=dialect, auth=("mschapv2",))
+    gate = bench.gate(server)
+    client = bench.client(gate).establish("start")
+    say = client.link._send_frame
+
+    def wrong_first(frame):
+        protocol, body = ppp.parse_frame(frame)
+        if protocol == ppp.LCP and body[0] == ppp.CONF_ACK:
+            option = ppp.build_options([(ppp.OPT_AUTH, ppp.METHODS["pap"])])
+            say(ppp.frame(ppp.LCP, ppp.Control(ppp.CONF_ACK, body[1], option).build()))
+        say(frame)
+
+    client.link._send_frame = wrong_first
+    client.authenticate().connect().bring_up().ping().disconnect()
+    record = server.wait_over()
+    assert (record.method, judged(record)) == ("mschapv2", True)
