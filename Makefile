@@ -110,6 +110,10 @@ $(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(LIB_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+# The servers that the observer is compared with.
+$(B)/replay/ppp_servers: $(B)/tests/fuzz/server_models.o
+build/fuzz/ppp_servers: tests/fuzz/server_models.c
+
 $(B)/bench/load: $(LOAD_OBJ) $(LIB_OBJ)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
