@@ -134,6 +134,15 @@ struct span users_bare_name(struct span name)
     return span_sub(name, user, at - user);
 }
 
+bool users_same_name(struct span a, struct span b)
+{
+    const struct span bare_a = users_bare_name(a), bare_b = users_bare_name(b);
+
+    if (bare_a.n == a.n || bare_b.n == b.n)
+        return span_eq_nocase(bare_a, bare_b);
+    return span_eq_nocase(a, b);
+}
+
 size_t users_find(const struct users *u, struct span name,
                   struct users_match found[USERS_MATCH_MAX])
 {

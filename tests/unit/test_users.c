@@ -544,6 +544,32 @@ static void free_nothing(void **state)
     users_free(NULL);
 }
 
+/* A domain or realm counts where both names have one. */
+static void same_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } cases[] = {
+        {"alice", "ALICE", true},
+        {"alice", "bob", false},
+        {"CORP\\alice", "alice", true},
+        {"alice@corp.example", "alice", true},
+        {"CORP\\alice", "corp\\Alice", true},
+        {"CORP\\alice", "HOME\\alice", false},
+        {"CORP\\alice", "alice@corp.example", false},
+        {"CORP\\alice", "bob", false},
+        {"alice", "", false},
+        {"", "", true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct span a = span_str(cases[i].a), b = span_str(cases[i].b);
+        assert_int_equal(users_same_name(a, b), cases[i].same);
+        assert_int_equal(users_same_name(b, a), cases[i].same);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -554,7 +580,7 @@ int main(void)
         cmocka_unit_test(all_problems),       cmocka_unit_test(valid_names),
         cmocka_unit_test(load_file),          cmocka_unit_test(load_refuses),
         cmocka_unit_test(a_hundred_thousand), cmocka_unit_test(constant_time),
-        cmocka_unit_test(free_nothing),
+        cmocka_unit_test(same_names),         cmocka_unit_test(free_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
