@@ -71,23 +71,24 @@ static bool user_may_pass(struct front *f, bool sure)
     return f->user_allowed(f->user_arg, user);
 }
 
-/* The keyring keeps a bounded number for all calls, and one call that guesses must not push out the
- * others. EAP with long certificates, and tries, come to a few dozen. */
+/* The keyring keeps a bounded number of notes for all calls, and one call that guesses must not
+ * push out the others. EAP with long certificates, and tries, come to a few dozen. */
 enum { NOTES_MAX = 128 };
 
-/* What the server will ask RADIUS about next. */
-static void note_login(struct front *f, struct span frame)
+/* Notes the login that the server will ask RADIUS about next. False: the call has used up its
+ * notes. It cannot go on, because RADIUS would then be told the address of another client that has
+ * the same name. */
+static bool note_login(struct front *f, struct span frame)
 {
+    struct candidates *c = &f->candidates;
     struct keyring_login login;
 
-    if (f->candidates.keyring == NULL || !ppp_login(frame, &login.user, &login.proof))
-        return;
+    if (!login_label_asked(&f->label, c->keyring, &f->ppp, frame, &login))
+        return true;
     if (f->notes++ >= NOTES_MAX)
-        return;
-    if (login.user.n == 0)
-        login.user = span_of(f->ppp.user, f->ppp.user_len);
-    keyring_saw(f->candidates.keyring, f->candidates.radius, &login, &f->session->client,
-                f->now_ms);
+        return false;
+    keyring_saw(c->keyring, c->radius, &login, &f->session->client, f->now_ms);
+    return true;
 }
 
 /* A client that is a little early sends network data, and a retransmission may cross its answer; a
@@ -154,6 +155,7 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
         return drop_frame(f, from);
     if (v != PPP_FORWARD)
         return front_refuse(reason_of_verdict(v));
+    login_label_follow(&f->label, f->candidates.keyring, from, octets);
     front_binding_check_users(f);
     return show_login(f) ? forward(f, frame, octets) : front_refuse(REASON_USER_DENIED);
 }
@@ -222,7 +224,8 @@ static struct front_answer client_frame(struct front *f, struct span octets)
     struct front_answer a = ppp_data(f, PPP_FROM_CLIENT, octets, &frame);
     if (a.verdict != FRONT_PASS && a.verdict != FRONT_REPLACE)
         return a;
-    note_login(f, octets);
+    if (!note_login(f, octets))
+        return front_refuse(REASON_CLIENT_TOO_MANY_ANSWERS);
     if (ppp_frame_relogin(octets, &request) == PPP_LCP_REQUEST)
         f->lcp_request = front_hash_lcp(request);
     return a;

@@ -42,8 +42,7 @@ void front_binding_check_users(struct front *f)
 
 static struct keyring_login login_of(const struct front *f)
 {
-    return (struct keyring_login){.user = span_of(f->ppp.user, f->ppp.user_len),
-                                  .proof = ppp_proof(&f->ppp)};
+    return login_label_of(&f->label, f->candidates.keyring, &f->ppp);
 }
 
 static bool makes_again(const struct front *f)
@@ -105,6 +104,7 @@ static void note_early(struct front *f, struct span msg, enum early early)
     if (f->ppp.result == PPP_RESULT_SUCCESS)
         return;
     f->early = early;
+    f->early_marks = login_of(f).marks;
     f->early_user_len = f->ppp.user_len;
     memcpy(f->early_user, f->ppp.user, f->ppp.user_len);
     memmove(f->early_msg, msg.p, sizeof f->early_msg);
@@ -127,10 +127,13 @@ static void mac_failed(struct front *f, struct span msg, bool passed)
     f->session->forged = zeros || keyless || (f->stale == 0 && c->tried.users_file > 0);
 }
 
-static bool same_user(const struct front *f)
+/* Returns whether the login that has ended is the one whose key bound the call. */
+static bool same_login(const struct front *f)
 {
-    return span_eq_nocase(users_bare_name(span_of(f->early_user, f->early_user_len)),
-                          users_bare_name(span_of(f->ppp.user, f->ppp.user_len)));
+    const struct keyring_login login = login_of(f);
+
+    return users_same_name(span_of(f->early_user, f->early_user_len), login.user) &&
+           f->early_marks.proof == login.marks.proof && f->early_marks.chain == login.marks.chain;
 }
 
 /* Who can vouch for it? late: nobody else will come. */
@@ -218,7 +221,7 @@ static bool early_holds(struct front *f)
 
     switch (f->early) {
     case EARLY_NOT: return true;
-    case EARLY_RADIUS: return same_user(f);
+    case EARLY_RADIUS: return same_login(f);
     case EARLY_NONE_YET: return fits_login(f) || none_yet_holds(f);
     case EARLY_KEY:
         s->weak =

@@ -7,6 +7,7 @@
 #include "binding/binding.h"
 #include "call/candidates.h"
 #include "call/front.h"
+#include "call/login_label.h"
 #include "wire/ppp.h"
 
 /* Named for what SSTP waits for ([MS-SSTP] 3.3.1); WAIT_KEY: Call Connected is here, its key is
@@ -31,6 +32,7 @@ struct front {
     bool user_asked;       /* about the user that session shows, or about nobody */
     struct leaves *leaves; /* NULL: nobody knows */
     struct candidates candidates;
+    struct login_label label;
     uint64_t now_ms;      /* of the client's latest word */
     unsigned notes;       /* logins of this call that the keyring was given */
     unsigned dropped;     /* frames of the client that were not forwarded */
@@ -40,6 +42,7 @@ struct front {
     unsigned stale;   /* line of the users file that the server has proved wrong; 0: none */
     uint8_t hash;     /* the client's hash protocol, once its binding was checked */
     enum early early;
+    struct keyring_marks early_marks; /* of the login at that time, as is the user */
     uint16_t early_user_len;
     uint8_t early_user[PPP_USER_MAX];      /* who had said that he logs in */
     uint8_t early_msg[SSTP_CONNECTED_LEN]; /* if any: the client's Call Connected */

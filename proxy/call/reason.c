@@ -43,6 +43,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_CLIENT_BAD_PACKET] = {"client-bad-packet", QUIET},
     [REASON_BACKEND_BAD_PACKET] = {"backend-bad-packet", QUIET},
     [REASON_CLIENT_OUT_OF_PLACE] = {"client-out-of-place", ABORT(NONE, UNACCEPTED_FRAME)},
+    [REASON_CLIENT_TOO_MANY_ANSWERS] = {"client-too-many-answers", ABORT(NONE, UNACCEPTED_FRAME)},
     [REASON_BACKEND_OUT_OF_PLACE] = {"backend-out-of-place", ABORT(NONE, UNACCEPTED_FRAME)},
     [REASON_CLIENT_BAD_FRAMES] = {"client-bad-frames", ABORT(NONE, UNACCEPTED_FRAME)},
     [REASON_CLIENT_ASKS_AUTH] = {"client-asks-auth", DISCONNECT},
@@ -81,7 +82,8 @@ static const unsigned points[REASON_COUNT] = {
     [REASON_CLIENT_BAD_PACKET] = POINTS_REQUEST,   /* no SSTP client sends it */
     [REASON_CLIENT_OUT_OF_PLACE] = POINTS_REQUEST, /* no SSTP client sends it there */
     [REASON_CLIENT_BAD_FRAMES] = POINTS_REQUEST,   /* nor goes on sending what is not forwarded */
-    [REASON_SECOND_LOGIN] = POINTS_REQUEST,        /* nor logs in again inside a tunnel */
+    [REASON_CLIENT_TOO_MANY_ANSWERS] = POINTS_REQUEST, /* nor answers so often */
+    [REASON_SECOND_LOGIN] = POINTS_REQUEST,            /* nor logs in again inside a tunnel */
 };
 
 unsigned reason_points(enum reason r)

@@ -44,6 +44,7 @@ enum reason {
     REASON_CLIENT_BAD_PACKET,
     REASON_BACKEND_BAD_PACKET,
     REASON_CLIENT_OUT_OF_PLACE,
+    REASON_CLIENT_TOO_MANY_ANSWERS, /* more words of a login than any client needs */
     REASON_BACKEND_OUT_OF_PLACE,
     REASON_CLIENT_BAD_FRAMES, /* too many PPP frames that cannot be forwarded */
     REASON_CLIENT_ASKS_AUTH,  /* it asks the server for an authentication (LCP option 3) */

@@ -8,18 +8,17 @@
 #include "base/check.h"
 #include "base/siphash.h"
 #include "policy/users.h"
+#include "wire/eap.h"
 
-/* A proof of so many octets is one for itself: a response of CHAP, or a packet of EAP with
- * something in it. */
-enum { PROOF_STRONG = 16 };
+/* Octets of a proof that is one: a response of CHAP-MD5 has as many. */
+enum { PROOF_MIN = 16 };
 
-/* What two sides must have in common to mean the same login; hashes, 0: it has none. */
+/* The hashes that tell logins apart; 0: none. */
 struct label {
     uint64_t radius;
-    uint64_t user,
-        bare; /* the whole name, and without its domain and realm: the same if it has none */
-    uint64_t proof;
-    bool strong;
+    uint64_t user;
+    uint64_t bare; /* user without its domain and realm; equal to user if it has neither */
+    struct keyring_marks marks;
 };
 
 /* n == 0: spent */
@@ -30,15 +29,27 @@ struct ring_keys {
     struct hlak key[KEYRING_PER_LOGIN];
 };
 
-struct ring_seen {
-    uint64_t at;
-    struct label label;
-    struct addr client;
-    uint16_t next; /* in its bucket, as there */
+/* One note for each mark of a login: it may be asked for by either. */
+struct note {
+    uint64_t radius, user, bare; /* as in a label */
+    uint64_t mark;               /* 0: PAP */
 };
 
-/* Clients may say much: what is noted is found by a hash, not by looking through the ring. */
+struct ring_seen {
+    uint64_t at;
+    struct note note;
+    struct addr client;
+    uint16_t next; /* in its bucket, as first there */
+};
+
+/* Notes are found by a hash, because clients can make many. */
 enum { BUCKETS = KEYRING_SEEN_MAX };
+
+struct bucket {
+    uint64_t full_until; /* ms; a note that was not too old yet had to make room: until then it
+                            might have been the answer */
+    uint16_t first;      /* index in seen, plus 1; the latest; 0: none */
+};
 
 /* Which places of a ring are taken: count of them from first on, oldest first. */
 struct stretch {
@@ -47,14 +58,15 @@ struct stretch {
 
 struct keyring {
     pthread_mutex_t lock;
-    struct siphash_key secret;
+    struct siphash_key secret; /* does not change, so it is read without the lock */
+    uint64_t start;            /* the chain of every login that has only begun */
     void (*on_put)(void *arg);
     void *on_put_arg;
     uint64_t latest; /* id */
     struct stretch kept, noted;
     struct ring_keys keys[KEYRING_MAX];
     struct ring_seen seen[KEYRING_SEEN_MAX];
-    uint16_t bucket[BUCKETS]; /* index in seen, plus 1; the latest first; 0: none */
+    struct bucket bucket[BUCKETS];
 };
 
 static size_t place(const struct stretch *r, size_t i, size_t size)
@@ -68,10 +80,10 @@ static void drop_oldest(struct stretch *r, size_t size)
     r->count--;
 }
 
-static uint64_t hash(const struct keyring *k, struct span s)
+uint64_t keyring_hash(const struct keyring *k, struct span octets)
 {
-    uint64_t h = s.n == 0 ? 0 : siphash(&k->secret, s.p, s.n);
-    return s.n > 0 && h == 0 ? 1 : h;
+    const uint64_t h = octets.n == 0 ? 0 : siphash(&k->secret, octets.p, octets.n);
+    return octets.n > 0 && h == 0 ? 1 : h;
 }
 
 static struct label label_of(const struct keyring *k, const char *radius,
@@ -84,11 +96,10 @@ static struct label label_of(const struct keyring *k, const char *radius,
         folded[i] = ascii_lower(user.p[i]);
     user = span_of(folded, user.n);
     return (struct label){
-        .radius = hash(k, span_str(radius)),
-        .user = hash(k, user),
-        .bare = hash(k, users_bare_name(user)),
-        .proof = hash(k, login->proof),
-        .strong = login->proof.n >= PROOF_STRONG,
+        .radius = keyring_hash(k, span_str(radius)),
+        .user = keyring_hash(k, user),
+        .bare = keyring_hash(k, users_bare_name(user)),
+        .marks = login->marks,
     };
 }
 
@@ -120,22 +131,35 @@ static bool is_over(uint64_t since, uint64_t now_ms)
     return now_ms > since && now_ms - since > KEYRING_MS;
 }
 
-/* What is asked for together is in one bucket: a strong proof by itself, another one with its user.
- */
-static uint16_t *bucket_of(struct keyring *k, const struct label *l)
+/* A mark that many logins have: it needs the name beside it. */
+static bool is_common(const struct keyring *k, uint64_t mark)
 {
-    return &k->bucket[(l->strong ? l->proof : l->proof ^ l->bare) % BUCKETS];
+    return mark == 0 || mark == k->start;
+}
+
+/* Notes that answer one question are in one bucket. */
+static struct bucket *bucket_of(struct keyring *k, const struct note *n)
+{
+    return &k->bucket[(is_common(k, n->mark) ? n->mark ^ n->bare : n->mark) % BUCKETS];
 }
 
 static void forget_oldest_seen(struct keyring *k)
 {
     const size_t oldest = k->noted.first;
-    uint16_t *at = bucket_of(k, &k->seen[oldest].label);
+    uint16_t *at = &bucket_of(k, &k->seen[oldest].note)->first;
 
     while (*at != oldest + 1)
         at = &k->seen[*at - 1].next;
     *at = k->seen[oldest].next;
     drop_oldest(&k->noted, KEYRING_SEEN_MAX);
+}
+
+static void make_room_for_note(struct keyring *k, uint64_t now_ms)
+{
+    if (k->noted.count < KEYRING_SEEN_MAX)
+        return;
+    bucket_of(k, &k->seen[k->noted.first].note)->full_until = now_ms + KEYRING_MS;
+    forget_oldest_seen(k);
 }
 
 static void expire(struct keyring *k, uint64_t now_ms)
@@ -152,6 +176,7 @@ struct keyring *keyring_new(void)
 
     CHECK(pthread_mutex_init(&k->lock, NULL) == 0);
     CHECK(getrandom(&k->secret, sizeof k->secret, 0) == (ssize_t)sizeof k->secret);
+    k->start = keyring_hash(k, span_str("login"));
     return k;
 }
 
@@ -164,6 +189,50 @@ void keyring_free(struct keyring *k)
     free(k);
 }
 
+/* ---- marks ---- */
+
+uint64_t keyring_proof(const struct keyring *k, struct span proof)
+{
+    return proof.n < PROOF_MIN ? 0 : keyring_hash(k, proof);
+}
+
+/* One more link: what came before, and these octets of the client or of the server. */
+static uint64_t link_to(const struct keyring *k, uint64_t before, bool request, struct span octets)
+{
+    const uint64_t all[] = {before, request, keyring_hash(k, octets)};
+    return keyring_hash(k, span_of(all, sizeof all));
+}
+
+/* A proof answers a challenge. It stays when the server says that it was right, and any other
+ * question of the server makes it void. A second, different answer is mixed in: the server may have
+ * taken either, so the result is a mark that no login has. */
+static uint64_t follow_proof(const struct keyring *k, uint64_t proof, const struct eap_packet *p)
+{
+    const uint64_t answer = keyring_hash(k, p->nt_response);
+
+    if (p->request)
+        return p->accepted ? proof : 0;
+    if (answer == 0 || answer == proof)
+        return proof;
+    return proof == 0 ? answer : link_to(k, proof, false, p->nt_response);
+}
+
+void keyring_follow(const struct keyring *k, struct keyring_marks *m, struct span eap)
+{
+    struct eap_packet p;
+
+    if (!eap_parse(eap, &p))
+        p = (struct eap_packet){.data = eap};
+    if (p.identity) {
+        *m = (struct keyring_marks){.chain = p.request ? 0 : k->start};
+    } else if (m->chain != 0) {
+        m->chain = link_to(k, m->chain, p.request, p.data);
+        m->proof = follow_proof(k, m->proof, &p);
+    }
+}
+
+/* ---- keys ---- */
+
 void keyring_on_put(struct keyring *k, void (*fn)(void *arg), void *arg)
 {
     k->on_put = fn;
@@ -175,6 +244,8 @@ void keyring_put(struct keyring *k, const char *radius, const struct keyring_log
 {
     if (n > KEYRING_PER_LOGIN)
         n = KEYRING_PER_LOGIN;
+    if (login->marks.proof == 0 && is_common(k, login->marks.chain))
+        return;
     lock(k);
     expire(k, now_ms);
     if (k->kept.count == KEYRING_MAX)
@@ -190,25 +261,20 @@ void keyring_put(struct keyring *k, const char *radius, const struct keyring_log
         k->on_put(k->on_put_arg);
 }
 
-/* What two logins have in common, best first. */
-enum kinship { SAME_LOGIN, SAME_PROOF, SAME_USER, STRANGERS };
-
-static bool same_user(const struct label *a, const struct label *b)
+static bool same_user(uint64_t user, uint64_t bare, uint64_t user2, uint64_t bare2)
 {
-    bool one_is_bare = a->user == a->bare || b->user == b->bare;
-    return a->user != 0 && b->user != 0 &&
-           (a->user == b->user || (one_is_bare && a->bare == b->bare));
+    const bool one_is_bare = user == bare || user2 == bare2;
+    return user != 0 && user2 != 0 && (user == user2 || (one_is_bare && bare == bare2));
 }
 
-static enum kinship kinship_of(const struct label *a, const struct label *b)
+static bool same_login(const struct keyring *k, const struct label *a, const struct label *b)
 {
-    const bool user = same_user(a, b), proof = a->proof != 0 && a->proof == b->proof;
-
     if (a->radius != b->radius)
-        return STRANGERS;
-    if (proof && (user || a->strong))
-        return user ? SAME_LOGIN : SAME_PROOF;
-    return user && !(a->strong && b->strong) ? SAME_USER : STRANGERS;
+        return false;
+    if (a->marks.proof != 0 && a->marks.proof == b->marks.proof)
+        return true;
+    return !is_common(k, a->marks.chain) && a->marks.chain == b->marks.chain &&
+           same_user(a->user, a->bare, b->user, b->bare);
 }
 
 size_t keyring_find(struct keyring *k, const char *radius, const struct keyring_login *login,
@@ -219,17 +285,15 @@ size_t keyring_find(struct keyring *k, const char *radius, const struct keyring_
     lock(k);
     expire(k, now_ms);
     const struct label wanted = label_of(k, radius, login);
-    for (enum kinship kin = SAME_LOGIN; kin < STRANGERS; kin++) {
-        for (size_t i = k->kept.count; i-- > 0;) {
-            const struct ring_keys *e = &k->keys[place(&k->kept, i, KEYRING_MAX)];
-            if (e->id <= *latest)
-                break;
-            if (kinship_of(&e->label, &wanted) != kin)
-                continue;
-            for (size_t j = 0; j < e->n && found < max; j++, found++) {
-                keys[found] = e->key[j];
-                id[found] = e->id;
-            }
+    for (size_t i = k->kept.count; i-- > 0;) {
+        const struct ring_keys *e = &k->keys[place(&k->kept, i, KEYRING_MAX)];
+        if (e->id <= *latest)
+            break;
+        if (!same_login(k, &e->label, &wanted))
+            continue;
+        for (size_t j = 0; j < e->n && found < max; j++, found++) {
+            keys[found] = e->key[j];
+            id[found] = e->id;
         }
     }
     *latest = k->latest;
@@ -248,6 +312,8 @@ void keyring_spend(struct keyring *k, uint64_t id)
     unlock(k);
 }
 
+/* ---- clients ---- */
+
 static bool same_host(const struct addr *a, const struct addr *b)
 {
     struct addr x = *a, y = *b;
@@ -255,24 +321,43 @@ static bool same_host(const struct addr *a, const struct addr *b)
     return addr_equal(&x, &y);
 }
 
-static bool same_label(const struct label *a, const struct label *b)
+static struct note note_of(const struct label *l, uint64_t mark)
 {
-    return a->radius == b->radius && a->user == b->user && a->proof == b->proof;
+    return (struct note){.radius = l->radius, .user = l->user, .bare = l->bare, .mark = mark};
 }
 
-/* Most often that is a retransmission, or somebody who tries one thing over and over: it shall not
- * push out the others. One note more in half the time keeps it known. */
-static bool noted_lately(const struct keyring *k, uint16_t bucket, const struct label *label,
+static bool same_note(const struct note *a, const struct note *b)
+{
+    return a->radius == b->radius && a->user == b->user && a->mark == b->mark;
+}
+
+/* Most often that is a retransmission, or a client that tries one thing over and over, which must
+ * not push out the others. One note more in half the time keeps it known. */
+static bool noted_lately(const struct keyring *k, uint16_t first, const struct note *note,
                          const struct addr *client, uint64_t now_ms)
 {
-    for (uint16_t i = bucket; i != 0; i = k->seen[i - 1].next) {
+    for (uint16_t i = first; i != 0; i = k->seen[i - 1].next) {
         const struct ring_seen *e = &k->seen[i - 1];
         if (e->at + KEYRING_MS / 2 < now_ms)
             break;
-        if (same_label(&e->label, label) && addr_equal(&e->client, client))
+        if (same_note(&e->note, note) && addr_equal(&e->client, client))
             return true;
     }
     return false;
+}
+
+static void add_note(struct keyring *k, struct note note, const struct addr *client,
+                     uint64_t now_ms)
+{
+    struct bucket *bucket = bucket_of(k, &note);
+
+    if (noted_lately(k, bucket->first, &note, client, now_ms))
+        return;
+    make_room_for_note(k, now_ms);
+    const size_t i = place(&k->noted, k->noted.count++, KEYRING_SEEN_MAX);
+    k->seen[i] =
+        (struct ring_seen){.at = now_ms, .note = note, .client = *client, .next = bucket->first};
+    bucket->first = (uint16_t)(i + 1);
 }
 
 void keyring_saw(struct keyring *k, const char *radius, const struct keyring_login *login,
@@ -281,27 +366,30 @@ void keyring_saw(struct keyring *k, const char *radius, const struct keyring_log
     lock(k);
     expire(k, now_ms);
     const struct label label = label_of(k, radius, login);
-    uint16_t *bucket = bucket_of(k, &label);
-    if (!noted_lately(k, *bucket, &label, client, now_ms)) {
-        if (k->noted.count == KEYRING_SEEN_MAX)
-            forget_oldest_seen(k);
-        const size_t i = place(&k->noted, k->noted.count++, KEYRING_SEEN_MAX);
-        k->seen[i] =
-            (struct ring_seen){.at = now_ms, .label = label, .client = *client, .next = *bucket};
-        *bucket = (uint16_t)(i + 1);
-    }
+    if (label.marks.proof != 0)
+        add_note(k, note_of(&label, label.marks.proof), client, now_ms);
+    if (label.marks.chain != 0 || label.marks.proof == 0)
+        add_note(k, note_of(&label, label.marks.chain), client, now_ms);
     unlock(k);
 }
 
-/* How many addresses are there that logins of this kin come from: none, one, or more (2 and up)? */
-static unsigned seen_from(struct keyring *k, const struct label *wanted, enum kinship kin,
+static bool answers(const struct keyring *k, const struct note *a, const struct note *wanted)
+{
+    return a->radius == wanted->radius && a->mark == wanted->mark &&
+           (!is_common(k, a->mark) || same_user(a->user, a->bare, wanted->user, wanted->bare));
+}
+
+/* Returns how many addresses have such a note: 0, 1, or more than one; many, too, where notes had
+ * to make room. */
+static unsigned seen_from(struct keyring *k, struct note wanted, uint64_t now_ms,
                           struct addr *client)
 {
-    unsigned n = 0;
+    const struct bucket *bucket = bucket_of(k, &wanted);
+    unsigned n = bucket->full_until > now_ms ? 2 : 0;
 
-    for (uint16_t i = *bucket_of(k, wanted); i != 0; i = k->seen[i - 1].next) {
+    for (uint16_t i = bucket->first; i != 0; i = k->seen[i - 1].next) {
         const struct ring_seen *e = &k->seen[i - 1];
-        if (kinship_of(&e->label, wanted) != kin)
+        if (!answers(k, &e->note, &wanted))
             continue;
         if (n == 0)
             *client = e->client;
@@ -314,12 +402,15 @@ static unsigned seen_from(struct keyring *k, const struct label *wanted, enum ki
 bool keyring_whence(struct keyring *k, const char *radius, const struct keyring_login *login,
                     uint64_t now_ms, struct addr *client)
 {
+    unsigned n = 0;
+
     lock(k);
     expire(k, now_ms);
     const struct label wanted = label_of(k, radius, login);
-    unsigned n = seen_from(k, &wanted, SAME_LOGIN, client);
-    if (n == 0)
-        n = seen_from(k, &wanted, wanted.proof != 0 ? SAME_PROOF : SAME_USER, client);
+    if (wanted.marks.chain != 0 || wanted.marks.proof == 0)
+        n = seen_from(k, note_of(&wanted, wanted.marks.chain), now_ms, client);
+    if (n == 0 && wanted.marks.proof != 0)
+        n = seen_from(k, note_of(&wanted, wanted.marks.proof), now_ms, client);
     unlock(k);
     return n == 1;
 }

@@ -124,14 +124,11 @@ static const struct {
     {RADIUS_MS_CHAP2_CPW, 68, 42},
 };
 
-static struct span find_proof(const struct radius_packet *p, uint8_t scratch[RADIUS_MAX])
+static struct span find_proof(const struct radius_packet *p)
 {
     enum { CHAP_ID = 1, CHAP_RESPONSE = 16 };
-    const struct span eap = radius_eap(p, scratch);
     struct span value;
 
-    if (eap.n > 0)
-        return eap;
     for (size_t i = 0; i < sizeof nt_responses / sizeof *nt_responses; i++)
         if (radius_ms_find(p, nt_responses[i].type, &value) && value.n == nt_responses[i].len)
             return span_sub(value, nt_responses[i].at, HLAK_NT_RESPONSE);
@@ -141,9 +138,10 @@ static struct span find_proof(const struct radius_packet *p, uint8_t scratch[RAD
 }
 
 void radius_carry_login(const struct radius_packet *request, uint8_t scratch[RADIUS_MAX],
-                        struct keyring_login *out)
+                        struct radius_login *out)
 {
-    if (!radius_find(request, RADIUS_USER_NAME, &out->user))
-        out->user = span_of(NULL, 0);
-    out->proof = find_proof(request, scratch);
+    *out = (struct radius_login){.eap = radius_eap(request, scratch)};
+    (void)radius_find(request, RADIUS_USER_NAME, &out->user);
+    if (out->eap.n == 0)
+        out->proof = find_proof(request);
 }

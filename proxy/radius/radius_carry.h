@@ -6,7 +6,6 @@
 
 #include "base/addr.h"
 #include "binding/radius_crypt.h"
-#include "radius/keyring.h"
 
 enum { RADIUS_PROXY_STATE_LEN = 8 };
 
@@ -33,9 +32,15 @@ void radius_carry_sign(struct radius_out *request, struct radius_trip *trip, uin
 bool radius_carry_answer(const struct radius_packet *p, const struct radius_trip *trip,
                          struct radius_out *out) MUST_CHECK;
 
-/* Who logs in, and by what the gate's other half can know it again. scratch holds the proof where
- * it came in pieces; both must stay. */
+/* A login as an Access-Request shows it; each part empty where there is none. */
+struct radius_login {
+    struct span user;
+    struct span eap;   /* the packet in its EAP-Messages */
+    struct span proof; /* without EAP: NT-Response or the response of CHAP-MD5 */
+};
+
+/* scratch holds an EAP packet that came in pieces; it and the request must outlive *out. */
 void radius_carry_login(const struct radius_packet *request, uint8_t scratch[RADIUS_MAX],
-                        struct keyring_login *out);
+                        struct radius_login *out);
 
 #endif

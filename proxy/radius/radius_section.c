@@ -41,7 +41,10 @@ static const char *const drop_names[DROPS] = {
 enum {
     SEEN_MAX = 8192,  /* authenticators of Access-Requests, */
     SEEN_MS = 300000, /* none of which should come again for so long */
-    STATES_MAX = 1024 /* that servers gave with a challenge */
+    /* States, one for each login between a challenge and its answer; the user may be typing. Twice
+     * as many as requests may wait, because logins that are given up stay until others need the
+     * room. */
+    STATES_MAX = 2 * RADIUS_REQUESTS_MAX
 };
 
 struct servers {
@@ -57,10 +60,11 @@ struct radius_section {
     struct span client_secret, server_secret; /* the same */
     struct servers access, accounting;
     struct radius_table table;
-    struct radius_memory seen;   /* authenticator to when it came */
-    struct radius_memory origin; /* State to the server it came from: its index + 1 */
+    struct radius_memory seen; /* authenticator to when it came */
+    /* A State to the server it came from (its index + 1), and to the marks of its login. */
+    struct radius_memory origin, chain, proof;
     struct {
-        atomic_ullong requests, repeated, answers, accepts, keys, dropped[DROPS];
+        atomic_ullong requests, repeated, answers, accepts, keys, unfollowed, dropped[DROPS];
         atomic_size_t waiting;
     } count;
     struct log_limit limit[DROPS];
@@ -116,10 +120,11 @@ void radius_section_print(struct radius_section *s, FILE *out)
 
     fprintf(out,
             "radius %s: requests %llu, repeated %llu, waiting %zu, answers %llu, accepts %llu, "
-            "keys %llu; dropped",
+            "keys %llu, unfollowed %llu; dropped",
             s->name, atomic_load(&s->count.requests), atomic_load(&s->count.repeated),
             atomic_load(&s->count.waiting), atomic_load(&s->count.answers),
-            atomic_load(&s->count.accepts), atomic_load(&s->count.keys));
+            atomic_load(&s->count.accepts), atomic_load(&s->count.keys),
+            atomic_load(&s->count.unfollowed));
     for (size_t k = 0; k < DROPS; k++)
         fprintf(out, "%s %s %llu", k == 0 ? "" : ",", drop_names[k],
                 atomic_load(&s->count.dropped[k]));
@@ -172,16 +177,68 @@ static struct radius_server *find_origin(const struct radius_section *s,
     return server > 0 ? s->access.item[server - 1] : NULL;
 }
 
-static void remember_origin(struct radius_section *s, const struct radius_packet *answer,
-                            const struct radius_server *server)
+static size_t index_of(const struct radius_section *s, const struct radius_server *server)
+{
+    size_t i = 0;
+
+    while (i < s->access.count && s->access.item[i] != server)
+        i++;
+    return i;
+}
+
+static void put_state(struct radius_section *s, struct span state, uint64_t origin,
+                      struct keyring_marks marks)
+{
+    radius_memory_put(&s->origin, state, origin);
+    radius_memory_put(&s->chain, state, marks.chain);
+    radius_memory_put(&s->proof, state, marks.proof);
+}
+
+/* The State of a request has done its work with the answer. Forgetting it leaves the room to logins
+ * that go on. */
+static void forget_state(struct radius_section *s, const struct radius_packet *request)
 {
     struct span state;
 
-    if (!radius_find(answer, RADIUS_STATE, &state))
+    if (radius_find(request, RADIUS_STATE, &state))
+        put_state(s, state, 0, (struct keyring_marks){0});
+}
+
+/* The login goes on with a request that has this challenge's State. */
+static void remember_state(struct radius_section *s, const struct radius_packet *challenge,
+                           const struct radius_request *r)
+{
+    struct keyring_marks marks = r->marks;
+    const struct span eap = radius_eap(challenge, s->eap);
+    struct span state;
+
+    if (!radius_find(challenge, RADIUS_STATE, &state))
         return;
-    for (size_t i = 0; i < s->access.count; i++)
-        if (s->access.item[i] == server)
-            radius_memory_put(&s->origin, state, i + 1);
+    if (eap.n > 0)
+        keyring_follow(s->keyring, &marks, eap);
+    put_state(s, state, index_of(s, r->server) + 1, marks);
+}
+
+/* The login that a request belongs to. False: it goes on with a login by EAP whose earlier packets
+ * are not known here (any more): another gate had them, the server gave no State, or others needed
+ * the room. */
+static bool login_of(struct radius_section *s, const struct radius_packet *p,
+                     struct keyring_login *out)
+{
+    struct radius_login login;
+    struct span state;
+
+    radius_carry_login(p, s->eap, &login);
+    *out = (struct keyring_login){.user = login.user};
+    if (login.eap.n == 0) {
+        out->marks.proof = keyring_proof(s->keyring, login.proof);
+        return true;
+    }
+    if (radius_find(p, RADIUS_STATE, &state))
+        out->marks = (struct keyring_marks){.chain = radius_memory_get(&s->chain, state),
+                                            .proof = radius_memory_get(&s->proof, state)};
+    keyring_follow(s->keyring, &out->marks, login.eap);
+    return out->marks.chain != 0;
 }
 
 /* In the order written, those that are silent last; not `but`. Gives r an identifier. */
@@ -265,15 +322,25 @@ static void repeat(struct radius_section *s, struct radius_request *r, uint64_t 
     radius_server_send(r);
 }
 
-static const struct addr *find_caller(struct radius_section *s, const struct radius_packet *p,
-                                      uint64_t now_ms, struct addr *caller)
+/* Marks of an Access-Request, and its client's address where that is wanted and known. */
+static const struct addr *identify(struct radius_section *s, const struct radius_packet *p,
+                                   uint64_t now_ms, struct keyring_marks *marks,
+                                   struct addr *caller)
 {
     struct keyring_login login;
 
-    if (!s->config->calling_station_client || p->code != RADIUS_ACCESS_REQUEST)
+    if (p->code != RADIUS_ACCESS_REQUEST)
         return NULL;
-    radius_carry_login(p, s->eap, &login);
-    return keyring_whence(s->keyring, s->name, &login, now_ms, caller) ? caller : NULL;
+    const bool followed = login_of(s, p, &login);
+    *marks = login.marks;
+    if (!followed) {
+        atomic_fetch_add(&s->count.unfollowed, 1);
+        return NULL;
+    }
+    return s->config->calling_station_client &&
+                   keyring_whence(s->keyring, s->name, &login, now_ms, caller)
+               ? caller
+               : NULL;
 }
 
 static void forward(struct radius_section *s, struct udp *u, const struct radius_packet *p,
@@ -281,10 +348,11 @@ static void forward(struct radius_section *s, struct udp *u, const struct radius
 {
     struct radius_trip trip = {.client_secret = s->client_secret,
                                .server_secret = s->server_secret};
+    struct keyring_marks marks = {0};
     struct radius_out *out = &s->out;
     struct addr caller;
 
-    if (!radius_carry_request(p, &trip, find_caller(s, p, now_ms, &caller), out)) {
+    if (!radius_carry_request(p, &trip, identify(s, p, now_ms, &marks, &caller), out)) {
         drop(s, MALFORMED, &path->peer);
         return;
     }
@@ -298,6 +366,7 @@ static void forward(struct radius_section *s, struct udp *u, const struct radius
     }
     r = radius_table_add(&s->table, key, now_ms);
     r->trip = trip;
+    r->marks = marks;
     r->udp = u;
     r->path = *path;
     struct radius_server *origin = find_origin(s, p);
@@ -443,18 +512,20 @@ static size_t take_keys(struct radius_section *s, const struct radius_request *r
 static void hand_over(struct radius_section *s, struct radius_request *r,
                       const struct radius_packet *p, struct radius_out *out, uint64_t now_ms)
 {
-    struct keyring_login login;
+    struct keyring_login login = {.marks = r->marks};
     struct radius_packet request;
     size_t keys = 0;
 
     CHECK(radius_parse(span_of(r->octets, r->len), &request) == ERR_OK);
-    radius_carry_login(&request, s->eap, &login);
+    (void)radius_find(&request, RADIUS_USER_NAME, &login.user);
     if (p->code == RADIUS_ACCESS_ACCEPT) {
         atomic_fetch_add(&s->count.accepts, 1);
         keys = take_keys(s, r, p, &login, &request, now_ms); /* before the server acts on it */
     }
+    if (!r->key.accounting)
+        forget_state(s, &request);
     if (p->code == RADIUS_ACCESS_CHALLENGE)
-        remember_origin(s, p, r->server);
+        remember_state(s, p, r);
     atomic_fetch_add(&s->count.answers, 1);
     log_answer(s, r, p->code, login.user, keys);
     radius_server_release(r);
@@ -524,6 +595,8 @@ static void section_empty(struct radius_section *s)
     servers_close(&s->accounting);
     radius_memory_clear(&s->seen);
     radius_memory_clear(&s->origin);
+    radius_memory_clear(&s->chain);
+    radius_memory_clear(&s->proof);
     atomic_store(&s->count.waiting, 0);
 }
 
@@ -532,6 +605,8 @@ void radius_section_free(struct radius_section *s)
     section_empty(s);
     radius_memory_fini(&s->seen);
     radius_memory_fini(&s->origin);
+    radius_memory_fini(&s->chain);
+    radius_memory_fini(&s->proof);
     free(s->name);
     free(s);
 }
@@ -547,6 +622,8 @@ struct radius_section *radius_section_new(struct worker *w, struct keyring *keyr
     radius_table_init(&s->table);
     radius_memory_init(&s->seen, SEEN_MAX);
     radius_memory_init(&s->origin, STATES_MAX);
+    radius_memory_init(&s->chain, STATES_MAX);
+    radius_memory_init(&s->proof, STATES_MAX);
     return s;
 }
 

@@ -5,6 +5,7 @@
 #define SSTPGATE_RADIUS_RADIUS_TABLE_H
 
 #include "base/siphash.h"
+#include "radius/keyring.h"
 #include "radius/radius_carry.h"
 #include "net/udp.h"
 
@@ -39,7 +40,8 @@ struct radius_request {
 
     /* the proxy's */
     struct radius_trip trip;
-    struct udp *udp; /* where it came in, the last time */
+    struct keyring_marks marks; /* of the login, this request included */
+    struct udp *udp;            /* where it came in, the last time */
     struct udp_path path;
     uint64_t sent_ms; /* to this server, for the first time */
 

@@ -124,8 +124,9 @@ static struct hlak radius_key(void)
 
 static void give_key(void)
 {
+    const struct span nt_response = span_of(call.nt_response, HLAK_NT_RESPONSE);
     const struct keyring_login login = {.user = span_str("user"),
-                                        .proof = span_of(call.nt_response, HLAK_NT_RESPONSE)};
+                                        .marks.proof = keyring_proof(keyring, nt_response)};
     const struct hlak key = radius_key();
     keyring_put(keyring, "home", &login, &key, 1, now_ms);
 }

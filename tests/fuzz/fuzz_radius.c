@@ -86,12 +86,13 @@ static void check_trip(const struct radius_packet *p)
     static uint8_t scratch[RADIUS_MAX];
     struct radius_trip trip = {.client_secret = span_str("one"), .server_secret = span_str("two")};
     const struct addr caller = {.family = AF_INET, .ip = {192, 0, 2, 1}};
-    struct keyring_login login;
+    struct radius_login login;
     struct radius_packet q;
     struct span value;
 
     radius_carry_login(p, scratch, &login);
-    CHECK(login.proof.n <= p->attributes.n && login.user.n <= RADIUS_VALUE_MAX);
+    CHECK(login.proof.n <= p->attributes.n && login.eap.n <= p->attributes.n);
+    CHECK(login.user.n <= RADIUS_VALUE_MAX);
     if (p->code == RADIUS_ACCESS_REQUEST) {
         if (!radius_carry_request(p, &trip, &caller, &o))
             return;

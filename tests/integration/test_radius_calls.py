@@ -7,9 +7,10 @@ import threading
 
 import pytest
 
-from peers import ppp, radius, sstp, torrent
+from gate import run
+from peers import auth, ppp, radius, sstp, torrent
 from peers.client import CallFailed, expect_failure
-from peers.nas import Nas
+from peers.nas import AttributesNas, EnvelopeNas, Nas, RenumberingEapNas
 from peers.radius import MS_RECV_KEY, MS_SEND_KEY, microsoft
 
 SECRETS = {"vpn": b"between-vpn-server-and-gate", "server": b"between-gate-and-radius"}
@@ -331,6 +332,137 @@ def test_key_of_another_user_in_disguise(bench, policy, trick):
     assert site.gate.wait_call()["reason"] == "binding-mac"
 
 
+class Tunnelled(radius.EapExperimental):
+    """The user is the one inside, and the Identity is not compared with it, as EAP-TTLS, PEAP and EAP-TLS
+    are with FreeRADIUS. The last answer is a short one."""
+    acknowledged = False
+
+    def next(self, data):
+        if self.acknowledged:
+            self.end(True)
+            return
+        name, _, proof = data.partition(b"\0")
+        self.msk = radius.experimental_key(self.users.get(name.decode(), ""), self.challenge)
+        self.acknowledged = proof == radius.md5(self.msk)
+        if self.acknowledged:
+            self.ask(self.kind, b"")
+        else:
+            self.end(False)
+
+
+class TunnelledPeer(radius.ExperimentalPeer):
+    def __init__(self, outer, user, password):
+        super().__init__(outer, password)
+        self.inner = user.encode()
+
+    def answer(self, request):
+        packet = ppp.parse_control(request)
+        if packet.data[0] == auth.EAP_IDENTITY:
+            data = packet.data[:1] + self.user
+        elif len(packet.data) > 1:
+            self.msk = radius.experimental_key(self.password, packet.data[1:])
+            data = packet.data[:1] + self.inner + b"\0" + radius.md5(self.msk)
+        else:
+            data = packet.data[:1]
+        return ppp.Control(2, packet.ident, data).build()
+
+
+PEOPLE = {"alice": "sesame", "bob": "poppy"}
+
+
+def tunnelled(bench, **knobs):
+    """A VPN server that looks at no binding, behind it EAP with a tunnel inside."""
+    return Site(bench, eap=Tunnelled, users=dict(PEOPLE), vpn={"checks": ()}, **knobs)
+
+
+def bob_outside_as(name):
+    return dict(user=name, peer=TunnelledPeer(name, "bob", "poppy"))
+
+
+def bind_with(client, key):
+    """Call Connected with this key instead of the login's own."""
+    client.binding = lambda: sstp.call_connected(
+        client.hash, client.nonce, sstp.cert_hash(client.hash, client.wire.peer_der), key)
+
+
+@pytest.mark.parametrize("method", ["mschapv2", "eap"])
+def test_key_of_a_login_under_her_name(bench, method):
+    """bob logs in with alice's name outside of the tunnel of his EAP, and gets a key. It binds no call
+    of hers, by MS-CHAPv2 or by the very same EAP."""
+    site = tunnelled(bench, gate={"timeout-key": "1s"})
+    bob = site.client("eap", **bob_outside_as("alice")).establish("authenticate")
+    hers = {"peer": TunnelledPeer("alice", "alice", "sesame")} if method == "eap" else {}
+    alice = site.client(method, **hers).establish("authenticate")
+    bind_with(alice, bob.link.hlak)
+    assert refused_when_connecting(alice).abort.raw == sstp.BINDING_ABORT
+    assert site.gate.wait_call()["reason"] == "binding-mac"
+    bob.connect().bring_up().ping().disconnect()
+
+
+def test_octets_behind_an_acknowledgement(bench):
+    """The RADIUS server passes over what stands behind the opcode of an acknowledgement, so that two
+    logins can end with the same octets. That is no mark of theirs."""
+    site = Site(bench, gate={"timeout-key": "1s"}, vpn={"checks": ()}, users=dict(PEOPLE))
+
+    def login(**knobs):
+        client = site.client("eap-mschapv2", **knobs).establish("start")
+        say = client.link._send_frame
+
+        def speak(frame):
+            protocol, body = ppp.parse_frame(frame)
+            if protocol == ppp.EAP and body[4:] == b"\x1a\3":
+                body = ppp.Control(2, body[1], b"\x1a\3 the same octets").build()
+                frame = ppp.frame(ppp.EAP, body)
+            say(frame)
+
+        client.link._send_frame = speak
+        return client.authenticate()
+
+    bob, alice = login(user="bob", password="poppy"), login()
+    bind_with(alice, bob.link.hlak)
+    assert refused_when_connecting(alice).abort.raw == sstp.BINDING_ABORT
+    assert site.gate.wait_call()["reason"] == "binding-mac"
+    bob.connect().bring_up().ping().disconnect()
+    assert site.gate.wait_call(1)["key"] == "radius"
+
+
+ENVELOPES = {
+    "eap-mschapv2 in attributes": ("eap-mschapv2", AttributesNas, {}),
+    "mschapv2 in eap": ("mschapv2", EnvelopeNas, {}),
+    "identifiers of its own": ("eap-mschapv2", RenumberingEapNas, {}),
+    "identity of its own": ("eap", RenumberingEapNas, {
+        "user": "alice@example.com", "peer": radius.ExperimentalPeer("alice@example.com")}),
+}
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+def test_vpn_server_changes_the_envelope(bench, envelope):
+    """What PPP and RADIUS have in common then is the NT-Response, or EAP without its identifiers."""
+    method, end, knobs = ENVELOPES[envelope]
+    agreed = "eap-mschapv2" if method == "eap" else method  # LCP agrees on EAP, not on a type of it
+    site = Site(bench, nas={"ends": {agreed: end}},
+                **({"eap": radius.EapExperimental} if method == "eap" else {}))
+    assert site.call(method, **knobs)["key"] == "radius"
+
+
+def test_login_whose_beginning_went_elsewhere(bench):
+    """A gate that sees the later rounds of EAP only cannot tell whose they are: it has no key, and
+    counts them."""
+    site = Site(bench, gate={"timeout-key": "1s", "admin": "unix:calls.sock"})
+    other = bench.start({**site.sections, "gate": {"workers": 1}})
+    way = [other.address("radius:site"), site.nas.server]
+
+    def alternate(attributes):
+        identity = any(kind == radius.EAP_MESSAGE and value[4] == 1 for kind, value in attributes)
+        site.nas.server = way[0 if identity else 1]
+
+    site.nas.wait = alternate
+    client = site.client("eap-mschapv2").establish("authenticate")
+    assert refused_when_connecting(client).abort.raw == sstp.BINDING_ABORT
+    assert site.gate.wait_call()["reason"] == "binding-mac"
+    assert "unfollowed 2;" in run("ctl", "-c", site.gate.config, "status").stdout
+
+
 def refused_when_connecting(client):
     """The CallFailed of a client that has authenticated, and says Call Connected now."""
     with pytest.raises(CallFailed) as caught:
@@ -404,6 +536,24 @@ def test_calling_station_id_of_one_of_two(bench):
     for method, told in (("pap", b"10.9.9.9"), ("mschapv2", b"127.0.0.24")):
         site.call(method, bind="127.0.0.24")
         assert calling(site) == told
+
+
+def test_calling_station_id_and_a_client_that_says_too_much(bench):
+    """Who knows alice's password says more than can be noted, for a server that hears none of it: the
+    call ends before her address is the only one that is known for her name."""
+    site = Site(bench, keys={"calling-station-id": "client"}, nas={"calling": "10.9.9.9"},
+                vpn={"checks": (), "full_frames": True})
+    alice = site.client("pap", bind="127.0.0.8").establish().ping()
+    thief = site.client("pap", bind="127.0.0.66").establish("start")
+    for number in range(128):
+        word = ppp.Control(2, number, b"\1%d" % number).build()
+        thief.send_frame(ppp.frame(ppp.EAP, word, acfc=True))
+    with pytest.raises(CallFailed):
+        thief.authenticate()
+    thief.close()
+    assert site.gate.wait_call()["reason"] == "client-too-many-answers"
+    assert [request.value(radius.CALLING) for request in site.radius.requests] == [b"127.0.0.8"]
+    alice.disconnect()
 
 
 def test_calling_station_id_is_kept(bench):

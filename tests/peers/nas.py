@@ -23,13 +23,14 @@ class Nas:
     seal: sends Message-Authenticator where no EAP asks for it. demand: wants one in every answer.
     wait: function(attributes) called before each question; it may block. pick: which of several
     Recv-Keys and Send-Keys in an Accept it takes, 0 the first, -1 the last. calling: its
-    Calling-Station-Id."""
+    Calling-Station-Id. ends: method to the class of its end, instead of those below."""
 
     def __init__(self, server, secret, *, seal=True, demand=False, wait=None, pick=(0, 0),
-                 calling="127.0.0.1", timeout=2.0, tries=4, more=()):
+                 calling="127.0.0.1", timeout=2.0, tries=4, more=(), ends=None):
         self.server, self.secret = server, secret.encode() if isinstance(secret, str) else secret
         self.seal, self.demand, self.wait, self.pick = seal, demand, wait, pick
         self.calling, self.timeout, self.tries, self.more = calling, timeout, tries, list(more)
+        self.ends = ends or {}
         self.asked = 0       # questions, each counted once
         self.repeated = 0    # said again for want of an answer
         self.bad = 0         # answers thrown away
@@ -39,7 +40,7 @@ class Nas:
     def verifier(self, method, send, users, expired=()):
         """As auth.verifier, but who is right is the RADIUS server's affair."""
         kinds = {"pap": PapNas, "chap-md5": Md5Nas, "mschapv1": MsChapV1Nas,
-                 "mschapv2": MsChapV2Nas}
+                 "mschapv2": MsChapV2Nas, **self.ends}
         return kinds.get(method, EapNas)(send, self)
 
     def ask(self, attributes):
@@ -233,3 +234,71 @@ class EapNas(Asking):
         # RFC 3579 2.6.3: who is let in is said by the code of RADIUS
         self.send(3 if good else 4, packet.ident, b"")
         self.result = good
+
+
+class RenumberingEapNas(EapNas):
+    """Numbers the EAP packets of PPP itself, and writes the Identity for RADIUS itself, without the
+    realm, as recent versions of SoftEther do."""
+
+    def on(self, packet):
+        if packet.code != 2 or packet.ident != self.ident or self.result is not None:
+            return
+        data = packet.data
+        if self.user is None:
+            self.password(packet.data[1:].partition(b"@")[0])
+            data, self.radius_ident = b"\1" + self.user.encode(), 77
+        response = ppp.Control(2, self.radius_ident, data)
+        good = self.ask(*radius.eap_message(response.build()), *self.state)
+        told = ppp.parse_control(self.answer.eap) if self.answer else None
+        if self.answer is not None and self.answer.code == ACCESS_CHALLENGE and told:
+            self.state = [(STATE, value) for value in self.answer.values(STATE)]
+            self.radius_ident, self.ident = told.ident, (self.ident + 1) % 256
+            self.send(told.code, self.ident, told.data)
+            return
+        self.send(3 if good else 4, packet.ident, b"")
+        self.result = good
+
+
+class AttributesNas(auth.EapMsChapV2Verifier):
+    """EAP-MSCHAPv2 with the client, the attributes of MS-CHAPv2 with RADIUS."""
+
+    def __init__(self, send, nas):
+        super().__init__(send, {})
+        self.nas = nas
+
+    def first(self):
+        self.inner = MsChapV2Nas(self.carry, self.nas)
+        self.inner.ident = 6
+        self.inner.start()
+
+
+class EnvelopeNas(MsChapV2Nas):
+    """MS-CHAPv2 with the client, EAP-MSCHAPv2 with RADIUS, as SoftEther: a first round tells the user,
+    and the challenge of the second is that of the RADIUS server."""
+    state = ()
+
+    def carry(self, ident, data):
+        """One round of EAP with RADIUS; what EAP-MSCHAPv2 says in its Request."""
+        good = self.ask(*radius.eap_message(ppp.Control(2, ident, data).build()), *self.state)
+        self.state = [(STATE, value) for value in self.answer.values(STATE)]
+        self.eap = ppp.parse_control(self.answer.eap)
+        return good
+
+    def verify(self, value, name, password):
+        if not self.state:
+            self.carry(1, b"\1" + name)
+            inner = ppp.parse_control(self.eap.data[1:])
+            self.radius_challenge, self.inner_ident = inner.data[1:17], inner.ident
+            return None
+        inner = ppp.Control(2, self.inner_ident, bytes([49]) + value + name)
+        self.carry(self.eap.ident, b"\x1a" + inner.build())
+        text = ppp.parse_control(self.eap.data[1:]).data
+        return text if self.carry(self.eap.ident, b"\x1a\3") else None
+
+    def refuse(self, error=691):
+        if self.eap.code == 1 and self.state:  # the first round is over
+            self.ident = (self.ident + 1) % 256
+            self.challenge = self.radius_challenge
+            self.send(1, self.ident, bytes([16]) + self.challenge + auth.NAME)
+        else:
+            super().refuse(error)

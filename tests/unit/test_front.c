@@ -66,6 +66,7 @@ static int teardown(void **state)
 #define PAP "1000001cff03c0230101001404557365720a636c69656e7450617373"
 
 /* LCP's agreement on it */
+#define LCP_ECHO "1000000c ff03c021 09010004"
 #define PAP_REQUEST "10000010 ff03c021 01020008 0304c023"
 #define PAP_ACK "10000010 ff03c021 02020008 0304c023"
 
@@ -147,14 +148,61 @@ static void call_init_radius(struct call *c, enum config_binding binding, const 
     front_use_keyring(c->front, c->keyring);
 }
 
-/* RADIUS gave this user the key of the call's vector, altered by one bit if it is wrong. */
-static void radius_gives(struct call *c, const char *user, bool wrong)
+static struct span of_hex(const char *hex, uint8_t out[256])
 {
-    const struct keyring_login login = {.user = span_str(user)};
+    size_t n = 0;
+    for (; *hex != '\0'; hex += *hex == ' ' ? 1 : 2) {
+        unsigned octet;
+        if (*hex == ' ')
+            continue;
+        assert_int_equal(sscanf(hex, "%2x", &octet), 1);
+        out[n++] = (uint8_t)octet;
+    }
+    return span_of(out, n);
+}
+
+/* The marks of a login by EAP that RADIUS saw as these packets; each is in SSTP and PPP. */
+static struct keyring_marks marks_of_eap(const struct call *c, const char *const *packets)
+{
+    enum { HEADS = 4 + 4 };
+    struct keyring_marks m = {0};
+    for (size_t i = 0; packets[i] != NULL; i++) {
+        uint8_t octets[256];
+        keyring_follow(c->keyring, &m, span_from(of_hex(packets[i], octets), HEADS));
+    }
+    return m;
+}
+
+static const char *const eap_tls_packets[] = {EAP_TLS_USER, EAP_TLS_REQUEST, EAP_TLS_RESPONSE,
+                                              NULL};
+
+/* The marks of the call's own login. */
+static struct keyring_marks own_marks(const struct call *c)
+{
+    enum { NT_RESPONSE_AT = 4 + 4 + 4 + 1 + 24 };
+    uint8_t octets[256];
+    struct keyring_marks m = {0};
+
+    if (strcmp(c->v->name, "rewrite_eap_tls_sha256") == 0)
+        return marks_of_eap(c, eap_tls_packets);
+    m.proof = keyring_proof(c->keyring, span_sub(of_hex(RESPONSE, octets), NT_RESPONSE_AT, 24));
+    return m;
+}
+
+/* RADIUS gave a login the key of the call's vector, altered by one bit if it is wrong. */
+static void radius_gives_to(struct call *c, const char *user, struct keyring_marks marks,
+                            bool wrong)
+{
+    const struct keyring_login login = {.user = span_str(user), .marks = marks};
     struct hlak key = {.kind = HLAK_RADIUS};
     memcpy(key.key, vector_octets(c->v, "hlak", HLAK_LEN), HLAK_LEN);
     key.key[0] ^= wrong;
     keyring_put(c->keyring, "home", &login, &key, 1, NOW);
+}
+
+static void radius_gives(struct call *c, const char *user, bool wrong)
+{
+    radius_gives_to(c, user, own_marks(c), wrong);
 }
 
 static enum front_verdict give(struct call *c, bool client, struct span octets)
@@ -174,15 +222,7 @@ static enum front_verdict give(struct call *c, bool client, struct span octets)
 static enum front_verdict give_hex(struct call *c, bool client, const char *hex)
 {
     uint8_t octets[256];
-    size_t n = 0;
-    for (; *hex != '\0'; hex += *hex == ' ' ? 1 : 2) {
-        unsigned octet;
-        if (*hex == ' ')
-            continue;
-        assert_int_equal(sscanf(hex, "%2x", &octet), 1);
-        octets[n++] = (uint8_t)octet;
-    }
-    return give(c, client, span_of(octets, n));
+    return give(c, client, of_hex(hex, octets));
 }
 
 static enum front_verdict from_client(struct call *c, const char *hex)
@@ -651,27 +691,134 @@ static void a_key_from_radius(void **state)
     assert_string_equal(c.session.method, "eap-tls");
     assert_false(c.session.weak);
     /* it is spent, and the other one is not */
-    const struct keyring_login login = {.user = span_str("User")};
+    const struct keyring_login login = {.user = span_str("User"), .marks = own_marks(&c)};
     struct hlak left[2];
     uint64_t id[2], latest = 0;
     assert_int_equal(keyring_find(c.keyring, "home", &login, NOW, &latest, left, id, 2), 1);
     call_fini(&c);
 }
 
-/* Who has an account gets keys, too; they make no binding of somebody else's call
- * (PROTOCOL.md 4.4). */
+/* Everybody who has an account gets keys. They bind no other call, whatever name their login had
+ * outside (PROTOCOL.md 5.8). */
 static void keys_of_others(void **state)
 {
     (void)state;
+    static const struct {
+        const char *vector, *user, *packets[5];
+    } cases[] = {
+        {"rewrite_eap_tls_sha256", "Mallory", {EAP_TLS_USER, EAP_TLS_REQUEST, EAP_TLS_RESPONSE}},
+        {"rewrite_eap_tls_sha256", "User", {EAP_TLS_USER, EAP_TLS_REQUEST}},
+        {"rewrite_eap_tls_sha256",
+         "User",
+         {EAP_TLS_USER, "1000000e ff03c227 01020006 0d21", EAP_TLS_RESPONSE}},
+        {"rewrite_mschapv2_sha256", "User", {EAP_TLS_USER, EAP_TLS_REQUEST, EAP_TLS_RESPONSE}},
+        {"rewrite_mschapv2_sha256", "User", {NULL}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct call c;
+        call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, cases[i].vector);
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        if (strcmp(cases[i].vector, "rewrite_mschapv2_sha256") == 0)
+            mschapv2(&c);
+        else
+            eap_tls(&c);
+        radius_gives_to(&c, cases[i].user, marks_of_eap(&c, cases[i].packets), false);
+        assert_int_equal(connected(&c), FRONT_WAIT);
+        c.answer = front_try_key(c.front, NOW, true);
+        refused(&c, c.answer.verdict, REASON_BINDING_MAC);
+        call_fini(&c);
+    }
+}
+
+/* What PPP says again is one packet to RADIUS; a login may start over, with LCP or without. */
+static void retransmissions_in_eap(void **state)
+{
+    (void)state;
+    static const char *const before[][6] = {
+        {NULL},
+        {EAP_TLS_IDENTITY, EAP_TLS_USER, EAP_TLS_REQUEST, EAP_TLS_RESPONSE, NULL},
+        {EAP_TLS_IDENTITY, EAP_TLS_USER, LCP_REQUEST, NULL},
+        {EAP_TLS_IDENTITY, EAP_TLS_USER, EAP_TLS_REQUEST, LCP_REQUEST, NULL},
+    };
+    static const bool client[] = {false, true, false, true};
+    static const char *const packets[] = {EAP_TLS_IDENTITY, EAP_TLS_USER, EAP_TLS_REQUEST,
+                                          EAP_TLS_RESPONSE};
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
+        struct call c;
+        call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        for (size_t k = 0; before[i][k] != NULL; k++)
+            give_hex(&c, strcmp(before[i][k], LCP_REQUEST) != 0 && client[k], before[i][k]);
+        for (size_t k = 0; k < 4; k++) {
+            assert_int_equal(give_hex(&c, client[k], packets[k]), FRONT_PASS);
+            assert_int_equal(give_hex(&c, client[k], packets[k]), FRONT_PASS);
+        }
+        assert_int_equal(from_backend(&c, EAP_TLS_REQUEST),
+                         FRONT_PASS); /* and its answer crosses */
+        assert_int_equal(from_client(&c, EAP_TLS_RESPONSE), FRONT_PASS);
+        assert_int_equal(from_backend(&c, EAP_TLS_DONE), FRONT_PASS);
+        radius_gives(&c, "User", false);
+        connected_becomes(&c, "rewrite_eap_tls_sha256");
+        assert_string_equal(c.session.key, "radius");
+        call_fini(&c);
+    }
+}
+
+/* A VPN server that has EAP-MSCHAPv2 with the client asks RADIUS with the attributes of MS-CHAPv2.
+ */
+static void another_envelope(void **state)
+{
+    (void)state;
     struct call c;
-    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
-    eap_tls(&c);
-    radius_gives(&c, "Mallory", false);
-    assert_int_equal(connected(&c), FRONT_WAIT);
-    c.answer = front_try_key(c.front, NOW, true);
-    refused(&c, c.answer.verdict, REASON_BINDING_MAC);
+    from_backend(&c, EAP_TLS_IDENTITY);
+    from_client(&c, EAP_TLS_USER);
+    eap_mschapv2(&c);
+    radius_gives(&c, "User", false);
+    connected_becomes(&c, "rewrite_mschapv2_sha256");
+    assert_string_equal(c.session.key, "radius");
+    assert_string_equal(c.session.method, "eap-mschapv2");
     call_fini(&c);
+}
+
+/* A key that came before the server's Success binds the call only if the login that succeeds is the
+ * one it belongs to; a namesake of another domain is another user. */
+static void an_early_key_from_radius(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *response;
+        bool holds;
+    } cases[] = {
+        {NULL, true},
+        {RESPONSE, true},
+        {"10000047 ff03c223 0201003f 31 21402324255e262a28295f2b3a337c7e 0000000000000000"
+         "82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df 00 434f52505c 55736572",
+         true}, /* CORP\User */
+        {"10000042 ff03c223 0201003a 31 21402324255e262a28295f2b3a337c7e 0000000000000000"
+         "82309ecd8d708b5ea08faa3981cd83544233114a3d85d6d0 00 55736572",
+         false}, /* another NT-Response */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct call c;
+        call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        from_backend(&c, CHALLENGE);
+        from_client(&c, RESPONSE);
+        radius_gives(&c, "User", false);
+        assert_int_equal(connected(&c), FRONT_REPLACE);
+        if (cases[i].response != NULL) {
+            from_backend(&c, LCP_REQUEST);
+            from_backend(&c, CHALLENGE);
+            from_client(&c, cases[i].response);
+        }
+        if (cases[i].holds)
+            assert_int_equal(from_backend(&c, SUCCESS), FRONT_CONNECTED);
+        else
+            refused(&c, from_backend(&c, SUCCESS), REASON_BINDING_MAC);
+        call_fini(&c);
+    }
 }
 
 /* The users file is asked first; a line of it that is stale is no reason to refuse. */
@@ -833,43 +980,33 @@ static void what_may_pass_the_one_that_waits(void **state)
         }
 }
 
-/* What the keyring is told of each answer: user, proof, address. */
+/* What the keyring is told of each answer: user, mark, address. */
 static void logins_are_noted(void **state)
 {
     (void)state;
-    static const char nt_response[] = "\x82\x30\x9e\xcd\x8d\x70\x8b\x5e\xa0\x8f\xaa\x39\x81\xcd\x83"
-                                      "\x54\x42\x33\x11\x4a\x3d\x85\xd6\xdf";
-    static const char tls_answer[] = "\x02\x02\x00\x06\x0d\x00";
     static const struct {
-        const char *first, *reply, *second, *answer;
-        struct span proof;
+        const char *ppp[5], *radius[4]; /* from backend and client in turn; radius: by EAP */
+        bool response;
     } cases[] = {
-        {PAP_REQUEST, PAP_ACK, NULL, PAP, {NULL, 0}},
-        {CHALLENGE, NULL, NULL, RESPONSE, {(const uint8_t *)nt_response, 24}},
-        {EAP_TLS_IDENTITY,
-         NULL,
-         NULL,
-         EAP_TLS_USER,
-         {(const uint8_t *)"\x02\x01\x00\x09\x01User", 9}},
-        {EAP_TLS_IDENTITY,
-         EAP_TLS_USER,
-         EAP_TLS_REQUEST,
-         EAP_TLS_RESPONSE,
-         {(const uint8_t *)tls_answer, 6}},
+        {{PAP_REQUEST, PAP_ACK, LCP_ECHO, PAP}, {NULL}, false},
+        {{CHALLENGE, RESPONSE}, {NULL}, true},
+        {{EAP_TLS_IDENTITY, EAP_TLS_USER}, {EAP_TLS_USER}, false},
+        {{EAP_TLS_IDENTITY, EAP_TLS_USER, EAP_TLS_REQUEST, EAP_TLS_RESPONSE},
+         {EAP_TLS_USER, EAP_TLS_REQUEST, EAP_TLS_RESPONSE},
+         false},
+        {{EAP_TLS_IDENTITY, EAP_TLS_USER, EAP_CHALLENGE, EAP_RESPONSE}, {NULL}, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct keyring_login login = {.user = span_str("User"), .proof = cases[i].proof};
+        struct keyring_login login = {.user = span_str("User")};
         struct addr from;
         struct call c;
         call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
+        login.marks = cases[i].response ? own_marks(&c) : marks_of_eap(&c, cases[i].radius);
         request_and_ack(&c, SSTP_HASH_SHA256);
-        from_backend(&c, cases[i].first);
-        if (cases[i].reply != NULL)
-            from_client(&c, cases[i].reply);
-        if (cases[i].second != NULL)
-            from_backend(&c, cases[i].second);
-        assert_false(keyring_whence(c.keyring, "home", &login, NOW, &from));
-        from_client(&c, cases[i].answer);
+        for (size_t k = 0; cases[i].ppp[k] != NULL; k++) {
+            assert_false(keyring_whence(c.keyring, "home", &login, NOW, &from));
+            give_hex(&c, k % 2 == 1, cases[i].ppp[k]);
+        }
         assert_true(keyring_whence(c.keyring, "home", &login, NOW, &from));
         assert_true(addr_equal(&from, &c.session.client));
         assert_false(keyring_whence(c.keyring, "away", &login, NOW, &from));
@@ -882,7 +1019,7 @@ static void logins_are_noted(void **state)
 static void notes_of_one_call_push_out_nobody(void **state)
 {
     (void)state;
-    const struct keyring_login other = {.user = span_str("somebody")};
+    const struct keyring_login other = {.user = span_str("another")};
     struct addr from, a;
     struct call c;
     call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
@@ -901,6 +1038,22 @@ static void notes_of_one_call_push_out_nobody(void **state)
     }
     assert_int_equal(c.session.frames_dropped, 33);
     assert_true(keyring_whence(c.keyring, "home", &other, NOW, &from));
+    call_fini(&c);
+}
+
+/* A call that answers more often than can be noted would make another client of that name the only
+ * one. */
+static void a_client_that_answers_too_often(void **state)
+{
+    (void)state;
+    enum { NOTES = 128 };
+    struct call c;
+    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    from_backend(&c, EAP_TLS_IDENTITY);
+    for (unsigned i = 0; i < NOTES; i++) /* retransmissions, which go on */
+        assert_int_equal(from_client(&c, EAP_TLS_USER), FRONT_PASS);
+    refused(&c, from_client(&c, EAP_TLS_USER), REASON_CLIENT_TOO_MANY_ANSWERS);
     call_fini(&c);
 }
 
@@ -1093,6 +1246,9 @@ int main(void)
         cmocka_unit_test(an_ack_without_a_nonce),
         cmocka_unit_test(a_key_from_radius),
         cmocka_unit_test(keys_of_others),
+        cmocka_unit_test(retransmissions_in_eap),
+        cmocka_unit_test(another_envelope),
+        cmocka_unit_test(an_early_key_from_radius),
         cmocka_unit_test(radius_and_users_file),
         cmocka_unit_test(a_key_that_comes_later),
         cmocka_unit_test(a_key_that_does_not_come),
@@ -1103,6 +1259,7 @@ int main(void)
         cmocka_unit_test(frames_go_on_in_one_form),
         cmocka_unit_test(a_client_that_asks_for_authentication),
         cmocka_unit_test(a_name_that_servers_trim),
+        cmocka_unit_test(a_client_that_answers_too_often),
         cmocka_unit_test(each_message_has_its_place),
         cmocka_unit_test(a_nak_is_answered_with_another_request),
         cmocka_unit_test(the_exchange_may_begin_again),

@@ -239,30 +239,32 @@ static void login(void **state)
 {
     (void)state;
     static const struct {
-        const char *name, *in, *user, *proof;
+        const char *name, *in, *user, *proof, *eap;
     } cases[] = {
-        {"PAP", "0105'bob'", "'bob'", ""},
-        {"no name", "1802", "", ""},
-        {"CHAP", "0105'bob'" CHAP, "'bob'", "00112233445566778899aabbccddeeff"},
-        {"CHAP, too short", "0304 0700", "", ""},
-        {"MS-CHAPv1", "1a3a" MS "0134 0101" EIGHT EIGHT EIGHT NT, "", NT},
-        {"MS-CHAPv2", "0105'bob'" V2, "'bob'", NT},
+        {"PAP", "0105'bob'", "'bob'", "", ""},
+        {"no name", "1802", "", "", ""},
+        {"CHAP", "0105'bob'" CHAP, "'bob'", "00112233445566778899aabbccddeeff", ""},
+        {"CHAP, too short", "0304 0700", "", "", ""},
+        {"MS-CHAPv1", "1a3a" MS "0134 0101" EIGHT EIGHT EIGHT NT, "", NT, ""},
+        {"MS-CHAPv2", "0105'bob'" V2, "'bob'", NT, ""},
         {"MS-CHAPv2, too short",
-         "1a39" MS "1933 0100" EIGHT EIGHT EIGHT "'abcdefghijklmnopqrstuvw'", "", ""},
-        {"a new password", "1a4c" MS "1b46 0701" EIGHT EIGHT EIGHT EIGHT EIGHT NT "0000", "", NT},
-        {"EAP in two pieces", "0105'bob' 4f06 02010006 4f04 1900", "'bob'", "020100061900"},
-        {"EAP goes before", V2 "4f06 02010004", "", "02010004"},
+         "1a39" MS "1933 0100" EIGHT EIGHT EIGHT "'abcdefghijklmnopqrstuvw'", "", "", ""},
+        {"a new password", "1a4c" MS "1b46 0701" EIGHT EIGHT EIGHT EIGHT EIGHT NT "0000", "", NT,
+         ""},
+        {"EAP in two pieces", "0105'bob' 4f06 02010006 4f04 1900", "'bob'", "", "020100061900"},
+        {"EAP goes before", V2 "4f06 02010004", "", "", "02010004"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct radius_out in;
         uint8_t scratch[RADIUS_MAX];
-        struct keyring_login l;
+        struct radius_login l;
         struct radius_packet p =
             make(&in, RADIUS_ACCESS_REQUEST, cases[i].in, NULL, trip.client_secret);
         print_message("# %s\n", cases[i].name);
         radius_carry_login(&p, scratch, &l);
         assert_octets(l.user, cases[i].user);
         assert_octets(l.proof, cases[i].proof);
+        assert_octets(l.eap, cases[i].eap);
     }
 }
 

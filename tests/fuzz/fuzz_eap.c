@@ -1,0 +1,61 @@
+/* The input is an EAP packet, or a PPP frame with one. */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "radius/keyring.h"
+#include "wire/eap.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool inside(struct span part, struct span whole)
+{
+    return part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n);
+}
+
+static void check_packet(struct span s)
+{
+    struct eap_packet p;
+
+    if (!eap_parse(s, &p))
+        return;
+    CHECK(p.whole.p == s.p && p.whole.n <= s.n && p.data.n > 0 && inside(p.data, p.whole));
+    CHECK(inside(p.nt_response, p.data));
+    CHECK(p.nt_response.n == 0 || (p.nt_response.n == EAP_NT_RESPONSE && !p.request));
+    CHECK(!p.accepted || (p.request && !p.identity));
+}
+
+/* A packet changes the marks of a login that has begun, and padding does not. */
+static void check_marks(struct span s)
+{
+    static struct keyring *k;
+    struct keyring_marks before = {.chain = 1, .proof = 2}, a = before, b = before;
+    struct eap_packet p;
+
+    if (k == NULL)
+        k = keyring_new();
+    keyring_follow(k, &a, s);
+    CHECK(a.chain != before.chain);
+    if (eap_parse(s, &p)) {
+        keyring_follow(k, &b, p.whole);
+        CHECK(a.chain == b.chain && a.proof == b.proof);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    /* in a block of exactly this size: a sanitizer sees the first octet that is read behind it */
+    uint8_t *copy = check_alloc(malloc(size > 0 ? size : 1));
+    const struct span s = span_of(copy, size);
+    struct span packet;
+
+    if (size > 0)
+        memcpy(copy, data, size);
+    check_packet(s);
+    check_marks(s);
+    if (eap_of_frame(s, &packet)) {
+        CHECK(inside(packet, s));
+        check_packet(packet);
+    }
+    free(copy);
+    return 0;
+}
