@@ -113,7 +113,7 @@ void entry_recheck(struct tunnel *t, const struct site *site)
     if (now == NULL || !now->recheck_tunnels || now->dry_run)
         return;
     struct rules_facts facts = facts_of(t, time(NULL));
-    facts.user = text_or_none(t->session.user);
+    facts.user = text_or_none(t->session.user_is_claim ? NULL : t->session.user);
     if (t->state == TUNNEL_RELAY)
         facts.user_known = facts.user.n > 0 ? RULES_USER_KNOWN : RULES_USER_DOUBTFUL;
     struct rules_answer v = rules_decide(&now->rules, &facts);

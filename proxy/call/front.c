@@ -63,7 +63,7 @@ void front_free(struct front *f)
 /* sure: nothing more is to come, so that the lack of a name decides, too. */
 static bool user_may_pass(struct front *f, bool sure)
 {
-    struct span user = span_of(f->ppp.user, f->ppp.user_len);
+    struct span user = span_of(f->ppp.user, f->session->user_is_claim ? 0 : f->ppp.user_len);
 
     if (f->user_allowed == NULL || f->user_asked || (user.n == 0 && !sure))
         return true;
@@ -125,7 +125,17 @@ static enum reason reason_of_verdict(enum ppp_verdict v)
     return v == PPP_AUTH_REQUEST ? REASON_CLIENT_ASKS_AUTH : REASON_BAD_USER_NAME;
 }
 
-/* What the observer has learned, for the log and the rules. False: the user may not pass. */
+/* Returns whether the login that has ended well proves another name than the one that PPP shows:
+ * the outer name of EAP-TLS, PEAP and other EAP is its sender's choice. */
+static bool user_is_claim(const struct front *f)
+{
+    const enum ppp_method m = f->ppp.method;
+
+    return f->ppp.result == PPP_RESULT_SUCCESS && !f->backend->config->outer_name_verified &&
+           (m == PPP_METHOD_EAP || m == PPP_METHOD_EAP_TLS || m == PPP_METHOD_EAP_PEAP);
+}
+
+/* Shows what the observer has learned to the log and the rules. False: the user may not pass. */
 static bool show_login(struct front *f)
 {
     struct session *s = f->session;
@@ -133,8 +143,10 @@ static bool show_login(struct front *f)
 
     s->method = f->ppp.method == PPP_METHOD_NONE ? NULL : ppp_method_name(f->ppp.method);
     s->failures = f->ppp.failures;
-    if (!span_eq(span_str(s->user == NULL ? "" : s->user), user)) {
+    const bool claim = user_is_claim(f);
+    if (claim != s->user_is_claim || !span_eq(span_str(s->user == NULL ? "" : s->user), user)) {
         session_keep(&s->user, user);
+        s->user_is_claim = claim;
         f->user_asked = false;
     }
     return user_may_pass(f, f->ppp.result != PPP_RESULT_PENDING);

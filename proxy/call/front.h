@@ -37,7 +37,8 @@ struct front *front_new(const struct site_backend *backend, const struct binding
 
 /* May the call go on with this user? Asked each time PPP shows another one, before the frame that
  * does so goes on; and with none (n == 0) when an authentication has ended, or Call Connected is
- * there, and it is not known who that was. Never asked without front_ask_user. */
+ * there, and the user is not known, or the authentication did not prove the name. Never asked
+ * without front_ask_user. */
 typedef bool (*front_user_allowed)(void *arg, struct span user);
 void front_ask_user(struct front *f, front_user_allowed allowed, void *arg);
 

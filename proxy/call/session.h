@@ -33,7 +33,8 @@ struct session {
     struct addr proxy;  /* who told so; family 0: nobody */
     char *host, *sni, *tenant, *correlation, *user; /* owned; as the client sent them */
     const char *tls_version, *tls_cipher;           /* NULL: no handshake was completed */
-    const char *method;                             /* NULL: none seen */
+    bool user_is_claim; /* the login did not prove user: rules and limits do not go by it */
+    const char *method; /* NULL: none seen */
     const char *backend;
     char *server; /* owned; address of the backend's server, once connected */
     enum session_binding binding;

@@ -56,14 +56,14 @@ static void count(struct session_flow *flow, struct span octets)
     flow->packets++;
 }
 
-/* Counts the tunnel for its user. A call without a user, and a name that is empty without its
- * domain or realm (`@example.com`, `DOMAIN\`), is not counted: no user is behind an empty name, so
- * calls of strangers would use up each other's tunnels. The name that is counted is the one that is
- * kept, so that limits_forget releases exactly what was counted here. */
+/* Counts the tunnel for its user. A call without a user, one whose name the login did not prove,
+ * and a name that is empty without its domain or realm (`@example.com`, `DOMAIN\`), is not counted:
+ * it would use up the tunnels of another user. The name that is counted is the one that is kept, so
+ * that limits_forget releases exactly what was counted here. */
 static bool user_admitted(struct tunnel *t)
 {
     CHECK(t->counted_user == NULL);
-    if (t->session.user != NULL)
+    if (t->session.user != NULL && !t->session.user_is_claim)
         session_keep(&t->counted_user, users_bare_name(span_str(t->session.user)));
     if (t->counted_user == NULL)
         return true;

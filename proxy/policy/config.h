@@ -187,6 +187,8 @@ struct config_backend {
     enum config_binding binding;
     bool binding_sha1_known, binding_sha256_known; /* binding-cert-hash was given */
     uint8_t binding_sha1[20], binding_sha256[32];
+    bool zero_key_eap; /* a MAC made with zeros is accepted inside EAP though a key is known */
+    bool outer_name_verified; /* the server compares the outer name of EAP with the inner one */
     char *users_file;
     char *radius_name;
     const struct config_radius *radius; /* that the server asks; NULL: none that we know of */

@@ -116,6 +116,9 @@ static const struct config_choice deny_actions[] = {
 static const struct config_choice enforce_or_dry_run[] = {
     {"enforce", false}, {"dry-run", true}, {NULL, 0}};
 static const struct config_choice keep_or_client[] = {{"keep", false}, {"client", true}, {NULL, 0}};
+static const struct config_choice none_or_eap[] = {{"none", false}, {"eap", true}, {NULL, 0}};
+static const struct config_choice claim_or_verified[] = {
+    {"claim", false}, {"verified", true}, {NULL, 0}};
 static const struct config_choice allow_or_deny[] = {{"allow", true}, {"deny", false}, {NULL, 0}};
 static const struct config_choice tls_versions[] = {
     {"1.0", CONFIG_TLS_1_0},     {"1.1", CONFIG_TLS_1_1},
@@ -397,6 +400,14 @@ const struct config_key config_keys[] = {
      .otherwise = "that of the certificate the server shows",
      .help = "SHA1 or SHA256 of the certificate the server expects in the crypto-binding; one of "
              "each may stand."},
+    {BACKEND_KEY("zero-key", zero_key_eap), .type = &config_type_flag, .choices = none_or_eap,
+     .initial = "none",
+     .help = "eap: accept a binding made with zeros inside EAP although a key of the login is known; "
+             "some Windows clients are said to make such ones."},
+    {BACKEND_KEY("outer-name", outer_name_verified), .type = &config_type_flag,
+     .choices = claim_or_verified, .initial = "claim",
+     .help = "claim: rules and max-tunnels-per-user do not go by the outer name of EAP-TLS, PEAP and "
+             "the like; verified: they do, because the server compares it with the inner name."},
     {BACKEND_KEY("users-file", users_file), .type = &config_type_path, .otherwise = "none",
      .help = "NAME:HASH-HASH lines, as `sstpgate user` prints: keys of MS-CHAPv2."},
     {BACKEND_KEY("radius", radius_name), .type = &config_type_reference, .otherwise = "none",
@@ -423,8 +434,9 @@ const struct config_key config_keys[] = {
      .help = "File whose first line is the secret shared with the RADIUS servers."},
     {RADIUS_KEY("require-message-authenticator", require_message_authenticator),
      .type = &config_type_flag, .choices = yes_or_no, .initial = "no",
-     .help = "yes: drop packets without a Message-Authenticator (Blast-RADIUS). With EAP it must be "
-             "there in any case."},
+     .help = "yes: drop Access-Requests and answers without a Message-Authenticator (Blast-RADIUS), "
+             "which EAP must have in any case. no: an unsigned request from one of clients is signed "
+             "for the server."},
     {RADIUS_KEY("calling-station-id", calling_station_client), .type = &config_type_flag,
      .choices = keep_or_client, .initial = "keep",
      .help = "client: Calling-Station-Id becomes the address of the VPN client, which the VPN server "

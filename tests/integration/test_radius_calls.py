@@ -463,6 +463,49 @@ def test_login_whose_beginning_went_elsewhere(bench):
     assert "unfollowed 2;" in run("ctl", "-c", site.gate.config, "status").stdout
 
 
+# -- the name outside of a tunnel --
+
+@pytest.mark.parametrize("rules", [{"deny": "user bob"},
+                                   {"allow": "user alice", "default": "deny"}], ids=str)
+def test_user_rules_and_the_outer_name(bench, rules):
+    """A name that the login does not prove satisfies every deny and no allow."""
+    site = tunnelled(bench, listener=rules)
+    client = site.client("eap", **bob_outside_as("alice"))
+    with pytest.raises(CallFailed, match="disconnect"):
+        client.establish()
+    client.close()
+    line = site.gate.wait_call()
+    assert (line["reason"], line["user"]) == ("user-denied", "alice")
+
+
+def test_outer_name_that_the_server_verifies(bench):
+    site = tunnelled(bench, listener={"allow": "user alice", "default": "deny"},
+                     backend={"outer-name": "verified"})
+    site.client("eap", **bob_outside_as("alice")).establish().ping().disconnect()
+    assert site.gate.wait_call()["user"] == "alice"
+
+
+def test_user_rules_where_the_method_proves_the_name(bench):
+    site = Site(bench, listener={"allow": "user alice", "default": "deny"})
+    for method in ("mschapv2", "mschapv1", "chap-md5", "pap", "eap-mschapv2"):
+        assert site.call(method)["user"] == "alice"
+
+
+@pytest.mark.parametrize("outer", ["claim", "verified"])
+def test_tunnels_of_an_outer_name(bench, outer):
+    """A tunnel under a claimed name is not one of that user's tunnels."""
+    site = tunnelled(bench, gate={"max-tunnels-per-user": 1}, backend={"outer-name": outer})
+    site.client("eap", **bob_outside_as("alice")).establish()
+    alice = site.client()
+    if outer == "claim":
+        alice.establish().ping().disconnect()
+    else:
+        with pytest.raises(CallFailed, match="disconnect"):
+            alice.establish()
+        alice.close()
+        assert site.gate.wait_call()["reason"] == "user-limit"
+
+
 def refused_when_connecting(client):
     """The CallFailed of a client that has authenticated, and says Call Connected now."""
     with pytest.raises(CallFailed) as caught:

@@ -1131,6 +1131,80 @@ static void a_name_that_servers_trim(void **state)
     call_fini(&c);
 }
 
+/* ---- the user ---- */
+
+struct asked {
+    char names[128]; /* in angle brackets */
+    const char *denies;
+};
+
+static bool is_allowed(void *arg, struct span user)
+{
+    struct asked *a = arg;
+    const size_t n = strlen(a->names);
+    snprintf(a->names + n, sizeof a->names - n, "<%.*s>", (int)user.n, (const char *)user.p);
+    return a->denies == NULL || !span_eq(user, span_str(a->denies));
+}
+
+/* The outer name of EAP-TLS is its sender's choice: once that method has let the client in, the
+ * rules are asked about an unknown user. */
+static void the_outer_name_is_a_claim(void **state)
+{
+    (void)state;
+    for (int verified = 0; verified < 2; verified++) {
+        struct asked asked = {.denies = NULL};
+        struct call c;
+        call_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+        c.config.outer_name_verified = verified;
+        front_ask_user(c.front, is_allowed, &asked);
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        eap_tls(&c);
+        assert_string_equal(asked.names, verified ? "<User>" : "<User><>");
+        assert_string_equal(c.session.user, "User");
+        assert_int_equal(c.session.user_is_claim, !verified);
+        call_fini(&c);
+    }
+}
+
+static void the_rules_may_deny_a_claim(void **state)
+{
+    (void)state;
+    struct asked asked = {.denies = ""};
+    struct call c;
+    call_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+    front_ask_user(c.front, is_allowed, &asked);
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    from_backend(&c, EAP_TLS_IDENTITY);
+    from_client(&c, EAP_TLS_USER);
+    from_backend(&c, EAP_TLS_REQUEST);
+    assert_int_equal(from_client(&c, EAP_TLS_RESPONSE), FRONT_PASS);
+    refused(&c, from_backend(&c, EAP_TLS_DONE), REASON_USER_DENIED);
+    call_fini(&c);
+}
+
+/* The method of the client's password proves its name. */
+static void the_name_that_a_method_proves(void **state)
+{
+    (void)state;
+    for (int eap = 0; eap < 2; eap++) {
+        struct asked asked = {.denies = NULL};
+        struct call c;
+        call_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
+        front_ask_user(c.front, is_allowed, &asked);
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        if (eap) {
+            from_backend(&c, EAP_TLS_IDENTITY);
+            from_client(&c, EAP_TLS_USER);
+            eap_mschapv2(&c);
+        } else {
+            mschapv2(&c);
+        }
+        assert_string_equal(asked.names, "<User>");
+        assert_false(c.session.user_is_claim);
+        call_fini(&c);
+    }
+}
+
 /* ---- order ---- */
 
 static void each_message_has_its_place(void **state)
@@ -1260,6 +1334,9 @@ int main(void)
         cmocka_unit_test(a_client_that_asks_for_authentication),
         cmocka_unit_test(a_name_that_servers_trim),
         cmocka_unit_test(a_client_that_answers_too_often),
+        cmocka_unit_test(the_outer_name_is_a_claim),
+        cmocka_unit_test(the_rules_may_deny_a_claim),
+        cmocka_unit_test(the_name_that_a_method_proves),
         cmocka_unit_test(each_message_has_its_place),
         cmocka_unit_test(a_nak_is_answered_with_another_request),
         cmocka_unit_test(the_exchange_may_begin_again),
