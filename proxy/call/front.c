@@ -22,6 +22,7 @@ struct front *front_new(const struct site_backend *backend, const struct binding
     f->backend_leaf = *backend_leaf;
     f->expect.leaf = &f->client_leaf;
     f->candidates.users = backend->users;
+    f->candidates.zero_key_eap = backend->config->zero_key_eap;
     ppp_observer_init(&f->ppp);
     return f;
 }

@@ -106,12 +106,13 @@ static void leaf_from(struct binding_leaf *out, struct span der)
 }
 
 /* users: text of a users file, NULL: the backend has none. */
-static void call_init(struct call *c, enum config_binding binding, const char *users,
-                      const char *vector)
+static void call_init_config(struct call *c, enum config_binding binding, const char *users,
+                             const char *vector, bool zero_key_eap)
 {
     struct binding_leaf client, backend;
     memset(c, 0, sizeof *c);
     c->config.binding = binding;
+    c->config.zero_key_eap = zero_key_eap;
     c->config.name = (char *)"b";
     c->backend.config = &c->config;
     if (users != NULL) {
@@ -126,6 +127,12 @@ static void call_init(struct call *c, enum config_binding binding, const char *u
     c->session.binding_lines = &c->lines;
     c->session.client.family = AF_INET;
     c->front = front_new(&c->backend, &client, &backend, &c->session);
+}
+
+static void call_init(struct call *c, enum config_binding binding, const char *users,
+                      const char *vector)
+{
+    call_init_config(c, binding, users, vector, false);
 }
 
 static void call_fini(struct call *c)
@@ -358,6 +365,30 @@ static void eap_with_its_key_and_with_zeros(void **state)
         assert_string_equal(c.session.method, "eap-mschapv2");
         assert_string_equal(c.session.key, zero ? "zero" : "ms-chapv2");
         assert_int_equal(c.session.weak, zero); /* a method with keys, bound with none */
+        call_fini(&c);
+    }
+}
+
+/* zero-key = eap: accepted although the key of the login is known, and weak. */
+static void eap_with_zeros_that_are_configured(void **state)
+{
+    (void)state;
+    for (int early = 0; early < 2; early++) {
+        struct call c;
+        call_init_config(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_eap_mschapv2_zero_sha256",
+                         true);
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        if (early)
+            goes_on(connected(&c));
+        from_backend(&c, EAP_CHALLENGE);
+        from_client(&c, EAP_RESPONSE);
+        from_backend(&c, EAP_SUCCESS);
+        from_client(&c, EAP_SUCCESS_ACK);
+        assert_int_equal(from_backend(&c, EAP_DONE), early ? FRONT_CONNECTED : FRONT_PASS);
+        if (!early)
+            goes_on(connected(&c));
+        assert_true(c.session.weak);
+        assert_string_equal(c.session.key, "zero");
         call_fini(&c);
     }
 }
@@ -1305,6 +1336,7 @@ int main(void)
         cmocka_unit_test(without_a_success_the_last_response_counts),
         cmocka_unit_test(eap_with_its_key_and_with_zeros),
         cmocka_unit_test(eap_with_zeros_although_its_key_is_known),
+        cmocka_unit_test(eap_with_zeros_that_are_configured),
         cmocka_unit_test(pap_needs_no_users_file),
         cmocka_unit_test(hashes_are_translated),
         cmocka_unit_test(the_mask_is_widened_in_rewrite_only),
