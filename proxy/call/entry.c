@@ -163,8 +163,9 @@ static bool admitted(struct tunnel *t)
     return true;
 }
 
-static struct tls_conn *client_tls(struct tunnel *t)
+struct tls_conn *entry_hello(struct tunnel *t)
 {
+    tunnel_enter(t, TUNNEL_HANDSHAKE);
     return tls_conn_new_server(t->listener->tls, stream_sink, &t->client);
 }
 
@@ -192,9 +193,9 @@ void entry_begin(struct tunnel *t, struct listener *l)
         stream_start(&t->client, NULL);
         return;
     }
-    tunnel_enter(t, TUNNEL_HANDSHAKE);
+    tunnel_enter(t, TUNNEL_HELLO);
     if (admitted(t))
-        stream_start(&t->client, client_tls(t));
+        stream_expect(&t->client);
 }
 
 /* ---- the PROXY header ---- */
@@ -221,10 +222,10 @@ size_t entry_proxy_read(struct tunnel *t, struct span in)
         addr_from_end(&t->session.client, &p.source);
         addr_from_end(&t->session.local, &p.destination);
     }
-    tunnel_enter(t, TUNNEL_HANDSHAKE);
+    tunnel_enter(t, TUNNEL_HELLO);
     if (!admitted(t))
         return in.n;
-    stream_secure(&t->client, client_tls(t));
+    stream_secure(&t->client);
     return p.len;
 }
 

@@ -11,6 +11,7 @@
 
 struct listener;
 struct site;
+struct tls_conn;
 struct tunnel;
 
 /* Takes the connection that waits at l. State PROXY. */
@@ -26,6 +27,9 @@ size_t entry_request_read(struct tunnel *t, struct span in);
  */
 void entry_request_ended(struct tunnel *t);
 void entry_request_expired(struct tunnel *t);
+
+/* The client's handshake begins: returns the TLS object for it. State HANDSHAKE. */
+struct tls_conn *entry_hello(struct tunnel *t);
 
 /* The client's handshake is done. */
 void entry_secure(struct tunnel *t);

@@ -35,6 +35,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_BACKEND_REFUSED] = {"backend-refused", HTTP(503)},
     [REASON_BACKEND_BAD_ANSWER] = {"backend-bad-answer", HTTP(503)},
     [REASON_HANDSHAKE_TIMEOUT] = {"handshake-timeout", QUIET},
+    [REASON_HANDSHAKE_QUEUE] = {"handshake-queue", QUIET},
     [REASON_REQUEST_TIMEOUT] = {"request-timeout", QUIET},
     [REASON_ANSWER_TIMEOUT] = {"answer-timeout", HTTP(503)},
     [REASON_NEGOTIATE_TIMEOUT] = {"negotiate-timeout", ABORT(NONE, NEGOTIATION_TIMEOUT)},

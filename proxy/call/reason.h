@@ -36,6 +36,7 @@ enum reason {
     REASON_BACKEND_BAD_ANSWER,
     /* deadlines */
     REASON_HANDSHAKE_TIMEOUT,
+    REASON_HANDSHAKE_QUEUE, /* the client's handshake did not get its turn in time */
     REASON_REQUEST_TIMEOUT,
     REASON_ANSWER_TIMEOUT,
     REASON_NEGOTIATE_TIMEOUT,

@@ -48,7 +48,8 @@ uint64_t tunnel_now(const struct tunnel *t)
 #define FROM(state) (1u << TUNNEL_##state)
 
 static const unsigned legal_from[TUNNEL_STATES] = {
-    [TUNNEL_HANDSHAKE] = FROM(PROXY),
+    [TUNNEL_HELLO] = FROM(PROXY),
+    [TUNNEL_HANDSHAKE] = FROM(HELLO),
     [TUNNEL_REQUEST] = FROM(HANDSHAKE),
     /* once more for each address: the deadline is new */
     [TUNNEL_DIAL] = FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER),
@@ -71,6 +72,10 @@ void tunnel_enter(struct tunnel *t, enum tunnel_state state)
     if (t->state == TUNNEL_KEY) { /* what the client was not read for */
         stream_resume(&t->client);
         stream_kick(&t->client);
+    }
+    if (state == TUNNEL_RELAY) { /* from now on its packets wait for nothing */
+        stream_early(&t->client, false);
+        stream_early(&t->backend, false);
     }
     DL_DELETE(set->list[t->state], t);
     t->state = state;
@@ -296,6 +301,8 @@ void tunnel_open(struct tunnels *set, const struct site_listener *listener, stru
     t->session.listener = listener->config->name;
     stream_init(&t->client, set->worker, &client_ops);
     stream_init(&t->backend, set->worker, &backend_ops);
+    stream_early(&t->client, true);
+    stream_early(&t->backend, true);
     t->state = TUNNEL_PROXY;
     t->active = t->session.started;
     t->deadline = t->active + set->timeout[TUNNEL_PROXY];
@@ -305,6 +312,11 @@ void tunnel_open(struct tunnels *set, const struct site_listener *listener, stru
 }
 
 /* ---- what the streams tell ---- */
+
+static struct tls_conn *client_hello(struct stream *s)
+{
+    return entry_hello(of_client(s));
+}
 
 static void client_secure(struct stream *s)
 {
@@ -470,6 +482,7 @@ static void backend_closed(struct stream *s)
 }
 
 static const struct stream_ops client_ops = {
+    .on_hello = client_hello,
     .on_secure = client_secure,
     .on_read = client_read,
     .on_last = client_last,
@@ -492,6 +505,10 @@ static const struct stream_ops backend_ops = {
 void tunnel_expire(struct tunnel *t)
 {
     switch (t->state) {
+    case TUNNEL_HELLO:
+        tunnel_close(t,
+                     stream_waits(&t->client) ? REASON_HANDSHAKE_QUEUE : REASON_HANDSHAKE_TIMEOUT);
+        break;
     case TUNNEL_PROXY:
     case TUNNEL_HANDSHAKE: tunnel_close(t, REASON_HANDSHAKE_TIMEOUT); break;
     case TUNNEL_REQUEST: entry_request_expired(t); break;

@@ -1,5 +1,6 @@
 #include "call/tunnels.h"
 
+#include <malloc.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,21 @@
 #include "call/traffic.h"
 #include "call/tunnel.h"
 #include "net/worker.h"
+
+/* Calls that one sweep may end: some 20 us each. Thousands may come to their deadline at once, and
+ * shall not hold up the others; the sweep goes on in a moment. */
+enum { EXPIRE_AT_ONCE = 16 };
+
+/* How long a handshake may wait for its client where other calls wait for its place. Round trips
+ * take less, and clients that say nothing behind their ClientHello shall not keep all others
+ * out until timeout-handshake. */
+enum { HANDSHAKE_PATIENCE_MS = 1000 };
+
+/* When memory goes back to the system: so many calls fewer than at the peak, and no more than half
+ * as many. malloc keeps what calls give back between what others still have (a peak of 3000
+ * handshakes left 120 MiB), and malloc_trim finds the pages. It takes some 0.1 to 0.5 ms for each
+ * MiB, all of it in the way of the streams, so it is done once a minute at the most. */
+enum { TRIM_CALLS = 500, TRIM_PAUSE_MS = 60000 };
 
 struct tunnels_door {
     struct tunnels_door *prev, *next;
@@ -109,6 +125,7 @@ static void timeouts_set(struct tunnels *set, const struct config_gate *g)
     memcpy(was, set->timeout, sizeof was);
 
     set->timeout[TUNNEL_PROXY] = g->timeout_handshake;
+    set->timeout[TUNNEL_HELLO] = g->timeout_handshake;
     set->timeout[TUNNEL_HANDSHAKE] = g->timeout_handshake;
     set->timeout[TUNNEL_REQUEST] = g->timeout_request;
     set->timeout[TUNNEL_DIAL] = g->timeout_connect;
@@ -130,6 +147,7 @@ void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels
     site_unref(set->site);
     set->site = site;
     timeouts_set(set, &site->config->gate);
+    worker_limit_handshakes(set->worker, site->config->gate.handshakes_at_once);
     if (set->checks != NULL && set->phase == TUNNELS_OPEN)
         checks_switch(set->checks, site);
     DL_FOREACH_SAFE(set->doors, d, next)
@@ -171,6 +189,8 @@ static void end_if_idle(struct tunnels *set)
 void tunnels_add(struct tunnels *set, struct tunnel *t)
 {
     set->count++;
+    if (set->count > set->peak)
+        set->peak = set->count;
     DL_APPEND(set->list[t->state], t);
 }
 
@@ -183,28 +203,77 @@ void tunnels_remove(struct tunnels *set, struct tunnel *t)
     end_if_idle(set);
 }
 
+/* Data moves far more often than the sweep looks: it only notes the time, and the list is put in
+ * order here. */
+static bool has_moved(struct tunnels *set, struct tunnel *t, uint64_t now_ms)
+{
+    const enum tunnel_state state = t->state;
+    const uint64_t due = t->active + set->timeout[state];
+
+    if ((state != TUNNEL_RELAY && state != TUNNEL_WEB) || due <= now_ms)
+        return false;
+    t->deadline = due;
+    DL_DELETE(set->list[state], t);
+    DL_APPEND(set->list[state], t);
+    return true;
+}
+
+/* Ends the calls of a state whose deadline is over, at most `most` of them; returns how many. */
+static unsigned expire(struct tunnels *set, enum tunnel_state state, uint64_t now_ms, unsigned most)
+{
+    struct tunnel *t;
+    unsigned n = 0;
+
+    while (set->timeout[state] != 0 && n < most && (t = set->list[state]) != NULL &&
+           t->deadline <= now_ms) {
+        if (has_moved(set, t, now_ms))
+            continue;
+        tunnel_expire(t);
+        CHECK(set->list[state] != t || t->deadline > now_ms);
+        n++;
+    }
+    return n;
+}
+
+/* Calls wait because there are handshakes-at-once: the deadline of these comes sooner. */
+static void handshakes_hurry(struct tunnels *set)
+{
+    const struct worker *w = set->worker;
+    struct tunnel *t;
+    unsigned missed;
+
+    if (!stream_hellos_wait(w))
+        return;
+    if (log_limit_pass(&set->limit_handshakes, worker_now(w), 1, &missed))
+        log_msg(LOG_LEVEL_WARNING, "full", "handshakes-at-once (%u) reached: new calls wait",
+                w->handshakes_max);
+    DL_FOREACH(set->list[TUNNEL_HANDSHAKE], t)
+    if (t->deadline > t->active + HANDSHAKE_PATIENCE_MS)
+        t->deadline = t->active + HANDSHAKE_PATIENCE_MS;
+}
+
+static void memory_trim(struct tunnels *set, uint64_t now_ms)
+{
+    if (set->count > set->peak / 2 || set->peak - set->count < TRIM_CALLS ||
+        now_ms < set->trim_after)
+        return;
+    malloc_trim(0);
+    set->peak = set->count;
+    set->trim_after = now_ms + TRIM_PAUSE_MS;
+}
+
 void tunnels_sweep(void *arg, uint64_t now_ms)
 {
     struct tunnels *set = arg;
+    unsigned n = 0;
 
-    for (int state = 0; state < TUNNEL_CLOSED; state++) {
-        struct tunnel *t;
-        if (set->timeout[state] == 0)
-            continue;
-        while ((t = set->list[state]) != NULL && t->deadline <= now_ms) {
-            uint64_t due = t->active + set->timeout[state];
-            if ((state == TUNNEL_RELAY || state == TUNNEL_WEB) && due > now_ms) {
-                /* Data moves far more often than the sweep looks: it only notes the time, and the
-                 * list is put in order here. */
-                t->deadline = due;
-                DL_DELETE(set->list[state], t);
-                DL_APPEND(set->list[state], t);
-                continue;
-            }
-            tunnel_expire(t);
-            CHECK(set->list[state] != t || t->deadline > now_ms);
-        }
-    }
+    handshakes_hurry(set);
+    for (int state = 0; state < TUNNEL_CLOSED; state++)
+        n += expire(set, state, now_ms, EXPIRE_AT_ONCE - n);
+    if (n == EXPIRE_AT_ONCE)
+        worker_sweep_again(set->worker);
+    else
+        memory_trim(set, now_ms);
     keyring_sweep(set->shared->keyring, now_ms);
     if (set->checks != NULL)
         checks_sweep(set->checks, now_ms);

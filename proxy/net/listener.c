@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <utlist.h>
 
 #include "base/check.h"
 #include "net/worker.h"
@@ -74,13 +75,52 @@ fail:;
     return ERR_SYSTEM;
 }
 
+/* Accepts the connection that waits at l->tcp, but no more than WORKER_ACCEPTS in one round of the
+ * loop: libuv would go on until the kernel's queue is empty, and thousands of connections that come
+ * at once would hold up all streams. A connection that is not accepted makes libuv pause. */
+static void accept_or_wait(struct listener *l)
+{
+    struct worker *w = l->worker;
+
+    if (w->accepts < WORKER_ACCEPTS) {
+        w->accepts++;
+        worker_count(w);
+        l->waiting = !l->on_connection(l);
+        return;
+    }
+    l->waiting = true;
+    if (!l->later)
+        DL_APPEND(w->listeners, l);
+    l->later = true;
+    worker_turn(w);
+}
+
+static void later_end(struct listener *l)
+{
+    if (l->later)
+        DL_DELETE(l->worker->listeners, l);
+    l->later = false;
+}
+
+void listener_turn(struct worker *w)
+{
+    struct listener *l, *next;
+
+    DL_FOREACH_SAFE(w->listeners, l, next)
+    {
+        later_end(l);
+        if (l->waiting)
+            accept_or_wait(l);
+    }
+}
+
 static void on_uv_connection(uv_stream_t *handle, int status)
 {
     struct listener *l = handle->data;
     /* An error here is the kernel's (out of descriptors, a connection that died in the queue);
      * libuv goes on listening. */
     if (status == 0)
-        l->waiting = !l->on_connection(l);
+        accept_or_wait(l);
     worker_settle(l->worker);
 }
 
@@ -120,6 +160,7 @@ void listener_close(struct listener *l, void (*on_closed)(struct listener *l))
     if (!l->open)
         return;
     l->open = false;
+    later_end(l);
     l->on_closed = on_closed;
     uv_close((uv_handle_t *)&l->tcp, on_uv_close);
 }

@@ -35,6 +35,8 @@ struct listener {
     size_t tag; /* owner's: which of its addresses this is */
     bool waiting;
     bool open;
+    bool later; /* in worker->listeners: the next round of the loop goes on with it */
+    struct listener *prev, *next;
     void (*on_closed)(struct listener *l);
 };
 
@@ -44,6 +46,8 @@ int listener_open(struct listener *l, struct worker *w, int fd,
                   bool (*on_connection)(struct listener *l), void *owner, size_t tag) MUST_CHECK;
 
 void listener_retry(struct listener *l);
+
+void listener_turn(struct worker *w); /* for worker.c: the listeners in w->listeners go on */
 
 /* l must stay until on_closed, which may be NULL, has been called; not from inside here. */
 void listener_close(struct listener *l, void (*on_closed)(struct listener *l));

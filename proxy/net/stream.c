@@ -3,8 +3,12 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <utlist.h>
 
 #include "base/check.h"
@@ -113,15 +117,57 @@ int stream_connect(struct stream *s, const struct addr *to)
 
 /* ---- in ---- */
 
+static void line_leave(struct stream *s)
+{
+    if (s->line != NULL)
+        DL_DELETE(*s->line, s);
+    s->line = NULL;
+}
+
+/* Adds a stream in HELLO to the epoll of such streams, or removes it. libuv does not watch these
+ * streams, because it would call back for each that is ready, thousands in one round of the loop; a
+ * turn takes the first ready one out of this epoll. */
+static int hello_watch(struct stream *s, int what)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = s};
+    uv_os_fd_t fd;
+    CHECK_UV(uv_fileno((const uv_handle_t *)&s->tcp, &fd));
+    return epoll_ctl(s->worker->hellos, what, fd, &event);
+}
+
+static void hello_leave(struct stream *s)
+{
+    if (s->watched)
+        (void)hello_watch(s, EPOLL_CTL_DEL);
+    s->watched = false;
+}
+
 static void reading_stop(struct stream *s)
 {
     uv_read_stop((uv_stream_t *)&s->tcp);
-    if (!s->bulk)
+    hello_leave(s);
+    line_leave(s);
+}
+
+/* Waits for the stream's turn. Nothing watches the socket until then: to be shown again and again
+ * what must wait would cost more in a crowd than to stop and start. */
+static void line_join(struct stream *s, struct stream **line)
+{
+    reading_stop(s);
+    s->line = line;
+    DL_APPEND(*line, s);
+    worker_turn(s->worker);
+}
+
+static void handshake_over(struct stream *s)
+{
+    struct worker *w = s->worker;
+
+    if (!s->counted)
         return;
-    s->bulk = false;
-    DL_DELETE(s->worker->bulk, s);
-    if (s->worker->bulk == NULL)
-        uv_idle_stop(&s->worker->turns);
+    s->counted = false;
+    w->handshakes--;
+    stream_turn_room(w);
 }
 
 static void end_input(struct stream *s, enum stream_end why)
@@ -134,6 +180,7 @@ static void end_input(struct stream *s, enum stream_end why)
             return;
     }
     reading_stop(s);
+    handshake_over(s);
     s->in = STREAM_IN_ENDED;
     s->ops->on_end(s, why);
     if (live(s) && s->fin_is_theirs)
@@ -180,9 +227,19 @@ static size_t held_take(struct stream *s, uint8_t *plain)
     return n;
 }
 
+static size_t held_size(const struct stream *s)
+{
+    size_t n = 0;
+    for (const struct block *b = s->held; b != NULL; b = b->next)
+        n += b->to;
+    return n;
+}
+
 static void held_keep(struct stream *s, struct span octets)
 {
     struct block **last = &s->held;
+    while (*last != NULL)
+        last = &(*last)->next;
     while (octets.n > 0) {
         struct span part = span_sub(octets, 0, POOL_BLOCK);
         struct block *b = *last = pool_get(&s->worker->pool);
@@ -196,18 +253,33 @@ static void held_keep(struct stream *s, struct span octets)
 static void pump(struct stream *s);
 static void handshake(struct stream *s);
 
-/* What came behind the plain beginning is the peer's first TLS octets. They lie where plaintext
- * will be put, so they are copied: once for a call, and rarely more than a ClientHello. */
-static void secure_begin(struct stream *s, struct span rest)
+static void hello(struct stream *s)
 {
-    size_t n = rest.n + s->window.n;
-    if (n == 0)
-        return;
-    uint8_t *octets = check_alloc(malloc(n));
-    memcpy(octets, rest.p, rest.n);
-    if (s->window.n > 0)
-        memcpy(octets + rest.n, s->window.p, s->window.n);
+    s->tls = s->ops->on_hello(s);
+    s->in = STREAM_IN_HANDSHAKE;
+    s->counted = true;
+    s->worker->handshakes++;
+}
+
+/* Keeps the octets behind the plain beginning until the stream's turn. */
+static void hello_keep(struct stream *s, struct span rest)
+{
+    held_keep(s, rest);
+    held_keep(s, s->window);
     s->window = span_of(NULL, 0);
+    if (s->held != NULL)
+        line_join(s, &s->worker->fresh);
+}
+
+/* Feeds these octets to TLS. They are in the pool's blocks, and plaintext takes the room that is
+ * common to all streams, so they are copied: once for a call, and rarely more than a ClientHello.
+ */
+static void hello_held(struct stream *s)
+{
+    uint8_t *octets = check_alloc(malloc(held_size(s)));
+    const size_t n = held_take(s, octets);
+
+    hello(s);
     tls_conn_feed(s->tls, span_of(octets, n));
     handshake(s);
     if (live(s) && s->in == STREAM_IN_OPEN)
@@ -235,8 +307,8 @@ static void pump(struct stream *s)
             return;
         have -= used;
         memmove(plain, plain + used, have);
-        if (s->in == STREAM_IN_HANDSHAKE) {
-            secure_begin(s, span_of(plain, have));
+        if (s->in == STREAM_IN_HELLO) {
+            hello_keep(s, span_of(plain, have));
             return;
         }
         if (have > WORKER_HELD) {
@@ -257,6 +329,7 @@ static void handshake(struct stream *s)
     switch (tls_conn_handshake(s->tls)) {
     case ERR_OK:
         s->in = STREAM_IN_OPEN;
+        handshake_over(s);
         s->ops->on_secure(s);
         break;
     case ERR_MORE: break;
@@ -306,11 +379,25 @@ void stream_cool(struct worker *w)
         cool(&w->warm[i]);
 }
 
+/* ---- turns ---- */
+
+/* Returns whether the next step of a handshake, or read, must wait for a turn: the first step and
+ * the first WORKER_READS reads of a round need not. */
+static bool must_wait(const struct stream *s)
+{
+    const struct worker *w = s->worker;
+    if (s->in == STREAM_IN_HANDSHAKE)
+        return w->stepped || w->early != NULL;
+    return s->early && w->reads >= WORKER_READS;
+}
+
+/* Gives libuv no room where a read must wait: it then reads nothing and reports UV_ENOBUFS. */
 static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct stream *s = of_handle(handle);
     (void)suggested;
-    *buf = uv_buf_init((char *)s->worker->window, s->narrow ? STREAM_NARROW : WORKER_GLANCE);
+    const unsigned size = s->narrow ? STREAM_NARROW : WORKER_GLANCE;
+    *buf = uv_buf_init((char *)s->worker->window, must_wait(s) ? 0 : size);
 }
 
 /* libuv 1.44 takes a hang-up behind a short read for the end of the file without asking the socket.
@@ -342,6 +429,8 @@ static void received(struct stream *s, ssize_t n)
     if (s->in == STREAM_IN_ENDED)
         return; /* behind close_notify there is nothing to read (RFC 8446 6.1) */
     struct span in = span_of(s->worker->window, (size_t)n);
+    if (s->in == STREAM_IN_HELLO)
+        hello(s);
     if (s->tls != NULL)
         tls_conn_feed(s->tls, in);
     else
@@ -361,7 +450,7 @@ static bool awaits_fin(const struct stream *s)
 
 static bool reads(const struct stream *s)
 {
-    const bool open = s->in == STREAM_IN_HANDSHAKE || s->in == STREAM_IN_OPEN;
+    const bool open = s->in != STREAM_IN_IDLE && s->in != STREAM_IN_ENDED;
     return live(s) && ((open && !s->paused) || awaits_fin(s));
 }
 
@@ -369,47 +458,164 @@ static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf);
 
 static void reading_start(struct stream *s)
 {
-    if (!reads(s) || s->bulk)
+    int r = 0;
+
+    if (!reads(s) || s->line != NULL || s->watched)
         return;
-    int r = uv_read_start((uv_stream_t *)&s->tcp, on_uv_alloc, on_uv_read);
+    if (s->in == STREAM_IN_HELLO)
+        s->watched = (r = hello_watch(s, EPOLL_CTL_ADD)) == 0;
+    else
+        r = uv_read_start((uv_stream_t *)&s->tcp, on_uv_alloc, on_uv_read);
     if (r != 0 && r != UV_EALREADY)
         due_add(s, DUE_FAIL);
 }
 
-/* Called in each round of the loop while there is bulk, after a look at all other streams. */
-static void on_turn(uv_idle_t *turns)
+static ssize_t read_now(struct stream *s, size_t room)
 {
-    struct worker *w = turns->data;
-    struct stream *s = w->bulk;
     uv_os_fd_t fd;
-
     CHECK_UV(uv_fileno((const uv_handle_t *)&s->tcp, &fd));
-    ssize_t n = recv(fd, w->window, WORKER_WINDOW, 0);
-    const bool nothing = n < 0 && (errno == EAGAIN || errno == EINTR);
-    if (n == WORKER_WINDOW) {
-        DL_DELETE(w->bulk, s);
-        DL_APPEND(w->bulk, s);
-    } else {
-        reading_stop(s);
-        reading_start(s);
-    }
-    if (!nothing)
-        received(s, n);
-    worker_settle(w);
+    return recv(fd, s->worker->window, room, 0);
 }
 
-/* It has filled a glance. libuv does not watch it any longer: to be shown again and again what must
- * wait would cost more in a crowd than to stop and start. */
-static void bulk_enter(struct stream *s)
+static bool has_nothing(ssize_t n)
 {
-    struct worker *w = s->worker;
+    return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
 
-    if (!reads(s))
+static void bulk_turn(struct stream *s)
+{
+    ssize_t n = read_now(s, WORKER_WINDOW);
+    const bool nothing = has_nothing(n);
+
+    line_leave(s);
+    if (n == WORKER_WINDOW)
+        line_join(s, &s->worker->bulk);
+    else
+        reading_start(s);
+    if (!nothing)
+        received(s, n);
+}
+
+static void step_count(struct worker *w)
+{
+    w->stepped = true;
+    worker_count(w);
+}
+
+/* Makes the stream's turn: one read, and what follows from it. A client speaks first in its
+ * handshake, so there may be nothing to read. */
+static void step(struct stream *s)
+{
+    hello_leave(s);
+    line_leave(s);
+    step_count(s->worker);
+    if (s->in == STREAM_IN_HELLO && s->held != NULL) {
+        hello_held(s);
+    } else {
+        ssize_t n = read_now(s, WORKER_GLANCE);
+        if (!has_nothing(n))
+            received(s, n);
+        else if (s->in == STREAM_IN_HANDSHAKE)
+            handshake(s);
+    }
+    reading_start(s);
+    warm_add(s);
+    worker_settle(s->worker);
+}
+
+static bool has_room(const struct worker *w)
+{
+    return w->handshakes < w->handshakes_max;
+}
+
+static struct stream *fresh_first(struct worker *w)
+{
+    struct epoll_event event;
+
+    if (!has_room(w)) {
+        worker_watch_hellos(w, false); /* until stream_turn_room */
+        return NULL;
+    }
+    if (w->fresh != NULL)
+        return w->fresh;
+    w->hello_ready = w->hello_ready && epoll_wait(w->hellos, &event, 1, 0) == 1;
+    return w->hello_ready ? event.data.ptr : NULL;
+}
+
+/* Returns the stream whose turn it is. Calls that have begun and calls that begin alternate, so
+ * that neither holds up the other. */
+static struct stream *step_next(struct worker *w)
+{
+    struct stream *fresh = w->fresh_next || w->early == NULL ? fresh_first(w) : NULL;
+
+    w->fresh_next = fresh == NULL;
+    return fresh != NULL ? fresh : w->early;
+}
+
+/* Returns this thread's CPU time in ns: time that other processes took must not count. */
+static uint64_t cpu_now(void)
+{
+    struct timespec t;
+    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Makes at least one step, and more while they take no longer than the rest of the round did:
+ * beside many busy streams rounds are long, and new calls still get half of the time. */
+static void steps(struct worker *w)
+{
+    struct stream *s = step_next(w);
+    if (s == NULL)
         return;
-    reading_stop(s);
-    s->bulk = true;
-    DL_APPEND(w->bulk, s);
-    CHECK_UV(uv_idle_start(&w->turns, on_turn));
+    const uint64_t before = w->stepped_at, begun = before == 0 ? 0 : cpu_now();
+    do {
+        step(s);
+        w->stepped_at = cpu_now();
+    } while (before != 0 && w->stepped_at - begun < begun - before && (s = step_next(w)) != NULL);
+}
+
+void stream_turn(struct worker *w)
+{
+    steps(w);
+    if (w->bulk != NULL)
+        bulk_turn(w->bulk);
+}
+
+void stream_turn_hello(struct worker *w)
+{
+    w->hello_ready = true;
+    if (w->stepped)
+        worker_turn(w);
+    else
+        steps(w);
+}
+
+bool stream_turn_due(const struct worker *w)
+{
+    return w->bulk != NULL || w->early != NULL || (w->fresh != NULL && has_room(w));
+}
+
+void stream_turn_room(struct worker *w)
+{
+    worker_watch_hellos(w, true);
+    if (w->fresh != NULL)
+        worker_turn(w);
+}
+
+bool stream_hellos_wait(const struct worker *w)
+{
+    struct pollfd p = {.fd = w->hellos, .events = POLLIN};
+    return !has_room(w) && (w->fresh != NULL || poll(&p, 1, 0) > 0);
+}
+
+static void read_count(struct stream *s)
+{
+    if (s->in == STREAM_IN_HANDSHAKE) {
+        step_count(s->worker);
+    } else if (s->early) {
+        s->worker->reads++;
+        worker_count(s->worker);
+    }
 }
 
 static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
@@ -419,9 +625,18 @@ static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
 
     if (n == 0)
         return; /* libuv says so when there was nothing */
+    if (n == UV_ENOBUFS && must_wait(s)) {
+        line_join(s, &s->worker->early);
+        return;
+    }
+    read_count(s);
     received(s, n == UV_EOF ? 0 : n);
-    if (n == WORKER_GLANCE)
-        bulk_enter(s);
+    if (s->in == STREAM_IN_HELLO && !s->watched && s->line == NULL) {
+        reading_stop(s);
+        reading_start(s); /* as what it has become */
+    } else if (n == WORKER_GLANCE && reads(s) && s->in == STREAM_IN_OPEN && !s->early) {
+        line_join(s, &s->worker->bulk);
+    }
     worker_settle(s->worker);
 }
 
@@ -430,16 +645,45 @@ void stream_start(struct stream *s, struct tls_conn *tls)
     CHECK(live(s) && s->in == STREAM_IN_IDLE);
     s->tls = tls;
     s->in = tls == NULL ? STREAM_IN_OPEN : STREAM_IN_HANDSHAKE;
+    if (must_wait(s)) {
+        line_join(s, &s->worker->early);
+        return;
+    }
     reading_start(s);
-    if (tls != NULL)
-        due_add(s, DUE_KICK); /* a client speaks first; a server finds that it needs octets */
+    if (tls == NULL)
+        return;
+    step_count(s->worker);
+    due_add(s, DUE_KICK); /* a client speaks first; a server finds that it needs octets */
 }
 
-void stream_secure(struct stream *s, struct tls_conn *tls)
+void stream_expect(struct stream *s)
+{
+    CHECK(live(s) && s->in == STREAM_IN_IDLE);
+    s->in = STREAM_IN_HELLO;
+    reading_start(s);
+}
+
+void stream_secure(struct stream *s)
 {
     CHECK(live(s) && s->in == STREAM_IN_OPEN && s->tls == NULL);
-    s->tls = tls;
-    s->in = STREAM_IN_HANDSHAKE;
+    s->in = STREAM_IN_HELLO;
+}
+
+void stream_early(struct stream *s, bool early)
+{
+    s->early = early;
+    if (!early && s->in == STREAM_IN_OPEN && s->line == &s->worker->early) {
+        line_leave(s);
+        reading_start(s);
+    }
+}
+
+bool stream_waits(const struct stream *s)
+{
+    uv_os_fd_t fd;
+    int n;
+    return s->held != NULL || (live(s) && uv_fileno((const uv_handle_t *)&s->tcp, &fd) == 0 &&
+                               ioctl(fd, FIONREAD, &n) == 0 && n > 0);
 }
 
 int stream_local(const struct stream *s, struct addr *out)
@@ -476,7 +720,7 @@ void stream_resume(struct stream *s)
 void stream_narrow(struct stream *s)
 {
     s->narrow = true;
-    if (s->bulk) { /* a turn would bring a whole window */
+    if (s->line == &s->worker->bulk) { /* a turn would bring a whole window */
         reading_stop(s);
         reading_start(s);
     }
@@ -717,6 +961,7 @@ void stream_close(struct stream *s, bool reset)
         w->out_len = 0;
     }
     reading_stop(s);
+    handshake_over(s);
     s->handle = STREAM_HANDLE_CLOSING;
     s->in = STREAM_IN_ENDED;
     s->out = STREAM_OUT_ENDED;

@@ -31,6 +31,10 @@ enum stream_end {
 struct stream_ops {
     /* stream_connect has ended; status is 0 or a libuv error. */
     void (*on_connect)(struct stream *s, int status);
+    /* After stream_expect and stream_secure: the first octets of the peer's handshake are there,
+     * and it is this stream's turn. Returns a tls_conn made with stream_sink and s as its sink,
+     * which becomes the stream's. */
+    struct tls_conn *(*on_hello)(struct stream *s);
     /* The TLS handshake is done. Not called on a plain stream. */
     void (*on_secure)(struct stream *s);
     /* Octets for the owner. Returns how many it is done with; what it left comes again, with more
@@ -62,11 +66,18 @@ enum { STREAM_HIGH = 128 * 1024, STREAM_LOW = 64 * 1024, STREAM_MAX = 6 * 1024 *
 enum { STREAM_NARROW = 16 * 1024 };
 
 enum stream_handle { STREAM_HANDLE_NONE, STREAM_HANDLE_LIVE, STREAM_HANDLE_CLOSING };
-enum stream_in { STREAM_IN_IDLE, STREAM_IN_HANDSHAKE, STREAM_IN_OPEN, STREAM_IN_ENDED };
+enum stream_in {
+    STREAM_IN_IDLE,
+    STREAM_IN_HELLO, /* nothing of the peer's handshake was read yet; there is no tls_conn */
+    STREAM_IN_HANDSHAKE,
+    STREAM_IN_OPEN,
+    STREAM_IN_ENDED,
+};
 enum stream_out { STREAM_OUT_OPEN, STREAM_OUT_ENDING, STREAM_OUT_ENDED };
 
 /* Invariants: queue_blocks counts queue; the first flying_blocks of them are in a uv_write;
- * queued is their octets in all; a stream is on worker->due exactly if due != 0. */
+ * queued is their octets in all; a stream is on worker->due exactly if due != 0; libuv reads the
+ * stream only while line == NULL and !watched. */
 struct stream {
     uv_tcp_t tcp;
     struct worker *worker;
@@ -77,11 +88,14 @@ struct stream {
     enum stream_in in;
     enum stream_out out;
     bool paused;
-    bool narrow;        /* see stream_narrow */
-    bool fin_came;      /* or a reset: the connection has nothing more to say */
-    bool fin_is_theirs; /* STREAM_OUT_ENDING ends with the peer's FIN instead of ours */
-    bool warm;          /* in worker->warm */
-    bool bulk;          /* in worker->bulk, and read from there; libuv does not read it then */
+    bool narrow;          /* see stream_narrow */
+    bool fin_came;        /* or a reset: the connection has nothing more to say */
+    bool fin_is_theirs;   /* STREAM_OUT_ENDING ends with the peer's FIN instead of ours */
+    bool warm;            /* in worker->warm */
+    bool early;           /* reads may wait for their turn, see stream_early */
+    bool counted;         /* in worker->handshakes */
+    bool watched;         /* in worker->hellos: octets of the peer make its turn due */
+    struct stream **line; /* list of the worker where the stream waits for its turn; NULL: none */
     struct stream *prev, *next;
     unsigned due;
     struct stream *due_next;
@@ -109,12 +123,31 @@ int stream_accept(struct stream *s, uv_tcp_t *listener, struct addr *peer) MUST_
 int stream_connect(struct stream *s, const struct addr *to) MUST_CHECK;
 
 /* Starts reading. tls: made with stream_sink and s as its sink, now the stream's; NULL: plain. A
- * client's handshake begins when the current callback is over. */
+ * handshake begins at the stream's turn.
+ *
+ * Turns: a step of a handshake takes up to a millisecond of CPU time (RSA), and thousands may be
+ * wanted at once. So each round of the loop makes one of them, after all other streams that have
+ * something were served, and more only while they take no longer than the rest of the round. */
 void stream_start(struct stream *s, struct tls_conn *tls);
 
-/* TLS from here on, on a stream that was started plain: from inside on_read, of which what it does
- * not take is the beginning of the handshake. tls as for stream_start. */
-void stream_secure(struct stream *s, struct tls_conn *tls);
+/* Starts reading, as the server of a TLS connection that does not exist yet: on_hello makes it. At
+ * most worker->handshakes_max of these handshakes are in progress; the streams above that wait, in
+ * the order of their first octets. */
+void stream_expect(struct stream *s);
+
+/* As stream_expect, on a stream that was started plain. From inside on_read: the octets that it
+ * leaves are the beginning of the handshake. */
+void stream_secure(struct stream *s);
+
+/* early: each read waits for its turn, with the steps of handshakes, because the peer has not shown
+ * yet that its octets are worth the time. Stays as it was set when the stream is used again. */
+void stream_early(struct stream *s, bool early);
+
+/* Octets of the peer are there that were not read. */
+bool stream_waits(const struct stream *s);
+
+/* Clients wait because worker->handshakes_max handshakes are in progress. */
+bool stream_hellos_wait(const struct worker *w);
 
 /* The address this connection was made to, or from; and the other end's. */
 int stream_local(const struct stream *s, struct addr *out) MUST_CHECK;
@@ -171,7 +204,11 @@ bool stream_starved(int status);
 /* The text of a status or error that a function or callback of this room gave. */
 const char *stream_strerror(int status);
 
-void stream_settle(struct worker *w); /* for worker_settle */
+void stream_settle(struct worker *w);         /* for worker_settle */
+void stream_turn(struct worker *w);           /* once in a round: the streams whose turn it is */
+void stream_turn_hello(struct worker *w);     /* there are first octets in w->hellos */
+bool stream_turn_due(const struct worker *w); /* another one is wanted */
+void stream_turn_room(struct worker *w);      /* another handshake may begin */
 void stream_cool(
     struct worker *w); /* once a second: no stream keeps buffers that it does not use */
 

@@ -1,9 +1,13 @@
 #include "net/worker.h"
 
+#include <limits.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "net/dial.h"
+#include "net/listener.h"
 #include "net/stream.h"
 
 struct worker_letter {
@@ -15,11 +19,95 @@ struct worker_letter {
 static void on_sweep(uv_timer_t *timer)
 {
     struct worker *w = timer->data;
+    const bool once_a_second = !w->sweep_again;
+
+    w->sweep_again = false;
     w->on_sweep(w->sweep_arg, worker_now(w));
-    pool_trim(&w->pool);
-    stream_cool(w);
-    mute_sweep(&w->mute, worker_now(w));
+    if (once_a_second) {
+        pool_trim(&w->pool);
+        stream_cool(w);
+        mute_sweep(&w->mute, worker_now(w));
+    }
+    if (w->sweep_again && !uv_is_closing((uv_handle_t *)&w->sweep))
+        CHECK_UV(uv_timer_start(&w->sweep, on_sweep, WORKER_AGAIN_MS, WORKER_SWEEP_MS));
     worker_settle(w);
+}
+
+void worker_sweep_again(struct worker *w)
+{
+    w->sweep_again = true;
+}
+
+static void on_turn(uv_idle_t *turns)
+{
+    struct worker *w = turns->data;
+
+    listener_turn(w);
+    stream_turn(w);
+    if (w->listeners == NULL && !stream_turn_due(w))
+        uv_idle_stop(turns);
+    worker_settle(w);
+}
+
+/* A round ends when the loop has looked at all handles. */
+static void on_round(uv_check_t *round)
+{
+    struct worker *w = round->data;
+
+    if (!w->stepped)
+        w->stepped_at = 0;
+    if (!w->stepped && w->reads == 0 && w->accepts == 0)
+        uv_check_stop(round);
+    w->stepped = false;
+    w->reads = w->accepts = 0;
+}
+
+void worker_count(struct worker *w)
+{
+    if (!uv_is_closing((uv_handle_t *)&w->round))
+        CHECK_UV(uv_check_start(&w->round, on_round));
+}
+
+void worker_turn(struct worker *w)
+{
+    if (!uv_is_closing((uv_handle_t *)&w->turns))
+        CHECK_UV(uv_idle_start(&w->turns, on_turn));
+}
+
+void worker_limit_handshakes(struct worker *w, unsigned most)
+{
+    w->handshakes_max = most;
+    stream_turn_room(w);
+}
+
+static void on_hellos(uv_poll_t *hellos, int status, int events)
+{
+    struct worker *w = hellos->data;
+    (void)status, (void)events;
+
+    stream_turn_hello(w);
+    worker_settle(w);
+}
+
+void worker_watch_hellos(struct worker *w, bool on)
+{
+    const uv_handle_t *h = (uv_handle_t *)&w->hellos_ready;
+
+    if (uv_is_closing(h) || (bool)uv_is_active(h) == on)
+        return;
+    if (on)
+        CHECK_UV(uv_poll_start(&w->hellos_ready, UV_READABLE, on_hellos));
+    else
+        CHECK_UV(uv_poll_stop(&w->hellos_ready));
+}
+
+static void hellos_open(struct worker *w)
+{
+    w->hellos = epoll_create1(EPOLL_CLOEXEC);
+    CHECK(w->hellos >= 0);
+    CHECK_UV(uv_poll_init(&w->loop, &w->hellos_ready, w->hellos));
+    w->hellos_ready.data = w;
+    worker_watch_hellos(w, true);
 }
 
 static void on_mail(uv_async_t *async)
@@ -42,18 +130,21 @@ static void on_mail(uv_async_t *async)
 
 void worker_init(struct worker *w, unsigned index, void (*sweep)(void *, uint64_t), void *arg)
 {
-    *w = (struct worker){.index = index, .on_sweep = sweep, .sweep_arg = arg};
+    *w = (struct worker){
+        .index = index, .on_sweep = sweep, .sweep_arg = arg, .handshakes_max = UINT_MAX};
     CHECK_UV(uv_loop_init(&w->loop));
     CHECK_UV(uv_timer_init(&w->loop, &w->sweep));
     CHECK_UV(uv_idle_init(&w->loop, &w->turns));
+    CHECK_UV(uv_check_init(&w->loop, &w->round));
     CHECK_UV(uv_async_init(&w->loop, &w->mailbox, on_mail));
     CHECK_UV(uv_mutex_init(&w->mailbox_lock));
-    w->sweep.data = w->turns.data = w->mailbox.data = w;
+    w->sweep.data = w->turns.data = w->round.data = w->mailbox.data = w;
     w->last = &w->first;
     w->window = check_alloc(malloc(WORKER_WINDOW));
     w->plain = check_alloc(malloc(WORKER_PLAIN));
     w->out = check_alloc(malloc(WORKER_OUT));
     pool_init(&w->pool);
+    hellos_open(w);
     CHECK_UV(uv_timer_start(&w->sweep, on_sweep, WORKER_SWEEP_MS, WORKER_SWEEP_MS));
 }
 
@@ -71,6 +162,8 @@ void worker_stop(struct worker *w)
     if (!uv_is_closing((uv_handle_t *)&w->sweep)) {
         uv_close((uv_handle_t *)&w->sweep, NULL);
         uv_close((uv_handle_t *)&w->turns, NULL);
+        uv_close((uv_handle_t *)&w->round, NULL);
+        uv_close((uv_handle_t *)&w->hellos_ready, NULL);
         uv_close((uv_handle_t *)&w->mailbox, NULL);
         dial_stop(w);
     }
@@ -78,7 +171,8 @@ void worker_stop(struct worker *w)
 
 void worker_fini(struct worker *w)
 {
-    CHECK(w->due == NULL && w->out_owner == NULL && w->bulk == NULL);
+    CHECK(w->due == NULL && w->out_owner == NULL && w->listeners == NULL);
+    CHECK(w->bulk == NULL && w->early == NULL && w->fresh == NULL && w->handshakes == 0);
     dial_fini(w);
     CHECK_UV(uv_loop_close(&w->loop)); /* a handle that was forgotten shows here */
     while (w->first != NULL) {
@@ -89,6 +183,7 @@ void worker_fini(struct worker *w)
     uv_mutex_destroy(&w->mailbox_lock);
     pool_fini(&w->pool);
     mute_fini(&w->mute);
+    close(w->hellos);
     free(w->window);
     free(w->plain);
     free(w->out);

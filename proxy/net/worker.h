@@ -12,6 +12,7 @@
 #include "net/mute.h"
 
 struct dial_lookup;
+struct listener;
 struct stream;
 struct worker_letter;
 
@@ -25,6 +26,9 @@ enum {
     WORKER_OUT = WORKER_WINDOW + 32768, /* octets that one write may take along: what becomes of
                                            one window, in one system call */
     WORKER_SWEEP_MS = 1000,
+    WORKER_AGAIN_MS = 1, /* pause before a sweep that worker_sweep_again has asked for */
+    WORKER_ACCEPTS = 16, /* connections accepted in one round of the loop: some 200 us */
+    WORKER_READS = 16,   /* the same for reads of early streams */
     WORKER_WARM =
         64, /* streams that may keep the buffers of their records, some 17 or 33 kB each */
 };
@@ -45,10 +49,23 @@ struct worker {
     size_t warm_next;
     struct stream *due; /* streams with something to settle, see stream.c */
 
-    /* Streams that filled what they were given to read, a ring. One of them has its turn in each
-     * round of the loop, behind all others that have something. */
-    struct stream *bulk;
-    uv_idle_t turns; /* active while there are any: the loop does not sleep then */
+    /* What waits for its turn, which comes once in each round of the loop, after all other streams
+     * that have something to read. */
+    struct stream *bulk;        /* streams that filled what they were given to read, a ring */
+    struct stream *early;       /* streams whose next step of a handshake, or read, waits */
+    struct stream *fresh;       /* streams with the first octets of a handshake, already read */
+    int hellos;                 /* epoll of the streams whose handshake has not begun */
+    uv_poll_t hellos_ready;     /* of it */
+    bool hello_ready;           /* it has told so, and was not found empty since */
+    struct listener *listeners; /* listeners that would accept more than WORKER_ACCEPTS */
+    uv_idle_t turns;            /* active while a turn is due: the loop does not sleep then */
+    uv_check_t round;           /* active while one of the counts below is not 0: resets them */
+    bool fresh_next;            /* the last step was that of an early stream */
+    bool stepped;               /* a step of a handshake was made in this round */
+    unsigned reads;             /* of early streams in this round */
+    uint64_t stepped_at; /* ns of this thread's CPU time, end of the last round's step; 0: none */
+    unsigned accepts;    /* connections accepted in this round */
+    unsigned handshakes, handshakes_max; /* in progress with clients; their bound */
 
     struct dial_lookup *lookups; /* names that are being resolved, see dial.c */
 
@@ -57,6 +74,7 @@ struct worker {
 
     void (*on_sweep)(void *arg, uint64_t now_ms); /* once a second */
     void *sweep_arg;
+    bool sweep_again;
 
     uv_timer_t sweep;
     uv_async_t mailbox;
@@ -79,6 +97,22 @@ void worker_fini(struct worker *w);
 /* Any thread, until worker_fini: fn(arg) is called in the worker's thread, soon, in the order
  * posted; after worker_stop it may not be called any more. */
 void worker_post(struct worker *w, void (*fn)(void *arg), void *arg);
+
+/* From inside on_sweep: it has more to do than may hold up the streams, and is called again in
+ * WORKER_AGAIN_MS. */
+void worker_sweep_again(struct worker *w);
+
+/* What was counted in this round is to be forgotten at its end. */
+void worker_count(struct worker *w);
+
+/* Something waits for a turn: it comes in the next round of the loop. */
+void worker_turn(struct worker *w);
+
+/* For stream.c: the first octets of a handshake make a turn due, or not. */
+void worker_watch_hellos(struct worker *w, bool on);
+
+/* The bound of handshakes in progress with clients; the clients above it wait. */
+void worker_limit_handshakes(struct worker *w, unsigned most);
 
 /* True in the worker's thread, and in any before it runs. */
 bool worker_is_here(const struct worker *w);

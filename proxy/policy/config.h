@@ -113,6 +113,7 @@ struct config_gate {
     enum config_log_level log_level;
     char *admin;          /* path of a unix socket; NULL: none */
     unsigned max_tunnels; /* calls in all, whatever their state */
+    unsigned handshakes_at_once; /* TLS handshakes with clients in progress, for each worker */
     char *country_file;   /* MaxMind database; NULL: none */
     /* milliseconds; 0: none (only where the table says that 0 is allowed) */
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,

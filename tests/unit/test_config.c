@@ -122,6 +122,8 @@ static const struct good {
     {'g', "timeout-answer = 90s", "timeout-answer = 90s\n"},
     {'g', "timeout-negotiate = 120s", "timeout-negotiate = 2m\n"},
     {'g', "timeout-idle = none", "timeout-idle = none\n"},
+    {'g', "handshakes-at-once = 1", "handshakes-at-once = 1\n"},
+    {'g', "handshakes-at-once = 1000000", "handshakes-at-once = 1000000\n"},
     {'g', "max-tunnels-per-address = none", "max-tunnels-per-address = none\n"},
     {'g', "max-tunnels-per-address = 0", "max-tunnels-per-address = none\n"},
     {'g', "max-tunnels-per-address = 3", "max-tunnels-per-address = 3\n"},

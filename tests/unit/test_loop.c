@@ -200,7 +200,7 @@ static void append(char **p, size_t *n, struct span octets)
 
 /* ---- owner: what a test has of one stream ---- */
 
-enum event { CONNECT, SECURE, READ, END, FULL, SENT, CLOSED, LAST, EVENTS };
+enum event { CONNECT, HELLO, SECURE, READ, END, FULL, SENT, CLOSED, LAST, EVENTS };
 
 struct owner {
     struct stream s;
@@ -241,6 +241,15 @@ static void on_connect(struct stream *s, int status)
     comes(of(s), CONNECT);
     of(s)->status = status;
     happened(of(s), CONNECT);
+}
+
+static struct tls_ctx *server_ctx, *client_ctx;
+
+static struct tls_conn *on_hello(struct stream *s)
+{
+    comes(of(s), HELLO);
+    happened(of(s), HELLO);
+    return tls_conn_new_server(server_ctx, stream_sink, s);
 }
 
 static void on_secure(struct stream *s)
@@ -295,8 +304,17 @@ static void on_last(struct stream *s)
     happened(of(s), LAST);
 }
 
-static const struct stream_ops ops = {on_connect, on_secure, on_read,   on_end,
-                                      on_full,    on_sent,   on_closed, on_last};
+static const struct stream_ops ops = {
+    .on_connect = on_connect,
+    .on_hello = on_hello,
+    .on_secure = on_secure,
+    .on_read = on_read,
+    .on_end = on_end,
+    .on_full = on_full,
+    .on_sent = on_sent,
+    .on_closed = on_closed,
+    .on_last = on_last,
+};
 
 static void owner_init(struct owner *o)
 {
@@ -580,7 +598,6 @@ static void meet_plain(struct owner *o, struct peer *p)
 
 static struct certs certs;
 static struct cert cert;
-static struct tls_ctx *server_ctx, *client_ctx;
 
 static int setup(void **state)
 {
@@ -904,7 +921,7 @@ static void bulk_takes_turns_behind_all_others(void **state)
     plenty = false;
     turn();
     for (int i = 0; i < BULKS; i++) {
-        assert_false(bulk[i].s.bulk);
+        assert_null(bulk[i].s.line);
         owner_fini(&bulk[i]);
         peer_fini(&to_bulk[i]);
     }
@@ -924,6 +941,192 @@ static void meet_bulk(struct owner *o, struct peer *p)
     peer_write(p, octets, sizeof octets);
 }
 
+/* A stream that waits for its peer's ClientHello, which may be on its way already. The peer does
+ * not go on with the handshake. */
+static void meet_hello(struct owner *o, struct peer *p, bool says)
+{
+    meet_window(o, p, 0);
+    stream_expect(&o->s);
+    peer_listens(p, false);
+    if (says)
+        peer_tls(p);
+}
+
+static unsigned sum_of(const struct owner *o, size_t n, enum event e)
+{
+    unsigned sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += o[i].count[e];
+    return sum;
+}
+
+enum { HELLOS = 24 };
+
+/* Many ClientHellos are there at once: a packet of another stream waits for one of them at the
+ * most. */
+static void handshakes_take_turns_behind_all_others(void **state)
+{
+    (void)state;
+    struct owner o[HELLOS], quiet;
+    struct peer p[HELLOS], to_quiet;
+
+    loop_open();
+    meet_plain(&quiet, &to_quiet);
+    for (size_t i = 0; i < HELLOS; i++)
+        meet_hello(&o[i], &p[i], false);
+    for (size_t i = 0; i < HELLOS; i++)
+        peer_tls(&p[i]);
+    unsigned begun = 0;
+    for (size_t round = 0; begun < HELLOS; round++) {
+        assert_int_equal(send(to_quiet.fd, "I", 1, 0), 1);
+        uv_run(&w.loop, UV_RUN_ONCE);
+        assert_int_equal(quiet.in_len, round + 1);
+        assert_in_range(sum_of(o, HELLOS, HELLO), begun, begun + 1);
+        begun = sum_of(o, HELLOS, HELLO);
+        assert_true(round < 2 * HELLOS); /* each round, or nearly, makes one */
+    }
+    for (size_t i = 0; i < HELLOS; i++)
+        peer_listens(&p[i], true);
+    UNTIL(sum_of(o, HELLOS, SECURE) == HELLOS);
+    assert_int_equal(w.handshakes, 0);
+    for (size_t i = 0; i < HELLOS; i++) {
+        owner_fini(&o[i]);
+        peer_fini(&p[i]);
+    }
+    owner_fini(&quiet);
+    peer_fini(&to_quiet);
+    loop_close();
+}
+
+/* Above the bound no handshake begins; the first to have a ClientHello is the first to get a place.
+ */
+static void handshakes_have_a_bound(void **state)
+{
+    (void)state;
+    enum { ALL = 5 };
+    static const unsigned at_first[ALL] = {1, 1, 0, 0, 0}, then[ALL] = {1, 1, 1, 0, 0};
+    struct owner o[ALL];
+    struct peer p[ALL];
+
+    loop_open();
+    worker_limit_handshakes(&w, 2);
+    for (size_t i = 0; i < ALL; i++)
+        meet_hello(&o[i], &p[i], true);
+    turn();
+    for (size_t i = 0; i < ALL; i++) {
+        assert_int_equal(o[i].count[HELLO], at_first[i]);
+        assert_int_equal(o[i].s.tls != NULL, at_first[i]);
+        assert_true(at_first[i] || stream_waits(&o[i].s));
+    }
+    assert_true(stream_hellos_wait(&w));
+    owner_close(&o[1], true);
+    turn();
+    for (size_t i = 0; i < ALL; i++)
+        assert_int_equal(o[i].count[HELLO], then[i]);
+    peer_listens(&p[0], true);
+    UNTIL(o[0].count[SECURE] == 1 && o[3].count[HELLO] == 1);
+    worker_limit_handshakes(&w, 3);
+    UNTIL(o[4].count[HELLO] == 1);
+    assert_false(stream_hellos_wait(&w));
+    for (size_t i = 0; i < ALL; i++) {
+        owner_fini(&o[i]);
+        peer_fini(&p[i]);
+    }
+    assert_int_equal(w.handshakes, 0);
+    loop_close();
+}
+
+static size_t use_one_then_secure(struct owner *o, struct span octets)
+{
+    (void)octets;
+    o->use = NULL;
+    stream_secure(&o->s);
+    return 1;
+}
+
+/* Octets that came with the plain beginning wait for a place, too. */
+static void tls_behind_a_plain_beginning(void **state)
+{
+    (void)state;
+    for (int full = 0; full < 2; full++) {
+        struct owner o;
+        struct peer p;
+        loop_open();
+        worker_limit_handshakes(&w, full ? 0 : 1);
+        meet_plain(&o, &p);
+        o.use = use_one_then_secure;
+        peer_says(&p, "X");
+        peer_tls(&p);
+        if (full) {
+            turn();
+            assert_int_equal(o.count[HELLO], 0);
+            assert_true(stream_hellos_wait(&w) && stream_waits(&o.s));
+            worker_limit_handshakes(&w, 1);
+        }
+        UNTIL(o.count[SECURE] == 1 && p.secure);
+        say(&o, "secret");
+        UNTIL(heard(&p, "secret"));
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+/* A peer that ends before its ClientHello makes no TLS object. */
+static void an_end_before_the_hello(void **state)
+{
+    (void)state;
+    for (int reset = 0; reset < 2; reset++) {
+        const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+        struct owner o;
+        struct peer p;
+        loop_open();
+        meet_hello(&o, &p, false);
+        if (reset)
+            assert_int_equal(connect(p.fd, &nowhere, sizeof nowhere), 0);
+        else
+            shutdown(p.fd, SHUT_WR);
+        UNTIL(o.count[END] == 1);
+        assert_int_equal(o.why, reset ? STREAM_RESET : STREAM_EOF);
+        assert_int_equal(o.count[HELLO], 0);
+        assert_null(o.s.tls);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+    }
+}
+
+/* Reads of streams that are early: so many in a round, the others wait for their turn. */
+static void early_reads_are_few_in_a_round(void **state)
+{
+    (void)state;
+    enum { ALL = 3 * WORKER_READS };
+    struct owner o[ALL];
+    struct peer p[ALL];
+
+    loop_open();
+    for (size_t i = 0; i < ALL; i++) {
+        meet_plain(&o[i], &p[i]);
+        stream_early(&o[i].s, true);
+        stream_pause(&o[i].s);
+        assert_int_equal(send(p[i].fd, "I", 1, 0), 1);
+    }
+    turn();
+    for (size_t i = 0; i < ALL; i++)
+        stream_resume(&o[i].s);
+    uv_run(&w.loop, UV_RUN_ONCE);
+    assert_int_equal(sum_of(o, ALL, READ), WORKER_READS);
+    stream_early(&o[ALL - 1].s, false); /* it waits no longer, */
+    UNTIL(o[ALL - 1].count[READ] == 1);
+    assert_in_range(sum_of(o, ALL, READ), WORKER_READS + 1, ALL - 2);
+    UNTIL(sum_of(o, ALL, READ) == ALL); /* and the others have their turn */
+    for (size_t i = 0; i < ALL; i++) {
+        owner_fini(&o[i]);
+        peer_fini(&p[i]);
+    }
+    loop_close();
+}
+
 /* Whose turn has not come yet may be closed, or find at its turn that the peer has gone. */
 static void bulk_may_end_while_it_waits(void **state)
 {
@@ -937,7 +1140,7 @@ static void bulk_may_end_while_it_waits(void **state)
         meet_bulk(&o, &p);
         turn();
         stream_resume(&o.s);
-        UNTIL(o.s.bulk);
+        UNTIL(o.s.line != NULL);
         if (how == EOF_COMES)
             shutdown(p.fd, SHUT_WR);
         else if (how == RESET_COMES)
@@ -986,7 +1189,7 @@ static void bulk_ends_with_its_reason(void **state)
         o.use = why == OVERFLOWS ? use_none : NULL;
         stream_resume(&o.s);
         if (why != STOPPED_BEFORE) {
-            UNTIL(o.s.bulk);
+            UNTIL(o.s.line != NULL);
             assert_false(uv_is_active((uv_handle_t *)&o.s.tcp));
         }
         if (why == STOPPED)
@@ -998,7 +1201,7 @@ static void bulk_ends_with_its_reason(void **state)
         plenty = why == OVERFLOWS;
         turn();
         plenty = false;
-        assert_false(o.s.bulk);
+        assert_null(o.s.line);
         assert_null(w.bulk);
         assert_false(uv_is_active((uv_handle_t *)&w.turns));
         assert_int_equal(o.count[END], why == OVERFLOWS);
@@ -1827,6 +2030,54 @@ static void a_full_listener_lets_callers_wait(void **state)
     loop_close();
 }
 
+enum { CALLERS = 3 * WORKER_ACCEPTS };
+
+static bool accept_each(struct listener *l)
+{
+    struct owner *o = l->owner;
+    struct addr peer;
+    while (o->s.handle != STREAM_HANDLE_NONE)
+        o++;
+    assert_int_equal(stream_accept(&o->s, &l->tcp, &peer), 0);
+    return true;
+}
+
+static size_t accepted(const struct owner *o)
+{
+    size_t n = 0;
+    while (n < CALLERS && o[n].s.handle != STREAM_HANDLE_NONE)
+        n++;
+    return n;
+}
+
+/* Many callers at once: a round of the loop accepts so many of them. */
+static void few_are_accepted_in_a_round(void **state)
+{
+    (void)state;
+    struct owner o[CALLERS];
+    struct peer p[CALLERS];
+    struct door d;
+
+    loop_open();
+    door_open(&d);
+    d.l.owner = o;
+    d.l.on_connection = accept_each;
+    for (size_t i = 0; i < CALLERS; i++) {
+        owner_init(&o[i]);
+        peer_open(&p[i], connect_to(&d.at, 0));
+    }
+    for (size_t n = 0; n < CALLERS; n = accepted(o)) {
+        uv_run(&w.loop, UV_RUN_NOWAIT);
+        assert_in_range(accepted(o), n, n + WORKER_ACCEPTS);
+    }
+    door_close(&d);
+    for (size_t i = 0; i < CALLERS; i++) {
+        owner_fini(&o[i]);
+        peer_fini(&p[i]);
+    }
+    loop_close();
+}
+
 static void who_waits_at_a_listener_that_closes_is_reset(void **state)
 {
     (void)state;
@@ -2169,6 +2420,31 @@ static void the_sweep_comes_with_the_time(void **state)
     worker_fini(&w);
 }
 
+static unsigned sweeps;
+
+static void sweep_thrice(void *arg, uint64_t now_ms)
+{
+    (void)arg, (void)now_ms;
+    if (++sweeps < 3)
+        worker_sweep_again(&w);
+    else
+        worker_stop(&w);
+}
+
+/* A sweep that has more to do than may be done at once is called again, soon. */
+static void a_sweep_may_come_again(void **state)
+{
+    (void)state;
+    sweeps = 0;
+    worker_init(&w, 0, sweep_thrice, NULL);
+    uv_timer_start(&w.sweep, w.sweep.timer_cb, 0, 0);
+    const uint64_t begun = uv_hrtime();
+    worker_run(&w);
+    assert_int_equal(sweeps, 3);
+    assert_true(uv_hrtime() - begun < WORKER_SWEEP_MS * 1000000ull);
+    worker_fini(&w);
+}
+
 /* ---- each call fails once ---- */
 
 static char big[300 * 1024];
@@ -2315,6 +2591,11 @@ int main(void)
         cmocka_unit_test(a_paused_stream_does_not_read),
         cmocka_unit_test(nobody_waits_for_more_than_a_glance_at_another),
         cmocka_unit_test(bulk_takes_turns_behind_all_others),
+        cmocka_unit_test(handshakes_take_turns_behind_all_others),
+        cmocka_unit_test(handshakes_have_a_bound),
+        cmocka_unit_test(tls_behind_a_plain_beginning),
+        cmocka_unit_test(an_end_before_the_hello),
+        cmocka_unit_test(early_reads_are_few_in_a_round),
         cmocka_unit_test(bulk_may_end_while_it_waits),
         cmocka_unit_test(bulk_ends_with_its_reason),
         cmocka_unit_test(few_are_warm_and_not_for_long),
@@ -2342,6 +2623,7 @@ int main(void)
         cmocka_unit_test(connecting_to_nobody),
         cmocka_unit_test(close_while_connecting),
         cmocka_unit_test(a_full_listener_lets_callers_wait),
+        cmocka_unit_test(few_are_accepted_in_a_round),
         cmocka_unit_test(who_waits_at_a_listener_that_closes_is_reset),
         cmocka_unit_test(an_address_in_use_is_told),
         cmocka_unit_test(ipv6_only),
@@ -2355,6 +2637,7 @@ int main(void)
         cmocka_unit_test(letters_come_in_order_into_the_workers_thread),
         cmocka_unit_test(a_letter_that_was_never_read_is_not_lost_memory),
         cmocka_unit_test(the_sweep_comes_with_the_time),
+        cmocka_unit_test(a_sweep_may_come_again),
         cmocka_unit_test(each_call_of_libuv_may_fail),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

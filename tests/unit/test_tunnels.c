@@ -225,8 +225,8 @@ static const char call_connected[] = "\x10\x01\x00\x08\x00\x04\x00\x00";
 static const char ipcp[] = "\x10\0\0\x0c\xff\x03\x80\x21\x01\x01\0\x04";
 
 static const enum tunnel_state states[] = {
-    TUNNEL_HANDSHAKE, TUNNEL_REQUEST, TUNNEL_DIAL,  TUNNEL_ANSWER,
-    TUNNEL_NEGOTIATE, TUNNEL_RELAY,   TUNNEL_DRAIN, TUNNEL_LINGER,
+    TUNNEL_HELLO,     TUNNEL_HANDSHAKE, TUNNEL_REQUEST, TUNNEL_DIAL,   TUNNEL_ANSWER,
+    TUNNEL_NEGOTIATE, TUNNEL_RELAY,     TUNNEL_DRAIN,   TUNNEL_LINGER,
 };
 enum { STATES = sizeof states / sizeof *states };
 
@@ -235,11 +235,15 @@ static void reach(enum tunnel_state want)
 {
     gate_open(want == TUNNEL_DIAL, 10);
     g.client = call_in();
-    UNTIL(is_in(TUNNEL_HANDSHAKE));
-    if (want == TUNNEL_HANDSHAKE)
+    UNTIL(is_in(TUNNEL_HELLO));
+    if (want == TUNNEL_HELLO)
         return;
     g.ssl = SSL_new(client_ctx);
     SSL_set_fd(g.ssl, g.client);
+    assert_int_equal(SSL_connect(g.ssl), -1); /* the ClientHello is out */
+    UNTIL(is_in(TUNNEL_HANDSHAKE));
+    if (want == TUNNEL_HANDSHAKE)
+        return;
     UNTIL(SSL_connect(g.ssl) == 1);
     UNTIL(is_in(TUNNEL_REQUEST));
     if (want == TUNNEL_REQUEST)
@@ -434,6 +438,7 @@ static uint64_t timeout_of(enum tunnel_state s)
 {
     const struct config_gate *c = &g.site->config->gate;
     switch (s) {
+    case TUNNEL_HELLO:
     case TUNNEL_HANDSHAKE: return c->timeout_handshake;
     case TUNNEL_REQUEST: return c->timeout_request;
     case TUNNEL_DIAL: return c->timeout_connect;
@@ -450,10 +455,11 @@ static void each_state_has_its_deadline(void **state)
 {
     (void)state;
     static const enum reason reasons[] = {
-        [TUNNEL_HANDSHAKE] = REASON_HANDSHAKE_TIMEOUT, [TUNNEL_REQUEST] = REASON_REQUEST_TIMEOUT,
-        [TUNNEL_DIAL] = REASON_BACKEND_UNREACHABLE,    [TUNNEL_ANSWER] = REASON_ANSWER_TIMEOUT,
-        [TUNNEL_NEGOTIATE] = REASON_NEGOTIATE_TIMEOUT, [TUNNEL_RELAY] = REASON_IDLE_TIMEOUT,
-        [TUNNEL_DRAIN] = REASON_BACKEND_CLOSED,        [TUNNEL_LINGER] = REASON_CLIENT_OUT_OF_PLACE,
+        [TUNNEL_HELLO] = REASON_HANDSHAKE_TIMEOUT,    [TUNNEL_HANDSHAKE] = REASON_HANDSHAKE_TIMEOUT,
+        [TUNNEL_REQUEST] = REASON_REQUEST_TIMEOUT,    [TUNNEL_DIAL] = REASON_BACKEND_UNREACHABLE,
+        [TUNNEL_ANSWER] = REASON_ANSWER_TIMEOUT,      [TUNNEL_NEGOTIATE] = REASON_NEGOTIATE_TIMEOUT,
+        [TUNNEL_RELAY] = REASON_IDLE_TIMEOUT,         [TUNNEL_DRAIN] = REASON_BACKEND_CLOSED,
+        [TUNNEL_LINGER] = REASON_CLIENT_OUT_OF_PLACE,
     };
     for (size_t n = 0; n < STATES; n++) {
         reach(states[n]);
@@ -474,6 +480,84 @@ static void each_state_has_its_deadline(void **state)
         UNTIL(g.set.count == 0);
         gate_close();
     }
+}
+
+/* The ClientHello of another client, which says nothing more. */
+static int hello_in(void)
+{
+    int fd = call_in();
+    SSL *ssl = SSL_new(client_ctx);
+    SSL_set_fd(ssl, fd);
+    assert_int_equal(SSL_connect(ssl), -1);
+    SSL_free(ssl);
+    return fd;
+}
+
+/* A client that waits for its turn until its deadline is over has done nothing wrong. */
+static void a_handshake_without_a_turn_has_a_reason_of_its_own(void **state)
+{
+    (void)state;
+    reach(TUNNEL_HELLO);
+    worker_limit_handshakes(&g.w, 0);
+    int fd = hello_in();
+    UNTIL(g.set.count == 2 && stream_hellos_wait(&g.w));
+    struct tunnel *silent = g.set.list[TUNNEL_HELLO], *waiting = silent->next;
+    sweep(waiting->deadline);
+    assert_int_equal(silent->reason, REASON_HANDSHAKE_TIMEOUT);
+    assert_int_equal(waiting->reason, REASON_HANDSHAKE_QUEUE);
+    close_fd(&fd, false);
+    UNTIL(g.set.count == 0);
+    gate_close();
+}
+
+/* handshakes-at-once is reached and a client waits: a handshake has a second from then on. */
+static void a_silent_handshake_makes_room(void **state)
+{
+    (void)state;
+    reach(TUNNEL_HANDSHAKE);
+    worker_limit_handshakes(&g.w, 1);
+    struct tunnel *t = the_call();
+    const uint64_t due = t->active + 1000;
+    sweep(due); /* no client waits: it may take its time */
+    assert_true(is_in(TUNNEL_HANDSHAKE));
+    int fd = hello_in();
+    UNTIL(g.set.count == 2 && stream_hellos_wait(&g.w));
+    sweep(due - 1);
+    assert_int_equal(t->state, TUNNEL_HANDSHAKE);
+    sweep(due);
+    assert_int_equal(t->state, TUNNEL_CLOSED);
+    assert_int_equal(t->reason, REASON_HANDSHAKE_TIMEOUT);
+    UNTIL(g.set.count == 1 && is_in(TUNNEL_HANDSHAKE));
+    close_fd(&fd, false);
+    UNTIL(g.set.count == 0);
+    gate_close();
+}
+
+/* Many deadlines are over at once: a sweep ends so many calls, and the next one comes soon. */
+static void a_sweep_ends_few_calls(void **state)
+{
+    (void)state;
+    enum { ALL = 40, AT_ONCE = 16 };
+    int fd[ALL];
+    gate_open(false, ALL);
+    for (size_t i = 0; i < ALL; i++)
+        fd[i] = call_in();
+    UNTIL(g.set.count == ALL);
+    const uint64_t due = g.set.list[TUNNEL_HELLO]->prev->deadline;
+    for (size_t left = ALL; left > 0;) {
+        g.w.sweep_again = false;
+        sweep(due);
+        size_t closed = 0;
+        for (struct tunnel *t = g.set.list[TUNNEL_CLOSED]; t != NULL; t = t->next)
+            closed++;
+        assert_int_equal(closed, left < AT_ONCE ? left : AT_ONCE);
+        assert_int_equal(g.w.sweep_again, left >= AT_ONCE);
+        left -= closed;
+        UNTIL(g.set.count == left);
+    }
+    for (size_t i = 0; i < ALL; i++)
+        close_fd(&fd[i], false);
+    gate_close();
 }
 
 static void data_puts_the_idle_deadline_off(void **state)
@@ -551,7 +635,7 @@ static void a_new_site_is_for_new_calls(void **state)
         assert_true(is_in(states[n]));
         int later = call_in(); /* at the same socket */
         UNTIL(g.set.count == 2);
-        assert_ptr_equal(g.set.list[TUNNEL_HANDSHAKE]->prev->site, g.site);
+        assert_ptr_equal(g.set.list[TUNNEL_HELLO]->prev->site, g.site);
         close_fd(&later, false);
         UNTIL(g.set.count == 1);
         end_client_closes();
@@ -586,6 +670,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_end_in_each_state),
         cmocka_unit_test(each_state_has_its_deadline),
+        cmocka_unit_test(a_handshake_without_a_turn_has_a_reason_of_its_own),
+        cmocka_unit_test(a_silent_handshake_makes_room),
+        cmocka_unit_test(a_sweep_ends_few_calls),
         cmocka_unit_test(data_puts_the_idle_deadline_off),
         cmocka_unit_test(more_than_max_wait_their_turn),
         cmocka_unit_test(a_new_site_is_for_new_calls),

@@ -1,0 +1,114 @@
+"""Handshakes: how many at once, and what a connection costs before and after its own."""
+
+import functools
+import ssl
+
+import pytest
+
+from peers import proxy
+from test_proxy_protocol import HERE, REAL
+
+KIB = 1024
+
+
+@functools.cache
+def client_hello():
+    """The gate computes as much for each that is the same."""
+    out = ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="vpn.example.com")
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    return out.read()
+
+
+def say_hello(client):
+    """The first message of a handshake, and no more."""
+    client.wire.sock.sendall(client_hello())
+    return client
+
+
+def answered(client):
+    return client.wire.sock.recv(1) == b"\x16"
+
+
+def in_full(client):
+    return client.secure().ask().start().authenticate().connect().bring_up()
+
+
+def test_more_wait_in_order(bench):
+    """Nobody is reset: a call above the bound waits until a handshake is over, or has been silent for a
+    second, and the log tells which key it is."""
+    gate = bench.gate(bench.backend(), gate={"workers": 1, "handshakes-at-once": 2})
+    silent = [say_hello(bench.client(gate).open()) for _ in range(2)]
+    assert all(answered(client) for client in silent)
+    third = bench.client(gate).open()
+    in_full(third).ping()
+    assert "handshakes-at-once (2)" in gate.wait_event("full").line
+    assert [gate.wait_call(n)["reason"] for n in (0, 1)] == ["handshake-timeout"] * 2
+
+
+def test_a_handshake_that_ends_makes_room(bench):
+    gate = bench.gate(bench.backend(), gate={"workers": 1, "handshakes-at-once": 1})
+    silent = say_hello(bench.client(gate).open())
+    assert answered(silent)
+    waiting = say_hello(bench.client(gate).open())
+    silent.close()
+    assert answered(waiting)
+    waiting.close()
+    in_full(bench.client(gate).open()).ping()
+
+
+def test_silence_takes_no_place(bench):
+    gate = bench.gate(bench.backend(), gate={"workers": 1, "handshakes-at-once": 1})
+    silent = [bench.client(gate).open() for _ in range(5)]
+    in_full(bench.client(gate).open()).ping()
+    for client in silent:
+        client.close()
+
+
+def test_behind_a_proxy(bench):
+    """A ClientHello that came with the PROXY header waits as any other one."""
+    gate = bench.gate(bench.backend(), gate={"workers": 1, "handshakes-at-once": 1},
+                      listener={"accept_proxy": "yes", "trusted_proxies": "127.0.0.0/8"})
+    header = proxy.v1(REAL, HERE)
+    first, second = (bench.client(gate).open() for _ in range(2))
+    for client in (first, second):
+        client.wire.sock.sendall(header + client_hello())
+    assert answered(first)
+    first.close()
+    assert answered(second)
+
+
+# Of one connection in each state, as README says.
+STATES = {"silent": 4 * KIB, "handshake": 56 * KIB, "request": 40 * KIB, "tunnel": 52 * KIB}
+
+
+def test_memory_of_a_connection(bench):
+    """Before its ClientHello a connection holds no TLS object. What many held goes back to the system."""
+    gate = bench.gate(bench.backend(), gate={"workers": 1, "timeout-handshake": "60s"})
+    in_full(bench.client(gate).open()).disconnect()
+    gate.wait_call()
+    before = gate.rss()
+    if before == 0:
+        return  # a sanitizer has memory of its own
+    number = 600
+    clients = [bench.client(gate).open() for _ in range(number)]
+    bench.client(gate).establish("tls").close()  # all before it are accepted
+    gate.wait_call(1)
+    held = {"silent": (gate.rss() - before) / number}
+    for client in clients:
+        say_hello(client)
+    assert all(answered(client) for client in clients)
+    held["handshake"] = (gate.rss() - before) / number
+    for client in clients:
+        client.close()
+    gate.wait(lambda: gate.rss() - before < number * STATES["silent"], "memory given back")
+    tls = [bench.client(gate).establish("tls") for _ in range(number // 4)]
+    held["request"] = (gate.rss() - before) / len(tls)
+    for client in tls:
+        client.close()
+    gate.wait_call(number + 1 + len(tls))
+    before = gate.rss()  # malloc keeps a little, and reuses it
+    tunnels = [in_full(bench.client(gate).open()).ping() for _ in range(60)]
+    held["tunnel"] = (gate.rss() - before) / len(tunnels)
+    assert all(held[state] < most for state, most in STATES.items()), held
