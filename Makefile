@@ -57,7 +57,7 @@ UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY := $(FUZZ:%=$(B)/replay/%)
 # tests/bench/: the load generator is made of several files, netset.c is a program of its own.
-LOAD_OBJ := $(patsubst %,$(B)/tests/bench/%.o,load end floor)
+LOAD_OBJ := $(patsubst %,$(B)/tests/bench/%.o,load end flood floor)
 
 .PHONY: all
 all: $(B)/sstpgate

@@ -36,6 +36,7 @@ LOAD = BUILD / "bench" / "load"
 GATE = Path(os.environ.get("SSTPGATE", BUILD / "sstpgate"))
 SUITE = "TLS_AES_128_GCM_SHA256"
 PROXY_CORES = {1: "0", 2: "0,1"}
+FIRST = []  # what puts a proxy before all other programs on its core: --first
 LOAD_CORES = {1: "1", 2: "0,1"}  # beside two workers it takes little of both, where it can
 HASH_HASH = bytes(range(1, 17)).hex()  # as in end.c
 
@@ -82,7 +83,7 @@ class Peer:
             return self
         with self.place(near=False):
             self.process = subprocess.Popen(
-                ["taskset", "-c", PROXY_CORES[self.workers], *map(str, self.command())],
+                [*FIRST, "taskset", "-c", PROXY_CORES[self.workers], *map(str, self.command())],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, cwd=self.folder,
                 stderr=(self.folder / "log").open("wb"))
         deadline = time.monotonic() + 10
@@ -264,6 +265,8 @@ connect = {self.back_host}:{self.back}
 PEERS = {"gate": Gate, "haproxy-16k": Haproxy, "haproxy-64k": Haproxy, "nginx-16k": Nginx,
          "nginx-64k": Nginx, "stunnel": Stunnel}
 
+PROGRAMS = {"haproxy": "haproxy", "nginx": "nginx", "stunnel": "stunnel4"}
+
 
 # ---- the figures ----
 
@@ -341,6 +344,24 @@ class Calls:
         return {"us/call": result["cpu"] / result["calls"] * 1e6,
                 "calls/CPU-s": result["calls"] / result["cpu"],
                 "calls/s": result["calls"] / result["wall"]}
+
+
+class Hellos:
+    """Round trips of 50 tunnels with 10 packets a second each: quiet, and in the 0.8 s from the beginning of a
+    burst, in which 3000 clients connect and then send a ClientHello at once."""
+
+    floor = gate_only = False
+
+    def __init__(self, what, key, bursts=3):
+        self.what, self.key, self.bursts = what, key, bursts
+
+    def run(self, peer):
+        result = peer.load("hellos", "--tunnels", 50, "--rate", 10, "--size", 512, "--seconds", 3,
+                           "--concurrent", 3000, "--packets", self.bursts)
+        quiet, burst = result["quiet"], result["burst"]
+        return {"quiet p99 us": quiet["p99"], "p50 us": burst["p50"], "p99 us": burst["p99"],
+                "max us": burst["max"], "p99 / quiet": burst["p99"] / quiet["p99"],
+                "hellos/s": result["answered"] / result["wall"]}
 
 
 class Memory:
@@ -434,6 +455,8 @@ FIGURES = {
     "workers-64": Flow("64 octets up, 1000 tunnels, made ahead", "64", "up", tunnels=1000,
                        packets=1000000, more=AHEAD),
     "calls-rsa": Calls("a complete call, RSA-2048", "rsa"),
+    "hellos-ec": Hellos("50 tunnels beside 3000 ClientHellos at a time, P-256", "ec"),
+    "hellos-rsa": Hellos("50 tunnels beside 3000 ClientHellos at a time, RSA-2048", "rsa"),
     "memory": Memory("an idle tunnel that has carried traffic"),
     "syscalls": Syscalls("system calls, 1404 up, flat out", ("--packets", 16000), ("--packets", 96000)),
     "syscalls-paced": Syscalls("system calls, 1404 up, 4000 packets a second",
@@ -581,6 +604,8 @@ PICTURES = {
 
 
 def draw(out, results):
+    if not any(g[0] in results for _, _, groups in PICTURES.values() for g in groups):
+        return
     import matplotlib
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "bench"  # the same picture from the same numbers
@@ -614,6 +639,8 @@ def machine():
 
 def versions():
     def of(*command):
+        if shutil.which(command[0]) is None:
+            return "?"
         done = subprocess.run(command, capture_output=True, text=True)
         text = (done.stdout + done.stderr).strip()
         return text.splitlines()[0] if text else "?"
@@ -628,13 +655,17 @@ def main():
     parser.add_argument("--peers", default=" ".join(PEERS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", default=str(ROOT / "build" / "bench"))
+    parser.add_argument("--first", action="store_true", help="proxies go before all other programs on "
+                        "their core (SCHED_FIFO): clocks of a machine that is not quiet")
     o = parser.parse_args()
+    FIRST[:] = ["chrt", "-f", "1"] if o.first else []
     figures = {"short": SHORT, "all": [f for f in FIGURES if f not in LONG]}.get(o.figures, o.figures.split())
     unknown = [f for f in figures if f not in FIGURES]
     if unknown:
         sys.exit(f"unknown figure {unknown[0]}; there are: {' '.join(FIGURES)}")
-    missing = [c for c in ("haproxy", "nginx", "stunnel4", "perf", "taskset")
-               if shutil.which(c) is None]
+    wanted = {"taskset"} | {PROGRAMS.get(who.partition("-")[0]) for who in o.peers.split()}
+    wanted |= {"perf"} if any(isinstance(FIGURES[f], Syscalls) for f in figures) else set()
+    missing = [c for c in sorted(wanted - {None}) if shutil.which(c) is None]
     if missing:
         sys.exit(f"{missing[0]} is missing: make deps-bench")
 

@@ -6,14 +6,17 @@
  *   load ping   round trips of one packet, alone or beside tunnels that send what they can
  *   load calls  complete calls, one after the other
  *   load hold   tunnels that have carried something and now do nothing, until standard input ends
+ *   load hellos round trips beside a flood of ClientHellos, see flood.c
  *   load floor  the least that a relay must do, see floor.c */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <math.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +28,7 @@
 
 #include "base/check.h"
 #include "end.h"
+#include "flood.h"
 #include "floor.h"
 
 enum { PIDS = 64, EVENTS = 512, OPENING = 64, PATIENCE_MS = 20000, STILL_MS = 1000 };
@@ -455,9 +459,14 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static double quantile_of(const double *sorted, size_t n, double q)
+{
+    return sorted[(size_t)(q * (double)(n - 1) + 0.5)];
+}
+
 static double quantile(double q)
 {
-    return ping.trip[(size_t)(q * (double)(ping.n - 1) + 0.5)];
+    return quantile_of(ping.trip, ping.n, q);
 }
 
 static int ping_run(void)
@@ -552,6 +561,147 @@ static int calls(void)
     const double t1 = wall(), c1 = cpu(), own1 = seconds(CLOCK_PROCESS_CPUTIME_ID);
     printf("{\"calls\": %" PRIu64 ", \"wall\": %.6f, \"cpu\": %.9f, \"load_cpu\": %.6f}\n", o.packets,
            t1 - t0, c1 - c0, own1 - own0);
+    return 0;
+}
+
+/* ---- hellos ---- */
+
+enum {
+    UNDER_WAY = 1024, /* packets of one tunnel, at the most */
+    /* How long a burst is looked at: shorter than the second in which Linux lets other programs run for
+     * 50 ms, whatever the priority of the proxy. */
+    BURST_MS = 800,
+    REST_MS = 500,
+};
+
+/* Each tunnel sends o.rate packets in a second, whether those before have come back or not. */
+static struct {
+    struct pinger {
+        double next; /* when it sends again */
+        double sent[UNDER_WAY]; /* a ring */
+        uint64_t out, in;
+    } *pinger;
+    double *trip; /* of all that came back */
+    size_t n, room;
+    bool count;
+} pings;
+
+static void on_pong_of_many(struct end *e)
+{
+    struct pinger *p = &pings.pinger[e->call];
+
+    for (; e->client && p->in < e->in_packets; p->in++) {
+        if (!pings.count)
+            continue;
+        if (pings.n == pings.room) {
+            pings.room = pings.room * 2 + UNDER_WAY;
+            pings.trip = check_alloc(realloc(pings.trip, pings.room * sizeof *pings.trip));
+        }
+        pings.trip[pings.n++] = wall() - p->sent[p->in % UNDER_WAY];
+    }
+}
+
+/* Sends what is due; when the next one will be. */
+static double pings_send(void)
+{
+    double first = INFINITY;
+    for (size_t i = 0; i < o.tunnels; i++) {
+        struct pinger *p = &pings.pinger[i];
+        const double now = wall();
+        if (now >= p->next) {
+            if (p->out - p->in == UNDER_WAY)
+                die("a tunnel stands still");
+            p->sent[p->out++ % UNDER_WAY] = now;
+            end_send(plan.pair[i].client);
+            p->next += 1.0 / o.rate;
+        }
+        if (p->next < first)
+            first = p->next;
+    }
+    return first;
+}
+
+static bool all_back(void)
+{
+    for (size_t i = 0; i < o.tunnels; i++)
+        if (pings.pinger[i].in < pings.pinger[i].out)
+            return false;
+    return true;
+}
+
+/* For so long, or until input has come; then until all packets are back. */
+static void ping_for(double duration, bool count)
+{
+    const double begun = wall(), end = begun + duration;
+
+    for (size_t i = 0; i < o.tunnels; i++)
+        pings.pinger[i].next = begun + (double)i / ((double)o.tunnels * o.rate);
+    pings.count = count;
+    while (wall() < end && !input_ended) {
+        const double first = pings_send(), now = wall();
+        const double next = first < end ? first : end;
+        poll_events(end_waiting() || next <= now ? 0 : next - now);
+        end_turn(NULL);
+    }
+    while (!all_back()) {
+        poll_events(end_waiting() ? 0 : PATIENCE_MS / 1e3);
+        end_turn(NULL);
+    }
+}
+
+static void pings_print(const char *name)
+{
+    qsort(pings.trip, pings.n, sizeof *pings.trip, by_value);
+    printf("\"%s\": {\"p50\": %.1f, \"p99\": %.1f, \"max\": %.1f, \"n\": %zu}, ", name,
+           quantile_of(pings.trip, pings.n, 0.5) * 1e6, quantile_of(pings.trip, pings.n, 0.99) * 1e6,
+           pings.trip[pings.n - 1] * 1e6, pings.n);
+    pings.n = 0;
+}
+
+/* Before all that shares its core, then the flood: what is measured is the proxy. */
+static void go_first(void)
+{
+    const struct sched_param first = {.sched_priority = 2};
+    (void)sched_setscheduler(0, SCHED_FIFO, &first); /* wants root; without, a quiet machine does */
+}
+
+static void add(struct flood_result *sum, struct flood_result r)
+{
+    sum->answered += r.answered;
+    sum->refused += r.refused;
+    sum->seconds += r.seconds;
+}
+
+/* Bursts of o.concurrent ClientHellos, o.packets of them. */
+static int hellos(void)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &input_ended};
+    struct flood_result sum = {0};
+    struct flood flood;
+
+    prepare(o.tunnels);
+    flood_open(&flood, plan.client_tls, &o.to, o.concurrent);
+    CHECK(epoll_ctl(plan.epoll, EPOLL_CTL_ADD, flood.fd, &event) == 0);
+    open_tunnels(o.tunnels);
+    pings.pinger = check_alloc(calloc(o.tunnels, sizeof *pings.pinger));
+    for (size_t i = 0; i < o.tunnels; i++)
+        plan.pair[i].server->taste = END_ECHOES;
+    plan.on_packets = on_pong_of_many;
+    go_first();
+    ping_for(REST_MS / 1e3, false);
+    ping_for(o.seconds, true);
+    printf("{");
+    pings_print("quiet");
+    for (uint64_t i = 0; i < o.packets; i++) {
+        flood_begin(&flood);
+        ping_for(BURST_MS / 1e3, true);
+        ping_for(INFINITY, false);
+        add(&sum, flood_end(&flood));
+        input_ended = false;
+        ping_for(REST_MS / 1e3, false);
+    }
+    pings_print("burst");
+    printf("\"answered\": %zu, \"refused\": %zu, \"wall\": %.6f}\n", sum.answered, sum.refused, sum.seconds);
     return 0;
 }
 
@@ -657,7 +807,7 @@ int main(int argc, char **argv)
     int c;
 
     if (argc < 2)
-        die("flow, ping, calls, hold or floor?");
+        die("flow, ping, calls, hold, hellos or floor?");
     while ((c = getopt_long(argc - 1, argv + 1, "", options, NULL)) != -1)
         option_set(c);
     if (o.certificate == NULL)
@@ -675,8 +825,10 @@ int main(int argc, char **argv)
         return calls();
     if (strcmp(argv[1], "hold") == 0)
         return hold();
+    if (strcmp(argv[1], "hellos") == 0)
+        return hellos();
     if (strcmp(argv[1], "floor") == 0)
         return floor_run(plan.client_tls, plan.server_tls, (size_t)atoi(o.size),
                          strcmp(o.direction, "up") == 0, o.packets);
-    die("flow, ping, calls, hold or floor?");
+    die("flow, ping, calls, hold, hellos or floor?");
 }
