@@ -64,7 +64,7 @@ struct ppp_observer {
     uint16_t asked;  /* protocol of the server's latest question (CHAP, EAP), or PAP when LCP agreed
                         on  it; 0: the server has not asked for a login */
     bool user_named; /* user answers the server's latest question */
-    bool login_named; /* user is that of this login: until the server refuses it or LCP starts over */
+    bool login_named; /* user holds until the server refuses this login, or LCP starts over */
     bool undecided; /* the client has tried to log in, and the server has not said how that ended */
     /* The packet that answered the server's latest question, without its identifier; none for PAP,
      * since it has the password. A second answer goes on only if it is the same. proof: the part of

@@ -42,7 +42,7 @@ def identity(who=ALICE, flags=0):
 
 
 def eap_mschapv2(who=ALICE, change=0, flags=ACCEPTS):
-    return step(EAP_MSCHAPV2, 0, 0, change, 0x40, who, flags=flags)
+    return step(EAP_MSCHAPV2, 0, 0, change, 0x40, *(who if isinstance(who, list) else [who]), flags=flags)
 
 
 def eap_says(kind, octets=b"", flags=0):
@@ -112,9 +112,9 @@ SEEDS = {
     "attack-beside": begin(SOFTETHER) + step(REQUEST, 1, 5, *MSCHAPV2) +
     mschap(flags=ACCEPTS | BURST) + step(EAP_NAK, 0, 1, 13, flags=SHORT_HEAD),
     "attack-ack-changed": begin(SOFTETHER) + softether_mschapv2[:-2] + step(ACK_CHANGED, 0, 1) + mschap(),
-    "attack-ms-length": begin(SOFTETHER) + softether + ack + identity() + eap_mschapv2(change=0xFB) +
+    "attack-ms-length": begin(SOFTETHER) + softether + ack + identity() + eap_mschapv2(name(b"alicebob"), 0xFD) +
     acknowledged(),
-    "attack-ms-length-pppd": begin(PPPD) + lcp + identity() + eap_mschapv2(change=0xFB) + acknowledged(),
+    "attack-ms-length-pppd": begin(PPPD) + lcp + identity() + eap_mschapv2(name(b"alicebob"), 0xFD) + acknowledged(),
     "attack-two-names": begin(ACCEL, WAITS) + lcp + mschap() + mschap(BOB, 0x50) + event(JUDGE, ACCEPTS),
     "attack-two-pap": begin(ACCEL, 3 | WAITS) + lcp + pap(BOB, 0) + pap(ALICE, PADDED, b"\6") +
     event(JUDGE, ACCEPTS),

@@ -565,7 +565,7 @@ static void eap_ask(struct server_model *m)
 
 static void eap_end(struct server_model *m, bool good)
 {
-    const bool named = m->eap != EAP_IDENTIFY;
+    const bool judged = m->eap == EAP_METHOD;
 
     emit(m, EAP, good ? 3 : 4, m->id, span_of("", 0));
     m->eap = good ? EAP_OPEN : EAP_BAD;
@@ -574,13 +574,17 @@ static void eap_end(struct server_model *m, bool good)
         return;
     }
     m->ended = true;
-    m->refusals += named && !m->refused; /* the Failure of EAP-MSCHAPv2 was counted */
+    /* The Failure of EAP-MSCHAPv2 was counted, and a client that does not accept its Success has
+     * not been refused. */
+    m->refusals += judged;
 }
 
 /* auth_peer_success takes the name of the Identity, get_secret that of the answer. */
 static void eap_names(struct server_model *m, const struct server_name *identity, struct span name)
 {
     m->pending.proved = m->kind == SERVER_RRAS ? name_counted(name) : name_c(name);
+    if (m->pending.proved.n == 0) /* a secret of pppd for any name: the Identity is all there is */
+        m->pending.proved = *identity;
     m->pending.user = m->kind == SERVER_RRAS ? m->pending.proved : *identity;
 }
 
@@ -627,8 +631,6 @@ static void eap_md5_take(struct server_model *m, struct span data)
     }
     m->pending = (struct server_login){.method = PPP_METHOD_EAP_MD5};
     eap_names(m, &identity, span_from(data, 17));
-    if (m->pending.proved.n == 0)
-        m->pending.proved = identity;
     eap_end(m, m->accepts);
 }
 

@@ -607,10 +607,7 @@ static void eap_methods(void **state)
         packet(&o, SERVER, EAP, 1, 2, all[i].type);
         assert_int_equal(o.method, PPP_METHOD_EAP); /* offered is not taken */
         /* of EAP-MSCHAPv2 an acknowledgement, since it has no packet without content */
-        packet(&o, CLIENT, EAP, 2, 2,
-               i == MSCHAPV2 ? "1a03"
-               : i == MD5    ? "04 00"
-                             : all[i].type);
+        packet(&o, CLIENT, EAP, 2, 2, i == MSCHAPV2 ? "1a03" : i == MD5 ? "04 00" : all[i].type);
         assert_int_equal(o.method, all[i].method);
         packet(&o, SERVER, EAP, 1, 3, "02 'note'");
         packet(&o, CLIENT, EAP, 2, 3, "02");
@@ -672,7 +669,8 @@ static void eap_begins_again(void **state)
     packet(&o, CLIENT, CHAP, 2, 2, V2(PEER, NT, "'bob'")); /* the challenge is gone */
     assert_false(o.last.seen);
     packet(&o, SERVER, EAP, 1, 3, "01");
-    assert_int_equal(packet(&o, CLIENT, EAP, 2, 3, "01 'carol'"), PPP_DROP); /* bob was not refused */
+    assert_int_equal(packet(&o, CLIENT, EAP, 2, 3, "01 'carol'"),
+                     PPP_DROP); /* bob was not refused */
     packet(&o, CLIENT, EAP, 2, 3, "01 'DOM\\Bob'");
     assert_user(&o, "DOM\\Bob");
     packet(&o, SERVER, EAP, 1, 3, "01");
@@ -688,7 +686,9 @@ static void eap_md5_has_a_name(void **state)
     (void)state;
     packet(&o, SERVER, EAP, 1, 1, "01");
     packet(&o, CLIENT, EAP, 2, 1, "01 'bob'");
-    packet(&o, SERVER, EAP, 1, 2, "04" "10" CHALLENGE);
+    packet(&o, SERVER, EAP, 1, 2,
+           "04"
+           "10" CHALLENGE);
     assert_int_equal(packet(&o, CLIENT, EAP, 2, 2, "04" MD5_VALUE "'alice'"), PPP_DROP);
     assert_int_equal(packet(&o, CLIENT, EAP, 2, 2, "04 11 00"), PPP_DROP); /* no whole value */
     assert_int_equal(packet(&o, CLIENT, EAP, 2, 2, "04" MD5_VALUE "'bob '"), PPP_BAD_NAME);
@@ -699,8 +699,8 @@ static void eap_md5_has_a_name(void **state)
     assert_int_equal(o.method, PPP_METHOD_EAP_MD5);
 }
 
-/* accel-ppp (interval) and pppd (chap-interval) ask again behind their Success, and SoftEther before
- * it (UseDoubleMsChapV2). The session keeps the first name. */
+/* accel-ppp (interval) and pppd (chap-interval) ask again behind their Success, and SoftEther
+ * before it (UseDoubleMsChapV2). The session keeps the first name. */
 static void another_name_for_a_second_question(void **state)
 {
     static const char *const success[] = {"", SUCCESS_TEXT};
@@ -715,7 +715,8 @@ static void another_name_for_a_second_question(void **state)
         packet(&o, SERVER, CHAP, 1, 2, "10" CHALLENGE_2);
         assert_int_equal(packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'bob'")), PPP_DROP);
         assert_user(&o, "alice");
-        assert_int_equal(packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'Alice@corp'")), PPP_FORWARD);
+        assert_int_equal(packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'Alice@corp'")),
+                         PPP_FORWARD);
         assert_user(&o, "Alice@corp");
         packet(&o, SERVER, CHAP, 4, 2, "'E=691 R=1 C=" CHALLENGE "'");
         assert_int_equal(packet(&o, CLIENT, CHAP, 2, 3, V2(PEER, NT, "'bob'")), PPP_FORWARD);
