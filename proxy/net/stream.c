@@ -381,13 +381,18 @@ void stream_cool(struct worker *w)
 
 /* ---- turns ---- */
 
-/* Returns whether the next step of a handshake, or read, must wait for a turn: the first step and
- * the first WORKER_READS reads of a round need not. */
+static bool may_step(const struct worker *w)
+{
+    return w->step_ns == 0 || w->step_ns < w->step_budget_ns;
+}
+
+/* Returns whether the next step of a handshake, or read, must wait for a turn: the steps within the
+ * budget and the first WORKER_READS reads of a round need not. */
 static bool must_wait(const struct stream *s)
 {
     const struct worker *w = s->worker;
     if (s->in == STREAM_IN_HANDSHAKE)
-        return w->stepped || w->early != NULL;
+        return !may_step(w) || w->early != NULL;
     return s->early && w->reads >= WORKER_READS;
 }
 
@@ -496,9 +501,9 @@ static void bulk_turn(struct stream *s)
         received(s, n);
 }
 
-static void step_count(struct worker *w)
+static void step_count(struct worker *w, uint64_t begun)
 {
-    w->stepped = true;
+    w->step_ns += uv_hrtime() - begun + 1;
     worker_count(w);
 }
 
@@ -506,9 +511,10 @@ static void step_count(struct worker *w)
  * handshake, so there may be nothing to read. */
 static void step(struct stream *s)
 {
+    const uint64_t begun = uv_hrtime();
+
     hello_leave(s);
     line_leave(s);
-    step_count(s->worker);
     if (s->in == STREAM_IN_HELLO && s->held != NULL) {
         hello_held(s);
     } else {
@@ -521,6 +527,7 @@ static void step(struct stream *s)
     reading_start(s);
     warm_add(s);
     worker_settle(s->worker);
+    step_count(s->worker, begun);
 }
 
 static bool has_room(const struct worker *w)
@@ -560,8 +567,10 @@ static uint64_t cpu_now(void)
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Makes at least one step, and more while they take no longer than the rest of the round did:
- * beside many busy streams rounds are long, and new calls still get half of the time. */
+/* Makes at least one step, and more within the budget, or while they take no longer than the rest
+ * of the round did: beside many busy streams rounds are long, and new calls still get half of the
+ * time.
+ */
 static void steps(struct worker *w)
 {
     struct stream *s = step_next(w);
@@ -571,7 +580,8 @@ static void steps(struct worker *w)
     do {
         step(s);
         w->stepped_at = cpu_now();
-    } while (before != 0 && w->stepped_at - begun < begun - before && (s = step_next(w)) != NULL);
+    } while ((may_step(w) || (before != 0 && w->stepped_at - begun < begun - before)) &&
+             (s = step_next(w)) != NULL);
 }
 
 void stream_turn(struct worker *w)
@@ -584,10 +594,10 @@ void stream_turn(struct worker *w)
 void stream_turn_hello(struct worker *w)
 {
     w->hello_ready = true;
-    if (w->stepped)
-        worker_turn(w);
-    else
+    if (may_step(w))
         steps(w);
+    else
+        worker_turn(w);
 }
 
 bool stream_turn_due(const struct worker *w)
@@ -608,16 +618,6 @@ bool stream_hellos_wait(const struct worker *w)
     return !has_room(w) && (w->fresh != NULL || poll(&p, 1, 0) > 0);
 }
 
-static void read_count(struct stream *s)
-{
-    if (s->in == STREAM_IN_HANDSHAKE) {
-        step_count(s->worker);
-    } else if (s->early) {
-        s->worker->reads++;
-        worker_count(s->worker);
-    }
-}
-
 static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
 {
     struct stream *s = of_handle(handle);
@@ -629,8 +629,17 @@ static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
         line_join(s, &s->worker->early);
         return;
     }
-    read_count(s);
-    received(s, n == UV_EOF ? 0 : n);
+    if (s->in == STREAM_IN_HANDSHAKE) {
+        const uint64_t begun = uv_hrtime();
+        received(s, n == UV_EOF ? 0 : n);
+        step_count(s->worker, begun);
+    } else {
+        if (s->early) {
+            s->worker->reads++;
+            worker_count(s->worker);
+        }
+        received(s, n == UV_EOF ? 0 : n);
+    }
     if (s->in == STREAM_IN_HELLO && !s->watched && s->line == NULL) {
         reading_stop(s);
         reading_start(s); /* as what it has become */
@@ -652,7 +661,6 @@ void stream_start(struct stream *s, struct tls_conn *tls)
     reading_start(s);
     if (tls == NULL)
         return;
-    step_count(s->worker);
     due_add(s, DUE_KICK); /* a client speaks first; a server finds that it needs octets */
 }
 
@@ -1021,10 +1029,13 @@ static void settle_one(struct stream *s, unsigned what)
         return;
     if ((what & DUE_FULL) && s->ops->on_full != NULL)
         s->ops->on_full(s);
-    if ((what & DUE_KICK) && s->in == STREAM_IN_HANDSHAKE)
+    if ((what & DUE_KICK) && s->in == STREAM_IN_HANDSHAKE) {
+        const uint64_t begun = uv_hrtime();
         handshake(s);
-    else if ((what & DUE_KICK) && s->in == STREAM_IN_OPEN)
+        step_count(s->worker, begun);
+    } else if ((what & DUE_KICK) && s->in == STREAM_IN_OPEN) {
         pump(s);
+    }
     warm_add(s);
 }
 

@@ -54,11 +54,11 @@ static void on_round(uv_check_t *round)
 {
     struct worker *w = round->data;
 
-    if (!w->stepped)
+    if (w->step_ns == 0)
         w->stepped_at = 0;
-    if (!w->stepped && w->reads == 0 && w->accepts == 0)
+    if (w->step_ns == 0 && w->reads == 0 && w->accepts == 0)
         uv_check_stop(round);
-    w->stepped = false;
+    w->step_ns = 0;
     w->reads = w->accepts = 0;
 }
 
@@ -130,8 +130,11 @@ static void on_mail(uv_async_t *async)
 
 void worker_init(struct worker *w, unsigned index, void (*sweep)(void *, uint64_t), void *arg)
 {
-    *w = (struct worker){
-        .index = index, .on_sweep = sweep, .sweep_arg = arg, .handshakes_max = UINT_MAX};
+    *w = (struct worker){.index = index,
+                         .on_sweep = sweep,
+                         .sweep_arg = arg,
+                         .step_budget_ns = WORKER_STEP_US * 1000,
+                         .handshakes_max = UINT_MAX};
     CHECK_UV(uv_loop_init(&w->loop));
     CHECK_UV(uv_timer_init(&w->loop, &w->sweep));
     CHECK_UV(uv_idle_init(&w->loop, &w->turns));

@@ -28,7 +28,11 @@ enum {
     WORKER_SWEEP_MS = 1000,
     WORKER_AGAIN_MS = 1, /* pause before a sweep that worker_sweep_again has asked for */
     WORKER_ACCEPTS = 16, /* connections accepted in one round of the loop: some 200 us */
-    WORKER_READS = 16,   /* the same for reads of early streams */
+    WORKER_READS = 64,   /* the same for reads of early streams */
+    /* Time for steps of handshakes in one round: the least that a packet may wait for them is the
+     * longest step (1 ms with RSA-2048). Shorter steps share it: one for each round cost a tenth of
+     * the calls per second, in system calls. */
+    WORKER_STEP_US = 1000,
     WORKER_WARM =
         64, /* streams that may keep the buffers of their records, some 17 or 33 kB each */
 };
@@ -61,7 +65,8 @@ struct worker {
     uv_idle_t turns;            /* active while a turn is due: the loop does not sleep then */
     uv_check_t round;           /* active while one of the counts below is not 0: resets them */
     bool fresh_next;            /* the last step was that of an early stream */
-    bool stepped;               /* a step of a handshake was made in this round */
+    uint64_t step_ns;           /* time of the steps of handshakes in this round */
+    uint64_t step_budget_ns;    /* steps wait for the next round when they took so long */
     unsigned reads;             /* of early streams in this round */
     uint64_t stepped_at; /* ns of this thread's CPU time, end of the last round's step; 0: none */
     unsigned accepts;    /* connections accepted in this round */
