@@ -105,6 +105,16 @@ static struct front_answer drop_frame(struct front *f, enum ppp_from from)
                : drop;
 }
 
+static struct front_answer drop_unreadable(struct front *f, enum ppp_from from, struct span octets)
+{
+    struct span request;
+
+    if (from == PPP_FROM_CLIENT && ppp_frame_relogin(octets, &request) == PPP_LOGIN)
+        ppp_unreadable_login(&f->ppp);
+    f->session->failures = f->ppp.failures;
+    return drop_frame(f, from);
+}
+
 /* The packet that carries the frame in its canonical form; most packets already do. */
 static struct front_answer forward(struct front *f, const struct ppp_frame *frame,
                                    struct span octets)
@@ -157,13 +167,15 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
                                     struct ppp_frame *frame)
 {
     if (!ppp_frame_read(from, octets, frame))
-        return drop_frame(f, from);
+        return drop_unreadable(f, from, octets);
     /* [MS-SSTP] 3.2.5.3, 3.3.5.2: no network data before Call Connected. Early packets are lost
      * here, as IP packets may be, and no octet of a client that was not verified reaches the
      * network behind the backend. */
     if (!ppp_frame_is_control(frame))
         return drop;
     const enum ppp_verdict v = ppp_observe(&f->ppp, from, frame);
+    if (v == PPP_MALFORMED)
+        return drop_unreadable(f, from, octets);
     if (v == PPP_DROP)
         return drop_frame(f, from);
     if (v != PPP_FORWARD)

@@ -242,7 +242,9 @@ static enum ppp_verdict take_pap_request(struct ppp_observer *o, const struct pp
 {
     struct span user;
 
-    if (o->asked != PPP_PAP || o->result == PPP_RESULT_SUCCESS || !read_pap_request(f, &user))
+    if (!read_pap_request(f, &user))
+        return PPP_MALFORMED;
+    if (o->asked != PPP_PAP || o->result == PPP_RESULT_SUCCESS)
         return PPP_DROP;
     const enum ppp_verdict v = judge_name(o, user);
     if (v == PPP_FORWARD) {
@@ -343,7 +345,9 @@ static enum ppp_verdict take_response(struct ppp_observer *o, const struct ppp_f
     struct cursor c = cursor_of(f->data);
     const struct span value = cursor_take(&c, cursor_u8(&c));
 
-    if (c.short_ || !o->challenge_seen || (f->id != o->challenge_id && !o->retry))
+    if (c.short_)
+        return PPP_MALFORMED;
+    if (!o->challenge_seen || (f->id != o->challenge_id && !o->retry))
         return PPP_DROP;
     const enum ppp_method method = response_method(o, value, eap);
     if (method == PPP_METHOD_NONE)
@@ -376,8 +380,9 @@ static enum ppp_verdict take_change_password(struct ppp_observer *o, const struc
     const struct span peer = span_sub(f->data, NEW_PASSWORD_LEN, 16);
     const struct span nt = span_sub(f->data, NEW_PASSWORD_LEN + 16 + 8, PPP_NT_RESPONSE);
 
-    if (f->data.n != CHANGE_PASSWORD_LEN || !o->challenge_seen || !o->expired ||
-        o->challenge_len != MSCHAPV2_CHALLENGE_LEN)
+    if (f->data.n != CHANGE_PASSWORD_LEN)
+        return PPP_MALFORMED;
+    if (!o->challenge_seen || !o->expired || o->challenge_len != MSCHAPV2_CHALLENGE_LEN)
         return PPP_DROP;
     if (!eap && o->answer_given)
         return is_repeated(o, f) ? PPP_FORWARD : PPP_DROP;
@@ -603,8 +608,9 @@ static enum ppp_verdict take_eap_mschapv2(struct ppp_observer *o, struct span da
 
     if (is_eap_mschapv2_ack(o, data))
         return PPP_FORWARD;
-    if (!read_eap_mschapv2(data, &inner) || inner.info.n != data.n ||
-        (inner.code != CHAP_RESPONSE && inner.code != MSCHAP_CHANGE_PASSWORD))
+    if (!read_eap_mschapv2(data, &inner) || inner.info.n != data.n)
+        return PPP_MALFORMED;
+    if (inner.code != CHAP_RESPONSE && inner.code != MSCHAP_CHANGE_PASSWORD)
         return PPP_DROP;
     const enum ppp_verdict v = take_chap(o, &inner, true);
     if (v == PPP_FORWARD)
@@ -634,7 +640,7 @@ static enum ppp_verdict take_eap_md5(struct ppp_observer *o, struct span data)
 
     (void)cursor_take(&c, cursor_u8(&c));
     if (c.short_)
-        return PPP_DROP;
+        return PPP_MALFORMED;
     const enum ppp_verdict v = c.rest.n == 0 ? PPP_FORWARD : judge_name(o, c.rest);
     if (v != PPP_FORWARD)
         return v;
@@ -675,7 +681,9 @@ static enum ppp_verdict take_eap_response(struct ppp_observer *o, const struct p
     struct cursor c = cursor_of(f->data);
     const uint8_t type = cursor_u8(&c);
 
-    if (c.short_ || !answers_eap(o, f, type))
+    if (c.short_)
+        return PPP_MALFORMED;
+    if (!answers_eap(o, f, type))
         return PPP_DROP;
     if (o->answer_given)
         return is_repeated(o, f) ? PPP_FORWARD : PPP_DROP;
@@ -758,6 +766,11 @@ void ppp_server_ends(struct ppp_observer *o)
 {
     if (o->result != PPP_RESULT_SUCCESS)
         count_failure(o);
+}
+
+void ppp_unreadable_login(struct ppp_observer *o)
+{
+    o->failures++;
 }
 
 struct span ppp_proof(const struct ppp_observer *o)

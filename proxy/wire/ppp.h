@@ -62,13 +62,13 @@ struct ppp_observer {
     enum ppp_method lcp_method; /* agreed in LCP; NONE: no method that is known here */
     bool auth_seen;             /* an authentication frame came since LCP was last negotiated */
     uint16_t asked;  /* protocol of the server's latest question (CHAP, EAP), or PAP when LCP agreed
-                        on  it; 0: the server has not asked for a login */
+                        on it; 0: the server has not asked for a login */
     bool user_named; /* user answers the server's latest question */
     bool login_named; /* user holds until the server refuses this login, or LCP starts over */
     bool undecided; /* the client has tried to log in, and the server has not said how that ended */
-    /* The packet that answered the server's latest question, without its identifier; none for PAP,
-     * since it has the password. A second answer goes on only if it is the same. proof: the part of
-     * it that no other login repeats by chance, see ppp_login. */
+    /* The packet that answered the server's latest question; none for PAP, because it has the
+     * password. A second answer goes on only if it is the same. proof: the part of it that no other
+     * login repeats by chance, see ppp_login. */
     bool answer_given;
     uint16_t answer_len, proof_from, proof_len;
     uint8_t answer[PPP_ANSWER_MAX];
@@ -88,15 +88,18 @@ struct ppp_observer {
     uint8_t lcp_algorithm; /* the octet behind it, where there is one (CHAP) */
 };
 
+/* What becomes of a frame. All but PPP_FORWARD are for frames of the client only. */
 enum ppp_verdict {
     PPP_FORWARD,
-    PPP_DROP,         /* of the client: it answers nothing that the server has asked */
-    PPP_AUTH_REQUEST, /* of the client: it asks the server for an authentication (LCP's option 3),
-                         which some servers obey as if it were their own choice of the client's
-                         method */
-    PPP_BAD_NAME,     /* of the client: an empty name, one with control characters, with a blank at
-                         either     end, or too long. Servers cut and trim such names, each in its own way
-                       */
+    PPP_DROP, /* it answers nothing that the server has asked */
+    /* An authentication whose content is cut short. A lax server would take it for an answer. */
+    PPP_MALFORMED,
+    /* It asks the server for an authentication (LCP's option 3), which some servers obey as if it
+     * were their own choice of the client's method. */
+    PPP_AUTH_REQUEST,
+    /* An empty name, one with control characters, with a blank at either end, or too long. Servers
+     * cut and trim such names, each in its own way. */
+    PPP_BAD_NAME,
 };
 
 void ppp_observer_init(struct ppp_observer *o);
@@ -113,6 +116,10 @@ bool ppp_is_content(const struct ppp_observer *o);
 /* The server ends the call, or LCP. Counts a login that it has not let in as a failure, whatever
  * the form of its refusal; a no-op where nothing is undecided. */
 void ppp_server_ends(struct ppp_observer *o);
+
+/* The client has sent an authentication that cannot be read. It counts as a failed login although
+ * no server hears it, so that a guess costs the same in any form. */
+void ppp_unreadable_login(struct ppp_observer *o);
 
 /* The client's answer to the server's latest question, as ppp_login has it; empty: none yet, or the
  * method has none. Valid until the next call with o. */

@@ -1149,6 +1149,35 @@ static void a_client_that_asks_for_authentication(void **state)
     call_fini(&c);
 }
 
+/* An answer that only a lax server would read never gets there, and costs what a wrong one costs.
+ */
+static void an_unreadable_answer_is_a_failed_login(void **state)
+{
+    static const struct {
+        const char *frame;
+        unsigned failures;
+    } cases[] = {
+        {"10000042ff03c223020100043121402324255e262a28295f2b3a337c7e000000000000000082309ecd8d708b5"
+         "e"
+         "a08faa3981cd83544233114a3d85d6df0055736572",
+         1},
+        {"1000000c ff03c023 01010003", 1},
+        {"1000000a c227 02010003", 1},
+        {"1000000c ff03c021 09010003", 0}, /* no authentication */
+        {IP_DATA, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct call c;
+        call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        from_backend(&c, CHALLENGE);
+        assert_int_equal(from_client(&c, cases[i].frame), FRONT_DROP);
+        assert_int_equal(c.session.failures, cases[i].failures);
+        call_fini(&c);
+    }
+}
+
 static void a_name_that_servers_trim(void **state)
 {
     (void)state;
@@ -1364,6 +1393,7 @@ int main(void)
         cmocka_unit_test(notes_of_one_call_push_out_nobody),
         cmocka_unit_test(frames_go_on_in_one_form),
         cmocka_unit_test(a_client_that_asks_for_authentication),
+        cmocka_unit_test(an_unreadable_answer_is_a_failed_login),
         cmocka_unit_test(a_name_that_servers_trim),
         cmocka_unit_test(a_client_that_answers_too_often),
         cmocka_unit_test(the_outer_name_is_a_claim),

@@ -690,7 +690,7 @@ static void eap_md5_has_a_name(void **state)
            "04"
            "10" CHALLENGE);
     assert_int_equal(packet(&o, CLIENT, EAP, 2, 2, "04" MD5_VALUE "'alice'"), PPP_DROP);
-    assert_int_equal(packet(&o, CLIENT, EAP, 2, 2, "04 11 00"), PPP_DROP); /* no whole value */
+    assert_int_equal(packet(&o, CLIENT, EAP, 2, 2, "04 11 00"), PPP_MALFORMED); /* no whole value */
     assert_int_equal(packet(&o, CLIENT, EAP, 2, 2, "04" MD5_VALUE "'bob '"), PPP_BAD_NAME);
     assert_user(&o, "bob");
     assert_int_equal(o.method, PPP_METHOD_EAP);
