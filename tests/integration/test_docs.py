@@ -249,3 +249,21 @@ def test_sections_of_the_protocol():
         for cited in re.findall(r"PROTOCOL\.md ((?:\d+(?:\.\d+)?(?:, )?)+)", path.read_text()):
             unknown = set(re.findall(r"\d+(?:\.\d+)?", cited)) - sections
             assert not unknown, f"{path.relative_to(ROOT)}: {unknown}"
+
+
+PROMISES = (ROOT / "SECURITY.md").read_text().split("## Promises and their tests")[1]
+
+
+@pytest.mark.parametrize("row", re.findall(r"^\| (?!Promise|---)(.*) \|$", PROMISES, re.M),
+                         ids=lambda row: row.split(" | ")[0].replace(" ", "-"))
+def test_promises(row):
+    """Each promise of SECURITY.md names a mechanism, files that exist, and tests that exist."""
+    promise, mechanism, files, tests = row.split(" | ")
+    named = re.findall(r"`([^`]+)`", tests)
+    assert promise and mechanism and named
+    for path in re.findall(r"`([^`]+)`", files):
+        assert (ROOT / path).is_file(), path
+    for test in named:
+        path, _, name = test.partition("::")
+        source = (ROOT / path).read_text()
+        assert not name or re.search(rf"^(def|static void) {name}\(", source, re.M), test
