@@ -124,8 +124,6 @@ static struct front_answer forward(struct front *f, const struct ppp_frame *fram
     if (f->rebuilt == NULL)
         f->rebuilt = check_alloc(malloc(SSTP_PACKET_MAX));
     const size_t n = ppp_frame_build(frame, f->rebuilt + SSTP_DATA_HEAD);
-    if (n == 0)
-        return drop;
     sstp_build_data(f->rebuilt, n);
     return (struct front_answer){.verdict = FRONT_REPLACE,
                                  .octets = span_of(f->rebuilt, SSTP_DATA_HEAD + n)};

@@ -115,7 +115,8 @@ static bool options_are_clear(struct span options)
 bool ppp_frame_read(enum ppp_from from, struct span octets, struct ppp_frame *out)
 {
     *out = (struct ppp_frame){0};
-    if (!read_head(octets, &out->protocol, &out->info))
+    if (!read_head(octets, &out->protocol, &out->info) ||
+        out->info.n > PPP_FRAME_MAX - PPP_FRAME_HEAD)
         return false;
     if (out->protocol < PROTOCOL_LINK_MIN)
         return true;
@@ -148,8 +149,6 @@ bool ppp_frame_is_canonical(const struct ppp_frame *f, struct span octets)
 
 size_t ppp_frame_build(const struct ppp_frame *f, uint8_t out[PPP_FRAME_MAX])
 {
-    if (f->info.n > PPP_FRAME_MAX - PPP_FRAME_HEAD)
-        return 0;
     build_head(f, out);
     if (f->info.n > 0)
         memcpy(out + PPP_FRAME_HEAD, f->info.p, f->info.n);

@@ -46,9 +46,8 @@ bool ppp_frame_read(enum ppp_from from, struct span octets, struct ppp_frame *ou
 /* Returns whether octets, as given to ppp_frame_read, are the canonical form of f. */
 bool ppp_frame_is_canonical(const struct ppp_frame *f, struct span octets);
 
-/* Writes FF 03, the protocol in two octets and f->info, at most PPP_FRAME_MAX octets because f was
- * read from no more. Returns how many; 0: they do not fit, since the frame had a compressed head.
- */
+/* Writes FF 03, the protocol in two octets and f->info, of a frame that ppp_frame_read has read.
+ * Returns how many octets. */
 size_t ppp_frame_build(const struct ppp_frame *f, uint8_t out[PPP_FRAME_MAX]);
 
 /* Returns whether f is LCP, an authentication or a network control frame: the frames that may flow

@@ -48,8 +48,6 @@ static void check_rebuilt(enum ppp_from from, struct span octets)
     if (!ppp_frame_read(from, octets, &f))
         return;
     const size_t n = ppp_frame_build(&f, out);
-    if (n == 0)
-        return;
     CHECK(ppp_frame_read(from, span_of(out, n), &again));
     CHECK(ppp_frame_is_canonical(&again, span_of(out, n)));
     CHECK(again.protocol == f.protocol && again.code == f.code && again.id == f.id);
