@@ -34,13 +34,13 @@ struct ppp_frame {
 
 /* Reads the frame in octets: no flags, no escapes, no FCS, with or without FF 03, protocol of one
  * or two octets. The spans in *out point into octets. False: the frame is not one that the gate
- * forwards.
+ * forwards, or its canonical form is longer than PPP_FRAME_MAX. The gate forwards
  *
- * - Network data and network control protocols (below 0xc000): any content.
- * - LCP and authentication: the packet's length fits, `from` may send this code (RFC 1661, 1570;
- * 1334, 1994, 2759, 3748), and the options of LCP's Configure packets are well formed, with at most
- * one option for each type that decides something here.
- * - Other link protocols: LQR, CBCP, BACP and BAP with any content, all others never. */
+ * - network data and network control protocols (below 0xc000) with any content;
+ * - LCP and authentication if the packet's length fits, `from` may send this code (RFC 1661, 1570,
+ *   1334, 1994, 2759, 3748), and the options of LCP's Configure packets are well formed, with at
+ *   most one of authentication;
+ * - LQR, CBCP, BACP and BAP with any content, and no other link protocol. */
 bool ppp_frame_read(enum ppp_from from, struct span octets, struct ppp_frame *out);
 
 /* Returns whether octets, as given to ppp_frame_read, are the canonical form of f. */
