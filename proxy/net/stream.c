@@ -396,13 +396,17 @@ static bool must_wait(const struct stream *s)
     return s->early && w->reads >= WORKER_READS;
 }
 
+static unsigned read_room(const struct stream *s)
+{
+    return s->early ? STREAM_EARLY : s->narrow ? STREAM_NARROW : WORKER_GLANCE;
+}
+
 /* Gives libuv no room where a read must wait: it then reads nothing and reports UV_ENOBUFS. */
 static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct stream *s = of_handle(handle);
     (void)suggested;
-    const unsigned size = s->narrow ? STREAM_NARROW : WORKER_GLANCE;
-    *buf = uv_buf_init((char *)s->worker->window, must_wait(s) ? 0 : size);
+    *buf = uv_buf_init((char *)s->worker->window, must_wait(s) ? 0 : read_room(s));
 }
 
 /* libuv 1.44 takes a hang-up behind a short read for the end of the file without asking the socket.
@@ -518,7 +522,7 @@ static void step(struct stream *s)
     if (s->in == STREAM_IN_HELLO && s->held != NULL) {
         hello_held(s);
     } else {
-        ssize_t n = read_now(s, WORKER_GLANCE);
+        ssize_t n = read_now(s, read_room(s));
         if (!has_nothing(n))
             received(s, n);
         else if (s->in == STREAM_IN_HANDSHAKE)

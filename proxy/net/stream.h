@@ -62,8 +62,8 @@ struct stream_ops {
  * (TLS 1.2, CBC, SHA384). */
 enum { STREAM_HIGH = 128 * 1024, STREAM_LOW = 64 * 1024, STREAM_MAX = 6 * 1024 * 1024 };
 
-/* Octets that one read of a narrow stream may bring. */
-enum { STREAM_NARROW = 16 * 1024 };
+/* Octets that one read of a narrow stream may bring, and one read of an early stream. */
+enum { STREAM_NARROW = 16 * 1024, STREAM_EARLY = 4 * 1024 };
 
 enum stream_handle { STREAM_HANDLE_NONE, STREAM_HANDLE_LIVE, STREAM_HANDLE_CLOSING };
 enum stream_in {
@@ -139,8 +139,10 @@ void stream_expect(struct stream *s);
  * leaves are the beginning of the handshake. */
 void stream_secure(struct stream *s);
 
-/* early: each read waits for its turn, with the steps of handshakes, because the peer has not shown
- * yet that its octets are worth the time. Stays as it was set when the stream is used again. */
+/* early: each read waits for its turn, with the steps of handshakes, and brings at most
+ * STREAM_EARLY octets, because the peer has not shown yet that its octets are worth the time: in
+ * records of one octet, WORKER_GLANCE octets cost some 5 ms. Stays as it was set when the stream is
+ * used again. */
 void stream_early(struct stream *s, bool early);
 
 /* Octets of the peer are there that were not read. */

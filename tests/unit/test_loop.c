@@ -1130,6 +1130,46 @@ static void early_reads_are_few_in_a_round(void **state)
     loop_close();
 }
 
+/* Early streams whose peers send as much as they can hold up the others for few octets only: in all
+ * reads of a round, and in a turn. */
+static void early_reads_are_short(void **state)
+{
+    (void)state;
+    enum { ALL = 2 * WORKER_READS };
+    struct owner o[ALL];
+    struct peer p[ALL];
+    char *octets = calloc(1, WORKER_GLANCE);
+    size_t most = 0;
+
+    assert_non_null(octets);
+    loop_open();
+    for (size_t i = 0; i < ALL; i++) {
+        meet_plain(&o[i], &p[i]);
+        stream_early(&o[i].s, true);
+        stream_pause(&o[i].s);
+        peer_write(&p[i], octets, WORKER_GLANCE);
+    }
+    for (int i = 0; i < 10; i++)
+        turn();
+    for (size_t i = 0; i < ALL; i++)
+        stream_resume(&o[i].s);
+    uv_run(&w.loop, UV_RUN_ONCE);
+    for (size_t i = 0; i < ALL; i++) {
+        assert_in_range(o[i].in_len, 0, o[i].count[READ] * STREAM_EARLY);
+        most += o[i].in_len;
+    }
+    assert_in_range(most, 1, WORKER_READS * STREAM_EARLY);
+    for (size_t i = 0; i < ALL; i++)
+        UNTIL(o[i].in_len == WORKER_GLANCE);
+    for (size_t i = 0; i < ALL; i++) {
+        assert_in_range(o[i].count[READ], WORKER_GLANCE / STREAM_EARLY, WORKER_GLANCE);
+        owner_fini(&o[i]);
+        peer_fini(&p[i]);
+    }
+    loop_close();
+    free(octets);
+}
+
 /* Whose turn has not come yet may be closed, or find at its turn that the peer has gone. */
 static void bulk_may_end_while_it_waits(void **state)
 {
@@ -2599,6 +2639,7 @@ int main(void)
         cmocka_unit_test(tls_behind_a_plain_beginning),
         cmocka_unit_test(an_end_before_the_hello),
         cmocka_unit_test(early_reads_are_few_in_a_round),
+        cmocka_unit_test(early_reads_are_short),
         cmocka_unit_test(bulk_may_end_while_it_waits),
         cmocka_unit_test(bulk_ends_with_its_reason),
         cmocka_unit_test(few_are_warm_and_not_for_long),
