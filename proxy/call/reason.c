@@ -69,22 +69,20 @@ const struct reason_info *reason_info(enum reason r)
     return &table[r];
 }
 
-/* Points are for what a program does that attacks or scans, and for nothing that a browser, a
- * health check, a client with an old configuration or a bad line does: any web page can make its
- * readers' browsers send well-formed requests of any length to any gate, refuse the certificate, or
- * hold connections without a request. So these cost nothing, with many others: not-sstp,
- * request-too-large, tls-refused, handshake-timeout, request-timeout. Neither do host-refused and
- * rule-denied: a ban would tell a decoy from a web site. A forged binding costs POINTS_REQUEST,
- * whatever the reason: see session.h. */
+/* Points are for what a client does behind a request for SSTP, because any web page can make its
+ * readers' browsers do all the rest: send a well-formed request of any length, or plain HTTP to a
+ * port of TLS, speak STUN inside and outside of TLS (the servers of an RTCPeerConnection), ask for
+ * a name that no certificate has, refuse the certificate, or hold connections without a request. A
+ * page cannot send SSTP's method to another origin. Nothing is given for host-refused and
+ * rule-denied (a ban would tell a decoy from a web site), and for second-login: it is the server
+ * that asks honest clients to log in again, and no guess reaches the server. A forged binding costs
+ * POINTS_REQUEST, whatever the reason: see session.h. */
 static const unsigned points[REASON_COUNT] = {
-    [REASON_TLS_FAILED] = POINTS_HANDSHAKE, /* garbage, or a handshake that cannot be agreed on */
-    [REASON_BAD_REQUEST] = POINTS_REQUEST,  /* malformed HTTP, which no browser sends */
-    [REASON_EARLY_DATA] = POINTS_REQUEST,   /* SSTP sends nothing before the 200 */
+    [REASON_EARLY_DATA] = POINTS_REQUEST,          /* SSTP sends nothing before the 200 */
     [REASON_CLIENT_BAD_PACKET] = POINTS_REQUEST,   /* no SSTP client sends it */
     [REASON_CLIENT_OUT_OF_PLACE] = POINTS_REQUEST, /* no SSTP client sends it there */
     [REASON_CLIENT_BAD_FRAMES] = POINTS_REQUEST,   /* nor goes on sending what is not forwarded */
     [REASON_CLIENT_TOO_MANY_ANSWERS] = POINTS_REQUEST, /* nor answers so often */
-    [REASON_SECOND_LOGIN] = POINTS_REQUEST,            /* nor logs in again inside a tunnel */
 };
 
 unsigned reason_points(enum reason r)

@@ -76,7 +76,7 @@ struct reason_info {
 const struct reason_info *reason_info(enum reason r);
 
 /* Prices towards ban-points. POINTS_LOGIN is given for each failed login while the call goes on. */
-enum { POINTS_LOGIN = 10, POINTS_REQUEST = 5, POINTS_HANDSHAKE = 1 };
+enum { POINTS_LOGIN = 10, POINTS_REQUEST = 5 };
 
 /* What a client gets for a call that ended for this reason; 0 for most. */
 unsigned reason_points(enum reason r);

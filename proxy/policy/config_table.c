@@ -221,9 +221,8 @@ const struct config_key config_keys[] = {
      .choices = none_or_number, .initial = "none", .help = "The same for each address."},
     {GATE_KEY("ban-points", limits.ban_points), .type = &config_type_number, .min = 0, .max = 10000,
      .choices = none_or_number, .initial = "none",
-     .help = "Points at which an address is banned: a failed login counts 10, malformed HTTP or SSTP and "
-             "a forged binding 5, no TLS 1. Behind anything that hides addresses one offender bans "
-             "everybody."},
+     .help = "Points at which an address is banned: a failed login counts 10, malformed SSTP and a forged "
+             "binding 5. Behind anything that hides addresses one offender bans everybody."},
     {GATE_KEY("ban-time", limits.ban_time), .type = &config_type_duration, .initial = "10m",
      .help = "How long a ban lasts; tunnels that are up stay."},
     {GATE_KEY("ban-reset", limits.ban_reset), .type = &config_type_duration, .initial = "10m",

@@ -12,6 +12,7 @@ import pytest
 from gate import run
 from peers.client import expect_failure
 from peers.tls import DEADLINE
+from test_limits import misbehave
 
 COMMANDS = ["status", "servers", "bans", "unban", "reload", "drain", "ready", "stop", "help"]
 
@@ -112,7 +113,7 @@ def test_a_ban_is_listed_and_lifted(bench):
     gate = bench.gate(bench.backend(), gate={"admin": "unix:bans.sock", "ban-points": 5,
                                              "ban-time": "90s"})
     gate.path = bench.place.folder / "bans.sock"
-    expect_failure(bench.client(gate, head=b"hello\r\n\r\n"))
+    misbehave(bench, gate)
     gate.wait_log("ban-points reached")
     assert status(gate)["bans"] == "1"
     assert re.fullmatch(r"127\.0\.0\.1(/32)? ([89]\d)\n", ctl(gate, "bans").stdout)

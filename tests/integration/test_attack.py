@@ -684,16 +684,18 @@ def test_a_late_retransmission_is_no_second_login(bench):
     ppp.frame(ppp.CHAP, ppp.Control(2, 1, b"").build()),
     ppp.frame(ppp.EAP, ppp.Control(2, 1, b"\1bob").build(), acfc=True)], ids=lambda f: f.hex())
 def test_another_login_inside_a_tunnel(bench, frame):
+    """The server never sees it, and it costs no points: an honest client answers a server that asks."""
     server = bench.backend()
-    gate = bench.gate(server, gate={"ban_points": 5})
+    gate = bench.gate(server, gate={"ban_points": 1})
     client = bench.client(gate, bind="127.0.0.5").establish().ping()
     seen = len(server.calls[0].link.protocols)
     client.send_frame(frame)
     assert last_words(client).type == sstp.DISCONNECT
     assert gate.wait_call()["reason"] == "second-login"
-    assert gate.wait_event("ban")["client"].startswith("127.0.0.5:")
     server.wait_over()
     assert ppp.parse_frame(frame)[0] not in server.calls[0].link.protocols[seen:]
+    bench.client(gate, bind="127.0.0.5").establish().ping().disconnect()
+    assert not gate.events("ban")
 
 
 def test_control_inside_a_tunnel(bench):

@@ -12,6 +12,7 @@ import pytest
 
 from gate import ROOT
 from test_address import refused
+from test_limits import misbehave
 
 FILTER = ROOT / "conf/fail2ban/filter.d/sstpgate.conf"
 LOG = ROOT / "tests/fail2ban/sstpgate.log"
@@ -73,13 +74,10 @@ if shutil.which("fail2ban-regex"):
 
 def test_a_gate(bench):
     """What is logged today is still what the filter looks for."""
-    gate = bench.gate(bench.backend(), gate={"ban_points": 1}, listener={"default": "allow"},
+    gate = bench.gate(bench.backend(), gate={"ban_points": 5}, listener={"default": "allow"},
                       rules=[("deny", "127.0.6.0/24")])
     refused(bench, gate, bind="127.0.6.5")
     gate.wait_event("deny")
-    client = bench.client(gate, bind="127.0.0.5").open()
-    client.wire.sock.sendall(b"no TLS")
-    client.wire.wait_end()
-    gate.wait_call()
+    misbehave(bench, gate, bind="127.0.0.5")
     assert sorted(find_hosts(gate.text().splitlines(), "normal")) == \
         ["127.0.0.5", "127.0.0.5", "127.0.6.5"]
