@@ -519,6 +519,8 @@ static void step(struct stream *s)
 
     hello_leave(s);
     line_leave(s);
+    if (s->in == STREAM_IN_HELLO)
+        s->worker->hello_next = s->held != NULL;
     if (s->in == STREAM_IN_HELLO && s->held != NULL) {
         hello_held(s);
     } else {
@@ -539,6 +541,8 @@ static bool has_room(const struct worker *w)
     return w->handshakes < w->handshakes_max;
 }
 
+/* Returns a stream whose handshake may begin. Those behind a proxy and the others alternate, so
+ * that neither keep out the others. */
 static struct stream *fresh_first(struct worker *w)
 {
     struct epoll_event event;
@@ -547,10 +551,10 @@ static struct stream *fresh_first(struct worker *w)
         worker_watch_hellos(w, false); /* until stream_turn_room */
         return NULL;
     }
-    if (w->fresh != NULL)
+    if (w->fresh != NULL && !w->hello_next)
         return w->fresh;
     w->hello_ready = w->hello_ready && epoll_wait(w->hellos, &event, 1, 0) == 1;
-    return w->hello_ready ? event.data.ptr : NULL;
+    return w->hello_ready ? event.data.ptr : w->fresh;
 }
 
 /* Returns the stream whose turn it is. Calls that have begun and calls that begin alternate, so
@@ -612,6 +616,7 @@ bool stream_turn_due(const struct worker *w)
 void stream_turn_room(struct worker *w)
 {
     worker_watch_hellos(w, true);
+    w->hello_ready = true; /* nothing has told so while it was not watched */
     if (w->fresh != NULL)
         worker_turn(w);
 }

@@ -55,16 +55,17 @@ struct worker {
 
     /* What waits for its turn, which comes once in each round of the loop, after all other streams
      * that have something to read. */
-    struct stream *bulk;        /* streams that filled what they were given to read, a ring */
-    struct stream *early;       /* streams whose next step of a handshake, or read, waits */
-    struct stream *fresh;       /* streams with the first octets of a handshake, already read */
-    int hellos;                 /* epoll of the streams whose handshake has not begun */
-    uv_poll_t hellos_ready;     /* of it */
-    bool hello_ready;           /* it has told so, and was not found empty since */
+    struct stream *bulk;    /* streams that filled what they were given to read, a ring */
+    struct stream *early;   /* streams whose next step of a handshake, or read, waits */
+    struct stream *fresh;   /* streams with the first octets of a handshake, already read */
+    int hellos;             /* epoll of the streams whose handshake has not begun */
+    uv_poll_t hellos_ready; /* of it */
+    bool hello_ready;       /* it has told so, or was not watched, and was not found empty since */
     struct listener *listeners; /* listeners that would accept more than WORKER_ACCEPTS */
     uv_idle_t turns;            /* active while a turn is due: the loop does not sleep then */
     uv_check_t round;           /* active while one of the counts below is not 0: resets them */
     bool fresh_next;            /* the last step was that of an early stream */
+    bool hello_next;            /* the last handshake that began was that of a stream in fresh */
     uint64_t step_ns;           /* time of the steps of handshakes in this round */
     uint64_t step_budget_ns;    /* steps wait for the next round when they took so long */
     unsigned reads;             /* of early streams in this round */

@@ -1130,6 +1130,37 @@ static void early_reads_are_few_in_a_round(void **state)
     loop_close();
 }
 
+/* Handshakes behind a plain beginning do not keep out the others, however many there are. */
+static void fresh_handshakes_alternate_with_others(void **state)
+{
+    (void)state;
+    enum { PLAIN = 3 };
+    struct owner o[PLAIN + 1];
+    struct peer p[PLAIN + 1];
+
+    loop_open();
+    worker_limit_handshakes(&w, 0);
+    for (size_t i = 0; i < PLAIN; i++) {
+        meet_plain(&o[i], &p[i]);
+        o[i].use = use_one_then_secure;
+        peer_says(&p[i], "X");
+        peer_tls(&p[i]);
+        UNTIL(o[i].s.line == &w.fresh);
+        peer_listens(&p[i], false);
+    }
+    meet_hello(&o[PLAIN], &p[PLAIN], true);
+    turn();
+    worker_limit_handshakes(&w, 2);
+    UNTIL(w.handshakes == 2);
+    assert_int_equal(o[PLAIN].count[HELLO], 1);
+    assert_int_equal(sum_of(o, PLAIN, HELLO), 1);
+    for (size_t i = 0; i <= PLAIN; i++) {
+        owner_fini(&o[i]);
+        peer_fini(&p[i]);
+    }
+    loop_close();
+}
+
 /* Early streams whose peers send as much as they can hold up the others for few octets only: in all
  * reads of a round, and in a turn. */
 static void early_reads_are_short(void **state)
@@ -2640,6 +2671,7 @@ int main(void)
         cmocka_unit_test(an_end_before_the_hello),
         cmocka_unit_test(early_reads_are_few_in_a_round),
         cmocka_unit_test(early_reads_are_short),
+        cmocka_unit_test(fresh_handshakes_alternate_with_others),
         cmocka_unit_test(bulk_may_end_while_it_waits),
         cmocka_unit_test(bulk_ends_with_its_reason),
         cmocka_unit_test(few_are_warm_and_not_for_long),
