@@ -273,14 +273,14 @@ static size_t decoy(struct tunnel *t, enum reason reason, size_t head)
     return 0;
 }
 
-/* Whoever reads the query behind us undoes its escapes: rules must see what that sees. */
+/* Keeps the tenant for the backend as it was sent, and for the rules without escapes, because the
+ * backend undoes them. The reader of the request bounds it. */
 static void keep_tenant(struct tunnel *t, struct span value)
 {
-    enum { LOOKED_AT = 1024 }; /* more than rules and backends are given, each octet escaped */
-    uint8_t plain[LOOKED_AT];
+    uint8_t plain[HTTP_TENANT_MAX];
 
+    CHECK(value.n <= sizeof plain);
     session_keep(&t->tenant_sent, value);
-    value = span_sub(value, 0, sizeof plain);
     session_keep(&t->session.tenant, span_of(plain, http_unescape(value, plain)));
 }
 

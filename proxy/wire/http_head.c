@@ -245,6 +245,16 @@ static bool escapes_are_plain(struct span value)
     return true;
 }
 
+/* Returns whether a backend can be told s: as the value of a query it ends neither the variable nor
+ * the target (RFC 3986 3.4, and {} for a GUID). */
+static bool tenant_can_be_told(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!is_alnum(s.p[i]) && !is_one_of(s.p[i], "-._~!$'()*+,;=:@/?%{}"))
+            return false;
+    return s.n <= HTTP_TENANT_MAX && escapes_are_plain(s);
+}
+
 /* RFC 9112 5: field-name ":" OWS field-value OWS. Nothing may stand before the name (that would be
  * an obs-fold, 5.2) or between it and the colon (5.1). */
 static enum err parse_field(struct span line, struct span *name, struct span *value)
@@ -409,7 +419,7 @@ static enum err parse_request(struct span in, struct http_request *out)
     sstp =
         is_sstp_path(split(start.target, '?', &query)) && span_eq(start.method, span_str(METHOD));
     out->tenant = find_tenant(query);
-    sstp = sstp && escapes_are_plain(out->tenant);
+    sstp = sstp && tenant_can_be_told(out->tenant);
 
     for (;;) {
         struct span name = {0}, value = {0};
@@ -559,15 +569,6 @@ static bool correlation_ok(struct span s)
     return s.n <= HTTP_CORRELATION_MAX;
 }
 
-/* What may stand behind a `=` of a query without being taken for the next variable or the end. */
-static bool tenant_ok(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (!is_alnum(s.p[i]) && !is_one_of(s.p[i], "-._~!$'()*+,;=:@/?%{}"))
-            return false;
-    return s.n > 0 && s.n <= HTTP_TENANT_MAX && escapes_are_plain(s);
-}
-
 static bool host_ok(struct span host)
 {
     for (size_t i = 0; i < host.n; i++)
@@ -596,7 +597,7 @@ size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct 
     if (!host_ok(host))
         return 0;
     put(&h, METHOD " " PATH);
-    if (tenant_ok(tenant)) {
+    if (tenant.n > 0 && tenant_can_be_told(tenant)) {
         put(&h, "?tenantid=");
         put_span(&h, tenant);
     }

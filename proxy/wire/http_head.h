@@ -31,8 +31,9 @@ struct http_request {
 
 /* ERR_OK: *out describes in[0 .. out->len).
  *   - out->sstp: SSTP_DUPLEX_POST (exact), the SSTP URI (origin-form, percent-decoding, letters in
- *     any case, query ignored but for tenantid, whose escapes are whole and stand for no control
- *     character), HTTP/1.1, Content-Length 18446744073709551615.
+ *     any case, query ignored but for tenantid, which must be as http_build_request takes it: a
+ *     rule must not judge a tenant that the backend is not told), HTTP/1.1, Content-Length
+ *     18446744073709551615.
  *   - otherwise a well-formed HTTP/1.x request for another service (RFC 9110 2.5: 1.2 and later are
  *     read as 1.1), its target in any form. SSTP that is not quite right is one, too: a client that
  *     is refused must not learn from the answer that this server knows SSTP's method and URI.
@@ -71,10 +72,10 @@ size_t http_unescape(struct span s, uint8_t *out);
 /* The SSTP request, its fields in the order of [MS-SSTP] 4.1. host: as for the Host field (IPv6
  * in brackets, with port where wanted). tenant: goes into the query, as it is, when it is at most
  * HTTP_TENANT_MAX octets that may stand in one value there (RFC 3986 3.4, and {} for a GUID) with
- * escapes as http_parse_request takes them, and is left out otherwise. correlation: copied when it
- * is at most HTTP_CORRELATION_MAX octets of [0-9A-Za-z{}-], left out otherwise. Returns the octets
- * written; 0 if host is empty, longer than HTTP_HOST_MAX and "[]:65535", or holds anything but
- * visible ASCII.
+ * escapes that are whole and stand for no control character, and is left out otherwise.
+ * correlation: copied when it is at most HTTP_CORRELATION_MAX octets of [0-9A-Za-z{}-], left out
+ * otherwise. Returns the octets written; 0 if host is empty, longer than HTTP_HOST_MAX and
+ * "[]:65535", or holds anything but visible ASCII.
  */
 size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span tenant,
                           struct span correlation);

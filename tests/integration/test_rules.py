@@ -270,6 +270,19 @@ def test_tenant_that_servers_read_in_other_ways(bench, value):
     assert not server.calls
 
 
+@pytest.mark.parametrize("rule, value", [
+    (("allow", "tenant " + "t" * 100), b"%74" * 100), (("deny", "tenant evil"), b"evil#"),
+    (("deny", "tenant " + "t" * 100), b"%74" * 78 + b"t" * 22)])
+def test_tenant_that_no_server_is_told(bench, rule, value):
+    """A rule must not judge a tenant while the server hears of none."""
+    server = bench.backend()
+    gate = bench.gate(server, listener={"default": "deny" if rule[0] == "allow" else "allow"}, rules=[rule],
+                      backend={"pass-tenant": "yes"})
+    assert expect_failure(bench.client(gate, head=TENANT.replace(b"acme", value))).status == 404
+    assert gate.wait_call()["reason"] == "not-sstp"
+    assert not server.calls
+
+
 def test_request_gets_the_site(bench, site):
     gate = gate_before(bench, site, host="vpn.example.com", deny="host vpn.example.com action decoy")
     denied, _ = answer(bench, gate, SSTP)

@@ -72,6 +72,8 @@ static const struct good good[] = {
     TENANT("no digits", "%zz", false),
     TENANT("one digit", "evil%4", false),
     TENANT("no digit", "evil%", false),
+    TENANT("a fragment, which no backend is told", "evil#x", false),
+    TENANT("a quotation mark", "evil\"", false),
     {WHOLE("a broken escape in another variable",
            "SSTP_DUPLEX_POST " PATH
            "?x=%00&tenantid=blue&tenantid=%00 HTTP/1.1\r\n" HOST LENGTH END),
@@ -609,6 +611,22 @@ static void build_request_tenant(void **state)
     assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
 }
 
+/* A rule must not judge a tenant that is too long for the backend to be told. */
+static void too_long_a_tenant_is_not_sstp(void **state)
+{
+    char request[1024];
+    struct http_request r;
+
+    (void)state;
+    for (int n = HTTP_TENANT_MAX; n <= HTTP_TENANT_MAX + 1; n++) {
+        const int len =
+            snprintf(request, sizeof request,
+                     "SSTP_DUPLEX_POST " PATH "?tenantid=%0*d HTTP/1.1\r\n" HOST LENGTH END, n, 7);
+        assert_int_equal(http_parse_request(span_of(request, (size_t)len), &r), ERR_OK);
+        assert_int_equal(r.sstp, n == HTTP_TENANT_MAX);
+    }
+}
+
 /* All of it together is what the room is for. */
 static void build_request_longest(void **state)
 {
@@ -718,6 +736,7 @@ int main(void)
         cmocka_unit_test(build_request),
         cmocka_unit_test(build_request_odd_correlation),
         cmocka_unit_test(build_request_tenant),
+        cmocka_unit_test(too_long_a_tenant_is_not_sstp),
         cmocka_unit_test(build_request_longest),
         cmocka_unit_test(build_head),
         cmocka_unit_test(build_request_odd_host),
