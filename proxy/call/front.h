@@ -62,8 +62,8 @@ struct front_answer front_from_backend(struct front *f, const struct sstp_packet
  * Connected that waited; FRONT_WAIT once more, if not late: it was none of these. */
 struct front_answer front_try_key(struct front *f, uint64_t now_ms, bool late);
 
-/* The server ends the call: a login that the client has begun and the server has not accepted
- * counts as a failure. A no-op once the server is content. */
+/* The client or the server ends the call: a login that the client has begun and the server has not
+ * accepted counts as a failure. A no-op once the server is content. */
 void front_server_ends(struct front *f);
 
 /* Returns a hash of the client's latest LCP Configure-Request, 0 if there was none. A late

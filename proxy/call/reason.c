@@ -90,3 +90,34 @@ unsigned reason_points(enum reason r)
     CHECK((unsigned)r < REASON_COUNT);
     return points[r];
 }
+
+static const bool of_peer[REASON_COUNT] = {
+    [REASON_CLIENT_CLOSED] = true,
+    [REASON_BACKEND_CLOSED] = true,
+    [REASON_CLIENT_DISCONNECT] = true,
+    [REASON_BACKEND_DISCONNECT] = true,
+    [REASON_CLIENT_ABORT] = true,
+    [REASON_BACKEND_ABORT] = true,
+    [REASON_CLIENT_RESET] = true,
+    [REASON_BACKEND_RESET] = true,
+    [REASON_TLS_FAILED] = true, /* the client's alert, or octets that are not TLS */
+    [REASON_TLS_REFUSED] = true,
+    [REASON_BACKEND_TLS] = true,
+    [REASON_CLIENT_BAD_PACKET] = true,
+    [REASON_CLIENT_OUT_OF_PLACE] = true,
+    [REASON_CLIENT_TOO_MANY_ANSWERS] = true,
+    [REASON_CLIENT_BAD_FRAMES] = true,
+    [REASON_CLIENT_ASKS_AUTH] = true,
+    [REASON_BAD_USER_NAME] = true,
+    [REASON_BINDING_FORM] = true,
+    [REASON_BINDING_NONCE] = true,
+    [REASON_BINDING_HASH] = true,
+    [REASON_BINDING_LEAF] = true,
+    [REASON_BINDING_MAC] = true,
+};
+
+bool reason_is_of_peer(enum reason r)
+{
+    CHECK((unsigned)r < REASON_COUNT);
+    return of_peer[r];
+}

@@ -3,6 +3,8 @@
 #ifndef SSTPGATE_CALL_REASON_H
 #define SSTPGATE_CALL_REASON_H
 
+#include <stdbool.h>
+
 #include "wire/sstp.h"
 
 enum reason {
@@ -80,5 +82,10 @@ enum { POINTS_LOGIN = 10, POINTS_REQUEST = 5 };
 
 /* What a client gets for a call that ended for this reason; 0 for most. */
 unsigned reason_points(enum reason r);
+
+/* Returns whether the client or the server has ended the call. A login that the server has not
+ * decided by then counts as failed. Not so where the gate ends the call at a deadline, by a rule or
+ * for its own shutdown: the client could not have waited for the reply. */
+bool reason_is_of_peer(enum reason r);
 
 #endif

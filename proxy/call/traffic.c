@@ -21,7 +21,7 @@ static void count_failures(struct tunnel *t)
     t->failures = t->session.failures;
 }
 
-void traffic_server_ends(struct tunnel *t)
+void traffic_login_ends(struct tunnel *t)
 {
     if (t->front == NULL)
         return;
@@ -44,7 +44,7 @@ static void note_goodbye(struct tunnel *t, const struct sstp_packet *p, bool fro
     else
         return;
     if (!from_client)
-        traffic_server_ends(t);
+        traffic_login_ends(t);
     tunnel_enter(t, TUNNEL_DRAIN);
     if (sstp_parse_status(p, &info) == ERR_OK && info.status != SSTP_STATUS_NO_ERROR)
         session_keep(&t->session.detail, span_str(sstp_status_name(info.status)));

@@ -17,9 +17,9 @@ size_t traffic_packets(struct tunnel *t, struct span in, bool from_client);
  * ends, or it waits on. */
 void traffic_try_key(struct tunnel *t, bool late);
 
-/* The server ends the call. A login that it has not accepted counts as failed; a no-op once the
- * tunnel is up. */
-void traffic_server_ends(struct tunnel *t);
+/* The call ends. A login that the server has not accepted counts as failed; a no-op once the tunnel
+ * is up. */
+void traffic_login_ends(struct tunnel *t);
 
 /* Sends on all of in. */
 size_t traffic_web(struct tunnel *t, struct span in, bool from_client);

@@ -137,8 +137,12 @@ static void release(struct tunnel *t)
     free(t);
 }
 
+/* The reason is known. A client that resets the connection, or makes the server do so, when no
+ * Success has come in time would otherwise guess for nothing, because servers delay refusals. */
 static void let_go(struct tunnel *t)
 {
+    if (reason_is_of_peer(t->reason))
+        traffic_login_ends(t);
     dial_free(t->dial);
     t->dial = NULL;
     front_free(t->front);
@@ -417,7 +421,7 @@ static void backend_ended(struct stream *s, enum stream_end why)
     case STREAM_OVERFLOW: tunnel_close(t, REASON_BACKEND_BAD_PACKET); break;
     case STREAM_RESET: side_reset(t, REASON_BACKEND_RESET); break;
     case STREAM_EOF:
-        traffic_server_ends(t);
+        traffic_login_ends(t);
         side_ended(t, &t->client, REASON_BACKEND_CLOSED);
         break;
     }

@@ -171,6 +171,7 @@ static void settle_lcp(struct ppp_observer *o)
 static void take_lcp_request(struct ppp_observer *o, const struct ppp_frame *f)
 {
     if (o->auth_seen) {
+        count_failure(o); /* the login that LCP cuts off has not ended with a Success */
         const unsigned failures = o->failures;
         ppp_observer_init(o);
         o->failures = failures;
@@ -236,15 +237,17 @@ static bool read_pap_request(const struct ppp_frame *f, struct span *user)
     return !c.short_ && c.rest.n == 0;
 }
 
-/* A request is an answer to LCP's agreement. Once it is acknowledged it gets the same reply,
- * whatever is in it (2.2.1), so a later one is out of place. */
+/* A request is an answer to LCP's agreement. The next one waits for the server's reply: a client
+ * that sends many in a row would have each of its passwords judged and only the first one counted.
+ * The link is reliable, so a retransmission is not missed. Once a request is acknowledged it gets
+ * the same reply, whatever is in it (2.2.1), so a later one is out of place. */
 static enum ppp_verdict take_pap_request(struct ppp_observer *o, const struct ppp_frame *f)
 {
     struct span user;
 
     if (!read_pap_request(f, &user))
         return PPP_MALFORMED;
-    if (o->asked != PPP_PAP || o->result == PPP_RESULT_SUCCESS)
+    if (o->asked != PPP_PAP || o->undecided || o->result == PPP_RESULT_SUCCESS)
         return PPP_DROP;
     const enum ppp_verdict v = judge_name(o, user);
     if (v == PPP_FORWARD) {

@@ -113,8 +113,8 @@ enum ppp_verdict ppp_observe(struct ppp_observer *o, enum ppp_from from,
  * a Success, or it has asked for none. */
 bool ppp_is_content(const struct ppp_observer *o);
 
-/* The server ends the call, or LCP. Counts a login that it has not let in as a failure, whatever
- * the form of its refusal; a no-op where nothing is undecided. */
+/* The server ends LCP, or either side ends the call. Counts a login that the server has not let in
+ * as a failure, whatever the form of its refusal; a no-op where nothing is undecided. */
 void ppp_server_ends(struct ppp_observer *o);
 
 /* The client has sent an authentication that cannot be read. It counts as a failed login although

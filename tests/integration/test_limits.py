@@ -202,10 +202,15 @@ def end(call):
     raise EndCall("no", "clean")
 
 
+def reset(call):
+    raise EndCall("no", "rst")
+
+
 REFUSALS = {  # what a server does in place of its PPP's refusal
     "disconnect": lambda call: call.disconnect(),  # SoftEther, for PAP
     "abort": lambda call: call.abort("no"),
     "end of the stream": end,
+    "reset": reset,
     "terminate": frame_and_end(ppp.LCP, 5, 9),
     "bare EAP Failure": frame_and_end(ppp.EAP, 4, 9),  # FreeRADIUS without send_error
     "another identifier": frame_and_end(ppp.CHAP, 4, 0xee, b"E=691 R=0"),
@@ -214,7 +219,7 @@ REFUSALS = {  # what a server does in place of its PPP's refusal
 
 @pytest.mark.parametrize("auth, form", [
     *[(auth, form) for auth in ("mschapv2", "pap", "chap-md5", "eap-mschapv2")
-      for form in ("disconnect", "abort", "end of the stream", "terminate")],
+      for form in ("disconnect", "abort", "end of the stream", "reset", "terminate")],
     ("eap-mschapv2", "bare EAP Failure"), ("mschapv2", "another identifier")])
 def test_every_form_of_refusal_counts(bench, auth, form):
     """How a login ends is what counts, not the words: a guess costs the same at every server."""
@@ -230,6 +235,69 @@ def test_every_form_of_refusal_counts(bench, auth, form):
     gate.wait_event("ban")
     assert gate.wait_call()["login-failures"] == "1"
     refused(bench, gate, bind="127.0.0.5")
+
+
+def refuse_later(call):
+    """A wrong password has no answer yet, as long as a RADIUS server delays its Reject. An Echo-Request
+    of LCP goes out in its place, so that the client knows when the time has come."""
+    say = call.link.auth._send
+    call.link.auth._send = lambda protocol, packet: (
+        call.link.lcp.send(ppp.ECHO_REQ, 1, bytes(4)) if is_refusal(protocol, packet)
+        else say(protocol, packet))
+
+
+def guess(bench, gate, auth):
+    """A client that has sent a wrong password and has heard nothing of it."""
+    client = bench.client(gate, auth=(auth,), password="wrong", bind="127.0.0.5").establish("start")
+    heard, take = [], client.link.on_frame
+    client.link.on_frame = lambda frame: (heard.append(ppp.parse_frame(frame)), take(frame))
+    client.link.start()
+    client.until(lambda: any(protocol == ppp.LCP and body[0] == ppp.ECHO_REQ
+                             for protocol, body in heard))
+    return client
+
+
+METHODS = ["mschapv2", "pap", "chap-md5", "eap-mschapv2"]
+
+
+@pytest.mark.parametrize("how", ["clean", "fin", "rst"])
+@pytest.mark.parametrize("auth", METHODS)
+def test_a_guess_without_its_refusal_counts(bench, auth, how):
+    """A right password has its Success at once, so a guesser need not wait for the refusal."""
+    gate = bench.gate(bench.backend(auth=[auth], hooks={"lcp": refuse_later}),
+                      gate={"ban_points": 10}, backend={"crypto_binding": "auto"})
+    guess(bench, gate, auth).close(how)
+    assert gate.wait_call()["login-failures"] == "1"
+    gate.wait_event("ban")
+
+
+@pytest.mark.parametrize("auth", METHODS)
+def test_a_guess_that_lcp_cuts_off_counts(bench, auth):
+    server = bench.backend(auth=[auth], hooks={"lcp": refuse_later})
+    gate = bench.gate(server, gate={"ban_points": 20}, backend={"crypto_binding": "auto"})
+    client = guess(bench, gate, auth)
+    first = client.link.auth
+    client.link.restart()
+    client.until(lambda: client.link.auth not in (None, first))
+    client.close("rst")
+    assert gate.wait_call()["login-failures"] in ("1", "2")  # the second guess may be on its way
+
+
+def test_a_row_of_pap_requests(bench):
+    """Each password that the server hears is a try that counts."""
+    server = bench.backend(auth=["pap"])
+    gate = bench.gate(server, gate={"ban_points": 1000}, backend={"crypto_binding": "auto"})
+    client = bench.client(gate, auth=("pap",)).establish("start")
+    send = client.link.send
+    client.link.send = lambda protocol, body: [
+        send(protocol, ppp.Control(1, number, b"\5alice\1%d" % number).build())
+        for number in range(1, 9)] if protocol == ppp.PAP else send(protocol, body)
+    with pytest.raises(CallFailed):
+        client.authenticate()
+    client.close()
+    server.wait_over()
+    heard = server.calls[0].link.protocols.count(ppp.PAP)
+    assert gate.wait_call()["login-failures"] == str(heard)
 
 
 @pytest.mark.parametrize("auth", ["mschapv2", "pap"])

@@ -1078,6 +1078,22 @@ static void pap_behind_its_ack(void **state)
     assert_int_equal(o.result, PPP_RESULT_SUCCESS);
 }
 
+/* Each password that the server judges is a try of its own: the next one waits for the reply. */
+static void pap_one_request_for_each_reply(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    agree(&o, ASKS_PAP);
+    assert_int_equal(packet(&o, CLIENT, PAP, 1, 1, "03 'ann' 01 'x'"), PPP_FORWARD);
+    assert_int_equal(packet(&o, CLIENT, PAP, 1, 2, "03 'ann' 01 'y'"), PPP_DROP);
+    packet(&o, SERVER, PAP, 3, 1, "00");
+    assert_int_equal(o.failures, 1);
+    assert_int_equal(packet(&o, CLIENT, PAP, 1, 3, "03 'ann' 01 'y'"), PPP_FORWARD);
+    packet(&o, SERVER, PAP, 3, 3, "00");
+    assert_int_equal(o.failures, 2);
+}
+
 /* Servers cut names at a NUL, trim them, or bound them, each in its own way. */
 static void names_that_servers_read_differently(void **state)
 {
@@ -1444,6 +1460,15 @@ static void failures_are_counted(void **state)
     packet(&o, SERVER, LCP, 5, 1, ""); /* Terminate-Request: this login is counted */
     assert_int_equal(o.failures, 3);
 
+    /* LCP starts over before the server has said how the login ended */
+    o = fresh();
+    agree(&o, ASKS_PAP);
+    packet(&o, CLIENT, PAP, 1, 1, "03 'ann' 01 'x'");
+    packet(&o, SERVER, LCP, 1, 1, "0304 c023");
+    assert_int_equal(o.failures, 1);
+    packet(&o, SERVER, LCP, 1, 1, "0304 c023"); /* a retransmission */
+    assert_int_equal(o.failures, 1);
+
     o = fresh();
     packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
     packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
@@ -1591,6 +1616,7 @@ int main(void)
         cmocka_unit_test(names_of_responses),
         cmocka_unit_test(name_of_a_changed_password),
         cmocka_unit_test(pap_behind_its_ack),
+        cmocka_unit_test(pap_one_request_for_each_reply),
         cmocka_unit_test(names_that_servers_read_differently),
         cmocka_unit_test(long_names),
         cmocka_unit_test(every_frame_cut_padded_compressed),
