@@ -64,7 +64,7 @@ static bool user_admitted(struct tunnel *t)
 {
     CHECK(t->counted_user == NULL);
     if (t->session.user != NULL && !t->session.user_is_claim)
-        session_keep(&t->counted_user, users_bare_name(span_str(t->session.user)));
+        session_keep(&t->counted_user, users_counted_name(span_str(t->session.user)));
     if (t->counted_user == NULL)
         return true;
     enum limits_verdict hit = limits_user_enter(t->set->shared->limits, span_str(t->counted_user));

@@ -494,14 +494,39 @@ static size_t find_last(struct span s, char c)
     return at == NULL ? s.n : (size_t)(at - s.p);
 }
 
-/* A server may take CORP\alice and alice@corp for alice (see users_find()), so a rule for alice
- * does too. */
-static bool user_matches(const char *pattern, struct span user)
+static size_t find_first(struct span s, char c)
 {
+    const uint8_t *at = s.n == 0 ? NULL : memchr(s.p, c, s.n);
+    return at == NULL ? s.n : (size_t)(at - s.p);
+}
+
+/* With its realm, or cut at the last or the first '@'. */
+static bool some_realm_matches(const char *pattern, struct span user)
+{
+    return matches(pattern, user) || matches(pattern, span_sub(user, 0, find_last(user, '@'))) ||
+           matches(pattern, span_sub(user, 0, find_first(user, '@')));
+}
+
+/* With its domain, or cut behind the first or the last '\'. */
+static bool some_reading_matches(const char *pattern, struct span user)
+{
+    return some_realm_matches(pattern, user) ||
+           some_realm_matches(pattern, span_from(user, find_first(user, '\\') + 1)) ||
+           some_realm_matches(pattern, span_from(user, find_last(user, '\\') + 1));
+}
+
+/* A server may take CORP\alice and alice@corp for alice (see users_find()), so a rule for alice
+ * does, too. Servers do not agree how much of a name is the domain and the realm: SoftEther takes
+ * HUB\alice@corp for alice@corp. So a rule that denies holds for every reading of the name. */
+static bool user_matches(const struct rule *rule, struct span user)
+{
+    if (!rule->allow)
+        return some_reading_matches(rule->user, user);
     const size_t slash = find_last(user, '\\');
     const struct span local = slash == user.n ? user : span_from(user, slash + 1);
-    return matches(pattern, user) || (strpbrk(pattern, "\\@") == NULL &&
-                                      matches(pattern, span_sub(local, 0, find_last(local, '@'))));
+    return matches(rule->user, user) ||
+           (strpbrk(rule->user, "\\@") == NULL &&
+            matches(rule->user, span_sub(local, 0, find_last(local, '@'))));
 }
 
 static bool name_matches(const char *pattern, struct span name)
@@ -568,7 +593,7 @@ static enum holds rule_holds(const struct rule *rule, struct asking *a)
         unknown = !f->request_known;
     }
     if (rule->user != NULL) {
-        if (f->user_known == RULES_USER_KNOWN && !user_matches(rule->user, f->user))
+        if (f->user_known == RULES_USER_KNOWN && !user_matches(rule, f->user))
             return HOLDS_NOT;
         /* Who hides his name shall not be better off for it. */
         if (f->user_known == RULES_USER_DOUBTFUL && rule->allow)

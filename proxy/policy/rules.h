@@ -5,7 +5,8 @@
  *
  * Each condition once, in any order, a bare CIDR first. In a user's PATTERN * stands for any octets
  * and ? for one; letters of ASCII compare without case. One without '\' and '@' is also compared
- * with the name less its domain (DOMAIN\name) and realm (name@realm), as the users file is. NAME
+ * with the name less its domain (DOMAIN\name) and realm (name@realm), as the users file is; in a
+ * deny rule every PATTERN is compared with the name less domain, less realm and less both. NAME
  * may be *.example.com: every name below example.com, not itself. A tenant compares without case.
  * DAYS and HOURS as in policy/window.h, ZONE as in policy/zone.h. An action is for deny. */
 #ifndef SSTPGATE_POLICY_RULES_H

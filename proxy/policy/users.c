@@ -134,6 +134,13 @@ struct span users_bare_name(struct span name)
     return span_sub(name, user, at - user);
 }
 
+struct span users_counted_name(struct span name)
+{
+    const struct span bare = users_bare_name(name);
+    const uint8_t *at = bare.n == 0 ? NULL : memchr(bare.p, '@', bare.n);
+    return at == NULL ? bare : span_sub(bare, 0, (size_t)(at - bare.p));
+}
+
 bool users_same_name(struct span a, struct span b)
 {
     const struct span bare_a = users_bare_name(a), bare_b = users_bare_name(b);

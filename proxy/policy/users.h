@@ -60,8 +60,12 @@ size_t users_find(const struct users *u, struct span name,
  * compare without case, and a domain or realm counts where both names have one. */
 bool users_same_name(struct span a, struct span b);
 
-/* name without a leading DOMAIN\ and a trailing @realm: whose tunnels these are. */
+/* name without a leading DOMAIN\ and a trailing @realm. */
 struct span users_bare_name(struct span name);
+
+/* Returns name without a leading DOMAIN\ and all realms (alice of CORP\alice@a@b): the user whose
+ * tunnels are counted. Another realm behind the name must not begin another count. */
+struct span users_counted_name(struct span name);
 
 /* True when name can stand in a users file: 1..USERS_NAME_MAX octets, no control character, no
  * ':', no leading '#', blank or byte order mark, no trailing blank. */

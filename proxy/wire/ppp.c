@@ -45,20 +45,29 @@ enum {
 
 /* ---- names, questions and answers ---- */
 
-static bool name_is_clear(struct span name)
-{
-    for (size_t i = 0; i < name.n; i++)
-        if (name.p[i] < ' ' || name.p[i] == 0x7f)
-            return false;
-    return name.n > 0 && name.n <= PPP_USER_MAX && name.p[0] != ' ' && name.p[name.n - 1] != ' ';
-}
-
 static size_t find_last(struct span s, uint8_t octet)
 {
     for (size_t i = s.n; i-- > 0;)
         if (s.p[i] == octet)
             return i;
     return s.n;
+}
+
+/* An '@' in front of the '\': FreeRADIUS takes a@b\c for a (realm `suffix`), Windows for c. */
+static bool realm_holds_domain(struct span name)
+{
+    const size_t slash = find_last(name, '\\');
+    const struct span domain = span_sub(name, 0, slash);
+    return slash < name.n && find_last(domain, '@') < domain.n;
+}
+
+static bool name_is_clear(struct span name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (name.p[i] < ' ' || name.p[i] == 0x7f)
+            return false;
+    return name.n > 0 && name.n <= PPP_USER_MAX && name.p[0] != ' ' && name.p[name.n - 1] != ' ' &&
+           !realm_holds_domain(name);
 }
 
 /* The name without its domain and realm, as rules about users compare it. */

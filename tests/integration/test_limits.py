@@ -100,6 +100,17 @@ def test_a_name_without_a_user_is_not_counted(bench, name):
     bench.client(gate, auth=("peap",), user=name).establish().ping().disconnect()
 
 
+def test_another_realm_is_the_same_user(bench):
+    names = ["alice@a", "alice@a@b", "CORP\\alice@a@@"]
+    server = bench.backend(users=dict.fromkeys(names, "sesame"))
+    gate = bench.gate(server, gate={"max_tunnels_per_user": 1}, backend={"crypto_binding": "auto"})
+    bench.client(gate, user=names[0]).establish().ping()
+    for number, name in enumerate(names[1:]):
+        with pytest.raises(CallFailed):
+            bench.client(gate, user=name).establish()
+        assert gate.wait_call(number)["reason"] == "user-limit"
+
+
 def fails(client, *steps):
     with pytest.raises(CallFailed):
         for step in steps or ("establish", "ping"):

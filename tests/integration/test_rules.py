@@ -370,6 +370,14 @@ def test_user_with_domain(bench):
         user_denied(bench, gate, server, user=user, number=number)
 
 
+@pytest.mark.parametrize("user", ["CORP\\alice@example.com", "alice@example.com@hub", "alice@example.com@"])
+def test_user_with_domain_in_every_form(bench, user):
+    """Each of them is alice@example.com to some server."""
+    server = bench.backend(users={user: USERS["alice"]})
+    gate = bench.gate(server, rules=[("deny", "user alice@example.com")])
+    assert user_denied(bench, gate, server, user=user)[0]["user"] == user
+
+
 def two_names(other_first, inner_only=False):
     """Makes a client answer each question of the login twice, once as alice and once as guest, in one
     breath (`shape` is "joined"): the server has not yet answered the one when the other is there."""

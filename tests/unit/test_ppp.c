@@ -1104,6 +1104,10 @@ static void names_that_servers_read_differently(void **state)
         {"'alice'", PPP_FORWARD},
         {"'al ice'", PPP_FORWARD},
         {"'DOM\\alice@example.com'", PPP_FORWARD},
+        {"'DOM\\alice@hub@example.com'", PPP_FORWARD},
+        {"'alice@example.com\\bob'", PPP_BAD_NAME},
+        {"'alice@\\'", PPP_BAD_NAME},
+        {"'DOM\\alice@x\\bob'", PPP_BAD_NAME},
         {"c3bc", PPP_FORWARD}, /* UTF-8 */
         {"fc", PPP_FORWARD},   /* Latin-1 */
         {"", PPP_BAD_NAME},

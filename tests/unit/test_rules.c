@@ -261,6 +261,42 @@ static void patterns(void **state)
     }
 }
 
+/* A rule that denies holds for each name that some server reads: SoftEther finds alice@foo behind
+ * HUB\, FreeRADIUS cuts one realm or more. */
+static void a_denial_holds_for_every_reading(void **state)
+{
+    static const struct {
+        const char *pattern, *user;
+        bool denies;
+    } table[] = {
+        {"alice", "alice@r@s", true},       {"alice", "D\\E\\alice", true},
+        {"alice@foo", "alice@foo", true},   {"alice@foo", "HUB\\alice@foo", true},
+        {"alice@foo", "alice@foo@h", true}, {"alice@foo", "HUB\\alice@foo@h", true},
+        {"alice@foo", "alice@foo@", true},  {"alice@foo", "A\\B\\alice@foo", true},
+        {"CORP\\bob", "CORP\\bob@x", true}, {"CORP\\bob", "A\\CORP\\bob", true},
+        {"alice@foo", "alice", false},      {"alice@foo", "alice@food", false},
+        {"alice@foo", "xalice@foo", false}, {"CORP\\bob", "bob", false},
+        {"CORP\\bob", "OTHER\\bob", false}, {"?", "", false},
+    };
+    struct addr who;
+
+    (void)state;
+    assert_int_equal(addr_parse("192.0.2.1:1", 0, &who), ERR_OK);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char text[128];
+        struct rules r;
+        rules_init(&r);
+        r.default_allow = true;
+        snprintf(text, sizeof text, "user %s", table[i].pattern);
+        add(&r, false, text, 1);
+        const struct rules_facts f = {
+            .client = &who, .user_known = RULES_USER_KNOWN, .user = span_str(table[i].user)};
+        if ((rules_decide(&r, &f).verdict == RULES_DENY) != table[i].denies)
+            fail_msg("%s %s", table[i].pattern, table[i].user);
+        rules_fini(&r);
+    }
+}
+
 static char *printed(const struct rules *r)
 {
     char *out;
@@ -457,6 +493,7 @@ int main(void)
         cmocka_unit_test(later_facts_change_no_verdict),
         cmocka_unit_test(needs_user),
         cmocka_unit_test(patterns),
+        cmocka_unit_test(a_denial_holds_for_every_reading),
         cmocka_unit_test(good_rules_print_as_themselves),
         cmocka_unit_test(bad_rules_are_explained),
         cmocka_unit_test(what_cannot_be_opened_is_named),

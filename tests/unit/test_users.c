@@ -210,6 +210,18 @@ static void forms_of_a_name(void **state)
     reading_fini(&r);
 }
 
+static void name_that_is_counted(void **state)
+{
+    static const char *const names[] = {"alice", "CORP\\alice", "alice@a", "alice@a@b",
+                                        "X\\CORP\\alice@", "CORP\\alice@a@@"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_true(span_eq(users_counted_name(span_str(names[i])), span_str("alice")));
+    assert_int_equal(users_counted_name(span_str("CORP\\")).n, 0);
+    assert_int_equal(users_counted_name(span_str("@a")).n, 0);
+}
+
 /* Names come from strangers: any octets, any length. */
 static void strange_names(void **state)
 {
@@ -575,7 +587,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_file),          cmocka_unit_test(empty_files),
         cmocka_unit_test(byte_order_mark),    cmocka_unit_test(letter_case),
-        cmocka_unit_test(forms_of_a_name),    cmocka_unit_test(strange_names),
+        cmocka_unit_test(forms_of_a_name),    cmocka_unit_test(name_that_is_counted),
+        cmocka_unit_test(strange_names),
         cmocka_unit_test(wrong_lines),        cmocka_unit_test(octets_that_are_not_text),
         cmocka_unit_test(all_problems),       cmocka_unit_test(valid_names),
         cmocka_unit_test(load_file),          cmocka_unit_test(load_refuses),
