@@ -304,13 +304,14 @@ static size_t unreadable(struct tunnel *t, enum err e, size_t head)
     return head;
 }
 
-/* Where there is a web site, an unfinished head that is no SSTP is the site's at once: the site may
- * have an answer to it already. */
+/* Where there is a web site, an unfinished head that is not SSTP is the site's at once: the site
+ * may have an answer to it already. A client that gets the decoy in any case must not see that the
+ * gate waits for the rest of an SSTP request. */
 static size_t unfinished(struct tunnel *t, struct span in)
 {
-    if (t->listener->config->fallback == NULL || http_may_be_sstp(in))
+    if (t->listener->config->fallback == NULL || (!t->decoy && http_may_be_sstp(in)))
         return 0;
-    return decoy(t, REASON_NOT_SSTP, 0);
+    return decoy(t, t->decoy ? REASON_RULE_DENIED : REASON_NOT_SSTP, 0);
 }
 
 void entry_request_ended(struct tunnel *t)

@@ -164,31 +164,6 @@ static enum err parse_request_line(struct span line, struct request_line *out)
     return e;
 }
 
-/* True: path is the SSTP URI, each octet percent-encoded or not. Servers compare it without regard
- * to case (PROTOCOL.md 1.3). A broken escape makes it another path, and no error: browsers send the
- * `%` of a link as it is. */
-static bool is_sstp_path(struct span path)
-{
-    const struct span want = span_str(PATH);
-    struct cursor c = cursor_of(path);
-    bool same = path.n > 0 && path.p[0] == '/'; /* origin-form, the slash as it is */
-    size_t n = 0;
-
-    while (c.rest.n > 0) {
-        int octet = cursor_u8(&c);
-        if (octet == '%') {
-            int high = hex_value(cursor_u8(&c));
-            int low = hex_value(cursor_u8(&c));
-            if (high < 0 || low < 0)
-                return false;
-            octet = high << 4 | low;
-        }
-        same = same && n < want.n && ascii_lower((uint8_t)octet) == ascii_lower(want.p[n]);
-        n++;
-    }
-    return same && n == want.n;
-}
-
 /* Returns the octet that the escape at s.p[i] stands for; -1: it is no escape, or a broken one. */
 static int escaped(struct span s, size_t i)
 {
@@ -196,6 +171,31 @@ static int escaped(struct span s, size_t i)
         return -1;
     const int high = hex_value(s.p[i + 1]), low = hex_value(s.p[i + 2]);
     return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+/* Compares path with the SSTP URI, each octet percent-encoded or not but the first slash
+ * (origin-form). Servers compare it without regard to case (PROTOCOL.md 1.3). ERR_MORE: path is a
+ * beginning of it. ERR_SYNTAX: another path; a broken escape makes it one, and no error, because
+ * browsers send the `%` of a link as it is. */
+static enum err match_path(struct span path)
+{
+    const struct span want = span_str(PATH);
+    size_t n = 0;
+
+    if (path.n > 0 && path.p[0] != '/')
+        return ERR_SYNTAX;
+    for (size_t i = 0; i < path.n; n++) {
+        const bool escape = path.p[i] == '%';
+        if (n == want.n)
+            return ERR_SYNTAX;
+        if (escape && path.n - i <= 2)
+            return ERR_MORE;
+        const int octet = escape ? escaped(path, i) : path.p[i];
+        if (octet < 0 || ascii_lower((uint8_t)octet) != ascii_lower(want.p[n]))
+            return ERR_SYNTAX;
+        i += escape ? 3 : 1;
+    }
+    return n == want.n ? ERR_OK : ERR_MORE;
 }
 
 size_t http_unescape(struct span s, uint8_t *out)
@@ -416,8 +416,8 @@ static enum err parse_request(struct span in, struct http_request *out)
     out->method = start.method;
     out->target = start.target;
     out->is_head = span_eq(start.method, span_str("HEAD"));
-    sstp =
-        is_sstp_path(split(start.target, '?', &query)) && span_eq(start.method, span_str(METHOD));
+    sstp = match_path(split(start.target, '?', &query)) == ERR_OK &&
+           span_eq(start.method, span_str(METHOD));
     out->tenant = find_tenant(query);
     sstp = sstp && tenant_can_be_told(out->tenant);
 
@@ -438,6 +438,16 @@ static enum err parse_request(struct span in, struct http_request *out)
     return judge_request(&fields, start.version.minor);
 }
 
+/* line: what follows the method and its blank. */
+static bool target_may_be_sstp(struct span line)
+{
+    struct span rest;
+    const struct span target = split(line, ' ', &rest), path = split(target, '?', &rest);
+    const enum err e = match_path(path);
+
+    return e == ERR_OK || (e == ERR_MORE && path.n == line.n);
+}
+
 bool http_may_be_sstp(struct span in)
 {
     const struct span method = span_str(METHOD " "), empty = span_str("\r\n");
@@ -447,8 +457,9 @@ bool http_may_be_sstp(struct span in)
         start = span_from(in, empty.n); /* as parse_request skips it */
     else if (in.n == 1 && in.p[0] == '\r')
         return true;
-    start = span_sub(start, 0, method.n);
-    return span_eq(start, span_sub(method, 0, start.n));
+    if (!span_eq(span_sub(start, 0, method.n), span_sub(method, 0, start.n)))
+        return false;
+    return start.n <= method.n || target_may_be_sstp(span_from(start, method.n));
 }
 
 enum err http_parse_request(struct span in, struct http_request *out)

@@ -51,7 +51,7 @@ struct http_request {
  * used. */
 enum err http_parse_request(struct span in, struct http_request *out) MUST_CHECK;
 
-/* False: no octets behind in can make it a request with SSTP's method. */
+/* False: no octets behind in can make it a request with SSTP's method and URI. */
 bool http_may_be_sstp(struct span in) MUST_CHECK;
 
 struct http_response {

@@ -130,6 +130,37 @@ def test_without_a_web_site(shared, alone, name):
     assert decoy == host == answer_to(shared, alone["open"], same)
 
 
+class QuickSite(Site):
+    """It answers the first octets, as web servers do that refuse a request line."""
+
+    @staticmethod
+    def _answer(sock):
+        with sock:
+            if sock.recv(65536):
+                sock.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+@pytest.mark.parametrize("how, octets", [
+    ("decoy", head.request(b"x")[:-2]), ("decoy", head.METHOD[:4]), ("decoy", b"\r"),
+    ("host", head.METHOD + b" =x"), ("host", head.METHOD + b" /%zz HTTP/1.1\r\n"),
+    ("host", head.METHOD + b" " + head.URI + b"x")],
+    ids=["decoy-head", "decoy-method", "decoy-cr", "host-target", "host-escape", "host-uri"])
+def test_an_answer_amid_the_head(bench, how, octets):
+    """Only a client that may use SSTP waits for the end of its head. timeout-request is 10 s."""
+    site = QuickSite()
+    bench.others.append(site)
+    gate = bench.start({
+        "gate": {"workers": 1},
+        "listener front": bench.listener_keys(fallback="site", **HIDING[how]),
+        "backend back": bench.backend_keys(bench.backend()),
+        "backend site": {"server": "%s:%d" % site.address, "tls": "no"}})
+    client = bench.client(gate).open().secure()
+    client.wire.write(octets)
+    assert client.wire.read_record().startswith(b"HTTP/1.1 400 ")
+    client.close()
+    assert gate.wait_call()["reason"] == {"decoy": "rule-denied", "host": "not-sstp"}[how]
+
+
 def test_a_deadline_amid_the_head(bench):
     """The site may have an answer to half a request."""
     site = Site()

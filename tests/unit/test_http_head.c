@@ -310,15 +310,29 @@ static void good_requests_split(void **state)
     }
 }
 
-/* Each beginning of a request with SSTP's method may become SSTP, and nothing else may. */
+/* Each beginning of a request with SSTP's method and URI may become SSTP, and nothing else may. */
 static void may_be_sstp(void **state)
 {
     static const char request[] = LINE HOST LENGTH END, empty_line[] = END LINE HOST LENGTH END;
     static const char *const others[] = {"G",  "SSTP_DUPLEX_POST/", "SSTP_DUPLEX_POSt", "\n",
                                          " S", "\r\n\r\n",          "\x16\x03\x01\x02", "\rS",
                                          "S_", "sstp_duplex_post ", "\r\nGET"};
+    static const char *const other_targets[] = {
+        " ", "x", "%2f", "/x", "/sra_{BA195980-CD49-458b-9E23-C84EE0ADCD76", "/%zz", "/sra_ ",
+        "/sra_?", "/sra_% ", PATH "x", PATH "%", "https://vpn.example.com" PATH};
+    static const char *const targets[] = {"", "/", "/%", "/%5", "/%73", "/SRA_{", PATH, PATH "?x",
+                                          PATH " HTTP/9", PATH "?x y"};
+    char line[128];
 
     (void)state;
+    for (size_t i = 0; i < sizeof other_targets / sizeof *other_targets; i++) {
+        snprintf(line, sizeof line, "SSTP_DUPLEX_POST %s", other_targets[i]);
+        assert_false(http_may_be_sstp(span_str(line)));
+    }
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        snprintf(line, sizeof line, "SSTP_DUPLEX_POST %s", targets[i]);
+        assert_true(http_may_be_sstp(span_str(line)));
+    }
     for (size_t n = 0; n < sizeof request; n++)
         assert_true(http_may_be_sstp(span_of(request, n)));
     for (size_t n = 0; n < sizeof empty_line; n++)
