@@ -131,6 +131,8 @@ static struct front_answer forward(struct front *f, const struct ppp_frame *fram
 
 static enum reason reason_of_verdict(enum ppp_verdict v)
 {
+    if (v == PPP_UNJUDGED)
+        return REASON_BACKEND_OUT_OF_PLACE;
     return v == PPP_AUTH_REQUEST ? REASON_CLIENT_ASKS_AUTH : REASON_BAD_USER_NAME;
 }
 

@@ -103,9 +103,15 @@ static void take_name(struct ppp_observer *o, struct span name)
 }
 
 /* The server has refused the login: the next one may have another name. */
-static void forget_name(struct ppp_observer *o)
+static void forget_login(struct ppp_observer *o)
 {
-    o->user_named = o->login_named = false;
+    o->user_named = o->login_named = o->proof_given = false;
+}
+
+/* The client proves who it is, or tries to. */
+static void begin_login(struct ppp_observer *o)
+{
+    o->undecided = o->proof_given = true;
 }
 
 static void forget_answer(struct ppp_observer *o)
@@ -143,7 +149,7 @@ static void count_failure(struct ppp_observer *o)
 static void let_in(struct ppp_observer *o)
 {
     o->result = PPP_RESULT_SUCCESS;
-    o->undecided = false;
+    o->undecided = o->proof_given = false;
 }
 
 /* ---- LCP ---- */
@@ -176,9 +182,13 @@ static void settle_lcp(struct ppp_observer *o)
 
 /* After an authentication a Configure-Request of the server's starts the link over. Where the
  * client begins that, the server sends a request as well (RFC 1661 4.1), and the client's request
- * alone must not make the observer forget. */
-static void take_lcp_request(struct ppp_observer *o, const struct ppp_frame *f)
+ * alone must not make the observer forget. Nor may the request of a server that goes on with its
+ * login all the same: SoftEther sends one whenever the client likes (PROTOCOL.md 5.2), repeats its
+ * question, and judges the answer that it was given before. */
+static enum ppp_verdict take_lcp_request(struct ppp_observer *o, const struct ppp_frame *f)
 {
+    if (o->proof_given)
+        return PPP_UNJUDGED;
     if (o->auth_seen) {
         count_failure(o); /* the login that LCP cuts off has not ended with a Success */
         const unsigned failures = o->failures;
@@ -188,6 +198,7 @@ static void take_lcp_request(struct ppp_observer *o, const struct ppp_frame *f)
     o->lcp_pending = true;
     o->lcp_id = f->id;
     (void)ppp_frame_auth_option(f, &o->lcp_auth, &o->lcp_algorithm);
+    return PPP_FORWARD;
 }
 
 /* RFC 1661 5.2: an Ack has the identifier and the options of the request. */
@@ -212,8 +223,8 @@ static enum ppp_verdict observe_lcp(struct ppp_observer *o, enum ppp_from from,
 
     if (from == PPP_FROM_SERVER) {
         if (f->code == LCP_CONFIGURE_REQUEST)
-            take_lcp_request(o, f);
-        else if (f->code == LCP_TERMINATE_REQUEST)
+            return take_lcp_request(o, f);
+        if (f->code == LCP_TERMINATE_REQUEST)
             ppp_server_ends(o);
         return PPP_FORWARD;
     }
@@ -261,7 +272,7 @@ static enum ppp_verdict take_pap_request(struct ppp_observer *o, const struct pp
     const enum ppp_verdict v = judge_name(o, user);
     if (v == PPP_FORWARD) {
         take_name(o, user);
-        o->undecided = true;
+        begin_login(o);
     }
     return v;
 }
@@ -276,7 +287,7 @@ static void observe_pap_answer(struct ppp_observer *o, const struct ppp_frame *f
     count_failure(o);
     if (o->asked == PPP_PAP)
         o->result = PPP_RESULT_FAILURE;
-    forget_name(o);
+    forget_login(o);
 }
 
 /* ---- CHAP, in frames of its own and inside EAP-MSCHAPv2 ---- */
@@ -373,7 +384,7 @@ static enum ppp_verdict take_response(struct ppp_observer *o, const struct ppp_f
     if (v != PPP_FORWARD)
         return v;
     o->method = method;
-    o->undecided = true;
+    begin_login(o);
     if (c.rest.n > 0)
         take_name(o, c.rest);
     if (!eap)
@@ -400,7 +411,7 @@ static enum ppp_verdict take_change_password(struct ppp_observer *o, const struc
         return is_repeated(o, f) ? PPP_FORWARD : PPP_DROP;
     if (!eap)
         take_answer(o, f, nt);
-    o->undecided = true;
+    begin_login(o);
     keep_mschap(o, f->id, nt, peer);
     return PPP_FORWARD;
 }
@@ -512,7 +523,7 @@ static void take_failure(struct ppp_observer *o, const struct ppp_frame *f, bool
     o->retry = t.again;
     o->expired = t.again && t.expired;
     if (!t.expired) /* a change of password is of the same user */
-        forget_name(o);
+        forget_login(o);
     if (!eap)
         o->result = t.again ? PPP_RESULT_PENDING : PPP_RESULT_FAILURE;
 }
@@ -594,7 +605,7 @@ static void observe_eap_server(struct ppp_observer *o, const struct ppp_frame *f
         return;
     case EAP_FAILURE:
         count_failure(o);
-        forget_name(o);
+        forget_login(o);
         o->result = PPP_RESULT_FAILURE;
         return;
     }
@@ -626,7 +637,7 @@ static enum ppp_verdict take_eap_mschapv2(struct ppp_observer *o, struct span da
         return PPP_DROP;
     const enum ppp_verdict v = take_chap(o, &inner, true);
     if (v == PPP_FORWARD)
-        o->undecided = true;
+        begin_login(o);
     return v;
 }
 
@@ -658,7 +669,7 @@ static enum ppp_verdict take_eap_md5(struct ppp_observer *o, struct span data)
         return v;
     if (c.rest.n > 0)
         take_name(o, c.rest);
-    o->undecided = true;
+    begin_login(o);
     return PPP_FORWARD;
 }
 
@@ -673,7 +684,7 @@ static enum ppp_verdict take_eap_type(struct ppp_observer *o, uint8_t type, stru
     case EAP_TYPE_NAK: o->challenge_seen = false; break;
     case EAP_TYPE_MD5: v = take_eap_md5(o, data); break;
     case EAP_TYPE_MSCHAPV2: v = take_eap_mschapv2(o, data); break;
-    default: o->undecided = true;
+    default: begin_login(o);
     }
     if (v == PPP_FORWARD)
         o->method = eap_method(type);
@@ -778,6 +789,7 @@ void ppp_server_ends(struct ppp_observer *o)
 {
     if (o->result != PPP_RESULT_SUCCESS)
         count_failure(o);
+    o->proof_given = false;
 }
 
 void ppp_unreadable_login(struct ppp_observer *o)

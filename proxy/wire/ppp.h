@@ -66,6 +66,7 @@ struct ppp_observer {
     bool user_named; /* user answers the server's latest question */
     bool login_named; /* user holds until the server refuses this login, or LCP starts over */
     bool undecided; /* the client has tried to log in, and the server has not said how that ended */
+    bool proof_given; /* ... by more than a name, and inside EAP until EAP's own result */
     /* The packet that answered the server's latest question; none for PAP, because it has the
      * password. A second answer goes on only if it is the same. proof: the part of it that no other
      * login repeats by chance, see ppp_login. */
@@ -88,7 +89,8 @@ struct ppp_observer {
     uint8_t lcp_algorithm; /* the octet behind it, where there is one (CHAP) */
 };
 
-/* What becomes of a frame. All but PPP_FORWARD are for frames of the client only. */
+/* What becomes of a frame. PPP_FORWARD and PPP_UNJUDGED may be of the server, the others are of the
+ * client only. */
 enum ppp_verdict {
     PPP_FORWARD,
     PPP_DROP, /* it answers nothing that the server has asked */
@@ -100,12 +102,15 @@ enum ppp_verdict {
     /* An empty name, one with control characters, with a blank at either end, or too long. Servers
      * cut and trim such names, each in its own way. */
     PPP_BAD_NAME,
+    /* Of the server: it starts LCP over before it has judged a login. Which login its next Success
+     * is about cannot be told. */
+    PPP_UNJUDGED,
 };
 
 void ppp_observer_init(struct ppp_observer *o);
 
 /* Observes one frame that ppp_frame_read has read. Returns whether it may go on; of the server
- * every frame may. A client's frame that may not go on has changed nothing in *o. */
+ * every frame may but for PPP_UNJUDGED. A frame that may not go on has changed nothing in *o. */
 enum ppp_verdict ppp_observe(struct ppp_observer *o, enum ppp_from from,
                              const struct ppp_frame *frame);
 

@@ -539,6 +539,58 @@ def test_answer_of_nobody(bench, policy):
     assert not server.calls[0].link.authenticated
 
 
+@pytest.mark.parametrize("policy", ["rewrite", "auto"])
+def test_restart_amid_the_login(bench, policy):
+    """SoftEther sends a Configure-Request for a Nak of MRU under any identifier that it has in use, and goes
+    on with its login (PROTOCOL.md 5.2). It reads one frame in 300 ms, so a man in the middle who sends a dozen
+    before alice's answer sees that request and the Challenge once more before the answer is judged. A gate that
+    took his own answer to this Challenge would bind alice's session with his key."""
+    def slow(call):
+        take, held = call.link.on_frame, []
+
+        def on_frame(frame):
+            protocol, _ = ppp.parse_frame(frame)
+            if protocol == ppp.CHAP and not held:
+                held.append(frame)
+                call.link.lcp.send(ppp.CONF_REQ, 77, ppp.build_options([(ppp.OPT_AUTH, b"\x78\x05")]))
+                call.link.auth.retransmit()
+            else:
+                take(held[0] if protocol == ppp.CHAP else frame)
+        call.link.on_frame = on_frame
+
+    server = bench.backend(dialect="softether", users=USERS, hooks={"ack": slow})
+    gate = bench.gate(server, backend={"crypto-binding": policy})
+    client = bench.client(gate).establish("start")
+    say, keys = client.link._send_frame, []
+
+    def answer(frame):
+        protocol, body = ppp.parse_frame(frame)
+        if protocol == ppp.CHAP and client.link.auth.user == "alice" and keys:
+            prover = client.link.auth
+            response = mschap.nt_response(prover.challenge, bytes(16), b"bob", USERS["bob"])
+            keys.append(mschap.hlak_v2(USERS["bob"], response))
+            frame = ppp.frame(ppp.CHAP, ppp.Control(2, body[1], bytes([49]) + bytes(24) + response +
+                                                    b"\0bob").build())
+        elif protocol == ppp.CHAP:
+            keys.append(None)
+        if protocol != ppp.LCP or body[1] != 77:  # the request has no answer
+            say(frame)
+
+    def bind():
+        client.until(lambda: len(keys) > 1 and client.link.auth.result is not None)
+        client.link.auth.hlak = keys[1]
+        client.connect().bring_up().ping()
+
+    client.link._send_frame, client.link.restarts = answer, False
+    client.link.start()
+    with pytest.raises(CallFailed):
+        bind()
+    client.close()
+    call = gate.wait_call()
+    assert (call["user"], call["reason"]) == ("alice", "backend-out-of-place")
+    assert "connected" not in server.calls[0].record.seen
+
+
 # ---- each attack on the binding is refused, logged and counted ----
 
 def other_call(bench, gate):

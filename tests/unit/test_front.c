@@ -55,6 +55,7 @@ static int teardown(void **state)
 #define SUCCESS_TEXT                                                                               \
     "533d34303741353538393131354644304436323039463531304645394330"                                 \
     "343536363933324344413536204d3d6f6b"
+#define FAILURE "10000015ff03c2230401000d453d36393120523d31" /* E=691 R=1 */
 #define SUCCESS "1000003bff03c22303010033" SUCCESS_TEXT
 #define EAP_CHALLENGE "10000025ff03c2270107001d1a01070018105b5d7c7d7b3f2f3e3c2c602132262628524153"
 #define EAP_RESPONSE                                                                               \
@@ -840,8 +841,7 @@ static void an_early_key_from_radius(void **state)
         radius_gives(&c, "User", false);
         assert_int_equal(connected(&c), FRONT_REPLACE);
         if (cases[i].response != NULL) {
-            from_backend(&c, LCP_REQUEST);
-            from_backend(&c, CHALLENGE);
+            from_backend(&c, FAILURE);
             from_client(&c, cases[i].response);
         }
         if (cases[i].holds)
@@ -850,6 +850,20 @@ static void an_early_key_from_radius(void **state)
             refused(&c, from_backend(&c, SUCCESS), REASON_BINDING_MAC);
         call_fini(&c);
     }
+}
+
+/* The Success that comes next may be for either login. */
+static void lcp_starts_over_amid_a_login(void **state)
+{
+    struct call c;
+
+    (void)state;
+    call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    from_backend(&c, CHALLENGE);
+    from_client(&c, RESPONSE);
+    refused(&c, from_backend(&c, LCP_REQUEST), REASON_BACKEND_OUT_OF_PLACE);
+    call_fini(&c);
 }
 
 /* The users file is asked first; a line of it that is stale is no reason to refuse. */
@@ -1384,6 +1398,7 @@ int main(void)
         cmocka_unit_test(retransmissions_in_eap),
         cmocka_unit_test(another_envelope),
         cmocka_unit_test(an_early_key_from_radius),
+        cmocka_unit_test(lcp_starts_over_amid_a_login),
         cmocka_unit_test(radius_and_users_file),
         cmocka_unit_test(a_key_that_comes_later),
         cmocka_unit_test(a_key_that_does_not_come),

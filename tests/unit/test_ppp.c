@@ -947,6 +947,60 @@ static void lcp_restart(void **state)
     assert_int_equal(o.method, PPP_METHOD_PAP);
 }
 
+/* SoftEther sends a Configure-Request for a Nak of MRU under any identifier that it has in use, goes
+ * on with its login, and repeats its question until it reads an answer (PROTOCOL.md 5.2). An observer
+ * that forgot the answer would accept a second one, which the server never judges. */
+static void lcp_restart_amid_a_login(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    agree(&o, "0305 c223 81");
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 2, "0304 7805"), PPP_FORWARD); /* no answer yet */
+    agree(&o, "0305 c223 81");
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 3, "0304 7805"), PPP_UNJUDGED);
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+    assert_int_equal(packet(&o, CLIENT, CHAP, 2, 1, V2(PEER_2, NT_2, "'bob'")), PPP_DROP);
+    packet(&o, SERVER, CHAP, 4, 1, "'E=691 R=0'");
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 4, "0304 c023"), PPP_FORWARD); /* it is judged */
+
+    /* a request of PAP; not once it is acknowledged */
+    packet(&o, CLIENT, LCP, 2, 4, "0304 c023");
+    packet(&o, CLIENT, PAP, 1, 1, "05 'alice' 01 'x'");
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 5, "0304 c227"), PPP_UNJUDGED);
+    packet(&o, SERVER, PAP, 2, 1, "00");
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 5, "0304 c227"), PPP_FORWARD);
+}
+
+/* Inside EAP the login ends with EAP's own result. A name is no login yet, and a Nak makes SoftEther
+ * fall back to another protocol. */
+static void lcp_restart_amid_eap(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    agree(&o, "0304 c227");
+    packet(&o, SERVER, EAP, 1, 1, "01");
+    packet(&o, CLIENT, EAP, 2, 1, "01 'User'");
+    packet(&o, SERVER, EAP, 1, 2, "04" MD5_VALUE);
+    packet(&o, CLIENT, EAP, 2, 2, "03 1a");
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 1, "0304 c227"), PPP_FORWARD);
+
+    packet(&o, CLIENT, LCP, 2, 1, "0304 c227");
+    eap_packet(&o, SERVER, 3, 1, 7, "10" CHALLENGE);
+    eap_packet(&o, CLIENT, 3, 2, 7, V2(PEER, NT, "'User'"));
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 2, "0304 7805"), PPP_UNJUDGED);
+    eap_packet(&o, SERVER, 4, 3, 7, SUCCESS_TEXT);
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 2, "0304 7805"), PPP_UNJUDGED);
+    packet(&o, CLIENT, EAP, 2, 4, "03 1a"); /* instead of its acknowledgement */
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 2, "0304 7805"), PPP_UNJUDGED);
+    packet(&o, SERVER, EAP, 3, 4, "");
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 2, "0304 7805"), PPP_FORWARD);
+}
+
 /* One name for each question: a second one does not go on, so that the server hears the first, too.
  */
 static void two_names(void **state)
@@ -1616,6 +1670,8 @@ int main(void)
         cmocka_unit_test(data_settles_nothing),
         cmocka_unit_test(lcp_broken_options),
         cmocka_unit_test(lcp_restart),
+        cmocka_unit_test(lcp_restart_amid_a_login),
+        cmocka_unit_test(lcp_restart_amid_eap),
         cmocka_unit_test(two_names),
         cmocka_unit_test(names_of_responses),
         cmocka_unit_test(name_of_a_changed_password),
