@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "binding/binding.h"
+#include "binding/mschap.h"
 #include "policy/users.h"
 #include "radius/keyring.h"
 
@@ -11,20 +12,31 @@
  * first; a login without anything in common with it is one of the newest. */
 enum { USERS_MAX = 2 * USERS_MATCH_MAX, RADIUS_MAX = 64 };
 
-static size_t add_users(const struct candidates *c, const struct ppp_mschap *m, struct hlak *keys)
+/* The server's answer proves which hash-hash it has judged the response with (RFC 2759 8.7). The
+ * key of another line that the name fits is of another user. */
+static bool is_judged_with(const struct ppp_mschap *m, const struct users_match *line)
+{
+    return !m->answered ||
+           mschap_answer_fits(m->server_answer, line->hash_hash, m->nt_response, m->peer_challenge,
+                              m->challenge, span_of(m->user, m->user_len));
+}
+
+/* Adds the keys of m to the *n in keys, and counts the user's lines as tried. */
+static void add_users(struct candidates *c, const struct ppp_mschap *m, struct hlak *keys,
+                      size_t *n)
 {
     struct users_match found[USERS_MATCH_MAX];
 
     if (!m->seen || c->users == NULL)
-        return 0;
-    size_t n = users_find(c->users, span_of(m->user, m->user_len), found);
-    for (size_t i = 0; i < n; i++) {
+        return;
+    const size_t lines = users_find(c->users, span_of(m->user, m->user_len), found);
+    c->tried.users_file += lines;
+    for (size_t i = 0; i < lines; i++) {
         if (m->v1)
-            hlak_mschapv1(&keys[i], found[i].hash_hash, m->challenge);
-        else
-            hlak_mschapv2(&keys[i], found[i].hash_hash, m->nt_response);
+            hlak_mschapv1(&keys[(*n)++], found[i].hash_hash, m->challenge);
+        else if (is_judged_with(m, &found[i]))
+            hlak_mschapv2(&keys[(*n)++], found[i].hash_hash, m->nt_response);
     }
-    return n;
 }
 
 static bool same_response(const struct ppp_mschap *a, const struct ppp_mschap *b)
@@ -46,11 +58,12 @@ static bool find_users(struct candidates *c, struct span msg, const struct ppp_o
                        struct hlak *key)
 {
     struct hlak keys[USERS_MAX];
-    size_t which, n = add_users(c, &ppp->confirmed, keys);
+    size_t which, n = 0;
 
+    c->tried.users_file = 0;
+    add_users(c, &ppp->confirmed, keys, &n);
     if (!same_response(&ppp->confirmed, &ppp->last))
-        n += add_users(c, &ppp->last, keys + n);
-    c->tried.users_file = n;
+        add_users(c, &ppp->last, keys, &n);
     return find(msg, keys, n, key, &which);
 }
 
@@ -104,11 +117,11 @@ bool candidates_fit_login(struct candidates *c, struct span msg, const struct pp
                           const struct keyring_login *login, uint64_t now_ms)
 {
     struct hlak keys[USERS_MATCH_MAX], key;
-    size_t which;
+    size_t which, n = 0;
 
-    c->tried.users_file = add_users(c, ppp->confirmed.seen ? &ppp->confirmed : &ppp->last, keys);
-    if (find(msg, keys, c->tried.users_file, &key, &which) ||
-        find_radius(c, msg, login, now_ms, &key)) {
+    c->tried.users_file = 0;
+    add_users(c, ppp->confirmed.seen ? &ppp->confirmed : &ppp->last, keys, &n);
+    if (find(msg, keys, n, &key, &which) || find_radius(c, msg, login, now_ms, &key)) {
         hlak_wipe(&key);
         return true;
     }

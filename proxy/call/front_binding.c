@@ -21,20 +21,19 @@ static struct advice advice_for(const struct front *f)
  * this: for that there is no Success. */
 void front_binding_check_users(struct front *f)
 {
-    struct ppp_mschap *m = &f->ppp.confirmed;
+    const struct ppp_mschap *m = &f->ppp.confirmed;
     struct users_match found[USERS_MATCH_MAX];
     struct span user = span_of(m->user, m->user_len);
 
     if (!m->answered || f->backend->users == NULL)
         return;
-    m->answered = false; /* once for each answer */
     size_t n = users_find(f->backend->users, user, found);
     for (size_t i = 0; i < n; i++)
         if (mschap_answer_fits(m->server_answer, found[i].hash_hash, m->nt_response,
                                m->peer_challenge, m->challenge, user))
             return;
     if (n == 0 || f->stale == found[0].line)
-        return; /* told before: this is a retransmission */
+        return; /* logged before */
     f->stale = found[0].line;
     struct advice a = advice_for(f);
     advice_stale(&a, f->stale);
