@@ -84,6 +84,19 @@ static bool find_radius(struct candidates *c, struct span msg, const struct keyr
     return true;
 }
 
+void candidates_login_ended(struct candidates *c, const struct keyring_login *login,
+                            uint64_t now_ms)
+{
+    struct hlak key;
+    uint64_t id, latest = c->latest; /* a copy, so that the key is found again */
+
+    if (c->keyring == NULL)
+        return;
+    if (keyring_find(c->keyring, c->radius, login, now_ms, &latest, &key, &id, 1) > 0)
+        c->key_seen = true;
+    hlak_wipe(&key);
+}
+
 /* With MS-CHAP both ends have keys, so a MAC under zeros was made without the key. Inside EAP some
  * Windows clients are said to use zeros all the same (PROTOCOL.md 4.4). Where a key of this login
  * is known it would have fitted the client's own MAC, so zeros are then accepted only if the

@@ -22,6 +22,7 @@ struct candidates {
     const char *radius;      /* whose keys of it */
     bool zero_key_eap;       /* zeros count inside EAP although a key of the login is known */
     uint64_t latest;         /* of keyring_find */
+    bool key_seen;           /* RADIUS had a key of the login when that ended */
     struct {
         size_t users_file, radius, zeros; /* so many, so far */
     } tried;
@@ -38,11 +39,16 @@ bool candidates_find(struct candidates *c, struct span msg, const struct ppp_obs
 bool candidates_fit_login(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
                           const struct keyring_login *login, uint64_t now_ms);
 
-/* Returns whether a key of the login was known, in the users file or from RADIUS, when keys were
- * last looked for. */
+/* The server has let the login in: notes whether RADIUS has a key of it. The keyring keeps a key
+ * for some seconds, and a client that sends its Call Connected later must not gain by that. */
+void candidates_login_ended(struct candidates *c, const struct keyring_login *login,
+                            uint64_t now_ms);
+
+/* Returns whether a key of the login is known, in the users file or from RADIUS, or was when keys
+ * were last looked for. */
 static inline bool candidates_have_key(const struct candidates *c)
 {
-    return c->tried.users_file + c->tried.radius > 0;
+    return c->key_seen || c->tried.users_file + c->tried.radius > 0;
 }
 
 /* Returns whether the MAC was made with zeros, whether or not they are a candidate. */

@@ -173,6 +173,7 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
      * network behind the backend. */
     if (!ppp_frame_is_control(frame))
         return drop;
+    const bool was_in = f->ppp.result == PPP_RESULT_SUCCESS;
     const enum ppp_verdict v = ppp_observe(&f->ppp, from, frame);
     if (v == PPP_MALFORMED)
         return drop_unreadable(f, from, octets);
@@ -182,6 +183,8 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
         return front_refuse(reason_of_verdict(v));
     login_label_follow(&f->label, f->candidates.keyring, from, octets);
     front_binding_check_users(f);
+    if (!was_in && f->ppp.result == PPP_RESULT_SUCCESS)
+        front_binding_login_ended(f);
     return show_login(f) ? forward(f, frame, octets) : front_refuse(REASON_USER_DENIED);
 }
 

@@ -44,6 +44,12 @@ static struct keyring_login login_of(const struct front *f)
     return login_label_of(&f->label, f->candidates.keyring, &f->ppp);
 }
 
+void front_binding_login_ended(struct front *f)
+{
+    const struct keyring_login login = login_of(f);
+    candidates_login_ended(&f->candidates, &login, f->now_ms);
+}
+
 static bool makes_again(const struct front *f)
 {
     enum config_binding b = f->backend->config->binding;

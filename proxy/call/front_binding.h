@@ -67,4 +67,7 @@ bool front_binding_holds(struct front *f);
 /* After each frame of PPP: does the server's answer fit the users file? */
 void front_binding_check_users(struct front *f);
 
+/* The server has let the client in. */
+void front_binding_login_ended(struct front *f);
+
 #endif

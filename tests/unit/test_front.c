@@ -699,12 +699,17 @@ static void try_key(struct call *c, bool late)
     c->answer = front_try_key(c->front, NOW, late);
 }
 
-static void eap_tls(struct call *c)
+static void eap_tls_begins(struct call *c)
 {
     assert_int_equal(from_backend(c, EAP_TLS_IDENTITY), FRONT_PASS);
     assert_int_equal(from_client(c, EAP_TLS_USER), FRONT_PASS);
     assert_int_equal(from_backend(c, EAP_TLS_REQUEST), FRONT_PASS);
     assert_int_equal(from_client(c, EAP_TLS_RESPONSE), FRONT_PASS);
+}
+
+static void eap_tls(struct call *c)
+{
+    eap_tls_begins(c);
     assert_int_equal(from_backend(c, EAP_TLS_DONE), FRONT_PASS);
 }
 
@@ -864,6 +869,31 @@ static void lcp_starts_over_amid_a_login(void **state)
     from_client(&c, RESPONSE);
     refused(&c, from_backend(&c, LCP_REQUEST), REASON_BACKEND_OUT_OF_PLACE);
     call_fini(&c);
+}
+
+/* A key is kept for some seconds, and a man in the middle may wait longer than that. Zeros do not fit,
+ * and `auto` lets nothing pass, because the key of the login is gone. */
+static void a_key_that_is_gone(void **state)
+{
+    static const enum config_binding policies[] = {CONFIG_BINDING_REWRITE, CONFIG_BINDING_AUTO};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct call c;
+        struct sstp_packet p;
+        call_init_radius(&c, policies[i], NULL, "rewrite_eap_mschapv2_zero_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        eap_tls_begins(&c);
+        radius_gives_to(&c, "User", marks_of_eap(&c, eap_tls_packets), false);
+        assert_int_equal(from_backend(&c, EAP_TLS_DONE), FRONT_PASS);
+        const struct span msg = vector_get(c.v, "from_client");
+        assert_int_equal(sstp_parse(msg, &p), ERR_OK);
+        assert_int_equal(front_from_client(c.front, &p, msg, NOW + KEYRING_MS + 1).verdict,
+                         FRONT_WAIT);
+        c.answer = front_try_key(c.front, NOW + KEYRING_MS + 2, true);
+        refused(&c, c.answer.verdict, REASON_BINDING_MAC);
+        call_fini(&c);
+    }
 }
 
 /* The users file is asked first; a line of it that is stale is no reason to refuse. */
@@ -1399,6 +1429,7 @@ int main(void)
         cmocka_unit_test(another_envelope),
         cmocka_unit_test(an_early_key_from_radius),
         cmocka_unit_test(lcp_starts_over_amid_a_login),
+        cmocka_unit_test(a_key_that_is_gone),
         cmocka_unit_test(radius_and_users_file),
         cmocka_unit_test(a_key_that_comes_later),
         cmocka_unit_test(a_key_that_does_not_come),
