@@ -103,6 +103,8 @@ static const bool of_peer[REASON_COUNT] = {
     [REASON_TLS_FAILED] = true, /* the client's alert, or octets that are not TLS */
     [REASON_TLS_REFUSED] = true,
     [REASON_BACKEND_TLS] = true,
+    [REASON_BACKEND_OUT_OF_PLACE] =
+        true, /* LCP that starts over amid a login, as a client can make it */
     [REASON_CLIENT_BAD_PACKET] = true,
     [REASON_CLIENT_OUT_OF_PLACE] = true,
     [REASON_CLIENT_TOO_MANY_ANSWERS] = true,
