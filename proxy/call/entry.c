@@ -53,6 +53,8 @@ static void log_denied(struct tunnel *t, const struct rules_answer *v, const cha
     session_line(&t->session, &l, LOG_LEVEL_INFO, "deny");
     if (t->session.user != NULL)
         log_str(&l, "user", t->session.user);
+    if (t->session.user_is_claim)
+        log_str(&l, "outer-name", "claim");
     if (v->rule == 0)
         log_str(&l, "rule", "default");
     else

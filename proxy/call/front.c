@@ -136,6 +136,16 @@ static enum reason reason_of_verdict(enum ppp_verdict v)
     return v == PPP_AUTH_REQUEST ? REASON_CLIENT_ASKS_AUTH : REASON_BAD_USER_NAME;
 }
 
+/* Refuses a frame that must not reach the other side. The log shows a name that is not allowed. */
+static struct front_answer refuse_frame(struct front *f, struct span octets, enum ppp_verdict v)
+{
+    struct span user, proof;
+
+    if (v == PPP_BAD_NAME && ppp_login(octets, &user, &proof) && user.n > 0)
+        session_keep(&f->session->user, user);
+    return front_refuse(reason_of_verdict(v));
+}
+
 /* Returns whether the login that has ended well proves another name than the one that PPP shows:
  * the outer name of EAP-TLS, PEAP and other EAP is its sender's choice. */
 static bool user_is_claim(const struct front *f)
@@ -180,7 +190,7 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
     if (v == PPP_DROP)
         return drop_frame(f, from);
     if (v != PPP_FORWARD)
-        return front_refuse(reason_of_verdict(v));
+        return refuse_frame(f, octets, v);
     login_label_follow(&f->label, f->candidates.keyring, from, octets);
     front_binding_check_users(f);
     if (!was_in && f->ppp.result == PPP_RESULT_SUCCESS)

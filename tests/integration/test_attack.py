@@ -813,6 +813,22 @@ def never_up(gate, server, client, *steps):
     return gate.wait_call()
 
 
+def test_a_client_that_goes_on_with_such_frames(bench):
+    """32 dropped frames may be early or retransmitted; the 33rd ends the call and costs points."""
+    server = bench.backend()
+    gate = bench.gate(server, gate={"ban_points": 5})
+    client = bench.client(gate, bind="127.0.0.5").establish("start")
+    seen = len(server.calls[0].link.protocols)
+    for ident in range(33):
+        client.send_frame(ppp.frame(ppp.EAP, ppp.Control(2, ident, b"\1alice").build()))
+    assert last_words(client).type == sstp.ABORT
+    call = gate.wait_call()
+    assert (call["reason"], call["frames-dropped"]) == ("client-bad-frames", "33")
+    assert gate.wait_event("ban")["client"].startswith("127.0.0.5:")
+    server.wait_over()
+    assert ppp.EAP not in server.calls[0].link.protocols[seen:]
+
+
 @pytest.mark.parametrize("policy, other", [("rewrite", "bob"), ("auto", "nobody")])
 def test_response_without_a_length(bench, policy, other):
     """alice's Response has an inner length of 4, and that of the man in the middle has no FF 03: the
@@ -900,7 +916,8 @@ def test_names_that_servers_change(bench, dialect, name, method):
     with pytest.raises(CallFailed):
         client.establish()
     client.close()
-    assert gate.wait_call(1)["reason"] == "bad-user-name"
+    call = gate.wait_call(1)
+    assert (call["reason"], call["user"]) == ("bad-user-name", name.replace("\0", "\x1a"))
     assert not server.calls[1].link.authenticated
 
 

@@ -66,6 +66,16 @@ def test_silence_takes_no_place(bench):
         client.close()
 
 
+def test_a_place_that_does_not_come_in_time(bench):
+    """The reason tells a wait for a place from a client that is silent in its handshake."""
+    gate = bench.gate(bench.backend(), gate={"workers": 1, "handshakes-at-once": 1,
+                                             "timeout-handshake": "1s"})
+    clients = [say_hello(bench.client(gate).open()) for _ in range(4)]
+    assert answered(clients[0])
+    reasons = [gate.wait_call(number)["reason"] for number in range(4)]
+    assert set(reasons) == {"handshake-timeout", "handshake-queue"}
+
+
 def test_behind_a_proxy(bench):
     """A ClientHello that came with the PROXY header waits as any other one."""
     gate = bench.gate(bench.backend(), gate={"workers": 1, "handshakes-at-once": 1},

@@ -476,6 +476,8 @@ def test_user_rules_and_the_outer_name(bench, rules):
     client.close()
     line = site.gate.wait_call()
     assert (line["reason"], line["user"]) == ("user-denied", "alice")
+    denied = site.gate.wait_event("deny")
+    assert (denied["user"], denied["outer-name"]) == ("alice", "claim")
 
 
 def test_outer_name_that_the_server_verifies(bench):
