@@ -584,21 +584,21 @@ def test_calling_station_id_of_one_of_two(bench):
 
 
 def test_calling_station_id_and_a_client_that_says_too_much(bench):
-    """A thief who knows alice's password repeats PAP requests to a server that reads none of them, until
-    the notes of the gate are used up: the call ends before her address is the only one for her name."""
-    def without_pap(call):
+    """A client under alice's name repeats its response to a server that reads none of it, until the notes
+    of the gate are used up: the call ends before her address is the only one for her name."""
+    def without_chap(call):
         take = call.link.on_frame
-        call.link.on_frame = lambda octets: ppp.parse_frame(octets)[0] == ppp.PAP or take(octets)
+        call.link.on_frame = lambda octets: ppp.parse_frame(octets)[0] == ppp.CHAP or take(octets)
 
     site = Site(bench, keys={"calling-station-id": "client"}, nas={"calling": "10.9.9.9"},
                 vpn={"checks": ()})
-    alice = site.client("pap", bind="127.0.0.8").establish().ping()
-    site.vpn.hooks["ack"] = without_pap
-    thief = site.client("pap", bind="127.0.0.66").establish("start")
+    alice = site.client(bind="127.0.0.8").establish().ping()
+    site.vpn.hooks["ack"] = without_chap
+    thief = site.client(bind="127.0.0.66").establish("start")
     say = thief.link._send_frame
 
     def repeat(frame):
-        for _ in range(129 if ppp.parse_frame(frame)[0] == ppp.PAP else 1):
+        for _ in range(129 if ppp.parse_frame(frame)[0] == ppp.CHAP else 1):
             say(frame)
 
     thief.link._send_frame = repeat
