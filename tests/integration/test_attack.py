@@ -829,6 +829,35 @@ def test_a_client_that_goes_on_with_such_frames(bench):
     assert ppp.EAP not in server.calls[0].link.protocols[seen:]
 
 
+def test_frames_that_decide_nothing(bench):
+    """LCP Echo, Discard, Identification and Time-Remaining, which Windows sends before it authenticates, and
+    network control reach the server in canonical form."""
+    seen = []
+
+    def record(call):
+        take = call.link.on_frame
+
+        def on_frame(octets):
+            seen.append(octets)
+            take(octets)
+        call.link.on_frame = on_frame
+
+    server = bench.backend(hooks={"ack": record})
+    gate = bench.gate(server)
+    client = bench.client(gate).establish("start")
+    lcp = [ppp.Control(code, 1, bytes(4) + text).build()
+           for code, text in [(9, b""), (11, b"x"), (12, b"MSRASV5.20"), (13, bytes(4))]]
+    for packet in lcp:
+        client.send_frame(ppp.frame(ppp.LCP, packet, acfc=True) + b"\xff")  # padding behind the packet
+    ccp = ppp.frame(0x80fd, ppp.Control(ppp.CONF_REQ, 1, b"").build())
+    client.send_frame(ccp)
+    client.authenticate().connect().bring_up().ping().disconnect()
+    call = gate.wait_call()
+    assert (call["reason"], call["binding"]) == ("client-disconnect", "verified")
+    assert "frames-dropped" not in call.fields
+    assert seen[:5] == [*(ppp.frame(ppp.LCP, packet) for packet in lcp), ccp]
+
+
 @pytest.mark.parametrize("policy, other", [("rewrite", "bob"), ("auto", "nobody")])
 def test_response_without_a_length(bench, policy, other):
     """alice's Response has an inner length of 4, and that of the man in the middle has no FF 03: the
