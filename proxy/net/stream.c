@@ -149,14 +149,19 @@ static void reading_stop(struct stream *s)
     line_leave(s);
 }
 
-/* Waits for the stream's turn. Nothing watches the socket until then: to be shown again and again
- * what must wait would cost more in a crowd than to stop and start. */
-static void line_join(struct stream *s, struct stream **line)
+static void line_add(struct stream *s, struct stream **line)
 {
-    reading_stop(s);
     s->line = line;
     DL_APPEND(*line, s);
     worker_turn(s->worker);
+}
+
+/* Waits for the stream's turn. libuv does not watch the socket until then, because it would report
+ * in each round what must wait. */
+static void line_join(struct stream *s, struct stream **line)
+{
+    reading_stop(s);
+    line_add(s, line);
 }
 
 static void handshake_over(struct stream *s)
@@ -271,20 +276,31 @@ static void hello_keep(struct stream *s, struct span rest)
         line_join(s, &s->worker->fresh);
 }
 
-/* Feeds these octets to TLS. They are in the pool's blocks, and plaintext takes the room that is
- * common to all streams, so they are copied: once for a call, and rarely more than a ClientHello.
- */
-static void hello_held(struct stream *s)
+/* Feeds the octets of a handshake that waited for its turn to TLS. They are in the pool's blocks,
+ * and plaintext takes the room that is common to all streams, so they are copied: rarely more than
+ * one flight. */
+static void handshake_held(struct stream *s)
 {
     uint8_t *octets = check_alloc(malloc(held_size(s)));
     const size_t n = held_take(s, octets);
 
-    hello(s);
+    if (s->in == STREAM_IN_HELLO)
+        hello(s);
     tls_conn_feed(s->tls, span_of(octets, n));
     handshake(s);
     if (live(s) && s->in == STREAM_IN_OPEN)
         pump(s);
     free(octets);
+}
+
+/* Keeps the octets in the worker's window until the stream's turn. libuv goes on to watch the
+ * socket: the peer rarely sends more before its next flight, and to stop and start would cost two
+ * calls of epoll_ctl. */
+static void handshake_keep(struct stream *s, size_t n)
+{
+    held_keep(s, span_of(s->worker->window, n));
+    if (s->line == NULL)
+        line_add(s, &s->worker->early);
 }
 
 /* Reads until there is nothing left to read, so that nothing stays inside OpenSSL that no event
@@ -396,17 +412,25 @@ static bool must_wait(const struct stream *s)
     return s->early && w->reads >= WORKER_READS;
 }
 
-static unsigned read_room(const struct stream *s)
+static unsigned read_size(const struct stream *s)
 {
     return s->early ? STREAM_EARLY : s->narrow ? STREAM_NARROW : WORKER_GLANCE;
 }
 
-/* Gives libuv no room where a read must wait: it then reads nothing and reports UV_ENOBUFS. */
+/* Returns how much libuv may read. 0, where a read must wait: it then reports UV_ENOBUFS. Octets of
+ * a handshake are kept until its turn, but no more than one read of them. */
+static unsigned read_room(const struct stream *s)
+{
+    if (s->in == STREAM_IN_HANDSHAKE)
+        return s->held == NULL || s->held->next == NULL ? read_size(s) : 0;
+    return must_wait(s) ? 0 : read_size(s);
+}
+
 static void on_uv_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct stream *s = of_handle(handle);
     (void)suggested;
-    *buf = uv_buf_init((char *)s->worker->window, must_wait(s) ? 0 : read_room(s));
+    *buf = uv_buf_init((char *)s->worker->window, read_room(s));
 }
 
 /* libuv 1.44 takes a hang-up behind a short read for the end of the file without asking the socket.
@@ -511,25 +535,36 @@ static void step_count(struct worker *w, uint64_t begun)
     worker_count(w);
 }
 
-/* Makes the stream's turn: one read, and what follows from it. A client speaks first in its
- * handshake, so there may be nothing to read. */
+/* Goes on with a handshake whose turn it is. A client speaks first, without octets of its peer. */
+static void handshake_turn(struct stream *s)
+{
+    if (s->held != NULL)
+        handshake_held(s);
+    else
+        handshake(s);
+}
+
+static void read_turn(struct stream *s)
+{
+    ssize_t n = read_now(s, read_size(s));
+    if (!has_nothing(n))
+        received(s, n);
+}
+
+/* Makes the stream's turn: a step of its handshake, or one read and what follows from it. */
 static void step(struct stream *s)
 {
     const uint64_t begun = uv_hrtime();
+    const bool kept = s->in == STREAM_IN_HELLO && s->held != NULL;
 
     hello_leave(s);
     line_leave(s);
     if (s->in == STREAM_IN_HELLO)
         s->worker->hello_next = s->held != NULL;
-    if (s->in == STREAM_IN_HELLO && s->held != NULL) {
-        hello_held(s);
-    } else {
-        ssize_t n = read_now(s, read_room(s));
-        if (!has_nothing(n))
-            received(s, n);
-        else if (s->in == STREAM_IN_HANDSHAKE)
-            handshake(s);
-    }
+    if (kept || s->in == STREAM_IN_HANDSHAKE)
+        handshake_turn(s);
+    else
+        read_turn(s);
     reading_start(s);
     warm_add(s);
     worker_settle(s->worker);
@@ -577,19 +612,21 @@ static uint64_t cpu_now(void)
 
 /* Makes at least one step, and more within the budget, or while they take no longer than the rest
  * of the round did: beside many busy streams rounds are long, and new calls still get half of the
- * time.
- */
+ * time. The CPU clock is a system call, so it is read only where streams are left to wait. */
 static void steps(struct worker *w)
 {
-    struct stream *s = step_next(w);
-    if (s == NULL)
-        return;
-    const uint64_t before = w->stepped_at, begun = before == 0 ? 0 : cpu_now();
-    do {
+    const uint64_t before = w->stepped_at;
+    struct stream *s;
+
+    w->stepped_at = 0;
+    while ((s = step_next(w)) != NULL) {
         step(s);
+        if (may_step(w))
+            continue;
         w->stepped_at = cpu_now();
-    } while ((may_step(w) || (before != 0 && w->stepped_at - begun < begun - before)) &&
-             (s = step_next(w)) != NULL);
+        if (before == 0 || w->stepped_at - before <= 2 * w->step_ns)
+            break;
+    }
 }
 
 void stream_turn(struct worker *w)
@@ -627,6 +664,23 @@ bool stream_hellos_wait(const struct worker *w)
     return !has_room(w) && (w->fresh != NULL || poll(&p, 1, 0) > 0);
 }
 
+/* Leaves a read, or the octets of a handshake, to the stream's turn. Returns false where there is
+ * nothing to wait for. */
+static bool wait_begins(struct stream *s, ssize_t n)
+{
+    const bool handshakes = s->in == STREAM_IN_HANDSHAKE;
+
+    if (n > 0 && handshakes)
+        handshake_keep(s, (size_t)n);
+    else if ((n == UV_EOF || n == UV_ENOBUFS) && handshakes && s->held != NULL)
+        uv_read_stop((uv_stream_t *)&s->tcp); /* the turn starts it again */
+    else if (n == UV_ENOBUFS)
+        line_join(s, &s->worker->early);
+    else
+        return false;
+    return true;
+}
+
 static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
 {
     struct stream *s = of_handle(handle);
@@ -634,10 +688,8 @@ static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
 
     if (n == 0)
         return; /* libuv says so when there was nothing */
-    if (n == UV_ENOBUFS && must_wait(s)) {
-        line_join(s, &s->worker->early);
+    if (must_wait(s) && wait_begins(s, n))
         return;
-    }
     if (s->in == STREAM_IN_HANDSHAKE) {
         const uint64_t begun = uv_hrtime();
         received(s, n == UV_EOF ? 0 : n);
@@ -730,8 +782,8 @@ void stream_resume(struct stream *s)
 {
     s->paused = false;
     reading_start(s);
-    if (s->tls != NULL && s->in == STREAM_IN_OPEN)
-        stream_kick(s); /* for a close_notify that was read while it was paused */
+    if (s->tls != NULL)
+        stream_kick(s); /* for a close_notify, or a flight, that was read before */
 }
 
 void stream_narrow(struct stream *s)
@@ -1040,7 +1092,7 @@ static void settle_one(struct stream *s, unsigned what)
         s->ops->on_full(s);
     if ((what & DUE_KICK) && s->in == STREAM_IN_HANDSHAKE) {
         const uint64_t begun = uv_hrtime();
-        handshake(s);
+        handshake_turn(s);
         step_count(s->worker, begun);
     } else if ((what & DUE_KICK) && s->in == STREAM_IN_OPEN) {
         pump(s);

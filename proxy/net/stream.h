@@ -77,7 +77,7 @@ enum stream_out { STREAM_OUT_OPEN, STREAM_OUT_ENDING, STREAM_OUT_ENDED };
 
 /* Invariants: queue_blocks counts queue; the first flying_blocks of them are in a uv_write;
  * queued is their octets in all; a stream is on worker->due exactly if due != 0; libuv reads the
- * stream only while line == NULL and !watched. */
+ * stream only while !watched, and line == NULL or in == STREAM_IN_HANDSHAKE. */
 struct stream {
     uv_tcp_t tcp;
     struct worker *worker;
