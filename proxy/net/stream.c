@@ -418,7 +418,7 @@ static unsigned read_size(const struct stream *s)
 }
 
 /* Returns how much libuv may read. 0, where a read must wait: it then reports UV_ENOBUFS. Octets of
- * a handshake are kept until its turn, but no more than one read of them. */
+ * a handshake are kept until its turn, a block of them and one read more at the most. */
 static unsigned read_room(const struct stream *s)
 {
     if (s->in == STREAM_IN_HANDSHAKE)

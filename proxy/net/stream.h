@@ -101,7 +101,7 @@ struct stream {
     struct stream *due_next;
 
     struct span window; /* plain streams: what was received and not handed out yet */
-    struct block *held; /* what the owner left unread, a list; NULL most of the time */
+    struct block *held; /* octets that the owner left, or of a handshake's turn; mostly NULL */
 
     struct block *queue, *queue_tail;
     unsigned queue_blocks, flying_blocks;
@@ -127,7 +127,8 @@ int stream_connect(struct stream *s, const struct addr *to) MUST_CHECK;
  *
  * Turns: a step of a handshake takes up to a millisecond of CPU time (RSA), and thousands may be
  * wanted at once. So each round of the loop makes one of them, after all other streams that have
- * something were served, and more only while they take no longer than the rest of the round. */
+ * something were served, and more only within WORKER_STEP_US, or while they take no longer than the
+ * rest of the round. The octets for a step that waits are read and kept in `held`. */
 void stream_start(struct stream *s, struct tls_conn *tls);
 
 /* Starts reading, as the server of a TLS connection that does not exist yet: on_hello makes it. At

@@ -1000,6 +1000,46 @@ static void handshakes_take_turns_behind_all_others(void **state)
     loop_close();
 }
 
+/* A client's flight that must wait for its turn is read, and libuv goes on to watch the socket. It
+ * stops at the end of the connection, or at more than a glance, and both come behind the flight. */
+static void a_flight_is_kept_until_its_turn(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {6, 4 * WORKER_GLANCE};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        uint8_t *octets = calloc(1, sizes[i]);
+        struct owner o;
+        struct peer p;
+        loop_open();
+        w.step_budget_ns = 0;
+        meet_hello(&o, &p, true);
+        UNTIL(o.count[HELLO] == 1);
+        peer_listens(&p, true);
+        while (o.s.held == NULL) {
+            w.step_ns = 1; /* the budget of this round is spent */
+            worker_count(&w);
+            uv_run(&w.loop, UV_RUN_ONCE);
+        }
+        uv_idle_stop(&w.turns); /* the turn does not come yet */
+        assert_true(p.secure && stream_waits(&o.s));
+        assert_true(uv_is_active((uv_handle_t *)&o.s.tcp));
+        peer_write(&p, octets, sizes[i]);
+        if (sizes[i] == 6)
+            shutdown(p.fd, SHUT_WR);
+        UNTIL(!uv_is_active((uv_handle_t *)&o.s.tcp));
+        assert_int_equal(o.count[SECURE] + o.count[END], 0);
+        worker_turn(&w);
+        UNTIL(o.in_len == sizes[i]);
+        assert_int_equal(o.count[SECURE], 1);
+        UNTIL(sizes[i] != 6 || o.count[END] == 1);
+        owner_fini(&o);
+        peer_fini(&p);
+        loop_close();
+        free(octets);
+    }
+}
+
 /* Above the bound no handshake begins; the first to have a ClientHello is the first to get a place.
  */
 static void handshakes_have_a_bound(void **state)
@@ -2666,6 +2706,7 @@ int main(void)
         cmocka_unit_test(nobody_waits_for_more_than_a_glance_at_another),
         cmocka_unit_test(bulk_takes_turns_behind_all_others),
         cmocka_unit_test(handshakes_take_turns_behind_all_others),
+        cmocka_unit_test(a_flight_is_kept_until_its_turn),
         cmocka_unit_test(handshakes_have_a_bound),
         cmocka_unit_test(tls_behind_a_plain_beginning),
         cmocka_unit_test(an_end_before_the_hello),
