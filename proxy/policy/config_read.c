@@ -106,7 +106,7 @@ static const char *unusable(struct span line, bool comment, size_t size)
     if (has_control(line))
         return "a control character (or a lone CR) stands in this line";
     if (!comment && (line.n > CONFIG_LINE_MAX || line.n + 1 >= size))
-        return "this line is longer than 198 octets: repeat the key instead of writing a list, and "
+        return "this line is longer than 198 bytes: repeat the key instead of writing a list, and "
                "put comments on lines of their own";
     return NULL;
 }

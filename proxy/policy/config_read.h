@@ -2,7 +2,7 @@
  * what it would cut, join or skip without a word is found here first and reported with its line.
  *
  * The format is inih's with these rules on top: blanks at the start of a line mean nothing (no
- * continuation lines), a line holds at most 198 octets (comment lines may be longer), ` ;` behind a
+ * continuation lines), a line holds at most 198 bytes (comment lines may be longer), ` ;` behind a
  * value starts a comment, ` #` there is an error (inih would take it as part of the value), no
  * control characters, no text behind [section]. */
 #ifndef SSTPGATE_POLICY_CONFIG_READ_H

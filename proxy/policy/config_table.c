@@ -183,7 +183,7 @@ const struct config_key config_keys[] = {
     {GATE_KEY("country-file", country_file), .type = &config_type_path, .otherwise = "none",
      .help = "MaxMind database (GeoLite2-Country.mmdb) for rules with `country`."},
     {GATE_KEY("timeout-handshake", timeout_handshake), .type = &config_type_duration, .initial = "10s",
-     .help = "For the client's first octets, and again for its TLS handshake."},
+     .help = "For the client's first bytes, and again for its TLS handshake."},
     {GATE_KEY("timeout-request", timeout_request), .type = &config_type_duration, .initial = "10s",
      .help = "For the client's HTTP request, from the end of the handshake."},
     {GATE_KEY("timeout-connect", timeout_connect), .type = &config_type_duration, .initial = "5s",
@@ -191,7 +191,7 @@ const struct config_key config_keys[] = {
     {GATE_KEY("timeout-answer", timeout_answer), .type = &config_type_duration, .initial = "30s",
      .help = "For the backend's answer to the HTTP request."},
     {GATE_KEY("timeout-negotiate", timeout_negotiate), .type = &config_type_duration, .initial = "90s",
-     .help = "For SSTP and PPP, from the backend's answer to Call Connected."},
+     .help = "For SSTP and PPP, from the backend's answer until the tunnel is up."},
     {GATE_KEY("timeout-key", timeout_key), .type = &config_type_duration, .initial = "3s",
      .help = "For the keys of a login to come from RADIUS, from the client's Call Connected."},
     {GATE_KEY("timeout-idle", timeout_idle), .type = &config_type_duration, .flags = KEY_NONE,
@@ -207,7 +207,7 @@ const struct config_key config_keys[] = {
              "are reset."},
     {GATE_KEY("max-tunnels-per-user", limits.tunnels_per_user), .type = &config_type_number,
      .min = 0, .max = 1000000, .choices = none_or_number, .initial = "none",
-     .help = "Tunnels at a time of one user name, as the client sends it; more are disconnected."},
+     .help = "Tunnels at a time of one user name that a login has proved; more are disconnected."},
     {GATE_KEY("address-prefix-ipv4", limits.prefix_ipv4), .type = &config_type_number,
      .flags = KEY_FIXED, .min = 8, .max = 32, .initial = "32",
      .help = "Bits of an IPv4 address that count as one address for limits and bans."},
@@ -222,7 +222,7 @@ const struct config_key config_keys[] = {
     {GATE_KEY("ban-points", limits.ban_points), .type = &config_type_number, .min = 0, .max = 10000,
      .choices = none_or_number, .initial = "none",
      .help = "Points at which an address is banned: a failed login counts 10, malformed SSTP and a forged "
-             "binding 5. Behind anything that hides addresses one offender bans everybody."},
+             "binding 5. Where many clients share one address, one offender bans all of them."},
     {GATE_KEY("ban-time", limits.ban_time), .type = &config_type_duration, .initial = "10m",
      .help = "How long a ban lasts; tunnels that are up stay."},
     {GATE_KEY("ban-reset", limits.ban_reset), .type = &config_type_duration, .initial = "10m",
@@ -264,8 +264,8 @@ const struct config_key config_keys[] = {
      .initial = "1.3", .help = "Newest version of TLS that clients may use."},
     {LISTENER_KEY("ciphers", ciphers), .type = &config_type_ciphers, .flags = KEY_REPEAT,
      .otherwise = "those of OpenSSL",
-     .help = "Ciphers for TLS 1.2 and older, as `openssl ciphers` takes them. Anonymous ones, ones "
-             "without encryption, and DHE are left out of any list."},
+     .help = "Ciphers for TLS 1.2 and older, as `openssl ciphers` takes them. Suites without "
+             "a certificate, without encryption and with DHE are removed from any list."},
     {LISTENER_KEY("ciphersuites", ciphersuites), .type = &config_type_ciphers, .flags = KEY_REPEAT,
      .otherwise = "those of OpenSSL", .help = "Cipher suites for TLS 1.3."},
     {LISTENER_KEY("groups", groups), .type = &config_type_ciphers, .flags = KEY_REPEAT,
@@ -379,8 +379,8 @@ const struct config_key config_keys[] = {
      .help = "OpenSSL's security level; auto: 0 where tls-min is below 1.2, else OpenSSL's own."},
     {BACKEND_KEY("ciphers", ciphers), .type = &config_type_ciphers, .flags = KEY_REPEAT | KEY_TLS,
      .otherwise = "those of OpenSSL",
-     .help = "Ciphers for TLS 1.2 and older, as `openssl ciphers` takes them. Anonymous ones, ones "
-             "without encryption, and DHE are left out of any list."},
+     .help = "Ciphers for TLS 1.2 and older, as `openssl ciphers` takes them. Suites without "
+             "a certificate, without encryption and with DHE are removed from any list."},
     {BACKEND_KEY("ciphersuites", ciphersuites), .type = &config_type_ciphers,
      .flags = KEY_REPEAT | KEY_TLS, .otherwise = "those of OpenSSL",
      .help = "Cipher suites for TLS 1.3."},
@@ -404,12 +404,12 @@ const struct config_key config_keys[] = {
              "each may stand."},
     {BACKEND_KEY("zero-key", zero_key_eap), .type = &config_type_flag, .choices = none_or_eap,
      .initial = "none",
-     .help = "eap: accept a binding made with zeros inside EAP although a key of the login is known; "
-             "some Windows clients are said to make such ones."},
+     .help = "eap: accept a binding made with zeros inside EAP although a key of the login is known, "
+             "because some Windows clients are said to make such bindings."},
     {BACKEND_KEY("outer-name", outer_name_verified), .type = &config_type_flag,
      .choices = claim_or_verified, .initial = "claim",
-     .help = "claim: rules and max-tunnels-per-user do not go by the outer name of EAP-TLS, PEAP and "
-             "the like; verified: they do, because the server compares it with the inner name."},
+     .help = "claim: rules and max-tunnels-per-user ignore the outer name of EAP-TLS, PEAP and the "
+             "like; verified: they use it, because the server compares it with the inner name."},
     {BACKEND_KEY("users-file", users_file), .type = &config_type_path, .otherwise = "none",
      .help = "NAME:HASH-HASH lines, as `sstpgate user` prints: keys of MS-CHAPv2."},
     {BACKEND_KEY("radius", radius_name), .type = &config_type_reference, .otherwise = "none",
@@ -437,8 +437,8 @@ const struct config_key config_keys[] = {
     {RADIUS_KEY("require-message-authenticator", require_message_authenticator),
      .type = &config_type_flag, .choices = yes_or_no, .initial = "no",
      .help = "yes: drop Access-Requests and answers without a Message-Authenticator (Blast-RADIUS), "
-             "which EAP must have in any case. no: an unsigned request from one of clients is signed "
-             "for the server."},
+             "which EAP must have in any case. no: the gate signs an unsigned request from an address "
+             "in clients for the server."},
     {RADIUS_KEY("calling-station-id", calling_station_client), .type = &config_type_flag,
      .choices = keep_or_client, .initial = "keep",
      .help = "client: Calling-Station-Id becomes the address of the VPN client, which the VPN server "

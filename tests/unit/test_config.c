@@ -698,7 +698,7 @@ static void what_inih_hides_is_found(void **state)
 {
     (void)state;
 #define LONG_LINE                                                                                  \
-    ": this line is longer than 198 octets: repeat the key instead of writing a list, and put "    \
+    ": this line is longer than 198 bytes: repeat the key instead of writing a list, and put "     \
     "comments on lines of their own\n"
 #define CONTROL ": a control character (or a lone CR) stands in this line\n"
 #define EXPECTED ": expected `key = value` or [section]\n"
@@ -707,11 +707,11 @@ static void what_inih_hides_is_found(void **state)
         size_t len; /* 0: all of it */
         const char *problems;
     } table[] = {
-        /* 198 octets are a line, blanks and line ends not counted; 199 are not */
+        /* 198 bytes are a line, blanks and line ends not counted; 199 are not */
         {LISTENER BACKEND "users-file = /" X50 X50 "x ;" X50 X10 X10 X10 "x\r\n", 0, ""},
         {LISTENER BACKEND "  users-file = /" X50 X50 "x ;" X50 X10 X10 X10 "x\t \n", 0, ""},
         {LISTENER BACKEND "users-file = /" X50 X50 "x ;" X50 X10 X10 X10 "xx\n", 0, "7" LONG_LINE},
-        /* the line behind a full one is read */
+        /* the line after a full one is read */
         {LISTENER BACKEND "users-file = /" X50 X50 "x ;" X50 X10 X10 X10 "x\nwait\n[gate]\n", 0,
          "8" EXPECTED},
         {"[gate] ;" X50 X50 X50 X50 "\nbanana = 1\n" LISTENER BACKEND, 0, "1" LONG_LINE},
