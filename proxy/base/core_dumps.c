@@ -22,7 +22,7 @@ void core_dumps_off(void)
     /* The kernel ignores this limit where core_pattern is a pipe (systemd-coredump, apport), and
      * the filter of the systemd unit refuses the call. */
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0});
-    /* This alone suffices: a process that is not dumpable gets no dump, to a pipe neither. */
+    /* This call suffices: a process that is not dumpable gets no dump, not even to a pipe. */
     if (!TRACED)
         CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
 }

@@ -36,8 +36,8 @@ int file_open(const char *path, const char **reason)
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
-/* ThreadSanitizer sees neither memfd_create() nor the close() of libuv that freed the number, so it
- * takes fd for a socket of another thread. It sees open(). */
+/* Opens fd again for ThreadSanitizer, which intercepts open(), but neither memfd_create() nor the
+ * close() of libuv that freed the number: it takes fd for a socket of another thread. */
 static int known_to_sanitizer(int fd)
 {
 #ifdef __SANITIZE_THREAD__
@@ -53,8 +53,8 @@ static int known_to_sanitizer(int fd)
 #endif
 }
 
-/* Kernels before 6.3 do not know MFD_NOEXEC_SEAL; later ones may demand it (vm.memfd_noexec = 2).
- */
+/* Returns a new file in memory. Kernels before 6.3 do not know MFD_NOEXEC_SEAL; later ones may
+ * demand it (vm.memfd_noexec = 2). */
 static int memory_file(void)
 {
     const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
@@ -78,7 +78,7 @@ static bool write_all(int fd, const char *octets, size_t n)
     return true;
 }
 
-/* Returns the number of octets, at most one more than most; -1 with errno. */
+/* Returns the number of bytes copied, at most `most` and one more; -1 with errno. */
 static off_t copy_octets(int from, int to, off_t most)
 {
     char octets[65536];
@@ -108,7 +108,7 @@ bool file_same(const struct stat *a, const struct stat *b)
            same_time(a->st_mtim, b->st_mtim) && same_time(a->st_ctim, b->st_ctim);
 }
 
-/* Returns NULL, or the cause. */
+/* Copies the file into copy. Returns NULL, or the cause of a failure. */
 static const char *fill(int copy, int fd)
 {
     struct stat was, is;

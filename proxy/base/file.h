@@ -23,9 +23,9 @@ int file_copy(int fd, const char **reason);
  * the last change, of which nothing in user space can set st_ctim. */
 bool file_same(const struct stat *a, const struct stat *b);
 
-/* Creates path for writing. A stale file of that name is unlinked first, and one that is
- * made in between is an error (EEXIST): in a directory that others may write to, no link, FIFO or
- * open descriptor of theirs gets the octets. Returns the descriptor, or -1 with errno. */
+/* Creates path for writing. Unlinks a stale file of that name first; a file that is created in
+ * between is an error (EEXIST): in a directory that others may write to, no link, FIFO or
+ * open descriptor of theirs gets the data. Returns the descriptor, or -1 with errno. */
 int file_create(const char *path, mode_t mode);
 
 #endif

@@ -19,8 +19,8 @@
 
 static const char syslog_path[] = "/dev/log";
 
-/* How a line is written. A regular file takes a line or reports why not. Any other file may block,
- * so each line waits for poll(), and a lock keeps the room that poll() has seen for that line. */
+/* The way to write a line. A regular file takes a line or reports why not. Any other file may
+ * block, so each line waits for poll(), and a lock reserves the room that poll() has reported. */
 enum kind { REGULAR, OTHER, SYSLOG };
 
 static struct {
@@ -41,7 +41,7 @@ static int target_open(const char *path)
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
-/* Returns true when the last of size octets is no line end; false for a file that cannot be read.
+/* Returns whether the last of size bytes is not a line end; false for a file that cannot be read.
  */
 static bool lacks_line_end(const char *path, off_t size)
 {

@@ -2,8 +2,8 @@
  * lines of several threads never mix. Values with anything but visible ASCII are quoted, other
  * octets as \xNN: no value that a stranger sends can forge a line. Any thread may log, and none
  * ever blocks: a line for which a pipe, a terminal, the syslog daemon or a full disk has no room is
- * dropped, and `warning log dropped=N` precedes the next line that is written. A line that a full
- * disk has cut is ended before the next one. */
+ * dropped, and `warning log dropped=N` precedes the next line that is written. After a line
+ * that a full disk has cut, the next line starts with a line end. */
 #ifndef SSTPGATE_BASE_LOG_H
 #define SSTPGATE_BASE_LOG_H
 
@@ -16,9 +16,9 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* target: "stderr", "syslog" or a path that is appended to (created with mode 0640). Call before
- * there are threads. ERR_SYSTEM: the target cannot be opened; errno has the cause (see log_syslog.h
- * for EPROTOTYPE), the old target stays. */
+/* Sets the target of all lines: "stderr", "syslog" or a path that is appended to (created with mode
+ * 0640). Call before there are threads. ERR_SYSTEM: the target cannot be opened; errno has the
+ * cause (see log_syslog.h for EPROTOTYPE), the old target stays. */
 enum err log_open(const char *target, enum log_level level) MUST_CHECK;
 
 /* Opens the path of log_open again, for log rotation. On failure the old file stays in use. Only

@@ -27,8 +27,9 @@ static int datagram_socket(void)
     return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 }
 
-/* Connects a socket that is closed again: the one that sends stays unconnected, so it has no state
- * that a restart of the daemon would invalidate. */
+/* Returns whether the daemon listens on a stream socket. Connects another socket to find out,
+ * because the socket that sends stays unconnected: it has no state that a restart of the daemon
+ * would invalidate. */
 static bool is_stream(const char *path)
 {
     struct sockaddr_un to;
@@ -44,7 +45,7 @@ static bool is_stream(const char *path)
 
 int log_syslog_open(const char *path)
 {
-    tzset(); /* localtime_r() would read the time zone at the first message */
+    tzset(); /* otherwise localtime_r() reads the time zone at the first message */
     if (is_stream(path)) {
         errno = EPROTOTYPE;
         return -1;

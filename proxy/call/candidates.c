@@ -97,11 +97,11 @@ void candidates_login_ended(struct candidates *c, const struct keyring_login *lo
     hlak_wipe(&key);
 }
 
-/* With MS-CHAP both ends have keys, so a MAC under zeros was made without the key. Inside EAP some
- * Windows clients are said to use zeros all the same (PROTOCOL.md 4.4). Where a key of this login
- * is known it would have fitted the client's own MAC, so zeros are then accepted only if the
- * configuration says so; otherwise a change of the envelope from MS-CHAPv2 to EAP-MSCHAPv2 would
- * need no key. */
+/* Returns whether zeros may be the client's key. With MS-CHAP both ends have keys, so a MAC under
+ * zeros was made without the key. Inside EAP some Windows clients are said to use zeros all the
+ * same (PROTOCOL.md 4.4). Where a key of this login is known, zeros count only if the configuration
+ * says so; otherwise a man in the middle could change the envelope from MS-CHAPv2 to EAP-MSCHAPv2
+ * and would need no key. */
 static bool zeros_are_possible(const struct candidates *c, const struct ppp_observer *ppp)
 {
     if (ppp->no_zero_key || ppp->method == PPP_METHOD_MSCHAPV1 ||

@@ -20,7 +20,7 @@ struct candidates {
     const struct users *users; /* NULL: none */
     struct keyring *keyring; /* NULL: the backend's server asks no RADIUS server that we know of */
     const char *radius;      /* whose keys of it */
-    bool zero_key_eap;       /* zeros count inside EAP although a key of the login is known */
+    bool zero_key_eap;       /* zero-key = eap: zeros count inside EAP although a key is known */
     uint64_t latest;         /* of keyring_find */
     bool key_seen;           /* RADIUS had a key of the login when that ended */
     struct {

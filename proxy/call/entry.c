@@ -295,8 +295,9 @@ static const struct config_backend *backend_for(const struct tunnel *t,
     return rule == 0 ? c->backend : c->route[rule - 1].backend;
 }
 
-/* The head cannot be read. A web site answers that in its own way; without one the gate's answer is
- * the same for every client, because it does not depend on method and URI. */
+/* Answers a head that cannot be read. The web site, if there is one, gives its own answer;
+ * otherwise the gate's answer is the same for every client, because it does not depend on method
+ * and URI. */
 static size_t unreadable(struct tunnel *t, enum err e, size_t head)
 {
     session_keep(&t->session.detail, span_str(err_text(e)));

@@ -21,14 +21,13 @@ void entry_begin(struct tunnel *t, struct listener *l);
 size_t entry_proxy_read(struct tunnel *t, struct span in);
 size_t entry_request_read(struct tunnel *t, struct span in);
 
-/* The client has ended amid the head (state REQUEST), or the deadline of that state has passed. A
- * web site gets the unfinished head, which may have an answer there; a silent client is the gate's
- * to end.
- */
+/* Handle the end of the client's connection within the head (state REQUEST), and the deadline of
+ * that state. The web site of the listener, if any, gets the unfinished head, because it may have
+ * an answer to it; at the deadline the gate ends a client that has sent nothing. */
 void entry_request_ended(struct tunnel *t);
 void entry_request_expired(struct tunnel *t);
 
-/* The client's handshake begins: returns the TLS object for it. State HANDSHAKE. */
+/* Enters state HANDSHAKE and returns the TLS object for the client's handshake. */
 struct tls_conn *entry_hello(struct tunnel *t);
 
 /* The client's handshake is done. */

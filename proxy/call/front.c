@@ -61,7 +61,7 @@ void front_free(struct front *f)
 
 /* ---- PPP ---- */
 
-/* sure: nothing more is to come, so that the lack of a name decides, too. */
+/* sure: no more names can come, so a missing name is decided, too. */
 static bool user_may_pass(struct front *f, bool sure)
 {
     struct span user = span_of(f->ppp.user, f->session->user_is_claim ? 0 : f->ppp.user_len);
@@ -73,12 +73,12 @@ static bool user_may_pass(struct front *f, bool sure)
 }
 
 /* The keyring keeps a bounded number of notes for all calls, and one call that guesses must not
- * push out the others. EAP with long certificates, and tries, come to a few dozen. */
+ * push out the notes of others. EAP with long certificates and retries needs a few dozen. */
 enum { NOTES_MAX = 128 };
 
-/* Notes the login that the server will ask RADIUS about next. False: the call has used up its
- * notes. It cannot go on, because RADIUS would then be told the address of another client that has
- * the same name. */
+/* Notes the login that the server will ask RADIUS about next. False: the call has used up its notes
+ * and must end, because without a note the gate could send RADIUS the address of another client
+ * that uses the same name. */
 static bool note_login(struct front *f, struct span frame)
 {
     struct candidates *c = &f->candidates;
@@ -92,9 +92,9 @@ static bool note_login(struct front *f, struct span frame)
     return true;
 }
 
-/* A client that is a little early sends network data, and a retransmission may cross its answer; a
- * client that goes on sending what cannot be forwarded is looking for a reader other than the gate.
- */
+/* An honest client may send some network data too early, and its retransmission may cross an
+ * answer. A client that sends more frames that cannot be forwarded is trying to reach the server
+ * past the gate's parser. */
 enum { DROPPED_MAX = 32 };
 
 static struct front_answer drop_frame(struct front *f, enum ppp_from from)
@@ -115,7 +115,7 @@ static struct front_answer drop_unreadable(struct front *f, enum ppp_from from, 
     return drop_frame(f, from);
 }
 
-/* The packet that carries the frame in its canonical form; most packets already do. */
+/* Returns the packet that carries the frame in its canonical form; most packets already do. */
 static struct front_answer forward(struct front *f, const struct ppp_frame *frame,
                                    struct span octets)
 {
@@ -156,7 +156,8 @@ static bool user_is_claim(const struct front *f)
            (m == PPP_METHOD_EAP || m == PPP_METHOD_EAP_TLS || m == PPP_METHOD_EAP_PEAP);
 }
 
-/* Shows what the observer has learned to the log and the rules. False: the user may not pass. */
+/* Copies user and method from the observer to the session, and asks the rules about the user.
+ * False: the rules deny the user. */
 static bool show_login(struct front *f)
 {
     struct session *s = f->session;
@@ -178,9 +179,9 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
 {
     if (!ppp_frame_read(from, octets, frame))
         return drop_unreadable(f, from, octets);
-    /* [MS-SSTP] 3.2.5.3, 3.3.5.2: no network data before Call Connected. Early packets are lost
-     * here, as IP packets may be, and no octet of a client that was not verified reaches the
-     * network behind the backend. */
+    /* [MS-SSTP] 3.2.5.3, 3.3.5.2: no network data before Call Connected. The gate drops early
+     * packets, because IP packets may be lost, and because no byte of an unverified client may
+     * reach the network behind the backend. */
     if (!ppp_frame_is_control(frame))
         return drop;
     const bool was_in = f->ppp.result == PPP_RESULT_SUCCESS;
@@ -204,8 +205,8 @@ void front_server_ends(struct front *f)
     f->session->failures = f->ppp.failures;
 }
 
-/* The key is not a secret: a frame with the hash of another one is dropped, which harms its sender.
- */
+/* The hash needs no secret key: a frame with the hash of another one is dropped, which harms only
+ * its sender. */
 uint64_t front_hash_lcp(struct span request)
 {
     static const struct siphash_key key;
@@ -255,7 +256,7 @@ static struct front_answer client_frame(struct front *f, struct span octets)
 
     if (f->progress < WAIT_CONNECTED)
         return front_refuse(REASON_CLIENT_OUT_OF_PLACE);
-    /* LCP and authentication may pass what waits, because the key may come of them. */
+    /* LCP and authentication overtake the waiting packets, because the key may depend on them. */
     if (f->progress == WAIT_KEY && ppp_frame_read(PPP_FROM_CLIENT, octets, &frame) &&
         ppp_frame_is_network(&frame))
         return hold;
@@ -302,8 +303,8 @@ struct front_answer front_from_client(struct front *f, const struct sstp_packet 
     return front_refuse(REASON_CLIENT_OUT_OF_PLACE);
 }
 
-/* PPP from the server when Call Connected has gone on. The tunnel is up with the server's Success,
- * or with its first network frame if it has asked for no login. */
+/* Handles PPP from the server after Call Connected was forwarded. The tunnel is up with the
+ * server's Success, or with the server's first network frame if it has asked for no login. */
 static struct front_answer ppp_result(struct front *f, struct span octets, struct span packet)
 {
     struct ppp_frame frame;

@@ -35,10 +35,10 @@ struct front_answer {
 struct front *front_new(const struct site_backend *backend, const struct binding_leaf *client_leaf,
                         const struct binding_leaf *backend_leaf, struct session *session);
 
-/* May the call go on with this user? Asked each time PPP shows another one, before the frame that
- * does so goes on; and with none (n == 0) when an authentication has ended, or Call Connected is
- * there, and the user is not known, or the authentication did not prove the name. Never asked
- * without front_ask_user. */
+/* Returns whether the call may go on with this user. Called each time PPP shows another user,
+ * before the frame that shows it is forwarded; and without a user (n == 0) if the user is unknown,
+ * or the authentication did not prove the name, when an authentication has ended or Call Connected
+ * has arrived. Never called without front_ask_user. */
 typedef bool (*front_user_allowed)(void *arg, struct span user);
 void front_ask_user(struct front *f, front_user_allowed allowed, void *arg);
 
@@ -51,8 +51,9 @@ void front_use_keyring(struct front *f, struct keyring *keyring);
 
 void front_free(struct front *f);
 
-/* packet: the result of sstp_parse; octets: the same packet whole; now_ms: worker_now. PPP goes on
- * in the canonical form of wire/ppp_frame.h, a frame of the client only if wire/ppp.h takes it. */
+/* packet: the result of sstp_parse; octets: the same packet whole; now_ms: worker_now. The answer
+ * carries PPP in the canonical form of wire/ppp_frame.h, and a frame of the client only if
+ * ppp_observe says PPP_FORWARD. */
 struct front_answer front_from_client(struct front *f, const struct sstp_packet *packet,
                                       struct span octets, uint64_t now_ms);
 struct front_answer front_from_backend(struct front *f, const struct sstp_packet *packet,
@@ -67,7 +68,7 @@ struct front_answer front_try_key(struct front *f, uint64_t now_ms, bool late);
 void front_server_ends(struct front *f);
 
 /* Returns a hash of the client's latest LCP Configure-Request, 0 if there was none. A late
- * retransmission of it is no new login. */
+ * retransmission of that request is not a new login. */
 uint64_t front_lcp_request(const struct front *f);
 
 /* Hashes LCP's Configure-Request as front_lcp_request does; never 0. */

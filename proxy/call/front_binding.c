@@ -203,7 +203,7 @@ struct front_answer front_try_key(struct front *f, uint64_t now_ms, bool late)
     return judge(f, span_of(f->made, sizeof f->made), now_ms, late);
 }
 
-/* `auto` let a MAC pass because no key was known. It holds while that is still the reason. */
+/* Returns whether the reason still holds for which `auto` accepted the MAC: no key is known. */
 static bool none_yet_holds(struct front *f)
 {
     return !candidates_have_key(&f->candidates) &&
@@ -217,9 +217,9 @@ static bool fits_login(struct front *f)
                                 &login, f->now_ms);
 }
 
-/* An early Call Connected was accepted on what was known then: zeros, as no method was known yet,
- * or the key of an answer that the server has not judged. Now it is known who was let in, and how.
- */
+/* Checks an early Call Connected again, now that the login has succeeded. It was accepted with
+ * zeros, because no method was known yet, or with the key of an answer that the server had not
+ * judged. */
 static bool early_holds(struct front *f)
 {
     struct session *s = f->session;

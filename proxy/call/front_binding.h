@@ -33,11 +33,11 @@ struct front {
     struct leaves *leaves; /* NULL: nobody knows */
     struct candidates candidates;
     struct login_label label;
-    uint64_t now_ms;      /* of the client's latest word */
-    unsigned notes;       /* logins of this call that the keyring was given */
+    uint64_t now_ms;      /* time of the client's latest packet */
+    unsigned notes;       /* notes that the keyring got from this call */
     unsigned dropped;     /* frames of the client that were not forwarded */
     uint64_t lcp_request; /* as front_lcp_request */
-    uint8_t *rebuilt; /* SSTP_PACKET_MAX octets for a frame in its canonical form; NULL: not needed
+    uint8_t *rebuilt; /* SSTP_PACKET_MAX bytes for a frame in its canonical form; NULL: not needed
                          yet */
     unsigned stale;   /* line of the users file that the server has proved wrong; 0: none */
     uint8_t hash;     /* the client's hash protocol, once its binding was checked */
@@ -60,8 +60,8 @@ static inline struct front_answer front_refuse(enum reason reason)
 struct front_answer front_binding_connected(struct front *f, const struct sstp_packet *packet,
                                             struct span octets, uint64_t now_ms);
 
-/* Call Connected may have gone on before the login had ended. Now that it has ended well, returns
- * whether the MAC was made with a key of this login. */
+/* Returns whether the MAC was made with a key of the login that has succeeded. Call Connected may
+ * have been forwarded before that login had ended. */
 bool front_binding_holds(struct front *f);
 
 /* After each frame of PPP: does the server's answer fit the users file? */

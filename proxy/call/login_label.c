@@ -16,7 +16,7 @@ void login_label_follow(struct login_label *l, const struct keyring *k, enum ppp
         return;
     l->latest[from] = hash;
     keyring_follow(k, &l->eap, p.whole);
-    if (l->eap.chain == 0) /* a login that starts over may repeat the Identity of the one before */
+    if (l->eap.chain == 0) /* a login that starts over may repeat the previous Identity */
         l->latest[PPP_FROM_CLIENT] = 0;
 }
 

@@ -1,5 +1,5 @@
-/* login_label: the marks by which the keyring knows the login of a call again, and the notes from
- * which it finds the client of a login (radius/keyring.h). For front.c alone. */
+/* login_label: the marks by which the keyring recognizes the login of a call, and the notes from
+ * which the keyring finds the client of a login (radius/keyring.h). For front.c alone. */
 #ifndef SSTPGATE_CALL_LOGIN_LABEL_H
 #define SSTPGATE_CALL_LOGIN_LABEL_H
 
@@ -7,22 +7,22 @@
 #include "wire/ppp.h"
 
 struct login_label {
-    struct keyring_marks eap; /* of the latest login by EAP */
+    struct keyring_marks eap; /* marks of the latest login by EAP */
     uint64_t latest[2];       /* hash of the latest EAP packet, by direction: the same packet again
                                  is a retransmission, which RADIUS does not see */
 };
 
-/* Follows the login by a PPP frame that goes on; k may be NULL, as below. */
+/* Follows the login by a PPP frame that is forwarded; k may be NULL, as below. */
 void login_label_follow(struct login_label *l, const struct keyring *k, enum ppp_from from,
                         struct span frame);
 
-/* The login of the call as ppp knows it. The user points into ppp. */
+/* Returns the login of the call as ppp knows it. The user points into ppp. */
 struct keyring_login login_label_of(const struct login_label *l, const struct keyring *k,
                                     const struct ppp_observer *ppp);
 
-/* The login that the VPN server will ask RADIUS about because of this frame of the client, which
- * has been followed. False: it asks nothing. The user points into the frame, or into ppp where the
- * frame has none. */
+/* Finds the login that the VPN server will ask RADIUS about because of this frame of the client,
+ * after login_label_follow. False: the server asks nothing. The user points into the frame, or into
+ * ppp where the frame has none. */
 bool login_label_asked(const struct login_label *l, const struct keyring *k,
                        const struct ppp_observer *ppp, struct span frame,
                        struct keyring_login *out);

@@ -47,12 +47,12 @@ enum reason {
     REASON_CLIENT_BAD_PACKET,
     REASON_BACKEND_BAD_PACKET,
     REASON_CLIENT_OUT_OF_PLACE,
-    REASON_CLIENT_TOO_MANY_ANSWERS, /* more words of a login than any client needs */
+    REASON_CLIENT_TOO_MANY_ANSWERS, /* more answers than any client needs */
     REASON_BACKEND_OUT_OF_PLACE,
     REASON_CLIENT_BAD_FRAMES, /* too many PPP frames that cannot be forwarded */
-    REASON_CLIENT_ASKS_AUTH,  /* it asks the server for an authentication (LCP option 3) */
+    REASON_CLIENT_ASKS_AUTH,  /* the client asks the server for an authentication (LCP option 3) */
     REASON_BAD_USER_NAME,     /* a name that servers cut or trim */
-    REASON_SECOND_LOGIN,      /* another login inside a tunnel that is up */
+    REASON_SECOND_LOGIN,      /* another login in a tunnel that is up */
     REASON_BINDING_FORM,
     REASON_BINDING_NONCE,
     REASON_BINDING_HASH,
@@ -80,7 +80,7 @@ const struct reason_info *reason_info(enum reason r);
 /* Prices towards ban-points. POINTS_LOGIN is given for each failed login while the call goes on. */
 enum { POINTS_LOGIN = 10, POINTS_REQUEST = 5 };
 
-/* What a client gets for a call that ended for this reason; 0 for most. */
+/* Returns the points of the client for a call that ended for this reason; 0 for most. */
 unsigned reason_points(enum reason r);
 
 /* Returns whether the client or the server has ended the call. A login that the server has not

@@ -33,18 +33,18 @@ struct session {
     struct addr proxy;  /* who told so; family 0: nobody */
     char *host, *sni, *tenant, *correlation, *user; /* owned; as the client sent them */
     const char *tls_version, *tls_cipher;           /* NULL: no handshake was completed */
-    bool user_is_claim; /* the login did not prove user: rules and limits do not go by it */
+    bool user_is_claim; /* the login did not prove user: rules and limits ignore the name */
     const char *method; /* NULL: none seen */
     const char *backend;
     char *server; /* owned; address of the backend's server, once connected */
     enum session_binding binding;
-    const char *hash;  /* the client's hash protocol */
-    const char *key;   /* kind of the key that verified; NULL: none */
-    unsigned failures; /* logins the server has refused */
+    const char *hash;        /* the client's hash protocol */
+    const char *key;         /* kind of the key that verified; NULL: none */
+    unsigned failures;       /* logins the server has refused */
     unsigned frames_dropped; /* PPP frames that were not forwarded before the tunnel was up */
-    bool forged;       /* the client's binding is none that an honest client makes */
-    bool weak;         /* verified with zeros where the method gives keys */
-    char *detail;      /* owned; more about the reason */
+    bool forged;             /* the client's binding is none that an honest client makes */
+    bool weak;               /* verified with zeros where the method gives keys */
+    char *detail;            /* owned; more about the reason */
     struct session_flow up, down;
 };
 

@@ -102,7 +102,8 @@ bool target_trusted(const struct site_backend *b, const struct stream *s, char w
     if (b->config->verify == CONFIG_VERIFY_OFF)
         return true;
     target_leaf(s, &leaf);
-    /* OpenSSL verifies a chain when one comes; that none came is not an error to it. */
+    /* OpenSSL verifies the chain if the server sends one; a missing chain is not an error for it.
+     */
     if (leaf.known == 0) {
         snprintf(why, TARGET_WHY_MAX, "the server has shown no certificate");
         return false;

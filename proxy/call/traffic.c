@@ -13,7 +13,7 @@
 #include "wire/ppp_frame.h"
 #include "wire/sstp.h"
 
-/* Failed logins count towards ban-points as soon as they are known. */
+/* Gives the client points for failed logins as soon as they are known. */
 static void count_failures(struct tunnel *t)
 {
     if (t->session.failures > t->failures)
@@ -56,10 +56,10 @@ static void count(struct session_flow *flow, struct span octets)
     flow->packets++;
 }
 
-/* Counts the tunnel for its user. A call without a user, one whose name the login did not prove,
- * and a name that is empty without its domain or realm (`@example.com`, `DOMAIN\`), is not counted:
- * it would use up the tunnels of another user. The name that is counted is the one that is kept, so
- * that limits_forget releases exactly what was counted here. */
+/* Counts the tunnel for its user. Does not count a call without a user, a name that the login did
+ * not prove, or a name that is empty without its domain or realm (`@example.com`, `DOMAIN\`),
+ * because such a tunnel would use up those of another user. Keeps the counted name, so that
+ * limits_forget releases exactly that count. */
 static bool user_admitted(struct tunnel *t)
 {
     CHECK(t->counted_user == NULL);
@@ -131,7 +131,7 @@ void traffic_try_key(struct tunnel *t, bool late)
     obey(t, &a, true);
 }
 
-/* A packet of a call that is being set up. Returns false when it stays unread. */
+/* Handles a packet of a call before its tunnel is up. Returns false if the packet stays unread. */
 static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct span octets,
                          bool from_client)
 {
@@ -151,13 +151,13 @@ static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct s
     return true;
 }
 
-/* What a data packet of the client means for a tunnel that is up. */
+/* The next step for a data packet of the client in a tunnel that is up. */
 enum link_step { LINK_FORWARD, LINK_SKIP, LINK_SECOND_LOGIN };
 
-/* Rules, limits and the binding judged the first login, and some servers start over inside a
- * tunnel, so that a second login would come in unseen. LCP's Configure-Request begins one, unless
- * it is a late retransmission of the request that LCP has already settled: the server must not see
- * that either. */
+/* Finds another login in a tunnel that is up: rules, limits and the binding have judged the first
+ * login only, and some servers start over inside a tunnel. LCP's Configure-Request begins another
+ * login, unless it is a late retransmission of the settled request, which the server must not see
+ * either. */
 static enum link_step judge_link_frame(const struct tunnel *t, struct span frame)
 {
     struct span request;
@@ -171,7 +171,7 @@ static enum link_step judge_link_frame(const struct tunnel *t, struct span frame
     return LINK_SECOND_LOGIN;
 }
 
-/* Sends on all whole packets at the start of in. Towards clients each packet is a record of its own
+/* Forwards all whole packets at the start of in. Towards clients each packet is a record of its own
  * (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends packets that arrived
  * together leave together. */
 size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)

@@ -73,7 +73,7 @@ void tunnel_enter(struct tunnel *t, enum tunnel_state state)
         stream_resume(&t->client);
         stream_kick(&t->client);
     }
-    if (state == TUNNEL_RELAY) { /* from now on its packets wait for nothing */
+    if (state == TUNNEL_RELAY) { /* its packets wait for no turn from now on */
         stream_early(&t->client, false);
         stream_early(&t->backend, false);
     }
@@ -86,7 +86,8 @@ void tunnel_enter(struct tunnel *t, enum tunnel_state state)
 
 /* ---- the end ---- */
 
-/* What the end of the call costs its client. A visitor of the web site is the site's to judge. */
+/* Returns the client's points for the end of the call: none for a visitor of the web site, because
+ * the site judges its visitors. */
 static unsigned points_for(const struct tunnel *t)
 {
     if (t->session.forged)
@@ -251,9 +252,9 @@ void tunnel_close(struct tunnel *t, enum reason reason)
     }
 }
 
-/* Ends our direction of one side. Behind calls, which anybody can cause, the backend sends its FIN
- * first, so that no port of ours is in TIME_WAIT. A web site may take close_notify alone for less
- * than an end. */
+/* Ends our direction of one side. After a call the backend sends its FIN first, so that no port of
+ * ours is in TIME_WAIT, because anybody can cause calls. A web site gets a FIN, because it need not
+ * take close_notify alone for the end. */
 static void end_towards(struct tunnel *t, struct stream *to)
 {
     if (to == &t->backend && !t->web)
@@ -392,7 +393,7 @@ static void client_ended(struct stream *s, enum stream_end why)
     case STREAM_TLS:
         session_keep(&t->session.sni, tls_conn_sni(s->tls)); /* of a handshake that failed, too */
         session_keep(&t->session.detail, span_str(stream_error(s)));
-        /* The alert goes out; for the backend the reset is no orderly end. */
+        /* The alert is sent; the backend gets a reset, which is not an orderly end. */
         tunnel_cut(t, tls_conn_refused(s->tls) ? REASON_TLS_REFUSED : REASON_TLS_FAILED, false,
                    true);
         break;

@@ -41,9 +41,9 @@ struct tunnel {
     bool up;                  /* it was in RELAY */
     bool rules_over;          /* a denial was let pass in a dry run: it is not asked again */
     bool counted;             /* limits_enter was answered with LIMITS_OK */
-    char *counted_user;       /* the name that limits_user_enter has counted; NULL: none; owned */
-    unsigned failures;        /* logins that points were given for */
-    uint64_t lcp_request;     /* once it is up: as front_lcp_request */
+    char *counted_user;       /* the name that limits_user_enter has counted, owned; NULL: none */
+    unsigned failures;        /* failed logins that points were given for */
+    uint64_t lcp_request;     /* as front_lcp_request, once the tunnel is up */
     struct session session;
 };
 
@@ -72,7 +72,7 @@ void tunnel_cut(struct tunnel *t, enum reason reason, bool reset_client, bool re
 /* worker_now */
 uint64_t tunnel_now(const struct tunnel *t);
 
-/* Gives the client points (reason.h), and logs a ban if that was enough for one. */
+/* Gives the client points (reason.h), and logs the ban if they cause one. */
 void tunnel_give_points(struct tunnel *t, unsigned points);
 
 /* The time as IMF-fixdate (RFC 9110 5.6.7), whatever the locale. */

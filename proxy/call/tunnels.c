@@ -16,19 +16,19 @@
 #include "call/tunnel.h"
 #include "net/worker.h"
 
-/* Calls that one sweep may end: some 20 us each. Thousands may come to their deadline at once, and
- * shall not hold up the others; the sweep goes on in a moment. */
+/* Calls that one sweep may end: some 20 us each. Thousands of deadlines may pass at once, and their
+ * calls must not delay the others; the next sweep follows in WORKER_AGAIN_MS. */
 enum { EXPIRE_AT_ONCE = 16 };
 
-/* How long a handshake may wait for its client where other calls wait for its place. Round trips
- * take less, and clients that say nothing behind their ClientHello shall not keep all others
- * out until timeout-handshake. */
+/* How long a handshake may wait for its client while other calls wait for a place. Round trips take
+ * less, and clients that are silent after their ClientHello must not lock out all others until
+ * timeout-handshake. */
 enum { HANDSHAKE_PATIENCE_MS = 1000 };
 
-/* When memory goes back to the system: so many calls fewer than at the peak, and no more than half
- * as many. malloc keeps what calls give back between what others still have (a peak of 3000
- * handshakes left 120 MiB), and malloc_trim finds the pages. It takes some 0.1 to 0.5 ms for each
- * MiB, all of it in the way of the streams, so it is done once a minute at the most. */
+/* When memory returns to the system: at least TRIM_CALLS calls and half of the peak have ended.
+ * malloc keeps free blocks between blocks that are in use (a peak of 3000 handshakes left 120 MiB),
+ * and malloc_trim returns their pages. That takes some 0.1 to 0.5 ms for each MiB and delays the
+ * streams, so it is done at most once a minute. */
 enum { TRIM_CALLS = 500, TRIM_PAUSE_MS = 60000 };
 
 struct tunnels_door {
@@ -203,8 +203,9 @@ void tunnels_remove(struct tunnels *set, struct tunnel *t)
     end_if_idle(set);
 }
 
-/* Data moves far more often than the sweep looks: it only notes the time, and the list is put in
- * order here. */
+/* Returns whether data has moved since the deadline was set; if so, sets the new deadline and moves
+ * the call to the end of its list. Data moves far more often than the sweep runs, so the data path
+ * only notes the time. */
 static bool has_moved(struct tunnels *set, struct tunnel *t, uint64_t now_ms)
 {
     const enum tunnel_state state = t->state;
@@ -218,7 +219,7 @@ static bool has_moved(struct tunnels *set, struct tunnel *t, uint64_t now_ms)
     return true;
 }
 
-/* Ends the calls of a state whose deadline is over, at most `most` of them; returns how many. */
+/* Ends the calls of a state whose deadline has passed, at most `most`; returns their number. */
 static unsigned expire(struct tunnels *set, enum tunnel_state state, uint64_t now_ms, unsigned most)
 {
     struct tunnel *t;
@@ -235,7 +236,7 @@ static unsigned expire(struct tunnels *set, enum tunnel_state state, uint64_t no
     return n;
 }
 
-/* Calls wait because there are handshakes-at-once: the deadline of these comes sooner. */
+/* Shortens the deadline of silent handshakes if calls wait because of handshakes-at-once. */
 static void handshakes_hurry(struct tunnels *set)
 {
     const struct worker *w = set->worker;

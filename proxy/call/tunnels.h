@@ -23,7 +23,7 @@ struct worker;
 /* Each state is named for what it waits for. */
 enum tunnel_state {
     TUNNEL_PROXY,     /* the PROXY header of a trusted proxy */
-    TUNNEL_HELLO,     /* the first octets of the client's TLS, and their turn */
+    TUNNEL_HELLO,     /* the first bytes of the client's TLS, and their turn */
     TUNNEL_HANDSHAKE, /* the client's TLS */
     TUNNEL_REQUEST,   /* the request head */
     TUNNEL_DIAL,      /* a connection to the backend, its TLS included */
@@ -52,8 +52,8 @@ struct tunnels {
     struct site *site; /* for new calls; those that are up keep theirs */
     struct tunnels_shared *shared;
     struct tunnel *list[TUNNEL_STATES]; /* oldest deadline first, but see RELAY in tunnels.c */
-    size_t count, peak;                 /* peak: since memory was given back last */
-    uint64_t trim_after;                /* ms, worker_now: memory may be given back again */
+    size_t count, peak;                 /* peak: since memory was last returned to the system */
+    uint64_t trim_after;                /* ms, worker_now: earliest next return of memory */
     uint64_t next_number;
     uint32_t timeout[TUNNEL_STATES]; /* ms, 0: none */
     enum { TUNNELS_OPEN, TUNNELS_DRAINING, TUNNELS_STOPPING } phase;

@@ -187,7 +187,7 @@ static void ready(struct tunnel *t)
     dial_done(t);
     served(t);
     tunnel_enter(t, TUNNEL_WEB);
-    /* Visitors are strangers: one that reads nothing shall not cost more than a call. */
+    /* A visitor is a stranger: a visitor that reads nothing must not cost more than a call. */
     stream_narrow(&t->client);
     stream_narrow(&t->backend);
     stream_resume(&t->client);
@@ -233,9 +233,9 @@ void uplink_secure(struct tunnel *t)
 
 /* ---- the answer ---- */
 
-/* No SSTP packet was sent yet, and those of the client wait: the next server may do better. Nothing
- * that this one should still read is on its way, so it gets a reset, which leaves no port in
- * TIME_WAIT: anybody can ask for what a server refuses. */
+/* Tries the next server: no SSTP packet was sent yet, and the client's packets wait. This server
+ * has nothing left to read, so it gets a reset, which leaves no port in TIME_WAIT, because anybody
+ * can send requests that a server refuses. */
 static void answer_failed(struct tunnel *t, enum reason why, const char *text)
 {
     tunnel_enter(t, TUNNEL_DIAL);

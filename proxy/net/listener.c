@@ -75,9 +75,9 @@ fail:;
     return ERR_SYSTEM;
 }
 
-/* Accepts the connection that waits at l->tcp, but no more than WORKER_ACCEPTS in one round of the
- * loop: libuv would go on until the kernel's queue is empty, and thousands of connections that come
- * at once would hold up all streams. A connection that is not accepted makes libuv pause. */
+/* Accepts the connection that waits at l->tcp, but at most WORKER_ACCEPTS in one round of the loop:
+ * libuv would go on until the kernel's queue is empty, and thousands of simultaneous connections
+ * would delay all streams. libuv pauses when a connection is not accepted. */
 static void accept_or_wait(struct listener *l)
 {
     struct worker *w = l->worker;

@@ -35,7 +35,7 @@ struct listener {
     size_t tag; /* owner's: which of its addresses this is */
     bool waiting;
     bool open;
-    bool later; /* in worker->listeners: the next round of the loop goes on with it */
+    bool later; /* in worker->listeners: accepts again in the next round of the loop */
     struct listener *prev, *next;
     void (*on_closed)(struct listener *l);
 };
@@ -47,7 +47,7 @@ int listener_open(struct listener *l, struct worker *w, int fd,
 
 void listener_retry(struct listener *l);
 
-void listener_turn(struct worker *w); /* for worker.c: the listeners in w->listeners go on */
+void listener_turn(struct worker *w); /* accepts for w->listeners; for worker.c */
 
 /* l must stay until on_closed, which may be NULL, has been called; not from inside here. */
 void listener_close(struct listener *l, void (*on_closed)(struct listener *l));

@@ -125,8 +125,8 @@ static void line_leave(struct stream *s)
 }
 
 /* Adds a stream in HELLO to the epoll of such streams, or removes it. libuv does not watch these
- * streams, because it would call back for each that is ready, thousands in one round of the loop; a
- * turn takes the first ready one out of this epoll. */
+ * streams, because it would call back for each ready stream, thousands in one round of the loop; a
+ * turn takes the first ready stream out of this epoll. */
 static int hello_watch(struct stream *s, int what)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = s};
@@ -266,7 +266,7 @@ static void hello(struct stream *s)
     s->worker->handshakes++;
 }
 
-/* Keeps the octets behind the plain beginning until the stream's turn. */
+/* Keeps the bytes after the plain beginning until the stream's turn. */
 static void hello_keep(struct stream *s, struct span rest)
 {
     held_keep(s, rest);
@@ -402,8 +402,8 @@ static bool may_step(const struct worker *w)
     return w->step_ns == 0 || w->step_ns < w->step_budget_ns;
 }
 
-/* Returns whether the next step of a handshake, or read, must wait for a turn: the steps within the
- * budget and the first WORKER_READS reads of a round need not. */
+/* Returns whether the stream's next step of a handshake, or read, must wait for a turn: the steps
+ * within the budget and the first WORKER_READS reads of a round need not wait. */
 static bool must_wait(const struct stream *s)
 {
     const struct worker *w = s->worker;
@@ -460,7 +460,7 @@ static void received(struct stream *s, ssize_t n)
         return;
     }
     if (s->in == STREAM_IN_ENDED)
-        return; /* behind close_notify there is nothing to read (RFC 8446 6.1) */
+        return; /* nothing after close_notify counts (RFC 8446 6.1) */
     struct span in = span_of(s->worker->window, (size_t)n);
     if (s->in == STREAM_IN_HELLO)
         hello(s);
@@ -592,8 +592,8 @@ static struct stream *fresh_first(struct worker *w)
     return w->hello_ready ? event.data.ptr : w->fresh;
 }
 
-/* Returns the stream whose turn it is. Calls that have begun and calls that begin alternate, so
- * that neither holds up the other. */
+/* Returns the stream whose turn it is. Handshakes in progress and new ones alternate, so that
+ * neither kind delays the other. */
 static struct stream *step_next(struct worker *w)
 {
     struct stream *fresh = w->fresh_next || w->early == NULL ? fresh_first(w) : NULL;
@@ -602,7 +602,7 @@ static struct stream *step_next(struct worker *w)
     return fresh != NULL ? fresh : w->early;
 }
 
-/* Returns this thread's CPU time in ns: time that other processes took must not count. */
+/* Returns this thread's CPU time in ns, because time that other processes took must not count. */
 static uint64_t cpu_now(void)
 {
     struct timespec t;
@@ -703,7 +703,7 @@ static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
     }
     if (s->in == STREAM_IN_HELLO && !s->watched && s->line == NULL) {
         reading_stop(s);
-        reading_start(s); /* as what it has become */
+        reading_start(s); /* in its new state */
     } else if (n == WORKER_GLANCE && reads(s) && s->in == STREAM_IN_OPEN && !s->early) {
         line_join(s, &s->worker->bulk);
     }
@@ -722,7 +722,7 @@ void stream_start(struct stream *s, struct tls_conn *tls)
     reading_start(s);
     if (tls == NULL)
         return;
-    due_add(s, DUE_KICK); /* a client speaks first; a server finds that it needs octets */
+    due_add(s, DUE_KICK); /* a client sends first; a server finds that it needs bytes */
 }
 
 void stream_expect(struct stream *s)
@@ -845,7 +845,7 @@ static void on_uv_shutdown(uv_shutdown_t *req, int status)
     worker_settle(s->worker);
 }
 
-/* Everything is out: reads for the peer's FIN, even where close_notify has ended its input. */
+/* Reads until the peer's FIN, even after close_notify has ended the input: all bytes are sent. */
 static void fin_await(struct stream *s)
 {
     if (!s->fin_came)

@@ -31,9 +31,9 @@ enum stream_end {
 struct stream_ops {
     /* stream_connect has ended; status is 0 or a libuv error. */
     void (*on_connect)(struct stream *s, int status);
-    /* After stream_expect and stream_secure: the first octets of the peer's handshake are there,
-     * and it is this stream's turn. Returns a tls_conn made with stream_sink and s as its sink,
-     * which becomes the stream's. */
+    /* After stream_expect and stream_secure: the first bytes of the peer's handshake have arrived,
+     * and it is this stream's turn. Returns a tls_conn made with stream_sink and s as its sink; the
+     * stream takes ownership. */
     struct tls_conn *(*on_hello)(struct stream *s);
     /* The TLS handshake is done. Not called on a plain stream. */
     void (*on_secure)(struct stream *s);
@@ -45,13 +45,13 @@ struct stream_ops {
     /* More than STREAM_HIGH octets wait for the kernel, and the owner should stop what makes them.
      * Told when the callback that made them is over, and again when there are more. May be NULL. */
     void (*on_full)(struct stream *s);
-    /* The kernel took what was waiting: the queue is at or below STREAM_LOW (narrow: empty), or,
-     * after stream_shutdown, everything including the FIN is out. */
+    /* The kernel has taken the waiting bytes: the queue is at or below STREAM_LOW (narrow: empty),
+     * or, after stream_shutdown, all bytes and the FIN are sent. */
     void (*on_sent)(struct stream *s);
     /* The last call: the struct may be freed or used for stream_connect again. */
     void (*on_closed)(struct stream *s);
-    /* No more octets will come, and the owner has left some unread. If it pauses the stream, the
-     * end waits for stream_resume; otherwise on_end follows at once. May be NULL. */
+    /* No more bytes will come, and the owner has left some unread. If the owner pauses the stream,
+     * the end waits for stream_resume; otherwise on_end follows at once. May be NULL. */
     void (*on_last)(struct stream *s);
 };
 
@@ -68,7 +68,7 @@ enum { STREAM_NARROW = 16 * 1024, STREAM_EARLY = 4 * 1024 };
 enum stream_handle { STREAM_HANDLE_NONE, STREAM_HANDLE_LIVE, STREAM_HANDLE_CLOSING };
 enum stream_in {
     STREAM_IN_IDLE,
-    STREAM_IN_HELLO, /* nothing of the peer's handshake was read yet; there is no tls_conn */
+    STREAM_IN_HELLO, /* no byte of the peer's handshake was read yet; no tls_conn exists */
     STREAM_IN_HANDSHAKE,
     STREAM_IN_OPEN,
     STREAM_IN_ENDED,
@@ -89,12 +89,12 @@ struct stream {
     enum stream_out out;
     bool paused;
     bool narrow;          /* see stream_narrow */
-    bool fin_came;        /* or a reset: the connection has nothing more to say */
+    bool fin_came;        /* or a reset: no more bytes will come */
     bool fin_is_theirs;   /* STREAM_OUT_ENDING ends with the peer's FIN instead of ours */
     bool warm;            /* in worker->warm */
     bool early;           /* reads may wait for their turn, see stream_early */
     bool counted;         /* in worker->handshakes */
-    bool watched;         /* in worker->hellos: octets of the peer make its turn due */
+    bool watched;         /* in worker->hellos: bytes from the peer make its turn due */
     struct stream **line; /* list of the worker where the stream waits for its turn; NULL: none */
     struct stream *prev, *next;
     unsigned due;
@@ -122,8 +122,8 @@ int stream_accept(struct stream *s, uv_tcp_t *listener, struct addr *peer) MUST_
 /* Starts to connect; on_connect will come. A libuv error: as above. */
 int stream_connect(struct stream *s, const struct addr *to) MUST_CHECK;
 
-/* Starts reading. tls: made with stream_sink and s as its sink, now the stream's; NULL: plain. A
- * handshake begins at the stream's turn.
+/* Starts reading. tls: made with stream_sink and s as its sink, the stream takes ownership; NULL:
+ * plain. A handshake begins at the stream's turn.
  *
  * Turns: a step of a handshake takes up to a millisecond of CPU time (RSA), and thousands may be
  * wanted at once. So each round of the loop makes one of them, after all other streams that have
@@ -132,11 +132,11 @@ int stream_connect(struct stream *s, const struct addr *to) MUST_CHECK;
 void stream_start(struct stream *s, struct tls_conn *tls);
 
 /* Starts reading, as the server of a TLS connection that does not exist yet: on_hello makes it. At
- * most worker->handshakes_max of these handshakes are in progress; the streams above that wait, in
- * the order of their first octets. */
+ * most worker->handshakes_max of these handshakes are in progress; the streams above this bound
+ * wait, in the order of their first bytes. */
 void stream_expect(struct stream *s);
 
-/* As stream_expect, on a stream that was started plain. From inside on_read: the octets that it
+/* As stream_expect, on a stream that was started plain. From inside on_read: the bytes that on_read
  * leaves are the beginning of the handshake. */
 void stream_secure(struct stream *s);
 
@@ -146,10 +146,10 @@ void stream_secure(struct stream *s);
  * used again. */
 void stream_early(struct stream *s, bool early);
 
-/* Octets of the peer are there that were not read. */
+/* Returns whether bytes from the peer have arrived that were not read. */
 bool stream_waits(const struct stream *s);
 
-/* Clients wait because worker->handshakes_max handshakes are in progress. */
+/* Returns whether clients wait because worker->handshakes_max handshakes are in progress. */
 bool stream_hellos_wait(const struct worker *w);
 
 /* The address this connection was made to, or from; and the other end's. */
@@ -164,16 +164,16 @@ void stream_sink(void *arg, struct span octets);
  * error they vanish: the owner will be or was told. */
 void stream_write(struct stream *s, struct span octets);
 
-/* A paused stream reports no octets that come from now on, and no end: both wait for stream_resume.
- */
+/* Pauses reading: the stream reports no bytes that come from now on, and no end; both wait for
+ * stream_resume. */
 void stream_pause(struct stream *s);
 void stream_resume(struct stream *s);
 bool stream_paused(const struct stream *s);
 
-/* Bounds what is queued when two streams feed each other: both read at most STREAM_NARROW octets at
- * a time, and on_full comes as soon as anything waits for the kernel. So some 20 KiB may wait,
- * instead of STREAM_HIGH and a window. It costs no throughput while the kernel's send buffer has
- * octets, only more wake-ups. Ends with the connection. */
+/* Bounds the queue when two streams feed each other: s reads at most STREAM_NARROW bytes at a time,
+ * and on_full comes as soon as bytes wait for the kernel. So some 20 KiB may wait, instead of
+ * STREAM_HIGH and a window. The price is more wake-ups, but no throughput while the kernel's send
+ * buffer has bytes. Ends with the connection. */
 void stream_narrow(struct stream *s);
 
 /* Hands out once more what the owner left, after the current callback. */
@@ -184,7 +184,7 @@ void stream_shutdown(struct stream *s);
 
 /* As stream_shutdown, but with TLS only close_notify is sent, and on_sent comes with the peer's
  * FIN: the side whose FIN comes first keeps its port for a minute (TIME_WAIT), and a side that
- * connects has 28000 of them. The owner closes the stream if the peer does not. */
+ * connects has 28000 ports. The owner closes the stream if the peer does not. */
 void stream_notify(struct stream *s);
 
 /* Ends both now. What the kernel does not take at once is lost. reset: with RST, so that nobody
@@ -207,11 +207,11 @@ bool stream_starved(int status);
 /* The text of a status or error that a function or callback of this room gave. */
 const char *stream_strerror(int status);
 
-void stream_settle(struct worker *w);         /* for worker_settle */
-void stream_turn(struct worker *w);           /* once in a round: the streams whose turn it is */
-void stream_turn_hello(struct worker *w);     /* there are first octets in w->hellos */
-bool stream_turn_due(const struct worker *w); /* another one is wanted */
-void stream_turn_room(struct worker *w);      /* another handshake may begin */
+void stream_settle(struct worker *w);     /* for worker_settle */
+void stream_turn(struct worker *w);       /* once in a round: serves the streams whose turn it is */
+void stream_turn_hello(struct worker *w); /* w->hellos has the first bytes of a handshake */
+bool stream_turn_due(const struct worker *w); /* returns whether another turn is due */
+void stream_turn_room(struct worker *w);      /* lets waiting handshakes begin within the bound */
 void stream_cool(
     struct worker *w); /* once a second: no stream keeps buffers that it does not use */
 

@@ -49,7 +49,7 @@ static void on_turn(uv_idle_t *turns)
     worker_settle(w);
 }
 
-/* A round ends when the loop has looked at all handles. */
+/* Ends a round: the loop has looked at all handles. */
 static void on_round(uv_check_t *round)
 {
     struct worker *w = round->data;

@@ -28,10 +28,10 @@ enum {
     WORKER_SWEEP_MS = 1000,
     WORKER_AGAIN_MS = 1, /* pause before a sweep that worker_sweep_again has asked for */
     WORKER_ACCEPTS = 16, /* connections accepted in one round of the loop: some 200 us */
-    WORKER_READS = 64,   /* the same for reads of early streams */
-    /* Time for steps of handshakes in one round: the least that a packet may wait for them is the
-     * longest step (1 ms with RSA-2048). Shorter steps share it: one for each round cost a tenth of
-     * the calls per second, in system calls. */
+    WORKER_READS = 64,   /* reads of early streams in one round */
+    /* Time for steps of handshakes in one round. A packet may have to wait for the longest step
+     * anyway (1 ms with RSA-2048), so shorter steps share that time: one step for each round would
+     * cost a tenth of the calls per second, in system calls. */
     WORKER_STEP_US = 1000,
     WORKER_WARM =
         64, /* streams that may keep the buffers of their records, some 17 or 33 kB each */
@@ -71,7 +71,7 @@ struct worker {
     unsigned reads;             /* of early streams in this round */
     uint64_t stepped_at; /* ns of this thread's CPU time, end of the last round's step; 0: none */
     unsigned accepts;    /* connections accepted in this round */
-    unsigned handshakes, handshakes_max; /* in progress with clients; their bound */
+    unsigned handshakes, handshakes_max; /* in progress with clients; bound */
 
     struct dial_lookup *lookups; /* names that are being resolved, see dial.c */
 
@@ -104,20 +104,20 @@ void worker_fini(struct worker *w);
  * posted; after worker_stop it may not be called any more. */
 void worker_post(struct worker *w, void (*fn)(void *arg), void *arg);
 
-/* From inside on_sweep: it has more to do than may hold up the streams, and is called again in
- * WORKER_AGAIN_MS. */
+/* Calls on_sweep again in WORKER_AGAIN_MS. For on_sweep itself, if it has more work than may delay
+ * the streams. */
 void worker_sweep_again(struct worker *w);
 
-/* What was counted in this round is to be forgotten at its end. */
+/* Resets the counts of this round at its end. */
 void worker_count(struct worker *w);
 
-/* Something waits for a turn: it comes in the next round of the loop. */
+/* Requests a turn in the next round of the loop. */
 void worker_turn(struct worker *w);
 
-/* For stream.c: the first octets of a handshake make a turn due, or not. */
+/* Sets whether the first bytes of a handshake make a turn due. For stream.c. */
 void worker_watch_hellos(struct worker *w, bool on);
 
-/* The bound of handshakes in progress with clients; the clients above it wait. */
+/* Sets the bound of handshakes in progress with clients; the clients above it wait. */
 void worker_limit_handshakes(struct worker *w, unsigned most);
 
 /* True in the worker's thread, and in any before it runs. */

@@ -85,7 +85,7 @@ static void check_keys(const struct config *c, const struct config_backend *b, F
             c->path, config_line(c, b, "crypto-binding"), b->name);
 }
 
-/* section: a listener or a backend of c. */
+/* Warns about a finite field in groups. section: a listener or a backend of c. */
 static void check_groups(const struct config *c, const void *section, const char *kind,
                          const char *name, const char *groups, FILE *to)
 {

@@ -164,7 +164,7 @@ static void loop_prepare(struct server *s)
 
 static bool ready_print(const struct server *s, const char *path)
 {
-    const int fd = file_create(path, 0666); /* less umask: it holds no secret */
+    const int fd = file_create(path, 0666); /* minus the umask; the file holds no secret */
     FILE *f = fd < 0 ? NULL : check_alloc(fdopen(fd, "w"));
 
     if (f == NULL)
@@ -250,7 +250,7 @@ int server_run(const char *path, const char *ready_file)
     bool ok = true;
 
     signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of the write, not a signal */
-    signal(SIGXFSZ, SIG_IGN); /* so is a log that has reached the limit of its size */
+    signal(SIGXFSZ, SIG_IGN); /* so is a log that has reached its size limit */
     if (!start(&s)) {
         backends_free(s.backends);
         return 1;
@@ -273,7 +273,7 @@ int server_run(const char *path, const char *ready_file)
     }
     uv_sem_destroy(&s.switched);
     free(s.worker);
-    /* No call is left, so no count may be: each place taken was given back. */
+    /* No call is left, so each count must be 0 again. */
     CHECK(atomic_load(&s.shared.count) == 0 && limits_unused(s.shared.limits));
     bans_save(&s);
     limits_free(s.shared.limits);

@@ -102,7 +102,7 @@ struct config_limits {
     unsigned ban_points;                            /* 0: nobody is banned */
     uint32_t ban_time, ban_reset;
     struct config_cidrs ban_exempt;
-    struct config_cidrs proxies; /* trusted-proxies of all listeners; owned, no key of its own */
+    struct config_cidrs proxies; /* trusted-proxies of all listeners; owned; not a key */
     char *ban_file;              /* NULL: bans end with the process */
 };
 
@@ -111,10 +111,10 @@ struct config_gate {
     unsigned workers; /* 0: auto, one for each CPU this process may use */
     char *log;        /* "stderr", "syslog" or an absolute path */
     enum config_log_level log_level;
-    char *admin;          /* path of a unix socket; NULL: none */
-    unsigned max_tunnels; /* calls in all, whatever their state */
-    unsigned handshakes_at_once; /* TLS handshakes with clients in progress, for each worker */
-    char *country_file;   /* MaxMind database; NULL: none */
+    char *admin;                 /* path of a unix socket; NULL: none */
+    unsigned max_tunnels;        /* calls in all, whatever their state */
+    unsigned handshakes_at_once; /* TLS handshakes in progress with clients, for each worker */
+    char *country_file;          /* MaxMind database; NULL: none */
     /* milliseconds; 0: none (only where the table says that 0 is allowed) */
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
         timeout_key, timeout_idle, timeout_drain, timeout_web;
@@ -188,7 +188,7 @@ struct config_backend {
     enum config_binding binding;
     bool binding_sha1_known, binding_sha256_known; /* binding-cert-hash was given */
     uint8_t binding_sha1[20], binding_sha256[32];
-    bool zero_key_eap; /* a MAC made with zeros is accepted inside EAP though a key is known */
+    bool zero_key_eap;        /* accept a MAC made with zeros inside EAP although a key is known */
     bool outer_name_verified; /* the server compares the outer name of EAP with the inner one */
     char *users_file;
     char *radius_name;

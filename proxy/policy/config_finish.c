@@ -402,8 +402,8 @@ static void check_places(struct config_builder *b)
             check_place(b, &b->c->listener[i], k);
 }
 
-/* Bans and points are the gate's, trusted-proxies are a listener's: the union of all of them is
- * exempt, because a ban of a proxy would be a ban of all clients behind it. */
+/* Collects trusted-proxies of all listeners, because bans and points belong to the gate: all
+ * proxies are exempt, because the ban of a proxy would ban all clients behind it. */
 static void collect_proxies(struct config *c)
 {
     struct config_cidrs *all = &c->gate.limits.proxies;

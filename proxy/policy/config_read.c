@@ -190,7 +190,7 @@ char *config_read_file(const char *path, size_t *len, FILE *problems)
         fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
         return NULL;
     }
-    const int copy = file_copy(fd, &reason); /* half of the rules would admit too many */
+    const int copy = file_copy(fd, &reason); /* half of the rules could admit too many clients */
     close(fd);
     if (copy < 0) {
         fprintf(problems, "%s: cannot be read: %s\n", path, reason);

@@ -14,15 +14,15 @@
 
 struct country {
     MMDB_s db;
-    struct stat of; /* the file when it was read */
+    struct stat of; /* status of the file when it was read */
     unsigned refs;  /* under `lock` */
 };
 
-/* Protects `latest` and every refs: configurations are freed in the threads of workers. */
+/* Protects `latest` and every refs, because workers free configurations in their threads. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* The database that was read last, or NULL when it was freed. Old tunnels keep their configuration,
- * so without sharing each reload would keep another copy of a file that did not change. */
+/* The database that was read last; NULL: it was freed. Shared, because old tunnels keep their
+ * configuration, and each reload would keep another copy of an unchanged file otherwise. */
 static struct country *latest;
 
 bool country_supported(void)
@@ -50,9 +50,9 @@ static void set_latest(struct country *c)
     pthread_mutex_unlock(&lock);
 }
 
-/* The library maps what it opens, and a mapped file that becomes shorter is a SIGBUS at the next
- * look-up; so it gets a copy. The library takes no descriptor: hence the name in /proc. Returns
- * NULL with *reason. */
+/* Opens the copy with the library, which maps the file that it opens: if a mapped file becomes
+ * shorter, the next look-up gets a SIGBUS. The library takes no descriptor, hence the name in
+ * /proc. Returns NULL with *reason. */
 static struct country *read_copy(int copy, const char **reason)
 {
     struct country *c = NEW(struct country);

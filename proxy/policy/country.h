@@ -15,11 +15,10 @@ bool country_supported(void);
 
 /* Reads the database into memory of this process, so the file may be replaced, written or truncated
  * at any time. A file that has not changed since the last call shares its memory. Returns NULL with
- * "path: reason\n" written to problems, also for a file that is only half written. Main thread
- * only. */
+ * "path: reason\n" written to problems, also for a file that is half written. Main thread only. */
 struct country *country_open(const char *path, FILE *problems);
 
-/* Any thread. */
+/* Releases a reference; the last one frees the database. Any thread. */
 void country_close(struct country *c);
 
 /* The two letters of ISO 3166-1, in capitals; false where the database has none for the address. */

@@ -309,7 +309,7 @@ static void copy_config(struct limits *l, const struct config_limits *c)
     free(l->c.ban_exempt.item);
     free(l->c.proxies.item);
     l->c = *c;
-    l->c.ban_file = NULL; /* the callers of ban_file.h name the file */
+    l->c.ban_file = NULL; /* callers pass the path to ban_file.h */
     l->c.ban_exempt = copy_nets(&c->ban_exempt);
     l->c.proxies = copy_nets(&c->proxies);
     l->slot_ms = (c->ban_reset + RESET_SLOTS - 1) / RESET_SLOTS;

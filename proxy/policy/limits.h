@@ -55,15 +55,14 @@ enum limits_verdict limits_enter(struct limits *l, const struct addr *who,
                                  uint64_t now_ms) MUST_CHECK;
 void limits_leave(struct limits *l, const struct addr *who);
 
-/* Counts a tunnel for its user, once for each call. LIMITS_OK: counted, to be followed by one
- * limits_user_leave with the same name. LIMITS_PER_USER: not counted. user: not empty (the caller
- * does not count a call without a name), without domain or realm. The 26 letters of ASCII compare
- * without case. */
+/* Counts a tunnel for its user, once for each call. LIMITS_OK: counted; the caller calls
+ * limits_user_leave once, with the same name. LIMITS_PER_USER: not counted. user: not empty,
+ * without domain or realm. The 26 letters of ASCII compare without case. */
 enum limits_verdict limits_user_enter(struct limits *l, struct span user) MUST_CHECK;
 void limits_user_leave(struct limits *l, struct span user);
 
-/* Gives who points for what it did (the prices are in call/reason.c). True: with these the prefix
- * has ban-points and is banned for ban-time from now on; the caller logs it. Tunnels that are up
+/* Gives the prefix of address `who` points (see call/reason.h). Returns true if the prefix has now
+ * reached ban-points: it is banned for ban-time, and the caller logs the ban. Tunnels that are up
  * stay. A point counts for ban-reset, and up to an eighth longer. Addresses in ban-exempt or in
  * trusted-proxies of a listener get no points and are never banned; a banned prefix gets no points.
  */
@@ -103,8 +102,8 @@ struct limits_counts {
 };
 void limits_count(struct limits *l, struct limits_counts *out);
 
-/* True: every limits_enter and limits_user_enter has had its leave. The gate checks it at its end:
- * a count that leaks would refuse calls until a restart. */
+/* Returns whether every limits_enter and limits_user_enter has been followed by its leave. The gate
+ * checks this when it stops, because a leaked count would refuse calls until a restart. */
 bool limits_unused(struct limits *l) MUST_CHECK;
 
 #endif

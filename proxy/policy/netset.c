@@ -208,7 +208,7 @@ struct netset *netset_load(const char *path, FILE *problems)
         fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
         return NULL;
     }
-    const int copy = file_copy(fd, &reason); /* half of a list would deny too few */
+    const int copy = file_copy(fd, &reason); /* half of a list could deny too few clients */
     close(fd);
     if (copy < 0) {
         fprintf(problems, "%s: cannot be read: %s\n", path, reason);

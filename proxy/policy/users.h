@@ -56,8 +56,8 @@ const char *users_path(const struct users *u); /* as it was given when it was re
 size_t users_find(const struct users *u, struct span name,
                   struct users_match found[USERS_MATCH_MAX]);
 
-/* Returns whether two names, as they stood on the wire, mean one user: the 26 letters of ASCII
- * compare without case, and a domain or realm counts where both names have one. */
+/* Returns whether two names, as sent on the wire, denote the same user: the 26 letters of ASCII
+ * compare without case, and a domain or realm counts only where both names have one. */
 bool users_same_name(struct span a, struct span b);
 
 /* name without a leading DOMAIN\ and a trailing @realm. */

@@ -10,10 +10,10 @@
 #include "policy/users.h"
 #include "wire/eap.h"
 
-/* Octets of a proof that is one: a response of CHAP-MD5 has as many. */
+/* The least number of bytes of a proof: a response of CHAP-MD5 has as many. */
 enum { PROOF_MIN = 16 };
 
-/* The hashes that tell logins apart; 0: none. */
+/* Hashes that distinguish logins; 0: none. */
 struct label {
     uint64_t radius;
     uint64_t user;
@@ -29,7 +29,8 @@ struct ring_keys {
     struct hlak key[KEYRING_PER_LOGIN];
 };
 
-/* One note for each mark of a login: it may be asked for by either. */
+/* A note for one mark of a login; a login has one for each mark, because either may be asked for.
+ */
 struct note {
     uint64_t radius, user, bare; /* as in a label */
     uint64_t mark;               /* 0: PAP */
@@ -39,16 +40,15 @@ struct ring_seen {
     uint64_t at;
     struct note note;
     struct addr client;
-    uint16_t next; /* in its bucket, as first there */
+    uint16_t next; /* next in its bucket; an index as in struct bucket */
 };
 
-/* Notes are found by a hash, because clients can make many. */
+/* Notes are in a hash table, because clients can cause many. */
 enum { BUCKETS = KEYRING_SEEN_MAX };
 
 struct bucket {
-    uint64_t full_until; /* ms; a note that was not too old yet had to make room: until then it
-                            might have been the answer */
-    uint16_t first;      /* index in seen, plus 1; the latest; 0: none */
+    uint64_t full_until; /* ms; end of the time in which a replaced note would still have counted */
+    uint16_t first;      /* index in seen of the latest note, plus 1; 0: none */
 };
 
 /* Which places of a ring are taken: count of them from first on, oldest first. */
@@ -58,8 +58,8 @@ struct stretch {
 
 struct keyring {
     pthread_mutex_t lock;
-    struct siphash_key secret; /* does not change, so it is read without the lock */
-    uint64_t start;            /* the chain of every login that has only begun */
+    struct siphash_key secret; /* never changes, so it needs no lock */
+    uint64_t start;            /* chain of every login that has only begun */
     void (*on_put)(void *arg);
     void *on_put_arg;
     uint64_t latest; /* id */
@@ -131,13 +131,13 @@ static bool is_over(uint64_t since, uint64_t now_ms)
     return now_ms > since && now_ms - since > KEYRING_MS;
 }
 
-/* A mark that many logins have: it needs the name beside it. */
+/* Returns whether many logins have this mark, so that the name must match as well. */
 static bool is_common(const struct keyring *k, uint64_t mark)
 {
     return mark == 0 || mark == k->start;
 }
 
-/* Notes that answer one question are in one bucket. */
+/* Returns the bucket of a note; all notes that match one search are in the same bucket. */
 static struct bucket *bucket_of(struct keyring *k, const struct note *n)
 {
     return &k->bucket[(is_common(k, n->mark) ? n->mark ^ n->bare : n->mark) % BUCKETS];
@@ -196,16 +196,16 @@ uint64_t keyring_proof(const struct keyring *k, struct span proof)
     return proof.n < PROOF_MIN ? 0 : keyring_hash(k, proof);
 }
 
-/* One more link: what came before, and these octets of the client or of the server. */
+/* Returns the chain `before`, extended by these octets of the server (request) or the client. */
 static uint64_t link_to(const struct keyring *k, uint64_t before, bool request, struct span octets)
 {
     const uint64_t all[] = {before, request, keyring_hash(k, octets)};
     return keyring_hash(k, span_of(all, sizeof all));
 }
 
-/* A proof answers a challenge. It stays when the server says that it was right, and any other
- * question of the server makes it void. A second, different answer is mixed in: the server may have
- * taken either, so the result is a mark that no login has. */
+/* Returns the proof after packet p. A proof answers a challenge; it stays when the server accepts
+ * it, and any other request of the server clears it. A second, different answer is mixed in: the
+ * server may have taken either, so the result is a mark that no login has. */
 static uint64_t follow_proof(const struct keyring *k, uint64_t proof, const struct eap_packet *p)
 {
     const uint64_t answer = keyring_hash(k, p->nt_response);
@@ -331,8 +331,8 @@ static bool same_note(const struct note *a, const struct note *b)
     return a->radius == b->radius && a->user == b->user && a->mark == b->mark;
 }
 
-/* Most often that is a retransmission, or a client that tries one thing over and over, which must
- * not push out the others. One note more in half the time keeps it known. */
+/* Returns whether the same note was made in the last half of KEYRING_MS: most often the packet is a
+ * retransmission, or the client retries, and this must not push out the notes of others. */
 static bool noted_lately(const struct keyring *k, uint16_t first, const struct note *note,
                          const struct addr *client, uint64_t now_ms)
 {
@@ -379,8 +379,8 @@ static bool answers(const struct keyring *k, const struct note *a, const struct 
            (!is_common(k, a->mark) || same_user(a->user, a->bare, wanted->user, wanted->bare));
 }
 
-/* Returns how many addresses have such a note: 0, 1, or more than one; many, too, where notes had
- * to make room. */
+/* Returns the number of addresses that have such a note: 0, 1, or more; also more than 1 if notes
+ * were replaced that might match. */
 static unsigned seen_from(struct keyring *k, struct note wanted, uint64_t now_ms,
                           struct addr *client)
 {

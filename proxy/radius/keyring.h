@@ -1,8 +1,8 @@
-/* keyring: keys that a RADIUS server gave for logins of the last seconds, on their way from the
- * thread that proxies RADIUS to the workers, whose calls find theirs by the marks of the login;
- * and, the other way, which client a login comes from. Any thread may call any function but
- * keyring_free (a lock is held for moments). All tables are bounded: the oldest entry makes room
- * for a new one. Names and proofs are kept as hashes only; keys are wiped when they are spent,
+/* keyring: passes the keys that a RADIUS server gave for logins of the last seconds from the thread
+ * that proxies RADIUS to the workers, whose calls find their keys by the marks of the login; and,
+ * in the other direction, the client that a login comes from. Any thread may call any function
+ * except keyring_free (a lock is held for moments). All tables are bounded: a new entry replaces
+ * the oldest one. Names and proofs are kept as hashes only; keys are wiped when they are spent,
  * replaced or too old.
  *
  * now_ms: uv_hrtime() / 1000000, which worker_now is too. */
@@ -24,10 +24,10 @@ enum {
     KEYRING_MS = 10000,      /* how long either is kept */
 };
 
-/* Hashes by which both sides know a login again; 0: none. Values of one keyring only, because the
+/* Hashes by which both sides recognize a login; 0: none. Valid within one keyring only, because the
  * hash has a secret key. */
 struct keyring_marks {
-    uint64_t proof; /* octets that the client has computed for this login alone: an NT-Response, in
+    uint64_t proof; /* bytes that the client has computed for this login alone: an NT-Response, in
                        CHAP or inside EAP-MSCHAPv2, or the response of CHAP-MD5 */
     uint64_t chain; /* all packets of an EAP login so far, the server's challenges included */
 };
@@ -43,38 +43,41 @@ struct keyring;
 struct keyring *keyring_new(void);
 void keyring_free(struct keyring *k); /* NULL is fine; no other thread uses it any more */
 
-/* 0 for nothing, and for nothing else. */
+/* Returns the hash of octets: 0 if they are empty, never 0 otherwise. */
 uint64_t keyring_hash(const struct keyring *k, struct span octets);
 
-/* The mark of a proof; 0 for fewer than 16 octets, which another login could have by chance. */
+/* Returns the mark of a proof; 0 for fewer than 16 bytes, which another login could have by chance.
+ */
 uint64_t keyring_proof(const struct keyring *k, struct span proof);
 
-/* Follows an EAP login by one packet, of either direction. An Identity packet starts over, and
- * nothing is followed before the first Response/Identity: a VPN server may send the Request itself,
- * and may write the Response to RADIUS anew. Identifiers do not count, for the same reason. Of two
- * answers to one challenge of EAP-MSCHAPv2 neither is a proof. The caller leaves out
+/* Follows an EAP login by one packet of either direction. An Identity packet starts over, and
+ * packets before the first Response/Identity are ignored, because a VPN server may send the Request
+ * itself and may write its own Response to RADIUS. Identifiers do not count, for the same reason.
+ * Of two answers to one challenge of EAP-MSCHAPv2 neither is a proof. The caller leaves out
  * retransmissions. */
 void keyring_follow(const struct keyring *k, struct keyring_marks *m, struct span eap);
 
 /* Called by keyring_put in its thread, each time, holding no lock. Set before threads run. */
 void keyring_on_put(struct keyring *k, void (*fn)(void *arg), void *arg);
 
-/* The server of [radius NAME] accepted a login and gave n keys for it, HLAK_RADIUS; those above
- * KEYRING_PER_LOGIN are left out. A no-op for a login that keyring_find could not find. */
+/* Keeps the n keys (HLAK_RADIUS) that the server of [radius NAME] gave when it accepted a login;
+ * keys above KEYRING_PER_LOGIN are left out. A no-op for a login that keyring_find could not find.
+ */
 void keyring_put(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct hlak *keys, size_t n, uint64_t now_ms);
 
-/* Copies of the keys of [radius NAME] that are this login's, the newest first, at most max:
- * - of the same proof, whatever the name: a VPN server may change it, and may carry an answer of
- *   MS-CHAPv2 in another envelope than the client did; or
- * - of the same chain, once the server has had a part in it, and of the same user. The domain or
- *   realm of a name counts where both names have one.
- * Keys of other logins are left out whatever the MAC, because everybody who has an account can get
- * a key and use it.
+/* Copies the keys of [radius NAME] for this login, the newest first, at most max. A key is for this
+ * login if it has
+ * - the same proof, whatever the name: a VPN server may change the name, and may carry an answer of
+ *   MS-CHAPv2 in another envelope than the client; or
+ * - the same chain, with at least one packet of the server in it, and the same user. The domain or
+ *   realm of a name counts only where both names have one.
+ * Keys of other logins are left out whatever the MAC, because every account can get a key and use
+ * it.
  *
- * Only logins that were put later than *latest, which is then the latest of all: with 0 at first
- * and the same variable again later, no key comes twice. id[i]: for keyring_spend. Returns how
- * many; the caller wipes them. */
+ * Copies only keys that were put later than *latest, and sets *latest: with 0 at first and the same
+ * variable later, no key comes twice. id[i]: for keyring_spend. Returns the number of keys; the
+ * caller wipes them. */
 size_t keyring_find(struct keyring *k, const char *radius, const struct keyring_login *login,
                     uint64_t now_ms, uint64_t *latest, struct hlak *keys, uint64_t *id, size_t max);
 
@@ -85,14 +88,15 @@ void keyring_spend(struct keyring *k, uint64_t id);
 void keyring_saw(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct addr *client, uint64_t now_ms);
 
-/* Finds the client of a login by its chain or its proof; by its user where it has neither (PAP), or
- * has only begun (EAP's first packet). False: the client is not known, several addresses would do,
- * or notes that might name another one had to make room. Ports do not count, the latest one's is in
- * *client. */
+/* Finds the client of a login by the login's chain or proof; by its user if it has neither (PAP) or
+ * has only begun (EAP's first packet). False: the client is unknown, several addresses match, or
+ * notes that might match another address were replaced. Ports do not count; *client has the latest
+ * one. */
 bool keyring_whence(struct keyring *k, const char *radius, const struct keyring_login *login,
                     uint64_t now_ms, struct addr *client);
 
-/* Wipes what is too old. Called now and then, because otherwise old keys wait for the next call. */
+/* Wipes keys and notes that are too old. Call periodically, because old keys otherwise stay until
+ * the next call of another function. */
 void keyring_sweep(struct keyring *k, uint64_t now_ms);
 
 #endif

@@ -32,14 +32,15 @@ void radius_carry_sign(struct radius_out *request, struct radius_trip *trip, uin
 bool radius_carry_answer(const struct radius_packet *p, const struct radius_trip *trip,
                          struct radius_out *out) MUST_CHECK;
 
-/* A login as an Access-Request shows it; each part empty where there is none. */
+/* A login in an Access-Request; parts that the request does not have are empty. */
 struct radius_login {
     struct span user;
     struct span eap;   /* the packet in its EAP-Messages */
     struct span proof; /* without EAP: NT-Response or the response of CHAP-MD5 */
 };
 
-/* scratch holds an EAP packet that came in pieces; it and the request must outlive *out. */
+/* Finds the login of a request. scratch: room for an EAP packet that came in pieces; scratch and
+ * the request must outlive *out. */
 void radius_carry_login(const struct radius_packet *request, uint8_t scratch[RADIUS_MAX],
                         struct radius_login *out);
 

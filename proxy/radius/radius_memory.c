@@ -30,7 +30,7 @@ static struct radius_memory_slot *set_of(const struct radius_memory *m, uint64_t
     return &m->slot[hash % m->sets * WAYS];
 }
 
-/* WAYS: it is not in the set. */
+/* Returns the index of the hash in the set; RADIUS_MEMORY_WAYS: missing. */
 static size_t find(const struct radius_memory_slot *set, uint64_t hash)
 {
     size_t i = 0;

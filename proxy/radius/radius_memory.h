@@ -1,5 +1,5 @@
-/* radius_memory: a lossy table of bounded size, from octets to a number. Entries share small sets,
- * by a hash with a secret key; in a full set the oldest entry makes room. */
+/* radius_memory: a lossy map of bounded size, from bytes to a number. A hash with a secret key
+ * selects a small set of entries; in a full set a new entry replaces the oldest one. */
 #ifndef SSTPGATE_RADIUS_RADIUS_MEMORY_H
 #define SSTPGATE_RADIUS_RADIUS_MEMORY_H
 
@@ -16,16 +16,16 @@ struct radius_memory {
     } * slot;
 };
 
-/* size: how many entries; rounded up to whole sets. With half as many in use at a time some 2 % of
- * them have to make room early. */
+/* size: number of entries; rounded up to whole sets. With half of them in use at a time, some 2 %
+ * are replaced early. */
 void radius_memory_init(struct radius_memory *m, size_t size);
 void radius_memory_fini(struct radius_memory *m);
 void radius_memory_clear(struct radius_memory *m);
 
-/* Returns the value; 0: there is none, or it had to make room. */
+/* Returns the value; 0: none, or it was replaced. */
 uint64_t radius_memory_get(const struct radius_memory *m, struct span octets);
 
-/* value 0 forgets the entry. */
+/* Sets the value; 0 removes the entry. */
 void radius_memory_put(struct radius_memory *m, struct span octets, uint64_t value);
 
 #endif

@@ -42,8 +42,7 @@ enum {
     SEEN_MAX = 8192,  /* authenticators of Access-Requests, */
     SEEN_MS = 300000, /* none of which should come again for so long */
     /* States, one for each login between a challenge and its answer; the user may be typing. Twice
-     * as many as requests may wait, because logins that are given up stay until others need the
-     * room. */
+     * the number of requests, because abandoned logins stay until others need the room. */
     STATES_MAX = 2 * RADIUS_REQUESTS_MAX
 };
 
@@ -60,8 +59,8 @@ struct radius_section {
     struct span client_secret, server_secret; /* the same */
     struct servers access, accounting;
     struct radius_table table;
-    struct radius_memory seen; /* authenticator to when it came */
-    /* A State to the server it came from (its index + 1), and to the marks of its login. */
+    struct radius_memory seen; /* from authenticator to time of arrival */
+    /* From State to the server that sent it (its index + 1), and to the marks of its login. */
     struct radius_memory origin, chain, proof;
     struct {
         atomic_ullong requests, repeated, answers, accepts, keys, unfollowed, dropped[DROPS];
@@ -194,8 +193,7 @@ static void put_state(struct radius_section *s, struct span state, uint64_t orig
     radius_memory_put(&s->proof, state, marks.proof);
 }
 
-/* The State of a request has done its work with the answer. Forgetting it leaves the room to logins
- * that go on. */
+/* Removes the State of a request that has its answer, to leave the room to logins that go on. */
 static void forget_state(struct radius_section *s, const struct radius_packet *request)
 {
     struct span state;
@@ -204,7 +202,8 @@ static void forget_state(struct radius_section *s, const struct radius_packet *r
         put_state(s, state, 0, (struct keyring_marks){0});
 }
 
-/* The login goes on with a request that has this challenge's State. */
+/* Keeps the marks of a login under the challenge's State, because the login's next request has it.
+ */
 static void remember_state(struct radius_section *s, const struct radius_packet *challenge,
                            const struct radius_request *r)
 {
@@ -219,9 +218,9 @@ static void remember_state(struct radius_section *s, const struct radius_packet 
     put_state(s, state, index_of(s, r->server) + 1, marks);
 }
 
-/* The login that a request belongs to. False: it goes on with a login by EAP whose earlier packets
- * are not known here (any more): another gate had them, the server gave no State, or others needed
- * the room. */
+/* Finds the login that a request belongs to. False: the request continues a login by EAP whose
+ * earlier packets are unknown: another gate had them, the server gave no State, or their entry was
+ * replaced. */
 static bool login_of(struct radius_section *s, const struct radius_packet *p,
                      struct keyring_login *out)
 {
@@ -322,7 +321,7 @@ static void repeat(struct radius_section *s, struct radius_request *r, uint64_t 
     radius_server_send(r);
 }
 
-/* Marks of an Access-Request, and its client's address where that is wanted and known. */
+/* Sets the marks of an Access-Request. Returns its client's address if wanted and known. */
 static const struct addr *identify(struct radius_section *s, const struct radius_packet *p,
                                    uint64_t now_ms, struct keyring_marks *marks,
                                    struct addr *caller)

@@ -41,7 +41,7 @@ struct radius_request {
     /* the proxy's */
     struct radius_trip trip;
     struct keyring_marks marks; /* of the login, this request included */
-    struct udp *udp;            /* where it came in, the last time */
+    struct udp *udp;            /* socket of its latest copy */
     struct udp_path path;
     uint64_t sent_ms; /* to this server, for the first time */
 
