@@ -9,7 +9,7 @@ static BIO_METHOD *method;
 const char *tls_window_exhausted(const struct tls_window *w)
 {
     if (w->unasked > TLS_UNASKED_MAX)
-        return "too many messages that only want an answer";
+        return "too many messages that only require an answer";
     if (w->taken >= w->handshake)
         return "too many octets for a handshake";
     if (w->messages > TLS_MESSAGES_MAX + w->taken / TLS_MESSAGE_OCTETS)
@@ -22,7 +22,7 @@ void tls_window_on_info(const SSL *ssl, int where, int ret)
     struct tls_window *w = BIO_get_data(SSL_get_rbio(ssl));
 
     (void)ret;
-    /* The state machine is left once for each message, though it may take several steps. */
+    /* OpenSSL leaves its state machine once for each message, even after several steps. */
     if ((where & SSL_CB_EXIT) != 0 && w->handshake == UINT64_MAX)
         w->messages++;
 }
@@ -34,8 +34,8 @@ static int window_read(BIO *bio, char *out, size_t cap, size_t *done)
 
     BIO_clear_retry_flags(bio);
     *done = n;
-    /* OpenSSL asks for what a record lacks and not for more (it does not read ahead), so a record
-     * that would exceed the bound is refused whole. */
+    /* OpenSSL reads only the missing part of a record (it does not read ahead), so a record that
+     * would exceed the bound is refused whole. */
     if (cap > w->handshake - w->taken)
         w->taken = w->handshake;
     if (tls_window_exhausted(w) != NULL) {

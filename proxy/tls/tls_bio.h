@@ -13,28 +13,28 @@
 typedef void (*tls_sink)(void *arg, struct span octets);
 
 enum {
-    /* Answers that a peer may cause while it sends no data: to KeyUpdates and renegotiations. */
+    /* Answers (to KeyUpdates and renegotiations) that a peer may cause while it sends no data. */
     TLS_UNASKED_MAX = 32,
-    /* Octets of a whole handshake. A client's: browsers send 2 kB with their post-quantum key
+    /* Bytes of a whole handshake. From a client: browsers send 2 kB with their post-quantum key
      * shares. OpenSSL compares each key share of a ClientHello with each group in it, which takes
-     * 68 ms of CPU time in 64 kB, and 1.4 ms in 8 kB. A server's: TLS_PEER_LIST_MAX, as much for
-     * a list of CAs, and key exchange. */
+     * 68 ms of CPU time for 64 kB, and 1.4 ms for 8 kB. From a server: TLS_PEER_LIST_MAX, the same
+     * for a list of CAs, and the same for the key exchange. */
     TLS_CLIENT_HANDSHAKE_MAX = 8192,
     TLS_SERVER_HANDSHAKE_MAX = 3 * 32768,
-    /* Messages behind the handshake (KeyUpdates, tickets): so many for nothing, and one more for so
-     * many octets. A KeyUpdate is 27 octets, and takes as long as 9 kB of data. A program that
-     * changes keys does so after some 2^24 records. */
+    /* Messages after the handshake (KeyUpdates, tickets): TLS_MESSAGES_MAX without data, and one
+     * more for each TLS_MESSAGE_OCTETS. A KeyUpdate has 27 bytes, and costs as much CPU time as 9
+     * kB of data. A program that changes keys does so after some 2^24 records. */
     TLS_MESSAGES_MAX = 128,
     TLS_MESSAGE_OCTETS = 1 << 20,
 };
 
-/* Where any of the bounds above is exceeded, there is nothing more to read. */
+/* The octets that a connection may read next. None are left once a bound above is exceeded. */
 struct tls_window {
-    struct span in;     /* octets not read yet */
-    unsigned unasked;   /* how often OpenSSL has written since the owner set this to 0 */
-    unsigned messages;  /* handshake messages behind the handshake */
-    uint64_t taken;     /* octets read */
-    uint64_t handshake; /* octets that the handshake may take; UINT64_MAX: it is over */
+    struct span in;     /* bytes not read yet */
+    unsigned unasked;   /* writes of OpenSSL since the owner set this to 0 */
+    unsigned messages;  /* messages after the handshake */
+    uint64_t taken;     /* bytes read */
+    uint64_t handshake; /* bytes that the handshake may take; UINT64_MAX: it is over */
     tls_sink sink;
     void *arg;
 };
@@ -42,7 +42,7 @@ struct tls_window {
 /* Returns which bound is exceeded; NULL: none. */
 const char *tls_window_exhausted(const struct tls_window *w);
 
-/* The info callback of every SSL_CTX whose connections use such a BIO: counts messages. */
+/* Counts messages. The info callback of every SSL_CTX whose connections use such a BIO. */
 void tls_window_on_info(const SSL *ssl, int where, int ret);
 
 /* w must live as long as the BIO. */

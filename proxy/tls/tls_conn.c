@@ -16,9 +16,9 @@ struct tls_conn {
     struct tls_window window;
     bool server;
     bool failed;
-    bool refused; /* the peer's alert was what failed it */
-    bool unread;  /* since the last octets came, no call has said that it wants more */
-    char *error;  /* NULL until there is one: most connections never need the room */
+    bool refused; /* an alert from the peer is the cause of the failure */
+    bool unread;  /* since the last bytes came, no call has returned that it needs more */
+    char *error;  /* NULL: none; allocated, because most connections never have one */
 };
 
 static struct tls_conn *conn_new(struct tls_ctx *ctx, bool server, tls_sink sink, void *arg)
@@ -103,7 +103,7 @@ static void keep_error(struct tls_conn *c)
                  ERR_GET_REASON(ERR_peek_last_error()) >= SSL_AD_REASON_OFFSET;
     const char *exhausted = tls_window_exhausted(&c->window);
 
-    if (exhausted != NULL) { /* OpenSSL was told nothing, and knows no reason */
+    if (exhausted != NULL) { /* OpenSSL has no reason: it got no bytes */
         c->error = check_alloc(strdup(exhausted));
         return;
     }
@@ -113,8 +113,9 @@ static void keep_error(struct tls_conn *c)
                                  : "");
 }
 
-/* Returns what the result of an OpenSSL call means. The queue was empty before the call, so its
- * entries are about this call. After a failure OpenSSL must not be called for this connection. */
+/* Returns the meaning of the result of an OpenSSL call. The error queue was empty before the call,
+ * so its entries are about this call. After a failure OpenSSL must not be called for this
+ * connection. */
 static enum err outcome(struct tls_conn *c, int ret)
 {
     if (ret > 0)

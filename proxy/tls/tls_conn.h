@@ -50,8 +50,8 @@ void tls_conn_shutdown(struct tls_conn *c);
 /* Why the last call answered ERR_TLS. */
 const char *tls_conn_error(const struct tls_conn *c);
 
-/* The last call answered ERR_TLS because the peer sent an alert: it refuses us (our certificate,
- * often), or gives up. */
+/* Returns whether the last call returned ERR_TLS because of an alert from the peer: the peer
+ * refuses our certificate, for example, or gives up. */
 bool tls_conn_refused(const struct tls_conn *c);
 
 /* Client: the handshake failed because the chain or the name of the peer's certificate did. */

@@ -31,7 +31,7 @@ void tls_error_text(char out[TLS_ERROR_MAX], const char *what)
     ERR_clear_error();
 }
 
-/* Finds the name in list that the library refuses when it refused the list. */
+/* Reports the name in list for which the library has refused the list. */
 static void groups_error(SSL_CTX *ssl, const char *list, char *error)
 {
     char name[64];
@@ -64,7 +64,9 @@ static bool is_offered(const SSL_CIPHER *c)
            SSL_CIPHER_get_cipher_nid(c) != NID_undef && SSL_CIPHER_get_kx_nid(c) != NID_kx_dhe;
 }
 
-/* The suites of TLS 1.3 are in the list of the context too, but are set with ciphersuites. */
+/* Returns the cipher suites of the context without those of TLS 1.3, which are set with
+ * ciphersuites.
+ */
 static char *offered_names(SSL_CTX *ssl)
 {
     const STACK_OF(SSL_CIPHER) *all = SSL_CTX_get_ciphers(ssl);
@@ -81,9 +83,9 @@ static char *offered_names(SSL_CTX *ssl)
     return names;
 }
 
-/* Starts from the list of the context and not from "DEFAULT", because an openssl.cnf may have
- * narrowed it. The library's default list drops by level, but an explicit list is the
- * administrator's. */
+/* Sets list without the suites that are never offered. NULL: the list of the context and not
+ * "DEFAULT", because an openssl.cnf may have narrowed it. Only an explicit list of which nothing is
+ * left is an error. */
 static bool ciphers_apply(SSL_CTX *ssl, const char *list, char *error)
 {
     if (list != NULL && !SSL_CTX_set_cipher_list(ssl, list)) {
@@ -527,7 +529,7 @@ const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
     return out;
 }
 
-/* The cost of a signature grows with the cube of the size. */
+/* The cost of a signature is proportional to the cube of the size. */
 const char *tls_key_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
 {
     const double times = e->rsa_bits / 2048.0;

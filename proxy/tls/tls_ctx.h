@@ -35,11 +35,11 @@ struct tls_settings {
  * one. */
 #define TLS_GROUPS "X25519:P-256:X448:P-521:P-384"
 
-/* Whatever `ciphers` says, three kinds of cipher suites are left out of it. Anonymous ones have no
- * certificate that could be verified, or be in a crypto-binding. Ones without encryption protect
- * nothing. With finite-field Diffie-Hellman (DHE) the server chooses the prime, and with it how
- * long a client computes. Lists such as ALL and HIGH contain all three, so they are not an error;
- * a list that has nothing else is. */
+/* Three kinds of cipher suites are removed from any list of `ciphers`. Anonymous suites have no
+ * certificate for the verification and for the crypto-binding. Suites without encryption protect
+ * nothing. With finite-field Diffie-Hellman (DHE) the server chooses the prime, and so the CPU time
+ * of the client. Lists such as ALL and HIGH contain all three kinds, so they are not an error; a
+ * list that has nothing else is an error. */
 
 /* A certificate of a listener, as the files that it is made of. */
 struct tls_certificate {
@@ -87,7 +87,7 @@ struct tls_expiry {
     int due;       /* of 30, 7, 1 and 0 days the least that are not left; -1: more than 30 are */
     enum tls_staple_state staple;
     const char *ocsp_file;
-    int rsa_bits; /* size of its key; 0: not RSA */
+    int rsa_bits; /* size of the RSA key; 0: not RSA */
 };
 
 /* Calls on_expiry for each certificate of a listener. To warn once for each of the steps: when
@@ -102,7 +102,8 @@ void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct
 /* What there is to warn of, in words; NULL when nothing. */
 const char *tls_expiry_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
 const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
-/* About an RSA key above TLS_RSA_USUAL bits, with which each client costs more than it should. */
+/* Returns a warning about an RSA key above TLS_RSA_USUAL bits, which makes each handshake
+ * expensive; NULL: none. */
 const char *tls_key_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
 
 /* For a backend. ca_file: PEM certificates to trust, "system" for the system's; NULL: the chain is

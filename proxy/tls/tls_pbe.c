@@ -18,7 +18,8 @@ static uint64_t multiply(uint64_t a, uint64_t b)
     return b != 0 && a > UINT64_MAX / b ? UINT64_MAX : a * b;
 }
 
-/* A number that does not fit, or is negative, is more than any bound. */
+/* Returns the number; UINT64_MAX for one that is negative or does not fit, because no bound admits
+ * it. A missing number is 1. */
 static uint64_t number(const ASN1_INTEGER *from)
 {
     uint64_t n;
@@ -35,7 +36,7 @@ static uint64_t pbkdf2_work(const ASN1_TYPE *parameter)
     return n;
 }
 
-/* RFC 7914: N * r * p blocks. OpenSSL bounds its memory, which leaves p free. */
+/* Returns N * r * p blocks (RFC 7914). OpenSSL bounds the memory, which does not bound p. */
 static uint64_t scrypt_work(const ASN1_TYPE *parameter)
 {
     SCRYPT_PARAMS *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(SCRYPT_PARAMS), parameter);
@@ -60,7 +61,7 @@ static uint64_t kdf_work(const X509_ALGOR *kdf)
     switch (OBJ_obj2nid(kdf->algorithm)) {
     case NID_id_pbkdf2: return pbkdf2_work(kdf->parameter);
     case NID_id_scrypt: return scrypt_work(kdf->parameter);
-    default: return 0; /* OpenSSL knows no others, and says so when it is asked */
+    default: return 0; /* OpenSSL refuses others when it opens the file */
     }
 }
 
@@ -94,7 +95,7 @@ static uint64_t encrypted_key_work(const X509_SIG *key)
 
 /* ---- PKCS#12 ---- */
 
-/* ASN.1 of OpenSSL ends at 30 levels, and so does this. */
+/* Recurses at most 30 levels, because OpenSSL's ASN.1 parser refuses more. */
 static uint64_t bags_work(const STACK_OF(PKCS12_SAFEBAG) * bags)
 {
     uint64_t sum = 0;
@@ -110,8 +111,8 @@ static uint64_t bags_work(const STACK_OF(PKCS12_SAFEBAG) * bags)
     return sum;
 }
 
-/* spent: iterations of the parts before. Bags that are encrypted as a whole are opened only if
- * that is within the bound; the keys in them are encrypted once more. */
+/* spent: iterations of the previous parts. Opens bags that are encrypted as a whole only within the
+ * bound; the keys in these bags are encrypted once more. */
 static uint64_t part_work(PKCS7 *part, const char *passphrase, uint64_t spent)
 {
     STACK_OF(PKCS12_SAFEBAG) *bags = NULL;
@@ -149,7 +150,7 @@ uint64_t tls_pbe_pkcs12(PKCS12 *p12, const char *passphrase)
     for (int i = 0; i < sk_PKCS7_num(parts) && sum <= TLS_PBE_MAX; i++)
         sum = add(sum, part_work(sk_PKCS7_value(parts, i), passphrase, sum));
     sk_PKCS7_pop_free(parts, PKCS7_free);
-    ERR_clear_error(); /* whoever opens it finds the same, and reports it */
+    ERR_clear_error(); /* PKCS12_parse finds the same errors and reports them */
     return sum;
 }
 
@@ -182,8 +183,8 @@ bool tls_pbe_error(uint64_t iterations, const char *path, char error[TLS_ERROR_M
     if (iterations <= TLS_PBE_MAX)
         return false;
     snprintf(error, TLS_ERROR_MAX,
-             "%s: its encryption wants more than %d iterations for a passphrase, which takes too "
-             "long: write it anew with fewer",
+             "%s: its encryption needs more than %d iterations for a passphrase, which takes too "
+             "long: encrypt it again with fewer",
              path, TLS_PBE_MAX);
     return true;
 }

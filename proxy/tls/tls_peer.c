@@ -24,8 +24,8 @@ static int exponent_bits(const EVP_PKEY *key)
     return bits;
 }
 
-/* Only the leaf's key is used before its certificate is verified: a chain is verified from the CA
- * down, and the first bad signature is the last one that is computed. */
+/* Checks the leaf's key only, because it is the only key that is used before its certificate is
+ * verified: OpenSSL verifies a chain from the CA down and stops at the first bad signature. */
 static int key_fits(X509_STORE_CTX *store, const EVP_PKEY *key)
 {
     const int kind = EVP_PKEY_get_base_id(key), bits = EVP_PKEY_get_bits(key);
@@ -40,7 +40,7 @@ static int key_fits(X509_STORE_CTX *store, const EVP_PKEY *key)
     return 1;
 }
 
-/* chain is not NULL: the chain is verified. */
+/* Checks the leaf's key, and verifies the chain if chain is not NULL. */
 static int on_certificate(X509_STORE_CTX *store, void *chain)
 {
     const EVP_PKEY *key = X509_get0_pubkey(X509_STORE_CTX_get0_cert(store));
@@ -59,7 +59,7 @@ void tls_peer_bound(SSL_CTX *ssl, bool chain)
 
     SSL_CTX_set_max_cert_list(ssl, TLS_PEER_LIST_MAX);
     SSL_CTX_set_verify_depth(ssl, TLS_PEER_DEPTH_MAX);
-    /* With SSL_VERIFY_NONE OpenSSL would build a chain and ignore what the callback says. */
+    /* With SSL_VERIFY_NONE OpenSSL would build a chain and ignore the callback's result. */
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_cert_verify_callback(ssl, on_certificate, chain ? &verified : NULL);
 #ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION /* OpenSSL 3.2 */

@@ -1,5 +1,5 @@
-/* tls_peer: bounds on what a backend's certificates may cost, before anything about the backend is
- * known. For the files of this room. */
+/* tls_peer: bounds on the cost of a backend's certificates, because their verification comes before
+ * the backend is known. For the files of this room. */
 #ifndef SSTPGATE_TLS_TLS_PEER_H
 #define SSTPGATE_TLS_TLS_PEER_H
 
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 enum {
-    TLS_PEER_LIST_MAX = 32768, /* octets of a Certificate message; four certificates with RSA keys
+    TLS_PEER_LIST_MAX = 32768, /* bytes of a Certificate message; four certificates with RSA keys
                                   of 4096 bits are 8 kB */
     TLS_PEER_DEPTH_MAX = 8,    /* certificates between the leaf and its CA */
     TLS_PEER_RSA_MAX = 8192,   /* bits; a signature takes 0.3 ms of CPU time to verify */
@@ -16,8 +16,7 @@ enum {
 };
 
 /* Bounds the certificates that connections of ssl, a client's context, accept. chain: the chain is
- * verified, too. A violation is told like a chain that fails (X509_V_ERR_APPLICATION_VERIFICATION).
- */
+ * verified, too. A violation is reported like a bad chain (X509_V_ERR_APPLICATION_VERIFICATION). */
 void tls_peer_bound(SSL_CTX *ssl, bool chain);
 
 #endif

@@ -14,7 +14,7 @@ enum tls_pkcs12 {
     TLS_PKCS12_PASSPHRASE, /* it has another one */
     TLS_PKCS12_NO_KEY,     /* no key, or not that of a certificate in it */
     TLS_PKCS12_LEGACY,     /* it needs what this OpenSSL does not have */
-    TLS_PKCS12_SLOW,       /* it needs more iterations than tls_pbe.h admits */
+    TLS_PKCS12_SLOW,       /* more iterations than tls_pbe.h admits */
     TLS_PKCS12_OTHER,      /* OpenSSL's error queue says why */
 };
 

@@ -19,7 +19,8 @@ enum {
     CHANGE_PASSWORD_VALUE = NEW_PASSWORD + PEER_CHALLENGE + EAP_NT_RESPONSE + 2,
 };
 
-/* The value of a Response is counted by an octet in front of it, which a Change-Password lacks. */
+/* Returns the NT-Response in value. A Response has an octet with the value's length in front of it;
+ * a Change-Password has not. */
 static struct span nt_response_of(uint8_t opcode, struct span value)
 {
     if (opcode == MSCHAPV2_RESPONSE && value.n > RESPONSE_VALUE && value.p[0] == RESPONSE_VALUE)

@@ -1,5 +1,5 @@
-/* eap: one EAP packet (RFC 3748 4), as far as the gate tells the logins of PPP and of RADIUS apart
- * by it. EAP crosses the two unchanged, except for identifiers, which a VPN server may choose anew
+/* eap: one EAP packet (RFC 3748 4), as far as the gate needs it to match logins in PPP and in
+ * RADIUS. A VPN server passes EAP between the two unchanged, except for identifiers
  * (PROTOCOL.md 5.8). */
 #ifndef SSTPGATE_WIRE_EAP_H
 #define SSTPGATE_WIRE_EAP_H
@@ -9,21 +9,21 @@
 enum { EAP_NT_RESPONSE = 24 };
 
 struct eap_packet {
-    bool request;            /* the server's; otherwise a Response, the client's */
+    bool request;            /* a Request, from the server; otherwise a Response, from the client */
     bool identity;           /* Type 1 */
-    bool accepted;           /* a Request with EAP-MSCHAPv2's Success: it judges a Response */
+    bool accepted;           /* a Request with EAP-MSCHAPv2's Success, which accepts a Response */
     struct span whole;       /* without padding behind the packet's length */
     struct span data;        /* from the type on */
     struct span nt_response; /* of a Response with EAP-MSCHAPv2's Response or Change-Password;
-                                empty: it has none */
+                                empty: none */
 };
 
-/* Reads a whole packet at the start of octets. False: it is neither a Request nor a Response, has
- * no type, or is longer than octets. */
+/* Reads a whole packet at the start of octets. False: the packet is neither a Request nor a
+ * Response, has no type, or is longer than octets. */
 bool eap_parse(struct span octets, struct eap_packet *out);
 
-/* The EAP packet in a PPP frame with or without FF 03; false: the frame carries another protocol.
- */
+/* Finds the EAP packet in a PPP frame with or without FF 03. False: the frame carries another
+ * protocol. */
 bool eap_of_frame(struct span frame, struct span *packet);
 
 #endif

@@ -233,8 +233,9 @@ static struct span find_tenant(struct span query)
     return span_of(NULL, 0);
 }
 
-/* True: each escape has two digits and stands for no control character. A server that ends a value
- * at a NUL, or repairs a broken escape, would read another tenant than the rules. */
+/* Returns whether each escape has two digits and encodes no control character, because a server
+ * that ends a value at a NUL, or repairs a broken escape, would read another tenant than the rules.
+ */
 static bool escapes_are_plain(struct span value)
 {
     for (size_t i = 0; i < value.n; i++) {
@@ -377,7 +378,7 @@ static enum err note_field(struct fields *f, struct span name, struct span value
     return ERR_OK;
 }
 
-/* Judges what only the end of the head can tell, by HTTP's rules. */
+/* Checks the rules of HTTP that need the whole head. */
 static enum err judge_request(const struct fields *f, unsigned minor)
 {
     if (minor > 0 && !f->host)
@@ -387,7 +388,7 @@ static enum err judge_request(const struct fields *f, unsigned minor)
     return ERR_OK;
 }
 
-/* Judges a request with SSTP's method and URI by SSTP's rules. */
+/* Checks the rules of SSTP for a request with SSTP's method and URI. */
 static enum err judge_sstp(const struct fields *f, unsigned minor)
 {
     if (minor != 1)

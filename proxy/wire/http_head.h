@@ -16,11 +16,12 @@ enum {
 };
 
 struct http_request {
-    size_t len;    /* octets of the head; what follows them is not looked at */
-    bool sstp;     /* method, URI, version and Content-Length are those of SSTP */
-    enum err flaw; /* why a request with SSTP's method and URI is not sstp: ERR_VERSION (HTTP/1.1 is
-                      due), ERR_LENGTH (Content-Length is missing or another); ERR_OK otherwise */
-    bool is_head;  /* the method is HEAD: an answer has no body */
+    size_t len; /* octets of the head; what follows them is not looked at */
+    bool sstp;  /* method, URI, version and Content-Length are those of SSTP */
+    enum err
+        flaw;     /* why a request with SSTP's method and URI is not sstp: ERR_VERSION (not
+                     HTTP/1.1), ERR_LENGTH (Content-Length is missing or another); ERR_OK otherwise */
+    bool is_head; /* the method is HEAD: an answer has no body */
     struct span method;
     struct span target;
     struct span host;        /* Host without port and without brackets; n == 0 when absent */
@@ -35,16 +36,16 @@ struct http_request {
  *     rule must not judge a tenant that the backend is not told), HTTP/1.1, Content-Length
  *     18446744073709551615.
  *   - otherwise a well-formed HTTP/1.x request for another service (RFC 9110 2.5: 1.2 and later are
- *     read as 1.1), its target in any form. SSTP that is not quite right is one, too: a client that
- *     is refused must not learn from the answer that this server knows SSTP's method and URI.
+ *     read as 1.1), its target in any form. So is SSTP with a flaw: a client that is refused must
+ *     not learn from the answer that this server knows SSTP's method and URI.
  *   One empty line before the request is taken for a part of it (RFC 9112 2.2).
  * ERR_MORE: no blank line yet and fewer than HTTP_HEAD_MAX octets. Octets that can never become
  *   a request are refused at once, not at the limit.
  * ERR_TOO_LARGE, ERR_SYNTAX (bare CR or LF, NUL, obs-fold, a bad field name, bad or empty Host, a
- * method of more than 32 octets), ERR_VERSION (not HTTP/1.x), ERR_LENGTH (Content-Length that is no
- * number below 2^64; Transfer-Encoding beside Content-Length or in HTTP/1.0), ERR_DUPLICATE
+ * method of more than 32 octets), ERR_VERSION (not HTTP/1.x), ERR_LENGTH (Content-Length that is
+ * not a number below 2^64; Transfer-Encoding beside Content-Length or in HTTP/1.0), ERR_DUPLICATE
  * (Content-Length or Host twice), ERR_MISSING (HTTP/1.1 without Host): each is a 400, whatever the
- * method and the URI are. ERR_TOO_LARGE alone can be the work of a browser: a long URI or cookie.
+ * method and the URI are. Browsers cause only ERR_TOO_LARGE, with a long URI or cookie.
  *
  * The answer does not depend on how the octets were cut: what is wrong first is told, and for every
  * beginning of in the answer is ERR_MORE or the answer for all of it. Not OK: *out is not to be

@@ -2,7 +2,7 @@
  * LCP, PAP, CHAP and EAP (PROTOCOL.md 5) through retransmissions, retries, changes of password and
  * restarts of LCP, and it decides which frames of the client may reach the server: a frame of a
  * login goes on only if the observer has taken it for an answer to the server's latest question.
- * What the server hears of the client's login is then exactly what the observer knows.
+ * So the server gets exactly the login that the observer knows.
  *
  * The state holds secrets (challenges and responses): the owner wipes the struct when the call is
  * connected or closed. No pointers into frames are kept, nothing is allocated. */
@@ -46,17 +46,17 @@ struct ppp_mschap {
 
 struct ppp_observer {
     /* for the reader */
-    enum ppp_method method;      /* agreed in LCP, then of the latest answer of the client */
-    enum ppp_result result;      /* inside EAP it is EAP's own Success or Failure that counts */
+    enum ppp_method method;      /* agreed in LCP, then that of the client's latest answer */
+    enum ppp_result result;      /* with EAP, only EAP's own Success or Failure counts */
     uint16_t user_len;           /* octets in user; 0: not known */
-    uint8_t user[PPP_USER_MAX];  /* as sent, no control characters in it, no NUL added; a claim
-                                    unless  the method proves it: PEAP and EAP-TLS do not */
+    uint8_t user[PPP_USER_MAX];  /* as sent, without control characters, no NUL added; a claim
+                                    unless the method proves it: PEAP and EAP-TLS do not */
     struct ppp_mschap last;      /* the client's latest answer that has an NT-Response */
     struct ppp_mschap confirmed; /* the latest one that the server answered with Success */
-    unsigned failures;           /* logins that the server refused, each try once */
-    bool
-        no_zero_key; /* the server sent a CHAP Challenge, for any method but CHAP-MD5: the client
-                        has a key, so a MAC made with zeros is not its own. Until LCP starts over */
+    unsigned failures;           /* logins that the server refused, each attempt once */
+    bool no_zero_key; /* the server sent a CHAP Challenge, for any method except CHAP-MD5: the
+                         client has a key, so its MAC is not made with zeros; until LCP starts over
+                       */
 
     /* for the observer itself */
     enum ppp_method lcp_method; /* agreed in LCP; NONE: no method that is known here */
@@ -73,9 +73,9 @@ struct ppp_observer {
     bool answer_given;
     uint16_t answer_len, proof_from, proof_len;
     uint8_t answer[PPP_ANSWER_MAX];
-    bool challenge_seen; /* a response may come: to a Challenge or to a Failure with R=1 */
-    bool retry;          /* ... to a Failure: the identifier of the response is not fixed */
-    bool expired;        /* ... with E=648: a change of password may come, of the same user */
+    bool challenge_seen; /* a response to a Challenge, or to a Failure with R=1, is expected */
+    bool retry;          /* ... to a Failure: the response may have any identifier */
+    bool expired;        /* ... with E=648: a change of password of the same user is expected */
     uint8_t challenge_id;
     uint8_t challenge_len; /* 16: v2 or MD5, 8: v1, 0: neither, so no MS-CHAP can follow */
     uint8_t challenge[16];
@@ -94,13 +94,13 @@ struct ppp_observer {
 enum ppp_verdict {
     PPP_FORWARD,
     PPP_DROP, /* it answers nothing that the server has asked */
-    /* An authentication whose content is cut short. A lax server would take it for an answer. */
+    /* An authentication whose content is cut short: a lax server would read it as an answer. */
     PPP_MALFORMED,
-    /* It asks the server for an authentication (LCP's option 3), which some servers obey as if it
-     * were their own choice of the client's method. */
+    /* A request to the server for an authentication (LCP's option 3): some servers take it for
+     * their own choice of the client's method. */
     PPP_AUTH_REQUEST,
-    /* An empty name, one with control characters, with a blank at either end, or too long. Servers
-     * cut and trim such names, each in its own way. */
+    /* A name that is empty or too long, has control characters, or a blank at either end: servers
+     * cut and trim such names in different ways. */
     PPP_BAD_NAME,
     /* Of the server: it starts LCP over before it has judged a login. Which login its next Success
      * is about cannot be told. */
@@ -114,26 +114,26 @@ void ppp_observer_init(struct ppp_observer *o);
 enum ppp_verdict ppp_observe(struct ppp_observer *o, enum ppp_from from,
                              const struct ppp_frame *frame);
 
-/* Returns whether the server is content with the client: the login that it asked for has ended with
- * a Success, or it has asked for none. */
+/* Returns whether the server has accepted the client: the login that the server asked for has ended
+ * with a Success, or the server has asked for none. */
 bool ppp_is_content(const struct ppp_observer *o);
 
 /* The server ends LCP, or either side ends the call. Counts a login that the server has not let in
  * as a failure, whatever the form of its refusal; a no-op where nothing is undecided. */
 void ppp_server_ends(struct ppp_observer *o);
 
-/* The client has sent an authentication that cannot be read. It counts as a failed login although
- * no server hears it, so that a guess costs the same in any form. */
+/* Counts an authentication from the client that cannot be read as a failed login although no server
+ * gets it, so that a guess costs the same in any form. */
 void ppp_unreadable_login(struct ppp_observer *o);
 
-/* The client's answer to the server's latest question, as ppp_login has it; empty: none yet, or the
- * method has none. Valid until the next call with o. */
+/* Returns the proof of the client's answer to the server's latest question, as ppp_login; empty: no
+ * answer yet, or the method has no proof. Valid until the next call with o. */
 struct span ppp_proof(const struct ppp_observer *o);
 
-/* What a RADIUS client passes on of one frame of a client's authentication, as parts of the frame.
- * user: the name in it; empty where the frame has none, as most of EAP. proof: octets that no other
- * login repeats by chance: an NT-Response, the response of CHAP-MD5, or the whole EAP packet; none
- * for PAP. False: the frame is not an answer or a request of a client's. */
+/* Finds the parts of a frame of the client's authentication that the server passes on to RADIUS.
+ * user: the name in the frame; empty for most of EAP. proof: octets that no other login repeats by
+ * chance: an NT-Response, the response of CHAP-MD5, or the whole EAP packet; empty for PAP. False:
+ * the frame is neither a response nor a PAP request. */
 bool ppp_login(struct span frame, struct span *user, struct span *proof);
 
 /* "ms-chapv2", "eap-mschapv2", "pap", "none". */

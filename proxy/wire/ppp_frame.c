@@ -45,7 +45,7 @@ static const struct link_protocol *link_protocol_of(uint16_t protocol)
     return NULL;
 }
 
-/* Cuts a frame into protocol and information. False: it has no protocol field. */
+/* Splits a frame into protocol and information. False: the frame has no protocol field. */
 static bool read_head(struct span octets, uint16_t *protocol, struct span *info)
 {
     /* RFC 1662 3.1; left out after ACFC (RFC 1661 6.6), which is why FF begins no protocol. */
@@ -62,7 +62,7 @@ static bool read_head(struct span octets, uint16_t *protocol, struct span *info)
     return !c.short_ && (*protocol & 1) == 1;
 }
 
-/* The format that LCP, PAP, CHAP and EAP share. */
+/* Reads the packet format that LCP, PAP, CHAP and EAP share. */
 static bool read_packet(struct ppp_frame *f)
 {
     struct cursor c = cursor_of(f->info);
@@ -83,7 +83,7 @@ static bool is_configure(const struct ppp_frame *f)
            f->code <= LCP_CONFIGURE_REJECT;
 }
 
-/* Reads one option of LCP from c. False: it is broken. */
+/* Reads one option of LCP from c. False: the option is broken. */
 static bool next_option(struct cursor *c, uint8_t *type, struct span *value)
 {
     *type = cursor_u8(c);
@@ -94,8 +94,9 @@ static bool next_option(struct cursor *c, uint8_t *type, struct span *value)
     return !c->short_;
 }
 
-/* Two options of authentication would leave to each reader which of them counts, and one without a
- * protocol what it means. */
+/* Returns whether the options are well formed and all readers agree on the authentication: of two
+ * such options some readers take the first, some the last, and one without a protocol is ambiguous.
+ */
 static bool options_are_clear(struct span options)
 {
     struct cursor c = cursor_of(options);

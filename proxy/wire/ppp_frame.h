@@ -1,7 +1,7 @@
 /* ppp_frame: one PPP frame of a link that is being set up, read strictly and rebuilt in its
  * canonical form (PROTOCOL.md 5.1). The gate forwards only what this module has read, in the form
- * that it builds: a server that reads more laxly or more strictly than the gate then has nothing of
- * its own to read. */
+ * that it builds, so a server that reads more laxly or more strictly than the gate still reads the
+ * same frame. */
 #ifndef SSTPGATE_WIRE_PPP_FRAME_H
 #define SSTPGATE_WIRE_PPP_FRAME_H
 
@@ -47,7 +47,7 @@ bool ppp_frame_read(enum ppp_from from, struct span octets, struct ppp_frame *ou
 bool ppp_frame_is_canonical(const struct ppp_frame *f, struct span octets);
 
 /* Writes FF 03, the protocol in two octets and f->info, of a frame that ppp_frame_read has read.
- * Returns how many octets. */
+ * Returns the number of octets. */
 size_t ppp_frame_build(const struct ppp_frame *f, uint8_t out[PPP_FRAME_MAX]);
 
 /* Returns whether f is LCP, an authentication or a network control frame: the frames that may flow
@@ -58,19 +58,19 @@ bool ppp_frame_is_control(const struct ppp_frame *f);
  */
 bool ppp_frame_is_network(const struct ppp_frame *f);
 
-/* The authentication protocol (option 3) of an LCP Configure packet that ppp_frame_read has
- * accepted. False: there is none. *algorithm: the octet behind it, 0 when there is none. */
+/* Finds the authentication protocol (option 3) in an LCP Configure packet that ppp_frame_read has
+ * accepted. False: none. *algorithm: the octet behind the protocol, 0 if missing. */
 bool ppp_frame_auth_option(const struct ppp_frame *f, uint16_t *protocol, uint8_t *algorithm);
 
 enum ppp_relogin { PPP_NO_LOGIN, PPP_LCP_REQUEST, PPP_LOGIN };
 
-/* Classifies a client's frame on a link that is up: does it begin another login? Any form counts
- * that some server reads, even with a packet inside that ppp_frame_read refuses. PPP_LCP_REQUEST:
- * LCP's Configure-Request, *request is the packet. PPP_LOGIN: PAP, CHAP or EAP. */
+/* Returns whether a client's frame on a link that is up begins another login, in any form that some
+ * server reads, even with a packet inside that ppp_frame_read refuses. PPP_LCP_REQUEST: LCP's
+ * Configure-Request, *request is the packet. PPP_LOGIN: PAP, CHAP or EAP. */
 enum ppp_relogin ppp_frame_relogin(struct span octets, struct span *request);
 
-/* Returns false for nearly every frame of a link that is up, and then ppp_frame_relogin says
- * PPP_NO_LOGIN. Inline because it runs for each packet that a client sends. */
+/* Returns whether ppp_frame_relogin must look at the frame: false for nearly every frame of a link
+ * that is up. Inline because it runs for each packet that a client sends. */
 static inline bool ppp_frame_may_be_link(struct span octets)
 {
     const size_t skip = octets.n >= 4 && octets.p[0] == 0xff && octets.p[1] == 0x03 ? 2 : 0;
