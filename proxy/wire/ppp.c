@@ -79,10 +79,10 @@ static struct span bare_name(struct span name)
     return span_sub(name, 0, find_last(name, '@'));
 }
 
-/* A client names itself once for each question, and in each login only one user: where the server
- * asks again before it has refused a login, some servers keep the first name for the session and
- * judge the second (PROTOCOL.md 5.4). The Identity of EAP and the name in the method may differ in
- * domain and realm. Another name answers nothing. */
+/* Decides on a name: a client sends one name for each question, and one user in each login, because
+ * some servers that ask again before they have refused a login keep the first name for the session
+ * and check the second (PROTOCOL.md 5.4). The Identity of EAP and the name in the method may differ
+ * in domain and realm. A frame with another name is dropped. */
 static enum ppp_verdict judge_name(const struct ppp_observer *o, struct span name)
 {
     const struct span known = span_of(o->user, o->user_len);
@@ -125,8 +125,8 @@ static bool is_repeated(const struct ppp_observer *o, const struct ppp_frame *f)
     return o->answer_given && f->info.n > 0 && span_eq(f->info, span_of(o->answer, o->answer_len));
 }
 
-/* proof: part of f->info. An answer that is too long to be kept has no proof and cannot be
- * repeated. */
+/* Keeps the client's answer. proof: part of f->info. An answer that is too long to be kept has no
+ * proof and cannot be repeated. */
 static void take_answer(struct ppp_observer *o, const struct ppp_frame *f, struct span proof)
 {
     forget_answer(o);
@@ -169,8 +169,8 @@ static enum ppp_method agreed_method(uint16_t protocol, uint8_t algorithm)
     return PPP_METHOD_NONE;
 }
 
-/* The server's latest Configure-Request holds: the client has acknowledged it, or the server goes
- * on behind LCP. */
+/* Applies the server's latest Configure-Request: the client has acknowledged it, or the server has
+ * gone on after LCP. */
 static void settle_lcp(struct ppp_observer *o)
 {
     if (!o->lcp_pending)
@@ -201,7 +201,8 @@ static enum ppp_verdict take_lcp_request(struct ppp_observer *o, const struct pp
     return PPP_FORWARD;
 }
 
-/* RFC 1661 5.2: an Ack has the identifier and the options of the request. */
+/* Takes the client's Ack, which must have the identifier and the options of the request (RFC 1661
+ * 5.2). */
 static enum ppp_verdict take_lcp_ack(struct ppp_observer *o, const struct ppp_frame *f)
 {
     uint16_t protocol;
@@ -235,7 +236,7 @@ static enum ppp_verdict observe_lcp(struct ppp_observer *o, enum ppp_from from,
                : PPP_FORWARD;
 }
 
-/* RFC 1661 3.5: frames of a protocol that LCP did not agree on are discarded. */
+/* Returns whether LCP has agreed on the protocol; others are discarded (RFC 1661 3.5). */
 static bool agreed_on(const struct ppp_observer *o, uint16_t protocol)
 {
     switch (o->lcp_method) {
@@ -292,8 +293,8 @@ static void observe_pap_answer(struct ppp_observer *o, const struct ppp_frame *f
 
 /* ---- CHAP, in frames of its own and inside EAP-MSCHAPv2 ---- */
 
-/* A response that was taken stays as it is: the Success for it may still arrive behind a
- * retransmitted challenge. For the same reason a retransmission asks for no name. */
+/* Takes a challenge. Keeps the response that was taken, because the Success for it may still arrive
+ * after a retransmitted challenge. For the same reason a retransmission asks for no name. */
 static void take_challenge(struct ppp_observer *o, const struct ppp_frame *f, bool eap)
 {
     struct cursor c = cursor_of(f->data);
@@ -318,7 +319,7 @@ static void take_challenge(struct ppp_observer *o, const struct ppp_frame *f, bo
         memcpy(o->challenge, value.p, value.n);
 }
 
-/* nt: 24 octets. peer: 16 octets, or none for v1. */
+/* Keeps an MS-CHAP answer. nt: 24 octets. peer: 16 octets, or none for v1. */
 static void keep_mschap(struct ppp_observer *o, uint8_t id, struct span nt, struct span peer)
 {
     o->response_seen = true;
@@ -332,7 +333,7 @@ static void keep_mschap(struct ppp_observer *o, uint8_t id, struct span nt, stru
     memcpy(o->last.nt_response, nt.p, sizeof o->last.nt_response);
 }
 
-/* The lengths of challenge and response distinguish the methods of the family (PROTOCOL.md 5.2). */
+/* Returns the method by the lengths of challenge and response (PROTOCOL.md 5.2). */
 static enum ppp_method response_method(const struct ppp_observer *o, struct span value, bool eap)
 {
     if (value.n == MD5_RESPONSE_LEN && !eap)
@@ -344,7 +345,8 @@ static enum ppp_method response_method(const struct ppp_observer *o, struct span
     return o->challenge_len == MSCHAPV2_CHALLENGE_LEN ? PPP_METHOD_MSCHAPV2 : PPP_METHOD_MSCHAPV1;
 }
 
-/* RFC 2433 4: without the flag "use NT" there is only an LM response, which gives no key here. */
+/* Keeps a response. Without the flag "use NT" (RFC 2433 4) it has only an LM response, which gives
+ * no key here. */
 static void keep_response(struct ppp_observer *o, const struct ppp_frame *f, struct span value)
 {
     const struct span nt = span_sub(value, MSCHAP_NT_AT, PPP_NT_RESPONSE);
@@ -395,8 +397,9 @@ static enum ppp_verdict take_response(struct ppp_observer *o, const struct ppp_f
     return PPP_FORWARD;
 }
 
-/* RFC 2759 7: a response made with the new password, to the challenge of the Failure that asked for
- * the change. It bears no name: the user is that of the response before. */
+/* Takes a change of password (RFC 2759 7): a response made with the new password, to the challenge
+ * of the Failure that asked for the change. It has no name: the user is that of the previous
+ * response. */
 static enum ppp_verdict take_change_password(struct ppp_observer *o, const struct ppp_frame *f,
                                              bool eap)
 {
@@ -469,7 +472,7 @@ static void take_success(struct ppp_observer *o, const struct ppp_frame *f, bool
         let_in(o);
 }
 
-/* The new challenge in a Failure: as many octets as the old one had, otherwise it is ignored. */
+/* Takes the new challenge of a Failure if it is as long as the old one; ignores it otherwise. */
 static void take_new_challenge(struct ppp_observer *o, struct span hex)
 {
     uint8_t octets[sizeof o->challenge];
@@ -483,8 +486,8 @@ struct failure_text {
     struct span challenge; /* hex digits */
 };
 
-/* "E=691 R=1 C=<hex> V=3 M=<any text>" (RFC 2759 6, RFC 2433 6). R=1 allows another response, E=648
- * (password expired) a change of password whatever R says. */
+/* Reads "E=691 R=1 C=<hex> V=3 M=<any text>" (RFC 2759 6, RFC 2433 6). R=1 allows another response,
+ * E=648 (password expired) a change of password, whatever the value of R. */
 static struct failure_text read_failure(struct span text)
 {
     struct failure_text t = {0};
@@ -505,8 +508,9 @@ static struct failure_text read_failure(struct span text)
     return t;
 }
 
-/* Every Failure counts, whatever its identifier: its sender is the server. What may follow it does
- * so only for the response that was taken. MD5 has no words in its Failure and so no second try. */
+/* Takes a Failure. Every Failure counts, whatever its identifier, because it comes from the server;
+ * only a Failure for the response that was taken allows another one. A Failure of CHAP-MD5 has no
+ * R=1, so it allows none. */
 static void take_failure(struct ppp_observer *o, const struct ppp_frame *f, bool eap)
 {
     struct failure_text t = read_failure(f->data);
@@ -555,8 +559,8 @@ static enum ppp_method eap_method(uint8_t type)
     return PPP_METHOD_EAP;
 }
 
-/* From the type on, EAP-MSCHAPv2 is a CHAP packet: opcode, id, MS-Length and value are code, id,
- * length and value ([MS-CHAP] 2.2). */
+/* Reads EAP-MSCHAPv2 as a CHAP packet: after the type, opcode, id, MS-Length and value are code,
+ * id, length and value ([MS-CHAP] 2.2). */
 static bool read_eap_mschapv2(struct span data, struct ppp_frame *inner)
 {
     struct cursor c = cursor_of(data);
@@ -598,7 +602,7 @@ static void observe_eap_server(struct ppp_observer *o, const struct ppp_frame *f
 
     switch (f->code) {
     case EAP_REQUEST: take_eap_request(o, f->id, type, c.rest); return;
-    /* 4.2 wants the identifier of the response here; peers accept others as well */
+    /* 4.2 requires the identifier of the response here; peers accept others as well */
     case EAP_SUCCESS:
         if (o->asked == PPP_EAP)
             let_in(o);
@@ -611,8 +615,8 @@ static void observe_eap_server(struct ppp_observer *o, const struct ppp_frame *f
     }
 }
 
-/* The client acknowledges the server's Success or Failure by the lone opcode, some clients by the
- * whole head of a packet. It is no answer to a challenge that is still open. */
+/* Returns whether the packet acknowledges the server's Success or Failure: it has the opcode alone,
+ * or from some clients the whole head of a packet. It does not answer an open challenge. */
 static bool is_eap_mschapv2_ack(const struct ppp_observer *o, struct span data)
 {
     const bool open = o->challenge_seen && !o->retry;
@@ -623,8 +627,8 @@ static bool is_eap_mschapv2_ack(const struct ppp_observer *o, struct span data)
            (data.p[0] == CHAP_FAILURE && !open);
 }
 
-/* MS-Length must be that of the EAP packet: a server that reads the one and a server that reads the
- * other would see different packets. */
+/* Takes a packet of EAP-MSCHAPv2. MS-Length must match the length of the EAP packet, because some
+ * servers read the one and some the other. */
 static enum ppp_verdict take_eap_mschapv2(struct ppp_observer *o, struct span data)
 {
     struct ppp_frame inner;
@@ -655,8 +659,8 @@ static enum ppp_verdict take_eap_identity(struct ppp_observer *o, struct span na
     return PPP_FORWARD;
 }
 
-/* RFC 1994 4.1 inside EAP: a value and a name. pppd takes the secret of that name, not of the
- * Identity (PROTOCOL.md 5.4), so that both must be the same. */
+/* Takes a response of EAP-MD5, a value and a name (RFC 1994 4.1). pppd takes the secret of this
+ * name, not of the Identity (PROTOCOL.md 5.4), so both must be the same. */
 static enum ppp_verdict take_eap_md5(struct ppp_observer *o, struct span data)
 {
     struct cursor c = cursor_of(data);
@@ -673,7 +677,8 @@ static enum ppp_verdict take_eap_md5(struct ppp_observer *o, struct span data)
     return PPP_FORWARD;
 }
 
-/* The client decides by its response: a method that it was offered may get a Nak. */
+/* Takes the method from the client's response, because the client may answer the server's offer
+ * with a Nak. */
 static enum ppp_verdict take_eap_type(struct ppp_observer *o, uint8_t type, struct span data)
 {
     enum ppp_verdict v = PPP_FORWARD;
@@ -691,8 +696,8 @@ static enum ppp_verdict take_eap_type(struct ppp_observer *o, uint8_t type, stru
     return v;
 }
 
-/* 4.1: the identifier is that of the request, the type too, or a Nak. Behind the Success nothing is
- * asked. */
+/* Returns whether a response answers the server's request: it has the identifier and the type of
+ * the request, or is a Nak (4.1). After the Success no request is open. */
 static bool answers_eap(const struct ppp_observer *o, const struct ppp_frame *f, uint8_t type)
 {
     return o->asked == PPP_EAP && o->result != PPP_RESULT_SUCCESS && f->id == o->eap_id &&
@@ -718,8 +723,8 @@ static enum ppp_verdict take_eap_response(struct ppp_observer *o, const struct p
 
 /* ---- all of it ---- */
 
-/* A question counts even where LCP did not agree on its protocol: the server asks, so it waits for
- * nothing else. */
+/* Notes a question of the server, even if LCP did not agree on its protocol, because the server
+ * waits for its answer. */
 static void note_question(struct ppp_observer *o, const struct ppp_frame *f)
 {
     if (f->protocol == PPP_CHAP && f->code == CHAP_CHALLENGE) {
