@@ -36,7 +36,7 @@ static void keep(void *arg, struct span octets)
     m->n += octets.n;
 }
 
-/* The same for all: a server computes as much for each. */
+/* Makes one ClientHello for all connections, because a server computes the same for each. */
 static void hello_make(struct tls_ctx *ctx, struct message *m)
 {
     struct tls_conn *c = tls_conn_new_client(ctx, NULL, NULL, keep, m);
@@ -82,7 +82,7 @@ static void wave_make(const struct sockaddr_in *to, const struct message *m, siz
     for (size_t i = 0; i < wave; i++)
         fd[i] = connected(to, epoll);
     for (size_t i = 0; i < wave; i++)
-        (void)!send(fd[i], m->octets, m->n, MSG_NOSIGNAL); /* the answer shows it */
+        (void)!send(fd[i], m->octets, m->n, MSG_NOSIGNAL); /* an error shows as a missing answer */
     while (r->answered + r->refused < before + wave) {
         int n = epoll_wait(epoll, event, EVENTS, PATIENCE_MS);
         if (n == 0) {
@@ -104,7 +104,7 @@ static void run(int fd, struct tls_ctx *ctx, const struct sockaddr_in *to, size_
     char begin;
 
     if (sched_setscheduler(0, SCHED_FIFO, &second) != 0)
-        (void)!nice(19); /* behind the round trips in any case */
+        (void)!nice(19); /* lower priority than the round trips */
     hello_make(ctx, &m);
     while (read(fd, &begin, 1) == 1) {
         struct flood_result r = {0};
@@ -141,6 +141,6 @@ struct flood_result flood_end(struct flood *f)
     struct flood_result r;
 
     if (read(f->fd, &r, sizeof r) != sizeof r)
-        exit(1); /* the process has told why */
+        exit(1); /* the process has reported the cause */
     return r;
 }

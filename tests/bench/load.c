@@ -1,6 +1,6 @@
 /* load: makes SSTP calls through a proxy, plays both their clients and the server behind it, and
- * tells what the proxy spent on it: its CPU time as the kernel counts it, read at the beginning and
- * at the end of the measured part. One line of JSON for each run.
+ * reports the CPU time of the proxy as the kernel counts it, read at the beginning and at the end of
+ * the measured part. One line of JSON for each run.
  *
  *   load flow   packets through tunnels that are up; until all have arrived, or SECONDS at a rate
  *   load ping   round trips of one packet, alone or beside tunnels that send what they can
@@ -567,21 +567,21 @@ static int calls(void)
 /* ---- hellos ---- */
 
 enum {
-    UNDER_WAY = 1024, /* packets of one tunnel, at the most */
-    /* How long a burst is looked at: shorter than the second in which Linux lets other programs run for
+    UNDER_WAY = 1024, /* most packets of one tunnel in flight */
+    /* Measured part of a burst: shorter than the second in which Linux lets other programs run for
      * 50 ms, whatever the priority of the proxy. */
     BURST_MS = 800,
     REST_MS = 500,
 };
 
-/* Each tunnel sends o.rate packets in a second, whether those before have come back or not. */
+/* Each tunnel sends o.rate packets per second, even if earlier packets have not come back. */
 static struct {
     struct pinger {
-        double next; /* when it sends again */
+        double next; /* time of the next packet */
         double sent[UNDER_WAY]; /* a ring */
         uint64_t out, in;
     } *pinger;
-    double *trip; /* of all that came back */
+    double *trip; /* round trips of all packets that came back */
     size_t n, room;
     bool count;
 } pings;
@@ -601,7 +601,7 @@ static void on_pong_of_many(struct end *e)
     }
 }
 
-/* Sends what is due; when the next one will be. */
+/* Sends the packets that are due. Returns the time of the next one. */
 static double pings_send(void)
 {
     double first = INFINITY;
@@ -610,7 +610,7 @@ static double pings_send(void)
         const double now = wall();
         if (now >= p->next) {
             if (p->out - p->in == UNDER_WAY)
-                die("a tunnel stands still");
+                die("a tunnel has stopped");
             p->sent[p->out++ % UNDER_WAY] = now;
             end_send(plan.pair[i].client);
             p->next += 1.0 / o.rate;
@@ -629,7 +629,7 @@ static bool all_back(void)
     return true;
 }
 
-/* For so long, or until input has come; then until all packets are back. */
+/* Sends for this duration, or until input has come, and then waits until all packets are back. */
 static void ping_for(double duration, bool count)
 {
     const double begun = wall(), end = begun + duration;
@@ -658,11 +658,12 @@ static void pings_print(const char *name)
     pings.n = 0;
 }
 
-/* Before all that shares its core, then the flood: what is measured is the proxy. */
+/* Gives this process priority over all others on its core, the flood included, so that the figures
+ * show the proxy's delays only. */
 static void go_first(void)
 {
     const struct sched_param first = {.sched_priority = 2};
-    (void)sched_setscheduler(0, SCHED_FIFO, &first); /* wants root; without, a quiet machine does */
+    (void)sched_setscheduler(0, SCHED_FIFO, &first); /* needs root; otherwise a quiet machine */
 }
 
 static void add(struct flood_result *sum, struct flood_result r)
@@ -672,7 +673,7 @@ static void add(struct flood_result *sum, struct flood_result r)
     sum->seconds += r.seconds;
 }
 
-/* Bursts of o.concurrent ClientHellos, o.packets of them. */
+/* Makes o.packets bursts of o.concurrent ClientHellos. */
 static int hellos(void)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &input_ended};

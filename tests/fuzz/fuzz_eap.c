@@ -24,7 +24,7 @@ static void check_packet(struct span s)
     CHECK(!p.accepted || (p.request && !p.identity));
 }
 
-/* A packet changes the marks of a login that has begun, and padding does not. */
+/* Checks that a packet changes the marks of a login that has begun, and that padding does not. */
 static void check_marks(struct span s)
 {
     static struct keyring *k;

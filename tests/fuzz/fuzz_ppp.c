@@ -39,7 +39,7 @@ static enum ppp_verdict observe_copy(struct ppp_observer *o, enum ppp_from from,
     return v;
 }
 
-/* The canonical form is read as the same frame, and is its own canonical form. */
+/* Checks that the canonical form is read as the same frame, and is its own canonical form. */
 static void check_rebuilt(enum ppp_from from, struct span octets)
 {
     uint8_t out[PPP_FRAME_MAX], twice[PPP_FRAME_MAX];
@@ -73,8 +73,8 @@ static void check_login(struct span frame)
     free((void *)(uintptr_t)copy.p);
 }
 
-/* The client cannot say that it succeeded, nor undo what the server said; what does not go on
- * changes nothing; and there is one answer to each question. */
+/* Checks a client's frame: it can neither make a login succeed nor undo a verdict of the server; it
+ * changes nothing if it does not go on; and each question has one answer. */
 static void check_client(const struct ppp_observer *o, const struct ppp_observer *before,
                          enum ppp_verdict v)
 {
@@ -111,7 +111,7 @@ static void check_state(const struct ppp_observer *o)
     CHECK(o->challenge_len == 0 || o->challenge_len == 8 || o->challenge_len == 16);
 }
 
-/* One frame, and the same frame in the other forms that must make no difference. */
+/* Observes one frame, and the same frame in the other forms that must make no difference. */
 static void check_frame(struct ppp_observer *o, enum ppp_from from, struct span frame)
 {
     static const uint8_t address[] = {0xff, 0x03}, behind[] = {0xff, 0x03, 0x01, 0x00, 0x31};

@@ -129,7 +129,7 @@ static void check_agreement(struct client *c)
 
 /* ---- the gate ---- */
 
-/* Built with -DTRACE, prints the conversation: what a finding is about. */
+/* Prints the conversation of a finding, if built with -DTRACE. */
 static void trace(const char *who, const uint8_t *p, size_t n)
 {
 #ifdef TRACE
@@ -209,7 +209,7 @@ static void put_u16(struct client *c, size_t n)
     put_u8(c, (uint8_t)n);
 }
 
-/* n octets that differ with an octet of the input. */
+/* Writes n octets that depend on an octet of the input. */
 static void put_value(struct client *c, size_t n)
 {
     const uint8_t seed = cursor_u8(&c->script);
@@ -224,7 +224,7 @@ static void put_script(struct client *c, size_t n)
     (void)cursor_take(&c->script, rest.n);
 }
 
-/* One of the table, or as many octets of the input as the low five bits say. */
+/* Returns a name of the table, or as many octets of the input as the low five bits say. */
 static struct span read_name(struct client *c)
 {
     const uint8_t which = cursor_u8(&c->script);
@@ -248,7 +248,7 @@ static void put_head(struct client *c, unsigned protocol, uint8_t code, uint8_t 
     put_u16(c, 0);
 }
 
-/* An answer: an octet of the input is added to the identifier that was asked with. */
+/* Writes the head of an answer: an octet of the input is added to the identifier of the request. */
 static void put_answer(struct client *c, unsigned protocol, uint8_t code)
 {
     put_head(c, protocol, code, (uint8_t)(c->asked[protocol] + cursor_u8(&c->script)));

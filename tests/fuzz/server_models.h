@@ -1,6 +1,6 @@
-/* server_models: how known VPN servers run LCP and authentication, as far as their sources tell
+/* server_models: models of LCP and authentication in known VPN servers, made from their sources
  * (PROTOCOL.md 5). Each model is a server: it takes the frames of a client, keeps its own state and
- * writes the frames of its own. It shares no code with wire/ppp.c, because the fuzz target compares
+ * writes its own frames. It shares no code with wire/ppp.c, because the fuzz target compares
  * the two. A model does not check passwords: the caller says how the next judgement ends. */
 #ifndef SSTPGATE_TESTS_SERVER_MODELS_H
 #define SSTPGATE_TESTS_SERVER_MODELS_H
@@ -11,7 +11,7 @@
 enum server_kind { SERVER_SOFTETHER, SERVER_ACCEL, SERVER_PPPD, SERVER_RRAS, SERVER_KINDS };
 
 enum server_event {
-    SERVER_TICK,       /* nothing more comes at present: SoftEther begins an authentication then */
+    SERVER_TICK,       /* no packet waits: SoftEther then begins an authentication */
     SERVER_RETRANSMIT, /* a timer: repeats what waits for an answer */
     SERVER_ASK_AGAIN,  /* accel-ppp's interval, pppd's chap-interval */
     SERVER_JUDGE,      /* the RADIUS server has answered */
@@ -33,14 +33,14 @@ struct server_name {
     size_t n;
 };
 
-/* What a server has let in. */
+/* A login that a server has accepted. */
 struct server_login {
     enum ppp_method method;
     struct server_name user;   /* whose session it is */
     struct server_name proved; /* whose secret the answer was checked with */
     bool has_nt, v1;
     uint8_t challenge[16], peer[16], nt[24];
-    size_t proof_len; /* what the server passes on to RADIUS; 0: it does not */
+    size_t proof_len; /* octets that the server passes on to RADIUS; 0: none */
     uint8_t proof[SERVER_FRAME_MAX];
 };
 
@@ -66,7 +66,7 @@ struct server_model {
     bool in;           /* the client is let in */
     bool ended;        /* the server has ended the call */
     bool news;         /* a Success has been written since the caller looked */
-    unsigned refusals; /* logins refused in so many words */
+    unsigned refusals; /* logins refused explicitly */
     struct server_login login;
     struct server_frame out[SERVER_OUT_MAX];
     size_t outs;
@@ -79,7 +79,7 @@ struct server_model {
 
     /* authentication */
     uint8_t id;
-    uint8_t challenges; /* made so far, so that each is another one */
+    uint8_t challenges; /* number of challenges, so that each is different */
     uint8_t challenge[16];
     bool asked, done, refused, waiting, retry, expired;
     struct server_login pending; /* being judged */

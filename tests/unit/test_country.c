@@ -210,8 +210,8 @@ static void expect_country(const struct country *c, const char *who, const char 
     assert_string_equal(code, want);
 }
 
-/* As cp and curl -o do it: the file is empty before it is filled. A mapped one would be a SIGBUS
- * here. */
+/* Writes as cp and curl -o do: the file is empty before it is filled. A mapped file would cause a
+ * SIGBUS here. */
 static void a_file_may_be_written_in_place(void **state)
 {
     char *path = make_db();
@@ -243,7 +243,7 @@ static void half_a_file_is_refused(void **state)
     unlink(path);
 }
 
-/* Each reload opens it again, and old tunnels keep what they have. */
+/* Each reload opens the file again, and old tunnels keep their database. */
 static void an_unchanged_file_is_in_memory_once(void **state)
 {
     char *path = make_db();

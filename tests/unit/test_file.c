@@ -61,7 +61,7 @@ static void a_regular_file_is_read(void **state)
 
 /* ---- copies ---- */
 
-/* What happens to the file right behind the first read of it. */
+/* A change of the file right after its first read. */
 static struct {
     const char *path; /* NULL: nothing */
     void (*change)(const char *path);
@@ -141,7 +141,7 @@ static void overwrite(const char *path)
 {
     const int fd = open(path, O_WRONLY);
     assert_int_equal(pwrite(fd, "other", 5, 0), 5);
-    /* the clock of the file system is coarse: this time is another one on any */
+    /* the clock of a file system may be coarse: this time differs on all of them */
     assert_int_equal(futimens(fd, (struct timespec[]){{.tv_sec = 1}, {.tv_sec = 1}}), 0);
     close(fd);
 }

@@ -197,7 +197,7 @@ static struct keyring_marks own_marks(const struct call *c)
     return m;
 }
 
-/* RADIUS gave a login the key of the call's vector, altered by one bit if it is wrong. */
+/* Makes RADIUS give a login the key of the call's vector, altered by one bit if it is wrong. */
 static void radius_gives_to(struct call *c, const char *user, struct keyring_marks marks,
                             bool wrong)
 {
@@ -394,8 +394,8 @@ static void eap_with_zeros_that_are_configured(void **state)
     }
 }
 
-/* A MAC made with zeros, where the key of this login is known: its sender does not have it. The
- * envelope makes no difference, so a change of it gains nothing. */
+/* A MAC made with zeros where the key of this login is known: its sender does not have the key. The
+ * envelope makes no difference, so a man in the middle gains nothing by a change of it. */
 static void eap_with_zeros_although_its_key_is_known(void **state)
 {
     (void)state;
@@ -633,9 +633,9 @@ static void passthrough_passes(void **state)
 #define IPCP "1000000e ff038021 0101000a 0306"
 #define IPV4 "1000000a ff030021 4500"
 
-/* Anybody can make a binding with zeros: a call whose user the server has not let in is not a
- * tunnel yet. A login that was asked for must end with a Success; without one the first network
- * control frame shows that the server is content. */
+/* Anybody can make a binding with zeros, so a call is no tunnel before the server has accepted its
+ * user. A login that the server asked for must end with a Success; if the server asked for none,
+ * its first network control frame shows that it has accepted the client. */
 static void until_the_server_is_content(void **state)
 {
     static const struct {
@@ -735,8 +735,8 @@ static void a_key_from_radius(void **state)
     call_fini(&c);
 }
 
-/* Everybody who has an account gets keys. They bind no other call, whatever name their login had
- * outside (PROTOCOL.md 5.8). */
+/* Every account gets keys. These bind no other call, whatever the outer name of their login
+ * (PROTOCOL.md 5.8). */
 static void keys_of_others(void **state)
 {
     (void)state;
@@ -767,7 +767,7 @@ static void keys_of_others(void **state)
     }
 }
 
-/* What PPP says again is one packet to RADIUS; a login may start over, with LCP or without. */
+/* Retransmissions in PPP are one packet in RADIUS; a login may start over, with LCP or without. */
 static void retransmissions_in_eap(void **state)
 {
     (void)state;
@@ -1055,7 +1055,7 @@ static void what_may_pass_the_one_that_waits(void **state)
         }
 }
 
-/* What the keyring is told of each answer: user, mark, address. */
+/* The keyring's note for each answer: user, mark, address. */
 static void logins_are_noted(void **state)
 {
     (void)state;
@@ -1089,8 +1089,8 @@ static void logins_are_noted(void **state)
     }
 }
 
-/* One call cannot push out the notes of the others: a client has one answer to each question, and
- * one that goes on with others is refused. */
+/* One call cannot push out the notes of the others: a client has one answer to each question, and a
+ * client that sends more answers is refused. */
 static void notes_of_one_call_push_out_nobody(void **state)
 {
     (void)state;
@@ -1134,7 +1134,8 @@ static void a_client_that_answers_too_often(void **state)
 
 /* ---- the canonical form ---- */
 
-/* What goes on is built from what was read, in both directions; what cannot be read stays here. */
+/* Frames are rebuilt in their canonical form, in both directions; a frame that cannot be read is
+ * dropped. */
 static void frames_go_on_in_one_form(void **state)
 {
     (void)state;
@@ -1180,8 +1181,7 @@ static void frames_go_on_in_one_form(void **state)
         }
 }
 
-/* Some servers obey the authentication that a client asks of them as if it were their own choice.
- */
+/* Some servers take an authentication that a client asks for as their own choice of the method. */
 static void a_client_that_asks_for_authentication(void **state)
 {
     (void)state;
@@ -1193,8 +1193,7 @@ static void a_client_that_asks_for_authentication(void **state)
     call_fini(&c);
 }
 
-/* An answer that only a lax server would read never gets there, and costs what a wrong one costs.
- */
+/* An answer that only a lax server would read is not forwarded, and counts as a failed login. */
 static void an_unreadable_answer_is_a_failed_login(void **state)
 {
     static const struct {
@@ -1250,8 +1249,8 @@ static bool is_allowed(void *arg, struct span user)
     return a->denies == NULL || !span_eq(user, span_str(a->denies));
 }
 
-/* The outer name of EAP-TLS is its sender's choice: once that method has let the client in, the
- * rules are asked about an unknown user. */
+/* The client chooses the outer name of EAP-TLS: once that method has succeeded, the rules are asked
+ * about an unknown user. */
 static void the_outer_name_is_a_claim(void **state)
 {
     (void)state;

@@ -69,7 +69,7 @@ static const char *find(struct keyring *k, const char *radius, const char *user,
 #define RESPONSE_1 "an NT-Response has 24 1."
 #define RESPONSE_2 "an NT-Response has 24 2."
 
-/* What one login has, and who finds its key. */
+/* The marks of a login, and the logins that find its key. */
 static void whose_key(void **state)
 {
     static const struct {
@@ -156,7 +156,7 @@ static struct keyring_marks follow(const struct keyring *k, const char *const *p
 
 enum { PACKETS_MAX = 8 };
 
-/* Whether two sides that saw these packets know the login again. */
+/* Whether two sides that saw these packets recognize the same login. */
 static void chains(void **state)
 {
     static const struct {
@@ -471,8 +471,8 @@ static void repeated(void **state)
     keyring_free(k);
 }
 
-/* Room for the notes of so many; one that had to go may have been another client's, so that for as
- * long as it would have been kept its name is nobody's. */
+/* The number of notes is bounded. A replaced note may have been another client's, so its name finds
+ * no client for as long as the note would have been kept. */
 static void many_clients(void **state)
 {
     struct keyring *k = keyring_new();

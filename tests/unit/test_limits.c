@@ -297,7 +297,7 @@ static void users(void **state)
     limits_free(l);
 }
 
-/* A refused call is not counted; when the others have left, no count is left. */
+/* A refused call is not counted; when the other calls have left, every count is 0. */
 static void unused(void **state)
 {
     struct config_limits c = none;

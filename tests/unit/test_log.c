@@ -280,7 +280,7 @@ static void a_line_that_a_full_disk_cuts_is_ended(void **state)
     assert_string_equal(line, "");
 }
 
-/* The program before this one met the full disk. */
+/* A previous process has met the full disk. */
 static void a_file_that_ends_within_a_line_gets_its_end(void **state)
 {
     static const struct {

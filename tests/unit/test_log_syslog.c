@@ -1,4 +1,4 @@
-/* The daemon is a socket in a folder of the test. */
+/* The daemon is a socket in a directory of the test. */
 #include "base/log_syslog.h"
 
 #include <setjmp.h>
@@ -52,7 +52,7 @@ static bool send_text(int fd, const char *text)
     return log_syslog_send(fd, path, LOG_WARNING, text, strlen(text));
 }
 
-/* Returns the next message from behind its header; NULL: the queue is empty. */
+/* Returns the next message without its header; NULL: the queue is empty. */
 static const char *received(int daemon)
 {
     static char text[4096];

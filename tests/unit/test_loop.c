@@ -505,7 +505,7 @@ static void peer_leaves(struct peer *p)
     UNTIL(p->gone);
 }
 
-/* close_notify in the segment of what was said before, where there is TLS, and FIN. */
+/* Sends close_notify, with TLS and in the segment of the previous data, and FIN. */
 static void peer_ends(struct peer *p, bool notify)
 {
     if (p->tls != NULL && notify)
@@ -762,8 +762,8 @@ static void stop_when_full_go_on_when_all_is_sent(struct owner *o, enum event e)
         stream_resume(&o->s);
 }
 
-/* Whatever is said to a peer that does not read: what is queued is one small read and its records.
- * When the peer reads again, all arrives. */
+/* The queue to a peer that does not read is one small read and its records, however much the other
+ * side sends. When the peer reads again, all data arrives. */
 static void a_narrow_stream_queues_little(void **state)
 {
     (void)state;
@@ -941,8 +941,8 @@ static void meet_bulk(struct owner *o, struct peer *p)
     peer_write(p, octets, sizeof octets);
 }
 
-/* A stream that waits for its peer's ClientHello, which may be on its way already. The peer does
- * not go on with the handshake. */
+/* Opens a stream that waits for its peer's ClientHello; says: the peer sends it first. The peer
+ * does not go on with the handshake. */
 static void meet_hello(struct owner *o, struct peer *p, bool says)
 {
     meet_window(o, p, 0);
@@ -962,8 +962,7 @@ static unsigned sum_of(const struct owner *o, size_t n, enum event e)
 
 enum { HELLOS = 24 };
 
-/* Many ClientHellos are there at once: a packet of another stream waits for one of them at the
- * most. */
+/* Many ClientHellos arrive at once: a packet of another stream waits for at most one of them. */
 static void handshakes_take_turns_behind_all_others(void **state)
 {
     (void)state;
@@ -1086,7 +1085,7 @@ static size_t use_one_then_secure(struct owner *o, struct span octets)
     return 1;
 }
 
-/* Octets that came with the plain beginning wait for a place, too. */
+/* Bytes that came with the plain beginning wait for a place, too. */
 static void tls_behind_a_plain_beginning(void **state)
 {
     (void)state;
@@ -1138,7 +1137,7 @@ static void an_end_before_the_hello(void **state)
     }
 }
 
-/* Reads of streams that are early: so many in a round, the others wait for their turn. */
+/* A round makes at most WORKER_READS reads of early streams; the others wait for their turn. */
 static void early_reads_are_few_in_a_round(void **state)
 {
     (void)state;
@@ -1480,7 +1479,7 @@ static void stop_at_once(struct owner *o, enum event e)
         stream_pause(&o->s);
 }
 
-/* Also where the end comes together with the octets at which the owner paused. */
+/* Also if the end comes together with the bytes at which the owner paused. */
 static void an_end_waits_while_paused(void **state)
 {
     (void)state;
@@ -1518,7 +1517,7 @@ static void pause_at_the_last(struct owner *o, enum event e)
         stream_pause(&o->s);
 }
 
-/* The owner may wait with what it left, and take it before the end. */
+/* The owner may leave bytes for later, and take them before the end. */
 static void what_is_left_is_announced_before_the_end(void **state)
 {
     (void)state;
@@ -1584,7 +1583,7 @@ static void our_end_first_then_theirs(void **state)
     }
 }
 
-/* The peer's port is the one in TIME_WAIT then. Its close_notify and its FIN come apart. */
+/* So the peer's port is in TIME_WAIT. Its close_notify and its FIN arrive separately. */
 static void a_notified_peer_closes_first(void **state)
 {
     (void)state;
@@ -1624,7 +1623,7 @@ static void a_notified_peer_closes_first(void **state)
     }
 }
 
-/* A FIN without close_notify, before and behind ours; and without TLS there is the FIN alone. */
+/* A FIN without close_notify, before and after ours; without TLS the FIN alone. */
 static void a_notified_peer_may_have_closed_before(void **state)
 {
     (void)state;
@@ -2164,7 +2163,7 @@ static size_t accepted(const struct owner *o)
     return n;
 }
 
-/* Many callers at once: a round of the loop accepts so many of them. */
+/* A round of the loop accepts at most WORKER_ACCEPTS of many simultaneous connections. */
 static void few_are_accepted_in_a_round(void **state)
 {
     (void)state;
@@ -2545,7 +2544,7 @@ static void sweep_thrice(void *arg, uint64_t now_ms)
         worker_stop(&w);
 }
 
-/* A sweep that has more to do than may be done at once is called again, soon. */
+/* A sweep that asks for another one is called again in WORKER_AGAIN_MS. */
 static void a_sweep_may_come_again(void **state)
 {
     (void)state;

@@ -64,7 +64,7 @@ static void the_oldest_makes_room(void **state)
     radius_memory_fini(&m);
 }
 
-/* Half as many as there is room for are there nearly all, whatever came before. */
+/* With half as many entries as there is room for, nearly all are kept, whatever came before. */
 static void forgets(void **state)
 {
     (void)state;

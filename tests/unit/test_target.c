@@ -1,4 +1,4 @@
-/* Whom a backend's TLS is trusted to be. What a chain is worth is test_tls_conn's. */
+/* Verification of a backend by its certificate. test_tls_conn has the verification of chains. */
 #include "call/target.h"
 
 #include <setjmp.h>

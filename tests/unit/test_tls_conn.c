@@ -1037,8 +1037,8 @@ static void put16(struct hello *h, size_t number)
     put8(h, number & 0xff);
 }
 
-/* A ClientHello of TLS 1.3 with so many groups, all unknown, and so many shares of the last one.
- * OpenSSL looks for the group of each share in the list of groups. */
+/* Builds a ClientHello of TLS 1.3 with this number of groups, all unknown, and of shares, all of
+ * the last group. OpenSSL looks for the group of each share in the list of groups. */
 static void hello_build(struct hello *h, size_t groups, size_t shares)
 {
     const size_t extensions = 7 + 4 + 2 + 2 * groups + 8 + 4 + 2 + 5 * shares;
@@ -1061,7 +1061,7 @@ static void hello_build(struct hello *h, size_t groups, size_t shares)
     assert_int_equal(h->n, body + 4);
 }
 
-/* The message in records of so many octets. The caller frees it. */
+/* Returns the message in records of `piece` bytes. The caller frees it. */
 static struct octets in_records(const struct hello *h, size_t piece)
 {
     struct octets o = {malloc(h->n + 5 * (h->n / piece + 1)), 0};
@@ -1127,7 +1127,7 @@ static void say_new_keys(struct raw *peer, int times)
     }
 }
 
-/* They cost a hundred times as much as data of the same length. */
+/* A KeyUpdate costs a hundred times as much as data of the same length. */
 static void new_keys_without_data_have_a_bound(void **state)
 {
     (void)state;
@@ -1144,7 +1144,7 @@ static void new_keys_without_data_have_a_bound(void **state)
     raw_client_free(&peer, &ours, server);
 }
 
-/* A peer that changes its keys after so much data does so as often as it likes. */
+/* A peer may change its keys once for each TLS_MESSAGE_OCTETS of data without a bound. */
 static void new_keys_behind_data_have_none(void **state)
 {
     (void)state;
@@ -1169,7 +1169,7 @@ static void new_keys_behind_data_have_none(void **state)
     raw_client_free(&peer, &ours, server);
 }
 
-/* A server of OpenSSL's with this certificate, which is in ctx already, meets a client of ours. */
+/* Connects a server of plain OpenSSL, whose ctx has the certificate, and a client of ours. */
 static void raw_server(struct raw *peer, struct side *ours, struct tls_ctx *client, SSL_CTX *ctx,
                        const char *name)
 {

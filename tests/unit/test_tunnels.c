@@ -482,7 +482,7 @@ static void each_state_has_its_deadline(void **state)
     }
 }
 
-/* The ClientHello of another client, which says nothing more. */
+/* Sends the ClientHello of another client, which is silent afterwards. */
 static int hello_in(void)
 {
     int fd = call_in();
@@ -533,7 +533,8 @@ static void a_silent_handshake_makes_room(void **state)
     gate_close();
 }
 
-/* Many deadlines are over at once: a sweep ends so many calls, and the next one comes soon. */
+/* Many deadlines pass at once: a sweep ends at most EXPIRE_AT_ONCE calls, and the next one follows
+ * in WORKER_AGAIN_MS. */
 static void a_sweep_ends_few_calls(void **state)
 {
     (void)state;
