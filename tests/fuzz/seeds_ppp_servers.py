@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""seeds_ppp_servers.py FOLDER: writes the named inputs of fuzz_ppp_servers, one conversation each:
-every method of every server, and the attacks on what a server hears. The octets are those that
-fuzz_ppp_servers.c reads."""
+"""seeds_ppp_servers.py DIRECTORY: writes the named inputs of fuzz_ppp_servers, one conversation each:
+every method of every server, and the attacks on the login that a server reads. fuzz_ppp_servers.c
+has the format."""
 
 import sys
 from pathlib import Path
@@ -103,7 +103,7 @@ SEEDS = {
     "rras-chap-md5": begin(RRAS, 2) + lcp + md5,
     "rras-pap": begin(RRAS, 3) + lcp + pap(),
     "rras-eap-tls": begin(RRAS, 4) + lcp + identity() + tls,
-    # what the gate heard and SoftEther did not, or the other way round
+    # frames that the gate read and SoftEther did not, or the other way round
     "attack-length": begin(SOFTETHER) + softether_mschapv2 + mschap(BOB, 0x50, SHORT_HEAD | ACCEPTS | BURST) +
     mschap(flags=LENGTH | ACCEPTS, form=b"\0\4"),
     "attack-length-swapped": begin(SOFTETHER) + softether_mschapv2 +

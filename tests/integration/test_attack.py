@@ -471,7 +471,7 @@ def test_zeros_before_eap_are_weak(bench):
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 @pytest.mark.parametrize("early", [True, False], ids=["early", "in time"])
 def test_zeros_inside_eap_without_the_key(bench, early, policy):
-    """EAP-MSCHAPv2 carries the octets of MS-CHAPv2, so a man in the middle can change the envelope. The
+    """EAP-MSCHAPv2 carries the bytes of MS-CHAPv2, so a man in the middle can change the envelope. The
     gate knows alice's key: a MAC made with zeros is not hers."""
     server = bench.backend(dialect="softether", auth=("eap-mschapv2",))
     gate = bench.gate(server, backend={"crypto-binding": policy})
@@ -508,8 +508,8 @@ def first_answer(client, user, password):
 
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 def test_key_of_another_account(bench, policy):
-    """A man in the middle has an account himself. The server hears the answer that the gate has read, and
-    alice's, which is a second one, stays here: he has logged in as himself."""
+    """A man in the middle has an account of his own. The server gets the answer that the gate has read; the
+    gate drops alice's, because it is a second one: he has logged in as himself."""
     server = bench.backend(dialect="softether", users=USERS)
     gate = bench.gate(server, backend={"crypto-binding": policy})
     client = bench.client(gate)
@@ -525,8 +525,8 @@ def test_key_of_another_account(bench, policy):
 
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 def test_answer_of_nobody(bench, policy):
-    """The same with a name that the gate knows no key of: under `auto` its MAC would pass for want of a key,
-    but the server hears the name as well."""
+    """The same with a name that the gate has no key for: `auto` would accept its MAC because no key is known,
+    but the server gets the same name."""
     server = bench.backend(dialect="softether", users=USERS)
     gate = bench.gate(server, backend={"crypto-binding": policy})
     client = bench.client(gate)
@@ -688,8 +688,8 @@ def test_honest_ones_are_not_counted(bench, knobs, keys):
 
 @pytest.mark.parametrize("protocols", [(ppp.CHAP,), (ppp.LCP, ppp.CHAP)], ids=["answer", "all"])
 def test_what_only_the_server_would_understand(bench, protocols):
-    """A server that is content with lengths which are wrong would hear an agreement and a login of which
-    the gate can read nothing: it never gets them."""
+    """A server that accepts wrong lengths would read an agreement and a login that the gate cannot read: the
+    gate drops these frames."""
     def lenient(call):
         take = call.link.on_frame
 
@@ -771,7 +771,7 @@ def test_another_login_inside_a_tunnel(bench, frame):
 
 
 def test_control_inside_a_tunnel(bench):
-    """LCP that begins no login, and network control, go on as they are."""
+    """LCP that begins no login, and network control, are forwarded unchanged."""
     server = bench.backend()
     gate = bench.gate(server)
     with bench.client(gate) as client:
@@ -791,7 +791,7 @@ def shorten(frame):
 
 
 def speak_for(client, protocol, instead):
-    """instead(frame, say) sends what it wants in the place of each frame of `protocol`."""
+    """instead(frame, say) sends other frames in the place of each frame of `protocol`."""
     say = client.link._send_frame
 
     def speak(frame):
@@ -804,7 +804,7 @@ def speak_for(client, protocol, instead):
 
 
 def never_up(gate, server, client, *steps):
-    """The call ends before the last step, and no login of the server's was bound. Returns its line."""
+    """The call ends before the last step, and no login was bound at the server. Returns its log line."""
     with pytest.raises(CallFailed):
         for one in steps:
             one()
@@ -861,7 +861,7 @@ def test_frames_that_decide_nothing(bench):
 @pytest.mark.parametrize("policy, other", [("rewrite", "bob"), ("auto", "nobody")])
 def test_response_without_a_length(bench, policy, other):
     """alice's Response has an inner length of 4, and that of the man in the middle has no FF 03: the
-    gate must not bind with his key the call of a server that hears hers."""
+    gate must not bind a call with his key whose server reads her login."""
     server = bench.backend(dialect="softether", users={"alice": "sesame"})
     gate = bench.gate(server, backend={"crypto-binding": policy})
     client = bench.client(gate).establish("start")
@@ -904,7 +904,7 @@ def test_method_of_the_client(bench, policy):
 
 
 def test_method_beside_the_request(bench):
-    """The same before the server has asked for anything, and an EAP Nak without FF 03 for the gate."""
+    """The same before the server has asked for a login, and an EAP Nak without FF 03 for the gate."""
     server = bench.backend(dialect="softether", users={"alice": "sesame"})
     server.hooks["ack"] = lambda call: setattr(call.link, "start", lambda: None)
     gate = bench.gate(server)
@@ -967,7 +967,7 @@ def test_two_pap_requests(bench):
 
 @pytest.mark.parametrize("dialect", ["sorz", "strict"])
 def test_second_login_in_a_tunnel(bench, dialect):
-    """LCP anew, and bob logs in where a rule has let alice in."""
+    """LCP starts over, and bob logs in where a rule has let alice in."""
     server = bench.backend(dialect=dialect, users=USERS, echoes_early=False)
     gate = bench.gate(server, listener={"deny": "user bob"})
     client = bench.client(gate).establish().ping()
@@ -983,8 +983,8 @@ def test_second_login_in_a_tunnel(bench, dialect):
 
 @pytest.mark.parametrize("asks_twice", ["before", "behind"])
 def test_another_name_for_the_second_question(bench, asks_twice):
-    """A server may ask twice (SoftEther's UseDoubleMsChapV2, pppd's chap-interval). alice's answer gets
-    the call in; the man in the middle must not answer the second question under his own name."""
+    """A server may ask twice (SoftEther's UseDoubleMsChapV2, pppd's chap-interval). After alice's answer the
+    man in the middle must not answer the second question under his own name."""
     def ask_again(call):
         verifier = call.link.auth
         verifier.ident += 1

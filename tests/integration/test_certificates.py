@@ -293,7 +293,7 @@ def test_wrong_groups_have_their_line(bench, certs):
 
 
 def test_ciphers_that_leave_nothing_have_their_line(bench, certs):
-    """Anonymous suites and DHE are left out of every list; a list of nothing else is a mistake."""
+    """Anonymous suites and DHE are left out of every list; a list that has nothing else is an error."""
     code, errors = check(bench, ("certificate", "c-ec.pem"), ("ciphers", "aNULL:kDHE"))
     assert code == 1 and len(errors) == 1
     assert errors[0][0] == "ciphers = aNULL:kDHE" and "ciphers: nothing is left" in errors[0][1]

@@ -1,5 +1,5 @@
-"""No request tells a gate that denies with a decoy, or whose `host` is not known, from a web site
-without SSTP: the same octets come back. (The time they take is not compared.)"""
+"""No request distinguishes a gate that denies with a decoy, or whose `host` is not known, from a web site
+without SSTP: the answers have the same bytes. (Their times are not compared.)"""
 
 import hashlib
 import socket
@@ -40,7 +40,7 @@ HIDING = {"decoy": {"deny": "any action decoy"}, "host": {"host": "secret.exampl
 
 
 class Site:
-    """It reads to the end and answers with a digest of all that it was sent."""
+    """A site that reads to the end and answers with a digest of all received bytes."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -75,7 +75,7 @@ def straight(site, octets):
 
 
 def answer_to(bench, gate, octets, notify=True):
-    """All that comes back, and how the connection ends."""
+    """Returns the answer, and how the connection ends."""
     client = bench.client(gate).open().secure()
     for at in range(0, len(octets), 16384):
         client.wire.write(octets[at:at + 16384])
@@ -112,7 +112,7 @@ def alone(shared):
 @pytest.mark.parametrize("how", HIDING)
 @pytest.mark.parametrize("name", REQUESTS)
 def test_before_a_web_site(shared, behind, name, how, notify):
-    """The site gets every octet and the client's end, and its answer comes back."""
+    """The site gets every byte and the client's end, and the client gets the site's answer."""
     want = straight(shared.site, REQUESTS[name])
     assert answer_to(shared, behind[how], REQUESTS[name], notify) == (want, "close-notify")
     assert not shared.server.calls
@@ -120,7 +120,7 @@ def test_before_a_web_site(shared, behind, name, how, notify):
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_without_a_web_site(shared, alone, name):
-    """The gate itself is the site. What an open gate lets in is a 404 like that of any other URI."""
+    """The gate itself is the site. Requests that an open gate lets in get the same 404 as any other URI."""
     octets = REQUESTS[name]
     decoy, host = (answer_to(shared, alone[how], octets) for how in HIDING)
     sstp_goes_in = name.startswith(("good-", "early-")) and name != "early-data-of-another-uri"

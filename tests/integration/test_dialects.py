@@ -426,8 +426,8 @@ def test_multilink_offers(bench):
 
 @pytest.mark.parametrize("method", ["mschapv2", "chap-md5", "pap"])
 def test_padding_is_not_forwarded(bench, method):
-    """SoftEther would take octets behind the length inside for a part of the name (PROTOCOL.md 5.1);
-    the gate cuts them off."""
+    """SoftEther would take octets after the inner length for a part of the name (PROTOCOL.md 5.1); the gate
+    cuts them off."""
     server = bench.backend(dialect="softether", auth=(method,))
     gate = bench.gate(server)
     client = bench.client(gate, auth=(method,)).establish("start")
@@ -438,7 +438,7 @@ def test_padding_is_not_forwarded(bench, method):
 
 
 def test_softether_has_no_pap_nak(bench):
-    """A wrong password ends the call, and is a failed login all the same."""
+    """A wrong password ends the call without a Nak, and counts as a failed login."""
     server = bench.backend(dialect="softether", auth=("pap",))
     gate = bench.gate(server)
     expect_failure(bench.client(gate, auth=("pap",), password="wrong"))

@@ -1,4 +1,4 @@
-"""Handshakes: how many at once, and what a connection costs before and after its own."""
+"""Handshakes: the bound of those in progress, and the memory of a connection before and after its own."""
 
 import functools
 import ssl
@@ -36,8 +36,8 @@ def in_full(client):
 
 
 def test_more_wait_in_order(bench):
-    """Nobody is reset: a call above the bound waits until a handshake is over, or has been silent for a
-    second, and the log tells which key it is."""
+    """A call above the bound is not reset: it waits until a handshake has ended, or has been silent for a
+    second, and the log names the key."""
     gate = bench.gate(bench.backend(), gate={"workers": 1, "handshakes-at-once": 2})
     silent = [say_hello(bench.client(gate).open()) for _ in range(2)]
     assert all(answered(client) for client in silent)
@@ -77,7 +77,7 @@ def test_a_place_that_does_not_come_in_time(bench):
 
 
 def test_behind_a_proxy(bench):
-    """A ClientHello that came with the PROXY header waits as any other one."""
+    """A ClientHello that came with the PROXY header waits like any other."""
     gate = bench.gate(bench.backend(), gate={"workers": 1, "handshakes-at-once": 1},
                       listener={"accept_proxy": "yes", "trusted_proxies": "127.0.0.0/8"})
     header = proxy.v1(REAL, HERE)
@@ -89,12 +89,12 @@ def test_behind_a_proxy(bench):
     assert answered(second)
 
 
-# Of one connection in each state, as README says.
+# KiB of one connection in each state, as in README.
 STATES = {"silent": 4 * KIB, "handshake": 56 * KIB, "request": 40 * KIB, "tunnel": 52 * KIB}
 
 
 def test_memory_of_a_connection(bench):
-    """Before its ClientHello a connection holds no TLS object. What many held goes back to the system."""
+    """Before its ClientHello a connection holds no TLS object. The memory of a peak returns to the system."""
     gate = bench.gate(bench.backend(), gate={"workers": 1, "timeout-handshake": "60s"})
     in_full(bench.client(gate).open()).disconnect()
     gate.wait_call()

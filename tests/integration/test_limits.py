@@ -234,7 +234,7 @@ REFUSALS = {  # what a server does in place of its PPP's refusal
       for form in ("disconnect", "abort", "end of the stream", "reset", "terminate")],
     ("eap-mschapv2", "bare EAP Failure"), ("mschapv2", "another identifier")])
 def test_every_form_of_refusal_counts(bench, auth, form):
-    """How a login ends is what counts, not the words: a guess costs the same at every server."""
+    """The end of a login counts and not the form of the refusal: a guess costs the same at every server."""
     def refuse(call):
         say = call.link.auth._send
         call.link.auth._send = lambda protocol, packet: (
@@ -386,7 +386,7 @@ INNOCENT = {  # reason of the call, what the client does
 
 @pytest.mark.parametrize("name", INNOCENT)
 def test_an_innocent_client_is_not_banned(bench, name):
-    """What any web page, link, health check or slow line can make a program do."""
+    """Connections that any web page, link, health check or slow line can cause."""
     reason, act = INNOCENT[name]
     gate = bench.gate(bench.backend(), gate={"ban_points": 1, "timeout_handshake": "1s", "timeout_request": "1s"},
                       listener={"host": "vpn.example.com"})
@@ -400,7 +400,7 @@ def test_an_innocent_client_is_not_banned(bench, name):
 
 
 def test_visitors_of_the_site_are_not_banned(bench):
-    """What they send, malformed or not, is the site's to judge."""
+    """Their requests, malformed or not, get no points, because the site judges them."""
     gate = bench.start({"gate": {"workers": 1, "ban-points": 1},
                         "listener front": bench.listener_keys(fallback="site"),
                         "backend back": bench.backend_keys(bench.backend()),
@@ -415,7 +415,7 @@ def test_visitors_of_the_site_are_not_banned(bench):
 
 @pytest.mark.parametrize("header", [proxy.v2(), b"PROXY UNKNOWN\r\n"], ids=["LOCAL", "UNKNOWN"])
 def test_a_trusted_proxy_is_not_banned(bench, header):
-    """Nor its address as a client's of another listener; the clients it brings are."""
+    """Nor as a client of another listener; the clients behind the proxy are banned."""
     server = bench.backend()
     gate = bench.start({"gate": {"workers": 1, "ban-points": 5},
                         "listener front": bench.listener_keys(),

@@ -1,5 +1,5 @@
-"""What one peer that reads nothing costs in each state (README, memory): octets that the gate keeps
-in its own memory, per connection. The kernel's socket buffers are not part of it."""
+"""The memory that one peer that reads nothing costs in each state (README, Memory): bytes in the gate's
+own memory, per connection, without the kernel's socket buffers."""
 
 import selectors
 import socket
@@ -16,7 +16,7 @@ GET = b"GET /stuck HTTP/1.1\r\nHost: vpn.example.com\r\n\r\n"
 
 
 class Spring:
-    """A web site that answers /stuck with octets without end, and other requests with 16 MB."""
+    """A web site that answers /stuck with bytes without end, and other requests with 16 MB."""
 
     def __init__(self, cert=None):
         self.cert, self.full, self.change = cert, 0, threading.Condition()
@@ -73,7 +73,7 @@ class Spring:
 
 @pytest.mark.parametrize("leg", ["plain", "tls"])
 def test_a_stuck_visitor_of_the_site(bench, place, leg):
-    """About what a call costs that is being set up (52 KiB), and not a window and a queue (255 KiB)."""
+    """About the cost of a call before its tunnel is up (52 KiB), and not a window and a queue (255 KiB)."""
     site = Spring(place.back_ca if leg == "tls" else None)
     bench.others.append(site)
     gate = gate_before(bench, site)
@@ -89,7 +89,7 @@ def test_a_stuck_visitor_of_the_site(bench, place, leg):
 
 
 def test_a_stuck_tunnel(bench):
-    """Its idle cost included. The queue is STREAM_HIGH and a read at most."""
+    """Including its idle cost. The queue is at most STREAM_HIGH and one read."""
     server = bench.backend(load="source", load_octets=16 * MB)
     gate = bench.gate(server)
     bench.client(gate).establish("connected").close()

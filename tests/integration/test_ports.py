@@ -15,7 +15,7 @@ TIME_WAIT = "06"
 
 
 def waiting(server):
-    """The gate's ports in TIME_WAIT towards this server. Ports are used again: both ends have to fit."""
+    """Returns the gate's ports in TIME_WAIT towards this server. Compares both ends, because ports are reused."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     pairs = {tuple(end.partition(":")[2] for end in row[1:3]) for row in rows if row[3] == TIME_WAIT}
     ours = [int(call.record.peer.rpartition(":")[2]) for call in server.calls]
@@ -23,7 +23,7 @@ def waiting(server):
 
 
 def answer(octets):
-    """A hook: says this instead of a 200, and leaves the end of the connection to the gate."""
+    """Returns a hook that sends this instead of a 200 and leaves the end of the connection to the gate."""
     def hook(call):
         call.wire.write(octets)
         call.wire.wait_end()
@@ -135,7 +135,7 @@ def test_the_last_words_of_a_client_arrive(bench):
 
 
 def test_a_server_that_does_not_close_is_reset(bench):
-    """It gets close_notify, and a FIN of its own would end the connection; timeout-drain is its time."""
+    """The backend gets close_notify; if it sends no FIN, timeout-drain ends the connection."""
     ends = []
 
     def stay(call):

@@ -79,8 +79,8 @@ def test_stop_does_not_wait_for_a_resolver(bench, tmp_path):
 
 
 def test_resolver_that_never_answers(bench, tmp_path):
-    """Calls for a name cost no thread each, the tunnels of the same worker go on, a reload is done, and
-    so is the stop. Names of RADIUS servers and of checks are asked for in the same way."""
+    """Calls for a name do not need one thread each, the tunnels of the same worker go on, and a reload and
+    the stop succeed. Names of RADIUS servers and of checks are looked up in the same way."""
     resolv, workers, calls = tmp_path / "resolv.conf", 2, 30
     resolv.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:2\n")
     for name in ("nas.secret", "server.secret"):
@@ -123,13 +123,13 @@ def test_resolver_that_never_answers(bench, tmp_path):
 # -- core dumps --
 
 def aborted(process):
-    """How the kernel ends it: CLD_DUMPED would be a core file."""
+    """Returns how the kernel ended the process: CLD_DUMPED would be a core file."""
     process.send_signal(signal.SIGABRT)
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT).si_code
 
 
 def test_gate_dumps_no_core(bench, tmp_path):
-    """Also where it was started without a limit, by hand."""
+    """Also if it was started by hand, without a limit."""
     gate = bench.start({"listener front": bench.listener_keys(),
                         "backend back": bench.backend_keys(bench.backend())},
                        before=("prlimit", "--core=unlimited"), cwd=tmp_path)
@@ -139,8 +139,8 @@ def test_gate_dumps_no_core(bench, tmp_path):
 
 
 def test_command_dumps_no_core(tmp_path):
-    """A command holds secrets, too. Other processes of its user cannot look into it: its files in /proc are
-    root's. (Not with AddressSanitizer, which looks for leaks in that way.)"""
+    """Commands hold secrets, too. Other processes of the same user cannot read a command's memory, because
+    its files in /proc are root's. (Not with AddressSanitizer, which finds leaks by ptrace.)"""
     nobody, binary = pwd.getpwnam("nobody").pw_uid, os.open(BINARY, os.O_PATH)
     with subprocess.Popen(["prlimit", "--core=unlimited", f"/proc/self/fd/{binary}", "user", "--import",
                            "smbpasswd", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
@@ -161,7 +161,7 @@ def test_command_dumps_no_core(tmp_path):
 
 @pytest.fixture
 def syslog(tmp_path):
-    """The socket of a daemon, and what puts a gate before it: a /dev of its own, in which it is log."""
+    """The socket of a daemon, and a wrapper that starts a gate with a /dev of its own that has it as `log`."""
     dev = tmp_path / "dev"
     dev.mkdir()
     subprocess.run(["cp", "-a", "/dev/null", "/dev/random", "/dev/urandom", dev], check=True)
@@ -225,7 +225,7 @@ def test_syslog_daemon_starts_later(bench, syslog):
 
 
 def test_syslog_by_stream(bench, syslog):
-    """Is said at the start, not left for the day on which the log is wanted."""
+    """The start reports it, so that no line is lost later."""
     syslog.daemon.close()
     syslog.path.unlink()
     config = bench.config(syslog_keys(bench, bench.backend()))
@@ -240,7 +240,7 @@ def test_syslog_by_stream(bench, syslog):
 
 
 def test_log_reaches_its_largest_size(bench, tmp_path):
-    """SIGXFSZ is for others, too: the file takes no more, the tunnels go on."""
+    """The gate ignores SIGXFSZ: the file takes no more lines, and the tunnels go on."""
     log = tmp_path / "log"
     gate = bench.start({"gate": {"workers": 1, "log": log}, "listener front": bench.listener_keys(),
                         "backend back": bench.backend_keys(bench.backend())},

@@ -371,7 +371,7 @@ PEOPLE = {"alice": "sesame", "bob": "poppy"}
 
 
 def tunnelled(bench, **knobs):
-    """A VPN server that looks at no binding, behind it EAP with a tunnel inside."""
+    """A VPN server that checks no binding, with EAP that has a tunnel inside."""
     return Site(bench, eap=Tunnelled, users=dict(PEOPLE), vpn={"checks": ()}, **knobs)
 
 
@@ -400,8 +400,8 @@ def test_key_of_a_login_under_her_name(bench, method):
 
 
 def test_octets_behind_an_acknowledgement(bench):
-    """The RADIUS server passes over what stands behind the opcode of an acknowledgement, so that two
-    logins can end with the same octets. That is no mark of theirs."""
+    """The RADIUS server ignores bytes after the opcode of an acknowledgement, so two logins can end with the
+    same bytes. These are no mark of the logins."""
     site = Site(bench, gate={"timeout-key": "1s"}, vpn={"checks": ()}, users=dict(PEOPLE))
 
     def login(**knobs):
@@ -437,7 +437,7 @@ ENVELOPES = {
 
 @pytest.mark.parametrize("envelope", ENVELOPES)
 def test_vpn_server_changes_the_envelope(bench, envelope):
-    """What PPP and RADIUS have in common then is the NT-Response, or EAP without its identifiers."""
+    """PPP and RADIUS then share the NT-Response, or EAP without its identifiers."""
     method, end, knobs = ENVELOPES[envelope]
     agreed = "eap-mschapv2" if method == "eap" else method  # LCP agrees on EAP, not on a type of it
     site = Site(bench, nas={"ends": {agreed: end}},
@@ -446,8 +446,8 @@ def test_vpn_server_changes_the_envelope(bench, envelope):
 
 
 def test_login_whose_beginning_went_elsewhere(bench):
-    """A gate that sees the later rounds of EAP only cannot tell whose they are: it has no key, and
-    counts them."""
+    """A gate that sees only the later rounds of EAP does not know their login: it has no key, and counts
+    them."""
     site = Site(bench, gate={"timeout-key": "1s", "admin": "unix:calls.sock"})
     other = bench.start({**site.sections, "gate": {"workers": 1}})
     way = [other.address("radius:site"), site.nas.server]

@@ -579,7 +579,7 @@ def test_storm(bench):
     assert {server.wait_over(number).verdict for number in range(tunnels + 1)} == {"ok"}
 
 
-# -- a file that is written where it stands --
+# -- a file that is written in place --
 
 def _text(value):
     return bytes([2 << 5 | len(value)]) + value.encode()
@@ -603,7 +603,7 @@ def country_database(code):
 
 
 def test_country_file_written_in_place(bench, place):
-    """Empty, then half, then whole, as cp does it: connections are judged by the old one until then."""
+    """Empty, then half, then whole, as with cp: until then the old database decides on connections."""
     path = place.folder / "country.mmdb"
     path.write_bytes(country_database("DE"))
     it = Setting(bench, bench.backend(), gate={"country-file": path.name}, deny="country FR")

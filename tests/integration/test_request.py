@@ -133,7 +133,7 @@ def test_not_sstp(site, name):
 
 @pytest.mark.parametrize("name, detail", [("http-1.0", "wrong version"), ("no-length", "wrong length")])
 def test_the_log_knows_what_was_wrong(site, name, detail):
-    """The client does not learn it, the administrator does."""
+    """The client does not learn the flaw, the log has it."""
     before = len(site.one.events("call"))
     answer_to(site, NOT_SSTP[name])
     assert site.one.wait_call(before)["detail"] == detail

@@ -262,7 +262,7 @@ def test_escapes_hide_no_tenant(bench, value):
 
 @pytest.mark.parametrize("value", [b"evil%00", b"evil%00x", b"%0Aevil", b"evil%7f", b"evil%", b"evil%0g"])
 def test_tenant_that_servers_read_in_other_ways(bench, value):
-    """One that ends names at NUL would hear `evil` here: such a request is none of SSTP."""
+    """A server that ends names at NUL would read `evil` here, so such a request is not SSTP."""
     server = bench.backend()
     gate = bench.gate(server, rules=[("deny", "tenant evil")], backend={"pass-tenant": "yes"})
     assert expect_failure(bench.client(gate, head=TENANT.replace(b"acme", value))).status == 404
