@@ -43,7 +43,7 @@ static int target_open(const char *path)
 
 /* Returns whether the last of size bytes is not a line end; false for a file that cannot be read.
  */
-static bool lacks_line_end(const char *path, off_t size)
+static bool ends_in_a_line(const char *path, off_t size)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     char last = '\n';
@@ -62,7 +62,7 @@ static void target_is_file(int fd, const char *path)
     const bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 
     atomic_store(&out.cut,
-                 regular && path != NULL && st.st_size > 0 && lacks_line_end(path, st.st_size));
+                 regular && path != NULL && st.st_size > 0 && ends_in_a_line(path, st.st_size));
     atomic_store(&out.kind, regular ? REGULAR : OTHER);
 }
 

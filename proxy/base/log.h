@@ -1,6 +1,6 @@
 /* log: one line for each event, `time level event key=value ...`, written with one call, so that
  * lines of several threads never mix. Values with anything but visible ASCII are quoted, other
- * octets as \xNN: no value that a stranger sends can forge a line. Any thread may log, and none
+ * bytes as \xNN: no value that a stranger sends can forge a line. Any thread may log, and none
  * ever blocks: a line for which a pipe, a terminal, the syslog daemon or a full disk has no room is
  * dropped, and `warning log dropped=N` precedes the next line that is written. After a line
  * that a full disk has cut, the next line starts with a line end. */

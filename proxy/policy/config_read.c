@@ -10,11 +10,11 @@
 #include "base/file.h"
 
 /* libinih 55 (Debian 12) and 59 (Debian 13), found by experiment: inih asks its reader for lines of
- * 200 octets with the NUL. Of a longer line, 55 reads the rest as another line. 59 takes a line of
- * 199 octets without "\n" for the start of a longer one and skips what the reader returns next.
- * Both silently cut a section's name to 49 octets, take a line with leading blanks as one more
+ * 200 bytes with the NUL. Of a longer line, 55 reads the rest as another line. 59 takes a line of
+ * 199 bytes without "\n" for the start of a longer one and skips what the reader returns next.
+ * Both silently cut a section's name to 49 bytes, take a line with leading blanks as one more
  * value of the previous key, ignore what follows "]", and report only the first line that they
- * reject. So this file hands over one line at a time, trimmed and never of 199 octets, and notices
+ * reject. So this file hands over one line at a time, trimmed and never of 199 bytes, and notices
  * when inih does not call the handler for it. */
 enum { NAME_MAX_INIH = 49 };
 

@@ -196,7 +196,7 @@ uint64_t keyring_proof(const struct keyring *k, struct span proof)
     return proof.n < PROOF_MIN ? 0 : keyring_hash(k, proof);
 }
 
-/* Returns the chain `before`, extended by these octets of the server (request) or the client. */
+/* Returns the chain `before`, extended by these bytes of the server (request) or the client. */
 static uint64_t link_to(const struct keyring *k, uint64_t before, bool request, struct span octets)
 {
     const uint64_t all[] = {before, request, keyring_hash(k, octets)};

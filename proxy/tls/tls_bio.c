@@ -11,7 +11,7 @@ const char *tls_window_exhausted(const struct tls_window *w)
     if (w->unasked > TLS_UNASKED_MAX)
         return "too many messages that only require an answer";
     if (w->taken >= w->handshake)
-        return "too many octets for a handshake";
+        return "too many bytes for a handshake";
     if (w->messages > TLS_MESSAGES_MAX + w->taken / TLS_MESSAGE_OCTETS)
         return "too many messages without data";
     return NULL;

@@ -28,7 +28,7 @@ enum {
     TLS_MESSAGE_OCTETS = 1 << 20,
 };
 
-/* The octets that a connection may read next. None are left once a bound above is exceeded. */
+/* The bytes that a connection may read next. None are left once a bound above is exceeded. */
 struct tls_window {
     struct span in;     /* bytes not read yet */
     unsigned unasked;   /* writes of OpenSSL since the owner set this to 0 */

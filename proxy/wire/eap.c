@@ -7,14 +7,14 @@ enum {
     TYPE_IDENTITY = 1,
     TYPE_MSCHAPV2 = 26,
 
-    /* Opcodes of EAP-MSCHAPv2; its packets have the form of CHAP's behind the type ([MS-CHAP] 2.2),
+    /* Opcodes of EAP-MSCHAPv2; its packets have the form of CHAP's after the type ([MS-CHAP] 2.2),
      * with the opcode for the code. */
     MSCHAPV2_RESPONSE = 2,
     MSCHAPV2_SUCCESS = 3,
     MSCHAPV2_CHANGE_PASSWORD = 7,
 
     RESPONSE_VALUE = 49,     /* RFC 2759 4: challenge 16, reserved 8, NT-Response 24, flags */
-    PEER_CHALLENGE = 16 + 8, /* with the reserved octets behind it */
+    PEER_CHALLENGE = 16 + 8, /* with the reserved octets after it */
     NEW_PASSWORD = 516 + 16, /* RFC 2759 7: encrypted password and hash */
     CHANGE_PASSWORD_VALUE = NEW_PASSWORD + PEER_CHALLENGE + EAP_NT_RESPONSE + 2,
 };

@@ -12,7 +12,7 @@ struct eap_packet {
     bool request;            /* a Request, from the server; otherwise a Response, from the client */
     bool identity;           /* Type 1 */
     bool accepted;           /* a Request with EAP-MSCHAPv2's Success, which accepts a Response */
-    struct span whole;       /* without padding behind the packet's length */
+    struct span whole;       /* without padding after the packet's length */
     struct span data;        /* from the type on */
     struct span nt_response; /* of a Response with EAP-MSCHAPv2's Response or Change-Password;
                                 empty: none */

@@ -24,12 +24,12 @@ enum {
 
 struct ppp_frame {
     uint16_t protocol;
-    /* Octets behind the protocol; for LCP and authentication cut to the packet's own length,
-     * because octets behind it are padding (RFC 1661 5). */
+    /* Octets after the protocol; for LCP and authentication cut to the packet's own length,
+     * because octets after it are padding (RFC 1661 5). */
     struct span info;
     /* LCP and authentication only, otherwise 0 and empty. */
     uint8_t code, id;
-    struct span data; /* octets behind code, id and length */
+    struct span data; /* octets after code, id and length */
 };
 
 /* Reads the frame in octets: no flags, no escapes, no FCS, with or without FF 03, protocol of one
@@ -59,7 +59,7 @@ bool ppp_frame_is_control(const struct ppp_frame *f);
 bool ppp_frame_is_network(const struct ppp_frame *f);
 
 /* Finds the authentication protocol (option 3) in an LCP Configure packet that ppp_frame_read has
- * accepted. False: none. *algorithm: the octet behind the protocol, 0 if missing. */
+ * accepted. False: none. *algorithm: the octet after the protocol, 0 if missing. */
 bool ppp_frame_auth_option(const struct ppp_frame *f, uint16_t *protocol, uint8_t *algorithm);
 
 enum ppp_relogin { PPP_NO_LOGIN, PPP_LCP_REQUEST, PPP_LOGIN };

@@ -1079,7 +1079,7 @@ static struct octets in_records(const struct hello *h, size_t piece)
 static void a_handshake_takes_a_bounded_number_of_octets(void **state)
 {
     (void)state;
-    static const char exceeded[] = "too many octets for a handshake";
+    static const char exceeded[] = "too many bytes for a handshake";
     static const struct {
         size_t groups, shares, piece;
         bool exceeds;
