@@ -164,7 +164,6 @@ static bool show_login(struct front *f)
     const struct span user = span_of(f->ppp.user, f->ppp.user_len);
 
     s->method = f->ppp.method == PPP_METHOD_NONE ? NULL : ppp_method_name(f->ppp.method);
-    s->failures = f->ppp.failures;
     const bool claim = user_is_claim(f);
     if (claim != s->user_is_claim || !span_eq(span_str(s->user == NULL ? "" : s->user), user)) {
         session_keep(&s->user, user);
@@ -190,6 +189,9 @@ static struct front_answer ppp_data(struct front *f, enum ppp_from from, struct 
         return drop_unreadable(f, from, octets);
     if (v == PPP_DROP)
         return drop_frame(f, from);
+    if (v == PPP_UNJUDGED) /* the login that LCP cuts off has not ended with a Success */
+        ppp_server_ends(&f->ppp);
+    f->session->failures = f->ppp.failures;
     if (v != PPP_FORWARD)
         return refuse_frame(f, octets, v);
     login_label_follow(&f->label, f->candidates.keyring, from, octets);

@@ -190,7 +190,6 @@ static enum ppp_verdict take_lcp_request(struct ppp_observer *o, const struct pp
     if (o->proof_given)
         return PPP_UNJUDGED;
     if (o->auth_seen) {
-        count_failure(o); /* the login that LCP cuts off has not ended with a Success */
         const unsigned failures = o->failures;
         ppp_observer_init(o);
         o->failures = failures;
@@ -792,7 +791,7 @@ bool ppp_is_content(const struct ppp_observer *o)
 
 void ppp_server_ends(struct ppp_observer *o)
 {
-    if (o->result != PPP_RESULT_SUCCESS)
+    if (o->proof_given && o->result != PPP_RESULT_SUCCESS)
         count_failure(o);
     o->proof_given = false;
 }

@@ -119,7 +119,8 @@ enum ppp_verdict ppp_observe(struct ppp_observer *o, enum ppp_from from,
 bool ppp_is_content(const struct ppp_observer *o);
 
 /* The server ends LCP, or either side ends the call. Counts a login that the server has not let in
- * as a failure, whatever the form of its refusal; a no-op where nothing is undecided. */
+ * as a failure, whatever the form of its refusal; a no-op where nothing is undecided, or the client
+ * has only named itself. */
 void ppp_server_ends(struct ppp_observer *o);
 
 /* Counts an authentication from the client that cannot be read as a failed login although no server

@@ -1522,9 +1522,8 @@ static void failures_are_counted(void **state)
     o = fresh();
     agree(&o, ASKS_PAP);
     packet(&o, CLIENT, PAP, 1, 1, "03 'ann' 01 'x'");
-    packet(&o, SERVER, LCP, 1, 1, "0304 c023");
-    assert_int_equal(o.failures, 1);
-    packet(&o, SERVER, LCP, 1, 1, "0304 c023"); /* a retransmission */
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 1, "0304 c023"), PPP_UNJUDGED);
+    ppp_server_ends(&o); /* as front does then */
     assert_int_equal(o.failures, 1);
 
     o = fresh();
@@ -1546,6 +1545,25 @@ static void failures_are_counted(void **state)
         }
         packet(&o, SERVER, EAP, 4, 3, "");
         assert_int_equal(o.failures, 1);
+    }
+
+    /* A name and a Nak are no guess: SoftEther falls back to MS-CHAPv2, clients ask their user. A
+     * refusal counts all the same. */
+    for (int how = 0; how < 3; how++) {
+        o = fresh();
+        agree(&o, "0304 c227");
+        packet(&o, SERVER, EAP, 1, 1, "01");
+        packet(&o, CLIENT, EAP, 2, 1, "01 'eve'");
+        if (how == 0) {
+            packet(&o, SERVER, EAP, 1, 2, "1a 01 01 00 16 10" CHALLENGE "'s'");
+            packet(&o, CLIENT, EAP, 2, 2, "03 00");
+            packet(&o, SERVER, LCP, 1, 2, "0305 c223 81");
+        } else if (how == 1) {
+            ppp_server_ends(&o);
+        } else {
+            packet(&o, SERVER, EAP, 4, 1, "");
+        }
+        assert_int_equal(o.failures, how == 2);
     }
 
     /* let in: its end is no failure */
