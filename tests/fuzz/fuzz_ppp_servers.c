@@ -3,8 +3,9 @@
  * and result.
  *
  * The input is a script. First octet: the server (its lowest two bits); second: settings of it.
- * Then steps: the low four bits say which frame the client sends (enum step), 0x10: SoftEther gets
- * another one at once, 0x20: the server accepts what it judges next, 0xc0: the form of the frame.
+ * Then steps: the low four bits say which frame the client sends (enum step; STEP_EVENT: what the
+ * server does, or that it begins or ends to read late), 0x10: SoftEther gets another one at once,
+ * 0x20: the server accepts what it judges next, 0xc0: the form of the frame.
  * tests/fuzz/seeds_ppp_servers.py writes such scripts. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ enum {
     STEP_KIND = 0x0f,
     STEP_BURST = 0x10,
     STEP_ACCEPTS = 0x20,
+    EVENT_LATE = 0x04,
     FORM = 0xc0,
     FORM_PLAIN = 0x00,
     FORM_SHORT_HEAD = 0x40, /* without FF 03 */
@@ -53,6 +55,8 @@ static const char *const names[] = {
 
 static const uint16_t protocols[] = {0xc021, 0xc023, 0xc223, 0xc227};
 
+enum { WAITING_MAX = 8 };
+
 struct client {
     struct cursor script;
     struct ppp_observer o;
@@ -63,6 +67,10 @@ struct client {
     uint8_t frame[SERVER_FRAME_MAX], previous[SERVER_FRAME_MAX];
     size_t n, previous_n;
     unsigned answers; /* frames of a login that went on */
+    bool late;        /* the server does not read: what goes on waits, so that it crosses what the
+                         server says meanwhile */
+    struct server_frame waiting[WAITING_MAX];
+    size_t waiting_n;
     bool ended;
 };
 
@@ -149,7 +157,9 @@ static void from_server(struct client *c, const struct server_frame *f)
 
     trace("server", f->p, f->n);
     CHECK(ppp_frame_read(PPP_FROM_SERVER, span_of(f->p, f->n), &frame));
-    CHECK(ppp_observe(&c->o, PPP_FROM_SERVER, &frame) == PPP_FORWARD);
+    const enum ppp_verdict v = ppp_observe(&c->o, PPP_FROM_SERVER, &frame);
+    CHECK(v == PPP_FORWARD || v == PPP_UNJUDGED);
+    c->ended = c->ended || v == PPP_UNJUDGED;
     if (frame.code != 1)
         return;
     for (size_t i = 0; i < 4; i++)
@@ -163,15 +173,41 @@ static void from_server(struct client *c, const struct server_frame *f)
 
 static void hear_server(struct client *c)
 {
-    for (size_t i = 0; i < c->server.outs; i++)
+    for (size_t i = 0; i < c->server.outs && !c->ended; i++)
         from_server(c, &c->server.out[i]);
     c->server.outs = 0;
-    check_agreement(c);
+    if (!c->ended)
+        check_agreement(c);
+}
+
+/* The server reads what has waited. */
+static void catch_up(struct client *c)
+{
+    for (size_t i = 0; i < c->waiting_n && !c->ended; i++) {
+        server_take(&c->server, span_of(c->waiting[i].p, c->waiting[i].n));
+        hear_server(c);
+    }
+    c->waiting_n = 0;
+}
+
+static void forward(struct client *c, const struct ppp_frame *frame)
+{
+    uint8_t out[PPP_FRAME_MAX];
+    const size_t n = ppp_frame_build(frame, out);
+
+    if (c->late && c->waiting_n < WAITING_MAX && n <= sizeof c->waiting[0].p) {
+        struct server_frame *f = &c->waiting[c->waiting_n++];
+        memcpy(f->p, out, f->n = n);
+        return;
+    }
+    catch_up(c);
+    if (!c->ended)
+        server_take(&c->server, span_of(out, n));
 }
 
 static void to_server(struct client *c)
 {
-    uint8_t *octets = check_alloc(malloc(c->n > 0 ? c->n : 1)), out[PPP_FRAME_MAX];
+    uint8_t *octets = check_alloc(malloc(c->n > 0 ? c->n : 1));
     struct ppp_frame frame;
 
     memcpy(octets, c->frame, c->n);
@@ -182,9 +218,9 @@ static void to_server(struct client *c)
     trace(v == PPP_FORWARD ? "client" : v == PPP_DROP ? "dropped" : "refused", octets, c->n);
     c->answers += v == PPP_FORWARD && frame.protocol != PPP_LCP;
     if (v == PPP_FORWARD)
-        server_take(&c->server, span_of(out, ppp_frame_build(&frame, out)));
+        forward(c, &frame);
     free(octets);
-    c->ended = v != PPP_FORWARD && v != PPP_DROP;
+    c->ended = c->ended || (v != PPP_FORWARD && v != PPP_DROP);
 }
 
 /* ---- the client ---- */
@@ -390,18 +426,29 @@ static void say(struct client *c, uint8_t step)
     to_server(c);
 }
 
+static void happen(struct client *c, uint8_t event)
+{
+    if ((event & EVENT_LATE) == 0) {
+        server_happens(&c->server, event & 3);
+        return;
+    }
+    c->late = !c->late;
+    if (!c->late)
+        catch_up(c);
+}
+
 static void one_step(struct client *c)
 {
     const uint8_t step = cursor_u8(&c->script);
 
     c->server.accepts = (step & STEP_ACCEPTS) != 0;
     if ((step & STEP_KIND) == STEP_EVENT)
-        server_happens(&c->server, cursor_u8(&c->script) & 3);
+        happen(c, cursor_u8(&c->script));
     else
         say(c, step);
     if (!c->ended)
         hear_server(c);
-    if (c->ended || (step & STEP_BURST) != 0)
+    if (c->ended || (step & STEP_BURST) != 0 || c->waiting_n > 0)
         return;
     server_happens(&c->server, SERVER_TICK);
     hear_server(c);

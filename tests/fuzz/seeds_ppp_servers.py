@@ -11,7 +11,7 @@ EVENT, ACK, ACK_CHANGED, NAK, REQUEST, PAP, MSCHAP, MD5, CHANGE, IDENTITY, EAP_N
     EAP_MSCHAPV2, EAP_OCTETS, AGAIN, PACKET = range(16)
 BURST, ACCEPTS = 0x10, 0x20
 SHORT_HEAD, LENGTH, PADDED = 0x40, 0x80, 0xC0
-TICK, RETRANSMIT, ASK_AGAIN, JUDGE = range(4)
+TICK, RETRANSMIT, ASK_AGAIN, JUDGE, LATE = range(5)
 WAITS, DOUBLE, EXPIRED = 0x08, 0x10, 0x20
 ALICE, BOB, UPPER, DOMAIN, REALM, HUB, BLANK_BEFORE, BLANK_BEHIND = range(8)
 MSCHAPV2 = b"\x03\x05\xc2\x23\x81"
@@ -55,6 +55,10 @@ def acknowledged():
 
 def request(options=b""):
     return step(REQUEST, 1, len(options), *options)
+
+
+def nak(*options):
+    return step(PACKET, 0x30, 0, len(options), *options)
 
 
 ack, md5 = step(ACK, 0), step(MD5, 0, 0x40, ALICE, flags=ACCEPTS)
@@ -127,6 +131,11 @@ SEEDS = {
     "attack-second-question": begin(PPPD, 1) + lcp + mschap() + event(ASK_AGAIN) + mschap(BOB, 0x50),
     "attack-double-name": begin(SOFTETHER, DOUBLE) + softether_mschapv2 + mschap() + mschap(BOB, 0x50),
     "attack-other-method": begin(ACCEL, 2) + lcp + mschap() + md5,
+    # the answer that the server judges is on its way when it says more
+    "attack-restart": begin(SOFTETHER) + softether + nak(1, 4, 5, 0x78, *MSCHAPV2) + ack + event(LATE) +
+    mschap() + event(RETRANSMIT) + mschap(BOB, 0x50) + event(LATE, ACCEPTS),
+    "attack-crossing": begin(ACCEL, WAITS) + lcp + event(LATE) + mschap() + event(RETRANSMIT) +
+    mschap(BOB, 0x50) + event(LATE) + event(JUDGE, ACCEPTS),
     "attack-late": begin(RRAS, 1) + lcp + mschap() + mschap(BOB, 0x50) + pap(BOB) + identity(BOB),
 }
 

@@ -15,6 +15,7 @@ enum {
     TERM_ACK = 6,
     CODE_REJ = 7,
     PROT_REJ = 8,
+    OPTION_MRU = 1,
     OPTION_AUTH = 3,
     TYPE_IDENTITY = 1,
     TYPE_NOTIFICATION = 2,
@@ -820,6 +821,22 @@ static void se_challenge(struct server_model *m, bool eap)
     m->status = SE_AUTHENTICATING;
 }
 
+/* A Nak or Reject of MRU, for a request of whatever protocol, is answered with a Configure-Request
+ * whose option 3 has that MRU for its protocol, in the order of a little endian machine. */
+static void se_lcp_mru(struct server_model *m, struct span options)
+{
+    for (; options.n >= 2 && options.p[1] >= 2; options = span_from(options, options.p[1])) {
+        if (options.p[0] != OPTION_MRU || options.p[1] != 4 || options.n < 4)
+            continue;
+        const unsigned mru = (unsigned)options.p[2] << 8 | options.p[3];
+        if (mru < 100 || mru > 1500) {
+            m->ended = true;
+            return;
+        }
+        se_ask_lcp(m, (const char[]){(char)options.p[3], (char)options.p[2]}, 2);
+    }
+}
+
 /* PPPProcessLCPResponsePacket: the option of the request counts where the response has one of that
  * type, whatever its value. */
 static void se_lcp_response(struct server_model *m, const struct packet *p,
@@ -830,6 +847,8 @@ static void se_lcp_response(struct server_model *m, const struct packet *p,
 
     if (p->code == CODE_REJ || p->code == PROT_REJ)
         m->ended = true;
+    else if (!accepted)
+        se_lcp_mru(m, p->data);
     if (m->ended || !find_auth(p->data, &value))
         return;
     if (r->protocol != LCP || !find_auth(span_of(r->packet, r->n), &asked)) {
