@@ -21,7 +21,8 @@ static bool is_judged_with(const struct ppp_mschap *m, const struct users_match 
                               m->challenge, span_of(m->user, m->user_len));
 }
 
-/* Adds the keys of m to the *n in keys, and counts the user's lines as tried. */
+/* Adds the keys of m to the *n in keys, and counts the user's lines as tried. No server proves
+ * anything in its Success for v1: there the line counts whose name is the closest. */
 static void add_users(struct candidates *c, const struct ppp_mschap *m, struct hlak *keys,
                       size_t *n)
 {
@@ -29,7 +30,9 @@ static void add_users(struct candidates *c, const struct ppp_mschap *m, struct h
 
     if (!m->seen || c->users == NULL)
         return;
-    const size_t lines = users_find(c->users, span_of(m->user, m->user_len), found);
+    size_t lines = users_find(c->users, span_of(m->user, m->user_len), found);
+    if (m->v1 && lines > 1)
+        lines = 1;
     c->tried.users_file += lines;
     for (size_t i = 0; i < lines; i++) {
         if (m->v1)
