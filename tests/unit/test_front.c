@@ -871,8 +871,8 @@ static void lcp_starts_over_amid_a_login(void **state)
     call_fini(&c);
 }
 
-/* A key is kept for some seconds, and a man in the middle may wait longer than that. Zeros do not fit,
- * and `auto` lets nothing pass, because the key of the login is gone. */
+/* A key is kept for some seconds, and a man in the middle may wait longer than that. Zeros do not
+ * fit, and `auto` lets nothing pass, because the key of the login is gone. */
 static void a_key_that_is_gone(void **state)
 {
     static const enum config_binding policies[] = {CONFIG_BINDING_REWRITE, CONFIG_BINDING_AUTO};
