@@ -209,15 +209,17 @@ static void forward(struct client *c, const struct ppp_frame *frame)
     uint8_t out[PPP_FRAME_MAX];
     const size_t n = ppp_frame_build(frame, out);
 
-    if (c->late && c->waiting_n < WAITING_MAX && n <= sizeof c->waiting[0].p) {
+    if (c->late && (c->waiting_n == WAITING_MAX || n > sizeof c->waiting[0].p)) {
+        c->ended = true; /* more than this harness holds */
+        return;
+    }
+    if (c->late) {
         c->challenges[c->waiting_n] = c->server.challenges;
         struct server_frame *f = &c->waiting[c->waiting_n++];
         memcpy(f->p, out, f->n = n);
         return;
     }
-    catch_up(c);
-    if (!c->ended)
-        server_take(&c->server, span_of(out, n));
+    server_take(&c->server, span_of(out, n));
 }
 
 static void to_server(struct client *c)
