@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/check.h"
 #include "policy/backends.h"
@@ -402,6 +403,45 @@ static void check_places(struct config_builder *b)
             check_place(b, &b->c->listener[i], k);
 }
 
+/* Returns the server of be at the host and port of `same`; NULL: none. */
+static const struct config_server *find_server(const struct config_backend *be,
+                                               const struct config_server *same)
+{
+    for (size_t i = 0; i < be->server_count; i++)
+        if (be->server[i].port == same->port && strcasecmp(be->server[i].host, same->host) == 0)
+            return &be->server[i];
+    return NULL;
+}
+
+static void check_fallback_server(struct config_builder *b, const struct config_listener *l,
+                                  const struct config_server *s)
+{
+    const size_t index = (size_t)(l - b->c->listener);
+
+    for (size_t i = 0; i < b->c->backend_count; i++) {
+        const struct config_backend *be = &b->c->backend[i];
+        if (!config_has_calls(b->c, be) || find_server(be, s) == NULL)
+            continue;
+        config_problem(
+            &b->input, line_of(b, LISTENER, index, "fallback"),
+            "fallback: %s, port %u, is a server of [backend %s], too: there a client that "
+            "is denied would find SSTP, past all rules and limits",
+            s->host, s->port, be->name);
+        return;
+    }
+}
+
+/* Reports web sites at the host and port of a VPN server: the gate does not read what it sends to a
+ * web site, so SSTP would pass. */
+static void check_fallbacks(struct config_builder *b)
+{
+    for (size_t i = 0; i < b->c->listener_count; i++) {
+        const struct config_listener *l = &b->c->listener[i];
+        for (size_t k = 0; l->fallback != NULL && k < l->fallback->server_count; k++)
+            check_fallback_server(b, l, &l->fallback->server[k]);
+    }
+}
+
 /* Collects trusted-proxies of all listeners, because bans and points belong to the gate: all
  * proxies are exempt, because the ban of a proxy would ban all clients behind it. */
 static void collect_proxies(struct config *c)
@@ -432,6 +472,7 @@ void config_finish(struct config_builder *b)
         finish_radius(b, i);
     collect_proxies(c);
     check_places(b);
+    check_fallbacks(b);
     check_radius_places(b);
     if (c->listener_count == 0 && !b->section_lost)
         config_problem(&b->input, 1, "there is no [listener NAME]: nothing would be accepted");

@@ -198,7 +198,7 @@ static const struct good {
     {'l', "host = a.example\nhost = [::1]\nhost = 192.0.2.1",
      "host = a.example\nhost = ::1\nhost = 192.0.2.1\n"},
     {'l', "host = ::1", "host = ::1\n"},
-    {'l', "backend = b\nfallback = b", "fallback = b\n"},
+    {'l', "backend = b\nfallback = w\n[backend w]\nserver = w\nverify = off", "fallback = w\n"},
     {'g', "timeout-web = 2m", "timeout-web = 2m\n"},
     {'l', "accept-proxy = yes\ntrusted-proxies = 192.0.2.0/24\ntrusted-proxies = ::1",
      "accept-proxy = yes\ntrusted-proxies = 192.0.2.0/24\ntrusted-proxies = ::1\n"},
@@ -536,6 +536,14 @@ static void problems_of_whole_files(void **state)
         {"; nothing\n[gate]\n", "1: there is no [listener NAME]: nothing would be accepted\n"},
         {LISTENER "fallback = b\n" BACKEND,
          "1: [listener a] has nowhere to send calls: the only backend is its fallback\n"},
+        {LISTENER "backend = b\nfallback = b\n" BACKEND,
+         "5: fallback: s, port 443, is a server of [backend b], too: there a client that is denied "
+         "would find SSTP, past all rules and limits\n"},
+        {LISTENER "use-backend = b host x.example\nbackend = c\nfallback = w\n" BACKEND
+                  "[backend c]\nserver = t\nverify = off\n"
+                  "[backend w]\nserver = S:443\nverify = off\n",
+         "6: fallback: S, port 443, is a server of [backend b], too: there a client that is denied "
+         "would find SSTP, past all rules and limits\n"},
         {LISTENER, "1: [listener a] has nowhere to send calls: write a [backend NAME]\n"},
         {LISTENER BACKEND "[backend c]\nserver = t\nverify = off\n",
          "1: [listener a] lacks `backend`, and the file has more than one\n"},

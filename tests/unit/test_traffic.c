@@ -520,12 +520,15 @@ static struct tunnels_shared shared;
 static void call_open(bool web, bool tls_behind, int client_version)
 {
     static const int sizes[] = {4096, 16384, 65536, 262144};
+    const char *const tls_word = tls_behind ? "yes" : "no";
+    const char *const verify = tls_behind ? "verify = off\n" : "";
     char text[1024];
 
     snprintf(text, sizeof text,
              "[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\ndefault = allow\nbackend = b\n"
-             "fallback = b\n[backend b]\nserver = 127.0.0.1:1\ncrypto-binding = off\ntls = %s\n%s",
-             cert.pem, tls_behind ? "yes" : "no", tls_behind ? "verify = off\n" : "");
+             "fallback = site\n[backend b]\nserver = 127.0.0.1:1\ncrypto-binding = off\ntls = %s\n%s"
+             "[backend site]\nserver = 127.0.0.1:2\ntls = %s\n%s",
+             cert.pem, tls_word, verify, tls_word, verify);
     FILE *f = fopen(config_file, "w");
     assert_non_null(f);
     fputs(text, f);
