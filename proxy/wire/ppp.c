@@ -176,6 +176,7 @@ static void settle_lcp(struct ppp_observer *o)
     if (!o->lcp_pending)
         return;
     o->lcp_pending = false;
+    o->lcp_agreed = true;
     o->method = o->lcp_method = agreed_method(o->lcp_auth, o->lcp_algorithm);
     o->asked = o->lcp_method == PPP_METHOD_PAP ? PPP_PAP : 0;
 }
@@ -736,7 +737,9 @@ static void note_question(struct ppp_observer *o, const struct ppp_frame *f)
 
 static void observe_server(struct ppp_observer *o, const struct ppp_frame *f)
 {
-    if (ppp_frame_is_control(f))
+    /* a request behind an agreement, as SoftEther repeats one that is stale, needs the client's Ack
+     */
+    if (ppp_frame_is_control(f) && !o->lcp_agreed)
         settle_lcp(o);
     if (f->code == 0) /* not an authentication */
         return;

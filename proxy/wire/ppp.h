@@ -83,6 +83,7 @@ struct ppp_observer {
     uint8_t response_id;
     uint8_t eap_id; /* of the server's latest EAP Request, as is the type */
     uint8_t eap_type;
+    bool lcp_agreed;  /* a Configure-Request of the server has taken effect */
     bool lcp_pending; /* the server's Configure-Request waits for the client's Ack */
     uint8_t lcp_id;
     uint16_t lcp_auth; /* protocol of option 3 in the server's latest Configure-Request; 0: none */
