@@ -58,7 +58,7 @@ static void on_round(uv_check_t *round)
         w->stepped_at = 0;
     if (w->step_ns == 0 && w->reads == 0 && w->accepts == 0)
         uv_check_stop(round);
-    w->step_ns = 0;
+    w->step_ns = w->read_ns = 0;
     w->reads = w->accepts = 0;
 }
 
@@ -134,6 +134,7 @@ void worker_init(struct worker *w, unsigned index, void (*sweep)(void *, uint64_
                          .on_sweep = sweep,
                          .sweep_arg = arg,
                          .step_budget_ns = WORKER_STEP_US * 1000,
+                         .read_budget_ns = WORKER_READ_US * 1000,
                          .handshakes_max = UINT_MAX};
     CHECK_UV(uv_loop_init(&w->loop));
     CHECK_UV(uv_timer_init(&w->loop, &w->sweep));

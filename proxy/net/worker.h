@@ -26,9 +26,10 @@ enum {
     WORKER_OUT = WORKER_WINDOW + 32768, /* octets that one write may take along: what becomes of
                                            one window, in one system call */
     WORKER_SWEEP_MS = 1000,
-    WORKER_AGAIN_MS = 1, /* pause before a sweep that worker_sweep_again has asked for */
-    WORKER_ACCEPTS = 16, /* connections accepted in one round of the loop: some 200 us */
-    WORKER_READS = 64,   /* reads of early streams in one round */
+    WORKER_AGAIN_MS = 1,   /* pause before a sweep that worker_sweep_again has asked for */
+    WORKER_ACCEPTS = 16,   /* connections accepted in one round of the loop: some 200 us */
+    WORKER_READS = 64,     /* reads of early streams in one round, */
+    WORKER_READ_US = 1000, /* and no further one when they took so long */
     /* Time for steps of handshakes in one round. A packet may have to wait for the longest step
      * anyway (1 ms with RSA-2048), so shorter steps share that time: one step for each round would
      * cost a tenth of the calls per second, in system calls. */
@@ -68,6 +69,8 @@ struct worker {
     bool hello_next;            /* the last handshake that began was that of a stream in fresh */
     uint64_t step_ns;           /* time of the steps of handshakes in this round */
     uint64_t step_budget_ns;    /* steps wait for the next round when they took so long */
+    uint64_t read_ns;           /* time of the reads of early streams in this round */
+    uint64_t read_budget_ns;    /* as step_budget_ns */
     unsigned reads;             /* of early streams in this round */
     uint64_t stepped_at; /* ns of this thread's CPU time, end of the last round's step; 0: none */
     unsigned accepts;    /* connections accepted in this round */

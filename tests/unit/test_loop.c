@@ -1147,6 +1147,7 @@ static void early_reads_are_few_in_a_round(void **state)
 
     loop_open();
     w.step_budget_ns = 0;
+    w.read_budget_ns = UINT64_MAX; /* the number alone, however busy the machine is */
     for (size_t i = 0; i < ALL; i++) {
         meet_plain(&o[i], &p[i]);
         stream_early(&o[i].s, true);
@@ -1194,6 +1195,42 @@ static void fresh_handshakes_alternate_with_others(void **state)
     assert_int_equal(o[PLAIN].count[HELLO], 1);
     assert_int_equal(sum_of(o, PLAIN, HELLO), 1);
     for (size_t i = 0; i <= PLAIN; i++) {
+        owner_fini(&o[i]);
+        peer_fini(&p[i]);
+    }
+    loop_close();
+}
+
+/* A read of an early stream that takes long is the last one of its round. */
+static void early_reads_share_a_time(void **state)
+{
+    (void)state;
+    enum { ALL = 8 };
+    struct owner o[ALL];
+    struct peer p[ALL];
+
+    loop_open();
+    w.step_budget_ns = 0;
+    w.read_budget_ns = 1;
+    for (size_t i = 0; i < ALL; i++) {
+        meet_plain(&o[i], &p[i]);
+        stream_early(&o[i].s, true);
+        stream_pause(&o[i].s);
+        peer_write(&p[i], "I", 1);
+    }
+    for (int i = 0; i < 10; i++)
+        turn();
+    for (size_t i = 0; i < ALL; i++)
+        stream_resume(&o[i].s);
+    for (unsigned round = 0, before = 0; before < ALL; round++) {
+        w.stepped_at = 0; /* one step, however long a busy machine makes the round */
+        uv_run(&w.loop, UV_RUN_ONCE);
+        /* the first one in its place, and one at its turn */
+        assert_in_range(sum_of(o, ALL, READ), before, before + 2);
+        before = sum_of(o, ALL, READ);
+        assert_true(round < 4 * ALL);
+    }
+    for (size_t i = 0; i < ALL; i++) {
         owner_fini(&o[i]);
         peer_fini(&p[i]);
     }
@@ -2710,6 +2747,7 @@ int main(void)
         cmocka_unit_test(tls_behind_a_plain_beginning),
         cmocka_unit_test(an_end_before_the_hello),
         cmocka_unit_test(early_reads_are_few_in_a_round),
+        cmocka_unit_test(early_reads_share_a_time),
         cmocka_unit_test(early_reads_are_short),
         cmocka_unit_test(fresh_handshakes_alternate_with_others),
         cmocka_unit_test(bulk_may_end_while_it_waits),
