@@ -430,7 +430,7 @@ def test_what_is_hardly_meant(bench):
         "listener site": {**bench.listener_keys(), "fallback": "web",
                           "use-backend": ["routed tenant a", "plain any", "routed tenant b"]},
         "backend back": keys,
-        "backend web": {**keys, "crypto-binding": None},
+        "backend web": {**keys, "server": "127.0.0.1:1", "crypto-binding": None},
         "backend routed": keys,
         "backend plain": {**keys, "crypto-binding": "auto"}}
     config = bench.config(sections)
