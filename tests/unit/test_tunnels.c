@@ -266,6 +266,7 @@ static void reach(enum tunnel_state want)
     backend_says(connect_ack, sizeof connect_ack - 1);
     UNTIL(the_call()->session.down.packets == 1);
     client_says(call_connected, sizeof call_connected - 1);
+    UNTIL(the_call()->session.up.packets == 2); /* an earlier IPCP would not show anything */
     backend_says(ipcp, sizeof ipcp - 1); /* the server is content */
     UNTIL(is_in(TUNNEL_RELAY));
     if (want == TUNNEL_RELAY)
