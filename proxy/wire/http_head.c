@@ -164,7 +164,7 @@ static enum err parse_request_line(struct span line, struct request_line *out)
     return e;
 }
 
-/* Returns the octet that the escape at s.p[i] stands for; -1: it is no escape, or a broken one. */
+/* Returns the octet that the escape at s.p[i] encodes; -1: there is no whole escape. */
 static int escaped(struct span s, size_t i)
 {
     if (s.p[i] != '%' || s.n - i <= 2)
