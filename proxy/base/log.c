@@ -41,8 +41,7 @@ static int target_open(const char *path)
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
-/* Returns whether the last of size bytes is not a line end; false for a file that cannot be read.
- */
+/* Returns whether the last of size bytes is not a line end; false: the file is unreadable. */
 static bool ends_in_a_line(const char *path, off_t size)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -55,14 +54,24 @@ static bool ends_in_a_line(const char *path, off_t size)
     return read_one && last != '\n';
 }
 
-/* path: NULL for a file that was not opened here. */
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Sets how fd is written to. path: NULL for a file that was not opened here. A file that the log
+ * already writes to keeps its mark: another thread may be in the middle of a line, because a write
+ * that crosses a page grows the file in two steps. */
 static void target_is_file(int fd, const char *path)
 {
-    struct stat st;
+    struct stat st, current;
     const bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    const bool reopened =
+        regular && fstat(atomic_load(&out.fd), &current) == 0 && same_file(&st, &current);
 
-    atomic_store(&out.cut,
-                 regular && path != NULL && st.st_size > 0 && ends_in_a_line(path, st.st_size));
+    if (!reopened)
+        atomic_store(&out.cut,
+                     regular && path != NULL && st.st_size > 0 && ends_in_a_line(path, st.st_size));
     atomic_store(&out.kind, regular ? REGULAR : OTHER);
 }
 

@@ -291,8 +291,7 @@ static void a_file_that_ends_within_a_line_gets_its_end(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (int reopen = 0; reopen < 2; reopen++) {
             open_new(LOG_LEVEL_INFO);
-            if (reopen)
-                unlink(path);
+            unlink(path); /* the log writes to another file now */
             FILE *f = fopen(path, "w");
             assert_non_null(f);
             fputs(cases[i].before, f);
@@ -307,6 +306,26 @@ static void a_file_that_ends_within_a_line_gets_its_end(void **state)
             assert_int_equal(strncmp(text + n + gap + 25, "info e msg=1\n", 13), 0);
             assert_string_equal(text + n + gap + 25 + 13 + 25, "info e msg=2\n");
         }
+    }
+}
+
+/* A thread may be in the middle of its line: a write that crosses a page grows the file twice. */
+static void a_line_under_way_is_not_cut(void **state)
+{
+    (void)state;
+    for (int reopen = 0; reopen < 2; reopen++) {
+        open_new(LOG_LEVEL_INFO);
+        FILE *thread = fopen(path, "a");
+        assert_non_null(thread);
+        fputs("half a li", thread);
+        assert_int_equal(fflush(thread), 0);
+        assert_int_equal(reopen ? log_reopen() : log_open(path, LOG_LEVEL_INFO), ERR_OK);
+        fputs("ne\n", thread);
+        assert_int_equal(fclose(thread), 0);
+        log_msg(LOG_LEVEL_INFO, "e", "1");
+        const char *text = read_all(path);
+        assert_int_equal(strncmp(text, "half a line\n", 12), 0);
+        assert_string_equal(text + 12 + 25, "info e msg=1\n");
     }
 }
 
@@ -479,6 +498,7 @@ int main(void)
         cmocka_unit_test(reopen_after_rotation),
         cmocka_unit_test(a_line_that_a_full_disk_cuts_is_ended),
         cmocka_unit_test(a_file_that_ends_within_a_line_gets_its_end),
+        cmocka_unit_test(a_line_under_way_is_not_cut),
         cmocka_unit_test(a_fifo_that_nobody_reads_stops_nobody),
         cmocka_unit_test(a_pipe_as_standard_error_stops_nobody),
         cmocka_unit_test(any_thread_may_log_while_the_file_changes),
