@@ -137,7 +137,7 @@ build/fuzz/%: tests/fuzz/fuzz_%.c $(filter-out proxy/main.c,$(SRC))
 		$(CPPFLAGS_ALL) -o $@ $^ $(LIBS)
 fuzz-%: build/fuzz/%
 	@mkdir -p build/fuzz/found/$*
-	$< -max_total_time=$(SECONDS) -timeout=10 -max_len=8192 -print_final_stats=1 \
+	$< -max_total_time=$(SECONDS) -timeout=60 -max_len=8192 -print_final_stats=1 \
 		-artifact_prefix=build/fuzz/found/$*/ build/fuzz/found/$* tests/fuzz/corpus/$*
 
 # ---- manual pages: plain text, and the program's own table of keys ----
