@@ -234,7 +234,7 @@ uninstall:
 clean:
 	rm -rf build
 format:
-	clang-format -i $(wildcard proxy/*.[ch] proxy/*/*.[ch] tests/unit/*.[ch] tests/fuzz/*.[ch])
+	clang-format -i $$(find proxy tests -name "*.[ch]")
 help:
 	@echo 'make            the program (deps: make deps), V=1 shows commands, VARIANT=asan|ubsan|tsan'
 	@echo 'make demo       a verified tunnel through the gate, shown; make demo-stop ends it'

@@ -326,9 +326,10 @@ static uint64_t first_due(const struct check *c, const struct check *before, uin
     const struct check *b;
     const uint64_t latest = now + interval_of(c);
 
-    DL_FOREACH(before, b)
-    if (same_server(b, c))
-        return b->state != CHECK_IDLE ? now : b->due < latest ? b->due : latest;
+    DL_FOREACH(before, b) {
+        if (same_server(b, c))
+            return b->state != CHECK_IDLE ? now : b->due < latest ? b->due : latest;
+    }
     return now + any_below(FIRST_MS);
 }
 
@@ -356,8 +357,9 @@ void checks_switch(struct checks *all, struct site *site)
         for (size_t k = 0; b->config->check != CONFIG_CHECK_NO && k < b->config->server_count; k++)
             add(all, site, b, k, before);
     }
-    DL_FOREACH_SAFE(before, c, next)
-    give_up(c);
+    DL_FOREACH_SAFE(before, c, next) {
+        give_up(c);
+    }
 }
 
 void checks_sweep(struct checks *all, uint64_t now_ms)
@@ -366,8 +368,7 @@ void checks_sweep(struct checks *all, uint64_t now_ms)
         [CHECK_RESOLVE] = "resolve", [CHECK_CONNECT] = "connect", [CHECK_ANSWER] = "answer"};
     struct check *c;
 
-    DL_FOREACH(all->list, c)
-    {
+    DL_FOREACH(all->list, c) {
         if (now_ms < c->due)
             continue;
         if (c->state == CHECK_IDLE) {
@@ -386,6 +387,7 @@ void checks_stop(struct checks *all)
     struct check *before = all->list, *c, *next;
 
     all->list = NULL;
-    DL_FOREACH_SAFE(before, c, next)
-    give_up(c);
+    DL_FOREACH_SAFE(before, c, next) {
+        give_up(c);
+    }
 }

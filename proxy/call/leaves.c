@@ -114,8 +114,9 @@ void leaves_show(struct leaves *l, const struct leaves_shown *shown, size_t n)
     l->round++;
     for (size_t i = 0; i < n; i++)
         show(l, &shown[i]);
-    DL_FOREACH(l->list, k)
-    now += k->round == l->round;
+    DL_FOREACH(l->list, k) {
+        now += k->round == l->round;
+    }
     while (l->count - now > LEAVES_EARLIER_MAX)
         forget(l, l->list);
     CHECK(pthread_mutex_unlock(&l->lock) == 0);

@@ -111,8 +111,7 @@ static void deadlines_shorten(struct tunnels *set, const uint32_t was[TUNNEL_STA
     struct tunnel *t;
 
     for (int state = 0; state < TUNNEL_CLOSED; state++)
-        DL_FOREACH(set->list[state], t)
-        {
+        DL_FOREACH(set->list[state], t) {
             uint64_t due = t->active + set->timeout[state];
             if (set->timeout[state] != 0 && (was[state] == 0 || due < t->deadline))
                 t->deadline = due;
@@ -150,8 +149,7 @@ void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels
     worker_limit_handshakes(set->worker, site->config->gate.handshakes_at_once);
     if (set->checks != NULL && set->phase == TUNNELS_OPEN)
         checks_switch(set->checks, site);
-    DL_FOREACH_SAFE(set->doors, d, next)
-    {
+    DL_FOREACH_SAFE(set->doors, d, next) {
         const struct tunnels_place *p = place_of(d, places, count);
         if (p == NULL)
             door_close(set, d);
@@ -160,8 +158,9 @@ void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels
     }
     for (int state = TUNNEL_NEGOTIATE; state <= TUNNEL_RELAY; state++) {
         struct tunnel *t, *after;
-        DL_FOREACH_SAFE(set->list[state], t, after)
-        entry_recheck(t, site);
+        DL_FOREACH_SAFE(set->list[state], t, after) {
+            entry_recheck(t, site);
+        }
     }
     for (size_t i = 0; i < count; i++) {
         if (places[i].fd < 0)
@@ -176,8 +175,9 @@ void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels
 static void doors_retry(struct tunnels *set)
 {
     struct tunnels_door *d;
-    DL_FOREACH(set->doors, d)
-    listener_retry(&d->listener);
+    DL_FOREACH(set->doors, d) {
+        listener_retry(&d->listener);
+    }
 }
 
 static void end_if_idle(struct tunnels *set)
@@ -248,9 +248,10 @@ static void handshakes_hurry(struct tunnels *set)
     if (log_limit_pass(&set->limit_handshakes, worker_now(w), 1, &missed))
         log_msg(LOG_LEVEL_WARNING, "full", "handshakes-at-once (%u) reached: new calls wait",
                 w->handshakes_max);
-    DL_FOREACH(set->list[TUNNEL_HANDSHAKE], t)
-    if (t->deadline > t->active + HANDSHAKE_PATIENCE_MS)
-        t->deadline = t->active + HANDSHAKE_PATIENCE_MS;
+    DL_FOREACH(set->list[TUNNEL_HANDSHAKE], t) {
+        if (t->deadline > t->active + HANDSHAKE_PATIENCE_MS)
+            t->deadline = t->active + HANDSHAKE_PATIENCE_MS;
+    }
 }
 
 static void memory_trim(struct tunnels *set, uint64_t now_ms)
@@ -287,8 +288,9 @@ void tunnels_try_keys(void *arg)
     struct tunnels *set = arg;
     struct tunnel *t, *next;
 
-    DL_FOREACH_SAFE(set->list[TUNNEL_KEY], t, next)
-    traffic_try_key(t, false);
+    DL_FOREACH_SAFE(set->list[TUNNEL_KEY], t, next) {
+        traffic_try_key(t, false);
+    }
 }
 
 void tunnels_drain(void *arg)
@@ -314,8 +316,7 @@ void tunnels_stop(void *arg)
     tunnels_drain(set);
     set->phase = TUNNELS_STOPPING;
     for (int state = 0; state < TUNNEL_CLOSED; state++)
-        DL_FOREACH_SAFE(set->list[state], t, next)
-        {
+        DL_FOREACH_SAFE(set->list[state], t, next) {
             if (again)
                 tunnel_drop(t, REASON_SHUTDOWN);
             else

@@ -185,9 +185,10 @@ static int lookup_join(struct dial *d, const char *host)
 {
     struct dial_lookup *l;
 
-    DL_FOREACH(d->worker->lookups, l)
-    if (strcmp(l->host, host) == 0)
-        break;
+    DL_FOREACH(d->worker->lookups, l) {
+        if (strcmp(l->host, host) == 0)
+            break;
+    }
     const int r = l == NULL ? lookup_begin(d->worker, host, &l) : 0;
     if (r != 0)
         return r;
@@ -245,8 +246,7 @@ void dial_stop(struct worker *w)
     struct dial_lookup *l, *next;
 
     pthread_mutex_lock(&parting);
-    DL_FOREACH_SAFE(w->lookups, l, next)
-    {
+    DL_FOREACH_SAFE(w->lookups, l, next) {
         CHECK(l->waiting == NULL);
         if (l->answered)
             continue; /* its letter may still be read */

@@ -106,8 +106,7 @@ void listener_turn(struct worker *w)
 {
     struct listener *l, *next;
 
-    DL_FOREACH_SAFE(w->listeners, l, next)
-    {
+    DL_FOREACH_SAFE(w->listeners, l, next) {
         later_end(l);
         if (l->waiting)
             accept_or_wait(l);

@@ -90,9 +90,10 @@ static struct known *known_get(struct backends *all, const struct config_backend
     if (all == NULL)
         return known_new(NULL, c, s);
     pthread_mutex_lock(&all->lock);
-    DL_FOREACH(all->known, k)
-    if (k->port == s->port && strcmp(k->host, s->host) == 0 && strcmp(k->backend, c->name) == 0)
-        break;
+    DL_FOREACH(all->known, k) {
+        if (k->port == s->port && strcmp(k->host, s->host) == 0 && strcmp(k->backend, c->name) == 0)
+            break;
+    }
     if (k != NULL) {
         k->refs++;
     } else {

@@ -336,13 +336,11 @@ void limits_free(struct limits *l)
 
     if (l == NULL)
         return;
-    HASH_ITER(hh, l->prefixes, p, next_prefix)
-    {
+    HASH_ITER(hh, l->prefixes, p, next_prefix) {
         HASH_DEL(l->prefixes, p);
         free(p);
     }
-    HASH_ITER(hh, l->users, u, next_user)
-    {
+    HASH_ITER(hh, l->users, u, next_user) {
         HASH_DEL(l->users, u);
         free(u);
     }
@@ -366,8 +364,7 @@ void limits_configure(struct limits *l, const struct config_limits *c)
     copy_config(l, c);
     l->c.prefix_ipv4 = old.prefix_ipv4;
     l->c.prefix_ipv6 = old.prefix_ipv6;
-    HASH_ITER(hh, l->prefixes, p, next)
-    {
+    HASH_ITER(hh, l->prefixes, p, next) {
         if (new_rate)
             p->rate_full = 0;
         if (new_points)
@@ -524,8 +521,7 @@ static struct limits_ban *copy_bans(const struct limits *l, uint64_t now_ms, siz
     const struct prefix *p;
 
     *count = 0;
-    DL_FOREACH(l->banned.head, p)
-    {
+    DL_FOREACH(l->banned.head, p) {
         if (ban_holds(p, now_ms))
             bans[(*count)++] =
                 (struct limits_ban){.net = net_of(l, p), .left_ms = p->ban_until - now_ms};
@@ -564,8 +560,7 @@ size_t limits_lift(struct limits *l, const struct cidr *net, uint64_t now_ms)
     size_t count = 0;
 
     lock(l);
-    DL_FOREACH_SAFE(l->banned.head, p, next)
-    {
+    DL_FOREACH_SAFE(l->banned.head, p, next) {
         const struct cidr banned = net_of(l, p);
         if (net != NULL && !cidr_covers(net, &banned) && !cidr_covers(&banned, net))
             continue;
@@ -584,16 +579,14 @@ void limits_sweep(struct limits *l, uint64_t now_ms)
     struct prefix *p, *next;
 
     lock(l);
-    DL_FOREACH_SAFE(l->idle.head, p, next)
-    {
+    DL_FOREACH_SAFE(l->idle.head, p, next) {
         if (p->rate_full <= now_ms * 1000000)
             p->rate_full = 0;
         points_turn(l, p, now_ms);
         if (place_for(p) != IDLE) /* else it keeps its place in the line */
             settle(l, p);
     }
-    DL_FOREACH_SAFE(l->banned.head, p, next)
-    {
+    DL_FOREACH_SAFE(l->banned.head, p, next) {
         if (!ban_holds(p, now_ms))
             ban_end(l, p);
     }

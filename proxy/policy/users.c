@@ -91,8 +91,7 @@ void users_free(struct users *u)
 
     if (u == NULL)
         return;
-    HASH_ITER(hh, u->table, e, next)
-    {
+    HASH_ITER(hh, u->table, e, next) {
         HASH_DEL(u->table, e);
         explicit_bzero(e->hash, sizeof e->hash);
         free(e);

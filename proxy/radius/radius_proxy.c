@@ -73,9 +73,10 @@ static struct radius_listen *listen_find(struct radius_proxy *p, size_t id)
 {
     struct radius_listen *at;
 
-    DL_FOREACH(p->listening, at)
-    if (at->id == id)
-        break;
+    DL_FOREACH(p->listening, at) {
+        if (at->id == id)
+            break;
+    }
     return at;
 }
 
@@ -101,8 +102,9 @@ static void listening_prepare(struct radius_proxy *p, const struct snapshot *sna
 {
     struct radius_listen *at, *next;
 
-    DL_FOREACH(p->listening, at)
-    at->kept = false;
+    DL_FOREACH(p->listening, at) {
+        at->kept = false;
+    }
     for (size_t i = 0; i < count; i++) {
         if (place[i].fd >= 0 || (at = listen_find(p, place[i].id)) == NULL)
             continue;
@@ -113,9 +115,10 @@ static void listening_prepare(struct radius_proxy *p, const struct snapshot *sna
             radius_section_forget(at->section, &at->udp);
         at->accounting = place[i].accounting;
     }
-    DL_FOREACH_SAFE(p->listening, at, next)
-    if (!at->kept)
-        listen_close(p, at);
+    DL_FOREACH_SAFE(p->listening, at, next) {
+        if (!at->kept)
+            listen_close(p, at);
+    }
     for (size_t i = 0; i < count; i++)
         if (place[i].fd >= 0)
             listen_open(p, &place[i]);
@@ -176,8 +179,9 @@ void radius_proxy_stop(void *arg)
     struct radius_listen *at, *next;
 
     CHECK(worker_is_here(&p->worker));
-    DL_FOREACH_SAFE(p->listening, at, next)
-    listen_close(p, at);
+    DL_FOREACH_SAFE(p->listening, at, next) {
+        listen_close(p, at);
+    }
     for (size_t i = 0; i < p->section_count; i++)
         radius_section_free(p->section[i]);
     free(p->section);

@@ -481,9 +481,10 @@ void radius_section_forget(struct radius_section *s, const struct udp *u)
     struct radius_request *r, *next;
 
     for (size_t i = 0; i < 2; i++) {
-        DL_FOREACH_SAFE(s->table.list[i], r, next)
-        if (r->udp == u)
-            request_drop(s, r);
+        DL_FOREACH_SAFE(s->table.list[i], r, next) {
+            if (r->udp == u)
+                request_drop(s, r);
+        }
     }
 }
 
@@ -673,8 +674,7 @@ void radius_section_configure(struct radius_section *s, const struct snapshot *s
     }
     for (size_t i = 0; i < 2; i++) { /* the old snapshot's are about to go */
         struct radius_request *r;
-        DL_FOREACH(s->table.list[i], r)
-        {
+        DL_FOREACH(s->table.list[i], r) {
             r->trip.client_secret = client;
             r->trip.server_secret = server;
         }

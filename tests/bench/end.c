@@ -266,7 +266,8 @@ static void check_connected(struct end *e, struct span message)
         hlak_zero(&key);
     else
         hlak_mschapv2(&key, hash_hash, e->nt_response);
-    if (binding_check(message, &expect, &hash) != BINDING_OK || binding_find_key(message, &key, 1) != 0)
+    if (binding_check(message, &expect, &hash) != BINDING_OK ||
+        binding_find_key(message, &key, 1) != 0)
         over(e, "wrong binding");
 }
 
@@ -302,8 +303,8 @@ static void on_lcp(struct end *e, struct span f)
             say_frame(e, chap, sizeof chap);
     }
     if (f.p[4] == 1 && e->client && e->plan->pap) {
-        static const uint8_t login[] = {0xff, 0x03, 0xc0, 0x23, 1, 1, 0, 16, 5,
-                                        'b',  'e',  'n',  'c',  'h', 5, 'b', 'e', 'n', 'c', 'h'};
+        static const uint8_t login[] = {0xff, 0x03, 0xc0, 0x23, 1, 1,   0,   16,  5,   'b',
+                                        'e',  'n',  'c',  'h',  5, 'b', 'e', 'n', 'c', 'h'};
         say_frame(e, login, sizeof login);
     }
     if (f.p[4] == 2 && !e->client && !e->plan->pap) {
@@ -345,8 +346,8 @@ static void on_auth(struct end *e, struct span f)
     } else if (code == 2 && f.n >= 58) {
         /* without S=: the gate would find that it is of another password than the users file's */
         static const char text[] = "M=ok";
-        uint8_t welcome[8 + sizeof text - 1] = {0xff, 0x03, 0xc2, 0x23, 3, f.p[5], 0,
-                                                4 + sizeof text - 1};
+        uint8_t welcome[8 + sizeof text - 1] = {0xff, 0x03,   0xc2, 0x23,
+                                                3,    f.p[5], 0,    4 + sizeof text - 1};
         memcpy(e->nt_response, f.p + 33, HLAK_NT_RESPONSE);
         memcpy(welcome + 8, text, sizeof text - 1);
         say_frame(e, welcome, sizeof welcome);

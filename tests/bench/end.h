@@ -1,6 +1,6 @@
-/* end: one end of an SSTP call, as the load generator plays it: a client or a server, on a socket of
- * its own that never blocks. It makes the call with as few messages as a gate's checks allow, and
- * then sends and takes data packets, as many as can be. One thread. */
+/* end: one end of an SSTP call, as the load generator plays it: a client or a server, on a socket
+ * of its own that never blocks. It makes the call with as few messages as a gate's checks allow,
+ * and then sends and takes data packets, as many as can be. One thread. */
 #ifndef SSTPGATE_BENCH_END_H
 #define SSTPGATE_BENCH_END_H
 
@@ -15,11 +15,20 @@
 enum { END_PACKET_MAX = 4095, END_BURST = 48 * 1024 /* octets of packets in one write */ };
 
 /* Named for what an end waits for. */
-enum end_step { END_CONNECT, END_TLS, END_HEAD, END_START, END_PPP, END_CONNECTED, END_UP, END_OVER };
+enum end_step {
+    END_CONNECT,
+    END_TLS,
+    END_HEAD,
+    END_START,
+    END_PPP,
+    END_CONNECTED,
+    END_UP,
+    END_OVER
+};
 
 /* What an end does with packets once it is up. */
 enum end_taste {
-    END_READS, /* decrypts and counts */
+    END_READS,  /* decrypts and counts */
     END_COUNTS, /* goes by the heads of the records and decrypts nothing: costs little. For good */
     END_CHECKS, /* decrypts and looks at each octet; END_WRONG when one is not what was sent */
     END_ECHOES, /* sends each back */
@@ -33,12 +42,12 @@ struct end_pair {
 struct end_plan {
     struct tls_ctx *client_tls, *server_tls;
     int epoll;
-    bool strict;        /* the server checks the binding, as for a gate; a relay cannot make it right */
-    bool pap;           /* else MS-CHAPv2 */
-    bool negotiate;     /* the call stays before Call Connected: "up" is then after the login */
+    bool strict;    /* the server checks the binding, as for a gate; a relay cannot make it right */
+    bool pap;       /* else MS-CHAPv2 */
+    bool negotiate; /* the call stays before Call Connected: "up" is then after the login */
     const uint16_t *size; /* of data packets, header included, one after the other, count of them */
     size_t sizes;
-    unsigned burst;     /* packets in one write; 0: END_BURST octets of them */
+    unsigned burst; /* packets in one write; 0: END_BURST octets of them */
     struct end_pair *pair;
     size_t pairs;
     void (*on_up)(struct end *e);
@@ -55,7 +64,7 @@ struct end {
     struct tls_conn *tls;
     size_t call; /* index of its pair; of a server that does not know it yet: SIZE_MAX */
 
-    bool deaf; /* reads nothing any more */
+    bool deaf;                      /* reads nothing any more */
     bool readable, writable, ready; /* ready: in the list of those that have something to do */
     struct end *next_ready;
 
@@ -68,9 +77,9 @@ struct end {
     uint8_t nonce[SSTP_NONCE], nt_response[HLAK_NT_RESPONSE];
 
     enum end_taste taste;
-    uint64_t to_send;        /* packets that it still wants to send */
+    uint64_t to_send; /* packets that it still wants to send */
     uint64_t out_packets, out_octets, in_packets, in_octets; /* of data */
-    uint8_t record[5];       /* END_COUNTS: of the head of a record, record_n octets */
+    uint8_t record[5]; /* END_COUNTS: of the head of a record, record_n octets */
     size_t record_n, record_left;
 };
 

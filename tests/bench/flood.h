@@ -1,5 +1,5 @@
-/* flood: many clients that send a ClientHello and take no further part, from a process of its own, so
- * that their work does not delay the round trips that are measured meanwhile. */
+/* flood: many clients that send a ClientHello and take no further part, from a process of its own,
+ * so that their work does not delay the round trips that are measured meanwhile. */
 #ifndef SSTPGATE_BENCH_FLOOD_H
 #define SSTPGATE_BENCH_FLOOD_H
 

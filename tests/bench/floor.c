@@ -147,8 +147,8 @@ int floor_run(struct tls_ctx *client, struct tls_ctx *server, size_t size, bool 
         while (recv(out[1], trash, sizeof trash, MSG_DONTWAIT) > 0)
             continue;
     }
-    printf("{\"packets\": %" PRIu64 ", \"octets\": %" PRIu64 ", \"cpu\": %.9f}\n", done, done * size,
-           spent);
+    printf("{\"packets\": %" PRIu64 ", \"octets\": %" PRIu64 ", \"cpu\": %.9f}\n", done,
+           done * size, spent);
     tls_conn_free(near.client);
     tls_conn_free(near.server);
     tls_conn_free(far.client);

@@ -8,9 +8,10 @@
 
 struct tls_ctx;
 
-/* Moves `packets` packets of `size` octets from one connection to another, in one thread, and prints
- * the CPU time of that: read from a socket, decrypt, encrypt, write to a socket. join: what was
- * decrypted together is encrypted in records as long as can be; else each packet is a record. */
+/* Moves `packets` packets of `size` octets from one connection to another, in one thread, and
+ * prints the CPU time of that: read from a socket, decrypt, encrypt, write to a socket. join: what
+ * was decrypted together is encrypted in records as long as can be; else each packet is a record.
+ */
 int floor_run(struct tls_ctx *client, struct tls_ctx *server, size_t size, bool join,
               uint64_t packets);
 

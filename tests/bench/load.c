@@ -1,6 +1,6 @@
 /* load: makes SSTP calls through a proxy, plays both their clients and the server behind it, and
- * reports the CPU time of the proxy as the kernel counts it, read at the beginning and at the end of
- * the measured part. One line of JSON for each run.
+ * reports the CPU time of the proxy as the kernel counts it, read at the beginning and at the end
+ * of the measured part. One line of JSON for each run.
  *
  *   load flow   packets through tunnels that are up; until all have arrived, or SECONDS at a rate
  *   load ping   round trips of one packet, alone or beside tunnels that send what they can
@@ -115,7 +115,8 @@ static void on_packets(struct end *e)
 static void on_over(struct end *e)
 {
     if (!closing) {
-        fprintf(stderr, "load: call %zu: %s: %s, in step %d\n", e->call, e->client ? "client" : "server",
+        fprintf(stderr, "load: call %zu: %s: %s, in step %d\n", e->call,
+                e->client ? "client" : "server",
                 e->wrong == NULL ? "closed by the proxy" : e->wrong, (int)e->step);
         exit(1);
     }
@@ -137,7 +138,8 @@ static bool input_ended;
 static int poll_events(double timeout)
 {
     struct epoll_event event[EVENTS];
-    struct timespec t = {.tv_sec = (time_t)timeout, .tv_nsec = (long)((timeout - (time_t)timeout) * 1e9)};
+    struct timespec t = {.tv_sec = (time_t)timeout,
+                         .tv_nsec = (long)((timeout - (time_t)timeout) * 1e9)};
     int n = epoll_pwait2(plan.epoll, event, EVENTS, timeout < 0 ? NULL : &t, NULL);
     CHECK(n >= 0 || errno == EINTR);
     for (int i = 0; i < n; i++) {
@@ -151,8 +153,8 @@ static int poll_events(double timeout)
     return n;
 }
 
-/* One round of the loop; true: the next one will not wait. Whoever waits for something that does not
- * come is told so. */
+/* One round of the loop; true: the next one will not wait. Whoever waits for something that does
+ * not come is told so. */
 static bool turn(bool busy_outside, void (*between)(void))
 {
     const bool wait = !busy_outside && !end_waiting();
@@ -341,8 +343,8 @@ static void flow_lockstep(uint64_t packets)
     }
 }
 
-/* Tunnels whose receivers stop to read, and whose senders go on until nobody takes any more: that is
- * when nothing has moved for a while. */
+/* Tunnels whose receivers stop to read, and whose senders go on until nobody takes any more: that
+ * is when nothing has moved for a while. */
 static void stall(void)
 {
     const int little = 64 * 1024; /* or the kernel finds room for more every now and then */
@@ -559,8 +561,8 @@ static int calls(void)
     const double t0 = wall(), c0 = cpu(), own0 = seconds(CLOCK_PROCESS_CPUTIME_ID);
     make_calls(o.packets);
     const double t1 = wall(), c1 = cpu(), own1 = seconds(CLOCK_PROCESS_CPUTIME_ID);
-    printf("{\"calls\": %" PRIu64 ", \"wall\": %.6f, \"cpu\": %.9f, \"load_cpu\": %.6f}\n", o.packets,
-           t1 - t0, c1 - c0, own1 - own0);
+    printf("{\"calls\": %" PRIu64 ", \"wall\": %.6f, \"cpu\": %.9f, \"load_cpu\": %.6f}\n",
+           o.packets, t1 - t0, c1 - c0, own1 - own0);
     return 0;
 }
 
@@ -577,10 +579,10 @@ enum {
 /* Each tunnel sends o.rate packets per second, even if earlier packets have not come back. */
 static struct {
     struct pinger {
-        double next; /* time of the next packet */
+        double next;            /* time of the next packet */
         double sent[UNDER_WAY]; /* a ring */
         uint64_t out, in;
-    } *pinger;
+    } * pinger;
     double *trip; /* round trips of all packets that came back */
     size_t n, room;
     bool count;
@@ -653,8 +655,8 @@ static void pings_print(const char *name)
 {
     qsort(pings.trip, pings.n, sizeof *pings.trip, by_value);
     printf("\"%s\": {\"p50\": %.1f, \"p99\": %.1f, \"max\": %.1f, \"n\": %zu}, ", name,
-           quantile_of(pings.trip, pings.n, 0.5) * 1e6, quantile_of(pings.trip, pings.n, 0.99) * 1e6,
-           pings.trip[pings.n - 1] * 1e6, pings.n);
+           quantile_of(pings.trip, pings.n, 0.5) * 1e6,
+           quantile_of(pings.trip, pings.n, 0.99) * 1e6, pings.trip[pings.n - 1] * 1e6, pings.n);
     pings.n = 0;
 }
 
@@ -702,7 +704,8 @@ static int hellos(void)
         ping_for(REST_MS / 1e3, false);
     }
     pings_print("burst");
-    printf("\"answered\": %zu, \"refused\": %zu, \"wall\": %.6f}\n", sum.answered, sum.refused, sum.seconds);
+    printf("\"answered\": %zu, \"refused\": %zu, \"wall\": %.6f}\n", sum.answered, sum.refused,
+           sum.seconds);
     return 0;
 }
 
@@ -723,17 +726,28 @@ static int hold(void)
 /* ---- options ---- */
 
 static const struct option options[] = {
-    {"to", required_argument, NULL, 't'},        {"port", required_argument, NULL, 'p'},
-    {"certificate", required_argument, NULL, 'c'}, {"ciphersuite", required_argument, NULL, 'C'},
-    {"pid", required_argument, NULL, 'P'},       {"tunnels", required_argument, NULL, 'n'},
-    {"packets", required_argument, NULL, 'k'},   {"size", required_argument, NULL, 's'},
-    {"direction", required_argument, NULL, 'd'}, {"rate", required_argument, NULL, 'r'},
-    {"seconds", required_argument, NULL, 'S'},   {"burst", required_argument, NULL, 'b'},
-    {"bulk", required_argument, NULL, 'B'},      {"gap", required_argument, NULL, 'g'},
-    {"concurrent", required_argument, NULL, 'o'}, {"strict", no_argument, NULL, 'x'},
-    {"pap", no_argument, NULL, 'a'},             {"negotiate", no_argument, NULL, 'N'},
-    {"stalled", required_argument, NULL, 'D'},   {"stay", no_argument, NULL, 'y'},
-    {"check", no_argument, NULL, 'K'},           {"lockstep", no_argument, NULL, 'l'},
+    {"to", required_argument, NULL, 't'},
+    {"port", required_argument, NULL, 'p'},
+    {"certificate", required_argument, NULL, 'c'},
+    {"ciphersuite", required_argument, NULL, 'C'},
+    {"pid", required_argument, NULL, 'P'},
+    {"tunnels", required_argument, NULL, 'n'},
+    {"packets", required_argument, NULL, 'k'},
+    {"size", required_argument, NULL, 's'},
+    {"direction", required_argument, NULL, 'd'},
+    {"rate", required_argument, NULL, 'r'},
+    {"seconds", required_argument, NULL, 'S'},
+    {"burst", required_argument, NULL, 'b'},
+    {"bulk", required_argument, NULL, 'B'},
+    {"gap", required_argument, NULL, 'g'},
+    {"concurrent", required_argument, NULL, 'o'},
+    {"strict", no_argument, NULL, 'x'},
+    {"pap", no_argument, NULL, 'a'},
+    {"negotiate", no_argument, NULL, 'N'},
+    {"stalled", required_argument, NULL, 'D'},
+    {"stay", no_argument, NULL, 'y'},
+    {"check", no_argument, NULL, 'K'},
+    {"lockstep", no_argument, NULL, 'l'},
     {"ahead", no_argument, NULL, 'A'},
     {0},
 };

@@ -317,11 +317,20 @@ static void may_be_sstp(void **state)
     static const char *const others[] = {"G",  "SSTP_DUPLEX_POST/", "SSTP_DUPLEX_POSt", "\n",
                                          " S", "\r\n\r\n",          "\x16\x03\x01\x02", "\rS",
                                          "S_", "sstp_duplex_post ", "\r\nGET"};
-    static const char *const other_targets[] = {
-        " ", "x", "%2f", "/x", "/sra_{BA195980-CD49-458b-9E23-C84EE0ADCD76", "/%zz", "/sra_ ",
-        "/sra_?", "/sra_% ", PATH "x", PATH "%", "https://vpn.example.com" PATH};
-    static const char *const targets[] = {"", "/", "/%", "/%5", "/%73", "/SRA_{", PATH, PATH "?x",
-                                          PATH " HTTP/9", PATH "?x y"};
+    static const char *const other_targets[] = {" ",
+                                                "x",
+                                                "%2f",
+                                                "/x",
+                                                "/sra_{BA195980-CD49-458b-9E23-C84EE0ADCD76",
+                                                "/%zz",
+                                                "/sra_ ",
+                                                "/sra_?",
+                                                "/sra_% ",
+                                                PATH "x",
+                                                PATH "%",
+                                                "https://vpn.example.com" PATH};
+    static const char *const targets[] = {"",       "/",  "/%",      "/%5",          "/%73",
+                                          "/SRA_{", PATH, PATH "?x", PATH " HTTP/9", PATH "?x y"};
     char line[128];
 
     (void)state;

@@ -947,9 +947,9 @@ static void lcp_restart(void **state)
     assert_int_equal(o.method, PPP_METHOD_PAP);
 }
 
-/* SoftEther sends a Configure-Request for a Nak of MRU under any identifier that it has in use, goes
- * on with its login, and repeats its question until it reads an answer (PROTOCOL.md 5.2). An observer
- * that forgot the answer would accept a second one, which the server never judges. */
+/* SoftEther sends a Configure-Request for a Nak of MRU under any identifier that it has in use,
+ * goes on with its login, and repeats its question until it reads an answer (PROTOCOL.md 5.2). An
+ * observer that forgot the answer would accept a second one, which the server never judges. */
 static void lcp_restart_amid_a_login(void **state)
 {
     struct ppp_observer o = fresh();
@@ -975,8 +975,8 @@ static void lcp_restart_amid_a_login(void **state)
     assert_int_equal(packet(&o, SERVER, LCP, 1, 5, "0304 c227"), PPP_FORWARD);
 }
 
-/* Inside EAP the login ends with EAP's own result. A name is no login yet, and a Nak makes SoftEther
- * fall back to another protocol. */
+/* Inside EAP the login ends with EAP's own result. A name is no login yet, and a Nak makes
+ * SoftEther fall back to another protocol. */
 static void lcp_restart_amid_eap(void **state)
 {
     struct ppp_observer o = fresh();

@@ -524,11 +524,12 @@ static void call_open(bool web, bool tls_behind, int client_version)
     const char *const verify = tls_behind ? "verify = off\n" : "";
     char text[1024];
 
-    snprintf(text, sizeof text,
-             "[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\ndefault = allow\nbackend = b\n"
-             "fallback = site\n[backend b]\nserver = 127.0.0.1:1\ncrypto-binding = off\ntls = %s\n%s"
-             "[backend site]\nserver = 127.0.0.1:2\ntls = %s\n%s",
-             cert.pem, tls_word, verify, tls_word, verify);
+    snprintf(
+        text, sizeof text,
+        "[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\ndefault = allow\nbackend = b\n"
+        "fallback = site\n[backend b]\nserver = 127.0.0.1:1\ncrypto-binding = off\ntls = %s\n%s"
+        "[backend site]\nserver = 127.0.0.1:2\ntls = %s\n%s",
+        cert.pem, tls_word, verify, tls_word, verify);
     FILE *f = fopen(config_file, "w");
     assert_non_null(f);
     fputs(text, f);

@@ -267,7 +267,7 @@ static void reach(enum tunnel_state want)
     UNTIL(the_call()->session.down.packets == 1);
     client_says(call_connected, sizeof call_connected - 1);
     UNTIL(the_call()->session.up.packets == 2); /* an earlier IPCP would not show anything */
-    backend_says(ipcp, sizeof ipcp - 1); /* the server is content */
+    backend_says(ipcp, sizeof ipcp - 1);        /* the server is content */
     UNTIL(is_in(TUNNEL_RELAY));
     if (want == TUNNEL_RELAY)
         return;

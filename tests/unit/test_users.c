@@ -212,8 +212,8 @@ static void forms_of_a_name(void **state)
 
 static void name_that_is_counted(void **state)
 {
-    static const char *const names[] = {"alice", "CORP\\alice", "alice@a", "alice@a@b",
-                                        "X\\CORP\\alice@", "CORP\\alice@a@@"};
+    static const char *const names[] = {"alice",     "CORP\\alice",     "alice@a",
+                                        "alice@a@b", "X\\CORP\\alice@", "CORP\\alice@a@@"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -585,15 +585,23 @@ static void same_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_file),          cmocka_unit_test(empty_files),
-        cmocka_unit_test(byte_order_mark),    cmocka_unit_test(letter_case),
-        cmocka_unit_test(forms_of_a_name),    cmocka_unit_test(name_that_is_counted),
+        cmocka_unit_test(good_file),
+        cmocka_unit_test(empty_files),
+        cmocka_unit_test(byte_order_mark),
+        cmocka_unit_test(letter_case),
+        cmocka_unit_test(forms_of_a_name),
+        cmocka_unit_test(name_that_is_counted),
         cmocka_unit_test(strange_names),
-        cmocka_unit_test(wrong_lines),        cmocka_unit_test(octets_that_are_not_text),
-        cmocka_unit_test(all_problems),       cmocka_unit_test(valid_names),
-        cmocka_unit_test(load_file),          cmocka_unit_test(load_refuses),
-        cmocka_unit_test(a_hundred_thousand), cmocka_unit_test(constant_time),
-        cmocka_unit_test(same_names),         cmocka_unit_test(free_nothing),
+        cmocka_unit_test(wrong_lines),
+        cmocka_unit_test(octets_that_are_not_text),
+        cmocka_unit_test(all_problems),
+        cmocka_unit_test(valid_names),
+        cmocka_unit_test(load_file),
+        cmocka_unit_test(load_refuses),
+        cmocka_unit_test(a_hundred_thousand),
+        cmocka_unit_test(constant_time),
+        cmocka_unit_test(same_names),
+        cmocka_unit_test(free_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
