@@ -3,7 +3,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 /* LeakSanitizer attaches to the process at its end. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -24,5 +24,5 @@ void core_dumps_off(void)
     (void)setrlimit(RLIMIT_CORE, &(struct rlimit){0});
     /* This call suffices: a process that is not dumpable gets no dump, not even to a pipe. */
     if (!TRACED)
-        CHECK(prctl(PR_SET_DUMPABLE, 0) == 0);
+        INSIST(prctl(PR_SET_DUMPABLE, 0) == 0);
 }

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/log_syslog.h"
 
 static const char syslog_path[] = "/dev/log";
@@ -93,7 +93,7 @@ enum err log_open(const char *target, enum log_level level)
     if (old != STDERR_FILENO)
         close(old);
     free(out.path);
-    out.path = to_file ? check_alloc(strdup(target)) : NULL;
+    out.path = to_file ? insist_alloc(strdup(target)) : NULL;
     out.level = level;
     return ERR_OK;
 }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define KEEP 0
@@ -32,7 +32,7 @@ static void drop(struct pool *p, size_t n)
 
 void pool_fini(struct pool *p)
 {
-    CHECK(p->lent == 0);
+    INSIST(p->lent == 0);
     drop(p, p->spare_count);
 }
 
@@ -45,7 +45,7 @@ struct block *pool_get(struct pool *p)
         if (p->spare_count < p->spare_low)
             p->spare_low = p->spare_count;
     } else {
-        b = check_alloc(malloc(sizeof *b));
+        b = insist_alloc(malloc(sizeof *b));
     }
     b->next = NULL;
     b->from = b->to = 0;
@@ -55,7 +55,7 @@ struct block *pool_get(struct pool *p)
 
 void pool_put(struct pool *p, struct block *b)
 {
-    CHECK(p->lent > 0);
+    INSIST(p->lent > 0);
     p->lent--;
     if (!KEEP) {
         free(b);

@@ -6,7 +6,7 @@
 #include <openssl/hmac.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 enum {
     DIGEST_MAX = BINDING_SHA256,
@@ -29,13 +29,13 @@ static bool hash_is_one(uint8_t hash)
 
 static const EVP_MD *hash_digest(uint8_t hash)
 {
-    CHECK(hash_is_one(hash));
+    INSIST(hash_is_one(hash));
     return hash == SSTP_HASH_SHA1 ? EVP_sha1() : EVP_sha256();
 }
 
 static uint16_t hash_len(uint8_t hash)
 {
-    CHECK(hash_is_one(hash));
+    INSIST(hash_is_one(hash));
     return hash == SSTP_HASH_SHA1 ? BINDING_SHA1 : BINDING_SHA256;
 }
 
@@ -48,15 +48,15 @@ static const uint8_t *leaf_hash(const struct binding_leaf *leaf, uint8_t hash)
 static void hmac(uint8_t digest, struct span key, struct span data, uint8_t *out)
 {
     unsigned len = 0;
-    CHECK(key.n <= INT_MAX);
-    CHECK(HMAC(hash_digest(digest), key.p, (int)key.n, data.p, data.n, out, &len) != NULL);
-    CHECK(len == hash_len(digest));
+    INSIST(key.n <= INT_MAX);
+    INSIST(HMAC(hash_digest(digest), key.p, (int)key.n, data.p, data.n, out, &len) != NULL);
+    INSIST(len == hash_len(digest));
 }
 
 void binding_leaf_from_der(struct binding_leaf *out, struct span der)
 {
-    CHECK(EVP_Digest(der.p, der.n, out->sha1, NULL, EVP_sha1(), NULL) == 1);
-    CHECK(EVP_Digest(der.p, der.n, out->sha256, NULL, EVP_sha256(), NULL) == 1);
+    INSIST(EVP_Digest(der.p, der.n, out->sha1, NULL, EVP_sha1(), NULL) == 1);
+    INSIST(EVP_Digest(der.p, der.n, out->sha256, NULL, EVP_sha256(), NULL) == 1);
     out->known = SSTP_HASH_SHA1 | SSTP_HASH_SHA256;
 }
 
@@ -69,7 +69,7 @@ void binding_prf(uint8_t digest, struct span key, struct span seed, uint8_t *out
     size_t t_len = 0;
     uint8_t counter = 1;
 
-    CHECK(seed.n <= PRF_SEED_MAX && n <= PRF_BLOCKS * block);
+    INSIST(seed.n <= PRF_SEED_MAX && n <= PRF_BLOCKS * block);
     for (size_t done = 0; done < n; counter++) {
         size_t in_len = 0;
         memcpy(in, t, t_len);
@@ -115,7 +115,7 @@ static bool parse(struct span msg, struct sstp_connected *out)
 static struct sstp_connected parse_checked(struct span msg)
 {
     struct sstp_connected c;
-    CHECK(parse(msg, &c));
+    INSIST(parse(msg, &c));
     return c;
 }
 
@@ -174,7 +174,7 @@ void binding_make(struct span msg, uint8_t hash, const struct binding_leaf *leaf
     const uint16_t n = hash_len(hash);
     uint8_t made[SSTP_CONNECTED_LEN] = {0}, mac[DIGEST_MAX];
 
-    CHECK((leaf->known & hash) != 0);
+    INSIST((leaf->known & hash) != 0);
     memcpy(made, connected_head, sizeof connected_head);
     made[SSTP_CONNECTED_HASH] = hash;
     memcpy(made + SSTP_CONNECTED_NONCE, c.nonce.p, SSTP_NONCE);

@@ -4,7 +4,7 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/span.h"
 
 enum { START_KEY = 16, SHA1_LEN = 20, SHS_PAD = 40 };
@@ -22,11 +22,11 @@ static void sha1_start_key(uint8_t out[START_KEY], const struct span *part, size
 {
     uint8_t digest[SHA1_LEN];
     EVP_MD_CTX *c = EVP_MD_CTX_new();
-    CHECK(c != NULL);
-    CHECK(EVP_DigestInit_ex(c, EVP_sha1(), NULL) == 1);
+    INSIST(c != NULL);
+    INSIST(EVP_DigestInit_ex(c, EVP_sha1(), NULL) == 1);
     for (size_t i = 0; i < parts; i++)
-        CHECK(EVP_DigestUpdate(c, part[i].p, part[i].n) == 1);
-    CHECK(EVP_DigestFinal_ex(c, digest, NULL) == 1);
+        INSIST(EVP_DigestUpdate(c, part[i].p, part[i].n) == 1);
+    INSIST(EVP_DigestFinal_ex(c, digest, NULL) == 1);
     EVP_MD_CTX_free(c); /* wipes what it held */
     memcpy(out, digest, START_KEY);
     OPENSSL_cleanse(digest, sizeof digest);

@@ -6,7 +6,7 @@
 #include <openssl/provider.h>
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 enum { UTF16_MAX = 2 * NT_PASSWORD_MAX };
 

@@ -6,7 +6,7 @@
 #include <openssl/rand.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 enum {
     DIGEST = 16, /* MD5 */
@@ -30,21 +30,21 @@ static CRYPTO_ONCE md5_once = CRYPTO_ONCE_STATIC_INIT;
 static void md5_load(void)
 {
     library = OSSL_LIB_CTX_new();
-    CHECK(library != NULL);
-    CHECK(OSSL_PROVIDER_load(library, "default") != NULL);
+    INSIST(library != NULL);
+    INSIST(OSSL_PROVIDER_load(library, "default") != NULL);
     md5 = EVP_MD_fetch(library, "MD5", NULL);
-    CHECK(md5 != NULL);
+    INSIST(md5 != NULL);
 }
 
 static void md5_parts(const struct span *part, size_t parts, uint8_t out[DIGEST])
 {
     EVP_MD_CTX *c = EVP_MD_CTX_new();
 
-    CHECK(CRYPTO_THREAD_run_once(&md5_once, md5_load) == 1 && c != NULL);
-    CHECK(EVP_DigestInit_ex(c, md5, NULL) == 1);
+    INSIST(CRYPTO_THREAD_run_once(&md5_once, md5_load) == 1 && c != NULL);
+    INSIST(EVP_DigestInit_ex(c, md5, NULL) == 1);
     for (size_t i = 0; i < parts; i++)
-        CHECK(EVP_DigestUpdate(c, part[i].p, part[i].n) == 1);
-    CHECK(EVP_DigestFinal_ex(c, out, NULL) == 1);
+        INSIST(EVP_DigestUpdate(c, part[i].p, part[i].n) == 1);
+    INSIST(EVP_DigestFinal_ex(c, out, NULL) == 1);
     EVP_MD_CTX_free(c); /* wipes what it held */
 }
 
@@ -69,10 +69,10 @@ static void message_authenticator(struct span whole, struct span secret, uint8_t
 {
     size_t n = 0;
 
-    CHECK(CRYPTO_THREAD_run_once(&md5_once, md5_load) == 1);
-    CHECK(EVP_Q_mac(library, "HMAC", NULL, "MD5", NULL, secret.p, secret.n, whole.p, whole.n, out,
-                    DIGEST, &n) != NULL);
-    CHECK(n == DIGEST);
+    INSIST(CRYPTO_THREAD_run_once(&md5_once, md5_load) == 1);
+    INSIST(EVP_Q_mac(library, "HMAC", NULL, "MD5", NULL, secret.p, secret.n, whole.p, whole.n, out,
+                     DIGEST, &n) != NULL);
+    INSIST(n == DIGEST);
 }
 
 /* These requests have a random authenticator, that is part of what is signed. */
@@ -132,7 +132,7 @@ enum radius_proof radius_verify(const struct radius_packet *p, const uint8_t *re
 static struct radius_packet parse_own(const struct radius_out *o)
 {
     struct radius_packet p;
-    CHECK(radius_parse(span_of(o->octets, o->len), &p) == ERR_OK);
+    INSIST(radius_parse(span_of(o->octets, o->len), &p) == ERR_OK);
     return p;
 }
 
@@ -151,7 +151,7 @@ void radius_sign(struct radius_out *o, const uint8_t *request, struct span secre
     memmove(own, signed_with(&p, request), RADIUS_AUTHENTICATOR);
     if (find_signature(&p, &value) > 0) {
         uint8_t mac[DIGEST];
-        CHECK(value.n == DIGEST);
+        INSIST(value.n == DIGEST);
         memset(inside(o, value), 0, DIGEST);
         message_authenticator(p.whole, secret, mac);
         memcpy(inside(o, value), mac, DIGEST);
@@ -165,7 +165,7 @@ void radius_sign(struct radius_out *o, const uint8_t *request, struct span secre
 
 void radius_random(uint8_t *out, size_t n)
 {
-    CHECK(RAND_bytes(out, (int)n) == 1);
+    INSIST(RAND_bytes(out, (int)n) == 1);
 }
 
 /* ---- what is hidden ---- */

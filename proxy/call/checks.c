@@ -6,7 +6,7 @@
 #include <sys/random.h>
 #include <utlist.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "call/site.h"
 #include "call/target.h"
 #include "net/dial.h"
@@ -298,7 +298,7 @@ struct checks *checks_new(struct worker *w)
 
 void checks_free(struct checks *all)
 {
-    CHECK(all == NULL || all->list == NULL);
+    INSIST(all == NULL || all->list == NULL);
     free(all);
 }
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "call/site.h"
 #include "call/tunnel.h"
 #include "call/uplink.h"
@@ -281,7 +281,7 @@ static void keep_tenant(struct tunnel *t, struct span value)
 {
     uint8_t plain[HTTP_TENANT_MAX];
 
-    CHECK(value.n <= sizeof plain);
+    INSIST(value.n <= sizeof plain);
     session_keep(&t->tenant_sent, value);
     session_keep(&t->session.tenant, span_of(plain, http_unescape(value, plain)));
 }

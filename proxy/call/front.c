@@ -3,7 +3,7 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/siphash.h"
 #include "call/front_binding.h"
 #include "radius/keyring.h"
@@ -122,7 +122,7 @@ static struct front_answer forward(struct front *f, const struct ppp_frame *fram
     if (ppp_frame_is_canonical(frame, octets))
         return pass;
     if (f->rebuilt == NULL)
-        f->rebuilt = check_alloc(malloc(SSTP_PACKET_MAX));
+        f->rebuilt = insist_alloc(malloc(SSTP_PACKET_MAX));
     const size_t n = ppp_frame_build(frame, f->rebuilt + SSTP_DATA_HEAD);
     sstp_build_data(f->rebuilt, n);
     return (struct front_answer){.verdict = FRONT_REPLACE,

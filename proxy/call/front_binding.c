@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "binding/mschap.h"
 #include "call/advice.h"
 #include "policy/users.h"
@@ -198,7 +198,7 @@ struct front_answer front_binding_connected(struct front *f, const struct sstp_p
 
 struct front_answer front_try_key(struct front *f, uint64_t now_ms, bool late)
 {
-    CHECK(f->progress == WAIT_KEY);
+    INSIST(f->progress == WAIT_KEY);
     f->now_ms = now_ms;
     return judge(f, span_of(f->made, sizeof f->made), now_ms, late);
 }

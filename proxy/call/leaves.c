@@ -7,10 +7,10 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 /* It grows at start and at a reload, by what the administrator wrote. */
-#define uthash_fatal(msg) check_failed(msg, __FILE__, __LINE__)
+#define uthash_fatal(msg) insist_failed(msg, __FILE__, __LINE__)
 #include <uthash.h>
 
 struct known {
@@ -33,7 +33,7 @@ struct leaves {
 struct leaves *leaves_new(void)
 {
     struct leaves *l = NEW(struct leaves);
-    CHECK(pthread_mutex_init(&l->lock, NULL) == 0);
+    INSIST(pthread_mutex_init(&l->lock, NULL) == 0);
     return l;
 }
 
@@ -62,7 +62,7 @@ void leaves_free(struct leaves *l)
         return;
     while (l->list != NULL)
         forget(l, l->list);
-    CHECK(pthread_mutex_destroy(&l->lock) == 0);
+    INSIST(pthread_mutex_destroy(&l->lock) == 0);
     free(l);
 }
 
@@ -101,8 +101,8 @@ static void show(struct leaves *l, const struct leaves_shown *s)
     }
     if (has(k, s->listener))
         return;
-    k->listener = check_alloc(reallocarray(k->listener, k->listeners + 1, sizeof *k->listener));
-    k->listener[k->listeners++] = check_alloc(strdup(s->listener));
+    k->listener = insist_alloc(reallocarray(k->listener, k->listeners + 1, sizeof *k->listener));
+    k->listener[k->listeners++] = insist_alloc(strdup(s->listener));
 }
 
 void leaves_show(struct leaves *l, const struct leaves_shown *shown, size_t n)
@@ -110,7 +110,7 @@ void leaves_show(struct leaves *l, const struct leaves_shown *shown, size_t n)
     struct known *k;
     size_t now = 0;
 
-    CHECK(pthread_mutex_lock(&l->lock) == 0);
+    INSIST(pthread_mutex_lock(&l->lock) == 0);
     l->round++;
     for (size_t i = 0; i < n; i++)
         show(l, &shown[i]);
@@ -119,7 +119,7 @@ void leaves_show(struct leaves *l, const struct leaves_shown *shown, size_t n)
     }
     while (l->count - now > LEAVES_EARLIER_MAX)
         forget(l, l->list);
-    CHECK(pthread_mutex_unlock(&l->lock) == 0);
+    INSIST(pthread_mutex_unlock(&l->lock) == 0);
 }
 
 enum leaves_whose leaves_find(struct leaves *l, uint8_t hash, const uint8_t *digest,
@@ -128,7 +128,7 @@ enum leaves_whose leaves_find(struct leaves *l, uint8_t hash, const uint8_t *dig
     enum leaves_whose whose = LEAVES_NOBODYS;
     struct known *k;
 
-    CHECK(pthread_mutex_lock(&l->lock) == 0);
+    INSIST(pthread_mutex_lock(&l->lock) == 0);
     if (hash == SSTP_HASH_SHA1)
         HASH_FIND(by_sha1, l->sha1, digest, BINDING_SHA1, k);
     else
@@ -140,6 +140,6 @@ enum leaves_whose leaves_find(struct leaves *l, uint8_t hash, const uint8_t *dig
         snprintf(name, LEAVES_NAME_MAX, "%s",
                  whose == LEAVES_LISTENERS_OWN ? listener : k->listener[0]);
     }
-    CHECK(pthread_mutex_unlock(&l->lock) == 0);
+    INSIST(pthread_mutex_unlock(&l->lock) == 0);
     return whose;
 }

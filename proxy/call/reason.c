@@ -1,6 +1,6 @@
 #include "call/reason.h"
 
-#include "base/check.h"
+#include "base/insist.h"
 
 #define QUIET 0, SSTP_DATA, SSTP_ATTR_NONE, SSTP_STATUS_NO_ERROR
 #define HTTP(status) status, SSTP_DATA, SSTP_ATTR_NONE, SSTP_STATUS_NO_ERROR
@@ -65,7 +65,7 @@ static const struct reason_info table[REASON_COUNT] = {
 
 const struct reason_info *reason_info(enum reason r)
 {
-    CHECK((unsigned)r < REASON_COUNT);
+    INSIST((unsigned)r < REASON_COUNT);
     return &table[r];
 }
 
@@ -87,7 +87,7 @@ static const unsigned points[REASON_COUNT] = {
 
 unsigned reason_points(enum reason r)
 {
-    CHECK((unsigned)r < REASON_COUNT);
+    INSIST((unsigned)r < REASON_COUNT);
     return points[r];
 }
 
@@ -120,6 +120,6 @@ static const bool of_peer[REASON_COUNT] = {
 
 bool reason_is_of_peer(enum reason r)
 {
-    CHECK((unsigned)r < REASON_COUNT);
+    INSIST((unsigned)r < REASON_COUNT);
     return of_peer[r];
 }

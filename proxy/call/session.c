@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 enum { KEEP_MAX = 256 };
 
@@ -24,7 +24,7 @@ void session_keep(char **field, struct span value)
     if (value.n == 0)
         return;
     value = span_sub(value, 0, KEEP_MAX);
-    *field = check_alloc(malloc(value.n + 1));
+    *field = insist_alloc(malloc(value.n + 1));
     memcpy(*field, value.p, value.n);
     (*field)[value.n] = '\0';
     for (size_t i = 0; i < value.n; i++)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "call/leaves.h"
 #include "policy/snapshot.h"
 #include "tls/tls_ctx.h"
@@ -78,8 +78,8 @@ static bool listener_init(struct site_listener *l, const struct config *c,
     struct tls_settings s =
         settings(from->tls_min, from->tls_max, -1, from->ciphers, from->ciphersuites, from->groups);
     const size_t most = from->certificate_count + 1;
-    struct tls_certificate *certificate = check_alloc(calloc(most, sizeof *certificate));
-    const struct config_certificate **tried = check_alloc(calloc(most, sizeof *tried));
+    struct tls_certificate *certificate = insist_alloc(calloc(most, sizeof *certificate));
+    const struct config_certificate **tried = insist_alloc(calloc(most, sizeof *tried));
     struct listener_problems p = {
         .config = c, .listener = from, .certificate = tried, .to = problems};
     size_t n = 0;
@@ -148,8 +148,8 @@ struct site *site_new(struct snapshot *from, FILE *problems)
     s->refs = 1;
     s->snapshot = snapshot_ref(from);
     s->config = c;
-    s->listener = check_alloc(calloc(c->listener_count, sizeof *s->listener));
-    s->backend = check_alloc(calloc(c->backend_count, sizeof *s->backend));
+    s->listener = insist_alloc(calloc(c->listener_count, sizeof *s->listener));
+    s->backend = insist_alloc(calloc(c->backend_count, sizeof *s->backend));
     for (size_t i = 0; i < c->listener_count; i++)
         ok &= listener_init(&s->listener[i], c, &c->listener[i], problems);
     for (size_t i = 0; i < c->backend_count; i++) {
@@ -174,7 +174,7 @@ static void add_shown(void *arg, struct span der)
 {
     struct shown_list *l = arg;
 
-    l->item = check_alloc(reallocarray(l->item, l->count + 1, sizeof *l->item));
+    l->item = insist_alloc(reallocarray(l->item, l->count + 1, sizeof *l->item));
     l->item[l->count].listener = l->listener;
     binding_leaf_from_der(&l->item[l->count++].leaf, der);
 }

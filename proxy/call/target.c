@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "call/site.h"
 #include "net/stream.h"
@@ -45,7 +45,7 @@ static void proxy_write(enum config_send_proxy version, struct stream *s, struct
     }
     n = version == CONFIG_SEND_PROXY_V1 ? proxyproto_build_v1(header, &p->source, &p->destination)
                                         : proxyproto_build_v2(header, sizeof header, p);
-    CHECK(n > 0);
+    INSIST(n > 0);
     stream_write(s, span_of(header, n));
 }
 
@@ -139,7 +139,7 @@ size_t target_request(const struct site_backend *b, size_t server, const char *c
     const size_t n = http_build_request(out, host_of(b, server, bracketed),
                                         span_str(tenant == NULL ? "" : tenant),
                                         span_str(correlation == NULL ? "" : correlation));
-    CHECK(n > 0); /* the configuration was checked for it */
+    INSIST(n > 0); /* the configuration was checked for it */
     return n;
 }
 
@@ -147,7 +147,7 @@ size_t target_head(const struct site_backend *b, size_t server, uint8_t out[HTTP
 {
     char bracketed[HTTP_HOST_MAX + 1];
     const size_t n = http_build_head(out, host_of(b, server, bracketed));
-    CHECK(n > 0);
+    INSIST(n > 0);
     return n;
 }
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "call/entry.h"
 #include "call/front.h"
 #include "call/tunnel.h"
@@ -62,7 +62,7 @@ static void count(struct session_flow *flow, struct span octets)
  * limits_forget releases exactly that count. */
 static bool user_admitted(struct tunnel *t)
 {
-    CHECK(t->counted_user == NULL);
+    INSIST(t->counted_user == NULL);
     if (t->session.user != NULL && !t->session.user_is_claim)
         session_keep(&t->counted_user, users_counted_name(span_str(t->session.user)));
     if (t->counted_user == NULL)

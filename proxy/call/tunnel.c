@@ -5,7 +5,7 @@
 #include <time.h>
 #include <utlist.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "call/entry.h"
 #include "call/front.h"
 #include "call/site.h"
@@ -68,7 +68,7 @@ void tunnel_enter(struct tunnel *t, enum tunnel_state state)
 {
     struct tunnels *set = t->set;
 
-    CHECK(legal_from[state] & (1u << t->state));
+    INSIST(legal_from[state] & (1u << t->state));
     if (t->state == TUNNEL_KEY) { /* what the client was not read for */
         stream_resume(&t->client);
         stream_kick(&t->client);

@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "call/checks.h"
 #include "call/entry.h"
 #include "radius/keyring.h"
@@ -46,7 +46,7 @@ void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_shared *
 
 void tunnels_fini(struct tunnels *set)
 {
-    CHECK(set->count == 0 && set->doors == NULL);
+    INSIST(set->count == 0 && set->doors == NULL);
     checks_free(set->checks);
     site_unref(set->site);
 }
@@ -230,7 +230,7 @@ static unsigned expire(struct tunnels *set, enum tunnel_state state, uint64_t no
         if (has_moved(set, t, now_ms))
             continue;
         tunnel_expire(t);
-        CHECK(set->list[state] != t || t->deadline > now_ms);
+        INSIST(set->list[state] != t || t->deadline > now_ms);
         n++;
     }
     return n;

@@ -8,7 +8,7 @@
 #include <utlist.h>
 #include <uv.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "net/worker.h"
 
 /* A name on its way through the C library, in a thread of its own, and who waits for it. Without a
@@ -52,7 +52,7 @@ static void take_addresses(struct dial *d, const struct addrinfo *all)
         most++;
     if (most == 0)
         return;
-    d->address = check_alloc(calloc(most, sizeof *d->address));
+    d->address = insist_alloc(calloc(most, sizeof *d->address));
     for (const struct addrinfo *ai = all; ai != NULL; ai = ai->ai_next)
         if (addr_from_sockaddr(ai->ai_addr, &d->address[d->count]) == ERR_OK)
             d->address[d->count++].port = d->port;
@@ -83,7 +83,7 @@ static void tell_later(struct dial *d, int failure)
 {
     d->failure = failure;
     d->closing = true;
-    CHECK_UV(uv_timer_init(&d->worker->loop, &d->late));
+    INSIST_UV(uv_timer_init(&d->worker->loop, &d->late));
     d->late.data = d;
     uv_close((uv_handle_t *)&d->late, on_uv_late);
 }
@@ -162,14 +162,14 @@ static void *lookup_thread(void *arg)
 static int lookup_begin(struct worker *w, const char *host, struct dial_lookup **out)
 {
     const size_t size = strlen(host) + 1;
-    struct dial_lookup *l = check_alloc(calloc(1, sizeof *l + size));
+    struct dial_lookup *l = insist_alloc(calloc(1, sizeof *l + size));
     pthread_attr_t detached;
     pthread_t thread;
 
     l->worker = w;
     memcpy(l->host, host, size);
-    CHECK(pthread_attr_init(&detached) == 0);
-    CHECK(pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED) == 0);
+    INSIST(pthread_attr_init(&detached) == 0);
+    INSIST(pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED) == 0);
     const int r = pthread_create(&thread, &detached, lookup_thread, l);
     pthread_attr_destroy(&detached);
     if (r != 0) {
@@ -247,7 +247,7 @@ void dial_stop(struct worker *w)
 
     pthread_mutex_lock(&parting);
     DL_FOREACH_SAFE(w->lookups, l, next) {
-        CHECK(l->waiting == NULL);
+        INSIST(l->waiting == NULL);
         if (l->answered)
             continue; /* its letter may still be read */
         DL_DELETE(w->lookups, l);

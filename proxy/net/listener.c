@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "net/worker.h"
 
 enum { BACKLOG = 1024 };
@@ -64,7 +64,7 @@ enum err listener_bind(const struct addr *want, const struct listener_options *o
             n++;
             goto fail;
         }
-        CHECK(addr_from_sockaddr((struct sockaddr *)&sa, bound) == ERR_OK);
+        INSIST(addr_from_sockaddr((struct sockaddr *)&sa, bound) == ERR_OK);
     }
     return ERR_OK;
 fail:;
@@ -127,7 +127,7 @@ int listener_open(struct listener *l, struct worker *w, int fd,
                   bool (*on_connection)(struct listener *l), void *owner, size_t tag)
 {
     *l = (struct listener){.worker = w, .on_connection = on_connection, .owner = owner, .tag = tag};
-    CHECK_UV(uv_tcp_init(&w->loop, &l->tcp));
+    INSIST_UV(uv_tcp_init(&w->loop, &l->tcp));
     l->tcp.data = l;
     l->open = true;
     int r = uv_tcp_open(&l->tcp, fd);
@@ -155,7 +155,7 @@ static void on_uv_close(uv_handle_t *handle)
 
 void listener_close(struct listener *l, void (*on_closed)(struct listener *l))
 {
-    CHECK(worker_is_here(l->worker));
+    INSIST(worker_is_here(l->worker));
     if (!l->open)
         return;
     l->open = false;

@@ -5,11 +5,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 static void let_go(struct mute *m)
 {
-    CHECK(m->count > 0);
+    INSIST(m->count > 0);
     close(m->kept[m->first].fd);
     m->first = (m->first + 1) % MUTE_MAX;
     m->count--;

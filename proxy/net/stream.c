@@ -11,7 +11,7 @@
 #include <time.h>
 #include <utlist.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "net/worker.h"
 #include "tls/tls_conn.h"
 
@@ -46,8 +46,8 @@ void stream_init(struct stream *s, struct worker *w, const struct stream_ops *op
 
 static void handle_open(struct stream *s)
 {
-    CHECK(worker_is_here(s->worker) && s->handle == STREAM_HANDLE_NONE);
-    CHECK_UV(uv_tcp_init(&s->worker->loop, &s->tcp));
+    INSIST(worker_is_here(s->worker) && s->handle == STREAM_HANDLE_NONE);
+    INSIST_UV(uv_tcp_init(&s->worker->loop, &s->tcp));
     s->tcp.data = s;
     s->handle = STREAM_HANDLE_LIVE;
     s->in = STREAM_IN_IDLE;
@@ -131,7 +131,7 @@ static int hello_watch(struct stream *s, int what)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = s};
     uv_os_fd_t fd;
-    CHECK_UV(uv_fileno((const uv_handle_t *)&s->tcp, &fd));
+    INSIST_UV(uv_fileno((const uv_handle_t *)&s->tcp, &fd));
     return epoll_ctl(s->worker->hellos, what, fd, &event);
 }
 
@@ -210,7 +210,7 @@ static size_t deliver(struct stream *s, struct span octets)
     size_t used = 0;
     while (used < octets.n && live(s) && s->in == STREAM_IN_OPEN) {
         size_t n = s->ops->on_read(s, span_from(octets, used));
-        CHECK(n <= octets.n - used);
+        INSIST(n <= octets.n - used);
         if (n == 0)
             break;
         used += n;
@@ -281,7 +281,7 @@ static void hello_keep(struct stream *s, struct span rest)
  * one flight. */
 static void handshake_held(struct stream *s)
 {
-    uint8_t *octets = check_alloc(malloc(held_size(s)));
+    uint8_t *octets = insist_alloc(malloc(held_size(s)));
     const size_t n = held_take(s, octets);
 
     if (s->in == STREAM_IN_HELLO)
@@ -506,7 +506,7 @@ static void reading_start(struct stream *s)
 static ssize_t read_now(struct stream *s, size_t room)
 {
     uv_os_fd_t fd;
-    CHECK_UV(uv_fileno((const uv_handle_t *)&s->tcp, &fd));
+    INSIST_UV(uv_fileno((const uv_handle_t *)&s->tcp, &fd));
     return recv(fd, s->worker->window, room, 0);
 }
 
@@ -606,7 +606,7 @@ static struct stream *step_next(struct worker *w)
 static uint64_t cpu_now(void)
 {
     struct timespec t;
-    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
+    INSIST(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
     return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
@@ -723,7 +723,7 @@ static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
 
 void stream_start(struct stream *s, struct tls_conn *tls)
 {
-    CHECK(live(s) && s->in == STREAM_IN_IDLE);
+    INSIST(live(s) && s->in == STREAM_IN_IDLE);
     s->tls = tls;
     s->in = tls == NULL ? STREAM_IN_OPEN : STREAM_IN_HANDSHAKE;
     if (must_wait(s)) {
@@ -738,14 +738,14 @@ void stream_start(struct stream *s, struct tls_conn *tls)
 
 void stream_expect(struct stream *s)
 {
-    CHECK(live(s) && s->in == STREAM_IN_IDLE);
+    INSIST(live(s) && s->in == STREAM_IN_IDLE);
     s->in = STREAM_IN_HELLO;
     reading_start(s);
 }
 
 void stream_secure(struct stream *s)
 {
-    CHECK(live(s) && s->in == STREAM_IN_OPEN && s->tls == NULL);
+    INSIST(live(s) && s->in == STREAM_IN_OPEN && s->tls == NULL);
     s->in = STREAM_IN_HELLO;
 }
 
@@ -975,7 +975,7 @@ void stream_sink(void *arg, struct span octets)
 
 void stream_write(struct stream *s, struct span octets)
 {
-    CHECK(worker_is_here(s->worker));
+    INSIST(worker_is_here(s->worker));
     if (!live(s) || s->out != STREAM_OUT_OPEN || octets.n == 0)
         return;
     if (s->tls == NULL)
@@ -1009,7 +1009,7 @@ static void on_uv_close(uv_handle_t *handle)
     struct stream *s = of_handle(handle);
     struct worker *w = s->worker;
 
-    CHECK(s->due == 0 && s->flying_blocks == 0);
+    INSIST(s->due == 0 && s->flying_blocks == 0);
     while (s->queue != NULL)
         queue_drop_first(s);
     while (s->held != NULL) {
@@ -1029,7 +1029,7 @@ void stream_close(struct stream *s, bool reset)
 {
     struct worker *w = s->worker;
 
-    CHECK(worker_is_here(w));
+    INSIST(worker_is_here(w));
     if (!live(s))
         return;
     if (!reset && s->tls != NULL && s->out == STREAM_OUT_OPEN)

@@ -7,7 +7,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "net/worker.h"
 
 /* AT_ONCE: datagrams taken in one callback, others have their turn in between. ROOM: for what comes
@@ -37,7 +37,7 @@ int udp_bind(const struct addr *want, struct addr *bound)
         errno = e;
         return -1;
     }
-    CHECK(addr_from_sockaddr((struct sockaddr *)&sa, bound) == ERR_OK);
+    INSIST(addr_from_sockaddr((struct sockaddr *)&sa, bound) == ERR_OK);
     return fd;
 }
 
@@ -88,7 +88,7 @@ bool udp_send(struct udp *u, struct span octets, const struct udp_path *path)
     struct iovec iov = {.iov_base = (void *)(uintptr_t)octets.p, .iov_len = octets.n};
     struct msghdr m = {.msg_name = &sa, .msg_iov = &iov, .msg_iovlen = 1};
 
-    CHECK(worker_is_here(u->worker) && u->open);
+    INSIST(worker_is_here(u->worker) && u->open);
     m.msg_namelen = addr_to_sockaddr(&path->peer, &sa);
     if (path->local.family == AF_INET) {
         struct in_pktinfo info = {0}; /* its interface is the route's to choose */
@@ -144,7 +144,7 @@ int udp_open(struct udp *u, struct worker *w, int fd,
 {
     _Static_assert((int)UDP_MAX <= (int)WORKER_WINDOW, "it is received there");
     *u = (struct udp){.worker = w, .fd = fd, .on_datagram = on_datagram, .owner = owner};
-    CHECK(worker_is_here(w));
+    INSIST(worker_is_here(w));
     const int r = uv_poll_init(&w->loop, &u->poll, fd);
     if (r != 0) {
         close(fd);
@@ -152,7 +152,7 @@ int udp_open(struct udp *u, struct worker *w, int fd,
     }
     u->open = true;
     u->poll.data = u;
-    CHECK_UV(uv_poll_start(&u->poll, UV_READABLE, on_uv_poll));
+    INSIST_UV(uv_poll_start(&u->poll, UV_READABLE, on_uv_poll));
     return 0;
 }
 
@@ -169,7 +169,7 @@ static void on_uv_close(uv_handle_t *handle)
 
 void udp_close(struct udp *u, void (*on_closed)(struct udp *u))
 {
-    CHECK(worker_is_here(u->worker));
+    INSIST(worker_is_here(u->worker));
     if (!u->open)
         return;
     u->open = false;

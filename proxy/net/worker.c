@@ -5,7 +5,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "net/dial.h"
 #include "net/listener.h"
 #include "net/stream.h"
@@ -29,7 +29,7 @@ static void on_sweep(uv_timer_t *timer)
         mute_sweep(&w->mute, worker_now(w));
     }
     if (w->sweep_again && !uv_is_closing((uv_handle_t *)&w->sweep))
-        CHECK_UV(uv_timer_start(&w->sweep, on_sweep, WORKER_AGAIN_MS, WORKER_SWEEP_MS));
+        INSIST_UV(uv_timer_start(&w->sweep, on_sweep, WORKER_AGAIN_MS, WORKER_SWEEP_MS));
     worker_settle(w);
 }
 
@@ -65,13 +65,13 @@ static void on_round(uv_check_t *round)
 void worker_count(struct worker *w)
 {
     if (!uv_is_closing((uv_handle_t *)&w->round))
-        CHECK_UV(uv_check_start(&w->round, on_round));
+        INSIST_UV(uv_check_start(&w->round, on_round));
 }
 
 void worker_turn(struct worker *w)
 {
     if (!uv_is_closing((uv_handle_t *)&w->turns))
-        CHECK_UV(uv_idle_start(&w->turns, on_turn));
+        INSIST_UV(uv_idle_start(&w->turns, on_turn));
 }
 
 void worker_limit_handshakes(struct worker *w, unsigned most)
@@ -96,16 +96,16 @@ void worker_watch_hellos(struct worker *w, bool on)
     if (uv_is_closing(h) || (bool)uv_is_active(h) == on)
         return;
     if (on)
-        CHECK_UV(uv_poll_start(&w->hellos_ready, UV_READABLE, on_hellos));
+        INSIST_UV(uv_poll_start(&w->hellos_ready, UV_READABLE, on_hellos));
     else
-        CHECK_UV(uv_poll_stop(&w->hellos_ready));
+        INSIST_UV(uv_poll_stop(&w->hellos_ready));
 }
 
 static void hellos_open(struct worker *w)
 {
     w->hellos = epoll_create1(EPOLL_CLOEXEC);
-    CHECK(w->hellos >= 0);
-    CHECK_UV(uv_poll_init(&w->loop, &w->hellos_ready, w->hellos));
+    INSIST(w->hellos >= 0);
+    INSIST_UV(uv_poll_init(&w->loop, &w->hellos_ready, w->hellos));
     w->hellos_ready.data = w;
     worker_watch_hellos(w, true);
 }
@@ -136,33 +136,33 @@ void worker_init(struct worker *w, unsigned index, void (*sweep)(void *, uint64_
                          .step_budget_ns = WORKER_STEP_US * 1000,
                          .read_budget_ns = WORKER_READ_US * 1000,
                          .handshakes_max = UINT_MAX};
-    CHECK_UV(uv_loop_init(&w->loop));
-    CHECK_UV(uv_timer_init(&w->loop, &w->sweep));
-    CHECK_UV(uv_idle_init(&w->loop, &w->turns));
-    CHECK_UV(uv_check_init(&w->loop, &w->round));
-    CHECK_UV(uv_async_init(&w->loop, &w->mailbox, on_mail));
-    CHECK_UV(uv_mutex_init(&w->mailbox_lock));
+    INSIST_UV(uv_loop_init(&w->loop));
+    INSIST_UV(uv_timer_init(&w->loop, &w->sweep));
+    INSIST_UV(uv_idle_init(&w->loop, &w->turns));
+    INSIST_UV(uv_check_init(&w->loop, &w->round));
+    INSIST_UV(uv_async_init(&w->loop, &w->mailbox, on_mail));
+    INSIST_UV(uv_mutex_init(&w->mailbox_lock));
     w->sweep.data = w->turns.data = w->round.data = w->mailbox.data = w;
     w->last = &w->first;
-    w->window = check_alloc(malloc(WORKER_WINDOW));
-    w->plain = check_alloc(malloc(WORKER_PLAIN));
-    w->out = check_alloc(malloc(WORKER_OUT));
+    w->window = insist_alloc(malloc(WORKER_WINDOW));
+    w->plain = insist_alloc(malloc(WORKER_PLAIN));
+    w->out = insist_alloc(malloc(WORKER_OUT));
     pool_init(&w->pool);
     hellos_open(w);
-    CHECK_UV(uv_timer_start(&w->sweep, on_sweep, WORKER_SWEEP_MS, WORKER_SWEEP_MS));
+    INSIST_UV(uv_timer_start(&w->sweep, on_sweep, WORKER_SWEEP_MS, WORKER_SWEEP_MS));
 }
 
 void worker_run(struct worker *w)
 {
     w->thread = uv_thread_self();
     w->running = true;
-    CHECK_UV(uv_run(&w->loop, UV_RUN_DEFAULT));
+    INSIST_UV(uv_run(&w->loop, UV_RUN_DEFAULT));
     w->running = false;
 }
 
 void worker_stop(struct worker *w)
 {
-    CHECK(worker_is_here(w));
+    INSIST(worker_is_here(w));
     if (!uv_is_closing((uv_handle_t *)&w->sweep)) {
         uv_close((uv_handle_t *)&w->sweep, NULL);
         uv_close((uv_handle_t *)&w->turns, NULL);
@@ -175,10 +175,10 @@ void worker_stop(struct worker *w)
 
 void worker_fini(struct worker *w)
 {
-    CHECK(w->due == NULL && w->out_owner == NULL && w->listeners == NULL);
-    CHECK(w->bulk == NULL && w->early == NULL && w->fresh == NULL && w->handshakes == 0);
+    INSIST(w->due == NULL && w->out_owner == NULL && w->listeners == NULL);
+    INSIST(w->bulk == NULL && w->early == NULL && w->fresh == NULL && w->handshakes == 0);
     dial_fini(w);
-    CHECK_UV(uv_loop_close(&w->loop)); /* a handle that was forgotten shows here */
+    INSIST_UV(uv_loop_close(&w->loop)); /* a handle that was forgotten shows here */
     while (w->first != NULL) {
         struct worker_letter *letter = w->first;
         w->first = letter->next;
@@ -202,7 +202,7 @@ void worker_post(struct worker *w, void (*fn)(void *arg), void *arg)
     *w->last = letter;
     w->last = &letter->next;
     uv_mutex_unlock(&w->mailbox_lock);
-    CHECK_UV(uv_async_send(&w->mailbox));
+    INSIST_UV(uv_async_send(&w->mailbox));
 }
 
 bool worker_is_here(const struct worker *w)

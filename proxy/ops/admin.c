@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/addr.h"
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "policy/suggest.h"
 
@@ -72,7 +72,7 @@ static const char *run(const struct admin_ops *ops, void *arg, enum command c, c
     case HELP: admin_help(out); return NULL;
     case COMMANDS: break;
     }
-    check_failed("a command of the table", __FILE__, __LINE__);
+    insist_failed("a command of the table", __FILE__, __LINE__);
 }
 
 static void answer_unknown(const char *name, FILE *out)
@@ -279,7 +279,7 @@ static void on_deadline(uv_timer_t *timer)
 
 static void deadline_begin(struct client *c)
 {
-    CHECK_UV(uv_timer_start(&c->deadline, on_deadline, ADMIN_DEADLINE_MS, 0));
+    INSIST_UV(uv_timer_start(&c->deadline, on_deadline, ADMIN_DEADLINE_MS, 0));
 }
 
 static void on_written(uv_write_t *write, int status)
@@ -293,14 +293,14 @@ static void client_answer(struct client *c, size_t len)
 {
     struct admin *a = c->admin;
     size_t answer_len = 0;
-    FILE *out = check_alloc(open_memstream(&c->answer, &answer_len));
+    FILE *out = insist_alloc(open_memstream(&c->answer, &answer_len));
 
     if (len > 0 && c->line[len - 1] == '\r')
         len--;
-    CHECK_UV(uv_read_stop((uv_stream_t *)&c->pipe));
+    INSIST_UV(uv_read_stop((uv_stream_t *)&c->pipe));
     admin_answer(a->ops, a->arg, c->line, len, out);
     fclose(out);
-    check_alloc(c->answer);
+    insist_alloc(c->answer);
     /* A reload may have taken longer than the deadline: the client gets all of it to read the
      * answer. */
     uv_update_time(c->pipe.loop);
@@ -352,8 +352,8 @@ static void admin_accept(struct admin *a)
     c->admin = a;
     a->client[i] = c;
     a->holders++;
-    CHECK_UV(uv_pipe_init(a->socket.loop, &c->pipe, 0));
-    CHECK_UV(uv_timer_init(a->socket.loop, &c->deadline));
+    INSIST_UV(uv_pipe_init(a->socket.loop, &c->pipe, 0));
+    INSIST_UV(uv_timer_init(a->socket.loop, &c->deadline));
     c->handles = 2;
     c->pipe.data = c->deadline.data = c;
     if (uv_accept((uv_stream_t *)&a->socket, (uv_stream_t *)&c->pipe) != 0 ||
@@ -385,16 +385,16 @@ struct admin *admin_new(uv_loop_t *loop, int fd, const char *path, const struct 
 
     a->ops = ops;
     a->arg = arg;
-    a->path = check_alloc(strdup(path));
+    a->path = insist_alloc(strdup(path));
     if (lstat(path, &st) == 0) {
         a->device = st.st_dev;
         a->inode = st.st_ino;
     }
     a->holders = 1;
-    CHECK_UV(uv_pipe_init(loop, &a->socket, 0));
+    INSIST_UV(uv_pipe_init(loop, &a->socket, 0));
     a->socket.data = a;
-    CHECK_UV(uv_pipe_open(&a->socket, fd));
-    CHECK_UV(uv_listen((uv_stream_t *)&a->socket, ADMIN_BACKLOG, on_connection));
+    INSIST_UV(uv_pipe_open(&a->socket, fd));
+    INSIST_UV(uv_listen((uv_stream_t *)&a->socket, ADMIN_BACKLOG, on_connection));
     return a;
 }
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "ops/server_state.h"
 #include "policy/ban_file.h"
@@ -27,7 +27,7 @@ void bans_load(struct server *s, const char *path)
 
     if (path == NULL)
         return;
-    FILE *problems = check_alloc(open_memstream(&text, &len));
+    FILE *problems = insist_alloc(open_memstream(&text, &len));
     /* A damaged file loses bans; that is no reason to lose the gate. */
     (void)!ban_file_load(s->shared.limits, path, bans_now_ms(), (int64_t)time(NULL), problems);
     fclose(problems);
@@ -57,7 +57,7 @@ static void on_timer(uv_timer_t *timer)
 
 void bans_start(struct server *s)
 {
-    CHECK_UV(uv_timer_init(&s->loop, &s->bans_timer));
+    INSIST_UV(uv_timer_init(&s->loop, &s->bans_timer));
     s->bans_timer.data = s;
-    CHECK_UV(uv_timer_start(&s->bans_timer, on_timer, BANS_MS, BANS_MS));
+    INSIST_UV(uv_timer_start(&s->bans_timer, on_timer, BANS_MS, BANS_MS));
 }

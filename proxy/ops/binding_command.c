@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/addr.h"
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/config.h"
 #include "policy/suggest.h"
 #include "tls/tls_facts.h"
@@ -182,7 +182,7 @@ static bool print_listener(const struct config *c, const struct config_listener 
         char *before = NULL;
         if (asprintf(&before, "%s:%u: ", c->path, from->line) < 0)
             before = NULL;
-        check_alloc(before);
+        insist_alloc(before);
         if (i > 0)
             puts("\n");
         ok &= print_certificate(&files, l, before);
@@ -225,7 +225,7 @@ static bool print_word(const char *word, const char *config, const char *passphr
     char *problems = NULL;
     size_t n;
     struct suggest s = suggest_init(word);
-    FILE *memory = check_alloc(open_memstream(&problems, &n));
+    FILE *memory = insist_alloc(open_memstream(&problems, &n));
     struct config *c = load_sound(config, memory);
     const struct config_listener *l = c == NULL ? NULL : find_listener(c, word, &s);
     bool ok = false;

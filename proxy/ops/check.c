@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "call/site.h"
 #include "policy/snapshot.h"
 #include "tls/tls_ctx.h"
@@ -105,7 +105,7 @@ static void check_folder(const struct config *c, const char *key, const char *pa
     if (path == NULL)
         return;
     const char *slash = strrchr(path, '/'); /* the path is absolute */
-    char *folder = check_alloc(strndup(path, slash == path ? 1 : (size_t)(slash - path)));
+    char *folder = insist_alloc(strndup(path, slash == path ? 1 : (size_t)(slash - path)));
     const int reason = stat(folder, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
     if (reason != 0)
         fprintf(to, "%s:%u: warning: %s: its folder %s: %s\n", c->path,

@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "ops/admin.h"
 #include "policy/config.h"
 
@@ -43,7 +43,7 @@ static char *line_of(char **argv)
 {
     char *line = NULL;
     size_t len = 0;
-    FILE *f = check_alloc(open_memstream(&line, &len));
+    FILE *f = insist_alloc(open_memstream(&line, &len));
     bool good = true;
 
     for (char **word = argv; *word != NULL; word++) {
@@ -54,7 +54,7 @@ static char *line_of(char **argv)
     }
     fputc('\n', f);
     fclose(f);
-    check_alloc(line);
+    insist_alloc(line);
     if (good)
         return line;
     free(line);
@@ -106,14 +106,14 @@ static char *receive_all(int fd)
     char *text = NULL, part[4096];
     size_t len = 0;
     ssize_t n;
-    FILE *f = check_alloc(open_memstream(&text, &len));
+    FILE *f = insist_alloc(open_memstream(&text, &len));
 
     while ((n = recv(fd, part, sizeof part, 0)) > 0 || (n < 0 && errno == EINTR))
         if (n > 0)
             (void)fwrite(part, 1, (size_t)n, f);
     int error = errno == EAGAIN ? ETIMEDOUT : errno; /* SO_RCVTIMEO says it so */
     fclose(f);
-    check_alloc(text);
+    insist_alloc(text);
     /* A reset after the verdict means that the gate did not want the rest of what we said. */
     if (n == 0 || (error == ECONNRESET && len > 0))
         return text;
@@ -194,7 +194,7 @@ int ctl_command(int argc, char **argv, const char *default_config)
         return 2;
     }
     char *path = given != NULL
-                     ? check_alloc(strdup(given))
+                     ? insist_alloc(strdup(given))
                      : config_find_admin(config == NULL ? default_config : config, stderr);
     bool ok = path != NULL && talk(path, line);
     free(path);

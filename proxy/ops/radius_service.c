@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/log.h"
 
 void radius_service_init(struct radius_service *s, struct keyring *keyring, uv_async_t *done)
@@ -32,7 +32,7 @@ void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
 {
     struct letter l = {.service = s, .snapshot = snapshot, .count = next->count};
 
-    l.place = check_alloc(calloc(next->count + 1, sizeof *l.place));
+    l.place = insist_alloc(calloc(next->count + 1, sizeof *l.place));
     for (size_t i = 0; i < next->count; i++) {
         struct radius_socket *sock = &next->item[i];
         l.place[i] = (struct radius_place){.id = sock->id,
@@ -46,7 +46,7 @@ void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
         s->phase = RADIUS_MADE;
     }
     if (s->phase != RADIUS_NONE) {
-        CHECK_UV(uv_sem_init(&l.done, 0));
+        INSIST_UV(uv_sem_init(&l.done, 0));
         if (s->phase == RADIUS_MADE)
             deliver(&l);
         else
@@ -67,14 +67,14 @@ static void thread_main(void *arg)
     struct radius_service *s = arg;
     worker_run(&s->proxy.worker);
     atomic_store(&s->ended, true);
-    CHECK_UV(uv_async_send(s->done));
+    INSIST_UV(uv_async_send(s->done));
 }
 
 void radius_service_run(struct radius_service *s)
 {
     if (s->phase != RADIUS_MADE)
         return;
-    CHECK_UV(uv_thread_create(&s->thread, thread_main, s));
+    INSIST_UV(uv_thread_create(&s->thread, thread_main, s));
     s->phase = RADIUS_RUNS;
 }
 
@@ -88,7 +88,7 @@ bool radius_service_stop(struct radius_service *s)
     }
     if (!atomic_load(&s->ended))
         return false;
-    CHECK_UV(uv_thread_join(&s->thread));
+    INSIST_UV(uv_thread_join(&s->thread));
     radius_proxy_fini(&s->proxy);
     s->phase = RADIUS_NONE;
     return true;
@@ -96,7 +96,7 @@ bool radius_service_stop(struct radius_service *s)
 
 void radius_service_fini(struct radius_service *s)
 {
-    CHECK(s->phase == RADIUS_NONE);
+    INSIST(s->phase == RADIUS_NONE);
     radius_sockets_free(&s->sockets);
 }
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "net/udp.h"
 
 /* The socket of `now` with this address, if no other entry has claimed it: port 0 may stand more
@@ -61,7 +61,7 @@ bool radius_sockets_prepare(struct radius_sockets *next, const struct radius_soc
     for (size_t i = 0; i < c->radius_count; i++)
         total += c->radius[i].listen.count + c->radius[i].accounting_listen.count;
     *next = (struct radius_sockets){.next_id = now->next_id};
-    next->item = check_alloc(calloc(total + 1, sizeof *next->item));
+    next->item = insist_alloc(calloc(total + 1, sizeof *next->item));
     for (size_t i = 0; i < c->radius_count; i++) {
         for (size_t k = 0; k < c->radius[i].listen.count; k++)
             ok &= prepare_one(next, now, c, i, false, k, problems);

@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "call/site.h"
 #include "policy/snapshot.h"
@@ -75,7 +75,7 @@ bool reload_prepare(struct server *s, struct reload_next *n, struct snapshot *sn
     bool ok = snapshot->sound;
 
     *n = (struct reload_next){.snapshot = snapshot};
-    n->site = check_alloc(calloc(s->workers, sizeof *n->site));
+    n->site = insist_alloc(calloc(s->workers, sizeof *n->site));
     /* The first tells every error there is; the others can only repeat it. */
     for (size_t i = 0; i < s->workers && (i == 0 || ok); i++) {
         n->site[i] = site_new(snapshot, problems);
@@ -112,7 +112,7 @@ static void switch_deliver(void *arg)
 static struct switch_letter *switch_letter(struct server *s, struct reload_next *n, size_t worker)
 {
     size_t count = n->sockets.count;
-    struct switch_letter *l = check_alloc(calloc(1, sizeof *l + count * sizeof *l->place));
+    struct switch_letter *l = insist_alloc(calloc(1, sizeof *l + count * sizeof *l->place));
 
     l->tunnels = &s->worker[worker].tunnels;
     l->done = &s->switched;
@@ -187,7 +187,7 @@ static void warn(const struct config *c, const char *event,
 {
     char *text = NULL;
     size_t len = 0;
-    FILE *to = check_alloc(open_memstream(&text, &len));
+    FILE *to = insist_alloc(open_memstream(&text, &len));
 
     check(c, to);
     fclose(to);
@@ -203,8 +203,8 @@ static void expiry_warn(struct server *s, const struct site *site, bool always)
 {
     char *text = NULL, *steps = NULL;
     size_t len = 0, steps_len = 0;
-    FILE *to = check_alloc(open_memstream(&text, &len));
-    FILE *steps_to = check_alloc(open_memstream(&steps, &steps_len));
+    FILE *to = insist_alloc(open_memstream(&text, &len));
+    FILE *steps_to = insist_alloc(open_memstream(&steps, &steps_len));
 
     check_expiry(site, to, steps_to);
     fclose(to);
@@ -221,7 +221,7 @@ static void on_expiry_timer(uv_timer_t *timer)
     struct server *s = timer->data;
     char *text = NULL;
     size_t len = 0;
-    FILE *problems = check_alloc(open_memstream(&text, &len));
+    FILE *problems = insist_alloc(open_memstream(&text, &len));
     /* The workers' sites are theirs alone; an hour is long enough to make one more. */
     struct site *site = site_new(s->snapshot, problems);
 
@@ -234,9 +234,9 @@ static void on_expiry_timer(uv_timer_t *timer)
 
 void reload_start(struct server *s)
 {
-    CHECK_UV(uv_timer_init(&s->loop, &s->expiry_timer));
+    INSIST_UV(uv_timer_init(&s->loop, &s->expiry_timer));
     s->expiry_timer.data = s;
-    CHECK_UV(uv_timer_start(&s->expiry_timer, on_expiry_timer, EXPIRY_MS, EXPIRY_MS));
+    INSIST_UV(uv_timer_start(&s->expiry_timer, on_expiry_timer, EXPIRY_MS, EXPIRY_MS));
 }
 
 void reload_warn(struct server *s, const struct reload_next *n)
@@ -271,7 +271,7 @@ static void warn_fixed(const struct config_gate *was, const struct config_gate *
 {
     char *text = NULL;
     size_t len = 0;
-    FILE *to = check_alloc(open_memstream(&text, &len));
+    FILE *to = insist_alloc(open_memstream(&text, &len));
 
     list_fixed(was, is, to);
     fclose(to);
@@ -289,7 +289,7 @@ bool reload(struct server *s, const char *cause, FILE *answer)
     if (s->phase != SERVING)
         return false;
     watch_mark(s->watch);
-    FILE *problems = check_alloc(open_memstream(&text, &len));
+    FILE *problems = insist_alloc(open_memstream(&text, &len));
     struct snapshot *snapshot = snapshot_load(s->path, s->backends, problems);
     struct reload_next n;
     bool ok = snapshot != NULL && reload_prepare(s, &n, snapshot, problems);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "radius/keyring.h"
@@ -45,7 +45,7 @@ static void worker_main(void *arg)
     struct server_worker *sw = arg;
     worker_run(&sw->worker);
     atomic_fetch_add(&sw->server->workers_done, 1);
-    CHECK_UV(uv_async_send(&sw->server->worker_done));
+    INSIST_UV(uv_async_send(&sw->server->worker_done));
 }
 
 static void workers_init(struct server *s)
@@ -110,7 +110,7 @@ static void signals_block(void)
 {
     sigset_t all;
     sigfillset(&all);
-    CHECK(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
+    INSIST(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
 }
 
 static void on_worker_done(uv_async_t *async)
@@ -123,7 +123,7 @@ static void on_worker_done(uv_async_t *async)
     if (!radius_service_stop(&s->radius))
         return;
     for (size_t i = 0; i < s->workers; i++)
-        CHECK_UV(uv_thread_join(&s->worker[i].thread));
+        INSIST_UV(uv_thread_join(&s->worker[i].thread));
     signals_block(); /* without handlers the next one would kill us instead of finding us done */
     for (size_t i = 0; i < sizeof s->signal / sizeof *s->signal; i++)
         uv_close((uv_handle_t *)&s->signal[i], NULL);
@@ -143,8 +143,8 @@ static void loop_prepare(struct server *s)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP};
 
-    CHECK_UV(uv_loop_init(&s->loop));
-    CHECK_UV(uv_async_init(&s->loop, &s->worker_done, on_worker_done));
+    INSIST_UV(uv_loop_init(&s->loop));
+    INSIST_UV(uv_async_init(&s->loop, &s->worker_done, on_worker_done));
     s->worker_done.data = s;
     bans_start(s);
     reload_start(s);
@@ -154,9 +154,9 @@ static void loop_prepare(struct server *s)
     if (s->admin_fd >= 0)
         s->admin = admin_new(&s->loop, s->admin_fd, s->snapshot->config->gate.admin, &commands, s);
     for (size_t i = 0; i < sizeof s->signal / sizeof *s->signal; i++) {
-        CHECK_UV(uv_signal_init(&s->loop, &s->signal[i]));
+        INSIST_UV(uv_signal_init(&s->loop, &s->signal[i]));
         s->signal[i].data = s;
-        CHECK_UV(uv_signal_start(&s->signal[i], on_signal, numbers[i]));
+        INSIST_UV(uv_signal_start(&s->signal[i], on_signal, numbers[i]));
     }
 }
 
@@ -165,7 +165,7 @@ static void loop_prepare(struct server *s)
 static bool ready_print(const struct server *s, const char *path)
 {
     const int fd = file_create(path, 0666); /* minus the umask; the file holds no secret */
-    FILE *f = fd < 0 ? NULL : check_alloc(fdopen(fd, "w"));
+    FILE *f = fd < 0 ? NULL : insist_alloc(fdopen(fd, "w"));
 
     if (f == NULL)
         return false;
@@ -185,7 +185,7 @@ static bool ready_write(const struct server *s, const char *path)
 
     if (asprintf(&beside, "%s.new", path) < 0)
         beside = NULL;
-    check_alloc(beside);
+    insist_alloc(beside);
     const bool ok = ready_print(s, beside) && rename(beside, path) == 0;
     if (!ok)
         fprintf(stderr, "cannot write %s: %s\n", path, strerror(errno));
@@ -230,14 +230,14 @@ static bool start(struct server *s)
         reload_drop(s, &n);
         return false;
     }
-    s->worker = check_alloc(calloc(s->workers, sizeof *s->worker));
+    s->worker = insist_alloc(calloc(s->workers, sizeof *s->worker));
     s->shared.limits = limits_new(&snapshot->config->gate.limits);
     bans_load(s, snapshot->config->gate.limits.ban_file);
     s->shared.leaves = leaves_new();
     s->shared.keyring = keyring_new();
     keyring_on_put(s->shared.keyring, on_keys, s);
     radius_service_init(&s->radius, s->shared.keyring, &s->worker_done);
-    CHECK_UV(uv_sem_init(&s->switched, 0));
+    INSIST_UV(uv_sem_init(&s->switched, 0));
     workers_init(s);
     reload_warn(s, &n);
     reload_commit(s, &n, false);
@@ -257,15 +257,15 @@ int server_run(const char *path, const char *ready_file)
     }
     loop_prepare(&s);
     for (size_t i = 0; i < s.workers; i++)
-        CHECK_UV(uv_thread_create(&s.worker[i].thread, worker_main, &s.worker[i]));
+        INSIST_UV(uv_thread_create(&s.worker[i].thread, worker_main, &s.worker[i]));
     radius_service_run(&s.radius);
     reload_log_listen(&s, 0, 0);
     if (ready_file != NULL && !ready_write(&s, ready_file)) {
         ok = false;
         post_all(&s, tunnels_stop);
     }
-    CHECK_UV(uv_run(&s.loop, UV_RUN_DEFAULT));
-    CHECK_UV(uv_loop_close(&s.loop));
+    INSIST_UV(uv_run(&s.loop, UV_RUN_DEFAULT));
+    INSIST_UV(uv_loop_close(&s.loop));
     log_msg(LOG_LEVEL_INFO, "stop", "all calls have ended");
     for (size_t i = 0; i < s.workers; i++) {
         worker_fini(&s.worker[i].worker);
@@ -274,7 +274,7 @@ int server_run(const char *path, const char *ready_file)
     uv_sem_destroy(&s.switched);
     free(s.worker);
     /* No call is left, so each count must be 0 again. */
-    CHECK(atomic_load(&s.shared.count) == 0 && limits_unused(s.shared.limits));
+    INSIST(atomic_load(&s.shared.count) == 0 && limits_unused(s.shared.limits));
     bans_save(&s);
     limits_free(s.shared.limits);
     leaves_free(s.shared.leaves);

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "net/listener.h"
 
@@ -36,7 +36,7 @@ void sockets_inherited_begin(void)
     unsetenv("LISTEN_FDNAMES");
     if (count <= 0 || count > 1024)
         return;
-    inherited = check_alloc(calloc((size_t)count, sizeof *inherited));
+    inherited = insist_alloc(calloc((size_t)count, sizeof *inherited));
     for (int fd = LISTEN_FDS_START; fd < LISTEN_FDS_START + (int)count; fd++) {
         struct sockaddr_storage sa;
         socklen_t len = sizeof sa;
@@ -166,7 +166,7 @@ static bool bind_one(struct socket *s, bool ours, const struct config *c,
     char text[ADDR_TEXT_MAX];
 
     s->bound = s->want;
-    s->fds = check_alloc(calloc(workers, sizeof *s->fds));
+    s->fds = insist_alloc(calloc(workers, sizeof *s->fds));
     if (inherited_take(s, workers, s->fds))
         return true;
     if (listener_bind(&s->want, &options, workers, s->fds, &s->bound) == ERR_OK)
@@ -190,7 +190,7 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
     for (size_t i = 0; i < c->listener_count; i++)
         total += c->listener[i].listen_count;
     *next = (struct sockets){.workers = workers, .next_id = now->next_id};
-    next->item = check_alloc(calloc(total, sizeof *next->item));
+    next->item = insist_alloc(calloc(total, sizeof *next->item));
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *l = &c->listener[i];
         for (size_t k = 0; k < l->listen_count; k++) {
@@ -199,7 +199,7 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
                 find_kept(now, next, &l->listen[k], l->interface, l->v6only);
             s->listener = i;
             s->want = l->listen[k];
-            s->interface = l->interface == NULL ? NULL : check_alloc(strdup(l->interface));
+            s->interface = l->interface == NULL ? NULL : insist_alloc(strdup(l->interface));
             s->v6only = l->v6only;
             if (kept != NULL) {
                 s->id = kept->id;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/err.h"
 #include "base/span.h"
 #include "binding/nthash.h"
@@ -203,7 +203,7 @@ static char *read_all(int fd, const char *path, size_t *len)
 {
     enum { FIRST = 64 << 10, MAX = 256 << 20 };
     size_t room = FIRST;
-    char *text = check_alloc(malloc(room));
+    char *text = insist_alloc(malloc(room));
     ssize_t got;
 
     for (*len = 0; (got = read(fd, text + *len, room - *len)) != 0;) {
@@ -219,7 +219,7 @@ static char *read_all(int fd, const char *path, size_t *len)
             return NULL;
         }
         if (*len == room) {
-            char *more = check_alloc(malloc(2 * room));
+            char *more = insist_alloc(malloc(2 * room));
             memcpy(more, text, room);
             explicit_bzero(text, room);
             free(text);

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/config.h"
 
 enum { LOOK_MS = 2000 };
@@ -71,9 +71,9 @@ struct watch *watch_new(uv_loop_t *loop, void (*on_change)(void *arg), void *arg
 
     w->on_change = on_change;
     w->arg = arg;
-    CHECK_UV(uv_timer_init(loop, &w->timer));
+    INSIST_UV(uv_timer_init(loop, &w->timer));
     w->timer.data = w;
-    CHECK_UV(uv_timer_start(&w->timer, on_timer, LOOK_MS, LOOK_MS));
+    INSIST_UV(uv_timer_start(&w->timer, on_timer, LOOK_MS, LOOK_MS));
     return w;
 }
 
@@ -95,8 +95,8 @@ static void add(struct watch *w, const char *path)
             w->file[i].wanted = true;
             return;
         }
-    w->file = check_alloc(realloc(w->file, (w->count + 1) * sizeof *w->file));
-    w->file[w->count] = (struct file){.path = check_alloc(strdup(path)), .wanted = true};
+    w->file = insist_alloc(realloc(w->file, (w->count + 1) * sizeof *w->file));
+    w->file[w->count] = (struct file){.path = insist_alloc(strdup(path)), .wanted = true};
     look(&w->file[w->count++]);
 }
 

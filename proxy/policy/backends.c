@@ -8,7 +8,7 @@
 #include <utlist.h>
 
 #include "base/addr.h"
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/siphash.h"
 #include "policy/config.h"
 
@@ -54,7 +54,7 @@ struct backends_group {
 struct backends *backends_new(void)
 {
     struct backends *all = NEW(struct backends);
-    CHECK(pthread_mutex_init(&all->lock, NULL) == 0);
+    INSIST(pthread_mutex_init(&all->lock, NULL) == 0);
     return all;
 }
 
@@ -62,7 +62,7 @@ void backends_free(struct backends *all)
 {
     if (all == NULL)
         return;
-    CHECK(all->known == NULL);
+    INSIST(all->known == NULL);
     pthread_mutex_destroy(&all->lock);
     free(all);
 }
@@ -73,12 +73,12 @@ static struct known *known_new(struct backends *all, const struct config_backend
     struct known *k = NEW(struct known);
     k->all = all;
     k->refs = 1;
-    k->backend = check_alloc(strdup(c->name));
-    k->host = check_alloc(strdup(s->host));
+    k->backend = insist_alloc(strdup(c->name));
+    k->host = insist_alloc(strdup(s->host));
     k->port = s->port;
     /* Nobody knows it yet: the first check decides. */
     atomic_init(&k->row, c->check == CONFIG_CHECK_NO ? 0 : c->fall - 1);
-    CHECK(pthread_mutex_init(&k->cause_lock, NULL) == 0);
+    INSIST(pthread_mutex_init(&k->cause_lock, NULL) == 0);
     return k;
 }
 
@@ -117,7 +117,7 @@ static void known_put(struct known *k)
         if (!last)
             return;
     }
-    CHECK(atomic_load(&k->tunnels) == 0);
+    INSIST(atomic_load(&k->tunnels) == 0);
     pthread_mutex_destroy(&k->cause_lock);
     free(k->backend);
     free(k->host);
@@ -132,16 +132,16 @@ static uint64_t hash_server(const struct config_server *s)
 {
     char text[300];
     const int n = snprintf(text, sizeof text, "%s:%u", s->host, s->port);
-    CHECK(n > 0 && (size_t)n < sizeof text);
+    INSIST(n > 0 && (size_t)n < sizeof text);
     return siphash(&source_key, text, (size_t)n);
 }
 
 struct backends_group *backends_join(struct backends *all, const struct config_backend *c)
 {
     struct backends_group *g =
-        check_alloc(calloc(1, sizeof *g + c->server_count * sizeof *g->member));
+        insist_alloc(calloc(1, sizeof *g + c->server_count * sizeof *g->member));
 
-    CHECK(c->server_count <= BACKENDS_SERVERS_MAX);
+    INSIST(c->server_count <= BACKENDS_SERVERS_MAX);
     g->config = c;
     for (size_t i = 0; i < c->server_count; i++) {
         g->member[i].known = known_get(all, c, &c->server[i]);
@@ -346,7 +346,7 @@ bool backends_choose(struct backends_group *g, const struct addr *client, uint64
 
 void backends_release(struct backends_group *g, size_t server)
 {
-    CHECK(atomic_fetch_sub(&g->member[server].known->tunnels, 1) > 0);
+    INSIST(atomic_fetch_sub(&g->member[server].known->tunnels, 1) > 0);
 }
 
 void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_MAX])

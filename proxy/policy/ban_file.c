@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/addr.h"
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/file.h"
 #include "policy/limits.h"
 
@@ -106,7 +106,7 @@ enum err ban_file_load(struct limits *l, const char *path, uint64_t now_ms, int6
         fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
         return ERR_SYSTEM;
     }
-    FILE *in = check_alloc(fdopen(fd, "r"));
+    FILE *in = insist_alloc(fdopen(fd, "r"));
     enum err e = load_lines(l, in, path, now_ms, wall_s, problems);
     fclose(in);
     return e;
@@ -162,7 +162,7 @@ enum err ban_file_save(struct limits *l, const char *path, uint64_t now_ms, int6
 
     if (asprintf(&new_path, "%s.new", path) < 0)
         new_path = NULL;
-    check_alloc(new_path);
+    insist_alloc(new_path);
     const bool good = write_file(new_path, l, now_ms, wall_s) && rename(new_path, path) == 0;
     const int reason = errno;
     if (!good)

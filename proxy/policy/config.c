@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/config_finish.h"
 #include "policy/config_read.h"
 #include "policy/config_table.h"
@@ -14,7 +14,7 @@
 
 static char *copy(const char *text)
 {
-    return check_alloc(strdup(text));
+    return insist_alloc(strdup(text));
 }
 
 static void *field_of(void *section, const struct config_key *k)
@@ -110,7 +110,7 @@ static void on_section(void *user, unsigned line, const char *header)
         return;
     }
     size_t n = strcspn(header, " \t");
-    CHECK(n < sizeof word);
+    INSIST(n < sizeof word);
     memcpy(word, header, n);
     word[n] = '\0';
     const char *name = header + n + strspn(header + n, " \t");
@@ -210,7 +210,7 @@ static char *folder_of(const char *path, FILE *problems)
     char *dir = NULL, *here = NULL;
 
     if (*path == '/')
-        return check_alloc(strndup(path, n));
+        return insist_alloc(strndup(path, n));
     here = getcwd(NULL, 0);
     if (here == NULL) {
         fprintf(problems, "%s: the current folder is not known: %s\n", path, strerror(errno));
@@ -218,7 +218,7 @@ static char *folder_of(const char *path, FILE *problems)
     }
     if (asprintf(&dir, "%s%s%.*s", here, n == 0 ? "" : "/", (int)n, path) < 0)
         dir = NULL;
-    check_alloc(dir);
+    insist_alloc(dir);
     free(here);
     return dir;
 }
@@ -286,10 +286,10 @@ char *config_find_admin(const char *path, FILE *problems)
     char *dir = text == NULL ? NULL : folder_of(path, problems);
 
     if (dir != NULL) {
-        FILE *f = check_alloc(open_memstream(&others, &others_len));
+        FILE *f = insist_alloc(open_memstream(&others, &others_len));
         struct config_builder b = build(path, dir, text, len, f);
         fclose(f);
-        check_alloc(others);
+        insist_alloc(others);
         if (b.c->gate.admin != NULL)
             admin = copy(b.c->gate.admin);
         else
@@ -344,12 +344,12 @@ unsigned config_line(const struct config *c, const void *section, const char *ke
             if (config_section_at(c, in, i) != section)
                 continue;
             const struct config_key *k = config_key_find(in, key);
-            CHECK(k != NULL);
+            INSIST(k != NULL);
             const struct config_mark *m = config_mark_find(c, i, k, true);
             return m == NULL ? config_section_line(c, in, i) : m->line;
         }
     }
-    check_failed("a section of this configuration", __FILE__, __LINE__);
+    insist_failed("a section of this configuration", __FILE__, __LINE__);
 }
 
 /* ---- printing ------------------------------------------------------------------------------- */

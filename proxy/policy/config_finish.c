@@ -4,21 +4,21 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/backends.h"
 #include "policy/config_table.h"
 #include "policy/suggest.h"
 
 static char *copy(const char *text)
 {
-    return check_alloc(strdup(text));
+    return insist_alloc(strdup(text));
 }
 
 static bool written(struct config_builder *b, enum config_section in, size_t index,
                     const char *name)
 {
     const struct config_key *k = config_key_find(in, name);
-    CHECK(k != NULL);
+    INSIST(k != NULL);
     return config_mark_find(b->c, index, k, false) != NULL;
 }
 
@@ -27,7 +27,7 @@ static bool refused(struct config_builder *b, enum config_section in, size_t ind
                     const char *name)
 {
     const struct config_key *k = config_key_find(in, name);
-    CHECK(k != NULL);
+    INSIST(k != NULL);
     const struct config_mark *m = config_mark_find(b->c, index, k, true);
     return m != NULL && m->refused;
 }
@@ -49,7 +49,7 @@ static void complete_section(struct config_builder *b, enum config_section in, s
             continue;
         const struct config_mark *m = config_mark_find(b->c, index, k, false);
         if (k->initial != NULL && (m == NULL || m->refused))
-            CHECK(k->type->parse(&b->input, k, (char *)section + k->at, k->initial));
+            INSIST(k->type->parse(&b->input, k, (char *)section + k->at, k->initial));
         if ((k->flags & KEY_REQUIRED) && m == NULL)
             config_problem(&b->input, b->input.line, "[%s %s] lacks `%s`", config_sections[in].word,
                            config_section_name(b->c, in, index), k->name);
@@ -215,8 +215,8 @@ static void finish_check(struct config_builder *b, size_t index)
                        "check = tls needs tls = yes");
     if (http && be->check_statuses.count == 0) {
         const struct config_key *k = config_key_find(BACKEND, "check-statuses");
-        CHECK(k->type->parse(&b->input, k, &be->check_statuses,
-                             be->check == CONFIG_CHECK_SSTP ? "200" : "200-499 501"));
+        INSIST(k->type->parse(&b->input, k, &be->check_statuses,
+                              be->check == CONFIG_CHECK_SSTP ? "200" : "200-499 501"));
     }
 }
 
@@ -261,7 +261,7 @@ static void check_radius_places(struct config_builder *b)
     struct places {
         const struct config_places *of;
         unsigned line;
-    } *all = check_alloc(calloc(2 * b->c->radius_count + 1, sizeof *all));
+    } *all = insist_alloc(calloc(2 * b->c->radius_count + 1, sizeof *all));
     size_t n = 0;
 
     for (size_t i = 0; i < b->c->radius_count; i++) {
@@ -452,7 +452,7 @@ static void collect_proxies(struct config *c)
         const struct config_cidrs *l = &c->listener[i].trusted_proxies;
         if (l->count == 0)
             continue;
-        all->item = check_alloc(reallocarray(all->item, all->count + l->count, sizeof *all->item));
+        all->item = insist_alloc(reallocarray(all->item, all->count + l->count, sizeof *all->item));
         memcpy(all->item + all->count, l->item, l->count * sizeof *all->item);
         all->count += l->count;
     }

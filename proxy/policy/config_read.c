@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/file.h"
 
 /* libinih 55 (Debian 12) and 59 (Debian 13), found by experiment: inih asks its reader for lines of
@@ -179,7 +179,7 @@ void config_read(struct span text, const struct config_events *to)
     int rejected = ini_parse_stream(next_line, &r, on_pair, &r);
     /* A positive number is the first line that inih rejected: next_line() has reported it. The
      * negative ones are for files it cannot open and for memory. */
-    CHECK(rejected >= 0);
+    INSIST(rejected >= 0);
 }
 
 char *config_read_file(const char *path, size_t *len, FILE *problems)
@@ -196,8 +196,8 @@ char *config_read_file(const char *path, size_t *len, FILE *problems)
         fprintf(problems, "%s: cannot be read: %s\n", path, reason);
         return NULL;
     }
-    FILE *f = check_alloc(fdopen(copy, "r"));
-    char *text = check_alloc(malloc(FILE_MAX + 1));
+    FILE *f = insist_alloc(fdopen(copy, "r"));
+    char *text = insist_alloc(malloc(FILE_MAX + 1));
     *len = fread(text, 1, FILE_MAX + 1, f);
     if (ferror(f)) {
         fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));

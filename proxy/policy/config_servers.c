@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/backends.h"
 #include "policy/config.h"
 #include "policy/config_read.h"
@@ -14,7 +14,7 @@ static const char blanks[] = " \t";
 
 static char *copy(const char *text)
 {
-    return check_alloc(strdup(text));
+    return insist_alloc(strdup(text));
 }
 
 /* ---- server --------------------------------------------------------------------------------- */
@@ -205,7 +205,7 @@ static bool route_fits(struct config_input *in, const struct config_key *k,
     char *whole = NULL;
     if (asprintf(&whole, "%s %s", l->route[i].backend_name, rules_text(&l->routes, i)) < 0)
         whole = NULL;
-    const bool fits = config_read_fits(check_alloc(whole));
+    const bool fits = config_read_fits(insist_alloc(whole));
     if (!fits)
         config_problem(in, in->line,
                        "%s: '%s' cannot be written in one value (at most %d octets, no comment in "
@@ -221,7 +221,7 @@ static bool parse_route(struct config_input *in, const struct config_key *k, voi
     struct config_listener *l = at;
     char problem[RULES_PROBLEM_MAX];
     const size_t n = strcspn(text, blanks);
-    char *name = check_alloc(strndup(text, n));
+    char *name = insist_alloc(strndup(text, n));
     bool good = value_is_name(name);
 
     if (!good) {

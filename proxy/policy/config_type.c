@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/config.h"
 #include "policy/config_read.h"
 #include "policy/config_value.h"
@@ -23,12 +23,12 @@ void config_problem(struct config_input *in, unsigned line, const char *format, 
 
 void *config_grow(void *items, size_t count, size_t size)
 {
-    return check_alloc(reallocarray(items, count + 1, size));
+    return insist_alloc(reallocarray(items, count + 1, size));
 }
 
 char *config_type_copy(const char *text)
 {
-    return check_alloc(strdup(text));
+    return insist_alloc(strdup(text));
 }
 
 void config_type_print_line(FILE *out, const struct config_key *k, const char *value)
@@ -65,7 +65,7 @@ static void list_choices(const struct config_key *k, char *out, size_t size)
             next++;
         const char *between = n == 0 ? "" : next->word == NULL ? " or " : ", ";
         int added = snprintf(out + n, size - n, "%s%s", between, c->word);
-        CHECK(added >= 0 && (size_t)added < size - n);
+        INSIST(added >= 0 && (size_t)added < size - n);
         n += (size_t)added;
     }
 }
@@ -121,7 +121,7 @@ static bool parse_choice(struct config_input *in, const struct config_key *k, vo
 static bool print_choice(FILE *out, const struct config_key *k, const void *at)
 {
     const struct config_choice *c = config_choice_of(k, get_int(at));
-    CHECK(c != NULL);
+    INSIST(c != NULL);
     config_type_print_line(out, k, c->word);
     return true;
 }
@@ -292,7 +292,7 @@ char *config_type_read_path(struct config_input *in, const struct config_key *k,
         return config_type_copy(text);
     if (asprintf(&path, "%s/%s", in->dir, text) < 0)
         path = NULL;
-    check_alloc(path);
+    insist_alloc(path);
     /* The effective value must be one that can be written, or -T would print what no file holds. */
     if (config_read_fits(path))
         return path;

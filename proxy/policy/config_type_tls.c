@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/config.h"
 #include "policy/config_value.h"
 
@@ -32,7 +32,7 @@ static bool parse_ciphers(struct config_input *in, const struct config_key *k, v
     }
     if (asprintf(&joined, "%s:%s", *list, text) < 0)
         joined = NULL;
-    check_alloc(joined);
+    insist_alloc(joined);
     free(*list);
     *list = joined;
     return true;

@@ -5,13 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/siphash.h"
 #include "policy/config.h"
 
 /* Entries are some 200 octets, as many as calls that hold 15 kB each, or bounded by LIMITS_*_MAX:
  * no memory for one is no memory for any call. */
-#define uthash_fatal(msg) check_failed(msg, __FILE__, __LINE__)
+#define uthash_fatal(msg) insist_failed(msg, __FILE__, __LINE__)
 #include <uthash.h>
 #include <utlist.h>
 
@@ -68,12 +68,12 @@ struct limits {
 
 static void lock(struct limits *l)
 {
-    CHECK(pthread_mutex_lock(&l->lock) == 0);
+    INSIST(pthread_mutex_lock(&l->lock) == 0);
 }
 
 static void unlock(struct limits *l)
 {
-    CHECK(pthread_mutex_unlock(&l->lock) == 0);
+    INSIST(pthread_mutex_unlock(&l->lock) == 0);
 }
 
 const char *limits_key(enum limits_verdict v)
@@ -298,7 +298,7 @@ static struct config_cidrs copy_nets(const struct config_cidrs *nets)
 
     if (nets->count == 0)
         return copy;
-    copy.item = check_alloc(calloc(nets->count, sizeof *copy.item));
+    copy.item = insist_alloc(calloc(nets->count, sizeof *copy.item));
     memcpy(copy.item, nets->item, nets->count * sizeof *copy.item);
     copy.count = nets->count;
     return copy;
@@ -321,8 +321,8 @@ struct limits *limits_new(const struct config_limits *c)
 {
     struct limits *l = NEW(struct limits);
 
-    CHECK(pthread_mutex_init(&l->lock, NULL) == 0);
-    CHECK(getentropy(&l->hash_key, sizeof l->hash_key) == 0);
+    INSIST(pthread_mutex_init(&l->lock, NULL) == 0);
+    INSIST(getentropy(&l->hash_key, sizeof l->hash_key) == 0);
     l->idle.max = LIMITS_IDLE_MAX;
     l->banned.max = LIMITS_BANS_MAX;
     copy_config(l, c);
@@ -417,7 +417,7 @@ void limits_leave(struct limits *l, const struct addr *who)
 {
     lock(l);
     struct prefix *p = find_addr(l, who);
-    CHECK(p != NULL && p->tunnels > 0);
+    INSIST(p != NULL && p->tunnels > 0);
     p->tunnels--;
     l->addresses -= p->tunnels == 0;
     settle(l, p);
@@ -426,8 +426,8 @@ void limits_leave(struct limits *l, const struct addr *who)
 
 static struct user *new_user(struct span name)
 {
-    CHECK(name.n > 0);
-    struct user *u = check_alloc(calloc(1, sizeof *u + name.n));
+    INSIST(name.n > 0);
+    struct user *u = insist_alloc(calloc(1, sizeof *u + name.n));
     u->name_len = name.n;
     for (size_t i = 0; i < name.n; i++)
         u->name[i] = ascii_lower(name.p[i]);
@@ -470,7 +470,7 @@ void limits_user_leave(struct limits *l, struct span user)
 
     lock(l);
     struct user *u = find_user(l, mine);
-    CHECK(u != NULL && u->tunnels > 0);
+    INSIST(u != NULL && u->tunnels > 0);
     u->tunnels--;
     if (u->tunnels == 0)
         HASH_DEL(l->users, u);
@@ -517,7 +517,7 @@ uint64_t limits_changes(struct limits *l)
 /* A copy of those that hold, for work that is done without the lock. */
 static struct limits_ban *copy_bans(const struct limits *l, uint64_t now_ms, size_t *count)
 {
-    struct limits_ban *bans = check_alloc(calloc(l->banned.count + 1, sizeof *bans));
+    struct limits_ban *bans = insist_alloc(calloc(l->banned.count + 1, sizeof *bans));
     const struct prefix *p;
 
     *count = 0;

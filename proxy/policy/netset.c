@@ -6,7 +6,7 @@
 #include <unistd.h>
 #include <sys/types.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/file.h"
 #include "base/span.h"
 
@@ -87,7 +87,7 @@ static void list_add(struct list *l, const struct net *n)
 {
     if (l->count == l->room) {
         l->room = l->room == 0 ? 64 : 2 * l->room;
-        l->net = check_alloc(reallocarray(l->net, l->room, sizeof *l->net));
+        l->net = insist_alloc(reallocarray(l->net, l->room, sizeof *l->net));
     }
     l->net[l->count++] = *n;
 }
@@ -102,9 +102,9 @@ static void list_settle(struct list *l)
         if (kept == 0 || !net_has(&l->net[kept - 1], l->net[i].start))
             l->net[kept++] = l->net[i];
     l->count = l->room = kept;
-    l->net = check_alloc(reallocarray(l->net, kept, sizeof *l->net));
+    l->net = insist_alloc(reallocarray(l->net, kept, sizeof *l->net));
     l->mark_count = (kept + STRIDE - 1) / STRIDE;
-    l->mark = check_alloc(reallocarray(NULL, l->mark_count, sizeof *l->mark));
+    l->mark = insist_alloc(reallocarray(NULL, l->mark_count, sizeof *l->mark));
     for (size_t i = 0; i < l->mark_count; i++)
         l->mark[i] = l->net[STRIDE * i].start;
 }
@@ -214,7 +214,7 @@ struct netset *netset_load(const char *path, FILE *problems)
         fprintf(problems, "%s: cannot be read: %s\n", path, reason);
         return NULL;
     }
-    FILE *in = check_alloc(fdopen(copy, "r"));
+    FILE *in = insist_alloc(fdopen(copy, "r"));
     struct netset *s = netset_read(in, path, problems);
     fclose(in);
     return s;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/config_read.h"
 #include "policy/config_value.h"
 #include "policy/sources.h"
@@ -42,7 +42,7 @@ const char *rules_action_name(enum rules_action a)
 
 static char *copy(const char *text)
 {
-    return check_alloc(strdup(text));
+    return insist_alloc(strdup(text));
 }
 
 static void rule_fini(struct rule *rule)
@@ -71,7 +71,7 @@ void rules_fini(struct rules *r)
 
 static void append(struct rules *r, const struct rule *rule)
 {
-    r->rule = check_alloc(reallocarray(r->rule, r->count + 1, sizeof *r->rule));
+    r->rule = insist_alloc(reallocarray(r->rule, r->count + 1, sizeof *r->rule));
     r->rule[r->count++] = *rule;
 }
 
@@ -160,7 +160,7 @@ static char *read_name(const char *text, bool *is_address)
         return NULL;
     if (asprintf(&out, "%s%s", below ? "*." : "", host) < 0)
         out = NULL;
-    return check_alloc(out);
+    return insist_alloc(out);
 }
 
 static bool read_host(struct parser *p)
@@ -321,10 +321,10 @@ bool rules_add(struct rules *r, bool allow, const char *text, const char *dir, u
     size_t len = 0;
     char *words = copy(text);
     FILE *out = open_memstream(&rule.text, &len);
-    CHECK(out != NULL);
+    INSIST(out != NULL);
 
     bool good = read_rule(&p, words, out);
-    CHECK(fclose(out) == 0);
+    INSIST(fclose(out) == 0);
     /* What is in force must be something that can be written, or -T would print what no file
      * holds. */
     if (good && !config_read_fits(rule.text))
@@ -541,7 +541,7 @@ static bool name_matches(const char *pattern, struct span name)
 
 static bool country_matches(const struct rule *rule, struct asking *a)
 {
-    CHECK(rule->countries != NULL);
+    INSIST(rule->countries != NULL);
     if (!a->country_asked && !country_find(rule->countries, a->facts->client, a->country))
         a->country[0] = '\0';
     a->country_asked = true;
@@ -556,18 +556,18 @@ static bool address_matches(const struct rule *rule, struct asking *a)
     case WHERE_NET: return cidr_has(&rule->net, a->facts->client);
     case WHERE_COUNTRY: return country_matches(rule, a);
     case WHERE_FILE:
-        CHECK(rule->set != NULL);
+        INSIST(rule->set != NULL);
         a->file_line = netset_find(rule->set, a->facts->client);
         return a->file_line != 0;
     }
-    check_failed("a kind of address condition", __FILE__, __LINE__);
+    insist_failed("a kind of address condition", __FILE__, __LINE__);
 }
 
 static bool time_matches(const struct rule *rule, int64_t now)
 {
     if (rule->zone_name == NULL)
         return true;
-    CHECK(rule->zone != NULL);
+    INSIST(rule->zone != NULL);
     return window_has(&rule->window, now + zone_offset(rule->zone, now));
 }
 

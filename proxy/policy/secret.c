@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/file.h"
 
 /* Up to cap octets from fd; -1: errno says why. Not with stdio, whose buffer nobody could wipe. */

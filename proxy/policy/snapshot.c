@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/backends.h"
 #include "policy/secret.h"
 #include "policy/users.h"
@@ -10,7 +10,7 @@
 /* A configuration that is not sound is for finding errors; nobody will call its servers. */
 static struct backends_group **join_all(struct backends *all, const struct config *c)
 {
-    struct backends_group **group = check_alloc(calloc(c->backend_count + 1, sizeof *group));
+    struct backends_group **group = insist_alloc(calloc(c->backend_count + 1, sizeof *group));
     for (size_t i = 0; i < c->backend_count; i++)
         group[i] = backends_join(all, &c->backend[i]);
     return group;
@@ -33,7 +33,7 @@ static struct secret *load_secret(struct snapshot *s, const struct config_radius
 
 static void load_secrets(struct snapshot *s, FILE *problems)
 {
-    s->radius = check_alloc(calloc(s->config->radius_count + 1, sizeof *s->radius));
+    s->radius = insist_alloc(calloc(s->config->radius_count + 1, sizeof *s->radius));
     for (size_t i = 0; i < s->config->radius_count; i++) {
         const struct config_radius *r = &s->config->radius[i];
         const bool own = r->server_secret_file != NULL;
@@ -67,7 +67,7 @@ struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *pro
     s->sound &= config_open(c, problems);
     if (c->sound)
         s->servers = join_all(all, c);
-    s->users = check_alloc(calloc(c->backend_count, sizeof *s->users));
+    s->users = insist_alloc(calloc(c->backend_count, sizeof *s->users));
     for (size_t i = 0; i < c->backend_count; i++) {
         const struct config_backend *b = &c->backend[i];
         if (b->users_file == NULL)

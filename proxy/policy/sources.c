@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 struct source_file {
     char *path;
@@ -41,9 +41,9 @@ const struct netset *sources_netset(struct sources *s, const char *path, FILE *p
     for (size_t i = 0; i < s->file_count; i++)
         if (strcmp(s->file[i].path, path) == 0)
             return s->file[i].set;
-    s->file = check_alloc(reallocarray(s->file, s->file_count + 1, sizeof *s->file));
+    s->file = insist_alloc(reallocarray(s->file, s->file_count + 1, sizeof *s->file));
     struct source_file *f = &s->file[s->file_count++];
-    f->path = check_alloc(strdup(path));
+    f->path = insist_alloc(strdup(path));
     f->set = netset_load(path, problems);
     return f->set;
 }
@@ -61,7 +61,7 @@ const struct zone *sources_zone(struct sources *s, const char *name, char proble
     struct zone *z = zone_load(name, problem);
     if (z == NULL)
         return NULL;
-    s->zone = check_alloc(reallocarray(s->zone, s->zone_count + 1, sizeof *s->zone));
-    s->zone[s->zone_count++] = (struct source_zone){.name = check_alloc(strdup(name)), .zone = z};
+    s->zone = insist_alloc(reallocarray(s->zone, s->zone_count + 1, sizeof *s->zone));
+    s->zone[s->zone_count++] = (struct source_zone){.name = insist_alloc(strdup(name)), .zone = z};
     return z;
 }

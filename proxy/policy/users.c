@@ -6,14 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/siphash.h"
 
 /* The table grows only while the file is read, by what the administrator wrote: no memory then is
  * no memory for any call. */
-#define uthash_fatal(msg) check_failed(msg, __FILE__, __LINE__)
+#define uthash_fatal(msg) insist_failed(msg, __FILE__, __LINE__)
 #include <uthash.h>
 
 struct user {
@@ -58,8 +58,8 @@ struct users *users_new(const char *path)
 {
     struct users *u = NEW(struct users);
 
-    u->path = check_alloc(strdup(path));
-    CHECK(getentropy(&u->hash_key, sizeof u->hash_key) == 0);
+    u->path = insist_alloc(strdup(path));
+    INSIST(getentropy(&u->hash_key, sizeof u->hash_key) == 0);
     return u;
 }
 
@@ -75,7 +75,7 @@ unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[US
     const unsigned there = users_line(u, name);
     if (there != 0)
         return there;
-    struct user *e = check_alloc(calloc(1, sizeof *e + name.n));
+    struct user *e = insist_alloc(calloc(1, sizeof *e + name.n));
     e->line = line;
     memcpy(e->hash, hash_hash, USERS_HASH);
     e->name_len = name.n;
@@ -289,7 +289,7 @@ static enum err read_all(int fd, char *out, size_t cap, size_t *len)
 static char *read_regular(int fd, size_t size, const char *path, FILE *problems)
 {
     const size_t cap = size + 1; /* one more shows a file that grows while it is read */
-    char *text = check_alloc(malloc(cap));
+    char *text = insist_alloc(malloc(cap));
     size_t len;
 
     if (read_all(fd, text, cap, &len) != ERR_OK)

@@ -10,7 +10,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/hex.h"
 
 enum { HEX = 2 * USERS_HASH };
@@ -39,7 +39,7 @@ static void grow(struct users_edit *e, size_t more)
     if (e->room - e->n >= more)
         return;
     const size_t room = 2 * (e->n + more);
-    char *text = check_alloc(malloc(room));
+    char *text = insist_alloc(malloc(room));
     if (e->n > 0) {
         memcpy(text, e->text, e->n);
         explicit_bzero(e->text, e->n);
@@ -60,7 +60,7 @@ static void begin_line(struct users_edit *e, size_t start, bool put)
 {
     if (e->lines == e->line_room) {
         e->line_room = 2 * e->line_room + 64;
-        e->line = check_alloc(reallocarray(e->line, e->line_room, sizeof *e->line));
+        e->line = insist_alloc(reallocarray(e->line, e->line_room, sizeof *e->line));
     }
     e->line[e->lines++] = (struct line){.start = start, .put = put};
 }
@@ -89,7 +89,7 @@ static enum users_edited put_again(struct users_edit *e, struct line *line, cons
 {
     /* a name holds no ':', and what is behind it was parsed: 32 digits */
     char *old = memchr(e->text + line->start, ':', e->n - line->start);
-    CHECK(old != NULL);
+    INSIST(old != NULL);
     const bool same = span_eq_nocase(span_of(old + 1, HEX), span_of(hex, HEX));
     if (!same && line->put)
         return USERS_TWICE;
@@ -105,7 +105,7 @@ enum users_edited users_edit_put(struct users_edit *e, struct span name,
     enum users_edited result = USERS_ADDED;
     char hex[HEX];
 
-    CHECK(users_name_valid(name));
+    INSIST(users_name_valid(name));
     hex_write(hex, hash_hash, USERS_HASH);
     const unsigned there = users_add(e->users, name, hash_hash, (unsigned)e->lines + 1);
     if (there == 0)
@@ -157,7 +157,7 @@ static char *real_path(const char *path)
     char *above = slash == NULL   ? strdup(".")
                   : slash == path ? strdup("/")
                                   : strndup(path, (size_t)(slash - path));
-    char *folder = realpath(check_alloc(above), NULL);
+    char *folder = realpath(insist_alloc(above), NULL);
     const char *name = slash == NULL ? path : slash + 1;
     if (folder != NULL && asprintf(&real, "%s/%s", folder, name) < 0)
         real = NULL;
@@ -170,7 +170,7 @@ static char *real_path(const char *path)
 static int lock_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *folder = check_alloc(strndup(path, slash == path ? 1 : (size_t)(slash - path)));
+    char *folder = insist_alloc(strndup(path, slash == path ? 1 : (size_t)(slash - path)));
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = 0;
 
@@ -330,7 +330,7 @@ bool users_edit_save(struct users_edit *e, FILE *problems)
     }
     if (asprintf(&beside, "%s.XXXXXX", e->path) < 0)
         beside = NULL;
-    check_alloc(beside);
+    insist_alloc(beside);
     sigfillset(&all); /* who is stopped by hand leaves nothing beside the file */
     sigprocmask(SIG_SETMASK, &all, &before);
     failed = replace(e, beside);

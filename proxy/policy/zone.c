@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/span.h"
 
 /* The largest of Debian's files has 4 kB. */
@@ -246,7 +246,7 @@ static bool read_changes(struct cursor *c, const struct header *h, struct zone *
     struct cursor time = cursor_of(times), first = cursor_of(types);
     z->first = (int32_t)cursor_u32(&first);
     z->count = h->timecnt;
-    z->change = check_alloc(calloc(h->timecnt + 1, sizeof *z->change));
+    z->change = insist_alloc(calloc(h->timecnt + 1, sizeof *z->change));
     for (size_t i = 0; i < h->timecnt; i++) {
         if (indices.p[i] >= h->typecnt)
             return false;
@@ -303,7 +303,7 @@ bool zone_name_valid(const char *name)
 static struct zone *load_file(const char *path, char problem[ZONE_PROBLEM_MAX])
 {
     struct zone *z = NULL;
-    char *octets = check_alloc(malloc(FILE_MAX));
+    char *octets = insist_alloc(malloc(FILE_MAX));
     FILE *f = fopen(path, "re");
     const size_t len = f == NULL ? 0 : fread(octets, 1, FILE_MAX, f);
 
@@ -321,7 +321,7 @@ static struct zone *load_file(const char *path, char problem[ZONE_PROBLEM_MAX])
 struct zone *zone_load(const char *name, char problem[ZONE_PROBLEM_MAX])
 {
     char path[128];
-    CHECK(zone_name_valid(name));
+    INSIST(zone_name_valid(name));
     if (strcmp(name, "UTC") == 0)
         return NEW(struct zone);
     if (strcmp(name, "local") != 0) {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/siphash.h"
 #include "policy/users.h"
 #include "wire/eap.h"
@@ -105,12 +105,12 @@ static struct label label_of(const struct keyring *k, const char *radius,
 
 static void lock(struct keyring *k)
 {
-    CHECK(pthread_mutex_lock(&k->lock) == 0);
+    INSIST(pthread_mutex_lock(&k->lock) == 0);
 }
 
 static void unlock(struct keyring *k)
 {
-    CHECK(pthread_mutex_unlock(&k->lock) == 0);
+    INSIST(pthread_mutex_unlock(&k->lock) == 0);
 }
 
 static void wipe(struct ring_keys *e)
@@ -174,8 +174,8 @@ struct keyring *keyring_new(void)
 {
     struct keyring *k = NEW(struct keyring);
 
-    CHECK(pthread_mutex_init(&k->lock, NULL) == 0);
-    CHECK(getrandom(&k->secret, sizeof k->secret, 0) == (ssize_t)sizeof k->secret);
+    INSIST(pthread_mutex_init(&k->lock, NULL) == 0);
+    INSIST(getrandom(&k->secret, sizeof k->secret, 0) == (ssize_t)sizeof k->secret);
     k->start = keyring_hash(k, span_str("login"));
     return k;
 }
@@ -184,7 +184,7 @@ void keyring_free(struct keyring *k)
 {
     if (k == NULL)
         return;
-    CHECK(pthread_mutex_destroy(&k->lock) == 0);
+    INSIST(pthread_mutex_destroy(&k->lock) == 0);
     explicit_bzero(k, sizeof *k);
     free(k);
 }

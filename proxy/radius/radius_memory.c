@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "binding/radius_crypt.h"
 
 enum { WAYS = RADIUS_MEMORY_WAYS };
@@ -11,7 +11,7 @@ enum { WAYS = RADIUS_MEMORY_WAYS };
 void radius_memory_init(struct radius_memory *m, size_t size)
 {
     m->sets = (size + WAYS - 1) / WAYS;
-    m->slot = check_alloc(calloc(m->sets * WAYS, sizeof *m->slot));
+    m->slot = insist_alloc(calloc(m->sets * WAYS, sizeof *m->slot));
     radius_random((uint8_t *)&m->key, sizeof m->key);
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "radius/keyring.h"
 #include "radius/radius_section.h"
@@ -26,7 +26,7 @@ struct radius_listen {
 static void sections_switch(struct radius_proxy *p, const struct snapshot *snapshot)
 {
     const size_t count = snapshot->config->radius_count;
-    struct radius_section **next = check_alloc(calloc(count + 1, sizeof(struct radius_section *)));
+    struct radius_section **next = insist_alloc(calloc(count + 1, sizeof(struct radius_section *)));
 
     for (size_t i = 0; i < count; i++) {
         const char *name = snapshot->config->radius[i].name;
@@ -127,7 +127,7 @@ static void listening_prepare(struct radius_proxy *p, const struct snapshot *sna
 void radius_proxy_switch(struct radius_proxy *p, struct snapshot *snapshot,
                          const struct radius_place *place, size_t count)
 {
-    CHECK(worker_is_here(&p->worker));
+    INSIST(worker_is_here(&p->worker));
     listening_prepare(p, snapshot, place, count);
     sections_switch(p, snapshot);
     for (size_t i = 0; i < count; i++) {
@@ -178,7 +178,7 @@ void radius_proxy_stop(void *arg)
     struct radius_proxy *p = arg;
     struct radius_listen *at, *next;
 
-    CHECK(worker_is_here(&p->worker));
+    INSIST(worker_is_here(&p->worker));
     DL_FOREACH_SAFE(p->listening, at, next) {
         listen_close(p, at);
     }
@@ -192,7 +192,7 @@ void radius_proxy_stop(void *arg)
 
 void radius_proxy_fini(struct radius_proxy *p)
 {
-    CHECK(p->section_count == 0 && p->listening == NULL);
+    INSIST(p->section_count == 0 && p->listening == NULL);
     worker_fini(&p->worker);
     snapshot_unref(p->snapshot);
 }

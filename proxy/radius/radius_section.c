@@ -6,7 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "radius/keyring.h"
 #include "radius/radius_carry.h"
@@ -284,7 +284,7 @@ static void answer_status(struct radius_section *s, struct udp *u, bool accounti
 
     radius_begin(out, accounting ? RADIUS_ACCOUNTING_RESPONSE : RADIUS_ACCESS_ACCEPT, p->id);
     radius_add(out, RADIUS_MESSAGE_AUTHENTICATOR, span_of(to_be_signed, sizeof to_be_signed));
-    CHECK(radius_end(out));
+    INSIST(radius_end(out));
     radius_sign(out, p->authenticator.p, s->client_secret);
     (void)udp_send(u, span_of(out->octets, out->len), path);
     atomic_fetch_add(&s->count.answers, 1);
@@ -526,7 +526,7 @@ static void hand_over(struct radius_section *s, struct radius_request *r,
     struct radius_packet request;
     size_t keys = 0;
 
-    CHECK(radius_parse(span_of(r->octets, r->len), &request) == ERR_OK);
+    INSIST(radius_parse(span_of(r->octets, r->len), &request) == ERR_OK);
     (void)radius_find(&request, RADIUS_USER_NAME, &login.user);
     if (p->code == RADIUS_ACCESS_ACCEPT) {
         atomic_fetch_add(&s->count.accepts, 1);
@@ -581,7 +581,7 @@ static const struct radius_server_calls server_calls = {.on_answer = on_answer,
 static void servers_open(struct radius_section *s, struct servers *all,
                          const struct config_hosts *hosts)
 {
-    all->item = check_alloc(calloc(hosts->count + 1, sizeof(struct radius_server *)));
+    all->item = insist_alloc(calloc(hosts->count + 1, sizeof(struct radius_server *)));
     for (; all->count < hosts->count; all->count++)
         all->item[all->count] =
             radius_server_new(s->worker, &hosts->item[all->count], &server_calls, s, s->name);
@@ -628,7 +628,7 @@ struct radius_section *radius_section_new(struct worker *w, struct keyring *keyr
 
     s->worker = w;
     s->keyring = keyring;
-    s->name = check_alloc(strdup(name));
+    s->name = insist_alloc(strdup(name));
     radius_table_init(&s->table);
     radius_memory_init(&s->seen, SEEN_MAX);
     radius_memory_init(&s->origin, STATES_MAX);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "net/dial.h"
 #include "net/worker.h"
@@ -94,7 +94,7 @@ struct radius_server *radius_server_new(struct worker *w, const struct config_ho
     s->calls = calls;
     s->owner = owner;
     s->section = section;
-    s->host = check_alloc(strdup(at->host));
+    s->host = insist_alloc(strdup(at->host));
     s->port_number = at->port;
     if (!take_literal(s))
         lookup(s);
@@ -111,7 +111,7 @@ void radius_server_free(struct radius_server *s)
     dial_free(s->dial);
     for (struct radius_port *p = s->ports, *next; p != NULL; p = next) {
         next = p->next;
-        CHECK(p->used == 0);
+        INSIST(p->used == 0);
         udp_close(&p->udp, on_port_closed);
     }
     free(s->host);
@@ -191,7 +191,7 @@ void radius_server_release(struct radius_request *r)
 {
     if (r->port == NULL)
         return;
-    CHECK(r->port->by_id[r->server_id] == r);
+    INSIST(r->port->by_id[r->server_id] == r);
     r->port->by_id[r->server_id] = NULL;
     r->port->used--;
     r->port = NULL;

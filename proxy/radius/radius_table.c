@@ -4,7 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 void radius_table_init(struct radius_table *t)
 {
@@ -68,7 +68,7 @@ struct radius_request *radius_table_surplus(const struct radius_table *t)
 struct radius_request *radius_table_add(struct radius_table *t, const struct radius_key *key,
                                         uint64_t now_ms)
 {
-    CHECK(radius_table_find(t, key) == NULL && t->count < RADIUS_REQUESTS_MAX);
+    INSIST(radius_table_find(t, key) == NULL && t->count < RADIUS_REQUESTS_MAX);
     struct radius_request *r = NEW(struct radius_request);
     struct radius_request **bucket = bucket_of(t, key);
     r->key = *key;
@@ -84,7 +84,7 @@ void radius_table_set(struct radius_table *t, struct radius_request *r, enum rad
                       struct span octets, uint64_t now_ms)
 {
     wipe(r);
-    r->octets = check_alloc(malloc(octets.n));
+    r->octets = insist_alloc(malloc(octets.n));
     memcpy(r->octets, octets.p, octets.n);
     r->len = octets.n;
     list_remove(t, r);
@@ -115,7 +115,7 @@ void radius_table_drop(struct radius_table *t, struct radius_request *r)
 {
     struct radius_request **at = bucket_of(t, &r->key);
 
-    CHECK(r->port == NULL);
+    INSIST(r->port == NULL);
     while (*at != r)
         at = &(*at)->chain;
     *at = r->chain;

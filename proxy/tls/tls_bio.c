@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 static BIO_METHOD *method;
 
@@ -75,7 +75,7 @@ static void method_free(void)
 
 static void method_init(void)
 {
-    method = check_alloc(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "window"));
+    method = insist_alloc(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "window"));
     BIO_meth_set_read_ex(method, window_read);
     BIO_meth_set_write_ex(method, window_write);
     BIO_meth_set_ctrl(method, window_ctrl);
@@ -85,8 +85,8 @@ static void method_init(void)
 BIO *tls_bio_new(struct tls_window *w)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    CHECK(pthread_once(&once, method_init) == 0);
-    BIO *bio = check_alloc(BIO_new(method));
+    INSIST(pthread_once(&once, method_init) == 0);
+    BIO *bio = insist_alloc(BIO_new(method));
     BIO_set_data(bio, w);
     BIO_set_init(bio, 1);
     return bio;

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/file.h"
 #include "tls/tls_internal.h"
 #include "tls/tls_pbe.h"
@@ -24,7 +24,7 @@ bool tls_file_read(const char *path, struct tls_file *out, char error[TLS_ERROR_
     ssize_t got = 1;
     const int fd = file_open(path, &reason);
 
-    *out = (struct tls_file){.octets = check_alloc(OPENSSL_malloc(TLS_FILE_MAX))};
+    *out = (struct tls_file){.octets = insist_alloc(OPENSSL_malloc(TLS_FILE_MAX))};
     while (fd >= 0 && out->n < TLS_FILE_MAX && got > 0) {
         do
             got = read(fd, out->octets + out->n, TLS_FILE_MAX - out->n);
@@ -135,8 +135,8 @@ static void add_name(struct tls_cert *cert, const ASN1_STRING *text)
     for (size_t i = 0; i < cert->name_count; i++)
         if (strcmp(cert->name[i], name) == 0)
             return;
-    cert->name = check_alloc(reallocarray(cert->name, cert->name_count + 1, sizeof *cert->name));
-    cert->name[cert->name_count++] = check_alloc(strdup(name));
+    cert->name = insist_alloc(reallocarray(cert->name, cert->name_count + 1, sizeof *cert->name));
+    cert->name[cert->name_count++] = insist_alloc(strdup(name));
 }
 
 /* RFC 6125 6.4.4: the common name counts where there is no DNS name in subjectAltName. */
@@ -161,7 +161,7 @@ static void collect_names(struct tls_cert *cert)
 
 static BIO *bio_of(const struct tls_file *file)
 {
-    return check_alloc(BIO_new_mem_buf(file->octets, (int)file->n));
+    return insist_alloc(BIO_new_mem_buf(file->octets, (int)file->n));
 }
 
 /* The end of a PEM file is an error like any other to OpenSSL; a block with nothing in it ends the
@@ -179,7 +179,7 @@ static bool load_pem(const struct tls_file *file, struct passphrase *p, struct t
 
     out->leaf = PEM_read_bio_X509_AUX(bio, NULL, on_passphrase, p);
     while (out->leaf != NULL && (next = PEM_read_bio_X509(bio, NULL, on_passphrase, p)) != NULL)
-        CHECK(sk_X509_push(out->chain, next) > 0);
+        INSIST(sk_X509_push(out->chain, next) > 0);
     BIO_free(bio);
     return out->leaf != NULL && at_end();
 }
@@ -291,7 +291,7 @@ bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls
     bool ok = passphrase_read(from->passphrase_file, &p, error) &&
               tls_file_read(from->file, &file, error);
 
-    *out = (struct tls_cert){.chain = check_alloc(sk_X509_new_null())};
+    *out = (struct tls_cert){.chain = insist_alloc(sk_X509_new_null())};
     ok = ok && load(from, with_key, &file, &p, out, error);
     ERR_clear_error();
     tls_file_free(&file);

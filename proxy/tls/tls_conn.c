@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "tls/tls_internal.h"
 
 struct tls_conn {
@@ -28,7 +28,7 @@ static struct tls_conn *conn_new(struct tls_ctx *ctx, bool server, tls_sink sink
     c->window.sink = sink;
     c->window.arg = arg;
     c->window.handshake = server ? TLS_CLIENT_HANDSHAKE_MAX : TLS_SERVER_HANDSHAKE_MAX;
-    c->ssl = check_alloc(SSL_new(ctx->ssl));
+    c->ssl = insist_alloc(SSL_new(ctx->ssl));
     BIO *bio = tls_bio_new(&c->window);
     SSL_set_bio(c->ssl, bio, bio);
     if (server)
@@ -54,11 +54,11 @@ struct tls_conn *tls_conn_new_client(struct tls_ctx *ctx, const char *sni, const
 {
     struct tls_conn *c = conn_new(ctx, false, sink, arg);
     if (sni != NULL)
-        CHECK(SSL_set_tlsext_host_name(c->ssl, sni) == 1);
+        INSIST(SSL_set_tlsext_host_name(c->ssl, sni) == 1);
     if (verify_name != NULL) {
         X509_VERIFY_PARAM *param = SSL_get0_param(c->ssl);
-        CHECK((is_address(verify_name) ? X509_VERIFY_PARAM_set1_ip_asc(param, verify_name)
-                                       : X509_VERIFY_PARAM_set1_host(param, verify_name, 0)) == 1);
+        INSIST((is_address(verify_name) ? X509_VERIFY_PARAM_set1_ip_asc(param, verify_name)
+                                        : X509_VERIFY_PARAM_set1_host(param, verify_name, 0)) == 1);
     }
     return c;
 }
@@ -74,7 +74,7 @@ void tls_conn_free(struct tls_conn *c)
 
 void tls_conn_feed(struct tls_conn *c, struct span octets)
 {
-    CHECK(c->window.in.n == 0);
+    INSIST(c->window.in.n == 0);
     c->window.in = octets;
     c->unread = true;
 }
@@ -84,7 +84,7 @@ static enum err fail(struct tls_conn *c, const char *why)
 {
     c->failed = true;
     if (c->error == NULL)
-        c->error = check_alloc(strdup(why));
+        c->error = insist_alloc(strdup(why));
     return ERR_TLS;
 }
 
@@ -104,10 +104,10 @@ static void keep_error(struct tls_conn *c)
     const char *exhausted = tls_window_exhausted(&c->window);
 
     if (exhausted != NULL) { /* OpenSSL has no reason: it got no bytes */
-        c->error = check_alloc(strdup(exhausted));
+        c->error = insist_alloc(strdup(exhausted));
         return;
     }
-    c->error = check_alloc(malloc(TLS_ERROR_MAX));
+    c->error = insist_alloc(malloc(TLS_ERROR_MAX));
     tls_error_text(c->error, tls_conn_unverified(c)
                                  ? X509_verify_cert_error_string(SSL_get_verify_result(c->ssl))
                                  : "");

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/file.h"
 #include "tls/tls_bio.h"
 #include "tls/tls_cert.h"
@@ -72,14 +72,14 @@ static char *offered_names(SSL_CTX *ssl)
     const STACK_OF(SSL_CIPHER) *all = SSL_CTX_get_ciphers(ssl);
     char *names;
     size_t size;
-    FILE *f = check_alloc(open_memstream(&names, &size));
+    FILE *f = insist_alloc(open_memstream(&names, &size));
 
     for (int i = 0; i < sk_SSL_CIPHER_num(all); i++) {
         const SSL_CIPHER *c = sk_SSL_CIPHER_value(all, i);
         if (SSL_CIPHER_get_kx_nid(c) != NID_kx_any && is_offered(c))
             fprintf(f, "%s:", SSL_CIPHER_get_name(c));
     }
-    CHECK(fclose(f) == 0);
+    INSIST(fclose(f) == 0);
     return names;
 }
 
@@ -168,7 +168,7 @@ static bool served_init(struct tls_served *s, const struct tls_certificate *from
 {
     if (!tls_cert_load(from, true, &s->cert, error))
         return false;
-    s->file = check_alloc(strdup(from->file));
+    s->file = insist_alloc(strdup(from->file));
     s->until = tls_time(X509_get0_notAfter(s->cert.leaf));
     ERR_clear_error();
     if (!use_certificate(probe, &s->cert)) {
@@ -183,7 +183,7 @@ static bool served_init(struct tls_served *s, const struct tls_certificate *from
     }
     if (from->ocsp_file == NULL)
         return true;
-    s->ocsp_file = check_alloc(strdup(from->ocsp_file));
+    s->ocsp_file = insist_alloc(strdup(from->ocsp_file));
     return tls_staple_load(from->ocsp_file, s->cert.leaf, &s->staple, error);
 }
 
@@ -219,7 +219,7 @@ static struct tls_group choose(const struct tls_ctx *ctx, const char *name)
         for (size_t k = 0; k < g.members; k++)
             taken = taken || key_kind(ctx, g.member[k]) == key_kind(ctx, i);
         if (!taken && carries(&ctx->served[i], name)) {
-            CHECK(g.members < sizeof g.member / sizeof *g.member);
+            INSIST(g.members < sizeof g.member / sizeof *g.member);
             g.member[g.members++] = i;
         }
     }
@@ -232,7 +232,7 @@ static size_t add_group(struct tls_ctx *ctx, const struct tls_group *g)
         if (ctx->group[i].members == g->members &&
             memcmp(ctx->group[i].member, g->member, sizeof g->member) == 0)
             return i;
-    ctx->group = check_alloc(reallocarray(ctx->group, ctx->group_count + 1, sizeof *ctx->group));
+    ctx->group = insist_alloc(reallocarray(ctx->group, ctx->group_count + 1, sizeof *ctx->group));
     ctx->group[ctx->group_count] = *g;
     return ctx->group_count++;
 }
@@ -265,7 +265,7 @@ static void collect_groups(struct tls_ctx *ctx)
                 continue;
             const struct tls_group g = choose(ctx, name);
             ctx->name =
-                check_alloc(reallocarray(ctx->name, ctx->name_count + 1, sizeof *ctx->name));
+                insist_alloc(reallocarray(ctx->name, ctx->name_count + 1, sizeof *ctx->name));
             ctx->name[ctx->name_count++] =
                 (struct tls_name){.name = name, .group = add_group(ctx, &g)};
         }
@@ -339,7 +339,7 @@ static int on_status(SSL *ssl, void *arg)
         const struct tls_served *s = &ctx->served[i];
         if (s->cert.leaf != leaf || tls_staple_state(&s->staple, time(NULL)) != TLS_STAPLE_FRESH)
             continue;
-        unsigned char *copy = check_alloc(OPENSSL_memdup(s->staple.der, s->staple.n));
+        unsigned char *copy = insist_alloc(OPENSSL_memdup(s->staple.der, s->staple.n));
         SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)s->staple.n); /* takes the copy */
         return SSL_TLSEXT_ERR_OK;
     }
@@ -421,9 +421,9 @@ static void make_groups(struct tls_ctx *ctx, const struct tls_settings *settings
     for (size_t i = 0; r->ok && i < ctx->group_count; i++) {
         struct tls_group *g = &ctx->group[i];
         g->ssl = server_ssl(ctx, settings, error);
-        CHECK(g->ssl != NULL); /* the probe was made of the same settings */
+        INSIST(g->ssl != NULL); /* the probe was made of the same settings */
         for (size_t k = 0; k < g->members; k++)
-            CHECK(use_certificate(g->ssl, &ctx->served[g->member[k]].cert));
+            INSIST(use_certificate(g->ssl, &ctx->served[g->member[k]].cert));
     }
 }
 
@@ -434,10 +434,10 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
     char error[TLS_ERROR_MAX];
     struct report r = {.to = on_error, .arg = arg, .ok = true};
 
-    CHECK(count > 0);
+    INSIST(count > 0);
     struct tls_ctx *ctx = NEW(struct tls_ctx);
     ctx->strict_sni = strict_sni;
-    ctx->served = check_alloc(calloc(count, sizeof *ctx->served));
+    ctx->served = insist_alloc(calloc(count, sizeof *ctx->served));
     ctx->served_count = count;
     SSL_CTX *probe = server_ssl(ctx, settings, error);
     if (probe == NULL)
@@ -499,7 +499,7 @@ void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct
     for (size_t i = 0; i < ctx->served_count; i++) {
         unsigned char *der = NULL;
         int n = i2d_X509(ctx->served[i].cert.leaf, &der);
-        CHECK(n > 0); /* it was parsed */
+        INSIST(n > 0); /* it was parsed */
         on_leaf(arg, span_of(der, (size_t)n));
         OPENSSL_free(der);
     }

@@ -8,18 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "tls/tls_cert.h"
 
 /* What is not printable is escaped: the text goes to a terminal. */
 static char *name_text(const X509_NAME *name)
 {
-    BIO *bio = check_alloc(BIO_new(BIO_s_mem()));
+    BIO *bio = insist_alloc(BIO_new(BIO_s_mem()));
     char *text = NULL;
 
-    CHECK(X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0);
+    INSIST(X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0);
     const long n = BIO_get_mem_data(bio, &text);
-    text = check_alloc(strndup(n == 0 ? "" : text, (size_t)n));
+    text = insist_alloc(strndup(n == 0 ? "" : text, (size_t)n));
     BIO_free(bio);
     return text;
 }
@@ -45,8 +45,8 @@ bool tls_facts_read(const struct tls_certificate *from, struct tls_facts *out,
     *out = (struct tls_facts){0};
     if (!tls_cert_load(from, false, &cert, error))
         return false;
-    CHECK(X509_digest(cert.leaf, EVP_sha1(), out->sha1, NULL) == 1);
-    CHECK(X509_digest(cert.leaf, EVP_sha256(), out->sha256, NULL) == 1);
+    INSIST(X509_digest(cert.leaf, EVP_sha1(), out->sha1, NULL) == 1);
+    INSIST(X509_digest(cert.leaf, EVP_sha256(), out->sha256, NULL) == 1);
     out->subject = name_text(X509_get_subject_name(cert.leaf));
     out->issuer = name_text(X509_get_issuer_name(cert.leaf));
     out->from = tls_time(X509_get0_notBefore(cert.leaf));

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 static uint64_t add(uint64_t a, uint64_t b)
 {
@@ -158,7 +158,7 @@ uint64_t tls_pbe_pkcs12(PKCS12 *p12, const char *passphrase)
 
 uint64_t tls_pbe_pem(struct span pem)
 {
-    BIO *bio = check_alloc(BIO_new_mem_buf(pem.p, (int)pem.n));
+    BIO *bio = insist_alloc(BIO_new_mem_buf(pem.p, (int)pem.n));
     char *name, *header;
     unsigned char *der;
     long n;

@@ -5,7 +5,7 @@
 #include <openssl/provider.h>
 #include <openssl/x509v3.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "tls/tls_cert.h"
 #include "tls/tls_pbe.h"
 
@@ -29,7 +29,7 @@ static X509 *copy_certificate(X509 *from)
     X509 *to = n <= 0 ? NULL : d2i_X509(NULL, &at, n);
 
     OPENSSL_free(der);
-    return check_alloc(to); /* it was parsed before */
+    return insist_alloc(to); /* it was parsed before */
 }
 
 static EVP_PKEY *copy_key(EVP_PKEY *from)
@@ -62,7 +62,7 @@ static void sort_chain(X509 *leaf, STACK_OF(X509) * others, struct tls_cert *out
         last = issuer_of(last, others);
         if (last == NULL || X509_self_signed(last, 0) == 1)
             return;
-        CHECK(sk_X509_push(out->chain, copy_certificate(last)) > 0);
+        INSIST(sk_X509_push(out->chain, copy_certificate(last)) > 0);
     }
 }
 
@@ -78,8 +78,8 @@ static enum tls_pkcs12 why_not(bool legacy)
 static enum tls_pkcs12 open_in(OSSL_LIB_CTX *lib, bool legacy, struct span der,
                                const char *passphrase, struct tls_cert *out)
 {
-    PKCS12 *p12 = check_alloc(PKCS12_init_ex(NID_pkcs7_data, lib, NULL));
-    BIO *bio = check_alloc(BIO_new_mem_buf(der.p, (int)der.n));
+    PKCS12 *p12 = insist_alloc(PKCS12_init_ex(NID_pkcs7_data, lib, NULL));
+    BIO *bio = insist_alloc(BIO_new_mem_buf(der.p, (int)der.n));
     STACK_OF(X509) *others = NULL;
     EVP_PKEY *key = NULL;
     X509 *leaf = NULL;
@@ -112,7 +112,7 @@ static enum tls_pkcs12 open_in(OSSL_LIB_CTX *lib, bool legacy, struct span der,
  * offer RC4 and its like to TLS, and keep the default provider from being loaded by itself. */
 enum tls_pkcs12 tls_pkcs12_open(struct span der, const char *passphrase, struct tls_cert *out)
 {
-    OSSL_LIB_CTX *lib = check_alloc(OSSL_LIB_CTX_new());
+    OSSL_LIB_CTX *lib = insist_alloc(OSSL_LIB_CTX_new());
     OSSL_PROVIDER *usual = OSSL_PROVIDER_load(lib, "default");
     OSSL_PROVIDER *legacy = OSSL_PROVIDER_load(lib, "legacy");
 

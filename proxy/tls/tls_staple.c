@@ -4,7 +4,7 @@
 #include <openssl/ocsp.h>
 #include <stdio.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "tls/tls_cert.h"
 
 /* What basic says about leaf, NULL when that is nothing. The serial number is the only part of a
@@ -57,7 +57,7 @@ bool tls_staple_load(const char *path, X509 *leaf, struct tls_staple *out,
                           : read_response(response, leaf, out);
     if (why == NULL) {
         out->n = file.n;
-        out->der = check_alloc(OPENSSL_memdup(file.octets, file.n));
+        out->der = insist_alloc(OPENSSL_memdup(file.octets, file.n));
     } else {
         snprintf(error, TLS_ERROR_MAX, "%s: %s", path, why);
     }

@@ -10,7 +10,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 enum {
     IN = 256 * 1024,  /* octets of one read */
@@ -62,7 +62,7 @@ void end_want(struct end *e)
 static void sink(void *arg, struct span octets)
 {
     (void)arg; /* each piece of work is one end's and ends with flush */
-    CHECK(out_n + octets.n <= OUT);
+    INSIST(out_n + octets.n <= OUT);
     memcpy(out + out_n, octets.p, octets.n);
     out_n += octets.n;
 }
@@ -109,7 +109,7 @@ static void flush(struct end *e)
     if (done == n)
         return;
     size_t left = e->rest_to - e->rest_from;
-    uint8_t *rest = check_alloc(malloc(left + n - done));
+    uint8_t *rest = insist_alloc(malloc(left + n - done));
     if (left > 0)
         memcpy(rest, e->rest + e->rest_from, left);
     memcpy(rest + left, out + done, n - done);
@@ -178,12 +178,12 @@ void end_make(struct end *e, uint64_t packets)
     const size_t most = END_PACKET_MAX + RECORD_OVER + sizeof e->record;
     size_t room = 0;
 
-    CHECK(e->ahead == NULL && out_n == 0);
+    INSIST(e->ahead == NULL && out_n == 0);
     e->ahead_from = e->ahead_to = 0;
     for (; packets > 0; packets--) {
         if (room - e->ahead_to < most) {
             room = 2 * room + most;
-            e->ahead = check_alloc(realloc(e->ahead, room));
+            e->ahead = insist_alloc(realloc(e->ahead, room));
         }
         send_one(e);
         memcpy(e->ahead + e->ahead_to, out, out_n);
@@ -283,7 +283,7 @@ static void say_lcp_request(struct end *e)
 static void on_lcp(struct end *e, struct span f)
 {
     uint8_t ack[64];
-    CHECK(f.n <= sizeof ack);
+    INSIST(f.n <= sizeof ack);
     memcpy(ack, f.p, f.n);
     ack[4] = 2; /* Configure-Ack: the same options */
     if (f.p[4] == 1)
@@ -309,7 +309,7 @@ static void on_lcp(struct end *e, struct span f)
     }
     if (f.p[4] == 2 && !e->client && !e->plan->pap) {
         uint8_t challenge[30] = {0xff, 0x03, 0xc2, 0x23, 1, 1, 0, 26, 16};
-        CHECK(RAND_bytes(challenge + 9, 16) == 1);
+        INSIST(RAND_bytes(challenge + 9, 16) == 1);
         memcpy(challenge + 25, "bench", 5);
         say_frame(e, challenge, sizeof challenge);
     }
@@ -339,7 +339,8 @@ static void on_auth(struct end *e, struct span f)
         logged_in(e);
     } else if (code == 1) {
         uint8_t answer[63] = {0xff, 0x03, 0xc2, 0x23, 2, f.p[5], 0, 59, 49};
-        CHECK(RAND_bytes(answer + 9, 16) == 1 && RAND_bytes(e->nt_response, HLAK_NT_RESPONSE) == 1);
+        INSIST(RAND_bytes(answer + 9, 16) == 1 &&
+               RAND_bytes(e->nt_response, HLAK_NT_RESPONSE) == 1);
         memcpy(answer + 33, e->nt_response, HLAK_NT_RESPONSE);
         memcpy(answer + 58, "bench", 5);
         say_frame(e, answer, sizeof answer);
@@ -363,7 +364,7 @@ static void on_control(struct end *e, const struct sstp_packet *p, struct span o
 {
     if (p->type == SSTP_CONNECT_REQUEST && !e->client) {
         uint8_t ack[SSTP_ACK_LEN] = {0x10, 1, 0, 48, 0, 2, 0, 1, 0, 4, 0, 40, 0, 0, 0, 3};
-        CHECK(RAND_bytes(e->nonce, SSTP_NONCE) == 1);
+        INSIST(RAND_bytes(e->nonce, SSTP_NONCE) == 1);
         memcpy(ack + 16, e->nonce, SSTP_NONCE);
         write_octets(e, ack, sizeof ack);
         step_to(e, END_PPP);
@@ -494,7 +495,7 @@ static void decrypt(struct end *e, size_t n)
     size_t used = e->step == END_TLS ? 0 : take(e, span_of(plain, have));
     if (e->step == END_OVER)
         return;
-    CHECK(have - used <= sizeof e->part);
+    INSIST(have - used <= sizeof e->part);
     e->part_n = have - used;
     memcpy(e->part, plain + used, e->part_n);
     if (err == ERR_TLS)
@@ -587,7 +588,7 @@ static struct end *end_new(struct end_plan *plan, int fd, bool client, struct tl
 {
     struct end *e = NEW(struct end);
     int on = 1;
-    CHECK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
+    INSIST(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
     e->plan = plan;
     e->fd = fd;
     e->client = client;
@@ -595,14 +596,14 @@ static struct end *end_new(struct end_plan *plan, int fd, bool client, struct tl
     e->step = client ? END_CONNECT : END_TLS;
     e->call = SIZE_MAX;
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = e};
-    CHECK(epoll_ctl(plan->epoll, EPOLL_CTL_ADD, fd, &event) == 0);
+    INSIST(epoll_ctl(plan->epoll, EPOLL_CTL_ADD, fd, &event) == 0);
     return e;
 }
 
 struct end *end_connect(struct end_plan *plan, size_t call, const struct sockaddr *to, socklen_t n)
 {
     int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    CHECK(fd >= 0);
+    INSIST(fd >= 0);
     struct tls_conn *tls = tls_conn_new_client(plan->client_tls, NULL, NULL, sink, NULL);
     struct end *e = end_new(plan, fd, true, tls);
     e->call = call;
@@ -630,7 +631,7 @@ void end_free(struct end *e)
 {
     if (e == NULL)
         return;
-    CHECK(!e->ready);
+    INSIST(!e->ready);
     if (e->fd >= 0)
         close(e->fd);
     tls_conn_free(e->tls);

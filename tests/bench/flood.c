@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "base/span.h"
 #include "tls/tls_conn.h"
 
@@ -24,14 +24,14 @@ struct message {
 static double now(void)
 {
     struct timespec t;
-    CHECK(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    INSIST(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static void keep(void *arg, struct span octets)
 {
     struct message *m = arg;
-    CHECK(m->n + octets.n <= HELLO_MAX);
+    INSIST(m->n + octets.n <= HELLO_MAX);
     memcpy(m->octets + m->n, octets.p, octets.n);
     m->n += octets.n;
 }
@@ -40,7 +40,7 @@ static void keep(void *arg, struct span octets)
 static void hello_make(struct tls_ctx *ctx, struct message *m)
 {
     struct tls_conn *c = tls_conn_new_client(ctx, NULL, NULL, keep, m);
-    CHECK(tls_conn_handshake(c) == ERR_MORE);
+    INSIST(tls_conn_handshake(c) == ERR_MORE);
     tls_conn_free(c);
 }
 
@@ -49,14 +49,14 @@ static int connected(const struct sockaddr_in *to, int epoll)
     const struct linger reset = {1, 0}; /* no port stays in TIME_WAIT */
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    CHECK(fd >= 0);
-    CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) == 0);
+    INSIST(fd >= 0);
+    INSIST(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) == 0);
     if (connect(fd, (const struct sockaddr *)to, sizeof *to) != 0) {
         perror("load: flood: connect");
         exit(1);
     }
     struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
-    CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
+    INSIST(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
     return fd;
 }
 
@@ -76,9 +76,9 @@ static void wave_make(const struct sockaddr_in *to, const struct message *m, siz
     const size_t before = r->answered + r->refused;
     struct epoll_event event[EVENTS];
     int epoll = epoll_create1(EPOLL_CLOEXEC);
-    int *fd = check_alloc(calloc(wave, sizeof *fd));
+    int *fd = insist_alloc(calloc(wave, sizeof *fd));
 
-    CHECK(epoll >= 0);
+    INSIST(epoll >= 0);
     for (size_t i = 0; i < wave; i++)
         fd[i] = connected(to, epoll);
     for (size_t i = 0; i < wave; i++)
@@ -111,7 +111,7 @@ static void run(int fd, struct tls_ctx *ctx, const struct sockaddr_in *to, size_
         const double begun = now();
         wave_make(to, &m, wave, &r);
         r.seconds = now() - begun;
-        CHECK(write(fd, &r, sizeof r) == sizeof r);
+        INSIST(write(fd, &r, sizeof r) == sizeof r);
     }
 }
 
@@ -119,9 +119,9 @@ void flood_open(struct flood *f, struct tls_ctx *ctx, const struct sockaddr_in *
 {
     int pair[2];
 
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    INSIST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
     pid_t child = fork();
-    CHECK(child >= 0);
+    INSIST(child >= 0);
     if (child == 0) {
         close(pair[0]);
         run(pair[1], ctx, to, wave);
@@ -133,7 +133,7 @@ void flood_open(struct flood *f, struct tls_ctx *ctx, const struct sockaddr_in *
 
 void flood_begin(struct flood *f)
 {
-    CHECK(write(f->fd, "b", 1) == 1);
+    INSIST(write(f->fd, "b", 1) == 1);
 }
 
 struct flood_result flood_end(struct flood *f)

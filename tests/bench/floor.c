@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "tls/tls_conn.h"
 
 enum { WINDOW = 64 * 1024, ROOM = 8 * WINDOW };
@@ -22,7 +22,7 @@ struct buffer {
 static void sink(void *arg, struct span octets)
 {
     struct buffer *b = arg;
-    CHECK(b->n + octets.n <= ROOM);
+    INSIST(b->n + octets.n <= ROOM);
     memcpy(b->octets + b->n, octets.p, octets.n);
     b->n += octets.n;
 }
@@ -41,7 +41,7 @@ static void drain(struct tls_conn *c, struct buffer *from)
     enum err e = tls_conn_handshake(c);
     while (e == ERR_OK)
         e = tls_conn_read(c, plain, sizeof plain, &n);
-    CHECK(e == ERR_MORE);
+    INSIST(e == ERR_MORE);
     from->n = 0;
 }
 
@@ -49,7 +49,7 @@ static void side_open(struct side *s, struct tls_ctx *client, struct tls_ctx *se
 {
     s->client = tls_conn_new_client(client, NULL, NULL, sink, &s->from_client);
     s->server = tls_conn_new_server(server, sink, &s->from_server);
-    CHECK(tls_conn_handshake(s->client) == ERR_MORE);
+    INSIST(tls_conn_handshake(s->client) == ERR_MORE);
     while (s->from_client.n > 0 || s->from_server.n > 0) {
         if (s->from_client.n > 0)
             drain(s->server, &s->from_client);
@@ -63,19 +63,19 @@ static void connected_pair(int fd[2])
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t n = sizeof a;
     int l = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(l >= 0 && bind(l, (struct sockaddr *)&a, n) == 0 && listen(l, 1) == 0);
-    CHECK(getsockname(l, (struct sockaddr *)&a, &n) == 0);
+    INSIST(l >= 0 && bind(l, (struct sockaddr *)&a, n) == 0 && listen(l, 1) == 0);
+    INSIST(getsockname(l, (struct sockaddr *)&a, &n) == 0);
     fd[0] = socket(AF_INET, SOCK_STREAM, 0);
-    CHECK(connect(fd[0], (struct sockaddr *)&a, n) == 0);
+    INSIST(connect(fd[0], (struct sockaddr *)&a, n) == 0);
     fd[1] = accept(l, NULL, NULL);
-    CHECK(fd[1] >= 0);
+    INSIST(fd[1] >= 0);
     close(l);
 }
 
 static double cpu(void)
 {
     struct timespec t;
-    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
+    INSIST(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
@@ -84,7 +84,7 @@ static void carry(const struct buffer *b, int to)
 {
     for (size_t done = 0; done < b->n;) {
         ssize_t n = send(to, b->octets + done, b->n - done, 0);
-        CHECK(n > 0);
+        INSIST(n > 0);
         done += (size_t)n;
     }
 }
@@ -92,7 +92,7 @@ static void carry(const struct buffer *b, int to)
 static void encrypt(struct tls_conn *c, const uint8_t *p, size_t n, size_t size)
 {
     for (size_t done = 0; done < n; done += size)
-        CHECK(tls_conn_write(c, span_of(p + done, n - done < size ? n - done : size)) == ERR_OK);
+        INSIST(tls_conn_write(c, span_of(p + done, n - done < size ? n - done : size)) == ERR_OK);
 }
 
 /* What the relay does with one window; returns the octets of plaintext. */
@@ -104,11 +104,11 @@ static size_t relay(struct tls_conn *from, int in, struct tls_conn *to, struct b
     enum err e;
 
     ssize_t n = recv(in, window, sizeof window, 0);
-    CHECK(n > 0);
+    INSIST(n > 0);
     tls_conn_feed(from, span_of(window, (size_t)n));
     while ((e = tls_conn_read(from, plain + have, sizeof plain - have, &got)) == ERR_OK)
         have += got;
-    CHECK(e == ERR_MORE);
+    INSIST(e == ERR_MORE);
     encrypt(to, plain, have, size);
     carry(out, fd);
     out->n = 0;
@@ -126,14 +126,14 @@ int floor_run(struct tls_ctx *client, struct tls_ctx *server, size_t size, bool 
     double spent = 0;
     uint64_t done = 0;
 
-    CHECK(size > 0 && size <= TLS_RECORD_MAX && each > 0);
+    INSIST(size > 0 && size <= TLS_RECORD_MAX && each > 0);
     side_open(&near, client, server);
     side_open(&far, client, server);
     connected_pair(in);
     connected_pair(out);
     for (bool warm = false; done < packets; warm = true) {
         for (size_t i = 0; i < each; i++)
-            CHECK(tls_conn_write(near.client, span_of(packet, size)) == ERR_OK);
+            INSIST(tls_conn_write(near.client, span_of(packet, size)) == ERR_OK);
         carry(&near.from_client, in[0]);
         near.from_client.n = 0;
         double before = cpu();

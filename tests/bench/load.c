@@ -26,7 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "end.h"
 #include "flood.h"
 #include "floor.h"
@@ -141,7 +141,7 @@ static int poll_events(double timeout)
     struct timespec t = {.tv_sec = (time_t)timeout,
                          .tv_nsec = (long)((timeout - (time_t)timeout) * 1e9)};
     int n = epoll_pwait2(plan.epoll, event, EVENTS, timeout < 0 ? NULL : &t, NULL);
-    CHECK(n >= 0 || errno == EINTR);
+    INSIST(n >= 0 || errno == EINTR);
     for (int i = 0; i < n; i++) {
         if (event[i].data.ptr == &listener)
             take_new();
@@ -173,12 +173,12 @@ static void listen_here(void)
     if (o.to.sin_addr.s_addr != here.sin_addr.s_addr)
         here.sin_addr.s_addr = htonl(INADDR_ANY); /* in a namespace of its own */
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    CHECK(listener >= 0);
-    CHECK(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+    INSIST(listener >= 0);
+    INSIST(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
     if (bind(listener, (struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 4096) != 0)
         die("cannot listen");
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &listener};
-    CHECK(epoll_ctl(plan.epoll, EPOLL_CTL_ADD, listener, &event) == 0);
+    INSIST(epoll_ctl(plan.epoll, EPOLL_CTL_ADD, listener, &event) == 0);
 }
 
 static void prepare(size_t calls)
@@ -194,12 +194,12 @@ static void prepare(size_t calls)
     }
     plan.size = size;
     plan.epoll = epoll_create1(EPOLL_CLOEXEC);
-    CHECK(plan.epoll >= 0);
+    INSIST(plan.epoll >= 0);
     plan.on_up = on_up;
     plan.on_packets = on_packets;
     plan.on_over = on_over;
     plan.pairs = calls;
-    plan.pair = check_alloc(calloc(calls, sizeof *plan.pair));
+    plan.pair = insist_alloc(calloc(calls, sizeof *plan.pair));
     listen_here();
 }
 
@@ -352,7 +352,7 @@ static void stall(void)
     for (size_t i = o.tunnels; i < opened; i++) {
         struct end *e = goes_up() ? plan.pair[i].server : plan.pair[i].client;
         e->deaf = true;
-        CHECK(setsockopt(e->fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof little) == 0);
+        INSIST(setsockopt(e->fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof little) == 0);
     }
     send_all(o.tunnels, opened, UINT64_MAX / 2);
     do
@@ -374,7 +374,7 @@ static void stay(void)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &input_ended};
     fflush(stdout);
-    CHECK(epoll_ctl(plan.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event) == 0);
+    INSIST(epoll_ctl(plan.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &event) == 0);
     while (!input_ended) {
         poll_events(-1);
         end_turn(NULL);
@@ -478,7 +478,7 @@ static int ping_run(void)
     ping.client = plan.pair[0].client;
     ping.server = plan.pair[0].server;
     ping.server->taste = END_ECHOES;
-    ping.trip = check_alloc(calloc(o.packets, sizeof *ping.trip));
+    ping.trip = insist_alloc(calloc(o.packets, sizeof *ping.trip));
     plan.on_packets = on_pong;
     taste_all(1, 1 + o.bulk);
     if (o.bulk > 0)
@@ -516,7 +516,7 @@ static void on_call_over(struct end *e)
         fprintf(stderr, "load: call %zu: %s\n", e->call, e->wrong);
         exit(1);
     }
-    CHECK(dead_n < sizeof dead / sizeof *dead);
+    INSIST(dead_n < sizeof dead / sizeof *dead);
     dead[dead_n++] = e;
     over++;
 }
@@ -597,7 +597,7 @@ static void on_pong_of_many(struct end *e)
             continue;
         if (pings.n == pings.room) {
             pings.room = pings.room * 2 + UNDER_WAY;
-            pings.trip = check_alloc(realloc(pings.trip, pings.room * sizeof *pings.trip));
+            pings.trip = insist_alloc(realloc(pings.trip, pings.room * sizeof *pings.trip));
         }
         pings.trip[pings.n++] = wall() - p->sent[p->in % UNDER_WAY];
     }
@@ -684,9 +684,9 @@ static int hellos(void)
 
     prepare(o.tunnels);
     flood_open(&flood, plan.client_tls, &o.to, o.concurrent);
-    CHECK(epoll_ctl(plan.epoll, EPOLL_CTL_ADD, flood.fd, &event) == 0);
+    INSIST(epoll_ctl(plan.epoll, EPOLL_CTL_ADD, flood.fd, &event) == 0);
     open_tunnels(o.tunnels);
-    pings.pinger = check_alloc(calloc(o.tunnels, sizeof *pings.pinger));
+    pings.pinger = insist_alloc(calloc(o.tunnels, sizeof *pings.pinger));
     for (size_t i = 0; i < o.tunnels; i++)
         plan.pair[i].server->taste = END_ECHOES;
     plan.on_packets = on_pong_of_many;
@@ -827,9 +827,9 @@ int main(int argc, char **argv)
         option_set(c);
     if (o.certificate == NULL)
         die("--certificate is missing");
-    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    INSIST(getrlimit(RLIMIT_NOFILE, &files) == 0);
     files.rlim_cur = files.rlim_max;
-    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    INSIST(setrlimit(RLIMIT_NOFILE, &files) == 0);
     signal(SIGPIPE, SIG_IGN);
     tls_open();
     if (strcmp(argv[1], "flow") == 0)

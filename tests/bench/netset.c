@@ -1,7 +1,7 @@
 /* What a file of networks costs, by its size. From the root of the tree:
  *
  *   gcc -std=c11 -O2 -D_GNU_SOURCE -Iproxy -o /tmp/bench-netset tests/bench/netset.c \
- *       proxy/policy/netset.c proxy/base/addr.c proxy/base/check.c && /tmp/bench-netset
+ *       proxy/policy/netset.c proxy/base/addr.c proxy/base/insist.c && /tmp/bench-netset
  *
  * Half of the networks are IPv4 (/32 to /24), half IPv6 (/64 to /48), in random order. Half of the
  * addresses asked for are in one of them. Each question depends on the answer before it, so that

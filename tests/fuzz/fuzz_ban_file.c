@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/ban_file.h"
 #include "policy/config.h"
 #include "policy/limits.h"
@@ -27,9 +27,9 @@ struct text {
 static void load(struct limits *l, const char *path, struct text *problems)
 {
     FILE *out = open_memstream(&problems->octets, &problems->n);
-    CHECK(out != NULL);
-    CHECK(ban_file_load(l, path, NOW_MS, WALL_S, out) == ERR_OK);
-    CHECK(fclose(out) == 0);
+    INSIST(out != NULL);
+    INSIST(ban_file_load(l, path, NOW_MS, WALL_S, out) == ERR_OK);
+    INSIST(fclose(out) == 0);
 }
 
 static void note(void *user, const struct limits_ban *ban)
@@ -39,8 +39,8 @@ static void note(void *user, const struct limits_ban *ban)
     const int n = snprintf(one, sizeof one, "%s %llu\n", cidr_format(&ban->net, net),
                            (unsigned long long)ban->left_ms);
 
-    CHECK(ban->left_ms > 0 && ban->left_ms <= limits.ban_time);
-    all->octets = check_alloc(realloc(all->octets, all->n + (size_t)n + 1));
+    INSIST(ban->left_ms > 0 && ban->left_ms <= limits.ban_time);
+    all->octets = insist_alloc(realloc(all->octets, all->n + (size_t)n + 1));
     memcpy(all->octets + all->n, one, (size_t)n + 1);
     all->n += (size_t)n;
 }
@@ -50,20 +50,21 @@ static void check_again(struct limits *l)
     char folder[] = "/tmp/fuzz-ban-file-XXXXXX", path[sizeof folder + 8];
     struct text before = {0}, after = {0}, problems = {0};
 
-    CHECK(mkdtemp(folder) != NULL);
+    INSIST(mkdtemp(folder) != NULL);
     snprintf(path, sizeof path, "%s/bans", folder);
-    CHECK(ban_file_save(l, path, NOW_MS, WALL_S) == ERR_OK);
+    INSIST(ban_file_save(l, path, NOW_MS, WALL_S) == ERR_OK);
     struct limits *other = limits_new(&limits);
     load(other, path, &problems);
-    CHECK(problems.n == 0);
+    INSIST(problems.n == 0);
     const size_t count = limits_bans(l, NOW_MS, note, &before);
-    CHECK(limits_bans(other, NOW_MS, note, &after) == count);
-    CHECK(before.n == after.n && (count == 0 || memcmp(before.octets, after.octets, after.n) == 0));
+    INSIST(limits_bans(other, NOW_MS, note, &after) == count);
+    INSIST(before.n == after.n &&
+           (count == 0 || memcmp(before.octets, after.octets, after.n) == 0));
     limits_free(other);
     free(before.octets);
     free(after.octets);
     free(problems.octets);
-    CHECK(unlink(path) == 0 && rmdir(folder) == 0);
+    INSIST(unlink(path) == 0 && rmdir(folder) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -73,10 +74,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const int fd = memfd_create("ban-file", MFD_CLOEXEC);
     struct limits *l = limits_new(&limits);
 
-    CHECK(fd >= 0 && write(fd, data, size) == (ssize_t)size);
+    INSIST(fd >= 0 && write(fd, data, size) == (ssize_t)size);
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     load(l, path, &problems);
-    CHECK(strlen(problems.octets) == problems.n);
+    INSIST(strlen(problems.octets) == problems.n);
     check_again(l);
     limits_free(l);
     free(problems.octets);

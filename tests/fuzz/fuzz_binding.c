@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "binding/binding.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -33,10 +33,10 @@ static void make_and_verify(struct span msg, uint8_t hash, uint8_t mask,
     binding_leaf_from_der(&backend, span_str("backend"));
     memcpy(expect.nonce, client->nonce, SSTP_NONCE);
     hash = binding_choose_hash(hash, mask, &backend);
-    CHECK(hash != 0);
+    INSIST(hash != 0);
     binding_make(msg, hash, &backend, key, out);
-    CHECK(binding_check(span_of(out, sizeof out), &expect, &seen) == BINDING_OK && seen == hash);
-    CHECK(binding_find_key(span_of(out, sizeof out), key, 1) == 0);
+    INSIST(binding_check(span_of(out, sizeof out), &expect, &seen) == BINDING_OK && seen == hash);
+    INSIST(binding_find_key(span_of(out, sizeof out), key, 1) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -55,14 +55,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     keys[1].kind = HLAK_MSCHAPV2;
     expect_from_message(msg, choice, &expect, &leaf);
     const enum binding_result r = binding_check(msg, &expect, &hash);
-    CHECK(binding_result_name(r)[0] != 0);
-    CHECK((hash != 0) == (r == BINDING_OK || r == BINDING_LEAF));
+    INSIST(binding_result_name(r)[0] != 0);
+    INSIST((hash != 0) == (r == BINDING_OK || r == BINDING_LEAF));
     if (r != BINDING_OK)
         return 0;
-    CHECK(msg.n == SSTP_CONNECTED_LEN);
-    CHECK(hash == msg.p[SSTP_CONNECTED_HASH]);
+    INSIST(msg.n == SSTP_CONNECTED_LEN);
+    INSIST(hash == msg.p[SSTP_CONNECTED_HASH]);
     const size_t found = binding_find_key(msg, keys, 2);
-    CHECK(found <= 2);
+    INSIST(found <= 2);
     make_and_verify(msg, hash, choice >> BACKEND_SHIFT & MASK_BITS, &expect, &keys[choice >> 7]);
     return 0;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -17,7 +17,7 @@ static char *print(const struct config *c, size_t *len)
 {
     char *text = NULL;
     FILE *f = open_memstream(&text, len);
-    CHECK(f != NULL);
+    INSIST(f != NULL);
     config_print(c, f);
     fclose(f);
     return text;
@@ -29,13 +29,13 @@ static struct config *parse(const char *text, size_t len)
     char *said = NULL;
     size_t said_len = 0;
     FILE *problems = open_memstream(&said, &said_len);
-    CHECK(problems != NULL);
+    INSIST(problems != NULL);
     struct config *c = config_parse(path, text, len, problems);
     fclose(problems);
-    CHECK(c != NULL && c->sound == (said_len == 0));
+    INSIST(c != NULL && c->sound == (said_len == 0));
     for (char *line = said; *line != '\0'; line = strchr(line, '\n') + 1) {
-        CHECK(strncmp(line, path, strlen(path)) == 0);
-        CHECK(strchr(line, '\n') != NULL);
+        INSIST(strncmp(line, path, strlen(path)) == 0);
+        INSIST(strchr(line, '\n') != NULL);
     }
     free(said);
     return c;
@@ -52,10 +52,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *first = print(c, &first_len);
     config_free(c);
     c = parse(first, first_len);
-    CHECK(c->sound);
+    INSIST(c->sound);
     char *second = print(c, &second_len);
     config_free(c);
-    CHECK(first_len == second_len && memcmp(first, second, first_len) == 0);
+    INSIST(first_len == second_len && memcmp(first, second, first_len) == 0);
     free(first);
     free(second);
     return 0;

@@ -1,7 +1,7 @@
 /* The input is an EAP packet, or a PPP frame with one. */
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "radius/keyring.h"
 #include "wire/eap.h"
 
@@ -18,10 +18,10 @@ static void check_packet(struct span s)
 
     if (!eap_parse(s, &p))
         return;
-    CHECK(p.whole.p == s.p && p.whole.n <= s.n && p.data.n > 0 && inside(p.data, p.whole));
-    CHECK(inside(p.nt_response, p.data));
-    CHECK(p.nt_response.n == 0 || (p.nt_response.n == EAP_NT_RESPONSE && !p.request));
-    CHECK(!p.accepted || (p.request && !p.identity));
+    INSIST(p.whole.p == s.p && p.whole.n <= s.n && p.data.n > 0 && inside(p.data, p.whole));
+    INSIST(inside(p.nt_response, p.data));
+    INSIST(p.nt_response.n == 0 || (p.nt_response.n == EAP_NT_RESPONSE && !p.request));
+    INSIST(!p.accepted || (p.request && !p.identity));
 }
 
 /* Checks that a packet changes the marks of a login that has begun, and that padding does not. */
@@ -34,17 +34,17 @@ static void check_marks(struct span s)
     if (k == NULL)
         k = keyring_new();
     keyring_follow(k, &a, s);
-    CHECK(a.chain != before.chain);
+    INSIST(a.chain != before.chain);
     if (eap_parse(s, &p)) {
         keyring_follow(k, &b, p.whole);
-        CHECK(a.chain == b.chain && a.proof == b.proof);
+        INSIST(a.chain == b.chain && a.proof == b.proof);
     }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* in a block of exactly this size: a sanitizer sees the first octet that is read behind it */
-    uint8_t *copy = check_alloc(malloc(size > 0 ? size : 1));
+    uint8_t *copy = insist_alloc(malloc(size > 0 ? size : 1));
     const struct span s = span_of(copy, size);
     struct span packet;
 
@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_packet(s);
     check_marks(s);
     if (eap_of_frame(s, &packet)) {
-        CHECK(inside(packet, s));
+        INSIST(inside(packet, s));
         check_packet(packet);
     }
     free(copy);

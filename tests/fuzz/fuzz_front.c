@@ -4,7 +4,7 @@
  * packet, which may be shorter at the end. */
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "binding/binding.h"
 #include "call/front.h"
 #include "radius/keyring.h"
@@ -48,11 +48,11 @@ static void check_tunnel(void)
     const struct session *s = &call.session;
 
     if (call.config.binding == CONFIG_BINDING_REWRITE)
-        CHECK(s->binding == SESSION_BINDING_VERIFIED);
-    CHECK(s->binding != SESSION_BINDING_NONE && s->binding != SESSION_BINDING_FAILED);
-    CHECK((s->binding == SESSION_BINDING_VERIFIED) == (s->key != NULL));
-    CHECK(!is(s->key, "radius") || call.config.radius != NULL);
-    CHECK(!is(s->key, "zero") || (!is(s->method, "ms-chapv2") && !is(s->method, "ms-chapv1")));
+        INSIST(s->binding == SESSION_BINDING_VERIFIED);
+    INSIST(s->binding != SESSION_BINDING_NONE && s->binding != SESSION_BINDING_FAILED);
+    INSIST((s->binding == SESSION_BINDING_VERIFIED) == (s->key != NULL));
+    INSIST(!is(s->key, "radius") || call.config.radius != NULL);
+    INSIST(!is(s->key, "zero") || (!is(s->method, "ms-chapv2") && !is(s->method, "ms-chapv1")));
 }
 
 static void obey(const struct front_answer *a, bool client)
@@ -60,17 +60,17 @@ static void obey(const struct front_answer *a, bool client)
     switch (a->verdict) {
     case FRONT_PASS:
     case FRONT_DROP: return;
-    case FRONT_HOLD: CHECK(client && call.waits); return;
+    case FRONT_HOLD: INSIST(client && call.waits); return;
     case FRONT_WAIT:
-        CHECK(client && call.config.radius != NULL);
+        INSIST(client && call.config.radius != NULL);
         call.waits = true;
         return;
-    case FRONT_REPLACE: CHECK(a->octets.n > 0 && a->octets.n <= SSTP_PACKET_MAX); return;
+    case FRONT_REPLACE: INSIST(a->octets.n > 0 && a->octets.n <= SSTP_PACKET_MAX); return;
     case FRONT_CONNECTED:
-        CHECK(a->octets.n > 0);
+        INSIST(a->octets.n > 0);
         check_tunnel();
         break;
-    case FRONT_REFUSE: CHECK(a->reason != REASON_NONE); break;
+    case FRONT_REFUSE: INSIST(a->reason != REASON_NONE); break;
     }
     front_free(call.front);
     call.front = NULL;
@@ -112,8 +112,8 @@ static void try_key(bool late)
         return;
     struct front_answer a = front_try_key(call.front, now_ms, late);
     call.waits = a.verdict == FRONT_WAIT;
-    CHECK(!late || !call.waits);
-    CHECK(a.verdict != FRONT_PASS && a.verdict != FRONT_DROP && a.verdict != FRONT_HOLD);
+    INSIST(!late || !call.waits);
+    INSIST(a.verdict != FRONT_PASS && a.verdict != FRONT_DROP && a.verdict != FRONT_HOLD);
     obey(&a, true);
 }
 
@@ -186,7 +186,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (users == NULL) {
         users = users_parse("users", users_text, sizeof users_text - 1, stderr);
         keyring = keyring_new();
-        CHECK(users != NULL && log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK);
+        INSIST(users != NULL && log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK);
     }
     begin(cursor_u8(&c), users);
     while (c.rest.n > 1 && call.front != NULL) {

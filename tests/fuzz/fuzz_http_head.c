@@ -1,7 +1,7 @@
 /* The input is read as a request, as a response, and as what a request is built from. */
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "wire/http_head.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -11,7 +11,7 @@ enum { CUTS = 512 }; /* beginnings that are tried of a longer input */
 /* In a block of exactly this size: a sanitizer sees the first octet that is read behind it. */
 static struct span copy_of(struct span s)
 {
-    uint8_t *p = check_alloc(malloc(s.n > 0 ? s.n : 1));
+    uint8_t *p = insist_alloc(malloc(s.n > 0 ? s.n : 1));
 
     if (s.n > 0)
         memcpy(p, s.p, s.n);
@@ -37,15 +37,15 @@ static bool known_answer(enum err e)
 /* What http_parse_request let pass as a head, said in another way. */
 static void check_head(struct span head)
 {
-    CHECK(head.n <= HTTP_HEAD_MAX);
-    CHECK(head.n >= 4 && memcmp(head.p + head.n - 4, "\r\n\r\n", 4) == 0);
+    INSIST(head.n <= HTTP_HEAD_MAX);
+    INSIST(head.n >= 4 && memcmp(head.p + head.n - 4, "\r\n\r\n", 4) == 0);
     for (size_t i = 0; i < head.n; i++) {
         uint8_t c = head.p[i];
-        CHECK(c != '\n' || (i > 0 && head.p[i - 1] == '\r'));
-        CHECK(c != '\r' || head.p[i + 1] == '\n');
-        CHECK(c >= 0x20 || c == '\t' || c == '\r' || c == '\n');
-        CHECK(c != 0x7f);
-        CHECK(i < 3 || head.p[i - 1] != '\n' || (c != ' ' && c != '\t'));
+        INSIST(c != '\n' || (i > 0 && head.p[i - 1] == '\r'));
+        INSIST(c != '\r' || head.p[i + 1] == '\n');
+        INSIST(c >= 0x20 || c == '\t' || c == '\r' || c == '\n');
+        INSIST(c != 0x7f);
+        INSIST(i < 3 || head.p[i - 1] != '\n' || (c != ' ' && c != '\t'));
     }
 }
 
@@ -54,26 +54,26 @@ static void check_request(struct span in)
     struct http_request r, again;
     enum err e = http_parse_request(in, &r);
 
-    CHECK(known_answer(e));
-    CHECK(e != ERR_MORE || in.n < HTTP_HEAD_MAX);
+    INSIST(known_answer(e));
+    INSIST(e != ERR_MORE || in.n < HTTP_HEAD_MAX);
     if (e == ERR_OK) {
-        CHECK(r.len <= in.n);
+        INSIST(r.len <= in.n);
         struct span head = span_sub(in, 0, r.len);
         check_head(head);
-        CHECK(inside(r.method, head) && inside(r.target, head) && inside(r.host, head) &&
-              inside(r.tenant, r.target) && inside(r.correlation, head));
-        CHECK(r.method.n > 0 && r.target.n > 0 && r.host.n <= HTTP_HOST_MAX);
-        CHECK(!r.sstp || (r.host.n > 0 && span_eq(r.method, span_str("SSTP_DUPLEX_POST"))));
-        CHECK(!r.sstp || !r.is_head);
-        CHECK(!r.sstp || r.flaw == ERR_OK);
+        INSIST(inside(r.method, head) && inside(r.target, head) && inside(r.host, head) &&
+               inside(r.tenant, r.target) && inside(r.correlation, head));
+        INSIST(r.method.n > 0 && r.target.n > 0 && r.host.n <= HTTP_HOST_MAX);
+        INSIST(!r.sstp || (r.host.n > 0 && span_eq(r.method, span_str("SSTP_DUPLEX_POST"))));
+        INSIST(!r.sstp || !r.is_head);
+        INSIST(!r.sstp || r.flaw == ERR_OK);
     }
     for (size_t cut = 0, step = in.n / CUTS + 1; cut < in.n; cut += step) {
         struct span begin = copy_of(span_sub(in, 0, cut));
         enum err early = http_parse_request(begin, &again);
-        CHECK(early == ERR_MORE || early == e);
-        CHECK(e != ERR_OK || !r.sstp || http_may_be_sstp(begin));
-        CHECK(early != ERR_OK || (again.len == r.len && again.sstp == r.sstp));
-        CHECK(e != ERR_OK || (early == ERR_OK) == (cut >= r.len));
+        INSIST(early == ERR_MORE || early == e);
+        INSIST(e != ERR_OK || !r.sstp || http_may_be_sstp(begin));
+        INSIST(early != ERR_OK || (again.len == r.len && again.sstp == r.sstp));
+        INSIST(e != ERR_OK || (early == ERR_OK) == (cut >= r.len));
         free_copy(begin);
     }
 }
@@ -83,15 +83,15 @@ static void check_response(struct span in)
     struct http_response r, again;
     enum err e = http_parse_response(in, &r);
 
-    CHECK(e == ERR_OK || e == ERR_MORE || e == ERR_SYNTAX || e == ERR_VERSION ||
-          e == ERR_TOO_LARGE);
-    CHECK(e != ERR_MORE || in.n < HTTP_HEAD_MAX);
-    CHECK(e != ERR_OK || (r.len <= in.n && r.status >= 100 && r.status <= 999));
+    INSIST(e == ERR_OK || e == ERR_MORE || e == ERR_SYNTAX || e == ERR_VERSION ||
+           e == ERR_TOO_LARGE);
+    INSIST(e != ERR_MORE || in.n < HTTP_HEAD_MAX);
+    INSIST(e != ERR_OK || (r.len <= in.n && r.status >= 100 && r.status <= 999));
     for (size_t cut = 0, step = in.n / CUTS + 1; cut < in.n; cut += step) {
         struct span begin = copy_of(span_sub(in, 0, cut));
         enum err early = http_parse_response(begin, &again);
-        CHECK(early == ERR_MORE || early == e);
-        CHECK(e != ERR_OK || (early == ERR_OK) == (cut >= r.len));
+        INSIST(early == ERR_MORE || early == e);
+        INSIST(e != ERR_OK || (early == ERR_OK) == (cut >= r.len));
         free_copy(begin);
     }
 }
@@ -107,13 +107,13 @@ static void check_build(struct span in)
     in = in.n > 0 ? span_from(in, 1) : in;
     struct span rest = span_from(in, half);
     size_t n = http_build_request(out, span_sub(in, 0, half), rest, rest);
-    CHECK(n <= sizeof out);
+    INSIST(n <= sizeof out);
     for (size_t i = 0; i < n; i++)
         lines += out[i] == '\n';
-    CHECK(n == 0 || lines == 4 || lines == 5);
+    INSIST(n == 0 || lines == 4 || lines == 5);
     enum err e = http_parse_request(span_of(out, n), &r);
-    CHECK(n == 0 || (e == ERR_OK && r.sstp && r.len == n) || e == ERR_SYNTAX);
-    CHECK(e != ERR_OK || (r.correlation.n > 0) == (lines == 5));
+    INSIST(n == 0 || (e == ERR_OK && r.sstp && r.len == n) || e == ERR_SYNTAX);
+    INSIST(e != ERR_OK || (r.correlation.n > 0) == (lines == 5));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

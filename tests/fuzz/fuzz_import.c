@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/import.h"
 #include "policy/users.h"
 #include "policy/users_edit.h"
@@ -19,7 +19,7 @@ struct seen {
 
 static void check_line(struct seen *s, unsigned line)
 {
-    CHECK(line > s->line);
+    INSIST(line > s->line);
     s->line = line;
 }
 
@@ -28,22 +28,22 @@ static void on_user(void *arg, const struct import_user *u)
     static const uint8_t hash[USERS_HASH];
     struct seen *s = arg;
     check_line(s, u->line);
-    CHECK(users_name_valid(u->name));
-    CHECK(s->kind == IMPORT_SMBPASSWD ? u->secret.n == IMPORT_NT_HASH
-                                      : u->secret.n > 0 && u->secret.n <= IMPORT_WORD_MAX);
+    INSIST(users_name_valid(u->name));
+    INSIST(s->kind == IMPORT_SMBPASSWD ? u->secret.n == IMPORT_NT_HASH
+                                       : u->secret.n > 0 && u->secret.n <= IMPORT_WORD_MAX);
     s->added += users_edit_put(s->edit, u->name, hash) == USERS_ADDED;
 }
 
 static void on_skipped(void *arg, unsigned line, struct span name, const char *reason)
 {
     check_line(arg, line);
-    CHECK((name.n == 0 || users_name_valid(name)) && reason != NULL);
+    INSIST((name.n == 0 || users_name_valid(name)) && reason != NULL);
 }
 
 static void on_problem(void *arg, unsigned line, const char *reason)
 {
     check_line(arg, line);
-    CHECK(reason != NULL);
+    INSIST(reason != NULL);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     const struct span text = users_edit_text(s.edit);
     struct users *u = users_parse("fuzz", (const char *)text.p, text.n, stderr);
-    CHECK(u != NULL && users_count(u) == s.added);
+    INSIST(u != NULL && users_count(u) == s.added);
     users_free(u);
     users_edit_free(s.edit);
     return 0;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/netset.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,17 +20,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     FILE *in = size == 0 ? fopen("/dev/null", "r") : fmemopen((void *)(uintptr_t)data, size, "r");
     FILE *problems = open_memstream(&said, &said_len);
 
-    CHECK(in != NULL && problems != NULL);
+    INSIST(in != NULL && problems != NULL);
     for (size_t i = 0; i < size; i++)
         lines += data[i] == '\n';
     struct netset *s = netset_read(in, "list", problems);
     fclose(in);
     fclose(problems);
-    CHECK((s == NULL) == (said_len > 0));
-    CHECK(s == NULL || netset_count(s) <= lines);
+    INSIST((s == NULL) == (said_len > 0));
+    INSIST(s == NULL || netset_count(s) <= lines);
     if (s != NULL && size >= sizeof who.ip) {
         memcpy(who.ip, data + size - sizeof who.ip, sizeof who.ip);
-        CHECK(netset_find(s, &who) <= lines);
+        INSIST(netset_find(s, &who) <= lines);
     }
     netset_free(s);
     free(said);

@@ -2,7 +2,7 @@
  * (1: server), the lower twelve are the length; the last frame may be shorter than it says. */
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "wire/ppp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* In a block of exactly this size: a sanitizer sees the first octet that is read behind it. */
 static struct span copy_of(struct span begin, struct span end)
 {
-    uint8_t *p = check_alloc(malloc(begin.n + end.n > 0 ? begin.n + end.n : 1));
+    uint8_t *p = insist_alloc(malloc(begin.n + end.n > 0 ? begin.n + end.n : 1));
 
     if (begin.n > 0)
         memcpy(p, begin.p, begin.n);
@@ -48,11 +48,11 @@ static void check_rebuilt(enum ppp_from from, struct span octets)
     if (!ppp_frame_read(from, octets, &f))
         return;
     const size_t n = ppp_frame_build(&f, out);
-    CHECK(ppp_frame_read(from, span_of(out, n), &again));
-    CHECK(ppp_frame_is_canonical(&again, span_of(out, n)));
-    CHECK(again.protocol == f.protocol && again.code == f.code && again.id == f.id);
-    CHECK(span_eq(again.info, f.info) && span_eq(again.data, f.data));
-    CHECK(ppp_frame_build(&again, twice) == n && memcmp(out, twice, n) == 0);
+    INSIST(ppp_frame_read(from, span_of(out, n), &again));
+    INSIST(ppp_frame_is_canonical(&again, span_of(out, n)));
+    INSIST(again.protocol == f.protocol && again.code == f.code && again.id == f.id);
+    INSIST(span_eq(again.info, f.info) && span_eq(again.data, f.data));
+    INSIST(ppp_frame_build(&again, twice) == n && memcmp(out, twice, n) == 0);
 }
 
 static bool inside(struct span part, struct span whole)
@@ -66,10 +66,10 @@ static void check_login(struct span frame)
     unsigned sum = 0;
 
     if (ppp_login(copy, &user, &proof))
-        CHECK(inside(user, copy) && inside(proof, copy));
+        INSIST(inside(user, copy) && inside(proof, copy));
     for (size_t i = 0; i < proof.n; i++)
         sum += proof.p[i];
-    CHECK(sum <= 255 * copy.n);
+    INSIST(sum <= 255 * copy.n);
     free((void *)(uintptr_t)copy.p);
 }
 
@@ -78,37 +78,37 @@ static void check_login(struct span frame)
 static void check_client(const struct ppp_observer *o, const struct ppp_observer *before,
                          enum ppp_verdict v)
 {
-    CHECK(o->result == before->result && o->failures == before->failures);
-    CHECK(o->no_zero_key == before->no_zero_key);
-    CHECK(memcmp(&o->confirmed, &before->confirmed, sizeof o->confirmed) == 0);
-    CHECK(memcmp(o->challenge, before->challenge, sizeof o->challenge) == 0);
-    CHECK(v == PPP_FORWARD || same(o, before));
+    INSIST(o->result == before->result && o->failures == before->failures);
+    INSIST(o->no_zero_key == before->no_zero_key);
+    INSIST(memcmp(&o->confirmed, &before->confirmed, sizeof o->confirmed) == 0);
+    INSIST(memcmp(o->challenge, before->challenge, sizeof o->challenge) == 0);
+    INSIST(v == PPP_FORWARD || same(o, before));
     if (before->user_named)
-        CHECK(o->user_len == before->user_len && memcmp(o->user, before->user, o->user_len) == 0);
+        INSIST(o->user_len == before->user_len && memcmp(o->user, before->user, o->user_len) == 0);
     if (before->answer_given)
-        CHECK(o->answer_len == before->answer_len &&
-              memcmp(o->answer, before->answer, o->answer_len) == 0);
+        INSIST(o->answer_len == before->answer_len &&
+               memcmp(o->answer, before->answer, o->answer_len) == 0);
 }
 
 static void check_server(const struct ppp_observer *o, const struct ppp_observer *before,
                          enum ppp_verdict v)
 {
-    CHECK(v == PPP_FORWARD || (v == PPP_UNJUDGED && before->proof_given && same(o, before)));
-    CHECK(o->user_len == before->user_len || o->user_len == 0);
-    CHECK(o->last.seen == before->last.seen || !o->last.seen);
-    CHECK(o->failures == before->failures || o->failures == before->failures + 1);
-    CHECK(o->result != PPP_RESULT_SUCCESS || !o->undecided || before->undecided);
+    INSIST(v == PPP_FORWARD || (v == PPP_UNJUDGED && before->proof_given && same(o, before)));
+    INSIST(o->user_len == before->user_len || o->user_len == 0);
+    INSIST(o->last.seen == before->last.seen || !o->last.seen);
+    INSIST(o->failures == before->failures || o->failures == before->failures + 1);
+    INSIST(o->result != PPP_RESULT_SUCCESS || !o->undecided || before->undecided);
 }
 
 static void check_state(const struct ppp_observer *o)
 {
-    CHECK(o->method <= PPP_METHOD_EAP_MSCHAPV2 && o->result <= PPP_RESULT_FAILURE);
-    CHECK(o->user_len <= PPP_USER_MAX && (!o->user_named || o->user_len > 0));
+    INSIST(o->method <= PPP_METHOD_EAP_MSCHAPV2 && o->result <= PPP_RESULT_FAILURE);
+    INSIST(o->user_len <= PPP_USER_MAX && (!o->user_named || o->user_len > 0));
     for (size_t i = 0; i < o->user_len; i++)
-        CHECK(o->user[i] >= ' ' && o->user[i] != 0x7f);
-    CHECK(o->answer_len <= PPP_ANSWER_MAX && (o->answer_given || o->answer_len == 0));
-    CHECK(o->proof_from + o->proof_len <= o->answer_len);
-    CHECK(o->challenge_len == 0 || o->challenge_len == 8 || o->challenge_len == 16);
+        INSIST(o->user[i] >= ' ' && o->user[i] != 0x7f);
+    INSIST(o->answer_len <= PPP_ANSWER_MAX && (o->answer_given || o->answer_len == 0));
+    INSIST(o->proof_from + o->proof_len <= o->answer_len);
+    INSIST(o->challenge_len == 0 || o->challenge_len == 8 || o->challenge_len == 16);
 }
 
 /* Observes one frame, and the same frame in the other forms that must make no difference. */
@@ -124,21 +124,21 @@ static void check_frame(struct ppp_observer *o, enum ppp_from from, struct span 
     check_login(frame);
     check_rebuilt(from, frame);
     check_state(o);
-    CHECK(!unread || same(o, &before));
+    INSIST(!unread || same(o, &before));
     if (from == PPP_FROM_CLIENT)
         check_client(o, &before, v);
     else if (!unread)
         check_server(o, &before, v);
 
     if (frame.n < 2 || frame.p[0] != 0xff || frame.p[1] != 0x03) {
-        CHECK(observe_copy(&other, from, full, frame, &also) == v && also == unread);
-        CHECK(same(o, &other));
+        INSIST(observe_copy(&other, from, full, frame, &also) == v && also == unread);
+        INSIST(same(o, &other));
         other = before;
     }
     /* Octets behind change nothing, where there was a frame that meant something without them. */
     if (!same(o, &before)) {
-        CHECK(observe_copy(&other, from, frame, span_of(behind, sizeof behind), &also) == v);
-        CHECK(same(o, &other));
+        INSIST(observe_copy(&other, from, frame, span_of(behind, sizeof behind), &also) == v);
+        INSIST(same(o, &other));
     }
 }
 
@@ -154,7 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct span frame = cursor_take(&c, n < c.rest.n ? n : c.rest.n);
         check_frame(&o, head & 0x8000 ? PPP_FROM_SERVER : PPP_FROM_CLIENT, frame);
     }
-    CHECK(ppp_method_name(o.method) != NULL);
+    INSIST(ppp_method_name(o.method) != NULL);
     (void)ppp_method_has_keys(o.method);
     return 0;
 }

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/users.h"
 #include "server_models.h"
 #include "wire/ppp.h"
@@ -94,33 +94,34 @@ static void check_answer(const struct ppp_observer *o, const struct server_login
 {
     const struct ppp_mschap *c = &o->confirmed;
 
-    CHECK(span_eq(ppp_proof(o), span_of(l->proof, l->proof_len)) || l->proof_len == 0);
+    INSIST(span_eq(ppp_proof(o), span_of(l->proof, l->proof_len)) || l->proof_len == 0);
     if (!l->has_nt) {
-        CHECK(!c->seen);
+        INSIST(!c->seen);
         return;
     }
     if (!c->seen) {
-        CHECK(l->v1); /* an LM response only, as its flag says */
+        INSIST(l->v1); /* an LM response only, as its flag says */
         return;
     }
-    CHECK(c->v1 == l->v1);
-    CHECK(memcmp(c->challenge, l->challenge, l->v1 ? 8 : 16) == 0);
-    CHECK(l->v1 || memcmp(c->peer_challenge, l->peer, sizeof l->peer) == 0);
-    CHECK(memcmp(c->nt_response, l->nt, sizeof l->nt) == 0);
-    CHECK(same_user(span_of(c->user, c->user_len), &l->proved));
+    INSIST(c->v1 == l->v1);
+    INSIST(memcmp(c->challenge, l->challenge, l->v1 ? 8 : 16) == 0);
+    INSIST(l->v1 || memcmp(c->peer_challenge, l->peer, sizeof l->peer) == 0);
+    INSIST(memcmp(c->nt_response, l->nt, sizeof l->nt) == 0);
+    INSIST(same_user(span_of(c->user, c->user_len), &l->proved));
 }
 
 static void check_login(const struct ppp_observer *o, const struct server_login *l)
 {
     const struct span user = span_of(o->user, o->user_len);
 
-    CHECK(o->result == PPP_RESULT_SUCCESS && ppp_is_content(o));
-    CHECK(o->method == l->method);
-    CHECK(l->user.n == 0 || same_user(user, &l->user)); /* pppd: an Identity may be empty */
-    CHECK(same_user(user, &l->proved));
+    INSIST(o->result == PPP_RESULT_SUCCESS && ppp_is_content(o));
+    INSIST(o->method == l->method);
+    INSIST(l->user.n == 0 || same_user(user, &l->user)); /* pppd: an Identity may be empty */
+    INSIST(same_user(user, &l->proved));
     check_answer(o, l);
     /* zeros would bind a call whose client has a key */
-    CHECK(o->no_zero_key == (l->method == PPP_METHOD_MSCHAPV1 || l->method == PPP_METHOD_MSCHAPV2));
+    INSIST(o->no_zero_key ==
+           (l->method == PPP_METHOD_MSCHAPV1 || l->method == PPP_METHOD_MSCHAPV2));
 }
 
 static void check_agreement(struct client *c)
@@ -130,13 +131,13 @@ static void check_agreement(struct client *c)
     if (m->news)
         check_login(&c->o, &m->login);
     m->news = false;
-    CHECK(m->in || c->o.result != PPP_RESULT_SUCCESS);
+    INSIST(m->in || c->o.result != PPP_RESULT_SUCCESS);
     if (m->ended)
         ppp_server_ends(&c->o);
     /* a retry that is said twice and read late is two to a server, but the second is no other guess
      */
-    CHECK(c->o.failures >= m->refusals || c->was_late);
-    CHECK(c->o.failures <= c->answers);
+    INSIST(c->o.failures >= m->refusals || c->was_late);
+    INSIST(c->o.failures <= c->answers);
     c->ended = m->ended;
 }
 
@@ -161,9 +162,9 @@ static void from_server(struct client *c, const struct server_frame *f)
     struct ppp_frame frame;
 
     trace("server", f->p, f->n);
-    CHECK(ppp_frame_read(PPP_FROM_SERVER, span_of(f->p, f->n), &frame));
+    INSIST(ppp_frame_read(PPP_FROM_SERVER, span_of(f->p, f->n), &frame));
     const enum ppp_verdict v = ppp_observe(&c->o, PPP_FROM_SERVER, &frame);
-    CHECK(v == PPP_FORWARD || v == PPP_UNJUDGED);
+    INSIST(v == PPP_FORWARD || v == PPP_UNJUDGED);
     c->ended = c->ended || v == PPP_UNJUDGED;
     if (frame.code != 1)
         return;
@@ -224,7 +225,7 @@ static void forward(struct client *c, const struct ppp_frame *frame)
 
 static void to_server(struct client *c)
 {
-    uint8_t *octets = check_alloc(malloc(c->n > 0 ? c->n : 1));
+    uint8_t *octets = insist_alloc(malloc(c->n > 0 ? c->n : 1));
     struct ppp_frame frame;
 
     memcpy(octets, c->frame, c->n);

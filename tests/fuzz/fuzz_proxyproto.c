@@ -1,7 +1,7 @@
 /* The input is what a connection begins with. */
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "wire/proxyproto.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* In a block of exactly this size: a sanitizer sees the first octet that is read behind it. */
 static struct span copy_of(struct span s)
 {
-    uint8_t *p = check_alloc(malloc(s.n > 0 ? s.n : 1));
+    uint8_t *p = insist_alloc(malloc(s.n > 0 ? s.n : 1));
 
     if (s.n > 0)
         memcpy(p, s.p, s.n);
@@ -23,7 +23,7 @@ static void free_copy(struct span s)
 
 static void check_inside(struct span part, struct span whole)
 {
-    CHECK(part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n));
+    INSIST(part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n));
 }
 
 static bool same_end(const struct proxyproto_end *a, const struct proxyproto_end *b)
@@ -33,7 +33,7 @@ static bool same_end(const struct proxyproto_end *a, const struct proxyproto_end
 
 static void check_same_ends(const struct proxyproto *a, const struct proxyproto *b)
 {
-    CHECK(same_end(&a->source, &b->source) && same_end(&a->destination, &b->destination));
+    INSIST(same_end(&a->source, &b->source) && same_end(&a->destination, &b->destination));
 }
 
 /* What was read can be built, and is read as the same. */
@@ -43,37 +43,37 @@ static void check_build(const struct proxyproto *p)
     struct proxyproto again;
 
     size_t n = proxyproto_build_v1(out, &p->source, &p->destination);
-    CHECK(n > 0 && n <= PROXYPROTO_V1_MAX);
-    CHECK(proxyproto_parse(span_of(out, n), &again) == ERR_OK && again.len == n);
+    INSIST(n > 0 && n <= PROXYPROTO_V1_MAX);
+    INSIST(proxyproto_parse(span_of(out, n), &again) == ERR_OK && again.len == n);
     check_same_ends(p, &again);
 
     n = proxyproto_build_v2(out, sizeof out, p);
-    CHECK(n > 0 || p->len > PROXYPROTO_MAX - 24); /* a mixed pair takes 24 octets more */
+    INSIST(n > 0 || p->len > PROXYPROTO_MAX - 24); /* a mixed pair takes 24 octets more */
     if (n == 0)
         return;
-    CHECK(proxyproto_parse(span_of(out, n), &again) == ERR_OK && again.len == n);
+    INSIST(proxyproto_parse(span_of(out, n), &again) == ERR_OK && again.len == n);
     check_same_ends(p, &again);
-    CHECK(again.local == p->local);
+    INSIST(again.local == p->local);
     if (p->source.family == 0)
         return;
-    CHECK(again.crc32c == p->crc32c && again.tls.present == p->tls.present);
-    CHECK(again.tls.client == p->tls.client && again.tls.verify == p->tls.verify);
-    CHECK(span_eq(again.alpn, p->alpn) && span_eq(again.authority, p->authority));
-    CHECK(span_eq(again.unique_id, p->unique_id) && span_eq(again.tls.name, p->tls.name));
-    CHECK(span_eq(again.tls.version, p->tls.version) && span_eq(again.tls.cipher, p->tls.cipher));
-    CHECK(span_eq(again.tls.signature, p->tls.signature) && span_eq(again.tls.key, p->tls.key));
+    INSIST(again.crc32c == p->crc32c && again.tls.present == p->tls.present);
+    INSIST(again.tls.client == p->tls.client && again.tls.verify == p->tls.verify);
+    INSIST(span_eq(again.alpn, p->alpn) && span_eq(again.authority, p->authority));
+    INSIST(span_eq(again.unique_id, p->unique_id) && span_eq(again.tls.name, p->tls.name));
+    INSIST(span_eq(again.tls.version, p->tls.version) && span_eq(again.tls.cipher, p->tls.cipher));
+    INSIST(span_eq(again.tls.signature, p->tls.signature) && span_eq(again.tls.key, p->tls.key));
 }
 
 static void check_header(const struct proxyproto *p, struct span in)
 {
     const struct span header = span_sub(in, 0, p->len);
 
-    CHECK(p->len <= in.n && p->len <= PROXYPROTO_MAX);
-    CHECK(p->version == 1 || p->version == 2);
-    CHECK(p->version == 2 || p->len <= PROXYPROTO_V1_MAX);
-    CHECK((p->source.family == 0) == (p->destination.family == 0));
-    CHECK(p->source.family == 0 || p->source.family == 4 || p->source.family == 6);
-    CHECK(!p->local || (p->version == 2 && p->source.family == 0));
+    INSIST(p->len <= in.n && p->len <= PROXYPROTO_MAX);
+    INSIST(p->version == 1 || p->version == 2);
+    INSIST(p->version == 2 || p->len <= PROXYPROTO_V1_MAX);
+    INSIST((p->source.family == 0) == (p->destination.family == 0));
+    INSIST(p->source.family == 0 || p->source.family == 4 || p->source.family == 6);
+    INSIST(!p->local || (p->version == 2 && p->source.family == 0));
     check_inside(p->alpn, header);
     check_inside(p->authority, header);
     check_inside(p->unique_id, header);
@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct proxyproto p, early;
 
     const enum err e = proxyproto_parse(in, &p);
-    CHECK(e != ERR_MORE || in.n < PROXYPROTO_MAX);
+    INSIST(e != ERR_MORE || in.n < PROXYPROTO_MAX);
     if (e == ERR_OK) {
         check_header(&p, in);
         check_build(&p);
@@ -99,8 +99,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t cut = 0, step = in.n / CUTS + 1; cut < in.n; cut += step) {
         struct span begin = copy_of(span_sub(in, 0, cut));
         const enum err sooner = proxyproto_parse(begin, &early);
-        CHECK(sooner == ERR_MORE || sooner == e);
-        CHECK(e != ERR_OK || (sooner == ERR_OK) == (cut >= p.len));
+        INSIST(sooner == ERR_MORE || sooner == e);
+        INSIST(e != ERR_OK || (sooner == ERR_OK) == (cut >= p.len));
         free_copy(begin);
     }
     free_copy(in);

@@ -2,7 +2,7 @@
  * other, signed, and carried by the gate. */
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "binding/radius_crypt.h"
 #include "radius/radius_carry.h"
 #include "wire/radius.h"
@@ -23,12 +23,12 @@ static void check_walk(const struct radius_packet *p, struct radius_out *o)
 
     radius_begin(o, p->code, p->id);
     while (radius_next(&c, &a)) {
-        CHECK(is_inside(a.value, p->attributes) && radius_find(p, a.type, &value));
+        INSIST(is_inside(a.value, p->attributes) && radius_find(p, a.type, &value));
         radius_add(o, a.type, a.value);
     }
-    CHECK(c.rest.n == 0 && radius_end(o) && o->len == p->whole.n);
-    CHECK(memcmp(o->octets, p->whole.p, RADIUS_AUTHENTICATOR_AT) == 0);
-    CHECK(span_eq(span_of(o->octets + RADIUS_HEADER, o->len - RADIUS_HEADER), p->attributes));
+    INSIST(c.rest.n == 0 && radius_end(o) && o->len == p->whole.n);
+    INSIST(memcmp(o->octets, p->whole.p, RADIUS_AUTHENTICATOR_AT) == 0);
+    INSIST(span_eq(span_of(o->octets + RADIUS_HEADER, o->len - RADIUS_HEADER), p->attributes));
     memcpy(o->octets + RADIUS_AUTHENTICATOR_AT, p->authenticator.p, RADIUS_AUTHENTICATOR);
 }
 
@@ -39,7 +39,7 @@ static void check_microsoft(const struct radius_packet *p)
     struct span value;
 
     while (radius_ms_next(&w, &a))
-        CHECK(is_inside(a.value, p->attributes) && radius_ms_find(p, a.type, &value));
+        INSIST(is_inside(a.value, p->attributes) && radius_ms_find(p, a.type, &value));
 }
 
 static void check_carried(const struct radius_packet *p, struct radius_out *o)
@@ -51,12 +51,12 @@ static void check_carried(const struct radius_packet *p, struct radius_out *o)
     struct radius_packet q;
 
     const size_t n = radius_keys(p, &one, span_of(challenge, 8), before, 4);
-    CHECK(n <= 4);
+    INSIST(n <= 4);
     radius_hide_again(o, &one, &two);
-    CHECK(o->len == p->whole.n && radius_parse(span_of(o->octets, o->len), &q) == ERR_OK);
-    CHECK(radius_keys(&q, &two, span_of(challenge, 8), after, 4) == n);
+    INSIST(o->len == p->whole.n && radius_parse(span_of(o->octets, o->len), &q) == ERR_OK);
+    INSIST(radius_keys(&q, &two, span_of(challenge, 8), after, 4) == n);
     for (size_t i = 0; i < n; i++)
-        CHECK(memcmp(before[i].key, after[i].key, HLAK_LEN) == 0);
+        INSIST(memcmp(before[i].key, after[i].key, HLAK_LEN) == 0);
 }
 
 static void check_signed(struct radius_out *o)
@@ -65,18 +65,18 @@ static void check_signed(struct radius_out *o)
     struct radius_packet p;
     struct span value;
 
-    CHECK(radius_parse(span_of(o->octets, o->len), &p) == ERR_OK);
+    INSIST(radius_parse(span_of(o->octets, o->len), &p) == ERR_OK);
     const enum radius_proof before = radius_verify(&p, request, span_str("two"));
-    CHECK(before == RADIUS_FORGED || before == RADIUS_UNSIGNED || before == RADIUS_SIGNED);
+    INSIST(before == RADIUS_FORGED || before == RADIUS_UNSIGNED || before == RADIUS_SIGNED);
     if (radius_find(&p, RADIUS_MESSAGE_AUTHENTICATOR, &value))
         return; /* signing is for packets of our own, where it stands once and has 16 octets */
     radius_add(o, RADIUS_MESSAGE_AUTHENTICATOR, span_of(request, 16));
     if (!radius_end(o))
         return;
     radius_sign(o, request, span_str("two"));
-    CHECK(radius_parse(span_of(o->octets, o->len), &p) == ERR_OK);
-    CHECK(radius_verify(&p, request, span_str("two")) == RADIUS_SIGNED);
-    CHECK(radius_verify(&p, request, span_str("one")) == RADIUS_FORGED);
+    INSIST(radius_parse(span_of(o->octets, o->len), &p) == ERR_OK);
+    INSIST(radius_verify(&p, request, span_str("two")) == RADIUS_SIGNED);
+    INSIST(radius_verify(&p, request, span_str("one")) == RADIUS_FORGED);
 }
 
 /* As the proxy does it: the packet as a request, or as an answer. */
@@ -91,19 +91,19 @@ static void check_trip(const struct radius_packet *p)
     struct span value;
 
     radius_carry_login(p, scratch, &login);
-    CHECK(login.proof.n <= p->attributes.n && login.eap.n <= p->attributes.n);
-    CHECK(login.user.n <= RADIUS_VALUE_MAX);
+    INSIST(login.proof.n <= p->attributes.n && login.eap.n <= p->attributes.n);
+    INSIST(login.user.n <= RADIUS_VALUE_MAX);
     if (p->code == RADIUS_ACCESS_REQUEST) {
         if (!radius_carry_request(p, &trip, &caller, &o))
             return;
         radius_carry_sign(&o, &trip, 9);
-        CHECK(radius_parse(span_of(o.octets, o.len), &q) == ERR_OK && q.id == 9);
-        CHECK(radius_verify(&q, NULL, trip.server_secret) == RADIUS_SIGNED);
+        INSIST(radius_parse(span_of(o.octets, o.len), &q) == ERR_OK && q.id == 9);
+        INSIST(radius_verify(&q, NULL, trip.server_secret) == RADIUS_SIGNED);
     } else if (!radius_find(p, RADIUS_MESSAGE_AUTHENTICATOR, &value) &&
                radius_carry_answer(p, &trip, &o)) { /* a wrong signature does not come so far */
-        CHECK(radius_parse(span_of(o.octets, o.len), &q) == ERR_OK);
-        CHECK(q.id == trip.client_id && q.code == p->code);
-        CHECK(radius_verify(&q, trip.client_authenticator, trip.client_secret) != RADIUS_FORGED);
+        INSIST(radius_parse(span_of(o.octets, o.len), &q) == ERR_OK);
+        INSIST(q.id == trip.client_id && q.code == p->code);
+        INSIST(radius_verify(&q, trip.client_authenticator, trip.client_secret) != RADIUS_FORGED);
     }
 }
 
@@ -114,26 +114,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct radius_packet p;
     const enum err e = radius_parse(span_of(data, size), &p);
 
-    CHECK(e == ERR_OK || e == ERR_LENGTH);
+    INSIST(e == ERR_OK || e == ERR_LENGTH);
     if (e != ERR_OK)
         return 0;
-    CHECK(p.whole.n >= RADIUS_HEADER && p.whole.n <= RADIUS_MAX &&
-          is_inside(p.whole, span_of(data, size)));
+    INSIST(p.whole.n >= RADIUS_HEADER && p.whole.n <= RADIUS_MAX &&
+           is_inside(p.whole, span_of(data, size)));
     /* in a block of exactly this size: a sanitizer sees the first octet that is read behind it */
-    uint8_t *copy = check_alloc(malloc(p.whole.n));
+    uint8_t *copy = insist_alloc(malloc(p.whole.n));
     memcpy(copy, data, p.whole.n);
-    CHECK(radius_parse(span_of(copy, p.whole.n), &p) == ERR_OK);
+    INSIST(radius_parse(span_of(copy, p.whole.n), &p) == ERR_OK);
     for (size_t cut = 0; cut < p.whole.n; cut += cut < 64 ? 1 : 61) {
         struct radius_packet q;
-        CHECK(radius_parse(span_of(copy, cut), &q) == ERR_LENGTH);
+        INSIST(radius_parse(span_of(copy, cut), &q) == ERR_LENGTH);
     }
     check_trip(&p);
     check_walk(&p, &o);
     check_microsoft(&p);
-    CHECK(radius_eap(&p, eap).n <= p.attributes.n);
+    INSIST(radius_eap(&p, eap).n <= p.attributes.n);
     check_carried(&p, &o);
     check_signed(&o);
-    CHECK(radius_code_name(p.code) != NULL);
+    INSIST(radius_code_name(p.code) != NULL);
     free(copy);
     return 0;
 }

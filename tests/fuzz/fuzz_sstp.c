@@ -1,7 +1,7 @@
 /* The input is a stream of SSTP packets; each is read as every kind of message. */
 #include <stdlib.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "wire/sstp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* In a block of exactly this size: a sanitizer sees the first octet that is read behind it. */
 static struct span copy_of(struct span s)
 {
-    uint8_t *p = check_alloc(malloc(s.n > 0 ? s.n : 1));
+    uint8_t *p = insist_alloc(malloc(s.n > 0 ? s.n : 1));
 
     if (s.n > 0)
         memcpy(p, s.p, s.n);
@@ -33,15 +33,15 @@ static void check_status(const struct sstp_packet *p)
     uint8_t out[SSTP_STATUS_LEN];
 
     enum err e = sstp_parse_status(p, &info);
-    CHECK(e == ERR_OK || e == ERR_MISSING);
+    INSIST(e == ERR_OK || e == ERR_MISSING);
     if (e != ERR_OK || info.status > 255)
         return;
     sstp_build_status(out, SSTP_ABORT, (enum sstp_attribute)info.attribute,
                       (enum sstp_status)info.status);
-    CHECK(sstp_parse(span_of(out, sizeof out), &built) == ERR_OK);
-    CHECK(built.len == sizeof out && built.type == SSTP_ABORT && built.attributes == 1);
-    CHECK(sstp_parse_status(&built, &again) == ERR_OK);
-    CHECK(again.attribute == info.attribute && again.status == info.status);
+    INSIST(sstp_parse(span_of(out, sizeof out), &built) == ERR_OK);
+    INSIST(built.len == sizeof out && built.type == SSTP_ABORT && built.attributes == 1);
+    INSIST(sstp_parse_status(&built, &again) == ERR_OK);
+    INSIST(again.attribute == info.attribute && again.status == info.status);
 }
 
 static void check_messages(const struct sstp_packet *p, struct span whole)
@@ -50,19 +50,19 @@ static void check_messages(const struct sstp_packet *p, struct span whole)
     struct sstp_connected connected;
 
     enum err e = sstp_parse_ack(p, &ack);
-    CHECK(e == ERR_OK || e == ERR_MISSING || e == ERR_LENGTH);
-    CHECK(e != ERR_OK || (ack.nonce.n == SSTP_NONCE && inside(ack.nonce, p->body)));
+    INSIST(e == ERR_OK || e == ERR_MISSING || e == ERR_LENGTH);
+    INSIST(e != ERR_OK || (ack.nonce.n == SSTP_NONCE && inside(ack.nonce, p->body)));
     e = sstp_parse_connect_request(p);
-    CHECK(e == ERR_OK || e == ERR_MISSING || e == ERR_LENGTH || e == ERR_RANGE);
+    INSIST(e == ERR_OK || e == ERR_MISSING || e == ERR_LENGTH || e == ERR_RANGE);
     e = sstp_parse_connected(p, &connected);
-    CHECK(e == ERR_OK || e == ERR_MISSING || e == ERR_LENGTH);
+    INSIST(e == ERR_OK || e == ERR_MISSING || e == ERR_LENGTH);
     if (e == ERR_OK) {
-        CHECK(p->len == SSTP_CONNECTED_LEN && p->attributes == 1);
-        CHECK(connected.hash == whole.p[SSTP_CONNECTED_HASH]);
-        CHECK(connected.nonce.p == whole.p + SSTP_CONNECTED_NONCE);
-        CHECK(connected.cert_hash.p == whole.p + SSTP_CONNECTED_CERT);
-        CHECK(connected.mac.p == whole.p + SSTP_CONNECTED_MAC);
-        CHECK(connected.nonce.n == 32 && connected.cert_hash.n == 32 && connected.mac.n == 32);
+        INSIST(p->len == SSTP_CONNECTED_LEN && p->attributes == 1);
+        INSIST(connected.hash == whole.p[SSTP_CONNECTED_HASH]);
+        INSIST(connected.nonce.p == whole.p + SSTP_CONNECTED_NONCE);
+        INSIST(connected.cert_hash.p == whole.p + SSTP_CONNECTED_CERT);
+        INSIST(connected.mac.p == whole.p + SSTP_CONNECTED_MAC);
+        INSIST(connected.nonce.n == 32 && connected.cert_hash.n == 32 && connected.mac.n == 32);
     }
     check_status(p);
 }
@@ -75,25 +75,25 @@ static size_t check_packet(struct span in)
     enum err e = sstp_parse(in, &p);
     size_t wanted = e == ERR_OK ? p.len : in.n;
 
-    CHECK(e == ERR_OK || e == ERR_MORE || e == ERR_VERSION || e == ERR_LENGTH);
+    INSIST(e == ERR_OK || e == ERR_MORE || e == ERR_VERSION || e == ERR_LENGTH);
     for (size_t cut = 0; cut < wanted; cut += cut < 128 ? 1 : 97) {
         struct span begin = copy_of(span_sub(in, 0, cut));
         enum err early = sstp_parse(begin, &again);
-        CHECK(early == ERR_MORE || (early == e && e != ERR_OK));
-        CHECK(e != ERR_VERSION || cut == 0 || early == e);
-        CHECK(e != ERR_LENGTH || cut < 4 || early == e);
+        INSIST(early == ERR_MORE || (early == e && e != ERR_OK));
+        INSIST(e != ERR_VERSION || cut == 0 || early == e);
+        INSIST(e != ERR_LENGTH || cut < 4 || early == e);
         free_copy(begin);
     }
     if (e != ERR_OK)
         return 0;
-    CHECK(p.len >= SSTP_HEADER && p.len <= SSTP_PACKET_MAX && p.len <= in.n);
-    CHECK(p.body.p + p.body.n == in.p + p.len);
-    CHECK(p.body.n == p.len - (size_t)(p.control ? SSTP_CONTROL_MIN : SSTP_HEADER));
+    INSIST(p.len >= SSTP_HEADER && p.len <= SSTP_PACKET_MAX && p.len <= in.n);
+    INSIST(p.body.p + p.body.n == in.p + p.len);
+    INSIST(p.body.n == p.len - (size_t)(p.control ? SSTP_CONTROL_MIN : SSTP_HEADER));
 
     struct span whole = copy_of(span_sub(in, 0, p.len));
-    CHECK(sstp_parse(whole, &again) == ERR_OK);
-    CHECK(again.len == p.len && again.control == p.control && again.type == p.type &&
-          again.attributes == p.attributes && span_eq(again.body, p.body));
+    INSIST(sstp_parse(whole, &again) == ERR_OK);
+    INSIST(again.len == p.len && again.control == p.control && again.type == p.type &&
+           again.attributes == p.attributes && span_eq(again.body, p.body));
     if (again.control)
         check_messages(&again, whole);
     free_copy(whole);

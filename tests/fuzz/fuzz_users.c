@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 #include "policy/users.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -13,9 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void check_problems(const char *text)
 {
     while (*text != 0) {
-        CHECK(strncmp(text, "fuzz:", 5) == 0);
+        INSIST(strncmp(text, "fuzz:", 5) == 0);
         const char *end = strchr(text, '\n');
-        CHECK(end != NULL);
+        INSIST(end != NULL);
         text = end + 1;
     }
 }
@@ -29,17 +29,17 @@ static void look_up(const struct users *u, struct span rest)
         const struct span line = span_sub(rest, 0, end == NULL ? rest.n : (size_t)(end - rest.p));
         const uint8_t *colon = line.n == 0 ? NULL : memchr(line.p, ':', line.n);
         struct users_match found[USERS_MATCH_MAX];
-        CHECK(users_find(u, line, found) <= USERS_MATCH_MAX);
+        INSIST(users_find(u, line, found) <= USERS_MATCH_MAX);
         if (colon != NULL) {
             const struct span name = span_sub(line, 0, (size_t)(colon - line.p));
             const size_t n = users_find(u, name, found);
-            CHECK(n <= USERS_MATCH_MAX);
+            INSIST(n <= USERS_MATCH_MAX);
             lines += users_name_valid(name) && n > 0;
         }
         rest = span_from(rest, line.n + 1);
     }
     /* a byte order mark hides the first name, a comment may look like a line */
-    CHECK(lines + 1 >= users_count(u));
+    INSIST(lines + 1 >= users_count(u));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -47,12 +47,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *problems = NULL;
     size_t len = 0;
     FILE *stream = open_memstream(&problems, &len);
-    CHECK(stream != NULL);
+    INSIST(stream != NULL);
 
     struct users *u = users_parse("fuzz", (const char *)data, size, stream);
-    CHECK(fclose(stream) == 0);
-    CHECK((u == NULL) == (len > 0));
-    CHECK(strlen(problems) == len);
+    INSIST(fclose(stream) == 0);
+    INSIST((u == NULL) == (len > 0));
+    INSIST(strlen(problems) == len);
     check_problems(problems);
     if (u != NULL)
         look_up(u, span_of(data, size));

@@ -1,6 +1,6 @@
 #include "server_models.h"
 
-#include "base/check.h"
+#include "base/insist.h"
 
 enum {
     LCP = 0xc021,
@@ -57,7 +57,7 @@ struct packet {
 
 static void append(struct server_frame *f, const void *p, size_t n)
 {
-    CHECK(f->n + n <= sizeof f->p);
+    INSIST(f->n + n <= sizeof f->p);
     if (n > 0)
         memcpy(f->p + f->n, p, n);
     f->n += n;

@@ -12,7 +12,7 @@
 /* cmocka wants the four above before it */
 #include <cmocka.h>
 
-#include "base/check.h"
+#include "base/insist.h"
 
 static struct netset *read_text(const char *text, size_t len, char **problems)
 {
@@ -142,7 +142,7 @@ static void the_obvious_way_says_the_same(void **state)
     static const size_t sizes[] = {1, 2, 63, 64, 65, 127, 128, 129, 1000};
     uint32_t random = 1;
     for (size_t n = 0; n < sizeof sizes / sizeof *sizes; n++) {
-        struct cidr *nets = check_alloc(calloc(sizes[n], sizeof *nets));
+        struct cidr *nets = insist_alloc(calloc(sizes[n], sizeof *nets));
         char *text, line[ADDR_TEXT_MAX];
         size_t len;
         FILE *f = open_memstream(&text, &len);
