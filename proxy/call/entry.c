@@ -5,7 +5,7 @@
 
 #include "base/insist.h"
 #include "call/site.h"
-#include "call/tunnel.h"
+#include "call/call.h"
 #include "call/uplink.h"
 #include "net/worker.h"
 #include "policy/limits.h"
@@ -31,29 +31,29 @@ static struct span without_port(struct span name)
     return name;
 }
 
-static struct rules_facts facts_of(const struct tunnel *t, time_t now)
+static struct rules_facts facts_of(const struct call *call, time_t now)
 {
     return (struct rules_facts){
-        .client = &t->session.client,
+        .client = &call->session.client,
         .now = now,
-        .request_known = t->request_known,
-        .host = text_or_none(t->session.host),
-        .sni = without_port(text_or_none(t->session.sni)),
-        .tenant = text_or_none(t->session.tenant),
+        .request_known = call->request_known,
+        .host = text_or_none(call->session.host),
+        .sni = without_port(text_or_none(call->session.sni)),
+        .tenant = text_or_none(call->session.tenant),
     };
 }
 
-static void log_denied(struct tunnel *t, const struct rules_answer *v, const char *action)
+static void log_denied(struct call *call, const struct rules_answer *v, const char *action)
 {
     struct log_line l;
     unsigned missed;
 
-    if (!log_limit_pass(&t->set->limit_deny, tunnel_now(t), DENY_LINES_PER_SECOND, &missed))
+    if (!log_limit_pass(&call->set->limit_deny, call_now(call), DENY_LINES_PER_SECOND, &missed))
         return;
-    session_line(&t->session, &l, LOG_LEVEL_INFO, "deny");
-    if (t->session.user != NULL)
-        log_str(&l, "user", t->session.user);
-    if (t->session.user_is_claim)
+    session_line(&call->session, &l, LOG_LEVEL_INFO, "deny");
+    if (call->session.user != NULL)
+        log_str(&l, "user", call->session.user);
+    if (call->session.user_is_claim)
         log_str(&l, "outer-name", "claim");
     if (v->rule == 0)
         log_str(&l, "rule", "default");
@@ -71,70 +71,70 @@ static void log_denied(struct tunnel *t, const struct rules_answer *v, const cha
 
 /* True: nothing that is known speaks against it. False: *v says what does, and it is logged; end:
  * the word for what is done where that is not the rule's action. */
-static bool rules_pass(struct tunnel *t, const struct rules_facts *facts, const char *end,
+static bool rules_pass(struct call *call, const struct rules_facts *facts, const char *end,
                        struct rules_answer *v)
 {
-    const struct config_listener *c = t->listener->config;
+    const struct config_listener *c = call->listener->config;
 
-    if (t->rules_over)
+    if (call->rules_over)
         return true;
     *v = rules_decide(&c->rules, facts);
     if (v->verdict != RULES_DENY)
         return true;
-    log_denied(t, v, c->dry_run ? "dry-run" : end != NULL ? end : rules_action_name(v->action));
-    t->rules_over = c->dry_run;
+    log_denied(call, v, c->dry_run ? "dry-run" : end != NULL ? end : rules_action_name(v->action));
+    call->rules_over = c->dry_run;
     return c->dry_run;
 }
 
-static void refuse_unseen(struct tunnel *t, enum rules_action action, enum reason reason)
+static void refuse_unseen(struct call *call, enum rules_action action, enum reason reason)
 {
     if (action == RULES_DROP)
-        stream_vanish(&t->client);
-    tunnel_cut(t, reason, true, true);
+        stream_vanish(&call->client);
+    call_cut(call, reason, true, true);
 }
 
 bool entry_user_allowed(void *arg, struct span user)
 {
-    struct tunnel *t = arg;
-    struct rules_facts facts = facts_of(t, t->accepted);
+    struct call *call = arg;
+    struct rules_facts facts = facts_of(call, call->accepted);
     struct rules_answer v;
 
     facts.user_known = user.n > 0 ? RULES_USER_KNOWN : RULES_USER_DOUBTFUL;
     facts.user = user;
-    return rules_pass(t, &facts, "disconnect", &v);
+    return rules_pass(call, &facts, "disconnect", &v);
 }
 
-void entry_recheck(struct tunnel *t, const struct site *site)
+void entry_recheck(struct call *call, const struct site *site)
 {
     const struct config *c = site->config;
     const struct config_listener *now = NULL;
 
     for (size_t i = 0; i < c->listener_count && now == NULL; i++)
-        if (strcmp(c->listener[i].name, t->listener->config->name) == 0)
+        if (strcmp(c->listener[i].name, call->listener->config->name) == 0)
             now = &c->listener[i];
     if (now == NULL || !now->recheck_tunnels || now->dry_run)
         return;
-    struct rules_facts facts = facts_of(t, time(NULL));
-    facts.user = text_or_none(t->session.user_is_claim ? NULL : t->session.user);
-    if (t->state == TUNNEL_RELAY)
+    struct rules_facts facts = facts_of(call, time(NULL));
+    facts.user = text_or_none(call->session.user_is_claim ? NULL : call->session.user);
+    if (call->state == CALL_RELAY)
         facts.user_known = facts.user.n > 0 ? RULES_USER_KNOWN : RULES_USER_DOUBTFUL;
     struct rules_answer v = rules_decide(&now->rules, &facts);
     if (v.verdict != RULES_DENY)
         return;
-    log_denied(t, &v, "disconnect");
-    tunnel_close(t, REASON_RULES_CHANGED);
+    log_denied(call, &v, "disconnect");
+    call_close(call, REASON_RULES_CHANGED);
 }
 
 /* ---- accept ---- */
 
-void entry_log_limited(struct tunnel *t, const char *key)
+void entry_log_limited(struct call *call, const char *key)
 {
     struct log_line l;
     unsigned missed;
 
-    if (!log_limit_pass(&t->set->limit_hit, tunnel_now(t), 1, &missed))
+    if (!log_limit_pass(&call->set->limit_hit, call_now(call), 1, &missed))
         return;
-    session_line(&t->session, &l, LOG_LEVEL_WARNING, "limit");
+    session_line(&call->session, &l, LOG_LEVEL_WARNING, "limit");
     log_str(&l, "key", key);
     if (missed > 0)
         log_num(&l, "lines-left-out", missed);
@@ -142,33 +142,33 @@ void entry_log_limited(struct tunnel *t, const char *key)
 }
 
 /* All that is asked before any cryptography. */
-static bool admitted(struct tunnel *t)
+static bool admitted(struct call *call)
 {
-    t->accepted = time(NULL);
-    const struct rules_facts facts = facts_of(t, t->accepted);
+    call->accepted = time(NULL);
+    const struct rules_facts facts = facts_of(call, call->accepted);
     struct rules_answer v;
-    if (!rules_pass(t, &facts, NULL, &v)) {
+    if (!rules_pass(call, &facts, NULL, &v)) {
         if (v.action != RULES_DECOY) {
-            refuse_unseen(t, v.action, REASON_ADDRESS_DENIED);
+            refuse_unseen(call, v.action, REASON_ADDRESS_DENIED);
             return false;
         }
-        t->decoy = true;
+        call->decoy = true;
     }
     enum limits_verdict hit =
-        limits_enter(t->set->shared->limits, &t->session.client, tunnel_now(t));
+        limits_enter(call->set->shared->limits, &call->session.client, call_now(call));
     if (hit != LIMITS_OK) {
-        entry_log_limited(t, limits_key(hit));
-        tunnel_cut(t, REASON_LIMIT, true, true);
+        entry_log_limited(call, limits_key(hit));
+        call_cut(call, REASON_LIMIT, true, true);
         return false;
     }
-    t->counted = true;
+    call->counted = true;
     return true;
 }
 
-struct tls_conn *entry_hello(struct tunnel *t)
+struct tls_conn *entry_hello(struct call *call)
 {
-    tunnel_enter(t, TUNNEL_HANDSHAKE);
-    return tls_conn_new_server(t->listener->tls, stream_sink, &t->client);
+    call_enter(call, CALL_HANDSHAKE);
+    return tls_conn_new_server(call->listener->tls, stream_sink, &call->client);
 }
 
 static bool is_trusted_proxy(const struct config_listener *c, const struct addr *who)
@@ -179,25 +179,25 @@ static bool is_trusted_proxy(const struct config_listener *c, const struct addr 
     return false;
 }
 
-void entry_begin(struct tunnel *t, struct listener *l)
+void entry_begin(struct call *call, struct listener *l)
 {
-    const struct config_listener *c = t->listener->config;
+    const struct config_listener *c = call->listener->config;
 
-    if (stream_accept(&t->client, &l->tcp, &t->session.client) != 0 ||
-        stream_local(&t->client, &t->session.local) != 0) {
-        tunnel_drop(t, REASON_CLIENT_RESET); /* it was gone before we looked */
+    if (stream_accept(&call->client, &l->tcp, &call->session.client) != 0 ||
+        stream_local(&call->client, &call->session.local) != 0) {
+        call_drop(call, REASON_CLIENT_RESET); /* it was gone before we looked */
         return;
     }
     /* A trusted proxy must say whom it brings. Anybody else who tries to gets no further than the
      * TLS handshake, of which a PROXY header is no part. */
-    if (c->accept_proxy && is_trusted_proxy(c, &t->session.client)) {
-        t->session.proxy = t->session.client;
-        stream_start(&t->client, NULL);
+    if (c->accept_proxy && is_trusted_proxy(c, &call->session.client)) {
+        call->session.proxy = call->session.client;
+        stream_start(&call->client, NULL);
         return;
     }
-    tunnel_enter(t, TUNNEL_HELLO);
-    if (admitted(t))
-        stream_expect(&t->client);
+    call_enter(call, CALL_HELLO);
+    if (admitted(call))
+        stream_expect(&call->client);
 }
 
 /* ---- the PROXY header ---- */
@@ -208,7 +208,7 @@ static void addr_from_end(struct addr *out, const struct proxyproto_end *end)
     memcpy(out->ip, end->ip, end->family == 4 ? 4 : 16);
 }
 
-size_t entry_proxy_read(struct tunnel *t, struct span in)
+size_t entry_proxy_read(struct call *call, struct span in)
 {
     struct proxyproto p;
     enum err e = proxyproto_parse(in, &p);
@@ -216,30 +216,30 @@ size_t entry_proxy_read(struct tunnel *t, struct span in)
     if (e == ERR_MORE)
         return 0;
     if (e != ERR_OK) {
-        session_keep(&t->session.detail, span_str(err_text(e)));
-        tunnel_cut(t, REASON_BAD_PROXY_HEADER, true, true);
+        session_keep(&call->session.detail, span_str(err_text(e)));
+        call_cut(call, REASON_BAD_PROXY_HEADER, true, true);
         return in.n;
     }
     if (p.source.family != 0) {
-        addr_from_end(&t->session.client, &p.source);
-        addr_from_end(&t->session.local, &p.destination);
+        addr_from_end(&call->session.client, &p.source);
+        addr_from_end(&call->session.local, &p.destination);
     }
-    tunnel_enter(t, TUNNEL_HELLO);
-    if (!admitted(t))
+    call_enter(call, CALL_HELLO);
+    if (!admitted(call))
         return in.n;
-    stream_secure(&t->client);
+    stream_secure(&call->client);
     return p.len;
 }
 
 /* ---- the request ---- */
 
-void entry_secure(struct tunnel *t)
+void entry_secure(struct call *call)
 {
-    const struct tls_conn *tls = t->client.tls;
-    t->session.tls_version = tls_conn_version(tls);
-    t->session.tls_cipher = tls_conn_cipher(tls);
-    session_keep(&t->session.sni, tls_conn_sni(tls));
-    tunnel_enter(t, TUNNEL_REQUEST);
+    const struct tls_conn *tls = call->client.tls;
+    call->session.tls_version = tls_conn_version(tls);
+    call->session.tls_cipher = tls_conn_cipher(tls);
+    session_keep(&call->session.sni, tls_conn_sni(tls));
+    call_enter(call, CALL_REQUEST);
 }
 
 static bool name_admitted(const struct config_strings *names, struct span name)
@@ -250,47 +250,47 @@ static bool name_admitted(const struct config_strings *names, struct span name)
     return names->count == 0;
 }
 
-static bool host_admitted(const struct tunnel *t, struct span host)
+static bool host_admitted(const struct call *call, struct span host)
 {
-    const struct config_strings *names = &t->listener->config->host;
-    struct span sni = without_port(tls_conn_sni(t->client.tls));
+    const struct config_strings *names = &call->listener->config->host;
+    struct span sni = without_port(tls_conn_sni(call->client.tls));
     /* Old clients send no SNI; one that is sent must be right. */
     return name_admitted(names, host) && (sni.n == 0 || name_admitted(names, sni));
 }
 
 /* Not for the SSTP server: what such a client gets looks the same whatever the reason. With a web
  * site that is the site's own answer to all it has sent, so the head stays unread here. */
-static size_t decoy(struct tunnel *t, enum reason reason, size_t head)
+static size_t decoy(struct call *call, enum reason reason, size_t head)
 {
-    const struct config_backend *site = t->listener->config->fallback;
+    const struct config_backend *site = call->listener->config->fallback;
 
     if (site == NULL) {
-        tunnel_close(t, reason);
+        call_close(call, reason);
         return head;
     }
-    t->reason = reason;
-    t->web = true;
-    stream_pause(&t->client); /* a body may follow, of any size */
-    uplink_dial(t, site);
+    call->reason = reason;
+    call->web = true;
+    stream_pause(&call->client); /* a body may follow, of any size */
+    uplink_dial(call, site);
     return 0;
 }
 
 /* Keeps the tenant for the backend as it was sent, and for the rules without escapes, because the
  * backend undoes them. The reader of the request bounds it. */
-static void keep_tenant(struct tunnel *t, struct span value)
+static void keep_tenant(struct call *call, struct span value)
 {
     uint8_t plain[HTTP_TENANT_MAX];
 
     INSIST(value.n <= sizeof plain);
-    session_keep(&t->tenant_sent, value);
-    session_keep(&t->session.tenant, span_of(plain, http_unescape(value, plain)));
+    session_keep(&call->tenant_sent, value);
+    session_keep(&call->session.tenant, span_of(plain, http_unescape(value, plain)));
 }
 
 /* use-backend: by now all is known that it may ask for. */
-static const struct config_backend *backend_for(const struct tunnel *t,
+static const struct config_backend *backend_for(const struct call *call,
                                                 const struct rules_facts *facts)
 {
-    const struct config_listener *c = t->listener->config;
+    const struct config_listener *c = call->listener->config;
     const size_t rule = rules_decide(&c->routes, facts).rule;
     return rule == 0 ? c->backend : c->route[rule - 1].backend;
 }
@@ -298,69 +298,69 @@ static const struct config_backend *backend_for(const struct tunnel *t,
 /* Answers a head that cannot be read. The web site, if there is one, gives its own answer;
  * otherwise the gate's answer is the same for every client, because it does not depend on method
  * and URI. */
-static size_t unreadable(struct tunnel *t, enum err e, size_t head)
+static size_t unreadable(struct call *call, enum err e, size_t head)
 {
-    session_keep(&t->session.detail, span_str(err_text(e)));
-    if (t->listener->config->fallback != NULL)
-        return decoy(t, REASON_NOT_SSTP, head);
-    tunnel_close(t, e == ERR_TOO_LARGE ? REASON_TOO_LARGE : REASON_BAD_REQUEST);
+    session_keep(&call->session.detail, span_str(err_text(e)));
+    if (call->listener->config->fallback != NULL)
+        return decoy(call, REASON_NOT_SSTP, head);
+    call_close(call, e == ERR_TOO_LARGE ? REASON_TOO_LARGE : REASON_BAD_REQUEST);
     return head;
 }
 
 /* Where there is a web site, an unfinished head that is not SSTP is the site's at once: the site
  * may have an answer to it already. A client that gets the decoy in any case must not see that the
  * gate waits for the rest of an SSTP request. */
-static size_t unfinished(struct tunnel *t, struct span in)
+static size_t unfinished(struct call *call, struct span in)
 {
-    if (t->listener->config->fallback == NULL || (!t->decoy && http_may_be_sstp(in)))
+    if (call->listener->config->fallback == NULL || (!call->decoy && http_may_be_sstp(in)))
         return 0;
-    return decoy(t, t->decoy ? REASON_RULE_DENIED : REASON_NOT_SSTP, 0);
+    return decoy(call, call->decoy ? REASON_RULE_DENIED : REASON_NOT_SSTP, 0);
 }
 
-void entry_request_ended(struct tunnel *t)
+void entry_request_ended(struct call *call)
 {
-    if (t->listener->config->fallback != NULL)
-        (void)decoy(t, REASON_NOT_SSTP, 0);
+    if (call->listener->config->fallback != NULL)
+        (void)decoy(call, REASON_NOT_SSTP, 0);
 }
 
-void entry_request_expired(struct tunnel *t)
+void entry_request_expired(struct call *call)
 {
-    if (t->listener->config->fallback != NULL && t->client.held != NULL)
-        (void)decoy(t, REASON_REQUEST_TIMEOUT, 0);
+    if (call->listener->config->fallback != NULL && call->client.held != NULL)
+        (void)decoy(call, REASON_REQUEST_TIMEOUT, 0);
     else
-        tunnel_close(t, REASON_REQUEST_TIMEOUT);
+        call_close(call, REASON_REQUEST_TIMEOUT);
 }
 
-size_t entry_request_read(struct tunnel *t, struct span in)
+size_t entry_request_read(struct call *call, struct span in)
 {
     struct http_request request;
     enum err e = http_parse_request(in, &request);
 
     if (e == ERR_MORE)
-        return unfinished(t, in);
+        return unfinished(call, in);
     if (e != ERR_OK)
-        return unreadable(t, e, in.n);
-    t->head_request = request.is_head;
-    session_keep(&t->session.host, request.host);
-    session_keep(&t->session.correlation, request.correlation);
+        return unreadable(call, e, in.n);
+    call->head_request = request.is_head;
+    session_keep(&call->session.host, request.host);
+    session_keep(&call->session.correlation, request.correlation);
     if (request.flaw != ERR_OK)
-        session_keep(&t->session.detail, span_str(err_text(request.flaw)));
+        session_keep(&call->session.detail, span_str(err_text(request.flaw)));
     if (!request.sstp)
-        return decoy(t, REASON_NOT_SSTP, request.len);
-    if (!host_admitted(t, request.host))
-        return decoy(t, REASON_HOST_REFUSED, request.len);
-    if (t->decoy)
-        return decoy(t, REASON_RULE_DENIED, request.len);
-    keep_tenant(t, request.tenant);
-    t->request_known = true;
-    const struct rules_facts facts = facts_of(t, t->accepted);
+        return decoy(call, REASON_NOT_SSTP, request.len);
+    if (!host_admitted(call, request.host))
+        return decoy(call, REASON_HOST_REFUSED, request.len);
+    if (call->decoy)
+        return decoy(call, REASON_RULE_DENIED, request.len);
+    keep_tenant(call, request.tenant);
+    call->request_known = true;
+    const struct rules_facts facts = facts_of(call, call->accepted);
     struct rules_answer v;
-    if (!rules_pass(t, &facts, NULL, &v)) {
+    if (!rules_pass(call, &facts, NULL, &v)) {
         if (v.action == RULES_DECOY)
-            return decoy(t, REASON_RULE_DENIED, request.len);
-        refuse_unseen(t, v.action, REASON_RULE_DENIED);
+            return decoy(call, REASON_RULE_DENIED, request.len);
+        refuse_unseen(call, v.action, REASON_RULE_DENIED);
         return in.n;
     }
-    uplink_dial(t, backend_for(t, &facts));
+    uplink_dial(call, backend_for(call, &facts));
     return request.len;
 }

@@ -5,8 +5,8 @@
 #include "base/insist.h"
 #include "call/entry.h"
 #include "call/front.h"
-#include "call/tunnel.h"
-#include "call/tunnels.h"
+#include "call/call.h"
+#include "call/calls.h"
 #include "net/stream.h"
 #include "policy/limits.h"
 #include "policy/users.h"
@@ -14,40 +14,40 @@
 #include "wire/sstp.h"
 
 /* Gives the client points for failed logins as soon as they are known. */
-static void count_failures(struct tunnel *t)
+static void count_failures(struct call *call)
 {
-    if (t->session.failures > t->failures)
-        tunnel_give_points(t, POINTS_LOGIN * (t->session.failures - t->failures));
-    t->failures = t->session.failures;
+    if (call->session.failures > call->failures)
+        call_give_points(call, POINTS_LOGIN * (call->session.failures - call->failures));
+    call->failures = call->session.failures;
 }
 
-void traffic_login_ends(struct tunnel *t)
+void traffic_login_ends(struct call *call)
 {
-    if (t->front == NULL)
+    if (call->front == NULL)
         return;
-    front_server_ends(t->front);
-    count_failures(t);
+    front_server_ends(call->front);
+    count_failures(call);
 }
 
 /* An Abort or a Disconnect goes by: the rest is a matter of seconds ([MS-SSTP] 3.1.2.1, 3.1.2.2),
  * whether or not the two close their connections then. */
-static void note_goodbye(struct tunnel *t, const struct sstp_packet *p, bool from_client)
+static void note_goodbye(struct call *call, const struct sstp_packet *p, bool from_client)
 {
     struct sstp_status_info info;
 
-    if (t->reason != REASON_NONE)
+    if (call->reason != REASON_NONE)
         return;
     if (p->type == SSTP_ABORT)
-        t->reason = from_client ? REASON_CLIENT_ABORT : REASON_BACKEND_ABORT;
+        call->reason = from_client ? REASON_CLIENT_ABORT : REASON_BACKEND_ABORT;
     else if (p->type == SSTP_DISCONNECT)
-        t->reason = from_client ? REASON_CLIENT_DISCONNECT : REASON_BACKEND_DISCONNECT;
+        call->reason = from_client ? REASON_CLIENT_DISCONNECT : REASON_BACKEND_DISCONNECT;
     else
         return;
     if (!from_client)
-        traffic_login_ends(t);
-    tunnel_enter(t, TUNNEL_DRAIN);
+        traffic_login_ends(call);
+    call_enter(call, CALL_DRAIN);
     if (sstp_parse_status(p, &info) == ERR_OK && info.status != SSTP_STATUS_NO_ERROR)
-        session_keep(&t->session.detail, span_str(sstp_status_name(info.status)));
+        session_keep(&call->session.detail, span_str(sstp_status_name(info.status)));
 }
 
 static void count(struct session_flow *flow, struct span octets)
@@ -60,18 +60,19 @@ static void count(struct session_flow *flow, struct span octets)
  * not prove, or a name that is empty without its domain or realm (`@example.com`, `DOMAIN\`),
  * because such a tunnel would use up those of another user. Keeps the counted name, so that
  * limits_forget releases exactly that count. */
-static bool user_admitted(struct tunnel *t)
+static bool user_admitted(struct call *call)
 {
-    INSIST(t->counted_user == NULL);
-    if (t->session.user != NULL && !t->session.user_is_claim)
-        session_keep(&t->counted_user, users_counted_name(span_str(t->session.user)));
-    if (t->counted_user == NULL)
+    INSIST(call->counted_user == NULL);
+    if (call->session.user != NULL && !call->session.user_is_claim)
+        session_keep(&call->counted_user, users_counted_name(span_str(call->session.user)));
+    if (call->counted_user == NULL)
         return true;
-    enum limits_verdict hit = limits_user_enter(t->set->shared->limits, span_str(t->counted_user));
+    enum limits_verdict hit =
+        limits_user_enter(call->set->shared->limits, span_str(call->counted_user));
     if (hit == LIMITS_OK)
         return true;
-    entry_log_limited(t, limits_key(hit));
-    session_keep(&t->counted_user, span_of(NULL, 0));
+    entry_log_limited(call, limits_key(hit));
+    session_keep(&call->counted_user, span_of(NULL, 0));
     return false;
 }
 
@@ -85,22 +86,22 @@ static struct span as_sent(const struct sstp_packet *p, struct span octets,
 }
 
 /* What front made of a packet: PASS has that packet's octets in a.octets by now. */
-static void obey(struct tunnel *t, const struct front_answer *a, bool from_client)
+static void obey(struct call *call, const struct front_answer *a, bool from_client)
 {
-    struct stream *to = from_client ? &t->backend : &t->client;
-    struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
+    struct stream *to = from_client ? &call->backend : &call->client;
+    struct session_flow *flow = from_client ? &call->session.up : &call->session.down;
 
     switch (a->verdict) {
     case FRONT_DROP:
     case FRONT_HOLD: return;
-    case FRONT_REFUSE: tunnel_close(t, a->reason); return;
+    case FRONT_REFUSE: call_close(call, a->reason); return;
     case FRONT_WAIT:
-        if (t->state == TUNNEL_NEGOTIATE) /* else the call is about to end without it */
-            tunnel_enter(t, TUNNEL_KEY);
+        if (call->state == CALL_NEGOTIATE) /* else the call is about to end without it */
+            call_enter(call, CALL_KEY);
         return;
     case FRONT_CONNECTED:
-        if (!user_admitted(t)) {
-            tunnel_close(t, REASON_USER_LIMIT);
+        if (!user_admitted(call)) {
+            call_close(call, REASON_USER_LIMIT);
             return;
         }
         break;
@@ -111,43 +112,43 @@ static void obey(struct tunnel *t, const struct front_answer *a, bool from_clien
     stream_write(to, a->octets);
     if (a->verdict != FRONT_CONNECTED)
         return;
-    t->up = true;
-    t->lcp_request = front_lcp_request(t->front);
-    front_free(t->front);
-    t->front = NULL;
-    if (t->state == TUNNEL_NEGOTIATE || t->state == TUNNEL_KEY)
-        tunnel_enter(t, TUNNEL_RELAY);
+    call->up = true;
+    call->lcp_request = front_lcp_request(call->front);
+    front_free(call->front);
+    call->front = NULL;
+    if (call->state == CALL_NEGOTIATE || call->state == CALL_KEY)
+        call_enter(call, CALL_RELAY);
     /* A reload met it on its way, when not all was known that the new rules ask for. */
-    if (t->state == TUNNEL_RELAY && t->site != t->set->site)
-        entry_recheck(t, t->set->site);
+    if (call->state == CALL_RELAY && call->site != call->set->site)
+        entry_recheck(call, call->set->site);
 }
 
-void traffic_try_key(struct tunnel *t, bool late)
+void traffic_try_key(struct call *call, bool late)
 {
-    struct front_answer a = front_try_key(t->front, tunnel_now(t), late);
+    struct front_answer a = front_try_key(call->front, call_now(call), late);
 
     if (a.verdict == FRONT_REPLACE) /* the server has not let the user in yet */
-        tunnel_enter(t, TUNNEL_NEGOTIATE);
-    obey(t, &a, true);
+        call_enter(call, CALL_NEGOTIATE);
+    obey(call, &a, true);
 }
 
 /* Handles a packet of a call before its tunnel is up. Returns false if the packet stays unread. */
-static bool front_packet(struct tunnel *t, const struct sstp_packet *p, struct span octets,
+static bool front_packet(struct call *call, const struct sstp_packet *p, struct span octets,
                          bool from_client)
 {
     uint8_t copy[SSTP_PACKET_MAX];
-    struct front_answer a = from_client ? front_from_client(t->front, p, octets, tunnel_now(t))
-                                        : front_from_backend(t->front, p, octets);
-    count_failures(t);
-    if (a.verdict == FRONT_HOLD && t->state == TUNNEL_KEY)
+    struct front_answer a = from_client ? front_from_client(call->front, p, octets, call_now(call))
+                                        : front_from_backend(call->front, p, octets);
+    count_failures(call);
+    if (a.verdict == FRONT_HOLD && call->state == CALL_KEY)
         return false;
     if (a.verdict == FRONT_PASS) {
         a.octets = octets;
-        note_goodbye(t, p, from_client);
+        note_goodbye(call, p, from_client);
     }
     if (a.octets.n > 0)
         a.octets = as_sent(p, a.octets, copy);
-    obey(t, &a, from_client);
+    obey(call, &a, from_client);
     return true;
 }
 
@@ -158,14 +159,14 @@ enum link_step { LINK_FORWARD, LINK_SKIP, LINK_SECOND_LOGIN };
  * login only, and some servers start over inside a tunnel. LCP's Configure-Request begins another
  * login, unless it is a late retransmission of the settled request, which the server must not see
  * either. */
-static enum link_step judge_link_frame(const struct tunnel *t, struct span frame)
+static enum link_step judge_link_frame(const struct call *call, struct span frame)
 {
     struct span request;
 
     switch (ppp_frame_relogin(frame, &request)) {
     case PPP_NO_LOGIN: return LINK_FORWARD;
     case PPP_LCP_REQUEST:
-        return front_hash_lcp(request) == t->lcp_request ? LINK_SKIP : LINK_SECOND_LOGIN;
+        return front_hash_lcp(request) == call->lcp_request ? LINK_SKIP : LINK_SECOND_LOGIN;
     case PPP_LOGIN: break;
     }
     return LINK_SECOND_LOGIN;
@@ -174,10 +175,10 @@ static enum link_step judge_link_frame(const struct tunnel *t, struct span frame
 /* Forwards all whole packets at the start of in. Towards clients each packet is a record of its own
  * (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends packets that arrived
  * together leave together. */
-size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
+size_t traffic_packets(struct call *call, struct span in, bool from_client)
 {
-    struct stream *to = from_client ? &t->backend : &t->client;
-    struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
+    struct stream *to = from_client ? &call->backend : &call->client;
+    struct session_flow *flow = from_client ? &call->session.up : &call->session.down;
     struct sstp_packet p;
     uint8_t copy[SSTP_PACKET_MAX];
     size_t used = 0, sent = 0;
@@ -185,12 +186,12 @@ size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
 
     while ((e = sstp_parse(span_from(in, used), &p)) == ERR_OK) {
         struct span octets = span_sub(in, used, p.len);
-        if (t->front != NULL) {
-            if (!front_packet(t, &p, octets, from_client)) {
-                stream_pause(&t->client); /* until KEY is left */
+        if (call->front != NULL) {
+            if (!front_packet(call, &p, octets, from_client)) {
+                stream_pause(&call->client); /* until KEY is left */
                 return used;
             }
-            if (t->state > TUNNEL_DRAIN)
+            if (call->state > CALL_DRAIN)
                 return in.n; /* this packet has ended the call */
             sent = used += p.len;
             continue;
@@ -199,19 +200,19 @@ size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
         if (p.control) {
             if (!front_in_place(&p)) {
                 stream_write(to, span_sub(in, sent, used - p.len - sent));
-                tunnel_close(t, from_client ? REASON_CLIENT_OUT_OF_PLACE
-                                            : REASON_BACKEND_OUT_OF_PLACE);
+                call_close(call,
+                           from_client ? REASON_CLIENT_OUT_OF_PLACE : REASON_BACKEND_OUT_OF_PLACE);
                 return in.n;
             }
-            note_goodbye(t, &p, from_client);
+            note_goodbye(call, &p, from_client);
         } else if (from_client && ppp_frame_may_be_link(p.body)) {
-            const enum link_step step = judge_link_frame(t, p.body);
+            const enum link_step step = judge_link_frame(call, p.body);
             if (step != LINK_FORWARD) {
                 stream_write(to, span_sub(in, sent, used - p.len - sent));
                 sent = used;
             }
             if (step == LINK_SECOND_LOGIN) {
-                tunnel_close(t, REASON_SECOND_LOGIN);
+                call_close(call, REASON_SECOND_LOGIN);
                 return in.n;
             }
             if (step == LINK_SKIP)
@@ -227,22 +228,22 @@ size_t traffic_packets(struct tunnel *t, struct span in, bool from_client)
     }
     stream_write(to, span_sub(in, sent, used - sent));
     if (e != ERR_MORE) {
-        session_keep(&t->session.detail, span_str(err_text(e)));
-        tunnel_close(t, from_client ? REASON_CLIENT_BAD_PACKET : REASON_BACKEND_BAD_PACKET);
+        session_keep(&call->session.detail, span_str(err_text(e)));
+        call_close(call, from_client ? REASON_CLIENT_BAD_PACKET : REASON_BACKEND_BAD_PACKET);
         return in.n;
     }
-    t->active = tunnel_now(t);
+    call->active = call_now(call);
     return used;
 }
 
 /* Web traffic: octets, as they come. */
-size_t traffic_web(struct tunnel *t, struct span in, bool from_client)
+size_t traffic_web(struct call *call, struct span in, bool from_client)
 {
-    struct stream *to = from_client ? &t->backend : &t->client;
-    struct session_flow *flow = from_client ? &t->session.up : &t->session.down;
+    struct stream *to = from_client ? &call->backend : &call->client;
+    struct session_flow *flow = from_client ? &call->session.up : &call->session.down;
 
     stream_write(to, in);
     flow->octets += in.n;
-    t->active = tunnel_now(t);
+    call->active = call_now(call);
     return in.n;
 }

@@ -8,20 +8,20 @@
 
 #include "base/span.h"
 
-struct tunnel;
+struct call;
 
 /* Sends on all whole packets at the start of in; returns their octets. May end the call. */
-size_t traffic_packets(struct tunnel *t, struct span in, bool from_client);
+size_t traffic_packets(struct call *call, struct span in, bool from_client);
 
 /* In state KEY: keys have come, or (late) their time is over. Call Connected goes on, the call
  * ends, or it waits on. */
-void traffic_try_key(struct tunnel *t, bool late);
+void traffic_try_key(struct call *call, bool late);
 
 /* The call ends. A login that the server has not accepted counts as failed; a no-op once the tunnel
  * is up. */
-void traffic_login_ends(struct tunnel *t);
+void traffic_login_ends(struct call *call);
 
 /* Sends on all of in. */
-size_t traffic_web(struct tunnel *t, struct span in, bool from_client);
+size_t traffic_web(struct call *call, struct span in, bool from_client);
 
 #endif

@@ -7,7 +7,7 @@
 #include "call/front.h"
 #include "call/site.h"
 #include "call/target.h"
-#include "call/tunnel.h"
+#include "call/call.h"
 #include "net/dial.h"
 #include "policy/backends.h"
 #include "tls/tls_conn.h"
@@ -18,20 +18,21 @@ enum { BACKEND_LINES_PER_SECOND = 20 }; /* for each worker */
 
 /* ---- dial ---- */
 
-static void dial_server(struct tunnel *t);
+static void dial_server(struct call *call);
 
-static void log_backend(struct tunnel *t, const char *what, const char *why)
+static void log_backend(struct call *call, const char *what, const char *why)
 {
     char name[BACKENDS_NAME_MAX];
     struct log_line l;
     unsigned missed;
 
-    if (!log_limit_pass(&t->set->limit_backend, tunnel_now(t), BACKEND_LINES_PER_SECOND, &missed))
+    if (!log_limit_pass(&call->set->limit_backend, call_now(call), BACKEND_LINES_PER_SECOND,
+                        &missed))
         return;
-    session_line(&t->session, &l, LOG_LEVEL_WARNING, "backend");
-    log_str(&l, "backend", t->session.backend);
-    if (t->at_server)
-        log_str(&l, "server", backends_name(t->site_backend->servers, t->server, name));
+    session_line(&call->session, &l, LOG_LEVEL_WARNING, "backend");
+    log_str(&l, "backend", call->session.backend);
+    if (call->at_server)
+        log_str(&l, "server", backends_name(call->site_backend->servers, call->server, name));
     log_str(&l, "failed", what);
     log_str(&l, "msg", why);
     if (missed > 0)
@@ -41,157 +42,157 @@ static void log_backend(struct tunnel *t, const char *what, const char *why)
 
 /* A server that is told who the client is, or which tenant is meant, may have something against
  * these: a stranger must not be able to bring it down by being refused. */
-static bool is_asked_for_client(const struct tunnel *t)
+static bool is_asked_for_client(const struct call *call)
 {
-    const struct config_backend *c = t->site_backend->config;
-    return c->send_proxy != CONFIG_SEND_PROXY_NO || (c->pass_tenant && t->tenant_sent != NULL);
+    const struct config_backend *c = call->site_backend->config;
+    return c->send_proxy != CONFIG_SEND_PROXY_NO || (c->pass_tenant && call->tenant_sent != NULL);
 }
 
 /* What is wrong with the server for this call; blame: and for others, too. */
-static void note_failure(struct tunnel *t, enum reason why, bool blame, const char *what,
+static void note_failure(struct call *call, enum reason why, bool blame, const char *what,
                          const char *text)
 {
     char cause[BACKENDS_CAUSE_MAX];
 
-    log_backend(t, what, text);
-    t->dial_failure = why;
+    log_backend(call, what, text);
+    call->dial_failure = why;
     if (!blame)
         return;
     snprintf(cause, sizeof cause, "%s: %s", what, text);
-    session_keep(&t->blame, span_str(cause));
+    session_keep(&call->blame, span_str(cause));
 }
 
-static void dial_done(struct tunnel *t)
+static void dial_done(struct call *call)
 {
-    dial_free(t->dial);
-    t->dial = NULL;
+    dial_free(call->dial);
+    call->dial = NULL;
 }
 
-void uplink_leave(struct tunnel *t)
+void uplink_leave(struct call *call)
 {
-    dial_done(t);
-    if (t->at_server)
-        backends_release(t->site_backend->servers, t->server);
-    t->at_server = false;
+    dial_done(call);
+    if (call->at_server)
+        backends_release(call->site_backend->servers, call->server);
+    call->at_server = false;
 }
 
 /* It had its chance. */
-static void dial_next_server(struct tunnel *t)
+static void dial_next_server(struct call *call)
 {
-    if (t->blame != NULL)
-        target_report(t->site_backend, t->server, false, t->blame, tunnel_now(t));
-    session_keep(&t->blame, span_of(NULL, 0));
-    uplink_leave(t);
-    dial_server(t);
+    if (call->blame != NULL)
+        target_report(call->site_backend, call->server, false, call->blame, call_now(call));
+    session_keep(&call->blame, span_of(NULL, 0));
+    uplink_leave(call);
+    dial_server(call);
 }
 
-static void dial_address(struct tunnel *t)
+static void dial_address(struct call *call)
 {
     struct addr to;
     char text[ADDR_TEXT_MAX];
 
-    if (!dial_next(t->dial, &to)) {
-        dial_next_server(t);
+    if (!dial_next(call->dial, &to)) {
+        dial_next_server(call);
         return;
     }
-    tunnel_enter(t, TUNNEL_DIAL);
-    session_keep(&t->session.server, span_str(addr_format(&to, text)));
-    int r = stream_connect(&t->backend, &to);
+    call_enter(call, CALL_DIAL);
+    session_keep(&call->session.server, span_str(addr_format(&to, text)));
+    int r = stream_connect(&call->backend, &to);
     if (r != 0) /* the stream closes, and uplink_closed goes on */
-        note_failure(t, REASON_BACKEND_UNREACHABLE, !stream_starved(r), "connect",
+        note_failure(call, REASON_BACKEND_UNREACHABLE, !stream_starved(r), "connect",
                      stream_strerror(r));
 }
 
 static void on_resolved(void *arg, int status)
 {
-    struct tunnel *t = arg;
+    struct call *call = arg;
     if (status != 0)
-        note_failure(t, REASON_BACKEND_UNREACHABLE, !stream_starved(status), "resolve",
+        note_failure(call, REASON_BACKEND_UNREACHABLE, !stream_starved(status), "resolve",
                      stream_strerror(status));
-    dial_address(t); /* without addresses that is the next server */
+    dial_address(call); /* without addresses that is the next server */
 }
 
-static void no_server(struct tunnel *t)
+static void no_server(struct call *call)
 {
     char why[BACKENDS_CAUSE_MAX];
 
-    session_keep(&t->session.server, span_of(NULL, 0));
-    if (t->dial_failure == REASON_NONE) { /* none was tried */
-        backends_why_none(t->site_backend->servers, why);
-        session_keep(&t->session.detail, span_str(why));
-        log_backend(t, "choose", why);
-        t->dial_failure = REASON_NO_SERVER;
+    session_keep(&call->session.server, span_of(NULL, 0));
+    if (call->dial_failure == REASON_NONE) { /* none was tried */
+        backends_why_none(call->site_backend->servers, why);
+        session_keep(&call->session.detail, span_str(why));
+        log_backend(call, "choose", why);
+        call->dial_failure = REASON_NO_SERVER;
     }
-    if (t->web) { /* the call's reason is why its client was sent there */
+    if (call->web) { /* the call's reason is why its client was sent there */
         snprintf(why, sizeof why, "instead of the web site: %s",
-                 reason_info(t->dial_failure)->name);
-        session_keep(&t->session.detail, span_str(why));
+                 reason_info(call->dial_failure)->name);
+        session_keep(&call->session.detail, span_str(why));
     }
-    tunnel_close(t, t->dial_failure);
+    call_close(call, call->dial_failure);
 }
 
-static void dial_server(struct tunnel *t)
+static void dial_server(struct call *call)
 {
-    if (!backends_choose(t->site_backend->servers, &t->session.client, &t->tried, tunnel_now(t),
-                         &t->server)) {
-        no_server(t);
+    if (!backends_choose(call->site_backend->servers, &call->session.client, &call->tried,
+                         call_now(call), &call->server)) {
+        no_server(call);
         return;
     }
-    const struct config_server *to = target_server(t->site_backend, t->server);
-    t->at_server = true;
-    if (t->dial_failure == REASON_NONE)
-        t->dial_failure = REASON_BACKEND_UNREACHABLE; /* if its name has no address, say */
-    tunnel_enter(t, TUNNEL_DIAL);
-    t->dial = dial_new(t->set->worker, to->host, to->port, on_resolved, t);
+    const struct config_server *to = target_server(call->site_backend, call->server);
+    call->at_server = true;
+    if (call->dial_failure == REASON_NONE)
+        call->dial_failure = REASON_BACKEND_UNREACHABLE; /* if its name has no address, say */
+    call_enter(call, CALL_DIAL);
+    call->dial = dial_new(call->set->worker, to->host, to->port, on_resolved, call);
 }
 
-void uplink_dial(struct tunnel *t, const struct config_backend *backend)
+void uplink_dial(struct call *call, const struct config_backend *backend)
 {
-    t->site_backend = &t->site->backend[backend - t->site->config->backend];
-    t->session.backend = backend->name;
-    dial_server(t);
+    call->site_backend = &call->site->backend[backend - call->site->config->backend];
+    call->session.backend = backend->name;
+    dial_server(call);
 }
 
 /* Closes this address; uplink_closed tries the next one. An alert may be on its way. */
-static void dial_failed(struct tunnel *t, enum reason why, bool blame, const char *what,
+static void dial_failed(struct call *call, enum reason why, bool blame, const char *what,
                         const char *text)
 {
-    note_failure(t, why, blame, what, text);
-    stream_close(&t->backend, false);
+    note_failure(call, why, blame, what, text);
+    stream_close(&call->backend, false);
 }
 
-static void ask(struct tunnel *t)
+static void ask(struct call *call)
 {
     uint8_t head[HTTP_BUILD_MAX];
     const size_t n =
-        target_request(t->site_backend, t->server, t->session.correlation,
-                       t->site_backend->config->pass_tenant ? t->tenant_sent : NULL, head);
+        target_request(call->site_backend, call->server, call->session.correlation,
+                       call->site_backend->config->pass_tenant ? call->tenant_sent : NULL, head);
 
-    dial_done(t);
-    tunnel_enter(t, TUNNEL_ANSWER);
-    stream_write(&t->backend, span_of(head, n));
+    dial_done(call);
+    call_enter(call, CALL_ANSWER);
+    stream_write(&call->backend, span_of(head, n));
 }
 
-static void served(struct tunnel *t)
+static void served(struct call *call)
 {
-    target_report(t->site_backend, t->server, true, "a call was answered", tunnel_now(t));
-    session_keep(&t->blame, span_of(NULL, 0));
+    target_report(call->site_backend, call->server, true, "a call was answered", call_now(call));
+    session_keep(&call->blame, span_of(NULL, 0));
 }
 
-static void ready(struct tunnel *t)
+static void ready(struct call *call)
 {
-    if (!t->web) {
-        ask(t);
+    if (!call->web) {
+        ask(call);
         return;
     }
-    dial_done(t);
-    served(t);
-    tunnel_enter(t, TUNNEL_WEB);
+    dial_done(call);
+    served(call);
+    call_enter(call, CALL_WEB);
     /* A visitor is a stranger: a visitor that reads nothing must not cost more than a call. */
-    stream_narrow(&t->client);
-    stream_narrow(&t->backend);
-    stream_resume(&t->client);
-    stream_kick(&t->client); /* everything it has said since its handshake */
+    stream_narrow(&call->client);
+    stream_narrow(&call->backend);
+    stream_resume(&call->client);
+    stream_kick(&call->client); /* everything it has said since its handshake */
 }
 
 static void end_from_addr(struct proxyproto_end *out, const struct addr *a)
@@ -200,35 +201,35 @@ static void end_from_addr(struct proxyproto_end *out, const struct addr *a)
     memcpy(out->ip, a->ip, a->family == AF_INET ? 4 : 16);
 }
 
-void uplink_connected(struct tunnel *t, int status)
+void uplink_connected(struct call *call, int status)
 {
     struct proxyproto p = {0};
 
     if (status != 0) {
-        dial_failed(t, REASON_BACKEND_UNREACHABLE, !stream_starved(status), "connect",
+        dial_failed(call, REASON_BACKEND_UNREACHABLE, !stream_starved(status), "connect",
                     stream_strerror(status));
         return;
     }
-    end_from_addr(&p.source, &t->session.client);
-    end_from_addr(&p.destination, &t->session.local);
-    p.authority = tls_conn_sni(t->client.tls);
+    end_from_addr(&p.source, &call->session.client);
+    end_from_addr(&p.destination, &call->session.local);
+    p.authority = tls_conn_sni(call->client.tls);
     p.tls.present = true;
     p.tls.client = PROXYPROTO_CLIENT_TLS;
     p.tls.verify = 1; /* there was no client certificate to verify */
-    p.tls.version = span_str(t->session.tls_version);
-    p.tls.cipher = span_str(t->session.tls_cipher);
-    if (target_start(t->site_backend, t->server, &t->backend, &p))
-        ready(t);
+    p.tls.version = span_str(call->session.tls_version);
+    p.tls.cipher = span_str(call->session.tls_cipher);
+    if (target_start(call->site_backend, call->server, &call->backend, &p))
+        ready(call);
 }
 
-void uplink_secure(struct tunnel *t)
+void uplink_secure(struct call *call)
 {
     char why[TARGET_WHY_MAX];
 
-    if (target_trusted(t->site_backend, &t->backend, why))
-        ready(t);
+    if (target_trusted(call->site_backend, &call->backend, why))
+        ready(call);
     else
-        dial_failed(t, REASON_BACKEND_UNVERIFIED, true, "verify", why);
+        dial_failed(call, REASON_BACKEND_UNVERIFIED, true, "verify", why);
 }
 
 /* ---- the answer ---- */
@@ -236,34 +237,34 @@ void uplink_secure(struct tunnel *t)
 /* Tries the next server: no SSTP packet was sent yet, and the client's packets wait. This server
  * has nothing left to read, so it gets a reset, which leaves no port in TIME_WAIT, because anybody
  * can send requests that a server refuses. */
-static void answer_failed(struct tunnel *t, enum reason why, const char *text)
+static void answer_failed(struct call *call, enum reason why, const char *text)
 {
-    tunnel_enter(t, TUNNEL_DIAL);
-    note_failure(t, why, !is_asked_for_client(t), "answer", text);
-    stream_close(&t->backend, true);
+    call_enter(call, CALL_DIAL);
+    note_failure(call, why, !is_asked_for_client(call), "answer", text);
+    stream_close(&call->backend, true);
 }
 
-static void negotiate(struct tunnel *t)
+static void negotiate(struct call *call)
 {
     uint8_t head[HTTP_BUILD_MAX];
     char date[32];
-    struct binding_leaf ours, theirs = t->site_backend->told;
+    struct binding_leaf ours, theirs = call->site_backend->told;
 
-    served(t);
-    target_leaf(&t->client, &ours);
+    served(call);
+    target_leaf(&call->client, &ours);
     if (theirs.known == 0)
-        target_leaf(&t->backend, &theirs);
-    t->front = front_new(t->site_backend, &ours, &theirs, &t->session);
-    front_use_leaves(t->front, t->set->shared->leaves);
-    front_use_keyring(t->front, t->set->shared->keyring);
-    if (rules_needs_user(&t->listener->config->rules))
-        front_ask_user(t->front, entry_user_allowed, t);
-    tunnel_enter(t, TUNNEL_NEGOTIATE);
-    stream_write(&t->client, span_of(head, http_build_accept(head, tunnel_http_date(date))));
-    stream_kick(&t->client); /* octets it sent without waiting for the answer */
+        target_leaf(&call->backend, &theirs);
+    call->front = front_new(call->site_backend, &ours, &theirs, &call->session);
+    front_use_leaves(call->front, call->set->shared->leaves);
+    front_use_keyring(call->front, call->set->shared->keyring);
+    if (rules_needs_user(&call->listener->config->rules))
+        front_ask_user(call->front, entry_user_allowed, call);
+    call_enter(call, CALL_NEGOTIATE);
+    stream_write(&call->client, span_of(head, http_build_accept(head, call_http_date(date))));
+    stream_kick(&call->client); /* octets it sent without waiting for the answer */
 }
 
-size_t uplink_answer_read(struct tunnel *t, struct span in)
+size_t uplink_answer_read(struct call *call, struct span in)
 {
     struct http_response response;
     enum err e = http_parse_response(in, &response);
@@ -271,59 +272,59 @@ size_t uplink_answer_read(struct tunnel *t, struct span in)
     if (e == ERR_MORE)
         return 0;
     if (e != ERR_OK) {
-        answer_failed(t, REASON_BACKEND_BAD_ANSWER, "not HTTP");
+        answer_failed(call, REASON_BACKEND_BAD_ANSWER, "not HTTP");
         return in.n;
     }
     if (response.status != 200) {
         char text[40];
         snprintf(text, sizeof text, "status %u instead of 200", response.status);
-        answer_failed(t, REASON_BACKEND_REFUSED, text);
+        answer_failed(call, REASON_BACKEND_REFUSED, text);
         return in.n;
     }
-    negotiate(t);
+    negotiate(call);
     return response.len;
 }
 
 /* ---- what may come in between ---- */
 
-bool uplink_ended(struct tunnel *t, enum stream_end why)
+bool uplink_ended(struct call *call, enum stream_end why)
 {
-    const char *text = why == STREAM_TLS ? stream_error(&t->backend) : "closed";
+    const char *text = why == STREAM_TLS ? stream_error(&call->backend) : "closed";
 
-    if (t->state == TUNNEL_DIAL) {
-        bool unverified = why == STREAM_TLS && tls_conn_unverified(t->backend.tls);
-        dial_failed(t, unverified ? REASON_BACKEND_UNVERIFIED : REASON_BACKEND_TLS,
-                    unverified || !is_asked_for_client(t), "tls", text);
+    if (call->state == CALL_DIAL) {
+        bool unverified = why == STREAM_TLS && tls_conn_unverified(call->backend.tls);
+        dial_failed(call, unverified ? REASON_BACKEND_UNVERIFIED : REASON_BACKEND_TLS,
+                    unverified || !is_asked_for_client(call), "tls", text);
         return true;
     }
-    if (t->state == TUNNEL_ANSWER) {
-        answer_failed(t, REASON_BACKEND_BAD_ANSWER, text);
+    if (call->state == CALL_ANSWER) {
+        answer_failed(call, REASON_BACKEND_BAD_ANSWER, text);
         return true;
     }
     return false;
 }
 
-void uplink_closed(struct tunnel *t)
+void uplink_closed(struct call *call)
 {
-    if (t->dial == NULL) /* it was asked, and gave no answer that would do */
-        dial_next_server(t);
+    if (call->dial == NULL) /* it was asked, and gave no answer that would do */
+        dial_next_server(call);
     else
-        dial_address(t);
+        dial_address(call);
 }
 
-void uplink_expired(struct tunnel *t)
+void uplink_expired(struct call *call)
 {
-    if (t->state == TUNNEL_ANSWER) {
-        answer_failed(t, REASON_ANSWER_TIMEOUT, "none in time");
+    if (call->state == CALL_ANSWER) {
+        answer_failed(call, REASON_ANSWER_TIMEOUT, "none in time");
         return;
     }
-    tunnel_enter(t, TUNNEL_DIAL); /* a deadline of its own for whatever is tried next */
-    if (t->backend.handle == STREAM_HANDLE_NONE) {
-        note_failure(t, REASON_BACKEND_UNREACHABLE, true, "resolve", "no answer in time");
-        dial_next_server(t);
+    call_enter(call, CALL_DIAL); /* a deadline of its own for whatever is tried next */
+    if (call->backend.handle == STREAM_HANDLE_NONE) {
+        note_failure(call, REASON_BACKEND_UNREACHABLE, true, "resolve", "no answer in time");
+        dial_next_server(call);
     } else {
-        dial_failed(t, REASON_BACKEND_UNREACHABLE,
-                    t->backend.in == STREAM_IN_IDLE || !is_asked_for_client(t), "connect",
+        dial_failed(call, REASON_BACKEND_UNREACHABLE,
+                    call->backend.in == STREAM_IN_IDLE || !is_asked_for_client(call), "connect",
                     "no answer in time");
     }
 }

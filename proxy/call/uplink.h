@@ -12,25 +12,25 @@
 #include "net/stream.h"
 
 struct config_backend;
-struct tunnel;
+struct call;
 
 /* Enters DIAL. backend is one of the tunnel's own site. */
-void uplink_dial(struct tunnel *t, const struct config_backend *backend);
+void uplink_dial(struct call *call, const struct config_backend *backend);
 
 /* What the backend's stream tells. _ended: false when the call has come further than the answer,
  * and this is not uplink's to judge. _closed: in state DIAL only. */
-void uplink_connected(struct tunnel *t, int status);
-void uplink_secure(struct tunnel *t);
-bool uplink_ended(struct tunnel *t, enum stream_end why);
-void uplink_closed(struct tunnel *t);
+void uplink_connected(struct call *call, int status);
+void uplink_secure(struct call *call);
+bool uplink_ended(struct call *call, enum stream_end why);
+void uplink_closed(struct call *call);
 
 /* Gives back the call's place at its server, if it has one. */
-void uplink_leave(struct tunnel *t);
+void uplink_leave(struct call *call);
 
 /* Octets of the backend in state ANSWER; how many are done with. */
-size_t uplink_answer_read(struct tunnel *t, struct span in);
+size_t uplink_answer_read(struct call *call, struct span in);
 
 /* The deadline of DIAL or ANSWER is over. */
-void uplink_expired(struct tunnel *t);
+void uplink_expired(struct call *call);
 
 #endif

@@ -28,7 +28,7 @@ static size_t checked_servers(const struct config *c)
 
 /* A call needs two descriptors, and the program some of its own. A reload that changes nothing
  * about it does not say again that there are too few. */
-static unsigned tunnels_max(struct server *s)
+static unsigned calls_max(struct server *s)
 {
     const unsigned wanted = s->snapshot->config->gate.max_tunnels;
     struct rlimit lim;
@@ -93,18 +93,18 @@ bool reload_prepare(struct server *s, struct reload_next *n, struct snapshot *sn
 
 /* One worker's part, on its way to the worker's thread. */
 struct switch_letter {
-    struct tunnels *tunnels;
+    struct calls *calls;
     uv_sem_t *done;
     struct site *site;
     size_t count;
-    struct tunnels_place place[];
+    struct calls_place place[];
 };
 
 static void switch_deliver(void *arg)
 {
     struct switch_letter *l = arg;
     uv_sem_t *done = l->done;
-    tunnels_switch(l->tunnels, l->site, l->place, l->count);
+    calls_switch(l->calls, l->site, l->place, l->count);
     free(l);
     uv_sem_post(done);
 }
@@ -114,13 +114,13 @@ static struct switch_letter *switch_letter(struct server *s, struct reload_next 
     size_t count = n->sockets.count;
     struct switch_letter *l = insist_alloc(calloc(1, sizeof *l + count * sizeof *l->place));
 
-    l->tunnels = &s->worker[worker].tunnels;
+    l->calls = &s->worker[worker].calls;
     l->done = &s->switched;
     l->site = n->site[worker];
     l->count = count;
     for (size_t i = 0; i < count; i++) {
         const struct socket *sock = &n->sockets.item[i];
-        l->place[i] = (struct tunnels_place){
+        l->place[i] = (struct calls_place){
             .socket = sock->id,
             .listener = sock->listener,
             .fd = sock->fds == NULL ? -1 : sock->fds[worker],
@@ -177,7 +177,7 @@ void reload_commit(struct server *s, struct reload_next *n, bool running)
     s->sockets = n->sockets;
     snapshot_unref(s->snapshot);
     s->snapshot = n->snapshot;
-    atomic_store(&s->shared.max, tunnels_max(s));
+    atomic_store(&s->shared.max, calls_max(s));
 }
 
 /* ---- warnings ---- */

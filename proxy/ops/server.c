@@ -17,7 +17,7 @@
 #include "radius/keyring.h"
 #include "call/leaves.h"
 #include "policy/snapshot.h"
-#include "call/tunnels.h"
+#include "call/calls.h"
 #include "net/worker.h"
 #include "ops/admin.h"
 #include "ops/bans.h"
@@ -53,21 +53,21 @@ static void workers_init(struct server *s)
     for (size_t i = 0; i < s->workers; i++) {
         struct server_worker *sw = &s->worker[i];
         sw->server = s;
-        worker_init(&sw->worker, (unsigned)i, tunnels_sweep, &sw->tunnels);
-        tunnels_init(&sw->tunnels, &sw->worker, &s->shared);
+        worker_init(&sw->worker, (unsigned)i, calls_sweep, &sw->calls);
+        calls_init(&sw->calls, &sw->worker, &s->shared);
     }
 }
 
 static void post_all(struct server *s, void (*fn)(void *))
 {
     for (size_t i = 0; i < s->workers; i++)
-        worker_post(&s->worker[i].worker, fn, &s->worker[i].tunnels);
+        worker_post(&s->worker[i].worker, fn, &s->worker[i].calls);
 }
 
 /* In the thread that proxies RADIUS, which ends before the workers' mailboxes go. */
 static void on_keys(void *arg)
 {
-    post_all(arg, tunnels_try_keys);
+    post_all(arg, calls_try_keys);
 }
 
 /* ---- the end ---- */
@@ -76,7 +76,7 @@ void server_stop(struct server *s, const char *cause)
 {
     log_msg(LOG_LEVEL_INFO, "stop", "%s: closing all calls", cause);
     s->phase = STOPPING;
-    post_all(s, tunnels_stop);
+    post_all(s, calls_stop);
 }
 
 void server_drain(struct server *s)
@@ -84,7 +84,7 @@ void server_drain(struct server *s)
     log_msg(LOG_LEVEL_INFO, "stop", "no new calls, waiting for those that are up");
     if (s->phase == SERVING)
         s->phase = DRAINING;
-    post_all(s, tunnels_drain);
+    post_all(s, calls_drain);
 }
 
 /* ---- signals ---- */
@@ -262,14 +262,14 @@ int server_run(const char *path, const char *ready_file)
     reload_log_listen(&s, 0, 0);
     if (ready_file != NULL && !ready_write(&s, ready_file)) {
         ok = false;
-        post_all(&s, tunnels_stop);
+        post_all(&s, calls_stop);
     }
     INSIST_UV(uv_run(&s.loop, UV_RUN_DEFAULT));
     INSIST_UV(uv_loop_close(&s.loop));
     log_msg(LOG_LEVEL_INFO, "stop", "all calls have ended");
     for (size_t i = 0; i < s.workers; i++) {
         worker_fini(&s.worker[i].worker);
-        tunnels_fini(&s.worker[i].tunnels);
+        calls_fini(&s.worker[i].calls);
     }
     uv_sem_destroy(&s.switched);
     free(s.worker);

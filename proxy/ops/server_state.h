@@ -10,7 +10,7 @@
 #include <time.h>
 #include <uv.h>
 
-#include "call/tunnels.h"
+#include "call/calls.h"
 #include "net/worker.h"
 #include "ops/radius_service.h"
 #include "ops/sockets.h"
@@ -23,7 +23,7 @@ struct watch;
 
 struct server_worker {
     struct worker worker;
-    struct tunnels tunnels;
+    struct calls calls;
     struct server *server;
     uv_thread_t thread;
 };
@@ -34,7 +34,7 @@ struct server {
     struct server_worker *worker;
     size_t workers;
     struct sockets sockets;
-    struct tunnels_shared shared;
+    struct calls_shared shared;
     struct backends *backends;
     struct radius_service radius;
 

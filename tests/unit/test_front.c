@@ -85,7 +85,7 @@ static const char stale_text[] = "User:00112233445566778899aabbccddeeff\n";
 
 enum { NOW = 1000 };
 
-struct call {
+struct talk {
     struct config_backend config;
     struct site_backend backend;
     struct users *users;
@@ -107,7 +107,7 @@ static void leaf_from(struct binding_leaf *out, struct span der)
 }
 
 /* users: text of a users file, NULL: the backend has none. */
-static void call_init_config(struct call *c, enum config_binding binding, const char *users,
+static void talk_init_config(struct talk *c, enum config_binding binding, const char *users,
                              const char *vector, bool zero_key_eap)
 {
     struct binding_leaf client, backend;
@@ -130,13 +130,13 @@ static void call_init_config(struct call *c, enum config_binding binding, const 
     c->front = front_new(&c->backend, &client, &backend, &c->session);
 }
 
-static void call_init(struct call *c, enum config_binding binding, const char *users,
+static void talk_init(struct talk *c, enum config_binding binding, const char *users,
                       const char *vector)
 {
-    call_init_config(c, binding, users, vector, false);
+    talk_init_config(c, binding, users, vector, false);
 }
 
-static void call_fini(struct call *c)
+static void talk_fini(struct talk *c)
 {
     front_free(c->front);
     session_fini(&c->session);
@@ -145,10 +145,10 @@ static void call_fini(struct call *c)
 }
 
 /* The backend's server asks [radius home]. */
-static void call_init_radius(struct call *c, enum config_binding binding, const char *users,
+static void talk_init_radius(struct talk *c, enum config_binding binding, const char *users,
                              const char *vector)
 {
-    call_init(c, binding, users, vector);
+    talk_init(c, binding, users, vector);
     c->radius.name = (char *)"home";
     c->config.radius = &c->radius;
     c->keyring = keyring_new();
@@ -170,7 +170,7 @@ static struct span of_hex(const char *hex, uint8_t out[256])
 }
 
 /* The marks of a login by EAP that RADIUS saw as these packets; each is in SSTP and PPP. */
-static struct keyring_marks marks_of_eap(const struct call *c, const char *const *packets)
+static struct keyring_marks marks_of_eap(const struct talk *c, const char *const *packets)
 {
     enum { HEADS = 4 + 4 };
     struct keyring_marks m = {0};
@@ -185,7 +185,7 @@ static const char *const eap_tls_packets[] = {EAP_TLS_USER, EAP_TLS_REQUEST, EAP
                                               NULL};
 
 /* The marks of the call's own login. */
-static struct keyring_marks own_marks(const struct call *c)
+static struct keyring_marks own_marks(const struct talk *c)
 {
     enum { NT_RESPONSE_AT = 4 + 4 + 4 + 1 + 24 };
     uint8_t octets[256];
@@ -198,7 +198,7 @@ static struct keyring_marks own_marks(const struct call *c)
 }
 
 /* Makes RADIUS give a login the key of the call's vector, altered by one bit if it is wrong. */
-static void radius_gives_to(struct call *c, const char *user, struct keyring_marks marks,
+static void radius_gives_to(struct talk *c, const char *user, struct keyring_marks marks,
                             bool wrong)
 {
     const struct keyring_login login = {.user = span_str(user), .marks = marks};
@@ -208,12 +208,12 @@ static void radius_gives_to(struct call *c, const char *user, struct keyring_mar
     keyring_put(c->keyring, "home", &login, &key, 1, NOW);
 }
 
-static void radius_gives(struct call *c, const char *user, bool wrong)
+static void radius_gives(struct talk *c, const char *user, bool wrong)
 {
     radius_gives_to(c, user, own_marks(c), wrong);
 }
 
-static enum front_verdict give(struct call *c, bool client, struct span octets)
+static enum front_verdict give(struct talk *c, bool client, struct span octets)
 {
     struct sstp_packet p;
     assert_true(octets.n <= sizeof c->packet);
@@ -227,42 +227,42 @@ static enum front_verdict give(struct call *c, bool client, struct span octets)
     return c->answer.verdict;
 }
 
-static enum front_verdict give_hex(struct call *c, bool client, const char *hex)
+static enum front_verdict give_hex(struct talk *c, bool client, const char *hex)
 {
     uint8_t octets[256];
     return give(c, client, of_hex(hex, octets));
 }
 
-static enum front_verdict from_client(struct call *c, const char *hex)
+static enum front_verdict from_client(struct talk *c, const char *hex)
 {
     return give_hex(c, true, hex);
 }
 
-static enum front_verdict from_backend(struct call *c, const char *hex)
+static enum front_verdict from_backend(struct talk *c, const char *hex)
 {
     return give_hex(c, false, hex);
 }
 
-static enum front_verdict ack(struct call *c, uint8_t mask)
+static enum front_verdict ack(struct talk *c, uint8_t mask)
 {
     uint8_t octets[SSTP_ACK_LEN] = {0x10, 1, 0, 48, 0, 2, 0, 1, 0, 4, 0, 40, 0, 0, 0, mask};
     memcpy(octets + 16, vector_octets(c->v, "nonce", SSTP_NONCE), SSTP_NONCE);
     return give(c, false, span_of(octets, sizeof octets));
 }
 
-static enum front_verdict connected(struct call *c)
+static enum front_verdict connected(struct talk *c)
 {
     return give(c, true, vector_get(c->v, "from_client"));
 }
 
-static void refused(struct call *c, enum front_verdict v, enum reason reason)
+static void refused(struct talk *c, enum front_verdict v, enum reason reason)
 {
     assert_int_equal(v, FRONT_REFUSE);
     assert_string_equal(reason_info(c->answer.reason)->name, reason_info(reason)->name);
 }
 
 /* Up to where PPP may begin. */
-static void request_and_ack(struct call *c, uint8_t mask)
+static void request_and_ack(struct talk *c, uint8_t mask)
 {
     bool widens = c->config.binding == CONFIG_BINDING_REWRITE;
     assert_int_equal(from_client(c, REQUEST), FRONT_PASS);
@@ -270,13 +270,13 @@ static void request_and_ack(struct call *c, uint8_t mask)
 }
 
 /* LCP agrees on PAP. */
-static void pap_agreed(struct call *c)
+static void pap_agreed(struct talk *c)
 {
     assert_int_equal(from_backend(c, PAP_REQUEST), FRONT_PASS);
     assert_int_equal(from_client(c, PAP_ACK), FRONT_PASS);
 }
 
-static void mschapv2(struct call *c)
+static void mschapv2(struct talk *c)
 {
     assert_int_equal(from_backend(c, CHALLENGE), FRONT_PASS);
     assert_int_equal(from_client(c, RESPONSE), FRONT_PASS);
@@ -290,7 +290,7 @@ static void goes_on(enum front_verdict v)
     assert_true(v == FRONT_CONNECTED || v == FRONT_REPLACE);
 }
 
-static void connected_becomes(struct call *c, const char *vector)
+static void connected_becomes(struct talk *c, const char *vector)
 {
     goes_on(connected(c));
     assert_int_equal(c->answer.octets.n, SSTP_CONNECTED_LEN);
@@ -301,7 +301,7 @@ static void connected_becomes(struct call *c, const char *vector)
     assert_int_equal(c->session.binding, SESSION_BINDING_VERIFIED);
 }
 
-static void connected_stays(struct call *c, enum session_binding how)
+static void connected_stays(struct talk *c, enum session_binding how)
 {
     goes_on(connected(c));
     assert_true(span_eq(c->answer.octets, vector_get(c->v, "from_client")));
@@ -313,8 +313,8 @@ static void connected_stays(struct call *c, enum session_binding how)
 static void a_whole_mschapv2_call(void **state)
 {
     (void)state;
-    struct call c;
-    call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     assert_int_equal(from_backend(&c, LCP_REQUEST), FRONT_PASS);
     assert_int_equal(from_client(&c, LCP_REQUEST), FRONT_PASS);
@@ -326,24 +326,24 @@ static void a_whole_mschapv2_call(void **state)
     assert_string_equal(c.session.hash, "sha256");
     assert_string_equal(c.session.key, "ms-chapv2");
     assert_false(c.session.weak);
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* Windows sends Call Connected 50 ms after Success; one that does not wait for it is right too. */
 static void without_a_success_the_last_response_counts(void **state)
 {
     (void)state;
-    struct call c;
-    call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha1");
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha1");
     request_and_ack(&c, SSTP_HASH_SHA1);
     from_backend(&c, CHALLENGE);
     from_client(&c, RESPONSE);
     connected_becomes(&c, "rewrite_mschapv2_sha1");
     assert_string_equal(c.session.hash, "sha1");
-    call_fini(&c);
+    talk_fini(&c);
 }
 
-static void eap_mschapv2(struct call *c)
+static void eap_mschapv2(struct talk *c)
 {
     assert_int_equal(from_backend(c, EAP_CHALLENGE), FRONT_PASS);
     assert_int_equal(from_client(c, EAP_RESPONSE), FRONT_PASS);
@@ -358,15 +358,15 @@ static void eap_with_its_key_and_with_zeros(void **state)
     for (int zero = 0; zero < 2; zero++) {
         const char *name =
             zero ? "rewrite_eap_mschapv2_zero_sha256" : "rewrite_eap_mschapv2_sha256";
-        struct call c;
-        call_init(&c, CONFIG_BINDING_REWRITE, zero ? NULL : users_text, name);
+        struct talk c;
+        talk_init(&c, CONFIG_BINDING_REWRITE, zero ? NULL : users_text, name);
         request_and_ack(&c, SSTP_HASH_SHA256);
         eap_mschapv2(&c);
         connected_becomes(&c, name);
         assert_string_equal(c.session.method, "eap-mschapv2");
         assert_string_equal(c.session.key, zero ? "zero" : "ms-chapv2");
         assert_int_equal(c.session.weak, zero); /* a method with keys, bound with none */
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -375,8 +375,8 @@ static void eap_with_zeros_that_are_configured(void **state)
 {
     (void)state;
     for (int early = 0; early < 2; early++) {
-        struct call c;
-        call_init_config(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_eap_mschapv2_zero_sha256",
+        struct talk c;
+        talk_init_config(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_eap_mschapv2_zero_sha256",
                          true);
         request_and_ack(&c, SSTP_HASH_SHA256);
         if (early)
@@ -390,7 +390,7 @@ static void eap_with_zeros_that_are_configured(void **state)
             goes_on(connected(&c));
         assert_true(c.session.weak);
         assert_string_equal(c.session.key, "zero");
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -400,8 +400,8 @@ static void eap_with_zeros_although_its_key_is_known(void **state)
 {
     (void)state;
     for (int early = 0; early < 2; early++) {
-        struct call c;
-        call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_eap_mschapv2_zero_sha256");
+        struct talk c;
+        talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_eap_mschapv2_zero_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         if (early) {
             goes_on(connected(&c)); /* no method is known yet */
@@ -415,7 +415,7 @@ static void eap_with_zeros_although_its_key_is_known(void **state)
             refused(&c, connected(&c), REASON_BINDING_MAC);
         }
         assert_true(c.session.forged);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -424,8 +424,8 @@ static void pap_needs_no_users_file(void **state)
     (void)state;
     for (int sha1 = 0; sha1 < 2; sha1++) {
         const char *name = sha1 ? "rewrite_pap_sha1" : "rewrite_pap_sha256";
-        struct call c;
-        call_init(&c, CONFIG_BINDING_REWRITE, NULL, name);
+        struct talk c;
+        talk_init(&c, CONFIG_BINDING_REWRITE, NULL, name);
         request_and_ack(&c, sha1 ? SSTP_HASH_SHA1 : SSTP_HASH_SHA256);
         pap_agreed(&c);
         assert_int_equal(from_client(&c, PAP), FRONT_PASS);
@@ -434,7 +434,7 @@ static void pap_needs_no_users_file(void **state)
         assert_string_equal(c.session.method, "pap");
         assert_string_equal(c.session.key, "zero");
         assert_false(c.session.weak); /* this method has no keys: zeros are right */
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -454,12 +454,12 @@ static void hashes_are_translated(void **state)
         {"rewrite_mschapv2_sha1", "rewrite_mschapv2_sha1", 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct call c;
-        call_init(&c, CONFIG_BINDING_REWRITE, users_text, cases[i].client);
+        struct talk c;
+        talk_init(&c, CONFIG_BINDING_REWRITE, users_text, cases[i].client);
         request_and_ack(&c, cases[i].mask);
         mschapv2(&c);
         connected_becomes(&c, cases[i].backend);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -470,8 +470,8 @@ static void the_mask_is_widened_in_rewrite_only(void **state)
                                                 CONFIG_BINDING_PASSTHROUGH, CONFIG_BINDING_OFF};
     for (size_t i = 0; i < 4; i++)
         for (uint8_t mask = 0; mask < 4; mask++) {
-            struct call c;
-            call_init(&c, modes[i], users_text, "rewrite_mschapv2_sha256");
+            struct talk c;
+            talk_init(&c, modes[i], users_text, "rewrite_mschapv2_sha256");
             request_and_ack(&c, mask);
             if (modes[i] == CONFIG_BINDING_REWRITE) {
                 assert_int_equal(c.answer.octets.n, SSTP_ACK_LEN);
@@ -479,7 +479,7 @@ static void the_mask_is_widened_in_rewrite_only(void **state)
                 c.packet[15] = 3; /* and nothing else */
                 assert_memory_equal(c.answer.octets.p, c.packet, SSTP_ACK_LEN);
             }
-            call_fini(&c);
+            talk_fini(&c);
         }
 }
 
@@ -489,22 +489,22 @@ static void a_hash_that_was_not_offered(void **state)
     (void)state;
     static const enum config_binding modes[] = {CONFIG_BINDING_AUTO, CONFIG_BINDING_PASSTHROUGH};
     for (size_t i = 0; i < 2; i++) {
-        struct call c;
-        call_init(&c, modes[i], users_text, "rewrite_mschapv2_sha256");
+        struct talk c;
+        talk_init(&c, modes[i], users_text, "rewrite_mschapv2_sha256");
         request_and_ack(&c, SSTP_HASH_SHA1);
         mschapv2(&c);
         refused(&c, connected(&c), REASON_BINDING_HASH);
         assert_int_equal(c.session.binding, SESSION_BINDING_FAILED);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
 static void a_hash_of_the_backend_that_is_not_known(void **state)
 {
     (void)state;
-    struct call c;
+    struct talk c;
     struct binding_leaf client, told = {.known = SSTP_HASH_SHA1};
-    call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+    talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
     leaf_from(&client, vector_get(c.v, "client_leaf"));
     front_free(c.front);
     c.front = front_new(&c.backend, &client, &told, &c.session);
@@ -512,14 +512,14 @@ static void a_hash_of_the_backend_that_is_not_known(void **state)
     mschapv2(&c);
     refused(&c, connected(&c), REASON_BINDING_HASH);
     assert_non_null(c.session.detail);
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* ---- what is wrong ---- */
 
 enum { AT_NONCE = 16, AT_HASH = 48, AT_MAC = 80 };
 
-static enum front_verdict connected_altered(struct call *c, size_t at)
+static enum front_verdict connected_altered(struct talk *c, size_t at)
 {
     uint8_t octets[SSTP_CONNECTED_LEN];
     memcpy(octets, vector_octets(c->v, "from_client", sizeof octets), sizeof octets);
@@ -543,8 +543,8 @@ static void what_is_altered_is_refused(void **state)
     };
     for (size_t m = 0; m < 3; m++)
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-            struct call c;
-            call_init(&c, modes[m], users_text, "rewrite_mschapv2_sha256");
+            struct talk c;
+            talk_init(&c, modes[m], users_text, "rewrite_mschapv2_sha256");
             request_and_ack(&c, SSTP_HASH_SHA256);
             mschapv2(&c);
             enum front_verdict v = connected_altered(&c, cases[i].at);
@@ -558,7 +558,7 @@ static void what_is_altered_is_refused(void **state)
                 assert_int_equal(c.session.binding, SESSION_BINDING_FAILED);
                 assert_null(c.session.key);
             }
-            call_fini(&c);
+            talk_fini(&c);
         }
 }
 
@@ -590,44 +590,44 @@ static void without_the_users_key(void **state)
     static const char *const files[] = {NULL, stale_text,
                                         "Other:41c00c584bd2d91c4017a2a12fa59f3f\n"};
     for (size_t i = 0; i < 3; i++) {
-        struct call c;
-        call_init(&c, CONFIG_BINDING_REWRITE, files[i], "rewrite_mschapv2_sha256");
+        struct talk c;
+        talk_init(&c, CONFIG_BINDING_REWRITE, files[i], "rewrite_mschapv2_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         mschapv2(&c);
         refused(&c, connected(&c), REASON_BINDING_MAC);
-        call_fini(&c);
+        talk_fini(&c);
 
-        call_init(&c, CONFIG_BINDING_AUTO, files[i], "rewrite_mschapv2_sha256");
+        talk_init(&c, CONFIG_BINDING_AUTO, files[i], "rewrite_mschapv2_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         mschapv2(&c);
         if (files[i] == stale_text) /* a key there is, but not the client's */
             refused(&c, connected(&c), REASON_BINDING_MAC);
         else
             connected_stays(&c, SESSION_BINDING_PASSED);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
 static void auto_makes_it_again_where_it_can(void **state)
 {
     (void)state;
-    struct call c;
-    call_init(&c, CONFIG_BINDING_AUTO, users_text, "rewrite_mschapv2_sha256");
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_AUTO, users_text, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     mschapv2(&c);
     connected_becomes(&c, "rewrite_mschapv2_sha256");
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 static void passthrough_passes(void **state)
 {
     (void)state;
-    struct call c;
-    call_init(&c, CONFIG_BINDING_PASSTHROUGH, users_text, "rewrite_mschapv2_sha256");
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_PASSTHROUGH, users_text, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA1 | SSTP_HASH_SHA256);
     mschapv2(&c);
     connected_stays(&c, SESSION_BINDING_PASSED);
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 #define IPCP "1000000e ff038021 0101000a 0306"
@@ -650,8 +650,8 @@ static void until_the_server_is_content(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof content / sizeof *content; i++) {
-        struct call c;
-        call_init(&c, CONFIG_BINDING_REWRITE, users_text, content[i].vector);
+        struct talk c;
+        talk_init(&c, CONFIG_BINDING_REWRITE, users_text, content[i].vector);
         request_and_ack(&c, SSTP_HASH_SHA256);
         if (content[i].asked) {
             from_backend(&c, CHALLENGE);
@@ -663,43 +663,43 @@ static void until_the_server_is_content(void **state)
         assert_int_equal(from_client(&c, "1001000800080000"), FRONT_PASS); /* Echo: in place now */
         assert_int_equal(from_backend(&c, "1000000c ff03c021 09010004"), FRONT_PASS);
         assert_int_equal(from_backend(&c, content[i].packet), content[i].verdict);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
 static void off_does_not_look(void **state)
 {
     (void)state;
-    struct call c;
-    call_init(&c, CONFIG_BINDING_OFF, NULL, "rewrite_mschapv2_sha256");
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_OFF, NULL, "rewrite_mschapv2_sha256");
     assert_int_equal(from_client(&c, REQUEST), FRONT_PASS);
     assert_int_equal(from_backend(&c, "1001000800020000"), FRONT_PASS); /* an Ack of nothing */
     assert_int_equal(from_client(&c, "1001000800040000"), FRONT_REPLACE);
     assert_int_equal(c.answer.octets.n, 8);
     assert_int_equal(c.session.binding, SESSION_BINDING_OFF);
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 static void an_ack_without_a_nonce(void **state)
 {
     (void)state;
     for (int mode = CONFIG_BINDING_REWRITE; mode < CONFIG_BINDING_OFF; mode++) {
-        struct call c;
-        call_init(&c, (enum config_binding)mode, NULL, "rewrite_pap_sha256");
+        struct talk c;
+        talk_init(&c, (enum config_binding)mode, NULL, "rewrite_pap_sha256");
         from_client(&c, REQUEST);
         refused(&c, from_backend(&c, "1001000800020000"), REASON_BACKEND_OUT_OF_PLACE);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
 /* ---- keys from RADIUS ---- */
 
-static void try_key(struct call *c, bool late)
+static void try_key(struct talk *c, bool late)
 {
     c->answer = front_try_key(c->front, NOW, late);
 }
 
-static void eap_tls_begins(struct call *c)
+static void eap_tls_begins(struct talk *c)
 {
     assert_int_equal(from_backend(c, EAP_TLS_IDENTITY), FRONT_PASS);
     assert_int_equal(from_client(c, EAP_TLS_USER), FRONT_PASS);
@@ -707,7 +707,7 @@ static void eap_tls_begins(struct call *c)
     assert_int_equal(from_client(c, EAP_TLS_RESPONSE), FRONT_PASS);
 }
 
-static void eap_tls(struct call *c)
+static void eap_tls(struct talk *c)
 {
     eap_tls_begins(c);
     assert_int_equal(from_backend(c, EAP_TLS_DONE), FRONT_PASS);
@@ -716,8 +716,8 @@ static void eap_tls(struct call *c)
 static void a_key_from_radius(void **state)
 {
     (void)state;
-    struct call c;
-    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+    struct talk c;
+    talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     eap_tls(&c);
     radius_gives(&c, "User", true);
@@ -732,7 +732,7 @@ static void a_key_from_radius(void **state)
     struct hlak left[2];
     uint64_t id[2], latest = 0;
     assert_int_equal(keyring_find(c.keyring, "home", &login, NOW, &latest, left, id, 2), 1);
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* Every account gets keys. These bind no other call, whatever the outer name of their login
@@ -752,8 +752,8 @@ static void keys_of_others(void **state)
         {"rewrite_mschapv2_sha256", "User", {NULL}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct call c;
-        call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, cases[i].vector);
+        struct talk c;
+        talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, cases[i].vector);
         request_and_ack(&c, SSTP_HASH_SHA256);
         if (strcmp(cases[i].vector, "rewrite_mschapv2_sha256") == 0)
             mschapv2(&c);
@@ -763,7 +763,7 @@ static void keys_of_others(void **state)
         assert_int_equal(connected(&c), FRONT_WAIT);
         c.answer = front_try_key(c.front, NOW, true);
         refused(&c, c.answer.verdict, REASON_BINDING_MAC);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -781,8 +781,8 @@ static void retransmissions_in_eap(void **state)
     static const char *const packets[] = {EAP_TLS_IDENTITY, EAP_TLS_USER, EAP_TLS_REQUEST,
                                           EAP_TLS_RESPONSE};
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) {
-        struct call c;
-        call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+        struct talk c;
+        talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         for (size_t k = 0; before[i][k] != NULL; k++)
             give_hex(&c, strcmp(before[i][k], LCP_REQUEST) != 0 && client[k], before[i][k]);
@@ -797,7 +797,7 @@ static void retransmissions_in_eap(void **state)
         radius_gives(&c, "User", false);
         connected_becomes(&c, "rewrite_eap_tls_sha256");
         assert_string_equal(c.session.key, "radius");
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -806,8 +806,8 @@ static void retransmissions_in_eap(void **state)
 static void another_envelope(void **state)
 {
     (void)state;
-    struct call c;
-    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
+    struct talk c;
+    talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     from_backend(&c, EAP_TLS_IDENTITY);
     from_client(&c, EAP_TLS_USER);
@@ -816,7 +816,7 @@ static void another_envelope(void **state)
     connected_becomes(&c, "rewrite_mschapv2_sha256");
     assert_string_equal(c.session.key, "radius");
     assert_string_equal(c.session.method, "eap-mschapv2");
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* A key that came before the server's Success binds the call only if the login that succeeds is the
@@ -838,8 +838,8 @@ static void an_early_key_from_radius(void **state)
          false}, /* another NT-Response */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct call c;
-        call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
+        struct talk c;
+        talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         from_backend(&c, CHALLENGE);
         from_client(&c, RESPONSE);
@@ -853,22 +853,22 @@ static void an_early_key_from_radius(void **state)
             assert_int_equal(from_backend(&c, SUCCESS), FRONT_CONNECTED);
         else
             refused(&c, from_backend(&c, SUCCESS), REASON_BINDING_MAC);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
 /* The Success that comes next may be for either login. */
 static void lcp_starts_over_amid_a_login(void **state)
 {
-    struct call c;
+    struct talk c;
 
     (void)state;
-    call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+    talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     from_backend(&c, CHALLENGE);
     from_client(&c, RESPONSE);
     refused(&c, from_backend(&c, LCP_REQUEST), REASON_BACKEND_OUT_OF_PLACE);
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* A key is kept for some seconds, and a man in the middle may wait longer than that. Zeros do not
@@ -879,9 +879,9 @@ static void a_key_that_is_gone(void **state)
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
-        struct call c;
+        struct talk c;
         struct sstp_packet p;
-        call_init_radius(&c, policies[i], NULL, "rewrite_eap_mschapv2_zero_sha256");
+        talk_init_radius(&c, policies[i], NULL, "rewrite_eap_mschapv2_zero_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         eap_tls_begins(&c);
         radius_gives_to(&c, "User", marks_of_eap(&c, eap_tls_packets), false);
@@ -892,7 +892,7 @@ static void a_key_that_is_gone(void **state)
                          FRONT_WAIT);
         c.answer = front_try_key(c.front, NOW + KEYRING_MS + 2, true);
         refused(&c, c.answer.verdict, REASON_BINDING_MAC);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -901,19 +901,19 @@ static void radius_and_users_file(void **state)
 {
     (void)state;
     for (int stale = 0; stale < 2; stale++) {
-        struct call c;
-        call_init_radius(&c, CONFIG_BINDING_REWRITE, stale ? stale_text : users_text,
+        struct talk c;
+        talk_init_radius(&c, CONFIG_BINDING_REWRITE, stale ? stale_text : users_text,
                          "rewrite_mschapv2_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         radius_gives(&c, "User", false);
         mschapv2(&c);
         connected_becomes(&c, "rewrite_mschapv2_sha256");
         assert_string_equal(c.session.key, stale ? "radius" : "ms-chapv2");
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
-static void connected_waits(struct call *c)
+static void connected_waits(struct talk *c)
 {
     assert_int_equal(connected(c), FRONT_WAIT);
     assert_int_equal(c->session.binding, SESSION_BINDING_NONE);
@@ -923,8 +923,8 @@ static void a_key_that_comes_later(void **state)
 {
     (void)state;
     for (int done = 0; done < 2; done++) {
-        struct call c;
-        call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
+        struct talk c;
+        talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         from_backend(&c, CHALLENGE);
         from_client(&c, RESPONSE);
@@ -941,7 +941,7 @@ static void a_key_that_comes_later(void **state)
                             SSTP_CONNECTED_LEN);
         assert_int_equal(c.session.binding, SESSION_BINDING_VERIFIED);
         assert_string_equal(c.session.key, "radius");
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -959,8 +959,8 @@ static void a_key_that_does_not_come(void **state)
         {CONFIG_BINDING_AUTO, stale_text, false, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct call c;
-        call_init_radius(&c, cases[i].binding, cases[i].users, "rewrite_mschapv2_sha256");
+        struct talk c;
+        talk_init_radius(&c, cases[i].binding, cases[i].users, "rewrite_mschapv2_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         mschapv2(&c);
         connected_waits(&c);
@@ -975,7 +975,7 @@ static void a_key_that_does_not_come(void **state)
             refused(&c, c.answer.verdict, REASON_BINDING_MAC);
             assert_int_equal(c.session.binding, SESSION_BINDING_FAILED);
         }
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -983,24 +983,24 @@ static void a_key_that_does_not_come(void **state)
 static void what_never_waits(void **state)
 {
     (void)state;
-    struct call c;
-    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
+    struct talk c;
+    talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     from_client(&c, PAP);
     refused(&c, connected_altered(&c, AT_MAC), REASON_BINDING_MAC);
-    call_fini(&c);
+    talk_fini(&c);
 
-    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
+    talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     mschapv2(&c);
     refused(&c, connected_altered(&c, AT_HASH), REASON_BINDING_LEAF);
-    call_fini(&c);
+    talk_fini(&c);
 
-    call_init_radius(&c, CONFIG_BINDING_PASSTHROUGH, NULL, "rewrite_mschapv2_sha256");
+    talk_init_radius(&c, CONFIG_BINDING_PASSTHROUGH, NULL, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     mschapv2(&c);
     connected_stays(&c, SESSION_BINDING_PASSED);
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* Call Connected keeps its place before data, and the authentication goes on around it. */
@@ -1034,8 +1034,8 @@ static void what_may_pass_the_one_that_waits(void **state)
         [FRONT_PASS] = 'P', [FRONT_DROP] = 'D', [FRONT_HOLD] = 'H', [FRONT_REFUSE] = 'R'};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int client = 0; client < 2; client++) {
-            struct call c;
-            call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+            struct talk c;
+            talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
             request_and_ack(&c, SSTP_HASH_SHA256);
             eap_tls(&c);
             connected_waits(&c);
@@ -1051,7 +1051,7 @@ static void what_may_pass_the_one_that_waits(void **state)
                                     vector_octets(c.v, "to_backend", SSTP_CONNECTED_LEN),
                                     SSTP_CONNECTED_LEN);
             }
-            call_fini(&c);
+            talk_fini(&c);
         }
 }
 
@@ -1074,8 +1074,8 @@ static void logins_are_noted(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct keyring_login login = {.user = span_str("User")};
         struct addr from;
-        struct call c;
-        call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
+        struct talk c;
+        talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
         login.marks = cases[i].response ? own_marks(&c) : marks_of_eap(&c, cases[i].radius);
         request_and_ack(&c, SSTP_HASH_SHA256);
         for (size_t k = 0; cases[i].ppp[k] != NULL; k++) {
@@ -1085,7 +1085,7 @@ static void logins_are_noted(void **state)
         assert_true(keyring_whence(c.keyring, "home", &login, NOW, &from));
         assert_true(addr_equal(&from, &c.session.client));
         assert_false(keyring_whence(c.keyring, "away", &login, NOW, &from));
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -1096,8 +1096,8 @@ static void notes_of_one_call_push_out_nobody(void **state)
     (void)state;
     const struct keyring_login other = {.user = span_str("another")};
     struct addr from, a;
-    struct call c;
-    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
+    struct talk c;
+    talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
     assert_int_equal(addr_parse("192.0.2.2:1002", 0, &a), ERR_OK);
     keyring_saw(c.keyring, "home", &other, &a, NOW);
     request_and_ack(&c, SSTP_HASH_SHA256);
@@ -1113,7 +1113,7 @@ static void notes_of_one_call_push_out_nobody(void **state)
     }
     assert_int_equal(c.session.frames_dropped, 33);
     assert_true(keyring_whence(c.keyring, "home", &other, NOW, &from));
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* A call that answers more often than can be noted would make another client of that name the only
@@ -1122,14 +1122,14 @@ static void a_client_that_answers_too_often(void **state)
 {
     (void)state;
     enum { NOTES = 128 };
-    struct call c;
-    call_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
+    struct talk c;
+    talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     from_backend(&c, EAP_TLS_IDENTITY);
     for (unsigned i = 0; i < NOTES; i++) /* retransmissions, which go on */
         assert_int_equal(from_client(&c, EAP_TLS_USER), FRONT_PASS);
     refused(&c, from_client(&c, EAP_TLS_USER), REASON_CLIENT_TOO_MANY_ANSWERS);
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* ---- the canonical form ---- */
@@ -1157,8 +1157,8 @@ static void frames_go_on_in_one_form(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int client = 0; client < 2; client++) {
-            struct call c;
-            call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+            struct talk c;
+            talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
             request_and_ack(&c, SSTP_HASH_SHA256);
             print_message("%s\n", cases[i].packet);
             const enum front_verdict v = give_hex(&c, client, cases[i].packet);
@@ -1168,7 +1168,7 @@ static void frames_go_on_in_one_form(void **state)
                 assert_int_equal(v, FRONT_DROP);
             } else {
                 assert_int_equal(v, FRONT_REPLACE);
-                struct call other = c;
+                struct talk other = c;
                 uint8_t built[64];
                 const size_t n = c.answer.octets.n;
                 assert_true(n <= sizeof built);
@@ -1177,7 +1177,7 @@ static void frames_go_on_in_one_form(void **state)
                 assert_int_equal(n, other.len);
                 assert_memory_equal(built, other.packet, n);
             }
-            call_fini(&c);
+            talk_fini(&c);
         }
 }
 
@@ -1185,12 +1185,12 @@ static void frames_go_on_in_one_form(void **state)
 static void a_client_that_asks_for_authentication(void **state)
 {
     (void)state;
-    struct call c;
-    call_init(&c, CONFIG_BINDING_OFF, NULL, "rewrite_mschapv2_sha256");
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_OFF, NULL, "rewrite_mschapv2_sha256");
     from_client(&c, REQUEST);
     ack(&c, SSTP_HASH_SHA256);
     refused(&c, from_client(&c, "10000011 ff03c021 01020009 0305c22381"), REASON_CLIENT_ASKS_AUTH);
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* An answer that only a lax server would read is not forwarded, and counts as a failed login. */
@@ -1211,27 +1211,27 @@ static void an_unreadable_answer_is_a_failed_login(void **state)
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct call c;
-        call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+        struct talk c;
+        talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         from_backend(&c, CHALLENGE);
         assert_int_equal(from_client(&c, cases[i].frame), FRONT_DROP);
         assert_int_equal(c.session.failures, cases[i].failures);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
 static void a_name_that_servers_trim(void **state)
 {
     (void)state;
-    struct call c;
-    call_init(&c, CONFIG_BINDING_OFF, NULL, "rewrite_mschapv2_sha256");
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_OFF, NULL, "rewrite_mschapv2_sha256");
     from_client(&c, REQUEST);
     ack(&c, SSTP_HASH_SHA256);
     pap_agreed(&c);
     refused(&c, from_client(&c, "10000013 ff03c023 0101000b 0420626f62 0178"),
             REASON_BAD_USER_NAME);
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* ---- the user ---- */
@@ -1256,8 +1256,8 @@ static void the_outer_name_is_a_claim(void **state)
     (void)state;
     for (int verified = 0; verified < 2; verified++) {
         struct asked asked = {.denies = NULL};
-        struct call c;
-        call_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+        struct talk c;
+        talk_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
         c.config.outer_name_verified = verified;
         front_ask_user(c.front, is_allowed, &asked);
         request_and_ack(&c, SSTP_HASH_SHA256);
@@ -1265,7 +1265,7 @@ static void the_outer_name_is_a_claim(void **state)
         assert_string_equal(asked.names, verified ? "<User>" : "<User><>");
         assert_string_equal(c.session.user, "User");
         assert_int_equal(c.session.user_is_claim, !verified);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -1273,8 +1273,8 @@ static void the_rules_may_deny_a_claim(void **state)
 {
     (void)state;
     struct asked asked = {.denies = ""};
-    struct call c;
-    call_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
     front_ask_user(c.front, is_allowed, &asked);
     request_and_ack(&c, SSTP_HASH_SHA256);
     from_backend(&c, EAP_TLS_IDENTITY);
@@ -1282,7 +1282,7 @@ static void the_rules_may_deny_a_claim(void **state)
     from_backend(&c, EAP_TLS_REQUEST);
     assert_int_equal(from_client(&c, EAP_TLS_RESPONSE), FRONT_PASS);
     refused(&c, from_backend(&c, EAP_TLS_DONE), REASON_USER_DENIED);
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* The method of the client's password proves its name. */
@@ -1291,8 +1291,8 @@ static void the_name_that_a_method_proves(void **state)
     (void)state;
     for (int eap = 0; eap < 2; eap++) {
         struct asked asked = {.denies = NULL};
-        struct call c;
-        call_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
+        struct talk c;
+        talk_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
         front_ask_user(c.front, is_allowed, &asked);
         request_and_ack(&c, SSTP_HASH_SHA256);
         if (eap) {
@@ -1304,7 +1304,7 @@ static void the_name_that_a_method_proves(void **state)
         }
         assert_string_equal(asked.names, "<User>");
         assert_false(c.session.user_is_claim);
-        call_fini(&c);
+        talk_fini(&c);
     }
 }
 
@@ -1338,10 +1338,10 @@ static void each_message_has_its_place(void **state)
         for (int when = FRESH; when < TIMES; when++)
             for (int client = 0; client < 2; client++) {
                 char want = (client ? cases[i].client : cases[i].backend)[when];
-                struct call c;
+                struct talk c;
                 if (want == '-')
                     continue;
-                call_init(&c, CONFIG_BINDING_AUTO, NULL, "rewrite_pap_sha256");
+                talk_init(&c, CONFIG_BINDING_AUTO, NULL, "rewrite_pap_sha256");
                 if (when >= REQUESTED)
                     from_client(&c, REQUEST);
                 if (when == ACKED)
@@ -1353,15 +1353,15 @@ static void each_message_has_its_place(void **state)
                 else if (v != (want == 'P' ? FRONT_PASS : FRONT_DROP))
                     fail_msg("case %zu, time %d, %s: %d", i, when, client ? "client" : "backend",
                              (int)v);
-                call_fini(&c);
+                talk_fini(&c);
             }
 }
 
 static void a_nak_is_answered_with_another_request(void **state)
 {
     (void)state;
-    struct call c;
-    call_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
     for (int i = 0; i < 3; i++) {
         assert_int_equal(from_client(&c, REQUEST), FRONT_PASS);
         assert_int_equal(from_backend(&c, NAK), FRONT_PASS);
@@ -1371,22 +1371,22 @@ static void a_nak_is_answered_with_another_request(void **state)
     request_and_ack(&c, 2);
     from_client(&c, PAP);
     connected_becomes(&c, "rewrite_pap_sha256");
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 /* An impostor's attempt before the right one must not leave its key or its name. */
 static void the_exchange_may_begin_again(void **state)
 {
     (void)state;
-    struct call c;
-    call_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     from_client(&c, PAP);
     from_backend(&c, LCP_REQUEST);
     mschapv2(&c);
     mschapv2(&c);
     connected_becomes(&c, "rewrite_mschapv2_sha256");
-    call_fini(&c);
+    talk_fini(&c);
 }
 
 static void once_connected(void **state)

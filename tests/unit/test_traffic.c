@@ -26,8 +26,8 @@
 #include "base/log.h"
 #include "call/site.h"
 #include "policy/snapshot.h"
-#include "call/tunnel.h"
-#include "call/tunnels.h"
+#include "call/call.h"
+#include "call/calls.h"
 #include "certs.h"
 #include "net/worker.h"
 #include "policy/limits.h"
@@ -299,11 +299,11 @@ static const char *config_file;
 static SSL_CTX *caller, *server;
 
 static struct worker w;
-static struct tunnels set;
+static struct calls set;
 
-static struct tunnel *the_call(void)
+static struct call *the_call(void)
 {
-    for (int s = 0; s < TUNNEL_STATES; s++)
+    for (int s = 0; s < CALL_STATES; s++)
         if (set.list[s] != NULL)
             return set.list[s];
     return NULL;
@@ -318,11 +318,11 @@ static void check_pause(const struct stream *paused, const struct stream *full)
     assert_true(full->flying_blocks > 0);
 }
 
-static void check_call(const struct tunnel *t)
+static void check_call(const struct call *t)
 {
     const size_t bound = STREAM_HIGH + 3 * WORKER_WINDOW; /* a window full of small records */
     assert_true(t->client.queued <= bound && t->backend.queued <= bound);
-    if (t->state < TUNNEL_NEGOTIATE || t->state > TUNNEL_DRAIN)
+    if (t->state < CALL_NEGOTIATE || t->state > CALL_DRAIN)
         return;
     check_pause(&t->client, &t->backend);
     check_pause(&t->backend, &t->client);
@@ -345,7 +345,7 @@ static size_t step(void)
 
 static void stuck(int line)
 {
-    const struct tunnel *t = the_call();
+    const struct call *t = the_call();
     fprintf(stderr, "line %d waits in vain; said and heard: up %llu %llu, down %llu %llu\n", line,
             (unsigned long long)client.says.octets, (unsigned long long)backend.hears.octets,
             (unsigned long long)backend.says.octets, (unsigned long long)client.hears.octets);
@@ -425,14 +425,14 @@ static void sstp_up(void)
     UNTIL(HEARD(&backend, "\x10\x01\x00\x08"));
     SAY(&backend, "\x10\0\0\x0c\xff\x03\x80\x21\x01\x01\0\x04"); /* IPCP: the server is content */
     UNTIL(HEARD(&client, "\x80\x21"));
-    assert_int_equal(the_call()->state, TUNNEL_RELAY);
+    assert_int_equal(the_call()->state, CALL_RELAY);
 }
 
 static void web_up(void)
 {
     SAY(&client, "POST /form HTTP/1.1\r\nHost: vpn.test\r\nContent-Length: 99999999999\r\n\r\n");
     UNTIL(HEARD(&backend, "\r\n\r\n"));
-    assert_int_equal(the_call()->state, TUNNEL_WEB);
+    assert_int_equal(the_call()->state, CALL_WEB);
 }
 
 /* ---- the stories ---- */
@@ -469,7 +469,7 @@ static void chaos(unsigned steps)
 /* Both say all that there is room for, to nobody. */
 static void jam(void)
 {
-    const struct tunnel *t = the_call();
+    const struct call *t = the_call();
     client.listens = backend.listens = 0;
     client.talks = backend.talks = RECORD_MAX;
     for (unsigned idle = 0; idle < 5;)
@@ -515,9 +515,9 @@ static void ignore_sweep(void *arg, uint64_t now_ms)
     (void)arg, (void)now_ms;
 }
 
-static struct tunnels_shared shared;
+static struct calls_shared shared;
 
-static void call_open(bool web, bool tls_behind, int client_version)
+static void scene_open(bool web, bool tls_behind, int client_version)
 {
     static const int sizes[] = {4096, 16384, 65536, 262144};
     const char *const tls_word = tls_behind ? "yes" : "no";
@@ -539,10 +539,10 @@ static void call_open(bool web, bool tls_behind, int client_version)
     struct site *site = site_new(snapshot, stderr);
     snapshot_unref(snapshot);
     assert_non_null(site);
-    shared = (struct tunnels_shared){.limits = limits_new(&site->config->gate.limits)};
+    shared = (struct calls_shared){.limits = limits_new(&site->config->gate.limits)};
     worker_init(&w, 0, ignore_sweep, NULL); /* no deadline comes to help */
-    tunnels_init(&set, &w, &shared);
-    tunnels_switch(&set, site, NULL, 0);
+    calls_init(&set, &w, &shared);
+    calls_switch(&set, site, NULL, 0);
 
     end_open(&client, &backend, caller, sizes);
     SSL_set_connect_state(client.ssl);
@@ -552,7 +552,7 @@ static void call_open(bool web, bool tls_behind, int client_version)
         SSL_set_accept_state(backend.ssl);
     struct listener l = {.worker = &w};
     shared.count = shared.max = 1;
-    tunnel_open(&set, &site->listener[0], &l);
+    call_open(&set, &site->listener[0], &l);
     worker_settle(&w);
     assert_int_equal(SSL_do_handshake(client.ssl), -1);
     end_collect(&client);
@@ -564,14 +564,14 @@ static void call_open(bool web, bool tls_behind, int client_version)
     chat();
 }
 
-static void call_close(void)
+static void scene_close(void)
 {
     UNTIL(set.count == 0);
-    tunnels_drain(&set);
+    calls_drain(&set);
     worker_run(&w);
     assert_int_equal(shared.count, 0);
     assert_int_equal(w.pool.lent, 0);
-    tunnels_fini(&set);
+    calls_fini(&set);
     worker_fini(&w);
     limits_free(shared.limits);
     end_close(&client);
@@ -585,7 +585,7 @@ static void a_key_update_behind_the_end_is_not_answered(void **state)
     struct end *const sides[] = {&client, &backend};
     for (int i = 0; i < 2; i++) {
         struct end *first = sides[i], *last = sides[1 - i];
-        call_open(false, true, TLS1_3_VERSION);
+        scene_open(false, true, TLS1_3_VERSION);
         end_leaves(first);
         UNTIL(last->eof);
         for (int k = 0; k < 3; k++) { /* OpenSSL answers one when the next comes */
@@ -595,7 +595,7 @@ static void a_key_update_behind_the_end_is_not_answered(void **state)
         }
         end_leaves(last);
         UNTIL(first->eof);
-        call_close();
+        scene_close();
     }
 }
 
@@ -607,9 +607,9 @@ static void whoever_listens_hears_all(void **state)
     for (seed = first_seed; seed < first_seed + seeds; seed++) {
         story = seed;
         bool web = once_in(4), tls_behind = once_in(2);
-        call_open(web, tls_behind, once_in(2) ? TLS1_2_VERSION : TLS1_3_VERSION);
+        scene_open(web, tls_behind, once_in(2) ? TLS1_2_VERSION : TLS1_3_VERSION);
         tell_story();
-        call_close();
+        scene_close();
     }
 }
 

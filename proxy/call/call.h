@@ -1,11 +1,11 @@
-/* tunnel: one call, from accept to close: a client's stream, a backend's stream, and the state it
- * is in. Everything that ends a call goes through tunnel_close. Knows no keys (see front.h). */
-#ifndef SSTPGATE_CALL_TUNNEL_H
-#define SSTPGATE_CALL_TUNNEL_H
+/* call: one call, from accept to close: a client's stream, a backend's stream, and the state it
+ * is in. Everything that ends a call goes through call_close. Knows no keys (see front.h). */
+#ifndef SSTPGATE_CALL_CALL_H
+#define SSTPGATE_CALL_CALL_H
 
 #include "call/reason.h"
 #include "call/session.h"
-#include "call/tunnels.h"
+#include "call/calls.h"
 #include "net/stream.h"
 
 struct dial;
@@ -13,11 +13,11 @@ struct front;
 struct site_backend;
 struct site_listener;
 
-struct tunnel {
-    struct tunnel *prev, *next; /* in set->list[state] */
-    struct tunnels *set;
+struct call {
+    struct call *prev, *next; /* in set->list[state] */
+    struct calls *set;
     struct site *site; /* the one it began with */
-    enum tunnel_state state;
+    enum call_state state;
     uint64_t deadline; /* ms, worker_now; meaningless where the state has none */
     uint64_t active;   /* when octets moved last */
     enum reason reason;
@@ -34,7 +34,7 @@ struct tunnel {
     struct front *front;      /* NEGOTIATE, KEY, and DRAIN after them; NULL otherwise */
     bool head_request;        /* the answer to this request has no body */
     size_t thrown_away;       /* LINGER: octets of the client that came too late */
-    bool web;                 /* not a tunnel: everything goes to the fallback web site */
+    bool web;                 /* everything goes to the fallback web site */
     time_t accepted;          /* rules judge a call by one time */
     bool request_known;       /* host, SNI and tenant are in session */
     bool decoy;               /* denied at accept, and not to notice it */
@@ -48,34 +48,34 @@ struct tunnel {
 };
 
 /* Takes the connection that waits at l. */
-void tunnel_open(struct tunnels *set, const struct site_listener *listener, struct listener *l);
+void call_open(struct calls *set, const struct site_listener *listener, struct listener *l);
 
 /* The one way out. What the peers are told follows from the reason and from how far the call has
  * come. At any moment, from any callback, any number of times: the first reason stays. */
-void tunnel_close(struct tunnel *t, enum reason reason);
+void call_close(struct call *call, enum reason reason);
 
 /* Ends it without a word to anybody. */
-void tunnel_drop(struct tunnel *t, enum reason reason);
+void call_drop(struct call *call, enum reason reason);
 
 /* Its deadline is over. */
-void tunnel_expire(struct tunnel *t);
+void call_expire(struct call *call);
 
 /* ---- for entry, uplink and traffic, which do the work of the states ---- */
 
-/* The one change of state: asserts that the step is legal, moves the tunnel to the state's list and
+/* The one change of state: asserts that the step is legal, moves the call to the state's list and
  * gives it the state's deadline. */
-void tunnel_enter(struct tunnel *t, enum tunnel_state state);
+void call_enter(struct call *call, enum call_state state);
 
-/* As tunnel_drop; with a reset, what the peer finds is no orderly end. */
-void tunnel_cut(struct tunnel *t, enum reason reason, bool reset_client, bool reset_backend);
+/* As call_drop; with a reset, what the peer finds is no orderly end. */
+void call_cut(struct call *call, enum reason reason, bool reset_client, bool reset_backend);
 
 /* worker_now */
-uint64_t tunnel_now(const struct tunnel *t);
+uint64_t call_now(const struct call *call);
 
 /* Gives the client points (reason.h), and logs the ban if they cause one. */
-void tunnel_give_points(struct tunnel *t, unsigned points);
+void call_give_points(struct call *call, unsigned points);
 
 /* The time as IMF-fixdate (RFC 9110 5.6.7), whatever the locale. */
-struct span tunnel_http_date(char out[32]);
+struct span call_http_date(char out[32]);
 
 #endif

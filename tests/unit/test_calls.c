@@ -1,7 +1,7 @@
 /* All ways a call can end, in each of its states: on a real loop, with a client and a backend that
  * are plain sockets. What is looked for: the call ends, every block, handle and octet comes back,
  * and the worker can stop. What the peers are told is for tests/integration. */
-#include "call/tunnels.h"
+#include "call/calls.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@
 #include "radius/keyring.h"
 #include "call/site.h"
 #include "policy/snapshot.h"
-#include "call/tunnel.h"
+#include "call/call.h"
 #include "certs.h"
 #include "net/listener.h"
 #include "net/worker.h"
@@ -58,8 +58,8 @@ static int teardown(void **state)
 
 static struct {
     struct worker w;
-    struct tunnels set;
-    struct tunnels_shared shared;
+    struct calls set;
+    struct calls_shared shared;
     struct site *site;
     struct addr at;      /* where clients come in */
     int listening;       /* the backend's */
@@ -117,25 +117,25 @@ static void gate_open(bool backend_tls, unsigned max)
     assert_int_equal(fclose(f), 0);
     g.site = site_load();
     g.shared.max = max;
-    worker_init(&g.w, 0, tunnels_sweep, &g.set);
+    worker_init(&g.w, 0, calls_sweep, &g.set);
     g.shared.keyring = keyring_new();
     g.shared.limits = limits_new(&g.site->config->gate.limits);
-    tunnels_init(&g.set, &g.w, &g.shared);
+    calls_init(&g.set, &g.w, &g.shared);
     assert_int_equal(addr_parse("127.0.0.1:0", 0, &any), ERR_OK);
     assert_int_equal(listener_bind(&any, NULL, 1, &fd, &g.at), ERR_OK);
-    tunnels_switch(&g.set, g.site, &(struct tunnels_place){.fd = fd}, 1);
+    calls_switch(&g.set, g.site, &(struct calls_place){.fd = fd}, 1);
 }
 
 /* All calls have ended: the worker stops of itself and nothing is left. */
 static void gate_close(void)
 {
-    tunnels_drain(&g.set);
+    calls_drain(&g.set);
     worker_settle(&g.w);
     worker_run(&g.w);
     assert_int_equal(g.set.count, 0);
     assert_int_equal(g.shared.count, 0);
     assert_int_equal(g.w.pool.lent, 0);
-    tunnels_fini(&g.set);
+    calls_fini(&g.set);
     worker_fini(&g.w);
     limits_free(g.shared.limits);
     keyring_free(g.shared.keyring);
@@ -164,17 +164,17 @@ static void step(void)
         }                                                                                          \
     } while (0)
 
-static struct tunnel *the_call(void)
+static struct call *the_call(void)
 {
-    for (int s = 0; s < TUNNEL_STATES; s++)
+    for (int s = 0; s < CALL_STATES; s++)
         if (g.set.list[s] != NULL)
             return g.set.list[s];
     return NULL;
 }
 
-static bool is_in(enum tunnel_state s)
+static bool is_in(enum call_state s)
 {
-    struct tunnel *t = g.set.list[s];
+    struct call *t = g.set.list[s];
     assert_true(t == NULL || t->state == s);
     return t != NULL;
 }
@@ -224,68 +224,68 @@ static const char connect_ack[] = "\x10\x01\x00\x08\x00\x02\x00\x00";
 static const char call_connected[] = "\x10\x01\x00\x08\x00\x04\x00\x00";
 static const char ipcp[] = "\x10\0\0\x0c\xff\x03\x80\x21\x01\x01\0\x04";
 
-static const enum tunnel_state states[] = {
-    TUNNEL_HELLO,     TUNNEL_HANDSHAKE, TUNNEL_REQUEST, TUNNEL_DIAL,   TUNNEL_ANSWER,
-    TUNNEL_NEGOTIATE, TUNNEL_RELAY,     TUNNEL_DRAIN,   TUNNEL_LINGER,
+static const enum call_state states[] = {
+    CALL_HELLO,     CALL_HANDSHAKE, CALL_REQUEST, CALL_DIAL,   CALL_ANSWER,
+    CALL_NEGOTIATE, CALL_RELAY,     CALL_DRAIN,   CALL_LINGER,
 };
 enum { STATES = sizeof states / sizeof *states };
 
 /* Brings a call into a state, by what its peers do. */
-static void reach(enum tunnel_state want)
+static void reach(enum call_state want)
 {
-    gate_open(want == TUNNEL_DIAL, 10);
+    gate_open(want == CALL_DIAL, 10);
     g.client = call_in();
-    UNTIL(is_in(TUNNEL_HELLO));
-    if (want == TUNNEL_HELLO)
+    UNTIL(is_in(CALL_HELLO));
+    if (want == CALL_HELLO)
         return;
     g.ssl = SSL_new(client_ctx);
     SSL_set_fd(g.ssl, g.client);
     assert_int_equal(SSL_connect(g.ssl), -1); /* the ClientHello is out */
-    UNTIL(is_in(TUNNEL_HANDSHAKE));
-    if (want == TUNNEL_HANDSHAKE)
+    UNTIL(is_in(CALL_HANDSHAKE));
+    if (want == CALL_HANDSHAKE)
         return;
     UNTIL(SSL_connect(g.ssl) == 1);
-    UNTIL(is_in(TUNNEL_REQUEST));
-    if (want == TUNNEL_REQUEST)
+    UNTIL(is_in(CALL_REQUEST));
+    if (want == CALL_REQUEST)
         return;
     client_says(request, sizeof request - 1);
-    if (want == TUNNEL_DIAL) { /* a ClientHello came, nobody answers */
+    if (want == CALL_DIAL) { /* a ClientHello came, nobody answers */
         UNTIL(backend_has("\x16"));
-        assert_true(is_in(TUNNEL_DIAL));
+        assert_true(is_in(CALL_DIAL));
         return;
     }
     UNTIL(backend_has("\r\n\r\n"));
-    assert_true(is_in(TUNNEL_ANSWER));
+    assert_true(is_in(CALL_ANSWER));
     client_says(connect_request, sizeof connect_request - 1); /* does not wait: held back */
-    if (want == TUNNEL_ANSWER)
+    if (want == CALL_ANSWER)
         return;
     backend_says(answer, sizeof answer - 1);
-    UNTIL(is_in(TUNNEL_NEGOTIATE));
-    if (want == TUNNEL_NEGOTIATE)
+    UNTIL(is_in(CALL_NEGOTIATE));
+    if (want == CALL_NEGOTIATE)
         return;
     backend_says(connect_ack, sizeof connect_ack - 1);
     UNTIL(the_call()->session.down.packets == 1);
     client_says(call_connected, sizeof call_connected - 1);
     UNTIL(the_call()->session.up.packets == 2); /* an earlier IPCP would not show anything */
     backend_says(ipcp, sizeof ipcp - 1);        /* the server is content */
-    UNTIL(is_in(TUNNEL_RELAY));
-    if (want == TUNNEL_RELAY)
+    UNTIL(is_in(CALL_RELAY));
+    if (want == CALL_RELAY)
         return;
-    if (want == TUNNEL_DRAIN) {
+    if (want == CALL_DRAIN) {
         shutdown(g.backend, SHUT_WR);
-        UNTIL(is_in(TUNNEL_DRAIN));
+        UNTIL(is_in(CALL_DRAIN));
         return;
     }
-    assert_int_equal(want, TUNNEL_LINGER);
-    tunnel_close(the_call(), REASON_CLIENT_OUT_OF_PLACE);
-    assert_true(is_in(TUNNEL_LINGER));
+    assert_int_equal(want, CALL_LINGER);
+    call_close(the_call(), REASON_CLIENT_OUT_OF_PLACE);
+    assert_true(is_in(CALL_LINGER));
 }
 
 /* The sweep at that time, and for the length of it the loop's own clock. */
 static void sweep(uint64_t now)
 {
     g.w.loop.time = now;
-    tunnels_sweep(&g.set, now);
+    calls_sweep(&g.set, now);
 }
 
 /* ---- how it ends ---- */
@@ -303,13 +303,13 @@ static void close_fd(int *fd, bool reset)
 
 static void end_drop(void)
 {
-    tunnel_drop(the_call(), REASON_CLIENT_CLOSED);
+    call_drop(the_call(), REASON_CLIENT_CLOSED);
 }
 
 static void end_close(void)
 {
-    tunnel_close(the_call(), REASON_SHUTDOWN);
-    tunnel_close(the_call(), REASON_CLIENT_CLOSED); /* the first reason stays */
+    call_close(the_call(), REASON_SHUTDOWN);
+    call_close(the_call(), REASON_CLIENT_CLOSED); /* the first reason stays */
     assert_int_not_equal(the_call()->reason, REASON_CLIENT_CLOSED);
     close_fd(&g.client, false);
     close_fd(&g.backend, false);
@@ -318,7 +318,7 @@ static void end_close(void)
 static void end_every_reason(void)
 {
     for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
-        tunnel_close(the_call(), (enum reason)r);
+        call_close(the_call(), (enum reason)r);
     close_fd(&g.client, false);
     close_fd(&g.backend, false);
 }
@@ -333,13 +333,13 @@ static void end_by_time(void)
 
 static void end_stop(void)
 {
-    tunnels_stop(&g.set);
-    tunnels_stop(&g.set);
+    calls_stop(&g.set);
+    calls_stop(&g.set);
 }
 
 static void end_stop_politely(void)
 {
-    tunnels_stop(&g.set);
+    calls_stop(&g.set);
     close_fd(&g.client, false);
     close_fd(&g.backend, false);
 }
@@ -435,19 +435,19 @@ static void each_end_in_each_state(void **state)
 
 /* ---- deadlines ---- */
 
-static uint64_t timeout_of(enum tunnel_state s)
+static uint64_t timeout_of(enum call_state s)
 {
     const struct config_gate *c = &g.site->config->gate;
     switch (s) {
-    case TUNNEL_HELLO:
-    case TUNNEL_HANDSHAKE: return c->timeout_handshake;
-    case TUNNEL_REQUEST: return c->timeout_request;
-    case TUNNEL_DIAL: return c->timeout_connect;
-    case TUNNEL_ANSWER: return c->timeout_answer;
-    case TUNNEL_NEGOTIATE: return c->timeout_negotiate;
-    case TUNNEL_RELAY: return c->timeout_idle;
-    case TUNNEL_DRAIN:
-    case TUNNEL_LINGER: return c->timeout_drain;
+    case CALL_HELLO:
+    case CALL_HANDSHAKE: return c->timeout_handshake;
+    case CALL_REQUEST: return c->timeout_request;
+    case CALL_DIAL: return c->timeout_connect;
+    case CALL_ANSWER: return c->timeout_answer;
+    case CALL_NEGOTIATE: return c->timeout_negotiate;
+    case CALL_RELAY: return c->timeout_idle;
+    case CALL_DRAIN:
+    case CALL_LINGER: return c->timeout_drain;
     default: return 0;
     }
 }
@@ -456,22 +456,22 @@ static void each_state_has_its_deadline(void **state)
 {
     (void)state;
     static const enum reason reasons[] = {
-        [TUNNEL_HELLO] = REASON_HANDSHAKE_TIMEOUT,    [TUNNEL_HANDSHAKE] = REASON_HANDSHAKE_TIMEOUT,
-        [TUNNEL_REQUEST] = REASON_REQUEST_TIMEOUT,    [TUNNEL_DIAL] = REASON_BACKEND_UNREACHABLE,
-        [TUNNEL_ANSWER] = REASON_ANSWER_TIMEOUT,      [TUNNEL_NEGOTIATE] = REASON_NEGOTIATE_TIMEOUT,
-        [TUNNEL_RELAY] = REASON_IDLE_TIMEOUT,         [TUNNEL_DRAIN] = REASON_BACKEND_CLOSED,
-        [TUNNEL_LINGER] = REASON_CLIENT_OUT_OF_PLACE,
+        [CALL_HELLO] = REASON_HANDSHAKE_TIMEOUT,    [CALL_HANDSHAKE] = REASON_HANDSHAKE_TIMEOUT,
+        [CALL_REQUEST] = REASON_REQUEST_TIMEOUT,    [CALL_DIAL] = REASON_BACKEND_UNREACHABLE,
+        [CALL_ANSWER] = REASON_ANSWER_TIMEOUT,      [CALL_NEGOTIATE] = REASON_NEGOTIATE_TIMEOUT,
+        [CALL_RELAY] = REASON_IDLE_TIMEOUT,         [CALL_DRAIN] = REASON_BACKEND_CLOSED,
+        [CALL_LINGER] = REASON_CLIENT_OUT_OF_PLACE,
     };
     for (size_t n = 0; n < STATES; n++) {
         reach(states[n]);
-        struct tunnel *t = the_call();
+        struct call *t = the_call();
         uint64_t due = t->active + timeout_of(states[n]);
         assert_int_not_equal(timeout_of(states[n]), 0);
         sweep(due - 1);
         assert_true(is_in(states[n]));
         sweep(due);
-        if (states[n] == TUNNEL_DIAL || states[n] == TUNNEL_ANSWER) {
-            UNTIL(is_in(TUNNEL_LINGER)); /* this server will not do; there is no other one */
+        if (states[n] == CALL_DIAL || states[n] == CALL_ANSWER) {
+            UNTIL(is_in(CALL_LINGER)); /* this server will not do; there is no other one */
             assert_int_equal(the_call()->reason, reasons[states[n]]);
         } else {
             assert_false(is_in(states[n]));
@@ -498,11 +498,11 @@ static int hello_in(void)
 static void a_handshake_without_a_turn_has_a_reason_of_its_own(void **state)
 {
     (void)state;
-    reach(TUNNEL_HELLO);
+    reach(CALL_HELLO);
     worker_limit_handshakes(&g.w, 0);
     int fd = hello_in();
     UNTIL(g.set.count == 2 && stream_hellos_wait(&g.w));
-    struct tunnel *silent = g.set.list[TUNNEL_HELLO], *waiting = silent->next;
+    struct call *silent = g.set.list[CALL_HELLO], *waiting = silent->next;
     sweep(waiting->deadline);
     assert_int_equal(silent->reason, REASON_HANDSHAKE_TIMEOUT);
     assert_int_equal(waiting->reason, REASON_HANDSHAKE_QUEUE);
@@ -515,20 +515,20 @@ static void a_handshake_without_a_turn_has_a_reason_of_its_own(void **state)
 static void a_silent_handshake_makes_room(void **state)
 {
     (void)state;
-    reach(TUNNEL_HANDSHAKE);
+    reach(CALL_HANDSHAKE);
     worker_limit_handshakes(&g.w, 1);
-    struct tunnel *t = the_call();
+    struct call *t = the_call();
     const uint64_t due = t->active + 1000;
     sweep(due); /* no client waits: it may take its time */
-    assert_true(is_in(TUNNEL_HANDSHAKE));
+    assert_true(is_in(CALL_HANDSHAKE));
     int fd = hello_in();
     UNTIL(g.set.count == 2 && stream_hellos_wait(&g.w));
     sweep(due - 1);
-    assert_int_equal(t->state, TUNNEL_HANDSHAKE);
+    assert_int_equal(t->state, CALL_HANDSHAKE);
     sweep(due);
-    assert_int_equal(t->state, TUNNEL_CLOSED);
+    assert_int_equal(t->state, CALL_CLOSED);
     assert_int_equal(t->reason, REASON_HANDSHAKE_TIMEOUT);
-    UNTIL(g.set.count == 1 && is_in(TUNNEL_HANDSHAKE));
+    UNTIL(g.set.count == 1 && is_in(CALL_HANDSHAKE));
     close_fd(&fd, false);
     UNTIL(g.set.count == 0);
     gate_close();
@@ -545,12 +545,12 @@ static void a_sweep_ends_few_calls(void **state)
     for (size_t i = 0; i < ALL; i++)
         fd[i] = call_in();
     UNTIL(g.set.count == ALL);
-    const uint64_t due = g.set.list[TUNNEL_HELLO]->prev->deadline;
+    const uint64_t due = g.set.list[CALL_HELLO]->prev->deadline;
     for (size_t left = ALL; left > 0;) {
         g.w.sweep_again = false;
         sweep(due);
         size_t closed = 0;
-        for (struct tunnel *t = g.set.list[TUNNEL_CLOSED]; t != NULL; t = t->next)
+        for (struct call *t = g.set.list[CALL_CLOSED]; t != NULL; t = t->next)
             closed++;
         assert_int_equal(closed, left < AT_ONCE ? left : AT_ONCE);
         assert_int_equal(g.w.sweep_again, left >= AT_ONCE);
@@ -566,9 +566,9 @@ static void data_puts_the_idle_deadline_off(void **state)
 {
     (void)state;
     static const char data[] = "\x10\x00\x00\x08\x00\x21\x45\x00";
-    reach(TUNNEL_RELAY);
-    struct tunnel *t = the_call();
-    uint64_t began = t->active, idle = timeout_of(TUNNEL_RELAY);
+    reach(CALL_RELAY);
+    struct call *t = the_call();
+    uint64_t began = t->active, idle = timeout_of(CALL_RELAY);
     for (int i = 0; i < 2; i++) {
         uint64_t packets = t->session.up.packets + t->session.down.packets;
         t->active = began; /* as if the last octet had come long ago */
@@ -580,11 +580,11 @@ static void data_puts_the_idle_deadline_off(void **state)
         UNTIL(t->session.up.packets + t->session.down.packets == packets + 1);
         t->active = began + 5000;
         sweep(began + idle + 4999);
-        assert_true(is_in(TUNNEL_RELAY));
+        assert_true(is_in(CALL_RELAY));
         assert_int_equal(t->deadline, began + 5000 + idle);
     }
     sweep(began + 5000 + idle);
-    assert_false(is_in(TUNNEL_RELAY));
+    assert_false(is_in(CALL_RELAY));
     end_by_time();
     UNTIL(g.set.count == 0);
     gate_close();
@@ -615,7 +615,7 @@ static void more_than_max_wait_their_turn(void **state)
     g.shared.max = 3;
     sweep(worker_now(&g.w));
     assert_int_equal(g.set.count, 3);
-    tunnels_stop(&g.set);
+    calls_stop(&g.set);
     UNTIL(g.set.count == 0);
     gate_close();
     close_fd(&fd[1], false);
@@ -629,15 +629,15 @@ static void a_new_site_is_for_new_calls(void **state)
     (void)state;
     for (size_t n = 0; n < STATES; n++) {
         reach(states[n]);
-        struct tunnel *old = the_call();
+        struct call *old = the_call();
         assert_ptr_equal(old->site, g.site);
         g.site = site_load();
-        tunnels_switch(&g.set, g.site, &(struct tunnels_place){.fd = -1}, 1);
+        calls_switch(&g.set, g.site, &(struct calls_place){.fd = -1}, 1);
         assert_ptr_not_equal(old->site, g.site);
         assert_true(is_in(states[n]));
         int later = call_in(); /* at the same socket */
         UNTIL(g.set.count == 2);
-        assert_ptr_equal(g.set.list[TUNNEL_HELLO]->prev->site, g.site);
+        assert_ptr_equal(g.set.list[CALL_HELLO]->prev->site, g.site);
         close_fd(&later, false);
         UNTIL(g.set.count == 1);
         end_client_closes();
@@ -645,7 +645,7 @@ static void a_new_site_is_for_new_calls(void **state)
 
         /* and none may come where the new site has no place */
         g.site = site_load();
-        tunnels_switch(&g.set, g.site, NULL, 0);
+        calls_switch(&g.set, g.site, NULL, 0);
         gate_close();
     }
 }
@@ -655,14 +655,14 @@ static void draining_waits_for_the_calls(void **state)
 {
     (void)state;
     static const char data[] = "\x10\x00\x00\x08\x00\x21\x45\x00";
-    reach(TUNNEL_RELAY);
-    tunnels_drain(&g.set);
-    tunnels_drain(&g.set);
-    struct tunnel *t = the_call();
+    reach(CALL_RELAY);
+    calls_drain(&g.set);
+    calls_drain(&g.set);
+    struct call *t = the_call();
     uint64_t packets = t->session.up.packets;
     client_says(data, sizeof data - 1);
     UNTIL(t->session.up.packets == packets + 1);
-    assert_true(is_in(TUNNEL_RELAY));
+    assert_true(is_in(CALL_RELAY));
     end_client_closes();
     gate_close();
 }

@@ -1,4 +1,4 @@
-#include "call/tunnels.h"
+#include "call/calls.h"
 
 #include <malloc.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "radius/keyring.h"
 #include "call/site.h"
 #include "call/traffic.h"
-#include "call/tunnel.h"
+#include "call/call.h"
 #include "net/worker.h"
 
 /* Calls that one sweep may end: some 20 us each. Thousands of deadlines may pass at once, and their
@@ -31,20 +31,20 @@ enum { HANDSHAKE_PATIENCE_MS = 1000 };
  * streams, so it is done at most once a minute. */
 enum { TRIM_CALLS = 500, TRIM_PAUSE_MS = 60000 };
 
-struct tunnels_door {
-    struct tunnels_door *prev, *next;
+struct calls_door {
+    struct calls_door *prev, *next;
     size_t socket;
     struct listener listener;
 };
 
-void tunnels_init(struct tunnels *set, struct worker *w, struct tunnels_shared *shared)
+void calls_init(struct calls *set, struct worker *w, struct calls_shared *shared)
 {
-    *set = (struct tunnels){.worker = w, .shared = shared};
+    *set = (struct calls){.worker = w, .shared = shared};
     if (w->index == 0)
         set->checks = checks_new(w);
 }
 
-void tunnels_fini(struct tunnels *set)
+void calls_fini(struct calls *set)
 {
     INSIST(set->count == 0 && set->doors == NULL);
     checks_free(set->checks);
@@ -53,10 +53,10 @@ void tunnels_fini(struct tunnels *set)
 
 static bool on_connection(struct listener *l)
 {
-    struct tunnels *set = l->owner;
+    struct calls *set = l->owner;
     unsigned missed;
 
-    if (set->phase != TUNNELS_OPEN)
+    if (set->phase != CALLS_OPEN)
         return false;
     if (atomic_fetch_add(&set->shared->count, 1) >= atomic_load(&set->shared->max)) {
         atomic_fetch_sub(&set->shared->count, 1);
@@ -65,24 +65,24 @@ static bool on_connection(struct listener *l)
                     atomic_load(&set->shared->max));
         return false;
     }
-    tunnel_open(set, &set->site->listener[l->tag], l);
+    call_open(set, &set->site->listener[l->tag], l);
     return true;
 }
 
 static void on_door_closed(struct listener *l)
 {
-    free((char *)l - offsetof(struct tunnels_door, listener));
+    free((char *)l - offsetof(struct calls_door, listener));
 }
 
-static void door_close(struct tunnels *set, struct tunnels_door *d)
+static void door_close(struct calls *set, struct calls_door *d)
 {
     DL_DELETE(set->doors, d);
     listener_close(&d->listener, on_door_closed);
 }
 
-static void door_open(struct tunnels *set, const struct tunnels_place *p)
+static void door_open(struct calls *set, const struct calls_place *p)
 {
-    struct tunnels_door *d = NEW(struct tunnels_door);
+    struct calls_door *d = NEW(struct calls_door);
 
     d->socket = p->socket;
     DL_APPEND(set->doors, d);
@@ -95,8 +95,8 @@ static void door_open(struct tunnels *set, const struct tunnels_place *p)
     door_close(set, d);
 }
 
-static const struct tunnels_place *place_of(const struct tunnels_door *d,
-                                            const struct tunnels_place *places, size_t count)
+static const struct calls_place *place_of(const struct calls_door *d,
+                                          const struct calls_place *places, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         if (places[i].socket == d->socket)
@@ -106,97 +106,97 @@ static const struct tunnels_place *place_of(const struct tunnels_door *d,
 
 /* A new timeout is one for the calls that wait already, if it is shorter; the lists stay in order,
  * since within a state all had the same one. */
-static void deadlines_shorten(struct tunnels *set, const uint32_t was[TUNNEL_STATES])
+static void deadlines_shorten(struct calls *set, const uint32_t was[CALL_STATES])
 {
-    struct tunnel *t;
+    struct call *call;
 
-    for (int state = 0; state < TUNNEL_CLOSED; state++)
-        DL_FOREACH(set->list[state], t) {
-            uint64_t due = t->active + set->timeout[state];
-            if (set->timeout[state] != 0 && (was[state] == 0 || due < t->deadline))
-                t->deadline = due;
+    for (int state = 0; state < CALL_CLOSED; state++)
+        DL_FOREACH(set->list[state], call) {
+            uint64_t due = call->active + set->timeout[state];
+            if (set->timeout[state] != 0 && (was[state] == 0 || due < call->deadline))
+                call->deadline = due;
         }
 }
 
-static void timeouts_set(struct tunnels *set, const struct config_gate *g)
+static void timeouts_set(struct calls *set, const struct config_gate *g)
 {
-    uint32_t was[TUNNEL_STATES];
+    uint32_t was[CALL_STATES];
     memcpy(was, set->timeout, sizeof was);
 
-    set->timeout[TUNNEL_PROXY] = g->timeout_handshake;
-    set->timeout[TUNNEL_HELLO] = g->timeout_handshake;
-    set->timeout[TUNNEL_HANDSHAKE] = g->timeout_handshake;
-    set->timeout[TUNNEL_REQUEST] = g->timeout_request;
-    set->timeout[TUNNEL_DIAL] = g->timeout_connect;
-    set->timeout[TUNNEL_ANSWER] = g->timeout_answer;
-    set->timeout[TUNNEL_NEGOTIATE] = g->timeout_negotiate;
-    set->timeout[TUNNEL_KEY] = g->timeout_key;
-    set->timeout[TUNNEL_RELAY] = g->timeout_idle;
-    set->timeout[TUNNEL_WEB] = g->timeout_web;
-    set->timeout[TUNNEL_DRAIN] = g->timeout_drain;
-    set->timeout[TUNNEL_LINGER] = g->timeout_drain;
+    set->timeout[CALL_PROXY] = g->timeout_handshake;
+    set->timeout[CALL_HELLO] = g->timeout_handshake;
+    set->timeout[CALL_HANDSHAKE] = g->timeout_handshake;
+    set->timeout[CALL_REQUEST] = g->timeout_request;
+    set->timeout[CALL_DIAL] = g->timeout_connect;
+    set->timeout[CALL_ANSWER] = g->timeout_answer;
+    set->timeout[CALL_NEGOTIATE] = g->timeout_negotiate;
+    set->timeout[CALL_KEY] = g->timeout_key;
+    set->timeout[CALL_RELAY] = g->timeout_idle;
+    set->timeout[CALL_WEB] = g->timeout_web;
+    set->timeout[CALL_DRAIN] = g->timeout_drain;
+    set->timeout[CALL_LINGER] = g->timeout_drain;
     deadlines_shorten(set, was);
 }
 
-void tunnels_switch(struct tunnels *set, struct site *site, const struct tunnels_place *places,
-                    size_t count)
+void calls_switch(struct calls *set, struct site *site, const struct calls_place *places,
+                  size_t count)
 {
-    struct tunnels_door *d, *next;
+    struct calls_door *d, *next;
 
     site_unref(set->site);
     set->site = site;
     timeouts_set(set, &site->config->gate);
     worker_limit_handshakes(set->worker, site->config->gate.handshakes_at_once);
-    if (set->checks != NULL && set->phase == TUNNELS_OPEN)
+    if (set->checks != NULL && set->phase == CALLS_OPEN)
         checks_switch(set->checks, site);
     DL_FOREACH_SAFE(set->doors, d, next) {
-        const struct tunnels_place *p = place_of(d, places, count);
+        const struct calls_place *p = place_of(d, places, count);
         if (p == NULL)
             door_close(set, d);
         else
             d->listener.tag = p->listener;
     }
-    for (int state = TUNNEL_NEGOTIATE; state <= TUNNEL_RELAY; state++) {
-        struct tunnel *t, *after;
-        DL_FOREACH_SAFE(set->list[state], t, after) {
-            entry_recheck(t, site);
+    for (int state = CALL_NEGOTIATE; state <= CALL_RELAY; state++) {
+        struct call *call, *after;
+        DL_FOREACH_SAFE(set->list[state], call, after) {
+            entry_recheck(call, site);
         }
     }
     for (size_t i = 0; i < count; i++) {
         if (places[i].fd < 0)
             continue;
-        if (set->phase == TUNNELS_OPEN)
+        if (set->phase == CALLS_OPEN)
             door_open(set, &places[i]);
         else
             close(places[i].fd); /* the end came between the reload and now */
     }
 }
 
-static void doors_retry(struct tunnels *set)
+static void doors_retry(struct calls *set)
 {
-    struct tunnels_door *d;
+    struct calls_door *d;
     DL_FOREACH(set->doors, d) {
         listener_retry(&d->listener);
     }
 }
 
-static void end_if_idle(struct tunnels *set)
+static void end_if_idle(struct calls *set)
 {
-    if (set->phase != TUNNELS_OPEN && set->count == 0)
+    if (set->phase != CALLS_OPEN && set->count == 0)
         worker_stop(set->worker);
 }
 
-void tunnels_add(struct tunnels *set, struct tunnel *t)
+void calls_add(struct calls *set, struct call *call)
 {
     set->count++;
     if (set->count > set->peak)
         set->peak = set->count;
-    DL_APPEND(set->list[t->state], t);
+    DL_APPEND(set->list[call->state], call);
 }
 
-void tunnels_remove(struct tunnels *set, struct tunnel *t)
+void calls_remove(struct calls *set, struct call *call)
 {
-    DL_DELETE(set->list[t->state], t);
+    DL_DELETE(set->list[call->state], call);
     set->count--;
     atomic_fetch_sub(&set->shared->count, 1);
     doors_retry(set);
@@ -206,41 +206,41 @@ void tunnels_remove(struct tunnels *set, struct tunnel *t)
 /* Returns whether data has moved since the deadline was set; if so, sets the new deadline and moves
  * the call to the end of its list. Data moves far more often than the sweep runs, so the data path
  * only notes the time. */
-static bool has_moved(struct tunnels *set, struct tunnel *t, uint64_t now_ms)
+static bool has_moved(struct calls *set, struct call *call, uint64_t now_ms)
 {
-    const enum tunnel_state state = t->state;
-    const uint64_t due = t->active + set->timeout[state];
+    const enum call_state state = call->state;
+    const uint64_t due = call->active + set->timeout[state];
 
-    if ((state != TUNNEL_RELAY && state != TUNNEL_WEB) || due <= now_ms)
+    if ((state != CALL_RELAY && state != CALL_WEB) || due <= now_ms)
         return false;
-    t->deadline = due;
-    DL_DELETE(set->list[state], t);
-    DL_APPEND(set->list[state], t);
+    call->deadline = due;
+    DL_DELETE(set->list[state], call);
+    DL_APPEND(set->list[state], call);
     return true;
 }
 
 /* Ends the calls of a state whose deadline has passed, at most `most`; returns their number. */
-static unsigned expire(struct tunnels *set, enum tunnel_state state, uint64_t now_ms, unsigned most)
+static unsigned expire(struct calls *set, enum call_state state, uint64_t now_ms, unsigned most)
 {
-    struct tunnel *t;
+    struct call *call;
     unsigned n = 0;
 
-    while (set->timeout[state] != 0 && n < most && (t = set->list[state]) != NULL &&
-           t->deadline <= now_ms) {
-        if (has_moved(set, t, now_ms))
+    while (set->timeout[state] != 0 && n < most && (call = set->list[state]) != NULL &&
+           call->deadline <= now_ms) {
+        if (has_moved(set, call, now_ms))
             continue;
-        tunnel_expire(t);
-        INSIST(set->list[state] != t || t->deadline > now_ms);
+        call_expire(call);
+        INSIST(set->list[state] != call || call->deadline > now_ms);
         n++;
     }
     return n;
 }
 
 /* Shortens the deadline of silent handshakes if calls wait because of handshakes-at-once. */
-static void handshakes_hurry(struct tunnels *set)
+static void handshakes_hurry(struct calls *set)
 {
     const struct worker *w = set->worker;
-    struct tunnel *t;
+    struct call *call;
     unsigned missed;
 
     if (!stream_hellos_wait(w))
@@ -248,13 +248,13 @@ static void handshakes_hurry(struct tunnels *set)
     if (log_limit_pass(&set->limit_handshakes, worker_now(w), 1, &missed))
         log_msg(LOG_LEVEL_WARNING, "full", "handshakes-at-once (%u) reached: new calls wait",
                 w->handshakes_max);
-    DL_FOREACH(set->list[TUNNEL_HANDSHAKE], t) {
-        if (t->deadline > t->active + HANDSHAKE_PATIENCE_MS)
-            t->deadline = t->active + HANDSHAKE_PATIENCE_MS;
+    DL_FOREACH(set->list[CALL_HANDSHAKE], call) {
+        if (call->deadline > call->active + HANDSHAKE_PATIENCE_MS)
+            call->deadline = call->active + HANDSHAKE_PATIENCE_MS;
     }
 }
 
-static void memory_trim(struct tunnels *set, uint64_t now_ms)
+static void memory_trim(struct calls *set, uint64_t now_ms)
 {
     if (set->count > set->peak / 2 || set->peak - set->count < TRIM_CALLS ||
         now_ms < set->trim_after)
@@ -264,13 +264,13 @@ static void memory_trim(struct tunnels *set, uint64_t now_ms)
     set->trim_after = now_ms + TRIM_PAUSE_MS;
 }
 
-void tunnels_sweep(void *arg, uint64_t now_ms)
+void calls_sweep(void *arg, uint64_t now_ms)
 {
-    struct tunnels *set = arg;
+    struct calls *set = arg;
     unsigned n = 0;
 
     handshakes_hurry(set);
-    for (int state = 0; state < TUNNEL_CLOSED; state++)
+    for (int state = 0; state < CALL_CLOSED; state++)
         n += expire(set, state, now_ms, EXPIRE_AT_ONCE - n);
     if (n == EXPIRE_AT_ONCE)
         worker_sweep_again(set->worker);
@@ -283,23 +283,23 @@ void tunnels_sweep(void *arg, uint64_t now_ms)
     doors_retry(set);
 }
 
-void tunnels_try_keys(void *arg)
+void calls_try_keys(void *arg)
 {
-    struct tunnels *set = arg;
-    struct tunnel *t, *next;
+    struct calls *set = arg;
+    struct call *call, *next;
 
-    DL_FOREACH_SAFE(set->list[TUNNEL_KEY], t, next) {
-        traffic_try_key(t, false);
+    DL_FOREACH_SAFE(set->list[CALL_KEY], call, next) {
+        traffic_try_key(call, false);
     }
 }
 
-void tunnels_drain(void *arg)
+void calls_drain(void *arg)
 {
-    struct tunnels *set = arg;
+    struct calls *set = arg;
 
-    if (set->phase != TUNNELS_OPEN)
+    if (set->phase != CALLS_OPEN)
         return;
-    set->phase = TUNNELS_DRAINING;
+    set->phase = CALLS_DRAINING;
     if (set->checks != NULL)
         checks_stop(set->checks);
     while (set->doors != NULL)
@@ -307,19 +307,19 @@ void tunnels_drain(void *arg)
     end_if_idle(set);
 }
 
-void tunnels_stop(void *arg)
+void calls_stop(void *arg)
 {
-    struct tunnels *set = arg;
-    bool again = set->phase == TUNNELS_STOPPING;
-    struct tunnel *t, *next;
+    struct calls *set = arg;
+    bool again = set->phase == CALLS_STOPPING;
+    struct call *call, *next;
 
-    tunnels_drain(set);
-    set->phase = TUNNELS_STOPPING;
-    for (int state = 0; state < TUNNEL_CLOSED; state++)
-        DL_FOREACH_SAFE(set->list[state], t, next) {
+    calls_drain(set);
+    set->phase = CALLS_STOPPING;
+    for (int state = 0; state < CALL_CLOSED; state++)
+        DL_FOREACH_SAFE(set->list[state], call, next) {
             if (again)
-                tunnel_drop(t, REASON_SHUTDOWN);
+                call_drop(call, REASON_SHUTDOWN);
             else
-                tunnel_close(t, REASON_SHUTDOWN);
+                call_close(call, REASON_SHUTDOWN);
         }
 }

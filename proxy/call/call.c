@@ -1,0 +1,534 @@
+#include "call/call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "base/insist.h"
+#include "call/entry.h"
+#include "call/front.h"
+#include "call/site.h"
+#include "call/traffic.h"
+#include "call/uplink.h"
+#include "net/dial.h"
+#include "net/worker.h"
+#include "policy/limits.h"
+#include "tls/tls_conn.h"
+#include "wire/http_head.h"
+
+/* Lines about calls that never became a tunnel, for each worker. */
+enum { REFUSED_LINES_PER_SECOND = 100 };
+
+/* What a client may send before its answer has come: nothing, says [MS-SSTP]. */
+enum { EARLY_MAX = 16384 };
+
+/* What is read of a client whose call is over, so that a reset does not overtake our last words. */
+enum { LATE_MAX = 65536 };
+
+static const struct stream_ops client_ops, backend_ops;
+
+static struct call *of_client(struct stream *s)
+{
+    return (struct call *)((char *)s - offsetof(struct call, client));
+}
+
+static struct call *of_backend(struct stream *s)
+{
+    return (struct call *)((char *)s - offsetof(struct call, backend));
+}
+
+uint64_t call_now(const struct call *call)
+{
+    return worker_now(call->set->worker);
+}
+
+/* ---- the state ---- */
+
+#define FROM(state) (1u << CALL_##state)
+
+static const unsigned legal_from[CALL_STATES] = {
+    [CALL_HELLO] = FROM(PROXY),
+    [CALL_HANDSHAKE] = FROM(HELLO),
+    [CALL_REQUEST] = FROM(HANDSHAKE),
+    /* once more for each address: the deadline is new */
+    [CALL_DIAL] = FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER),
+    [CALL_ANSWER] = FROM(DIAL),
+    [CALL_NEGOTIATE] = FROM(ANSWER) | FROM(KEY),
+    [CALL_KEY] = FROM(NEGOTIATE),
+    [CALL_RELAY] = FROM(NEGOTIATE) | FROM(KEY),
+    [CALL_WEB] = FROM(DIAL),
+    [CALL_DRAIN] = FROM(NEGOTIATE) | FROM(KEY) | FROM(RELAY) | FROM(WEB),
+    [CALL_LINGER] =
+        FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(KEY) | FROM(RELAY),
+    [CALL_CLOSED] = ~0u & ~FROM(CLOSED),
+};
+
+void call_enter(struct call *call, enum call_state state)
+{
+    struct calls *set = call->set;
+
+    INSIST(legal_from[state] & (1u << call->state));
+    if (call->state == CALL_KEY) { /* what the client was not read for */
+        stream_resume(&call->client);
+        stream_kick(&call->client);
+    }
+    if (state == CALL_RELAY) { /* its packets wait for no turn from now on */
+        stream_early(&call->client, false);
+        stream_early(&call->backend, false);
+    }
+    DL_DELETE(set->list[call->state], call);
+    call->state = state;
+    call->active = call_now(call);
+    call->deadline = call->active + set->timeout[state];
+    DL_APPEND(set->list[state], call);
+}
+
+/* ---- the end ---- */
+
+/* Returns the client's points for the end of the call: none for a visitor of the web site, because
+ * the site judges its visitors. */
+static unsigned points_for(const struct call *call)
+{
+    if (call->session.forged)
+        return POINTS_REQUEST;
+    return call->web ? 0 : reason_points(call->reason);
+}
+
+void call_give_points(struct call *call, unsigned points)
+{
+    struct log_line l;
+
+    if (points == 0 ||
+        !limits_points(call->set->shared->limits, &call->session.client, points, call_now(call)))
+        return;
+    session_line(&call->session, &l, LOG_LEVEL_WARNING, "ban");
+    log_str(&l, "user", call->session.user);
+    log_str(&l, "msg", "ban-points reached: this address is banned for ban-time");
+    log_end(&l);
+}
+
+static void limits_forget(struct call *call)
+{
+    if (call->counted_user != NULL)
+        limits_user_leave(call->set->shared->limits, span_str(call->counted_user));
+    free(call->counted_user);
+    if (call->counted)
+        limits_leave(call->set->shared->limits, &call->session.client);
+}
+
+static void release(struct call *call)
+{
+    struct calls *set = call->set;
+    unsigned missed = 0;
+
+    call_give_points(call, points_for(call));
+    limits_forget(call);
+    uplink_leave(call);
+    free(call->tenant_sent);
+    free(call->blame);
+    if (call->reason != REASON_ADDRESS_DENIED && call->reason != REASON_LIMIT) {
+        if (call->up ||
+            log_limit_pass(&set->limit_refused, call_now(call), REFUSED_LINES_PER_SECOND, &missed))
+            session_end(&call->session, call->reason, call_now(call), missed);
+    }
+    session_fini(&call->session);
+    site_unref(call->site);
+    calls_remove(set, call);
+    free(call);
+}
+
+/* The reason is known. A client that resets the connection, or makes the server do so, when no
+ * Success has come in time would otherwise guess for nothing, because servers delay refusals. */
+static void let_go(struct call *call)
+{
+    if (reason_is_of_peer(call->reason))
+        traffic_login_ends(call);
+    dial_free(call->dial);
+    call->dial = NULL;
+    front_free(call->front);
+    call->front = NULL;
+}
+
+void call_cut(struct call *call, enum reason reason, bool reset_client, bool reset_backend)
+{
+    if (call->state == CALL_CLOSED)
+        return;
+    if (call->reason == REASON_NONE)
+        call->reason = reason;
+    let_go(call);
+    call_enter(call, CALL_CLOSED);
+    stream_close(&call->client, reset_client);
+    stream_close(&call->backend, reset_backend);
+}
+
+void call_drop(struct call *call, enum reason reason)
+{
+    call_cut(call, reason, false, false);
+}
+
+static bool finished(const struct stream *s)
+{
+    return s->handle != STREAM_HANDLE_LIVE ||
+           (s->in == STREAM_IN_ENDED && s->out == STREAM_OUT_ENDED);
+}
+
+/* DRAIN and LINGER: is there anything left to wait for? */
+static void drop_if_finished(struct call *call)
+{
+    if ((call->state == CALL_DRAIN || call->state == CALL_LINGER) && finished(&call->client) &&
+        finished(&call->backend))
+        call_drop(call, call->reason);
+}
+
+struct span call_http_date(char out[32])
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t now = time(NULL);
+    struct tm tm;
+
+    gmtime_r(&now, &tm);
+    int n = snprintf(out, 32, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday,
+                     tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                     tm.tm_sec);
+    return span_of(out, (size_t)n);
+}
+
+static void say_http(struct call *call, unsigned status)
+{
+    uint8_t head[HTTP_BUILD_MAX];
+    char date[32];
+    size_t n = http_build_refusal(head, status, call->head_request, call_http_date(date));
+    stream_write(&call->client, span_of(head, n));
+}
+
+static void say_sstp(struct stream *to, const struct reason_info *info)
+{
+    uint8_t message[SSTP_STATUS_LEN];
+    sstp_build_status(message, info->message, info->attribute, info->status);
+    stream_write(to, span_of(message, sizeof message));
+}
+
+/* Everything has been said to the client; it may take its time to read it. */
+static void linger(struct call *call)
+{
+    let_go(call);
+    call_enter(call, CALL_LINGER);
+    stream_shutdown(&call->client);
+    stream_resume(&call->client); /* what it still sends is read and thrown away, up to its end */
+    stream_resume(&call->backend);
+}
+
+void call_close(struct call *call, enum reason reason)
+{
+    const struct reason_info *info = reason_info(reason);
+
+    if (call->state == CALL_LINGER || call->state == CALL_CLOSED)
+        return;
+    if (call->reason == REASON_NONE)
+        call->reason = reason;
+    switch (call->state) {
+    case CALL_REQUEST:
+    case CALL_DIAL:
+    case CALL_ANSWER:
+        if (info->http != 0)
+            say_http(call, info->http);
+        linger(call);
+        stream_close(&call->backend, true); /* its answer is not wanted any more */
+        break;
+    case CALL_NEGOTIATE:
+    case CALL_KEY:
+    case CALL_RELAY:
+        if (info->message != SSTP_DATA)
+            say_sstp(&call->client, info);
+        /* [MS-SSTP] 3.1.7.2: without it, loss of the connection is all a backend needs */
+        if (info->message == SSTP_DISCONNECT)
+            say_sstp(&call->backend, info);
+        linger(call);
+        stream_notify(&call->backend);
+        break;
+    default: call_drop(call, reason);
+    }
+}
+
+/* Ends our direction of one side. After a call the backend sends its FIN first, so that no port of
+ * ours is in TIME_WAIT, because anybody can cause calls. A web site gets a FIN, because it need not
+ * take close_notify alone for the end. */
+static void end_towards(struct call *call, struct stream *to)
+{
+    if (to == &call->backend && !call->web)
+        stream_notify(to);
+    else
+        stream_shutdown(to);
+}
+
+/* One side has sent all it had. */
+static void side_ended(struct call *call, struct stream *other, enum reason reason)
+{
+    if (call->reason == REASON_NONE)
+        call->reason = reason;
+    if (call->state >= CALL_NEGOTIATE && call->state <= CALL_WEB)
+        call_enter(call, CALL_DRAIN);
+    end_towards(call, other);
+    drop_if_finished(call);
+}
+
+static void side_reset(struct call *call, enum reason reason)
+{
+    /* Not an orderly end, and the other side shall not take it for one. */
+    bool told = call->state == CALL_LINGER;
+    call_cut(call, reason, !told, !told);
+}
+
+static void on_closed(struct call *call)
+{
+    if (call->client.handle == STREAM_HANDLE_NONE && call->backend.handle == STREAM_HANDLE_NONE &&
+        call->state == CALL_CLOSED)
+        release(call);
+    else
+        drop_if_finished(call);
+}
+
+/* ---- the beginning ---- */
+
+void call_open(struct calls *set, const struct site_listener *listener, struct listener *l)
+{
+    struct call *call = NEW(struct call);
+
+    call->set = set;
+    call->site = site_ref(set->site);
+    call->listener = listener;
+    call->session.worker = set->worker->index;
+    call->session.binding_lines = &set->limit_binding;
+    call->session.number = ++set->next_number;
+    call->session.started = worker_now(set->worker);
+    call->session.listener = listener->config->name;
+    stream_init(&call->client, set->worker, &client_ops);
+    stream_init(&call->backend, set->worker, &backend_ops);
+    stream_early(&call->client, true);
+    stream_early(&call->backend, true);
+    call->state = CALL_PROXY;
+    call->active = call->session.started;
+    call->deadline = call->active + set->timeout[CALL_PROXY];
+    calls_add(set, call);
+
+    entry_begin(call, l);
+}
+
+/* ---- what the streams tell ---- */
+
+static struct tls_conn *client_hello(struct stream *s)
+{
+    return entry_hello(of_client(s));
+}
+
+static void client_secure(struct stream *s)
+{
+    entry_secure(of_client(s));
+}
+
+static void backend_connected(struct stream *s, int status)
+{
+    uplink_connected(of_backend(s), status);
+}
+
+static void backend_secure(struct stream *s)
+{
+    uplink_secure(of_backend(s));
+}
+
+static size_t client_read(struct stream *s, struct span in)
+{
+    struct call *call = of_client(s);
+    switch (call->state) {
+    case CALL_PROXY: return entry_proxy_read(call, in);
+    case CALL_REQUEST: return entry_request_read(call, in);
+    case CALL_DIAL:
+    case CALL_ANSWER:
+        if (!call->web && in.n > EARLY_MAX) {
+            call_close(call, REASON_EARLY_DATA);
+            return in.n;
+        }
+        return 0; /* waits for the backend's 200 (PROTOCOL.md 1.3) */
+    case CALL_NEGOTIATE:
+    case CALL_KEY:
+    case CALL_RELAY:
+    case CALL_WEB:
+    case CALL_DRAIN:
+        return call->web ? traffic_web(call, in, true) : traffic_packets(call, in, true);
+    default:
+        call->thrown_away += in.n;
+        if (call->thrown_away > LATE_MAX)
+            stream_pause(s); /* it has had its chance; the deadline does the rest */
+        return in.n;
+    }
+}
+
+static size_t backend_read(struct stream *s, struct span in)
+{
+    struct call *call = of_backend(s);
+    switch (call->state) {
+    case CALL_ANSWER: return uplink_answer_read(call, in);
+    case CALL_NEGOTIATE:
+    case CALL_KEY:
+    case CALL_RELAY:
+    case CALL_WEB:
+    case CALL_DRAIN:
+        return call->web ? traffic_web(call, in, false) : traffic_packets(call, in, false);
+    default: return in.n;
+    }
+}
+
+static void client_last(struct stream *s)
+{
+    struct call *call = of_client(s);
+    if (call->state == CALL_REQUEST)
+        entry_request_ended(call);
+}
+
+static void client_ended(struct stream *s, enum stream_end why)
+{
+    struct call *call = of_client(s);
+
+    switch (why) {
+    case STREAM_TLS:
+        session_keep(&call->session.sni,
+                     tls_conn_sni(s->tls)); /* of a handshake that failed, too */
+        session_keep(&call->session.detail, span_str(stream_error(s)));
+        /* The alert is sent; the backend gets a reset, which is not an orderly end. */
+        call_cut(call, tls_conn_refused(s->tls) ? REASON_TLS_REFUSED : REASON_TLS_FAILED, false,
+                 true);
+        break;
+    case STREAM_OVERFLOW: call_close(call, REASON_EARLY_DATA); break;
+    case STREAM_RESET: side_reset(call, REASON_CLIENT_RESET); break;
+    case STREAM_EOF:
+        if (call->state < CALL_NEGOTIATE)
+            call_cut(call, REASON_CLIENT_CLOSED, false, true);
+        else
+            side_ended(call, &call->backend, REASON_CLIENT_CLOSED);
+        break;
+    }
+}
+
+static void backend_ended(struct stream *s, enum stream_end why)
+{
+    struct call *call = of_backend(s);
+
+    if (uplink_ended(call, why))
+        return;
+    switch (why) {
+    case STREAM_TLS:
+        session_keep(&call->session.detail, span_str(stream_error(s)));
+        call_cut(call, REASON_BACKEND_TLS, true, false);
+        break;
+    case STREAM_OVERFLOW: call_close(call, REASON_BACKEND_BAD_PACKET); break;
+    case STREAM_RESET: side_reset(call, REASON_BACKEND_RESET); break;
+    case STREAM_EOF:
+        traffic_login_ends(call);
+        side_ended(call, &call->client, REASON_BACKEND_CLOSED);
+        break;
+    }
+}
+
+static bool relaying(const struct call *call)
+{
+    return call->state >= CALL_NEGOTIATE && call->state <= CALL_DRAIN;
+}
+
+/* One side does not take what the other one says. */
+static void client_full(struct stream *s)
+{
+    struct call *call = of_client(s);
+    if (relaying(call))
+        stream_pause(&call->backend);
+}
+
+static void backend_full(struct stream *s)
+{
+    struct call *call = of_backend(s);
+    if (relaying(call))
+        stream_pause(&call->client);
+}
+
+/* One side took what was queued: the other one, stopped for that, goes on. What was stopped for
+ * another reason stays so, as the client's whose packet may not pass the one that waits for its
+ * key. */
+static void resume_other(struct call *call, struct stream *other)
+{
+    bool waits = call->state == CALL_KEY && other == &call->client;
+    if (relaying(call) && !waits && stream_paused(other))
+        stream_resume(other);
+}
+
+static void client_sent(struct stream *s)
+{
+    struct call *call = of_client(s);
+    resume_other(call, &call->backend);
+    drop_if_finished(call);
+}
+
+static void backend_sent(struct stream *s)
+{
+    struct call *call = of_backend(s);
+    resume_other(call, &call->client);
+    drop_if_finished(call);
+}
+
+static void client_closed(struct stream *s)
+{
+    on_closed(of_client(s));
+}
+
+static void backend_closed(struct stream *s)
+{
+    struct call *call = of_backend(s);
+    if (call->state == CALL_DIAL)
+        uplink_closed(call);
+    else
+        on_closed(call);
+}
+
+static const struct stream_ops client_ops = {
+    .on_hello = client_hello,
+    .on_secure = client_secure,
+    .on_read = client_read,
+    .on_last = client_last,
+    .on_end = client_ended,
+    .on_full = client_full,
+    .on_sent = client_sent,
+    .on_closed = client_closed,
+};
+
+static const struct stream_ops backend_ops = {
+    .on_connect = backend_connected,
+    .on_secure = backend_secure,
+    .on_read = backend_read,
+    .on_end = backend_ended,
+    .on_full = backend_full,
+    .on_sent = backend_sent,
+    .on_closed = backend_closed,
+};
+
+void call_expire(struct call *call)
+{
+    switch (call->state) {
+    case CALL_HELLO:
+        call_close(call,
+                   stream_waits(&call->client) ? REASON_HANDSHAKE_QUEUE : REASON_HANDSHAKE_TIMEOUT);
+        break;
+    case CALL_PROXY:
+    case CALL_HANDSHAKE: call_close(call, REASON_HANDSHAKE_TIMEOUT); break;
+    case CALL_REQUEST: entry_request_expired(call); break;
+    case CALL_DIAL:
+    case CALL_ANSWER: uplink_expired(call); break;
+    case CALL_NEGOTIATE: call_close(call, REASON_NEGOTIATE_TIMEOUT); break;
+    case CALL_KEY: traffic_try_key(call, true); break;
+    case CALL_RELAY:
+    case CALL_WEB: call_close(call, REASON_IDLE_TIMEOUT); break;
+    case CALL_DRAIN:
+    case CALL_LINGER: call_cut(call, call->reason, false, true); break;
+    case CALL_CLOSED:
+    case CALL_STATES: break;
+    }
+}
