@@ -11,7 +11,7 @@
 #include "ops/binding_command.h"
 #include "ops/check.h"
 #include "ops/ctl.h"
-#include "ops/server.h"
+#include "ops/gate.h"
 #include "ops/user.h"
 #include "policy/config.h"
 #include "policy/country.h"
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
     }
 
     if (!test)
-        return server_run(path, ready);
+        return gate_run(path, ready);
     if (!check_config(path, stderr, print ? stdout : NULL))
         return 1;
     if (!print)

@@ -8,7 +8,7 @@
 
 #include "base/insist.h"
 #include "base/log.h"
-#include "ops/server_state.h"
+#include "ops/gate_state.h"
 #include "policy/ban_file.h"
 #include "policy/limits.h"
 #include "policy/snapshot.h"
@@ -20,7 +20,7 @@ uint64_t bans_now_ms(void)
     return uv_hrtime() / 1000000;
 }
 
-void bans_load(struct server *s, const char *path)
+void bans_load(struct gate *gate, const char *path)
 {
     char *text = NULL;
     size_t len = 0;
@@ -29,35 +29,35 @@ void bans_load(struct server *s, const char *path)
         return;
     FILE *problems = insist_alloc(open_memstream(&text, &len));
     /* A damaged file loses bans; that is no reason to lose the gate. */
-    (void)!ban_file_load(s->shared.limits, path, bans_now_ms(), (int64_t)time(NULL), problems);
+    (void)!ban_file_load(gate->shared.limits, path, bans_now_ms(), (int64_t)time(NULL), problems);
     fclose(problems);
     log_lines(LOG_LEVEL_WARNING, "bans", text);
     free(text);
 }
 
-void bans_save(struct server *s)
+void bans_save(struct gate *gate)
 {
-    const char *path = s->snapshot->config->gate.limits.ban_file;
-    const uint64_t changes = limits_changes(s->shared.limits);
+    const char *path = gate->snapshot->config->gate.limits.ban_file;
+    const uint64_t changes = limits_changes(gate->shared.limits);
 
-    if (path == NULL || changes == s->bans_saved)
+    if (path == NULL || changes == gate->bans_saved)
         return;
-    if (ban_file_save(s->shared.limits, path, bans_now_ms(), (int64_t)time(NULL)) == ERR_OK)
-        s->bans_saved = changes;
+    if (ban_file_save(gate->shared.limits, path, bans_now_ms(), (int64_t)time(NULL)) == ERR_OK)
+        gate->bans_saved = changes;
     else
         log_msg(LOG_LEVEL_ERROR, "bans", "cannot write %s: %s", path, strerror(errno));
 }
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct server *s = timer->data;
-    limits_sweep(s->shared.limits, bans_now_ms());
-    bans_save(s);
+    struct gate *gate = timer->data;
+    limits_sweep(gate->shared.limits, bans_now_ms());
+    bans_save(gate);
 }
 
-void bans_start(struct server *s)
+void bans_start(struct gate *gate)
 {
-    INSIST_UV(uv_timer_init(&s->loop, &s->bans_timer));
-    s->bans_timer.data = s;
-    INSIST_UV(uv_timer_start(&s->bans_timer, on_timer, BANS_MS, BANS_MS));
+    INSIST_UV(uv_timer_init(&gate->loop, &gate->bans_timer));
+    gate->bans_timer.data = gate;
+    INSIST_UV(uv_timer_start(&gate->bans_timer, on_timer, BANS_MS, BANS_MS));
 }

@@ -4,16 +4,16 @@
 
 #include <stdint.h>
 
-struct server;
+struct gate;
 
 /* From path, NULL: none. A damaged file loses bans and is told. */
-void bans_load(struct server *s, const char *path);
+void bans_load(struct gate *gate, const char *path);
 
 /* To the ban-file in force, if anything has changed. */
-void bans_save(struct server *s);
+void bans_save(struct gate *gate);
 
 /* Does so every few seconds, with the timer of s. */
-void bans_start(struct server *s);
+void bans_start(struct gate *gate);
 
 /* The clock that bans are counted by. */
 uint64_t bans_now_ms(void);

@@ -10,42 +10,42 @@
 #include "policy/snapshot.h"
 #include "ops/bans.h"
 #include "ops/reload.h"
-#include "ops/server_state.h"
+#include "ops/gate_state.h"
 #include "policy/backends.h"
 #include "policy/limits.h"
 
-static void print_reload(const struct server *s, FILE *out)
+static void print_reload(const struct gate *gate, FILE *out)
 {
     char when[sizeof "2026-01-01T00:00:00Z"];
     struct tm tm;
 
-    if (s->last_reload.when == 0) {
+    if (gate->last_reload.when == 0) {
         fputs("reload: none\n", out);
         return;
     }
-    gmtime_r(&s->last_reload.when, &tm);
+    gmtime_r(&gate->last_reload.when, &tm);
     if (strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
         when[0] = '\0';
-    fprintf(out, "reload: %s %s %s\n", s->last_reload.ok ? "ok" : "failed", when,
-            s->last_reload.cause);
+    fprintf(out, "reload: %s %s %s\n", gate->last_reload.ok ? "ok" : "failed", when,
+            gate->last_reload.cause);
 }
 
 static const char *on_status(void *arg, FILE *out)
 {
     static const char *const phases[] = {
         [SERVING] = "serving", [DRAINING] = "draining", [STOPPING] = "stopping"};
-    struct server *s = arg;
+    struct gate *gate = arg;
     struct limits_counts counts;
 
-    limits_count(s->shared.limits, &counts);
+    limits_count(gate->shared.limits, &counts);
     fprintf(out, "version: " SSTPGATE_VERSION "\npid: %ld\nstate: %s\nuptime: %llu\nworkers: %zu\n",
-            (long)getpid(), phases[s->phase],
-            (unsigned long long)((uv_now(&s->loop) - s->started_ms) / 1000), s->workers);
-    fprintf(out, "calls: %u\ncalls-max: %u\nbans: %zu\n", atomic_load(&s->shared.count),
-            atomic_load(&s->shared.max), counts.bans);
-    fprintf(out, "configuration: %s\n", s->path);
-    print_reload(s, out);
-    radius_service_print(&s->radius, out);
+            (long)getpid(), phases[gate->phase],
+            (unsigned long long)((uv_now(&gate->loop) - gate->started_ms) / 1000), gate->workers);
+    fprintf(out, "calls: %u\ncalls-max: %u\nbans: %zu\n", atomic_load(&gate->shared.count),
+            atomic_load(&gate->shared.max), counts.bans);
+    fprintf(out, "configuration: %s\n", gate->path);
+    print_reload(gate, out);
+    radius_service_print(&gate->radius, out);
     return NULL;
 }
 
@@ -58,27 +58,27 @@ static void print_ban(void *out, const struct limits_ban *ban)
 
 static const char *on_bans(void *arg, FILE *out)
 {
-    struct server *s = arg;
-    limits_bans(s->shared.limits, bans_now_ms(), print_ban, out);
+    struct gate *gate = arg;
+    limits_bans(gate->shared.limits, bans_now_ms(), print_ban, out);
     return NULL;
 }
 
 static const char *on_unban(void *arg, const struct cidr *net, FILE *out)
 {
-    struct server *s = arg;
-    size_t n = limits_lift(s->shared.limits, net, bans_now_ms());
-    bans_save(s);
+    struct gate *gate = arg;
+    size_t n = limits_lift(gate->shared.limits, net, bans_now_ms());
+    bans_save(gate);
     fprintf(out, "%zu lifted\n", n);
     return n > 0 || net == NULL ? NULL : "there is no such ban";
 }
 
 static const char *on_reload(void *arg, FILE *out)
 {
-    struct server *s = arg;
+    struct gate *gate = arg;
 
-    if (s->phase != SERVING)
+    if (gate->phase != SERVING)
         return "the gate is about to end";
-    if (!reload(s, "admin socket", out))
+    if (!reload(gate, "admin socket", out))
         return "nothing was changed, the old configuration stays";
     fputs("the new configuration is in force\n", out);
     return NULL;
@@ -86,16 +86,16 @@ static const char *on_reload(void *arg, FILE *out)
 
 /* ---- servers ---- */
 
-static void print_server(const struct server *s, size_t backend, size_t server, FILE *out)
+static void print_server(const struct gate *gate, size_t backend, size_t server, FILE *out)
 {
     static const char *const checks[] = {[CONFIG_CHECK_NO] = "no",
                                          [CONFIG_CHECK_TCP] = "tcp",
                                          [CONFIG_CHECK_TLS] = "tls",
                                          [CONFIG_CHECK_HTTP] = "http",
                                          [CONFIG_CHECK_SSTP] = "sstp"};
-    const struct config_backend *c = &s->snapshot->config->backend[backend];
+    const struct config_backend *c = &gate->snapshot->config->backend[backend];
     const struct config_server *cs = &c->server[server];
-    struct backends_group *g = s->snapshot->servers[backend];
+    struct backends_group *g = gate->snapshot->servers[backend];
     struct backends_state state;
     char name[BACKENDS_NAME_MAX];
 
@@ -111,18 +111,18 @@ static void print_server(const struct server *s, size_t backend, size_t server, 
             checks[c->check]);
     if (state.changed_ms != 0)
         fprintf(out, " %s-since=%llus cause=\"%s\"", state.up ? "up" : "down",
-                (unsigned long long)((uv_now(&s->loop) - state.changed_ms) / 1000), state.cause);
+                (unsigned long long)((uv_now(&gate->loop) - state.changed_ms) / 1000), state.cause);
     fputc('\n', out);
 }
 
 static const char *on_servers(void *arg, FILE *out)
 {
-    const struct server *s = arg;
-    const struct config *c = s->snapshot->config;
+    const struct gate *gate = arg;
+    const struct config *c = gate->snapshot->config;
 
     for (size_t i = 0; i < c->backend_count; i++)
         for (size_t k = 0; k < c->backend[i].server_count; k++)
-            print_server(s, i, k, out);
+            print_server(gate, i, k, out);
     return NULL;
 }
 
@@ -147,9 +147,9 @@ static bool find_server(const struct config_backend *c, const struct backends_gr
     return found == 1;
 }
 
-static const char *set_drain(const struct server *s, const char *name, bool drain)
+static const char *set_drain(const struct gate *gate, const char *name, bool drain)
 {
-    const struct config *c = s->snapshot->config;
+    const struct config *c = gate->snapshot->config;
     const size_t n = strcspn(name, "/");
     char whole[BACKENDS_NAME_MAX];
     struct log_line l;
@@ -160,7 +160,7 @@ static const char *set_drain(const struct server *s, const char *name, bool drai
         i++;
     if (i == c->backend_count)
         return "there is no such backend; `servers` lists them";
-    struct backends_group *g = s->snapshot->servers[i];
+    struct backends_group *g = gate->snapshot->servers[i];
     if (name[n] == '\0' || !find_server(&c->backend[i], g, name + n + 1, &server))
         return "there is no such server; `servers` lists them";
     if (!backends_drain(g, server, drain, bans_now_ms()))
@@ -184,7 +184,7 @@ static const char *on_drain(void *arg, const char *server, FILE *out)
     (void)out;
     if (server != NULL)
         return set_drain(arg, server, true);
-    server_drain(arg);
+    gate_drain(arg);
     return NULL;
 }
 
@@ -193,7 +193,7 @@ static const char *on_drain(void *arg, const char *server, FILE *out)
 static const char *on_stop(void *arg, FILE *out)
 {
     (void)out;
-    server_stop(arg, "admin socket");
+    gate_stop(arg, "admin socket");
     return NULL;
 }
 

@@ -11,7 +11,7 @@
 #include "call/site.h"
 #include "policy/snapshot.h"
 #include "ops/check.h"
-#include "ops/server_state.h"
+#include "ops/gate_state.h"
 #include "ops/watch.h"
 #include "policy/limits.h"
 
@@ -28,13 +28,13 @@ static size_t checked_servers(const struct config *c)
 
 /* A call needs two descriptors, and the program some of its own. A reload that changes nothing
  * about it does not say again that there are too few. */
-static unsigned calls_max(struct server *s)
+static unsigned calls_max(struct gate *gate)
 {
-    const unsigned wanted = s->snapshot->config->gate.max_tunnels;
+    const unsigned wanted = gate->snapshot->config->gate.max_tunnels;
     struct rlimit lim;
-    size_t own = 32 + (s->sockets.count + MUTE_MAX + 8) * s->workers + s->radius.sockets.count +
-                 checked_servers(s->snapshot->config) +
-                 radius_proxy_descriptors(s->snapshot->config);
+    size_t own = 32 + (gate->sockets.count + MUTE_MAX + 8) * gate->workers +
+                 gate->radius.sockets.count + checked_servers(gate->snapshot->config) +
+                 radius_proxy_descriptors(gate->snapshot->config);
 
     if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
         return wanted;
@@ -45,22 +45,22 @@ static unsigned calls_max(struct server *s)
     }
     size_t room = lim.rlim_cur > own + 2 ? (size_t)(lim.rlim_cur - own) / 2 : 1;
     if (room >= wanted) {
-        s->short_of.wanted = 0;
+        gate->short_of.wanted = 0;
         return wanted;
     }
-    if (s->short_of.wanted != wanted || s->short_of.room != room)
+    if (gate->short_of.wanted != wanted || gate->short_of.room != room)
         log_msg(LOG_LEVEL_WARNING, "limit",
                 "max-tunnels is %u, but the limit of open files (%llu) leaves room for %zu "
                 "(ulimit -n, or LimitNOFILE= of systemd)",
                 wanted, (unsigned long long)lim.rlim_cur, room);
-    s->short_of.wanted = wanted;
-    s->short_of.room = room;
+    gate->short_of.wanted = wanted;
+    gate->short_of.room = room;
     return (unsigned)room;
 }
 
-void reload_drop(struct server *s, struct reload_next *n)
+void reload_drop(struct gate *gate, struct reload_next *n)
 {
-    for (size_t i = 0; n->site != NULL && i < s->workers; i++)
+    for (size_t i = 0; n->site != NULL && i < gate->workers; i++)
         site_unref(n->site[i]);
     free(n->site);
     sockets_free(&n->sockets);
@@ -69,25 +69,26 @@ void reload_drop(struct server *s, struct reload_next *n)
 }
 
 /* snapshot: becomes the next's. */
-bool reload_prepare(struct server *s, struct reload_next *n, struct snapshot *snapshot,
+bool reload_prepare(struct gate *gate, struct reload_next *n, struct snapshot *snapshot,
                     FILE *problems)
 {
     bool ok = snapshot->sound;
 
     *n = (struct reload_next){.snapshot = snapshot};
-    n->site = insist_alloc(calloc(s->workers, sizeof *n->site));
+    n->site = insist_alloc(calloc(gate->workers, sizeof *n->site));
     /* The first tells every error there is; the others can only repeat it. */
-    for (size_t i = 0; i < s->workers && (i == 0 || ok); i++) {
+    for (size_t i = 0; i < gate->workers && (i == 0 || ok); i++) {
         n->site[i] = site_new(snapshot, problems);
         ok &= n->site[i] != NULL;
     }
     if (ok) { /* both tell all that they cannot have */
-        ok = sockets_prepare(&n->sockets, &s->sockets, snapshot->config, s->workers, problems);
-        ok &= radius_sockets_prepare(&n->radius_sockets, &s->radius.sockets, snapshot->config,
+        ok =
+            sockets_prepare(&n->sockets, &gate->sockets, snapshot->config, gate->workers, problems);
+        ok &= radius_sockets_prepare(&n->radius_sockets, &gate->radius.sockets, snapshot->config,
                                      problems);
     }
     if (!ok)
-        reload_drop(s, n);
+        reload_drop(gate, n);
     return ok;
 }
 
@@ -109,13 +110,13 @@ static void switch_deliver(void *arg)
     uv_sem_post(done);
 }
 
-static struct switch_letter *switch_letter(struct server *s, struct reload_next *n, size_t worker)
+static struct switch_letter *switch_letter(struct gate *gate, struct reload_next *n, size_t worker)
 {
     size_t count = n->sockets.count;
     struct switch_letter *l = insist_alloc(calloc(1, sizeof *l + count * sizeof *l->place));
 
-    l->calls = &s->worker[worker].calls;
-    l->done = &s->switched;
+    l->calls = &gate->worker[worker].calls;
+    l->done = &gate->switched;
     l->site = n->site[worker];
     l->count = count;
     for (size_t i = 0; i < count; i++) {
@@ -129,55 +130,55 @@ static struct switch_letter *switch_letter(struct server *s, struct reload_next 
     return l;
 }
 
-const char *reload_listener_name(const struct server *s, const struct socket *sock)
+const char *reload_listener_name(const struct gate *gate, const struct socket *sock)
 {
-    return s->snapshot->config->listener[sock->listener].name;
+    return gate->snapshot->config->listener[sock->listener].name;
 }
 
-void reload_log_listen(const struct server *s, size_t first_id, size_t first_radius_id)
+void reload_log_listen(const struct gate *gate, size_t first_id, size_t first_radius_id)
 {
-    for (size_t i = 0; i < s->sockets.count; i++) {
-        const struct socket *sock = &s->sockets.item[i];
+    for (size_t i = 0; i < gate->sockets.count; i++) {
+        const struct socket *sock = &gate->sockets.item[i];
         char text[ADDR_TEXT_MAX];
         struct log_line l;
         if (sock->id < first_id)
             continue;
         log_begin(&l, LOG_LEVEL_INFO, "listen");
-        log_str(&l, "listener", reload_listener_name(s, sock));
+        log_str(&l, "listener", reload_listener_name(gate, sock));
         log_str(&l, "address", addr_format(&sock->bound, text));
-        log_num(&l, "workers", s->workers);
+        log_num(&l, "workers", gate->workers);
         log_end(&l);
     }
-    radius_service_log_listen(&s->radius, s->snapshot->config, first_radius_id);
+    radius_service_log_listen(&gate->radius, gate->snapshot->config, first_radius_id);
 }
 
 /* Cannot fail. running: the workers have threads, and are told there. When this returns the new is
  * in force: who connects from now on meets it. */
-void reload_commit(struct server *s, struct reload_next *n, bool running)
+void reload_commit(struct gate *gate, struct reload_next *n, bool running)
 {
-    site_show_leaves(n->site[0], s->shared.leaves); /* before it is the worker's own */
-    for (size_t i = 0; i < s->workers; i++) {
-        struct switch_letter *l = switch_letter(s, n, i);
+    site_show_leaves(n->site[0], gate->shared.leaves); /* before it is the worker's own */
+    for (size_t i = 0; i < gate->workers; i++) {
+        struct switch_letter *l = switch_letter(gate, n, i);
         if (running)
-            worker_post(&s->worker[i].worker, switch_deliver, l);
+            worker_post(&gate->worker[i].worker, switch_deliver, l);
         else
             switch_deliver(l);
     }
-    for (size_t i = 0; i < s->workers; i++)
-        uv_sem_wait(&s->switched);
-    radius_service_commit(&s->radius, n->snapshot, &n->radius_sockets);
+    for (size_t i = 0; i < gate->workers; i++)
+        uv_sem_wait(&gate->switched);
+    radius_service_commit(&gate->radius, n->snapshot, &n->radius_sockets);
     if (running)
-        radius_service_run(&s->radius);
+        radius_service_run(&gate->radius);
     free(n->site);
     for (size_t i = 0; i < n->sockets.count; i++) {
         free(n->sockets.item[i].fds); /* the workers have them */
         n->sockets.item[i].fds = NULL;
     }
-    sockets_free(&s->sockets);
-    s->sockets = n->sockets;
-    snapshot_unref(s->snapshot);
-    s->snapshot = n->snapshot;
-    atomic_store(&s->shared.max, calls_max(s));
+    sockets_free(&gate->sockets);
+    gate->sockets = n->sockets;
+    snapshot_unref(gate->snapshot);
+    gate->snapshot = n->snapshot;
+    atomic_store(&gate->shared.max, calls_max(gate));
 }
 
 /* ---- warnings ---- */
@@ -199,7 +200,7 @@ enum { EXPIRY_MS = 3600 * 1000 };
 
 /* Said when the program starts, at a reload, and when a certificate comes 30, 7 or 1 days near its
  * end; not each time somebody looks. */
-static void expiry_warn(struct server *s, const struct site *site, bool always)
+static void expiry_warn(struct gate *gate, const struct site *site, bool always)
 {
     char *text = NULL, *steps = NULL;
     size_t len = 0, steps_len = 0;
@@ -209,41 +210,41 @@ static void expiry_warn(struct server *s, const struct site *site, bool always)
     check_expiry(site, to, steps_to);
     fclose(to);
     fclose(steps_to);
-    if (always || s->expiry_steps == NULL || strcmp(steps, s->expiry_steps) != 0)
+    if (always || gate->expiry_steps == NULL || strcmp(steps, gate->expiry_steps) != 0)
         log_lines(LOG_LEVEL_WARNING, "expiry", text);
     free(text);
-    free(s->expiry_steps);
-    s->expiry_steps = steps;
+    free(gate->expiry_steps);
+    gate->expiry_steps = steps;
 }
 
 static void on_expiry_timer(uv_timer_t *timer)
 {
-    struct server *s = timer->data;
+    struct gate *gate = timer->data;
     char *text = NULL;
     size_t len = 0;
     FILE *problems = insist_alloc(open_memstream(&text, &len));
     /* The workers' sites are theirs alone; an hour is long enough to make one more. */
-    struct site *site = site_new(s->snapshot, problems);
+    struct site *site = site_new(gate->snapshot, problems);
 
     fclose(problems);
     free(text); /* files that are being replaced right now: watch tells what comes of it */
     if (site != NULL)
-        expiry_warn(s, site, false);
+        expiry_warn(gate, site, false);
     site_unref(site);
 }
 
-void reload_start(struct server *s)
+void reload_start(struct gate *gate)
 {
-    INSIST_UV(uv_timer_init(&s->loop, &s->expiry_timer));
-    s->expiry_timer.data = s;
-    INSIST_UV(uv_timer_start(&s->expiry_timer, on_expiry_timer, EXPIRY_MS, EXPIRY_MS));
+    INSIST_UV(uv_timer_init(&gate->loop, &gate->expiry_timer));
+    gate->expiry_timer.data = gate;
+    INSIST_UV(uv_timer_start(&gate->expiry_timer, on_expiry_timer, EXPIRY_MS, EXPIRY_MS));
 }
 
-void reload_warn(struct server *s, const struct reload_next *n)
+void reload_warn(struct gate *gate, const struct reload_next *n)
 {
     warn(n->snapshot->config, "config", check_doubts);
     warn(n->snapshot->config, "files", check_files);
-    expiry_warn(s, n->site[0], true);
+    expiry_warn(gate, n->site[0], true);
 }
 
 /* ---- reload ---- */
@@ -281,39 +282,39 @@ static void warn_fixed(const struct config_gate *was, const struct config_gate *
     free(text);
 }
 
-bool reload(struct server *s, const char *cause, FILE *answer)
+bool reload(struct gate *gate, const char *cause, FILE *answer)
 {
     char *text = NULL;
     size_t len = 0;
 
-    if (s->phase != SERVING)
+    if (gate->phase != SERVING)
         return false;
-    watch_mark(s->watch);
+    watch_mark(gate->watch);
     FILE *problems = insist_alloc(open_memstream(&text, &len));
-    struct snapshot *snapshot = snapshot_load(s->path, s->backends, problems);
+    struct snapshot *snapshot = snapshot_load(gate->path, gate->backends, problems);
     struct reload_next n;
-    bool ok = snapshot != NULL && reload_prepare(s, &n, snapshot, problems);
+    bool ok = snapshot != NULL && reload_prepare(gate, &n, snapshot, problems);
 
     fclose(problems);
     if (answer != NULL)
         fputs(text, answer);
     if (ok) {
-        size_t first_id = s->sockets.next_id, first_radius_id = s->radius.sockets.next_id;
-        warn_fixed(&s->snapshot->config->gate, &n.snapshot->config->gate, answer);
-        reload_warn(s, &n);
-        reload_commit(s, &n, true);
-        reload_log_listen(s, first_id, first_radius_id);
-        limits_configure(s->shared.limits, &s->snapshot->config->gate.limits);
+        size_t first_id = gate->sockets.next_id, first_radius_id = gate->radius.sockets.next_id;
+        warn_fixed(&gate->snapshot->config->gate, &n.snapshot->config->gate, answer);
+        reload_warn(gate, &n);
+        reload_commit(gate, &n, true);
+        reload_log_listen(gate, first_id, first_radius_id);
+        limits_configure(gate->shared.limits, &gate->snapshot->config->gate.limits);
         log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
     } else {
         log_lines(LOG_LEVEL_ERROR, "reload", text);
         log_msg(LOG_LEVEL_ERROR, "reload", "%s: nothing was changed, the old configuration stays",
                 cause);
     }
-    s->last_reload.when = time(NULL);
-    s->last_reload.ok = ok;
-    s->last_reload.cause = cause;
-    watch_files(s->watch, s->snapshot->config);
+    gate->last_reload.when = time(NULL);
+    gate->last_reload.ok = ok;
+    gate->last_reload.cause = cause;
+    watch_files(gate->watch, gate->snapshot->config);
     free(text);
     return ok;
 }

@@ -11,7 +11,7 @@
 #include "ops/radius_sockets.h"
 #include "ops/sockets.h"
 
-struct server;
+struct gate;
 struct site;
 struct snapshot;
 
@@ -25,28 +25,28 @@ struct reload_next {
 
 /* snapshot becomes the next's. False: every problem was told, nothing is open that was not, and the
  * snapshot is gone. */
-bool reload_prepare(struct server *s, struct reload_next *n, struct snapshot *snapshot,
+bool reload_prepare(struct gate *gate, struct reload_next *n, struct snapshot *snapshot,
                     FILE *problems);
 
-void reload_drop(struct server *s, struct reload_next *n);
+void reload_drop(struct gate *gate, struct reload_next *n);
 
 /* Cannot fail. running: the workers have threads, and are told there. When this returns the new is
  * in force: who connects from now on meets it. */
-void reload_commit(struct server *s, struct reload_next *n, bool running);
+void reload_commit(struct gate *gate, struct reload_next *n, bool running);
 
 /* Certificates that end soon, files that are open to everybody. */
-void reload_warn(struct server *s, const struct reload_next *n);
+void reload_warn(struct gate *gate, const struct reload_next *n);
 
 /* Reads the configuration again and takes it up, whole or not at all. cause: a literal, for the
  * log. answer: NULL, or where the problems, and what only a restart takes up, go besides the log.
  */
-bool reload(struct server *s, const char *cause, FILE *answer);
+bool reload(struct gate *gate, const char *cause, FILE *answer);
 
 /* Looks at the certificates' ends once an hour, with the timer of s. */
-void reload_start(struct server *s);
+void reload_start(struct gate *gate);
 
 /* A line for each socket whose id is first_id or above, of those for RADIUS first_radius_id. */
-void reload_log_listen(const struct server *s, size_t first_id, size_t first_radius_id);
-const char *reload_listener_name(const struct server *s, const struct socket *sock);
+void reload_log_listen(const struct gate *gate, size_t first_id, size_t first_radius_id);
+const char *reload_listener_name(const struct gate *gate, const struct socket *sock);
 
 #endif

@@ -1,8 +1,8 @@
-/* server_state: the running program, as the files it is made of see it: server.c has its life,
+/* gate_state: the running program, as the files it is made of see it: gate.c has its life,
  * reload.c what it serves, bans.c the bans, commands.c what `sstpgate ctl` asks. Main thread, but
  * where said. */
-#ifndef SSTPGATE_OPS_SERVER_STATE_H
-#define SSTPGATE_OPS_SERVER_STATE_H
+#ifndef SSTPGATE_OPS_GATE_STATE_H
+#define SSTPGATE_OPS_GATE_STATE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -21,17 +21,17 @@ struct limits;
 struct snapshot;
 struct watch;
 
-struct server_worker {
+struct gate_worker {
     struct worker worker;
     struct calls calls;
-    struct server *server;
+    struct gate *gate;
     uv_thread_t thread;
 };
 
-struct server {
+struct gate {
     const char *path;
     struct snapshot *snapshot; /* in force */
-    struct server_worker *worker;
+    struct gate_worker *worker;
     size_t workers;
     struct sockets sockets;
     struct calls_shared shared;
@@ -53,7 +53,7 @@ struct server {
         unsigned wanted;
         size_t room;
     } short_of; /* descriptors for calls, as it was told last; wanted 0: not short */
-    enum server_phase { SERVING, DRAINING, STOPPING } phase;
+    enum gate_phase { SERVING, DRAINING, STOPPING } phase;
     uint64_t started_ms;
     struct {
         time_t when; /* 0: there was none */
@@ -64,7 +64,7 @@ struct server {
 
 /* Ends all calls, or lets those that are up end by themselves; then the program. cause: a word for
  * the log. */
-void server_stop(struct server *s, const char *cause);
-void server_drain(struct server *s);
+void gate_stop(struct gate *gate, const char *cause);
+void gate_drain(struct gate *gate);
 
 #endif
