@@ -92,9 +92,9 @@ $(B)/proxy/main.o: $(B)/sysconfdir
 UV_FAULTS := uv_tcp_init uv_accept uv_tcp_getpeername uv_tcp_connect uv_read_start uv_try_write \
 	uv_write uv_shutdown uv_tcp_close_reset uv_tcp_open uv_listen pthread_create
 $(B)/unit/test_loop: UNIT_LD := $(UV_FAULTS:%=-Wl,--wrap=%) -Wl,--wrap=getaddrinfo,--wrap=freeaddrinfo,--wrap=recv
-# test_traffic gives it other sockets than those of TCP.
+# test_relay gives it other sockets than those of TCP.
 UV_SOCKETS := uv_accept uv_tcp_connect uv_tcp_getpeername uv_tcp_getsockname
-$(B)/unit/test_traffic: UNIT_LD := $(UV_SOCKETS:%=-Wl,--wrap=%)
+$(B)/unit/test_relay: UNIT_LD := $(UV_SOCKETS:%=-Wl,--wrap=%)
 # test_file changes a file between two reads of it.
 $(B)/unit/test_file: UNIT_LD := -Wl,--wrap=pread
 

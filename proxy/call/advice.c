@@ -12,7 +12,7 @@
 static bool allowed(const struct advice *a, unsigned *missed)
 {
     enum { LINES_PER_SECOND = 20 };
-    return log_limit_pass(a->session->binding_lines, (uint64_t)time(NULL) * 1000, LINES_PER_SECOND,
+    return log_limit_pass(a->record->binding_lines, (uint64_t)time(NULL) * 1000, LINES_PER_SECOND,
                           missed);
 }
 
@@ -88,9 +88,9 @@ static struct whose whose_is(const struct advice *a, uint8_t hash, const uint8_t
 
     if ((a->theirs->known & hash) != 0 && memcmp(digest, theirs, digest_len(hash)) == 0)
         return backends;
-    struct whose w = others[a->leaves == NULL
-                                ? LEAVES_NOBODYS
-                                : leaves_find(a->leaves, hash, digest, a->session->listener, name)];
+    struct whose w =
+        others[a->leaves == NULL ? LEAVES_NOBODYS
+                                 : leaves_find(a->leaves, hash, digest, a->record->listener, name)];
     memcpy(w.listener, name, sizeof w.listener);
     return w;
 }
@@ -103,8 +103,8 @@ void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t
     if (!allowed(a, &missed))
         return;
     const struct whose w = whose_is(a, hash, c->cert_hash.p);
-    session_line(a->session, &l, LOG_LEVEL_WARNING, "binding-leaf");
-    log_str(&l, "user", a->session->user);
+    record_line(a->record, &l, LOG_LEVEL_WARNING, "binding-leaf");
+    log_str(&l, "user", a->record->user);
     log_str(&l, "hash", hash == SSTP_HASH_SHA1 ? "sha1" : "sha256");
     hex(&l, "received", true, c->cert_hash.p, digest_len(hash));
     log_str(&l, "whose", w.word);
@@ -146,7 +146,7 @@ static const char *what_to_do(const struct advice *a, const struct candidates *c
                "server, with [radius NAME] and radius = NAME in the backend";
     if (c->users == NULL)
         return "no key for this method: the backend has neither users-file nor radius";
-    if (a->session->user == NULL)
+    if (a->record->user == NULL)
         return "no key for this user: the client has given no name";
     return "no key for this user: not in the users-file; sstpgate user NAME makes a line";
 }
@@ -159,9 +159,9 @@ void advice_mac(const struct advice *a, const struct candidates *c, const struct
 
     if (!allowed(a, &missed))
         return;
-    session_line(a->session, &l, LOG_LEVEL_WARNING, "binding-mac");
-    log_str(&l, "user", a->session->user);
-    log_str(&l, "method", a->session->method);
+    record_line(a->record, &l, LOG_LEVEL_WARNING, "binding-mac");
+    log_str(&l, "user", a->record->user);
+    log_str(&l, "method", a->record->method);
     log_num(&l, "users-file-keys", c->tried.users_file);
     log_num(&l, "radius-keys", c->tried.radius);
     log_num(&l, "zero-keys", c->tried.zeros);
@@ -177,8 +177,8 @@ void advice_stale(const struct advice *a, unsigned line)
 
     if (!allowed(a, &missed))
         return;
-    session_line(a->session, &l, LOG_LEVEL_WARNING, "users-stale");
-    log_str(&l, "user", a->session->user);
+    record_line(a->record, &l, LOG_LEVEL_WARNING, "users-stale");
+    log_str(&l, "user", a->record->user);
     log_fmt(&l, "line", "%s:%u", users_path(a->backend->users), line);
     end(&l, missed,
         "the server let this user in with another password than this line is for: sstpgate user "

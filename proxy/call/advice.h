@@ -7,7 +7,7 @@
 #include <stdbool.h>
 
 #include "binding/binding.h"
-#include "call/session.h"
+#include "call/record.h"
 
 struct candidates;
 struct leaves;
@@ -17,7 +17,7 @@ struct sstp_connected;
 
 /* Whom it is about. */
 struct advice {
-    const struct session *session;
+    const struct record *record;
     const struct site_backend *backend;
     const struct binding_leaf *ours, *theirs; /* what client and gate were shown */
     struct leaves *leaves;                    /* NULL: nobody knows */

@@ -7,9 +7,9 @@
 
 #include "base/insist.h"
 #include "call/entry.h"
-#include "call/front.h"
+#include "call/negotiation.h"
 #include "call/site.h"
-#include "call/traffic.h"
+#include "call/relay.h"
 #include "call/uplink.h"
 #include "net/dial.h"
 #include "net/worker.h"
@@ -90,7 +90,7 @@ void call_enter(struct call *call, enum call_state state)
  * the site judges its visitors. */
 static unsigned points_for(const struct call *call)
 {
-    if (call->session.forged)
+    if (call->record.forged)
         return POINTS_REQUEST;
     return call->web ? 0 : reason_points(call->reason);
 }
@@ -100,10 +100,10 @@ void call_give_points(struct call *call, unsigned points)
     struct log_line l;
 
     if (points == 0 ||
-        !limits_points(call->set->shared->limits, &call->session.client, points, call_now(call)))
+        !limits_points(call->set->shared->limits, &call->record.client, points, call_now(call)))
         return;
-    session_line(&call->session, &l, LOG_LEVEL_WARNING, "ban");
-    log_str(&l, "user", call->session.user);
+    record_line(&call->record, &l, LOG_LEVEL_WARNING, "ban");
+    log_str(&l, "user", call->record.user);
     log_str(&l, "msg", "ban-points reached: this address is banned for ban-time");
     log_end(&l);
 }
@@ -114,7 +114,7 @@ static void limits_forget(struct call *call)
         limits_user_leave(call->set->shared->limits, span_str(call->counted_user));
     free(call->counted_user);
     if (call->counted)
-        limits_leave(call->set->shared->limits, &call->session.client);
+        limits_leave(call->set->shared->limits, &call->record.client);
 }
 
 static void release(struct call *call)
@@ -130,9 +130,9 @@ static void release(struct call *call)
     if (call->reason != REASON_ADDRESS_DENIED && call->reason != REASON_LIMIT) {
         if (call->up ||
             log_limit_pass(&set->limit_refused, call_now(call), REFUSED_LINES_PER_SECOND, &missed))
-            session_end(&call->session, call->reason, call_now(call), missed);
+            record_end(&call->record, call->reason, call_now(call), missed);
     }
-    session_fini(&call->session);
+    record_fini(&call->record);
     site_unref(call->site);
     calls_remove(set, call);
     free(call);
@@ -143,11 +143,11 @@ static void release(struct call *call)
 static void let_go(struct call *call)
 {
     if (reason_is_of_peer(call->reason))
-        traffic_login_ends(call);
+        relay_login_ends(call);
     dial_free(call->dial);
     call->dial = NULL;
-    front_free(call->front);
-    call->front = NULL;
+    negotiation_free(call->negotiation);
+    call->negotiation = NULL;
 }
 
 void call_cut(struct call *call, enum reason reason, bool reset_client, bool reset_backend)
@@ -299,17 +299,17 @@ void call_open(struct calls *set, const struct site_listener *listener, struct l
     call->set = set;
     call->site = site_ref(set->site);
     call->listener = listener;
-    call->session.worker = set->worker->index;
-    call->session.binding_lines = &set->limit_binding;
-    call->session.number = ++set->next_number;
-    call->session.started = worker_now(set->worker);
-    call->session.listener = listener->config->name;
+    call->record.worker = set->worker->index;
+    call->record.binding_lines = &set->limit_binding;
+    call->record.number = ++set->next_number;
+    call->record.started = worker_now(set->worker);
+    call->record.listener = listener->config->name;
     stream_init(&call->client, set->worker, &client_ops);
     stream_init(&call->backend, set->worker, &backend_ops);
     stream_early(&call->client, true);
     stream_early(&call->backend, true);
     call->state = CALL_PROXY;
-    call->active = call->session.started;
+    call->active = call->record.started;
     call->deadline = call->active + set->timeout[CALL_PROXY];
     calls_add(set, call);
 
@@ -355,8 +355,7 @@ static size_t client_read(struct stream *s, struct span in)
     case CALL_KEY:
     case CALL_RELAY:
     case CALL_WEB:
-    case CALL_DRAIN:
-        return call->web ? traffic_web(call, in, true) : traffic_packets(call, in, true);
+    case CALL_DRAIN: return call->web ? relay_web(call, in, true) : relay_packets(call, in, true);
     default:
         call->thrown_away += in.n;
         if (call->thrown_away > LATE_MAX)
@@ -374,8 +373,7 @@ static size_t backend_read(struct stream *s, struct span in)
     case CALL_KEY:
     case CALL_RELAY:
     case CALL_WEB:
-    case CALL_DRAIN:
-        return call->web ? traffic_web(call, in, false) : traffic_packets(call, in, false);
+    case CALL_DRAIN: return call->web ? relay_web(call, in, false) : relay_packets(call, in, false);
     default: return in.n;
     }
 }
@@ -393,9 +391,8 @@ static void client_ended(struct stream *s, enum stream_end why)
 
     switch (why) {
     case STREAM_TLS:
-        session_keep(&call->session.sni,
-                     tls_conn_sni(s->tls)); /* of a handshake that failed, too */
-        session_keep(&call->session.detail, span_str(stream_error(s)));
+        record_keep(&call->record.sni, tls_conn_sni(s->tls)); /* of a handshake that failed, too */
+        record_keep(&call->record.detail, span_str(stream_error(s)));
         /* The alert is sent; the backend gets a reset, which is not an orderly end. */
         call_cut(call, tls_conn_refused(s->tls) ? REASON_TLS_REFUSED : REASON_TLS_FAILED, false,
                  true);
@@ -419,13 +416,13 @@ static void backend_ended(struct stream *s, enum stream_end why)
         return;
     switch (why) {
     case STREAM_TLS:
-        session_keep(&call->session.detail, span_str(stream_error(s)));
+        record_keep(&call->record.detail, span_str(stream_error(s)));
         call_cut(call, REASON_BACKEND_TLS, true, false);
         break;
     case STREAM_OVERFLOW: call_close(call, REASON_BACKEND_BAD_PACKET); break;
     case STREAM_RESET: side_reset(call, REASON_BACKEND_RESET); break;
     case STREAM_EOF:
-        traffic_login_ends(call);
+        relay_login_ends(call);
         side_ended(call, &call->client, REASON_BACKEND_CLOSED);
         break;
     }
@@ -523,7 +520,7 @@ void call_expire(struct call *call)
     case CALL_DIAL:
     case CALL_ANSWER: uplink_expired(call); break;
     case CALL_NEGOTIATE: call_close(call, REASON_NEGOTIATE_TIMEOUT); break;
-    case CALL_KEY: traffic_try_key(call, true); break;
+    case CALL_KEY: relay_try_key(call, true); break;
     case CALL_RELAY:
     case CALL_WEB: call_close(call, REASON_IDLE_TIMEOUT); break;
     case CALL_DRAIN:

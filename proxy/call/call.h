@@ -1,15 +1,15 @@
 /* call: one call, from accept to close: a client's stream, a backend's stream, and the state it
- * is in. Everything that ends a call goes through call_close. Knows no keys (see front.h). */
+ * is in. Everything that ends a call goes through call_close. Knows no keys (see negotiation.h). */
 #ifndef SSTPGATE_CALL_CALL_H
 #define SSTPGATE_CALL_CALL_H
 
 #include "call/reason.h"
-#include "call/session.h"
+#include "call/record.h"
 #include "call/calls.h"
 #include "net/stream.h"
 
 struct dial;
-struct front;
+struct negotiation;
 struct site_backend;
 struct site_listener;
 
@@ -24,27 +24,27 @@ struct call {
     struct stream client, backend;
     const struct site_listener *listener;
     const struct site_backend *site_backend;
-    struct dial *dial;        /* DIAL only */
-    size_t server;            /* DIAL and later: which of the backend's it is */
-    bool at_server;           /* it has a place there (policy/backends.h) */
-    uint64_t tried;           /* DIAL: as for backends_choose */
-    enum reason dial_failure; /* DIAL: what went wrong with the latest one */
-    char *tenant_sent;        /* with its escapes, as a backend may want it; owned */
-    char *blame;              /* DIAL: what the server is to blame for; owned */
-    struct front *front;      /* NEGOTIATE, KEY, and DRAIN after them; NULL otherwise */
-    bool head_request;        /* the answer to this request has no body */
-    size_t thrown_away;       /* LINGER: octets of the client that came too late */
-    bool web;                 /* everything goes to the fallback web site */
-    time_t accepted;          /* rules judge a call by one time */
-    bool request_known;       /* host, SNI and tenant are in session */
-    bool decoy;               /* denied at accept, and not to notice it */
-    bool up;                  /* it was in RELAY */
-    bool rules_over;          /* a denial was let pass in a dry run: it is not asked again */
-    bool counted;             /* limits_enter was answered with LIMITS_OK */
-    char *counted_user;       /* the name that limits_user_enter has counted, owned; NULL: none */
-    unsigned failures;        /* failed logins that points were given for */
-    uint64_t lcp_request;     /* as front_lcp_request, once the tunnel is up */
-    struct session session;
+    struct dial *dial;               /* DIAL only */
+    size_t server;                   /* DIAL and later: which of the backend's it is */
+    bool at_server;                  /* it has a place there (policy/backends.h) */
+    uint64_t tried;                  /* DIAL: as for backends_choose */
+    enum reason dial_failure;        /* DIAL: what went wrong with the latest one */
+    char *tenant_sent;               /* with its escapes, as a backend may want it; owned */
+    char *blame;                     /* DIAL: what the server is to blame for; owned */
+    struct negotiation *negotiation; /* NEGOTIATE, KEY, and DRAIN after them; NULL otherwise */
+    bool head_request;               /* the answer to this request has no body */
+    size_t thrown_away;              /* LINGER: octets of the client that came too late */
+    bool web;                        /* everything goes to the fallback web site */
+    time_t accepted;                 /* rules judge a call by one time */
+    bool request_known;              /* host, SNI and tenant are in record */
+    bool decoy;                      /* denied at accept, and not to notice it */
+    bool up;                         /* it was in RELAY */
+    bool rules_over;                 /* a denial was let pass in a dry run: it is not asked again */
+    bool counted;                    /* limits_enter was answered with LIMITS_OK */
+    char *counted_user;   /* the name that limits_user_enter has counted, owned; NULL: none */
+    unsigned failures;    /* failed logins that points were given for */
+    uint64_t lcp_request; /* as negotiation_lcp_request, once the tunnel is up */
+    struct record record;
 };
 
 /* Takes the connection that waits at l. */
@@ -60,7 +60,7 @@ void call_drop(struct call *call, enum reason reason);
 /* Its deadline is over. */
 void call_expire(struct call *call);
 
-/* ---- for entry, uplink and traffic, which do the work of the states ---- */
+/* ---- for entry, uplink and relay, which do the work of the states ---- */
 
 /* The one change of state: asserts that the step is legal, moves the call to the state's list and
  * gives it the state's deadline. */

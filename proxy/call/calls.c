@@ -8,11 +8,11 @@
 #include <utlist.h>
 
 #include "base/insist.h"
-#include "call/checks.h"
+#include "call/probes.h"
 #include "call/entry.h"
 #include "radius/keyring.h"
 #include "call/site.h"
-#include "call/traffic.h"
+#include "call/relay.h"
 #include "call/call.h"
 #include "net/worker.h"
 
@@ -41,13 +41,13 @@ void calls_init(struct calls *set, struct worker *w, struct calls_shared *shared
 {
     *set = (struct calls){.worker = w, .shared = shared};
     if (w->index == 0)
-        set->checks = checks_new(w);
+        set->probes = probes_new(w);
 }
 
 void calls_fini(struct calls *set)
 {
     INSIST(set->count == 0 && set->doors == NULL);
-    checks_free(set->checks);
+    probes_free(set->probes);
     site_unref(set->site);
 }
 
@@ -147,8 +147,8 @@ void calls_switch(struct calls *set, struct site *site, const struct calls_place
     set->site = site;
     timeouts_set(set, &site->config->gate);
     worker_limit_handshakes(set->worker, site->config->gate.handshakes_at_once);
-    if (set->checks != NULL && set->phase == CALLS_OPEN)
-        checks_switch(set->checks, site);
+    if (set->probes != NULL && set->phase == CALLS_OPEN)
+        probes_switch(set->probes, site);
     DL_FOREACH_SAFE(set->doors, d, next) {
         const struct calls_place *p = place_of(d, places, count);
         if (p == NULL)
@@ -277,8 +277,8 @@ void calls_sweep(void *arg, uint64_t now_ms)
     else
         memory_trim(set, now_ms);
     keyring_sweep(set->shared->keyring, now_ms);
-    if (set->checks != NULL)
-        checks_sweep(set->checks, now_ms);
+    if (set->probes != NULL)
+        probes_sweep(set->probes, now_ms);
     /* A place that another worker's call has left is seen here. */
     doors_retry(set);
 }
@@ -289,7 +289,7 @@ void calls_try_keys(void *arg)
     struct call *call, *next;
 
     DL_FOREACH_SAFE(set->list[CALL_KEY], call, next) {
-        traffic_try_key(call, false);
+        relay_try_key(call, false);
     }
 }
 
@@ -300,8 +300,8 @@ void calls_drain(void *arg)
     if (set->phase != CALLS_OPEN)
         return;
     set->phase = CALLS_DRAINING;
-    if (set->checks != NULL)
-        checks_stop(set->checks);
+    if (set->probes != NULL)
+        probes_stop(set->probes);
     while (set->doors != NULL)
         door_close(set, set->doors);
     end_if_idle(set);

@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "net/listener.h"
 
-struct checks;
+struct probes;
 struct keyring;
 struct leaves;
 struct limits;
@@ -58,7 +58,7 @@ struct calls {
     uint32_t timeout[CALL_STATES]; /* ms, 0: none */
     enum { CALLS_OPEN, CALLS_DRAINING, CALLS_STOPPING } phase;
     struct calls_door *doors;
-    struct checks *checks; /* NULL: another worker asks the servers */
+    struct probes *probes; /* NULL: another worker asks the servers */
     struct log_limit limit_binding, limit_hit, limit_deny, limit_full, limit_handshakes,
         limit_refused, limit_backend;
 };

@@ -34,12 +34,12 @@ static struct span without_port(struct span name)
 static struct rules_facts facts_of(const struct call *call, time_t now)
 {
     return (struct rules_facts){
-        .client = &call->session.client,
+        .client = &call->record.client,
         .now = now,
         .request_known = call->request_known,
-        .host = text_or_none(call->session.host),
-        .sni = without_port(text_or_none(call->session.sni)),
-        .tenant = text_or_none(call->session.tenant),
+        .host = text_or_none(call->record.host),
+        .sni = without_port(text_or_none(call->record.sni)),
+        .tenant = text_or_none(call->record.tenant),
     };
 }
 
@@ -50,10 +50,10 @@ static void log_denied(struct call *call, const struct rules_answer *v, const ch
 
     if (!log_limit_pass(&call->set->limit_deny, call_now(call), DENY_LINES_PER_SECOND, &missed))
         return;
-    session_line(&call->session, &l, LOG_LEVEL_INFO, "deny");
-    if (call->session.user != NULL)
-        log_str(&l, "user", call->session.user);
-    if (call->session.user_is_claim)
+    record_line(&call->record, &l, LOG_LEVEL_INFO, "deny");
+    if (call->record.user != NULL)
+        log_str(&l, "user", call->record.user);
+    if (call->record.user_is_claim)
         log_str(&l, "outer-name", "claim");
     if (v->rule == 0)
         log_str(&l, "rule", "default");
@@ -115,7 +115,7 @@ void entry_recheck(struct call *call, const struct site *site)
     if (now == NULL || !now->recheck_tunnels || now->dry_run)
         return;
     struct rules_facts facts = facts_of(call, time(NULL));
-    facts.user = text_or_none(call->session.user_is_claim ? NULL : call->session.user);
+    facts.user = text_or_none(call->record.user_is_claim ? NULL : call->record.user);
     if (call->state == CALL_RELAY)
         facts.user_known = facts.user.n > 0 ? RULES_USER_KNOWN : RULES_USER_DOUBTFUL;
     struct rules_answer v = rules_decide(&now->rules, &facts);
@@ -134,7 +134,7 @@ void entry_log_limited(struct call *call, const char *key)
 
     if (!log_limit_pass(&call->set->limit_hit, call_now(call), 1, &missed))
         return;
-    session_line(&call->session, &l, LOG_LEVEL_WARNING, "limit");
+    record_line(&call->record, &l, LOG_LEVEL_WARNING, "limit");
     log_str(&l, "key", key);
     if (missed > 0)
         log_num(&l, "lines-left-out", missed);
@@ -155,7 +155,7 @@ static bool admitted(struct call *call)
         call->decoy = true;
     }
     enum limits_verdict hit =
-        limits_enter(call->set->shared->limits, &call->session.client, call_now(call));
+        limits_enter(call->set->shared->limits, &call->record.client, call_now(call));
     if (hit != LIMITS_OK) {
         entry_log_limited(call, limits_key(hit));
         call_cut(call, REASON_LIMIT, true, true);
@@ -183,15 +183,15 @@ void entry_begin(struct call *call, struct listener *l)
 {
     const struct config_listener *c = call->listener->config;
 
-    if (stream_accept(&call->client, &l->tcp, &call->session.client) != 0 ||
-        stream_local(&call->client, &call->session.local) != 0) {
+    if (stream_accept(&call->client, &l->tcp, &call->record.client) != 0 ||
+        stream_local(&call->client, &call->record.local) != 0) {
         call_drop(call, REASON_CLIENT_RESET); /* it was gone before we looked */
         return;
     }
     /* A trusted proxy must say whom it brings. Anybody else who tries to gets no further than the
      * TLS handshake, of which a PROXY header is no part. */
-    if (c->accept_proxy && is_trusted_proxy(c, &call->session.client)) {
-        call->session.proxy = call->session.client;
+    if (c->accept_proxy && is_trusted_proxy(c, &call->record.client)) {
+        call->record.proxy = call->record.client;
         stream_start(&call->client, NULL);
         return;
     }
@@ -216,13 +216,13 @@ size_t entry_proxy_read(struct call *call, struct span in)
     if (e == ERR_MORE)
         return 0;
     if (e != ERR_OK) {
-        session_keep(&call->session.detail, span_str(err_text(e)));
+        record_keep(&call->record.detail, span_str(err_text(e)));
         call_cut(call, REASON_BAD_PROXY_HEADER, true, true);
         return in.n;
     }
     if (p.source.family != 0) {
-        addr_from_end(&call->session.client, &p.source);
-        addr_from_end(&call->session.local, &p.destination);
+        addr_from_end(&call->record.client, &p.source);
+        addr_from_end(&call->record.local, &p.destination);
     }
     call_enter(call, CALL_HELLO);
     if (!admitted(call))
@@ -236,9 +236,9 @@ size_t entry_proxy_read(struct call *call, struct span in)
 void entry_secure(struct call *call)
 {
     const struct tls_conn *tls = call->client.tls;
-    call->session.tls_version = tls_conn_version(tls);
-    call->session.tls_cipher = tls_conn_cipher(tls);
-    session_keep(&call->session.sni, tls_conn_sni(tls));
+    call->record.tls_version = tls_conn_version(tls);
+    call->record.tls_cipher = tls_conn_cipher(tls);
+    record_keep(&call->record.sni, tls_conn_sni(tls));
     call_enter(call, CALL_REQUEST);
 }
 
@@ -282,8 +282,8 @@ static void keep_tenant(struct call *call, struct span value)
     uint8_t plain[HTTP_TENANT_MAX];
 
     INSIST(value.n <= sizeof plain);
-    session_keep(&call->tenant_sent, value);
-    session_keep(&call->session.tenant, span_of(plain, http_unescape(value, plain)));
+    record_keep(&call->tenant_sent, value);
+    record_keep(&call->record.tenant, span_of(plain, http_unescape(value, plain)));
 }
 
 /* use-backend: by now all is known that it may ask for. */
@@ -300,7 +300,7 @@ static const struct config_backend *backend_for(const struct call *call,
  * and URI. */
 static size_t unreadable(struct call *call, enum err e, size_t head)
 {
-    session_keep(&call->session.detail, span_str(err_text(e)));
+    record_keep(&call->record.detail, span_str(err_text(e)));
     if (call->listener->config->fallback != NULL)
         return decoy(call, REASON_NOT_SSTP, head);
     call_close(call, e == ERR_TOO_LARGE ? REASON_TOO_LARGE : REASON_BAD_REQUEST);
@@ -341,10 +341,10 @@ size_t entry_request_read(struct call *call, struct span in)
     if (e != ERR_OK)
         return unreadable(call, e, in.n);
     call->head_request = request.is_head;
-    session_keep(&call->session.host, request.host);
-    session_keep(&call->session.correlation, request.correlation);
+    record_keep(&call->record.host, request.host);
+    record_keep(&call->record.correlation, request.correlation);
     if (request.flaw != ERR_OK)
-        session_keep(&call->session.detail, span_str(err_text(request.flaw)));
+        record_keep(&call->record.detail, span_str(err_text(request.flaw)));
     if (!request.sstp)
         return decoy(call, REASON_NOT_SSTP, request.len);
     if (!host_admitted(call, request.host))

@@ -33,7 +33,8 @@ struct tls_conn *entry_hello(struct call *call);
 /* The client's handshake is done. */
 void entry_secure(struct call *call);
 
-/* For front_ask_user: arg is the call. PPP has shown who it is; no name: it could not be seen. */
+/* For negotiation_ask_user: arg is the call. PPP has shown who it is; no name: it could not be
+ * seen. */
 bool entry_user_allowed(void *arg, struct span user);
 
 /* A reload: is it still allowed, by the listener of site that has the name of its own? */

@@ -1,5 +1,5 @@
 /* login_label: the marks by which the keyring recognizes the login of a call, and the notes from
- * which the keyring finds the client of a login (radius/keyring.h). For front.c alone. */
+ * which the keyring finds the client of a login (radius/keyring.h). For negotiation.c alone. */
 #ifndef SSTPGATE_CALL_LOGIN_LABEL_H
 #define SSTPGATE_CALL_LOGIN_LABEL_H
 

@@ -76,7 +76,7 @@ const struct reason_info *reason_info(enum reason r)
  * page cannot send SSTP's method to another origin. Nothing is given for host-refused and
  * rule-denied (a ban would tell a decoy from a web site), and for second-login: it is the server
  * that asks honest clients to log in again, and no guess reaches the server. A forged binding costs
- * POINTS_REQUEST, whatever the reason: see session.h. */
+ * POINTS_REQUEST, whatever the reason: see record.h. */
 static const unsigned points[REASON_COUNT] = {
     [REASON_EARLY_DATA] = POINTS_REQUEST,          /* SSTP sends nothing before the 200 */
     [REASON_CLIENT_BAD_PACKET] = POINTS_REQUEST,   /* no SSTP client sends it */

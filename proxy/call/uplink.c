@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "call/entry.h"
-#include "call/front.h"
+#include "call/negotiation.h"
 #include "call/site.h"
-#include "call/target.h"
+#include "call/upstream.h"
 #include "call/call.h"
 #include "net/dial.h"
 #include "policy/backends.h"
@@ -29,8 +29,8 @@ static void log_backend(struct call *call, const char *what, const char *why)
     if (!log_limit_pass(&call->set->limit_backend, call_now(call), BACKEND_LINES_PER_SECOND,
                         &missed))
         return;
-    session_line(&call->session, &l, LOG_LEVEL_WARNING, "backend");
-    log_str(&l, "backend", call->session.backend);
+    record_line(&call->record, &l, LOG_LEVEL_WARNING, "backend");
+    log_str(&l, "backend", call->record.backend);
     if (call->at_server)
         log_str(&l, "server", backends_name(call->site_backend->servers, call->server, name));
     log_str(&l, "failed", what);
@@ -59,7 +59,7 @@ static void note_failure(struct call *call, enum reason why, bool blame, const c
     if (!blame)
         return;
     snprintf(cause, sizeof cause, "%s: %s", what, text);
-    session_keep(&call->blame, span_str(cause));
+    record_keep(&call->blame, span_str(cause));
 }
 
 static void dial_done(struct call *call)
@@ -80,8 +80,8 @@ void uplink_leave(struct call *call)
 static void dial_next_server(struct call *call)
 {
     if (call->blame != NULL)
-        target_report(call->site_backend, call->server, false, call->blame, call_now(call));
-    session_keep(&call->blame, span_of(NULL, 0));
+        upstream_report(call->site_backend, call->server, false, call->blame, call_now(call));
+    record_keep(&call->blame, span_of(NULL, 0));
     uplink_leave(call);
     dial_server(call);
 }
@@ -96,7 +96,7 @@ static void dial_address(struct call *call)
         return;
     }
     call_enter(call, CALL_DIAL);
-    session_keep(&call->session.server, span_str(addr_format(&to, text)));
+    record_keep(&call->record.server, span_str(addr_format(&to, text)));
     int r = stream_connect(&call->backend, &to);
     if (r != 0) /* the stream closes, and uplink_closed goes on */
         note_failure(call, REASON_BACKEND_UNREACHABLE, !stream_starved(r), "connect",
@@ -116,29 +116,29 @@ static void no_server(struct call *call)
 {
     char why[BACKENDS_CAUSE_MAX];
 
-    session_keep(&call->session.server, span_of(NULL, 0));
+    record_keep(&call->record.server, span_of(NULL, 0));
     if (call->dial_failure == REASON_NONE) { /* none was tried */
         backends_why_none(call->site_backend->servers, why);
-        session_keep(&call->session.detail, span_str(why));
+        record_keep(&call->record.detail, span_str(why));
         log_backend(call, "choose", why);
         call->dial_failure = REASON_NO_SERVER;
     }
     if (call->web) { /* the call's reason is why its client was sent there */
         snprintf(why, sizeof why, "instead of the web site: %s",
                  reason_info(call->dial_failure)->name);
-        session_keep(&call->session.detail, span_str(why));
+        record_keep(&call->record.detail, span_str(why));
     }
     call_close(call, call->dial_failure);
 }
 
 static void dial_server(struct call *call)
 {
-    if (!backends_choose(call->site_backend->servers, &call->session.client, &call->tried,
+    if (!backends_choose(call->site_backend->servers, &call->record.client, &call->tried,
                          call_now(call), &call->server)) {
         no_server(call);
         return;
     }
-    const struct config_server *to = target_server(call->site_backend, call->server);
+    const struct config_server *to = upstream_server(call->site_backend, call->server);
     call->at_server = true;
     if (call->dial_failure == REASON_NONE)
         call->dial_failure = REASON_BACKEND_UNREACHABLE; /* if its name has no address, say */
@@ -149,7 +149,7 @@ static void dial_server(struct call *call)
 void uplink_dial(struct call *call, const struct config_backend *backend)
 {
     call->site_backend = &call->site->backend[backend - call->site->config->backend];
-    call->session.backend = backend->name;
+    call->record.backend = backend->name;
     dial_server(call);
 }
 
@@ -165,8 +165,8 @@ static void ask(struct call *call)
 {
     uint8_t head[HTTP_BUILD_MAX];
     const size_t n =
-        target_request(call->site_backend, call->server, call->session.correlation,
-                       call->site_backend->config->pass_tenant ? call->tenant_sent : NULL, head);
+        upstream_request(call->site_backend, call->server, call->record.correlation,
+                         call->site_backend->config->pass_tenant ? call->tenant_sent : NULL, head);
 
     dial_done(call);
     call_enter(call, CALL_ANSWER);
@@ -175,8 +175,8 @@ static void ask(struct call *call)
 
 static void served(struct call *call)
 {
-    target_report(call->site_backend, call->server, true, "a call was answered", call_now(call));
-    session_keep(&call->blame, span_of(NULL, 0));
+    upstream_report(call->site_backend, call->server, true, "a call was answered", call_now(call));
+    record_keep(&call->blame, span_of(NULL, 0));
 }
 
 static void ready(struct call *call)
@@ -210,23 +210,23 @@ void uplink_connected(struct call *call, int status)
                     stream_strerror(status));
         return;
     }
-    end_from_addr(&p.source, &call->session.client);
-    end_from_addr(&p.destination, &call->session.local);
+    end_from_addr(&p.source, &call->record.client);
+    end_from_addr(&p.destination, &call->record.local);
     p.authority = tls_conn_sni(call->client.tls);
     p.tls.present = true;
     p.tls.client = PROXYPROTO_CLIENT_TLS;
     p.tls.verify = 1; /* there was no client certificate to verify */
-    p.tls.version = span_str(call->session.tls_version);
-    p.tls.cipher = span_str(call->session.tls_cipher);
-    if (target_start(call->site_backend, call->server, &call->backend, &p))
+    p.tls.version = span_str(call->record.tls_version);
+    p.tls.cipher = span_str(call->record.tls_cipher);
+    if (upstream_start(call->site_backend, call->server, &call->backend, &p))
         ready(call);
 }
 
 void uplink_secure(struct call *call)
 {
-    char why[TARGET_WHY_MAX];
+    char why[UPSTREAM_WHY_MAX];
 
-    if (target_trusted(call->site_backend, &call->backend, why))
+    if (upstream_trusted(call->site_backend, &call->backend, why))
         ready(call);
     else
         dial_failed(call, REASON_BACKEND_UNVERIFIED, true, "verify", why);
@@ -251,14 +251,14 @@ static void negotiate(struct call *call)
     struct binding_leaf ours, theirs = call->site_backend->told;
 
     served(call);
-    target_leaf(&call->client, &ours);
+    upstream_leaf(&call->client, &ours);
     if (theirs.known == 0)
-        target_leaf(&call->backend, &theirs);
-    call->front = front_new(call->site_backend, &ours, &theirs, &call->session);
-    front_use_leaves(call->front, call->set->shared->leaves);
-    front_use_keyring(call->front, call->set->shared->keyring);
+        upstream_leaf(&call->backend, &theirs);
+    call->negotiation = negotiation_new(call->site_backend, &ours, &theirs, &call->record);
+    negotiation_use_leaves(call->negotiation, call->set->shared->leaves);
+    negotiation_use_keyring(call->negotiation, call->set->shared->keyring);
     if (rules_needs_user(&call->listener->config->rules))
-        front_ask_user(call->front, entry_user_allowed, call);
+        negotiation_ask_user(call->negotiation, entry_user_allowed, call);
     call_enter(call, CALL_NEGOTIATE);
     stream_write(&call->client, span_of(head, http_build_accept(head, call_http_date(date))));
     stream_kick(&call->client); /* octets it sent without waiting for the answer */

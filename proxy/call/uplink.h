@@ -1,7 +1,7 @@
 /* uplink: the way to the backend: a server that policy/backends.h chooses, its addresses one after
  * the other, TLS and whether it is who it should be, the request, and the answer; until that is a
- * 200 the next server may take over, and the client does not notice. At its end front takes over,
- * or the web site has the word. Where nothing is left to try it ends the call. */
+ * 200 the next server may take over, and the client does not notice. At its end the negotiation
+ * takes over, or the web site has the word. Where nothing is left to try it ends the call. */
 #ifndef SSTPGATE_CALL_UPLINK_H
 #define SSTPGATE_CALL_UPLINK_H
 

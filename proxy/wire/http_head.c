@@ -440,7 +440,7 @@ static enum err parse_request(struct span in, struct http_request *out)
 }
 
 /* line: what follows the method and its blank. */
-static bool target_may_be_sstp(struct span line)
+static bool upstream_may_be_sstp(struct span line)
 {
     struct span rest;
     const struct span target = split(line, ' ', &rest), path = split(target, '?', &rest);
@@ -460,7 +460,7 @@ bool http_may_be_sstp(struct span in)
         return true;
     if (!span_eq(span_sub(start, 0, method.n), span_sub(method, 0, start.n)))
         return false;
-    return start.n <= method.n || target_may_be_sstp(span_from(start, method.n));
+    return start.n <= method.n || upstream_may_be_sstp(span_from(start, method.n));
 }
 
 enum err http_parse_request(struct span in, struct http_request *out)

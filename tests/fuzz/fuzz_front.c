@@ -6,7 +6,7 @@
 
 #include "base/insist.h"
 #include "binding/binding.h"
-#include "call/front.h"
+#include "call/negotiation.h"
 #include "radius/keyring.h"
 #include "wire/ppp.h"
 #include "policy/users.h"
@@ -24,8 +24,8 @@ static struct {
     struct config_backend config;
     struct config_radius radius;
     struct site_backend backend;
-    struct session session;
-    struct front *front; /* NULL: the call has ended, or the tunnel is up */
+    struct record session;
+    struct negotiation *front; /* NULL: the call has ended, or the tunnel is up */
     struct log_limit lines;
     struct binding_leaf leaf[2]; /* of client and backend */
     uint8_t nonce[SSTP_NONCE];
@@ -45,34 +45,34 @@ static bool is(const char *a, const char *b)
 /* What must be true of a tunnel, whoever talked how. */
 static void check_tunnel(void)
 {
-    const struct session *s = &call.session;
+    const struct record *s = &call.record;
 
     if (call.config.binding == CONFIG_BINDING_REWRITE)
-        INSIST(s->binding == SESSION_BINDING_VERIFIED);
-    INSIST(s->binding != SESSION_BINDING_NONE && s->binding != SESSION_BINDING_FAILED);
-    INSIST((s->binding == SESSION_BINDING_VERIFIED) == (s->key != NULL));
+        INSIST(s->binding == RECORD_BINDING_VERIFIED);
+    INSIST(s->binding != RECORD_BINDING_NONE && s->binding != RECORD_BINDING_FAILED);
+    INSIST((s->binding == RECORD_BINDING_VERIFIED) == (s->key != NULL));
     INSIST(!is(s->key, "radius") || call.config.radius != NULL);
     INSIST(!is(s->key, "zero") || (!is(s->method, "ms-chapv2") && !is(s->method, "ms-chapv1")));
 }
 
-static void obey(const struct front_answer *a, bool client)
+static void obey(const struct negotiation_answer *a, bool client)
 {
     switch (a->verdict) {
-    case FRONT_PASS:
-    case FRONT_DROP: return;
-    case FRONT_HOLD: INSIST(client && call.waits); return;
-    case FRONT_WAIT:
+    case NEGOTIATION_PASS:
+    case NEGOTIATION_DROP: return;
+    case NEGOTIATION_HOLD: INSIST(client && call.waits); return;
+    case NEGOTIATION_WAIT:
         INSIST(client && call.config.radius != NULL);
         call.waits = true;
         return;
-    case FRONT_REPLACE: INSIST(a->octets.n > 0 && a->octets.n <= SSTP_PACKET_MAX); return;
-    case FRONT_CONNECTED:
+    case NEGOTIATION_REPLACE: INSIST(a->octets.n > 0 && a->octets.n <= SSTP_PACKET_MAX); return;
+    case NEGOTIATION_CONNECTED:
         INSIST(a->octets.n > 0);
         check_tunnel();
         break;
-    case FRONT_REFUSE: INSIST(a->reason != REASON_NONE); break;
+    case NEGOTIATION_REFUSE: INSIST(a->reason != REASON_NONE); break;
     }
-    front_free(call.front);
+    negotiation_free(call.front);
     call.front = NULL;
 }
 
@@ -101,8 +101,8 @@ static void packet(struct span octets, bool client)
         memcpy(call.nonce, ack.nonce.p, SSTP_NONCE);
     if (client && !p.control)
         note_response(p.body);
-    struct front_answer a = client ? front_from_client(call.front, &p, octets, now_ms)
-                                   : front_from_backend(call.front, &p, octets);
+    struct negotiation_answer a = client ? negotiation_from_client(call.front, &p, octets, now_ms)
+                                         : negotiation_from_backend(call.front, &p, octets);
     obey(&a, client);
 }
 
@@ -110,10 +110,11 @@ static void try_key(bool late)
 {
     if (!call.waits)
         return;
-    struct front_answer a = front_try_key(call.front, now_ms, late);
-    call.waits = a.verdict == FRONT_WAIT;
+    struct negotiation_answer a = negotiation_try_key(call.front, now_ms, late);
+    call.waits = a.verdict == NEGOTIATION_WAIT;
     INSIST(!late || !call.waits);
-    INSIST(a.verdict != FRONT_PASS && a.verdict != FRONT_DROP && a.verdict != FRONT_HOLD);
+    INSIST(a.verdict != NEGOTIATION_PASS && a.verdict != NEGOTIATION_DROP &&
+           a.verdict != NEGOTIATION_HOLD);
     obey(&a, true);
 }
 
@@ -168,14 +169,14 @@ static void begin(uint8_t how, struct users *users)
     call.backend.users = how & WITH_USERS ? users : NULL;
     if (how & WITH_RADIUS)
         call.config.radius = &call.radius;
-    call.session.listener = "l";
-    call.session.binding_lines = &call.lines;
-    call.session.client.family = AF_INET;
+    call.record.listener = "l";
+    call.record.binding_lines = &call.lines;
+    call.record.client.family = AF_INET;
     binding_leaf_from_der(&call.leaf[0], span_str("front"));
     binding_leaf_from_der(&call.leaf[1], span_str("back"));
     now_ms += KEYRING_MS + 1;
-    call.front = front_new(&call.backend, &call.leaf[0], &call.leaf[1], &call.session);
-    front_use_keyring(call.front, keyring);
+    call.front = negotiation_new(&call.backend, &call.leaf[0], &call.leaf[1], &call.record);
+    negotiation_use_keyring(call.front, keyring);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -197,7 +198,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         else
             packet(cursor_take(&c, n < c.rest.n ? n : c.rest.n), !(head & 0x8000));
     }
-    front_free(call.front);
-    session_fini(&call.session);
+    negotiation_free(call.front);
+    record_fini(&call.record);
     return 0;
 }

@@ -422,7 +422,7 @@ CHECKS = {
 }
 
 
-def test_checks(bench):
+def test_probes(bench):
     """One gate before all of them at once, each a backend of its own."""
     sections, servers = {"gate": {"workers": 2, "timeout-connect": "1s", **admin()},
                          "listener front": bench.listener_keys(backend="tls")}, {}

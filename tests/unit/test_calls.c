@@ -264,10 +264,10 @@ static void reach(enum call_state want)
     if (want == CALL_NEGOTIATE)
         return;
     backend_says(connect_ack, sizeof connect_ack - 1);
-    UNTIL(the_call()->session.down.packets == 1);
+    UNTIL(the_call()->record.down.packets == 1);
     client_says(call_connected, sizeof call_connected - 1);
-    UNTIL(the_call()->session.up.packets == 2); /* an earlier IPCP would not show anything */
-    backend_says(ipcp, sizeof ipcp - 1);        /* the server is content */
+    UNTIL(the_call()->record.up.packets == 2); /* an earlier IPCP would not show anything */
+    backend_says(ipcp, sizeof ipcp - 1);       /* the server is content */
     UNTIL(is_in(CALL_RELAY));
     if (want == CALL_RELAY)
         return;
@@ -570,14 +570,14 @@ static void data_puts_the_idle_deadline_off(void **state)
     struct call *t = the_call();
     uint64_t began = t->active, idle = timeout_of(CALL_RELAY);
     for (int i = 0; i < 2; i++) {
-        uint64_t packets = t->session.up.packets + t->session.down.packets;
+        uint64_t packets = t->record.up.packets + t->record.down.packets;
         t->active = began; /* as if the last octet had come long ago */
         t->deadline = began + idle;
         if (i == 0)
             client_says(data, sizeof data - 1);
         else
             backend_says(data, sizeof data - 1);
-        UNTIL(t->session.up.packets + t->session.down.packets == packets + 1);
+        UNTIL(t->record.up.packets + t->record.down.packets == packets + 1);
         t->active = began + 5000;
         sweep(began + idle + 4999);
         assert_true(is_in(CALL_RELAY));
@@ -659,9 +659,9 @@ static void draining_waits_for_the_calls(void **state)
     calls_drain(&g.set);
     calls_drain(&g.set);
     struct call *t = the_call();
-    uint64_t packets = t->session.up.packets;
+    uint64_t packets = t->record.up.packets;
     client_says(data, sizeof data - 1);
-    UNTIL(t->session.up.packets == packets + 1);
+    UNTIL(t->record.up.packets == packets + 1);
     assert_true(is_in(CALL_RELAY));
     end_client_closes();
     gate_close();

@@ -1,10 +1,10 @@
-#include "call/traffic.h"
+#include "call/relay.h"
 
 #include <stdlib.h>
 
 #include "base/insist.h"
 #include "call/entry.h"
-#include "call/front.h"
+#include "call/negotiation.h"
 #include "call/call.h"
 #include "call/calls.h"
 #include "net/stream.h"
@@ -16,16 +16,16 @@
 /* Gives the client points for failed logins as soon as they are known. */
 static void count_failures(struct call *call)
 {
-    if (call->session.failures > call->failures)
-        call_give_points(call, POINTS_LOGIN * (call->session.failures - call->failures));
-    call->failures = call->session.failures;
+    if (call->record.failures > call->failures)
+        call_give_points(call, POINTS_LOGIN * (call->record.failures - call->failures));
+    call->failures = call->record.failures;
 }
 
-void traffic_login_ends(struct call *call)
+void relay_login_ends(struct call *call)
 {
-    if (call->front == NULL)
+    if (call->negotiation == NULL)
         return;
-    front_server_ends(call->front);
+    negotiation_server_ends(call->negotiation);
     count_failures(call);
 }
 
@@ -44,13 +44,13 @@ static void note_goodbye(struct call *call, const struct sstp_packet *p, bool fr
     else
         return;
     if (!from_client)
-        traffic_login_ends(call);
+        relay_login_ends(call);
     call_enter(call, CALL_DRAIN);
     if (sstp_parse_status(p, &info) == ERR_OK && info.status != SSTP_STATUS_NO_ERROR)
-        session_keep(&call->session.detail, span_str(sstp_status_name(info.status)));
+        record_keep(&call->record.detail, span_str(sstp_status_name(info.status)));
 }
 
-static void count(struct session_flow *flow, struct span octets)
+static void count(struct record_flow *flow, struct span octets)
 {
     flow->octets += octets.n;
     flow->packets++;
@@ -63,8 +63,8 @@ static void count(struct session_flow *flow, struct span octets)
 static bool user_admitted(struct call *call)
 {
     INSIST(call->counted_user == NULL);
-    if (call->session.user != NULL && !call->session.user_is_claim)
-        session_keep(&call->counted_user, users_counted_name(span_str(call->session.user)));
+    if (call->record.user != NULL && !call->record.user_is_claim)
+        record_keep(&call->counted_user, users_counted_name(span_str(call->record.user)));
     if (call->counted_user == NULL)
         return true;
     enum limits_verdict hit =
@@ -72,7 +72,7 @@ static bool user_admitted(struct call *call)
     if (hit == LIMITS_OK)
         return true;
     entry_log_limited(call, limits_key(hit));
-    session_keep(&call->counted_user, span_of(NULL, 0));
+    record_keep(&call->counted_user, span_of(NULL, 0));
     return false;
 }
 
@@ -85,37 +85,37 @@ static struct span as_sent(const struct sstp_packet *p, struct span octets,
     return p->type == SSTP_CONNECTED ? octets : sstp_without_reserved(octets, copy);
 }
 
-/* What front made of a packet: PASS has that packet's octets in a.octets by now. */
-static void obey(struct call *call, const struct front_answer *a, bool from_client)
+/* What the negotiation made of a packet: PASS has that packet's octets in a.octets by now. */
+static void obey(struct call *call, const struct negotiation_answer *a, bool from_client)
 {
     struct stream *to = from_client ? &call->backend : &call->client;
-    struct session_flow *flow = from_client ? &call->session.up : &call->session.down;
+    struct record_flow *flow = from_client ? &call->record.up : &call->record.down;
 
     switch (a->verdict) {
-    case FRONT_DROP:
-    case FRONT_HOLD: return;
-    case FRONT_REFUSE: call_close(call, a->reason); return;
-    case FRONT_WAIT:
+    case NEGOTIATION_DROP:
+    case NEGOTIATION_HOLD: return;
+    case NEGOTIATION_REFUSE: call_close(call, a->reason); return;
+    case NEGOTIATION_WAIT:
         if (call->state == CALL_NEGOTIATE) /* else the call is about to end without it */
             call_enter(call, CALL_KEY);
         return;
-    case FRONT_CONNECTED:
+    case NEGOTIATION_CONNECTED:
         if (!user_admitted(call)) {
             call_close(call, REASON_USER_LIMIT);
             return;
         }
         break;
-    case FRONT_REPLACE:
-    case FRONT_PASS: break;
+    case NEGOTIATION_REPLACE:
+    case NEGOTIATION_PASS: break;
     }
     count(flow, a->octets);
     stream_write(to, a->octets);
-    if (a->verdict != FRONT_CONNECTED)
+    if (a->verdict != NEGOTIATION_CONNECTED)
         return;
     call->up = true;
-    call->lcp_request = front_lcp_request(call->front);
-    front_free(call->front);
-    call->front = NULL;
+    call->lcp_request = negotiation_lcp_request(call->negotiation);
+    negotiation_free(call->negotiation);
+    call->negotiation = NULL;
     if (call->state == CALL_NEGOTIATE || call->state == CALL_KEY)
         call_enter(call, CALL_RELAY);
     /* A reload met it on its way, when not all was known that the new rules ask for. */
@@ -123,26 +123,27 @@ static void obey(struct call *call, const struct front_answer *a, bool from_clie
         entry_recheck(call, call->set->site);
 }
 
-void traffic_try_key(struct call *call, bool late)
+void relay_try_key(struct call *call, bool late)
 {
-    struct front_answer a = front_try_key(call->front, call_now(call), late);
+    struct negotiation_answer a = negotiation_try_key(call->negotiation, call_now(call), late);
 
-    if (a.verdict == FRONT_REPLACE) /* the server has not let the user in yet */
+    if (a.verdict == NEGOTIATION_REPLACE) /* the server has not let the user in yet */
         call_enter(call, CALL_NEGOTIATE);
     obey(call, &a, true);
 }
 
 /* Handles a packet of a call before its tunnel is up. Returns false if the packet stays unread. */
-static bool front_packet(struct call *call, const struct sstp_packet *p, struct span octets,
-                         bool from_client)
+static bool negotiation_packet(struct call *call, const struct sstp_packet *p, struct span octets,
+                               bool from_client)
 {
     uint8_t copy[SSTP_PACKET_MAX];
-    struct front_answer a = from_client ? front_from_client(call->front, p, octets, call_now(call))
-                                        : front_from_backend(call->front, p, octets);
+    struct negotiation_answer a =
+        from_client ? negotiation_from_client(call->negotiation, p, octets, call_now(call))
+                    : negotiation_from_backend(call->negotiation, p, octets);
     count_failures(call);
-    if (a.verdict == FRONT_HOLD && call->state == CALL_KEY)
+    if (a.verdict == NEGOTIATION_HOLD && call->state == CALL_KEY)
         return false;
-    if (a.verdict == FRONT_PASS) {
+    if (a.verdict == NEGOTIATION_PASS) {
         a.octets = octets;
         note_goodbye(call, p, from_client);
     }
@@ -166,7 +167,7 @@ static enum link_step judge_link_frame(const struct call *call, struct span fram
     switch (ppp_frame_relogin(frame, &request)) {
     case PPP_NO_LOGIN: return LINK_FORWARD;
     case PPP_LCP_REQUEST:
-        return front_hash_lcp(request) == call->lcp_request ? LINK_SKIP : LINK_SECOND_LOGIN;
+        return negotiation_hash_lcp(request) == call->lcp_request ? LINK_SKIP : LINK_SECOND_LOGIN;
     case PPP_LOGIN: break;
     }
     return LINK_SECOND_LOGIN;
@@ -175,10 +176,10 @@ static enum link_step judge_link_frame(const struct call *call, struct span fram
 /* Forwards all whole packets at the start of in. Towards clients each packet is a record of its own
  * (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends packets that arrived
  * together leave together. */
-size_t traffic_packets(struct call *call, struct span in, bool from_client)
+size_t relay_packets(struct call *call, struct span in, bool from_client)
 {
     struct stream *to = from_client ? &call->backend : &call->client;
-    struct session_flow *flow = from_client ? &call->session.up : &call->session.down;
+    struct record_flow *flow = from_client ? &call->record.up : &call->record.down;
     struct sstp_packet p;
     uint8_t copy[SSTP_PACKET_MAX];
     size_t used = 0, sent = 0;
@@ -186,8 +187,8 @@ size_t traffic_packets(struct call *call, struct span in, bool from_client)
 
     while ((e = sstp_parse(span_from(in, used), &p)) == ERR_OK) {
         struct span octets = span_sub(in, used, p.len);
-        if (call->front != NULL) {
-            if (!front_packet(call, &p, octets, from_client)) {
+        if (call->negotiation != NULL) {
+            if (!negotiation_packet(call, &p, octets, from_client)) {
                 stream_pause(&call->client); /* until KEY is left */
                 return used;
             }
@@ -198,7 +199,7 @@ size_t traffic_packets(struct call *call, struct span in, bool from_client)
         }
         used += p.len;
         if (p.control) {
-            if (!front_in_place(&p)) {
+            if (!negotiation_in_place(&p)) {
                 stream_write(to, span_sub(in, sent, used - p.len - sent));
                 call_close(call,
                            from_client ? REASON_CLIENT_OUT_OF_PLACE : REASON_BACKEND_OUT_OF_PLACE);
@@ -228,7 +229,7 @@ size_t traffic_packets(struct call *call, struct span in, bool from_client)
     }
     stream_write(to, span_sub(in, sent, used - sent));
     if (e != ERR_MORE) {
-        session_keep(&call->session.detail, span_str(err_text(e)));
+        record_keep(&call->record.detail, span_str(err_text(e)));
         call_close(call, from_client ? REASON_CLIENT_BAD_PACKET : REASON_BACKEND_BAD_PACKET);
         return in.n;
     }
@@ -237,10 +238,10 @@ size_t traffic_packets(struct call *call, struct span in, bool from_client)
 }
 
 /* Web traffic: octets, as they come. */
-size_t traffic_web(struct call *call, struct span in, bool from_client)
+size_t relay_web(struct call *call, struct span in, bool from_client)
 {
     struct stream *to = from_client ? &call->backend : &call->client;
-    struct session_flow *flow = from_client ? &call->session.up : &call->session.down;
+    struct record_flow *flow = from_client ? &call->record.up : &call->record.down;
 
     stream_write(to, in);
     flow->octets += in.n;

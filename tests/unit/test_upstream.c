@@ -1,5 +1,5 @@
 /* Verification of a backend by its certificate. test_tls_conn has the verification of chains. */
-#include "call/target.h"
+#include "call/upstream.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,8 +24,8 @@ static void without_a_certificate_nothing_is_verified(void **state)
         const struct config_backend config = {.verify = cases[i].verify};
         const struct site_backend backend = {.config = &config};
         const struct stream s = {0};
-        char why[TARGET_WHY_MAX] = "";
-        assert_int_equal(target_trusted(&backend, &s, why), cases[i].trusted);
+        char why[UPSTREAM_WHY_MAX] = "";
+        assert_int_equal(upstream_trusted(&backend, &s, why), cases[i].trusted);
         assert_string_equal(why, cases[i].trusted ? "" : "the server has shown no certificate");
     }
 }

@@ -1,6 +1,6 @@
 /* Checks of servers, given up at each of their steps: on a real loop, with a server that is a plain
  * socket. What is looked for: every handle comes back, and what is reported. */
-#include "call/checks.h"
+#include "call/probes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,7 +52,7 @@ static int teardown(void **state)
 
 static struct {
     struct worker w;
-    struct checks *checks;
+    struct probes *probes;
     struct site *site;
     uint64_t now;          /* of the sweeps */
     int listening, server; /* -1: none */
@@ -100,8 +100,8 @@ static void begin(const char *check, const char *answer)
     snapshot_unref(snapshot);
     assert_non_null(g.site);
     worker_init(&g.w, 0, on_sweep, NULL);
-    g.checks = checks_new(&g.w);
-    checks_switch(g.checks, g.site);
+    g.probes = probes_new(&g.w);
+    probes_switch(g.probes, g.site);
     g.now = worker_now(&g.w);
 }
 
@@ -134,7 +134,7 @@ static void steps(unsigned n)
 static void sweep(uint64_t ms)
 {
     g.now += ms;
-    checks_sweep(g.checks, g.now);
+    probes_sweep(g.probes, g.now);
 }
 
 static struct backends_state state_of(void)
@@ -146,11 +146,11 @@ static struct backends_state state_of(void)
 
 static void end(void)
 {
-    checks_stop(g.checks);
+    probes_stop(g.probes);
     worker_stop(&g.w);
     worker_settle(&g.w);
     worker_run(&g.w);
-    checks_free(g.checks);
+    probes_free(g.probes);
     worker_fini(&g.w);
     site_unref(g.site);
     if (g.server >= 0)
@@ -196,7 +196,7 @@ static void do_stop(void)
 
 static void do_switch(void)
 {
-    checks_switch(g.checks, g.site);
+    probes_switch(g.probes, g.site);
 }
 
 static void do_deadline(void)

@@ -1,6 +1,6 @@
 /* front, driven with packets as the two streams would bring them: the values are those of
  * tests/vectors/rewrite.txt, whose MS-CHAPv2 key belongs to the exchange of RFC 2759 9.2 below. */
-#include "call/front.h"
+#include "call/negotiation.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -89,13 +89,13 @@ struct talk {
     struct config_backend config;
     struct site_backend backend;
     struct users *users;
-    struct session session;
-    struct front *front;
+    struct record record;
+    struct negotiation *negotiation;
     const struct vector *v;
     uint8_t packet[256]; /* the latest one */
     size_t len;
     struct log_limit lines;
-    struct front_answer answer;
+    struct negotiation_answer answer;
     struct config_radius radius;
     struct keyring *keyring; /* NULL: without RADIUS */
 };
@@ -124,10 +124,10 @@ static void talk_init_config(struct talk *c, enum config_binding binding, const 
     c->v = vectors_named(&vectors, vector);
     leaf_from(&client, vector_get(c->v, "client_leaf"));
     leaf_from(&backend, vector_get(c->v, "backend_leaf"));
-    c->session.listener = "l";
-    c->session.binding_lines = &c->lines;
-    c->session.client.family = AF_INET;
-    c->front = front_new(&c->backend, &client, &backend, &c->session);
+    c->record.listener = "l";
+    c->record.binding_lines = &c->lines;
+    c->record.client.family = AF_INET;
+    c->negotiation = negotiation_new(&c->backend, &client, &backend, &c->record);
 }
 
 static void talk_init(struct talk *c, enum config_binding binding, const char *users,
@@ -138,8 +138,8 @@ static void talk_init(struct talk *c, enum config_binding binding, const char *u
 
 static void talk_fini(struct talk *c)
 {
-    front_free(c->front);
-    session_fini(&c->session);
+    negotiation_free(c->negotiation);
+    record_fini(&c->record);
     users_free(c->users);
     keyring_free(c->keyring);
 }
@@ -152,8 +152,8 @@ static void talk_init_radius(struct talk *c, enum config_binding binding, const 
     c->radius.name = (char *)"home";
     c->config.radius = &c->radius;
     c->keyring = keyring_new();
-    assert_int_equal(addr_parse("192.0.2.1:1001", 0, &c->session.client), ERR_OK);
-    front_use_keyring(c->front, c->keyring);
+    assert_int_equal(addr_parse("192.0.2.1:1001", 0, &c->record.client), ERR_OK);
+    negotiation_use_keyring(c->negotiation, c->keyring);
 }
 
 static struct span of_hex(const char *hex, uint8_t out[256])
@@ -213,7 +213,7 @@ static void radius_gives(struct talk *c, const char *user, bool wrong)
     radius_gives_to(c, user, own_marks(c), wrong);
 }
 
-static enum front_verdict give(struct talk *c, bool client, struct span octets)
+static enum negotiation_verdict give(struct talk *c, bool client, struct span octets)
 {
     struct sstp_packet p;
     assert_true(octets.n <= sizeof c->packet);
@@ -222,42 +222,42 @@ static enum front_verdict give(struct talk *c, bool client, struct span octets)
     struct span in = span_of(c->packet, c->len);
     assert_int_equal(sstp_parse(in, &p), ERR_OK);
     assert_int_equal(p.len, c->len);
-    c->answer =
-        client ? front_from_client(c->front, &p, in, NOW) : front_from_backend(c->front, &p, in);
+    c->answer = client ? negotiation_from_client(c->negotiation, &p, in, NOW)
+                       : negotiation_from_backend(c->negotiation, &p, in);
     return c->answer.verdict;
 }
 
-static enum front_verdict give_hex(struct talk *c, bool client, const char *hex)
+static enum negotiation_verdict give_hex(struct talk *c, bool client, const char *hex)
 {
     uint8_t octets[256];
     return give(c, client, of_hex(hex, octets));
 }
 
-static enum front_verdict from_client(struct talk *c, const char *hex)
+static enum negotiation_verdict from_client(struct talk *c, const char *hex)
 {
     return give_hex(c, true, hex);
 }
 
-static enum front_verdict from_backend(struct talk *c, const char *hex)
+static enum negotiation_verdict from_backend(struct talk *c, const char *hex)
 {
     return give_hex(c, false, hex);
 }
 
-static enum front_verdict ack(struct talk *c, uint8_t mask)
+static enum negotiation_verdict ack(struct talk *c, uint8_t mask)
 {
     uint8_t octets[SSTP_ACK_LEN] = {0x10, 1, 0, 48, 0, 2, 0, 1, 0, 4, 0, 40, 0, 0, 0, mask};
     memcpy(octets + 16, vector_octets(c->v, "nonce", SSTP_NONCE), SSTP_NONCE);
     return give(c, false, span_of(octets, sizeof octets));
 }
 
-static enum front_verdict connected(struct talk *c)
+static enum negotiation_verdict connected(struct talk *c)
 {
     return give(c, true, vector_get(c->v, "from_client"));
 }
 
-static void refused(struct talk *c, enum front_verdict v, enum reason reason)
+static void refused(struct talk *c, enum negotiation_verdict v, enum reason reason)
 {
-    assert_int_equal(v, FRONT_REFUSE);
+    assert_int_equal(v, NEGOTIATION_REFUSE);
     assert_string_equal(reason_info(c->answer.reason)->name, reason_info(reason)->name);
 }
 
@@ -265,29 +265,29 @@ static void refused(struct talk *c, enum front_verdict v, enum reason reason)
 static void request_and_ack(struct talk *c, uint8_t mask)
 {
     bool widens = c->config.binding == CONFIG_BINDING_REWRITE;
-    assert_int_equal(from_client(c, REQUEST), FRONT_PASS);
-    assert_int_equal(ack(c, mask), widens ? FRONT_REPLACE : FRONT_PASS);
+    assert_int_equal(from_client(c, REQUEST), NEGOTIATION_PASS);
+    assert_int_equal(ack(c, mask), widens ? NEGOTIATION_REPLACE : NEGOTIATION_PASS);
 }
 
 /* LCP agrees on PAP. */
 static void pap_agreed(struct talk *c)
 {
-    assert_int_equal(from_backend(c, PAP_REQUEST), FRONT_PASS);
-    assert_int_equal(from_client(c, PAP_ACK), FRONT_PASS);
+    assert_int_equal(from_backend(c, PAP_REQUEST), NEGOTIATION_PASS);
+    assert_int_equal(from_client(c, PAP_ACK), NEGOTIATION_PASS);
 }
 
 static void mschapv2(struct talk *c)
 {
-    assert_int_equal(from_backend(c, CHALLENGE), FRONT_PASS);
-    assert_int_equal(from_client(c, RESPONSE), FRONT_PASS);
-    assert_int_equal(from_backend(c, SUCCESS), FRONT_PASS);
+    assert_int_equal(from_backend(c, CHALLENGE), NEGOTIATION_PASS);
+    assert_int_equal(from_client(c, RESPONSE), NEGOTIATION_PASS);
+    assert_int_equal(from_backend(c, SUCCESS), NEGOTIATION_PASS);
 }
 
 /* Call Connected goes on: the tunnel is up where the server has said Success before, else the call
  * stays under watch. */
-static void goes_on(enum front_verdict v)
+static void goes_on(enum negotiation_verdict v)
 {
-    assert_true(v == FRONT_CONNECTED || v == FRONT_REPLACE);
+    assert_true(v == NEGOTIATION_CONNECTED || v == NEGOTIATION_REPLACE);
 }
 
 static void connected_becomes(struct talk *c, const char *vector)
@@ -298,14 +298,14 @@ static void connected_becomes(struct talk *c, const char *vector)
         c->answer.octets.p,
         vector_octets(vectors_named(&vectors, vector), "to_backend", SSTP_CONNECTED_LEN),
         SSTP_CONNECTED_LEN);
-    assert_int_equal(c->session.binding, SESSION_BINDING_VERIFIED);
+    assert_int_equal(c->record.binding, RECORD_BINDING_VERIFIED);
 }
 
-static void connected_stays(struct talk *c, enum session_binding how)
+static void connected_stays(struct talk *c, enum record_binding how)
 {
     goes_on(connected(c));
     assert_true(span_eq(c->answer.octets, vector_get(c->v, "from_client")));
-    assert_int_equal(c->session.binding, how);
+    assert_int_equal(c->record.binding, how);
 }
 
 /* ---- the binding made again ---- */
@@ -316,16 +316,16 @@ static void a_whole_mschapv2_call(void **state)
     struct talk c;
     talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
-    assert_int_equal(from_backend(&c, LCP_REQUEST), FRONT_PASS);
-    assert_int_equal(from_client(&c, LCP_REQUEST), FRONT_PASS);
+    assert_int_equal(from_backend(&c, LCP_REQUEST), NEGOTIATION_PASS);
+    assert_int_equal(from_client(&c, LCP_REQUEST), NEGOTIATION_PASS);
     mschapv2(&c);
-    assert_string_equal(c.session.user, "User");
-    assert_string_equal(c.session.method, "ms-chapv2");
-    assert_int_equal(c.session.binding, SESSION_BINDING_NONE);
+    assert_string_equal(c.record.user, "User");
+    assert_string_equal(c.record.method, "ms-chapv2");
+    assert_int_equal(c.record.binding, RECORD_BINDING_NONE);
     connected_becomes(&c, "rewrite_mschapv2_sha256");
-    assert_string_equal(c.session.hash, "sha256");
-    assert_string_equal(c.session.key, "ms-chapv2");
-    assert_false(c.session.weak);
+    assert_string_equal(c.record.hash, "sha256");
+    assert_string_equal(c.record.key, "ms-chapv2");
+    assert_false(c.record.weak);
     talk_fini(&c);
 }
 
@@ -339,17 +339,17 @@ static void without_a_success_the_last_response_counts(void **state)
     from_backend(&c, CHALLENGE);
     from_client(&c, RESPONSE);
     connected_becomes(&c, "rewrite_mschapv2_sha1");
-    assert_string_equal(c.session.hash, "sha1");
+    assert_string_equal(c.record.hash, "sha1");
     talk_fini(&c);
 }
 
 static void eap_mschapv2(struct talk *c)
 {
-    assert_int_equal(from_backend(c, EAP_CHALLENGE), FRONT_PASS);
-    assert_int_equal(from_client(c, EAP_RESPONSE), FRONT_PASS);
-    assert_int_equal(from_backend(c, EAP_SUCCESS), FRONT_PASS);
-    assert_int_equal(from_client(c, EAP_SUCCESS_ACK), FRONT_PASS);
-    assert_int_equal(from_backend(c, EAP_DONE), FRONT_PASS);
+    assert_int_equal(from_backend(c, EAP_CHALLENGE), NEGOTIATION_PASS);
+    assert_int_equal(from_client(c, EAP_RESPONSE), NEGOTIATION_PASS);
+    assert_int_equal(from_backend(c, EAP_SUCCESS), NEGOTIATION_PASS);
+    assert_int_equal(from_client(c, EAP_SUCCESS_ACK), NEGOTIATION_PASS);
+    assert_int_equal(from_backend(c, EAP_DONE), NEGOTIATION_PASS);
 }
 
 static void eap_with_its_key_and_with_zeros(void **state)
@@ -363,9 +363,9 @@ static void eap_with_its_key_and_with_zeros(void **state)
         request_and_ack(&c, SSTP_HASH_SHA256);
         eap_mschapv2(&c);
         connected_becomes(&c, name);
-        assert_string_equal(c.session.method, "eap-mschapv2");
-        assert_string_equal(c.session.key, zero ? "zero" : "ms-chapv2");
-        assert_int_equal(c.session.weak, zero); /* a method with keys, bound with none */
+        assert_string_equal(c.record.method, "eap-mschapv2");
+        assert_string_equal(c.record.key, zero ? "zero" : "ms-chapv2");
+        assert_int_equal(c.record.weak, zero); /* a method with keys, bound with none */
         talk_fini(&c);
     }
 }
@@ -385,11 +385,12 @@ static void eap_with_zeros_that_are_configured(void **state)
         from_client(&c, EAP_RESPONSE);
         from_backend(&c, EAP_SUCCESS);
         from_client(&c, EAP_SUCCESS_ACK);
-        assert_int_equal(from_backend(&c, EAP_DONE), early ? FRONT_CONNECTED : FRONT_PASS);
+        assert_int_equal(from_backend(&c, EAP_DONE),
+                         early ? NEGOTIATION_CONNECTED : NEGOTIATION_PASS);
         if (!early)
             goes_on(connected(&c));
-        assert_true(c.session.weak);
-        assert_string_equal(c.session.key, "zero");
+        assert_true(c.record.weak);
+        assert_string_equal(c.record.key, "zero");
         talk_fini(&c);
     }
 }
@@ -414,7 +415,7 @@ static void eap_with_zeros_although_its_key_is_known(void **state)
             eap_mschapv2(&c);
             refused(&c, connected(&c), REASON_BINDING_MAC);
         }
-        assert_true(c.session.forged);
+        assert_true(c.record.forged);
         talk_fini(&c);
     }
 }
@@ -428,12 +429,12 @@ static void pap_needs_no_users_file(void **state)
         talk_init(&c, CONFIG_BINDING_REWRITE, NULL, name);
         request_and_ack(&c, sha1 ? SSTP_HASH_SHA1 : SSTP_HASH_SHA256);
         pap_agreed(&c);
-        assert_int_equal(from_client(&c, PAP), FRONT_PASS);
+        assert_int_equal(from_client(&c, PAP), NEGOTIATION_PASS);
         connected_becomes(&c, name);
-        assert_string_equal(c.session.user, "User");
-        assert_string_equal(c.session.method, "pap");
-        assert_string_equal(c.session.key, "zero");
-        assert_false(c.session.weak); /* this method has no keys: zeros are right */
+        assert_string_equal(c.record.user, "User");
+        assert_string_equal(c.record.method, "pap");
+        assert_string_equal(c.record.key, "zero");
+        assert_false(c.record.weak); /* this method has no keys: zeros are right */
         talk_fini(&c);
     }
 }
@@ -494,7 +495,7 @@ static void a_hash_that_was_not_offered(void **state)
         request_and_ack(&c, SSTP_HASH_SHA1);
         mschapv2(&c);
         refused(&c, connected(&c), REASON_BINDING_HASH);
-        assert_int_equal(c.session.binding, SESSION_BINDING_FAILED);
+        assert_int_equal(c.record.binding, RECORD_BINDING_FAILED);
         talk_fini(&c);
     }
 }
@@ -506,12 +507,12 @@ static void a_hash_of_the_backend_that_is_not_known(void **state)
     struct binding_leaf client, told = {.known = SSTP_HASH_SHA1};
     talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
     leaf_from(&client, vector_get(c.v, "client_leaf"));
-    front_free(c.front);
-    c.front = front_new(&c.backend, &client, &told, &c.session);
+    negotiation_free(c.negotiation);
+    c.negotiation = negotiation_new(&c.backend, &client, &told, &c.record);
     request_and_ack(&c, SSTP_HASH_SHA256);
     mschapv2(&c);
     refused(&c, connected(&c), REASON_BINDING_HASH);
-    assert_non_null(c.session.detail);
+    assert_non_null(c.record.detail);
     talk_fini(&c);
 }
 
@@ -519,7 +520,7 @@ static void a_hash_of_the_backend_that_is_not_known(void **state)
 
 enum { AT_NONCE = 16, AT_HASH = 48, AT_MAC = 80 };
 
-static enum front_verdict connected_altered(struct talk *c, size_t at)
+static enum negotiation_verdict connected_altered(struct talk *c, size_t at)
 {
     uint8_t octets[SSTP_CONNECTED_LEN];
     memcpy(octets, vector_octets(c->v, "from_client", sizeof octets), sizeof octets);
@@ -547,16 +548,16 @@ static void what_is_altered_is_refused(void **state)
             talk_init(&c, modes[m], users_text, "rewrite_mschapv2_sha256");
             request_and_ack(&c, SSTP_HASH_SHA256);
             mschapv2(&c);
-            enum front_verdict v = connected_altered(&c, cases[i].at);
+            enum negotiation_verdict v = connected_altered(&c, cases[i].at);
             /* auto passes on for want of a key only, and here there is one */
             if (cases[i].reason == REASON_BINDING_MAC && modes[m] == CONFIG_BINDING_PASSTHROUGH) {
-                assert_int_equal(v, FRONT_CONNECTED);
+                assert_int_equal(v, NEGOTIATION_CONNECTED);
                 assert_memory_equal(c.answer.octets.p, c.packet, SSTP_CONNECTED_LEN);
-                assert_int_equal(c.session.binding, SESSION_BINDING_PASSED);
+                assert_int_equal(c.record.binding, RECORD_BINDING_PASSED);
             } else {
                 refused(&c, v, cases[i].reason);
-                assert_int_equal(c.session.binding, SESSION_BINDING_FAILED);
-                assert_null(c.session.key);
+                assert_int_equal(c.record.binding, RECORD_BINDING_FAILED);
+                assert_null(c.record.key);
             }
             talk_fini(&c);
         }
@@ -603,7 +604,7 @@ static void without_the_users_key(void **state)
         if (files[i] == stale_text) /* a key there is, but not the client's */
             refused(&c, connected(&c), REASON_BINDING_MAC);
         else
-            connected_stays(&c, SESSION_BINDING_PASSED);
+            connected_stays(&c, RECORD_BINDING_PASSED);
         talk_fini(&c);
     }
 }
@@ -626,7 +627,7 @@ static void passthrough_passes(void **state)
     talk_init(&c, CONFIG_BINDING_PASSTHROUGH, users_text, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA1 | SSTP_HASH_SHA256);
     mschapv2(&c);
-    connected_stays(&c, SESSION_BINDING_PASSED);
+    connected_stays(&c, RECORD_BINDING_PASSED);
     talk_fini(&c);
 }
 
@@ -641,12 +642,12 @@ static void until_the_server_is_content(void **state)
     static const struct {
         bool asked;
         const char *vector, *packet;
-        enum front_verdict verdict;
+        enum negotiation_verdict verdict;
     } content[] = {
-        {true, "rewrite_mschapv2_sha256", SUCCESS, FRONT_CONNECTED},
-        {true, "rewrite_mschapv2_sha256", IPCP, FRONT_PASS},
-        {true, "rewrite_mschapv2_sha256", IPV4, FRONT_DROP},
-        {false, "rewrite_pap_sha256", IPCP, FRONT_CONNECTED},
+        {true, "rewrite_mschapv2_sha256", SUCCESS, NEGOTIATION_CONNECTED},
+        {true, "rewrite_mschapv2_sha256", IPCP, NEGOTIATION_PASS},
+        {true, "rewrite_mschapv2_sha256", IPV4, NEGOTIATION_DROP},
+        {false, "rewrite_pap_sha256", IPCP, NEGOTIATION_CONNECTED},
     };
     (void)state;
     for (size_t i = 0; i < sizeof content / sizeof *content; i++) {
@@ -657,11 +658,12 @@ static void until_the_server_is_content(void **state)
             from_backend(&c, CHALLENGE);
             from_client(&c, RESPONSE);
         }
-        assert_int_equal(connected(&c), FRONT_REPLACE);
-        assert_int_equal(c.session.binding, SESSION_BINDING_VERIFIED);
-        assert_int_equal(from_client(&c, "1000000a ff030021 4500"), FRONT_DROP);
-        assert_int_equal(from_client(&c, "1001000800080000"), FRONT_PASS); /* Echo: in place now */
-        assert_int_equal(from_backend(&c, "1000000c ff03c021 09010004"), FRONT_PASS);
+        assert_int_equal(connected(&c), NEGOTIATION_REPLACE);
+        assert_int_equal(c.record.binding, RECORD_BINDING_VERIFIED);
+        assert_int_equal(from_client(&c, "1000000a ff030021 4500"), NEGOTIATION_DROP);
+        assert_int_equal(from_client(&c, "1001000800080000"),
+                         NEGOTIATION_PASS); /* Echo: in place now */
+        assert_int_equal(from_backend(&c, "1000000c ff03c021 09010004"), NEGOTIATION_PASS);
         assert_int_equal(from_backend(&c, content[i].packet), content[i].verdict);
         talk_fini(&c);
     }
@@ -672,11 +674,12 @@ static void off_does_not_look(void **state)
     (void)state;
     struct talk c;
     talk_init(&c, CONFIG_BINDING_OFF, NULL, "rewrite_mschapv2_sha256");
-    assert_int_equal(from_client(&c, REQUEST), FRONT_PASS);
-    assert_int_equal(from_backend(&c, "1001000800020000"), FRONT_PASS); /* an Ack of nothing */
-    assert_int_equal(from_client(&c, "1001000800040000"), FRONT_REPLACE);
+    assert_int_equal(from_client(&c, REQUEST), NEGOTIATION_PASS);
+    assert_int_equal(from_backend(&c, "1001000800020000"),
+                     NEGOTIATION_PASS); /* an Ack of nothing */
+    assert_int_equal(from_client(&c, "1001000800040000"), NEGOTIATION_REPLACE);
     assert_int_equal(c.answer.octets.n, 8);
-    assert_int_equal(c.session.binding, SESSION_BINDING_OFF);
+    assert_int_equal(c.record.binding, RECORD_BINDING_OFF);
     talk_fini(&c);
 }
 
@@ -696,21 +699,21 @@ static void an_ack_without_a_nonce(void **state)
 
 static void try_key(struct talk *c, bool late)
 {
-    c->answer = front_try_key(c->front, NOW, late);
+    c->answer = negotiation_try_key(c->negotiation, NOW, late);
 }
 
 static void eap_tls_begins(struct talk *c)
 {
-    assert_int_equal(from_backend(c, EAP_TLS_IDENTITY), FRONT_PASS);
-    assert_int_equal(from_client(c, EAP_TLS_USER), FRONT_PASS);
-    assert_int_equal(from_backend(c, EAP_TLS_REQUEST), FRONT_PASS);
-    assert_int_equal(from_client(c, EAP_TLS_RESPONSE), FRONT_PASS);
+    assert_int_equal(from_backend(c, EAP_TLS_IDENTITY), NEGOTIATION_PASS);
+    assert_int_equal(from_client(c, EAP_TLS_USER), NEGOTIATION_PASS);
+    assert_int_equal(from_backend(c, EAP_TLS_REQUEST), NEGOTIATION_PASS);
+    assert_int_equal(from_client(c, EAP_TLS_RESPONSE), NEGOTIATION_PASS);
 }
 
 static void eap_tls(struct talk *c)
 {
     eap_tls_begins(c);
-    assert_int_equal(from_backend(c, EAP_TLS_DONE), FRONT_PASS);
+    assert_int_equal(from_backend(c, EAP_TLS_DONE), NEGOTIATION_PASS);
 }
 
 static void a_key_from_radius(void **state)
@@ -723,10 +726,10 @@ static void a_key_from_radius(void **state)
     radius_gives(&c, "User", true);
     radius_gives(&c, "CORP\\user", false);
     connected_becomes(&c, "rewrite_eap_tls_sha256");
-    assert_int_equal(c.answer.verdict, FRONT_CONNECTED);
-    assert_string_equal(c.session.key, "radius");
-    assert_string_equal(c.session.method, "eap-tls");
-    assert_false(c.session.weak);
+    assert_int_equal(c.answer.verdict, NEGOTIATION_CONNECTED);
+    assert_string_equal(c.record.key, "radius");
+    assert_string_equal(c.record.method, "eap-tls");
+    assert_false(c.record.weak);
     /* it is spent, and the other one is not */
     const struct keyring_login login = {.user = span_str("User"), .marks = own_marks(&c)};
     struct hlak left[2];
@@ -760,8 +763,8 @@ static void keys_of_others(void **state)
         else
             eap_tls(&c);
         radius_gives_to(&c, cases[i].user, marks_of_eap(&c, cases[i].packets), false);
-        assert_int_equal(connected(&c), FRONT_WAIT);
-        c.answer = front_try_key(c.front, NOW, true);
+        assert_int_equal(connected(&c), NEGOTIATION_WAIT);
+        c.answer = negotiation_try_key(c.negotiation, NOW, true);
         refused(&c, c.answer.verdict, REASON_BINDING_MAC);
         talk_fini(&c);
     }
@@ -787,16 +790,16 @@ static void retransmissions_in_eap(void **state)
         for (size_t k = 0; before[i][k] != NULL; k++)
             give_hex(&c, strcmp(before[i][k], LCP_REQUEST) != 0 && client[k], before[i][k]);
         for (size_t k = 0; k < 4; k++) {
-            assert_int_equal(give_hex(&c, client[k], packets[k]), FRONT_PASS);
-            assert_int_equal(give_hex(&c, client[k], packets[k]), FRONT_PASS);
+            assert_int_equal(give_hex(&c, client[k], packets[k]), NEGOTIATION_PASS);
+            assert_int_equal(give_hex(&c, client[k], packets[k]), NEGOTIATION_PASS);
         }
         assert_int_equal(from_backend(&c, EAP_TLS_REQUEST),
-                         FRONT_PASS); /* and its answer crosses */
-        assert_int_equal(from_client(&c, EAP_TLS_RESPONSE), FRONT_PASS);
-        assert_int_equal(from_backend(&c, EAP_TLS_DONE), FRONT_PASS);
+                         NEGOTIATION_PASS); /* and its answer crosses */
+        assert_int_equal(from_client(&c, EAP_TLS_RESPONSE), NEGOTIATION_PASS);
+        assert_int_equal(from_backend(&c, EAP_TLS_DONE), NEGOTIATION_PASS);
         radius_gives(&c, "User", false);
         connected_becomes(&c, "rewrite_eap_tls_sha256");
-        assert_string_equal(c.session.key, "radius");
+        assert_string_equal(c.record.key, "radius");
         talk_fini(&c);
     }
 }
@@ -814,8 +817,8 @@ static void another_envelope(void **state)
     eap_mschapv2(&c);
     radius_gives(&c, "User", false);
     connected_becomes(&c, "rewrite_mschapv2_sha256");
-    assert_string_equal(c.session.key, "radius");
-    assert_string_equal(c.session.method, "eap-mschapv2");
+    assert_string_equal(c.record.key, "radius");
+    assert_string_equal(c.record.method, "eap-mschapv2");
     talk_fini(&c);
 }
 
@@ -844,13 +847,13 @@ static void an_early_key_from_radius(void **state)
         from_backend(&c, CHALLENGE);
         from_client(&c, RESPONSE);
         radius_gives(&c, "User", false);
-        assert_int_equal(connected(&c), FRONT_REPLACE);
+        assert_int_equal(connected(&c), NEGOTIATION_REPLACE);
         if (cases[i].response != NULL) {
             from_backend(&c, FAILURE);
             from_client(&c, cases[i].response);
         }
         if (cases[i].holds)
-            assert_int_equal(from_backend(&c, SUCCESS), FRONT_CONNECTED);
+            assert_int_equal(from_backend(&c, SUCCESS), NEGOTIATION_CONNECTED);
         else
             refused(&c, from_backend(&c, SUCCESS), REASON_BINDING_MAC);
         talk_fini(&c);
@@ -885,12 +888,13 @@ static void a_key_that_is_gone(void **state)
         request_and_ack(&c, SSTP_HASH_SHA256);
         eap_tls_begins(&c);
         radius_gives_to(&c, "User", marks_of_eap(&c, eap_tls_packets), false);
-        assert_int_equal(from_backend(&c, EAP_TLS_DONE), FRONT_PASS);
+        assert_int_equal(from_backend(&c, EAP_TLS_DONE), NEGOTIATION_PASS);
         const struct span msg = vector_get(c.v, "from_client");
         assert_int_equal(sstp_parse(msg, &p), ERR_OK);
-        assert_int_equal(front_from_client(c.front, &p, msg, NOW + KEYRING_MS + 1).verdict,
-                         FRONT_WAIT);
-        c.answer = front_try_key(c.front, NOW + KEYRING_MS + 2, true);
+        assert_int_equal(
+            negotiation_from_client(c.negotiation, &p, msg, NOW + KEYRING_MS + 1).verdict,
+            NEGOTIATION_WAIT);
+        c.answer = negotiation_try_key(c.negotiation, NOW + KEYRING_MS + 2, true);
         refused(&c, c.answer.verdict, REASON_BINDING_MAC);
         talk_fini(&c);
     }
@@ -908,15 +912,15 @@ static void radius_and_users_file(void **state)
         radius_gives(&c, "User", false);
         mschapv2(&c);
         connected_becomes(&c, "rewrite_mschapv2_sha256");
-        assert_string_equal(c.session.key, stale ? "radius" : "ms-chapv2");
+        assert_string_equal(c.record.key, stale ? "radius" : "ms-chapv2");
         talk_fini(&c);
     }
 }
 
 static void connected_waits(struct talk *c)
 {
-    assert_int_equal(connected(c), FRONT_WAIT);
-    assert_int_equal(c->session.binding, SESSION_BINDING_NONE);
+    assert_int_equal(connected(c), NEGOTIATION_WAIT);
+    assert_int_equal(c->record.binding, RECORD_BINDING_NONE);
 }
 
 static void a_key_that_comes_later(void **state)
@@ -931,16 +935,16 @@ static void a_key_that_comes_later(void **state)
         connected_waits(&c);
         radius_gives(&c, "User", true);
         try_key(&c, false);
-        assert_int_equal(c.answer.verdict, FRONT_WAIT);
+        assert_int_equal(c.answer.verdict, NEGOTIATION_WAIT);
         if (done)
-            assert_int_equal(from_backend(&c, SUCCESS), FRONT_PASS);
+            assert_int_equal(from_backend(&c, SUCCESS), NEGOTIATION_PASS);
         radius_gives(&c, "User", false);
         try_key(&c, false);
-        assert_int_equal(c.answer.verdict, done ? FRONT_CONNECTED : FRONT_REPLACE);
+        assert_int_equal(c.answer.verdict, done ? NEGOTIATION_CONNECTED : NEGOTIATION_REPLACE);
         assert_memory_equal(c.answer.octets.p, vector_octets(c.v, "to_backend", SSTP_CONNECTED_LEN),
                             SSTP_CONNECTED_LEN);
-        assert_int_equal(c.session.binding, SESSION_BINDING_VERIFIED);
-        assert_string_equal(c.session.key, "radius");
+        assert_int_equal(c.record.binding, RECORD_BINDING_VERIFIED);
+        assert_string_equal(c.record.key, "radius");
         talk_fini(&c);
     }
 }
@@ -968,12 +972,12 @@ static void a_key_that_does_not_come(void **state)
             radius_gives(&c, "User", true);
         try_key(&c, true);
         if (cases[i].passed) {
-            assert_int_equal(c.answer.verdict, FRONT_CONNECTED);
+            assert_int_equal(c.answer.verdict, NEGOTIATION_CONNECTED);
             assert_true(span_eq(c.answer.octets, vector_get(c.v, "from_client")));
-            assert_int_equal(c.session.binding, SESSION_BINDING_PASSED);
+            assert_int_equal(c.record.binding, RECORD_BINDING_PASSED);
         } else {
             refused(&c, c.answer.verdict, REASON_BINDING_MAC);
-            assert_int_equal(c.session.binding, SESSION_BINDING_FAILED);
+            assert_int_equal(c.record.binding, RECORD_BINDING_FAILED);
         }
         talk_fini(&c);
     }
@@ -999,7 +1003,7 @@ static void what_never_waits(void **state)
     talk_init_radius(&c, CONFIG_BINDING_PASSTHROUGH, NULL, "rewrite_mschapv2_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     mschapv2(&c);
-    connected_stays(&c, SESSION_BINDING_PASSED);
+    connected_stays(&c, RECORD_BINDING_PASSED);
     talk_fini(&c);
 }
 
@@ -1030,8 +1034,10 @@ static void what_may_pass_the_one_that_waits(void **state)
         {"1001000800040000", 'R', 'R'}, /* another Call Connected */
         {UNKNOWN_MESSAGE, 'R', 'R'},
     };
-    static const char letters[] = {
-        [FRONT_PASS] = 'P', [FRONT_DROP] = 'D', [FRONT_HOLD] = 'H', [FRONT_REFUSE] = 'R'};
+    static const char letters[] = {[NEGOTIATION_PASS] = 'P',
+                                   [NEGOTIATION_DROP] = 'D',
+                                   [NEGOTIATION_HOLD] = 'H',
+                                   [NEGOTIATION_REFUSE] = 'R'};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int client = 0; client < 2; client++) {
             struct talk c;
@@ -1083,7 +1089,7 @@ static void logins_are_noted(void **state)
             give_hex(&c, k % 2 == 1, cases[i].ppp[k]);
         }
         assert_true(keyring_whence(c.keyring, "home", &login, NOW, &from));
-        assert_true(addr_equal(&from, &c.session.client));
+        assert_true(addr_equal(&from, &c.record.client));
         assert_false(keyring_whence(c.keyring, "away", &login, NOW, &from));
         talk_fini(&c);
     }
@@ -1102,16 +1108,16 @@ static void notes_of_one_call_push_out_nobody(void **state)
     keyring_saw(c.keyring, "home", &other, &a, NOW);
     request_and_ack(&c, SSTP_HASH_SHA256);
     from_backend(&c, EAP_TLS_IDENTITY);
-    assert_int_equal(from_client(&c, EAP_TLS_USER), FRONT_PASS);
+    assert_int_equal(from_client(&c, EAP_TLS_USER), NEGOTIATION_PASS);
     for (unsigned i = 0; i <= 32; i++) {
         char answer[64];
         snprintf(answer, sizeof answer, "10000011 ff03c227 02010009 0155%04x72", 0x3030 + i);
         if (i < 32)
-            assert_int_equal(from_client(&c, answer), FRONT_DROP);
+            assert_int_equal(from_client(&c, answer), NEGOTIATION_DROP);
         else
             refused(&c, from_client(&c, answer), REASON_CLIENT_BAD_FRAMES);
     }
-    assert_int_equal(c.session.frames_dropped, 33);
+    assert_int_equal(c.record.frames_dropped, 33);
     assert_true(keyring_whence(c.keyring, "home", &other, NOW, &from));
     talk_fini(&c);
 }
@@ -1127,7 +1133,7 @@ static void a_client_that_answers_too_often(void **state)
     request_and_ack(&c, SSTP_HASH_SHA256);
     from_backend(&c, EAP_TLS_IDENTITY);
     for (unsigned i = 0; i < NOTES; i++) /* retransmissions, which go on */
-        assert_int_equal(from_client(&c, EAP_TLS_USER), FRONT_PASS);
+        assert_int_equal(from_client(&c, EAP_TLS_USER), NEGOTIATION_PASS);
     refused(&c, from_client(&c, EAP_TLS_USER), REASON_CLIENT_TOO_MANY_ANSWERS);
     talk_fini(&c);
 }
@@ -1161,19 +1167,19 @@ static void frames_go_on_in_one_form(void **state)
             talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
             request_and_ack(&c, SSTP_HASH_SHA256);
             print_message("%s\n", cases[i].packet);
-            const enum front_verdict v = give_hex(&c, client, cases[i].packet);
+            const enum negotiation_verdict v = give_hex(&c, client, cases[i].packet);
             if (cases[i].rebuilt == NULL) {
-                assert_int_equal(v, FRONT_PASS);
+                assert_int_equal(v, NEGOTIATION_PASS);
             } else if (*cases[i].rebuilt == '\0') {
-                assert_int_equal(v, FRONT_DROP);
+                assert_int_equal(v, NEGOTIATION_DROP);
             } else {
-                assert_int_equal(v, FRONT_REPLACE);
+                assert_int_equal(v, NEGOTIATION_REPLACE);
                 struct talk other = c;
                 uint8_t built[64];
                 const size_t n = c.answer.octets.n;
                 assert_true(n <= sizeof built);
                 memcpy(built, c.answer.octets.p, n);
-                assert_int_equal(give_hex(&other, client, cases[i].rebuilt), FRONT_PASS);
+                assert_int_equal(give_hex(&other, client, cases[i].rebuilt), NEGOTIATION_PASS);
                 assert_int_equal(n, other.len);
                 assert_memory_equal(built, other.packet, n);
             }
@@ -1215,8 +1221,8 @@ static void an_unreadable_answer_is_a_failed_login(void **state)
         talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         from_backend(&c, CHALLENGE);
-        assert_int_equal(from_client(&c, cases[i].frame), FRONT_DROP);
-        assert_int_equal(c.session.failures, cases[i].failures);
+        assert_int_equal(from_client(&c, cases[i].frame), NEGOTIATION_DROP);
+        assert_int_equal(c.record.failures, cases[i].failures);
         talk_fini(&c);
     }
 }
@@ -1259,12 +1265,12 @@ static void the_outer_name_is_a_claim(void **state)
         struct talk c;
         talk_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
         c.config.outer_name_verified = verified;
-        front_ask_user(c.front, is_allowed, &asked);
+        negotiation_ask_user(c.negotiation, is_allowed, &asked);
         request_and_ack(&c, SSTP_HASH_SHA256);
         eap_tls(&c);
         assert_string_equal(asked.names, verified ? "<User>" : "<User><>");
-        assert_string_equal(c.session.user, "User");
-        assert_int_equal(c.session.user_is_claim, !verified);
+        assert_string_equal(c.record.user, "User");
+        assert_int_equal(c.record.user_is_claim, !verified);
         talk_fini(&c);
     }
 }
@@ -1275,12 +1281,12 @@ static void the_rules_may_deny_a_claim(void **state)
     struct asked asked = {.denies = ""};
     struct talk c;
     talk_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_eap_tls_sha256");
-    front_ask_user(c.front, is_allowed, &asked);
+    negotiation_ask_user(c.negotiation, is_allowed, &asked);
     request_and_ack(&c, SSTP_HASH_SHA256);
     from_backend(&c, EAP_TLS_IDENTITY);
     from_client(&c, EAP_TLS_USER);
     from_backend(&c, EAP_TLS_REQUEST);
-    assert_int_equal(from_client(&c, EAP_TLS_RESPONSE), FRONT_PASS);
+    assert_int_equal(from_client(&c, EAP_TLS_RESPONSE), NEGOTIATION_PASS);
     refused(&c, from_backend(&c, EAP_TLS_DONE), REASON_USER_DENIED);
     talk_fini(&c);
 }
@@ -1293,7 +1299,7 @@ static void the_name_that_a_method_proves(void **state)
         struct asked asked = {.denies = NULL};
         struct talk c;
         talk_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
-        front_ask_user(c.front, is_allowed, &asked);
+        negotiation_ask_user(c.negotiation, is_allowed, &asked);
         request_and_ack(&c, SSTP_HASH_SHA256);
         if (eap) {
             from_backend(&c, EAP_TLS_IDENTITY);
@@ -1303,7 +1309,7 @@ static void the_name_that_a_method_proves(void **state)
             mschapv2(&c);
         }
         assert_string_equal(asked.names, "<User>");
-        assert_false(c.session.user_is_claim);
+        assert_false(c.record.user_is_claim);
         talk_fini(&c);
     }
 }
@@ -1346,11 +1352,11 @@ static void each_message_has_its_place(void **state)
                     from_client(&c, REQUEST);
                 if (when == ACKED)
                     ack(&c, 2);
-                enum front_verdict v = give_hex(&c, client, cases[i].packet);
+                enum negotiation_verdict v = give_hex(&c, client, cases[i].packet);
                 if (want == 'R')
                     refused(&c, v,
                             client ? REASON_CLIENT_OUT_OF_PLACE : REASON_BACKEND_OUT_OF_PLACE);
-                else if (v != (want == 'P' ? FRONT_PASS : FRONT_DROP))
+                else if (v != (want == 'P' ? NEGOTIATION_PASS : NEGOTIATION_DROP))
                     fail_msg("case %zu, time %d, %s: %d", i, when, client ? "client" : "backend",
                              (int)v);
                 talk_fini(&c);
@@ -1363,8 +1369,8 @@ static void a_nak_is_answered_with_another_request(void **state)
     struct talk c;
     talk_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(from_client(&c, REQUEST), FRONT_PASS);
-        assert_int_equal(from_backend(&c, NAK), FRONT_PASS);
+        assert_int_equal(from_client(&c, REQUEST), NEGOTIATION_PASS);
+        assert_int_equal(from_backend(&c, NAK), NEGOTIATION_PASS);
         refused(&c, from_backend(&c, NAK), REASON_BACKEND_OUT_OF_PLACE);
     }
     refused(&c, ack(&c, 2), REASON_BACKEND_OUT_OF_PLACE); /* to no request */
@@ -1396,9 +1402,9 @@ static void once_connected(void **state)
                                 true, true,  true,  true,  false};
     for (uint16_t type = 0; type < sizeof want / sizeof *want; type++) {
         const struct sstp_packet p = {.control = type != SSTP_DATA, .type = type};
-        assert_int_equal(front_in_place(&p), want[type]);
+        assert_int_equal(negotiation_in_place(&p), want[type]);
     }
-    front_free(NULL);
+    negotiation_free(NULL);
 }
 
 int main(void)

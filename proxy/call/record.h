@@ -1,6 +1,6 @@
-/* session: what is known of a call, for the log. Holds no secret. */
-#ifndef SSTPGATE_CALL_SESSION_H
-#define SSTPGATE_CALL_SESSION_H
+/* record: what is known of a call, for the log. Holds no secret. */
+#ifndef SSTPGATE_CALL_RECORD_H
+#define SSTPGATE_CALL_RECORD_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,19 +10,19 @@
 #include "base/span.h"
 #include "call/reason.h"
 
-enum session_binding {
-    SESSION_BINDING_NONE,     /* did not come that far */
-    SESSION_BINDING_VERIFIED, /* the client's was right and the backend got one of its own */
-    SESSION_BINDING_PASSED,   /* nonce and leaf were right; the message went on unchanged */
-    SESSION_BINDING_OFF,      /* not looked at */
-    SESSION_BINDING_FAILED,
+enum record_binding {
+    RECORD_BINDING_NONE,     /* did not come that far */
+    RECORD_BINDING_VERIFIED, /* the client's was right and the backend got one of its own */
+    RECORD_BINDING_PASSED,   /* nonce and leaf were right; the message went on unchanged */
+    RECORD_BINDING_OFF,      /* not looked at */
+    RECORD_BINDING_FAILED,
 };
 
-struct session_flow {
+struct record_flow {
     uint64_t octets, packets; /* of SSTP, as forwarded */
 };
 
-struct session {
+struct record {
     unsigned worker;
     struct log_limit *binding_lines; /* the worker's */
     uint64_t number;
@@ -37,7 +37,7 @@ struct session {
     const char *method; /* NULL: none seen */
     const char *backend;
     char *server; /* owned; address of the backend's server, once connected */
-    enum session_binding binding;
+    enum record_binding binding;
     const char *hash;        /* the client's hash protocol */
     const char *key;         /* kind of the key that verified; NULL: none */
     unsigned failures;       /* logins the server has refused */
@@ -45,20 +45,20 @@ struct session {
     bool forged;             /* the client's binding is none that an honest client makes */
     bool weak;               /* verified with zeros where the method gives keys */
     char *detail;            /* owned; more about the reason */
-    struct session_flow up, down;
+    struct record_flow up, down;
 };
 
-void session_fini(struct session *s);
+void record_fini(struct record *s);
 
 /* Keeps a copy of at most 256 octets; replaces what was there. NULs are kept out. */
-void session_keep(char **field, struct span value);
+void record_keep(char **field, struct span value);
 
 /* A line about this call, which begins with its id, listener and client. Goes on with log_str and
  * friends, ends with log_end. */
-void session_line(const struct session *s, struct log_line *l, enum log_level level,
-                  const char *event);
+void record_line(const struct record *s, struct log_line *l, enum log_level level,
+                 const char *event);
 
 /* The one line that ends each call. */
-void session_end(const struct session *s, enum reason reason, uint64_t now_ms, unsigned missed);
+void record_end(const struct record *s, enum reason reason, uint64_t now_ms, unsigned missed);
 
 #endif

@@ -1,4 +1,4 @@
-#include "call/checks.h"
+#include "call/probes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 #include "base/insist.h"
 #include "call/site.h"
-#include "call/target.h"
+#include "call/upstream.h"
 #include "net/dial.h"
 #include "net/stream.h"
 #include "net/worker.h"
@@ -19,13 +19,13 @@
 
 enum { FIRST_MS = 1000, INTERVAL_MIN_MS = 1000 };
 
-struct check {
-    struct check *prev, *next; /* of all->list, unless it is given up */
-    struct checks *all;
+struct probe {
+    struct probe *prev, *next; /* of all->list, unless it is given up */
+    struct probes *all;
     struct site *site; /* a reference of its own */
     const struct site_backend *backend;
     size_t server;
-    enum { CHECK_IDLE, CHECK_RESOLVE, CHECK_CONNECT, CHECK_ANSWER, CHECK_CLOSE } state;
+    enum { PROBE_IDLE, PROBE_RESOLVE, PROBE_CONNECT, PROBE_ANSWER, PROBE_CLOSE } state;
     bool given_up;
     uint64_t due; /* IDLE: of the next one; otherwise of its end */
     struct dial *dial;
@@ -33,16 +33,16 @@ struct check {
     char failure[BACKENDS_CAUSE_MAX]; /* of the latest address; "": ours, not the server's */
 };
 
-struct checks {
+struct probes {
     struct worker *worker;
-    struct check *list;
+    struct probe *list;
 };
 
 static const struct stream_ops stream_ops;
 
-static struct check *of_stream(struct stream *s)
+static struct probe *of_stream(struct stream *s)
 {
-    return (struct check *)((char *)s - offsetof(struct check, stream));
+    return (struct probe *)((char *)s - offsetof(struct probe, stream));
 }
 
 /* Up to n - 1. So that neither the servers of one gate nor the gates of one server go in step. */
@@ -53,7 +53,7 @@ static uint32_t any_below(uint32_t n)
     return number % n;
 }
 
-static uint32_t interval_of(const struct check *c)
+static uint32_t interval_of(const struct probe *c)
 {
     const uint32_t wanted = c->backend->config->check_interval;
     const uint32_t ms = wanted < INTERVAL_MIN_MS ? INTERVAL_MIN_MS : wanted;
@@ -62,45 +62,45 @@ static uint32_t interval_of(const struct check *c)
 
 /* ---- the end of one ---- */
 
-static void release(struct check *c)
+static void release(struct probe *c)
 {
     site_unref(c->site);
     free(c);
 }
 
-static void dial_done(struct check *c)
+static void dial_done(struct probe *c)
 {
     dial_free(c->dial);
     c->dial = NULL;
 }
 
 /* Nothing is open any more. */
-static void over(struct check *c)
+static void over(struct probe *c)
 {
     if (c->given_up) {
         release(c);
         return;
     }
-    c->state = CHECK_IDLE;
+    c->state = PROBE_IDLE;
     c->due = worker_now(c->all->worker) + interval_of(c);
 }
 
-static void close_now(struct check *c)
+static void close_now(struct probe *c)
 {
     dial_done(c);
-    c->state = CHECK_CLOSE;
+    c->state = PROBE_CLOSE;
     if (c->stream.handle == STREAM_HANDLE_NONE)
         over(c);
     else
         stream_close(&c->stream, false);
 }
 
-static void report(struct check *c, bool good, const char *cause)
+static void report(struct probe *c, bool good, const char *cause)
 {
-    target_report(c->backend, c->server, good, cause, worker_now(c->all->worker));
+    upstream_report(c->backend, c->server, good, cause, worker_now(c->all->worker));
 }
 
-static void passed(struct check *c)
+static void passed(struct probe *c)
 {
     report(c, true, "check");
     if (c->stream.in == STREAM_IN_IDLE) {
@@ -108,23 +108,23 @@ static void passed(struct check *c)
         return;
     }
     dial_done(c);
-    c->state = CHECK_CLOSE;
+    c->state = PROBE_CLOSE;
     stream_shutdown(&c->stream); /* an orderly end, which a server need not log */
 }
 
-static void failed(struct check *c)
+static void failed(struct probe *c)
 {
     if (c->failure[0] != '\0')
         report(c, false, c->failure);
     close_now(c);
 }
 
-static void note(struct check *c, const char *what, const char *text)
+static void note(struct probe *c, const char *what, const char *text)
 {
     snprintf(c->failure, sizeof c->failure, "check: %s: %s", what, text);
 }
 
-static void note_status(struct check *c, const char *what, int status)
+static void note_status(struct probe *c, const char *what, int status)
 {
     if (stream_starved(status))
         c->failure[0] = '\0';
@@ -133,7 +133,7 @@ static void note_status(struct check *c, const char *what, int status)
 }
 
 /* This address will not do; on_closed tries the next one. */
-static void address_failed(struct check *c, const char *what, const char *text)
+static void address_failed(struct probe *c, const char *what, const char *text)
 {
     note(c, what, text);
     stream_close(&c->stream, false);
@@ -141,7 +141,7 @@ static void address_failed(struct check *c, const char *what, const char *text)
 
 /* ---- the course of one ---- */
 
-static void next_address(struct check *c)
+static void next_address(struct probe *c)
 {
     struct addr to;
 
@@ -149,7 +149,7 @@ static void next_address(struct check *c)
         failed(c);
         return;
     }
-    c->state = CHECK_CONNECT;
+    c->state = PROBE_CONNECT;
     const int r = stream_connect(&c->stream, &to);
     if (r != 0) /* it closes, and that goes on */
         note_status(c, "connect", r);
@@ -157,7 +157,7 @@ static void next_address(struct check *c)
 
 static void on_resolved(void *arg, int status)
 {
-    struct check *c = arg;
+    struct probe *c = arg;
     if (status == 0)
         note(c, "resolve", "no address");
     else
@@ -165,55 +165,55 @@ static void on_resolved(void *arg, int status)
     next_address(c);
 }
 
-static void begin(struct check *c, uint64_t now)
+static void begin(struct probe *c, uint64_t now)
 {
-    const struct config_server *to = target_server(c->backend, c->server);
+    const struct config_server *to = upstream_server(c->backend, c->server);
 
-    c->state = CHECK_RESOLVE;
+    c->state = PROBE_RESOLVE;
     c->due = now + c->site->config->gate.timeout_connect;
     c->dial = dial_new(c->all->worker, to->host, to->port, on_resolved, c);
 }
 
 /* TCP, and TLS where there is any, are there. */
-static void ask(struct check *c)
+static void ask(struct probe *c)
 {
     uint8_t head[HTTP_BUILD_MAX];
     size_t n;
 
     switch (c->backend->config->check) {
-    case CONFIG_CHECK_HTTP: n = target_head(c->backend, c->server, head); break;
-    case CONFIG_CHECK_SSTP: n = target_request(c->backend, c->server, NULL, NULL, head); break;
+    case CONFIG_CHECK_HTTP: n = upstream_head(c->backend, c->server, head); break;
+    case CONFIG_CHECK_SSTP: n = upstream_request(c->backend, c->server, NULL, NULL, head); break;
     default: passed(c); return;
     }
-    c->state = CHECK_ANSWER;
+    c->state = PROBE_ANSWER;
     stream_write(&c->stream, span_of(head, n));
 }
 
 static void on_connect(struct stream *s, int status)
 {
-    struct check *c = of_stream(s);
+    struct probe *c = of_stream(s);
     struct proxyproto p = {0};
 
-    if (c->state != CHECK_CONNECT)
+    if (c->state != PROBE_CONNECT)
         return;
     if (status != 0) {
         note_status(c, "connect", status);
         stream_close(s, false);
     } else if (c->backend->config->check == CONFIG_CHECK_TCP) {
         passed(c);
-    } else if (target_start(c->backend, c->server, s, &p)) {
+    } else if (upstream_start(c->backend, c->server, s, &p)) {
         ask(c);
     }
 }
 
 static void on_secure(struct stream *s)
 {
-    struct check *c = of_stream(s);
-    char why[TARGET_WHY_MAX];
+    struct probe *c = of_stream(s);
+    char why[UPSTREAM_WHY_MAX];
 
-    if (c->state != CHECK_CONNECT)
+    if (c->state != PROBE_CONNECT)
         return;
-    if (target_trusted(c->backend, s, why))
+    if (upstream_trusted(c->backend, s, why))
         ask(c);
     else
         address_failed(c, "verify", why);
@@ -229,11 +229,11 @@ static bool status_fits(const struct config_statuses *list, unsigned status)
 
 static size_t on_read(struct stream *s, struct span in)
 {
-    struct check *c = of_stream(s);
+    struct probe *c = of_stream(s);
     struct http_response response;
     char text[32];
 
-    if (c->state != CHECK_ANSWER)
+    if (c->state != PROBE_ANSWER)
         return in.n;
     enum err e = http_parse_response(in, &response);
     if (e == ERR_MORE)
@@ -251,12 +251,12 @@ static size_t on_read(struct stream *s, struct span in)
 
 static void on_end(struct stream *s, enum stream_end why)
 {
-    struct check *c = of_stream(s);
+    struct probe *c = of_stream(s);
     const char *text = why == STREAM_TLS ? stream_error(s) : "closed";
 
-    if (c->state == CHECK_CONNECT)
+    if (c->state == PROBE_CONNECT)
         address_failed(c, "tls", text);
-    else if (c->state == CHECK_ANSWER)
+    else if (c->state == PROBE_ANSWER)
         address_failed(c, "answer", text);
     else
         stream_close(s, false);
@@ -264,15 +264,15 @@ static void on_end(struct stream *s, enum stream_end why)
 
 static void on_sent(struct stream *s)
 {
-    struct check *c = of_stream(s);
-    if (c->state == CHECK_CLOSE && s->out == STREAM_OUT_ENDED)
+    struct probe *c = of_stream(s);
+    if (c->state == PROBE_CLOSE && s->out == STREAM_OUT_ENDED)
         stream_close(s, false);
 }
 
 static void on_closed(struct stream *s)
 {
-    struct check *c = of_stream(s);
-    if (c->state == CHECK_CLOSE)
+    struct probe *c = of_stream(s);
+    if (c->state == PROBE_CLOSE)
         over(c);
     else
         next_address(c);
@@ -289,54 +289,54 @@ static const struct stream_ops stream_ops = {
 
 /* ---- all of them ---- */
 
-struct checks *checks_new(struct worker *w)
+struct probes *probes_new(struct worker *w)
 {
-    struct checks *all = NEW(struct checks);
+    struct probes *all = NEW(struct probes);
     all->worker = w;
     return all;
 }
 
-void checks_free(struct checks *all)
+void probes_free(struct probes *all)
 {
     INSIST(all == NULL || all->list == NULL);
     free(all);
 }
 
-static void give_up(struct check *c)
+static void give_up(struct probe *c)
 {
     c->given_up = true;
-    if (c->state == CHECK_IDLE)
+    if (c->state == PROBE_IDLE)
         release(c);
     else
         close_now(c);
 }
 
-static bool same_server(const struct check *a, const struct check *b)
+static bool same_server(const struct probe *a, const struct probe *b)
 {
-    const struct config_server *x = target_server(a->backend, a->server);
-    const struct config_server *y = target_server(b->backend, b->server);
+    const struct config_server *x = upstream_server(a->backend, a->server);
+    const struct config_server *y = upstream_server(b->backend, b->server);
     return x->port == y->port && strcmp(x->host, y->host) == 0 &&
            strcmp(a->backend->config->name, b->backend->config->name) == 0;
 }
 
 /* When it is asked first: as it would have been, if it was before. One that was under way begins
  * anew at once. */
-static uint64_t first_due(const struct check *c, const struct check *before, uint64_t now)
+static uint64_t first_due(const struct probe *c, const struct probe *before, uint64_t now)
 {
-    const struct check *b;
+    const struct probe *b;
     const uint64_t latest = now + interval_of(c);
 
     DL_FOREACH(before, b) {
         if (same_server(b, c))
-            return b->state != CHECK_IDLE ? now : b->due < latest ? b->due : latest;
+            return b->state != PROBE_IDLE ? now : b->due < latest ? b->due : latest;
     }
     return now + any_below(FIRST_MS);
 }
 
-static void add(struct checks *all, struct site *site, const struct site_backend *b, size_t server,
-                const struct check *before)
+static void add(struct probes *all, struct site *site, const struct site_backend *b, size_t server,
+                const struct probe *before)
 {
-    struct check *c = NEW(struct check);
+    struct probe *c = NEW(struct probe);
 
     c->all = all;
     c->site = site_ref(site);
@@ -347,9 +347,9 @@ static void add(struct checks *all, struct site *site, const struct site_backend
     DL_APPEND(all->list, c);
 }
 
-void checks_switch(struct checks *all, struct site *site)
+void probes_switch(struct probes *all, struct site *site)
 {
-    struct check *before = all->list, *c, *next;
+    struct probe *before = all->list, *c, *next;
 
     all->list = NULL;
     for (size_t i = 0; i < site->config->backend_count; i++) {
@@ -362,18 +362,18 @@ void checks_switch(struct checks *all, struct site *site)
     }
 }
 
-void checks_sweep(struct checks *all, uint64_t now_ms)
+void probes_sweep(struct probes *all, uint64_t now_ms)
 {
     static const char *const words[] = {
-        [CHECK_RESOLVE] = "resolve", [CHECK_CONNECT] = "connect", [CHECK_ANSWER] = "answer"};
-    struct check *c;
+        [PROBE_RESOLVE] = "resolve", [PROBE_CONNECT] = "connect", [PROBE_ANSWER] = "answer"};
+    struct probe *c;
 
     DL_FOREACH(all->list, c) {
         if (now_ms < c->due)
             continue;
-        if (c->state == CHECK_IDLE) {
+        if (c->state == PROBE_IDLE) {
             begin(c, now_ms);
-        } else if (c->state == CHECK_CLOSE) {
+        } else if (c->state == PROBE_CLOSE) {
             close_now(c); /* it has had its time to be told */
         } else {
             note(c, words[c->state], "none in time");
@@ -382,9 +382,9 @@ void checks_sweep(struct checks *all, uint64_t now_ms)
     }
 }
 
-void checks_stop(struct checks *all)
+void probes_stop(struct probes *all)
 {
-    struct check *before = all->list, *c, *next;
+    struct probe *before = all->list, *c, *next;
 
     all->list = NULL;
     DL_FOREACH_SAFE(before, c, next) {

@@ -1,12 +1,13 @@
-/* front_binding: the part of front that judges the binding of a call: who can vouch for the
- * client's Call Connected, and the same again for the backend. For front.c alone, as is the struct.
+/* negotiation_binding: the part of the negotiation that judges the binding of a call: who can vouch
+ * for the client's Call Connected, and the same again for the backend. For negotiation.c alone, as
+ * is the struct.
  */
-#ifndef SSTPGATE_CALL_FRONT_BINDING_H
-#define SSTPGATE_CALL_FRONT_BINDING_H
+#ifndef SSTPGATE_CALL_NEGOTIATION_BINDING_H
+#define SSTPGATE_CALL_NEGOTIATION_BINDING_H
 
 #include "binding/binding.h"
 #include "call/candidates.h"
-#include "call/front.h"
+#include "call/negotiation.h"
 #include "call/login_label.h"
 #include "wire/ppp.h"
 
@@ -19,24 +20,24 @@ enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED, WAIT_KEY, WAIT_RESULT };
  * that gives for a login only that has ended, of this user. */
 enum early { EARLY_NOT, EARLY_KEY, EARLY_NONE_YET, EARLY_RADIUS };
 
-struct front {
+struct negotiation {
     enum progress progress;
     const struct site_backend *backend;
-    struct session *session;
+    struct record *record;
     struct binding_leaf client_leaf, backend_leaf;
     struct binding_expect expect; /* nonce, and the mask as the client was told it */
     uint8_t backend_mask;         /* as the backend sent it */
     struct ppp_observer ppp;
-    front_user_allowed user_allowed; /* NULL: nobody wants to be asked */
+    negotiation_user_allowed user_allowed; /* NULL: nobody wants to be asked */
     void *user_arg;
-    bool user_asked;       /* about the user that session shows, or about nobody */
+    bool user_asked;       /* about the user that record shows, or about nobody */
     struct leaves *leaves; /* NULL: nobody knows */
     struct candidates candidates;
     struct login_label label;
     uint64_t now_ms;      /* time of the client's latest packet */
     unsigned notes;       /* notes that the keyring got from this call */
     unsigned dropped;     /* frames of the client that were not forwarded */
-    uint64_t lcp_request; /* as front_lcp_request */
+    uint64_t lcp_request; /* as negotiation_lcp_request */
     uint8_t *rebuilt; /* SSTP_PACKET_MAX bytes for a frame in its canonical form; NULL: not needed
                          yet */
     unsigned stale;   /* line of the users file that the server has proved wrong; 0: none */
@@ -51,23 +52,24 @@ struct front {
     uint8_t made[SSTP_CONNECTED_LEN];
 };
 
-static inline struct front_answer front_refuse(enum reason reason)
+static inline struct negotiation_answer negotiation_refuse(enum reason reason)
 {
-    return (struct front_answer){.verdict = FRONT_REFUSE, .reason = reason};
+    return (struct negotiation_answer){.verdict = NEGOTIATION_REFUSE, .reason = reason};
 }
 
 /* The client's Call Connected, of a user who may pass. */
-struct front_answer front_binding_connected(struct front *f, const struct sstp_packet *packet,
-                                            struct span octets, uint64_t now_ms);
+struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
+                                                        const struct sstp_packet *packet,
+                                                        struct span octets, uint64_t now_ms);
 
 /* Returns whether the MAC was made with a key of the login that has succeeded. Call Connected may
  * have been forwarded before that login had ended. */
-bool front_binding_holds(struct front *f);
+bool negotiation_binding_holds(struct negotiation *n);
 
 /* After each frame of PPP: does the server's answer fit the users file? */
-void front_binding_check_users(struct front *f);
+void negotiation_binding_check_users(struct negotiation *n);
 
 /* The server has let the client in. */
-void front_binding_login_ended(struct front *f);
+void negotiation_binding_login_ended(struct negotiation *n);
 
 #endif

@@ -1,4 +1,4 @@
-#include "call/target.h"
+#include "call/upstream.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 /* A PROXY header with addresses, a server name and the names of version and cipher. */
 enum { PROXYPROTO_SEND_MAX = 1024 };
 
-const struct config_server *target_server(const struct site_backend *b, size_t server)
+const struct config_server *upstream_server(const struct site_backend *b, size_t server)
 {
     return &b->config->server[server];
 }
@@ -60,11 +60,11 @@ static const char *sni_of(const struct config_backend *c, const struct config_se
     return s->host;
 }
 
-bool target_start(const struct site_backend *b, size_t server, struct stream *s,
-                  struct proxyproto *client)
+bool upstream_start(const struct site_backend *b, size_t server, struct stream *s,
+                    struct proxyproto *client)
 {
     const struct config_backend *c = b->config;
-    const struct config_server *to = target_server(b, server);
+    const struct config_server *to = upstream_server(b, server);
 
     proxy_write(c->send_proxy, s, client);
     if (b->tls == NULL) {
@@ -78,7 +78,7 @@ bool target_start(const struct site_backend *b, size_t server, struct stream *s,
     return false;
 }
 
-void target_leaf(const struct stream *s, struct binding_leaf *out)
+void upstream_leaf(const struct stream *s, struct binding_leaf *out)
 {
     struct span der = s->tls == NULL ? span_of(NULL, 0) : tls_conn_leaf(s->tls);
     *out = (struct binding_leaf){0};
@@ -95,25 +95,26 @@ static bool pinned(const struct config_backend *c, const struct binding_leaf *le
     return false;
 }
 
-bool target_trusted(const struct site_backend *b, const struct stream *s, char why[TARGET_WHY_MAX])
+bool upstream_trusted(const struct site_backend *b, const struct stream *s,
+                      char why[UPSTREAM_WHY_MAX])
 {
     struct binding_leaf leaf;
 
     if (b->config->verify == CONFIG_VERIFY_OFF)
         return true;
-    target_leaf(s, &leaf);
+    upstream_leaf(s, &leaf);
     /* OpenSSL verifies the chain if the server sends one; a missing chain is not an error for it.
      */
     if (leaf.known == 0) {
-        snprintf(why, TARGET_WHY_MAX, "the server has shown no certificate");
+        snprintf(why, UPSTREAM_WHY_MAX, "the server has shown no certificate");
         return false;
     }
     if (b->config->verify == CONFIG_VERIFY_CA || pinned(b->config, &leaf))
         return true;
-    size_t n = (size_t)snprintf(why, TARGET_WHY_MAX,
+    size_t n = (size_t)snprintf(why, UPSTREAM_WHY_MAX,
                                 "no pin fits; to trust this certificate: pin-sha256 = ");
     for (size_t i = 0; i < BINDING_SHA256; i++, n += 2)
-        snprintf(why + n, TARGET_WHY_MAX - n, "%02x", leaf.sha256[i]);
+        snprintf(why + n, UPSTREAM_WHY_MAX - n, "%02x", leaf.sha256[i]);
     return false;
 }
 
@@ -122,7 +123,7 @@ static struct span host_of(const struct site_backend *b, size_t server,
                            char bracketed[HTTP_HOST_MAX + 1])
 {
     const struct config_backend *c = b->config;
-    const char *host = target_server(b, server)->host;
+    const char *host = upstream_server(b, server)->host;
 
     if (c->backend_host != NULL || c->sni != NULL)
         return span_str(c->backend_host != NULL ? c->backend_host : c->sni);
@@ -132,8 +133,8 @@ static struct span host_of(const struct site_backend *b, size_t server,
     return span_str(bracketed);
 }
 
-size_t target_request(const struct site_backend *b, size_t server, const char *correlation,
-                      const char *tenant, uint8_t out[HTTP_BUILD_MAX])
+size_t upstream_request(const struct site_backend *b, size_t server, const char *correlation,
+                        const char *tenant, uint8_t out[HTTP_BUILD_MAX])
 {
     char bracketed[HTTP_HOST_MAX + 1];
     const size_t n = http_build_request(out, host_of(b, server, bracketed),
@@ -143,7 +144,7 @@ size_t target_request(const struct site_backend *b, size_t server, const char *c
     return n;
 }
 
-size_t target_head(const struct site_backend *b, size_t server, uint8_t out[HTTP_BUILD_MAX])
+size_t upstream_head(const struct site_backend *b, size_t server, uint8_t out[HTTP_BUILD_MAX])
 {
     char bracketed[HTTP_HOST_MAX + 1];
     const size_t n = http_build_head(out, host_of(b, server, bracketed));
@@ -151,8 +152,8 @@ size_t target_head(const struct site_backend *b, size_t server, uint8_t out[HTTP
     return n;
 }
 
-void target_report(const struct site_backend *b, size_t server, bool good, const char *cause,
-                   uint64_t now_ms)
+void upstream_report(const struct site_backend *b, size_t server, bool good, const char *cause,
+                     uint64_t now_ms)
 {
     const enum backends_change change = backends_report(b->servers, server, good, cause, now_ms);
     char name[BACKENDS_NAME_MAX];

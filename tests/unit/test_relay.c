@@ -4,8 +4,8 @@
  *
  * The peers' sockets are AF_UNIX pairs in place of TCP. What is written there can be read at once,
  * and no timer of the kernel stands between, so a few steps in which nothing moves mean that
- * nothing ever will, and a seed always tells the same story: `test_traffic SEED [COUNT]`. */
-#include "call/traffic.h"
+ * nothing ever will, and a seed always tells the same story: `test_relay SEED [COUNT]`. */
+#include "call/relay.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

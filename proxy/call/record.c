@@ -1,4 +1,4 @@
-#include "call/session.h"
+#include "call/record.h"
 
 #include <stdlib.h>
 
@@ -6,7 +6,7 @@
 
 enum { KEEP_MAX = 256 };
 
-void session_fini(struct session *s)
+void record_fini(struct record *s)
 {
     free(s->host);
     free(s->sni);
@@ -17,7 +17,7 @@ void session_fini(struct session *s)
     free(s->detail);
 }
 
-void session_keep(char **field, struct span value)
+void record_keep(char **field, struct span value)
 {
     free(*field);
     *field = NULL;
@@ -32,8 +32,8 @@ void session_keep(char **field, struct span value)
             (*field)[i] = '\x1a'; /* shows in the log, and cuts nothing off */
 }
 
-void session_line(const struct session *s, struct log_line *l, enum log_level level,
-                  const char *event)
+void record_line(const struct record *s, struct log_line *l, enum log_level level,
+                 const char *event)
 {
     char text[ADDR_TEXT_MAX];
 
@@ -45,7 +45,7 @@ void session_line(const struct session *s, struct log_line *l, enum log_level le
         log_str(l, "proxy", addr_format(&s->proxy, text));
 }
 
-void session_end(const struct session *s, enum reason reason, uint64_t now_ms, unsigned missed)
+void record_end(const struct record *s, enum reason reason, uint64_t now_ms, unsigned missed)
 {
     static const char *const bindings[] = {NULL, "verified", "passed", "off", "failed"};
     struct log_line l;
@@ -53,7 +53,7 @@ void session_end(const struct session *s, enum reason reason, uint64_t now_ms, u
 
     if (!log_wanted(LOG_LEVEL_INFO))
         return;
-    session_line(s, &l, LOG_LEVEL_INFO, "call");
+    record_line(s, &l, LOG_LEVEL_INFO, "call");
     log_str(&l, "host", s->host);
     log_str(&l, "sni", s->sni);
     if (s->tls_version == NULL)

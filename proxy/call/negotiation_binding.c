@@ -1,0 +1,249 @@
+#include "call/negotiation_binding.h"
+
+#include <string.h>
+
+#include "base/insist.h"
+#include "binding/mschap.h"
+#include "call/advice.h"
+#include "policy/users.h"
+#include "radius/keyring.h"
+
+static struct advice advice_for(const struct negotiation *n)
+{
+    return (struct advice){.record = n->record,
+                           .backend = n->backend,
+                           .ours = &n->client_leaf,
+                           .theirs = &n->backend_leaf,
+                           .leaves = n->leaves};
+}
+
+/* The server's Success proves what it knows of the user (RFC 2759 8.7). A wrong password is none of
+ * this: for that there is no Success. */
+void negotiation_binding_check_users(struct negotiation *n)
+{
+    const struct ppp_mschap *m = &n->ppp.confirmed;
+    struct users_match found[USERS_MATCH_MAX];
+    struct span user = span_of(m->user, m->user_len);
+
+    if (!m->answered || n->backend->users == NULL)
+        return;
+    size_t count = users_find(n->backend->users, user, found);
+    for (size_t i = 0; i < count; i++)
+        if (mschap_answer_fits(m->server_answer, found[i].hash_hash, m->nt_response,
+                               m->peer_challenge, m->challenge, user))
+            return;
+    if (count == 0 || n->stale == found[0].line)
+        return; /* logged before */
+    n->stale = found[0].line;
+    struct advice a = advice_for(n);
+    advice_stale(&a, n->stale);
+}
+
+static struct keyring_login login_of(const struct negotiation *n)
+{
+    return login_label_of(&n->label, n->candidates.keyring, &n->ppp);
+}
+
+void negotiation_binding_login_ended(struct negotiation *n)
+{
+    const struct keyring_login login = login_of(n);
+    candidates_login_ended(&n->candidates, &login, n->now_ms);
+}
+
+static bool makes_again(const struct negotiation *n)
+{
+    enum config_binding b = n->backend->config->binding;
+    return b == CONFIG_BINDING_REWRITE || b == CONFIG_BINDING_AUTO;
+}
+
+static enum reason reason_of(enum binding_result r)
+{
+    switch (r) {
+    case BINDING_NONCE: return REASON_BINDING_NONCE;
+    case BINDING_HASH: return REASON_BINDING_HASH;
+    case BINDING_LEAF: return REASON_BINDING_LEAF;
+    case BINDING_MAC: return REASON_BINDING_MAC;
+    default: return REASON_BINDING_FORM;
+    }
+}
+
+/* Anybody can send a Call Connected made with zeros. Until the server shows that it has let this
+ * user in the call stays under watch, and under its deadline. */
+static struct negotiation_answer connected_as_is(struct negotiation *n, struct span octets,
+                                                 enum record_binding how)
+{
+    n->record->binding = how;
+    n->progress = WAIT_RESULT;
+    return (struct negotiation_answer){
+        .verdict =
+            n->ppp.result == PPP_RESULT_SUCCESS ? NEGOTIATION_CONNECTED : NEGOTIATION_REPLACE,
+        .octets = octets,
+    };
+}
+
+/* The same again for the backend: its leaf, and a MAC under the client's own key. */
+static struct negotiation_answer made_again(struct negotiation *n, struct span msg,
+                                            const struct hlak *key)
+{
+    struct record *s = n->record;
+    uint8_t hash = binding_choose_hash(n->hash, n->backend_mask, &n->backend_leaf);
+
+    if (hash == 0) {
+        record_keep(&s->detail,
+                    span_str("the hash protocol the backend wants is not in binding-cert-hash"));
+        return negotiation_refuse(REASON_BINDING_HASH);
+    }
+    binding_make(msg, hash, &n->backend_leaf, key, n->made);
+    s->key = hlak_kind_name(key->kind);
+    s->weak = key->kind == HLAK_ZERO && ppp_method_has_keys(n->ppp.method);
+    return connected_as_is(n, span_of(n->made, sizeof n->made), RECORD_BINDING_VERIFIED);
+}
+
+/* Of EAP we do not know all types; any of them may give keys. */
+static bool key_may_come(const struct negotiation *n)
+{
+    return n->candidates.keyring != NULL &&
+           (ppp_method_has_keys(n->ppp.method) || n->ppp.method == PPP_METHOD_EAP);
+}
+
+static void note_early(struct negotiation *n, struct span msg, enum early early)
+{
+    if (n->ppp.result == PPP_RESULT_SUCCESS)
+        return;
+    n->early = early;
+    n->early_marks = login_of(n).marks;
+    n->early_user_len = n->ppp.user_len;
+    memcpy(n->early_user, n->ppp.user, n->ppp.user_len);
+    memmove(n->early_msg, msg.p, sizeof n->early_msg);
+}
+
+/* Forged, if this user's key is known and not known to be stale; if it was made with zeros and
+ * there should have been a key; or the other way round. Of the keys of RADIUS that were tried none
+ * need be this user's. */
+static void mac_failed(struct negotiation *n, struct span msg, bool passed)
+{
+    const struct candidates *c = &n->candidates;
+    bool zeros = candidates_zeros_fit(msg);
+    bool keyless = !ppp_method_has_keys(n->ppp.method) && n->ppp.method != PPP_METHOD_EAP;
+    struct advice a = advice_for(n);
+
+    advice_mac(&a, c, &n->ppp, n->stale, zeros, passed);
+    if (passed)
+        return;
+    n->record->binding = RECORD_BINDING_FAILED;
+    n->record->forged = zeros || keyless || (n->stale == 0 && c->tried.users_file > 0);
+}
+
+/* Returns whether the login that has ended is the one whose key bound the call. */
+static bool same_login(const struct negotiation *n)
+{
+    const struct keyring_login login = login_of(n);
+
+    return users_same_name(span_of(n->early_user, n->early_user_len), login.user) &&
+           n->early_marks.proof == login.marks.proof && n->early_marks.chain == login.marks.chain;
+}
+
+/* Who can vouch for it? late: nobody else will come. */
+static struct negotiation_answer judge(struct negotiation *n, struct span msg, uint64_t now_ms,
+                                       bool late)
+{
+    const struct keyring_login login = login_of(n);
+    struct candidates *c = &n->candidates;
+    struct hlak key;
+
+    if (candidates_find(c, msg, &n->ppp, &login, now_ms, &key)) {
+        note_early(n, msg, key.kind == HLAK_RADIUS ? EARLY_RADIUS : EARLY_KEY);
+        struct negotiation_answer answer = made_again(n, msg, &key);
+        hlak_wipe(&key);
+        return answer;
+    }
+    if (!late && key_may_come(n)) {
+        memmove(n->made, msg.p, sizeof n->made);
+        n->progress = WAIT_KEY;
+        n->record->binding = RECORD_BINDING_NONE;
+        return (struct negotiation_answer){.verdict = NEGOTIATION_WAIT};
+    }
+    /* for want of a key, not in spite of one */
+    bool pass_on = n->backend->config->binding == CONFIG_BINDING_AUTO && !candidates_have_key(c);
+    mac_failed(n, msg, pass_on);
+    if (!pass_on)
+        return negotiation_refuse(REASON_BINDING_MAC);
+    note_early(n, msg, EARLY_NONE_YET);
+    return connected_as_is(n, msg, RECORD_BINDING_PASSED);
+}
+
+/* The heart of the gate: is it ours, who can vouch for it, and the same again for the backend. */
+struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
+                                                        const struct sstp_packet *packet,
+                                                        struct span octets, uint64_t now_ms)
+{
+    struct record *s = n->record;
+
+    if (n->backend->config->binding == CONFIG_BINDING_OFF)
+        return connected_as_is(n, octets, RECORD_BINDING_OFF);
+
+    s->binding = RECORD_BINDING_FAILED;
+    enum binding_result r = binding_check(octets, &n->expect, &n->hash);
+    if (n->hash != 0)
+        s->hash = n->hash == SSTP_HASH_SHA1 ? "sha1" : "sha256";
+    if (r == BINDING_LEAF) {
+        struct sstp_connected c;
+        struct advice a = advice_for(n);
+        if (sstp_parse_connected(packet, &c) == ERR_OK)
+            advice_leaf(&a, &c, n->hash);
+    }
+    s->forged = r != BINDING_OK;
+    if (r != BINDING_OK)
+        return negotiation_refuse(reason_of(r));
+    if (!makes_again(n))
+        return connected_as_is(n, octets, RECORD_BINDING_PASSED);
+    return judge(n, octets, now_ms, false);
+}
+
+struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t now_ms, bool late)
+{
+    INSIST(n->progress == WAIT_KEY);
+    n->now_ms = now_ms;
+    return judge(n, span_of(n->made, sizeof n->made), now_ms, late);
+}
+
+/* Returns whether the reason still holds for which `auto` accepted the MAC: no key is known. */
+static bool none_yet_holds(struct negotiation *n)
+{
+    return !candidates_have_key(&n->candidates) &&
+           (n->ppp.result == PPP_RESULT_SUCCESS || !ppp_method_has_keys(n->ppp.method));
+}
+
+static bool fits_login(struct negotiation *n)
+{
+    const struct keyring_login login = login_of(n);
+    return candidates_fit_login(&n->candidates, span_of(n->early_msg, sizeof n->early_msg), &n->ppp,
+                                &login, n->now_ms);
+}
+
+/* Checks an early Call Connected again, now that the login has succeeded. It was accepted with
+ * zeros, because no method was known yet, or with the key of an answer that the server had not
+ * judged. */
+static bool early_holds(struct negotiation *n)
+{
+    struct record *s = n->record;
+
+    switch (n->early) {
+    case EARLY_NOT: return true;
+    case EARLY_RADIUS: return same_login(n);
+    case EARLY_NONE_YET: return fits_login(n) || none_yet_holds(n);
+    case EARLY_KEY:
+        s->weak =
+            strcmp(s->key, hlak_kind_name(HLAK_ZERO)) == 0 && ppp_method_has_keys(n->ppp.method);
+        return fits_login(n);
+    }
+    return false;
+}
+
+bool negotiation_binding_holds(struct negotiation *n)
+{
+    if (early_holds(n))
+        return true;
+    mac_failed(n, span_of(n->early_msg, sizeof n->early_msg), false);
+    return false;
+}
