@@ -8,11 +8,11 @@
 #include <uv.h>
 
 #include "base/core_dumps.h"
-#include "ops/binding_command.h"
-#include "ops/check.h"
-#include "ops/ctl.h"
+#include "ops/cli_binding.h"
+#include "ops/preflight.h"
+#include "ops/cli_ctl.h"
 #include "ops/gate.h"
-#include "ops/user.h"
+#include "ops/cli_user.h"
 #include "policy/config.h"
 #include "policy/country.h"
 
@@ -76,11 +76,11 @@ int main(int argc, char **argv)
     if (!standard_descriptors())
         return 1;
     if (argc > 1 && strcmp(argv[1], "user") == 0)
-        return user_command(argc - 1, argv + 1);
+        return cli_user(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "binding") == 0)
-        return binding_command(argc - 1, argv + 1, DEFAULT_CONFIG);
+        return cli_binding(argc - 1, argv + 1, DEFAULT_CONFIG);
     if (argc > 1 && strcmp(argv[1], "ctl") == 0)
-        return ctl_command(argc - 1, argv + 1, DEFAULT_CONFIG);
+        return cli_ctl(argc - 1, argv + 1, DEFAULT_CONFIG);
 
     while ((opt = getopt_long(argc, argv, "c:tTvVh", longs, NULL)) != -1) {
         switch (opt) {
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
 
     if (!test)
         return gate_run(path, ready);
-    if (!check_config(path, stderr, print ? stdout : NULL))
+    if (!preflight_config(path, stderr, print ? stdout : NULL))
         return 1;
     if (!print)
         printf("%s: configuration is valid\n", path);

@@ -21,7 +21,7 @@
 #include "net/worker.h"
 #include "ops/admin.h"
 #include "ops/bans.h"
-#include "ops/commands.h"
+#include "ops/admin_commands.h"
 #include "ops/reload.h"
 #include "ops/gate_state.h"
 #include "ops/sockets.h"
@@ -153,7 +153,7 @@ static void loop_prepare(struct gate *gate)
     gate->started_ms = uv_now(&gate->loop);
     if (gate->admin_fd >= 0)
         gate->admin = admin_new(&gate->loop, gate->admin_fd, gate->snapshot->config->gate.admin,
-                                &commands, gate);
+                                &admin_commands, gate);
     for (size_t i = 0; i < sizeof gate->signal / sizeof *gate->signal; i++) {
         INSIST_UV(uv_signal_init(&gate->loop, &gate->signal[i]));
         gate->signal[i].data = gate;

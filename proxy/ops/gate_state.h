@@ -1,6 +1,6 @@
 /* gate_state: the running program, as the files it is made of see it: gate.c has its life,
- * reload.c what it serves, bans.c the bans, commands.c what `sstpgate ctl` asks. Main thread, but
- * where said. */
+ * reload.c what it serves, bans.c the bans, admin_commands.c what `sstpgate ctl` asks. Main thread,
+ * but where said. */
 #ifndef SSTPGATE_OPS_GATE_STATE_H
 #define SSTPGATE_OPS_GATE_STATE_H
 

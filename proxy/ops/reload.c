@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "call/site.h"
 #include "policy/snapshot.h"
-#include "ops/check.h"
+#include "ops/preflight.h"
 #include "ops/gate_state.h"
 #include "ops/watch.h"
 #include "policy/limits.h"
@@ -120,7 +120,7 @@ static struct switch_letter *switch_letter(struct gate *gate, struct reload_next
     l->site = n->site[worker];
     l->count = count;
     for (size_t i = 0; i < count; i++) {
-        const struct socket *sock = &n->sockets.item[i];
+        const struct listening_socket *sock = &n->sockets.item[i];
         l->place[i] = (struct calls_place){
             .socket = sock->id,
             .listener = sock->listener,
@@ -130,7 +130,7 @@ static struct switch_letter *switch_letter(struct gate *gate, struct reload_next
     return l;
 }
 
-const char *reload_listener_name(const struct gate *gate, const struct socket *sock)
+const char *reload_listener_name(const struct gate *gate, const struct listening_socket *sock)
 {
     return gate->snapshot->config->listener[sock->listener].name;
 }
@@ -138,7 +138,7 @@ const char *reload_listener_name(const struct gate *gate, const struct socket *s
 void reload_log_listen(const struct gate *gate, size_t first_id, size_t first_radius_id)
 {
     for (size_t i = 0; i < gate->sockets.count; i++) {
-        const struct socket *sock = &gate->sockets.item[i];
+        const struct listening_socket *sock = &gate->sockets.item[i];
         char text[ADDR_TEXT_MAX];
         struct log_line l;
         if (sock->id < first_id)
@@ -207,7 +207,7 @@ static void expiry_warn(struct gate *gate, const struct site *site, bool always)
     FILE *to = insist_alloc(open_memstream(&text, &len));
     FILE *steps_to = insist_alloc(open_memstream(&steps, &steps_len));
 
-    check_expiry(site, to, steps_to);
+    preflight_expiry(site, to, steps_to);
     fclose(to);
     fclose(steps_to);
     if (always || gate->expiry_steps == NULL || strcmp(steps, gate->expiry_steps) != 0)
@@ -242,8 +242,8 @@ void reload_start(struct gate *gate)
 
 void reload_warn(struct gate *gate, const struct reload_next *n)
 {
-    warn(n->snapshot->config, "config", check_doubts);
-    warn(n->snapshot->config, "files", check_files);
+    warn(n->snapshot->config, "config", preflight_doubts);
+    warn(n->snapshot->config, "files", preflight_files);
     expiry_warn(gate, n->site[0], true);
 }
 

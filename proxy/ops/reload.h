@@ -47,6 +47,6 @@ void reload_start(struct gate *gate);
 
 /* A line for each socket whose id is first_id or above, of those for RADIUS first_radius_id. */
 void reload_log_listen(const struct gate *gate, size_t first_id, size_t first_radius_id);
-const char *reload_listener_name(const struct gate *gate, const struct socket *sock);
+const char *reload_listener_name(const struct gate *gate, const struct listening_socket *sock);
 
 #endif

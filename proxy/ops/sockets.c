@@ -73,7 +73,7 @@ void sockets_inherited_end(void)
 }
 
 /* Whether it takes what the configuration wants taken, and nothing else. */
-static bool inherited_fits(int fd, const struct socket *s)
+static bool inherited_fits(int fd, const struct listening_socket *s)
 {
     char interface[IF_NAMESIZE] = "";
     socklen_t len = sizeof interface;
@@ -89,7 +89,7 @@ static bool inherited_fits(int fd, const struct socket *s)
             (v6only != 0) == s->v6only);
 }
 
-static bool inherited_take(const struct socket *s, size_t count, int *fds)
+static bool inherited_take(const struct listening_socket *s, size_t count, int *fds)
 {
     for (size_t i = 0; i < inherited_count; i++) {
         if (!addr_equal(&inherited[i].at, &s->want) || !inherited_fits(inherited[i].fd, s))
@@ -117,11 +117,12 @@ static bool same_text(const char *a, const char *b)
 
 /* The socket of `now` that serves this address already, if no other entry has claimed it: port 0
  * may stand more than once. */
-static const struct socket *find_kept(const struct sockets *now, const struct sockets *next,
-                                      const struct addr *want, const char *interface, bool v6only)
+static const struct listening_socket *find_kept(const struct sockets *now,
+                                                const struct sockets *next, const struct addr *want,
+                                                const char *interface, bool v6only)
 {
     for (size_t i = 0; i < now->count; i++) {
-        const struct socket *s = &now->item[i];
+        const struct listening_socket *s = &now->item[i];
         bool claimed = false;
         if (!addr_equal(&s->want, want) || !same_text(s->interface, interface) ||
             s->v6only != v6only)
@@ -159,7 +160,7 @@ static bool holds(const struct sockets *table, const struct addr *want)
 }
 
 /* Of listener l, the address number `which`. */
-static bool bind_one(struct socket *s, bool ours, const struct config *c,
+static bool bind_one(struct listening_socket *s, bool ours, const struct config *c,
                      const struct config_listener *l, size_t which, size_t workers, FILE *problems)
 {
     struct listener_options options = {.interface = l->interface, .both = !l->v6only, .ours = ours};
@@ -194,8 +195,8 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *l = &c->listener[i];
         for (size_t k = 0; k < l->listen_count; k++) {
-            struct socket *s = &next->item[next->count];
-            const struct socket *kept =
+            struct listening_socket *s = &next->item[next->count];
+            const struct listening_socket *kept =
                 find_kept(now, next, &l->listen[k], l->interface, l->v6only);
             s->listener = i;
             s->want = l->listen[k];

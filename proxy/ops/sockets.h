@@ -9,7 +9,7 @@
 #include "base/addr.h"
 #include "policy/config.h"
 
-struct socket {
+struct listening_socket {
     size_t id;        /* never used twice */
     size_t listener;  /* index into config->listener */
     struct addr want; /* as configured */
@@ -20,7 +20,7 @@ struct socket {
 };
 
 struct sockets {
-    struct socket *item;
+    struct listening_socket *item;
     size_t count;
     size_t workers;
     size_t next_id;

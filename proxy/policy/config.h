@@ -230,8 +230,8 @@ struct config {
  * "path:line: reason\n" (with a suggestion for a misspelt key, section or value). What could be
  * read is returned all the same, and then is not sound: the files it names may have problems too,
  * and all are wanted at once. NULL when path itself cannot be read. Files that it names are not
- * opened: config_open() does it for those of rules, ops/check.h for others. Relative paths in the
- * file are taken relative to the directory of the file. */
+ * opened: config_open() does it for those of rules, ops/preflight.h for others. Relative paths in
+ * the file are taken relative to the directory of the file. */
 struct config *config_load(const char *path, FILE *problems);
 
 /* The same from octets in memory; path is used for messages and relative paths only. */

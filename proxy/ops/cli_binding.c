@@ -1,4 +1,4 @@
-#include "ops/binding_command.h"
+#include "ops/cli_binding.h"
 
 #include <getopt.h>
 #include <stdbool.h>
@@ -247,7 +247,7 @@ static bool print_word(const char *word, const char *config, const char *passphr
     return ok;
 }
 
-int binding_command(int argc, char **argv, const char *config)
+int cli_binding(int argc, char **argv, const char *config)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"passphrase-file", required_argument, NULL, 'p'},

@@ -18,7 +18,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "ops/user.h"
+#include "ops/cli_user.h"
 
 #define CLIENT_PASS "41c00c584bd2d91c4017a2a12fa59f3f" /* RFC 2759 9.2 */
 
@@ -58,7 +58,7 @@ static _Noreturn void child(const char *const *args, int in, int out, int err)
     signal(SIGINT, SIG_DFL);
     signal(SIGQUIT, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
-    _exit(user_command(argc, argv));
+    _exit(cli_user(argc, argv));
 }
 
 static void run(struct run *r, const char *const *args, const char *input, size_t n)

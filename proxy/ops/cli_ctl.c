@@ -1,4 +1,4 @@
-#include "ops/ctl.h"
+#include "ops/cli_ctl.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -167,7 +167,7 @@ static bool talk(const char *path, const char *line)
     return ok;
 }
 
-int ctl_command(int argc, char **argv, const char *default_config)
+int cli_ctl(int argc, char **argv, const char *default_config)
 {
     static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
                                           {"socket", required_argument, NULL, 's'},

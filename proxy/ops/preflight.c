@@ -1,4 +1,4 @@
-#include "ops/check.h"
+#include "ops/preflight.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static void on_expiry(void *arg, const struct tls_expiry *e)
         fprintf(w->steps, "%s %d %d\n", e->file, e->due, (int)e->staple);
 }
 
-void check_expiry(const struct site *site, FILE *to, FILE *steps)
+void preflight_expiry(const struct site *site, FILE *to, FILE *steps)
 {
     for (size_t i = 0; i < site->config->listener_count; i++) {
         struct warnings w = {
@@ -47,8 +47,8 @@ void check_expiry(const struct site *site, FILE *to, FILE *steps)
 
 /* ---- files that should be nobody else's ---- */
 
-static void check_file(const struct config *c, const struct config_listener *l, unsigned line,
-                       const char *path, FILE *to)
+static void preflight_file(const struct config *c, const struct config_listener *l, unsigned line,
+                           const char *path, FILE *to)
 {
     struct stat st;
     if (path != NULL && stat(path, &st) == 0 && (st.st_mode & S_IRWXO) != 0)
@@ -57,16 +57,16 @@ static void check_file(const struct config *c, const struct config_listener *l, 
                 c->path, line, l->name, path, (unsigned)st.st_mode & 07777);
 }
 
-void check_files(const struct config *c, FILE *to)
+void preflight_files(const struct config *c, FILE *to)
 {
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *l = &c->listener[i];
         for (size_t k = 0; k < l->certificate_count; k++) {
             const struct config_certificate *from = &l->certificate[k];
             if (from->key == NULL) /* then it is in file */
-                check_file(c, l, from->line, from->file, to);
-            check_file(c, l, from->key_line, from->key, to);
-            check_file(c, l, from->passphrase_line, from->passphrase_file, to);
+                preflight_file(c, l, from->line, from->file, to);
+            preflight_file(c, l, from->key_line, from->key, to);
+            preflight_file(c, l, from->passphrase_line, from->passphrase_file, to);
         }
     }
 }
@@ -74,7 +74,7 @@ void check_files(const struct config *c, FILE *to)
 /* ---- what is hardly meant ---- */
 
 /* PAP's binding needs no key, so it is not an error. */
-static void check_keys(const struct config *c, const struct config_backend *b, FILE *to)
+static void preflight_keys(const struct config *c, const struct config_backend *b, FILE *to)
 {
     if (config_has_calls(c, b) && b->binding == CONFIG_BINDING_REWRITE && b->users_file == NULL &&
         b->radius == NULL)
@@ -86,8 +86,8 @@ static void check_keys(const struct config *c, const struct config_backend *b, F
 }
 
 /* Warns about a finite field in groups. section: a listener or a backend of c. */
-static void check_groups(const struct config *c, const void *section, const char *kind,
-                         const char *name, const char *groups, FILE *to)
+static void preflight_groups(const struct config *c, const void *section, const char *kind,
+                             const char *name, const char *groups, FILE *to)
 {
     if (groups != NULL && strcasestr(groups, "ffdhe") != NULL)
         fprintf(
@@ -98,7 +98,7 @@ static void check_groups(const struct config *c, const void *section, const char
 }
 
 /* path: a file that the program makes, the value of this key of [gate]; NULL: none. */
-static void check_folder(const struct config *c, const char *key, const char *path, FILE *to)
+static void preflight_folder(const struct config *c, const char *key, const char *path, FILE *to)
 {
     struct stat st;
 
@@ -113,24 +113,24 @@ static void check_folder(const struct config *c, const char *key, const char *pa
     free(folder);
 }
 
-void check_doubts(const struct config *c, FILE *to)
+void preflight_doubts(const struct config *c, FILE *to)
 {
-    check_folder(c, "log", *c->gate.log == '/' ? c->gate.log : NULL, to);
-    check_folder(c, "ban-file", c->gate.limits.ban_file, to);
+    preflight_folder(c, "log", *c->gate.log == '/' ? c->gate.log : NULL, to);
+    preflight_folder(c, "ban-file", c->gate.limits.ban_file, to);
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *l = &c->listener[i];
         rules_unreached(&l->rules, c->path, l->name, to);
         rules_unreached(&l->routes, c->path, l->name, to);
-        check_groups(c, l, "listener", l->name, l->groups, to);
+        preflight_groups(c, l, "listener", l->name, l->groups, to);
     }
     for (size_t i = 0; i < c->backend_count; i++) {
         const struct config_backend *b = &c->backend[i];
-        check_keys(c, b, to);
-        check_groups(c, b, "backend", b->name, b->groups, to);
+        preflight_keys(c, b, to);
+        preflight_groups(c, b, "backend", b->name, b->groups, to);
     }
 }
 
-bool check_config(const char *path, FILE *problems, FILE *print)
+bool preflight_config(const char *path, FILE *problems, FILE *print)
 {
     struct snapshot *snapshot = snapshot_load(path, NULL, problems);
     if (snapshot == NULL)
@@ -139,9 +139,9 @@ bool check_config(const char *path, FILE *problems, FILE *print)
     bool ok = snapshot->sound && site != NULL;
 
     if (site != NULL) {
-        check_doubts(site->config, problems);
-        check_files(site->config, problems);
-        check_expiry(site, problems, NULL);
+        preflight_doubts(site->config, problems);
+        preflight_files(site->config, problems);
+        preflight_expiry(site, problems, NULL);
     }
     if (ok && print != NULL)
         config_print(snapshot->config, print);

@@ -1,4 +1,4 @@
-#include "ops/user.h"
+#include "ops/cli_user.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -339,7 +339,7 @@ static bool read_options(int argc, char **argv, struct wishes *w, bool *asked)
     return true;
 }
 
-int user_command(int argc, char **argv)
+int cli_user(int argc, char **argv)
 {
     struct wishes w = {.users = NULL};
     bool asked = false;

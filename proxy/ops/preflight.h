@@ -1,6 +1,6 @@
-/* check: what -t does beyond reading the file: opens every file it names, as a start would. */
-#ifndef SSTPGATE_OPS_CHECK_H
-#define SSTPGATE_OPS_CHECK_H
+/* preflight: what -t does beyond reading the file: opens every file it names, as a start would. */
+#ifndef SSTPGATE_OPS_PREFLIGHT_H
+#define SSTPGATE_OPS_PREFLIGHT_H
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,22 +8,22 @@
 /* Every error goes to problems as "file:line: reason\n", and what the functions below have to say
  * as "file:line: warning: ...\n". True when there was no error; then, and if print is not NULL, the
  * configuration in force is written there. */
-bool check_config(const char *path, FILE *problems, FILE *print);
+bool preflight_config(const char *path, FILE *problems, FILE *print);
 
 struct config;
 struct site;
 
 /* Writes to `to` which files with private keys and passphrases every user of the machine may read
  * or write. */
-void check_files(const struct config *c, FILE *to);
+void preflight_files(const struct config *c, FILE *to);
 
 /* Writes to `to` what is allowed and hardly meant: rules that are never reached, bindings that have
  * no keys to be made with, a ban-file without a folder. */
-void check_doubts(const struct config *c, FILE *to);
+void preflight_doubts(const struct config *c, FILE *to);
 
 /* Writes to `to` what is right today and will not be so for long: certificates that end within 30
  * days, staples that are not sent. steps: NULL, or what changes when there is something new to warn
  * of: 30, 7, 1 and 0 days ahead. */
-void check_expiry(const struct site *site, FILE *to, FILE *steps);
+void preflight_expiry(const struct site *site, FILE *to, FILE *steps);
 
 #endif

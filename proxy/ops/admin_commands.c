@@ -1,4 +1,4 @@
-#include "ops/commands.h"
+#include "ops/admin_commands.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -197,11 +197,11 @@ static const char *on_stop(void *arg, FILE *out)
     return NULL;
 }
 
-const struct admin_ops commands = {.status = on_status,
-                                   .bans = on_bans,
-                                   .unban = on_unban,
-                                   .reload = on_reload,
-                                   .servers = on_servers,
-                                   .drain = on_drain,
-                                   .ready = on_ready,
-                                   .stop = on_stop};
+const struct admin_ops admin_commands = {.status = on_status,
+                                         .bans = on_bans,
+                                         .unban = on_unban,
+                                         .reload = on_reload,
+                                         .servers = on_servers,
+                                         .drain = on_drain,
+                                         .ready = on_ready,
+                                         .stop = on_stop};
