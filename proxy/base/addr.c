@@ -251,6 +251,14 @@ bool cidr_has(const struct cidr *net, const struct addr *a)
     return net->family == a->family && prefix_equal(net->ip, a->ip, net->bits);
 }
 
+bool cidrs_have(const struct cidrs *nets, const struct addr *a)
+{
+    for (size_t i = 0; i < nets->count; i++)
+        if (cidr_has(&nets->item[i], a))
+            return true;
+    return false;
+}
+
 bool cidr_covers(const struct cidr *wide, const struct cidr *net)
 {
     struct addr first = {.family = net->family};

@@ -7,6 +7,7 @@
 
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -24,6 +25,11 @@ struct cidr {
     sa_family_t family;
     uint8_t bits;   /* 0..32 or 0..128 */
     uint8_t ip[16]; /* host bits are zero */
+};
+
+struct cidrs { /* a list of networks */
+    struct cidr *item;
+    size_t count;
 };
 
 enum { ADDR_TEXT_MAX = 80 }; /* "[addr%zone]:port" and the NUL always fit */
@@ -51,6 +57,7 @@ bool addr_equal(const struct addr *a, const struct addr *b); /* port included */
 enum err cidr_parse(const char *text, struct cidr *out) MUST_CHECK;
 bool cidr_has(const struct cidr *net, const struct addr *a);
 bool cidr_covers(const struct cidr *wide, const struct cidr *net); /* each address of net, too */
+bool cidrs_have(const struct cidrs *nets, const struct addr *a);   /* one of them has a */
 char *cidr_format(const struct cidr *net, char out[ADDR_TEXT_MAX]);
 
 #endif

@@ -171,14 +171,6 @@ struct tls_conn *entry_hello(struct call *call)
     return tls_conn_new_server(call->listener->tls, stream_sink, &call->client);
 }
 
-static bool is_trusted_proxy(const struct config_listener *c, const struct addr *who)
-{
-    for (size_t i = 0; i < c->trusted_proxies.count; i++)
-        if (cidr_has(&c->trusted_proxies.item[i], who))
-            return true;
-    return false;
-}
-
 void entry_begin(struct call *call, struct listener *l)
 {
     const struct config_listener *c = call->listener->config;
@@ -190,7 +182,7 @@ void entry_begin(struct call *call, struct listener *l)
     }
     /* A trusted proxy must say whom it brings. Anybody else who tries to gets no further than the
      * TLS handshake, of which a PROXY header is no part. */
-    if (c->accept_proxy && is_trusted_proxy(c, &call->record.client)) {
+    if (c->accept_proxy && cidrs_have(&c->trusted_proxies, &call->record.client)) {
         call->record.proxy = call->record.client;
         stream_start(&call->client, NULL);
         return;

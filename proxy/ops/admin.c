@@ -12,7 +12,7 @@
 #include "base/addr.h"
 #include "base/insist.h"
 #include "base/log.h"
-#include "policy/suggest.h"
+#include "base/suggest.h"
 
 /* ---- commands ---- */
 

@@ -10,7 +10,7 @@
 #include "base/addr.h"
 #include "base/insist.h"
 #include "policy/config.h"
-#include "policy/suggest.h"
+#include "base/suggest.h"
 #include "tls/tls_facts.h"
 
 static const char usage[] = "usage: sstpgate binding [-c CONF] [-p FILE] LISTENER|FILE\n";

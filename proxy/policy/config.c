@@ -9,8 +9,8 @@
 #include "policy/config_finish.h"
 #include "policy/config_read.h"
 #include "policy/config_table.h"
-#include "policy/config_value.h"
-#include "policy/suggest.h"
+#include "base/value.h"
+#include "base/suggest.h"
 
 static char *copy(const char *text)
 {

@@ -10,6 +10,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "policy/limits.h"
 #include "policy/rules.h"
 #include "policy/sources.h"
 
@@ -70,11 +71,6 @@ struct config_route {
     const struct config_backend *backend;
 };
 
-struct config_cidrs {
-    struct cidr *item;
-    size_t count;
-};
-
 struct config_places { /* addresses of this machine */
     struct addr *item;
     size_t count;
@@ -90,22 +86,6 @@ struct config_hosts {
     size_t count;
 };
 
-struct config_rate { /* so many in so long; count 0: no limit */
-    uint32_t count, per_ms;
-};
-
-/* What policy/limits.h obeys. Durations in milliseconds. */
-struct config_limits {
-    unsigned tunnels_per_address, tunnels_per_user; /* 0: no limit */
-    unsigned prefix_ipv4, prefix_ipv6;              /* bits of an address that count as one */
-    struct config_rate rate, rate_per_address;      /* of handshakes */
-    unsigned ban_points;                            /* 0: nobody is banned */
-    uint32_t ban_time, ban_reset;
-    struct config_cidrs ban_exempt;
-    struct config_cidrs proxies; /* trusted-proxies of all listeners; owned; not a key */
-    char *ban_file;              /* NULL: bans end with the process */
-};
-
 struct config_gate {
     unsigned line;
     unsigned workers; /* 0: auto, one for each CPU this process may use */
@@ -118,7 +98,7 @@ struct config_gate {
     /* milliseconds; 0: none (only where the table says that 0 is allowed) */
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
         timeout_key, timeout_idle, timeout_drain, timeout_web;
-    struct config_limits limits;
+    struct limits_settings limits;
 };
 
 struct config_certificate {
@@ -155,7 +135,7 @@ struct config_listener {
     size_t route_count;
     struct rules routes; /* as many, all of them `allow` */
     bool accept_proxy;
-    struct config_cidrs trusted_proxies;
+    struct cidrs trusted_proxies;
     char *fallback_name; /* the web site for everybody else; NULL: a built-in 404 */
     const struct config_backend *fallback;
 };
@@ -200,7 +180,7 @@ struct config_radius {
     char *name;
     unsigned line;
     struct config_places listen, accounting_listen;
-    struct config_cidrs clients; /* the VPN servers */
+    struct cidrs clients; /* the VPN servers */
     char *secret_file;
     struct config_hosts server, accounting_server;
     char *server_secret_file; /* NULL: secret_file */

@@ -7,7 +7,7 @@
 #include "base/insist.h"
 #include "policy/backends.h"
 #include "policy/config_table.h"
-#include "policy/suggest.h"
+#include "base/suggest.h"
 
 static char *copy(const char *text)
 {
@@ -446,10 +446,10 @@ static void check_fallbacks(struct config_builder *b)
  * proxies are exempt, because the ban of a proxy would ban all clients behind it. */
 static void collect_proxies(struct config *c)
 {
-    struct config_cidrs *all = &c->gate.limits.proxies;
+    struct cidrs *all = &c->gate.limits.proxies;
 
     for (size_t i = 0; i < c->listener_count; i++) {
-        const struct config_cidrs *l = &c->listener[i].trusted_proxies;
+        const struct cidrs *l = &c->listener[i].trusted_proxies;
         if (l->count == 0)
             continue;
         all->item = insist_alloc(reallocarray(all->item, all->count + l->count, sizeof *all->item));

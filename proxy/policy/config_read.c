@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/insist.h"
+#include "base/value.h"
 #include "base/file.h"
 
 /* libinih 55 (Debian 12) and 59 (Debian 13), found by experiment: inih asks its reader for lines of
@@ -166,7 +167,7 @@ static int on_pair(void *user, const char *section, const char *key, const char 
         problem(r, "` #` behind a value would be part of it: a comment there starts with ` ;`");
     else if (*value == '"' || *value == '\'')
         problem(r, "values are written without quotes");
-    else if (strlen(value) > CONFIG_VALUE_MAX)
+    else if (strlen(value) > VALUE_TEXT_MAX)
         problem(r, "a value is longer than 176 octets");
     else
         r->to->on_key(r->to->user, r->line, key, value);
@@ -214,11 +215,4 @@ fail:
     fclose(f);
     free(text);
     return NULL;
-}
-
-bool config_read_fits(const char *value)
-{
-    struct span s = span_str(value);
-    return s.n > 0 && s.n <= CONFIG_VALUE_MAX && !has_control(s) && trim(s).n == s.n &&
-           !has_comment(value, ';') && !has_comment(value, '#') && strchr("\"'#;", *value) == NULL;
 }

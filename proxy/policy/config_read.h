@@ -13,9 +13,9 @@
 
 #include "base/span.h"
 
-/* The longest line that every libinih reads, and the longest value: it fits behind any key that
- * takes a path, a name or a list. */
-enum { CONFIG_LINE_MAX = 198, CONFIG_VALUE_MAX = 176 };
+/* The longest line in bytes that every libinih reads. A value of VALUE_TEXT_MAX (base/value.h)
+ * fits behind any key that takes a path, a name or a list. */
+enum { CONFIG_LINE_MAX = 198 };
 
 struct config_events {
     void *user;
@@ -31,8 +31,5 @@ void config_read(struct span text, const struct config_events *to);
 
 /* The whole file, to be freed by the caller; NULL with "path: reason\n" written to problems. */
 char *config_read_file(const char *path, size_t *len, FILE *problems);
-
-/* True when value can stand behind a key and is read as exactly this text. */
-bool config_read_fits(const char *value);
 
 #endif

@@ -7,8 +7,8 @@
 #include "policy/backends.h"
 #include "policy/config.h"
 #include "policy/config_read.h"
-#include "policy/config_value.h"
-#include "policy/suggest.h"
+#include "base/value.h"
+#include "base/suggest.h"
 
 static const char blanks[] = " \t";
 
@@ -205,12 +205,12 @@ static bool route_fits(struct config_input *in, const struct config_key *k,
     char *whole = NULL;
     if (asprintf(&whole, "%s %s", l->route[i].backend_name, rules_text(&l->routes, i)) < 0)
         whole = NULL;
-    const bool fits = config_read_fits(insist_alloc(whole));
+    const bool fits = value_is_writable(insist_alloc(whole));
     if (!fits)
         config_problem(in, in->line,
                        "%s: '%s' cannot be written in one value (at most %d octets, no comment in "
                        "it): use an absolute path",
-                       k->name, whole, (int)CONFIG_VALUE_MAX);
+                       k->name, whole, (int)VALUE_TEXT_MAX);
     free(whole);
     return fits;
 }

@@ -7,8 +7,8 @@
 #include "base/insist.h"
 #include "policy/config.h"
 #include "policy/config_read.h"
-#include "policy/config_value.h"
-#include "policy/suggest.h"
+#include "base/value.h"
+#include "base/suggest.h"
 
 void config_problem(struct config_input *in, unsigned line, const char *format, ...)
 {
@@ -228,7 +228,7 @@ const struct config_type config_type_duration = {
 static bool parse_rate(struct config_input *in, const struct config_key *k, void *at,
                        const char *text)
 {
-    struct config_rate *rate = at, read = {0, 0};
+    struct limits_rate *rate = at, read = {0, 0};
     enum err e =
         find_choice(k, text) != NULL ? ERR_OK : value_rate(text, &read.count, &read.per_ms);
 
@@ -249,7 +249,7 @@ static bool parse_rate(struct config_input *in, const struct config_key *k, void
 
 static bool print_rate(FILE *out, const struct config_key *k, const void *at)
 {
-    const struct config_rate *rate = at;
+    const struct limits_rate *rate = at;
     char text[VALUE_RATE_SIZE];
     if (rate->count == 0) {
         config_type_print_line(out, k, k->choices->word);
@@ -294,12 +294,12 @@ char *config_type_read_path(struct config_input *in, const struct config_key *k,
         path = NULL;
     insist_alloc(path);
     /* The effective value must be one that can be written, or -T would print what no file holds. */
-    if (config_read_fits(path))
+    if (value_is_writable(path))
         return path;
     config_problem(in, in->line,
                    "%s: '%s' cannot be written in one value (at most %d octets, no "
                    "comment in it): use an absolute path",
-                   k->name, path, (int)CONFIG_VALUE_MAX);
+                   k->name, path, (int)VALUE_TEXT_MAX);
     free(path);
     return NULL;
 }

@@ -6,7 +6,7 @@
 #include <sys/un.h>
 
 #include "policy/config.h"
-#include "policy/config_value.h"
+#include "base/value.h"
 
 static const char unix_prefix[] = "unix:";
 
@@ -282,7 +282,7 @@ static bool read_cidr(struct config_input *in, const struct config_key *k, const
 static bool parse_cidrs(struct config_input *in, const struct config_key *k, void *at,
                         const char *text)
 {
-    struct config_cidrs *list = at;
+    struct cidrs *list = at;
     struct cidr net;
     if (!read_cidr(in, k, text, &net))
         return false;
@@ -293,7 +293,7 @@ static bool parse_cidrs(struct config_input *in, const struct config_key *k, voi
 
 static bool print_cidrs(FILE *out, const struct config_key *k, const void *at)
 {
-    const struct config_cidrs *list = at;
+    const struct cidrs *list = at;
     char text[ADDR_TEXT_MAX];
     for (size_t i = 0; i < list->count; i++)
         config_type_print_line(out, k, cidr_format(&list->item[i], text));
@@ -302,7 +302,7 @@ static bool print_cidrs(FILE *out, const struct config_key *k, const void *at)
 
 static void fini_cidrs(void *at)
 {
-    struct config_cidrs *list = at;
+    struct cidrs *list = at;
     free(list->item);
 }
 

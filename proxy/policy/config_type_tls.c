@@ -5,7 +5,7 @@
 
 #include "base/insist.h"
 #include "policy/config.h"
-#include "policy/config_value.h"
+#include "base/value.h"
 
 /* A list for OpenSSL, one name in each line or joined by ':' as OpenSSL writes it. It is judged
  * where the SSL_CTX is made. */

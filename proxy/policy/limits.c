@@ -7,7 +7,6 @@
 
 #include "base/insist.h"
 #include "base/siphash.h"
-#include "policy/config.h"
 
 /* Entries are some 200 octets, as many as calls that hold 15 kB each, or bounded by LIMITS_*_MAX:
  * no memory for one is no memory for any call. */
@@ -55,7 +54,7 @@ struct list {
 
 struct limits {
     pthread_mutex_t lock; /* of everything below */
-    struct config_limits c;
+    struct limits_settings c;
     uint64_t slot_ms;
     struct siphash_key hash_key;
     struct prefix *prefixes;
@@ -94,24 +93,24 @@ const char *limits_key(enum limits_verdict v)
  * it will be full again. A token moves that time by one step; there is a token as long as it is no
  * more than count - 1 steps ahead. A number in the past is a full bucket, so 0 is a new one. */
 
-static uint64_t rate_step(const struct config_rate *r)
+static uint64_t rate_step(const struct limits_rate *r)
 {
     return (uint64_t)r->per_ms * 1000000 / r->count;
 }
 
-static bool rate_allows(const struct config_rate *r, uint64_t full, uint64_t now_ms)
+static bool rate_allows(const struct limits_rate *r, uint64_t full, uint64_t now_ms)
 {
     return r->count == 0 || full <= now_ms * 1000000 + rate_step(r) * (r->count - 1);
 }
 
-static void rate_take(const struct config_rate *r, uint64_t *full, uint64_t now_ms)
+static void rate_take(const struct limits_rate *r, uint64_t *full, uint64_t now_ms)
 {
     const uint64_t now = now_ms * 1000000;
     if (r->count > 0)
         *full = (*full > now ? *full : now) + rate_step(r);
 }
 
-static bool rate_equal(const struct config_rate *a, const struct config_rate *b)
+static bool rate_equal(const struct limits_rate *a, const struct limits_rate *b)
 {
     return a->count == b->count && a->per_ms == b->per_ms;
 }
@@ -277,24 +276,16 @@ static void ban_end(struct limits *l, struct prefix *p)
     settle(l, p);
 }
 
-static bool lists(const struct config_cidrs *nets, const struct addr *who)
-{
-    for (size_t i = 0; i < nets->count; i++)
-        if (cidr_has(&nets->item[i], who))
-            return true;
-    return false;
-}
-
 static bool is_exempt(const struct limits *l, const struct addr *who)
 {
-    return lists(&l->c.ban_exempt, who) || lists(&l->c.proxies, who);
+    return cidrs_have(&l->c.ban_exempt, who) || cidrs_have(&l->c.proxies, who);
 }
 
 /* ---- a configuration ------------------------------------------------------------------------ */
 
-static struct config_cidrs copy_nets(const struct config_cidrs *nets)
+static struct cidrs copy_nets(const struct cidrs *nets)
 {
-    struct config_cidrs copy = {0};
+    struct cidrs copy = {0};
 
     if (nets->count == 0)
         return copy;
@@ -304,7 +295,7 @@ static struct config_cidrs copy_nets(const struct config_cidrs *nets)
     return copy;
 }
 
-static void copy_config(struct limits *l, const struct config_limits *c)
+static void copy_config(struct limits *l, const struct limits_settings *c)
 {
     free(l->c.ban_exempt.item);
     free(l->c.proxies.item);
@@ -317,7 +308,7 @@ static void copy_config(struct limits *l, const struct config_limits *c)
         l->slot_ms = 1;
 }
 
-struct limits *limits_new(const struct config_limits *c)
+struct limits *limits_new(const struct limits_settings *c)
 {
     struct limits *l = NEW(struct limits);
 
@@ -350,7 +341,7 @@ void limits_free(struct limits *l)
     free(l);
 }
 
-void limits_configure(struct limits *l, const struct config_limits *c)
+void limits_configure(struct limits *l, const struct limits_settings *c)
 {
     struct prefix *p, *next;
 
@@ -358,7 +349,7 @@ void limits_configure(struct limits *l, const struct config_limits *c)
     /* Numbers that were made with other keys would mean something else now. */
     const bool new_rate = !rate_equal(&l->c.rate_per_address, &c->rate_per_address);
     const bool new_points = l->c.ban_reset != c->ban_reset || c->ban_points == 0;
-    const struct config_limits old = l->c;
+    const struct limits_settings old = l->c;
     if (!rate_equal(&l->c.rate, &c->rate))
         l->rate_full = 0;
     copy_config(l, c);
@@ -384,7 +375,7 @@ void limits_configure(struct limits *l, const struct config_limits *c)
 static enum limits_verdict judge(const struct limits *l, const struct prefix *p,
                                  const struct addr *who, uint64_t now_ms)
 {
-    const struct config_limits *c = &l->c;
+    const struct limits_settings *c = &l->c;
 
     if (p != NULL && ban_holds(p, now_ms) && !is_exempt(l, who))
         return LIMITS_BANNED;

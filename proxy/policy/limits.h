@@ -21,10 +21,26 @@
 #include "base/err.h"
 #include "base/span.h"
 
-struct config_limits;
+struct limits_settings;
 struct limits;
 
 enum { LIMITS_IDLE_MAX = 65536, LIMITS_BANS_MAX = 65536 };
+
+struct limits_rate { /* so many in so long; count 0: no limit */
+    uint32_t count, per_ms;
+};
+
+/* Durations in milliseconds. */
+struct limits_settings {
+    unsigned tunnels_per_address, tunnels_per_user; /* 0: no limit */
+    unsigned prefix_ipv4, prefix_ipv6;              /* bits of an address that count as one */
+    struct limits_rate rate, rate_per_address;      /* of handshakes */
+    unsigned ban_points;                            /* 0: nobody is banned */
+    uint32_t ban_time, ban_reset;
+    struct cidrs ban_exempt;
+    struct cidrs proxies; /* trusted-proxies of all listeners; owned; not a key */
+    char *ban_file;       /* NULL: bans end with the process */
+};
 
 enum limits_verdict {
     LIMITS_OK = 0,
@@ -40,13 +56,13 @@ enum limits_verdict {
 const char *limits_key(enum limits_verdict v);
 
 /* c is copied and may go at once. The ban-file is not read here: see ban_file.h. */
-struct limits *limits_new(const struct config_limits *c);
+struct limits *limits_new(const struct limits_settings *c);
 void limits_free(struct limits *l);
 
 /* A reload: c holds from the next call on. Counts and bans stay, and so do points unless ban-reset
  * has another value. The address prefixes are those of limits_new: a reload cannot change them,
  * since those who are in would then leave through another door. */
-void limits_configure(struct limits *l, const struct config_limits *c);
+void limits_configure(struct limits *l, const struct limits_settings *c);
 
 /* A connection from who. LIMITS_OK: it is counted, to be followed by one limits_leave with the same
  * address. Anything else: nothing was counted, no rate was used up. Looked at in the order of the

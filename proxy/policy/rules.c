@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include "base/insist.h"
-#include "policy/config_read.h"
-#include "policy/config_value.h"
+#include "base/value.h"
 #include "policy/sources.h"
-#include "policy/suggest.h"
+#include "base/suggest.h"
 #include "policy/window.h"
 
 /* What a rule says about the address. */
@@ -82,8 +81,8 @@ enum { ARGS_MAX = 3 };
 struct parser {
     struct rule *rule;
     const char *dir;
-    char *args[ARGS_MAX];            /* of the condition being read */
-    char path[CONFIG_VALUE_MAX + 1]; /* args[0] where it had to be made absolute */
+    char *args[ARGS_MAX];          /* of the condition being read */
+    char path[VALUE_TEXT_MAX + 1]; /* args[0] where it had to be made absolute */
     char *problem;
 };
 
@@ -327,12 +326,12 @@ bool rules_add(struct rules *r, bool allow, const char *text, const char *dir, u
     INSIST(fclose(out) == 0);
     /* What is in force must be something that can be written, or -T would print what no file
      * holds. */
-    if (good && !config_read_fits(rule.text))
+    if (good && !value_is_writable(rule.text))
         good =
             fail(&p,
                  "'%s' cannot be written in one value (at most %d octets, no comment in it): use "
                  "an absolute path",
-                 rule.text, (int)CONFIG_VALUE_MAX);
+                 rule.text, (int)VALUE_TEXT_MAX);
     free(words);
     if (good)
         append(r, &rule);

@@ -267,14 +267,6 @@ static void send_signed(struct radius_section *s, struct radius_request *r, stru
 
 /* ---- from clients ---- */
 
-static bool is_client(const struct config_radius *c, const struct addr *from)
-{
-    for (size_t i = 0; i < c->clients.count; i++)
-        if (cidr_has(&c->clients.item[i], from))
-            return true;
-    return false;
-}
-
 /* RFC 5997 3: a proxy answers for itself. It says "I am here", not who may come in. */
 static void answer_status(struct radius_section *s, struct udp *u, bool accounting,
                           const struct radius_packet *p, const struct udp_path *path)
@@ -454,7 +446,7 @@ void radius_section_take(struct radius_section *s, struct udp *u, bool accountin
     struct radius_key key = {.from = path->peer, .accounting = accounting};
     struct radius_packet p;
 
-    if (!is_client(s->config, &path->peer)) {
+    if (!cidrs_have(&s->config->clients, &path->peer)) {
         drop(s, STRANGER, &path->peer);
         return;
     }

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { NOW_MS = 1000, WALL_S = 1800000000 };
 
-static const struct config_limits limits = {
+static const struct limits_settings limits = {
     .prefix_ipv4 = 32, .prefix_ipv6 = 64, .ban_points = 10, .ban_time = 600000, .ban_reset = 1000};
 
 struct text {

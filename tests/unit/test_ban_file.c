@@ -17,11 +17,11 @@
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, START = 5 * MINUTE };
 
-static const struct config_limits with_bans = {.prefix_ipv4 = 32,
-                                               .prefix_ipv6 = 64,
-                                               .ban_points = 10,
-                                               .ban_time = 10 * MINUTE,
-                                               .ban_reset = 10 * MINUTE};
+static const struct limits_settings with_bans = {.prefix_ipv4 = 32,
+                                                 .prefix_ipv6 = 64,
+                                                 .ban_points = 10,
+                                                 .ban_time = 10 * MINUTE,
+                                                 .ban_reset = 10 * MINUTE};
 
 enum { WALL = 1800000000 };
 
@@ -135,7 +135,7 @@ static void clocks_that_were_set(void **state)
     static const char text[] = "192.0.2.1 1800000601\n192.0.2.2 999999999999999\n"
                                "192.0.2.3 1800000001\n192.0.2.4 1800000000\n192.0.2.5 0\n";
     struct limits *l = limits_new(&with_bans);
-    struct config_limits without = with_bans;
+    struct limits_settings without = with_bans;
 
     write_text(f, text, sizeof text - 1);
     assert_int_equal(load(f, l, START, WALL), ERR_OK);

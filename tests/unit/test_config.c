@@ -13,8 +13,8 @@
 
 #include "policy/backends.h"
 #include "policy/config_read.h"
-#include "policy/config_value.h"
-#include "policy/suggest.h"
+#include "base/value.h"
+#include "base/suggest.h"
 
 /* Sections that lack nothing; a case adds its line to one of them. Three lines each. */
 #define LISTENER "[listener a]\nlisten = 127.0.0.1:0\ncertificate = c.pem\n"
@@ -778,7 +778,7 @@ static void the_longest_value_arrives_whole(void **state)
 {
     (void)state;
     struct config *c = parse_good(LISTENER BACKEND "users-file=/" X50 X50 X50 X10 X10 "xxxxx");
-    assert_int_equal(strlen(c->backend[0].users_file), CONFIG_VALUE_MAX);
+    assert_int_equal(strlen(c->backend[0].users_file), VALUE_TEXT_MAX);
     config_free(c);
 }
 
@@ -1166,7 +1166,7 @@ static void a_printed_line_is_never_too_long(void **state)
             continue;
         if (strcmp(syntax, "RATE") == 0 || strcmp(syntax, "DURATION") == 0)
             continue;
-        assert_true(strlen(name) + strlen(" = ") + CONFIG_VALUE_MAX <= CONFIG_LINE_MAX);
+        assert_true(strlen(name) + strlen(" = ") + VALUE_TEXT_MAX <= CONFIG_LINE_MAX);
         rows++;
     }
     assert_true(rows >= 20); /* the reference was understood */

@@ -14,7 +14,7 @@
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, START = 5 * MINUTE };
 
-static const struct config_limits none = {
+static const struct limits_settings none = {
     .prefix_ipv4 = 32, .prefix_ipv6 = 64, .ban_time = 10 * MINUTE, .ban_reset = 10 * MINUTE};
 
 static struct addr address(const char *text)
@@ -80,7 +80,7 @@ struct step {
     bool banned;   /* POINTS */
 };
 
-static void play(const struct config_limits *c, const struct step *step)
+static void play(const struct limits_settings *c, const struct step *step)
 {
     struct limits *l = limits_new(c);
 
@@ -115,7 +115,7 @@ static void without_limits(void **state)
 
 static void per_address(void **state)
 {
-    struct config_limits c = none;
+    struct limits_settings c = none;
     const struct step steps[] = {
         {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
         {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
@@ -144,7 +144,7 @@ static void per_address(void **state)
 
 static void prefixes(void **state)
 {
-    struct config_limits c = none;
+    struct limits_settings c = none;
     const struct step steps[] = {
         {ENTER, 0, "10.1.15.255", LIMITS_OK, 0},
         {ENTER, 0, "10.1.0.1", LIMITS_PER_ADDRESS, 0},
@@ -172,7 +172,7 @@ static void prefixes(void **state)
 
 static void rate_in_all(void **state)
 {
-    struct config_limits c = none;
+    struct limits_settings c = none;
     const struct step steps[] = {
         {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
         {ENTER, 0, "192.0.2.2", LIMITS_OK, 0},
@@ -194,7 +194,7 @@ static void rate_in_all(void **state)
     };
 
     (void)state;
-    c.rate = (struct config_rate){3, SECOND};
+    c.rate = (struct limits_rate){3, SECOND};
     play(&c, steps);
 }
 
@@ -207,8 +207,8 @@ static void rate_is_exact(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         for (size_t k = 0; k < sizeof periods / sizeof *periods; k++) {
-            struct config_limits c = none;
-            c.rate = (struct config_rate){counts[i], periods[k]};
+            struct limits_settings c = none;
+            c.rate = (struct limits_rate){counts[i], periods[k]};
             struct limits *l = limits_new(&c);
             const struct addr a = address("192.0.2.1");
             uint32_t n = 0;
@@ -225,7 +225,7 @@ static void rate_is_exact(void **state)
 
 static void rate_of_one(void **state)
 {
-    struct config_limits c = none;
+    struct limits_settings c = none;
     const struct step steps[] = {
         {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
         {LEAVE, 0, "192.0.2.1", 0, 0},
@@ -243,14 +243,14 @@ static void rate_of_one(void **state)
     };
 
     (void)state;
-    c.rate_per_address = (struct config_rate){2, MINUTE};
+    c.rate_per_address = (struct limits_rate){2, MINUTE};
     play(&c, steps);
 }
 
 /* Somebody over his own rate uses up nothing of everybody's, and the other way round. */
 static void rates_apart(void **state)
 {
-    struct config_limits c = none;
+    struct limits_settings c = none;
     const struct step steps[] = {
         {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
         {ENTER, 0, "192.0.2.1", LIMITS_RATE_PER_ADDRESS, 0},
@@ -262,14 +262,14 @@ static void rates_apart(void **state)
     };
 
     (void)state;
-    c.rate = (struct config_rate){2, SECOND};
-    c.rate_per_address = (struct config_rate){1, MINUTE};
+    c.rate = (struct limits_rate){2, SECOND};
+    c.rate_per_address = (struct limits_rate){1, MINUTE};
     play(&c, steps);
 }
 
 static void users(void **state)
 {
-    struct config_limits c = none;
+    struct limits_settings c = none;
     char name[1000];
     struct limits *l;
 
@@ -300,7 +300,7 @@ static void users(void **state)
 /* A refused call is not counted; when the other calls have left, every count is 0. */
 static void unused(void **state)
 {
-    struct config_limits c = none;
+    struct limits_settings c = none;
     struct addr who = address("192.0.2.1");
 
     (void)state;
@@ -321,16 +321,16 @@ static void unused(void **state)
 
 /* ---- points and bans ------------------------------------------------------------------------ */
 
-static struct config_limits with_bans(void)
+static struct limits_settings with_bans(void)
 {
-    struct config_limits c = none;
+    struct limits_settings c = none;
     c.ban_points = 10;
     return c;
 }
 
 static void a_ban(void **state)
 {
-    struct config_limits c = with_bans();
+    struct limits_settings c = with_bans();
     const struct step steps[] = {
         {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
         {POINTS, 0, "192.0.2.1", 9, false},
@@ -365,7 +365,7 @@ static void a_ban(void **state)
 
 static void points_grow_old(void **state)
 {
-    struct config_limits c = with_bans();
+    struct limits_settings c = with_bans();
     const unsigned reset = 10 * MINUTE;
     const struct step within[] = {
         /* START is at the beginning of a slot: the worst case for what is to be kept */
@@ -399,7 +399,7 @@ static void points_grow_old(void **state)
 
 static void exempt(void **state)
 {
-    struct config_limits c = with_bans();
+    struct limits_settings c = with_bans();
     struct cidr nets[] = {network("198.51.100.0/24"), network("2001:db8::5/128")};
     const struct step steps[] = {
         {POINTS, 0, "198.51.100.7", 1000, false},
@@ -415,14 +415,14 @@ static void exempt(void **state)
     };
 
     (void)state;
-    c.ban_exempt = (struct config_cidrs){nets, 2};
+    c.ban_exempt = (struct cidrs){nets, 2};
     play(&c, steps);
     /* trusted-proxies likewise, beside ban-exempt or alone */
-    c.ban_exempt = (struct config_cidrs){nets, 1};
-    c.proxies = (struct config_cidrs){nets + 1, 1};
+    c.ban_exempt = (struct cidrs){nets, 1};
+    c.proxies = (struct cidrs){nets + 1, 1};
     play(&c, steps);
-    c.ban_exempt = (struct config_cidrs){NULL, 0};
-    c.proxies = (struct config_cidrs){nets, 2};
+    c.ban_exempt = (struct cidrs){NULL, 0};
+    c.proxies = (struct cidrs){nets, 2};
     play(&c, steps);
 }
 
@@ -461,7 +461,7 @@ static void assert_bans(struct limits *l, uint64_t now, const char *want)
 
 static void listed_and_lifted(void **state)
 {
-    struct config_limits c = with_bans();
+    struct limits_settings c = with_bans();
     struct limits *l = limits_new(&c);
     struct cidr net;
 
@@ -507,7 +507,7 @@ static bool ban(struct limits *l, const char *net, uint64_t left_ms)
 /* Those of a process that has gone. They are no news. */
 static void bans_of_before(void **state)
 {
-    struct config_limits c = with_bans();
+    struct limits_settings c = with_bans();
     struct limits *l = limits_new(&c);
 
     (void)state;
@@ -535,11 +535,11 @@ static void bans_of_before(void **state)
 
 static void forgotten(void **state)
 {
-    struct config_limits c = with_bans();
+    struct limits_settings c = with_bans();
     struct limits *l;
 
     (void)state;
-    c.rate_per_address = (struct config_rate){6, MINUTE};
+    c.rate_per_address = (struct limits_rate){6, MINUTE};
     l = limits_new(&c);
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
     leave(l, "192.0.2.1");
@@ -566,13 +566,13 @@ static void forgotten(void **state)
 
 static void reconfigured(void **state)
 {
-    struct config_limits c = with_bans();
+    struct limits_settings c = with_bans();
     struct cidr net = network("192.0.2.3");
     struct limits *l;
 
     (void)state;
-    c.rate = (struct config_rate){100, 60 * MINUTE};
-    c.rate_per_address = (struct config_rate){2, 60 * MINUTE};
+    c.rate = (struct limits_rate){100, 60 * MINUTE};
+    c.rate_per_address = (struct limits_rate){2, 60 * MINUTE};
     l = limits_new(&c);
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
@@ -595,21 +595,21 @@ static void reconfigured(void **state)
 
     /* another rate begins with a full bucket: what was borrowed of the old one means nothing */
     c.tunnels_per_address = 0;
-    c.rate_per_address = (struct config_rate){1, SECOND};
+    c.rate_per_address = (struct limits_rate){1, SECOND};
     limits_configure(l, &c);
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_RATE_PER_ADDRESS);
-    c.rate = (struct config_rate){1, 60 * MINUTE};
+    c.rate = (struct limits_rate){1, 60 * MINUTE};
     limits_configure(l, &c);
     assert_int_equal(enter(l, "192.0.2.4", START), LIMITS_OK);
     assert_int_equal(enter(l, "192.0.2.5", START), LIMITS_RATE);
-    c.rate = (struct config_rate){0, 0};
+    c.rate = (struct limits_rate){0, 0};
 
     /* exempt from now on, though banned */
-    c.ban_exempt = (struct config_cidrs){&net, 1};
+    c.ban_exempt = (struct cidrs){&net, 1};
     limits_configure(l, &c);
     assert_int_equal(enter(l, "192.0.2.3", START), LIMITS_OK);
-    c.ban_exempt = (struct config_cidrs){NULL, 0};
+    c.ban_exempt = (struct cidrs){NULL, 0};
 
     /* another ban-reset: points count from nothing, bans stay */
     c.ban_reset = 5 * MINUTE;
@@ -639,7 +639,7 @@ static struct addr numbered(uint32_t n)
 
 static void flood_of_points(void **state)
 {
-    struct config_limits c = with_bans();
+    struct limits_settings c = with_bans();
     struct limits *l = limits_new(&c);
     const uint32_t more = LIMITS_IDLE_MAX + 1000;
 
@@ -667,12 +667,12 @@ static void flood_of_points(void **state)
 
 static void flood_of_bans(void **state)
 {
-    struct config_limits c = with_bans();
+    struct limits_settings c = with_bans();
     struct limits *l;
     const uint32_t more = LIMITS_BANS_MAX + 1000;
 
     (void)state;
-    c.rate_per_address = (struct config_rate){10, MINUTE};
+    c.rate_per_address = (struct limits_rate){10, MINUTE};
     l = limits_new(&c);
     const struct addr first = numbered(0), second = numbered(1), last = numbered(more - 1);
     assert_int_equal(limits_enter(l, &first, START), LIMITS_OK);
@@ -721,7 +721,7 @@ static void *work(void *user)
 
 static void threads(void **state)
 {
-    struct config_limits c = with_bans();
+    struct limits_settings c = with_bans();
     pthread_t thread[THREADS];
     struct limits *l;
 

@@ -1,6 +1,6 @@
 /* suggest: what somebody probably meant to type. */
-#ifndef SSTPGATE_POLICY_SUGGEST_H
-#define SSTPGATE_POLICY_SUGGEST_H
+#ifndef SSTPGATE_BASE_SUGGEST_H
+#define SSTPGATE_BASE_SUGGEST_H
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
-/* config_value: the words of a configuration file, as values. Pure functions from text; the
+/* value: the words of a configuration file, as values. Pure functions from text; the
  * messages about what is wrong belong to config_type.c. */
-#ifndef SSTPGATE_POLICY_CONFIG_VALUE_H
-#define SSTPGATE_POLICY_CONFIG_VALUE_H
+#ifndef SSTPGATE_BASE_VALUE_H
+#define SSTPGATE_BASE_VALUE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include "base/err.h"
 
 enum {
+    VALUE_TEXT_MAX = 176,                        /* the longest value of a key, in bytes */
     VALUE_HOST_SIZE = 176,                       /* a host and its NUL always fit */
     VALUE_DURATION_MAX = 30 * 24 * 3600 * 1000u, /* 30 days in milliseconds */
     VALUE_DURATION_SIZE = 16,
@@ -49,5 +50,9 @@ enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *
 
 /* 1..32 letters, digits, '_', '.', '-': the name of a listener or a backend. */
 bool value_is_name(const char *text);
+
+/* Returns whether a configuration file can hold text as the value of a key, which is then read as
+ * exactly this text. */
+bool value_is_writable(const char *text);
 
 #endif

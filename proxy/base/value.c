@@ -1,4 +1,4 @@
-#include "policy/config_value.h"
+#include "base/value.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -218,4 +218,29 @@ bool value_is_name(const char *text)
         if (!is_letter(text[i]) && !is_digit(text[i]) && strchr("_.-", text[i]) == NULL)
             return false;
     return n >= 1 && n <= NAME_MAX_LENGTH;
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static bool is_control(char c)
+{
+    return ((unsigned char)c < 0x20 && c != '\t') || c == 0x7f;
+}
+
+/* A blank before ';' or '#' begins a comment. */
+bool value_is_writable(const char *text)
+{
+    const size_t n = strlen(text);
+
+    if (n == 0 || n > VALUE_TEXT_MAX || is_blank(text[0]) || is_blank(text[n - 1]) ||
+        strchr("\"'#;", text[0]) != NULL)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (is_control(text[i]) ||
+            (is_blank(text[i]) && (text[i + 1] == ';' || text[i + 1] == '#')))
+            return false;
+    return true;
 }
