@@ -167,7 +167,7 @@ static void on_resolved(void *arg, int status)
 
 static void begin(struct probe *c, uint64_t now)
 {
-    const struct config_server *to = upstream_server(c->backend, c->server);
+    const struct backends_server *to = upstream_server(c->backend, c->server);
 
     c->state = PROBE_RESOLVE;
     c->due = now + c->site->config->gate.timeout_connect;
@@ -313,8 +313,8 @@ static void give_up(struct probe *c)
 
 static bool same_server(const struct probe *a, const struct probe *b)
 {
-    const struct config_server *x = upstream_server(a->backend, a->server);
-    const struct config_server *y = upstream_server(b->backend, b->server);
+    const struct backends_server *x = upstream_server(a->backend, a->server);
+    const struct backends_server *y = upstream_server(b->backend, b->server);
     return x->port == y->port && strcmp(x->host, y->host) == 0 &&
            strcmp(a->backend->config->name, b->backend->config->name) == 0;
 }
@@ -354,7 +354,7 @@ void probes_switch(struct probes *all, struct site *site)
     all->list = NULL;
     for (size_t i = 0; i < site->config->backend_count; i++) {
         const struct site_backend *b = &site->backend[i];
-        for (size_t k = 0; b->config->check != CONFIG_CHECK_NO && k < b->config->server_count; k++)
+        for (size_t k = 0; b->config->check != CONFIG_CHECK_NO && k < b->config->servers.count; k++)
             add(all, site, b, k, before);
     }
     DL_FOREACH_SAFE(before, c, next) {

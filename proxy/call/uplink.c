@@ -138,7 +138,7 @@ static void dial_server(struct call *call)
         no_server(call);
         return;
     }
-    const struct config_server *to = upstream_server(call->site_backend, call->server);
+    const struct backends_server *to = upstream_server(call->site_backend, call->server);
     call->at_server = true;
     if (call->dial_failure == REASON_NONE)
         call->dial_failure = REASON_BACKEND_UNREACHABLE; /* if its name has no address, say */

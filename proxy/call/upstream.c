@@ -16,9 +16,9 @@
 /* A PROXY header with addresses, a server name and the names of version and cipher. */
 enum { PROXYPROTO_SEND_MAX = 1024 };
 
-const struct config_server *upstream_server(const struct site_backend *b, size_t server)
+const struct backends_server *upstream_server(const struct site_backend *b, size_t server)
 {
-    return &b->config->server[server];
+    return &b->config->servers.item[server];
 }
 
 static void end_from_addr(struct proxyproto_end *out, const struct addr *a)
@@ -49,7 +49,7 @@ static void proxy_write(enum config_send_proxy version, struct stream *s, struct
     stream_write(s, span_of(header, n));
 }
 
-static const char *sni_of(const struct config_backend *c, const struct config_server *s)
+static const char *sni_of(const struct config_backend *c, const struct backends_server *s)
 {
     char ip[16];
     if (c->sni != NULL)
@@ -64,7 +64,7 @@ bool upstream_start(const struct site_backend *b, size_t server, struct stream *
                     struct proxyproto *client)
 {
     const struct config_backend *c = b->config;
-    const struct config_server *to = upstream_server(b, server);
+    const struct backends_server *to = upstream_server(b, server);
 
     proxy_write(c->send_proxy, s, client);
     if (b->tls == NULL) {

@@ -12,14 +12,14 @@
 #include "wire/http_head.h"
 
 struct binding_leaf;
-struct config_server;
+struct backends_server;
 struct proxyproto;
 struct site_backend;
 struct stream;
 
 enum { UPSTREAM_WHY_MAX = 160 };
 
-const struct config_server *upstream_server(const struct site_backend *b, size_t server);
+const struct backends_server *upstream_server(const struct site_backend *b, size_t server);
 
 /* s has just been connected: sends the PROXY header, if the backend wants one, and starts TLS or a
  * plain stream. client: what the header says; version and ends are set here, the ends of s itself

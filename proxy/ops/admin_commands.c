@@ -94,7 +94,7 @@ static void print_server(const struct gate *gate, size_t backend, size_t server,
                                          [CONFIG_CHECK_HTTP] = "http",
                                          [CONFIG_CHECK_SSTP] = "sstp"};
     const struct config_backend *c = &gate->snapshot->config->backend[backend];
-    const struct config_server *cs = &c->server[server];
+    const struct backends_server *cs = &c->servers.item[server];
     struct backends_group *g = gate->snapshot->servers[backend];
     struct backends_state state;
     char name[BACKENDS_NAME_MAX];
@@ -121,7 +121,7 @@ static const char *on_servers(void *arg, FILE *out)
     const struct config *c = gate->snapshot->config;
 
     for (size_t i = 0; i < c->backend_count; i++)
-        for (size_t k = 0; k < c->backend[i].server_count; k++)
+        for (size_t k = 0; k < c->backend[i].servers.count; k++)
             print_server(gate, i, k, out);
     return NULL;
 }
@@ -134,12 +134,12 @@ static bool find_server(const struct config_backend *c, const struct backends_gr
     char whole[BACKENDS_NAME_MAX];
     unsigned found = 0;
 
-    for (size_t i = 0; i < c->server_count; i++) {
+    for (size_t i = 0; i < c->servers.count; i++) {
         if (strcmp(backends_name(g, i, whole), name) == 0) {
             *server = i;
             return true;
         }
-        if (strcmp(c->server[i].host, name) == 0) {
+        if (strcmp(c->servers.item[i].host, name) == 0) {
             *server = i;
             found++;
         }

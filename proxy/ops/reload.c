@@ -22,7 +22,7 @@ static size_t checked_servers(const struct config *c)
     size_t n = 0;
     for (size_t i = 0; i < c->backend_count; i++)
         if (c->backend[i].check != CONFIG_CHECK_NO)
-            n += c->backend[i].server_count;
+            n += c->backend[i].servers.count;
     return n;
 }
 

@@ -10,7 +10,6 @@
 #include "base/addr.h"
 #include "base/insist.h"
 #include "base/siphash.h"
-#include "policy/config.h"
 
 /* What is known of a server, whatever the configuration. */
 struct known {
@@ -44,7 +43,7 @@ struct member {
 };
 
 struct backends_group {
-    const struct config_backend *config;
+    const struct backends_settings *settings;
     atomic_uint_least64_t turn; /* the latest of all */
     struct member member[];
 };
@@ -67,8 +66,8 @@ void backends_free(struct backends *all)
     free(all);
 }
 
-static struct known *known_new(struct backends *all, const struct config_backend *c,
-                               const struct config_server *s)
+static struct known *known_new(struct backends *all, const struct backends_settings *c,
+                               const struct backends_server *s)
 {
     struct known *k = NEW(struct known);
     k->all = all;
@@ -77,13 +76,13 @@ static struct known *known_new(struct backends *all, const struct config_backend
     k->host = insist_alloc(strdup(s->host));
     k->port = s->port;
     /* Nobody knows it yet: the first check decides. */
-    atomic_init(&k->row, c->check == CONFIG_CHECK_NO ? 0 : c->fall - 1);
+    atomic_init(&k->row, c->probed ? c->fall - 1 : 0);
     INSIST(pthread_mutex_init(&k->cause_lock, NULL) == 0);
     return k;
 }
 
-static struct known *known_get(struct backends *all, const struct config_backend *c,
-                               const struct config_server *s)
+static struct known *known_get(struct backends *all, const struct backends_settings *c,
+                               const struct backends_server *s)
 {
     struct known *k;
 
@@ -128,7 +127,7 @@ static void known_put(struct known *k)
  * server. Who could choose his address might choose his server by it, as he might by trying. */
 static const struct siphash_key source_key = {.k0 = 0x737374706761, .k1 = 0x7465};
 
-static uint64_t hash_server(const struct config_server *s)
+static uint64_t hash_server(const struct backends_server *s)
 {
     char text[300];
     const int n = snprintf(text, sizeof text, "%s:%u", s->host, s->port);
@@ -136,16 +135,15 @@ static uint64_t hash_server(const struct config_server *s)
     return siphash(&source_key, text, (size_t)n);
 }
 
-struct backends_group *backends_join(struct backends *all, const struct config_backend *c)
+struct backends_group *backends_join(struct backends *all, const struct backends_settings *c)
 {
-    struct backends_group *g =
-        insist_alloc(calloc(1, sizeof *g + c->server_count * sizeof *g->member));
+    struct backends_group *g = insist_alloc(calloc(1, sizeof *g + c->count * sizeof *g->member));
 
-    INSIST(c->server_count <= BACKENDS_SERVERS_MAX);
-    g->config = c;
-    for (size_t i = 0; i < c->server_count; i++) {
-        g->member[i].known = known_get(all, c, &c->server[i]);
-        g->member[i].hash = hash_server(&c->server[i]);
+    INSIST(c->count <= BACKENDS_SERVERS_MAX);
+    g->settings = c;
+    for (size_t i = 0; i < c->count; i++) {
+        g->member[i].known = known_get(all, c, &c->item[i]);
+        g->member[i].hash = hash_server(&c->item[i]);
     }
     return g;
 }
@@ -154,7 +152,7 @@ void backends_leave(struct backends_group *g)
 {
     if (g == NULL)
         return;
-    for (size_t i = 0; i < g->config->server_count; i++)
+    for (size_t i = 0; i < g->settings->count; i++)
         known_put(g->member[i].known);
     free(g);
 }
@@ -162,7 +160,7 @@ void backends_leave(struct backends_group *g)
 const char *backends_name(const struct backends_group *g, size_t server,
                           char out[BACKENDS_NAME_MAX])
 {
-    const struct config_server *s = &g->config->server[server];
+    const struct backends_server *s = &g->settings->item[server];
     const bool ip6 = strchr(s->host, ':') != NULL;
     snprintf(out, BACKENDS_NAME_MAX, "%s%s%s:%u", ip6 ? "[" : "", s->host, ip6 ? "]" : "",
              (unsigned)s->port);
@@ -178,9 +176,9 @@ static const uint64_t one_call = (uint64_t)1 << 32;
 /* In 1/WEIGHT_UNIT. A server that has just come back gets a part that grows with the time. */
 static uint64_t weight_of(const struct backends_group *g, size_t i, uint64_t now)
 {
-    const uint64_t whole = (uint64_t)g->config->server[i].weight * WEIGHT_UNIT;
+    const uint64_t whole = (uint64_t)g->settings->item[i].weight * WEIGHT_UNIT;
     const uint64_t fresh = atomic_load(&g->member[i].known->fresh);
-    const uint64_t slow = g->config->slow_start;
+    const uint64_t slow = g->settings->slow_start;
 
     if (fresh == 0 || slow == 0 || now >= fresh + slow)
         return whole;
@@ -252,7 +250,7 @@ static bool rank_less(const struct rank *a, const struct rank *b)
     return a->by_turn < b->by_turn;
 }
 
-static bool is_full(const struct config_server *s, unsigned tunnels)
+static bool is_full(const struct backends_server *s, unsigned tunnels)
 {
     return s->max_tunnels != 0 && tunnels >= s->max_tunnels;
 }
@@ -261,7 +259,7 @@ static bool is_full(const struct config_server *s, unsigned tunnels)
 static bool rank_of(const struct backends_group *g, size_t i, const struct addr *client,
                     uint64_t now, struct rank *out, uint64_t *turn)
 {
-    const struct config_server *s = &g->config->server[i];
+    const struct backends_server *s = &g->settings->item[i];
     const struct member *m = &g->member[i];
     const unsigned tunnels = atomic_load(&m->known->tunnels);
 
@@ -269,20 +267,20 @@ static bool rank_of(const struct backends_group *g, size_t i, const struct addr 
         return false;
     *out = (struct rank){.tier = s->backup ? TIER_BACKUP : TIER_UP};
     if (atomic_load(&m->known->down)) {
-        if (g->config->check != CONFIG_CHECK_NO)
+        if (g->settings->probed)
             return false;
         if (now < atomic_load(&m->known->retry))
             out->tier += TIER_DOWN;
     }
     *turn = atomic_load(&m->turn);
-    switch (g->config->balance) {
-    case CONFIG_BALANCE_FIRST: break;
-    case CONFIG_BALANCE_ROUNDROBIN: out->by_turn = turn_of(g, i, *turn, now); break;
-    case CONFIG_BALANCE_LEASTCONN:
+    switch (g->settings->balance) {
+    case BACKENDS_FIRST: break;
+    case BACKENDS_ROUNDROBIN: out->by_turn = turn_of(g, i, *turn, now); break;
+    case BACKENDS_LEASTCONN:
         out->by_balance = ((uint64_t)tunnels + 1) * one_call / weight_of(g, i, now);
         out->by_turn = turn_of(g, i, *turn, now);
         break;
-    case CONFIG_BALANCE_SOURCE: out->by_balance = draw_of(g, i, client, now); break;
+    case BACKENDS_SOURCE: out->by_balance = draw_of(g, i, client, now); break;
     }
     return true;
 }
@@ -300,7 +298,7 @@ static bool take(struct backends_group *g, size_t i, uint64_t turn, uint64_t nex
     struct member *m = &g->member[i];
     struct known *k = m->known;
 
-    if (is_full(&g->config->server[i], atomic_fetch_add(&k->tunnels, 1)))
+    if (is_full(&g->settings->item[i], atomic_fetch_add(&k->tunnels, 1)))
         goto undo;
     if (next != 0) { /* it is a matter of turns */
         if (!atomic_compare_exchange_strong(&m->turn, &turn, next))
@@ -309,7 +307,7 @@ static bool take(struct backends_group *g, size_t i, uint64_t turn, uint64_t nex
     }
     uint64_t retry = atomic_load(&k->retry);
     if (atomic_load(&k->down) && now >= retry &&
-        !atomic_compare_exchange_strong(&k->retry, &retry, now + g->config->down_time))
+        !atomic_compare_exchange_strong(&k->retry, &retry, now + g->settings->down_time))
         goto undo;
     return true;
 undo:
@@ -325,7 +323,7 @@ bool backends_choose(struct backends_group *g, const struct addr *client, uint64
         uint64_t best_turn = 0, turn;
         size_t found = BACKENDS_SERVERS_MAX;
 
-        for (size_t i = 0; i < g->config->server_count; i++) {
+        for (size_t i = 0; i < g->settings->count; i++) {
             if ((*tried >> i & 1) != 0 || !rank_of(g, i, client, now_ms, &rank, &turn))
                 continue;
             if (found != BACKENDS_SERVERS_MAX && !rank_less(&rank, &best))
@@ -355,11 +353,11 @@ void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_M
     unsigned count[3] = {0};
     size_t n = 0;
 
-    for (size_t i = 0; i < g->config->server_count; i++) {
+    for (size_t i = 0; i < g->settings->count; i++) {
         struct known *k = g->member[i].known;
         if (atomic_load(&k->draining))
             count[0]++;
-        else if (is_full(&g->config->server[i], atomic_load(&k->tunnels)))
+        else if (is_full(&g->settings->item[i], atomic_load(&k->tunnels)))
             count[1]++;
         else if (atomic_load(&k->down))
             count[2]++;
@@ -397,14 +395,14 @@ enum backends_change backends_report(struct backends_group *g, size_t server, bo
                                      const char *cause, uint64_t now_ms)
 {
     struct known *k = g->member[server].known;
-    const unsigned rise = g->config->check == CONFIG_CHECK_NO ? 1 : g->config->rise;
-    const unsigned needed = good ? rise : g->config->fall;
+    const unsigned rise = g->settings->probed ? g->settings->rise : 1;
+    const unsigned needed = good ? rise : g->settings->fall;
 
     if (good != atomic_load(&k->down)) { /* as it was */
         if (atomic_load(&k->row) != 0) /* what is shared is written no more often than it must be */
             atomic_store(&k->row, 0);
         if (!good)
-            atomic_store(&k->retry, now_ms + g->config->down_time);
+            atomic_store(&k->retry, now_ms + g->settings->down_time);
         return BACKENDS_SAME;
     }
     if (atomic_fetch_add(&k->row, 1) + 1 < needed)
@@ -413,7 +411,7 @@ enum backends_change backends_report(struct backends_group *g, size_t server, bo
         atomic_store(&k->fresh, now_ms); /* first, or who comes now would meet its whole weight */
         return turn_to(k, false, cause, now_ms) ? BACKENDS_CAME_UP : BACKENDS_SAME;
     }
-    atomic_store(&k->retry, now_ms + g->config->down_time);
+    atomic_store(&k->retry, now_ms + g->settings->down_time);
     return turn_to(k, true, cause, now_ms) ? BACKENDS_WENT_DOWN : BACKENDS_SAME;
 }
 

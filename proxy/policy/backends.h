@@ -16,9 +16,36 @@
 #include "base/err.h"
 
 struct addr;
+
+enum backends_balance {
+    BACKENDS_FIRST,
+    BACKENDS_ROUNDROBIN,
+    BACKENDS_LEASTCONN,
+    BACKENDS_SOURCE,
+};
+
+struct backends_server {
+    unsigned line;
+    char *host; /* an address or a name, without brackets */
+    uint16_t port;
+    unsigned weight;
+    unsigned max_tunnels; /* 0: no limit */
+    bool backup;          /* gets calls only when none of the others can take them */
+};
+
+struct backends_settings {
+    const char *name;             /* of the backend */
+    bool probed;                  /* health checks report to backends_report */
+    struct backends_server *item; /* at most BACKENDS_SERVERS_MAX */
+    size_t count;
+    enum backends_balance balance;
+    uint32_t slow_start; /* ms; 0: none */
+    unsigned fall, rise; /* failures in a row until a server is down, good checks until it is up */
+    uint32_t down_time;  /* ms, until a call may try one that is down and not checked */
+};
+
 struct backends;
 struct backends_group;
-struct config_backend;
 
 enum {
     BACKENDS_SERVERS_MAX = 64, /* of one backend */
@@ -33,7 +60,7 @@ void backends_free(struct backends *all); /* after every group has left */
 /* c: at most BACKENDS_SERVERS_MAX servers; must stay as long as the group. all: NULL for servers
  * that nobody shares. A new server is up; where there are checks, the first one that fails is
  * enough to change that. */
-struct backends_group *backends_join(struct backends *all, const struct config_backend *c);
+struct backends_group *backends_join(struct backends *all, const struct backends_settings *c);
 void backends_leave(struct backends_group *g); /* NULL is fine */
 
 /* A server for a call of client that has not tried it: bit i of *tried stands for server i, and is

@@ -10,6 +10,7 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "policy/backends.h"
 #include "policy/limits.h"
 #include "policy/rules.h"
 #include "policy/sources.h"
@@ -24,12 +25,6 @@ enum config_binding {
     CONFIG_BINDING_OFF,
 };
 enum config_send_proxy { CONFIG_SEND_PROXY_NO, CONFIG_SEND_PROXY_V1, CONFIG_SEND_PROXY_V2 };
-enum config_balance {
-    CONFIG_BALANCE_FIRST,
-    CONFIG_BALANCE_ROUNDROBIN,
-    CONFIG_BALANCE_LEASTCONN,
-    CONFIG_BALANCE_SOURCE,
-};
 enum config_check {
     CONFIG_CHECK_NO,
     CONFIG_CHECK_TCP,
@@ -46,15 +41,6 @@ struct config_strings { /* a repeatable key, in the order written */
 
 struct config_pin {
     uint8_t sha256[32];
-};
-
-struct config_server {
-    unsigned line;
-    char *host; /* an address or a name, without brackets */
-    uint16_t port;
-    unsigned weight;
-    unsigned max_tunnels; /* 0: no limit */
-    bool backup;          /* gets calls only when none of the others can take them */
 };
 
 struct config_statuses { /* of HTTP: those from first to last are among them */
@@ -143,12 +129,7 @@ struct config_listener {
 struct config_backend {
     char *name;
     unsigned line;
-    struct config_server *server;
-    size_t server_count;
-    enum config_balance balance;
-    uint32_t slow_start; /* ms; 0: none */
-    unsigned fall, rise; /* failures in a row until a server is down, good checks until it is up */
-    uint32_t down_time;  /* ms, until a call may try one that is down and not checked */
+    struct backends_settings servers;
     enum config_check check;
     uint32_t check_interval;               /* ms */
     struct config_statuses check_statuses; /* with CONFIG_CHECK_HTTP and _SSTP at least one */

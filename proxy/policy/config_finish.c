@@ -174,10 +174,12 @@ static void finish_servers(struct config_builder *b, size_t index)
 {
     struct config_backend *be = &b->c->backend[index];
     const bool first =
-        be->balance == CONFIG_BALANCE_FIRST && !refused(b, BACKEND, index, "balance");
+        be->servers.balance == BACKENDS_FIRST && !refused(b, BACKEND, index, "balance");
 
-    for (size_t i = 0; i < be->server_count; i++) {
-        struct config_server *s = &be->server[i];
+    be->servers.name = be->name;
+    be->servers.probed = be->check != CONFIG_CHECK_NO;
+    for (size_t i = 0; i < be->servers.count; i++) {
+        struct backends_server *s = &be->servers.item[i];
         if (s->port == 0)
             s->port = be->tls ? 443 : 80;
         if (s->weight != 0 && first)
@@ -186,16 +188,17 @@ static void finish_servers(struct config_builder *b, size_t index)
         if (s->weight == 0)
             s->weight = 1;
         for (size_t k = 0; k < i; k++)
-            if (be->server[k].port == s->port && strcmp(be->server[k].host, s->host) == 0) {
+            if (be->servers.item[k].port == s->port &&
+                strcmp(be->servers.item[k].host, s->host) == 0) {
                 config_problem(&b->input, s->line, "server: '%s:%u' stands already on line %u",
-                               s->host, (unsigned)s->port, be->server[k].line);
+                               s->host, (unsigned)s->port, be->servers.item[k].line);
                 break;
             }
         if (i == BACKENDS_SERVERS_MAX)
             config_problem(&b->input, s->line, "server: a backend has at most %d",
                            (int)BACKENDS_SERVERS_MAX);
     }
-    if (first && be->slow_start != 0)
+    if (first && be->servers.slow_start != 0)
         config_problem(&b->input, line_of(b, BACKEND, index, "slow-start"),
                        "slow-start has no meaning with balance = first");
 }
@@ -404,17 +407,18 @@ static void check_places(struct config_builder *b)
 }
 
 /* Returns the server of be at the host and port of `same`; NULL: none. */
-static const struct config_server *find_server(const struct config_backend *be,
-                                               const struct config_server *same)
+static const struct backends_server *find_server(const struct config_backend *be,
+                                                 const struct backends_server *same)
 {
-    for (size_t i = 0; i < be->server_count; i++)
-        if (be->server[i].port == same->port && strcasecmp(be->server[i].host, same->host) == 0)
-            return &be->server[i];
+    for (size_t i = 0; i < be->servers.count; i++)
+        if (be->servers.item[i].port == same->port &&
+            strcasecmp(be->servers.item[i].host, same->host) == 0)
+            return &be->servers.item[i];
     return NULL;
 }
 
 static void check_fallback_server(struct config_builder *b, const struct config_listener *l,
-                                  const struct config_server *s)
+                                  const struct backends_server *s)
 {
     const size_t index = (size_t)(l - b->c->listener);
 
@@ -437,8 +441,8 @@ static void check_fallbacks(struct config_builder *b)
 {
     for (size_t i = 0; i < b->c->listener_count; i++) {
         const struct config_listener *l = &b->c->listener[i];
-        for (size_t k = 0; l->fallback != NULL && k < l->fallback->server_count; k++)
-            check_fallback_server(b, l, &l->fallback->server[k]);
+        for (size_t k = 0; l->fallback != NULL && k < l->fallback->servers.count; k++)
+            check_fallback_server(b, l, &l->fallback->servers.item[k]);
     }
 }
 

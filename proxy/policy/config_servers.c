@@ -37,7 +37,7 @@ static bool read_number(struct config_input *in, const struct config_key *k, con
 }
 
 static bool read_word(struct config_input *in, const struct config_key *k, const char *word,
-                      char **rest, struct config_server *s)
+                      char **rest, struct backends_server *s)
 {
     static const char *const words[] = {"weight", "max-tunnels", "backup"};
     struct suggest guess = suggest_init(word);
@@ -66,7 +66,7 @@ static bool read_word(struct config_input *in, const struct config_key *k, const
 }
 
 static bool read_address(struct config_input *in, const struct config_key *k, const char *text,
-                         struct config_server *s)
+                         struct backends_server *s)
 {
     char host[VALUE_HOST_SIZE];
     enum err e = value_host_port(text, host, &s->port);
@@ -85,7 +85,7 @@ static bool parse_server(struct config_input *in, const struct config_key *k, vo
                          const char *text)
 {
     struct config_backend *be = at;
-    struct config_server s = {.line = in->line};
+    struct backends_server s = {.line = in->line};
     char *words = copy(text), *rest = words;
     const char *word = strtok_r(rest, blanks, &rest);
     bool good = read_address(in, k, word == NULL ? "" : word, &s);
@@ -97,16 +97,16 @@ static bool parse_server(struct config_input *in, const struct config_key *k, vo
         free(s.host);
         return false;
     }
-    be->server = config_grow(be->server, be->server_count, sizeof *be->server);
-    be->server[be->server_count++] = s;
+    be->servers.item = config_grow(be->servers.item, be->servers.count, sizeof *be->servers.item);
+    be->servers.item[be->servers.count++] = s;
     return true;
 }
 
 static bool print_server(FILE *out, const struct config_key *k, const void *at)
 {
     const struct config_backend *be = at;
-    for (size_t i = 0; i < be->server_count; i++) {
-        const struct config_server *s = &be->server[i];
+    for (size_t i = 0; i < be->servers.count; i++) {
+        const struct backends_server *s = &be->servers.item[i];
         bool ip6 = strchr(s->host, ':') != NULL;
         fprintf(out, "%s = %s%s%s:%u", k->name, ip6 ? "[" : "", s->host, ip6 ? "]" : "",
                 (unsigned)s->port);
@@ -116,15 +116,15 @@ static bool print_server(FILE *out, const struct config_key *k, const void *at)
             fprintf(out, " max-tunnels %u", s->max_tunnels);
         fputs(s->backup ? " backup\n" : "\n", out);
     }
-    return be->server_count > 0;
+    return be->servers.count > 0;
 }
 
 static void fini_server(void *at)
 {
     struct config_backend *be = at;
-    for (size_t i = 0; i < be->server_count; i++)
-        free(be->server[i].host);
-    free(be->server);
+    for (size_t i = 0; i < be->servers.count; i++)
+        free(be->servers.item[i].host);
+    free(be->servers.item);
 }
 
 const struct config_type config_type_server = {

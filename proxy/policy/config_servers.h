@@ -5,7 +5,7 @@
 
 #include "policy/config_type.h"
 
-/* `at` is the whole backend. What is not written is 0 in a config_server: config_finish knows the
+/* `at` is the whole backend. What is not written is 0 in a backends_server: config_finish knows the
  * defaults. */
 extern const struct config_type config_type_server;
 extern const struct config_type config_type_statuses; /* struct config_statuses */

@@ -141,10 +141,10 @@ static const struct config_choice binding_ways[] = {
     {NULL, 0},
 };
 
-static const struct config_choice balances[] = {{"first", CONFIG_BALANCE_FIRST},
-                                                {"roundrobin", CONFIG_BALANCE_ROUNDROBIN},
-                                                {"leastconn", CONFIG_BALANCE_LEASTCONN},
-                                                {"source", CONFIG_BALANCE_SOURCE},
+static const struct config_choice balances[] = {{"first", BACKENDS_FIRST},
+                                                {"roundrobin", BACKENDS_ROUNDROBIN},
+                                                {"leastconn", BACKENDS_LEASTCONN},
+                                                {"source", BACKENDS_SOURCE},
                                                 {NULL, 0}};
 static const struct config_choice checks[] = {
     {"no", CONFIG_CHECK_NO},     {"tcp", CONFIG_CHECK_TCP},   {"tls", CONFIG_CHECK_TLS},
@@ -323,20 +323,20 @@ const struct config_key config_keys[] = {
      .help = "SSTP server, port 443 unless written (80 with tls = no). weight: its part of the calls, "
              "1 to 256, default 1; max-tunnels: calls at a time; backup: for when none of the others "
              "can take a call. When one fails before its answer the call goes to the next."},
-    {BACKEND_KEY("balance", balance), .type = &config_type_choice, .choices = balances,
+    {BACKEND_KEY("balance", servers.balance), .type = &config_type_choice, .choices = balances,
      .initial = "first",
      .help = "Which server gets a call: the first, in their order, that is up and not full; each in "
              "its turn; the one with the fewest calls; or by the client's address, the same as long "
              "as it is up."},
-    {BACKEND_KEY("slow-start", slow_start), .type = &config_type_duration, .flags = KEY_NONE,
+    {BACKEND_KEY("slow-start", servers.slow_start), .type = &config_type_duration, .flags = KEY_NONE,
      .initial = "none",
      .help = "How long the weight of a server that has come up, or is ready again, grows to its full "
              "value."},
-    {BACKEND_KEY("fall", fall), .type = &config_type_number, .min = 1, .max = 100, .initial = "3",
+    {BACKEND_KEY("fall", servers.fall), .type = &config_type_number, .min = 1, .max = 100, .initial = "3",
      .help = "Failures in a row, of calls and checks, at which a server is down."},
-    {BACKEND_KEY("rise", rise), .type = &config_type_number, .min = 1, .max = 100, .initial = "2",
+    {BACKEND_KEY("rise", servers.rise), .type = &config_type_number, .min = 1, .max = 100, .initial = "2",
      .help = "Good checks in a row at which it is up again."},
-    {BACKEND_KEY("down-time", down_time), .type = &config_type_duration, .initial = "10s",
+    {BACKEND_KEY("down-time", servers.down_time), .type = &config_type_duration, .initial = "10s",
      .help = "Without checks: how long a server that is down is left alone, before one call tries it. "
              "When no other is left all calls do."},
     {BACKEND_KEY("check", check), .type = &config_type_choice, .choices = checks, .initial = "no",

@@ -91,7 +91,7 @@ _Static_assert(sizeof(enum config_tls) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_log_level) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_verify) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_binding) == sizeof(int), "stored by put_int");
-_Static_assert(sizeof(enum config_balance) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum backends_balance) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_check) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum rules_action) == sizeof(int), "stored by put_int");
 

@@ -12,7 +12,7 @@ static struct backends_group **join_all(struct backends *all, const struct confi
 {
     struct backends_group **group = insist_alloc(calloc(c->backend_count + 1, sizeof *group));
     for (size_t i = 0; i < c->backend_count; i++)
-        group[i] = backends_join(all, &c->backend[i]);
+        group[i] = backends_join(all, &c->backend[i].servers);
     return group;
 }
 

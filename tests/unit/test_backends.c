@@ -29,23 +29,23 @@ static struct addr client_of(unsigned number)
 
 /* A backend whose servers are named a, b, c, ... */
 struct backend {
-    struct config_backend c;
-    struct config_server server[BACKENDS_SERVERS_MAX];
+    struct backends_settings c;
+    struct backends_server server[BACKENDS_SERVERS_MAX];
     char host[BACKENDS_SERVERS_MAX][2];
 };
 
-static void backend_init(struct backend *b, enum config_balance balance, size_t servers)
+static void backend_init(struct backend *b, enum backends_balance balance, size_t servers)
 {
     *b = (struct backend){.c = {.name = (char *)"b",
                                 .balance = balance,
                                 .fall = FALL,
                                 .rise = RISE,
                                 .down_time = DOWN_TIME,
-                                .server_count = servers}};
-    b->c.server = b->server;
+                                .count = servers}};
+    b->c.item = b->server;
     for (size_t i = 0; i < servers; i++) {
         b->host[i][0] = (char)('a' + i);
-        b->server[i] = (struct config_server){.host = b->host[i], .port = 443, .weight = 1};
+        b->server[i] = (struct backends_server){.host = b->host[i], .port = 443, .weight = 1};
     }
 }
 
@@ -59,62 +59,62 @@ static void backend_init(struct backend *b, enum config_balance balance, size_t 
  *          T  down-time goes by             t  a second goes by
  * chosen:  the server that each c, C and n got, '.' for none. */
 static const struct course {
-    enum config_balance balance;
+    enum backends_balance balance;
     bool checked;
     const char *servers, *course, *chosen;
 } courses[] = {
-    {CONFIG_BALANCE_FIRST, false, "1 1 1", "ccCc", "aaaa"},
-    {CONFIG_BALANCE_FIRST, false, "1 1 1", "cnnn", "abc."},
-    {CONFIG_BALANCE_FIRST, false, "1m2 1m1 1", "cccc-ac", "aabca"},
-    {CONFIG_BALANCE_FIRST, false, "1m1 1m1", "ccc", "ab."},
+    {BACKENDS_FIRST, false, "1 1 1", "ccCc", "aaaa"},
+    {BACKENDS_FIRST, false, "1 1 1", "cnnn", "abc."},
+    {BACKENDS_FIRST, false, "1m2 1m1 1", "cccc-ac", "aabca"},
+    {BACKENDS_FIRST, false, "1m1 1m1", "ccc", "ab."},
     /* not yet, down */
-    {CONFIG_BALANCE_FIRST, false, "1 1", "!a!aC!aC", "ab"},
+    {BACKENDS_FIRST, false, "1 1", "!a!aC!aC", "ab"},
     /* not in a row */
-    {CONFIG_BALANCE_FIRST, false, "1 1", "!a!a+a!a!aC", "a"},
+    {BACKENDS_FIRST, false, "1 1", "!a!a+a!a!aC", "a"},
     /* down is tried last, and every down-time by one */
-    {CONFIG_BALANCE_FIRST, false, "1 1", "!a!a!acnn", "ba."},
-    {CONFIG_BALANCE_FIRST, false, "1 1", "!a!a!aCTcCCTC", "babba"},
+    {BACKENDS_FIRST, false, "1 1", "!a!a!acnn", "ba."},
+    {BACKENDS_FIRST, false, "1 1", "!a!a!aCTcCCTC", "babba"},
     /* that one finds it is down still, or up again */
-    {CONFIG_BALANCE_FIRST, false, "1 1", "!a!a!aTC!aCC", "abb"},
-    {CONFIG_BALANCE_FIRST, false, "1 1", "!a!a!aTC+aCC", "aaa"},
+    {BACKENDS_FIRST, false, "1 1", "!a!a!aTC!aCC", "abb"},
+    {BACKENDS_FIRST, false, "1 1", "!a!a!aTC+aCC", "aaa"},
     /* a single one is never left out */
-    {CONFIG_BALANCE_FIRST, false, "1", "!a!a!a!aCCC", "aaa"},
-    {CONFIG_BALANCE_ROUNDROBIN, false, "1 1", "!a!a!a!b!b!bCCcnn", "abab."},
+    {BACKENDS_FIRST, false, "1", "!a!a!a!aCCC", "aaa"},
+    {BACKENDS_ROUNDROBIN, false, "1 1", "!a!a!a!b!b!bCCcnn", "abab."},
     /* with checks, down is down until they have been good in a row */
-    {CONFIG_BALANCE_FIRST, true, "1 1", "C!aCTCcn", "abbb."},
-    {CONFIG_BALANCE_FIRST, true, "1", "!aC+aC+aC", "..a"},
-    {CONFIG_BALANCE_FIRST, true, "1", "!a+a!a+aC+aC", ".a"},
+    {BACKENDS_FIRST, true, "1 1", "C!aCTCcn", "abbb."},
+    {BACKENDS_FIRST, true, "1", "!aC+aC+aC", "..a"},
+    {BACKENDS_FIRST, true, "1", "!a+a!a+aC+aC", ".a"},
     /* only the first failure of all is enough */
-    {CONFIG_BALANCE_FIRST, true, "1 1", "+a!a!aC!aC", "ab"},
+    {BACKENDS_FIRST, true, "1 1", "+a!a!aC!aC", "ab"},
     /* backups */
-    {CONFIG_BALANCE_ROUNDROBIN, false, "1b 1 1b 1", "CCCcnnnn", "bdbdbac."},
-    {CONFIG_BALANCE_FIRST, false, "1b 1m1", "ccc-bc", "baab"},
-    {CONFIG_BALANCE_FIRST, true, "1 1b", "!aC+a+aC", "ba"},
-    {CONFIG_BALANCE_FIRST, false, "1b 1 1", "!b!b!bcnnn", "cab."},
+    {BACKENDS_ROUNDROBIN, false, "1b 1 1b 1", "CCCcnnnn", "bdbdbac."},
+    {BACKENDS_FIRST, false, "1b 1m1", "ccc-bc", "baab"},
+    {BACKENDS_FIRST, true, "1 1b", "!aC+a+aC", "ba"},
+    {BACKENDS_FIRST, false, "1b 1 1", "!b!b!bcnnn", "cab."},
     /* draining */
-    {CONFIG_BALANCE_FIRST, false, "1 1", "cdaCraC", "aba"},
-    {CONFIG_BALANCE_FIRST, false, "1", "daCTC", ".."},
+    {BACKENDS_FIRST, false, "1 1", "cdaCraC", "aba"},
+    {BACKENDS_FIRST, false, "1", "daCTC", ".."},
     /* in turn, by weight */
-    {CONFIG_BALANCE_ROUNDROBIN, false, "1 1 1", "CCCcccC", "abcabca"},
-    {CONFIG_BALANCE_ROUNDROBIN, false, "3 1", "CCCCCCCC", "aaabaaab"},
-    {CONFIG_BALANCE_ROUNDROBIN, false, "1 2 4", "CCCCCCC", "cbccabc"},
-    {CONFIG_BALANCE_ROUNDROBIN, false, "1 1 1", "CcnC", "abca"},
-    {CONFIG_BALANCE_ROUNDROBIN, false, "1 1m1", "ccc-bccc", "ababaa"},
+    {BACKENDS_ROUNDROBIN, false, "1 1 1", "CCCcccC", "abcabca"},
+    {BACKENDS_ROUNDROBIN, false, "3 1", "CCCCCCCC", "aaabaaab"},
+    {BACKENDS_ROUNDROBIN, false, "1 2 4", "CCCCCCC", "cbccabc"},
+    {BACKENDS_ROUNDROBIN, false, "1 1 1", "CcnC", "abca"},
+    {BACKENDS_ROUNDROBIN, false, "1 1m1", "ccc-bccc", "ababaa"},
     /* who was away gets no more than his part afterwards */
-    {CONFIG_BALANCE_ROUNDROBIN, true, "1 1", "C!bCCCC+b+bCCCC", "aaaaababa"},
+    {BACKENDS_ROUNDROBIN, true, "1 1", "C!bCCCC+b+bCCCC", "aaaaababa"},
     /* fewest calls for the weight, in turn where that is the same */
-    {CONFIG_BALANCE_LEASTCONN, false, "1 1 1", "CCCC", "abca"},
-    {CONFIG_BALANCE_LEASTCONN, false, "1 1 1", "cccc-bc", "abcab"},
-    {CONFIG_BALANCE_LEASTCONN, false, "1 1", "ccc-a-acc", "abaab"},
-    {CONFIG_BALANCE_LEASTCONN, false, "3 1", "cccccccc", "aaabaaab"},
-    {CONFIG_BALANCE_LEASTCONN, false, "1 1 1b", "ccnn", "abac"},
-    {CONFIG_BALANCE_LEASTCONN, false, "1m1 1m2 9b", "ccccc", "abbcc"},
+    {BACKENDS_LEASTCONN, false, "1 1 1", "CCCC", "abca"},
+    {BACKENDS_LEASTCONN, false, "1 1 1", "cccc-bc", "abcab"},
+    {BACKENDS_LEASTCONN, false, "1 1", "ccc-a-acc", "abaab"},
+    {BACKENDS_LEASTCONN, false, "3 1", "cccccccc", "aaabaaab"},
+    {BACKENDS_LEASTCONN, false, "1 1 1b", "ccnn", "abac"},
+    {BACKENDS_LEASTCONN, false, "1m1 1m2 9b", "ccccc", "abbcc"},
 };
 
 static void parse_servers(struct backend *b, const struct course *c)
 {
     size_t n = 0;
-    struct config_server server[BACKENDS_SERVERS_MAX] = {0};
+    struct backends_server server[BACKENDS_SERVERS_MAX] = {0};
 
     for (const char *p = c->servers; *p != '\0'; p++) {
         switch (*p) {
@@ -125,7 +125,7 @@ static void parse_servers(struct backend *b, const struct course *c)
         }
     }
     backend_init(b, c->balance, n + 1);
-    b->c.check = c->checked ? CONFIG_CHECK_TCP : CONFIG_CHECK_NO;
+    b->c.probed = c->checked;
     for (size_t i = 0; i <= n; i++) {
         b->server[i].weight = server[i].weight;
         b->server[i].max_tunnels = server[i].max_tunnels;
@@ -182,7 +182,7 @@ static void run_course(const struct course *c, char *out)
         p += strchr("-!+dr", *p) != NULL;
     }
     *out = '\0';
-    for (size_t i = 0; i < b.c.server_count; i++)
+    for (size_t i = 0; i < b.c.count; i++)
         while (left[i]-- > 0)
             backends_release(g, i);
     backends_leave(g);
@@ -228,10 +228,9 @@ static void near(unsigned got, unsigned wanted, unsigned percent)
 static void test_weights(void **state)
 {
     static const struct {
-        enum config_balance balance;
+        enum backends_balance balance;
         unsigned percent;
-    } cases[] = {
-        {CONFIG_BALANCE_ROUNDROBIN, 0}, {CONFIG_BALANCE_LEASTCONN, 0}, {CONFIG_BALANCE_SOURCE, 5}};
+    } cases[] = {{BACKENDS_ROUNDROBIN, 0}, {BACKENDS_LEASTCONN, 0}, {BACKENDS_SOURCE, 5}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct backend b;
@@ -242,7 +241,7 @@ static void test_weights(void **state)
         b.server[2].weight = 128 - 10;
         struct backends_group *g = backends_join(NULL, &b.c);
         spread(g, 384 * 100, START, got);
-        if (cases[i].balance == CONFIG_BALANCE_LEASTCONN) {
+        if (cases[i].balance == BACKENDS_LEASTCONN) {
             /* none of them stays, so the heaviest is always the best */
             assert_int_equal(got[1], 384 * 100);
         } else {
@@ -260,7 +259,7 @@ static void test_slow_start(void **state)
     (void)state;
     for (int drained = 0; drained < 2; drained++) {
         struct backend b;
-        backend_init(&b, CONFIG_BALANCE_ROUNDROBIN, 2);
+        backend_init(&b, BACKENDS_ROUNDROBIN, 2);
         b.c.slow_start = SLOW;
         struct backends_group *g = backends_join(NULL, &b.c);
         unsigned got[2] = {0};
@@ -308,7 +307,7 @@ static void test_source_stays(void **state)
     (void)state;
     struct backend b;
     static char before[CLIENTS], after[CLIENTS];
-    backend_init(&b, CONFIG_BALANCE_SOURCE, 5);
+    backend_init(&b, BACKENDS_SOURCE, 5);
     struct backends_group *g = backends_join(NULL, &b.c);
     places(g, before);
     places(g, after);
@@ -338,7 +337,7 @@ static void test_source_stays(void **state)
 
     /* Another order, with one more: only what the new one has drawn changes. */
     struct backend more;
-    backend_init(&more, CONFIG_BALANCE_SOURCE, 6);
+    backend_init(&more, BACKENDS_SOURCE, 6);
     for (size_t i = 0; i < 6; i++)
         more.server[i].host = more.host[5 - i];
     g = backends_join(NULL, &more.c);
@@ -361,7 +360,7 @@ static void test_source_is_fixed(void **state)
     (void)state;
     struct backend b;
     char found[17] = "";
-    backend_init(&b, CONFIG_BALANCE_SOURCE, 4);
+    backend_init(&b, BACKENDS_SOURCE, 4);
     struct backends_group *g = backends_join(NULL, &b.c);
     for (unsigned n = 0; n < 16; n++) {
         struct addr who = client_of(n);
@@ -387,8 +386,8 @@ static void test_state(void **state)
     struct backend b;
     struct backends_state s;
     char why[BACKENDS_CAUSE_MAX];
-    backend_init(&b, CONFIG_BALANCE_FIRST, 4);
-    b.c.check = CONFIG_CHECK_TLS;
+    backend_init(&b, BACKENDS_FIRST, 4);
+    b.c.probed = true;
     b.server[1].max_tunnels = b.server[2].max_tunnels = 1;
     struct backends_group *g = backends_join(NULL, &b.c);
     backends_state(g, 0, &s);
@@ -430,7 +429,7 @@ static void test_names(void **state)
     (void)state;
     struct backend b;
     char name[BACKENDS_NAME_MAX];
-    backend_init(&b, CONFIG_BALANCE_FIRST, 2);
+    backend_init(&b, BACKENDS_FIRST, 2);
     b.server[1].host = (char *)"2001:db8::1";
     b.server[1].port = 65535;
     struct backends_group *g = backends_join(NULL, &b.c);
@@ -450,14 +449,14 @@ static void test_sharing(void **state)
     uint64_t tried = 0;
     size_t at;
 
-    backend_init(&b, CONFIG_BALANCE_FIRST, 3);
+    backend_init(&b, BACKENDS_FIRST, 3);
     struct backends_group *old = backends_join(all, &b.c);
     for (int i = 0; i < FALL; i++)
         backends_report(old, 1, false, "gone", START);
     backends_drain(old, 2, true, START);
     assert_true(backends_choose(old, &who, &tried, START, &at) && at == 0);
 
-    backend_init(&again, CONFIG_BALANCE_ROUNDROBIN, 3);
+    backend_init(&again, BACKENDS_ROUNDROBIN, 3);
     again.server[0].host = b.host[2];
     again.server[1].host = b.host[1];
     again.server[2].host = b.host[0];
@@ -555,7 +554,7 @@ static void test_threads_choose(void **state)
 {
     (void)state;
     struct backend b;
-    backend_init(&b, CONFIG_BALANCE_ROUNDROBIN, 3);
+    backend_init(&b, BACKENDS_ROUNDROBIN, 3);
     b.server[0].weight = 2;
     struct crowd c = {.g = backends_join(NULL, &b.c)};
     crowd(&c, crowd_choose);
@@ -570,7 +569,7 @@ static void test_threads_full(void **state)
 {
     (void)state;
     struct backend b;
-    backend_init(&b, CONFIG_BALANCE_FIRST, 2);
+    backend_init(&b, BACKENDS_FIRST, 2);
     b.server[0].max_tunnels = 2;
     struct crowd c = {.g = backends_join(NULL, &b.c)};
     crowd(&c, crowd_choose);
@@ -585,7 +584,7 @@ static void test_threads_report(void **state)
     (void)state;
     struct backend b;
     struct backends_state s;
-    backend_init(&b, CONFIG_BALANCE_ROUNDROBIN, 1);
+    backend_init(&b, BACKENDS_ROUNDROBIN, 1);
     struct crowd c = {.g = backends_join(NULL, &b.c)};
     crowd(&c, crowd_report);
     backends_state(c.g, 0, &s);

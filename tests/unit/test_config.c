@@ -839,8 +839,8 @@ static void defaults(void **state)
     assert_ptr_equal(l->backend, &c->backend[0]);
     assert_int_equal(c->backend_count, 1);
     const struct config_backend *b = &c->backend[0];
-    assert_string_equal(b->server[0].host, "s");
-    assert_int_equal(b->server[0].port, 443);
+    assert_string_equal(b->servers.item[0].host, "s");
+    assert_int_equal(b->servers.item[0].port, 443);
     assert_true(b->tls);
     assert_int_equal(b->verify, CONFIG_VERIFY_OFF);
     assert_int_equal(b->tls_min, CONFIG_TLS_1_2);
@@ -864,7 +864,7 @@ static void listeners_find_their_backend(void **state)
                    "allow = 192.0.2.0/24\n[gate]\nworkers = 3\n");
     assert_ptr_equal(c->listener[0].backend, &c->backend[1]);
     assert_ptr_equal(c->listener[1].backend, &c->backend[0]);
-    assert_string_equal(c->backend[0].server[0].host, "::1");
+    assert_string_equal(c->backend[0].servers.item[0].host, "::1");
     assert_true(c->backend[1].binding_sha1_known);
     assert_int_equal(c->backend[1].binding_sha1[19], 0x13);
     assert_false(c->listener[1].rules.default_allow);
