@@ -8,12 +8,12 @@
 #include <uv.h>
 
 #include "base/core_dumps.h"
-#include "ops/cli_binding.h"
-#include "ops/preflight.h"
-#include "ops/cli_ctl.h"
-#include "ops/gate.h"
-#include "ops/cli_user.h"
-#include "policy/config.h"
+#include "cli/cli_binding.h"
+#include "cli/cli_ctl.h"
+#include "cli/cli_user.h"
+#include "config/config.h"
+#include "gate/gate.h"
+#include "gate/preflight.h"
 #include "policy/country.h"
 
 #define DEFAULT_CONFIG SSTPGATE_SYSCONFDIR "/sstpgate/sstpgate.conf"

@@ -7,13 +7,18 @@ cd "${1:-$(dirname "$0")/..}"
 
 # Room, and what it may include of this project besides itself: rooms, or single files of rooms.
 rooms='
-main     ops call radius net tls policy binding wire base
-ops      call radius net tls policy binding wire base
-call     wire binding policy net tls base radius/keyring.h
-radius   wire binding policy net base
-net      tls base wire/proxyproto.h
-tls      base
+main     gate cli config base policy/country.h
+cli      gate/admin.h config users tls binding base
+gate     call radius upstream site config users policy net tls binding wire base
+call     upstream site config policy users net tls wire binding base radius/keyring.h
+radius   site config users net wire binding base
+upstream site config policy net tls wire binding base
+site     config policy users tls binding base
+config   policy base
+users    base
 policy   base
+net      tls base
+tls      base
 binding  base wire/sstp.h wire/radius.h
 wire     base/span.h base/err.h
 base
@@ -21,10 +26,10 @@ base
 
 # Header of a library, and the rooms that may include it; the first pattern that matches decides.
 libraries='
-uv.h                    net ops main
-openssl/crypto.h        tls binding call radius ops main
+uv.h                    net gate main
+openssl/crypto.h        tls binding call radius gate cli main
 openssl/*               tls binding
-ini.h                   policy
+ini.h                   config
 maxminddb.h             policy
 '
 

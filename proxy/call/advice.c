@@ -5,9 +5,9 @@
 #include <time.h>
 
 #include "call/candidates.h"
-#include "call/leaves.h"
-#include "call/site.h"
-#include "policy/users.h"
+#include "site/leaves.h"
+#include "site/site.h"
+#include "users/users.h"
 
 static bool allowed(const struct advice *a, unsigned *missed)
 {

@@ -8,12 +8,12 @@
 #include "base/insist.h"
 #include "call/entry.h"
 #include "call/negotiation.h"
-#include "call/site.h"
 #include "call/relay.h"
 #include "call/uplink.h"
 #include "net/dial.h"
 #include "net/worker.h"
 #include "policy/limits.h"
+#include "site/site.h"
 #include "tls/tls_conn.h"
 #include "wire/http_head.h"
 

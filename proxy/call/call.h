@@ -3,9 +3,9 @@
 #ifndef SSTPGATE_CALL_CALL_H
 #define SSTPGATE_CALL_CALL_H
 
+#include "call/calls.h"
 #include "call/reason.h"
 #include "call/record.h"
-#include "call/calls.h"
 #include "net/stream.h"
 
 struct dial;

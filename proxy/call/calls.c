@@ -8,13 +8,13 @@
 #include <utlist.h>
 
 #include "base/insist.h"
-#include "call/probes.h"
-#include "call/entry.h"
-#include "radius/keyring.h"
-#include "call/site.h"
-#include "call/relay.h"
 #include "call/call.h"
+#include "call/entry.h"
+#include "call/relay.h"
 #include "net/worker.h"
+#include "radius/keyring.h"
+#include "site/site.h"
+#include "upstream/probes.h"
 
 /* Calls that one sweep may end: some 20 us each. Thousands of deadlines may pass at once, and their
  * calls must not delay the others; the next sweep follows in WORKER_AGAIN_MS. */

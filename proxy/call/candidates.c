@@ -5,8 +5,8 @@
 
 #include "binding/binding.h"
 #include "binding/mschap.h"
-#include "policy/users.h"
 #include "radius/keyring.h"
+#include "users/users.h"
 
 /* RADIUS_MAX bounds what a Call Connected with a wrong MAC costs. Keys of this very login come
  * first; a login without anything in common with it is one of the newest. */

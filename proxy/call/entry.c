@@ -4,11 +4,11 @@
 #include <time.h>
 
 #include "base/insist.h"
-#include "call/site.h"
 #include "call/call.h"
 #include "call/uplink.h"
 #include "net/worker.h"
 #include "policy/limits.h"
+#include "site/site.h"
 #include "tls/tls_conn.h"
 #include "wire/http_head.h"
 #include "wire/proxyproto.h"

@@ -7,7 +7,7 @@
 
 #include "call/reason.h"
 #include "call/record.h"
-#include "call/site.h"
+#include "site/site.h"
 
 struct negotiation;
 struct keyring;

@@ -5,8 +5,8 @@
 #include "base/insist.h"
 #include "binding/mschap.h"
 #include "call/advice.h"
-#include "policy/users.h"
 #include "radius/keyring.h"
+#include "users/users.h"
 
 static struct advice advice_for(const struct negotiation *n)
 {

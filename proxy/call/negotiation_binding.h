@@ -7,8 +7,8 @@
 
 #include "binding/binding.h"
 #include "call/candidates.h"
-#include "call/negotiation.h"
 #include "call/login_label.h"
+#include "call/negotiation.h"
 #include "wire/ppp.h"
 
 /* Named for what SSTP waits for ([MS-SSTP] 3.3.1); WAIT_KEY: Call Connected is here, its key is

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 
 #include "base/insist.h"
-#include "call/entry.h"
-#include "call/negotiation.h"
 #include "call/call.h"
 #include "call/calls.h"
+#include "call/entry.h"
+#include "call/negotiation.h"
 #include "net/stream.h"
 #include "policy/limits.h"
-#include "policy/users.h"
+#include "users/users.h"
 #include "wire/ppp_frame.h"
 #include "wire/sstp.h"
 

@@ -3,14 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "call/call.h"
 #include "call/entry.h"
 #include "call/negotiation.h"
-#include "call/site.h"
-#include "call/upstream.h"
-#include "call/call.h"
 #include "net/dial.h"
 #include "policy/backends.h"
+#include "site/site.h"
 #include "tls/tls_conn.h"
+#include "upstream/upstream.h"
 #include "wire/http_head.h"
 #include "wire/proxyproto.h"
 

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/addr.h"
-#include "base/insist.h"
 #include "base/file.h"
+#include "base/insist.h"
 #include "policy/limits.h"
 
 /* ---- reading ---- */

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/insist.h"
 #include "base/file.h"
+#include "base/insist.h"
 
 struct country {
     MMDB_s db;

@@ -6,8 +6,8 @@
 #include <unistd.h>
 #include <sys/types.h>
 
-#include "base/insist.h"
 #include "base/file.h"
+#include "base/insist.h"
 #include "base/span.h"
 
 /* An address as a number; IPv4 has its four octets at the top of `high`. */

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/insist.h"
+#include "base/suggest.h"
 #include "base/value.h"
 #include "policy/sources.h"
-#include "base/suggest.h"
 #include "policy/window.h"
 
 /* What a rule says about the address. */

@@ -7,7 +7,7 @@
 
 #include "base/insist.h"
 #include "base/siphash.h"
-#include "policy/users.h"
+#include "users/users.h"
 #include "wire/eap.h"
 
 /* The least number of bytes of a proof: a response of CHAP-MD5 has as many. */

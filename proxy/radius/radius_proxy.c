@@ -6,11 +6,11 @@
 
 #include "base/insist.h"
 #include "base/log.h"
+#include "config/config.h"
+#include "net/udp.h"
 #include "radius/keyring.h"
 #include "radius/radius_section.h"
-#include "policy/snapshot.h"
-#include "net/udp.h"
-#include "policy/config.h"
+#include "site/snapshot.h"
 
 struct radius_listen {
     struct udp udp;

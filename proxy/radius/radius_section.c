@@ -8,16 +8,16 @@
 
 #include "base/insist.h"
 #include "base/log.h"
+#include "config/config.h"
+#include "net/udp.h"
+#include "net/worker.h"
 #include "radius/keyring.h"
 #include "radius/radius_carry.h"
 #include "radius/radius_memory.h"
 #include "radius/radius_server.h"
 #include "radius/radius_table.h"
-#include "policy/snapshot.h"
-#include "net/udp.h"
-#include "net/worker.h"
-#include "policy/config.h"
-#include "policy/secret.h"
+#include "site/snapshot.h"
+#include "users/secret.h"
 
 /* Why a packet was dropped. */
 enum drop {

@@ -7,9 +7,9 @@
 
 #include "base/insist.h"
 #include "base/log.h"
+#include "config/config.h"
 #include "net/dial.h"
 #include "net/worker.h"
-#include "policy/config.h"
 
 enum { IDENTIFIERS = 256 };
 

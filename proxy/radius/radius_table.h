@@ -5,9 +5,9 @@
 #define SSTPGATE_RADIUS_RADIUS_TABLE_H
 
 #include "base/siphash.h"
+#include "net/udp.h"
 #include "radius/keyring.h"
 #include "radius/radius_carry.h"
-#include "net/udp.h"
 
 struct radius_port;
 struct radius_server;

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/insist.h"
 #include "base/file.h"
+#include "base/insist.h"
 #include "tls/tls_internal.h"
 #include "tls/tls_pbe.h"
 #include "tls/tls_pkcs12.h"

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/insist.h"
 #include "base/file.h"
+#include "base/insist.h"
 #include "tls/tls_bio.h"
 #include "tls/tls_cert.h"
 #include "tls/tls_internal.h"

@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/insist.h"
+#include "config/config.h"
 #include "policy/ban_file.h"
-#include "policy/config.h"
 #include "policy/limits.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/insist.h"
-#include "policy/config.h"
+#include "config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,8 +8,8 @@
 #include "binding/binding.h"
 #include "call/negotiation.h"
 #include "radius/keyring.h"
+#include "users/users.h"
 #include "wire/ppp.h"
-#include "policy/users.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

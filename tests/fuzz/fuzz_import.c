@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "base/insist.h"
-#include "policy/import.h"
-#include "policy/users.h"
-#include "policy/users_edit.h"
+#include "users/import.h"
+#include "users/users.h"
+#include "users/users_edit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 #include "base/insist.h"
-#include "policy/users.h"
 #include "server_models.h"
+#include "users/users.h"
 #include "wire/ppp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/insist.h"
-#include "policy/users.h"
+#include "users/users.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -222,7 +222,7 @@ def test_program_page_is_complete():
     usage = run("-h").stdout
     options = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", usage))
     commands = set(re.findall(r"sstpgate ([a-z]+)", usage))
-    admin = set(re.findall(r'\[[A-Z]+\] = \{"([a-z]+)"', (ROOT / "proxy/ops/admin.c").read_text()))
+    admin = set(re.findall(r'\[[A-Z]+\] = \{"([a-z]+)"', (ROOT / "proxy/gate/admin.c").read_text()))
     assert {"-c", "--keys"} <= options and {"ctl", "user"} <= commands and "unban" in admin
     # each stands at the start of a line, or behind another name of the same
     shown = set(re.findall(r"^ +(?:sstpgate )?(-{0,2}[a-zA-Z][a-z-]*)", text, re.M))

@@ -1,5 +1,5 @@
 /* What is answered to a line, without sockets; these are for tests/integration/test_admin.py. */
-#include "ops/admin.h"
+#include "gate/admin.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "base/addr.h"
-#include "policy/config.h"
+#include "config/config.h"
 
 enum { START = 1000000, DOWN_TIME = 10000, SLOW = 30000, FALL = 3, RISE = 2 };
 

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "policy/ban_file.h"
-#include "policy/config.h"
 #include "policy/limits.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, START = 5 * MINUTE };

@@ -20,14 +20,14 @@
 /* cmocka wants the four above before it */
 #include <cmocka.h>
 
-#include "radius/keyring.h"
-#include "call/site.h"
-#include "policy/snapshot.h"
 #include "call/call.h"
 #include "certs.h"
 #include "net/listener.h"
 #include "net/worker.h"
 #include "policy/limits.h"
+#include "radius/keyring.h"
+#include "site/site.h"
+#include "site/snapshot.h"
 
 static struct certs certs;
 static struct cert cert;

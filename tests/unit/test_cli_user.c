@@ -18,7 +18,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "ops/cli_user.h"
+#include "cli/cli_user.h"
 
 #define CLIENT_PASS "41c00c584bd2d91c4017a2a12fa59f3f" /* RFC 2759 9.2 */
 

@@ -1,4 +1,4 @@
-#include "policy/config.h"
+#include "config/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,10 +11,10 @@
 /* cmocka wants the four above before it */
 #include <cmocka.h>
 
-#include "policy/backends.h"
-#include "policy/config_read.h"
-#include "base/value.h"
 #include "base/suggest.h"
+#include "base/value.h"
+#include "config/config_read.h"
+#include "policy/backends.h"
 
 /* Sections that lack nothing; a case adds its line to one of them. Three lines each. */
 #define LISTENER "[listener a]\nlisten = 127.0.0.1:0\ncertificate = c.pem\n"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/import.h"
+#include "users/import.h"
 
 /* What was said, as text: "3 user NAME SECRET", "3 skipped NAME: REASON", "3 problem: REASON". */
 struct said {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "call/leaves.h"
+#include "site/leaves.h"
 
 /* The certificate with this number. */
 static struct binding_leaf leaf(unsigned n)

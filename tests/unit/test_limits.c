@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/config.h"
+#include "config/config.h"
 #include "policy/limits.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, START = 5 * MINUTE };

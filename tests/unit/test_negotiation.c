@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "radius/keyring.h"
-#include "policy/users.h"
+#include "users/users.h"
 #include "vectors.h"
 
 static struct vectors vectors;

@@ -1,6 +1,6 @@
 /* Checks of servers, given up at each of their steps: on a real loop, with a server that is a plain
  * socket. What is looked for: every handle comes back, and what is reported. */
-#include "call/probes.h"
+#include "upstream/probes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,11 +18,11 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "call/site.h"
-#include "policy/snapshot.h"
 #include "certs.h"
 #include "net/worker.h"
 #include "policy/backends.h"
+#include "site/site.h"
+#include "site/snapshot.h"
 
 enum { STEPS = 8 };
 

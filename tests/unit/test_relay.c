@@ -24,13 +24,13 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "call/site.h"
-#include "policy/snapshot.h"
 #include "call/call.h"
 #include "call/calls.h"
 #include "certs.h"
 #include "net/worker.h"
 #include "policy/limits.h"
+#include "site/site.h"
+#include "site/snapshot.h"
 
 /* ---- chance ---- */
 

@@ -1,4 +1,4 @@
-#include "policy/secret.h"
+#include "users/secret.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Verification of a backend by its certificate. test_tls_conn has the verification of chains. */
-#include "call/upstream.h"
+#include "upstream/upstream.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,8 +9,8 @@
 /* cmocka wants the four above before it */
 #include <cmocka.h>
 
-#include "call/site.h"
 #include "net/stream.h"
+#include "site/site.h"
 
 /* A stream whose peer has shown no certificate, as with an anonymous cipher suite. */
 static void without_a_certificate_nothing_is_verified(void **state)

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "policy/users.h"
+#include "users/users.h"
 
 /* Hash-hashes that can be told apart: HASH("1") and so on. */
 #define HASH(digit) digit "0000000000000000000000000000000"

@@ -15,7 +15,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "policy/users_edit.h"
+#include "users/users_edit.h"
 
 #define ONE "10000000000000000000000000000000"
 #define TWO "20000000000000000000000000000000"

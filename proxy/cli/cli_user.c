@@ -1,0 +1,365 @@
+#include "cli/cli_user.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/insist.h"
+#include "base/span.h"
+#include "binding/nthash.h"
+#include "cli/password.h"
+#include "users/import.h"
+#include "users/users.h"
+#include "users/users_edit.h"
+
+static const char usage[] =
+    "usage: sstpgate user [-f USERS] NAME\n"
+    "       sstpgate user -f USERS --delete NAME\n"
+    "       sstpgate user [-f USERS] --import chap-secrets|smbpasswd [--machines] FILE\n";
+
+static const char help[] =
+    "\n"
+    "Asks for the password of NAME and puts the line for the users-file of a backend into USERS,\n"
+    "in place of the one that NAME has there; without -f, onto standard output.\n"
+    "\n"
+    "NAME is the user name as the VPN client sends it: name, DOMAIN\\name or name@realm. A line\n"
+    "for the bare name serves all three; letter case does not count. On a terminal the password\n"
+    "is asked for twice and not shown; otherwise it is the first line of standard input (UTF-8).\n"
+    "\n"
+    "  -f, --file USERS  the users-file, made with mode 0600 if it is not there. It is replaced\n"
+    "                    whole and keeps its owner, mode, comments and order. A running gate\n"
+    "                    notices\n"
+    "  -D, --delete      take the line of NAME out\n"
+    "  --import KIND     the users of FILE, or of standard input for `-`:\n"
+    "        chap-secrets  as pppd reads it: client, server, secret, addresses\n"
+    "        smbpasswd     NT hashes, as `pdbedit -Lw` prints them\n"
+    "                    All of them or, when a line cannot be read, none; those who have no\n"
+    "                    password, are disabled, or are everybody are skipped\n"
+    "  --machines        of smbpasswd take accounts of machines, too\n"
+    "  -h, --help        this text\n"
+    "\n"
+    "A line holds NtPasswordHashHash (RFC 2759), not the password. Nobody can log in with it by\n"
+    "MS-CHAPv2, but it lets its holder play the server towards that user, read the keys out of\n"
+    "recorded logins and test guesses of the password. Protect the file: mode 0640 at the most,\n"
+    "owner root. A line has to be made again when the password changes.\n";
+
+static struct nthash *open_md4(void)
+{
+    struct nthash *md4 = nthash_new();
+    if (md4 == NULL)
+        fputs("sstpgate user: this OpenSSL has no MD4: its legacy provider (legacy.so) is not "
+              "installed\n",
+              stderr);
+    return md4;
+}
+
+/* ---- the result ----------------------------------------------------------------------------- */
+
+/* Not with stdio: its buffer would keep a copy. */
+static bool print(struct span text)
+{
+    while (text.n > 0) {
+        const ssize_t done = write(STDOUT_FILENO, text.p, text.n);
+        if (done < 0 && errno != EINTR) {
+            fprintf(stderr, "sstpgate user: standard output: %s\n", strerror(errno));
+            return false;
+        }
+        if (done > 0)
+            text = span_from(text, (size_t)done);
+    }
+    return true;
+}
+
+/* users: the file, or NULL for standard output. */
+static bool finish(struct users_edit *e, const char *users)
+{
+    return users == NULL ? print(users_edit_text(e)) : users_edit_save(e, stderr);
+}
+
+/* ---- one user ------------------------------------------------------------------------------- */
+
+static bool hash_password(const struct password *p, uint8_t hash_hash[NT_HASH])
+{
+    struct nthash *md4 = open_md4();
+
+    if (md4 == NULL)
+        return false;
+    const enum err e = nthash_from_password(md4, span_of(p->octets, p->n), hash_hash);
+    nthash_free(md4);
+    if (e != ERR_OK)
+        fprintf(stderr, "sstpgate user: the password %s\n",
+                e == ERR_SYNTAX      ? "is not UTF-8"
+                : e == ERR_TOO_LARGE ? "is longer than 256 UTF-16 units"
+                                     : "could not be hashed");
+    return e == ERR_OK;
+}
+
+/* Others are kept out of the file from here on, and not while the password is typed. */
+static bool put(const char *name, const char *users, const uint8_t hash_hash[NT_HASH])
+{
+    static const char *const done[] = {
+        [USERS_ADDED] = "added", [USERS_REPLACED] = "replaced", [USERS_SAME] = "not changed"};
+    struct users_edit *e = users_edit_open(users, stderr);
+
+    if (e == NULL)
+        return false;
+    const enum users_edited edited = users_edit_put(e, span_str(name), hash_hash);
+    const bool good = finish(e, users);
+    if (good && users != NULL)
+        fprintf(stderr, "sstpgate user: %s: %s %s\n", users, name, done[edited]);
+    users_edit_free(e);
+    return good;
+}
+
+static bool ask_and_put(const char *name, const char *users)
+{
+    struct password password;
+    uint8_t hash_hash[NT_HASH];
+    /* a file that will not do is told before the question */
+    struct users_edit *e = users_edit_open(users, stderr);
+
+    if (e == NULL)
+        return false;
+    users_edit_free(e);
+    const bool good = password_get(&password) && hash_password(&password, hash_hash) &&
+                      put(name, users, hash_hash);
+
+    explicit_bzero(&password, sizeof password);
+    explicit_bzero(hash_hash, sizeof hash_hash);
+    return good;
+}
+
+static bool take_out(const char *name, const char *users)
+{
+    struct users_edit *e = users_edit_open(users, stderr);
+    bool good = false;
+
+    if (e == NULL)
+        return false;
+    if (!users_edit_delete(e, span_str(name)))
+        fprintf(stderr, "sstpgate user: %s: there is no %s\n", users, name);
+    else if ((good = finish(e, users)))
+        fprintf(stderr, "sstpgate user: %s: %s deleted\n", users, name);
+    users_edit_free(e);
+    return good;
+}
+
+/* ---- the users of another program ----------------------------------------------------------- */
+
+struct import {
+    const char *path; /* for messages */
+    enum import_kind kind;
+    const struct nthash *md4;
+    struct users_edit *edit;
+    size_t edited[USERS_TWICE + 1], skipped;
+    bool failed;
+};
+
+static void on_skipped(void *arg, unsigned line, struct span name, const char *reason)
+{
+    struct import *i = arg;
+    fprintf(stderr, "%s:%u: %.*s%sskipped: %s\n", i->path, line, (int)name.n,
+            name.n == 0 ? "" : (const char *)name.p, name.n == 0 ? "" : ": ", reason);
+    i->skipped++;
+}
+
+static void on_problem(void *arg, unsigned line, const char *reason)
+{
+    struct import *i = arg;
+    fprintf(stderr, "%s:%u: %s\n", i->path, line, reason);
+    i->failed = true;
+}
+
+static void on_user(void *arg, const struct import_user *user)
+{
+    struct import *i = arg;
+    uint8_t hash_hash[NT_HASH];
+    const enum err e = i->kind == IMPORT_SMBPASSWD
+                           ? nthash_from_hash(i->md4, user->secret.p, hash_hash)
+                           : nthash_from_octets(i->md4, user->secret, hash_hash);
+
+    if (e == ERR_TOO_LARGE)
+        on_skipped(i, user->line, user->name, "its secret is longer than 256 octets");
+    else if (e != ERR_OK)
+        on_problem(i, user->line, "could not be hashed");
+    else {
+        const enum users_edited edited = users_edit_put(i->edit, user->name, hash_hash);
+        i->edited[edited]++;
+        if (edited == USERS_TWICE)
+            on_skipped(i, user->line, user->name, "a line before this one says otherwise");
+    }
+    explicit_bzero(hash_hash, sizeof hash_hash);
+}
+
+/* Any file to its end, also what a shell's <(command) makes; to be wiped and freed. Not with stdio
+ * and not with realloc(), which leave copies. */
+static char *read_all(int fd, const char *path, size_t *len)
+{
+    enum { FIRST = 64 << 10, MAX = 256 << 20 };
+    size_t room = FIRST;
+    char *text = insist_alloc(malloc(room));
+    ssize_t got;
+
+    for (*len = 0; (got = read(fd, text + *len, room - *len)) != 0;) {
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got > 0)
+            *len += (size_t)got;
+        if (got < 0 || *len > MAX) {
+            fprintf(stderr, "sstpgate user: %s: %s\n", path,
+                    got < 0 ? strerror(errno) : "too large");
+            explicit_bzero(text, *len);
+            free(text);
+            return NULL;
+        }
+        if (*len == room) {
+            char *more = insist_alloc(malloc(2 * room));
+            memcpy(more, text, room);
+            explicit_bzero(text, room);
+            free(text);
+            text = more;
+            room *= 2;
+        }
+    }
+    return text;
+}
+
+static void tell_result(const struct import *i, const char *users)
+{
+    if (users == NULL)
+        fprintf(stderr, "sstpgate user: %zu users, %zu skipped\n", i->edited[USERS_ADDED],
+                i->skipped);
+    else
+        fprintf(stderr,
+                "sstpgate user: %s: %zu added, %zu replaced, %zu not changed, %zu skipped\n", users,
+                i->edited[USERS_ADDED], i->edited[USERS_REPLACED], i->edited[USERS_SAME],
+                i->skipped);
+}
+
+static bool import_text(struct import *i, bool machines, struct span text, const char *users)
+{
+    const struct import_events to = {
+        .arg = i, .on_user = on_user, .on_skipped = on_skipped, .on_problem = on_problem};
+    struct nthash *md4 = open_md4();
+
+    if (md4 == NULL)
+        return false;
+    i->md4 = md4;
+    i->edit = users_edit_open(users, stderr);
+    i->failed = i->edit == NULL;
+    if (!i->failed)
+        import_read(i->kind, machines, text, &to);
+    if (!i->failed) {
+        i->failed = !finish(i->edit, users);
+        if (!i->failed)
+            tell_result(i, users);
+    } else if (i->edit != NULL) {
+        fputs("sstpgate user: nothing was taken over\n", stderr);
+    }
+    users_edit_free(i->edit);
+    nthash_free(md4);
+    return !i->failed;
+}
+
+static bool import_file(enum import_kind kind, bool machines, const char *path, const char *users)
+{
+    const bool standard = strcmp(path, "-") == 0;
+    struct import i = {.path = standard ? "standard input" : path, .kind = kind};
+    const int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    size_t len = 0;
+
+    if (fd < 0) {
+        fprintf(stderr, "sstpgate user: %s: %s\n", path, strerror(errno));
+        return false;
+    }
+    char *text = read_all(fd, i.path, &len);
+    bool good = false;
+    if (text != NULL) {
+        good = import_text(&i, machines, span_of(text, len), users);
+        explicit_bzero(text, len);
+        free(text);
+    }
+    if (!standard)
+        close(fd);
+    return good;
+}
+
+/* ---- the command ---------------------------------------------------------------------------- */
+
+struct wishes {
+    const char *users;
+    bool take_out, import, machines;
+    enum import_kind kind;
+    const char *what; /* NAME or FILE */
+};
+
+enum { OPT_IMPORT = 256, OPT_MACHINES };
+
+/* False: that is no usage of ours, or (*asked) help was asked for. */
+static bool read_options(int argc, char **argv, struct wishes *w, bool *asked)
+{
+    static const struct option options[] = {
+        {"file", required_argument, NULL, 'f'},
+        {"delete", no_argument, NULL, 'D'},
+        {"import", required_argument, NULL, OPT_IMPORT},
+        {"machines", no_argument, NULL, OPT_MACHINES},
+        {"help", no_argument, NULL, 'h'},
+        {0},
+    };
+    int option;
+
+    optind = 0; /* glibc: start afresh, main has read its own options before */
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "f:Dh", options, NULL)) != -1) {
+        switch (option) {
+        case 'f': w->users = optarg; break;
+        case 'D': w->take_out = true; break;
+        case OPT_IMPORT:
+            w->import = true;
+            if (!import_kind_from(optarg, &w->kind)) {
+                fprintf(stderr, "sstpgate user: --import: unknown kind '%s'\n", optarg);
+                return false;
+            }
+            break;
+        case OPT_MACHINES: w->machines = true; break;
+        case 'h': *asked = true; return false;
+        default: return false;
+        }
+    }
+    if (optind != argc - 1 || (w->take_out && (w->import || w->users == NULL)) ||
+        (w->machines && !(w->import && w->kind == IMPORT_SMBPASSWD)))
+        return false;
+    w->what = argv[optind];
+    return true;
+}
+
+int cli_user(int argc, char **argv)
+{
+    struct wishes w = {.users = NULL};
+    bool asked = false;
+
+    if (!read_options(argc, argv, &w, &asked)) {
+        fputs(usage, asked ? stdout : stderr);
+        if (!asked)
+            return 2;
+        fputs(help, stdout);
+        return fflush(stdout) == 0 ? 0 : 1;
+    }
+    if (w.import)
+        return import_file(w.kind, w.machines, w.what, w.users) ? 0 : 1;
+    if (!users_name_valid(span_str(w.what))) {
+        fputs("sstpgate user: NAME must have 1 to 256 octets, no control character, no ':', no '#' "
+              "in front and no blank at either end\n",
+              stderr);
+        return 2;
+    }
+    if (w.take_out)
+        return take_out(w.what, w.users) ? 0 : 1;
+    return ask_and_put(w.what, w.users) ? 0 : 1;
+}

@@ -1,0 +1,141 @@
+#include "cli/password.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/span.h"
+
+enum answer { ANSWER_OK, ANSWER_NONE, ANSWER_LONG, ANSWER_FAILED, ANSWER_SIGNAL };
+
+/* One line from standard input, without its end. An octet at a time: what follows the line is for
+ * the next reader. signals: a signalfd to give up for, or -1. */
+static enum answer read_line(struct password *out, int signals)
+{
+    struct pollfd wait[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                            {.fd = signals, .events = POLLIN}};
+    enum answer result = ANSWER_OK;
+
+    for (out->n = 0;;) {
+        uint8_t c;
+        const int ready = poll(wait, 2, -1);
+        if (ready > 0 && wait[1].revents != 0)
+            return ANSWER_SIGNAL;
+        const ssize_t n = ready < 0 ? -1 : read(STDIN_FILENO, &c, 1);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (n < 0)
+            return ANSWER_FAILED;
+        if (n == 0 && out->n == 0)
+            return ANSWER_NONE;
+        if (n == 0 || c == '\n')
+            return result;
+        if (out->n < sizeof out->octets)
+            out->octets[out->n++] = c;
+        else
+            result = ANSWER_LONG;
+        explicit_bzero(&c, 1);
+    }
+}
+
+static int set_terminal(const struct termios *t)
+{
+    int rc;
+    do /* TCSAFLUSH: what was typed for the other mode, or is left of a line, goes nowhere */
+        rc = tcsetattr(STDIN_FILENO, TCSAFLUSH, t);
+    while (rc != 0 && errno == EINTR);
+    return rc;
+}
+
+/* Between the two calls of set_terminal every signal that a user or the system sends to stop us is
+ * blocked, and seen through a signalfd, which is not read: it is still pending when the echo is
+ * back, and does then what it always does. */
+static enum answer ask_once(const char *prompt, struct password *out)
+{
+    static const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP};
+    enum answer result = ANSWER_FAILED;
+    struct termios shown, hidden;
+    sigset_t block, before;
+
+    sigemptyset(&block);
+    for (size_t i = 0; i < sizeof stops / sizeof stops[0]; i++)
+        sigaddset(&block, stops[i]);
+    if (tcgetattr(STDIN_FILENO, &shown) != 0)
+        return ANSWER_FAILED;
+    const int signals = signalfd(-1, &block, SFD_CLOEXEC);
+    if (signals < 0)
+        return ANSWER_FAILED;
+
+    hidden = shown;
+    hidden.c_lflag &= ~(tcflag_t)ECHO;
+    hidden.c_lflag |= ICANON | ECHONL;
+    sigprocmask(SIG_BLOCK, &block, &before);
+    if (set_terminal(&hidden) == 0) {
+        fputs(prompt, stderr);
+        result = read_line(out, signals);
+        if (set_terminal(&shown) != 0 && result == ANSWER_OK)
+            result = ANSWER_FAILED;
+    }
+    if (result == ANSWER_SIGNAL)
+        fputc('\n', stderr);
+    close(signals);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return result;
+}
+
+/* A signal that did not end us was SIGTSTP, and we are back in the foreground, or one that is
+ * ignored: the question stands again. */
+static enum answer ask(const char *prompt, struct password *out)
+{
+    enum answer result;
+    do
+        result = ask_once(prompt, out);
+    while (result == ANSWER_SIGNAL);
+    return result;
+}
+
+/* Tells what is wrong with the password, if anything. */
+static bool password_good(enum answer a, const struct password *p)
+{
+    const char *reason = NULL;
+
+    if (a == ANSWER_FAILED)
+        reason = strerror(errno);
+    else if (a == ANSWER_LONG)
+        reason = "longer than 256 UTF-16 units";
+    else if (a == ANSWER_NONE || p->n == 0)
+        reason = "it is empty";
+    for (size_t i = 0; reason == NULL && i < p->n; i++)
+        if (p->octets[i] < 0x20 || p->octets[i] == 0x7f)
+            reason = "a control character in it (a stray key, or a line end of DOS?)";
+    if (reason != NULL)
+        fprintf(stderr, "sstpgate user: no usable password: %s\n", reason);
+    return reason == NULL;
+}
+
+static bool ask_twice(struct password *out)
+{
+    struct password again;
+    bool good = password_good(ask("Password: ", out), out);
+
+    if (good) {
+        good = ask("Again: ", &again) == ANSWER_OK &&
+               span_eq(span_of(out->octets, out->n), span_of(again.octets, again.n));
+        if (!good)
+            fputs("sstpgate user: the two are not the same\n", stderr);
+    }
+    explicit_bzero(&again, sizeof again);
+    return good;
+}
+
+bool password_get(struct password *out)
+{
+    if (isatty(STDIN_FILENO))
+        return ask_twice(out);
+    return password_good(read_line(out, -1), out);
+}

@@ -1,0 +1,483 @@
+#include "config/config_finish.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/insist.h"
+#include "base/suggest.h"
+#include "config/config_table.h"
+#include "policy/backends.h"
+
+static char *copy(const char *text)
+{
+    return insist_alloc(strdup(text));
+}
+
+static bool written(struct config_builder *b, enum config_section in, size_t index,
+                    const char *name)
+{
+    const struct config_key *k = config_key_find(in, name);
+    INSIST(k != NULL);
+    return config_mark_find(b->c, index, k, false) != NULL;
+}
+
+/* True where the value was refused: nothing can be concluded from what is in force instead. */
+static bool refused(struct config_builder *b, enum config_section in, size_t index,
+                    const char *name)
+{
+    const struct config_key *k = config_key_find(in, name);
+    INSIST(k != NULL);
+    const struct config_mark *m = config_mark_find(b->c, index, k, true);
+    return m != NULL && m->refused;
+}
+
+static unsigned line_of(struct config_builder *b, enum config_section in, size_t index,
+                        const char *name)
+{
+    return config_line(b->c, config_section_at(b->c, in, index), name);
+}
+
+/* Defaults for what is not written (or was refused), and what must not be missing. */
+static void complete_section(struct config_builder *b, enum config_section in, size_t index)
+{
+    void *section = config_section_at(b->c, in, index);
+    b->input.line = config_section_line(b->c, in, index);
+    for (size_t i = 0; i < config_key_count; i++) {
+        const struct config_key *k = &config_keys[i];
+        if (k->in != in)
+            continue;
+        const struct config_mark *m = config_mark_find(b->c, index, k, false);
+        if (k->initial != NULL && (m == NULL || m->refused))
+            INSIST(k->type->parse(&b->input, k, (char *)section + k->at, k->initial));
+        if ((k->flags & KEY_REQUIRED) && m == NULL)
+            config_problem(&b->input, b->input.line, "[%s %s] lacks `%s`", config_sections[in].word,
+                           config_section_name(b->c, in, index), k->name);
+    }
+}
+
+static void check_tls_range(struct config_builder *b, enum config_section in, size_t index,
+                            enum config_tls min, enum config_tls max)
+{
+    if (min <= max || refused(b, in, index, "tls-min") || refused(b, in, index, "tls-max"))
+        return;
+    const char *key = written(b, in, index, "tls-max") ? "tls-max" : "tls-min";
+    config_problem(&b->input, line_of(b, in, index, key),
+                   "tls-min is %s, which is more than tls-max, %s",
+                   config_choice_of(config_key_find(in, "tls-min"), (int)min)->word,
+                   config_choice_of(config_key_find(in, "tls-max"), (int)max)->word);
+}
+
+/* A web site has no binding, so nothing about one is asked of it. */
+static bool is_web_only(const struct config *c, const struct config_backend *be)
+{
+    if (config_has_calls(c, be))
+        return false;
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (c->listener[i].fallback == be)
+            return true;
+    return false;
+}
+
+/* With tls = no there is nothing that these keys could do, and whoever wrote one thinks there is.
+ */
+static void finish_plain(struct config_builder *b, size_t index)
+{
+    struct config_backend *be = &b->c->backend[index];
+    for (size_t i = 0; i < config_key_count; i++) {
+        const struct config_key *k = &config_keys[i];
+        if (k->in != BACKEND || !(k->flags & KEY_TLS))
+            continue;
+        const struct config_mark *m = config_mark_find(b->c, index, k, false);
+        if (m != NULL)
+            config_problem(&b->input, m->line, "%s has no meaning with tls = no", k->name);
+    }
+    be->verify = CONFIG_VERIFY_OFF;
+    bool wants_hash = be->binding == CONFIG_BINDING_REWRITE || be->binding == CONFIG_BINDING_AUTO;
+    if (wants_hash && !is_web_only(b->c, be) && !refused(b, BACKEND, index, "crypto-binding") &&
+        !written(b, BACKEND, index, "binding-cert-hash"))
+        config_problem(
+            &b->input, line_of(b, BACKEND, index, "tls"),
+            "with tls = no the server shows no certificate: crypto-binding = %s needs "
+            "binding-cert-hash",
+            config_choice_of(config_key_find(BACKEND, "crypto-binding"), (int)be->binding)->word);
+}
+
+/* How the server is verified, and that nothing is written that would not be used for it: whoever
+ * pinned a certificate believes that it is checked. */
+static void finish_verify(struct config_builder *b, size_t index)
+{
+    struct config_backend *be = &b->c->backend[index];
+    bool pin = written(b, BACKEND, index, "pin-sha256");
+    bool ca = written(b, BACKEND, index, "ca-file");
+
+    if (refused(b, BACKEND, index, "verify"))
+        return;
+    if (!written(b, BACKEND, index, "verify")) {
+        if (pin && ca) {
+            config_problem(
+                &b->input, line_of(b, BACKEND, index, "ca-file"),
+                "both pin-sha256 and ca-file: write verify = pin or verify = ca, and only "
+                "what belongs to it");
+            return;
+        }
+        if (!pin && !ca) {
+            config_problem(&b->input, be->line,
+                           "[backend %s] does not say how to verify the server: write pin-sha256 = "
+                           "FINGERPRINT, or ca-file = FILE (or `system`), or verify = off to trust "
+                           "whoever answers",
+                           be->name);
+            return;
+        }
+        be->verify = pin ? CONFIG_VERIFY_PIN : CONFIG_VERIFY_CA;
+    }
+    if (be->verify == CONFIG_VERIFY_PIN && !pin)
+        config_problem(&b->input, line_of(b, BACKEND, index, "verify"),
+                       "verify = pin needs pin-sha256");
+    if (be->verify == CONFIG_VERIFY_CA && !ca)
+        config_problem(&b->input, line_of(b, BACKEND, index, "verify"),
+                       "verify = ca needs ca-file (a file, or `system`)");
+    if (pin && be->verify != CONFIG_VERIFY_PIN)
+        config_problem(&b->input, line_of(b, BACKEND, index, "pin-sha256"),
+                       "pin-sha256 is used with verify = pin only");
+    if (ca && be->verify != CONFIG_VERIFY_CA)
+        config_problem(&b->input, line_of(b, BACKEND, index, "ca-file"),
+                       "ca-file is used with verify = ca only");
+    if (written(b, BACKEND, index, "verify-host") && be->verify != CONFIG_VERIFY_CA)
+        config_problem(&b->input, line_of(b, BACKEND, index, "verify-host"),
+                       "verify-host is used with verify = ca only");
+}
+
+/* The section of this kind and name that key at line refers to, or a problem. */
+static const void *find_section(struct config_builder *b, enum config_section in, const char *key,
+                                const char *name, unsigned line)
+{
+    const char *word = config_sections[in].word;
+    struct suggest s = suggest_init(name);
+    for (size_t i = 0; i < config_section_count(b->c, in); i++) {
+        const char *there = config_section_name(b->c, in, i);
+        suggest_offer(&s, there);
+        if (strcmp(there, name) == 0)
+            return config_section_at(b->c, in, i);
+    }
+    if (b->section_lost) /* a header that could not be read may have been this one's */
+        return NULL;
+    if (s.best != NULL)
+        config_problem(&b->input, line, "%s: there is no [%s %s]; did you mean '%s'?", key, word,
+                       name, s.best);
+    else
+        config_problem(&b->input, line, "%s: there is no [%s %s]", key, word, name);
+    return NULL;
+}
+
+static void finish_servers(struct config_builder *b, size_t index)
+{
+    struct config_backend *be = &b->c->backend[index];
+    const bool first =
+        be->servers.balance == BACKENDS_FIRST && !refused(b, BACKEND, index, "balance");
+
+    be->servers.name = be->name;
+    be->servers.probed = be->check != CONFIG_CHECK_NO;
+    for (size_t i = 0; i < be->servers.count; i++) {
+        struct backends_server *s = &be->servers.item[i];
+        if (s->port == 0)
+            s->port = be->tls ? 443 : 80;
+        if (s->weight != 0 && first)
+            config_problem(&b->input, s->line,
+                           "server: weight has no meaning with balance = first");
+        if (s->weight == 0)
+            s->weight = 1;
+        for (size_t k = 0; k < i; k++)
+            if (be->servers.item[k].port == s->port &&
+                strcmp(be->servers.item[k].host, s->host) == 0) {
+                config_problem(&b->input, s->line, "server: '%s:%u' stands already on line %u",
+                               s->host, (unsigned)s->port, be->servers.item[k].line);
+                break;
+            }
+        if (i == BACKENDS_SERVERS_MAX)
+            config_problem(&b->input, s->line, "server: a backend has at most %d",
+                           (int)BACKENDS_SERVERS_MAX);
+    }
+    if (first && be->servers.slow_start != 0)
+        config_problem(&b->input, line_of(b, BACKEND, index, "slow-start"),
+                       "slow-start has no meaning with balance = first");
+}
+
+static void finish_check(struct config_builder *b, size_t index)
+{
+    struct config_backend *be = &b->c->backend[index];
+    const bool http = be->check == CONFIG_CHECK_HTTP || be->check == CONFIG_CHECK_SSTP;
+
+    if (refused(b, BACKEND, index, "check"))
+        return;
+    if (!http && written(b, BACKEND, index, "check-statuses"))
+        config_problem(&b->input, line_of(b, BACKEND, index, "check-statuses"),
+                       "check-statuses is used with check = http or sstp only");
+    if (be->check == CONFIG_CHECK_TLS && !be->tls && !refused(b, BACKEND, index, "tls"))
+        config_problem(&b->input, line_of(b, BACKEND, index, "check"),
+                       "check = tls needs tls = yes");
+    if (http && be->check_statuses.count == 0) {
+        const struct config_key *k = config_key_find(BACKEND, "check-statuses");
+        INSIST(k->type->parse(&b->input, k, &be->check_statuses,
+                              be->check == CONFIG_CHECK_SSTP ? "200" : "200-499 501"));
+    }
+}
+
+static void finish_backend(struct config_builder *b, size_t index)
+{
+    struct config_backend *be = &b->c->backend[index];
+    finish_servers(b, index);
+    finish_check(b, index);
+    if (!refused(b, BACKEND, index, "tls")) {
+        if (be->tls)
+            finish_verify(b, index);
+        else
+            finish_plain(b, index);
+    }
+    check_tls_range(b, BACKEND, index, be->tls_min, be->tls_max);
+    if (be->binding == CONFIG_BINDING_PASSTHROUGH || be->binding == CONFIG_BINDING_OFF) {
+        if (written(b, BACKEND, index, "binding-cert-hash"))
+            config_problem(&b->input, line_of(b, BACKEND, index, "binding-cert-hash"),
+                           "binding-cert-hash is used with crypto-binding = rewrite or auto only");
+    }
+    if (be->radius_name != NULL)
+        be->radius = find_section(b, RADIUS, "radius", be->radius_name,
+                                  line_of(b, BACKEND, index, "radius"));
+}
+
+static void finish_radius(struct config_builder *b, size_t index)
+{
+    const struct config_radius *r = &b->c->radius[index];
+    const bool listens = r->accounting_listen.count > 0, sends = r->accounting_server.count > 0;
+
+    if (listens != sends && !refused(b, RADIUS, index, "accounting-listen") &&
+        !refused(b, RADIUS, index, "accounting-server"))
+        config_problem(
+            &b->input,
+            line_of(b, RADIUS, index, listens ? "accounting-listen" : "accounting-server"),
+            "accounting-listen and accounting-server need one another");
+}
+
+/* Over UDP, so beside those of listeners. */
+static void check_radius_places(struct config_builder *b)
+{
+    struct places {
+        const struct config_places *of;
+        unsigned line;
+    } *all = insist_alloc(calloc(2 * b->c->radius_count + 1, sizeof *all));
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->c->radius_count; i++) {
+        const struct config_radius *r = &b->c->radius[i];
+        all[n++] = (struct places){&r->listen, line_of(b, RADIUS, i, "listen")};
+        all[n++] =
+            (struct places){&r->accounting_listen, line_of(b, RADIUS, i, "accounting-listen")};
+    }
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k <= i; k++)
+            for (size_t x = 0; x < all[i].of->count; x++)
+                for (size_t y = 0; y < (i == k ? x : all[k].of->count); y++) {
+                    const struct addr *a = &all[i].of->item[x];
+                    char text[ADDR_TEXT_MAX];
+                    if (a->port != 0 && addr_equal(a, &all[k].of->item[y]))
+                        config_problem(&b->input, all[i].line, "'%s' is used twice",
+                                       addr_format(a, text));
+                }
+    free(all);
+}
+
+/* The one backend there is, not counting the web site: that need not be named. */
+static void find_only_backend(struct config_builder *b, struct config_listener *l, unsigned line)
+{
+    struct config *c = b->c;
+    size_t others = 0;
+
+    for (size_t i = 0; i < c->backend_count; i++) {
+        if (&c->backend[i] == l->fallback)
+            continue;
+        others++;
+        l->backend = &c->backend[i];
+    }
+    if (others == 1) {
+        l->backend_name = copy(l->backend->name);
+        return;
+    }
+    l->backend = NULL;
+    if (b->section_lost)
+        return;
+    if (others == 0)
+        config_problem(&b->input, line, "[listener %s] has nowhere to send calls: %s", l->name,
+                       c->backend_count == 0 ? "write a [backend NAME]"
+                                             : "the only backend is its fallback");
+    else
+        config_problem(&b->input, line,
+                       "[listener %s] lacks `backend`, and the file has more than one", l->name);
+}
+
+static void find_backends(struct config_builder *b, size_t index)
+{
+    struct config_listener *l = &b->c->listener[index];
+    unsigned line = line_of(b, LISTENER, index, "backend");
+
+    if (l->fallback_name != NULL)
+        l->fallback = find_section(b, BACKEND, "fallback", l->fallback_name,
+                                   line_of(b, LISTENER, index, "fallback"));
+    for (size_t i = 0; i < l->route_count; i++)
+        l->route[i].backend =
+            find_section(b, BACKEND, "use-backend", l->route[i].backend_name, l->route[i].line);
+    if (refused(b, LISTENER, index, "backend"))
+        return;
+    if (l->backend_name != NULL)
+        l->backend = find_section(b, BACKEND, "backend", l->backend_name, line);
+    else
+        find_only_backend(b, l, line);
+}
+
+static void check_proxies(struct config_builder *b, size_t index)
+{
+    const struct config_listener *l = &b->c->listener[index];
+
+    if (l->accept_proxy && l->trusted_proxies.count == 0 &&
+        !refused(b, LISTENER, index, "trusted-proxies"))
+        config_problem(&b->input, line_of(b, LISTENER, index, "accept-proxy"),
+                       "accept-proxy needs trusted-proxies: a header is as good as its sender");
+    if (!l->accept_proxy && l->trusted_proxies.count > 0 &&
+        !refused(b, LISTENER, index, "accept-proxy"))
+        config_problem(&b->input, line_of(b, LISTENER, index, "trusted-proxies"),
+                       "trusted-proxies has no meaning without accept-proxy = yes");
+}
+
+static void check_country(struct config_builder *b, const struct rules *r)
+{
+    const unsigned line = rules_country_line(r);
+    if (line != 0 && !written(b, GATE, 0, "country-file"))
+        config_problem(&b->input, line,
+                       "country: [gate] has no country-file in which to look it up");
+}
+
+static void finish_listener(struct config_builder *b, size_t index)
+{
+    struct config_listener *l = &b->c->listener[index];
+    /* Who lists those that may come in means that others may not. */
+    if (!written(b, LISTENER, index, "default"))
+        l->rules.default_allow =
+            !written(b, LISTENER, index, "allow") && !written(b, LISTENER, index, "allow-file");
+    check_country(b, &l->rules);
+    check_country(b, &l->routes);
+    if (rules_needs_user(&l->routes))
+        config_problem(&b->input, rules_user_line(&l->routes),
+                       "use-backend: user: it is not known yet when the call is sent on");
+    check_tls_range(b, LISTENER, index, l->tls_min, l->tls_max);
+    find_backends(b, index);
+    check_proxies(b, index);
+}
+
+static bool same_interface(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Whether this address stands in an earlier line, for the same interface. */
+static void check_place(struct config_builder *b, const struct config_listener *l, size_t which)
+{
+    const struct config *c = b->c;
+    const struct addr *place = &l->listen[which];
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; &c->listener[i] <= l && place->port != 0; i++) {
+        const struct config_listener *other = &c->listener[i];
+        const size_t n = other == l ? which : other->listen_count;
+        for (size_t k = 0; k < n; k++) {
+            if (!addr_equal(place, &other->listen[k]) ||
+                !same_interface(l->interface, other->interface))
+                continue;
+            config_problem(&b->input, l->listen_line[which],
+                           "listen: '%s' stands already on line %u", addr_format(place, text),
+                           other->listen_line[k]);
+            return;
+        }
+    }
+}
+
+static void check_places(struct config_builder *b)
+{
+    for (size_t i = 0; i < b->c->listener_count; i++)
+        for (size_t k = 0; k < b->c->listener[i].listen_count; k++)
+            check_place(b, &b->c->listener[i], k);
+}
+
+/* Returns the server of be at the host and port of `same`; NULL: none. */
+static const struct backends_server *find_server(const struct config_backend *be,
+                                                 const struct backends_server *same)
+{
+    for (size_t i = 0; i < be->servers.count; i++)
+        if (be->servers.item[i].port == same->port &&
+            strcasecmp(be->servers.item[i].host, same->host) == 0)
+            return &be->servers.item[i];
+    return NULL;
+}
+
+static void check_fallback_server(struct config_builder *b, const struct config_listener *l,
+                                  const struct backends_server *s)
+{
+    const size_t index = (size_t)(l - b->c->listener);
+
+    for (size_t i = 0; i < b->c->backend_count; i++) {
+        const struct config_backend *be = &b->c->backend[i];
+        if (!config_has_calls(b->c, be) || find_server(be, s) == NULL)
+            continue;
+        config_problem(
+            &b->input, line_of(b, LISTENER, index, "fallback"),
+            "fallback: %s, port %u, is a server of [backend %s], too: there a client that "
+            "is denied would find SSTP, past all rules and limits",
+            s->host, s->port, be->name);
+        return;
+    }
+}
+
+/* Reports web sites at the host and port of a VPN server: the gate does not read what it sends to a
+ * web site, so SSTP would pass. */
+static void check_fallbacks(struct config_builder *b)
+{
+    for (size_t i = 0; i < b->c->listener_count; i++) {
+        const struct config_listener *l = &b->c->listener[i];
+        for (size_t k = 0; l->fallback != NULL && k < l->fallback->servers.count; k++)
+            check_fallback_server(b, l, &l->fallback->servers.item[k]);
+    }
+}
+
+/* Collects trusted-proxies of all listeners, because bans and points belong to the gate: all
+ * proxies are exempt, because the ban of a proxy would ban all clients behind it. */
+static void collect_proxies(struct config *c)
+{
+    struct cidrs *all = &c->gate.limits.proxies;
+
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct cidrs *l = &c->listener[i].trusted_proxies;
+        if (l->count == 0)
+            continue;
+        all->item = insist_alloc(reallocarray(all->item, all->count + l->count, sizeof *all->item));
+        memcpy(all->item + all->count, l->item, l->count * sizeof *all->item);
+        all->count += l->count;
+    }
+}
+
+void config_finish(struct config_builder *b)
+{
+    struct config *c = b->c;
+    for (enum config_section in = GATE; in < SECTION_COUNT; in++)
+        for (size_t i = 0; i < config_section_count(c, in); i++)
+            complete_section(b, in, i);
+    for (size_t i = 0; i < c->listener_count; i++)
+        finish_listener(b, i);
+    for (size_t i = 0; i < c->backend_count; i++)
+        finish_backend(b, i);
+    for (size_t i = 0; i < c->radius_count; i++)
+        finish_radius(b, i);
+    collect_proxies(c);
+    check_places(b);
+    check_fallbacks(b);
+    check_radius_places(b);
+    if (c->listener_count == 0 && !b->section_lost)
+        config_problem(&b->input, 1, "there is no [listener NAME]: nothing would be accepted");
+}

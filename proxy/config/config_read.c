@@ -1,0 +1,218 @@
+#include "config/config_read.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/insist.h"
+#include "base/value.h"
+
+/* libinih 55 (Debian 12) and 59 (Debian 13), found by experiment: inih asks its reader for lines of
+ * 200 bytes with the NUL. Of a longer line, 55 reads the rest as another line. 59 takes a line of
+ * 199 bytes without "\n" for the start of a longer one and skips what the reader returns next.
+ * Both silently cut a section's name to 49 bytes, take a line with leading blanks as one more
+ * value of the previous key, ignore what follows "]", and report only the first line that they
+ * reject. So this file hands over one line at a time, trimmed and never of 199 bytes, and notices
+ * when inih does not call the handler for it. */
+enum { NAME_MAX_INIH = 49 };
+
+/* Far more than anybody writes by hand; keeps a device or a wrong file from being read for ever. */
+enum { FILE_MAX = 1 << 20 };
+
+struct reading {
+    struct span rest;
+    unsigned line;
+    bool key_due; /* inih has a line from which it owes us a call of on_pair() */
+    const struct config_events *to;
+};
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static struct span trim(struct span s)
+{
+    while (s.n > 0 && is_blank(s.p[0]))
+        s = span_from(s, 1);
+    while (s.n > 0 && is_blank(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+static void problem(const struct reading *r, const char *reason)
+{
+    r->to->on_problem(r->to->user, r->line, reason);
+}
+
+/* The next line without its end. A missing last newline and CR LF are both fine. */
+static struct span take_line(struct reading *r)
+{
+    struct span line = r->rest;
+    const uint8_t *lf = memchr(line.p, '\n', line.n);
+    if (lf != NULL)
+        line.n = (size_t)(lf - line.p);
+    r->rest = span_from(r->rest, lf == NULL ? line.n : line.n + 1);
+    if (line.n > 0 && line.p[line.n - 1] == '\r')
+        line.n--;
+    r->line++;
+    return line;
+}
+
+static bool has_control(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((s.p[i] < 0x20 && s.p[i] != '\t') || s.p[i] == 0x7f)
+            return true;
+    return false;
+}
+
+/* "[name]", perhaps with a comment behind it. inih would call nobody for a section without keys,
+ * and would ignore text behind the bracket, so headers are taken apart here. */
+static void read_section(struct reading *r, struct span line)
+{
+    char name[NAME_MAX_INIH + 1];
+    const char *reason = NULL;
+    const uint8_t *close = memchr(line.p, ']', line.n);
+    struct span inner = span_of(NULL, 0);
+
+    if (close == NULL) {
+        reason = "a section is written [NAME]: the `]` is missing";
+    } else {
+        inner = trim(span_of(line.p + 1, (size_t)(close - line.p - 1)));
+        struct span behind = trim(span_from(line, (size_t)(close - line.p + 1)));
+        if (behind.n > 0 && behind.p[0] != ';' && behind.p[0] != '#')
+            reason = "text behind [section]: put each key on a line of its own";
+        else if (inner.n > NAME_MAX_INIH)
+            reason = "a section's name is longer than 49 octets";
+    }
+    if (reason != NULL) {
+        problem(r, reason);
+        r->to->on_section(r->to->user, r->line, NULL);
+        return;
+    }
+    if (inner.n > 0)
+        memcpy(name, inner.p, inner.n);
+    name[inner.n] = '\0';
+    r->to->on_section(r->to->user, r->line, name);
+}
+
+/* Why inih cannot have this line, or NULL. Nothing of a comment is kept, so it may be of any
+ * length. */
+static const char *unusable(struct span line, bool comment, size_t size)
+{
+    if (has_control(line))
+        return "a control character (or a lone CR) stands in this line";
+    if (!comment && (line.n > CONFIG_LINE_MAX || line.n + 1 >= size))
+        return "this line is longer than 198 bytes: repeat the key instead of writing a list, and "
+               "put comments on lines of their own";
+    return NULL;
+}
+
+/* inih's reader: a replacement of fgets(). Lines that are not for inih (comments, headers, and
+ * those with a problem) reach it as empty ones, so that it counts the same lines as we do. */
+static char *next_line(char *out, int size, void *stream)
+{
+    struct reading *r = stream;
+    if (r->key_due) {
+        problem(r, "expected `key = value` or [section]");
+        r->key_due = false;
+    }
+    if (r->rest.n == 0)
+        return NULL;
+    struct span line = take_line(r);
+    if (r->line == 1 && line.n >= 3 && memcmp(line.p, "\xef\xbb\xbf", 3) == 0)
+        line = span_from(line, 3); /* the mark that some editors put before UTF-8 */
+    line = trim(line);
+    out[0] = '\0';
+    bool comment = line.n > 0 && (line.p[0] == ';' || line.p[0] == '#');
+    const char *reason = unusable(line, comment, (size_t)size);
+    if (reason != NULL) {
+        problem(r, reason);
+        if (line.p[0] == '[')
+            r->to->on_section(r->to->user, r->line, NULL);
+    } else if (line.n > 0 && line.p[0] == '[') {
+        read_section(r, line);
+    } else if (line.n > 0 && !comment) {
+        memcpy(out, line.p, line.n);
+        out[line.n] = '\0';
+        r->key_due = true;
+    }
+    return out;
+}
+
+/* True where a blank is followed by mark: the way inih finds a comment behind a value. */
+static bool has_comment(const char *value, char mark)
+{
+    for (const char *p = strchr(value, mark); p != NULL; p = strchr(p + 1, mark))
+        if (p > value && is_blank((uint8_t)p[-1]))
+            return true;
+    return false;
+}
+
+/* inih's handler. The section it names is not looked at: next_line() has announced it. */
+static int on_pair(void *user, const char *section, const char *key, const char *value)
+{
+    struct reading *r = user;
+    (void)section;
+    r->key_due = false;
+    if (*key == '\0' || strpbrk(key, " \t") != NULL)
+        problem(r, "expected `key = value` or [section]");
+    else if (strlen(key) > NAME_MAX_INIH)
+        problem(r, "a key's name is longer than 49 octets");
+    else if (has_comment(value, '#') || *value == '#')
+        problem(r, "` #` behind a value would be part of it: a comment there starts with ` ;`");
+    else if (*value == '"' || *value == '\'')
+        problem(r, "values are written without quotes");
+    else if (strlen(value) > VALUE_TEXT_MAX)
+        problem(r, "a value is longer than 176 octets");
+    else
+        r->to->on_key(r->to->user, r->line, key, value);
+    return 1;
+}
+
+void config_read(struct span text, const struct config_events *to)
+{
+    struct reading r = {.rest = text, .to = to};
+    int rejected = ini_parse_stream(next_line, &r, on_pair, &r);
+    /* A positive number is the first line that inih rejected: next_line() has reported it. The
+     * negative ones are for files it cannot open and for memory. */
+    INSIST(rejected >= 0);
+}
+
+char *config_read_file(const char *path, size_t *len, FILE *problems)
+{
+    const char *reason;
+    const int fd = file_open(path, &reason);
+    if (fd < 0) {
+        fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
+        return NULL;
+    }
+    const int copy = file_copy(fd, &reason); /* half of the rules could admit too many clients */
+    close(fd);
+    if (copy < 0) {
+        fprintf(problems, "%s: cannot be read: %s\n", path, reason);
+        return NULL;
+    }
+    FILE *f = insist_alloc(fdopen(copy, "r"));
+    char *text = insist_alloc(malloc(FILE_MAX + 1));
+    *len = fread(text, 1, FILE_MAX + 1, f);
+    if (ferror(f)) {
+        fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
+        goto fail;
+    }
+    if (*len > FILE_MAX) {
+        fprintf(problems, "%s: larger than 1 MiB: not a configuration file\n", path);
+        goto fail;
+    }
+    fclose(f);
+    return text;
+
+fail:
+    fclose(f);
+    free(text);
+    return NULL;
+}

@@ -1,0 +1,340 @@
+#include "config/config_type.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/insist.h"
+#include "base/suggest.h"
+#include "base/value.h"
+#include "config/config.h"
+#include "config/config_read.h"
+
+void config_problem(struct config_input *in, unsigned line, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(in->problems, "%s:%u: ", in->path, line);
+    vfprintf(in->problems, format, args);
+    fputc('\n', in->problems);
+    va_end(args);
+    in->failed = true;
+}
+
+void *config_grow(void *items, size_t count, size_t size)
+{
+    return insist_alloc(reallocarray(items, count + 1, size));
+}
+
+char *config_type_copy(const char *text)
+{
+    return insist_alloc(strdup(text));
+}
+
+void config_type_print_line(FILE *out, const struct config_key *k, const char *value)
+{
+    fprintf(out, "%s = %s\n", k->name, value);
+}
+
+static const struct config_choice *find_choice(const struct config_key *k, const char *text)
+{
+    for (const struct config_choice *c = k->choices; c != NULL && c->word != NULL; c++)
+        if (strcmp(c->word, text) == 0)
+            return c;
+    return NULL;
+}
+
+const struct config_choice *config_choice_of(const struct config_key *k, int value)
+{
+    for (const struct config_choice *c = k->choices; c != NULL && c->word != NULL; c++)
+        if (c->value == value)
+            return c;
+    return NULL;
+}
+
+/* "a, b or c", each value once. */
+static void list_choices(const struct config_key *k, char *out, size_t size)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (const struct config_choice *c = k->choices; c != NULL && c->word != NULL; c++) {
+        if (config_choice_of(k, c->value) != c)
+            continue;
+        const struct config_choice *next = c + 1;
+        while (next->word != NULL && config_choice_of(k, next->value) != next)
+            next++;
+        const char *between = n == 0 ? "" : next->word == NULL ? " or " : ", ";
+        int added = snprintf(out + n, size - n, "%s%s", between, c->word);
+        INSIST(added >= 0 && (size_t)added < size - n);
+        n += (size_t)added;
+    }
+}
+
+static void unknown_choice(struct config_input *in, const struct config_key *k, const char *text)
+{
+    char all[128];
+    struct suggest s = suggest_init(text);
+    list_choices(k, all, sizeof all);
+    /* Between words as short as "on" and "no" a guess would be worth nothing. */
+    for (const struct config_choice *c = k->choices; strlen(text) > 3 && c->word != NULL; c++)
+        suggest_offer(&s, c->word);
+    if (s.best != NULL)
+        config_problem(in, in->line, "%s: unknown value '%s'; did you mean '%s'?", k->name, text,
+                       s.best);
+    else
+        config_problem(in, in->line, "%s: unknown value '%s': write %s", k->name, text, all);
+}
+
+/* The enums of config.h and its numbers are of the size of int, whatever their signs: copied, so
+ * that one function serves them all. */
+_Static_assert(sizeof(enum config_tls) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum config_log_level) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum config_verify) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum config_binding) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum backends_balance) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum config_check) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum rules_action) == sizeof(int), "stored by put_int");
+
+static void put_int(void *at, int value)
+{
+    memcpy(at, &value, sizeof value);
+}
+
+static int get_int(const void *at)
+{
+    int value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static bool parse_choice(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    const struct config_choice *c = find_choice(k, text);
+    if (c == NULL)
+        unknown_choice(in, k, text);
+    else
+        put_int(at, c->value);
+    return c != NULL;
+}
+
+static bool print_choice(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_choice *c = config_choice_of(k, get_int(at));
+    INSIST(c != NULL);
+    config_type_print_line(out, k, c->word);
+    return true;
+}
+
+const struct config_type config_type_choice = {.parse = parse_choice, .print = print_choice};
+
+/* As a choice, kept in a bool. */
+static bool parse_flag(struct config_input *in, const struct config_key *k, void *at,
+                       const char *text)
+{
+    bool *flag = at;
+    const struct config_choice *c = find_choice(k, text);
+    if (c == NULL)
+        unknown_choice(in, k, text);
+    else
+        *flag = c->value != 0;
+    return c != NULL;
+}
+
+static bool print_flag(FILE *out, const struct config_key *k, const void *at)
+{
+    const bool *flag = at;
+    config_type_print_line(out, k, config_choice_of(k, *flag)->word);
+    return true;
+}
+
+const struct config_type config_type_flag = {.parse = parse_flag, .print = print_flag};
+
+/* A number in the key's range, or one of its words. */
+static bool parse_number(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    char words[128];
+    uint32_t n;
+    const struct config_choice *c = find_choice(k, text);
+    if (c != NULL) {
+        put_int(at, c->value);
+        return true;
+    }
+    if (value_number(text, k->min, k->max, &n) != ERR_OK) {
+        list_choices(k, words, sizeof words);
+        config_problem(in, in->line, "%s: '%s' is not a number from %u to %u%s%s", k->name, text,
+                       (unsigned)k->min, (unsigned)k->max, *words == '\0' ? "" : " or ", words);
+        return false;
+    }
+    put_int(at, (int)n);
+    return true;
+}
+
+static bool print_number(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_choice *c = config_choice_of(k, get_int(at));
+    if (c != NULL)
+        config_type_print_line(out, k, c->word);
+    else
+        fprintf(out, "%s = %d\n", k->name, get_int(at));
+    return true;
+}
+
+const struct config_type config_type_number = {.parse = parse_number, .print = print_number};
+
+static bool parse_duration(struct config_input *in, const struct config_key *k, void *at,
+                           const char *text)
+{
+    uint32_t *ms = at, n = 0;
+    bool none = strcmp(text, "none") == 0;
+    enum err e = none ? ERR_OK : value_duration(text, &n);
+
+    if (e == ERR_MISSING)
+        config_problem(in, in->line,
+                       "%s: '%s' lacks its unit: %ss for seconds, or one of ms, m, h, d", k->name,
+                       text, text);
+    else if (e == ERR_RANGE)
+        config_problem(in, in->line, "%s: '%s' is more than 30d", k->name, text);
+    else if (e != ERR_OK)
+        config_problem(in, in->line, "%s: '%s' is not a duration such as 1500ms, 90s, 5m, 2h or 1d",
+                       k->name, text);
+    else if (n == 0 && !(k->flags & KEY_NONE))
+        config_problem(in, in->line, "%s: '%s': this deadline cannot be left out", k->name, text);
+    else {
+        *ms = n;
+        return true;
+    }
+    return false;
+}
+
+static bool print_duration(FILE *out, const struct config_key *k, const void *at)
+{
+    const uint32_t *ms = at;
+    char text[VALUE_DURATION_SIZE];
+    if (*ms == 0)
+        config_type_print_line(out, k, "none");
+    else {
+        value_duration_format(*ms, text);
+        config_type_print_line(out, k, text);
+    }
+    return true;
+}
+
+const struct config_type config_type_duration = {
+    .syntax = "DURATION", .parse = parse_duration, .print = print_duration};
+
+/* So many in so long, or the key's word for no limit. */
+static bool parse_rate(struct config_input *in, const struct config_key *k, void *at,
+                       const char *text)
+{
+    struct limits_rate *rate = at, read = {0, 0};
+    enum err e =
+        find_choice(k, text) != NULL ? ERR_OK : value_rate(text, &read.count, &read.per_ms);
+
+    if (e == ERR_OK)
+        *rate = read;
+    else if (e == ERR_MISSING)
+        config_problem(in, in->line,
+                       "%s: '%s' lacks its unit: %s/s for each second, or one of /m, /h", k->name,
+                       text, text);
+    else if (e == ERR_RANGE)
+        config_problem(in, in->line, "%s: '%s': the number is one from 1 to %d", k->name, text,
+                       (int)VALUE_RATE_MAX);
+    else
+        config_problem(in, in->line, "%s: '%s' is not a rate such as 20/s, 100/m or 500/h", k->name,
+                       text);
+    return e == ERR_OK;
+}
+
+static bool print_rate(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct limits_rate *rate = at;
+    char text[VALUE_RATE_SIZE];
+    if (rate->count == 0) {
+        config_type_print_line(out, k, k->choices->word);
+        return true;
+    }
+    value_rate_format(rate->count, rate->per_ms, text);
+    config_type_print_line(out, k, text);
+    return true;
+}
+
+const struct config_type config_type_rate = {
+    .syntax = "RATE", .parse = parse_rate, .print = print_rate};
+
+void config_type_fini_text(void *at)
+{
+    char **text = at;
+    free(*text);
+}
+
+bool config_type_print_text(FILE *out, const struct config_key *k, const void *at)
+{
+    char *const *text = at;
+    if (*text != NULL)
+        config_type_print_line(out, k, *text);
+    return *text != NULL;
+}
+
+void config_type_put_text(void *at, const char *text)
+{
+    char **field = at;
+    free(*field);
+    *field = config_type_copy(text);
+}
+
+/* The process may change its folder. */
+char *config_type_read_path(struct config_input *in, const struct config_key *k, const char *text)
+{
+    char *path = NULL;
+    if (*text == '/')
+        return config_type_copy(text);
+    if (asprintf(&path, "%s/%s", in->dir, text) < 0)
+        path = NULL;
+    insist_alloc(path);
+    /* The effective value must be one that can be written, or -T would print what no file holds. */
+    if (value_is_writable(path))
+        return path;
+    config_problem(in, in->line,
+                   "%s: '%s' cannot be written in one value (at most %d octets, no "
+                   "comment in it): use an absolute path",
+                   k->name, path, (int)VALUE_TEXT_MAX);
+    free(path);
+    return NULL;
+}
+
+bool config_type_parse_path(struct config_input *in, const struct config_key *k, void *at,
+                            const char *text)
+{
+    char **field = at;
+    char *path =
+        find_choice(k, text) != NULL ? config_type_copy(text) : config_type_read_path(in, k, text);
+    if (path == NULL)
+        return false;
+    free(*field);
+    *field = path;
+    return true;
+}
+
+const struct config_type config_type_path = {.syntax = "PATH",
+                                             .parse = config_type_parse_path,
+                                             .print = config_type_print_text,
+                                             .fini = config_type_fini_text};
+
+/* The name of a section; config_finish looks for it. */
+static bool parse_reference(struct config_input *in, const struct config_key *k, void *at,
+                            const char *text)
+{
+    if (!value_is_name(text)) {
+        config_problem(in, in->line, "%s: '%s' cannot be the name of a section", k->name, text);
+        return false;
+    }
+    config_type_put_text(at, text);
+    return true;
+}
+
+const struct config_type config_type_reference = {.syntax = "NAME",
+                                                  .parse = parse_reference,
+                                                  .print = config_type_print_text,
+                                                  .fini = config_type_fini_text};

@@ -1,0 +1,365 @@
+#include "config/config_type_net.h"
+
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/value.h"
+#include "config/config.h"
+
+static const char unix_prefix[] = "unix:";
+
+/* Kept as the path alone. */
+static bool parse_socket(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    const size_t max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+    char **path = at;
+
+    if (strncmp(text, unix_prefix, strlen(unix_prefix)) != 0 || text[strlen(unix_prefix)] == '\0') {
+        config_problem(in, in->line,
+                       "%s: '%s' is not a socket such as unix:/run/sstpgate/admin.sock", k->name,
+                       text);
+        return false;
+    }
+    if (!config_type_parse_path(in, k, at, text + strlen(unix_prefix)))
+        return false;
+    if (strlen(*path) > max) {
+        config_problem(in, in->line, "%s: '%s' is longer than the %zu octets of a socket's path",
+                       k->name, *path, max);
+        free(*path);
+        *path = NULL;
+        return false;
+    }
+    return true;
+}
+
+static bool print_socket(FILE *out, const struct config_key *k, const void *at)
+{
+    char *const *path = at;
+    if (*path != NULL)
+        fprintf(out, "%s = %s%s\n", k->name, unix_prefix, *path);
+    return *path != NULL;
+}
+
+const struct config_type config_type_socket = {.syntax = "unix:PATH",
+                                               .parse = parse_socket,
+                                               .print = print_socket,
+                                               .fini = config_type_fini_text};
+
+/* A name or an address in host; false when it is neither, the problem reported. */
+static bool read_host(struct config_input *in, const struct config_key *k, const char *text,
+                      char host[VALUE_HOST_SIZE], bool *is_address)
+{
+    if (value_host(text, host, is_address) == ERR_OK)
+        return true;
+    if (strchr(text, '*') != NULL)
+        config_problem(in, in->line, "%s: '%s': wildcards are not taken here; write each name",
+                       k->name, text);
+    else
+        config_problem(in, in->line,
+                       "%s: '%s' is neither a host name nor an address (no port here)", k->name,
+                       text);
+    return false;
+}
+
+static bool parse_host(struct config_input *in, const struct config_key *k, void *at,
+                       const char *text)
+{
+    char host[VALUE_HOST_SIZE];
+    bool is_address;
+    if (!read_host(in, k, text, host, &is_address))
+        return false;
+    config_type_put_text(at, host);
+    return true;
+}
+
+const struct config_type config_type_host = {.syntax = "HOST",
+                                             .parse = parse_host,
+                                             .print = config_type_print_text,
+                                             .fini = config_type_fini_text};
+
+static bool parse_server_name(struct config_input *in, const struct config_key *k, void *at,
+                              const char *text)
+{
+    char host[VALUE_HOST_SIZE];
+    bool is_address;
+    if (!read_host(in, k, text, host, &is_address))
+        return false;
+    if (is_address) { /* RFC 6066 3: literal addresses are not permitted in HostName */
+        config_problem(in, in->line, "%s: '%s' is an address: TLS carries names only", k->name,
+                       text);
+        return false;
+    }
+    config_type_put_text(at, host);
+    return true;
+}
+
+const struct config_type config_type_server_name = {.syntax = "NAME",
+                                                    .parse = parse_server_name,
+                                                    .print = config_type_print_text,
+                                                    .fini = config_type_fini_text};
+
+static bool parse_interface(struct config_input *in, const struct config_key *k, void *at,
+                            const char *text)
+{
+    size_t n = strlen(text);
+    /* as the kernel judges names: IFNAMSIZ, no '/', no blank */
+    if (n == 0 || n >= IFNAMSIZ || strpbrk(text, "/ \t:") != NULL) {
+        config_problem(in, in->line, "%s: '%s' is not the name of an interface", k->name, text);
+        return false;
+    }
+    config_type_put_text(at, text);
+    return true;
+}
+
+const struct config_type config_type_interface = {.syntax = "NAME",
+                                                  .parse = parse_interface,
+                                                  .print = config_type_print_text,
+                                                  .fini = config_type_fini_text};
+
+/* What a Host field may hold: kept as written, brackets included. */
+static bool parse_authority(struct config_input *in, const struct config_key *k, void *at,
+                            const char *text)
+{
+    char host[VALUE_HOST_SIZE];
+    uint16_t port;
+    if (value_host_port(text, host, &port) != ERR_OK) {
+        config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
+                       text);
+        return false;
+    }
+    config_type_put_text(at, text);
+    return true;
+}
+
+const struct config_type config_type_authority = {.syntax = "HOST[:PORT]",
+                                                  .parse = parse_authority,
+                                                  .print = config_type_print_text,
+                                                  .fini = config_type_fini_text};
+
+static bool parse_hosts(struct config_input *in, const struct config_key *k, void *at,
+                        const char *text)
+{
+    struct config_strings *list = at;
+    char host[VALUE_HOST_SIZE];
+    bool is_address;
+    if (!read_host(in, k, text, host, &is_address))
+        return false;
+    list->item = config_grow(list->item, list->count, sizeof *list->item);
+    list->item[list->count++] = config_type_copy(host);
+    return true;
+}
+
+static bool print_hosts(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_strings *list = at;
+    for (size_t i = 0; i < list->count; i++)
+        config_type_print_line(out, k, list->item[i]);
+    return list->count > 0;
+}
+
+static void fini_hosts(void *at)
+{
+    struct config_strings *list = at;
+    for (size_t i = 0; i < list->count; i++)
+        free(list->item[i]);
+    free(list->item);
+}
+
+const struct config_type config_type_hosts = {
+    .syntax = "HOST", .parse = parse_hosts, .print = print_hosts, .fini = fini_hosts};
+
+/* Text as an address of this machine; false when it is none, the problem reported. */
+static bool read_place(struct config_input *in, const struct config_key *k, const char *text,
+                       uint16_t port, struct addr *out)
+{
+    const bool has_port = strchr(*text == '[' ? text + strcspn(text, "]") : text, ':') != NULL;
+    const enum err e = addr_parse(text, port, out);
+
+    if (e != ERR_OK) {
+        config_problem(in, in->line,
+                       "%s: '%s' is not an address of this machine: write 192.0.2.1:%u or "
+                       "[2001:db8::1]:%u%s",
+                       k->name, text, port, port,
+                       e == ERR_RANGE ? " (ports end at 65535, and a zone must be there)" : "");
+        return false;
+    }
+    if (addr_is_any(out) && !has_port) {
+        config_problem(in, in->line,
+                       "%s: '%s' means every address; if that is meant, write the port too: "
+                       "%s:%u",
+                       k->name, text, text, port);
+        return false;
+    }
+    return true;
+}
+
+static bool parse_places(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    struct config_places *list = at;
+    struct addr a;
+    if (!read_place(in, k, text, (uint16_t)k->min, &a))
+        return false;
+    list->item = config_grow(list->item, list->count, sizeof *list->item);
+    list->item[list->count++] = a;
+    return true;
+}
+
+static bool print_places(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_places *list = at;
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < list->count; i++)
+        config_type_print_line(out, k, addr_format(&list->item[i], text));
+    return list->count > 0;
+}
+
+static void fini_places(void *at)
+{
+    struct config_places *list = at;
+    free(list->item);
+}
+
+const struct config_type config_type_places = {
+    .syntax = "ADDRESS[:PORT]", .parse = parse_places, .print = print_places, .fini = fini_places};
+
+/* An address to listen on. `at` is the whole listener. A wildcard is what this program is there to
+ * avoid (KB 947028): it must be written out, with its port, to count as meant. */
+static bool parse_listen(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    struct config_listener *l = at;
+    struct addr a;
+    if (!read_place(in, k, text, 443, &a))
+        return false;
+    l->listen = config_grow(l->listen, l->listen_count, sizeof *l->listen);
+    l->listen_line = config_grow(l->listen_line, l->listen_count, sizeof *l->listen_line);
+    l->listen[l->listen_count] = a;
+    l->listen_line[l->listen_count++] = in->line;
+    return true;
+}
+
+static bool print_listen(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_listener *l = at;
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < l->listen_count; i++)
+        config_type_print_line(out, k, addr_format(&l->listen[i], text));
+    return l->listen_count > 0;
+}
+
+static void fini_listen(void *at)
+{
+    struct config_listener *l = at;
+    free(l->listen);
+    free(l->listen_line);
+}
+
+const struct config_type config_type_listen = {
+    .syntax = "ADDRESS[:PORT]", .parse = parse_listen, .print = print_listen, .fini = fini_listen};
+
+static bool read_cidr(struct config_input *in, const struct config_key *k, const char *text,
+                      struct cidr *net)
+{
+    enum err e = cidr_parse(text, net);
+    if (e == ERR_OK)
+        return true;
+    if (e == ERR_RANGE)
+        config_problem(in, in->line,
+                       "%s: '%s' is no network: its prefix is too long, or bits behind the "
+                       "prefix are set (10.0.0.0/8, not 10.0.0.1/8)",
+                       k->name, text);
+    else
+        config_problem(in, in->line,
+                       "%s: '%s' is not an address or a network such as 198.51.100.0/24", k->name,
+                       text);
+    return false;
+}
+
+static bool parse_cidrs(struct config_input *in, const struct config_key *k, void *at,
+                        const char *text)
+{
+    struct cidrs *list = at;
+    struct cidr net;
+    if (!read_cidr(in, k, text, &net))
+        return false;
+    list->item = config_grow(list->item, list->count, sizeof *list->item);
+    list->item[list->count++] = net;
+    return true;
+}
+
+static bool print_cidrs(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct cidrs *list = at;
+    char text[ADDR_TEXT_MAX];
+    for (size_t i = 0; i < list->count; i++)
+        config_type_print_line(out, k, cidr_format(&list->item[i], text));
+    return list->count > 0;
+}
+
+static void fini_cidrs(void *at)
+{
+    struct cidrs *list = at;
+    free(list->item);
+}
+
+const struct config_type config_type_cidrs = {
+    .syntax = "NETWORK", .parse = parse_cidrs, .print = print_cidrs, .fini = fini_cidrs};
+
+/* HOST, HOST:PORT or [IPv6]:PORT; port 0 where there is none. False: the problem was reported. */
+static bool read_host_port(struct config_input *in, const struct config_key *k, const char *text,
+                           char host[VALUE_HOST_SIZE], uint16_t *port)
+{
+    enum err e = value_host_port(text, host, port);
+
+    if (e == ERR_RANGE)
+        config_problem(in, in->line, "%s: '%s': a port is a number from 1 to 65535", k->name, text);
+    else if (e != ERR_OK)
+        config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
+                       text);
+    return e == ERR_OK;
+}
+
+static void print_host_port(FILE *out, const struct config_key *k, const char *host, uint16_t port)
+{
+    const bool ip6 = strchr(host, ':') != NULL;
+    fprintf(out, "%s = %s%s%s:%u\n", k->name, ip6 ? "[" : "", host, ip6 ? "]" : "", (unsigned)port);
+}
+
+static bool parse_hosts_and_ports(struct config_input *in, const struct config_key *k, void *at,
+                                  const char *text)
+{
+    struct config_hosts *list = at;
+    char host[VALUE_HOST_SIZE];
+    uint16_t port;
+    if (!read_host_port(in, k, text, host, &port))
+        return false;
+    list->item = config_grow(list->item, list->count, sizeof *list->item);
+    list->item[list->count++] = (struct config_host){.host = config_type_copy(host),
+                                                     .port = port == 0 ? (uint16_t)k->min : port};
+    return true;
+}
+
+static bool print_hosts_and_ports(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_hosts *list = at;
+    for (size_t i = 0; i < list->count; i++)
+        print_host_port(out, k, list->item[i].host, list->item[i].port);
+    return list->count > 0;
+}
+
+static void fini_hosts_and_ports(void *at)
+{
+    struct config_hosts *list = at;
+    for (size_t i = 0; i < list->count; i++)
+        free(list->item[i].host);
+    free(list->item);
+}
+
+const struct config_type config_type_hosts_and_ports = {.syntax = "HOST[:PORT]",
+                                                        .parse = parse_hosts_and_ports,
+                                                        .print = print_hosts_and_ports,
+                                                        .fini = fini_hosts_and_ports};

@@ -1,0 +1,418 @@
+#include "gate/admin.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "base/insist.h"
+#include "base/log.h"
+#include "base/suggest.h"
+
+/* ---- commands ---- */
+
+enum command { STATUS, SERVERS, BANS, UNBAN, RELOAD, DRAIN, READY, STOP, HELP, COMMANDS };
+
+static const struct {
+    const char *name;
+    const char *argument; /* NULL: takes none; [...]: may be left out */
+    const char *help;
+} commands[COMMANDS] = {
+    [STATUS] = {"status", NULL, "version, uptime, calls, bans, the last reload"},
+    [SERVERS] = {"servers", NULL, "each backend's servers: state, tunnels, weight, checks"},
+    [BANS] = {"bans", NULL, "each banned prefix, with the seconds that are left"},
+    [UNBAN] = {"unban", "PREFIX|ADDRESS|all",
+               "end every ban that has an address in common with it"},
+    [RELOAD] = {"reload", NULL, "take up the configuration anew, whole or not at all"},
+    [DRAIN] = {"drain", "[BACKEND/SERVER]",
+               "no new calls for that server; without one: for the gate, which exits when the last "
+               "has ended"},
+    [READY] = {"ready", "BACKEND/SERVER", "new calls for a server that was drained"},
+    [STOP] = {"stop", NULL, "end all calls and exit; twice: at once"},
+    [HELP] = {"help", NULL, "this list"},
+};
+
+void admin_help(FILE *out)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "%-7s %-18s  %s\n", commands[i].name,
+                commands[i].argument == NULL ? "" : commands[i].argument, commands[i].help);
+}
+
+static const char *run_unban(const struct admin_ops *ops, void *arg, const char *text, FILE *out)
+{
+    struct cidr net;
+
+    if (strcmp(text, "all") == 0)
+        return ops->unban(arg, NULL, out);
+    switch (cidr_parse(text, &net)) {
+    case ERR_OK: return ops->unban(arg, &net, out);
+    case ERR_RANGE: return "no network: its prefix is too long, or bits behind the prefix are set";
+    default: return "write an address, a network such as 198.51.100.0/24, or all";
+    }
+}
+
+static const char *run(const struct admin_ops *ops, void *arg, enum command c, const char *argument,
+                       FILE *out)
+{
+    switch (c) {
+    case STATUS: return ops->status(arg, out);
+    case BANS: return ops->bans(arg, out);
+    case UNBAN: return run_unban(ops, arg, argument, out);
+    case RELOAD: return ops->reload(arg, out);
+    case SERVERS: return ops->servers(arg, out);
+    case DRAIN: return ops->drain(arg, argument, out);
+    case READY: return ops->ready(arg, argument, out);
+    case STOP: return ops->stop(arg, out);
+    case HELP: admin_help(out); return NULL;
+    case COMMANDS: break;
+    }
+    insist_failed("a command of the table", __FILE__, __LINE__);
+}
+
+static void answer_unknown(const char *name, FILE *out)
+{
+    struct suggest s = suggest_init(name);
+
+    for (size_t i = 0; i < COMMANDS; i++)
+        suggest_offer(&s, commands[i].name);
+    if (s.best != NULL)
+        fprintf(out, "error: unknown command '%s'; did you mean '%s'?\n", name, s.best);
+    else
+        fprintf(out, "error: unknown command '%s'; help lists them\n", name);
+}
+
+static enum command find(const char *name)
+{
+    enum command c = 0;
+    while (c < COMMANDS && strcmp(commands[c].name, name) != 0)
+        c++;
+    return c;
+}
+
+/* What is said to a person at a terminal is never an octet that a terminal would obey. */
+static bool is_text(const char *line, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (line[i] != '\t' && (line[i] < 0x20 || line[i] > 0x7e))
+            return false;
+    return true;
+}
+
+static bool takes(const char *wanted, const char *argument)
+{
+    if (wanted == NULL)
+        return argument == NULL;
+    return argument != NULL || *wanted == '[';
+}
+
+void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size_t len, FILE *out)
+{
+    static const char blanks[] = " \t";
+    char text[ADMIN_LINE_MAX + 1];
+
+    if (len > ADMIN_LINE_MAX) {
+        fprintf(out, "error: a command is at most %d octets long\n", (int)ADMIN_LINE_MAX);
+        return;
+    }
+    if (!is_text(line, len)) {
+        fputs("error: a command is made of visible ASCII\n", out);
+        return;
+    }
+    memcpy(text, line, len);
+    text[len] = '\0';
+    char *rest = text;
+    char *name = strtok_r(rest, blanks, &rest);
+    char *argument = strtok_r(NULL, blanks, &rest);
+    char *surplus = strtok_r(NULL, blanks, &rest);
+    enum command c = find(name == NULL ? "" : name);
+
+    if (name == NULL)
+        fputs("error: no command; help lists them\n", out);
+    else if (c == COMMANDS)
+        answer_unknown(name, out);
+    else if (surplus != NULL || !takes(commands[c].argument, argument))
+        fprintf(out, "error: usage: %s%s%s\n", commands[c].name,
+                commands[c].argument == NULL ? "" : " ",
+                commands[c].argument == NULL ? "" : commands[c].argument);
+    else {
+        const char *error = run(ops, arg, c, argument, out);
+        fprintf(out, error == NULL ? "ok\n" : "error: %s\n", error);
+    }
+}
+
+/* ---- the socket ---- */
+
+struct client {
+    struct admin *admin;
+    uv_pipe_t pipe;
+    uv_timer_t deadline;
+    uv_write_t write;
+    unsigned handles;              /* open, or closing */
+    char line[ADMIN_LINE_MAX + 2]; /* CR or LF included, and room to see that it is too long */
+    size_t len;
+    char *answer;
+};
+
+struct admin {
+    uv_pipe_t socket;
+    const struct admin_ops *ops;
+    void *arg;
+    char *path;
+    dev_t device; /* of the file, to know it again */
+    ino_t inode;
+    struct client *client[ADMIN_CLIENTS_MAX];
+    unsigned holders; /* the socket's handle and each client: the last one frees */
+    bool waiting;     /* somebody is there for whom there was no room */
+    struct log_limit limit;
+};
+
+static bool address_of(const char *path, struct sockaddr_un *sa)
+{
+    size_t n = strlen(path);
+
+    *sa = (struct sockaddr_un){.sun_family = AF_UNIX};
+    if (n == 0 || n >= sizeof sa->sun_path) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(sa->sun_path, path, n);
+    return true;
+}
+
+/* Makes room at path. False with errno: it is in use, or not ours to remove. */
+static bool remove_stale(const struct sockaddr_un *sa)
+{
+    struct stat st;
+
+    if (lstat(sa->sun_path, &st) != 0)
+        return errno == ENOENT;
+    if (!S_ISSOCK(st.st_mode)) {
+        errno = EEXIST;
+        return false;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return false;
+    bool refused =
+        connect(fd, (const struct sockaddr *)sa, sizeof *sa) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    if (!refused) { /* connected, its queue is full, or it is not for us to ask there */
+        errno = EADDRINUSE;
+        return false;
+    }
+    return unlink(sa->sun_path) == 0 || errno == ENOENT;
+}
+
+int admin_bind(const char *path)
+{
+    struct sockaddr_un sa;
+
+    if (!address_of(path, &sa) || !remove_stale(&sa))
+        return -1;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    /* Linux gives the file the mode of the socket it is bound to (less the umask): there is no
+     * moment at which others could connect. */
+    if (fchmod(fd, S_IRUSR | S_IWUSR) == 0 && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0) {
+        if (listen(fd, ADMIN_BACKLOG) == 0)
+            return fd;
+        int error = errno;
+        (void)unlink(path); /* it is the listen() that is told */
+        errno = error;
+    }
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* ---- one connection ---- */
+
+static void admin_accept(struct admin *a);
+
+static void admin_unhold(struct admin *a)
+{
+    if (--a->holders > 0)
+        return;
+    free(a->path);
+    free(a);
+}
+
+static void on_client_closed(uv_handle_t *handle)
+{
+    struct client *c = handle->data;
+    struct admin *a = c->admin;
+
+    if (--c->handles > 0)
+        return;
+    for (size_t i = 0; i < ADMIN_CLIENTS_MAX; i++)
+        if (a->client[i] == c)
+            a->client[i] = NULL;
+    free(c->answer);
+    free(c);
+    if (a->waiting && !uv_is_closing((uv_handle_t *)&a->socket)) {
+        a->waiting = false;
+        admin_accept(a);
+    }
+    admin_unhold(a);
+}
+
+static void client_close(struct client *c)
+{
+    if (uv_is_closing((uv_handle_t *)&c->pipe))
+        return;
+    uv_close((uv_handle_t *)&c->pipe, on_client_closed);
+    uv_close((uv_handle_t *)&c->deadline, on_client_closed);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    client_close(timer->data);
+}
+
+static void deadline_begin(struct client *c)
+{
+    INSIST_UV(uv_timer_start(&c->deadline, on_deadline, ADMIN_DEADLINE_MS, 0));
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    (void)status; /* the client has left: that is its affair */
+    client_close(write->data);
+}
+
+/* The first len octets are the command. */
+static void client_answer(struct client *c, size_t len)
+{
+    struct admin *a = c->admin;
+    size_t answer_len = 0;
+    FILE *out = insist_alloc(open_memstream(&c->answer, &answer_len));
+
+    if (len > 0 && c->line[len - 1] == '\r')
+        len--;
+    INSIST_UV(uv_read_stop((uv_stream_t *)&c->pipe));
+    admin_answer(a->ops, a->arg, c->line, len, out);
+    fclose(out);
+    insist_alloc(c->answer);
+    /* A reload may have taken longer than the deadline: the client gets all of it to read the
+     * answer. */
+    uv_update_time(c->pipe.loop);
+    deadline_begin(c);
+    uv_buf_t buf = uv_buf_init(c->answer, (unsigned)answer_len);
+    c->write.data = c;
+    if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &buf, 1, on_written) != 0)
+        client_close(c);
+}
+
+static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
+{
+    struct client *c = handle->data;
+    (void)wanted;
+    *buf = uv_buf_init(c->line + c->len, (unsigned)(sizeof c->line - c->len));
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct client *c = stream->data;
+    (void)buf;
+
+    if (n == 0)
+        return;
+    if (n < 0 && (n != UV_EOF || c->len == 0)) {
+        client_close(c);
+        return;
+    }
+    if (n > 0)
+        c->len += (size_t)n;
+    const char *end = memchr(c->line, '\n', c->len);
+    if (end != NULL)
+        client_answer(c, (size_t)(end - c->line));
+    else if (n == UV_EOF || c->len == sizeof c->line)
+        client_answer(c, c->len);
+}
+
+static void admin_accept(struct admin *a)
+{
+    size_t i = 0;
+
+    while (i < ADMIN_CLIENTS_MAX && a->client[i] != NULL)
+        i++;
+    if (i == ADMIN_CLIENTS_MAX) { /* libuv polls the socket again once we accept */
+        a->waiting = true;
+        return;
+    }
+    struct client *c = NEW(struct client);
+    c->admin = a;
+    a->client[i] = c;
+    a->holders++;
+    INSIST_UV(uv_pipe_init(a->socket.loop, &c->pipe, 0));
+    INSIST_UV(uv_timer_init(a->socket.loop, &c->deadline));
+    c->handles = 2;
+    c->pipe.data = c->deadline.data = c;
+    if (uv_accept((uv_stream_t *)&a->socket, (uv_stream_t *)&c->pipe) != 0 ||
+        uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) != 0) {
+        client_close(c);
+        return;
+    }
+    deadline_begin(c);
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct admin *a = stream->data;
+    unsigned missed;
+
+    if (status == 0)
+        admin_accept(a);
+    else if (log_limit_pass(&a->limit, uv_now(stream->loop), 1, &missed))
+        log_msg(LOG_LEVEL_WARNING, "admin", "a command was not taken: %s", uv_strerror(status));
+}
+
+/* ---- begin and end ---- */
+
+struct admin *admin_new(uv_loop_t *loop, int fd, const char *path, const struct admin_ops *ops,
+                        void *arg)
+{
+    struct admin *a = NEW(struct admin);
+    struct stat st;
+
+    a->ops = ops;
+    a->arg = arg;
+    a->path = insist_alloc(strdup(path));
+    if (lstat(path, &st) == 0) {
+        a->device = st.st_dev;
+        a->inode = st.st_ino;
+    }
+    a->holders = 1;
+    INSIST_UV(uv_pipe_init(loop, &a->socket, 0));
+    a->socket.data = a;
+    INSIST_UV(uv_pipe_open(&a->socket, fd));
+    INSIST_UV(uv_listen((uv_stream_t *)&a->socket, ADMIN_BACKLOG, on_connection));
+    return a;
+}
+
+static void on_socket_closed(uv_handle_t *handle)
+{
+    admin_unhold(handle->data);
+}
+
+void admin_free(struct admin *a)
+{
+    struct stat st;
+
+    if (a == NULL)
+        return;
+    if (lstat(a->path, &st) == 0 && st.st_dev == a->device && st.st_ino == a->inode)
+        (void)unlink(a->path); /* what stays is stale, and is replaced by the next start */
+    for (size_t i = 0; i < ADMIN_CLIENTS_MAX; i++)
+        if (a->client[i] != NULL)
+            client_close(a->client[i]);
+    uv_close((uv_handle_t *)&a->socket, on_socket_closed);
+}

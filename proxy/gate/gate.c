@@ -1,0 +1,289 @@
+#include "gate/gate.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/file.h"
+#include "base/insist.h"
+#include "base/log.h"
+#include "call/calls.h"
+#include "gate/admin.h"
+#include "gate/admin_commands.h"
+#include "gate/bans.h"
+#include "gate/gate_state.h"
+#include "gate/reload.h"
+#include "gate/sockets.h"
+#include "gate/watch.h"
+#include "net/worker.h"
+#include "policy/backends.h"
+#include "policy/limits.h"
+#include "radius/keyring.h"
+#include "site/leaves.h"
+#include "site/snapshot.h"
+
+static size_t cpus(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    int n = CPU_COUNT(&set);
+    return n < 1 ? 1 : (size_t)n;
+}
+
+/* ---- workers ---- */
+
+static void worker_main(void *arg)
+{
+    struct gate_worker *sw = arg;
+    worker_run(&sw->worker);
+    atomic_fetch_add(&sw->gate->workers_done, 1);
+    INSIST_UV(uv_async_send(&sw->gate->worker_done));
+}
+
+static void workers_init(struct gate *gate)
+{
+    for (size_t i = 0; i < gate->workers; i++) {
+        struct gate_worker *sw = &gate->worker[i];
+        sw->gate = gate;
+        worker_init(&sw->worker, (unsigned)i, calls_sweep, &sw->calls);
+        calls_init(&sw->calls, &sw->worker, &gate->shared);
+    }
+}
+
+static void post_all(struct gate *gate, void (*fn)(void *))
+{
+    for (size_t i = 0; i < gate->workers; i++)
+        worker_post(&gate->worker[i].worker, fn, &gate->worker[i].calls);
+}
+
+/* In the thread that proxies RADIUS, which ends before the workers' mailboxes go. */
+static void on_keys(void *arg)
+{
+    post_all(arg, calls_try_keys);
+}
+
+/* ---- the end ---- */
+
+void gate_stop(struct gate *gate, const char *cause)
+{
+    log_msg(LOG_LEVEL_INFO, "stop", "%s: closing all calls", cause);
+    gate->phase = STOPPING;
+    post_all(gate, calls_stop);
+}
+
+void gate_drain(struct gate *gate)
+{
+    log_msg(LOG_LEVEL_INFO, "stop", "no new calls, waiting for those that are up");
+    if (gate->phase == SERVING)
+        gate->phase = DRAINING;
+    post_all(gate, calls_drain);
+}
+
+/* ---- signals ---- */
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct gate *gate = handle->data;
+
+    switch (number) {
+    case SIGTERM:
+    case SIGINT: gate_stop(gate, strsignal(number)); break;
+    case SIGQUIT: gate_drain(gate); break;
+    case SIGUSR1:
+        if (log_reopen() != ERR_OK)
+            log_msg(LOG_LEVEL_ERROR, "log", "cannot open %s again: %s",
+                    gate->snapshot->config->gate.log, strerror(errno));
+        break;
+    case SIGHUP: (void)reload(gate, "HUP", NULL); break;
+    }
+}
+
+static void signals_block(void)
+{
+    sigset_t all;
+    sigfillset(&all);
+    INSIST(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
+}
+
+static void on_worker_done(uv_async_t *async)
+{
+    struct gate *gate = async->data;
+
+    if (atomic_load(&gate->workers_done) < gate->workers)
+        return; /* several sends may arrive as one call, but the last one always arrives */
+    /* The last calls have ended: nobody logs in, and accounting was told. */
+    if (!radius_service_stop(&gate->radius))
+        return;
+    for (size_t i = 0; i < gate->workers; i++)
+        INSIST_UV(uv_thread_join(&gate->worker[i].thread));
+    signals_block(); /* without handlers the next one would kill us instead of finding us done */
+    for (size_t i = 0; i < sizeof gate->signal / sizeof *gate->signal; i++)
+        uv_close((uv_handle_t *)&gate->signal[i], NULL);
+    uv_close((uv_handle_t *)&gate->worker_done, NULL);
+    uv_close((uv_handle_t *)&gate->bans_timer, NULL);
+    uv_close((uv_handle_t *)&gate->expiry_timer, NULL);
+    watch_free(gate->watch);
+    admin_free(gate->admin);
+}
+
+static void on_files_changed(void *arg)
+{
+    (void)reload(arg, "a file has changed", NULL);
+}
+
+static void loop_prepare(struct gate *gate)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP};
+
+    INSIST_UV(uv_loop_init(&gate->loop));
+    INSIST_UV(uv_async_init(&gate->loop, &gate->worker_done, on_worker_done));
+    gate->worker_done.data = gate;
+    bans_start(gate);
+    reload_start(gate);
+    gate->watch = watch_new(&gate->loop, on_files_changed, gate);
+    watch_files(gate->watch, gate->snapshot->config);
+    gate->started_ms = uv_now(&gate->loop);
+    if (gate->admin_fd >= 0)
+        gate->admin = admin_new(&gate->loop, gate->admin_fd, gate->snapshot->config->gate.admin,
+                                &admin_commands, gate);
+    for (size_t i = 0; i < sizeof gate->signal / sizeof *gate->signal; i++) {
+        INSIST_UV(uv_signal_init(&gate->loop, &gate->signal[i]));
+        gate->signal[i].data = gate;
+        INSIST_UV(uv_signal_start(&gate->signal[i], on_signal, numbers[i]));
+    }
+}
+
+/* ---- ready ---- */
+
+static bool ready_print(const struct gate *gate, const char *path)
+{
+    const int fd = file_create(path, 0666); /* minus the umask; the file holds no secret */
+    FILE *f = fd < 0 ? NULL : insist_alloc(fdopen(fd, "w"));
+
+    if (f == NULL)
+        return false;
+    for (size_t i = 0; i < gate->sockets.count; i++) {
+        char text[ADDR_TEXT_MAX];
+        fprintf(f, "%s %s\n", reload_listener_name(gate, &gate->sockets.item[i]),
+                addr_format(&gate->sockets.item[i].bound, text));
+    }
+    radius_service_print_ready(&gate->radius, gate->snapshot->config, f);
+    return fclose(f) == 0;
+}
+
+/* Writes a file beside path and renames it, so that a reader that waits for path finds it whole. */
+static bool ready_write(const struct gate *gate, const char *path)
+{
+    char *beside = NULL;
+
+    if (asprintf(&beside, "%s.new", path) < 0)
+        beside = NULL;
+    insist_alloc(beside);
+    const bool ok = ready_print(gate, beside) && rename(beside, path) == 0;
+    if (!ok)
+        fprintf(stderr, "cannot write %s: %s\n", path, strerror(errno));
+    free(beside);
+    return ok;
+}
+
+static bool admin_prepare(struct gate *gate, const struct config *c)
+{
+    gate->admin_fd = -1;
+    if (c->gate.admin == NULL)
+        return true;
+    gate->admin_fd = admin_bind(c->gate.admin);
+    if (gate->admin_fd < 0)
+        fprintf(stderr, "%s:%u: admin: cannot listen at %s: %s\n", gate->path,
+                config_line(c, &c->gate, "admin"), c->gate.admin, strerror(errno));
+    return gate->admin_fd >= 0;
+}
+
+/* From the configuration to the point where all sockets listen; nothing was accepted before. */
+static bool start(struct gate *gate)
+{
+    struct snapshot *snapshot = snapshot_load(gate->path, gate->backends, stderr);
+    struct reload_next n;
+
+    if (snapshot == NULL)
+        return false;
+    const struct config_gate *g = &snapshot->config->gate;
+    if (snapshot->sound && log_open(g->log, (enum log_level)g->log_level) != ERR_OK) {
+        fprintf(stderr, "%s:%u: cannot open the log %s: %s\n", gate->path,
+                config_line(snapshot->config, g, "log"), g->log, strerror(errno));
+        snapshot_unref(snapshot);
+        return false;
+    }
+    gate->workers = g->workers == 0 ? cpus() : g->workers;
+    sockets_inherited_begin();
+    bool ok = reload_prepare(gate, &n, snapshot, stderr);
+    sockets_inherited_end();
+    if (!ok)
+        return false;
+    if (!admin_prepare(gate, snapshot->config)) {
+        reload_drop(gate, &n);
+        return false;
+    }
+    gate->worker = insist_alloc(calloc(gate->workers, sizeof *gate->worker));
+    gate->shared.limits = limits_new(&snapshot->config->gate.limits);
+    bans_load(gate, snapshot->config->gate.limits.ban_file);
+    gate->shared.leaves = leaves_new();
+    gate->shared.keyring = keyring_new();
+    keyring_on_put(gate->shared.keyring, on_keys, gate);
+    radius_service_init(&gate->radius, gate->shared.keyring, &gate->worker_done);
+    INSIST_UV(uv_sem_init(&gate->switched, 0));
+    workers_init(gate);
+    reload_warn(gate, &n);
+    reload_commit(gate, &n, false);
+    return true;
+}
+
+int gate_run(const char *path, const char *ready_file)
+{
+    struct gate gate = {.path = path, .backends = backends_new()};
+    bool ok = true;
+
+    signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of the write, not a signal */
+    signal(SIGXFSZ, SIG_IGN); /* so is a log that has reached its size limit */
+    if (!start(&gate)) {
+        backends_free(gate.backends);
+        return 1;
+    }
+    loop_prepare(&gate);
+    for (size_t i = 0; i < gate.workers; i++)
+        INSIST_UV(uv_thread_create(&gate.worker[i].thread, worker_main, &gate.worker[i]));
+    radius_service_run(&gate.radius);
+    reload_log_listen(&gate, 0, 0);
+    if (ready_file != NULL && !ready_write(&gate, ready_file)) {
+        ok = false;
+        post_all(&gate, calls_stop);
+    }
+    INSIST_UV(uv_run(&gate.loop, UV_RUN_DEFAULT));
+    INSIST_UV(uv_loop_close(&gate.loop));
+    log_msg(LOG_LEVEL_INFO, "stop", "all calls have ended");
+    for (size_t i = 0; i < gate.workers; i++) {
+        worker_fini(&gate.worker[i].worker);
+        calls_fini(&gate.worker[i].calls);
+    }
+    uv_sem_destroy(&gate.switched);
+    free(gate.worker);
+    /* No call is left, so each count must be 0 again. */
+    INSIST(atomic_load(&gate.shared.count) == 0 && limits_unused(gate.shared.limits));
+    bans_save(&gate);
+    limits_free(gate.shared.limits);
+    leaves_free(gate.shared.leaves);
+    free(gate.expiry_steps);
+    sockets_free(&gate.sockets);
+    radius_service_fini(&gate.radius);
+    keyring_free(gate.shared.keyring);
+    snapshot_unref(gate.snapshot);
+    backends_free(gate.backends);
+    return ok ? 0 : 1;
+}

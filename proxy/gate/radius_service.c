@@ -1,0 +1,140 @@
+#include "gate/radius_service.h"
+
+#include <stdlib.h>
+
+#include "base/insist.h"
+#include "base/log.h"
+
+void radius_service_init(struct radius_service *s, struct keyring *keyring, uv_async_t *done)
+{
+    *s = (struct radius_service){.keyring = keyring, .done = done};
+}
+
+/* ---- what it serves ---- */
+
+struct letter {
+    struct radius_service *service;
+    struct snapshot *snapshot;
+    struct radius_place *place;
+    size_t count;
+    uv_sem_t done;
+};
+
+static void deliver(void *arg)
+{
+    struct letter *l = arg;
+    radius_proxy_switch(&l->service->proxy, l->snapshot, l->place, l->count);
+    uv_sem_post(&l->done);
+}
+
+void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
+                           struct radius_sockets *next)
+{
+    struct letter l = {.service = s, .snapshot = snapshot, .count = next->count};
+
+    l.place = insist_alloc(calloc(next->count + 1, sizeof *l.place));
+    for (size_t i = 0; i < next->count; i++) {
+        struct radius_socket *sock = &next->item[i];
+        l.place[i] = (struct radius_place){.id = sock->id,
+                                           .section = sock->section,
+                                           .accounting = sock->accounting,
+                                           .fd = sock->fd};
+        sock->fd = -1; /* it is the proxy's now */
+    }
+    if (s->phase == RADIUS_NONE && next->count > 0) {
+        radius_proxy_init(&s->proxy, s->keyring);
+        s->phase = RADIUS_MADE;
+    }
+    if (s->phase != RADIUS_NONE) {
+        INSIST_UV(uv_sem_init(&l.done, 0));
+        if (s->phase == RADIUS_MADE)
+            deliver(&l);
+        else
+            worker_post(&s->proxy.worker, deliver, &l);
+        uv_sem_wait(&l.done);
+        uv_sem_destroy(&l.done);
+    }
+    free(l.place);
+    radius_sockets_free(&s->sockets);
+    s->sockets = *next;
+    *next = (struct radius_sockets){0};
+}
+
+/* ---- its thread ---- */
+
+static void thread_main(void *arg)
+{
+    struct radius_service *s = arg;
+    worker_run(&s->proxy.worker);
+    atomic_store(&s->ended, true);
+    INSIST_UV(uv_async_send(s->done));
+}
+
+void radius_service_run(struct radius_service *s)
+{
+    if (s->phase != RADIUS_MADE)
+        return;
+    INSIST_UV(uv_thread_create(&s->thread, thread_main, s));
+    s->phase = RADIUS_RUNS;
+}
+
+bool radius_service_stop(struct radius_service *s)
+{
+    if (s->phase == RADIUS_NONE)
+        return true;
+    if (s->phase == RADIUS_RUNS) {
+        s->phase = RADIUS_STOPS;
+        worker_post(&s->proxy.worker, radius_proxy_stop, &s->proxy);
+    }
+    if (!atomic_load(&s->ended))
+        return false;
+    INSIST_UV(uv_thread_join(&s->thread));
+    radius_proxy_fini(&s->proxy);
+    s->phase = RADIUS_NONE;
+    return true;
+}
+
+void radius_service_fini(struct radius_service *s)
+{
+    INSIST(s->phase == RADIUS_NONE);
+    radius_sockets_free(&s->sockets);
+}
+
+/* ---- what is told ---- */
+
+static const char *section_name(const struct config *c, const struct radius_socket *sock)
+{
+    return c->radius[sock->section].name;
+}
+
+void radius_service_log_listen(const struct radius_service *s, const struct config *c,
+                               size_t first_id)
+{
+    for (size_t i = 0; i < s->sockets.count; i++) {
+        const struct radius_socket *sock = &s->sockets.item[i];
+        char text[ADDR_TEXT_MAX];
+        struct log_line l;
+        if (sock->id < first_id)
+            continue;
+        log_begin(&l, LOG_LEVEL_INFO, "listen");
+        log_str(&l, radius_socket_kind(sock), section_name(c, sock));
+        log_str(&l, "address", addr_format(&sock->bound, text));
+        log_end(&l);
+    }
+}
+
+void radius_service_print_ready(const struct radius_service *s, const struct config *c, FILE *out)
+{
+    for (size_t i = 0; i < s->sockets.count; i++) {
+        const struct radius_socket *sock = &s->sockets.item[i];
+        char text[ADDR_TEXT_MAX];
+        fprintf(out, "%s:%s %s\n", radius_socket_kind(sock), section_name(c, sock),
+                addr_format(&sock->bound, text));
+    }
+}
+
+void radius_service_print(const struct radius_service *s, FILE *out)
+{
+    if (s->phase == RADIUS_MADE || s->phase == RADIUS_RUNS)
+        radius_proxy_print(&s->proxy, out);
+}

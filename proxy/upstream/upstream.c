@@ -1,0 +1,170 @@
+#include "upstream/upstream.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/insist.h"
+#include "base/log.h"
+#include "net/stream.h"
+#include "policy/backends.h"
+#include "site/site.h"
+#include "tls/tls_conn.h"
+#include "wire/proxyproto.h"
+
+/* A PROXY header with addresses, a server name and the names of version and cipher. */
+enum { PROXYPROTO_SEND_MAX = 1024 };
+
+const struct backends_server *upstream_server(const struct site_backend *b, size_t server)
+{
+    return &b->config->servers.item[server];
+}
+
+static void end_from_addr(struct proxyproto_end *out, const struct addr *a)
+{
+    *out = (struct proxyproto_end){.family = a->family == AF_INET ? 4 : 6, .port = a->port};
+    memcpy(out->ip, a->ip, a->family == AF_INET ? 4 : 16);
+}
+
+/* Before anything else is said to a server that wants to know. */
+static void proxy_write(enum config_send_proxy version, struct stream *s, struct proxyproto *p)
+{
+    uint8_t header[PROXYPROTO_SEND_MAX];
+    struct addr ours, theirs;
+    size_t n;
+
+    if (version == CONFIG_SEND_PROXY_NO)
+        return;
+    p->version = 2;
+    /* A check has no client: it comes from here. LOCAL and UNKNOWN, which are for that, are an
+     * error to some servers (PROTOCOL.md 1.5). */
+    if (p->source.family == 0 && stream_local(s, &ours) == 0 && stream_peer(s, &theirs) == 0) {
+        end_from_addr(&p->source, &ours);
+        end_from_addr(&p->destination, &theirs);
+    }
+    n = version == CONFIG_SEND_PROXY_V1 ? proxyproto_build_v1(header, &p->source, &p->destination)
+                                        : proxyproto_build_v2(header, sizeof header, p);
+    INSIST(n > 0);
+    stream_write(s, span_of(header, n));
+}
+
+static const char *sni_of(const struct config_backend *c, const struct backends_server *s)
+{
+    char ip[16];
+    if (c->sni != NULL)
+        return c->sni;
+    /* RFC 6066 3: no addresses in SNI */
+    if (inet_pton(AF_INET, s->host, ip) == 1 || inet_pton(AF_INET6, s->host, ip) == 1)
+        return NULL;
+    return s->host;
+}
+
+bool upstream_start(const struct site_backend *b, size_t server, struct stream *s,
+                    struct proxyproto *client)
+{
+    const struct config_backend *c = b->config;
+    const struct backends_server *to = upstream_server(b, server);
+
+    proxy_write(c->send_proxy, s, client);
+    if (b->tls == NULL) {
+        stream_start(s, NULL);
+        return true;
+    }
+    const char *sni = sni_of(c, to);
+    const char *name = c->verify_host != NULL ? c->verify_host : sni != NULL ? sni : to->host;
+    stream_start(s, tls_conn_new_client(b->tls, sni, c->verify == CONFIG_VERIFY_CA ? name : NULL,
+                                        stream_sink, s));
+    return false;
+}
+
+void upstream_leaf(const struct stream *s, struct binding_leaf *out)
+{
+    struct span der = s->tls == NULL ? span_of(NULL, 0) : tls_conn_leaf(s->tls);
+    *out = (struct binding_leaf){0};
+    if (der.n > 0)
+        binding_leaf_from_der(out, der);
+    free((void *)der.p);
+}
+
+static bool pinned(const struct config_backend *c, const struct binding_leaf *leaf)
+{
+    for (size_t i = 0; i < c->pin_count; i++)
+        if (memcmp(c->pin[i].sha256, leaf->sha256, BINDING_SHA256) == 0)
+            return true;
+    return false;
+}
+
+bool upstream_trusted(const struct site_backend *b, const struct stream *s,
+                      char why[UPSTREAM_WHY_MAX])
+{
+    struct binding_leaf leaf;
+
+    if (b->config->verify == CONFIG_VERIFY_OFF)
+        return true;
+    upstream_leaf(s, &leaf);
+    /* OpenSSL verifies the chain if the server sends one; a missing chain is not an error for it.
+     */
+    if (leaf.known == 0) {
+        snprintf(why, UPSTREAM_WHY_MAX, "the server has shown no certificate");
+        return false;
+    }
+    if (b->config->verify == CONFIG_VERIFY_CA || pinned(b->config, &leaf))
+        return true;
+    size_t n = (size_t)snprintf(why, UPSTREAM_WHY_MAX,
+                                "no pin fits; to trust this certificate: pin-sha256 = ");
+    for (size_t i = 0; i < BINDING_SHA256; i++, n += 2)
+        snprintf(why + n, UPSTREAM_WHY_MAX - n, "%02x", leaf.sha256[i]);
+    return false;
+}
+
+/* The Host field; bracketed is where it is put together. */
+static struct span host_of(const struct site_backend *b, size_t server,
+                           char bracketed[HTTP_HOST_MAX + 1])
+{
+    const struct config_backend *c = b->config;
+    const char *host = upstream_server(b, server)->host;
+
+    if (c->backend_host != NULL || c->sni != NULL)
+        return span_str(c->backend_host != NULL ? c->backend_host : c->sni);
+    if (strchr(host, ':') == NULL)
+        return span_str(host);
+    snprintf(bracketed, HTTP_HOST_MAX + 1, "[%s]", host); /* RFC 3986 3.2.2 */
+    return span_str(bracketed);
+}
+
+size_t upstream_request(const struct site_backend *b, size_t server, const char *correlation,
+                        const char *tenant, uint8_t out[HTTP_BUILD_MAX])
+{
+    char bracketed[HTTP_HOST_MAX + 1];
+    const size_t n = http_build_request(out, host_of(b, server, bracketed),
+                                        span_str(tenant == NULL ? "" : tenant),
+                                        span_str(correlation == NULL ? "" : correlation));
+    INSIST(n > 0); /* the configuration was checked for it */
+    return n;
+}
+
+size_t upstream_head(const struct site_backend *b, size_t server, uint8_t out[HTTP_BUILD_MAX])
+{
+    char bracketed[HTTP_HOST_MAX + 1];
+    const size_t n = http_build_head(out, host_of(b, server, bracketed));
+    INSIST(n > 0);
+    return n;
+}
+
+void upstream_report(const struct site_backend *b, size_t server, bool good, const char *cause,
+                     uint64_t now_ms)
+{
+    const enum backends_change change = backends_report(b->servers, server, good, cause, now_ms);
+    char name[BACKENDS_NAME_MAX];
+    struct log_line l;
+
+    if (change == BACKENDS_SAME)
+        return;
+    log_begin(&l, good ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "server");
+    log_str(&l, "backend", b->config->name);
+    log_str(&l, "server", backends_name(b->servers, server, name));
+    log_str(&l, "state", good ? "up" : "down");
+    log_str(&l, "cause", cause);
+    log_end(&l);
+}

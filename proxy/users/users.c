@@ -1,0 +1,342 @@
+#include "users/users.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/hex.h"
+#include "base/insist.h"
+#include "base/siphash.h"
+
+/* The table grows only while the file is read, by what the administrator wrote: no memory then is
+ * no memory for any call. */
+#define uthash_fatal(msg) insist_failed(msg, __FILE__, __LINE__)
+#include <uthash.h>
+
+struct user {
+    UT_hash_handle hh;
+    unsigned line;
+    uint8_t hash[USERS_HASH];
+    size_t name_len;
+    uint8_t name[]; /* letters in lower case */
+};
+
+struct users {
+    char *path;
+    struct siphash_key
+        hash_key; /* users may have chosen their names, one bucket for all of them too */
+    struct user *table;
+};
+
+static void fold(uint8_t *out, struct span name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        out[i] = ascii_lower(name.p[i]);
+}
+
+static unsigned hash_of(const struct users *u, const uint8_t *folded, size_t n)
+{
+    return (unsigned)siphash(&u->hash_key, folded, n);
+}
+
+static const struct user *lookup(const struct users *u, struct span name)
+{
+    uint8_t folded[USERS_NAME_MAX];
+    struct user *found = NULL;
+
+    if (name.n == 0 || name.n > sizeof folded)
+        return NULL;
+    fold(folded, name);
+    HASH_FIND_BYHASHVALUE(hh, u->table, folded, name.n, hash_of(u, folded, name.n), found);
+    return found;
+}
+
+struct users *users_new(const char *path)
+{
+    struct users *u = NEW(struct users);
+
+    u->path = insist_alloc(strdup(path));
+    INSIST(getentropy(&u->hash_key, sizeof u->hash_key) == 0);
+    return u;
+}
+
+unsigned users_line(const struct users *u, struct span name)
+{
+    const struct user *e = lookup(u, name);
+    return e == NULL ? 0 : e->line;
+}
+
+unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[USERS_HASH],
+                   unsigned line)
+{
+    const unsigned there = users_line(u, name);
+    if (there != 0)
+        return there;
+    struct user *e = insist_alloc(calloc(1, sizeof *e + name.n));
+    e->line = line;
+    memcpy(e->hash, hash_hash, USERS_HASH);
+    e->name_len = name.n;
+    fold(e->name, name);
+    HASH_ADD_KEYPTR_BYHASHVALUE(hh, u->table, e->name, e->name_len,
+                                hash_of(u, e->name, e->name_len), e);
+    return 0;
+}
+
+void users_free(struct users *u)
+{
+    struct user *e, *next;
+
+    if (u == NULL)
+        return;
+    HASH_ITER(hh, u->table, e, next) {
+        HASH_DEL(u->table, e);
+        explicit_bzero(e->hash, sizeof e->hash);
+        free(e);
+    }
+    free(u->path);
+    free(u);
+}
+
+size_t users_count(const struct users *u)
+{
+    return HASH_COUNT(u->table);
+}
+
+const char *users_path(const struct users *u)
+{
+    return u->path;
+}
+
+static size_t find_last(struct span s, char c)
+{
+    const uint8_t *at = s.n == 0 ? NULL : memrchr(s.p, c, s.n);
+    return at == NULL ? s.n : (size_t)(at - s.p);
+}
+
+/* The domain ends at the last '\', the realm begins at the last '@' behind it: neither of the two
+ * may stand in a Windows account name, while the parts around it may be anything. *user and *at are
+ * where the name itself begins and ends. */
+static void find_parts(struct span name, size_t *user, size_t *at)
+{
+    const size_t slash = find_last(name, '\\');
+    *user = slash == name.n ? 0 : slash + 1;
+    *at = *user + find_last(span_from(name, *user), '@');
+}
+
+struct span users_bare_name(struct span name)
+{
+    size_t user, at;
+    find_parts(name, &user, &at);
+    return span_sub(name, user, at - user);
+}
+
+struct span users_counted_name(struct span name)
+{
+    const struct span bare = users_bare_name(name);
+    const uint8_t *at = bare.n == 0 ? NULL : memchr(bare.p, '@', bare.n);
+    return at == NULL ? bare : span_sub(bare, 0, (size_t)(at - bare.p));
+}
+
+bool users_same_name(struct span a, struct span b)
+{
+    const struct span bare_a = users_bare_name(a), bare_b = users_bare_name(b);
+
+    if (bare_a.n == a.n || bare_b.n == b.n)
+        return span_eq_nocase(bare_a, bare_b);
+    return span_eq_nocase(a, b);
+}
+
+size_t users_find(const struct users *u, struct span name,
+                  struct users_match found[USERS_MATCH_MAX])
+{
+    size_t user, at;
+    find_parts(name, &user, &at);
+    const bool domain = user > 0, realm = at < name.n;
+    size_t forms = 0, n = 0;
+    struct span form[USERS_MATCH_MAX];
+
+    form[forms++] = name;
+    if (domain)
+        form[forms++] = span_from(name, user);
+    if (realm)
+        form[forms++] = span_sub(name, 0, at);
+    if (domain && realm)
+        form[forms++] = span_sub(name, user, at - user);
+    for (size_t i = 0; i < forms; i++) {
+        const struct user *e = lookup(u, form[i]);
+        if (e != NULL)
+            found[n++] = (struct users_match){.hash_hash = e->hash, .line = e->line};
+    }
+    return n;
+}
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Some editors leave one at the start of a file. */
+static const char byte_order_mark[] = "\xef\xbb\xbf";
+
+static bool begins_with_mark(struct span s)
+{
+    return span_eq(span_sub(s, 0, 3), span_str(byte_order_mark));
+}
+
+/* What is wrong with it as a name; NULL: nothing. */
+static const char *name_problem(struct span name)
+{
+    if (name.n == 0)
+        return "the name is empty";
+    if (name.n > USERS_NAME_MAX)
+        return "the name is longer than 256 octets";
+    if (is_blank(name.p[0]) || is_blank(name.p[name.n - 1]))
+        return "the name begins or ends with a blank";
+    if (name.p[0] == '#')
+        return "the name begins with '#'";
+    if (begins_with_mark(name)) /* in the first line it would be gone */
+        return "the name begins with a byte order mark";
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] < 0x20 || name.p[i] == 0x7f)
+            return "the name holds a control character";
+        if (name.p[i] == ':')
+            return "the name holds a ':'";
+    }
+    return NULL;
+}
+
+bool users_name_valid(struct span name)
+{
+    return name_problem(name) == NULL;
+}
+
+/* One line without its end. False: it was told to problems. */
+static bool parse_line(struct users *u, struct span line, unsigned number, FILE *problems)
+{
+    uint8_t hash[USERS_HASH];
+    const char *reason = NULL;
+
+    while (line.n > 0 && is_blank(line.p[line.n - 1]))
+        line.n--;
+    size_t indent = 0;
+    while (indent < line.n && is_blank(line.p[indent]))
+        indent++;
+    if (indent == line.n || line.p[indent] == '#')
+        return true;
+
+    const uint8_t *colon = memchr(line.p, ':', line.n);
+    const size_t name_len = colon == NULL ? line.n : (size_t)(colon - line.p);
+    const struct span name = span_sub(line, 0, name_len);
+    if (colon == NULL)
+        reason = "no ':' in the line, which should be name:hash-hash";
+    else if ((reason = name_problem(name)) == NULL &&
+             !hex_read(span_from(line, name_len + 1), hash, USERS_HASH))
+        reason = "what follows the ':' is not a hash-hash of 32 hex digits";
+
+    const unsigned same = reason == NULL ? users_add(u, name, hash, number) : 0;
+    if (reason != NULL)
+        fprintf(problems, "%s:%u: %s\n", u->path, number, reason);
+    else if (same != 0)
+        fprintf(problems, "%s:%u: the name is in line %u already (letter case does not count)\n",
+                u->path, number, same);
+    explicit_bzero(hash, sizeof hash);
+    return reason == NULL && same == 0;
+}
+
+struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems)
+{
+    struct users *u = users_new(path);
+    struct span rest = span_of(text, len);
+    bool good = true;
+
+    if (begins_with_mark(rest))
+        rest = span_from(rest, 3);
+    for (unsigned number = 1; rest.n > 0; number++) {
+        const uint8_t *end = memchr(rest.p, '\n', rest.n);
+        const size_t n = end == NULL ? rest.n : (size_t)(end - rest.p);
+        struct span line = span_sub(rest, 0, n);
+        if (line.n > 0 && line.p[line.n - 1] == '\r')
+            line.n--;
+        good &= parse_line(u, line, number, problems);
+        rest = span_from(rest, n + 1);
+    }
+    if (!good) {
+        users_free(u);
+        return NULL;
+    }
+    return u;
+}
+
+/* Reads up to cap octets from fd, fewer at its end; *len says how many. Not with stdio, whose
+ * buffer nobody could wipe. */
+static enum err read_all(int fd, char *out, size_t cap, size_t *len)
+{
+    for (*len = 0; *len < cap;) {
+        const ssize_t n = read(fd, out + *len, cap - *len);
+        if (n == 0)
+            break;
+        if (n < 0 && errno != EINTR)
+            return ERR_SYSTEM;
+        if (n > 0)
+            *len += (size_t)n;
+    }
+    return ERR_OK;
+}
+
+static char *read_regular(int fd, size_t size, const char *path, FILE *problems)
+{
+    const size_t cap = size + 1; /* one more shows a file that grows while it is read */
+    char *text = insist_alloc(malloc(cap));
+    size_t len;
+
+    if (read_all(fd, text, cap, &len) != ERR_OK)
+        fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
+    else if (len != size)
+        fprintf(problems, "%s: it was changed while it was read\n", path);
+    else
+        return text;
+    explicit_bzero(text, cap);
+    free(text);
+    return NULL;
+}
+
+char *users_read_file(const char *path, size_t *len, FILE *problems)
+{
+    char *text = NULL;
+    const char *reason;
+    struct stat st;
+    const int fd = file_open(path, &reason);
+
+    if (fd < 0) {
+        fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
+        return NULL;
+    }
+    if (fstat(fd, &st) != 0)
+        fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
+    else if ((st.st_mode & 007) != 0)
+        fprintf(problems,
+                "%s: open to everybody (mode %04o) though it holds secrets: chmod o= it\n", path,
+                (unsigned)(st.st_mode & 07777));
+    else if (st.st_size > USERS_FILE_MAX)
+        fprintf(problems, "%s: too large for a users file\n", path);
+    else
+        text = read_regular(fd, *len = (size_t)st.st_size, path, problems);
+    close(fd);
+    return text;
+}
+
+struct users *users_load(const char *path, FILE *problems)
+{
+    size_t len;
+    char *text = users_read_file(path, &len, problems);
+
+    if (text == NULL)
+        return NULL;
+    struct users *u = users_parse(path, text, len, problems);
+    explicit_bzero(text, len);
+    free(text);
+    return u;
+}
