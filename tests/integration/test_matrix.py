@@ -1,5 +1,5 @@
 """Method x hash x policy x kind of server, each combination a call, all of them through one gate. What
-came of them is the table in README, "What works with what"; `pytest -s` prints it."""
+came of them is the table in RECIPES.md, "What works with what"; `pytest -s` prints it."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -155,11 +155,11 @@ def table(results):
     return "\n".join(lines)
 
 
-def test_readme(results):
-    """The table of README is the one that was measured."""
+def test_recipes(results):
+    """The table of RECIPES.md is the one that was measured."""
     made = table(results)
     print("\n" + made)
-    chapter = (ROOT / "README.md").read_text().split("\n## What works with what\n")[1]
+    chapter = (ROOT / "RECIPES.md").read_text().split("\n## What works with what\n")[1]
     assert re.search(r"(^\|.*\n)+", chapter, re.M)[0].strip() == made
 
 
