@@ -1,5 +1,5 @@
 """SSTP that breaks the rules, from both ends: Call Abort where [MS-SSTP] asks for one, the end in
-any case, and nothing of it on the other side (README, bad input)."""
+any case, and nothing of it on the other side (conf/OPERATION.md, bad input)."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who may connect: decided before any cryptography (README, bad input)."""
+"""Who may connect: decided before any cryptography (conf/OPERATION.md, bad input)."""
 
 import pytest
 

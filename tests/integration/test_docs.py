@@ -12,7 +12,8 @@ from peers import mschap
 from peers.tls import DEADLINE
 
 README = (ROOT / "README.md").read_text()
-ROOMS = dict(re.findall(r"^\| `proxy/(\S+?)/?` \|.*\| (.*?) ?\|$", README, re.M))
+ROOMS = dict(re.findall(r"^\| `proxy/(\S+?)/?` \|.*\| (.*?) ?\|$",
+                        (ROOT / "proxy/README.md").read_text(), re.M))
 SAMPLE = "conf/sstpgate.conf"
 HEADER = re.compile(r";?\[(\w+)")
 KEY = re.compile(r";?([a-z][a-z0-9-]*) = ")
@@ -45,7 +46,7 @@ def test_sample_has_every_key(reference):
     assert keys_of((ROOT / SAMPLE).read_text()) == reference
 
 
-@pytest.mark.parametrize("name", ["README.md", "conf/demo.ini", "docker/README.md"])
+@pytest.mark.parametrize("name", ["README.md", "conf/README.md", "conf/demo.ini", "docker/README.md"])
 def test_keys_exist(reference, name):
     text = (ROOT / name).read_text()
     used = {key for _, key in keys_of(re.sub(r"^[ `]+", "", text, flags=re.M))}
@@ -82,8 +83,10 @@ def test_rooms():
     assert {name.removesuffix(".c"): words.split() for name, words in ROOMS.items()} == held
 
 
-@pytest.mark.parametrize("name", ["README.md", "tests/README.md", "tests/interop/README.md",
-                                  "docker/README.md", "proxy/PROTOCOL.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["README.md", "conf/README.md", "conf/OPERATION.md", "proxy/README.md",
+                                  "tests/README.md", "tests/bench/README.md",
+                                  "tests/interop/README.md", "docker/README.md",
+                                  "proxy/PROTOCOL.md", "RECIPES.md", "CHANGELOG.md"])
 def test_paths_exist(name):
     """Links, and paths of the tree that stand in backquotes."""
     text = (ROOT / name).read_text()
@@ -236,7 +239,8 @@ def test_reasons():
     source = (ROOT / "proxy/call/reason.c").read_text()
     reasons = set(re.findall(r'\[REASON_\w+\] = \{"([a-z-]+)"', source)) - {"none", "address-denied",
                                                                         "limit"}
-    chapter = README.split("## What bad input gets")[1].split("## The log")[0]
+    chapter = (ROOT / "conf/OPERATION.md").read_text().split("## What bad input gets")[1]
+    chapter = chapter.split("\n## ")[0]
     named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|shutdown)`", chapter)) - {"max-tunnels"}
     assert named == reasons
 

@@ -89,7 +89,7 @@ def test_behind_a_proxy(bench):
     assert answered(second)
 
 
-# KiB of one connection in each state, as in README.
+# KiB of one connection in each state, as in conf/OPERATION.md.
 STATES = {"silent": 4 * KIB, "handshake": 56 * KIB, "request": 40 * KIB, "tunnel": 52 * KIB}
 
 

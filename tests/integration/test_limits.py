@@ -1,4 +1,4 @@
-"""How many tunnels, how often, and who is banned (README, bad input)."""
+"""How many tunnels, how often, and who is banned (conf/OPERATION.md, bad input)."""
 
 import re
 import ssl

@@ -1,4 +1,4 @@
-"""The memory that one peer that reads nothing costs in each state (README, Memory): bytes in the gate's
+"""The memory that one peer that reads nothing costs in each state (conf/OPERATION.md): bytes in the gate's
 own memory, per connection, without the kernel's socket buffers."""
 
 import selectors

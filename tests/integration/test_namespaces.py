@@ -117,11 +117,11 @@ def test_the_log_has_the_address(bench, nets, machine):
         assert gate.wait_call(number)["client"].startswith(client)
 
 
-# -- the two methods of KB 947028, as they stand in the README --
+# -- the two methods of KB 947028, as conf/README.md has them --
 
 def example(number):
     """The sections of a block of that chapter."""
-    chapter = (ROOT / "README.md").read_text().split("## The two methods of KB 947028")[1]
+    chapter = (ROOT / "conf/README.md").read_text().split("## The two methods of KB 947028")[1]
     sections = {}
     for line in re.findall(r"^```\n(.*?)^```", chapter, re.M | re.S)[number].splitlines():
         if line.startswith("["):

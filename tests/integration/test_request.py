@@ -1,4 +1,4 @@
-"""The request: exactly right, or nothing of it gets to a backend (README, bad input)."""
+"""The request: exactly right, or nothing of it gets to a backend (conf/OPERATION.md, bad input)."""
 
 import re
 

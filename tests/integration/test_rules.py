@@ -1,5 +1,5 @@
 """What rules do to a call, in each of the three phases in which they decide: when it is accepted,
-at its request, and when PPP shows the user (README, Configuration)."""
+at its request, and when PPP shows the user (conf/README.md)."""
 
 import datetime
 import fcntl
