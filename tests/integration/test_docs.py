@@ -1,4 +1,4 @@
-"""What the documentation says is so: keys, paths, rooms, reasons, and the configuration of README."""
+"""The documents are true: keys, links, paths, rooms, reasons, tests, and every configuration."""
 
 import re
 import shutil
@@ -10,10 +10,16 @@ import pytest
 from gate import BINARY, ROOT, run
 from peers import mschap
 from peers.tls import DEADLINE
+from test_reload import country_database
 
 README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "conf/README.md").read_text()
+OPERATION = (ROOT / "conf/OPERATION.md").read_text()
+TROUBLESHOOTING = (ROOT / "conf/TROUBLESHOOTING.md").read_text()
 ROOMS = dict(re.findall(r"^\| `proxy/(\S+?)/?` \|.*\| (.*?) ?\|$",
                         (ROOT / "proxy/README.md").read_text(), re.M))
+DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.md")
+                   if path.relative_to(ROOT).parts[0] not in ("build", ".git"))
 SAMPLE = "conf/sstpgate.conf"
 HEADER = re.compile(r";?\[(\w+)")
 KEY = re.compile(r";?([a-z][a-z0-9-]*) = ")
@@ -28,6 +34,19 @@ def keys_of(text):
         elif match := KEY.match(line):
             found.add((section, match[1]))
     return found
+
+
+def chapter(text, heading):
+    """The text below a heading, up to the next heading of its level or above."""
+    level = re.search(rf"^(#+) {re.escape(heading)}$", text, re.M)
+    return re.split(rf"^#{{1,{len(level[1])}}} ", text[level.end():], flags=re.M)[0]
+
+
+def sources(pattern):
+    """The text of all sources that match, wherever their room is."""
+    found = sorted((ROOT / "proxy").glob(pattern))
+    assert found, pattern
+    return "\n".join(path.read_text() for path in found)
 
 
 def example():
@@ -46,7 +65,8 @@ def test_sample_has_every_key(reference):
     assert keys_of((ROOT / SAMPLE).read_text()) == reference
 
 
-@pytest.mark.parametrize("name", ["README.md", "conf/README.md", "conf/demo.ini", "docker/README.md"])
+@pytest.mark.parametrize("name", ["README.md", "conf/README.md", "conf/OPERATION.md", "conf/demo.ini",
+                                  "docker/README.md"])
 def test_keys_exist(reference, name):
     text = (ROOT / name).read_text()
     used = {key for _, key in keys_of(re.sub(r"^[ `]+", "", text, flags=re.M))}
@@ -83,19 +103,113 @@ def test_rooms():
     assert {name.removesuffix(".c"): words.split() for name, words in ROOMS.items()} == held
 
 
-@pytest.mark.parametrize("name", ["README.md", "conf/README.md", "conf/OPERATION.md", "proxy/README.md",
-                                  "tests/README.md", "tests/bench/README.md",
-                                  "tests/interop/README.md", "docker/README.md",
-                                  "proxy/PROTOCOL.md", "RECIPES.md", "CHANGELOG.md"])
+def anchors_of(text):
+    """Of the headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+            for heading in re.findall(r"^#+ (.*)$", text, re.M)}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_paths_exist(name):
-    """Links, and paths of the tree that stand in backquotes."""
+    """Relative links with their anchors, and files of the tree in backquotes."""
     text = (ROOT / name).read_text()
     here = (ROOT / name).parent
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    missing = []
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = here / path if path else ROOT / name
+        if not target.exists() or anchor and anchor not in anchors_of(target.read_text()):
+            missing.append(link)
     paths = re.findall(r"`((?:proxy|tests|conf|docker|certs)/[\w./-]+)`", text)
-    missing = [link for link in links if not (here / link).exists()]
     missing += [path for path in paths if not (ROOT / path).exists()]
+    # shorter ones start in the directory of the document, in proxy/ or in tests/
+    files = re.findall(r"`(\w[\w-]*(?:/[\w.-]+)+\.(?:c|h|py|sh|md|conf))`", text)
+    starts = (ROOT, here, ROOT / "proxy", ROOT / "tests")
+    missing += [path for path in files if not path.startswith("build/")
+                and not any((start / path).exists() for start in starts)]
     assert not missing
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_path_of_a_machine(name):
+    assert not re.findall(r"(?<![\w.])/(?:home|root|work)/\S*", (ROOT / name).read_text())
+
+
+def test_readme_is_short():
+    """It leads to the other documents, the first rows to those that most readers want."""
+    assert len(README.splitlines()) <= 200
+    rows = re.findall(r"^\| (.*?) \| (.*) \|$", README.split("| You want | Read |")[1], re.M)
+    assert [want for want, _ in rows[:3]] == ["do what KB 947028 says",
+                                               "find out why a call failed",
+                                               "run it in a container"]
+    assert "**Status: never run against a Windows client or RRAS**" in README
+    linked = {link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", README)}
+    assert {"conf/README.md", "conf/OPERATION.md", "conf/TROUBLESHOOTING.md", "RECIPES.md",
+            "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "proxy/README.md",
+            "proxy/PROTOCOL.md", "tests/README.md", "tests/bench/README.md",
+            "docker/README.md"} <= linked
+
+
+def guide():
+    """The configurations of the guide, with their headings."""
+    for part in re.split(r"^##+ ", GUIDE, flags=re.M)[1:]:
+        for number, block in enumerate(re.findall(r"^```ini\n(.*?)^```", part, re.M | re.S)):
+            yield pytest.param(block, id=f"{part.splitlines()[0]} {number + 1}")
+
+
+def completed(text, folder):
+    """A part of a configuration, and what it leaves out: files, sections, keys that must be there."""
+    text = re.sub(r"/(?:etc|var/lib)/sstpgate/", f"{folder}/", text)
+    sections = {}
+    for part in re.split(r"^(?=\[)", text, flags=re.M)[1:]:
+        header, _, body = part.partition("\n")
+        sections[header] = body
+    names = re.findall(r"^(?:use-backend|fallback|backend) = (\S+)", text, re.M)
+    for header in ("[listener public]", "[backend rras]", *(f"[backend {name}]" for name in names)):
+        sections.setdefault(header, "")
+    if "country" in text:
+        (folder / "country.mmdb").write_bytes(country_database("DE"))
+        sections["[gate]"] = "country-file = country.mmdb\n"
+    keys = {"listener": {"listen": "127.0.0.1:443", "certificate": "vpn.pem", "backend": "rras"},
+            "backend": {"verify": "off", "users-file": "users"}}
+    for number, header in enumerate(sections):
+        for key, value in {"server": f"10.1.0.{number}", **keys["backend"]}.items() \
+                if header.startswith("[backend") else keys.get(header[1:].split()[0], {}).items():
+            if not re.search(rf"^{key} = ", sections[header], re.M):
+                sections[header] += f"{key} = {value}\n"
+    return "".join(f"{header}\n{body}" for header, body in sections.items())
+
+
+@pytest.mark.parametrize("text", guide())
+def test_guide_is_valid(tmp_path, place, text):
+    """Without an error. Warnings are allowed: rules of an example may never be reached."""
+    shutil.copy(place.front.both, tmp_path / "vpn.pem")
+    shutil.copy(place.users, tmp_path / "users")
+    shutil.copy(place.ca.cert, tmp_path / "ca.pem")
+    (tmp_path / "blocked.txt").write_text("192.0.2.0/24\n")
+    for name in ("vpn.secret", "nps.secret"):
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text("a secret of some length\n")
+    config = tmp_path / "sstpgate.conf"
+    config.write_text(completed(text, tmp_path))
+    done = run("-t", "-c", config)
+    assert done.returncode == 0, done.stderr
+
+
+def test_each_source_has_its_test():
+    """A unit test of its own, or a row of tests/README.md that names the one that tests it."""
+    rows = re.findall(r"^\| (`.*`) \| (.*) \|$",
+                      chapter((ROOT / "tests/README.md").read_text(),
+                              "Files without a unit test of their own"), re.M)
+    named = {name for files, _ in rows for name in re.findall(r"`([\w.]+)`", files)}
+    tests = {path.stem for path in (ROOT / "tests/unit").rglob("test_*.c")}
+    tree = {path.name for path in (ROOT / "proxy").rglob("*.c")}
+    assert named == {name for name in tree if f"test_{name.removesuffix('.c')}" not in tests}
+    for _, where in rows:
+        assert all((ROOT / "tests" / path).exists() for path in re.findall(r"`(\w+/\S+)`", where))
 
 
 # -- manual pages --
@@ -138,8 +252,7 @@ def test_conf_page_has_every_key(tmp_path, reference):
 def test_conf_page_has_every_condition():
     """Of rules, as the table of rules.c has them; and it speaks of keys that there are."""
     page = (ROOT / "conf/man/sstpgate.conf.5.in").read_text()
-    table = set(re.findall(r'^ +\{"([a-z]+)", [A-Z]+, ', (ROOT / "proxy/policy/rules.c").read_text(),
-                           re.M))
+    table = set(re.findall(r'^ +\{"([a-z]+)", [A-Z]+, ', sources("policy/rules*.c"), re.M))
     shown = set(re.findall(r"^\.It Li ([a-z]+)", page, re.M))
     assert {"file", "any", "time"} <= table and table == shown
     keys = {key for _, key in keys_of(run("--keys").stdout)} | {"gate", "listener", "backend"}
@@ -225,7 +338,7 @@ def test_program_page_is_complete():
     usage = run("-h").stdout
     options = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", usage))
     commands = set(re.findall(r"sstpgate ([a-z]+)", usage))
-    admin = set(re.findall(r'\[[A-Z]+\] = \{"([a-z]+)"', (ROOT / "proxy/gate/admin.c").read_text()))
+    admin = set(re.findall(r'\[[A-Z]+\] = \{"([a-z]+)"', sources("*/admin*.c")))
     assert {"-c", "--keys"} <= options and {"ctl", "user"} <= commands and "unban" in admin
     # each stands at the start of a line, or behind another name of the same
     shown = set(re.findall(r"^ +(?:sstpgate )?(-{0,2}[a-zA-Z][a-z-]*)", text, re.M))
@@ -233,16 +346,33 @@ def test_program_page_is_complete():
     assert options | commands | admin <= shown
 
 
+def reasons_of_calls():
+    return set(re.findall(r'\[REASON_\w+\]\s*=\s*\{\s*(?:\.\w+\s*=\s*)?"([a-z-]+)"',
+                          sources("call/reason.c"))) - {"none"}
+
+
 def test_reasons():
     """Each reason that a line `call` may have is explained, and no other (those that are refused at
     once have lines of their own)."""
-    source = (ROOT / "proxy/call/reason.c").read_text()
-    reasons = set(re.findall(r'\[REASON_\w+\] = \{"([a-z-]+)"', source)) - {"none", "address-denied",
-                                                                        "limit"}
-    chapter = (ROOT / "conf/OPERATION.md").read_text().split("## What bad input gets")[1]
-    chapter = chapter.split("\n## ")[0]
-    named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|shutdown)`", chapter)) - {"max-tunnels"}
+    reasons = reasons_of_calls() - {"address-denied", "limit"}
+    named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|shutdown)`",
+                           chapter(OPERATION, "What bad input gets"))) - {"max-tunnels"}
     assert named == reasons
+
+
+def test_reasons_have_a_remedy():
+    """Each reason is a row of TROUBLESHOOTING.md, with cause and remedy; none is there twice."""
+    rows = re.findall(r"^\| (`.*?) \| (.+?) \| (.+?) \|$", chapter(TROUBLESHOOTING, "Reasons"), re.M)
+    words = [word for first, _, _ in rows for word in re.findall(r"`([a-z-]+)`", first)]
+    assert sorted(set(words) - {"reason"}) == sorted(reasons_of_calls())
+    assert len(words) - words.count("reason") == len(reasons_of_calls())
+
+
+def test_events_are_named():
+    """Every event of the log that the sources name is in OPERATION.md."""
+    events = set(re.findall(r'LOG_LEVEL_\w+,\s*"([a-z-]+)"', sources("*/*.c")))
+    assert {"deny", "binding-mac", "stop"} <= events
+    assert events <= set(re.findall(r"`([a-z-]+)`", chapter(OPERATION, "The log"))) | {"call"}
 
 
 def test_sections_of_the_protocol():
