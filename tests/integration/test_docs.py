@@ -95,7 +95,7 @@ def test_sample_is_valid(tmp_path, place):
 
 
 def test_rooms():
-    """The map is the tree, and says what tests/layers.sh holds."""
+    """The table of proxy/README.md has the directories of proxy/ and the permissions of tests/layers.sh."""
     tree = {path.name for path in (ROOT / "proxy").iterdir() if path.is_dir()}
     assert set(ROOMS) == tree | {"main.c"}
     table = re.search(r"^rooms='\n(.*?)'", (ROOT / "tests/layers.sh").read_text(), re.M | re.S)[1]
@@ -104,7 +104,7 @@ def test_rooms():
 
 
 def anchors_of(text):
-    """Of the headings, as GitHub makes them."""
+    """Returns the anchors of the headings, as GitHub builds them."""
     text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
             for heading in re.findall(r"^#+ (.*)$", text, re.M)}
@@ -161,7 +161,7 @@ def guide():
 
 
 def completed(text, folder):
-    """A part of a configuration, and what it leaves out: files, sections, keys that must be there."""
+    """Returns a part of a configuration with the sections and keys that it needs to be valid."""
     text = re.sub(r"/(?:etc|var/lib)/sstpgate/", f"{folder}/", text)
     sections = {}
     for part in re.split(r"^(?=\[)", text, flags=re.M)[1:]:
@@ -215,7 +215,7 @@ def test_each_source_has_its_test():
 # -- manual pages --
 
 def groff(page):
-    """As text; roff must have nothing to say about it."""
+    """Returns the page as text; groff must not warn about it."""
     done = subprocess.run(["groff", "-mandoc", "-ww", "-Tutf8", "-P-cbou"], input=page, text=True,
                           capture_output=True, check=True)
     assert done.stderr == ""
@@ -223,7 +223,7 @@ def groff(page):
 
 
 def letters_of(text):
-    """What is left of it however it was broken into lines."""
+    """Returns its letters and digits, which do not depend on line breaks."""
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
@@ -250,7 +250,7 @@ def test_conf_page_has_every_key(tmp_path, reference):
 
 
 def test_conf_page_has_every_condition():
-    """Of rules, as the table of rules.c has them; and it speaks of keys that there are."""
+    """Every condition of the table of rules; and every key that the page names exists."""
     page = (ROOT / "conf/man/sstpgate.conf.5.in").read_text()
     table = set(re.findall(r'^ +\{"([a-z]+)", [A-Z]+, ', sources("policy/rules*.c"), re.M))
     shown = set(re.findall(r"^\.It Li ([a-z]+)", page, re.M))
@@ -284,7 +284,7 @@ RECIPES = (ROOT / "RECIPES.md").read_text()
 
 
 def recipes():
-    """Its configurations, with the heading each stands below."""
+    """Its configurations, each with its heading."""
     for chapter in re.split(r"^## ", RECIPES, flags=re.M)[1:]:
         blocks = re.findall(r"^```ini\n(.*?)^```", chapter, re.M | re.S)
         for number, block in enumerate(blocks):
@@ -340,7 +340,7 @@ def test_program_page_is_complete():
     commands = set(re.findall(r"sstpgate ([a-z]+)", usage))
     admin = set(re.findall(r'\[[A-Z]+\] = \{"([a-z]+)"', sources("*/admin*.c")))
     assert {"-c", "--keys"} <= options and {"ctl", "user"} <= commands and "unban" in admin
-    # each stands at the start of a line, or behind another name of the same
+    # each is at the start of a line, or follows another name of the same thing
     shown = set(re.findall(r"^ +(?:sstpgate )?(-{0,2}[a-zA-Z][a-z-]*)", text, re.M))
     shown |= set(re.findall(r", (--[a-z-]+)", text))
     assert options | commands | admin <= shown
