@@ -21,6 +21,8 @@ PKG_CONFIG ?= pkg-config
 PKGS := openssl libuv inih
 # Only rules with `country` need it.
 MAXMIND := $(shell $(PKG_CONFIG) --exists libmaxminddb 2>/dev/null && echo libmaxminddb)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(MAXMIND) 2>/dev/null)
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) $(MAXMIND) 2>/dev/null)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
 	-Wwrite-strings -Wundef -Wformat=2
@@ -46,19 +48,21 @@ HARDEN_LD := -pie
 endif
 
 CPPFLAGS_ALL := -Iproxy -D_GNU_SOURCE -DSSTPGATE_VERSION='"$(VERSION)"' -DSSTPGATE_SYSCONFDIR='"$(SYSCONFDIR)"' $(MAXMIND:%=-DHAVE_MAXMINDDB) $(CPPFLAGS)
-CFLAGS_ALL = -std=c11 $(OPT) $(WARN) $(HARDEN) $(SAN) $(shell $(PKG_CONFIG) --cflags $(PKGS) $(MAXMIND)) $(CFLAGS)
+CFLAGS_ALL = -std=c11 $(OPT) $(WARN) $(HARDEN) $(SAN) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL := $(HARDEN_LD) $(SAN) $(LDFLAGS)
-LIBS = $(shell $(PKG_CONFIG) --libs $(PKGS) $(MAXMIND)) -lpthread
+LIBS := $(PKG_LIBS) -lpthread
 
 SRC := $(wildcard proxy/*.c proxy/*/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)
 LIB_OBJ := $(filter-out $(B)/proxy/main.o,$(OBJ))
-UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+LIB := $(B)/libgate.a
+UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c tests/unit/*/test_*.c))
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY := $(FUZZ:%=$(B)/replay/%)
 # tests/bench/: the load generator is made of several files, netset.c is a program of its own.
 LOAD_OBJ := $(patsubst %,$(B)/tests/bench/%.o,load end flood floor)
 
+.DELETE_ON_ERROR:
 .PHONY: all
 all: $(B)/sstpgate
 
@@ -69,7 +73,7 @@ $(error pkg-config, OpenSSL 3, libuv or inih is missing: run "make deps" (Debian
 endif
 endif
 
-$(B)/sstpgate: $(OBJ)
+$(B)/sstpgate: $(OBJ) $(B)/objects
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(OBJ) $(LIBS)
 
@@ -81,50 +85,70 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-# The folder of the configuration is compiled in: another one than the last time makes it new.
+# $(call record,TEXT): writes a file that gets a new time only if the text is another one than before.
+record = @mkdir -p $(@D); echo '$1' | cmp -s - $@ || echo '$1' >$@
+
+# The directory of the configuration is compiled in.
 $(B)/sysconfdir: FORCE
-	@mkdir -p $(@D)
-	@echo '$(SYSCONFDIR)' | cmp -s - $@ || echo '$(SYSCONFDIR)' >$@
+	$(call record,$(SYSCONFDIR))
 .PHONY: FORCE
 $(B)/proxy/main.o: $(B)/sysconfdir
 
-# test_loop stands between us and libuv and makes each of these calls fail once; its resolver is slow.
-UV_FAULTS := uv_tcp_init uv_accept uv_tcp_getpeername uv_tcp_connect uv_read_start uv_try_write \
-	uv_write uv_shutdown uv_tcp_close_reset uv_tcp_open uv_listen pthread_create
-$(B)/unit/test_loop: UNIT_LD := $(UV_FAULTS:%=-Wl,--wrap=%) -Wl,--wrap=getaddrinfo,--wrap=freeaddrinfo,--wrap=recv
-# test_relay gives it other sockets than those of TCP.
-UV_SOCKETS := uv_accept uv_tcp_connect uv_tcp_getpeername uv_tcp_getsockname
-$(B)/unit/test_relay: UNIT_LD := $(UV_SOCKETS:%=-Wl,--wrap=%)
-# test_file changes a file between two reads of it.
-$(B)/unit/test_file: UNIT_LD := -Wl,--wrap=pread
+# All of the program but main(), for the tests and the load generator. A thin archive: it has the names of
+# the objects, so a changed object costs nothing. It is written from scratch (q would append, r would keep
+# an object whose source is gone, and of two objects with the same name in two rooms only one).
+$(LIB): $(LIB_OBJ) $(B)/objects
+	@rm -f $@
+	$(Q)ar qcsTD $@ $(LIB_OBJ)
+# Changes when a source is added, moved or removed.
+$(B)/objects: FORCE
+	$(call record,$(LIB_OBJ))
 
-# One binary for each module, with cmocka.
-$(B)/unit/%: $(B)/tests/unit/%.o $(LIB_OBJ)
-	$(call say,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) $(UNIT_LD) -o $@ $^ $(LIBS) $(shell $(PKG_CONFIG) --libs cmocka)
+# $(call link,LIBRARIES): links the objects of a test with what it needs of the archive. The linker tells
+# which members those are (-t -t), and the test is linked again only when one of them changes. $@.d says so.
+define link
+$(call say,LD,$@)
+@mkdir -p $(@D)
+$(Q)$(CC) $(LDFLAGS_ALL) $(addprefix -Wl$(comma)--wrap=,$(WRAP_$(@F))) -o $@ $(filter $(B)/tests/%.o,$^) $(LIB) \
+	$(LIBS) $1 -Wl,-t,-t >$@.trace
+@sed -n 's,^$(B)/proxy/.*\.o$$,$@: &\n&:,p' $@.trace >$@.d && rm $@.trace
+@[ -s $@.d ] || echo '$@: $(LIB)' >$@.d # another linker that tells it otherwise
+endef
+comma := ,
+
+# WRAP_TEST: functions of libraries that the test of this name replaces. test_loop makes each of these calls
+# to libuv fail once; its resolver is slow.
+WRAP_test_loop := uv_tcp_init uv_accept uv_tcp_getpeername uv_tcp_connect uv_read_start uv_try_write \
+	uv_write uv_shutdown uv_tcp_close_reset uv_tcp_open uv_listen pthread_create \
+	getaddrinfo freeaddrinfo recv
+# test_relay has socket pairs in the place of TCP.
+WRAP_test_relay := uv_accept uv_tcp_connect uv_tcp_getpeername uv_tcp_getsockname
+# test_file changes a file between two reads of it.
+WRAP_test_file := pread
+
+# One binary for each module, with cmocka: tests/unit/[ROOM/]test_MODULE.c.
+CMOCKA = $(eval CMOCKA := $(shell $(PKG_CONFIG) --libs cmocka))$(CMOCKA)
+$(B)/unit/%: $(B)/tests/unit/%.o $(B)/objects | $(LIB)
+	$(call link,$(CMOCKA))
 
 # A fuzz target with a main() that feeds it files: replays a corpus without a fuzzer.
-$(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(LIB_OBJ)
-	$(call say,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/objects | $(LIB)
+	$(call link)
 
 # The servers that the observer is compared with.
 $(B)/replay/ppp_servers: $(B)/tests/fuzz/server_models.o
 build/fuzz/ppp_servers: tests/fuzz/server_models.c
 
-$(B)/bench/load: $(LOAD_OBJ) $(LIB_OBJ)
-	$(call say,LD,$@)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(B)/bench/load: $(LOAD_OBJ) $(B)/objects | $(LIB)
+	$(call link)
 
 .SECONDARY:
--include $(OBJ:.o=.d) $(wildcard $(B)/tests/unit/*.d $(B)/tests/fuzz/*.d $(B)/tests/bench/*.d)
+-include $(OBJ:.o=.d) $(UNIT:$(B)/%=$(B)/tests/%.d) $(wildcard $(B)/tests/fuzz/*.d $(B)/tests/bench/*.d)
+-include $(wildcard $(UNIT:=.d) $(REPLAY:=.d) $(B)/bench/load.d)
 
 .PHONY: unit replay
 unit: $(UNIT)
-	@tests/run-unit $(UNIT)
+	@tests/run-unit $(if $(ALL),--all) $(UNIT)
 replay: $(FUZZ:%=replay-%)
 replay-%: $(B)/replay/%
 	@$< tests/fuzz/corpus/$*
@@ -239,6 +263,7 @@ help:
 	@echo 'make            the program (deps: make deps), V=1 shows commands, VARIANT=asan|ubsan|tsan'
 	@echo 'make demo       a verified tunnel through the gate, shown; make demo-stop ends it'
 	@echo 'make check      every test; make unit|replay|integration|interop: a part of them'
+	@echo '                make unit runs what changed since it passed; ALL=1 runs all'
 	@echo 'make asan ubsan tsan    the same tests under a sanitizer'
 	@echo 'make bench      what the gate costs, beside haproxy, nginx and stunnel: tests/bench/README.md'
 	@echo 'make fuzz-NAME  fuzz one parser ($(FUZZ)) for SECONDS=600'
