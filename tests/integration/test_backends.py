@@ -159,7 +159,7 @@ def test_the_only_one_is_tried_always(bench):
 @pytest.mark.parametrize("key, head_octets", [
     ("send-proxy", None),
     ("pass-tenant", head.request(b"vpn.example.com", uri=head.URI + b"?tenantid=nobody")),
-])
+], ids=["send-proxy", "pass-tenant"])
 def test_a_stranger_brings_nobody_down(bench, key, head_octets):
     """A server may refuse this client or this tenant, and serve others."""
     bad, good = several(bench, 2, [dict(dialect="sorz", echoes_early=False, refuse=404)],
