@@ -67,7 +67,7 @@ LOAD_OBJ := $(patsubst %,$(B)/tests/bench/%.o,load end flood floor)
 all: $(B)/sstpgate
 
 # Without the libraries there is nothing to build: say what to do instead of a page of errors.
-ifeq ($(filter clean help deps% demo% bench check asan ubsan tsan integration instructions interop format,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help deps% need% demo% bench check asan ubsan tsan integration instructions interop format,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null && echo yes),yes)
 $(error pkg-config, OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12, 13) or install them)
 endif
@@ -176,69 +176,41 @@ $(B)/man/sstpgate.conf.5: conf/man/sstpgate.conf.5.in conf/man/make-conf-page $(
 	$(Q)$(B)/sstpgate --keys >$@.keys
 	$(Q)conf/man/make-conf-page $@.keys $< >$@.new && mv $@.new $@ && rm $@.keys
 
-# ---- packages: what a minimal Debian 12 or 13 is missing for each purpose ----
-DEPS_BUILD := gcc libc6-dev make pkg-config libssl-dev libuv1-dev libinih-dev uthash-dev \
-	libmaxminddb-dev
-DEPS_DEMO := openssl python3 python3-cryptography python3-pycryptodome
-DEPS_CHECK := libcmocka-dev python3-pytest clang valgrind procps iproute2 groff-base curl util-linux \
-	tzdata netbase
-DEPS_INTEROP := user-mode-linux kmod sstp-client ppp haproxy chromium testssl.sh iputils-ping \
-	util-linux buildah podman runc mmdebstrap freeradius freeradius-utils eapoltest
-# Debian 13 has no SoftEther, but runs that of Debian 12.
-DEPS_BOOKWORM := softether-common softether-vpnserver softether-vpncmd
-
-DEPS_BENCH := haproxy nginx libnginx-mod-stream stunnel4 linux-perf util-linux python3-matplotlib
-
-# $(call install,PACKAGES[,COMMAND]): installs the missing packages, by COMMAND instead of apt-get.
-# With none missing it neither asks nor fetches anything.
-install = missing=$$(for p in $1; do dpkg -s $$p >/dev/null 2>&1 || printf '%s ' $$p; done); \
-	[ -z "$$missing" ] || { echo "installing: $$missing"; sudo=; [ $$(id -u) = 0 ] || sudo=sudo; \
-	$(if $2,$$sudo $2 $$missing,$$sudo apt-get update -q >/dev/null && \
-	$$sudo env DEBIAN_FRONTEND=noninteractive \
-	apt-get install -y -q --no-install-recommends $$missing >/dev/null); }
-
+# ---- packages: lists and installation are in tests/deps ----
 .PHONY: deps deps-demo deps-check deps-bench
 deps:
-	@$(call install,$(DEPS_BUILD))
-deps-demo: deps
-	@$(call install,$(DEPS_DEMO))
-deps-check: deps-demo
-	@# Debian starts what it installs, and these would serve the world; the tests run their own.
-	@[ ! -d /run/systemd/system ] || for p in softether-vpnserver freeradius; do \
-		dpkg -s $$p >/dev/null 2>&1 || \
-		$$([ $$(id -u) = 0 ] || echo sudo) systemctl -q mask $$p.service || exit; done
-	@$(call install,$(DEPS_CHECK) $(DEPS_INTEROP))
-	@$(call install,$(DEPS_BOOKWORM),tests/install-from-bookworm)
+	@tests/deps install build
+deps-demo deps-check deps-bench: deps-%:
+	@tests/deps install $*
 
-deps-bench: deps-demo
-	@# Debian starts what it installs; the benchmark runs copies of its own.
-	@[ ! -d /run/systemd/system ] || for s in haproxy nginx stunnel4; do \
-		dpkg -s $$s >/dev/null 2>&1 || $$([ $$(id -u) = 0 ] || echo sudo) systemctl -q mask $$s; done
-	@$(call install,$(DEPS_BENCH))
+# What a target needs: says what is missing and how to get it; root gets it at once.
+.PHONY: need-demo need-check need-bench
+need-demo need-check need-bench: need-%:
+	@tests/deps missing $* || { [ $$(id -u) = 0 ] && $(MAKE) $(quiet) deps-$*; }
 
 # ---- the benchmark: make bench [FIGURES=all|short|'NAME …'] [PEERS='gate nginx-64k'] [ROUNDS=5] ----
 FIGURES ?= short
 ROUNDS ?= 5
 .PHONY: bench
-bench: deps-bench
+bench: need-bench
 	@$(MAKE) $(quiet) VARIANT=$(VARIANT) all $(B)/bench/load
 	@VARIANT=$(VARIANT) tests/bench/bench.py --figures '$(FIGURES)' --rounds $(ROUNDS) \
 		$(if $(PEERS),--peers '$(PEERS)') $(if $(OUT),--out '$(OUT)')
 
 # ---- what a user runs ----
 .PHONY: demo demo-stop check asan ubsan tsan interop integration instructions
-demo: deps-demo
+demo: need-demo
 	@$(MAKE) $(quiet) VARIANT=release all
 	@tests/demo
 demo-stop:
 	@tests/demo stop
 
 SUITES := layers build unit replay peers integration instructions interop
-check: deps-check
+check: need-check
 	@tests/run release $(SUITES)
-asan ubsan tsan: deps-check
+asan ubsan tsan: need-check
 	@tests/run $@ unit replay integration
-integration instructions interop: deps-check
+integration instructions interop: need-check
 	@tests/run $(VARIANT) $@
 
 .PHONY: install uninstall
@@ -261,6 +233,7 @@ format:
 	clang-format -i $$(find proxy tests -name "*.[ch]")
 help:
 	@echo 'make            the program (deps: make deps), V=1 shows commands, VARIANT=asan|ubsan|tsan'
+	@echo 'make deps       the packages to build; deps-demo, deps-check, deps-bench: those of the other targets'
 	@echo 'make demo       a verified tunnel through the gate, shown; make demo-stop ends it'
 	@echo 'make check      every test; make unit|replay|integration|interop: a part of them'
 	@echo '                make unit runs what changed since it passed; ALL=1 runs all'
