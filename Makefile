@@ -81,6 +81,7 @@ $(B)/sstpgate: $(OBJ) $(B)/objects
 # wire and binding take octets from strangers: no silent conversion there.
 $(B)/proxy/wire/%.o $(B)/proxy/binding/%.o: WARN += $(WARN_STRICT)
 
+$(B)/tests/unit/%.o: CPPFLAGS_ALL += -Itests/unit
 $(B)/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
