@@ -1632,6 +1632,23 @@ static void the_server_is_content(void **state)
     assert_true(ppp_is_content(&o));
 }
 
+/* SoftEther repeats its unanswered requests. A client that agrees to one of them after its answer
+ * has agreed to a protocol that the observer does not know, so the observer vouches for nobody,
+ * although the server accepts the answer. */
+static void an_unknown_protocol_agreed_after_the_answer(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    agree(&o, ASKS_PAP);
+    assert_int_equal(packet(&o, SERVER, LCP, 1, 7, "0304 7805"), PPP_FORWARD);
+    assert_int_equal(packet(&o, CLIENT, PAP, 1, 1, "05 'alice' 01 'x'"), PPP_FORWARD);
+    assert_int_equal(packet(&o, CLIENT, LCP, 2, 7, "0304 7805"), PPP_FORWARD);
+    packet(&o, SERVER, PAP, 2, 1, "");
+    assert_int_not_equal(o.result, PPP_RESULT_SUCCESS);
+    assert_false(ppp_is_content(&o));
+}
+
 static void names(void **state)
 {
     (void)state;
@@ -1708,6 +1725,7 @@ int main(void)
         cmocka_unit_test(failures_are_counted),
         cmocka_unit_test(a_challenge_rules_zeros_out),
         cmocka_unit_test(the_server_is_content),
+        cmocka_unit_test(an_unknown_protocol_agreed_after_the_answer),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests_name("ppp", tests, NULL, NULL);
