@@ -1,11 +1,11 @@
 #!/bin/sh
-# layers.sh [FOLDER]: checks in which direction the rooms of proxy/ include each other, which of them
-# may know the libraries, and a few slips that a grep can find. Prints `layers: ok`, or each violation
-# with file:line, and exits 1. FOLDER is the project, by default the one this script is in.
+# layers.sh [DIRECTORY]: checks the direction of includes between the rooms of proxy/, which rooms may
+# include a library, and a few mistakes that a text search can find. Prints `layers: ok`, or each violation
+# with file:line, and exits 1. DIRECTORY is the project, by default the one that contains this script.
 set -eu
 cd "${1:-$(dirname "$0")/..}"
 
-# Room, and what it may include of this project besides itself: rooms, or single files of rooms.
+# Room, and what it may include besides itself and libraries: rooms, or single files of rooms.
 rooms='
 main     gate cli config base policy/country.h
 cli      gate/admin.h config users tls binding base
@@ -33,37 +33,37 @@ ini.h                   config
 maxminddb.h             policy
 '
 
-# Room, and the headers of libc that are enough for it: others would be memory, clocks or I/O.
+# Room, and the only headers of libc that it may include, so that it does no allocation, clock or I/O.
 libc='
 wire     stdbool.h stddef.h stdint.h string.h limits.h
 binding  stdbool.h stddef.h stdint.h string.h limits.h stdlib.h
 '
 
-# Functions that are not called, and the room in which they are not (or *).
+# Function that must not be called, the room in which it must not (*: any), and the reason.
 calls='
-sprintf         *        snprintf knows the size
-vsprintf        *        vsnprintf knows the size
-strcpy          *        nothing says where it ends
-strcat          *        nothing says where it ends
-gets            *        nothing says where it ends
-alloca          *        the stack has no answer to "too much"
-sleep           *        one thread carries thousands of calls
-usleep          *        one thread carries thousands of calls
-nanosleep       *        one thread carries thousands of calls
-clock_nanosleep *        one thread carries thousands of calls
-uv_sleep        *        one thread carries thousands of calls
-memcmp          binding  secrets are compared with CRYPTO_memcmp
+sprintf         *        use snprintf, which takes the size
+vsprintf        *        use vsnprintf, which takes the size
+strcpy          *        it does not take the size of the destination
+strcat          *        it does not take the size of the destination
+gets            *        it does not take the size of the destination
+alloca          *        an allocation on the stack cannot fail safely
+sleep           *        one thread serves thousands of calls
+usleep          *        one thread serves thousands of calls
+nanosleep       *        one thread serves thousands of calls
+clock_nanosleep *        one thread serves thousands of calls
+uv_sleep        *        one thread serves thousands of calls
+memcmp          binding  compare secrets with CRYPTO_memcmp
 '
 
 files=$(find proxy -name '*.[ch]' | sort)
-# shellcheck disable=SC2086 # names of sources hold no blanks
+# shellcheck disable=SC2086 # names of sources contain no blanks
 awk -v rooms="$rooms" -v libraries="$libraries" -v libc="$libc" -v calls="$calls" '
 function bad(text) {
 	printf "%s:%d: %s\n", FILENAME, FNR, text
 	violations++
 }
 
-# The words of each line of a table: the first is put in name[1..n], the others in list[1..n].
+# Reads a table: the first word of each line into name[1..n], the others into list[1..n]. Returns n.
 function read_table(text, name, list,    lines, i, n, count) {
 	n = split(text, lines, "\n")
 	for (i = 1; i <= n; i++) {
@@ -131,7 +131,7 @@ function check_calls(line,    i, where, why) {
 	}
 }
 
-# What is left of a line without comments and texts. Comments may go over more lines than one.
+# Returns a line without comments and string literals. A comment may span several lines.
 function code_of(line,    from, to) {
 	gsub(/\\./, "", line)
 	gsub(/"[^"]*"/, "\"\"", line)
@@ -180,7 +180,7 @@ FNR == 1 {
 	header = $0
 	gsub(/^[^"<]*["<]|[">].*$/, "", header)
 	if (FILENAME ~ /\.c$/ && room != "main" && !included++ && header != own)
-		bad("the first include of a .c is its own header, \"" own "\"")
+		bad("the first include of a .c must be its own header, \"" own "\"")
 	if ($0 ~ /</)
 		check_library(header)
 	else
@@ -196,4 +196,4 @@ END {
 	if (violations > 0)
 		exit 1
 	print "layers: ok"
-}' ${files:?there is nothing in proxy/}
+}' ${files:?proxy/ has no sources}
