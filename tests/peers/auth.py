@@ -1,11 +1,11 @@
 """PPP authentication, both ends: PAP (RFC 1334), CHAP (RFC 1994), MS-CHAP (RFC 2433, 2759),
 EAP (RFC 3748) with MD5 and MSCHAPv2 (draft-kamath-pppext-eap-mschapv2).
 
-An end is made by `verifier` (the server's) or `prover` (the client's) and has
+`verifier` makes the server's end and `prover` the client's. An end has
     start()        the server begins
-    on(packet)     a control packet of its protocol came
+    on(packet)     handles a received control packet of its protocol
     retransmit()   sends the last packet again
-and tells by `result` (None while it goes on, True, False), `user` and `hlak` how it ended."""
+and reports the outcome in `result` (None while it is in progress, True, False), `user` and `hlak`."""
 
 import hashlib
 import hmac
@@ -19,8 +19,8 @@ NAME = b"peer"
 
 
 def verifier(method, send, users, expired=(), dialect=Dialect(), others=()):
-    """users: name to password. expired: those who must change it first (MS-CHAPv2). others: what the
-    server can do besides; EAP changes to one of them."""
+    """users: name to password. expired: users who must change the password first (MS-CHAPv2). others:
+    further methods of the server; EAP changes to one of them after a Nak."""
     kinds = {"pap": PapVerifier, "chap-md5": Md5Verifier, "mschapv1": MsChapV1Verifier,
              "mschapv2": MsChapV2Verifier, **EAP_KINDS}
     end = kinds[method](send, users)
@@ -38,8 +38,8 @@ def prover(method, send, login):
 
 
 class Login:
-    """What a client knows. first: a wrong password to try before the right one. new: what to
-    change it to when the server asks. retransmit: send each answer twice. peer: for EapCarrier."""
+    """Credentials of a client. first: a wrong password to try before the right one. new: the new password
+    if the server demands a change. retransmit: send each answer twice. peer: for EapCarrier."""
 
     def __init__(self, user, password, first=None, new=None, retransmit=False, peer=None):
         self.peer = peer
@@ -81,14 +81,14 @@ class Verifier(End):
         self.tries = 0
 
     def read_name(self, octets):
-        """As the dialect ends it (PROTOCOL.md 5.4)."""
+        """Returns the name, ended as the dialect ends it (PROTOCOL.md 5.4)."""
         if self.dialect.name_ends == "counted":
             return octets
         name = octets.partition(b"\0")[0]
         return name.strip(b" \t") if self.dialect.name_ends == "trimmed" else name
 
     def password(self, user):
-        """Of the name as sent, or of it without its domain."""
+        """Returns the password of the name as sent, or of the name without its domain."""
         user = self.read_name(user)
         self.user = user.decode("utf-8", "replace")
         bare = mschap.bare_name(user).decode("utf-8", "replace")
@@ -104,7 +104,7 @@ class Prover(End):
 
     @property
     def password(self):
-        """What to try now."""
+        """The password to try now."""
         return self.login.first if self.login.first and self.tries == 0 else self.login.password
 
     def send(self, code, ident, data):
@@ -147,7 +147,7 @@ def md5_answer(ident, password, challenge):
 
 
 class ChapVerifier(Verifier):
-    """The part all of the family share: challenge, response, success or failure."""
+    """The part that all CHAP methods share: challenge, response, success or failure."""
     challenge_size = 16
     response_size = 49
 
@@ -178,7 +178,7 @@ class ChapVerifier(Verifier):
             self._send(self.protocol, self._last)
 
     def judge(self, success):
-        """success: the text for the peer, None when the response was wrong."""
+        """success: the text for the peer; None: the response was wrong."""
         if success is not None:
             self.send(3, self.ident, success)
             self.result = True
@@ -213,7 +213,7 @@ class Md5Prover(Prover):
 
 class MsChapVerifier(ChapVerifier):
     def refuse(self, error=691):
-        """RFC 2759 6: with R=1 the C= value is the challenge of the next try, under a new
+        """RFC 2759 6: with R=1 the C= value is the challenge of the next try, which has a new
         identifier."""
         self.tries += 1
         retry = self.tries < RETRIES
@@ -259,8 +259,8 @@ class MsChapV2Verifier(MsChapVerifier):
             super().judge(success)
 
     def change(self, packet):
-        """RFC 2759 7: the old password is proved by the encryption of the new one, the new one by
-        an ordinary response."""
+        """RFC 2759 7: the encryption of the new password proves the old one; an ordinary response proves
+        the new one."""
         data = packet.data
         if len(data) != 582:
             return self.judge(None)
@@ -343,13 +343,13 @@ EAP_IDENTITY, EAP_NAK, EAP_MD5, EAP_TLS, EAP_PEAP, EAP_MSCHAPV2 = 1, 3, 4, 13, 2
 
 
 def sealed_key(name):
-    """The HLAK of the methods that have a TLS of their own inside. The peers do not play that TLS:
-    both are told what would come of it, and nothing on the wire shows it."""
+    """Returns the HLAK of methods with TLS inside EAP. The peers do not implement that TLS: both ends
+    compute the key from the name, and the wire does not show it."""
     return hashlib.sha256(b"agreed on inside EAP by " + mschap.bare_name(name)).digest()
 
 
 class EapVerifier(Verifier):
-    """Identity, then one method; a Nak that names another one of ours (`others`) changes to that."""
+    """Identity, then one method; a Nak that names one of `others` changes to that method."""
     protocol = ppp.EAP
 
     def start(self):
@@ -380,12 +380,12 @@ class EapVerifier(Verifier):
         for method in self.others:
             if EAP_KINDS[method].kind in wanted:
                 self.method = method
-                self.__class__ = EAP_KINDS[method]  # which differ in first() and next() only
+                self.__class__ = EAP_KINDS[method]  # the classes differ only in first() and next()
                 return self.first()
         self.end(False)
 
     def end(self, good):
-        # RFC 3748 4.2: the identifier of the Response it answers
+        # RFC 3748 4.2: with the identifier of the Response that it answers
         self.send(3 if good else 4, (self.ident - 1) % 256, b"")
         self.result = good
 
@@ -398,14 +398,14 @@ class EapMd5Verifier(EapVerifier):
         self.ask(EAP_MD5, bytes([16]) + self.challenge)
 
     def next(self, data):
-        password = self.password(data[17:] or self.name)  # as pppd (PROTOCOL.md 5.4)
+        password = self.password(data[17:] or self.name)  # like pppd (PROTOCOL.md 5.4)
         answered = (self.ident - 1) % 256
         self.end(password is not None
                  and data[1:17] == md5_answer(answered, password, self.challenge))
 
 
 class EapTlsVerifier(EapVerifier):
-    """EAP-TLS as somebody on the wire sees it: octets without a meaning, both ways."""
+    """EAP-TLS as an observer on the wire sees it: meaningless octets in both directions."""
     kind = EAP_TLS
     rounds = 0
 
@@ -428,13 +428,13 @@ class PeapVerifier(EapTlsVerifier):
 
 
 class EapMsChapV2Verifier(EapVerifier):
-    """Carries the packets of the CHAP form, opcode for code (draft 2)."""
+    """Carries CHAP packets, with the opcode in place of the code (draft 2)."""
     kind = EAP_MSCHAPV2
 
     def first(self):
         self.inner = MsChapV2Verifier(self.carry, self.users)
         self.inner.expired, self.inner.dialect = self.expired, self.dialect
-        self.inner.ident = 6  # need not be the identifier of EAP, so it is not
+        self.inner.ident = 6  # on purpose not the identifier of EAP
         self.inner.start()
 
     def carry(self, protocol, packet):
@@ -489,22 +489,22 @@ class EapProver(Prover):
 
     def on_mschap(self, packet):
         if self.inner is None:
-            # a Login without doubling: the EAP packet around it is sent twice already
+            # a Login without retransmit, because the EAP packet around it is already sent twice
             login = Login(self.user, self.login.password, self.login.first, self.login.new)
             self.inner = MsChapV2Prover(lambda protocol, body: self.reply(EAP_MSCHAPV2, body),
                                         login)
         self.inner.on(packet)
         self.hlak = self.inner.hlak
         if packet.code == 3 and self.inner.result:
-            self.reply(EAP_MSCHAPV2, b"\3")  # acknowledged by the opcode alone
+            self.reply(EAP_MSCHAPV2, b"\3")  # the acknowledgement is only the opcode
         elif packet.code == 4 and self.inner.result is False:
             self.reply(EAP_MSCHAPV2, b"\4")
 
 
 class EapCarrier(Prover):
-    """Leaves EAP to somebody else, login.peer, who has
-        answer(request)     the whole EAP packet that answers this one
-        succeeded(success)  the HLAK, once the server said so"""
+    """Delegates EAP to login.peer, which has
+        answer(request)     returns the complete EAP packet that answers request
+        succeeded(success)  returns the HLAK after the server's Success"""
     protocol = ppp.EAP
 
     def on(self, packet):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""A scripted SSTP client ([MS-SSTP] 3.2) that computes its binding from the certificate it was
-really shown."""
+"""A scripted SSTP client ([MS-SSTP] 3.2) that computes its binding from the certificate that the
+server really presented."""
 
 import argparse
 import os
@@ -20,8 +20,8 @@ from peers.packets import Packets
 
 
 class CallFailed(Exception):
-    """stage: as for Client.stage. abort: the Abort or Disconnect received, if any; end: how the
-    connection ended; status: of the HTTP answer."""
+    """stage: as in Client.stage. abort: the received Abort or Disconnect, if any; end: how the
+    connection ended; status: that of the HTTP answer."""
 
     def __init__(self, stage, what, abort=None, end=None, status=None):
         super().__init__(f"{stage}: {what}")
@@ -30,8 +30,8 @@ class CallFailed(Exception):
 
 @dataclass
 class Client:
-    """Its methods are the steps of a call, in this order: open, secure, ask, start, authenticate,
-    connect, bring_up; establish() takes them all. Each raises CallFailed when the call ends."""
+    """The methods are the steps of a call, in this order: open, secure, ask, start, authenticate,
+    connect, bring_up; establish() takes all of them. Each raises CallFailed if the call ends."""
 
     address: tuple
     bind: str = None
@@ -40,20 +40,20 @@ class Client:
     auth: tuple = ("mschapv2",)
     user: str = "alice"
     password: str = "sesame"
-    first_password: str = None       # a wrong one, tried before
-    new_password: str = None         # where the server wants it changed
-    peer: object = None              # of EAP, with the method "eap" (auth.EapCarrier)
-    retransmit: bool = False         # says each answer of the authentication twice
+    first_password: str = None       # a wrong password, tried first
+    new_password: str = None         # if the server demands a change
+    peer: object = None              # the EAP implementation, with the method "eap" (auth.EapCarrier)
+    retransmit: bool = False         # sends each answer of the authentication twice
     tls_min: str = None
     tls_max: str = None
     ciphers: str = None
     head: bytes = None               # instead of the right request
-    head_pieces: int = 0             # octets of each record the head is cut into; 0: one record
+    head_pieces: int = 0             # octets per record of the head; 0: one record
     early: bytes = b""               # sent together with the head
-    hash: int = None                 # None: SHA256 where it is offered
-    zero_key: bool = False           # HLAK of zeros whatever the method
+    hash: int = None                 # None: SHA256 if it is offered
+    zero_key: bool = False           # HLAK of zeros for any method
     tamper: str = None               # nonce, cert-hash, mac, hash-protocol
-    leaf: bytes = None               # DER to hash instead of the leaf shown
+    leaf: bytes = None               # DER to hash instead of the presented leaf
     eager: bool = False              # Call Connected before the Success
     shape: str = "packet"
     acfc: bool = False
@@ -63,7 +63,7 @@ class Client:
     picks: str = "sha256"            # how it chooses the hash, of dialects.PICKS
     lcp: tuple = ()                  # options besides MRU and magic number
     lcp_refuses: tuple = ()
-    acknowledges_from: int = 0       # octets of an Abort or Disconnect that is answered; 0: none is
+    acknowledges_from: int = 0       # least size of an Abort or Disconnect that it answers; 0: none
     rcvbuf: int = None
     verbose: bool = False
 
@@ -73,7 +73,7 @@ class Client:
     link: object = None
     nonce: bytes = None
     mask: int = None
-    key: bytes = None                # of the binding sent
+    key: bytes = None                # of the binding that was sent
     seen: list = field(default_factory=list)   # control packets received
     received: load.Tally = field(default_factory=load.Tally)
 
@@ -139,7 +139,7 @@ class Client:
         return self
 
     def read_answer(self):
-        """The whole head of the HTTP answer; what follows it belongs to the stream."""
+        """Returns the head of the HTTP answer; the octets after it belong to the stream."""
         octets = b""
         while b"\r\n\r\n" not in octets:
             try:
@@ -157,7 +157,7 @@ class Client:
         try:
             self.send_request()
         except OSError:
-            pass  # the answer, or how it ended, says why
+            pass  # the answer, or the end of the connection, gives the reason
         answer = self.read_answer()
         self.say(answer.line.decode())
         if answer.status != 200:
@@ -185,7 +185,7 @@ class Client:
             self.fail(error)
 
     def next(self, timeout=tls.DEADLINE):
-        """The next packet, already handled; CallFailed at the end of the stream."""
+        """Returns the next packet, already handled; raises CallFailed at the end of the stream."""
         self.flush()
         packet = self.packets.next(timeout)
         if packet is None:
@@ -216,7 +216,7 @@ class Client:
         return self
 
     def start(self, request=True):
-        """Connect Request and Ack. request=False: it went out early."""
+        """Connect Request and Ack. request=False: the request was sent early."""
         self.stage = "start"
         login = auth.Login(self.user, self.password, self.first_password, self.new_password,
                            self.retransmit, self.peer)
@@ -249,7 +249,7 @@ class Client:
         return self
 
     def binding(self):
-        """The Call Connected of this call, with what `tamper` makes of it."""
+        """Returns the Call Connected of this call, altered as `tamper` says."""
         protocol = self.hash
         self.key = sstp.NO_KEY if self.zero_key else self.link.hlak
         nonce = os.urandom(32) if self.tamper == "nonce" else self.nonce
@@ -306,13 +306,13 @@ class Client:
         return self
 
     def echo(self):
-        """Call Echo, there and back."""
+        """Echo Request and Echo Response."""
         before = len(self.seen)
         self.send(sstp.control(sstp.ECHO_REQUEST))
         return self.until(lambda: any(p.type == sstp.ECHO_RESPONSE for p in self.seen[before:]))
 
     def pour(self, octets, tally=None):
-        """Sends that much test traffic; returns its tally."""
+        """Sends this amount of test traffic; returns its tally."""
         tally = tally or load.Tally()
         for frame in load.frames(octets):
             tally.add(frame)
@@ -321,11 +321,11 @@ class Client:
         return tally
 
     def drink(self, octets, timeout=tls.DEADLINE):
-        """Takes that much traffic."""
+        """Receives this amount of traffic."""
         return self.until(lambda: self.received.octets >= octets, timeout)
 
     def bulk(self, octets):
-        """Both ways at once, against a server that echoes."""
+        """Sends and receives at once, against a server that echoes."""
         sent, errors = load.Tally(), []
 
         def pour():
@@ -345,7 +345,7 @@ class Client:
         return self
 
     def disconnect(self):
-        """Call Disconnect, its Ack, and the end."""
+        """Sends Call Disconnect, and waits for its Ack and the end."""
         self.stage = "disconnect"
         self.send(sstp.status(sstp.DISCONNECT, 0, 0))
         self.until(lambda: any(p.type == sstp.DISCONNECT_ACK for p in self.seen))
@@ -355,7 +355,7 @@ class Client:
         return self
 
     def wait_end(self):
-        """How the stream ends, whatever comes before."""
+        """Returns how the stream ends; ignores what comes before."""
         return self.wire.wait_end()
 
     def close(self, how="clean"):
@@ -364,10 +364,10 @@ class Client:
 
 
 def expect_failure(client, until="up"):
-    """The CallFailed that the call must end in; the client has closed after it."""
+    """Returns the CallFailed that the call must end in; closes the client afterwards."""
     try:
         client.establish(until)
-        # Whoever refuses Call Connected says so only now.
+        # A peer that refuses Call Connected answers only now.
         while True:
             client.next()
     except CallFailed as failure:
@@ -378,7 +378,7 @@ def expect_failure(client, until="up"):
 
 
 def last_words(client):
-    """The Abort or Disconnect received before the end, if any; the client has closed after it."""
+    """Returns the Abort or Disconnect before the end, if any; closes the client afterwards."""
     try:
         while True:
             client.next()
@@ -398,8 +398,8 @@ def main():
                         help="comma list of " + ", ".join(ppp.METHODS))
     parser.add_argument("--user", default="alice")
     parser.add_argument("--password", default="sesame")
-    parser.add_argument("--first-password", help="a wrong one to try before")
-    parser.add_argument("--new-password", help="for a server that wants it changed")
+    parser.add_argument("--first-password", help="a wrong password to try first")
+    parser.add_argument("--new-password", help="for a server that demands a change")
     parser.add_argument("--hash", type=int, choices=(1, 2))
     parser.add_argument("--zero-key", action="store_true")
     parser.add_argument("--tamper", choices=("nonce", "cert-hash", "mac", "hash-protocol"))
@@ -415,7 +415,7 @@ def main():
                                  "up"))
     parser.add_argument("--ping", type=int, default=0, metavar="N")
     parser.add_argument("--bulk", type=int, default=0, metavar="OCTETS")
-    parser.add_argument("--stay", action="store_true", help="until the other end closes")
+    parser.add_argument("--stay", action="store_true", help="stay until the other end closes")
     options = parser.parse_args()
     host, _, port = options.connect.rpartition(":")
     client = Client((host.strip("[]"), int(port)), bind=options.bind, sni=options.sni,
@@ -445,7 +445,7 @@ def main():
     finally:
         client.close()
     if client.packets and client.packets.misfits:
-        client.say(f"{client.packets.misfits} records were not one packet each")
+        client.say(f"{client.packets.misfits} records did not contain exactly one packet")
     return 0
 
 

@@ -33,7 +33,7 @@ class Head:
 
 
 def parse(octets):
-    """octets: a head with its blank line."""
+    """octets: a head including its blank line."""
     lines = octets[:-4].split(b"\r\n")
     fields = []
     for line in lines[1:]:
@@ -43,7 +43,7 @@ def parse(octets):
 
 
 def check_request(head):
-    """What a strict server has against this request: (status, reason), or None."""
+    """Returns why a strict server refuses this request: (status, reason), or None."""
     parts = head.line.split(b" ")
     if len(parts) != 3:
         return 400, "request line"

@@ -1,4 +1,4 @@
-"""One end of a PPP link: LCP, authentication, IPCP, pings. Driven by the frames it is given."""
+"""One end of a PPP link: LCP, authentication, IPCP, pings. Driven by the frames that it receives."""
 
 import os
 
@@ -10,17 +10,18 @@ CLIENT_ADDRESS = bytes([10, 99, 0, 2])
 
 
 class Negotiation:
-    """The part of RFC 1661 4 that a reliable line needs: who asks for what, and who agreed.
+    """The part of RFC 1661 4 that a reliable line needs: which options each end requests, and whether the
+    other agreed.
 
-    want: options this end asks for. judge(option, value) says "ack", "reject" or the value to Nak
-    with. on_nak(option, value) gives the value to ask for next, None to give the option up."""
+    want: options that this end requests. judge(option, value) returns "ack", "reject" or the value to Nak
+    with. on_nak(option, value) returns the value to request next, None to give the option up."""
 
     def __init__(self, protocol, send, want, judge, on_nak=lambda option, value: value):
         self.protocol, self._send, self.want = protocol, send, dict(want)
         self._judge, self._on_nak = judge, on_nak
         self.exact_ack = False
         self.ident = 0
-        self.agreed_here = self.agreed_there = False  # ours by the peer, the peer's by us
+        self.agreed_here = self.agreed_there = False  # the peer agreed to our options, we to the peer's
         self.theirs = {}
         self.terminated = False
 
@@ -75,14 +76,14 @@ class Negotiation:
 
 
 class Link:
-    """send(frame) takes a PPP frame. on_data(frame) gets the network data."""
+    """send(frame) sends a PPP frame. on_data(frame) receives the network data."""
 
     server = False
     restarts = True
 
     def __init__(self, send, on_data):
         self._send_frame, self._on_data = send, on_data
-        self.acfc = self.pfc = False  # of authentication frames, whatever was agreed
+        self.acfc = self.pfc = False  # for authentication frames, regardless of what was agreed
         self.auth = None
         self.method = None
         self.pongs = []
@@ -114,7 +115,7 @@ class Link:
         self.lcp.ask()
 
     def retransmit(self):
-        """Nothing came for a while: says the last thing again that waits for an answer."""
+        """Called after a silence: repeats the last packet that waits for an answer."""
         if not self.lcp.agreed_here:
             self.lcp.retransmit()
         elif self.auth and self.auth.result is None:
@@ -154,7 +155,7 @@ class Link:
             self.lcp.send(ppp.ECHO_REP, packet.ident, magic + packet.data[4:])
             return
         if packet.code == ppp.CONF_REQ and self.lcp.opened and self.restarts:
-            # the peer starts over (RFC 1661 4.3), so this end does as well
+            # the peer restarts (RFC 1661 4.3), so this end does, too
             self.auth = None
             self.lcp.agreed_there = False
             self.lcp.ask()
@@ -164,7 +165,7 @@ class Link:
             self.on_lcp_opened()
 
     def restart(self):
-        """Negotiates anew from LCP on."""
+        """Renegotiates, starting with LCP."""
         self.auth = None
         self.lcp.agreed_there = False
         self.lcp.ask()
@@ -180,21 +181,21 @@ class ServerLink(Link):
         """nas: decides instead of users."""
         self.methods, self.users, self.expired = list(methods), users, expired
         self.nas, self.dialect = nas, dialect
-        self.strangers = 0  # times the client has asked for a method that is none of ours
-        self.chosen = None   # the method of the client's option 3, where the dialect obeys it
+        self.strangers = 0  # how often the client requested a method that the server does not offer
+        self.chosen = None   # the method of the client's option 3, if the dialect obeys it
         self.restarts = dialect.restarts
         super().__init__(send, on_data)
         self.method = self.methods[0]
         self.lcp.exact_ack = dialect.exact_ack
 
     def parse(self, protocol, body):
-        """SoftEther cuts lists of options only."""
+        """SoftEther truncates only lists of options."""
         options = protocol not in (ppp.PAP, ppp.CHAP, ppp.EAP)
         return ppp.parse_control(body, cut=options or self.dialect.inner_length)
 
     def _on_lcp(self, packet):
-        """PPPProcessLCPRequestPacket: an authentication that the client asks for is its own, and
-        begins at once."""
+        """PPPProcessLCPRequestPacket: SoftEther adopts an authentication that the client requests, and
+        begins it at once."""
         wanted = dict(ppp.parse_options(packet.data)).get(ppp.OPT_AUTH)
         if packet.code == ppp.CONF_REQ and wanted and self.dialect.obeys_auth and not self.auth:
             for method in self.methods:
@@ -213,7 +214,7 @@ class ServerLink(Link):
                            else "reject", self.on_lcp_nak)
 
     def on_lcp_nak(self, option, value):
-        """The client wants another method: one of ours, or what we asked for again."""
+        """Returns the method to request after a Nak: the client's, if it is one of ours, else the same."""
         if option != ppp.OPT_AUTH:
             return value
         known = [method for method in self.methods if ppp.METHODS[method] == value]

@@ -10,7 +10,7 @@ _NOISE = os.urandom(3 * sstp.MAX_FRAME)
 
 
 def frames(total):
-    """IPv4-numbered frames until `total` octets are in them, the last one cut to fit."""
+    """Yields numbered IPv4 frames with `total` octets in all; the last one is truncated to fit."""
     count = 0
     while total > 0:
         size = SIZES[count % len(SIZES)]
@@ -23,7 +23,7 @@ def frames(total):
 
 
 class Tally:
-    """What went one way."""
+    """The traffic of one direction."""
 
     def __init__(self):
         self.packets = self.octets = 0
@@ -32,7 +32,7 @@ class Tally:
     def add(self, frame):
         self._digest.update(frame)
         self.packets += 1
-        self.octets += len(frame)  # the last: other threads wait for it
+        self.octets += len(frame)  # last, because other threads wait for it
 
     @property
     def digest(self):

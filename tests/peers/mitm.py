@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""A man in the middle: ends the client's TLS with a certificate of his own, makes another TLS
-connection to the real server and passes everything on. `trick` is what he does to Call Connected:
+"""A man in the middle: terminates the client's TLS with another certificate, opens a second TLS
+connection to the real server and forwards everything. `trick` is what it does to Call Connected:
     none    nothing: the client has hashed the wrong certificate
-    hash    puts the right certificate's hash in: the Compound MAC is then wrong
-    nonce   another nonce, as from another call
+    hash    inserts the right certificate's hash: the Compound MAC is then wrong
+    nonce   inserts another nonce, as from another call
 """
 
 import argparse
@@ -66,7 +66,7 @@ class Mitm:
             target.close()
 
     def _trickster(self, leaf):
-        """A function over the client's records. Each is one packet; the test client sends so."""
+        """Returns a function over the client's records. The test client sends each packet in one record."""
         def change(octets):
             if self.trick == "none" or len(octets) != 112 or octets[4:6] != b"\0\4":
                 return octets

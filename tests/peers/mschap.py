@@ -19,8 +19,8 @@ _one_md4 = threading.Lock()
 
 
 def md4(octets):
-    """The library's digest() keeps the message's length in a static buffer while it has let go of
-    Python's lock: two threads at once could get each other's."""
+    """Serialised, because the library's digest() keeps the message's length in a static buffer while it
+    has released Python's lock, so that two threads could get each other's length."""
     with _one_md4:
         return MD4.new(octets).digest()
 
@@ -34,7 +34,7 @@ def hash_hash(password):
 
 
 def des_key(seven):
-    """Seven octets of key spread over eight; the parity bits are not looked at (RFC 2759 8.6)."""
+    """Spreads seven octets of key over eight; the parity bits are ignored (RFC 2759 8.6)."""
     bits = int.from_bytes(seven, "big")
     return bytes((bits >> (49 - 7 * i) & 0x7F) << 1 for i in range(8))
 
@@ -49,7 +49,7 @@ def challenge_response(challenge8, nthash):
 
 
 def bare_name(user):
-    """A DOMAIN\\ in front is not hashed (RFC 2759 8.2)."""
+    """Removes a leading DOMAIN\\, which is not hashed (RFC 2759 8.2)."""
     return user.rpartition(b"\\")[2]
 
 
@@ -62,7 +62,7 @@ def nt_response(challenge, peer_challenge, user, password):
 
 
 def authenticator_response(password, response, peer_challenge, challenge, user):
-    """RFC 2759 8.7: what proves that the server knows the password, too."""
+    """RFC 2759 8.7: proves that the server knows the password, too."""
     first = sha1(hash_hash(password), response, b"Magic server to client signing constant")
     second = sha1(first, challenge_hash(peer_challenge, challenge, user),
                   b"Pad to make it do more than one iteration")
@@ -83,7 +83,7 @@ def hlak_v2(password, response):
 
 
 def hlak_v1(password, challenge8):
-    """RFC 3079 2.3, the same key both ways as accel-ppp has it; [MS-SSTP] knows no v1."""
+    """RFC 3079 2.3, the same key in both directions, like accel-ppp; [MS-SSTP] does not define v1."""
     key = hash_hash(password)
     return sha1(key, key, challenge8)[:16] * 2
 
@@ -104,6 +104,6 @@ def decrypt_new_password(block, old):
 
 
 def encrypt_old_hash(new, old):
-    """RFC 2759 8.12: the old hash under the new one, two blocks of DES."""
+    """RFC 2759 8.12: the old hash, encrypted with the new one in two blocks of DES."""
     key, block = nt_hash(new), nt_hash(old)
     return des(key[:7], block[:8]) + des(key[7:14], block[8:])

@@ -1,5 +1,5 @@
-"""A VPN server's side of RADIUS: a client that believes no answer it cannot check, and ends of PPP
-authentication that ask it instead of knowing passwords."""
+"""A VPN server's side of RADIUS: a client that accepts only answers that it can verify, and ends of PPP
+authentication that ask the RADIUS server instead of knowing passwords."""
 
 import hashlib
 import socket
@@ -20,10 +20,10 @@ VIRTUAL = (5).to_bytes(4, "big")  # NAS-Port-Type
 class Nas:
     """Asks one RADIUS server, at (host, port).
 
-    seal: sends Message-Authenticator where no EAP asks for it. demand: wants one in every answer.
-    wait: function(attributes) called before each question; it may block. pick: which of several
-    Recv-Keys and Send-Keys in an Accept it takes, 0 the first, -1 the last. calling: its
-    Calling-Station-Id. ends: method to the class of its end, instead of those below."""
+    seal: send Message-Authenticator even without EAP. demand: require it in every answer.
+    wait: function(attributes), called before each question; it may block. pick: which of several
+    Recv-Keys and Send-Keys in an Accept to use, 0 the first, -1 the last. calling: the
+    Calling-Station-Id. ends: method to the class of its end, instead of the classes below."""
 
     def __init__(self, server, secret, *, seal=True, demand=False, wait=None, pick=(0, 0),
                  calling="127.0.0.1", timeout=2.0, tries=4, more=(), ends=None):
@@ -32,19 +32,19 @@ class Nas:
         self.calling, self.timeout, self.tries, self.more = calling, timeout, tries, list(more)
         self.ends = ends or {}
         self.asked = 0       # questions, each counted once
-        self.repeated = 0    # said again for want of an answer
-        self.bad = 0         # answers thrown away
+        self.repeated = 0    # retransmissions of unanswered questions
+        self.bad = 0         # discarded answers
         self.answers = []
         self._lock = threading.Lock()
 
     def verifier(self, method, send, users, expired=()):
-        """As auth.verifier, but who is right is the RADIUS server's affair."""
+        """Like auth.verifier, but the RADIUS server verifies the login."""
         kinds = {"pap": PapNas, "chap-md5": Md5Nas, "mschapv1": MsChapV1Nas,
                  "mschapv2": MsChapV2Nas, **self.ends}
         return kinds.get(method, EapNas)(send, self)
 
     def ask(self, attributes):
-        """The answer to an Access-Request, its signatures checked; None: there was none."""
+        """Returns the verified answer to an Access-Request; None: no answer."""
         if self.wait:
             self.wait(attributes)
         eap = any(kind == EAP_MESSAGE for kind, _ in attributes)
@@ -55,7 +55,7 @@ class Nas:
             (NAS_IDENTIFIER, b"scripted"), (NAS_PORT_TYPE, VIRTUAL),
             (CALLING, self.calling.encode())]
         if eap or self.seal:
-            # in front, where what it protects against is stopped at once
+            # first, so that it stops the attack that it protects against at once
             attributes.insert(0, (MESSAGE_AUTHENTICATOR, bytes(16)))
         request = Packet(ACCESS_REQUEST, ident, attributes=attributes)
         answer = self.exchange(request.sign_request(self.secret), request, eap)
@@ -102,8 +102,8 @@ class Nas:
         return answer
 
     def hlak(self, answer):
-        """What [MS-SSTP] 3.2.5.2.2 makes of the keys in an Accept: the first 32 octets of
-        MS-MPPE-Recv-Key and MS-MPPE-Send-Key; zeros, if there are none (accel-ppp: or odd ones)."""
+        """The HLAK of the keys in an Accept ([MS-SSTP] 3.2.5.2.2): the first 32 octets of MS-MPPE-Recv-Key
+        and MS-MPPE-Send-Key; zeros without keys (accel-ppp: or with keys of an unexpected form)."""
         try:
             keys = [[radius.reveal_key(value, self.secret, answer.request)
                      for value in answer.microsoft(kind)] for kind in (MS_RECV_KEY, MS_SEND_KEY)]
@@ -115,7 +115,7 @@ class Nas:
 
 
 class Asking(auth.Verifier):
-    """What the ends below have in common: the RADIUS server, and no password."""
+    """The common part of the ends below: the RADIUS server, and no password."""
 
     def __init__(self, send, nas):
         super().__init__(send, {})
@@ -127,7 +127,7 @@ class Asking(auth.Verifier):
         return ""
 
     def ask(self, *attributes):
-        """True for an Accept. A server that is silent is one that refuses."""
+        """Returns whether the answer is an Accept. A silent server counts as a refusal."""
         self.answer = self.nas.ask([(USER_NAME, self.user.encode()), *attributes])
         accepted = self.answer is not None and self.answer.code == ACCESS_ACCEPT
         if accepted:
@@ -135,7 +135,7 @@ class Asking(auth.Verifier):
         return accepted
 
     def said(self, kind):
-        """The text of MS-CHAP-Error or MS-CHAP2-Success, without its identifier."""
+        """Returns the text of MS-CHAP-Error or MS-CHAP2-Success, without its identifier."""
         found = self.answer.microsoft(kind) if self.answer else []
         return found[0][1:] if found else None
 
@@ -162,7 +162,7 @@ class Md5Nas(Asking, auth.Md5Verifier):
 
 
 class MsChapNas(Asking):
-    """The RADIUS server's error goes to the client; its C= is the challenge of the next try."""
+    """Forwards the RADIUS server's error to the client; its C= is the challenge of the next try."""
 
     def refuse(self, error=691):
         text = self.said(MS_ERROR) or b"E=691 R=0"
@@ -185,7 +185,7 @@ class MsChapV1Nas(MsChapNas, auth.MsChapV1Verifier):
         return b"welcome"
 
     def key_of_v1(self):
-        """As accel-ppp makes it of MS-CHAP-MPPE-Keys (PROTOCOL.md 4.3): LM key 8, NT key 16."""
+        """Made from MS-CHAP-MPPE-Keys as in accel-ppp (PROTOCOL.md 4.3): LM key 8, NT key 16."""
         hidden = self.answer.microsoft(MS_MPPE_KEYS)
         if not hidden:
             return sstp.NO_KEY
@@ -200,7 +200,7 @@ class MsChapV2Nas(MsChapNas, auth.MsChapV2Verifier):
         return self.said(MS_SUCCESS2) if good else None
 
     def change(self, packet):
-        """RFC 2548 2.1.7, 2.3.4: the new password in pieces, and the answer made with it."""
+        """RFC 2548 2.1.7, 2.3.4: the new password in pieces, and the response made with it."""
         block, old_hash, rest = packet.data[:516], packet.data[516:532], packet.data[532:]
         pieces = [block[at:at + 243] for at in range(0, len(block), 243)]
         good = self.ask(microsoft(MS_CHALLENGE, self.challenge),
@@ -211,7 +211,7 @@ class MsChapV2Nas(MsChapNas, auth.MsChapV2Verifier):
 
 
 class EapNas(Asking):
-    """Carries EAP between the client and the RADIUS server, and understands the identity only."""
+    """Forwards EAP between the client and the RADIUS server, and interprets only the identity."""
     protocol = ppp.EAP
 
     def start(self):
@@ -231,14 +231,14 @@ class EapNas(Asking):
             self.ident = told.ident
             self.send(told.code, told.ident, told.data)
             return
-        # RFC 3579 2.6.3: who is let in is said by the code of RADIUS
+        # RFC 3579 2.6.3: the code of the RADIUS packet decides
         self.send(3 if good else 4, packet.ident, b"")
         self.result = good
 
 
 class RenumberingEapNas(EapNas):
-    """Numbers the EAP packets of PPP itself, and writes the Identity for RADIUS itself, without the
-    realm, as recent versions of SoftEther do."""
+    """Assigns its own identifiers to the EAP packets of PPP, and its own Identity for RADIUS, without the
+    realm, like recent versions of SoftEther."""
 
     def on(self, packet):
         if packet.code != 2 or packet.ident != self.ident or self.result is not None:
@@ -273,12 +273,12 @@ class AttributesNas(auth.EapMsChapV2Verifier):
 
 
 class EnvelopeNas(MsChapV2Nas):
-    """MS-CHAPv2 with the client, EAP-MSCHAPv2 with RADIUS, as SoftEther: a first round tells the user,
-    and the challenge of the second is that of the RADIUS server."""
+    """MS-CHAPv2 with the client, EAP-MSCHAPv2 with RADIUS, like SoftEther: the first round gives the user
+    name, and the challenge of the second is that of the RADIUS server."""
     state = ()
 
     def carry(self, ident, data):
-        """One round of EAP with RADIUS; what EAP-MSCHAPv2 says in its Request."""
+        """Makes one round of EAP with RADIUS; returns the EAP-MSCHAPv2 packet in its Request."""
         good = self.ask(*radius.eap_message(ppp.Control(2, ident, data).build()), *self.state)
         self.state = [(STATE, value) for value in self.answer.values(STATE)]
         self.eap = ppp.parse_control(self.answer.eap)

@@ -1,20 +1,20 @@
-"""A stream of SSTP packets over records: cuts them out, and sends them in records of every shape."""
+"""A stream of SSTP packets over TLS records: extracts packets, and sends them in records of every shape."""
 
 import itertools
 import threading
 
 from peers import sstp, tls
 
-# Record sizes for "odd": in and around the places where a reader could trip, the header of a
-# packet above all.
+# Record sizes for "odd": at and around the positions where a parser is likely to fail, especially in
+# the header of a packet.
 ODD_SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 111, 113, 1400, 4094, 4096, 16383)
 RECORD_MAX = 16384
 
 
 class Packets:
-    """shape: "packet" (one packet is one record), "octets" (one octet is one record), "joined" (as
-    many packets as fit are one record; they wait for flush()), "odd" (records of odd sizes, no
-    regard for packets; the same)."""
+    """shape: "packet" (one record for each packet), "octets" (one record for each octet), "joined" (as many
+    packets as fit in one record; they wait for flush()), "odd" (records of odd sizes, independent of
+    packets; they also wait for flush())."""
 
     def __init__(self, wire, shape="packet", masks=True):
         self.wire = wire
@@ -29,11 +29,11 @@ class Packets:
         self._sizes = itertools.cycle(ODD_SIZES)
 
     def feed(self, octets):
-        """Octets that came before the stream began, in the record of the HTTP head."""
+        """Takes octets that arrived before the stream began, in the record of the HTTP head."""
         self._in += octets
 
     def next(self, timeout=tls.DEADLINE):
-        """The next packet, None at the end of the stream."""
+        """Returns the next packet, None at the end of the stream."""
         while True:
             if len(self._in) >= 4:
                 size = sstp.measure(self._in, self.masks)
@@ -66,7 +66,7 @@ class Packets:
 
     def flush(self, keep=0):
         if self.shape in ("packet", "octets"):
-            return  # nor wait for another thread that sends
+            return  # and do not wait for another thread that sends
         with self._sending:
             while len(self._out) > keep:
                 size = RECORD_MAX if self.shape == "joined" else next(self._sizes)

@@ -48,8 +48,8 @@ def _general_name(name):
 
 
 def _sign_with_sha1(cert, secret):
-    """Returns the certificate, which has an RSA signature with SHA256, signed with SHA1 instead. The
-    builder of current versions of cryptography refuses SHA1, which old servers still have."""
+    """Returns the certificate with its RSA-SHA256 signature replaced by one with SHA1. The builder of
+    current versions of cryptography refuses SHA1, which old servers still use."""
     body = cert.tbs_certificate_bytes.replace(SHA256_RSA, SHA1_RSA, 1)
     der = cert.public_bytes(serialization.Encoding.DER)
     for old, new in ((cert.tbs_certificate_bytes, body), (SHA256_RSA, SHA1_RSA),

@@ -1,5 +1,5 @@
 """PPP frames as SSTP carries them (no flags, no escapes, no FCS), their control packets (RFC 1661)
-and just enough IPv4 for a ping."""
+and the part of IPv4 that a ping needs."""
 
 from dataclasses import dataclass
 
@@ -24,12 +24,12 @@ METHODS = {
     "eap-mschapv2": bytes.fromhex("c227"),
     "eap-tls": bytes.fromhex("c227"),
     "peap": bytes.fromhex("c227"),
-    "eap": bytes.fromhex("c227"),           # whatever a RADIUS server and its client speak
+    "eap": bytes.fromhex("c227"),           # any method of a RADIUS server and its client
 }
 
 
 def frame(protocol, body, acfc=False, pfc=False):
-    """acfc leaves FF 03 out, pfc the leading zero octet of a protocol number (RFC 1661 6.5, 6.6)."""
+    """acfc omits FF 03, pfc the leading zero octet of a protocol number (RFC 1661 6.5, 6.6)."""
     number = protocol.to_bytes(2, "big")
     if pfc and protocol < 0x100:
         number = number[1:]
@@ -37,7 +37,7 @@ def frame(protocol, body, acfc=False, pfc=False):
 
 
 def parse_frame(octets):
-    """(protocol, body); (None, b"") for what is no frame."""
+    """Returns (protocol, body); (None, b"") if the octets are not a frame."""
     if octets[:2] == b"\xff\x03":
         octets = octets[2:]
     if not octets:
@@ -51,7 +51,7 @@ def parse_frame(octets):
 
 @dataclass
 class Control:
-    """The packet of LCP, IPCP, CHAP, PAP and EAP: code, identifier, length, data."""
+    """A packet of LCP, IPCP, CHAP, PAP or EAP: code, identifier, length, data."""
     code: int
     ident: int
     data: bytes
@@ -61,8 +61,8 @@ class Control:
 
 
 def parse_control(body, cut=True):
-    """None for what is no such packet. Octets behind the stated length are padding. cut=False: as
-    SoftEther reads it, with all octets, whatever length from 4 on is stated (PROTOCOL.md 5.1)."""
+    """Returns None if body is not such a packet. Octets after the stated length are padding. cut=False:
+    like SoftEther, with all octets, for any stated length of at least 4 (PROTOCOL.md 5.1)."""
     size = int.from_bytes(body[2:4], "big")
     if len(body) < 4 or size < 4 or size > len(body):
         return None
@@ -113,7 +113,7 @@ class Ping:
 
 
 def parse_ping(packet):
-    """None for everything that is not an ICMP echo with right checksums."""
+    """Returns None unless it is an ICMP echo with right checksums."""
     if len(packet) < 28 or packet[0] >> 4 != 4 or packet[9] != 1:
         return None
     size = (packet[0] & 15) * 4

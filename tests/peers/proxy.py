@@ -1,5 +1,5 @@
-"""The PROXY protocol (haproxy, doc/proxy-protocol.txt), versions 1 and 2: headers to send, and what
-came, taken apart."""
+"""The PROXY protocol (haproxy, doc/proxy-protocol.txt), versions 1 and 2: builds headers, and parses
+received ones."""
 
 import ipaddress
 import struct
@@ -11,7 +11,7 @@ SSL_VERSION, SSL_CN, SSL_CIPHER = 0x21, 0x22, 0x23
 
 
 def v1(source, destination):
-    """Ends: (host, port)."""
+    """source, destination: (host, port)."""
     family = 6 if ":" in source[0] else 4
     return (f"PROXY TCP{family} {source[0]} {destination[0]} {source[1]} "
             f"{destination[1]}\r\n").encode()
@@ -22,7 +22,7 @@ def tlv(kind, octets):
 
 
 def v2(source=None, destination=None, tlvs=b"", command=1):
-    """Without ends: LOCAL, as a health check."""
+    """Without addresses: LOCAL, as in a health check."""
     if source is None:
         return SIGNATURE + struct.pack("!BBH", 0x20, 0, len(tlvs)) + tlvs
     hosts = [ipaddress.ip_address(end[0]).packed for end in (source, destination)]
@@ -46,20 +46,20 @@ def _tlvs(octets):
     found = {}
     while octets:
         kind, size = struct.unpack_from("!BH", octets)
-        assert kind not in found and len(octets) >= 3 + size, "TLVs of an odd form"
+        assert kind not in found and len(octets) >= 3 + size, "malformed TLVs"
         found[kind] = octets[3:3 + size]
         octets = octets[3 + size:]
     return found
 
 
 def receive(sock):
-    """Takes one header, and not an octet more, from a connection."""
+    """Reads exactly one header from a connection."""
     def take(count):
         octets = b""
         while len(octets) < count:
             more = sock.recv(count - len(octets))
             if not more:
-                raise ConnectionError("the end within a PROXY header")
+                raise ConnectionError("end of the connection within a PROXY header")
             octets += more
         return octets
 

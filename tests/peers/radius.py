@@ -23,7 +23,7 @@ MS_NEW_PASSWORD, MS_CHANGE2 = 6, 27
 
 
 class BadPacket(Exception):
-    """Octets that are no packet, or whose signature is wrong."""
+    """The octets are not a packet, or its signature is wrong."""
 
 
 def md5(*parts):
@@ -39,7 +39,7 @@ def microsoft(kind, value):
 
 
 def eap_message(packet):
-    """An EAP packet in as many attributes as it needs (RFC 3579 3.1)."""
+    """Splits an EAP packet into as many attributes as it needs (RFC 3579 3.1)."""
     return [(EAP_MESSAGE, packet[at:at + 253]) for at in range(0, len(packet), 253)]
 
 
@@ -49,7 +49,7 @@ class Packet:
     ident: int
     authenticator: bytes = bytes(16)
     attributes: list = field(default_factory=list)  # pairs of type and value, in order
-    refused_for_age: bool = False   # what the server found: right, but to be changed
+    refused_for_age: bool = False   # the server's result: right, but the password has expired
 
     def values(self, kind):
         return [value for this, value in self.attributes if this == kind]
@@ -58,7 +58,7 @@ class Packet:
         return next(iter(self.values(kind)), None)
 
     def microsoft(self, kind):
-        """All values of that attribute of RFC 2548."""
+        """Returns all values of that attribute of RFC 2548."""
         found = []
         for value in self.values(VENDOR):
             if int.from_bytes(value[:4], "big") != MICROSOFT:
@@ -80,8 +80,8 @@ class Packet:
                 + (authenticator or self.authenticator) + body)
 
     def sign_request(self, secret):
-        """The octets of an Access-Request: a new authenticator; a User-Password is hidden with it
-        (RFC 2865 5.2), and a Message-Authenticator filled in (RFC 3579 3.2)."""
+        """Returns the octets of an Access-Request with a new authenticator, which hides a User-Password
+        (RFC 2865 5.2), and fills in a Message-Authenticator (RFC 3579 3.2)."""
         self.authenticator = os.urandom(16)
         self.attributes = [
             (kind, hide_password(value, secret, self.authenticator) if kind == USER_PASSWORD
@@ -95,13 +95,13 @@ class Packet:
         return self.build()
 
     def sign_response(self, secret, request):
-        """RFC 2865 3: the authenticator of the answer to request."""
+        """RFC 2865 3: signs the answer to request."""
         self._seal(secret, request)
         self.authenticator = md5(self.build(request), secret)
         return self.build()
 
     def answers(self, request, secret):
-        """Whether its authenticator is right for that request, of which it has the identifier."""
+        """Returns whether the authenticator is right for the request with the same identifier."""
         return (self.ident == request.ident and
                 self.authenticator == md5(self.build(request.authenticator), secret))
 
@@ -114,7 +114,7 @@ class Packet:
                            for kind, value in self.attributes]
 
     def sealed(self, secret, authenticator):
-        """Whether there is one Message-Authenticator, and it is right."""
+        """Returns whether the packet has exactly one Message-Authenticator, and it is right."""
         seals = self.values(MESSAGE_AUTHENTICATOR)
         if len(seals) != 1:
             return False
@@ -147,7 +147,7 @@ def hide_password(password, secret, authenticator):
 
 
 def reveal_password(hidden, secret, authenticator):
-    """The other way, with its padding."""
+    """Reverses hide; the result includes the padding."""
     return b"".join(xor(hidden[at:at + 16],
                         md5(secret, hidden[at - 16:at] if at else authenticator))
                     for at in range(0, len(hidden), 16))
@@ -171,7 +171,7 @@ def reveal_key(value, secret, authenticator):
 
 
 def response_to(code, request, *attributes, seal=True):
-    """An unsigned answer."""
+    """Makes an unsigned answer."""
     attributes = list(attributes)
     if seal:
         attributes.insert(0, (MESSAGE_AUTHENTICATOR, bytes(16)))
@@ -184,7 +184,7 @@ EAP_EXPERIMENTAL = 255  # RFC 3748 5.8
 
 
 def experimental_key(password, challenge):
-    """The MSK of a method that there is for the tests alone: 64 octets, and no way to compute them
+    """Returns the MSK of a method that exists only for the tests: 64 octets that cannot be computed
     without the password."""
     return hashlib.sha512(password.encode() + challenge).digest()
 
@@ -205,7 +205,7 @@ class EapExperimental(auth.EapVerifier):
 
 
 class ExperimentalPeer:
-    """The other end of it, for auth.EapCarrier."""
+    """The client's end of the test method, for auth.EapCarrier."""
 
     def __init__(self, user="alice", password="sesame"):
         self.user, self.password = user.encode(), password
@@ -226,11 +226,11 @@ class ExperimentalPeer:
 class Radius:
     """with Radius("secret") as server: ... server.auth, server.acct: (host, port) ...
 
-    It lets in who knows the password in users, by PAP, CHAP, MS-CHAP and EAP (eap: the class of
-    its only method), and gives the keys that FreeRADIUS gives. seal: Message-Authenticator in
-    every answer, not with EAP only. expired: who must change the password first (MS-CHAPv2). silent: so many packets are not answered, counted down.
-    twist(answer, request): may change an answer before it is signed; None from it: no answer.
-    go: cleared, it answers nobody until it is set."""
+    Accepts a login with the password in users, by PAP, CHAP, MS-CHAP and EAP (eap: the class of its
+    only method), and returns the same keys as FreeRADIUS. seal: Message-Authenticator in every answer,
+    not only with EAP. expired: users who must change the password first (MS-CHAPv2). silent: number of
+    packets that are not answered, counted down. twist(answer, request): may change an answer before it
+    is signed; if it returns None, no answer is sent. go: an event; while cleared, no packet is answered."""
 
     def __init__(self, secret, *, users=None, eap=auth.EapMsChapV2Verifier, seal=True, silent=0,
                  twist=None, expired=()):
@@ -238,15 +238,15 @@ class Radius:
         self.users = dict(users or {"alice": "sesame"})
         self.eap, self.seal, self.silent, self.twist = eap, seal, silent, twist
         self.expired = set(expired)
-        self.requests = []      # Packets, each once
-        self.repeated = 0       # those that came again
-        self.bad = 0            # what is no packet, or has a wrong seal
+        self.requests = []      # Packets, without retransmissions
+        self.repeated = 0       # retransmissions
+        self.bad = 0            # malformed packets, and wrong signatures
         self.go = threading.Event()
         self.go.set()
         self._closing = False
         self._changed = threading.Condition()
         self._given = {}        # (source, identifier, authenticator) to the answer
-        self._sessions = {}     # State to what goes on with EAP
+        self._sessions = {}     # State to the EAP in progress
         self._socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
         for sock in self._socks:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
@@ -272,7 +272,7 @@ class Radius:
             sock.close()
 
     def wait(self, predicate, timeout=10):
-        """Until predicate() is true; it is asked again after every packet."""
+        """Waits until predicate() is true; checks it again after every packet."""
         with self._changed:
             if not self._changed.wait_for(predicate, timeout):
                 raise TimeoutError(f"the RADIUS server saw {self.requests}")
@@ -330,14 +330,14 @@ class Radius:
             answer = self._eap(request)
         else:
             answer = self._access(request)
-        # RFC 2865 5.33: as they came, in their order
+        # RFC 2865 5.33: unchanged and in the same order
         answer.attributes += [(PROXY_STATE, value) for value in request.values(PROXY_STATE)]
         if self.twist and self.twist(answer, request) is None:
             return None
         return answer.sign_response(self.secret, request.authenticator)
 
     def keys(self, request, msk):
-        """The attributes of RFC 2548 for an MSK: halves of it, of 16 or of 32 octets each."""
+        """Returns the attributes of RFC 2548 for an MSK: its halves, of 16 or of 32 octets each."""
         half = len(msk) // 2
         return [microsoft(MS_RECV_KEY, hide_key(msk[:half], self.secret, request.authenticator)),
                 microsoft(MS_SEND_KEY, hide_key(msk[half:], self.secret, request.authenticator))]
@@ -361,7 +361,7 @@ class Radius:
         return response_to(code, request, *attributes)
 
     def _access(self, request):
-        """PAP, CHAP and MS-CHAP: right or wrong."""
+        """Verifies PAP, CHAP and MS-CHAP."""
         user = request.value(USER_NAME) or b""
         password = self.users.get(mschap.bare_name(user).decode("utf-8", "replace"))
         more = None if password is None else self._judge(request, user, password)
@@ -370,14 +370,14 @@ class Radius:
         return response_to(ACCESS_REJECT, request, *self._error(request), seal=self.seal)
 
     def _error(self, request):
-        """Whoever came with MS-CHAPv2 may try again (RFC 2759 6), or change what has expired."""
+        """A client with MS-CHAPv2 may try again (RFC 2759 6), or change an expired password."""
         error = 648 if request.refused_for_age else 691
         return [microsoft(MS_ERROR, value[:1] + b"E=%d R=1 C=%s V=3 M=no"
                           % (error, os.urandom(16).hex().upper().encode()))
                 for value in request.microsoft(MS_RESPONSE2)]
 
     def _judge(self, request, user, password):
-        """What an Accept holds, None for a Reject."""
+        """Returns the attributes of an Accept, None for a Reject."""
         if request.value(USER_PASSWORD) is not None:
             said = reveal_password(request.value(USER_PASSWORD), self.secret,
                                    request.authenticator)
@@ -410,7 +410,7 @@ class Radius:
                 *self.keys(request, mschap.hlak_v2(password, response))]
 
     def _change(self, request, user, old, value, challenge):
-        """RFC 2548 2.1.7 and 2.3.4: as code 7 of MS-CHAPv2, in attributes."""
+        """RFC 2548 2.1.7 and 2.3.4: code 7 of MS-CHAPv2, in attributes."""
         block = b"".join(part[4:] for part in sorted(request.microsoft(MS_NEW_PASSWORD),
                                                      key=lambda part: part[2:4]))
         new = mschap.decrypt_new_password(block, old)

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""A strict SSTP server ([MS-SSTP] 3.3), with the habits of known servers to choose from.
+"""A strict SSTP server ([MS-SSTP] 3.3) that can also imitate known servers.
 
-It believes nothing: the request must be exactly right, the user must prove the password, and Call
-Connected must carry this call's nonce, an offered hash protocol, the hash of this server's own
-leaf and the Compound MAC under this server's own key. Every call leaves a record."""
+It verifies everything: the request must be exactly right, the user must prove the password, and Call
+Connected must carry this call's nonce, an offered hash protocol, the hash of this server's leaf
+certificate and the Compound MAC under the server's own key. Every call leaves a record."""
 
 import argparse
 import json
@@ -24,21 +24,21 @@ from peers import head, link, load, ppp, proxy, sstp, tls
 from peers.dialects import DIALECTS
 from peers.packets import Packets
 
-RETRANSMIT = 3.0  # seconds, as RFC 1661 4.6 has it
+RETRANSMIT = 3.0  # seconds (RFC 1661 4.6)
 
 
 @dataclass
 class Record:
-    """What is known of a call when it is over."""
+    """The facts about a call, complete when the call has ended."""
     peer: str = None
     head: str = None
-    early: int = 0              # octets that came with the request
+    early: int = 0              # octets that arrived with the request
     sni: str = None
     tls: str = None
     method: str = None
     user: str = None
     hash: int = None
-    leaf_hash: str = None       # what Call Connected said
+    leaf_hash: str = None       # the hash in Call Connected
     deferred: bool = False      # Call Connected overtook the authentication
     verdict: str = None         # "ok", "unchecked", or the check that failed
     seen: list = field(default_factory=list)  # names of the control messages received, in order
@@ -49,12 +49,12 @@ class Record:
     misfits: int = 0            # records that were not exactly one packet
     stage: str = "accepted"
     end: str = None             # how the peer ended the connection
-    unanswered: bool = False    # nobody said the last word before its timer was over
+    unanswered: bool = False    # the peer did not acknowledge the end before the timer expired
     reason: str = None          # why this server ended it
 
 
 class EndCall(Exception):
-    """Raised anywhere in a call, hooks included: close it. how: as for Wire.close."""
+    """Raised anywhere in a call, also by hooks, to close it. how: as for Wire.close."""
 
     def __init__(self, reason, how="clean"):
         super().__init__(reason)
@@ -63,7 +63,7 @@ class EndCall(Exception):
 
 class Call:
     """One connection. Stages, in order: accepted, tls, request (head read), answered (200 sent),
-    connect (Connect Request came), ack, lcp, auth (success told), connected, up."""
+    connect (Connect Request received), ack, lcp, auth (Success sent), connected, up."""
 
     def __init__(self, server, sock, peer):
         self.server = server
@@ -73,16 +73,16 @@ class Call:
         self.wire = None
         self.packets = None
         self.nonce = os.urandom(32)
-        self.waiting = None   # a Call Connected before its time
+        self.waiting = None   # a Call Connected that arrived early
         self.received = load.Tally()
         self.sourced = load.Tally()
         self.raw = []         # control packets as received
         self.naks = 0
-        self.asked = False    # the hello timer's Echo Request is out
-        self.due = None       # when the timer that runs now ends
+        self.asked = False    # the hello timer's Echo Request was sent
+        self.due = None       # when the running timer expires
         self.over = threading.Event()
 
-    # -- what hooks may use --
+    # -- for hooks --
 
     def send(self, packet):
         self.packets.send(packet)
@@ -91,7 +91,7 @@ class Call:
         self.packets.send(sstp.data(frame))
 
     def abort(self, reason, words=None):
-        """Says so, waits for the other's Abort where the dialect has a timer for it, and ends."""
+        """Sends an Abort, waits for the peer's Abort if the dialect has a timer for it, and ends."""
         self.send(words or self.dialect.abort)
         self.wait_last(sstp.ABORT, self.dialect.timers.abort)
         raise EndCall(reason)
@@ -102,7 +102,7 @@ class Call:
         raise EndCall(reason)
 
     def wait_last(self, kind, seconds):
-        """[MS-SSTP] 3.1.5.2: the rest is not looked at; what came is kept."""
+        """[MS-SSTP] 3.1.5.2: ignores the rest, but records what arrives."""
         self.packets.flush()
         if seconds is None:
             return
@@ -145,7 +145,7 @@ class Call:
     def _close(self, how):
         try:
             if self.packets and how != "rst" and not self.wire.ended:
-                # Closing with octets unread would be a reset: the peer could lose what was sent last.
+                # Closing with unread octets would send a reset, and the peer could lose the last message.
                 self.packets.flush()
                 self.wire.finish_writing(notify=how == "clean")
                 self.wire.wait_end(10)
@@ -331,7 +331,7 @@ class Call:
                 self.send(self.dialect.nak)
             return
         if self.dialect.strict and packet.raw != sstp.connect_request():
-            self.abort("connect request of an odd form")
+            self.abort("malformed connect request")
         self.at("connect")
         self.send(sstp.connect_ack(self.server.mask, self.nonce))
         self.at("ack")
@@ -434,12 +434,12 @@ class Call:
 class Server:
     """with Server(cert, key) as server: ... server.address ...
 
-    hooks: stage to function(call), run when a call gets there; it may send, raise EndCall, or wait
-    for server.go. load: None (pings are answered), "echo", "source" (load_octets of them after
-    Call Connected), "sink". leaf: DER that clients must have hashed; None: of `cert`. hashes: what an
-    administrator told it instead, {hash protocol: 32 octets}. nas: a Nas, which is asked instead of
-    users. auth: methods, the first of them is asked for; None: the dialect's. Further keywords are
-    fields of the dialect."""
+    hooks: stage to function(call), run when a call reaches the stage; it may send, raise EndCall, or wait
+    for server.go. load: None (pings are answered), "echo", "source" (sends load_octets after Call
+    Connected), "sink". leaf: DER that clients must have hashed; None: that of `cert`. hashes: hashes that
+    an administrator has configured instead, {hash protocol: 32 octets}. nas: a Nas to ask instead of
+    users. auth: methods, the first of which is requested; None: those of the dialect. Further keywords
+    are fields of the dialect."""
 
     def __init__(self, cert=None, key=None, *, listen=("127.0.0.1", 0), users=None, expired=(),
                  auth=None, mask=3, dialect="strict", shape=None, plain=False, leaf=None, hashes=None,
@@ -493,8 +493,8 @@ class Server:
                     pass
 
     def context_for(self, call):
-        """One context for all calls; the name the client asked for goes to the call in whose
-        thread the handshake runs."""
+        """One context for all calls; the name that the client requested is stored in the call whose
+        thread runs the handshake."""
         def named(obj, name, context):
             threading.current_thread().call.record.sni = name
             if self.dialect.host_name and (name or "").lower() != self.dialect.host_name:
@@ -528,21 +528,21 @@ class Server:
         self.tell()
 
     def wait(self, predicate, timeout=tls.DEADLINE):
-        """Until predicate() is true; it is asked again whenever a call got on."""
+        """Waits until predicate() is true; checks it again whenever a call makes progress."""
         with self._changed:
             if not self._changed.wait_for(predicate, timeout):
                 raise TimeoutError(f"the backend saw {[c.record for c in self.calls]}")
 
     def wait_call(self, number=0, timeout=tls.DEADLINE):
-        """The call, once it is there."""
+        """Waits for the call and returns it."""
         self.wait(lambda: len(self.calls) > number, timeout)
         return self.calls[number]
 
     def wait_over(self, number=0, timeout=tls.DEADLINE):
-        """The record of a call that has ended."""
+        """Waits until the call has ended and returns its record."""
         call = self.wait_call(number, timeout)
         if not call.over.wait(timeout):
-            raise TimeoutError(f"the call goes on: {call.record}")
+            raise TimeoutError(f"the call has not ended: {call.record}")
         return call.record
 
     def wait_stage(self, stage, number=0, timeout=tls.DEADLINE):
@@ -569,17 +569,17 @@ def main():
     parser.add_argument("--listen", default="127.0.0.1:0", type=parse_address)
     parser.add_argument("--user", action="append", default=[], metavar="NAME:PASSWORD")
     parser.add_argument("--auth",
-                        help="comma list of " + ", ".join(ppp.METHODS) + "; the first is asked for")
+                        help="comma list of " + ", ".join(ppp.METHODS) + "; the first is requested")
     parser.add_argument("--hash", type=int, choices=(1, 2, 3), default=3)
     parser.add_argument("--plain", action="store_true", help="no TLS")
-    parser.add_argument("--cert-hash-of", metavar="FILE", help="certificate clients must hash")
+    parser.add_argument("--cert-hash-of", metavar="FILE", help="certificate that clients must hash")
     parser.add_argument("--dialect", choices=DIALECTS, default="strict")
     parser.add_argument("--shape", choices=("packet", "octets", "joined", "odd"))
     parser.add_argument("--refuse", type=int, metavar="STATUS")
     parser.add_argument("--load", choices=("echo", "source", "sink"))
     parser.add_argument("--load-octets", type=int, default=1 << 20)
-    parser.add_argument("--ready", metavar="FILE", help="gets the address once it listens")
-    parser.add_argument("--log", metavar="FILE", help="gets one line of JSON for each call")
+    parser.add_argument("--ready", metavar="FILE", help="file that gets the address once the server listens")
+    parser.add_argument("--log", metavar="FILE", help="file that gets one line of JSON for each call")
     options = parser.parse_args()
     if not options.plain and not (options.cert and options.key):
         parser.error("--cert and --key, or --plain")

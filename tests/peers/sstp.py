@@ -20,12 +20,12 @@ ATTR_PROTOCOL, ATTR_STATUS, ATTR_BINDING, ATTR_BINDING_REQUEST = 1, 2, 3, 4
 SHA1, SHA256 = 1, 2
 NO_KEY = bytes(32)
 
-# What a server says about a binding that is wrong ([MS-SSTP] 3.3.5.2.3).
+# A server's answer to a wrong binding ([MS-SSTP] 3.3.5.2.3).
 BINDING_ABORT = bytes.fromhex("10010014000500010002000c0000000300000004")
 
 
 class BadPacket(Exception):
-    """The stream is beyond repair."""
+    """The stream cannot be parsed any further."""
 
 
 class BadAttributes(BadPacket):
@@ -50,8 +50,8 @@ class Packet:
 
 
 def measure(head, masks=True):
-    """The length of the packet that starts with these 4 octets. Not everybody masks the bits above
-    it, as [MS-SSTP] 2.2.1 has it."""
+    """Returns the length of the packet that starts with these 4 octets. Not every program masks the bits
+    above it as [MS-SSTP] 2.2.1 demands."""
     if head[0] != VERSION:
         raise BadPacket(f"version {head[0]:#04x}")
     length = head[2] << 8 | head[3]
@@ -64,7 +64,7 @@ def measure(head, masks=True):
 
 
 def parse(raw):
-    """One whole packet. Attributes that do not fill the packet are a mistake of the sender."""
+    """Parses one complete packet. Attributes that do not fill the packet are an error of the sender."""
     if not raw[1] & 1:
         return Packet(raw, False, frame=raw[4:])
     packet = Packet(raw, True, type=int.from_bytes(raw[4:6], "big"))
@@ -102,7 +102,7 @@ def connect_ack(mask, nonce):
 
 
 def status(kind, ident, value):
-    """An Abort or a Disconnect with a Status Info ([MS-SSTP] 2.2.8)."""
+    """Builds an Abort or a Disconnect with a Status Info ([MS-SSTP] 2.2.8)."""
     return control(kind, attribute(ATTR_STATUS, bytes([0, 0, 0, ident]) + value.to_bytes(4, "big")))
 
 
@@ -111,7 +111,7 @@ def digest(protocol):
 
 
 def prf_plus(protocol, key, seed, length):
-    """[MS-SSTP] 3.2.5.2.3. LEN is little endian, which only the vectors of 4.7 show."""
+    """[MS-SSTP] 3.2.5.2.3. LEN is little endian, as only the vectors of 4.7 show."""
     tail = seed + length.to_bytes(2, "little")
     out = block = b""
     count = 0
@@ -123,8 +123,8 @@ def prf_plus(protocol, key, seed, length):
 
 
 def compound_mac(protocol, hlak, message):
-    """The Compound MAC of a Call Connected: over all of it, the MAC's own octets zero
-    ([MS-SSTP] 3.2.5.2.4), keyed with the CMK (3.2.5.2.2)."""
+    """Returns the Compound MAC of a Call Connected: over the complete message, with the octets of the MAC
+    zero ([MS-SSTP] 3.2.5.2.4), keyed with the CMK (3.2.5.2.2)."""
     size = digest(protocol)().digest_size
     cmk = prf_plus(protocol, hlak, b"SSTP inner method derived CMK", size)
     return hmac.new(cmk, message[:80] + bytes(32), digest(protocol)).digest().ljust(32, b"\0")
@@ -135,7 +135,7 @@ def cert_hash(protocol, der):
 
 
 def call_connected(protocol, nonce, leaf_hash, hlak, said_protocol=None):
-    """leaf_hash: 32 octets. said_protocol: what the message claims, when that is to be a lie."""
+    """leaf_hash: 32 octets. said_protocol: the protocol that the message claims, if not the real one."""
     said = protocol if said_protocol is None else said_protocol
     body = bytes([0, 0, 0, said]) + nonce + leaf_hash + bytes(32)
     message = control(CONNECTED, attribute(ATTR_BINDING, body))
@@ -151,7 +151,7 @@ class Binding:
 
 
 def parse_connected(packet):
-    """The binding in a Call Connected, or None where the message is not of the one legal form
+    """Returns the binding in a Call Connected, or None if the message does not have the only legal form
     ([MS-SSTP] 2.2.11)."""
     raw = packet.raw
     if len(raw) != 112 or len(packet.attributes) != 1:

@@ -1,4 +1,4 @@
-"""The peers against the published values, and against each other without a gate."""
+"""The peers against published values, and against each other without a gate."""
 
 import threading
 from dataclasses import replace
@@ -35,8 +35,8 @@ def test_binding_published(protocol, hlak, message):
 
 
 def test_one_md4_at_a_time(monkeypatch):
-    """Two threads in the library's MD4 at once spoil each other's result, about once in 300,000
-    times: a key that nobody else has, in one call of a test with many logins."""
+    """Two threads in the library's MD4 at once corrupt each other's result, about once in 300,000
+    times: a wrong key, in one call of a test with many logins."""
     together = threading.Barrier(2)
 
     class Meeting:
@@ -58,7 +58,7 @@ def test_one_md4_at_a_time(monkeypatch):
 
 
 def test_mschapv2_published():
-    """RFC 2759 9.2 and RFC 3079 3.5.3; the latter prints one half of the key."""
+    """RFC 2759 9.2 and RFC 3079 3.5.3, which prints only one half of the key."""
     challenge = bytes.fromhex("5b5d7c7d7b3f2f3e3c2c602132262628")
     peer = bytes.fromhex("21402324255e262a28295f2b3a337c7e")
     for user in (b"User", b"CORP\\User"):
@@ -160,7 +160,7 @@ def test_dialects(cert, dialect):
                                     "eap-tls", "peap"])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_methods_of_dialects(cert, dialect, method):
-    """Each asks for its favourite; the client wants this one. EAP's type is agreed on inside EAP."""
+    """The server prefers one method, the client this one. The type of EAP is negotiated inside EAP."""
     with Server(cert.cert, cert.key, dialect=dialect) as server, \
             to(server, auth=(method,), acknowledges_from=8) as client:
         if method in DIALECTS[dialect].auth:
@@ -176,7 +176,7 @@ def test_methods_of_dialects(cert, dialect, method):
 @pytest.mark.parametrize("tamper, words", [("mac", sstp.BINDING_ABORT),
                                            (None, sstp.status(sstp.ABORT, 2, 9))])
 def test_rras_says_which(cert, tamper, words):
-    """A binding that is wrong, and one that is none."""
+    """A wrong binding, and a malformed one."""
     with Server(cert.cert, cert.key, dialect="rras") as server, \
             to(server, tamper=tamper, acknowledges_from=8) as client:
         if tamper is None:
@@ -234,7 +234,7 @@ def asking(cert, server, **knobs):
 
 
 def test_hidden_key():
-    """RFC 2548 2.4.2. That FreeRADIUS hides it the same way is seen in tests/interop."""
+    """RFC 2548 2.4.2. tests/interop shows that FreeRADIUS hides it in the same way."""
     for size in (16, 32):
         key, authenticator = bytes(range(size)), bytes(range(16))
         value = radius.hide_key(key, b"secret", authenticator)
@@ -288,7 +288,7 @@ def test_radius_password_change(cert):
         assert server.users == {"alice": "sesame"}
 
 
-# -- what servers read of PPP (PROTOCOL.md 5.1, 5.2, 5.4) --
+# -- how servers read PPP (PROTOCOL.md 5.1, 5.2, 5.4) --
 
 def pap_request(name, password=b"sesame"):
     return bytes([len(name)]) + name + bytes([len(password)]) + password
@@ -306,7 +306,7 @@ class Sent(list):
 
 
 def answering(dialect, method="pap", **changes):
-    """A ServerLink that has agreed on `method`, and what it has sent."""
+    """Returns a ServerLink that has agreed on `method`, and what it has sent."""
     sent = Sent()
     server = link.ServerLink(sent, None, (method,), {"alice": "sesame"},
                              dialect=replace(DIALECTS[dialect], **changes))
@@ -329,7 +329,7 @@ def test_ends_of_names(dialect, name, user):
 
 @pytest.mark.parametrize("dialect, heard", [("softether", True), ("accel-ppp", False), ("sorz", False)])
 def test_inner_length(dialect, heard):
-    """SoftEther takes the octets behind a length of 4; one of 3 is too short for it as well."""
+    """SoftEther accepts the octets after a length of 4; it also refuses a length of 3 as too short."""
     body = ppp.Control(1, 1, pap_request(b"alice")).build()
     for length, result in ((3, None), (4, True if heard else None)):
         server, _ = answering(dialect)

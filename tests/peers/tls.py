@@ -1,7 +1,7 @@
 """TLS over a socket, record by record.
 
-The tests must see what ssl.SSLSocket hides: where records begin and end, and in which way a
-connection ended. So the TLS machine works on memory and the records are cut out here."""
+The tests must see what ssl.SSLSocket hides: where records begin and end, and how a connection ended.
+So TLS works on memory BIOs, and this module extracts the records."""
 
 import select
 import socket
@@ -10,8 +10,8 @@ import threading
 import time
 import warnings
 
-# How long a peer waits for an event that must come. Long, because sanitizer builds are slow;
-# a test that works never waits for it.
+# How long a peer waits for an event that must occur. Long, because sanitizer builds are slow;
+# a passing test never waits that long.
 DEADLINE = 60.0
 
 VERSIONS = {"1.0": ssl.TLSVersion.TLSv1, "1.1": ssl.TLSVersion.TLSv1_1,
@@ -38,7 +38,7 @@ def server_context(cert, key, low=None, high=None):
 
 
 def client_context(low=None, high=None):
-    """Takes any certificate: what matters is which one it was."""
+    """Accepts any certificate: the tests only record which one it was."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -47,8 +47,8 @@ def client_context(low=None, high=None):
 
 
 class Wire:
-    """A socket with deadlines that remembers how the peer ended it: `ended` is None, "eof",
-    "close-notify", "reset" or "alert: REASON". The plain-HTTP form of Tls, too."""
+    """A socket with deadlines that records how the peer ended it: `ended` is None, "eof",
+    "close-notify", "reset" or "alert: REASON". Also the counterpart of Tls for plain HTTP."""
 
     def __init__(self, sock):
         sock.settimeout(DEADLINE)
@@ -61,8 +61,8 @@ class Wire:
         self.records = 0
 
     def receive(self, deadline):
-        """Some octets, b"" at the end. TimeoutError when nothing came in time. poll and not the
-        socket's own timeout, which another thread may be sending under."""
+        """Returns some octets, b"" at the end. Raises TimeoutError if nothing arrives in time. Uses poll
+        instead of the socket's timeout, because another thread may be sending with that."""
         poll = select.poll()
         left = max(0.0, deadline - time.monotonic())
         try:
@@ -92,14 +92,14 @@ class Wire:
         pass
 
     def finish_writing(self, notify=True):
-        """Half-close: nothing more will be sent."""
+        """Half-closes: nothing more will be sent."""
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:
             pass
 
     def close(self, how="clean"):
-        """clean: close_notify and FIN; fin: FIN alone; rst: reset. Wakes every other thread that
+        """how: "clean": close_notify and FIN; "fin": only FIN; "rst": reset. Wakes every other thread that
         uses the socket."""
         if how == "rst":
             linger = b"\1\0\0\0\0\0\0\0"
@@ -113,7 +113,7 @@ class Wire:
         self.sock.close()
 
     def wait_end(self, timeout=DEADLINE):
-        """Reads what still comes until the peer ends; returns how it ended."""
+        """Reads and discards until the peer ends; returns how it ended."""
         deadline = time.monotonic() + timeout
         while not self.ended:
             self.read_record(max(0.0, deadline - time.monotonic()))
@@ -129,8 +129,8 @@ class Tls(Wire):
         self._machine = threading.Lock()
 
     def _flush(self):
-        """Sends what the TLS machine wants to say. Under one lock, so that records leave in the
-        order in which they were made."""
+        """Sends the pending output of TLS, under a lock, so that records leave in the order in which they
+        were made."""
         with self.sending:
             with self._machine:
                 octets = self._out.read()
@@ -138,7 +138,7 @@ class Tls(Wire):
                 self.sock.sendall(octets)
 
     def _next_record(self, deadline):
-        """One record as it stands on the wire, None at the end."""
+        """Returns one record as it is on the wire, None at the end."""
         while True:
             if len(self._raw) >= 5:
                 size = 5 + int.from_bytes(self._raw[3:5], "big")
@@ -152,7 +152,7 @@ class Tls(Wire):
             self._raw += octets
 
     def handshake(self, timeout=DEADLINE):
-        """ConnectionError when the peer ends it, ssl.SSLError when one of the two refuses."""
+        """Raises ConnectionError if the peer ends it, ssl.SSLError if one of the two refuses."""
         deadline = time.monotonic() + timeout
         while True:
             try:
@@ -174,7 +174,7 @@ class Tls(Wire):
         self.peer_der = self._ssl.getpeercert(True)
 
     def read_record(self, timeout=DEADLINE):
-        """The plaintext of one record with application data; None at the end."""
+        """Returns the plaintext of one record with application data; None at the end."""
         deadline = time.monotonic() + timeout
         while True:
             record = self._next_record(deadline)
@@ -210,7 +210,7 @@ class Tls(Wire):
             octets += more
 
     def write(self, octets):
-        """One record, as long as octets fit into one (16384)."""
+        """Sends one record, if the octets fit into one (16384)."""
         with self.sending:
             with self._machine:
                 self._ssl.write(octets)

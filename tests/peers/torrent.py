@@ -1,4 +1,4 @@
-"""Many logins at RADIUS at once: what is asked at a steady rate, and what comes back."""
+"""Many RADIUS logins at once: requests at a steady rate, and their answers."""
 
 import select
 import socket
@@ -16,8 +16,8 @@ BURST = 16
 class Outcome:
     sent: int = 0
     codes: dict = field(default_factory=dict)   # code of the answer to how many
-    waits: list = field(default_factory=list)   # seconds, of each that was answered
-    bad: int = 0                                # answers with a wrong signature, or to nobody
+    waits: list = field(default_factory=list)   # seconds, for each answered request
+    bad: int = 0                                # answers with a wrong signature, or without a request
 
     @property
     def lost(self):
@@ -25,7 +25,7 @@ class Outcome:
 
 
 def login(number):
-    """The attributes of an MS-CHAPv2 login of alice, each with a challenge of its own."""
+    """Returns the attributes of an MS-CHAPv2 login of alice, with a new challenge each time."""
     challenge, peer = number.to_bytes(16, "big"), bytes(16)
     response = mschap.nt_response(challenge, peer, b"alice", "sesame")
     return [(MESSAGE_AUTHENTICATOR, bytes(16)), (USER_NAME, b"alice"),
@@ -34,9 +34,8 @@ def login(number):
 
 
 def pour(address, secret, count, rate, patience=5.0, all_sent=None):
-    """count logins, at most rate in a second, each said once: nothing is said again, so whatever
-    gets lost stays lost. It gives up when nothing has come for that many seconds of patience.
-    all_sent: called when the last one is out."""
+    """Sends count logins, at most rate per second, without retransmissions, so that a lost packet stays
+    lost. Gives up after patience seconds without an answer. all_sent: called after the last one."""
     outcome = Outcome()
     socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(1 + rate // 64)]
     for sock in socks:
@@ -50,7 +49,7 @@ def pour(address, secret, count, rate, patience=5.0, all_sent=None):
     try:
         while outcome.sent < count or waiting:
             now = time.monotonic()
-            # What this process waited for the processor it does not make good for in a burst.
+            # Time that this process waited for the processor is not made up for by a burst.
             began = max(began, now - (outcome.sent + BURST) / rate)
             while outcome.sent < count and began + outcome.sent / rate <= now:
                 n = outcome.sent
