@@ -10,14 +10,14 @@ from peers import pki
 
 @pytest.fixture(scope="session")
 def machine():
-    """What a call by sstpc needs."""
+    """Checks the requirements of a call by sstpc."""
     lab.require("unshare nsenter setpriv ip modprobe linux.uml sstpc pppd vpncmd haproxy ping",
                 "/dev/net/tun", "/usr/lib/uml/modules", lab.SOFTETHER, lab.GATE)
 
 
 @pytest.fixture(scope="session")
 def workshop():
-    """All state of a run; TMPDIR says where."""
+    """The directory with all state of a run, below TMPDIR."""
     with tempfile.TemporaryDirectory(prefix="sstpgate-interop.") as directory:
         yield pathlib.Path(directory)
 
@@ -31,13 +31,13 @@ def directory(workshop, request):
 
 @pytest.fixture(scope="session")
 def front(workshop):
-    """The certificate that clients are shown."""
+    """The certificate that the gate presents to clients."""
     return pki.make(workshop, lab.NAME, key="rsa")
 
 
 @pytest.fixture(scope="session")
 def back(workshop):
-    """The VPN server's own certificate: another key, another hash."""
+    """The VPN server's certificate: another key, another hash."""
     return pki.make(workshop, "server.sstpgate.test", key="rsa")
 
 

@@ -1,6 +1,6 @@
-"""FreeRADIUS, with a configuration of its own; radclient and eapol_test, which ask it.
+"""FreeRADIUS, with its own configuration; radclient and eapol_test, which ask it.
 
-Nothing of /etc/freeradius is read or changed: what the server needs stands in the folder of the
+/etc/freeradius is neither read nor changed: all files of the server are in the directory of the
 test, and it serves one port of loopback for authentication and one for accounting."""
 
 import contextlib
@@ -16,7 +16,7 @@ from peers import pki, radius
 SECRET = "what-the-server-shares"
 USERS = {"alice": "sesame", "bob": "wonder-land-7"}
 
-# For FreeRADIUS 3.2.1. What it says in Reply-Message shows which client it was told of.
+# For FreeRADIUS 3.2.1. Reply-Message shows the client's address that the server has received.
 RADIUSD = """\
 prefix = /usr
 libdir = /usr/lib/freeradius
@@ -182,7 +182,7 @@ class Server:
     auth: str                # HOST:PORT
     acct: str
     ca: pki.Cert
-    client: pki.Cert         # of alice, for EAP-TLS
+    client: pki.Cert         # alice's certificate, for EAP-TLS
     process: subprocess.Popen
     secret: str = SECRET
 
@@ -190,7 +190,7 @@ class Server:
         return (self.folder / "log").read_text(errors="replace")
 
     def accounts(self):
-        """The records of accounting, as it writes them."""
+        """Returns the accounting records as the server writes them."""
         path = self.folder / "detail"
         return path.read_text() if path.exists() else ""
 
@@ -202,7 +202,7 @@ def certificates(folder):
 
 
 def two_ports():
-    """Free a moment ago. FreeRADIUS cannot be given port 0 (it means 1812) or a socket."""
+    """Returns ports that were free a moment ago. FreeRADIUS accepts no port 0 (it means 1812) and no socket."""
     with contextlib.ExitStack() as stack:
         for _ in range(2):
             sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
@@ -212,8 +212,8 @@ def two_ports():
 
 @contextlib.contextmanager
 def server(folder, *, secret=SECRET, require=False):
-    """Yields a Server that answers. require: Message-Authenticator must be in all requests, and is in
-    all answers; without it 3.2.1 has one in those with EAP only."""
+    """Yields a Server that answers. require: all requests must have Message-Authenticator, and all
+    answers have it; otherwise 3.2.1 adds it only to answers with EAP."""
     folder.mkdir()
     ca, cert, client = certificates(folder)
     (folder / "users").write_text("".join(f'{name} Cleartext-Password := "{password}"\n'
@@ -226,12 +226,12 @@ def server(folder, *, secret=SECRET, require=False):
             require="yes" if require else "no",
             seal="\n&Message-Authenticator := 0x00" if require else ""))
         log.write_text("")
-        # -f: in the foreground. Its threads stay: that is how a site runs it.
+        # -f: in the foreground, but with threads, as in production.
         with lab.running(["freeradius", "-f", "-d", folder, "-l", "stdout"], log) as process:
             if not lab.eventually(
                     lambda: re.search(r"Ready to process requests|Failed binding", log.read_text()),
                     process, log)[0].startswith("Ready"):
-                continue  # somebody was faster to take the port
+                continue  # another program has taken the port meanwhile
             yield Server(folder, f"127.0.0.1:{auth}", f"127.0.0.1:{acct}", ca, client, process,
                          secret)
             return
@@ -251,9 +251,8 @@ class Reply:
 
 
 def radclient(address, what, attributes, *, secret=SECRET, retries=1, timeout=5):
-    """what: auth, acct, status. attributes: pairs of name and value. radclient adds
-    Message-Authenticator where it stands among them (0x00), and makes CHAP and MS-CHAP out of a
-    password."""
+    """what: auth, acct, status. attributes: pairs of name and value. radclient fills in
+    Message-Authenticator if it is one of them (0x00), and computes CHAP and MS-CHAP from a password."""
     lines = "".join(f"{name} = {value}\n" for name, value in attributes)
     done = subprocess.run(
         ["radclient", "-x", "-r", str(retries), "-t", str(timeout), address, what, secret],
@@ -283,8 +282,8 @@ METHODS = {
 
 @dataclass
 class Eapol:
-    """What eapol_test printed. msk: the key its own EAP derived (64 octets, where the method has
-    so many); recv, send: MS-MPPE-Recv-Key and -Send-Key of the Accept."""
+    """The output of eapol_test. msk: the key that its EAP derived (64 octets, or as many as the method
+    has); recv, send: MS-MPPE-Recv-Key and -Send-Key of the Accept."""
     success: bool
     msk: bytes
     recv: bytes
@@ -303,7 +302,7 @@ def parse_eapol(text):
 
 def eapol_command(folder, address, method, user="alice", password=None, *, ca, client,
                   secret=SECRET, more=()):
-    """The command line of one login; its configuration is written into folder."""
+    """Returns the command line of one login, and writes its configuration into folder."""
     network = METHODS[method].format(password=password or USERS.get(user, ""), ca=ca,
                                      client=client)
     path = folder / f"{method}.eapol"
@@ -321,9 +320,9 @@ def eapol_test(folder, server, method, address=None, **options):
 
 
 class EapolPeer:
-    """eapol_test as the EAP of a scripted client (auth.EapCarrier): what the VPN server says over PPP
-    reaches it as a RADIUS server's challenges, what it answers goes back over PPP. It is told no
-    keys; its own are the client's."""
+    """eapol_test as the EAP implementation of a scripted client (auth.EapCarrier): it receives the VPN
+    server's packets from PPP as challenges of a RADIUS server, and its answers go back over PPP. It
+    receives no keys; those that it derives are the client's."""
 
     def __init__(self, folder, method, *, ca, client, user="alice", password=None):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -331,7 +330,7 @@ class EapolPeer:
         self.sock.settimeout(10)
         address = "127.0.0.1:%d" % self.sock.getsockname()[1]
         command = eapol_command(folder, address, method, user, password, ca=ca, client=client,
-                                more=["-n"])  # no keys in the Accept: so that it does not miss them
+                                more=["-n"])  # the Accept has no keys; do not expect them
         self.log = folder / f"{method}.log"
         self._end = contextlib.ExitStack()
         self.process = self._end.enter_context(lab.running(command, self.log))
@@ -343,7 +342,7 @@ class EapolPeer:
         self._end.close()
 
     def _hear(self):
-        """Its next Access-Request; one that it says again is none."""
+        """Returns its next Access-Request; skips retransmissions."""
         before = self.asked and self.asked.authenticator
         while self.asked is None or self.asked.authenticator == before:
             octets, self.source = self.sock.recvfrom(8192)
@@ -358,7 +357,7 @@ class EapolPeer:
 
     def answer(self, request):
         if self.asked is None:
-            # It has asked itself for its identity; the server's request has another identifier.
+            # eapol_test has made up the Request/Identity; the server's request has another identifier.
             said = self._hear()
             return said[:1] + request[1:2] + said[2:]
         self._say(radius.ACCESS_CHALLENGE, request)

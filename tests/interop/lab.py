@@ -1,8 +1,8 @@
 """The real programs of these tests: how each is started, awaited and ended.
 
-Every program is a child of the test process, is ended by its own process id, and dies with the
-test process even where that is killed. Nothing leaves the machine: what is not on loopback is in a
-network namespace that has no route to anywhere."""
+Every program is a child of the test process, is ended by its process id, and dies with the test
+process even if that is killed. No traffic leaves the machine: what does not use loopback is in a
+network namespace without any route to the outside."""
 
 import contextlib
 import os
@@ -27,12 +27,12 @@ os.environ["PATH"] += ":/usr/sbin:/sbin"
 
 
 def require(programs, *paths):
-    """Fails the test, and says why, on a machine that cannot run it. Nothing is skipped."""
+    """Fails the test, with the reason, on a machine that cannot run it. No test is skipped."""
     lacks = [name for name in programs.split() if not shutil.which(name)]
     lacks += [str(path) for path in paths if not os.path.exists(path)]
     lacks += ["root, for namespaces"] if os.geteuid() != 0 else []
     if lacks:
-        pytest.fail("this machine lacks: " + ", ".join(lacks), pytrace=False)
+        pytest.fail("missing on this machine: " + ", ".join(lacks), pytrace=False)
 
 
 @contextlib.contextmanager
@@ -57,19 +57,19 @@ def running(command, log, end=signal.SIGTERM, **options):
 
 
 def address(text):
-    """HOST:PORT, taken apart."""
+    """Splits HOST:PORT."""
     host, _, port = text.rpartition(":")
     return host, int(port)
 
 
 def whole_line(path):
-    """The text of a file that somebody else writes, once a whole line of it is there."""
+    """Waits for a complete line in a file that another program writes; returns the text."""
     text = path.read_text() if path.exists() else ""
     return text if text.endswith("\n") else None
 
 
 def eventually(condition, process, log, seconds=15):
-    """Returns the first true value of condition(), as long as the process lives."""
+    """Waits for condition() while the process lives; returns its first true value."""
     for _ in range(seconds * 50):
         if value := condition():
             return value
@@ -81,9 +81,8 @@ def eventually(condition, process, log, seconds=15):
 
 @contextlib.contextmanager
 def running_in_namespaces(setup, command, log, *more, **options):
-    """Runs command in network and process namespaces of its own (and those in `more`), after the
-    shell lines of setup. All of it is killed at the end: the first process of a process namespace
-    takes the others with it."""
+    """Runs command in new network and process namespaces (and those in `more`), after the shell lines of
+    setup. All its processes are killed at the end, because the namespace ends with its first process."""
     script = f"set -e\nip link set lo up\n{setup}\necho ready\nexec \"$@\" >&2"
     with running(["unshare", "--net", "--pid", "--fork", "--kill-child", *more,
                   "sh", "-c", script, "sh", *command],
@@ -104,8 +103,8 @@ def relay(log, listen_pid, listen, connect_pid, connect):
 
 
 def gate_configuration(certificate, server, server_certificate):
-    """For a gate before `server`, an address: that server's certificate is pinned, the client's
-    binding is made again for it. certificate is a path as the gate sees it."""
+    """Returns the configuration of a gate in front of `server`, an address: it pins the server's
+    certificate and re-signs the client's binding for it. certificate is a path as the gate sees it."""
     return f"""\
 [listener front]
 listen = 127.0.0.1:0
@@ -126,7 +125,7 @@ users-file = users
 
 @contextlib.contextmanager
 def gate(directory, certificate, server, server_certificate):
-    """Yields the address the gate listens on."""
+    """Yields the address that the gate listens on."""
     directory.mkdir()
     made = subprocess.run([GATE, "user", USER], input=PASSWORD + "\n", text=True,
                           capture_output=True, check=True)
@@ -139,7 +138,7 @@ def gate(directory, certificate, server, server_certificate):
 
 @contextlib.contextmanager
 def configured_gate(directory, configuration):
-    """Yields what its ready file says: the name of each listener to its address."""
+    """Yields the content of its ready file: the name of each listener to its address."""
     path, ready, log = directory / "sstpgate.conf", directory / "ready", directory / "gate.log"
     path.write_text(configuration)
     with running([GATE, "-c", path, "--ready-file", ready], log) as process:
@@ -147,13 +146,13 @@ def configured_gate(directory, configuration):
             lines = eventually(lambda: whole_line(ready), process, log).splitlines()
             yield dict(line.rsplit(" ", 1) for line in lines)
         finally:
-            print(f"--- gate\n{log.read_text()}")  # shown where the test fails
+            print(f"--- gate\n{log.read_text()}")  # shown if the test fails
     assert process.returncode == 0, f"the gate ended with {process.returncode}"
 
 
 @contextlib.contextmanager
 def haproxy(directory, certificate, server, server_certificate):
-    """haproxy in the gate's place: TLS on both sides, octets passed on as they are."""
+    """haproxy in place of the gate: TLS on both sides, data forwarded unchanged."""
     directory.mkdir()
     log = directory / "haproxy.log"
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -174,13 +173,13 @@ listen front
 
 
 class Call:
-    """One call of sstpc: what the guest noted about it."""
+    """One call of sstpc, as recorded by the guest."""
 
     def __init__(self, directory):
         self.directory = directory
         self.notes = dict(line.split("=", 1) for line in self.log("result").splitlines())
         if self.notes.get("redials", "0") != "0":
-            print(f"note: sstpc gave up on its own after connecting, dialled "
+            print(f"note: sstpc exited by itself after connecting and dialled "
                   f"{self.notes['redials']} more times")
 
     up = property(lambda self: "up" in self.notes)
@@ -205,7 +204,7 @@ REFUSE = {
 def call(directory, target, certificate, *, method="mschapv2", user=USER, password=PASSWORD,
          while_up=None, seconds=90):
     """Boots a guest that dials target (an address of this host) with sstpc, and returns its Call.
-    The client verifies that the server shows `certificate`. while_up is shell text that the guest
+    The client verifies that the server presents `certificate`. while_up is a shell script that the guest
     runs while the tunnel is up."""
     directory.mkdir()
     for name in ("guest/init", "guest/call", "traffic.py"):

@@ -1,7 +1,7 @@
 """relay.py LISTEN_PID ADDRESS:PORT CONNECT_PID ADDRESS:PORT
 
-TCP from the network namespace of one process to that of another. Octets pass unread, a half-close
-stays a half-close and a reset a reset. Prints the port it listens on (0 asks for a free one)."""
+Relays TCP from the network namespace of one process to that of another. The data is not inspected; a
+half-close stays a half-close and a reset a reset. Prints its port (PORT 0: any free one)."""
 
 import asyncio
 import ctypes
@@ -9,10 +9,10 @@ import os
 import socket
 import sys
 
-# Until the first answer is let through. sstpc 1.0.18 writes its first octets, the handshake, in a
-# call that it expects to be interrupted; where the server has answered before that call looks, it
-# waits for nothing any more and ends: "The event loop terminated unsuccessfully". That takes a
-# server nearer than any network has one, as all of them are here.
+# Delay of the first answer. sstpc 1.0.18 writes its first octets, the handshake, in a call that it
+# expects to be interrupted; if the server has answered before that call checks, sstpc no longer waits
+# for any event and exits: "The event loop terminated unsuccessfully". Only a server closer than on any
+# real network, like all servers here, answers that fast.
 DISTANCE = 0.02  # seconds
 CLONE_NEWNET = 0x40000000  # os.setns came with Python 3.12
 libc = ctypes.CDLL(None, use_errno=True)
@@ -43,7 +43,7 @@ async def pump(reader, writer, other, delay):
 
 
 async def main(listen_pid, listen_address, connect_pid, connect_address):
-    # A socket stays in the namespace it was made in, the process may go on to another.
+    # A socket stays in the namespace in which it was made, while the process changes to another.
     enter_network_of(listen_pid)
     listener = socket.create_server(parse_address(listen_address))
     enter_network_of(connect_pid)

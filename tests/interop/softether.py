@@ -1,7 +1,7 @@
-"""SoftEther VPN Server as a backend: a server that none of us wrote.
+"""SoftEther VPN Server as a backend: a server that is independent of this project.
 
-It lives in a namespace with nothing but loopback and a tap, so nothing it asks of the internet can
-leave. In its tunnels 192.168.30.1 is its own IP stack and 192.168.30.254 the tap, that is Linux."""
+It runs in a namespace with only loopback and a tap, so that its requests to the internet cannot leave.
+In its tunnels 192.168.30.1 is its own IP stack and 192.168.30.254 the tap, that is Linux."""
 
 import contextlib
 import os
@@ -13,10 +13,10 @@ import lab
 TAP = "192.168.30.254"
 TAP_PORT = 5001  # where traffic.py listens, on the tap
 
-# Debian's build (5.01.9674+git20200806 in Debian 11, 12 and sid) looks the protocol of a new
-# connection up by name and then forgets what it found, so that SSTP is never answered; upstream
-# corrected that in December 2020. These are the octets of the loop, and of one that keeps the
-# entry: it walks the list in r14 with r13 as index and leaves with the entry in rax.
+# Debian's build (5.01.9674+git20200806 in Debian 11, 12 and sid) looks up the protocol of a new
+# connection by name and then loses the result, so that SSTP is never answered; upstream fixed that in
+# December 2020. These are the bytes of the loop, and of a loop that keeps the entry: it walks the list
+# in r14 with r13 as index and exits with the entry in rax.
 BROKEN = bytes.fromhex(
     "488b470831db4889c24885c07528eb3190488b521089d84889ee488b04c2488b38e89b1b130085c0"
     "7417498b570883c3014885d2740b3b5a0872d6660f1f440000")
@@ -24,7 +24,7 @@ CORRECTED = bytes.fromhex(
     "4c8b77084d85f674384531ed453b6e08732f498b56104e8b24ea498b3c244889eee89b1b130041ff"
     "c585c075df4c89e0eb70").ljust(len(BROKEN), b"\x90")
 
-# Before its first start: where it listens, and that it stays alone.
+# Before its first start: its port, and no contact with other machines.
 CONFIGURATION = """\
 declare root
 {
@@ -56,8 +56,8 @@ declare root
 }
 """
 
-# Everything else is said to the running server. SecureNAT would look for a way out in three ways;
-# what is left of it here is a host in the hub that gives out addresses.
+# All other settings are made in the running server. SecureNAT would try three ways to reach the
+# internet; here it is reduced to a host in the hub that assigns addresses.
 COMMANDS = """\
 ServerCertSet /LOADCERT:{certificate} /LOADKEY:{key}
 HubCreate VPN /PASSWORD:none-needed
@@ -76,10 +76,10 @@ BridgeCreate VPN /DEVICE:lab /TAP:yes
 
 @contextlib.contextmanager
 def running(directory, certificate):
-    """Yields the address on this host's loopback where it is reached."""
+    """Yields its address on the loopback of this host."""
     directory.mkdir()
     program = lab.SOFTETHER.read_bytes()
-    if program.count(BROKEN) == 1:  # another build: perhaps one that needs no help
+    if program.count(BROKEN) == 1:  # otherwise another build, which may not need the fix
         program = program.replace(BROKEN, CORRECTED)
     copy = directory / "vpnserver"
     copy.write_bytes(program)

@@ -1,5 +1,5 @@
-"""docker/Dockerfile, built and run as docker/README.md says, without a registry: the base image is
-a Debian 12 made here, and kept in build/. The machine's own container storage is not touched."""
+"""docker/Dockerfile, built and run as in docker/README.md, but without a registry: the base image is
+a Debian 12 made here and kept in build/. The machine's own container storage is not used."""
 
 import json
 import os
@@ -20,8 +20,8 @@ NOBODY = 65532
 
 @pytest.fixture(scope="module")
 def tool(workshop):
-    """tool("podman", ...) is that command on a storage of its own, in a mount namespace of its
-    own: container storage leaves mounts behind, this way they end with the test."""
+    """tool("podman", ...) runs that command with separate storage in a separate mount namespace, because
+    container storage leaves mounts behind, which end with the namespace."""
     lab.require("buildah podman runc mmdebstrap nsenter setpriv unshare")
     with lab.running(["unshare", "--mount", "sh", "-c", "echo ready; exec tail -f /dev/null"],
                      workshop / "mounts.log", stdout=subprocess.PIPE, text=True) as holder:
@@ -50,7 +50,7 @@ def image(tool):
     work = run(tool("buildah", "from", "scratch"))
     run(tool("buildah", "add", "--quiet", work, BASE_TAR, "/"))
     run(tool("buildah", "commit", "--quiet", "--rm", work, BASE))
-    # Without a limit, buildah 1.39 asks for more files and processes than some machines permit.
+    # Without explicit limits, buildah 1.39 requests more files and processes than some machines permit.
     run(tool("buildah", "bud", "--isolation", "chroot", "--pull-never",
              "--ulimit=nofile=4096:4096", "--ulimit=nproc=1000:1000",
              "--build-arg", f"BASE={BASE}", "-f", lab.ROOT / "docker/Dockerfile", "-t", IMAGE,
@@ -59,8 +59,8 @@ def image(tool):
 
 
 def podman(tool, *arguments):
-    """podman run with the restrictions of docker/README.md. runc, cgroupfs and the limits are for
-    machines where this runs inside of something; an ordinary one needs none of them."""
+    """podman run with the restrictions of docker/README.md. runc, cgroupfs and the limits are needed if
+    the tests themselves run in a container; an ordinary machine needs none of them."""
     return tool("podman", "--cgroup-manager=cgroupfs", "--runtime=runc", "run", "--rm",
                 "--ulimit=nofile=4096:4096", "--ulimit=nproc=1000:1000", "--network=host",
                 "--read-only", "--cap-drop=all", "--security-opt=no-new-privileges", *arguments)
@@ -71,7 +71,7 @@ def test_a_call_through_the_container(directory, tool, image, front, back):
     etc.mkdir()
     ready_directory.mkdir()
     shutil.copy(front.both, etc / "vpn.pem")
-    # By the image's own program: MD4 comes from OpenSSL's legacy provider, which must be in it.
+    # Run in the image, because it needs MD4, and so the legacy provider of OpenSSL in the image.
     users = run(podman(tool, "--interactive", image, "user", lab.USER), input=lab.PASSWORD + "\n")
     (etc / "users").write_text(users + "\n")
     ready, log = ready_directory / "ready", directory / "podman.log"
@@ -93,7 +93,7 @@ def test_a_call_through_the_container(directory, tool, image, front, back):
                         password=lab.PASSWORD) as client:
                 client.establish().ping(3).disconnect()
             record = server.wait_over()
-        # podman hands the TERM on, and the container's exit code back.
+        # podman forwards TERM, and returns the exit code of the container.
         assert process.returncode == 0, log.read_text()
     assert record.verdict == "ok" and record.leaf_hash == back.sha256
     assert run(tool("podman", "ps", "--all", "--quiet")) == ""
@@ -108,4 +108,4 @@ def check_restrictions(process):
     mounts = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
     assert ["ro" in mount[5].split(",") for mount in mounts if mount[4] == "/"] == [True]
     programs = [path for path in (process / "root").rglob("*") if path.parent.name == "bin"]
-    assert [path.name for path in programs] == ["sstpgate"], "more than the gate is in the image"
+    assert [path.name for path in programs] == ["sstpgate"], "the image contains more than the gate"

@@ -1,4 +1,4 @@
-"""FreeRADIUS by itself: what the tests of its keys rely on. Without the gate."""
+"""FreeRADIUS without the gate: the facts that the tests of its keys rely on."""
 
 import contextlib
 
@@ -10,7 +10,7 @@ from peers import nas
 from peers.client import CallFailed, Client
 from peers.server import Server
 
-HASHED = ("eap-mschapv2",)  # keys of 16 octets each way
+HASHED = ("eap-mschapv2",)  # keys of 16 octets for each direction
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_accounting(server):
 
 @pytest.mark.parametrize("method", freeradius.METHODS)
 def test_eapol(directory, server, method):
-    """HLAK is MSK[0:32]: that is Recv-Key then Send-Key, as far as 32 octets go (RFC 2548 2.4)."""
+    """HLAK is MSK[0:32]: the first 32 octets of Recv-Key followed by Send-Key (RFC 2548 2.4)."""
     login = freeradius.eapol_test(directory, server, method)
     assert login.success, login.text
     assert ("TLSv1.3" in login.text) == (method == "eap-tls-1.3")
@@ -50,11 +50,11 @@ def test_eapol_with_a_wrong_password(directory, server):
     assert not freeradius.eapol_test(directory, server, "peap", password="wrong").success
 
 
-# -- the scripted VPN server asks it, and takes its keys --
+# -- the scripted VPN server asks it, and uses its keys --
 
 @pytest.fixture
 def vpn(server, back):
-    """A VPN server that knows nobody."""
+    """A VPN server without users of its own."""
     asks = nas.Nas(lab.address(server.auth), server.secret)
     with Server(back.cert, back.key, nas=asks, users={},
                 auth=("mschapv2", "mschapv1", "chap-md5", "pap", "eap")) as vpn:

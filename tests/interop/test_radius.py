@@ -1,5 +1,5 @@
-"""The gate as RADIUS proxy between a scripted VPN server and FreeRADIUS: the keys of a call come
-from there, whatever the method, and the gate knows no user."""
+"""The gate as RADIUS proxy between a scripted VPN server and FreeRADIUS, which provides the keys of a
+call for every method; the gate has no users-file."""
 
 import contextlib
 import pathlib
@@ -52,8 +52,8 @@ calling-station-id = client
 
 @pytest.fixture(scope="module", params=["no", "yes"])
 def site(request, workshop, front, back):
-    """FreeRADIUS, the gate, and the VPN server; Message-Authenticator is demanded everywhere, or
-    only where EAP is."""
+    """FreeRADIUS, the gate, and the VPN server; Message-Authenticator is required in every packet, or
+    only in packets with EAP."""
     lab.require("freeradius radclient eapol_test setpriv", lab.GATE)
     demand = request.param == "yes"
     directory = pathlib.Path(tempfile.mkdtemp(prefix="radius.", dir=workshop))
@@ -72,7 +72,7 @@ def site(request, workshop, front, back):
 
 
 def gate_line(site, number):
-    """Fields of the gate's line about that call."""
+    """Returns the fields of the gate's log line about that call."""
     def find():
         lines = re.findall(r"^\S+ info call (.*)$", site.log.read_text(), re.MULTILINE)
         return lines[number] if len(lines) > number else None
@@ -110,7 +110,7 @@ def test_accounting(site):
 
 @pytest.mark.parametrize("method", freeradius.METHODS)
 def test_eapol(directory, site, method):
-    """Through the proxy alone: the keys that eapol_test is given are its own."""
+    """Only RADIUS through the gate: the keys that eapol_test receives are those that it derives."""
     login = freeradius.eapol_test(directory, site.server, method, site.addresses["radius:site"],
                                   secret=VPN_SECRET)
     assert login.success and "MPPE keys OK: 1  mismatch: 0" in login.text, login.text
@@ -126,8 +126,8 @@ def test_call(site, method):
 
 @pytest.mark.parametrize("method", freeradius.METHODS)
 def test_call_with_eapol(directory, site, method):
-    """A whole call, whose EAP is eapol_test's on one side and FreeRADIUS' on the other: the MAC is
-    made with eapol_test's own MSK, checked by the gate with FreeRADIUS' key, and made again."""
+    """A complete call, with the EAP of eapol_test on one side and of FreeRADIUS on the other: the MAC is
+    made with the MSK of eapol_test, checked by the gate with the key of FreeRADIUS, and re-signed."""
     peer = freeradius.EapolPeer(directory, method, ca=site.server.ca, client=site.server.client)
     with contextlib.closing(peer):
         client, line = good_call(site, auth=("eap",), peer=peer)
@@ -149,7 +149,7 @@ def test_second_try(site):
 
 
 def test_freeradius_sees_the_client(site):
-    """Its policies and logs are about the client, whom the VPN server does not see."""
+    """Its policies and logs get the client's address, which the VPN server does not see."""
     good_call(site, bind="127.0.0.77")
     assert site.vpn.nas.answers[-1].value(radius.REPLY_MESSAGE) == b"from 127.0.0.77"
     assert "cli 127.0.0.77)" in site.server.log()
@@ -157,12 +157,12 @@ def test_freeradius_sees_the_client(site):
 
 @pytest.mark.parametrize("site", ["yes"], indirect=True)
 def test_sstpc(directory, machine, front, site):
-    """sstpc and pppd at one end, FreeRADIUS at the other; the VPN server is the scripted one."""
+    """sstpc and pppd at one end, FreeRADIUS at the other, with the scripted VPN server."""
     number = len(site.vpn.calls)
     call = lab.call(directory / "call", site.addresses["front"], front, user="alice",
                     password="sesame")
     site.vpn.wait_call(number)
-    last = len(site.vpn.calls) - 1  # where sstpc had to dial again, the ones before are cut off
+    last = len(site.vpn.calls) - 1  # if sstpc had to dial again, the earlier calls are incomplete
     record = site.vpn.wait_over(last)
     assert call.up and call.answered, call
     assert (record.verdict, record.method) == ("ok", "mschapv2")
@@ -170,7 +170,7 @@ def test_sstpc(directory, machine, front, site):
 
 
 def test_torrent(site):
-    """Logins at a rate that a site has in the morning; none is said twice, and none is lost."""
+    """Logins at the rate of a site in the morning; none is retransmitted, and none is lost."""
     outcome = torrent.pour(lab.address(site.addresses["radius:site"]), VPN_SECRET.encode(),
                            1000, 500)
     assert outcome.codes == {radius.ACCESS_ACCEPT: 1000} and outcome.bad == 0

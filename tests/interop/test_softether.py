@@ -1,7 +1,7 @@
-"""sstpc and SoftEther, with the gate between them: programs none of us wrote.
+"""sstpc and SoftEther, with the gate between them: two programs that are independent of this project.
 
-SoftEther reads nothing of the crypto-binding, so these tests say that the stream is carried well;
-test_strict.py says that the binding is right."""
+SoftEther does not read the crypto-binding, so these tests show that the gate forwards the stream
+correctly; test_strict.py shows that the binding is right."""
 
 import re
 import statistics
@@ -28,7 +28,7 @@ def test_ping_and_ten_megabytes_each_way(directory, gate, front):
 
 
 def test_what_checks_are_answered(directory, front, back, softether_server):
-    """PROTOCOL.md 1.4. Statuses that nobody gives are asked for: so the log tells those that come."""
+    """PROTOCOL.md 1.4. The checks demand a status that no server sends, so that the log reports the real one."""
     directory = directory / "gate"
     directory.mkdir()
     configuration = f"[listener front]\nlisten = 127.0.0.1:0\ncertificate = {front.both}\nbackend = tls\n"
@@ -56,9 +56,9 @@ def test_wrong_password_is_refused(directory, gate, front):
 
 def test_connecting_takes_no_longer_than_without_the_gate(
         directory, gate, front, back, softether_server):
-    """It takes about half as long: SoftEther puts several SSTP packets into one TLS record, of
-    which sstpc reads the first and stalls; the gate sends each in a record of its own. Now and then
-    a straight call has the luck not to stall, so the mean is compared."""
+    """A call through the gate connects in about half the time: SoftEther puts several SSTP packets into
+    one TLS record, of which sstpc reads the first and stalls; the gate sends one record per packet. Some
+    direct calls do not stall, so the mean is compared."""
     through, straight = [], []
     for turn in range(3):
         for seconds, address, certificate in ((through, gate, front),
@@ -67,5 +67,5 @@ def test_connecting_takes_no_longer_than_without_the_gate(
                             certificate)
             assert call.up, call
             seconds.append(call.seconds)
-    print(f"seconds to connect: through the gate {through}, straight {straight}")
+    print(f"seconds to connect: through the gate {through}, directly {straight}")
     assert statistics.mean(through) <= statistics.mean(straight) + 0.3

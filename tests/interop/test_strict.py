@@ -1,5 +1,5 @@
-"""sstpc through the gate to a server that checks everything about the crypto-binding; and the same
-call through haproxy, which that server refuses."""
+"""sstpc through the gate to a server that checks the complete crypto-binding; and the same call
+through haproxy, which that server refuses."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def server(back):
 
 
 def last_record(server):
-    """Of the last call: where sstpc had to dial again, the ones before are cut off."""
+    """Returns the record of the last call: if sstpc had to dial again, the earlier calls are incomplete."""
     server.wait_call()
     return server.wait_over(len(server.calls) - 1)
 
@@ -29,14 +29,14 @@ def test_gate_makes_the_binding_again(directory, front, back, server, method):
         record = last_record(server)
     assert call.up and call.answered, call
     assert record.method == method and record.user == lab.USER
-    # "ok": this call's nonce, the MAC under the server's key, and the hash of the server's own
-    # leaf, which sstpc has never seen.
+    # "ok": this call's nonce, the MAC under the server's key, and the hash of the server's leaf
+    # certificate, which sstpc has never seen.
     assert record.verdict == "ok"
     assert record.leaf_hash == back.sha256
 
 
 def test_haproxy_breaks_the_binding(directory, front, back, server):
-    """The counter-proof: nothing but the gate's work makes the calls above succeed."""
+    """The control experiment: without the gate's re-signing, the calls above fail."""
     with lab.haproxy(directory / "haproxy", front, server.address, back) as address:
         call = lab.call(directory / "call", address, front)
         record = last_record(server)

@@ -1,4 +1,4 @@
-"""The port as a browser, a scanner and haproxy see it."""
+"""The SSTP port, as a browser, a scanner and haproxy see it."""
 
 import contextlib
 import http.server
@@ -64,7 +64,7 @@ def server(back):
 
 @contextlib.contextmanager
 def gate(directory, front, back, server, listener="", backend="", more=""):
-    """The address, the log's path."""
+    """Yields the address and the path of the log."""
     made = subprocess.run([lab.GATE, "user", lab.USER], input=lab.PASSWORD + "\n", text=True,
                           capture_output=True, check=True)
     users = directory / "users"
@@ -111,7 +111,7 @@ def dial(address, **knobs):
     return local
 
 
-# Nothing but the one address: no name look-ups, updates, or first-run pages.
+# Only this one address: no name look-ups, updates, or first-run pages.
 CHROMIUM = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
             "--no-first-run", "--no-default-browser-check", "--disable-background-networking",
             "--disable-component-update", "--disable-sync", "--disable-extensions",
@@ -120,8 +120,8 @@ CHROMIUM = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--di
 
 
 def test_browser(directory, front, back, server, site):
-    """The page, its style and its script over the SSTP port: keep-alive, HTTP/1.1 by ALPN, several
-    connections, as a browser does it."""
+    """The page, its style and its script over the SSTP port: keep-alive, HTTP/1.1 by ALPN and several
+    connections, as in a browser."""
     lab.require("chromium")
     with gate(directory, front, back, server.address, **with_site(site)) as (address, log):
         done = subprocess.run(
@@ -139,8 +139,8 @@ def test_browser(directory, front, back, server, site):
 
 
 def test_scanner(directory, front, back, server):
-    """testssl.sh: the versions that are configured and no others, and nothing that names the product
-    or another weakness of HTTP."""
+    """testssl.sh finds the configured versions and no others, and neither the name of the product nor
+    another weakness of HTTP."""
     lab.require("testssl")
     report = directory / "report.json"
     with gate(directory, front, back, server.address) as (address, _):
@@ -168,7 +168,7 @@ def test_scanner(directory, front, back, server):
 
 @contextlib.contextmanager
 def haproxy(directory, front):
-    """One section `listen` on a port of its own; yields the address."""
+    """Runs haproxy with one section `listen` on a new port; yields the address."""
     log = directory / "haproxy.log"
     with socket.create_server(("127.0.0.1", 0)) as listener:
         (directory / "haproxy.cfg").write_text(f"""\
@@ -187,7 +187,7 @@ defaults
 
 @pytest.mark.parametrize("option", ["send-proxy", "send-proxy-v2"])
 def test_haproxy_before_the_gate(directory, front, back, server, option):
-    """The gate's log has the client's address; the binding holds, since haproxy leaves TLS alone."""
+    """The gate's log has the client's address; the binding is right, because haproxy does not touch TLS."""
     lab.require("haproxy")
     trust = "accept-proxy = yes\ntrusted-proxies = 127.0.0.1\n"
     with gate(directory, front, back, server.address, trust) as (address, log):
@@ -204,7 +204,7 @@ listen front
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 def test_haproxy_behind_the_gate(directory, front, back, server, version):
-    """haproxy takes the gate's header and passes it on to somebody who can be asked."""
+    """haproxy accepts the gate's header and forwards it to a scripted server, which records it."""
     lab.require("haproxy")
     seen = []
 

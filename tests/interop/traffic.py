@@ -1,7 +1,7 @@
 """traffic.py serve ADDRESS PORT | exchange ADDRESS PORT
 
-Ten megabytes each way over one TCP connection, each side telling the other the SHA-256 of what it
-sent or got. `serve` prints a line once it listens; `exchange` fails where anything differs."""
+Ten megabytes in each direction over one TCP connection; each side sends the other the SHA-256 of the
+data that it sent or received. `serve` prints a line once it listens; `exchange` fails on a difference."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ def receive(connection, size):
     while len(octets) < size:
         more = connection.recv(min(65536, size - len(octets)))
         if not more:
-            raise EOFError(f"end after {len(octets)} of {size} octets")
+            raise EOFError(f"connection ended after {len(octets)} of {size} bytes")
         octets += more
     return bytes(octets)
 
@@ -40,9 +40,9 @@ def exchange(address):
     octets = os.urandom(SIZE)
     with socket.create_connection(address, timeout=60) as connection:
         connection.sendall(octets)
-        assert receive(connection, 32) == digest(octets), "what arrived there is not what was sent"
+        assert receive(connection, 32) == digest(octets), "the data that arrived there is not the data that was sent"
         octets = receive(connection, SIZE)
-        assert receive(connection, 32) == digest(octets), "what arrived here is not what was sent"
+        assert receive(connection, 32) == digest(octets), "the data that arrived here is not the data that was sent"
 
 
 {"serve": serve, "exchange": exchange}[sys.argv[1]]((sys.argv[2], int(sys.argv[3])))
