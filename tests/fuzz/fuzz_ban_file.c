@@ -1,5 +1,5 @@
-/* The octets are a ban-file. Whatever stands in it, what is written then is read again without a
- * word, and the same. */
+/* The input is a ban-file. Whatever it contains, the file that the limits write afterwards is
+ * read without a problem, with the same bans. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* The first octet chooses what is expected, the rest is the client's message. So that the parts
- * behind the nonce and the hash are reached, the expectation may take them from the message. */
+/* The first octet selects the expected binding, the rest is the client's message. To reach the
+ * checks after nonce and hash, the expected nonce and hash may be those of the message. */
 #include <stdint.h>
 #include <string.h>
 

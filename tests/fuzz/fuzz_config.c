@@ -1,5 +1,5 @@
-/* Octets as a configuration file. A file with an error names it; one without becomes, printed and
- * read again, the same configuration. */
+/* The input is a configuration file. A file with an error reports it; a file without one,
+ * printed and read again, gives the same configuration. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ static char *print(const struct config *c, size_t *len)
     return text;
 }
 
-/* Not sound when text has an error; then one was reported, in the promised form. */
+/* The result is not sound if text has an error, which was then reported in the promised form. */
 static struct config *parse(const char *text, size_t len)
 {
     char *said = NULL;
@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     size_t first_len = 0, second_len = 0;
     struct config *c = parse((const char *)data, size);
-    if (!c->sound) { /* it has to hold together all the same */
+    if (!c->sound) { /* must be consistent nevertheless */
         config_free(c);
         return 0;
     }

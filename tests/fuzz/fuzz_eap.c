@@ -24,7 +24,7 @@ static void check_packet(struct span s)
     INSIST(!p.accepted || (p.request && !p.identity));
 }
 
-/* Checks that a packet changes the marks of a login that has begun, and that padding does not. */
+/* Checks that a packet changes the marks of a login in progress, and that padding does not. */
 static void check_marks(struct span s)
 {
     static struct keyring *k;
@@ -43,7 +43,7 @@ static void check_marks(struct span s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    /* in a block of exactly this size: a sanitizer sees the first octet that is read behind it */
+    /* in a block of exactly this size, so that a sanitizer detects a read past its end */
     uint8_t *copy = insist_alloc(malloc(size > 0 ? size : 1));
     const struct span s = span_of(copy, size);
     struct span packet;

@@ -1,7 +1,7 @@
-/* The input is a call under front's eyes: an octet that says how the backend is configured, then
- * packets and events. Before each stand two octets. The highest bit: from the backend; the next
- * one: an event, of the number in the lower octet; else the lower twelve bits are the length of the
- * packet, which may be shorter at the end. */
+/* The input is a call under front's eyes: an octet that says how the backend is configured,
+ * then packets and events. Two octets precede each of them. The highest bit: from the backend;
+ * the next one: an event, with its number in the lower octet; otherwise the lower twelve bits
+ * are the length of the packet, which may be shorter at the end. */
 #include <stdlib.h>
 
 #include "base/insist.h"
@@ -29,11 +29,11 @@ static struct {
     struct log_limit lines;
     struct binding_leaf leaf[2]; /* of client and backend */
     uint8_t nonce[SSTP_NONCE];
-    uint8_t nt_response[HLAK_NT_RESPONSE]; /* of the latest frame that may be one */
+    uint8_t nt_response[HLAK_NT_RESPONSE]; /* of the latest frame that may be an NT-Response */
     bool waits;
 } call;
 
-/* One for all: it is large, and what was in it is too old for the next call. */
+/* Shared by all inputs, because it is large, and its keys have expired before the next call. */
 static struct keyring *keyring;
 static uint64_t now_ms;
 
@@ -42,7 +42,7 @@ static bool is(const char *a, const char *b)
     return a != NULL && strcmp(a, b) == 0;
 }
 
-/* What must be true of a tunnel, whoever talked how. */
+/* Checks what must be true of a tunnel, whatever client and backend sent. */
 static void check_tunnel(void)
 {
     const struct record *s = &call.record;
@@ -78,7 +78,7 @@ static void obey(const struct negotiation_answer *a, bool client)
 
 static void note_response(struct span frame)
 {
-    enum { IN_EAP = 34 }; /* of the response inside EAP-MSCHAPv2, whole packet ([MS-CHAP] 2.2) */
+    enum { IN_EAP = 34 }; /* offset of the response in the EAP packet ([MS-CHAP] 2.2) */
     struct span user, proof;
 
     if (!ppp_login(frame, &user, &proof))
@@ -132,7 +132,7 @@ static void give_key(void)
     keyring_put(keyring, "home", &login, &key, 1, now_ms);
 }
 
-/* A Call Connected that is as right as it can be with this key. */
+/* Makes a Call Connected that is right except, possibly, for its key. */
 static void bind_with(const struct hlak *key)
 {
     uint8_t octets[SSTP_CONNECTED_LEN] = {0x10, 1, 0, 112, 0, 4, 0, 1,

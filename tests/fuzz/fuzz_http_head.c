@@ -1,4 +1,5 @@
-/* The input is read as a request, as a response, and as what a request is built from. */
+/* The input is parsed as a request and as a response, and used as the fields of a built
+ * request. */
 #include <stdlib.h>
 
 #include "base/insist.h"
@@ -6,9 +7,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { CUTS = 512 }; /* beginnings that are tried of a longer input */
+enum { CUTS = 512 }; /* prefixes of a longer input that are tried */
 
-/* In a block of exactly this size: a sanitizer sees the first octet that is read behind it. */
+/* Copies to a block of exactly this size, so that a sanitizer detects a read past its end. */
 static struct span copy_of(struct span s)
 {
     uint8_t *p = insist_alloc(malloc(s.n > 0 ? s.n : 1));
@@ -34,7 +35,7 @@ static bool known_answer(enum err e)
            e == ERR_VERSION || e == ERR_LENGTH || e == ERR_DUPLICATE || e == ERR_MISSING;
 }
 
-/* What http_parse_request let pass as a head, said in another way. */
+/* The conditions for a head that http_parse_request accepts, written independently. */
 static void check_head(struct span head)
 {
     INSIST(head.n <= HTTP_HEAD_MAX);
@@ -96,8 +97,8 @@ static void check_response(struct span in)
     }
 }
 
-/* Whatever host, tenant and correlation are: no line more than there should be, and a host that our
- * parser takes makes a request that it takes. */
+/* For any host, tenant and correlation, the built request has no additional line, and with a
+ * host that the parser accepts it accepts the request. */
 static void check_build(struct span in)
 {
     uint8_t out[HTTP_BUILD_MAX];

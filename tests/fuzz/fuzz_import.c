@@ -1,5 +1,5 @@
-/* The first octet says which file the others are. What is taken over must fit into a users file,
- * and each line may say one thing only. */
+/* The first octet selects the kind of file, the rest is its content. Imported users must fit
+ * into a users file, and each line may cause at most one message. */
 #include <stdint.h>
 #include <stdlib.h>
 

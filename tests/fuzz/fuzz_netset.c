@@ -1,5 +1,5 @@
-/* Octets as a file of networks. Either there are networks, not more than lines, or something is
- * said. */
+/* The input is a file of networks. The result is networks, at most one for each line, or a
+ * problem. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* The input is a conversation: before each frame stand two octets, the highest bit is the sender
- * (1: server), the lower twelve are the length; the last frame may be shorter than it says. */
+/* The input is a conversation: two octets precede each frame, the highest bit is the sender (1:
+ * server), the lower twelve are the length; the last frame may be shorter than its length. */
 #include <stdlib.h>
 
 #include "base/insist.h"
@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* In a block of exactly this size: a sanitizer sees the first octet that is read behind it. */
+/* Copies to a block of exactly this size, so that a sanitizer detects a read past its end. */
 static struct span copy_of(struct span begin, struct span end)
 {
     uint8_t *p = insist_alloc(malloc(begin.n + end.n > 0 ? begin.n + end.n : 1));
@@ -24,7 +24,7 @@ static bool same(const struct ppp_observer *a, const struct ppp_observer *b)
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* Reads and observes a frame. *unread: ppp_frame_read refuses it. */
+/* Reads and observes a frame. *unread: whether ppp_frame_read refuses it. */
 static enum ppp_verdict observe_copy(struct ppp_observer *o, enum ppp_from from, struct span begin,
                                      struct span end, bool *unread)
 {
@@ -39,7 +39,7 @@ static enum ppp_verdict observe_copy(struct ppp_observer *o, enum ppp_from from,
     return v;
 }
 
-/* Checks that the canonical form is read as the same frame, and is its own canonical form. */
+/* Checks that the canonical form gives the same frame, and is its own canonical form. */
 static void check_rebuilt(enum ppp_from from, struct span octets)
 {
     uint8_t out[PPP_FRAME_MAX], twice[PPP_FRAME_MAX];
@@ -73,8 +73,8 @@ static void check_login(struct span frame)
     free((void *)(uintptr_t)copy.p);
 }
 
-/* Checks a client's frame: it can neither make a login succeed nor undo a verdict of the server; it
- * changes nothing if it does not go on; and each question has one answer. */
+/* Checks a client's frame: it can neither make a login succeed nor undo a verdict of the
+ * server; a frame that is not forwarded changes nothing; and each question has one answer. */
 static void check_client(const struct ppp_observer *o, const struct ppp_observer *before,
                          enum ppp_verdict v)
 {
@@ -111,7 +111,7 @@ static void check_state(const struct ppp_observer *o)
     INSIST(o->challenge_len == 0 || o->challenge_len == 8 || o->challenge_len == 16);
 }
 
-/* Observes one frame, and the same frame in the other forms that must make no difference. */
+/* Observes one frame, and the same frame in the other forms, which must make no difference. */
 static void check_frame(struct ppp_observer *o, enum ppp_from from, struct span frame)
 {
     static const uint8_t address[] = {0xff, 0x03}, behind[] = {0xff, 0x03, 0x01, 0x00, 0x31};
@@ -135,7 +135,7 @@ static void check_frame(struct ppp_observer *o, enum ppp_from from, struct span 
         INSIST(same(o, &other));
         other = before;
     }
-    /* Octets behind change nothing, where there was a frame that meant something without them. */
+    /* Checks that trailing octets change nothing if the frame is complete without them. */
     if (!same(o, &before)) {
         INSIST(observe_copy(&other, from, frame, span_of(behind, sizeof behind), &also) == v);
         INSIST(same(o, &other));

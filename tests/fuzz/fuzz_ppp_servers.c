@@ -1,11 +1,11 @@
-/* Feeds the frames that the gate forwards to models of servers, and the frames of those to the
- * observer: when a server lets a client in, the observer must know the same user, method, answer
- * and result.
+/* Feeds the frames that the gate forwards to models of servers, and the frames of the models to the
+ * observer: if a server accepts a client, the observer must have the same user, method, answer and
+ * result.
  *
- * The input is a script. First octet: the server (its lowest two bits); second: settings of it.
- * Then steps: the low four bits say which frame the client sends (enum step; STEP_EVENT: what the
- * server does, or that it begins or ends to read late), 0x10: SoftEther gets another one at once,
- * 0x20: the server accepts what it judges next, 0xc0: the form of the frame.
+ * The input is a script. First octet: the server (its lowest two bits); second: its settings. Then
+ * steps: the low four bits select the frame that the client sends (enum step; STEP_EVENT: an event
+ * of the server, or the start or end of late reading), 0x10: SoftEther gets another frame at once,
+ * 0x20: the server accepts the next login that it judges, 0xc0: the form of the frame.
  * tests/fuzz/seeds_ppp_servers.py writes such scripts. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,8 +44,8 @@ enum {
     FORM = 0xc0,
     FORM_PLAIN = 0x00,
     FORM_SHORT_HEAD = 0x40, /* without FF 03 */
-    FORM_LENGTH = 0x80,     /* two octets of the input are the length inside */
-    FORM_PADDED = 0xc0,     /* an octet of the input says how many octets stand behind */
+    FORM_LENGTH = 0x80,     /* two octets of the input are the inner length */
+    FORM_PADDED = 0xc0,     /* an octet of the input is the number of trailing octets */
 };
 
 static const char *const names[] = {
@@ -66,12 +66,12 @@ struct client {
     size_t lcp_len;
     uint8_t frame[SERVER_FRAME_MAX], previous[SERVER_FRAME_MAX];
     size_t n, previous_n;
-    unsigned answers; /* frames of a login that went on */
+    unsigned answers; /* forwarded frames of a login */
     bool was_late;
     bool late; /* the server does not read: what goes on waits, so that it crosses what the
                   server says meanwhile */
     struct server_frame waiting[WAITING_MAX];
-    uint8_t challenges[WAITING_MAX]; /* as many had been made when the client sent it */
+    uint8_t challenges[WAITING_MAX]; /* number of challenges at the time the client sent it */
     size_t waiting_n;
     bool ended;
 };
@@ -83,8 +83,8 @@ static struct span span_name(const struct server_name *name)
     return span_of(name->p, name->n);
 }
 
-/* As rules compare them. pppd makes octets from 0x80 on visible in names, so it is asked about its
- * own copy. */
+/* Compares names as rules do. pppd rewrites octets from 0x80 on in names, so the rewritten copy
+ * is compared. */
 static bool same_user(struct span observed, const struct server_name *name)
 {
     return span_eq_nocase(users_bare_name(observed), users_bare_name(span_name(name)));
@@ -100,7 +100,7 @@ static void check_answer(const struct ppp_observer *o, const struct server_login
         return;
     }
     if (!c->seen) {
-        INSIST(l->v1); /* an LM response only, as its flag says */
+        INSIST(l->v1); /* only an LM response, according to its flag */
         return;
     }
     INSIST(c->v1 == l->v1);
@@ -131,7 +131,7 @@ static void check_login(const struct ppp_observer *o, const struct server_login 
     INSIST(l->user.n == 0 || same_user(user, &l->user)); /* pppd: an Identity may be empty */
     INSIST(same_user(user, &l->proved));
     check_answer(o, l);
-    /* zeros would bind a call whose client has a key */
+    /* otherwise zeros would bind a call whose client has a key */
     INSIST(o->no_zero_key ==
            (l->method == PPP_METHOD_MSCHAPV1 || l->method == PPP_METHOD_MSCHAPV2));
 }
@@ -146,8 +146,7 @@ static void check_agreement(struct client *c)
     INSIST(m->in || c->o.result != PPP_RESULT_SUCCESS);
     if (m->ended)
         ppp_server_ends(&c->o);
-    /* a retry that is said twice and read late is two to a server, but the second is no other guess
-     */
+    /* a server counts a retransmitted retry that it reads late twice, but it is only one guess */
     INSIST(c->o.failures >= m->refusals || c->was_late);
     INSIST(c->o.failures <= c->answers);
     c->ended = m->ended;
@@ -155,7 +154,7 @@ static void check_agreement(struct client *c)
 
 /* ---- the gate ---- */
 
-/* Prints the conversation of a finding, if built with -DTRACE. */
+/* Prints the conversation of a finding if built with -DTRACE. */
 static void trace(const char *who, const uint8_t *p, size_t n)
 {
 #ifdef TRACE
@@ -198,14 +197,14 @@ static void hear_server(struct client *c)
         check_agreement(c);
 }
 
-/* An answer to an earlier challenge is wrong, whatever the script says. */
+/* An answer to an earlier challenge is wrong, regardless of the script. */
 static bool is_stale(const struct client *c, size_t i)
 {
     const uint8_t *p = c->waiting[i].p;
     return c->challenges[i] != c->server.challenges && p[2] == 0xc2; /* CHAP, EAP */
 }
 
-/* The server reads what has waited. */
+/* Lets the server read the waiting frames. */
 static void catch_up(struct client *c)
 {
     for (size_t i = 0; i < c->waiting_n && !c->ended; i++) {
@@ -275,7 +274,7 @@ static void put_u16(struct client *c, size_t n)
     put_u8(c, (uint8_t)n);
 }
 
-/* Writes n octets that depend on an octet of the input. */
+/* Writes n octets, derived from an octet of the input. */
 static void put_value(struct client *c, size_t n)
 {
     const uint8_t seed = cursor_u8(&c->script);
@@ -290,7 +289,7 @@ static void put_script(struct client *c, size_t n)
     (void)cursor_take(&c->script, rest.n);
 }
 
-/* Returns a name of the table, or as many octets of the input as the low five bits say. */
+/* Returns a name of the table, or octets of the input, their number in the low five bits. */
 static struct span read_name(struct client *c)
 {
     const uint8_t which = cursor_u8(&c->script);
@@ -314,7 +313,7 @@ static void put_head(struct client *c, unsigned protocol, uint8_t code, uint8_t 
     put_u16(c, 0);
 }
 
-/* Writes the head of an answer: an octet of the input is added to the identifier of the request. */
+/* Writes the head of an answer; adds an octet of the input to the identifier of the request. */
 static void put_answer(struct client *c, unsigned protocol, uint8_t code)
 {
     put_head(c, protocol, code, (uint8_t)(c->asked[protocol] + cursor_u8(&c->script)));

@@ -1,4 +1,4 @@
-/* The input is what a connection begins with. */
+/* The input is the beginning of a connection. */
 #include <stdlib.h>
 
 #include "base/insist.h"
@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* In a block of exactly this size: a sanitizer sees the first octet that is read behind it. */
+/* Copies to a block of exactly this size, so that a sanitizer detects a read past its end. */
 static struct span copy_of(struct span s)
 {
     uint8_t *p = insist_alloc(malloc(s.n > 0 ? s.n : 1));
@@ -36,7 +36,7 @@ static void check_same_ends(const struct proxyproto *a, const struct proxyproto 
     INSIST(same_end(&a->source, &b->source) && same_end(&a->destination, &b->destination));
 }
 
-/* What was read can be built, and is read as the same. */
+/* Checks that a parsed header can be built, and that the result is parsed as the same. */
 static void check_build(const struct proxyproto *p)
 {
     uint8_t out[PROXYPROTO_MAX];

@@ -1,5 +1,5 @@
-/* The input is a datagram. It is read as every kind of packet, hidden again from one side for the
- * other, signed, and carried by the gate. */
+/* The input is a datagram. It is read as every kind of packet, its hidden attributes are
+ * re-hidden for the other side, and it is signed and carried by the gate. */
 #include <stdlib.h>
 
 #include "base/insist.h"
@@ -14,7 +14,7 @@ static bool is_inside(struct span part, struct span whole)
     return part.p >= whole.p && part.p + part.n <= whole.p + whole.n;
 }
 
-/* Each attribute built anew is the packet. */
+/* Checks that rebuilding each attribute gives the same packet. */
 static void check_walk(const struct radius_packet *p, struct radius_out *o)
 {
     struct cursor c = cursor_of(p->attributes);
@@ -69,7 +69,7 @@ static void check_signed(struct radius_out *o)
     const enum radius_proof before = radius_verify(&p, request, span_str("two"));
     INSIST(before == RADIUS_FORGED || before == RADIUS_UNSIGNED || before == RADIUS_SIGNED);
     if (radius_find(&p, RADIUS_MESSAGE_AUTHENTICATOR, &value))
-        return; /* signing is for packets of our own, where it stands once and has 16 octets */
+        return; /* only the gate's own packets are signed, which have it once, with 16 octets */
     radius_add(o, RADIUS_MESSAGE_AUTHENTICATOR, span_of(request, 16));
     if (!radius_end(o))
         return;
@@ -79,7 +79,7 @@ static void check_signed(struct radius_out *o)
     INSIST(radius_verify(&p, request, span_str("one")) == RADIUS_FORGED);
 }
 
-/* As the proxy does it: the packet as a request, or as an answer. */
+/* Carries the packet as the proxy does, as a request or as an answer. */
 static void check_trip(const struct radius_packet *p)
 {
     static struct radius_out o;
@@ -100,7 +100,7 @@ static void check_trip(const struct radius_packet *p)
         INSIST(radius_parse(span_of(o.octets, o.len), &q) == ERR_OK && q.id == 9);
         INSIST(radius_verify(&q, NULL, trip.server_secret) == RADIUS_SIGNED);
     } else if (!radius_find(p, RADIUS_MESSAGE_AUTHENTICATOR, &value) &&
-               radius_carry_answer(p, &trip, &o)) { /* a wrong signature does not come so far */
+               radius_carry_answer(p, &trip, &o)) { /* never a wrong signature */
         INSIST(radius_parse(span_of(o.octets, o.len), &q) == ERR_OK);
         INSIST(q.id == trip.client_id && q.code == p->code);
         INSIST(radius_verify(&q, trip.client_authenticator, trip.client_secret) != RADIUS_FORGED);
@@ -119,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     INSIST(p.whole.n >= RADIUS_HEADER && p.whole.n <= RADIUS_MAX &&
            is_inside(p.whole, span_of(data, size)));
-    /* in a block of exactly this size: a sanitizer sees the first octet that is read behind it */
+    /* in a block of exactly this size, so that a sanitizer detects a read past its end */
     uint8_t *copy = insist_alloc(malloc(p.whole.n));
     memcpy(copy, data, p.whole.n);
     INSIST(radius_parse(span_of(copy, p.whole.n), &p) == ERR_OK);

@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* In a block of exactly this size: a sanitizer sees the first octet that is read behind it. */
+/* Copies to a block of exactly this size, so that a sanitizer detects a read past its end. */
 static struct span copy_of(struct span s)
 {
     uint8_t *p = insist_alloc(malloc(s.n > 0 ? s.n : 1));
@@ -67,8 +67,7 @@ static void check_messages(const struct sstp_packet *p, struct span whole)
     check_status(p);
 }
 
-/* Returns the octets of the packet at the start of in; 0: there is none, or none that can be read.
- */
+/* Returns the number of octets of the packet at the start of in; 0: incomplete or malformed. */
 static size_t check_packet(struct span in)
 {
     struct sstp_packet p, again;

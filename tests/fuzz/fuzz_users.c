@@ -1,5 +1,5 @@
-/* The octets are a users file. What was read must be found again under its own name, and each line
- * of a problem must say where. */
+/* The input is a users file. Every user must be found by name, and each problem must name its
+ * line. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static void check_problems(const char *text)
     }
 }
 
-/* Looks for every line's name, and for whatever else stands in the file as if it were one. */
+/* Looks up the name of every line, and every other text in the file as if it were a name. */
 static void look_up(const struct users *u, struct span rest)
 {
     size_t lines = 0;

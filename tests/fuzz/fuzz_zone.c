@@ -1,4 +1,4 @@
-/* Octets as a file of a time zone, and offsets in it: at any time, and around the changes. */
+/* The input is a file of a time zone; its offsets are read at any time and around the changes. */
 #include <stddef.h>
 #include <stdint.h>
 

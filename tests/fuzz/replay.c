@@ -1,5 +1,5 @@
-/* replay FILE|FOLDER...: feeds each file to the fuzz target it is linked with, so that the corpus
- * is a test that needs no fuzzer. */
+/* replay FILE|DIRECTORY...: feeds each file to the fuzz target that it is linked with, so that
+ * the corpus is a test that needs no fuzzer. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static void replay_file(const char *path)
     uint8_t *all = malloc(cap);
     len = fread(all, 1, cap, f);
     fclose(f);
-    /* exactly as many octets as there are, so that a sanitizer sees a read past the end */
+    /* a block of exactly this size, so that a sanitizer detects a read past its end */
     uint8_t *data = malloc(len ? len : 1);
     memcpy(data, all, len);
     free(all);

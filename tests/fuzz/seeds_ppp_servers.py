@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """seeds_ppp_servers.py DIRECTORY: writes the named inputs of fuzz_ppp_servers, one conversation each:
-every method of every server, and the attacks on the login that a server reads. fuzz_ppp_servers.c
-has the format."""
+every method of every server, and attacks on the login that a server reads. fuzz_ppp_servers.c
+documents the format."""
 
 import sys
 from pathlib import Path
@@ -107,7 +107,7 @@ SEEDS = {
     "rras-chap-md5": begin(RRAS, 2) + lcp + md5,
     "rras-pap": begin(RRAS, 3) + lcp + pap(),
     "rras-eap-tls": begin(RRAS, 4) + lcp + identity() + tls,
-    # frames that the gate read and SoftEther did not, or the other way round
+    # frames that the gate accepted and SoftEther did not, or the reverse
     "attack-length": begin(SOFTETHER) + softether_mschapv2 + mschap(BOB, 0x50, SHORT_HEAD | ACCEPTS | BURST) +
     mschap(flags=LENGTH | ACCEPTS, form=b"\0\4"),
     "attack-length-swapped": begin(SOFTETHER) + softether_mschapv2 +
@@ -131,7 +131,7 @@ SEEDS = {
     "attack-second-question": begin(PPPD, 1) + lcp + mschap() + event(ASK_AGAIN) + mschap(BOB, 0x50),
     "attack-double-name": begin(SOFTETHER, DOUBLE) + softether_mschapv2 + mschap() + mschap(BOB, 0x50),
     "attack-other-method": begin(ACCEL, 2) + lcp + mschap() + md5,
-    # the answer that the server judges is on its way when it says more
+    # the server sends more while the answer that it judges is in flight
     "attack-restart": begin(SOFTETHER) + softether + nak(1, 4, 5, 0x78, *MSCHAPV2) + ack + event(LATE) +
     mschap() + event(RETRANSMIT) + mschap(BOB, 0x50) + event(LATE, ACCEPTS),
     "attack-crossing": begin(ACCEL, WAITS) + lcp + event(LATE) + mschap() + event(RETRANSMIT) +

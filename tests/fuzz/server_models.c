@@ -40,7 +40,7 @@ static const struct method eap_mschapv2 = {EAP, 0, TYPE_MSCHAPV2, PPP_METHOD_EAP
 static const struct method eap_tls = {EAP, 0, TYPE_TLS, PPP_METHOD_EAP_TLS};
 static const struct method eap_md5 = {EAP, 0, TYPE_MD5, PPP_METHOD_EAP_MD5};
 
-/* The methods of each server, in the order it falls back in. */
+/* The methods of each server, in the order of its fallback. */
 static const struct method *const methods[SERVER_KINDS][8] = {
     [SERVER_ACCEL] = {&mschapv2, &mschapv1, &md5, &pap},
     [SERVER_PPPD] = {&eap_mschapv2, &mschapv2, &mschapv1, &md5, &pap, &eap_md5, &eap_tls},
@@ -83,8 +83,9 @@ static void emit_text(struct server_model *m, uint16_t protocol, uint8_t code, u
     emit(m, protocol, code, id, span_str(text));
 }
 
-/* Reads as RFC 1661 says: address and control may be missing, the protocol may have one octet, the
- * length inside cuts. pppd, accel-ppp (auth_*.c:*_recv) and, as far as known, RRAS do so. */
+/* Reads a frame by RFC 1661: address and control may be missing, the protocol may have one
+ * octet, the inner length truncates. pppd, accel-ppp (auth_*.c:*_recv) and, as far as known,
+ * RRAS do so. */
 static bool read_strict(struct span s, struct packet *out)
 {
     if (s.n >= 2 && s.p[0] == 0xff && s.p[1] == 0x03)
@@ -109,7 +110,7 @@ static bool read_strict(struct span s, struct packet *out)
     return true;
 }
 
-/* Finds option 3; false: there is none before the end or the first broken option. */
+/* Finds option 3; false: there is none before the end or the first malformed option. */
 static bool find_auth(struct span options, struct span *value)
 {
     while (options.n >= 2 && options.p[1] >= 2 && options.p[1] <= options.n) {
@@ -144,7 +145,7 @@ static bool is_hub(struct span s)
     return span_eq_nocase(s, span_str("VPN"));
 }
 
-/* PPPParseUsername: trims blanks and tabs, then takes a hub that exists off either end. */
+/* PPPParseUsername: trims blanks and tabs, then removes an existing hub at either end. */
 static struct server_name name_softether(struct span s)
 {
     struct server_name c = name_c(s);
@@ -163,7 +164,7 @@ static struct server_name name_softether(struct span s)
     return name_counted(s);
 }
 
-/* ---- what all have in common ---- */
+/* ---- common parts ---- */
 
 static const struct method *method_of(const struct server_model *m)
 {
@@ -209,7 +210,7 @@ static struct server_login chap_login(const struct server_model *m, const struct
     return l;
 }
 
-/* The first login of a link gives the session its name; later ones prove another answer only. */
+/* The first login of a link gives the session its name; later logins do not change it. */
 static void let_in(struct server_model *m, const struct server_login *l)
 {
     struct server_name user = m->in ? m->login.user : l->user;
@@ -256,8 +257,8 @@ static void lcp_restart(struct server_model *m)
     lcp_request(m);
 }
 
-/* accel-ppp never takes an authentication (ppp_auth.c:auth_recv_conf_req); pppd and RRAS do so for
- * calls of their own only. */
+/* accel-ppp never accepts an authentication option (ppp_auth.c:auth_recv_conf_req); pppd and
+ * RRAS do so only for outgoing calls. */
 static void lcp_requested(struct server_model *m, const struct packet *p)
 {
     struct span value;
@@ -281,7 +282,7 @@ static void lcp_requested(struct server_model *m, const struct packet *p)
 
 static void lcp_acked(struct server_model *m, const struct packet *p)
 {
-    /* ppp_auth.c:auth_recv_conf_ack looks at nothing; lcp.c:lcp_ackci at every octet */
+    /* ppp_auth.c:auth_recv_conf_ack checks nothing; lcp.c:lcp_ackci checks every octet */
     if (m->kind == SERVER_ACCEL || span_eq(p->data, span_of(m->lcp_request, m->lcp_request_len)))
         m->lcp_here = true;
 }
@@ -299,7 +300,7 @@ static bool offers(const struct server_model *m, struct span value, unsigned *wh
     return false;
 }
 
-/* accel-ppp goes through its list; pppd and RRAS take the client's wish where it is theirs. */
+/* accel-ppp tries its list in order; pppd and RRAS use the client's method if they have it. */
 static void lcp_refused(struct server_model *m, const struct packet *p)
 {
     struct span value;
@@ -354,8 +355,8 @@ static void pap_judged(struct server_model *m, uint8_t id)
         refuse(m);
 }
 
-/* auth_pap.c:pap_recv_req, upap.c:upap_rauthreq: the first one decides, any identifier will do, and
- * once it is acknowledged every other is too. */
+/* auth_pap.c:pap_recv_req, upap.c:upap_rauthreq: the first request decides, with any
+ * identifier, and after its Ack every other request is acknowledged, too. */
 static void pap_take(struct server_model *m, const struct packet *p)
 {
     struct span user;
@@ -430,7 +431,7 @@ static void chap_refused(struct server_model *m)
         chap_retry(m, "E=691 R=1 C=");
         return;
     }
-    if (m->kind == SERVER_PPPD && ms) /* chap_ms.c says R=1, and the link goes down */
+    if (m->kind == SERVER_PPPD && ms) /* chap_ms.c sends R=1, and the link goes down */
         chap_failure(m, "E=691 R=1 C=");
     else
         emit_text(m, CHAP, 4, m->id, ms ? "E=691 R=0 V=3 M=no" : "no");
@@ -457,7 +458,7 @@ static void chap_judged(struct server_model *m)
         m->id++;
 }
 
-/* RFC 2759 7: code 7 has no name, the user is that of the answer before. */
+/* RFC 2759 7: code 7 has no name, the user is that of the previous answer. */
 static void chap_change(struct server_model *m, const struct packet *p)
 {
     if (m->kind != SERVER_RRAS || !m->retry || m->pending.method != PPP_METHOD_MSCHAPV2 ||
@@ -494,8 +495,8 @@ static void chap_response(struct server_model *m, const struct packet *p)
         chap_judged(m);
 }
 
-/* auth_mschap_v2.c:chap_recv_response, chap-new.c:chap_handle_response: the first answer with the
- * right identifier decides; each later one with it gets the same result. */
+/* auth_mschap_v2.c:chap_recv_response, chap-new.c:chap_handle_response: the first answer with
+ * the right identifier decides; each later answer with it gets the same result. */
 static void chap_take(struct server_model *m, const struct packet *p)
 {
     const uint8_t answered = (uint8_t)(m->kind == SERVER_ACCEL ? m->id - 1 : m->id);
@@ -545,7 +546,8 @@ static void eap_ask_result(struct server_model *m)
     eap_request(m, span_of(text, 47));
 }
 
-/* eap.c:eap_send_request: the state says what is asked; a repeated question has a new challenge. */
+/* eap.c:eap_send_request: the state selects the request; a repeated request has a new
+ * challenge. */
 static void eap_ask(struct server_model *m)
 {
     static const uint8_t start[] = {TYPE_TLS, 0x20}, identify[] = {TYPE_IDENTITY, '?'};
@@ -575,21 +577,21 @@ static void eap_end(struct server_model *m, bool good)
         return;
     }
     m->ended = true;
-    /* The Failure of EAP-MSCHAPv2 was counted, and a client that does not accept its Success has
-     * not been refused. */
+    /* The Failure of EAP-MSCHAPv2 was counted, and a client that does not accept its Success
+     * has not been refused. */
     m->refusals += judged;
 }
 
-/* auth_peer_success takes the name of the Identity, get_secret that of the answer. */
+/* auth_peer_success uses the name of the Identity, get_secret that of the answer. */
 static void eap_names(struct server_model *m, const struct server_name *identity, struct span name)
 {
     m->pending.proved = m->kind == SERVER_RRAS ? name_counted(name) : name_c(name);
-    if (m->pending.proved.n == 0) /* a secret of pppd for any name: the Identity is all there is */
+    if (m->pending.proved.n == 0) /* pppd has a secret for any name: only the Identity is known */
         m->pending.proved = *identity;
     m->pending.user = m->kind == SERVER_RRAS ? m->pending.proved : *identity;
 }
 
-/* pppd skips identifier and MS-Length (eap.c:eap_response); for RRAS both are taken to count. */
+/* pppd skips identifier and MS-Length (eap.c:eap_response); RRAS is assumed to check both. */
 static void eap_mschapv2_response(struct server_model *m, struct span data)
 {
     const struct server_name identity = m->pending.user;
@@ -603,7 +605,7 @@ static void eap_mschapv2_response(struct server_model *m, struct span data)
         data = span_sub(data, 0, length);
     }
     m->pending = mschap_login(m, PPP_METHOD_EAP_MSCHAPV2, data.p + 5);
-    m->pending.proof_len = 0; /* RADIUS would be given the EAP packets */
+    m->pending.proof_len = 0; /* RADIUS would get the EAP packets */
     eap_names(m, &identity, span_from(data, 54));
     m->refused = !m->accepts;
     m->refusals += m->refused;
@@ -635,7 +637,7 @@ static void eap_md5_take(struct server_model *m, struct span data)
     eap_end(m, m->accepts);
 }
 
-/* Octets without a meaning; the third answer ends it. */
+/* Meaningless octets; the third answer ends the login. */
 static void eap_tls_take(struct server_model *m)
 {
     m->pending.method = PPP_METHOD_EAP_TLS;
@@ -657,14 +659,14 @@ static void eap_nak(struct server_model *m, struct span data)
 static void eap_identity(struct server_model *m, struct span data)
 {
     if (m->eap != EAP_IDENTIFY)
-        return; /* pppd puts its question again all the same */
+        return; /* pppd repeats its request nevertheless */
     m->pending = (struct server_login){0};
     m->pending.user = m->kind == SERVER_RRAS ? name_counted(data) : name_c(data);
     m->eap = EAP_METHOD;
     m->eap_type = method_of(m)->eap_type;
 }
 
-/* RFC 3748 4.1: the identifier of the last request, the type that was asked for, or a Nak. */
+/* RFC 3748 4.1: the identifier of the last request, and its type or a Nak. */
 static void eap_take(struct server_model *m, const struct packet *p)
 {
     if (p->code != 2 || p->id != m->id || p->data.n < 1 || m->eap == EAP_IDLE || m->eap >= EAP_OPEN)
@@ -749,8 +751,8 @@ static void strict_happens(struct server_model *m, enum server_event event)
 
 enum { SE_CONNECTED, SE_BEFORE_AUTH, SE_AUTHENTICATING, SE_SUCCESS, SE_AUTH_FAIL };
 
-/* ParsePPPPacket, PPPParseLCP: FF 03 and two octets of protocol or nothing; the length inside must
- * be 4 or more and must fit (its octets may be swapped), and cuts lists of options only. */
+/* ParsePPPPacket, PPPParseLCP: requires FF 03 and two octets of protocol; the inner length must
+ * be 4 or more and must fit (its octets may be swapped), and truncates only lists of options. */
 static bool se_read(struct span s, struct packet *out)
 {
     if (s.n < 8 || s.p[0] != 0xff || s.p[1] != 0x03)
@@ -770,7 +772,7 @@ static bool se_read(struct span s, struct packet *out)
     return true;
 }
 
-/* PPPSendAndRetransmitRequest: identifier 0 stands for the next one. */
+/* PPPSendAndRetransmitRequest: identifier 0 means the next one. */
 static void se_request(struct server_model *m, uint16_t protocol, uint8_t id, struct span data)
 {
     if (id == 0)
@@ -821,8 +823,8 @@ static void se_challenge(struct server_model *m, bool eap)
     m->status = SE_AUTHENTICATING;
 }
 
-/* A Nak or Reject of MRU, for a request of whatever protocol, is answered with a Configure-Request
- * whose option 3 has that MRU for its protocol, in the order of a little endian machine. */
+/* Answers a Nak or Reject of MRU, for a request of any protocol, with a Configure-Request whose
+ * option 3 has that MRU as its protocol, in the byte order of a little endian machine. */
 static void se_lcp_mru(struct server_model *m, struct span options)
 {
     for (; options.n >= 2 && options.p[1] >= 2; options = span_from(options, options.p[1])) {
@@ -837,8 +839,8 @@ static void se_lcp_mru(struct server_model *m, struct span options)
     }
 }
 
-/* PPPProcessLCPResponsePacket: the option of the request counts where the response has one of that
- * type, whatever its value. */
+/* PPPProcessLCPResponsePacket: if the response has an option of that type with any value, the
+ * option of the request counts. */
 static void se_lcp_response(struct server_model *m, const struct packet *p,
                             const struct server_request *r)
 {
@@ -871,9 +873,9 @@ static void se_lcp_response(struct server_model *m, const struct packet *p,
     }
 }
 
-/* PPPProcessLCPRequestPacket: takes MRU and, in the place of its own, the client's option 3. The
- * constants for EAP and PAP are compared without a change of byte order, so MS-CHAPv2 alone is
- * understood on little endian machines; both are played. */
+/* PPPProcessLCPRequestPacket: accepts MRU and, in place of its own, the client's option 3. The
+ * constants for EAP and PAP are compared without a change of byte order, so a little endian
+ * machine recognises only MS-CHAPv2; both cases are modelled. */
 static void se_lcp_request(struct server_model *m, const struct packet *p)
 {
     uint16_t wanted = 0;
@@ -881,7 +883,7 @@ static void se_lcp_request(struct server_model *m, const struct packet *p)
 
     for (struct span s = p->data; s.n >= 2; s = span_from(s, s.p[1])) {
         if (s.p[1] < 2 || s.p[1] > s.n)
-            return; /* a broken packet */
+            return; /* a malformed packet */
         if (s.p[0] == OPTION_AUTH && m->auth_protocol == 0 && s.p[1] >= 4)
             wanted = (uint16_t)(s.p[2] << 8 | s.p[3]);
         else if (s.p[0] == OPTION_AUTH)
@@ -897,8 +899,8 @@ static void se_lcp_request(struct server_model *m, const struct packet *p)
     m->status = SE_BEFORE_AUTH;
 }
 
-/* PPPParseMSCHAP2ResponsePacketEx: any identifier, 51 octets and more; with an IPC nothing is
- * looked at. */
+/* PPPParseMSCHAP2ResponsePacketEx: any identifier, at least 51 octets; with an IPC nothing is
+ * checked. */
 static bool se_check(struct server_model *m, uint8_t id, struct span data, bool eap)
 {
     if (data.n < 51)
@@ -915,7 +917,7 @@ static bool se_check(struct server_model *m, uint8_t id, struct span data, bool 
         m->eap_client = true;
         return true;
     }
-    if (m->eap_client) /* the RADIUS server is told the name of the first round */
+    if (m->eap_client) /* the RADIUS server gets the name of the first round */
         m->pending.proved = first;
     m->ipc = m->auth_ok = m->accepts;
     m->pending.proof_len = 0;
@@ -987,7 +989,7 @@ static void se_eap_mschapv2(struct server_model *m, struct span data)
         se_send_eap_result(m, m->auth_ok);
         return;
     }
-    /* PPPParseLCP once more, with what it ignores */
+    /* PPPParseLCP again, and what it ignores */
     uint8_t whole[SERVER_FRAME_MAX] = {0xff, 0x03, CHAP >> 8, CHAP & 0xff};
     if (data.n + 4 > sizeof whole)
         return;
@@ -1012,7 +1014,7 @@ static void se_eap_tls(struct server_model *m, struct span data)
     se_request(m, EAP, m->eap_id, span_of(more, sizeof more));
 }
 
-/* PPPProcessEAPResponsePacket: the type of the response decides, whatever was asked for. */
+/* PPPProcessEAPResponsePacket: the type of the response decides, not that of the request. */
 static void se_eap(struct server_model *m, const struct packet *p)
 {
     if (p->data.n < 1)
@@ -1034,7 +1036,7 @@ static void se_eap(struct server_model *m, const struct packet *p)
     }
 }
 
-/* PPPProcessPAPRequestPacket: a wrong password has no Nak, the call ends. */
+/* PPPProcessPAPRequestPacket: after a wrong password the call ends without a Nak. */
 static void se_pap(struct server_model *m, const struct packet *p)
 {
     struct span user;
@@ -1123,7 +1125,7 @@ static void se_begin_auth(struct server_model *m)
     }
 }
 
-/* What PPPThread does when no packet waits. */
+/* The actions of PPPThread when no packet waits. */
 static void se_happens(struct server_model *m, enum server_event event)
 {
     if (event == SERVER_TICK && m->status == SE_BEFORE_AUTH)

@@ -1,7 +1,8 @@
 /* server_models: models of LCP and authentication in known VPN servers, made from their sources
- * (PROTOCOL.md 5). Each model is a server: it takes the frames of a client, keeps its own state and
- * writes its own frames. It shares no code with wire/ppp.c, because the fuzz target compares
- * the two. A model does not check passwords: the caller says how the next judgement ends. */
+ * (PROTOCOL.md 5). Each model is a server: it takes the frames of a client, keeps its own state
+ * and writes its own frames. It shares no code with wire/ppp.c, because the fuzz target
+ * compares the two. A model does not check passwords: the caller sets the result of the next
+ * check. */
 #ifndef SSTPGATE_TESTS_SERVER_MODELS_H
 #define SSTPGATE_TESTS_SERVER_MODELS_H
 
@@ -12,7 +13,7 @@ enum server_kind { SERVER_SOFTETHER, SERVER_ACCEL, SERVER_PPPD, SERVER_RRAS, SER
 
 enum server_event {
     SERVER_TICK,       /* no packet waits: SoftEther then begins an authentication */
-    SERVER_RETRANSMIT, /* a timer: repeats what waits for an answer */
+    SERVER_RETRANSMIT, /* a timer: repeats the unanswered request */
     SERVER_ASK_AGAIN,  /* accel-ppp's interval, pppd's chap-interval */
     SERVER_JUDGE,      /* the RADIUS server has answered */
 };
@@ -21,7 +22,7 @@ enum {
     SERVER_NAME_MAX = 256,
     SERVER_FRAME_MAX = 1600,
     SERVER_OUT_MAX = 8, /* frames of one step */
-    /* settings: the method a server asks for first, and how it judges */
+    /* settings: the first method of a server, and how it decides */
     SERVER_FIRST_METHOD = 0x07,
     SERVER_WAITS = 0x08,   /* accel-ppp: RADIUS, the verdict comes with SERVER_JUDGE */
     SERVER_DOUBLE = 0x10,  /* SoftEther: UseDoubleMsChapV2 */
@@ -36,11 +37,11 @@ struct server_name {
 /* A login that a server has accepted. */
 struct server_login {
     enum ppp_method method;
-    struct server_name user;   /* whose session it is */
-    struct server_name proved; /* whose secret the answer was checked with */
+    struct server_name user;   /* the name of the session */
+    struct server_name proved; /* the name whose secret verified the answer */
     bool has_nt, v1;
     uint8_t challenge[16], peer[16], nt[24];
-    size_t proof_len; /* octets that the server passes on to RADIUS; 0: none */
+    size_t proof_len; /* octets that the server forwards to RADIUS; 0: none */
     uint8_t proof[SERVER_FRAME_MAX];
 };
 
@@ -51,7 +52,7 @@ struct server_frame {
 
 enum server_eap { EAP_IDLE, EAP_IDENTIFY, EAP_METHOD, EAP_RESULT, EAP_OPEN, EAP_BAD };
 
-struct server_request { /* SoftEther: what it repeats until a response with this id comes */
+struct server_request { /* SoftEther: a request, repeated until a response with this id arrives */
     bool used;
     uint8_t id;
     size_t n;
@@ -62,10 +63,10 @@ struct server_request { /* SoftEther: what it repeats until a response with this
 struct server_model {
     enum server_kind kind;
     uint8_t settings;
-    bool accepts;      /* set by the caller: how the next judgement ends */
-    bool in;           /* the client is let in */
+    bool accepts;      /* set by the caller: the result of the next check */
+    bool in;           /* the client is accepted */
     bool ended;        /* the server has ended the call */
-    bool news;         /* a Success has been written since the caller looked */
+    bool news;         /* a Success has been written since the caller last checked */
     unsigned refusals; /* logins refused explicitly */
     struct server_login login;
     struct server_frame out[SERVER_OUT_MAX];
