@@ -1,13 +1,13 @@
 #!/usr/bin/python3
-"""What the gate costs, beside relays that do not look at what they carry.
+"""Measures the cost of the gate, compared with relays that do not inspect the traffic.
 
     make bench [FIGURES='up-1404 calls-ec'] [ROUNDS=3] [PEERS='gate nginx-64k gate@2'] [OUT=build/bench]
 
-Every figure is taken of every peer in turn, A B C A B C, ROUNDS times, each time with new tunnels;
-what is printed are medians with half of the range, and the median of each round's ratio between the
+Every figure is measured for every peer in turn, A B C A B C, ROUNDS times, each time with new tunnels.
+The output has medians with half of the range, and the median over the rounds of the ratio between the
 gate and another peer. The proxies have one core for themselves, the generator (load.c) another one.
-What counts is the CPU time of the proxy as the kernel has it, not the clock: the machine may have
-other things to do."""
+The result is the CPU time of the proxy as accounted by the kernel, not wall-clock time, because the
+machine may have other work."""
 
 import argparse
 import contextlib
@@ -36,9 +36,9 @@ LOAD = BUILD / "bench" / "load"
 GATE = Path(os.environ.get("SSTPGATE", BUILD / "sstpgate"))
 SUITE = "TLS_AES_128_GCM_SHA256"
 PROXY_CORES = {1: "0", 2: "0,1"}
-FIRST = []  # what puts a proxy before all other programs on its core: --first
-LOAD_CORES = {1: "1", 2: "0,1"}  # beside two workers it takes little of both, where it can
-HASH_HASH = bytes(range(1, 17)).hex()  # as in end.c
+FIRST = []  # command prefix that gives a proxy priority on its core: --first
+LOAD_CORES = {1: "1", 2: "0,1"}  # with two workers, the generator uses a little of both cores if it can
+HASH_HASH = bytes(range(1, 17)).hex()  # the same as in end.c
 
 
 def free_port():
@@ -50,11 +50,11 @@ def free_port():
 # ---- the peers ----
 
 class Peer:
-    """One proxy between a port of its own and the backend's port."""
+    """One proxy between its port and the backend's port."""
 
     host = back_host = "127.0.0.1"
-    line = None       # a Line, with the generator at its near end and the proxy at the far one
-    strict = False    # makes the binding right, so that the backend checks it
+    line = None       # a Line, with the generator at one end and the proxy at the other
+    strict = False    # whether the proxy re-signs the binding, so that the backend can check it
     most_tunnels = 5000
 
     def __init__(self, name, folder, workers, front, back):
@@ -70,7 +70,7 @@ class Peer:
         return self
 
     def place(self, near):
-        """For `with`: where the generator is, or the proxy."""
+        """Context manager: enters the namespace of the generator or of the proxy."""
         if self.line is None:
             return contextlib.nullcontext()
         return (self.line.near if near else self.line.far).entered()
@@ -93,7 +93,7 @@ class Peer:
                     socket.create_connection((self.host, self.port), 1).close()
                 return self
             except OSError:
-                # Not all of these programs tell when they listen; all of them end when they cannot.
+                # Not all of these programs report when they listen, but all of them exit if they cannot.
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.process.wait(0.02)
                 if time.monotonic() > deadline or self.process.returncode is not None:
@@ -117,7 +117,7 @@ class Peer:
         return children(self.process.pid)
 
     def memory(self):
-        """Octets that these processes have for themselves, and their part of what they share."""
+        """Returns the bytes of private memory of these processes, and their share of shared memory."""
         total = 0
         for pid in self.pids():
             text = Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -144,7 +144,7 @@ class Peer:
 
 
 class Gate(Peer):
-    """`gate` is this tree's, `gate:FILE` another build of it. As all peers, `gate@2` has two workers."""
+    """`gate` is the build of this tree, `gate:FILE` another one. As with all peers, `gate@2` has two workers."""
 
     strict = True
 
@@ -231,8 +231,8 @@ stream {{
 
 
 class Stunnel(Peer):
-    """Has no TLS on both sides of one service: two services, and loopback between them. The size of
-    its buffers is compiled in, as is that each connection has a thread."""
+    """A service of stunnel cannot have TLS on both sides, so two services are connected over loopback.
+    The size of its buffers and one thread for each connection are compiled in."""
 
     most_tunnels = 1000
 
@@ -271,7 +271,7 @@ PROGRAMS = {"haproxy": "haproxy", "nginx": "nginx", "stunnel": "stunnel4"}
 # ---- the figures ----
 
 class Floor:
-    """In place of a peer: the least that a relay must do (floor.c)."""
+    """In place of a peer: the minimum work of a relay (floor.c)."""
     name = "floor"
 
 
@@ -287,7 +287,7 @@ def per_packet(result):
 
 
 class Flow:
-    """CPU of each packet, flat out."""
+    """CPU time of each packet, at full load."""
     def __init__(self, what, size, direction, tunnels=16, packets=None, more=(), gate_only=False):
         self.what, self.size, self.direction, self.tunnels = what, size, direction, tunnels
         self.gate_only = gate_only
@@ -305,8 +305,8 @@ class Flow:
 
 
 class Lossy:
-    """Throughput over a bad line, between client and proxy as well as between proxy and backend. The
-    clock counts, but the line is slow enough for any machine."""
+    """Throughput over a lossy line, both between client and proxy and between proxy and backend. This
+    measures wall-clock time, but the line is slow enough for any machine."""
 
     floor, gate_only, line = False, False, True
 
@@ -347,8 +347,8 @@ class Calls:
 
 
 class Hellos:
-    """Round trips of 50 tunnels with 10 packets a second each: quiet, and in the 0.8 s from the beginning of a
-    burst, in which 3000 clients connect and then send a ClientHello at once."""
+    """Round trips of 50 tunnels with 10 packets a second each: idle, and in the first 0.8 s of a burst in
+    which 3000 clients connect and then send a ClientHello at once."""
 
     floor = gate_only = False
 
@@ -373,26 +373,26 @@ class Memory:
     def run(self, peer):
         peer.stop()
         peer.start()
-        peer.load("flow", "--tunnels", 4, "--packets", 4000)  # what belongs to nobody is there then
+        peer.load("flow", "--tunnels", 4, "--packets", 4000)  # allocates what belongs to no tunnel
         before = peer.memory()
         command = peer.load_command("hold", "--tunnels", self.tunnels, "--direction", "both",
                                     "--packets", 40 * self.tunnels)
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as load:
             if not load.stdout.readline():
                 sys.exit(f"\n{peer.name}: no tunnels")
-            # A clock is what is measured: the gate gives buffers back after a second of rest, others
-            # have timers of their own, and none tells when it has done so. Nothing may happen in
-            # that time: the generator ends when a tunnel does.
+            # A fixed wait, because the gate returns buffers after an idle second, other programs have
+            # other timers, and none reports when it has done so. No tunnel may end in that time: the
+            # generator exits if one does.
             if select.select([load.stdout], [], [], 3.5)[0]:
-                sys.exit(f"\n{peer.name}: a tunnel at rest has ended")
+                sys.exit(f"\n{peer.name}: an idle tunnel has ended")
             after = peer.memory()
             load.stdin.close()
         return {"KiB/tunnel": (after - before) / self.tunnels / 1024}
 
 
 class Syscalls:
-    """All system calls of a packet, by the kernel's own count: what a longer run makes more than a
-    shorter one, so that the calls' beginnings do not count."""
+    """All system calls of a packet, counted by the kernel: the difference between a longer and a shorter
+    run, so that the start of the calls does not count."""
 
     floor = gate_only = False
 
@@ -421,7 +421,7 @@ def floor(options):
     return json.loads(done.stdout)
 
 
-AHEAD = ("--ahead",)  # where the generator would take longer than the proxy
+AHEAD = ("--ahead",)  # if the generator would be slower than the proxy
 PACED = ("--rate", 20000, "--seconds", 0.5)
 FIGURES = {
     "up-64": Flow("64 octets, client to backend", "64", "up"),
@@ -469,7 +469,7 @@ SHORT = ["up-64", "up-1404", "down-1404", "ping-idle", "ping-bulk", "calls-ec", 
 # ---- the run ----
 
 class Lab:
-    """All proxies that were started, one for each combination that a figure wants."""
+    """All started proxies, one for each combination that a figure needs."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -479,7 +479,7 @@ class Lab:
 
     def cert(self, key, side):
         if (key, side) not in self.certs:
-            # Of 8192 bits the proxy has much to do, and the generator little.
+            # With 8192 bits the proxy has much work, and the generator little.
             kind = "ec" if key == "rsa8192" and side == "back" else key
             self.certs[key, side] = pki.make(self.folder, f"{side}-{key}", key=kind)
         return self.certs[key, side]
@@ -494,7 +494,7 @@ class Lab:
             self.peers[at] = PEERS[name.partition(":")[0]](
                 name, self.folder, int(workers or 1), self.cert(key, "front"), self.cert(key, "back"))
         if bad_line:
-            from line import Line  # wants root, and pytest
+            from line import Line  # needs root, and pytest
             self.line = self.line or Line(delay=0.025, loss=0.01)
             self.peers[at].at_the_far_end(self.line)
         return self.peers[at]
@@ -509,9 +509,9 @@ class Lab:
 def measure(lab, figures, peers, rounds):
     """{figure: {peer: {metric: [value of each round]}}}
 
-    Each round begins with another one: who comes first behind a pause of the machine, or behind the
-    same neighbour each time, would pay for it in every round (2 to 9 % were seen between two
-    copies of one program)."""
+    Each round begins with a different peer, because the peer that runs first after a pause of the
+    machine, or always after the same other peer, is slower (2 to 9 % were seen between two copies of one
+    program)."""
     results = {}
     for number in range(rounds):
         for name in figures:
@@ -543,7 +543,7 @@ def number(value):
 
 
 def ratio(by_peer, metric, who):
-    """The gate's value of a round to another's of the same round: the median of all rounds."""
+    """Returns the median over the rounds of the ratio between the gate's value and another peer's."""
     pairs = zip(by_peer["gate"].get(metric, ()), by_peer[who].get(metric, ()))
     ratios = [a / b for a, b in pairs if b]
     return median(ratios) if ratios else None
@@ -554,7 +554,7 @@ def more_is_better(metric):
 
 
 def best_ratio(by_peer, metric):
-    """To the best of those that are neither the gate nor the floor: its name, and the ratio."""
+    """Returns the name of the best peer other than the gate and the floor, and the ratio to it."""
     others = [(who, ratio(by_peer, metric, who)) for who in by_peer if who not in ("gate", "floor")]
     others = [(who, r) for who, r in others if r is not None]
     if not others:
@@ -588,7 +588,7 @@ def table(name, by_peer):
     return "\n".join(lines)
 
 
-# Pictures: a name, a title, what the bars are, and (figure, metric, label) of each group of bars.
+# Pictures: name, title, meaning of the bars, and (figure, metric, label) of each group of bars.
 PICTURES = {
     "cpu-per-packet": ("CPU time of the proxy for each packet", "ns", [
         (f"{way}-{size}", "ns/packet", f"{size} {way}")
@@ -608,7 +608,7 @@ def draw(out, results):
         return
     import matplotlib
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "bench"  # the same picture from the same numbers
+    matplotlib.rcParams["svg.hashsalt"] = "bench"  # so that the same numbers give the same file
     from matplotlib import pyplot
     for name, (title, unit, groups) in PICTURES.items():
         groups = [g for g in groups if g[0] in results]
@@ -662,7 +662,7 @@ def main():
     figures = {"short": SHORT, "all": [f for f in FIGURES if f not in LONG]}.get(o.figures, o.figures.split())
     unknown = [f for f in figures if f not in FIGURES]
     if unknown:
-        sys.exit(f"unknown figure {unknown[0]}; there are: {' '.join(FIGURES)}")
+        sys.exit(f"unknown figure {unknown[0]}; known figures: {' '.join(FIGURES)}")
     wanted = {"taskset"} | {PROGRAMS.get(who.partition("-")[0]) for who in o.peers.split()}
     wanted |= {"perf"} if any(isinstance(FIGURES[f], Syscalls) for f in figures) else set()
     missing = [c for c in sorted(wanted - {None}) if shutil.which(c) is None]

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""A guard against regressions: counts by callgrind the instructions that the gate needs for a packet
-and for a call. test_instructions.py compares them with a file of known numbers: one file for each
-version of OpenSSL, because most of the instructions are OpenSSL's. The numbers depend neither on the
-clock nor on the load of the machine.
+"""Detects regressions: counts with callgrind the instructions that the gate needs for a packet and for a
+call. test_instructions.py compares them with a file of known numbers: one file for each version of
+OpenSSL, because most of the instructions are OpenSSL's. The numbers depend neither on the clock nor
+on the load of the machine.
 
     tests/bench/instructions.py            prints the numbers
-    tests/bench/instructions.py --renew    writes them into the file of this machine's OpenSSL
+    tests/bench/instructions.py --renew    writes them to the file for this machine's OpenSSL
 
-A commit that changes a number on purpose renews the files (tests/clean-machine has both versions of
-OpenSSL) and says why."""
+A commit that changes a number on purpose renews the files (tests/clean-machine provides both versions
+of OpenSSL) and says why."""
 
 import os
 import re
@@ -28,15 +28,15 @@ from peers import pki  # noqa: E402
 
 FILE = HERE / "instructions-openssl-{}.{}.txt".format(*ssl.OPENSSL_VERSION_INFO)
 
-# What libraries choose by what the processor can do must be the same everywhere: SSE4 and AES, no AVX.
+# Libraries must choose the same code on every processor: with SSE4 and AES, without AVX.
 SAME_EVERYWHERE = {
     "OPENSSL_ia32cap": "0x02d82203078bfbff:0",
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX2,-AVX,-ERMS,-FSRM,"
                       "-AVX_Fast_Unaligned_Load,-Prefer_No_VZEROUPPER",
 }
 
-# Of each a short and a long run: the difference is what the packets or calls took, and nothing else.
-# In lockstep, so that each wake-up finds as many packets as were sent together.
+# A short and a long run of each: the difference is the cost of the packets or calls and nothing else.
+# In lockstep, so that each wake-up finds all packets that were sent together.
 FLOW = ("flow", "--tunnels", 1, "--lockstep")
 STUCK = "the same beside one that is stuck"
 
@@ -57,7 +57,7 @@ LENGTHS = {"flow": (320, 960), "calls": (4, 12)}
 
 
 def versions():
-    """Of the installed packages; Debian 13 adds t64 to the names of two."""
+    """Returns the versions of the installed packages; Debian 13 adds t64 to the names of two of them."""
     packages = ["libssl3", "libssl3t64", "libuv1", "libuv1t64", "libc6", "valgrind"]
     done = subprocess.run(["dpkg-query", "-W", "-f", "${Package} ${Version}\n", *packages],
                           capture_output=True, text=True)
@@ -65,7 +65,7 @@ def versions():
 
 
 class Counted:
-    """A gate under callgrind, between a front and a back of the load generator."""
+    """A gate under callgrind, between the client side and the server side of the load generator."""
 
     def __init__(self, folder):
         self.folder, self.dumps = Path(folder), 0
@@ -91,14 +91,14 @@ class Counted:
                 *map(str, options[1:]), "--packets", str(length)]
 
     def count(self, options, length):
-        """Instructions of one run of the generator."""
+        """Returns the instructions of one run of the generator."""
         self.dump()
         done = subprocess.run(self.command(options, length), capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return self.dump()
 
     def count_stuck(self, options, length):
-        """From when a tunnel is stuck until the packets of another one have arrived."""
+        """Returns the instructions from a tunnel being stuck until the packets of another have arrived."""
         with subprocess.Popen(self.command(options, length), stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE) as load:
             assert load.stdout.readline()
@@ -109,7 +109,7 @@ class Counted:
             return self.dump()
 
     def dump(self):
-        """Instructions since the last one."""
+        """Returns the instructions since the last dump."""
         subprocess.run(["vgdb", f"--pid={self.gate.process.pid}", "dump"], check=True,
                        capture_output=True, timeout=30)
         self.dumps += 1
@@ -137,7 +137,7 @@ def measure():
 
 
 def read():
-    """Returns the numbers of the file, and the versions they were taken with."""
+    """Returns the numbers in the file, and the versions with which they were counted."""
     numbers, taken = {}, []
     for line in FILE.read_text().splitlines():
         if line.startswith("# with "):

@@ -1,5 +1,5 @@
-"""A bad line: two network namespaces with TUN devices, and a process between them that delays each
-packet and loses some. As tc's netem does, on kernels without it."""
+"""A lossy line: two network namespaces with TUN devices, and a process between them that delays each
+packet and drops some, like tc's netem, for kernels without it."""
 
 import fcntl
 import heapq
@@ -23,7 +23,7 @@ def _tun(namespace, own, other):
     with namespace.entered():
         fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH", b"line", IFF_TUN | IFF_NO_PI))
-        # A namespace has the congestion control of the machine, which may be one that hardly minds loss.
+        # A namespace inherits the congestion control of the machine, which may be one that tolerates loss.
         Path("/proc/sys/net/ipv4/tcp_congestion_control").write_text("reno")
         namespace.ip(f"address add {own} peer {other} dev line")
         namespace.ip("link set line up")
@@ -57,7 +57,7 @@ def _carry(one, other, delay, loss):
 
 
 class Line:
-    """delay: seconds, each way. loss: a part of 1, each way."""
+    """delay: seconds, in each direction. loss: a fraction of 1, in each direction."""
 
     NEAR, FAR = "10.77.0.1", "10.77.0.2"
 

@@ -23,10 +23,10 @@ def test_instructions(numbers, name):
     was, now = known[name], numbers[name]
     change = now / was - 1
     others = "" if taken == instructions.versions() else \
-        f"\nthe libraries are others, too: {', '.join(sorted(set(instructions.versions()) - set(taken)))}"
+        f"\nthe libraries have other versions, too: {', '.join(sorted(set(instructions.versions()) - set(taken)))}"
     assert abs(change) <= TOLERANCE, \
         (f"{name}: {now} instructions, {was} in {instructions.FILE.relative_to(ROOT)} ({change:+.1%}){others}\n"
-         f"if that is meant: tests/bench/instructions.py --renew, and say why in the commit")
+         f"if this is intended, run tests/bench/instructions.py --renew and say why in the commit")
 
 
 def test_who_is_stuck_costs_the_others_nothing(numbers):

@@ -7,8 +7,8 @@ import pytest
 
 from bench import LOAD, ROOT, Lab
 
-# proxy/net: STREAM_HIGH, one WORKER_WINDOW; then a block that is not full, an idle tunnel and OpenSSL's
-# buffers of records.
+# proxy/net: STREAM_HIGH, one WORKER_WINDOW; then a partly filled block, an idle tunnel and OpenSSL's
+# record buffers.
 HELD = (128 + 256 + 16 + 34 + 33) * 1024
 
 
@@ -23,7 +23,7 @@ def gate(tmp_path_factory):
 
 @pytest.mark.parametrize("direction", ["up", "down", "both"])
 def test_each_octet_arrives(gate, direction):
-    """Many tunnels, packets of several sizes, as fast as can be."""
+    """Many tunnels, packets of several sizes, as fast as possible."""
     result = gate.load("flow", "--check", "--size", "imix", "--tunnels", 20, "--packets", 20000,
                        "--direction", direction)
     assert result["packets"] >= 20000
@@ -31,7 +31,7 @@ def test_each_octet_arrives(gate, direction):
 
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_who_does_not_read_is_held_within_a_bound(gate, direction):
-    gate.stop()  # memory that another test has left would count as nobody's
+    gate.stop()  # memory that another test has left would not be assigned to a tunnel
     gate.load("calls", "--packets", 20)
     before, stuck = gate.memory(), 40
     command = gate.load_command("flow", "--tunnels", 4, "--stalled", stuck, "--size", 512, "--packets",
@@ -41,5 +41,5 @@ def test_who_does_not_read_is_held_within_a_bound(gate, direction):
         held = (gate.memory() - before) / stuck
         load.stdin.write(b"\n")
         load.stdin.flush()
-        assert json.loads(load.stdout.readline())["packets"] >= 4000  # the others get on
+        assert json.loads(load.stdout.readline())["packets"] >= 4000  # the others make progress
     assert 64 * 1024 < held < HELD
