@@ -1,6 +1,54 @@
-"""Makes `peers` importable for every test below this folder."""
+"""Makes `peers` importable for every test below this folder, and prepares the tests for pytest-xdist."""
 
+import functools
 import sys
 from pathlib import Path
 
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from peers import pki  # noqa: E402
+
+# What the session fixture and a module of integration/ need: RSA keys take long to generate.
+RSA_KEYS = 5
+
+
+@functools.lru_cache
+def rsa_keys():
+    """PEM, so that xdist can send them to its workers."""
+    return [rsa.generate_private_key(65537, 2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+        for _ in range(RSA_KEYS)]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """Each worker gets the same keys, which are generated once."""
+    node.workerinput["rsa_keys"] = rsa_keys()
+
+
+def pytest_configure(config):
+    pki.spare.extend(serialization.load_pem_private_key(key.encode(), None)
+                     for key in getattr(config, "workerinput", {}).get("rsa_keys", []))
+    config.addinivalue_line("markers", "alone: measures time, or needs the machine for itself; tests/run "
+                                       "runs these tests one after the other, when the others are over")
+    config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs")
+
+
+def shares(item):
+    """Whether this test shares a fixture with the others of its module."""
+    return any(definition.scope == "module" for definitions in item._fixtureinfo.name2fixturedefs.values()
+               for definition in definitions)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """For --dist loadgroup: tests that share a fixture of their module stay together and come first,
+    because a group takes long; each of the others goes to the worker that is free."""
+    for item in items:
+        if shares(item):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+    items.sort(key=lambda item: not shares(item))

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import gate as program
 from conftest import USERS
-from peers import auth, mschap, ppp, sstp
+from peers import auth, mschap, ppp, sstp, tls
 from peers.client import CallFailed, Client, last_words
 from peers.server import EndCall
 
@@ -349,7 +349,7 @@ def test_fifo_is_no_certificate(bench, key):
                                  "verify": "ca" if key == "ca-file" else "off"}}
     of = {"ca-file": "backend back", "users-file": "backend back", "country-file": "gate"}
     sections[of.get(key, "listener front")][key] = fifo.name
-    result = program.run("-c", bench.config(sections), "-t", timeout=5)
+    result = program.run("-c", bench.config(sections), "-t")
     assert result.returncode == 1
     assert "regular file" in result.stderr
 
@@ -357,7 +357,7 @@ def test_fifo_is_no_certificate(bench, key):
 def test_fifo_is_no_configuration(bench):
     fifo = bench.place.folder / "fifo.conf"
     os.mkfifo(fifo)
-    result = program.run("-c", fifo, "-t", timeout=5)
+    result = program.run("-c", fifo, "-t")
     assert result.returncode == 1
     assert "regular file" in result.stderr
 
@@ -390,7 +390,7 @@ def test_shorter_deadline_after_reload(bench):
         gate.signal(signal.SIGHUP)
         gate.wait_log("in force")
         with socket.create_connection(gate.address()) as silent:
-            silent.settimeout(5)
+            silent.settimeout(tls.DEADLINE)
             assert silent.recv(1) == b""
 
 

@@ -106,8 +106,7 @@ def test_another_realm_is_the_same_user(bench):
     gate = bench.gate(server, gate={"max_tunnels_per_user": 1}, backend={"crypto_binding": "auto"})
     bench.client(gate, user=names[0]).establish().ping()
     for number, name in enumerate(names[1:]):
-        with pytest.raises(CallFailed):
-            bench.client(gate, user=name).establish()
+        fails(bench.client(gate, user=name), "establish")
         assert gate.wait_call(number)["reason"] == "user-limit"
 
 
@@ -242,8 +241,7 @@ def test_every_form_of_refusal_counts(bench, auth, form):
 
     server = bench.backend(auth=[auth], hooks={"lcp": refuse})
     gate = bench.gate(server, gate={"ban_points": 10}, backend={"crypto_binding": "auto"})
-    with pytest.raises(CallFailed):
-        bench.client(gate, auth=(auth,), password="wrong", bind="127.0.0.5").establish()
+    fails(bench.client(gate, auth=(auth,), password="wrong", bind="127.0.0.5"), "establish")
     gate.wait_event("ban")
     assert gate.wait_call()["login-failures"] == "1"
     refused(bench, gate, bind="127.0.0.5")
@@ -330,7 +328,9 @@ def test_a_row_of_pap_requests(bench):
 def test_the_end_of_a_tunnel_is_no_failed_login(bench, auth):
     server = bench.backend(auth=[auth], hooks={"connected": lambda call: call.disconnect()})
     gate = bench.gate(server, gate={"ban_points": 10})
-    bench.client(gate, auth=(auth,)).establish("connected").wait_end()
+    client = bench.client(gate, auth=(auth,)).establish("connected")
+    client.wait_end()
+    client.close()
     assert "login-failures" not in gate.wait_call().fields
     assert not gate.events("ban")
 
@@ -443,6 +443,7 @@ def test_a_trusted_proxy_is_not_banned(bench, header):
         client.wire.write(header)
         client.secure().ask().send(BROKEN)
         client.wait_end()
+        client.close()
 
     for number in range(3):
         through(header)

@@ -185,6 +185,7 @@ def test_decoy_with_site(bench, site):
     bench.client(gate).establish().ping().disconnect()
 
 
+@pytest.mark.alone
 def test_decoy_takes_no_longer(bench, site):
     """One who measures learns nothing: page for page in turn, and the medians are near."""
     gate = gate_before(bench, site, host="vpn.example.com", deny="127.0.0.66 action decoy")

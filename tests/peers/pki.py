@@ -34,9 +34,15 @@ class Cert:
         return hashlib.sha256(self.der).hexdigest()
 
 
+# RSA keys (2048 bits) that exist already; each of them is used once. See tests/conftest.py.
+spare = []
+
+
 def _secret(kind):
     if kind == "ec":
         return ec.generate_private_key(ec.SECP256R1())
+    if kind == "rsa" and spare:
+        return spare.pop()
     return rsa.generate_private_key(65537, int(kind.removeprefix("rsa") or 2048))
 
 
