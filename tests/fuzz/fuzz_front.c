@@ -1,7 +1,7 @@
-/* The input is a call under front's eyes: an octet that says how the backend is configured,
- * then packets and events. Two octets precede each of them. The highest bit: from the backend;
- * the next one: an event, with its number in the lower octet; otherwise the lower twelve bits
- * are the length of the packet, which may be shorter at the end. */
+/* The input is a call for the negotiation: an octet with the configuration of the backend, then
+ * packets and events. Two octets precede each of them. The highest bit: from the backend; the
+ * next one: an event, with its number in the lower octet; otherwise the lower twelve bits are the
+ * length of the packet, which may be shorter at the end. */
 #include <stdlib.h>
 
 #include "base/insist.h"

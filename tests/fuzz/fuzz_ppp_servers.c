@@ -68,15 +68,14 @@ struct client {
     size_t n, previous_n;
     unsigned answers; /* forwarded frames of a login */
     bool was_late;
-    bool late; /* the server does not read: what goes on waits, so that it crosses what the
-                  server says meanwhile */
+    bool late; /* the server does not read: forwarded frames wait, and cross its own frames */
     struct server_frame waiting[WAITING_MAX];
     uint8_t challenges[WAITING_MAX]; /* number of challenges at the time the client sent it */
     size_t waiting_n;
     bool ended;
 };
 
-/* ---- what must agree ---- */
+/* ---- comparison of server and observer ---- */
 
 static struct span span_name(const struct server_name *name)
 {
@@ -111,8 +110,8 @@ static void check_answer(const struct ppp_observer *o, const struct server_login
 }
 
 /* A client may agree, after its answer, to an earlier request of the server for a protocol that the
- * observer does not know. SoftEther repeats such requests and judges the answer all the same. The
- * observer vouches for nobody then, so the gate refuses the Call Connected. */
+ * observer does not know. SoftEther repeats such requests and nevertheless checks the answer. The
+ * observer then reports no user, so the gate refuses the Call Connected. */
 static bool agreed_on_unknown(const struct ppp_observer *o)
 {
     return o->lcp_auth != 0 && o->lcp_method == PPP_METHOD_NONE;

@@ -136,8 +136,8 @@ SEEDS = {
     mschap() + event(RETRANSMIT) + mschap(BOB, 0x50) + event(LATE, ACCEPTS),
     "attack-crossing": begin(ACCEL, WAITS) + lcp + event(LATE) + mschap() + event(RETRANSMIT) +
     mschap(BOB, 0x50) + event(LATE) + event(JUDGE, ACCEPTS),
-    # found by the fuzzer: SoftEther repeats a request for a protocol that nobody knows, and the client
-    # agrees to it after its answer
+    # found by the fuzzer: SoftEther repeats a request for an unknown protocol, and the client agrees to
+    # it after its answer
     "found-unknown-protocol": bytes.fromhex(
         "000000000f3000090104057803050000000f3000090104057803"
         "05c223810100263e3e3e3e3e0100263e3e0100010026400025010001000100010020 14"),

@@ -40,9 +40,9 @@ def exchange(address):
     octets = os.urandom(SIZE)
     with socket.create_connection(address, timeout=60) as connection:
         connection.sendall(octets)
-        assert receive(connection, 32) == digest(octets), "the data that arrived there is not the data that was sent"
+        assert receive(connection, 32) == digest(octets), "the peer received other data"
         octets = receive(connection, SIZE)
-        assert receive(connection, 32) == digest(octets), "the data that arrived here is not the data that was sent"
+        assert receive(connection, 32) == digest(octets), "received other data"
 
 
 {"serve": serve, "exchange": exchange}[sys.argv[1]]((sys.argv[2], int(sys.argv[3])))

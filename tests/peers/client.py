@@ -255,7 +255,7 @@ class Client:
         nonce = os.urandom(32) if self.tamper == "nonce" else self.nonce
         leaf = sstp.cert_hash(protocol, self.leaf or self.wire.peer_der or b"")
         if self.tamper == "cert-hash":
-            leaf = sstp.cert_hash(protocol, b"somebody else's certificate")
+            leaf = sstp.cert_hash(protocol, b"another certificate")
         said = 3 - protocol if self.tamper == "hash-protocol" else None
         message = sstp.call_connected(protocol, nonce, leaf, self.key, said)
         if self.tamper == "mac":
