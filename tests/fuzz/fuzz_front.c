@@ -24,7 +24,7 @@ static struct {
     struct config_backend config;
     struct config_radius radius;
     struct site_backend backend;
-    struct record session;
+    struct record record;
     struct negotiation *front; /* NULL: the call has ended, or the tunnel is up */
     struct log_limit lines;
     struct binding_leaf leaf[2]; /* of client and backend */
