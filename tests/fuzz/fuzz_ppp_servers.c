@@ -110,21 +110,20 @@ static void check_answer(const struct ppp_observer *o, const struct server_login
 }
 
 /* A client may agree, after its answer, to an earlier request of the server for a protocol that the
- * observer does not know. SoftEther repeats such requests and nevertheless checks the answer. The
- * observer then reports no user, so the gate refuses the Call Connected. */
-static bool agreed_on_unknown(const struct ppp_observer *o)
+ * observer does not know. SoftEther repeats such requests and judges the answer all the same. The
+ * observer vouches for nobody then, so the gate refuses the Call Connected. */
+static bool vouches_for_nobody(const struct ppp_observer *o)
 {
-    return o->lcp_auth != 0 && o->lcp_method == PPP_METHOD_NONE;
+    return o->result != PPP_RESULT_SUCCESS && !ppp_is_content(o) && o->lcp_auth != 0 &&
+           o->lcp_method == PPP_METHOD_NONE;
 }
 
 static void check_login(const struct ppp_observer *o, const struct server_login *l)
 {
     const struct span user = span_of(o->user, o->user_len);
 
-    if (agreed_on_unknown(o)) {
-        INSIST(o->result != PPP_RESULT_SUCCESS && !ppp_is_content(o));
+    if (vouches_for_nobody(o))
         return;
-    }
     INSIST(o->result == PPP_RESULT_SUCCESS && ppp_is_content(o));
     INSIST(o->method == l->method);
     INSIST(l->user.n == 0 || same_user(user, &l->user)); /* pppd: an Identity may be empty */

@@ -141,6 +141,7 @@ SEEDS = {
     "found-unknown-protocol": bytes.fromhex(
         "000000000f3000090104057803050000000f3000090104057803"
         "05c223810100263e3e3e3e3e0100263e3e0100010026400025010001000100010020 14"),
+    "found-unanswered-request": bytes.fromhex("000000000f300009010405780305c22381010040000001260050012014"),
     "attack-late": begin(RRAS, 1) + lcp + mschap() + mschap(BOB, 0x50) + pap(BOB) + identity(BOB),
 }
 
