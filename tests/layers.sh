@@ -20,7 +20,7 @@ policy   base
 net      tls base
 tls      base
 binding  base wire/sstp.h wire/radius.h
-wire     base/span.h base/err.h
+wire     base/span.h base/err.h base/ascii.h
 base
 '
 

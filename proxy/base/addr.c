@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 static bool is_mapped(const uint8_t ip[16])
@@ -35,7 +37,7 @@ static enum err parse_decimal(const char *text, uint32_t max, uint32_t *out)
     if (*text == '\0')
         return ERR_SYNTAX;
     for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9')
+        if (!ascii_is_digit(*text))
             return ERR_SYNTAX;
         uint32_t digit = (uint32_t)(*text - '0');
         if (n > (max - digit) / 10)

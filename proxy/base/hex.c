@@ -1,20 +1,13 @@
 #include "base/hex.h"
 
-int hex_digit(int c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+#include "base/ascii.h"
 
 bool hex_read(struct span text, uint8_t *out, size_t n)
 {
     if (text.n != 2 * n)
         return false;
     for (size_t i = 0; i < n; i++) {
-        const int high = hex_digit(text.p[2 * i]), low = hex_digit(text.p[2 * i + 1]);
+        const int high = ascii_hex_digit(text.p[2 * i]), low = ascii_hex_digit(text.p[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         out[i] = (uint8_t)(high << 4 | low);

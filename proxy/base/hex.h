@@ -6,10 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/ascii.h"
 #include "base/span.h"
 
-/* -1: c, an octet or anything else, is no digit. */
-int hex_digit(int c);
+/* An older name of ascii_hex_digit. */
+static inline int hex_digit(int c)
+{
+    return ascii_hex_digit(c);
+}
 
 /* False: text is not 2 * n digits, and out may hold a part of it. */
 bool hex_read(struct span text, uint8_t *out, size_t n);

@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 struct span {
     const uint8_t *p;
     size_t n; /* octets */
@@ -42,11 +44,6 @@ static inline struct span span_from(struct span s, size_t from)
 static inline bool span_eq(struct span a, struct span b)
 {
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-static inline uint8_t ascii_lower(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
 }
 
 /* As span_eq, the 26 letters of ASCII without regard to case, whatever the locale. */

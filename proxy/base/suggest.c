@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/span.h"
+#include "base/ascii.h"
 
 enum { LENGTH_MAX = 64 };
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/addr.h"
-#include "base/hex.h"
+#include "base/ascii.h"
 
 /* RFC 1035 2.3.4 has 253 octets for a name; with brackets and port it must fit a line of the file.
  */
@@ -19,22 +19,12 @@ static const struct unit {
 };
 enum { UNIT_COUNT = sizeof units / sizeof *units };
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 /* Reads digits up to the first other octet, which *end is set to. */
 static enum err read_digits(const char *text, const char **end, uint32_t *out)
 {
     uint64_t n = 0;
     const char *p = text;
-    for (; is_digit(*p); p++) {
+    for (; ascii_is_digit(*p); p++) {
         n = n * 10 + (uint64_t)(*p - '0');
         if (n > UINT32_MAX)
             return ERR_RANGE;
@@ -122,8 +112,8 @@ enum err value_hex(const char *text, uint8_t *out, size_t cap, size_t *n)
     do {
         if (*n > 0 && *text == ':')
             text++;
-        int high = hex_digit(text[0]);
-        int low = high < 0 ? -1 : hex_digit(text[1]);
+        int high = ascii_hex_digit(text[0]);
+        int low = high < 0 ? -1 : ascii_hex_digit(text[1]);
         if (low < 0)
             return ERR_SYNTAX;
         if (*n == cap)
@@ -147,9 +137,10 @@ static bool is_dns_name(const char *text)
             return false;
         number = true;
         for (size_t i = 0; i < n; i++) {
-            if (!is_letter(text[i]) && !is_digit(text[i]) && text[i] != '-' && text[i] != '_')
+            if (!ascii_is_letter(text[i]) && !ascii_is_digit(text[i]) && text[i] != '-' &&
+                text[i] != '_')
                 return false;
-            number = number && is_digit(text[i]);
+            number = number && ascii_is_digit(text[i]);
         }
         if (text[n] == '\0')
             return !number;
@@ -215,14 +206,9 @@ bool value_is_name(const char *text)
 {
     size_t n = strlen(text);
     for (size_t i = 0; i < n; i++)
-        if (!is_letter(text[i]) && !is_digit(text[i]) && strchr("_.-", text[i]) == NULL)
+        if (!ascii_is_letter(text[i]) && !ascii_is_digit(text[i]) && strchr("_.-", text[i]) == NULL)
             return false;
     return n >= 1 && n <= NAME_MAX_LENGTH;
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
 }
 
 static bool is_control(char c)
@@ -235,12 +221,12 @@ bool value_is_writable(const char *text)
 {
     const size_t n = strlen(text);
 
-    if (n == 0 || n > VALUE_TEXT_MAX || is_blank(text[0]) || is_blank(text[n - 1]) ||
+    if (n == 0 || n > VALUE_TEXT_MAX || ascii_is_blank(text[0]) || ascii_is_blank(text[n - 1]) ||
         strchr("\"'#;", text[0]) != NULL)
         return false;
     for (size_t i = 0; i < n; i++)
         if (is_control(text[i]) ||
-            (is_blank(text[i]) && (text[i + 1] == ';' || text[i + 1] == '#')))
+            (ascii_is_blank(text[i]) && (text[i + 1] == ';' || text[i + 1] == '#')))
             return false;
     return true;
 }

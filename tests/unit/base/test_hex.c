@@ -8,20 +8,6 @@
 
 #include "base/hex.h"
 
-static void digits(void **state)
-{
-    (void)state;
-    static const char all[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
-    for (int c = -256; c < 512; c++) {
-        const char *lower = c <= 0 || c > 255 ? NULL : strchr(all, c);
-        const char *capital = c <= 0 || c > 255 ? NULL : strchr(upper, c);
-        const int want = lower != NULL     ? (int)(lower - all)
-                         : capital != NULL ? (int)(capital - upper)
-                                           : -1;
-        assert_int_equal(hex_digit(c), want);
-    }
-}
-
 static void there_and_back(void **state)
 {
     (void)state;
@@ -53,7 +39,6 @@ static void not_so_many_digits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(digits),
         cmocka_unit_test(there_and_back),
         cmocka_unit_test(not_so_many_digits),
     };
