@@ -11,7 +11,7 @@
 #include "cli/cli_binding.h"
 #include "cli/cli_ctl.h"
 #include "cli/cli_user.h"
-#include "config/config.h"
+#include "config/config_table.h"
 #include "gate/gate.h"
 #include "gate/preflight.h"
 #include "policy/country.h"

@@ -10,7 +10,7 @@
 #include "base/addr.h"
 #include "base/insist.h"
 #include "base/suggest.h"
-#include "config/config.h"
+#include "config/config_load.h"
 #include "tls/tls_facts.h"
 
 static const char usage[] = "usage: sstpgate binding [-c CONF] [-p FILE] LISTENER|FILE\n";

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/insist.h"
-#include "config/config.h"
+#include "config/config_load.h"
 #include "gate/admin.h"
 
 /* A reload with large rules files takes its seconds; a gate that is stopped (SIGSTOP) takes for

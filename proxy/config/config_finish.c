@@ -6,20 +6,17 @@
 
 #include "base/insist.h"
 #include "base/suggest.h"
+#include "config/config.h"
+#include "config/config_mark.h"
 #include "config/config_table.h"
 #include "policy/backends.h"
-
-static char *copy(const char *text)
-{
-    return insist_alloc(strdup(text));
-}
 
 static bool written(struct config_builder *b, enum config_section in, size_t index,
                     const char *name)
 {
     const struct config_key *k = config_key_find(in, name);
     INSIST(k != NULL);
-    return config_mark_find(b->c, index, k, false) != NULL;
+    return config_mark_first(b->c, index, k) != NULL;
 }
 
 /* True where the value was refused: nothing can be concluded from what is in force instead. */
@@ -28,7 +25,7 @@ static bool refused(struct config_builder *b, enum config_section in, size_t ind
 {
     const struct config_key *k = config_key_find(in, name);
     INSIST(k != NULL);
-    const struct config_mark *m = config_mark_find(b->c, index, k, true);
+    const struct config_mark *m = config_mark_last(b->c, index, k);
     return m != NULL && m->refused;
 }
 
@@ -47,7 +44,7 @@ static void complete_section(struct config_builder *b, enum config_section in, s
         const struct config_key *k = &config_keys[i];
         if (k->in != in)
             continue;
-        const struct config_mark *m = config_mark_find(b->c, index, k, false);
+        const struct config_mark *m = config_mark_first(b->c, index, k);
         if (k->initial != NULL && (m == NULL || m->refused))
             INSIST(k->type->parse(&b->input, k, (char *)section + k->at, k->initial));
         if ((k->flags & KEY_REQUIRED) && m == NULL)
@@ -88,7 +85,7 @@ static void finish_plain(struct config_builder *b, size_t index)
         const struct config_key *k = &config_keys[i];
         if (k->in != BACKEND || !(k->flags & KEY_TLS))
             continue;
-        const struct config_mark *m = config_mark_find(b->c, index, k, false);
+        const struct config_mark *m = config_mark_first(b->c, index, k);
         if (m != NULL)
             config_problem(&b->input, m->line, "%s has no meaning with tls = no", k->name);
     }
@@ -299,7 +296,7 @@ static void find_only_backend(struct config_builder *b, struct config_listener *
         l->backend = &c->backend[i];
     }
     if (others == 1) {
-        l->backend_name = copy(l->backend->name);
+        l->backend_name = config_type_copy(l->backend->name);
         return;
     }
     l->backend = NULL;

@@ -3,7 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "config/config.h"
+#include "config/config_sections.h"
 #include "config/config_type_net.h"
 #include "config/config_type_rules.h"
 #include "config/config_type_server.h"

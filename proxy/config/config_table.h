@@ -1,26 +1,26 @@
-/* config_table: the sections a configuration may have, and one row for each key of them: name,
- * type, where its value goes, default, help. The reader, -T, the manual page and the sample file
- * come from it; a new key touches the table and its user. */
+/* config_table: the sections that a configuration may have, and one row for each of their keys:
+ * name, type, field, default, help. The reader, -T, the manual page and the sample file derive from
+ * it; a new key is a new row, and the code that obeys it. */
 #ifndef SSTPGATE_CONFIG_CONFIG_TABLE_H
 #define SSTPGATE_CONFIG_CONFIG_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
+#include "config/config_sections.h"
 #include "config/config_type.h"
-
-struct config;
 
 struct config_section_kind {
     const char *word;
-    const char *title; /* as it is written */
-    bool named;        /* then there may be more than one, in an array */
-    size_t items;      /* where in struct config: the section itself, or the pointer to the array */
-    size_t count;      /* where in struct config the array's length is */
-    size_t size;       /* of one of the array */
+    const char *title; /* as in the file: "[listener NAME]" */
+    bool named;        /* the file may have more than one; they are an array */
+    size_t items;      /* offset in struct config of the section, or of the pointer to the array */
+    size_t count;      /* offset in struct config of the array's length */
+    size_t size;       /* of an item of the array */
 };
 
-/* Every named section begins so. */
+/* The start of the struct of every named section. */
 struct config_head {
     char *name;
     unsigned line;
@@ -30,16 +30,20 @@ extern const struct config_section_kind config_sections[SECTION_COUNT];
 extern const struct config_key config_keys[];
 extern const size_t config_key_count;
 
-/* NULL: there is none. */
+/* Returns the row of a key. NULL: none. */
 const struct config_key *config_key_find(enum config_section in, const char *name);
 
+/* The sections of one kind; [gate] is always one. The name of [gate] is NULL. */
 size_t config_section_count(const struct config *c, enum config_section in);
 void *config_section_at(const struct config *c, enum config_section in, size_t index);
-const char *config_section_name(const struct config *c, enum config_section in,
-                                size_t index); /* NULL for [gate] */
+const char *config_section_name(const struct config *c, enum config_section in, size_t index);
 unsigned config_section_line(const struct config *c, enum config_section in, size_t index);
 
-/* One more of a named kind, all zeros but name, which becomes its own, and line. */
+/* Appends a section of a named kind, all zeros but name, of which it takes ownership, and line. */
 void config_section_add(struct config *c, enum config_section in, char *name, unsigned line);
+
+/* Writes the table, for --keys and the manual page: each key with its section, type, help and
+ * default. */
+void config_print_reference(FILE *out);
 
 #endif

@@ -7,8 +7,7 @@
 #include "base/insist.h"
 #include "base/suggest.h"
 #include "base/value.h"
-#include "config/config.h"
-#include "config/config_read.h"
+#include "config/config_sections.h"
 
 void config_problem(struct config_input *in, unsigned line, const char *format, ...)
 {

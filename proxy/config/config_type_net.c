@@ -6,7 +6,7 @@
 #include <sys/un.h>
 
 #include "base/value.h"
-#include "config/config.h"
+#include "config/config_sections.h"
 
 static const char unix_prefix[] = "unix:";
 

@@ -6,16 +6,10 @@
 #include "base/insist.h"
 #include "base/suggest.h"
 #include "base/value.h"
-#include "config/config.h"
-#include "config/config_read.h"
+#include "config/config_sections.h"
 #include "policy/backends.h"
 
 static const char blanks[] = " \t";
-
-static char *copy(const char *text)
-{
-    return insist_alloc(strdup(text));
-}
 
 /* ---- server --------------------------------------------------------------------------------- */
 
@@ -77,7 +71,7 @@ static bool read_address(struct config_input *in, const struct config_key *k, co
         config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
                        text);
     else
-        s->host = copy(host);
+        s->host = config_type_copy(host);
     return e == ERR_OK;
 }
 
@@ -86,7 +80,7 @@ static bool parse_server(struct config_input *in, const struct config_key *k, vo
 {
     struct config_backend *be = at;
     struct backends_server s = {.line = in->line};
-    char *words = copy(text), *rest = words;
+    char *words = config_type_copy(text), *rest = words;
     const char *word = strtok_r(rest, blanks, &rest);
     bool good = read_address(in, k, word == NULL ? "" : word, &s);
 
@@ -153,7 +147,7 @@ static bool parse_statuses(struct config_input *in, const struct config_key *k, 
                            const char *text)
 {
     struct config_statuses *list = at;
-    char *words = copy(text), *rest = words;
+    char *words = config_type_copy(text), *rest = words;
     const size_t before = list->count;
     bool good = true;
 

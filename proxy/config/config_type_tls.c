@@ -5,7 +5,7 @@
 
 #include "base/insist.h"
 #include "base/value.h"
-#include "config/config.h"
+#include "config/config_sections.h"
 
 /* A list for OpenSSL, one name in each line or joined by ':' as OpenSSL writes it. It is judged
  * where the SSL_CTX is made. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/insist.h"
+#include "config/config_load.h"
 #include "policy/backends.h"
 #include "users/secret.h"
 #include "users/users.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/insist.h"
-#include "config/config.h"
+#include "config/config_load.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,4 +1,5 @@
-#include "config/config.h"
+#include "config/config_load.h"
+#include "config/config_table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
