@@ -295,10 +295,10 @@ char *config_type_read_path(struct config_input *in, const struct config_key *k,
     /* The effective value must be one that can be written, or -T would print what no file holds. */
     if (value_is_writable(path))
         return path;
-    config_problem(in, in->line,
-                   "%s: '%s' cannot be written in one value (at most %d octets, no "
-                   "comment in it): use an absolute path",
-                   k->name, path, (int)VALUE_TEXT_MAX);
+    config_problem(
+        in, in->line,
+        "%s: '%s' does not fit into one value (at most %d bytes, no comment): use an absolute path",
+        k->name, path, (int)VALUE_TEXT_MAX);
     free(path);
     return NULL;
 }

@@ -269,7 +269,7 @@ static bool read_cidr(struct config_input *in, const struct config_key *k, const
         return true;
     if (e == ERR_RANGE)
         config_problem(in, in->line,
-                       "%s: '%s' is no network: its prefix is too long, or bits behind the "
+                       "%s: '%s' is not a network: its prefix is too long, or bits after the "
                        "prefix are set (10.0.0.0/8, not 10.0.0.1/8)",
                        k->name, text);
     else

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "policy/rules.h"
+#include "policy/rules_read.h"
 
 static bool add_rule(struct config_input *in, const struct config_key *k, struct rules *rules,
                      bool allow, const char *text)

@@ -8,6 +8,7 @@
 #include "base/value.h"
 #include "config/config_sections.h"
 #include "policy/backends.h"
+#include "policy/rules_read.h"
 
 static const char blanks[] = " \t";
 
@@ -202,8 +203,8 @@ static bool route_fits(struct config_input *in, const struct config_key *k,
     const bool fits = value_is_writable(insist_alloc(whole));
     if (!fits)
         config_problem(in, in->line,
-                       "%s: '%s' cannot be written in one value (at most %d octets, no comment in "
-                       "it): use an absolute path",
+                       "%s: '%s' does not fit into one value (at most %d bytes, no comment): use "
+                       "an absolute path",
                        k->name, whole, (int)VALUE_TEXT_MAX);
     free(whole);
     return fits;

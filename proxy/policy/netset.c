@@ -162,7 +162,8 @@ static const char *read_line(struct netset *s, char *text, size_t len, unsigned 
     switch (cidr_parse(text, &net)) {
     case ERR_OK: break;
     case ERR_RANGE:
-        return "no network: its prefix is too long, or bits behind the prefix are set (10.0.0.0/8, "
+        return "not a network: its prefix is too long, or bits after the prefix are set "
+               "(10.0.0.0/8, "
                "not 10.0.0.1/8)";
     default: return "not an address or a network such as 198.51.100.0/24";
     }

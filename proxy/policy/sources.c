@@ -7,7 +7,7 @@
 
 struct source_file {
     char *path;
-    struct netset *set; /* NULL: that was reported */
+    struct netset *set; /* NULL: it has problems, already reported */
 };
 
 struct source_zone {

@@ -1,6 +1,5 @@
-/* sources: what rules look into besides their own words: files of networks, time zones, the country
- * database. Each is opened once, however many rules name it. Filled by one thread; read-only
- * afterwards. */
+/* sources: the data that rules look up: files of networks, time zones, the country database. Each
+ * is opened once, however many rules name it. Filled by one thread; read-only afterwards. */
 #ifndef SSTPGATE_POLICY_SOURCES_H
 #define SSTPGATE_POLICY_SOURCES_H
 
@@ -22,14 +21,14 @@ struct sources {
 void sources_init(struct sources *s);
 void sources_fini(struct sources *s);
 
-/* NULL: it cannot be used; why was written to problems, once for each file. What is returned lives
- * as long as s. */
+/* Returns the networks of the file path, owned by s. NULL: it has problems, which are written to
+ * problems once for each file. */
 const struct netset *sources_netset(struct sources *s, const char *path, FILE *problems);
 
-/* Of all files of networks that were asked for, the one at i < file_count. */
+/* Returns the path of a file that sources_netset() was called with. i < file_count. */
 const char *sources_file_path(const struct sources *s, size_t i);
 
-/* NULL: problem says why. */
+/* Returns the time zone, owned by s. NULL: problem has the reason. */
 const struct zone *sources_zone(struct sources *s, const char *name,
                                 char problem[ZONE_PROBLEM_MAX]);
 

@@ -9,7 +9,7 @@ enum { DAY_MINUTES = 24 * 60, DAY_SECONDS = 60 * DAY_MINUTES };
 
 static const char names[7][4] = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
 
-/* 0 for Monday; -1 when there is no day. */
+/* Reads the name of a day at *p. Returns 0 for Monday; -1: not a day. */
 static int read_day(const char **p)
 {
     const size_t n = strnlen(*p, 3);
@@ -48,7 +48,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* HH:MM, 24:00 at most. */
+/* Reads HH:MM at *p, at most 24:00. */
 static bool read_clock(const char **p, uint16_t *out)
 {
     const char *c = *p;
@@ -73,7 +73,7 @@ const char *window_parse(const char *days, const char *hours, struct window *out
     if (!read_hours(hours, out))
         return "hours are written 08:00-18:00";
     if (out->from == out->to)
-        return "this begins when it ends; the whole day is 00:00-24:00";
+        return "start and end are equal; the whole day is 00:00-24:00";
     return NULL;
 }
 

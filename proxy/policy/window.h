@@ -1,4 +1,4 @@
-/* window: hours that come again each week, as `Mon-Fri 08:00-18:00`. */
+/* window: weekly time windows such as `Mon-Fri 08:00-18:00`. */
 #ifndef SSTPGATE_POLICY_WINDOW_H
 #define SSTPGATE_POLICY_WINDOW_H
 
@@ -6,17 +6,18 @@
 #include <stdint.h>
 
 struct window {
-    uint8_t days;      /* bit 0 is Monday: the days on which it begins */
-    uint16_t from, to; /* minutes of the day; to <= from: it ends on the day after */
+    uint8_t days;      /* days on which the window begins; bit 0: Monday */
+    uint16_t from, to; /* minutes of the day; to <= from: it ends on the next day */
 };
 
-/* days: names of three letters in any case, ranges (Sat-Mon goes over the end of the week), and
- * lists of both joined by ','. hours: HH:MM-HH:MM, the end not included, 24:00 an end only. What
- * ends before it begins goes on after midnight: Fri 22:00-06:00 is Saturday morning too. Returns
- * what is wrong, for a message; NULL: nothing, and *out is set. */
+/* Reads a window. days: names of three letters in any case, ranges (Sat-Mon crosses the end of the
+ * week), and lists of both separated by ','. hours: HH:MM-HH:MM, the end excluded, 24:00 only as an
+ * end. A window whose end is before its start continues after midnight: Fri 22:00-06:00 includes
+ * Saturday morning. Returns NULL after setting *out, or a reason for a message. */
 const char *window_parse(const char *days, const char *hours, struct window *out);
 
-/* local: seconds since 1970 as the clocks of the place show them (UTC plus zone_offset()). */
+/* Returns whether w contains a time. local: seconds since 1970 in local time, which is UTC plus
+ * zone_offset(). */
 bool window_has(const struct window *w, int64_t local);
 
 #endif

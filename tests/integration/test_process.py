@@ -443,11 +443,11 @@ def test_what_is_hardly_meant(bench):
         f"{line('ban-file = /nonexistent/bans', 'gate')}: warning: ban-file: its folder "
         "/nonexistent: No such file or directory",
         *(f"{line(words, 'listener front')}: warning: listener front: this rule is never reached: "
-          f"the one in line {first} decides for all of its addresses"
+          f"the rule on line {first} matches all of its addresses"
           for words in ("allow = 10.1.0.0/16", "deny = 10.1.2.3 user bob")),
         f"{line('use-backend = routed tenant b', 'listener site')}: warning: listener site: this "
-        f"rule is never reached: the one in line {line('use-backend = plain any', 'listener site')} "
-        "decides for all of its addresses",
+        f"rule is never reached: the rule on line {line('use-backend = plain any', 'listener site')} "
+        "matches all of its addresses",
         *(f"{line('crypto-binding = rewrite', f'backend {name}')}: warning: backend {name}: "
           "crypto-binding = rewrite without users-file and radius: there is no key for MS-CHAPv2 "
           "and EAP, whose calls are refused" for name in ("back", "routed"))]

@@ -372,7 +372,7 @@ static void bad_values_are_explained(void **state)
         {'g', "ban-points = 10001", "ban-points: '10001' is not a number from 0 to 10000 or none"},
         {'g', "ban-time = 0", "ban-time: '0': this deadline cannot be left out"},
         {'g', "ban-exempt = 10.0.0.1/8",
-         "ban-exempt: '10.0.0.1/8' is no network: its prefix is too long, or bits behind the "
+         "ban-exempt: '10.0.0.1/8' is not a network: its prefix is too long, or bits after the "
          "prefix "
          "are set (10.0.0.0/8, not 10.0.0.1/8)"},
         {'g', "timeout-idle = 10",
@@ -414,21 +414,20 @@ static void bad_values_are_explained(void **state)
         {'l', "groups = X25519,P-256",
          "groups: 'X25519,P-256' is not a list of names joined by ':'"},
         {'l', "allow = 10.0.0.1/8",
-         "allow: '10.0.0.1/8' is no network: its prefix is too long, or bits behind the prefix are "
+         "allow: '10.0.0.1/8' is not a network: its prefix is too long, or bits after the prefix "
+         "are "
          "set (10.0.0.0/8, not 10.0.0.1/8)"},
         {'l', "deny = all",
-         "deny: unknown condition 'all': there are address, file, country, any, user, host, sni, "
-         "tenant, time, action"},
+         "deny: unknown condition 'all': use address, file, country, any, user, host, sni, "
+         "tenant, time or action"},
         {'l', "deny = 10.0.0.256",
          "deny: '10.0.0.256' is not an address or a network such as 198.51.100.0/24"},
         {'l', "allow = 10.0.0.0/8 usr bob", "allow: unknown condition 'usr'; did you mean 'user'?"},
-        {'l', "allow = any action drop",
-         "allow: action: who is allowed gets none; it belongs to deny"},
+        {'l', "allow = any action drop", "allow: action: only deny rules have one"},
         {'l', "deny = country DE", "country: [gate] has no country-file in which to look it up"},
         {'l', "deny = file " X50 X50 X50 X10 " user b",
-         "deny: 'file /etc/gate/" X50 X50 X50 X10
-         " user b' cannot be written in one value (at most "
-         "176 octets, no comment in it): use an absolute path"},
+         "deny: 'file /etc/gate/" X50 X50 X50 X10 " user b' does not fit into one value (at most "
+         "176 bytes, no comment): use an absolute path"},
         {'l', "deny-action = close",
          "deny-action: unknown value 'close': write reset, drop or decoy"},
         {'l', "mode = dryrun", "mode: unknown value 'dryrun'; did you mean 'dry-run'?"},
@@ -476,18 +475,18 @@ static void bad_values_are_explained(void **state)
         {'b', "check-statuses = ,\ncheck = http",
          "check-statuses: ',' is not a list of HTTP statuses such as 200 401 or 400-404"},
         {'p', "check = tls\ncrypto-binding = off", "check = tls needs tls = yes"},
-        {'l', "use-backend = b", "use-backend: there is no condition: `any` stands for everybody"},
+        {'l', "use-backend = b",
+         "use-backend: the rule has no condition: write `any` to match every client"},
         {'l', "use-backend = c any", "use-backend: there is no [backend c]"},
         {'l', "use-backend = b! any", "use-backend: 'b!' cannot be the name of a backend"},
         {'l', "use-backend = b user x",
          "use-backend: user: it is not known yet when the call is sent on"},
-        {'l', "use-backend = b any action drop",
-         "use-backend: action: who is allowed gets none; it belongs to deny"},
+        {'l', "use-backend = b any action drop", "use-backend: action: only deny rules have one"},
         {'l', "use-backend = b country DE",
          "country: [gate] has no country-file in which to look it up"},
         {'l', "use-backend = b file " X50 X50 X50 X10,
          "use-backend: 'b file /etc/gate/" X50 X50 X50 X10
-         "' cannot be written in one value (at most 176 octets, no comment in it): use an absolute "
+         "' does not fit into one value (at most 176 bytes, no comment): use an absolute "
          "path"},
         {'b', "tls = true", "tls: unknown value 'true': write yes or no"},
         {'u', "verify = pins", "verify: unknown value 'pins'; did you mean 'pin'?"},
@@ -625,9 +624,8 @@ static void problems_of_whole_files(void **state)
          "16: passphrase-file: there is no `certificate` above it\n"},
         {"[listener a]\nlisten = 127.0.0.1:0\ncertificate = " X50 X50 X50 X10
          "xxxxxxx\nkey = k\n" BACKEND,
-         "3: certificate: '/etc/gate/" X50 X50 X50 X10
-         "xxxxxxx' cannot be written in one value (at "
-         "most 176 octets, no comment in it): use an absolute path\n"},
+         "3: certificate: '/etc/gate/" X50 X50 X50 X10 "xxxxxxx' does not fit into one value (at "
+         "most 176 bytes, no comment): use an absolute path\n"},
         /* what contradicts */
         {LISTENER "tls-max = 1.1\n" BACKEND,
          "4: tls-min is 1.2, which is more than tls-max, 1.1\n"},
@@ -731,8 +729,8 @@ static void what_inih_hides_is_found(void **state)
         /* relative, it grows: "/etc/gate/" */
         {LISTENER BACKEND "users-file = " X50 X50 X50 X10 "xxxxxx\n", 0, ""},
         {LISTENER BACKEND "users-file = " X50 X50 X50 X10 "xxxxxxx\n", 0,
-         "7: users-file: '/etc/gate/" X50 X50 X50 X10 "xxxxxxx' cannot be written in one value (at "
-         "most 176 octets, no comment in it): use an absolute path\n"},
+         "7: users-file: '/etc/gate/" X50 X50 X50 X10 "xxxxxxx' does not fit into one value (at "
+         "most 176 bytes, no comment): use an absolute path\n"},
         {"[" X50 "]\nfoo = bar\n" LISTENER BACKEND, 0,
          "1: a section's name is longer than 49 octets\n"},
         {LISTENER BACKEND X50 " = 1\n", 0, "7: a key's name is longer than 49 octets\n"},
@@ -990,10 +988,11 @@ static void what_rules_name_is_opened(void **state)
                                        "deny = time Mon 00:00-24:00 Moon/Crater\n"
                                        "[gate]\ncountry-file = none.mmdb\n");
     assert_non_null(strstr(problems, "/none.mmdb: "));
-    assert_non_null(strstr(problems, "/f.conf:7: country-file cannot be used\n"));
-    assert_non_null(strstr(problems, "/none.txt: cannot be opened: No such file or directory\n"
-                                     "/f.conf:4: allow-file: /none.txt cannot be used\n"
-                                     "/f.conf:5: deny: time zone Moon/Crater: "));
+    assert_non_null(strstr(problems, "/f.conf:7: country-file was not loaded, see its problems\n"));
+    assert_non_null(strstr(problems,
+                           "/none.txt: cannot be opened: No such file or directory\n"
+                           "/f.conf:4: allow-file: /none.txt was not loaded, see its problems\n"
+                           "/f.conf:5: deny: time zone Moon/Crater: "));
     free(problems);
 }
 

@@ -108,7 +108,7 @@ static void every_wrong_line_is_named(void **state)
     assert_null(read_text(text, sizeof text - 1, &problems));
 #define NEITHER ": not an address or a network such as 198.51.100.0/24\n"
 #define RANGE                                                                                      \
-    ": no network: its prefix is too long, or bits behind the prefix are set (10.0.0.0/8, not "    \
+    ": not a network: its prefix is too long, or bits after the prefix are set (10.0.0.0/8, not "  \
     "10.0.0.1/8)\n"
     assert_string_equal(problems, "list:2" NEITHER "list:3" RANGE "list:5" RANGE "list:6" NEITHER
                                   "list:7" NEITHER "list:8: a NUL stands in this line\n"

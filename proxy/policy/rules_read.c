@@ -1,0 +1,300 @@
+#include "policy/rules_read.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/insist.h"
+#include "base/suggest.h"
+#include "base/value.h"
+#include "policy/rules_internal.h"
+
+enum { ARGS_MAX = 3 };
+
+struct rule_parser {
+    struct rule *rule;
+    const char *dir;
+    char *args[ARGS_MAX];          /* of the current condition */
+    char path[VALUE_TEXT_MAX + 1]; /* args[0], if it had to be made absolute */
+    char *problem;
+};
+
+__attribute__((format(printf, 2, 3))) static bool rule_fail(struct rule_parser *p,
+                                                            const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(p->problem, RULES_PROBLEM_MAX, format, args);
+    va_end(args);
+    return false;
+}
+
+static bool read_address(struct rule_parser *p)
+{
+    p->rule->where = WHERE_NET;
+    switch (cidr_parse(p->args[0], &p->rule->net)) {
+    case ERR_OK: return true;
+    case ERR_RANGE:
+        return rule_fail(
+            p,
+            "'%s' is not a network: its prefix is too long, or bits after the prefix are set "
+            "(10.0.0.0/8, not 10.0.0.1/8)",
+            p->args[0]);
+    default:
+        return rule_fail(p, "'%s' is not an address or a network such as 198.51.100.0/24",
+                         p->args[0]);
+    }
+}
+
+static bool read_file(struct rule_parser *p)
+{
+    if (*p->args[0] != '/') {
+        const int n = snprintf(p->path, sizeof p->path, "%s/%s", p->dir, p->args[0]);
+        if (n < 0 || (size_t)n >= sizeof p->path || strpbrk(p->path, " \t") != NULL)
+            return rule_fail(p,
+                             "'%s/%s' is too long or contains a blank: use an absolute path, or "
+                             "%s-file",
+                             p->dir, p->args[0], p->rule->allow ? "allow" : "deny");
+        p->args[0] = p->path;
+    }
+    p->rule->where = WHERE_FILE;
+    p->rule->path = insist_alloc(strdup(p->args[0]));
+    return true;
+}
+
+static bool read_country(struct rule_parser *p)
+{
+    const uint8_t a = ascii_lower((uint8_t)p->args[0][0]);
+    const uint8_t b = a == '\0' ? a : ascii_lower((uint8_t)p->args[0][1]);
+    if (a < 'a' || a > 'z' || b < 'a' || b > 'z' || p->args[0][2] != '\0')
+        return rule_fail(p, "country: '%s' is not a country's two letters such as DE", p->args[0]);
+    p->rule->where = WHERE_COUNTRY;
+    p->rule->country[0] = (char)(a - 'a' + 'A');
+    p->rule->country[1] = (char)(b - 'a' + 'A');
+    return true;
+}
+
+static bool read_any(struct rule_parser *p)
+{
+    p->rule->where = WHERE_ANY;
+    return true;
+}
+
+static bool read_user(struct rule_parser *p)
+{
+    p->rule->user = insist_alloc(strdup(p->args[0]));
+    return true;
+}
+
+/* Reads a name, or `*.` and a name. Returns NULL for anything else. */
+static char *read_name(const char *text, bool *is_address)
+{
+    char host[VALUE_HOST_SIZE], *out = NULL;
+    const bool below = text[0] == '*' && text[1] == '.';
+    if (value_host(below ? text + 2 : text, host, is_address) != ERR_OK || (below && *is_address))
+        return NULL;
+    if (asprintf(&out, "%s%s", below ? "*." : "", host) < 0)
+        out = NULL;
+    return insist_alloc(out);
+}
+
+static bool read_host(struct rule_parser *p)
+{
+    bool is_address;
+    p->rule->host = read_name(p->args[0], &is_address);
+    return p->rule->host != NULL ||
+           rule_fail(p, "host: '%s' is not a name, *.NAME or an address (no port here)",
+                     p->args[0]);
+}
+
+static bool read_sni(struct rule_parser *p)
+{
+    bool is_address;
+    p->rule->sni = read_name(p->args[0], &is_address);
+    if (p->rule->sni == NULL)
+        return rule_fail(p, "sni: '%s' is not a name or *.NAME", p->args[0]);
+    /* RFC 6066 3: literal addresses are not permitted in HostName */
+    return !is_address ||
+           rule_fail(p, "sni: '%s' is an address: TLS carries names only", p->args[0]);
+}
+
+static bool read_tenant(struct rule_parser *p)
+{
+    p->rule->tenant = insist_alloc(strdup(p->args[0]));
+    return true;
+}
+
+static bool read_time(struct rule_parser *p)
+{
+    const char *wrong = window_parse(p->args[0], p->args[1], &p->rule->window);
+    if (wrong != NULL)
+        return rule_fail(p, "time: '%s %s': %s", p->args[0], p->args[1], wrong);
+    if (!zone_name_valid(p->args[2]))
+        return rule_fail(p, "time: '%s' is not a zone such as Europe/Berlin, UTC or local",
+                         p->args[2]);
+    p->rule->zone_name = insist_alloc(strdup(p->args[2]));
+    return true;
+}
+
+static bool read_action(struct rule_parser *p)
+{
+    if (p->rule->allow)
+        return rule_fail(p, "action: only deny rules have one");
+    for (enum rules_action a = RULES_RESET; a <= RULES_DECOY; a++) {
+        if (strcmp(p->args[0], rules_action_name(a)) == 0) {
+            p->rule->has_action = true;
+            p->rule->action = a;
+            return true;
+        }
+    }
+    return rule_fail(p, "action: unknown value '%s': write reset, drop or decoy", p->args[0]);
+}
+
+/* A rule has at most one condition of each kind. */
+enum condition_kind {
+    ADDRESS = 1,
+    USER = 2,
+    HOST = 4,
+    SNI = 8,
+    TENANT = 16,
+    TIME = 32,
+    ACTION = 64
+};
+
+static const struct condition {
+    const char *word;
+    enum condition_kind kind;
+    size_t args;
+    bool (*read)(struct rule_parser *p);
+    const char *wants; /* the arguments, for a message */
+} conditions[] = {
+    {"address", ADDRESS, 1, read_address, "a network"},
+    {"file", ADDRESS, 1, read_file, "a path"},
+    {"country", ADDRESS, 1, read_country, "two letters"},
+    {"any", ADDRESS, 0, read_any, "nothing"},
+    {"user", USER, 1, read_user, "a name"},
+    {"host", HOST, 1, read_host, "a name"},
+    {"sni", SNI, 1, read_sni, "a name"},
+    {"tenant", TENANT, 1, read_tenant, "a value"},
+    {"time", TIME, 3, read_time, "days, hours and a zone: Mon-Fri 08:00-18:00 Europe/Berlin"},
+    {"action", ACTION, 1, read_action, "reset, drop or decoy"},
+};
+enum { CONDITION_COUNT = sizeof conditions / sizeof *conditions };
+
+static const struct condition *find_condition(const char *word)
+{
+    for (size_t i = 0; i < CONDITION_COUNT; i++)
+        if (strcmp(conditions[i].word, word) == 0)
+            return &conditions[i];
+    return NULL;
+}
+
+static bool unknown_word(struct rule_parser *p, const char *word)
+{
+    struct suggest s = suggest_init(word);
+    for (size_t i = 0; i < CONDITION_COUNT; i++)
+        suggest_offer(&s, conditions[i].word);
+    if (s.best != NULL)
+        return rule_fail(p, "unknown condition '%s'; did you mean '%s'?", word, s.best);
+    return rule_fail(
+        p,
+        "unknown condition '%s': use address, file, country, any, user, host, sni, tenant, "
+        "time or action",
+        word);
+}
+
+static char *next_word(char **at)
+{
+    char *word = *at + strspn(*at, " \t");
+    char *end = word + strcspn(word, " \t");
+    *at = *end == '\0' ? end : end + 1;
+    *end = '\0';
+    return *word == '\0' ? NULL : word;
+}
+
+/* Returns whether the first word of a rule can only be meant as an address. */
+static bool looks_like_address(const char *word)
+{
+    return find_condition(word) == NULL && strpbrk(word, "0123456789.:/") != NULL;
+}
+
+static bool read_condition(struct rule_parser *p, const struct condition *c, unsigned *seen,
+                           char **at)
+{
+    if (*seen & c->kind) {
+        if (c->kind == ADDRESS)
+            return rule_fail(p, "a rule has only one of address, file, country and any");
+        return rule_fail(p, "%s is set twice in this rule", c->word);
+    }
+    *seen |= c->kind;
+    for (size_t i = 0; i < c->args; i++)
+        if ((p->args[i] = next_word(at)) == NULL)
+            return rule_fail(p, "%s needs %s", c->word, c->wants);
+    return c->read(p);
+}
+
+/* Reads all words of `at`, and writes them to out as they will be printed. */
+static bool read_rule(struct rule_parser *p, char *at, FILE *out)
+{
+    unsigned seen = 0;
+    const char *between = "";
+    for (char *word; (word = next_word(&at)) != NULL; between = " ") {
+        const struct condition *c = find_condition(word);
+        if (seen == 0 && looks_like_address(word)) {
+            seen = ADDRESS;
+            p->args[0] = word;
+            if (!read_address(p))
+                return false;
+            fputs(word, out);
+            continue;
+        }
+        if (c == NULL)
+            return unknown_word(p, word);
+        if (!read_condition(p, c, &seen, &at))
+            return false;
+        fprintf(out, "%s%s", between, c->word);
+        for (size_t i = 0; i < c->args; i++)
+            fprintf(out, " %s", p->args[i]);
+    }
+    if (seen == 0 || seen == ACTION)
+        return rule_fail(p, "the rule has no condition: write `any` to match every client");
+    return true;
+}
+
+bool rules_add(struct rules *r, bool allow, const char *text, const char *dir, unsigned line,
+               char problem[RULES_PROBLEM_MAX])
+{
+    struct rule rule = {.allow = allow, .line = line};
+    struct rule_parser p = {.rule = &rule, .dir = dir, .problem = problem};
+    size_t len = 0;
+    char *words = insist_alloc(strdup(text));
+    FILE *out = open_memstream(&rule.text, &len);
+    INSIST(out != NULL);
+
+    bool good = read_rule(&p, words, out);
+    INSIST(fclose(out) == 0);
+    /* Or -T would print a value that no file can hold. */
+    if (good && !value_is_writable(rule.text))
+        good = rule_fail(
+            &p,
+            "'%s' does not fit into one value (at most %d bytes, no comment): use an absolute path",
+            rule.text, (int)VALUE_TEXT_MAX);
+    free(words);
+    if (good)
+        rule_append(r, &rule);
+    else
+        rule_fini(&rule);
+    return good;
+}
+
+void rules_add_file(struct rules *r, bool allow, const char *path, unsigned line)
+{
+    const struct rule rule = {.allow = allow,
+                              .file_only = true,
+                              .line = line,
+                              .text = insist_alloc(strdup(path)),
+                              .where = WHERE_FILE,
+                              .path = insist_alloc(strdup(path))};
+    rule_append(r, &rule);
+}

@@ -1,0 +1,73 @@
+#include "policy/sources.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#define POLICY "tests/policy" /* the tests run in the root of the tree */
+
+static void each_file_is_read_once(void **state)
+{
+    (void)state;
+    struct sources s;
+    sources_init(&s);
+    const struct netset *set = sources_netset(&s, POLICY "/partners.txt", stderr);
+    assert_non_null(set);
+    assert_true(netset_count(set) > 0);
+    assert_ptr_equal(sources_netset(&s, POLICY "/partners.txt", stderr), set);
+    assert_int_equal(s.file_count, 1);
+    assert_string_equal(sources_file_path(&s, 0), POLICY "/partners.txt");
+    sources_fini(&s);
+    assert_int_equal(s.file_count, 0);
+}
+
+static void problems_of_a_file_are_reported_once(void **state)
+{
+    (void)state;
+    struct sources s;
+    char *problems;
+    size_t n;
+    FILE *f = open_memstream(&problems, &n);
+    sources_init(&s);
+    assert_null(sources_netset(&s, "/nowhere.txt", f));
+    assert_null(sources_netset(&s, "/nowhere.txt", f));
+    fclose(f);
+    assert_string_equal(problems, "/nowhere.txt: cannot be opened: No such file or directory\n");
+    assert_string_equal(sources_file_path(&s, 0), "/nowhere.txt"); /* a reload looks at it again */
+    free(problems);
+    sources_fini(&s);
+}
+
+static void each_zone_is_loaded_once(void **state)
+{
+    (void)state;
+    char problem[ZONE_PROBLEM_MAX];
+    struct sources s;
+    sources_init(&s);
+    const struct zone *utc = sources_zone(&s, "UTC", problem);
+    const struct zone *berlin = sources_zone(&s, "Europe/Berlin", problem);
+    assert_non_null(utc);
+    assert_non_null(berlin);
+    assert_ptr_equal(sources_zone(&s, "UTC", problem), utc);
+    assert_ptr_equal(sources_zone(&s, "Europe/Berlin", problem), berlin);
+    assert_null(sources_zone(&s, "Europe/Berln", problem));
+    assert_string_equal(problem, "/usr/share/zoneinfo/Europe/Berln: No such file or directory");
+    assert_int_equal(s.zone_count, 2);
+    sources_fini(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_file_is_read_once),
+        cmocka_unit_test(problems_of_a_file_are_reported_once),
+        cmocka_unit_test(each_zone_is_loaded_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
