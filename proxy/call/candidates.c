@@ -74,16 +74,23 @@ static bool find_radius(struct candidates *c, struct span msg, const struct keyr
                         uint64_t now_ms, struct hlak *key)
 {
     struct hlak keys[RADIUS_MAX];
-    uint64_t id[RADIUS_MAX];
+    uint64_t ids[RADIUS_MAX];
+    struct keyring_search s = {.radius = c->radius,
+                               .login = login,
+                               .latest = c->latest,
+                               .keys = keys,
+                               .ids = ids,
+                               .max = RADIUS_MAX};
     size_t which;
 
     if (c->keyring == NULL)
         return false;
-    size_t n = keyring_find(c->keyring, c->radius, login, now_ms, &c->latest, keys, id, RADIUS_MAX);
+    size_t n = keyring_find(c->keyring, &s, now_ms);
+    c->latest = s.latest;
     c->tried.radius += n;
     if (!find(msg, keys, n, key, &which))
         return false;
-    keyring_spend(c->keyring, id[which]);
+    keyring_spend(c->keyring, ids[which]);
     return true;
 }
 
@@ -91,11 +98,18 @@ void candidates_login_ended(struct candidates *c, const struct keyring_login *lo
                             uint64_t now_ms)
 {
     struct hlak key;
-    uint64_t id, latest = c->latest; /* a copy, so that the key is found again */
+    uint64_t id;
+    struct keyring_search s = {.radius = c->radius,
+                               .login = login,
+                               .latest =
+                                   c->latest, /* not updated, so that the key is found again */
+                               .keys = &key,
+                               .ids = &id,
+                               .max = 1};
 
     if (c->keyring == NULL)
         return;
-    if (keyring_find(c->keyring, c->radius, login, now_ms, &latest, &key, &id, 1) > 0)
+    if (keyring_find(c->keyring, &s, now_ms) > 0)
         c->key_seen = true;
     hlak_wipe(&key);
 }

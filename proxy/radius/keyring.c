@@ -277,26 +277,25 @@ static bool same_login(const struct keyring *k, const struct label *a, const str
            same_user(a->user, a->bare, b->user, b->bare);
 }
 
-size_t keyring_find(struct keyring *k, const char *radius, const struct keyring_login *login,
-                    uint64_t now_ms, uint64_t *latest, struct hlak *keys, uint64_t *id, size_t max)
+size_t keyring_find(struct keyring *k, struct keyring_search *s, uint64_t now_ms)
 {
     size_t found = 0;
 
     lock(k);
     expire(k, now_ms);
-    const struct label wanted = label_of(k, radius, login);
+    const struct label wanted = label_of(k, s->radius, s->login);
     for (size_t i = k->kept.count; i-- > 0;) {
         const struct ring_keys *e = &k->keys[place(&k->kept, i, KEYRING_MAX)];
-        if (e->id <= *latest)
+        if (e->id <= s->latest)
             break;
         if (!same_login(k, &e->label, &wanted))
             continue;
-        for (size_t j = 0; j < e->n && found < max; j++, found++) {
-            keys[found] = e->key[j];
-            id[found] = e->id;
+        for (size_t j = 0; j < e->n && found < s->max; j++, found++) {
+            s->keys[found] = e->key[j];
+            s->ids[found] = e->id;
         }
     }
-    *latest = k->latest;
+    s->latest = k->latest;
     unlock(k);
     return found;
 }
@@ -399,8 +398,8 @@ static unsigned seen_from(struct keyring *k, struct note wanted, uint64_t now_ms
     return n;
 }
 
-bool keyring_whence(struct keyring *k, const char *radius, const struct keyring_login *login,
-                    uint64_t now_ms, struct addr *client)
+bool keyring_client_of(struct keyring *k, const char *radius, const struct keyring_login *login,
+                       uint64_t now_ms, struct addr *client)
 {
     unsigned n = 0;
 

@@ -41,7 +41,7 @@ struct keyring_login {
 struct keyring;
 
 struct keyring *keyring_new(void);
-void keyring_free(struct keyring *k); /* NULL is fine; no other thread uses it any more */
+void keyring_free(struct keyring *k); /* NULL: no-op; no other thread may use it any more */
 
 /* Returns the hash of octets: 0 if they are empty, never 0 otherwise. */
 uint64_t keyring_hash(const struct keyring *k, struct span octets);
@@ -66,25 +66,32 @@ void keyring_on_put(struct keyring *k, void (*fn)(void *arg), void *arg);
 void keyring_put(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct hlak *keys, size_t n, uint64_t now_ms);
 
-/* Copies the keys of [radius NAME] for this login, the newest first, at most max. A key is for this
- * login if it has
+/* A search for the keys of a login. */
+struct keyring_search {
+    const char *radius; /* NAME of [radius NAME] */
+    const struct keyring_login *login;
+    uint64_t latest; /* keys put until then are left out; 0 at first, set by keyring_find */
+    /* room for the results */
+    struct hlak *keys;
+    uint64_t *ids; /* of the same key: for keyring_spend */
+    size_t max;
+};
+
+/* Copies the keys for the login of s, the newest first, at most s->max, and returns their number;
+ * the caller wipes them. The next call with the same s finds only keys that were put since, so no
+ * key comes twice. A key is for this login if it has
  * - the same proof, whatever the name: a VPN server may change the name, and may carry an answer of
  *   MS-CHAPv2 in another envelope than the client; or
  * - the same chain, with at least one packet of the server in it, and the same user. The domain or
  *   realm of a name counts only where both names have one.
  * Keys of other logins are left out whatever the MAC, because every account can get a key and use
- * it.
- *
- * Copies only keys that were put later than *latest, and sets *latest: with 0 at first and the same
- * variable later, no key comes twice. id[i]: for keyring_spend. Returns the number of keys; the
- * caller wipes them. */
-size_t keyring_find(struct keyring *k, const char *radius, const struct keyring_login *login,
-                    uint64_t now_ms, uint64_t *latest, struct hlak *keys, uint64_t *id, size_t max);
+ * it. */
+size_t keyring_find(struct keyring *k, struct keyring_search *s, uint64_t now_ms);
 
-/* The login with this id has its tunnel. */
+/* Wipes the keys of this id, because the login that they belong to has its tunnel. */
 void keyring_spend(struct keyring *k, uint64_t id);
 
-/* This login, towards a server that asks [radius NAME], comes from this client. */
+/* Notes that this login, at a VPN server that asks [radius NAME], comes from this client. */
 void keyring_saw(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct addr *client, uint64_t now_ms);
 
@@ -92,8 +99,8 @@ void keyring_saw(struct keyring *k, const char *radius, const struct keyring_log
  * has only begun (EAP's first packet). False: the client is unknown, several addresses match, or
  * notes that might match another address were replaced. Ports do not count; *client has the latest
  * one. */
-bool keyring_whence(struct keyring *k, const char *radius, const struct keyring_login *login,
-                    uint64_t now_ms, struct addr *client);
+bool keyring_client_of(struct keyring *k, const char *radius, const struct keyring_login *login,
+                       uint64_t now_ms, struct addr *client);
 
 /* Wipes keys and notes that are too old. Call periodically, because old keys otherwise stay until
  * the next call of another function. */

@@ -329,7 +329,7 @@ static const struct addr *identify(struct radius_section *s, const struct radius
         return NULL;
     }
     return s->config->calling_station_client &&
-                   keyring_whence(s->keyring, s->name, &login, now_ms, caller)
+                   keyring_client_of(s->keyring, s->name, &login, now_ms, caller)
                ? caller
                : NULL;
 }

@@ -733,8 +733,10 @@ static void a_key_from_radius(void **state)
     /* it is spent, and the other one is not */
     const struct keyring_login login = {.user = span_str("User"), .marks = own_marks(&c)};
     struct hlak left[2];
-    uint64_t id[2], latest = 0;
-    assert_int_equal(keyring_find(c.keyring, "home", &login, NOW, &latest, left, id, 2), 1);
+    uint64_t ids[2];
+    struct keyring_search search = {
+        .radius = "home", .login = &login, .keys = left, .ids = ids, .max = 2};
+    assert_int_equal(keyring_find(c.keyring, &search, NOW), 1);
     talk_fini(&c);
 }
 
@@ -1085,12 +1087,12 @@ static void logins_are_noted(void **state)
         login.marks = cases[i].response ? own_marks(&c) : marks_of_eap(&c, cases[i].radius);
         request_and_ack(&c, SSTP_HASH_SHA256);
         for (size_t k = 0; cases[i].ppp[k] != NULL; k++) {
-            assert_false(keyring_whence(c.keyring, "home", &login, NOW, &from));
+            assert_false(keyring_client_of(c.keyring, "home", &login, NOW, &from));
             give_hex(&c, k % 2 == 1, cases[i].ppp[k]);
         }
-        assert_true(keyring_whence(c.keyring, "home", &login, NOW, &from));
+        assert_true(keyring_client_of(c.keyring, "home", &login, NOW, &from));
         assert_true(addr_equal(&from, &c.record.client));
-        assert_false(keyring_whence(c.keyring, "away", &login, NOW, &from));
+        assert_false(keyring_client_of(c.keyring, "away", &login, NOW, &from));
         talk_fini(&c);
     }
 }
@@ -1118,7 +1120,7 @@ static void notes_of_one_call_push_out_nobody(void **state)
             refused(&c, from_client(&c, answer), REASON_CLIENT_BAD_FRAMES);
     }
     assert_int_equal(c.record.frames_dropped, 33);
-    assert_true(keyring_whence(c.keyring, "home", &other, NOW, &from));
+    assert_true(keyring_client_of(c.keyring, "home", &other, NOW, &from));
     talk_fini(&c);
 }
 

@@ -45,11 +45,14 @@ static const char *find_later(struct keyring *k, const char *radius, const char 
 {
     static char text[64];
     struct hlak keys[16];
-    uint64_t id[16];
+    uint64_t ids[16];
     const struct keyring_login l = login(k, user, proof);
-    size_t n = keyring_find(k, radius, &l, now, latest, keys, id, 16);
+    struct keyring_search s = {
+        .radius = radius, .login = &l, .latest = *latest, .keys = keys, .ids = ids, .max = 16};
+    size_t n = keyring_find(k, &s, now);
     int end = 0;
 
+    *latest = s.latest;
     text[0] = '\0';
     for (size_t i = 0; i < n; i++) {
         assert_int_equal(keys[i].kind, HLAK_RADIUS);
@@ -201,12 +204,14 @@ static void chains(void **state)
         struct keyring *k = keyring_new();
         struct keyring_login l = {.user = span_str("User"), .marks = follow(k, cases[i].radius)};
         struct hlak found[1];
-        uint64_t latest = 0, id[1];
+        uint64_t ids[1];
+        struct keyring_search s = {
+            .radius = "home", .login = &l, .keys = found, .ids = ids, .max = 1};
         l.marks.proof = 0;
         keyring_put(k, "home", &l, &one, 1, START);
         l.marks = follow(k, cases[i].ppp);
         l.marks.proof = 0;
-        if ((keyring_find(k, "home", &l, START, &latest, found, id, 1) == 1) != cases[i].same)
+        if ((keyring_find(k, &s, START) == 1) != cases[i].same)
             fail_msg("%s", cases[i].what);
         keyring_free(k);
     }
@@ -265,19 +270,20 @@ static void no_more_than_asked_for(void **state)
     struct keyring *k = keyring_new();
     struct hlak keys[KEYRING_PER_LOGIN + 2];
     const struct keyring_login l = login(k, "alice", RESPONSE_1);
-    uint64_t id[KEYRING_PER_LOGIN + 2], latest = 0;
+    uint64_t ids[KEYRING_PER_LOGIN + 2];
+    struct keyring_search s = {.radius = "home", .login = &l, .keys = keys, .ids = ids, .max = 2};
 
     (void)state;
     for (uint8_t i = 0; i < KEYRING_PER_LOGIN + 2; i++)
         keys[i] = key(i);
     keyring_put(k, "home", &l, keys, KEYRING_PER_LOGIN + 2, START);
     memset(keys, 0, sizeof keys);
-    assert_int_equal(keyring_find(k, "home", &l, START, &latest, keys, id, 2), 2);
+    assert_int_equal(keyring_find(k, &s, START), 2);
     assert_int_equal(keys[1].key[0], 1);
     assert_int_equal(keys[2].kind, HLAK_ZERO);
-    latest = 0;
-    assert_int_equal(keyring_find(k, "home", &l, START, &latest, keys, id, KEYRING_PER_LOGIN + 2),
-                     KEYRING_PER_LOGIN);
+    s.latest = 0;
+    s.max = KEYRING_PER_LOGIN + 2;
+    assert_int_equal(keyring_find(k, &s, START), KEYRING_PER_LOGIN);
     keyring_free(k);
 }
 
@@ -302,18 +308,19 @@ static void spent(void **state)
     struct keyring *k = keyring_new();
     struct hlak keys[2];
     const struct keyring_login l = login(k, "alice", RESPONSE_1);
-    uint64_t id[2], latest = 0;
+    uint64_t ids[2];
+    struct keyring_search s = {.radius = "home", .login = &l, .keys = keys, .ids = ids, .max = 2};
 
     (void)state;
     keys[0] = key(1);
     keys[1] = key(2);
     keyring_put(k, "home", &l, keys, 2, START);
     put(k, "home", "bob", RESPONSE_2, 3, START);
-    assert_int_equal(keyring_find(k, "home", &l, START, &latest, keys, id, 2), 2);
-    assert_int_equal(id[0], id[1]);
-    keyring_spend(k, id[0]);
+    assert_int_equal(keyring_find(k, &s, START), 2);
+    assert_int_equal(ids[0], ids[1]);
+    keyring_spend(k, ids[0]);
     assert_string_equal(find(k, "home", "alice", RESPONSE_1, START), "");
-    keyring_spend(k, id[0]); /* of two calls that knew it the other one may be later */
+    keyring_spend(k, ids[0]); /* of two calls that knew it the other one may be later */
     keyring_spend(k, 4711);
     assert_string_equal(find(k, "home", "bob", RESPONSE_2, START), "3");
     keyring_free(k);
@@ -368,7 +375,7 @@ static const char *whence(struct keyring *k, const char *radius, const char *use
     static char text[ADDR_TEXT_MAX];
     const struct keyring_login l = login(k, user, proof);
     struct addr a;
-    return keyring_whence(k, radius, &l, now, &a) ? addr_format(&a, text) : "?";
+    return keyring_client_of(k, radius, &l, now, &a) ? addr_format(&a, text) : "?";
 }
 
 static void by_proof_or_user(void **state)
@@ -407,15 +414,15 @@ static void by_chain(void **state)
     assert_int_equal(addr_parse("192.0.2.2:1002", 0, &b), 0);
     keyring_saw(k, "home", &alice, &a, START);
     keyring_saw(k, "home", &bob, &b, START);
-    assert_true(keyring_whence(k, "home", &alice, START, &found) && addr_equal(&found, &a));
-    assert_true(keyring_whence(k, "home", &bob, START, &found) && addr_equal(&found, &b));
+    assert_true(keyring_client_of(k, "home", &alice, START, &found) && addr_equal(&found, &a));
+    assert_true(keyring_client_of(k, "home", &bob, START, &found) && addr_equal(&found, &b));
     bob.user = span_str("alice");
     keyring_saw(k, "home", &bob, &b, START);
-    assert_false(keyring_whence(k, "home", &alice, START, &found));
+    assert_false(keyring_client_of(k, "home", &alice, START, &found));
     alice.marks = follow(k, followed);
-    assert_false(keyring_whence(k, "home", &alice, START, &found));
+    assert_false(keyring_client_of(k, "home", &alice, START, &found));
     keyring_saw(k, "home", &alice, &a, START);
-    assert_true(keyring_whence(k, "home", &alice, START, &found) && addr_equal(&found, &a));
+    assert_true(keyring_client_of(k, "home", &alice, START, &found) && addr_equal(&found, &a));
     assert_string_equal(whence(k, "home", "alice", "", START), "?");
     keyring_free(k);
 }
@@ -437,7 +444,7 @@ static void by_either_mark(void **state)
     saw(k, "home", "alice", RESPONSE_2, "192.0.2.2:1002", START);
     both = login(k, "alice", RESPONSE_2);
     both.marks.chain = keyring_hash(k, span_str("of the VPN server"));
-    assert_true(keyring_whence(k, "home", &both, START, &found));
+    assert_true(keyring_client_of(k, "home", &both, START, &found));
     keyring_free(k);
 }
 
@@ -524,15 +531,15 @@ static void *give(void *arg)
 
 static void *take(void *arg)
 {
-    uint64_t latest = 0;
     struct hlak keys[4];
-    uint64_t id[4];
+    uint64_t ids[4];
     const struct keyring_login l = login(arg, "user7", RESPONSE_1);
+    struct keyring_search s = {.radius = "home", .login = &l, .keys = keys, .ids = ids, .max = 4};
 
     for (unsigned i = 0; i < TURNS; i++) {
         saw(arg, "home", "user7", RESPONSE_1, "192.0.2.1:1001", START + i);
-        if (keyring_find(arg, "home", &l, START + i, &latest, keys, id, 4) > 0)
-            keyring_spend(arg, id[0]);
+        if (keyring_find(arg, &s, START + i) > 0)
+            keyring_spend(arg, ids[0]);
     }
     return NULL;
 }
