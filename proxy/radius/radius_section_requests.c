@@ -1,0 +1,206 @@
+#include "radius/radius_section_requests.h"
+
+#include <string.h>
+
+#include "base/insist.h"
+#include "config/config.h"
+#include "net/udp.h"
+#include "net/worker.h"
+#include "radius/radius_section_state.h"
+#include "radius/radius_server.h"
+
+/* No client uses an authenticator twice within this time (RFC 2865 3). */
+enum { SEEN_MS = 300000 };
+
+static struct span authenticator_of(const struct radius_trip *trip)
+{
+    return span_of(trip->client_authenticator, RADIUS_AUTHENTICATOR);
+}
+
+/* ---- the server of a request ---- */
+
+/* Gives r an identifier of a server: the first in the order of the configuration, silent ones last,
+ * but not `but` (NULL: any). */
+static bool choose_server(struct radius_section *s, struct radius_request *r,
+                          const struct radius_server *but, uint64_t now_ms)
+{
+    const struct radius_servers *all = r->key.accounting ? &s->accounting : &s->access;
+
+    for (int silent = 0; silent < 2; silent++)
+        for (size_t i = 0; i < all->count; i++)
+            if (all->item[i] != but &&
+                radius_server_is_silent(all->item[i], now_ms) == (silent == 1) &&
+                radius_server_take(all->item[i], r))
+                return true;
+    return false;
+}
+
+/* Gives a new request an identifier: of the server that knows its State, or else of any server. */
+static bool assign_server(struct radius_section *s, struct radius_request *r,
+                          const struct radius_packet *p, uint64_t now_ms)
+{
+    const size_t origin = radius_logins_server(&s->logins, p);
+
+    if (origin != RADIUS_LOGINS_NONE && radius_server_take(s->access.item[origin], r))
+        return true;
+    return choose_server(s, r, NULL, now_ms);
+}
+
+/* Signs the packet in s->out, which includes the identifier, and sends it. */
+static void send_signed(struct radius_section *s, struct radius_request *r, uint64_t now_ms)
+{
+    struct radius_out *out = &s->out;
+
+    radius_carry_sign(out, &r->trip, r->server_id);
+    radius_table_set(&s->table, r, RADIUS_PENDING, span_of(out->octets, out->len), now_ms);
+    r->sent_ms = now_ms;
+    radius_server_send(r);
+}
+
+/* ---- Status-Server ---- */
+
+/* RFC 5997 3: a proxy answers for itself, and the answer says only that the gate is up. */
+static void answer_status(struct radius_section *s, const struct radius_arrival *a)
+{
+    static const uint8_t to_be_signed[RADIUS_AUTHENTICATOR];
+    struct radius_out *out = &s->out;
+
+    radius_begin(out, a->accounting ? RADIUS_ACCOUNTING_RESPONSE : RADIUS_ACCESS_ACCEPT,
+                 a->packet.id);
+    radius_add(out, RADIUS_MESSAGE_AUTHENTICATOR, span_of(to_be_signed, sizeof to_be_signed));
+    INSIST(radius_end(out));
+    radius_sign(out, a->packet.authenticator.p, s->client_secret);
+    (void)udp_send(a->udp, span_of(out->octets, out->len), a->path);
+    atomic_fetch_add(&s->count.answers, 1);
+}
+
+/* ---- retransmissions ---- */
+
+/* Moves a request to another server, or to another address of its server, if there is one. */
+static bool reassign_server(struct radius_section *s, struct radius_request *r, uint64_t now_ms)
+{
+    struct radius_server *old = r->server;
+
+    radius_server_missed(old, r, now_ms);
+    return choose_server(s, r, old, now_ms) ||
+           (radius_server_moved(old, r) && radius_server_take(old, r));
+}
+
+static void retransmit(struct radius_section *s, struct radius_request *r, uint64_t now_ms)
+{
+    atomic_fetch_add(&s->count.repeated, 1);
+    if (r->state == RADIUS_ANSWERED) {
+        radius_section_send_answer(r);
+        return;
+    }
+    radius_table_touch(&s->table, r, now_ms);
+    if (now_ms - r->sent_ms >= s->config->timeout_server && reassign_server(s, r, now_ms)) {
+        memcpy(s->out.octets, r->octets, r->len);
+        s->out.len = r->len;
+        send_signed(s, r, now_ms);
+        return;
+    }
+    /* To the same server the packet is the same, with the same identifier (RFC 2865 2.5). */
+    radius_server_send(r);
+}
+
+/* ---- new requests ---- */
+
+/* Sets the marks of an Access-Request. Returns its client's address if the configuration asks for
+ * it (calling-station-id = client) and the keyring knows it; otherwise NULL. */
+static const struct addr *identify(struct radius_section *s, const struct radius_packet *p,
+                                   uint64_t now_ms, struct keyring_marks *marks,
+                                   struct addr *caller)
+{
+    struct keyring_login login;
+
+    if (p->code != RADIUS_ACCESS_REQUEST)
+        return NULL;
+    const bool followed = radius_logins_find(&s->logins, p, s->eap, &login);
+    *marks = login.marks;
+    if (!followed) {
+        atomic_fetch_add(&s->count.unfollowed, 1);
+        return NULL;
+    }
+    return s->config->calling_station_client &&
+                   keyring_client_of(s->keyring, s->name, &login, now_ms, caller)
+               ? caller
+               : NULL;
+}
+
+/* Drops a request if the table is full. Of pending requests it is the one that has waited longest,
+ * so that during a flood a request that is answered at once is not dropped before its answer. */
+static void make_room(struct radius_section *s)
+{
+    struct radius_request *r = radius_table_surplus(&s->table);
+
+    if (r == NULL)
+        return;
+    if (r->state == RADIUS_PENDING)
+        radius_section_drop(s, RADIUS_DROP_FULL, &r->key.from);
+    radius_section_drop_request(s, r);
+}
+
+static void forward(struct radius_section *s, const struct radius_arrival *a,
+                    const struct radius_key *key, uint64_t now_ms)
+{
+    const struct radius_packet *p = &a->packet;
+    struct radius_trip trip = {.client_secret = s->client_secret,
+                               .server_secret = s->server_secret};
+    struct keyring_marks marks = {0};
+    struct addr caller;
+
+    if (!radius_carry_request(p, &trip, identify(s, p, now_ms, &marks, &caller), &s->out)) {
+        radius_section_drop(s, RADIUS_DROP_MALFORMED, &a->path->peer);
+        return;
+    }
+    make_room(s);
+    struct radius_request *r = radius_table_add(&s->table, key, now_ms);
+    r->trip = trip;
+    r->marks = marks;
+    r->udp = a->udp;
+    r->path = *a->path;
+    if (!assign_server(s, r, p, now_ms)) {
+        radius_section_drop(s, RADIUS_DROP_NO_SERVER, &a->path->peer);
+        radius_section_drop_request(s, r);
+        return;
+    }
+    if (p->code == RADIUS_ACCESS_REQUEST)
+        radius_memory_put(&s->seen, authenticator_of(&trip), now_ms);
+    send_signed(s, r, now_ms);
+}
+
+/* Returns whether another request of the last minutes had this authenticator: then the packet is
+ * not a retransmission of a request whose answer was lost, but the copy of an attacker who has
+ * recorded it (RFC 2865 3). */
+static bool is_replay(const struct radius_section *s, const struct radius_packet *p,
+                      uint64_t now_ms)
+{
+    const uint64_t seen_ms = radius_memory_get(&s->seen, p->authenticator);
+    return p->code == RADIUS_ACCESS_REQUEST && seen_ms > 0 && now_ms - seen_ms < SEEN_MS;
+}
+
+void radius_section_request(struct radius_section *s, const struct radius_arrival *a)
+{
+    const struct radius_key key = {
+        .from = a->path->peer, .accounting = a->accounting, .id = a->packet.id};
+    const uint64_t now_ms = worker_now(s->worker);
+
+    if (a->packet.code == RADIUS_STATUS_SERVER) {
+        answer_status(s, a);
+        return;
+    }
+    struct radius_request *r = radius_table_find(&s->table, &key);
+    if (r != NULL && span_eq(authenticator_of(&r->trip), a->packet.authenticator)) {
+        r->udp = a->udp;
+        r->path = *a->path;
+        retransmit(s, r, now_ms);
+    } else if (is_replay(s, &a->packet, now_ms)) {
+        radius_section_drop(s, RADIUS_DROP_REPLAYED, &a->path->peer);
+    } else {
+        if (r != NULL) /* a new request with this identifier: the client has given up the old one
+                          (RFC 5080 2.2.2) */
+            radius_section_drop_request(s, r);
+        forward(s, a, &key, now_ms);
+    }
+}

@@ -1,0 +1,86 @@
+/* radius_section_state: one [radius NAME] as the files that it is made of see it: radius_section.c
+ * has its life and its settings, radius_section_requests.c what clients send,
+ * radius_section_answers.c what servers send. The functions here are common to these files. The
+ * RADIUS thread only, except for the atomic counters. */
+#ifndef SSTPGATE_RADIUS_RADIUS_SECTION_STATE_H
+#define SSTPGATE_RADIUS_RADIUS_SECTION_STATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "radius/radius_logins.h"
+#include "radius/radius_memory.h"
+#include "radius/radius_table.h"
+
+struct config_radius;
+struct radius_server;
+struct worker;
+
+/* Why a packet was dropped. */
+enum radius_drop {
+    RADIUS_DROP_STRANGER,  /* its sender is not among `clients`, or is not the server that was asked
+                            */
+    RADIUS_DROP_MALFORMED, /* not a RADIUS packet, or of a code that is not accepted there */
+    RADIUS_DROP_FORGED,    /* signed with another secret, or not an answer to the request */
+    RADIUS_DROP_UNSIGNED,  /* without the Message-Authenticator that it must have */
+    RADIUS_DROP_REPLAYED,  /* has the Request Authenticator of another request (RFC 2865 3) */
+    RADIUS_DROP_UNEXPECTED, /* an answer that no request waits for */
+    RADIUS_DROP_FULL,       /* too many requests are pending */
+    RADIUS_DROP_NO_SERVER,  /* no server has an address and a free identifier */
+    RADIUS_DROPS
+};
+
+struct radius_servers {
+    struct radius_server **item; /* in the order of the configuration */
+    size_t count;
+};
+
+struct radius_section {
+    struct worker *worker;
+    struct keyring *keyring;
+    char *name;
+    const struct config_radius *config;       /* of the snapshot */
+    struct span client_secret, server_secret; /* of the snapshot */
+    struct radius_servers access, accounting;
+    struct radius_table table;
+    struct radius_memory seen; /* Request Authenticator to its time of arrival */
+    struct radius_logins logins;
+    struct {
+        atomic_ullong requests, repeated, answers, accepts, keys, unfollowed, dropped[RADIUS_DROPS];
+        atomic_size_t waiting;
+    } count;
+    struct log_limit limit[RADIUS_DROPS];
+
+    /* Wiped by radius_section_settle: a packet that is being built, and an EAP packet put together
+     * from its attributes. Both hold material for guessing passwords, and keys until these are
+     * hidden. */
+    struct radius_out out;
+    uint8_t eap[RADIUS_MAX];
+};
+
+/* Returns the word for the log and for `sstpgate ctl status`. */
+const char *radius_drop_name(enum radius_drop why);
+
+/* Counts a dropped packet and logs it, at most one line a second for each reason. */
+void radius_section_drop(struct radius_section *s, enum radius_drop why, const struct addr *from);
+
+/* Returns whether the packet is signed with this secret and has the Message-Authenticator that it
+ * needs; otherwise drops it. request_authenticator: NULL for a request. */
+bool radius_section_verify(struct radius_section *s, const struct radius_packet *p,
+                           const uint8_t *request_authenticator, struct span secret,
+                           const struct addr *from);
+
+/* Removes a request. Its client may send it again if it had no answer, so its authenticator does
+ * not count as a replay. */
+void radius_section_drop_request(struct radius_section *s, struct radius_request *r);
+
+/* Sends the answer that r has to its client. */
+void radius_section_send_answer(const struct radius_request *r);
+
+/* Wipes what the callback has left in buffers and on the stack; the last line of each callback. */
+void radius_section_settle(struct radius_section *s);
+
+#endif
