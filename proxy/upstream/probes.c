@@ -20,17 +20,17 @@
 enum { FIRST_MS = 1000, INTERVAL_MIN_MS = 1000 };
 
 struct probe {
-    struct probe *prev, *next; /* of all->list, unless it is given up */
+    struct probe *prev, *next; /* in all->list, unless `ended` is set */
     struct probes *all;
-    struct site *site; /* a reference of its own */
+    struct site *site; /* counted reference */
     const struct site_backend *backend;
     size_t server;
     enum { PROBE_IDLE, PROBE_RESOLVE, PROBE_CONNECT, PROBE_ANSWER, PROBE_CLOSE } state;
-    bool given_up;
-    uint64_t due; /* IDLE: of the next one; otherwise of its end */
+    bool ended;   /* freed as soon as nothing is open */
+    uint64_t due; /* ms; IDLE: start of the next probe; otherwise the deadline of this one */
     struct dial *dial;
     struct stream stream;
-    char failure[BACKENDS_CAUSE_MAX]; /* of the latest address; "": ours, not the server's */
+    char failure[BACKENDS_CAUSE_MAX]; /* at the latest address; "": the fault is this machine's */
 };
 
 struct probes {
@@ -45,178 +45,180 @@ static struct probe *of_stream(struct stream *s)
     return (struct probe *)((char *)s - offsetof(struct probe, stream));
 }
 
-/* Up to n - 1. So that neither the servers of one gate nor the gates of one server go in step. */
-static uint32_t any_below(uint32_t n)
+/* Returns a random number below n, so that neither the probes of one gate nor the gates of one
+ * server probe in lockstep. */
+static uint32_t random_below(uint32_t n)
 {
     uint32_t number = 0;
-    (void)!getrandom(&number, sizeof number, 0); /* without it they do go in step, that is all */
+    (void)!getrandom(&number, sizeof number, 0); /* on failure 0: lockstep does no harm */
     return number % n;
 }
 
-static uint32_t interval_of(const struct probe *c)
+static uint32_t probe_interval(const struct probe *p)
 {
-    const uint32_t wanted = c->backend->config->check_interval;
+    const uint32_t wanted = p->backend->config->check_interval;
     const uint32_t ms = wanted < INTERVAL_MIN_MS ? INTERVAL_MIN_MS : wanted;
-    return ms - ms / 10 + any_below(ms / 5 + 1);
+    return ms - ms / 10 + random_below(ms / 5 + 1);
 }
 
-/* ---- the end of one ---- */
+/* ---- the end of a probe ---- */
 
-static void release(struct probe *c)
+static void probe_release(struct probe *p)
 {
-    site_unref(c->site);
-    free(c);
+    site_unref(p->site);
+    free(p);
 }
 
-static void dial_done(struct probe *c)
+static void probe_dial_done(struct probe *p)
 {
-    dial_free(c->dial);
-    c->dial = NULL;
+    dial_free(p->dial);
+    p->dial = NULL;
 }
 
-/* Nothing is open any more. */
-static void over(struct probe *c)
+/* Waits for the next interval, or frees the probe; its stream is closed. */
+static void probe_over(struct probe *p)
 {
-    if (c->given_up) {
-        release(c);
+    if (p->ended) {
+        probe_release(p);
         return;
     }
-    c->state = PROBE_IDLE;
-    c->due = worker_now(c->all->worker) + interval_of(c);
+    p->state = PROBE_IDLE;
+    p->due = worker_now(p->all->worker) + probe_interval(p);
 }
 
-static void close_now(struct probe *c)
+static void probe_close(struct probe *p)
 {
-    dial_done(c);
-    c->state = PROBE_CLOSE;
-    if (c->stream.handle == STREAM_HANDLE_NONE)
-        over(c);
+    probe_dial_done(p);
+    p->state = PROBE_CLOSE;
+    if (p->stream.handle == STREAM_HANDLE_NONE)
+        probe_over(p);
     else
-        stream_close(&c->stream, false);
+        stream_close(&p->stream, false);
 }
 
-static void report(struct probe *c, bool good, const char *cause)
+static void probe_report(struct probe *p, bool good, const char *cause)
 {
-    upstream_report(c->backend, c->server, good, cause, worker_now(c->all->worker));
+    upstream_report(p->backend, p->server, good, cause, worker_now(p->all->worker));
 }
 
-static void passed(struct probe *c)
+static void probe_passed(struct probe *p)
 {
-    report(c, true, "check");
-    if (c->stream.in == STREAM_IN_IDLE) {
-        close_now(c);
+    probe_report(p, true, "check");
+    if (p->stream.in == STREAM_IN_IDLE) {
+        probe_close(p);
         return;
     }
-    dial_done(c);
-    c->state = PROBE_CLOSE;
-    stream_shutdown(&c->stream); /* an orderly end, which a server need not log */
+    probe_dial_done(p);
+    p->state = PROBE_CLOSE;
+    /* An orderly end (close_notify, FIN), which most servers do not log as an error. */
+    stream_shutdown(&p->stream);
 }
 
-static void failed(struct probe *c)
+static void probe_failed(struct probe *p)
 {
-    if (c->failure[0] != '\0')
-        report(c, false, c->failure);
-    close_now(c);
+    if (p->failure[0] != '\0')
+        probe_report(p, false, p->failure);
+    probe_close(p);
 }
 
-static void note(struct probe *c, const char *what, const char *text)
+static void probe_note(struct probe *p, const char *what, const char *text)
 {
-    snprintf(c->failure, sizeof c->failure, "check: %s: %s", what, text);
+    snprintf(p->failure, sizeof p->failure, "check: %s: %s", what, text);
 }
 
-static void note_status(struct probe *c, const char *what, int status)
+static void probe_note_status(struct probe *p, const char *what, int status)
 {
     if (stream_starved(status))
-        c->failure[0] = '\0';
+        p->failure[0] = '\0';
     else
-        note(c, what, stream_strerror(status));
+        probe_note(p, what, stream_strerror(status));
 }
 
-/* This address will not do; on_closed tries the next one. */
-static void address_failed(struct probe *c, const char *what, const char *text)
+/* Gives up this address; on_closed tries the next one. */
+static void probe_address_failed(struct probe *p, const char *what, const char *text)
 {
-    note(c, what, text);
-    stream_close(&c->stream, false);
+    probe_note(p, what, text);
+    stream_close(&p->stream, false);
 }
 
-/* ---- the course of one ---- */
+/* ---- the course of a probe ---- */
 
-static void next_address(struct probe *c)
+static void probe_next_address(struct probe *p)
 {
     struct addr to;
 
-    if (!dial_next(c->dial, &to)) {
-        failed(c);
+    if (!dial_next(p->dial, &to)) {
+        probe_failed(p);
         return;
     }
-    c->state = PROBE_CONNECT;
-    const int r = stream_connect(&c->stream, &to);
-    if (r != 0) /* it closes, and that goes on */
-        note_status(c, "connect", r);
+    p->state = PROBE_CONNECT;
+    const int r = stream_connect(&p->stream, &to);
+    if (r != 0) /* the stream closes itself; on_closed continues */
+        probe_note_status(p, "connect", r);
 }
 
 static void on_resolved(void *arg, int status)
 {
-    struct probe *c = arg;
+    struct probe *p = arg;
     if (status == 0)
-        note(c, "resolve", "no address");
+        probe_note(p, "resolve", "no address");
     else
-        note_status(c, "resolve", status);
-    next_address(c);
+        probe_note_status(p, "resolve", status);
+    probe_next_address(p);
 }
 
-static void begin(struct probe *c, uint64_t now)
+static void probe_begin(struct probe *p, uint64_t now)
 {
-    const struct backends_server *to = upstream_server(c->backend, c->server);
+    const struct backends_server *to = upstream_server(p->backend, p->server);
 
-    c->state = PROBE_RESOLVE;
-    c->due = now + c->site->config->gate.timeout_connect;
-    c->dial = dial_new(c->all->worker, to->host, to->port, on_resolved, c);
+    p->state = PROBE_RESOLVE;
+    p->due = now + p->site->config->gate.timeout_connect;
+    p->dial = dial_new(p->all->worker, to->host, to->port, on_resolved, p);
 }
 
-/* TCP, and TLS where there is any, are there. */
-static void ask(struct probe *c)
+/* Sends the request of the check; a check without a request has passed. TCP and TLS are up. */
+static void probe_ask(struct probe *p)
 {
     uint8_t head[HTTP_BUILD_MAX];
     size_t n;
 
-    switch (c->backend->config->check) {
-    case CONFIG_CHECK_HTTP: n = upstream_head(c->backend, c->server, head); break;
-    case CONFIG_CHECK_SSTP: n = upstream_request(c->backend, c->server, NULL, NULL, head); break;
-    default: passed(c); return;
+    switch (p->backend->config->check) {
+    case CONFIG_CHECK_HTTP: n = upstream_head(p->backend, p->server, head); break;
+    case CONFIG_CHECK_SSTP: n = upstream_request(p->backend, p->server, NULL, NULL, head); break;
+    default: probe_passed(p); return;
     }
-    c->state = PROBE_ANSWER;
-    stream_write(&c->stream, span_of(head, n));
+    p->state = PROBE_ANSWER;
+    stream_write(&p->stream, span_of(head, n));
 }
 
 static void on_connect(struct stream *s, int status)
 {
-    struct probe *c = of_stream(s);
-    struct proxyproto p = {0};
+    struct probe *p = of_stream(s);
+    struct proxyproto header = {0};
 
-    if (c->state != PROBE_CONNECT)
+    if (p->state != PROBE_CONNECT)
         return;
     if (status != 0) {
-        note_status(c, "connect", status);
+        probe_note_status(p, "connect", status);
         stream_close(s, false);
-    } else if (c->backend->config->check == CONFIG_CHECK_TCP) {
-        passed(c);
-    } else if (upstream_start(c->backend, c->server, s, &p)) {
-        ask(c);
+    } else if (p->backend->config->check == CONFIG_CHECK_TCP) {
+        probe_passed(p);
+    } else if (upstream_start(p->backend, p->server, s, &header)) {
+        probe_ask(p);
     }
 }
 
 static void on_secure(struct stream *s)
 {
-    struct probe *c = of_stream(s);
+    struct probe *p = of_stream(s);
     char why[UPSTREAM_WHY_MAX];
 
-    if (c->state != PROBE_CONNECT)
+    if (p->state != PROBE_CONNECT)
         return;
-    if (upstream_trusted(c->backend, s, why))
-        ask(c);
+    if (upstream_trusted(p->backend, s, why))
+        probe_ask(p);
     else
-        address_failed(c, "verify", why);
+        probe_address_failed(p, "verify", why);
 }
 
 static bool status_fits(const struct config_statuses *list, unsigned status)
@@ -229,53 +231,53 @@ static bool status_fits(const struct config_statuses *list, unsigned status)
 
 static size_t on_read(struct stream *s, struct span in)
 {
-    struct probe *c = of_stream(s);
+    struct probe *p = of_stream(s);
     struct http_response response;
     char text[32];
 
-    if (c->state != PROBE_ANSWER)
+    if (p->state != PROBE_ANSWER)
         return in.n;
     enum err e = http_parse_response(in, &response);
     if (e == ERR_MORE)
         return 0;
     if (e != ERR_OK) {
-        address_failed(c, "answer", "not HTTP");
-    } else if (!status_fits(&c->backend->config->check_statuses, response.status)) {
+        probe_address_failed(p, "answer", "not HTTP");
+    } else if (!status_fits(&p->backend->config->check_statuses, response.status)) {
         snprintf(text, sizeof text, "status %u", response.status);
-        address_failed(c, "answer", text);
+        probe_address_failed(p, "answer", text);
     } else {
-        passed(c);
+        probe_passed(p);
     }
     return in.n;
 }
 
 static void on_end(struct stream *s, enum stream_end why)
 {
-    struct probe *c = of_stream(s);
+    struct probe *p = of_stream(s);
     const char *text = why == STREAM_TLS ? stream_error(s) : "closed";
 
-    if (c->state == PROBE_CONNECT)
-        address_failed(c, "tls", text);
-    else if (c->state == PROBE_ANSWER)
-        address_failed(c, "answer", text);
+    if (p->state == PROBE_CONNECT)
+        probe_address_failed(p, "tls", text);
+    else if (p->state == PROBE_ANSWER)
+        probe_address_failed(p, "answer", text);
     else
         stream_close(s, false);
 }
 
 static void on_sent(struct stream *s)
 {
-    struct probe *c = of_stream(s);
-    if (c->state == PROBE_CLOSE && s->out == STREAM_OUT_ENDED)
+    struct probe *p = of_stream(s);
+    if (p->state == PROBE_CLOSE && s->out == STREAM_OUT_ENDED)
         stream_close(s, false);
 }
 
 static void on_closed(struct stream *s)
 {
-    struct probe *c = of_stream(s);
-    if (c->state == PROBE_CLOSE)
-        over(c);
+    struct probe *p = of_stream(s);
+    if (p->state == PROBE_CLOSE)
+        probe_over(p);
     else
-        next_address(c);
+        probe_next_address(p);
 }
 
 static const struct stream_ops stream_ops = {
@@ -287,7 +289,7 @@ static const struct stream_ops stream_ops = {
     .on_closed = on_closed,
 };
 
-/* ---- all of them ---- */
+/* ---- the set of probes ---- */
 
 struct probes *probes_new(struct worker *w)
 {
@@ -302,13 +304,13 @@ void probes_free(struct probes *all)
     free(all);
 }
 
-static void give_up(struct probe *c)
+static void probe_end(struct probe *p)
 {
-    c->given_up = true;
-    if (c->state == PROBE_IDLE)
-        release(c);
+    p->ended = true;
+    if (p->state == PROBE_IDLE)
+        probe_release(p);
     else
-        close_now(c);
+        probe_close(p);
 }
 
 static bool same_server(const struct probe *a, const struct probe *b)
@@ -319,46 +321,46 @@ static bool same_server(const struct probe *a, const struct probe *b)
            strcmp(a->backend->config->name, b->backend->config->name) == 0;
 }
 
-/* When it is asked first: as it would have been, if it was before. One that was under way begins
- * anew at once. */
-static uint64_t first_due(const struct probe *c, const struct probe *before, uint64_t now)
+/* Returns the time of the first probe of a server. A server that was probed before keeps its
+ * schedule; a probe in progress starts over at once. */
+static uint64_t probe_first_due(const struct probe *p, const struct probe *before, uint64_t now)
 {
     const struct probe *b;
-    const uint64_t latest = now + interval_of(c);
+    const uint64_t latest = now + probe_interval(p);
 
     DL_FOREACH(before, b) {
-        if (same_server(b, c))
+        if (same_server(b, p))
             return b->state != PROBE_IDLE ? now : b->due < latest ? b->due : latest;
     }
-    return now + any_below(FIRST_MS);
+    return now + random_below(FIRST_MS);
 }
 
-static void add(struct probes *all, struct site *site, const struct site_backend *b, size_t server,
-                const struct probe *before)
+static void probe_add(struct probes *all, struct site *site, const struct site_backend *b,
+                      size_t server, const struct probe *before)
 {
-    struct probe *c = NEW(struct probe);
+    struct probe *p = NEW(struct probe);
 
-    c->all = all;
-    c->site = site_ref(site);
-    c->backend = b;
-    c->server = server;
-    stream_init(&c->stream, all->worker, &stream_ops);
-    c->due = first_due(c, before, worker_now(all->worker));
-    DL_APPEND(all->list, c);
+    p->all = all;
+    p->site = site_ref(site);
+    p->backend = b;
+    p->server = server;
+    stream_init(&p->stream, all->worker, &stream_ops);
+    p->due = probe_first_due(p, before, worker_now(all->worker));
+    DL_APPEND(all->list, p);
 }
 
 void probes_switch(struct probes *all, struct site *site)
 {
-    struct probe *before = all->list, *c, *next;
+    struct probe *before = all->list, *p, *next;
 
     all->list = NULL;
     for (size_t i = 0; i < site->config->backend_count; i++) {
         const struct site_backend *b = &site->backend[i];
         for (size_t k = 0; b->config->check != CONFIG_CHECK_NO && k < b->config->servers.count; k++)
-            add(all, site, b, k, before);
+            probe_add(all, site, b, k, before);
     }
-    DL_FOREACH_SAFE(before, c, next) {
-        give_up(c);
+    DL_FOREACH_SAFE(before, p, next) {
+        probe_end(p);
     }
 }
 
@@ -366,28 +368,28 @@ void probes_sweep(struct probes *all, uint64_t now_ms)
 {
     static const char *const words[] = {
         [PROBE_RESOLVE] = "resolve", [PROBE_CONNECT] = "connect", [PROBE_ANSWER] = "answer"};
-    struct probe *c;
+    struct probe *p;
 
-    DL_FOREACH(all->list, c) {
-        if (now_ms < c->due)
+    DL_FOREACH(all->list, p) {
+        if (now_ms < p->due)
             continue;
-        if (c->state == PROBE_IDLE) {
-            begin(c, now_ms);
-        } else if (c->state == PROBE_CLOSE) {
-            close_now(c); /* it has had its time to be told */
+        if (p->state == PROBE_IDLE) {
+            probe_begin(p, now_ms);
+        } else if (p->state == PROBE_CLOSE) {
+            probe_close(p); /* the server had its time to close, too */
         } else {
-            note(c, words[c->state], "none in time");
-            failed(c);
+            probe_note(p, words[p->state], "timed out");
+            probe_failed(p);
         }
     }
 }
 
 void probes_stop(struct probes *all)
 {
-    struct probe *before = all->list, *c, *next;
+    struct probe *before = all->list, *p, *next;
 
     all->list = NULL;
-    DL_FOREACH_SAFE(before, c, next) {
-        give_up(c);
+    DL_FOREACH_SAFE(before, p, next) {
+        probe_end(p);
     }
 }

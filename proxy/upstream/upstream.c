@@ -13,8 +13,8 @@
 #include "tls/tls_conn.h"
 #include "wire/proxyproto.h"
 
-/* A PROXY header with addresses, a server name and the names of version and cipher. */
-enum { PROXYPROTO_SEND_MAX = 1024 };
+/* Room for a PROXY header with addresses, server name, TLS version and cipher. */
+enum { PROXY_HEADER_MAX = 1024 };
 
 const struct backends_server *upstream_server(const struct site_backend *b, size_t server)
 {
@@ -27,18 +27,18 @@ static void end_from_addr(struct proxyproto_end *out, const struct addr *a)
     memcpy(out->ip, a->ip, a->family == AF_INET ? 4 : 16);
 }
 
-/* Before anything else is said to a server that wants to know. */
+/* Sends the PROXY header, if the backend wants one; it is the first thing on the connection. */
 static void proxy_write(enum config_send_proxy version, struct stream *s, struct proxyproto *p)
 {
-    uint8_t header[PROXYPROTO_SEND_MAX];
+    uint8_t header[PROXY_HEADER_MAX];
     struct addr ours, theirs;
     size_t n;
 
     if (version == CONFIG_SEND_PROXY_NO)
         return;
     p->version = 2;
-    /* A check has no client: it comes from here. LOCAL and UNKNOWN, which are for that, are an
-     * error to some servers (PROTOCOL.md 1.5). */
+    /* A health check has no client, so the header has the addresses of this connection. LOCAL and
+     * UNKNOWN, which are meant for this case, are an error to some servers (PROTOCOL.md 1.5). */
     if (p->source.family == 0 && stream_local(s, &ours) == 0 && stream_peer(s, &theirs) == 0) {
         end_from_addr(&p->source, &ours);
         end_from_addr(&p->destination, &theirs);
@@ -54,7 +54,7 @@ static const char *sni_of(const struct config_backend *c, const struct backends_
     char ip[16];
     if (c->sni != NULL)
         return c->sni;
-    /* RFC 6066 3: no addresses in SNI */
+    /* RFC 6066 3: SNI has no addresses */
     if (inet_pton(AF_INET, s->host, ip) == 1 || inet_pton(AF_INET6, s->host, ip) == 1)
         return NULL;
     return s->host;
@@ -87,7 +87,7 @@ void upstream_leaf(const struct stream *s, struct binding_leaf *out)
     free((void *)der.p);
 }
 
-static bool pinned(const struct config_backend *c, const struct binding_leaf *leaf)
+static bool leaf_pinned(const struct config_backend *c, const struct binding_leaf *leaf)
 {
     for (size_t i = 0; i < c->pin_count; i++)
         if (memcmp(c->pin[i].sha256, leaf->sha256, BINDING_SHA256) == 0)
@@ -103,22 +103,22 @@ bool upstream_trusted(const struct site_backend *b, const struct stream *s,
     if (b->config->verify == CONFIG_VERIFY_OFF)
         return true;
     upstream_leaf(s, &leaf);
-    /* OpenSSL verifies the chain if the server sends one; a missing chain is not an error for it.
+    /* OpenSSL verifies the chain if the server sends one; to OpenSSL a missing chain is no error.
      */
     if (leaf.known == 0) {
-        snprintf(why, UPSTREAM_WHY_MAX, "the server has shown no certificate");
+        snprintf(why, UPSTREAM_WHY_MAX, "the server sent no certificate");
         return false;
     }
-    if (b->config->verify == CONFIG_VERIFY_CA || pinned(b->config, &leaf))
+    if (b->config->verify == CONFIG_VERIFY_CA || leaf_pinned(b->config, &leaf))
         return true;
     size_t n = (size_t)snprintf(why, UPSTREAM_WHY_MAX,
-                                "no pin fits; to trust this certificate: pin-sha256 = ");
+                                "no pin matches; to trust this certificate: pin-sha256 = ");
     for (size_t i = 0; i < BINDING_SHA256; i++, n += 2)
         snprintf(why + n, UPSTREAM_WHY_MAX - n, "%02x", leaf.sha256[i]);
     return false;
 }
 
-/* The Host field; bracketed is where it is put together. */
+/* Returns the Host field. bracketed: room for an IPv6 address in brackets. */
 static struct span host_of(const struct site_backend *b, size_t server,
                            char bracketed[HTTP_HOST_MAX + 1])
 {
@@ -140,7 +140,7 @@ size_t upstream_request(const struct site_backend *b, size_t server, const char 
     const size_t n = http_build_request(out, host_of(b, server, bracketed),
                                         span_str(tenant == NULL ? "" : tenant),
                                         span_str(correlation == NULL ? "" : correlation));
-    INSIST(n > 0); /* the configuration was checked for it */
+    INSIST(n > 0); /* config checks that it fits */
     return n;
 }
 

@@ -1,5 +1,5 @@
-/* upstream: a server of a backend, as calls and checks meet it: how a connection to it begins,
- * whether it is who it should be, what is asked of it, and the word about how it was. Worker's
+/* upstream: a connection to one server of a backend: its start (PROXY header, TLS), verification,
+ * the request, and the report of the outcome. Used by calls and by health checks. Worker's
  * thread. */
 #ifndef SSTPGATE_UPSTREAM_UPSTREAM_H
 #define SSTPGATE_UPSTREAM_UPSTREAM_H
@@ -21,27 +21,28 @@ enum { UPSTREAM_WHY_MAX = 160 };
 
 const struct backends_server *upstream_server(const struct site_backend *b, size_t server);
 
-/* s has just been connected: sends the PROXY header, if the backend wants one, and starts TLS or a
- * plain stream. client: what the header says; version and ends are set here, the ends of s itself
- * where client has none. True: plain, and ready for the request at once. */
+/* Sends the PROXY header, if the backend wants one, and starts TLS or a plain stream. s has just
+ * been connected. client: contents of the header; version and addresses are set here, the latter to
+ * those of s itself if client has none. True: plain, so the request can be sent at once. */
 bool upstream_start(const struct site_backend *b, size_t server, struct stream *s,
                     struct proxyproto *client);
 
-/* After the handshake, for what OpenSSL did not check. False: why says it. */
+/* Verifies what OpenSSL has not. Call after the handshake. False: why has the reason. */
 bool upstream_trusted(const struct site_backend *b, const struct stream *s,
                       char why[UPSTREAM_WHY_MAX]);
 
-/* The certificate that our side, or the other one, has shown; all zeros where there is none. */
+/* Returns the hashes of the certificate that this end of s, or its peer, has shown; all zeros:
+ * none. */
 void upstream_leaf(const struct stream *s, struct binding_leaf *out);
 
-/* The request of a call; NULL: neither known. */
+/* Builds the request of a call. correlation, tenant: NULL: unknown. Returns its length. */
 size_t upstream_request(const struct site_backend *b, size_t server, const char *correlation,
                         const char *tenant, uint8_t out[HTTP_BUILD_MAX]);
 
-/* HEAD for the URI of SSTP. */
+/* Builds a HEAD request for the URI of SSTP. Returns its length. */
 size_t upstream_head(const struct site_backend *b, size_t server, uint8_t out[HTTP_BUILD_MAX]);
 
-/* As backends_report; a change is logged, once. */
+/* As backends_report; also logs a change of the server's state. */
 void upstream_report(const struct site_backend *b, size_t server, bool good, const char *cause,
                      uint64_t now_ms);
 

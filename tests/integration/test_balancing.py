@@ -401,7 +401,7 @@ CHECKS = {
     "tcp-silent": ("tcp", {}, dict(hooks={"accepted": lambda call: call.server.go.wait()}), "up"),
     "tls": ("tls", {}, {}, "up"),
     "tls-fin": ("tls", {}, dict(hooks={"accepted": leave("fin")}), "check: tls: closed"),
-    "tls-pin": ("tls", {"pin-sha256": "00" * 32}, {}, "check: verify: no pin fits"),
+    "tls-pin": ("tls", {"pin-sha256": "00" * 32}, {}, "check: verify: no pin matches"),
     **{f"http-{name}": ("http", {}, dict(dialect=name), "up") for name in HEAD_STATUS},
     "http-sorz": ("http", {}, dict(dialect="sorz"), "check: answer: closed"),
     "http-503": ("http", {}, dict(dialect="rras", head_status=503), "check: answer: status 503"),
@@ -416,9 +416,9 @@ CHECKS = {
     "sstp-wanted-503": ("sstp", {"check-statuses": "500-599"}, dict(refuse=503), "up"),
     "sstp-nonsense": ("sstp", {}, FAILURES["nonsense"], "check: answer: not HTTP"),
     "sstp-silent": ("sstp", {}, dict(hooks={"request": lambda call: call.server.go.wait()}),
-                    "check: answer: none in time"),
+                    "check: answer: timed out"),
     "tls-silent": ("tls", {}, dict(hooks={"accepted": lambda call: call.server.go.wait()}),
-                   "check: connect: none in time"),
+                   "check: connect: timed out"),
 }
 
 

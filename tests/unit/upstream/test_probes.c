@@ -1,5 +1,5 @@
-/* Checks of servers, given up at each of their steps: on a real loop, with a server that is a plain
- * socket. What is looked for: every handle comes back, and what is reported. */
+/* Health checks, ended at each of their steps, on a real loop with a server that is a plain socket:
+ * every handle must be closed, and the report must be right. */
 #include "upstream/probes.h"
 
 #include <setjmp.h>
@@ -48,14 +48,14 @@ static int teardown(void **state)
     return log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
 }
 
-/* ---- a worker that checks one server ---- */
+/* ---- a worker that probes one server ---- */
 
 static struct {
     struct worker w;
     struct probes *probes;
     struct site *site;
-    uint64_t now;          /* of the sweeps */
-    int listening, server; /* -1: none */
+    uint64_t now;          /* ms, of the sweeps */
+    int listening, server; /* descriptors; -1: none */
     const char *answer;
     char heard[1024];
     size_t heard_len;
@@ -63,7 +63,7 @@ static struct {
 
 static void on_sweep(void *arg, uint64_t now)
 {
-    (void)arg, (void)now; /* the tests have a clock of their own */
+    (void)arg, (void)now; /* the tests call probes_sweep with their own time */
 }
 
 static unsigned listen_somewhere(void)
@@ -243,7 +243,7 @@ static void each_end_at_each_step(void **state)
                 }
 }
 
-/* A server that says nothing is down, and is asked again after the interval. */
+/* A server that does not answer is down, and is probed again after the interval. */
 static void silence_has_a_deadline(void **state)
 {
     (void)state;
@@ -255,7 +255,7 @@ static void silence_has_a_deadline(void **state)
     assert_true(state_of().up);
     sweep(1);
     assert_false(state_of().up);
-    assert_string_equal(state_of().cause, "check: answer: none in time");
+    assert_string_equal(state_of().cause, "check: answer: timed out");
     steps(50);
     g.heard_len = 0;
     g.answer = good;
@@ -268,7 +268,7 @@ static void silence_has_a_deadline(void **state)
     end();
 }
 
-/* What this machine lacks is not the server's fault. */
+/* A lack of descriptors on this machine is not the server's fault. */
 static void want_of_descriptors_says_nothing(void **state)
 {
     struct rlimit before, none;

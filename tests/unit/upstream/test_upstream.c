@@ -1,4 +1,4 @@
-/* Verification of a backend by its certificate. test_tls_conn has the verification of chains. */
+/* Verification of a server's certificate; test_tls_conn tests the verification of chains. */
 #include "upstream/upstream.h"
 
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 #include "net/stream.h"
 #include "site/site.h"
 
-/* A stream whose peer has shown no certificate, as with an anonymous cipher suite. */
+/* A stream whose peer has sent no certificate, as with an anonymous cipher suite. */
 static void without_a_certificate_nothing_is_verified(void **state)
 {
     (void)state;
@@ -26,7 +26,7 @@ static void without_a_certificate_nothing_is_verified(void **state)
         const struct stream s = {0};
         char why[UPSTREAM_WHY_MAX] = "";
         assert_int_equal(upstream_trusted(&backend, &s, why), cases[i].trusted);
-        assert_string_equal(why, cases[i].trusted ? "" : "the server has shown no certificate");
+        assert_string_equal(why, cases[i].trusted ? "" : "the server sent no certificate");
     }
 }
 
