@@ -50,6 +50,8 @@ static void worker_main(void *arg)
 
 static void workers_init(struct gate *gate)
 {
+    gate->worker = insist_alloc(calloc(gate->workers, sizeof *gate->worker));
+    INSIST_UV(uv_sem_init(&gate->switched, 0));
     for (size_t i = 0; i < gate->workers; i++) {
         struct gate_worker *sw = &gate->worker[i];
         sw->gate = gate;
@@ -58,19 +60,37 @@ static void workers_init(struct gate *gate)
     }
 }
 
+static void workers_start(struct gate *gate)
+{
+    for (size_t i = 0; i < gate->workers; i++)
+        INSIST_UV(uv_thread_create(&gate->worker[i].thread, worker_main, &gate->worker[i]));
+    radius_service_run(&gate->radius);
+}
+
+/* After their threads have ended. */
+static void workers_fini(struct gate *gate)
+{
+    for (size_t i = 0; i < gate->workers; i++) {
+        worker_fini(&gate->worker[i].worker);
+        calls_fini(&gate->worker[i].calls);
+    }
+    uv_sem_destroy(&gate->switched);
+    free(gate->worker);
+}
+
 static void post_all(struct gate *gate, void (*fn)(void *))
 {
     for (size_t i = 0; i < gate->workers; i++)
         worker_post(&gate->worker[i].worker, fn, &gate->worker[i].calls);
 }
 
-/* In the thread that proxies RADIUS, which ends before the workers' mailboxes go. */
+/* Called in the RADIUS thread, which ends before the workers' mailboxes are destroyed. */
 static void on_keys(void *arg)
 {
     post_all(arg, calls_try_keys);
 }
 
-/* ---- the end ---- */
+/* ---- stop and drain ---- */
 
 void gate_stop(struct gate *gate, const char *cause)
 {
@@ -81,7 +101,7 @@ void gate_stop(struct gate *gate, const char *cause)
 
 void gate_drain(struct gate *gate)
 {
-    log_msg(LOG_LEVEL_INFO, "stop", "no new calls, waiting for those that are up");
+    log_msg(LOG_LEVEL_INFO, "stop", "no new calls; waiting for the end of the running ones");
     if (gate->phase == SERVING)
         gate->phase = DRAINING;
     post_all(gate, calls_drain);
@@ -99,7 +119,7 @@ static void on_signal(uv_signal_t *handle, int number)
     case SIGQUIT: gate_drain(gate); break;
     case SIGUSR1:
         if (log_reopen() != ERR_OK)
-            log_msg(LOG_LEVEL_ERROR, "log", "cannot open %s again: %s",
+            log_msg(LOG_LEVEL_ERROR, "log", "cannot reopen %s: %s",
                     gate->snapshot->config->gate.log, strerror(errno));
         break;
     case SIGHUP: (void)reload(gate, "HUP", NULL); break;
@@ -118,13 +138,13 @@ static void on_worker_done(uv_async_t *async)
     struct gate *gate = async->data;
 
     if (atomic_load(&gate->workers_done) < gate->workers)
-        return; /* several sends may arrive as one call, but the last one always arrives */
-    /* The last calls have ended: nobody logs in, and accounting was told. */
+        return; /* uv_async merges sends, but the last one always arrives */
+    /* All calls have ended, so no login and no accounting message needs the RADIUS proxy. */
     if (!radius_service_stop(&gate->radius))
         return;
     for (size_t i = 0; i < gate->workers; i++)
         INSIST_UV(uv_thread_join(&gate->worker[i].thread));
-    signals_block(); /* without handlers the next one would kill us instead of finding us done */
+    signals_block(); /* without a handler the next signal would kill the program */
     for (size_t i = 0; i < sizeof gate->signal / sizeof *gate->signal; i++)
         uv_close((uv_handle_t *)&gate->signal[i], NULL);
     uv_close((uv_handle_t *)&gate->worker_done, NULL);
@@ -139,7 +159,7 @@ static void on_files_changed(void *arg)
     (void)reload(arg, "a file has changed", NULL);
 }
 
-static void loop_prepare(struct gate *gate)
+static void loop_open(struct gate *gate)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP};
 
@@ -165,7 +185,7 @@ static void loop_prepare(struct gate *gate)
 
 static bool ready_print(const struct gate *gate, const char *path)
 {
-    const int fd = file_create(path, 0666); /* minus the umask; the file holds no secret */
+    const int fd = file_create(path, 0666); /* minus the umask; the file has no secrets */
     FILE *f = fd < 0 ? NULL : insist_alloc(fdopen(fd, "w"));
 
     if (f == NULL)
@@ -179,18 +199,40 @@ static bool ready_print(const struct gate *gate, const char *path)
     return fclose(f) == 0;
 }
 
-/* Writes a file beside path and renames it, so that a reader that waits for path finds it whole. */
+/* Writes a temporary file and renames it to path, so that a reader never sees a part of it. */
 static bool ready_write(const struct gate *gate, const char *path)
 {
-    char *beside = NULL;
+    char *temporary = NULL;
 
-    if (asprintf(&beside, "%s.new", path) < 0)
-        beside = NULL;
-    insist_alloc(beside);
-    const bool ok = ready_print(gate, beside) && rename(beside, path) == 0;
+    if (asprintf(&temporary, "%s.new", path) < 0)
+        temporary = NULL;
+    insist_alloc(temporary);
+    const bool ok = ready_print(gate, temporary) && rename(temporary, path) == 0;
     if (!ok)
         fprintf(stderr, "cannot write %s: %s\n", path, strerror(errno));
-    free(beside);
+    free(temporary);
+    return ok;
+}
+
+/* ---- begin and end ---- */
+
+static bool log_prepare(const struct gate *gate, const struct snapshot *snapshot)
+{
+    const struct config_gate *g = &snapshot->config->gate;
+
+    /* With errors in the configuration nothing is opened; reload_prepare reports the others. */
+    if (!snapshot->sound || log_open(g->log, (enum log_level)g->log_level) == ERR_OK)
+        return true;
+    fprintf(stderr, "%s:%u: cannot open the log %s: %s\n", gate->path,
+            config_line(snapshot->config, g, "log"), g->log, strerror(errno));
+    return false;
+}
+
+static bool next_prepare(struct gate *gate, struct reload_next *n, struct snapshot *snapshot)
+{
+    sockets_inherited_begin();
+    const bool ok = reload_prepare(gate, n, snapshot, stderr);
+    sockets_inherited_end();
     return ok;
 }
 
@@ -206,84 +248,95 @@ static bool admin_prepare(struct gate *gate, const struct config *c)
     return gate->admin_fd >= 0;
 }
 
-/* From the configuration to the point where all sockets listen; nothing was accepted before. */
-static bool start(struct gate *gate)
+/* What all threads share. */
+static void shared_init(struct gate *gate, const struct config *c)
 {
-    struct snapshot *snapshot = snapshot_load(gate->path, gate->backends, stderr);
-    struct reload_next n;
-
-    if (snapshot == NULL)
-        return false;
-    const struct config_gate *g = &snapshot->config->gate;
-    if (snapshot->sound && log_open(g->log, (enum log_level)g->log_level) != ERR_OK) {
-        fprintf(stderr, "%s:%u: cannot open the log %s: %s\n", gate->path,
-                config_line(snapshot->config, g, "log"), g->log, strerror(errno));
-        snapshot_unref(snapshot);
-        return false;
-    }
-    gate->workers = g->workers == 0 ? cpus() : g->workers;
-    sockets_inherited_begin();
-    bool ok = reload_prepare(gate, &n, snapshot, stderr);
-    sockets_inherited_end();
-    if (!ok)
-        return false;
-    if (!admin_prepare(gate, snapshot->config)) {
-        reload_drop(gate, &n);
-        return false;
-    }
-    gate->worker = insist_alloc(calloc(gate->workers, sizeof *gate->worker));
-    gate->shared.limits = limits_new(&snapshot->config->gate.limits);
-    bans_load(gate, snapshot->config->gate.limits.ban_file);
+    gate->shared.limits = limits_new(&c->gate.limits);
+    bans_load(gate, c->gate.limits.ban_file);
     gate->shared.leaves = leaves_new();
     gate->shared.keyring = keyring_new();
     keyring_on_put(gate->shared.keyring, on_keys, gate);
     radius_service_init(&gate->radius, gate->shared.keyring, &gate->worker_done);
-    INSIST_UV(uv_sem_init(&gate->switched, 0));
+}
+
+static void shared_fini(struct gate *gate)
+{
+    radius_service_fini(&gate->radius);
+    keyring_free(gate->shared.keyring);
+    leaves_free(gate->shared.leaves);
+    /* No call exists any more, so each count must be 0 again. */
+    INSIST(atomic_load(&gate->shared.count) == 0 && limits_unused(gate->shared.limits));
+    bans_save(gate);
+    limits_free(gate->shared.limits);
+}
+
+static void gate_free(struct gate *gate)
+{
+    workers_fini(gate);
+    shared_fini(gate);
+    sockets_free(&gate->sockets);
+    free(gate->expiry_steps);
+    snapshot_unref(gate->snapshot);
+    backends_free(gate->backends);
+    free(gate);
+}
+
+/* Reads the configuration and opens all sockets; they listen, but no connection is accepted yet.
+ * NULL: every problem has been written to standard error. */
+static struct gate *gate_new(const char *path)
+{
+    struct gate *gate = NEW(struct gate);
+    struct reload_next n;
+
+    gate->path = path;
+    gate->backends = backends_new();
+    struct snapshot *snapshot = snapshot_load(path, gate->backends, stderr);
+    if (snapshot == NULL)
+        goto err_backends;
+    if (!log_prepare(gate, snapshot))
+        goto err_snapshot;
+    const struct config_gate *g = &snapshot->config->gate;
+    gate->workers = g->workers == 0 ? cpus() : g->workers;
+    if (!next_prepare(gate, &n, snapshot))
+        goto err_snapshot;
+    if (!admin_prepare(gate, snapshot->config))
+        goto err_next;
+    shared_init(gate, snapshot->config);
     workers_init(gate);
     reload_warn(gate, &n);
     reload_commit(gate, &n, false);
-    return true;
+    snapshot_unref(snapshot);
+    return gate;
+
+err_next:
+    reload_drop(gate, &n);
+err_snapshot:
+    snapshot_unref(snapshot);
+err_backends:
+    backends_free(gate->backends);
+    free(gate);
+    return NULL;
 }
 
 int gate_run(const char *path, const char *ready_file)
 {
-    struct gate gate = {.path = path, .backends = backends_new()};
     bool ok = true;
 
-    signal(SIGPIPE, SIG_IGN); /* a peer that is gone is an error of the write, not a signal */
-    signal(SIGXFSZ, SIG_IGN); /* so is a log that has reached its size limit */
-    if (!start(&gate)) {
-        backends_free(gate.backends);
+    signal(SIGPIPE, SIG_IGN); /* a write to a closed socket returns an error instead */
+    signal(SIGXFSZ, SIG_IGN); /* so does a write to a log that has reached its size limit */
+    struct gate *gate = gate_new(path);
+    if (gate == NULL)
         return 1;
-    }
-    loop_prepare(&gate);
-    for (size_t i = 0; i < gate.workers; i++)
-        INSIST_UV(uv_thread_create(&gate.worker[i].thread, worker_main, &gate.worker[i]));
-    radius_service_run(&gate.radius);
-    reload_log_listen(&gate, 0, 0);
-    if (ready_file != NULL && !ready_write(&gate, ready_file)) {
+    loop_open(gate);
+    workers_start(gate);
+    reload_log_listen(gate, 0, 0);
+    if (ready_file != NULL && !ready_write(gate, ready_file)) {
         ok = false;
-        post_all(&gate, calls_stop);
+        post_all(gate, calls_stop);
     }
-    INSIST_UV(uv_run(&gate.loop, UV_RUN_DEFAULT));
-    INSIST_UV(uv_loop_close(&gate.loop));
+    INSIST_UV(uv_run(&gate->loop, UV_RUN_DEFAULT));
+    INSIST_UV(uv_loop_close(&gate->loop));
     log_msg(LOG_LEVEL_INFO, "stop", "all calls have ended");
-    for (size_t i = 0; i < gate.workers; i++) {
-        worker_fini(&gate.worker[i].worker);
-        calls_fini(&gate.worker[i].calls);
-    }
-    uv_sem_destroy(&gate.switched);
-    free(gate.worker);
-    /* No call is left, so each count must be 0 again. */
-    INSIST(atomic_load(&gate.shared.count) == 0 && limits_unused(gate.shared.limits));
-    bans_save(&gate);
-    limits_free(gate.shared.limits);
-    leaves_free(gate.shared.leaves);
-    free(gate.expiry_steps);
-    sockets_free(&gate.sockets);
-    radius_service_fini(&gate.radius);
-    keyring_free(gate.shared.keyring);
-    snapshot_unref(gate.snapshot);
-    backends_free(gate.backends);
+    gate_free(gate);
     return ok ? 0 : 1;
 }

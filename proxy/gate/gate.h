@@ -1,12 +1,12 @@
-/* gate: the running program: workers, sockets, signals, from start to exit. */
+/* gate: the running program, from start to exit: workers, sockets, signals. */
 #ifndef SSTPGATE_GATE_GATE_H
 #define SSTPGATE_GATE_GATE_H
 
-/* Serves what the configuration file says until a signal ends it; HUP, or a change of a certificate
- * or users file, takes up a new one, whole or not at all. ready_file: NULL, or where to write one
- * line "LISTENER ADDR:PORT" for each bound address once all of them accept. Returns the exit code:
- * 0 after TERM, INT or QUIT, 1 when it could not start (then nothing was accepted, and standard
- * error says why). */
+/* Serves the configuration file `path` until a signal or the admin socket stops the program. HUP,
+ * or a change of a file that the configuration names, reloads it (gate/reload.h). ready_file: file
+ * that gets a line "LISTENER ADDR:PORT" for each bound address as soon as all of them accept; NULL:
+ * none. Returns the exit code: 0 after TERM, INT, QUIT or a command; 1 if the start has failed,
+ * with the reasons on standard error and no connection accepted. */
 int gate_run(const char *path, const char *ready_file);
 
 #endif

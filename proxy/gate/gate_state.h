@@ -1,6 +1,6 @@
-/* gate_state: the running program, as the files it is made of see it: gate.c has its life,
- * reload.c what it serves, bans.c the bans, admin_commands.c what `sstpgate ctl` asks. Main thread,
- * but where said. */
+/* gate_state: the running program as the files of this room see it: gate.c has its life, reload.c
+ * its configuration, bans.c the bans, admin_commands.c the commands of `sstpgate ctl`. Main thread,
+ * except where a comment says otherwise. */
 #ifndef SSTPGATE_GATE_GATE_STATE_H
 #define SSTPGATE_GATE_GATE_STATE_H
 
@@ -41,30 +41,31 @@ struct gate {
     uv_loop_t loop;
     uv_signal_t signal[5];
     uv_timer_t bans_timer, expiry_timer;
-    uint64_t bans_saved; /* limits_changes when they were written last */
-    char *expiry_steps;  /* as they were told last */
+    uint64_t bans_saved; /* limits_changes at the last write of the ban-file */
+    char *expiry_steps;  /* of preflight_expiry, at the last warning */
     uv_async_t worker_done;
-    uv_sem_t switched; /* posted by each worker that serves what reload_commit gave it */
+    uv_sem_t switched; /* posted by each worker when it has what reload_commit sent it */
     atomic_size_t workers_done;
     struct watch *watch;
-    struct admin *admin; /* NULL where the configuration names no socket */
-    int admin_fd;        /* its socket, until the loop has it; -1 */
+    struct admin *admin; /* NULL: the configuration names no socket */
+    int admin_fd;        /* its socket, until admin_new takes it; -1: none */
     struct {
         unsigned wanted;
         size_t room;
-    } short_of; /* descriptors for calls, as it was told last; wanted 0: not short */
+    } short_of; /* descriptors for calls, at the last warning; wanted 0: no warning */
     enum gate_phase { SERVING, DRAINING, STOPPING } phase;
     uint64_t started_ms;
     struct {
-        time_t when; /* 0: there was none */
+        time_t when; /* 0: no reload yet */
         bool ok;
-        const char *cause; /* stays */
+        const char *cause; /* literal */
     } last_reload;
 };
 
-/* Ends all calls, or lets those that are up end by themselves; then the program. cause: a word for
- * the log. */
+/* Ends all calls, then the program. cause: text for the log. */
 void gate_stop(struct gate *gate, const char *cause);
+
+/* Accepts no new calls, waits until the running ones have ended, then ends the program. */
 void gate_drain(struct gate *gate);
 
 #endif

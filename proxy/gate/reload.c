@@ -68,13 +68,12 @@ void reload_drop(struct gate *gate, struct reload_next *n)
     snapshot_unref(n->snapshot);
 }
 
-/* snapshot: becomes the next's. */
 bool reload_prepare(struct gate *gate, struct reload_next *n, struct snapshot *snapshot,
                     FILE *problems)
 {
     bool ok = snapshot->sound;
 
-    *n = (struct reload_next){.snapshot = snapshot};
+    *n = (struct reload_next){.snapshot = snapshot_ref(snapshot)};
     n->site = insist_alloc(calloc(gate->workers, sizeof *n->site));
     /* The first tells every error there is; the others can only repeat it. */
     for (size_t i = 0; i < gate->workers && (i == 0 || ok); i++) {
@@ -311,6 +310,7 @@ bool reload(struct gate *gate, const char *cause, FILE *answer)
         log_msg(LOG_LEVEL_ERROR, "reload", "%s: nothing was changed, the old configuration stays",
                 cause);
     }
+    snapshot_unref(snapshot);
     gate->last_reload.when = time(NULL);
     gate->last_reload.ok = ok;
     gate->last_reload.cause = cause;

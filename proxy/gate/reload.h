@@ -1,6 +1,6 @@
-/* reload: what the program serves, and how it comes to serve something else: everything new is
- * built and checked before anything old is touched, and calls that are up keep what they began
- * with. Main thread. */
+/* reload: the configuration that the gate serves, and how it is replaced: everything new is built
+ * and checked before anything old is touched, then committed in steps that cannot fail. Running
+ * calls keep the configuration that they started with. Main thread. */
 #ifndef SSTPGATE_GATE_RELOAD_H
 #define SSTPGATE_GATE_RELOAD_H
 
@@ -15,7 +15,7 @@ struct gate;
 struct site;
 struct snapshot;
 
-/* Everything new. */
+/* Everything that the next configuration needs. */
 struct reload_next {
     struct snapshot *snapshot;
     struct sockets sockets;
@@ -23,29 +23,31 @@ struct reload_next {
     struct site **site; /* one for each worker */
 };
 
-/* snapshot becomes the next's. False: every problem was told, nothing is open that was not, and the
- * snapshot is gone. */
+/* Builds *n, which takes a counted reference to the snapshot. False: every problem has been written
+ * to problems, nothing new is open, and *n needs no reload_drop. */
 bool reload_prepare(struct gate *gate, struct reload_next *n, struct snapshot *snapshot,
                     FILE *problems);
 
+/* Frees what reload_prepare has built, instead of reload_commit. */
 void reload_drop(struct gate *gate, struct reload_next *n);
 
-/* Cannot fail. running: the workers have threads, and are told there. When this returns the new is
- * in force: who connects from now on meets it. */
+/* Puts *n in force and takes ownership of it; cannot fail. running: the workers have threads, which
+ * do their part there. When this returns, the new configuration applies to every new connection. */
 void reload_commit(struct gate *gate, struct reload_next *n, bool running);
 
-/* Certificates that end soon, files that are open to everybody. */
+/* Logs warnings: likely mistakes, files that every user may read, certificates that expire soon. */
 void reload_warn(struct gate *gate, const struct reload_next *n);
 
-/* Reads the configuration again and takes it up, whole or not at all. cause: a literal, for the
- * log. answer: NULL, or where the problems, and what only a restart takes up, go besides the log.
- */
+/* Reads the configuration and puts it in force, completely or not at all. cause: a literal, for the
+ * log. answer: receives the problems, and the settings that only a restart changes, in addition to
+ * the log; NULL: log only. Returns whether it is in force. */
 bool reload(struct gate *gate, const char *cause, FILE *answer);
 
-/* Looks at the certificates' ends once an hour, with the timer of s. */
+/* Starts the timer that checks the expiry of certificates once an hour. */
 void reload_start(struct gate *gate);
 
-/* A line for each socket whose id is first_id or above, of those for RADIUS first_radius_id. */
+/* Logs a line for each listening socket whose id is first_id or above, and for each RADIUS socket
+ * whose id is first_radius_id or above. */
 void reload_log_listen(const struct gate *gate, size_t first_id, size_t first_radius_id);
 const char *reload_listener_name(const struct gate *gate, const struct listening_socket *sock);
 
