@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "base/insist.h"
 #include "base/log.h"
+#include "gate/descriptors.h"
 #include "gate/gate_state.h"
 #include "gate/preflight.h"
 #include "gate/watch.h"
@@ -17,44 +17,33 @@
 
 /* ---- what the workers serve ---- */
 
-static size_t checked_servers(const struct config *c)
+/* Warns that max-tunnels calls do not fit, but not again as long as the numbers are the same. */
+static void warn_short(struct gate *gate, unsigned wanted, size_t room, unsigned long long limit)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < c->backend_count; i++)
-        if (c->backend[i].check != CONFIG_CHECK_NO)
-            n += c->backend[i].servers.count;
-    return n;
-}
-
-/* A call needs two descriptors, and the program some of its own. A reload that changes nothing
- * about it does not say again that there are too few. */
-static unsigned calls_max(struct gate *gate)
-{
-    const unsigned wanted = gate->snapshot->config->gate.max_tunnels;
-    struct rlimit lim;
-    size_t own = 32 + (gate->sockets.count + MUTE_MAX + 8) * gate->workers +
-                 gate->radius.sockets.count + checked_servers(gate->snapshot->config) +
-                 radius_proxy_descriptors(gate->snapshot->config);
-
-    if (getrlimit(RLIMIT_NOFILE, &lim) != 0)
-        return wanted;
-    if (lim.rlim_cur < lim.rlim_max) {
-        lim.rlim_cur = lim.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &lim); /* what we have is read again below */
-        (void)getrlimit(RLIMIT_NOFILE, &lim);
-    }
-    size_t room = lim.rlim_cur > own + 2 ? (size_t)(lim.rlim_cur - own) / 2 : 1;
-    if (room >= wanted) {
-        gate->short_of.wanted = 0;
-        return wanted;
-    }
     if (gate->short_of.wanted != wanted || gate->short_of.room != room)
         log_msg(LOG_LEVEL_WARNING, "limit",
                 "max-tunnels is %u, but the limit of open files (%llu) leaves room for %zu "
                 "(ulimit -n, or LimitNOFILE= of systemd)",
-                wanted, (unsigned long long)lim.rlim_cur, room);
+                wanted, limit, room);
     gate->short_of.wanted = wanted;
     gate->short_of.room = room;
+}
+
+/* Returns how many calls the gate accepts: max-tunnels, or as many as have descriptors. */
+static unsigned calls_max(struct gate *gate)
+{
+    const unsigned wanted = gate->snapshot->config->gate.max_tunnels;
+    const struct descriptors_open open = {.workers = gate->workers,
+                                          .listening = gate->sockets.count,
+                                          .radius = gate->radius.sockets.count};
+    const unsigned long long limit = descriptors_raise();
+    const size_t room = descriptors_calls(limit, descriptors_needed(gate->snapshot->config, &open));
+
+    if (room >= wanted) {
+        gate->short_of.wanted = 0;
+        return wanted;
+    }
+    warn_short(gate, wanted, room, limit);
     return (unsigned)room;
 }
 
@@ -253,7 +242,7 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-static void list_fixed(const struct config_gate *was, const struct config_gate *is, FILE *to)
+void reload_list_fixed(const struct config_gate *was, const struct config_gate *is, FILE *to)
 {
     if (was->workers != is->workers)
         fputs("workers changes with a restart only\n", to);
@@ -273,7 +262,7 @@ static void warn_fixed(const struct config_gate *was, const struct config_gate *
     size_t len = 0;
     FILE *to = insist_alloc(open_memstream(&text, &len));
 
-    list_fixed(was, is, to);
+    reload_list_fixed(was, is, to);
     fclose(to);
     if (answer != NULL)
         fputs(text, answer);

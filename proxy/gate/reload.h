@@ -11,6 +11,7 @@
 #include "gate/radius_sockets.h"
 #include "gate/sockets.h"
 
+struct config_gate;
 struct gate;
 struct site;
 struct snapshot;
@@ -50,5 +51,8 @@ void reload_start(struct gate *gate);
  * whose id is first_radius_id or above. */
 void reload_log_listen(const struct gate *gate, size_t first_id, size_t first_radius_id);
 const char *reload_listener_name(const struct gate *gate, const struct listening_socket *sock);
+
+/* Writes a line for each setting that differs but that only a restart changes. Pure. */
+void reload_list_fixed(const struct config_gate *was, const struct config_gate *is, FILE *to);
 
 #endif
