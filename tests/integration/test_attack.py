@@ -300,6 +300,7 @@ def test_stop_while_dialling(bench):
 
 # ---- too many ----
 
+@pytest.mark.alone
 def test_half_open_flood(bench):
     """Silent connections go with their deadline, and do not keep others out meanwhile."""
     gate = bench.gate(bench.backend(), gate={"timeout-handshake": "1s"})

@@ -422,6 +422,7 @@ CHECKS = {
 }
 
 
+@pytest.mark.alone
 def test_probes(bench):
     """One gate before all of them at once, each a backend of its own."""
     sections, servers = {"gate": {"workers": 2, "timeout-connect": "1s", **admin()},

@@ -15,7 +15,7 @@ LM = "X" * 32
 def user(*arguments, text="", code=0):
     """`sstpgate user` with text on its standard input; what it said."""
     done = subprocess.run([BINARY, "user", *map(str, arguments)], input=text, text=True,
-                          capture_output=True, timeout=60)
+                          capture_output=True, timeout=300)
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 
