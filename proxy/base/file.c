@@ -2,18 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "base/insist.h"
 
 int file_open(const char *path, const char **reason)
 {
     struct stat st;
-    /* A regular file does not care for O_NONBLOCK: it may stay. */
+    /* O_NONBLOCK has no effect on a regular file, so it may stay. */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     int e;
 
@@ -28,6 +29,38 @@ int file_open(const char *path, const char **reason)
     *reason = e == EINVAL ? "not a regular file" : strerror(e);
     errno = e;
     return -1;
+}
+
+ssize_t file_read(int fd, void *out, size_t cap)
+{
+    size_t n = 0;
+
+    while (n < cap) {
+        const ssize_t got = read(fd, (char *)out + n, cap - n);
+        if (got == 0)
+            break;
+        if (got < 0 && errno != EINTR)
+            return -1;
+        if (got > 0)
+            n += (size_t)got;
+    }
+    return (ssize_t)n;
+}
+
+bool file_write(int fd, const void *bytes, size_t n)
+{
+    const char *at = bytes;
+
+    while (n > 0) {
+        const ssize_t done = write(fd, at, n);
+        if (done < 0 && errno != EINTR)
+            return false;
+        if (done > 0) {
+            at += done;
+            n -= (size_t)done;
+        }
+    }
+    return true;
 }
 
 /* ---- copies ---- */
@@ -53,8 +86,8 @@ static int known_to_sanitizer(int fd)
 #endif
 }
 
-/* Returns a new file in memory. Kernels before 6.3 do not know MFD_NOEXEC_SEAL; later ones may
- * demand it (vm.memfd_noexec = 2). */
+/* Returns a new file in memory. Kernels before 6.3 refuse MFD_NOEXEC_SEAL; later ones may demand it
+ * (vm.memfd_noexec = 2). */
 static int memory_file(void)
 {
     const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
@@ -64,32 +97,18 @@ static int memory_file(void)
     return known_to_sanitizer(fd);
 }
 
-static bool write_all(int fd, const char *octets, size_t n)
-{
-    while (n > 0) {
-        const ssize_t done = write(fd, octets, n);
-        if (done < 0 && errno != EINTR)
-            return false;
-        if (done > 0) {
-            octets += done;
-            n -= (size_t)done;
-        }
-    }
-    return true;
-}
-
 /* Returns the number of bytes copied, at most `most` and one more; -1 with errno. */
-static off_t copy_octets(int from, int to, off_t most)
+static off_t copy_bytes(int from, int to, off_t most)
 {
-    char octets[65536];
+    char bytes[65536];
     off_t at = 0;
     ssize_t n = 1;
 
     while (n > 0 && at <= most) {
-        n = pread(from, octets, sizeof octets, at);
+        n = pread(from, bytes, sizeof bytes, at);
         if (n < 0 && errno == EINTR)
             n = 1;
-        else if (n < 0 || !write_all(to, octets, (size_t)n))
+        else if (n < 0 || !file_write(to, bytes, (size_t)n))
             return -1;
         else
             at += n;
@@ -117,7 +136,7 @@ static const char *fill(int copy, int fd)
         return strerror(errno);
     if (was.st_size > FILE_COPY_MAX)
         return "larger than 512 MiB";
-    const off_t n = copy_octets(fd, copy, was.st_size);
+    const off_t n = copy_bytes(fd, copy, was.st_size);
     if (n < 0 || fstat(fd, &is) != 0)
         return strerror(errno);
     if (n != was.st_size || !file_same(&was, &is))
@@ -147,4 +166,36 @@ int file_create(const char *path, mode_t mode)
     if (unlink(path) != 0 && errno != ENOENT)
         return -1;
     return open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+}
+
+/* Writes and closes the new file. Returns false with errno. */
+static bool content_write(int fd, bool (*write)(FILE *out, void *arg), void *arg)
+{
+    FILE *out = insist_alloc(fdopen(fd, "w"));
+    bool good = write(out, arg) && fflush(out) == 0 && !ferror(out) && fsync(fd) == 0;
+    int reason = errno;
+
+    if (fclose(out) != 0 && good) {
+        good = false;
+        reason = errno;
+    }
+    errno = reason;
+    return good;
+}
+
+bool file_replace(const char *path, mode_t mode, bool (*write)(FILE *out, void *arg), void *arg)
+{
+    char *beside = NULL;
+
+    if (asprintf(&beside, "%s.new", path) < 0)
+        beside = NULL;
+    insist_alloc(beside);
+    const int fd = file_create(beside, mode);
+    const bool good = fd >= 0 && content_write(fd, write, arg) && rename(beside, path) == 0;
+    const int reason = errno;
+    if (!good && fd >= 0)
+        unlink(beside);
+    free(beside);
+    errno = reason;
+    return good;
 }

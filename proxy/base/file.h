@@ -1,8 +1,10 @@
-/* file: regular files that the administrator or a stranger on this machine has named. libc only. */
+/* file: regular files that the administrator, or an attacker on this machine, has named. libc only.
+ */
 #ifndef SSTPGATE_BASE_FILE_H
 #define SSTPGATE_BASE_FILE_H
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 /* The largest file that file_copy() takes: 512 MiB. */
@@ -12,6 +14,13 @@
  * has a writer and read(2) on a terminal does. Returns the descriptor, or -1 with the cause in
  * *reason (valid until the next call of strerror()) and in errno (ENOENT: it does not exist). */
 int file_open(const char *path, const char **reason);
+
+/* Reads up to cap bytes of fd, fewer at its end. Returns their number, or -1 with errno. Not stdio,
+ * whose buffer nobody can wipe. */
+ssize_t file_read(int fd, void *out, size_t cap);
+
+/* Writes all n bytes to fd. Returns false with errno. */
+bool file_write(int fd, const void *bytes, size_t n);
 
 /* Copies a regular file, from its start, into memory of this process that nothing can change,
  * because the file itself may be truncated or written while it is in use. Returns a descriptor at
@@ -27,5 +36,12 @@ bool file_same(const struct stat *a, const struct stat *b);
  * between is an error (EEXIST): in a directory that others may write to, no link, FIFO or
  * open descriptor of theirs gets the data. Returns the descriptor, or -1 with errno. */
 int file_create(const char *path, mode_t mode);
+
+/* Replaces the file at path, or creates it: writes a file of the same name with ".new" after it and
+ * renames it, so that a reader, and a machine that loses power, has the old content or the new one.
+ * mode: of file_create. write: writes the content to out, which is closed by file_replace, and
+ * returns false with errno when it cannot; errors of out itself are found here. Returns false with
+ * errno; the old file then stays, and no other one. */
+bool file_replace(const char *path, mode_t mode, bool (*write)(FILE *out, void *arg), void *arg);
 
 #endif

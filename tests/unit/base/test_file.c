@@ -59,6 +59,29 @@ static void a_regular_file_is_read(void **state)
     unlink(path);
 }
 
+/* A pipe gives a part of what is asked for, as often as a signal comes in between. */
+static void reads_go_on_until_the_end(void **state)
+{
+    int ends[2];
+    char in[100];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_true(file_write(ends[1], "first ", 6));
+    assert_true(file_write(ends[1], "second", 6));
+    assert_int_equal(file_read(ends[0], in, 4), 4);
+    assert_memory_equal(in, "firs", 4);
+    close(ends[1]);
+    assert_int_equal(file_read(ends[0], in, sizeof in), 8);
+    assert_memory_equal(in, "t second", 8);
+    assert_int_equal(file_read(ends[0], in, sizeof in), 0);
+    close(ends[0]);
+    assert_int_equal(file_read(ends[0], in, sizeof in), -1);
+    assert_int_equal(errno, EBADF);
+    assert_false(file_write(ends[0], "x", 1));
+    assert_int_equal(errno, EBADF);
+}
+
 /* ---- copies ---- */
 
 /* A change of the file right after its first read. */
@@ -237,6 +260,59 @@ static void a_new_file_is_nothing_that_was_there(void **state)
     unlink(victim);
 }
 
+static bool write_text(FILE *out, void *arg)
+{
+    return fputs(arg, out) >= 0;
+}
+
+static bool write_nothing(FILE *out, void *arg)
+{
+    (void)out, (void)arg;
+    errno = EDOM;
+    return false;
+}
+
+static void content_is(const char *path, const char *text)
+{
+    char have[100];
+    const int fd = open(path, O_RDONLY);
+
+    assert_true(fd >= 0);
+    assert_int_equal(file_read(fd, have, sizeof have), strlen(text));
+    assert_memory_equal(have, text, strlen(text));
+    close(fd);
+}
+
+static void a_replacement_is_whole_or_nothing(void **state)
+{
+    char path[64], beside[80];
+    struct stat st;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/replaced", folder);
+    snprintf(beside, sizeof beside, "%s.new", path);
+    assert_true(file_replace(path, 0600, write_text, (void *)"one"));
+    content_is(path, "one");
+    assert_true(file_replace(path, 0640, write_text, (void *)"two and more"));
+    content_is(path, "two and more");
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0640);
+    assert_false(file_replace(path, 0640, write_nothing, NULL));
+    assert_int_equal(errno, EDOM);
+    content_is(path, "two and more");
+    assert_int_equal(access(beside, F_OK), -1);
+    unlink(path);
+
+    assert_int_equal(mkdir(path, 0700), 0); /* no file can have this name */
+    assert_false(file_replace(path, 0640, write_text, (void *)"one"));
+    assert_int_equal(errno, EISDIR);
+    assert_int_equal(access(beside, F_OK), -1);
+    rmdir(path);
+    snprintf(path, sizeof path, "%s/none/file", folder);
+    assert_false(file_replace(path, 0640, write_text, (void *)"one"));
+    assert_int_equal(errno, ENOENT);
+}
+
 static int folder_make(void **state)
 {
     (void)state;
@@ -254,10 +330,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_regular_files),
         cmocka_unit_test(a_regular_file_is_read),
+        cmocka_unit_test(reads_go_on_until_the_end),
         cmocka_unit_test(a_copy_is_whole_and_nobody_changes_it),
         cmocka_unit_test(a_file_that_changes_meanwhile_is_refused),
         cmocka_unit_test(a_file_without_end_is_refused),
         cmocka_unit_test(a_new_file_is_nothing_that_was_there),
+        cmocka_unit_test(a_replacement_is_whole_or_nothing),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }
