@@ -155,6 +155,7 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
     l->level = level;
+    l->left_out = 0;
     l->len = 0;
     if (atomic_load(&out.kind) != SYSLOG) /* a message has the time in its header */
         l->len = (size_t)snprintf(l->text, sizeof l->text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ ",
@@ -277,6 +278,8 @@ void log_end(struct log_line *l)
 {
     if (!log_wanted(l->level))
         return;
+    if (l->left_out > 0)
+        log_num(l, "lines-left-out", l->left_out);
     const bool alone = atomic_load(&out.kind) == OTHER;
     if (alone)
         pthread_mutex_lock(&out.one);
@@ -323,5 +326,17 @@ bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, unsigned per_secon
     limit->count++;
     *missed = limit->missed;
     limit->missed = 0;
+    return true;
+}
+
+bool log_begin_limited(struct log_line *l, enum log_level level, const char *event,
+                       struct log_limit *limit, uint64_t now_ms, unsigned per_second)
+{
+    unsigned missed;
+
+    if (!log_limit_pass(limit, now_ms, per_second, &missed))
+        return false;
+    log_begin(l, level, event);
+    l->left_out = missed;
     return true;
 }

@@ -27,11 +27,12 @@ enum err log_reopen(void) MUST_CHECK;
 
 bool log_wanted(enum log_level level);
 
-/* A line that is being put together, on the stack of whoever logs. */
+/* A line that is being built, on the stack of the caller. */
 struct log_line {
     enum log_level level;
+    unsigned left_out; /* earlier lines that a limit left out; log_end adds them; 0: none */
     size_t len;
-    char text[2048]; /* what does not fit is cut, and the cut shows as "..." */
+    char text[2048]; /* a longer line is cut, and ends in "..." */
 };
 
 void log_begin(struct log_line *l, enum log_level level, const char *event);
@@ -42,22 +43,29 @@ void log_fmt(struct log_line *l, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void log_end(struct log_line *l);
 
-/* A whole line with the one key `msg`. */
+/* Writes a line with the one key `msg`. */
 void log_msg(enum log_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same for each line of text, which is taken to pieces. */
+/* Writes such a line for each line of text, which is cut into pieces. */
 void log_lines(enum log_level level, const char *event, char *text);
 
-/* For lines a stranger can cause: at most per_second of them in one second of now_ms. Returns
- * false for those over it. *missed is set to how many were left out since the last line that was
- * let through. One struct for each kind and thread. */
+/* Limits the rate of lines that an attacker can trigger. All zeros at first; one for each kind of
+ * line and each thread. */
 struct log_limit {
     uint64_t second;
     unsigned count;
-    unsigned missed;
+    unsigned missed; /* lines left out since the last one that passed */
 };
+
+/* Returns true at most per_second times in one second of now_ms; then *missed is the number of
+ * lines that were left out since the last one that passed. */
 bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, unsigned per_second,
                     unsigned *missed);
+
+/* As log_begin, if log_limit_pass lets the line pass; log_end then adds `lines-left-out=N` for the
+ * lines before it that did not. Returns false when the line must not be written. */
+bool log_begin_limited(struct log_line *l, enum log_level level, const char *event,
+                       struct log_limit *limit, uint64_t now_ms, unsigned per_second) MUST_CHECK;
 
 #endif

@@ -485,6 +485,26 @@ static void the_limiter_counts_what_it_leaves_out(void **state)
     assert_false(log_limit_pass(&never, 0, 0, &missed));
 }
 
+static void a_limited_line_says_how_many_were_left_out(void **state)
+{
+    (void)state;
+    struct log_limit limit = {0};
+    struct log_line l;
+
+    open_new(LOG_LEVEL_INFO);
+    assert_true(log_begin_limited(&l, LOG_LEVEL_INFO, "e", &limit, 1000, 1));
+    log_num(&l, "n", 1);
+    log_end(&l);
+    assert_string_equal(the_line(), "info e n=1");
+    for (int i = 0; i < 3; i++)
+        assert_false(log_begin_limited(&l, LOG_LEVEL_INFO, "e", &limit, 1500, 1));
+    open_new(LOG_LEVEL_INFO);
+    assert_true(log_begin_limited(&l, LOG_LEVEL_INFO, "e", &limit, 2000, 1));
+    log_num(&l, "n", 2);
+    log_end(&l);
+    assert_string_equal(the_line(), "info e n=2 lines-left-out=3");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -505,6 +525,7 @@ int main(void)
         cmocka_unit_test(no_descriptor_is_left_behind),
         cmocka_unit_test(a_long_message_shows_its_cut),
         cmocka_unit_test(the_limiter_counts_what_it_leaves_out),
+        cmocka_unit_test(a_limited_line_says_how_many_were_left_out),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
