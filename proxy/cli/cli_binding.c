@@ -9,6 +9,7 @@
 
 #include "base/addr.h"
 #include "base/insist.h"
+#include "base/memo.h"
 #include "base/suggest.h"
 #include "config/config_load.h"
 #include "tls/tls_facts.h"
@@ -222,28 +223,25 @@ static struct config *load_sound(const char *path, FILE *problems)
  * needed. */
 static bool print_word(const char *word, const char *config, const char *passphrase_file)
 {
-    char *problems = NULL;
-    size_t n;
     struct suggest s = suggest_init(word);
-    FILE *memory = insist_alloc(open_memstream(&problems, &n));
-    struct config *c = load_sound(config, memory);
+    struct memo problems;
+    struct config *c = load_sound(config, memo_open(&problems));
     const struct config_listener *l = c == NULL ? NULL : find_listener(c, word, &s);
     bool ok = false;
 
-    fclose(memory);
     if (l != NULL)
         ok = print_listener(c, l);
     else if (access(word, F_OK) == 0)
         ok = print_file(word, passphrase_file);
     else if (c == NULL)
-        fputs(problems, stderr);
+        fputs(memo_text(&problems), stderr);
     else
         fprintf(stderr,
                 "sstpgate binding: there is no [listener %s] in %s and no file '%s'%s%s%s\n", word,
                 config, word, s.best == NULL ? "" : "; did you mean '",
                 s.best == NULL ? "" : s.best, s.best == NULL ? "" : "'?");
     config_free(c);
-    free(problems);
+    memo_free(&problems);
     return ok;
 }
 

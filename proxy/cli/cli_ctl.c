@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "base/insist.h"
+#include "base/memo.h"
+#include "config/config.h"
 #include "config/config_load.h"
 #include "gate/admin.h"
 
@@ -41,9 +43,8 @@ static void usage(FILE *out)
  * in it. */
 static char *line_of(char **argv)
 {
-    char *line = NULL;
-    size_t len = 0;
-    FILE *f = insist_alloc(open_memstream(&line, &len));
+    struct memo line;
+    FILE *f = memo_open(&line);
     bool good = true;
 
     for (char **word = argv; *word != NULL; word++) {
@@ -53,11 +54,9 @@ static char *line_of(char **argv)
         fprintf(f, "%s%s", word == argv ? "" : " ", *word);
     }
     fputc('\n', f);
-    fclose(f);
-    insist_alloc(line);
     if (good)
-        return line;
-    free(line);
+        return memo_take(&line);
+    memo_free(&line);
     return NULL;
 }
 
@@ -103,21 +102,20 @@ static void send_all(int fd, const char *line)
 /* All there is until the end; NULL with errno. */
 static char *receive_all(int fd)
 {
-    char *text = NULL, part[4096];
-    size_t len = 0;
+    struct memo text;
+    FILE *f = memo_open(&text);
+    char part[4096];
     ssize_t n;
-    FILE *f = insist_alloc(open_memstream(&text, &len));
 
     while ((n = recv(fd, part, sizeof part, 0)) > 0 || (n < 0 && errno == EINTR))
         if (n > 0)
             (void)fwrite(part, 1, (size_t)n, f);
     int error = errno == EAGAIN ? ETIMEDOUT : errno; /* SO_RCVTIMEO says it so */
-    fclose(f);
-    insist_alloc(text);
-    /* A reset after the verdict means that the gate did not want the rest of what we said. */
-    if (n == 0 || (error == ECONNRESET && len > 0))
-        return text;
-    free(text);
+    (void)memo_text(&text);
+    /* A reset after the verdict means that the gate did not read the whole command. */
+    if (n == 0 || (error == ECONNRESET && text.n > 0))
+        return memo_take(&text);
+    memo_free(&text);
     errno = error;
     return NULL;
 }

@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "base/insist.h"
 #include "base/log.h"
+#include "base/memo.h"
 #include "base/suggest.h"
 
 /* ---- commands ---- */
@@ -292,20 +293,19 @@ static void on_written(uv_write_t *write, int status)
 static void client_answer(struct client *c, size_t len)
 {
     struct admin *a = c->admin;
-    size_t answer_len = 0;
-    FILE *out = insist_alloc(open_memstream(&c->answer, &answer_len));
+    struct memo answer;
 
     if (len > 0 && c->line[len - 1] == '\r')
         len--;
     INSIST_UV(uv_read_stop((uv_stream_t *)&c->pipe));
-    admin_answer(a->ops, a->arg, c->line, len, out);
-    fclose(out);
-    insist_alloc(c->answer);
-    /* A reload may have taken longer than the deadline: the client gets all of it to read the
+    admin_answer(a->ops, a->arg, c->line, len, memo_open(&answer));
+    (void)memo_text(&answer);
+    uv_buf_t buf = uv_buf_init(answer.text, (unsigned)answer.n);
+    c->answer = memo_take(&answer);
+    /* A reload may have taken longer than the deadline, so the client gets a new one to read the
      * answer. */
     uv_update_time(c->pipe.loop);
     deadline_begin(c);
-    uv_buf_t buf = uv_buf_init(c->answer, (unsigned)answer_len);
     c->write.data = c;
     if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &buf, 1, on_written) != 0)
         client_close(c);

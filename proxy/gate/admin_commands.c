@@ -79,7 +79,7 @@ static const char *on_reload(void *arg, FILE *out)
     if (gate->phase != SERVING)
         return "the gate is about to end";
     if (!reload(gate, "admin socket", out))
-        return "nothing was changed, the old configuration stays";
+        return "the reload failed; the old configuration stays in force";
     fputs("the new configuration is in force\n", out);
     return NULL;
 }

@@ -1,13 +1,12 @@
 #include "gate/bans.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/insist.h"
 #include "base/log.h"
+#include "base/memo.h"
 #include "gate/gate_state.h"
 #include "policy/ban_file.h"
 #include "policy/limits.h"
@@ -22,17 +21,15 @@ uint64_t bans_now_ms(void)
 
 void bans_load(struct gate *gate, const char *path)
 {
-    char *text = NULL;
-    size_t len = 0;
+    struct memo problems;
 
     if (path == NULL)
         return;
-    FILE *problems = insist_alloc(open_memstream(&text, &len));
-    /* A damaged file loses bans; that is no reason to lose the gate. */
-    (void)!ban_file_load(gate->shared.limits, path, bans_now_ms(), (int64_t)time(NULL), problems);
-    fclose(problems);
-    log_lines(LOG_LEVEL_WARNING, "bans", text);
-    free(text);
+    /* A damaged file is no reason not to start. */
+    (void)!ban_file_load(gate->shared.limits, path, bans_now_ms(), (int64_t)time(NULL),
+                         memo_open(&problems));
+    log_lines(LOG_LEVEL_WARNING, "bans", memo_text(&problems));
+    memo_free(&problems);
 }
 
 void bans_save(struct gate *gate)
@@ -48,7 +45,7 @@ void bans_save(struct gate *gate)
         log_msg(LOG_LEVEL_ERROR, "bans", "cannot write %s: %s", path, strerror(errno));
 }
 
-static void on_timer(uv_timer_t *timer)
+static void on_bans_timer(uv_timer_t *timer)
 {
     struct gate *gate = timer->data;
     limits_sweep(gate->shared.limits, bans_now_ms());
@@ -59,5 +56,5 @@ void bans_start(struct gate *gate)
 {
     INSIST_UV(uv_timer_init(&gate->loop, &gate->bans_timer));
     gate->bans_timer.data = gate;
-    INSIST_UV(uv_timer_start(&gate->bans_timer, on_timer, BANS_MS, BANS_MS));
+    INSIST_UV(uv_timer_start(&gate->bans_timer, on_bans_timer, BANS_MS, BANS_MS));
 }

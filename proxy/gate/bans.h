@@ -1,4 +1,5 @@
-/* bans: the bans of policy/limits.h across restarts: loaded, saved, swept. Main thread. */
+/* bans: keeps the bans of policy/limits.h across restarts: loads, saves and expires them. Main
+ * thread. */
 #ifndef SSTPGATE_GATE_BANS_H
 #define SSTPGATE_GATE_BANS_H
 
@@ -6,16 +7,16 @@
 
 struct gate;
 
-/* From path, NULL: none. A damaged file loses bans and is told. */
+/* Loads the ban-file. Damaged lines are skipped and logged. path: NULL: none. */
 void bans_load(struct gate *gate, const char *path);
 
-/* To the ban-file in force, if anything has changed. */
+/* Writes the ban-file of the configuration in force, if a ban has changed since the last time. */
 void bans_save(struct gate *gate);
 
-/* Does so every few seconds, with the timer of s. */
+/* Starts the timer that expires and saves bans every few seconds. */
 void bans_start(struct gate *gate);
 
-/* The clock that bans are counted by. */
+/* Returns the time in ms of the monotonic clock that bans are counted by. */
 uint64_t bans_now_ms(void);
 
 #endif

@@ -183,34 +183,27 @@ static void loop_open(struct gate *gate)
 
 /* ---- ready ---- */
 
-static bool ready_print(const struct gate *gate, const char *path)
+static bool ready_print(FILE *out, void *arg)
 {
-    const int fd = file_create(path, 0666); /* minus the umask; the file has no secrets */
-    FILE *f = fd < 0 ? NULL : insist_alloc(fdopen(fd, "w"));
+    const struct gate *gate = arg;
 
-    if (f == NULL)
-        return false;
     for (size_t i = 0; i < gate->sockets.count; i++) {
         char text[ADDR_TEXT_MAX];
-        fprintf(f, "%s %s\n", reload_listener_name(gate, &gate->sockets.item[i]),
+        fprintf(out, "%s %s\n", reload_listener_name(gate, &gate->sockets.item[i]),
                 addr_format(&gate->sockets.item[i].bound, text));
     }
-    radius_service_print_ready(&gate->radius, gate->snapshot->config, f);
-    return fclose(f) == 0;
+    radius_service_print_ready(&gate->radius, gate->snapshot->config, out);
+    return true;
 }
 
-/* Writes a temporary file and renames it to path, so that a reader never sees a part of it. */
-static bool ready_write(const struct gate *gate, const char *path)
+/* Writes the file at once, so that a program that waits for it never reads a part of it. */
+static bool ready_write(struct gate *gate, const char *path)
 {
-    char *temporary = NULL;
+    /* mode: minus the umask; the file has no secrets */
+    const bool ok = file_replace(path, 0666, ready_print, gate);
 
-    if (asprintf(&temporary, "%s.new", path) < 0)
-        temporary = NULL;
-    insist_alloc(temporary);
-    const bool ok = ready_print(gate, temporary) && rename(temporary, path) == 0;
     if (!ok)
         fprintf(stderr, "cannot write %s: %s\n", path, strerror(errno));
-    free(temporary);
     return ok;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/insist.h"
 #include "base/log.h"
+#include "base/memo.h"
 #include "gate/descriptors.h"
 #include "gate/gate_state.h"
 #include "gate/preflight.h"
@@ -15,37 +16,7 @@
 #include "site/site.h"
 #include "site/snapshot.h"
 
-/* ---- what the workers serve ---- */
-
-/* Warns that max-tunnels calls do not fit, but not again as long as the numbers are the same. */
-static void warn_short(struct gate *gate, unsigned wanted, size_t room, unsigned long long limit)
-{
-    if (gate->short_of.wanted != wanted || gate->short_of.room != room)
-        log_msg(LOG_LEVEL_WARNING, "limit",
-                "max-tunnels is %u, but the limit of open files (%llu) leaves room for %zu "
-                "(ulimit -n, or LimitNOFILE= of systemd)",
-                wanted, limit, room);
-    gate->short_of.wanted = wanted;
-    gate->short_of.room = room;
-}
-
-/* Returns how many calls the gate accepts: max-tunnels, or as many as have descriptors. */
-static unsigned calls_max(struct gate *gate)
-{
-    const unsigned wanted = gate->snapshot->config->gate.max_tunnels;
-    const struct descriptors_open open = {.workers = gate->workers,
-                                          .listening = gate->sockets.count,
-                                          .radius = gate->radius.sockets.count};
-    const unsigned long long limit = descriptors_raise();
-    const size_t room = descriptors_calls(limit, descriptors_needed(gate->snapshot->config, &open));
-
-    if (room >= wanted) {
-        gate->short_of.wanted = 0;
-        return wanted;
-    }
-    warn_short(gate, wanted, room, limit);
-    return (unsigned)room;
-}
+/* ---- prepare ---- */
 
 void reload_drop(struct gate *gate, struct reload_next *n)
 {
@@ -64,12 +35,12 @@ bool reload_prepare(struct gate *gate, struct reload_next *n, struct snapshot *s
 
     *n = (struct reload_next){.snapshot = snapshot_ref(snapshot)};
     n->site = insist_alloc(calloc(gate->workers, sizeof *n->site));
-    /* The first tells every error there is; the others can only repeat it. */
+    /* The first site reports all errors; the others could only repeat them. */
     for (size_t i = 0; i < gate->workers && (i == 0 || ok); i++) {
         n->site[i] = site_new(snapshot, problems);
         ok &= n->site[i] != NULL;
     }
-    if (ok) { /* both tell all that they cannot have */
+    if (ok) { /* both report everything that they cannot open */
         ok =
             sockets_prepare(&n->sockets, &gate->sockets, snapshot->config, gate->workers, problems);
         ok &= radius_sockets_prepare(&n->radius_sockets, &gate->radius.sockets, snapshot->config,
@@ -80,7 +51,9 @@ bool reload_prepare(struct gate *gate, struct reload_next *n, struct snapshot *s
     return ok;
 }
 
-/* One worker's part, on its way to the worker's thread. */
+/* ---- commit ---- */
+
+/* One worker's part of a commit, posted to its thread. */
 struct switch_letter {
     struct calls *calls;
     uv_sem_t *done;
@@ -118,6 +91,65 @@ static struct switch_letter *switch_letter(struct gate *gate, struct reload_next
     return l;
 }
 
+/* Warns that max-tunnels calls do not fit, but not again as long as the numbers are the same. */
+static void warn_short(struct gate *gate, unsigned wanted, size_t room, unsigned long long limit)
+{
+    if (gate->short_of.wanted != wanted || gate->short_of.room != room)
+        log_msg(LOG_LEVEL_WARNING, "limit",
+                "max-tunnels is %u, but the limit of open files (%llu) leaves room for %zu "
+                "(ulimit -n, or LimitNOFILE= of systemd)",
+                wanted, limit, room);
+    gate->short_of.wanted = wanted;
+    gate->short_of.room = room;
+}
+
+/* Returns how many calls the gate accepts: max-tunnels, or as many as have descriptors. */
+static unsigned calls_max(struct gate *gate)
+{
+    const unsigned wanted = gate->snapshot->config->gate.max_tunnels;
+    const struct descriptors_open open = {.workers = gate->workers,
+                                          .listening = gate->sockets.count,
+                                          .radius = gate->radius.sockets.count};
+    const unsigned long long limit = descriptors_raise();
+    const size_t room = descriptors_calls(limit, descriptors_needed(gate->snapshot->config, &open));
+
+    if (room >= wanted) {
+        gate->short_of.wanted = 0;
+        return wanted;
+    }
+    warn_short(gate, wanted, room, limit);
+    return (unsigned)room;
+}
+
+void reload_commit(struct gate *gate, struct reload_next *n, bool running)
+{
+    site_show_leaves(n->site[0], gate->shared.leaves); /* before it belongs to the worker */
+    for (size_t i = 0; i < gate->workers; i++) {
+        struct switch_letter *l = switch_letter(gate, n, i);
+        if (running)
+            worker_post(&gate->worker[i].worker, switch_deliver, l);
+        else
+            switch_deliver(l);
+    }
+    for (size_t i = 0; i < gate->workers; i++)
+        uv_sem_wait(&gate->switched);
+    radius_service_commit(&gate->radius, n->snapshot, &n->radius_sockets);
+    if (running)
+        radius_service_run(&gate->radius);
+    free(n->site);
+    for (size_t i = 0; i < n->sockets.count; i++) {
+        free(n->sockets.item[i].fds); /* owned by the workers now */
+        n->sockets.item[i].fds = NULL;
+    }
+    sockets_free(&gate->sockets);
+    gate->sockets = n->sockets;
+    snapshot_unref(gate->snapshot);
+    gate->snapshot = n->snapshot;
+    atomic_store(&gate->shared.max, calls_max(gate));
+}
+
+/* ---- listening sockets ---- */
+
 const char *reload_listener_name(const struct gate *gate, const struct listening_socket *sock)
 {
     return gate->snapshot->config->listener[sock->listener].name;
@@ -140,82 +172,42 @@ void reload_log_listen(const struct gate *gate, size_t first_id, size_t first_ra
     radius_service_log_listen(&gate->radius, gate->snapshot->config, first_radius_id);
 }
 
-/* Cannot fail. running: the workers have threads, and are told there. When this returns the new is
- * in force: who connects from now on meets it. */
-void reload_commit(struct gate *gate, struct reload_next *n, bool running)
-{
-    site_show_leaves(n->site[0], gate->shared.leaves); /* before it is the worker's own */
-    for (size_t i = 0; i < gate->workers; i++) {
-        struct switch_letter *l = switch_letter(gate, n, i);
-        if (running)
-            worker_post(&gate->worker[i].worker, switch_deliver, l);
-        else
-            switch_deliver(l);
-    }
-    for (size_t i = 0; i < gate->workers; i++)
-        uv_sem_wait(&gate->switched);
-    radius_service_commit(&gate->radius, n->snapshot, &n->radius_sockets);
-    if (running)
-        radius_service_run(&gate->radius);
-    free(n->site);
-    for (size_t i = 0; i < n->sockets.count; i++) {
-        free(n->sockets.item[i].fds); /* the workers have them */
-        n->sockets.item[i].fds = NULL;
-    }
-    sockets_free(&gate->sockets);
-    gate->sockets = n->sockets;
-    snapshot_unref(gate->snapshot);
-    gate->snapshot = n->snapshot;
-    atomic_store(&gate->shared.max, calls_max(gate));
-}
-
 /* ---- warnings ---- */
 
 static void warn(const struct config *c, const char *event,
                  void (*check)(const struct config *c, FILE *to))
 {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *to = insist_alloc(open_memstream(&text, &len));
+    struct memo m;
 
-    check(c, to);
-    fclose(to);
-    log_lines(LOG_LEVEL_WARNING, event, text);
-    free(text);
+    check(c, memo_open(&m));
+    log_lines(LOG_LEVEL_WARNING, event, memo_text(&m));
+    memo_free(&m);
 }
 
 enum { EXPIRY_MS = 3600 * 1000 };
 
-/* Said when the program starts, at a reload, and when a certificate comes 30, 7 or 1 days near its
- * end; not each time somebody looks. */
+/* Logs which certificates expire soon. always: also if nothing has changed since the last time;
+ * otherwise only if a certificate has come within 30, 7 or 1 days of its end. */
 static void expiry_warn(struct gate *gate, const struct site *site, bool always)
 {
-    char *text = NULL, *steps = NULL;
-    size_t len = 0, steps_len = 0;
-    FILE *to = insist_alloc(open_memstream(&text, &len));
-    FILE *steps_to = insist_alloc(open_memstream(&steps, &steps_len));
+    struct memo warnings, steps;
 
-    preflight_expiry(site, to, steps_to);
-    fclose(to);
-    fclose(steps_to);
-    if (always || gate->expiry_steps == NULL || strcmp(steps, gate->expiry_steps) != 0)
-        log_lines(LOG_LEVEL_WARNING, "expiry", text);
-    free(text);
+    preflight_expiry(site, memo_open(&warnings), memo_open(&steps));
+    if (always || gate->expiry_steps == NULL || strcmp(memo_text(&steps), gate->expiry_steps) != 0)
+        log_lines(LOG_LEVEL_WARNING, "expiry", memo_text(&warnings));
+    memo_free(&warnings);
     free(gate->expiry_steps);
-    gate->expiry_steps = steps;
+    gate->expiry_steps = memo_take(&steps);
 }
 
 static void on_expiry_timer(uv_timer_t *timer)
 {
     struct gate *gate = timer->data;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *problems = insist_alloc(open_memstream(&text, &len));
-    /* The workers' sites are theirs alone; an hour is long enough to make one more. */
-    struct site *site = site_new(gate->snapshot, problems);
+    struct memo problems;
+    /* Only a worker's thread may use its site, so once an hour a site is built for this check. */
+    struct site *site = site_new(gate->snapshot, memo_open(&problems));
 
-    fclose(problems);
-    free(text); /* files that are being replaced right now: watch tells what comes of it */
+    memo_free(&problems); /* a file is being replaced right now; watch will cause a reload */
     if (site != NULL)
         expiry_warn(gate, site, false);
     site_unref(site);
@@ -255,55 +247,58 @@ void reload_list_fixed(const struct config_gate *was, const struct config_gate *
         fputs("address-prefix-ipv4 and address-prefix-ipv6 change with a restart only\n", to);
 }
 
-/* What a reload leaves as it was: whoever has asked for it hears of it, too. */
+/* Warns about new settings that are not in force, in the log and in the answer. */
 static void warn_fixed(const struct config_gate *was, const struct config_gate *is, FILE *answer)
 {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *to = insist_alloc(open_memstream(&text, &len));
+    struct memo m;
 
-    reload_list_fixed(was, is, to);
-    fclose(to);
+    reload_list_fixed(was, is, memo_open(&m));
     if (answer != NULL)
-        fputs(text, answer);
-    log_lines(LOG_LEVEL_WARNING, "reload", text); /* which cuts it into lines */
-    free(text);
+        fputs(memo_text(&m), answer);
+    log_lines(LOG_LEVEL_WARNING, "reload", memo_text(&m)); /* cuts the text into lines, so last */
+    memo_free(&m);
+}
+
+static void reload_succeed(struct gate *gate, struct reload_next *n, const char *cause,
+                           FILE *answer)
+{
+    const size_t first_id = gate->sockets.next_id;
+    const size_t first_radius_id = gate->radius.sockets.next_id;
+
+    warn_fixed(&gate->snapshot->config->gate, &n->snapshot->config->gate, answer);
+    reload_warn(gate, n);
+    reload_commit(gate, n, true);
+    reload_log_listen(gate, first_id, first_radius_id);
+    limits_configure(gate->shared.limits, &gate->snapshot->config->gate.limits);
+    log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
 }
 
 bool reload(struct gate *gate, const char *cause, FILE *answer)
 {
-    char *text = NULL;
-    size_t len = 0;
+    struct memo problems;
+    struct reload_next n;
 
     if (gate->phase != SERVING)
         return false;
     watch_mark(gate->watch);
-    FILE *problems = insist_alloc(open_memstream(&text, &len));
-    struct snapshot *snapshot = snapshot_load(gate->path, gate->backends, problems);
-    struct reload_next n;
-    bool ok = snapshot != NULL && reload_prepare(gate, &n, snapshot, problems);
+    memo_open(&problems);
+    struct snapshot *snapshot = snapshot_load(gate->path, gate->backends, problems.file);
+    const bool ok = snapshot != NULL && reload_prepare(gate, &n, snapshot, problems.file);
 
-    fclose(problems);
     if (answer != NULL)
-        fputs(text, answer);
+        fputs(memo_text(&problems), answer);
     if (ok) {
-        size_t first_id = gate->sockets.next_id, first_radius_id = gate->radius.sockets.next_id;
-        warn_fixed(&gate->snapshot->config->gate, &n.snapshot->config->gate, answer);
-        reload_warn(gate, &n);
-        reload_commit(gate, &n, true);
-        reload_log_listen(gate, first_id, first_radius_id);
-        limits_configure(gate->shared.limits, &gate->snapshot->config->gate.limits);
-        log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
+        reload_succeed(gate, &n, cause, answer);
     } else {
-        log_lines(LOG_LEVEL_ERROR, "reload", text);
-        log_msg(LOG_LEVEL_ERROR, "reload", "%s: nothing was changed, the old configuration stays",
+        log_lines(LOG_LEVEL_ERROR, "reload", memo_text(&problems));
+        log_msg(LOG_LEVEL_ERROR, "reload", "%s: failed; the old configuration stays in force",
                 cause);
     }
+    memo_free(&problems);
     snapshot_unref(snapshot);
     gate->last_reload.when = time(NULL);
     gate->last_reload.ok = ok;
     gate->last_reload.cause = cause;
     watch_files(gate->watch, gate->snapshot->config);
-    free(text);
     return ok;
 }

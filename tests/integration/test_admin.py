@@ -162,7 +162,7 @@ def test_reload_shows_what_is_wrong(bench, gate):
     for wrong in ("default = alow", "lissen = 127.0.0.1:0"):
         assert f"{gate.config}:{1 + lines.index(wrong)}: " in done.stdout
     assert "did you mean 'listen'" in done.stdout
-    assert done.stderr == "sstpgate ctl: nothing was changed, the old configuration stays\n"
+    assert done.stderr == "sstpgate ctl: the reload failed; the old configuration stays in force\n"
     assert status(gate)["reload"].startswith("failed ")
     bench.client(gate).establish().ping()
     gate.config.write_text(good)
