@@ -227,7 +227,7 @@ const struct config_type config_type_duration = {
 static bool parse_rate(struct config_input *in, const struct config_key *k, void *at,
                        const char *text)
 {
-    struct limits_rate *rate = at, read = {0, 0};
+    struct rate *rate = at, read = {0, 0};
     enum err e =
         find_choice(k, text) != NULL ? ERR_OK : value_rate(text, &read.count, &read.per_ms);
 
@@ -248,7 +248,7 @@ static bool parse_rate(struct config_input *in, const struct config_key *k, void
 
 static bool print_rate(FILE *out, const struct config_key *k, const void *at)
 {
-    const struct limits_rate *rate = at;
+    const struct rate *rate = at;
     char text[VALUE_RATE_SIZE];
     if (rate->count == 0) {
         config_type_print_line(out, k, k->choices->word);

@@ -63,7 +63,7 @@ struct config_type {
     void (*fini)(void *at); /* NULL where the field owns nothing */
 };
 
-/* struct limits_rate */
+/* struct rate */
 extern const struct config_type config_type_rate;
 /* Fields of: an enum or int; bool; unsigned or int; uint32_t; char * (the last two). */
 extern const struct config_type config_type_choice, config_type_flag, config_type_number,

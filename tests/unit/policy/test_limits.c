@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/config.h"
 #include "policy/limits.h"
 
 enum { SECOND = 1000, MINUTE = 60 * SECOND, START = 5 * MINUTE };
@@ -194,7 +193,7 @@ static void rate_in_all(void **state)
     };
 
     (void)state;
-    c.rate = (struct limits_rate){3, SECOND};
+    c.rate = (struct rate){3, SECOND};
     play(&c, steps);
 }
 
@@ -208,7 +207,7 @@ static void rate_is_exact(void **state)
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         for (size_t k = 0; k < sizeof periods / sizeof *periods; k++) {
             struct limits_settings c = none;
-            c.rate = (struct limits_rate){counts[i], periods[k]};
+            c.rate = (struct rate){counts[i], periods[k]};
             struct limits *l = limits_new(&c);
             const struct addr a = address("192.0.2.1");
             uint32_t n = 0;
@@ -243,7 +242,7 @@ static void rate_of_one(void **state)
     };
 
     (void)state;
-    c.rate_per_address = (struct limits_rate){2, MINUTE};
+    c.rate_per_address = (struct rate){2, MINUTE};
     play(&c, steps);
 }
 
@@ -262,8 +261,8 @@ static void rates_apart(void **state)
     };
 
     (void)state;
-    c.rate = (struct limits_rate){2, SECOND};
-    c.rate_per_address = (struct limits_rate){1, MINUTE};
+    c.rate = (struct rate){2, SECOND};
+    c.rate_per_address = (struct rate){1, MINUTE};
     play(&c, steps);
 }
 
@@ -539,7 +538,7 @@ static void forgotten(void **state)
     struct limits *l;
 
     (void)state;
-    c.rate_per_address = (struct limits_rate){6, MINUTE};
+    c.rate_per_address = (struct rate){6, MINUTE};
     l = limits_new(&c);
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
     leave(l, "192.0.2.1");
@@ -571,8 +570,8 @@ static void reconfigured(void **state)
     struct limits *l;
 
     (void)state;
-    c.rate = (struct limits_rate){100, 60 * MINUTE};
-    c.rate_per_address = (struct limits_rate){2, 60 * MINUTE};
+    c.rate = (struct rate){100, 60 * MINUTE};
+    c.rate_per_address = (struct rate){2, 60 * MINUTE};
     l = limits_new(&c);
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
@@ -595,15 +594,15 @@ static void reconfigured(void **state)
 
     /* another rate begins with a full bucket: what was borrowed of the old one means nothing */
     c.tunnels_per_address = 0;
-    c.rate_per_address = (struct limits_rate){1, SECOND};
+    c.rate_per_address = (struct rate){1, SECOND};
     limits_configure(l, &c);
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_RATE_PER_ADDRESS);
-    c.rate = (struct limits_rate){1, 60 * MINUTE};
+    c.rate = (struct rate){1, 60 * MINUTE};
     limits_configure(l, &c);
     assert_int_equal(enter(l, "192.0.2.4", START), LIMITS_OK);
     assert_int_equal(enter(l, "192.0.2.5", START), LIMITS_RATE);
-    c.rate = (struct limits_rate){0, 0};
+    c.rate = (struct rate){0, 0};
 
     /* exempt from now on, though banned */
     c.ban_exempt = (struct cidrs){&net, 1};
@@ -672,7 +671,7 @@ static void flood_of_bans(void **state)
     const uint32_t more = LIMITS_BANS_MAX + 1000;
 
     (void)state;
-    c.rate_per_address = (struct limits_rate){10, MINUTE};
+    c.rate_per_address = (struct rate){10, MINUTE};
     l = limits_new(&c);
     const struct addr first = numbered(0), second = numbered(1), last = numbered(more - 1);
     assert_int_equal(limits_enter(l, &first, START), LIMITS_OK);
