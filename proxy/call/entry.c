@@ -168,7 +168,9 @@ static bool admitted(struct call *call)
 struct tls_conn *entry_hello(struct call *call)
 {
     call_enter(call, CALL_HANDSHAKE);
-    return tls_conn_new_server(call->listener->tls, stream_sink, &call->client);
+    struct tls_conn *conn = tls_conn_new_server(call->listener->tls, stream_sink, &call->client);
+    tls_conn_set_time(conn, call->accepted);
+    return conn;
 }
 
 void entry_begin(struct call *call, struct listener *l)

@@ -6,6 +6,7 @@
 
 #include <openssl/ssl.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "base/span.h"
 
@@ -35,6 +36,7 @@ struct tls_window {
     unsigned messages;  /* messages after the handshake */
     uint64_t taken;     /* bytes read */
     uint64_t handshake; /* bytes that the handshake may take; UINT64_MAX: it is over */
+    time_t now;         /* time of the handshake, for OpenSSL's callbacks; 0: not set */
     tls_sink sink;
     void *arg;
 };

@@ -1,55 +1,16 @@
 #include "tls/tls_cert.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/insist.h"
-#include "tls/tls_internal.h"
+#include "tls/tls_file.h"
 #include "tls/tls_pbe.h"
 #include "tls/tls_pkcs12.h"
-
-/* ---- files ---- */
-
-/* Not with stdio, whose buffer would keep a copy of the key. */
-bool tls_file_read(const char *path, struct tls_file *out, char error[TLS_ERROR_MAX])
-{
-    const char *reason;
-    ssize_t got = 1;
-    const int fd = file_open(path, &reason);
-
-    *out = (struct tls_file){.octets = insist_alloc(OPENSSL_malloc(TLS_FILE_MAX))};
-    while (fd >= 0 && out->n < TLS_FILE_MAX && got > 0) {
-        do
-            got = read(fd, out->octets + out->n, TLS_FILE_MAX - out->n);
-        while (got < 0 && errno == EINTR);
-        if (got > 0)
-            out->n += (size_t)got;
-    }
-    const bool failed = fd < 0 || got < 0;
-    if (failed)
-        snprintf(error, TLS_ERROR_MAX, "%s: %s", path, fd < 0 ? reason : strerror(errno));
-    else if (out->n == TLS_FILE_MAX)
-        snprintf(error, TLS_ERROR_MAX, "%s: larger than 1 MiB", path);
-    if (fd >= 0)
-        close(fd);
-    if (!failed && out->n < TLS_FILE_MAX)
-        return true;
-    tls_file_free(out);
-    return false;
-}
-
-void tls_file_free(struct tls_file *file)
-{
-    OPENSSL_clear_free(file->octets, TLS_FILE_MAX);
-    *file = (struct tls_file){0};
-}
 
 static bool contains(const struct tls_file *file, const char *text)
 {
@@ -229,9 +190,13 @@ static bool load_pkcs12(const struct tls_certificate *from, const struct tls_fil
                         struct passphrase *p, struct tls_cert *out, char *error)
 {
     const char *why = NULL;
-    const struct span der = span_of(file->octets, file->n);
+    struct tls_pkcs12_content content = {.chain = out->chain};
+    const enum tls_pkcs12 result = tls_pkcs12_open(
+        span_of(file->octets, file->n), p->known ? (const char *)p->file.octets : "", &content);
 
-    switch (tls_pkcs12_open(der, p->known ? (const char *)p->file.octets : "", out)) {
+    out->leaf = content.leaf;
+    out->key = content.key;
+    switch (result) {
     case TLS_PKCS12_OK:
         if (from->key == NULL)
             return true;
@@ -314,8 +279,13 @@ void tls_cert_fini(struct tls_cert *cert)
     *cert = (struct tls_cert){0};
 }
 
-time_t tls_time(const ASN1_TIME *time)
+bool tls_cert_use(const struct tls_cert *cert, SSL_CTX *ssl)
 {
-    struct tm tm;
-    return ASN1_TIME_to_tm(time, &tm) == 1 ? timegm(&tm) : 0;
+    return SSL_CTX_use_cert_and_key(ssl, cert->leaf, cert->key, cert->chain, 1) == 1;
+}
+
+int tls_cert_rsa_bits(const struct tls_cert *cert)
+{
+    const int kind = EVP_PKEY_get_base_id(cert->key);
+    return kind == EVP_PKEY_RSA || kind == EVP_PKEY_RSA_PSS ? EVP_PKEY_get_bits(cert->key) : 0;
 }

@@ -4,15 +4,14 @@
 #define SSTPGATE_TLS_TLS_CERT_H
 
 #include <openssl/evp.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <time.h>
 
 #include "base/span.h"
-#include "tls/tls_ctx.h"
-
-enum { TLS_FILE_MAX = 1 << 20 }; /* octets; no certificate with its chain comes near it */
+#include "tls/tls_error.h"
+#include "tls/tls_settings.h"
 
 struct tls_cert {
     X509 *leaf;
@@ -28,19 +27,16 @@ bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls
 
 void tls_cert_fini(struct tls_cert *cert);
 
+/* Gives leaf, key and chain to ssl, which takes references. False: OpenSSL's error queue has the
+ * reason. */
+bool tls_cert_use(const struct tls_cert *cert, SSL_CTX *ssl);
+
+/* Returns the size of the RSA key in bits; 0: not RSA. */
+int tls_cert_rsa_bits(const struct tls_cert *cert);
+
 /* A name as it is compared: lower case, without the dot that may stand at its end. False when it
  * is none: empty, too long for DNS, or with octets in it that are no visible ASCII. */
 enum { TLS_NAME_SIZE = 256 };
 bool tls_name_normal(struct span name, char out[TLS_NAME_SIZE]);
-
-/* The octets of a file. tls_file_free() wipes them. False: *error says why. */
-struct tls_file {
-    unsigned char *octets;
-    size_t n;
-};
-bool tls_file_read(const char *path, struct tls_file *out, char error[TLS_ERROR_MAX]);
-void tls_file_free(struct tls_file *file);
-
-time_t tls_time(const ASN1_TIME *time);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "base/span.h"
@@ -17,6 +18,10 @@ struct tls_conn;
 
 /* Records that want to leave go to sink(arg, octets), during any of the calls below. */
 struct tls_conn *tls_conn_new_server(struct tls_ctx *ctx, tls_sink sink, void *arg);
+
+/* Server: sets the time of the handshake, by which a staple is fresh (seconds since 1970). Call it
+ * before the handshake; without it no staple is sent. */
+void tls_conn_set_time(struct tls_conn *c, time_t now);
 
 /* sni: server name to send, NULL: none. verify_name: DNS name or address the certificate must
  * carry where ctx verifies chains; NULL: any. Both are copied. */

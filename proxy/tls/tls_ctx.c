@@ -10,26 +10,9 @@
 #include "base/file.h"
 #include "base/insist.h"
 #include "tls/tls_bio.h"
-#include "tls/tls_cert.h"
 #include "tls/tls_internal.h"
 #include "tls/tls_peer.h"
-#include "tls/tls_staple.h"
-
-/* The oldest entry of OpenSSL's queue is the cause, what follows are the callers' laments. Those of
- * ERR_LIB_USER are of our own callbacks, in words. */
-void tls_error_text(char out[TLS_ERROR_MAX], const char *what)
-{
-    const char *data = NULL;
-    unsigned long e = ERR_peek_error_data(&data, NULL);
-    const char *reason = e == 0                           ? NULL
-                         : ERR_GET_LIB(e) == ERR_LIB_USER ? data
-                                                          : ERR_reason_error_string(e);
-    if (reason == NULL && ERR_SYSTEM_ERROR(e))
-        reason = strerror((int)ERR_GET_REASON(e));
-    snprintf(out, TLS_ERROR_MAX, "%s%s%s", what, *what != '\0' ? ": " : "",
-             reason == NULL ? "unknown error" : reason);
-    ERR_clear_error();
-}
+#include "tls/tls_time.h"
 
 /* Reports the name in list for which the library has refused the list. */
 static void groups_error(SSL_CTX *ssl, const char *list, char *error)
@@ -148,163 +131,6 @@ static SSL_CTX *ssl_new(const SSL_METHOD *method, const struct tls_settings *set
     return ssl;
 }
 
-/* ---- a listener's certificates ---- */
-
-struct tls_served {
-    struct tls_cert cert;
-    struct tls_staple staple;
-    char *file, *ocsp_file;
-    time_t until;
-};
-
-static bool use_certificate(SSL_CTX *ssl, const struct tls_cert *c)
-{
-    return SSL_CTX_use_cert_and_key(ssl, c->leaf, c->key, c->chain, 1) == 1;
-}
-
-/* probe: a context with the listener's settings, which may be too strict for this certificate. */
-static bool served_init(struct tls_served *s, const struct tls_certificate *from, SSL_CTX *probe,
-                        char *error)
-{
-    if (!tls_cert_load(from, true, &s->cert, error))
-        return false;
-    s->file = insist_alloc(strdup(from->file));
-    s->until = tls_time(X509_get0_notAfter(s->cert.leaf));
-    ERR_clear_error();
-    if (!use_certificate(probe, &s->cert)) {
-        if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_PRIVATE_KEY_MISMATCH) {
-            snprintf(error, TLS_ERROR_MAX, "%s: the private key is not that of the certificate",
-                     from->key != NULL ? from->key : from->file);
-            ERR_clear_error();
-        } else {
-            tls_error_text(error, from->file);
-        }
-        return false;
-    }
-    if (from->ocsp_file == NULL)
-        return true;
-    s->ocsp_file = insist_alloc(strdup(from->ocsp_file));
-    return tls_staple_load(from->ocsp_file, s->cert.leaf, &s->staple, error);
-}
-
-static void served_fini(struct tls_served *s)
-{
-    tls_cert_fini(&s->cert);
-    tls_staple_fini(&s->staple);
-    free(s->file);
-    free(s->ocsp_file);
-}
-
-/* ---- groups and names ---- */
-
-static bool carries(const struct tls_served *s, const char *name)
-{
-    for (size_t i = 0; i < s->cert.name_count; i++)
-        if (strcmp(s->cert.name[i], name) == 0)
-            return true;
-    return false;
-}
-
-static int key_kind(const struct tls_ctx *ctx, size_t served)
-{
-    return EVP_PKEY_get_base_id(ctx->served[served].cert.key);
-}
-
-/* Of those that carry name the first of each kind of key. */
-static struct tls_group choose(const struct tls_ctx *ctx, const char *name)
-{
-    struct tls_group g = {0};
-    for (size_t i = 0; i < ctx->served_count; i++) {
-        bool taken = false;
-        for (size_t k = 0; k < g.members; k++)
-            taken = taken || key_kind(ctx, g.member[k]) == key_kind(ctx, i);
-        if (!taken && carries(&ctx->served[i], name)) {
-            INSIST(g.members < sizeof g.member / sizeof *g.member);
-            g.member[g.members++] = i;
-        }
-    }
-    return g;
-}
-
-static size_t add_group(struct tls_ctx *ctx, const struct tls_group *g)
-{
-    for (size_t i = 0; i < ctx->group_count; i++)
-        if (ctx->group[i].members == g->members &&
-            memcmp(ctx->group[i].member, g->member, sizeof g->member) == 0)
-            return i;
-    ctx->group = insist_alloc(reallocarray(ctx->group, ctx->group_count + 1, sizeof *ctx->group));
-    ctx->group[ctx->group_count] = *g;
-    return ctx->group_count++;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    const struct tls_name *left = a, *right = b;
-    return strcmp(left->name, right->name);
-}
-
-static bool name_known(const struct tls_ctx *ctx, const char *name)
-{
-    for (size_t i = 0; i < ctx->name_count; i++)
-        if (strcmp(ctx->name[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-/* The first name of the first certificate makes the first group, the default. */
-static void collect_groups(struct tls_ctx *ctx)
-{
-    const struct tls_group alone = {.member = {0}, .members = 1};
-
-    if (ctx->served[0].cert.name_count == 0)
-        add_group(ctx, &alone);
-    for (size_t i = 0; i < ctx->served_count; i++)
-        for (size_t k = 0; k < ctx->served[i].cert.name_count; k++) {
-            const char *name = ctx->served[i].cert.name[k];
-            if (name_known(ctx, name))
-                continue;
-            const struct tls_group g = choose(ctx, name);
-            ctx->name =
-                insist_alloc(reallocarray(ctx->name, ctx->name_count + 1, sizeof *ctx->name));
-            ctx->name[ctx->name_count++] =
-                (struct tls_name){.name = name, .group = add_group(ctx, &g)};
-        }
-    if (ctx->name_count > 0)
-        qsort(ctx->name, ctx->name_count, sizeof *ctx->name, by_name);
-}
-
-/* In any group? */
-static bool is_shown(const struct tls_ctx *ctx, size_t served)
-{
-    for (size_t i = 0; i < ctx->group_count; i++)
-        for (size_t k = 0; k < ctx->group[i].members; k++)
-            if (ctx->group[i].member[k] == served)
-                return true;
-    return false;
-}
-
-static const struct tls_name *find_exactly(const struct tls_ctx *ctx, const char *name)
-{
-    const struct tls_name key = {.name = name};
-    return ctx->name_count == 0
-               ? NULL
-               : bsearch(&key, ctx->name, ctx->name_count, sizeof *ctx->name, by_name);
-}
-
-/* RFC 6125 6.4.3: the star stands for one whole label, the leftmost. NULL: nobody has the name. */
-static const struct tls_name *find_name(const struct tls_ctx *ctx, const char *asked)
-{
-    char name[TLS_NAME_SIZE];
-    if (!tls_name_normal(span_str(asked), name))
-        return NULL;
-    const struct tls_name *found = find_exactly(ctx, name);
-    char *dot = strchr(name, '.');
-    if (found != NULL || dot == NULL || dot == name)
-        return found;
-    dot[-1] = '*';
-    return find_exactly(ctx, dot - 1);
-}
-
 /* ---- what OpenSSL asks during a handshake ---- */
 
 /* Comes for every client, also for those that name nobody. */
@@ -312,7 +138,7 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     const struct tls_ctx *ctx = arg;
     const char *asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    const struct tls_name *found = asked == NULL ? NULL : find_name(ctx, asked);
+    const struct tls_group *found = asked == NULL ? NULL : tls_served_find(&ctx->served, asked);
 
     if (found == NULL && ctx->strict_sni) {
         ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "strict-sni: %s",
@@ -322,7 +148,7 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
     }
     if (found == NULL)
         return SSL_TLSEXT_ERR_NOACK;
-    if (SSL_set_SSL_CTX(ssl, ctx->group[found->group].ssl) == NULL) {
+    if (SSL_set_SSL_CTX(ssl, found->ssl) == NULL) {
         *alert = SSL_AD_INTERNAL_ERROR;
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
@@ -333,17 +159,14 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 static int on_status(SSL *ssl, void *arg)
 {
     const struct tls_ctx *ctx = arg;
-    const X509 *leaf = SSL_get_certificate(ssl);
+    const struct tls_window *w = BIO_get_data(SSL_get_rbio(ssl));
+    const struct tls_staple *staple = tls_served_staple(&ctx->served, SSL_get_certificate(ssl));
 
-    for (size_t i = 0; i < ctx->served_count; i++) {
-        const struct tls_served *s = &ctx->served[i];
-        if (s->cert.leaf != leaf || tls_staple_state(&s->staple, time(NULL)) != TLS_STAPLE_FRESH)
-            continue;
-        unsigned char *copy = insist_alloc(OPENSSL_memdup(s->staple.der, s->staple.n));
-        SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)s->staple.n); /* takes the copy */
-        return SSL_TLSEXT_ERR_OK;
-    }
-    return SSL_TLSEXT_ERR_NOACK;
+    if (staple == NULL || tls_staple_state(staple, w->now) != TLS_STAPLE_FRESH)
+        return SSL_TLSEXT_ERR_NOACK;
+    unsigned char *copy = insist_alloc(OPENSSL_memdup(staple->der, staple->n));
+    SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)staple->n); /* takes ownership of copy */
+    return SSL_TLSEXT_ERR_OK;
 }
 
 /* RFC 7301 3.2 wants an alert where nothing fits, but SSTP is older than ALPN: a client that offers
@@ -380,51 +203,58 @@ static SSL_CTX *server_ssl(struct tls_ctx *ctx, const struct tls_settings *setti
     return ssl;
 }
 
-struct report {
+struct tls_report {
     tls_on_error to;
     void *arg;
     bool ok; /* nothing was reported */
 };
 
-static void report(struct report *r, size_t certificate, const char *text)
+static void report_error(struct tls_report *r, size_t certificate, const char *text)
 {
     r->to(r->arg, certificate, text);
     r->ok = false;
 }
 
-static void load_certificates(struct tls_ctx *ctx, const struct tls_certificate *from,
-                              SSL_CTX *probe, struct report *r)
+static void load_certificates(struct tls_served *served, const struct tls_certificate *from,
+                              SSL_CTX *probe, struct tls_report *r)
 {
     char error[TLS_ERROR_MAX];
-    for (size_t i = 0; i < ctx->served_count; i++)
-        if (!served_init(&ctx->served[i], &from[i], probe, error))
-            report(r, i, error);
+    for (size_t i = 0; i < served->count; i++)
+        if (!tls_served_load(served, i, &from[i], probe, error))
+            report_error(r, i, error);
 }
 
-static void make_groups(struct tls_ctx *ctx, const struct tls_settings *settings, struct report *r)
+static void report_unshown(const struct tls_served *served, struct tls_report *r)
 {
     char error[TLS_ERROR_MAX];
 
-    collect_groups(ctx);
-    for (size_t i = 0; i < ctx->served_count; i++) {
-        if (is_shown(ctx, i))
+    for (size_t i = 0; i < served->count; i++) {
+        if (tls_served_is_shown(served, i))
             continue;
         snprintf(error, sizeof error,
                  "%s: no client would be shown it: certificates above it are for the same names, "
                  "with a key of the same kind",
-                 ctx->served[i].file);
-        report(r, i,
-               ctx->served[i].cert.name_count == 0
-                   ? "it has no name by which clients could ask for it"
-                   : error);
+                 served->cert[i].file);
+        report_error(r, i,
+                     served->cert[i].cert.name_count == 0
+                         ? "it has no name by which clients could ask for it"
+                         : error);
     }
-    for (size_t i = 0; r->ok && i < ctx->group_count; i++) {
-        struct tls_group *g = &ctx->group[i];
+}
+
+static void make_contexts(struct tls_ctx *ctx, const struct tls_settings *settings)
+{
+    struct tls_served *served = &ctx->served;
+    char error[TLS_ERROR_MAX];
+
+    for (size_t i = 0; i < served->group_count; i++) {
+        struct tls_group *g = &served->group[i];
         g->ssl = server_ssl(ctx, settings, error);
         INSIST(g->ssl != NULL); /* the probe was made of the same settings */
         for (size_t k = 0; k < g->members; k++)
-            INSIST(use_certificate(g->ssl, &ctx->served[g->member[k]].cert));
+            INSIST(tls_cert_use(&served->cert[g->member[k]].cert, g->ssl));
     }
+    ctx->ssl = served->group[0].ssl;
 }
 
 struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
@@ -432,63 +262,45 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
                                    bool strict_sni, tls_on_error on_error, void *arg)
 {
     char error[TLS_ERROR_MAX];
-    struct report r = {.to = on_error, .arg = arg, .ok = true};
+    struct tls_report r = {.to = on_error, .arg = arg, .ok = true};
 
     INSIST(count > 0);
     struct tls_ctx *ctx = NEW(struct tls_ctx);
     ctx->strict_sni = strict_sni;
-    ctx->served = insist_alloc(calloc(count, sizeof *ctx->served));
-    ctx->served_count = count;
+    tls_served_init(&ctx->served, count);
     SSL_CTX *probe = server_ssl(ctx, settings, error);
     if (probe == NULL)
-        report(&r, TLS_NO_CERTIFICATE, error);
+        report_error(&r, TLS_NO_CERTIFICATE, error);
     else
-        load_certificates(ctx, certificate, probe, &r);
-    if (r.ok)
-        make_groups(ctx, settings, &r);
-    SSL_CTX_free(probe);
-    if (!r.ok) {
-        tls_ctx_free(ctx);
-        return NULL;
+        load_certificates(&ctx->served, certificate, probe, &r);
+    if (r.ok) {
+        tls_served_group(&ctx->served);
+        report_unshown(&ctx->served, &r);
     }
-    ctx->ssl = ctx->group[0].ssl;
-    return ctx;
+    if (r.ok)
+        make_contexts(ctx, settings);
+    SSL_CTX_free(probe);
+    if (r.ok)
+        return ctx;
+    tls_ctx_free(ctx);
+    return NULL;
 }
 
-/* ---- expiry ---- */
-
-static int due(int days_left)
-{
-    static const int steps[] = {0, 1, 7, 30};
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        if (days_left < steps[i])
-            return steps[i];
-    return -1;
-}
-
-static int rsa_bits(const EVP_PKEY *key)
-{
-    const int kind = EVP_PKEY_get_base_id(key);
-    return kind == EVP_PKEY_RSA || kind == EVP_PKEY_RSA_PSS ? EVP_PKEY_get_bits(key) : 0;
-}
+/* ---- what a listener's certificates are ---- */
 
 void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
                     void (*on_expiry)(void *arg, const struct tls_expiry *e), void *arg)
 {
-    enum { DAY = 24 * 3600 };
-    for (size_t i = 0; i < ctx->served_count; i++) {
-        const struct tls_served *s = &ctx->served[i];
-        const time_t left = s->until - now;
-        const int days = (int)((left < 0 ? left - (DAY - 1) : left) / DAY);
-        const struct tls_expiry e = {
+    for (size_t i = 0; i < ctx->served.count; i++) {
+        const struct tls_served_cert *s = &ctx->served.cert[i];
+        struct tls_expiry e = {
             .certificate = i,
             .file = s->file,
-            .days_left = days,
-            .due = due(days),
             .staple = tls_staple_state(&s->staple, now),
             .ocsp_file = s->ocsp_file,
-            .rsa_bits = rsa_bits(s->cert.key),
+            .rsa_bits = tls_cert_rsa_bits(&s->cert),
         };
+        tls_expiry_set(&e, tls_time(X509_get0_notAfter(s->cert.leaf)), now);
         on_expiry(arg, &e);
     }
 }
@@ -496,51 +308,13 @@ void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
 void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct span der),
                     void *arg)
 {
-    for (size_t i = 0; i < ctx->served_count; i++) {
+    for (size_t i = 0; i < ctx->served.count; i++) {
         unsigned char *der = NULL;
-        int n = i2d_X509(ctx->served[i].cert.leaf, &der);
+        int n = i2d_X509(ctx->served.cert[i].cert.leaf, &der);
         INSIST(n > 0); /* it was parsed */
         on_leaf(arg, span_of(der, (size_t)n));
         OPENSSL_free(der);
     }
-}
-
-const char *tls_expiry_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
-{
-    if (e->due < 0)
-        return NULL;
-    if (e->days_left < 0)
-        snprintf(out, TLS_ERROR_MAX, "%s: the certificate has expired", e->file);
-    else
-        snprintf(out, TLS_ERROR_MAX, "%s: the certificate expires in %s%d day%s", e->file,
-                 e->days_left == 0 ? "less than " : "", e->days_left == 0 ? 1 : e->days_left,
-                 e->days_left <= 1 ? "" : "s");
-    return out;
-}
-
-const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
-{
-    if (e->staple != TLS_STAPLE_STALE && e->staple != TLS_STAPLE_REVOKED)
-        return NULL;
-    snprintf(out, TLS_ERROR_MAX, "%s: %s, so it is not sent", e->ocsp_file,
-             e->staple == TLS_STAPLE_STALE
-                 ? "the OCSP response is not of these days"
-                 : "the OCSP response does not call the certificate good");
-    return out;
-}
-
-/* The cost of a signature is proportional to the cube of the size. */
-const char *tls_key_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
-{
-    const double times = e->rsa_bits / 2048.0;
-
-    if (e->rsa_bits <= TLS_RSA_USUAL)
-        return NULL;
-    snprintf(out, TLS_ERROR_MAX,
-             "%s: its RSA key has %d bits, so that each handshake takes about %.0f times the CPU "
-             "time of 2048 bits",
-             e->file, e->rsa_bits, times * times * times);
-    return out;
 }
 
 /* ---- a backend ---- */
@@ -590,14 +364,8 @@ void tls_ctx_free(struct tls_ctx *ctx)
 {
     if (ctx == NULL)
         return;
-    if (ctx->served == NULL)
+    if (ctx->served.count == 0) /* otherwise it belongs to a group */
         SSL_CTX_free(ctx->ssl);
-    for (size_t i = 0; i < ctx->group_count; i++)
-        SSL_CTX_free(ctx->group[i].ssl);
-    for (size_t i = 0; i < ctx->served_count; i++)
-        served_fini(&ctx->served[i]);
-    free(ctx->group);
-    free(ctx->served);
-    free(ctx->name);
+    tls_served_fini(&ctx->served);
     free(ctx);
 }

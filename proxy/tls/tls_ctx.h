@@ -11,44 +11,9 @@
 #include <time.h>
 
 #include "base/span.h"
-
-enum { TLS_ERROR_MAX = 256 };
-
-enum { TLS_RSA_USUAL = 4096 };
-
-/* Protocol versions as they stand on the wire. */
-enum tls_version { TLS_1_0 = 0x0301, TLS_1_1 = 0x0302, TLS_1_2 = 0x0303, TLS_1_3 = 0x0304 };
-
-struct tls_settings {
-    enum tls_version min, max;
-    int security_level;       /* OpenSSL's 0..5; -1: 0 where min is below TLS 1.2 (older versions
-                                 need it: PROTOCOL.md 6.1), else the library's default */
-    const char *ciphers;      /* TLS 1.2 and older; NULL: the library's list. See below. */
-    const char *ciphersuites; /* TLS 1.3; NULL: the library's list */
-    const char *groups;       /* of the key exchange, in order of preference; NULL: TLS_GROUPS */
-};
-
-/* The default groups. None is a finite field (RFC 7919): OpenSSL checks a peer's share in
- * ffdhe8192 with 150 ms of CPU time, and the peer need not compute anything (CVE-2022-40735).
- * None is a hybrid with ML-KEM: OpenSSL knows these since 3.5 only, their key share does not fit
- * into one packet together with the rest of a ClientHello, and no SSTP client is known to offer
- * one. */
-#define TLS_GROUPS "X25519:P-256:X448:P-521:P-384"
-
-/* Three kinds of cipher suites are removed from any list of `ciphers`. Anonymous suites have no
- * certificate for the verification and for the crypto-binding. Suites without encryption protect
- * nothing. With finite-field Diffie-Hellman (DHE) the server chooses the prime, and so the CPU time
- * of the client. Lists such as ALL and HIGH contain all three kinds, so they are not an error; a
- * list that has nothing else is an error. */
-
-/* A certificate of a listener, as the files that it is made of. */
-struct tls_certificate {
-    const char *file;            /* PEM: leaf first, then its chain; or PKCS#12; or DER: the leaf */
-    const char *key;             /* PEM; NULL: in file */
-    const char *passphrase_file; /* its first line opens the key; NULL: it is not encrypted */
-    const char *passphrase_hint; /* for messages: how to give it; NULL: "write passphrase-file" */
-    const char *ocsp_file;       /* OCSP response in DER, to be stapled; NULL: none */
-};
+#include "tls/tls_error.h"
+#include "tls/tls_expiry.h"
+#include "tls/tls_settings.h"
 
 struct tls_ctx;
 
@@ -73,23 +38,6 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
                                    const struct tls_certificate *certificate, size_t count,
                                    bool strict_sni, tls_on_error on_error, void *arg);
 
-enum tls_staple_state {
-    TLS_STAPLE_NONE, /* no ocsp_file */
-    TLS_STAPLE_FRESH,
-    TLS_STAPLE_STALE,   /* its nextUpdate is over, or its thisUpdate to come: not sent */
-    TLS_STAPLE_REVOKED, /* it says something else than "good": not sent */
-};
-
-struct tls_expiry {
-    size_t certificate;
-    const char *file;
-    int days_left; /* whole days; negative: it has expired */
-    int due;       /* of 30, 7, 1 and 0 days the least that are not left; -1: more than 30 are */
-    enum tls_staple_state staple;
-    const char *ocsp_file;
-    int rsa_bits; /* size of the RSA key; 0: not RSA */
-};
-
 /* Calls on_expiry for each certificate of a listener. To warn once for each of the steps: when
  * `due` is not what it was. */
 void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
@@ -98,13 +46,6 @@ void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
 /* Calls on_leaf with each certificate of a listener as DER, valid during the call. */
 void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct span der),
                     void *arg);
-
-/* What there is to warn of, in words; NULL when nothing. */
-const char *tls_expiry_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
-const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
-/* Returns a warning about an RSA key above TLS_RSA_USUAL bits, which makes each handshake
- * expensive; NULL: none. */
-const char *tls_key_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
 
 /* For a backend. ca_file: PEM certificates to trust, "system" for the system's; NULL: the chain is
  * not verified here (the caller compares a pin, or was told not to). Never resumes. */

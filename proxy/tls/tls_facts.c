@@ -10,6 +10,7 @@
 
 #include "base/insist.h"
 #include "tls/tls_cert.h"
+#include "tls/tls_time.h"
 
 /* What is not printable is escaped: the text goes to a terminal. */
 static char *name_text(const X509_NAME *name)

@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "tls/tls_ctx.h"
+#include "tls/tls_error.h"
+#include "tls/tls_settings.h"
 
 struct tls_facts {
     char *subject, *issuer; /* as RFC 2253 writes them, printable ASCII only */

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/span.h"
-#include "tls/tls_ctx.h"
+#include "tls/tls_error.h"
 
 /* Bound of the iterations of a hash for a whole file; some 3 s of CPU time. Programs write 2000 to
  * 1000000 for each of the three parts of a PKCS#12 file. */

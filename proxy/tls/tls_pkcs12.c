@@ -6,7 +6,6 @@
 #include <openssl/x509v3.h>
 
 #include "base/insist.h"
-#include "tls/tls_cert.h"
 #include "tls/tls_pbe.h"
 
 bool tls_pkcs12_is(struct span der)
@@ -55,14 +54,14 @@ static X509 *issuer_of(X509 *cert, STACK_OF(X509) * among)
 
 /* A container holds its certificates in any order, but each one that we send must certify the one
  * before it (RFC 5246 7.4.2). The same place allows to leave out the root. */
-static void sort_chain(X509 *leaf, STACK_OF(X509) * others, struct tls_cert *out)
+static void chain_sort(X509 *leaf, STACK_OF(X509) * others, STACK_OF(X509) * chain)
 {
     X509 *last = leaf;
     for (int i = 0; i < sk_X509_num(others); i++) { /* at most all of them, even in a circle */
         last = issuer_of(last, others);
         if (last == NULL || X509_self_signed(last, 0) == 1)
             return;
-        INSIST(sk_X509_push(out->chain, copy_certificate(last)) > 0);
+        INSIST(sk_X509_push(chain, copy_certificate(last)) > 0);
     }
 }
 
@@ -76,7 +75,7 @@ static enum tls_pkcs12 why_not(bool legacy)
 }
 
 static enum tls_pkcs12 open_in(OSSL_LIB_CTX *lib, bool legacy, struct span der,
-                               const char *passphrase, struct tls_cert *out)
+                               const char *passphrase, struct tls_pkcs12_content *out)
 {
     PKCS12 *p12 = insist_alloc(PKCS12_init_ex(NID_pkcs7_data, lib, NULL));
     BIO *bio = insist_alloc(BIO_new_mem_buf(der.p, (int)der.n));
@@ -97,7 +96,7 @@ static enum tls_pkcs12 open_in(OSSL_LIB_CTX *lib, bool legacy, struct span der,
         result = TLS_PKCS12_OTHER;
     else {
         out->leaf = copy_certificate(leaf);
-        sort_chain(leaf, others, out);
+        chain_sort(leaf, others, out->chain);
     }
     EVP_PKEY_free(key);
     X509_free(leaf);
@@ -110,7 +109,8 @@ static enum tls_pkcs12 open_in(OSSL_LIB_CTX *lib, bool legacy, struct span der,
 /* Containers of Windows before Server 2019 are encrypted with RC2, which OpenSSL 3 keeps in its
  * legacy provider. It is loaded into a library context of its own: in the default one it would
  * offer RC4 and its like to TLS, and keep the default provider from being loaded by itself. */
-enum tls_pkcs12 tls_pkcs12_open(struct span der, const char *passphrase, struct tls_cert *out)
+enum tls_pkcs12 tls_pkcs12_open(struct span der, const char *passphrase,
+                                struct tls_pkcs12_content *out)
 {
     OSSL_LIB_CTX *lib = insist_alloc(OSSL_LIB_CTX_new());
     OSSL_PROVIDER *usual = OSSL_PROVIDER_load(lib, "default");

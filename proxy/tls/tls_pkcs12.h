@@ -3,11 +3,11 @@
 #ifndef SSTPGATE_TLS_TLS_PKCS12_H
 #define SSTPGATE_TLS_TLS_PKCS12_H
 
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <stdbool.h>
 
 #include "base/span.h"
-
-struct tls_cert;
 
 enum tls_pkcs12 {
     TLS_PKCS12_OK,
@@ -21,7 +21,15 @@ enum tls_pkcs12 {
 /* Has der the form of such a container? */
 bool tls_pkcs12_is(struct span der);
 
-/* Fills leaf, key and chain of out, which are empty; the chain is sorted, and its root left out. */
-enum tls_pkcs12 tls_pkcs12_open(struct span der, const char *passphrase, struct tls_cert *out);
+struct tls_pkcs12_content {
+    X509 *leaf;
+    EVP_PKEY *key;
+    STACK_OF(X509) * chain; /* the caller's; from the leaf's issuer up, without the root */
+};
+
+/* Sets leaf and key of out, and adds to its chain; the caller owns them. Any result but
+ * TLS_PKCS12_OK: they may be set in part. */
+enum tls_pkcs12 tls_pkcs12_open(struct span der, const char *passphrase,
+                                struct tls_pkcs12_content *out);
 
 #endif

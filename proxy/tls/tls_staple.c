@@ -5,7 +5,8 @@
 #include <stdio.h>
 
 #include "base/insist.h"
-#include "tls/tls_cert.h"
+#include "tls/tls_file.h"
+#include "tls/tls_time.h"
 
 /* What basic says about leaf, NULL when that is nothing. The serial number is the only part of a
  * CertID that can be compared without the issuer, which may stand in no file of ours. */

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <time.h>
 
-#include "tls/tls_ctx.h"
+#include "tls/tls_error.h"
+#include "tls/tls_expiry.h"
 
 struct tls_staple {
     unsigned char *der; /* NULL: none */

@@ -202,6 +202,7 @@ static struct shown meet(struct tls_ctx *ctx, const struct ask *ask)
     SSL_CTX_set_tlsext_status_arg(client_ctx, &shown);
     SSL *client = client_new(client_ctx, ask);
     struct tls_conn *server = tls_conn_new_server(ctx, sink, SSL_get_rbio(client));
+    tls_conn_set_time(server, time(NULL));
     enum err e = ERR_MORE;
     int r = 0;
 

@@ -1,0 +1,59 @@
+#include "tls/tls_expiry.h"
+
+#include <stdio.h>
+
+static int due_step(int days_left)
+{
+    static const int steps[] = {0, 1, 7, 30};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (days_left < steps[i])
+            return steps[i];
+    return -1;
+}
+
+void tls_expiry_set(struct tls_expiry *e, time_t until, time_t now)
+{
+    enum { DAY = 24 * 3600 };
+    const time_t left = until - now;
+
+    e->days_left = (int)((left < 0 ? left - (DAY - 1) : left) / DAY); /* rounded down */
+    e->due = due_step(e->days_left);
+}
+
+const char *tls_expiry_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
+{
+    if (e->due < 0)
+        return NULL;
+    if (e->days_left < 0)
+        snprintf(out, TLS_ERROR_MAX, "%s: the certificate has expired", e->file);
+    else
+        snprintf(out, TLS_ERROR_MAX, "%s: the certificate expires in %s%d day%s", e->file,
+                 e->days_left == 0 ? "less than " : "", e->days_left == 0 ? 1 : e->days_left,
+                 e->days_left <= 1 ? "" : "s");
+    return out;
+}
+
+const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
+{
+    if (e->staple != TLS_STAPLE_STALE && e->staple != TLS_STAPLE_REVOKED)
+        return NULL;
+    snprintf(out, TLS_ERROR_MAX, "%s: %s, so it is not sent", e->ocsp_file,
+             e->staple == TLS_STAPLE_STALE
+                 ? "the OCSP response is not of these days"
+                 : "the OCSP response does not call the certificate good");
+    return out;
+}
+
+/* The cost of a signature is proportional to the cube of the size. */
+const char *tls_key_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
+{
+    const double times = e->rsa_bits / 2048.0;
+
+    if (e->rsa_bits <= TLS_RSA_USUAL)
+        return NULL;
+    snprintf(out, TLS_ERROR_MAX,
+             "%s: its RSA key has %d bits, so that each handshake takes about %.0f times the CPU "
+             "time of 2048 bits",
+             e->file, e->rsa_bits, times * times * times);
+    return out;
+}

@@ -1,0 +1,40 @@
+/* tls_expiry: warnings about a listener's certificate: it expires, its staple is not sent, its key
+ * is slow. */
+#ifndef SSTPGATE_TLS_TLS_EXPIRY_H
+#define SSTPGATE_TLS_TLS_EXPIRY_H
+
+#include <stddef.h>
+#include <time.h>
+
+#include "tls/tls_error.h"
+
+enum { TLS_RSA_USUAL = 4096 }; /* bits */
+
+enum tls_staple_state {
+    TLS_STAPLE_NONE, /* no ocsp_file */
+    TLS_STAPLE_FRESH,
+    TLS_STAPLE_STALE,   /* after its nextUpdate or before its thisUpdate: not sent */
+    TLS_STAPLE_REVOKED, /* its status is not "good": not sent */
+};
+
+struct tls_expiry {
+    size_t certificate; /* index */
+    const char *file;
+    int days_left; /* whole days; negative: it has expired */
+    int due;       /* smallest of 0, 1, 7 and 30 above days_left; -1: at least 30 days are left */
+    enum tls_staple_state staple;
+    const char *ocsp_file;
+    int rsa_bits; /* size of the RSA key; 0: not RSA */
+};
+
+/* Sets days_left and due of a certificate that is valid until `until`. To warn once at each step,
+ * warn when `due` has changed. */
+void tls_expiry_set(struct tls_expiry *e, time_t until, time_t now);
+
+/* Each writes its warning to out and returns it; NULL: nothing to warn about. */
+const char *tls_expiry_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
+const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
+/* About an RSA key above TLS_RSA_USUAL bits, which makes each handshake expensive. */
+const char *tls_key_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
+
+#endif
