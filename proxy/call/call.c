@@ -92,7 +92,7 @@ static unsigned points_for(const struct call *call)
 {
     if (call->record.forged)
         return POINTS_REQUEST;
-    return call->web ? 0 : reason_points(call->reason);
+    return call->web ? 0 : reason_info(call->reason)->points;
 }
 
 void call_give_points(struct call *call, unsigned points)
@@ -138,33 +138,17 @@ static void release(struct call *call)
     free(call);
 }
 
-/* The reason is known. A client that resets the connection, or makes the server do so, when no
- * Success has come in time would otherwise guess for nothing, because servers delay refusals. */
+/* Gives up what only a call that goes on needs. By now the reason is known. A client that resets
+ * the connection, or makes the server do so, when no Success has come in time would otherwise guess
+ * for nothing, because servers delay refusals. */
 static void let_go(struct call *call)
 {
-    if (reason_is_of_peer(call->reason))
+    if (reason_info(call->reason)->by_peer)
         relay_login_ends(call);
     dial_free(call->dial);
     call->dial = NULL;
     negotiation_free(call->negotiation);
     call->negotiation = NULL;
-}
-
-void call_cut(struct call *call, enum reason reason, bool reset_client, bool reset_backend)
-{
-    if (call->state == CALL_CLOSED)
-        return;
-    if (call->reason == REASON_NONE)
-        call->reason = reason;
-    let_go(call);
-    call_enter(call, CALL_CLOSED);
-    stream_close(&call->client, reset_client);
-    stream_close(&call->backend, reset_backend);
-}
-
-void call_drop(struct call *call, enum reason reason)
-{
-    call_cut(call, reason, false, false);
 }
 
 static bool finished(const struct stream *s)
@@ -173,12 +157,12 @@ static bool finished(const struct stream *s)
            (s->in == STREAM_IN_ENDED && s->out == STREAM_OUT_ENDED);
 }
 
-/* DRAIN and LINGER: is there anything left to wait for? */
-static void drop_if_finished(struct call *call)
+/* In DRAIN and LINGER: ends the call if there is nothing left to wait for. */
+static void end_if_finished(struct call *call)
 {
     if ((call->state == CALL_DRAIN || call->state == CALL_LINGER) && finished(&call->client) &&
         finished(&call->backend))
-        call_drop(call, call->reason);
+        call_end(call, REASON_DRAINED);
 }
 
 struct span call_http_date(char out[32])
@@ -210,45 +194,87 @@ static void say_sstp(struct stream *to, const struct reason_info *info)
     stream_write(to, span_of(message, sizeof message));
 }
 
-/* Everything has been said to the client; it may take its time to read it. */
+static void say(struct call *call, const struct reason_info *info)
+{
+    if (call->state < CALL_NEGOTIATE) {
+        if (info->http != 0)
+            say_http(call, info->http);
+        return;
+    }
+    if (info->message != SSTP_DATA)
+        say_sstp(&call->client, info);
+    /* [MS-SSTP] 3.1.7.2: without a Disconnect, loss of the connection is all a backend needs */
+    if (info->message == SSTP_DISCONNECT)
+        say_sstp(&call->backend, info);
+}
+
+/* Everything has been said. The client may take its time to read it, and what the client still
+ * sends is read and thrown away, because a reset could overtake our last words. */
 static void linger(struct call *call)
 {
+    const bool answered = call->state >= CALL_NEGOTIATE;
+
     let_go(call);
     call_enter(call, CALL_LINGER);
     stream_shutdown(&call->client);
-    stream_resume(&call->client); /* what it still sends is read and thrown away, up to its end */
+    stream_resume(&call->client);
     stream_resume(&call->backend);
+    if (answered)
+        stream_notify(&call->backend);
+    else /* nobody waits for the backend's answer any more */
+        stream_close(&call->backend, true);
 }
 
-void call_close(struct call *call, enum reason reason)
+static void close_both(struct call *call, enum reason_end end)
 {
-    const struct reason_info *info = reason_info(reason);
+    let_go(call);
+    call_enter(call, CALL_CLOSED);
+    stream_close(&call->client, end == END_RESET_CLIENT || end == END_RESET_BOTH);
+    stream_close(&call->backend, end == END_RESET_BACKEND || end == END_RESET_BOTH);
+}
 
-    if (call->state == CALL_LINGER || call->state == CALL_CLOSED)
-        return;
-    if (call->reason == REASON_NONE)
-        call->reason = reason;
-    switch (call->state) {
+/* Returns how a call in this state ends for this reason. */
+static enum reason_end end_in_state(enum call_state state, const struct reason_info *info)
+{
+    switch (state) {
     case CALL_REQUEST:
     case CALL_DIAL:
     case CALL_ANSWER:
         if (info->http != 0)
-            say_http(call, info->http);
-        linger(call);
-        stream_close(&call->backend, true); /* its answer is not wanted any more */
-        break;
+            return END_LINGER;
+        return info->end == END_DRAIN ? END_RESET_BACKEND : info->end;
     case CALL_NEGOTIATE:
     case CALL_KEY:
-    case CALL_RELAY:
-        if (info->message != SSTP_DATA)
-            say_sstp(&call->client, info);
-        /* [MS-SSTP] 3.1.7.2: without it, loss of the connection is all a backend needs */
-        if (info->message == SSTP_DISCONNECT)
-            say_sstp(&call->backend, info);
+    case CALL_RELAY: return info->end;
+    case CALL_WEB: return info->end == END_LINGER ? END_CLOSE : info->end;
+    case CALL_DRAIN:
+        if (info->end == END_DRAIN)
+            return END_NOTHING;
+        return info->end == END_LINGER ? END_CLOSE : info->end;
+    case CALL_LINGER:
+        if (info->end == END_LINGER || info->end == END_DRAIN)
+            return END_NOTHING;
+        return info->end == END_RESET_BOTH ? END_CLOSE : info->end; /* both were told */
+    case CALL_CLOSED: return END_NOTHING;
+    default: return info->end == END_LINGER || info->end == END_DRAIN ? END_CLOSE : info->end;
+    }
+}
+
+void call_end(struct call *call, enum reason reason)
+{
+    const struct reason_info *info = reason_info(reason);
+    const enum reason_end end = end_in_state(call->state, info);
+
+    if (call->reason == REASON_NONE)
+        call->reason = reason;
+    switch (end) {
+    case END_NOTHING: return;
+    case END_DRAIN: call_enter(call, CALL_DRAIN); return;
+    case END_LINGER:
+        say(call, info);
         linger(call);
-        stream_notify(&call->backend);
-        break;
-    default: call_drop(call, reason);
+        return;
+    default: close_both(call, end);
     }
 }
 
@@ -266,19 +292,11 @@ static void end_towards(struct call *call, struct stream *to)
 /* One side has sent all it had. */
 static void side_ended(struct call *call, struct stream *other, enum reason reason)
 {
-    if (call->reason == REASON_NONE)
-        call->reason = reason;
-    if (call->state >= CALL_NEGOTIATE && call->state <= CALL_WEB)
-        call_enter(call, CALL_DRAIN);
+    call_end(call, reason);
+    if (call->state == CALL_CLOSED)
+        return;
     end_towards(call, other);
-    drop_if_finished(call);
-}
-
-static void side_reset(struct call *call, enum reason reason)
-{
-    /* Not an orderly end, and the other side shall not take it for one. */
-    bool told = call->state == CALL_LINGER;
-    call_cut(call, reason, !told, !told);
+    end_if_finished(call);
 }
 
 static void on_closed(struct call *call)
@@ -287,7 +305,7 @@ static void on_closed(struct call *call)
         call->state == CALL_CLOSED)
         release(call);
     else
-        drop_if_finished(call);
+        end_if_finished(call);
 }
 
 /* ---- the beginning ---- */
@@ -347,7 +365,7 @@ static size_t client_read(struct stream *s, struct span in)
     case CALL_DIAL:
     case CALL_ANSWER:
         if (!call->web && in.n > EARLY_MAX) {
-            call_close(call, REASON_EARLY_DATA);
+            call_end(call, REASON_EARLY_DATA);
             return in.n;
         }
         return 0; /* waits for the backend's 200 (PROTOCOL.md 1.3) */
@@ -393,18 +411,11 @@ static void client_ended(struct stream *s, enum stream_end why)
     case STREAM_TLS:
         record_keep(&call->record.sni, tls_conn_sni(s->tls)); /* of a handshake that failed, too */
         record_keep(&call->record.detail, span_str(stream_error(s)));
-        /* The alert is sent; the backend gets a reset, which is not an orderly end. */
-        call_cut(call, tls_conn_refused(s->tls) ? REASON_TLS_REFUSED : REASON_TLS_FAILED, false,
-                 true);
+        call_end(call, tls_conn_refused(s->tls) ? REASON_TLS_REFUSED : REASON_TLS_FAILED);
         break;
-    case STREAM_OVERFLOW: call_close(call, REASON_EARLY_DATA); break;
-    case STREAM_RESET: side_reset(call, REASON_CLIENT_RESET); break;
-    case STREAM_EOF:
-        if (call->state < CALL_NEGOTIATE)
-            call_cut(call, REASON_CLIENT_CLOSED, false, true);
-        else
-            side_ended(call, &call->backend, REASON_CLIENT_CLOSED);
-        break;
+    case STREAM_OVERFLOW: call_end(call, REASON_EARLY_DATA); break;
+    case STREAM_RESET: call_end(call, REASON_CLIENT_RESET); break;
+    case STREAM_EOF: side_ended(call, &call->backend, REASON_CLIENT_CLOSED); break;
     }
 }
 
@@ -417,10 +428,10 @@ static void backend_ended(struct stream *s, enum stream_end why)
     switch (why) {
     case STREAM_TLS:
         record_keep(&call->record.detail, span_str(stream_error(s)));
-        call_cut(call, REASON_BACKEND_TLS, true, false);
+        call_end(call, REASON_BACKEND_TLS);
         break;
-    case STREAM_OVERFLOW: call_close(call, REASON_BACKEND_BAD_PACKET); break;
-    case STREAM_RESET: side_reset(call, REASON_BACKEND_RESET); break;
+    case STREAM_OVERFLOW: call_end(call, REASON_BACKEND_BAD_PACKET); break;
+    case STREAM_RESET: call_end(call, REASON_BACKEND_RESET); break;
     case STREAM_EOF:
         relay_login_ends(call);
         side_ended(call, &call->client, REASON_BACKEND_CLOSED);
@@ -462,14 +473,14 @@ static void client_sent(struct stream *s)
 {
     struct call *call = of_client(s);
     resume_other(call, &call->backend);
-    drop_if_finished(call);
+    end_if_finished(call);
 }
 
 static void backend_sent(struct stream *s)
 {
     struct call *call = of_backend(s);
     resume_other(call, &call->client);
-    drop_if_finished(call);
+    end_if_finished(call);
 }
 
 static void client_closed(struct stream *s)
@@ -511,20 +522,20 @@ void call_expire(struct call *call)
 {
     switch (call->state) {
     case CALL_HELLO:
-        call_close(call,
-                   stream_waits(&call->client) ? REASON_HANDSHAKE_QUEUE : REASON_HANDSHAKE_TIMEOUT);
+        call_end(call,
+                 stream_waits(&call->client) ? REASON_HANDSHAKE_QUEUE : REASON_HANDSHAKE_TIMEOUT);
         break;
     case CALL_PROXY:
-    case CALL_HANDSHAKE: call_close(call, REASON_HANDSHAKE_TIMEOUT); break;
+    case CALL_HANDSHAKE: call_end(call, REASON_HANDSHAKE_TIMEOUT); break;
     case CALL_REQUEST: entry_request_expired(call); break;
     case CALL_DIAL:
     case CALL_ANSWER: uplink_expired(call); break;
-    case CALL_NEGOTIATE: call_close(call, REASON_NEGOTIATE_TIMEOUT); break;
+    case CALL_NEGOTIATE: call_end(call, REASON_NEGOTIATE_TIMEOUT); break;
     case CALL_KEY: relay_try_key(call, true); break;
     case CALL_RELAY:
-    case CALL_WEB: call_close(call, REASON_IDLE_TIMEOUT); break;
+    case CALL_WEB: call_end(call, REASON_IDLE_TIMEOUT); break;
     case CALL_DRAIN:
-    case CALL_LINGER: call_cut(call, call->reason, false, true); break;
+    case CALL_LINGER: call_end(call, REASON_DRAIN_TIMEOUT); break;
     case CALL_CLOSED:
     case CALL_STATES: break;
     }

@@ -1,5 +1,5 @@
 /* call: one call, from accept to close: a client's stream, a backend's stream, and the state it
- * is in. Everything that ends a call goes through call_close. Knows no keys (see negotiation.h). */
+ * is in. Everything that ends a call goes through call_end. Knows no keys (see negotiation.h). */
 #ifndef SSTPGATE_CALL_CALL_H
 #define SSTPGATE_CALL_CALL_H
 
@@ -50,12 +50,10 @@ struct call {
 /* Takes the connection that waits at l. */
 void call_open(struct calls *set, const struct site_listener *listener, struct listener *l);
 
-/* The one way out. What the peers are told follows from the reason and from how far the call has
- * come. At any moment, from any callback, any number of times: the first reason stays. */
-void call_close(struct call *call, enum reason reason);
-
-/* Ends it without a word to anybody. */
-void call_drop(struct call *call, enum reason reason);
+/* The one way out: at any moment, from any callback, any number of times; the first reason is kept.
+ * What the peers are told, who is reset, and whether the peers have time to receive the rest
+ * follows from the row of the reason (reason.h) and from the state. */
+void call_end(struct call *call, enum reason reason);
 
 /* Its deadline is over. */
 void call_expire(struct call *call);
@@ -65,9 +63,6 @@ void call_expire(struct call *call);
 /* The one change of state: asserts that the step is legal, moves the call to the state's list and
  * gives it the state's deadline. */
 void call_enter(struct call *call, enum call_state state);
-
-/* As call_drop; with a reset, what the peer finds is no orderly end. */
-void call_cut(struct call *call, enum reason reason, bool reset_client, bool reset_backend);
 
 /* worker_now */
 uint64_t call_now(const struct call *call);

@@ -317,9 +317,6 @@ void calls_stop(void *arg)
     set->phase = CALLS_STOPPING;
     for (int state = 0; state < CALL_CLOSED; state++)
         DL_FOREACH_SAFE(set->list[state], call, next) {
-            if (again)
-                call_drop(call, REASON_SHUTDOWN);
-            else
-                call_close(call, REASON_SHUTDOWN);
+            call_end(call, again ? REASON_SHUTDOWN_NOW : REASON_SHUTDOWN);
         }
 }

@@ -90,7 +90,7 @@ static void refuse_unseen(struct call *call, enum rules_action action, enum reas
 {
     if (action == RULES_DROP)
         stream_vanish(&call->client);
-    call_cut(call, reason, true, true);
+    call_end(call, reason);
 }
 
 bool entry_user_allowed(void *arg, struct span user)
@@ -122,7 +122,7 @@ void entry_recheck(struct call *call, const struct site *site)
     if (v.verdict != RULES_DENY)
         return;
     log_denied(call, &v, "disconnect");
-    call_close(call, REASON_RULES_CHANGED);
+    call_end(call, REASON_RULES_CHANGED);
 }
 
 /* ---- accept ---- */
@@ -158,7 +158,7 @@ static bool admitted(struct call *call)
         limits_enter(call->set->shared->limits, &call->record.client, call_now(call));
     if (hit != LIMITS_OK) {
         entry_log_limited(call, limits_key(hit));
-        call_cut(call, REASON_LIMIT, true, true);
+        call_end(call, REASON_LIMIT);
         return false;
     }
     call->counted = true;
@@ -179,7 +179,7 @@ void entry_begin(struct call *call, struct listener *l)
 
     if (stream_accept(&call->client, &l->tcp, &call->record.client) != 0 ||
         stream_local(&call->client, &call->record.local) != 0) {
-        call_drop(call, REASON_CLIENT_RESET); /* it was gone before we looked */
+        call_end(call, REASON_CLIENT_RESET); /* it was gone before we looked */
         return;
     }
     /* A trusted proxy must say whom it brings. Anybody else who tries to gets no further than the
@@ -211,7 +211,7 @@ size_t entry_proxy_read(struct call *call, struct span in)
         return 0;
     if (e != ERR_OK) {
         record_keep(&call->record.detail, span_str(err_text(e)));
-        call_cut(call, REASON_BAD_PROXY_HEADER, true, true);
+        call_end(call, REASON_BAD_PROXY_HEADER);
         return in.n;
     }
     if (p.source.family != 0) {
@@ -259,7 +259,7 @@ static size_t decoy(struct call *call, enum reason reason, size_t head)
     const struct config_backend *site = call->listener->config->fallback;
 
     if (site == NULL) {
-        call_close(call, reason);
+        call_end(call, reason);
         return head;
     }
     call->reason = reason;
@@ -297,7 +297,7 @@ static size_t unreadable(struct call *call, enum err e, size_t head)
     record_keep(&call->record.detail, span_str(err_text(e)));
     if (call->listener->config->fallback != NULL)
         return decoy(call, REASON_NOT_SSTP, head);
-    call_close(call, e == ERR_TOO_LARGE ? REASON_TOO_LARGE : REASON_BAD_REQUEST);
+    call_end(call, e == ERR_TOO_LARGE ? REASON_TOO_LARGE : REASON_BAD_REQUEST);
     return head;
 }
 
@@ -322,7 +322,7 @@ void entry_request_expired(struct call *call)
     if (call->listener->config->fallback != NULL && call->client.held != NULL)
         (void)decoy(call, REASON_REQUEST_TIMEOUT, 0);
     else
-        call_close(call, REASON_REQUEST_TIMEOUT);
+        call_end(call, REASON_REQUEST_TIMEOUT);
 }
 
 size_t entry_request_read(struct call *call, struct span in)
@@ -352,7 +352,7 @@ size_t entry_request_read(struct call *call, struct span in)
     if (!rules_pass(call, &facts, NULL, &v)) {
         if (v.action == RULES_DECOY)
             return decoy(call, REASON_RULE_DENIED, request.len);
-        refuse_unseen(call, v.action, REASON_RULE_DENIED);
+        refuse_unseen(call, v.action, REASON_RULE_REJECTED);
         return in.n;
     }
     uplink_dial(call, backend_for(call, &facts));

@@ -1,6 +1,6 @@
 /* entry: a client's way in, from the accepted connection to the request: PROXY header, address
  * rules, limits, TLS, the request and the rules about it, the way to the web site for those who do
- * not belong here. What it decides it does: uplink goes on with a call, call_close ends it. */
+ * not belong here. What it decides it does: uplink goes on with a call, call_end ends it. */
 #ifndef SSTPGATE_CALL_ENTRY_H
 #define SSTPGATE_CALL_ENTRY_H
 

@@ -1,5 +1,5 @@
-/* reason: why a call ended. The log's word for it and the answer the peers get both follow from it.
- */
+/* reason: why a call ends. One row for each reason says what the log, the peers and ban-points make
+ * of it; call_end (call.h) carries the row out. */
 #ifndef SSTPGATE_CALL_REASON_H
 #define SSTPGATE_CALL_REASON_H
 
@@ -9,7 +9,7 @@
 
 enum reason {
     REASON_NONE = 0,
-    /* the peers' own doing */
+    /* caused by a peer */
     REASON_CLIENT_CLOSED,
     REASON_BACKEND_CLOSED,
     REASON_CLIENT_DISCONNECT,
@@ -21,7 +21,8 @@ enum reason {
     /* before there was a tunnel */
     REASON_ADDRESS_DENIED,
     REASON_LIMIT,
-    REASON_RULE_DENIED,
+    REASON_RULE_DENIED,   /* a decoy: 404, or the web site */
+    REASON_RULE_REJECTED, /* action reset or drop; the log's word is rule-denied, too */
     REASON_BAD_PROXY_HEADER,
     REASON_TLS_FAILED,
     REASON_TLS_REFUSED,
@@ -43,7 +44,7 @@ enum reason {
     REASON_ANSWER_TIMEOUT,
     REASON_NEGOTIATE_TIMEOUT,
     REASON_IDLE_TIMEOUT,
-    /* protocol */
+    /* violations of the protocol */
     REASON_CLIENT_BAD_PACKET,
     REASON_BACKEND_BAD_PACKET,
     REASON_CLIENT_OUT_OF_PLACE,
@@ -58,34 +59,47 @@ enum reason {
     REASON_BINDING_HASH,
     REASON_BINDING_LEAF,
     REASON_BINDING_MAC,
-    /* ours */
+    /* decided by the gate */
     REASON_USER_DENIED,
     REASON_USER_LIMIT,
     REASON_RULES_CHANGED,
     REASON_SHUTDOWN,
+    REASON_SHUTDOWN_NOW, /* the second request to stop; the log's word is shutdown, too */
+    /* the end of an end: a call in DRAIN or LINGER has its reason, so the log never has these */
+    REASON_DRAINED,       /* both peers have received everything */
+    REASON_DRAIN_TIMEOUT, /* timeout-drain is over */
     REASON_COUNT,
 };
 
-struct reason_info {
-    const char *name;
-    unsigned http;          /* status for a client that waits for its answer; 0: none, just close */
-    enum sstp_type message; /* SSTP_ABORT or SSTP_DISCONNECT for a client that had its 200;
-                               SSTP_DATA: none. A Disconnect goes to the backend too */
-    enum sstp_attribute attribute;
-    enum sstp_status status;
+/* How a call ends for a reason. It also depends on the state: see call_end. */
+enum reason_end {
+    END_LINGER,        /* the peers have timeout-drain to receive what the gate says */
+    END_DRAIN,         /* one side has ended: the other one has timeout-drain to receive the rest */
+    END_CLOSE,         /* both connections close at once */
+    END_RESET_CLIENT,  /* as END_CLOSE, with a reset for the client */
+    END_RESET_BACKEND, /* as END_CLOSE, with a reset for the backend */
+    END_RESET_BOTH,
+    END_NOTHING, /* only of a state: the call is ending already */
 };
 
-const struct reason_info *reason_info(enum reason r);
+struct reason_info {
+    const char *name;       /* the log's word */
+    unsigned http;          /* status for a client that waits for its answer; 0: none */
+    enum sstp_type message; /* SSTP_ABORT or SSTP_DISCONNECT for a client that got its 200;
+                               SSTP_DATA: none. The backend gets a Disconnect, too */
+    enum sstp_attribute attribute;
+    enum sstp_status status;
+    enum reason_end end;
+    bool by_peer;    /* the client or the server has ended the call: a login that the server has not
+                        decided by then counts as failed. Not so where the gate ends the call at a
+                        deadline, by a rule or for its own shutdown, because the client could not
+                        have waited for the reply */
+    unsigned points; /* of the client, towards ban-points; 0 for most */
+};
 
 /* Prices towards ban-points. POINTS_LOGIN is given for each failed login while the call goes on. */
 enum { POINTS_LOGIN = 10, POINTS_REQUEST = 5 };
 
-/* Returns the points of the client for a call that ended for this reason; 0 for most. */
-unsigned reason_points(enum reason r);
-
-/* Returns whether the client or the server has ended the call. A login that the server has not
- * decided by then counts as failed. Not so where the gate ends the call at a deadline, by a rule or
- * for its own shutdown: the client could not have waited for the reply. */
-bool reason_is_of_peer(enum reason r);
+const struct reason_info *reason_info(enum reason r);
 
 #endif

@@ -29,23 +29,27 @@ void relay_login_ends(struct call *call)
     count_failures(call);
 }
 
-/* An Abort or a Disconnect goes by: the rest is a matter of seconds ([MS-SSTP] 3.1.2.1, 3.1.2.2),
- * whether or not the two close their connections then. */
+/* Returns the reason for the end that this packet announces; REASON_NONE: it announces none. */
+static enum reason goodbye_of(const struct sstp_packet *p, bool from_client)
+{
+    switch (p->type) {
+    case SSTP_ABORT: return from_client ? REASON_CLIENT_ABORT : REASON_BACKEND_ABORT;
+    case SSTP_DISCONNECT: return from_client ? REASON_CLIENT_DISCONNECT : REASON_BACKEND_DISCONNECT;
+    default: return REASON_NONE;
+    }
+}
+
+/* Notices an Abort or a Disconnect that is forwarded. */
 static void note_goodbye(struct call *call, const struct sstp_packet *p, bool from_client)
 {
+    const enum reason reason = goodbye_of(p, from_client);
     struct sstp_status_info info;
 
-    if (call->reason != REASON_NONE)
-        return;
-    if (p->type == SSTP_ABORT)
-        call->reason = from_client ? REASON_CLIENT_ABORT : REASON_BACKEND_ABORT;
-    else if (p->type == SSTP_DISCONNECT)
-        call->reason = from_client ? REASON_CLIENT_DISCONNECT : REASON_BACKEND_DISCONNECT;
-    else
+    if (reason == REASON_NONE || call->reason != REASON_NONE)
         return;
     if (!from_client)
         relay_login_ends(call);
-    call_enter(call, CALL_DRAIN);
+    call_end(call, reason);
     if (sstp_parse_status(p, &info) == ERR_OK && info.status != SSTP_STATUS_NO_ERROR)
         record_keep(&call->record.detail, span_str(sstp_status_name(info.status)));
 }
@@ -94,14 +98,14 @@ static void obey(struct call *call, const struct negotiation_answer *a, bool fro
     switch (a->verdict) {
     case NEGOTIATION_DROP:
     case NEGOTIATION_HOLD: return;
-    case NEGOTIATION_REFUSE: call_close(call, a->reason); return;
+    case NEGOTIATION_REFUSE: call_end(call, a->reason); return;
     case NEGOTIATION_WAIT:
         if (call->state == CALL_NEGOTIATE) /* else the call is about to end without it */
             call_enter(call, CALL_KEY);
         return;
     case NEGOTIATION_CONNECTED:
         if (!user_admitted(call)) {
-            call_close(call, REASON_USER_LIMIT);
+            call_end(call, REASON_USER_LIMIT);
             return;
         }
         break;
@@ -201,8 +205,8 @@ size_t relay_packets(struct call *call, struct span in, bool from_client)
         if (p.control) {
             if (!negotiation_in_place(&p)) {
                 stream_write(to, span_sub(in, sent, used - p.len - sent));
-                call_close(call,
-                           from_client ? REASON_CLIENT_OUT_OF_PLACE : REASON_BACKEND_OUT_OF_PLACE);
+                call_end(call,
+                         from_client ? REASON_CLIENT_OUT_OF_PLACE : REASON_BACKEND_OUT_OF_PLACE);
                 return in.n;
             }
             note_goodbye(call, &p, from_client);
@@ -213,7 +217,7 @@ size_t relay_packets(struct call *call, struct span in, bool from_client)
                 sent = used;
             }
             if (step == LINK_SECOND_LOGIN) {
-                call_close(call, REASON_SECOND_LOGIN);
+                call_end(call, REASON_SECOND_LOGIN);
                 return in.n;
             }
             if (step == LINK_SKIP)
@@ -230,7 +234,7 @@ size_t relay_packets(struct call *call, struct span in, bool from_client)
     stream_write(to, span_sub(in, sent, used - sent));
     if (e != ERR_MORE) {
         record_keep(&call->record.detail, span_str(err_text(e)));
-        call_close(call, from_client ? REASON_CLIENT_BAD_PACKET : REASON_BACKEND_BAD_PACKET);
+        call_end(call, from_client ? REASON_CLIENT_BAD_PACKET : REASON_BACKEND_BAD_PACKET);
         return in.n;
     }
     call->active = call_now(call);

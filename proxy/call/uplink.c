@@ -128,7 +128,7 @@ static void no_server(struct call *call)
                  reason_info(call->dial_failure)->name);
         record_keep(&call->record.detail, span_str(why));
     }
-    call_close(call, call->dial_failure);
+    call_end(call, call->dial_failure);
 }
 
 static void dial_server(struct call *call)

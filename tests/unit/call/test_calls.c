@@ -277,7 +277,7 @@ static void reach(enum call_state want)
         return;
     }
     assert_int_equal(want, CALL_LINGER);
-    call_close(the_call(), REASON_CLIENT_OUT_OF_PLACE);
+    call_end(the_call(), REASON_CLIENT_OUT_OF_PLACE);
     assert_true(is_in(CALL_LINGER));
 }
 
@@ -303,13 +303,13 @@ static void close_fd(int *fd, bool reset)
 
 static void end_drop(void)
 {
-    call_drop(the_call(), REASON_CLIENT_CLOSED);
+    call_end(the_call(), REASON_SHUTDOWN_NOW);
 }
 
 static void end_close(void)
 {
-    call_close(the_call(), REASON_SHUTDOWN);
-    call_close(the_call(), REASON_CLIENT_CLOSED); /* the first reason stays */
+    call_end(the_call(), REASON_SHUTDOWN);
+    call_end(the_call(), REASON_CLIENT_CLOSED); /* the first reason stays */
     assert_int_not_equal(the_call()->reason, REASON_CLIENT_CLOSED);
     close_fd(&g.client, false);
     close_fd(&g.backend, false);
@@ -318,7 +318,7 @@ static void end_close(void)
 static void end_every_reason(void)
 {
     for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
-        call_close(the_call(), (enum reason)r);
+        call_end(the_call(), (enum reason)r);
     close_fd(&g.client, false);
     close_fd(&g.backend, false);
 }

@@ -563,28 +563,6 @@ static void what_is_altered_is_refused(void **state)
         }
 }
 
-/* [MS-SSTP] 3.3.5.2.3 and the octets of PROTOCOL.md 4.5 */
-static void what_a_client_is_told(void **state)
-{
-    (void)state;
-    static const uint8_t want[] = {0x10, 1,    0, 0x14, 0, 5, 0, 1, 0, 2,
-                                   0,    0x0c, 0, 0,    0, 3, 0, 0, 0, 4};
-    static const enum reason reasons[] = {REASON_BINDING_NONCE, REASON_BINDING_HASH,
-                                          REASON_BINDING_LEAF, REASON_BINDING_MAC};
-    for (size_t i = 0; i < 4; i++) {
-        const struct reason_info *info = reason_info(reasons[i]);
-        uint8_t message[SSTP_STATUS_LEN];
-        sstp_build_status(message, info->message, info->attribute, info->status);
-        assert_memory_equal(message, want, sizeof want);
-    }
-    for (int r = 0; r < REASON_COUNT; r++) {
-        assert_non_null(reason_info((enum reason)r)->name);
-        for (int other = 0; other < r; other++)
-            assert_string_not_equal(reason_info((enum reason)r)->name,
-                                    reason_info((enum reason)other)->name);
-    }
-}
-
 static void without_the_users_key(void **state)
 {
     (void)state;
@@ -1423,7 +1401,6 @@ int main(void)
         cmocka_unit_test(a_hash_that_was_not_offered),
         cmocka_unit_test(a_hash_of_the_backend_that_is_not_known),
         cmocka_unit_test(what_is_altered_is_refused),
-        cmocka_unit_test(what_a_client_is_told),
         cmocka_unit_test(without_the_users_key),
         cmocka_unit_test(auto_makes_it_again_where_it_can),
         cmocka_unit_test(passthrough_passes),

@@ -1,0 +1,166 @@
+/* The table of reasons, as a second table: what the log, the peers and ban-points get for each. */
+#include "call/reason.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+/* "word  http  message  end  flags", message as "type/attribute/status"; flags: peer, 5 (points).
+ */
+static const char *const rows[REASON_COUNT] = {
+    [REASON_NONE] = "none - - close",
+    [REASON_CLIENT_CLOSED] = "client-closed - - drain peer",
+    [REASON_BACKEND_CLOSED] = "backend-closed - - drain peer",
+    [REASON_CLIENT_DISCONNECT] = "client-disconnect - - drain peer",
+    [REASON_BACKEND_DISCONNECT] = "backend-disconnect - - drain peer",
+    [REASON_CLIENT_ABORT] = "client-abort - - drain peer",
+    [REASON_BACKEND_ABORT] = "backend-abort - - drain peer",
+    [REASON_CLIENT_RESET] = "client-reset - - reset-both peer",
+    [REASON_BACKEND_RESET] = "backend-reset - - reset-both peer",
+    [REASON_ADDRESS_DENIED] = "address-denied - - reset-both",
+    [REASON_LIMIT] = "limit - - reset-both",
+    [REASON_RULE_DENIED] = "rule-denied 404 - linger",
+    [REASON_RULE_REJECTED] = "rule-denied - - reset-both",
+    [REASON_BAD_PROXY_HEADER] = "bad-proxy-header - - reset-both",
+    [REASON_TLS_FAILED] = "tls-failed - - reset-backend peer",
+    [REASON_TLS_REFUSED] = "tls-refused - - reset-backend peer",
+    [REASON_NOT_SSTP] = "not-sstp 404 - linger",
+    [REASON_BAD_REQUEST] = "bad-request 400 - linger",
+    [REASON_TOO_LARGE] = "request-too-large 400 - linger",
+    [REASON_HOST_REFUSED] = "host-refused 404 - linger",
+    [REASON_EARLY_DATA] = "early-data 400 - linger 5",
+    [REASON_NO_SERVER] = "no-server 503 - linger",
+    [REASON_BACKEND_UNREACHABLE] = "backend-unreachable 503 - linger",
+    [REASON_BACKEND_TLS] = "backend-tls 503 - reset-client peer",
+    [REASON_BACKEND_UNVERIFIED] = "backend-unverified 503 - linger",
+    [REASON_BACKEND_REFUSED] = "backend-refused 503 - linger",
+    [REASON_BACKEND_BAD_ANSWER] = "backend-bad-answer 503 - linger",
+    [REASON_HANDSHAKE_TIMEOUT] = "handshake-timeout - - close",
+    [REASON_HANDSHAKE_QUEUE] = "handshake-queue - - close",
+    [REASON_REQUEST_TIMEOUT] = "request-timeout - - linger",
+    [REASON_ANSWER_TIMEOUT] = "answer-timeout 503 - linger",
+    [REASON_NEGOTIATE_TIMEOUT] = "negotiate-timeout - 5/0/8 linger",
+    [REASON_IDLE_TIMEOUT] = "idle-timeout 503 6/0/0 linger",
+    [REASON_CLIENT_BAD_PACKET] = "client-bad-packet - - linger peer 5",
+    [REASON_BACKEND_BAD_PACKET] = "backend-bad-packet - - linger",
+    [REASON_CLIENT_OUT_OF_PLACE] = "client-out-of-place - 5/0/5 linger peer 5",
+    [REASON_CLIENT_TOO_MANY_ANSWERS] = "client-too-many-answers - 5/0/5 linger peer 5",
+    [REASON_BACKEND_OUT_OF_PLACE] = "backend-out-of-place - 5/0/5 linger peer",
+    [REASON_CLIENT_BAD_FRAMES] = "client-bad-frames - 5/0/5 linger peer 5",
+    [REASON_CLIENT_ASKS_AUTH] = "client-asks-auth 503 6/0/0 linger peer",
+    [REASON_BAD_USER_NAME] = "bad-user-name 503 6/0/0 linger peer",
+    [REASON_SECOND_LOGIN] = "second-login 503 6/0/0 linger",
+    [REASON_BINDING_FORM] = "binding-form - 5/2/9 linger peer",
+    [REASON_BINDING_NONCE] = "binding-nonce - 5/3/4 linger peer",
+    [REASON_BINDING_HASH] = "binding-hash - 5/3/4 linger peer",
+    [REASON_BINDING_LEAF] = "binding-leaf - 5/3/4 linger peer",
+    [REASON_BINDING_MAC] = "binding-mac - 5/3/4 linger peer",
+    [REASON_USER_DENIED] = "user-denied 503 6/0/0 linger",
+    [REASON_USER_LIMIT] = "user-limit 503 6/0/0 linger",
+    [REASON_RULES_CHANGED] = "rules-changed 503 6/0/0 linger",
+    [REASON_SHUTDOWN] = "shutdown 503 6/0/0 linger",
+    [REASON_SHUTDOWN_NOW] = "shutdown - - close",
+    [REASON_DRAINED] = "none - - close",
+    [REASON_DRAIN_TIMEOUT] = "none - - reset-backend",
+};
+
+static const char *end_name(enum reason_end end)
+{
+    static const char *const names[] = {
+        [END_LINGER] = "linger",
+        [END_DRAIN] = "drain",
+        [END_CLOSE] = "close",
+        [END_RESET_CLIENT] = "reset-client",
+        [END_RESET_BACKEND] = "reset-backend",
+        [END_RESET_BOTH] = "reset-both",
+    };
+    assert_true(end != END_NOTHING); /* only the state can say so */
+    return names[end];
+}
+
+static void print_row(const struct reason_info *info, char *out, size_t size)
+{
+    char http[16] = "-", message[32] = "-", points[16] = "";
+
+    if (info->http != 0)
+        snprintf(http, sizeof http, "%u", info->http);
+    if (info->message != SSTP_DATA)
+        snprintf(message, sizeof message, "%d/%d/%d", (int)info->message, (int)info->attribute,
+                 (int)info->status);
+    if (info->points != 0)
+        snprintf(points, sizeof points, " %u", info->points);
+    snprintf(out, size, "%s %s %s %s%s%s", info->name, http, message, end_name(info->end),
+             info->by_peer ? " peer" : "", points);
+}
+
+static void each_reason_has_its_row(void **state)
+{
+    (void)state;
+    char row[128];
+    for (int r = 0; r < REASON_COUNT; r++) {
+        print_row(reason_info((enum reason)r), row, sizeof row);
+        assert_non_null(rows[r]);
+        assert_string_equal(row, rows[r]);
+    }
+}
+
+/* Reasons that share a word differ in how the call ends, and only these few do. */
+static void few_reasons_share_a_word(void **state)
+{
+    (void)state;
+    int shared = 0;
+    for (int r = 0; r < REASON_COUNT; r++)
+        for (int other = 0; other < r; other++) {
+            const struct reason_info *a = reason_info((enum reason)r);
+            const struct reason_info *b = reason_info((enum reason)other);
+            if (strcmp(a->name, b->name) != 0 || strcmp(a->name, "none") == 0)
+                continue;
+            assert_true(strcmp(a->name, "rule-denied") == 0 || strcmp(a->name, "shutdown") == 0);
+            assert_int_not_equal(a->end, b->end);
+            shared++;
+        }
+    assert_int_equal(shared, 2);
+}
+
+/* A client that is told something must have time to receive it. */
+static void a_message_needs_time(void **state)
+{
+    (void)state;
+    for (int r = 0; r < REASON_COUNT; r++) {
+        const struct reason_info *info = reason_info((enum reason)r);
+        if (info->message != SSTP_DATA)
+            assert_int_equal(info->end, END_LINGER);
+    }
+}
+
+/* [MS-SSTP] 3.3.5.2.3 and the bytes of PROTOCOL.md 4.5 */
+static void the_abort_for_a_wrong_binding(void **state)
+{
+    (void)state;
+    static const uint8_t want[] = {0x10, 1,    0, 0x14, 0, 5, 0, 1, 0, 2,
+                                   0,    0x0c, 0, 0,    0, 3, 0, 0, 0, 4};
+    static const enum reason reasons[] = {REASON_BINDING_NONCE, REASON_BINDING_HASH,
+                                          REASON_BINDING_LEAF, REASON_BINDING_MAC};
+    for (size_t i = 0; i < 4; i++) {
+        const struct reason_info *info = reason_info(reasons[i]);
+        uint8_t message[SSTP_STATUS_LEN];
+        sstp_build_status(message, info->message, info->attribute, info->status);
+        assert_memory_equal(message, want, sizeof want);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_reason_has_its_row),
+        cmocka_unit_test(few_reasons_share_a_word),
+        cmocka_unit_test(a_message_needs_time),
+        cmocka_unit_test(the_abort_for_a_wrong_binding),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
