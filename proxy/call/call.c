@@ -110,10 +110,10 @@ void call_give_points(struct call *call, unsigned points)
 
 static void limits_forget(struct call *call)
 {
-    if (call->counted_user != NULL)
-        limits_user_leave(call->set->shared->limits, span_str(call->counted_user));
-    free(call->counted_user);
-    if (call->counted)
+    if (call->admission.counted_user != NULL)
+        limits_user_leave(call->set->shared->limits, span_str(call->admission.counted_user));
+    free(call->admission.counted_user);
+    if (call->admission.counted)
         limits_leave(call->set->shared->limits, &call->record.client);
 }
 
@@ -125,8 +125,8 @@ static void release(struct call *call)
     call_give_points(call, points_for(call));
     limits_forget(call);
     uplink_leave(call);
-    free(call->tenant_sent);
-    free(call->blame);
+    free(call->request.tenant);
+    free(call->uplink.blame);
     if (call->reason != REASON_ADDRESS_DENIED && call->reason != REASON_LIMIT) {
         if (call->up ||
             log_limit_pass(&set->limit_refused, call_now(call), REFUSED_LINES_PER_SECOND, &missed))
@@ -145,8 +145,8 @@ static void let_go(struct call *call)
 {
     if (reason_info(call->reason)->by_peer)
         relay_login_ends(call);
-    dial_free(call->dial);
-    call->dial = NULL;
+    dial_free(call->uplink.dial);
+    call->uplink.dial = NULL;
     negotiation_free(call->negotiation);
     call->negotiation = NULL;
 }
@@ -183,7 +183,7 @@ static void say_http(struct call *call, unsigned status)
 {
     uint8_t head[HTTP_BUILD_MAX];
     char date[32];
-    size_t n = http_build_refusal(head, status, call->head_request, call_http_date(date));
+    size_t n = http_build_refusal(head, status, call->request.is_head, call_http_date(date));
     stream_write(&call->client, span_of(head, n));
 }
 
@@ -375,8 +375,8 @@ static size_t client_read(struct stream *s, struct span in)
     case CALL_WEB:
     case CALL_DRAIN: return call->web ? relay_web(call, in, true) : relay_packets(call, in, true);
     default:
-        call->thrown_away += in.n;
-        if (call->thrown_away > LATE_MAX)
+        call->late += in.n;
+        if (call->late > LATE_MAX)
             stream_pause(s); /* it has had its chance; the deadline does the rest */
         return in.n;
     }

@@ -13,38 +13,58 @@ struct negotiation;
 struct site_backend;
 struct site_listener;
 
+/* entry: what the client has asked for. */
+struct request {
+    bool is_head; /* the answer has no body */
+    char *tenant; /* with its escapes, as a backend may want it; owned; NULL: none */
+};
+
+/* admission: what rules and limits know of a call. */
+struct admission {
+    time_t accepted;    /* rules judge a call by one time */
+    bool decoy;         /* denied at accept: the client gets the web site or 404 in any case */
+    bool overruled;     /* a dry run let a denial pass: the rules are not asked again */
+    bool counted;       /* limits_enter was answered with LIMITS_OK */
+    char *counted_user; /* the name that limits_user_enter has counted; owned; NULL: none */
+    unsigned failures;  /* failed logins that points were given for */
+};
+
+/* uplink: the way to a server of a backend. */
+struct uplink {
+    const struct site_backend *backend;
+    size_t server;       /* index of the backend's server */
+    bool at_server;      /* the call has a place there (policy/backends.h) */
+    struct dial *dial;   /* DIAL only; owned */
+    uint64_t tried;      /* as for backends_choose */
+    enum reason failure; /* of the latest server; REASON_NONE: none was tried */
+    char *blame;         /* what this server is reported down for; owned; NULL: nothing */
+};
+
+/* relay: a tunnel that is up. */
+struct tunnel {
+    uint64_t lcp_request; /* as negotiation_lcp_request */
+};
+
 struct call {
     struct call *prev, *next; /* in set->list[state] */
     struct calls *set;
-    struct site *site; /* the one it began with */
+    struct site *site; /* the one that the call began with; a reference */
+    const struct site_listener *listener;
     enum call_state state;
     uint64_t deadline; /* ms, worker_now; meaningless where the state has none */
-    uint64_t active;   /* when octets moved last */
+    uint64_t active;   /* ms, worker_now: when bytes were last forwarded */
     enum reason reason;
     struct stream client, backend;
-    const struct site_listener *listener;
-    const struct site_backend *site_backend;
-    struct dial *dial;               /* DIAL only */
-    size_t server;                   /* DIAL and later: which of the backend's it is */
-    bool at_server;                  /* it has a place there (policy/backends.h) */
-    uint64_t tried;                  /* DIAL: as for backends_choose */
-    enum reason dial_failure;        /* DIAL: what went wrong with the latest one */
-    char *tenant_sent;               /* with its escapes, as a backend may want it; owned */
-    char *blame;                     /* DIAL: what the server is to blame for; owned */
-    struct negotiation *negotiation; /* NEGOTIATE, KEY, and DRAIN after them; NULL otherwise */
-    bool head_request;               /* the answer to this request has no body */
-    size_t thrown_away;              /* LINGER: octets of the client that came too late */
-    bool web;                        /* everything goes to the fallback web site */
-    time_t accepted;                 /* rules judge a call by one time */
-    bool request_known;              /* host, SNI and tenant are in record */
-    bool decoy;                      /* denied at accept, and not to notice it */
-    bool up;                         /* it was in RELAY */
-    bool rules_over;                 /* a denial was let pass in a dry run: it is not asked again */
-    bool counted;                    /* limits_enter was answered with LIMITS_OK */
-    char *counted_user;   /* the name that limits_user_enter has counted, owned; NULL: none */
-    unsigned failures;    /* failed logins that points were given for */
-    uint64_t lcp_request; /* as negotiation_lcp_request, once the tunnel is up */
     struct record record;
+    struct request request;
+    struct admission admission;
+    struct uplink uplink;
+    struct negotiation *negotiation; /* NEGOTIATE, KEY, and DRAIN after them; NULL otherwise */
+    struct tunnel tunnel;
+    size_t late;        /* LINGER: bytes of the client that came too late */
+    bool web;           /* everything goes to the fallback web site */
+    bool request_known; /* host, SNI and tenant are in record */
+    bool up;            /* it was in RELAY */
 };
 
 /* Takes the connection that waits at l. */

@@ -76,13 +76,13 @@ static bool rules_pass(struct call *call, const struct rules_facts *facts, const
 {
     const struct config_listener *c = call->listener->config;
 
-    if (call->rules_over)
+    if (call->admission.overruled)
         return true;
     *v = rules_decide(&c->rules, facts);
     if (v->verdict != RULES_DENY)
         return true;
     log_denied(call, v, c->dry_run ? "dry-run" : end != NULL ? end : rules_action_name(v->action));
-    call->rules_over = c->dry_run;
+    call->admission.overruled = c->dry_run;
     return c->dry_run;
 }
 
@@ -96,7 +96,7 @@ static void refuse_unseen(struct call *call, enum rules_action action, enum reas
 bool entry_user_allowed(void *arg, struct span user)
 {
     struct call *call = arg;
-    struct rules_facts facts = facts_of(call, call->accepted);
+    struct rules_facts facts = facts_of(call, call->admission.accepted);
     struct rules_answer v;
 
     facts.user_known = user.n > 0 ? RULES_USER_KNOWN : RULES_USER_DOUBTFUL;
@@ -144,15 +144,15 @@ void entry_log_limited(struct call *call, const char *key)
 /* All that is asked before any cryptography. */
 static bool admitted(struct call *call)
 {
-    call->accepted = time(NULL);
-    const struct rules_facts facts = facts_of(call, call->accepted);
+    call->admission.accepted = time(NULL);
+    const struct rules_facts facts = facts_of(call, call->admission.accepted);
     struct rules_answer v;
     if (!rules_pass(call, &facts, NULL, &v)) {
         if (v.action != RULES_DECOY) {
             refuse_unseen(call, v.action, REASON_ADDRESS_DENIED);
             return false;
         }
-        call->decoy = true;
+        call->admission.decoy = true;
     }
     enum limits_verdict hit =
         limits_enter(call->set->shared->limits, &call->record.client, call_now(call));
@@ -161,7 +161,7 @@ static bool admitted(struct call *call)
         call_end(call, REASON_LIMIT);
         return false;
     }
-    call->counted = true;
+    call->admission.counted = true;
     return true;
 }
 
@@ -169,7 +169,7 @@ struct tls_conn *entry_hello(struct call *call)
 {
     call_enter(call, CALL_HANDSHAKE);
     struct tls_conn *conn = tls_conn_new_server(call->listener->tls, stream_sink, &call->client);
-    tls_conn_set_time(conn, call->accepted);
+    tls_conn_set_time(conn, call->admission.accepted);
     return conn;
 }
 
@@ -276,7 +276,7 @@ static void keep_tenant(struct call *call, struct span value)
     uint8_t plain[HTTP_TENANT_MAX];
 
     INSIST(value.n <= sizeof plain);
-    record_keep(&call->tenant_sent, value);
+    record_keep(&call->request.tenant, value);
     record_keep(&call->record.tenant, span_of(plain, http_unescape(value, plain)));
 }
 
@@ -306,9 +306,10 @@ static size_t unreadable(struct call *call, enum err e, size_t head)
  * gate waits for the rest of an SSTP request. */
 static size_t unfinished(struct call *call, struct span in)
 {
-    if (call->listener->config->fallback == NULL || (!call->decoy && http_may_be_sstp(in)))
+    if (call->listener->config->fallback == NULL ||
+        (!call->admission.decoy && http_may_be_sstp(in)))
         return 0;
-    return decoy(call, call->decoy ? REASON_RULE_DENIED : REASON_NOT_SSTP, 0);
+    return decoy(call, call->admission.decoy ? REASON_RULE_DENIED : REASON_NOT_SSTP, 0);
 }
 
 void entry_request_ended(struct call *call)
@@ -334,7 +335,7 @@ size_t entry_request_read(struct call *call, struct span in)
         return unfinished(call, in);
     if (e != ERR_OK)
         return unreadable(call, e, in.n);
-    call->head_request = request.is_head;
+    call->request.is_head = request.is_head;
     record_keep(&call->record.host, request.host);
     record_keep(&call->record.correlation, request.correlation);
     if (request.flaw != ERR_OK)
@@ -343,11 +344,11 @@ size_t entry_request_read(struct call *call, struct span in)
         return decoy(call, REASON_NOT_SSTP, request.len);
     if (!host_admitted(call, request.host))
         return decoy(call, REASON_HOST_REFUSED, request.len);
-    if (call->decoy)
+    if (call->admission.decoy)
         return decoy(call, REASON_RULE_DENIED, request.len);
     keep_tenant(call, request.tenant);
     call->request_known = true;
-    const struct rules_facts facts = facts_of(call, call->accepted);
+    const struct rules_facts facts = facts_of(call, call->admission.accepted);
     struct rules_answer v;
     if (!rules_pass(call, &facts, NULL, &v)) {
         if (v.action == RULES_DECOY)

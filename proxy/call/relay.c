@@ -16,9 +16,9 @@
 /* Gives the client points for failed logins as soon as they are known. */
 static void count_failures(struct call *call)
 {
-    if (call->record.failures > call->failures)
-        call_give_points(call, POINTS_LOGIN * (call->record.failures - call->failures));
-    call->failures = call->record.failures;
+    if (call->record.failures > call->admission.failures)
+        call_give_points(call, POINTS_LOGIN * (call->record.failures - call->admission.failures));
+    call->admission.failures = call->record.failures;
 }
 
 void relay_login_ends(struct call *call)
@@ -66,17 +66,17 @@ static void count(struct record_flow *flow, struct span octets)
  * limits_forget releases exactly that count. */
 static bool user_admitted(struct call *call)
 {
-    INSIST(call->counted_user == NULL);
+    INSIST(call->admission.counted_user == NULL);
     if (call->record.user != NULL && !call->record.user_is_claim)
-        record_keep(&call->counted_user, users_counted_name(span_str(call->record.user)));
-    if (call->counted_user == NULL)
+        record_keep(&call->admission.counted_user, users_counted_name(span_str(call->record.user)));
+    if (call->admission.counted_user == NULL)
         return true;
     enum limits_verdict hit =
-        limits_user_enter(call->set->shared->limits, span_str(call->counted_user));
+        limits_user_enter(call->set->shared->limits, span_str(call->admission.counted_user));
     if (hit == LIMITS_OK)
         return true;
     entry_log_limited(call, limits_key(hit));
-    record_keep(&call->counted_user, span_of(NULL, 0));
+    record_keep(&call->admission.counted_user, span_of(NULL, 0));
     return false;
 }
 
@@ -117,7 +117,7 @@ static void obey(struct call *call, const struct negotiation_answer *a, bool fro
     if (a->verdict != NEGOTIATION_CONNECTED)
         return;
     call->up = true;
-    call->lcp_request = negotiation_lcp_request(call->negotiation);
+    call->tunnel.lcp_request = negotiation_lcp_request(call->negotiation);
     negotiation_free(call->negotiation);
     call->negotiation = NULL;
     if (call->state == CALL_NEGOTIATE || call->state == CALL_KEY)
@@ -171,7 +171,8 @@ static enum link_step judge_link_frame(const struct call *call, struct span fram
     switch (ppp_frame_relogin(frame, &request)) {
     case PPP_NO_LOGIN: return LINK_FORWARD;
     case PPP_LCP_REQUEST:
-        return negotiation_hash_lcp(request) == call->lcp_request ? LINK_SKIP : LINK_SECOND_LOGIN;
+        return negotiation_hash_lcp(request) == call->tunnel.lcp_request ? LINK_SKIP
+                                                                         : LINK_SECOND_LOGIN;
     case PPP_LOGIN: break;
     }
     return LINK_SECOND_LOGIN;

@@ -31,8 +31,9 @@ static void log_backend(struct call *call, const char *what, const char *why)
         return;
     record_line(&call->record, &l, LOG_LEVEL_WARNING, "backend");
     log_str(&l, "backend", call->record.backend);
-    if (call->at_server)
-        log_str(&l, "server", backends_name(call->site_backend->servers, call->server, name));
+    if (call->uplink.at_server)
+        log_str(&l, "server",
+                backends_name(call->uplink.backend->servers, call->uplink.server, name));
     log_str(&l, "failed", what);
     log_str(&l, "msg", why);
     if (missed > 0)
@@ -44,8 +45,9 @@ static void log_backend(struct call *call, const char *what, const char *why)
  * these: a stranger must not be able to bring it down by being refused. */
 static bool is_asked_for_client(const struct call *call)
 {
-    const struct config_backend *c = call->site_backend->config;
-    return c->send_proxy != CONFIG_SEND_PROXY_NO || (c->pass_tenant && call->tenant_sent != NULL);
+    const struct config_backend *c = call->uplink.backend->config;
+    return c->send_proxy != CONFIG_SEND_PROXY_NO ||
+           (c->pass_tenant && call->request.tenant != NULL);
 }
 
 /* What is wrong with the server for this call; blame: and for others, too. */
@@ -55,33 +57,34 @@ static void note_failure(struct call *call, enum reason why, bool blame, const c
     char cause[BACKENDS_CAUSE_MAX];
 
     log_backend(call, what, text);
-    call->dial_failure = why;
+    call->uplink.failure = why;
     if (!blame)
         return;
     snprintf(cause, sizeof cause, "%s: %s", what, text);
-    record_keep(&call->blame, span_str(cause));
+    record_keep(&call->uplink.blame, span_str(cause));
 }
 
 static void dial_done(struct call *call)
 {
-    dial_free(call->dial);
-    call->dial = NULL;
+    dial_free(call->uplink.dial);
+    call->uplink.dial = NULL;
 }
 
 void uplink_leave(struct call *call)
 {
     dial_done(call);
-    if (call->at_server)
-        backends_release(call->site_backend->servers, call->server);
-    call->at_server = false;
+    if (call->uplink.at_server)
+        backends_release(call->uplink.backend->servers, call->uplink.server);
+    call->uplink.at_server = false;
 }
 
 /* It had its chance. */
 static void dial_next_server(struct call *call)
 {
-    if (call->blame != NULL)
-        upstream_report(call->site_backend, call->server, false, call->blame, call_now(call));
-    record_keep(&call->blame, span_of(NULL, 0));
+    if (call->uplink.blame != NULL)
+        upstream_report(call->uplink.backend, call->uplink.server, false, call->uplink.blame,
+                        call_now(call));
+    record_keep(&call->uplink.blame, span_of(NULL, 0));
     uplink_leave(call);
     dial_server(call);
 }
@@ -91,7 +94,7 @@ static void dial_address(struct call *call)
     struct addr to;
     char text[ADDR_TEXT_MAX];
 
-    if (!dial_next(call->dial, &to)) {
+    if (!dial_next(call->uplink.dial, &to)) {
         dial_next_server(call);
         return;
     }
@@ -117,38 +120,38 @@ static void no_server(struct call *call)
     char why[BACKENDS_CAUSE_MAX];
 
     record_keep(&call->record.server, span_of(NULL, 0));
-    if (call->dial_failure == REASON_NONE) { /* none was tried */
-        backends_why_none(call->site_backend->servers, why);
+    if (call->uplink.failure == REASON_NONE) { /* none was tried */
+        backends_why_none(call->uplink.backend->servers, why);
         record_keep(&call->record.detail, span_str(why));
         log_backend(call, "choose", why);
-        call->dial_failure = REASON_NO_SERVER;
+        call->uplink.failure = REASON_NO_SERVER;
     }
     if (call->web) { /* the call's reason is why its client was sent there */
         snprintf(why, sizeof why, "instead of the web site: %s",
-                 reason_info(call->dial_failure)->name);
+                 reason_info(call->uplink.failure)->name);
         record_keep(&call->record.detail, span_str(why));
     }
-    call_end(call, call->dial_failure);
+    call_end(call, call->uplink.failure);
 }
 
 static void dial_server(struct call *call)
 {
-    if (!backends_choose(call->site_backend->servers, &call->record.client, &call->tried,
-                         call_now(call), &call->server)) {
+    if (!backends_choose(call->uplink.backend->servers, &call->record.client, &call->uplink.tried,
+                         call_now(call), &call->uplink.server)) {
         no_server(call);
         return;
     }
-    const struct backends_server *to = upstream_server(call->site_backend, call->server);
-    call->at_server = true;
-    if (call->dial_failure == REASON_NONE)
-        call->dial_failure = REASON_BACKEND_UNREACHABLE; /* if its name has no address, say */
+    const struct backends_server *to = upstream_server(call->uplink.backend, call->uplink.server);
+    call->uplink.at_server = true;
+    if (call->uplink.failure == REASON_NONE)
+        call->uplink.failure = REASON_BACKEND_UNREACHABLE; /* if its name has no address, say */
     call_enter(call, CALL_DIAL);
-    call->dial = dial_new(call->set->worker, to->host, to->port, on_resolved, call);
+    call->uplink.dial = dial_new(call->set->worker, to->host, to->port, on_resolved, call);
 }
 
 void uplink_dial(struct call *call, const struct config_backend *backend)
 {
-    call->site_backend = &call->site->backend[backend - call->site->config->backend];
+    call->uplink.backend = &call->site->backend[backend - call->site->config->backend];
     call->record.backend = backend->name;
     dial_server(call);
 }
@@ -164,9 +167,9 @@ static void dial_failed(struct call *call, enum reason why, bool blame, const ch
 static void ask(struct call *call)
 {
     uint8_t head[HTTP_BUILD_MAX];
-    const size_t n =
-        upstream_request(call->site_backend, call->server, call->record.correlation,
-                         call->site_backend->config->pass_tenant ? call->tenant_sent : NULL, head);
+    const size_t n = upstream_request(
+        call->uplink.backend, call->uplink.server, call->record.correlation,
+        call->uplink.backend->config->pass_tenant ? call->request.tenant : NULL, head);
 
     dial_done(call);
     call_enter(call, CALL_ANSWER);
@@ -175,8 +178,9 @@ static void ask(struct call *call)
 
 static void served(struct call *call)
 {
-    upstream_report(call->site_backend, call->server, true, "a call was answered", call_now(call));
-    record_keep(&call->blame, span_of(NULL, 0));
+    upstream_report(call->uplink.backend, call->uplink.server, true, "a call was answered",
+                    call_now(call));
+    record_keep(&call->uplink.blame, span_of(NULL, 0));
 }
 
 static void ready(struct call *call)
@@ -218,7 +222,7 @@ void uplink_connected(struct call *call, int status)
     p.tls.verify = 1; /* there was no client certificate to verify */
     p.tls.version = span_str(call->record.tls_version);
     p.tls.cipher = span_str(call->record.tls_cipher);
-    if (upstream_start(call->site_backend, call->server, &call->backend, &p))
+    if (upstream_start(call->uplink.backend, call->uplink.server, &call->backend, &p))
         ready(call);
 }
 
@@ -226,7 +230,7 @@ void uplink_secure(struct call *call)
 {
     char why[UPSTREAM_WHY_MAX];
 
-    if (upstream_trusted(call->site_backend, &call->backend, why))
+    if (upstream_trusted(call->uplink.backend, &call->backend, why))
         ready(call);
     else
         dial_failed(call, REASON_BACKEND_UNVERIFIED, true, "verify", why);
@@ -248,13 +252,13 @@ static void negotiate(struct call *call)
 {
     uint8_t head[HTTP_BUILD_MAX];
     char date[32];
-    struct binding_leaf ours, theirs = call->site_backend->told;
+    struct binding_leaf ours, theirs = call->uplink.backend->told;
 
     served(call);
     upstream_leaf(&call->client, &ours);
     if (theirs.known == 0)
         upstream_leaf(&call->backend, &theirs);
-    call->negotiation = negotiation_new(call->site_backend, &ours, &theirs, &call->record);
+    call->negotiation = negotiation_new(call->uplink.backend, &ours, &theirs, &call->record);
     negotiation_use_leaves(call->negotiation, call->set->shared->leaves);
     negotiation_use_keyring(call->negotiation, call->set->shared->keyring);
     if (rules_needs_user(&call->listener->config->rules))
@@ -306,7 +310,7 @@ bool uplink_ended(struct call *call, enum stream_end why)
 
 void uplink_closed(struct call *call)
 {
-    if (call->dial == NULL) /* it was asked, and gave no answer that would do */
+    if (call->uplink.dial == NULL) /* it was asked, and gave no answer that would do */
         dial_next_server(call);
     else
         dial_address(call);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "policy/rules.h"
+#include "policy/rules_read.h"
 #include "policy/sources.h"
 
 /* A database as the specification of MaxMind DB 2.0 has it, small: an IPv6 tree with records of 24
