@@ -15,7 +15,7 @@
 #include "policy/limits.h"
 #include "site/site.h"
 #include "tls/tls_conn.h"
-#include "wire/http_head.h"
+#include "wire/http_build.h"
 
 /* Lines about calls that never became a tunnel, for each worker. */
 enum { REFUSED_LINES_PER_SECOND = 100 };

@@ -10,7 +10,8 @@
 #include "policy/limits.h"
 #include "site/site.h"
 #include "tls/tls_conn.h"
-#include "wire/http_head.h"
+#include "wire/http_request.h"
+#include "wire/http_uri.h"
 #include "wire/proxyproto.h"
 
 enum { DENY_LINES_PER_SECOND = 20 }; /* for each worker */
@@ -307,7 +308,7 @@ static size_t unreadable(struct call *call, enum err e, size_t head)
 static size_t unfinished(struct call *call, struct span in)
 {
     if (call->listener->config->fallback == NULL ||
-        (!call->admission.decoy && http_may_be_sstp(in)))
+        (!call->admission.decoy && http_request_may_be_sstp(in)))
         return 0;
     return decoy(call, call->admission.decoy ? REASON_RULE_DENIED : REASON_NOT_SSTP, 0);
 }
@@ -329,7 +330,7 @@ void entry_request_expired(struct call *call)
 size_t entry_request_read(struct call *call, struct span in)
 {
     struct http_request request;
-    enum err e = http_parse_request(in, &request);
+    enum err e = http_request_parse(in, &request);
 
     if (e == ERR_MORE)
         return unfinished(call, in);

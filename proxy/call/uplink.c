@@ -11,7 +11,8 @@
 #include "site/site.h"
 #include "tls/tls_conn.h"
 #include "upstream/upstream.h"
-#include "wire/http_head.h"
+#include "wire/http_build.h"
+#include "wire/http_response.h"
 #include "wire/proxyproto.h"
 
 enum { BACKEND_LINES_PER_SECOND = 20 }; /* for each worker */
@@ -271,7 +272,7 @@ static void negotiate(struct call *call)
 size_t uplink_answer_read(struct call *call, struct span in)
 {
     struct http_response response;
-    enum err e = http_parse_response(in, &response);
+    enum err e = http_response_parse(in, &response);
 
     if (e == ERR_MORE)
         return 0;

@@ -14,7 +14,7 @@
 #include "site/site.h"
 #include "tls/tls_conn.h"
 #include "upstream/upstream.h"
-#include "wire/http_head.h"
+#include "wire/http_response.h"
 #include "wire/proxyproto.h"
 
 enum { FIRST_MS = 1000, INTERVAL_MIN_MS = 1000 };
@@ -237,7 +237,7 @@ static size_t on_read(struct stream *s, struct span in)
 
     if (p->state != PROBE_ANSWER)
         return in.n;
-    enum err e = http_parse_response(in, &response);
+    enum err e = http_response_parse(in, &response);
     if (e == ERR_MORE)
         return 0;
     if (e != ERR_OK) {

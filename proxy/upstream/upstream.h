@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/span.h"
-#include "wire/http_head.h"
+#include "wire/http_build.h"
 
 struct binding_leaf;
 struct backends_server;

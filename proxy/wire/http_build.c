@@ -1,0 +1,161 @@
+#include "wire/http_build.h"
+
+#include "base/ascii.h"
+
+enum { HOST_FIELD_MAX = HTTP_HOST_MAX + (int)sizeof("[]:65535") - 1 };
+
+/* A head being written. `full` becomes true for good when something does not fit, so that one check
+ * at the end is enough. */
+struct http_head {
+    uint8_t *p;
+    size_t n;
+    bool full;
+};
+
+static void put_span(struct http_head *h, struct span s)
+{
+    if (s.n > HTTP_BUILD_MAX - h->n)
+        h->full = true;
+    if (h->full || s.n == 0)
+        return;
+    memcpy(h->p + h->n, s.p, s.n);
+    h->n += s.n;
+}
+
+static void put_text(struct http_head *h, const char *text)
+{
+    put_span(h, span_str(text));
+}
+
+static void put_number(struct http_head *h, size_t number)
+{
+    uint8_t digits[20];
+    size_t at = sizeof digits;
+
+    do {
+        digits[--at] = (uint8_t)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    put_span(h, span_of(digits + at, sizeof digits - at));
+}
+
+static void put_field(struct http_head *h, const char *name, struct span value)
+{
+    if (value.n == 0)
+        return;
+    put_text(h, name);
+    put_text(h, ": ");
+    put_span(h, value);
+    put_text(h, "\r\n");
+}
+
+static size_t head_len(const struct http_head *h)
+{
+    return h->full ? 0 : h->n;
+}
+
+static bool is_correlation_char(uint8_t c)
+{
+    return ascii_is_letter(c) || ascii_is_digit(c) || c == '{' || c == '}' || c == '-';
+}
+
+/* Clients write anything there (PROTOCOL.md 1.2), and servers write it to their logs. */
+static bool correlation_ok(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!is_correlation_char(s.p[i]))
+            return false;
+    return s.n <= HTTP_CORRELATION_MAX;
+}
+
+static bool host_ok(struct span host)
+{
+    for (size_t i = 0; i < host.n; i++)
+        if (!ascii_is_visible(host.p[i]))
+            return false;
+    return host.n > 0 && host.n <= HOST_FIELD_MAX;
+}
+
+size_t http_build_head(uint8_t out[HTTP_BUILD_MAX], struct span host)
+{
+    struct http_head h = {.p = out};
+
+    if (!host_ok(host))
+        return 0;
+    put_text(&h, "HEAD " HTTP_SSTP_PATH " HTTP/1.1\r\n");
+    put_field(&h, "Host", host);
+    put_text(&h, "Connection: close\r\n\r\n");
+    return head_len(&h);
+}
+
+size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span tenant,
+                          struct span correlation)
+{
+    struct http_head h = {.p = out};
+
+    if (!host_ok(host))
+        return 0;
+    put_text(&h, HTTP_SSTP_METHOD " " HTTP_SSTP_PATH);
+    if (tenant.n > 0 && http_tenant_is_plain(tenant)) {
+        put_text(&h, "?tenantid=");
+        put_span(&h, tenant);
+    }
+    put_text(&h, " HTTP/1.1\r\n");
+    put_field(&h, "Content-Length", span_str(HTTP_SSTP_LENGTH));
+    put_field(&h, "Host", host);
+    if (correlation_ok(correlation))
+        put_field(&h, "SSTPCORRELATIONID", correlation);
+    put_text(&h, "\r\n");
+    return head_len(&h);
+}
+
+size_t http_build_accept(uint8_t out[HTTP_BUILD_MAX], struct span date)
+{
+    struct http_head h = {.p = out};
+
+    put_text(&h, "HTTP/1.1 200 OK\r\n");
+    put_field(&h, "Content-Length", span_str(HTTP_SSTP_LENGTH));
+    put_field(&h, "Server", span_str("Microsoft-HTTPAPI/2.0"));
+    put_field(&h, "Date", date);
+    put_text(&h, "\r\n");
+    return head_len(&h);
+}
+
+static const char *reason_of(unsigned status)
+{
+    switch (status) {
+    case 400: return "Bad Request";
+    case 403: return "Forbidden";
+    case 404: return "Not Found";
+    case 408: return "Request Timeout";
+    case 429: return "Too Many Requests";
+    case 502: return "Bad Gateway";
+    case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
+    }
+    return "Refused";
+}
+
+size_t http_build_refusal(uint8_t out[HTTP_BUILD_MAX], unsigned status, bool is_head,
+                          struct span date)
+{
+    struct http_head h = {.p = out};
+    const char *reason = reason_of(status);
+
+    if (status < 400 || status > 599)
+        return 0;
+    put_text(&h, "HTTP/1.1 ");
+    put_number(&h, status);
+    put_text(&h, " ");
+    put_text(&h, reason);
+    put_text(&h, "\r\n");
+    put_field(&h, "Date", date);
+    put_text(&h, "Content-Type: text/plain\r\nContent-Length: ");
+    put_number(&h, strlen(reason) + 1);
+    put_text(&h, "\r\nConnection: close\r\n\r\n");
+    if (!is_head) { /* RFC 9110 9.3.2: the response to GET without its body */
+        put_text(&h, reason);
+        put_text(&h, "\n");
+    }
+    return head_len(&h);
+}

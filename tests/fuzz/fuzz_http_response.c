@@ -1,0 +1,32 @@
+/* The input is parsed as a response. */
+#include "http_blocks.h"
+#include "wire/http_response.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_response(struct span in)
+{
+    struct http_response r, again;
+    enum err e = http_response_parse(in, &r);
+
+    INSIST(e == ERR_OK || e == ERR_MORE || e == ERR_SYNTAX || e == ERR_VERSION ||
+           e == ERR_TOO_LARGE);
+    INSIST(e != ERR_MORE || in.n < HTTP_HEAD_MAX);
+    INSIST(e != ERR_OK || (r.len <= in.n && r.status >= 100 && r.status <= 999));
+    for (size_t cut = 0, step = in.n / CUTS + 1; cut < in.n; cut += step) {
+        struct span begin = copy_of(span_sub(in, 0, cut));
+        enum err early = http_response_parse(begin, &again);
+        INSIST(early == ERR_MORE || early == e);
+        INSIST(e != ERR_OK || (early == ERR_OK) == (cut >= r.len));
+        free_copy(begin);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct span in = copy_of(span_of(data, size));
+
+    check_response(in);
+    free_copy(in);
+    return 0;
+}

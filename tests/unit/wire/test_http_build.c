@@ -1,0 +1,189 @@
+#include "wire/http_build.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "http_fixture.h"
+#include "wire/http_request.h"
+#include "wire/http_response.h"
+
+static const struct span none; /* no tenant */
+
+static void build_request(void **state)
+{
+    uint8_t out[HTTP_BUILD_MAX];
+    struct http_request r;
+
+    (void)state;
+    size_t n = http_build_request(out, span_str("10.0.0.5:443"), none, span_str("{5A6C-0b4e}"));
+    assert_text(span_of(out, n), LINE LENGTH "Host: 10.0.0.5:443\r\n"
+                                             "SSTPCORRELATIONID: {5A6C-0b4e}\r\n" END);
+    assert_int_equal(http_request_parse(span_of(out, n), &r), ERR_OK);
+    assert_true(r.sstp);
+    assert_text(r.host, "10.0.0.5");
+
+    n = http_build_request(out, span_str("a"), none, span_of(NULL, 0));
+    assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
+}
+
+/* A correlation that could not go into a log as it is stays out. */
+static void build_request_odd_correlation(void **state)
+{
+    static const char *const odd[] = {"a b", "a\r\nX: y", "a\x80", "a_b", "a\"b"};
+    uint8_t out[HTTP_BUILD_MAX];
+    char longest[HTTP_CORRELATION_MAX + 2];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        size_t n = http_build_request(out, span_str("a"), none, span_str(odd[i]));
+        assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
+    }
+    assert_text(span_of(out, http_build_request(out, span_str("a"), none, span_of("b\0c", 3))),
+                LINE LENGTH "Host: a\r\n" END);
+
+    memset(longest, 'a', sizeof longest);
+    size_t with =
+        http_build_request(out, span_str("a"), none, span_of(longest, HTTP_CORRELATION_MAX));
+    size_t without =
+        http_build_request(out, span_str("a"), none, span_of(longest, sizeof longest - 1));
+    assert_int_equal(with - without, strlen("SSTPCORRELATIONID: \r\n") + HTTP_CORRELATION_MAX);
+}
+
+static void build_request_tenant(void **state)
+{
+    static const char *const fine[] = {"Blue", "{5A6C-0b4e}", "a%20b", "a-._~!$'()*+,;=:@/?%7b"};
+    static const char *const odd[] = {"",    "a b", "a&b",  "a#b",  "a\r\nX: y", "a\x80",
+                                      "a\"", "a<",  "a%00", "a%7f", "a%",        "a%zz"};
+    uint8_t out[HTTP_BUILD_MAX];
+    char longest[HTTP_TENANT_MAX + 1], line[128];
+    struct http_request r;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
+        size_t n = http_build_request(out, span_str("a"), span_str(fine[i]), span_str("c"));
+        snprintf(line, sizeof line,
+                 "SSTP_DUPLEX_POST /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/"
+                 "?tenantid=%s HTTP/1.1\r\n",
+                 fine[i]);
+        assert_memory_equal(out, line, strlen(line));
+        assert_int_equal(http_request_parse(span_of(out, n), &r), ERR_OK);
+        assert_true(r.sstp);
+        assert_text(r.tenant, fine[i]);
+    }
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        size_t n = http_build_request(out, span_str("a"), span_str(odd[i]), span_of(NULL, 0));
+        assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
+    }
+    memset(longest, 'a', sizeof longest);
+    size_t n = http_build_request(out, span_str("a"), span_of(longest, HTTP_TENANT_MAX), none);
+    assert_int_equal(http_request_parse(span_of(out, n), &r), ERR_OK);
+    assert_int_equal(r.tenant.n, HTTP_TENANT_MAX);
+    n = http_build_request(out, span_str("a"), span_of(longest, sizeof longest), none);
+    assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
+}
+
+/* All of it together is what the room is for. */
+static void build_request_longest(void **state)
+{
+    uint8_t out[HTTP_BUILD_MAX];
+    char longest[HTTP_HOST_MAX + 8];
+
+    (void)state;
+    memset(longest, 'a', sizeof longest);
+    assert_true(http_build_request(out, span_of(longest, sizeof longest),
+                                   span_of(longest, HTTP_TENANT_MAX),
+                                   span_of(longest, HTTP_CORRELATION_MAX)) > 0);
+}
+
+static void build_head(void **state)
+{
+    uint8_t out[HTTP_BUILD_MAX];
+    struct http_request r;
+
+    (void)state;
+    size_t n = http_build_head(out, span_str("[::1]:443"));
+    assert_text(span_of(out, n), "HEAD /sra_{BA195980-CD49-458b-9E23-C84EE0ADCD75}/ HTTP/1.1\r\n"
+                                 "Host: [::1]:443\r\nConnection: close\r\n\r\n");
+    assert_int_equal(http_request_parse(span_of(out, n), &r), ERR_OK);
+    assert_true(r.is_head && !r.sstp);
+    assert_int_equal(http_build_head(out, span_str("a b")), 0);
+}
+
+static void build_request_odd_host(void **state)
+{
+    static const char *const odd[] = {"", "a b", "a\r\nX: y", "a\x7f", "a\x80", "\t"};
+    uint8_t out[HTTP_BUILD_MAX];
+    char longest[HTTP_HOST_MAX + 9];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+        assert_int_equal(http_build_request(out, span_str(odd[i]), none, span_of(NULL, 0)), 0);
+    assert_int_equal(http_build_request(out, span_of("a\0b", 3), none, span_of(NULL, 0)), 0);
+
+    memset(longest, 'a', sizeof longest);
+    assert_true(
+        http_build_request(out, span_of(longest, HTTP_HOST_MAX + 8), none, span_of(NULL, 0)) > 0);
+    assert_int_equal(
+        http_build_request(out, span_of(longest, sizeof longest), none, span_of(NULL, 0)), 0);
+}
+
+static void build_accept(void **state)
+{
+    uint8_t out[HTTP_BUILD_MAX];
+    uint8_t huge[HTTP_BUILD_MAX];
+    struct http_response r;
+
+    (void)state;
+    size_t n = http_build_accept(out, span_str("Thu, 09 Nov 2006 00:51:09 GMT"));
+    assert_text(span_of(out, n), "HTTP/1.1 200 OK\r\n" LENGTH "Server: Microsoft-HTTPAPI/2.0\r\n"
+                                 "Date: Thu, 09 Nov 2006 00:51:09 GMT\r\n" END);
+    assert_int_equal(http_response_parse(span_of(out, n), &r), ERR_OK);
+    assert_int_equal(r.len, n);
+
+    n = http_build_accept(out, span_of(NULL, 0));
+    assert_text(span_of(out, n),
+                "HTTP/1.1 200 OK\r\n" LENGTH "Server: Microsoft-HTTPAPI/2.0\r\n" END);
+
+    memset(huge, 'a', sizeof huge);
+    size_t room = HTTP_BUILD_MAX - n - strlen("Date: \r\n");
+    assert_int_equal(http_build_accept(out, span_of(huge, room)), HTTP_BUILD_MAX);
+    assert_int_equal(http_build_accept(out, span_of(huge, room + 1)), 0);
+}
+
+static void build_refusal(void **state)
+{
+    static const unsigned known[] = {400, 403, 404, 408, 429, 502, 503, 504, 418, 599};
+    uint8_t out[HTTP_BUILD_MAX];
+    struct http_response r;
+
+    (void)state;
+    size_t n = http_build_refusal(out, 404, false, span_str("Thu, 09 Nov 2006 00:51:09 GMT"));
+    assert_text(span_of(out, n), "HTTP/1.1 404 Not Found\r\nDate: Thu, 09 Nov 2006 00:51:09 GMT\r\n"
+                                 "Content-Type: text/plain\r\nContent-Length: 10\r\n"
+                                 "Connection: close\r\n\r\nNot Found\n");
+    n = http_build_refusal(out, 503, true, span_of(NULL, 0));
+    assert_text(span_of(out, n), "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n"
+                                 "Content-Length: 20\r\nConnection: close\r\n\r\n");
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        n = http_build_refusal(out, known[i], false, span_of(NULL, 0));
+        assert_int_equal(http_response_parse(span_of(out, n), &r), ERR_OK);
+        assert_int_equal(r.status, known[i]);
+    }
+    assert_int_equal(http_build_refusal(out, 200, false, span_of(NULL, 0)), 0);
+    assert_int_equal(http_build_refusal(out, 600, false, span_of(NULL, 0)), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(build_request),        cmocka_unit_test(build_request_odd_correlation),
+        cmocka_unit_test(build_request_tenant), cmocka_unit_test(build_request_longest),
+        cmocka_unit_test(build_head),           cmocka_unit_test(build_request_odd_host),
+        cmocka_unit_test(build_accept),         cmocka_unit_test(build_refusal),
+    };
+    return cmocka_run_group_tests_name("http_build", tests, NULL, NULL);
+}
