@@ -48,8 +48,8 @@ static void complete_section(struct config_builder *b, enum config_section in, s
         if (k->initial != NULL && (m == NULL || m->refused))
             INSIST(k->type->parse(&b->input, k, (char *)section + k->at, k->initial));
         if ((k->flags & KEY_REQUIRED) && m == NULL)
-            config_problem(&b->input, b->input.line, "[%s %s] lacks `%s`", config_sections[in].word,
-                           config_section_name(b->c, in, index), k->name);
+            config_problem(&b->input, b->input.line, "[%s %s] has no `%s`",
+                           config_sections[in].word, config_section_name(b->c, in, index), k->name);
     }
 }
 
@@ -59,8 +59,7 @@ static void check_tls_range(struct config_builder *b, enum config_section in, si
     if (min <= max || refused(b, in, index, "tls-min") || refused(b, in, index, "tls-max"))
         return;
     const char *key = written(b, in, index, "tls-max") ? "tls-max" : "tls-min";
-    config_problem(&b->input, line_of(b, in, index, key),
-                   "tls-min is %s, which is more than tls-max, %s",
+    config_problem(&b->input, line_of(b, in, index, key), "tls-min, %s, is higher than tls-max, %s",
                    config_choice_of(config_key_find(in, "tls-min"), (int)min)->word,
                    config_choice_of(config_key_find(in, "tls-max"), (int)max)->word);
 }
@@ -87,7 +86,7 @@ static void finish_plain(struct config_builder *b, size_t index)
             continue;
         const struct config_mark *m = config_mark_first(b->c, index, k);
         if (m != NULL)
-            config_problem(&b->input, m->line, "%s has no meaning with tls = no", k->name);
+            config_problem(&b->input, m->line, "%s has no effect with tls = no", k->name);
     }
     be->verify = CONFIG_VERIFY_OFF;
     bool wants_hash = be->binding == CONFIG_BINDING_REWRITE || be->binding == CONFIG_BINDING_AUTO;
@@ -112,18 +111,17 @@ static void finish_verify(struct config_builder *b, size_t index)
         return;
     if (!written(b, BACKEND, index, "verify")) {
         if (pin && ca) {
-            config_problem(
-                &b->input, line_of(b, BACKEND, index, "ca-file"),
-                "both pin-sha256 and ca-file: write verify = pin or verify = ca, and only "
-                "what belongs to it");
+            config_problem(&b->input, line_of(b, BACKEND, index, "ca-file"),
+                           "pin-sha256 and ca-file are both set: write verify = pin or verify = "
+                           "ca, and only its keys");
             return;
         }
         if (!pin && !ca) {
-            config_problem(&b->input, be->line,
-                           "[backend %s] does not say how to verify the server: write pin-sha256 = "
-                           "FINGERPRINT, or ca-file = FILE (or `system`), or verify = off to trust "
-                           "whoever answers",
-                           be->name);
+            config_problem(
+                &b->input, be->line,
+                "[backend %s] does not say how to verify the server: write pin-sha256 = "
+                "FINGERPRINT, or ca-file = FILE (or `system`), or verify = off to trust any server",
+                be->name);
             return;
         }
         be->verify = pin ? CONFIG_VERIFY_PIN : CONFIG_VERIFY_CA;
@@ -136,13 +134,13 @@ static void finish_verify(struct config_builder *b, size_t index)
                        "verify = ca needs ca-file (a file, or `system`)");
     if (pin && be->verify != CONFIG_VERIFY_PIN)
         config_problem(&b->input, line_of(b, BACKEND, index, "pin-sha256"),
-                       "pin-sha256 is used with verify = pin only");
+                       "pin-sha256 is used only with verify = pin");
     if (ca && be->verify != CONFIG_VERIFY_CA)
         config_problem(&b->input, line_of(b, BACKEND, index, "ca-file"),
-                       "ca-file is used with verify = ca only");
+                       "ca-file is used only with verify = ca");
     if (written(b, BACKEND, index, "verify-host") && be->verify != CONFIG_VERIFY_CA)
         config_problem(&b->input, line_of(b, BACKEND, index, "verify-host"),
-                       "verify-host is used with verify = ca only");
+                       "verify-host is used only with verify = ca");
 }
 
 /* The section of this kind and name that key at line refers to, or a problem. */
@@ -180,24 +178,23 @@ static void finish_servers(struct config_builder *b, size_t index)
         if (s->port == 0)
             s->port = be->tls ? 443 : 80;
         if (s->weight != 0 && first)
-            config_problem(&b->input, s->line,
-                           "server: weight has no meaning with balance = first");
+            config_problem(&b->input, s->line, "server: weight has no effect with balance = first");
         if (s->weight == 0)
             s->weight = 1;
         for (size_t k = 0; k < i; k++)
             if (be->servers.item[k].port == s->port &&
                 strcmp(be->servers.item[k].host, s->host) == 0) {
-                config_problem(&b->input, s->line, "server: '%s:%u' stands already on line %u",
+                config_problem(&b->input, s->line, "server: '%s:%u' is already set on line %u",
                                s->host, (unsigned)s->port, be->servers.item[k].line);
                 break;
             }
         if (i == BACKENDS_SERVERS_MAX)
-            config_problem(&b->input, s->line, "server: a backend has at most %d",
+            config_problem(&b->input, s->line, "server: a backend has at most %d servers",
                            (int)BACKENDS_SERVERS_MAX);
     }
     if (first && be->servers.slow_start != 0)
         config_problem(&b->input, line_of(b, BACKEND, index, "slow-start"),
-                       "slow-start has no meaning with balance = first");
+                       "slow-start has no effect with balance = first");
 }
 
 static void finish_check(struct config_builder *b, size_t index)
@@ -209,7 +206,7 @@ static void finish_check(struct config_builder *b, size_t index)
         return;
     if (!http && written(b, BACKEND, index, "check-statuses"))
         config_problem(&b->input, line_of(b, BACKEND, index, "check-statuses"),
-                       "check-statuses is used with check = http or sstp only");
+                       "check-statuses is used only with check = http or sstp");
     if (be->check == CONFIG_CHECK_TLS && !be->tls && !refused(b, BACKEND, index, "tls"))
         config_problem(&b->input, line_of(b, BACKEND, index, "check"),
                        "check = tls needs tls = yes");
@@ -235,7 +232,7 @@ static void finish_backend(struct config_builder *b, size_t index)
     if (be->binding == CONFIG_BINDING_PASSTHROUGH || be->binding == CONFIG_BINDING_OFF) {
         if (written(b, BACKEND, index, "binding-cert-hash"))
             config_problem(&b->input, line_of(b, BACKEND, index, "binding-cert-hash"),
-                           "binding-cert-hash is used with crypto-binding = rewrite or auto only");
+                           "binding-cert-hash is used only with crypto-binding = rewrite or auto");
     }
     if (be->radius_name != NULL)
         be->radius = find_section(b, RADIUS, "radius", be->radius_name,
@@ -252,7 +249,7 @@ static void finish_radius(struct config_builder *b, size_t index)
         config_problem(
             &b->input,
             line_of(b, RADIUS, index, listens ? "accounting-listen" : "accounting-server"),
-            "accounting-listen and accounting-server need one another");
+            "accounting-listen and accounting-server must be set together");
 }
 
 /* Over UDP, so beside those of listeners. */
@@ -308,7 +305,7 @@ static void find_only_backend(struct config_builder *b, struct config_listener *
                                              : "the only backend is its fallback");
     else
         config_problem(&b->input, line,
-                       "[listener %s] lacks `backend`, and the file has more than one", l->name);
+                       "[listener %s] has no `backend`, and the file has more than one", l->name);
 }
 
 static void find_backends(struct config_builder *b, size_t index)
@@ -336,20 +333,20 @@ static void check_proxies(struct config_builder *b, size_t index)
 
     if (l->accept_proxy && l->trusted_proxies.count == 0 &&
         !refused(b, LISTENER, index, "trusted-proxies"))
-        config_problem(&b->input, line_of(b, LISTENER, index, "accept-proxy"),
-                       "accept-proxy needs trusted-proxies: a header is as good as its sender");
+        config_problem(
+            &b->input, line_of(b, LISTENER, index, "accept-proxy"),
+            "accept-proxy needs trusted-proxies, because any client could send a header");
     if (!l->accept_proxy && l->trusted_proxies.count > 0 &&
         !refused(b, LISTENER, index, "accept-proxy"))
         config_problem(&b->input, line_of(b, LISTENER, index, "trusted-proxies"),
-                       "trusted-proxies has no meaning without accept-proxy = yes");
+                       "trusted-proxies has no effect without accept-proxy = yes");
 }
 
 static void check_country(struct config_builder *b, const struct rules *r)
 {
     const unsigned line = rules_country_line(r);
     if (line != 0 && !written(b, GATE, 0, "country-file"))
-        config_problem(&b->input, line,
-                       "country: [gate] has no country-file in which to look it up");
+        config_problem(&b->input, line, "country: needs country-file in [gate]");
 }
 
 static void finish_listener(struct config_builder *b, size_t index)
@@ -363,7 +360,7 @@ static void finish_listener(struct config_builder *b, size_t index)
     check_country(b, &l->routes);
     if (rules_needs_user(&l->routes))
         config_problem(&b->input, rules_user_line(&l->routes),
-                       "use-backend: user: it is not known yet when the call is sent on");
+                       "use-backend: user: not known yet when the backend is chosen");
     check_tls_range(b, LISTENER, index, l->tls_min, l->tls_max);
     find_backends(b, index);
     check_proxies(b, index);
@@ -389,7 +386,7 @@ static void check_place(struct config_builder *b, const struct config_listener *
                 !same_interface(l->interface, other->interface))
                 continue;
             config_problem(&b->input, l->listen_line[which],
-                           "listen: '%s' stands already on line %u", addr_format(place, text),
+                           "listen: '%s' is already set on line %u", addr_format(place, text),
                            other->listen_line[k]);
             return;
         }
@@ -423,11 +420,10 @@ static void check_fallback_server(struct config_builder *b, const struct config_
         const struct config_backend *be = &b->c->backend[i];
         if (!config_has_calls(b->c, be) || find_server(be, s) == NULL)
             continue;
-        config_problem(
-            &b->input, line_of(b, LISTENER, index, "fallback"),
-            "fallback: %s, port %u, is a server of [backend %s], too: there a client that "
-            "is denied would find SSTP, past all rules and limits",
-            s->host, s->port, be->name);
+        config_problem(&b->input, line_of(b, LISTENER, index, "fallback"),
+                       "fallback: %s, port %u, is also a server of [backend %s]: a denied client "
+                       "would reach SSTP there, past all rules and limits",
+                       s->host, s->port, be->name);
         return;
     }
 }
@@ -476,5 +472,5 @@ void config_finish(struct config_builder *b)
     check_fallbacks(b);
     check_radius_places(b);
     if (c->listener_count == 0 && !b->section_lost)
-        config_problem(&b->input, 1, "there is no [listener NAME]: nothing would be accepted");
+        config_problem(&b->input, 1, "there is no [listener NAME]: the gate would accept nothing");
 }

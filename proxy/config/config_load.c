@@ -39,10 +39,11 @@ static void unknown_section(struct config_builder *b, const char *word)
         }
     }
     const bool show = is_showable(word);
-    config_problem(&b->input, b->input.line,
-                   "unknown section%s%s%s: there are [gate], [listener NAME], [backend NAME], "
-                   "[radius NAME]",
-                   show ? " '" : "", show ? word : "", show ? "'" : "");
+    config_problem(
+        &b->input, b->input.line,
+        "unknown section%s%s%s: the sections are [gate], [listener NAME], [backend NAME], "
+        "[radius NAME]",
+        show ? " '" : "", show ? word : "", show ? "'" : "");
 }
 
 /* Makes the section `name` of this kind the one that keys go to. A second one of the same name
@@ -52,7 +53,7 @@ static void open_section(struct config_builder *b, enum config_section in, const
     struct config *c = b->c;
     for (size_t i = 0; in != GATE && *name != '\0' && i < config_section_count(c, in); i++) {
         if (strcmp(config_section_name(c, in, i), name) == 0) {
-            config_problem(&b->input, b->input.line, "[%s %s] stands already on line %u",
+            config_problem(&b->input, b->input.line, "[%s %s] is already defined on line %u",
                            config_sections[in].word, name, config_section_line(c, in, i));
             break;
         }
@@ -64,7 +65,7 @@ static void open_section(struct config_builder *b, enum config_section in, const
     } else {
         b->index = 0;
         if (c->gate.line != 0)
-            config_problem(&b->input, b->input.line, "[gate] stands already on line %u",
+            config_problem(&b->input, b->input.line, "[gate] is already defined on line %u",
                            c->gate.line);
         else
             c->gate.line = b->input.line;
@@ -96,7 +97,8 @@ static void on_section(void *user, unsigned line, const char *header)
                            config_sections[in].title);
         else if (config_sections[in].named && !value_is_name(name))
             config_problem(&b->input, line,
-                           "'%s': a name is 1 to 32 letters, digits, '_', '.', '-'", name);
+                           "'%s' is not a name: use 1 to 32 letters, digits, '_', '.' and '-'",
+                           name);
         else if (!config_sections[in].named && *name != '\0')
             config_problem(&b->input, line, "[%s] takes no name", word);
         b->skip = false;
@@ -148,9 +150,9 @@ static void on_key(void *user, unsigned line, const char *name, const char *valu
     b->input.line = line;
     if (!b->any_section) {
         if (is_showable(name))
-            config_problem(&b->input, line, "'%s' stands before any [section]", name);
+            config_problem(&b->input, line, "'%s' is before the first [section]", name);
         else
-            config_problem(&b->input, line, "a key stands before any [section]");
+            config_problem(&b->input, line, "a key is before the first [section]");
         return;
     }
     if (b->skip)
@@ -162,12 +164,12 @@ static void on_key(void *user, unsigned line, const char *name, const char *valu
     }
     const struct config_mark *before = config_mark_first(b->c, b->index, k);
     if (before != NULL && !(k->flags & KEY_REPEAT)) {
-        config_problem(&b->input, line, "'%s' stands already on line %u", name, before->line);
+        config_problem(&b->input, line, "'%s' is already set on line %u", name, before->line);
         return;
     }
     bool good = false;
     if (*value == '\0')
-        config_problem(&b->input, line, "%s: there is no value", name);
+        config_problem(&b->input, line, "%s: the value is missing", name);
     else
         good = k->type->parse(&b->input, k,
                               (char *)config_section_at(b->c, b->in, b->index) + k->at, value);
@@ -186,7 +188,8 @@ static char *folder_of(const char *path, FILE *problems)
         return insist_alloc(strndup(path, n));
     here = getcwd(NULL, 0);
     if (here == NULL) {
-        fprintf(problems, "%s: the current folder is not known: %s\n", path, strerror(errno));
+        fprintf(problems, "%s: cannot determine the current directory: %s\n", path,
+                strerror(errno));
         return NULL;
     }
     if (asprintf(&dir, "%s%s%.*s", here, n == 0 ? "" : "/", (int)n, path) < 0)
@@ -266,8 +269,8 @@ char *config_find_admin(const char *path, FILE *problems)
         if (b.c->gate.admin != NULL)
             admin = config_type_copy(b.c->gate.admin);
         else
-            fprintf(problems, "%s%s: no `admin` in [gate]: there is no socket to talk to\n", others,
-                    path);
+            fprintf(problems, "%s%s: `admin` is not set in [gate]: the gate has no admin socket\n",
+                    others, path);
         config_free(b.c);
         free(others);
     }

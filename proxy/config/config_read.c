@@ -85,9 +85,9 @@ static void read_section(struct reading *r, struct span line)
         inner = trim(span_of(line.p + 1, (size_t)(close - line.p - 1)));
         struct span behind = trim(span_from(line, (size_t)(close - line.p + 1)));
         if (behind.n > 0 && behind.p[0] != ';' && behind.p[0] != '#')
-            reason = "text behind [section]: put each key on a line of its own";
+            reason = "text after [section]: write each key on a line of its own";
         else if (inner.n > NAME_MAX_INIH)
-            reason = "a section's name is longer than 49 octets";
+            reason = "a section's name is longer than 49 bytes";
     }
     if (reason != NULL) {
         problem(r, reason);
@@ -105,10 +105,10 @@ static void read_section(struct reading *r, struct span line)
 static const char *unusable(struct span line, bool comment, size_t size)
 {
     if (has_control(line))
-        return "a control character (or a lone CR) stands in this line";
+        return "this line contains a control character (or a lone CR)";
     if (!comment && (line.n > CONFIG_LINE_MAX || line.n + 1 >= size))
         return "this line is longer than 198 bytes: repeat the key instead of writing a list, and "
-               "put comments on lines of their own";
+               "write comments on lines of their own";
     return NULL;
 }
 
@@ -162,13 +162,14 @@ static int on_pair(void *user, const char *section, const char *key, const char 
     if (*key == '\0' || strpbrk(key, " \t") != NULL)
         problem(r, "expected `key = value` or [section]");
     else if (strlen(key) > NAME_MAX_INIH)
-        problem(r, "a key's name is longer than 49 octets");
+        problem(r, "a key's name is longer than 49 bytes");
     else if (has_comment(value, '#') || *value == '#')
-        problem(r, "` #` behind a value would be part of it: a comment there starts with ` ;`");
+        problem(r,
+                "` #` after a value would be part of it: a comment after a value starts with ` ;`");
     else if (*value == '"' || *value == '\'')
         problem(r, "values are written without quotes");
     else if (strlen(value) > VALUE_TEXT_MAX)
-        problem(r, "a value is longer than 176 octets");
+        problem(r, "a value is longer than 176 bytes");
     else
         r->to->on_key(r->to->user, r->line, key, value);
     return 1;

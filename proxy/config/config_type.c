@@ -191,7 +191,7 @@ static bool parse_duration(struct config_input *in, const struct config_key *k, 
 
     if (e == ERR_MISSING)
         config_problem(in, in->line,
-                       "%s: '%s' lacks its unit: %ss for seconds, or one of ms, m, h, d", k->name,
+                       "%s: '%s' has no unit: write %ss for seconds, or use ms, m, h or d", k->name,
                        text, text);
     else if (e == ERR_RANGE)
         config_problem(in, in->line, "%s: '%s' is more than 30d", k->name, text);
@@ -199,7 +199,7 @@ static bool parse_duration(struct config_input *in, const struct config_key *k, 
         config_problem(in, in->line, "%s: '%s' is not a duration such as 1500ms, 90s, 5m, 2h or 1d",
                        k->name, text);
     else if (n == 0 && !(k->flags & KEY_NONE))
-        config_problem(in, in->line, "%s: '%s': this deadline cannot be left out", k->name, text);
+        config_problem(in, in->line, "%s: '%s': this timeout cannot be disabled", k->name, text);
     else {
         *ms = n;
         return true;
@@ -235,10 +235,10 @@ static bool parse_rate(struct config_input *in, const struct config_key *k, void
         *rate = read;
     else if (e == ERR_MISSING)
         config_problem(in, in->line,
-                       "%s: '%s' lacks its unit: %s/s for each second, or one of /m, /h", k->name,
+                       "%s: '%s' has no unit: write %s/s for each second, or use /m or /h", k->name,
                        text, text);
     else if (e == ERR_RANGE)
-        config_problem(in, in->line, "%s: '%s': the number is one from 1 to %d", k->name, text,
+        config_problem(in, in->line, "%s: '%s': the number must be from 1 to %d", k->name, text,
                        (int)VALUE_RATE_MAX);
     else
         config_problem(in, in->line, "%s: '%s' is not a rate such as 20/s, 100/m or 500/h", k->name,

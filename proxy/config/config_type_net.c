@@ -26,7 +26,8 @@ static bool parse_socket(struct config_input *in, const struct config_key *k, vo
     if (!config_type_parse_path(in, k, at, text + strlen(unix_prefix)))
         return false;
     if (strlen(*path) > max) {
-        config_problem(in, in->line, "%s: '%s' is longer than the %zu octets of a socket's path",
+        config_problem(in, in->line,
+                       "%s: '%s' is longer than %zu bytes, the limit for the path of a socket",
                        k->name, *path, max);
         free(*path);
         *path = NULL;
@@ -55,11 +56,11 @@ static bool read_host(struct config_input *in, const struct config_key *k, const
     if (value_host(text, host, is_address) == ERR_OK)
         return true;
     if (strchr(text, '*') != NULL)
-        config_problem(in, in->line, "%s: '%s': wildcards are not taken here; write each name",
+        config_problem(in, in->line, "%s: '%s': wildcards are not allowed here; write each name",
                        k->name, text);
     else
         config_problem(in, in->line,
-                       "%s: '%s' is neither a host name nor an address (no port here)", k->name,
+                       "%s: '%s' is neither a host name nor an address (without a port)", k->name,
                        text);
     return false;
 }
@@ -180,15 +181,15 @@ static bool read_place(struct config_input *in, const struct config_key *k, cons
 
     if (e != ERR_OK) {
         config_problem(in, in->line,
-                       "%s: '%s' is not an address of this machine: write 192.0.2.1:%u or "
+                       "%s: '%s' is not a local address: write 192.0.2.1:%u or "
                        "[2001:db8::1]:%u%s",
                        k->name, text, port, port,
-                       e == ERR_RANGE ? " (ports end at 65535, and a zone must be there)" : "");
+                       e == ERR_RANGE ? " (the largest port is 65535, and a zone must exist)" : "");
         return false;
     }
     if (addr_is_any(out) && !has_port) {
         config_problem(in, in->line,
-                       "%s: '%s' means every address; if that is meant, write the port too: "
+                       "%s: '%s' means every address; if you want that, write the port too: "
                        "%s:%u",
                        k->name, text, text, port);
         return false;

@@ -21,7 +21,7 @@ static bool read_number(struct config_input *in, const struct config_key *k, con
     uint32_t n;
 
     if (*out != 0)
-        config_problem(in, in->line, "%s: %s stands twice", k->name, word);
+        config_problem(in, in->line, "%s: %s is set twice", k->name, word);
     else if (text == NULL || value_number(text, 1, max, &n) != ERR_OK)
         config_problem(in, in->line, "%s: %s needs a number from 1 to %u", k->name, word, max);
     else {
@@ -48,14 +48,13 @@ static bool read_word(struct config_input *in, const struct config_key *k, const
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         suggest_offer(&guess, words[i]);
     if (s->backup && strcmp(word, "backup") == 0)
-        config_problem(in, in->line, "%s: backup stands twice", k->name);
+        config_problem(in, in->line, "%s: backup is set twice", k->name);
     else if (guess.best != NULL)
         config_problem(in, in->line, "%s: unknown word '%s'; did you mean '%s'?", k->name, word,
                        guess.best);
     else
         config_problem(in, in->line,
-                       "%s: unknown word '%s': there are weight NUMBER, max-tunnels NUMBER and "
-                       "backup",
+                       "%s: unknown word '%s': use weight NUMBER, max-tunnels NUMBER or backup",
                        k->name, word);
     return false;
 }

@@ -112,13 +112,13 @@ static bool parse_part(struct config_input *in, const struct config_key *k, void
 {
     struct config_listener *l = at;
     if (l->certificate_count == 0) {
-        config_problem(in, in->line, "%s: there is no `certificate` above it", k->name);
+        config_problem(in, in->line, "%s: no `certificate` is above this line", k->name);
         return false;
     }
     struct config_certificate *c = &l->certificate[l->certificate_count - 1];
     char **field = (char **)((char *)c + part);
     if (*field != NULL) {
-        config_problem(in, in->line, "%s: the certificate on line %u has one already", k->name,
+        config_problem(in, in->line, "%s: already set for the certificate on line %u", k->name,
                        c->line);
         return false;
     }
@@ -180,7 +180,7 @@ static bool parse_pin(struct config_input *in, const struct config_key *k, void 
     if (value_hex(text, pin.sha256, sizeof pin.sha256, &n) != ERR_OK || n != sizeof pin.sha256) {
         config_problem(in, in->line,
                        "%s: not 64 hexadecimal digits, as `openssl x509 -noout -fingerprint "
-                       "-sha256` prints behind the '='",
+                       "-sha256` prints after the '='",
                        k->name);
         return false;
     }
@@ -222,7 +222,7 @@ static bool parse_cert_hash(struct config_input *in, const struct config_key *k,
         return false;
     }
     if (sha1 ? be->binding_sha1_known : be->binding_sha256_known) {
-        config_problem(in, in->line, "%s: a %s hash was given before: one of each kind is enough",
+        config_problem(in, in->line, "%s: a %s hash is already set: write at most one of each kind",
                        k->name, sha1 ? "SHA1" : "SHA256");
         return false;
     }

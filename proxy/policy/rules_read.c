@@ -104,7 +104,7 @@ static bool read_host(struct rule_parser *p)
     bool is_address;
     p->rule->host = read_name(p->args[0], &is_address);
     return p->rule->host != NULL ||
-           rule_fail(p, "host: '%s' is not a name, *.NAME or an address (no port here)",
+           rule_fail(p, "host: '%s' is not a name, *.NAME or an address (without a port)",
                      p->args[0]);
 }
 

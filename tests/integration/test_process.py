@@ -480,7 +480,7 @@ def test_check_tells_all_at_once(bench):
     assert done.returncode == 1
     for text in ["workers: 'many'", "missing.mmdb", "missing.pem", "missing.txt", "[backend nowhere]",
                  "Mars/Base", "missing.key", "ciphers", "'lissen'", "bad-users:1", "missing.ca",
-                 "[listener five] lacks `certificate`"]:
+                 "[listener five] has no `certificate`"]:
         assert text in done.stderr, (text, done.stderr)
 
 
