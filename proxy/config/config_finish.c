@@ -11,17 +11,17 @@
 #include "config/config_table.h"
 #include "policy/backends.h"
 
-static bool written(struct config_builder *b, enum config_section in, size_t index,
-                    const char *name)
+static bool key_written(struct config_builder *b, enum config_section in, size_t index,
+                        const char *name)
 {
     const struct config_key *k = config_key_find(in, name);
     INSIST(k != NULL);
     return config_mark_first(b->c, index, k) != NULL;
 }
 
-/* True where the value was refused: nothing can be concluded from what is in force instead. */
-static bool refused(struct config_builder *b, enum config_section in, size_t index,
-                    const char *name)
+/* Returns whether the value is invalid. Nothing follows from the default that replaces it. */
+static bool key_refused(struct config_builder *b, enum config_section in, size_t index,
+                        const char *name)
 {
     const struct config_key *k = config_key_find(in, name);
     INSIST(k != NULL);
@@ -29,13 +29,13 @@ static bool refused(struct config_builder *b, enum config_section in, size_t ind
     return m != NULL && m->refused;
 }
 
-static unsigned line_of(struct config_builder *b, enum config_section in, size_t index,
-                        const char *name)
+static unsigned key_line(struct config_builder *b, enum config_section in, size_t index,
+                         const char *name)
 {
     return config_line(b->c, config_section_at(b->c, in, index), name);
 }
 
-/* Defaults for what is not written (or was refused), and what must not be missing. */
+/* Sets the defaults of keys that are not set (or invalid), and reports missing required keys. */
 static void complete_section(struct config_builder *b, enum config_section in, size_t index)
 {
     void *section = config_section_at(b->c, in, index);
@@ -56,15 +56,16 @@ static void complete_section(struct config_builder *b, enum config_section in, s
 static void check_tls_range(struct config_builder *b, enum config_section in, size_t index,
                             enum config_tls min, enum config_tls max)
 {
-    if (min <= max || refused(b, in, index, "tls-min") || refused(b, in, index, "tls-max"))
+    if (min <= max || key_refused(b, in, index, "tls-min") || key_refused(b, in, index, "tls-max"))
         return;
-    const char *key = written(b, in, index, "tls-max") ? "tls-max" : "tls-min";
-    config_problem(&b->input, line_of(b, in, index, key), "tls-min, %s, is higher than tls-max, %s",
+    const char *key = key_written(b, in, index, "tls-max") ? "tls-max" : "tls-min";
+    config_problem(&b->input, key_line(b, in, index, key),
+                   "tls-min, %s, is higher than tls-max, %s",
                    config_choice_of(config_key_find(in, "tls-min"), (int)min)->word,
                    config_choice_of(config_key_find(in, "tls-max"), (int)max)->word);
 }
 
-/* A web site has no binding, so nothing about one is asked of it. */
+/* Returns whether be is only a fallback, a web site, which has no crypto-binding. */
 static bool is_web_only(const struct config *c, const struct config_backend *be)
 {
     if (config_has_calls(c, be))
@@ -75,8 +76,7 @@ static bool is_web_only(const struct config *c, const struct config_backend *be)
     return false;
 }
 
-/* With tls = no there is nothing that these keys could do, and whoever wrote one thinks there is.
- */
+/* Reports keys of TLS, which have no effect with tls = no, although their author expects one. */
 static void finish_plain(struct config_builder *b, size_t index)
 {
     struct config_backend *be = &b->c->backend[index];
@@ -90,72 +90,86 @@ static void finish_plain(struct config_builder *b, size_t index)
     }
     be->verify = CONFIG_VERIFY_OFF;
     bool wants_hash = be->binding == CONFIG_BINDING_REWRITE || be->binding == CONFIG_BINDING_AUTO;
-    if (wants_hash && !is_web_only(b->c, be) && !refused(b, BACKEND, index, "crypto-binding") &&
-        !written(b, BACKEND, index, "binding-cert-hash"))
+    if (wants_hash && !is_web_only(b->c, be) && !key_refused(b, BACKEND, index, "crypto-binding") &&
+        !key_written(b, BACKEND, index, "binding-cert-hash"))
         config_problem(
-            &b->input, line_of(b, BACKEND, index, "tls"),
+            &b->input, key_line(b, BACKEND, index, "tls"),
             "with tls = no the server shows no certificate: crypto-binding = %s needs "
             "binding-cert-hash",
             config_choice_of(config_key_find(BACKEND, "crypto-binding"), (int)be->binding)->word);
 }
 
-/* How the server is verified, and that nothing is written that would not be used for it: whoever
- * pinned a certificate believes that it is checked. */
+/* Keys that belong to one value of `verify`. */
+static const struct verify_key {
+    const char *name;
+    enum config_verify with;
+    const char *needed_as; /* with `with` the key must be set: how to write it; NULL: optional */
+} verify_keys[] = {
+    {"pin-sha256", CONFIG_VERIFY_PIN, "pin-sha256"},
+    {"ca-file", CONFIG_VERIFY_CA, "ca-file (a file, or `system`)"},
+    {"verify-host", CONFIG_VERIFY_CA, NULL},
+};
+
+/* Derives `verify`, which is not set, from the other keys. Returns false if it cannot; the problem
+ * is reported. */
+static bool derive_verify(struct config_builder *b, size_t index)
+{
+    struct config_backend *be = &b->c->backend[index];
+    const bool pin = key_written(b, BACKEND, index, "pin-sha256");
+    const bool ca = key_written(b, BACKEND, index, "ca-file");
+
+    if (pin && ca)
+        config_problem(&b->input, key_line(b, BACKEND, index, "ca-file"),
+                       "pin-sha256 and ca-file are both set: write verify = pin or verify = ca, "
+                       "and only its keys");
+    else if (!pin && !ca)
+        config_problem(&b->input, be->line,
+                       "[backend %s] does not say how to verify the server: write pin-sha256 = "
+                       "FINGERPRINT, or ca-file = FILE (or `system`), or verify = off to trust "
+                       "any server",
+                       be->name);
+    else
+        be->verify = pin ? CONFIG_VERIFY_PIN : CONFIG_VERIFY_CA;
+    return pin != ca;
+}
+
+/* Checks that the keys of `verify` are set, and no keys that it does not use: an administrator who
+ * pins a certificate expects that the pin is checked. */
 static void finish_verify(struct config_builder *b, size_t index)
 {
     struct config_backend *be = &b->c->backend[index];
-    bool pin = written(b, BACKEND, index, "pin-sha256");
-    bool ca = written(b, BACKEND, index, "ca-file");
+    const struct config_key *verify = config_key_find(BACKEND, "verify");
 
-    if (refused(b, BACKEND, index, "verify"))
+    if (key_refused(b, BACKEND, index, "verify"))
         return;
-    if (!written(b, BACKEND, index, "verify")) {
-        if (pin && ca) {
-            config_problem(&b->input, line_of(b, BACKEND, index, "ca-file"),
-                           "pin-sha256 and ca-file are both set: write verify = pin or verify = "
-                           "ca, and only its keys");
-            return;
-        }
-        if (!pin && !ca) {
-            config_problem(
-                &b->input, be->line,
-                "[backend %s] does not say how to verify the server: write pin-sha256 = "
-                "FINGERPRINT, or ca-file = FILE (or `system`), or verify = off to trust any server",
-                be->name);
-            return;
-        }
-        be->verify = pin ? CONFIG_VERIFY_PIN : CONFIG_VERIFY_CA;
+    if (!key_written(b, BACKEND, index, "verify") && !derive_verify(b, index))
+        return;
+    for (size_t i = 0; i < sizeof verify_keys / sizeof *verify_keys; i++) {
+        const struct verify_key *k = &verify_keys[i];
+        const char *word = config_choice_of(verify, (int)k->with)->word;
+        const bool is_written = key_written(b, BACKEND, index, k->name);
+        if (is_written && be->verify != k->with)
+            config_problem(&b->input, key_line(b, BACKEND, index, k->name),
+                           "%s is used only with verify = %s", k->name, word);
+        if (!is_written && be->verify == k->with && k->needed_as != NULL)
+            config_problem(&b->input, key_line(b, BACKEND, index, "verify"), "verify = %s needs %s",
+                           word, k->needed_as);
     }
-    if (be->verify == CONFIG_VERIFY_PIN && !pin)
-        config_problem(&b->input, line_of(b, BACKEND, index, "verify"),
-                       "verify = pin needs pin-sha256");
-    if (be->verify == CONFIG_VERIFY_CA && !ca)
-        config_problem(&b->input, line_of(b, BACKEND, index, "verify"),
-                       "verify = ca needs ca-file (a file, or `system`)");
-    if (pin && be->verify != CONFIG_VERIFY_PIN)
-        config_problem(&b->input, line_of(b, BACKEND, index, "pin-sha256"),
-                       "pin-sha256 is used only with verify = pin");
-    if (ca && be->verify != CONFIG_VERIFY_CA)
-        config_problem(&b->input, line_of(b, BACKEND, index, "ca-file"),
-                       "ca-file is used only with verify = ca");
-    if (written(b, BACKEND, index, "verify-host") && be->verify != CONFIG_VERIFY_CA)
-        config_problem(&b->input, line_of(b, BACKEND, index, "verify-host"),
-                       "verify-host is used only with verify = ca");
 }
 
-/* The section of this kind and name that key at line refers to, or a problem. */
+/* Returns the section that key on this line refers to. NULL: none, the problem is reported. */
 static const void *find_section(struct config_builder *b, enum config_section in, const char *key,
                                 const char *name, unsigned line)
 {
     const char *word = config_sections[in].word;
     struct suggest s = suggest_init(name);
     for (size_t i = 0; i < config_section_count(b->c, in); i++) {
-        const char *there = config_section_name(b->c, in, i);
-        suggest_offer(&s, there);
-        if (strcmp(there, name) == 0)
+        const char *other = config_section_name(b->c, in, i);
+        suggest_offer(&s, other);
+        if (strcmp(other, name) == 0)
             return config_section_at(b->c, in, i);
     }
-    if (b->section_lost) /* a header that could not be read may have been this one's */
+    if (b->section_lost) /* the unreadable header may be that of this section */
         return NULL;
     if (s.best != NULL)
         config_problem(&b->input, line, "%s: there is no [%s %s]; did you mean '%s'?", key, word,
@@ -165,35 +179,42 @@ static const void *find_section(struct config_builder *b, enum config_section in
     return NULL;
 }
 
+/* Completes and checks the i-th server. */
+static void finish_server(struct config_builder *b, struct config_backend *be, size_t i, bool first)
+{
+    struct backends_server *s = &be->servers.item[i];
+
+    if (s->port == 0)
+        s->port = be->tls ? 443 : 80;
+    if (s->weight != 0 && first)
+        config_problem(&b->input, s->line, "server: weight has no effect with balance = first");
+    if (s->weight == 0)
+        s->weight = 1;
+    for (size_t k = 0; k < i; k++) {
+        const struct backends_server *other = &be->servers.item[k];
+        if (other->port == s->port && strcmp(other->host, s->host) == 0) {
+            config_problem(&b->input, s->line, "server: '%s:%u' is already set on line %u", s->host,
+                           (unsigned)s->port, other->line);
+            break;
+        }
+    }
+    if (i == BACKENDS_SERVERS_MAX)
+        config_problem(&b->input, s->line, "server: a backend has at most %d servers",
+                       (int)BACKENDS_SERVERS_MAX);
+}
+
 static void finish_servers(struct config_builder *b, size_t index)
 {
     struct config_backend *be = &b->c->backend[index];
     const bool first =
-        be->servers.balance == BACKENDS_FIRST && !refused(b, BACKEND, index, "balance");
+        be->servers.balance == BACKENDS_FIRST && !key_refused(b, BACKEND, index, "balance");
 
     be->servers.name = be->name;
     be->servers.probed = be->check != CONFIG_CHECK_NO;
-    for (size_t i = 0; i < be->servers.count; i++) {
-        struct backends_server *s = &be->servers.item[i];
-        if (s->port == 0)
-            s->port = be->tls ? 443 : 80;
-        if (s->weight != 0 && first)
-            config_problem(&b->input, s->line, "server: weight has no effect with balance = first");
-        if (s->weight == 0)
-            s->weight = 1;
-        for (size_t k = 0; k < i; k++)
-            if (be->servers.item[k].port == s->port &&
-                strcmp(be->servers.item[k].host, s->host) == 0) {
-                config_problem(&b->input, s->line, "server: '%s:%u' is already set on line %u",
-                               s->host, (unsigned)s->port, be->servers.item[k].line);
-                break;
-            }
-        if (i == BACKENDS_SERVERS_MAX)
-            config_problem(&b->input, s->line, "server: a backend has at most %d servers",
-                           (int)BACKENDS_SERVERS_MAX);
-    }
+    for (size_t i = 0; i < be->servers.count; i++)
+        finish_server(b, be, i, first);
     if (first && be->servers.slow_start != 0)
-        config_problem(&b->input, line_of(b, BACKEND, index, "slow-start"),
+        config_problem(&b->input, key_line(b, BACKEND, index, "slow-start"),
                        "slow-start has no effect with balance = first");
 }
 
@@ -202,13 +223,13 @@ static void finish_check(struct config_builder *b, size_t index)
     struct config_backend *be = &b->c->backend[index];
     const bool http = be->check == CONFIG_CHECK_HTTP || be->check == CONFIG_CHECK_SSTP;
 
-    if (refused(b, BACKEND, index, "check"))
+    if (key_refused(b, BACKEND, index, "check"))
         return;
-    if (!http && written(b, BACKEND, index, "check-statuses"))
-        config_problem(&b->input, line_of(b, BACKEND, index, "check-statuses"),
+    if (!http && key_written(b, BACKEND, index, "check-statuses"))
+        config_problem(&b->input, key_line(b, BACKEND, index, "check-statuses"),
                        "check-statuses is used only with check = http or sstp");
-    if (be->check == CONFIG_CHECK_TLS && !be->tls && !refused(b, BACKEND, index, "tls"))
-        config_problem(&b->input, line_of(b, BACKEND, index, "check"),
+    if (be->check == CONFIG_CHECK_TLS && !be->tls && !key_refused(b, BACKEND, index, "tls"))
+        config_problem(&b->input, key_line(b, BACKEND, index, "check"),
                        "check = tls needs tls = yes");
     if (http && be->check_statuses.count == 0) {
         const struct config_key *k = config_key_find(BACKEND, "check-statuses");
@@ -222,7 +243,7 @@ static void finish_backend(struct config_builder *b, size_t index)
     struct config_backend *be = &b->c->backend[index];
     finish_servers(b, index);
     finish_check(b, index);
-    if (!refused(b, BACKEND, index, "tls")) {
+    if (!key_refused(b, BACKEND, index, "tls")) {
         if (be->tls)
             finish_verify(b, index);
         else
@@ -230,13 +251,13 @@ static void finish_backend(struct config_builder *b, size_t index)
     }
     check_tls_range(b, BACKEND, index, be->tls_min, be->tls_max);
     if (be->binding == CONFIG_BINDING_PASSTHROUGH || be->binding == CONFIG_BINDING_OFF) {
-        if (written(b, BACKEND, index, "binding-cert-hash"))
-            config_problem(&b->input, line_of(b, BACKEND, index, "binding-cert-hash"),
+        if (key_written(b, BACKEND, index, "binding-cert-hash"))
+            config_problem(&b->input, key_line(b, BACKEND, index, "binding-cert-hash"),
                            "binding-cert-hash is used only with crypto-binding = rewrite or auto");
     }
     if (be->radius_name != NULL)
         be->radius = find_section(b, RADIUS, "radius", be->radius_name,
-                                  line_of(b, BACKEND, index, "radius"));
+                                  key_line(b, BACKEND, index, "radius"));
 }
 
 static void finish_radius(struct config_builder *b, size_t index)
@@ -244,43 +265,55 @@ static void finish_radius(struct config_builder *b, size_t index)
     const struct config_radius *r = &b->c->radius[index];
     const bool listens = r->accounting_listen.count > 0, sends = r->accounting_server.count > 0;
 
-    if (listens != sends && !refused(b, RADIUS, index, "accounting-listen") &&
-        !refused(b, RADIUS, index, "accounting-server"))
+    if (listens != sends && !key_refused(b, RADIUS, index, "accounting-listen") &&
+        !key_refused(b, RADIUS, index, "accounting-server"))
         config_problem(
             &b->input,
-            line_of(b, RADIUS, index, listens ? "accounting-listen" : "accounting-server"),
+            key_line(b, RADIUS, index, listens ? "accounting-listen" : "accounting-server"),
             "accounting-listen and accounting-server must be set together");
 }
 
-/* Over UDP, so beside those of listeners. */
+/* The addresses of one listen key of a [radius NAME], and its line. */
+struct radius_places {
+    const struct config_places *of;
+    unsigned line;
+};
+
+/* Reports addresses of `places` that are also in `others`. The same list: that are in it twice. */
+static void check_radius_pair(struct config_builder *b, const struct radius_places *places,
+                              const struct radius_places *others)
+{
+    for (size_t i = 0; i < places->of->count; i++) {
+        const struct addr *a = &places->of->item[i];
+        const size_t n = places == others ? i : others->of->count;
+        for (size_t k = 0; k < n; k++) {
+            char text[ADDR_TEXT_MAX];
+            if (a->port != 0 && addr_equal(a, &others->of->item[k]))
+                config_problem(&b->input, places->line, "'%s' is used twice", addr_format(a, text));
+        }
+    }
+}
+
+/* Compares the addresses of all [radius NAME]. They are UDP, so those of listeners do not matter.
+ */
 static void check_radius_places(struct config_builder *b)
 {
-    struct places {
-        const struct config_places *of;
-        unsigned line;
-    } *all = insist_alloc(calloc(2 * b->c->radius_count + 1, sizeof *all));
+    struct radius_places *all = insist_alloc(calloc(2 * b->c->radius_count + 1, sizeof *all));
     size_t n = 0;
 
     for (size_t i = 0; i < b->c->radius_count; i++) {
         const struct config_radius *r = &b->c->radius[i];
-        all[n++] = (struct places){&r->listen, line_of(b, RADIUS, i, "listen")};
-        all[n++] =
-            (struct places){&r->accounting_listen, line_of(b, RADIUS, i, "accounting-listen")};
+        all[n++] = (struct radius_places){&r->listen, key_line(b, RADIUS, i, "listen")};
+        all[n++] = (struct radius_places){&r->accounting_listen,
+                                          key_line(b, RADIUS, i, "accounting-listen")};
     }
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k <= i; k++)
-            for (size_t x = 0; x < all[i].of->count; x++)
-                for (size_t y = 0; y < (i == k ? x : all[k].of->count); y++) {
-                    const struct addr *a = &all[i].of->item[x];
-                    char text[ADDR_TEXT_MAX];
-                    if (a->port != 0 && addr_equal(a, &all[k].of->item[y]))
-                        config_problem(&b->input, all[i].line, "'%s' is used twice",
-                                       addr_format(a, text));
-                }
+            check_radius_pair(b, &all[i], &all[k]);
     free(all);
 }
 
-/* The one backend there is, not counting the web site: that need not be named. */
+/* Sets the backend of a listener that names none: the only one that is not its fallback. */
 static void find_only_backend(struct config_builder *b, struct config_listener *l, unsigned line)
 {
     struct config *c = b->c;
@@ -311,15 +344,15 @@ static void find_only_backend(struct config_builder *b, struct config_listener *
 static void find_backends(struct config_builder *b, size_t index)
 {
     struct config_listener *l = &b->c->listener[index];
-    unsigned line = line_of(b, LISTENER, index, "backend");
+    unsigned line = key_line(b, LISTENER, index, "backend");
 
     if (l->fallback_name != NULL)
         l->fallback = find_section(b, BACKEND, "fallback", l->fallback_name,
-                                   line_of(b, LISTENER, index, "fallback"));
+                                   key_line(b, LISTENER, index, "fallback"));
     for (size_t i = 0; i < l->route_count; i++)
         l->route[i].backend =
             find_section(b, BACKEND, "use-backend", l->route[i].backend_name, l->route[i].line);
-    if (refused(b, LISTENER, index, "backend"))
+    if (key_refused(b, LISTENER, index, "backend"))
         return;
     if (l->backend_name != NULL)
         l->backend = find_section(b, BACKEND, "backend", l->backend_name, line);
@@ -332,30 +365,30 @@ static void check_proxies(struct config_builder *b, size_t index)
     const struct config_listener *l = &b->c->listener[index];
 
     if (l->accept_proxy && l->trusted_proxies.count == 0 &&
-        !refused(b, LISTENER, index, "trusted-proxies"))
+        !key_refused(b, LISTENER, index, "trusted-proxies"))
         config_problem(
-            &b->input, line_of(b, LISTENER, index, "accept-proxy"),
+            &b->input, key_line(b, LISTENER, index, "accept-proxy"),
             "accept-proxy needs trusted-proxies, because any client could send a header");
     if (!l->accept_proxy && l->trusted_proxies.count > 0 &&
-        !refused(b, LISTENER, index, "accept-proxy"))
-        config_problem(&b->input, line_of(b, LISTENER, index, "trusted-proxies"),
+        !key_refused(b, LISTENER, index, "accept-proxy"))
+        config_problem(&b->input, key_line(b, LISTENER, index, "trusted-proxies"),
                        "trusted-proxies has no effect without accept-proxy = yes");
 }
 
 static void check_country(struct config_builder *b, const struct rules *r)
 {
     const unsigned line = rules_country_line(r);
-    if (line != 0 && !written(b, GATE, 0, "country-file"))
+    if (line != 0 && !key_written(b, GATE, 0, "country-file"))
         config_problem(&b->input, line, "country: needs country-file in [gate]");
 }
 
 static void finish_listener(struct config_builder *b, size_t index)
 {
     struct config_listener *l = &b->c->listener[index];
-    /* Who lists those that may come in means that others may not. */
-    if (!written(b, LISTENER, index, "default"))
-        l->rules.default_allow =
-            !written(b, LISTENER, index, "allow") && !written(b, LISTENER, index, "allow-file");
+    /* A list of allowed clients means that others are denied. */
+    if (!key_written(b, LISTENER, index, "default"))
+        l->rules.default_allow = !key_written(b, LISTENER, index, "allow") &&
+                                 !key_written(b, LISTENER, index, "allow-file");
     check_country(b, &l->rules);
     check_country(b, &l->routes);
     if (rules_needs_user(&l->routes))
@@ -366,12 +399,12 @@ static void finish_listener(struct config_builder *b, size_t index)
     check_proxies(b, index);
 }
 
-static bool same_interface(const char *a, const char *b)
+static bool is_same_interface(const char *a, const char *b)
 {
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* Whether this address stands in an earlier line, for the same interface. */
+/* Reports an address that an earlier line has already set, for the same interface. */
 static void check_place(struct config_builder *b, const struct config_listener *l, size_t which)
 {
     const struct config *c = b->c;
@@ -383,7 +416,7 @@ static void check_place(struct config_builder *b, const struct config_listener *
         const size_t n = other == l ? which : other->listen_count;
         for (size_t k = 0; k < n; k++) {
             if (!addr_equal(place, &other->listen[k]) ||
-                !same_interface(l->interface, other->interface))
+                !is_same_interface(l->interface, other->interface))
                 continue;
             config_problem(&b->input, l->listen_line[which],
                            "listen: '%s' is already set on line %u", addr_format(place, text),
@@ -420,7 +453,7 @@ static void check_fallback_server(struct config_builder *b, const struct config_
         const struct config_backend *be = &b->c->backend[i];
         if (!config_has_calls(b->c, be) || find_server(be, s) == NULL)
             continue;
-        config_problem(&b->input, line_of(b, LISTENER, index, "fallback"),
+        config_problem(&b->input, key_line(b, LISTENER, index, "fallback"),
                        "fallback: %s, port %u, is also a server of [backend %s]: a denied client "
                        "would reach SSTP there, past all rules and limits",
                        s->host, s->port, be->name);

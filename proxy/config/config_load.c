@@ -19,57 +19,89 @@ static void on_problem(void *user, unsigned line, const char *reason)
     config_problem(&b->input, line, "%s", reason);
 }
 
-/* What looks like no key or section of ours is not repeated: the file may be a private key that was
- * named by mistake, and messages go to logs. */
+/* Returns whether a message may quote name. Text that does not look like a key or a section may
+ * come from a private key whose file was named by mistake, and messages go to logs. */
 static bool is_showable(const char *name)
 {
     return name[strspn(name, "abcdefghijklmnopqrstuvwxyz-")] == '\0';
 }
 
-static void unknown_section(struct config_builder *b, const char *word)
+/* ---- sections ------------------------------------------------------------------------------- */
+
+/* Returns the title of the section whose word is nearest to `word`. NULL: none is near. */
+static const char *suggest_title(const char *word)
 {
     struct suggest s = suggest_init(word);
     for (int i = 0; i < SECTION_COUNT; i++)
         suggest_offer(&s, config_sections[i].word);
-    for (int i = 0; i < SECTION_COUNT; i++) {
-        if (s.best == config_sections[i].word) {
-            config_problem(&b->input, b->input.line, "unknown section '%s'; did you mean %s?", word,
-                           config_sections[i].title);
-            return;
-        }
-    }
-    const bool show = is_showable(word);
-    config_problem(
-        &b->input, b->input.line,
-        "unknown section%s%s%s: the sections are [gate], [listener NAME], [backend NAME], "
-        "[radius NAME]",
-        show ? " '" : "", show ? word : "", show ? "'" : "");
+    for (int i = 0; i < SECTION_COUNT; i++)
+        if (s.best == config_sections[i].word)
+            return config_sections[i].title;
+    return NULL;
 }
 
-/* Makes the section `name` of this kind the one that keys go to. A second one of the same name
- * is an error, but its keys are read as those of a section of its own. */
-static void open_section(struct config_builder *b, enum config_section in, const char *name)
+static void unknown_section(struct config_builder *b, const char *word)
 {
-    struct config *c = b->c;
-    for (size_t i = 0; in != GATE && *name != '\0' && i < config_section_count(c, in); i++) {
-        if (strcmp(config_section_name(c, in, i), name) == 0) {
+    const char *title = suggest_title(word);
+    const bool show = is_showable(word);
+
+    if (title != NULL)
+        config_problem(&b->input, b->input.line, "unknown section '%s'; did you mean %s?", word,
+                       title);
+    else
+        config_problem(&b->input, b->input.line,
+                       "unknown section%s%s%s: the sections are [gate], [listener NAME], "
+                       "[backend NAME], [radius NAME]",
+                       show ? " '" : "", show ? word : "", show ? "'" : "");
+}
+
+static void check_section_name(struct config_builder *b, enum config_section in, const char *name)
+{
+    const struct config_section_kind *kind = &config_sections[in];
+
+    if (kind->named && *name == '\0')
+        config_problem(&b->input, b->input.line, "[%s] needs a name: %s", kind->word, kind->title);
+    else if (kind->named && !value_is_name(name))
+        config_problem(&b->input, b->input.line,
+                       "'%s' is not a name: use 1 to 32 letters, digits, '_', '.' and '-'", name);
+    else if (!kind->named && *name != '\0')
+        config_problem(&b->input, b->input.line, "[%s] takes no name", kind->word);
+}
+
+static void open_gate(struct config_builder *b)
+{
+    b->index = 0;
+    if (b->c->gate.line != 0)
+        config_problem(&b->input, b->input.line, "[gate] is already defined on line %u",
+                       b->c->gate.line);
+    else
+        b->c->gate.line = b->input.line;
+}
+
+/* Adds a section, to which the next keys belong. A second section of the same name is an error, but
+ * its keys are read as those of a section of its own. */
+static void open_named(struct config_builder *b, enum config_section in, const char *name)
+{
+    b->index = config_section_count(b->c, in);
+    for (size_t i = 0; *name != '\0' && i < b->index; i++) {
+        if (strcmp(config_section_name(b->c, in, i), name) == 0) {
             config_problem(&b->input, b->input.line, "[%s %s] is already defined on line %u",
-                           config_sections[in].word, name, config_section_line(c, in, i));
+                           config_sections[in].word, name, config_section_line(b->c, in, i));
             break;
         }
     }
+    config_section_add(b->c, in, config_type_copy(name), b->input.line);
+}
+
+static void open_section(struct config_builder *b, enum config_section in, const char *name)
+{
+    check_section_name(b, in, name);
+    b->skip = false;
     b->in = in;
-    b->index = config_section_count(c, in);
-    if (config_sections[in].named) {
-        config_section_add(c, in, config_type_copy(name), b->input.line);
-    } else {
-        b->index = 0;
-        if (c->gate.line != 0)
-            config_problem(&b->input, b->input.line, "[gate] is already defined on line %u",
-                           c->gate.line);
-        else
-            c->gate.line = b->input.line;
-    }
+    if (config_sections[in].named)
+        open_named(b, in, name);
+    else
+        open_gate(b);
 }
 
 static void on_section(void *user, unsigned line, const char *header)
@@ -84,46 +116,43 @@ static void on_section(void *user, unsigned line, const char *header)
         b->section_lost = true;
         return;
     }
-    size_t n = strcspn(header, " \t");
+    const size_t n = strcspn(header, " \t");
     INSIST(n < sizeof word);
     memcpy(word, header, n);
     word[n] = '\0';
-    const char *name = header + n + strspn(header + n, " \t");
     for (enum config_section in = GATE; in < SECTION_COUNT; in++) {
-        if (strcmp(word, config_sections[in].word) != 0)
-            continue;
-        if (config_sections[in].named && *name == '\0')
-            config_problem(&b->input, line, "[%s] needs a name: %s", word,
-                           config_sections[in].title);
-        else if (config_sections[in].named && !value_is_name(name))
-            config_problem(&b->input, line,
-                           "'%s' is not a name: use 1 to 32 letters, digits, '_', '.' and '-'",
-                           name);
-        else if (!config_sections[in].named && *name != '\0')
-            config_problem(&b->input, line, "[%s] takes no name", word);
-        b->skip = false;
-        open_section(b, in, name);
-        return;
+        if (strcmp(word, config_sections[in].word) == 0) {
+            open_section(b, in, header + n + strspn(header + n, " \t"));
+            return;
+        }
     }
     unknown_section(b, word);
     b->section_lost = true;
 }
 
-/* An unknown key: it may stand in the wrong section, or be a slip for one of this section, or of
- * another. */
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+/* Writes the titles of the sections that have this key, joined by "or". */
+static void list_owners(const char *name, char *out, size_t size)
+{
+    size_t n = 0;
+    *out = '\0';
+    for (size_t i = 0; i < config_key_count && n < size; i++)
+        if (strcmp(config_keys[i].name, name) == 0)
+            n += (size_t)snprintf(out + n, size - n, "%s%s", n == 0 ? "" : " or ",
+                                  config_sections[config_keys[i].in].title);
+}
+
+/* Reports a key that its section does not have: it belongs to another section, or it is a misspelt
+ * key of this section or of another. */
 static void unknown_key(struct config_builder *b, const char *name)
 {
-    const char *title = config_sections[b->in].title;
+    const char *title = config_sections[b->in].title, *elsewhere_title = "";
     struct suggest here = suggest_init(name), elsewhere = suggest_init(name);
-    const char *elsewhere_title = "";
-    char owners[64] = "";
+    char owners[64];
 
+    list_owners(name, owners, sizeof owners);
     for (size_t i = 0; i < config_key_count; i++) {
-        if (strcmp(config_keys[i].name, name) == 0) {
-            size_t n = strlen(owners);
-            snprintf(owners + n, sizeof owners - n, "%s%s", n == 0 ? "" : " or ",
-                     config_sections[config_keys[i].in].title);
-        }
         suggest_offer(config_keys[i].in == b->in ? &here : &elsewhere, config_keys[i].name);
         if (elsewhere.best == config_keys[i].name)
             elsewhere_title = config_sections[config_keys[i].in].title;
@@ -144,9 +173,36 @@ static void unknown_key(struct config_builder *b, const char *name)
         config_problem(&b->input, b->input.line, "unknown key in %s", title);
 }
 
+/* Returns false if value is missing or invalid; the problem is reported. */
+static bool parse_value(struct config_builder *b, const struct config_key *k, const char *value)
+{
+    char *section = config_section_at(b->c, b->in, b->index);
+
+    if (*value != '\0')
+        return k->type->parse(&b->input, k, section + k->at, value);
+    config_problem(&b->input, b->input.line, "%s: the value is missing", k->name);
+    return false;
+}
+
+static void set_key(struct config_builder *b, const struct config_key *k, const char *value)
+{
+    const struct config_mark *before = config_mark_first(b->c, b->index, k);
+
+    if (before != NULL && !(k->flags & KEY_REPEAT)) {
+        config_problem(&b->input, b->input.line, "'%s' is already set on line %u", k->name,
+                       before->line);
+        return;
+    }
+    const bool good = parse_value(b, k, value);
+    config_mark_add(b->c,
+                    &(struct config_mark){
+                        .index = b->index, .key = k, .line = b->input.line, .refused = !good});
+}
+
 static void on_key(void *user, unsigned line, const char *name, const char *value)
 {
     struct config_builder *b = user;
+
     b->input.line = line;
     if (!b->any_section) {
         if (is_showable(name))
@@ -158,35 +214,25 @@ static void on_key(void *user, unsigned line, const char *name, const char *valu
     if (b->skip)
         return;
     const struct config_key *k = config_key_find(b->in, name);
-    if (k == NULL) {
+    if (k == NULL)
         unknown_key(b, name);
-        return;
-    }
-    const struct config_mark *before = config_mark_first(b->c, b->index, k);
-    if (before != NULL && !(k->flags & KEY_REPEAT)) {
-        config_problem(&b->input, line, "'%s' is already set on line %u", name, before->line);
-        return;
-    }
-    bool good = false;
-    if (*value == '\0')
-        config_problem(&b->input, line, "%s: the value is missing", name);
     else
-        good = k->type->parse(&b->input, k,
-                              (char *)config_section_at(b->c, b->in, b->index) + k->at, value);
-    config_mark_add(
-        b->c, &(struct config_mark){.index = b->index, .key = k, .line = line, .refused = !good});
+        set_key(b, k, value);
 }
 
-/* The absolute path of the folder that path is in; NULL with the problem reported. */
-static char *folder_of(const char *path, FILE *problems)
+/* ---- files ---------------------------------------------------------------------------------- */
+
+/* Returns the absolute path of the directory of path, to be freed; NULL: the problem is reported.
+ */
+static char *dir_of(const char *path, FILE *problems)
 {
     const char *slash = strrchr(path, '/');
-    size_t n = slash == NULL ? 0 : (size_t)(slash - path);
-    char *dir = NULL, *here = NULL;
+    const size_t n = slash == NULL ? 0 : (size_t)(slash - path);
+    char *dir = NULL;
 
     if (*path == '/')
         return insist_alloc(strndup(path, n));
-    here = getcwd(NULL, 0);
+    char *here = getcwd(NULL, 0);
     if (here == NULL) {
         fprintf(problems, "%s: cannot determine the current directory: %s\n", path,
                 strerror(errno));
@@ -199,7 +245,7 @@ static char *folder_of(const char *path, FILE *problems)
     return dir;
 }
 
-/* What stands in the text, key by key; what follows from all of it is for config_finish. */
+/* Reads text without the checks of config_finish(). */
 static struct config_builder build(const char *path, const char *dir, const char *text, size_t len,
                                    FILE *problems)
 {
@@ -215,7 +261,7 @@ static struct config_builder build(const char *path, const char *dir, const char
 
 struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems)
 {
-    char *dir = folder_of(path, problems);
+    char *dir = dir_of(path, problems);
     if (dir == NULL)
         return NULL;
     struct config_builder b = build(path, dir, text, len, problems);
@@ -259,7 +305,7 @@ char *config_find_admin(const char *path, FILE *problems)
     char *admin = NULL, *others = NULL;
     size_t len, others_len;
     char *text = config_read_file(path, &len, problems);
-    char *dir = text == NULL ? NULL : folder_of(path, problems);
+    char *dir = text == NULL ? NULL : dir_of(path, problems);
 
     if (dir != NULL) {
         FILE *f = insist_alloc(open_memstream(&others, &others_len));
