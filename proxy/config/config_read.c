@@ -6,49 +6,45 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "base/file.h"
 #include "base/insist.h"
 #include "base/value.h"
 
 /* libinih 55 (Debian 12) and 59 (Debian 13), found by experiment: inih asks its reader for lines of
  * 200 bytes with the NUL. Of a longer line, 55 reads the rest as another line. 59 takes a line of
- * 199 bytes without "\n" for the start of a longer one and skips what the reader returns next.
+ * 199 bytes without "\n" for the start of a longer line and skips the next line of the reader.
  * Both silently cut a section's name to 49 bytes, take a line with leading blanks as one more
- * value of the previous key, ignore what follows "]", and report only the first line that they
- * reject. So this file hands over one line at a time, trimmed and never of 199 bytes, and notices
+ * value of the previous key, ignore text after "]", and report only the first line that they
+ * reject. So this file passes one line at a time, trimmed and never of 199 bytes, and notices
  * when inih does not call the handler for it. */
 enum { NAME_MAX_INIH = 49 };
 
-/* Far more than anybody writes by hand; keeps a device or a wrong file from being read for ever. */
+/* Far larger than a file written by hand; bounds the memory for a wrong file. */
 enum { FILE_MAX = 1 << 20 };
 
 struct reading {
     struct span rest;
     unsigned line;
-    bool key_due; /* inih has a line from which it owes us a call of on_pair() */
+    bool key_due; /* inih has a line for which it should call on_pair() */
     const struct config_events *to;
 };
 
-static bool is_blank(uint8_t c)
+static struct span trim_blanks(struct span s)
 {
-    return c == ' ' || c == '\t';
-}
-
-static struct span trim(struct span s)
-{
-    while (s.n > 0 && is_blank(s.p[0]))
+    while (s.n > 0 && ascii_is_blank(s.p[0]))
         s = span_from(s, 1);
-    while (s.n > 0 && is_blank(s.p[s.n - 1]))
+    while (s.n > 0 && ascii_is_blank(s.p[s.n - 1]))
         s.n--;
     return s;
 }
 
-static void problem(const struct reading *r, const char *reason)
+static void report_problem(const struct reading *r, const char *reason)
 {
     r->to->on_problem(r->to->user, r->line, reason);
 }
 
-/* The next line without its end. A missing last newline and CR LF are both fine. */
+/* Returns the next line without its end. The last newline may be missing; CR LF is a newline. */
 static struct span take_line(struct reading *r)
 {
     struct span line = r->rest;
@@ -70,8 +66,8 @@ static bool has_control(struct span s)
     return false;
 }
 
-/* "[name]", perhaps with a comment behind it. inih would call nobody for a section without keys,
- * and would ignore text behind the bracket, so headers are taken apart here. */
+/* Reads "[name]", which a comment may follow. inih would not call the handler for a section without
+ * keys, and would ignore text after the bracket, so headers are parsed here. */
 static void read_section(struct reading *r, struct span line)
 {
     char name[NAME_MAX_INIH + 1];
@@ -82,15 +78,15 @@ static void read_section(struct reading *r, struct span line)
     if (close == NULL) {
         reason = "a section is written [NAME]: the `]` is missing";
     } else {
-        inner = trim(span_of(line.p + 1, (size_t)(close - line.p - 1)));
-        struct span behind = trim(span_from(line, (size_t)(close - line.p + 1)));
-        if (behind.n > 0 && behind.p[0] != ';' && behind.p[0] != '#')
+        inner = trim_blanks(span_of(line.p + 1, (size_t)(close - line.p - 1)));
+        struct span after = trim_blanks(span_from(line, (size_t)(close - line.p + 1)));
+        if (after.n > 0 && after.p[0] != ';' && after.p[0] != '#')
             reason = "text after [section]: write each key on a line of its own";
         else if (inner.n > NAME_MAX_INIH)
             reason = "a section's name is longer than 49 bytes";
     }
     if (reason != NULL) {
-        problem(r, reason);
+        report_problem(r, reason);
         r->to->on_section(r->to->user, r->line, NULL);
         return;
     }
@@ -100,8 +96,8 @@ static void read_section(struct reading *r, struct span line)
     r->to->on_section(r->to->user, r->line, name);
 }
 
-/* Why inih cannot have this line, or NULL. Nothing of a comment is kept, so it may be of any
- * length. */
+/* Returns why inih must not get this line; NULL: it may. Comments are not passed to inih, so they
+ * may be of any length. */
 static const char *unusable(struct span line, bool comment, size_t size)
 {
     if (has_control(line))
@@ -112,26 +108,26 @@ static const char *unusable(struct span line, bool comment, size_t size)
     return NULL;
 }
 
-/* inih's reader: a replacement of fgets(). Lines that are not for inih (comments, headers, and
- * those with a problem) reach it as empty ones, so that it counts the same lines as we do. */
+/* The reader for inih: a replacement of fgets(). inih gets an empty line for comments, headers and
+ * lines with a problem, so that it counts the same lines. */
 static char *next_line(char *out, int size, void *stream)
 {
     struct reading *r = stream;
     if (r->key_due) {
-        problem(r, "expected `key = value` or [section]");
+        report_problem(r, "expected `key = value` or [section]");
         r->key_due = false;
     }
     if (r->rest.n == 0)
         return NULL;
     struct span line = take_line(r);
     if (r->line == 1 && line.n >= 3 && memcmp(line.p, "\xef\xbb\xbf", 3) == 0)
-        line = span_from(line, 3); /* the mark that some editors put before UTF-8 */
-    line = trim(line);
+        line = span_from(line, 3); /* the byte order mark of some editors */
+    line = trim_blanks(line);
     out[0] = '\0';
     bool comment = line.n > 0 && (line.p[0] == ';' || line.p[0] == '#');
     const char *reason = unusable(line, comment, (size_t)size);
     if (reason != NULL) {
-        problem(r, reason);
+        report_problem(r, reason);
         if (line.p[0] == '[')
             r->to->on_section(r->to->user, r->line, NULL);
     } else if (line.n > 0 && line.p[0] == '[') {
@@ -144,32 +140,32 @@ static char *next_line(char *out, int size, void *stream)
     return out;
 }
 
-/* True where a blank is followed by mark: the way inih finds a comment behind a value. */
+/* Returns whether mark follows a blank, which is how inih finds a comment after a value. */
 static bool has_comment(const char *value, char mark)
 {
     for (const char *p = strchr(value, mark); p != NULL; p = strchr(p + 1, mark))
-        if (p > value && is_blank((uint8_t)p[-1]))
+        if (p > value && ascii_is_blank(p[-1]))
             return true;
     return false;
 }
 
-/* inih's handler. The section it names is not looked at: next_line() has announced it. */
+/* The handler for inih. section: ignored, because read_section() has reported it. */
 static int on_pair(void *user, const char *section, const char *key, const char *value)
 {
     struct reading *r = user;
     (void)section;
     r->key_due = false;
     if (*key == '\0' || strpbrk(key, " \t") != NULL)
-        problem(r, "expected `key = value` or [section]");
+        report_problem(r, "expected `key = value` or [section]");
     else if (strlen(key) > NAME_MAX_INIH)
-        problem(r, "a key's name is longer than 49 bytes");
+        report_problem(r, "a key's name is longer than 49 bytes");
     else if (has_comment(value, '#') || *value == '#')
-        problem(r,
-                "` #` after a value would be part of it: a comment after a value starts with ` ;`");
+        report_problem(
+            r, "` #` after a value would be part of it: a comment after a value starts with ` ;`");
     else if (*value == '"' || *value == '\'')
-        problem(r, "values are written without quotes");
+        report_problem(r, "values are written without quotes");
     else if (strlen(value) > VALUE_TEXT_MAX)
-        problem(r, "a value is longer than 176 bytes");
+        report_problem(r, "a value is longer than 176 bytes");
     else
         r->to->on_key(r->to->user, r->line, key, value);
     return 1;
@@ -179,8 +175,8 @@ void config_read(struct span text, const struct config_events *to)
 {
     struct reading r = {.rest = text, .to = to};
     int rejected = ini_parse_stream(next_line, &r, on_pair, &r);
-    /* A positive number is the first line that inih rejected: next_line() has reported it. The
-     * negative ones are for files it cannot open and for memory. */
+    /* A positive number is the first line that inih rejected, which next_line() has reported.
+     * Negative numbers mean that it cannot open a file or has no memory. */
     INSIST(rejected >= 0);
 }
 
@@ -192,7 +188,7 @@ char *config_read_file(const char *path, size_t *len, FILE *problems)
         fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
         return NULL;
     }
-    const int copy = file_copy(fd, &reason); /* half of the rules could admit too many clients */
+    const int copy = file_copy(fd, &reason); /* half of a file could admit too many clients */
     close(fd);
     if (copy < 0) {
         fprintf(problems, "%s: cannot be read: %s\n", path, reason);

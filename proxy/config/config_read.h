@@ -1,10 +1,10 @@
-/* config_read: takes a file of [section] and `key = value` lines apart. libinih does the splitting;
- * what it would cut, join or skip without a word is found here first and reported with its line.
+/* config_read: splits a file into [section] and `key = value` lines. libinih does the splitting;
+ * lines that it would silently cut, join or skip are found here first and reported.
  *
- * The format is inih's with these rules on top: blanks at the start of a line mean nothing (no
- * continuation lines), a line holds at most 198 bytes (comment lines may be longer), ` ;` behind a
- * value starts a comment, ` #` there is an error (inih would take it as part of the value), no
- * control characters, no text behind [section]. */
+ * The format is that of inih with additional rules: blanks at the start of a line are ignored (no
+ * continuation lines), a line has at most 198 bytes (comment lines may be longer), ` ;` after a
+ * value starts a comment, ` #` after a value is an error (inih would take it as part of the value),
+ * no control characters, no text after [section]. */
 #ifndef SSTPGATE_CONFIG_CONFIG_READ_H
 #define SSTPGATE_CONFIG_CONFIG_READ_H
 
@@ -13,23 +13,23 @@
 
 #include "base/span.h"
 
-/* The longest line in bytes that every libinih reads. A value of VALUE_TEXT_MAX (base/value.h)
- * fits behind any key that takes a path, a name or a list. */
+/* The longest line in bytes that all versions of libinih read. A value of VALUE_TEXT_MAX
+ * (base/value.h) fits after any key whose value is a path, a name or a list. */
 enum { CONFIG_LINE_MAX = 198 };
 
 struct config_events {
     void *user;
-    /* name is NULL where the header could not be read; that was reported already. */
+    /* name NULL: the header could not be read, and on_problem() was called. */
     void (*on_section)(void *user, unsigned line, const char *name);
     void (*on_key)(void *user, unsigned line, const char *key, const char *value);
     void (*on_problem)(void *user, unsigned line, const char *reason);
 };
 
-/* Calls back for everything in text, in the order it stands there. Strings handed out are valid
- * during the callback only. */
+/* Calls back for each section, key and problem in text, in their order. The strings are valid only
+ * during the callback. */
 void config_read(struct span text, const struct config_events *to);
 
-/* The whole file, to be freed by the caller; NULL with "path: reason\n" written to problems. */
+/* Returns the whole file, to be freed. NULL: "path: reason\n" was written to problems. */
 char *config_read_file(const char *path, size_t *len, FILE *problems);
 
 #endif
