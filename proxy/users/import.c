@@ -1,5 +1,6 @@
 #include "users/import.h"
 
+#include "base/ascii.h"
 #include "base/hex.h"
 #include "users/users.h"
 
@@ -14,54 +15,48 @@ bool import_kind_from(const char *word, enum import_kind *out)
     return true;
 }
 
-static void skipped(const struct import_events *to, unsigned line, struct span name,
-                    const char *reason)
+static void report_skipped(const struct import_events *to, unsigned line, struct span name,
+                           const char *reason)
 {
     to->on_skipped(to->arg, line, users_name_valid(name) ? name : span_of(NULL, 0), reason);
 }
 
-static void user(const struct import_events *to, unsigned line, struct span name,
-                 struct span secret)
+static void report_user(const struct import_events *to, unsigned line, struct span name,
+                        struct span secret)
 {
     const struct import_user u = {.line = line, .name = name, .secret = secret};
 
     if (users_name_valid(name))
         to->on_user(to->arg, &u);
     else
-        skipped(to, line, name, "a users-file cannot hold this name");
+        report_skipped(to, line, name, "a users file cannot contain this name");
 }
 
 /* ---- pppd's files of secrets (PROTOCOL.md 5.7) ---------------------------------------------- */
 
-struct reader {
+struct import_reader {
     struct span rest;
-    unsigned line; /* of the next octet */
+    unsigned line; /* of the next byte */
 };
 
-struct word {
-    uint8_t octets[IMPORT_WORD_MAX];
+struct import_word {
+    uint8_t bytes[IMPORT_WORD_MAX];
     size_t n;
 };
 
-enum got { GOT_WORD, GOT_END, GOT_PROBLEM };
+enum import_got { GOT_WORD, GOT_END, GOT_PROBLEM };
 
 enum { END = -1 };
 
-static int peek(const struct reader *r)
+static int peek(const struct import_reader *r)
 {
     return r->rest.n == 0 ? END : r->rest.p[0];
 }
 
-static void next(struct reader *r)
+static void next(struct import_reader *r)
 {
     r->line += r->rest.p[0] == '\n';
     r->rest = span_from(r->rest, 1);
-}
-
-/* pppd asks isspace() in the locale C. */
-static bool is_space(int c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
 static bool is_octal(int c)
@@ -69,20 +64,20 @@ static bool is_octal(int c)
     return c >= '0' && c <= '7';
 }
 
-/* At a '\' with a line end behind it, which both count for nothing. */
-static bool joins_lines(const struct reader *r)
+/* Returns whether a '\' and a line end are next, which are ignored. */
+static bool joins_lines(const struct import_reader *r)
 {
     return r->rest.n >= 2 && r->rest.p[0] == '\\' && r->rest.p[1] == '\n';
 }
 
-static void skip_line_end(struct reader *r)
+static void skip_line_end(struct import_reader *r)
 {
     next(r);
     next(r);
 }
 
-/* Behind a '\'. */
-static uint8_t read_escape(struct reader *r)
+/* Reads what follows a '\'. */
+static uint8_t read_escape(struct import_reader *r)
 {
     static const char letters[] = "abfnrst", means[] = "\a\b\f\n\r \t";
     const int c = peek(r);
@@ -95,59 +90,76 @@ static uint8_t read_escape(struct reader *r)
     }
     next(r);
     if (c == 'x') {
-        for (int n = 0; n < 2 && hex_digit(peek(r)) >= 0; n++, next(r))
-            value = value << 4 | (unsigned)hex_digit(peek(r));
+        for (int n = 0; n < 2 && ascii_hex_digit(peek(r)) >= 0; n++, next(r))
+            value = value << 4 | (unsigned)ascii_hex_digit(peek(r));
         return (uint8_t)value;
     }
     const char *letter = c == 0 ? NULL : strchr(letters, c);
     return (uint8_t)(letter == NULL ? c : means[letter - letters]);
 }
 
-/* The next word of this line. A quoted one ends in its line here, while pppd would go on: a quote
- * that was forgotten makes one bad line, and not a name of half the file. */
-static enum got read_word(struct reader *r, struct word *w, const char **reason)
+static bool ends_line(int c)
 {
-    while (joins_lines(r) || (is_space(peek(r)) && peek(r) != '\n'))
+    return c == END || c == '\n';
+}
+
+static void skip_blanks(struct import_reader *r)
+{
+    while (joins_lines(r) || (ascii_is_space(peek(r)) && peek(r) != '\n'))
         if (peek(r) == '\\')
             skip_line_end(r);
         else
             next(r);
-    if (peek(r) == END || peek(r) == '\n' || peek(r) == '#')
-        return GOT_END;
+}
 
-    int quote = 0; /* the one that is open; it may begin and end in the middle of a word */
+/* Appends a byte, which may be escaped, to w. Returns NULL, or a reason. */
+static const char *read_byte(struct import_reader *r, struct import_word *w)
+{
+    const int c = peek(r);
+
+    next(r);
+    if (c == '\\' && peek(r) == END)
+        return "a '\\' at the end of the file";
+    const uint8_t byte = c == '\\' ? read_escape(r) : (uint8_t)c;
+    if (byte == 0)
+        return "a NUL in a word";
+    if (w->n == sizeof w->bytes)
+        return "a word is longer than 1023 bytes";
+    w->bytes[w->n++] = byte;
+    return NULL;
+}
+
+/* Reads the next word of this line. quote: the open quote, which may begin and end in the middle of
+ * a word; 0: none. A quote must end on its line, while pppd would continue on the next: a missing
+ * quote makes one bad line, and not a name of half the file. */
+static enum import_got read_word(struct import_reader *r, struct import_word *w,
+                                 const char **reason)
+{
+    int quote = 0;
+
+    skip_blanks(r);
+    if (ends_line(peek(r)) || peek(r) == '#')
+        return GOT_END;
     for (w->n = 0;;) {
         const int c = peek(r);
         if (joins_lines(r)) {
             skip_line_end(r);
-            continue;
-        }
-        if (quote != 0 && (c == END || c == '\n')) {
-            *reason = "a quote has no end in its line";
-            return GOT_PROBLEM;
-        }
-        if (quote == 0 && (c == END || is_space(c) || c == '#'))
+        } else if (quote == 0 && (c == END || ascii_is_space(c) || c == '#')) {
             return GOT_WORD;
-        next(r);
-        if (quote != 0 ? c == quote : c == '"' || c == '\'') {
+        } else if (quote != 0 && ends_line(c)) {
+            *reason = "a quote is not closed on its line";
+            return GOT_PROBLEM;
+        } else if (quote != 0 ? c == quote : c == '"' || c == '\'') {
             quote = quote != 0 ? 0 : c;
-            continue;
-        }
-        if (c == '\\' && peek(r) == END) {
-            *reason = "a '\\' at the end of the file";
+            next(r);
+        } else if ((*reason = read_byte(r, w)) != NULL) {
             return GOT_PROBLEM;
         }
-        const uint8_t octet = c == '\\' ? read_escape(r) : (uint8_t)c;
-        if (octet == 0 || w->n == sizeof w->octets) {
-            *reason = octet == 0 ? "a NUL in a word" : "a word is longer than 1023 octets";
-            return GOT_PROBLEM;
-        }
-        w->octets[w->n++] = octet;
     }
 }
 
-/* What is left of a line: the addresses and options of a client. */
-static void skip_line(struct reader *r, struct word *w)
+/* Skips the rest of a line: the addresses and options of a client. */
+static void skip_line(struct import_reader *r, struct import_word *w)
 {
     const char *reason;
 
@@ -161,17 +173,18 @@ static void skip_line(struct reader *r, struct word *w)
 
 enum { CLIENT, SERVER, SECRET, WORDS };
 
-static void read_client(struct reader *r, struct word word[WORDS], const struct import_events *to)
+static void read_client(struct import_reader *r, struct import_word word[WORDS],
+                        const struct import_events *to)
 {
     const unsigned line = r->line;
     const char *reason = NULL;
     size_t n = 0;
-    enum got got = GOT_WORD;
+    enum import_got got = GOT_WORD;
 
     while (n < WORDS && (got = read_word(r, &word[n], &reason)) == GOT_WORD)
         n++;
-    const struct span client = span_of(word[CLIENT].octets, n > CLIENT ? word[CLIENT].n : 0);
-    const struct span secret = span_of(word[SECRET].octets, n > SECRET ? word[SECRET].n : 0);
+    const struct span client = span_of(word[CLIENT].bytes, n > CLIENT ? word[CLIENT].n : 0);
+    const struct span secret = span_of(word[SECRET].bytes, n > SECRET ? word[SECRET].n : 0);
     if (got == GOT_END && n > 0)
         reason = "not a line of three words: client, server and secret";
     if (reason != NULL)
@@ -179,19 +192,20 @@ static void read_client(struct reader *r, struct word word[WORDS], const struct 
     else if (n < WORDS)
         ; /* blank, or a comment */
     else if (span_eq(client, span_str("*")))
-        skipped(to, line, client, "it is for every client, and a key belongs to one");
+        report_skipped(to, line, client,
+                       "it applies to every client, and a key belongs to one user");
     else if (secret.n == 0)
-        skipped(to, line, client, "its secret is empty");
+        report_skipped(to, line, client, "its secret is empty");
     else if (secret.n > 1 && memcmp(secret.p, "@/", 2) == 0)
-        skipped(to, line, client, "its secret is in another file");
+        report_skipped(to, line, client, "its secret is in another file");
     else
-        user(to, line, client, secret);
+        report_user(to, line, client, secret);
 }
 
 static void read_chap_secrets(struct span text, const struct import_events *to)
 {
-    struct reader r = {.rest = text, .line = 1};
-    struct word word[WORDS];
+    struct import_reader r = {.rest = text, .line = 1};
+    struct import_word word[WORDS];
 
     while (r.rest.n > 0) {
         read_client(&r, word, to);
@@ -202,7 +216,7 @@ static void read_chap_secrets(struct span text, const struct import_events *to)
 
 /* ---- smbpasswd ------------------------------------------------------------------------------ */
 
-/* What stands before the next ':', which is taken with it. */
+/* Takes the text up to the next ':', and removes both from line. */
 static struct span take_field(struct span *line)
 {
     const uint8_t *colon = line->n == 0 ? NULL : memchr(line->p, ':', line->n);
@@ -225,16 +239,16 @@ static bool begins(struct span s, const char *with)
     return span_eq(span_sub(s, 0, strlen(with)), span_str(with));
 }
 
-/* Why an account is left where it is; NULL: it is taken over. */
+/* Returns why an account is skipped; NULL: it is imported. */
 static const char *account_reason(struct span name, struct span flags, struct span hex,
                                   bool machines)
 {
-    /* smbpasswd(5) has these in the place of a hash that there is not */
+    /* placeholders of smbpasswd(5) for a missing hash */
     static const char none[] = "XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX",
                       empty[] = "31d6cfe0d16ae931b73c59d7e0c089c0";
 
     if (!machines && (has_flag(flags, "WSI") || name.p[name.n - 1] == '$'))
-        return "the account of a machine or a domain (--machines takes it)";
+        return "the account of a machine or a domain (--machines imports it)";
     if (has_flag(flags, "D"))
         return "the account is disabled";
     if (has_flag(flags, "N") || begins(hex, "NO PASSWORD"))
@@ -260,14 +274,14 @@ static void read_account(struct span line, unsigned number, bool machines,
         hex.n == 0 || name.n == 0 ? NULL : account_reason(name, flags, hex, machines);
 
     if (reason != NULL)
-        skipped(to, number, name, reason);
+        report_skipped(to, number, name, reason);
     else if (hex.n == 0 || name.n == 0)
         to->on_problem(to->arg, number,
                        "not a line of smbpasswd: name:uid:LM hash:NT hash:[flags]:time:");
     else if (!hex_read(hex, hash, sizeof hash))
         to->on_problem(to->arg, number, "the NT hash is not 32 hex digits");
     else
-        user(to, number, name, span_of(hash, sizeof hash));
+        report_user(to, number, name, span_of(hash, sizeof hash));
     explicit_bzero(hash, sizeof hash);
 }
 

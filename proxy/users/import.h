@@ -1,5 +1,5 @@
-/* import: users in the files of other programs, and what these keep for a password. Octets in
- * memory in, names and secrets out; nothing is kept, and what was copied is wiped. */
+/* import: the users in files of other programs, with their passwords or hashes. Reads bytes in
+ * memory and reports names and secrets. Keeps nothing, and wipes its copies. */
 #ifndef SSTPGATE_USERS_IMPORT_H
 #define SSTPGATE_USERS_IMPORT_H
 
@@ -12,30 +12,29 @@ enum import_kind {
     IMPORT_SMBPASSWD,    /* of Samba, as `pdbedit -Lw` prints it: names and NT hashes */
 };
 
-enum { IMPORT_NT_HASH = 16, IMPORT_WORD_MAX = 1023 /* octets, as in pppd */ };
+enum { IMPORT_NT_HASH = 16, IMPORT_WORD_MAX = 1023 /* bytes, as in pppd */ };
 
 struct import_user {
     unsigned line;
-    struct span name; /* users_name_valid() */
-    struct span
-        secret; /* of chap-secrets the password, at least one octet; of smbpasswd the NT hash */
+    struct span name;   /* users_name_valid() */
+    struct span secret; /* of chap-secrets the password, not empty; of smbpasswd the NT hash */
 };
 
-/* Of each line that is not a comment one of these comes. Spans are valid during the call only. */
+/* One of these is called for each line that is not a comment. Spans are valid only during the call.
+ */
 struct import_events {
     void *arg;
     void (*on_user)(void *arg, const struct import_user *user);
-    /* Not to be taken over, which is as it should be. name: empty where there is none to be shown.
-     */
+    /* The line is not imported, although it is valid. name: empty if it must not be shown. */
     void (*on_skipped)(void *arg, unsigned line, struct span name, const char *reason);
-    void (*on_problem)(void *arg, unsigned line,
-                       const char *reason); /* not a line of such a file */
+    /* The line is not valid. */
+    void (*on_problem)(void *arg, unsigned line, const char *reason);
 };
 
-/* chap-secrets, smbpasswd. */
+/* Converts "chap-secrets" or "smbpasswd". Returns false for other words. */
 bool import_kind_from(const char *word, enum import_kind *out);
 
-/* machines: those of smbpasswd are taken, too. */
+/* Reads text, a file of this kind. machines: import machine accounts of smbpasswd, too. */
 void import_read(enum import_kind kind, bool machines, struct span text,
                  const struct import_events *to);
 

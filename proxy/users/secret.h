@@ -1,5 +1,5 @@
-/* secret: a file whose first line is a secret shared with somebody. Immutable once read; wiped when
- * it is freed, and never in a message. */
+/* secret: a file whose first line is a shared secret. Immutable once read, wiped when freed, never
+ * part of a message. */
 #ifndef SSTPGATE_USERS_SECRET_H
 #define SSTPGATE_USERS_SECRET_H
 
@@ -7,19 +7,20 @@
 
 #include "base/span.h"
 
-enum { SECRET_MAX = 1024 }; /* octets */
+enum { SECRET_MAX = 1024 }; /* bytes */
 
 struct secret {
     size_t n;
-    uint8_t octets[SECRET_MAX + 1]; /* one more shows a line that is too long */
+    uint8_t bytes[SECRET_MAX + 1]; /* one more, to detect a line that is too long */
 };
 
-/* The first line without its end, any octets. A file that is open to everybody, is no regular file,
- * or begins with an empty line or one longer than SECRET_MAX is refused: NULL, and "path: reason\n"
- * in problems. */
+/* Reads the first line without its end; it may contain any bytes. Returns NULL with "path:
+ * reason\n" in problems if the file is accessible by all users, is not a regular file, or begins
+ * with a line that is empty or longer than SECRET_MAX. */
 struct secret *secret_load(const char *path, FILE *problems);
 
-void secret_free(struct secret *s); /* NULL is fine */
+/* Wipes and frees s. NULL: no-op. */
+void secret_free(struct secret *s);
 
 struct span secret_span(const struct secret *s);
 

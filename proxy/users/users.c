@@ -6,17 +6,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "base/file.h"
 #include "base/hex.h"
 #include "base/insist.h"
 #include "base/siphash.h"
 
-/* The table grows only while the file is read, by what the administrator wrote: no memory then is
- * no memory for any call. */
+/* The table grows only while the file is read, by lines of the administrator. Without memory for it
+ * there is none for a call either. */
 #define uthash_fatal(msg) insist_failed(msg, __FILE__, __LINE__)
 #include <uthash.h>
 
-struct user {
+struct users_entry {
     UT_hash_handle hh;
     unsigned line;
     uint8_t hash[USERS_HASH];
@@ -26,31 +27,30 @@ struct user {
 
 struct users {
     char *path;
-    struct siphash_key
-        hash_key; /* users may have chosen their names, one bucket for all of them too */
-    struct user *table;
+    struct siphash_key hash_key; /* users may have chosen their names, to share a bucket */
+    struct users_entry *table;
 };
 
-static void fold(uint8_t *out, struct span name)
+static void fold_case(uint8_t *out, struct span name)
 {
     for (size_t i = 0; i < name.n; i++)
         out[i] = ascii_lower(name.p[i]);
 }
 
-static unsigned hash_of(const struct users *u, const uint8_t *folded, size_t n)
+static unsigned name_hash(const struct users *u, const uint8_t *folded, size_t n)
 {
     return (unsigned)siphash(&u->hash_key, folded, n);
 }
 
-static const struct user *lookup(const struct users *u, struct span name)
+static const struct users_entry *find_entry(const struct users *u, struct span name)
 {
     uint8_t folded[USERS_NAME_MAX];
-    struct user *found = NULL;
+    struct users_entry *found = NULL;
 
     if (name.n == 0 || name.n > sizeof folded)
         return NULL;
-    fold(folded, name);
-    HASH_FIND_BYHASHVALUE(hh, u->table, folded, name.n, hash_of(u, folded, name.n), found);
+    fold_case(folded, name);
+    HASH_FIND_BYHASHVALUE(hh, u->table, folded, name.n, name_hash(u, folded, name.n), found);
     return found;
 }
 
@@ -65,7 +65,7 @@ struct users *users_new(const char *path)
 
 unsigned users_line(const struct users *u, struct span name)
 {
-    const struct user *e = lookup(u, name);
+    const struct users_entry *e = find_entry(u, name);
     return e == NULL ? 0 : e->line;
 }
 
@@ -75,19 +75,19 @@ unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[US
     const unsigned there = users_line(u, name);
     if (there != 0)
         return there;
-    struct user *e = insist_alloc(calloc(1, sizeof *e + name.n));
+    struct users_entry *e = insist_alloc(calloc(1, sizeof *e + name.n));
     e->line = line;
     memcpy(e->hash, hash_hash, USERS_HASH);
     e->name_len = name.n;
-    fold(e->name, name);
+    fold_case(e->name, name);
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, u->table, e->name, e->name_len,
-                                hash_of(u, e->name, e->name_len), e);
+                                name_hash(u, e->name, e->name_len), e);
     return 0;
 }
 
 void users_free(struct users *u)
 {
-    struct user *e, *next;
+    struct users_entry *e, *next;
 
     if (u == NULL)
         return;
@@ -116,9 +116,9 @@ static size_t find_last(struct span s, char c)
     return at == NULL ? s.n : (size_t)(at - s.p);
 }
 
-/* The domain ends at the last '\', the realm begins at the last '@' behind it: neither of the two
- * may stand in a Windows account name, while the parts around it may be anything. *user and *at are
- * where the name itself begins and ends. */
+/* Finds where the account name begins and ends. The domain ends at the last '\', the realm begins
+ * at the last '@' after it: a Windows account name contains neither, while domain and realm may
+ * contain anything. */
 static void find_parts(struct span name, size_t *user, size_t *at)
 {
     const size_t slash = find_last(name, '\\');
@@ -166,19 +166,14 @@ size_t users_find(const struct users *u, struct span name,
     if (domain && realm)
         form[forms++] = span_sub(name, user, at - user);
     for (size_t i = 0; i < forms; i++) {
-        const struct user *e = lookup(u, form[i]);
+        const struct users_entry *e = find_entry(u, form[i]);
         if (e != NULL)
             found[n++] = (struct users_match){.hash_hash = e->hash, .line = e->line};
     }
     return n;
 }
 
-static bool is_blank(uint8_t c)
-{
-    return c == ' ' || c == '\t';
-}
-
-/* Some editors leave one at the start of a file. */
+/* Some editors write it at the start of a file. */
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 static bool begins_with_mark(struct span s)
@@ -186,24 +181,24 @@ static bool begins_with_mark(struct span s)
     return span_eq(span_sub(s, 0, 3), span_str(byte_order_mark));
 }
 
-/* What is wrong with it as a name; NULL: nothing. */
+/* Returns why a users file cannot contain name; NULL: it can. */
 static const char *name_problem(struct span name)
 {
     if (name.n == 0)
         return "the name is empty";
     if (name.n > USERS_NAME_MAX)
-        return "the name is longer than 256 octets";
-    if (is_blank(name.p[0]) || is_blank(name.p[name.n - 1]))
+        return "the name is longer than 256 bytes";
+    if (ascii_is_blank(name.p[0]) || ascii_is_blank(name.p[name.n - 1]))
         return "the name begins or ends with a blank";
     if (name.p[0] == '#')
         return "the name begins with '#'";
-    if (begins_with_mark(name)) /* in the first line it would be gone */
+    if (begins_with_mark(name)) /* which is skipped in the first line */
         return "the name begins with a byte order mark";
     for (size_t i = 0; i < name.n; i++) {
         if (name.p[i] < 0x20 || name.p[i] == 0x7f)
-            return "the name holds a control character";
+            return "the name contains a control character";
         if (name.p[i] == ':')
-            return "the name holds a ':'";
+            return "the name contains a ':'";
     }
     return NULL;
 }
@@ -213,16 +208,16 @@ bool users_name_valid(struct span name)
     return name_problem(name) == NULL;
 }
 
-/* One line without its end. False: it was told to problems. */
+/* Reads one line without its end. Returns false after reporting a problem. */
 static bool parse_line(struct users *u, struct span line, unsigned number, FILE *problems)
 {
     uint8_t hash[USERS_HASH];
     const char *reason = NULL;
 
-    while (line.n > 0 && is_blank(line.p[line.n - 1]))
+    while (line.n > 0 && ascii_is_blank(line.p[line.n - 1]))
         line.n--;
     size_t indent = 0;
-    while (indent < line.n && is_blank(line.p[indent]))
+    while (indent < line.n && ascii_is_blank(line.p[indent]))
         indent++;
     if (indent == line.n || line.p[indent] == '#')
         return true;
@@ -234,13 +229,13 @@ static bool parse_line(struct users *u, struct span line, unsigned number, FILE 
         reason = "no ':' in the line, which should be name:hash-hash";
     else if ((reason = name_problem(name)) == NULL &&
              !hex_read(span_from(line, name_len + 1), hash, USERS_HASH))
-        reason = "what follows the ':' is not a hash-hash of 32 hex digits";
+        reason = "the text after ':' is not a hash-hash of 32 hex digits";
 
     const unsigned same = reason == NULL ? users_add(u, name, hash, number) : 0;
     if (reason != NULL)
         fprintf(problems, "%s:%u: %s\n", u->path, number, reason);
     else if (same != 0)
-        fprintf(problems, "%s:%u: the name is in line %u already (letter case does not count)\n",
+        fprintf(problems, "%s:%u: the name is already on line %u (letter case does not count)\n",
                 u->path, number, same);
     explicit_bzero(hash, sizeof hash);
     return reason == NULL && same == 0;
@@ -270,31 +265,15 @@ struct users *users_parse(const char *path, const char *text, size_t len, FILE *
     return u;
 }
 
-/* Reads up to cap octets from fd, fewer at its end; *len says how many. Not with stdio, whose
- * buffer nobody could wipe. */
-static enum err read_all(int fd, char *out, size_t cap, size_t *len)
-{
-    for (*len = 0; *len < cap;) {
-        const ssize_t n = read(fd, out + *len, cap - *len);
-        if (n == 0)
-            break;
-        if (n < 0 && errno != EINTR)
-            return ERR_SYSTEM;
-        if (n > 0)
-            *len += (size_t)n;
-    }
-    return ERR_OK;
-}
-
 static char *read_regular(int fd, size_t size, const char *path, FILE *problems)
 {
-    const size_t cap = size + 1; /* one more shows a file that grows while it is read */
+    const size_t cap = size + 1; /* one more, to detect a file that grows */
     char *text = insist_alloc(malloc(cap));
-    size_t len;
+    const ssize_t len = file_read(fd, text, cap);
 
-    if (read_all(fd, text, cap, &len) != ERR_OK)
+    if (len < 0)
         fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
-    else if (len != size)
+    else if ((size_t)len != size)
         fprintf(problems, "%s: it was changed while it was read\n", path);
     else
         return text;
@@ -318,8 +297,9 @@ char *users_read_file(const char *path, size_t *len, FILE *problems)
         fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
     else if ((st.st_mode & 007) != 0)
         fprintf(problems,
-                "%s: open to everybody (mode %04o) though it holds secrets: chmod o= it\n", path,
-                (unsigned)(st.st_mode & 07777));
+                "%s: accessible by all users (mode %04o), although it contains secrets: run chmod "
+                "o= on it\n",
+                path, (unsigned)(st.st_mode & 07777));
     else if (st.st_size > USERS_FILE_MAX)
         fprintf(problems, "%s: too large for a users file\n", path);
     else

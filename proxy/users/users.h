@@ -1,6 +1,7 @@
-/* users: the users file, lines of `name:hash-hash` (32 hex digits of NtPasswordHashHash, RFC 2759
- * 8.4), comments with '#', blank lines. Read-only once loaded, so any thread may look up. The
- * values let their holder play the server: they are wiped on free and never printed. */
+/* users: the users file: lines `name:hash-hash` (32 hex digits of NtPasswordHashHash, RFC
+ * 2759 8.4), comments with '#', blank lines. Read-only once loaded, so any thread may search it.
+ * Whoever has the hash-hashes can impersonate the server: they are wiped when freed, and never
+ * printed. */
 #ifndef SSTPGATE_USERS_USERS_H
 #define SSTPGATE_USERS_USERS_H
 
@@ -14,45 +15,50 @@ enum {
     USERS_HASH = 16,
     USERS_NAME_MAX = 256,
     USERS_MATCH_MAX = 4,
-    USERS_FILE_MAX = 64 << 20, /* 100,000 lines of the longest kind fit */
+    USERS_FILE_MAX = 64 << 20, /* fits 100,000 lines of the longest kind */
 };
 
 struct users;
 
 struct users_match {
-    const uint8_t *hash_hash; /* USERS_HASH octets, until users_free */
-    unsigned line;            /* where in users_path() it stands */
+    const uint8_t *hash_hash; /* USERS_HASH bytes, valid until users_free() */
+    unsigned line;            /* in users_path() */
 };
 
-/* Reads the whole file; every error is written to problems as "path:line: reason\n", or as
- * "path: reason\n" where it is none of a line. No message shows a hash. NULL when there was an
- * error. A file that everybody may read, write or run (mode & 007) is one, and so is anything but a
- * regular file. */
+/* Reads a users file. Returns NULL after an error; every error is written to problems as
+ * "path:line: reason\n", or "path: reason\n" if it is not about a line. No message contains a hash.
+ * A file that all users may read, write or execute (mode & 007), or that is not a regular file, is
+ * an error. */
 struct users *users_load(const char *path, FILE *problems);
 
-/* The same from octets in memory; path is used for messages only. The caller wipes text. */
+/* The same for text in memory, which the caller wipes. path: for messages only. */
 struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems);
 
-/* What the two above are made of, for those who make such files (users_edit.h). The octets of a
- * file that users_load would take, to be wiped and freed; NULL: why not is in problems. */
+/* Parts of the two functions above, for users_edit.h. */
+
+/* Returns the text of a file that users_load() would accept, to be wiped and freed. NULL: the
+ * reason is in problems. */
 char *users_read_file(const char *path, size_t *len, FILE *problems);
-/* Empty. */
+
+/* Returns an empty list of users. */
 struct users *users_new(const char *path);
-/* A line more, with a valid name: 0, or the number of the line that has the name already. */
+
+/* Adds a user with a valid name. Returns 0, or the line on which the name already is. */
 unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[USERS_HASH],
                    unsigned line);
-/* The line of this very name, not of another form of it; 0: none. */
+
+/* Returns the line of exactly this name, not of another form of it; 0: none. */
 unsigned users_line(const struct users *u, struct span name);
 
 void users_free(struct users *u);
 size_t users_count(const struct users *u);
-const char *users_path(const struct users *u); /* as it was given when it was read */
+const char *users_path(const struct users *u); /* the argument of users_load() */
 
-/* In constant time, whatever names the file has. name: as it stood on the wire. The 26 letters of
- * ASCII compare without case. Tried in this order: the name as it is, without a leading DOMAIN\,
- * without a trailing @realm, without either (clients and servers do not agree on which of them is
- * the name). Every line that some form has, best first, at most USERS_MATCH_MAX. Returns how many.
- */
+/* Finds the lines of a user, in constant time, whatever names the file contains. name: as sent on
+ * the wire; the 26 letters of ASCII compare without case. Tries the name as it is, without a
+ * leading DOMAIN\, without a trailing @realm, and without both, because clients and servers
+ * disagree which of them is the name. Returns the number of lines in found, best first, at most
+ * USERS_MATCH_MAX. */
 size_t users_find(const struct users *u, struct span name,
                   struct users_match found[USERS_MATCH_MAX]);
 
@@ -60,14 +66,14 @@ size_t users_find(const struct users *u, struct span name,
  * compare without case, and a domain or realm counts only where both names have one. */
 bool users_same_name(struct span a, struct span b);
 
-/* name without a leading DOMAIN\ and a trailing @realm. */
+/* Returns name without a leading DOMAIN\ and a trailing @realm. */
 struct span users_bare_name(struct span name);
 
 /* Returns name without a leading DOMAIN\ and all realms (alice of CORP\alice@a@b): the user whose
- * tunnels are counted. Another realm behind the name must not begin another count. */
+ * tunnels are counted. A second realm must not start a count of its own. */
 struct span users_counted_name(struct span name);
 
-/* True when name can stand in a users file: 1..USERS_NAME_MAX octets, no control character, no
+/* Returns whether a users file can contain name: 1..USERS_NAME_MAX bytes, no control character, no
  * ':', no leading '#', blank or byte order mark, no trailing blank. */
 bool users_name_valid(struct span name);
 

@@ -10,22 +10,23 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/hex.h"
 #include "base/insist.h"
 
 enum { HEX = 2 * USERS_HASH };
 
-struct line {
+struct edit_line {
     size_t start; /* in the text */
-    bool put;
+    bool put;     /* set since the file was read */
 };
 
 struct users_edit {
-    char *path; /* without symbolic links; NULL: there is no file */
-    int folder; /* locked while we are here; -1 */
+    char *path; /* without symbolic links; NULL: no file */
+    int dir;    /* its directory, locked; -1: none */
     bool exists, changed;
-    struct users *users; /* what is in the text; its lines count from 1, those here from 0 */
-    struct line *line;
+    struct users *users; /* in the text; their lines count from 1, line[] from 0 */
+    struct edit_line *line;
     size_t lines, line_room;
     char *text;
     size_t n, room;
@@ -33,8 +34,8 @@ struct users_edit {
 
 /* ---- the text ------------------------------------------------------------------------------- */
 
-/* Not with realloc(), which may leave what it copied where it was. */
-static void grow(struct users_edit *e, size_t more)
+/* Grows the text, without realloc(), which may leave a copy that is not wiped. */
+static void text_grow(struct users_edit *e, size_t more)
 {
     if (e->room - e->n >= more)
         return;
@@ -49,10 +50,10 @@ static void grow(struct users_edit *e, size_t more)
     e->room = room;
 }
 
-static void append(struct users_edit *e, const void *octets, size_t n)
+static void text_append(struct users_edit *e, const void *bytes, size_t n)
 {
-    grow(e, n);
-    memcpy(e->text + e->n, octets, n);
+    text_grow(e, n);
+    memcpy(e->text + e->n, bytes, n);
     e->n += n;
 }
 
@@ -62,7 +63,7 @@ static void begin_line(struct users_edit *e, size_t start, bool put)
         e->line_room = 2 * e->line_room + 64;
         e->line = insist_alloc(reallocarray(e->line, e->line_room, sizeof *e->line));
     }
-    e->line[e->lines++] = (struct line){.start = start, .put = put};
+    e->line[e->lines++] = (struct edit_line){.start = start, .put = put};
 }
 
 static void find_lines(struct users_edit *e)
@@ -77,17 +78,18 @@ static void find_lines(struct users_edit *e)
 static void add_line(struct users_edit *e, struct span name, const char hex[HEX])
 {
     if (e->n > 0 && e->text[e->n - 1] != '\n')
-        append(e, "\n", 1);
+        text_append(e, "\n", 1);
     begin_line(e, e->n, true);
-    append(e, name.p, name.n);
-    append(e, ":", 1);
-    append(e, hex, HEX);
-    append(e, "\n", 1);
+    text_append(e, name.p, name.n);
+    text_append(e, ":", 1);
+    text_append(e, hex, HEX);
+    text_append(e, "\n", 1);
 }
 
-static enum users_edited put_again(struct users_edit *e, struct line *line, const char hex[HEX])
+static enum users_edited replace_line(struct users_edit *e, struct edit_line *line,
+                                      const char hex[HEX])
 {
-    /* a name holds no ':', and what is behind it was parsed: 32 digits */
+    /* a name contains no ':', and 32 digits follow it, which were parsed */
     char *old = memchr(e->text + line->start, ':', e->n - line->start);
     INSIST(old != NULL);
     const bool same = span_eq_nocase(span_of(old + 1, HEX), span_of(hex, HEX));
@@ -107,11 +109,11 @@ enum users_edited users_edit_put(struct users_edit *e, struct span name,
 
     INSIST(users_name_valid(name));
     hex_write(hex, hash_hash, USERS_HASH);
-    const unsigned there = users_add(e->users, name, hash_hash, (unsigned)e->lines + 1);
-    if (there == 0)
+    const unsigned at = users_add(e->users, name, hash_hash, (unsigned)e->lines + 1);
+    if (at == 0)
         add_line(e, name, hex);
     else
-        result = put_again(e, &e->line[there - 1], hex);
+        result = replace_line(e, &e->line[at - 1], hex);
     e->changed |= result == USERS_ADDED || result == USERS_REPLACED;
     explicit_bzero(hex, sizeof hex);
     return result;
@@ -119,15 +121,15 @@ enum users_edited users_edit_put(struct users_edit *e, struct span name,
 
 bool users_edit_delete(struct users_edit *e, struct span name)
 {
-    const unsigned there = users_line(e->users, name);
+    const unsigned at = users_line(e->users, name);
 
-    if (there == 0)
+    if (at == 0)
         return false;
-    const size_t start = e->line[there - 1].start;
-    const size_t behind = there < e->lines ? e->line[there].start : e->n;
-    memmove(e->text + start, e->text + behind, e->n - behind);
-    explicit_bzero(e->text + e->n - (behind - start), behind - start);
-    e->n -= behind - start;
+    const size_t start = e->line[at - 1].start;
+    const size_t end = at < e->lines ? e->line[at].start : e->n;
+    memmove(e->text + start, e->text + end, e->n - end);
+    explicit_bzero(e->text + e->n - (end - start), end - start);
+    e->n -= end - start;
     e->changed = true;
     return true;
 }
@@ -139,7 +141,7 @@ struct span users_edit_text(const struct users_edit *e)
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-/* To be freed; NULL: errno says why not. */
+/* Returns path without symbolic links, to be freed. NULL with errno. */
 static char *real_path(const char *path)
 {
     char *real = realpath(path, NULL);
@@ -147,8 +149,8 @@ static char *real_path(const char *path)
 
     if (real != NULL || errno != ENOENT)
         return real;
-    /* a link to nothing stays a problem: who knows whose folder it leads to; anything else was made
-     * in the meantime */
+    /* a dangling link is an error, because it may lead to a directory of another user; anything
+     * else was created in the meantime */
     if (lstat(path, &st) == 0) {
         errno = ENOENT;
         return S_ISLNK(st.st_mode) ? NULL : realpath(path, NULL);
@@ -157,24 +159,25 @@ static char *real_path(const char *path)
     char *above = slash == NULL   ? strdup(".")
                   : slash == path ? strdup("/")
                                   : strndup(path, (size_t)(slash - path));
-    char *folder = realpath(insist_alloc(above), NULL);
+    char *dir = realpath(insist_alloc(above), NULL);
     const char *name = slash == NULL ? path : slash + 1;
-    if (folder != NULL && asprintf(&real, "%s/%s", folder, name) < 0)
+    if (dir != NULL && asprintf(&real, "%s/%s", dir, name) < 0)
         real = NULL;
-    free(folder);
+    free(dir);
     free(above);
     return real;
 }
 
-/* The folder, not the file: that is another one each time. */
-static int lock_folder(const char *path)
+/* Locks the directory, because each save replaces the file. Returns its descriptor; -1 with errno.
+ */
+static int lock_dir(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char *folder = insist_alloc(strndup(path, slash == path ? 1 : (size_t)(slash - path)));
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char *dir = insist_alloc(strndup(path, slash == path ? 1 : (size_t)(slash - path)));
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int rc = 0;
 
-    free(folder);
+    free(dir);
     if (fd >= 0)
         while ((rc = flock(fd, LOCK_EX)) != 0 && errno == EINTR)
             ;
@@ -187,7 +190,7 @@ static int lock_folder(const char *path)
     return fd;
 }
 
-static bool read_file(struct users_edit *e, const char *path, FILE *problems)
+static bool edit_read_file(struct users_edit *e, const char *path, FILE *problems)
 {
     struct stat st;
 
@@ -207,7 +210,7 @@ struct users_edit *users_edit_open(const char *path, FILE *problems)
 {
     struct users_edit *e = NEW(struct users_edit);
 
-    e->folder = -1;
+    e->dir = -1;
     if (path == NULL) {
         e->users = users_new("");
         return e;
@@ -216,11 +219,11 @@ struct users_edit *users_edit_open(const char *path, FILE *problems)
         fprintf(problems, "%s: cannot be opened: %s\n", path, strerror(errno));
         goto fail;
     }
-    if ((e->folder = lock_folder(e->path)) < 0) {
-        fprintf(problems, "%s: its folder cannot be locked: %s\n", path, strerror(errno));
+    if ((e->dir = lock_dir(e->path)) < 0) {
+        fprintf(problems, "%s: its directory cannot be locked: %s\n", path, strerror(errno));
         goto fail;
     }
-    if (read_file(e, path, problems))
+    if (edit_read_file(e, path, problems))
         return e;
 
 fail:
@@ -237,30 +240,16 @@ void users_edit_free(struct users_edit *e)
     free(e->text);
     free(e->line);
     users_free(e->users);
-    if (e->folder >= 0)
-        close(e->folder);
+    if (e->dir >= 0)
+        close(e->dir);
     free(e->path);
     free(e);
 }
 
 /* ---- saving --------------------------------------------------------------------------------- */
 
-static bool write_all(int fd, const char *text, size_t n)
-{
-    while (n > 0) {
-        const ssize_t done = write(fd, text, n);
-        if (done < 0 && errno != EINTR)
-            return false;
-        if (done > 0) {
-            text += done;
-            n -= (size_t)done;
-        }
-    }
-    return true;
-}
-
-/* An access list stands behind the mode: without it the bits of the group would mean another thing.
- * And one that the folder gives to new files must not open this one. */
+/* Copies the access list of the old file, without which the group bits of its mode mean something
+ * else. Removes a list that fd has inherited from the directory. */
 static bool keep_access_list(int old, int fd)
 {
     static const char name[] = "system.posix_acl_access";
@@ -274,7 +263,8 @@ static bool keep_access_list(int old, int fd)
     return fremovexattr(fd, name) == 0 || errno == ENODATA || errno == EOPNOTSUPP;
 }
 
-/* fd is still ours alone, mode 0600. Owner first: that of another would take the mode back. */
+/* Copies owner, group and mode of the old file to fd, which has mode 0600. The owner first, because
+ * changing it clears bits of the mode. */
 static bool keep_access(const char *path, int fd)
 {
     struct stat was, is;
@@ -291,15 +281,16 @@ static bool keep_access(const char *path, int fd)
     return good;
 }
 
-/* NULL, or what could not be done; errno says why. */
-static const char *replace(const struct users_edit *e, char *beside)
+/* Writes the text to a new file, named by the template `beside`, and renames it to e->path. Returns
+ * NULL, or what failed, with errno. */
+static const char *replace_file(const struct users_edit *e, char *beside)
 {
     const int fd = mkostemp(beside, O_CLOEXEC); /* mode 0600 */
     const char *failed = NULL;
 
     if (fd < 0)
         return "cannot be written";
-    if (!write_all(fd, e->text, e->n))
+    if (!file_write(fd, e->text, e->n))
         failed = "cannot be written";
     else if (e->exists && !keep_access(e->path, fd))
         failed = "its owner, group and mode cannot be kept";
@@ -310,8 +301,7 @@ static const char *replace(const struct users_edit *e, char *beside)
     if (failed != NULL)
         unlink(beside);
     else
-        (void)fsync(
-            e->folder); /* the name, too; where it cannot, it is as with any other program */
+        (void)fsync(e->dir); /* makes the name durable, where the file system can */
     errno = reason;
     return failed;
 }
@@ -331,9 +321,9 @@ bool users_edit_save(struct users_edit *e, FILE *problems)
     if (asprintf(&beside, "%s.XXXXXX", e->path) < 0)
         beside = NULL;
     insist_alloc(beside);
-    sigfillset(&all); /* who is stopped by hand leaves nothing beside the file */
+    sigfillset(&all); /* so that Ctrl-C leaves no temporary file */
     sigprocmask(SIG_SETMASK, &all, &before);
-    failed = replace(e, beside);
+    failed = replace_file(e, beside);
     if (failed != NULL)
         fprintf(problems, "%s: %s: %s\n", e->path, failed, strerror(errno));
     sigprocmask(SIG_SETMASK, &before, NULL);

@@ -136,7 +136,7 @@ def test_a_bad_change_changes_nothing(bench, users):
     users.write_text(text)
     users.chmod(0o644)
     said = gate.reload()
-    assert any("chmod o= it" in event["msg"] for event in said)
-    assert "chmod o= it" in user("-f", users, "dave", text="x\n", code=1)
+    assert any("chmod o= on it" in event["msg"] for event in said)
+    assert "chmod o= on it" in user("-f", users, "dave", text="x\n", code=1)
     bench.client(gate, password=USERS["alice"]).establish().ping().disconnect()
     assert [gate.wait_call(n)["binding"] for n in range(2)] == ["verified"] * 2

@@ -296,7 +296,7 @@ static void into_a_file(void **state)
     assert_int_equal(chmod(users, 0644), 0);
     run_words(&r, "-f USERS User", "\n");
     assert_int_equal(r.status, 1);
-    assert_non_null(strstr(r.err, "chmod o= it"));
+    assert_non_null(strstr(r.err, "chmod o= on it"));
     assert_null(strstr(r.err, "password"));
     assert_users("bob:" CLIENT_PASS "\n");
     unlink(users);
@@ -314,7 +314,7 @@ static void import_secrets(void **state)
     run_words(&r, "--import chap-secrets FILE", "");
     assert_int_equal(r.status, 0);
     assert_string_equal(r.out, "User:" CLIENT_PASS "\nbob:7400cc9d00f28c45cb5ebead88e78959\n");
-    assert_non_null(strstr(r.err, "/secrets:4: *: skipped: it is for every client"));
+    assert_non_null(strstr(r.err, "/secrets:4: *: skipped: it applies to every client"));
     assert_non_null(strstr(r.err, "sstpgate user: 2 users, 1 skipped\n"));
     assert_null(strstr(r.err, "clientPass"));
 

@@ -113,7 +113,7 @@ static void quotes(void **state)
     chap_says("alice * \"it's \\\"it\\\"\"\n", "1 user alice it's \"it\"\n");
     /* quotes in the middle of words, as a shell has them */
     chap_says("alice * it's\nbob * x\n",
-              "1 problem: a quote has no end in its line\n2 user bob x\n");
+              "1 problem: a quote is not closed on its line\n2 user bob x\n");
     chap_says("alice * it\\'s\nb'o b' * a\" b\"c'#'d#e\n",
               "1 user alice it's\n2 user bo b a bc#d\n");
     chap_says("\"a\"b \"\"* x'\"'y\"'\"\n", "1 user ab x\"y'\n");
@@ -128,8 +128,8 @@ static void escapes(void **state)
     chap_says("CORP\\\\alice * sesame\n", "1 user CORP\\alice sesame\n");
     chap_says("\"CORP\\\\alice\" * sesame\n", "1 user CORP\\alice sesame\n");
     chap_says("alice * a\\sb\\ c\\#d\\\"e\\qf\n", "1 user alice a b c#d\"eqf\n");
-    chap_says("\\#alice * \\'x\n\\a * x\n", "1 skipped : a users-file cannot hold this name\n"
-                                            "2 skipped : a users-file cannot hold this name\n");
+    chap_says("\\#alice * \\'x\n\\a * x\n", "1 skipped : a users file cannot contain this name\n"
+                                            "2 skipped : a users file cannot contain this name\n");
     chap_says("alice * \\a\\b\\f\\n\\r\\t.\n", "1 user alice \a\b\f\n\r\t.\n");
     chap_says("alice * \\101\\1012\\x41\\x4g\\xe4\n", "1 user alice AA2A\004g\xe4\n");
     chap_says("alice * \\400x\n", "1 problem: a NUL in a word\n"); /* one octet, as in pppd */
@@ -159,8 +159,8 @@ static void lines_that_are_none(void **state)
     chap_says("alice:5f4dcc3b5aa765d61d8327deb882cf99", want);
     chap_says("alice * # sesame", want);
     chap_says("alice * \"sesame\nbob * x\n",
-              "1 problem: a quote has no end in its line\n2 user bob x\n");
-    chap_says("alice * 'sesame", "1 problem: a quote has no end in its line\n");
+              "1 problem: a quote is not closed on its line\n2 user bob x\n");
+    chap_says("alice * 'sesame", "1 problem: a quote is not closed on its line\n");
     /* behind the secret nothing matters */
     chap_says("alice * sesame \"\nbob * x\n", "1 user alice sesame\n2 user bob x\n");
 }
@@ -169,17 +169,17 @@ static void not_taken(void **state)
 {
     (void)state;
     chap_says("* * sesame\n\"*\" vpn sesame\n*a * x\n",
-              "1 skipped *: it is for every client, and a key belongs to one\n"
-              "2 skipped *: it is for every client, and a key belongs to one\n"
+              "1 skipped *: it applies to every client, and a key belongs to one user\n"
+              "2 skipped *: it applies to every client, and a key belongs to one user\n"
               "3 user *a x\n");
     chap_says("alice * @/etc/ppp/alice *\nbob * @x\ncarol * \"@/x\"\n",
               "1 skipped alice: its secret is in another file\n"
               "2 user bob @x\n"
               "3 skipped carol: its secret is in another file\n");
     chap_says("alice * \"\" *\n\"\" * x\n", "1 skipped alice: its secret is empty\n"
-                                            "2 skipped : a users-file cannot hold this name\n");
-    chap_says("a:b * x\na\\nb * x\n", "1 skipped : a users-file cannot hold this name\n"
-                                      "2 skipped : a users-file cannot hold this name\n");
+                                            "2 skipped : a users file cannot contain this name\n");
+    chap_says("a:b * x\na\\nb * x\n", "1 skipped : a users file cannot contain this name\n"
+                                      "2 skipped : a users file cannot contain this name\n");
 }
 
 static void long_words(void **state)
@@ -195,7 +195,7 @@ static void long_words(void **state)
     free(have);
     memcpy(text + 8 + IMPORT_WORD_MAX, "x\nb * y", 7);
     have = read_n(IMPORT_CHAP_SECRETS, false, text, 8 + IMPORT_WORD_MAX + 7);
-    assert_string_equal(have, "1 problem: a word is longer than 1023 octets\n2 user b y\n");
+    assert_string_equal(have, "1 problem: a word is longer than 1023 bytes\n2 user b y\n");
     free(have);
     /* it is a word of a few octets for all that */
     memset(text, '\\', 4);
@@ -251,7 +251,7 @@ static void accounts_of_samba(void **state)
 static void accounts_not_taken(void **state)
 {
     (void)state;
-    const char *machine = "the account of a machine or a domain (--machines takes it)";
+    const char *machine = "the account of a machine or a domain (--machines imports it)";
     char want[400];
 
     smb_says(false,
@@ -297,7 +297,7 @@ static void accounts_that_are_none(void **state)
     smb_says(false, "alice:1000:" LM ":" NT "0:", hash);
     smb_says(false, "alice:1000:" LM ":44EBBA8D5312B8D611474411F56989AG:", hash);
     smb_says(false, "alice * sesame", form);
-    smb_says(false, " alice:1:" LM ":" NT ":", "1 skipped : a users-file cannot hold this name\n");
+    smb_says(false, " alice:1:" LM ":" NT ":", "1 skipped : a users file cannot contain this name\n");
 }
 
 /* Both readers over every beginning of a text, and over octets of every value. */

@@ -263,13 +263,13 @@ static void wrong_lines(void **state)
     assert_says("\tUser:" HASH("1"), "users:1: the name begins or ends with a blank\n");
     assert_says("\n\xef\xbb\xbfUser:" HASH("1"),
                 "users:2: the name begins with a byte order mark\n");
-    assert_says("U\x01ser:" HASH("1"), "users:1: the name holds a control character\n");
-    assert_says("User\x7f:" HASH("1"), "users:1: the name holds a control character\n");
+    assert_says("U\x01ser:" HASH("1"), "users:1: the name contains a control character\n");
+    assert_says("User\x7f:" HASH("1"), "users:1: the name contains a control character\n");
     memset(line, 'n', USERS_NAME_MAX + 1);
     memcpy(line + USERS_NAME_MAX + 1, ":" HASH("9"), 34);
-    assert_says(line, "users:1: the name is longer than 256 octets\n");
+    assert_says(line, "users:1: the name is longer than 256 bytes\n");
 
-    const char *hash = "users:1: what follows the ':' is not a hash-hash of 32 hex digits\n";
+    const char *hash = "users:1: the text after ':' is not a hash-hash of 32 hex digits\n";
     assert_says("User:", hash);
     assert_says("User:41c00c584bd2d91c4017a2a12fa59f3", hash);
     assert_says("User:41c00c584bd2d91c4017a2a12fa59f3f0", hash);
@@ -289,7 +289,7 @@ static void octets_that_are_not_text(void **state)
     struct reading r;
     parse_n(&r, "a\0b:" HASH("1"), 36);
     assert_null(r.users);
-    assert_string_equal(r.problems, "users:1: the name holds a control character\n");
+    assert_string_equal(r.problems, "users:1: the name contains a control character\n");
     reading_fini(&r);
     parse_n(&r, "a:" HASH("1") "\0", 35);
     assert_null(r.users);
@@ -313,10 +313,10 @@ static void all_problems(void **state)
                                                 "1") "\n"
                                                      "41c00c584bd2d91c4017a2a12fa59f3f:User\n",
         "users:2: no ':' in the line, which should be name:hash-hash\n"
-        "users:4: the name is in line 1 already (letter case does not count)\n"
-        "users:5: what follows the ':' is not a hash-hash of 32 hex digits\n"
-        "users:7: the name is in line 1 already (letter case does not count)\n"
-        "users:8: what follows the ':' is not a hash-hash of 32 hex digits\n");
+        "users:4: the name is already on line 1 (letter case does not count)\n"
+        "users:5: the text after ':' is not a hash-hash of 32 hex digits\n"
+        "users:7: the name is already on line 1 (letter case does not count)\n"
+        "users:8: the text after ':' is not a hash-hash of 32 hex digits\n");
 }
 
 static void valid_names(void **state)
@@ -432,7 +432,7 @@ static void load_refuses(void **state)
     assert_load_says(&t, ": cannot be opened: No such file or directory\n");
 
     temp_write(&t, "User:" HASH("1") "\n", 0644);
-    assert_load_says(&t, ": open to everybody (mode 0644) though it holds secrets: chmod o= it\n");
+    assert_load_says(&t, ": accessible by all users (mode 0644), although it contains secrets: run chmod o= on it\n");
     for (mode_t bit = 1; bit <= 4; bit <<= 1) {
         struct reading r;
         assert_int_equal(chmod(t.path, 0600 | bit), 0);
@@ -446,7 +446,7 @@ static void load_refuses(void **state)
     assert_int_equal(chmod(t.path, 0644), 0);
     assert_int_equal(rename(t.path, other), 0);
     assert_int_equal(symlink(other, t.path), 0);
-    assert_load_says(&t, ": open to everybody (mode 0644) though it holds secrets: chmod o= it\n");
+    assert_load_says(&t, ": accessible by all users (mode 0644), although it contains secrets: run chmod o= on it\n");
     unlink(t.path);
     unlink(other);
 

@@ -285,11 +285,11 @@ static void files_that_will_not_do(void **state)
     (void)state;
     char name[100];
     write_file("alice:" ONE "\n", 0644);
-    refused(path, ": open to everybody (mode 0644) though it holds secrets: chmod o= it\n");
+    refused(path, ": accessible by all users (mode 0644), although it contains secrets: run chmod o= on it\n");
     write_file("alice:00\n", 0600);
-    refused(path, ":1: what follows the ':' is not a hash-hash of 32 hex digits\n");
+    refused(path, ":1: the text after ':' is not a hash-hash of 32 hex digits\n");
     write_file("alice:" ONE "\nALICE:" ONE, 0600);
-    refused(path, ":2: the name is in line 1 already (letter case does not count)\n");
+    refused(path, ":2: the name is already on line 1 (letter case does not count)\n");
     assert_file(path, "alice:" ONE "\nALICE:" ONE);
     refused(folder, ": cannot be opened: Is a directory\n");
     snprintf(name, sizeof name, "%s/none/users", folder);
