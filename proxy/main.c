@@ -1,16 +1,15 @@
-/* main: options and exit codes: 0, 1 configuration or start-up, 2 usage. */
+/* main: sub-commands, options and exit codes: 0, 1 configuration or start-up, 2 usage. */
 #include <fcntl.h>
 #include <getopt.h>
 #include <openssl/crypto.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "base/core_dumps.h"
-#include "cli/cli_binding.h"
-#include "cli/cli_ctl.h"
-#include "cli/cli_user.h"
+#include "cli/cli.h"
 #include "config/config_table.h"
 #include "gate/gate.h"
 #include "gate/preflight.h"
@@ -18,101 +17,177 @@
 
 #define DEFAULT_CONFIG SSTPGATE_SYSCONFDIR "/sstpgate/sstpgate.conf"
 
-static void usage(FILE *out)
+/* ---- options ---- */
+
+struct wishes {
+    const char *config, *ready_file;
+    bool test, print;
+    void (*show)(void); /* NULL: run the gate, or test */
+};
+
+static void show_keys(void)
 {
+    config_print_reference(stdout);
+}
+
+static void show_version(void)
+{
+    puts("sstpgate " SSTPGATE_VERSION);
+}
+
+static void show_libraries(void)
+{
+    printf("sstpgate " SSTPGATE_VERSION "\n%s\nlibuv %s\ncountry rules: %s\n",
+           OpenSSL_version(OPENSSL_VERSION), uv_version_string(),
+           country_supported() ? "with libmaxminddb" : "not built in (no libmaxminddb)");
+}
+
+static void show_help(void);
+
+enum { OPT_READY = 256, OPT_KEYS };
+
+static const struct row {
+    int key;          /* of getopt_long; below 256: the short form */
+    const char *name; /* of the long form; NULL: none */
+    const char *argument;
+    void (*show)(void);
+    const char *help;
+} rows[] = {
+    {'c', "config", "FILE", NULL, "configuration (default " DEFAULT_CONFIG ")"},
+    {OPT_READY, "ready-file", "FILE", NULL, "write the bound addresses to FILE when all accept"},
+    {'t', "test", NULL, NULL, "check the configuration and print every error"},
+    {'T', NULL, NULL, NULL, "the same, and print the configuration in force"},
+    {OPT_KEYS, "keys", NULL, show_keys, "print every key of the configuration and its meaning"},
+    {'v', "version", NULL, show_version, "print the version"},
+    {'V', NULL, NULL, show_libraries, "print the version and those of the libraries"},
+    {'h', "help", NULL, show_help, "print this text"},
+};
+enum { ROWS = sizeof rows / sizeof *rows, USAGE_COLUMN = 48, OPTION_COLUMN = 22 };
+
+static void print_option(FILE *out, const struct row *r)
+{
+    const char letter[] = {'-', (char)r->key, '\0'};
+    const bool is_short = r->key < 256, is_long = r->name != NULL;
+    const int n =
+        fprintf(out, "  %s%s%s%s%s%s", is_short ? letter : "", is_short && is_long ? ", " : "",
+                is_long ? "--" : "", is_long ? r->name : "", r->argument == NULL ? "" : " ",
+                r->argument == NULL ? "" : r->argument);
+    fprintf(out, "%*s%s\n", OPTION_COLUMN - n, "", r->help);
+}
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "%-*s%s\n", USAGE_COLUMN, "usage: sstpgate [-c FILE] [--ready-file FILE]",
+            "run the gate in the foreground");
+    fprintf(out, "%-*s%s\n", USAGE_COLUMN, "       sstpgate [-c FILE] -t|-T",
+            "check the configuration");
+    cli_print(out, USAGE_COLUMN);
+    fputc('\n', out);
+    for (size_t i = 0; i < ROWS; i++)
+        print_option(out, &rows[i]);
     fputs(
-        "usage: sstpgate [-c FILE] [--ready-file FILE]   run in the foreground\n"
-        "       sstpgate [-c FILE] -t                    check the configuration, print every "
-        "error\n"
-        "       sstpgate [-c FILE] -T                    the same, and print what is in force\n"
-        "       sstpgate user [-f USERS] NAME            make a line for a users-file; user "
-        "--help\n"
-        "                                                tells how to take users over from others\n"
-        "       sstpgate binding LISTENER|FILE           hashes of a certificate, and commands "
-        "that tell\n"
-        "                                                a server of it\n"
-        "       sstpgate ctl [-c FILE] COMMAND           talk to a running gate; ctl help\n"
-        "\n"
-        "  -c FILE            configuration (default " DEFAULT_CONFIG ")\n"
-        "  --ready-file FILE  write the bound addresses there once all of them accept\n"
-        "  --keys             print every key of the configuration with its meaning\n"
-        "  -v, -V             version; with the libraries it uses\n"
-        "  -h                 this text\n"
-        "\n"
-        "Signals: TERM, INT close all calls and exit; QUIT lets them end first; HUP reloads; USR1 "
-        "opens\n"
-        "the log again. Exit codes: 0, 1 configuration or start-up, 2 usage.\n",
+        "\nEach sub-command explains itself with -h.\n"
+        "Signals: TERM and INT end all calls and exit; QUIT lets the calls end first; HUP reloads\n"
+        "the configuration; USR1 reopens the log.\n"
+        "Exit codes: 0 success, 1 configuration or start-up, 2 usage.\n",
         out);
 }
 
-/* A descriptor of these that is closed would be given to the next socket or file that is opened,
- * and what is meant for standard error would be written into it. */
+static void show_help(void)
+{
+    print_usage(stdout);
+}
+
+static void wish(struct wishes *w, const struct row *r)
+{
+    switch (r->key) {
+    case 'c': w->config = optarg; break;
+    case OPT_READY: w->ready_file = optarg; break;
+    case 'T': w->print = w->test = true; break;
+    case 't': w->test = true; break;
+    default: w->show = r->show; break;
+    }
+}
+
+/* Translates the rows for getopt_long. */
+static void getopt_tables(struct option longs[ROWS + 1], char shorts[2 * ROWS + 1])
+{
+    char *s = shorts;
+
+    memset(longs, 0, (ROWS + 1) * sizeof *longs);
+    for (size_t i = 0; i < ROWS; i++) {
+        if (rows[i].name != NULL)
+            *longs++ = (struct option){rows[i].name, rows[i].argument != NULL, NULL, rows[i].key};
+        if (rows[i].key >= 256)
+            continue;
+        *s++ = (char)rows[i].key;
+        if (rows[i].argument != NULL)
+            *s++ = ':';
+    }
+    *s = '\0';
+}
+
+/* False: wrong usage; the reason has been written to standard error. */
+static bool read_options(int argc, char **argv, struct wishes *w)
+{
+    struct option longs[ROWS + 1];
+    char shorts[2 * ROWS + 1];
+    int key;
+
+    getopt_tables(longs, shorts);
+    while (w->show == NULL && (key = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+        size_t i = 0;
+        while (i < ROWS && rows[i].key != key)
+            i++;
+        if (i == ROWS)
+            return false;
+        wish(w, &rows[i]);
+    }
+    if (w->show == NULL && optind < argc) {
+        fprintf(stderr, "sstpgate: unexpected argument: %s\n", argv[optind]);
+        return false;
+    }
+    return true;
+}
+
+/* ---- run ---- */
+
+/* Opens /dev/null for each standard descriptor that is closed; otherwise the next socket or file
+ * would get its number, and messages for standard error would be written into it. */
 static bool standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) /* the lowest that is free */
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) /* the lowest free number */
             return false;
     return true;
 }
 
-enum { OPT_READY = 256, OPT_KEYS };
+static int test(const struct wishes *w)
+{
+    if (!preflight_config(w->config, stderr, w->print ? stdout : NULL))
+        return 1;
+    if (!w->print)
+        printf("%s: configuration is valid\n", w->config);
+    return 0;
+}
 
 int main(int argc, char **argv)
 {
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"test", no_argument, NULL, 't'},
-        {"ready-file", required_argument, NULL, OPT_READY},
-        {"keys", no_argument, NULL, OPT_KEYS},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},
-        {0},
-    };
-    const char *path = DEFAULT_CONFIG, *ready = NULL;
-    bool test = false, print = false;
-    int opt;
+    struct wishes w = {.config = DEFAULT_CONFIG};
 
-    core_dumps_off(); /* every command below may read secrets */
+    core_dumps_off(); /* every command may read secrets */
     if (!standard_descriptors())
         return 1;
-    if (argc > 1 && strcmp(argv[1], "user") == 0)
-        return cli_user(argc - 1, argv + 1);
-    if (argc > 1 && strcmp(argv[1], "binding") == 0)
-        return cli_binding(argc - 1, argv + 1, DEFAULT_CONFIG);
-    if (argc > 1 && strcmp(argv[1], "ctl") == 0)
-        return cli_ctl(argc - 1, argv + 1, DEFAULT_CONFIG);
-
-    while ((opt = getopt_long(argc, argv, "c:tTvVh", longs, NULL)) != -1) {
-        switch (opt) {
-        case 'c': path = optarg; break;
-        case 'T':
-            print = true;
-            test = true;
-            break;
-        case 't': test = true; break;
-        case OPT_READY: ready = optarg; break;
-        case OPT_KEYS: config_print_reference(stdout); return 0;
-        case 'v': puts("sstpgate " SSTPGATE_VERSION); return 0;
-        case 'V':
-            printf("sstpgate " SSTPGATE_VERSION "\n%s\nlibuv %s\ncountry rules: %s\n",
-                   OpenSSL_version(OPENSSL_VERSION), uv_version_string(),
-                   country_supported() ? "with libmaxminddb" : "not built in (no libmaxminddb)");
-            return 0;
-        case 'h': usage(stdout); return 0;
-        default: usage(stderr); return 2;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, "sstpgate: unexpected argument: %s\n", argv[optind]);
-        usage(stderr);
+    const struct cli_command *command = argc > 1 ? cli_find(argv[1]) : NULL;
+    if (command != NULL)
+        return command->run(argc - 1, argv + 1, DEFAULT_CONFIG);
+    if (!read_options(argc, argv, &w)) {
+        print_usage(stderr);
         return 2;
     }
-
-    if (!test)
-        return gate_run(path, ready);
-    if (!preflight_config(path, stderr, print ? stdout : NULL))
-        return 1;
-    if (!print)
-        printf("%s: configuration is valid\n", path);
-    return 0;
+    if (w.show != NULL) {
+        w.show();
+        return 0;
+    }
+    return w.test ? test(&w) : gate_run(w.config, w.ready_file);
 }

@@ -11,29 +11,29 @@
 #include "base/insist.h"
 #include "base/memo.h"
 #include "base/suggest.h"
+#include "cli/usage.h"
 #include "config/config_load.h"
 #include "tls/tls_facts.h"
 
-static const char usage[] = "usage: sstpgate binding [-c CONF] [-p FILE] LISTENER|FILE\n";
-
-static const char help[] =
-    "usage: sstpgate binding [-c CONF] [-p FILE] LISTENER|FILE\n"
-    "\n"
-    "Prints the SHA1 and SHA256 of each certificate of a listener, or of that in a file (PEM, DER "
-    "or\n"
-    "PKCS#12), and the commands that tell them to an SSTP server: RRAS, HTTP.sys, accel-ppp.\n"
-    "\n"
-    "  -c CONF     configuration in which LISTENER stands\n"
-    "  -p FILE     its first line is the passphrase of a PKCS#12 file\n"
-    "  -h, --help  this text\n"
-    "\n"
-    "A word without '/' is a listener, or else a file.\n";
+static const struct usage usage = {
+    .synopsis = "usage: sstpgate binding [-c CONF] [-p FILE] LISTENER|FILE\n",
+    .help =
+        "Prints the SHA1 and SHA256 of each certificate of a listener, or of the certificate in a\n"
+        "file (PEM, DER or PKCS#12), and the commands that configure an SSTP server with them:\n"
+        "RRAS, HTTP.sys, accel-ppp.\n"
+        "\n"
+        "  -c, --config CONF           configuration that defines LISTENER\n"
+        "  -p, --passphrase-file FILE  file whose first line is the passphrase of a PKCS#12 file\n"
+        "  -h, --help                  this text\n"
+        "\n"
+        "An argument without '/' is the name of a listener or, if there is no such listener, a "
+        "file.\n"};
 
 #define PARAMETERS "SYSTEM\\CurrentControlSet\\Services\\SstpSvc\\Parameters"
 /* The application that owns a binding in HTTP.sys: that of RRAS (KB 947028). */
 #define RRAS_APPID "{ba195980-cd49-458b-9e23-c84ee0adcd75}"
 
-/* ---- one certificate ------------------------------------------------------------------------ */
+/* ---- one certificate ---- */
 
 static void print_hex(const char *before, const uint8_t *octets, size_t n, const char *behind)
 {
@@ -66,21 +66,21 @@ static void print_facts(const char *file, const struct tls_facts *f)
     print_hex("  SHA256     ", f->sha256, sizeof f->sha256, "\n");
 }
 
-/* PROTOCOL.md 4.6. RRAS gets SHA256 alone: a SHA1 that is still there would be that of another
+/* PROTOCOL.md 4.6. RRAS gets the SHA256 only; a SHA1 in its registry would be that of another
  * certificate. */
 static void print_rras(const struct tls_facts *f)
 {
-    puts("\nRRAS, to be told this certificate (crypto-binding = passthrough, or "
+    puts("\nTo configure RRAS with this certificate (for crypto-binding = passthrough, or "
          "binding-cert-hash).\n"
          "Command prompt, as administrator:\n");
     puts("reg add HKLM\\" PARAMETERS " /v IsHashConfiguredByAdmin /t REG_DWORD /d 1 /f");
     print_hex("reg add HKLM\\" PARAMETERS " /v Sha256CertificateHash /t REG_BINARY /d ", f->sha256,
               sizeof f->sha256, " /f\n");
     puts("reg delete HKLM\\" PARAMETERS " /v Sha1CertificateHash /f 2>nul");
-    puts("\nonly where it gets plain HTTP from the gate (tls = no):\n");
+    puts("\nonly if RRAS gets plain HTTP from the gate (tls = no):\n");
     puts("reg add HKLM\\" PARAMETERS " /v UseHttps /t REG_DWORD /d 0 /f");
     puts("reg add HKLM\\" PARAMETERS " /v ListenerPort /t REG_DWORD /d 80 /f");
-    puts("\nand then the restart, which ends its calls:\n");
+    puts("\nthen restart it, which ends its calls:\n");
     puts("net stop SstpSvc /y & net start RemoteAccess");
 }
 
@@ -100,7 +100,7 @@ static void print_powershell(const struct tls_facts *f)
     puts("\nonly with tls = no:\n");
     puts("New-ItemProperty -Path $p -Name UseHttps -PropertyType DWord -Value 0 -Force");
     puts("New-ItemProperty -Path $p -Name ListenerPort -PropertyType DWord -Value 80 -Force");
-    puts("\nand then:\n");
+    puts("\nthen:\n");
     puts("Restart-Service SstpSvc -Force; Start-Service RemoteAccess");
 }
 
@@ -111,14 +111,14 @@ static void print_sslcert(const struct tls_facts *f, const char *ipport)
     print_hex("", f->sha1, sizeof f->sha1, " appid=" RRAS_APPID " certstorename=MY\n");
 }
 
-/* For the addresses of l; without one, for those that RRAS takes by itself. */
+/* Prints commands for the addresses of l; NULL: for the addresses that RRAS uses by default. */
 static void print_http_sys(const struct tls_facts *f, const struct config_listener *l)
 {
     char text[ADDR_TEXT_MAX];
 
-    puts("\nHTTP.sys without a gate (KB 947028), where this certificate is in the machine's store "
+    puts("\nHTTP.sys without a gate (KB 947028), if this certificate is in the machine's store "
          "MY.\n"
-         "Command prompt, as administrator; a delete that finds nothing does no harm:\n");
+         "Command prompt, as administrator; a delete that finds nothing is harmless:\n");
     puts("netsh http show sslcert");
     if (l == NULL) {
         print_sslcert(f, "0.0.0.0:443");
@@ -128,7 +128,7 @@ static void print_http_sys(const struct tls_facts *f, const struct config_listen
     bool any = false;
     for (size_t i = 0; i < l->listen_count; i++)
         any = any || addr_is_any(&l->listen[i]);
-    if (!any) /* or it would be offered on every address beside the listed ones */
+    if (!any) /* otherwise it would also be offered on all other addresses */
         puts("netsh http delete sslcert ipport=0.0.0.0:443\n"
              "netsh http delete sslcert ipport=[::]:443");
     for (size_t i = 0; i < l->listen_count; i++)
@@ -140,13 +140,13 @@ static void print_others(const struct tls_facts *f)
     puts("\naccel-ppp, section [sstp]:\n");
     print_hex("cert-hash-sha1=", f->sha1, sizeof f->sha1, "\n");
     print_hex("cert-hash-sha256=", f->sha256, sizeof f->sha256, "\n");
-    puts("\nsstpgate, where this is the certificate of a backend, or the one that it believes "
-         "in:\n");
+    puts("\nsstpgate, if this is the certificate of a backend, or the one that the backend is "
+         "configured with:\n");
     print_hex("pin-sha256 = ", f->sha256, sizeof f->sha256, "\n");
     print_hex("binding-cert-hash = ", f->sha256, sizeof f->sha256, "\n");
 }
 
-/* before: "file:line: " of the configuration, or empty. */
+/* before: "file:line: " of the configuration, for messages, or empty. */
 static bool print_certificate(const struct tls_certificate *c, const struct config_listener *l,
                               const char *before)
 {
@@ -166,15 +166,15 @@ static bool print_certificate(const struct tls_certificate *c, const struct conf
     return true;
 }
 
-/* ---- which one ------------------------------------------------------------------------------ */
+/* ---- which certificate ---- */
 
 static bool print_listener(const struct config *c, const struct config_listener *l)
 {
     bool ok = true;
 
     if (l->certificate_count > 1)
-        printf("listener %s has %zu certificates. A server can be told one of them: the one that "
-               "its clients are shown.\n\n",
+        printf("listener %s has %zu certificates. A server can be configured with only one: the "
+               "one that its clients see.\n\n",
                l->name, l->certificate_count);
     for (size_t i = 0; i < l->certificate_count; i++) {
         const struct config_certificate *from = &l->certificate[i];
@@ -219,8 +219,8 @@ static struct config *load_sound(const char *path, FILE *problems)
     return NULL;
 }
 
-/* A word: a listener, or else a file. What is wrong with the configuration counts only where it was
- * needed. */
+/* Prints a listener or, if there is no such listener, a file. Errors in the configuration are
+ * reported only if neither exists. */
 static bool print_word(const char *word, const char *config, const char *passphrase_file)
 {
     struct suggest s = suggest_init(word);
@@ -236,8 +236,7 @@ static bool print_word(const char *word, const char *config, const char *passphr
     else if (c == NULL)
         fputs(memo_text(&problems), stderr);
     else
-        fprintf(stderr,
-                "sstpgate binding: there is no [listener %s] in %s and no file '%s'%s%s%s\n", word,
+        fprintf(stderr, "sstpgate binding: no [listener %s] in %s and no file '%s'%s%s%s\n", word,
                 config, word, s.best == NULL ? "" : "; did you mean '",
                 s.best == NULL ? "" : s.best, s.best == NULL ? "" : "'?");
     config_free(c);
@@ -254,22 +253,19 @@ int cli_binding(int argc, char **argv, const char *config)
     const char *passphrase_file = NULL;
     int option;
 
-    optind = 0; /* glibc: start afresh */
+    optind = 0; /* glibc: start over */
     opterr = 0;
     while ((option = getopt_long(argc, argv, "c:p:h", options, NULL)) != -1) {
         switch (option) {
         case 'c': config = optarg; break;
         case 'p': passphrase_file = optarg; break;
-        case 'h': fputs(help, stdout); return fflush(stdout) == 0 ? 0 : 1;
-        default: fputs(usage, stderr); return 2;
+        case 'h': return usage_help(&usage);
+        default: return usage_wrong(&usage);
         }
     }
-    if (optind != argc - 1) {
-        fputs(usage, stderr);
-        return 2;
-    }
+    if (optind != argc - 1)
+        return usage_wrong(&usage);
     const char *what = argv[optind];
-    const bool ok = strchr(what, '/') != NULL ? print_file(what, passphrase_file)
-                                              : print_word(what, config, passphrase_file);
-    return fflush(stdout) == 0 && ok ? 0 : 1;
+    return usage_exit(strchr(what, '/') != NULL ? print_file(what, passphrase_file)
+                                                : print_word(what, config, passphrase_file));
 }

@@ -13,34 +13,30 @@
 
 #include "base/insist.h"
 #include "base/memo.h"
+#include "cli/usage.h"
 #include "config/config.h"
 #include "config/config_load.h"
 #include "gate/admin.h"
 
-/* A reload with large rules files takes its seconds; a gate that is stopped (SIGSTOP) takes for
- * ever. */
+/* A reload with large files of rules takes seconds; a gate that is stopped (SIGSTOP) never answers.
+ */
 enum { ANSWER_SECONDS = 60 };
 
-static void usage(FILE *out)
-{
-    fputs("usage: sstpgate ctl [-c FILE | -s SOCKET] COMMAND [ARGUMENT]\n"
-          "\n"
-          "Hands a command to a running gate and prints its answer.\n"
-          "\n"
-          "  -c FILE    configuration in which the key `admin` names the socket\n"
-          "  -s SOCKET  the socket itself\n"
-          "  -h         this text\n"
-          "\n"
-          "Exit codes: 0 done, 1 not done or no gate there, 2 usage.\n"
-          "\n"
-          "Commands:\n"
-          "\n",
-          out);
-    admin_help(out);
-}
+static const struct usage usage = {
+    .synopsis = "usage: sstpgate ctl [-c FILE | -s SOCKET] COMMAND [ARGUMENT]\n",
+    .help = "Sends a command to a running gate and prints its answer.\n"
+            "\n"
+            "  -c, --config FILE    configuration whose key `admin` names the socket\n"
+            "  -s, --socket SOCKET  path of the socket\n"
+            "  -h, --help           this text\n"
+            "\n"
+            "Exit codes: 0 success, 1 failure or no running gate, 2 usage.\n"
+            "\n"
+            "Commands:\n"
+            "\n",
+    .more = admin_help};
 
-/* The words of argv as one line with its end; NULL when one of them is empty or cannot stand
- * in it. */
+/* Returns the words of argv as one line with its end; NULL: a word is empty, or has a line end. */
 static char *line_of(char **argv)
 {
     struct memo line;
@@ -48,8 +44,8 @@ static char *line_of(char **argv)
     bool good = true;
 
     for (char **word = argv; *word != NULL; word++) {
-        /* An empty one would be lost: `drain ""`, of a script whose variable is not set, would
-         * drain the gate. */
+        /* An empty word would be lost: `drain ""`, of a script whose variable is not set, would
+         * drain the whole gate. */
         good = good && **word != '\0' && strpbrk(*word, "\r\n") == NULL;
         fprintf(f, "%s%s", word == argv ? "" : " ", *word);
     }
@@ -60,7 +56,7 @@ static char *line_of(char **argv)
     return NULL;
 }
 
-static int dial(const char *path)
+static int ctl_dial(const char *path)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     const struct timeval patience = {.tv_sec = ANSWER_SECONDS};
@@ -84,8 +80,8 @@ static int dial(const char *path)
     return -1;
 }
 
-/* A gate that has heard enough may answer before it has taken all of it: that is seen when reading.
- */
+/* Sends the line. Errors are found by receive_all, because a gate that refuses a command may answer
+ * before it has read all of it. */
 static void send_all(int fd, const char *line)
 {
     for (size_t left = strlen(line); left > 0;) {
@@ -99,7 +95,7 @@ static void send_all(int fd, const char *line)
     }
 }
 
-/* All there is until the end; NULL with errno. */
+/* Reads the answer to its end; NULL with errno. */
 static char *receive_all(int fd)
 {
     struct memo text;
@@ -110,7 +106,7 @@ static char *receive_all(int fd)
     while ((n = recv(fd, part, sizeof part, 0)) > 0 || (n < 0 && errno == EINTR))
         if (n > 0)
             (void)fwrite(part, 1, (size_t)n, f);
-    int error = errno == EAGAIN ? ETIMEDOUT : errno; /* SO_RCVTIMEO says it so */
+    int error = errno == EAGAIN ? ETIMEDOUT : errno; /* of SO_RCVTIMEO */
     (void)memo_text(&text);
     /* A reset after the verdict means that the gate did not read the whole command. */
     if (n == 0 || (error == ECONNRESET && text.n > 0))
@@ -120,44 +116,45 @@ static char *receive_all(int fd)
     return NULL;
 }
 
-/* Prints the payload and takes the verdict. */
-static bool report(char *text)
+/* Prints the payload. Returns the verdict, which is the last line. */
+static bool ctl_report(char *text)
 {
     static const char error[] = "error: ";
     size_t n = strlen(text);
 
     if (n == 0 || text[n - 1] != '\n') {
         fputs(text, stdout);
-        fputs("sstpgate ctl: the answer was cut off\n", stderr);
+        fputs("sstpgate ctl: the answer is incomplete\n", stderr);
         return false;
     }
     text[n - 1] = '\0';
     char *last = strrchr(text, '\n');
     last = last == NULL ? text : last + 1;
     (void)fwrite(text, 1, (size_t)(last - text), stdout);
-    fflush(stdout); /* before what goes to the other stream */
+    fflush(stdout); /* before a message to standard error */
     if (strcmp(last, "ok") == 0)
         return true;
     if (strncmp(last, error, strlen(error)) == 0)
         fprintf(stderr, "sstpgate ctl: %s\n", last + strlen(error));
     else
-        fprintf(stderr, "sstpgate ctl: no gate answers there, but somebody who says: %s\n", last);
+        fprintf(stderr,
+                "sstpgate ctl: the program at this socket is not sstpgate; its answer: %s\n", last);
     return false;
 }
 
-static bool talk(const char *path, const char *line)
+static bool ctl_talk(const char *path, const char *line)
 {
-    int fd = dial(path);
+    int fd = ctl_dial(path);
     if (fd < 0) {
         const char *what = errno == ENOENT || errno == ECONNREFUSED ? "no gate at"
-                           : errno == EACCES || errno == EPERM      ? "not allowed to talk to"
-                                                                    : "cannot talk to";
+                           : errno == EACCES || errno == EPERM      ? "no permission to connect to"
+                                                                    : "cannot connect to";
         fprintf(stderr, "sstpgate ctl: %s %s: %s\n", what, path, strerror(errno));
         return false;
     }
     send_all(fd, line);
     char *text = receive_all(fd);
-    bool ok = text != NULL && report(text);
+    bool ok = text != NULL && ctl_report(text);
     if (text == NULL)
         fprintf(stderr, "sstpgate ctl: no answer from %s: %s\n", path, strerror(errno));
     free(text);
@@ -165,37 +162,36 @@ static bool talk(const char *path, const char *line)
     return ok;
 }
 
-int cli_ctl(int argc, char **argv, const char *default_config)
+int cli_ctl(int argc, char **argv, const char *config)
 {
-    static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
-                                          {"socket", required_argument, NULL, 's'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {0}};
-    const char *config = NULL, *given = NULL;
-    int opt;
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"socket", required_argument, NULL, 's'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *file = NULL, *socket = NULL;
+    int option;
 
-    while ((opt = getopt_long(argc, argv, "+c:s:h", longs, NULL)) != -1) {
-        switch (opt) {
-        case 'c': config = optarg; break;
-        case 's': given = strncmp(optarg, "unix:", 5) == 0 ? optarg + 5 : optarg; break;
-        case 'h': usage(stdout); return 0;
-        default: usage(stderr); return 2;
+    optind = 0; /* glibc: start over */
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "+c:s:h", options, NULL)) != -1) {
+        switch (option) {
+        case 'c': file = optarg; break;
+        case 's': socket = strncmp(optarg, "unix:", 5) == 0 ? optarg + 5 : optarg; break;
+        case 'h': return usage_help(&usage);
+        default: return usage_wrong(&usage);
         }
     }
-    if (optind == argc || (config != NULL && given != NULL)) {
-        usage(stderr);
-        return 2;
-    }
+    if (optind == argc || (file != NULL && socket != NULL))
+        return usage_wrong(&usage);
     char *line = line_of(argv + optind);
     if (line == NULL) {
-        fputs("sstpgate ctl: a command is one line, and no word of it is empty\n", stderr);
-        return 2;
+        fputs("sstpgate ctl: a command must be one line, without empty words\n", stderr);
+        return EXIT_USAGE;
     }
-    char *path = given != NULL
-                     ? insist_alloc(strdup(given))
-                     : config_find_admin(config == NULL ? default_config : config, stderr);
-    bool ok = path != NULL && talk(path, line);
+    char *path = socket != NULL ? insist_alloc(strdup(socket))
+                                : config_find_admin(file == NULL ? config : file, stderr);
+    const bool ok = path != NULL && ctl_talk(path, line);
     free(path);
     free(line);
-    return ok ? 0 : 1;
+    return usage_exit(ok);
 }

@@ -10,44 +10,50 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/insist.h"
 #include "base/span.h"
 #include "binding/nthash.h"
 #include "cli/password.h"
+#include "cli/usage.h"
 #include "users/import.h"
 #include "users/users.h"
 #include "users/users_edit.h"
 
-static const char usage[] =
-    "usage: sstpgate user [-f USERS] NAME\n"
-    "       sstpgate user -f USERS --delete NAME\n"
-    "       sstpgate user [-f USERS] --import chap-secrets|smbpasswd [--machines] FILE\n";
-
-static const char help[] =
-    "\n"
-    "Asks for the password of NAME and puts the line for the users-file of a backend into USERS,\n"
-    "in place of the one that NAME has there; without -f, onto standard output.\n"
-    "\n"
-    "NAME is the user name as the VPN client sends it: name, DOMAIN\\name or name@realm. A line\n"
-    "for the bare name serves all three; letter case does not count. On a terminal the password\n"
-    "is asked for twice and not shown; otherwise it is the first line of standard input (UTF-8).\n"
-    "\n"
-    "  -f, --file USERS  the users-file, made with mode 0600 if it is not there. It is replaced\n"
-    "                    whole and keeps its owner, mode, comments and order. A running gate\n"
-    "                    notices\n"
-    "  -D, --delete      take the line of NAME out\n"
-    "  --import KIND     the users of FILE, or of standard input for `-`:\n"
-    "        chap-secrets  as pppd reads it: client, server, secret, addresses\n"
-    "        smbpasswd     NT hashes, as `pdbedit -Lw` prints them\n"
-    "                    All of them or, when a line cannot be read, none; those who have no\n"
-    "                    password, are disabled, or are everybody are skipped\n"
-    "  --machines        of smbpasswd take accounts of machines, too\n"
-    "  -h, --help        this text\n"
-    "\n"
-    "A line holds NtPasswordHashHash (RFC 2759), not the password. Nobody can log in with it by\n"
-    "MS-CHAPv2, but it lets its holder play the server towards that user, read the keys out of\n"
-    "recorded logins and test guesses of the password. Protect the file: mode 0640 at the most,\n"
-    "owner root. A line has to be made again when the password changes.\n";
+static const struct usage usage = {
+    .synopsis =
+        "usage: sstpgate user [-f USERS] NAME\n"
+        "       sstpgate user -f USERS --delete NAME\n"
+        "       sstpgate user [-f USERS] --import chap-secrets|smbpasswd [--machines] FILE\n",
+    .help =
+        "Asks for the password of NAME and writes the line for the users-file of a backend to "
+        "USERS,\n"
+        "replacing an existing line of NAME; without -f, to standard output.\n"
+        "\n"
+        "NAME is the user name as the VPN client sends it: name, DOMAIN\\name or name@realm. A "
+        "line\n"
+        "for the bare name covers all three; case is ignored. On a terminal the password must be\n"
+        "typed twice and is not echoed; otherwise it is the first line of standard input (UTF-8).\n"
+        "\n"
+        "  -f, --file USERS  the users-file, created with mode 0600 if it does not exist. It is\n"
+        "                    replaced atomically and keeps its owner, mode, comments and order. A\n"
+        "                    running gate reloads it automatically\n"
+        "  -D, --delete      remove the line of NAME\n"
+        "  --import KIND     import the users of FILE, or of standard input for `-`:\n"
+        "        chap-secrets  as pppd reads it: client, server, secret, addresses\n"
+        "        smbpasswd     NT hashes, as `pdbedit -Lw` prints them\n"
+        "                    If a line cannot be read, nothing is imported. Accounts without a\n"
+        "                    password, disabled accounts and wildcards are skipped\n"
+        "  --machines        also import the accounts of machines from smbpasswd\n"
+        "  -h, --help        this text\n"
+        "\n"
+        "A line contains NtPasswordHashHash (RFC 2759), not the password. It cannot be used to log "
+        "in\n"
+        "by MS-CHAPv2, but whoever has it can impersonate the server to that user, derive the keys "
+        "of\n"
+        "recorded logins and test guesses of the password. Protect the file: mode 0640 at most, "
+        "owner\n"
+        "root. Renew the line when the password changes.\n"};
 
 static struct nthash *open_md4(void)
 {
@@ -59,30 +65,24 @@ static struct nthash *open_md4(void)
     return md4;
 }
 
-/* ---- the result ----------------------------------------------------------------------------- */
+/* ---- output ---- */
 
-/* Not with stdio: its buffer would keep a copy. */
+/* Without stdio, whose buffer would keep a copy. */
 static bool print(struct span text)
 {
-    while (text.n > 0) {
-        const ssize_t done = write(STDOUT_FILENO, text.p, text.n);
-        if (done < 0 && errno != EINTR) {
-            fprintf(stderr, "sstpgate user: standard output: %s\n", strerror(errno));
-            return false;
-        }
-        if (done > 0)
-            text = span_from(text, (size_t)done);
-    }
-    return true;
+    if (file_write(STDOUT_FILENO, text.p, text.n))
+        return true;
+    fprintf(stderr, "sstpgate user: standard output: %s\n", strerror(errno));
+    return false;
 }
 
-/* users: the file, or NULL for standard output. */
-static bool finish(struct users_edit *e, const char *users)
+/* users: path of the file; NULL: standard output. */
+static bool edit_finish(struct users_edit *e, const char *users)
 {
     return users == NULL ? print(users_edit_text(e)) : users_edit_save(e, stderr);
 }
 
-/* ---- one user ------------------------------------------------------------------------------- */
+/* ---- one user ---- */
 
 static bool hash_password(const struct password *p, uint8_t hash_hash[NT_HASH])
 {
@@ -100,17 +100,17 @@ static bool hash_password(const struct password *p, uint8_t hash_hash[NT_HASH])
     return e == ERR_OK;
 }
 
-/* Others are kept out of the file from here on, and not while the password is typed. */
-static bool put(const char *name, const char *users, const uint8_t hash_hash[NT_HASH])
+/* Locks the file while it is edited; it is not locked while the password is typed. */
+static bool put_user(const char *name, const char *users, const uint8_t hash_hash[NT_HASH])
 {
     static const char *const done[] = {
-        [USERS_ADDED] = "added", [USERS_REPLACED] = "replaced", [USERS_SAME] = "not changed"};
+        [USERS_ADDED] = "added", [USERS_REPLACED] = "replaced", [USERS_SAME] = "unchanged"};
     struct users_edit *e = users_edit_open(users, stderr);
 
     if (e == NULL)
         return false;
     const enum users_edited edited = users_edit_put(e, span_str(name), hash_hash);
-    const bool good = finish(e, users);
+    const bool good = edit_finish(e, users);
     if (good && users != NULL)
         fprintf(stderr, "sstpgate user: %s: %s %s\n", users, name, done[edited]);
     users_edit_free(e);
@@ -121,21 +121,21 @@ static bool ask_and_put(const char *name, const char *users)
 {
     struct password password;
     uint8_t hash_hash[NT_HASH];
-    /* a file that will not do is told before the question */
+    /* Opened once before the question, so that an unusable file is reported at once. */
     struct users_edit *e = users_edit_open(users, stderr);
 
     if (e == NULL)
         return false;
     users_edit_free(e);
     const bool good = password_get(&password) && hash_password(&password, hash_hash) &&
-                      put(name, users, hash_hash);
+                      put_user(name, users, hash_hash);
 
     explicit_bzero(&password, sizeof password);
     explicit_bzero(hash_hash, sizeof hash_hash);
     return good;
 }
 
-static bool take_out(const char *name, const char *users)
+static bool delete_user(const char *name, const char *users)
 {
     struct users_edit *e = users_edit_open(users, stderr);
     bool good = false;
@@ -143,14 +143,14 @@ static bool take_out(const char *name, const char *users)
     if (e == NULL)
         return false;
     if (!users_edit_delete(e, span_str(name)))
-        fprintf(stderr, "sstpgate user: %s: there is no %s\n", users, name);
-    else if ((good = finish(e, users)))
+        fprintf(stderr, "sstpgate user: %s: no user %s\n", users, name);
+    else if ((good = edit_finish(e, users)))
         fprintf(stderr, "sstpgate user: %s: %s deleted\n", users, name);
     users_edit_free(e);
     return good;
 }
 
-/* ---- the users of another program ----------------------------------------------------------- */
+/* ---- import ---- */
 
 struct import {
     const char *path; /* for messages */
@@ -185,20 +185,21 @@ static void on_user(void *arg, const struct import_user *user)
                            : nthash_from_octets(i->md4, user->secret, hash_hash);
 
     if (e == ERR_TOO_LARGE)
-        on_skipped(i, user->line, user->name, "its secret is longer than 256 octets");
+        on_skipped(i, user->line, user->name, "its secret is longer than 256 bytes");
     else if (e != ERR_OK)
         on_problem(i, user->line, "could not be hashed");
     else {
         const enum users_edited edited = users_edit_put(i->edit, user->name, hash_hash);
         i->edited[edited]++;
         if (edited == USERS_TWICE)
-            on_skipped(i, user->line, user->name, "a line before this one says otherwise");
+            on_skipped(i, user->line, user->name,
+                       "an earlier line for this name has a different secret");
     }
     explicit_bzero(hash_hash, sizeof hash_hash);
 }
 
-/* Any file to its end, also what a shell's <(command) makes; to be wiped and freed. Not with stdio
- * and not with realloc(), which leave copies. */
+/* Reads any file to its end, also a pipe of a shell's <(command). The caller wipes and frees the
+ * text. Without stdio and realloc(), which leave copies. NULL: the reason was written. */
 static char *read_all(int fd, const char *path, size_t *len)
 {
     enum { FIRST = 64 << 10, MAX = 256 << 20 };
@@ -230,15 +231,14 @@ static char *read_all(int fd, const char *path, size_t *len)
     return text;
 }
 
-static void tell_result(const struct import *i, const char *users)
+static void print_result(const struct import *i, const char *users)
 {
     if (users == NULL)
         fprintf(stderr, "sstpgate user: %zu users, %zu skipped\n", i->edited[USERS_ADDED],
                 i->skipped);
     else
-        fprintf(stderr,
-                "sstpgate user: %s: %zu added, %zu replaced, %zu not changed, %zu skipped\n", users,
-                i->edited[USERS_ADDED], i->edited[USERS_REPLACED], i->edited[USERS_SAME],
+        fprintf(stderr, "sstpgate user: %s: %zu added, %zu replaced, %zu unchanged, %zu skipped\n",
+                users, i->edited[USERS_ADDED], i->edited[USERS_REPLACED], i->edited[USERS_SAME],
                 i->skipped);
 }
 
@@ -256,11 +256,11 @@ static bool import_text(struct import *i, bool machines, struct span text, const
     if (!i->failed)
         import_read(i->kind, machines, text, &to);
     if (!i->failed) {
-        i->failed = !finish(i->edit, users);
+        i->failed = !edit_finish(i->edit, users);
         if (!i->failed)
-            tell_result(i, users);
+            print_result(i, users);
     } else if (i->edit != NULL) {
-        fputs("sstpgate user: nothing was taken over\n", stderr);
+        fputs("sstpgate user: nothing was imported\n", stderr);
     }
     users_edit_free(i->edit);
     nthash_free(md4);
@@ -290,19 +290,19 @@ static bool import_file(enum import_kind kind, bool machines, const char *path, 
     return good;
 }
 
-/* ---- the command ---------------------------------------------------------------------------- */
+/* ---- the command ---- */
 
 struct wishes {
     const char *users;
-    bool take_out, import, machines;
+    bool delete, import, machines, help;
     enum import_kind kind;
     const char *what; /* NAME or FILE */
 };
 
 enum { OPT_IMPORT = 256, OPT_MACHINES };
 
-/* False: that is no usage of ours, or (*asked) help was asked for. */
-static bool read_options(int argc, char **argv, struct wishes *w, bool *asked)
+/* False: wrong usage. */
+static bool read_options(int argc, char **argv, struct wishes *w)
 {
     static const struct option options[] = {
         {"file", required_argument, NULL, 'f'},
@@ -314,12 +314,12 @@ static bool read_options(int argc, char **argv, struct wishes *w, bool *asked)
     };
     int option;
 
-    optind = 0; /* glibc: start afresh, main has read its own options before */
+    optind = 0; /* glibc: start over */
     opterr = 0;
     while ((option = getopt_long(argc, argv, "f:Dh", options, NULL)) != -1) {
         switch (option) {
         case 'f': w->users = optarg; break;
-        case 'D': w->take_out = true; break;
+        case 'D': w->delete = true; break;
         case OPT_IMPORT:
             w->import = true;
             if (!import_kind_from(optarg, &w->kind)) {
@@ -328,38 +328,33 @@ static bool read_options(int argc, char **argv, struct wishes *w, bool *asked)
             }
             break;
         case OPT_MACHINES: w->machines = true; break;
-        case 'h': *asked = true; return false;
+        case 'h': w->help = true; return true;
         default: return false;
         }
     }
-    if (optind != argc - 1 || (w->take_out && (w->import || w->users == NULL)) ||
-        (w->machines && !(w->import && w->kind == IMPORT_SMBPASSWD)))
+    if (optind != argc - 1)
         return false;
     w->what = argv[optind];
-    return true;
+    return !(w->delete &&(w->import || w->users == NULL)) &&
+           !(w->machines && !(w->import && w->kind == IMPORT_SMBPASSWD));
 }
 
-int cli_user(int argc, char **argv)
+int cli_user(int argc, char **argv, const char *config)
 {
     struct wishes w = {.users = NULL};
-    bool asked = false;
 
-    if (!read_options(argc, argv, &w, &asked)) {
-        fputs(usage, asked ? stdout : stderr);
-        if (!asked)
-            return 2;
-        fputs(help, stdout);
-        return fflush(stdout) == 0 ? 0 : 1;
-    }
+    (void)config;
+    if (!read_options(argc, argv, &w))
+        return usage_wrong(&usage);
+    if (w.help)
+        return usage_help(&usage);
     if (w.import)
-        return import_file(w.kind, w.machines, w.what, w.users) ? 0 : 1;
+        return usage_exit(import_file(w.kind, w.machines, w.what, w.users));
     if (!users_name_valid(span_str(w.what))) {
-        fputs("sstpgate user: NAME must have 1 to 256 octets, no control character, no ':', no '#' "
-              "in front and no blank at either end\n",
+        fputs("sstpgate user: NAME must have 1 to 256 bytes, no control character, no ':', no "
+              "leading '#', and no blank at either end\n",
               stderr);
-        return 2;
+        return EXIT_USAGE;
     }
-    if (w.take_out)
-        return take_out(w.what, w.users) ? 0 : 1;
-    return ask_and_put(w.what, w.users) ? 0 : 1;
+    return usage_exit(w.delete ? delete_user(w.what, w.users) : ask_and_put(w.what, w.users));
 }

@@ -13,8 +13,8 @@
 
 enum answer { ANSWER_OK, ANSWER_NONE, ANSWER_LONG, ANSWER_FAILED, ANSWER_SIGNAL };
 
-/* One line from standard input, without its end. An octet at a time: what follows the line is for
- * the next reader. signals: a signalfd to give up for, or -1. */
+/* Reads one line from standard input, without its end, a byte at a time, because what follows the
+ * line is for the next reader. signals: a signalfd that ends the wait; -1: none. */
 static enum answer read_line(struct password *out, int signals)
 {
     struct pollfd wait[] = {{.fd = STDIN_FILENO, .events = POLLIN},
@@ -46,15 +46,15 @@ static enum answer read_line(struct password *out, int signals)
 static int set_terminal(const struct termios *t)
 {
     int rc;
-    do /* TCSAFLUSH: what was typed for the other mode, or is left of a line, goes nowhere */
+    do /* TCSAFLUSH discards what was typed in the other mode, and the rest of a line */
         rc = tcsetattr(STDIN_FILENO, TCSAFLUSH, t);
     while (rc != 0 && errno == EINTR);
     return rc;
 }
 
-/* Between the two calls of set_terminal every signal that a user or the system sends to stop us is
- * blocked, and seen through a signalfd, which is not read: it is still pending when the echo is
- * back, and does then what it always does. */
+/* Between the two calls of set_terminal every signal that stops the program is blocked and noticed
+ * through a signalfd. The signalfd is not read, so the signal is still pending when the echo is
+ * restored, and takes effect then. */
 static enum answer ask_once(const char *prompt, struct password *out)
 {
     static const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP};
@@ -88,8 +88,8 @@ static enum answer ask_once(const char *prompt, struct password *out)
     return result;
 }
 
-/* A signal that did not end us was SIGTSTP, and we are back in the foreground, or one that is
- * ignored: the question stands again. */
+/* Asks again after a signal that did not end the program: SIGTSTP, after which the program is back
+ * in the foreground, or an ignored one. */
 static enum answer ask(const char *prompt, struct password *out)
 {
     enum answer result;
@@ -99,7 +99,7 @@ static enum answer ask(const char *prompt, struct password *out)
     return result;
 }
 
-/* Tells what is wrong with the password, if anything. */
+/* Returns whether the password can be used; otherwise writes the reason to standard error. */
 static bool password_good(enum answer a, const struct password *p)
 {
     const char *reason = NULL;
@@ -107,12 +107,12 @@ static bool password_good(enum answer a, const struct password *p)
     if (a == ANSWER_FAILED)
         reason = strerror(errno);
     else if (a == ANSWER_LONG)
-        reason = "longer than 256 UTF-16 units";
+        reason = "it is longer than 256 UTF-16 units";
     else if (a == ANSWER_NONE || p->n == 0)
         reason = "it is empty";
     for (size_t i = 0; reason == NULL && i < p->n; i++)
         if (p->octets[i] < 0x20 || p->octets[i] == 0x7f)
-            reason = "a control character in it (a stray key, or a line end of DOS?)";
+            reason = "it contains a control character (a stray key, or a DOS line ending?)";
     if (reason != NULL)
         fprintf(stderr, "sstpgate user: no usable password: %s\n", reason);
     return reason == NULL;
@@ -127,7 +127,7 @@ static bool ask_twice(struct password *out)
         good = ask("Again: ", &again) == ANSWER_OK &&
                span_eq(span_of(out->octets, out->n), span_of(again.octets, again.n));
         if (!good)
-            fputs("sstpgate user: the two are not the same\n", stderr);
+            fputs("sstpgate user: the two passwords differ\n", stderr);
     }
     explicit_bzero(&again, sizeof again);
     return good;

@@ -1,4 +1,4 @@
-/* password: asks for one, for `sstpgate user`. */
+/* password: reads a password, for `sstpgate user`. */
 #ifndef SSTPGATE_CLI_PASSWORD_H
 #define SSTPGATE_CLI_PASSWORD_H
 
@@ -8,7 +8,7 @@
 
 #include "binding/nthash.h"
 
-/* NT_PASSWORD_MAX units take at most three octets of UTF-8 each. */
+/* NT_PASSWORD_MAX units take at most three bytes of UTF-8 each. */
 enum { PASSWORD_MAX = 3 * NT_PASSWORD_MAX };
 
 struct password {
@@ -16,9 +16,10 @@ struct password {
     size_t n;
 };
 
-/* On the terminal, twice and without echo, or one line of standard input where that is no terminal.
- * False: what is wrong was said. The caller wipes *out in either case. A signal that ends the
- * program while it asks does so after the echo is back. Call it before any thread is started. */
+/* Asks on the terminal, twice and without echo; if standard input is not a terminal, reads its
+ * first line. False: the reason was written to standard error. The caller wipes *out in either
+ * case. A signal that ends the program meanwhile takes effect after the echo is restored. Call it
+ * before any thread is started. */
 bool password_get(struct password *out);
 
 #endif

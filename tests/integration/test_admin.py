@@ -342,7 +342,7 @@ def test_another_socket_at_the_path_is_left_alone(bench, gate):
     (["-x", "status"], 2, "usage:"),
     (["-c", "a", "-s", "b", "status"], 2, "usage:"),
     (["-s", "/tmp/x", "unban", "a\nstop"], 2, "one line"),
-    (["-s", "/tmp/x", "drain", ""], 2, "no word of it is empty"),
+    (["-s", "/tmp/x", "drain", ""], 2, "without empty words"),
     (["-s", "/nonexistent/socket", "status"], 1, "no gate at /nonexistent/socket: No such file"),
     (["-s", "/" + 107 * "x", "status"], 1, "File name too long"),
     (["-c", "/nonexistent/conf", "status"], 1, "/nonexistent/conf: cannot be opened"),
@@ -361,8 +361,8 @@ def test_ctl_without_a_gate(gate):
 
 
 @pytest.mark.parametrize("answer, text", [
-    (b"", "cut off"), (b"a\nb", "cut off"), (b"hello\n", "somebody who says: hello"),
-    (b"a\nerror: b\n", "sstpgate ctl: b"), (b"ok\nnot\n", "somebody who says: not")])
+    (b"", "incomplete"), (b"a\nb", "incomplete"), (b"hello\n", "its answer: hello"),
+    (b"a\nerror: b\n", "sstpgate ctl: b"), (b"ok\nnot\n", "its answer: not")])
 def test_ctl_judges_the_answer(tmp_path, answer, text):
     path = str(tmp_path / "s")
     with socket.socket(socket.AF_UNIX) as server:

@@ -74,14 +74,14 @@ def test_taken_over_and_deleted(bench, users):
     gate = start(bench, users, server, workers=1)
     said = user("--import", "smbpasswd", "--file", users, "-",
                 text=smbpasswd("sam", "samba") + smbpasswd("pc$", "x"))
-    assert f"{users}: 1 added, 0 replaced, 0 not changed, 1 skipped\n" in said
+    assert f"{users}: 1 added, 0 replaced, 0 unchanged, 1 skipped\n" in said
     assert gate.reload()[-1].level == "info"
     bench.client(gate, user="sam", password="samba").establish().ping().disconnect()
 
     secrets = users.with_name("chap-secrets")
     secrets.write_text('# client server secret\npat * "pa ss\\\\" *\nCORP\\\\kim vpn kim 10.0.0.1\n')
     said = user("-f", users, "--import", "chap-secrets", secrets)
-    assert f"{users}: 2 added, 0 replaced, 0 not changed, 0 skipped\n" in said
+    assert f"{users}: 2 added, 0 replaced, 0 unchanged, 0 skipped\n" in said
     assert gate.reload()[-1].level == "info"
     for name in ("pat", "CORP\\kim"):
         bench.client(gate, user=name, password=server.users[name]).establish().ping().disconnect()
@@ -105,7 +105,7 @@ def test_a_hundred_thousand(bench, users):
     assert "unknown kind 'shadow'" in user("-f", users, "--import", "shadow", "-", code=2)
     said = user("-f", users, "--import", "smbpasswd", "-", text="".join(
         f"user{n}:{n}:{LM}:{n:032X}:[U          ]:LCT-5D8B1C2A:\n" for n in range(100_000)))
-    assert f"{users}: 100000 added, 0 replaced, 0 not changed, 0 skipped\n" in said
+    assert f"{users}: 100000 added, 0 replaced, 0 unchanged, 0 skipped\n" in said
     assert gate.reload()[-1].level == "info"
     up.ping()
     bench.client(gate, password=USERS["alice"]).establish().ping().disconnect()

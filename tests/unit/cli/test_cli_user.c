@@ -58,7 +58,7 @@ static _Noreturn void child(const char *const *args, int in, int out, int err)
     signal(SIGINT, SIG_DFL);
     signal(SIGQUIT, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
-    _exit(cli_user(argc, argv));
+    _exit(cli_user(argc, argv, NULL));
 }
 
 static void run(struct run *r, const char *const *args, const char *input, size_t n)
@@ -196,7 +196,7 @@ static void help_and_options(void **state)
         assert_int_equal(r.status, 0);
         assert_non_null(strstr(r.out, "users-file"));
         assert_non_null(strstr(r.out, "MS-CHAPv2"));
-        assert_non_null(strstr(r.out, "play the server"));
+        assert_non_null(strstr(r.out, "impersonate the server"));
         assert_string_equal(r.err, "");
     }
     static const char *const dashed[] = {"user", "--", "-h", NULL};
@@ -283,13 +283,13 @@ static void into_a_file(void **state)
     assert_did("-f USERS User", "clientPass\n", "User added");
     assert_users("User:" CLIENT_PASS "\n");
     assert_did("--file USERS bob", "sesame\n", "bob added");
-    assert_did("-f USERS USER", "clientPass\n", "USER not changed");
+    assert_did("-f USERS USER", "clientPass\n", "USER unchanged");
     assert_did("bob -f USERS", "clientPass\n", "bob replaced");
     assert_users("User:" CLIENT_PASS "\nbob:" CLIENT_PASS "\n");
     assert_did("-f USERS --delete user", "", "user deleted");
     run_words(&r, "-D -f USERS user", "");
     assert_int_equal(r.status, 1);
-    assert_non_null(strstr(r.err, "there is no user"));
+    assert_non_null(strstr(r.err, "no user user"));
     assert_users("bob:" CLIENT_PASS "\n");
 
     /* a file that will not do is told before anybody is asked */
@@ -323,7 +323,7 @@ static void import_secrets(void **state)
     assert_int_equal(r.status, 0);
     assert_string_equal(r.out, "");
     assert_non_null(strstr(r.err, "standard input:4: *: skipped: "));
-    assert_non_null(strstr(r.err, ": 1 added, 1 replaced, 0 not changed, 1 skipped\n"));
+    assert_non_null(strstr(r.err, ": 1 added, 1 replaced, 0 unchanged, 1 skipped\n"));
     assert_users("bob:7400cc9d00f28c45cb5ebead88e78959\nUser:" CLIENT_PASS "\n");
 
     /* the same user once more, and one whose secret is too long for MS-CHAP */
@@ -332,16 +332,17 @@ static void import_secrets(void **state)
     write_text(foreign, text);
     run_words(&r, "--import chap-secrets -f USERS FILE", "");
     assert_int_equal(r.status, 0);
-    assert_non_null(strstr(r.err, ":2: user: skipped: a line before this one says otherwise\n"));
-    assert_non_null(strstr(r.err, ":3: bob: skipped: its secret is longer than 256 octets\n"));
-    assert_non_null(strstr(r.err, ": 0 added, 0 replaced, 1 not changed, 2 skipped\n"));
+    assert_non_null(
+        strstr(r.err, ":2: user: skipped: an earlier line for this name has a different secret\n"));
+    assert_non_null(strstr(r.err, ":3: bob: skipped: its secret is longer than 256 bytes\n"));
+    assert_non_null(strstr(r.err, ": 0 added, 0 replaced, 1 unchanged, 2 skipped\n"));
 
     /* all of them or none */
     write_text(foreign, "carol * x\nUser * other\nbob\n");
     run_words(&r, "--import chap-secrets -f USERS FILE", "");
     assert_int_equal(r.status, 1);
     assert_non_null(strstr(r.err, "/secrets:3: not a line of three words"));
-    assert_non_null(strstr(r.err, "nothing was taken over"));
+    assert_non_null(strstr(r.err, "nothing was imported"));
     assert_users("bob:7400cc9d00f28c45cb5ebead88e78959\nUser:" CLIENT_PASS "\n");
     run_words(&r, "--import chap-secrets FILE", "");
     assert_int_equal(r.status, 1);
@@ -500,7 +501,7 @@ static void two_that_differ(void **state)
     char out[TEXT_MAX], shown[2][TEXT_MAX], last[TEXT_MAX];
     assert_int_equal(terminal_answer("clientPass\n", "clientpass\n", out, shown, last), 1);
     assert_string_equal(out, "");
-    assert_non_null(strstr(last, "not the same"));
+    assert_non_null(strstr(last, "passwords differ"));
 }
 
 /* Signals that end the program end it, and the echo is back. Ctrl-C as the terminal sends it, and

@@ -1,0 +1,31 @@
+#include "cli/cli.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "cli/cli_binding.h"
+#include "cli/cli_ctl.h"
+#include "cli/cli_user.h"
+
+static const struct cli_command commands[] = {
+    {"user", cli_user, "[-f USERS] NAME", "make a line of a users-file, or import users"},
+    {"binding", cli_binding, "LISTENER|FILE", "print the hashes of a certificate, for servers"},
+    {"ctl", cli_ctl, "[-c FILE] COMMAND", "control a running gate"},
+};
+
+const struct cli_command *cli_find(const char *word)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(commands[i].word, word) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+void cli_print(FILE *out, int column)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        const int n =
+            fprintf(out, "       sstpgate %s %s", commands[i].word, commands[i].arguments);
+        fprintf(out, "%*s%s\n", n < column ? column - n : 1, "", commands[i].help);
+    }
+}

@@ -1,0 +1,25 @@
+/* usage: what a sub-command prints about itself, and its exit codes. */
+#ifndef SSTPGATE_CLI_USAGE_H
+#define SSTPGATE_CLI_USAGE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
+
+struct usage {
+    const char *synopsis; /* "usage: sstpgate ...", one line for each form */
+    const char *help;
+    void (*more)(FILE *out); /* prints what follows the help; NULL: nothing */
+};
+
+/* Prints synopsis and help to standard output. Returns the exit code. */
+int usage_help(const struct usage *u);
+
+/* Prints the synopsis to standard error. Returns EXIT_USAGE. */
+int usage_wrong(const struct usage *u);
+
+/* Returns the exit code of a command: also failed if standard output could not be written. */
+int usage_exit(bool ok);
+
+#endif
