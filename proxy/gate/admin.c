@@ -21,20 +21,19 @@ enum command { STATUS, SERVERS, BANS, UNBAN, RELOAD, DRAIN, READY, STOP, HELP, C
 
 static const struct {
     const char *name;
-    const char *argument; /* NULL: takes none; [...]: may be left out */
+    const char *argument; /* NULL: none; [...]: optional */
     const char *help;
 } commands[COMMANDS] = {
     [STATUS] = {"status", NULL, "version, uptime, calls, bans, the last reload"},
-    [SERVERS] = {"servers", NULL, "each backend's servers: state, tunnels, weight, checks"},
-    [BANS] = {"bans", NULL, "each banned prefix, with the seconds that are left"},
-    [UNBAN] = {"unban", "PREFIX|ADDRESS|all",
-               "end every ban that has an address in common with it"},
-    [RELOAD] = {"reload", NULL, "take up the configuration anew, whole or not at all"},
+    [SERVERS] = {"servers", NULL, "servers of each backend: state, tunnels, weight, health checks"},
+    [BANS] = {"bans", NULL, "banned prefixes, with the remaining seconds"},
+    [UNBAN] = {"unban", "PREFIX|ADDRESS|all", "end every ban that overlaps with it"},
+    [RELOAD] = {"reload", NULL, "reload the configuration, completely or not at all"},
     [DRAIN] = {"drain", "[BACKEND/SERVER]",
-               "no new calls for that server; without one: for the gate, which exits when the last "
-               "has ended"},
-    [READY] = {"ready", "BACKEND/SERVER", "new calls for a server that was drained"},
-    [STOP] = {"stop", NULL, "end all calls and exit; twice: at once"},
+               "no new calls for the server; without a server: for the gate, which exits when the "
+               "last call has ended"},
+    [READY] = {"ready", "BACKEND/SERVER", "new calls again for a drained server"},
+    [STOP] = {"stop", NULL, "end all calls and exit; a second time: immediately"},
     [HELP] = {"help", NULL, "this list"},
 };
 
@@ -53,13 +52,14 @@ static const char *run_unban(const struct admin_ops *ops, void *arg, const char 
         return ops->unban(arg, NULL, out);
     switch (cidr_parse(text, &net)) {
     case ERR_OK: return ops->unban(arg, &net, out);
-    case ERR_RANGE: return "no network: its prefix is too long, or bits behind the prefix are set";
+    case ERR_RANGE:
+        return "not a network: the prefix is too long, or bits after the prefix are set";
     default: return "write an address, a network such as 198.51.100.0/24, or all";
     }
 }
 
-static const char *run(const struct admin_ops *ops, void *arg, enum command c, const char *argument,
-                       FILE *out)
+static const char *command_run(const struct admin_ops *ops, void *arg, enum command c,
+                               const char *argument, FILE *out)
 {
     switch (c) {
     case STATUS: return ops->status(arg, out);
@@ -85,10 +85,10 @@ static void answer_unknown(const char *name, FILE *out)
     if (s.best != NULL)
         fprintf(out, "error: unknown command '%s'; did you mean '%s'?\n", name, s.best);
     else
-        fprintf(out, "error: unknown command '%s'; help lists them\n", name);
+        fprintf(out, "error: unknown command '%s'; `help` lists the commands\n", name);
 }
 
-static enum command find(const char *name)
+static enum command command_find(const char *name)
 {
     enum command c = 0;
     while (c < COMMANDS && strcmp(commands[c].name, name) != 0)
@@ -96,8 +96,9 @@ static enum command find(const char *name)
     return c;
 }
 
-/* What is said to a person at a terminal is never an octet that a terminal would obey. */
-static bool is_text(const char *line, size_t len)
+/* Control characters are refused, because an answer may quote the command and a terminal would obey
+ * them. */
+static bool is_printable(const char *line, size_t len)
 {
     for (size_t i = 0; i < len; i++)
         if (line[i] != '\t' && (line[i] < 0x20 || line[i] > 0x7e))
@@ -105,7 +106,7 @@ static bool is_text(const char *line, size_t len)
     return true;
 }
 
-static bool takes(const char *wanted, const char *argument)
+static bool argument_fits(const char *wanted, const char *argument)
 {
     if (wanted == NULL)
         return argument == NULL;
@@ -118,11 +119,11 @@ void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size
     char text[ADMIN_LINE_MAX + 1];
 
     if (len > ADMIN_LINE_MAX) {
-        fprintf(out, "error: a command is at most %d octets long\n", (int)ADMIN_LINE_MAX);
+        fprintf(out, "error: a command may have at most %d bytes\n", (int)ADMIN_LINE_MAX);
         return;
     }
-    if (!is_text(line, len)) {
-        fputs("error: a command is made of visible ASCII\n", out);
+    if (!is_printable(line, len)) {
+        fputs("error: a command may contain only printable ASCII\n", out);
         return;
     }
     memcpy(text, line, len);
@@ -131,31 +132,31 @@ void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size
     char *name = strtok_r(rest, blanks, &rest);
     char *argument = strtok_r(NULL, blanks, &rest);
     char *surplus = strtok_r(NULL, blanks, &rest);
-    enum command c = find(name == NULL ? "" : name);
+    enum command c = command_find(name == NULL ? "" : name);
 
     if (name == NULL)
-        fputs("error: no command; help lists them\n", out);
+        fputs("error: no command; `help` lists the commands\n", out);
     else if (c == COMMANDS)
         answer_unknown(name, out);
-    else if (surplus != NULL || !takes(commands[c].argument, argument))
+    else if (surplus != NULL || !argument_fits(commands[c].argument, argument))
         fprintf(out, "error: usage: %s%s%s\n", commands[c].name,
                 commands[c].argument == NULL ? "" : " ",
                 commands[c].argument == NULL ? "" : commands[c].argument);
     else {
-        const char *error = run(ops, arg, c, argument, out);
+        const char *error = command_run(ops, arg, c, argument, out);
         fprintf(out, error == NULL ? "ok\n" : "error: %s\n", error);
     }
 }
 
 /* ---- the socket ---- */
 
-struct client {
+struct admin_client {
     struct admin *admin;
     uv_pipe_t pipe;
     uv_timer_t deadline;
     uv_write_t write;
-    unsigned handles;              /* open, or closing */
-    char line[ADMIN_LINE_MAX + 2]; /* CR or LF included, and room to see that it is too long */
+    unsigned handles;              /* not closed yet */
+    char line[ADMIN_LINE_MAX + 2]; /* room for CR and LF, so that a longer line is noticed */
     size_t len;
     char *answer;
 };
@@ -165,15 +166,15 @@ struct admin {
     const struct admin_ops *ops;
     void *arg;
     char *path;
-    dev_t device; /* of the file, to know it again */
+    dev_t device; /* with inode: identifies the socket file */
     ino_t inode;
-    struct client *client[ADMIN_CLIENTS_MAX];
-    unsigned holders; /* the socket's handle and each client: the last one frees */
-    bool waiting;     /* somebody is there for whom there was no room */
+    struct admin_client *client[ADMIN_CLIENTS_MAX];
+    unsigned holders; /* the socket's handle and the clients; the last one frees */
+    bool waiting;     /* a connection is not accepted yet, because all clients are in use */
     struct log_limit limit;
 };
 
-static bool address_of(const char *path, struct sockaddr_un *sa)
+static bool sockaddr_of(const char *path, struct sockaddr_un *sa)
 {
     size_t n = strlen(path);
 
@@ -186,7 +187,7 @@ static bool address_of(const char *path, struct sockaddr_un *sa)
     return true;
 }
 
-/* Makes room at path. False with errno: it is in use, or not ours to remove. */
+/* Removes a stale socket file. False with errno: it is in use, not a socket, or not removable. */
 static bool remove_stale(const struct sockaddr_un *sa)
 {
     struct stat st;
@@ -203,7 +204,7 @@ static bool remove_stale(const struct sockaddr_un *sa)
     bool refused =
         connect(fd, (const struct sockaddr *)sa, sizeof *sa) != 0 && errno == ECONNREFUSED;
     close(fd);
-    if (!refused) { /* connected, its queue is full, or it is not for us to ask there */
+    if (!refused) { /* connected, or its queue is full, or no permission */
         errno = EADDRINUSE;
         return false;
     }
@@ -214,18 +215,18 @@ int admin_bind(const char *path)
 {
     struct sockaddr_un sa;
 
-    if (!address_of(path, &sa) || !remove_stale(&sa))
+    if (!sockaddr_of(path, &sa) || !remove_stale(&sa))
         return -1;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    /* Linux gives the file the mode of the socket it is bound to (less the umask): there is no
-     * moment at which others could connect. */
+    /* Linux gives the file the mode of the socket (minus the umask), so others can connect at no
+     * moment. */
     if (fchmod(fd, S_IRUSR | S_IWUSR) == 0 && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0) {
         if (listen(fd, ADMIN_BACKLOG) == 0)
             return fd;
         int error = errno;
-        (void)unlink(path); /* it is the listen() that is told */
+        (void)unlink(path); /* errno is that of listen() */
         errno = error;
     }
     int error = errno;
@@ -248,7 +249,7 @@ static void admin_unhold(struct admin *a)
 
 static void on_client_closed(uv_handle_t *handle)
 {
-    struct client *c = handle->data;
+    struct admin_client *c = handle->data;
     struct admin *a = c->admin;
 
     if (--c->handles > 0)
@@ -265,7 +266,7 @@ static void on_client_closed(uv_handle_t *handle)
     admin_unhold(a);
 }
 
-static void client_close(struct client *c)
+static void client_close(struct admin_client *c)
 {
     if (uv_is_closing((uv_handle_t *)&c->pipe))
         return;
@@ -278,19 +279,19 @@ static void on_deadline(uv_timer_t *timer)
     client_close(timer->data);
 }
 
-static void deadline_begin(struct client *c)
+static void deadline_begin(struct admin_client *c)
 {
     INSIST_UV(uv_timer_start(&c->deadline, on_deadline, ADMIN_DEADLINE_MS, 0));
 }
 
 static void on_written(uv_write_t *write, int status)
 {
-    (void)status; /* the client has left: that is its affair */
+    (void)status; /* a client that is gone needs no answer */
     client_close(write->data);
 }
 
-/* The first len octets are the command. */
-static void client_answer(struct client *c, size_t len)
+/* Answers the command, which is the first len bytes of the line. */
+static void client_answer(struct admin_client *c, size_t len)
 {
     struct admin *a = c->admin;
     struct memo answer;
@@ -313,14 +314,14 @@ static void client_answer(struct client *c, size_t len)
 
 static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)
 {
-    struct client *c = handle->data;
+    struct admin_client *c = handle->data;
     (void)wanted;
     *buf = uv_buf_init(c->line + c->len, (unsigned)(sizeof c->line - c->len));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
-    struct client *c = stream->data;
+    struct admin_client *c = stream->data;
     (void)buf;
 
     if (n == 0)
@@ -344,11 +345,11 @@ static void admin_accept(struct admin *a)
 
     while (i < ADMIN_CLIENTS_MAX && a->client[i] != NULL)
         i++;
-    if (i == ADMIN_CLIENTS_MAX) { /* libuv polls the socket again once we accept */
+    if (i == ADMIN_CLIENTS_MAX) { /* libuv polls the socket again after the next accept */
         a->waiting = true;
         return;
     }
-    struct client *c = NEW(struct client);
+    struct admin_client *c = NEW(struct admin_client);
     c->admin = a;
     a->client[i] = c;
     a->holders++;
@@ -372,7 +373,8 @@ static void on_connection(uv_stream_t *stream, int status)
     if (status == 0)
         admin_accept(a);
     else if (log_limit_pass(&a->limit, uv_now(stream->loop), 1, &missed))
-        log_msg(LOG_LEVEL_WARNING, "admin", "a command was not taken: %s", uv_strerror(status));
+        log_msg(LOG_LEVEL_WARNING, "admin", "a command connection was not accepted: %s",
+                uv_strerror(status));
 }
 
 /* ---- begin and end ---- */
@@ -410,7 +412,7 @@ void admin_free(struct admin *a)
     if (a == NULL)
         return;
     if (lstat(a->path, &st) == 0 && st.st_dev == a->device && st.st_ino == a->inode)
-        (void)unlink(a->path); /* what stays is stale, and is replaced by the next start */
+        (void)unlink(a->path); /* on failure the next start replaces the stale file */
     for (size_t i = 0; i < ADMIN_CLIENTS_MAX; i++)
         if (a->client[i] != NULL)
             client_close(a->client[i]);

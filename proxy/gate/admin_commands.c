@@ -69,7 +69,7 @@ static const char *on_unban(void *arg, const struct cidr *net, FILE *out)
     size_t n = limits_lift(gate->shared.limits, net, bans_now_ms());
     bans_save(gate);
     fprintf(out, "%zu lifted\n", n);
-    return n > 0 || net == NULL ? NULL : "there is no such ban";
+    return n > 0 || net == NULL ? NULL : "no such ban";
 }
 
 static const char *on_reload(void *arg, FILE *out)
@@ -77,9 +77,9 @@ static const char *on_reload(void *arg, FILE *out)
     struct gate *gate = arg;
 
     if (gate->phase != SERVING)
-        return "the gate is about to end";
+        return "the gate is shutting down";
     if (!reload(gate, "admin socket", out))
-        return "the reload failed; the old configuration stays in force";
+        return "nothing was changed; the old configuration stays in force";
     fputs("the new configuration is in force\n", out);
     return NULL;
 }
@@ -126,8 +126,8 @@ static const char *on_servers(void *arg, FILE *out)
     return NULL;
 }
 
-/* name: with its port, as `servers` prints it, or the host alone where that is one server only.
- * False: it is none, or more than one. */
+/* Finds the server `name`: with its port, as `servers` prints it, or the host alone if only one
+ * server has it. False: no server, or several. */
 static bool find_server(const struct config_backend *c, const struct backends_group *g,
                         const char *name, size_t *server)
 {
@@ -159,12 +159,12 @@ static const char *set_drain(const struct gate *gate, const char *name, bool dra
            (strncmp(c->backend[i].name, name, n) != 0 || c->backend[i].name[n] != '\0'))
         i++;
     if (i == c->backend_count)
-        return "there is no such backend; `servers` lists them";
+        return "no such backend; `servers` lists them";
     struct backends_group *g = gate->snapshot->servers[i];
     if (name[n] == '\0' || !find_server(&c->backend[i], g, name + n + 1, &server))
-        return "there is no such server; `servers` lists them";
+        return "no such server; `servers` lists them";
     if (!backends_drain(g, server, drain, bans_now_ms()))
-        return drain ? "it is drained already" : "it was not drained";
+        return drain ? "the server is already drained" : "the server is not drained";
     log_begin(&l, LOG_LEVEL_INFO, "server");
     log_str(&l, "backend", c->backend[i].name);
     log_str(&l, "server", backends_name(g, server, whole));

@@ -1,10 +1,11 @@
-/* admin_commands: what `sstpgate ctl` may ask of the running program. Main thread. */
+/* admin_commands: the commands of `sstpgate ctl`, as the running program executes them. Main
+ * thread. */
 #ifndef SSTPGATE_GATE_ADMIN_COMMANDS_H
 #define SSTPGATE_GATE_ADMIN_COMMANDS_H
 
 #include "gate/admin.h"
 
-/* arg: the struct server. */
+/* arg: the struct gate. */
 extern const struct admin_ops admin_commands;
 
 #endif

@@ -101,7 +101,7 @@ void gate_stop(struct gate *gate, const char *cause)
 
 void gate_drain(struct gate *gate)
 {
-    log_msg(LOG_LEVEL_INFO, "stop", "no new calls; waiting for the end of the running ones");
+    log_msg(LOG_LEVEL_INFO, "stop", "no new calls; waiting for the existing calls to end");
     if (gate->phase == SERVING)
         gate->phase = DRAINING;
     post_all(gate, calls_drain);
@@ -236,7 +236,7 @@ static bool admin_prepare(struct gate *gate, const struct config *c)
         return true;
     gate->admin_fd = admin_bind(c->gate.admin);
     if (gate->admin_fd < 0)
-        fprintf(stderr, "%s:%u: admin: cannot listen at %s: %s\n", gate->path,
+        fprintf(stderr, "%s:%u: admin: cannot listen on %s: %s\n", gate->path,
                 config_line(c, &c->gate, "admin"), c->gate.admin, strerror(errno));
     return gate->admin_fd >= 0;
 }

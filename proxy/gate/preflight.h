@@ -1,29 +1,30 @@
-/* preflight: what -t does beyond reading the file: opens every file it names, as a start would. */
+/* preflight: checks of a configuration for `sstpgate -t`, which opens every file that it names, as
+ * a start does; and warnings, which a start and a reload log, too. */
 #ifndef SSTPGATE_GATE_PREFLIGHT_H
 #define SSTPGATE_GATE_PREFLIGHT_H
 
 #include <stdbool.h>
 #include <stdio.h>
 
-/* Every error goes to problems as "file:line: reason\n", and what the functions below have to say
- * as "file:line: warning: ...\n". True when there was no error; then, and if print is not NULL, the
- * configuration in force is written there. */
-bool preflight_config(const char *path, FILE *problems, FILE *print);
-
 struct config;
 struct site;
 
-/* Writes to `to` which files with private keys and passphrases every user of the machine may read
- * or write. */
+/* Checks the file `path`. Writes every error to problems as "file:line: reason\n", and the warnings
+ * of the functions below as "file:line: warning: ...\n". Returns true if there is no error; then
+ * the configuration in force is written to print, unless that is NULL. */
+bool preflight_config(const char *path, FILE *problems, FILE *print);
+
+/* Writes which files with private keys and passphrases every user of this machine may read or
+ * write. */
 void preflight_files(const struct config *c, FILE *to);
 
-/* Writes to `to` what is allowed and hardly meant: rules that are never reached, bindings that have
- * no keys to be made with, a ban-file without a folder. */
-void preflight_doubts(const struct config *c, FILE *to);
+/* Writes likely mistakes, which are allowed: rules that are never reached, crypto-bindings without
+ * keys, the directory of a file that does not exist. */
+void preflight_mistakes(const struct config *c, FILE *to);
 
-/* Writes to `to` what is right today and will not be so for long: certificates that end within 30
- * days, staples that are not sent. steps: NULL, or what changes when there is something new to warn
- * of: 30, 7, 1 and 0 days ahead. */
+/* Writes what will be a problem soon: certificates that end within 30 days, staples that are not
+ * sent. steps: receives a text that changes whenever a new warning is due (30, 7, 1 and 0 days
+ * before the end); NULL: not wanted. */
 void preflight_expiry(const struct site *site, FILE *to, FILE *steps);
 
 #endif

@@ -10,9 +10,9 @@ void radius_service_init(struct radius_service *s, struct keyring *keyring, uv_a
     *s = (struct radius_service){.keyring = keyring, .done = done};
 }
 
-/* ---- what it serves ---- */
+/* ---- configuration ---- */
 
-struct letter {
+struct service_letter {
     struct radius_service *service;
     struct snapshot *snapshot;
     struct radius_place *place;
@@ -20,9 +20,9 @@ struct letter {
     uv_sem_t done;
 };
 
-static void deliver(void *arg)
+static void service_deliver(void *arg)
 {
-    struct letter *l = arg;
+    struct service_letter *l = arg;
     radius_proxy_switch(&l->service->proxy, l->snapshot, l->place, l->count);
     uv_sem_post(&l->done);
 }
@@ -30,7 +30,7 @@ static void deliver(void *arg)
 void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
                            struct radius_sockets *next)
 {
-    struct letter l = {.service = s, .snapshot = snapshot, .count = next->count};
+    struct service_letter l = {.service = s, .snapshot = snapshot, .count = next->count};
 
     l.place = insist_alloc(calloc(next->count + 1, sizeof *l.place));
     for (size_t i = 0; i < next->count; i++) {
@@ -39,7 +39,7 @@ void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
                                            .section = sock->section,
                                            .accounting = sock->accounting,
                                            .fd = sock->fd};
-        sock->fd = -1; /* it is the proxy's now */
+        sock->fd = -1; /* owned by the proxy now */
     }
     if (s->phase == RADIUS_NONE && next->count > 0) {
         radius_proxy_init(&s->proxy, s->keyring);
@@ -48,9 +48,9 @@ void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
     if (s->phase != RADIUS_NONE) {
         INSIST_UV(uv_sem_init(&l.done, 0));
         if (s->phase == RADIUS_MADE)
-            deliver(&l);
+            service_deliver(&l);
         else
-            worker_post(&s->proxy.worker, deliver, &l);
+            worker_post(&s->proxy.worker, service_deliver, &l);
         uv_sem_wait(&l.done);
         uv_sem_destroy(&l.done);
     }
@@ -60,9 +60,9 @@ void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
     *next = (struct radius_sockets){0};
 }
 
-/* ---- its thread ---- */
+/* ---- thread ---- */
 
-static void thread_main(void *arg)
+static void service_main(void *arg)
 {
     struct radius_service *s = arg;
     worker_run(&s->proxy.worker);
@@ -74,7 +74,7 @@ void radius_service_run(struct radius_service *s)
 {
     if (s->phase != RADIUS_MADE)
         return;
-    INSIST_UV(uv_thread_create(&s->thread, thread_main, s));
+    INSIST_UV(uv_thread_create(&s->thread, service_main, s));
     s->phase = RADIUS_RUNS;
 }
 
@@ -100,7 +100,7 @@ void radius_service_fini(struct radius_service *s)
     radius_sockets_free(&s->sockets);
 }
 
-/* ---- what is told ---- */
+/* ---- log and counters ---- */
 
 static const char *section_name(const struct config *c, const struct radius_socket *sock)
 {

@@ -1,5 +1,5 @@
-/* radius_service: the RADIUS proxy as a part of the program: its sockets and its thread, which
- * there is from the first configuration on that has a [radius NAME]. Main thread. */
+/* radius_service: the RADIUS proxy as a part of the program: its sockets, and its thread, started
+ * by the first configuration with a [radius NAME]. Main thread. */
 #ifndef SSTPGATE_GATE_RADIUS_SERVICE_H
 #define SSTPGATE_GATE_RADIUS_SERVICE_H
 
@@ -13,7 +13,7 @@
 
 struct radius_service {
     struct keyring *keyring;
-    uv_async_t *done; /* sent when the thread has ended */
+    uv_async_t *done; /* sent when the thread ends */
     struct radius_proxy proxy;
     struct radius_sockets sockets; /* in force */
     uv_thread_t thread;
@@ -24,25 +24,28 @@ struct radius_service {
 /* keyring and done outlive it; done need not be initialized yet. */
 void radius_service_init(struct radius_service *s, struct keyring *keyring, uv_async_t *done);
 
-/* Takes up what radius_sockets_prepare made for the snapshot's configuration, and owns it. Cannot
- * fail; when it returns the new is in force. */
+/* Puts the snapshot in force, with the sockets that radius_sockets_prepare has built for it, and
+ * takes ownership of them. Cannot fail. Returns when the thread, if it runs, has done its part. */
 void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
                            struct radius_sockets *next);
 
-/* Starts the thread, if there is something to do and it does not run yet. */
+/* Starts the thread; a no-op if it runs, or if no configuration had a [radius NAME] so far. */
 void radius_service_run(struct radius_service *s);
 
-/* Ends the thread. True: there is none any more; false: when `done` comes, ask again. */
+/* Ends the thread. True: no thread is left; false: it is ending, call again when `done` is sent. */
 bool radius_service_stop(struct radius_service *s);
 
-/* After radius_service_stop was true. */
+/* Call after radius_service_stop has returned true. */
 void radius_service_fini(struct radius_service *s);
 
-/* A line of the log for each socket whose id is first_id or above, one of the ready file for each,
- * and what was counted. */
+/* Logs a line for each socket whose id is first_id or above. */
 void radius_service_log_listen(const struct radius_service *s, const struct config *c,
                                size_t first_id);
+
+/* Writes the lines of the ready file. */
 void radius_service_print_ready(const struct radius_service *s, const struct config *c, FILE *out);
+
+/* Writes a line of counters for each [radius NAME]. */
 void radius_service_print(const struct radius_service *s, FILE *out);
 
 #endif

@@ -8,11 +8,11 @@
 #include "base/insist.h"
 #include "net/udp.h"
 
-/* The socket of `now` with this address, if no other entry has claimed it: port 0 may stand more
- * than once. */
-static const struct radius_socket *find_kept(const struct radius_sockets *now,
-                                             const struct radius_sockets *next,
-                                             const struct addr *want)
+/* Returns the socket of `now` with this address, unless an entry of `next` has it already, because
+ * several entries may have port 0; NULL: none. */
+static const struct radius_socket *radius_sockets_find_kept(const struct radius_sockets *now,
+                                                            const struct radius_sockets *next,
+                                                            const struct addr *want)
 {
     for (size_t i = 0; i < now->count; i++) {
         const struct radius_socket *s = &now->item[i];
@@ -25,31 +25,30 @@ static const struct radius_socket *find_kept(const struct radius_sockets *now,
     return NULL;
 }
 
-static bool prepare_one(struct radius_sockets *next, const struct radius_sockets *now,
-                        const struct config *c, size_t section, bool accounting, size_t place,
-                        FILE *problems)
+/* Adds a socket for this address: the one of `now`, or a new one. s: the entry, without id and
+ * descriptor. False: the reason was written to problems. */
+static bool radius_socket_add(struct radius_sockets *next, const struct radius_sockets *now,
+                              struct radius_socket s, const struct config *c, FILE *problems)
 {
-    const struct config_radius *r = &c->radius[section];
-    const struct addr *want =
-        accounting ? &r->accounting_listen.item[place] : &r->listen.item[place];
-    const char *key = accounting ? "accounting-listen" : "listen";
-    const struct radius_socket *kept = find_kept(now, next, want);
-    struct radius_socket *s = &next->item[next->count++];
+    const struct config_radius *r = &c->radius[s.section];
+    const struct radius_socket *kept = radius_sockets_find_kept(now, next, &s.want);
     char text[ADDR_TEXT_MAX];
 
-    *s = (struct radius_socket){
-        .section = section, .accounting = accounting, .want = *want, .fd = -1};
+    s.fd = -1;
     if (kept != NULL) {
-        s->id = kept->id;
-        s->bound = kept->bound;
+        s.id = kept->id;
+        s.bound = kept->bound;
+        next->item[next->count++] = s;
         return true;
     }
-    s->id = next->next_id++;
-    s->fd = udp_bind(want, &s->bound);
-    if (s->fd < 0)
+    s.id = next->next_id++;
+    s.fd = udp_bind(&s.want, &s.bound);
+    next->item[next->count++] = s;
+    if (s.fd < 0)
         fprintf(problems, "%s:%u: radius %s: cannot listen on %s (UDP): %s\n", c->path,
-                config_line(c, r, key), r->name, addr_format(want, text), strerror(errno));
-    return s->fd >= 0;
+                config_line(c, r, s.accounting ? "accounting-listen" : "listen"), r->name,
+                addr_format(&s.want, text), strerror(errno));
+    return s.fd >= 0;
 }
 
 bool radius_sockets_prepare(struct radius_sockets *next, const struct radius_sockets *now,
@@ -63,10 +62,17 @@ bool radius_sockets_prepare(struct radius_sockets *next, const struct radius_soc
     *next = (struct radius_sockets){.next_id = now->next_id};
     next->item = insist_alloc(calloc(total + 1, sizeof *next->item));
     for (size_t i = 0; i < c->radius_count; i++) {
-        for (size_t k = 0; k < c->radius[i].listen.count; k++)
-            ok &= prepare_one(next, now, c, i, false, k, problems);
-        for (size_t k = 0; k < c->radius[i].accounting_listen.count; k++)
-            ok &= prepare_one(next, now, c, i, true, k, problems);
+        const struct config_radius *r = &c->radius[i];
+        struct radius_socket s = {.section = i};
+        for (size_t k = 0; k < r->listen.count; k++) {
+            s.want = r->listen.item[k];
+            ok &= radius_socket_add(next, now, s, c, problems);
+        }
+        s.accounting = true;
+        for (size_t k = 0; k < r->accounting_listen.count; k++) {
+            s.want = r->accounting_listen.item[k];
+            ok &= radius_socket_add(next, now, s, c, problems);
+        }
     }
     if (!ok)
         radius_sockets_free(next);

@@ -1,5 +1,5 @@
-/* radius_sockets: where VPN servers ask, from one configuration to the next: as sockets.h, for UDP.
- * Main thread. */
+/* radius_sockets: the sockets for requests of VPN servers, and which of them a reload keeps: as
+ * sockets.h, for UDP. Main thread. */
 #ifndef SSTPGATE_GATE_RADIUS_SOCKETS_H
 #define SSTPGATE_GATE_RADIUS_SOCKETS_H
 
@@ -10,12 +10,12 @@
 #include "config/config.h"
 
 struct radius_socket {
-    size_t id;      /* never used twice */
+    size_t id;      /* unique for the life of the program */
     size_t section; /* index into config->radius */
     bool accounting;
     struct addr want; /* as configured */
     struct addr bound;
-    int fd; /* until the proxy has taken it; -1 when it has */
+    int fd; /* -1: the proxy owns it */
 };
 
 struct radius_sockets {
@@ -24,16 +24,16 @@ struct radius_sockets {
     size_t next_id;
 };
 
-/* The table for c: sockets whose address did not change are those of `now`, the others are bound.
- * What cannot be bound is told in problems, all of it; then false, nothing new stays open, and now
- * is as it was. */
+/* Builds the table for c. Sockets whose address is unchanged are kept from `now`, the others are
+ * bound. False: every failure was written to problems, nothing new is open and `now` is unchanged.
+ */
 bool radius_sockets_prepare(struct radius_sockets *next, const struct radius_sockets *now,
                             const struct config *c, FILE *problems);
 
-/* Frees the table; descriptors that nobody has taken are closed. */
+/* Frees the table, and closes the descriptors that the proxy does not own. */
 void radius_sockets_free(struct radius_sockets *s);
 
-/* "radius" or "accounting": what is taken there. */
+/* Returns "radius" or "accounting". */
 const char *radius_socket_kind(const struct radius_socket *s);
 
 #endif

@@ -96,8 +96,8 @@ static void warn_short(struct gate *gate, unsigned wanted, size_t room, unsigned
 {
     if (gate->short_of.wanted != wanted || gate->short_of.room != room)
         log_msg(LOG_LEVEL_WARNING, "limit",
-                "max-tunnels is %u, but the limit of open files (%llu) leaves room for %zu "
-                "(ulimit -n, or LimitNOFILE= of systemd)",
+                "max-tunnels is %u, but the limit of open files (%llu) allows only %zu "
+                "(raise ulimit -n, or LimitNOFILE= of systemd)",
                 wanted, limit, room);
     gate->short_of.wanted = wanted;
     gate->short_of.room = room;
@@ -222,7 +222,7 @@ void reload_start(struct gate *gate)
 
 void reload_warn(struct gate *gate, const struct reload_next *n)
 {
-    warn(n->snapshot->config, "config", preflight_doubts);
+    warn(n->snapshot->config, "config", preflight_mistakes);
     warn(n->snapshot->config, "files", preflight_files);
     expiry_warn(gate, n->site[0], true);
 }
@@ -237,14 +237,14 @@ static bool same_text(const char *a, const char *b)
 void reload_list_fixed(const struct config_gate *was, const struct config_gate *is, FILE *to)
 {
     if (was->workers != is->workers)
-        fputs("workers changes with a restart only\n", to);
+        fputs("a change of workers requires a restart\n", to);
     if (strcmp(was->log, is->log) != 0 || was->log_level != is->log_level)
-        fputs("log and log-level change with a restart only\n", to);
+        fputs("a change of log or log-level requires a restart\n", to);
     if (!same_text(was->admin, is->admin))
-        fputs("admin changes with a restart only\n", to);
+        fputs("a change of admin requires a restart\n", to);
     if (was->limits.prefix_ipv4 != is->limits.prefix_ipv4 ||
         was->limits.prefix_ipv6 != is->limits.prefix_ipv6)
-        fputs("address-prefix-ipv4 and address-prefix-ipv6 change with a restart only\n", to);
+        fputs("a change of address-prefix-ipv4 or address-prefix-ipv6 requires a restart\n", to);
 }
 
 /* Warns about new settings that are not in force, in the log and in the answer. */
@@ -291,8 +291,8 @@ bool reload(struct gate *gate, const char *cause, FILE *answer)
         reload_succeed(gate, &n, cause, answer);
     } else {
         log_lines(LOG_LEVEL_ERROR, "reload", memo_text(&problems));
-        log_msg(LOG_LEVEL_ERROR, "reload", "%s: failed; the old configuration stays in force",
-                cause);
+        log_msg(LOG_LEVEL_ERROR, "reload",
+                "%s: nothing was changed; the old configuration stays in force", cause);
     }
     memo_free(&problems);
     snapshot_unref(snapshot);

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "net/listener.h"
 
-/* ---- what a service manager handed over ---- */
+/* ---- sockets from a service manager ---- */
 
 enum { LISTEN_FDS_START = 3 };
 
@@ -46,7 +46,7 @@ void sockets_inherited_begin(void)
             getsockname(fd, (struct sockaddr *)&sa, &len) != 0 ||
             addr_from_sockaddr((struct sockaddr *)&sa, &inherited[inherited_count].at) != ERR_OK) {
             log_msg(LOG_LEVEL_WARNING, "inherited",
-                    "descriptor %d is no listening TCP socket: closed", fd);
+                    "descriptor %d is not a listening TCP socket: closed", fd);
             close(fd);
             continue;
         }
@@ -62,17 +62,17 @@ void sockets_inherited_end(void)
         char text[ADDR_TEXT_MAX];
         if (!inherited[i].used)
             log_msg(LOG_LEVEL_WARNING, "inherited",
-                    "descriptor %d listens on %s, which no listener names with the same interface "
-                    "and v6only: closed",
+                    "descriptor %d listens on %s, but no listener has this address with the same "
+                    "interface and v6only: closed",
                     inherited[i].fd, addr_format(&inherited[i].at, text));
-        close(inherited[i].fd); /* those in use were duplicated for each worker */
+        close(inherited[i].fd); /* the workers have duplicates of those in use */
     }
     free(inherited);
     inherited = NULL;
     inherited_count = 0;
 }
 
-/* Whether it takes what the configuration wants taken, and nothing else. */
+/* Returns whether the socket accepts exactly the connections that the configuration wants. */
 static bool inherited_fits(int fd, const struct listening_socket *s)
 {
     char interface[IF_NAMESIZE] = "";
@@ -83,7 +83,7 @@ static bool inherited_fits(int fd, const struct listening_socket *s)
     if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, &len) != 0 ||
         strcmp(interface, s->interface == NULL ? "" : s->interface) != 0)
         return false;
-    /* Of an address that is not a wildcard there is no IPv4 side. */
+    /* V6ONLY makes a difference for the wildcard address only. */
     return s->want.family != AF_INET6 || !addr_is_any(&s->want) ||
            (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &size) == 0 &&
             (v6only != 0) == s->v6only);
@@ -115,11 +115,12 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-/* The socket of `now` that serves this address already, if no other entry has claimed it: port 0
- * may stand more than once. */
-static const struct listening_socket *find_kept(const struct sockets *now,
-                                                const struct sockets *next, const struct addr *want,
-                                                const char *interface, bool v6only)
+/* Returns the socket of `now` that serves this address, unless an entry of `next` has it already,
+ * because several entries may have port 0; NULL: none. */
+static const struct listening_socket *sockets_find_kept(const struct sockets *now,
+                                                        const struct sockets *next,
+                                                        const struct addr *want,
+                                                        const char *interface, bool v6only)
 {
     for (size_t i = 0; i < now->count; i++) {
         const struct listening_socket *s = &now->item[i];
@@ -142,13 +143,13 @@ static const char *bind_hint(int e, const struct listener_options *o)
     if (e == EACCES)
         return " (ports below 1024 need CAP_NET_BIND_SERVICE)";
     if (e == ENODEV)
-        return " (there is no such interface)";
+        return " (no such interface)";
     return "";
 }
 
-/* Whether a socket of the table holds this address, or a part of it: one for every address and one
- * for a single address stand side by side, and the kernel prefers the latter. */
-static bool holds(const struct sockets *table, const struct addr *want)
+/* Returns whether a socket of the table has this address or a part of it: a wildcard and a single
+ * address may both be bound, and the kernel prefers the latter. */
+static bool sockets_hold(const struct sockets *table, const struct addr *want)
 {
     for (size_t i = 0; i < table->count; i++) {
         const struct addr *bound = &table->item[i].bound;
@@ -159,9 +160,10 @@ static bool holds(const struct sockets *table, const struct addr *want)
     return false;
 }
 
-/* Of listener l, the address number `which`. */
-static bool bind_one(struct listening_socket *s, bool ours, const struct config *c,
-                     const struct config_listener *l, size_t which, size_t workers, FILE *problems)
+/* Binds address number `which` of listener l. ours: a socket of this program may share it. */
+static bool socket_bind(struct listening_socket *s, bool ours, const struct config *c,
+                        const struct config_listener *l, size_t which, size_t workers,
+                        FILE *problems)
 {
     struct listener_options options = {.interface = l->interface, .both = !l->v6only, .ours = ours};
     char text[ADDR_TEXT_MAX];
@@ -197,7 +199,7 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
         for (size_t k = 0; k < l->listen_count; k++) {
             struct listening_socket *s = &next->item[next->count];
             const struct listening_socket *kept =
-                find_kept(now, next, &l->listen[k], l->interface, l->v6only);
+                sockets_find_kept(now, next, &l->listen[k], l->interface, l->v6only);
             s->listener = i;
             s->want = l->listen[k];
             s->interface = l->interface == NULL ? NULL : insist_alloc(strdup(l->interface));
@@ -207,8 +209,8 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
                 s->bound = kept->bound;
             } else {
                 s->id = next->next_id++;
-                bool ours = holds(now, &s->want) || holds(next, &s->want);
-                ok &= bind_one(s, ours, c, l, k, workers, problems);
+                bool ours = sockets_hold(now, &s->want) || sockets_hold(next, &s->want);
+                ok &= socket_bind(s, ours, c, l, k, workers, problems);
             }
             next->count++;
         }

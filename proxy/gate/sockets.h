@@ -1,5 +1,4 @@
-/* sockets: the listening sockets of the program, from one configuration to the next. Main thread.
- */
+/* sockets: the listening sockets of the program, and which of them a reload keeps. Main thread. */
 #ifndef SSTPGATE_GATE_SOCKETS_H
 #define SSTPGATE_GATE_SOCKETS_H
 
@@ -10,13 +9,13 @@
 #include "config/config.h"
 
 struct listening_socket {
-    size_t id;        /* never used twice */
+    size_t id;        /* unique for the life of the program */
     size_t listener;  /* index into config->listener */
     struct addr want; /* as configured */
     struct addr bound;
     char *interface;
     bool v6only;
-    int *fds; /* one for each worker, until they have taken them; NULL when they have */
+    int *fds; /* one for each worker; NULL: the workers own them */
 };
 
 struct sockets {
@@ -26,20 +25,22 @@ struct sockets {
     size_t next_id;
 };
 
-/* The table for c: sockets whose address, interface and v6only did not change are those of `now`
- * (SO_REUSEPORT: closing one resets what waits in its queue), the others are bound. What cannot be
- * bound is told in problems, all of it; then false, nothing new stays open, and now is as it was.
- */
+/* Builds the table for c. Sockets whose address, interface and v6only are unchanged are kept from
+ * `now`, because closing a socket resets the connections in its queue (SO_REUSEPORT); the others
+ * are bound. False: every failure was written to problems, nothing new is open and `now` is
+ * unchanged. */
 bool sockets_prepare(struct sockets *next, const struct sockets *now, const struct config *c,
                      size_t workers, FILE *problems);
 
-/* Frees the table; descriptors nobody has taken are closed. */
+/* Frees the table, and closes the descriptors that no worker owns. */
 void sockets_free(struct sockets *s);
 
-/* Descriptors that a service manager has handed over (LISTEN_FDS of sd_listen_fds(3)) are used for
- * the addresses they are bound to. To be called once, before the first sockets_prepare; afterwards
- * sockets_inherited_end closes those that fit no address, with a warning. */
+/* Takes the descriptors that a service manager has passed (LISTEN_FDS of sd_listen_fds(3)); they
+ * are used for the addresses that they are bound to. Call once, before the first sockets_prepare.
+ */
 void sockets_inherited_begin(void);
+
+/* Closes the inherited descriptors that no listener uses, with a warning. */
 void sockets_inherited_end(void);
 
 #endif

@@ -9,31 +9,31 @@
 
 enum { LOOK_MS = 2000 };
 
-struct file {
+struct watched {
     char *path;
-    bool there;
+    bool exists;
     struct timespec changed;
     ino_t inode;
     dev_t device;
     off_t size;
-    bool wanted; /* by the configuration, while watch_files compares */
+    bool wanted; /* in the new list, while watch_files compares */
 };
 
 struct watch {
     uv_timer_t timer;
     void (*on_change)(void *arg);
     void *arg;
-    struct file *file;
+    struct watched *file;
     size_t count;
-    bool pending; /* something changed when we last looked: one quiet look later it is told */
+    bool pending; /* a file had changed at the last look; on_change follows a look without change */
 };
 
-static void look(struct file *f)
+static void watched_look(struct watched *f)
 {
     struct stat st;
 
-    f->there = stat(f->path, &st) == 0;
-    if (!f->there)
+    f->exists = stat(f->path, &st) == 0;
+    if (!f->exists)
         return;
     f->changed = st.st_mtim;
     f->inode = st.st_ino;
@@ -41,27 +41,27 @@ static void look(struct file *f)
     f->size = st.st_size;
 }
 
-static bool differs(const struct file *a, const struct file *b)
+static bool watched_differ(const struct watched *a, const struct watched *b)
 {
-    if (!a->there || !b->there)
-        return a->there != b->there;
+    if (!a->exists || !b->exists)
+        return a->exists != b->exists;
     return a->inode != b->inode || a->device != b->device || a->size != b->size ||
            a->changed.tv_sec != b->changed.tv_sec || a->changed.tv_nsec != b->changed.tv_nsec;
 }
 
-static void on_timer(uv_timer_t *timer)
+static void on_watch_timer(uv_timer_t *timer)
 {
     struct watch *w = timer->data;
     bool changed = false;
 
     for (size_t i = 0; i < w->count; i++) {
-        struct file before = w->file[i];
-        look(&w->file[i]);
-        changed |= differs(&before, &w->file[i]);
+        struct watched before = w->file[i];
+        watched_look(&w->file[i]);
+        changed |= watched_differ(&before, &w->file[i]);
     }
-    bool tell = w->pending && !changed;
+    const bool settled = w->pending && !changed;
     w->pending = changed;
-    if (tell)
+    if (settled)
         w->on_change(w->arg);
 }
 
@@ -73,11 +73,11 @@ struct watch *watch_new(uv_loop_t *loop, void (*on_change)(void *arg), void *arg
     w->arg = arg;
     INSIST_UV(uv_timer_init(loop, &w->timer));
     w->timer.data = w;
-    INSIST_UV(uv_timer_start(&w->timer, on_timer, LOOK_MS, LOOK_MS));
+    INSIST_UV(uv_timer_start(&w->timer, on_watch_timer, LOOK_MS, LOOK_MS));
     return w;
 }
 
-static void files_drop(struct watch *w)
+static void watch_drop_files(struct watch *w)
 {
     for (size_t i = 0; i < w->count; i++)
         free(w->file[i].path);
@@ -86,7 +86,7 @@ static void files_drop(struct watch *w)
     w->count = 0;
 }
 
-static void add(struct watch *w, const char *path)
+static void watch_add(struct watch *w, const char *path)
 {
     if (path == NULL)
         return;
@@ -96,11 +96,11 @@ static void add(struct watch *w, const char *path)
             return;
         }
     w->file = insist_alloc(realloc(w->file, (w->count + 1) * sizeof *w->file));
-    w->file[w->count] = (struct file){.path = insist_alloc(strdup(path)), .wanted = true};
-    look(&w->file[w->count++]);
+    w->file[w->count] = (struct watched){.path = insist_alloc(strdup(path)), .wanted = true};
+    watched_look(&w->file[w->count++]);
 }
 
-static void drop_unwanted(struct watch *w)
+static void watch_drop_unwanted(struct watch *w)
 {
     size_t kept = 0;
 
@@ -117,7 +117,7 @@ void watch_mark(struct watch *w)
 {
     w->pending = false;
     for (size_t i = 0; i < w->count; i++)
-        look(&w->file[i]);
+        watched_look(&w->file[i]);
 }
 
 void watch_files(struct watch *w, const struct config *c)
@@ -127,28 +127,28 @@ void watch_files(struct watch *w, const struct config *c)
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *l = &c->listener[i];
         for (size_t k = 0; k < l->certificate_count; k++) {
-            add(w, l->certificate[k].file);
-            add(w, l->certificate[k].key);
-            add(w, l->certificate[k].passphrase_file);
-            add(w, l->certificate[k].ocsp_file);
+            watch_add(w, l->certificate[k].file);
+            watch_add(w, l->certificate[k].key);
+            watch_add(w, l->certificate[k].passphrase_file);
+            watch_add(w, l->certificate[k].ocsp_file);
         }
     }
     for (size_t i = 0; i < c->backend_count; i++)
-        add(w, c->backend[i].users_file);
+        watch_add(w, c->backend[i].users_file);
     for (size_t i = 0; i < c->radius_count; i++) {
-        add(w, c->radius[i].secret_file);
-        add(w, c->radius[i].server_secret_file);
+        watch_add(w, c->radius[i].secret_file);
+        watch_add(w, c->radius[i].server_secret_file);
     }
     for (size_t i = 0; i < c->sources.file_count; i++)
-        add(w, sources_file_path(&c->sources, i));
-    add(w, c->gate.country_file);
-    drop_unwanted(w);
+        watch_add(w, sources_file_path(&c->sources, i));
+    watch_add(w, c->gate.country_file);
+    watch_drop_unwanted(w);
 }
 
 static void on_closed(uv_handle_t *handle)
 {
     struct watch *w = handle->data;
-    files_drop(w);
+    watch_drop_files(w);
     free(w);
 }
 

@@ -92,7 +92,7 @@ def test_what_is_no_listening_socket(bench):
         said = [event["msg"] for event in gate.events("inherited")]
         assert len(said) == 3
         for number, line in zip((3, 4, 5), said):
-            assert f"descriptor {number} " in line and "no listening TCP socket" in line
+            assert f"descriptor {number} " in line and "is not a listening TCP socket" in line
         bench.client(gate).establish("request")
     os.close(writer)
 

@@ -334,7 +334,7 @@ def test_few_descriptors(bench, monkeypatch):
     bench.client(gate).establish().ping().disconnect()
     gate.signal(signal.SIGHUP)
     gate.wait_log("the new configuration is in force")
-    assert gate.text().count("leaves room for") == 1  # nothing about it is new
+    assert gate.text().count("allows only") == 1  # nothing about it is new
 
 
 # ---- surroundings ----

@@ -550,7 +550,7 @@ def test_drain_and_ready(bench):
     gate.wait_event("server")
     assert changes(gate) == [(servers[0].address, "drain")]
     assert ctl(gate, "drain", f"back/{servers[0].address}") == \
-        (1, "sstpgate ctl: it is drained already")
+        (1, "sstpgate ctl: the server is already drained")
     assert ctl(gate, "servers")[1].splitlines() == [
         f"back/{servers[0].address} drain tunnels=1 weight=1 check=no",
         f"back/{servers[1].address} up tunnels=0 weight=1 check=no"]
@@ -580,9 +580,9 @@ def test_servers_are_listed(bench):
 
 
 @pytest.mark.parametrize("name, answer", [
-    ("nobody/127.0.0.1:1", "there is no such backend"), ("back", "there is no such server"),
-    ("back/", "there is no such server"), ("back/127.0.0.1", "there is no such server"),
-    ("back/127.0.0.1:1", "there is no such server"), ("bac/127.0.0.1:1", "there is no such backend"),
+    ("nobody/127.0.0.1:1", "no such backend"), ("back", "no such server"),
+    ("back/", "no such server"), ("back/127.0.0.1", "no such server"),
+    ("back/127.0.0.1:1", "no such server"), ("bac/127.0.0.1:1", "no such backend"),
 ])
 def test_drain_nobody(shared_pair, name, answer):
     for word in ("drain", "ready"):

@@ -380,7 +380,7 @@ def test_check_looks_for_the_folder_of_the_log(bench):
     done = run("-t", "-c", config)
     line = config.read_text().splitlines().index("log = /nonexistent/log") + 1
     assert (done.returncode, done.stderr) == (
-        0, f"{config}:{line}: warning: log: its folder /nonexistent: No such file or directory\n")
+        0, f"{config}:{line}: warning: log: its directory /nonexistent: No such file or directory\n")
 
 
 def test_check_prints_every_error(bench):
@@ -440,7 +440,7 @@ def test_what_is_hardly_meant(bench):
         return text.index(words, text.index(f"[{section}]")) + 1
     first = line("deny = 10.0.0.0/8", "listener front")
     told = [
-        f"{line('ban-file = /nonexistent/bans', 'gate')}: warning: ban-file: its folder "
+        f"{line('ban-file = /nonexistent/bans', 'gate')}: warning: ban-file: its directory "
         "/nonexistent: No such file or directory",
         *(f"{line(words, 'listener front')}: warning: listener front: this rule is never reached: "
           f"the rule on line {first} matches all of its addresses"
@@ -449,8 +449,8 @@ def test_what_is_hardly_meant(bench):
         f"rule is never reached: the rule on line {line('use-backend = plain any', 'listener site')} "
         "matches all of its addresses",
         *(f"{line('crypto-binding = rewrite', f'backend {name}')}: warning: backend {name}: "
-          "crypto-binding = rewrite without users-file and radius: there is no key for MS-CHAPv2 "
-          "and EAP, whose calls are refused" for name in ("back", "routed"))]
+          "crypto-binding = rewrite without users-file or radius: no key for MS-CHAPv2 "
+          "and EAP, so their calls are refused" for name in ("back", "routed"))]
     done = run("-t", "-c", config)
     assert done.returncode == 0
     assert done.stderr.splitlines() == [f"{config}:{one}" for one in told]

@@ -759,7 +759,7 @@ def test_drain(bench):
     site = Site(bench)
     client = bench.client(site.gate, auth=("mschapv2",)).establish().ping()
     site.gate.signal(signal.SIGQUIT)
-    site.gate.wait_log("waiting for the end of the running ones")
+    site.gate.wait_log("waiting for the existing calls to end")
     assert site.nas.ask([ALICE, (USER_PASSWORD, b"sesame")]).code == ACCESS_ACCEPT
     client.ping().disconnect()
     assert site.gate.wait_exit() == 0

@@ -386,7 +386,7 @@ def test_what_needs_a_restart(bench):
                             "address-prefix-ipv6": 56})
     assert it.reload()
     assert len(it.said) == 5
-    assert all("with a restart only" in line for line in it.said[:-1])
+    assert all("requires a restart" in line for line in it.said[:-1])
     bench.client(it.gate).establish("request")
 
 

@@ -1,4 +1,4 @@
-/* What is answered to a line, without sockets; these are for tests/integration/test_admin.py. */
+/* Answers to command lines, without sockets; integration/test_admin.py tests these. */
 #include "gate/admin.h"
 
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include "base/addr.h"
 
-/* Each operation says its name, and what it was given; those in `failing` fail. */
+/* Each operation prints its argument and its name; the one named by `failing` fails. */
 static const char *failing;
 
 static const char *said(const char *name, FILE *out)
@@ -37,7 +37,7 @@ static const char *on_unban(void *arg, const struct cidr *net, FILE *out)
 {
     char text[ADDR_TEXT_MAX];
     (void)arg;
-    fprintf(out, "%s\n", net == NULL ? "everybody" : cidr_format(net, text));
+    fprintf(out, "%s\n", net == NULL ? "all" : cidr_format(net, text));
     return said("unban", out);
 }
 
@@ -118,22 +118,22 @@ static void lines_and_answers(void **state)
         {"servers", NULL, "servers!\nok\n"},
         {"servers b", NULL, "error: usage: servers\n"},
         {"stop", NULL, "stop!\nok\n"},
-        {"unban all", NULL, "everybody\nunban!\nok\n"},
+        {"unban all", NULL, "all\nunban!\nok\n"},
         {"unban  192.0.2.1", NULL, "192.0.2.1\nunban!\nok\n"},
         {"unban 2001:db8::/32", "unban", "2001:db8::/32\nunban!\nerror: not today\n"},
         {"unban", NULL, "error: usage: unban PREFIX|ADDRESS|all\n"},
         {"unban all all", NULL, "error: usage: unban PREFIX|ADDRESS|all\n"},
         {"unban All", NULL, "error: write an address, a network such as 198.51.100.0/24, or all\n"},
         {"unban 192.0.2.1/24", NULL,
-         "error: no network: its prefix is too long, or bits behind the prefix are set\n"},
+         "error: not a network: the prefix is too long, or bits after the prefix are set\n"},
         {"status now", NULL, "error: usage: status\n"},
         {"relaod", NULL, "error: unknown command 'relaod'; did you mean 'reload'?\n"},
         {"RELOAD", NULL, "error: unknown command 'RELOAD'; did you mean 'reload'?\n"},
-        {"%s%n", NULL, "error: unknown command '%s%n'; help lists them\n"},
-        {"", NULL, "error: no command; help lists them\n"},
-        {"\x1b[2J", NULL, "error: a command is made of visible ASCII\n"},
-        {"st\xff", NULL, "error: a command is made of visible ASCII\n"},
-        {"a\x7f", NULL, "error: a command is made of visible ASCII\n"},
+        {"%s%n", NULL, "error: unknown command '%s%n'; `help` lists the commands\n"},
+        {"", NULL, "error: no command; `help` lists the commands\n"},
+        {"\x1b[2J", NULL, "error: a command may contain only printable ASCII\n"},
+        {"st\xff", NULL, "error: a command may contain only printable ASCII\n"},
+        {"a\x7f", NULL, "error: a command may contain only printable ASCII\n"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         failing = table[i].failing;
@@ -147,7 +147,7 @@ static void a_nul_ends_nothing(void **state)
 {
     (void)state;
     char *text = answer("status\0x", 8);
-    assert_string_equal(text, "error: a command is made of visible ASCII\n");
+    assert_string_equal(text, "error: a command may contain only printable ASCII\n");
     free(text);
 }
 
@@ -162,7 +162,7 @@ static void a_line_has_its_length(void **state)
     assert_string_equal(text, "status!\nok\n");
     free(text);
     text = answer(line, ADMIN_LINE_MAX + 1);
-    assert_string_equal(text, "error: a command is at most 256 octets long\n");
+    assert_string_equal(text, "error: a command may have at most 256 bytes\n");
     free(text);
 }
 

@@ -38,23 +38,23 @@ static void what_only_a_restart_changes_is_listed(void **state)
     (void)state;
     assert_fixed(&was, &is, "");
     is.workers = 0;
-    assert_fixed(&was, &is, "workers changes with a restart only\n");
+    assert_fixed(&was, &is, "a change of workers requires a restart\n");
     is = was;
     is.log = syslog_name;
-    assert_fixed(&was, &is, "log and log-level change with a restart only\n");
+    assert_fixed(&was, &is, "a change of log or log-level requires a restart\n");
     is = was;
     is.log_level = was.log_level + 1;
-    assert_fixed(&was, &is, "log and log-level change with a restart only\n");
+    assert_fixed(&was, &is, "a change of log or log-level requires a restart\n");
     is = was;
     is.admin = socket_a;
-    assert_fixed(&was, &is, "admin changes with a restart only\n");
-    assert_fixed(&is, &was, "admin changes with a restart only\n");
+    assert_fixed(&was, &is, "a change of admin requires a restart\n");
+    assert_fixed(&is, &was, "a change of admin requires a restart\n");
     is = was;
     is.limits.prefix_ipv6 = 56;
     is.workers = 1;
     assert_fixed(&was, &is,
-                 "workers changes with a restart only\n"
-                 "address-prefix-ipv4 and address-prefix-ipv6 change with a restart only\n");
+                 "a change of workers requires a restart\n"
+                 "a change of address-prefix-ipv4 or address-prefix-ipv6 requires a restart\n");
 }
 
 static void the_same_text_is_no_change(void **state)
@@ -66,7 +66,7 @@ static void the_same_text_is_no_change(void **state)
     (void)state;
     assert_fixed(&was, &is, "");
     is.admin = socket_b;
-    assert_fixed(&was, &is, "admin changes with a restart only\n");
+    assert_fixed(&was, &is, "a change of admin requires a restart\n");
 }
 
 /* A reload may change these. */
