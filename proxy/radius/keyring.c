@@ -69,14 +69,14 @@ struct keyring {
     struct bucket bucket[BUCKETS];
 };
 
-static size_t place(const struct stretch *r, size_t i, size_t size)
+static size_t ring_place(const struct stretch *r, size_t i, size_t size)
 {
     return (r->first + i) % size;
 }
 
-static void drop_oldest(struct stretch *r, size_t size)
+static void ring_drop_oldest(struct stretch *r, size_t size)
 {
-    r->first = place(r, 1, size);
+    r->first = ring_place(r, 1, size);
     r->count--;
 }
 
@@ -103,17 +103,17 @@ static struct label label_of(const struct keyring *k, const char *radius,
     };
 }
 
-static void lock(struct keyring *k)
+static void keyring_lock(struct keyring *k)
 {
     INSIST(pthread_mutex_lock(&k->lock) == 0);
 }
 
-static void unlock(struct keyring *k)
+static void keyring_unlock(struct keyring *k)
 {
     INSIST(pthread_mutex_unlock(&k->lock) == 0);
 }
 
-static void wipe(struct ring_keys *e)
+static void keys_wipe(struct ring_keys *e)
 {
     explicit_bzero(e->key, sizeof e->key);
     e->n = 0;
@@ -121,8 +121,8 @@ static void wipe(struct ring_keys *e)
 
 static void forget_oldest_keys(struct keyring *k)
 {
-    wipe(&k->keys[k->kept.first]);
-    drop_oldest(&k->kept, KEYRING_MAX);
+    keys_wipe(&k->keys[k->kept.first]);
+    ring_drop_oldest(&k->kept, KEYRING_MAX);
 }
 
 /* Threads read the clock one after the other, so a time may be a little ahead of now. */
@@ -151,7 +151,7 @@ static void forget_oldest_seen(struct keyring *k)
     while (*at != oldest + 1)
         at = &k->seen[*at - 1].next;
     *at = k->seen[oldest].next;
-    drop_oldest(&k->noted, KEYRING_SEEN_MAX);
+    ring_drop_oldest(&k->noted, KEYRING_SEEN_MAX);
 }
 
 static void make_room_for_note(struct keyring *k, uint64_t now_ms)
@@ -162,7 +162,7 @@ static void make_room_for_note(struct keyring *k, uint64_t now_ms)
     forget_oldest_seen(k);
 }
 
-static void expire(struct keyring *k, uint64_t now_ms)
+static void keyring_expire(struct keyring *k, uint64_t now_ms)
 {
     while (k->kept.count > 0 && is_over(k->keys[k->kept.first].put, now_ms))
         forget_oldest_keys(k);
@@ -246,17 +246,17 @@ void keyring_put(struct keyring *k, const char *radius, const struct keyring_log
         n = KEYRING_PER_LOGIN;
     if (login->marks.proof == 0 && is_common(k, login->marks.chain))
         return;
-    lock(k);
-    expire(k, now_ms);
+    keyring_lock(k);
+    keyring_expire(k, now_ms);
     if (k->kept.count == KEYRING_MAX)
         forget_oldest_keys(k);
-    struct ring_keys *e = &k->keys[place(&k->kept, k->kept.count++, KEYRING_MAX)];
+    struct ring_keys *e = &k->keys[ring_place(&k->kept, k->kept.count++, KEYRING_MAX)];
     e->id = ++k->latest;
     e->put = now_ms;
     e->label = label_of(k, radius, login);
     e->n = n;
     memcpy(e->key, keys, n * sizeof *keys);
-    unlock(k);
+    keyring_unlock(k);
     if (k->on_put != NULL)
         k->on_put(k->on_put_arg);
 }
@@ -281,11 +281,11 @@ size_t keyring_find(struct keyring *k, struct keyring_search *s, uint64_t now_ms
 {
     size_t found = 0;
 
-    lock(k);
-    expire(k, now_ms);
+    keyring_lock(k);
+    keyring_expire(k, now_ms);
     const struct label wanted = label_of(k, s->radius, s->login);
     for (size_t i = k->kept.count; i-- > 0;) {
-        const struct ring_keys *e = &k->keys[place(&k->kept, i, KEYRING_MAX)];
+        const struct ring_keys *e = &k->keys[ring_place(&k->kept, i, KEYRING_MAX)];
         if (e->id <= s->latest)
             break;
         if (!same_login(k, &e->label, &wanted))
@@ -296,19 +296,19 @@ size_t keyring_find(struct keyring *k, struct keyring_search *s, uint64_t now_ms
         }
     }
     s->latest = k->latest;
-    unlock(k);
+    keyring_unlock(k);
     return found;
 }
 
 void keyring_spend(struct keyring *k, uint64_t id)
 {
-    lock(k);
+    keyring_lock(k);
     for (size_t i = k->kept.count; i-- > 0;) {
-        struct ring_keys *e = &k->keys[place(&k->kept, i, KEYRING_MAX)];
+        struct ring_keys *e = &k->keys[ring_place(&k->kept, i, KEYRING_MAX)];
         if (e->id == id)
-            wipe(e);
+            keys_wipe(e);
     }
-    unlock(k);
+    keyring_unlock(k);
 }
 
 /* ---- clients ---- */
@@ -353,7 +353,7 @@ static void add_note(struct keyring *k, struct note note, const struct addr *cli
     if (noted_lately(k, bucket->first, &note, client, now_ms))
         return;
     make_room_for_note(k, now_ms);
-    const size_t i = place(&k->noted, k->noted.count++, KEYRING_SEEN_MAX);
+    const size_t i = ring_place(&k->noted, k->noted.count++, KEYRING_SEEN_MAX);
     k->seen[i] =
         (struct ring_seen){.at = now_ms, .note = note, .client = *client, .next = bucket->first};
     bucket->first = (uint16_t)(i + 1);
@@ -362,17 +362,17 @@ static void add_note(struct keyring *k, struct note note, const struct addr *cli
 void keyring_saw(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct addr *client, uint64_t now_ms)
 {
-    lock(k);
-    expire(k, now_ms);
+    keyring_lock(k);
+    keyring_expire(k, now_ms);
     const struct label label = label_of(k, radius, login);
     if (label.marks.proof != 0)
         add_note(k, note_of(&label, label.marks.proof), client, now_ms);
     if (label.marks.chain != 0 || label.marks.proof == 0)
         add_note(k, note_of(&label, label.marks.chain), client, now_ms);
-    unlock(k);
+    keyring_unlock(k);
 }
 
-static bool answers(const struct keyring *k, const struct note *a, const struct note *wanted)
+static bool note_matches(const struct keyring *k, const struct note *a, const struct note *wanted)
 {
     return a->radius == wanted->radius && a->mark == wanted->mark &&
            (!is_common(k, a->mark) || same_user(a->user, a->bare, wanted->user, wanted->bare));
@@ -388,7 +388,7 @@ static unsigned seen_from(struct keyring *k, struct note wanted, uint64_t now_ms
 
     for (uint16_t i = bucket->first; i != 0; i = k->seen[i - 1].next) {
         const struct ring_seen *e = &k->seen[i - 1];
-        if (!answers(k, &e->note, &wanted))
+        if (!note_matches(k, &e->note, &wanted))
             continue;
         if (n == 0)
             *client = e->client;
@@ -403,20 +403,20 @@ bool keyring_client_of(struct keyring *k, const char *radius, const struct keyri
 {
     unsigned n = 0;
 
-    lock(k);
-    expire(k, now_ms);
+    keyring_lock(k);
+    keyring_expire(k, now_ms);
     const struct label wanted = label_of(k, radius, login);
     if (wanted.marks.chain != 0 || wanted.marks.proof == 0)
         n = seen_from(k, note_of(&wanted, wanted.marks.chain), now_ms, client);
     if (n == 0 && wanted.marks.proof != 0)
         n = seen_from(k, note_of(&wanted, wanted.marks.proof), now_ms, client);
-    unlock(k);
+    keyring_unlock(k);
     return n == 1;
 }
 
 void keyring_sweep(struct keyring *k, uint64_t now_ms)
 {
-    lock(k);
-    expire(k, now_ms);
-    unlock(k);
+    keyring_lock(k);
+    keyring_expire(k, now_ms);
+    keyring_unlock(k);
 }

@@ -16,8 +16,8 @@ static void set_authenticator(struct radius_out *o, const uint8_t *octets)
     memcpy(o->octets + RADIUS_AUTHENTICATOR_AT, octets, RADIUS_AUTHENTICATOR);
 }
 
-/* Message-Authenticator goes first: what CVE-2024-3596 needs is a beginning that somebody else has
- * chosen. */
+/* Message-Authenticator is the first attribute, because CVE-2024-3596 needs a prefix that the
+ * attacker can choose. */
 static void add_access_request(const struct radius_packet *p, const struct radius_trip *trip,
                                const struct addr *caller, struct radius_out *out)
 {
@@ -34,11 +34,11 @@ static void add_access_request(const struct radius_packet *p, const struct radiu
             (a.type != RADIUS_CALLING_STATION_ID || caller == NULL))
             radius_add(out, a.type, a.value);
     }
-    if (chap && !challenge) /* RFC 2865 2.2: then it is the authenticator */
+    if (chap && !challenge) /* RFC 2865 2.2: the authenticator is the challenge */
         radius_add(out, RADIUS_CHAP_CHALLENGE, p->authenticator);
     if (caller != NULL)
         radius_add(out, RADIUS_CALLING_STATION_ID, caller_text(caller, text));
-    /* RFC 2865 5.33: behind those that others have added */
+    /* RFC 2865 5.33: after those of other proxies */
     radius_add(out, RADIUS_PROXY_STATE, span_of(trip->proxy_state, sizeof trip->proxy_state));
 }
 
@@ -52,7 +52,7 @@ bool radius_carry_request(const struct radius_packet *p, struct radius_trip *tri
     memcpy(trip->client_authenticator, p->authenticator.p, RADIUS_AUTHENTICATOR);
     radius_random(trip->proxy_state, sizeof trip->proxy_state);
     radius_begin(out, p->code, p->id);
-    if (p->code != RADIUS_ACCESS_REQUEST) { /* accounting hides nothing, and passes as it is */
+    if (p->code != RADIUS_ACCESS_REQUEST) { /* accounting hides nothing, so it is copied */
         while (radius_next(&c, &a))
             radius_add(out, a.type, a.value);
         return radius_end(out);
@@ -74,14 +74,13 @@ void radius_carry_sign(struct radius_out *request, struct radius_trip *trip, uin
 {
     request->octets[1] = id;
     radius_sign(request, NULL, trip->server_secret);
-    /* That of accounting depends on the identifier. */
+    /* The authenticator of an Accounting-Request depends on the identifier. */
     memcpy(trip->server_authenticator, request->octets + RADIUS_AUTHENTICATOR_AT,
            RADIUS_AUTHENTICATOR);
 }
 
-/* It should be the last of them (RFC 2865 5.33); its octets are nobody else's wherever it stands.
- */
-static bool is_own_state(const struct radius_attribute *a, const struct radius_trip *trip)
+/* It should be the last Proxy-State (RFC 2865 5.33); it is random, so it is recognized anywhere. */
+static bool is_own_proxy_state(const struct radius_attribute *a, const struct radius_trip *trip)
 {
     return a->type == RADIUS_PROXY_STATE &&
            span_eq(a->value, span_of(trip->proxy_state, sizeof trip->proxy_state));
@@ -98,7 +97,7 @@ bool radius_carry_answer(const struct radius_packet *p, const struct radius_trip
     if (access)
         radius_add(out, RADIUS_MESSAGE_AUTHENTICATOR, span_of(to_be_signed, sizeof to_be_signed));
     while (radius_next(&c, &a))
-        if (!access || (a.type != RADIUS_MESSAGE_AUTHENTICATOR && !is_own_state(&a, trip)))
+        if (!access || (a.type != RADIUS_MESSAGE_AUTHENTICATOR && !is_own_proxy_state(&a, trip)))
             radius_add(out, a.type, a.value);
     if (!radius_end(out))
         return false;
@@ -112,9 +111,9 @@ bool radius_carry_answer(const struct radius_packet *p, const struct radius_trip
     return true;
 }
 
-/* ---- the login ---- */
+/* ---- logins ---- */
 
-/* NT-Response stands behind the other fields (RFC 2548 2.1.3, 2.3.2, 2.3.3). */
+/* Offset of the NT-Response in each attribute (RFC 2548 2.1.3, 2.3.2, 2.3.3). */
 static const struct {
     uint8_t type;
     size_t len, at;

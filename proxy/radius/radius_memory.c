@@ -31,7 +31,7 @@ static struct radius_memory_slot *set_of(const struct radius_memory *m, uint64_t
 }
 
 /* Returns the index of the hash in the set; RADIUS_MEMORY_WAYS: missing. */
-static size_t find(const struct radius_memory_slot *set, uint64_t hash)
+static size_t set_find(const struct radius_memory_slot *set, uint64_t hash)
 {
     size_t i = 0;
 
@@ -44,11 +44,11 @@ uint64_t radius_memory_get(const struct radius_memory *m, struct span octets)
 {
     const uint64_t hash = siphash(&m->key, octets.p, octets.n);
     const struct radius_memory_slot *set = set_of(m, hash);
-    const size_t i = find(set, hash);
+    const size_t i = set_find(set, hash);
     return i < WAYS ? set[i].value : 0;
 }
 
-static void remove_slot(struct radius_memory_slot *set, size_t i)
+static void set_remove(struct radius_memory_slot *set, size_t i)
 {
     memmove(&set[i], &set[i + 1], (WAYS - 1 - i) * sizeof *set);
     set[WAYS - 1] = (struct radius_memory_slot){0};
@@ -58,10 +58,10 @@ void radius_memory_put(struct radius_memory *m, struct span octets, uint64_t val
 {
     const uint64_t hash = siphash(&m->key, octets.p, octets.n);
     struct radius_memory_slot *set = set_of(m, hash);
-    const size_t i = find(set, hash);
+    const size_t i = set_find(set, hash);
 
     if (i < WAYS)
-        remove_slot(set, i);
+        set_remove(set, i);
     if (value == 0)
         return;
     memmove(&set[1], &set[0], (WAYS - 1) * sizeof *set);

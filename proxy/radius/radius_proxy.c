@@ -18,7 +18,7 @@ struct radius_listen {
     struct radius_section *section;
     size_t id;
     bool accounting;
-    bool kept; /* while a switch compares */
+    bool kept; /* in the new configuration, during a switch */
 };
 
 /* ---- sections ---- */
@@ -55,7 +55,7 @@ static void on_listen_closed(struct udp *u)
     free(u->owner);
 }
 
-static void on_datagram(struct udp *u, struct span octets, const struct udp_path *path)
+static void on_request(struct udp *u, struct span octets, const struct udp_path *path)
 {
     const struct radius_listen *at = u->owner;
     radius_section_take(at->section, u, at->accounting, octets, path);
@@ -63,7 +63,7 @@ static void on_datagram(struct udp *u, struct span octets, const struct udp_path
 
 static void listen_close(struct radius_proxy *p, struct radius_listen *at)
 {
-    /* Answers for those who asked there have nowhere to leave from. */
+    /* An answer leaves from the socket of its request, so these requests end, too. */
     radius_section_forget(at->section, &at->udp);
     DL_DELETE(p->listening, at);
     udp_close(&at->udp, on_listen_closed);
@@ -87,16 +87,16 @@ static void listen_open(struct radius_proxy *p, const struct radius_place *place
     at->id = place->id;
     at->kept = true;
     at->accounting = place->accounting;
-    const int r = udp_open(&at->udp, &p->worker, place->fd, on_datagram, at);
+    const int r = udp_open(&at->udp, &p->worker, place->fd, on_request, at);
     if (r == 0) {
         DL_APPEND(p->listening, at);
         return;
     }
-    log_msg(LOG_LEVEL_ERROR, "radius", "a socket was lost: %s", uv_strerror(r)); /* no memory */
+    log_msg(LOG_LEVEL_ERROR, "radius", "cannot poll a socket: %s", uv_strerror(r));
     free(at);
 }
 
-/* Before the sections change: where a socket goes to another one, what waits there is forgotten. */
+/* Call before the sections change. A socket that moves to another section loses its requests. */
 static void listening_prepare(struct radius_proxy *p, const struct snapshot *snapshot,
                               const struct radius_place *place, size_t count)
 {
@@ -139,7 +139,7 @@ void radius_proxy_switch(struct radius_proxy *p, struct snapshot *snapshot,
     p->snapshot = snapshot_ref(snapshot);
 }
 
-/* ---- what is told ---- */
+/* ---- numbers ---- */
 
 size_t radius_proxy_descriptors(const struct config *c)
 {

@@ -1,11 +1,11 @@
-/* radius_proxy: the gate between VPN servers and the RADIUS servers they ask (RFC 2865 2.3). It
- * hands packets on, keeps nothing that it need not, and takes a copy of the keys in an
- * Access-Accept to the keyring before the VPN server gets it. A thread of its own; its loop is a
- * struct worker.
+/* radius_proxy: the gate between VPN servers and their RADIUS servers (RFC 2865 2.3). Forwards
+ * packets, and puts the keys of an Access-Accept into the keyring before the VPN server gets it. It
+ * has a thread of its own, whose loop is a struct worker.
  *
- * Retransmission is left to the clients: what they say again is sent again, to the next server
- * where one was silent for timeout-server. What nobody asked for, or is not signed as it must be,
- * is dropped, counted and told, with at most one line a second of each kind. */
+ * Retransmissions are the VPN server's; the gate never retransmits on its own. A retransmission
+ * goes to the next server if one was silent for timeout-server. Packets that no request asked for,
+ * or that are not signed as they must be, are dropped, counted and logged, at most one line a
+ * second for each reason. */
 #ifndef SSTPGATE_RADIUS_RADIUS_PROXY_H
 #define SSTPGATE_RADIUS_RADIUS_PROXY_H
 
@@ -23,7 +23,7 @@ struct radius_proxy {
     struct worker worker;
     struct keyring *keyring;
     struct snapshot *snapshot;       /* in force; NULL before the first switch */
-    struct radius_section **section; /* as many, and in the order, as the configuration has */
+    struct radius_section **section; /* in the order of the configuration */
     size_t section_count;
     struct radius_listen *listening; /* its sockets */
 };
@@ -31,33 +31,32 @@ struct radius_proxy {
 /* keyring: outlives it. */
 void radius_proxy_init(struct radius_proxy *p, struct keyring *keyring);
 
-/* After worker_run(&p->worker) has returned. */
+/* Call after worker_run(&p->worker) has returned. */
 void radius_proxy_fini(struct radius_proxy *p);
 
-/* A socket that packets are taken at. */
+/* A socket for requests. */
 struct radius_place {
-    size_t id;      /* stays the same while a socket does */
+    size_t id;      /* stays the same as long as the socket exists */
     size_t section; /* index into config->radius */
     bool accounting;
-    int fd; /* of udp_bind; -1: it is the one that has this id already */
+    int fd; /* of udp_bind; -1: the socket that already has this id */
 };
 
-/* Takes up another configuration: sockets that are not among the places are closed. What waits for
- * an answer goes on waiting where its client, its servers and its secrets stayed what they were;
- * the others' clients ask again. snapshot: a reference of its own is taken. In the proxy's thread,
+/* Puts another configuration in force. Sockets that are not among the places are closed. Requests
+ * stay pending if their socket, servers and secrets are unchanged; the others are dropped, and the
+ * clients retransmit them. Takes a counted reference to the snapshot. Call in the proxy's thread,
  * or before it runs. */
 void radius_proxy_switch(struct radius_proxy *p, struct snapshot *snapshot,
                          const struct radius_place *place, size_t count);
 
-/* Closes everything; then worker_run returns. For worker_post. */
+/* Closes everything; then worker_run returns. arg: the struct radius_proxy. For worker_post. */
 void radius_proxy_stop(void *arg);
 
-/* File descriptors that its sockets towards servers may need, for as many requests as one may
- * expect at a time. */
+/* Returns the number of descriptors for its sockets to servers, with a usual number of requests. */
 size_t radius_proxy_descriptors(const struct config *c);
 
-/* Lines "radius NAME: ..." with what was counted. From the main thread, not while a switch is on
- * its way. */
+/* Writes a line "radius NAME: ..." of counters for each section. From the main thread, but not
+ * during a switch. */
 void radius_proxy_print(const struct radius_proxy *p, FILE *out);
 
 #endif

@@ -13,14 +13,14 @@
 
 enum { IDENTIFIERS = 256 };
 
-/* A socket of its own for each 256 requests: its port is the kernel's choice, which makes answers
- * harder to forge. */
+/* A socket for 256 requests. The kernel chooses its port at random, which makes answers harder to
+ * forge. */
 struct radius_port {
     struct udp udp;
     struct radius_server *server;
     struct radius_port *next;
     sa_family_t family;
-    uint8_t last; /* identifiers are used in turn: what comes late meets nobody */
+    uint8_t last; /* identifiers are used in turn, so that a late answer finds no new request */
     unsigned used;
     struct radius_request *by_id[IDENTIFIERS];
 };
@@ -39,7 +39,7 @@ static void log_server(const struct radius_server *s, enum log_level level, cons
     log_end(&l);
 }
 
-/* ---- its address ---- */
+/* ---- addresses ---- */
 
 static void on_resolved(void *arg, int status)
 {
@@ -51,7 +51,7 @@ static void on_resolved(void *arg, int status)
 
     while (n < RADIUS_ADDRESSES_MAX && dial_next(s->dial, &a)) {
         if (s->address_count > 0 && addr_equal(&a, &was))
-            current = n; /* the one in use stays so */
+            current = n; /* the address in use stays in use */
         s->address[n++] = a;
     }
     dial_free(s->dial);
@@ -61,13 +61,13 @@ static void on_resolved(void *arg, int status)
     if (n > 0) {
         s->address_count = n;
         s->current = current;
-    } else if (s->address_count == 0) { /* what we know is better than nothing */
+    } else if (s->address_count == 0) { /* otherwise the known addresses stay in use */
         log_server(s, LOG_LEVEL_WARNING, status == 0 ? "has no address" : uv_strerror(status));
     }
 }
 
-/* What is written as an address is known at once, and for good. */
-static bool take_literal(struct radius_server *s)
+/* Returns whether the host is an address, which needs no look-up. */
+static bool server_take_literal(struct radius_server *s)
 {
     char text[ADDR_TEXT_MAX];
 
@@ -79,7 +79,7 @@ static bool take_literal(struct radius_server *s)
     return true;
 }
 
-static void lookup(struct radius_server *s)
+static void server_lookup(struct radius_server *s)
 {
     s->dial = dial_new(s->worker, s->host, s->port_number, on_resolved, s);
 }
@@ -96,8 +96,8 @@ struct radius_server *radius_server_new(struct worker *w, const struct config_ho
     s->section = section;
     s->host = insist_alloc(strdup(at->host));
     s->port_number = at->port;
-    if (!take_literal(s))
-        lookup(s);
+    if (!server_take_literal(s))
+        server_lookup(s);
     return s;
 }
 
@@ -121,13 +121,13 @@ void radius_server_free(struct radius_server *s)
 void radius_server_sweep(struct radius_server *s, uint64_t now_ms)
 {
     if (s->dial == NULL && now_ms >= s->lookup_ms)
-        lookup(s);
+        server_lookup(s);
     atomic_store(&s->silent, radius_server_is_silent(s, now_ms));
 }
 
-/* ---- its identifiers ---- */
+/* ---- identifiers ---- */
 
-static void on_datagram(struct udp *u, struct span octets, const struct udp_path *path)
+static void on_server_datagram(struct udp *u, struct span octets, const struct udp_path *path)
 {
     struct radius_port *p = u->owner;
     struct radius_server *s = p->server;
@@ -150,7 +150,7 @@ static struct radius_port *port_open(struct radius_server *s, sa_family_t family
     if (fd < 0)
         return NULL;
     struct radius_port *p = NEW(struct radius_port);
-    if (udp_open(&p->udp, s->worker, fd, on_datagram, p) != 0) {
+    if (udp_open(&p->udp, s->worker, fd, on_server_datagram, p) != 0) {
         free(p);
         return NULL;
     }
@@ -200,11 +200,11 @@ void radius_server_release(struct radius_request *r)
 void radius_server_send(struct radius_request *r)
 {
     const struct udp_path path = {.peer = r->to};
-    /* Lost here or on the way is the same: the client asks again. */
+    /* A packet that is lost here is as one lost on the network: the client retransmits it. */
     (void)udp_send(&r->port->udp, span_of(r->octets, r->len), &path);
 }
 
-/* ---- does it answer? ---- */
+/* ---- silence ---- */
 
 bool radius_server_is_silent(const struct radius_server *s, uint64_t now_ms)
 {
@@ -218,7 +218,7 @@ bool radius_server_moved(const struct radius_server *s, const struct radius_requ
 
 void radius_server_missed(struct radius_server *s, const struct radius_request *r, uint64_t now_ms)
 {
-    if (s->answered_ms >= r->sent_ms) /* others did get an answer meanwhile */
+    if (s->answered_ms >= r->sent_ms) /* another request was answered since */
         return;
     if (s->silent_until == 0)
         log_server(s, LOG_LEVEL_WARNING, "does not answer");
@@ -226,7 +226,7 @@ void radius_server_missed(struct radius_server *s, const struct radius_request *
     atomic_store(&s->silent, true);
     if (s->address_count > 0 && !radius_server_moved(s, r))
         s->current = (s->current + 1) % s->address_count;
-    /* Its name may lead elsewhere by now. */
+    /* The name may have another address by now. */
     if (s->lookup_ms != UINT64_MAX && s->lookup_ms > s->looked_ms + RADIUS_LOOKUP_SOON_MS)
         s->lookup_ms = s->looked_ms + RADIUS_LOOKUP_SOON_MS;
 }

@@ -1,6 +1,5 @@
-/* radius_server: one RADIUS server that requests are sent to: its address, which is looked up again
- * now and then, its sockets with 256 identifiers each, and whether it answers. The RADIUS thread
- * only. */
+/* radius_server: one RADIUS server: its addresses, which are resolved again regularly, the sockets
+ * for requests to it with 256 identifiers each, and whether it answers. The RADIUS thread only. */
 #ifndef SSTPGATE_RADIUS_RADIUS_SERVER_H
 #define SSTPGATE_RADIUS_RADIUS_SERVER_H
 
@@ -13,18 +12,18 @@ struct dial;
 struct worker;
 
 enum {
-    RADIUS_PORTS_MAX = 16,       /* sockets towards one server: 4096 requests at a time */
-    RADIUS_ADDRESSES_MAX = 8,    /* of one name */
-    RADIUS_SILENT_MS = 30000,    /* who did not answer is asked last for so long */
-    RADIUS_LOOKUP_MS = 60000,    /* then a name is looked up again */
-    RADIUS_LOOKUP_SOON_MS = 5000 /* where that has failed, or the server is silent */
+    RADIUS_PORTS_MAX = 16,       /* sockets for one server: 4096 requests at a time */
+    RADIUS_ADDRESSES_MAX = 8,    /* of a name */
+    RADIUS_SILENT_MS = 30000,    /* how long a server that did not answer is the last choice */
+    RADIUS_LOOKUP_MS = 60000,    /* interval of name look-ups, */
+    RADIUS_LOOKUP_SOON_MS = 5000 /* after a failure, or if the server is silent */
 };
 
 struct radius_server_calls {
-    /* What came from the address that r was sent to, with its identifier; whether it is an answer
-     * is for the owner to find out. */
+    /* A datagram from the address that r was sent to, with the identifier of r. The owner verifies
+     * whether it is the answer. */
     void (*on_answer)(void *owner, struct radius_request *r, struct span octets);
-    /* What came from elsewhere, or answers nothing. */
+    /* A datagram from another address, or with an identifier that is not in use. */
     void (*on_stray)(void *owner, const struct addr *from);
 };
 
@@ -32,13 +31,13 @@ struct radius_server {
     struct worker *worker;
     const struct radius_server_calls *calls;
     void *owner;
-    const char *section; /* for the log; set anew when a reload changes where it stands */
+    const char *section; /* name, for the log */
     char *host;
     uint16_t port_number;
 
     struct dial *dial;
-    uint64_t looked_ms; /* when the last one ended */
-    uint64_t lookup_ms; /* when the next one is due; UINT64_MAX: it is no name */
+    uint64_t looked_ms; /* end of the latest look-up */
+    uint64_t lookup_ms; /* when the next one is due; UINT64_MAX: the host is an address */
     struct addr address[RADIUS_ADDRESSES_MAX];
     size_t address_count, current;
 
@@ -46,37 +45,40 @@ struct radius_server {
     size_t port_count;
 
     uint64_t answered_ms;  /* 0: never */
-    uint64_t silent_until; /* 0: it answers, as far as we know */
-    atomic_bool silent;    /* the same, for other threads */
+    uint64_t silent_until; /* 0: no request is known to be unanswered */
+    atomic_bool silent;    /* the same for other threads */
 };
 
+/* calls, owner and section outlive it. */
 struct radius_server *radius_server_new(struct worker *w, const struct config_host *at,
                                         const struct radius_server_calls *calls, void *owner,
                                         const char *section);
 
-/* No request holds an identifier of it any more. Its sockets close by themselves. */
+/* No request may have an identifier of it. Its sockets are closed asynchronously. */
 void radius_server_free(struct radius_server *s);
 
-/* An identifier for r, instead of the one that it may have; then r->to and r->server_id say which.
- * False: all are in use, or there is no address, and r is as it was. */
+/* Gives r an identifier of this server, instead of the one that r may have; sets r->to and
+ * r->server_id. False: all identifiers are in use, or the server has no address; r is unchanged. */
 bool radius_server_take(struct radius_server *s, struct radius_request *r) MUST_CHECK;
 
-/* Gives it back. Fine without. */
+/* Releases the identifier of r; a no-op if it has none. */
 void radius_server_release(struct radius_request *r);
 
-/* Sends r's octets to where radius_server_take decided. */
+/* Sends the packet of r to the address that radius_server_take has chosen. */
 void radius_server_send(struct radius_request *r);
 
-/* It did not answer r in time, or it answered. */
+/* Notes that the server did not answer r in time. */
 void radius_server_missed(struct radius_server *s, const struct radius_request *r, uint64_t now_ms);
+
+/* Notes an answer of the server. */
 void radius_server_answered(struct radius_server *s, uint64_t now_ms);
 
-/* It is asked at another address than r was sent to. */
+/* Returns whether requests now go to another address than r was sent to. */
 bool radius_server_moved(const struct radius_server *s, const struct radius_request *r);
 
 bool radius_server_is_silent(const struct radius_server *s, uint64_t now_ms);
 
-/* Once a second. */
+/* Starts look-ups that are due. Call once a second. */
 void radius_server_sweep(struct radius_server *s, uint64_t now_ms);
 
 #endif

@@ -22,7 +22,7 @@ static struct radius_request **bucket_of(const struct radius_table *t, const str
     octets[22] = key->id;
     octets[23] = key->accounting;
     octets[24] = key->from.family == AF_INET;
-    /* Not const, as strchr() does it. */
+    /* The cast removes const, as strchr() does. */
     return (struct radius_request **)&t
         ->bucket[siphash(&t->hash, octets, sizeof octets) % RADIUS_BUCKETS];
 }
@@ -49,7 +49,7 @@ static void list_remove(struct radius_table *t, struct radius_request *r)
     t->waiting -= r->state == RADIUS_PENDING;
 }
 
-static void wipe(struct radius_request *r)
+static void request_wipe(struct radius_request *r)
 {
     if (r->octets != NULL)
         explicit_bzero(r->octets, r->len);
@@ -83,7 +83,7 @@ struct radius_request *radius_table_add(struct radius_table *t, const struct rad
 void radius_table_set(struct radius_table *t, struct radius_request *r, enum radius_state state,
                       struct span octets, uint64_t now_ms)
 {
-    wipe(r);
+    request_wipe(r);
     r->octets = insist_alloc(malloc(octets.n));
     memcpy(r->octets, octets.p, octets.n);
     r->len = octets.n;
@@ -121,7 +121,7 @@ void radius_table_drop(struct radius_table *t, struct radius_request *r)
     *at = r->chain;
     list_remove(t, r);
     t->count--;
-    wipe(r);
+    request_wipe(r);
     explicit_bzero(r, sizeof *r);
     free(r);
 }

@@ -106,7 +106,7 @@ bool upstream_trusted(const struct site_backend *b, const struct stream *s,
     /* OpenSSL verifies the chain if the server sends one; to OpenSSL a missing chain is no error.
      */
     if (leaf.known == 0) {
-        snprintf(why, UPSTREAM_WHY_MAX, "the server sent no certificate");
+        snprintf(why, UPSTREAM_WHY_MAX, "the server presented no certificate");
         return false;
     }
     if (b->config->verify == CONFIG_VERIFY_CA || leaf_pinned(b->config, &leaf))

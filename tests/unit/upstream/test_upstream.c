@@ -26,7 +26,7 @@ static void without_a_certificate_nothing_is_verified(void **state)
         const struct stream s = {0};
         char why[UPSTREAM_WHY_MAX] = "";
         assert_int_equal(upstream_trusted(&backend, &s, why), cases[i].trusted);
-        assert_string_equal(why, cases[i].trusted ? "" : "the server sent no certificate");
+        assert_string_equal(why, cases[i].trusted ? "" : "the server presented no certificate");
     }
 }
 
