@@ -1,178 +1,150 @@
 #include "call/call.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include <string.h>
 #include <utlist.h>
 
 #include "base/insist.h"
-#include "call/entry.h"
-#include "call/negotiation.h"
-#include "call/relay.h"
-#include "call/uplink.h"
-#include "net/dial.h"
-#include "net/worker.h"
-#include "policy/limits.h"
-#include "site/site.h"
-#include "tls/tls_conn.h"
+#include "config/config.h"
 #include "wire/http_build.h"
 
-/* Lines about calls that never became a tunnel, for each worker. */
-enum { REFUSED_LINES_PER_SECOND = 100 };
-
-/* What a client may send before its answer has come: nothing, says [MS-SSTP]. */
-enum { EARLY_MAX = 16384 };
-
-/* What is read of a client whose call is over, so that a reset does not overtake our last words. */
-enum { LATE_MAX = 65536 };
-
-static const struct stream_ops client_ops, backend_ops;
-
-static struct call *of_client(struct stream *s)
-{
-    return (struct call *)((char *)s - offsetof(struct call, client));
-}
-
-static struct call *of_backend(struct stream *s)
-{
-    return (struct call *)((char *)s - offsetof(struct call, backend));
-}
-
-uint64_t call_now(const struct call *call)
-{
-    return worker_now(call->set->worker);
-}
-
-/* ---- the state ---- */
+/* ---- the facts of the states ---- */
 
 #define FROM(state) (1u << CALL_##state)
+#define TIMEOUT(key) offsetof(struct config_gate, timeout_##key)
+enum { NO_TIMEOUT = 0 }; /* no timeout is the first field */
 
-static const unsigned legal_from[CALL_STATES] = {
-    [CALL_HELLO] = FROM(PROXY),
-    [CALL_HANDSHAKE] = FROM(HELLO),
-    [CALL_REQUEST] = FROM(HANDSHAKE),
-    /* once more for each address: the deadline is new */
-    [CALL_DIAL] = FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER),
-    [CALL_ANSWER] = FROM(DIAL),
-    [CALL_NEGOTIATE] = FROM(ANSWER) | FROM(KEY),
-    [CALL_KEY] = FROM(NEGOTIATE),
-    [CALL_RELAY] = FROM(NEGOTIATE) | FROM(KEY),
-    [CALL_WEB] = FROM(DIAL),
-    [CALL_DRAIN] = FROM(NEGOTIATE) | FROM(KEY) | FROM(RELAY) | FROM(WEB),
-    [CALL_LINGER] =
-        FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(KEY) | FROM(RELAY),
-    [CALL_CLOSED] = ~0u & ~FROM(CLOSED),
+/* What call_end makes of a reason whose row says END_LINGER or END_DRAIN. A call can linger only
+ * while the gate knows what to say, and drain only while data is forwarded. */
+#define NEITHER .linger = END_CLOSE, .drain = END_CLOSE
+
+static const struct {
+    const char *name;
+    unsigned from;  /* legal previous states, a bit for each */
+    size_t timeout; /* offset in struct config_gate */
+    bool renewed;   /* data moves the deadline */
+    enum reason_end linger, drain;
+} facts[CALL_STATES] = {
+    [CALL_PROXY] = {"PROXY", 0, TIMEOUT(handshake), false, NEITHER},
+    [CALL_HELLO] = {"HELLO", FROM(PROXY), TIMEOUT(handshake), false, NEITHER},
+    [CALL_HANDSHAKE] = {"HANDSHAKE", FROM(HELLO), TIMEOUT(handshake), false, NEITHER},
+    [CALL_REQUEST] = {"REQUEST", FROM(HANDSHAKE), TIMEOUT(request), false, END_LINGER,
+                      END_RESET_BACKEND},
+    /* from itself once for each address, because each has a deadline of its own */
+    [CALL_DIAL] = {"DIAL", FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER), TIMEOUT(connect), false,
+                   END_LINGER, END_RESET_BACKEND},
+    [CALL_ANSWER] = {"ANSWER", FROM(DIAL), TIMEOUT(answer), false, END_LINGER, END_RESET_BACKEND},
+    [CALL_NEGOTIATE] = {"NEGOTIATE", FROM(ANSWER) | FROM(KEY), TIMEOUT(negotiate), false,
+                        END_LINGER, END_DRAIN},
+    [CALL_KEY] = {"KEY", FROM(NEGOTIATE), TIMEOUT(key), false, END_LINGER, END_DRAIN},
+    [CALL_RELAY] = {"RELAY", FROM(NEGOTIATE) | FROM(KEY), TIMEOUT(idle), true, END_LINGER,
+                    END_DRAIN},
+    [CALL_WEB] = {"WEB", FROM(DIAL), TIMEOUT(web), true, END_CLOSE, END_DRAIN},
+    [CALL_DRAIN] = {"DRAIN", FROM(NEGOTIATE) | FROM(KEY) | FROM(RELAY) | FROM(WEB), TIMEOUT(drain),
+                    false, END_CLOSE, END_NOTHING},
+    [CALL_LINGER] = {"LINGER",
+                     FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(KEY) |
+                         FROM(RELAY),
+                     TIMEOUT(drain), false, END_NOTHING, END_NOTHING},
+    [CALL_CLOSED] = {"CLOSED", ~0u & ~FROM(CLOSED), NO_TIMEOUT, false, END_NOTHING, END_NOTHING},
 };
+
+const char *call_state_name(enum call_state state)
+{
+    return facts[state].name;
+}
+
+/* ---- the set ---- */
+
+void call_join(struct call *call)
+{
+    struct call_set *set = call->set;
+
+    call->state = CALL_PROXY;
+    call->active = call_now(call);
+    call->deadline = call->active + set->timeout[CALL_PROXY];
+    set->count++;
+    if (set->count > set->peak)
+        set->peak = set->count;
+    DL_APPEND(set->list[CALL_PROXY], call);
+}
+
+void call_part(struct call *call)
+{
+    struct call_set *set = call->set;
+
+    INSIST(call->state == CALL_CLOSED);
+    DL_DELETE(set->list[CALL_CLOSED], call);
+    set->count--;
+    atomic_fetch_sub(&set->shared->count, 1);
+    set->on_parted(set);
+}
 
 void call_enter(struct call *call, enum call_state state)
 {
-    struct calls *set = call->set;
+    struct call_set *set = call->set;
 
-    INSIST(legal_from[state] & (1u << call->state));
-    if (call->state == CALL_KEY) { /* what the client was not read for */
-        stream_resume(&call->client);
-        stream_kick(&call->client);
-    }
-    if (state == CALL_RELAY) { /* its packets wait for no turn from now on */
-        stream_early(&call->client, false);
-        stream_early(&call->backend, false);
-    }
+    INSIST(facts[state].from & (1u << call->state));
+    set->on_leave(call, state);
     DL_DELETE(set->list[call->state], call);
+    if (state >= CALL_DRAIN && call->state < CALL_DRAIN)
+        call->ended_in = call->state;
     call->state = state;
     call->active = call_now(call);
     call->deadline = call->active + set->timeout[state];
     DL_APPEND(set->list[state], call);
 }
 
+bool call_renew(struct call *call, uint64_t now_ms)
+{
+    struct call_set *set = call->set;
+    const uint64_t due = call->active + set->timeout[call->state];
+
+    if (!facts[call->state].renewed || due <= now_ms)
+        return false;
+    call->deadline = due;
+    DL_DELETE(set->list[call->state], call);
+    DL_APPEND(set->list[call->state], call);
+    return true;
+}
+
+/* The list stays in order, because all calls of a state had the same timeout. */
+static void shorten_deadlines(struct call *list, uint32_t was, uint32_t timeout)
+{
+    struct call *call;
+
+    if (timeout == 0)
+        return;
+    DL_FOREACH(list, call) {
+        const uint64_t due = call->active + timeout;
+        if (was == 0 || due < call->deadline)
+            call->deadline = due;
+    }
+}
+
+void call_set_timeouts(struct call_set *set, const struct config_gate *g)
+{
+    for (int state = 0; state < CALL_CLOSED; state++) {
+        const uint32_t was = set->timeout[state];
+        memcpy(&set->timeout[state], (const char *)g + facts[state].timeout, sizeof(uint32_t));
+        shorten_deadlines(set->list[state], was, set->timeout[state]);
+    }
+}
+
 /* ---- the end ---- */
 
-/* Returns the client's points for the end of the call: none for a visitor of the web site, because
- * the site judges its visitors. */
-static unsigned points_for(const struct call *call)
+time_t call_time(void)
 {
-    if (call->record.forged)
-        return POINTS_REQUEST;
-    return call->web ? 0 : reason_info(call->reason)->points;
+    return time(NULL);
 }
 
-void call_give_points(struct call *call, unsigned points)
-{
-    struct log_line l;
-
-    if (points == 0 ||
-        !limits_points(call->set->shared->limits, &call->record.client, points, call_now(call)))
-        return;
-    record_line(&call->record, &l, LOG_LEVEL_WARNING, "ban");
-    log_str(&l, "user", call->record.user);
-    log_str(&l, "msg", "ban-points reached: this address is banned for ban-time");
-    log_end(&l);
-}
-
-static void limits_forget(struct call *call)
-{
-    if (call->admission.counted_user != NULL)
-        limits_user_leave(call->set->shared->limits, span_str(call->admission.counted_user));
-    free(call->admission.counted_user);
-    if (call->admission.counted)
-        limits_leave(call->set->shared->limits, &call->record.client);
-}
-
-static void release(struct call *call)
-{
-    struct calls *set = call->set;
-    unsigned missed = 0;
-
-    call_give_points(call, points_for(call));
-    limits_forget(call);
-    uplink_leave(call);
-    free(call->request.tenant);
-    free(call->uplink.blame);
-    if (call->reason != REASON_ADDRESS_DENIED && call->reason != REASON_LIMIT) {
-        if (call->up ||
-            log_limit_pass(&set->limit_refused, call_now(call), REFUSED_LINES_PER_SECOND, &missed))
-            record_end(&call->record, call->reason, call_now(call), missed);
-    }
-    record_fini(&call->record);
-    site_unref(call->site);
-    calls_remove(set, call);
-    free(call);
-}
-
-/* Gives up what only a call that goes on needs. By now the reason is known. A client that resets
- * the connection, or makes the server do so, when no Success has come in time would otherwise guess
- * for nothing, because servers delay refusals. */
-static void let_go(struct call *call)
-{
-    if (reason_info(call->reason)->by_peer)
-        relay_login_ends(call);
-    dial_free(call->uplink.dial);
-    call->uplink.dial = NULL;
-    negotiation_free(call->negotiation);
-    call->negotiation = NULL;
-}
-
-static bool finished(const struct stream *s)
-{
-    return s->handle != STREAM_HANDLE_LIVE ||
-           (s->in == STREAM_IN_ENDED && s->out == STREAM_OUT_ENDED);
-}
-
-/* In DRAIN and LINGER: ends the call if there is nothing left to wait for. */
-static void end_if_finished(struct call *call)
-{
-    if ((call->state == CALL_DRAIN || call->state == CALL_LINGER) && finished(&call->client) &&
-        finished(&call->backend))
-        call_end(call, REASON_DRAINED);
-}
-
-struct span call_http_date(char out[32])
+struct span call_http_date(char out[32], time_t when)
 {
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t now = time(NULL);
     struct tm tm;
 
-    gmtime_r(&now, &tm);
+    gmtime_r(&when, &tm);
     int n = snprintf(out, 32, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT", days + 3 * tm.tm_wday,
                      tm.tm_mday, months + 3 * tm.tm_mon, tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
                      tm.tm_sec);
@@ -183,7 +155,8 @@ static void say_http(struct call *call, unsigned status)
 {
     uint8_t head[HTTP_BUILD_MAX];
     char date[32];
-    size_t n = http_build_refusal(head, status, call->request.is_head, call_http_date(date));
+    size_t n =
+        http_build_refusal(head, status, call->request.is_head, call_http_date(date, call_time()));
     stream_write(&call->client, span_of(head, n));
 }
 
@@ -209,25 +182,23 @@ static void say(struct call *call, const struct reason_info *info)
 }
 
 /* Everything has been said. The client may take its time to read it, and what the client still
- * sends is read and thrown away, because a reset could overtake our last words. */
+ * sends is read and thrown away, because a reset could overtake the gate's last words. */
 static void linger(struct call *call)
 {
     const bool answered = call->state >= CALL_NEGOTIATE;
 
-    let_go(call);
     call_enter(call, CALL_LINGER);
     stream_shutdown(&call->client);
     stream_resume(&call->client);
     stream_resume(&call->backend);
     if (answered)
         stream_notify(&call->backend);
-    else /* nobody waits for the backend's answer any more */
+    else /* the backend's answer has become pointless */
         stream_close(&call->backend, true);
 }
 
 static void close_both(struct call *call, enum reason_end end)
 {
-    let_go(call);
     call_enter(call, CALL_CLOSED);
     stream_close(&call->client, end == END_RESET_CLIENT || end == END_RESET_BOTH);
     stream_close(&call->backend, end == END_RESET_BACKEND || end == END_RESET_BOTH);
@@ -236,28 +207,22 @@ static void close_both(struct call *call, enum reason_end end)
 /* Returns how a call in this state ends for this reason. */
 static enum reason_end end_in_state(enum call_state state, const struct reason_info *info)
 {
-    switch (state) {
-    case CALL_REQUEST:
-    case CALL_DIAL:
-    case CALL_ANSWER:
-        if (info->http != 0)
-            return END_LINGER;
-        return info->end == END_DRAIN ? END_RESET_BACKEND : info->end;
-    case CALL_NEGOTIATE:
-    case CALL_KEY:
-    case CALL_RELAY: return info->end;
-    case CALL_WEB: return info->end == END_LINGER ? END_CLOSE : info->end;
-    case CALL_DRAIN:
-        if (info->end == END_DRAIN)
-            return END_NOTHING;
-        return info->end == END_LINGER ? END_CLOSE : info->end;
-    case CALL_LINGER:
-        if (info->end == END_LINGER || info->end == END_DRAIN)
-            return END_NOTHING;
-        return info->end == END_RESET_BOTH ? END_CLOSE : info->end; /* both were told */
-    case CALL_CLOSED: return END_NOTHING;
-    default: return info->end == END_LINGER || info->end == END_DRAIN ? END_CLOSE : info->end;
+    /* a client that waits for its answer gets one if the reason has one */
+    if (info->http != 0 && state >= CALL_REQUEST && state <= CALL_ANSWER)
+        return END_LINGER;
+    if (info->end == END_RESET_BOTH && state == CALL_LINGER)
+        return END_CLOSE; /* both know that the call has ended */
+    switch (info->end) {
+    case END_LINGER: return facts[state].linger;
+    case END_DRAIN: return facts[state].drain;
+    default: return state == CALL_CLOSED ? END_NOTHING : info->end;
     }
+}
+
+void call_keep_reason(struct call *call, enum reason reason)
+{
+    if (call->reason == REASON_NONE)
+        call->reason = reason;
 }
 
 void call_end(struct call *call, enum reason reason)
@@ -265,8 +230,7 @@ void call_end(struct call *call, enum reason reason)
     const struct reason_info *info = reason_info(reason);
     const enum reason_end end = end_in_state(call->state, info);
 
-    if (call->reason == REASON_NONE)
-        call->reason = reason;
+    call_keep_reason(call, reason);
     switch (end) {
     case END_NOTHING: return;
     case END_DRAIN: call_enter(call, CALL_DRAIN); return;
@@ -274,269 +238,22 @@ void call_end(struct call *call, enum reason reason)
         say(call, info);
         linger(call);
         return;
-    default: close_both(call, end);
+    case END_CLOSE:
+    case END_RESET_CLIENT:
+    case END_RESET_BACKEND:
+    case END_RESET_BOTH: close_both(call, end);
     }
 }
 
-/* Ends our direction of one side. After a call the backend sends its FIN first, so that no port of
- * ours is in TIME_WAIT, because anybody can cause calls. A web site gets a FIN, because it need not
- * take close_notify alone for the end. */
-static void end_towards(struct call *call, struct stream *to)
+static bool is_drained(const struct stream *s)
 {
-    if (to == &call->backend && !call->web)
-        stream_notify(to);
-    else
-        stream_shutdown(to);
+    return s->handle != STREAM_HANDLE_LIVE ||
+           (s->in == STREAM_IN_ENDED && s->out == STREAM_OUT_ENDED);
 }
 
-/* One side has sent all it had. */
-static void side_ended(struct call *call, struct stream *other, enum reason reason)
+void call_end_if_drained(struct call *call)
 {
-    call_end(call, reason);
-    if (call->state == CALL_CLOSED)
-        return;
-    end_towards(call, other);
-    end_if_finished(call);
-}
-
-static void on_closed(struct call *call)
-{
-    if (call->client.handle == STREAM_HANDLE_NONE && call->backend.handle == STREAM_HANDLE_NONE &&
-        call->state == CALL_CLOSED)
-        release(call);
-    else
-        end_if_finished(call);
-}
-
-/* ---- the beginning ---- */
-
-void call_open(struct calls *set, const struct site_listener *listener, struct listener *l)
-{
-    struct call *call = NEW(struct call);
-
-    call->set = set;
-    call->site = site_ref(set->site);
-    call->listener = listener;
-    call->record.worker = set->worker->index;
-    call->record.binding_lines = &set->limit_binding;
-    call->record.number = ++set->next_number;
-    call->record.started = worker_now(set->worker);
-    call->record.listener = listener->config->name;
-    stream_init(&call->client, set->worker, &client_ops);
-    stream_init(&call->backend, set->worker, &backend_ops);
-    stream_early(&call->client, true);
-    stream_early(&call->backend, true);
-    call->state = CALL_PROXY;
-    call->active = call->record.started;
-    call->deadline = call->active + set->timeout[CALL_PROXY];
-    calls_add(set, call);
-
-    entry_begin(call, l);
-}
-
-/* ---- what the streams tell ---- */
-
-static struct tls_conn *client_hello(struct stream *s)
-{
-    return entry_hello(of_client(s));
-}
-
-static void client_secure(struct stream *s)
-{
-    entry_secure(of_client(s));
-}
-
-static void backend_connected(struct stream *s, int status)
-{
-    uplink_connected(of_backend(s), status);
-}
-
-static void backend_secure(struct stream *s)
-{
-    uplink_secure(of_backend(s));
-}
-
-static size_t client_read(struct stream *s, struct span in)
-{
-    struct call *call = of_client(s);
-    switch (call->state) {
-    case CALL_PROXY: return entry_proxy_read(call, in);
-    case CALL_REQUEST: return entry_request_read(call, in);
-    case CALL_DIAL:
-    case CALL_ANSWER:
-        if (!call->web && in.n > EARLY_MAX) {
-            call_end(call, REASON_EARLY_DATA);
-            return in.n;
-        }
-        return 0; /* waits for the backend's 200 (PROTOCOL.md 1.3) */
-    case CALL_NEGOTIATE:
-    case CALL_KEY:
-    case CALL_RELAY:
-    case CALL_WEB:
-    case CALL_DRAIN: return call->web ? relay_web(call, in, true) : relay_packets(call, in, true);
-    default:
-        call->late += in.n;
-        if (call->late > LATE_MAX)
-            stream_pause(s); /* it has had its chance; the deadline does the rest */
-        return in.n;
-    }
-}
-
-static size_t backend_read(struct stream *s, struct span in)
-{
-    struct call *call = of_backend(s);
-    switch (call->state) {
-    case CALL_ANSWER: return uplink_answer_read(call, in);
-    case CALL_NEGOTIATE:
-    case CALL_KEY:
-    case CALL_RELAY:
-    case CALL_WEB:
-    case CALL_DRAIN: return call->web ? relay_web(call, in, false) : relay_packets(call, in, false);
-    default: return in.n;
-    }
-}
-
-static void client_last(struct stream *s)
-{
-    struct call *call = of_client(s);
-    if (call->state == CALL_REQUEST)
-        entry_request_ended(call);
-}
-
-static void client_ended(struct stream *s, enum stream_end why)
-{
-    struct call *call = of_client(s);
-
-    switch (why) {
-    case STREAM_TLS:
-        record_keep(&call->record.sni, tls_conn_sni(s->tls)); /* of a handshake that failed, too */
-        record_keep(&call->record.detail, span_str(stream_error(s)));
-        call_end(call, tls_conn_refused(s->tls) ? REASON_TLS_REFUSED : REASON_TLS_FAILED);
-        break;
-    case STREAM_OVERFLOW: call_end(call, REASON_EARLY_DATA); break;
-    case STREAM_RESET: call_end(call, REASON_CLIENT_RESET); break;
-    case STREAM_EOF: side_ended(call, &call->backend, REASON_CLIENT_CLOSED); break;
-    }
-}
-
-static void backend_ended(struct stream *s, enum stream_end why)
-{
-    struct call *call = of_backend(s);
-
-    if (uplink_ended(call, why))
-        return;
-    switch (why) {
-    case STREAM_TLS:
-        record_keep(&call->record.detail, span_str(stream_error(s)));
-        call_end(call, REASON_BACKEND_TLS);
-        break;
-    case STREAM_OVERFLOW: call_end(call, REASON_BACKEND_BAD_PACKET); break;
-    case STREAM_RESET: call_end(call, REASON_BACKEND_RESET); break;
-    case STREAM_EOF:
-        relay_login_ends(call);
-        side_ended(call, &call->client, REASON_BACKEND_CLOSED);
-        break;
-    }
-}
-
-static bool relaying(const struct call *call)
-{
-    return call->state >= CALL_NEGOTIATE && call->state <= CALL_DRAIN;
-}
-
-/* One side does not take what the other one says. */
-static void client_full(struct stream *s)
-{
-    struct call *call = of_client(s);
-    if (relaying(call))
-        stream_pause(&call->backend);
-}
-
-static void backend_full(struct stream *s)
-{
-    struct call *call = of_backend(s);
-    if (relaying(call))
-        stream_pause(&call->client);
-}
-
-/* One side took what was queued: the other one, stopped for that, goes on. What was stopped for
- * another reason stays so, as the client's whose packet may not pass the one that waits for its
- * key. */
-static void resume_other(struct call *call, struct stream *other)
-{
-    bool waits = call->state == CALL_KEY && other == &call->client;
-    if (relaying(call) && !waits && stream_paused(other))
-        stream_resume(other);
-}
-
-static void client_sent(struct stream *s)
-{
-    struct call *call = of_client(s);
-    resume_other(call, &call->backend);
-    end_if_finished(call);
-}
-
-static void backend_sent(struct stream *s)
-{
-    struct call *call = of_backend(s);
-    resume_other(call, &call->client);
-    end_if_finished(call);
-}
-
-static void client_closed(struct stream *s)
-{
-    on_closed(of_client(s));
-}
-
-static void backend_closed(struct stream *s)
-{
-    struct call *call = of_backend(s);
-    if (call->state == CALL_DIAL)
-        uplink_closed(call);
-    else
-        on_closed(call);
-}
-
-static const struct stream_ops client_ops = {
-    .on_hello = client_hello,
-    .on_secure = client_secure,
-    .on_read = client_read,
-    .on_last = client_last,
-    .on_end = client_ended,
-    .on_full = client_full,
-    .on_sent = client_sent,
-    .on_closed = client_closed,
-};
-
-static const struct stream_ops backend_ops = {
-    .on_connect = backend_connected,
-    .on_secure = backend_secure,
-    .on_read = backend_read,
-    .on_end = backend_ended,
-    .on_full = backend_full,
-    .on_sent = backend_sent,
-    .on_closed = backend_closed,
-};
-
-void call_expire(struct call *call)
-{
-    switch (call->state) {
-    case CALL_HELLO:
-        call_end(call,
-                 stream_waits(&call->client) ? REASON_HANDSHAKE_QUEUE : REASON_HANDSHAKE_TIMEOUT);
-        break;
-    case CALL_PROXY:
-    case CALL_HANDSHAKE: call_end(call, REASON_HANDSHAKE_TIMEOUT); break;
-    case CALL_REQUEST: entry_request_expired(call); break;
-    case CALL_DIAL:
-    case CALL_ANSWER: uplink_expired(call); break;
-    case CALL_NEGOTIATE: call_end(call, REASON_NEGOTIATE_TIMEOUT); break;
-    case CALL_KEY: relay_try_key(call, true); break;
-    case CALL_RELAY:
-    case CALL_WEB: call_end(call, REASON_IDLE_TIMEOUT); break;
-    case CALL_DRAIN:
-    case CALL_LINGER: call_end(call, REASON_DRAIN_TIMEOUT); break;
-    case CALL_CLOSED:
-    case CALL_STATES: break;
-    }
+    if ((call->state == CALL_DRAIN || call->state == CALL_LINGER) && is_drained(&call->client) &&
+        is_drained(&call->backend))
+        call_end(call, REASON_DRAINED);
 }

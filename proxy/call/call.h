@@ -1,17 +1,70 @@
-/* call: one call, from accept to close: a client's stream, a backend's stream, and the state it
- * is in. Everything that ends a call goes through call_end. Knows no keys (see negotiation.h). */
+/* call: one call, from accept to close: a client's stream, a backend's stream, the state, and what
+ * each phase knows. The floor of the room: the facts of each state, the one setter and the one way
+ * out. What happens in a state is in course.c. Holds no keys (see negotiation.h). Worker's thread
+ * only. */
 #ifndef SSTPGATE_CALL_CALL_H
 #define SSTPGATE_CALL_CALL_H
 
-#include "call/calls.h"
+#include <stdatomic.h>
+#include <time.h>
+
+#include "base/log.h"
 #include "call/reason.h"
 #include "call/record.h"
 #include "net/stream.h"
+#include "net/worker.h"
 
+struct config_gate;
 struct dial;
+struct keyring;
+struct leaves;
+struct limits;
 struct negotiation;
+struct site;
 struct site_backend;
 struct site_listener;
+
+/* Each state is named for what it waits for. */
+enum call_state {
+    CALL_PROXY,     /* the PROXY header of a trusted proxy */
+    CALL_HELLO,     /* the first bytes of the client's TLS, and their turn; counted by the limits */
+    CALL_HANDSHAKE, /* the client's TLS */
+    CALL_REQUEST,   /* the request head */
+    CALL_DIAL,      /* a connection to a server of the backend, TLS included */
+    CALL_ANSWER,    /* the backend's 200 */
+    CALL_NEGOTIATE, /* the tunnel: Call Connected, and a server that has accepted the user */
+    CALL_KEY,       /* a key for the Call Connected that has arrived */
+    CALL_RELAY,     /* data, or the end of the tunnel */
+    CALL_WEB,       /* the same between a client and the fallback web site */
+    CALL_DRAIN,     /* one side has ended: the other one to receive what is queued, and to end */
+    CALL_LINGER,    /* the gate has ended the call: the peers to receive its last words and close */
+    CALL_CLOSED,    /* libuv's close callbacks */
+    CALL_STATES,
+};
+
+/* What all workers share. */
+struct calls_shared {
+    atomic_uint count; /* of calls */
+    atomic_uint max;
+    struct limits *limits;
+    struct keyring *keyring;
+    struct leaves *leaves;
+};
+
+/* The calls of one worker, as each of them sees the set. */
+struct call_set {
+    struct worker *worker;
+    struct site *site; /* for new calls; a call keeps the one that it began with */
+    struct calls_shared *shared;
+    struct call *list[CALL_STATES]; /* oldest deadline first, but see call_renew */
+    size_t count, peak;             /* peak: since memory was last returned to the system */
+    uint64_t next_number;
+    uint32_t timeout[CALL_STATES]; /* ms; 0: none */
+    struct log_limit limit_binding, limit_hit, limit_deny, limit_full, limit_handshakes,
+        limit_refused, limit_backend;
+    void (*on_leave)(struct call *call, enum call_state next); /* call is about to enter next */
+    void (*on_parted)(struct call_set *set); /* a call has ended and is gone from the set */
+};
 
 /* entry: what the client has asked for. */
 struct request {
@@ -24,7 +77,6 @@ struct admission {
     time_t accepted;    /* rules judge a call by one time */
     bool decoy;         /* denied at accept: the client gets the web site or 404 in any case */
     bool overruled;     /* a dry run let a denial pass: the rules are not asked again */
-    bool counted;       /* limits_enter was answered with LIMITS_OK */
     char *counted_user; /* the name that limits_user_enter has counted; owned; NULL: none */
     unsigned failures;  /* failed logins that points were given for */
 };
@@ -32,12 +84,13 @@ struct admission {
 /* uplink: the way to a server of a backend. */
 struct uplink {
     const struct site_backend *backend;
-    size_t server;       /* index of the backend's server */
-    bool at_server;      /* the call has a place there (policy/backends.h) */
-    struct dial *dial;   /* DIAL only; owned */
-    uint64_t tried;      /* as for backends_choose */
-    enum reason failure; /* of the latest server; REASON_NONE: none was tried */
-    char *blame;         /* what this server is reported down for; owned; NULL: nothing */
+    enum call_state next; /* after DIAL: ANSWER, or WEB for the fallback web site */
+    size_t server;        /* index of the backend's server */
+    bool at_server;       /* the call has a place there (policy/backends.h) */
+    struct dial *dial;    /* DIAL only; owned */
+    uint64_t tried;       /* as for backends_choose */
+    enum reason failure;  /* of the latest server; REASON_NONE: none was tried */
+    char *blame;          /* what this server is reported down for; owned; NULL: nothing */
 };
 
 /* relay: a tunnel that is up. */
@@ -47,50 +100,65 @@ struct tunnel {
 
 struct call {
     struct call *prev, *next; /* in set->list[state] */
-    struct calls *set;
+    struct call_set *set;
     struct site *site; /* the one that the call began with; a reference */
     const struct site_listener *listener;
     enum call_state state;
-    uint64_t deadline; /* ms, worker_now; meaningless where the state has none */
-    uint64_t active;   /* ms, worker_now: when bytes were last forwarded */
-    enum reason reason;
+    enum call_state ended_in; /* DRAIN and later: the state in which the end began */
+    uint64_t deadline;        /* ms, worker_now; meaningless where the state has none */
+    uint64_t active;          /* ms, worker_now: when bytes were last forwarded */
+    enum reason reason;       /* REASON_NONE: the call goes on */
     struct stream client, backend;
     struct record record;
     struct request request;
     struct admission admission;
     struct uplink uplink;
-    struct negotiation *negotiation; /* NEGOTIATE, KEY, and DRAIN after them; NULL otherwise */
+    struct negotiation *negotiation; /* NEGOTIATE, KEY, and DRAIN after them; owned */
     struct tunnel tunnel;
-    size_t late;        /* LINGER: bytes of the client that came too late */
-    bool web;           /* everything goes to the fallback web site */
-    bool request_known; /* host, SNI and tenant are in record */
-    bool up;            /* it was in RELAY */
+    size_t late; /* LINGER: bytes of the client that were thrown away */
 };
 
-/* Takes the connection that waits at l. */
-void call_open(struct calls *set, const struct site_listener *listener, struct listener *l);
+const char *call_state_name(enum call_state state);
+
+/* Adds a new call, in state PROXY, to its set. */
+void call_join(struct call *call);
+
+/* Removes a call that is CLOSED from its set, which learns of it by on_parted. Frees nothing. */
+void call_part(struct call *call);
+
+/* The one change of state: asserts that the step is legal, moves the call to the list of the state
+ * and sets the deadline of the state. */
+void call_enter(struct call *call, enum call_state state);
 
 /* The one way out: at any moment, from any callback, any number of times; the first reason is kept.
  * What the peers are told, who is reset, and whether the peers have time to receive the rest
- * follows from the row of the reason (reason.h) and from the state. */
+ * follows from the row of the reason (reason.h) and from the state (the facts in call.c). */
 void call_end(struct call *call, enum reason reason);
 
-/* Its deadline is over. */
-void call_expire(struct call *call);
+/* Keeps the reason for which a call will end that goes on for now: a visitor of the web site. */
+void call_keep_reason(struct call *call, enum reason reason);
 
-/* ---- for entry, uplink and relay, which do the work of the states ---- */
+/* Ends a call in DRAIN or LINGER if nothing is left to wait for; otherwise a no-op. */
+void call_end_if_drained(struct call *call);
 
-/* The one change of state: asserts that the step is legal, moves the call to the state's list and
- * gives it the state's deadline. */
-void call_enter(struct call *call, enum call_state state);
+/* Returns whether data has moved since the deadline of a tunnel was set; if so, sets the new
+ * deadline and moves the call to the end of its list. Data moves far more often than the sweep
+ * runs, so the data path only notes the time. */
+bool call_renew(struct call *call, uint64_t now_ms);
+
+/* Sets the timeout of each state. Calls that wait already get the new one if it is shorter. */
+void call_set_timeouts(struct call_set *set, const struct config_gate *g);
 
 /* worker_now */
-uint64_t call_now(const struct call *call);
+static inline uint64_t call_now(const struct call *call)
+{
+    return worker_now(call->set->worker);
+}
 
-/* Gives the client points (reason.h), and logs the ban if they cause one. */
-void call_give_points(struct call *call, unsigned points);
+/* Returns the wall clock's time, for rules and for HTTP; no other file of the room reads it. */
+time_t call_time(void);
 
-/* The time as IMF-fixdate (RFC 9110 5.6.7), whatever the locale. */
-struct span call_http_date(char out[32]);
+/* Formats a time as IMF-fixdate (RFC 9110 5.6.7), whatever the locale. */
+struct span call_http_date(char out[32], time_t when);
 
 #endif

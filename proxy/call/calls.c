@@ -1,17 +1,15 @@
 #include "call/calls.h"
 
 #include <malloc.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 #include <utlist.h>
 
 #include "base/insist.h"
-#include "call/call.h"
-#include "call/entry.h"
+#include "call/admission.h"
+#include "call/course.h"
 #include "call/relay.h"
-#include "net/worker.h"
+#include "net/listener.h"
 #include "radius/keyring.h"
 #include "site/site.h"
 #include "upstream/probes.h"
@@ -37,26 +35,20 @@ struct calls_door {
     struct listener listener;
 };
 
-void calls_init(struct calls *set, struct worker *w, struct calls_shared *shared)
+static struct calls *of_set(struct call_set *set)
 {
-    *set = (struct calls){.worker = w, .shared = shared};
-    if (w->index == 0)
-        set->probes = probes_new(w);
+    return (struct calls *)((char *)set - offsetof(struct calls, set));
 }
 
-void calls_fini(struct calls *set)
-{
-    INSIST(set->count == 0 && set->doors == NULL);
-    probes_free(set->probes);
-    site_unref(set->site);
-}
+/* ---- the doors ---- */
 
 static bool on_connection(struct listener *l)
 {
-    struct calls *set = l->owner;
+    struct calls *calls = l->owner;
+    struct call_set *set = &calls->set;
     unsigned missed;
 
-    if (set->phase != CALLS_OPEN)
+    if (calls->phase != CALLS_OPEN)
         return false;
     if (atomic_fetch_add(&set->shared->count, 1) >= atomic_load(&set->shared->max)) {
         atomic_fetch_sub(&set->shared->count, 1);
@@ -65,7 +57,7 @@ static bool on_connection(struct listener *l)
                     atomic_load(&set->shared->max));
         return false;
     }
-    call_open(set, &set->site->listener[l->tag], l);
+    course_open(set, &set->site->listener[l->tag], l);
     return true;
 }
 
@@ -74,25 +66,108 @@ static void on_door_closed(struct listener *l)
     free((char *)l - offsetof(struct calls_door, listener));
 }
 
-static void door_close(struct calls *set, struct calls_door *d)
+static void door_close(struct calls *calls, struct calls_door *d)
 {
-    DL_DELETE(set->doors, d);
+    DL_DELETE(calls->doors, d);
     listener_close(&d->listener, on_door_closed);
 }
 
-static void door_open(struct calls *set, const struct calls_place *p)
+static void door_open(struct calls *calls, const struct calls_place *p)
 {
+    struct worker *w = calls->set.worker;
     struct calls_door *d = NEW(struct calls_door);
 
     d->socket = p->socket;
-    DL_APPEND(set->doors, d);
-    int r = listener_open(&d->listener, set->worker, p->fd, on_connection, set, p->listener);
+    DL_APPEND(calls->doors, d);
+    int r = listener_open(&d->listener, w, p->fd, on_connection, calls, p->listener);
     if (r == 0)
         return;
-    /* The socket listened already when it was bound: this is the system at its limits. */
-    log_msg(LOG_LEVEL_ERROR, "listen", "worker %u cannot accept: %s", set->worker->index,
-            stream_strerror(r));
-    door_close(set, d);
+    /* The socket has listened since it was bound, so a limit of the system was reached. */
+    log_msg(LOG_LEVEL_ERROR, "listen", "worker %u cannot accept: %s", w->index, stream_strerror(r));
+    door_close(calls, d);
+}
+
+static void doors_retry(struct calls *calls)
+{
+    struct calls_door *d;
+    DL_FOREACH(calls->doors, d) {
+        listener_retry(&d->listener);
+    }
+}
+
+/* ---- the beginning and the end ---- */
+
+static void end_if_idle(struct calls *calls)
+{
+    if (calls->phase != CALLS_OPEN && calls->set.count == 0)
+        worker_stop(calls->set.worker);
+}
+
+static void on_parted(struct call_set *set)
+{
+    doors_retry(of_set(set));
+    end_if_idle(of_set(set));
+}
+
+void calls_init(struct calls *calls, struct worker *w, struct calls_shared *shared)
+{
+    *calls = (struct calls){
+        .set = {.worker = w, .shared = shared, .on_leave = course_leave, .on_parted = on_parted}};
+    if (w->index == 0)
+        calls->probes = probes_new(w);
+}
+
+void calls_fini(struct calls *calls)
+{
+    INSIST(calls->set.count == 0 && calls->doors == NULL);
+    probes_free(calls->probes);
+    site_unref(calls->set.site);
+}
+
+void calls_drain(void *arg)
+{
+    struct calls *calls = arg;
+
+    if (calls->phase != CALLS_OPEN)
+        return;
+    calls->phase = CALLS_DRAINING;
+    if (calls->probes != NULL)
+        probes_stop(calls->probes);
+    while (calls->doors != NULL)
+        door_close(calls, calls->doors);
+    end_if_idle(calls);
+}
+
+void calls_stop(void *arg)
+{
+    struct calls *calls = arg;
+    const bool again = calls->phase == CALLS_STOPPING;
+    struct call *call, *next;
+
+    calls_drain(calls);
+    calls->phase = CALLS_STOPPING;
+    for (int state = 0; state < CALL_CLOSED; state++)
+        DL_FOREACH_SAFE(calls->set.list[state], call, next) {
+            call_end(call, again ? REASON_SHUTDOWN_NOW : REASON_SHUTDOWN);
+        }
+}
+
+/* ---- a new site ---- */
+
+static void site_take(struct calls *calls, struct site *site)
+{
+    struct call_set *set = &calls->set;
+
+    site_unref(set->site);
+    set->site = site;
+    call_set_timeouts(set, &site->config->gate);
+    worker_limit_handshakes(set->worker, site->config->gate.handshakes_at_once);
+}
+
+static void probes_follow(struct calls *calls)
+{
+    if (calls->probes != NULL && calls->phase == CALLS_OPEN)
+        probes_switch(calls->probes, calls->set.site);
 }
 
 static const struct calls_place *place_of(const struct calls_door *d,
@@ -104,132 +179,66 @@ static const struct calls_place *place_of(const struct calls_door *d,
     return NULL;
 }
 
-/* A new timeout is one for the calls that wait already, if it is shorter; the lists stay in order,
- * since within a state all had the same one. */
-static void deadlines_shorten(struct calls *set, const uint32_t was[CALL_STATES])
-{
-    struct call *call;
-
-    for (int state = 0; state < CALL_CLOSED; state++)
-        DL_FOREACH(set->list[state], call) {
-            uint64_t due = call->active + set->timeout[state];
-            if (set->timeout[state] != 0 && (was[state] == 0 || due < call->deadline))
-                call->deadline = due;
-        }
-}
-
-static void timeouts_set(struct calls *set, const struct config_gate *g)
-{
-    uint32_t was[CALL_STATES];
-    memcpy(was, set->timeout, sizeof was);
-
-    set->timeout[CALL_PROXY] = g->timeout_handshake;
-    set->timeout[CALL_HELLO] = g->timeout_handshake;
-    set->timeout[CALL_HANDSHAKE] = g->timeout_handshake;
-    set->timeout[CALL_REQUEST] = g->timeout_request;
-    set->timeout[CALL_DIAL] = g->timeout_connect;
-    set->timeout[CALL_ANSWER] = g->timeout_answer;
-    set->timeout[CALL_NEGOTIATE] = g->timeout_negotiate;
-    set->timeout[CALL_KEY] = g->timeout_key;
-    set->timeout[CALL_RELAY] = g->timeout_idle;
-    set->timeout[CALL_WEB] = g->timeout_web;
-    set->timeout[CALL_DRAIN] = g->timeout_drain;
-    set->timeout[CALL_LINGER] = g->timeout_drain;
-    deadlines_shorten(set, was);
-}
-
-void calls_switch(struct calls *set, struct site *site, const struct calls_place *places,
-                  size_t count)
+static void doors_keep(struct calls *calls, const struct calls_place *places, size_t count)
 {
     struct calls_door *d, *next;
 
-    site_unref(set->site);
-    set->site = site;
-    timeouts_set(set, &site->config->gate);
-    worker_limit_handshakes(set->worker, site->config->gate.handshakes_at_once);
-    if (set->probes != NULL && set->phase == CALLS_OPEN)
-        probes_switch(set->probes, site);
-    DL_FOREACH_SAFE(set->doors, d, next) {
+    DL_FOREACH_SAFE(calls->doors, d, next) {
         const struct calls_place *p = place_of(d, places, count);
         if (p == NULL)
-            door_close(set, d);
+            door_close(calls, d);
         else
             d->listener.tag = p->listener;
     }
-    for (int state = CALL_NEGOTIATE; state <= CALL_RELAY; state++) {
-        struct call *call, *after;
-        DL_FOREACH_SAFE(set->list[state], call, after) {
-            entry_recheck(call, site);
+}
+
+static void tunnels_recheck(struct calls *calls)
+{
+    const time_t now = call_time();
+    struct call *call, *next;
+
+    for (int state = CALL_NEGOTIATE; state <= CALL_RELAY; state++)
+        DL_FOREACH_SAFE(calls->set.list[state], call, next) {
+            if (!admission_still_allows(call, calls->set.site, now))
+                call_end(call, REASON_RULES_CHANGED);
         }
-    }
+}
+
+static void doors_add(struct calls *calls, const struct calls_place *places, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
         if (places[i].fd < 0)
             continue;
-        if (set->phase == CALLS_OPEN)
-            door_open(set, &places[i]);
+        if (calls->phase == CALLS_OPEN)
+            door_open(calls, &places[i]);
         else
             close(places[i].fd); /* the end came between the reload and now */
     }
 }
 
-static void doors_retry(struct calls *set)
+void calls_switch(struct calls *calls, struct site *site, const struct calls_place *places,
+                  size_t count)
 {
-    struct calls_door *d;
-    DL_FOREACH(set->doors, d) {
-        listener_retry(&d->listener);
-    }
+    site_take(calls, site);
+    probes_follow(calls);
+    doors_keep(calls, places, count);
+    tunnels_recheck(calls);
+    doors_add(calls, places, count);
 }
 
-static void end_if_idle(struct calls *set)
-{
-    if (set->phase != CALLS_OPEN && set->count == 0)
-        worker_stop(set->worker);
-}
+/* ---- deadlines ---- */
 
-void calls_add(struct calls *set, struct call *call)
-{
-    set->count++;
-    if (set->count > set->peak)
-        set->peak = set->count;
-    DL_APPEND(set->list[call->state], call);
-}
-
-void calls_remove(struct calls *set, struct call *call)
-{
-    DL_DELETE(set->list[call->state], call);
-    set->count--;
-    atomic_fetch_sub(&set->shared->count, 1);
-    doors_retry(set);
-    end_if_idle(set);
-}
-
-/* Returns whether data has moved since the deadline was set; if so, sets the new deadline and moves
- * the call to the end of its list. Data moves far more often than the sweep runs, so the data path
- * only notes the time. */
-static bool has_moved(struct calls *set, struct call *call, uint64_t now_ms)
-{
-    const enum call_state state = call->state;
-    const uint64_t due = call->active + set->timeout[state];
-
-    if ((state != CALL_RELAY && state != CALL_WEB) || due <= now_ms)
-        return false;
-    call->deadline = due;
-    DL_DELETE(set->list[state], call);
-    DL_APPEND(set->list[state], call);
-    return true;
-}
-
-/* Ends the calls of a state whose deadline has passed, at most `most`; returns their number. */
-static unsigned expire(struct calls *set, enum call_state state, uint64_t now_ms, unsigned most)
+/* Handles the calls of a state whose deadline has passed, at most `most`; returns their number. */
+static unsigned expire(struct call_set *set, enum call_state state, uint64_t now_ms, unsigned most)
 {
     struct call *call;
     unsigned n = 0;
 
     while (set->timeout[state] != 0 && n < most && (call = set->list[state]) != NULL &&
            call->deadline <= now_ms) {
-        if (has_moved(set, call, now_ms))
+        if (call_renew(call, now_ms))
             continue;
-        call_expire(call);
+        course_expire(call);
         INSIST(set->list[state] != call || call->deadline > now_ms);
         n++;
     }
@@ -237,7 +246,7 @@ static unsigned expire(struct calls *set, enum call_state state, uint64_t now_ms
 }
 
 /* Shortens the deadline of silent handshakes if calls wait because of handshakes-at-once. */
-static void handshakes_hurry(struct calls *set)
+static void handshakes_hurry(struct call_set *set)
 {
     const struct worker *w = set->worker;
     struct call *call;
@@ -254,19 +263,22 @@ static void handshakes_hurry(struct calls *set)
     }
 }
 
-static void memory_trim(struct calls *set, uint64_t now_ms)
+static void memory_trim(struct calls *calls, uint64_t now_ms)
 {
+    struct call_set *set = &calls->set;
+
     if (set->count > set->peak / 2 || set->peak - set->count < TRIM_CALLS ||
-        now_ms < set->trim_after)
+        now_ms < calls->trim_after)
         return;
     malloc_trim(0);
     set->peak = set->count;
-    set->trim_after = now_ms + TRIM_PAUSE_MS;
+    calls->trim_after = now_ms + TRIM_PAUSE_MS;
 }
 
 void calls_sweep(void *arg, uint64_t now_ms)
 {
-    struct calls *set = arg;
+    struct calls *calls = arg;
+    struct call_set *set = &calls->set;
     unsigned n = 0;
 
     handshakes_hurry(set);
@@ -275,48 +287,20 @@ void calls_sweep(void *arg, uint64_t now_ms)
     if (n == EXPIRE_AT_ONCE)
         worker_sweep_again(set->worker);
     else
-        memory_trim(set, now_ms);
+        memory_trim(calls, now_ms);
     keyring_sweep(set->shared->keyring, now_ms);
-    if (set->probes != NULL)
-        probes_sweep(set->probes, now_ms);
-    /* A place that another worker's call has left is seen here. */
-    doors_retry(set);
+    if (calls->probes != NULL)
+        probes_sweep(calls->probes, now_ms);
+    /* A place that a call of another worker has left is noticed here. */
+    doors_retry(calls);
 }
 
 void calls_try_keys(void *arg)
 {
-    struct calls *set = arg;
+    struct calls *calls = arg;
     struct call *call, *next;
 
-    DL_FOREACH_SAFE(set->list[CALL_KEY], call, next) {
-        relay_try_key(call, false);
+    DL_FOREACH_SAFE(calls->set.list[CALL_KEY], call, next) {
+        relay_keys_came(call);
     }
-}
-
-void calls_drain(void *arg)
-{
-    struct calls *set = arg;
-
-    if (set->phase != CALLS_OPEN)
-        return;
-    set->phase = CALLS_DRAINING;
-    if (set->probes != NULL)
-        probes_stop(set->probes);
-    while (set->doors != NULL)
-        door_close(set, set->doors);
-    end_if_idle(set);
-}
-
-void calls_stop(void *arg)
-{
-    struct calls *set = arg;
-    bool again = set->phase == CALLS_STOPPING;
-    struct call *call, *next;
-
-    calls_drain(set);
-    set->phase = CALLS_STOPPING;
-    for (int state = 0; state < CALL_CLOSED; state++)
-        DL_FOREACH_SAFE(set->list[state], call, next) {
-            call_end(call, again ? REASON_SHUTDOWN_NOW : REASON_SHUTDOWN);
-        }
 }

@@ -1,177 +1,35 @@
 #include "call/entry.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/insist.h"
+#include "call/admission.h"
 #include "call/call.h"
 #include "call/uplink.h"
-#include "net/worker.h"
-#include "policy/limits.h"
+#include "net/listener.h"
 #include "site/site.h"
 #include "tls/tls_conn.h"
 #include "wire/http_request.h"
 #include "wire/http_uri.h"
 #include "wire/proxyproto.h"
 
-enum { DENY_LINES_PER_SECOND = 20 }; /* for each worker */
-
-/* ---- the rules ---- */
-
-static struct span text_or_none(const char *text)
-{
-    return span_str(text == NULL ? "" : text);
-}
-
-/* A port does not belong into SNI, but sstpc puts one there. */
-static struct span without_port(struct span name)
-{
-    for (size_t i = name.n; i > 0; i--)
-        if (name.p[i - 1] == ':')
-            return span_sub(name, 0, i - 1);
-    return name;
-}
-
-static struct rules_facts facts_of(const struct call *call, time_t now)
-{
-    return (struct rules_facts){
-        .client = &call->record.client,
-        .now = now,
-        .request_known = call->request_known,
-        .host = text_or_none(call->record.host),
-        .sni = without_port(text_or_none(call->record.sni)),
-        .tenant = text_or_none(call->record.tenant),
-    };
-}
-
-static void log_denied(struct call *call, const struct rules_answer *v, const char *action)
-{
-    struct log_line l;
-    unsigned missed;
-
-    if (!log_limit_pass(&call->set->limit_deny, call_now(call), DENY_LINES_PER_SECOND, &missed))
-        return;
-    record_line(&call->record, &l, LOG_LEVEL_INFO, "deny");
-    if (call->record.user != NULL)
-        log_str(&l, "user", call->record.user);
-    if (call->record.user_is_claim)
-        log_str(&l, "outer-name", "claim");
-    if (v->rule == 0)
-        log_str(&l, "rule", "default");
-    else
-        log_num(&l, "rule", v->rule);
-    if (v->file != NULL)
-        log_str(&l, "file", v->file);
-    if (v->line != 0)
-        log_num(&l, "line", v->line);
-    log_str(&l, "action", action);
-    if (missed > 0)
-        log_num(&l, "lines-left-out", missed);
-    log_end(&l);
-}
-
-/* True: nothing that is known speaks against it. False: *v says what does, and it is logged; end:
- * the word for what is done where that is not the rule's action. */
-static bool rules_pass(struct call *call, const struct rules_facts *facts, const char *end,
-                       struct rules_answer *v)
-{
-    const struct config_listener *c = call->listener->config;
-
-    if (call->admission.overruled)
-        return true;
-    *v = rules_decide(&c->rules, facts);
-    if (v->verdict != RULES_DENY)
-        return true;
-    log_denied(call, v, c->dry_run ? "dry-run" : end != NULL ? end : rules_action_name(v->action));
-    call->admission.overruled = c->dry_run;
-    return c->dry_run;
-}
-
-static void refuse_unseen(struct call *call, enum rules_action action, enum reason reason)
-{
-    if (action == RULES_DROP)
-        stream_vanish(&call->client);
-    call_end(call, reason);
-}
-
-bool entry_user_allowed(void *arg, struct span user)
-{
-    struct call *call = arg;
-    struct rules_facts facts = facts_of(call, call->admission.accepted);
-    struct rules_answer v;
-
-    facts.user_known = user.n > 0 ? RULES_USER_KNOWN : RULES_USER_DOUBTFUL;
-    facts.user = user;
-    return rules_pass(call, &facts, "disconnect", &v);
-}
-
-void entry_recheck(struct call *call, const struct site *site)
-{
-    const struct config *c = site->config;
-    const struct config_listener *now = NULL;
-
-    for (size_t i = 0; i < c->listener_count && now == NULL; i++)
-        if (strcmp(c->listener[i].name, call->listener->config->name) == 0)
-            now = &c->listener[i];
-    if (now == NULL || !now->recheck_tunnels || now->dry_run)
-        return;
-    struct rules_facts facts = facts_of(call, time(NULL));
-    facts.user = text_or_none(call->record.user_is_claim ? NULL : call->record.user);
-    if (call->state == CALL_RELAY)
-        facts.user_known = facts.user.n > 0 ? RULES_USER_KNOWN : RULES_USER_DOUBTFUL;
-    struct rules_answer v = rules_decide(&now->rules, &facts);
-    if (v.verdict != RULES_DENY)
-        return;
-    log_denied(call, &v, "disconnect");
-    call_end(call, REASON_RULES_CHANGED);
-}
+/* What a client may send before its answer has come: nothing, says [MS-SSTP]. */
+enum { EARLY_MAX = 16384 };
 
 /* ---- accept ---- */
 
-void entry_log_limited(struct call *call, const char *key)
+/* Ends a call that rules deny, or enters HELLO. Returns whether the call goes on. */
+static bool admit(struct call *call)
 {
-    struct log_line l;
-    unsigned missed;
-
-    if (!log_limit_pass(&call->set->limit_hit, call_now(call), 1, &missed))
-        return;
-    record_line(&call->record, &l, LOG_LEVEL_WARNING, "limit");
-    log_str(&l, "key", key);
-    if (missed > 0)
-        log_num(&l, "lines-left-out", missed);
-    log_end(&l);
-}
-
-/* All that is asked before any cryptography. */
-static bool admitted(struct call *call)
-{
-    call->admission.accepted = time(NULL);
-    const struct rules_facts facts = facts_of(call, call->admission.accepted);
-    struct rules_answer v;
-    if (!rules_pass(call, &facts, NULL, &v)) {
-        if (v.action != RULES_DECOY) {
-            refuse_unseen(call, v.action, REASON_ADDRESS_DENIED);
-            return false;
-        }
-        call->admission.decoy = true;
+    switch (admission_judge_address(call, call_time())) {
+    case ADMISSION_OK:
+    case ADMISSION_DECOY: call_enter(call, CALL_HELLO); return true;
+    case ADMISSION_DROPPED: stream_vanish(&call->client); break;
+    case ADMISSION_REJECTED: break;
+    case ADMISSION_LIMITED: call_end(call, REASON_LIMIT); return false;
     }
-    enum limits_verdict hit =
-        limits_enter(call->set->shared->limits, &call->record.client, call_now(call));
-    if (hit != LIMITS_OK) {
-        entry_log_limited(call, limits_key(hit));
-        call_end(call, REASON_LIMIT);
-        return false;
-    }
-    call->admission.counted = true;
-    return true;
-}
-
-struct tls_conn *entry_hello(struct call *call)
-{
-    call_enter(call, CALL_HANDSHAKE);
-    struct tls_conn *conn = tls_conn_new_server(call->listener->tls, stream_sink, &call->client);
-    tls_conn_set_time(conn, call->admission.accepted);
-    return conn;
+    call_end(call, REASON_ADDRESS_DENIED);
+    return false;
 }
 
 void entry_begin(struct call *call, struct listener *l)
@@ -180,18 +38,17 @@ void entry_begin(struct call *call, struct listener *l)
 
     if (stream_accept(&call->client, &l->tcp, &call->record.client) != 0 ||
         stream_local(&call->client, &call->record.local) != 0) {
-        call_end(call, REASON_CLIENT_RESET); /* it was gone before we looked */
+        call_end(call, REASON_CLIENT_RESET); /* before the gate has accepted it */
         return;
     }
-    /* A trusted proxy must say whom it brings. Anybody else who tries to gets no further than the
-     * TLS handshake, of which a PROXY header is no part. */
+    /* A trusted proxy must send a PROXY header. Any other client that sends one gets no further
+     * than the TLS handshake, which a PROXY header is no part of. */
     if (c->accept_proxy && cidrs_have(&c->trusted_proxies, &call->record.client)) {
         call->record.proxy = call->record.client;
         stream_start(&call->client, NULL);
         return;
     }
-    call_enter(call, CALL_HELLO);
-    if (admitted(call))
+    if (admit(call))
         stream_expect(&call->client);
 }
 
@@ -219,14 +76,26 @@ size_t entry_proxy_read(struct call *call, struct span in)
         addr_from_end(&call->record.client, &p.source);
         addr_from_end(&call->record.local, &p.destination);
     }
-    call_enter(call, CALL_HELLO);
-    if (!admitted(call))
+    if (!admit(call))
         return in.n;
     stream_secure(&call->client);
     return p.len;
 }
 
-/* ---- the request ---- */
+/* ---- TLS ---- */
+
+struct tls_conn *entry_hello(struct call *call)
+{
+    call_enter(call, CALL_HANDSHAKE);
+    struct tls_conn *conn = tls_conn_new_server(call->listener->tls, stream_sink, &call->client);
+    tls_conn_set_time(conn, call->admission.accepted);
+    return conn;
+}
+
+void entry_hello_expired(struct call *call)
+{
+    call_end(call, stream_waits(&call->client) ? REASON_HANDSHAKE_QUEUE : REASON_HANDSHAKE_TIMEOUT);
+}
 
 void entry_secure(struct call *call)
 {
@@ -237,24 +106,11 @@ void entry_secure(struct call *call)
     call_enter(call, CALL_REQUEST);
 }
 
-static bool name_admitted(const struct config_strings *names, struct span name)
-{
-    for (size_t i = 0; i < names->count; i++)
-        if (span_eq_nocase(span_str(names->item[i]), name))
-            return true;
-    return names->count == 0;
-}
+/* ---- the request ---- */
 
-static bool host_admitted(const struct call *call, struct span host)
-{
-    const struct config_strings *names = &call->listener->config->host;
-    struct span sni = without_port(tls_conn_sni(call->client.tls));
-    /* Old clients send no SNI; one that is sent must be right. */
-    return name_admitted(names, host) && (sni.n == 0 || name_admitted(names, sni));
-}
-
-/* Not for the SSTP server: what such a client gets looks the same whatever the reason. With a web
- * site that is the site's own answer to all it has sent, so the head stays unread here. */
+/* Handles a client that does not get to the SSTP server: what it gets looks the same whatever the
+ * reason. With a web site that is the site's own answer to everything the client has sent, so the
+ * head stays unread here. head: its length. */
 static size_t decoy(struct call *call, enum reason reason, size_t head)
 {
     const struct config_backend *site = call->listener->config->fallback;
@@ -263,31 +119,10 @@ static size_t decoy(struct call *call, enum reason reason, size_t head)
         call_end(call, reason);
         return head;
     }
-    call->reason = reason;
-    call->web = true;
+    call_keep_reason(call, reason);
     stream_pause(&call->client); /* a body may follow, of any size */
-    uplink_dial(call, site);
+    uplink_dial(call, site, CALL_WEB);
     return 0;
-}
-
-/* Keeps the tenant for the backend as it was sent, and for the rules without escapes, because the
- * backend undoes them. The reader of the request bounds it. */
-static void keep_tenant(struct call *call, struct span value)
-{
-    uint8_t plain[HTTP_TENANT_MAX];
-
-    INSIST(value.n <= sizeof plain);
-    record_keep(&call->request.tenant, value);
-    record_keep(&call->record.tenant, span_of(plain, http_unescape(value, plain)));
-}
-
-/* use-backend: by now all is known that it may ask for. */
-static const struct config_backend *backend_for(const struct call *call,
-                                                const struct rules_facts *facts)
-{
-    const struct config_listener *c = call->listener->config;
-    const size_t rule = rules_decide(&c->routes, facts).rule;
-    return rule == 0 ? c->backend : c->route[rule - 1].backend;
 }
 
 /* Answers a head that cannot be read. The web site, if there is one, gives its own answer;
@@ -307,10 +142,11 @@ static size_t unreadable(struct call *call, enum err e, size_t head)
  * gate waits for the rest of an SSTP request. */
 static size_t unfinished(struct call *call, struct span in)
 {
-    if (call->listener->config->fallback == NULL ||
-        (!call->admission.decoy && http_request_may_be_sstp(in)))
+    const bool denied = call->admission.decoy;
+
+    if (call->listener->config->fallback == NULL || (!denied && http_request_may_be_sstp(in)))
         return 0;
-    return decoy(call, call->admission.decoy ? REASON_RULE_DENIED : REASON_NOT_SSTP, 0);
+    return decoy(call, denied ? REASON_RULE_DENIED : REASON_NOT_SSTP, 0);
 }
 
 void entry_request_ended(struct call *call)
@@ -327,6 +163,52 @@ void entry_request_expired(struct call *call)
         call_end(call, REASON_REQUEST_TIMEOUT);
 }
 
+static void note_request(struct call *call, const struct http_request *request)
+{
+    call->request.is_head = request->is_head;
+    record_keep(&call->record.host, request->host);
+    record_keep(&call->record.correlation, request->correlation);
+    if (request->flaw != ERR_OK)
+        record_keep(&call->record.detail, span_str(err_text(request->flaw)));
+}
+
+/* Keeps the tenant for the backend as it was sent, and for the rules without escapes, because the
+ * backend undoes them. The reader of the request bounds it. */
+static void keep_tenant(struct call *call, struct span value)
+{
+    uint8_t plain[HTTP_TENANT_MAX];
+
+    INSIST(value.n <= sizeof plain);
+    record_keep(&call->request.tenant, value);
+    record_keep(&call->record.tenant, span_of(plain, http_unescape(value, plain)));
+}
+
+enum request_verdict {
+    REQUEST_ADMITTED,
+    REQUEST_NOT_SSTP,
+    REQUEST_HOST_REFUSED,
+    REQUEST_DENIED, /* as a client that does not belong here */
+    REQUEST_REJECTED,
+    REQUEST_DROPPED,
+};
+
+static enum request_verdict judge_request(struct call *call, const struct http_request *request)
+{
+    if (!request->sstp)
+        return REQUEST_NOT_SSTP;
+    if (!admission_serves(call, request->host))
+        return REQUEST_HOST_REFUSED;
+    if (call->admission.decoy)
+        return REQUEST_DENIED;
+    keep_tenant(call, request->tenant);
+    switch (admission_judge_request(call)) {
+    case ADMISSION_DECOY: return REQUEST_DENIED;
+    case ADMISSION_DROPPED: return REQUEST_DROPPED;
+    case ADMISSION_REJECTED: return REQUEST_REJECTED;
+    default: return REQUEST_ADMITTED;
+    }
+}
+
 size_t entry_request_read(struct call *call, struct span in)
 {
     struct http_request request;
@@ -336,27 +218,22 @@ size_t entry_request_read(struct call *call, struct span in)
         return unfinished(call, in);
     if (e != ERR_OK)
         return unreadable(call, e, in.n);
-    call->request.is_head = request.is_head;
-    record_keep(&call->record.host, request.host);
-    record_keep(&call->record.correlation, request.correlation);
-    if (request.flaw != ERR_OK)
-        record_keep(&call->record.detail, span_str(err_text(request.flaw)));
-    if (!request.sstp)
-        return decoy(call, REASON_NOT_SSTP, request.len);
-    if (!host_admitted(call, request.host))
-        return decoy(call, REASON_HOST_REFUSED, request.len);
-    if (call->admission.decoy)
-        return decoy(call, REASON_RULE_DENIED, request.len);
-    keep_tenant(call, request.tenant);
-    call->request_known = true;
-    const struct rules_facts facts = facts_of(call, call->admission.accepted);
-    struct rules_answer v;
-    if (!rules_pass(call, &facts, NULL, &v)) {
-        if (v.action == RULES_DECOY)
-            return decoy(call, REASON_RULE_DENIED, request.len);
-        refuse_unseen(call, v.action, REASON_RULE_REJECTED);
-        return in.n;
+    note_request(call, &request);
+    switch (judge_request(call, &request)) {
+    case REQUEST_ADMITTED: uplink_dial(call, admission_backend(call), CALL_ANSWER); break;
+    case REQUEST_NOT_SSTP: return decoy(call, REASON_NOT_SSTP, request.len);
+    case REQUEST_HOST_REFUSED: return decoy(call, REASON_HOST_REFUSED, request.len);
+    case REQUEST_DENIED: return decoy(call, REASON_RULE_DENIED, request.len);
+    case REQUEST_DROPPED: stream_vanish(&call->client); /* fall through */
+    case REQUEST_REJECTED: call_end(call, REASON_RULE_REJECTED); return in.n;
     }
-    uplink_dial(call, backend_for(call, &facts));
     return request.len;
+}
+
+size_t entry_early_read(struct call *call, struct span in)
+{
+    if (call->uplink.next == CALL_WEB || in.n <= EARLY_MAX)
+        return 0; /* waits for the backend's 200 (PROTOCOL.md 1.3) */
+    call_end(call, REASON_EARLY_DATA);
+    return in.n;
 }

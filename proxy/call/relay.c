@@ -1,33 +1,14 @@
 #include "call/relay.h"
 
-#include <stdlib.h>
-
 #include "base/insist.h"
+#include "call/admission.h"
 #include "call/call.h"
-#include "call/calls.h"
-#include "call/entry.h"
 #include "call/negotiation.h"
 #include "net/stream.h"
-#include "policy/limits.h"
-#include "users/users.h"
 #include "wire/ppp_frame.h"
 #include "wire/sstp.h"
 
-/* Gives the client points for failed logins as soon as they are known. */
-static void count_failures(struct call *call)
-{
-    if (call->record.failures > call->admission.failures)
-        call_give_points(call, POINTS_LOGIN * (call->record.failures - call->admission.failures));
-    call->admission.failures = call->record.failures;
-}
-
-void relay_login_ends(struct call *call)
-{
-    if (call->negotiation == NULL)
-        return;
-    negotiation_server_ends(call->negotiation);
-    count_failures(call);
-}
+/* ---- from NEGOTIATE on: what packets are made of ---- */
 
 /* Returns the reason for the end that this packet announces; REASON_NONE: it announces none. */
 static enum reason goodbye_of(const struct sstp_packet *p, bool from_client)
@@ -60,51 +41,85 @@ static void count(struct record_flow *flow, struct span octets)
     flow->packets++;
 }
 
-/* Counts the tunnel for its user. Does not count a call without a user, a name that the login did
- * not prove, or a name that is empty without its domain or realm (`@example.com`, `DOMAIN\`),
- * because such a tunnel would use up those of another user. Keeps the counted name, so that
- * limits_forget releases exactly that count. */
-static bool user_admitted(struct call *call)
-{
-    INSIST(call->admission.counted_user == NULL);
-    if (call->record.user != NULL && !call->record.user_is_claim)
-        record_keep(&call->admission.counted_user, users_counted_name(span_str(call->record.user)));
-    if (call->admission.counted_user == NULL)
-        return true;
-    enum limits_verdict hit =
-        limits_user_enter(call->set->shared->limits, span_str(call->admission.counted_user));
-    if (hit == LIMITS_OK)
-        return true;
-    entry_log_limited(call, limits_key(hit));
-    record_keep(&call->admission.counted_user, span_of(NULL, 0));
-    return false;
-}
-
-/* A packet as it goes on. Reserved bits mean nothing ([MS-SSTP] 2.2.1), but sstpc and accel-ppp
- * take those above a length for a part of it (PROTOCOL.md 3.2). Not so in Call Connected, whose MAC
- * covers them. Nobody is known to set them, hence the copy. */
+/* Returns a packet as it is forwarded: without its reserved bits, which mean nothing ([MS-SSTP]
+ * 2.2.1), but sstpc and accel-ppp read those above a length as a part of it (PROTOCOL.md 3.2). Call
+ * Connected keeps them, because its MAC covers them. No peer is known to set them, so the copy is
+ * rare. */
 static struct span as_sent(const struct sstp_packet *p, struct span octets,
                            uint8_t copy[SSTP_PACKET_MAX])
 {
     return p->type == SSTP_CONNECTED ? octets : sstp_without_reserved(octets, copy);
 }
 
-/* What the negotiation made of a packet: PASS has that packet's octets in a.octets by now. */
+static size_t relay_packets(struct call *call, struct span in, bool from_client);
+
+static void bad_packet(struct call *call, enum err e, bool from_client)
+{
+    record_keep(&call->record.detail, span_str(err_text(e)));
+    call_end(call, from_client ? REASON_CLIENT_BAD_PACKET : REASON_BACKEND_BAD_PACKET);
+}
+
+/* ---- NEGOTIATE, KEY, and DRAIN after them ---- */
+
+void relay_login_ends(struct call *call)
+{
+    if (call->negotiation == NULL)
+        return;
+    negotiation_server_ends(call->negotiation);
+    admission_count_failures(call);
+}
+
+/* A client that resets the connection, or makes the server do so, when no Success has come in time
+ * would otherwise guess for nothing, because servers delay refusals. */
+void relay_negotiation_left(struct call *call, enum call_state next)
+{
+    if (next != CALL_LINGER && next != CALL_CLOSED)
+        return;
+    if (reason_info(call->reason)->by_peer)
+        relay_login_ends(call);
+    negotiation_free(call->negotiation);
+    call->negotiation = NULL;
+}
+
+void relay_key_left(struct call *call, enum call_state next)
+{
+    relay_negotiation_left(call, next);
+    stream_resume(&call->client); /* what the client was not read for */
+    stream_kick(&call->client);
+}
+
+/* The tunnel is up: packets no longer wait for a turn, and nobody needs keys any more. */
+static void tunnel_up(struct call *call)
+{
+    call->tunnel.lcp_request = negotiation_lcp_request(call->negotiation);
+    negotiation_free(call->negotiation);
+    call->negotiation = NULL;
+    if (call->state == CALL_DRAIN) { /* one side has said goodbye already */
+        call->ended_in = CALL_RELAY;
+        return;
+    }
+    call_enter(call, CALL_RELAY);
+    stream_early(&call->client, false);
+    stream_early(&call->backend, false);
+    /* A reload came before all was known that its rules ask for. */
+    if (call->site != call->set->site &&
+        !admission_still_allows(call, call->set->site, call_time()))
+        call_end(call, REASON_RULES_CHANGED);
+}
+
+/* Does what the negotiation has decided about a packet. */
 static void obey(struct call *call, const struct negotiation_answer *a, bool from_client)
 {
-    struct stream *to = from_client ? &call->backend : &call->client;
-    struct record_flow *flow = from_client ? &call->record.up : &call->record.down;
-
     switch (a->verdict) {
     case NEGOTIATION_DROP:
     case NEGOTIATION_HOLD: return;
     case NEGOTIATION_REFUSE: call_end(call, a->reason); return;
     case NEGOTIATION_WAIT:
-        if (call->state == CALL_NEGOTIATE) /* else the call is about to end without it */
+        if (call->state == CALL_NEGOTIATE) /* otherwise the call is about to end without a key */
             call_enter(call, CALL_KEY);
         return;
     case NEGOTIATION_CONNECTED:
-        if (!user_admitted(call)) {
+        if (!admission_count_user(call)) {
             call_end(call, REASON_USER_LIMIT);
             return;
         }
@@ -112,39 +127,40 @@ static void obey(struct call *call, const struct negotiation_answer *a, bool fro
     case NEGOTIATION_REPLACE:
     case NEGOTIATION_PASS: break;
     }
-    count(flow, a->octets);
-    stream_write(to, a->octets);
-    if (a->verdict != NEGOTIATION_CONNECTED)
-        return;
-    call->up = true;
-    call->tunnel.lcp_request = negotiation_lcp_request(call->negotiation);
-    negotiation_free(call->negotiation);
-    call->negotiation = NULL;
-    if (call->state == CALL_NEGOTIATE || call->state == CALL_KEY)
-        call_enter(call, CALL_RELAY);
-    /* A reload met it on its way, when not all was known that the new rules ask for. */
-    if (call->state == CALL_RELAY && call->site != call->set->site)
-        entry_recheck(call, call->set->site);
+    count(from_client ? &call->record.up : &call->record.down, a->octets);
+    stream_write(from_client ? &call->backend : &call->client, a->octets);
+    if (a->verdict == NEGOTIATION_CONNECTED)
+        tunnel_up(call);
 }
 
-void relay_try_key(struct call *call, bool late)
+static void try_key(struct call *call, bool late)
 {
     struct negotiation_answer a = negotiation_try_key(call->negotiation, call_now(call), late);
 
-    if (a.verdict == NEGOTIATION_REPLACE) /* the server has not let the user in yet */
+    if (a.verdict == NEGOTIATION_REPLACE) /* the server has not accepted the user yet */
         call_enter(call, CALL_NEGOTIATE);
     obey(call, &a, true);
 }
 
-/* Handles a packet of a call before its tunnel is up. Returns false if the packet stays unread. */
-static bool negotiation_packet(struct call *call, const struct sstp_packet *p, struct span octets,
-                               bool from_client)
+void relay_keys_came(struct call *call)
+{
+    try_key(call, false);
+}
+
+void relay_key_expired(struct call *call)
+{
+    try_key(call, true);
+}
+
+/* Handles one packet. Returns false if it stays unread. */
+static bool negotiate_packet(struct call *call, const struct sstp_packet *p, struct span octets,
+                             bool from_client)
 {
     uint8_t copy[SSTP_PACKET_MAX];
     struct negotiation_answer a =
         from_client ? negotiation_from_client(call->negotiation, p, octets, call_now(call))
                     : negotiation_from_backend(call->negotiation, p, octets);
-    count_failures(call);
+    admission_count_failures(call);
     if (a.verdict == NEGOTIATION_HOLD && call->state == CALL_KEY)
         return false;
     if (a.verdict == NEGOTIATION_PASS) {
@@ -156,6 +172,45 @@ static bool negotiation_packet(struct call *call, const struct sstp_packet *p, s
     obey(call, &a, from_client);
     return true;
 }
+
+/* Handles all whole packets at the start of in. When one of them brings the tunnel up, those behind
+ * it are relayed. */
+static size_t negotiate_packets(struct call *call, struct span in, bool from_client)
+{
+    struct sstp_packet p;
+    size_t used = 0;
+    enum err e;
+
+    while ((e = sstp_parse(span_from(in, used), &p)) == ERR_OK) {
+        if (!negotiate_packet(call, &p, span_sub(in, used, p.len), from_client)) {
+            stream_pause(&call->client); /* until KEY is left */
+            return used;
+        }
+        if (call->state > CALL_DRAIN)
+            return in.n; /* this packet has ended the call */
+        used += p.len;
+        if (call->negotiation == NULL)
+            return used + relay_packets(call, span_from(in, used), from_client);
+    }
+    if (e != ERR_MORE) {
+        bad_packet(call, e, from_client);
+        return in.n;
+    }
+    call->active = call_now(call);
+    return used;
+}
+
+size_t relay_negotiate_up(struct call *call, struct span in)
+{
+    return negotiate_packets(call, in, true);
+}
+
+size_t relay_negotiate_down(struct call *call, struct span in)
+{
+    return negotiate_packets(call, in, false);
+}
+
+/* ---- RELAY, and DRAIN after it ---- */
 
 /* The next step for a data packet of the client in a tunnel that is up. */
 enum link_step { LINK_FORWARD, LINK_SKIP, LINK_SECOND_LOGIN };
@@ -178,78 +233,94 @@ static enum link_step judge_link_frame(const struct call *call, struct span fram
     return LINK_SECOND_LOGIN;
 }
 
-/* Forwards all whole packets at the start of in. Towards clients each packet is a record of its own
- * (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends packets that arrived
+/* Returns the reason why the packet may not be forwarded; REASON_NONE: it may. *skip: the packet is
+ * neither forwarded nor a violation. */
+static enum reason judge_packet(struct call *call, const struct sstp_packet *p, bool from_client,
+                                bool *skip)
+{
+    *skip = false;
+    if (p->control) {
+        if (!negotiation_in_place(p))
+            return from_client ? REASON_CLIENT_OUT_OF_PLACE : REASON_BACKEND_OUT_OF_PLACE;
+        note_goodbye(call, p, from_client);
+    } else if (from_client && ppp_frame_may_be_link(p->body)) {
+        const enum link_step step = judge_link_frame(call, p->body);
+        *skip = step == LINK_SKIP;
+        return step == LINK_SECOND_LOGIN ? REASON_SECOND_LOGIN : REASON_NONE;
+    }
+    return REASON_NONE;
+}
+
+/* Forwards all whole packets at the start of in. Towards clients each packet is a TLS record of its
+ * own (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends packets that arrived
  * together leave together. */
-size_t relay_packets(struct call *call, struct span in, bool from_client)
+static size_t relay_packets(struct call *call, struct span in, bool from_client)
 {
     struct stream *to = from_client ? &call->backend : &call->client;
     struct record_flow *flow = from_client ? &call->record.up : &call->record.down;
     struct sstp_packet p;
     uint8_t copy[SSTP_PACKET_MAX];
-    size_t used = 0, sent = 0;
+    size_t used = 0, sent = 0; /* in[sent, used) is to be written */
     enum err e;
 
     while ((e = sstp_parse(span_from(in, used), &p)) == ERR_OK) {
-        struct span octets = span_sub(in, used, p.len);
-        if (call->negotiation != NULL) {
-            if (!negotiation_packet(call, &p, octets, from_client)) {
-                stream_pause(&call->client); /* until KEY is left */
-                return used;
-            }
-            if (call->state > CALL_DRAIN)
-                return in.n; /* this packet has ended the call */
+        const struct span octets = span_sub(in, used, p.len);
+        bool skip;
+        const enum reason reason = judge_packet(call, &p, from_client, &skip);
+        if (reason != REASON_NONE || skip) {
+            stream_write(to, span_sub(in, sent, used - sent));
             sent = used += p.len;
+        }
+        if (reason != REASON_NONE) {
+            call_end(call, reason);
+            return in.n;
+        }
+        if (skip)
             continue;
+        count(flow, octets);
+        const struct span plain = as_sent(&p, octets, copy);
+        if (!from_client || plain.p != octets.p) {
+            stream_write(to, span_sub(in, sent, used - sent));
+            stream_write(to, plain);
+            sent = used + p.len;
         }
         used += p.len;
-        if (p.control) {
-            if (!negotiation_in_place(&p)) {
-                stream_write(to, span_sub(in, sent, used - p.len - sent));
-                call_end(call,
-                         from_client ? REASON_CLIENT_OUT_OF_PLACE : REASON_BACKEND_OUT_OF_PLACE);
-                return in.n;
-            }
-            note_goodbye(call, &p, from_client);
-        } else if (from_client && ppp_frame_may_be_link(p.body)) {
-            const enum link_step step = judge_link_frame(call, p.body);
-            if (step != LINK_FORWARD) {
-                stream_write(to, span_sub(in, sent, used - p.len - sent));
-                sent = used;
-            }
-            if (step == LINK_SECOND_LOGIN) {
-                call_end(call, REASON_SECOND_LOGIN);
-                return in.n;
-            }
-            if (step == LINK_SKIP)
-                continue;
-        }
-        count(flow, octets);
-        struct span plain = as_sent(&p, octets, copy);
-        if (!from_client || plain.p != octets.p) {
-            stream_write(to, span_sub(in, sent, used - p.len - sent));
-            stream_write(to, plain);
-            sent = used;
-        }
     }
     stream_write(to, span_sub(in, sent, used - sent));
     if (e != ERR_MORE) {
-        record_keep(&call->record.detail, span_str(err_text(e)));
-        call_end(call, from_client ? REASON_CLIENT_BAD_PACKET : REASON_BACKEND_BAD_PACKET);
+        bad_packet(call, e, from_client);
         return in.n;
     }
     call->active = call_now(call);
     return used;
 }
 
-/* Web traffic: octets, as they come. */
-size_t relay_web(struct call *call, struct span in, bool from_client)
+size_t relay_up(struct call *call, struct span in)
 {
-    struct stream *to = from_client ? &call->backend : &call->client;
-    struct record_flow *flow = from_client ? &call->record.up : &call->record.down;
+    return relay_packets(call, in, true);
+}
 
-    stream_write(to, in);
-    flow->octets += in.n;
+size_t relay_down(struct call *call, struct span in)
+{
+    return relay_packets(call, in, false);
+}
+
+/* ---- WEB, and DRAIN after it ---- */
+
+static size_t relay_octets(struct call *call, struct span in, bool from_client)
+{
+    stream_write(from_client ? &call->backend : &call->client, in);
+    (from_client ? &call->record.up : &call->record.down)->octets += in.n;
     call->active = call_now(call);
     return in.n;
+}
+
+size_t relay_web_up(struct call *call, struct span in)
+{
+    return relay_octets(call, in, true);
+}
+
+size_t relay_web_down(struct call *call, struct span in)
+{
+    return relay_octets(call, in, false);
 }

@@ -1,27 +1,35 @@
-/* relay: octets on their way from one side of a call to the other: SSTP packets, watched by the
- * negotiation until the tunnel is up and counted afterwards, and what goes to a web site. */
+/* relay: bytes from one side of a call to the other: SSTP packets, which the negotiation judges
+ * until the tunnel is up and which are counted afterwards, and bytes to and from a web site. */
 #ifndef SSTPGATE_CALL_RELAY_H
 #define SSTPGATE_CALL_RELAY_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/span.h"
+#include "call/call.h"
 
-struct call;
+/* Forward what is whole at the start of in, from the client (up) or from the backend (down); return
+ * how many bytes are done with. May end the call. NEGOTIATE and KEY; RELAY; WEB; and DRAIN after
+ * each of them. */
+size_t relay_negotiate_up(struct call *call, struct span in);
+size_t relay_negotiate_down(struct call *call, struct span in);
+size_t relay_up(struct call *call, struct span in);
+size_t relay_down(struct call *call, struct span in);
+size_t relay_web_up(struct call *call, struct span in);
+size_t relay_web_down(struct call *call, struct span in);
 
-/* Sends on all whole packets at the start of in; returns their octets. May end the call. */
-size_t relay_packets(struct call *call, struct span in, bool from_client);
+/* KEY: keys have come; the deadline. Call Connected is forwarded, the call ends, or (keys only) it
+ * waits on. */
+void relay_keys_came(struct call *call);
+void relay_key_expired(struct call *call);
 
-/* In state KEY: keys have come, or (late) their time is over. Call Connected goes on, the call
- * ends, or it waits on. */
-void relay_try_key(struct call *call, bool late);
-
-/* The call ends. A login that the server has not accepted counts as failed; a no-op once the tunnel
- * is up. */
+/* The server ends the call. A login that it has not accepted counts as failed; a no-op once the
+ * tunnel is up. */
 void relay_login_ends(struct call *call);
 
-/* Sends on all of in. */
-size_t relay_web(struct call *call, struct span in, bool from_client);
+/* NEGOTIATE or DRAIN, and KEY, are left. If the call ends, the keys are wiped; if a peer has ended
+ * it, relay_login_ends first. */
+void relay_negotiation_left(struct call *call, enum call_state next);
+void relay_key_left(struct call *call, enum call_state next);
 
 #endif

@@ -1,10 +1,10 @@
 #include "call/uplink.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "call/call.h"
-#include "call/entry.h"
+#include "call/admission.h"
 #include "call/negotiation.h"
 #include "net/dial.h"
 #include "policy/backends.h"
@@ -42,51 +42,77 @@ static void log_backend(struct call *call, const char *what, const char *why)
     log_end(&l);
 }
 
-/* A server that is told who the client is, or which tenant is meant, may have something against
- * these: a stranger must not be able to bring it down by being refused. */
-static bool is_asked_for_client(const struct call *call)
+/* Whose fault it is that a server does not serve this call. */
+enum fault {
+    FAULT_OF_SERVER, /* others would fail, too: the server is reported down */
+    FAULT_OF_GATE,   /* descriptors, ports or memory are used up */
+    FAULT_OF_CLIENT, /* or of the server: it is not known */
+};
+
+static enum fault fault_of_status(int status)
 {
-    const struct config_backend *c = call->uplink.backend->config;
-    return c->send_proxy != CONFIG_SEND_PROXY_NO ||
-           (c->pass_tenant && call->request.tenant != NULL);
+    return stream_starved(status) ? FAULT_OF_GATE : FAULT_OF_SERVER;
 }
 
-/* What is wrong with the server for this call; blame: and for others, too. */
-static void note_failure(struct call *call, enum reason why, bool blame, const char *what,
+/* A server that learns the client's address or the tenant may refuse the call because of them. An
+ * attacker must not be able to bring a server down by being refused. */
+static enum fault fault_of_refusal(const struct call *call)
+{
+    const struct config_backend *c = call->uplink.backend->config;
+
+    return c->send_proxy != CONFIG_SEND_PROXY_NO || (c->pass_tenant && call->request.tenant != NULL)
+               ? FAULT_OF_CLIENT
+               : FAULT_OF_SERVER;
+}
+
+/* Logs and keeps what is wrong with the server. what: the step that failed, a word; text: why. */
+static void note_failure(struct call *call, enum reason why, enum fault fault, const char *what,
                          const char *text)
 {
     char cause[BACKENDS_CAUSE_MAX];
 
     log_backend(call, what, text);
     call->uplink.failure = why;
-    if (!blame)
+    if (fault != FAULT_OF_SERVER)
         return;
     snprintf(cause, sizeof cause, "%s: %s", what, text);
     record_keep(&call->uplink.blame, span_str(cause));
 }
 
-static void dial_done(struct call *call)
+static void forget_dial(struct call *call)
 {
     dial_free(call->uplink.dial);
     call->uplink.dial = NULL;
 }
 
-void uplink_leave(struct call *call)
+static void leave_server(struct call *call)
 {
-    dial_done(call);
     if (call->uplink.at_server)
         backends_release(call->uplink.backend->servers, call->uplink.server);
     call->uplink.at_server = false;
 }
 
-/* It had its chance. */
+void uplink_leave(struct call *call)
+{
+    leave_server(call);
+    free(call->uplink.blame);
+}
+
+void uplink_dial_left(struct call *call, enum call_state next)
+{
+    if (next != CALL_DIAL)
+        forget_dial(call);
+}
+
+/* Gives up the current server and tries the next one. */
 static void dial_next_server(struct call *call)
 {
     if (call->uplink.blame != NULL)
         upstream_report(call->uplink.backend, call->uplink.server, false, call->uplink.blame,
                         call_now(call));
     record_keep(&call->uplink.blame, span_of(NULL, 0));
-    uplink_leave(call);
+    forget_dial(call);
+    leave_server(call);
     dial_server(call);
 }
 
@@ -102,8 +128,8 @@ static void dial_address(struct call *call)
     call_enter(call, CALL_DIAL);
     record_keep(&call->record.server, span_str(addr_format(&to, text)));
     int r = stream_connect(&call->backend, &to);
-    if (r != 0) /* the stream closes, and uplink_closed goes on */
-        note_failure(call, REASON_BACKEND_UNREACHABLE, !stream_starved(r), "connect",
+    if (r != 0) /* the stream closes, and uplink_dial_closed goes on */
+        note_failure(call, REASON_BACKEND_UNREACHABLE, fault_of_status(r), "connect",
                      stream_strerror(r));
 }
 
@@ -111,7 +137,7 @@ static void on_resolved(void *arg, int status)
 {
     struct call *call = arg;
     if (status != 0)
-        note_failure(call, REASON_BACKEND_UNREACHABLE, !stream_starved(status), "resolve",
+        note_failure(call, REASON_BACKEND_UNREACHABLE, fault_of_status(status), "resolve",
                      stream_strerror(status));
     dial_address(call); /* without addresses that is the next server */
 }
@@ -127,7 +153,7 @@ static void no_server(struct call *call)
         log_backend(call, "choose", why);
         call->uplink.failure = REASON_NO_SERVER;
     }
-    if (call->web) { /* the call's reason is why its client was sent there */
+    if (call->uplink.next == CALL_WEB) { /* the call's reason is why its client was sent there */
         snprintf(why, sizeof why, "instead of the web site: %s",
                  reason_info(call->uplink.failure)->name);
         record_keep(&call->record.detail, span_str(why));
@@ -150,54 +176,58 @@ static void dial_server(struct call *call)
     call->uplink.dial = dial_new(call->set->worker, to->host, to->port, on_resolved, call);
 }
 
-void uplink_dial(struct call *call, const struct config_backend *backend)
+void uplink_dial(struct call *call, const struct config_backend *backend, enum call_state next)
 {
     call->uplink.backend = &call->site->backend[backend - call->site->config->backend];
+    call->uplink.next = next;
     call->record.backend = backend->name;
     dial_server(call);
 }
 
-/* Closes this address; uplink_closed tries the next one. An alert may be on its way. */
-static void dial_failed(struct call *call, enum reason why, bool blame, const char *what,
+/* Closes the connection to this address; uplink_dial_closed tries the next one. An alert may be on
+ * its way, so this is not a reset. */
+static void dial_failed(struct call *call, enum reason why, enum fault fault, const char *what,
                         const char *text)
 {
-    note_failure(call, why, blame, what, text);
+    note_failure(call, why, fault, what, text);
     stream_close(&call->backend, false);
 }
 
-static void ask(struct call *call)
+static void send_request(struct call *call)
 {
+    const struct site_backend *b = call->uplink.backend;
     uint8_t head[HTTP_BUILD_MAX];
-    const size_t n = upstream_request(
-        call->uplink.backend, call->uplink.server, call->record.correlation,
-        call->uplink.backend->config->pass_tenant ? call->request.tenant : NULL, head);
+    const size_t n = upstream_request(b, call->uplink.server, call->record.correlation,
+                                      b->config->pass_tenant ? call->request.tenant : NULL, head);
 
-    dial_done(call);
     call_enter(call, CALL_ANSWER);
     stream_write(&call->backend, span_of(head, n));
 }
 
-static void served(struct call *call)
+static void report_success(struct call *call)
 {
     upstream_report(call->uplink.backend, call->uplink.server, true, "a call was answered",
                     call_now(call));
     record_keep(&call->uplink.blame, span_of(NULL, 0));
 }
 
-static void ready(struct call *call)
+static void visit_site(struct call *call)
 {
-    if (!call->web) {
-        ask(call);
-        return;
-    }
-    dial_done(call);
-    served(call);
+    report_success(call);
     call_enter(call, CALL_WEB);
-    /* A visitor is a stranger: a visitor that reads nothing must not cost more than a call. */
+    /* Anybody can be a visitor, so one that reads nothing must not cost more than a call. */
     stream_narrow(&call->client);
     stream_narrow(&call->backend);
     stream_resume(&call->client);
-    stream_kick(&call->client); /* everything it has said since its handshake */
+    stream_kick(&call->client); /* everything it has sent since its handshake */
+}
+
+static void server_is_ready(struct call *call)
+{
+    if (call->uplink.next == CALL_WEB)
+        visit_site(call);
+    else
+        send_request(call);
 }
 
 static void end_from_addr(struct proxyproto_end *out, const struct addr *a)
@@ -211,7 +241,7 @@ void uplink_connected(struct call *call, int status)
     struct proxyproto p = {0};
 
     if (status != 0) {
-        dial_failed(call, REASON_BACKEND_UNREACHABLE, !stream_starved(status), "connect",
+        dial_failed(call, REASON_BACKEND_UNREACHABLE, fault_of_status(status), "connect",
                     stream_strerror(status));
         return;
     }
@@ -224,7 +254,7 @@ void uplink_connected(struct call *call, int status)
     p.tls.version = span_str(call->record.tls_version);
     p.tls.cipher = span_str(call->record.tls_cipher);
     if (upstream_start(call->uplink.backend, call->uplink.server, &call->backend, &p))
-        ready(call);
+        server_is_ready(call);
 }
 
 void uplink_secure(struct call *call)
@@ -232,20 +262,20 @@ void uplink_secure(struct call *call)
     char why[UPSTREAM_WHY_MAX];
 
     if (upstream_trusted(call->uplink.backend, &call->backend, why))
-        ready(call);
+        server_is_ready(call);
     else
-        dial_failed(call, REASON_BACKEND_UNVERIFIED, true, "verify", why);
+        dial_failed(call, REASON_BACKEND_UNVERIFIED, FAULT_OF_SERVER, "verify", why);
 }
 
 /* ---- the answer ---- */
 
-/* Tries the next server: no SSTP packet was sent yet, and the client's packets wait. This server
- * has nothing left to read, so it gets a reset, which leaves no port in TIME_WAIT, because anybody
- * can send requests that a server refuses. */
+/* Tries the next server: no SSTP packet was sent yet, and the client's packets wait. The server
+ * gets a reset, because it has nothing left to read, and a reset leaves no port in TIME_WAIT:
+ * anybody can send requests that a server refuses. */
 static void answer_failed(struct call *call, enum reason why, const char *text)
 {
     call_enter(call, CALL_DIAL);
-    note_failure(call, why, !is_asked_for_client(call), "answer", text);
+    note_failure(call, why, fault_of_refusal(call), "answer", text);
     stream_close(&call->backend, true);
 }
 
@@ -255,7 +285,7 @@ static void negotiate(struct call *call)
     char date[32];
     struct binding_leaf ours, theirs = call->uplink.backend->told;
 
-    served(call);
+    report_success(call);
     upstream_leaf(&call->client, &ours);
     if (theirs.known == 0)
         upstream_leaf(&call->backend, &theirs);
@@ -263,10 +293,11 @@ static void negotiate(struct call *call)
     negotiation_use_leaves(call->negotiation, call->set->shared->leaves);
     negotiation_use_keyring(call->negotiation, call->set->shared->keyring);
     if (rules_needs_user(&call->listener->config->rules))
-        negotiation_ask_user(call->negotiation, entry_user_allowed, call);
+        negotiation_ask_user(call->negotiation, admission_user_allowed, call);
     call_enter(call, CALL_NEGOTIATE);
-    stream_write(&call->client, span_of(head, http_build_accept(head, call_http_date(date))));
-    stream_kick(&call->client); /* octets it sent without waiting for the answer */
+    stream_write(&call->client,
+                 span_of(head, http_build_accept(head, call_http_date(date, call_time()))));
+    stream_kick(&call->client); /* bytes it sent without waiting for the answer */
 }
 
 size_t uplink_answer_read(struct call *call, struct span in)
@@ -290,46 +321,51 @@ size_t uplink_answer_read(struct call *call, struct span in)
     return response.len;
 }
 
-/* ---- what may come in between ---- */
-
-bool uplink_ended(struct call *call, enum stream_end why)
+void uplink_answer_expired(struct call *call)
 {
-    const char *text = why == STREAM_TLS ? stream_error(&call->backend) : "closed";
-
-    if (call->state == CALL_DIAL) {
-        bool unverified = why == STREAM_TLS && tls_conn_unverified(call->backend.tls);
-        dial_failed(call, unverified ? REASON_BACKEND_UNVERIFIED : REASON_BACKEND_TLS,
-                    unverified || !is_asked_for_client(call), "tls", text);
-        return true;
-    }
-    if (call->state == CALL_ANSWER) {
-        answer_failed(call, REASON_BACKEND_BAD_ANSWER, text);
-        return true;
-    }
-    return false;
+    answer_failed(call, REASON_ANSWER_TIMEOUT, "none in time");
 }
 
-void uplink_closed(struct call *call)
+/* ---- failures ---- */
+
+static const char *text_of_end(const struct call *call, enum stream_end why)
 {
-    if (call->uplink.dial == NULL) /* it was asked, and gave no answer that would do */
+    return why == STREAM_TLS ? stream_error(&call->backend) : "closed";
+}
+
+void uplink_answer_ended(struct call *call, enum stream_end why)
+{
+    answer_failed(call, REASON_BACKEND_BAD_ANSWER, text_of_end(call, why));
+}
+
+void uplink_dial_ended(struct call *call, enum stream_end why)
+{
+    if (why == STREAM_TLS && tls_conn_unverified(call->backend.tls))
+        dial_failed(call, REASON_BACKEND_UNVERIFIED, FAULT_OF_SERVER, "tls",
+                    text_of_end(call, why));
+    else
+        dial_failed(call, REASON_BACKEND_TLS, fault_of_refusal(call), "tls",
+                    text_of_end(call, why));
+}
+
+void uplink_dial_closed(struct call *call)
+{
+    if (call->uplink.dial == NULL) /* the server was asked, and its answer was refused */
         dial_next_server(call);
     else
         dial_address(call);
 }
 
-void uplink_expired(struct call *call)
+void uplink_dial_expired(struct call *call)
 {
-    if (call->state == CALL_ANSWER) {
-        answer_failed(call, REASON_ANSWER_TIMEOUT, "none in time");
-        return;
-    }
     call_enter(call, CALL_DIAL); /* a deadline of its own for whatever is tried next */
     if (call->backend.handle == STREAM_HANDLE_NONE) {
-        note_failure(call, REASON_BACKEND_UNREACHABLE, true, "resolve", "no answer in time");
+        note_failure(call, REASON_BACKEND_UNREACHABLE, FAULT_OF_SERVER, "resolve",
+                     "no answer in time");
         dial_next_server(call);
     } else {
         dial_failed(call, REASON_BACKEND_UNREACHABLE,
-                    call->backend.in == STREAM_IN_IDLE || !is_asked_for_client(call), "connect",
-                    "no answer in time");
+                    call->backend.in == STREAM_IN_IDLE ? FAULT_OF_SERVER : fault_of_refusal(call),
+                    "connect", "no answer in time");
     }
 }

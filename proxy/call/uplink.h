@@ -1,36 +1,37 @@
 /* uplink: the way to the backend: a server that policy/backends.h chooses, its addresses one after
- * the other, TLS and whether it is who it should be, the request, and the answer; until that is a
- * 200 the next server may take over, and the client does not notice. At its end the negotiation
- * takes over, or the web site has the word. Where nothing is left to try it ends the call. */
+ * the other, TLS and the verification of the server, the request, and the answer. Until that is a
+ * 200 the next server may take over, and the client does not notice. The uplink ends with state
+ * NEGOTIATE, or with WEB; when no server is left to try it ends the call. */
 #ifndef SSTPGATE_CALL_UPLINK_H
 #define SSTPGATE_CALL_UPLINK_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/span.h"
-#include "net/stream.h"
+#include "call/call.h"
 
 struct config_backend;
-struct call;
 
-/* Enters DIAL. backend is one of the tunnel's own site. */
-void uplink_dial(struct call *call, const struct config_backend *backend);
+/* Enters DIAL. backend: one of the call's own site. next: ANSWER, or WEB for the fallback web site,
+ * which gets everything the client has sent since its handshake. */
+void uplink_dial(struct call *call, const struct config_backend *backend, enum call_state next);
 
-/* What the backend's stream tells. _ended: false when the call has come further than the answer,
- * and this is not uplink's to judge. _closed: in state DIAL only. */
+/* DIAL: events of the backend's stream, and the deadline. */
 void uplink_connected(struct call *call, int status);
 void uplink_secure(struct call *call);
-bool uplink_ended(struct call *call, enum stream_end why);
-void uplink_closed(struct call *call);
+void uplink_dial_ended(struct call *call, enum stream_end why);
+void uplink_dial_closed(struct call *call);
+void uplink_dial_expired(struct call *call);
 
-/* Gives back the call's place at its server, if it has one. */
-void uplink_leave(struct call *call);
+/* DIAL is left: gives up the look-up of the server's name. */
+void uplink_dial_left(struct call *call, enum call_state next);
 
-/* Octets of the backend in state ANSWER; how many are done with. */
+/* ANSWER: bytes of the backend (returns how many are done with), its end, and the deadline. */
 size_t uplink_answer_read(struct call *call, struct span in);
+void uplink_answer_ended(struct call *call, enum stream_end why);
+void uplink_answer_expired(struct call *call);
 
-/* The deadline of DIAL or ANSWER is over. */
-void uplink_expired(struct call *call);
+/* The call is over: releases its place at its server, if it has one. */
+void uplink_leave(struct call *call);
 
 #endif

@@ -58,7 +58,7 @@ static int teardown(void **state)
 
 static struct {
     struct worker w;
-    struct calls set;
+    struct calls calls;
     struct calls_shared shared;
     struct site *site;
     struct addr at;      /* where clients come in */
@@ -117,25 +117,25 @@ static void gate_open(bool backend_tls, unsigned max)
     assert_int_equal(fclose(f), 0);
     g.site = site_load();
     g.shared.max = max;
-    worker_init(&g.w, 0, calls_sweep, &g.set);
+    worker_init(&g.w, 0, calls_sweep, &g.calls);
     g.shared.keyring = keyring_new();
     g.shared.limits = limits_new(&g.site->config->gate.limits);
-    calls_init(&g.set, &g.w, &g.shared);
+    calls_init(&g.calls, &g.w, &g.shared);
     assert_int_equal(addr_parse("127.0.0.1:0", 0, &any), ERR_OK);
     assert_int_equal(listener_bind(&any, NULL, 1, &fd, &g.at), ERR_OK);
-    calls_switch(&g.set, g.site, &(struct calls_place){.fd = fd}, 1);
+    calls_switch(&g.calls, g.site, &(struct calls_place){.fd = fd}, 1);
 }
 
 /* All calls have ended: the worker stops of itself and nothing is left. */
 static void gate_close(void)
 {
-    calls_drain(&g.set);
+    calls_drain(&g.calls);
     worker_settle(&g.w);
     worker_run(&g.w);
-    assert_int_equal(g.set.count, 0);
+    assert_int_equal(g.calls.set.count, 0);
     assert_int_equal(g.shared.count, 0);
     assert_int_equal(g.w.pool.lent, 0);
-    calls_fini(&g.set);
+    calls_fini(&g.calls);
     worker_fini(&g.w);
     limits_free(g.shared.limits);
     keyring_free(g.shared.keyring);
@@ -167,16 +167,16 @@ static void step(void)
 static struct call *the_call(void)
 {
     for (int s = 0; s < CALL_STATES; s++)
-        if (g.set.list[s] != NULL)
-            return g.set.list[s];
+        if (g.calls.set.list[s] != NULL)
+            return g.calls.set.list[s];
     return NULL;
 }
 
 static bool is_in(enum call_state s)
 {
-    struct call *t = g.set.list[s];
-    assert_true(t == NULL || t->state == s);
-    return t != NULL;
+    struct call *call = g.calls.set.list[s];
+    assert_true(call == NULL || call->state == s);
+    return call != NULL;
 }
 
 static int call_in(void)
@@ -285,7 +285,7 @@ static void reach(enum call_state want)
 static void sweep(uint64_t now)
 {
     g.w.loop.time = now;
-    calls_sweep(&g.set, now);
+    calls_sweep(&g.calls, now);
 }
 
 /* ---- how it ends ---- */
@@ -333,13 +333,13 @@ static void end_by_time(void)
 
 static void end_stop(void)
 {
-    calls_stop(&g.set);
-    calls_stop(&g.set);
+    calls_stop(&g.calls);
+    calls_stop(&g.calls);
 }
 
 static void end_stop_politely(void)
 {
-    calls_stop(&g.set);
+    calls_stop(&g.calls);
     close_fd(&g.client, false);
     close_fd(&g.backend, false);
 }
@@ -425,10 +425,10 @@ static void each_end_in_each_state(void **state)
     for (size_t n = 0; n < STATES; n++)
         for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
             reach(states[n]);
-            assert_int_equal(g.set.count, 1);
+            assert_int_equal(g.calls.set.count, 1);
             assert_int_equal(g.shared.count, 1);
             ends[i]();
-            UNTIL(g.set.count == 0);
+            UNTIL(g.calls.set.count == 0);
             gate_close();
         }
 }
@@ -464,8 +464,8 @@ static void each_state_has_its_deadline(void **state)
     };
     for (size_t n = 0; n < STATES; n++) {
         reach(states[n]);
-        struct call *t = the_call();
-        uint64_t due = t->active + timeout_of(states[n]);
+        struct call *call = the_call();
+        uint64_t due = call->active + timeout_of(states[n]);
         assert_int_not_equal(timeout_of(states[n]), 0);
         sweep(due - 1);
         assert_true(is_in(states[n]));
@@ -478,7 +478,7 @@ static void each_state_has_its_deadline(void **state)
             assert_int_equal(the_call()->reason, reasons[states[n]]);
         }
         end_by_time();
-        UNTIL(g.set.count == 0);
+        UNTIL(g.calls.set.count == 0);
         gate_close();
     }
 }
@@ -501,13 +501,13 @@ static void a_handshake_without_a_turn_has_a_reason_of_its_own(void **state)
     reach(CALL_HELLO);
     worker_limit_handshakes(&g.w, 0);
     int fd = hello_in();
-    UNTIL(g.set.count == 2 && stream_hellos_wait(&g.w));
-    struct call *silent = g.set.list[CALL_HELLO], *waiting = silent->next;
+    UNTIL(g.calls.set.count == 2 && stream_hellos_wait(&g.w));
+    struct call *silent = g.calls.set.list[CALL_HELLO], *waiting = silent->next;
     sweep(waiting->deadline);
     assert_int_equal(silent->reason, REASON_HANDSHAKE_TIMEOUT);
     assert_int_equal(waiting->reason, REASON_HANDSHAKE_QUEUE);
     close_fd(&fd, false);
-    UNTIL(g.set.count == 0);
+    UNTIL(g.calls.set.count == 0);
     gate_close();
 }
 
@@ -517,20 +517,20 @@ static void a_silent_handshake_makes_room(void **state)
     (void)state;
     reach(CALL_HANDSHAKE);
     worker_limit_handshakes(&g.w, 1);
-    struct call *t = the_call();
-    const uint64_t due = t->active + 1000;
+    struct call *call = the_call();
+    const uint64_t due = call->active + 1000;
     sweep(due); /* no client waits: it may take its time */
     assert_true(is_in(CALL_HANDSHAKE));
     int fd = hello_in();
-    UNTIL(g.set.count == 2 && stream_hellos_wait(&g.w));
+    UNTIL(g.calls.set.count == 2 && stream_hellos_wait(&g.w));
     sweep(due - 1);
-    assert_int_equal(t->state, CALL_HANDSHAKE);
+    assert_int_equal(call->state, CALL_HANDSHAKE);
     sweep(due);
-    assert_int_equal(t->state, CALL_CLOSED);
-    assert_int_equal(t->reason, REASON_HANDSHAKE_TIMEOUT);
-    UNTIL(g.set.count == 1 && is_in(CALL_HANDSHAKE));
+    assert_int_equal(call->state, CALL_CLOSED);
+    assert_int_equal(call->reason, REASON_HANDSHAKE_TIMEOUT);
+    UNTIL(g.calls.set.count == 1 && is_in(CALL_HANDSHAKE));
     close_fd(&fd, false);
-    UNTIL(g.set.count == 0);
+    UNTIL(g.calls.set.count == 0);
     gate_close();
 }
 
@@ -544,18 +544,18 @@ static void a_sweep_ends_few_calls(void **state)
     gate_open(false, ALL);
     for (size_t i = 0; i < ALL; i++)
         fd[i] = call_in();
-    UNTIL(g.set.count == ALL);
-    const uint64_t due = g.set.list[CALL_HELLO]->prev->deadline;
+    UNTIL(g.calls.set.count == ALL);
+    const uint64_t due = g.calls.set.list[CALL_HELLO]->prev->deadline;
     for (size_t left = ALL; left > 0;) {
         g.w.sweep_again = false;
         sweep(due);
         size_t closed = 0;
-        for (struct call *t = g.set.list[CALL_CLOSED]; t != NULL; t = t->next)
+        for (struct call *call = g.calls.set.list[CALL_CLOSED]; call != NULL; call = call->next)
             closed++;
         assert_int_equal(closed, left < AT_ONCE ? left : AT_ONCE);
         assert_int_equal(g.w.sweep_again, left >= AT_ONCE);
         left -= closed;
-        UNTIL(g.set.count == left);
+        UNTIL(g.calls.set.count == left);
     }
     for (size_t i = 0; i < ALL; i++)
         close_fd(&fd[i], false);
@@ -567,26 +567,26 @@ static void data_puts_the_idle_deadline_off(void **state)
     (void)state;
     static const char data[] = "\x10\x00\x00\x08\x00\x21\x45\x00";
     reach(CALL_RELAY);
-    struct call *t = the_call();
-    uint64_t began = t->active, idle = timeout_of(CALL_RELAY);
+    struct call *call = the_call();
+    uint64_t began = call->active, idle = timeout_of(CALL_RELAY);
     for (int i = 0; i < 2; i++) {
-        uint64_t packets = t->record.up.packets + t->record.down.packets;
-        t->active = began; /* as if the last octet had come long ago */
-        t->deadline = began + idle;
+        uint64_t packets = call->record.up.packets + call->record.down.packets;
+        call->active = began; /* as if the last octet had come long ago */
+        call->deadline = began + idle;
         if (i == 0)
             client_says(data, sizeof data - 1);
         else
             backend_says(data, sizeof data - 1);
-        UNTIL(t->record.up.packets + t->record.down.packets == packets + 1);
-        t->active = began + 5000;
+        UNTIL(call->record.up.packets + call->record.down.packets == packets + 1);
+        call->active = began + 5000;
         sweep(began + idle + 4999);
         assert_true(is_in(CALL_RELAY));
-        assert_int_equal(t->deadline, began + 5000 + idle);
+        assert_int_equal(call->deadline, began + 5000 + idle);
     }
     sweep(began + 5000 + idle);
     assert_false(is_in(CALL_RELAY));
     end_by_time();
-    UNTIL(g.set.count == 0);
+    UNTIL(g.calls.set.count == 0);
     gate_close();
 }
 
@@ -599,24 +599,24 @@ static void more_than_max_wait_their_turn(void **state)
     gate_open(false, 2);
     for (size_t i = 0; i < 3; i++)
         fd[i] = call_in();
-    UNTIL(g.set.count == 2);
+    UNTIL(g.calls.set.count == 2);
     for (int i = 0; i < 20; i++)
         step();
-    assert_int_equal(g.set.count, 2);
+    assert_int_equal(g.calls.set.count, 2);
     assert_int_equal(g.shared.count, 2);
     close_fd(&fd[0], false); /* its place is taken by the one who waits */
-    UNTIL(g.set.next_number == 3);
-    assert_int_equal(g.set.count, 2);
+    UNTIL(g.calls.set.next_number == 3);
+    assert_int_equal(g.calls.set.count, 2);
     /* a place that a call of another worker left is found by the sweep */
     int late = call_in();
     for (int i = 0; i < 20; i++)
         step();
-    assert_int_equal(g.set.count, 2);
+    assert_int_equal(g.calls.set.count, 2);
     g.shared.max = 3;
     sweep(worker_now(&g.w));
-    assert_int_equal(g.set.count, 3);
-    calls_stop(&g.set);
-    UNTIL(g.set.count == 0);
+    assert_int_equal(g.calls.set.count, 3);
+    calls_stop(&g.calls);
+    UNTIL(g.calls.set.count == 0);
     gate_close();
     close_fd(&fd[1], false);
     close_fd(&fd[2], false);
@@ -632,20 +632,20 @@ static void a_new_site_is_for_new_calls(void **state)
         struct call *old = the_call();
         assert_ptr_equal(old->site, g.site);
         g.site = site_load();
-        calls_switch(&g.set, g.site, &(struct calls_place){.fd = -1}, 1);
+        calls_switch(&g.calls, g.site, &(struct calls_place){.fd = -1}, 1);
         assert_ptr_not_equal(old->site, g.site);
         assert_true(is_in(states[n]));
         int later = call_in(); /* at the same socket */
-        UNTIL(g.set.count == 2);
-        assert_ptr_equal(g.set.list[CALL_HELLO]->prev->site, g.site);
+        UNTIL(g.calls.set.count == 2);
+        assert_ptr_equal(g.calls.set.list[CALL_HELLO]->prev->site, g.site);
         close_fd(&later, false);
-        UNTIL(g.set.count == 1);
+        UNTIL(g.calls.set.count == 1);
         end_client_closes();
-        UNTIL(g.set.count == 0);
+        UNTIL(g.calls.set.count == 0);
 
         /* and none may come where the new site has no place */
         g.site = site_load();
-        calls_switch(&g.set, g.site, NULL, 0);
+        calls_switch(&g.calls, g.site, NULL, 0);
         gate_close();
     }
 }
@@ -656,12 +656,12 @@ static void draining_waits_for_the_calls(void **state)
     (void)state;
     static const char data[] = "\x10\x00\x00\x08\x00\x21\x45\x00";
     reach(CALL_RELAY);
-    calls_drain(&g.set);
-    calls_drain(&g.set);
-    struct call *t = the_call();
-    uint64_t packets = t->record.up.packets;
+    calls_drain(&g.calls);
+    calls_drain(&g.calls);
+    struct call *call = the_call();
+    uint64_t packets = call->record.up.packets;
     client_says(data, sizeof data - 1);
-    UNTIL(t->record.up.packets == packets + 1);
+    UNTIL(call->record.up.packets == packets + 1);
     assert_true(is_in(CALL_RELAY));
     end_client_closes();
     gate_close();

@@ -26,7 +26,9 @@
 #include "base/log.h"
 #include "call/call.h"
 #include "call/calls.h"
+#include "call/course.h"
 #include "certs.h"
+#include "net/listener.h"
 #include "net/worker.h"
 #include "policy/limits.h"
 #include "site/site.h"
@@ -299,13 +301,13 @@ static const char *config_file;
 static SSL_CTX *caller, *server;
 
 static struct worker w;
-static struct calls set;
+static struct calls calls;
 
 static struct call *the_call(void)
 {
     for (int s = 0; s < CALL_STATES; s++)
-        if (set.list[s] != NULL)
-            return set.list[s];
+        if (calls.set.list[s] != NULL)
+            return calls.set.list[s];
     return NULL;
 }
 
@@ -318,14 +320,14 @@ static void check_pause(const struct stream *paused, const struct stream *full)
     assert_true(full->flying_blocks > 0);
 }
 
-static void check_call(const struct call *t)
+static void check_call(const struct call *call)
 {
     const size_t bound = STREAM_HIGH + 3 * WORKER_WINDOW; /* a window full of small records */
-    assert_true(t->client.queued <= bound && t->backend.queued <= bound);
-    if (t->state < CALL_NEGOTIATE || t->state > CALL_DRAIN)
+    assert_true(call->client.queued <= bound && call->backend.queued <= bound);
+    if (call->state < CALL_NEGOTIATE || call->state > CALL_DRAIN)
         return;
-    check_pause(&t->client, &t->backend);
-    check_pause(&t->backend, &t->client);
+    check_pause(&call->client, &call->backend);
+    check_pause(&call->backend, &call->client);
 }
 
 /* Everybody's turn once; returns how many octets the peers moved. */
@@ -345,14 +347,14 @@ static size_t step(void)
 
 static void stuck(int line)
 {
-    const struct call *t = the_call();
+    const struct call *call = the_call();
     fprintf(stderr, "line %d waits in vain; said and heard: up %llu %llu, down %llu %llu\n", line,
             (unsigned long long)client.says.octets, (unsigned long long)backend.hears.octets,
             (unsigned long long)backend.says.octets, (unsigned long long)client.hears.octets);
-    for (int i = 0; t != NULL && i < 2; i++) {
-        const struct stream *s = i == 0 ? &t->client : &t->backend;
+    for (int i = 0; call != NULL && i < 2; i++) {
+        const struct stream *s = i == 0 ? &call->client : &call->backend;
         fprintf(stderr, "%s: state %d in %d out %d paused %d due %u queued %zu flying %u\n",
-                i == 0 ? "client" : "backend", (int)t->state, (int)s->in, (int)s->out, s->paused,
+                i == 0 ? "client" : "backend", (int)call->state, (int)s->in, (int)s->out, s->paused,
                 s->due, s->queued, s->flying_blocks);
     }
     fail();
@@ -469,12 +471,12 @@ static void chaos(unsigned steps)
 /* Both say all that there is room for, to nobody. */
 static void jam(void)
 {
-    const struct call *t = the_call();
+    const struct call *call = the_call();
     client.listens = backend.listens = 0;
     client.talks = backend.talks = RECORD_MAX;
     for (unsigned idle = 0; idle < 5;)
         idle = step() > 0 ? 0 : idle + 1;
-    assert_true(stream_paused(&t->client) && stream_paused(&t->backend));
+    assert_true(stream_paused(&call->client) && stream_paused(&call->backend));
 }
 
 /* Both directions at once, then one alone while nobody wants to hear the other, again and again;
@@ -541,8 +543,8 @@ static void scene_open(bool web, bool tls_behind, int client_version)
     assert_non_null(site);
     shared = (struct calls_shared){.limits = limits_new(&site->config->gate.limits)};
     worker_init(&w, 0, ignore_sweep, NULL); /* no deadline comes to help */
-    calls_init(&set, &w, &shared);
-    calls_switch(&set, site, NULL, 0);
+    calls_init(&calls, &w, &shared);
+    calls_switch(&calls, site, NULL, 0);
 
     end_open(&client, &backend, caller, sizes);
     SSL_set_connect_state(client.ssl);
@@ -552,7 +554,7 @@ static void scene_open(bool web, bool tls_behind, int client_version)
         SSL_set_accept_state(backend.ssl);
     struct listener l = {.worker = &w};
     shared.count = shared.max = 1;
-    call_open(&set, &site->listener[0], &l);
+    course_open(&calls.set, &site->listener[0], &l);
     worker_settle(&w);
     assert_int_equal(SSL_do_handshake(client.ssl), -1);
     end_collect(&client);
@@ -566,12 +568,12 @@ static void scene_open(bool web, bool tls_behind, int client_version)
 
 static void scene_close(void)
 {
-    UNTIL(set.count == 0);
-    calls_drain(&set);
+    UNTIL(calls.set.count == 0);
+    calls_drain(&calls);
     worker_run(&w);
     assert_int_equal(shared.count, 0);
     assert_int_equal(w.pool.lent, 0);
-    calls_fini(&set);
+    calls_fini(&calls);
     worker_fini(&w);
     limits_free(shared.limits);
     end_close(&client);

@@ -1,0 +1,266 @@
+#include "call/admission.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/insist.h"
+#include "call/call.h"
+#include "policy/limits.h"
+#include "site/site.h"
+#include "tls/tls_conn.h"
+#include "users/users.h"
+
+enum { DENY_LINES_PER_SECOND = 20 }; /* for each worker */
+
+/* ---- the rules ---- */
+
+static struct span text_or_none(const char *text)
+{
+    return span_str(text == NULL ? "" : text);
+}
+
+/* A port does not belong into SNI, but sstpc puts one there. */
+static struct span without_port(struct span name)
+{
+    for (size_t i = name.n; i > 0; i--)
+        if (name.p[i - 1] == ':')
+            return span_sub(name, 0, i - 1);
+    return name;
+}
+
+static struct rules_facts address_facts(const struct call *call, time_t now)
+{
+    return (struct rules_facts){.client = &call->record.client, .now = now};
+}
+
+static struct rules_facts request_facts(const struct call *call, time_t now)
+{
+    struct rules_facts facts = address_facts(call, now);
+
+    facts.request_known = true;
+    facts.host = text_or_none(call->record.host);
+    facts.sni = without_port(text_or_none(call->record.sni));
+    facts.tenant = text_or_none(call->record.tenant);
+    return facts;
+}
+
+static void set_user(struct rules_facts *facts, struct span user)
+{
+    facts->user_known = user.n > 0 ? RULES_USER_KNOWN : RULES_USER_DOUBTFUL;
+    facts->user = user;
+}
+
+static void log_denied(struct call *call, const struct rules_answer *v, const char *action)
+{
+    struct log_line l;
+    unsigned missed;
+
+    if (!log_limit_pass(&call->set->limit_deny, call_now(call), DENY_LINES_PER_SECOND, &missed))
+        return;
+    record_line(&call->record, &l, LOG_LEVEL_INFO, "deny");
+    if (call->record.user != NULL)
+        log_str(&l, "user", call->record.user);
+    if (call->record.user_is_claim)
+        log_str(&l, "outer-name", "claim");
+    if (v->rule == 0)
+        log_str(&l, "rule", "default");
+    else
+        log_num(&l, "rule", v->rule);
+    if (v->file != NULL)
+        log_str(&l, "file", v->file);
+    if (v->line != 0)
+        log_num(&l, "line", v->line);
+    log_str(&l, "action", action);
+    if (missed > 0)
+        log_num(&l, "lines-left-out", missed);
+    log_end(&l);
+}
+
+/* Returns whether nothing that is known speaks against the call. False: *v is the denial, which is
+ * logged; end: the logged action where that is not the rule's own, or NULL. */
+static bool rules_pass(struct call *call, const struct rules_facts *facts, const char *end,
+                       struct rules_answer *v)
+{
+    const struct config_listener *c = call->listener->config;
+
+    if (call->admission.overruled)
+        return true;
+    *v = rules_decide(&c->rules, facts);
+    if (v->verdict != RULES_DENY)
+        return true;
+    log_denied(call, v, c->dry_run ? "dry-run" : end != NULL ? end : rules_action_name(v->action));
+    call->admission.overruled = c->dry_run;
+    return c->dry_run;
+}
+
+static enum admission_verdict judge(struct call *call, const struct rules_facts *facts)
+{
+    struct rules_answer v;
+
+    if (rules_pass(call, facts, NULL, &v))
+        return ADMISSION_OK;
+    switch (v.action) {
+    case RULES_DECOY: return ADMISSION_DECOY;
+    case RULES_DROP: return ADMISSION_DROPPED;
+    default: return ADMISSION_REJECTED;
+    }
+}
+
+static bool has_name(const struct config_strings *names, struct span name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (span_eq_nocase(span_str(names->item[i]), name))
+            return true;
+    return names->count == 0;
+}
+
+bool admission_serves(const struct call *call, struct span host)
+{
+    const struct config_strings *names = &call->listener->config->host;
+    const struct span sni = without_port(tls_conn_sni(call->client.tls));
+    return has_name(names, host) && (sni.n == 0 || has_name(names, sni));
+}
+
+enum admission_verdict admission_judge_request(struct call *call)
+{
+    const struct rules_facts facts = request_facts(call, call->admission.accepted);
+    return judge(call, &facts);
+}
+
+const struct config_backend *admission_backend(const struct call *call)
+{
+    const struct config_listener *c = call->listener->config;
+    const struct rules_facts facts = request_facts(call, call->admission.accepted);
+    const size_t rule = rules_decide(&c->routes, &facts).rule;
+    return rule == 0 ? c->backend : c->route[rule - 1].backend;
+}
+
+bool admission_user_allowed(void *arg, struct span user)
+{
+    struct call *call = arg;
+    struct rules_facts facts = request_facts(call, call->admission.accepted);
+    struct rules_answer v;
+
+    set_user(&facts, user);
+    return rules_pass(call, &facts, "disconnect", &v);
+}
+
+static const struct config_listener *listener_named(const struct config *c, const char *name)
+{
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (strcmp(c->listener[i].name, name) == 0)
+            return &c->listener[i];
+    return NULL;
+}
+
+bool admission_still_allows(struct call *call, const struct site *site, time_t now)
+{
+    const struct config_listener *c = listener_named(site->config, call->listener->config->name);
+
+    if (c == NULL || !c->recheck_tunnels || c->dry_run)
+        return true;
+    struct rules_facts facts = request_facts(call, now);
+    const struct span user = text_or_none(call->record.user_is_claim ? NULL : call->record.user);
+    if (call->state == CALL_RELAY)
+        set_user(&facts, user);
+    else /* PPP may still show another one */
+        facts.user = user;
+    const struct rules_answer v = rules_decide(&c->rules, &facts);
+    if (v.verdict != RULES_DENY)
+        return true;
+    log_denied(call, &v, "disconnect");
+    return false;
+}
+
+/* ---- the limits ---- */
+
+/* Logs the key of a limit that was hit, at most once a second. */
+static void log_limited(struct call *call, enum limits_verdict hit)
+{
+    struct log_line l;
+    unsigned missed;
+
+    if (!log_limit_pass(&call->set->limit_hit, call_now(call), 1, &missed))
+        return;
+    record_line(&call->record, &l, LOG_LEVEL_WARNING, "limit");
+    log_str(&l, "key", limits_key(hit));
+    if (missed > 0)
+        log_num(&l, "lines-left-out", missed);
+    log_end(&l);
+}
+
+enum admission_verdict admission_judge_address(struct call *call, time_t now)
+{
+    call->admission.accepted = now;
+    const struct rules_facts facts = address_facts(call, now);
+    const enum admission_verdict v = judge(call, &facts);
+
+    if (v != ADMISSION_OK && v != ADMISSION_DECOY)
+        return v;
+    call->admission.decoy = v == ADMISSION_DECOY;
+    const enum limits_verdict hit =
+        limits_enter(call->set->shared->limits, &call->record.client, call_now(call));
+    if (hit == LIMITS_OK)
+        return ADMISSION_OK;
+    log_limited(call, hit);
+    return ADMISSION_LIMITED;
+}
+
+/* Does not count a call without a user, a name that the login did not prove, or a name that is
+ * empty without its domain or realm (`@example.com`, `DOMAIN\`), because such a tunnel would use up
+ * those of another user. Keeps the counted name, so that admission_leave releases exactly that
+ * count. */
+bool admission_count_user(struct call *call)
+{
+    char **name = &call->admission.counted_user;
+
+    INSIST(*name == NULL);
+    if (call->record.user != NULL && !call->record.user_is_claim)
+        record_keep(name, users_counted_name(span_str(call->record.user)));
+    if (*name == NULL)
+        return true;
+    const enum limits_verdict hit = limits_user_enter(call->set->shared->limits, span_str(*name));
+    if (hit == LIMITS_OK)
+        return true;
+    log_limited(call, hit);
+    record_keep(name, span_of(NULL, 0));
+    return false;
+}
+
+/* ---- points ---- */
+
+/* Gives the client points (reason.h), and logs the ban if they cause one. */
+static void give_points(struct call *call, unsigned points)
+{
+    struct log_line l;
+
+    if (points == 0 ||
+        !limits_points(call->set->shared->limits, &call->record.client, points, call_now(call)))
+        return;
+    record_line(&call->record, &l, LOG_LEVEL_WARNING, "ban");
+    log_str(&l, "user", call->record.user);
+    log_str(&l, "msg", "ban-points reached: this address is banned for ban-time");
+    log_end(&l);
+}
+
+void admission_count_failures(struct call *call)
+{
+    struct admission *a = &call->admission;
+
+    if (call->record.failures > a->failures)
+        give_points(call, POINTS_LOGIN * (call->record.failures - a->failures));
+    a->failures = call->record.failures;
+}
+
+void admission_leave(struct call *call)
+{
+    struct limits *limits = call->set->shared->limits;
+    char *user = call->admission.counted_user;
+
+    give_points(call, call->record.forged ? POINTS_REQUEST : reason_info(call->reason)->points);
+    if (user != NULL)
+        limits_user_leave(limits, span_str(user));
+    free(user);
+    if (call->ended_in > CALL_PROXY)
+        limits_leave(limits, &call->record.client);
+}
