@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "call/candidates.h"
 #include "site/leaves.h"
@@ -12,8 +11,7 @@
 static bool allowed(const struct advice *a, unsigned *missed)
 {
     enum { LINES_PER_SECOND = 20 };
-    return log_limit_pass(a->record->binding_lines, (uint64_t)time(NULL) * 1000, LINES_PER_SECOND,
-                          missed);
+    return log_limit_pass(a->record->binding_lines, a->now_ms, LINES_PER_SECOND, missed);
 }
 
 static void end(struct log_line *l, unsigned missed, const char *msg)

@@ -21,6 +21,7 @@ struct advice {
     const struct site_backend *backend;
     const struct binding_leaf *ours, *theirs; /* what client and gate were shown */
     struct leaves *leaves;                    /* NULL: nobody knows */
+    uint64_t now_ms;                          /* worker_now */
 };
 
 /* hash: the client's, an SSTP_HASH_ bit. */

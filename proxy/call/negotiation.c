@@ -280,7 +280,7 @@ struct negotiation_answer negotiation_from_client(struct negotiation *n,
                                                   const struct sstp_packet *packet,
                                                   struct span octets, uint64_t now_ms)
 {
-    n->now_ms = now_ms;
+    n->now_ms = n->log_ms = now_ms;
     if (!packet->control) /* [MS-SSTP] 3.3.5.3: PPP may begin when the Ack is out */
         return client_frame(n, packet->body);
     if (n->progress == WAIT_RESULT)
@@ -331,10 +331,11 @@ static struct negotiation_answer ppp_result(struct negotiation *n, struct span o
 
 struct negotiation_answer negotiation_from_backend(struct negotiation *n,
                                                    const struct sstp_packet *packet,
-                                                   struct span octets)
+                                                   struct span octets, uint64_t now_ms)
 {
     struct ppp_frame frame;
 
+    n->log_ms = now_ms;
     if (!packet->control && n->progress == WAIT_RESULT)
         return ppp_result(n, packet->body, octets);
     if (!packet->control)

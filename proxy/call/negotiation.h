@@ -64,7 +64,7 @@ struct negotiation_answer negotiation_from_client(struct negotiation *n,
                                                   struct span octets, uint64_t now_ms);
 struct negotiation_answer negotiation_from_backend(struct negotiation *n,
                                                    const struct sstp_packet *packet,
-                                                   struct span octets);
+                                                   struct span octets, uint64_t now_ms);
 
 /* After NEGOTIATION_WAIT: keys have come, or (late) their time is over. The answer is about the
  * Call Connected that waited; NEGOTIATION_WAIT once more, if not late: it was none of these. */

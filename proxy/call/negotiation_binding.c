@@ -14,7 +14,8 @@ static struct advice advice_for(const struct negotiation *n)
                            .backend = n->backend,
                            .ours = &n->client_leaf,
                            .theirs = &n->backend_leaf,
-                           .leaves = n->leaves};
+                           .leaves = n->leaves,
+                           .now_ms = n->log_ms};
 }
 
 /* The server's Success proves what it knows of the user (RFC 2759 8.7). A wrong password is none of
@@ -203,7 +204,7 @@ struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
 struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t now_ms, bool late)
 {
     INSIST(n->progress == WAIT_KEY);
-    n->now_ms = now_ms;
+    n->now_ms = n->log_ms = now_ms;
     return judge(n, span_of(n->made, sizeof n->made), now_ms, late);
 }
 

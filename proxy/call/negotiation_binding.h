@@ -35,6 +35,7 @@ struct negotiation {
     struct candidates candidates;
     struct login_label label;
     uint64_t now_ms;      /* time of the client's latest packet */
+    uint64_t log_ms;      /* time of the latest packet, for the log */
     unsigned notes;       /* notes that the keyring got from this call */
     unsigned dropped;     /* frames of the client that were not forwarded */
     uint64_t lcp_request; /* as negotiation_lcp_request */

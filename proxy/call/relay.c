@@ -159,7 +159,7 @@ static bool negotiate_packet(struct call *call, const struct sstp_packet *p, str
     uint8_t copy[SSTP_PACKET_MAX];
     struct negotiation_answer a =
         from_client ? negotiation_from_client(call->negotiation, p, octets, call_now(call))
-                    : negotiation_from_backend(call->negotiation, p, octets);
+                    : negotiation_from_backend(call->negotiation, p, octets, call_now(call));
     admission_count_failures(call);
     if (a.verdict == NEGOTIATION_HOLD && call->state == CALL_KEY)
         return false;

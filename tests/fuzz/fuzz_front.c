@@ -102,7 +102,7 @@ static void packet(struct span octets, bool client)
     if (client && !p.control)
         note_response(p.body);
     struct negotiation_answer a = client ? negotiation_from_client(call.front, &p, octets, now_ms)
-                                         : negotiation_from_backend(call.front, &p, octets);
+                                         : negotiation_from_backend(call.front, &p, octets, now_ms);
     obey(&a, client);
 }
 

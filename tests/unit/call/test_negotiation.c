@@ -223,7 +223,7 @@ static enum negotiation_verdict give(struct talk *c, bool client, struct span oc
     assert_int_equal(sstp_parse(in, &p), ERR_OK);
     assert_int_equal(p.len, c->len);
     c->answer = client ? negotiation_from_client(c->negotiation, &p, in, NOW)
-                       : negotiation_from_backend(c->negotiation, &p, in);
+                       : negotiation_from_backend(c->negotiation, &p, in, NOW);
     return c->answer.verdict;
 }
 
