@@ -161,7 +161,7 @@ static void site_take(struct calls *calls, struct site *site)
     site_unref(set->site);
     set->site = site;
     call_set_timeouts(set, &site->config->gate);
-    worker_limit_handshakes(set->worker, site->config->gate.handshakes_at_once);
+    stream_limit_handshakes(set->worker, site->config->gate.handshakes_at_once);
 }
 
 static void probes_follow(struct calls *calls)
@@ -256,7 +256,7 @@ static void handshakes_hurry(struct call_set *set)
         return;
     if (log_limit_pass(&set->limit_handshakes, worker_now(w), 1, &missed))
         log_msg(LOG_LEVEL_WARNING, "full", "handshakes-at-once (%u) reached: new calls wait",
-                w->handshakes_max);
+                set->site->config->gate.handshakes_at_once);
     DL_FOREACH(set->list[CALL_HANDSHAKE], call) {
         if (call->deadline > call->active + HANDSHAKE_PATIENCE_MS)
             call->deadline = call->active + HANDSHAKE_PATIENCE_MS;

@@ -157,7 +157,7 @@ void entry_request_ended(struct call *call)
 
 void entry_request_expired(struct call *call)
 {
-    if (call->listener->config->fallback != NULL && call->client.held != NULL)
+    if (call->listener->config->fallback != NULL && !blocks_empty(&call->client.held))
         (void)decoy(call, REASON_REQUEST_TIMEOUT, 0);
     else
         call_end(call, REASON_REQUEST_TIMEOUT);

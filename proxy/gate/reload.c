@@ -12,6 +12,7 @@
 #include "gate/gate_state.h"
 #include "gate/preflight.h"
 #include "gate/watch.h"
+#include "net/mute.h"
 #include "policy/limits.h"
 #include "site/site.h"
 #include "site/snapshot.h"

@@ -11,34 +11,40 @@
 #include "base/insist.h"
 #include "net/worker.h"
 
-/* A name on its way through the C library, in a thread of its own, and who waits for it. Without a
- * resolver that answers this takes many seconds, and it cannot be stopped. So it shares no thread
- * with other names (libuv lets few through at a time, for all workers together), and a worker that
- * ends leaves it behind: the loop, and the end of the program, would wait for one of libuv's. There
- * are no more of them than a worker knows names. */
+/* A name that the C library looks up, in a thread of its own, and the dials that wait for it. When
+ * no resolver answers, a look-up takes many seconds and cannot be cancelled. So it shares no thread
+ * with other names (libuv runs few at a time, for all workers together), and a worker that ends
+ * leaves it behind: the loop, and the end of the program, would wait for one of libuv's. A worker
+ * has at most one for each name. */
 struct dial_lookup {
-    struct worker *worker; /* NULL: it has ended, the thread is on its own; under `parting` */
-    bool answered;         /* the letter is in the worker's mailbox; under `parting` */
-    struct dial_lookup *prev, *next; /* of the worker's */
+    struct dials *all;               /* NULL: the worker has ended; under `parting` */
+    bool answered;                   /* the letter is in the worker's mailbox; under `parting` */
+    struct dial_lookup *prev, *next; /* in all->lookups */
     struct dial *waiting;
     int status;
     struct addrinfo *found;
     char host[];
 };
 
-/* Between threads that have an answer and workers that end: neither is often, nor long. */
+/* The look-ups of one worker. */
+struct dials {
+    struct worker_part part;
+    struct dial_lookup *lookups; /* names that are being resolved */
+};
+
+/* Between threads that have an answer and workers that end: neither is frequent, nor long. */
 static pthread_mutex_t parting = PTHREAD_MUTEX_INITIALIZER;
 
 struct dial {
     struct worker *worker;
     void (*on_resolved)(void *arg, int status);
     void *arg;
-    struct dial_lookup *lookup; /* that it waits for, NULL: for none */
-    struct dial *prev, *next;   /* of those that wait for the same */
-    uv_timer_t late;            /* never started: its close callback tells what dial_new must not */
-    bool closing;               /* libuv holds late: only its callback may free */
-    bool orphan;                /* dial_free was called meanwhile */
-    int failure;                /* of a look-up that did not start */
+    struct dial_lookup *lookup; /* the look-up that it waits for; NULL: none */
+    struct dial *prev, *next;   /* in lookup->waiting */
+    uv_timer_t late; /* never started: its close callback reports what dial_new must not report */
+    bool closing;    /* libuv holds late: only its callback may free */
+    bool orphan;     /* dial_free was called meanwhile */
+    int failure;     /* of a look-up that did not start */
     uint16_t port;
     struct addr *address;
     size_t count, taken;
@@ -58,13 +64,13 @@ static void take_addresses(struct dial *d, const struct addrinfo *all)
             d->address[d->count++].port = d->port;
 }
 
-static void release(struct dial *d)
+static void dial_release(struct dial *d)
 {
     free(d->address);
     free(d);
 }
 
-/* ---- what needs no look-up, or gets none ---- */
+/* ---- addresses, and look-ups that do not start ---- */
 
 static void on_uv_late(uv_handle_t *handle)
 {
@@ -73,13 +79,13 @@ static void on_uv_late(uv_handle_t *handle)
 
     d->closing = false;
     if (d->orphan)
-        release(d);
+        dial_release(d);
     else
         d->on_resolved(d->arg, d->failure);
     worker_settle(w);
 }
 
-static void tell_later(struct dial *d, int failure)
+static void report_later(struct dial *d, int failure)
 {
     d->failure = failure;
     d->closing = true;
@@ -89,7 +95,7 @@ static void tell_later(struct dial *d, int failure)
 }
 
 /* An address needs no resolver and no thread, and must work where no interface but loopback is up.
- * With AI_NUMERICHOST the C library opens no file and asks nobody. */
+ * With AI_NUMERICHOST the C library opens no file and asks no server. */
 static bool take_literal(struct dial *d, const char *host)
 {
     const struct addrinfo hints = {
@@ -116,8 +122,8 @@ static void on_answer(void *arg)
 {
     struct dial_lookup *l = arg;
 
-    DL_DELETE(l->worker->lookups, l); /* whoever asks for the name from now on begins anew */
-    while (l->waiting != NULL) {      /* a callback may free any of the others */
+    DL_DELETE(l->all->lookups, l); /* later dials for the name start another look-up */
+    while (l->waiting != NULL) {   /* a callback may free any of the others */
         struct dial *d = l->waiting;
         DL_DELETE(l->waiting, d);
         d->lookup = NULL;
@@ -148,10 +154,10 @@ static void *lookup_thread(void *arg)
 
     l->status = status_of(getaddrinfo(l->host, NULL, &hints, &l->found));
     pthread_mutex_lock(&parting);
-    bool alone = l->worker == NULL;
+    bool alone = l->all == NULL;
     if (!alone) {
         l->answered = true;
-        worker_post(l->worker, on_answer, l); /* the worker's from here on */
+        worker_post(l->all->part.worker, on_answer, l); /* which takes ownership */
     }
     pthread_mutex_unlock(&parting);
     if (alone)
@@ -159,14 +165,14 @@ static void *lookup_thread(void *arg)
     return NULL;
 }
 
-static int lookup_begin(struct worker *w, const char *host, struct dial_lookup **out)
+static int lookup_begin(struct dials *all, const char *host, struct dial_lookup **out)
 {
     const size_t size = strlen(host) + 1;
     struct dial_lookup *l = insist_alloc(calloc(1, sizeof *l + size));
     pthread_attr_t detached;
     pthread_t thread;
 
-    l->worker = w;
+    l->all = all;
     memcpy(l->host, host, size);
     INSIST(pthread_attr_init(&detached) == 0);
     INSIST(pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED) == 0);
@@ -176,20 +182,20 @@ static int lookup_begin(struct worker *w, const char *host, struct dial_lookup *
         free(l);
         return uv_translate_sys_error(r);
     }
-    DL_APPEND(w->lookups, l);
+    DL_APPEND(all->lookups, l);
     *out = l;
     return 0;
 }
 
-static int lookup_join(struct dial *d, const char *host)
+static int lookup_join(struct dial *d, struct dials *all, const char *host)
 {
     struct dial_lookup *l;
 
-    DL_FOREACH(d->worker->lookups, l) {
+    DL_FOREACH(all->lookups, l) {
         if (strcmp(l->host, host) == 0)
             break;
     }
-    const int r = l == NULL ? lookup_begin(d->worker, host, &l) : 0;
+    const int r = l == NULL ? lookup_begin(all, host, &l) : 0;
     if (r != 0)
         return r;
     d->lookup = l;
@@ -197,7 +203,39 @@ static int lookup_join(struct dial *d, const char *host)
     return 0;
 }
 
-/* ---- all of it ---- */
+/* ---- the worker's end ---- */
+
+static void dials_stop(struct worker_part *part)
+{
+    struct dials *all = (struct dials *)part;
+    struct dial_lookup *l, *next;
+
+    pthread_mutex_lock(&parting);
+    DL_FOREACH_SAFE(all->lookups, l, next) {
+        INSIST(l->waiting == NULL);
+        if (l->answered)
+            continue; /* its letter may still be read */
+        DL_DELETE(all->lookups, l);
+        l->all = NULL;
+    }
+    pthread_mutex_unlock(&parting);
+}
+
+static void dials_fini(struct worker_part *part)
+{
+    struct dials *all = (struct dials *)part;
+
+    while (all->lookups != NULL) { /* their letters were never read */
+        struct dial_lookup *l = all->lookups;
+        DL_DELETE(all->lookups, l);
+        lookup_free(l);
+    }
+}
+
+static const struct worker_part_ops dials_ops = {
+    .size = sizeof(struct dials), .stop = dials_stop, .fini = dials_fini};
+
+/* ---- dials ---- */
 
 struct dial *dial_new(struct worker *w, const char *host, uint16_t port,
                       void (*on_resolved)(void *arg, int status), void *arg)
@@ -209,12 +247,12 @@ struct dial *dial_new(struct worker *w, const char *host, uint16_t port,
     d->arg = arg;
     d->port = port;
     if (take_literal(d, host)) {
-        tell_later(d, 0);
+        report_later(d, 0);
         return d;
     }
-    const int r = lookup_join(d, host);
+    const int r = lookup_join(d, (struct dials *)worker_part(w, &dials_ops), host);
     if (r != 0)
-        tell_later(d, r);
+        report_later(d, r);
     return d;
 }
 
@@ -235,32 +273,6 @@ void dial_free(struct dial *d)
         return;
     }
     if (d->lookup != NULL)
-        DL_DELETE(d->lookup->waiting, d); /* the look-up itself goes on, for who asks next */
-    release(d);
-}
-
-/* ---- the end of the worker ---- */
-
-void dial_stop(struct worker *w)
-{
-    struct dial_lookup *l, *next;
-
-    pthread_mutex_lock(&parting);
-    DL_FOREACH_SAFE(w->lookups, l, next) {
-        INSIST(l->waiting == NULL);
-        if (l->answered)
-            continue; /* its letter may still be read */
-        DL_DELETE(w->lookups, l);
-        l->worker = NULL;
-    }
-    pthread_mutex_unlock(&parting);
-}
-
-void dial_fini(struct worker *w)
-{
-    while (w->lookups != NULL) { /* those whose letters nobody has read */
-        struct dial_lookup *l = w->lookups;
-        DL_DELETE(w->lookups, l);
-        lookup_free(l);
-    }
+        DL_DELETE(d->lookup->waiting, d); /* the look-up continues, for the next dial */
+    dial_release(d);
 }

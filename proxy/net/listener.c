@@ -11,8 +11,17 @@
 
 enum { BACKLOG = 1024 };
 
-/* libuv 1.44 has no flag for SO_REUSEPORT, and tells "in use" only at listen: hence sockets by
- * hand. */
+/* The listeners of one worker. */
+struct listeners {
+    struct worker_part part;
+    struct listener *full; /* they would accept more than LISTENER_ACCEPTS in this round */
+    unsigned accepts;      /* connections accepted in this round */
+};
+
+/* ---- sockets ---- */
+
+/* libuv 1.44 has no flag for SO_REUSEPORT, and reports "in use" only at listen: hence sockets
+ * without it. */
 static int bound_socket(const struct addr *at, const struct listener_options *options,
                         bool reuseport)
 {
@@ -46,8 +55,8 @@ enum err listener_bind(const struct addr *want, const struct listener_options *o
 
     *bound = *want;
     if (want->port != 0 && (options == NULL || !options->ours)) {
-        /* Two programs of one user that both set SO_REUSEPORT share a port without a word. A bind
-         * without it finds the other one out. */
+        /* Two programs of one user that both set SO_REUSEPORT share a port without an error. A
+         * bind without it detects the other program. */
         int probe = bound_socket(want, options, false);
         if (probe < 0)
             return ERR_SYSTEM;
@@ -75,49 +84,74 @@ fail:;
     return ERR_SYSTEM;
 }
 
-/* Accepts the connection that waits at l->tcp, but at most WORKER_ACCEPTS in one round of the loop:
- * libuv would go on until the kernel's queue is empty, and thousands of simultaneous connections
- * would delay all streams. libuv pauses when a connection is not accepted. */
+/* ---- connections ---- */
+
+/* Accepts the connection that waits at l->tcp, but at most LISTENER_ACCEPTS in one round of the
+ * loop: libuv would continue until the kernel's queue is empty, and thousands of simultaneous
+ * connections would delay all streams. libuv pauses when a connection is not accepted. */
 static void accept_or_wait(struct listener *l)
 {
-    struct worker *w = l->worker;
+    struct listeners *all = l->all;
 
-    if (w->accepts < WORKER_ACCEPTS) {
-        w->accepts++;
-        worker_count(w);
+    if (all->accepts < LISTENER_ACCEPTS) {
+        all->accepts++;
+        worker_count(l->worker);
         l->waiting = !l->on_connection(l);
         return;
     }
     l->waiting = true;
     if (!l->later)
-        DL_APPEND(w->listeners, l);
+        DL_APPEND(all->full, l);
     l->later = true;
-    worker_turn(w);
+    worker_turn(l->worker);
 }
 
 static void later_end(struct listener *l)
 {
     if (l->later)
-        DL_DELETE(l->worker->listeners, l);
+        DL_DELETE(l->all->full, l);
     l->later = false;
 }
 
-void listener_turn(struct worker *w)
+/* A listener that is still full joins the list, and requests a turn, again. */
+static bool listeners_turn(struct worker_part *part)
 {
+    struct listeners *all = (struct listeners *)part;
     struct listener *l, *next;
 
-    DL_FOREACH_SAFE(w->listeners, l, next) {
+    DL_FOREACH_SAFE(all->full, l, next) {
         later_end(l);
         if (l->waiting)
             accept_or_wait(l);
     }
+    return all->full != NULL;
 }
+
+static bool listeners_round(struct worker_part *part)
+{
+    struct listeners *all = (struct listeners *)part;
+    const bool counted = all->accepts != 0;
+
+    all->accepts = 0;
+    return counted;
+}
+
+static void listeners_fini(struct worker_part *part)
+{
+    INSIST(((struct listeners *)part)->full == NULL);
+}
+
+static const struct worker_part_ops listeners_ops = {.size = sizeof(struct listeners),
+                                                     .turn = listeners_turn,
+                                                     .round = listeners_round,
+                                                     .fini = listeners_fini};
 
 static void on_uv_connection(uv_stream_t *handle, int status)
 {
     struct listener *l = handle->data;
-    /* An error here is the kernel's (out of descriptors, a connection that died in the queue);
-     * libuv goes on listening. */
+
+    /* An error is the kernel's (no descriptor left, a connection that was reset in the queue);
+     * libuv continues to listen. */
     if (status == 0)
         accept_or_wait(l);
     worker_settle(l->worker);
@@ -126,7 +160,11 @@ static void on_uv_connection(uv_stream_t *handle, int status)
 int listener_open(struct listener *l, struct worker *w, int fd,
                   bool (*on_connection)(struct listener *l), void *owner, size_t tag)
 {
-    *l = (struct listener){.worker = w, .on_connection = on_connection, .owner = owner, .tag = tag};
+    *l = (struct listener){.worker = w,
+                           .all = (struct listeners *)worker_part(w, &listeners_ops),
+                           .on_connection = on_connection,
+                           .owner = owner,
+                           .tag = tag};
     INSIST_UV(uv_tcp_init(&w->loop, &l->tcp));
     l->tcp.data = l;
     l->open = true;

@@ -1,20 +1,49 @@
 #include "net/worker.h"
 
-#include <limits.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #include "base/insist.h"
-#include "net/dial.h"
-#include "net/listener.h"
-#include "net/stream.h"
 
 struct worker_letter {
     struct worker_letter *next;
     void (*fn)(void *arg);
     void *arg;
 };
+
+/* ---- parts ---- */
+
+struct worker_part *worker_part_find(const struct worker *w, const struct worker_part_ops *ops)
+{
+    struct worker_part *p = w->parts;
+
+    while (p != NULL && p->ops != ops)
+        p = p->next;
+    return p;
+}
+
+struct worker_part *worker_part(struct worker *w, const struct worker_part_ops *ops)
+{
+    struct worker_part *p = worker_part_find(w, ops);
+
+    if (p != NULL)
+        return p;
+    INSIST(worker_is_here(w) && ops->size >= sizeof *p);
+    p = insist_alloc(calloc(1, ops->size));
+    *p = (struct worker_part){.ops = ops, .worker = w, .next = w->parts};
+    w->parts = p;
+    if (ops->init != NULL)
+        ops->init(p);
+    return p;
+}
+
+void worker_settle(struct worker *w)
+{
+    for (struct worker_part *p = w->parts; p != NULL; p = p->next)
+        if (p->ops->settle != NULL)
+            p->ops->settle(p);
+}
+
+/* ---- moments of the loop ---- */
 
 static void on_sweep(uv_timer_t *timer)
 {
@@ -25,8 +54,9 @@ static void on_sweep(uv_timer_t *timer)
     w->on_sweep(w->sweep_arg, worker_now(w));
     if (once_a_second) {
         pool_trim(&w->pool);
-        stream_cool(w);
-        mute_sweep(&w->mute, worker_now(w));
+        for (struct worker_part *p = w->parts; p != NULL; p = p->next)
+            if (p->ops->sweep != NULL)
+                p->ops->sweep(p, worker_now(w));
     }
     if (w->sweep_again && !uv_is_closing((uv_handle_t *)&w->sweep))
         INSIST_UV(uv_timer_start(&w->sweep, on_sweep, WORKER_AGAIN_MS, WORKER_SWEEP_MS));
@@ -38,34 +68,16 @@ void worker_sweep_again(struct worker *w)
     w->sweep_again = true;
 }
 
+/* Stops the handle first, because a part, or what it calls, may request another turn. */
 static void on_turn(uv_idle_t *turns)
 {
     struct worker *w = turns->data;
 
-    listener_turn(w);
-    stream_turn(w);
-    if (w->listeners == NULL && !stream_turn_due(w))
-        uv_idle_stop(turns);
+    uv_idle_stop(turns);
+    for (struct worker_part *p = w->parts; p != NULL; p = p->next)
+        if (p->ops->turn != NULL && p->ops->turn(p))
+            worker_turn(w);
     worker_settle(w);
-}
-
-/* Ends a round: the loop has looked at all handles. */
-static void on_round(uv_check_t *round)
-{
-    struct worker *w = round->data;
-
-    if (w->step_ns == 0)
-        w->stepped_at = 0;
-    if (w->step_ns == 0 && w->reads == 0 && w->accepts == 0)
-        uv_check_stop(round);
-    w->step_ns = w->read_ns = 0;
-    w->reads = w->accepts = 0;
-}
-
-void worker_count(struct worker *w)
-{
-    if (!uv_is_closing((uv_handle_t *)&w->round))
-        INSIST_UV(uv_check_start(&w->round, on_round));
 }
 
 void worker_turn(struct worker *w)
@@ -74,41 +86,26 @@ void worker_turn(struct worker *w)
         INSIST_UV(uv_idle_start(&w->turns, on_turn));
 }
 
-void worker_limit_handshakes(struct worker *w, unsigned most)
+/* Ends a round: the loop has looked at all handles. */
+static void on_round(uv_check_t *round)
 {
-    w->handshakes_max = most;
-    stream_turn_room(w);
+    struct worker *w = round->data;
+    bool counted = false;
+
+    for (struct worker_part *p = w->parts; p != NULL; p = p->next)
+        if (p->ops->round != NULL && p->ops->round(p))
+            counted = true;
+    if (!counted)
+        uv_check_stop(round);
 }
 
-static void on_hellos(uv_poll_t *hellos, int status, int events)
+void worker_count(struct worker *w)
 {
-    struct worker *w = hellos->data;
-    (void)status, (void)events;
-
-    stream_turn_hello(w);
-    worker_settle(w);
+    if (!uv_is_closing((uv_handle_t *)&w->round))
+        INSIST_UV(uv_check_start(&w->round, on_round));
 }
 
-void worker_watch_hellos(struct worker *w, bool on)
-{
-    const uv_handle_t *h = (uv_handle_t *)&w->hellos_ready;
-
-    if (uv_is_closing(h) || (bool)uv_is_active(h) == on)
-        return;
-    if (on)
-        INSIST_UV(uv_poll_start(&w->hellos_ready, UV_READABLE, on_hellos));
-    else
-        INSIST_UV(uv_poll_stop(&w->hellos_ready));
-}
-
-static void hellos_open(struct worker *w)
-{
-    w->hellos = epoll_create1(EPOLL_CLOEXEC);
-    INSIST(w->hellos >= 0);
-    INSIST_UV(uv_poll_init(&w->loop, &w->hellos_ready, w->hellos));
-    w->hellos_ready.data = w;
-    worker_watch_hellos(w, true);
-}
+/* ---- letters ---- */
 
 static void on_mail(uv_async_t *async)
 {
@@ -128,14 +125,24 @@ static void on_mail(uv_async_t *async)
     worker_settle(w);
 }
 
+void worker_post(struct worker *w, void (*fn)(void *arg), void *arg)
+{
+    struct worker_letter *letter = NEW(struct worker_letter);
+
+    letter->fn = fn;
+    letter->arg = arg;
+    uv_mutex_lock(&w->mailbox_lock);
+    *w->last = letter;
+    w->last = &letter->next;
+    uv_mutex_unlock(&w->mailbox_lock);
+    INSIST_UV(uv_async_send(&w->mailbox));
+}
+
+/* ---- begin and end ---- */
+
 void worker_init(struct worker *w, unsigned index, void (*sweep)(void *, uint64_t), void *arg)
 {
-    *w = (struct worker){.index = index,
-                         .on_sweep = sweep,
-                         .sweep_arg = arg,
-                         .step_budget_ns = WORKER_STEP_US * 1000,
-                         .read_budget_ns = WORKER_READ_US * 1000,
-                         .handshakes_max = UINT_MAX};
+    *w = (struct worker){.index = index, .on_sweep = sweep, .sweep_arg = arg};
     INSIST_UV(uv_loop_init(&w->loop));
     INSIST_UV(uv_timer_init(&w->loop, &w->sweep));
     INSIST_UV(uv_idle_init(&w->loop, &w->turns));
@@ -145,10 +152,7 @@ void worker_init(struct worker *w, unsigned index, void (*sweep)(void *, uint64_
     w->sweep.data = w->turns.data = w->round.data = w->mailbox.data = w;
     w->last = &w->first;
     w->window = insist_alloc(malloc(WORKER_WINDOW));
-    w->plain = insist_alloc(malloc(WORKER_PLAIN));
-    w->out = insist_alloc(malloc(WORKER_OUT));
     pool_init(&w->pool);
-    hellos_open(w);
     INSIST_UV(uv_timer_start(&w->sweep, on_sweep, WORKER_SWEEP_MS, WORKER_SWEEP_MS));
 }
 
@@ -163,22 +167,32 @@ void worker_run(struct worker *w)
 void worker_stop(struct worker *w)
 {
     INSIST(worker_is_here(w));
-    if (!uv_is_closing((uv_handle_t *)&w->sweep)) {
-        uv_close((uv_handle_t *)&w->sweep, NULL);
-        uv_close((uv_handle_t *)&w->turns, NULL);
-        uv_close((uv_handle_t *)&w->round, NULL);
-        uv_close((uv_handle_t *)&w->hellos_ready, NULL);
-        uv_close((uv_handle_t *)&w->mailbox, NULL);
-        dial_stop(w);
+    if (uv_is_closing((uv_handle_t *)&w->sweep))
+        return;
+    uv_close((uv_handle_t *)&w->sweep, NULL);
+    uv_close((uv_handle_t *)&w->turns, NULL);
+    uv_close((uv_handle_t *)&w->round, NULL);
+    uv_close((uv_handle_t *)&w->mailbox, NULL);
+    for (struct worker_part *p = w->parts; p != NULL; p = p->next)
+        if (p->ops->stop != NULL)
+            p->ops->stop(p);
+}
+
+static void parts_fini(struct worker *w)
+{
+    while (w->parts != NULL) {
+        struct worker_part *p = w->parts;
+        w->parts = p->next;
+        if (p->ops->fini != NULL)
+            p->ops->fini(p);
+        free(p);
     }
 }
 
 void worker_fini(struct worker *w)
 {
-    INSIST(w->due == NULL && w->out_owner == NULL && w->listeners == NULL);
-    INSIST(w->bulk == NULL && w->early == NULL && w->fresh == NULL && w->handshakes == 0);
-    dial_fini(w);
-    INSIST_UV(uv_loop_close(&w->loop)); /* a handle that was forgotten shows here */
+    parts_fini(w);
+    INSIST_UV(uv_loop_close(&w->loop)); /* fails if a handle was forgotten */
     while (w->first != NULL) {
         struct worker_letter *letter = w->first;
         w->first = letter->next;
@@ -186,37 +200,17 @@ void worker_fini(struct worker *w)
     }
     uv_mutex_destroy(&w->mailbox_lock);
     pool_fini(&w->pool);
-    mute_fini(&w->mute);
-    close(w->hellos);
     free(w->window);
-    free(w->plain);
-    free(w->out);
-}
-
-void worker_post(struct worker *w, void (*fn)(void *arg), void *arg)
-{
-    struct worker_letter *letter = NEW(struct worker_letter);
-    letter->fn = fn;
-    letter->arg = arg;
-    uv_mutex_lock(&w->mailbox_lock);
-    *w->last = letter;
-    w->last = &letter->next;
-    uv_mutex_unlock(&w->mailbox_lock);
-    INSIST_UV(uv_async_send(&w->mailbox));
 }
 
 bool worker_is_here(const struct worker *w)
 {
     uv_thread_t self = uv_thread_self();
+
     return !w->running || uv_thread_equal(&self, &w->thread);
 }
 
 uint64_t worker_now(const struct worker *w)
 {
     return uv_now(&w->loop);
-}
-
-void worker_settle(struct worker *w)
-{
-    stream_settle(w);
 }

@@ -43,7 +43,7 @@ static void a_block_comes_empty(void **state)
         assert_int_equal(b->from, 0);
         assert_int_equal(b->to, 0);
         assert_int_equal(p.lent, 1);
-        memset(b->octets, 0xee, sizeof b->octets);
+        memset(b->bytes, 0xee, sizeof b->bytes);
         b->from = 3;
         b->to = POOL_BLOCK;
         b->next = b;
@@ -103,11 +103,11 @@ static void trim_leaves_what_is_lent_alone(void **state)
     pool_init(&p);
     borrow(&p, b, 4);
     for (size_t i = 0; i < 4; i++)
-        memset(b[i]->octets, (int)i, sizeof b[i]->octets);
+        memset(b[i]->bytes, (int)i, sizeof b[i]->bytes);
     for (int i = 0; i < 3; i++)
         pool_trim(&p);
     for (size_t i = 0; i < 4; i++)
-        assert_int_equal(b[i]->octets[POOL_BLOCK - 1], i);
+        assert_int_equal(b[i]->bytes[POOL_BLOCK - 1], i);
     assert_int_equal(p.lent, 4);
     give_back(&p, b, 4);
     pool_fini(&p);

@@ -499,7 +499,7 @@ static void a_handshake_without_a_turn_has_a_reason_of_its_own(void **state)
 {
     (void)state;
     reach(CALL_HELLO);
-    worker_limit_handshakes(&g.w, 0);
+    stream_limit_handshakes(&g.w, 0);
     int fd = hello_in();
     UNTIL(g.calls.set.count == 2 && stream_hellos_wait(&g.w));
     struct call *silent = g.calls.set.list[CALL_HELLO], *waiting = silent->next;
@@ -516,7 +516,7 @@ static void a_silent_handshake_makes_room(void **state)
 {
     (void)state;
     reach(CALL_HANDSHAKE);
-    worker_limit_handshakes(&g.w, 1);
+    stream_limit_handshakes(&g.w, 1);
     struct call *call = the_call();
     const uint64_t due = call->active + 1000;
     sweep(due); /* no client waits: it may take its time */

@@ -316,14 +316,14 @@ static void check_pause(const struct stream *paused, const struct stream *full)
 {
     if (paused->handle != STREAM_HANDLE_LIVE || !stream_paused(paused))
         return;
-    assert_true(full->queued > 0);
-    assert_true(full->flying_blocks > 0);
+    assert_true(stream_queued(full) > 0);
+    assert_true(full->queue.flying > 0);
 }
 
 static void check_call(const struct call *call)
 {
     const size_t bound = STREAM_HIGH + 3 * WORKER_WINDOW; /* a window full of small records */
-    assert_true(call->client.queued <= bound && call->backend.queued <= bound);
+    assert_true(stream_queued(&call->client) <= bound && stream_queued(&call->backend) <= bound);
     if (call->state < CALL_NEGOTIATE || call->state > CALL_DRAIN)
         return;
     check_pause(&call->client, &call->backend);
@@ -355,7 +355,7 @@ static void stuck(int line)
         const struct stream *s = i == 0 ? &call->client : &call->backend;
         fprintf(stderr, "%s: state %d in %d out %d paused %d due %u queued %zu flying %u\n",
                 i == 0 ? "client" : "backend", (int)call->state, (int)s->in, (int)s->out, s->paused,
-                s->due, s->queued, s->flying_blocks);
+                s->due, stream_queued(s), s->queue.flying);
     }
     fail();
 }
@@ -494,7 +494,8 @@ static void tell_story(void)
         arrives(from);
         if (once_in(2)) {
             arrives(from->other);
-            assert_int_equal(the_call()->client.queued + the_call()->backend.queued, 0);
+            assert_int_equal(
+                stream_queued(&the_call()->client) + stream_queued(&the_call()->backend), 0);
         }
     }
     chaos(50 + below(100));

@@ -28,6 +28,7 @@
 #include "certs.h"
 #include "net/dial.h"
 #include "net/listener.h"
+#include "net/stream_internal.h"
 #include "net/worker.h"
 #include "tls/tls_conn.h"
 
@@ -281,7 +282,7 @@ static void on_end(struct stream *s, enum stream_end why)
 static void on_full(struct stream *s)
 {
     comes(of(s), FULL);
-    assert_true(s->queued > (s->narrow ? 0 : STREAM_HIGH));
+    assert_true(stream_queued(s) > (s->narrow ? 0 : STREAM_HIGH));
     happened(of(s), FULL);
 }
 
@@ -315,6 +316,19 @@ static const struct stream_ops ops = {
     .on_closed = on_closed,
     .on_last = on_last,
 };
+
+/* The turns of the worker's streams. */
+static struct turns *turns(void)
+{
+    struct stream any;
+    stream_init(&any, &w, &ops);
+    return &any.all->turns;
+}
+
+static bool is_warm(const struct owner *o)
+{
+    return warm_has(&o->s.all->warm, o->s.tls, o->s.warm_slot);
+}
 
 static void owner_init(struct owner *o)
 {
@@ -659,7 +673,7 @@ static void octets_go_both_ways(void **state)
         say(&o, "from ");
         say(&o, "the stream");
         UNTIL(heard(&p, "from the stream"));
-        assert_int_equal(o.s.queued, 0);
+        assert_int_equal(stream_queued(&o.s), 0);
         assert_int_equal(o.count[END], 0);
         owner_fini(&o);
         peer_fini(&p);
@@ -678,7 +692,7 @@ static void stop_when_full_go_on_when_sent(struct owner *o, enum event e)
     if (e == FULL)
         stream_pause(&o->s);
     if (e == SENT) {
-        assert_true(o->s.queued <= STREAM_LOW);
+        assert_true(stream_queued(&o->s) <= STREAM_LOW);
         stream_resume(&o->s);
     }
 }
@@ -725,7 +739,7 @@ static void the_queue_tells_how_full_it_is(void **state)
     meet_window(&o, &p, 4096);
     stream_start(&o.s, NULL);
     peer_listens(&p, false);
-    while (o.s.queued <= STREAM_HIGH) {
+    while (stream_queued(&o.s) <= STREAM_HIGH) {
         for (size_t i = 0; i < sizeof octets; i++)
             octets[i] = (uint8_t)((total + i) % 251);
         stream_write(&o.s, span_of(octets, sizeof octets));
@@ -738,16 +752,17 @@ static void the_queue_tells_how_full_it_is(void **state)
     turn();
     assert_int_equal(o.count[FULL], 1);
     assert_int_equal(o.count[SENT], 0);
-    assert_true(o.s.queued <= STREAM_HIGH + sizeof octets);
-    assert_in_range(w.pool.lent, o.s.queued / POOL_BLOCK, o.s.queued / POOL_BLOCK + 3);
+    assert_true(stream_queued(&o.s) <= STREAM_HIGH + sizeof octets);
+    assert_in_range(w.pool.lent, stream_queued(&o.s) / POOL_BLOCK,
+                    stream_queued(&o.s) / POOL_BLOCK + 3);
     peer_listens(&p, true);
     UNTIL(o.count[SENT] > 0);
-    assert_true(o.s.queued <= STREAM_LOW);
+    assert_true(stream_queued(&o.s) <= STREAM_LOW);
     UNTIL(p.in_len == total);
     for (size_t i = 0; i < total; i++)
         if ((uint8_t)p.in[i] != i % 251)
             fail_msg("octet %zu is wrong", i);
-    UNTIL(o.s.queued == 0);
+    UNTIL(stream_queued(&o.s) == 0);
     assert_int_equal(w.pool.lent, 0);
     owner_fini(&o);
     peer_fini(&p);
@@ -758,7 +773,7 @@ static void stop_when_full_go_on_when_all_is_sent(struct owner *o, enum event e)
 {
     if (e == FULL)
         stream_pause(&o->s);
-    if (e == SENT && o->s.queued == 0)
+    if (e == SENT && stream_queued(&o->s) == 0)
         stream_resume(&o->s);
 }
 
@@ -783,7 +798,7 @@ static void a_narrow_stream_queues_little(void **state)
         peer_listens(&p, false);
         for (size_t turns = 0; turns < 20; turns++) {
             turn();
-            assert_in_range(o.s.queued, 0, 2 * STREAM_NARROW);
+            assert_in_range(stream_queued(&o.s), 0, 2 * STREAM_NARROW);
             assert_in_range(w.pool.lent, 0, 3);
         }
         peer_listens(&p, true);
@@ -816,7 +831,7 @@ static void a_window_of_the_smallest_packets_has_room(void **state)
     peer_tls(&p);
     UNTIL(o.count[SECURE] == 1 && p.secure);
     peer_listens(&p, false);
-    while (o.s.queued <= STREAM_HIGH - sizeof octets) {
+    while (stream_queued(&o.s) <= STREAM_HIGH - sizeof octets) {
         stream_write(&o.s, span_of(octets, sizeof octets));
         worker_settle(&w);
     }
@@ -824,7 +839,7 @@ static void a_window_of_the_smallest_packets_has_room(void **state)
         stream_write(&o.s, span_of(packet, sizeof packet));
     turn();
     assert_int_equal(o.count[END], 0);
-    assert_true(o.s.queued > 80 * (WORKER_WINDOW / sizeof packet)); /* no shorter ones */
+    assert_true(stream_queued(&o.s) > 80 * (WORKER_WINDOW / sizeof packet)); /* no shorter ones */
     owner_fini(&o);
     peer_fini(&p);
     tls_ctx_free(ctx);
@@ -876,9 +891,9 @@ static void nobody_waits_for_more_than_a_glance_at_another(void **state)
     stream_resume(&bulk.s); /* the first to be seen */
     stream_resume(&quiet.s);
     UNTIL(quiet.count[READ] > 0);
-    assert_in_range(bulk.in_len, 1, WORKER_GLANCE);
+    assert_in_range(bulk.in_len, 1, STREAM_GLANCE);
     UNTIL(bulk.in_len == much);
-    assert_null(w.bulk);
+    assert_null(turns()->bulk);
     owner_fini(&bulk);
     owner_fini(&quiet);
     peer_fini(&to_bulk);
@@ -893,7 +908,7 @@ static void bulk_takes_turns_behind_all_others(void **state)
 {
     (void)state;
     enum { BULKS = 3 };
-    static const char octets[WORKER_GLANCE];
+    static const char octets[STREAM_GLANCE];
     struct owner bulk[BULKS], quiet;
     struct peer to_bulk[BULKS], to_quiet;
 
@@ -915,13 +930,13 @@ static void bulk_takes_turns_behind_all_others(void **state)
         assert_int_equal(quiet.in_len, round + 1);
         for (size_t i = 0; i < BULKS; i++)
             assert_int_equal(bulk[i].in_len,
-                             WORKER_GLANCE +
+                             STREAM_GLANCE +
                                  (round / BULKS + (i <= round % BULKS)) * WORKER_WINDOW);
     }
     plenty = false;
     turn();
     for (int i = 0; i < BULKS; i++) {
-        assert_null(bulk[i].s.line);
+        assert_null(bulk[i].s.turn.line);
         owner_fini(&bulk[i]);
         peer_fini(&to_bulk[i]);
     }
@@ -933,7 +948,7 @@ static void bulk_takes_turns_behind_all_others(void **state)
 /* A stream that does not read yet, and whose peer has said what fills a glance. */
 static void meet_bulk(struct owner *o, struct peer *p)
 {
-    static const char octets[WORKER_GLANCE];
+    static const char octets[STREAM_GLANCE];
 
     loop_open();
     meet_plain(o, p);
@@ -970,7 +985,7 @@ static void handshakes_take_turns_behind_all_others(void **state)
     struct peer p[HELLOS], to_quiet;
 
     loop_open();
-    w.step_budget_ns = 0; /* one step for each round, however short */
+    turns()->step_budget_ns = 0; /* one step for each round, however short */
     meet_plain(&quiet, &to_quiet);
     for (size_t i = 0; i < HELLOS; i++)
         meet_hello(&o[i], &p[i], false);
@@ -979,7 +994,7 @@ static void handshakes_take_turns_behind_all_others(void **state)
     unsigned begun = 0;
     for (size_t round = 0; begun < HELLOS; round++) {
         assert_int_equal(send(to_quiet.fd, "I", 1, 0), 1);
-        w.stepped_at = 0; /* one step, however long a busy machine makes the round */
+        turns()->stepped_at = 0; /* one step, however long a busy machine makes the round */
         uv_run(&w.loop, UV_RUN_ONCE);
         assert_int_equal(quiet.in_len, round + 1);
         assert_in_range(sum_of(o, HELLOS, HELLO), begun, begun + 1);
@@ -989,7 +1004,7 @@ static void handshakes_take_turns_behind_all_others(void **state)
     for (size_t i = 0; i < HELLOS; i++)
         peer_listens(&p[i], true);
     UNTIL(sum_of(o, HELLOS, SECURE) == HELLOS);
-    assert_int_equal(w.handshakes, 0);
+    assert_int_equal(turns()->handshakes, 0);
     for (size_t i = 0; i < HELLOS; i++) {
         owner_fini(&o[i]);
         peer_fini(&p[i]);
@@ -1004,19 +1019,19 @@ static void handshakes_take_turns_behind_all_others(void **state)
 static void a_flight_is_kept_until_its_turn(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {6, 4 * WORKER_GLANCE};
+    static const size_t sizes[] = {6, 4 * STREAM_GLANCE};
 
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         uint8_t *octets = calloc(1, sizes[i]);
         struct owner o;
         struct peer p;
         loop_open();
-        w.step_budget_ns = 0;
+        turns()->step_budget_ns = 0;
         meet_hello(&o, &p, true);
         UNTIL(o.count[HELLO] == 1);
         peer_listens(&p, true);
-        while (o.s.held == NULL) {
-            w.step_ns = 1; /* the budget of this round is spent */
+        while (blocks_empty(&o.s.held)) {
+            turns()->step_ns = 1; /* the budget of this round is spent */
             worker_count(&w);
             uv_run(&w.loop, UV_RUN_ONCE);
         }
@@ -1050,7 +1065,7 @@ static void handshakes_have_a_bound(void **state)
     struct peer p[ALL];
 
     loop_open();
-    worker_limit_handshakes(&w, 2);
+    stream_limit_handshakes(&w, 2);
     for (size_t i = 0; i < ALL; i++)
         meet_hello(&o[i], &p[i], true);
     turn();
@@ -1066,14 +1081,14 @@ static void handshakes_have_a_bound(void **state)
         assert_int_equal(o[i].count[HELLO], then[i]);
     peer_listens(&p[0], true);
     UNTIL(o[0].count[SECURE] == 1 && o[3].count[HELLO] == 1);
-    worker_limit_handshakes(&w, 3);
+    stream_limit_handshakes(&w, 3);
     UNTIL(o[4].count[HELLO] == 1);
     assert_false(stream_hellos_wait(&w));
     for (size_t i = 0; i < ALL; i++) {
         owner_fini(&o[i]);
         peer_fini(&p[i]);
     }
-    assert_int_equal(w.handshakes, 0);
+    assert_int_equal(turns()->handshakes, 0);
     loop_close();
 }
 
@@ -1093,7 +1108,7 @@ static void tls_behind_a_plain_beginning(void **state)
         struct owner o;
         struct peer p;
         loop_open();
-        worker_limit_handshakes(&w, full ? 0 : 1);
+        stream_limit_handshakes(&w, full ? 0 : 1);
         meet_plain(&o, &p);
         o.use = use_one_then_secure;
         peer_says(&p, "X");
@@ -1102,7 +1117,7 @@ static void tls_behind_a_plain_beginning(void **state)
             turn();
             assert_int_equal(o.count[HELLO], 0);
             assert_true(stream_hellos_wait(&w) && stream_waits(&o.s));
-            worker_limit_handshakes(&w, 1);
+            stream_limit_handshakes(&w, 1);
         }
         UNTIL(o.count[SECURE] == 1 && p.secure);
         say(&o, "secret");
@@ -1137,17 +1152,17 @@ static void an_end_before_the_hello(void **state)
     }
 }
 
-/* A round makes at most WORKER_READS reads of early streams; the others wait for their turn. */
+/* A round makes at most TURNS_READS reads of early streams; the others wait for their turn. */
 static void early_reads_are_few_in_a_round(void **state)
 {
     (void)state;
-    enum { ALL = 3 * WORKER_READS };
+    enum { ALL = 3 * TURNS_READS };
     struct owner o[ALL];
     struct peer p[ALL];
 
     loop_open();
-    w.step_budget_ns = 0;
-    w.read_budget_ns = UINT64_MAX; /* the number alone, however busy the machine is */
+    turns()->step_budget_ns = 0;
+    turns()->read_budget_ns = UINT64_MAX; /* the number alone, however busy the machine is */
     for (size_t i = 0; i < ALL; i++) {
         meet_plain(&o[i], &p[i]);
         stream_early(&o[i].s, true);
@@ -1158,10 +1173,10 @@ static void early_reads_are_few_in_a_round(void **state)
     for (size_t i = 0; i < ALL; i++)
         stream_resume(&o[i].s);
     uv_run(&w.loop, UV_RUN_ONCE);
-    assert_int_equal(sum_of(o, ALL, READ), WORKER_READS);
+    assert_int_equal(sum_of(o, ALL, READ), TURNS_READS);
     stream_early(&o[ALL - 1].s, false); /* it waits no longer, */
     UNTIL(o[ALL - 1].count[READ] == 1);
-    assert_in_range(sum_of(o, ALL, READ), WORKER_READS + 1, ALL - 2);
+    assert_in_range(sum_of(o, ALL, READ), TURNS_READS + 1, ALL - 2);
     UNTIL(sum_of(o, ALL, READ) == ALL); /* and the others have their turn */
     for (size_t i = 0; i < ALL; i++) {
         owner_fini(&o[i]);
@@ -1179,19 +1194,19 @@ static void fresh_handshakes_alternate_with_others(void **state)
     struct peer p[PLAIN + 1];
 
     loop_open();
-    worker_limit_handshakes(&w, 0);
+    stream_limit_handshakes(&w, 0);
     for (size_t i = 0; i < PLAIN; i++) {
         meet_plain(&o[i], &p[i]);
         o[i].use = use_one_then_secure;
         peer_says(&p[i], "X");
         peer_tls(&p[i]);
-        UNTIL(o[i].s.line == &w.fresh);
+        UNTIL(o[i].s.turn.line == &turns()->fresh);
         peer_listens(&p[i], false);
     }
     meet_hello(&o[PLAIN], &p[PLAIN], true);
     turn();
-    worker_limit_handshakes(&w, 2);
-    UNTIL(w.handshakes == 2);
+    stream_limit_handshakes(&w, 2);
+    UNTIL(turns()->handshakes == 2);
     assert_int_equal(o[PLAIN].count[HELLO], 1);
     assert_int_equal(sum_of(o, PLAIN, HELLO), 1);
     for (size_t i = 0; i <= PLAIN; i++) {
@@ -1210,8 +1225,8 @@ static void early_reads_share_a_time(void **state)
     struct peer p[ALL];
 
     loop_open();
-    w.step_budget_ns = 0;
-    w.read_budget_ns = 1;
+    turns()->step_budget_ns = 0;
+    turns()->read_budget_ns = 1;
     for (size_t i = 0; i < ALL; i++) {
         meet_plain(&o[i], &p[i]);
         stream_early(&o[i].s, true);
@@ -1223,7 +1238,7 @@ static void early_reads_share_a_time(void **state)
     for (size_t i = 0; i < ALL; i++)
         stream_resume(&o[i].s);
     for (unsigned round = 0, before = 0; before < ALL; round++) {
-        w.stepped_at = 0; /* one step, however long a busy machine makes the round */
+        turns()->stepped_at = 0; /* one step, however long a busy machine makes the round */
         uv_run(&w.loop, UV_RUN_ONCE);
         /* the first one in its place, and one at its turn */
         assert_in_range(sum_of(o, ALL, READ), before, before + 2);
@@ -1242,10 +1257,10 @@ static void early_reads_share_a_time(void **state)
 static void early_reads_are_short(void **state)
 {
     (void)state;
-    enum { ALL = 2 * WORKER_READS };
+    enum { ALL = 2 * TURNS_READS };
     struct owner o[ALL];
     struct peer p[ALL];
-    char *octets = calloc(1, WORKER_GLANCE);
+    char *octets = calloc(1, STREAM_GLANCE);
     size_t most = 0;
 
     assert_non_null(octets);
@@ -1254,7 +1269,7 @@ static void early_reads_are_short(void **state)
         meet_plain(&o[i], &p[i]);
         stream_early(&o[i].s, true);
         stream_pause(&o[i].s);
-        peer_write(&p[i], octets, WORKER_GLANCE);
+        peer_write(&p[i], octets, STREAM_GLANCE);
     }
     for (int i = 0; i < 10; i++)
         turn();
@@ -1265,11 +1280,11 @@ static void early_reads_are_short(void **state)
         assert_in_range(o[i].in_len, 0, o[i].count[READ] * STREAM_EARLY);
         most += o[i].in_len;
     }
-    assert_in_range(most, 1, WORKER_READS * STREAM_EARLY);
+    assert_in_range(most, 1, TURNS_READS * STREAM_EARLY);
     for (size_t i = 0; i < ALL; i++)
-        UNTIL(o[i].in_len == WORKER_GLANCE);
+        UNTIL(o[i].in_len == STREAM_GLANCE);
     for (size_t i = 0; i < ALL; i++) {
-        assert_in_range(o[i].count[READ], WORKER_GLANCE / STREAM_EARLY, WORKER_GLANCE);
+        assert_in_range(o[i].count[READ], STREAM_GLANCE / STREAM_EARLY, STREAM_GLANCE);
         owner_fini(&o[i]);
         peer_fini(&p[i]);
     }
@@ -1290,7 +1305,7 @@ static void bulk_may_end_while_it_waits(void **state)
         meet_bulk(&o, &p);
         turn();
         stream_resume(&o.s);
-        UNTIL(o.s.line != NULL);
+        UNTIL(o.s.turn.line != NULL);
         if (how == EOF_COMES)
             shutdown(p.fd, SHUT_WR);
         else if (how == RESET_COMES)
@@ -1300,8 +1315,8 @@ static void bulk_may_end_while_it_waits(void **state)
         UNTIL(o.count[how == CLOSES ? CLOSED : END] == 1);
         if (how != CLOSES)
             assert_int_equal(o.why, how == EOF_COMES ? STREAM_EOF : STREAM_RESET);
-        assert_int_equal(o.in_len, WORKER_GLANCE);
-        assert_null(w.bulk);
+        assert_int_equal(o.in_len, STREAM_GLANCE);
+        assert_null(turns()->bulk);
         assert_false(uv_is_active((uv_handle_t *)&w.turns));
         owner_fini(&o);
         peer_fini(&p);
@@ -1317,7 +1332,7 @@ static size_t use_none(struct owner *o, struct span octets)
 
 static void stop_when_read(struct owner *o, enum event e)
 {
-    if (e == READ && o->in_len == WORKER_GLANCE)
+    if (e == READ && o->in_len == STREAM_GLANCE)
         stream_pause(&o->s);
 }
 
@@ -1339,7 +1354,7 @@ static void bulk_ends_with_its_reason(void **state)
         o.use = why == OVERFLOWS ? use_none : NULL;
         stream_resume(&o.s);
         if (why != STOPPED_BEFORE) {
-            UNTIL(o.s.line != NULL);
+            UNTIL(o.s.turn.line != NULL);
             assert_false(uv_is_active((uv_handle_t *)&o.s.tcp));
         }
         if (why == STOPPED)
@@ -1351,19 +1366,19 @@ static void bulk_ends_with_its_reason(void **state)
         plenty = why == OVERFLOWS;
         turn();
         plenty = false;
-        assert_null(o.s.line);
-        assert_null(w.bulk);
+        assert_null(o.s.turn.line);
+        assert_null(turns()->bulk);
         assert_false(uv_is_active((uv_handle_t *)&w.turns));
         assert_int_equal(o.count[END], why == OVERFLOWS);
         if (why == OVERFLOWS) {
             assert_int_equal(o.why, STREAM_OVERFLOW);
         } else {
-            assert_int_equal(o.in_len, WORKER_GLANCE);
+            assert_int_equal(o.in_len, STREAM_GLANCE);
             if (stream_paused(&o.s))
                 stream_resume(&o.s);
             else
                 peer_says(&p, "more");
-            UNTIL(o.in_len == WORKER_GLANCE + 4);
+            UNTIL(o.in_len == STREAM_GLANCE + 4);
         }
         owner_fini(&o);
         peer_fini(&p);
@@ -1375,7 +1390,7 @@ static void bulk_ends_with_its_reason(void **state)
 static void few_are_warm_and_not_for_long(void **state)
 {
     (void)state;
-    enum { MANY = WORKER_WARM + 3 };
+    enum { MANY = WARM_MAX + 3 };
     static struct owner o[MANY];
     static struct peer p[MANY];
     size_t warm = 0;
@@ -1386,16 +1401,16 @@ static void few_are_warm_and_not_for_long(void **state)
     for (size_t i = 0; i < MANY; i++) {
         peer_says(&p[i], "one");
         UNTIL(got(&o[i], "one"));
-        assert_true(o[i].s.warm);
+        assert_true(is_warm(&o[i]));
         say(&o[i], "two");
         UNTIL(heard(&p[i], "two"));
     }
     for (size_t i = 0; i < MANY; i++)
-        warm += o[i].s.warm;
-    assert_int_equal(warm, WORKER_WARM);
-    stream_cool(&w);
+        warm += is_warm(&o[i]);
+    assert_int_equal(warm, WARM_MAX);
+    warm_cool(&o[0].s.all->warm);
     for (size_t i = 0; i < MANY; i++) {
-        assert_false(o[i].s.warm);
+        assert_false(is_warm(&o[i]));
         peer_says(&p[i], "three");
         UNTIL(got(&o[i], "onethree"));
     }
@@ -1403,8 +1418,8 @@ static void few_are_warm_and_not_for_long(void **state)
         owner_fini(&o[i]);
         peer_fini(&p[i]);
     }
-    for (size_t i = 0; i < WORKER_WARM; i++)
-        assert_null(w.warm[i]);
+    for (size_t i = 0; i < WARM_MAX; i++)
+        assert_null(o[0].s.all->warm.conn[i]);
     loop_close();
 }
 
@@ -1455,7 +1470,7 @@ static void what_is_left_comes_again_with_more_behind_it(void **state)
 static void more_than_a_block_left_is_an_overflow(void **state)
 {
     (void)state;
-    static const char octets[WORKER_HELD];
+    static const char octets[STREAM_HELD];
     for (size_t i = 0; i < 2; i++) {
         struct owner o;
         struct peer p;
@@ -1463,12 +1478,12 @@ static void more_than_a_block_left_is_an_overflow(void **state)
         both_ways[i](&o, &p);
         o.use = use_none;
         peer_write(&p, octets, sizeof octets);
-        UNTIL(o.seen == WORKER_HELD);
+        UNTIL(o.seen == STREAM_HELD);
         turn();
         assert_int_equal(o.count[END], 0);
         o.use = NULL; /* it can still be had */
         stream_kick(&o.s);
-        UNTIL(o.in_len == WORKER_HELD);
+        UNTIL(o.in_len == STREAM_HELD);
         o.use = use_none;
         peer_write(&p, octets, sizeof octets);
         peer_write(&p, octets, 1);
@@ -1613,7 +1628,7 @@ static void our_end_first_then_theirs(void **state)
         assert_int_equal(o.s.out, STREAM_OUT_ENDED);
         say(&o, "and later still");
         turn();
-        assert_int_equal(o.s.queued, 0);
+        assert_int_equal(stream_queued(&o.s), 0);
         owner_fini(&o);
         peer_fini(&p);
         loop_close();
@@ -1700,7 +1715,7 @@ static void shutdown_waits_for_the_queue(void **state)
         loop_open();
         both_ways[i](&o, &p);
         peer_listens(&p, false);
-        for (; o.s.queued <= STREAM_HIGH; total += sizeof octets) {
+        for (; stream_queued(&o.s) <= STREAM_HIGH; total += sizeof octets) {
             stream_write(&o.s, span_of(octets, sizeof octets));
             worker_settle(&w);
         }
@@ -1741,7 +1756,7 @@ static void a_reset_is_told(void **state)
             say(&o, "anybody?");
             stream_shutdown(&o.s);
             turn();
-            assert_int_equal(o.s.queued, 0);
+            assert_int_equal(stream_queued(&o.s), 0);
             owner_fini(&o);
             peer_fini(&p);
             loop_close();
@@ -1834,7 +1849,7 @@ static void close_with_a_full_queue(void **state)
             loop_open();
             both_ways[i](&o, &p);
             peer_listens(&p, false);
-            while (o.s.queued <= 2 * STREAM_HIGH) {
+            while (stream_queued(&o.s) <= 2 * STREAM_HIGH) {
                 stream_write(&o.s, span_of(octets, sizeof octets));
                 worker_settle(&w);
             }
@@ -2180,7 +2195,7 @@ static void a_full_listener_lets_callers_wait(void **state)
     loop_close();
 }
 
-enum { CALLERS = 3 * WORKER_ACCEPTS };
+enum { CALLERS = 3 * LISTENER_ACCEPTS };
 
 static bool accept_each(struct listener *l)
 {
@@ -2200,7 +2215,7 @@ static size_t accepted(const struct owner *o)
     return n;
 }
 
-/* A round of the loop accepts at most WORKER_ACCEPTS of many simultaneous connections. */
+/* A round of the loop accepts at most LISTENER_ACCEPTS of many simultaneous connections. */
 static void few_are_accepted_in_a_round(void **state)
 {
     (void)state;
@@ -2218,7 +2233,7 @@ static void few_are_accepted_in_a_round(void **state)
     }
     for (size_t n = 0; n < CALLERS; n = accepted(o)) {
         uv_run(&w.loop, UV_RUN_NOWAIT);
-        assert_in_range(accepted(o), n, n + WORKER_ACCEPTS);
+        assert_in_range(accepted(o), n, n + LISTENER_ACCEPTS);
     }
     door_close(&d);
     for (size_t i = 0; i < CALLERS; i++) {

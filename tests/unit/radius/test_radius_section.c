@@ -25,9 +25,9 @@
 
 enum { SERVERS = 2 };
 
-static struct secret client_secret = {.n = 3, .octets = "nas"};
-static struct secret server_secret = {.n = 6, .octets = "server"};
-static struct secret other_secret = {.n = 5, .octets = "other"};
+static struct secret client_secret = {.n = 3, .bytes = "nas"};
+static struct secret server_secret = {.n = 6, .bytes = "server"};
+static struct secret other_secret = {.n = 5, .bytes = "other"};
 
 static struct {
     struct worker w;

@@ -1,0 +1,39 @@
+/* tcp: what a stream wants of a TCP socket, and libuv does not offer. Each function knows one quirk
+ * of the kernel or of libuv. */
+#ifndef SSTPGATE_NET_TCP_H
+#define SSTPGATE_NET_TCP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "base/addr.h"
+
+/* Returns the descriptor; -1: the handle has none yet. */
+int tcp_fd(const uv_tcp_t *tcp);
+
+/* Sets the options of every connection. Errors are ignored: a socket that is dead already refuses
+ * them, and its reads report that. */
+void tcp_set_options(uv_tcp_t *tcp);
+
+/* The address of this end, and of the other end. 0 or a libuv error. */
+int tcp_local(const uv_tcp_t *tcp, struct addr *out);
+int tcp_peer(const uv_tcp_t *tcp, struct addr *out);
+
+/* Reads at once. Returns the number of bytes; 0: the end; -1: errno has the cause. */
+ssize_t tcp_read(const uv_tcp_t *tcp, void *out, size_t cap);
+
+/* Returns whether bytes have arrived that were not read. */
+bool tcp_has_bytes(const uv_tcp_t *tcp);
+
+/* Returns whether the end that libuv has reported was a reset. libuv 1.44 takes a hang-up after a
+ * short read for the end of the file, and does not ask the socket. A connection that was reset
+ * reports it once, to the next read. */
+bool tcp_was_reset(const uv_tcp_t *tcp);
+
+/* Closing the socket with a reset sends nothing (TCP_REPAIR); without CAP_NET_ADMIN it sends a
+ * reset with a hop limit of 1, which reaches neighbours only. */
+void tcp_end_silently(const uv_tcp_t *tcp);
+
+#endif

@@ -1,0 +1,31 @@
+#include "net/warm.h"
+
+#include "tls/tls_conn.h"
+
+static void slot_cool(struct tls_conn **slot)
+{
+    if (*slot != NULL)
+        tls_conn_rest(*slot);
+    *slot = NULL;
+}
+
+size_t warm_add(struct warm *w, struct tls_conn *c)
+{
+    const size_t slot = w->next++ % WARM_MAX;
+
+    slot_cool(&w->conn[slot]);
+    w->conn[slot] = c;
+    return slot;
+}
+
+void warm_remove(struct warm *w, const struct tls_conn *c, size_t slot)
+{
+    if (warm_has(w, c, slot))
+        w->conn[slot] = NULL;
+}
+
+void warm_cool(struct warm *w)
+{
+    for (size_t i = 0; i < WARM_MAX; i++)
+        slot_cool(&w->conn[i]);
+}
