@@ -118,11 +118,12 @@ $(Q)$(CC) $(LDFLAGS_ALL) $(addprefix -Wl$(comma)--wrap=,$(WRAP_$(@F))) -o $@ $(f
 endef
 comma := ,
 
-# WRAP_TEST: functions of libraries that the test of this name replaces. test_loop makes each of these calls
-# to libuv fail once; its resolver is slow.
-WRAP_test_loop := uv_tcp_init uv_accept uv_tcp_getpeername uv_tcp_connect uv_read_start uv_try_write \
-	uv_write uv_shutdown uv_tcp_close_reset uv_tcp_open uv_listen pthread_create \
-	getaddrinfo freeaddrinfo recv
+# WRAP_TEST: functions of libraries that the test of this name replaces. test_stream makes each of these
+# calls to libuv fail once, test_turns has sockets that are never empty, the resolver of test_dial is slow.
+WRAP_test_stream := uv_tcp_init uv_accept uv_tcp_getpeername uv_tcp_connect uv_read_start uv_try_write \
+	uv_write uv_shutdown uv_tcp_close_reset uv_tcp_open uv_listen
+WRAP_test_turns := recv
+WRAP_test_dial := pthread_create getaddrinfo freeaddrinfo
 # test_relay has socket pairs in the place of TCP.
 WRAP_test_relay := uv_accept uv_tcp_connect uv_tcp_getpeername uv_tcp_getsockname
 # test_file changes a file between two reads of it.

@@ -18,18 +18,18 @@ struct warm {
 };
 
 /* slot: where warm_add has put the connection, or any value below WARM_MAX. */
-static inline bool warm_has(const struct warm *w, const struct tls_conn *c, size_t slot)
+static inline bool warm_has(const struct warm *ring, const struct tls_conn *c, size_t slot)
 {
-    return w->conn[slot] == c;
+    return ring->conn[slot] == c;
 }
 
 /* Adds a connection that is not in it. Returns its slot. Not from inside a call into TLS. */
-size_t warm_add(struct warm *w, struct tls_conn *c);
+size_t warm_add(struct warm *ring, struct tls_conn *c);
 
 /* Removes a connection that is about to be freed; a no-op if it is not in its slot. */
-void warm_remove(struct warm *w, const struct tls_conn *c, size_t slot);
+void warm_remove(struct warm *ring, const struct tls_conn *c, size_t slot);
 
 /* Releases the buffers of all. Once a second. */
-void warm_cool(struct warm *w);
+void warm_cool(struct warm *ring);
 
 #endif

@@ -138,6 +138,36 @@ void worker_post(struct worker *w, void (*fn)(void *arg), void *arg)
     INSIST_UV(uv_async_send(&w->mailbox));
 }
 
+static void call_deliver(void *arg)
+{
+    struct worker_call *c = arg;
+
+    c->fn(c->arg);
+    uv_sem_post(&c->done);
+}
+
+void worker_call_start(struct worker_call *c, struct worker *w, void (*fn)(void *arg), void *arg)
+{
+    c->fn = fn;
+    c->arg = arg;
+    INSIST_UV(uv_sem_init(&c->done, 0));
+    worker_post(w, call_deliver, c);
+}
+
+void worker_call_wait(struct worker_call *c)
+{
+    uv_sem_wait(&c->done);
+    uv_sem_destroy(&c->done);
+}
+
+void worker_call(struct worker *w, void (*fn)(void *arg), void *arg)
+{
+    struct worker_call c;
+
+    worker_call_start(&c, w, fn, arg);
+    worker_call_wait(&c);
+}
+
 /* ---- begin and end ---- */
 
 void worker_init(struct worker *w, unsigned index, void (*sweep)(void *, uint64_t), void *arg)

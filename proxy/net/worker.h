@@ -79,6 +79,20 @@ void worker_fini(struct worker *w);
  * posted; after worker_stop it may not be called any more. */
 void worker_post(struct worker *w, void (*fn)(void *arg), void *arg);
 
+/* Has a worker call fn(arg), and waits until it has returned. From another thread; the worker
+ * runs, or will run without waiting for the caller. */
+void worker_call(struct worker *w, void (*fn)(void *arg), void *arg);
+
+/* The same in two steps, so that several workers can do it at the same time. The struct must stay
+ * until worker_call_wait has returned; one wait for each start. */
+struct worker_call {
+    void (*fn)(void *arg);
+    void *arg;
+    uv_sem_t done;
+};
+void worker_call_start(struct worker_call *c, struct worker *w, void (*fn)(void *arg), void *arg);
+void worker_call_wait(struct worker_call *c);
+
 /* Calls on_sweep again in WORKER_AGAIN_MS. For on_sweep itself, if it has more work than may delay
  * the streams. */
 void worker_sweep_again(struct worker *w);
