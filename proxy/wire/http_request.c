@@ -20,20 +20,21 @@ static bool is_alnum(uint8_t c)
     return ascii_is_letter(c) || ascii_is_digit(c);
 }
 
-/* token characters, RFC 9110 5.6.2 */
+/* Characters of a token (RFC 9110 5.6.2). */
 static bool is_tchar(uint8_t c)
 {
     return is_alnum(c) || is_one_of(c, "!#$%&'*+-.^_`|~");
 }
 
-/* What may stand in a line at all: no control octet but the tabulator (RFC 9110 5.5). */
+/* Octets that a line may have: no control character but the tab (RFC 9110 5.5). */
 static bool is_text(uint8_t c)
 {
     return ascii_is_blank(c) || ascii_is_visible(c) || c >= 0x80;
 }
 
-/* Takes a line and its CR LF off the front of *rest. ERR_MORE: *line is the beginning of one. Bare
- * CR and bare LF are refused (RFC 9112 2.2: they are how one request becomes two). */
+/* Takes a line with its CR LF off the front of *rest. ERR_MORE: *line is an unfinished line. Bare
+ * CR and bare LF are refused (RFC 9112 2.2), because servers that disagree about them see two
+ * requests where others see one. */
 static enum err take_line(struct span *rest, struct span *line)
 {
     size_t n = 0;
@@ -87,8 +88,8 @@ static enum err parse_request_line(struct span line, struct http_request_line *o
     return e;
 }
 
-/* RFC 9112 5: field-name ":" OWS field-value OWS. Nothing may stand before the name (that would be
- * an obs-fold, 5.2) or between it and the colon (5.1). */
+/* RFC 9112 5: field-name ":" OWS field-value OWS. No blank is allowed before the name (that would
+ * be an obs-fold, 5.2) or between the name and the colon (5.1). */
 static enum err parse_field(struct span line, struct span *name, struct span *value)
 {
     size_t n = 0;
@@ -125,7 +126,7 @@ static enum err parse_length(struct span text, uint64_t *out)
     return ERR_OK;
 }
 
-/* The octets of an IPv6 address between brackets (RFC 3986 3.2.2); 0: not one. */
+/* Returns the length of an IPv6 address that ends with a bracket (RFC 3986 3.2.2); 0: not one. */
 static size_t bracketed_len(struct span s)
 {
     size_t n = 0;
@@ -135,7 +136,7 @@ static size_t bracketed_len(struct span s)
     return n >= 2 && n < s.n && s.p[n] == ']' ? n : 0;
 }
 
-/* The octets of a reg-name or IPv4 address (RFC 3986 3.2.2), escapes included. */
+/* Returns the length of a reg-name or IPv4 address (RFC 3986 3.2.2), escapes included. */
 static size_t name_len(struct span s)
 {
     size_t n = 0;
@@ -151,7 +152,8 @@ static size_t name_len(struct span s)
     }
 }
 
-/* uri-host [ ":" port ] (RFC 9110 7.2). An empty host is for URIs without authority: not ours. */
+/* uri-host [ ":" port ] (RFC 9110 7.2). An empty host belongs to URIs without
+ * authority, which an SSTP client does not send. */
 static enum err parse_host(struct span field, struct span *host)
 {
     struct span rest;
@@ -179,7 +181,7 @@ static enum err parse_host(struct span field, struct span *host)
     return port <= PORT_MAX ? ERR_OK : ERR_SYNTAX;
 }
 
-/* What the fields have said so far. */
+/* What is known from the fields parsed so far. */
 struct http_fields {
     bool host;
     bool length;
@@ -215,7 +217,7 @@ static enum err judge_request(const struct http_fields *f, unsigned minor)
     if (minor > 0 && !f->host)
         return ERR_MISSING; /* RFC 9112 3.2 */
     if (f->transfer_encoding && (f->length || minor == 0))
-        return ERR_LENGTH; /* RFC 9112 6.1: no telling where such a request ends */
+        return ERR_LENGTH; /* RFC 9112 6.1: the end of such a request is ambiguous */
     return ERR_OK;
 }
 
@@ -229,48 +231,67 @@ static enum err judge_sstp(const struct http_fields *f, unsigned minor)
     return ERR_OK;
 }
 
-static enum err parse_request(struct span in, struct http_request *out)
+/* Parses the request line, and whether its method, URI and tenant are SSTP's. */
+static enum err parse_start(struct span *rest, struct http_request *out, unsigned *minor,
+                            bool *sstp)
 {
-    struct span rest = in, line, query;
     struct http_request_line start = {0};
-    struct http_fields fields = {0};
-    bool sstp;
+    struct span line, query;
 
-    enum err e = take_line(&rest, &line);
-    if (e == ERR_OK && line.n == 0)
-        e = take_line(&rest,
-                      &line); /* RFC 9112 2.2: one empty line before the request is ignored */
+    enum err e = take_line(rest, &line);
+    if (e == ERR_OK && line.n == 0) /* RFC 9112 2.2: one empty line before the request */
+        e = take_line(rest, &line);
     e = http_judge_line(e, parse_request_line(line, &start));
     if (e != ERR_OK)
         return e;
     if (start.version.major != 1)
         return ERR_VERSION;
+    *minor = start.version.minor;
     out->method = start.method;
     out->target = start.target;
     out->is_head = span_eq(start.method, span_str("HEAD"));
-    sstp = http_path_match(http_split(start.target, '?', &query)) == ERR_OK &&
-           span_eq(start.method, span_str(HTTP_SSTP_METHOD));
+    const enum err path = http_path_match(http_split(start.target, '?', &query));
     out->tenant = http_tenant_find(query);
-    sstp = sstp && http_tenant_is_plain(out->tenant);
+    *sstp = path == ERR_OK && span_eq(start.method, span_str(HTTP_SSTP_METHOD)) &&
+            http_tenant_is_plain(out->tenant);
+    return ERR_OK;
+}
 
+static enum err parse_fields(struct span *rest, struct http_fields *fields,
+                             struct http_request *out)
+{
     for (;;) {
-        struct span name = {0}, value = {0};
-        e = take_line(&rest, &line);
+        struct span line, name = {0}, value = {0};
+        enum err e = take_line(rest, &line);
         if (e == ERR_OK && line.n == 0)
-            break;
+            return ERR_OK;
         e = http_judge_line(e, parse_field(line, &name, &value));
         if (e == ERR_OK)
-            e = note_field(&fields, name, value, out);
+            e = note_field(fields, name, value, out);
         if (e != ERR_OK)
             return e;
     }
-    out->len = in.n - rest.n;
-    out->flaw = sstp ? judge_sstp(&fields, start.version.minor) : ERR_OK;
-    out->sstp = sstp && out->flaw == ERR_OK;
-    return judge_request(&fields, start.version.minor);
 }
 
-/* line: what follows the method and its blank. */
+static enum err parse_request(struct span in, struct http_request *out)
+{
+    struct span rest = in;
+    struct http_fields fields = {0};
+    unsigned minor;
+    bool sstp;
+
+    enum err e = parse_start(&rest, out, &minor, &sstp);
+    if (e == ERR_OK)
+        e = parse_fields(&rest, &fields, out);
+    if (e != ERR_OK)
+        return e;
+    out->len = in.n - rest.n;
+    out->flaw = sstp ? judge_sstp(&fields, minor) : ERR_OK;
+    out->sstp = sstp && out->flaw == ERR_OK;
+    return judge_request(&fields, minor);
+}
+
+/* line: the request line behind the method and its space. */
 static bool rest_may_be_sstp(struct span line)
 {
     struct span rest;
@@ -286,7 +307,7 @@ bool http_request_may_be_sstp(struct span in)
     struct span start = in;
 
     if (span_eq(span_sub(in, 0, empty.n), empty))
-        start = span_from(in, empty.n); /* as parse_request skips it */
+        start = span_from(in, empty.n); /* parse_start() skips it, too */
     else if (in.n == 1 && in.p[0] == '\r')
         return true;
     if (!span_eq(span_sub(start, 0, method.n), span_sub(method, 0, start.n)))

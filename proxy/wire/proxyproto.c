@@ -1,6 +1,8 @@
 #include "wire/proxyproto.h"
 
-/* Numbers of sections are those of haproxy's doc/proxy-protocol.txt. */
+#include "base/ascii.h"
+
+/* Section numbers are those of haproxy's doc/proxy-protocol.txt. */
 
 static const uint8_t signature[12] = {0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d,
                                       0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a};
@@ -10,8 +12,8 @@ enum { FAMILY_UNSPEC = 0, FAMILY_INET = 1, FAMILY_INET6 = 2, FAMILY_UNIX = 3 };
 enum { TRANSPORT_UNSPEC = 0, TRANSPORT_STREAM = 1, TRANSPORT_DGRAM = 2 };
 enum { INET_LEN = 12, INET6_LEN = 36, UNIX_LEN = 216 };
 
-/* 2.2 */
-enum tlv_type {
+/* Types of TLVs (2.2). */
+enum proxyproto_tlv {
     TLV_ALPN = 0x01,
     TLV_AUTHORITY = 0x02,
     TLV_CRC32C = 0x03,
@@ -29,20 +31,7 @@ enum { TLV_HEAD = 3, CRC_LEN = 4, SSL_LEN = 5 };
 /* RFC 4291 2.5.5.2 */
 static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
-static bool is_digit(uint8_t c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static int hex_value(uint8_t c)
-{
-    c = ascii_lower(c);
-    if (is_digit(c))
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static void make_end(struct proxyproto_end *end, uint8_t family, const uint8_t *ip, uint16_t port)
+static void end_set(struct proxyproto_end *end, uint8_t family, const uint8_t *ip, uint16_t port)
 {
     *end = (struct proxyproto_end){.family = family, .port = port};
     if (family == 6 && memcmp(ip, mapped_prefix, sizeof mapped_prefix) == 0) {
@@ -54,13 +43,13 @@ static void make_end(struct proxyproto_end *end, uint8_t family, const uint8_t *
 
 /* ---- version 1 ------------------------------------------------------------------------------ */
 
-/* Decimal digits off the front of *text, without leading zeros (2.1). */
+/* Takes decimal digits without leading zeros (2.1) off the front of *text. */
 static bool take_number(struct span *text, unsigned max, unsigned *out)
 {
     size_t n = 0;
     unsigned number = 0;
 
-    for (; n < text->n && is_digit(text->p[n]); n++) {
+    for (; n < text->n && ascii_is_digit(text->p[n]); n++) {
         number = number * 10 + (text->p[n] - (unsigned)'0');
         if (number > max)
             return false;
@@ -91,19 +80,19 @@ static bool parse_ip4(struct span text, uint8_t ip[4])
     return text.n == 0;
 }
 
-/* How many of the octets at the front are hexadecimal digits, and their value while it is one of
- * at most four. */
+/* Returns the number of hexadecimal digits at the front of text, counted up to 5, and their value.
+ */
 static size_t hex_run(struct span text, unsigned *value)
 {
     size_t n = 0;
 
-    for (*value = 0; n < text.n && n < 5 && hex_value(text.p[n]) >= 0; n++)
-        *value = *value << 4 | (unsigned)hex_value(text.p[n]);
+    for (*value = 0; n < text.n && n < 5 && ascii_hex_digit(text.p[n]) >= 0; n++)
+        *value = *value << 4 | (unsigned)ascii_hex_digit(text.p[n]);
     return n;
 }
 
-/* RFC 4291 2.2, all three forms: the third, with dots at its end, is what inet_ntop() makes of
- * v4-mapped addresses and what haproxy therefore sends. */
+/* Parses all three forms of RFC 4291 2.2. inet_ntop() writes v4-mapped addresses in the third, with
+ * dots at the end, so haproxy sends it. */
 static bool parse_ip6(struct span text, uint8_t ip[16])
 {
     enum { NO_GAP = 17 };
@@ -139,14 +128,14 @@ static bool parse_ip6(struct span text, uint8_t ip[16])
     }
     if (gap == NO_GAP)
         return n == 16;
-    if (n > 14) /* "::" stands for one group at least */
+    if (n > 14) /* "::" is at least one group */
         return false;
     memmove(ip + 16 - (n - gap), ip + gap, n - gap);
     memset(ip + gap, 0, 16 - n);
     return true;
 }
 
-/* Everything up to the next space, which is taken too; without one everything. */
+/* Takes the octets up to the next space, or all of them, and the space. */
 static struct span take_word(struct span *rest)
 {
     size_t n = 0;
@@ -168,7 +157,7 @@ static bool parse_port(struct span text, uint16_t *port)
     return true;
 }
 
-/* What stands between "PROXY " and CR LF. */
+/* Parses the text between "PROXY " and CR LF. */
 static enum err parse_line(struct span line, struct proxyproto *out)
 {
     uint8_t from[16], to[16];
@@ -183,16 +172,16 @@ static enum err parse_line(struct span line, struct proxyproto *out)
     bool (*const parse_ip)(struct span, uint8_t *) = ip4 ? parse_ip4 : parse_ip6;
     if (!parse_ip(take_word(&line), from) || !parse_ip(take_word(&line), to))
         return ERR_SYNTAX;
-    /* The last port ends the line: with a space behind it, it is no number. */
+    /* The last port is the rest of the line, because no space may follow it. */
     if (!parse_port(take_word(&line), &from_port) || !parse_port(line, &to_port))
         return ERR_SYNTAX;
-    make_end(&out->source, ip4 ? 4 : 6, from, from_port);
-    make_end(&out->destination, ip4 ? 4 : 6, to, to_port);
+    end_set(&out->source, ip4 ? 4 : 6, from, from_port);
+    end_set(&out->destination, ip4 ? 4 : 6, to, to_port);
     return ERR_OK;
 }
 
-/* 2.1: the addresses are not looked at before there is a CR LF. What can never become a header is
- * refused at the octet that shows it. */
+/* Parses the addresses only once the CR LF has arrived (2.1), but refuses octets that cannot become
+ * a header at once. */
 static enum err parse_v1(struct span in, struct proxyproto *out)
 {
     static const char begin[] = "PROXY ";
@@ -220,8 +209,8 @@ static enum err parse_v1(struct span in, struct proxyproto *out)
 
 /* ---- version 2 ------------------------------------------------------------------------------ */
 
-/* RFC 4960 appendix B: reflected, all ones before and after. Bit by bit: a header is short, and
- * there is one for each connection. */
+/* RFC 4960 appendix B: reflected, all ones before and after. Computed bit by bit, because a
+ * connection has only one header, which is short. */
 static uint32_t crc32c(uint32_t crc, struct span s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -232,7 +221,8 @@ static uint32_t crc32c(uint32_t crc, struct span s)
     return crc;
 }
 
-/* Of a header whose checksum, at the octet `at`, counts as zeros (2.2.3). */
+/* Returns the checksum of a header; the octets of its checksum field, from `at`, count as zeros
+ * (2.2.3). */
 static uint32_t header_crc32c(struct span header, size_t at)
 {
     static const uint8_t zeros[CRC_LEN];
@@ -242,7 +232,7 @@ static uint32_t header_crc32c(struct span header, size_t at)
     return ~crc32c(crc, span_from(header, at + CRC_LEN));
 }
 
-/* One TLV off the front of *c, which is not empty. */
+/* Takes one TLV off the front of *c, which is not empty. */
 static enum err take_tlv(struct cursor *c, uint8_t *type, struct span *value)
 {
     *type = cursor_u8(c);
@@ -250,7 +240,7 @@ static enum err take_tlv(struct cursor *c, uint8_t *type, struct span *value)
     return c->short_ ? ERR_LENGTH : ERR_OK;
 }
 
-/* For the slices of which each may stand once: *seen has a bit for each. */
+/* Sets a field that a header may have once. seen: a bit for each field that is set. */
 static enum err put_once(unsigned *seen, unsigned bit, struct span value, struct span *field)
 {
     if (*seen & 1u << bit)
@@ -341,11 +331,11 @@ static void parse_ends(struct cursor *c, size_t ip_len, struct proxyproto *out)
     const struct span from = cursor_take(c, ip_len), to = cursor_take(c, ip_len);
     const uint16_t from_port = cursor_u16(c), to_port = cursor_u16(c);
 
-    make_end(&out->source, family, from.p, from_port);
-    make_end(&out->destination, family, to.p, to_port);
+    end_set(&out->source, family, from.p, from_port);
+    end_set(&out->destination, family, to.p, to_port);
 }
 
-/* The part behind the first 16 octets. kind: the 14th of them. */
+/* Parses the part behind the first 16 octets. kind: octet 14, family and transport. */
 static enum err parse_block(struct span header, uint8_t kind, struct proxyproto *out)
 {
     struct cursor c = cursor_of(span_from(header, HEAD));
@@ -353,7 +343,7 @@ static enum err parse_block(struct span header, uint8_t kind, struct proxyproto 
     switch (kind) {
     case FAMILY_INET << 4 | TRANSPORT_STREAM: parse_ends(&c, 4, out); break;
     case FAMILY_INET6 << 4 | TRANSPORT_STREAM: parse_ends(&c, 16, out); break;
-    /* Not ours, and read as UNSPEC (2.2); but it is known where their TLVs begin. */
+    /* Not TCP over IP, so read as UNSPEC (2.2), but the position of their TLVs is known. */
     case FAMILY_INET << 4 | TRANSPORT_DGRAM: cursor_take(&c, INET_LEN); break;
     case FAMILY_INET6 << 4 | TRANSPORT_DGRAM: cursor_take(&c, INET6_LEN); break;
     case FAMILY_UNIX << 4 | TRANSPORT_STREAM:
@@ -363,7 +353,7 @@ static enum err parse_block(struct span header, uint8_t kind, struct proxyproto 
     return parse_tlvs(header, c.rest, out);
 }
 
-/* Octets of the addresses. */
+/* Returns the octets of the addresses. */
 static size_t block_min(uint8_t kind)
 {
     if ((kind & 0x0f) == TRANSPORT_UNSPEC)
@@ -421,50 +411,50 @@ enum err proxyproto_parse(struct span in, struct proxyproto *out)
 
 /* ---- building ------------------------------------------------------------------------------- */
 
-/* Octets that are being put together; n goes on counting what does not fit. */
-struct writer {
+/* The header being written; n also counts octets that did not fit. */
+struct proxyproto_writer {
     uint8_t *out;
     size_t cap, n;
 };
 
-static void put(struct writer *w, struct span s)
+static void put_span(struct proxyproto_writer *w, struct span s)
 {
     if (s.n > 0 && w->n <= w->cap && s.n <= w->cap - w->n)
         memcpy(w->out + w->n, s.p, s.n);
     w->n += s.n;
 }
 
-static void put_u8(struct writer *w, uint8_t value)
+static void put_u8(struct proxyproto_writer *w, uint8_t value)
 {
-    put(w, span_of(&value, 1));
+    put_span(w, span_of(&value, 1));
 }
 
-static void put_u16(struct writer *w, uint16_t value)
+static void put_u16(struct proxyproto_writer *w, uint16_t value)
 {
     put_u8(w, (uint8_t)(value >> 8));
     put_u8(w, (uint8_t)value);
 }
 
-static void put_u32(struct writer *w, uint32_t value)
+static void put_u32(struct proxyproto_writer *w, uint32_t value)
 {
     put_u16(w, (uint16_t)(value >> 16));
     put_u16(w, (uint16_t)value);
 }
 
-static void put_text(struct writer *w, const char *text)
+static void put_text(struct proxyproto_writer *w, const char *text)
 {
-    put(w, span_str(text));
+    put_span(w, span_str(text));
 }
 
-static void put_number(struct writer *w, unsigned number, unsigned base)
+static void put_number(struct proxyproto_writer *w, unsigned number, unsigned base)
 {
     if (number >= base)
         put_number(w, number / base, base);
     put_u8(w, (uint8_t) "0123456789abcdef"[number % base]);
 }
 
-/* The 16 octets of an end, whatever its family. */
-static void widen(const struct proxyproto_end *end, uint8_t ip[16])
+/* Writes the address of an end as IPv6; IPv4 becomes v4-mapped. */
+static void end_as_ip6(const struct proxyproto_end *end, uint8_t ip[16])
 {
     if (end->family == 6) {
         memcpy(ip, end->ip, 16);
@@ -474,7 +464,7 @@ static void widen(const struct proxyproto_end *end, uint8_t ip[16])
     memcpy(ip + sizeof mapped_prefix, end->ip, 4);
 }
 
-/* 4, 6, or 0 where an end is not known. */
+/* Returns 4 or 6; 0: an end is unknown. */
 static unsigned common_family(const struct proxyproto_end *a, const struct proxyproto_end *b)
 {
     if (a->family == 0 || b->family == 0)
@@ -482,8 +472,9 @@ static unsigned common_family(const struct proxyproto_end *a, const struct proxy
     return a->family == 4 && b->family == 4 ? 4 : 6;
 }
 
-/* Every group in full, "::" nowhere: this is one of the forms of 2.1, and needs no choice. */
-static void put_ip_text(struct writer *w, const struct proxyproto_end *end, unsigned family)
+/* Writes every group of IPv6, never "::": one of the forms of 2.1. */
+static void put_ip_text(struct proxyproto_writer *w, const struct proxyproto_end *end,
+                        unsigned family)
 {
     uint8_t ip[16];
 
@@ -494,7 +485,7 @@ static void put_ip_text(struct writer *w, const struct proxyproto_end *end, unsi
         }
         return;
     }
-    widen(end, ip);
+    end_as_ip6(end, ip);
     for (size_t i = 0; i < 16; i += 2) {
         put_text(w, i > 0 ? ":" : "");
         put_number(w, (unsigned)ip[i] << 8 | ip[i + 1], 16);
@@ -504,7 +495,7 @@ static void put_ip_text(struct writer *w, const struct proxyproto_end *end, unsi
 size_t proxyproto_build_v1(uint8_t out[PROXYPROTO_V1_MAX], const struct proxyproto_end *source,
                            const struct proxyproto_end *destination)
 {
-    struct writer w = {.out = out, .cap = PROXYPROTO_V1_MAX};
+    struct proxyproto_writer w = {.out = out, .cap = PROXYPROTO_V1_MAX};
     const unsigned family = common_family(source, destination);
 
     if (family == 0) {
@@ -523,26 +514,27 @@ size_t proxyproto_build_v1(uint8_t out[PROXYPROTO_V1_MAX], const struct proxypro
     return w.n;
 }
 
-static void put_ip(struct writer *w, const struct proxyproto_end *end, unsigned family)
+static void put_ip(struct proxyproto_writer *w, const struct proxyproto_end *end, unsigned family)
 {
     uint8_t ip[16];
 
     if (family == 4) {
-        put(w, span_of(end->ip, 4));
+        put_span(w, span_of(end->ip, 4));
         return;
     }
-    widen(end, ip);
-    put(w, span_of(ip, sizeof ip));
+    end_as_ip6(end, ip);
+    put_span(w, span_of(ip, sizeof ip));
 }
 
-/* A value too long for its length field makes the whole too long for every caller. */
-static void put_tlv(struct writer *w, enum tlv_type type, struct span value)
+/* A value that is too long for its length field also makes the header longer than PROXYPROTO_MAX.
+ */
+static void put_tlv(struct proxyproto_writer *w, enum proxyproto_tlv type, struct span value)
 {
     if (value.n == 0)
         return;
     put_u8(w, (uint8_t)type);
     put_u16(w, (uint16_t)value.n);
-    put(w, value);
+    put_span(w, value);
 }
 
 static size_t tlv_size(struct span value)
@@ -550,7 +542,7 @@ static size_t tlv_size(struct span value)
     return value.n == 0 ? 0 : TLV_HEAD + value.n;
 }
 
-static void put_ssl(struct writer *w, const struct proxyproto_tls *tls)
+static void put_ssl(struct proxyproto_writer *w, const struct proxyproto_tls *tls)
 {
     const size_t size = SSL_LEN + tlv_size(tls->version) + tlv_size(tls->name) +
                         tlv_size(tls->cipher) + tlv_size(tls->signature) + tlv_size(tls->key);
@@ -566,8 +558,8 @@ static void put_ssl(struct writer *w, const struct proxyproto_tls *tls)
     put_tlv(w, TLV_SSL_KEY_ALG, tls->key);
 }
 
-/* Everything behind the first 16 octets. Returns where the checksum is to stand; 0: nowhere. */
-static size_t put_block(struct writer *w, const struct proxyproto *p, unsigned family)
+/* Writes everything behind the first 16 octets. Returns the position of the checksum; 0: none. */
+static size_t put_block(struct proxyproto_writer *w, const struct proxyproto *p, unsigned family)
 {
     size_t checksum = 0;
 
@@ -591,13 +583,13 @@ static size_t put_block(struct writer *w, const struct proxyproto *p, unsigned f
 
 size_t proxyproto_build_v2(uint8_t *out, size_t cap, const struct proxyproto *p)
 {
-    struct writer w = {.out = out, .cap = cap < PROXYPROTO_MAX ? cap : PROXYPROTO_MAX};
+    struct proxyproto_writer w = {.out = out, .cap = cap < PROXYPROTO_MAX ? cap : PROXYPROTO_MAX};
     const unsigned family = p->local ? 0 : common_family(&p->source, &p->destination);
     size_t checksum = 0;
 
     if (p->unique_id.n > PROXYPROTO_UNIQUE_ID_MAX)
         return 0;
-    put(&w, span_of(signature, sizeof signature));
+    put_span(&w, span_of(signature, sizeof signature));
     put_u8(&w, VERSION_2 | (p->local ? COMMAND_LOCAL : COMMAND_PROXY));
     if (family == 0)
         put_u8(&w, FAMILY_UNSPEC << 4 | TRANSPORT_UNSPEC);
@@ -609,10 +601,10 @@ size_t proxyproto_build_v2(uint8_t *out, size_t cap, const struct proxyproto *p)
     if (w.n > w.cap)
         return 0;
 
-    struct writer length = {.out = out, .cap = w.n, .n = HEAD - 2};
+    struct proxyproto_writer length = {.out = out, .cap = w.n, .n = HEAD - 2};
     put_u16(&length, (uint16_t)(w.n - HEAD));
     if (checksum != 0) {
-        struct writer sum = {.out = out, .cap = w.n, .n = checksum};
+        struct proxyproto_writer sum = {.out = out, .cap = w.n, .n = checksum};
         put_u32(&sum, header_crc32c(span_of(out, w.n), checksum));
     }
     return w.n;

@@ -25,7 +25,7 @@ enum err radius_parse(struct span datagram, struct radius_packet *out)
     return ERR_OK;
 }
 
-/* Attributes of vendors have the same form inside of a Vendor-Specific (RFC 2865 5.26). */
+/* Attributes inside a Vendor-Specific have the same form (RFC 2865 5.26). */
 bool radius_next(struct cursor *c, struct radius_attribute *out)
 {
     if (c->rest.n < ATTRIBUTE_HEADER)
@@ -58,7 +58,7 @@ struct radius_ms_walk radius_ms_walk_of(const struct radius_packet *p)
     return (struct radius_ms_walk){.attributes = cursor_of(p->attributes)};
 }
 
-/* What a Vendor-Specific of Microsoft carries; false: it is another's, or cannot be told apart. */
+/* Opens a Vendor-Specific. False: it is not Microsoft's, or its attributes are malformed. */
 static bool open_microsoft(struct span value, struct cursor *inside)
 {
     struct cursor c = cursor_of(value);
@@ -108,7 +108,7 @@ struct span radius_eap(const struct radius_packet *p, uint8_t out[RADIUS_MAX])
     while (radius_next(&c, &a)) {
         if (a.type != RADIUS_EAP_MESSAGE || a.value.n == 0)
             continue;
-        memcpy(out + n, a.value.p, a.value.n); /* all of them are shorter than the packet */
+        memcpy(out + n, a.value.p, a.value.n); /* together they are shorter than the packet */
         n += a.value.n;
     }
     return span_of(out, n);

@@ -1,6 +1,6 @@
 /* radius: RADIUS packets (RFC 2865 3), read strictly and built one attribute after the other.
- * Slices point into the caller's octets. Pure: no state, no allocation, no secrets
- * (binding/radius_crypt.h has those). */
+ * Numbers are in network byte order. Slices point into the caller's octets. Pure: no state, no
+ * allocation, no secrets (see binding/radius_crypt.h). */
 #ifndef SSTPGATE_WIRE_RADIUS_H
 #define SSTPGATE_WIRE_RADIUS_H
 
@@ -13,7 +13,7 @@ enum {
     RADIUS_AUTHENTICATOR = 16,
     RADIUS_AUTHENTICATOR_AT = 4,
     RADIUS_VALUE_MAX = 253, /* octets of one attribute's value */
-    RADIUS_VENDOR_ID = 4,   /* octets in front of what a Vendor-Specific carries */
+    RADIUS_VENDOR_ID = 4,   /* octets of the vendor id at the start of a Vendor-Specific */
     RADIUS_MICROSOFT = 311,
 };
 
@@ -56,15 +56,15 @@ enum radius_ms_type {
 /* ---- reading ---- */
 
 struct radius_packet {
-    uint8_t code; /* enum radius_code, or a number we do not know */
+    uint8_t code; /* enum radius_code, or an unknown number */
     uint8_t id;
-    struct span whole; /* as long as the packet says; what came behind it is padding */
+    struct span whole; /* without the padding that may follow it in the datagram */
     struct span authenticator;
-    struct span attributes; /* each of them ends inside */
+    struct span attributes; /* well formed: each ends inside */
 };
 
-/* datagram: all of one. ERR_LENGTH: it is shorter than its header or than it says, says less than a
- * header or more than 4096, or its attributes cannot be told apart. */
+/* Parses one datagram. ERR_LENGTH: it is shorter than a header or than its Length, its Length is
+ * less than a header or more than 4096, or its list of attributes is malformed. */
 enum err radius_parse(struct span datagram, struct radius_packet *out) MUST_CHECK;
 
 struct radius_attribute {
@@ -72,24 +72,24 @@ struct radius_attribute {
     struct span value;
 };
 
-/* From cursor_of(packet.attributes) on, one after the other; false: there are no more. */
+/* Reads the next attribute. c: at first cursor_of(packet.attributes). False: there are no more. */
 bool radius_next(struct cursor *c, struct radius_attribute *out);
 
-/* The first attribute of this type. */
+/* Finds the first attribute of this type. False: there is none. */
 bool radius_find(const struct radius_packet *p, uint8_t type, struct span *value);
 
-/* Microsoft's attributes, of which one Vendor-Specific may carry several. One that does not hold
- * whole ones only is passed over. */
+/* A position among Microsoft's attributes, of which one Vendor-Specific may contain several. A
+ * malformed Vendor-Specific is skipped. */
 struct radius_ms_walk {
     struct cursor attributes, inside;
 };
 struct radius_ms_walk radius_ms_walk_of(const struct radius_packet *p);
-bool radius_ms_next(struct radius_ms_walk *w,
-                    struct radius_attribute *out); /* type: the vendor's */
+/* As radius_next() and radius_find(); the types are enum radius_ms_type. */
+bool radius_ms_next(struct radius_ms_walk *w, struct radius_attribute *out);
 bool radius_ms_find(const struct radius_packet *p, uint8_t type, struct span *value);
 
-/* The EAP packet that stands in pieces of 253 octets in the EAP-Messages (RFC 3579 3.1), written to
- * out; empty: there is none. */
+/* Writes the EAP packet, which the EAP-Messages contain in pieces of 253 octets (RFC 3579 3.1), to
+ * out and returns it; empty: there is none. */
 struct span radius_eap(const struct radius_packet *p, uint8_t out[RADIUS_MAX]);
 
 /* ---- building ---- */
@@ -100,16 +100,16 @@ struct radius_out {
     uint8_t octets[RADIUS_MAX];
 };
 
-/* The authenticator is left as zeros. */
+/* Starts a packet with an authenticator of zeros. */
 void radius_begin(struct radius_out *o, uint8_t code, uint8_t id);
 
-/* Appends an attribute; at most RADIUS_VALUE_MAX octets. */
+/* Appends an attribute. value: at most RADIUS_VALUE_MAX octets. */
 void radius_add(struct radius_out *o, uint8_t type, struct span value);
 
-/* Writes the length. False: it did not all fit, there is no packet. */
+/* Writes the length. False: not everything did fit; the packet must not be used. */
 bool radius_end(struct radius_out *o) MUST_CHECK;
 
-/* "access-request"; "unknown" for other numbers. */
+/* Returns a name for the log: "access-request"; "unknown" for other numbers. */
 const char *radius_code_name(uint8_t code);
 
 #endif

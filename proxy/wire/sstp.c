@@ -5,7 +5,7 @@ enum {
     LENGTH_MASK = 0x0fff, /* the upper 4 bits are reserved ([MS-SSTP] 2.2.1, 2.2.4) */
     ATTRIBUTE_HEADER = 4,
 
-    /* values of attributes, their headers not counted ([MS-SSTP] 2.2.5 to 2.2.8) */
+    /* octets of attributes without their headers ([MS-SSTP] 2.2.5 to 2.2.8) */
     PROTOCOL_VALUE = 2,
     BINDING_REQUEST_VALUE = 36,
     BINDING_VALUE = 100,
@@ -63,25 +63,25 @@ void sstp_build_data(uint8_t packet[SSTP_DATA_HEAD], size_t n)
     packet[3] = (uint8_t)len;
 }
 
-/* The attributes of a packet, one after the other. */
-struct walk {
+/* A position among the attributes of a packet. */
+struct sstp_walk {
     struct cursor c;
-    unsigned left; /* as many as the packet claims; accel-ppp's Nak has octets behind them */
+    unsigned left; /* attributes that the packet claims; accel-ppp's Nak has octets behind them */
 };
 
-struct attribute {
+struct sstp_raw_attribute {
     uint8_t id;
     struct span value;
 };
 
-static struct walk walk_of(const struct sstp_packet *p)
+static struct sstp_walk walk_of(const struct sstp_packet *p)
 {
-    return (struct walk){.c = cursor_of(p->body), .left = p->attributes};
+    return (struct sstp_walk){.c = cursor_of(p->body), .left = p->attributes};
 }
 
-/* ERR_MISSING: that was the last. ERR_LENGTH: the next one does not end inside the packet; its id
- * is known if that much is there. */
-static enum err next_attribute(struct walk *w, struct attribute *out)
+/* Reads the next attribute. ERR_MISSING: there are no more. ERR_LENGTH: it does not end inside the
+ * packet. */
+static enum err next_attribute(struct sstp_walk *w, struct sstp_raw_attribute *out)
 {
     if (w->left == 0 || w->c.rest.n == 0)
         return ERR_MISSING;
@@ -95,11 +95,11 @@ static enum err next_attribute(struct walk *w, struct attribute *out)
     return w->c.short_ ? ERR_LENGTH : ERR_OK;
 }
 
-/* The first attribute with this id; its value is `n` octets long or the answer is ERR_LENGTH. */
+/* Finds the first attribute with this id. ERR_LENGTH: its value does not have n octets. */
 static enum err find_attribute(const struct sstp_packet *p, uint8_t id, size_t n, struct span *out)
 {
-    struct walk w = walk_of(p);
-    struct attribute a;
+    struct sstp_walk w = walk_of(p);
+    struct sstp_raw_attribute a;
     enum err e;
 
     do {
@@ -144,7 +144,7 @@ enum err sstp_parse_connected(const struct sstp_packet *p, struct sstp_connected
     enum err e = find_attribute(p, SSTP_ATTR_BINDING, BINDING_VALUE, &value);
     if (e != ERR_OK)
         return e;
-    /* The MAC covers the message as it stands, so nothing may stand beside the attribute. */
+    /* The MAC covers the whole message, so no other attribute is allowed. */
     if (p->len != SSTP_CONNECTED_LEN || p->attributes != 1)
         return ERR_LENGTH;
 
@@ -159,8 +159,8 @@ enum err sstp_parse_connected(const struct sstp_packet *p, struct sstp_connected
 
 enum err sstp_parse_status(const struct sstp_packet *p, struct sstp_status_info *out)
 {
-    struct walk w = walk_of(p);
-    struct attribute a;
+    struct sstp_walk w = walk_of(p);
+    struct sstp_raw_attribute a;
 
     while (next_attribute(&w, &a) == ERR_OK) {
         struct cursor c = cursor_of(a.value);
@@ -170,7 +170,7 @@ enum err sstp_parse_status(const struct sstp_packet *p, struct sstp_status_info 
             out->status = cursor_u32(&c);
             return ERR_OK;
         }
-        /* sorz: the status right behind the header, under id 0 in a Disconnect (PROTOCOL.md 3.3) */
+        /* sorz: the status follows the header, with id 0 in a Disconnect (PROTOCOL.md 3.3) */
         if ((a.id == SSTP_ATTR_STATUS || a.id == SSTP_ATTR_NONE) &&
             a.value.n == SORZ_STATUS_VALUE) {
             out->attribute = SSTP_ATTR_NONE;
@@ -200,7 +200,7 @@ void sstp_build_status(uint8_t out[SSTP_STATUS_LEN], enum sstp_type type,
         0,
         0,
         0,
-        (uint8_t)attribute, /* about which */
+        (uint8_t)attribute, /* that the status is about */
         0,
         0,
         0,

@@ -1,5 +1,5 @@
-/* sstp: SSTP packets ([MS-SSTP] 2.2), read liberally and built canonically. Slices point into
- * the caller's octets. Pure: no state, no allocation. */
+/* sstp: SSTP packets ([MS-SSTP] 2.2), read liberally and built canonically. Numbers are in network
+ * byte order. Slices point into the caller's octets. Pure: no state, no allocation. */
 #ifndef SSTPGATE_WIRE_SSTP_H
 #define SSTPGATE_WIRE_SSTP_H
 
@@ -15,12 +15,12 @@ enum {
     SSTP_NONCE = 32,
     SSTP_ACK_LEN = 48,
     SSTP_CONNECTED_LEN = 112,
-    SSTP_STATUS_LEN = 20, /* Abort and Disconnect as we build them */
+    SSTP_STATUS_LEN = 20, /* Abort and Disconnect as built here */
 };
 
 /* Message types ([MS-SSTP] 2.2.2). */
 enum sstp_type {
-    SSTP_DATA = 0, /* not on the wire: a data packet */
+    SSTP_DATA = 0, /* never sent: a data packet has no type */
     SSTP_CONNECT_REQUEST = 1,
     SSTP_CONNECT_ACK = 2,
     SSTP_CONNECT_NAK = 3,
@@ -35,7 +35,7 @@ enum sstp_type {
 /* Hash protocols ([MS-SSTP] 2.2.10): bits in the Ack's mask, one of them in Call Connected. */
 enum { SSTP_HASH_SHA1 = 1, SSTP_HASH_SHA256 = 2 };
 
-/* AttribID of a Status Info and of attributes ([MS-SSTP] 2.2.4). */
+/* Ids of attributes ([MS-SSTP] 2.2.4), and the AttribID in a Status Info. */
 enum sstp_attribute {
     SSTP_ATTR_NONE = 0,
     SSTP_ATTR_PROTOCOL = 1,
@@ -63,51 +63,51 @@ enum sstp_status {
 struct sstp_packet {
     bool control;
     uint16_t len;        /* whole packet, header included: 4 .. 4095 octets */
-    uint16_t type;       /* enum sstp_type, or a number we do not know; SSTP_DATA for data */
-    uint16_t attributes; /* control: the number the packet claims */
+    uint16_t type;       /* enum sstp_type, or an unknown number; data: SSTP_DATA */
+    uint16_t attributes; /* control: their number, as the packet claims */
     struct span body;    /* data: the PPP frame; control: the attributes */
 };
 
-/* Looks at one packet at the start of in. The 4 reserved bits before the length and the 7 beside
+/* Parses one SSTP packet at the start of in. The 4 reserved bits before the length and the 7 beside
  * the C bit are ignored (PROTOCOL.md 3.2).
- * ERR_MORE: call again with more octets. ERR_OK: *out describes in[0 .. out->len).
- * ERR_VERSION, ERR_LENGTH (below 4; control below 8): the stream is beyond repair; told as soon as
- * the octet that shows it is there. */
+ * ERR_OK: *out describes in[0 .. out->len). ERR_MORE: call again with more octets.
+ * ERR_VERSION, ERR_LENGTH (below 4; control below 8): the stream is beyond repair; returned as soon
+ * as the octet that shows it has arrived. */
 enum err sstp_parse(struct span in, struct sstp_packet *out) MUST_CHECK;
 
-/* packet: a whole one, as sstp_parse has measured it. The same with the reserved bits of its header
- * zero: packet itself where they are, else a copy in out. */
+/* Returns the packet with zeros in the reserved bits of its header: packet itself if they are zero,
+ * else a copy in out. packet: one whole packet, which sstp_parse() has accepted. */
 struct span sstp_without_reserved(struct span packet, uint8_t out[SSTP_PACKET_MAX]);
 
-/* Writes the head of a data packet whose frame of n octets is at packet + SSTP_DATA_HEAD; n is at
- * most SSTP_PACKET_MAX - SSTP_DATA_HEAD. */
+/* Writes the header of a data packet. n: octets of its frame, which follows the header; at most
+ * SSTP_PACKET_MAX - SSTP_DATA_HEAD. */
 void sstp_build_data(uint8_t packet[SSTP_DATA_HEAD], size_t n);
 
 struct sstp_ack {
-    uint8_t mask;      /* the hash protocols the server offers */
+    uint8_t mask;      /* hash protocols that the server offers */
     struct span nonce; /* 32 octets */
 };
 
-/* The parsers of messages look at as many attributes as the packet claims, at most; those with
- * another id are skipped. ERR_LENGTH stands for a list of attributes that cannot be told apart,
- * too.
- *
- * p: a CONNECT_ACK. ERR_MISSING: no Crypto Binding Request in it; ERR_LENGTH: one of a wrong
- * length. */
+/* The message parsers below read at most as many attributes as the packet claims, and skip
+ * attributes with another id. ERR_LENGTH also means a malformed list of attributes. */
+
+/* Parses a CONNECT_ACK. ERR_MISSING: no Crypto Binding Request. ERR_LENGTH: it has a wrong length.
+ */
 enum err sstp_parse_ack(const struct sstp_packet *p, struct sstp_ack *out) MUST_CHECK;
 
-/* p: a CONNECT_REQUEST. ERR_OK: it asks for protocol 1, PPP. ERR_RANGE: another protocol.
- * ERR_MISSING, ERR_LENGTH: no Encapsulated Protocol Id, or one of a wrong length. */
+/* Checks a CONNECT_REQUEST. ERR_OK: it requests protocol 1, PPP. ERR_RANGE: another protocol.
+ * ERR_MISSING: no Encapsulated Protocol Id. ERR_LENGTH: it has a wrong length. */
 enum err sstp_parse_connect_request(const struct sstp_packet *p) MUST_CHECK;
 
-/* Call Connected ([MS-SSTP] 2.2.11, 2.2.6): all offsets of this message live here. */
+/* Call Connected ([MS-SSTP] 2.2.11, 2.2.6). */
 struct sstp_connected {
-    uint8_t hash;          /* as sent: SSTP_HASH_SHA1, SSTP_HASH_SHA256 or nonsense */
+    uint8_t hash;          /* as sent: SSTP_HASH_SHA1, SSTP_HASH_SHA256 or anything else */
     struct span nonce;     /* 32 octets */
     struct span cert_hash; /* 32 octets; SHA1 uses the first 20 */
     struct span mac;       /* 32 octets; SHA1 uses the first 20 */
 };
 
+/* Offsets in the message. */
 enum {
     SSTP_CONNECTED_HASH = 15,
     SSTP_CONNECTED_NONCE = 16,
@@ -115,8 +115,8 @@ enum {
     SSTP_CONNECTED_MAC = 80
 };
 
-/* p: a CONNECTED. ERR_MISSING: no Crypto Binding attribute; ERR_LENGTH: it is not the one attribute
- * of 104 octets in a packet of 112. */
+/* Parses a CONNECTED. ERR_MISSING: no Crypto Binding attribute. ERR_LENGTH: it is not the only
+ * attribute, of 104 octets, in a packet of 112. */
 enum err sstp_parse_connected(const struct sstp_packet *p, struct sstp_connected *out) MUST_CHECK;
 
 struct sstp_status_info {
@@ -124,16 +124,16 @@ struct sstp_status_info {
     uint32_t status;
 };
 
-/* p: an ABORT, DISCONNECT or CONNECT_NAK. The first Status Info found, in any of the forms seen in
- * the wild (PROTOCOL.md 3.3): 12 octets and more, sorz's 8 octets (of id 2 or 0; the attribute is
- * then SSTP_ATTR_NONE). ERR_MISSING: none (SoftEther), or none that can be read. */
+/* Parses the first Status Info of an ABORT, DISCONNECT or CONNECT_NAK, in any of the known forms
+ * (PROTOCOL.md 3.3): 12 octets and more, or the 8 octets of sorz (id 2 or 0; out->attribute is
+ * SSTP_ATTR_NONE). ERR_MISSING: none (SoftEther), or none that is well formed. */
 enum err sstp_parse_status(const struct sstp_packet *p, struct sstp_status_info *out) MUST_CHECK;
 
-/* type: SSTP_ABORT or SSTP_DISCONNECT. Writes the whole message, 20 octets. */
+/* Writes a whole message of 20 octets. type: SSTP_ABORT or SSTP_DISCONNECT. */
 void sstp_build_status(uint8_t out[SSTP_STATUS_LEN], enum sstp_type type,
                        enum sstp_attribute attribute, enum sstp_status status);
 
-/* Names for the log: "call-abort", "value-not-supported"; "unknown" for other numbers. */
+/* Return names for the log: "call-abort", "value-not-supported"; "unknown" for other numbers. */
 const char *sstp_type_name(unsigned type);
 const char *sstp_status_name(uint32_t status);
 
