@@ -9,7 +9,7 @@ static BIO_METHOD *method;
 const char *tls_window_exhausted(const struct tls_window *w)
 {
     if (w->unasked > TLS_UNASKED_MAX)
-        return "too many messages that only require an answer";
+        return "too many messages that only need an answer";
     if (w->taken >= w->handshake)
         return "too many bytes for a handshake";
     if (w->messages > TLS_MESSAGES_MAX + w->taken / TLS_MESSAGE_OCTETS)

@@ -60,11 +60,10 @@ static int on_passphrase(char *buf, int size, int writing, void *arg)
 static void passphrase_error(const struct tls_certificate *from, const char *path, char *error)
 {
     if (from->passphrase_file != NULL)
-        snprintf(error, TLS_ERROR_MAX, "%s: its passphrase is not the one in passphrase-file",
-                 path);
+        snprintf(error, TLS_ERROR_MAX, "%s: the passphrase in passphrase-file is wrong", path);
     else
-        snprintf(error, TLS_ERROR_MAX, "%s: it is encrypted: %s", path,
-                 from->passphrase_hint == NULL ? "write passphrase-file" : from->passphrase_hint);
+        snprintf(error, TLS_ERROR_MAX, "%s: encrypted: %s", path,
+                 from->passphrase_hint == NULL ? "set passphrase-file" : from->passphrase_hint);
     ERR_clear_error();
 }
 
@@ -166,7 +165,7 @@ static bool load_pem_key(const struct tls_certificate *from, const struct tls_fi
     if (p->wanted)
         passphrase_error(from, path, error);
     else if (!contains(file, "PRIVATE KEY-----"))
-        snprintf(error, TLS_ERROR_MAX, "%s: there is no private key in it", path);
+        snprintf(error, TLS_ERROR_MAX, "%s: contains no private key", path);
     else
         tls_error_text(error, path);
     ERR_clear_error();
@@ -200,13 +199,14 @@ static bool load_pkcs12(const struct tls_certificate *from, const struct tls_fil
     case TLS_PKCS12_OK:
         if (from->key == NULL)
             return true;
-        why = "it brings its own key: `key` has no meaning with it";
+        why = "it contains its own key, so `key` has no effect";
         break;
     case TLS_PKCS12_PASSPHRASE: passphrase_error(from, from->file, error); return false;
-    case TLS_PKCS12_NO_KEY: why = "there is no private key with its certificate in it"; break;
+    case TLS_PKCS12_NO_KEY: why = "it contains no private key with its certificate"; break;
     case TLS_PKCS12_LEGACY:
-        why = "it is of the old kind (RC2), which needs OpenSSL's legacy provider (legacy.so), and "
-              "that is not installed";
+        why =
+            "it uses the old format (RC2), which needs OpenSSL's legacy provider (legacy.so), and "
+            "that is not installed";
         break;
     case TLS_PKCS12_SLOW: (void)tls_pbe_error(UINT64_MAX, from->file, error); return false;
     case TLS_PKCS12_OTHER: tls_error_text(error, from->file); return false;
@@ -225,7 +225,7 @@ static bool load(const struct tls_certificate *from, bool with_key, const struct
     if (is_pem(file)) {
         if (!load_pem(file, p, out)) {
             if (out->leaf == NULL && at_end())
-                snprintf(error, TLS_ERROR_MAX, "%s: there is no certificate in it", from->file);
+                snprintf(error, TLS_ERROR_MAX, "%s: contains no certificate", from->file);
             else
                 tls_error_text(error, from->file);
             return false;
@@ -241,7 +241,7 @@ static bool load(const struct tls_certificate *from, bool with_key, const struct
             return false;
         }
         if (with_key && from->key == NULL) {
-            snprintf(error, TLS_ERROR_MAX, "%s: only a certificate: write key", from->file);
+            snprintf(error, TLS_ERROR_MAX, "%s: contains no private key: set `key`", from->file);
             return false;
         }
     }

@@ -174,7 +174,8 @@ enum err tls_conn_write(struct tls_conn *c, struct span octets)
      * that wants to renegotiate, a KeyUpdate) that came in several records OpenSSL wants the rest
      * of it first. Programs do not send these in pieces; whoever does shall not make us keep
      * octets. */
-    return e == ERR_MORE ? fail(c, "a handshake message in pieces where data was due") : e;
+    return e == ERR_MORE ? fail(c, "a fragmented handshake message during the transfer of data")
+                         : e;
 }
 
 /* SSL_free_buffers refuses while part of a record is in them. That it must not take a record that

@@ -28,7 +28,7 @@ static void groups_error(SSL_CTX *ssl, const char *list, char *error)
                  OpenSSL_version(OPENSSL_VERSION_STRING), name);
         return;
     }
-    snprintf(error, TLS_ERROR_MAX, "groups: a group is in the list twice");
+    snprintf(error, TLS_ERROR_MAX, "groups: the list has a group twice");
 }
 
 static bool groups_apply(SSL_CTX *ssl, const char *list, char *error)
@@ -79,8 +79,8 @@ static bool ciphers_apply(SSL_CTX *ssl, const char *list, char *error)
     const bool ok = *names == '\0' ? list == NULL : SSL_CTX_set_cipher_list(ssl, names) == 1;
     if (!ok)
         snprintf(error, TLS_ERROR_MAX,
-                 "ciphers: nothing is left: cipher suites without a certificate (aNULL), without "
-                 "encryption (eNULL) and with DHE are never used");
+                 "ciphers: the list is empty after cipher suites without a certificate (aNULL), "
+                 "without encryption (eNULL) and with DHE were removed");
     ERR_clear_error();
     free(names);
     return ok;
@@ -142,7 +142,8 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 
     if (found == NULL && ctx->strict_sni) {
         ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "strict-sni: %s",
-                       asked == NULL ? "no name was asked for" : "no certificate for this name");
+                       asked == NULL ? "the client requested no name"
+                                     : "no certificate for this name");
         *alert = SSL_AD_UNRECOGNIZED_NAME; /* RFC 6066 3 */
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     }
@@ -231,13 +232,14 @@ static void report_unshown(const struct tls_served *served, struct tls_report *r
     for (size_t i = 0; i < served->count; i++) {
         if (tls_served_is_shown(served, i))
             continue;
-        snprintf(error, sizeof error,
-                 "%s: no client would be shown it: certificates above it are for the same names, "
-                 "with a key of the same kind",
-                 served->cert[i].file);
+        snprintf(
+            error, sizeof error,
+            "%s: this certificate is never used: certificates above it have the same names and "
+            "the same key type",
+            served->cert[i].file);
         report_error(r, i,
                      served->cert[i].cert.name_count == 0
-                         ? "it has no name by which clients could ask for it"
+                         ? "it has no name that clients could request"
                          : error);
     }
 }

@@ -39,8 +39,8 @@ const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
         return NULL;
     snprintf(out, TLS_ERROR_MAX, "%s: %s, so it is not sent", e->ocsp_file,
              e->staple == TLS_STAPLE_STALE
-                 ? "the OCSP response is not of these days"
-                 : "the OCSP response does not call the certificate good");
+                 ? "the OCSP response is stale or not yet valid"
+                 : "the OCSP response does not report the certificate as good");
     return out;
 }
 
@@ -52,8 +52,8 @@ const char *tls_key_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
     if (e->rsa_bits <= TLS_RSA_USUAL)
         return NULL;
     snprintf(out, TLS_ERROR_MAX,
-             "%s: its RSA key has %d bits, so that each handshake takes about %.0f times the CPU "
-             "time of 2048 bits",
+             "%s: its RSA key has %d bits, so each handshake takes about %.0f times the CPU time "
+             "of a 2048-bit key",
              e->file, e->rsa_bits, times * times * times);
     return out;
 }

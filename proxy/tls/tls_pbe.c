@@ -183,8 +183,8 @@ bool tls_pbe_error(uint64_t iterations, const char *path, char error[TLS_ERROR_M
     if (iterations <= TLS_PBE_MAX)
         return false;
     snprintf(error, TLS_ERROR_MAX,
-             "%s: its encryption needs more than %d iterations for a passphrase, which takes too "
-             "long: encrypt it again with fewer",
+             "%s: its encryption uses more than %d iterations of the passphrase hash, which takes "
+             "too long: re-encrypt it with fewer",
              path, TLS_PBE_MAX);
     return true;
 }

@@ -43,7 +43,7 @@ static bool fits_settings(const struct tls_cert *cert, const struct tls_certific
     if (tls_cert_use(cert, probe))
         return true;
     if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_PRIVATE_KEY_MISMATCH) {
-        snprintf(error, TLS_ERROR_MAX, "%s: the private key is not that of the certificate",
+        snprintf(error, TLS_ERROR_MAX, "%s: the private key does not match the certificate",
                  from->key != NULL ? from->key : from->file);
         ERR_clear_error();
     } else {

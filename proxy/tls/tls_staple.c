@@ -40,7 +40,7 @@ static const char *read_response(OCSP_RESPONSE *response, const X509 *leaf, stru
         out->until = until == NULL ? 0 : tls_time(until);
     }
     OCSP_BASICRESP_free(basic);
-    return single == NULL ? "it is not about this certificate" : NULL;
+    return single == NULL ? "it is not for this certificate" : NULL;
 }
 
 bool tls_staple_load(const char *path, X509 *leaf, struct tls_staple *out,

@@ -38,19 +38,19 @@ static void keys_may_be_encrypted(void **state)
         struct tls_certificate c;
         const char *text;
     } bad[] = {
-        {{.file = locked}, "encrypted: write passphrase-file"},
-        {{.file = locked, .passphrase_file = wrong}, "not the one in passphrase-file"},
-        {{.file = der}, "only a certificate: write key"},
+        {{.file = locked}, "encrypted: set passphrase-file"},
+        {{.file = locked, .passphrase_file = wrong}, "passphrase-file is wrong"},
+        {{.file = der}, "contains no private key: set `key`"},
         {{.file = der, .key = der}, "not a private key in PEM"},
         {{.file = ec.pem, .key = rsa.pem}, "rsa.pem: "},
-        {{.file = ca_only}, "there is no private key in it"},
-        {{.file = ec.pem, .key = ca_only}, "ca-only.pem: there is no private key in it"},
+        {{.file = ca_only}, "contains no private key"},
+        {{.file = ec.pem, .key = ca_only}, "ca-only.pem: contains no private key"},
         {{.file = "/"}, "/: Is a directory"},
         {{.file = "/dev/zero"}, "/dev/zero: not a regular file"},
         {{.file = write_text("junk", "0 or so")}, "neither PEM nor PKCS#12"},
         {{.file = write_text("half", "-----BEGIN CERTIFICATE-----\nMIIB")}, "half: "},
         {{.file = write_text("key-only", "-----BEGIN FOO-----\n-----END FOO-----\n")},
-         "there is no certificate in it"},
+         "contains no certificate"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         is_about(bad_ctx(&bad[i].c, 1), bad[i].text);

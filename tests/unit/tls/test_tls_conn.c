@@ -694,11 +694,11 @@ static void what_a_context_cannot_use_is_named(void **state)
         {&modern, leaf, rsa.pem, ""}, /* somebody else's */
         {&bad_list, ec.pem, NULL, "ciphers"},
         {&bad_suites, ec.pem, NULL, "ciphersuites"},
-        {&no_suites, ec.pem, NULL, "ciphers: nothing is left"},
+        {&no_suites, ec.pem, NULL, "ciphers: the list is empty"},
         {&bad_group, ec.pem, NULL, "groups: OpenSSL 3"},
         {&bad_group, ec.pem, NULL, "does not know 'P-255'"},
 #if OPENSSL_VERSION_NUMBER < 0x30500000L /* from 3.5 on the second one is ignored */
-        {&group_twice, ec.pem, NULL, "groups: a group is in the list twice"},
+        {&group_twice, ec.pem, NULL, "groups: the list has a group twice"},
 #endif
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

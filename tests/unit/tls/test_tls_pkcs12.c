@@ -58,11 +58,11 @@ static void pkcs12_old_and_new(void **state)
             struct tls_certificate c;
             const char *text;
         } bad[] = {
-            {{.file = locked}, "encrypted: write passphrase-file"},
-            {{.file = locked, .passphrase_file = wrong}, "not the one in passphrase-file"},
-            {{.file = locked, .passphrase_file = none}, "not the one in passphrase-file"},
+            {{.file = locked}, "encrypted: set passphrase-file"},
+            {{.file = locked, .passphrase_file = wrong}, "passphrase-file is wrong"},
+            {{.file = locked, .passphrase_file = none}, "passphrase-file is wrong"},
             {{.file = locked, .passphrase_file = missing}, "missing-passphrase: No such file"},
-            {{.file = open, .key = rsa.pem}, "`key` has no meaning"},
+            {{.file = open, .key = rsa.pem}, "`key` has no effect"},
             {{.file = keyless}, "no private key"},
         };
         for (size_t i = 0; i < sizeof good / sizeof *good; i++) {

@@ -125,7 +125,7 @@ static void a_certificate_that_nobody_would_see_is_an_error(void **state)
         {.file = ec.pem}, {.file = rsa.pem}, {.file = ec.pem}, {.file = bare.pem}};
     char *errors = bad_ctx(list, 4);
     assert_non_null(strstr(errors, "2: "));
-    assert_non_null(strstr(errors, "certificates above it are for the same names"));
+    assert_non_null(strstr(errors, "certificates above it have the same names"));
     assert_non_null(strstr(errors, "3: it has no name"));
     assert_null(strstr(errors, "1: "));
     free(errors);

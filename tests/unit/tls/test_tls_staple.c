@@ -139,7 +139,7 @@ static void a_staple_that_is_none_is_refused(void **state)
         {write_response("behind.der", response(&ec, V_OCSP_CERTSTATUS_GOOD, 0, 60), "x"),
          "not an OCSP response"},
         {write_response("other.der", response(&two, V_OCSP_CERTSTATUS_GOOD, 0, 60), ""),
-         "not about this certificate"},
+         "not for this certificate"},
         {write_response("later.der", later, ""), "trylater"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
