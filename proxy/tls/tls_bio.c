@@ -4,7 +4,7 @@
 
 #include "base/insist.h"
 
-static BIO_METHOD *method;
+static BIO_METHOD *window_method;
 
 const char *tls_window_exhausted(const struct tls_window *w)
 {
@@ -22,7 +22,8 @@ void tls_window_on_info(const SSL *ssl, int where, int ret)
     struct tls_window *w = BIO_get_data(SSL_get_rbio(ssl));
 
     (void)ret;
-    /* OpenSSL leaves its state machine once for each message, even after several steps. */
+    /* OpenSSL leaves its state machine once for each message, even if a message takes several
+     * steps. */
     if ((where & SSL_CB_EXIT) != 0 && w->handshake == UINT64_MAX)
         w->messages++;
 }
@@ -43,7 +44,7 @@ static int window_read(BIO *bio, char *out, size_t cap, size_t *done)
         return 0; /* without a retry flag: the connection fails */
     }
     if (n == 0) {
-        BIO_set_retry_read(bio); /* the end of the stream is told by the owner, not by the BIO */
+        BIO_set_retry_read(bio); /* the owner, not the BIO, reports the end of the stream */
         return 0;
     }
     memcpy(out, w->in.p, n);
@@ -65,20 +66,21 @@ static int window_write(BIO *bio, const char *octets, size_t n, size_t *done)
 static long window_ctrl(BIO *bio, int cmd, long num, void *ptr)
 {
     (void)bio, (void)num, (void)ptr;
-    return cmd == BIO_CTRL_FLUSH; /* the owner flushes; everything else is not for us */
+    return cmd == BIO_CTRL_FLUSH; /* the owner flushes; no other command is supported */
 }
 
 static void method_free(void)
 {
-    BIO_meth_free(method);
+    BIO_meth_free(window_method);
 }
 
 static void method_init(void)
 {
-    method = insist_alloc(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "window"));
-    BIO_meth_set_read_ex(method, window_read);
-    BIO_meth_set_write_ex(method, window_write);
-    BIO_meth_set_ctrl(method, window_ctrl);
+    window_method =
+        insist_alloc(BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "window"));
+    BIO_meth_set_read_ex(window_method, window_read);
+    BIO_meth_set_write_ex(window_method, window_write);
+    BIO_meth_set_ctrl(window_method, window_ctrl);
     OPENSSL_atexit(method_free);
 }
 
@@ -86,7 +88,7 @@ BIO *tls_bio_new(struct tls_window *w)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     INSIST(pthread_once(&once, method_init) == 0);
-    BIO *bio = insist_alloc(BIO_new(method));
+    BIO *bio = insist_alloc(BIO_new(window_method));
     BIO_set_data(bio, w);
     BIO_set_init(bio, 1);
     return bio;

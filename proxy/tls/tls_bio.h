@@ -1,6 +1,6 @@
-/* tls_bio: the BIO under a TLS connection. It reads from a window that its owner points at octets
- * that have just arrived, and writes into a sink that takes everything. So OpenSSL never touches a
- * socket, keeps no copy of what was received, and the owner decides when records leave. */
+/* tls_bio: the BIO of a TLS connection. It reads from a window, which its owner points at bytes
+ * that have just arrived, and writes to a sink, which accepts everything. So OpenSSL never uses a
+ * socket and keeps no copy of received bytes, and the owner decides when records are sent. */
 #ifndef SSTPGATE_TLS_TLS_BIO_H
 #define SSTPGATE_TLS_TLS_BIO_H
 
@@ -10,7 +10,7 @@
 
 #include "base/span.h"
 
-/* Takes all of octets before it returns; must not call back into the TLS connection. */
+/* Consumes all of octets before it returns; must not call any function of the TLS connection. */
 typedef void (*tls_sink)(void *arg, struct span octets);
 
 enum {
@@ -23,31 +23,32 @@ enum {
     TLS_CLIENT_HANDSHAKE_MAX = 8192,
     TLS_SERVER_HANDSHAKE_MAX = 3 * 32768,
     /* Messages after the handshake (KeyUpdates, tickets): TLS_MESSAGES_MAX without data, and one
-     * more for each TLS_MESSAGE_OCTETS. A KeyUpdate has 27 bytes, and costs as much CPU time as 9
-     * kB of data. A program that changes keys does so after some 2^24 records. */
+     * more for each TLS_MESSAGE_OCTETS bytes. A KeyUpdate has 27 bytes, and costs as much CPU time
+     * as 9 kB of data. A program that changes keys does so after some 2^24 records. */
     TLS_MESSAGES_MAX = 128,
     TLS_MESSAGE_OCTETS = 1 << 20,
 };
 
-/* The bytes that a connection may read next. None are left once a bound above is exceeded. */
+/* The bytes that a connection may read next, and what it has used of the limits above. No bytes are
+ * readable once a limit is exceeded. */
 struct tls_window {
-    struct span in;     /* bytes not read yet */
+    struct span in;     /* unread bytes */
     unsigned unasked;   /* writes of OpenSSL since the owner set this to 0 */
     unsigned messages;  /* messages after the handshake */
     uint64_t taken;     /* bytes read */
-    uint64_t handshake; /* bytes that the handshake may take; UINT64_MAX: it is over */
+    uint64_t handshake; /* limit on the bytes of the handshake; UINT64_MAX: it has ended */
     time_t now;         /* time of the handshake, for OpenSSL's callbacks; 0: not set */
     tls_sink sink;
     void *arg;
 };
 
-/* Returns which bound is exceeded; NULL: none. */
+/* Returns which limit is exceeded, as a text for the log; NULL: none. */
 const char *tls_window_exhausted(const struct tls_window *w);
 
-/* Counts messages. The info callback of every SSL_CTX whose connections use such a BIO. */
+/* Counts messages. Must be the info callback of every SSL_CTX whose connections use this BIO. */
 void tls_window_on_info(const SSL *ssl, int where, int ret);
 
-/* w must live as long as the BIO. */
+/* Returns a new BIO that the caller owns. w must outlive it. */
 BIO *tls_bio_new(struct tls_window *w);
 
 #endif

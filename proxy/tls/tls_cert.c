@@ -24,31 +24,32 @@ static bool is_pem(const struct tls_file *file)
 
 /* ---- passphrases ---- */
 
-/* The first line of a file, at the start of its octets. */
-struct passphrase {
+/* The first line of a file, at the start of its bytes. */
+struct tls_passphrase {
     struct tls_file file;
-    bool known;  /* there is one, though it may be empty */
-    bool wanted; /* somebody asked for it */
+    bool known;  /* one is configured; it may be empty */
+    bool wanted; /* OpenSSL has asked for it */
 };
 
-static bool passphrase_read(const char *path, struct passphrase *p, char *error)
+static bool passphrase_read(const char *path, struct tls_passphrase *p, char *error)
 {
-    *p = (struct passphrase){.known = path != NULL};
+    *p = (struct tls_passphrase){.known = path != NULL};
     if (path == NULL)
         return true;
     if (!tls_file_read(path, &p->file, error))
         return false;
     for (size_t i = 0; i < p->file.n; i++)
-        if (strchr("\r\n", p->file.octets[i]) != NULL) /* and at a NUL, which none can hold */
+        if (strchr("\r\n", p->file.octets[i]) !=
+            NULL) /* strchr() also finds a NUL, which no passphrase can have */
             p->file.n = i;
-    p->file.octets[p->file.n] = '\0'; /* tls_file_read: there is room behind the last octet */
+    p->file.octets[p->file.n] = '\0'; /* tls_file_read() leaves room behind the last byte */
     return true;
 }
 
-/* Never OpenSSL's own, which would make a daemon wait at a terminal. */
+/* Replaces OpenSSL's own callback, which would make a daemon wait for a terminal. */
 static int on_passphrase(char *buf, int size, int writing, void *arg)
 {
-    struct passphrase *p = arg;
+    struct tls_passphrase *p = arg;
     (void)writing;
     p->wanted = true;
     if (!p->known || size < 0 || p->file.n > (size_t)size)
@@ -84,7 +85,7 @@ bool tls_name_normal(struct span name, char out[TLS_NAME_SIZE])
     return true;
 }
 
-static void add_name(struct tls_cert *cert, const ASN1_STRING *text)
+static void name_add(struct tls_cert *cert, const ASN1_STRING *text)
 {
     char name[TLS_NAME_SIZE];
     const struct span octets =
@@ -99,7 +100,7 @@ static void add_name(struct tls_cert *cert, const ASN1_STRING *text)
     cert->name[cert->name_count++] = insist_alloc(strdup(name));
 }
 
-/* RFC 6125 6.4.4: the common name counts where there is no DNS name in subjectAltName. */
+/* RFC 6125 6.4.4: the common name counts if subjectAltName has no DNS name. */
 static void collect_names(struct tls_cert *cert)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert->leaf, NID_subject_alt_name, NULL, NULL);
@@ -108,13 +109,13 @@ static void collect_names(struct tls_cert *cert)
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
         if (name->type == GEN_DNS)
-            add_name(cert, name->d.dNSName);
+            name_add(cert, name->d.dNSName);
     }
     GENERAL_NAMES_free(names);
     if (cert->name_count > 0)
         return;
     for (int i = -1; (i = X509_NAME_get_index_by_NID(subject, NID_commonName, i)) >= 0;)
-        add_name(cert, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)));
+        name_add(cert, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)));
 }
 
 /* ---- PEM ---- */
@@ -124,15 +125,15 @@ static BIO *bio_of(const struct tls_file *file)
     return insist_alloc(BIO_new_mem_buf(file->octets, (int)file->n));
 }
 
-/* The end of a PEM file is an error like any other to OpenSSL; a block with nothing in it ends the
- * file without one. */
+/* Returns whether reading has stopped at the end of the PEM file, which OpenSSL reports as an
+ * error; a file that ends with an empty block causes none. */
 static bool at_end(void)
 {
     const unsigned long e = ERR_peek_last_error();
     return e == 0 || (ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE);
 }
 
-static bool load_pem(const struct tls_file *file, struct passphrase *p, struct tls_cert *out)
+static bool load_pem(const struct tls_file *file, struct tls_passphrase *p, struct tls_cert *out)
 {
     BIO *bio = bio_of(file);
     X509 *next;
@@ -145,7 +146,7 @@ static bool load_pem(const struct tls_file *file, struct passphrase *p, struct t
 }
 
 static bool load_pem_key(const struct tls_certificate *from, const struct tls_file *file,
-                         struct passphrase *p, struct tls_cert *out, char *error)
+                         struct tls_passphrase *p, struct tls_cert *out, char *error)
 {
     const char *path = from->key == NULL ? from->file : from->key;
 
@@ -172,7 +173,7 @@ static bool load_pem_key(const struct tls_certificate *from, const struct tls_fi
     return false;
 }
 
-static bool load_key_file(const struct tls_certificate *from, struct passphrase *p,
+static bool load_key_file(const struct tls_certificate *from, struct tls_passphrase *p,
                           struct tls_cert *out, char *error)
 {
     struct tls_file file;
@@ -183,10 +184,10 @@ static bool load_key_file(const struct tls_certificate *from, struct passphrase 
     return ok;
 }
 
-/* ---- all of it ---- */
+/* ---- all formats ---- */
 
 static bool load_pkcs12(const struct tls_certificate *from, const struct tls_file *file,
-                        struct passphrase *p, struct tls_cert *out, char *error)
+                        struct tls_passphrase *p, struct tls_cert *out, char *error)
 {
     const char *why = NULL;
     struct tls_pkcs12_content content = {.chain = out->chain};
@@ -216,8 +217,9 @@ static bool load_pkcs12(const struct tls_certificate *from, const struct tls_fil
     return false;
 }
 
-static bool load(const struct tls_certificate *from, bool with_key, const struct tls_file *file,
-                 struct passphrase *p, struct tls_cert *out, char *error)
+static bool load_content(const struct tls_certificate *from, bool with_key,
+                         const struct tls_file *file, struct tls_passphrase *p,
+                         struct tls_cert *out, char *error)
 {
     const unsigned char *at = file->octets;
 
@@ -252,12 +254,12 @@ bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls
                    char error[TLS_ERROR_MAX])
 {
     struct tls_file file = {0};
-    struct passphrase p = {0};
+    struct tls_passphrase p = {0};
     bool ok = passphrase_read(from->passphrase_file, &p, error) &&
               tls_file_read(from->file, &file, error);
 
     *out = (struct tls_cert){.chain = insist_alloc(sk_X509_new_null())};
-    ok = ok && load(from, with_key, &file, &p, out, error);
+    ok = ok && load_content(from, with_key, &file, &p, out, error);
     ERR_clear_error();
     tls_file_free(&file);
     tls_file_free(&p.file);

@@ -1,5 +1,5 @@
-/* tls_cert: a certificate as it comes out of its files: PEM, PKCS#12, or the DER of a leaf; the
- * kind is told by the content. For the files of this room: OpenSSL's types stand in it. */
+/* tls_cert: a certificate loaded from its files: PEM, PKCS#12, or the DER of a leaf; the content
+ * decides which. For the files of this room, because it has OpenSSL's types. */
 #ifndef SSTPGATE_TLS_TLS_CERT_H
 #define SSTPGATE_TLS_TLS_CERT_H
 
@@ -15,13 +15,14 @@
 
 struct tls_cert {
     X509 *leaf;
-    EVP_PKEY *key;          /* NULL where it was not asked for */
+    EVP_PKEY *key;          /* NULL: not requested */
     STACK_OF(X509) * chain; /* between the leaf and its CA; may be empty */
-    char **name;            /* that it is for, in lower case; *.DOMAIN as it stands */
+    char **name;            /* names in lower case; a wildcard is *.DOMAIN */
     size_t name_count;
 };
 
-/* False: *error says why, with the file in front; nothing is kept then. */
+/* Loads a certificate; with_key: and its key, which is required then. False: *error has the reason,
+ * with the file in front, and *out is empty. */
 bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls_cert *out,
                    char error[TLS_ERROR_MAX]);
 
@@ -34,8 +35,8 @@ bool tls_cert_use(const struct tls_cert *cert, SSL_CTX *ssl);
 /* Returns the size of the RSA key in bits; 0: not RSA. */
 int tls_cert_rsa_bits(const struct tls_cert *cert);
 
-/* A name as it is compared: lower case, without the dot that may stand at its end. False when it
- * is none: empty, too long for DNS, or with octets in it that are no visible ASCII. */
+/* Writes a name in the form in which names are compared: lower case, without a dot at its end.
+ * False: not a name: empty, too long for DNS, or with other characters than visible ASCII. */
 enum { TLS_NAME_SIZE = 256 };
 bool tls_name_normal(struct span name, char out[TLS_NAME_SIZE]);
 

@@ -17,7 +17,7 @@ struct tls_conn {
     bool server;
     bool failed;
     bool refused; /* an alert from the peer is the cause of the failure */
-    bool unread;  /* since the last bytes came, no call has returned that it needs more */
+    bool unread;  /* since the last bytes arrived, no call has returned ERR_MORE */
     char *error;  /* NULL: none; allocated, because most connections never have one */
 };
 
@@ -84,8 +84,8 @@ void tls_conn_feed(struct tls_conn *c, struct span octets)
     c->unread = true;
 }
 
-/* For what ends the connection without OpenSSL having a word for it. */
-static enum err fail(struct tls_conn *c, const char *why)
+/* Fails for a reason that is not an error of OpenSSL. */
+static enum err conn_fail(struct tls_conn *c, const char *why)
 {
     c->failed = true;
     if (c->error == NULL)
@@ -93,15 +93,15 @@ static enum err fail(struct tls_conn *c, const char *why)
     return ERR_TLS;
 }
 
-/* Before each call the error queue must be empty. It nearly always is, and to look costs a fifth of
- * what emptying its sixteen places does, for each record. */
+/* Empties the error queue, as is necessary before each call. It nearly always is empty, and looking
+ * costs a fifth of clearing its sixteen entries, for each record. */
 static void queue_empty(void)
 {
     if (ERR_peek_error() != 0)
         ERR_clear_error();
 }
 
-static void keep_error(struct tls_conn *c)
+static void conn_keep_error(struct tls_conn *c)
 {
     /* OpenSSL adds the number of an alert that it has received to this offset. */
     c->refused = ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_SSL &&
@@ -121,7 +121,7 @@ static void keep_error(struct tls_conn *c)
 /* Returns the meaning of the result of an OpenSSL call. The error queue was empty before the call,
  * so its entries are about this call. After a failure OpenSSL must not be called for this
  * connection. */
-static enum err outcome(struct tls_conn *c, int ret)
+static enum err conn_outcome(struct tls_conn *c, int ret)
 {
     if (ret > 0)
         return ERR_OK;
@@ -131,7 +131,7 @@ static enum err outcome(struct tls_conn *c, int ret)
     default:
         c->failed = true;
         if (c->error == NULL)
-            keep_error(c);
+            conn_keep_error(c);
         ERR_clear_error();
         return ERR_TLS;
     }
@@ -142,12 +142,12 @@ enum err tls_conn_handshake(struct tls_conn *c)
     if (c->failed)
         return ERR_TLS;
     queue_empty();
-    enum err e = outcome(c, SSL_do_handshake(c->ssl));
+    enum err e = conn_outcome(c, SSL_do_handshake(c->ssl));
     if (e == ERR_OK) {
         c->window.unasked = 0;
         c->window.handshake = UINT64_MAX;
     }
-    return e == ERR_CLOSED ? fail(c, "closed during the handshake") : e;
+    return e == ERR_CLOSED ? conn_fail(c, "closed during the handshake") : e;
 }
 
 enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n)
@@ -156,9 +156,9 @@ enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n)
     if (c->failed)
         return ERR_TLS;
     queue_empty();
-    enum err e = outcome(c, SSL_read_ex(c->ssl, out, cap, n));
+    enum err e = conn_outcome(c, SSL_read_ex(c->ssl, out, cap, n));
     if (e == ERR_OK)
-        c->window.unasked = 0; /* somebody who also sends data */
+        c->window.unasked = 0; /* a peer that also sends data */
     return e;
 }
 
@@ -168,18 +168,19 @@ enum err tls_conn_write(struct tls_conn *c, struct span octets)
     if (c->failed)
         return ERR_TLS;
     queue_empty();
-    enum err e = outcome(c, SSL_write_ex(c->ssl, octets.p, octets.n, &done));
+    enum err e = conn_outcome(c, SSL_write_ex(c->ssl, octets.p, octets.n, &done));
     c->window.unasked = 0;
-    /* The sink takes everything, but amid a handshake message behind the handshake (a ClientHello
-     * that wants to renegotiate, a KeyUpdate) that came in several records OpenSSL wants the rest
-     * of it first. Programs do not send these in pieces; whoever does shall not make us keep
-     * octets. */
-    return e == ERR_MORE ? fail(c, "a fragmented handshake message during the transfer of data")
-                         : e;
+    /* The sink accepts everything. But if a handshake message after the handshake (a ClientHello
+     * for a renegotiation, a KeyUpdate) is fragmented, OpenSSL needs the rest of it before it
+     * writes. Programs do not fragment these messages, and a peer that does must not make the gate
+     * queue data. */
+    return e == ERR_MORE
+               ? conn_fail(c, "a fragmented handshake message during the transfer of data")
+               : e;
 }
 
-/* SSL_free_buffers refuses while part of a record is in them. That it must not take a record that
- * was read in part is only known to it since 3.0.14 (CVE-2024-4741), so it is not asked then. */
+/* SSL_free_buffers refuses while a buffer has part of a record; but before 3.0.14 (CVE-2024-4741)
+ * it also frees a record that was read in part, so it is not called then. */
 void tls_conn_rest(struct tls_conn *c)
 {
     if (!c->unread)
@@ -233,12 +234,12 @@ struct span tls_conn_leaf(const struct tls_conn *c)
     X509 *leaf = c->server ? SSL_get_certificate(c->ssl) : SSL_get0_peer_certificate(c->ssl);
     const SSL_CIPHER *cipher = SSL_get_current_cipher(c->ssl);
     unsigned char *der = NULL;
-    /* A server has its certificate even where an anonymous cipher did not show it. */
+    /* A server has a certificate even if an anonymous cipher did not show it. */
     if (cipher == NULL || SSL_CIPHER_get_auth_nid(cipher) == NID_auth_null)
         leaf = NULL;
     int n = leaf == NULL ? 0 : i2d_X509(leaf, &der);
     if (n <= 0)
         return span_of(NULL, 0);
-    /* OpenSSL's allocator is malloc unless somebody replaced it, which nobody here does */
+    /* OpenSSL's allocator is malloc(), because this program does not replace it */
     return span_of(der, (size_t)n);
 }

@@ -1,5 +1,5 @@
-/* tls_conn: one TLS connection as a machine that is fed octets and asked for octets. No sockets, no
- * loop, no clock. One thread at a time. */
+/* tls_conn: one TLS connection as a machine: its owner feeds it bytes and asks it for bytes. No
+ * sockets, no loop, no clock. One thread at a time. */
 #ifndef SSTPGATE_TLS_TLS_CONN_H
 #define SSTPGATE_TLS_TLS_CONN_H
 
@@ -12,64 +12,67 @@
 #include "tls/tls_bio.h"
 #include "tls/tls_ctx.h"
 
-enum { TLS_RECORD_MAX = 16384 }; /* octets of plaintext in one record (RFC 8446 5.1) */
+enum { TLS_RECORD_MAX = 16384 }; /* bytes of plaintext in one record (RFC 8446 5.1) */
 
 struct tls_conn;
 
-/* Records that want to leave go to sink(arg, octets), during any of the calls below. */
+/* Creates the server side. Every function below may call sink(arg, octets) to send records. ctx
+ * must outlive the connection. */
 struct tls_conn *tls_conn_new_server(struct tls_ctx *ctx, tls_sink sink, void *arg);
 
 /* Server: sets the time of the handshake, by which a staple is fresh (seconds since 1970). Call it
  * before the handshake; without it no staple is sent. */
 void tls_conn_set_time(struct tls_conn *c, time_t now);
 
-/* sni: server name to send, NULL: none. verify_name: DNS name or address the certificate must
- * carry where ctx verifies chains; NULL: any. Both are copied. */
+/* Creates the client side. sni: server name to send; NULL: none. verify_name: DNS name or address
+ * that the certificate must have if ctx verifies chains; NULL: any. Both are copied. */
 struct tls_conn *tls_conn_new_client(struct tls_ctx *ctx, const char *sni, const char *verify_name,
                                      tls_sink sink, void *arg);
+/* A no-op for NULL. */
 void tls_conn_free(struct tls_conn *c);
 
-/* Points the connection at octets that have arrived. They must stay there until handshake and read
- * have been called until ERR_MORE, after which nothing of them is left unread. */
+/* Points the connection at bytes that have arrived. They are not copied, and must remain valid
+ * until the handshake or a read has returned ERR_MORE: then all of them have been read. */
 void tls_conn_feed(struct tls_conn *c, struct span octets);
 
-/* ERR_OK: done. ERR_MORE: needs more octets. ERR_TLS: failed for good, an alert may have gone to
- * the sink, tls_conn_error tells why. */
+/* Continues the handshake. ERR_OK: done. ERR_MORE: needs more bytes. ERR_TLS: failed for good;
+ * tls_conn_error() has the reason, and the sink may have got an alert. */
 enum err tls_conn_handshake(struct tls_conn *c) MUST_CHECK;
 
-/* ERR_OK: *n octets of plaintext (1..cap) are in out. ERR_MORE: none there. ERR_CLOSED: the peer
- * sent close_notify. ERR_TLS: failed for good. */
+/* Reads plaintext. ERR_OK: *n bytes (1..cap) are in out. ERR_MORE: none has arrived. ERR_CLOSED:
+ * the peer has sent close_notify. ERR_TLS: failed for good. */
 enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n) MUST_CHECK;
 
-/* One record for up to TLS_RECORD_MAX octets, more records for more. ERR_TLS: failed for good. */
+/* Sends plaintext in one record for each TLS_RECORD_MAX bytes. ERR_TLS: failed for good. */
 enum err tls_conn_write(struct tls_conn *c, struct span octets) MUST_CHECK;
 
-/* Nothing comes for now: gives back the buffers of records, about 32 kB, where nothing is left in
- * them. OpenSSL would do so behind each record on its own (SSL_MODE_RELEASE_BUFFERS), which costs a
- * tenth of the CPU time of small packets that come in a crowd. At any time. */
+/* Frees the record buffers, about 32 kB, if they are empty; they are allocated again when needed.
+ * Call it, at any time, when no bytes are expected for now. With SSL_MODE_RELEASE_BUFFERS OpenSSL
+ * would free them after each record, which costs a tenth of the CPU time of bursts of small
+ * packets. */
 void tls_conn_rest(struct tls_conn *c);
 
-/* Sends close_notify, once; does nothing before the handshake is done or after a failure. */
+/* Sends close_notify, once; a no-op before the end of the handshake and after a failure. */
 void tls_conn_shutdown(struct tls_conn *c);
 
-/* Why the last call answered ERR_TLS. */
+/* Returns the reason of the last ERR_TLS; "": none. Valid until tls_conn_free(). */
 const char *tls_conn_error(const struct tls_conn *c);
 
-/* Returns whether the last call returned ERR_TLS because of an alert from the peer: the peer
- * refuses our certificate, for example, or gives up. */
+/* Returns whether an alert from the peer is the cause of the last ERR_TLS: the peer refuses our
+ * certificate, for example. */
 bool tls_conn_refused(const struct tls_conn *c);
 
-/* Client: the handshake failed because the chain or the name of the peer's certificate did. */
+/* Client: returns whether the verification of the peer's chain, its name or its keys has failed. */
 bool tls_conn_unverified(const struct tls_conn *c);
 
 const char *tls_conn_version(const struct tls_conn *c); /* "TLSv1.3" */
 const char *tls_conn_cipher(const struct tls_conn *c);
 
-/* Server: the name the client asked for, empty when none; valid as long as c. */
+/* Server: returns the name that the client requested; empty: none. Valid until tls_conn_free(). */
 struct span tls_conn_sni(const struct tls_conn *c);
 
-/* The leaf certificate that was shown on this very connection, as DER: server: ours, client: the
- * peer's. Caller frees with free(). n == 0: there is none (anonymous ciphers). */
+/* Returns the leaf certificate that was shown on this connection, as DER; server: ours, client: the
+ * peer's. The caller frees it with free(). n == 0: none, as with anonymous ciphers. */
 struct span tls_conn_leaf(const struct tls_conn *c);
 
 #endif

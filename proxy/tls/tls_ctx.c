@@ -14,7 +14,7 @@
 #include "tls/tls_peer.h"
 #include "tls/tls_time.h"
 
-/* Reports the name in list for which the library has refused the list. */
+/* Writes an error about the name because of which the library has refused the list. */
 static void groups_error(SSL_CTX *ssl, const char *list, char *error)
 {
     char name[64];
@@ -47,9 +47,8 @@ static bool is_offered(const SSL_CIPHER *c)
            SSL_CIPHER_get_cipher_nid(c) != NID_undef && SSL_CIPHER_get_kx_nid(c) != NID_kx_dhe;
 }
 
-/* Returns the cipher suites of the context without those of TLS 1.3, which are set with
- * ciphersuites.
- */
+/* Returns the names of the cipher suites of the context that may be offered, without those of TLS
+ * 1.3, which `ciphersuites` sets. The caller frees. */
 static char *offered_names(SSL_CTX *ssl)
 {
     const STACK_OF(SSL_CIPHER) *all = SSL_CTX_get_ciphers(ssl);
@@ -66,9 +65,9 @@ static char *offered_names(SSL_CTX *ssl)
     return names;
 }
 
-/* Sets list without the suites that are never offered. NULL: the list of the context and not
- * "DEFAULT", because an openssl.cnf may have narrowed it. Only an explicit list of which nothing is
- * left is an error. */
+/* Sets list without the suites that are never offered. NULL: the list that the context has, and not
+ * "DEFAULT", because an openssl.cnf may have narrowed it. Only an explicit list that becomes empty
+ * is an error. */
 static bool ciphers_apply(SSL_CTX *ssl, const char *list, char *error)
 {
     if (list != NULL && !SSL_CTX_set_cipher_list(ssl, list)) {
@@ -108,8 +107,8 @@ static bool settings_apply(SSL_CTX *ssl, const struct tls_settings *s, char *err
     if (!groups_apply(ssl, s->groups != NULL ? s->groups : TLS_GROUPS, error))
         return false;
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
-    if (level == 0)
-        /* RFC 5746 came in 2010; servers that need level 0 may be older (PROTOCOL.md 6.1) */
+    if (level ==
+        0) /* RFC 5746 is of 2010; servers that need level 0 may be older (PROTOCOL.md 6.1) */
         SSL_CTX_set_options(ssl, SSL_OP_LEGACY_SERVER_CONNECT);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_info_callback(ssl, tls_window_on_info);
@@ -131,9 +130,9 @@ static SSL_CTX *ssl_new(const SSL_METHOD *method, const struct tls_settings *set
     return ssl;
 }
 
-/* ---- what OpenSSL asks during a handshake ---- */
+/* ---- callbacks of OpenSSL during a handshake ---- */
 
-/* Comes for every client, also for those that name nobody. */
+/* Chooses the certificates. OpenSSL calls it for every client, also without a server name. */
 static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     const struct tls_ctx *ctx = arg;
@@ -156,7 +155,7 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* Comes when the certificate has been chosen. */
+/* Sends the staple. OpenSSL calls it when the certificate has been chosen. */
 static int on_status(SSL *ssl, void *arg)
 {
     const struct tls_ctx *ctx = arg;
@@ -170,8 +169,8 @@ static int on_status(SSL *ssl, void *arg)
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* RFC 7301 3.2 wants an alert where nothing fits, but SSTP is older than ALPN: a client that offers
- * something else is let in without it. */
+/* RFC 7301 3.2 requires an alert if no protocol matches, but SSTP is older than ALPN: a client that
+ * offers other protocols is accepted without ALPN. */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n,
                    const unsigned char *offered, unsigned offered_n, void *arg)
 {
@@ -194,8 +193,8 @@ static SSL_CTX *server_ssl(struct tls_ctx *ctx, const struct tls_settings *setti
         return NULL;
     SSL_CTX_set_num_tickets(ssl, 0);
     SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    /* The first is asked in the context that the connection begins with, the others in the one it
-     * was switched to. */
+    /* OpenSSL calls the first in the context that the connection starts with, the others in the
+     * context that the first has chosen. */
     SSL_CTX_set_tlsext_servername_callback(ssl, on_server_name);
     SSL_CTX_set_tlsext_servername_arg(ssl, ctx);
     SSL_CTX_set_tlsext_status_cb(ssl, on_status);
@@ -252,7 +251,7 @@ static void make_contexts(struct tls_ctx *ctx, const struct tls_settings *settin
     for (size_t i = 0; i < served->group_count; i++) {
         struct tls_group *g = &served->group[i];
         g->ssl = server_ssl(ctx, settings, error);
-        INSIST(g->ssl != NULL); /* the probe was made of the same settings */
+        INSIST(g->ssl != NULL); /* the probe has the same settings */
         for (size_t k = 0; k < g->members; k++)
             INSIST(tls_cert_use(&served->cert[g->member[k]].cert, g->ssl));
     }
@@ -288,7 +287,7 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
     return NULL;
 }
 
-/* ---- what a listener's certificates are ---- */
+/* ---- the certificates of a listener ---- */
 
 void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
                     void (*on_expiry)(void *arg, const struct tls_expiry *e), void *arg)
@@ -329,7 +328,7 @@ static bool load_ca(SSL_CTX *ssl, const char *file, char *error)
     if (strcmp(file, "system") == 0) {
         ok = SSL_CTX_set_default_verify_paths(ssl);
     } else {
-        fd = file_open(file, &reason); /* the library would wait at a FIFO */
+        fd = file_open(file, &reason); /* refuses a FIFO, on which the library would block */
         if (fd < 0) {
             snprintf(error, TLS_ERROR_MAX, "%s: %s", file, reason);
             return false;
@@ -357,7 +356,7 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const ch
         tls_ctx_free(ctx);
         return NULL;
     }
-    /* A leaf or an intermediate that was put into ca-file is trusted as it stands there. */
+    /* A leaf or an intermediate in ca-file is trusted without its issuer. */
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx->ssl), X509_V_FLAG_PARTIAL_CHAIN);
     return ctx;
 }

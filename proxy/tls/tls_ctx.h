@@ -1,7 +1,7 @@
-/* tls_ctx: what the TLS connections of one listener or one backend have in common.
- * Made from plain settings, knows no configuration file. One for each worker, used from its thread
- * only; making one is independent of everything else. Protocol versions and security levels are
- * those of this context: nothing here is process-wide. */
+/* tls_ctx: what the TLS connections of one listener or one backend have in common. A context is
+ * built from plain settings and independent of every other: its protocol versions and security
+ * level apply to its own connections only. Each worker has its own contexts, and uses them from its
+ * thread only. */
 #ifndef SSTPGATE_TLS_TLS_CTX_H
 #define SSTPGATE_TLS_TLS_CTX_H
 
@@ -17,41 +17,43 @@
 
 struct tls_ctx;
 
-/* Told once for each thing that is wrong. certificate: which one, as an index; TLS_NO_CERTIFICATE:
- * the settings. A text about a file begins with "FILE: ", one about a setting with its name in the
- * same way, and so do the errors below. */
+/* Called once for each error. certificate: its index; TLS_NO_CERTIFICATE: the settings. A text
+ * about a file begins with "FILE: ", a text about a setting with "NAME: ". */
 #define TLS_NO_CERTIFICATE SIZE_MAX
 typedef void (*tls_on_error)(void *arg, size_t certificate, const char *text);
 
-/* For a listener with one certificate or more. A client is shown one that is for the name it asks
- * for: those with the very name, else those with *.DOMAIN, of each kind of key the first; which
- * kind is settled with the client. Who asks for no name, or for one that none of them has, gets
- * what the first name of the first certificate gets; with strict_sni, the alert
- * unrecognized_name. A certificate that no client would ever be shown is an error.
+/* Builds the context of a listener with one certificate or more. The certificates for the name that
+ * a client requests are those with exactly this name or, if there are none, those with *.DOMAIN; of
+ * these, the first of each kind of key, and the handshake chooses the kind. A client that requests
+ * no name, or a name that no certificate has, gets the certificates for the first name of the first
+ * certificate; with strict_sni, the alert unrecognized_name. A certificate that no client would
+ * ever get is an error.
  *
- * No tickets and no resumption: a resumed handshake shows no certificate, and the binding needs to
- * know which one the client saw (PROTOCOL.md 6.2). ALPN: http/1.1 for those who offer it, nothing
- * for others. A staple is sent to those who ask for it, as long as it is fresh.
+ * No tickets and no resumption: a resumed handshake shows no certificate, and the binding needs the
+ * certificate that the client saw (PROTOCOL.md 6.2). ALPN: http/1.1 for a client that offers it,
+ * none for others. A client that requests a staple gets it if it is fresh.
  *
- * NULL when anything is wrong. It must outlive its connections. */
+ * NULL: there was an error. The context must outlive its connections. */
 struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
                                    const struct tls_certificate *certificate, size_t count,
                                    bool strict_sni, tls_on_error on_error, void *arg);
 
-/* Calls on_expiry for each certificate of a listener. To warn once for each of the steps: when
- * `due` is not what it was. */
+/* Calls on_expiry for each certificate of a listener. now: seconds since 1970. */
 void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
                     void (*on_expiry)(void *arg, const struct tls_expiry *e), void *arg);
 
-/* Calls on_leaf with each certificate of a listener as DER, valid during the call. */
+/* Calls on_leaf with each leaf certificate of a listener as DER, which is valid during the call. */
 void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct span der),
                     void *arg);
 
-/* For a backend. ca_file: PEM certificates to trust, "system" for the system's; NULL: the chain is
- * not verified here (the caller compares a pin, or was told not to). Never resumes. */
+/* Builds the context of a backend. ca_file: trusted certificates in PEM, or "system" for the
+ * system's; NULL: chains are not verified here, because the caller compares a pin or the
+ * administrator has turned verification off. Never resumes a session. NULL: *error has the reason,
+ * in the form above. */
 struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const char *ca_file,
                                    char error[TLS_ERROR_MAX]);
 
+/* A no-op for NULL. */
 void tls_ctx_free(struct tls_ctx *ctx);
 
 #endif

@@ -12,7 +12,8 @@
 #include "tls/tls_cert.h"
 #include "tls/tls_time.h"
 
-/* What is not printable is escaped: the text goes to a terminal. */
+/* Returns the name with escapes for characters that are not printable, because the text goes to a
+ * terminal. */
 static char *name_text(const X509_NAME *name)
 {
     BIO *bio = insist_alloc(BIO_new(BIO_s_mem()));

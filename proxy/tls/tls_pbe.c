@@ -8,19 +8,19 @@
 
 #include "base/insist.h"
 
-static uint64_t add(uint64_t a, uint64_t b)
+static uint64_t add_capped(uint64_t a, uint64_t b)
 {
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-static uint64_t multiply(uint64_t a, uint64_t b)
+static uint64_t multiply_capped(uint64_t a, uint64_t b)
 {
     return b != 0 && a > UINT64_MAX / b ? UINT64_MAX : a * b;
 }
 
-/* Returns the number; UINT64_MAX for one that is negative or does not fit, because no bound admits
- * it. A missing number is 1. */
-static uint64_t number(const ASN1_INTEGER *from)
+/* Returns the number; a negative number, or one that does not fit, is UINT64_MAX, which is above
+ * every bound. A missing number is 1. */
+static uint64_t count_of(const ASN1_INTEGER *from)
 {
     uint64_t n;
     return from == NULL ? 1 : ASN1_INTEGER_get_uint64(&n, from) == 1 ? n : UINT64_MAX;
@@ -31,19 +31,20 @@ static uint64_t number(const ASN1_INTEGER *from)
 static uint64_t pbkdf2_work(const ASN1_TYPE *parameter)
 {
     PBKDF2PARAM *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBKDF2PARAM), parameter);
-    const uint64_t n = p == NULL ? 0 : number(p->iter);
+    const uint64_t n = p == NULL ? 0 : count_of(p->iter);
     PBKDF2PARAM_free(p);
     return n;
 }
 
-/* Returns N * r * p blocks (RFC 7914). OpenSSL bounds the memory, which does not bound p. */
+/* Returns N * r * p blocks (RFC 7914). OpenSSL limits the memory, and that does not limit p. */
 static uint64_t scrypt_work(const ASN1_TYPE *parameter)
 {
     SCRYPT_PARAMS *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(SCRYPT_PARAMS), parameter);
-    const uint64_t n = p == NULL
-                           ? 0
-                           : multiply(multiply(number(p->costParameter), number(p->blockSize)),
-                                      number(p->parallelizationParameter));
+    const uint64_t n =
+        p == NULL
+            ? 0
+            : multiply_capped(multiply_capped(count_of(p->costParameter), count_of(p->blockSize)),
+                              count_of(p->parallelizationParameter));
     SCRYPT_PARAMS_free(p);
     return n;
 }
@@ -51,7 +52,7 @@ static uint64_t scrypt_work(const ASN1_TYPE *parameter)
 static uint64_t pbe1_work(const ASN1_TYPE *parameter)
 {
     PBEPARAM *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBEPARAM), parameter);
-    const uint64_t n = p == NULL ? 0 : number(p->iter);
+    const uint64_t n = p == NULL ? 0 : count_of(p->iter);
     PBEPARAM_free(p);
     return n;
 }
@@ -104,15 +105,15 @@ static uint64_t bags_work(const STACK_OF(PKCS12_SAFEBAG) * bags)
         const PKCS12_SAFEBAG *bag = sk_PKCS12_SAFEBAG_value(bags, i);
         const int nid = PKCS12_SAFEBAG_get_nid(bag);
         if (nid == NID_pkcs8ShroudedKeyBag)
-            sum = add(sum, encrypted_key_work(PKCS12_SAFEBAG_get0_pkcs8(bag)));
+            sum = add_capped(sum, encrypted_key_work(PKCS12_SAFEBAG_get0_pkcs8(bag)));
         else if (nid == NID_safeContentsBag)
-            sum = add(sum, bags_work(PKCS12_SAFEBAG_get0_safes(bag)));
+            sum = add_capped(sum, bags_work(PKCS12_SAFEBAG_get0_safes(bag)));
     }
     return sum;
 }
 
-/* spent: iterations of the previous parts. Opens bags that are encrypted as a whole only within the
- * bound; the keys in these bags are encrypted once more. */
+/* spent: iterations of the previous parts. Bags may be encrypted as a whole, with keys in them that
+ * are encrypted once more; such bags are opened only if that stays below TLS_PBE_MAX. */
 static uint64_t part_work(PKCS7 *part, const char *passphrase, uint64_t spent)
 {
     STACK_OF(PKCS12_SAFEBAG) *bags = NULL;
@@ -120,12 +121,12 @@ static uint64_t part_work(PKCS7 *part, const char *passphrase, uint64_t spent)
 
     if (PKCS7_type_is_encrypted(part)) {
         sum = algorithm_work(part->d.encrypted->enc_data->algorithm);
-        if (add(spent, sum) <= TLS_PBE_MAX)
+        if (add_capped(spent, sum) <= TLS_PBE_MAX)
             bags = PKCS12_unpack_p7encdata(part, passphrase, (int)strlen(passphrase));
     } else if (PKCS7_type_is_data(part)) {
         bags = PKCS12_unpack_p7data(part);
     }
-    sum = add(sum, bags_work(bags));
+    sum = add_capped(sum, bags_work(bags));
     sk_PKCS12_SAFEBAG_pop_free(bags, PKCS12_SAFEBAG_free);
     return sum;
 }
@@ -139,7 +140,7 @@ static uint64_t mac_work(const PKCS12 *p12)
         return 0;
     PKCS12_get0_mac(NULL, &a, NULL, &iterations, p12);
     return a != NULL && OBJ_obj2nid(a->algorithm) == NID_pbmac1 ? algorithm_work(a)
-                                                                : number(iterations);
+                                                                : count_of(iterations);
 }
 
 uint64_t tls_pbe_pkcs12(PKCS12 *p12, const char *passphrase)
@@ -148,7 +149,7 @@ uint64_t tls_pbe_pkcs12(PKCS12 *p12, const char *passphrase)
     STACK_OF(PKCS7) *parts = sum > TLS_PBE_MAX ? NULL : PKCS12_unpack_authsafes(p12);
 
     for (int i = 0; i < sk_PKCS7_num(parts) && sum <= TLS_PBE_MAX; i++)
-        sum = add(sum, part_work(sk_PKCS7_value(parts, i), passphrase, sum));
+        sum = add_capped(sum, part_work(sk_PKCS7_value(parts, i), passphrase, sum));
     sk_PKCS7_pop_free(parts, PKCS7_free);
     ERR_clear_error(); /* PKCS12_parse finds the same errors and reports them */
     return sum;
@@ -167,7 +168,7 @@ uint64_t tls_pbe_pem(struct span pem)
     while (PEM_read_bio(bio, &name, &header, &der, &n) == 1) {
         const unsigned char *at = der;
         X509_SIG *key = strcmp(name, PEM_STRING_PKCS8) == 0 ? d2i_X509_SIG(NULL, &at, n) : NULL;
-        sum = add(sum, encrypted_key_work(key));
+        sum = add_capped(sum, encrypted_key_work(key));
         X509_SIG_free(key);
         OPENSSL_free(name);
         OPENSSL_free(header);

@@ -5,7 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 
-static int refuse(X509_STORE_CTX *store, const char *what, int is, int most)
+static int refuse_key(X509_STORE_CTX *store, const char *what, int is, int most)
 {
     ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "the server's %s: %d bits, more than %d",
                    what, is, most);
@@ -32,11 +32,11 @@ static int key_fits(X509_STORE_CTX *store, const EVP_PKEY *key)
     const bool rsa = kind == EVP_PKEY_RSA || kind == EVP_PKEY_RSA_PSS;
 
     if (rsa && bits > TLS_PEER_RSA_MAX)
-        return refuse(store, "RSA key", bits, TLS_PEER_RSA_MAX);
+        return refuse_key(store, "RSA key", bits, TLS_PEER_RSA_MAX);
     if (rsa && exponent_bits(key) > TLS_PEER_EXPONENT_MAX)
-        return refuse(store, "RSA exponent", exponent_bits(key), TLS_PEER_EXPONENT_MAX);
+        return refuse_key(store, "RSA exponent", exponent_bits(key), TLS_PEER_EXPONENT_MAX);
     if (kind == EVP_PKEY_EC && bits > TLS_PEER_EC_MAX)
-        return refuse(store, "EC key", bits, TLS_PEER_EC_MAX);
+        return refuse_key(store, "EC key", bits, TLS_PEER_EC_MAX);
     return 1;
 }
 

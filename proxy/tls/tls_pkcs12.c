@@ -18,8 +18,8 @@ bool tls_pkcs12_is(struct span der)
     return p12 != NULL;
 }
 
-/* Objects belong to the library context in which they were made. They cross as DER, which also
- * leaves behind what else the container says about them. */
+/* Copies an object out of its library context by way of DER, which also drops the attributes that
+ * the container has added to it. */
 static X509 *copy_certificate(X509 *from)
 {
     unsigned char *der = NULL;
@@ -52,12 +52,13 @@ static X509 *issuer_of(X509 *cert, STACK_OF(X509) * among)
     return NULL;
 }
 
-/* A container holds its certificates in any order, but each one that we send must certify the one
- * before it (RFC 5246 7.4.2). The same place allows to leave out the root. */
+/* A container has its certificates in any order, but in a chain that is sent each certificate must
+ * certify the previous one (RFC 5246 7.4.2). The same section allows to omit the root. */
 static void chain_sort(X509 *leaf, STACK_OF(X509) * others, STACK_OF(X509) * chain)
 {
     X509 *last = leaf;
-    for (int i = 0; i < sk_X509_num(others); i++) { /* at most all of them, even in a circle */
+    for (int i = 0; i < sk_X509_num(others);
+         i++) { /* ends even if they certify each other in a circle */
         last = issuer_of(last, others);
         if (last == NULL || X509_self_signed(last, 0) == 1)
             return;
@@ -65,17 +66,17 @@ static void chain_sort(X509 *leaf, STACK_OF(X509) * others, STACK_OF(X509) * cha
     }
 }
 
-static enum tls_pkcs12 why_not(bool legacy)
+static enum tls_pkcs12 failure_of(bool legacy)
 {
     const unsigned long e = ERR_peek_last_error();
     if (ERR_GET_LIB(e) == ERR_LIB_PKCS12 && ERR_GET_REASON(e) == PKCS12_R_MAC_VERIFY_FAILURE)
         return TLS_PKCS12_PASSPHRASE;
-    /* Its form and its MAC are right: what is missing is the cipher. */
+    /* Its format and its MAC are correct, so the cipher is missing. */
     return legacy ? TLS_PKCS12_OTHER : TLS_PKCS12_LEGACY;
 }
 
-static enum tls_pkcs12 open_in(OSSL_LIB_CTX *lib, bool legacy, struct span der,
-                               const char *passphrase, struct tls_pkcs12_content *out)
+static enum tls_pkcs12 container_open(OSSL_LIB_CTX *lib, bool legacy, struct span der,
+                                      const char *passphrase, struct tls_pkcs12_content *out)
 {
     PKCS12 *p12 = insist_alloc(PKCS12_init_ex(NID_pkcs7_data, lib, NULL));
     BIO *bio = insist_alloc(BIO_new_mem_buf(der.p, (int)der.n));
@@ -85,11 +86,11 @@ static enum tls_pkcs12 open_in(OSSL_LIB_CTX *lib, bool legacy, struct span der,
     enum tls_pkcs12 result = TLS_PKCS12_OK;
 
     if (d2i_PKCS12_bio(bio, &p12) == NULL)
-        result = why_not(legacy);
+        result = failure_of(legacy);
     else if (tls_pbe_pkcs12(p12, passphrase) > TLS_PBE_MAX)
         result = TLS_PKCS12_SLOW;
     else if (!PKCS12_parse(p12, passphrase, &key, &leaf, &others))
-        result = why_not(legacy);
+        result = failure_of(legacy);
     else if (key == NULL || leaf == NULL)
         result = TLS_PKCS12_NO_KEY;
     else if ((out->key = copy_key(key)) == NULL)
@@ -106,9 +107,10 @@ static enum tls_pkcs12 open_in(OSSL_LIB_CTX *lib, bool legacy, struct span der,
     return result;
 }
 
-/* Containers of Windows before Server 2019 are encrypted with RC2, which OpenSSL 3 keeps in its
- * legacy provider. It is loaded into a library context of its own: in the default one it would
- * offer RC4 and its like to TLS, and keep the default provider from being loaded by itself. */
+/* Containers of Windows before Server 2019 are encrypted with RC2, which is in the legacy provider
+ * of OpenSSL 3. The provider is loaded into a library context of its own: in the default context it
+ * would offer RC4 and similar ciphers to TLS, and would prevent the default provider from being
+ * loaded automatically. */
 enum tls_pkcs12 tls_pkcs12_open(struct span der, const char *passphrase,
                                 struct tls_pkcs12_content *out)
 {
@@ -116,8 +118,8 @@ enum tls_pkcs12 tls_pkcs12_open(struct span der, const char *passphrase,
     OSSL_PROVIDER *usual = OSSL_PROVIDER_load(lib, "default");
     OSSL_PROVIDER *legacy = OSSL_PROVIDER_load(lib, "legacy");
 
-    ERR_clear_error(); /* new containers do without legacy */
-    const enum tls_pkcs12 result = open_in(lib, legacy != NULL, der, passphrase, out);
+    ERR_clear_error(); /* new containers do not need the legacy provider */
+    const enum tls_pkcs12 result = container_open(lib, legacy != NULL, der, passphrase, out);
     if (legacy != NULL)
         OSSL_PROVIDER_unload(legacy);
     if (usual != NULL)

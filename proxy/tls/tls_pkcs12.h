@@ -1,5 +1,6 @@
-/* tls_pkcs12: certificate, chain and key out of a PKCS#12 container (RFC 7292), as Windows exports
- * them: new ones (AES, PBKDF2) and those of before (RC2-40 and 3DES). */
+/* tls_pkcs12: certificate, chain and key from a PKCS#12 container (RFC 7292), in the formats that
+ * Windows exports: the new one (AES, PBKDF2) and the old one (RC2-40 and 3DES). For the files of
+ * this room. */
 #ifndef SSTPGATE_TLS_TLS_PKCS12_H
 #define SSTPGATE_TLS_TLS_PKCS12_H
 
@@ -11,14 +12,14 @@
 
 enum tls_pkcs12 {
     TLS_PKCS12_OK,
-    TLS_PKCS12_PASSPHRASE, /* it has another one */
-    TLS_PKCS12_NO_KEY,     /* no key, or not that of a certificate in it */
-    TLS_PKCS12_LEGACY,     /* it needs what this OpenSSL does not have */
-    TLS_PKCS12_SLOW,       /* more iterations than tls_pbe.h admits */
-    TLS_PKCS12_OTHER,      /* OpenSSL's error queue says why */
+    TLS_PKCS12_PASSPHRASE, /* the passphrase is wrong */
+    TLS_PKCS12_NO_KEY,     /* it has no key, or not the key of a certificate in it */
+    TLS_PKCS12_LEGACY,     /* it needs the legacy provider, which is missing */
+    TLS_PKCS12_SLOW,       /* more than TLS_PBE_MAX iterations */
+    TLS_PKCS12_OTHER,      /* OpenSSL's error queue has the reason */
 };
 
-/* Has der the form of such a container? */
+/* Returns whether der is a PKCS#12 container. */
 bool tls_pkcs12_is(struct span der);
 
 struct tls_pkcs12_content {

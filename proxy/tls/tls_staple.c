@@ -8,8 +8,8 @@
 #include "tls/tls_file.h"
 #include "tls/tls_time.h"
 
-/* What basic says about leaf, NULL when that is nothing. The serial number is the only part of a
- * CertID that can be compared without the issuer, which may stand in no file of ours. */
+/* Returns the response about leaf; NULL: none. Compares the serial number, because the other parts
+ * of a CertID need the issuer's certificate, which may be in none of our files. */
 static OCSP_SINGLERESP *find_single(OCSP_BASICRESP *basic, const X509 *leaf)
 {
     for (int i = 0; i < OCSP_resp_count(basic); i++) {
@@ -23,7 +23,7 @@ static OCSP_SINGLERESP *find_single(OCSP_BASICRESP *basic, const X509 *leaf)
     return NULL;
 }
 
-/* NULL when there is nothing to object to; it lasts as long as the program. */
+/* Returns the reason, a static text, why a response cannot be used; NULL: it can. */
 static const char *read_response(OCSP_RESPONSE *response, const X509 *leaf, struct tls_staple *out)
 {
     ASN1_GENERALIZEDTIME *from = NULL, *until = NULL;
@@ -80,7 +80,7 @@ enum tls_staple_state tls_staple_state(const struct tls_staple *staple, time_t n
         return TLS_STAPLE_NONE;
     if (!staple->good)
         return TLS_STAPLE_REVOKED;
-    /* RFC 6960 4.2.2.1: without nextUpdate, newer information is there at all times */
+    /* RFC 6960 4.2.2.1: without nextUpdate, newer information is always available */
     if (now < staple->from || (staple->until != 0 && now >= staple->until))
         return TLS_STAPLE_STALE;
     return TLS_STAPLE_FRESH;

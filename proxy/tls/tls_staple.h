@@ -1,4 +1,5 @@
-/* tls_staple: an OCSP response from a file, to be sent with a certificate (RFC 6066 8). */
+/* tls_staple: an OCSP response from a file, to be sent with a certificate (RFC 6066 8). For the
+ * files of this room. */
 #ifndef SSTPGATE_TLS_TLS_STAPLE_H
 #define SSTPGATE_TLS_TLS_STAPLE_H
 
@@ -13,19 +14,20 @@
 struct tls_staple {
     unsigned char *der; /* NULL: none */
     size_t n;
-    time_t from, until; /* until 0: no end is given */
-    bool good;          /* what it says about the certificate */
+    time_t from, until; /* thisUpdate and nextUpdate; until 0: none */
+    bool good;          /* the status of the certificate is "good" */
 };
 
-/* False: the file cannot be read, holds no OCSP response with an answer, or one about another
- * certificate than leaf; *error says which. Whether it is signed is for the client to look at. */
+/* Loads the response about leaf. False: the file cannot be read, is not a successful OCSP response,
+ * or is about another certificate; *error has the reason. The signature is not verified, because
+ * the client does that. */
 bool tls_staple_load(const char *path, X509 *leaf, struct tls_staple *out,
                      char error[TLS_ERROR_MAX]);
 
 void tls_staple_fini(struct tls_staple *staple);
 
-/* Clients that get one that is not fresh and good break the connection off, while those that get
- * none do not: only TLS_STAPLE_FRESH is sent. */
+/* Returns the state at this time. Only TLS_STAPLE_FRESH is sent: a client may abort the connection
+ * because of any other staple, but accepts one without a staple. */
 enum tls_staple_state tls_staple_state(const struct tls_staple *staple, time_t now);
 
 #endif
