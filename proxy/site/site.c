@@ -8,9 +8,9 @@
 #include "site/snapshot.h"
 #include "tls/tls_ctx.h"
 
-static struct tls_settings settings(enum config_tls min, enum config_tls max, int level,
-                                    const char *ciphers, const char *ciphersuites,
-                                    const char *groups)
+static struct tls_settings tls_settings_of(enum config_tls min, enum config_tls max, int level,
+                                           const char *ciphers, const char *ciphersuites,
+                                           const char *groups)
 {
     return (struct tls_settings){
         .min = TLS_1_0 + (enum tls_version)min,
@@ -22,10 +22,10 @@ static struct tls_settings settings(enum config_tls min, enum config_tls max, in
     };
 }
 
-struct listener_problems {
+struct site_listener_problems {
     const struct config *config;
     const struct config_listener *listener;
-    const struct config_certificate **certificate; /* those that were tried */
+    const struct config_certificate **certificate; /* those passed to tls_ctx_new_server() */
     FILE *to;
 };
 
@@ -43,7 +43,7 @@ static unsigned certificate_line(const struct config_certificate *c, const char 
                                                 : c->line;
 }
 
-/* otherwise: the key that a text is about when it is not about one of these. */
+/* Returns the line of the key that text is about. otherwise: the key for other texts. */
 static unsigned setting_line(const struct config *c, const void *section, const char *text,
                              const char *otherwise)
 {
@@ -56,7 +56,7 @@ static unsigned setting_line(const struct config *c, const void *section, const 
 
 static void on_tls_error(void *arg, size_t certificate, const char *text)
 {
-    const struct listener_problems *p = arg;
+    const struct site_listener_problems *p = arg;
     const struct config_listener *l = p->listener;
     fprintf(p->to, "%s:%u: listener %s: %s\n", p->config->path,
             certificate == TLS_NO_CERTIFICATE ? setting_line(p->config, l, text, "tls-min")
@@ -64,9 +64,9 @@ static void on_tls_error(void *arg, size_t certificate, const char *text)
             l->name, text);
 }
 
-/* False: a path of it was refused, which was told. In a sound configuration there is none of these.
- */
-static bool whole(const struct config_certificate *c)
+/* Returns false if one of its paths was invalid, which is reported. A sound configuration has no
+ * such certificate. */
+static bool is_complete(const struct config_certificate *c)
 {
     return c->file != NULL && (c->key != NULL || c->key_line == 0) &&
            (c->passphrase_file != NULL || c->passphrase_line == 0);
@@ -75,19 +75,19 @@ static bool whole(const struct config_certificate *c)
 static bool listener_init(struct site_listener *l, const struct config *c,
                           const struct config_listener *from, FILE *problems)
 {
-    struct tls_settings s =
-        settings(from->tls_min, from->tls_max, -1, from->ciphers, from->ciphersuites, from->groups);
+    struct tls_settings s = tls_settings_of(from->tls_min, from->tls_max, -1, from->ciphers,
+                                            from->ciphersuites, from->groups);
     const size_t most = from->certificate_count + 1;
     struct tls_certificate *certificate = insist_alloc(calloc(most, sizeof *certificate));
     const struct config_certificate **tried = insist_alloc(calloc(most, sizeof *tried));
-    struct listener_problems p = {
+    struct site_listener_problems p = {
         .config = c, .listener = from, .certificate = tried, .to = problems};
     size_t n = 0;
 
     l->config = from;
     for (size_t i = 0; i < from->certificate_count; i++) {
         const struct config_certificate *one = &from->certificate[i];
-        if (!whole(one))
+        if (!is_complete(one))
             continue;
         tried[n] = one;
         certificate[n++] = (struct tls_certificate){.file = one->file,
@@ -106,8 +106,8 @@ static bool backend_init(struct site_backend *b, const struct config *c,
                          const struct config_backend *from, FILE *problems)
 {
     char error[TLS_ERROR_MAX];
-    struct tls_settings s = settings(from->tls_min, from->tls_max, from->security_level,
-                                     from->ciphers, from->ciphersuites, from->groups);
+    struct tls_settings s = tls_settings_of(from->tls_min, from->tls_max, from->security_level,
+                                            from->ciphers, from->ciphersuites, from->groups);
 
     b->config = from;
     if (from->binding_sha1_known) {
@@ -164,7 +164,7 @@ struct site *site_new(struct snapshot *from, FILE *problems)
     return s;
 }
 
-struct shown_list {
+struct site_shown {
     struct leaves_shown *item;
     size_t count;
     const char *listener;
@@ -172,7 +172,7 @@ struct shown_list {
 
 static void add_shown(void *arg, struct span der)
 {
-    struct shown_list *l = arg;
+    struct site_shown *l = arg;
 
     l->item = insist_alloc(reallocarray(l->item, l->count + 1, sizeof *l->item));
     l->item[l->count].listener = l->listener;
@@ -181,7 +181,7 @@ static void add_shown(void *arg, struct span der)
 
 void site_show_leaves(const struct site *s, struct leaves *leaves)
 {
-    struct shown_list l = {0};
+    struct site_shown l = {0};
 
     for (size_t i = 0; i < s->config->listener_count; i++) {
         l.listener = s->listener[i].config->name;

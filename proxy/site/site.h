@@ -1,6 +1,6 @@
-/* site: what a snapshot becomes for one worker: TLS contexts and what belongs to them. Built whole
- * or not at all, by any thread; then its worker's, immutable and counted: calls keep the one they
- * began with. */
+/* site: a snapshot as one worker uses it: with TLS contexts. Any thread may build it, completely or
+ * not at all; afterwards it belongs to its worker. Immutable and reference-counted: calls keep the
+ * site with which they began. */
 #ifndef SSTPGATE_SITE_SITE_H
 #define SSTPGATE_SITE_SITE_H
 
@@ -22,29 +22,29 @@ struct site_listener {
 
 struct site_backend {
     const struct config_backend *config;
-    struct backends_group *servers; /* the snapshot's */
+    struct backends_group *servers; /* of the snapshot */
     struct tls_ctx *tls;            /* NULL: plain HTTP */
     const struct users *users;
-    struct binding_leaf told; /* binding-cert-hash; .known == 0: use what the handshake shows */
+    struct binding_leaf told; /* binding-cert-hash; .known == 0: the hashes of the handshake */
 };
 
 struct site {
     unsigned refs;
     struct snapshot *snapshot;
-    const struct config *config; /* the snapshot's */
+    const struct config *config; /* of the snapshot */
     struct site_listener *listener;
     struct site_backend *backend;
 };
 
-/* Takes a reference of its own to the snapshot, which need not be sound: then it is for the errors.
- * NULL when there was an error; all of them are in problems as "file:line: reason\n". The caller
- * holds the one reference. */
+/* Builds a site, with a reference to `from`, which need not be sound: then call this to find more
+ * errors. Returns NULL after an error; all of them are written to problems as "file:line:
+ * reason\n". The caller holds the only reference. */
 struct site *site_new(struct snapshot *from, FILE *problems);
 
-/* Tells leaves what this site's listeners show. */
+/* Calls leaves_show() with the certificates of the listeners. */
 void site_show_leaves(const struct site *s, struct leaves *leaves);
 
 struct site *site_ref(struct site *s);
-void site_unref(struct site *s); /* NULL is fine */
+void site_unref(struct site *s); /* NULL: no-op */
 
 #endif

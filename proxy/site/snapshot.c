@@ -8,7 +8,7 @@
 #include "users/secret.h"
 #include "users/users.h"
 
-/* A configuration that is not sound is for finding errors; nobody will call its servers. */
+/* Only for sound configurations, because the servers of others get no calls. */
 static struct backends_group **join_all(struct backends *all, const struct config *c)
 {
     struct backends_group **group = insist_alloc(calloc(c->backend_count + 1, sizeof *group));
@@ -17,7 +17,7 @@ static struct backends_group **join_all(struct backends *all, const struct confi
     return group;
 }
 
-/* path NULL: required, and that it is missing was told. */
+/* path NULL: the key is required but missing, which is reported. */
 static struct secret *load_secret(struct snapshot *s, const struct config_radius *r,
                                   const char *key, const char *path, FILE *problems)
 {
@@ -25,8 +25,8 @@ static struct secret *load_secret(struct snapshot *s, const struct config_radius
 
     if (secret == NULL) {
         if (path != NULL)
-            fprintf(problems, "%s:%u: %s of radius %s cannot be used\n", s->config->path,
-                    config_line(s->config, r, key), key, r->name);
+            fprintf(problems, "%s:%u: %s of radius %s was not loaded, see its problems\n",
+                    s->config->path, config_line(s->config, r, key), key, r->name);
         s->sound = false;
     }
     return secret;
@@ -55,6 +55,24 @@ static void free_secrets(struct snapshot *s)
     free(s->radius);
 }
 
+static void load_users(struct snapshot *s, FILE *problems)
+{
+    const struct config *c = s->config;
+
+    s->users = insist_alloc(calloc(c->backend_count + 1, sizeof *s->users));
+    for (size_t i = 0; i < c->backend_count; i++) {
+        const struct config_backend *b = &c->backend[i];
+        if (b->users_file == NULL)
+            continue;
+        s->users[i] = users_load(b->users_file, problems);
+        if (s->users[i] == NULL) {
+            fprintf(problems, "%s:%u: users-file of backend %s was not loaded, see its problems\n",
+                    c->path, config_line(c, b, "users-file"), b->name);
+            s->sound = false;
+        }
+    }
+}
+
 struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *problems)
 {
     struct config *c = config_load(path, problems);
@@ -68,18 +86,7 @@ struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *pro
     s->sound &= config_open(c, problems);
     if (c->sound)
         s->servers = join_all(all, c);
-    s->users = insist_alloc(calloc(c->backend_count, sizeof *s->users));
-    for (size_t i = 0; i < c->backend_count; i++) {
-        const struct config_backend *b = &c->backend[i];
-        if (b->users_file == NULL)
-            continue;
-        s->users[i] = users_load(b->users_file, problems);
-        if (s->users[i] == NULL) {
-            fprintf(problems, "%s:%u: users-file of backend %s cannot be used\n", c->path,
-                    config_line(c, b, "users-file"), b->name);
-            s->sound = false;
-        }
-    }
+    load_users(s, problems);
     load_secrets(s, problems);
     return s;
 }

@@ -297,7 +297,8 @@ static void accounts_that_are_none(void **state)
     smb_says(false, "alice:1000:" LM ":" NT "0:", hash);
     smb_says(false, "alice:1000:" LM ":44EBBA8D5312B8D611474411F56989AG:", hash);
     smb_says(false, "alice * sesame", form);
-    smb_says(false, " alice:1:" LM ":" NT ":", "1 skipped : a users file cannot contain this name\n");
+    smb_says(false, " alice:1:" LM ":" NT ":",
+             "1 skipped : a users file cannot contain this name\n");
 }
 
 /* Both readers over every beginning of a text, and over octets of every value. */
