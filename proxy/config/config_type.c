@@ -51,7 +51,7 @@ const struct config_choice *config_choice_of(const struct config_key *k, int val
     return NULL;
 }
 
-/* "a, b or c", each value once. */
+/* Writes "a, b or c", each value once. */
 static void list_choices(const struct config_key *k, char *out, size_t size)
 {
     size_t n = 0;
@@ -74,7 +74,7 @@ static void unknown_choice(struct config_input *in, const struct config_key *k, 
     char all[128];
     struct suggest s = suggest_init(text);
     list_choices(k, all, sizeof all);
-    /* Between words as short as "on" and "no" a guess would be worth nothing. */
+    /* No suggestion for short words: "on" is as near to "no" as to "off". */
     for (const struct config_choice *c = k->choices; strlen(text) > 3 && c->word != NULL; c++)
         suggest_offer(&s, c->word);
     if (s.best != NULL)
@@ -84,8 +84,8 @@ static void unknown_choice(struct config_input *in, const struct config_key *k, 
         config_problem(in, in->line, "%s: unknown value '%s': write %s", k->name, text, all);
 }
 
-/* The enums of config.h and its numbers are of the size of int, whatever their signs: copied, so
- * that one function serves them all. */
+/* Enums and numbers have the size of int, whatever their sign. They are copied, so that one
+ * function serves all of them. */
 _Static_assert(sizeof(enum config_tls) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_log_level) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_verify) == sizeof(int), "stored by put_int");
@@ -127,7 +127,7 @@ static bool print_choice(FILE *out, const struct config_key *k, const void *at)
 
 const struct config_type config_type_choice = {.parse = parse_choice, .print = print_choice};
 
-/* As a choice, kept in a bool. */
+/* Like a choice, in a bool. */
 static bool parse_flag(struct config_input *in, const struct config_key *k, void *at,
                        const char *text)
 {
@@ -149,7 +149,7 @@ static bool print_flag(FILE *out, const struct config_key *k, const void *at)
 
 const struct config_type config_type_flag = {.parse = parse_flag, .print = print_flag};
 
-/* A number in the key's range, or one of its words. */
+/* Reads a number in the range of the key, or one of its words. */
 static bool parse_number(struct config_input *in, const struct config_key *k, void *at,
                          const char *text)
 {
@@ -223,7 +223,7 @@ static bool print_duration(FILE *out, const struct config_key *k, const void *at
 const struct config_type config_type_duration = {
     .syntax = "DURATION", .parse = parse_duration, .print = print_duration};
 
-/* So many in so long, or the key's word for no limit. */
+/* Reads a rate, or the word of the key for no limit. */
 static bool parse_rate(struct config_input *in, const struct config_key *k, void *at,
                        const char *text)
 {
@@ -283,7 +283,7 @@ void config_type_put_text(void *at, const char *text)
     *field = config_type_copy(text);
 }
 
-/* The process may change its folder. */
+/* Absolute, because the process may change its directory. */
 char *config_type_read_path(struct config_input *in, const struct config_key *k, const char *text)
 {
     char *path = NULL;
@@ -292,7 +292,7 @@ char *config_type_read_path(struct config_input *in, const struct config_key *k,
     if (asprintf(&path, "%s/%s", in->dir, text) < 0)
         path = NULL;
     insist_alloc(path);
-    /* The effective value must be one that can be written, or -T would print what no file holds. */
+    /* Or -T would print a value that no file can hold. */
     if (value_is_writable(path))
         return path;
     config_problem(
@@ -321,7 +321,7 @@ const struct config_type config_type_path = {.syntax = "PATH",
                                              .print = config_type_print_text,
                                              .fini = config_type_fini_text};
 
-/* The name of a section; config_finish looks for it. */
+/* Reads the name of a section, which config_finish() looks for. */
 static bool parse_reference(struct config_input *in, const struct config_key *k, void *at,
                             const char *text)
 {

@@ -10,7 +10,7 @@
 
 static const char unix_prefix[] = "unix:";
 
-/* Kept as the path alone. */
+/* The field is only the path. */
 static bool parse_socket(struct config_input *in, const struct config_key *k, void *at,
                          const char *text)
 {
@@ -49,7 +49,7 @@ const struct config_type config_type_socket = {.syntax = "unix:PATH",
                                                .print = print_socket,
                                                .fini = config_type_fini_text};
 
-/* A name or an address in host; false when it is neither, the problem reported. */
+/* Reads a name or an address into host. Returns false after reporting a problem. */
 static bool read_host(struct config_input *in, const struct config_key *k, const char *text,
                       char host[VALUE_HOST_SIZE], bool *is_address)
 {
@@ -106,7 +106,7 @@ static bool parse_interface(struct config_input *in, const struct config_key *k,
                             const char *text)
 {
     size_t n = strlen(text);
-    /* as the kernel judges names: IFNAMSIZ, no '/', no blank */
+    /* the rules of the kernel: IFNAMSIZ, no '/', no blank */
     if (n == 0 || n >= IFNAMSIZ || strpbrk(text, "/ \t:") != NULL) {
         config_problem(in, in->line, "%s: '%s' is not the name of an interface", k->name, text);
         return false;
@@ -120,7 +120,7 @@ const struct config_type config_type_interface = {.syntax = "NAME",
                                                   .print = config_type_print_text,
                                                   .fini = config_type_fini_text};
 
-/* What a Host field may hold: kept as written, brackets included. */
+/* Reads the value of a Host field, and keeps it as written, with brackets. */
 static bool parse_authority(struct config_input *in, const struct config_key *k, void *at,
                             const char *text)
 {
@@ -172,7 +172,7 @@ static void fini_hosts(void *at)
 const struct config_type config_type_hosts = {
     .syntax = "HOST", .parse = parse_hosts, .print = print_hosts, .fini = fini_hosts};
 
-/* Text as an address of this machine; false when it is none, the problem reported. */
+/* Reads a local address. Returns false after reporting a problem. */
 static bool read_place(struct config_input *in, const struct config_key *k, const char *text,
                        uint16_t port, struct addr *out)
 {
@@ -227,8 +227,9 @@ static void fini_places(void *at)
 const struct config_type config_type_places = {
     .syntax = "ADDRESS[:PORT]", .parse = parse_places, .print = print_places, .fini = fini_places};
 
-/* An address to listen on. `at` is the whole listener. A wildcard is what this program is there to
- * avoid (KB 947028): it must be written out, with its port, to count as meant. */
+/* Reads an address to listen on. A wildcard must be written with its port, because it is rarely
+ * intended: to share the port with other servers of the machine is the purpose of the gate
+ * (KB 947028). */
 static bool parse_listen(struct config_input *in, const struct config_key *k, void *at,
                          const char *text)
 {
@@ -310,7 +311,8 @@ static void fini_cidrs(void *at)
 const struct config_type config_type_cidrs = {
     .syntax = "NETWORK", .parse = parse_cidrs, .print = print_cidrs, .fini = fini_cidrs};
 
-/* HOST, HOST:PORT or [IPv6]:PORT; port 0 where there is none. False: the problem was reported. */
+/* Reads HOST, HOST:PORT or [IPv6]:PORT; *port is 0 without a port. Returns false after reporting a
+ * problem. */
 static bool read_host_port(struct config_input *in, const struct config_key *k, const char *text,
                            char host[VALUE_HOST_SIZE], uint16_t *port)
 {

@@ -1,17 +1,17 @@
-/* config_type_net: values that are names, addresses and networks. */
+/* config_type_net: types of names, addresses and networks. */
 #ifndef SSTPGATE_CONFIG_CONFIG_TYPE_NET_H
 #define SSTPGATE_CONFIG_CONFIG_TYPE_NET_H
 
 #include "config/config_type.h"
 
-/* Fields of: char * */
+/* Fields: char * */
 extern const struct config_type config_type_socket, config_type_host, config_type_server_name,
     config_type_authority, config_type_interface;
-/* struct config_strings; config_cidrs; config_places and config_hosts, whose default port is the
- * key's min. */
+/* Fields: struct config_strings; cidrs; config_places and config_hosts, whose default port is the
+ * min of the key. */
 extern const struct config_type config_type_hosts, config_type_cidrs;
 extern const struct config_type config_type_places, config_type_hosts_and_ports;
-/* `at` is the whole listener. */
+/* at: the whole listener. */
 extern const struct config_type config_type_listen;
 
 #endif

@@ -49,14 +49,14 @@ static bool parse_deny_file(struct config_input *in, const struct config_key *k,
     return add_file(in, k, at, false, text);
 }
 
-/* All rules, in their order, which counts between the four keys too. */
+/* Prints the rules of all four keys, because their common order matters. */
 static bool print_rules(FILE *out, const struct config_key *k, const void *at)
 {
     (void)k;
     return rules_print(at, out);
 }
 
-/* print_rules() has done it. */
+/* print_rules() prints them. */
 static bool print_with_allow(FILE *out, const struct config_key *k, const void *at)
 {
     (void)out, (void)k, (void)at;

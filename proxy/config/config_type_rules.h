@@ -1,4 +1,4 @@
-/* config_type_rules: values that are rules, all of which go into one struct rules. */
+/* config_type_rules: types of rules. Fields: struct rules, which the four keys share. */
 #ifndef SSTPGATE_CONFIG_CONFIG_TYPE_RULES_H
 #define SSTPGATE_CONFIG_CONFIG_TYPE_RULES_H
 

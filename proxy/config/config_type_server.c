@@ -14,8 +14,8 @@ static const char blanks[] = " \t";
 
 /* ---- server --------------------------------------------------------------------------------- */
 
-static bool read_number(struct config_input *in, const struct config_key *k, const char *word,
-                        char **rest, uint32_t max, unsigned *out)
+static bool read_option_number(struct config_input *in, const struct config_key *k,
+                               const char *word, char **rest, uint32_t max, unsigned *out)
 {
     const char *text = strtok_r(NULL, blanks, rest);
     uint32_t n;
@@ -31,16 +31,16 @@ static bool read_number(struct config_input *in, const struct config_key *k, con
     return false;
 }
 
-static bool read_word(struct config_input *in, const struct config_key *k, const char *word,
-                      char **rest, struct backends_server *s)
+static bool read_option(struct config_input *in, const struct config_key *k, const char *word,
+                        char **rest, struct backends_server *s)
 {
     static const char *const words[] = {"weight", "max-tunnels", "backup"};
     struct suggest guess = suggest_init(word);
 
     if (strcmp(word, "weight") == 0)
-        return read_number(in, k, word, rest, BACKENDS_WEIGHT_MAX, &s->weight);
+        return read_option_number(in, k, word, rest, BACKENDS_WEIGHT_MAX, &s->weight);
     if (strcmp(word, "max-tunnels") == 0)
-        return read_number(in, k, word, rest, 1000000, &s->max_tunnels);
+        return read_option_number(in, k, word, rest, 1000000, &s->max_tunnels);
     if (strcmp(word, "backup") == 0 && !s->backup) {
         s->backup = true;
         return true;
@@ -85,7 +85,7 @@ static bool parse_server(struct config_input *in, const struct config_key *k, vo
     bool good = read_address(in, k, word == NULL ? "" : word, &s);
 
     while (good && (word = strtok_r(NULL, blanks, &rest)) != NULL)
-        good = read_word(in, k, word, &rest, &s);
+        good = read_option(in, k, word, &rest, &s);
     free(words);
     if (!good) {
         free(s.host);
@@ -192,7 +192,7 @@ const struct config_type config_type_statuses = {
 
 /* ---- use-backend ---------------------------------------------------------------------------- */
 
-/* As for other values: -T must not print what no file can hold. */
+/* As for other values: -T must not print a value that no file can hold. */
 static bool route_fits(struct config_input *in, const struct config_key *k,
                        const struct config_listener *l, size_t i)
 {

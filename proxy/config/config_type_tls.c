@@ -7,16 +7,16 @@
 #include "base/value.h"
 #include "config/config_sections.h"
 
-/* A list for OpenSSL, one name in each line or joined by ':' as OpenSSL writes it. It is judged
- * where the SSL_CTX is made. */
+/* Reads a list for OpenSSL, one name on each line or joined by ':' as in OpenSSL. OpenSSL checks
+ * the names when the SSL_CTX is created. */
 static bool parse_ciphers(struct config_input *in, const struct config_key *k, void *at,
                           const char *text)
 {
-    static const char name_octets[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                      "0123456789_-.+!@=";
+    static const char name_bytes[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                     "0123456789_-.+!@=";
     char **list = at, *joined = NULL;
     for (const char *p = text;; p++) {
-        size_t n = strspn(p, name_octets);
+        size_t n = strspn(p, name_bytes);
         p += n;
         if (n == 0 || (*p != ':' && *p != '\0')) {
             config_problem(in, in->line, "%s: '%s' is not a list of names joined by ':'", k->name,
@@ -38,7 +38,7 @@ static bool parse_ciphers(struct config_input *in, const struct config_key *k, v
     return true;
 }
 
-/* One in each line: all of them together may be longer than a line can be. */
+/* One name on each line, because the whole list may be longer than a line can be. */
 static bool print_ciphers(FILE *out, const struct config_key *k, const void *at)
 {
     char *const *list = at;
@@ -59,8 +59,7 @@ const struct config_type config_type_ciphers = {.syntax = "LIST",
                                                 .print = print_ciphers,
                                                 .fini = config_type_fini_text};
 
-/* `at` is the whole listener. A refused one is kept too: what stands below it is not without one.
- */
+/* Adds an invalid certificate, too, so that the keys below it do not seem to have none. */
 static bool parse_certificate(struct config_input *in, const struct config_key *k, void *at,
                               const char *text)
 {
@@ -72,7 +71,7 @@ static bool parse_certificate(struct config_input *in, const struct config_key *
     return file != NULL;
 }
 
-/* Each with its own key and files behind it: these belong to the certificate above them. */
+/* Prints each certificate, followed by its key and files. */
 static bool print_certificates(FILE *out, const struct config_key *k, const void *at)
 {
     const struct config_listener *l = at;
@@ -106,7 +105,8 @@ const struct config_type config_type_certificate = {.syntax = "PATH",
                                                     .print = print_certificates,
                                                     .fini = fini_certificates};
 
-/* A file that belongs to the certificate above it; part and line: where in a config_certificate. */
+/* Reads a file that belongs to the certificate above it. part, line: offsets in config_certificate.
+ */
 static bool parse_part(struct config_input *in, const struct config_key *k, void *at,
                        const char *text, size_t part, size_t line)
 {
@@ -148,7 +148,7 @@ static bool parse_ocsp_file(struct config_input *in, const struct config_key *k,
                       offsetof(struct config_certificate, ocsp_line));
 }
 
-/* print_certificates() has done it. */
+/* print_certificates() prints it. */
 static bool print_with_certificate(FILE *out, const struct config_key *k, const void *at)
 {
     (void)out, (void)k, (void)at;
@@ -162,15 +162,14 @@ const struct config_type config_type_passphrase_file = {
 const struct config_type config_type_ocsp_file = {
     .syntax = "PATH", .parse = parse_ocsp_file, .print = print_with_certificate};
 
-static void print_hex(FILE *out, const struct config_key *k, const uint8_t *octets, size_t n)
+static void print_hex(FILE *out, const struct config_key *k, const uint8_t *bytes, size_t n)
 {
     fprintf(out, "%s = ", k->name);
     for (size_t i = 0; i < n; i++)
-        fprintf(out, "%02x", octets[i]);
+        fprintf(out, "%02x", bytes[i]);
     fputc('\n', out);
 }
 
-/* `at` is the whole backend. */
 static bool parse_pin(struct config_input *in, const struct config_key *k, void *at,
                       const char *text)
 {
@@ -206,7 +205,7 @@ static void fini_pin(void *at)
 const struct config_type config_type_pin = {
     .syntax = "HEX", .parse = parse_pin, .print = print_pin, .fini = fini_pin};
 
-/* `at` is the whole backend. The length tells which of the two hashes it is. */
+/* Reads one of two hashes, which the length tells apart. */
 static bool parse_cert_hash(struct config_input *in, const struct config_key *k, void *at,
                             const char *text)
 {
