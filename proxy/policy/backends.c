@@ -11,41 +11,41 @@
 #include "base/insist.h"
 #include "base/siphash.h"
 
-/* What is known of a server, whatever the configuration. */
-struct known {
-    struct known *prev, *next; /* of all->known */
-    struct backends *all;      /* NULL: shared with nobody */
-    unsigned refs;             /* under all->lock */
+/* The state of a server, which outlives a configuration. */
+struct server_state {
+    struct server_state *prev, *next; /* in all->servers */
+    struct backends *all;             /* NULL: not shared */
+    unsigned refs;                    /* under all->lock */
     char *backend, *host;
     uint16_t port;
 
     atomic_uint tunnels;
     atomic_bool draining;
     atomic_bool down;
-    atomic_uint row;               /* failures one after the other while up, good ones while down */
-    atomic_uint_least64_t fresh;   /* ms: when slow-start began; 0: never */
-    atomic_uint_least64_t retry;   /* ms: down, and not checked: when a call may try it */
+    atomic_uint row;             /* consecutive failures while up, successes while down */
+    atomic_uint_least64_t fresh; /* ms: start of slow-start; 0: never */
+    atomic_uint_least64_t retry; /* ms: when a call may try a server that is down and not checked */
     atomic_uint_least64_t changed; /* ms */
-    pthread_mutex_t cause_lock;    /* at changes, and for who looks at them */
+    pthread_mutex_t cause_lock;    /* of cause */
     char cause[BACKENDS_CAUSE_MAX];
 };
 
 struct backends {
-    pthread_mutex_t lock; /* of the list: at reloads */
-    struct known *known;
+    pthread_mutex_t lock; /* of the list, and of every refs */
+    struct server_state *servers;
 };
 
-struct member {
-    struct known *known;
+struct group_member {
+    struct server_state *state;
     uint64_t hash; /* of host and port, for source */
-    /* Where in the group's virtual time it had its latest turn: see turn_of(). */
+    /* Its last turn in the virtual time of the group: see turn_of(). */
     atomic_uint_least64_t turn;
 };
 
 struct backends_group {
     const struct backends_settings *settings;
-    atomic_uint_least64_t turn; /* the latest of all */
-    struct member member[];
+    atomic_uint_least64_t turn; /* the latest of all members */
+    struct group_member member[];
 };
 
 /* ---- groups --------------------------------------------------------------------------------- */
@@ -61,49 +61,49 @@ void backends_free(struct backends *all)
 {
     if (all == NULL)
         return;
-    INSIST(all->known == NULL);
+    INSIST(all->servers == NULL);
     pthread_mutex_destroy(&all->lock);
     free(all);
 }
 
-static struct known *known_new(struct backends *all, const struct backends_settings *c,
-                               const struct backends_server *s)
+static struct server_state *server_new(struct backends *all, const struct backends_settings *c,
+                                       const struct backends_server *s)
 {
-    struct known *k = NEW(struct known);
+    struct server_state *k = NEW(struct server_state);
     k->all = all;
     k->refs = 1;
     k->backend = insist_alloc(strdup(c->name));
     k->host = insist_alloc(strdup(s->host));
     k->port = s->port;
-    /* Nobody knows it yet: the first check decides. */
+    /* A new server: the first check decides. */
     atomic_init(&k->row, c->probed ? c->fall - 1 : 0);
     INSIST(pthread_mutex_init(&k->cause_lock, NULL) == 0);
     return k;
 }
 
-static struct known *known_get(struct backends *all, const struct backends_settings *c,
-                               const struct backends_server *s)
+static struct server_state *server_get(struct backends *all, const struct backends_settings *c,
+                                       const struct backends_server *s)
 {
-    struct known *k;
+    struct server_state *k;
 
     if (all == NULL)
-        return known_new(NULL, c, s);
+        return server_new(NULL, c, s);
     pthread_mutex_lock(&all->lock);
-    DL_FOREACH(all->known, k) {
+    DL_FOREACH(all->servers, k) {
         if (k->port == s->port && strcmp(k->host, s->host) == 0 && strcmp(k->backend, c->name) == 0)
             break;
     }
     if (k != NULL) {
         k->refs++;
     } else {
-        k = known_new(all, c, s);
-        DL_APPEND(all->known, k);
+        k = server_new(all, c, s);
+        DL_APPEND(all->servers, k);
     }
     pthread_mutex_unlock(&all->lock);
     return k;
 }
 
-static void known_put(struct known *k)
+static void server_put(struct server_state *k)
 {
     struct backends *all = k->all;
 
@@ -111,7 +111,7 @@ static void known_put(struct known *k)
         pthread_mutex_lock(&all->lock);
         const bool last = --k->refs == 0;
         if (last)
-            DL_DELETE(all->known, k);
+            DL_DELETE(all->servers, k);
         pthread_mutex_unlock(&all->lock);
         if (!last)
             return;
@@ -123,11 +123,12 @@ static void known_put(struct known *k)
     free(k);
 }
 
-/* The same in every process and on every gate, so that all of them send a client to the same
- * server. Who could choose his address might choose his server by it, as he might by trying. */
+/* The same in every process and on every gate, so that all of them choose the same server for a
+ * client. An attacker who can choose an address can choose a server by it, but trying is enough for
+ * that. */
 static const struct siphash_key source_key = {.k0 = 0x737374706761, .k1 = 0x7465};
 
-static uint64_t hash_server(const struct backends_server *s)
+static uint64_t server_hash(const struct backends_server *s)
 {
     char text[300];
     const int n = snprintf(text, sizeof text, "%s:%u", s->host, s->port);
@@ -142,8 +143,8 @@ struct backends_group *backends_join(struct backends *all, const struct backends
     INSIST(c->count <= BACKENDS_SERVERS_MAX);
     g->settings = c;
     for (size_t i = 0; i < c->count; i++) {
-        g->member[i].known = known_get(all, c, &c->item[i]);
-        g->member[i].hash = hash_server(&c->item[i]);
+        g->member[i].state = server_get(all, c, &c->item[i]);
+        g->member[i].hash = server_hash(&c->item[i]);
     }
     return g;
 }
@@ -153,7 +154,7 @@ void backends_leave(struct backends_group *g)
     if (g == NULL)
         return;
     for (size_t i = 0; i < g->settings->count; i++)
-        known_put(g->member[i].known);
+        server_put(g->member[i].state);
     free(g);
 }
 
@@ -169,35 +170,35 @@ const char *backends_name(const struct backends_group *g, size_t server,
 
 /* ---- choosing ------------------------------------------------------------------------------- */
 
-/* One call at weight 1 is so much of the virtual time and of the load. */
+/* The virtual time, and the load, of one call at weight 1. */
 enum { WEIGHT_UNIT = 256 };
 static const uint64_t one_call = (uint64_t)1 << 32;
 
-/* In 1/WEIGHT_UNIT. A server that has just come back gets a part that grows with the time. */
+/* Returns the weight in 1/WEIGHT_UNIT. During slow-start it grows with the time. */
 static uint64_t weight_of(const struct backends_group *g, size_t i, uint64_t now)
 {
     const uint64_t whole = (uint64_t)g->settings->item[i].weight * WEIGHT_UNIT;
-    const uint64_t fresh = atomic_load(&g->member[i].known->fresh);
+    const uint64_t fresh = atomic_load(&g->member[i].state->fresh);
     const uint64_t slow = g->settings->slow_start;
 
     if (fresh == 0 || slow == 0 || now >= fresh + slow)
         return whole;
-    /* Another thread's clock may be a little ahead of ours. */
+    /* The clock of another thread may be a little ahead. */
     const uint64_t part = now <= fresh ? 0 : whole * (now - fresh) / slow;
     return part == 0 ? 1 : part;
 }
 
-/* Start-time fair queuing (Goyal, Vin, Cheng 1996): a turn costs the more virtual time the less the
- * weight is, and whoever would be served earliest is next. One that was away does not get what it
- * has missed: it begins where the others are. Counted from the turn before, so that the weight of
- * now holds. */
+/* Start-time fair queuing (Goyal, Vin, Cheng 1996): the smaller the weight, the more virtual time a
+ * turn costs, and the server with the earliest next turn is chosen. A server that was down does not
+ * catch up on missed turns: it continues where the others are. Computed from the last turn, so that
+ * the current weight counts. */
 static uint64_t turn_of(const struct backends_group *g, size_t i, uint64_t last, uint64_t now)
 {
     const uint64_t here = atomic_load(&g->turn), next = last + one_call / weight_of(g, i, now);
     return next > here ? next : here;
 }
 
-/* -log2(hash / 2^64) with 24 bits behind the point, a bit for each squaring. */
+/* Returns -log2(hash / 2^64) with 24 fractional bits, one for each squaring. */
 static uint64_t negative_log2(uint64_t hash)
 {
     uint64_t log = 63, x;
@@ -218,22 +219,22 @@ static uint64_t negative_log2(uint64_t hash)
 }
 
 /* Weighted rendezvous hashing (Thaler, Ravishankar 1998): each server draws a number for this
- * client, distributed so that the smallest is its own as often as its weight says. The others'
- * numbers do not change when one goes. */
+ * client. They are distributed so that a server has the smallest number in proportion to its
+ * weight. When a server is removed, the numbers of the others do not change. */
 static uint64_t draw_of(const struct backends_group *g, size_t i, const struct addr *client,
                         uint64_t now)
 {
-    uint8_t octets[sizeof client->ip + sizeof(uint64_t)] = {0};
+    uint8_t bytes[sizeof client->ip + sizeof(uint64_t)] = {0};
     const size_t n = client->family == AF_INET ? 4 : sizeof client->ip;
 
-    for (size_t k = 0; k < sizeof(uint64_t); k++) /* the same on every machine */
-        octets[k] = (uint8_t)(g->member[i].hash >> 8 * k);
-    memcpy(octets + sizeof(uint64_t), client->ip, n);
-    const uint64_t hash = siphash(&source_key, octets, sizeof(uint64_t) + n);
+    for (size_t k = 0; k < sizeof(uint64_t); k++) /* in the same byte order on every machine */
+        bytes[k] = (uint8_t)(g->member[i].hash >> 8 * k);
+    memcpy(bytes + sizeof(uint64_t), client->ip, n);
+    const uint64_t hash = siphash(&source_key, bytes, sizeof(uint64_t) + n);
     return negative_log2(hash) * one_call / weight_of(g, i, now);
 }
 
-/* The smaller, the sooner it is chosen. */
+/* The server with the smallest rank is chosen. */
 struct rank {
     unsigned tier;
     uint64_t by_balance, by_turn;
@@ -255,21 +256,21 @@ static bool is_full(const struct backends_server *s, unsigned tunnels)
     return s->max_tunnels != 0 && tunnels >= s->max_tunnels;
 }
 
-/* False: not this one. *turn: the turn that it had before. */
+/* Returns false if the server cannot be chosen. *turn: its last turn. */
 static bool rank_of(const struct backends_group *g, size_t i, const struct addr *client,
                     uint64_t now, struct rank *out, uint64_t *turn)
 {
     const struct backends_server *s = &g->settings->item[i];
-    const struct member *m = &g->member[i];
-    const unsigned tunnels = atomic_load(&m->known->tunnels);
+    const struct group_member *m = &g->member[i];
+    const unsigned tunnels = atomic_load(&m->state->tunnels);
 
-    if (atomic_load(&m->known->draining) || is_full(s, tunnels))
+    if (atomic_load(&m->state->draining) || is_full(s, tunnels))
         return false;
     *out = (struct rank){.tier = s->backup ? TIER_BACKUP : TIER_UP};
-    if (atomic_load(&m->known->down)) {
+    if (atomic_load(&m->state->down)) {
         if (g->settings->probed)
             return false;
-        if (now < atomic_load(&m->known->retry))
+        if (now < atomic_load(&m->state->retry))
             out->tier += TIER_DOWN;
     }
     *turn = atomic_load(&m->turn);
@@ -292,15 +293,16 @@ static void turn_forward(struct backends_group *g, uint64_t turn)
         ;
 }
 
-/* False: another call was quicker, and it is to be chosen anew. */
-static bool take(struct backends_group *g, size_t i, uint64_t turn, uint64_t next, uint64_t now)
+/* Returns false if another call was faster: then choose again. */
+static bool server_take(struct backends_group *g, size_t i, uint64_t turn, uint64_t next,
+                        uint64_t now)
 {
-    struct member *m = &g->member[i];
-    struct known *k = m->known;
+    struct group_member *m = &g->member[i];
+    struct server_state *k = m->state;
 
     if (is_full(&g->settings->item[i], atomic_fetch_add(&k->tunnels, 1)))
         goto undo;
-    if (next != 0) { /* it is a matter of turns */
+    if (next != 0) { /* the balance is by turns */
         if (!atomic_compare_exchange_strong(&m->turn, &turn, next))
             goto undo;
         turn_forward(g, next);
@@ -334,7 +336,7 @@ bool backends_choose(struct backends_group *g, const struct addr *client, uint64
         }
         if (found == BACKENDS_SERVERS_MAX)
             return false;
-        if (!take(g, found, best_turn, best.by_turn, now_ms))
+        if (!server_take(g, found, best_turn, best.by_turn, now_ms))
             continue;
         *tried |= (uint64_t)1 << found;
         *server = found;
@@ -344,7 +346,7 @@ bool backends_choose(struct backends_group *g, const struct addr *client, uint64
 
 void backends_release(struct backends_group *g, size_t server)
 {
-    INSIST(atomic_fetch_sub(&g->member[server].known->tunnels, 1) > 0);
+    INSIST(atomic_fetch_sub(&g->member[server].state->tunnels, 1) > 0);
 }
 
 void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_MAX])
@@ -354,7 +356,7 @@ void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_M
     size_t n = 0;
 
     for (size_t i = 0; i < g->settings->count; i++) {
-        struct known *k = g->member[i].known;
+        struct server_state *k = g->member[i].state;
         if (atomic_load(&k->draining))
             count[0]++;
         else if (is_full(&g->settings->item[i], atomic_load(&k->tunnels)))
@@ -371,15 +373,15 @@ void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_M
 
 /* ---- up and down ---------------------------------------------------------------------------- */
 
-static void cause_keep(struct known *k, const char *cause)
+static void server_keep_cause(struct server_state *k, const char *cause)
 {
     pthread_mutex_lock(&k->cause_lock);
     snprintf(k->cause, sizeof k->cause, "%s", cause);
     pthread_mutex_unlock(&k->cause_lock);
 }
 
-/* True for the one who has changed it. */
-static bool turn_to(struct known *k, bool down, const char *cause, uint64_t now)
+/* Returns true for the one caller that has changed the state. */
+static bool server_turn(struct server_state *k, bool down, const char *cause, uint64_t now)
 {
     bool was = !down;
 
@@ -387,19 +389,19 @@ static bool turn_to(struct known *k, bool down, const char *cause, uint64_t now)
         return false;
     atomic_store(&k->row, 0);
     atomic_store(&k->changed, now);
-    cause_keep(k, cause);
+    server_keep_cause(k, cause);
     return true;
 }
 
 enum backends_change backends_report(struct backends_group *g, size_t server, bool good,
                                      const char *cause, uint64_t now_ms)
 {
-    struct known *k = g->member[server].known;
+    struct server_state *k = g->member[server].state;
     const unsigned rise = g->settings->probed ? g->settings->rise : 1;
     const unsigned needed = good ? rise : g->settings->fall;
 
-    if (good != atomic_load(&k->down)) { /* as it was */
-        if (atomic_load(&k->row) != 0) /* what is shared is written no more often than it must be */
+    if (good != atomic_load(&k->down)) { /* no change */
+        if (atomic_load(&k->row) != 0)   /* avoids writes to a shared cache line */
             atomic_store(&k->row, 0);
         if (!good)
             atomic_store(&k->retry, now_ms + g->settings->down_time);
@@ -408,25 +410,25 @@ enum backends_change backends_report(struct backends_group *g, size_t server, bo
     if (atomic_fetch_add(&k->row, 1) + 1 < needed)
         return BACKENDS_SAME;
     if (good) {
-        atomic_store(&k->fresh, now_ms); /* first, or who comes now would meet its whole weight */
-        return turn_to(k, false, cause, now_ms) ? BACKENDS_CAME_UP : BACKENDS_SAME;
+        atomic_store(&k->fresh, now_ms); /* first, or concurrent calls would use the full weight */
+        return server_turn(k, false, cause, now_ms) ? BACKENDS_CAME_UP : BACKENDS_SAME;
     }
     atomic_store(&k->retry, now_ms + g->settings->down_time);
-    return turn_to(k, true, cause, now_ms) ? BACKENDS_WENT_DOWN : BACKENDS_SAME;
+    return server_turn(k, true, cause, now_ms) ? BACKENDS_WENT_DOWN : BACKENDS_SAME;
 }
 
 bool backends_drain(struct backends_group *g, size_t server, bool drain, uint64_t now_ms)
 {
-    struct known *k = g->member[server].known;
+    struct server_state *k = g->member[server].state;
 
     if (!drain && atomic_load(&k->draining))
-        atomic_store(&k->fresh, now_ms); /* for calls it is as good as one that was down */
+        atomic_store(&k->fresh, now_ms); /* slow-start, as for a server that was down */
     return atomic_exchange(&k->draining, drain) != drain;
 }
 
 void backends_state(struct backends_group *g, size_t server, struct backends_state *out)
 {
-    struct known *k = g->member[server].known;
+    struct server_state *k = g->member[server].state;
 
     *out = (struct backends_state){
         .up = !atomic_load(&k->down),

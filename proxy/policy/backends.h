@@ -1,11 +1,12 @@
-/* backends: which server of a backend gets a call, how many each has, and which of them are up.
- * Pure: no sockets, no clock (now_ms is any monotonic one, the same for all), no log.
+/* backends: which server of a backend gets a call, how many calls each server has, and which
+ * servers are up. Pure: no sockets, no clock (now_ms: any monotonic clock, the same for all), no
+ * log.
  *
- * A group is a backend as one configuration has it. What is known of a server (its calls, whether
- * it is up, whether it is being drained) is shared by all groups of one `struct backends` that have
- * a backend of the same name with a server of the same host and port: so it lives on when a reload
- * makes new groups, as long as the old one or a call of it is there. Any thread may call anything
- * here; nothing that a call asks takes a lock. */
+ * A group is a backend of one configuration. The state of a server (its calls, whether it is up,
+ * whether it is being drained) is shared by all groups of one `struct backends` that have a backend
+ * of the same name with a server of the same host and port. So it survives a reload, which creates
+ * new groups, while the old group still exists. Any thread may call any function; backends_choose()
+ * and backends_release() take no lock. */
 #ifndef SSTPGATE_POLICY_BACKENDS_H
 #define SSTPGATE_POLICY_BACKENDS_H
 
@@ -30,7 +31,7 @@ struct backends_server {
     uint16_t port;
     unsigned weight;
     unsigned max_tunnels; /* 0: no limit */
-    bool backup;          /* gets calls only when none of the others can take them */
+    bool backup;          /* gets calls only if none of the others can take them */
 };
 
 struct backends_settings {
@@ -40,8 +41,8 @@ struct backends_settings {
     size_t count;
     enum backends_balance balance;
     uint32_t slow_start; /* ms; 0: none */
-    unsigned fall, rise; /* failures in a row until a server is down, good checks until it is up */
-    uint32_t down_time;  /* ms, until a call may try one that is down and not checked */
+    unsigned fall, rise; /* consecutive failures until down, successful checks until up */
+    uint32_t down_time;  /* ms, until a call may try a server that is down and not checked */
 };
 
 struct backends;
@@ -55,55 +56,57 @@ enum {
 };
 
 struct backends *backends_new(void);
-void backends_free(struct backends *all); /* after every group has left */
+void backends_free(struct backends *all); /* after backends_leave() of every group; NULL: no-op */
 
-/* c: at most BACKENDS_SERVERS_MAX servers; must stay as long as the group. all: NULL for servers
- * that nobody shares. A new server is up; where there are checks, the first one that fails is
- * enough to change that. */
+/* Creates a group. c: at most BACKENDS_SERVERS_MAX servers; must outlive the group. all: NULL for
+ * servers that are not shared. A new server is up; with health checks, one failed check is enough
+ * to change that. */
 struct backends_group *backends_join(struct backends *all, const struct backends_settings *c);
-void backends_leave(struct backends_group *g); /* NULL is fine */
+void backends_leave(struct backends_group *g); /* frees g; NULL: no-op */
 
-/* A server for a call of client that has not tried it: bit i of *tried stands for server i, and is
- * set for the one that is chosen. The call has a place there until backends_release. False: there
- * is none left.
+/* Chooses a server that the call has not tried. Bit i of *tried: server i was tried; the bit of the
+ * chosen server is set. The call counts for this server until backends_release(). Returns false if
+ * no server is left.
  *
- * Those with `backup` are for when no other is left. One that is down is left out; without checks
- * (check = no) one call may try it each down-time, and all may when nothing else is left: a server
- * that has come back is found that way. Among those that are left `balance` decides:
- *   first       the first of them, in the order of the configuration
- *   roundrobin  each in its turn, as often as its weight says
- *   leastconn   the one with the fewest calls for its weight; in turn where that is the same
- *   source      by the client's address: the same one for the same address; when a server goes,
- *               only its own clients change */
+ * Servers with `backup` are used only if no other is left. A server that is down is skipped;
+ * without health checks (check = no) one call may try it each down-time, and all calls if no other
+ * is left: so a server that works again is found. Among the remaining servers `balance` decides:
+ *   first       the first, in the order of the configuration
+ *   roundrobin  each in turn, in proportion to its weight
+ *   leastconn   the one with the fewest calls for its weight; in turn if these are equal
+ *   source      by the client's address: the same server for the same address; if a server is
+ *               removed, only its own clients get another */
 bool backends_choose(struct backends_group *g, const struct addr *client, uint64_t *tried,
                      uint64_t now_ms, size_t *server) MUST_CHECK;
 
-/* The call has left that server. */
+/* Ends the call's place on a server. */
 void backends_release(struct backends_group *g, size_t server);
 
-/* Why backends_choose found none, in a few words: "1 down, 2 full". */
+/* Writes why backends_choose() has found no server: "1 down, 2 full". */
 void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_MAX]);
 
 enum backends_change { BACKENDS_SAME, BACKENDS_WENT_DOWN, BACKENDS_CAME_UP };
 
-/* A call or a check was answered as it should be (good), or the server is to blame that it was not.
- * `fall` failures in a row: down. `rise` good ones, or one where there are no checks: up. The
- * change is told to exactly one caller. cause: for backends_state, cut at BACKENDS_CAUSE_MAX. */
+/* Reports the outcome of a call or a check. good: as expected; else a failure of the server. After
+ * `fall` consecutive failures a server is down; after `rise` successes, or one without checks, it
+ * is up. Exactly one caller gets the change. cause: for backends_state(), cut at
+ * BACKENDS_CAUSE_MAX. */
 enum backends_change backends_report(struct backends_group *g, size_t server, bool good,
                                      const char *cause, uint64_t now_ms);
 
-/* A drained server gets no new calls; those that it has stay. False: it was so before. */
+/* Sets whether a server is drained: then it gets no new calls, and keeps the calls that it has.
+ * Returns false if nothing has changed. */
 bool backends_drain(struct backends_group *g, size_t server, bool drain, uint64_t now_ms);
 
-/* "10.0.0.5:443", "sstp.example:443", "[::1]:443"; returns out. */
+/* Writes "10.0.0.5:443", "sstp.example:443" or "[::1]:443". Returns out. */
 const char *backends_name(const struct backends_group *g, size_t server,
                           char out[BACKENDS_NAME_MAX]);
 
 struct backends_state {
     bool up, draining;
     unsigned tunnels;
-    uint64_t changed_ms;            /* when it went down or came up; 0: never */
-    char cause[BACKENDS_CAUSE_MAX]; /* of that; "": never */
+    uint64_t changed_ms;            /* time of the last change of up; 0: never */
+    char cause[BACKENDS_CAUSE_MAX]; /* of the last change; "": never */
 };
 void backends_state(struct backends_group *g, size_t server, struct backends_state *out);
 

@@ -16,7 +16,7 @@
 /* The longest line is an IPv6 prefix, a blank and 20 digits. */
 enum { LINE_SIZE = ADDR_TEXT_MAX + 24, PROBLEMS_MAX = 10 };
 
-/* The time of a line, in seconds since 1970. Fifteen digits last for longer than there are bans. */
+/* Reads the time of a line, in seconds since 1970. Fifteen digits are enough for any ban. */
 static bool parse_end(const char *text, int64_t *end)
 {
     const size_t digits = strspn(text, "0123456789");
@@ -26,8 +26,8 @@ static bool parse_end(const char *text, int64_t *end)
     return true;
 }
 
-/* NULL, or why the line is skipped. */
-static const char *load_line(struct limits *l, char *line, uint64_t now_ms, int64_t wall_s)
+/* Restores the ban of a line. Returns NULL, or why the line is skipped. */
+static const char *ban_load_line(struct limits *l, char *line, uint64_t now_ms, int64_t wall_s)
 {
     struct cidr net;
     int64_t end;
@@ -39,22 +39,22 @@ static const char *load_line(struct limits *l, char *line, uint64_t now_ms, int6
         return "not PREFIX END";
     *blank = '\0';
     if (cidr_parse(line, &net) != ERR_OK)
-        return "no prefix";
+        return "not a prefix";
     if (!parse_end(blank + 1, &end))
-        return "no time in seconds since 1970";
+        return "not a time in seconds since 1970";
     if (end <= wall_s)
         return NULL;
-    /* The larger one first: wall_s may be anything, and the difference must not overflow. */
+    /* Unsigned, because wall_s may have any value, and the difference must not overflow. */
     const uint64_t left_s = (uint64_t)end - (uint64_t)wall_s;
     const uint64_t left_ms = left_s > UINT64_MAX / 1000 ? UINT64_MAX : left_s * 1000;
     if (!limits_restore(l, &net, left_ms, now_ms))
-        return "not of the length of address-prefix-ipv4 or -ipv6, which were others then";
+        return "its length is not address-prefix-ipv4 or -ipv6, which have changed";
     return NULL;
 }
 
-/* Returns false at the end. *whole is false for a line without its newline (cut off when the disk
- * was full), with a NUL, or longer than any of ours. */
-static bool read_line(FILE *in, char line[LINE_SIZE], bool *whole)
+/* Reads a line without its newline. Returns false at the end. *whole is false for a line without a
+ * newline (the disk was full), with a NUL, or longer than any line that ban_file_save() writes. */
+static bool ban_read_line(FILE *in, char line[LINE_SIZE], bool *whole)
 {
     size_t n = 0;
     bool any = false;
@@ -74,15 +74,15 @@ static bool read_line(FILE *in, char line[LINE_SIZE], bool *whole)
     return any || c != EOF;
 }
 
-static enum err load_lines(struct limits *l, FILE *in, const char *path, uint64_t now_ms,
-                           int64_t wall_s, FILE *problems)
+static enum err ban_load_lines(struct limits *l, FILE *in, const char *path, uint64_t now_ms,
+                               int64_t wall_s, FILE *problems)
 {
     char line[LINE_SIZE];
     unsigned skipped = 0;
     bool whole;
 
-    for (unsigned number = 1; read_line(in, line, &whole); number++) {
-        const char *reason = whole ? load_line(l, line, now_ms, wall_s) : "damaged";
+    for (unsigned number = 1; ban_read_line(in, line, &whole); number++) {
+        const char *reason = whole ? ban_load_line(l, line, now_ms, wall_s) : "damaged";
         if (reason != NULL && skipped++ < PROBLEMS_MAX)
             fprintf(problems, "%s:%u: %s: the line is skipped\n", path, number, reason);
     }
@@ -107,67 +107,41 @@ enum err ban_file_load(struct limits *l, const char *path, uint64_t now_ms, int6
         return ERR_SYSTEM;
     }
     FILE *in = insist_alloc(fdopen(fd, "r"));
-    enum err e = load_lines(l, in, path, now_ms, wall_s, problems);
+    enum err e = ban_load_lines(l, in, path, now_ms, wall_s, problems);
     fclose(in);
     return e;
 }
 
 /* ---- writing ---- */
 
-struct writing {
-    FILE *out;
+struct ban_writer {
+    struct limits *limits;
+    uint64_t now_ms;
     int64_t wall_s;
+    FILE *out;
 };
 
 static void write_ban(void *user, const struct limits_ban *ban)
 {
-    const struct writing *w = user;
+    const struct ban_writer *w = user;
     char text[ADDR_TEXT_MAX];
 
     fprintf(w->out, "%s %" PRId64 "\n", cidr_format(&ban->net, text),
             w->wall_s + (int64_t)((ban->left_ms + 999) / 1000));
 }
 
-static bool write_bans(FILE *out, struct limits *l, uint64_t now_ms, int64_t wall_s)
+static bool write_bans(FILE *out, void *arg)
 {
+    struct ban_writer *w = arg;
+
+    w->out = out;
     fputs("# bans of sstpgate: PREFIX END, in seconds since 1970\n", out);
-    limits_bans(l, now_ms, write_ban, &(struct writing){.out = out, .wall_s = wall_s});
-    return fflush(out) == 0 && !ferror(out) && fsync(fileno(out)) == 0;
-}
-
-/* errno says why not. */
-static bool write_file(const char *path, struct limits *l, uint64_t now_ms, int64_t wall_s)
-{
-    const int fd = file_create(path, 0640);
-    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
-
-    if (out == NULL) {
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    bool good = write_bans(out, l, now_ms, wall_s);
-    int reason = errno;
-    if (fclose(out) != 0 && good) {
-        good = false;
-        reason = errno;
-    }
-    errno = reason;
-    return good;
+    limits_bans(w->limits, w->now_ms, write_ban, w);
+    return true; /* file_replace() finds the errors of out */
 }
 
 enum err ban_file_save(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s)
 {
-    char *new_path = NULL;
-
-    if (asprintf(&new_path, "%s.new", path) < 0)
-        new_path = NULL;
-    insist_alloc(new_path);
-    const bool good = write_file(new_path, l, now_ms, wall_s) && rename(new_path, path) == 0;
-    const int reason = errno;
-    if (!good)
-        unlink(new_path);
-    free(new_path);
-    errno = reason;
-    return good ? ERR_OK : ERR_SYSTEM;
+    struct ban_writer w = {.limits = l, .now_ms = now_ms, .wall_s = wall_s};
+    return file_replace(path, 0640, write_bans, &w) ? ERR_OK : ERR_SYSTEM;
 }

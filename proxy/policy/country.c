@@ -15,11 +15,11 @@
 struct country {
     MMDB_s db;
     struct stat of; /* status of the file when it was read */
-    unsigned refs;  /* under `lock` */
+    unsigned refs;  /* under country_lock */
 };
 
 /* Protects `latest` and every refs, because workers free configurations in their threads. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t country_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* The database that was read last; NULL: it was freed. Shared, because old tunnels keep their
  * configuration, and each reload would keep another copy of an unchanged file otherwise. */
@@ -34,26 +34,26 @@ static struct country *share_latest(const struct stat *of)
 {
     struct country *c = NULL;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&country_lock);
     if (latest != NULL && file_same(&latest->of, of)) {
         c = latest;
         c->refs++;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&country_lock);
     return c;
 }
 
 static void set_latest(struct country *c)
 {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&country_lock);
     latest = c;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&country_lock);
 }
 
 /* Opens the copy with the library, which maps the file that it opens: if a mapped file becomes
  * shorter, the next look-up gets a SIGBUS. The library takes no descriptor, hence the name in
  * /proc. Returns NULL with *reason. */
-static struct country *read_copy(int copy, const char **reason)
+static struct country *country_read_copy(int copy, const char **reason)
 {
     struct country *c = NEW(struct country);
     char name[32];
@@ -71,7 +71,7 @@ static struct country *read_copy(int copy, const char **reason)
     return NULL;
 }
 
-static struct country *read_file(int fd, const char **reason)
+static struct country *country_read_file(int fd, const char **reason)
 {
     struct country *c = NULL;
     struct stat of;
@@ -84,7 +84,7 @@ static struct country *read_file(int fd, const char **reason)
         return c;
     const int copy = file_copy(fd, reason);
     if (copy >= 0) {
-        c = read_copy(copy, reason);
+        c = country_read_copy(copy, reason);
         close(copy); /* the mapping stays */
     }
     if (c != NULL) {
@@ -98,7 +98,7 @@ struct country *country_open(const char *path, FILE *problems)
 {
     const char *reason;
     const int fd = file_open(path, &reason);
-    struct country *c = fd < 0 ? NULL : read_file(fd, &reason);
+    struct country *c = fd < 0 ? NULL : country_read_file(fd, &reason);
 
     if (c == NULL)
         fprintf(problems, "%s: %s\n", path, reason);
@@ -111,11 +111,11 @@ void country_close(struct country *c)
 {
     if (c == NULL)
         return;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&country_lock);
     const bool last = --c->refs == 0;
     if (last && latest == c)
         latest = NULL;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&country_lock);
     if (!last)
         return;
     MMDB_close(&c->db);
@@ -124,7 +124,7 @@ void country_close(struct country *c)
 
 bool country_find(const struct country *c, const struct addr *who, char code[3])
 {
-    /* Where the address is, else where its network is registered. */
+    /* The country of the address, else the one in which its network is registered. */
     static const char *const places[] = {"country", "registered_country"};
     struct sockaddr_storage sa;
     int error = MMDB_SUCCESS;
@@ -152,7 +152,10 @@ bool country_supported(void)
 
 struct country *country_open(const char *path, FILE *problems)
 {
-    fprintf(problems, "%s: cannot be used: this program was built without libmaxminddb\n", path);
+    fprintf(
+        problems,
+        "%s: country databases are not supported: this program was built without libmaxminddb\n",
+        path);
     return NULL;
 }
 

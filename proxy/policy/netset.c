@@ -10,33 +10,34 @@
 #include "base/insist.h"
 #include "base/span.h"
 
-/* An address as a number; IPv4 has its four octets at the top of `high`. */
-struct key {
+/* An address as a number; the four bytes of IPv4 are at the top of `high`. */
+struct netset_key {
     uint64_t high, low;
 };
 
-struct net {
-    struct key start;
+struct netset_net {
+    struct netset_key start;
     uint32_t line;
     uint8_t bits;
 };
 
-/* Two networks are apart or one is inside the other. So without those inside of others, the last
- * one that starts at or before an address is the only one that can have it.
+/* Two networks are disjoint, or one contains the other. So without nested networks, the last
+ * network that starts at or before an address is the only one that can contain it.
  *
- * Of a large array, each step of a search is another cache line, and another page. The starts of
- * every 64th network stay together in the cache, and lead to 64 that stand in 1.5 kB. */
+ * In a large array, each step of a search touches another cache line and another page. Therefore
+ * the starts of every 64th network are in an array of their own, which stays in the cache, and
+ * leads to 64 networks in 1.5 kB. */
 enum { STRIDE = 64 };
 
-struct list {
-    struct net *net; /* in order; none inside another once it was settled */
+struct netset_list {
+    struct netset_net *net; /* sorted, and not nested, after netset_list_settle() */
     size_t count, room;
-    struct key *mark; /* mark[i] is net[STRIDE * i].start */
+    struct netset_key *mark; /* mark[i] is net[STRIDE * i].start */
     size_t mark_count;
 };
 
 struct netset {
-    struct list ip4, ip6;
+    struct netset_list ip4, ip6;
 };
 
 static uint64_t read_u64(const uint8_t *p)
@@ -47,24 +48,23 @@ static uint64_t read_u64(const uint8_t *p)
     return n;
 }
 
-static struct key key_of(sa_family_t family, const uint8_t ip[16])
+static struct netset_key key_of(sa_family_t family, const uint8_t ip[16])
 {
     if (family == AF_INET)
-        return (struct key){.high = read_u64(ip) & 0xffffffff00000000};
-    return (struct key){.high = read_u64(ip), .low = read_u64(ip + 8)};
+        return (struct netset_key){.high = read_u64(ip) & 0xffffffff00000000};
+    return (struct netset_key){.high = read_u64(ip), .low = read_u64(ip + 8)};
 }
 
-/* Without && and ||: which half a search goes on with cannot be predicted, so nothing is gained
- * by a jump. */
-static bool not_after(struct key a, struct key b)
+/* Without && and ||, because the result cannot be predicted, and a jump would cost more. */
+static bool not_after(struct netset_key a, struct netset_key b)
 {
     return (a.high < b.high) | ((a.high == b.high) & (a.low <= b.low));
 }
 
-/* Larger networks before those that start with them; of the same, the first line. */
+/* Orders networks by start; of the same start larger ones first, then by line. */
 static int compare_nets(const void *pa, const void *pb)
 {
-    const struct net *a = pa, *b = pb;
+    const struct netset_net *a = pa, *b = pb;
     const bool a_first = not_after(a->start, b->start), b_first = not_after(b->start, a->start);
     if (a_first != b_first)
         return a_first ? -1 : 1;
@@ -73,7 +73,7 @@ static int compare_nets(const void *pa, const void *pb)
     return (a->line > b->line) - (a->line < b->line);
 }
 
-static bool net_has(const struct net *n, struct key k)
+static bool net_has(const struct netset_net *n, struct netset_key k)
 {
     const uint64_t high = n->start.high ^ k.high, low = n->start.low ^ k.low;
     if (n->bits == 0)
@@ -83,7 +83,7 @@ static bool net_has(const struct net *n, struct key k)
     return high == 0 && low >> (128 - n->bits) == 0;
 }
 
-static void list_add(struct list *l, const struct net *n)
+static void netset_list_add(struct netset_list *l, const struct netset_net *n)
 {
     if (l->count == l->room) {
         l->room = l->room == 0 ? 64 : 2 * l->room;
@@ -92,7 +92,7 @@ static void list_add(struct list *l, const struct net *n)
     l->net[l->count++] = *n;
 }
 
-static void list_settle(struct list *l)
+static void netset_list_settle(struct netset_list *l)
 {
     size_t kept = 0;
     if (l->count == 0)
@@ -109,14 +109,14 @@ static void list_settle(struct list *l)
         l->mark[i] = l->net[STRIDE * i].start;
 }
 
-/* Of n > 0 things in order, the start of the first at `first` and each `size` octets behind the one
- * before: which is the last that starts at or before k. 0 also where none does. */
-static size_t search(const void *first, size_t size, size_t n, struct key k)
+/* Returns the index of the last of n > 0 sorted items whose key is not after k; 0 also if there is
+ * none. first: the key of the first item; the other keys follow at intervals of size bytes. */
+static size_t find_last_start(const void *first, size_t size, size_t n, struct netset_key k)
 {
     const unsigned char *at = first;
     while (n > 1) {
         const size_t half = n / 2;
-        struct key middle;
+        struct netset_key middle;
         memcpy(&middle, at + half * size, sizeof middle);
         at += not_after(middle, k) ? half * size : 0;
         n -= half;
@@ -124,21 +124,21 @@ static size_t search(const void *first, size_t size, size_t n, struct key k)
     return (size_t)(at - (const unsigned char *)first) / size;
 }
 
-static unsigned list_find(const struct list *l, struct key k)
+static unsigned netset_list_find(const struct netset_list *l, struct netset_key k)
 {
     if (l->count == 0)
         return 0;
-    const size_t from = STRIDE * search(l->mark, sizeof *l->mark, l->mark_count, k);
+    const size_t from = STRIDE * find_last_start(l->mark, sizeof *l->mark, l->mark_count, k);
     const size_t n = l->count - from < STRIDE ? l->count - from : STRIDE;
-    const struct net *near = &l->net[from];
-    const struct net *found = near + search(&near->start, sizeof *near, n, k);
+    const struct netset_net *near = &l->net[from];
+    const struct netset_net *found = near + find_last_start(&near->start, sizeof *near, n, k);
     return not_after(found->start, k) && net_has(found, k) ? found->line : 0;
 }
 
-/* What stands in the line besides blanks and a comment, as a string in the same place. */
-static char *strip(char *text, size_t len)
+/* Removes blanks and a comment from a line. Returns the rest, a part of text. */
+static char *strip_line(char *text, size_t len)
 {
-    static const char byte_order_mark[] = "\xef\xbb\xbf"; /* some editors leave one */
+    static const char byte_order_mark[] = "\xef\xbb\xbf"; /* written by some editors */
     if (len >= 3 && memcmp(text, byte_order_mark, 3) == 0)
         text += 3;
     text[strcspn(text, "#;\r\n")] = '\0';
@@ -150,13 +150,13 @@ static char *strip(char *text, size_t len)
     return text;
 }
 
-/* What is wrong with the line; NULL: nothing. */
-static const char *read_line(struct netset *s, char *text, size_t len, unsigned number)
+/* Adds the network of a line. Returns NULL, or a reason. */
+static const char *netset_read_line(struct netset *s, char *text, size_t len, unsigned number)
 {
     struct cidr net;
     if (strlen(text) != len)
-        return "a NUL stands in this line";
-    text = strip(text, len);
+        return "this line contains a NUL";
+    text = strip_line(text, len);
     if (*text == '\0')
         return NULL;
     switch (cidr_parse(text, &net)) {
@@ -167,8 +167,9 @@ static const char *read_line(struct netset *s, char *text, size_t len, unsigned 
                "not 10.0.0.1/8)";
     default: return "not an address or a network such as 198.51.100.0/24";
     }
-    const struct net n = {.start = key_of(net.family, net.ip), .line = number, .bits = net.bits};
-    list_add(net.family == AF_INET ? &s->ip4 : &s->ip6, &n);
+    const struct netset_net n = {
+        .start = key_of(net.family, net.ip), .line = number, .bits = net.bits};
+    netset_list_add(net.family == AF_INET ? &s->ip4 : &s->ip6, &n);
     return NULL;
 }
 
@@ -181,7 +182,7 @@ struct netset *netset_read(FILE *in, const char *path, FILE *problems)
     bool good = true;
 
     for (unsigned number = 1; (len = getline(&text, &room, in)) >= 0; number++) {
-        const char *reason = read_line(s, text, (size_t)len, number);
+        const char *reason = netset_read_line(s, text, (size_t)len, number);
         if (reason != NULL)
             fprintf(problems, "%s:%u: %s\n", path, number, reason);
         good = good && reason == NULL;
@@ -195,8 +196,8 @@ struct netset *netset_read(FILE *in, const char *path, FILE *problems)
         netset_free(s);
         return NULL;
     }
-    list_settle(&s->ip4);
-    list_settle(&s->ip6);
+    netset_list_settle(&s->ip4);
+    netset_list_settle(&s->ip6);
     return s;
 }
 
@@ -234,7 +235,8 @@ void netset_free(struct netset *s)
 
 unsigned netset_find(const struct netset *s, const struct addr *who)
 {
-    return list_find(who->family == AF_INET ? &s->ip4 : &s->ip6, key_of(who->family, who->ip));
+    return netset_list_find(who->family == AF_INET ? &s->ip4 : &s->ip6,
+                            key_of(who->family, who->ip));
 }
 
 size_t netset_count(const struct netset *s)

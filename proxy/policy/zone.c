@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/insist.h"
 #include "base/span.h"
 
@@ -13,33 +14,33 @@ enum { FILE_MAX = 64 * 1024, NAME_MAX_LENGTH = 64 };
 
 enum { MINUTE = 60, HOUR = 3600, DAY = 86400 };
 
-struct change {
+struct zone_change {
     int64_t at;
-    int32_t offset; /* from then on */
+    int32_t offset; /* from this time on */
 };
 
-/* The day in each year, and the second in it (local time, may be before or behind the day), when
- * the clocks are changed. */
-struct yearly {
+/* The day of each year on which the clocks change, and the second of this day (local time, may be
+ * negative or more than a day). */
+struct zone_yearly {
     enum { JULIAN, ZERO_BASED, MONTH_WEEK_DAY } form;
     int day; /* 1..365 without February 29; 0..365; 0 (Sunday)..6 */
     int month, week;
     int32_t second;
 };
 
-/* What holds behind the last change in the file (RFC 8536 3.3: a TZ string of POSIX). */
-struct rule {
+/* The rule after the last change of the file (RFC 8536 3.3: a TZ string of POSIX). */
+struct zone_rule {
     int32_t standard, summer;
     bool has_summer;
-    struct yearly begin, end; /* of summer time */
+    struct zone_yearly begin, end; /* of summer time */
 };
 
 struct zone {
     int32_t first; /* offset before the first change */
-    struct change *change;
+    struct zone_change *change;
     size_t count;
     bool has_rule;
-    struct rule rule;
+    struct zone_rule rule;
 };
 
 /* ---- the rule ------------------------------------------------------------------------------- */
@@ -56,7 +57,7 @@ static bool read_int(const char **p, int min, int max, int *out)
 {
     int n = 0;
     const char *start = *p;
-    for (; **p >= '0' && **p <= '9'; ++*p) {
+    for (; ascii_is_digit(**p); ++*p) {
         n = 10 * n + (**p - '0');
         if (n > max)
             return false;
@@ -65,7 +66,7 @@ static bool read_int(const char **p, int min, int max, int *out)
     return *p > start && n >= min;
 }
 
-/* [+-]hh[:mm[:ss]]; hours up to 167 as RFC 8536 3.3.1 extends them. */
+/* Reads [+-]hh[:mm[:ss]]; hours up to 167, an extension of RFC 8536 3.3.1. */
 static bool read_time(const char **p, int32_t *out)
 {
     int h = 0, m = 0, s = 0;
@@ -81,7 +82,7 @@ static bool read_time(const char **p, int32_t *out)
     return true;
 }
 
-/* Three letters or more, or anything in <>. */
+/* Skips three letters or more, or any text in <>. */
 static bool skip_name(const char **p)
 {
     const char *start = *p;
@@ -89,12 +90,12 @@ static bool skip_name(const char **p)
         *p += strcspn(*p, ">");
         return skip_char(p, '>');
     }
-    while (ascii_lower((uint8_t) * *p) >= 'a' && ascii_lower((uint8_t) * *p) <= 'z')
+    while (ascii_is_letter(**p))
         ++*p;
     return *p - start >= 3;
 }
 
-static bool read_yearly(const char **p, struct yearly *y)
+static bool read_yearly(const char **p, struct zone_yearly *y)
 {
     bool good;
     if (skip_char(p, 'M')) {
@@ -112,7 +113,7 @@ static bool read_yearly(const char **p, struct yearly *y)
     return good && (!skip_char(p, '/') || read_time(p, &y->second));
 }
 
-static bool read_rule(const char *p, struct rule *r)
+static bool read_zone_rule(const char *p, struct zone_rule *r)
 {
     /* POSIX counts hours west of UTC. */
     if (!skip_name(&p) || !read_time(&p, &r->standard))
@@ -143,7 +144,7 @@ static int64_t floor_div(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
-/* Days from 1970 to January 1 of the year. */
+/* Returns the days from 1970 to January 1 of the year. */
 static int64_t new_year(int64_t year)
 {
     const int64_t y = year - 1;
@@ -161,8 +162,8 @@ static int64_t year_of(int64_t seconds)
     return year;
 }
 
-/* The day of y in this year, in days from 1970. */
-static int64_t day_of(const struct yearly *y, int64_t year)
+/* Returns the day of y in this year, in days from 1970. */
+static int64_t day_of(const struct zone_yearly *y, int64_t year)
 {
     static const int before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
     const int leap = is_leap(year);
@@ -179,10 +180,10 @@ static int64_t day_of(const struct yearly *y, int64_t year)
     return month + (day < length ? day : day - 7); /* week 5 is the last */
 }
 
-static int32_t rule_offset(const struct rule *r, int64_t now)
+static int32_t rule_offset(const struct zone_rule *r, int64_t now)
 {
-    /* The latest change before now decides. It may be one of the year before, and a change near
-     * new year of the year to come. */
+    /* The last change before now decides. It may belong to the previous year, or, near new year, to
+     * the next. */
     int64_t latest = INT64_MIN;
     int32_t offset = r->standard;
     const int64_t this_year = year_of(now + r->standard);
@@ -203,13 +204,13 @@ static int32_t rule_offset(const struct rule *r, int64_t now)
 
 /* ---- the file ------------------------------------------------------------------------------- */
 
-struct header {
+struct tzif_header {
     uint8_t version;
     uint32_t isutcnt, isstdcnt, leapcnt, timecnt, typecnt, charcnt;
 };
 
 /* RFC 8536 3.1. */
-static bool read_header(struct cursor *c, struct header *h)
+static bool read_header(struct cursor *c, struct tzif_header *h)
 {
     const bool magic = span_eq(cursor_take(c, 4), span_str("TZif"));
     h->version = cursor_u8(c);
@@ -220,7 +221,7 @@ static bool read_header(struct cursor *c, struct header *h)
     h->timecnt = cursor_u32(c);
     h->typecnt = cursor_u32(c);
     h->charcnt = cursor_u32(c);
-    /* Offsets never change in less than a second: a file that does not fit FILE_MAX is none. */
+    /* Bounds the sizes below; none of these counts fits into a valid file otherwise. */
     return magic && h->isutcnt <= FILE_MAX && h->isstdcnt <= FILE_MAX && h->leapcnt <= FILE_MAX &&
            h->timecnt <= FILE_MAX && h->typecnt <= FILE_MAX && h->charcnt <= FILE_MAX;
 }
@@ -231,8 +232,8 @@ static int64_t read_i64(struct cursor *c)
     return (int64_t)(high << 32 | cursor_u32(c));
 }
 
-/* RFC 8536 3.2, the block with times of eight octets. */
-static bool read_changes(struct cursor *c, const struct header *h, struct zone *z)
+/* RFC 8536 3.2, the block with times of eight bytes. */
+static bool read_changes(struct cursor *c, const struct tzif_header *h, struct zone *z)
 {
     const struct span times = cursor_take(c, h->timecnt * 8);
     const struct span indices = cursor_take(c, h->timecnt);
@@ -272,17 +273,17 @@ static bool read_footer(struct cursor *c, struct zone *z)
     memcpy(text, c->rest.p, n);
     text[n] = '\0';
     z->has_rule = n > 0;
-    return n == 0 || (strlen(text) == n && read_rule(text, &z->rule));
+    return n == 0 || (strlen(text) == n && read_zone_rule(text, &z->rule));
 }
 
 struct zone *zone_parse(const void *octets, size_t len)
 {
     struct cursor c = cursor_of(span_of(octets, len));
-    struct header old, h;
+    struct tzif_header old, h;
     struct zone *z = NEW(struct zone);
 
     bool good = read_header(&c, &old) && old.version >= '2';
-    if (good) /* the block of version 1, with times of four octets, says less than what follows */
+    if (good) /* skips the block of version 1, with times of four bytes */
         cursor_take(&c, old.timecnt * 5 + old.typecnt * 6 + old.charcnt + old.leapcnt * 8 +
                             old.isstdcnt + old.isutcnt);
     good = good && read_header(&c, &h) && read_changes(&c, &h, z) && read_footer(&c, z);
@@ -300,7 +301,7 @@ bool zone_name_valid(const char *name)
     return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/.") == n;
 }
 
-static struct zone *load_file(const char *path, char problem[ZONE_PROBLEM_MAX])
+static struct zone *zone_load_file(const char *path, char problem[ZONE_PROBLEM_MAX])
 {
     struct zone *z = NULL;
     char *octets = insist_alloc(malloc(FILE_MAX));
@@ -326,14 +327,14 @@ struct zone *zone_load(const char *name, char problem[ZONE_PROBLEM_MAX])
         return NEW(struct zone);
     if (strcmp(name, "local") != 0) {
         snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", name);
-        return load_file(path, problem);
+        return zone_load_file(path, problem);
     }
     FILE *f = fopen("/etc/localtime", "re");
     if (f == NULL && errno == ENOENT)
         return NEW(struct zone);
     if (f != NULL)
         fclose(f);
-    return load_file("/etc/localtime", problem);
+    return zone_load_file("/etc/localtime", problem);
 }
 
 void zone_free(struct zone *z)
@@ -346,7 +347,8 @@ void zone_free(struct zone *z)
 
 int32_t zone_offset(const struct zone *z, int64_t now)
 {
-    size_t from = 0, n = z->count; /* changes before `from` have happened, those from n on not */
+    size_t from = 0,
+           n = z->count; /* changes before `from` are in the past, those from n on are not */
     while (from < n) {
         const size_t middle = from + (n - from) / 2;
         if (z->change[middle].at <= now)

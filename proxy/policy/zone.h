@@ -1,6 +1,5 @@
-/* zone: how far the clocks of a time zone are from UTC. Its own reader of TZif (RFC 8536): libc's
- * localtime() knows one zone for the whole process and its threads. Immutable once loaded, so every
- * thread may ask. */
+/* zone: the offset of a time zone from UTC. Reads TZif (RFC 8536) itself, because localtime() of
+ * libc has one zone for the whole process. Immutable once loaded, so every thread may use it. */
 #ifndef SSTPGATE_POLICY_ZONE_H
 #define SSTPGATE_POLICY_ZONE_H
 
@@ -12,20 +11,20 @@ struct zone;
 
 enum { ZONE_PROBLEM_MAX = 256 };
 
-/* True when name can be asked for: "UTC", "local", or a path below /usr/share/zoneinfo that does
- * not leave it. */
+/* Returns whether zone_load() accepts name: "UTC", "local", or a path that stays below
+ * /usr/share/zoneinfo. */
 bool zone_name_valid(const char *name);
 
-/* name: "UTC" (needs no file), "local" (/etc/localtime; UTC where there is none, as libc has it),
- * or an IANA name. NULL: problem says why. */
+/* Loads a zone. name: "UTC" (needs no file), "local" (/etc/localtime; UTC if it does not exist, as
+ * in libc), or an IANA name. NULL: the reason is in problem. */
 struct zone *zone_load(const char *name, char problem[ZONE_PROBLEM_MAX]);
 
-/* The octets of a TZif file, version 2 or newer, without leap seconds. NULL: they are not. */
+/* Parses a TZif file of version 2 or newer without leap seconds. NULL: it is not such a file. */
 struct zone *zone_parse(const void *octets, size_t len);
 
 void zone_free(struct zone *z);
 
-/* Seconds east of UTC at this time (seconds since 1970). */
+/* Returns the seconds east of UTC at a time. now: seconds since 1970. */
 int32_t zone_offset(const struct zone *z, int64_t now);
 
 #endif

@@ -111,7 +111,7 @@ static void every_wrong_line_is_named(void **state)
     ": not a network: its prefix is too long, or bits after the prefix are set (10.0.0.0/8, not "  \
     "10.0.0.1/8)\n"
     assert_string_equal(problems, "list:2" NEITHER "list:3" RANGE "list:5" RANGE "list:6" NEITHER
-                                  "list:7" NEITHER "list:8: a NUL stands in this line\n"
+                                  "list:7" NEITHER "list:8: this line contains a NUL\n"
                                   "list:9" RANGE);
     free(problems);
 }
