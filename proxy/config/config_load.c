@@ -290,7 +290,7 @@ bool config_open(struct config *c, FILE *problems)
         c->sources.country = country_open(c->gate.country_file, problems);
         good = c->sources.country != NULL;
         if (!good)
-            fprintf(problems, "%s:%u: country-file was not loaded, see its problems\n", c->path,
+            fprintf(problems, "%s:%u: country-file cannot be used, see above\n", c->path,
                     config_line(c, &c->gate, "country-file"));
     }
     for (size_t i = 0; i < c->listener_count; i++) {

@@ -194,7 +194,7 @@ static bool parse_duration(struct config_input *in, const struct config_key *k, 
                        "%s: '%s' has no unit: write %ss for seconds, or use ms, m, h or d", k->name,
                        text, text);
     else if (e == ERR_RANGE)
-        config_problem(in, in->line, "%s: '%s' is more than 30d", k->name, text);
+        config_problem(in, in->line, "%s: '%s' is longer than 30d", k->name, text);
     else if (e != ERR_OK)
         config_problem(in, in->line, "%s: '%s' is not a duration such as 1500ms, 90s, 5m, 2h or 1d",
                        k->name, text);

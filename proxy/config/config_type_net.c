@@ -89,8 +89,8 @@ static bool parse_server_name(struct config_input *in, const struct config_key *
     if (!read_host(in, k, text, host, &is_address))
         return false;
     if (is_address) { /* RFC 6066 3: literal addresses are not permitted in HostName */
-        config_problem(in, in->line, "%s: '%s' is an address: TLS carries names only", k->name,
-                       text);
+        config_problem(in, in->line, "%s: '%s' is an address, but TLS has only server names",
+                       k->name, text);
         return false;
     }
     config_type_put_text(at, host);
@@ -319,7 +319,8 @@ static bool read_host_port(struct config_input *in, const struct config_key *k, 
     enum err e = value_host_port(text, host, port);
 
     if (e == ERR_RANGE)
-        config_problem(in, in->line, "%s: '%s': a port is a number from 1 to 65535", k->name, text);
+        config_problem(in, in->line, "%s: '%s': a port must be a number from 1 to 65535", k->name,
+                       text);
     else if (e != ERR_OK)
         config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
                        text);

@@ -66,7 +66,8 @@ static bool read_address(struct config_input *in, const struct config_key *k, co
     enum err e = value_host_port(text, host, &s->port);
 
     if (e == ERR_RANGE)
-        config_problem(in, in->line, "%s: '%s': a port is a number from 1 to 65535", k->name, text);
+        config_problem(in, in->line, "%s: '%s': a port must be a number from 1 to 65535", k->name,
+                       text);
     else if (e != ERR_OK)
         config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
                        text);

@@ -84,10 +84,10 @@ static enum err ban_load_lines(struct limits *l, FILE *in, const char *path, uin
     for (unsigned number = 1; ban_read_line(in, line, &whole); number++) {
         const char *reason = whole ? ban_load_line(l, line, now_ms, wall_s) : "damaged";
         if (reason != NULL && skipped++ < PROBLEMS_MAX)
-            fprintf(problems, "%s:%u: %s: the line is skipped\n", path, number, reason);
+            fprintf(problems, "%s:%u: %s; line skipped\n", path, number, reason);
     }
     if (skipped > PROBLEMS_MAX)
-        fprintf(problems, "%s: %u more lines are skipped\n", path, skipped - PROBLEMS_MAX);
+        fprintf(problems, "%s: %u more lines skipped\n", path, skipped - PROBLEMS_MAX);
     if (!ferror(in))
         return ERR_OK;
     fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));

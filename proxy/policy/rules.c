@@ -68,8 +68,8 @@ static bool open_rule(struct rule *rule, struct sources *from, const char *path,
     if (rule->where == WHERE_FILE) {
         rule->set = sources_netset(from, rule->path, problems);
         if (rule->set == NULL)
-            fprintf(problems, "%s:%u: %s%s: %s was not loaded, see its problems\n", path,
-                    rule->line, key, rule->file_only ? "-file" : "", rule->path);
+            fprintf(problems, "%s:%u: %s%s: %s cannot be used, see above\n", path, rule->line, key,
+                    rule->file_only ? "-file" : "", rule->path);
         good = rule->set != NULL;
     }
     if (rule->where == WHERE_COUNTRY) {

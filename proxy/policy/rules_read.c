@@ -68,7 +68,8 @@ static bool read_country(struct rule_parser *p)
     const uint8_t a = ascii_lower((uint8_t)p->args[0][0]);
     const uint8_t b = a == '\0' ? a : ascii_lower((uint8_t)p->args[0][1]);
     if (a < 'a' || a > 'z' || b < 'a' || b > 'z' || p->args[0][2] != '\0')
-        return rule_fail(p, "country: '%s' is not a country's two letters such as DE", p->args[0]);
+        return rule_fail(p, "country: '%s' is not a two-letter country code such as DE",
+                         p->args[0]);
     p->rule->where = WHERE_COUNTRY;
     p->rule->country[0] = (char)(a - 'a' + 'A');
     p->rule->country[1] = (char)(b - 'a' + 'A');
@@ -116,7 +117,7 @@ static bool read_sni(struct rule_parser *p)
         return rule_fail(p, "sni: '%s' is not a name or *.NAME", p->args[0]);
     /* RFC 6066 3: literal addresses are not permitted in HostName */
     return !is_address ||
-           rule_fail(p, "sni: '%s' is an address: TLS carries names only", p->args[0]);
+           rule_fail(p, "sni: '%s' is an address, but TLS has only server names", p->args[0]);
 }
 
 static bool read_tenant(struct rule_parser *p)

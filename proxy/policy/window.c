@@ -69,11 +69,11 @@ static bool read_hours(const char *p, struct window *w)
 const char *window_parse(const char *days, const char *hours, struct window *out)
 {
     if (!read_days(days, &out->days))
-        return "days are written Mon-Fri, or Mon,Wed,Sat-Sun";
+        return "write days as Mon-Fri, or Mon,Wed,Sat-Sun";
     if (!read_hours(hours, out))
-        return "hours are written 08:00-18:00";
+        return "write hours as 08:00-18:00";
     if (out->from == out->to)
-        return "start and end are equal; the whole day is 00:00-24:00";
+        return "the start equals the end; write 00:00-24:00 for the whole day";
     return NULL;
 }
 

@@ -25,8 +25,8 @@ static struct secret *load_secret(struct snapshot *s, const struct config_radius
 
     if (secret == NULL) {
         if (path != NULL)
-            fprintf(problems, "%s:%u: %s of radius %s was not loaded, see its problems\n",
-                    s->config->path, config_line(s->config, r, key), key, r->name);
+            fprintf(problems, "%s:%u: %s of radius %s cannot be used, see above\n", s->config->path,
+                    config_line(s->config, r, key), key, r->name);
         s->sound = false;
     }
     return secret;
@@ -66,7 +66,7 @@ static void load_users(struct snapshot *s, FILE *problems)
             continue;
         s->users[i] = users_load(b->users_file, problems);
         if (s->users[i] == NULL) {
-            fprintf(problems, "%s:%u: users-file of backend %s was not loaded, see its problems\n",
+            fprintf(problems, "%s:%u: users-file of backend %s cannot be used, see above\n",
                     c->path, config_line(c, b, "users-file"), b->name);
             s->sound = false;
         }

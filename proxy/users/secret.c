@@ -19,7 +19,7 @@ static const char *secret_take_line(struct secret *s, size_t len)
     s->n = end == NULL ? len : (size_t)(end - s->bytes);
     if (s->n > 0 && s->bytes[s->n - 1] == '\r')
         s->n--;
-    return s->n > 0 ? NULL : "the first line is empty: it must be the secret";
+    return s->n > 0 ? NULL : "the first line, which must be the secret, is empty";
 }
 
 struct secret *secret_load(const char *path, FILE *problems)
@@ -35,8 +35,8 @@ struct secret *secret_load(const char *path, FILE *problems)
     else if (fstat(fd, &st) != 0 || (len = file_read(fd, s->bytes, sizeof s->bytes)) < 0)
         fprintf(problems, "%s: cannot be read: %s\n", path, reason = strerror(errno));
     else if ((st.st_mode & S_IRWXO) != 0)
-        fprintf(problems, "%s: %s (mode %04o), although it contains a secret: run chmod o= on it\n",
-                path, reason = "accessible by all users", (unsigned)st.st_mode & 07777);
+        fprintf(problems, "%s: %s (mode %04o), but it contains a secret: run chmod o= on it\n",
+                path, reason = "accessible to other users", (unsigned)st.st_mode & 07777);
     else if ((reason = secret_take_line(s, (size_t)len)) != NULL)
         fprintf(problems, "%s: %s\n", path, reason);
     if (fd >= 0)

@@ -15,7 +15,7 @@ struct secret {
 };
 
 /* Reads the first line without its end; it may contain any bytes. Returns NULL with "path:
- * reason\n" in problems if the file is accessible by all users, is not a regular file, or begins
+ * reason\n" in problems if the file is accessible to other users, is not a regular file, or begins
  * with a line that is empty or longer than SECRET_MAX. */
 struct secret *secret_load(const char *path, FILE *problems);
 

@@ -297,8 +297,8 @@ char *users_read_file(const char *path, size_t *len, FILE *problems)
         fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
     else if ((st.st_mode & 007) != 0)
         fprintf(problems,
-                "%s: accessible by all users (mode %04o), although it contains secrets: run chmod "
-                "o= on it\n",
+                "%s: accessible to other users (mode %04o), but it contains secrets: run chmod o= "
+                "on it\n",
                 path, (unsigned)(st.st_mode & 07777));
     else if (st.st_size > USERS_FILE_MAX)
         fprintf(problems, "%s: too large for a users file\n", path);

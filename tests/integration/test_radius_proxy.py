@@ -799,7 +799,7 @@ def secret_file(mode, text):
 
 
 @pytest.mark.parametrize("mode, text, word", [
-    (0o644, b"hidden-word\n", "accessible by all users"), (0o600, b"", "empty"), (0o600, b"\nx\n", "empty"),
+    (0o644, b"hidden-word\n", "accessible to other users"), (0o600, b"", "empty"), (0o600, b"\nx\n", "empty"),
     (0o600, b"hidden-word" * 200, "too long")], ids=["open", "empty", "blank", "long"])
 def test_bad_secret(bench, mode, text, word):
     said, site = problems(bench, secret_file(mode, text))

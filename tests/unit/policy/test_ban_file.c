@@ -195,7 +195,7 @@ static void damaged_lines(void **state)
         at = strchr(at, '\n') + 1;
     }
     char last[120];
-    snprintf(last, sizeof last, "%s: 3 more lines are skipped\n", f->file);
+    snprintf(last, sizeof last, "%s: 3 more lines skipped\n", f->file);
     assert_string_equal(at, last);
     limits_free(l);
 }

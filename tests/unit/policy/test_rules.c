@@ -317,8 +317,8 @@ static void what_cannot_be_opened_is_named(void **state)
     fclose(f);
     assert_string_equal(
         problems, "tests/policy/nowhere.txt: cannot be opened: No such file or directory\n"
-                  "f.conf:3: allow: tests/policy/nowhere.txt was not loaded, see its problems\n"
-                  "f.conf:4: deny-file: tests/policy/nowhere.txt was not loaded, see its problems\n"
+                  "f.conf:3: allow: tests/policy/nowhere.txt cannot be used, see above\n"
+                  "f.conf:4: deny-file: tests/policy/nowhere.txt cannot be used, see above\n"
                   "f.conf:5: deny: time zone Europe/Berln: /usr/share/zoneinfo/Europe/Berln: No "
                   "such file or directory\n"
                   "f.conf:6: deny: time zone Europe: /usr/share/zoneinfo/Europe: Is a directory\n");

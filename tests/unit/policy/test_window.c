@@ -69,21 +69,21 @@ static void bad_windows(void **state)
     static const struct {
         const char *days, *hours, *problem;
     } table[] = {
-        {"", "08:00-18:00", "days"},
-        {"Mo", "08:00-18:00", "days"},
-        {"Monday", "08:00-18:00", "days"},
-        {"Mon-", "08:00-18:00", "days"},
-        {"Mon,", "08:00-18:00", "days"},
-        {"Mon-Wed-Fri", "08:00-18:00", "days"},
-        {"Mon", "", "hours"},
-        {"Mon", "08:00", "hours"},
-        {"Mon", "8:00-18:00", "hours"},
-        {"Mon", "08:60-18:00", "hours"},
-        {"Mon", "08:00-24:01", "hours"},
-        {"Mon", "24:00-08:00", "hours"},
-        {"Mon", "08:00-18:00x", "hours"},
-        {"Mon", "08:00-18:0", "hours"},
-        {"Mon", "08:00-08:00", "start and end"},
+        {"", "08:00-18:00", "write days"},
+        {"Mo", "08:00-18:00", "write days"},
+        {"Monday", "08:00-18:00", "write days"},
+        {"Mon-", "08:00-18:00", "write days"},
+        {"Mon,", "08:00-18:00", "write days"},
+        {"Mon-Wed-Fri", "08:00-18:00", "write days"},
+        {"Mon", "", "write hours"},
+        {"Mon", "08:00", "write hours"},
+        {"Mon", "8:00-18:00", "write hours"},
+        {"Mon", "08:60-18:00", "write hours"},
+        {"Mon", "08:00-24:01", "write hours"},
+        {"Mon", "24:00-08:00", "write hours"},
+        {"Mon", "08:00-18:00x", "write hours"},
+        {"Mon", "08:00-18:0", "write hours"},
+        {"Mon", "08:00-08:00", "the start equals"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct window w;

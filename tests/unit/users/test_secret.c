@@ -91,8 +91,8 @@ static void bad(void **state)
         {TEXT(""), 0600, "empty"},
         {TEXT("\nquiet\n"), 0600, "empty"},
         {TEXT("\r\n"), 0600, "empty"},
-        {TEXT("quiet\n"), 0604, "accessible by all users"},
-        {TEXT("quiet\n"), 0602, "accessible by all users"},
+        {TEXT("quiet\n"), 0604, "accessible to other users"},
+        {TEXT("quiet\n"), 0602, "accessible to other users"},
         {longest, SECRET_MAX + 1, 0600, "too long"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

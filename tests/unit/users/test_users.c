@@ -432,8 +432,9 @@ static void load_refuses(void **state)
     assert_load_says(&t, ": cannot be opened: No such file or directory\n");
 
     temp_write(&t, "User:" HASH("1") "\n", 0644);
-    assert_load_says(&t, ": accessible by all users (mode 0644), although it contains secrets: run "
-                         "chmod o= on it\n");
+    assert_load_says(
+        &t,
+        ": accessible to other users (mode 0644), but it contains secrets: run chmod o= on it\n");
     for (mode_t bit = 1; bit <= 4; bit <<= 1) {
         struct reading r;
         assert_int_equal(chmod(t.path, 0600 | bit), 0);
@@ -447,8 +448,9 @@ static void load_refuses(void **state)
     assert_int_equal(chmod(t.path, 0644), 0);
     assert_int_equal(rename(t.path, other), 0);
     assert_int_equal(symlink(other, t.path), 0);
-    assert_load_says(&t, ": accessible by all users (mode 0644), although it contains secrets: run "
-                         "chmod o= on it\n");
+    assert_load_says(
+        &t,
+        ": accessible to other users (mode 0644), but it contains secrets: run chmod o= on it\n");
     unlink(t.path);
     unlink(other);
 

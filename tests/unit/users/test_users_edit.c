@@ -285,8 +285,9 @@ static void files_that_will_not_do(void **state)
     (void)state;
     char name[100];
     write_file("alice:" ONE "\n", 0644);
-    refused(path, ": accessible by all users (mode 0644), although it contains secrets: run chmod "
-                  "o= on it\n");
+    refused(
+        path,
+        ": accessible to other users (mode 0644), but it contains secrets: run chmod o= on it\n");
     write_file("alice:00\n", 0600);
     refused(path, ":1: the text after ':' is not a hash-hash of 32 hex digits\n");
     write_file("alice:" ONE "\nALICE:" ONE, 0600);
