@@ -434,8 +434,8 @@ static void check_places(struct config_builder *b)
 }
 
 /* Returns the server of be at the host and port of `same`; NULL: none. */
-static const struct backends_server *find_server(const struct config_backend *be,
-                                                 const struct backends_server *same)
+static const struct backends_server *backend_find_server(const struct config_backend *be,
+                                                         const struct backends_server *same)
 {
     for (size_t i = 0; i < be->servers.count; i++)
         if (be->servers.item[i].port == same->port &&
@@ -451,7 +451,7 @@ static void check_fallback_server(struct config_builder *b, const struct config_
 
     for (size_t i = 0; i < b->c->backend_count; i++) {
         const struct config_backend *be = &b->c->backend[i];
-        if (!config_has_calls(b->c, be) || find_server(be, s) == NULL)
+        if (!config_has_calls(b->c, be) || backend_find_server(be, s) == NULL)
             continue;
         config_problem(&b->input, key_line(b, LISTENER, index, "fallback"),
                        "fallback: %s, port %u, is also a server of [backend %s]: a denied client "

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/insist.h"
+#include "base/memo.h"
 #include "base/suggest.h"
 #include "base/value.h"
 #include "config/config_finish.h"
@@ -13,7 +14,7 @@
 #include "config/config_read.h"
 #include "config/config_table.h"
 
-static void on_problem(void *user, unsigned line, const char *reason)
+static void on_read_problem(void *user, unsigned line, const char *reason)
 {
     struct config_builder *b = user;
     config_problem(&b->input, line, "%s", reason);
@@ -246,13 +247,13 @@ static char *dir_of(const char *path, FILE *problems)
 }
 
 /* Reads text without the checks of config_finish(). */
-static struct config_builder build(const char *path, const char *dir, const char *text, size_t len,
-                                   FILE *problems)
+static struct config_builder builder_run(const char *path, const char *dir, const char *text,
+                                         size_t len, FILE *problems)
 {
     struct config_builder b = {.c = NEW(struct config),
                                .input = {.path = path, .dir = dir, .problems = problems}};
     const struct config_events to = {
-        .user = &b, .on_section = on_section, .on_key = on_key, .on_problem = on_problem};
+        .user = &b, .on_section = on_section, .on_key = on_key, .on_problem = on_read_problem};
 
     b.c->path = config_type_copy(path);
     config_read(span_of(text, len), &to);
@@ -264,7 +265,7 @@ struct config *config_parse(const char *path, const char *text, size_t len, FILE
     char *dir = dir_of(path, problems);
     if (dir == NULL)
         return NULL;
-    struct config_builder b = build(path, dir, text, len, problems);
+    struct config_builder b = builder_run(path, dir, text, len, problems);
 
     config_finish(&b);
     free(dir);
@@ -302,23 +303,21 @@ bool config_open(struct config *c, FILE *problems)
 
 char *config_find_admin(const char *path, FILE *problems)
 {
-    char *admin = NULL, *others = NULL;
-    size_t len, others_len;
+    char *admin = NULL;
+    size_t len;
     char *text = config_read_file(path, &len, problems);
     char *dir = text == NULL ? NULL : dir_of(path, problems);
 
     if (dir != NULL) {
-        FILE *f = insist_alloc(open_memstream(&others, &others_len));
-        struct config_builder b = build(path, dir, text, len, f);
-        fclose(f);
-        insist_alloc(others);
+        struct memo others;
+        struct config_builder b = builder_run(path, dir, text, len, memo_open(&others));
         if (b.c->gate.admin != NULL)
             admin = config_type_copy(b.c->gate.admin);
         else
             fprintf(problems, "%s%s: `admin` is not set in [gate]: the gate has no admin socket\n",
-                    others, path);
+                    memo_text(&others), path);
         config_free(b.c);
-        free(others);
+        memo_free(&others);
     }
     free(dir);
     free(text);

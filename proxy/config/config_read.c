@@ -23,7 +23,7 @@ enum { NAME_MAX_INIH = 49 };
 /* Far larger than a file written by hand; bounds the memory for a wrong file. */
 enum { FILE_MAX = 1 << 20 };
 
-struct reading {
+struct config_reading {
     struct span rest;
     unsigned line;
     bool key_due; /* inih has a line for which it should call on_pair() */
@@ -39,13 +39,13 @@ static struct span trim_blanks(struct span s)
     return s;
 }
 
-static void report_problem(const struct reading *r, const char *reason)
+static void report_problem(const struct config_reading *r, const char *reason)
 {
     r->to->on_problem(r->to->user, r->line, reason);
 }
 
 /* Returns the next line without its end. The last newline may be missing; CR LF is a newline. */
-static struct span take_line(struct reading *r)
+static struct span take_input_line(struct config_reading *r)
 {
     struct span line = r->rest;
     const uint8_t *lf = memchr(line.p, '\n', line.n);
@@ -68,7 +68,7 @@ static bool has_control(struct span s)
 
 /* Reads "[name]", which a comment may follow. inih would not call the handler for a section without
  * keys, and would ignore text after the bracket, so headers are parsed here. */
-static void read_section(struct reading *r, struct span line)
+static void read_section(struct config_reading *r, struct span line)
 {
     char name[NAME_MAX_INIH + 1];
     const char *reason = NULL;
@@ -98,7 +98,7 @@ static void read_section(struct reading *r, struct span line)
 
 /* Returns why inih must not get this line; NULL: it may. Comments are not passed to inih, so they
  * may be of any length. */
-static const char *unusable(struct span line, bool comment, size_t size)
+static const char *line_problem(struct span line, bool comment, size_t size)
 {
     if (has_control(line))
         return "this line contains a control character (or a lone CR)";
@@ -112,20 +112,20 @@ static const char *unusable(struct span line, bool comment, size_t size)
  * lines with a problem, so that it counts the same lines. */
 static char *next_line(char *out, int size, void *stream)
 {
-    struct reading *r = stream;
+    struct config_reading *r = stream;
     if (r->key_due) {
         report_problem(r, "expected `key = value` or [section]");
         r->key_due = false;
     }
     if (r->rest.n == 0)
         return NULL;
-    struct span line = take_line(r);
+    struct span line = take_input_line(r);
     if (r->line == 1 && line.n >= 3 && memcmp(line.p, "\xef\xbb\xbf", 3) == 0)
         line = span_from(line, 3); /* the byte order mark of some editors */
     line = trim_blanks(line);
     out[0] = '\0';
     bool comment = line.n > 0 && (line.p[0] == ';' || line.p[0] == '#');
-    const char *reason = unusable(line, comment, (size_t)size);
+    const char *reason = line_problem(line, comment, (size_t)size);
     if (reason != NULL) {
         report_problem(r, reason);
         if (line.p[0] == '[')
@@ -152,7 +152,7 @@ static bool has_comment(const char *value, char mark)
 /* The handler for inih. section: ignored, because read_section() has reported it. */
 static int on_pair(void *user, const char *section, const char *key, const char *value)
 {
-    struct reading *r = user;
+    struct config_reading *r = user;
     (void)section;
     r->key_due = false;
     if (*key == '\0' || strpbrk(key, " \t") != NULL)
@@ -173,16 +173,32 @@ static int on_pair(void *user, const char *section, const char *key, const char 
 
 void config_read(struct span text, const struct config_events *to)
 {
-    struct reading r = {.rest = text, .to = to};
+    struct config_reading r = {.rest = text, .to = to};
     int rejected = ini_parse_stream(next_line, &r, on_pair, &r);
     /* A positive number is the first line that inih rejected, which next_line() has reported.
      * Negative numbers mean that it cannot open a file or has no memory. */
     INSIST(rejected >= 0);
 }
 
+/* Reads a file that cannot change meanwhile. Returns the text, or NULL with *reason. */
+static char *read_copy(int fd, size_t *len, const char **reason)
+{
+    char *text = insist_alloc(malloc(FILE_MAX + 1));
+    const ssize_t n = file_read(fd, text, FILE_MAX + 1);
+
+    if (n >= 0 && n <= FILE_MAX) {
+        *len = (size_t)n;
+        return text;
+    }
+    *reason = n < 0 ? strerror(errno) : "larger than 1 MiB: not a configuration file";
+    free(text);
+    return NULL;
+}
+
 char *config_read_file(const char *path, size_t *len, FILE *problems)
 {
     const char *reason;
+    char *text = NULL;
     const int fd = file_open(path, &reason);
     if (fd < 0) {
         fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
@@ -190,26 +206,11 @@ char *config_read_file(const char *path, size_t *len, FILE *problems)
     }
     const int copy = file_copy(fd, &reason); /* half of a file could admit too many clients */
     close(fd);
-    if (copy < 0) {
+    if (copy >= 0) {
+        text = read_copy(copy, len, &reason);
+        close(copy);
+    }
+    if (text == NULL)
         fprintf(problems, "%s: cannot be read: %s\n", path, reason);
-        return NULL;
-    }
-    FILE *f = insist_alloc(fdopen(copy, "r"));
-    char *text = insist_alloc(malloc(FILE_MAX + 1));
-    *len = fread(text, 1, FILE_MAX + 1, f);
-    if (ferror(f)) {
-        fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
-        goto fail;
-    }
-    if (*len > FILE_MAX) {
-        fprintf(problems, "%s: larger than 1 MiB: not a configuration file\n", path);
-        goto fail;
-    }
-    fclose(f);
     return text;
-
-fail:
-    fclose(f);
-    free(text);
-    return NULL;
 }

@@ -59,8 +59,8 @@ static bool read_option(struct config_input *in, const struct config_key *k, con
     return false;
 }
 
-static bool read_address(struct config_input *in, const struct config_key *k, const char *text,
-                         struct backends_server *s)
+static bool read_server_address(struct config_input *in, const struct config_key *k,
+                                const char *text, struct backends_server *s)
 {
     char host[VALUE_HOST_SIZE];
     enum err e = value_host_port(text, host, &s->port);
@@ -83,7 +83,7 @@ static bool parse_server(struct config_input *in, const struct config_key *k, vo
     struct backends_server s = {.line = in->line};
     char *words = config_type_copy(text), *rest = words;
     const char *word = strtok_r(rest, blanks, &rest);
-    bool good = read_address(in, k, word == NULL ? "" : word, &s);
+    bool good = read_server_address(in, k, word == NULL ? "" : word, &s);
 
     while (good && (word = strtok_r(NULL, blanks, &rest)) != NULL)
         good = read_option(in, k, word, &rest, &s);
@@ -97,7 +97,7 @@ static bool parse_server(struct config_input *in, const struct config_key *k, vo
     return true;
 }
 
-static bool print_server(FILE *out, const struct config_key *k, const void *at)
+static bool print_servers(FILE *out, const struct config_key *k, const void *at)
 {
     const struct config_backend *be = at;
     for (size_t i = 0; i < be->servers.count; i++) {
@@ -114,7 +114,7 @@ static bool print_server(FILE *out, const struct config_key *k, const void *at)
     return be->servers.count > 0;
 }
 
-static void fini_server(void *at)
+static void fini_servers(void *at)
 {
     struct config_backend *be = at;
     for (size_t i = 0; i < be->servers.count; i++)
@@ -125,12 +125,12 @@ static void fini_server(void *at)
 const struct config_type config_type_server = {
     .syntax = "HOST[:PORT] [weight NUMBER] [max-tunnels NUMBER] [backup]",
     .parse = parse_server,
-    .print = print_server,
-    .fini = fini_server};
+    .print = print_servers,
+    .fini = fini_servers};
 
 /* ---- statuses ------------------------------------------------------------------------------- */
 
-static bool read_range(char *text, struct config_status_range *out)
+static bool read_status_range(char *text, struct config_status_range *out)
 {
     char *dash = strchr(text, '-');
     uint32_t first, last;
@@ -154,7 +154,7 @@ static bool parse_statuses(struct config_input *in, const struct config_key *k, 
 
     for (char *word; good && (word = strtok_r(rest, " \t,", &rest)) != NULL;) {
         struct config_status_range range;
-        good = read_range(word, &range);
+        good = read_status_range(word, &range);
         if (!good)
             break;
         list->item = config_grow(list->item, list->count, sizeof *list->item);

@@ -162,7 +162,7 @@ const struct config_type config_type_passphrase_file = {
 const struct config_type config_type_ocsp_file = {
     .syntax = "PATH", .parse = parse_ocsp_file, .print = print_with_certificate};
 
-static void print_hex(FILE *out, const struct config_key *k, const uint8_t *bytes, size_t n)
+static void print_hash(FILE *out, const struct config_key *k, const uint8_t *bytes, size_t n)
 {
     fprintf(out, "%s = ", k->name);
     for (size_t i = 0; i < n; i++)
@@ -192,7 +192,7 @@ static bool print_pin(FILE *out, const struct config_key *k, const void *at)
 {
     const struct config_backend *be = at;
     for (size_t i = 0; i < be->pin_count; i++)
-        print_hex(out, k, be->pin[i].sha256, sizeof be->pin[i].sha256);
+        print_hash(out, k, be->pin[i].sha256, sizeof be->pin[i].sha256);
     return be->pin_count > 0;
 }
 
@@ -234,9 +234,9 @@ static bool print_cert_hash(FILE *out, const struct config_key *k, const void *a
 {
     const struct config_backend *be = at;
     if (be->binding_sha1_known)
-        print_hex(out, k, be->binding_sha1, sizeof be->binding_sha1);
+        print_hash(out, k, be->binding_sha1, sizeof be->binding_sha1);
     if (be->binding_sha256_known)
-        print_hex(out, k, be->binding_sha256, sizeof be->binding_sha256);
+        print_hash(out, k, be->binding_sha256, sizeof be->binding_sha256);
     return be->binding_sha1_known || be->binding_sha256_known;
 }
 

@@ -235,14 +235,14 @@ static uint64_t draw_of(const struct backends_group *g, size_t i, const struct a
 }
 
 /* The server with the smallest rank is chosen. */
-struct rank {
+struct server_rank {
     unsigned tier;
     uint64_t by_balance, by_turn;
 };
 
 enum { TIER_UP = 0, TIER_BACKUP = 1, TIER_DOWN = 2 /* and 3: backups that are down */ };
 
-static bool rank_less(const struct rank *a, const struct rank *b)
+static bool rank_less(const struct server_rank *a, const struct server_rank *b)
 {
     if (a->tier != b->tier)
         return a->tier < b->tier;
@@ -258,7 +258,7 @@ static bool is_full(const struct backends_server *s, unsigned tunnels)
 
 /* Returns false if the server cannot be chosen. *turn: its last turn. */
 static bool rank_of(const struct backends_group *g, size_t i, const struct addr *client,
-                    uint64_t now, struct rank *out, uint64_t *turn)
+                    uint64_t now, struct server_rank *out, uint64_t *turn)
 {
     const struct backends_server *s = &g->settings->item[i];
     const struct group_member *m = &g->member[i];
@@ -266,7 +266,7 @@ static bool rank_of(const struct backends_group *g, size_t i, const struct addr 
 
     if (atomic_load(&m->state->draining) || is_full(s, tunnels))
         return false;
-    *out = (struct rank){.tier = s->backup ? TIER_BACKUP : TIER_UP};
+    *out = (struct server_rank){.tier = s->backup ? TIER_BACKUP : TIER_UP};
     if (atomic_load(&m->state->down)) {
         if (g->settings->probed)
             return false;
@@ -321,7 +321,7 @@ bool backends_choose(struct backends_group *g, const struct addr *client, uint64
                      uint64_t now_ms, size_t *server)
 {
     for (;;) {
-        struct rank best = {0}, rank;
+        struct server_rank best = {0}, rank;
         uint64_t best_turn = 0, turn;
         size_t found = BACKENDS_SERVERS_MAX;
 

@@ -59,7 +59,7 @@ const char *rules_text(const struct rules *r, size_t i)
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
-static bool open_rule(struct rule *rule, struct sources *from, const char *path, FILE *problems)
+static bool rule_open(struct rule *rule, struct sources *from, const char *path, FILE *problems)
 {
     char problem[ZONE_PROBLEM_MAX];
     const char *key = rule->allow ? "allow" : "deny";
@@ -90,7 +90,7 @@ bool rules_open(struct rules *r, struct sources *from, const char *path, FILE *p
 {
     bool good = true;
     for (size_t i = 0; i < r->count; i++)
-        good &= open_rule(&r->rule[i], from, path, problems);
+        good &= rule_open(&r->rule[i], from, path, problems);
     return good;
 }
 
@@ -180,13 +180,13 @@ static bool pattern_matches(const char *pattern, struct span text)
     return pattern[strspn(pattern, "*")] == '\0';
 }
 
-static size_t find_last(struct span s, char c)
+static size_t user_find_last(struct span s, char c)
 {
     const uint8_t *at = s.n == 0 ? NULL : memrchr(s.p, c, s.n);
     return at == NULL ? s.n : (size_t)(at - s.p);
 }
 
-static size_t find_first(struct span s, char c)
+static size_t user_find_first(struct span s, char c)
 {
     const uint8_t *at = s.n == 0 ? NULL : memchr(s.p, c, s.n);
     return at == NULL ? s.n : (size_t)(at - s.p);
@@ -196,16 +196,16 @@ static size_t find_first(struct span s, char c)
 static bool some_realm_matches(const char *pattern, struct span user)
 {
     return pattern_matches(pattern, user) ||
-           pattern_matches(pattern, span_sub(user, 0, find_last(user, '@'))) ||
-           pattern_matches(pattern, span_sub(user, 0, find_first(user, '@')));
+           pattern_matches(pattern, span_sub(user, 0, user_find_last(user, '@'))) ||
+           pattern_matches(pattern, span_sub(user, 0, user_find_first(user, '@')));
 }
 
 /* Matches user with its domain, and without it (up to the first or the last '\'). */
 static bool some_reading_matches(const char *pattern, struct span user)
 {
     return some_realm_matches(pattern, user) ||
-           some_realm_matches(pattern, span_from(user, find_first(user, '\\') + 1)) ||
-           some_realm_matches(pattern, span_from(user, find_last(user, '\\') + 1));
+           some_realm_matches(pattern, span_from(user, user_find_first(user, '\\') + 1)) ||
+           some_realm_matches(pattern, span_from(user, user_find_last(user, '\\') + 1));
 }
 
 /* A server may take CORP\alice and alice@corp for alice (see users_find()), so a rule for alice
@@ -215,11 +215,11 @@ static bool user_matches(const struct rule *rule, struct span user)
 {
     if (!rule->allow)
         return some_reading_matches(rule->user, user);
-    const size_t slash = find_last(user, '\\');
+    const size_t slash = user_find_last(user, '\\');
     const struct span local = slash == user.n ? user : span_from(user, slash + 1);
     return pattern_matches(rule->user, user) ||
            (strpbrk(rule->user, "\\@") == NULL &&
-            pattern_matches(rule->user, span_sub(local, 0, find_last(local, '@'))));
+            pattern_matches(rule->user, span_sub(local, 0, user_find_last(local, '@'))));
 }
 
 static bool name_matches(const char *pattern, struct span name)

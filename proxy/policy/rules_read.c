@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/insist.h"
+#include "base/memo.h"
 #include "base/suggest.h"
 #include "base/value.h"
 #include "policy/rules_internal.h"
@@ -30,7 +31,7 @@ __attribute__((format(printf, 2, 3))) static bool rule_fail(struct rule_parser *
     return false;
 }
 
-static bool read_address(struct rule_parser *p)
+static bool rule_read_address(struct rule_parser *p)
 {
     p->rule->where = WHERE_NET;
     switch (cidr_parse(p->args[0], &p->rule->net)) {
@@ -47,7 +48,7 @@ static bool read_address(struct rule_parser *p)
     }
 }
 
-static bool read_file(struct rule_parser *p)
+static bool rule_read_file(struct rule_parser *p)
 {
     if (*p->args[0] != '/') {
         const int n = snprintf(p->path, sizeof p->path, "%s/%s", p->dir, p->args[0]);
@@ -63,7 +64,7 @@ static bool read_file(struct rule_parser *p)
     return true;
 }
 
-static bool read_country(struct rule_parser *p)
+static bool rule_read_country(struct rule_parser *p)
 {
     const uint8_t a = ascii_lower((uint8_t)p->args[0][0]);
     const uint8_t b = a == '\0' ? a : ascii_lower((uint8_t)p->args[0][1]);
@@ -76,20 +77,20 @@ static bool read_country(struct rule_parser *p)
     return true;
 }
 
-static bool read_any(struct rule_parser *p)
+static bool rule_read_any(struct rule_parser *p)
 {
     p->rule->where = WHERE_ANY;
     return true;
 }
 
-static bool read_user(struct rule_parser *p)
+static bool rule_read_user(struct rule_parser *p)
 {
     p->rule->user = insist_alloc(strdup(p->args[0]));
     return true;
 }
 
 /* Reads a name, or `*.` and a name. Returns NULL for anything else. */
-static char *read_name(const char *text, bool *is_address)
+static char *rule_read_name(const char *text, bool *is_address)
 {
     char host[VALUE_HOST_SIZE], *out = NULL;
     const bool below = text[0] == '*' && text[1] == '.';
@@ -100,19 +101,19 @@ static char *read_name(const char *text, bool *is_address)
     return insist_alloc(out);
 }
 
-static bool read_host(struct rule_parser *p)
+static bool rule_read_host(struct rule_parser *p)
 {
     bool is_address;
-    p->rule->host = read_name(p->args[0], &is_address);
+    p->rule->host = rule_read_name(p->args[0], &is_address);
     return p->rule->host != NULL ||
            rule_fail(p, "host: '%s' is not a name, *.NAME or an address (without a port)",
                      p->args[0]);
 }
 
-static bool read_sni(struct rule_parser *p)
+static bool rule_read_sni(struct rule_parser *p)
 {
     bool is_address;
-    p->rule->sni = read_name(p->args[0], &is_address);
+    p->rule->sni = rule_read_name(p->args[0], &is_address);
     if (p->rule->sni == NULL)
         return rule_fail(p, "sni: '%s' is not a name or *.NAME", p->args[0]);
     /* RFC 6066 3: literal addresses are not permitted in HostName */
@@ -120,13 +121,13 @@ static bool read_sni(struct rule_parser *p)
            rule_fail(p, "sni: '%s' is an address, but TLS has only server names", p->args[0]);
 }
 
-static bool read_tenant(struct rule_parser *p)
+static bool rule_read_tenant(struct rule_parser *p)
 {
     p->rule->tenant = insist_alloc(strdup(p->args[0]));
     return true;
 }
 
-static bool read_time(struct rule_parser *p)
+static bool rule_read_time(struct rule_parser *p)
 {
     const char *wrong = window_parse(p->args[0], p->args[1], &p->rule->window);
     if (wrong != NULL)
@@ -138,7 +139,7 @@ static bool read_time(struct rule_parser *p)
     return true;
 }
 
-static bool read_action(struct rule_parser *p)
+static bool rule_read_action(struct rule_parser *p)
 {
     if (p->rule->allow)
         return rule_fail(p, "action: only deny rules have one");
@@ -153,37 +154,29 @@ static bool read_action(struct rule_parser *p)
 }
 
 /* A rule has at most one condition of each kind. */
-enum condition_kind {
-    ADDRESS = 1,
-    USER = 2,
-    HOST = 4,
-    SNI = 8,
-    TENANT = 16,
-    TIME = 32,
-    ACTION = 64
-};
+enum rule_kind { ADDRESS = 1, USER = 2, HOST = 4, SNI = 8, TENANT = 16, TIME = 32, ACTION = 64 };
 
-static const struct condition {
+static const struct rule_condition {
     const char *word;
-    enum condition_kind kind;
+    enum rule_kind kind;
     size_t args;
     bool (*read)(struct rule_parser *p);
     const char *wants; /* the arguments, for a message */
 } conditions[] = {
-    {"address", ADDRESS, 1, read_address, "a network"},
-    {"file", ADDRESS, 1, read_file, "a path"},
-    {"country", ADDRESS, 1, read_country, "two letters"},
-    {"any", ADDRESS, 0, read_any, "nothing"},
-    {"user", USER, 1, read_user, "a name"},
-    {"host", HOST, 1, read_host, "a name"},
-    {"sni", SNI, 1, read_sni, "a name"},
-    {"tenant", TENANT, 1, read_tenant, "a value"},
-    {"time", TIME, 3, read_time, "days, hours and a zone: Mon-Fri 08:00-18:00 Europe/Berlin"},
-    {"action", ACTION, 1, read_action, "reset, drop or decoy"},
+    {"address", ADDRESS, 1, rule_read_address, "a network"},
+    {"file", ADDRESS, 1, rule_read_file, "a path"},
+    {"country", ADDRESS, 1, rule_read_country, "two letters"},
+    {"any", ADDRESS, 0, rule_read_any, "nothing"},
+    {"user", USER, 1, rule_read_user, "a name"},
+    {"host", HOST, 1, rule_read_host, "a name"},
+    {"sni", SNI, 1, rule_read_sni, "a name"},
+    {"tenant", TENANT, 1, rule_read_tenant, "a value"},
+    {"time", TIME, 3, rule_read_time, "days, hours and a zone: Mon-Fri 08:00-18:00 Europe/Berlin"},
+    {"action", ACTION, 1, rule_read_action, "reset, drop or decoy"},
 };
 enum { CONDITION_COUNT = sizeof conditions / sizeof *conditions };
 
-static const struct condition *find_condition(const char *word)
+static const struct rule_condition *find_condition(const char *word)
 {
     for (size_t i = 0; i < CONDITION_COUNT; i++)
         if (strcmp(conditions[i].word, word) == 0)
@@ -220,8 +213,8 @@ static bool looks_like_address(const char *word)
     return find_condition(word) == NULL && strpbrk(word, "0123456789.:/") != NULL;
 }
 
-static bool read_condition(struct rule_parser *p, const struct condition *c, unsigned *seen,
-                           char **at)
+static bool rule_read_condition(struct rule_parser *p, const struct rule_condition *c,
+                                unsigned *seen, char **at)
 {
     if (*seen & c->kind) {
         if (c->kind == ADDRESS)
@@ -236,23 +229,23 @@ static bool read_condition(struct rule_parser *p, const struct condition *c, uns
 }
 
 /* Reads all words of `at`, and writes them to out as they will be printed. */
-static bool read_rule(struct rule_parser *p, char *at, FILE *out)
+static bool rule_read(struct rule_parser *p, char *at, FILE *out)
 {
     unsigned seen = 0;
     const char *between = "";
     for (char *word; (word = next_word(&at)) != NULL; between = " ") {
-        const struct condition *c = find_condition(word);
+        const struct rule_condition *c = find_condition(word);
         if (seen == 0 && looks_like_address(word)) {
             seen = ADDRESS;
             p->args[0] = word;
-            if (!read_address(p))
+            if (!rule_read_address(p))
                 return false;
             fputs(word, out);
             continue;
         }
         if (c == NULL)
             return unknown_word(p, word);
-        if (!read_condition(p, c, &seen, &at))
+        if (!rule_read_condition(p, c, &seen, &at))
             return false;
         fprintf(out, "%s%s", between, c->word);
         for (size_t i = 0; i < c->args; i++)
@@ -268,13 +261,11 @@ bool rules_add(struct rules *r, bool allow, const char *text, const char *dir, u
 {
     struct rule rule = {.allow = allow, .line = line};
     struct rule_parser p = {.rule = &rule, .dir = dir, .problem = problem};
-    size_t len = 0;
+    struct memo memo;
     char *words = insist_alloc(strdup(text));
-    FILE *out = open_memstream(&rule.text, &len);
-    INSIST(out != NULL);
+    bool good = rule_read(&p, words, memo_open(&memo));
 
-    bool good = read_rule(&p, words, out);
-    INSIST(fclose(out) == 0);
+    rule.text = memo_take(&memo);
     /* Or -T would print a value that no file can hold. */
     if (good && !value_is_writable(rule.text))
         good = rule_fail(

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/span.h"
 
 enum { DAY_MINUTES = 24 * 60, DAY_SECONDS = 60 * DAY_MINUTES };
@@ -43,16 +44,12 @@ static bool read_days(const char *p, uint8_t *out)
     }
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
 /* Reads HH:MM at *p, at most 24:00. */
 static bool read_clock(const char **p, uint16_t *out)
 {
     const char *c = *p;
-    if (!is_digit(c[0]) || !is_digit(c[1]) || c[2] != ':' || !is_digit(c[3]) || !is_digit(c[4]))
+    if (!ascii_is_digit(c[0]) || !ascii_is_digit(c[1]) || c[2] != ':' || !ascii_is_digit(c[3]) ||
+        !ascii_is_digit(c[4]))
         return false;
     const int hour = 10 * (c[0] - '0') + c[1] - '0', minute = 10 * (c[3] - '0') + c[4] - '0';
     *out = (uint16_t)(60 * hour + minute);

@@ -67,7 +67,7 @@ static bool read_int(const char **p, int min, int max, int *out)
 }
 
 /* Reads [+-]hh[:mm[:ss]]; hours up to 167, an extension of RFC 8536 3.3.1. */
-static bool read_time(const char **p, int32_t *out)
+static bool read_posix_time(const char **p, int32_t *out)
 {
     int h = 0, m = 0, s = 0;
     const bool minus = **p == '-';
@@ -110,13 +110,13 @@ static bool read_yearly(const char **p, struct zone_yearly *y)
         good = read_int(p, 0, 365, &y->day);
     }
     y->second = 2 * HOUR;
-    return good && (!skip_char(p, '/') || read_time(p, &y->second));
+    return good && (!skip_char(p, '/') || read_posix_time(p, &y->second));
 }
 
 static bool read_zone_rule(const char *p, struct zone_rule *r)
 {
     /* POSIX counts hours west of UTC. */
-    if (!skip_name(&p) || !read_time(&p, &r->standard))
+    if (!skip_name(&p) || !read_posix_time(&p, &r->standard))
         return false;
     r->standard = -r->standard;
     r->has_summer = *p != '\0';
@@ -126,7 +126,7 @@ static bool read_zone_rule(const char *p, struct zone_rule *r)
         return false;
     r->summer = r->standard + HOUR;
     if (*p != ',' && *p != '\0') {
-        if (!read_time(&p, &r->summer))
+        if (!read_posix_time(&p, &r->summer))
             return false;
         r->summer = -r->summer;
     }

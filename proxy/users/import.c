@@ -36,7 +36,7 @@ static void report_user(const struct import_events *to, unsigned line, struct sp
 
 struct import_reader {
     struct span rest;
-    unsigned line; /* of the next byte */
+    unsigned line; /* of the reader_next byte */
 };
 
 struct import_word {
@@ -48,12 +48,12 @@ enum import_got { GOT_WORD, GOT_END, GOT_PROBLEM };
 
 enum { END = -1 };
 
-static int peek(const struct import_reader *r)
+static int reader_peek(const struct import_reader *r)
 {
     return r->rest.n == 0 ? END : r->rest.p[0];
 }
 
-static void next(struct import_reader *r)
+static void reader_next(struct import_reader *r)
 {
     r->line += r->rest.p[0] == '\n';
     r->rest = span_from(r->rest, 1);
@@ -64,7 +64,7 @@ static bool is_octal(int c)
     return c >= '0' && c <= '7';
 }
 
-/* Returns whether a '\' and a line end are next, which are ignored. */
+/* Returns whether a '\' and a line end are reader_next, which are ignored. */
 static bool joins_lines(const struct import_reader *r)
 {
     return r->rest.n >= 2 && r->rest.p[0] == '\\' && r->rest.p[1] == '\n';
@@ -72,26 +72,26 @@ static bool joins_lines(const struct import_reader *r)
 
 static void skip_line_end(struct import_reader *r)
 {
-    next(r);
-    next(r);
+    reader_next(r);
+    reader_next(r);
 }
 
 /* Reads what follows a '\'. */
 static uint8_t read_escape(struct import_reader *r)
 {
     static const char letters[] = "abfnrst", means[] = "\a\b\f\n\r \t";
-    const int c = peek(r);
+    const int c = reader_peek(r);
     unsigned value = 0;
 
     if (is_octal(c)) {
-        for (int n = 0; n < 3 && is_octal(peek(r)); n++, next(r))
-            value = value << 3 | (unsigned)(peek(r) - '0');
+        for (int n = 0; n < 3 && is_octal(reader_peek(r)); n++, reader_next(r))
+            value = value << 3 | (unsigned)(reader_peek(r) - '0');
         return (uint8_t)value;
     }
-    next(r);
+    reader_next(r);
     if (c == 'x') {
-        for (int n = 0; n < 2 && ascii_hex_digit(peek(r)) >= 0; n++, next(r))
-            value = value << 4 | (unsigned)ascii_hex_digit(peek(r));
+        for (int n = 0; n < 2 && ascii_hex_digit(reader_peek(r)) >= 0; n++, reader_next(r))
+            value = value << 4 | (unsigned)ascii_hex_digit(reader_peek(r));
         return (uint8_t)value;
     }
     const char *letter = c == 0 ? NULL : strchr(letters, c);
@@ -105,20 +105,20 @@ static bool ends_line(int c)
 
 static void skip_blanks(struct import_reader *r)
 {
-    while (joins_lines(r) || (ascii_is_space(peek(r)) && peek(r) != '\n'))
-        if (peek(r) == '\\')
+    while (joins_lines(r) || (ascii_is_space(reader_peek(r)) && reader_peek(r) != '\n'))
+        if (reader_peek(r) == '\\')
             skip_line_end(r);
         else
-            next(r);
+            reader_next(r);
 }
 
 /* Appends a byte, which may be escaped, to w. Returns NULL, or a reason. */
 static const char *read_byte(struct import_reader *r, struct import_word *w)
 {
-    const int c = peek(r);
+    const int c = reader_peek(r);
 
-    next(r);
-    if (c == '\\' && peek(r) == END)
+    reader_next(r);
+    if (c == '\\' && reader_peek(r) == END)
         return "a '\\' at the end of the file";
     const uint8_t byte = c == '\\' ? read_escape(r) : (uint8_t)c;
     if (byte == 0)
@@ -129,19 +129,19 @@ static const char *read_byte(struct import_reader *r, struct import_word *w)
     return NULL;
 }
 
-/* Reads the next word of this line. quote: the open quote, which may begin and end in the middle of
- * a word; 0: none. A quote must end on its line, while pppd would continue on the next: a missing
- * quote makes one bad line, and not a name of half the file. */
+/* Reads the reader_next word of this line. quote: the open quote, which may begin and end in the
+ * middle of a word; 0: none. A quote must end on its line, while pppd would continue on the
+ * reader_next: a missing quote makes one bad line, and not a name of half the file. */
 static enum import_got read_word(struct import_reader *r, struct import_word *w,
                                  const char **reason)
 {
     int quote = 0;
 
     skip_blanks(r);
-    if (ends_line(peek(r)) || peek(r) == '#')
+    if (ends_line(reader_peek(r)) || reader_peek(r) == '#')
         return GOT_END;
     for (w->n = 0;;) {
-        const int c = peek(r);
+        const int c = reader_peek(r);
         if (joins_lines(r)) {
             skip_line_end(r);
         } else if (quote == 0 && (c == END || ascii_is_space(c) || c == '#')) {
@@ -151,7 +151,7 @@ static enum import_got read_word(struct import_reader *r, struct import_word *w,
             return GOT_PROBLEM;
         } else if (quote != 0 ? c == quote : c == '"' || c == '\'') {
             quote = quote != 0 ? 0 : c;
-            next(r);
+            reader_next(r);
         } else if ((*reason = read_byte(r, w)) != NULL) {
             return GOT_PROBLEM;
         }
@@ -165,10 +165,10 @@ static void skip_line(struct import_reader *r, struct import_word *w)
 
     while (read_word(r, w, &reason) == GOT_WORD)
         ;
-    while (peek(r) != END && peek(r) != '\n')
-        next(r);
-    if (peek(r) == '\n')
-        next(r);
+    while (reader_peek(r) != END && reader_peek(r) != '\n')
+        reader_next(r);
+    if (reader_peek(r) == '\n')
+        reader_next(r);
 }
 
 enum { CLIENT, SERVER, SECRET, WORDS };
@@ -216,7 +216,7 @@ static void read_chap_secrets(struct span text, const struct import_events *to)
 
 /* ---- smbpasswd ------------------------------------------------------------------------------ */
 
-/* Takes the text up to the next ':', and removes both from line. */
+/* Takes the text up to the reader_next ':', and removes both from line. */
 static struct span take_field(struct span *line)
 {
     const uint8_t *colon = line->n == 0 ? NULL : memchr(line->p, ':', line->n);
@@ -234,7 +234,7 @@ static bool has_flag(struct span flags, const char *any)
     return false;
 }
 
-static bool begins(struct span s, const char *with)
+static bool span_begins(struct span s, const char *with)
 {
     return span_eq(span_sub(s, 0, strlen(with)), span_str(with));
 }
@@ -251,7 +251,7 @@ static const char *account_reason(struct span name, struct span flags, struct sp
         return "the account of a machine or a domain (--machines imports it)";
     if (has_flag(flags, "D"))
         return "the account is disabled";
-    if (has_flag(flags, "N") || begins(hex, "NO PASSWORD"))
+    if (has_flag(flags, "N") || span_begins(hex, "NO PASSWORD"))
         return "the account has no password";
     if (span_eq(hex, span_str(none)))
         return "the account has no NT hash";
@@ -269,7 +269,7 @@ static void read_account(struct span line, unsigned number, bool machines,
     take_field(&rest); /* uid */
     take_field(&rest); /* LM hash */
     const struct span hex = take_field(&rest);
-    const struct span flags = begins(rest, "[") ? take_field(&rest) : span_of(NULL, 0);
+    const struct span flags = span_begins(rest, "[") ? take_field(&rest) : span_of(NULL, 0);
     const char *reason =
         hex.n == 0 || name.n == 0 ? NULL : account_reason(name, flags, hex, machines);
 

@@ -110,7 +110,7 @@ const char *users_path(const struct users *u)
     return u->path;
 }
 
-static size_t find_last(struct span s, char c)
+static size_t name_find_last(struct span s, char c)
 {
     const uint8_t *at = s.n == 0 ? NULL : memrchr(s.p, c, s.n);
     return at == NULL ? s.n : (size_t)(at - s.p);
@@ -119,17 +119,17 @@ static size_t find_last(struct span s, char c)
 /* Finds where the account name begins and ends. The domain ends at the last '\', the realm begins
  * at the last '@' after it: a Windows account name contains neither, while domain and realm may
  * contain anything. */
-static void find_parts(struct span name, size_t *user, size_t *at)
+static void name_find_parts(struct span name, size_t *user, size_t *at)
 {
-    const size_t slash = find_last(name, '\\');
+    const size_t slash = name_find_last(name, '\\');
     *user = slash == name.n ? 0 : slash + 1;
-    *at = *user + find_last(span_from(name, *user), '@');
+    *at = *user + name_find_last(span_from(name, *user), '@');
 }
 
 struct span users_bare_name(struct span name)
 {
     size_t user, at;
-    find_parts(name, &user, &at);
+    name_find_parts(name, &user, &at);
     return span_sub(name, user, at - user);
 }
 
@@ -153,7 +153,7 @@ size_t users_find(const struct users *u, struct span name,
                   struct users_match found[USERS_MATCH_MAX])
 {
     size_t user, at;
-    find_parts(name, &user, &at);
+    name_find_parts(name, &user, &at);
     const bool domain = user > 0, realm = at < name.n;
     size_t forms = 0, n = 0;
     struct span form[USERS_MATCH_MAX];
@@ -209,7 +209,7 @@ bool users_name_valid(struct span name)
 }
 
 /* Reads one line without its end. Returns false after reporting a problem. */
-static bool parse_line(struct users *u, struct span line, unsigned number, FILE *problems)
+static bool users_parse_line(struct users *u, struct span line, unsigned number, FILE *problems)
 {
     uint8_t hash[USERS_HASH];
     const char *reason = NULL;
@@ -255,7 +255,7 @@ struct users *users_parse(const char *path, const char *text, size_t len, FILE *
         struct span line = span_sub(rest, 0, n);
         if (line.n > 0 && line.p[line.n - 1] == '\r')
             line.n--;
-        good &= parse_line(u, line, number, problems);
+        good &= users_parse_line(u, line, number, problems);
         rest = span_from(rest, n + 1);
     }
     if (!good) {
@@ -265,7 +265,7 @@ struct users *users_parse(const char *path, const char *text, size_t len, FILE *
     return u;
 }
 
-static char *read_regular(int fd, size_t size, const char *path, FILE *problems)
+static char *users_read_regular(int fd, size_t size, const char *path, FILE *problems)
 {
     const size_t cap = size + 1; /* one more, to detect a file that grows */
     char *text = insist_alloc(malloc(cap));
@@ -303,7 +303,7 @@ char *users_read_file(const char *path, size_t *len, FILE *problems)
     else if (st.st_size > USERS_FILE_MAX)
         fprintf(problems, "%s: too large for a users file\n", path);
     else
-        text = read_regular(fd, *len = (size_t)st.st_size, path, problems);
+        text = users_read_regular(fd, *len = (size_t)st.st_size, path, problems);
     close(fd);
     return text;
 }
