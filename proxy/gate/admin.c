@@ -368,13 +368,15 @@ static void admin_accept(struct admin *a)
 static void on_connection(uv_stream_t *stream, int status)
 {
     struct admin *a = stream->data;
-    unsigned missed;
+    struct log_line l;
 
-    if (status == 0)
+    if (status == 0) {
         admin_accept(a);
-    else if (log_limit_pass(&a->limit, uv_now(stream->loop), 1, &missed))
-        log_msg(LOG_LEVEL_WARNING, "admin", "a command connection was not accepted: %s",
-                uv_strerror(status));
+    } else if (log_begin_limited(&l, LOG_LEVEL_WARNING, "admin", &a->limit, uv_now(stream->loop),
+                                 1)) {
+        log_fmt(&l, "msg", "a command connection was not accepted: %s", uv_strerror(status));
+        log_end(&l);
+    }
 }
 
 /* ---- begin and end ---- */

@@ -24,17 +24,14 @@ void radius_section_drop(struct radius_section *s, enum radius_drop why, const s
 {
     char text[ADDR_TEXT_MAX];
     struct log_line l;
-    unsigned missed;
 
     atomic_fetch_add(&s->count.dropped[why], 1);
-    if (!log_limit_pass(&s->limit[why], worker_now(s->worker), 1, &missed))
+    if (!log_begin_limited(&l, LOG_LEVEL_WARNING, "radius", &s->limit[why], worker_now(s->worker),
+                           1))
         return;
-    log_begin(&l, LOG_LEVEL_WARNING, "radius");
     log_str(&l, "radius", s->name);
     log_str(&l, "dropped", drop_names[why]);
     log_str(&l, "from", addr_format(from, text));
-    if (missed > 0)
-        log_num(&l, "lines-left-out", missed);
     log_end(&l);
 }
 
