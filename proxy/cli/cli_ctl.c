@@ -18,8 +18,7 @@
 #include "config/config_load.h"
 #include "gate/admin.h"
 
-/* A reload with large files of rules takes seconds; a gate that is stopped (SIGSTOP) never answers.
- */
+/* A reload with large files of rules takes seconds; a gate stopped by SIGSTOP never answers. */
 enum { ANSWER_SECONDS = 60 };
 
 static const struct usage usage = {

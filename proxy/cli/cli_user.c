@@ -198,8 +198,20 @@ static void on_user(void *arg, const struct import_user *user)
     explicit_bzero(hash_hash, sizeof hash_hash);
 }
 
+/* Moves a text to twice the room. Without realloc(), which leaves a copy. */
+static char *grow(char *text, size_t *room)
+{
+    char *more = insist_alloc(malloc(2 * *room));
+
+    memcpy(more, text, *room);
+    explicit_bzero(text, *room);
+    free(text);
+    *room *= 2;
+    return more;
+}
+
 /* Reads any file to its end, also a pipe of a shell's <(command). The caller wipes and frees the
- * text. Without stdio and realloc(), which leave copies. NULL: the reason was written. */
+ * text. NULL: the reason was written to standard error. */
 static char *read_all(int fd, const char *path, size_t *len)
 {
     enum { FIRST = 64 << 10, MAX = 256 << 20 };
@@ -207,28 +219,19 @@ static char *read_all(int fd, const char *path, size_t *len)
     char *text = insist_alloc(malloc(room));
     ssize_t got;
 
-    for (*len = 0; (got = read(fd, text + *len, room - *len)) != 0;) {
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got > 0)
-            *len += (size_t)got;
-        if (got < 0 || *len > MAX) {
-            fprintf(stderr, "sstpgate user: %s: %s\n", path,
-                    got < 0 ? strerror(errno) : "too large");
-            explicit_bzero(text, *len);
-            free(text);
-            return NULL;
-        }
-        if (*len == room) {
-            char *more = insist_alloc(malloc(2 * room));
-            memcpy(more, text, room);
-            explicit_bzero(text, room);
-            free(text);
-            text = more;
-            room *= 2;
-        }
+    *len = 0;
+    while ((got = file_read(fd, text + *len, room - *len)) >= 0) {
+        *len += (size_t)got;
+        if (*len > MAX)
+            break;
+        if (*len < room)
+            return text;
+        text = grow(text, &room);
     }
-    return text;
+    fprintf(stderr, "sstpgate user: %s: %s\n", path, got < 0 ? strerror(errno) : "too large");
+    explicit_bzero(text, room);
+    free(text);
+    return NULL;
 }
 
 static void print_result(const struct import *i, const char *users)

@@ -220,8 +220,8 @@ int admin_bind(const char *path)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    /* Linux gives the file the mode of the socket (minus the umask), so others can connect at no
-     * moment. */
+    /* Linux gives the file the mode of the socket (minus the umask), so there is no moment at which
+     * other users could connect. */
     if (fchmod(fd, S_IRUSR | S_IWUSR) == 0 && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0) {
         if (listen(fd, ADMIN_BACKLOG) == 0)
             return fd;

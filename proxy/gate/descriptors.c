@@ -40,8 +40,7 @@ unsigned long long descriptors_raise(void)
         return ULLONG_MAX;
     if (lim.rlim_cur < lim.rlim_max) {
         lim.rlim_cur = lim.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE,
-                        &lim); /* if it fails, the limit that is read next is lower */
+        (void)setrlimit(RLIMIT_NOFILE, &lim); /* the limit in force is read below */
         (void)getrlimit(RLIMIT_NOFILE, &lim);
     }
     return lim.rlim_cur;

@@ -198,8 +198,7 @@ void radius_section_request(struct radius_section *s, const struct radius_arriva
     } else if (is_replay(s, &a->packet, now_ms)) {
         radius_section_drop(s, RADIUS_DROP_REPLAYED, &a->path->peer);
     } else {
-        if (r != NULL) /* a new request with this identifier: the client has given up the old one
-                          (RFC 5080 2.2.2) */
+        if (r != NULL) /* the client has given up the old request (RFC 5080 2.2.2) */
             radius_section_drop_request(s, r);
         forward(s, a, &key, now_ms);
     }

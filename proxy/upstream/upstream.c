@@ -103,8 +103,7 @@ bool upstream_trusted(const struct site_backend *b, const struct stream *s,
     if (b->config->verify == CONFIG_VERIFY_OFF)
         return true;
     upstream_leaf(s, &leaf);
-    /* OpenSSL verifies the chain if the server sends one; to OpenSSL a missing chain is no error.
-     */
+    /* OpenSSL verifies the chain if the server sends one, but accepts a missing chain. */
     if (leaf.known == 0) {
         snprintf(why, UPSTREAM_WHY_MAX, "the server presented no certificate");
         return false;
