@@ -51,7 +51,6 @@ static void worker_main(void *arg)
 static void workers_init(struct gate *gate)
 {
     gate->worker = insist_alloc(calloc(gate->workers, sizeof *gate->worker));
-    INSIST_UV(uv_sem_init(&gate->switched, 0));
     for (size_t i = 0; i < gate->workers; i++) {
         struct gate_worker *sw = &gate->worker[i];
         sw->gate = gate;
@@ -74,7 +73,6 @@ static void workers_fini(struct gate *gate)
         worker_fini(&gate->worker[i].worker);
         calls_fini(&gate->worker[i].calls);
     }
-    uv_sem_destroy(&gate->switched);
     free(gate->worker);
 }
 

@@ -44,7 +44,6 @@ struct gate {
     uint64_t bans_saved; /* limits_changes at the last write of the ban-file */
     char *expiry_steps;  /* of preflight_expiry, at the last warning */
     uv_async_t worker_done;
-    uv_sem_t switched; /* posted by each worker when it has what reload_commit sent it */
     atomic_size_t workers_done;
     struct watch *watch;
     struct admin *admin; /* NULL: the configuration names no socket */

@@ -12,30 +12,28 @@ void radius_service_init(struct radius_service *s, struct keyring *keyring, uv_a
 
 /* ---- configuration ---- */
 
-struct service_letter {
+struct service_change {
     struct radius_service *service;
     struct snapshot *snapshot;
     struct radius_place *place;
     size_t count;
-    uv_sem_t done;
 };
 
-static void service_deliver(void *arg)
+static void service_switch(void *arg)
 {
-    struct service_letter *l = arg;
-    radius_proxy_switch(&l->service->proxy, l->snapshot, l->place, l->count);
-    uv_sem_post(&l->done);
+    struct service_change *c = arg;
+    radius_proxy_switch(&c->service->proxy, c->snapshot, c->place, c->count);
 }
 
 void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
                            struct radius_sockets *next)
 {
-    struct service_letter l = {.service = s, .snapshot = snapshot, .count = next->count};
+    struct service_change c = {.service = s, .snapshot = snapshot, .count = next->count};
 
-    l.place = insist_alloc(calloc(next->count + 1, sizeof *l.place));
+    c.place = insist_alloc(calloc(next->count + 1, sizeof *c.place));
     for (size_t i = 0; i < next->count; i++) {
         struct radius_socket *sock = &next->item[i];
-        l.place[i] = (struct radius_place){.id = sock->id,
+        c.place[i] = (struct radius_place){.id = sock->id,
                                            .section = sock->section,
                                            .accounting = sock->accounting,
                                            .fd = sock->fd};
@@ -45,16 +43,11 @@ void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
         radius_proxy_init(&s->proxy, s->keyring);
         s->phase = RADIUS_MADE;
     }
-    if (s->phase != RADIUS_NONE) {
-        INSIST_UV(uv_sem_init(&l.done, 0));
-        if (s->phase == RADIUS_MADE)
-            service_deliver(&l);
-        else
-            worker_post(&s->proxy.worker, service_deliver, &l);
-        uv_sem_wait(&l.done);
-        uv_sem_destroy(&l.done);
-    }
-    free(l.place);
+    if (s->phase == RADIUS_MADE)
+        service_switch(&c);
+    else if (s->phase != RADIUS_NONE)
+        worker_call(&s->proxy.worker, service_switch, &c);
+    free(c.place);
     radius_sockets_free(&s->sockets);
     s->sockets = *next;
     *next = (struct radius_sockets){0};

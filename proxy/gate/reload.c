@@ -54,42 +54,57 @@ bool reload_prepare(struct gate *gate, struct reload_next *n, struct snapshot *s
 
 /* ---- commit ---- */
 
-/* One worker's part of a commit, posted to its thread. */
-struct switch_letter {
+/* One worker's part of a commit. */
+struct commit_part {
+    struct worker_call call;
     struct calls *calls;
-    uv_sem_t *done;
     struct site *site;
+    struct calls_place *place;
     size_t count;
-    struct calls_place place[];
 };
 
-static void switch_deliver(void *arg)
+static void part_init(struct commit_part *p, struct gate *gate, struct reload_next *n,
+                      size_t worker)
 {
-    struct switch_letter *l = arg;
-    uv_sem_t *done = l->done;
-    calls_switch(l->calls, l->site, l->place, l->count);
-    free(l);
-    uv_sem_post(done);
-}
-
-static struct switch_letter *switch_letter(struct gate *gate, struct reload_next *n, size_t worker)
-{
-    size_t count = n->sockets.count;
-    struct switch_letter *l = insist_alloc(calloc(1, sizeof *l + count * sizeof *l->place));
-
-    l->calls = &gate->worker[worker].calls;
-    l->done = &gate->switched;
-    l->site = n->site[worker];
-    l->count = count;
-    for (size_t i = 0; i < count; i++) {
+    p->calls = &gate->worker[worker].calls;
+    p->site = n->site[worker];
+    p->count = n->sockets.count;
+    p->place = insist_alloc(calloc(p->count + 1, sizeof *p->place));
+    for (size_t i = 0; i < p->count; i++) {
         const struct listening_socket *sock = &n->sockets.item[i];
-        l->place[i] = (struct calls_place){
+        p->place[i] = (struct calls_place){
             .socket = sock->id,
             .listener = sock->listener,
             .fd = sock->fds == NULL ? -1 : sock->fds[worker],
         };
     }
-    return l;
+}
+
+/* In the worker's thread, or before it runs. */
+static void part_apply(void *arg)
+{
+    struct commit_part *p = arg;
+    calls_switch(p->calls, p->site, p->place, p->count);
+}
+
+/* Gives each worker its part. running: all at the same time, in their threads. */
+static void workers_switch(struct gate *gate, struct reload_next *n, bool running)
+{
+    struct commit_part *part = insist_alloc(calloc(gate->workers, sizeof *part));
+
+    for (size_t i = 0; i < gate->workers; i++) {
+        part_init(&part[i], gate, n, i);
+        if (running)
+            worker_call_start(&part[i].call, &gate->worker[i].worker, part_apply, &part[i]);
+        else
+            part_apply(&part[i]);
+    }
+    for (size_t i = 0; i < gate->workers; i++) {
+        if (running)
+            worker_call_wait(&part[i].call);
+        free(part[i].place);
+    }
+    free(part);
 }
 
 /* Warns that max-tunnels calls do not fit, but not again as long as the numbers are the same. */
@@ -125,15 +140,7 @@ static unsigned calls_max(struct gate *gate)
 void reload_commit(struct gate *gate, struct reload_next *n, bool running)
 {
     site_show_leaves(n->site[0], gate->shared.leaves); /* before it belongs to the worker */
-    for (size_t i = 0; i < gate->workers; i++) {
-        struct switch_letter *l = switch_letter(gate, n, i);
-        if (running)
-            worker_post(&gate->worker[i].worker, switch_deliver, l);
-        else
-            switch_deliver(l);
-    }
-    for (size_t i = 0; i < gate->workers; i++)
-        uv_sem_wait(&gate->switched);
+    workers_switch(gate, n, running);
     radius_service_commit(&gate->radius, n->snapshot, &n->radius_sockets);
     if (running)
         radius_service_run(&gate->radius);
