@@ -1,0 +1,147 @@
+/* Errors and warnings about configurations in a temporary directory. */
+#include "gate/preflight.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+/* cmocka wants the four above before it */
+#include <cmocka.h>
+
+#include "certs.h"
+#include "config/config.h"
+
+static struct certs certs;
+static struct cert cert;
+static const char *path;
+
+static int setup(void **state)
+{
+    (void)state;
+    certs_init(&certs);
+    cert_make(&certs, &cert, "cert.pem",
+              &(struct cert_spec){.name = "DNS:vpn.test", .hours = 365 * 24});
+    assert_int_equal(chmod(cert.pem, 0600), 0);
+    path = certs_path(&certs, "gate.conf");
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cert_free(&cert);
+    certs_fini(&certs);
+    return 0;
+}
+
+#define HASH "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+/* Lines 1 to 3 are [listener l], its address and its certificate. */
+static void write_config(const char *listener, const char *backend)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fprintf(f,
+            "[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\n%s"
+            "[backend b]\nserver = 127.0.0.1:1\ntls = no\n%s",
+            cert.pem, listener, backend);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Asserts that preflight_config accepts the file, or rejects it, and that it writes a line for each
+ * of the texts (which end with NULL), in this order and no others. A text is the end of a line that
+ * begins with the path of the file. */
+static void assert_checked(bool good, const char *const texts[])
+{
+    char *text = NULL;
+    size_t n, i = 0;
+    FILE *problems = open_memstream(&text, &n);
+
+    assert_non_null(problems);
+    assert_int_equal(preflight_config(path, problems, NULL), good);
+    fclose(problems);
+    for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL && *line != '\0'; i++) {
+        if (texts[i] == NULL || strncmp(line, path, strlen(path)) != 0 ||
+            strstr(line, texts[i]) == NULL)
+            fail_msg("%s: not %s", line, texts[i] == NULL ? "expected" : texts[i]);
+    }
+    assert_null(texts[i]);
+    free(text);
+}
+
+static void a_good_configuration_has_no_warnings(void **state)
+{
+    static const char *const texts[] = {NULL};
+
+    (void)state;
+    write_config("", "crypto-binding = off\n");
+    assert_checked(true, texts);
+}
+
+static void likely_mistakes_are_warnings(void **state)
+{
+    static const char *const texts[] = {
+        ":5: warning: listener l: this rule is never reached",
+        ":6: warning: listener l: groups: with a finite-field group (ffdhe), one packet of the "
+        "peer costs up to 150 ms of CPU time",
+        ":10: warning: backend b: crypto-binding = rewrite without users-file or radius: no key "
+        "for MS-CHAPv2 and EAP, so their calls are refused",
+        NULL};
+
+    (void)state;
+    write_config("deny = 10.0.0.0/8\nallow = 10.1.0.0/16\ngroups = X25519:ffdhe2048\n",
+                 "crypto-binding = rewrite\nbinding-cert-hash = " HASH "\n");
+    assert_checked(true, texts);
+}
+
+static void a_private_key_that_others_may_read_is_a_warning(void **state)
+{
+    static const char *const texts[] = {"cert.pem: accessible to other users (mode 0604)", NULL};
+
+    (void)state;
+    write_config("", "crypto-binding = off\n");
+    assert_int_equal(chmod(cert.pem, 0604), 0);
+    assert_checked(true, texts);
+    assert_int_equal(chmod(cert.pem, 0600), 0);
+}
+
+static void an_error_is_no_warning(void **state)
+{
+    static const char *const texts[] = {":4: unknown key 'nonsense'", NULL};
+
+    (void)state;
+    write_config("nonsense = 1\n", "crypto-binding = off\n");
+    assert_checked(false, texts);
+}
+
+static void the_configuration_in_force_is_printed_if_it_is_sound(void **state)
+{
+    char *text = NULL;
+    size_t n;
+    FILE *print = open_memstream(&text, &n);
+
+    (void)state;
+    assert_non_null(print);
+    write_config("", "crypto-binding = off\n");
+    assert_true(preflight_config(path, stderr, print));
+    fclose(print);
+    assert_non_null(strstr(text, "[listener l]\n"));
+    assert_non_null(strstr(text, "crypto-binding = off\n"));
+    free(text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_good_configuration_has_no_warnings),
+        cmocka_unit_test(likely_mistakes_are_warnings),
+        cmocka_unit_test(a_private_key_that_others_may_read_is_a_warning),
+        cmocka_unit_test(an_error_is_no_warning),
+        cmocka_unit_test(the_configuration_in_force_is_printed_if_it_is_sound),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
