@@ -36,12 +36,12 @@ static void on_expiry(void *arg, const struct tls_expiry *e)
         fprintf(w->steps, "%s %d %d\n", e->file, e->due, (int)e->staple);
 }
 
-void preflight_expiry(const struct site *site, FILE *to, FILE *steps)
+void preflight_expiry(const struct site *site, time_t now, FILE *to, FILE *steps)
 {
     for (size_t i = 0; i < site->config->listener_count; i++) {
         struct warnings w = {
             .config = site->config, .listener = site->listener[i].config, .to = to, .steps = steps};
-        tls_ctx_expiry(site->listener[i].tls, time(NULL), on_expiry, &w);
+        tls_ctx_expiry(site->listener[i].tls, now, on_expiry, &w);
     }
 }
 
@@ -142,7 +142,7 @@ bool preflight_config(const char *path, FILE *problems, FILE *print)
     if (site != NULL) {
         preflight_mistakes(site->config, problems);
         preflight_files(site->config, problems);
-        preflight_expiry(site, problems, NULL);
+        preflight_expiry(site, time(NULL), problems, NULL);
     }
     if (ok && print != NULL)
         config_print(snapshot->config, print);

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <time.h>
 
 struct config;
 struct site;
@@ -25,6 +26,6 @@ void preflight_mistakes(const struct config *c, FILE *to);
 /* Writes what will be a problem soon: certificates that end within 30 days, staples that are not
  * sent. steps: receives a text that changes whenever a new warning is due (30, 7, 1 and 0 days
  * before the end); NULL: not wanted. */
-void preflight_expiry(const struct site *site, FILE *to, FILE *steps);
+void preflight_expiry(const struct site *site, time_t now, FILE *to, FILE *steps);
 
 #endif

@@ -200,7 +200,7 @@ static void expiry_warn(struct gate *gate, const struct site *site, bool always)
 {
     struct memo warnings, steps;
 
-    preflight_expiry(site, memo_open(&warnings), memo_open(&steps));
+    preflight_expiry(site, time(NULL), memo_open(&warnings), memo_open(&steps));
     if (always || gate->expiry_steps == NULL || strcmp(memo_text(&steps), gate->expiry_steps) != 0)
         log_lines(LOG_LEVEL_WARNING, "expiry", memo_text(&warnings));
     memo_free(&warnings);

@@ -12,7 +12,8 @@
 #include <cmocka.h>
 
 #include "certs.h"
-#include "config/config.h"
+#include "site/site.h"
+#include "site/snapshot.h"
 
 static struct certs certs;
 static struct cert cert;
@@ -109,6 +110,46 @@ static void a_private_key_that_others_may_read_is_a_warning(void **state)
     assert_int_equal(chmod(cert.pem, 0600), 0);
 }
 
+/* Writes the warnings `hours` before the end of the certificate, and the steps. */
+static void expiry(const struct site *site, int hours, char warnings[512], char steps[512])
+{
+    char *text[2];
+    size_t n[2];
+    FILE *to = open_memstream(&text[0], &n[0]), *steps_to = open_memstream(&text[1], &n[1]);
+
+    assert_true(to != NULL && steps_to != NULL);
+    preflight_expiry(site, time(NULL) + (365 * 24 - hours) * 3600L, to, steps_to);
+    fclose(to);
+    fclose(steps_to);
+    snprintf(warnings, 512, "%s", text[0]);
+    snprintf(steps, 512, "%s", text[1]);
+    free(text[0]);
+    free(text[1]);
+}
+
+/* steps changes at 30, 7 and 1 days, and not from one look to the next. */
+static void an_end_that_is_near_is_a_warning_in_steps(void **state)
+{
+    static const int hours[] = {24 * 40, 24 * 29, 24 * 20, 24 * 6, 24 * 5, 12, 6};
+    static const bool new_step[] = {true, true, false, true, false, true, false};
+    char warnings[512], steps[512], before[512] = "";
+
+    (void)state;
+    write_config("", "crypto-binding = off\n");
+    struct snapshot *snapshot = snapshot_load(path, NULL, stderr);
+    assert_non_null(snapshot);
+    struct site *site = site_new(snapshot, stderr);
+    assert_non_null(site);
+    for (size_t i = 0; i < sizeof hours / sizeof *hours; i++) {
+        expiry(site, hours[i], warnings, steps);
+        assert_int_equal(strstr(warnings, "gate.conf:3: warning: listener l: ") != NULL, i > 0);
+        assert_int_equal(strcmp(steps, before) != 0, new_step[i]);
+        strcpy(before, steps);
+    }
+    site_unref(site);
+    snapshot_unref(snapshot);
+}
+
 static void an_error_is_no_warning(void **state)
 {
     static const char *const texts[] = {":4: unknown key 'nonsense'", NULL};
@@ -140,6 +181,7 @@ int main(void)
         cmocka_unit_test(a_good_configuration_has_no_warnings),
         cmocka_unit_test(likely_mistakes_are_warnings),
         cmocka_unit_test(a_private_key_that_others_may_read_is_a_warning),
+        cmocka_unit_test(an_end_that_is_near_is_a_warning_in_steps),
         cmocka_unit_test(an_error_is_no_warning),
         cmocka_unit_test(the_configuration_in_force_is_printed_if_it_is_sound),
     };
