@@ -24,7 +24,7 @@
 
 enum { TEXT_MAX = 8192 };
 
-/* What `sstpgate user` did. */
+/* The outcome of `sstpgate user`. */
 struct run {
     int status; /* of waitpid */
     char out[TEXT_MAX], err[TEXT_MAX];
@@ -40,7 +40,7 @@ static void read_to_end(int fd, char out[TEXT_MAX])
     close(fd);
 }
 
-/* In the child: the command with these as its 0, 1, 2. */
+/* Runs the command in the child, with these descriptors as 0, 1 and 2. */
 static _Noreturn void child(const char *const *args, int in, int out, int err)
 {
     char *argv[12];
@@ -53,8 +53,8 @@ static _Noreturn void child(const char *const *args, int in, int out, int err)
         _exit(99);
     for (int fd = 3; fd < 64; fd++)
         close(fd);
-    /* whoever starts the tests in the background, or with nohup, has these ignored, and children
-     * inherit it */
+    /* A shell that starts the tests in the background, or nohup, ignores these signals, and
+     * children inherit that. */
     signal(SIGINT, SIG_DFL);
     signal(SIGQUIT, SIG_DFL);
     signal(SIGHUP, SIG_DFL);
@@ -71,8 +71,8 @@ static void run(struct run *r, const char *const *args, const char *input, size_
         child(args, in[0], out[1], err[1]);
     close(out[1]);
     close(err[1]);
-    /* There is room for it. The child may have ended by now; as long as we could read it ourselves,
-     * nobody minds. */
+    /* The pipe has room for it. The child may have ended by now, which is no error as long as this
+     * process has the reading end open, too. */
     assert_int_equal(write(in[1], input, n), n);
     close(in[0]);
     close(in[1]);
@@ -134,7 +134,7 @@ static void bad_passwords(void **state)
     }
 }
 
-/* The longest password and the longest name make a line. */
+/* The longest password and the longest name are accepted. */
 static void longest(void **state)
 {
     (void)state;
@@ -251,7 +251,7 @@ static void assert_users(const char *want)
     assert_string_equal(have, want);
 }
 
-/* The command with these words behind it; "USERS" and "FILE" stand for the two files. */
+/* Runs the command with these arguments; "USERS" and "FILE" are replaced by the two files. */
 static void run_words(struct run *r, const char *words, const char *input)
 {
     static char text[200];
@@ -264,7 +264,7 @@ static void run_words(struct run *r, const char *words, const char *input)
     run(r, args, input, strlen(input));
 }
 
-/* What it says on standard error is "sstpgate user: USERS: " and this. */
+/* Asserts that standard error is "sstpgate user: USERS: " and this text. */
 static void assert_did(const char *words, const char *input, const char *says)
 {
     struct run r;
@@ -292,7 +292,7 @@ static void into_a_file(void **state)
     assert_non_null(strstr(r.err, "no user user"));
     assert_users("bob:" CLIENT_PASS "\n");
 
-    /* a file that will not do is told before anybody is asked */
+    /* an unusable file is reported before the question */
     assert_int_equal(chmod(users, 0644), 0);
     run_words(&r, "-f USERS User", "\n");
     assert_int_equal(r.status, 1);
@@ -337,7 +337,7 @@ static void import_secrets(void **state)
     assert_non_null(strstr(r.err, ":3: bob: skipped: its secret is longer than 256 bytes\n"));
     assert_non_null(strstr(r.err, ": 0 added, 0 replaced, 1 unchanged, 2 skipped\n"));
 
-    /* all of them or none */
+    /* nothing is imported after an error */
     write_text(foreign, "carol * x\nUser * other\nbob\n");
     run_words(&r, "--import chap-secrets -f USERS FILE", "");
     assert_int_equal(r.status, 1);
@@ -396,9 +396,8 @@ static int folder_remove(void **state)
 /* --- on a terminal --- */
 
 struct terminal {
-    int master,
-        slave; /* we keep the slave open: its modes can be asked for after the child's end */
-    int out;   /* the child's standard output */
+    int master, slave; /* kept open, so that its modes can be read after the child's end */
+    int out;           /* the child's standard output */
     pid_t pid;
     struct termios before;
 };
@@ -430,7 +429,7 @@ static void terminal_close(struct terminal *t)
     close(t->slave);
 }
 
-/* Reads what the terminal shows until it shows text; all of it is left in shown. */
+/* Reads the terminal until it shows the text; shown receives all of it. */
 static void terminal_expect(const struct terminal *t, const char *text, char shown[TEXT_MAX])
 {
     size_t n = 0;
@@ -462,7 +461,7 @@ static void assert_restored(const struct terminal *t)
     assert_int_equal(now.c_iflag, t->before.c_iflag);
 }
 
-/* Answers both questions and returns the exit code; out and shown are what the child said. */
+/* Answers both questions. Returns the exit code; out and shown receive the output. */
 static int terminal_answer(const char *first, const char *second, char out[TEXT_MAX],
                            char shown[2][TEXT_MAX], char last[TEXT_MAX])
 {

@@ -14,7 +14,7 @@
 
 enum { START = 1000000 };
 
-/* mark: the octets of a proof; "#" and a name for a chain; "" for PAP. */
+/* mark: the bytes of a proof; "#" and a name for a chain; "" for PAP. */
 static struct keyring_login login(const struct keyring *k, const char *user, const char *mark)
 {
     struct keyring_login l = {.user = span_str(user)};
@@ -25,7 +25,7 @@ static struct keyring_login login(const struct keyring *k, const char *user, con
     return l;
 }
 
-/* A key that is told from others by its first octet. */
+/* A key with this number as its first byte. */
 static struct hlak key(uint8_t n)
 {
     return (struct hlak){.kind = HLAK_RADIUS, .key = {n}};
@@ -39,7 +39,7 @@ static void put(struct keyring *k, const char *radius, const char *user, const c
     keyring_put(k, radius, &l, &one, 1, now);
 }
 
-/* The first octets of what is found, as text; only what was put later than *latest. */
+/* Returns the numbers of the keys that were put later than *latest, as text. */
 static const char *find_later(struct keyring *k, const char *radius, const char *user,
                               const char *proof, uint64_t now, uint64_t *latest)
 {
@@ -84,7 +84,7 @@ static void whose_key(void **state)
         {"alice", RESPONSE_1, "bob", RESPONSE_1, true}, /* the server has changed the name */
         {"", RESPONSE_1, "alice", RESPONSE_1, true},
         {"alice", RESPONSE_1, "", RESPONSE_1, true},
-        {"alice", RESPONSE_1, "alice", RESPONSE_2, false}, /* her other call's */
+        {"alice", RESPONSE_1, "alice", RESPONSE_2, false}, /* another call of hers */
         /* bob logs in with alice's name outside of EAP-TTLS; the last answer is a short one */
         {"alice", "#of bob", "alice", RESPONSE_1, false},
         {"alice", RESPONSE_1, "alice", "#of bob", false},
@@ -159,7 +159,7 @@ static struct keyring_marks follow(const struct keyring *k, const char *const *p
 
 enum { PACKETS_MAX = 8 };
 
-/* Whether two sides that saw these packets recognize the same login. */
+/* Whether two sides that have seen these packets recognize the same login. */
 static void chains(void **state)
 {
     static const struct {
@@ -320,7 +320,7 @@ static void spent(void **state)
     assert_int_equal(ids[0], ids[1]);
     keyring_spend(k, ids[0]);
     assert_string_equal(find(k, "home", "alice", RESPONSE_1, START), "");
-    keyring_spend(k, ids[0]); /* of two calls that knew it the other one may be later */
+    keyring_spend(k, ids[0]); /* two calls may find the same key */
     keyring_spend(k, 4711);
     assert_string_equal(find(k, "home", "bob", RESPONSE_2, START), "3");
     keyring_free(k);
@@ -358,7 +358,7 @@ static void too_many(void **state)
     keyring_free(k);
 }
 
-/* ---- where a login comes from ---------------------------------------------------------------- */
+/* ---- the client of a login ---- */
 
 static void saw(struct keyring *k, const char *radius, const char *user, const char *proof,
                 const char *from, uint64_t now)
@@ -369,8 +369,8 @@ static void saw(struct keyring *k, const char *radius, const char *user, const c
     keyring_saw(k, radius, &l, &a, now);
 }
 
-static const char *whence(struct keyring *k, const char *radius, const char *user,
-                          const char *proof, uint64_t now)
+static const char *client_of(struct keyring *k, const char *radius, const char *user,
+                             const char *proof, uint64_t now)
 {
     static char text[ADDR_TEXT_MAX];
     const struct keyring_login l = login(k, user, proof);
@@ -383,22 +383,22 @@ static void by_proof_or_user(void **state)
     struct keyring *k = keyring_new();
 
     (void)state;
-    assert_string_equal(whence(k, "home", "alice", RESPONSE_1, START), "?");
+    assert_string_equal(client_of(k, "home", "alice", RESPONSE_1, START), "?");
     saw(k, "home", "alice", RESPONSE_1, "192.0.2.1:1001", START);
     saw(k, "home", "bob", "", "192.0.2.2:1002", START);
     saw(k, "home", "", "", "192.0.2.3:1003", START);
-    assert_string_equal(whence(k, "home", "alice", RESPONSE_1, START), "192.0.2.1:1001");
-    assert_string_equal(whence(k, "home", "stripped", RESPONSE_1, START), "192.0.2.1:1001");
-    assert_string_equal(whence(k, "home", "alice", RESPONSE_2, START), "?");
-    assert_string_equal(whence(k, "home", "alice", "", START), "?");
-    assert_string_equal(whence(k, "home", "Bob", "", START), "192.0.2.2:1002");
-    assert_string_equal(whence(k, "home", "CORP\\bob", "", START), "192.0.2.2:1002");
-    assert_string_equal(whence(k, "home", "", "", START), "?");
-    assert_string_equal(whence(k, "away", "bob", "", START), "?");
+    assert_string_equal(client_of(k, "home", "alice", RESPONSE_1, START), "192.0.2.1:1001");
+    assert_string_equal(client_of(k, "home", "stripped", RESPONSE_1, START), "192.0.2.1:1001");
+    assert_string_equal(client_of(k, "home", "alice", RESPONSE_2, START), "?");
+    assert_string_equal(client_of(k, "home", "alice", "", START), "?");
+    assert_string_equal(client_of(k, "home", "Bob", "", START), "192.0.2.2:1002");
+    assert_string_equal(client_of(k, "home", "CORP\\bob", "", START), "192.0.2.2:1002");
+    assert_string_equal(client_of(k, "home", "", "", START), "?");
+    assert_string_equal(client_of(k, "away", "bob", "", START), "?");
     keyring_free(k);
 }
 
-/* Every login by EAP begins alike, so its first packet is known by the name; later ones by the
+/* All logins by EAP begin alike, so the first packet is recognized by the name; later ones by the
  * chain. */
 static void by_chain(void **state)
 {
@@ -423,11 +423,11 @@ static void by_chain(void **state)
     assert_false(keyring_client_of(k, "home", &alice, START, &found));
     keyring_saw(k, "home", &alice, &a, START);
     assert_true(keyring_client_of(k, "home", &alice, START, &found) && addr_equal(&found, &a));
-    assert_string_equal(whence(k, "home", "alice", "", START), "?");
+    assert_string_equal(client_of(k, "home", "alice", "", START), "?");
     keyring_free(k);
 }
 
-/* A VPN server that has EAP-MSCHAPv2 with the client and MS-CHAPv2 with RADIUS, or the other way.
+/* A VPN server that uses EAP-MSCHAPv2 with the client and MS-CHAPv2 with RADIUS, or vice versa.
  */
 static void by_either_mark(void **state)
 {
@@ -439,8 +439,8 @@ static void by_either_mark(void **state)
     struct addr a, found;
     assert_int_equal(addr_parse("192.0.2.1:1001", 0, &a), 0);
     keyring_saw(k, "home", &both, &a, START);
-    assert_string_equal(whence(k, "home", "alice", RESPONSE_1, START), "192.0.2.1:1001");
-    assert_string_equal(whence(k, "home", "alice", "#1", START), "192.0.2.1:1001");
+    assert_string_equal(client_of(k, "home", "alice", RESPONSE_1, START), "192.0.2.1:1001");
+    assert_string_equal(client_of(k, "home", "alice", "#1", START), "192.0.2.1:1001");
     saw(k, "home", "alice", RESPONSE_2, "192.0.2.2:1002", START);
     both = login(k, "alice", RESPONSE_2);
     both.marks.chain = keyring_hash(k, span_str("of the VPN server"));
@@ -455,15 +455,15 @@ static void from_two_places(void **state)
     (void)state;
     saw(k, "home", "bob", "", "192.0.2.1:1001", START);
     saw(k, "home", "bob", "", "192.0.2.1:1002", START + 1);
-    assert_string_equal(whence(k, "home", "bob", "", START + 1), "192.0.2.1:1002");
+    assert_string_equal(client_of(k, "home", "bob", "", START + 1), "192.0.2.1:1002");
     saw(k, "home", "bob", "", "192.0.2.9:1001", START + 2);
-    assert_string_equal(whence(k, "home", "bob", "", START + 2), "?");
-    assert_string_equal(whence(k, "home", "bob", "", START + 2 + KEYRING_MS), "192.0.2.9:1001");
-    assert_string_equal(whence(k, "home", "bob", "", START + 3 + KEYRING_MS), "?");
+    assert_string_equal(client_of(k, "home", "bob", "", START + 2), "?");
+    assert_string_equal(client_of(k, "home", "bob", "", START + 2 + KEYRING_MS), "192.0.2.9:1001");
+    assert_string_equal(client_of(k, "home", "bob", "", START + 3 + KEYRING_MS), "?");
     keyring_free(k);
 }
 
-/* One who says the same over and over pushes nobody out, and stays known. */
+/* Repetitions of one login replace no other note, and keep its own. */
 static void repeated(void **state)
 {
     struct keyring *k = keyring_new();
@@ -472,8 +472,8 @@ static void repeated(void **state)
     saw(k, "home", "alice", RESPONSE_1, "192.0.2.1:1001", START);
     for (unsigned i = 0; i < 2 * KEYRING_SEEN_MAX; i++)
         saw(k, "home", "bob", "", "192.0.2.2:1002", START + i);
-    assert_string_equal(whence(k, "home", "alice", RESPONSE_1, START), "192.0.2.1:1001");
-    assert_string_equal(whence(k, "home", "bob", "", START + 2 * KEYRING_SEEN_MAX + 5000),
+    assert_string_equal(client_of(k, "home", "alice", RESPONSE_1, START), "192.0.2.1:1001");
+    assert_string_equal(client_of(k, "home", "bob", "", START + 2 * KEYRING_SEEN_MAX + 5000),
                         "192.0.2.2:1002");
     keyring_free(k);
 }
@@ -491,16 +491,17 @@ static void many_clients(void **state)
         snprintf(user, sizeof user, "user%u", i);
         saw(k, "home", user, "", "192.0.2.1:1001", START);
     }
-    assert_string_equal(whence(k, "home", "alice", "", START), "192.0.2.66:1001");
-    assert_string_equal(whence(k, "home", "user7", "", START), "192.0.2.1:1001");
+    assert_string_equal(client_of(k, "home", "alice", "", START), "192.0.2.66:1001");
+    assert_string_equal(client_of(k, "home", "user7", "", START), "192.0.2.1:1001");
     saw(k, "home", "alice", "", "192.0.2.8:1001", START + 1);
-    assert_string_equal(whence(k, "home", "alice", "", START + 1), "?");
-    assert_string_equal(whence(k, "home", "alice", "", START + KEYRING_MS), "?");
-    assert_string_equal(whence(k, "home", "alice", "", START + 1 + KEYRING_MS), "192.0.2.8:1001");
+    assert_string_equal(client_of(k, "home", "alice", "", START + 1), "?");
+    assert_string_equal(client_of(k, "home", "alice", "", START + KEYRING_MS), "?");
+    assert_string_equal(client_of(k, "home", "alice", "", START + 1 + KEYRING_MS),
+                        "192.0.2.8:1001");
     keyring_free(k);
 }
 
-/* ---- threads --------------------------------------------------------------------------------- */
+/* ---- threads ---- */
 
 enum { THREADS = 4, TURNS = 1000 };
 
@@ -509,7 +510,7 @@ struct told {
     unsigned times; /* by the one thread that puts */
 };
 
-/* It may call the keyring: no lock is held. */
+/* The callback may call the keyring, because no lock is held. */
 static void on_put(void *arg)
 {
     struct told *t = arg;
@@ -524,7 +525,7 @@ static void *give(void *arg)
     for (unsigned i = 0; i < TURNS; i++) {
         snprintf(user, sizeof user, "user%u", i % 10);
         put(arg, "home", user, RESPONSE_1, (uint8_t)(i % 10), START + i);
-        whence(arg, "home", user, "", START + i);
+        client_of(arg, "home", user, "", START + i);
     }
     return NULL;
 }

@@ -28,7 +28,8 @@ static struct radius_packet parsed(const struct radius_out *o)
     return p;
 }
 
-/* A signed packet of the client, or of the server where request is its authenticator. */
+/* Makes a signed packet: of the client, or of the server if request (its authenticator) is not
+ * NULL. */
 static struct radius_packet make(struct radius_out *o, uint8_t code, const char *hex,
                                  const uint8_t *request, struct span secret)
 {
@@ -48,7 +49,7 @@ static struct radius_packet make(struct radius_out *o, uint8_t code, const char 
     return parsed(o);
 }
 
-/* The attributes, all but Message-Authenticator and Proxy-State. */
+/* Returns all attributes except Message-Authenticator and Proxy-State. */
 static struct span rest_of(const struct radius_packet *p, uint8_t out[RADIUS_MAX])
 {
     struct cursor c = cursor_of(p->attributes);
@@ -69,8 +70,7 @@ static struct span rest_of(const struct radius_packet *p, uint8_t out[RADIUS_MAX
 #define SEAL "5012 00000000000000000000000000000000"
 #define CHAP "0313 0700112233445566778899aabbccddeeff"
 
-/* Proxy-State behind those of others; Message-Authenticator in front, whether it was there or not.
- */
+/* Proxy-State is the last one; Message-Authenticator is first, also if the request had none. */
 static void request(void **state)
 {
     (void)state;
@@ -143,7 +143,7 @@ static void caller(void **state)
     }
 }
 
-/* With what is added it has more than 4096 octets. */
+/* With the added attributes it has more than 4096 bytes. */
 static void too_long(void **state)
 {
     (void)state;
@@ -162,7 +162,7 @@ static void too_long(void **state)
     }
 }
 
-/* Our own Proxy-State goes, wherever the server put it; others' stay, in their order. */
+/* The gate's Proxy-State is removed wherever it is; the others stay in their order. */
 static void answer(void **state)
 {
     (void)state;
@@ -173,8 +173,8 @@ static void answer(void **state)
         {"", "", "", true},
         {"2103'x'", "", "2103'x'", true},
         {"2103'x'", "1203'm'", "2103'x'", true},
-        {"2103'x'", "", "2103'x'", false},              /* a server that forgets it */
-        {"2103'x'", "2103'y'", "2103'x'2103'y'", true}, /* one that changes their order */
+        {"2103'x'", "", "2103'x'", false},              /* a server that omits it */
+        {"2103'x'", "2103'y'", "2103'x'2103'y'", true}, /* a server that changes the order */
     };
     memset(trip.client_authenticator, 1, RADIUS_AUTHENTICATOR);
     memset(trip.server_authenticator, 2, RADIUS_AUTHENTICATOR);
@@ -205,7 +205,7 @@ static void answer(void **state)
     }
 }
 
-/* Accounting is signed and nothing else; its authenticator follows its identifier. */
+/* Accounting is only signed; its authenticator depends on its identifier. */
 static void accounting(void **state)
 {
     (void)state;

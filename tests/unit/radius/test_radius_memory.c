@@ -24,7 +24,7 @@ static void remembers(void **state)
     radius_memory_put(&m, a, 7);
     assert_int_equal(radius_memory_get(&m, a), 7);
     assert_int_equal(radius_memory_get(&m, b), 0);
-    radius_memory_put(&m, b, 0); /* forgets b only */
+    radius_memory_put(&m, b, 0); /* removes b only */
     assert_int_equal(radius_memory_get(&m, a), 7);
     radius_memory_put(&m, b, 8);
     radius_memory_put(&m, a, 9);
@@ -40,9 +40,8 @@ static void remembers(void **state)
     radius_memory_fini(&m);
 }
 
-/* The oldest makes room in a full set; what was put again is new, and what was forgotten takes
- * none.
- */
+/* In a full set the oldest entry is replaced. An entry that is put again is the newest one; a
+ * removed entry leaves its room. */
 static void the_oldest_makes_room(void **state)
 {
     (void)state;
@@ -64,7 +63,7 @@ static void the_oldest_makes_room(void **state)
     radius_memory_fini(&m);
 }
 
-/* With half as many entries as there is room for, nearly all are kept, whatever came before. */
+/* If half of the entries are in use, nearly all are kept, whatever was in the map before. */
 static void forgets(void **state)
 {
     (void)state;

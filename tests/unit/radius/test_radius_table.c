@@ -35,7 +35,7 @@ static struct radius_key key(const char *from, uint8_t id, bool accounting)
     return k;
 }
 
-/* Whatever differs makes another request. */
+/* Each part of the key distinguishes requests. */
 static void keys(void **state)
 {
     (void)state;
@@ -58,7 +58,7 @@ static void keys(void **state)
     assert_ptr_equal(radius_table_find(&t, &all[0]), r[0]);
 }
 
-/* Time is counted from what happened last. */
+/* Time is counted from the latest use. */
 static void age(void **state)
 {
     (void)state;
@@ -82,7 +82,7 @@ static void age(void **state)
     assert_null(radius_table_old(&t, 4000 + RADIUS_ANSWERED_MS));
 }
 
-/* Who has an answer goes before who waits for one, the older before the younger. */
+/* Answered requests are dropped before pending ones, older before younger. */
 static void full(void **state)
 {
     (void)state;
