@@ -164,7 +164,7 @@ class Gate:
             events = self.events("reload")[before:]
             ends = [n for n, event in enumerate(events)
                     if event["msg"].startswith(cause) and
-                    event["msg"].endswith(("is in force", "the old configuration stays"))]
+                    event["msg"].endswith(("is in force", "stays in force"))]
             return events[:ends[0] + 1] if ends else None
         return self.wait(find, f"verdict of a reload ({cause})", timeout)
 

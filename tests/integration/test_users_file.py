@@ -127,7 +127,7 @@ def test_a_bad_change_changes_nothing(bench, users):
     users.write_text(text + "dave:12\n")
     said = gate.reload()
     assert any(f"{users.name}:{len(text.splitlines()) + 1}: " in event["msg"] for event in said)
-    assert said[-1]["msg"].endswith("the old configuration stays")
+    assert said[-1]["msg"].endswith("stays in force")
     told = user("-f", users, "dave", text="x\n", code=1)
     assert f"{users}:{len(text.splitlines()) + 1}: " in told
     assert users.read_text() == text + "dave:12\n"
