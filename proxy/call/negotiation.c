@@ -62,7 +62,8 @@ void negotiation_free(struct negotiation *n)
 
 /* ---- PPP ---- */
 
-/* sure: no more names can come, so a missing name is decided, too. */
+/* Asks the rules about the user, once for each. sure: no other name can come, so a missing name is
+ * decided, too. */
 static bool user_may_pass(struct negotiation *n, bool sure)
 {
     struct span user = span_of(n->ppp.user, n->record->user_is_claim ? 0 : n->ppp.user_len);
@@ -77,9 +78,9 @@ static bool user_may_pass(struct negotiation *n, bool sure)
  * push out the notes of others. EAP with long certificates and retries needs a few dozen. */
 enum { NOTES_MAX = 128 };
 
-/* Notes the login that the server will ask RADIUS about next. False: the call has used up its notes
- * and must end, because without a note the gate could send RADIUS the address of another client
- * that uses the same name. */
+/* Notes the login that the server will ask RADIUS about next. Returns false if the call has used up
+ * its notes and must end, because without a note the gate could send RADIUS the address of another
+ * client that uses the same name. */
 static bool note_login(struct negotiation *n, struct span frame)
 {
     struct candidates *c = &n->candidates;
@@ -118,8 +119,8 @@ static struct negotiation_answer drop_unreadable(struct negotiation *n, enum ppp
 }
 
 /* Returns the packet that carries the frame in its canonical form; most packets already do. */
-static struct negotiation_answer forward(struct negotiation *n, const struct ppp_frame *frame,
-                                         struct span octets)
+static struct negotiation_answer forward_frame(struct negotiation *n, const struct ppp_frame *frame,
+                                               struct span octets)
 {
     if (ppp_frame_is_canonical(frame, octets))
         return pass;
@@ -138,7 +139,7 @@ static enum reason reason_of_verdict(enum ppp_verdict v)
     return v == PPP_AUTH_REQUEST ? REASON_CLIENT_ASKS_AUTH : REASON_BAD_USER_NAME;
 }
 
-/* Refuses a frame that must not reach the other side. The log shows a name that is not allowed. */
+/* Refuses a frame that must not reach the other side. The log shows a name that is refused. */
 static struct negotiation_answer refuse_frame(struct negotiation *n, struct span octets,
                                               enum ppp_verdict v)
 {
@@ -149,8 +150,8 @@ static struct negotiation_answer refuse_frame(struct negotiation *n, struct span
     return negotiation_refuse(reason_of_verdict(v));
 }
 
-/* Returns whether the login that has ended well proves another name than the one that PPP shows:
- * the outer name of EAP-TLS, PEAP and other EAP is its sender's choice. */
+/* Returns whether the login has succeeded without proving the name that PPP shows: the outer name
+ * of EAP-TLS, PEAP and other EAP is its sender's choice. */
 static bool user_is_claim(const struct negotiation *n)
 {
     const enum ppp_method m = n->ppp.method;
@@ -159,18 +160,19 @@ static bool user_is_claim(const struct negotiation *n)
            (m == PPP_METHOD_EAP || m == PPP_METHOD_EAP_TLS || m == PPP_METHOD_EAP_PEAP);
 }
 
-/* Copies user and method from the observer to the record, and asks the rules about the user.
- * False: the rules deny the user. */
+/* Copies user and method from the observer to the record, and returns whether the rules allow the
+ * user. */
 static bool show_login(struct negotiation *n)
 {
-    struct record *s = n->record;
+    struct record *record = n->record;
     const struct span user = span_of(n->ppp.user, n->ppp.user_len);
 
-    s->method = n->ppp.method == PPP_METHOD_NONE ? NULL : ppp_method_name(n->ppp.method);
+    record->method = n->ppp.method == PPP_METHOD_NONE ? NULL : ppp_method_name(n->ppp.method);
     const bool claim = user_is_claim(n);
-    if (claim != s->user_is_claim || !span_eq(span_str(s->user == NULL ? "" : s->user), user)) {
-        record_keep(&s->user, user);
-        s->user_is_claim = claim;
+    if (claim != record->user_is_claim ||
+        !span_eq(span_str(record->user == NULL ? "" : record->user), user)) {
+        record_keep(&record->user, user);
+        record->user_is_claim = claim;
         n->user_asked = false;
     }
     return user_may_pass(n, n->ppp.result != PPP_RESULT_PENDING);
@@ -192,7 +194,7 @@ static struct negotiation_answer ppp_data(struct negotiation *n, enum ppp_from f
         return drop_unreadable(n, from, octets);
     if (v == PPP_DROP)
         return drop_frame(n, from);
-    if (v == PPP_UNJUDGED) /* the login that LCP cuts off has not ended with a Success */
+    if (v == PPP_UNJUDGED) /* LCP starts over: the login has not ended with a Success */
         ppp_server_ends(&n->ppp);
     n->record->failures = n->ppp.failures;
     if (v != PPP_FORWARD)
@@ -201,7 +203,7 @@ static struct negotiation_answer ppp_data(struct negotiation *n, enum ppp_from f
     negotiation_binding_check_users(n);
     if (!was_in && n->ppp.result == PPP_RESULT_SUCCESS)
         negotiation_binding_login_ended(n);
-    return show_login(n) ? forward(n, frame, octets) : negotiation_refuse(REASON_USER_DENIED);
+    return show_login(n) ? forward_frame(n, frame, octets) : negotiation_refuse(REASON_USER_DENIED);
 }
 
 void negotiation_server_ends(struct negotiation *n)
@@ -226,8 +228,8 @@ uint64_t negotiation_lcp_request(const struct negotiation *n)
 
 /* ---- the Ack ---- */
 
-static struct negotiation_answer ack(struct negotiation *n, const struct sstp_packet *packet,
-                                     struct span octets)
+static struct negotiation_answer handle_ack(struct negotiation *n, const struct sstp_packet *packet,
+                                            struct span octets)
 {
     struct sstp_ack a;
 
@@ -240,10 +242,10 @@ static struct negotiation_answer ack(struct negotiation *n, const struct sstp_pa
     memcpy(n->expect.nonce, a.nonce.p, SSTP_NONCE);
     n->backend_mask = n->expect.mask = a.mask;
     n->progress = WAIT_CONNECTED;
-    /* The mask is covered by no MAC. A message that is made again in any case may use another hash
-     * than the client's, so the client is offered both, and a pair that shares none gets on
-     * (PROTOCOL.md 4.1). Where the client's own octets may go on unchanged its choice must suit the
-     * backend, and the mask stays. */
+    /* No MAC covers the mask. A message that is re-signed in any case may use another hash than the
+     * client's, so the gate offers both to the client, and a client and a server without a hash in
+     * common work together (PROTOCOL.md 4.1). If the client's message may be forwarded unchanged,
+     * its hash must suit the backend, and the mask stays. */
     if (n->backend->config->binding != CONFIG_BINDING_REWRITE || octets.n > sizeof n->made)
         return pass;
     memcpy(n->made, octets.p, octets.n);
@@ -287,7 +289,7 @@ struct negotiation_answer negotiation_from_client(struct negotiation *n,
         return negotiation_in_place(packet) ? pass : negotiation_refuse(REASON_CLIENT_OUT_OF_PLACE);
     switch (packet->type) {
     case SSTP_CONNECT_REQUEST:
-        /* kittoku repeats it while it waits; what the backend makes of that is its own affair */
+        /* kittoku retransmits it while it waits; the backend decides what that means */
         if (n->progress != WAIT_REQUEST && n->progress != WAIT_ACK)
             break;
         n->progress = WAIT_ACK;
@@ -348,11 +350,11 @@ struct negotiation_answer negotiation_from_backend(struct negotiation *n,
     case SSTP_CONNECT_ACK:
         if (n->progress != WAIT_ACK)
             break;
-        return ack(n, packet, octets);
+        return handle_ack(n, packet, octets);
     case SSTP_CONNECT_NAK:
         if (n->progress != WAIT_ACK)
             break;
-        n->progress = WAIT_REQUEST; /* a Nak is answered with another Request */
+        n->progress = WAIT_REQUEST; /* the client answers a Nak with another Request */
         return pass;
     case SSTP_ABORT:
     case SSTP_DISCONNECT:
@@ -360,6 +362,11 @@ struct negotiation_answer negotiation_from_backend(struct negotiation *n,
     default: break;
     }
     return negotiation_refuse(REASON_BACKEND_OUT_OF_PLACE);
+}
+
+struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t now_ms, bool late)
+{
+    return negotiation_binding_try_key(n, now_ms, late);
 }
 
 bool negotiation_in_place(const struct sstp_packet *packet)

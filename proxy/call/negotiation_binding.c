@@ -6,6 +6,7 @@
 #include "binding/mschap.h"
 #include "call/advice.h"
 #include "radius/keyring.h"
+#include "site/site.h"
 #include "users/users.h"
 
 static struct advice advice_for(const struct negotiation *n)
@@ -18,8 +19,10 @@ static struct advice advice_for(const struct negotiation *n)
                            .now_ms = n->log_ms};
 }
 
-/* The server's Success proves what it knows of the user (RFC 2759 8.7). A wrong password is none of
- * this: for that there is no Success. */
+/* ---- the login ---- */
+
+/* The server's Success proves what it knows of the user (RFC 2759 8.7). A wrong password is not
+ * what this finds: for that there is no Success. */
 void negotiation_binding_check_users(struct negotiation *n)
 {
     const struct ppp_mschap *m = &n->ppp.confirmed;
@@ -51,7 +54,10 @@ void negotiation_binding_login_ended(struct negotiation *n)
     candidates_login_ended(&n->candidates, &login, n->now_ms);
 }
 
-static bool makes_again(const struct negotiation *n)
+/* ---- Call Connected ---- */
+
+/* Returns whether the binding is re-signed for the backend. */
+static bool re_signs(const struct negotiation *n)
 {
     enum config_binding b = n->backend->config->binding;
     return b == CONFIG_BINDING_REWRITE || b == CONFIG_BINDING_AUTO;
@@ -68,10 +74,10 @@ static enum reason reason_of(enum binding_result r)
     }
 }
 
-/* Anybody can send a Call Connected made with zeros. Until the server shows that it has let this
- * user in the call stays under watch, and under its deadline. */
-static struct negotiation_answer connected_as_is(struct negotiation *n, struct span octets,
-                                                 enum record_binding how)
+/* Forwards a Call Connected. Anybody can send one made with zeros, so until the server shows that
+ * it has accepted this user the call stays under watch, and under its deadline. */
+static struct negotiation_answer forward_connected(struct negotiation *n, struct span octets,
+                                                   enum record_binding how)
 {
     n->record->binding = how;
     n->progress = WAIT_RESULT;
@@ -82,9 +88,10 @@ static struct negotiation_answer connected_as_is(struct negotiation *n, struct s
     };
 }
 
-/* The same again for the backend: its leaf, and a MAC under the client's own key. */
-static struct negotiation_answer made_again(struct negotiation *n, struct span msg,
-                                            const struct hlak *key)
+/* Re-signs Call Connected for the backend: with the hash of its certificate, and a MAC under the
+ * client's own key. */
+static struct negotiation_answer re_sign(struct negotiation *n, struct span msg,
+                                         const struct hlak *key)
 {
     struct record *s = n->record;
     uint8_t hash = binding_choose_hash(n->hash, n->backend_mask, &n->backend_leaf);
@@ -97,16 +104,18 @@ static struct negotiation_answer made_again(struct negotiation *n, struct span m
     binding_make(msg, hash, &n->backend_leaf, key, n->made);
     s->key = hlak_kind_name(key->kind);
     s->weak = key->kind == HLAK_ZERO && ppp_method_has_keys(n->ppp.method);
-    return connected_as_is(n, span_of(n->made, sizeof n->made), RECORD_BINDING_VERIFIED);
+    return forward_connected(n, span_of(n->made, sizeof n->made), RECORD_BINDING_VERIFIED);
 }
 
-/* Of EAP we do not know all types; any of them may give keys. */
+/* Returns whether RADIUS may still give a key. The gate does not know all types of EAP, and any of
+ * them may give keys. */
 static bool key_may_come(const struct negotiation *n)
 {
     return n->candidates.keyring != NULL &&
            (ppp_method_has_keys(n->ppp.method) || n->ppp.method == PPP_METHOD_EAP);
 }
 
+/* Keeps what negotiation_binding_holds checks again once the login has ended. */
 static void note_early(struct negotiation *n, struct span msg, enum early early)
 {
     if (n->ppp.result == PPP_RESULT_SUCCESS)
@@ -118,9 +127,10 @@ static void note_early(struct negotiation *n, struct span msg, enum early early)
     memmove(n->early_msg, msg.p, sizeof n->early_msg);
 }
 
-/* Forged, if this user's key is known and not known to be stale; if it was made with zeros and
- * there should have been a key; or the other way round. Of the keys of RADIUS that were tried none
- * need be this user's. */
+/* Logs a MAC that no candidate made; passed: the message is forwarded all the same. The message is
+ * forged if a key of this user is known and not known to be stale; if it was made with zeros and
+ * there should have been a key; or the other way round. The keys of RADIUS that were tried may all
+ * be those of other users, so they prove nothing. */
 static void mac_failed(struct negotiation *n, struct span msg, bool passed)
 {
     const struct candidates *c = &n->candidates;
@@ -135,18 +145,17 @@ static void mac_failed(struct negotiation *n, struct span msg, bool passed)
     n->record->forged = zeros || keyless || (n->stale == 0 && c->tried.users_file > 0);
 }
 
-/* Returns whether the login that has ended is the one whose key bound the call. */
-static bool same_login(const struct negotiation *n)
+static struct negotiation_answer wait_for_key(struct negotiation *n, struct span msg)
 {
-    const struct keyring_login login = login_of(n);
-
-    return users_same_name(span_of(n->early_user, n->early_user_len), login.user) &&
-           n->early_marks.proof == login.marks.proof && n->early_marks.chain == login.marks.chain;
+    memmove(n->made, msg.p, sizeof n->made);
+    n->progress = WAIT_KEY;
+    n->record->binding = RECORD_BINDING_NONE;
+    return (struct negotiation_answer){.verdict = NEGOTIATION_WAIT};
 }
 
-/* Who can vouch for it? late: nobody else will come. */
-static struct negotiation_answer judge(struct negotiation *n, struct span msg, uint64_t now_ms,
-                                       bool late)
+/* Looks for the key that made the MAC (PROTOCOL.md 4.4). late: no other key will come. */
+static struct negotiation_answer judge_mac(struct negotiation *n, struct span msg, uint64_t now_ms,
+                                           bool late)
 {
     const struct keyring_login login = login_of(n);
     struct candidates *c = &n->candidates;
@@ -154,26 +163,23 @@ static struct negotiation_answer judge(struct negotiation *n, struct span msg, u
 
     if (candidates_find(c, msg, &n->ppp, &login, now_ms, &key)) {
         note_early(n, msg, key.kind == HLAK_RADIUS ? EARLY_RADIUS : EARLY_KEY);
-        struct negotiation_answer answer = made_again(n, msg, &key);
+        struct negotiation_answer answer = re_sign(n, msg, &key);
         hlak_wipe(&key);
         return answer;
     }
-    if (!late && key_may_come(n)) {
-        memmove(n->made, msg.p, sizeof n->made);
-        n->progress = WAIT_KEY;
-        n->record->binding = RECORD_BINDING_NONE;
-        return (struct negotiation_answer){.verdict = NEGOTIATION_WAIT};
-    }
-    /* for want of a key, not in spite of one */
+    if (!late && key_may_come(n))
+        return wait_for_key(n, msg);
+    /* `auto` forwards for want of a key, not in spite of one */
     bool pass_on = n->backend->config->binding == CONFIG_BINDING_AUTO && !candidates_have_key(c);
     mac_failed(n, msg, pass_on);
     if (!pass_on)
         return negotiation_refuse(REASON_BINDING_MAC);
     note_early(n, msg, EARLY_NONE_YET);
-    return connected_as_is(n, msg, RECORD_BINDING_PASSED);
+    return forward_connected(n, msg, RECORD_BINDING_PASSED);
 }
 
-/* The heart of the gate: is it ours, who can vouch for it, and the same again for the backend. */
+/* The heart of the gate: nonce and certificate must be this gate's own before anything is signed
+ * ([MS-SSTP] 5.3.3, PROTOCOL.md 4.4); then the key is found, and the message is re-signed. */
 struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
                                                         const struct sstp_packet *packet,
                                                         struct span octets, uint64_t now_ms)
@@ -181,7 +187,7 @@ struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
     struct record *s = n->record;
 
     if (n->backend->config->binding == CONFIG_BINDING_OFF)
-        return connected_as_is(n, octets, RECORD_BINDING_OFF);
+        return forward_connected(n, octets, RECORD_BINDING_OFF);
 
     s->binding = RECORD_BINDING_FAILED;
     enum binding_result r = binding_check(octets, &n->expect, &n->hash);
@@ -196,25 +202,29 @@ struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
     s->forged = r != BINDING_OK;
     if (r != BINDING_OK)
         return negotiation_refuse(reason_of(r));
-    if (!makes_again(n))
-        return connected_as_is(n, octets, RECORD_BINDING_PASSED);
-    return judge(n, octets, now_ms, false);
+    if (!re_signs(n))
+        return forward_connected(n, octets, RECORD_BINDING_PASSED);
+    return judge_mac(n, octets, now_ms, false);
 }
 
-struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t now_ms, bool late)
+struct negotiation_answer negotiation_binding_try_key(struct negotiation *n, uint64_t now_ms,
+                                                      bool late)
 {
     INSIST(n->progress == WAIT_KEY);
     n->now_ms = n->log_ms = now_ms;
-    return judge(n, span_of(n->made, sizeof n->made), now_ms, late);
+    return judge_mac(n, span_of(n->made, sizeof n->made), now_ms, late);
 }
 
-/* Returns whether the reason still holds for which `auto` accepted the MAC: no key is known. */
-static bool none_yet_holds(struct negotiation *n)
-{
-    return !candidates_have_key(&n->candidates) &&
-           (n->ppp.result == PPP_RESULT_SUCCESS || !ppp_method_has_keys(n->ppp.method));
-}
+/* ---- an early Call Connected, once the server has accepted the user ----
+ *
+ * Servers drop some frames that the gate can read, so a man in the middle with an account of his
+ * own could let the gate see a login that the server never judges, and sign for that (PROTOCOL.md
+ * 4.4, 5.1). So each ground on which an early message was accepted is checked against the login
+ * that the server has accepted. */
 
+/* Returns whether a key of the login that the server has accepted made the early message: the key
+ * of the response that the server has confirmed, of RADIUS, or zeros where they may be the key
+ * (PROTOCOL.md 4.3, 4.4). */
 static bool fits_login(struct negotiation *n)
 {
     const struct keyring_login login = login_of(n);
@@ -222,21 +232,47 @@ static bool fits_login(struct negotiation *n)
                                 &login, n->now_ms);
 }
 
-/* Checks an early Call Connected again, now that the login has succeeded. It was accepted with
- * zeros, because no method was known yet, or with the key of an answer that the server had not
- * judged. */
+/* A key of the users file, or zeros. The key may be of a response that the server had not judged,
+ * and zeros may have counted only because no method was known yet, so the message must fit the
+ * login that has succeeded (PROTOCOL.md 4.4). If it fits with zeros although the method gives keys,
+ * the log says so. */
+static bool early_key_holds(struct negotiation *n)
+{
+    const bool zeros = strcmp(n->record->key, hlak_kind_name(HLAK_ZERO)) == 0;
+
+    n->record->weak = zeros && ppp_method_has_keys(n->ppp.method);
+    return fits_login(n);
+}
+
+/* No key. `auto` forwarded the message because no key was known. Either a key of the login fits
+ * now; or there is still no key, and there need be none: the login has succeeded with a method that
+ * the gate cannot have keys of, or the server has asked for none with keys (PROTOCOL.md 4.3). */
+static bool early_none_holds(struct negotiation *n)
+{
+    if (fits_login(n))
+        return true;
+    return !candidates_have_key(&n->candidates) &&
+           (n->ppp.result == PPP_RESULT_SUCCESS || !ppp_method_has_keys(n->ppp.method));
+}
+
+/* A key of RADIUS, which is spent now and cannot be tried again. It belongs to a login that had
+ * ended in RADIUS, so it is enough that the login that the server has accepted is the same one: the
+ * same user and the same marks (PROTOCOL.md 5.8). */
+static bool early_radius_holds(const struct negotiation *n)
+{
+    const struct keyring_login login = login_of(n);
+
+    return users_same_name(span_of(n->early_user, n->early_user_len), login.user) &&
+           n->early_marks.proof == login.marks.proof && n->early_marks.chain == login.marks.chain;
+}
+
 static bool early_holds(struct negotiation *n)
 {
-    struct record *s = n->record;
-
     switch (n->early) {
-    case EARLY_NOT: return true;
-    case EARLY_RADIUS: return same_login(n);
-    case EARLY_NONE_YET: return fits_login(n) || none_yet_holds(n);
-    case EARLY_KEY:
-        s->weak =
-            strcmp(s->key, hlak_kind_name(HLAK_ZERO)) == 0 && ppp_method_has_keys(n->ppp.method);
-        return fits_login(n);
+    case EARLY_NOT: return true; /* the key was one of a login that had succeeded */
+    case EARLY_KEY: return early_key_holds(n);
+    case EARLY_NONE_YET: return early_none_holds(n);
+    case EARLY_RADIUS: return early_radius_holds(n);
     }
     return false;
 }

@@ -1,76 +1,90 @@
-/* negotiation_binding: the part of the negotiation that judges the binding of a call: who can vouch
- * for the client's Call Connected, and the same again for the backend. For negotiation.c alone, as
- * is the struct.
- */
+/* negotiation_binding: the part of the negotiation that judges the crypto-binding of a call: which
+ * key made the client's Call Connected, re-signing it for the backend, and a second check when the
+ * login ends later. For negotiation.c alone, like the struct. */
 #ifndef SSTPGATE_CALL_NEGOTIATION_BINDING_H
 #define SSTPGATE_CALL_NEGOTIATION_BINDING_H
 
 #include "binding/binding.h"
 #include "call/candidates.h"
 #include "call/login_label.h"
-#include "call/negotiation.h"
+#include "call/negotiation_answer.h"
+#include "call/record.h"
 #include "wire/ppp.h"
 
-/* Named for what SSTP waits for ([MS-SSTP] 3.3.1); WAIT_KEY: Call Connected is here, its key is
- * not. */
-enum progress { WAIT_REQUEST, WAIT_ACK, WAIT_CONNECTED, WAIT_KEY, WAIT_RESULT };
+struct leaves;
+struct site_backend;
 
-/* What Call Connected was judged by that came before the login had ended. EARLY_KEY: of the users
- * file, or zeros; EARLY_NONE_YET: none, while one could come; EARLY_RADIUS: a key of RADIUS, which
- * that gives for a login only that has ended, of this user. */
-enum early { EARLY_NOT, EARLY_KEY, EARLY_NONE_YET, EARLY_RADIUS };
+/* Named for what SSTP waits for ([MS-SSTP] 3.3.1). */
+enum progress {
+    WAIT_REQUEST,
+    WAIT_ACK,
+    WAIT_CONNECTED,
+    WAIT_KEY,    /* Call Connected has arrived, its key has not */
+    WAIT_RESULT, /* Call Connected was forwarded; the server has not accepted the user yet */
+};
+
+/* On what a Call Connected was accepted that arrived before the login had ended. */
+enum early {
+    EARLY_NOT,      /* the login had ended */
+    EARLY_KEY,      /* a key of the users file, or zeros */
+    EARLY_NONE_YET, /* no key: `auto` forwarded it for want of one, and one could still come */
+    EARLY_RADIUS,   /* a key of RADIUS, which gives keys only for logins that have ended */
+};
 
 struct negotiation {
     enum progress progress;
     const struct site_backend *backend;
     struct record *record;
     struct binding_leaf client_leaf, backend_leaf;
-    struct binding_expect expect; /* nonce, and the mask as the client was told it */
-    uint8_t backend_mask;         /* as the backend sent it */
+    struct binding_expect expect; /* nonce, and the mask that the client was sent */
+    uint8_t backend_mask;         /* the mask that the backend sent */
     struct ppp_observer ppp;
-    negotiation_user_allowed user_allowed; /* NULL: nobody wants to be asked */
+    negotiation_user_allowed user_allowed; /* NULL: no rule asks for the user */
     void *user_arg;
-    bool user_asked;       /* about the user that record shows, or about nobody */
-    struct leaves *leaves; /* NULL: nobody knows */
+    bool user_asked; /* user_allowed was asked about the user in record, or about an unknown one */
+    struct leaves *leaves; /* NULL: none */
     struct candidates candidates;
     struct login_label label;
     uint64_t now_ms;      /* time of the client's latest packet */
-    uint64_t log_ms;      /* time of the latest packet, for the log */
+    uint64_t log_ms;      /* time of the latest packet of either side */
     unsigned notes;       /* notes that the keyring got from this call */
     unsigned dropped;     /* frames of the client that were not forwarded */
     uint64_t lcp_request; /* as negotiation_lcp_request */
-    uint8_t *rebuilt; /* SSTP_PACKET_MAX bytes for a frame in its canonical form; NULL: not needed
-                         yet */
-    unsigned stale;   /* line of the users file that the server has proved wrong; 0: none */
-    uint8_t hash;     /* the client's hash protocol, once its binding was checked */
+    uint8_t *rebuilt;     /* SSTP_PACKET_MAX bytes for a frame in its canonical form; NULL: not
+                             needed yet; owned */
+    unsigned stale;       /* line of the users file that the server has proved wrong; 0: none */
+    uint8_t hash;         /* the client's hash protocol, once its binding was checked */
+
+    /* An early Call Connected: the login as it was known then, and the message itself. */
     enum early early;
-    struct keyring_marks early_marks; /* of the login at that time, as is the user */
+    struct keyring_marks early_marks;
     uint16_t early_user_len;
-    uint8_t early_user[PPP_USER_MAX];      /* who had said that he logs in */
-    uint8_t early_msg[SSTP_CONNECTED_LEN]; /* if any: the client's Call Connected */
-    /* The Ack or Call Connected that goes on instead; in WAIT_KEY the client's own Call Connected.
+    uint8_t early_user[PPP_USER_MAX];
+    uint8_t early_msg[SSTP_CONNECTED_LEN];
+
+    /* The Ack or Call Connected that replaces the peer's; in WAIT_KEY the client's Call Connected.
      */
     uint8_t made[SSTP_CONNECTED_LEN];
 };
 
-static inline struct negotiation_answer negotiation_refuse(enum reason reason)
-{
-    return (struct negotiation_answer){.verdict = NEGOTIATION_REFUSE, .reason = reason};
-}
-
-/* The client's Call Connected, of a user who may pass. */
+/* Judges the client's Call Connected; the user may pass. */
 struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
                                                         const struct sstp_packet *packet,
                                                         struct span octets, uint64_t now_ms);
+
+/* As negotiation_try_key. */
+struct negotiation_answer negotiation_binding_try_key(struct negotiation *n, uint64_t now_ms,
+                                                      bool late);
 
 /* Returns whether the MAC was made with a key of the login that has succeeded. Call Connected may
  * have been forwarded before that login had ended. */
 bool negotiation_binding_holds(struct negotiation *n);
 
-/* After each frame of PPP: does the server's answer fit the users file? */
+/* To be called after each frame of PPP: logs a line of the users file that the server's answer
+ * proves wrong. */
 void negotiation_binding_check_users(struct negotiation *n);
 
-/* The server has let the client in. */
+/* The server has accepted the user. */
 void negotiation_binding_login_ended(struct negotiation *n);
 
 #endif

@@ -1,0 +1,39 @@
+/* negotiation_answer: what the negotiation decides about a packet. */
+#ifndef SSTPGATE_CALL_NEGOTIATION_ANSWER_H
+#define SSTPGATE_CALL_NEGOTIATION_ANSWER_H
+
+#include <stdbool.h>
+
+#include "base/span.h"
+#include "call/reason.h"
+
+enum negotiation_verdict {
+    NEGOTIATION_PASS,      /* forward the packet unchanged */
+    NEGOTIATION_REPLACE,   /* forward answer.octets instead */
+    NEGOTIATION_DROP,      /* forward nothing; the call goes on */
+    NEGOTIATION_REFUSE,    /* end the call for answer.reason; the packet is not forwarded */
+    NEGOTIATION_CONNECTED, /* forward answer.octets, and the tunnel is up: the negotiation is done
+                            */
+    NEGOTIATION_WAIT,      /* Call Connected stays here until its key comes: negotiation_try_key */
+    NEGOTIATION_HOLD,      /* a packet of the client that must not overtake the waiting Call
+                              Connected; to be passed in again afterwards */
+};
+
+struct negotiation_answer {
+    enum negotiation_verdict verdict;
+    enum reason reason;
+    struct span octets; /* valid until the next call of the negotiation */
+};
+
+static inline struct negotiation_answer negotiation_refuse(enum reason reason)
+{
+    return (struct negotiation_answer){.verdict = NEGOTIATION_REFUSE, .reason = reason};
+}
+
+/* Returns whether the call may go on with this user. Called each time PPP shows another user,
+ * before the frame that shows it is forwarded; and without a user (n == 0) if the user is unknown,
+ * or the authentication did not prove the name, when an authentication has ended or Call Connected
+ * has arrived. */
+typedef bool (*negotiation_user_allowed)(void *arg, struct span user);
+
+#endif
