@@ -126,6 +126,11 @@ WRAP_test_turns := recv
 WRAP_test_dial := pthread_create getaddrinfo freeaddrinfo
 # test_relay has socket pairs in the place of TCP.
 WRAP_test_relay := uv_accept uv_tcp_connect uv_tcp_getpeername uv_tcp_getsockname
+# The tests of a call without a network: streams, the clocks and the site are fakes (call_fixture.h).
+WRAP_test_call := $(addprefix stream_,init accept local start expect secure early waits write pause resume \
+	paused narrow kick shutdown notify close vanish) worker_now site_ref site_unref time
+WRAP_test_course := $(WRAP_test_call)
+WRAP_test_admission := $(WRAP_test_call)
 # test_file changes a file between two reads of it.
 WRAP_test_file := pread
 
