@@ -338,7 +338,7 @@ static bool read_options(int argc, char **argv, struct wishes *w)
     if (optind != argc - 1)
         return false;
     w->what = argv[optind];
-    return !(w->delete &&(w->import || w->users == NULL)) &&
+    return !((w->import || w->users == NULL) && w->delete) &&
            !(w->machines && !(w->import && w->kind == IMPORT_SMBPASSWD));
 }
 

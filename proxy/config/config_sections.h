@@ -41,10 +41,12 @@ struct config_pin {
     uint8_t sha256[32];
 };
 
+struct config_status_range {
+    uint16_t first, last;
+};
+
 struct config_statuses { /* ranges of HTTP statuses, first and last included */
-    struct config_status_range {
-        uint16_t first, last;
-    } * item;
+    struct config_status_range *item;
     size_t count;
 };
 

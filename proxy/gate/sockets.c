@@ -17,11 +17,13 @@
 
 enum { LISTEN_FDS_START = 3 };
 
-static struct {
+struct inherited_socket {
     int fd;
     struct addr at;
     bool used;
-} * inherited;
+};
+
+static struct inherited_socket *inherited;
 static size_t inherited_count;
 
 void sockets_inherited_begin(void)

@@ -8,12 +8,14 @@
 
 enum { RADIUS_MEMORY_WAYS = 8 }; /* entries in a set */
 
+struct radius_memory_slot {
+    uint64_t hash, value; /* value 0: free; in each set the newest is first */
+};
+
 struct radius_memory {
     struct siphash_key key;
     size_t sets;
-    struct radius_memory_slot {
-        uint64_t hash, value; /* value 0: free; in each set the newest is first */
-    } * slot;
+    struct radius_memory_slot *slot;
 };
 
 /* size: number of entries; rounded up to whole sets. With half of them in use at a time, some 2 %

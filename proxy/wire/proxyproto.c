@@ -450,7 +450,7 @@ static void put_number(struct proxyproto_writer *w, unsigned number, unsigned ba
 {
     if (number >= base)
         put_number(w, number / base, base);
-    put_u8(w, (uint8_t) "0123456789abcdef"[number % base]);
+    put_u8(w, (uint8_t)("0123456789abcdef"[number % base]));
 }
 
 /* Writes the address of an end as IPv6; IPv4 becomes v4-mapped. */

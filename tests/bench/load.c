@@ -576,13 +576,15 @@ enum {
     REST_MS = 500,
 };
 
+struct pinger {
+    double next;            /* time of the next packet */
+    double sent[UNDER_WAY]; /* a ring */
+    uint64_t out, in;
+};
+
 /* Each tunnel sends o.rate packets per second, even if earlier packets have not come back. */
 static struct {
-    struct pinger {
-        double next;            /* time of the next packet */
-        double sent[UNDER_WAY]; /* a ring */
-        uint64_t out, in;
-    } * pinger;
+    struct pinger *pinger;
     double *trip; /* round trips of all packets that came back */
     size_t n, room;
     bool count;
