@@ -10,14 +10,14 @@
 
 enum {
     DIGEST_MAX = BINDING_SHA256,
-    PRF_SEED_MAX = 64, /* ours has 29 octets */
+    PRF_SEED_MAX = 64, /* cmk_seed has 29 octets */
     PRF_BLOCKS = 255,  /* the block counter is one octet */
 };
 
 /* [MS-SSTP] 3.2.5.2.3: 29 octets, no NUL, no quotes */
 static const char cmk_seed[] = "SSTP inner method derived CMK";
 
-/* Call Connected up to its hash protocol, which is octet SSTP_CONNECTED_HASH ([MS-SSTP] 2.2.11). */
+/* Call Connected before its hash protocol, the octet SSTP_CONNECTED_HASH ([MS-SSTP] 2.2.11). */
 static const uint8_t connected_head[SSTP_CONNECTED_HASH] = {
     0x10, 0x01, 0x00, 0x70, 0x00, 0x04, 0x00, 0x01, 0x00, 0x03, 0x00, 0x68,
 };
@@ -44,8 +44,8 @@ static const uint8_t *leaf_hash(const struct binding_leaf *leaf, uint8_t hash)
     return hash == SSTP_HASH_SHA1 ? leaf->sha1 : leaf->sha256;
 }
 
-/* libcrypto refuses only without memory or without the digest, and then no call can be served. */
-static void hmac(uint8_t digest, struct span key, struct span data, uint8_t *out)
+/* libcrypto fails only without memory or without the digest, and then no call can be served. */
+static void hmac_of(uint8_t digest, struct span key, struct span data, uint8_t *out)
 {
     unsigned len = 0;
     INSIST(key.n <= INT_MAX);
@@ -60,8 +60,8 @@ void binding_leaf_from_der(struct binding_leaf *out, struct span der)
     out->known = SSTP_HASH_SHA1 | SSTP_HASH_SHA256;
 }
 
-/* T1 = HMAC(K, S | LEN | 01), Tn = HMAC(K, Tn-1 | S | LEN | n); LEN, the octets wanted, is 16 bits
- * little endian, against the habit of the rest of the protocol. */
+/* T1 = HMAC(K, S | LEN | 01), Tn = HMAC(K, Tn-1 | S | LEN | n). LEN, the number of octets, has 16
+ * bits and, unlike the rest of the protocol, is little endian. */
 void binding_prf(uint8_t digest, struct span key, struct span seed, uint8_t *out, uint16_t n)
 {
     const size_t block = hash_len(digest);
@@ -79,7 +79,7 @@ void binding_prf(uint8_t digest, struct span key, struct span seed, uint8_t *out
         in[in_len++] = (uint8_t)(n & 0xff);
         in[in_len++] = (uint8_t)(n >> 8);
         in[in_len++] = counter;
-        hmac(digest, key, span_of(in, in_len), t);
+        hmac_of(digest, key, span_of(in, in_len), t);
         t_len = block;
         size_t part = n - done < block ? n - done : block;
         memcpy(out + done, t, part);
@@ -89,8 +89,8 @@ void binding_prf(uint8_t digest, struct span key, struct span seed, uint8_t *out
     OPENSSL_cleanse(in, sizeof in);
 }
 
-/* The Compound MAC ([MS-SSTP] 3.2.5.2.3, 3.2.5.2.4) of msg, over all of its 112 octets as they are
- * with the 32 of the MAC field taken as zeros. Writes hash_len(hash) octets. */
+/* Computes the Compound MAC of msg ([MS-SSTP] 3.2.5.2.3, 3.2.5.2.4): over all 112 octets as they
+ * are, but with zeros for the 32 of the MAC field. Writes hash_len(hash) octets. */
 static void compound_mac(const uint8_t msg[SSTP_CONNECTED_LEN], uint8_t hash,
                          const struct hlak *key, uint8_t out[DIGEST_MAX])
 {
@@ -99,23 +99,23 @@ static void compound_mac(const uint8_t msg[SSTP_CONNECTED_LEN], uint8_t hash,
 
     binding_prf(hash, span_of(key->key, HLAK_LEN), span_str(cmk_seed), cmk, n);
     memcpy(zeroed, msg, SSTP_CONNECTED_MAC);
-    hmac(hash, span_of(cmk, n), span_of(zeroed, sizeof zeroed), out);
+    hmac_of(hash, span_of(cmk, n), span_of(zeroed, sizeof zeroed), out);
     OPENSSL_cleanse(cmk, sizeof cmk);
 }
 
-/* True when msg is one Call Connected, the whole of it and nothing behind it. */
-static bool parse(struct span msg, struct sstp_connected *out)
+/* Parses msg, which must be exactly one Call Connected. */
+static bool connected_parse(struct span msg, struct sstp_connected *out)
 {
     struct sstp_packet p;
     return sstp_parse(msg, &p) == ERR_OK && p.len == msg.n && p.len == SSTP_CONNECTED_LEN &&
            p.type == SSTP_CONNECTED && sstp_parse_connected(&p, out) == ERR_OK;
 }
 
-/* For those who come after binding_check. */
-static struct sstp_connected parse_checked(struct span msg)
+/* Parses a message that has passed binding_check(). */
+static struct sstp_connected connected_parse_checked(struct span msg)
 {
     struct sstp_connected c;
-    INSIST(parse(msg, &c));
+    INSIST(connected_parse(msg, &c));
     return c;
 }
 
@@ -125,16 +125,16 @@ enum binding_result binding_check(struct span msg, const struct binding_expect *
     struct sstp_connected c;
 
     *hash = 0;
-    if (!parse(msg, &c))
+    if (!connected_parse(msg, &c))
         return BINDING_FORM;
     if (CRYPTO_memcmp(c.nonce.p, expect->nonce, SSTP_NONCE) != 0)
         return BINDING_NONCE;
-    /* [MS-SSTP] 3.3.5.2.3: exactly one bit, and one that the Ack offered */
+    /* [MS-SSTP] 3.3.5.2.3: exactly one bit, which the Ack has offered */
     if (!hash_is_one(c.hash) || (expect->mask != 0 && (expect->mask & c.hash) == 0))
         return BINDING_HASH;
     *hash = c.hash;
-    /* The octets that pad a SHA1 hash to 32 are not compared: the client's MAC covers them as they
-     * were sent, and binding_make sends zeros. */
+    /* The octets that pad a SHA1 hash to 32 are not compared, because the client's MAC covers them
+     * as sent, and binding_make() sends zeros. */
     if ((expect->leaf->known & c.hash) == 0 ||
         CRYPTO_memcmp(c.cert_hash.p, leaf_hash(expect->leaf, c.hash), hash_len(c.hash)) != 0)
         return BINDING_LEAF;
@@ -143,17 +143,17 @@ enum binding_result binding_check(struct span msg, const struct binding_expect *
 
 size_t binding_find_key(struct span msg, const struct hlak *keys, size_t n)
 {
-    const struct sstp_connected c = parse_checked(msg);
+    const struct sstp_connected c = connected_parse_checked(msg);
     uint8_t mac[DIGEST_MAX];
     size_t found = n;
 
     for (size_t i = 0; i < n; i++) {
         compound_mac(msg.p, c.hash, &keys[i], mac);
-        /* The octets that pad a SHA1 MAC to 32 say nothing and are not looked at. */
+        /* The octets that pad a SHA1 MAC to 32 have no meaning. */
         if (CRYPTO_memcmp(c.mac.p, mac, hash_len(c.hash)) == 0 && found == n)
             found = i;
     }
-    /* the right MAC of a message whose sender did not know the key must not lie about */
+    /* the correct MAC of a message whose sender did not know the key must not remain in memory */
     OPENSSL_cleanse(mac, sizeof mac);
     return found;
 }
@@ -170,7 +170,7 @@ uint8_t binding_choose_hash(uint8_t client_hash, uint8_t mask, const struct bind
 void binding_make(struct span msg, uint8_t hash, const struct binding_leaf *leaf,
                   const struct hlak *key, uint8_t out[SSTP_CONNECTED_LEN])
 {
-    const struct sstp_connected c = parse_checked(msg);
+    const struct sstp_connected c = connected_parse_checked(msg);
     const uint16_t n = hash_len(hash);
     uint8_t made[SSTP_CONNECTED_LEN] = {0}, mac[DIGEST_MAX];
 
@@ -181,7 +181,7 @@ void binding_make(struct span msg, uint8_t hash, const struct binding_leaf *leaf
     memcpy(made + SSTP_CONNECTED_CERT, leaf_hash(leaf, hash), n);
     compound_mac(made, hash, key, mac);
     memcpy(made + SSTP_CONNECTED_MAC, mac, n);
-    memcpy(out, made, sizeof made); /* at the end: out may be msg itself */
+    memcpy(out, made, sizeof made); /* last, because out may be msg */
     OPENSSL_cleanse(mac, sizeof mac);
 }
 

@@ -16,8 +16,8 @@ static const char magic_client_send[] = "On the client side, this is the send ke
 static const char magic_client_receive[] = "On the client side, this is the receive key; "
                                            "on the server side, it is the send key.";
 
-/* SHA1 over the parts in order, its first 16 octets: every key of RFC 3079 has this form.
- * libcrypto refuses only without memory or without SHA1, and then no call can be served. */
+/* Computes the first 16 octets of SHA1 over the parts in order, as for every key of RFC 3079.
+ * libcrypto fails only without memory or without SHA1, and then no call can be served. */
 static void sha1_start_key(uint8_t out[START_KEY], const struct span *part, size_t parts)
 {
     uint8_t digest[SHA1_LEN];
@@ -27,7 +27,7 @@ static void sha1_start_key(uint8_t out[START_KEY], const struct span *part, size
     for (size_t i = 0; i < parts; i++)
         INSIST(EVP_DigestUpdate(c, part[i].p, part[i].n) == 1);
     INSIST(EVP_DigestFinal_ex(c, digest, NULL) == 1);
-    EVP_MD_CTX_free(c); /* wipes what it held */
+    EVP_MD_CTX_free(c); /* wipes its content */
     memcpy(out, digest, START_KEY);
     OPENSSL_cleanse(digest, sizeof digest);
 }
@@ -71,8 +71,8 @@ void hlak_mschapv2(struct hlak *out, const uint8_t hash_hash[HLAK_HASH_HASH],
     uint8_t master[START_KEY];
     master_key(master, hash_hash, nt_response);
     out->kind = HLAK_MSCHAPV2;
-    /* The client's order. The server says "receive, send" and means the same octets
-     * ([MS-SSTP] 3.2.5.2.2, 3.3.5.2.3). */
+    /* In the client's order. For the server it is "receive, send": the same octets ([MS-SSTP]
+     * 3.2.5.2.2, 3.3.5.2.3). */
     asymmetric_key(out->key, master, magic_client_send);
     asymmetric_key(out->key + START_KEY, master, magic_client_receive);
     OPENSSL_cleanse(master, sizeof master);

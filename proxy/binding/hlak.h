@@ -1,6 +1,6 @@
-/* hlak: the 32-octet Higher-Layer Authentication Key of a call ([MS-SSTP] 3.2.5.2.2), from what an
- * observer has: the NT-Response seen on the wire and the user's NtPasswordHashHash. Server's and
- * client's halves are the same 32 octets. Caller wipes. Pure. */
+/* hlak: the Higher-Layer Authentication Key of a call ([MS-SSTP] 3.2.5.2.2), 32 octets, computed
+ * from what an observer has: the NT-Response seen on the wire and the user's NtPasswordHashHash.
+ * Server and client compute the same 32 octets. The caller wipes results. Pure. */
 #ifndef SSTPGATE_BINDING_HLAK_H
 #define SSTPGATE_BINDING_HLAK_H
 
@@ -8,12 +8,12 @@
 
 enum { HLAK_LEN = 32, HLAK_HASH_HASH = 16, HLAK_NT_RESPONSE = 24 };
 
-/* Where a key came from; for the log. */
+/* The source of a key; for the log. */
 enum hlak_kind {
-    HLAK_ZERO,     /* PAP, CHAP-MD5, bypass, and clients known to send zeros */
+    HLAK_ZERO,     /* 32 zeros: PAP, CHAP-MD5, bypass, and clients known to use zeros */
     HLAK_MSCHAPV2, /* also EAP-MSCHAPv2: [MS-CHAP] 3.1.5.1 */
-    HLAK_MSCHAPV1, /* outside [MS-SSTP]; accel-ppp, pppd, RouterOS */
-    HLAK_RADIUS,   /* what a RADIUS server gave with its Access-Accept (RFC 2548) */
+    HLAK_MSCHAPV1, /* not in [MS-SSTP]: accel-ppp, pppd, RouterOS */
+    HLAK_RADIUS,   /* from the Access-Accept of a RADIUS server (RFC 2548) */
 };
 
 struct hlak {
@@ -23,18 +23,18 @@ struct hlak {
 
 void hlak_zero(struct hlak *out);
 
-/* RFC 3079 3.3, 3.4: the client's send key, then its receive key. */
+/* Computes the client's send key, then its receive key (RFC 3079 3.3, 3.4). */
 void hlak_mschapv2(struct hlak *out, const uint8_t hash_hash[HLAK_HASH_HASH],
                    const uint8_t nt_response[HLAK_NT_RESPONSE]);
 
-/* RFC 3079 2.3 Get_Start_Key over the hash-hash and the 8-octet challenge, the same 16 octets
- * twice. */
+/* Computes Get_Start_Key (RFC 3079 2.3) of the hash-hash and the 8-octet challenge, and writes its
+ * 16 octets twice. */
 void hlak_mschapv1(struct hlak *out, const uint8_t hash_hash[HLAK_HASH_HASH],
                    const uint8_t challenge[8]);
 
 void hlak_wipe(struct hlak *k);
 
-/* "zero", "ms-chapv2", "ms-chapv1", "radius" */
+/* Returns a name for the log: "zero", "ms-chapv2", "ms-chapv1", "radius". */
 const char *hlak_kind_name(enum hlak_kind kind);
 
 #endif

@@ -12,8 +12,8 @@ enum { CHALLENGE_HASH = 8 };
 static const char magic1[] = "Magic server to client signing constant";
 static const char magic2[] = "Pad to make it do more than one iteration";
 
-/* libcrypto refuses only without memory or without SHA1, and then no call can be served. */
-static void sha1(uint8_t out[MSCHAP_ANSWER], const struct span part[3])
+/* libcrypto fails only without memory or without SHA1, and then no call can be served. */
+static void sha1_of(uint8_t out[MSCHAP_ANSWER], const struct span part[3])
 {
     EVP_MD_CTX *c = EVP_MD_CTX_new();
     INSIST(c != NULL);
@@ -21,7 +21,7 @@ static void sha1(uint8_t out[MSCHAP_ANSWER], const struct span part[3])
     for (size_t i = 0; i < 3; i++)
         INSIST(EVP_DigestUpdate(c, part[i].p, part[i].n) == 1);
     INSIST(EVP_DigestFinal_ex(c, out, NULL) == 1);
-    EVP_MD_CTX_free(c); /* wipes what it held */
+    EVP_MD_CTX_free(c); /* wipes its content */
 }
 
 static struct span bare_name(struct span user)
@@ -42,13 +42,13 @@ bool mschap_answer_fits(const uint8_t answer[MSCHAP_ANSWER],
     const struct span name[] = {bare_name(user), user};
     bool fits = false;
 
-    sha1(first, (struct span[3]){span_of(hash_hash, HLAK_HASH_HASH),
-                                 span_of(nt_response, HLAK_NT_RESPONSE), span_str(magic1)});
+    sha1_of(first, (struct span[3]){span_of(hash_hash, HLAK_HASH_HASH),
+                                    span_of(nt_response, HLAK_NT_RESPONSE), span_str(magic1)});
     for (size_t i = 0; i < 2; i++) {
-        sha1(hash, (struct span[3]){span_of(peer_challenge, MSCHAP_CHALLENGE),
-                                    span_of(challenge, MSCHAP_CHALLENGE), name[i]});
-        sha1(made, (struct span[3]){span_of(first, sizeof first), span_of(hash, CHALLENGE_HASH),
-                                    span_str(magic2)});
+        sha1_of(hash, (struct span[3]){span_of(peer_challenge, MSCHAP_CHALLENGE),
+                                       span_of(challenge, MSCHAP_CHALLENGE), name[i]});
+        sha1_of(made, (struct span[3]){span_of(first, sizeof first), span_of(hash, CHALLENGE_HASH),
+                                       span_str(magic2)});
         fits |= CRYPTO_memcmp(made, answer, sizeof made) == 0;
     }
     OPENSSL_cleanse(first, sizeof first);

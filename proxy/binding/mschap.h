@@ -1,5 +1,5 @@
-/* mschap: was this hash-hash what a server knows of a user? Its answer to an MS-CHAPv2 response
- * tells (RFC 2759 8.7): it is made of the same NtPasswordHashHash that keys are made of. Pure. */
+/* mschap: whether a server has this NtPasswordHashHash of a user. Its answer to an MS-CHAPv2
+ * response shows it, because the answer is computed from the hash-hash (RFC 2759 8.7). Pure. */
 #ifndef SSTPGATE_BINDING_MSCHAP_H
 #define SSTPGATE_BINDING_MSCHAP_H
 
@@ -11,8 +11,9 @@
 
 enum { MSCHAP_CHALLENGE = 16, MSCHAP_ANSWER = 20 };
 
-/* user: as the client sent it. The standard hashes it without a leading DOMAIN\ (RFC 2759 8.2),
- * some servers whole (PROTOCOL.md 5.3): either fits. answer: the octets of the server's S=. */
+/* Returns whether answer, the octets of the server's S=, is computed from hash_hash. user: as sent
+ * by the client. The standard hashes it without a leading DOMAIN\ (RFC 2759 8.2), some servers hash
+ * all of it (PROTOCOL.md 5.3): both are accepted. */
 bool mschap_answer_fits(const uint8_t answer[MSCHAP_ANSWER],
                         const uint8_t hash_hash[HLAK_HASH_HASH],
                         const uint8_t nt_response[HLAK_NT_RESPONSE],

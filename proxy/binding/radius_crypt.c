@@ -10,19 +10,19 @@
 
 enum {
     DIGEST = 16, /* MD5 */
-    BLOCK = 16,  /* what is hidden comes in blocks of a digest */
+    BLOCK = 16,  /* values are hidden in blocks of the size of a digest */
     SALT = 2,
-    TAG = 1,              /* in front of the salt of a Tunnel-Password */
+    TAG = 1,              /* before the salt of a Tunnel-Password */
     KEYS_MAX = 4,         /* of one direction in one Accept */
-    KEYS_PLAIN_MAX = 240, /* blocks that fit into one attribute */
-    LM_KEY = 8,           /* in front of the NT key (16) in MS-CHAP-MPPE-Keys */
+    KEYS_PLAIN_MAX = 240, /* whole blocks that fit into one attribute */
+    LM_KEY = 8,           /* before the NT key (16 octets) in MS-CHAP-MPPE-Keys */
     CHALLENGE_V1 = 8,
 };
 
 static const uint8_t zeros[RADIUS_AUTHENTICATOR];
 
-/* RADIUS is made of MD5, whatever the system allows for other uses: a library context of its own
- * does not ask the configuration of OpenSSL, which may know FIPS only. Once; it stays for good. */
+/* RADIUS needs MD5, even if the configuration of OpenSSL allows only FIPS: a library context of its
+ * own does not read that configuration. Loaded once, and never freed. */
 static OSSL_LIB_CTX *library;
 static EVP_MD *md5;
 static CRYPTO_ONCE md5_once = CRYPTO_ONCE_STATIC_INIT;
@@ -45,15 +45,15 @@ static void md5_parts(const struct span *part, size_t parts, uint8_t out[DIGEST]
     for (size_t i = 0; i < parts; i++)
         INSIST(EVP_DigestUpdate(c, part[i].p, part[i].n) == 1);
     INSIST(EVP_DigestFinal_ex(c, out, NULL) == 1);
-    EVP_MD_CTX_free(c); /* wipes what it held */
+    EVP_MD_CTX_free(c); /* wipes its content */
 }
 
 /* ---- signatures ---- */
 
-/* RFC 2865 3, RFC 2866 3: over the packet with another authenticator in its place, and the secret.
- */
-static void authenticator(struct span whole, const uint8_t *with, struct span secret,
-                          uint8_t out[DIGEST])
+/* Computes an authenticator (RFC 2865 3, RFC 2866 3): over the packet with `with` as its
+ * authenticator, and the secret. */
+static void make_authenticator(struct span whole, const uint8_t *with, struct span secret,
+                               uint8_t out[DIGEST])
 {
     const struct span part[] = {
         span_sub(whole, 0, RADIUS_AUTHENTICATOR_AT),
@@ -64,8 +64,9 @@ static void authenticator(struct span whole, const uint8_t *with, struct span se
     md5_parts(part, sizeof part / sizeof part[0], out);
 }
 
-/* RFC 3579 3.2, of a packet that has `with` for authenticator and zeros where the result goes. */
-static void message_authenticator(struct span whole, struct span secret, uint8_t out[DIGEST])
+/* Computes a Message-Authenticator (RFC 3579 3.2). whole: the packet, with the authenticator that
+ * is signed and with zeros in place of the result. */
+static void make_message_authenticator(struct span whole, struct span secret, uint8_t out[DIGEST])
 {
     size_t n = 0;
 
@@ -75,7 +76,7 @@ static void message_authenticator(struct span whole, struct span secret, uint8_t
     INSIST(n == DIGEST);
 }
 
-/* These requests have a random authenticator, that is part of what is signed. */
+/* Returns whether the packet has a random authenticator, which is signed with the rest. */
 static bool is_random(uint8_t code)
 {
     return code == RADIUS_ACCESS_REQUEST || code == RADIUS_STATUS_SERVER;
@@ -88,7 +89,7 @@ static const uint8_t *signed_with(const struct radius_packet *p, const uint8_t *
     return request == NULL ? zeros : request; /* RFC 2866 3: an Accounting-Request has zeros */
 }
 
-/* How many there are, and the last one's value. */
+/* Returns the number of Message-Authenticators, and the value of the last. */
 static unsigned find_signature(const struct radius_packet *p, struct span *value)
 {
     struct cursor c = cursor_of(p->attributes);
@@ -112,7 +113,7 @@ enum radius_proof radius_verify(const struct radius_packet *p, const uint8_t *re
     uint8_t copy[RADIUS_MAX], want[DIGEST];
 
     if (!is_random(p->code)) {
-        authenticator(p->whole, with, secret, want);
+        make_authenticator(p->whole, with, secret, want);
         if (CRYPTO_memcmp(want, p->authenticator.p, sizeof want) != 0)
             return RADIUS_FORGED;
     }
@@ -124,7 +125,7 @@ enum radius_proof radius_verify(const struct radius_packet *p, const uint8_t *re
     memcpy(copy, p->whole.p, p->whole.n);
     memcpy(copy + RADIUS_AUTHENTICATOR_AT, with, RADIUS_AUTHENTICATOR);
     memset(copy + (value.p - p->whole.p), 0, DIGEST);
-    message_authenticator(span_of(copy, p->whole.n), secret, want);
+    make_message_authenticator(span_of(copy, p->whole.n), secret, want);
     OPENSSL_cleanse(copy, p->whole.n);
     return CRYPTO_memcmp(want, value.p, DIGEST) == 0 ? RADIUS_SIGNED : RADIUS_FORGED;
 }
@@ -136,8 +137,8 @@ static struct radius_packet parse_own(const struct radius_out *o)
     return p;
 }
 
-/* Where a part of the packet stands that was found by reading it. */
-static uint8_t *inside(struct radius_out *o, struct span part)
+/* Returns the address of a part that the parser has found in the packet. */
+static uint8_t *part_of(struct radius_out *o, struct span part)
 {
     return o->octets + (part.p - o->octets);
 }
@@ -152,13 +153,13 @@ void radius_sign(struct radius_out *o, const uint8_t *request, struct span secre
     if (find_signature(&p, &value) > 0) {
         uint8_t mac[DIGEST];
         INSIST(value.n == DIGEST);
-        memset(inside(o, value), 0, DIGEST);
-        message_authenticator(p.whole, secret, mac);
-        memcpy(inside(o, value), mac, DIGEST);
+        memset(part_of(o, value), 0, DIGEST);
+        make_message_authenticator(p.whole, secret, mac);
+        memcpy(part_of(o, value), mac, DIGEST);
     }
     if (!is_random(p.code)) {
         uint8_t out[DIGEST];
-        authenticator(p.whole, own, secret, out);
+        make_authenticator(p.whole, own, secret, out);
         memcpy(own, out, DIGEST);
     }
 }
@@ -170,10 +171,10 @@ void radius_random(uint8_t *out, size_t n)
 
 /* ---- what is hidden ---- */
 
-/* RFC 2865 5.2: b(1) = MD5(S, R, salt), b(i) = MD5(S, c(i-1)), c(i) = p(i) xor b(i); salt is empty
- * there. n: a multiple of BLOCK. */
-static void hide(uint8_t *octets, size_t n, const struct radius_side *side, struct span salt,
-                 bool reveal)
+/* Hides or reveals octets: b(1) = MD5(S, R, salt), b(i) = MD5(S, c(i-1)), c(i) = p(i) xor b(i) (RFC
+ * 2865 5.2, where salt is empty). n: a multiple of BLOCK. */
+static void hide_blocks(uint8_t *octets, size_t n, const struct radius_side *side, struct span salt,
+                        bool reveal)
 {
     struct span part[] = {side->secret, span_of(side->authenticator, RADIUS_AUTHENTICATOR), salt};
     uint8_t b[DIGEST], cipher[BLOCK];
@@ -204,12 +205,12 @@ static void hide_plain_again(uint8_t *octets, size_t n, const struct radius_side
 
     if (!is_blocks(n))
         return;
-    hide(octets, n, from, none, true);
-    hide(octets, n, to, none, false);
+    hide_blocks(octets, n, from, none, true);
+    hide_blocks(octets, n, to, none, false);
 }
 
-/* salt: a counter of the packet, so that no two are the same; the highest bit is set (RFC
- * 2548 2.4.2, RFC 2868 3.5). */
+/* salt: a counter, so that the salts of a packet differ; the highest bit is set (RFC 2548 2.4.2,
+ * RFC 2868 3.5). */
 static void hide_salted_again(uint8_t *octets, size_t n, const struct radius_side *from,
                               const struct radius_side *to, uint16_t *salt)
 {
@@ -217,11 +218,11 @@ static void hide_salted_again(uint8_t *octets, size_t n, const struct radius_sid
 
     if (n < SALT || !is_blocks(n - SALT))
         return;
-    hide(octets + SALT, n - SALT, from, own, true);
+    hide_blocks(octets + SALT, n - SALT, from, own, true);
     octets[0] = (uint8_t)(0x80 | *salt >> 8);
     octets[1] = (uint8_t)(*salt & 0xff);
     *salt = (*salt + 1) & 0x7fff;
-    hide(octets + SALT, n - SALT, to, own, false);
+    hide_blocks(octets + SALT, n - SALT, to, own, false);
 }
 
 void radius_hide_again(struct radius_out *o, const struct radius_side *from,
@@ -237,32 +238,33 @@ void radius_hide_again(struct radius_out *o, const struct radius_side *from,
     salt &= 0x7fff;
     while (radius_next(&c, &a)) {
         if (a.type == RADIUS_USER_PASSWORD)
-            hide_plain_again(inside(o, a.value), a.value.n, from, to);
+            hide_plain_again(part_of(o, a.value), a.value.n, from, to);
         else if (a.type == RADIUS_TUNNEL_PASSWORD && a.value.n > TAG)
-            hide_salted_again(inside(o, a.value) + TAG, a.value.n - TAG, from, to, &salt);
+            hide_salted_again(part_of(o, a.value) + TAG, a.value.n - TAG, from, to, &salt);
     }
     while (radius_ms_next(&w, &a)) {
         if (a.type == RADIUS_MS_CHAP_MPPE_KEYS)
-            hide_plain_again(inside(o, a.value), a.value.n, from, to);
+            hide_plain_again(part_of(o, a.value), a.value.n, from, to);
         else if (a.type == RADIUS_MS_MPPE_SEND_KEY || a.type == RADIUS_MS_MPPE_RECV_KEY)
-            hide_salted_again(inside(o, a.value), a.value.n, from, to, &salt);
+            hide_salted_again(part_of(o, a.value), a.value.n, from, to, &salt);
     }
 }
 
 /* ---- keys ---- */
 
-struct key {
+struct radius_key {
     size_t n;
-    uint8_t octets[HLAK_LEN]; /* of a longer one its beginning: no more is used */
+    uint8_t octets[HLAK_LEN]; /* the beginning of a longer key: no more is used */
 };
 
-struct keys {
-    struct key key[KEYS_MAX];
+struct radius_key_list {
+    struct radius_key key[KEYS_MAX];
     size_t count;
 };
 
-/* MS-MPPE-Send-Key or -Recv-Key: behind the salt stand the key's length, the key, and padding. */
-static void take_key(struct keys *all, struct span value, const struct radius_side *side)
+/* Adds the key of MS-MPPE-Send-Key or -Recv-Key: a salt, the length of the key, the key, padding.
+ */
+static void key_add(struct radius_key_list *all, struct span value, const struct radius_side *side)
 {
     uint8_t plain[KEYS_PLAIN_MAX];
     const size_t n = value.n - SALT;
@@ -270,17 +272,18 @@ static void take_key(struct keys *all, struct span value, const struct radius_si
     if (value.n < SALT || !is_blocks(n) || n > sizeof plain || all->count == KEYS_MAX)
         return;
     memcpy(plain, value.p + SALT, n);
-    hide(plain, n, side, span_sub(value, 0, SALT), true);
+    hide_blocks(plain, n, side, span_sub(value, 0, SALT), true);
     if (plain[0] < n) {
-        struct key *k = &all->key[all->count++];
+        struct radius_key *k = &all->key[all->count++];
         k->n = plain[0] < HLAK_LEN ? plain[0] : HLAK_LEN;
         memcpy(k->octets, plain + 1, k->n);
     }
     OPENSSL_cleanse(plain, sizeof plain);
 }
 
-/* The first 32 octets of Recv-Key and Send-Key. False: there are not as many. */
-static bool join_keys(const struct key *recv, const struct key *send, struct hlak *out)
+/* Joins the first 32 octets of Recv-Key and Send-Key. False: they have fewer. */
+static bool join_keys(const struct radius_key *recv, const struct radius_key *send,
+                      struct hlak *out)
 {
     const size_t n = HLAK_LEN - recv->n;
 
@@ -301,18 +304,19 @@ static bool take_chap_keys(struct span value, const struct radius_side *side, st
     if (value.n != sizeof plain || challenge.n != CHALLENGE_V1)
         return false;
     memcpy(plain, value.p, sizeof plain);
-    hide(plain, sizeof plain, side, (struct span){0}, true);
+    hide_blocks(plain, sizeof plain, side, (struct span){0}, true);
     hlak_mschapv1(out, plain + LM_KEY, challenge.p);
     out->kind = HLAK_RADIUS;
     OPENSSL_cleanse(plain, sizeof plain);
     return true;
 }
 
-/* Which of several belong together is not said: those of the same place first. */
-static size_t join_all(const struct keys *recv, const struct keys *send, struct hlak *out,
-                       size_t max)
+/* If there are several keys, the packet does not show which belong together: keys in the same
+ * position come first. */
+static size_t join_all(const struct radius_key_list *recv, const struct radius_key_list *send,
+                       struct hlak *out, size_t max)
 {
-    static const struct key none;
+    static const struct radius_key none;
     size_t n = 0;
 
     for (size_t apart = 0; apart < KEYS_MAX; apart++) {
@@ -330,15 +334,15 @@ size_t radius_keys(const struct radius_packet *accept, const struct radius_side 
                    struct span challenge, struct hlak *out, size_t max)
 {
     struct radius_ms_walk w = radius_ms_walk_of(accept);
-    struct keys recv = {.count = 0}, send = {.count = 0};
+    struct radius_key_list recv = {.count = 0}, send = {.count = 0};
     struct radius_attribute a;
     size_t n = 0;
 
     while (radius_ms_next(&w, &a)) {
         if (a.type == RADIUS_MS_MPPE_RECV_KEY)
-            take_key(&recv, a.value, side);
+            key_add(&recv, a.value, side);
         else if (a.type == RADIUS_MS_MPPE_SEND_KEY)
-            take_key(&send, a.value, side);
+            key_add(&send, a.value, side);
         else if (a.type == RADIUS_MS_CHAP_MPPE_KEYS && n < max)
             n += take_chap_keys(a.value, side, challenge, &out[n]);
     }

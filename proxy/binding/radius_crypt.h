@@ -1,9 +1,9 @@
-/* radius_crypt: what a shared secret does to RADIUS packets: it signs them, and hides passwords and
- * keys in them. Whoever stands between two sides with a secret each makes all of that again. Out of
- * the keys that an Access-Accept brings come the HLAKs of its login (PROTOCOL.md 5.5). Any thread.
+/* radius_crypt: what the shared secret of two RADIUS peers protects: it signs packets, and hides
+ * passwords and keys in them. A proxy has a secret with each side, so it verifies, re-signs and
+ * re-hides. The keys in an Access-Accept give the HLAKs of its login (PROTOCOL.md 5.5). Any thread.
  *
- * Secrets are spans of the caller's; what is derived from them is wiped here, results by the
- * caller. */
+ * Secrets are spans of the caller. Values derived from them are wiped here; the caller wipes
+ * results. */
 #ifndef SSTPGATE_BINDING_RADIUS_CRYPT_H
 #define SSTPGATE_BINDING_RADIUS_CRYPT_H
 
@@ -13,42 +13,42 @@
 /* ---- signatures ---- */
 
 enum radius_proof {
-    RADIUS_FORGED,   /* the authenticator or the Message-Authenticator is not of this secret */
-    RADIUS_UNSIGNED, /* without Message-Authenticator; of an Access-Request nothing is proved then
-                      */
-    RADIUS_SIGNED,   /* its Message-Authenticator is right */
+    RADIUS_FORGED,   /* the authenticator or the Message-Authenticator is wrong for this secret */
+    RADIUS_UNSIGNED, /* no Message-Authenticator, so an Access-Request proves nothing */
+    RADIUS_SIGNED,   /* the Message-Authenticator is correct */
 };
 
-/* request: the authenticator of the request that p answers; NULL when p is a request. */
+/* Verifies a packet. request: the authenticator of the request that p answers; NULL: p is a
+ * request. */
 enum radius_proof radius_verify(const struct radius_packet *p, const uint8_t *request,
                                 struct span secret) MUST_CHECK;
 
-/* Signs a packet that radius_end has finished: fills its Message-Authenticator, if it has one (of
- * 16 octets, any), and its authenticator, which an Access-Request and a Status-Server must have
- * already: there it is random. request: as above. */
+/* Signs a packet that radius_end() has finished: sets its Message-Authenticator, if it has one (16
+ * octets of any value), and its authenticator, unless it is an Access-Request or a Status-Server,
+ * whose authenticator is random and must be set before. request: as above. */
 void radius_sign(struct radius_out *o, const uint8_t *request, struct span secret);
 
-/* An authenticator that nobody can foresee (RFC 2865 3). */
+/* Writes n unpredictable octets, for an authenticator (RFC 2865 3). */
 void radius_random(uint8_t *out, size_t n);
 
-/* ---- what is hidden ---- */
+/* ---- hidden values ---- */
 
-/* One side of a proxy: its secret, and the authenticator of the Access-Request on this side. */
+/* One side of a proxy: its shared secret, and the authenticator of the Access-Request there. */
 struct radius_side {
     struct span secret;
     const uint8_t *authenticator;
 };
 
-/* Hides again for `to` what was hidden for `from`, in a packet that radius_end has finished: the
- * User-Password of a request (RFC 2865 5.2), and of an answer Tunnel-Password (RFC 2868 3.5),
- * MS-CHAP-MPPE-Keys, MS-MPPE-Send-Key and -Recv-Key (RFC 2548 2.4). No length changes. Salts are
- * new and differ inside of the packet. What has not the form of such a value stays as it is. */
+/* Re-hides for `to` the values that are hidden for `from`, in a packet that radius_end() has
+ * finished: User-Password of a request (RFC 2865 5.2); Tunnel-Password (RFC 2868 3.5),
+ * MS-CHAP-MPPE-Keys, MS-MPPE-Send-Key and MS-MPPE-Recv-Key (RFC 2548 2.4) of an answer. No length
+ * changes. Salts are new, and different within the packet. Malformed values stay as they are. */
 void radius_hide_again(struct radius_out *o, const struct radius_side *from,
                        const struct radius_side *to);
 
-/* The keys of an Access-Accept, as candidates for the HLAK, most likely first; at most max.
- * challenge: the MS-CHAP-Challenge of the request, which MS-CHAP-MPPE-Keys need (8 octets); empty
- * where there was none. Returns how many. */
+/* Writes the candidates for the HLAK from the keys of an Access-Accept, the most likely first, and
+ * returns their number, at most max. challenge: the MS-CHAP-Challenge of the request, of 8 octets,
+ * which MS-CHAP-MPPE-Keys need; empty: none. */
 size_t radius_keys(const struct radius_packet *accept, const struct radius_side *side,
                    struct span challenge, struct hlak *out, size_t max);
 

@@ -16,8 +16,8 @@ enum {
  * host: the value of the Host field (IPv6 in brackets, with a port if wanted): visible ASCII, at
  * most HTTP_HOST_MAX octets and "[]:65535"; 0 is returned for any other.
  * tenant: added to the query as it is if http_tenant_is_plain(), else left out.
- * correlation: added if it is at most HTTP_CORRELATION_MAX octets of [0-9A-Za-z{}-], else left out.
- */
+ * correlation: added if it has at most HTTP_CORRELATION_MAX octets of [0-9A-Za-z{}-], else left
+ * out. */
 size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span tenant,
                           struct span correlation);
 

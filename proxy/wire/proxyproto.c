@@ -80,8 +80,7 @@ static bool parse_ip4(struct span text, uint8_t ip[4])
     return text.n == 0;
 }
 
-/* Returns the number of hexadecimal digits at the front of text, counted up to 5, and their value.
- */
+/* Returns the number of hexadecimal digits at the front of text, at most 5, and their value. */
 static size_t hex_run(struct span text, unsigned *value)
 {
     size_t n = 0;
@@ -526,8 +525,7 @@ static void put_ip(struct proxyproto_writer *w, const struct proxyproto_end *end
     put_span(w, span_of(ip, sizeof ip));
 }
 
-/* A value that is too long for its length field also makes the header longer than PROXYPROTO_MAX.
- */
+/* A value that is too long for its length field makes the header too long, too. */
 static void put_tlv(struct proxyproto_writer *w, enum proxyproto_tlv type, struct span value)
 {
     if (value.n == 0)

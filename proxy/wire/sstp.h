@@ -91,8 +91,7 @@ struct sstp_ack {
 /* The message parsers below read at most as many attributes as the packet claims, and skip
  * attributes with another id. ERR_LENGTH also means a malformed list of attributes. */
 
-/* Parses a CONNECT_ACK. ERR_MISSING: no Crypto Binding Request. ERR_LENGTH: it has a wrong length.
- */
+/* Parses a CONNECT_ACK. ERR_MISSING: no Crypto Binding Request. ERR_LENGTH: its length is wrong. */
 enum err sstp_parse_ack(const struct sstp_packet *p, struct sstp_ack *out) MUST_CHECK;
 
 /* Checks a CONNECT_REQUEST. ERR_OK: it requests protocol 1, PPP. ERR_RANGE: another protocol.
