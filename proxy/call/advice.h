@@ -1,6 +1,6 @@
-/* advice: the log lines about a binding that failed, which tell an administrator what was seen,
- * what it means and what to do. A stranger may cause them, so there are only so many in a second
- * for each worker; the next one says how many there were besides. */
+/* advice: the log lines about a binding that failed: what was seen, what that means, and what the
+ * administrator can do. Anybody can trigger them, so they are rate-limited for each worker, and the
+ * next line says how many were left out. */
 #ifndef SSTPGATE_CALL_ADVICE_H
 #define SSTPGATE_CALL_ADVICE_H
 
@@ -15,24 +15,34 @@ struct ppp_observer;
 struct site_backend;
 struct sstp_connected;
 
-/* Whom it is about. */
+/* The call that the lines are about. */
 struct advice {
     const struct record *record;
     const struct site_backend *backend;
-    const struct binding_leaf *ours, *theirs; /* what client and gate were shown */
-    struct leaves *leaves;                    /* NULL: nobody knows */
+    const struct binding_leaf *ours, *theirs; /* what the client and what the gate was shown */
+    struct leaves *leaves;                    /* NULL: none */
     uint64_t now_ms;                          /* worker_now */
 };
 
-/* hash: the client's, an SSTP_HASH_ bit. */
+/* Logs a certificate hash that is not the listener's. hash: the client's, an SSTP_HASH_ bit. */
 void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t hash);
 
-/* stale: the line of the users file whose value the server has proved wrong; 0: none. zeros_fit:
- * the MAC was made with them. passed: the call goes on all the same. */
-void advice_mac(const struct advice *a, const struct candidates *c, const struct ppp_observer *ppp,
-                unsigned stale, bool zeros_fit, bool passed);
+/* What became of a Call Connected with a wrong MAC. */
+enum advice_action { ADVICE_REFUSED, ADVICE_PASSED };
 
-/* The server let this user in with a hash-hash that is not in this line of its users file. */
+/* What is known about such a MAC. */
+struct advice_mac {
+    unsigned stale; /* line of the users file that the server has proved wrong; 0: none */
+    bool zeros_fit; /* the MAC was made with zeros */
+    enum advice_action action;
+};
+
+/* Logs a MAC that none of the candidates has made. */
+void advice_mac(const struct advice *a, const struct candidates *c, const struct ppp_observer *ppp,
+                const struct advice_mac *mac);
+
+/* Logs that the server has accepted this user with another hash-hash than that of this line of the
+ * users file. */
 void advice_stale(const struct advice *a, unsigned line);
 
 #endif

@@ -8,12 +8,13 @@
 #include "radius/keyring.h"
 #include "users/users.h"
 
-/* RADIUS_MAX bounds what a Call Connected with a wrong MAC costs. Keys of this very login come
- * first; a login without anything in common with it is one of the newest. */
+/* RADIUS_MAX bounds the cost of a Call Connected with a wrong MAC. The keyring lists keys of the
+ * same login first, and then the newest ones of other logins. */
 enum { USERS_MAX = 2 * USERS_MATCH_MAX, RADIUS_MAX = 64 };
 
-/* The server's answer proves which hash-hash it has judged the response with (RFC 2759 8.7). The
- * key of another line that the name fits is of another user. */
+/* Returns whether the server can have judged the response with the hash-hash of this line: its
+ * answer proves which one it used (RFC 2759 8.7). A key of another line that matches the name is
+ * the key of another user. */
 static bool is_judged_with(const struct ppp_mschap *m, const struct users_match *line)
 {
     return !m->answered ||
@@ -21,8 +22,8 @@ static bool is_judged_with(const struct ppp_mschap *m, const struct users_match 
                               m->challenge, span_of(m->user, m->user_len));
 }
 
-/* Adds the keys of m to the *n in keys, and counts the user's lines as tried. No server proves
- * anything in its Success for v1: there the line counts whose name is the closest. */
+/* Adds the keys of m to the *n in keys, and counts the user's lines as tried. With v1 the server's
+ * Success proves nothing: there only the line with the closest name counts. */
 static void add_users(struct candidates *c, const struct ppp_mschap *m, struct hlak *keys,
                       size_t *n)
 {
@@ -47,7 +48,8 @@ static bool same_response(const struct ppp_mschap *a, const struct ppp_mschap *b
     return a->seen && b->seen && memcmp(a->nt_response, b->nt_response, PPP_NT_RESPONSE) == 0;
 }
 
-static bool find(struct span msg, struct hlak *keys, size_t n, struct hlak *key, size_t *which)
+/* Finds the key that made the MAC, and wipes keys. */
+static bool find_key(struct span msg, struct hlak *keys, size_t n, struct hlak *key, size_t *which)
 {
     *which = binding_find_key(msg, keys, n);
     bool found = *which < n;
@@ -67,7 +69,7 @@ static bool find_users(struct candidates *c, struct span msg, const struct ppp_o
     add_users(c, &ppp->confirmed, keys, &n);
     if (!same_response(&ppp->confirmed, &ppp->last))
         add_users(c, &ppp->last, keys, &n);
-    return find(msg, keys, n, key, &which);
+    return find_key(msg, keys, n, key, &which);
 }
 
 static bool find_radius(struct candidates *c, struct span msg, const struct keyring_login *login,
@@ -88,7 +90,7 @@ static bool find_radius(struct candidates *c, struct span msg, const struct keyr
     size_t n = keyring_find(c->keyring, &s, now_ms);
     c->latest = s.latest;
     c->tried.radius += n;
-    if (!find(msg, keys, n, key, &which))
+    if (!find_key(msg, keys, n, key, &which))
         return false;
     keyring_spend(c->keyring, ids[which]);
     return true;
@@ -140,7 +142,7 @@ bool candidates_find(struct candidates *c, struct span msg, const struct ppp_obs
     c->tried.zeros = 1;
     struct hlak zeros;
     hlak_zero(&zeros);
-    return find(msg, &zeros, 1, key, &which);
+    return find_key(msg, &zeros, 1, key, &which);
 }
 
 bool candidates_fit_login(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
@@ -151,7 +153,7 @@ bool candidates_fit_login(struct candidates *c, struct span msg, const struct pp
 
     c->tried.users_file = 0;
     add_users(c, ppp->confirmed.seen ? &ppp->confirmed : &ppp->last, keys, &n);
-    if (find(msg, keys, n, &key, &which) || find_radius(c, msg, login, now_ms, &key)) {
+    if (find_key(msg, keys, n, &key, &which) || find_radius(c, msg, login, now_ms, &key)) {
         hlak_wipe(&key);
         return true;
     }

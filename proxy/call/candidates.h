@@ -1,6 +1,6 @@
-/* candidates: the keys that may have made a client's Compound MAC: of its MS-CHAP response and the
- * users file, of RADIUS, and zeros. The MAC itself is the judge, so one too many does no harm
- * (PROTOCOL.md 4.4). */
+/* candidates: the keys that may have made a client's Compound MAC: derived from its MS-CHAP
+ * response and the users file, given by RADIUS, or zeros. Each is tried on the MAC itself, so an
+ * unnecessary candidate does no harm (PROTOCOL.md 4.4). */
 #ifndef SSTPGATE_CALL_CANDIDATES_H
 #define SSTPGATE_CALL_CANDIDATES_H
 
@@ -18,28 +18,28 @@ struct users;
 
 struct candidates {
     const struct users *users; /* NULL: none */
-    struct keyring *keyring; /* NULL: the backend's server asks no RADIUS server that we know of */
-    const char *radius;      /* whose keys of it */
+    struct keyring *keyring; /* NULL: the backend's server asks no RADIUS server through the gate */
+    const char *radius;      /* name of the [radius NAME] whose keys count */
     bool zero_key_eap;       /* zero-key = eap: zeros count inside EAP although a key is known */
-    uint64_t latest;         /* of keyring_find */
-    bool key_seen;           /* RADIUS had a key of the login when that ended */
+    uint64_t latest;         /* as in struct keyring_search */
+    bool key_seen;           /* RADIUS had a key of the login when the login ended */
     struct {
-        size_t users_file, radius, zeros; /* so many, so far */
+        size_t users_file, radius, zeros; /* number of keys tried so far */
     } tried;
 };
 
-/* The key that made the MAC of msg, a Call Connected that passed binding_check; false: none of
- * those there are. Called again, of RADIUS only what came meanwhile is tried. login: for the
- * keyring, where a key that fits is spent. The caller wipes *key. */
+/* Finds the key that made the MAC of msg, a Call Connected that has passed binding_check. False: no
+ * candidate did. On later calls only RADIUS keys that have arrived since are tried. login: what the
+ * keyring looks for; a key of the keyring that matches is spent. The caller wipes *key. */
 bool candidates_find(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
                      const struct keyring_login *login, uint64_t now_ms, struct hlak *key);
 
-/* The same for a login that has ended, and for its key alone: of the response that the server was
- * content with, of RADIUS, or zeros. */
+/* Returns whether the key of a login that has ended made the MAC: the key of the response that the
+ * server has confirmed, of RADIUS, or zeros. */
 bool candidates_fit_login(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
                           const struct keyring_login *login, uint64_t now_ms);
 
-/* The server has let the login in: notes whether RADIUS has a key of it. The keyring keeps a key
+/* The server has accepted the login: notes whether RADIUS has a key of it. The keyring keeps a key
  * for some seconds, and a client that sends its Call Connected later must not gain by that. */
 void candidates_login_ended(struct candidates *c, const struct keyring_login *login,
                             uint64_t now_ms);
@@ -51,7 +51,7 @@ static inline bool candidates_have_key(const struct candidates *c)
     return c->key_seen || c->tried.users_file + c->tried.radius > 0;
 }
 
-/* Returns whether the MAC was made with zeros, whether or not they are a candidate. */
+/* Returns whether the MAC was made with zeros, even if zeros are not a candidate. */
 bool candidates_zeros_fit(struct span msg);
 
 #endif

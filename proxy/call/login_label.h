@@ -8,21 +8,21 @@
 
 struct login_label {
     struct keyring_marks eap; /* marks of the latest login by EAP */
-    uint64_t latest[2];       /* hash of the latest EAP packet, by direction: the same packet again
-                                 is a retransmission, which RADIUS does not see */
+    uint64_t latest[2];       /* hash of the latest EAP packet, by direction: an equal packet is a
+                                 retransmission, which RADIUS does not see */
 };
 
-/* Follows the login by a PPP frame that is forwarded; k may be NULL, as below. */
+/* Updates the label with a PPP frame that is forwarded. k: may be NULL, here and below. */
 void login_label_follow(struct login_label *l, const struct keyring *k, enum ppp_from from,
                         struct span frame);
 
-/* Returns the login of the call as ppp knows it. The user points into ppp. */
+/* Returns the login of the call, as ppp knows it. The user points into ppp. */
 struct keyring_login login_label_of(const struct login_label *l, const struct keyring *k,
                                     const struct ppp_observer *ppp);
 
-/* Finds the login that the VPN server will ask RADIUS about because of this frame of the client,
- * after login_label_follow. False: the server asks nothing. The user points into the frame, or into
- * ppp where the frame has none. */
+/* Finds the login that the VPN server will ask RADIUS about because of this frame of the client. To
+ * be called after login_label_follow. False: the server will not ask. The user points into the
+ * frame, or into ppp if the frame has no user. */
 bool login_label_asked(const struct login_label *l, const struct keyring *k,
                        const struct ppp_observer *ppp, struct span frame,
                        struct keyring_login *out);

@@ -97,8 +97,9 @@ static struct negotiation_answer re_sign(struct negotiation *n, struct span msg,
     uint8_t hash = binding_choose_hash(n->hash, n->backend_mask, &n->backend_leaf);
 
     if (hash == 0) {
-        record_keep(&s->detail,
-                    span_str("the hash protocol the backend wants is not in binding-cert-hash"));
+        record_keep(
+            &s->detail,
+            span_str("the hash protocol that the backend requires is not in binding-cert-hash"));
         return negotiation_refuse(REASON_BINDING_HASH);
     }
     binding_make(msg, hash, &n->backend_leaf, key, n->made);
@@ -127,19 +128,20 @@ static void note_early(struct negotiation *n, struct span msg, enum early early)
     memmove(n->early_msg, msg.p, sizeof n->early_msg);
 }
 
-/* Logs a MAC that no candidate made; passed: the message is forwarded all the same. The message is
+/* Logs a MAC that no candidate made; action: what becomes of it. A message that is not forwarded is
  * forged if a key of this user is known and not known to be stale; if it was made with zeros and
  * there should have been a key; or the other way round. The keys of RADIUS that were tried may all
  * be those of other users, so they prove nothing. */
-static void mac_failed(struct negotiation *n, struct span msg, bool passed)
+static void mac_failed(struct negotiation *n, struct span msg, enum advice_action action)
 {
     const struct candidates *c = &n->candidates;
     bool zeros = candidates_zeros_fit(msg);
     bool keyless = !ppp_method_has_keys(n->ppp.method) && n->ppp.method != PPP_METHOD_EAP;
-    struct advice a = advice_for(n);
+    const struct advice_mac mac = {.stale = n->stale, .zeros_fit = zeros, .action = action};
+    const struct advice a = advice_for(n);
 
-    advice_mac(&a, c, &n->ppp, n->stale, zeros, passed);
-    if (passed)
+    advice_mac(&a, c, &n->ppp, &mac);
+    if (action == ADVICE_PASSED)
         return;
     n->record->binding = RECORD_BINDING_FAILED;
     n->record->forged = zeros || keyless || (n->stale == 0 && c->tried.users_file > 0);
@@ -171,7 +173,7 @@ static struct negotiation_answer judge_mac(struct negotiation *n, struct span ms
         return wait_for_key(n, msg);
     /* `auto` forwards for want of a key, not in spite of one */
     bool pass_on = n->backend->config->binding == CONFIG_BINDING_AUTO && !candidates_have_key(c);
-    mac_failed(n, msg, pass_on);
+    mac_failed(n, msg, pass_on ? ADVICE_PASSED : ADVICE_REFUSED);
     if (!pass_on)
         return negotiation_refuse(REASON_BINDING_MAC);
     note_early(n, msg, EARLY_NONE_YET);
@@ -281,6 +283,6 @@ bool negotiation_binding_holds(struct negotiation *n)
 {
     if (early_holds(n))
         return true;
-    mac_failed(n, span_of(n->early_msg, sizeof n->early_msg), false);
+    mac_failed(n, span_of(n->early_msg, sizeof n->early_msg), ADVICE_REFUSED);
     return false;
 }

@@ -29,7 +29,7 @@ void record_keep(char **field, struct span value)
     (*field)[value.n] = '\0';
     for (size_t i = 0; i < value.n; i++)
         if ((*field)[i] == '\0')
-            (*field)[i] = '\x1a'; /* shows in the log, and cuts nothing off */
+            (*field)[i] = '\x1a'; /* visible in the log */
 }
 
 void record_line(const struct record *s, struct log_line *l, enum log_level level,

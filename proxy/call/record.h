@@ -1,4 +1,4 @@
-/* record: what is known of a call, for the log. Holds no secret. */
+/* record: what the log will say about a call. Holds no secret. */
 #ifndef SSTPGATE_CALL_RECORD_H
 #define SSTPGATE_CALL_RECORD_H
 
@@ -11,10 +11,10 @@
 #include "call/reason.h"
 
 enum record_binding {
-    RECORD_BINDING_NONE,     /* did not come that far */
-    RECORD_BINDING_VERIFIED, /* the client's was right and the backend got one of its own */
-    RECORD_BINDING_PASSED,   /* nonce and leaf were right; the message went on unchanged */
-    RECORD_BINDING_OFF,      /* not looked at */
+    RECORD_BINDING_NONE,     /* no Call Connected was judged */
+    RECORD_BINDING_VERIFIED, /* the client's was right, and it was re-signed for the backend */
+    RECORD_BINDING_PASSED,   /* nonce and leaf were right; the message was forwarded unchanged */
+    RECORD_BINDING_OFF,      /* not checked */
     RECORD_BINDING_FAILED,
 };
 
@@ -24,13 +24,13 @@ struct record_flow {
 
 struct record {
     unsigned worker;
-    struct log_limit *binding_lines; /* the worker's */
+    struct log_limit *binding_lines; /* of advice; the worker's */
     uint64_t number;
     uint64_t started; /* ms, worker_now */
     const char *listener;
-    struct addr client; /* the real one, where a trusted proxy told it */
-    struct addr local;  /* what it has dialled */
-    struct addr proxy;  /* who told so; family 0: nobody */
+    struct addr client; /* the real one, if a trusted proxy has sent it */
+    struct addr local;  /* the address that the client has dialled */
+    struct addr proxy;  /* the trusted proxy; family 0: none */
     char *host, *sni, *tenant, *correlation, *user; /* owned; as the client sent them */
     const char *tls_version, *tls_cipher;           /* NULL: no handshake was completed */
     bool user_is_claim; /* the login did not prove user: rules and limits ignore the name */
@@ -42,23 +42,24 @@ struct record {
     const char *key;         /* kind of the key that verified; NULL: none */
     unsigned failures;       /* logins the server has refused */
     unsigned frames_dropped; /* PPP frames that were not forwarded before the tunnel was up */
-    bool forged;             /* the client's binding is none that an honest client makes */
-    bool weak;               /* verified with zeros where the method gives keys */
+    bool forged;             /* no honest client makes such a binding */
+    bool weak;               /* verified with zeros although the method gives keys */
     char *detail;            /* owned; more about the reason */
     struct record_flow up, down;
 };
 
 void record_fini(struct record *s);
 
-/* Keeps a copy of at most 256 octets; replaces what was there. NULs are kept out. */
+/* Replaces *field, which is owned, by a copy of at most 256 bytes of value; NULL if value is empty.
+ * A NUL becomes another control character, so that the text does not end there. */
 void record_keep(char **field, struct span value);
 
-/* A line about this call, which begins with its id, listener and client. Goes on with log_str and
- * friends, ends with log_end. */
+/* Begins a log line about this call, with its id, listener and client. The caller goes on with
+ * log_str and the like, and ends it with log_end. */
 void record_line(const struct record *s, struct log_line *l, enum log_level level,
                  const char *event);
 
-/* The one line that ends each call. */
+/* Logs the line `call` at the end of a call. missed: lines left out before it. */
 void record_end(const struct record *s, enum reason reason, uint64_t now_ms, unsigned missed);
 
 #endif

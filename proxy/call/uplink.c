@@ -139,7 +139,7 @@ static void on_resolved(void *arg, int status)
     if (status != 0)
         note_failure(call, REASON_BACKEND_UNREACHABLE, fault_of_status(status), "resolve",
                      stream_strerror(status));
-    dial_address(call); /* without addresses that is the next server */
+    dial_address(call); /* if there are none, dial_address goes on with the next server */
 }
 
 static void no_server(struct call *call)
@@ -154,7 +154,7 @@ static void no_server(struct call *call)
         call->uplink.failure = REASON_NO_SERVER;
     }
     if (call->uplink.next == CALL_WEB) { /* the call's reason is why its client was sent there */
-        snprintf(why, sizeof why, "instead of the web site: %s",
+        snprintf(why, sizeof why, "the web site is not available: %s",
                  reason_info(call->uplink.failure)->name);
         record_keep(&call->record.detail, span_str(why));
     }
@@ -171,7 +171,7 @@ static void dial_server(struct call *call)
     const struct backends_server *to = upstream_server(call->uplink.backend, call->uplink.server);
     call->uplink.at_server = true;
     if (call->uplink.failure == REASON_NONE)
-        call->uplink.failure = REASON_BACKEND_UNREACHABLE; /* if its name has no address, say */
+        call->uplink.failure = REASON_BACKEND_UNREACHABLE; /* unless something is known */
     call_enter(call, CALL_DIAL);
     call->uplink.dial = dial_new(call->set->worker, to->host, to->port, on_resolved, call);
 }
@@ -206,7 +206,7 @@ static void send_request(struct call *call)
 
 static void report_success(struct call *call)
 {
-    upstream_report(call->uplink.backend, call->uplink.server, true, "a call was answered",
+    upstream_report(call->uplink.backend, call->uplink.server, true, "a call succeeded",
                     call_now(call));
     record_keep(&call->uplink.blame, span_of(NULL, 0));
 }
@@ -323,7 +323,7 @@ size_t uplink_answer_read(struct call *call, struct span in)
 
 void uplink_answer_expired(struct call *call)
 {
-    answer_failed(call, REASON_ANSWER_TIMEOUT, "none in time");
+    answer_failed(call, REASON_ANSWER_TIMEOUT, "timed out");
 }
 
 /* ---- failures ---- */
@@ -360,12 +360,11 @@ void uplink_dial_expired(struct call *call)
 {
     call_enter(call, CALL_DIAL); /* a deadline of its own for whatever is tried next */
     if (call->backend.handle == STREAM_HANDLE_NONE) {
-        note_failure(call, REASON_BACKEND_UNREACHABLE, FAULT_OF_SERVER, "resolve",
-                     "no answer in time");
+        note_failure(call, REASON_BACKEND_UNREACHABLE, FAULT_OF_SERVER, "resolve", "timed out");
         dial_next_server(call);
     } else {
         dial_failed(call, REASON_BACKEND_UNREACHABLE,
                     call->backend.in == STREAM_IN_IDLE ? FAULT_OF_SERVER : fault_of_refusal(call),
-                    "connect", "no answer in time");
+                    "connect", "timed out");
     }
 }

@@ -119,8 +119,8 @@ NO_KEY = {
     "no-users-file": (dict(), {"users-file": None}, "neither users-file nor radius"),
     "not-in-it": (dict(user="mallory"), {}, "not in the users-file"),
     "zeros": (dict(zero_key=True), {}, "made with zeros"),
-    "altered": (dict(tamper="mac"), {}, "altered message"),
-    "altered-pap": (dict(tamper="mac", auth=("pap",)), {}, "gives no key"),
+    "altered": (dict(tamper="mac"), {}, "was altered"),
+    "altered-pap": (dict(tamper="mac", auth=("pap",)), {}, "has no key"),
 }
 
 
@@ -169,12 +169,12 @@ def crowd(shared):
 
 
 WHOSE = {
-    "front2": ("one", "this-listener", "one", "pass TCP on"),
-    "front": ("two", "other-listener", "one", "pass TCP on"),
-    "third": ("one", "other-listener", "two", "pass TCP on"),
+    "front2": ("one", "this-listener", "one", "forward TCP unchanged"),
+    "front": ("two", "other-listener", "one", "forward TCP unchanged"),
+    "third": ("one", "other-listener", "two", "forward TCP unchanged"),
     "back_ca": ("one", "earlier", "two", "before a reload"),
-    "back": ("one", "backend", "-", "backend's own"),
-    "evil": ("two", "unknown", "-", "somebody stands between"),
+    "back": ("one", "backend", "-", "backend's certificate"),
+    "evil": ("two", "unknown", "-", "man in the middle"),
 }
 
 

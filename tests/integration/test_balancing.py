@@ -142,7 +142,7 @@ def test_up_again(bench):
     assert counts([bad, good]) == [2, 1]
     event = gate.wait_event("server", 1)
     assert (event["server"], event["state"], event.level) == (bad.address, "up", "info")
-    assert event["cause"] == "a call was answered"
+    assert event["cause"] == "a call succeeded"
 
 
 def test_the_only_one_is_tried_always(bench):

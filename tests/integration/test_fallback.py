@@ -279,7 +279,7 @@ def test_site_down(bench, site, method):
     assert answer.getheader("Connection").lower() == "close" and not answer.getheader("Server")
     call = gate.wait_call()
     assert (call["reason"], call["backend"]) == ("not-sstp", "site")
-    assert call["detail"] == "instead of the web site: backend-unreachable"
+    assert call["detail"] == "the web site is not available: backend-unreachable"
     bench.client(gate).establish().ping().disconnect()
 
 

@@ -146,7 +146,7 @@ def test_no_key_from_here(bench):
     abort = last_words(client)
     assert abort.raw == sstp.BINDING_ABORT
     event = site.gate.wait_event("binding-mac")
-    assert "no RADIUS keys came for this login in timeout-key" in event["msg"]
+    assert "no RADIUS key for this login arrived within timeout-key" in event["msg"]
     assert (event["radius-keys"], event["action"]) == ("0", "refused")
     call = site.gate.wait_call()
     assert (call["reason"], call["binding"]) == ("binding-mac", "failed")
