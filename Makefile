@@ -68,7 +68,7 @@ LOAD_OBJ := $(patsubst %,$(B)/tests/bench/%.o,load end flood floor)
 all: $(B)/sstpgate
 
 # Without the libraries there is nothing to build: say what to do instead of a page of errors.
-ifeq ($(filter clean help deps% need% demo% bench check asan ubsan tsan integration instructions interop format,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help deps% need% demo% bench check asan ubsan tsan integration instructions interop format%,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null && echo yes),yes)
 $(error pkg-config, OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12, 13) or install them)
 endif
@@ -213,7 +213,7 @@ demo: need-demo
 demo-stop:
 	@tests/demo stop
 
-SUITES := layers build unit replay peers integration instructions interop
+SUITES := format lint layers build unit replay peers integration instructions interop
 check: need-check
 	@tests/run release $(SUITES)
 asan ubsan tsan: need-check
@@ -234,11 +234,32 @@ uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/sstpgate $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example \
 		$(DESTDIR)$(MANDIR)/man5/sstpgate.conf.5 $(DESTDIR)$(MANDIR)/man8/sstpgate.8
 
-.PHONY: clean format help
+# ---- formatting and linters: .clang-format, .clang-tidy, tests/cppcheck.suppressions ----
+C_FILES = $$(find proxy tests -name '*.[ch]')
+.PHONY: format format-check lint
+format:
+	clang-format -i $(C_FILES)
+# Versions 14 (Debian 12) and 19 (Debian 13) must both leave the tree as it is.
+format-check:
+	@clang-format --dry-run -Werror $(C_FILES)
+lint: $(SRC:%.c=$(B)/lint/%.ok) $(B)/lint/cppcheck.ok
+HEADERS := $(wildcard proxy/*/*.h)
+$(B)/lint/%.ok: %.c .clang-tidy $(HEADERS)
+	$(call say,LINT,$<)
+	@mkdir -p $(@D)
+	$(Q)clang-tidy --quiet $< -- -std=c11 $(CPPFLAGS_ALL) $(PKG_CFLAGS) 2>$@.err || { cat $@.err; exit 1; }
+	@touch $@
+$(B)/lint/cppcheck.ok: tests/cppcheck.suppressions $(SRC) $(HEADERS)
+	$(call say,LINT,cppcheck)
+	@mkdir -p $(@D)
+	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --language=c --enable=warning,performance,portability \
+		--suppressions-list=$< --include=/usr/include/utlist.h --include=/usr/include/uthash.h \
+		$(CPPFLAGS_ALL) proxy
+	@touch $@
+
+.PHONY: clean help
 clean:
 	rm -rf build
-format:
-	clang-format -i $$(find proxy tests -name "*.[ch]")
 help:
 	@echo 'make            the program (deps: make deps), V=1 shows commands, VARIANT=asan|ubsan|tsan'
 	@echo 'make deps       the packages to build; deps-demo, deps-check, deps-bench: those of the other targets'
@@ -246,6 +267,7 @@ help:
 	@echo 'make check      every test; make unit|replay|integration|interop: a part of them'
 	@echo '                make unit runs what changed since it passed; ALL=1 runs all'
 	@echo 'make asan tsan  the same tests under AddressSanitizer and UBSan, and ThreadSanitizer; make ubsan: UBSan alone'
+	@echo 'make format     clang-format; make format-check lint: what make check wants of the sources'
 	@echo 'make bench      what the gate costs, beside haproxy, nginx and stunnel: tests/bench/README.md'
 	@echo 'make fuzz-NAME  fuzz one parser ($(FUZZ)) for SECONDS=600'
 	@echo 'make man        the manual pages, in build/VARIANT/man'
