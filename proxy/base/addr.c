@@ -30,7 +30,7 @@ static struct addr from_ip6(const uint8_t ip[16], uint16_t port, uint32_t scope)
     return a;
 }
 
-/* Nothing but decimal digits, at least one. */
+/* Parses decimal digits, at least one, and nothing else. */
 static enum err parse_decimal(const char *text, uint32_t max, uint32_t *out)
 {
     uint32_t n = 0;
@@ -48,7 +48,7 @@ static enum err parse_decimal(const char *text, uint32_t max, uint32_t *out)
     return ERR_OK;
 }
 
-/* What stands behind the address: nothing, or a colon and the port. */
+/* Parses what follows the address: nothing, or a colon and the port. */
 static enum err parse_port(const char *text, uint16_t *port)
 {
     uint32_t n = 0;
@@ -62,7 +62,7 @@ static enum err parse_port(const char *text, uint16_t *port)
     return e;
 }
 
-/* RFC 4007 11: the name of an interface or its number. */
+/* Parses a zone (RFC 4007 11): the name of an interface or its number. */
 static enum err parse_zone(const char *text, uint32_t *scope)
 {
     *scope = if_nametoindex(text);
@@ -74,7 +74,7 @@ static enum err parse_zone(const char *text, uint32_t *scope)
     return *scope == 0 ? ERR_RANGE : ERR_OK;
 }
 
-/* Copies text[0..n) so that libc's functions see a string; false when it does not fit. */
+/* Copies text[0..n) as a string, for functions of libc. Returns false when it does not fit. */
 static bool copy_part(char *out, size_t size, const char *text, size_t n)
 {
     if (n >= size)
@@ -131,7 +131,7 @@ enum err addr_parse(const char *text, uint16_t port, struct addr *out)
 
 enum err addr_from_sockaddr(const struct sockaddr *sa, struct addr *out)
 {
-    /* Copied, not cast: the caller's octets may have the alignment of struct sockaddr only. */
+    /* Copied, not cast: *sa may have the alignment of struct sockaddr only. */
     if (sa->sa_family == AF_INET) {
         struct sockaddr_in in;
         memcpy(&in, sa, sizeof in);
@@ -199,7 +199,7 @@ bool addr_equal(const struct addr *a, const struct addr *b)
            memcmp(a->ip, b->ip, ip_size(a->family)) == 0;
 }
 
-/* True when the first `bits` bits of both are the same. */
+/* Returns whether the first `bits` bits of both are equal. */
 static bool prefix_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
 {
     unsigned whole = bits / 8;

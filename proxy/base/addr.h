@@ -1,7 +1,7 @@
 /* addr: an IPv4 or IPv6 address with a port, and networks to compare it with. libc only.
  *
- * A v4-mapped IPv6 address (::ffff:a.b.c.d) is turned into the IPv4 address it stands for by
- * every function that makes a struct addr, so rules never see the mapped form. */
+ * Every function that builds a struct addr turns a v4-mapped IPv6 address (::ffff:a.b.c.d) into
+ * the IPv4 address, so rules never see the mapped form. */
 #ifndef SSTPGATE_BASE_ADDR_H
 #define SSTPGATE_BASE_ADDR_H
 
@@ -34,30 +34,31 @@ struct cidrs { /* a list of networks */
 
 enum { ADDR_TEXT_MAX = 80 }; /* "[addr%zone]:port" and the NUL always fit */
 
-/* "192.0.2.1:443", "[2001:db8::1]:443", "*:443" (every IPv4 address), "[::]:443" (every IPv6
- * address). Without a port `port` is used. Host names are an ERR_SYNTAX: nothing is resolved.
- * A bare "::1" without brackets is an ERR_SYNTAX too, since its port would be a guess. */
+/* Parses "192.0.2.1:443", "[2001:db8::1]:443", "*:443" (every IPv4 address) or "[::]:443" (every
+ * IPv6 address). port: the port if the text has none. Host names are an ERR_SYNTAX: nothing is
+ * resolved. "::1" without brackets is an ERR_SYNTAX, too, since its port would be a guess. */
 enum err addr_parse(const char *text, uint16_t port, struct addr *out) MUST_CHECK;
 
-/* ERR_SYNTAX for a family other than the two. */
+/* ERR_SYNTAX: the family is neither IPv4 nor IPv6. */
 enum err addr_from_sockaddr(const struct sockaddr *sa, struct addr *out) MUST_CHECK;
 
-/* Returns the length to hand to bind() or connect(). */
+/* Returns the length for bind() or connect(). */
 socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *out);
 
-/* "192.0.2.1:443" or "[2001:db8::1]:443"; returns out. */
+/* Writes "192.0.2.1:443" or "[2001:db8::1]:443". Returns out. */
 char *addr_format(const struct addr *a, char out[ADDR_TEXT_MAX]);
 
 bool addr_is_any(const struct addr *a);
 bool addr_equal(const struct addr *a, const struct addr *b); /* port included */
 
-/* "198.51.100.0/24", "2001:db8::/32", or one address. Host bits that are set are an ERR_RANGE
- * ("10.0.0.1/8" is more likely a slip than a wish). A v4-mapped network of /96 or longer
+/* Parses "198.51.100.0/24", "2001:db8::/32", or one address. Host bits that are set are an
+ * ERR_RANGE
+ * ("10.0.0.1/8" is more likely a mistake than intended). A v4-mapped network of /96 or longer
  * becomes the IPv4 network. */
 enum err cidr_parse(const char *text, struct cidr *out) MUST_CHECK;
 bool cidr_has(const struct cidr *net, const struct addr *a);
-bool cidr_covers(const struct cidr *wide, const struct cidr *net); /* each address of net, too */
-bool cidrs_have(const struct cidrs *nets, const struct addr *a);   /* one of them has a */
+bool cidr_covers(const struct cidr *wide, const struct cidr *net); /* all of net is in wide */
+bool cidrs_have(const struct cidrs *nets, const struct addr *a);   /* one of them contains a */
 char *cidr_format(const struct cidr *net, char out[ADDR_TEXT_MAX]);
 
 #endif

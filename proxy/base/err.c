@@ -10,11 +10,11 @@ const char *err_text(enum err e)
     case ERR_VERSION: return "wrong version";
     case ERR_LENGTH: return "wrong length";
     case ERR_MISSING: return "required part missing";
-    case ERR_DUPLICATE: return "stands twice";
+    case ERR_DUPLICATE: return "is set twice";
     case ERR_RANGE: return "value not allowed";
     case ERR_SYSTEM: return "system error";
     case ERR_TLS: return "TLS error";
-    case ERR_CLOSED: return "closed by the other side";
+    case ERR_CLOSED: return "closed by the peer";
     }
     return "unknown";
 }

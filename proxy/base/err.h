@@ -1,5 +1,5 @@
-/* err: what the network, the file system or the user can cause, as a value.
- * What only we can cause is an assertion (see check.h), not one of these. */
+/* err: an error that the network, the file system or the user can cause, as a value. An error that
+ * only this program can cause is an assertion instead, see insist.h. */
 #ifndef SSTPGATE_BASE_ERR_H
 #define SSTPGATE_BASE_ERR_H
 
@@ -7,20 +7,20 @@
 
 enum err {
     ERR_OK = 0,
-    ERR_MORE,      /* a parser wants more octets; nothing was kept, call again with all of them */
-    ERR_SYNTAX,    /* not what the specification calls well formed */
+    ERR_MORE,      /* a parser needs more bytes; it has kept nothing, call again with all of them */
+    ERR_SYNTAX,    /* malformed, by the specification */
     ERR_TOO_LARGE, /* longer than the limit of this parser */
-    ERR_VERSION,   /* protocol version we do not speak */
-    ERR_LENGTH,    /* a length field that cannot be right */
-    ERR_MISSING,   /* something required is not there */
-    ERR_DUPLICATE, /* something that must stand once stands twice */
-    ERR_RANGE,     /* a value outside of what is allowed */
-    ERR_SYSTEM,    /* the operating system refused; errno says why */
-    ERR_TLS,       /* OpenSSL refused; its text was taken by the caller */
-    ERR_CLOSED,    /* the other side has ended this direction */
+    ERR_VERSION,   /* unsupported protocol version */
+    ERR_LENGTH,    /* an impossible value of a length field */
+    ERR_MISSING,   /* a required part is missing */
+    ERR_DUPLICATE, /* a part that may occur once is set twice */
+    ERR_RANGE,     /* a value outside of the allowed range */
+    ERR_SYSTEM,    /* the operating system refused; errno has the cause */
+    ERR_TLS,       /* OpenSSL refused; the callee has kept the text */
+    ERR_CLOSED,    /* the peer has ended this direction */
 };
 
-/* A few words for a log line. Never NULL. */
+/* Returns a few words for a log line; never NULL. */
 const char *err_text(enum err e);
 
 #endif

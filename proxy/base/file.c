@@ -140,7 +140,7 @@ static const char *fill(int copy, int fd)
     if (n < 0 || fstat(fd, &is) != 0)
         return strerror(errno);
     if (n != was.st_size || !file_same(&was, &is))
-        return "it was changed while it was read";
+        return "it changed while it was being read";
     if (fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
         return strerror(errno);
     return lseek(copy, 0, SEEK_SET) == 0 ? NULL : strerror(errno);

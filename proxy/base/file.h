@@ -10,9 +10,9 @@
 /* The largest file that file_copy() takes: 512 MiB. */
 #define FILE_COPY_MAX ((off_t)512 << 20)
 
-/* Opens path for reading, if it is a regular file. Never blocks, as open(2) on a FIFO does until it
- * has a writer and read(2) on a terminal does. Returns the descriptor, or -1 with the cause in
- * *reason (valid until the next call of strerror()) and in errno (ENOENT: it does not exist). */
+/* Opens path for reading, if it is a regular file. Never blocks, unlike open(2) on a FIFO that has
+ * no writer, or read(2) on a terminal. Returns the descriptor, or -1 with the cause in *reason
+ * (valid until the next call of strerror()) and in errno (ENOENT: it does not exist). */
 int file_open(const char *path, const char **reason);
 
 /* Reads up to cap bytes of fd, fewer at its end. Returns their number, or -1 with errno. Not stdio,
@@ -28,8 +28,8 @@ bool file_write(int fd, const void *bytes, size_t n);
  * during the copy or is larger than FILE_COPY_MAX. */
 int file_copy(int fd, const char **reason);
 
-/* Returns true when both describe one file with one content: device, inode, size, and the times of
- * the last change, of which nothing in user space can set st_ctim. */
+/* Returns whether both describe the same file with the same content: device, inode, size, and the
+ * times of the last change, of which no program can set st_ctim. */
 bool file_same(const struct stat *a, const struct stat *b);
 
 /* Creates path for writing. Unlinks a stale file of that name first; a file that is created in

@@ -1,4 +1,4 @@
-/* hex: octets as hexadecimal digits, and back. */
+/* hex: bytes as hexadecimal digits, and back. */
 #ifndef SSTPGATE_BASE_HEX_H
 #define SSTPGATE_BASE_HEX_H
 
@@ -15,10 +15,10 @@ static inline int hex_digit(int c)
     return ascii_hex_digit(c);
 }
 
-/* False: text is not 2 * n digits, and out may hold a part of it. */
+/* Reads n bytes. Returns false if text is not 2 * n digits; out may then have a part of them. */
 bool hex_read(struct span text, uint8_t *out, size_t n);
 
-/* 2 * n digits in lower case, without a NUL. */
+/* Writes 2 * n digits in lower case, without a NUL. */
 void hex_write(char *out, const uint8_t *octets, size_t n);
 
 #endif

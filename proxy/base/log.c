@@ -19,8 +19,8 @@
 
 static const char syslog_path[] = "/dev/log";
 
-/* The way to write a line. A regular file takes a line or reports why not. Any other file may
- * block, so each line waits for poll(), and a lock reserves the room that poll() has reported. */
+/* The way to write a line. A write to a regular file succeeds or reports the cause. Any other file
+ * may block, so poll() is asked before each line, and a lock reserves the room that it reported. */
 enum kind { REGULAR, OTHER, SYSLOG };
 
 static struct {
@@ -34,8 +34,8 @@ static struct {
 } out = {
     .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .kind = OTHER, .one = PTHREAD_MUTEX_INITIALIZER};
 
-/* O_NONBLOCK: without a reader a FIFO is an error (ENXIO), not something to wait for; a regular
- * file does not care. */
+/* O_NONBLOCK: a FIFO without a reader is an error (ENXIO) and does not block; it has no effect on a
+ * regular file. */
 static int target_open(const char *path)
 {
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
@@ -106,7 +106,7 @@ enum err log_reopen(void)
     if (fd < 0)
         return ERR_SYSTEM;
     target_is_file(fd, out.path);
-    /* dup3 swaps the file under the number that other threads may be writing to right now */
+    /* dup3 exchanges the file behind the number that other threads may be writing to right now */
     int failed = dup3(fd, atomic_load(&out.fd), O_CLOEXEC) < 0;
     close(fd);
     return failed ? ERR_SYSTEM : ERR_OK;
@@ -117,7 +117,7 @@ bool log_wanted(enum log_level level)
     return level <= out.level;
 }
 
-/* 5 octets are kept for the mark of a cut and the newline; a line that was cut takes no more. */
+/* Leaves 5 bytes for the mark of a cut and the newline; a line that was cut is full. */
 enum { TEXT_ROOM = sizeof((struct log_line *)0)->text - 5 };
 
 static bool full(const struct log_line *l)
@@ -261,7 +261,7 @@ static bool written(struct log_line *l)
     return has_room(fd) && put_out(fd, l);
 }
 
-static void tell_dropped(void)
+static void report_dropped(void)
 {
     struct log_line l;
     unsigned long long n = atomic_exchange(&out.dropped, 0);
@@ -283,8 +283,8 @@ void log_end(struct log_line *l)
     const bool alone = atomic_load(&out.kind) == OTHER;
     if (alone)
         pthread_mutex_lock(&out.one);
-    tell_dropped();
-    /* A log that cannot be written is no reason to stop carrying tunnels. */
+    report_dropped();
+    /* A log that cannot be written is no reason to end tunnels. */
     if (!written(l))
         atomic_fetch_add(&out.dropped, 1);
     if (alone)

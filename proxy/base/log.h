@@ -1,9 +1,9 @@
 /* log: one line for each event, `time level event key=value ...`, written with one call, so that
  * lines of several threads never mix. Values with anything but visible ASCII are quoted, other
- * bytes as \xNN: no value that a stranger sends can forge a line. Any thread may log, and none
+ * bytes as \xNN: no value that an attacker sends can forge a line. Any thread may log, and none
  * ever blocks: a line for which a pipe, a terminal, the syslog daemon or a full disk has no room is
- * dropped, and `warning log dropped=N` precedes the next line that is written. After a line
- * that a full disk has cut, the next line starts with a line end. */
+ * dropped, and `warning log dropped=N` precedes the next line that is written. After a line that a
+ * full disk has cut, the next line starts with a line end. */
 #ifndef SSTPGATE_BASE_LOG_H
 #define SSTPGATE_BASE_LOG_H
 
@@ -18,11 +18,11 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 
 /* Sets the target of all lines: "stderr", "syslog" or a path that is appended to (created with mode
  * 0640). Call before there are threads. ERR_SYSTEM: the target cannot be opened; errno has the
- * cause (see log_syslog.h for EPROTOTYPE), the old target stays. */
+ * cause (see log_syslog.h for EPROTOTYPE), the old target remains. */
 enum err log_open(const char *target, enum log_level level) MUST_CHECK;
 
-/* Opens the path of log_open again, for log rotation. On failure the old file stays in use. Only
- * from one thread; others may log meanwhile. */
+/* Opens the path of log_open again, for log rotation. On failure the old file remains in use. From
+ * one thread only; others may log meanwhile. */
 enum err log_reopen(void) MUST_CHECK;
 
 bool log_wanted(enum log_level level);

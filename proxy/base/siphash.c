@@ -1,6 +1,6 @@
 #include "base/siphash.h"
 
-/* Numbers in section signs are those of "SipHash: a fast short-input PRF", 2012. */
+/* Section numbers are those of "SipHash: a fast short-input PRF", 2012. */
 
 struct state {
     uint64_t v0, v1, v2, v3;
@@ -51,7 +51,7 @@ uint64_t siphash(const struct siphash_key *key, const void *octets, size_t n)
             word = 0;
         }
     }
-    compress(&s, word | (uint64_t)n << 56); /* 2.2: what is left, and n mod 256 on top */
+    compress(&s, word | (uint64_t)n << 56); /* 2.2: the remaining bytes, and n mod 256 above them */
     s.v2 ^= 0xff;
     rounds(&s, 4);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;

@@ -1,6 +1,6 @@
-/* span: octets that belong to somebody else, and a cursor that reads them without running past
- * the end. Nothing here allocates or copies. All numbers on the wire are in network byte order
- * unless a name says otherwise. */
+/* span: a view of bytes that belong to the caller, and a cursor that reads them without running
+ * past the end. Nothing here allocates or copies. Numbers are in network byte order unless a name
+ * says otherwise. */
 #ifndef SSTPGATE_BASE_SPAN_H
 #define SSTPGATE_BASE_SPAN_H
 
@@ -13,7 +13,7 @@
 
 struct span {
     const uint8_t *p;
-    size_t n; /* octets */
+    size_t n; /* bytes */
 };
 
 static inline struct span span_of(const void *p, size_t n)
@@ -26,7 +26,7 @@ static inline struct span span_str(const char *text)
     return span_of(text, strlen(text));
 }
 
-/* The part of s from octet `from`, `n` octets long, cut to what is there. */
+/* Returns the part of s from byte `from`, `n` bytes long, cut at the end of s. */
 static inline struct span span_sub(struct span s, size_t from, size_t n)
 {
     if (from > s.n)
@@ -46,7 +46,7 @@ static inline bool span_eq(struct span a, struct span b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* As span_eq, the 26 letters of ASCII without regard to case, whatever the locale. */
+/* As span_eq, but ignores the case of the 26 ASCII letters, whatever the locale. */
 static inline bool span_eq_nocase(struct span a, struct span b)
 {
     if (a.n != b.n)
@@ -57,8 +57,8 @@ static inline bool span_eq_nocase(struct span a, struct span b)
     return true;
 }
 
-/* The cursor. A read past the end yields zeros and makes `short_` true for good, so that a
- * parser can read a whole structure and look once. */
+/* The cursor. A read past the end returns zeros and sets `short_` for good, so that a parser can
+ * read a whole structure and check once. */
 struct cursor {
     struct span rest;
     bool short_;

@@ -12,13 +12,13 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-static bool same(char a, char b)
+static bool same_letter(char a, char b)
 {
     return ascii_lower((uint8_t)a) == ascii_lower((uint8_t)b);
 }
 
-/* The optimal string alignment distance: Wagner and Fischer's table, row by row, with swaps of
- * neighbours, which need the row before the last. */
+/* Calculates the optimal string alignment distance: Wagner and Fischer's table, row by row, with
+ * swaps of neighbours, which need the row before the last. */
 size_t suggest_distance(const char *a, const char *b)
 {
     size_t rows[3][LENGTH_MAX + 1];
@@ -32,9 +32,10 @@ size_t suggest_distance(const char *a, const char *b)
     for (size_t i = 1; i <= a_len; i++) {
         row[0] = i;
         for (size_t j = 1; j <= b_len; j++) {
-            size_t cost = same(a[i - 1], b[j - 1]) ? 0 : 1;
+            size_t cost = same_letter(a[i - 1], b[j - 1]) ? 0 : 1;
             row[j] = least(least(last[j], row[j - 1]) + 1, last[j - 1] + cost);
-            if (i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]))
+            if (i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) &&
+                same_letter(a[i - 2], b[j - 1]))
                 row[j] = least(row[j], before[j - 2] + 1);
         }
         size_t *oldest = before;
@@ -53,7 +54,7 @@ struct suggest suggest_init(const char *typed)
 void suggest_offer(struct suggest *s, const char *name)
 {
     size_t distance = suggest_distance(s->typed, name);
-    /* One slip for every four letters, and one more: "ke" may mean "key", "foo" means nothing. */
+    /* One mistake for every four letters, and one more: "ke" may mean "key", "foo" nothing. */
     size_t limit = 1 + strlen(s->typed) / 4;
     if (distance > limit || distance >= strlen(name) || distance >= s->distance)
         return;

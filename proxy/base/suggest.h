@@ -1,4 +1,4 @@
-/* suggest: what somebody probably meant to type. */
+/* suggest: spelling suggestions for unknown words. */
 #ifndef SSTPGATE_BASE_SUGGEST_H
 #define SSTPGATE_BASE_SUGGEST_H
 
@@ -6,17 +6,17 @@
 
 struct suggest {
     const char *typed;
-    const char *best; /* NULL as long as nothing is near enough */
+    const char *best; /* the nearest name; NULL: none is near enough */
     size_t distance;  /* of best */
 };
 
 struct suggest suggest_init(const char *typed);
 
-/* Looks whether name is nearer than what was offered before. name must outlive s. */
+/* Keeps name if it is nearer than all names before. name must outlive s. */
 void suggest_offer(struct suggest *s, const char *name);
 
-/* Letters to insert, to remove, to replace or to swap with their neighbour until a is b, without
- * regard to case. Texts over 64 octets count as far apart. */
+/* Returns the number of letters to insert, remove, replace or swap with their neighbour to turn a
+ * into b; case is ignored. SIZE_MAX: a text has more than 64 bytes. */
 size_t suggest_distance(const char *a, const char *b);
 
 #endif

@@ -7,8 +7,8 @@
 #include "base/addr.h"
 #include "base/ascii.h"
 
-/* RFC 1035 2.3.4 has 253 octets for a name; with brackets and port it must fit a line of the file.
- */
+/* RFC 1035 2.3.4 allows 253 bytes for a name; with brackets and port it must fit into a line of the
+ * file. */
 enum { NAME_MAX_LENGTH = 32, LABEL_MAX = 63, HOST_MAX = 168 };
 
 static const struct unit {
@@ -19,7 +19,7 @@ static const struct unit {
 };
 enum { UNIT_COUNT = sizeof units / sizeof *units };
 
-/* Reads digits up to the first other octet, which *end is set to. */
+/* Reads digits up to the first other character, which *end points to. */
 static enum err read_digits(const char *text, const char **end, uint32_t *out)
 {
     uint64_t n = 0;
@@ -74,7 +74,7 @@ void value_duration_format(uint32_t ms, char out[VALUE_DURATION_SIZE])
     snprintf(out, VALUE_DURATION_SIZE, "%u%s", (unsigned)(ms / units[i].ms), units[i].name);
 }
 
-/* As for durations, one letter each. */
+/* The units of a rate. */
 static const struct unit rate_units[] = {{"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}};
 enum { RATE_UNIT_COUNT = sizeof rate_units / sizeof *rate_units };
 
@@ -124,8 +124,9 @@ enum err value_hex(const char *text, uint8_t *out, size_t cap, size_t *n)
     return ERR_OK;
 }
 
-/* Letters, digits, '-' and '_' (which stands in names of Windows machines) in labels; the last one
- * not a number, since such a name would be a mistyped address (RFC 3696 2). */
+/* Returns whether text is letters, digits, '-' and '_' (which occurs in names of Windows machines)
+ * in labels. The last label is not a number, since such a name is a mistyped address (RFC 3696 2).
+ */
 static bool is_dns_name(const char *text)
 {
     bool number = true;
@@ -148,7 +149,7 @@ static bool is_dns_name(const char *text)
     }
 }
 
-/* The text of an IPv6 address, perhaps with a zone, that stands in brackets or has lost them. */
+/* Returns whether text, without brackets, is an IPv6 address, perhaps with a zone. */
 static bool is_ip6(const char *text)
 {
     char bracketed[VALUE_HOST_SIZE + 2];
@@ -188,7 +189,7 @@ enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *
             return ERR_SYNTAX;
         colon = close[1] == ':' ? close + 1 : NULL;
     } else if (colon != NULL && strchr(text, ':') != colon) {
-        return ERR_SYNTAX; /* "::1": where would the port begin? */
+        return ERR_SYNTAX; /* "::1": the beginning of the port would be a guess */
     }
     size_t n = colon == NULL ? strlen(text) : (size_t)(colon - text);
     if (n >= sizeof host)

@@ -1,5 +1,5 @@
-/* value: the words of a configuration file, as values. Pure functions from text; the
- * messages about what is wrong belong to config_type.c. */
+/* value: the words of a configuration file, as values. Pure functions of the text; the messages
+ * about errors are the caller's. */
 #ifndef SSTPGATE_BASE_VALUE_H
 #define SSTPGATE_BASE_VALUE_H
 
@@ -18,37 +18,38 @@ enum {
     VALUE_RATE_SIZE = 16,
 };
 
-/* Decimal digits. ERR_RANGE outside of min..max. */
+/* Parses decimal digits. ERR_RANGE: outside of min..max. */
 enum err value_number(const char *text, uint32_t min, uint32_t max, uint32_t *out) MUST_CHECK;
 
-/* A number with one of the units ms, s, m, h, d, or "0". ERR_MISSING: another number without a
- * unit. ERR_RANGE: more than VALUE_DURATION_MAX. */
+/* Parses a number with one of the units ms, s, m, h, d, or "0". ERR_MISSING: another number without
+ * a unit. ERR_RANGE: more than VALUE_DURATION_MAX. */
 enum err value_duration(const char *text, uint32_t *ms) MUST_CHECK;
 
-/* The shortest text that value_duration() reads as ms. */
+/* Writes the shortest text that value_duration() reads as ms. */
 void value_duration_format(uint32_t ms, char out[VALUE_DURATION_SIZE]);
 
-/* "20/s", "100/m", "5/h": so many in a second, a minute or an hour, and in none of the three as
- * "0". ERR_MISSING: another number without its unit. ERR_RANGE: more than VALUE_RATE_MAX, or none
+/* Parses a rate: "20/s", "100/m" or "5/h" (per second, minute or hour), or "0", for which *per_ms
+ * is 0, too. ERR_MISSING: another number without a unit. ERR_RANGE: more than VALUE_RATE_MAX, or 0
  * with a unit. */
 enum err value_rate(const char *text, uint32_t *count, uint32_t *per_ms) MUST_CHECK;
 
-/* per_ms: one that value_rate() makes. */
+/* per_ms: one that value_rate() returns. */
 void value_rate_format(uint32_t count, uint32_t per_ms, char out[VALUE_RATE_SIZE]);
 
-/* Hexadecimal digits in pairs, with single colons between pairs or without. ERR_TOO_LARGE: more
- * than cap octets. */
+/* Parses pairs of hexadecimal digits, with or without single colons between them. ERR_TOO_LARGE:
+ * more than cap bytes. */
 enum err value_hex(const char *text, uint8_t *out, size_t cap, size_t *n) MUST_CHECK;
 
-/* A DNS name, an IPv4 address, or an IPv6 address with or without brackets; out has none.
- * Wildcards, ports and addresses that only look like one ("10.0.0.256") are an ERR_SYNTAX. */
+/* Parses a DNS name, an IPv4 address, or an IPv6 address with or without brackets; out has none.
+ * Wildcards, ports and invalid addresses ("10.0.0.256") are an ERR_SYNTAX. */
 enum err value_host(const char *text, char out[VALUE_HOST_SIZE], bool *is_address) MUST_CHECK;
 
-/* The same with ":port" behind it, or without: *port is 0 then. IPv6 needs its brackets. A port
- * outside of 1..65535 is an ERR_RANGE. */
+/* Parses the same with or without ":port"; *port is 0 if it has none. IPv6 needs its brackets. A
+ * port outside of 1..65535 is an ERR_RANGE. */
 enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *port) MUST_CHECK;
 
-/* 1..32 letters, digits, '_', '.', '-': the name of a listener or a backend. */
+/* Returns whether text can be the name of a listener or a backend: 1..32 letters, digits, '_', '.'
+ * and '-'. */
 bool value_is_name(const char *text);
 
 /* Returns whether a configuration file can hold text as the value of a key, which is then read as

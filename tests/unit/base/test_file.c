@@ -183,7 +183,7 @@ static void a_file_that_changes_meanwhile_is_refused(void **state)
         meanwhile.change = change[i];
         assert_int_equal(copy_of(path, &reason), -1);
         assert_null(meanwhile.path);
-        assert_string_equal(reason, "it was changed while it was read");
+        assert_string_equal(reason, "it changed while it was being read");
     }
     unlink(path);
 }
