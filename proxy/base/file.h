@@ -16,7 +16,7 @@
 int file_open(const char *path, const char **reason);
 
 /* Reads up to cap bytes of fd, fewer at its end. Returns their number, or -1 with errno. Not stdio,
- * whose buffer nobody can wipe. */
+ * whose buffer cannot be wiped. */
 ssize_t file_read(int fd, void *out, size_t cap);
 
 /* Writes all n bytes to fd. Returns false with errno. */

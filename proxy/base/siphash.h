@@ -1,5 +1,5 @@
 /* siphash: SipHash-2-4 of Aumasson and Bernstein, for hash tables that an attacker can fill:
- * without the key nobody can choose addresses or names that all fall into one bucket. */
+ * without the key an attacker cannot choose addresses or names that all fall into one bucket. */
 #ifndef SSTPGATE_BASE_SIPHASH_H
 #define SSTPGATE_BASE_SIPHASH_H
 

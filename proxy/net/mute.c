@@ -7,7 +7,7 @@
 
 #include "base/insist.h"
 
-static void let_go(struct mute *m)
+static void oldest_close(struct mute *m)
 {
     INSIST(m->count > 0);
     close(m->kept[m->first].fd);
@@ -17,8 +17,8 @@ static void let_go(struct mute *m)
 
 void mute_keep(struct mute *m, int fd, uint64_t now_ms)
 {
-    static struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
-    const struct sock_fprog filter = {.len = 1, .filter = nothing};
+    static struct sock_filter drop_all[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+    const struct sock_fprog filter = {.len = 1, .filter = drop_all};
     const int off = 0;
 
     if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter) != 0)
@@ -28,18 +28,18 @@ void mute_keep(struct mute *m, int fd, uint64_t now_ms)
     if (copy < 0)
         return;
     if (m->count == MUTE_MAX)
-        let_go(m);
+        oldest_close(m);
     m->kept[(m->first + m->count++) % MUTE_MAX] = (struct mute_kept){copy, now_ms + MUTE_MS};
 }
 
 void mute_sweep(struct mute *m, uint64_t now_ms)
 {
     while (m->count > 0 && m->kept[m->first].until <= now_ms)
-        let_go(m);
+        oldest_close(m);
 }
 
 void mute_fini(struct mute *m)
 {
     while (m->count > 0)
-        let_go(m);
+        oldest_close(m);
 }

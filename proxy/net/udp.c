@@ -10,8 +10,9 @@
 #include "base/insist.h"
 #include "net/worker.h"
 
-/* AT_ONCE: datagrams taken in one callback, others have their turn in between. ROOM: for what comes
- * while we cannot look; by default there is room for some 250 small datagrams. */
+/* AT_ONCE: datagrams received in one callback; other handles have their turn in between. ROOM: the
+ * receive buffer, for datagrams that arrive while the thread is busy; by default it has room for
+ * some 250 small ones. */
 enum { AT_ONCE = 64, ROOM = 1 << 20 };
 
 int udp_bind(const struct addr *want, struct addr *bound)
@@ -23,7 +24,7 @@ int udp_bind(const struct addr *want, struct addr *bound)
 
     if (fd < 0)
         return -1;
-    /* The kernel gives as much of it as net.core.rmem_max allows. */
+    /* The kernel grants at most net.core.rmem_max. */
     const int room = ROOM;
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     const bool ip6 = want->family == AF_INET6;
@@ -41,11 +42,11 @@ int udp_bind(const struct addr *want, struct addr *bound)
     return fd;
 }
 
-/* ---- from where, to where ---- */
+/* ---- addresses ---- */
 
 union control {
     struct cmsghdr align;
-    char octets[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+    char bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
 static void take_local(struct msghdr *m, struct udp_path *path)
@@ -72,7 +73,7 @@ static void add_control(struct msghdr *m, union control *control, int level, int
                         const void *info, size_t n)
 {
     memset(control, 0, sizeof *control);
-    m->msg_control = control->octets;
+    m->msg_control = control->bytes;
     m->msg_controllen = CMSG_SPACE(n);
     struct cmsghdr *c = CMSG_FIRSTHDR(m);
     c->cmsg_level = level;
@@ -81,17 +82,17 @@ static void add_control(struct msghdr *m, union control *control, int level, int
     memcpy(CMSG_DATA(c), info, n);
 }
 
-bool udp_send(struct udp *u, struct span octets, const struct udp_path *path)
+bool udp_send(struct udp *u, struct span bytes, const struct udp_path *path)
 {
     struct sockaddr_storage sa;
     union control control;
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)octets.p, .iov_len = octets.n};
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes.p, .iov_len = bytes.n};
     struct msghdr m = {.msg_name = &sa, .msg_iov = &iov, .msg_iovlen = 1};
 
     INSIST(worker_is_here(u->worker) && u->open);
     m.msg_namelen = addr_to_sockaddr(&path->peer, &sa);
     if (path->local.family == AF_INET) {
-        struct in_pktinfo info = {0}; /* its interface is the route's to choose */
+        struct in_pktinfo info = {0}; /* the route chooses the interface */
         memcpy(&info.ipi_spec_dst, path->local.ip, 4);
         add_control(&m, &control, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
     } else if (path->local.family == AF_INET6) {
@@ -99,11 +100,11 @@ bool udp_send(struct udp *u, struct span octets, const struct udp_path *path)
         memcpy(&info.ipi6_addr, path->local.ip, 16);
         add_control(&m, &control, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
     }
-    return sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)octets.n;
+    return sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes.n;
 }
 
-/* False: nothing is there any more. */
-static bool receive(struct udp *u)
+/* Receives one datagram. Returns false if none is left. */
+static bool datagram_receive(struct udp *u)
 {
     struct sockaddr_storage sa;
     union control control;
@@ -112,19 +113,19 @@ static bool receive(struct udp *u)
                        .msg_namelen = sizeof sa,
                        .msg_iov = &iov,
                        .msg_iovlen = 1,
-                       .msg_control = control.octets,
-                       .msg_controllen = sizeof control.octets};
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
     struct udp_path path;
     const ssize_t n = recvmsg(u->fd, &m, MSG_DONTWAIT);
 
-    if (n <
-        0) /* an error that a datagram of ours met elsewhere (ICMP) is reported here, and is over */
+    if (n < 0) /* an error that an earlier datagram caused (ICMP) is reported once */
         return errno != EAGAIN && errno != EWOULDBLOCK;
     if (addr_from_sockaddr((struct sockaddr *)&sa, &path.peer) == ERR_OK) {
         take_local(&m, &path);
         u->on_datagram(u, span_of(u->worker->window, (size_t)n), &path);
     }
-    explicit_bzero(u->worker->window, (size_t)n); /* RADIUS brings challenges and their answers */
+    explicit_bzero(u->worker->window,
+                   (size_t)n); /* RADIUS packets contain challenges and responses */
     return true;
 }
 
@@ -132,17 +133,17 @@ static void on_uv_poll(uv_poll_t *poll, int status, int events)
 {
     struct udp *u = poll->data;
 
-    (void)status, (void)events; /* whatever it is, recvmsg() takes it */
-    for (int i = 0; i < AT_ONCE && receive(u); i++)
+    (void)status, (void)events; /* recvmsg() reports an error, too */
+    for (int i = 0; i < AT_ONCE && datagram_receive(u); i++)
         ;
     worker_settle(u->worker);
 }
 
 int udp_open(struct udp *u, struct worker *w, int fd,
-             void (*on_datagram)(struct udp *u, struct span octets, const struct udp_path *path),
+             void (*on_datagram)(struct udp *u, struct span bytes, const struct udp_path *path),
              void *owner)
 {
-    _Static_assert((int)UDP_MAX <= (int)WORKER_WINDOW, "it is received there");
+    _Static_assert((int)UDP_MAX <= (int)WORKER_WINDOW, "datagrams are received into the window");
     *u = (struct udp){.worker = w, .fd = fd, .on_datagram = on_datagram, .owner = owner};
     INSIST(worker_is_here(w));
     const int r = uv_poll_init(&w->loop, &u->poll, fd);
