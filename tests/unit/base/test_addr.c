@@ -208,7 +208,7 @@ static void bad_networks(void **state)
 }
 
 /* Every prefix length: an address that differs in the last bit of the prefix is outside, one that
- * differs in the first bit behind it is inside. */
+ * differs in the next bit is inside. */
 static void prefixes_end_where_they_say(void **state)
 {
     (void)state;

@@ -59,7 +59,7 @@ static void a_regular_file_is_read(void **state)
     unlink(path);
 }
 
-/* A pipe gives a part of what is asked for, as often as a signal comes in between. */
+/* One read of a pipe returns what it has, which may be a part of what was asked for. */
 static void reads_go_on_until_the_end(void **state)
 {
     int ends[2];

@@ -1,4 +1,4 @@
-/* What is written is read back from a file in a folder of its own. */
+/* The lines are read back from a file in a directory of the test. */
 #include "base/log.h"
 
 #include <setjmp.h>
@@ -47,7 +47,7 @@ static void open_new(enum log_level level)
     assert_int_equal(log_open(path, level), ERR_OK);
 }
 
-/* All that the file holds. */
+/* Returns the content of the file. */
 static const char *read_all(const char *file)
 {
     static char text[512 * 1024];
@@ -59,7 +59,7 @@ static const char *read_all(const char *file)
     return text;
 }
 
-/* The one line the file holds, from behind its time and without its end. */
+/* Returns the only line of the file, without its time and its end. */
 static const char *the_line(void)
 {
     static char line[4096];
@@ -137,7 +137,7 @@ static void a_stranger_cannot_forge_a_line(void **state)
     assert_null(strchr(the_line(), '\n'));
 }
 
-/* Whatever is put into a line, at whatever place it becomes full: one line, and the cut shows. */
+/* Whatever a line contains, and wherever it becomes full: it is one line, and ends in "...". */
 static void what_does_not_fit_is_cut(void **state)
 {
     (void)state;
@@ -226,7 +226,7 @@ static void reopen_after_rotation(void **state)
     assert_non_null(strstr(read_all(moved), "msg=2"));
     assert_null(strstr(read_all(moved), "msg=3"));
 
-    /* a folder that went away: the old file stays in use */
+    /* the directory was removed: the old file remains in use */
     char elsewhere[64];
     snprintf(elsewhere, sizeof elsewhere, "%s.away", folder);
     assert_int_equal(rename(folder, elsewhere), 0);
@@ -239,7 +239,7 @@ static void reopen_after_rotation(void **state)
     assert_int_equal(log_reopen(), ERR_OK); /* nothing to open again */
 }
 
-/* Allows files of at most size octets: the kernel cuts a write there, as a full disk does. */
+/* Allows files of at most size bytes: the kernel cuts a write there, as a full disk does. */
 static void disk_ends_at(rlim_t size)
 {
     struct rlimit limit;
@@ -280,7 +280,7 @@ static void a_line_that_a_full_disk_cuts_is_ended(void **state)
     assert_string_equal(line, "");
 }
 
-/* A previous process has met the full disk. */
+/* A previous process found the disk full. */
 static void a_file_that_ends_within_a_line_gets_its_end(void **state)
 {
     static const struct {
@@ -331,7 +331,7 @@ static void a_line_under_way_is_not_cut(void **state)
 
 enum { LINES = 200, THREADS = 4 };
 
-/* Fills what nobody reads, and has it read. reader must not block. */
+/* Fills a pipe that is not read, and then reads it. reader must not block. */
 static void nobody_reads(int reader)
 {
     static char text[1 << 20];
@@ -381,7 +381,7 @@ static void a_fifo_that_nobody_reads_stops_nobody(void **state)
     open_new(LOG_LEVEL_INFO);
 }
 
-/* The pipe is left as others may want it: blocking. */
+/* The pipe stays blocking, because other programs may share it. */
 static void a_pipe_as_standard_error_stops_nobody(void **state)
 {
     int pipes[2];
@@ -476,7 +476,7 @@ static void the_limiter_counts_what_it_leaves_out(void **state)
     assert_int_equal(missed, 8);
     assert_true(log_limit_pass(&limit, 6000, 3, &missed));
     assert_int_equal(missed, 0);
-    /* a long silence does not save up */
+    /* a long silence does not add to the allowance */
     passed = 0;
     for (int i = 0; i < 10; i++)
         passed += log_limit_pass(&limit, 100000, 3, &missed);

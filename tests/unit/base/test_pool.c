@@ -9,7 +9,7 @@
 /* cmocka wants the four above before it */
 #include <cmocka.h>
 
-/* Where nothing is kept (AddressSanitizer) there is nothing to count. */
+/* Under AddressSanitizer the pool keeps nothing, so there is nothing to count. */
 static bool keeps(void)
 {
     struct pool p;

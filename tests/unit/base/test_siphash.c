@@ -6,8 +6,8 @@
 
 #include "base/siphash.h"
 
-/* Key 00 .. 0f, input 00 .. n-1: the paper's appendix A has the one of 15 octets, the authors'
- * vectors.h the others. */
+/* Key 00 .. 0f, input 00 .. n-1: the value for 15 bytes is in appendix A of the paper, the others
+ * are in the authors' vectors.h. */
 static const struct vector {
     size_t n;
     uint64_t want;

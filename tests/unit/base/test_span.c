@@ -51,10 +51,10 @@ static void comparing(void **state)
     assert_false(span_eq(span_str("Sstp"), span_str("Sst")));
     assert_true(span_eq_nocase(span_str("Sstp-9Z"), span_str("sSTP-9z")));
     assert_false(span_eq_nocase(span_str("sstp"), span_str("sst")));
-    /* beside the letters, a bit makes another character of them: '@' and '`', '[' and '{' */
+    /* the neighbours of the letters differ in the same bit: '@' and '`', '[' and '{' */
     assert_false(span_eq_nocase(span_str("@["), span_str("`{")));
     assert_false(span_eq_nocase(span_of("\xc4", 1), span_of("\xe4", 1)));
-    /* a NUL is an octet like any other */
+    /* a NUL is a byte like any other */
     assert_false(span_eq(span_of("a\0b", 3), span_of("a\0c", 3)));
 }
 
@@ -73,7 +73,7 @@ static void cursor_reads_in_network_order(void **state)
     assert_false(c.short_);
 }
 
-/* Exactly as many octets as there are on the heap: a sanitizer sees a read behind them. */
+/* The bytes fill their heap block exactly: a sanitizer finds a read past the end. */
 static void a_read_past_the_end_is_told_for_good(void **state)
 {
     (void)state;

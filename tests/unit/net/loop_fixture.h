@@ -60,7 +60,8 @@ static inline void loop_open(void)
     uv_unref((uv_handle_t *)&guard);
 }
 
-/* All handles of the test are closing: runs the loop to its end and looks for what was left. */
+/* Call when all handles of the test are closing: runs the loop to its end and checks that nothing
+ * is left. */
 static inline void loop_close(void)
 {
     fault.name = NULL;
@@ -72,7 +73,7 @@ static inline void loop_close(void)
     worker_fini(&w);
 }
 
-/* What a test did from outside of a callback is settled as at the end of one. */
+/* What a test did outside of a callback is settled as at the end of a callback. */
 #define UNTIL(condition)                                                                           \
     do {                                                                                           \
         worker_settle(&w);                                                                         \
@@ -80,8 +81,8 @@ static inline void loop_close(void)
             uv_run(&w.loop, UV_RUN_ONCE);                                                          \
     } while (0)
 
-/* Everything that is there now has been seen: what did not happen will not. A turn through the
- * kernel for each party, there and back. */
+/* Lets all that has happened be seen: what has not happened then will not happen. A round trip
+ * through the kernel for each side. */
 static inline void turn(void)
 {
     worker_settle(&w);

@@ -18,7 +18,7 @@
 #include "net/stream_internal.h"
 #include "tls/tls_conn.h"
 
-/* Appends to n octets at *p; the room behind them is doubled when it is used up. */
+/* Appends to n bytes at *p; the room is doubled when it is used up. */
 static inline void append(char **p, size_t *n, struct span octets)
 {
     size_t room = 4096, want = *n + octets.n;
@@ -46,11 +46,11 @@ struct owner {
     enum stream_end why;
     char *in; /* what was read and used */
     size_t in_len;
-    size_t seen;                                /* octets shown to on_read last */
+    size_t seen;                                /* bytes in the last call of on_read */
     size_t (*use)(struct owner *, struct span); /* NULL: all */
-    void (*act)(struct owner *, enum event);    /* after all else; may be NULL */
+    void (*act)(struct owner *, enum event);    /* after everything else; may be NULL */
     struct owner *other;
-    bool inside; /* of a call the test makes: no callback may come */
+    bool inside; /* of a call of the test: no callback may come */
     bool closed; /* stream_close was called: nothing but on_closed may come */
 };
 
@@ -178,7 +178,7 @@ static inline void owner_close(struct owner *o, bool reset)
     stream_close(&o->s, reset);
 }
 
-/* Closes it where that was not done, and waits. */
+/* Closes the stream if the test has not, and waits. */
 static inline void owner_fini(struct owner *o)
 {
     if (o->s.handle != STREAM_HANDLE_NONE) {
@@ -216,7 +216,7 @@ struct peer {
     bool secure;
     char *in;
     size_t in_len;
-    char *out; /* all it says; the kernel has taken `sent` of it */
+    char *out; /* all that it sends; the kernel has taken `sent` of it */
     size_t out_len, sent;
     bool deaf; /* does not read */
     bool eof, closed_notify;
@@ -269,7 +269,7 @@ static inline void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct peer *p = poll->data;
     static uint8_t octets[65536];
-    /* libuv tells of a reset (POLLERR) by a status, without events */
+    /* libuv reports a reset (POLLERR) by a status, without events */
     bool readable = status < 0 || ((events & UV_READABLE) && !p->deaf);
     if (readable && !p->eof && p->error == 0) {
         ssize_t n = recv(p->fd, octets, sizeof octets, 0);
@@ -426,12 +426,12 @@ static inline int connect_to(const struct addr *at, int window)
     if (window > 0)
         assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
-    /* or each small write behind another one costs 40 ms */
+    /* otherwise each small write after another one costs 40 ms */
     assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
     return fd;
 }
 
-/* A stream that was accepted, and the peer that called. Not started. */
+/* Opens a stream that was accepted, but not started, and its peer. */
 static inline void meet_window(struct owner *o, struct peer *p, int window)
 {
     struct door d;

@@ -97,7 +97,7 @@ static void addresses_need_no_resolver(void **state)
         const char *host, *want;
     } cases[] = {{"127.0.0.1", "127.0.0.1:4433"}, {"2001:db8::1", "[2001:db8::1]:4433"}};
     loop_open();
-    fault.name = "pthread_create"; /* no thread is bothered either */
+    fault.name = "pthread_create"; /* and no thread is started */
     fault.in = 1;
     for (size_t i = 0; i < 2; i++) {
         struct answer a;
@@ -123,7 +123,7 @@ static void no_such_name(void **state)
     struct answer a;
     struct addr to;
     loop_open();
-    resolve(&a, "999.1.1.1"); /* neither an address nor a name: no resolver is asked for long */
+    resolve(&a, "999.1.1.1"); /* neither an address nor a name */
     UNTIL(a.count == 1);
     assert_true(a.status < 0);
     assert_false(dial_next(a.dial, &to));
@@ -139,7 +139,7 @@ static void a_look_up_that_is_freed_says_nothing(void **state)
         char name[12][10];
         loop_open();
         for (size_t i = 0; i < 12; i++) {
-            /* the same name to the C library, another one to us */
+            /* the same name for the C library, different ones for a worker */
             strcpy(name[i], literal ? "127.0.0.1" : "localhost");
             for (size_t bit = 0; bit < 4 && !literal; bit++)
                 name[i][bit] ^= (i >> bit & 1) != 0 ? 0x20 : 0;
@@ -169,7 +169,7 @@ static void free_the_next(void *arg, int status)
     dial_free(a[1].dial);
 }
 
-/* A resolver that does not answer must not be asked once for each call. */
+/* A resolver that does not answer must not be asked again for each call. */
 static void a_name_is_looked_up_once(void **state)
 {
     (void)state;
@@ -196,14 +196,14 @@ static void a_name_is_looked_up_once(void **state)
         dial_free(many[i].dial);
     }
     assert_int_equal(many[0].count, 0);
-    struct answer failed; /* once it is answered, the next one asks again */
+    struct answer failed; /* after the answer, the next dial asks again */
     resolve(&failed, "localhost");
     assert_int_equal(fault.in, 0);
     UNTIL(failed.count == 1);
     assert_int_equal(failed.status, UV_EAGAIN);
     dial_free(failed.dial);
 
-    /* one who waits may free another */
+    /* the callback of one dial may free another */
     struct answer two[2] = {0};
     two[0].dial = dial_new(&w, "localhost", 1, free_the_next, two);
     resolve(&two[1], "localhost");
@@ -249,7 +249,7 @@ static void a_worker_does_not_wait_for_a_resolver(void **state)
     dial_free(a.dial);
     loop_close();
     sem_post(&resolver.answers);
-    sem_wait(&resolver.freed); /* the answer has no taker: its thread frees it */
+    sem_wait(&resolver.freed); /* no worker takes the answer: its thread frees it */
     alarm(0);
     assert_int_equal(a.count, 0);
     resolver.slow = false;

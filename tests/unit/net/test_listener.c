@@ -40,7 +40,7 @@ static void a_full_listener_lets_callers_wait(void **state)
     say(&first, "1");
     say(&second, "2");
     UNTIL(heard(&p, "1") && heard(&q, "2"));
-    listener_retry(&d.l); /* nobody waits */
+    listener_retry(&d.l); /* no connection waits */
     assert_int_equal(d.knocks, 5);
     owner_fini(&first);
     owner_fini(&second);
@@ -134,7 +134,8 @@ static void an_address_in_use_is_told(void **state)
         assert_true(addr_equal(&a, &bound));
         close(fds[i]);
     }
-    assert_int_equal(addr_parse("192.0.2.1:0", 0, &any), ERR_OK); /* not an address of ours */
+    assert_int_equal(addr_parse("192.0.2.1:0", 0, &any),
+                     ERR_OK); /* not an address of this machine */
     assert_int_equal(bind_to(&any, 2, fds, &bound), ERR_SYSTEM);
     assert_int_equal(errno, EADDRNOTAVAIL);
 }

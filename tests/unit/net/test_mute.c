@@ -1,5 +1,5 @@
-/* What is kept hears nothing and says nothing, and goes when its time is over or its place is
- * needed. */
+/* A kept connection receives nothing and sends nothing, and is closed when its time is over or its
+ * place is needed. */
 #include "net/mute.h"
 
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 /* cmocka wants the four above before it */
 #include <cmocka.h>
 
-/* Both sides of a connection; the first one's end is a reset. */
+/* Opens both sides of a connection; closing the first one resets it. */
 static void connection(int fds[2])
 {
     const struct linger reset = {1, 0};
@@ -62,7 +62,7 @@ static void nothing_is_heard_until_its_time_is_over(void **state)
     assert_int_equal(heard(fds[1]), EAGAIN);
     int waiting = 0;
     assert_int_equal(ioctl(fds[1], TIOCOUTQ, &waiting), 0);
-    assert_int_equal(waiting, 5); /* loopback acknowledges at once, if anybody does */
+    assert_int_equal(waiting, 5); /* an acknowledgement would be immediate on loopback */
     mute_sweep(&m, 1000 + MUTE_MS);
     assert_int_equal(m.count, 1);
     assert_int_equal(heard(fds[1]), ECONNRESET);
@@ -92,7 +92,7 @@ static void the_first_makes_room(void **state)
         close(peer[i]);
 }
 
-/* Not a socket: its owner goes on as if it had not asked. */
+/* Not a socket: it is not kept. */
 static void what_cannot_be_kept_is_not(void **state)
 {
     (void)state;

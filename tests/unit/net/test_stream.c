@@ -1,4 +1,4 @@
-/* Streams on a real loop; their turns have a test of their own. */
+/* Streams on a real loop. Their turns are in test_turns.c. */
 #include "net/stream.h"
 
 #include <setjmp.h>
@@ -26,7 +26,7 @@ WRAP(uv_tcp_close_reset, (uv_tcp_t * h, uv_close_cb cb), (h, cb))
 WRAP(uv_tcp_open, (uv_tcp_t * h, uv_os_sock_t fd), (h, fd))
 WRAP(uv_listen, (uv_stream_t * s, int backlog, uv_connection_cb cb), (s, backlog, cb))
 
-/* Where this one fails the connection is gone, as in libuv: it does not wait any longer. */
+/* A connection whose uv_accept fails is gone, as in libuv: it does not wait any longer. */
 int __real_uv_accept(uv_stream_t *server, uv_stream_t *client);
 int __wrap_uv_accept(uv_stream_t *server, uv_stream_t *client);
 int __wrap_uv_accept(uv_stream_t *server, uv_stream_t *client)
@@ -77,7 +77,7 @@ static void stop_when_full_go_on_when_sent(struct owner *o, enum event e)
 
 enum { MUCH = 2 * 1024 * 1024 };
 
-/* More than all buffers hold, so that both back-pressure and its end are needed. */
+/* Sends more than all buffers hold, so that back-pressure must begin and end. */
 static void much_is_echoed(void **state)
 {
     (void)state;
@@ -104,7 +104,8 @@ static void much_is_echoed(void **state)
     free(octets);
 }
 
-/* A peer that does not read: the queue says when it is above its mark, and when it is low again. */
+/* The peer does not read: the owner learns when the queue is above its mark, and when it is low
+ * again. */
 static void the_queue_tells_how_full_it_is(void **state)
 {
     (void)state;
@@ -190,8 +191,8 @@ static void a_narrow_stream_queues_little(void **state)
     free(octets);
 }
 
-/* A window of the smallest packets, in the longest records there are: behind a queue that was not
- * told to be full it is no reason to end the connection. */
+/* A window of the smallest packets, in the longest possible records, behind a queue that was not
+ * reported as full, must not end the connection. */
 static void a_window_of_the_smallest_packets_has_room(void **state)
 {
     (void)state;
@@ -247,7 +248,7 @@ static void a_paused_stream_does_not_read(void **state)
     }
 }
 
-/* So many streams keep their buffers and no more, for a second at most; all go on working. */
+/* WARM_MAX streams keep their buffers, for at most a second; all streams continue to work. */
 static void few_are_warm_and_not_for_long(void **state)
 {
     (void)state;
@@ -319,7 +320,7 @@ static void what_is_left_comes_again_with_more_behind_it(void **state)
         peer_says(&p, "e ");
         UNTIL(got(&o, "one two three "));
         assert_int_equal(w.pool.lent, 0);
-        stream_kick(&o.s); /* nothing there */
+        stream_kick(&o.s); /* nothing was left */
         turn();
         assert_int_equal(o.seen, 6);
         owner_fini(&o);
@@ -342,7 +343,7 @@ static void more_than_a_block_left_is_an_overflow(void **state)
         UNTIL(o.seen == STREAM_HELD);
         turn();
         assert_int_equal(o.count[END], 0);
-        o.use = NULL; /* it can still be had */
+        o.use = NULL; /* it can still be read */
         stream_kick(&o.s);
         UNTIL(o.in_len == STREAM_HELD);
         o.use = use_none;
@@ -351,7 +352,7 @@ static void more_than_a_block_left_is_an_overflow(void **state)
         UNTIL(o.count[END] == 1);
         assert_int_equal(o.why, STREAM_OVERFLOW);
         assert_int_equal(w.pool.lent, 0);
-        say(&o, "what a pity"); /* our direction stands */
+        say(&o, "what a pity"); /* our direction is open */
         UNTIL(heard(&p, "what a pity"));
         owner_fini(&o);
         peer_fini(&p);
@@ -374,7 +375,7 @@ static void fin_without_close_notify_is_an_end(void **state)
         UNTIL(o.count[END] == 1);
         assert_int_equal(o.why, STREAM_EOF);
         assert_true(got(&o, "bye"));
-        say(&o, "and you?"); /* the other direction goes on */
+        say(&o, "and you?"); /* the other direction continues */
         UNTIL(heard(&p, "and you?"));
         stream_shutdown(&o.s);
         UNTIL(p.eof && o.s.out == STREAM_OUT_ENDED);
@@ -392,7 +393,7 @@ static void stop_at_once(struct owner *o, enum event e)
         stream_pause(&o->s);
 }
 
-/* Also if the end comes together with the bytes at which the owner paused. */
+/* Even if the end comes together with the bytes at which the owner paused. */
 static void an_end_waits_while_paused(void **state)
 {
     (void)state;
@@ -564,7 +565,7 @@ static void a_notified_peer_may_have_closed_before(void **state)
         }
 }
 
-/* FIN goes behind a full queue, not into its place. */
+/* FIN is sent after a full queue, and does not replace it. */
 static void shutdown_waits_for_the_queue(void **state)
 {
     (void)state;
@@ -607,7 +608,7 @@ static void a_reset_is_told(void **state)
                 stream_pause(&o.s);
             peer_reset(&p);
             peer_leaves(&p);
-            if (paused) { /* nobody reads, so writing has to find out */
+            if (paused) { /* the stream does not read, so only a write can notice */
                 turn();
                 assert_int_equal(o.count[END], 0);
                 say(&o, "hello?");
@@ -624,7 +625,7 @@ static void a_reset_is_told(void **state)
         }
 }
 
-/* After the peer's end nothing is left to tell but that nothing can be sent either. */
+/* After the peer's end the only event that is left is that nothing can be sent either. */
 static void a_failed_write_after_the_end_is_told_by_on_sent(void **state)
 {
     (void)state;
@@ -685,7 +686,7 @@ static void shutdown_then_close(void **state)
                 say(&o, "words");
                 stream_shutdown(&o.s);
                 if (settled > 0)
-                    worker_settle(&w); /* uv_shutdown is under way */
+                    worker_settle(&w); /* uv_shutdown is pending */
                 if (settled > 1)
                     UNTIL(o.s.out == STREAM_OUT_ENDED);
                 owner_close(&o, reset);
@@ -698,7 +699,7 @@ static void shutdown_then_close(void **state)
             }
 }
 
-/* A full queue does not keep a stream from closing, nor its blocks. */
+/* A stream with a full queue can be closed, and its blocks are returned. */
 static void close_with_a_full_queue(void **state)
 {
     (void)state;
@@ -776,8 +777,8 @@ static void garbage_behind_the_handshake_too(void **state)
     loop_close();
 }
 
-/* Half a message that wants to renegotiate leaves TLS unable to write (see test_tls_conn): that is
- * what the log has to say, and not that somebody reset the connection. */
+/* Half a message that wants to renegotiate leaves TLS unable to write (see test_tls_conn): the
+ * log must have this cause, and not a reset of the connection. */
 static void tls_that_cannot_write_is_a_tls_end(void **state)
 {
     (void)state;
@@ -846,8 +847,8 @@ static void eof_in_the_handshake(void **state)
     loop_close();
 }
 
-/* A client whose settings leave it nothing to offer fails before it has said a word; told all the
- * same from the loop, not from inside of stream_start. */
+/* A client whose settings leave nothing to offer fails before it has sent a byte. That is reported
+ * from the loop, too, not from inside of stream_start. */
 static void a_handshake_that_fails_at_once_is_told_later(void **state)
 {
     (void)state;
@@ -930,7 +931,7 @@ static size_t use_one_and_close(struct owner *o, struct span octets)
     return 1;
 }
 
-/* A struct may be used for the next connection; nothing of the last one is in it. */
+/* A struct may be used for another connection, and keeps nothing of the last one. */
 static void a_stream_can_be_used_again(void **state)
 {
     (void)state;
@@ -942,7 +943,7 @@ static void a_stream_can_be_used_again(void **state)
     meet_plain(&o, &p);
     o.use = use_one_and_close;
     say(&o, "old");
-    stream_pause(&o.s); /* more at once than is handed out at once */
+    stream_pause(&o.s); /* more than is handed to the owner at once */
     peer_write(&p, old, sizeof old);
     turn();
     stream_resume(&o.s);
@@ -981,7 +982,7 @@ static void connecting_to_nobody(void **state)
     struct owner o;
     struct door d;
     loop_open();
-    door_open(&d); /* a port that was ours a moment ago */
+    door_open(&d); /* a port on which nobody listens any more */
     door_close(&d);
     turn();
     owner_init(&o);
@@ -1028,7 +1029,7 @@ static void give_up(struct owner *o, bool reset)
         owner_close(o, reset);
 }
 
-/* Both of them: at the first sign of trouble, close. The client ends when it has all back. */
+/* Both sides close at the first error. The client ends when it has everything back. */
 static void fault_act(struct owner *o, enum event e)
 {
     int little = 4096;
@@ -1065,8 +1066,8 @@ static bool over(const struct owner *o)
     return o->s.handle == STREAM_HANDLE_NONE;
 }
 
-/* A client connects, sends much, has it echoed, and both end: with the fault of the moment.
- * Returns whether it struck. */
+/* A client connects, sends much, receives the echo, and both end, while the nth call of `name`
+ * fails. Returns whether there were that many calls. */
 static bool run_with_fault(const char *name, unsigned nth, int error)
 {
     struct owner server, client;
@@ -1098,7 +1099,7 @@ static bool run_with_fault(const char *name, unsigned nth, int error)
             worker_settle(&w);
         }
     }
-    if (fault.in > 0) { /* nothing has failed: all must be there */
+    if (fault.in > 0) { /* nothing has failed: everything has arrived */
         assert_int_equal(client.in_len, sizeof big);
         assert_memory_equal(client.in, big, sizeof big);
     }

@@ -1,4 +1,4 @@
-/* Whose reads and steps of handshakes are next, on a real loop. */
+/* The order of reads and of steps of handshakes, on a real loop. */
 #include "net/turns.h"
 
 #include <setjmp.h>
@@ -26,8 +26,8 @@ ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
 
 /* ---- turns ---- */
 
-/* Two have something to read, the first of them much: the second one comes behind one glance at it,
- * and not behind all of it. */
+/* Two streams have something to read, the first one much: the second one is read after one glance
+ * at the first, not after all of it. */
 static void nobody_waits_for_more_than_a_glance_at_another(void **state)
 {
     (void)state;
@@ -59,7 +59,7 @@ static void nobody_waits_for_more_than_a_glance_at_another(void **state)
     free(octets);
 }
 
-/* Bulk has a window of one stream for each round of the loop, and they take turns; what comes for
+/* One bulk stream reads a window in each round of the loop, and they take turns; what arrives for
  * another stream meanwhile is read in the next round. */
 static void bulk_takes_turns_behind_all_others(void **state)
 {
@@ -102,7 +102,7 @@ static void bulk_takes_turns_behind_all_others(void **state)
     loop_close();
 }
 
-/* A stream that does not read yet, and whose peer has said what fills a glance. */
+/* Opens a stream that does not read yet, and whose peer has sent what fills a glance. */
 static void meet_bulk(struct owner *o, struct peer *p)
 {
     static const char octets[STREAM_GLANCE];
@@ -114,7 +114,7 @@ static void meet_bulk(struct owner *o, struct peer *p)
 }
 
 /* Opens a stream that waits for its peer's ClientHello; says: the peer sends it first. The peer
- * does not go on with the handshake. */
+ * does not continue the handshake. */
 static void meet_hello(struct owner *o, struct peer *p, bool says)
 {
     meet_window(o, p, 0);
@@ -171,8 +171,9 @@ static void handshakes_take_turns_behind_all_others(void **state)
     loop_close();
 }
 
-/* A client's flight that must wait for its turn is read, and libuv goes on to watch the socket. It
- * stops at the end of the connection, or at more than a glance, and both come behind the flight. */
+/* A client's flight that must wait for its turn is read, and libuv continues to watch the
+ * socket. It stops at the end of the connection, or at more than a glance, and both are handled
+ * after the flight. */
 static void a_flight_is_kept_until_its_turn(void **state)
 {
     (void)state;
@@ -285,7 +286,7 @@ static void tls_behind_a_plain_beginning(void **state)
     }
 }
 
-/* A peer that ends before its ClientHello makes no TLS object. */
+/* No TLS object is created for a peer that ends before its ClientHello. */
 static void an_end_before_the_hello(void **state)
 {
     (void)state;
@@ -342,7 +343,7 @@ static void early_reads_are_few_in_a_round(void **state)
     loop_close();
 }
 
-/* Handshakes behind a plain beginning do not keep out the others, however many there are. */
+/* Handshakes behind a plain beginning do not delay the others, however many there are. */
 static void fresh_handshakes_alternate_with_others(void **state)
 {
     (void)state;
@@ -409,7 +410,7 @@ static void early_reads_share_a_time(void **state)
     loop_close();
 }
 
-/* Early streams whose peers send as much as they can hold up the others for few octets only: in all
+/* Early streams whose peers send as much as they can delay the others by few bytes only: in all
  * reads of a round, and in a turn. */
 static void early_reads_are_short(void **state)
 {
@@ -449,7 +450,7 @@ static void early_reads_are_short(void **state)
     free(octets);
 }
 
-/* Whose turn has not come yet may be closed, or find at its turn that the peer has gone. */
+/* A stream that waits for its turn may be closed, or find at its turn that the peer has gone. */
 static void bulk_may_end_while_it_waits(void **state)
 {
     (void)state;
@@ -487,8 +488,8 @@ static void stop_when_read(struct owner *o, enum event e)
         stream_pause(&o->s);
 }
 
-/* Who has nothing more, must not read or is at its end leaves the ring, and is watched again when
- * it may go on. */
+/* A stream that has nothing more to read, must not read or is at its end leaves the ring, and is
+ * watched again when it may continue. */
 static void bulk_ends_with_its_reason(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Datagrams on a real loop, between sockets of our own on loopback. */
+/* Datagrams on a real loop, between sockets of the test on loopback. */
 #include "net/udp.h"
 
 #include <setjmp.h>
@@ -81,7 +81,7 @@ static void hear(struct end *e)
         uv_run(&w.loop, UV_RUN_ONCE);
 }
 
-/* There and back, to the address that was asked. */
+/* A request and its answer, from the address that was asked. */
 static void there_and_back(void **state)
 {
     (void)state;
@@ -106,7 +106,7 @@ static void there_and_back(void **state)
         hear(&two);
         assert_int_equal(two.n, 6);
         assert_true(addr_equal(&two.path.peer, &to.peer));
-        /* nothing of it stays where the next one comes in */
+        /* nothing of it remains where the next one is received */
         for (size_t k = 0; k < 6; k++)
             assert_int_equal(w.window[k], 0);
         pair_close();
@@ -131,7 +131,7 @@ static void sizes(void **state)
     pair_close();
 }
 
-/* More than one callback takes, in their order. */
+/* More than one callback receives, in order. */
 static void many(void **state)
 {
     (void)state;
@@ -145,7 +145,7 @@ static void many(void **state)
     pair_close();
 }
 
-/* To a port that nobody has: the answer of the kernel there is no end of ours. */
+/* To a port without a socket: the ICMP error does not end the sending socket. */
 static void nobody(void **state)
 {
     (void)state;
