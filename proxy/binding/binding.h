@@ -1,7 +1,6 @@
 /* binding: the crypto-binding of SSTP ([MS-SSTP] 3.2.5.2, 3.3.5.2.3). Verifies that the client's
  * Call Connected was made for this gate's certificate and this call, and re-signs it for the
- * backend's certificate. Pure functions on octets; hashes and MACs are compared in constant time.
- */
+ * backend's certificate. Pure functions on octets; hashes and MACs compare in constant time. */
 #ifndef SSTPGATE_BINDING_BINDING_H
 #define SSTPGATE_BINDING_BINDING_H
 

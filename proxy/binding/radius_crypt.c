@@ -262,8 +262,7 @@ struct radius_key_list {
     size_t count;
 };
 
-/* Adds the key of MS-MPPE-Send-Key or -Recv-Key: a salt, the length of the key, the key, padding.
- */
+/* Adds the key of MS-MPPE-Send-Key or -Recv-Key: salt, length of the key, key, padding. */
 static void key_add(struct radius_key_list *all, struct span value, const struct radius_side *side)
 {
     uint8_t plain[KEYS_PLAIN_MAX];
