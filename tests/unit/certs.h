@@ -1,5 +1,5 @@
-/* certs: keys and certificates for tests, made with libcrypto at run time, in a folder that is
- * gone when the test is. To be included behind cmocka.h. */
+/* certs: keys and certificates for tests, generated with libcrypto at run time, in a directory that
+ * certs_fini() removes. To be included after cmocka.h. */
 #ifndef SSTPGATE_TESTS_CERTS_H
 #define SSTPGATE_TESTS_CERTS_H
 
@@ -26,17 +26,18 @@ struct certs {
 struct cert {
     X509 *x509;
     EVP_PKEY *key;
-    const char *pem; /* the leaf, its issuer where it has one, and the key */
+    const char *pem; /* a file with the leaf, its issuer if it has one, and the key */
 };
 
 struct cert_spec {
-    const char *name;            /* "DNS:vpn.test,IP:127.0.0.1"; NULL: a CA */
-    const char *common;          /* common name; NULL: made of name or file */
-    int hours;                   /* how long it is valid; 0: for a day */
-    bool rsa;                    /* else P-256 */
-    bool sha1;                   /* signed with it */
-    const struct cert *issuer;   /* NULL: self-signed */
-    const struct cert *same_key; /* takes the key of another one: RSA keys are slow to make */
+    const char *name;          /* "DNS:vpn.test,IP:127.0.0.1"; NULL: a CA */
+    const char *common;        /* common name; NULL: name or file */
+    int hours;                 /* validity; 0: a day */
+    bool rsa;                  /* RSA 2048; false: P-256 */
+    bool sha1;                 /* signed with SHA1 */
+    const struct cert *issuer; /* NULL: self-signed */
+    const struct cert
+        *same_key; /* uses the key of another one, because RSA keys are slow to generate */
 };
 
 static inline void certs_init(struct certs *c)
@@ -116,7 +117,7 @@ static inline void cert_make(struct certs *c, struct cert *out, const char *file
     assert_int_equal(fclose(f), 0);
 }
 
-/* A context for one certificate; the first thing that is wrong, in error, and NULL otherwise. */
+/* Returns a context with one certificate; NULL: *error has the first error. */
 static inline void certs_on_error(void *arg, size_t certificate, const char *text)
 {
     char *error = arg;
@@ -139,7 +140,7 @@ static inline void cert_free(struct cert *cert)
     EVP_PKEY_free(cert->key);
 }
 
-/* Does der hold exactly this certificate? */
+/* Returns whether der is exactly this certificate. */
 static inline bool cert_is(const struct cert *cert, struct span der)
 {
     unsigned char *own = NULL;

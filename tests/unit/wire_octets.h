@@ -1,5 +1,5 @@
 /* wire_octets: octets for the tests of proxy/wire, from hex or text, in blocks of exactly their
- * size so that a sanitizer sees a read past the end. To be included behind cmocka.h. */
+ * size so that a sanitizer detects a read past the end. To be included after cmocka.h. */
 #ifndef SSTPGATE_TESTS_WIRE_OCTETS_H
 #define SSTPGATE_TESTS_WIRE_OCTETS_H
 
@@ -19,7 +19,7 @@ static inline struct span octets_copy(struct span s)
     return span_of(p, s.n);
 }
 
-/* Lower-case hex; spaces are for the reader; text between single quotes stands for itself. */
+/* Lower-case hex; spaces are ignored; text between single quotes is copied as it is. */
 static inline struct span octets_hex(const char *text)
 {
     static const char digits[] = "0123456789abcdef";

@@ -1,5 +1,5 @@
-/* Two TLS connections that talk to each other in memory, octets cut, delayed or cut off; and peers
- * that are OpenSSL itself, to do what our side never would. */
+/* Two TLS connections that talk to each other in memory, with bytes cut, delayed or cut off; and
+ * peers of plain OpenSSL, which do what a tls_conn never does. */
 #include "tls/tls_conn.h"
 
 #include <setjmp.h>
@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-/* cmocka wants the four above before it */
+/* cmocka needs the first four headers above it */
 #include <cmocka.h>
 
 #include "certs.h"
@@ -63,7 +63,7 @@ struct octets {
 
 struct side {
     struct tls_conn *c;
-    struct octets out; /* what its sink took */
+    struct octets out; /* bytes that its sink has got */
     bool done;
 };
 
@@ -106,7 +106,7 @@ struct pair {
     struct side server, client;
 };
 
-/* The contexts become the pair's. */
+/* Takes ownership of the contexts. */
 static void pair_init(struct pair *p, struct tls_ctx *server, struct tls_ctx *client,
                       const char *sni, const char *verify_name)
 {
@@ -135,8 +135,8 @@ static void pair_free(struct pair *p)
     tls_ctx_free(p->client_ctx);
 }
 
-/* Gives octets to a side in its handshake, cut into pieces; octets behind it stay inside. Each
- * piece lies on the heap alone, and is gone when the call returns. */
+/* Feeds octets to a side in its handshake, in pieces; those after the handshake stay unread. Each
+ * piece has a heap block of its own, which is freed when the call returns. */
 static enum err shake(struct side *to, struct span octets, size_t piece)
 {
     enum err e = to->done ? ERR_OK : tls_conn_handshake(to->c);
@@ -151,7 +151,7 @@ static enum err shake(struct side *to, struct span octets, size_t piece)
             e = tls_conn_handshake(to->c);
         if (e == ERR_OK) {
             to->done = true;
-            /* tickets and the like; there is no data yet */
+            /* tickets, for example; no data has arrived */
             enum err r = tls_conn_read(to->c, none, sizeof none, &n);
             if (r != ERR_MORE)
                 e = r;
@@ -163,7 +163,7 @@ static enum err shake(struct side *to, struct span octets, size_t piece)
     return e;
 }
 
-/* Lets both talk until both are done or one has failed. Says how the two ended. */
+/* Runs the handshake until both sides are done or one has failed, and returns both results. */
 static void handshake(struct pair *p, size_t piece, enum err *server, enum err *client)
 {
     *server = ERR_MORE;
@@ -189,8 +189,8 @@ static void handshake_ok(struct pair *p)
                  (int)client, tls_conn_error(p->client.c));
 }
 
-/* Gives all that `from` has sent to `to`, in pieces; collects the plaintext. Returns what the last
- * read said. */
+/* Feeds all that `from` has sent to `to`, in pieces, and collects the plaintext. Returns the result
+ * of the last read. */
 static enum err move(struct side *from, struct side *to, size_t piece, struct octets *text)
 {
     struct octets o = taken(from);
@@ -230,7 +230,7 @@ static void both_talk(struct pair *p)
     says(&p->server, &p->client, "from the server", SIZE_MAX);
 }
 
-/* ---- the plain way ---- */
+/* ---- without faults ---- */
 
 static void each_version_shakes_hands_and_talks(void **state)
 {
@@ -287,8 +287,8 @@ static void the_leaf_is_the_one_that_was_shown(void **state)
         }
 }
 
-/* RFC 5246 A.5: no certificate is sent then, so there is none to hash. A context of ours never
- * offers such a suite, so the test sets it behind the context's back. */
+/* RFC 5246 A.5: no certificate is sent, so there is none to hash. A tls_ctx never offers such a
+ * suite, so the test sets it on the SSL_CTX. */
 static void an_anonymous_cipher_shows_no_leaf(void **state)
 {
     (void)state;
@@ -337,7 +337,7 @@ static void data_does_not_care_where_it_is_cut(void **state)
     pair_free(&p);
 }
 
-/* The peer stops in the middle: no side is ever done, fails, or keeps anything. */
+/* The peer stops in the middle: no side finishes, fails, or keeps bytes. */
 static void a_handshake_that_is_cut_off_waits(void **state)
 {
     (void)state;
@@ -387,7 +387,7 @@ static void close_notify_ends_one_direction(void **state)
     }
 }
 
-/* At once, and in the place of the client's second flight. */
+/* At the start, and instead of the client's second flight. */
 static void a_close_notify_in_the_handshake_is_a_failure_with_a_text(void **state)
 {
     (void)state;
@@ -495,7 +495,7 @@ static void each_write_is_one_record(void **state)
                  {2 * TLS_RECORD_MAX, 2},
                  {3 * TLS_RECORD_MAX, 3}};
     for (int old = 0; old < 2; old++) {
-        /* with CBC in TLS 1.0 a record goes before each one, against guessing (BEAST) */
+        /* with CBC in TLS 1.0 an empty record precedes each record, against BEAST */
         const struct tls_settings s = {TLS_1_2, old ? TLS_1_2 : TLS_1_3, -1, NULL, NULL, NULL};
         struct pair p;
         pair_init(&p, server_ctx(&s, ec.pem), client_ctx(&s, NULL), NULL, NULL);
@@ -513,7 +513,7 @@ static void each_write_is_one_record(void **state)
 
 /* ---- memory ---- */
 
-/* Blocks in which a record has room, of all that OpenSSL holds. */
+/* The number of OpenSSL's blocks that are large enough for a record. */
 static int large_blocks;
 
 static bool is_large(void *p)
@@ -554,7 +554,7 @@ static void a_rest_gives_back_the_buffers(void **state)
     pair_modern(&p);
     handshake_ok(&p);
     both_talk(&p);
-    assert_true(large_blocks > before); /* else there is nothing to see here */
+    assert_true(large_blocks > before); /* otherwise the test shows nothing */
     tls_conn_rest(p.server.c);
     tls_conn_rest(p.client.c);
     assert_int_equal(large_blocks, before);
@@ -562,7 +562,8 @@ static void a_rest_gives_back_the_buffers(void **state)
     pair_free(&p);
 }
 
-/* Part of a record is there, at each cut, or a record that was read in part: nothing is lost. */
+/* With part of a record, cut at each position, or a record that was read in part: nothing is lost.
+ */
 static void a_rest_amid_a_record_loses_nothing(void **state)
 {
     (void)state;
@@ -610,7 +611,7 @@ static void levels_and_versions_belong_to_one_context(void **state)
     if (OpenSSL_version_num() < 0x30500000) {
         assert_null(served);
         assert_non_null(strstr(error, weak.pem));
-    } else { /* it checks the key of its own certificate; the signature is for its peers to check */
+    } else { /* it checks the key of its own certificate, but not the signature */
         assert_non_null(served);
         pair_init(&p, served, client_ctx(&strict, ca.pem), NULL, "old.test");
         handshake(&p, SIZE_MAX, &server, &client);
@@ -620,7 +621,7 @@ static void levels_and_versions_belong_to_one_context(void **state)
         pair_free(&p);
     }
 
-    /* a client that knows TLS 1.0 only: one listener takes it, the other one does not */
+    /* a client that has TLS 1.0 only: one listener accepts it, the other does not */
     pair_init(&p, lax, client_ctx(&oldest, NULL), NULL, NULL);
     handshake_ok(&p);
     assert_string_equal(tls_conn_version(p.client.c), "TLSv1");
@@ -634,10 +635,10 @@ static void levels_and_versions_belong_to_one_context(void **state)
     assert_int_equal(server, ERR_TLS);
     assert_int_equal(client, ERR_TLS);
     assert_string_not_equal(tls_conn_error(p.server.c), "");
-    assert_non_null(strstr(tls_conn_error(p.client.c), "alert")); /* and was told why */
+    assert_non_null(strstr(tls_conn_error(p.client.c), "alert")); /* it got the reason */
     pair_free(&p);
 
-    /* verifying a chain with SHA1: refused by the strict client, taken by the lax one */
+    /* a chain with SHA1: refused by the strict client, accepted by the lax client */
     pair_init(&p, server_ctx(&old, weak.pem), client_ctx(&strict, ca.pem), NULL, "old.test");
     handshake(&p, SIZE_MAX, &server, &client);
     assert_int_equal(client, ERR_TLS);
@@ -688,16 +689,16 @@ static void what_a_context_cannot_use_is_named(void **state)
     } cases[] = {
         {&modern, missing, NULL, "No such file"},
         {&modern, empty, NULL, ""},
-        {&modern, locked, NULL, ""}, /* and it does not ask for the passphrase at a terminal */
-        {&modern, leaf, NULL, ""},   /* no key in it */
+        {&modern, locked, NULL, ""}, /* does not prompt for the passphrase at a terminal */
+        {&modern, leaf, NULL, ""},   /* without a key */
         {&modern, leaf, missing, "No such file"},
-        {&modern, leaf, rsa.pem, ""}, /* somebody else's */
+        {&modern, leaf, rsa.pem, ""}, /* the key of another certificate */
         {&bad_list, ec.pem, NULL, "ciphers"},
         {&bad_suites, ec.pem, NULL, "ciphersuites"},
         {&no_suites, ec.pem, NULL, "ciphers: the list is empty"},
         {&bad_group, ec.pem, NULL, "groups: OpenSSL 3"},
         {&bad_group, ec.pem, NULL, "does not know 'P-255'"},
-#if OPENSSL_VERSION_NUMBER < 0x30500000L /* from 3.5 on the second one is ignored */
+#if OPENSSL_VERSION_NUMBER < 0x30500000L /* since 3.5 the second one is ignored */
         {&group_twice, ec.pem, NULL, "groups: the list has a group twice"},
 #endif
     };
@@ -763,13 +764,13 @@ static void chains_and_names_are_verified(void **state)
             } else {
                 assert_string_not_equal(tls_conn_error(p.client.c), "");
                 assert_null(strstr(tls_conn_error(p.client.c), "unknown error"));
-                assert_int_not_equal(server, ERR_MORE); /* an alert went out */
+                assert_int_not_equal(server, ERR_MORE); /* an alert was sent */
             }
             pair_free(&p);
         }
 }
 
-/* ---- peers that are OpenSSL itself ---- */
+/* ---- peers of plain OpenSSL ---- */
 
 struct raw {
     SSL_CTX *ctx;
@@ -875,7 +876,7 @@ static void nothing_can_be_resumed(void **state)
     }
 }
 
-/* A server that hands out tickets gets a full handshake each time. */
+/* A server that issues tickets gets a full handshake each time. */
 static void we_never_resume(void **state)
 {
     (void)state;
@@ -905,7 +906,7 @@ static void we_never_resume(void **state)
     }
 }
 
-/* Both are connected, `peer` as the client of ours. */
+/* Connects `peer` as the client of ours. */
 static void raw_client(struct raw *peer, struct side *ours, struct tls_ctx *server, SSL_CTX *ctx)
 {
     *ours = (struct side){0};
@@ -962,7 +963,7 @@ static void new_keys_on_the_way(void **state)
     raw_client_free(&peer, &ours, server);
 }
 
-/* Asks for a renegotiation; its ClientHello lies in peer->out afterwards. */
+/* Requests a renegotiation; peer->out has the ClientHello afterwards. */
 static void renegotiate(struct raw *peer)
 {
     assert_int_equal(SSL_renegotiate(peer->ssl), 1);
@@ -984,14 +985,14 @@ static void renegotiation_is_refused(void **state)
     long len = BIO_get_mem_data(peer.out, &p);
     tls_conn_feed(ours.c, span_of(p, (size_t)len));
     assert_int_equal(tls_conn_read(ours.c, none, sizeof none, &n), ERR_MORE);
-    assert_int_equal(count_records(&ours, 21), 1); /* a warning, and life goes on */
+    assert_int_equal(count_records(&ours, 21), 1); /* a warning; the connection continues */
     assert_int_equal(tls_conn_write(ours.c, span_str("on")), ERR_OK);
     assert_int_equal(count_records(&ours, 23), 1);
     raw_client_free(&peer, &ours, server);
 }
 
-/* A handshake message behind the handshake may come in pieces. Between them OpenSSL cannot write;
- * any peer can bring this about. */
+/* A handshake message after the handshake may be fragmented, and OpenSSL cannot write between the
+ * fragments. Any peer can cause this. */
 static void writing_amid_a_handshake_message_is_no_accident(void **state)
 {
     (void)state;
@@ -1022,7 +1023,7 @@ static void writing_amid_a_handshake_message_is_no_accident(void **state)
     raw_client_free(&peer, &ours, server);
 }
 
-/* ---- what a peer may cost ---- */
+/* ---- limits on the cost of a peer ---- */
 
 struct hello {
     uint8_t octets[70000];
@@ -1148,7 +1149,7 @@ static void new_keys_without_data_have_a_bound(void **state)
     raw_client_free(&peer, &ours, server);
 }
 
-/* A peer may change its keys once for each TLS_MESSAGE_OCTETS of data without a bound. */
+/* A peer may change its keys once for each TLS_MESSAGE_OCTETS of data, without a limit. */
 static void new_keys_behind_data_have_none(void **state)
 {
     (void)state;
@@ -1173,7 +1174,7 @@ static void new_keys_behind_data_have_none(void **state)
     raw_client_free(&peer, &ours, server);
 }
 
-/* Connects a server of plain OpenSSL, whose ctx has the certificate, and a client of ours. */
+/* Connects a server of plain OpenSSL, whose ctx has the certificate, and a tls_conn client. */
 static void raw_server(struct raw *peer, struct side *ours, struct tls_ctx *client, SSL_CTX *ctx,
                        const char *name)
 {
@@ -1235,7 +1236,7 @@ static EVP_PKEY *rsa_key(unsigned bits, unsigned primes, const char *exponent)
     return key;
 }
 
-/* With a pin or without verification, too: the key is used before either can be compared. */
+/* Also with a pin or without verification: the key is used before anything is compared. */
 static void keys_that_cost_too_much_are_not_used(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* What holds for a whole context: ALPN, groups, cipher suites, and how errors are reported. Which
- * certificate a client is shown: test_tls_served.c. */
+/* Properties of a whole context: ALPN, groups, cipher suites, reports of errors. The choice of a
+ * certificate is in test_tls_served.c. */
 #include "tls/tls_ctx.h"
 
 #include <setjmp.h>
@@ -107,8 +107,8 @@ static void no_list_offers_dhe_or_what_protects_nothing(void **state)
     }
 }
 
-/* The CPU time that a server takes for a ClientHello with a share of this group, in ns: the least
- * of several, because other programs can only make it longer. */
+/* Returns the CPU time of a server for a ClientHello with a share of this group, in ns: the least
+ * of several, because other programs can only increase it. */
 static uint64_t cost_of(struct tls_ctx *ctx, const char *group)
 {
     SSL_CTX *client_ctx = SSL_CTX_new(TLS_client_method());
@@ -138,7 +138,7 @@ static uint64_t cost_of(struct tls_ctx *ctx, const char *group)
     return least;
 }
 
-/* Measured: P-384 12, P-521 6, X448 3, P-256 1.3; ffdhe8192, were it taken, 800. */
+/* Measured: P-384 12, P-521 6, X448 3, P-256 1.3; ffdhe8192 would be 800. */
 static void no_group_costs_more_than_twenty_times_x25519(void **state)
 {
     (void)state;

@@ -58,10 +58,34 @@ static void the_end_is_seen_coming(void **state)
     tls_ctx_free(ctx);
 }
 
+static void staples_and_large_keys_are_warned_about(void **state)
+{
+    char text[TLS_ERROR_MAX];
+    struct tls_expiry e = {.file = "a.pem", .ocsp_file = "a.ocsp", .rsa_bits = TLS_RSA_USUAL};
+
+    (void)state;
+    assert_null(tls_key_text(&e, text));
+    assert_null(tls_staple_text(&e, text));
+    e.staple = TLS_STAPLE_FRESH;
+    assert_null(tls_staple_text(&e, text));
+    e.staple = TLS_STAPLE_STALE;
+    assert_string_equal(tls_staple_text(&e, text),
+                        "a.ocsp: the OCSP response is stale or not yet valid, so it is not sent");
+    e.staple = TLS_STAPLE_REVOKED;
+    assert_string_equal(
+        tls_staple_text(&e, text),
+        "a.ocsp: the OCSP response does not report the certificate as good, so it is not sent");
+    e.rsa_bits = 8192;
+    assert_string_equal(tls_key_text(&e, text),
+                        "a.pem: its RSA key has 8192 bits, so each handshake takes about 64 times "
+                        "the CPU time of a 2048-bit key");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_is_seen_coming),
+        cmocka_unit_test(staples_and_large_keys_are_warned_about),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

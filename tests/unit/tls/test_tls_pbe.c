@@ -11,7 +11,8 @@
 
 enum { FEW = 0x010101, MANY = 0x7fffff }; /* both are three octets of DER */
 
-/* Replaces the nth count of FEW iterations by MANY. Making a file with so many takes too long. */
+/* Replaces the nth count of FEW iterations by MANY, because writing a file with so many takes too
+ * long. */
 static bool patch(unsigned char *der, size_t n, unsigned nth)
 {
     static const unsigned char few[] = {2, 3, 1, 1, 1};
@@ -52,7 +53,8 @@ static void containers_with_too_many_iterations_are_refused(void **state)
         }
 }
 
-/* An encrypted key among bags that are encrypted as a whole: its count is not in plain sight. */
+/* An encrypted key in bags that are encrypted as a whole: its count is readable only after
+ * decryption. */
 static void hidden_iterations_count(void **state)
 {
     (void)state;
@@ -70,7 +72,7 @@ static void hidden_iterations_count(void **state)
     PKCS12 *p12 = PKCS12_add_safes(parts, 0);
     assert_int_equal(PKCS12_set_mac(p12, "secret", 6, NULL, 0, 2000, NULL), 1);
     assert_true(tls_pbe_pkcs12(p12, "secret") == 2000 + 2000 + MANY);
-    assert_true(tls_pbe_pkcs12(p12, "wrong") == 2000 + 2000); /* which nobody can open, then */
+    assert_true(tls_pbe_pkcs12(p12, "wrong") == 2000 + 2000); /* the bags cannot be opened */
     PKCS12_free(p12);
     sk_PKCS7_pop_free(parts, PKCS7_free);
     sk_PKCS12_SAFEBAG_pop_free(bags, PKCS12_SAFEBAG_free);

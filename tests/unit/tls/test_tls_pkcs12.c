@@ -10,8 +10,8 @@
 
 #include "tls_fixture.h"
 
-/* A container with far and all that is above it, in no good order. old: as Windows Server 2008
- * makes it. */
+/* Writes a container with far and its issuers, not in the order of the chain. old: in the format of
+ * Windows Server 2008. */
 static const char *write_pfx(const char *name, const char *passphrase, bool old, bool with_key)
 {
     OSSL_LIB_CTX *lib = OSSL_LIB_CTX_new();
@@ -77,7 +77,7 @@ static void pkcs12_old_and_new(void **state)
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
             is_about(bad_ctx(&bad[i].c, 1), bad[i].text);
     }
-    /* nothing of it is left to the rest of the process */
+    /* the legacy provider is not visible to the rest of the process */
     assert_int_equal(OSSL_PROVIDER_available(NULL, "legacy"), 0);
     assert_null(EVP_CIPHER_fetch(NULL, "RC2-40-CBC", NULL));
     ERR_clear_error();

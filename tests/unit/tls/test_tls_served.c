@@ -28,13 +28,13 @@ static void the_name_chooses(void **state)
     } cases[] = {
         {"vpn.test", &ec, true},      {"www.test", &ec, true},
         {"VPN.TEST", &ec, true},      {"vpn.test.", &ec, true},
-        {"two.test", &two, true}, /* its own, although *.test stands above it */
+        {"two.test", &two, true}, /* exact, although *.test is first in the list */
         {"other.test", &star, true},  {"test", &star, true},
         {"a.deep.test", &deep, true}, {"deep.test", &star, true},
         {"cn.example", &cn, true},    {"a.b.deep.test", &ec, false}, /* one label only */
         {"a.b.test", &ec, false},     {".test", &ec, false},
         {"vpn.tes", &ec, false},      {"xvpn.test.example", &ec, false},
-        {"127.0.0.1", &ec, false}, /* RFC 6066 3: no names */
+        {"127.0.0.1", &ec, false}, /* RFC 6066 3: an address is not a name */
         {"ca.pem", &ec, false},       {".", &ec, false},
         {NULL, &ec, false},
     };
@@ -108,7 +108,7 @@ static void the_client_settles_the_kind_of_key(void **state)
             ask.sni = "nowhere.test";
             shows(ctx, &ask, cases[i].cert);
         }
-        /* that name has one certificate only */
+        /* this name has one certificate only */
         shows(ctx, &(struct ask){.sni = "www.test"}, &ec);
         assert_false(meet(ctx, &(struct ask){.sni = "www.test", .sigalgs = only_rsa}).ok);
         shows(ctx, &(struct ask){.sni = "two.test"}, &two);

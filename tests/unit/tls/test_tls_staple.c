@@ -30,7 +30,7 @@ static OCSP_RESPONSE *response(const struct cert *about, int status, long from, 
     return r;
 }
 
-/* Takes r. */
+/* Takes ownership of r. */
 static const char *write_response(const char *name, OCSP_RESPONSE *r, const char *behind)
 {
     unsigned char *der = NULL;

@@ -1,6 +1,6 @@
 /* tls_fixture: certificates, contexts and clients for the tests of proxy/tls. The client is OpenSSL
  * itself; every handshake checks that tls_conn_leaf() is the leaf that the client has received. To
- * be included behind cmocka.h. */
+ * be included after cmocka.h. */
 #ifndef SSTPGATE_TESTS_TLS_FIXTURE_H
 #define SSTPGATE_TESTS_TLS_FIXTURE_H
 
@@ -55,7 +55,7 @@ static inline int fixture_teardown(void **state)
 
 /* ---- contexts ---- */
 
-/* All that is reported, as "INDEX: TEXT" lines; the settings are '-'. */
+/* Collects errors as "INDEX: TEXT" lines; the index of the settings is '-'. */
 static inline void on_error(void *arg, size_t certificate, const char *text)
 {
     FILE *f = arg;
@@ -89,7 +89,7 @@ static inline struct tls_ctx *good_ctx(const struct tls_settings *s,
     return ctx;
 }
 
-/* What is said about c, which cannot be used. */
+/* Returns the errors about c, which must have some; the caller frees. */
 static inline char *bad_ctx(const struct tls_certificate *c, size_t n)
 {
     char *errors;
@@ -134,7 +134,7 @@ struct shown {
     bool ok;
     int reason; /* of the client's failure */
     X509 *leaf;
-    size_t chain; /* certificates that came */
+    size_t chain; /* number of certificates received */
     char alpn[32];
     unsigned char staple[4096];
     long staple_n; /* -1: none */
@@ -183,7 +183,7 @@ static inline int on_status(SSL *ssl, void *arg)
     return 1;
 }
 
-/* Lets a client with these wishes meet a server of ctx. */
+/* Connects a client with these settings to a server of ctx. */
 static inline struct shown meet(struct tls_ctx *ctx, const struct ask *ask)
 {
     struct shown shown = {.staple_n = -1};
@@ -217,7 +217,7 @@ static inline struct shown meet(struct tls_ctx *ctx, const struct ask *ask)
         else
             break;
     }
-    if (e == ERR_TLS && shown.reason == 0) { /* the alert */
+    if (e == ERR_TLS && shown.reason == 0) { /* reads the alert */
         r = SSL_do_handshake(client);
         shown.reason = ERR_GET_REASON(ERR_peek_error());
         ERR_clear_error();

@@ -1,4 +1,4 @@
-/* http_fixture: heads and vectors for the tests of proxy/wire/http_*. To be included behind
+/* http_fixture: heads and vectors for the tests of proxy/wire/http_*. To be included after
  * cmocka.h. */
 #ifndef SSTPGATE_TESTS_HTTP_FIXTURE_H
 #define SSTPGATE_TESTS_HTTP_FIXTURE_H
@@ -16,7 +16,7 @@
 #define TEXT(name, head, behind) name, head behind, sizeof(head) - 1
 #define WHOLE(name, head) TEXT(name, head, "")
 
-/* `text` is refused with the octet before `told`, not earlier and not later. */
+/* Of `text`, the first `told` octets are refused, and fewer are not. */
 struct bad {
     const char *name;
     enum err err;

@@ -29,7 +29,7 @@ static void build_request(void **state)
     assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
 }
 
-/* A correlation that could not go into a log as it is stays out. */
+/* A correlation that is not safe in a log is left out. */
 static void build_request_odd_correlation(void **state)
 {
     static const char *const odd[] = {"a b", "a\r\nX: y", "a\x80", "a_b", "a\"b"};
@@ -85,7 +85,7 @@ static void build_request_tenant(void **state)
     assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
 }
 
-/* All of it together is what the room is for. */
+/* HTTP_BUILD_MAX is enough for the longest host, tenant and correlation. */
 static void build_request_longest(void **state)
 {
     uint8_t out[HTTP_BUILD_MAX];

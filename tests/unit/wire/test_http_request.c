@@ -9,10 +9,10 @@
 #include "http_fixture.h"
 #include "wire/http_uri.h"
 
-/* A request and what is to be read from it. */
+/* A request and the expected result. */
 struct good {
     const char *name, *text;
-    size_t n; /* octets of the head; the rest of text is what follows it */
+    size_t n; /* octets of the head; the rest of text follows it */
     bool sstp;
     const char *host, *tenant, *correlation;
     bool is_head;
@@ -93,7 +93,7 @@ static const struct good good[] = {
     {WHOLE("escaped host", LINE "Host: a%C3%a9_~b,c\r\n" LENGTH END), .sstp = true,
      .host = "a%C3%a9_~b,c"},
 
-    /* for somebody else */
+    /* not SSTP */
     {WHOLE("GET", "GET / HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
     {WHOLE("HEAD", "HEAD / HTTP/1.1\r\nHost: a\r\n" END), .host = "a", .is_head = true},
     {WHOLE("head is a method of its own", "head / HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
@@ -135,7 +135,7 @@ static const struct good good[] = {
            "SSTP_DUPLEX_POST " PATH "%2 HTTP/1.1\r\n" HOST LENGTH END),
      .host = "vpn.example.com"},
 
-    /* SSTP that is not quite right is a request like any other */
+    /* SSTP with a flaw is not SSTP */
     {WHOLE("SSTP with HTTP/1.0", "SSTP_DUPLEX_POST " PATH " HTTP/1.0\r\n" HOST LENGTH END),
      .host = "vpn.example.com", .flaw = ERR_VERSION},
     {WHOLE("SSTP with HTTP/1.0 without a field", "SSTP_DUPLEX_POST " PATH " HTTP/1.0\r\n" END),
@@ -262,7 +262,7 @@ static void good_requests(void **state)
     }
 }
 
-/* Each beginning of a head wants more; the head alone is enough. */
+/* Each beginning of a head needs more octets; the head alone is enough. */
 static void good_requests_split(void **state)
 {
     (void)state;
@@ -340,7 +340,7 @@ static void bad_requests_split(void **state)
     }
 }
 
-/* A line of `n` octets behind the beginning of a head, the rest of the head behind it. */
+/* Returns a head of n octets, which ends amid a line, and rest. */
 static struct span long_request(size_t n, const char *rest)
 {
     static const char begin[] = LINE HOST LENGTH "X: ";
@@ -371,7 +371,7 @@ static void request_limit(void **state)
                          cut < HTTP_HEAD_MAX ? ERR_MORE : ERR_TOO_LARGE);
     octets_free(in);
 
-    /* what is wrong inside the limit is told, what is wrong behind it is not reached */
+    /* an error inside the limit is reported, an error behind it is not reached */
     in = long_request(HTTP_HEAD_MAX - 1, "\n");
     assert_int_equal(http_request_parse(in, &r), ERR_SYNTAX);
     octets_free(in);
@@ -398,8 +398,7 @@ static void host_limit(void **state)
     assert_int_equal(http_request_parse(span_str(text), &r), ERR_SYNTAX);
 }
 
-/* The first of two correlations is kept, and a refused request leaves nothing that could be used.
- */
+/* The first of two correlations is kept, and the result of a refused request is empty. */
 static void fields_kept(void **state)
 {
     struct http_request r;
@@ -417,7 +416,7 @@ static void fields_kept(void **state)
     assert_int_equal(r.len, 0);
 }
 
-/* A rule must not judge a tenant that is too long for the backend to be told. */
+/* A rule must not judge a tenant that is too long to be sent to the backend. */
 static void too_long_a_tenant_is_not_sstp(void **state)
 {
     char request[1024];

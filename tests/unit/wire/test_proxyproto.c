@@ -13,7 +13,7 @@
 #define ENDS6 SOURCE6 "20010db80000000000000000000000ff dca4 01bb"
 #define MAPPED "00000000000000000000ffff"
 
-/* What haproxy 2.6.12 (Debian) sent: send-proxy, send-proxy-v2, a health check, and
+/* Sent by haproxy 2.6.12 (Debian): send-proxy, send-proxy-v2, a health check, and
  * `proxy-v2-options ssl,cert-cn,ssl-cipher,cert-sig,cert-key,authority,crc32c,unique-id`. */
 #define HAPROXY_V1 "'PROXY TCP4 127.0.0.1 127.0.0.1 33096 57319' 0d0a"
 #define HAPROXY_V1_IP6 "'PROXY TCP6 ::1 ::1 33996 41553' 0d0a"
@@ -103,7 +103,7 @@ static const struct good good[] = {
      "c6336407 01bb", 0, true, ""},
 };
 
-/* RFC 4960 appendix B, another way than that of the code: from a table, as the RFC has it. */
+/* Computes RFC 4960 appendix B from a table, as in the RFC and unlike the code under test. */
 static uint32_t crc32c_by_table(struct span s)
 {
     static uint32_t table[256];
@@ -119,7 +119,7 @@ static uint32_t crc32c_by_table(struct span s)
     return ~crc;
 }
 
-/* As octets_hex; a final "@" stands for the four octets of the right checksum. */
+/* As octets_hex(); a final "@" becomes the four octets of the correct checksum. */
 static struct span header(const char *hex)
 {
     char text[4000];
@@ -213,7 +213,7 @@ static void every_tlv(void **state)
 struct bad {
     const char *name;
     enum err err;
-    unsigned told; /* the octets that show it: with one less the answer is ERR_MORE; 0: all */
+    unsigned told; /* octets that show the error: with fewer the result is ERR_MORE; 0: all */
     const char *hex;
 };
 
@@ -359,7 +359,7 @@ static void unique_id_of_its_length(void **state)
     assert_int_equal(proxyproto_parse(span_of(octets, sizeof octets), &p), ERR_LENGTH);
 }
 
-/* The longest header there may be needs PROXYPROTO_MAX octets, and no more. */
+/* The longest valid header has PROXYPROTO_MAX octets. */
 static void greatest_length(void **state)
 {
     uint8_t *octets = calloc(1, PROXYPROTO_MAX);
@@ -456,7 +456,7 @@ static void build_v2(void **state)
     assert_octets(span_of(out, build(out, &p)), SIGNATURE "20 00 0000");
 }
 
-/* What haproxy sent is read, built and read again: the same is found. */
+/* haproxy's headers are parsed, built and parsed again, with the same result. */
 static void there_and_back(void **state)
 {
     static const char *const headers[] = {HAPROXY_V2, HAPROXY_V2_IP6, HAPROXY_CHECK, HAPROXY_TLS,
@@ -502,7 +502,7 @@ static void no_room(void **state)
     assert_int_equal(proxyproto_build_v2(room, sizeof room, &p), PROXYPROTO_MAX);
     p.authority.n++;
     assert_int_equal(proxyproto_build_v2(room, sizeof room, &p), 0);
-    p.authority = span_of(large, 65536); /* of which the length field would show nothing */
+    p.authority = span_of(large, 65536); /* a multiple of 65536: its length field would be 0 */
     assert_int_equal(build(out, &p), 0);
     p.authority.n = 0;
     p.tls.cipher = span_of(large, 65535);

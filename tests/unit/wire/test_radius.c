@@ -33,10 +33,10 @@ static const char *const bad[] = {
     HEAD "0015" AUTHENTICATOR "18",   /* half a header of an attribute */
     HEAD "0016" AUTHENTICATOR "1800", /* attributes that are shorter than their header */
     HEAD "0016" AUTHENTICATOR "1801",
-    HEAD "0016" AUTHENTICATOR "1803",       /* or end behind the packet */
-    HEAD "001a" AUTHENTICATOR "0107'alic'", /* even where the datagram would have it */
+    HEAD "0016" AUTHENTICATOR "1803",       /* or end after the packet */
+    HEAD "001a" AUTHENTICATOR "0107'alic'", /* even if the datagram has more octets */
     HEAD "001a" AUTHENTICATOR USER,
-    HEAD "0015" AUTHENTICATOR, /* more than came */
+    HEAD "0015" AUTHENTICATOR, /* longer than the datagram */
     HEAD "ffff" AUTHENTICATOR,
 };
 
@@ -53,7 +53,7 @@ static void parse(void **state)
         assert_int_equal(p.whole.n, good[i].len);
         assert_octets(p.authenticator, AUTHENTICATOR);
         assert_octets(p.attributes, good[i].attributes);
-        /* A datagram is whole or wrong: cut at any octet it is wrong. */
+        /* A datagram cut at any octet is an error. */
         for (size_t cut = 0; cut < good[i].len; cut++) {
             struct span begin = octets_copy(span_sub(s, 0, cut));
             assert_int_equal(radius_parse(begin, &p), ERR_LENGTH);
@@ -70,7 +70,7 @@ static void parse(void **state)
     }
 }
 
-/* A packet that says 4096 is one, one that says more is none, whatever came. */
+/* A Length of 4096 is accepted, more is not, whatever the size of the datagram. */
 static void longest(void **state)
 {
     (void)state;
@@ -91,7 +91,7 @@ static void longest(void **state)
     assert_int_equal(radius_parse(span_of(octets, sizeof octets), &p), ERR_LENGTH);
 }
 
-/* The packet of these attributes; the caller frees. */
+/* Returns a packet with these attributes; the caller frees. */
 static struct span packet_of(const char *hex, struct radius_packet *p)
 {
     struct span a = octets_hex(hex), s;
@@ -136,7 +136,7 @@ static void walk(void **state)
 
 #define MS "00000137"
 
-/* What of Microsoft is found: the types and values of all, one after the other. */
+/* Returns the types and values of all attributes of Microsoft, one after the other. */
 static const struct {
     const char *name, *hex, *found;
 } vendors[] = {
@@ -231,7 +231,8 @@ static void build(void **state)
     while (!o->full)
         radius_add(o, RADIUS_STATE, span_of(long_value, RADIUS_VALUE_MAX - 1));
     assert_false(radius_end(o));
-    o->full = false; /* what is there is whole, and what is left can be filled to the last octet */
+    o->full =
+        false; /* the packet is still well formed, and its rest can be filled to the last octet */
     radius_add(o, RADIUS_CHAP_PASSWORD, span_of(long_value, RADIUS_MAX - o->len - 2));
     assert_true(radius_end(o));
     assert_int_equal(o->len, RADIUS_MAX);

@@ -91,7 +91,7 @@ static void good_packets_split(void **state)
 struct bad {
     const char *name;
     enum err err;
-    unsigned told; /* the octets that show it: with one less the answer is ERR_MORE */
+    unsigned told; /* octets that show the error: with fewer the result is ERR_MORE */
     const char *hex;
 };
 
@@ -161,7 +161,7 @@ static void reserved_bits(void **state)
     }
 }
 
-/* The whole of hex as one packet, in octets of its own: *owner is to be freed. */
+/* Parses hex as one packet, in a block of its own, *owner, which the caller frees. */
 static struct sstp_packet packet_of(const char *hex, struct span *owner)
 {
     struct sstp_packet p;
@@ -295,7 +295,7 @@ static void connected_messages(void **state)
     assert_octets(out.nonce, NONCE_SHA1);
     assert_octets(out.cert_hash, CERT_SHA1);
     assert_octets(out.mac, MAC_SHA1);
-    /* the offsets that others use are those of the parser */
+    /* the public offsets are the parser's */
     assert_int_equal(owner.p[SSTP_CONNECTED_HASH], out.hash);
     assert_ptr_equal(owner.p + SSTP_CONNECTED_NONCE, out.nonce.p);
     assert_ptr_equal(owner.p + SSTP_CONNECTED_CERT, out.cert_hash.p);
