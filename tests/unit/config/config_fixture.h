@@ -102,7 +102,7 @@ static void case_append(char *to, const char *text)
     strcat(to, text);
 }
 
-/* Returns the minimal section that a line like "<backend>" stands for; else the line itself. */
+/* Returns the minimal section for a line like "<backend>"; for other lines the line itself. */
 static const char *case_expand(const char *line)
 {
     return strcmp(line, "<listener>\n") == 0     ? LISTENER_TEXT

@@ -51,12 +51,12 @@ static void backend_init(struct backend *b, enum backends_balance balance, size_
 
 /* ---- courses -------------------------------------------------------------------------------- */
 
-/* servers: each a weight, with `m` and a digit for max-tunnels and `b` for a backup.
- * course:  c  a call comes and stays        C  one comes and leaves at once
- *          n  the latest one tries the next server
- *          -x one leaves server x           !x server x fails once      +x it is good once
- *          dx drain x                       rx ready x
- *          T  down-time goes by             t  a second goes by
+/* servers: a weight for each, with `m` and a digit for max-tunnels and `b` for a backup.
+ * course:  c  a call starts and stays       C  a call starts and ends at once
+ *          n  the last call tries the next server
+ *          -x a call of server x ends       !x server x fails once      +x it succeeds once
+ *          dx drain x                       rx end the draining of x
+ *          T  down-time passes              t  a second passes
  * chosen:  the server that each c, C and n got, '.' for none. */
 static const struct course {
     enum backends_balance balance;
@@ -69,22 +69,22 @@ static const struct course {
     {BACKENDS_FIRST, false, "1m1 1m1", "ccc", "ab."},
     /* not yet, down */
     {BACKENDS_FIRST, false, "1 1", "!a!aC!aC", "ab"},
-    /* not in a row */
+    /* not consecutive */
     {BACKENDS_FIRST, false, "1 1", "!a!a+a!a!aC", "a"},
-    /* down is tried last, and every down-time by one */
+    /* a server that is down is tried last, and by one call each down-time */
     {BACKENDS_FIRST, false, "1 1", "!a!a!acnn", "ba."},
     {BACKENDS_FIRST, false, "1 1", "!a!a!aCTcCCTC", "babba"},
-    /* that one finds it is down still, or up again */
+    /* that call finds it still down, or up again */
     {BACKENDS_FIRST, false, "1 1", "!a!a!aTC!aCC", "abb"},
     {BACKENDS_FIRST, false, "1 1", "!a!a!aTC+aCC", "aaa"},
-    /* a single one is never left out */
+    /* a single server is never skipped */
     {BACKENDS_FIRST, false, "1", "!a!a!a!aCCC", "aaa"},
     {BACKENDS_ROUNDROBIN, false, "1 1", "!a!a!a!b!b!bCCcnn", "abab."},
-    /* with checks, down is down until they have been good in a row */
+    /* with checks, a server is down until consecutive checks succeed */
     {BACKENDS_FIRST, true, "1 1", "C!aCTCcn", "abbb."},
     {BACKENDS_FIRST, true, "1", "!aC+aC+aC", "..a"},
     {BACKENDS_FIRST, true, "1", "!a+a!a+aC+aC", ".a"},
-    /* only the first failure of all is enough */
+    /* one failure is enough only for a new server */
     {BACKENDS_FIRST, true, "1 1", "+a!a!aC!aC", "ab"},
     /* backups */
     {BACKENDS_ROUNDROBIN, false, "1b 1 1b 1", "CCCcnnnn", "bdbdbac."},
@@ -100,9 +100,9 @@ static const struct course {
     {BACKENDS_ROUNDROBIN, false, "1 2 4", "CCCCCCC", "cbccabc"},
     {BACKENDS_ROUNDROBIN, false, "1 1 1", "CcnC", "abca"},
     {BACKENDS_ROUNDROBIN, false, "1 1m1", "ccc-bccc", "ababaa"},
-    /* who was away gets no more than his part afterwards */
+    /* a server that was down does not catch up */
     {BACKENDS_ROUNDROBIN, true, "1 1", "C!bCCCC+b+bCCCC", "aaaaababa"},
-    /* fewest calls for the weight, in turn where that is the same */
+    /* fewest calls for the weight, in turn if these are equal */
     {BACKENDS_LEASTCONN, false, "1 1 1", "CCCC", "abca"},
     {BACKENDS_LEASTCONN, false, "1 1 1", "cccc-bc", "abcab"},
     {BACKENDS_LEASTCONN, false, "1 1", "ccc-a-acc", "abaab"},
@@ -206,7 +206,7 @@ static void test_courses(void **state)
 
 /* ---- parts ---------------------------------------------------------------------------------- */
 
-/* Of `calls` calls of different clients, how many each server got; they leave at once. */
+/* Counts how many of `calls` calls of different clients each server gets. They end at once. */
 static void spread(struct backends_group *g, unsigned calls, uint64_t now, unsigned *got)
 {
     for (unsigned n = 0; n < calls; n++) {
@@ -242,7 +242,7 @@ static void test_weights(void **state)
         struct backends_group *g = backends_join(NULL, &b.c);
         spread(g, 384 * 100, START, got);
         if (cases[i].balance == BACKENDS_LEASTCONN) {
-            /* none of them stays, so the heaviest is always the best */
+            /* no call stays, so the server with the largest weight is always the best */
             assert_int_equal(got[1], 384 * 100);
         } else {
             near(got[0], 1000, 2 * cases[i].percent);
@@ -253,7 +253,7 @@ static void test_weights(void **state)
     }
 }
 
-/* The part of a server that has come back grows with the time. */
+/* The share of a server that has come up grows with the time. */
 static void test_slow_start(void **state)
 {
     (void)state;
@@ -263,7 +263,7 @@ static void test_slow_start(void **state)
         b.c.slow_start = SLOW;
         struct backends_group *g = backends_join(NULL, &b.c);
         unsigned got[2] = {0};
-        spread(g, 1000, START, got); /* not when all begins */
+        spread(g, 1000, START, got); /* not at the start */
         assert_int_equal(got[0], 500);
         if (drained) {
             assert_true(backends_drain(g, 1, true, START));
@@ -295,7 +295,7 @@ static void places(struct backends_group *g, char *out)
         struct addr who = client_of(n);
         uint64_t tried = 0;
         size_t server;
-        who.port = (uint16_t)n; /* is not looked at */
+        who.port = (uint16_t)n; /* is ignored */
         assert_true(backends_choose(g, &who, &tried, START, &server));
         backends_release(g, server);
         out[n] = (char)('a' + server);
@@ -313,7 +313,7 @@ static void test_source_stays(void **state)
     places(g, after);
     assert_memory_equal(before, after, CLIENTS);
 
-    /* One goes: only its own clients change, and they spread over all others. */
+    /* One server is removed: only its own clients change, and they spread over all others. */
     for (int i = 0; i < FALL; i++)
         backends_report(g, 1, false, "", START);
     unsigned got[5] = {0};
@@ -329,13 +329,13 @@ static void test_source_stays(void **state)
         if (i != 1)
             near(got[i], CLIENTS / 5 / 4, 30);
 
-    /* It comes back, and so do they. */
+    /* It is added again, and gets the same clients. */
     backends_report(g, 1, true, "", START);
     places(g, after);
     assert_memory_equal(before, after, CLIENTS);
     backends_leave(g);
 
-    /* Another order, with one more: only what the new one has drawn changes. */
+    /* Another order and a new server: only the clients of the new server change. */
     struct backend more;
     backend_init(&more, BACKENDS_SOURCE, 6);
     for (size_t i = 0; i < 6; i++)
@@ -354,7 +354,7 @@ static void test_source_stays(void **state)
     backends_leave(g);
 }
 
-/* Where a client goes is the same in every build and on every machine. */
+/* The server of a client is the same in every build and on every machine. */
 static void test_source_is_fixed(void **state)
 {
     (void)state;
@@ -490,7 +490,7 @@ static void test_sharing(void **state)
     backends_leave(old);
     backends_leave(new);
 
-    struct backends_group *fresh = backends_join(all, &b.c); /* nobody was left to remember */
+    struct backends_group *fresh = backends_join(all, &b.c); /* the old state was freed */
     backends_state(fresh, 1, &s);
     assert_true(s.up);
     backends_leave(fresh);
@@ -549,7 +549,7 @@ static void crowd(struct crowd *c, void *(*fn)(void *))
         assert_int_equal(pthread_join(thread[i], NULL), 0);
 }
 
-/* Turns are exact, whoever takes them. */
+/* Turns are exact, whichever thread takes them. */
 static void test_threads_choose(void **state)
 {
     (void)state;
@@ -564,7 +564,7 @@ static void test_threads_choose(void **state)
     backends_leave(c.g);
 }
 
-/* A place is given once. */
+/* max-tunnels is never exceeded. */
 static void test_threads_full(void **state)
 {
     (void)state;
@@ -578,7 +578,7 @@ static void test_threads_full(void **state)
     backends_leave(c.g);
 }
 
-/* Up and down follow each other, and each change has one teller. */
+/* Up and down alternate, and exactly one thread gets each change. */
 static void test_threads_report(void **state)
 {
     (void)state;

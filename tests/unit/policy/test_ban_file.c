@@ -25,13 +25,13 @@ static const struct limits_settings with_bans = {.prefix_ipv4 = 32,
 
 enum { WALL = 1800000000 };
 
-struct folder {
+struct ban_dir {
     char path[64], file[80], problems[4000];
 };
 
-static int make_folder(void **state)
+static int make_dir(void **state)
 {
-    struct folder *f = calloc(1, sizeof *f);
+    struct ban_dir *f = calloc(1, sizeof *f);
     if (f == NULL)
         return -1;
     strcpy(f->path, "/tmp/test-ban-file-XXXXXX");
@@ -42,16 +42,16 @@ static int make_folder(void **state)
     return 0;
 }
 
-static int remove_folder(void **state)
+static int remove_dir(void **state)
 {
-    struct folder *f = *state;
+    struct ban_dir *f = *state;
     unlink(f->file);
-    const int failed = rmdir(f->path); /* nothing else is left in it */
+    const int failed = rmdir(f->path); /* fails if a file is left */
     free(f);
     return failed;
 }
 
-static void write_text(const struct folder *f, const char *text, size_t n)
+static void write_text(const struct ban_dir *f, const char *text, size_t n)
 {
     FILE *out = fopen(f->file, "w");
     assert_non_null(out);
@@ -59,7 +59,7 @@ static void write_text(const struct folder *f, const char *text, size_t n)
     assert_int_equal(fclose(out), 0);
 }
 
-static void assert_text(const struct folder *f, const char *want)
+static void assert_text(const struct ban_dir *f, const char *want)
 {
     char text[2000];
     FILE *in = fopen(f->file, "r");
@@ -69,8 +69,8 @@ static void assert_text(const struct folder *f, const char *want)
     assert_string_equal(text, want);
 }
 
-/* With what was told left in f->problems, the path and what stands before it cut off. */
-static enum err load(struct folder *f, struct limits *l, uint64_t now, int64_t wall)
+/* Loads the file. The problems are in f->problems, without the path. */
+static enum err load(struct ban_dir *f, struct limits *l, uint64_t now, int64_t wall)
 {
     FILE *problems = fmemopen(f->problems, sizeof f->problems, "w");
     assert_non_null(problems);
@@ -82,7 +82,7 @@ static enum err load(struct folder *f, struct limits *l, uint64_t now, int64_t w
 
 #define HEAD "# bans of sstpgate: PREFIX END, in seconds since 1970\n"
 
-static enum err save(const struct folder *f, struct limits *l, uint64_t now, int64_t wall)
+static enum err save(const struct ban_dir *f, struct limits *l, uint64_t now, int64_t wall)
 {
     return ban_file_save(l, f->file, now, wall);
 }
@@ -94,8 +94,8 @@ static void ban(struct limits *l, const char *text, uint64_t left_ms, uint64_t n
     assert_true(limits_restore(l, &net, left_ms, now));
 }
 
-/* As they would be written at START and WALL. */
-static void assert_bans(const struct folder *f, struct limits *l, const char *want)
+/* Compares the bans with the text that is written at START and WALL. */
+static void assert_bans(const struct ban_dir *f, struct limits *l, const char *want)
 {
     assert_int_equal(save(f, l, START, WALL), ERR_OK);
     assert_text(f, want);
@@ -103,10 +103,10 @@ static void assert_bans(const struct folder *f, struct limits *l, const char *wa
 
 static void saved_and_loaded(void **state)
 {
-    struct folder *f = *state;
+    struct ban_dir *f = *state;
     struct limits *l = limits_new(&with_bans);
 
-    assert_int_equal(load(f, l, START, WALL), ERR_OK); /* there is none yet */
+    assert_int_equal(load(f, l, START, WALL), ERR_OK); /* the file does not exist yet */
     assert_string_equal(f->problems, "");
     ban(l, "192.0.2.1", 10 * MINUTE, START);
     ban(l, "2001:db8:1:2::/64", 10 * MINUTE, START + 500);
@@ -120,7 +120,7 @@ static void saved_and_loaded(void **state)
     assert_string_equal(f->problems, "");
     assert_int_equal(save(f, l, 77, WALL + 100), ERR_OK);
     assert_text(f, HEAD "192.0.2.1 1800000600\n2001:db8:1:2::/64 1800000601\n");
-    /* only what has not run out is written */
+    /* expired bans are not written */
     assert_int_equal(save(f, l, 77 + 500000, WALL + 600), ERR_OK);
     assert_text(f, HEAD "2001:db8:1:2::/64 1800000601\n");
     assert_int_equal(limits_lift(l, NULL, 77), 2);
@@ -131,7 +131,7 @@ static void saved_and_loaded(void **state)
 
 static void clocks_that_were_set(void **state)
 {
-    struct folder *f = *state;
+    struct ban_dir *f = *state;
     static const char text[] = "192.0.2.1 1800000601\n192.0.2.2 999999999999999\n"
                                "192.0.2.3 1800000001\n192.0.2.4 1800000000\n192.0.2.5 0\n";
     struct limits *l = limits_new(&with_bans);
@@ -158,7 +158,7 @@ static void clocks_that_were_set(void **state)
 
 static void damaged_lines(void **state)
 {
-    struct folder *f = *state;
+    struct ban_dir *f = *state;
     struct limits *l = limits_new(&with_bans);
     static const char *const bad[] = {
         "192.0.2.1",
@@ -202,13 +202,13 @@ static void damaged_lines(void **state)
 
 static void cut_and_odd_files(void **state)
 {
-    struct folder *f = *state;
+    struct ban_dir *f = *state;
     static const char text[] = "192.0.2.1 1800000100\n192.0.2.2 1800000100\n";
     static const char nul[] = "192.0.2.1 1800000100\0junk\n192.0.2.2 1800000100\n";
     char big[3000];
     struct limits *l;
 
-    /* no cut makes a ban of what is left of a line */
+    /* a truncated line is never a ban */
     for (size_t cut = 0; cut < sizeof text; cut++) {
         l = limits_new(&with_bans);
         write_text(f, text, cut);
@@ -235,7 +235,7 @@ static void cut_and_odd_files(void **state)
 
 static void files_that_fail(void **state)
 {
-    struct folder *f = *state;
+    struct ban_dir *f = *state;
     struct limits *l = limits_new(&with_bans);
     char path[200];
 
@@ -243,7 +243,7 @@ static void files_that_fail(void **state)
     assert_int_equal(load(f, l, START, WALL), ERR_SYSTEM);
     assert_non_null(strstr(f->problems, "Is a directory"));
     ban(l, "192.0.2.1", 10 * MINUTE, START);
-    assert_int_equal(save(f, l, START, WALL), ERR_SYSTEM); /* not over a folder */
+    assert_int_equal(save(f, l, START, WALL), ERR_SYSTEM); /* does not replace a directory */
     assert_int_equal(errno, EISDIR);
     assert_int_equal(rmdir(f->file), 0);
     snprintf(path, sizeof path, "%s/nowhere/bans", f->path);
@@ -260,14 +260,13 @@ static void files_that_fail(void **state)
     limits_free(l);
 }
 
-#define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+#define WITH_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_FOLDER(saved_and_loaded), WITH_FOLDER(clocks_that_were_set),
-        WITH_FOLDER(damaged_lines),    WITH_FOLDER(cut_and_odd_files),
-        WITH_FOLDER(files_that_fail),
+        WITH_DIR(saved_and_loaded),  WITH_DIR(clocks_that_were_set), WITH_DIR(damaged_lines),
+        WITH_DIR(cut_and_odd_files), WITH_DIR(files_that_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,8 +16,8 @@
 #include "policy/rules_read.h"
 #include "policy/sources.h"
 
-/* A database as the specification of MaxMind DB 2.0 has it, small: an IPv6 tree with records of 24
- * bits (IPv4 is below ::/96), data, and the map that describes them. */
+/* A small database according to the specification of MaxMind DB 2.0: an IPv6 tree with records of
+ * 24 bits (IPv4 is below ::/96), data, and the map with the metadata. */
 enum { NODES = 512, EMPTY = 0xffffff, DATA = 0x800000 };
 
 struct db {
@@ -46,7 +46,7 @@ static uint32_t add_node(struct db *d)
     return d->count++;
 }
 
-/* {place: {"iso_code": code}} for a network. */
+/* Adds {place: {"iso_code": code}} for a network. */
 static void add(struct db *d, const char *text, const char *place, const char *code)
 {
     struct cidr net;
@@ -73,12 +73,12 @@ enum { UINT16 = 5, UINT32 = 6, UINT64 = 9 };
 
 static void put_number(FILE *f, const char *key, int type, uint32_t n)
 {
-    const int octets = type == UINT16 ? 2 : 4;
+    const int bytes = type == UINT16 ? 2 : 4;
     fprintf(f, "%c%s", 2 << 5 | (int)strlen(key), key);
-    fputc((type < 8 ? type << 5 : 0) | octets, f);
+    fputc((type < 8 ? type << 5 : 0) | bytes, f);
     if (type >= 8)
         fputc(type - 7, f);
-    for (int i = octets - 1; i >= 0; i--)
+    for (int i = bytes - 1; i >= 0; i--)
         fputc((int)(n >> 8 * i & 0xff), f);
 }
 
@@ -108,12 +108,12 @@ static void write_db(const struct db *d, const char *path)
     put_number(f, "binary_format_minor_version", UINT16, 0);
     put_number(f, "build_epoch", UINT64, 1700000000);
     fprintf(f, "%cdatabase_type%cTest", 2 << 5 | 13, 2 << 5 | 4);
-    fprintf(f, "%clanguages%c%c", 2 << 5 | 9, 0, 11 - 7); /* an array of none, a map of none */
+    fprintf(f, "%clanguages%c%c", 2 << 5 | 9, 0, 11 - 7); /* an empty array, an empty map */
     fprintf(f, "%cdescription%c", 2 << 5 | 11, 7 << 5);
     assert_int_equal(fclose(f), 0);
 }
 
-/* The path of a database, to be unlinked. */
+/* Returns the path of a new database, to be unlinked and freed. */
 static char *make_db(void)
 {
     static char path[64];
@@ -211,7 +211,7 @@ static void expect_country(const struct country *c, const char *who, const char 
     assert_string_equal(code, want);
 }
 
-/* Writes as cp and curl -o do: the file is empty before it is filled. A mapped file would cause a
+/* Writes like cp and curl -o: the file is empty before it is filled. A mapped file would cause a
  * SIGBUS here. */
 static void a_file_may_be_written_in_place(void **state)
 {

@@ -108,7 +108,7 @@ static void without_limits(void **state)
     assert_counts(l, 1, 0, 0, 0);
     for (int i = 0; i < 1000; i++)
         leave(l, "192.0.2.1");
-    assert_counts(l, 0, 0, 0, 0); /* nothing to remember, no sweep needed */
+    assert_counts(l, 0, 0, 0, 0); /* nothing is remembered, without a sweep */
     limits_free(l);
 }
 
@@ -129,9 +129,9 @@ static void per_address(void **state)
         {ENTER, 0, "2001:db8:0:1:ffff:ffff:ffff:ffff", LIMITS_OK, 0},
         {ENTER, 0, "2001:db8:0:1:8000::", LIMITS_PER_ADDRESS, 0},
         {ENTER, 0, "2001:db8:0:2::1", LIMITS_OK, 0},
-        /* the octets of 192.0.2.1, another family */
+        /* the bytes of 192.0.2.1, another family */
         {ENTER, 0, "c000:201::", LIMITS_OK, 0},
-        {LEAVE, 0, "2001:db8:0:1::7", 0, 0}, /* any of the prefix */
+        {LEAVE, 0, "2001:db8:0:1::7", 0, 0}, /* any address of the prefix */
         {ENTER, 0, "2001:db8:0:1:8000::", LIMITS_OK, 0},
         {END, 0, NULL, 0, 0},
     };
@@ -177,12 +177,12 @@ static void rate_in_all(void **state)
         {ENTER, 0, "192.0.2.2", LIMITS_OK, 0},
         {ENTER, 0, "192.0.2.3", LIMITS_OK, 0},
         {ENTER, 0, "192.0.2.4", LIMITS_RATE, 0},
-        /* one each third of a second, refusals cost nothing */
+        /* one each third of a second; refusals use no token */
         {ENTER, 333, "192.0.2.4", LIMITS_RATE, 0},
         {ENTER, 334, "192.0.2.4", LIMITS_OK, 0},
         {ENTER, 335, "192.0.2.4", LIMITS_RATE, 0},
         {ENTER, 667, "192.0.2.4", LIMITS_OK, 0},
-        /* no more than a full bucket, however long the pause */
+        /* at most a full bucket, however long the pause */
         {ENTER, 3600000, "192.0.2.1", LIMITS_OK, 0},
         {ENTER, 3600000, "192.0.2.1", LIMITS_OK, 0},
         {ENTER, 3600000, "192.0.2.1", LIMITS_OK, 0},
@@ -197,7 +197,7 @@ static void rate_in_all(void **state)
     play(&c, steps);
 }
 
-/* Whatever N, exactly N at once. */
+/* For any N, exactly N at once. */
 static void rate_is_exact(void **state)
 {
     static const uint32_t counts[] = {1, 2, 7, 999, 30011};
@@ -231,7 +231,7 @@ static void rate_of_one(void **state)
         {ENTER, 0, "192.0.2.1", LIMITS_OK, 0},
         {LEAVE, 0, "192.0.2.1", 0, 0},
         {SWEEP, 0, "", 0, 0},
-        {ENTER, 0, "192.0.2.1", LIMITS_RATE_PER_ADDRESS, 0}, /* it is remembered without tunnels */
+        {ENTER, 0, "192.0.2.1", LIMITS_RATE_PER_ADDRESS, 0}, /* remembered without tunnels */
         {ENTER, 0, "192.0.2.2", LIMITS_OK, 0},
         {ENTER, 29999, "192.0.2.1", LIMITS_RATE_PER_ADDRESS, 0},
         {ENTER, 30000, "192.0.2.1", LIMITS_OK, 0},
@@ -246,7 +246,7 @@ static void rate_of_one(void **state)
     play(&c, steps);
 }
 
-/* Somebody over his own rate uses up nothing of everybody's, and the other way round. */
+/* A refusal by the rate of an address uses no token of the common rate, and vice versa. */
 static void rates_apart(void **state)
 {
     struct limits_settings c = none;
@@ -285,7 +285,7 @@ static void users(void **state)
     assert_int_equal(user_enter(l, "alice"), LIMITS_OK);
     limits_user_leave(l, span_str("corp\\ALICE"));
     assert_counts(l, 0, 0, 2, 0);
-    /* whatever stands on the wire */
+    /* any bytes of the wire */
     memset(name, 0, sizeof name);
     assert_int_equal(limits_user_enter(l, span_of(name, sizeof name)), LIMITS_OK);
     limits_user_leave(l, span_of(name, sizeof name));
@@ -339,12 +339,12 @@ static void a_ban(void **state)
         {POINTS, 5000, "192.0.2.1", 1, true},
         {ENTER, 5000, "192.0.2.1", LIMITS_BANNED, 0},
         {ENTER, 5000, "192.0.2.2", LIMITS_OK, 0},
-        {POINTS, 6000, "192.0.2.1", 100, false}, /* neither longer nor once more */
+        {POINTS, 6000, "192.0.2.1", 100, false}, /* the ban is neither extended nor repeated */
         {LEAVE, 6000, "192.0.2.1", 0, 0},        /* a tunnel that was up */
         {SWEEP, 5000 + 10 * MINUTE - 1, "", 0, 0},
         {ENTER, 5000 + 10 * MINUTE - 1, "192.0.2.1", LIMITS_BANNED, 0},
         {ENTER, 5000 + 10 * MINUTE, "192.0.2.1", LIMITS_OK, 0},
-        {POINTS, 5000 + 10 * MINUTE, "192.0.2.1", 9, false}, /* from nothing again */
+        {POINTS, 5000 + 10 * MINUTE, "192.0.2.1", 9, false}, /* from zero again */
         {POINTS, 5000 + 10 * MINUTE, "192.0.2.1", 5, true},
         {ENTER, 5000 + 10 * MINUTE, "192.0.2.1", LIMITS_BANNED, 0},
         {SWEEP, 5000 + 20 * MINUTE, "", 0, 0},
@@ -367,7 +367,7 @@ static void points_grow_old(void **state)
     struct limits_settings c = with_bans();
     const unsigned reset = 10 * MINUTE;
     const struct step within[] = {
-        /* START is at the beginning of a slot: the worst case for what is to be kept */
+        /* START is the start of a slot: points expire as early as possible */
         {POINTS, 0, "192.0.2.1", 3, false},
         {POINTS, reset - 2, "192.0.2.1", 6, false},
         {POINTS, reset - 1, "192.0.2.1", 1, true},
@@ -386,7 +386,7 @@ static void points_grow_old(void **state)
     (void)state;
     play(&c, within);
     play(&c, late);
-    /* A slip every two minutes for ever: five within ban-reset, and never a ban. */
+    /* A point every two minutes for ever: five within ban-reset, and never a ban. */
     for (unsigned i = 0; i < 1000; i++)
         slow[i] = (struct step){POINTS, i * 2 * MINUTE, "192.0.2.1", 1, false};
     c.ban_points = 7;
@@ -416,7 +416,7 @@ static void exempt(void **state)
     (void)state;
     c.ban_exempt = (struct cidrs){nets, 2};
     play(&c, steps);
-    /* trusted-proxies likewise, beside ban-exempt or alone */
+    /* the same for trusted-proxies, with ban-exempt or alone */
     c.ban_exempt = (struct cidrs){nets, 1};
     c.proxies = (struct cidrs){nets + 1, 1};
     play(&c, steps);
@@ -440,7 +440,7 @@ static void see(void *user, const struct limits_ban *ban)
     assert_true(seen->count < 8);
     cidr_format(&ban->net, seen->text[seen->count]);
     seen->left[seen->count++] = ban->left_ms;
-    limits_count(seen->l, &counts); /* no lock is held */
+    limits_count(seen->l, &counts); /* the lock is not held */
 }
 
 static void assert_bans(struct limits *l, uint64_t now, const char *want)
@@ -492,7 +492,7 @@ static void listed_and_lifted(void **state)
 
     assert_true(points(l, "192.0.2.1", 10, START + 4000));
     assert_true(points(l, "2001:db8::1", 10, START + 5000));
-    assert_int_equal(limits_lift(l, NULL, START + 4000 + 10 * MINUTE), 1); /* one had run out */
+    assert_int_equal(limits_lift(l, NULL, START + 4000 + 10 * MINUTE), 1); /* one has expired */
     assert_counts(l, 2, 1, 0, 0);
     limits_free(l);
 }
@@ -503,7 +503,7 @@ static bool ban(struct limits *l, const char *net, uint64_t left_ms)
     return limits_restore(l, &n, left_ms, START);
 }
 
-/* Those of a process that has gone. They are no news. */
+/* Bans of an earlier process are restored, and do not count as changes. */
 static void bans_of_before(void **state)
 {
     struct limits_settings c = with_bans();
@@ -514,7 +514,7 @@ static void bans_of_before(void **state)
     assert_true(ban(l, "2001:db8:1:2::/64", 10 * MINUTE));
     assert_true(ban(l, "192.0.2.2", 10 * MINUTE + 1)); /* longer than ban-time */
     assert_true(ban(l, "192.0.2.3", UINT64_MAX));
-    assert_true(ban(l, "192.0.2.1", 2000)); /* once more */
+    assert_true(ban(l, "192.0.2.1", 2000)); /* again */
     assert_false(ban(l, "192.0.2.0/24", 1000));
     assert_false(ban(l, "2001:db8::/48", 1000));
     assert_false(ban(l, "2001:db8::1", 1000));
@@ -556,7 +556,7 @@ static void forgotten(void **state)
     assert_counts(l, 1, 1, 0, 0);
     limits_sweep(l, START + 10 * MINUTE * 9 / 8); /* the points of .2 */
     assert_counts(l, 1, 0, 0, 0);
-    leave(l, "192.0.2.4"); /* its rate is old by now, which only the next sweep knows */
+    leave(l, "192.0.2.4"); /* its rate has expired, which only the next sweep notices */
     assert_counts(l, 0, 1, 0, 0);
     limits_sweep(l, START + 10 * MINUTE * 9 / 8);
     assert_counts(l, 0, 0, 0, 0);
@@ -583,7 +583,7 @@ static void reconfigured(void **state)
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_RATE_PER_ADDRESS);
     assert_counts(l, 1, 1, 0, 1);
 
-    /* tunnels are counted with and without a limit; prefixes stay those of the start */
+    /* tunnels are counted with and without a limit; the prefixes do not change */
     c.tunnels_per_address = 2;
     c.prefix_ipv4 = 8;
     c.prefix_ipv6 = 8;
@@ -592,7 +592,7 @@ static void reconfigured(void **state)
     assert_int_equal(enter(l, "192.0.2.2", START), LIMITS_OK);
     leave(l, "192.0.2.2");
 
-    /* another rate begins with a full bucket: what was borrowed of the old one means nothing */
+    /* another rate begins with a full bucket */
     c.tunnels_per_address = 0;
     c.rate_per_address = (struct rate){1, SECOND};
     limits_configure(l, &c);
@@ -604,13 +604,13 @@ static void reconfigured(void **state)
     assert_int_equal(enter(l, "192.0.2.5", START), LIMITS_RATE);
     c.rate = (struct rate){0, 0};
 
-    /* exempt from now on, though banned */
+    /* exempt from now on, although banned */
     c.ban_exempt = (struct cidrs){&net, 1};
     limits_configure(l, &c);
     assert_int_equal(enter(l, "192.0.2.3", START), LIMITS_OK);
     c.ban_exempt = (struct cidrs){NULL, 0};
 
-    /* another ban-reset: points count from nothing, bans stay */
+    /* another ban-reset: points start from zero, bans stay */
     c.ban_reset = 5 * MINUTE;
     limits_configure(l, &c);
     assert_false(points(l, "192.0.2.2", 9, START));
@@ -643,7 +643,7 @@ static void flood_of_points(void **state)
     const uint32_t more = LIMITS_IDLE_MAX + 1000;
 
     (void)state;
-    /* a tunnel, a ban and a tunnel with points stand through it */
+    /* a tunnel, a ban and a tunnel with points survive it */
     assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
     assert_int_equal(enter(l, "192.0.2.2", START), LIMITS_OK);
     assert_false(points(l, "192.0.2.2", 9, START));

@@ -116,7 +116,7 @@ static void every_wrong_line_is_named(void **state)
     free(problems);
 }
 
-/* Against the obvious way, at sizes around the stride of the search. */
+/* Compares the search with a linear one, at sizes around its stride. */
 static uint32_t next_random(uint32_t *state)
 {
     *state ^= *state << 13;
@@ -195,13 +195,13 @@ static void what_is_no_file_is_not_read(void **state)
     problems = load_problems("/");
     assert_string_equal(problems, "/: cannot be opened: Is a directory\n");
     free(problems);
-    char folder[] = "/tmp/netset.XXXXXX", fifo[64], expected[128];
-    assert_non_null(mkdtemp(folder));
-    snprintf(fifo, sizeof fifo, "%s/fifo", folder);
+    char dir[] = "/tmp/netset.XXXXXX", fifo[64], expected[128];
+    assert_non_null(mkdtemp(dir));
+    snprintf(fifo, sizeof fifo, "%s/fifo", dir);
     assert_int_equal(mkfifo(fifo, 0600), 0);
     problems = load_problems(fifo);
     unlink(fifo);
-    rmdir(folder);
+    rmdir(dir);
     snprintf(expected, sizeof expected, "%s: cannot be opened: not a regular file\n", fifo);
     assert_string_equal(problems, expected);
     free(problems);

@@ -11,7 +11,7 @@
 
 #include "site/leaves.h"
 
-/* The certificate with this number. */
+/* Returns a certificate that n identifies. */
 static struct binding_leaf leaf(unsigned n)
 {
     struct binding_leaf out;
@@ -24,7 +24,7 @@ static struct leaves_shown shown(const char *listener, unsigned n)
     return (struct leaves_shown){.listener = listener, .leaf = leaf(n)};
 }
 
-/* Asked by both hashes, which must agree. */
+/* Looks up both hashes, which must agree. */
 static void assert_whose(struct leaves *l, unsigned n, const char *listener,
                          enum leaves_whose whose, const char *name)
 {
@@ -63,9 +63,9 @@ static void earlier_ones(void **state)
     leaves_show(l, (struct leaves_shown[]){shown("a", 1), shown("b", 2)}, 2);
     leaves_show(l, (struct leaves_shown[]){shown("a", 3), shown("c", 2)}, 2);
     assert_whose(l, 1, "a", LEAVES_EARLIER, "a");
-    assert_whose(l, 2, "b", LEAVES_OTHER_LISTENERS, "c"); /* no longer of b */
+    assert_whose(l, 2, "b", LEAVES_OTHER_LISTENERS, "c"); /* not of b any more */
     assert_whose(l, 3, "a", LEAVES_LISTENERS_OWN, "a");
-    leaves_show(l, (struct leaves_shown[]){shown("b", 1)}, 1); /* the old one is back */
+    leaves_show(l, (struct leaves_shown[]){shown("b", 1)}, 1); /* the old one is presented again */
     assert_whose(l, 1, "b", LEAVES_LISTENERS_OWN, "b");
     assert_whose(l, 1, "a", LEAVES_OTHER_LISTENERS, "b");
     assert_whose(l, 2, "a", LEAVES_EARLIER, "c");
@@ -85,7 +85,8 @@ static void bounded(void **state)
     assert_whose(l, LEAVES_EARLIER_MAX - 2, "a", LEAVES_NOBODYS, "");
     assert_whose(l, LEAVES_EARLIER_MAX - 1, "a", LEAVES_EARLIER, "a");
     assert_whose(l, 2 * LEAVES_EARLIER_MAX - 1, "a", LEAVES_LISTENERS_OWN, "a");
-    assert_whose(l, 10000, "b", LEAVES_LISTENERS_OWN, "b"); /* shown longest, and still */
+    assert_whose(l, 10000, "b", LEAVES_LISTENERS_OWN,
+                 "b"); /* presented for the longest time, and still */
     leaves_free(l);
 }
 
@@ -114,7 +115,7 @@ static void *ask(void *arg)
         const struct binding_leaf asked = leaf(i);
         enum leaves_whose whose = leaves_find(arg, SSTP_HASH_SHA256, asked.sha256, "a", name);
         if (whose == LEAVES_OTHER_LISTENERS)
-            return NULL; /* nobody else shows one */
+            return NULL; /* no other listener has one */
     }
     return arg;
 }

@@ -10,7 +10,7 @@
 
 #include "users/import.h"
 
-/* What was said, as text: "3 user NAME SECRET", "3 skipped NAME: REASON", "3 problem: REASON". */
+/* The events as text: "3 user NAME SECRET", "3 skipped NAME: REASON", "3 problem: REASON". */
 struct said {
     char *text;
     size_t n;
@@ -48,7 +48,7 @@ static char *read_n(enum import_kind kind, bool machines, const char *text, size
     struct said s = {.kind = kind};
     const struct import_events to = {
         .arg = &s, .on_user = on_user, .on_skipped = on_skipped, .on_problem = on_problem};
-    /* on the heap, without the NUL: a sanitizer sees a read past the end */
+    /* on the heap, without the NUL, so that a sanitizer detects a read past the end */
     char *exact = malloc(n + (n == 0));
 
     assert_non_null(exact);
@@ -97,10 +97,10 @@ static void lines_of_three_words(void **state)
               "3 user alice sesame\n");
     chap_says("alice * sesame", "1 user alice sesame\n");
     chap_says("alice * sesame\r\nbob * x\r\n", "1 user alice sesame\n2 user bob x\n");
-    /* what is allowed to a client does not concern us, nor do the options behind -- */
+    /* the addresses of a client are ignored, and the options after -- too */
     chap_says("alice * sesame 10.0.0.1 10.0.0.2 -- mtu 1400\nbob * x\n",
               "1 user alice sesame\n2 user bob x\n");
-    /* a comment begins right behind a word, and not in one that is quoted */
+    /* a comment may begin right after a word, but not in a quoted word */
     chap_says("alice * sesame#x\nbob * \"a#b\" # y\n", "1 user alice sesame\n2 user bob a#b\n");
     chap_says("alice * sesame # \\\nbob * x\n", "1 user alice sesame\n2 user bob x\n");
 }
@@ -111,7 +111,7 @@ static void quotes(void **state)
     chap_says("\"alice b\" \"*\" \"se same\" *\n", "1 user alice b se same\n");
     chap_says("'alice' * 'it\"s'\n", "1 user alice it\"s\n");
     chap_says("alice * \"it's \\\"it\\\"\"\n", "1 user alice it's \"it\"\n");
-    /* quotes in the middle of words, as a shell has them */
+    /* quotes in the middle of words, as in a shell */
     chap_says("alice * it's\nbob * x\n",
               "1 problem: a quote is not closed on its line\n2 user bob x\n");
     chap_says("alice * it\\'s\nb'o b' * a\" b\"c'#'d#e\n",
@@ -132,7 +132,7 @@ static void escapes(void **state)
                                             "2 skipped : a users file cannot contain this name\n");
     chap_says("alice * \\a\\b\\f\\n\\r\\t.\n", "1 user alice \a\b\f\n\r\t.\n");
     chap_says("alice * \\101\\1012\\x41\\x4g\\xe4\n", "1 user alice AA2A\004g\xe4\n");
-    chap_says("alice * \\400x\n", "1 problem: a NUL in a word\n"); /* one octet, as in pppd */
+    chap_says("alice * \\400x\n", "1 problem: a NUL in a word\n"); /* one byte, as in pppd */
     chap_says("alice * a\\000b\nbob * \\xg\ncarol * x\n",
               "1 problem: a NUL in a word\n2 problem: a NUL in a word\n3 user carol x\n");
 }
@@ -161,7 +161,7 @@ static void lines_that_are_none(void **state)
     chap_says("alice * \"sesame\nbob * x\n",
               "1 problem: a quote is not closed on its line\n2 user bob x\n");
     chap_says("alice * 'sesame", "1 problem: a quote is not closed on its line\n");
-    /* behind the secret nothing matters */
+    /* the text after the secret is ignored */
     chap_says("alice * sesame \"\nbob * x\n", "1 user alice sesame\n2 user bob x\n");
 }
 
@@ -197,7 +197,7 @@ static void long_words(void **state)
     have = read_n(IMPORT_CHAP_SECRETS, false, text, 8 + IMPORT_WORD_MAX + 7);
     assert_string_equal(have, "1 problem: a word is longer than 1023 bytes\n2 user b y\n");
     free(have);
-    /* it is a word of a few octets for all that */
+    /* still a word of a few bytes */
     memset(text, '\\', 4);
     for (size_t i = 0; i + 1 < 1200; i += 2)
         memcpy(text + i, "\\\n", 2);
@@ -222,14 +222,14 @@ static void accounts(void **state)
              "alice:1000:" LM ":" nt ":[UX         ]:LCT-5D8B1C2A:\r\nbob:1:" LM ":" NT
              ":[UL         ]:LCT-00000000:",
              "1 user alice " nt "\n2 user bob " nt "\n");
-    /* the form before there were flags, and none behind the hash */
+    /* the old form without flags, and one without text after the hash */
     smb_says(false, "alice:1000:" LM ":" NT ":Alice D. N.:/home/alice:/bin/sh\n",
              "1 user alice " nt "\n");
     smb_says(false, "two words:1000:" LM ":" NT, "1 user two words " nt "\n");
 }
 
-/* What pdbedit of Samba 4.17.12 printed: a user who has no password yet, three who were given one
- * (that of `mail` is "b\xc3\xa4r"), one disabled, one who needs none. */
+/* Output of pdbedit of Samba 4.17.12: a user without a password, three with one (that of `mail` is
+ * "b\xc3\xa4r"), one that is disabled, one that needs none. */
 static void accounts_of_samba(void **state)
 {
     (void)state;
@@ -301,23 +301,23 @@ static void accounts_that_are_none(void **state)
              "1 skipped : a users file cannot contain this name\n");
 }
 
-/* Both readers over every beginning of a text, and over octets of every value. */
+/* Both readers with every prefix of a text, and with bytes of every value. */
 static void cut_and_odd(void **state)
 {
     (void)state;
     static const char chap[] =
         "\"CORP\\\\al\\x41\\101\\\nice\" 'v' \"a\\\"b\\s\" 10.0.0.1 # x\n* * @/x";
     static const char smb[] = "alice:1000:" LM ":" NT ":[U          ]:LCT-5D8B1C2A:\r\n#\n";
-    char octets[256];
+    char bytes[256];
 
     for (size_t n = 0; n < sizeof chap; n++)
         free(read_n(IMPORT_CHAP_SECRETS, false, chap, n));
     for (size_t n = 0; n < sizeof smb; n++)
         free(read_n(IMPORT_SMBPASSWD, true, smb, n));
-    for (size_t i = 0; i < sizeof octets; i++)
-        octets[i] = (char)i;
-    free(read_n(IMPORT_CHAP_SECRETS, false, octets, sizeof octets));
-    free(read_n(IMPORT_SMBPASSWD, true, octets, sizeof octets));
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)i;
+    free(read_n(IMPORT_CHAP_SECRETS, false, bytes, sizeof bytes));
+    free(read_n(IMPORT_SMBPASSWD, true, bytes, sizeof bytes));
 }
 
 int main(void)

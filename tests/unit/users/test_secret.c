@@ -27,7 +27,7 @@ static int teardown(void **state)
     return unlink(path);
 }
 
-/* The secret, or what is said about it (to be freed). */
+/* Returns the secret, or the problem, to be freed. */
 static struct secret *load(const char *text, size_t n, mode_t mode, char **said)
 {
     size_t len;
@@ -76,7 +76,7 @@ static void good(void **state)
     secret_free(NULL);
 }
 
-/* Said with its path, and never with what is in it. */
+/* A problem names the path, and never the content. */
 static void bad(void **state)
 {
     (void)state;

@@ -13,10 +13,10 @@
 
 #include "users/users.h"
 
-/* Hash-hashes that can be told apart: HASH("1") and so on. */
+/* Distinct hash-hashes: HASH("1") and so on. */
 #define HASH(digit) digit "0000000000000000000000000000000"
 
-/* What a reader says about text: the users, or NULL, and the problems. */
+/* The result of a reader: the users, or NULL, and the problems. */
 struct reading {
     struct users *users;
     char *problems;
@@ -59,7 +59,7 @@ static void assert_says(const char *text, const char *problems)
     reading_fini(&r);
 }
 
-/* The first hex digits of the hash-hashes that name has, in order. */
+/* Compares the first hex digits of the hash-hashes of a name, in order. */
 static void assert_finds(const struct users *u, const char *name, const char *digits)
 {
     struct users_match found[USERS_MATCH_MAX];
@@ -147,7 +147,7 @@ static void letter_case(void **state)
                  "corp\\\xc3\x96"
                  "DEL@EXAMPLE.com",
                  "2");
-    /* the letters of ASCII only: ö is another name than Ö, and [ is no { */
+    /* only the letters of ASCII: ö and Ö are different names, and so are [ and { */
     assert_finds(r.users,
                  "corp\\\xc3\xb6"
                  "del@example.com",
@@ -185,17 +185,17 @@ static void forms_of_a_name(void **state)
     assert_finds(r.users, "user@example.com", "24");
     assert_finds(r.users, "CORP\\user", "34");
     assert_finds(r.users, "user", "4");
-    /* RFC 2759 8.2: a domain in front of the name is not part of it */
+    /* RFC 2759 8.2: a domain before the name is not part of it */
     assert_finds(r.users, "ELSEWHERE\\User", "4");
     /* the last @ begins the realm */
     assert_finds(r.users, "a@b@c", "65");
     assert_finds(r.users, "a@b@d", "5");
-    /* the last \ ends the domain, and an @ in front of it begins none */
+    /* the last \ ends the domain, and an @ before it does not begin a realm */
     assert_finds(r.users, "w\\x\\user", "4");
     assert_finds(r.users, "w\\x\\y", "");
     assert_finds(r.users, "dom@in\\user", "4");
     assert_finds(r.users, "dom@in\\nobody", "");
-    /* parts that are empty */
+    /* empty parts */
     assert_finds(r.users, "", "");
     assert_finds(r.users, "\\", "");
     assert_finds(r.users, "@", "");
@@ -222,7 +222,7 @@ static void name_that_is_counted(void **state)
     assert_int_equal(users_counted_name(span_str("@a")).n, 0);
 }
 
-/* Names come from strangers: any octets, any length. */
+/* Names come from attackers: any bytes, any length. */
 static void strange_names(void **state)
 {
     (void)state;
@@ -243,7 +243,7 @@ static void strange_names(void **state)
     assert_int_equal(users_find(r.users, span_of(NULL, 0), found), 0);
     memset(name, 0, sizeof name);
     assert_int_equal(users_find(r.users, span_of(name, 5), found), 0);
-    /* a longest name behind a domain and before a realm */
+    /* a name of the maximum length between a domain and a realm */
     memset(name, 'n', sizeof name);
     name[300] = '\\';
     name[301 + USERS_NAME_MAX] = '@';
@@ -283,7 +283,7 @@ static void wrong_lines(void **state)
     assert_says("User:4\r1c00c584bd2d91c4017a2a12fa59f3", hash);
 }
 
-static void octets_that_are_not_text(void **state)
+static void bytes_that_are_not_text(void **state)
 {
     (void)state;
     struct reading r;
@@ -296,7 +296,7 @@ static void octets_that_are_not_text(void **state)
     reading_fini(&r);
 }
 
-/* Every error, not the first; and never the secret. */
+/* Every error is reported, not only the first, and never the secret. */
 static void all_problems(void **state)
 {
     (void)state;
@@ -387,7 +387,7 @@ static void load(struct reading *r, const struct temp *t)
     fflush(r->stream);
 }
 
-/* The problems are "path" and the rest. */
+/* Compares the problems with "path" and the rest. */
 static void assert_load_says(const struct temp *t, const char *rest)
 {
     struct reading r;
@@ -442,7 +442,7 @@ static void load_refuses(void **state)
         assert_null(r.users);
         reading_fini(&r);
     }
-    /* a link: it is the file behind it that counts */
+    /* a link: its target counts */
     char other[100];
     snprintf(other, sizeof other, "%s-target", t.path);
     assert_int_equal(chmod(t.path, 0644), 0);
@@ -457,11 +457,11 @@ static void load_refuses(void **state)
     assert_int_equal(mkdir(t.path, 0700), 0);
     assert_load_says(&t, ": cannot be opened: Is a directory\n");
     rmdir(t.path);
-    /* a FIFO that nobody writes to does not stop us */
+    /* a FIFO without a writer does not block */
     assert_int_equal(mkfifo(t.path, 0600), 0);
     assert_load_says(&t, ": cannot be opened: not a regular file\n");
     unlink(t.path);
-    /* larger than memory would like: not read at all (it is sparse) */
+    /* too large: not read at all (the file is sparse) */
     temp_write(&t, "", 0600);
     assert_int_equal(truncate(t.path, 1LL << 40), 0);
     assert_load_says(&t, ": too large for a users file\n");
@@ -505,13 +505,13 @@ static void a_hundred_thousand(void **state)
     }
     print_message("# %d users: loaded in %.0f ms, looked up in %.0f ms\n", USERS,
                   1e3 * (loaded - before), 1e3 * (seconds() - loaded));
-    /* far more than it takes, with sanitizers too; a list would take minutes */
+    /* far more than needed, even with sanitizers; a list would need minutes */
     assert_true(seconds() - before < 10);
     reading_fini(&r);
     temp_fini(&t);
 }
 
-/* ns for each of so many lookups, some of them in vain; the best of a few rounds. */
+/* Returns the ns of a look-up, some of which fail; the best of a few rounds. */
 static double time_lookups(const struct users *u, unsigned users)
 {
     enum { ROUNDS = 5, LOOKUPS = 20000 };
@@ -531,8 +531,8 @@ static double time_lookups(const struct users *u, unsigned users)
     return best;
 }
 
-/* A thousand times the users: a list would take a thousand times as long, a tree three times. What
- * a table takes more is what the caches of the machine do not hold. */
+/* With a thousand times the users, a list would need a thousand times as long, a tree three times.
+ * The additional time of a table is that of cache misses. */
 static void constant_time(void **state)
 {
     (void)state;
@@ -560,7 +560,7 @@ static void free_nothing(void **state)
     users_free(NULL);
 }
 
-/* A domain or realm counts where both names have one. */
+/* A domain or realm counts only if both names have one. */
 static void same_names(void **state)
 {
     (void)state;
@@ -597,7 +597,7 @@ int main(void)
         cmocka_unit_test(name_that_is_counted),
         cmocka_unit_test(strange_names),
         cmocka_unit_test(wrong_lines),
-        cmocka_unit_test(octets_that_are_not_text),
+        cmocka_unit_test(bytes_that_are_not_text),
         cmocka_unit_test(all_problems),
         cmocka_unit_test(valid_names),
         cmocka_unit_test(load_file),

@@ -25,7 +25,7 @@
 static const uint8_t one[USERS_HASH] = {0x10}, two[USERS_HASH] = {0x20},
                      letters[USERS_HASH] = {0xab, 0xcd, 0xef};
 
-static char folder[] = "/tmp/test-users-edit-XXXXXX";
+static char dir[] = "/tmp/test-users-edit-XXXXXX";
 static char path[64];
 
 static void write_file(const char *text, mode_t mode)
@@ -49,7 +49,7 @@ static void assert_file(const char *name, const char *want)
 
 static size_t files(void)
 {
-    DIR *d = opendir(folder);
+    DIR *d = opendir(dir);
     size_t n = 0;
     assert_non_null(d);
     for (const struct dirent *e; (e = readdir(d)) != NULL;)
@@ -84,7 +84,7 @@ static void save(struct users_edit *e)
     users_edit_free(e);
 }
 
-/* What is said is "path" or another one, and the rest. */
+/* Compares the problems with "path" (or another path) and the rest. */
 static void refused(const char *name, const char *says)
 {
     char *said = NULL;
@@ -115,7 +115,7 @@ static void without_a_file(void **state)
     users_edit_free(NULL);
 }
 
-/* Comments, order, odd ends of lines and blanks stay. */
+/* Comments, order, unusual line ends and blanks stay. */
 static void the_rest_stays(void **state)
 {
     (void)state;
@@ -157,7 +157,7 @@ static void a_new_file(void **state)
     (void)state;
     const mode_t before = umask(0);
     struct users_edit *e = open_it();
-    assert_int_equal(files(), 0); /* nothing before it is saved */
+    assert_int_equal(files(), 0); /* nothing is written before it is saved */
     put(e, "alice", one, USERS_ADDED);
     save(e);
     umask(before);
@@ -166,9 +166,9 @@ static void a_new_file(void **state)
     assert_int_equal(files(), 1);
     unlink(path);
 
-    /* without a folder in its name */
+    /* a path without a directory */
     char *here = getcwd(NULL, 0);
-    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(chdir(dir), 0);
     e = users_edit_open("users", stderr);
     assert_non_null(e);
     put(e, "alice", one, USERS_ADDED);
@@ -208,14 +208,14 @@ static void owner_and_mode_stay(void **state)
         assert_int_equal(st.st_mode & 07777, modes[i]);
         assert_int_equal(st.st_uid, owner);
         assert_int_equal(st.st_gid, group);
-        assert_int_not_equal(st.st_ino, inode); /* another file: who had the old one open has it */
+        assert_int_not_equal(st.st_ino, inode); /* another file: readers of the old one keep it */
         unlink(path);
     }
 }
 
 static const char list_name[] = "system.posix_acl_access";
 
-/* user::rw- user:N:r-- group::--- mask::r-- other::---, as the kernel keeps it
+/* user::rw- user:N:r-- group::--- mask::r-- other::---, in the format of the kernel
  * (linux/posix_acl_xattr.h) */
 static const uint8_t list[] = {
     2,    0, 0, 0,                         /**/
@@ -226,14 +226,15 @@ static const uint8_t list[] = {
     0x20, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
 };
 
-/* Mode 0640 with this list lets user N read, and the group not. Without the list it would. */
+/* Mode 0640 with this list allows user N to read, but not the group. Without the list the group
+ * could. */
 static void access_list_stays(void **state)
 {
     (void)state;
     uint8_t have[256];
     write_file("alice:" ONE "\n", 0600);
     if (setxattr(path, list_name, list, sizeof list, 0) != 0 && errno == EOPNOTSUPP)
-        return; /* a file system without such lists has nothing to keep */
+        return; /* a file system without access lists */
     assert_int_equal(stat_of(path).st_mode & 0777, 0640);
     struct users_edit *e = open_it();
     put(e, "alice", two, USERS_REPLACED);
@@ -243,15 +244,15 @@ static void access_list_stays(void **state)
     assert_memory_equal(have, list, sizeof list);
     unlink(path);
 
-    /* and one that the folder gives to its new files does not come */
+    /* the default list of the directory is not inherited */
     write_file("alice:" ONE "\n", 0640);
-    assert_int_equal(setxattr(folder, "system.posix_acl_default", list, sizeof list, 0), 0);
+    assert_int_equal(setxattr(dir, "system.posix_acl_default", list, sizeof list, 0), 0);
     e = open_it();
     put(e, "alice", two, USERS_REPLACED);
     save(e);
     assert_int_equal(stat_of(path).st_mode & 0777, 0640);
     assert_int_equal(getxattr(path, list_name, have, sizeof have), -1);
-    assert_int_equal(removexattr(folder, "system.posix_acl_default"), 0);
+    assert_int_equal(removexattr(dir, "system.posix_acl_default"), 0);
     unlink(path);
 }
 
@@ -260,8 +261,8 @@ static void links_are_followed(void **state)
     (void)state;
     char link[80], other[80], target[100];
     struct stat st;
-    snprintf(link, sizeof link, "%s/link", folder);
-    snprintf(other, sizeof other, "%s/other", folder);
+    snprintf(link, sizeof link, "%s/link", dir);
+    snprintf(other, sizeof other, "%s/other", dir);
     snprintf(target, sizeof target, "%s/users", other);
     assert_int_equal(mkdir(other, 0700), 0);
     assert_int_equal(symlink("other/users", link), 0);
@@ -293,8 +294,8 @@ static void files_that_will_not_do(void **state)
     write_file("alice:" ONE "\nALICE:" ONE, 0600);
     refused(path, ":2: the name is already on line 1 (letter case does not count)\n");
     assert_file(path, "alice:" ONE "\nALICE:" ONE);
-    refused(folder, ": cannot be opened: Is a directory\n");
-    snprintf(name, sizeof name, "%s/none/users", folder);
+    refused(dir, ": cannot be opened: Is a directory\n");
+    snprintf(name, sizeof name, "%s/none/users", dir);
     refused(name, ": cannot be opened: No such file or directory\n");
     snprintf(name, sizeof name, "%s/users", path);
     refused(name, ": cannot be opened: Not a directory\n");
@@ -304,7 +305,7 @@ static void files_that_will_not_do(void **state)
     unlink(path);
 }
 
-/* What cannot be written changes nothing and leaves nothing. */
+/* A failed save changes nothing and leaves no temporary file. */
 static void no_room(void **state)
 {
     (void)state;
@@ -319,8 +320,8 @@ static void no_room(void **state)
         FILE *f = open_memstream(&said, &n);
         if (e == NULL || users_edit_put(e, span_str("alice"), two) != USERS_REPLACED)
             _exit(2);
-        /* the name beside it is longer than any name may be */
-        char longest[64 + 256], *end = stpcpy(longest, folder);
+        /* the name of the temporary file is too long */
+        char longest[64 + 256], *end = stpcpy(longest, dir);
         memset(end, 'x', 256);
         end[0] = '/';
         end[255] = '\0';
@@ -346,15 +347,15 @@ static void no_room(void **state)
     unlink(path);
 }
 
-/* Who may write in the folder but not give files away does not take a file over. */
+/* A user who may write to the directory, but not change owners, does not become the owner. */
 static void owner_cannot_be_kept(void **state)
 {
     (void)state;
     if (getuid() != 0)
-        return; /* nobody else can make such a file */
+        return; /* only root can create such a file */
     write_file("alice:" ONE "\n", 0640);
     assert_int_equal(chown(path, 0, 54321), 0);
-    assert_int_equal(chown(folder, 12345, 54321), 0);
+    assert_int_equal(chown(dir, 12345, 54321), 0);
     const pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -369,20 +370,20 @@ static void owner_cannot_be_kept(void **state)
         const bool good = users_edit_save(e, f);
         fclose(f);
         users_edit_free(e);
-        const bool told = strstr(said, "its owner, group and mode cannot be kept: ") != NULL;
+        const bool reported = strstr(said, "its owner, group and mode cannot be kept: ") != NULL;
         free(said);
-        _exit(good || !told ? 4 : 0);
+        _exit(good || !reported ? 4 : 0);
     }
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
-    assert_int_equal(chown(folder, 0, 0), 0);
+    assert_int_equal(chown(dir, 0, 0), 0);
     assert_file(path, "alice:" ONE "\n");
     assert_int_equal(files(), 1);
     unlink(path);
 }
 
-/* Two at once: no line is lost. */
+/* Two concurrent edits: no line is lost. */
 static void many_at_once(void **state)
 {
     (void)state;
@@ -421,16 +422,16 @@ static void many_at_once(void **state)
 static int begin(void **state)
 {
     (void)state;
-    if (mkdtemp(folder) == NULL)
+    if (mkdtemp(dir) == NULL)
         return 1;
-    snprintf(path, sizeof path, "%s/users", folder);
+    snprintf(path, sizeof path, "%s/users", dir);
     return 0;
 }
 
 static int end(void **state)
 {
     (void)state;
-    return rmdir(folder);
+    return rmdir(dir);
 }
 
 int main(void)
