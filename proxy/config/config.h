@@ -1,5 +1,5 @@
-/* config: a configuration that has been read (config_load.h). It is immutable, so every thread may
- * read it. */
+/* config: a configuration that has been read (config_load.h). It is immutable, so every thread
+ * may read it. */
 #ifndef SSTPGATE_CONFIG_CONFIG_H
 #define SSTPGATE_CONFIG_CONFIG_H
 
@@ -11,15 +11,15 @@
 /* Frees c with all that it owns. NULL: no-op. */
 void config_free(struct config *c);
 
-/* Writes the effective configuration, every key with its value in force, in a form that config_load
- * reads back. It contains no secrets, only the names of their files. */
+/* Writes the effective configuration, every key with its value in force, in a form that
+ * config_load reads back. It contains no secrets, only the names of their files. */
 void config_print(const struct config *c, FILE *out);
 
 /* Returns whether some listener sends calls to b: its backend, or one of its use-backend lines. */
 bool config_has_calls(const struct config *c, const struct config_backend *b);
 
-/* Returns the line of the last appearance of key in section, or the section's own line if the key
- * is not set: for messages about the file that the key names. section: a config_gate,
+/* Returns the line of the last appearance of key in section, or the section's own line if the
+ * key is not set: for messages about the file that the key names. section: a config_gate,
  * config_listener, config_backend or config_radius of c. */
 unsigned config_line(const struct config *c, const void *section, const char *key);
 

@@ -110,8 +110,8 @@ static const struct verify_key {
     {"verify-host", CONFIG_VERIFY_CA, NULL},
 };
 
-/* Derives `verify`, which is not set, from the other keys. Returns false if it cannot; the problem
- * is reported. */
+/* Derives `verify`, which is not set, from the other keys. Returns false if it cannot; the
+ * problem is reported. */
 static bool derive_verify(struct config_builder *b, size_t index)
 {
     struct config_backend *be = &b->c->backend[index];
@@ -133,8 +133,8 @@ static bool derive_verify(struct config_builder *b, size_t index)
     return pin != ca;
 }
 
-/* Checks that the keys of `verify` are set, and no keys that it does not use: an administrator who
- * pins a certificate expects that the pin is checked. */
+/* Checks that the keys of `verify` are set, and no keys that it does not use: an administrator
+ * who pins a certificate expects that the pin is checked. */
 static void finish_verify(struct config_builder *b, size_t index)
 {
     struct config_backend *be = &b->c->backend[index];
@@ -294,8 +294,8 @@ static void check_radius_pair(struct config_builder *b, const struct radius_plac
     }
 }
 
-/* Compares the addresses of all [radius NAME]. They are UDP, so those of listeners do not matter.
- */
+/* Compares the addresses of all [radius NAME]. They are UDP, so those of listeners do not
+ * matter. */
 static void check_radius_places(struct config_builder *b)
 {
     struct radius_places *all = insist_alloc(calloc(2 * b->c->radius_count + 1, sizeof *all));
@@ -461,8 +461,8 @@ static void check_fallback_server(struct config_builder *b, const struct config_
     }
 }
 
-/* Reports web sites at the host and port of a VPN server: the gate does not read what it sends to a
- * web site, so SSTP would pass. */
+/* Reports web sites at the host and port of a VPN server: the gate does not read what it sends
+ * to a web site, so SSTP would pass. */
 static void check_fallbacks(struct config_builder *b)
 {
     for (size_t i = 0; i < b->c->listener_count; i++) {

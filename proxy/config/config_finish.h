@@ -1,5 +1,5 @@
-/* config_finish: what needs the whole file: defaults, references between sections, contradictions.
- */
+/* config_finish: what needs the whole file: defaults, references between sections,
+ * contradictions. */
 #ifndef SSTPGATE_CONFIG_CONFIG_FINISH_H
 #define SSTPGATE_CONFIG_CONFIG_FINISH_H
 

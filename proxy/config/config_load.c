@@ -79,8 +79,8 @@ static void open_gate(struct config_builder *b)
         b->c->gate.line = b->input.line;
 }
 
-/* Adds a section, to which the next keys belong. A second section of the same name is an error, but
- * its keys are read as those of a section of its own. */
+/* Adds a section, to which the next keys belong. A second section of the same name is an error,
+ * but its keys are read as those of a section of its own. */
 static void open_named(struct config_builder *b, enum config_section in, const char *name)
 {
     b->index = config_section_count(b->c, in);
@@ -144,8 +144,8 @@ static void list_owners(const char *name, char *out, size_t size)
                                   config_sections[config_keys[i].in].title);
 }
 
-/* Reports a key that its section does not have: it belongs to another section, or it is a misspelt
- * key of this section or of another. */
+/* Reports a key that its section does not have: it belongs to another section, or it is a
+ * misspelt key of this section or of another. */
 static void unknown_key(struct config_builder *b, const char *name)
 {
     const char *title = config_sections[b->in].title, *elsewhere_title = "";
@@ -223,8 +223,8 @@ static void on_key(void *user, unsigned line, const char *name, const char *valu
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-/* Returns the absolute path of the directory of path, to be freed; NULL: the problem is reported.
- */
+/* Returns the absolute path of the directory of path, to be freed; NULL: the problem is
+ * reported. */
 static char *dir_of(const char *path, FILE *problems)
 {
     const char *slash = strrchr(path, '/');

@@ -9,25 +9,25 @@
 #include "base/err.h"
 #include "config/config.h"
 
-/* Reads the file path. Writes every error, not only the first, to problems as
- * "path:line: reason\n", with a suggestion for a misspelt key, section or value. Returns NULL if
- * path itself cannot be read. Otherwise returns what could be read, to be freed with config_free();
- * after an error it is not `sound`, and is useful only to find the problems of the files that it
- * names. Opens none of these files: config_open() opens those of rules, gate/preflight.h the
- * others. Relative paths in the file start at the directory of the file. */
+/* Reads the file path. Writes every error, not only the first, to problems as "path:line:
+ * reason\n", with a suggestion for a misspelt key, section or value. Returns NULL if path itself
+ * cannot be read. Otherwise returns what could be read, to be freed with config_free(); after an
+ * error it is not `sound`, and is useful only to find the problems of the files that it names.
+ * Opens none of these files: config_open() opens those of rules, gate/preflight.h the others.
+ * Relative paths in the file start at the directory of the file. */
 struct config *config_load(const char *path, FILE *problems);
 
 /* The same for text in memory. path: for messages and relative paths only. */
 struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems);
 
-/* Opens what the rules of c name: files of networks, time zones, the country database. Rules that
- * name one must not be evaluated before. Returns false after a problem; each is written as above.
- */
+/* Opens what the rules of c name: files of networks, time zones, the country database. Rules
+ * that name one must not be evaluated before. Returns false after a problem; each is written as
+ * above. */
 bool config_open(struct config *c, FILE *problems) MUST_CHECK;
 
-/* Returns only `admin` of the file path, to be freed, even if the rest of the file has errors: so
- * `ctl` reaches a running gate while its file is being edited. NULL: not set, or the file cannot be
- * read; problems has the reason. */
+/* Returns only `admin` of the file path, to be freed, even if the rest of the file has errors:
+ * so `ctl` reaches a running gate while its file is being edited. NULL: not set, or the file
+ * cannot be read; problems has the reason. */
 char *config_find_admin(const char *path, FILE *problems);
 
 #endif

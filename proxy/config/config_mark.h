@@ -19,8 +19,8 @@ struct config_mark {
 /* Appends a copy of mark. */
 void config_mark_add(struct config *c, const struct config_mark *mark);
 
-/* Returns the first or last mark of k in the section with this index. NULL: k is not set there. The
- * pointer is valid until the next config_mark_add(). */
+/* Returns the first or last mark of k in the section with this index. NULL: k is not set there.
+ * The pointer is valid until the next config_mark_add(). */
 const struct config_mark *config_mark_first(const struct config *c, size_t index,
                                             const struct config_key *k);
 const struct config_mark *config_mark_last(const struct config *c, size_t index,

@@ -1,10 +1,10 @@
 /* config_read: splits a file into [section] and `key = value` lines. libinih does the splitting;
  * lines that it would silently cut, join or skip are found here first and reported.
  *
- * The format is that of inih with additional rules: blanks at the start of a line are ignored (no
- * continuation lines), a line has at most 198 bytes (comment lines may be longer), ` ;` after a
- * value starts a comment, ` #` after a value is an error (inih would take it as part of the value),
- * no control characters, no text after [section]. */
+ * The format is that of inih with additional rules: blanks at the start of a line are ignored
+ * (no continuation lines), a line has at most 198 bytes (comment lines may be longer), ` ;`
+ * after a value starts a comment, ` #` after a value is an error (inih would take it as part of
+ * the value), no control characters, no text after [section]. */
 #ifndef SSTPGATE_CONFIG_CONFIG_READ_H
 #define SSTPGATE_CONFIG_CONFIG_READ_H
 
@@ -25,8 +25,8 @@ struct config_events {
     void (*on_problem)(void *user, unsigned line, const char *reason);
 };
 
-/* Calls back for each section, key and problem in text, in their order. The strings are valid only
- * during the callback. */
+/* Calls back for each section, key and problem in text, in their order. The strings are valid
+ * only during the callback. */
 void config_read(struct span text, const struct config_events *to);
 
 /* Returns the whole file, to be freed. NULL: "path: reason\n" was written to problems. */

@@ -1,6 +1,6 @@
 /* config_table: the sections that a configuration may have, and one row for each of their keys:
- * name, type, field, default, help. The reader, -T, the manual page and the sample file derive from
- * it; a new key is a new row, and the code that obeys it. */
+ * name, type, field, default, help. The reader, -T, the manual page and the sample file derive
+ * from it; a new key is a new row, and the code that obeys it. */
 #ifndef SSTPGATE_CONFIG_CONFIG_TABLE_H
 #define SSTPGATE_CONFIG_CONFIG_TABLE_H
 

@@ -1,5 +1,5 @@
-/* config_type: the types of values of configuration keys: from text to a field, and back. A type is
- * a struct of functions, which the rows of config_table.c name. */
+/* config_type: the types of values of configuration keys: from text to a field, and back. A type
+ * is a struct of functions, which the rows of config_table.c name. */
 #ifndef SSTPGATE_CONFIG_CONFIG_TYPE_H
 #define SSTPGATE_CONFIG_CONFIG_TYPE_H
 
@@ -12,8 +12,8 @@
 
 enum config_section { GATE, LISTENER, BACKEND, RADIUS, SECTION_COUNT };
 
-/* A word that is a valid value. A list of them ends with NULL. Of several words for the same value,
- * the first is printed. */
+/* A word that is a valid value. A list of them ends with NULL. Of several words for the same
+ * value, the first is printed. */
 struct config_choice {
     const char *word;
     int value;
@@ -57,8 +57,8 @@ __attribute__((format(printf, 3, 4))) void config_problem(struct config_input *i
 /* at: the field of the key. */
 struct config_type {
     const char *syntax; /* for --keys, before the choices and the range of the key */
-    /* Returns false after reporting a problem, and leaves the field unchanged, if text is invalid.
-     */
+    /* Returns false after reporting a problem, and leaves the field unchanged, if text is
+     * invalid. */
     bool (*parse)(struct config_input *in, const struct config_key *k, void *at, const char *text);
     /* Writes "key = value" lines that parse reads back. Returns false if the field is not set. */
     bool (*print)(FILE *out, const struct config_key *k, const void *at);

@@ -311,8 +311,8 @@ static void fini_cidrs(void *at)
 const struct config_type config_type_cidrs = {
     .syntax = "NETWORK", .parse = parse_cidrs, .print = print_cidrs, .fini = fini_cidrs};
 
-/* Reads HOST, HOST:PORT or [IPv6]:PORT; *port is 0 without a port. Returns false after reporting a
- * problem. */
+/* Reads HOST, HOST:PORT or [IPv6]:PORT; *port is 0 without a port. Returns false after reporting
+ * a problem. */
 static bool read_host_port(struct config_input *in, const struct config_key *k, const char *text,
                            char host[VALUE_HOST_SIZE], uint16_t *port)
 {

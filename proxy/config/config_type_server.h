@@ -4,8 +4,8 @@
 
 #include "config/config_type.h"
 
-/* at: the whole backend. Options that are not set are 0 in a backends_server; config_finish() sets
- * the defaults. */
+/* at: the whole backend. Options that are not set are 0 in a backends_server; config_finish()
+ * sets the defaults. */
 extern const struct config_type config_type_server;
 extern const struct config_type config_type_statuses; /* field: struct config_statuses */
 /* at: the whole listener. */

@@ -105,8 +105,8 @@ const struct config_type config_type_certificate = {.syntax = "PATH",
                                                     .print = print_certificates,
                                                     .fini = fini_certificates};
 
-/* Reads a file that belongs to the certificate above it. part, line: offsets in config_certificate.
- */
+/* Reads a file that belongs to the certificate above it. part, line: offsets in
+ * config_certificate. */
 static bool parse_part(struct config_input *in, const struct config_key *k, void *at,
                        const char *text, size_t part, size_t line)
 {

@@ -124,8 +124,8 @@ static void server_put(struct server_state *k)
 }
 
 /* The same in every process and on every gate, so that all of them choose the same server for a
- * client. An attacker who can choose an address can choose a server by it, but trying is enough for
- * that. */
+ * client. An attacker who can choose an address can choose a server by it, but trying is enough
+ * for that. */
 static const struct siphash_key source_key = {.k0 = 0x737374706761, .k1 = 0x7465};
 
 static uint64_t server_hash(const struct backends_server *s)
@@ -188,10 +188,10 @@ static uint64_t weight_of(const struct backends_group *g, size_t i, uint64_t now
     return part == 0 ? 1 : part;
 }
 
-/* Start-time fair queuing (Goyal, Vin, Cheng 1996): the smaller the weight, the more virtual time a
- * turn costs, and the server with the earliest next turn is chosen. A server that was down does not
- * catch up on missed turns: it continues where the others are. Computed from the last turn, so that
- * the current weight counts. */
+/* Start-time fair queuing (Goyal, Vin, Cheng 1996): the smaller the weight, the more virtual
+ * time a turn costs, and the server with the earliest next turn is chosen. A server that was
+ * down does not catch up on missed turns: it continues where the others are. Computed from the
+ * last turn, so that the current weight counts. */
 static uint64_t turn_of(const struct backends_group *g, size_t i, uint64_t last, uint64_t now)
 {
     const uint64_t here = atomic_load(&g->turn), next = last + one_call / weight_of(g, i, now);

@@ -3,10 +3,10 @@
  * log.
  *
  * A group is a backend of one configuration. The state of a server (its calls, whether it is up,
- * whether it is being drained) is shared by all groups of one `struct backends` that have a backend
- * of the same name with a server of the same host and port. So it survives a reload, which creates
- * new groups, while the old group still exists. Any thread may call any function; backends_choose()
- * and backends_release() take no lock. */
+ * whether it is being drained) is shared by all groups of one `struct backends` that have a
+ * backend of the same name with a server of the same host and port. So it survives a reload,
+ * which creates new groups, while the old group still exists. Any thread may call any function;
+ * backends_choose() and backends_release() take no lock. */
 #ifndef SSTPGATE_POLICY_BACKENDS_H
 #define SSTPGATE_POLICY_BACKENDS_H
 
@@ -58,15 +58,15 @@ enum {
 struct backends *backends_new(void);
 void backends_free(struct backends *all); /* after backends_leave() of every group; NULL: no-op */
 
-/* Creates a group. c: at most BACKENDS_SERVERS_MAX servers; must outlive the group. all: NULL for
- * servers that are not shared. A new server is up; with health checks, one failed check is enough
- * to change that. */
+/* Creates a group. c: at most BACKENDS_SERVERS_MAX servers; must outlive the group. all: NULL
+ * for servers that are not shared. A new server is up; with health checks, one failed check is
+ * enough to change that. */
 struct backends_group *backends_join(struct backends *all, const struct backends_settings *c);
 void backends_leave(struct backends_group *g); /* frees g; NULL: no-op */
 
-/* Chooses a server that the call has not tried. Bit i of *tried: server i was tried; the bit of the
- * chosen server is set. The call counts for this server until backends_release(). Returns false if
- * no server is left.
+/* Chooses a server that the call has not tried. Bit i of *tried: server i was tried; the bit of
+ * the chosen server is set. The call counts for this server until backends_release(). Returns
+ * false if no server is left.
  *
  * Servers with `backup` are used only if no other is left. A server that is down is skipped;
  * without health checks (check = no) one call may try it each down-time, and all calls if no other
@@ -87,9 +87,9 @@ void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_M
 
 enum backends_change { BACKENDS_SAME, BACKENDS_WENT_DOWN, BACKENDS_CAME_UP };
 
-/* Reports the outcome of a call or a check. good: as expected; else a failure of the server. After
- * `fall` consecutive failures a server is down; after `rise` successes, or one without checks, it
- * is up. Exactly one caller gets the change. cause: for backends_state(), cut at
+/* Reports the outcome of a call or a check. good: as expected; else a failure of the server.
+ * After `fall` consecutive failures a server is down; after `rise` successes, or one without
+ * checks, it is up. Exactly one caller gets the change. cause: for backends_state(), cut at
  * BACKENDS_CAUSE_MAX. */
 enum backends_change backends_report(struct backends_group *g, size_t server, bool good,
                                      const char *cause, uint64_t now_ms);

@@ -52,8 +52,9 @@ static const char *ban_load_line(struct limits *l, char *line, uint64_t now_ms, 
     return NULL;
 }
 
-/* Reads a line without its newline. Returns false at the end. *whole is false for a line without a
- * newline (the disk was full), with a NUL, or longer than any line that ban_file_save() writes. */
+/* Reads a line without its newline. Returns false at the end. *whole is false for a line without
+ * a newline (the disk was full), with a NUL, or longer than any line that ban_file_save()
+ * writes. */
 static bool ban_read_line(FILE *in, char line[LINE_SIZE], bool *whole)
 {
     size_t n = 0;

@@ -1,6 +1,6 @@
 /* ban_file: bans that survive a restart, in ban-file: one line "PREFIX END" for each, END in
- * seconds since 1970. wall_s: the current time in seconds since 1970; now_ms: the clock of limits.
- */
+ * seconds since 1970. wall_s: the current time in seconds since 1970; now_ms: the clock of
+ * limits. */
 #ifndef SSTPGATE_POLICY_BAN_FILE_H
 #define SSTPGATE_POLICY_BAN_FILE_H
 
@@ -13,13 +13,13 @@ struct limits;
 
 /* Restores the bans of path that have not expired, for at most ban-time from now on, in case the
  * clock was set. Damaged lines, and bans of another prefix length, are skipped and written to
- * problems as "path:line: reason\n". ERR_OK also if the file does not exist. ERR_SYSTEM: the file
- * cannot be read; problems has the reason. */
+ * problems as "path:line: reason\n". ERR_OK also if the file does not exist. ERR_SYSTEM: the
+ * file cannot be read; problems has the reason. */
 enum err ban_file_load(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s,
                        FILE *problems) MUST_CHECK;
 
-/* Writes path.new and renames it. ERR_SYSTEM with errno: the old file is unchanged. Waits for the
- * disk. Only one thread at a time. */
+/* Writes path.new and renames it. ERR_SYSTEM with errno: the old file is unchanged. Waits for
+ * the disk. Only one thread at a time. */
 enum err ban_file_save(struct limits *l, const char *path, uint64_t now_ms,
                        int64_t wall_s) MUST_CHECK;
 

@@ -1,16 +1,16 @@
-/* limits: how many tunnels a client may have, how often it may connect, and whether it is banned.
- * One object for the whole gate; any thread may call any function. Calls happen when a connection
- * is accepted, when a user's name is known, when a client misbehaves and when a call ends, never
- * for a packet: one mutex is enough.
+/* limits: how many tunnels a client may have, how often it may connect, and whether it is
+ * banned. One object for the whole gate; any thread may call any function. Calls happen when a
+ * connection is accepted, when a user's name is known, when a client misbehaves and when a call
+ * ends, never for a packet: one mutex is enough.
  *
- * Addresses count by prefix (address-prefix-ipv4, -ipv6), because one IPv6 host commonly has a /64.
- * now_ms: a monotonic clock, which may differ a little from thread to thread.
+ * Addresses count by prefix (address-prefix-ipv4, -ipv6), because one IPv6 host commonly has a
+ * /64. now_ms: a monotonic clock, which may differ a little from thread to thread.
  *
  * Memory is bounded. The prefixes and users with tunnels are bounded by max-tunnels. Of the
- * prefixes without tunnels, at most LIMITS_IDLE_MAX with points or a used rate are remembered, and
- * at most LIMITS_BANS_MAX bans; beyond that each new one replaces the one that was touched longest
- * ago. So a flood from a hundred thousand addresses gets a few more attempts, but it can neither
- * fill the memory nor exclude other clients, and no tunnel is miscounted. */
+ * prefixes without tunnels, at most LIMITS_IDLE_MAX with points or a used rate are remembered,
+ * and at most LIMITS_BANS_MAX bans; beyond that each new one replaces the one that was touched
+ * longest ago. So a flood from a hundred thousand addresses gets a few more attempts, but it can
+ * neither fill the memory nor exclude other clients, and no tunnel is miscounted. */
 #ifndef SSTPGATE_POLICY_LIMITS_H
 #define SSTPGATE_POLICY_LIMITS_H
 
@@ -63,8 +63,8 @@ void limits_free(struct limits *l);
 void limits_configure(struct limits *l, const struct limits_settings *c);
 
 /* Counts a connection from `who`. LIMITS_OK: it is counted, and the caller calls limits_leave()
- * once with the same address. Other results: nothing was counted, no rate was used. The limits are
- * checked in the order of the enum. */
+ * once with the same address. Other results: nothing was counted, no rate was used. The limits
+ * are checked in the order of the enum. */
 enum limits_verdict limits_enter(struct limits *l, const struct addr *who,
                                  uint64_t now_ms) MUST_CHECK;
 void limits_leave(struct limits *l, const struct addr *who);
@@ -75,14 +75,15 @@ void limits_leave(struct limits *l, const struct addr *who);
 enum limits_verdict limits_user_enter(struct limits *l, struct span user) MUST_CHECK;
 void limits_user_leave(struct limits *l, struct span user);
 
-/* Gives the prefix of address `who` points (see call/reason.h). Returns true if the prefix has now
- * reached ban-points: it is banned for ban-time, and the caller logs the ban. Tunnels that are up
- * stay. A point counts for ban-reset, and up to an eighth longer. Addresses in ban-exempt or in
- * trusted-proxies of a listener get no points and are never banned. A banned prefix gets none. */
+/* Gives the prefix of address `who` points (see call/reason.h). Returns true if the prefix has
+ * now reached ban-points: it is banned for ban-time, and the caller logs the ban. Tunnels that
+ * are up stay. A point counts for ban-reset, and up to an eighth longer. Addresses in ban-exempt
+ * or in trusted-proxies of a listener get no points and are never banned. A banned prefix gets
+ * none. */
 bool limits_points(struct limits *l, const struct addr *who, unsigned points, uint64_t now_ms);
 
-/* Restores a ban: net is banned for left_ms from now on, but at most for ban-time. Returns false if
- * net does not have the length of the prefixes. Without ban-points a no-op. */
+/* Restores a ban: net is banned for left_ms from now on, but at most for ban-time. Returns false
+ * if net does not have the length of the prefixes. Without ban-points a no-op. */
 bool limits_restore(struct limits *l, const struct cidr *net, uint64_t left_ms,
                     uint64_t now_ms) MUST_CHECK;
 
@@ -95,8 +96,8 @@ struct limits_ban {
     uint64_t left_ms;
 };
 
-/* Calls each() for every ban in force, oldest first, without the lock, so it may call any function
- * here. Returns their number. */
+/* Calls each() for every ban in force, oldest first, without the lock, so it may call any
+ * function here. Returns their number. */
 size_t limits_bans(struct limits *l, uint64_t now_ms,
                    void (*each)(void *user, const struct limits_ban *ban), void *user);
 
@@ -115,8 +116,8 @@ struct limits_counts {
 };
 void limits_count(struct limits *l, struct limits_counts *out);
 
-/* Returns whether every limits_enter and limits_user_enter has been followed by its leave. The gate
- * checks this when it stops, because a leaked count would refuse calls until a restart. */
+/* Returns whether every limits_enter and limits_user_enter has been followed by its leave. The
+ * gate checks this when it stops, because a leaked count would refuse calls until a restart. */
 bool limits_unused(struct limits *l) MUST_CHECK;
 
 #endif

@@ -12,8 +12,8 @@
 #include "base/siphash.h"
 #include "policy/points.h"
 
-/* An entry has some 200 bytes, one for each call (15 kB) or bounded by LIMITS_*_MAX. Without memory
- * for an entry there is none for a call either. */
+/* An entry has some 200 bytes, one for each call (15 kB) or bounded by LIMITS_*_MAX. Without
+ * memory for an entry there is none for a call either. */
 #define uthash_fatal(msg) insist_failed(msg, __FILE__, __LINE__)
 #include <uthash.h>
 
@@ -68,8 +68,8 @@ struct limits_prefix *limits_prefixes_find(const struct limits_prefixes *all,
 struct limits_prefix *limits_prefixes_get(struct limits_prefixes *all, sa_family_t family,
                                           const uint8_t *ip);
 
-/* Moves p to where it belongs after a change. Frees it if nothing is left to remember, and forgets
- * the oldest prefix of a list that has become too long. */
+/* Moves p to where it belongs after a change. Frees it if nothing is left to remember, and
+ * forgets the oldest prefix of a list that has become too long. */
 void limits_prefixes_settle(struct limits_prefixes *all, struct limits_prefix *p);
 
 /* Returns whether p is where it belongs: then settling would only renew its place on a list. */
@@ -78,8 +78,8 @@ bool limits_prefixes_settled(const struct limits_prefix *p);
 /* Bans p and clears its points, which start from zero after the ban. */
 void limits_prefixes_ban(struct limits_prefixes *all, struct limits_prefix *p, uint64_t until_ms);
 
-/* Ends a ban, and resets the rate, which was not used during the ban. So the idle list never grows
- * here, and a caller may walk a list or the table and end bans. */
+/* Ends a ban, and resets the rate, which was not used during the ban. So the idle list never
+ * grows here, and a caller may walk a list or the table and end bans. */
 void limits_prefixes_unban(struct limits_prefixes *all, struct limits_prefix *p);
 
 static inline bool limits_prefix_is_banned(const struct limits_prefix *p, uint64_t now_ms)

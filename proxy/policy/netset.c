@@ -109,8 +109,9 @@ static void netset_list_settle(struct netset_list *l)
         l->mark[i] = l->net[STRIDE * i].start;
 }
 
-/* Returns the index of the last of n > 0 sorted items whose key is not after k; 0 also if there is
- * none. first: the key of the first item; the other keys follow at intervals of size bytes. */
+/* Returns the index of the last of n > 0 sorted items whose key is not after k; 0 also if there
+ * is none. first: the key of the first item; the other keys follow at intervals of size
+ * bytes. */
 static size_t find_last_start(const void *first, size_t size, size_t n, struct netset_key k)
 {
     const unsigned char *at = first;

@@ -1,7 +1,7 @@
 /* netset: a file of IPv4 and IPv6 networks, and a fast search for the network of an address. One
- * network or address on each line, comments after '#' or ';', blank lines. Immutable once read, so
- * every thread may search it. A million networks need 24 MB, and a search well under a microsecond
- * (tests/bench/netset.c). */
+ * network or address on each line, comments after '#' or ';', blank lines. Immutable once read,
+ * so every thread may search it. A million networks need 24 MB, and a search well under a
+ * microsecond (tests/bench/netset.c). */
 #ifndef SSTPGATE_POLICY_NETSET_H
 #define SSTPGATE_POLICY_NETSET_H
 

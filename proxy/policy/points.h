@@ -1,6 +1,6 @@
-/* points: a sum over a sliding time window, in slots. The window has 8 slots, and one more is kept:
- * the oldest expires while the newest fills, so a point counts for the window and up to an eighth
- * of it longer. All zeros is a sum of 0. now_ms: a monotonic clock. */
+/* points: a sum over a sliding time window, in slots. The window has 8 slots, and one more is
+ * kept: the oldest expires while the newest fills, so a point counts for the window and up to an
+ * eighth of it longer. All zeros is a sum of 0. now_ms: a monotonic clock. */
 #ifndef SSTPGATE_POLICY_POINTS_H
 #define SSTPGATE_POLICY_POINTS_H
 

@@ -156,8 +156,8 @@ struct rules_lookup {
     unsigned file_line;
 };
 
-/* Matches text with '*' and '?' in pattern. It is enough to backtrack to the last '*', because the
- * shortest match of the earlier ones leaves the most text to it. */
+/* Matches text with '*' and '?' in pattern. It is enough to backtrack to the last '*', because
+ * the shortest match of the earlier ones leaves the most text to it. */
 static bool pattern_matches(const char *pattern, struct span text)
 {
     const char *star = NULL;
@@ -209,8 +209,8 @@ static bool some_reading_matches(const char *pattern, struct span user)
 }
 
 /* A server may take CORP\alice and alice@corp for alice (see users_find()), so a rule for alice
- * matches both. Servers disagree which part of a name is the domain and the realm: SoftEther takes
- * HUB\alice@corp for alice@corp. So a deny rule matches every reading of the name. */
+ * matches both. Servers disagree which part of a name is the domain and the realm: SoftEther
+ * takes HUB\alice@corp for alice@corp. So a deny rule matches every reading of the name. */
 static bool user_matches(const struct rule *rule, struct span user)
 {
     if (!rule->allow)

@@ -3,13 +3,13 @@
  *   [CIDR | address CIDR | file PATH | country CC | any] [user PATTERN] [host NAME] [sni NAME]
  *   [tenant VALUE] [time DAYS HOURS ZONE] [action reset|drop|decoy]
  *
- * Each condition at most once, in any order, a bare CIDR first. In a user's PATTERN * matches any
- * bytes and ? one byte; the letters of ASCII compare without case. A PATTERN without '\' and '@' is
- * also compared with the name without its domain (DOMAIN\name) and realm (name@realm), as in the
- * users file; in a deny rule every PATTERN is also compared with the name without domain, without
- * realm, and without both. NAME may be *.example.com: every name below example.com, but not
- * example.com. A tenant compares without case. DAYS and HOURS as in policy/window.h, ZONE as in
- * policy/zone.h. Only deny rules have an action. */
+ * Each condition at most once, in any order, a bare CIDR first. In a user's PATTERN * matches
+ * any bytes and ? one byte; the letters of ASCII compare without case. A PATTERN without '\' and
+ * '@' is also compared with the name without its domain (DOMAIN\name) and realm (name@realm), as
+ * in the users file; in a deny rule every PATTERN is also compared with the name without domain,
+ * without realm, and without both. NAME may be *.example.com: every name below example.com, but
+ * not example.com. A tenant compares without case. DAYS and HOURS as in policy/window.h, ZONE as
+ * in policy/zone.h. Only deny rules have an action. */
 #ifndef SSTPGATE_POLICY_RULES_H
 #define SSTPGATE_POLICY_RULES_H
 
@@ -57,8 +57,8 @@ struct rules_facts {
 
 struct rules_answer {
     enum rules_verdict verdict;
-    /* The rule that decided or, if undecided, the rule that needs more facts. 1: the first; 0: the
-     * default. */
+    /* The rule that decided or, if undecided, the rule that needs more facts. 1: the first; 0:
+     * the default. */
     size_t rule;
     unsigned line;            /* of the configuration file, or of `file`; 0 for the default */
     const char *file;         /* the file of networks that contains the address; NULL: none */
@@ -69,9 +69,9 @@ void rules_init(struct rules *r);
 void rules_fini(struct rules *r);
 
 /* Opens the files, zones and the country database that the rules name. Call it before
- * rules_decide(). from must outlive r. Returns false after a problem. Each is written to problems
- * as "path:line: reason\n"; path: the configuration file, for problems that are not inside a file.
- */
+ * rules_decide(). from must outlive r. Returns false after a problem. Each is written to
+ * problems as "path:line: reason\n"; path: the configuration file, for problems that are not
+ * inside a file. */
 bool rules_open(struct rules *r, struct sources *from, const char *path, FILE *problems);
 
 /* Returns the line of the first rule with a country, which needs the database; 0: none. */

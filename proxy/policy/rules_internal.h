@@ -1,5 +1,5 @@
-/* rules_internal: one rule, for rules.c, which evaluates it, and rules_read.c, which fills it in.
- */
+/* rules_internal: one rule, for rules.c, which evaluates it, and rules_read.c, which fills it
+ * in. */
 #ifndef SSTPGATE_POLICY_RULES_INTERNAL_H
 #define SSTPGATE_POLICY_RULES_INTERNAL_H
 

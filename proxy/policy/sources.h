@@ -1,5 +1,6 @@
-/* sources: the data that rules look up: files of networks, time zones, the country database. Each
- * is opened once, however many rules name it. Filled by one thread; read-only afterwards. */
+/* sources: the data that rules look up: files of networks, time zones, the country database.
+ * Each is opened once, however many rules name it. Filled by one thread; read-only
+ * afterwards. */
 #ifndef SSTPGATE_POLICY_SOURCES_H
 #define SSTPGATE_POLICY_SOURCES_H
 

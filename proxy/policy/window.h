@@ -10,10 +10,11 @@ struct window {
     uint16_t from, to; /* minutes of the day; to <= from: it ends on the next day */
 };
 
-/* Reads a window. days: names of three letters in any case, ranges (Sat-Mon crosses the end of the
- * week), and lists of both separated by ','. hours: HH:MM-HH:MM, the end excluded, 24:00 only as an
- * end. A window whose end is before its start continues after midnight: Fri 22:00-06:00 includes
- * Saturday morning. Returns NULL after setting *out, or a reason for a message. */
+/* Reads a window. days: names of three letters in any case, ranges (Sat-Mon crosses the end of
+ * the week), and lists of both separated by ','. hours: HH:MM-HH:MM, the end excluded, 24:00
+ * only as an end. A window whose end is before its start continues after midnight: Fri
+ * 22:00-06:00 includes Saturday morning. Returns NULL after setting *out, or a reason for a
+ * message. */
 const char *window_parse(const char *days, const char *hours, struct window *out);
 
 /* Returns whether w contains a time. local: seconds since 1970 in local time, which is UTC plus

@@ -19,8 +19,8 @@ struct zone_change {
     int32_t offset; /* from this time on */
 };
 
-/* The day of each year on which the clocks change, and the second of this day (local time, may be
- * negative or more than a day). */
+/* The day of each year on which the clocks change, and the second of this day (local time, may
+ * be negative or more than a day). */
 struct zone_yearly {
     enum { JULIAN, ZERO_BASED, MONTH_WEEK_DAY } form;
     int day; /* 1..365 without February 29; 0..365; 0 (Sunday)..6 */
@@ -182,8 +182,8 @@ static int64_t day_of(const struct zone_yearly *y, int64_t year)
 
 static int32_t rule_offset(const struct zone_rule *r, int64_t now)
 {
-    /* The last change before now decides. It may belong to the previous year, or, near new year, to
-     * the next. */
+    /* The last change before now decides. It may belong to the previous year, or, near new year,
+     * to the next. */
     int64_t latest = INT64_MIN;
     int32_t offset = r->standard;
     const int64_t this_year = year_of(now + r->standard);

@@ -15,8 +15,8 @@ enum { ZONE_PROBLEM_MAX = 256 };
  * /usr/share/zoneinfo. */
 bool zone_name_valid(const char *name);
 
-/* Loads a zone. name: "UTC" (needs no file), "local" (/etc/localtime; UTC if it does not exist, as
- * in libc), or an IANA name. NULL: the reason is in problem. */
+/* Loads a zone. name: "UTC" (needs no file), "local" (/etc/localtime; UTC if it does not exist,
+ * as in libc), or an IANA name. NULL: the reason is in problem. */
 struct zone *zone_load(const char *name, char problem[ZONE_PROBLEM_MAX]);
 
 /* Parses a TZif file of version 2 or newer without leap seconds. NULL: it is not such a file. */

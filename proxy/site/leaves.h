@@ -1,7 +1,7 @@
 /* leaves: which listener has a certificate with this hash? Knows the certificates that the
  * listeners of this gate present, and those that they presented before a reload. For the log: a
- * client whose hash is one of these connected through another listener, or another proxy, than it
- * seems. Any thread (a lock is held briefly). */
+ * client whose hash is one of these connected through another listener, or another proxy, than
+ * it seems. Any thread (a lock is held briefly). */
 #ifndef SSTPGATE_SITE_LEAVES_H
 #define SSTPGATE_SITE_LEAVES_H
 
@@ -26,8 +26,8 @@ struct leaves_shown {
     struct binding_leaf leaf;
 };
 
-/* Replaces the certificates that the listeners present; all others are earlier ones. A listener may
- * have several certificates, and a certificate several listeners. Copies shown. */
+/* Replaces the certificates that the listeners present; all others are earlier ones. A listener
+ * may have several certificates, and a certificate several listeners. Copies shown. */
 void leaves_show(struct leaves *l, const struct leaves_shown *shown, size_t n);
 
 enum leaves_whose {
@@ -37,8 +37,8 @@ enum leaves_whose {
     LEAVES_EARLIER,         /* name: the listener that had it */
 };
 
-/* Finds a certificate by its digest. hash: SSTP_HASH_SHA1 or SSTP_HASH_SHA256, which determines the
- * length of digest. The time does not depend on the number of certificates. */
+/* Finds a certificate by its digest. hash: SSTP_HASH_SHA1 or SSTP_HASH_SHA256, which determines
+ * the length of digest. The time does not depend on the number of certificates. */
 enum leaves_whose leaves_find(struct leaves *l, uint8_t hash, const uint8_t *digest,
                               const char *listener, char name[LEAVES_NAME_MAX]);
 

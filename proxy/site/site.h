@@ -1,6 +1,6 @@
-/* site: a snapshot as one worker uses it: with TLS contexts. Any thread may build it, completely or
- * not at all; afterwards it belongs to its worker. Immutable and reference-counted: calls keep the
- * site with which they began. */
+/* site: a snapshot as one worker uses it: with TLS contexts. Any thread may build it, completely
+ * or not at all; afterwards it belongs to its worker. Immutable and reference-counted: calls
+ * keep the site with which they began. */
 #ifndef SSTPGATE_SITE_SITE_H
 #define SSTPGATE_SITE_SITE_H
 
@@ -36,8 +36,8 @@ struct site {
     struct site_backend *backend;
 };
 
-/* Builds a site, with a reference to `from`, which need not be sound: then call this to find more
- * errors. Returns NULL after an error; all of them are written to problems as "file:line:
+/* Builds a site, with a reference to `from`, which need not be sound: then call this to find
+ * more errors. Returns NULL after an error; all of them are written to problems as "file:line:
  * reason\n". The caller holds the only reference. */
 struct site *site_new(struct snapshot *from, FILE *problems);
 

@@ -1,6 +1,6 @@
-/* snapshot: a configuration with the files that all workers share. Immutable and reference-counted:
- * a reload builds a new one, and the old one is freed when the last call that began with it has
- * ended. Any thread. */
+/* snapshot: a configuration with the files that all workers share. Immutable and
+ * reference-counted: a reload builds a new one, and the old one is freed when the last call that
+ * began with it has ended. Any thread. */
 #ifndef SSTPGATE_SITE_SNAPSHOT_H
 #define SSTPGATE_SITE_SNAPSHOT_H
 
@@ -30,8 +30,8 @@ struct snapshot {
 };
 
 /* Loads the configuration path, the files that its rules name, its users files and its secrets.
- * Every error is written to problems as "file:line: reason\n". Returns NULL if path cannot be read.
- * The caller holds the only reference. */
+ * Every error is written to problems as "file:line: reason\n". Returns NULL if path cannot be
+ * read. The caller holds the only reference. */
 struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *problems);
 
 struct snapshot *snapshot_ref(struct snapshot *s);

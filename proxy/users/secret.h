@@ -1,5 +1,5 @@
-/* secret: a file whose first line is a shared secret. Immutable once read, wiped when freed, never
- * part of a message. */
+/* secret: a file whose first line is a shared secret. Immutable once read, wiped when freed,
+ * never part of a message. */
 #ifndef SSTPGATE_USERS_SECRET_H
 #define SSTPGATE_USERS_SECRET_H
 
@@ -15,8 +15,8 @@ struct secret {
 };
 
 /* Reads the first line without its end; it may contain any bytes. Returns NULL with "path:
- * reason\n" in problems if the file is accessible to other users, is not a regular file, or begins
- * with a line that is empty or longer than SECRET_MAX. */
+ * reason\n" in problems if the file is accessible to other users, is not a regular file, or
+ * begins with a line that is empty or longer than SECRET_MAX. */
 struct secret *secret_load(const char *path, FILE *problems);
 
 /* Wipes and frees s. NULL: no-op. */

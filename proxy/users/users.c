@@ -12,8 +12,8 @@
 #include "base/insist.h"
 #include "base/siphash.h"
 
-/* The table grows only while the file is read, by lines of the administrator. Without memory for it
- * there is none for a call either. */
+/* The table grows only while the file is read, by lines of the administrator. Without memory for
+ * it there is none for a call either. */
 #define uthash_fatal(msg) insist_failed(msg, __FILE__, __LINE__)
 #include <uthash.h>
 
@@ -116,9 +116,9 @@ static size_t name_find_last(struct span s, char c)
     return at == NULL ? s.n : (size_t)(at - s.p);
 }
 
-/* Finds where the account name begins and ends. The domain ends at the last '\', the realm begins
- * at the last '@' after it: a Windows account name contains neither, while domain and realm may
- * contain anything. */
+/* Finds where the account name begins and ends. The domain ends at the last '\', the realm
+ * begins at the last '@' after it: a Windows account name contains neither, while domain and
+ * realm may contain anything. */
 static void name_find_parts(struct span name, size_t *user, size_t *at)
 {
     const size_t slash = name_find_last(name, '\\');

@@ -26,9 +26,9 @@ struct users_match {
 };
 
 /* Reads a users file. Returns NULL after an error; every error is written to problems as
- * "path:line: reason\n", or "path: reason\n" if it is not about a line. No message contains a hash.
- * A file that all users may read, write or execute (mode & 007), or that is not a regular file, is
- * an error. */
+ * "path:line: reason\n", or "path: reason\n" if it is not about a line. No message contains a
+ * hash. A file that all users may read, write or execute (mode & 007), or that is not a regular
+ * file, is an error. */
 struct users *users_load(const char *path, FILE *problems);
 
 /* The same for text in memory, which the caller wipes. path: for messages only. */
@@ -54,8 +54,8 @@ void users_free(struct users *u);
 size_t users_count(const struct users *u);
 const char *users_path(const struct users *u); /* the argument of users_load() */
 
-/* Finds the lines of a user, in constant time, whatever names the file contains. name: as sent on
- * the wire; the 26 letters of ASCII compare without case. Tries the name as it is, without a
+/* Finds the lines of a user, in constant time, whatever names the file contains. name: as sent
+ * on the wire; the 26 letters of ASCII compare without case. Tries the name as it is, without a
  * leading DOMAIN\, without a trailing @realm, and without both, because clients and servers
  * disagree which of them is the name. Returns the number of lines in found, best first, at most
  * USERS_MATCH_MAX. */
@@ -69,12 +69,12 @@ bool users_same_name(struct span a, struct span b);
 /* Returns name without a leading DOMAIN\ and a trailing @realm. */
 struct span users_bare_name(struct span name);
 
-/* Returns name without a leading DOMAIN\ and all realms (alice of CORP\alice@a@b): the user whose
- * tunnels are counted. A second realm must not start a count of its own. */
+/* Returns name without a leading DOMAIN\ and all realms (alice of CORP\alice@a@b): the user
+ * whose tunnels are counted. A second realm must not start a count of its own. */
 struct span users_counted_name(struct span name);
 
-/* Returns whether a users file can contain name: 1..USERS_NAME_MAX bytes, no control character, no
- * ':', no leading '#', blank or byte order mark, no trailing blank. */
+/* Returns whether a users file can contain name: 1..USERS_NAME_MAX bytes, no control character,
+ * no ':', no leading '#', blank or byte order mark, no trailing blank. */
 bool users_name_valid(struct span name);
 
 #endif

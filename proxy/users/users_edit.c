@@ -168,8 +168,8 @@ static char *real_path(const char *path)
     return real;
 }
 
-/* Locks the directory, because each save replaces the file. Returns its descriptor; -1 with errno.
- */
+/* Locks the directory, because each save replaces the file. Returns its descriptor; -1 with
+ * errno. */
 static int lock_dir(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -248,8 +248,8 @@ void users_edit_free(struct users_edit *e)
 
 /* ---- saving --------------------------------------------------------------------------------- */
 
-/* Copies the access list of the old file, without which the group bits of its mode mean something
- * else. Removes a list that fd has inherited from the directory. */
+/* Copies the access list of the old file, without which the group bits of its mode mean
+ * something else. Removes a list that fd has inherited from the directory. */
 static bool keep_access_list(int old, int fd)
 {
     static const char name[] = "system.posix_acl_access";
@@ -263,8 +263,8 @@ static bool keep_access_list(int old, int fd)
     return fremovexattr(fd, name) == 0 || errno == ENODATA || errno == EOPNOTSUPP;
 }
 
-/* Copies owner, group and mode of the old file to fd, which has mode 0600. The owner first, because
- * changing it clears bits of the mode. */
+/* Copies owner, group and mode of the old file to fd, which has mode 0600. The owner first,
+ * because changing it clears bits of the mode. */
 static bool keep_access(const char *path, int fd)
 {
     struct stat was, is;
@@ -281,8 +281,8 @@ static bool keep_access(const char *path, int fd)
     return good;
 }
 
-/* Writes the text to a new file, named by the template `beside`, and renames it to e->path. Returns
- * NULL, or what failed, with errno. */
+/* Writes the text to a new file, named by the template `beside`, and renames it to e->path.
+ * Returns NULL, or what failed, with errno. */
 static const char *replace_file(const struct users_edit *e, char *beside)
 {
     const int fd = mkostemp(beside, O_CLOEXEC); /* mode 0600 */

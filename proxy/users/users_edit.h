@@ -1,6 +1,6 @@
 /* users_edit: changes to a users file, saved all at once or not at all. Unchanged lines, their
- * order and the comments stay as they are. Concurrent edits wait for each other. Text that was read
- * is wiped. */
+ * order and the comments stay as they are. Concurrent edits wait for each other. Text that was
+ * read is wiped. */
 #ifndef SSTPGATE_USERS_USERS_EDIT_H
 #define SSTPGATE_USERS_USERS_EDIT_H
 
@@ -13,10 +13,10 @@
 
 struct users_edit;
 
-/* Reads the file path; users_edit_save() creates a missing one. Follows a symbolic link and changes
- * its target. Returns NULL with the reason in problems if users_load() would not accept the file.
- * Until users_edit_free(), other calls for a file in the same directory wait. path NULL: no file;
- * use only users_edit_text(). */
+/* Reads the file path; users_edit_save() creates a missing one. Follows a symbolic link and
+ * changes its target. Returns NULL with the reason in problems if users_load() would not accept
+ * the file. Until users_edit_free(), other calls for a file in the same directory wait. path
+ * NULL: no file; use only users_edit_text(). */
 struct users_edit *users_edit_open(const char *path, FILE *problems);
 
 /* Wipes and frees e. NULL: no-op. */
@@ -24,8 +24,8 @@ void users_edit_free(struct users_edit *e);
 
 enum users_edited { USERS_ADDED, USERS_REPLACED, USERS_SAME, USERS_TWICE };
 
-/* Adds the line of a user, or replaces its hash. name: valid; compared exactly, but without case.
- * USERS_TWICE: an earlier call since users_edit_open() set another hash, which stays. */
+/* Adds the line of a user, or replaces its hash. name: valid; compared exactly, but without
+ * case. USERS_TWICE: an earlier call since users_edit_open() set another hash, which stays. */
 enum users_edited users_edit_put(struct users_edit *e, struct span name,
                                  const uint8_t hash_hash[USERS_HASH]);
 

@@ -118,8 +118,8 @@ static void the_sample_has_every_key(void **state)
     free(sample);
 }
 
-/* Each line ";key = value" of the sample is valid. Those of [gate] show the defaults, if these are
- * values. */
+/* Each line ";key = value" of the sample is valid. Those of [gate] show the defaults, if these
+ * are values. */
 static void the_sample_can_be_believed(void **state)
 {
     (void)state;
@@ -170,8 +170,8 @@ static void the_sample_can_be_believed(void **state)
     free(sample);
 }
 
-/* The longest value fits after its key when it is printed. Numbers, rates and durations are short.
- */
+/* The longest value fits after its key when it is printed. Numbers, rates and durations are
+ * short. */
 static void a_printed_line_is_never_too_long(void **state)
 {
     (void)state;

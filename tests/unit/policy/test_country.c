@@ -16,8 +16,8 @@
 #include "policy/rules_read.h"
 #include "policy/sources.h"
 
-/* A small database according to the specification of MaxMind DB 2.0: an IPv6 tree with records of
- * 24 bits (IPv4 is below ::/96), data, and the map with the metadata. */
+/* A small database according to the specification of MaxMind DB 2.0: an IPv6 tree with records
+ * of 24 bits (IPv4 is below ::/96), data, and the map with the metadata. */
 enum { NODES = 512, EMPTY = 0xffffff, DATA = 0x800000 };
 
 struct db {

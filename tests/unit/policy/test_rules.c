@@ -1,7 +1,6 @@
-/* Rules and cases are text. tests/policy/NAME.rules contains rules as in a configuration, without
- * the
- * `=`: `allow RULE`, `deny RULE`, `default allow|deny`, `deny-action ACTION`. Each line of
- * NAME.cases is
+/* Rules and cases are text. tests/policy/NAME.rules contains rules as in a configuration,
+ * without the `=`: `allow RULE`, `deny RULE`, `default allow|deny`, `deny-action ACTION`. Each
+ * line of NAME.cases is
  *
  *   EXPECTED LINE ADDRESS HOST SNI TENANT USER TIME
  *
@@ -34,8 +33,8 @@ struct policy {
     struct sources sources;
 };
 
-/* Reads the next line that is not a comment, without its end. Returns false at the end of the file.
- */
+/* Reads the next line that is not a comment, without its end. Returns false at the end of the
+ * file. */
 static bool next_line(FILE *f, char text[256], unsigned *line)
 {
     while (fgets(text, 256, f) != NULL) {

@@ -228,8 +228,8 @@ static void accounts(void **state)
     smb_says(false, "two words:1000:" LM ":" NT, "1 user two words " nt "\n");
 }
 
-/* Output of pdbedit of Samba 4.17.12: a user without a password, three with one (that of `mail` is
- * "b\xc3\xa4r"), one that is disabled, one that needs none. */
+/* Output of pdbedit of Samba 4.17.12: a user without a password, three with one (that of `mail`
+ * is "b\xc3\xa4r"), one that is disabled, one that needs none. */
 static void accounts_of_samba(void **state)
 {
     (void)state;

@@ -531,8 +531,8 @@ static double time_lookups(const struct users *u, unsigned users)
     return best;
 }
 
-/* With a thousand times the users, a list would need a thousand times as long, a tree three times.
- * The additional time of a table is that of cache misses. */
+/* With a thousand times the users, a list would need a thousand times as long, a tree three
+ * times. The additional time of a table is that of cache misses. */
 static void constant_time(void **state)
 {
     (void)state;
