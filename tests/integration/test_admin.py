@@ -77,7 +77,7 @@ def test_socket_goes_with_the_gate(gate):
 def test_no_key_no_socket(bench):
     gate = bench.gate(bench.backend())
     done = ctl(gate, "status")
-    assert done.returncode == 1 and "no `admin` in [gate]" in done.stderr
+    assert done.returncode == 1 and "`admin` is not set in [gate]" in done.stderr
 
 
 def test_status(bench, gate):
