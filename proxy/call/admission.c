@@ -53,11 +53,10 @@ static void set_user(struct rules_facts *facts, struct span user)
 static void log_denied(struct call *call, const struct rules_answer *v, const char *action)
 {
     struct log_line l;
-    unsigned missed;
 
-    if (!log_limit_pass(&call->set->limit_deny, call_now(call), DENY_LINES_PER_SECOND, &missed))
+    if (!record_line_limited(&call->record, &l, LOG_LEVEL_INFO, "deny", &call->set->limit_deny,
+                             call_now(call), DENY_LINES_PER_SECOND))
         return;
-    record_line(&call->record, &l, LOG_LEVEL_INFO, "deny");
     if (call->record.user != NULL)
         log_str(&l, "user", call->record.user);
     if (call->record.user_is_claim)
@@ -71,8 +70,6 @@ static void log_denied(struct call *call, const struct rules_answer *v, const ch
     if (v->line != 0)
         log_num(&l, "line", v->line);
     log_str(&l, "action", action);
-    if (missed > 0)
-        log_num(&l, "lines-left-out", missed);
     log_end(&l);
 }
 
@@ -178,14 +175,11 @@ bool admission_still_allows(struct call *call, const struct site *site, time_t n
 static void log_limited(struct call *call, enum limits_verdict hit)
 {
     struct log_line l;
-    unsigned missed;
 
-    if (!log_limit_pass(&call->set->limit_hit, call_now(call), 1, &missed))
+    if (!record_line_limited(&call->record, &l, LOG_LEVEL_WARNING, "limit", &call->set->limit_hit,
+                             call_now(call), 1))
         return;
-    record_line(&call->record, &l, LOG_LEVEL_WARNING, "limit");
     log_str(&l, "key", limits_key(hit));
-    if (missed > 0)
-        log_num(&l, "lines-left-out", missed);
     log_end(&l);
 }
 

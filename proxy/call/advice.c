@@ -10,17 +10,19 @@
 
 enum { LINES_PER_SECOND = 20 }; /* for each worker */
 
-/* Returns whether one more line may be logged. */
-static bool line_allowed(const struct advice *a, unsigned *missed)
+/* Begins a line; returns whether it may be written. */
+static bool line_begin(const struct advice *a, struct log_line *l, const char *event)
 {
-    return log_limit_pass(a->record->binding_lines, a->now_ms, LINES_PER_SECOND, missed);
+    if (!record_line_limited(a->record, l, LOG_LEVEL_WARNING, event, a->record->binding_lines,
+                             a->now_ms, LINES_PER_SECOND))
+        return false;
+    log_str(l, "user", a->record->user);
+    return true;
 }
 
-static void line_end(struct log_line *l, unsigned missed, const char *msg)
+static void line_end(struct log_line *l, const char *msg)
 {
     log_str(l, "msg", msg);
-    if (missed > 0)
-        log_num(l, "lines-left-out", missed);
     log_end(l);
 }
 
@@ -101,19 +103,16 @@ static struct leaf_owner owner_of(const struct advice *a, uint8_t hash, const ui
 void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t hash)
 {
     struct log_line l;
-    unsigned missed;
 
-    if (!line_allowed(a, &missed))
+    if (!line_begin(a, &l, "binding-leaf"))
         return;
     const struct leaf_owner owner = owner_of(a, hash, c->cert_hash.p);
-    record_line(a->record, &l, LOG_LEVEL_WARNING, "binding-leaf");
-    log_str(&l, "user", a->record->user);
     log_str(&l, "hash", hash == SSTP_HASH_SHA1 ? "sha1" : "sha256");
     log_hex(&l, "received", true, c->cert_hash.p, digest_len(hash));
     log_str(&l, "whose", owner.word);
     log_str(&l, "of", owner.listener);
     log_leaves(&l, a);
-    line_end(&l, missed, owner.means);
+    line_end(&l, owner.means);
 }
 
 /* Returns whether the method has keys that no users file can give. */
@@ -170,32 +169,26 @@ void advice_mac(const struct advice *a, const struct candidates *c, const struct
                 const struct advice_mac *mac)
 {
     struct log_line l;
-    unsigned missed;
 
-    if (!line_allowed(a, &missed))
+    if (!line_begin(a, &l, "binding-mac"))
         return;
-    record_line(a->record, &l, LOG_LEVEL_WARNING, "binding-mac");
-    log_str(&l, "user", a->record->user);
     log_str(&l, "method", a->record->method);
     log_num(&l, "users-file-keys", c->tried.users_file);
     log_num(&l, "radius-keys", c->tried.radius);
     log_num(&l, "zero-keys", c->tried.zeros);
     log_str(&l, "action", mac->action == ADVICE_PASSED ? "passed-unchanged" : "refused");
     log_leaves(&l, a);
-    line_end(&l, missed, explain_mac(a, c, ppp, mac));
+    line_end(&l, explain_mac(a, c, ppp, mac));
 }
 
 void advice_stale(const struct advice *a, unsigned line)
 {
     struct log_line l;
-    unsigned missed;
 
-    if (!line_allowed(a, &missed))
+    if (!line_begin(a, &l, "users-stale"))
         return;
-    record_line(a->record, &l, LOG_LEVEL_WARNING, "users-stale");
-    log_str(&l, "user", a->record->user);
     log_fmt(&l, "line", "%s:%u", users_path(a->backend->users), line);
-    line_end(&l, missed,
+    line_end(&l,
              "the server accepted this user with a different password than the one in this line; "
              "sstpgate "
              "user NAME makes a new line");

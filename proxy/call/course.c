@@ -10,9 +10,6 @@
 #include "site/site.h"
 #include "tls/tls_conn.h"
 
-/* Lines about calls that never became a tunnel, for each worker. */
-enum { REFUSED_LINES_PER_SECOND = 100 };
-
 /* What is read of a client whose call is over, so that a reset does not overtake the gate's last
  * words. */
 enum { LATE_MAX = 65536 };
@@ -288,16 +285,14 @@ static void backend_ended(struct stream *s, enum stream_end why)
 static void call_release(struct call *call)
 {
     struct call_set *set = call->set;
-    unsigned missed = 0;
 
     admission_leave(call);
     uplink_leave(call);
     free(call->request.tenant);
     /* address-denied and limit have lines of their own; a tunnel's line is never left out */
-    if (call->reason != REASON_ADDRESS_DENIED && call->reason != REASON_LIMIT &&
-        (call->ended_in == CALL_RELAY ||
-         log_limit_pass(&set->limit_refused, call_now(call), REFUSED_LINES_PER_SECOND, &missed)))
-        record_end(&call->record, call->reason, call_now(call), missed);
+    if (call->reason != REASON_ADDRESS_DENIED && call->reason != REASON_LIMIT)
+        record_end(&call->record, call->reason, call_now(call),
+                   call->ended_in == CALL_RELAY ? NULL : &set->limit_refused);
     record_fini(&call->record);
     site_unref(call->site);
     call_part(call);

@@ -6,6 +6,9 @@
 
 enum { KEEP_MAX = 256 };
 
+/* Lines `call` with a limit, for each worker. */
+enum { CALL_LINES_PER_SECOND = 100 };
+
 void record_fini(struct record *s)
 {
     free(s->host);
@@ -32,12 +35,11 @@ void record_keep(char **field, struct span value)
             (*field)[i] = '\x1a'; /* visible in the log */
 }
 
-void record_line(const struct record *s, struct log_line *l, enum log_level level,
-                 const char *event)
+/* Adds the call's id, listener and client to a line. */
+static void log_call(const struct record *s, struct log_line *l)
 {
     char text[ADDR_TEXT_MAX];
 
-    log_begin(l, level, event);
     log_fmt(l, "id", "%u-%llu", s->worker, (unsigned long long)s->number);
     log_str(l, "listener", s->listener);
     log_str(l, "client", addr_format(&s->client, text));
@@ -45,7 +47,25 @@ void record_line(const struct record *s, struct log_line *l, enum log_level leve
         log_str(l, "proxy", addr_format(&s->proxy, text));
 }
 
-void record_end(const struct record *s, enum reason reason, uint64_t now_ms, unsigned missed)
+void record_line(const struct record *s, struct log_line *l, enum log_level level,
+                 const char *event)
+{
+    log_begin(l, level, event);
+    log_call(s, l);
+}
+
+bool record_line_limited(const struct record *s, struct log_line *l, enum log_level level,
+                         const char *event, struct log_limit *limit, uint64_t now_ms,
+                         unsigned per_second)
+{
+    if (!log_begin_limited(l, level, event, limit, now_ms, per_second))
+        return false;
+    log_call(s, l);
+    return true;
+}
+
+void record_end(const struct record *s, enum reason reason, uint64_t now_ms,
+                struct log_limit *limit)
 {
     static const char *const bindings[] = {NULL, "verified", "passed", "off", "failed"};
     struct log_line l;
@@ -53,7 +73,11 @@ void record_end(const struct record *s, enum reason reason, uint64_t now_ms, uns
 
     if (!log_wanted(LOG_LEVEL_INFO))
         return;
-    record_line(s, &l, LOG_LEVEL_INFO, "call");
+    if (limit == NULL)
+        record_line(s, &l, LOG_LEVEL_INFO, "call");
+    else if (!record_line_limited(s, &l, LOG_LEVEL_INFO, "call", limit, now_ms,
+                                  CALL_LINES_PER_SECOND))
+        return;
     log_str(&l, "host", s->host);
     log_str(&l, "sni", s->sni);
     if (s->tls_version == NULL)
@@ -82,7 +106,5 @@ void record_end(const struct record *s, enum reason reason, uint64_t now_ms, uns
     log_str(&l, "reason", reason_info(reason)->name);
     if (s->detail != NULL)
         log_str(&l, "detail", s->detail);
-    if (missed > 0)
-        log_num(&l, "lines-left-out", missed);
     log_end(&l);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/err.h"
 #include "base/log.h"
 #include "base/span.h"
 #include "call/reason.h"
@@ -59,7 +60,14 @@ void record_keep(char **field, struct span value);
 void record_line(const struct record *s, struct log_line *l, enum log_level level,
                  const char *event);
 
-/* Logs the line `call` at the end of a call. missed: lines left out before it. */
-void record_end(const struct record *s, enum reason reason, uint64_t now_ms, unsigned missed);
+/* As record_line, at most per_second times in one second. Returns false when the line must not be
+ * written. */
+bool record_line_limited(const struct record *s, struct log_line *l, enum log_level level,
+                         const char *event, struct log_limit *limit, uint64_t now_ms,
+                         unsigned per_second) MUST_CHECK;
+
+/* Logs the line `call` at the end of a call. limit: bounds the number of lines; NULL: no bound. */
+void record_end(const struct record *s, enum reason reason, uint64_t now_ms,
+                struct log_limit *limit);
 
 #endif

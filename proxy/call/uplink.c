@@ -25,20 +25,16 @@ static void log_backend(struct call *call, const char *what, const char *why)
 {
     char name[BACKENDS_NAME_MAX];
     struct log_line l;
-    unsigned missed;
 
-    if (!log_limit_pass(&call->set->limit_backend, call_now(call), BACKEND_LINES_PER_SECOND,
-                        &missed))
+    if (!record_line_limited(&call->record, &l, LOG_LEVEL_WARNING, "backend",
+                             &call->set->limit_backend, call_now(call), BACKEND_LINES_PER_SECOND))
         return;
-    record_line(&call->record, &l, LOG_LEVEL_WARNING, "backend");
     log_str(&l, "backend", call->record.backend);
     if (call->uplink.at_server)
         log_str(&l, "server",
                 backends_name(call->uplink.backend->servers, call->uplink.server, name));
     log_str(&l, "failed", what);
     log_str(&l, "msg", why);
-    if (missed > 0)
-        log_num(&l, "lines-left-out", missed);
     log_end(&l);
 }
 
