@@ -1,6 +1,7 @@
-/* All ways a call can end, in each of its states: on a real loop, with a client and a backend that
- * are plain sockets. What is looked for: the call ends, every block, handle and octet comes back,
- * and the worker can stop. What the peers are told is for tests/integration. */
+/* All ways in which a call can end, in each of its states: on a real loop, with a client and a
+ * backend that are plain sockets. The call must end, every block, handle and byte must come back,
+ * and the worker must be able to stop. What the peers are told is tested by test_call.c and
+ * tests/integration. */
 #include "call/calls.h"
 
 #include <setjmp.h>
@@ -61,11 +62,11 @@ static struct {
     struct calls calls;
     struct calls_shared shared;
     struct site *site;
-    struct addr at;      /* where clients come in */
+    struct addr at;      /* of the listener */
     int listening;       /* the backend's */
     int client, backend; /* -1: none */
     SSL *ssl;            /* the client's */
-    char heard[4096];    /* by the backend */
+    char heard[4096];    /* what the backend has received */
     size_t heard_len;
 } g;
 
@@ -86,7 +87,7 @@ static struct addr listen_somewhere(int *fd)
     return at;
 }
 
-/* What the file says now. */
+/* Loads the site that the file describes now. */
 static struct site *site_load(void)
 {
     struct snapshot *snapshot = snapshot_load(config_file, NULL, stderr);
@@ -126,7 +127,7 @@ static void gate_open(bool backend_tls, unsigned max)
     calls_switch(&g.calls, g.site, &(struct calls_place){.fd = fd}, 1);
 }
 
-/* All calls have ended: the worker stops of itself and nothing is left. */
+/* All calls have ended: the worker stops by itself and nothing is left. */
 static void gate_close(void)
 {
     calls_drain(&g.calls);
@@ -153,7 +154,7 @@ static void step(void)
     uv_run(&g.w.loop, UV_RUN_NOWAIT);
 }
 
-/* The peers are not in the loop, so it turns until what they wait for is there. */
+/* The peers are not part of the loop, so it runs until their condition holds. */
 #define UNTIL(condition)                                                                           \
     do {                                                                                           \
         uint64_t start = uv_hrtime();                                                              \
@@ -186,7 +187,7 @@ static int call_in(void)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
-    /* or each small write behind another one costs 40 ms */
+    /* otherwise each small write after another one costs 40 ms */
     assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     return fd;
@@ -230,7 +231,7 @@ static const enum call_state states[] = {
 };
 enum { STATES = sizeof states / sizeof *states };
 
-/* Brings a call into a state, by what its peers do. */
+/* Brings a call into a state by the actions of its peers. */
 static void reach(enum call_state want)
 {
     gate_open(want == CALL_DIAL, 10);
@@ -249,14 +250,15 @@ static void reach(enum call_state want)
     if (want == CALL_REQUEST)
         return;
     client_says(request, sizeof request - 1);
-    if (want == CALL_DIAL) { /* a ClientHello came, nobody answers */
+    if (want == CALL_DIAL) { /* a ClientHello came, which is not answered */
         UNTIL(backend_has("\x16"));
         assert_true(is_in(CALL_DIAL));
         return;
     }
     UNTIL(backend_has("\r\n\r\n"));
     assert_true(is_in(CALL_ANSWER));
-    client_says(connect_request, sizeof connect_request - 1); /* does not wait: held back */
+    client_says(connect_request,
+                sizeof connect_request - 1); /* the client does not wait: held back */
     if (want == CALL_ANSWER)
         return;
     backend_says(answer, sizeof answer - 1);
@@ -266,8 +268,8 @@ static void reach(enum call_state want)
     backend_says(connect_ack, sizeof connect_ack - 1);
     UNTIL(the_call()->record.down.packets == 1);
     client_says(call_connected, sizeof call_connected - 1);
-    UNTIL(the_call()->record.up.packets == 2); /* an earlier IPCP would not show anything */
-    backend_says(ipcp, sizeof ipcp - 1);       /* the server is content */
+    UNTIL(the_call()->record.up.packets == 2); /* an IPCP before that would prove nothing */
+    backend_says(ipcp, sizeof ipcp - 1);       /* the server has accepted the client */
     UNTIL(is_in(CALL_RELAY));
     if (want == CALL_RELAY)
         return;
@@ -281,14 +283,14 @@ static void reach(enum call_state want)
     assert_true(is_in(CALL_LINGER));
 }
 
-/* The sweep at that time, and for the length of it the loop's own clock. */
+/* Runs the sweep at that time, which is also the loop's clock meanwhile. */
 static void sweep(uint64_t now)
 {
     g.w.loop.time = now;
     calls_sweep(&g.calls, now);
 }
 
-/* ---- how it ends ---- */
+/* ---- the ends ---- */
 
 static void close_fd(int *fd, bool reset)
 {
@@ -309,7 +311,7 @@ static void end_drop(void)
 static void end_close(void)
 {
     call_end(the_call(), REASON_SHUTDOWN);
-    call_end(the_call(), REASON_CLIENT_CLOSED); /* the first reason stays */
+    call_end(the_call(), REASON_CLIENT_CLOSED); /* the first reason is kept */
     assert_int_not_equal(the_call()->reason, REASON_CLIENT_CLOSED);
     close_fd(&g.client, false);
     close_fd(&g.backend, false);
@@ -471,7 +473,7 @@ static void each_state_has_its_deadline(void **state)
         assert_true(is_in(states[n]));
         sweep(due);
         if (states[n] == CALL_DIAL || states[n] == CALL_ANSWER) {
-            UNTIL(is_in(CALL_LINGER)); /* this server will not do; there is no other one */
+            UNTIL(is_in(CALL_LINGER)); /* this server has failed, and there is no other one */
             assert_int_equal(the_call()->reason, reasons[states[n]]);
         } else {
             assert_false(is_in(states[n]));
@@ -494,7 +496,7 @@ static int hello_in(void)
     return fd;
 }
 
-/* A client that waits for its turn until its deadline is over has done nothing wrong. */
+/* A client that waits for its turn until its deadline has done nothing wrong. */
 static void a_handshake_without_a_turn_has_a_reason_of_its_own(void **state)
 {
     (void)state;
@@ -519,7 +521,7 @@ static void a_silent_handshake_makes_room(void **state)
     stream_limit_handshakes(&g.w, 1);
     struct call *call = the_call();
     const uint64_t due = call->active + 1000;
-    sweep(due); /* no client waits: it may take its time */
+    sweep(due); /* no client waits, so there is no hurry */
     assert_true(is_in(CALL_HANDSHAKE));
     int fd = hello_in();
     UNTIL(g.calls.set.count == 2 && stream_hellos_wait(&g.w));
@@ -571,7 +573,7 @@ static void data_puts_the_idle_deadline_off(void **state)
     uint64_t began = call->active, idle = timeout_of(CALL_RELAY);
     for (int i = 0; i < 2; i++) {
         uint64_t packets = call->record.up.packets + call->record.down.packets;
-        call->active = began; /* as if the last octet had come long ago */
+        call->active = began; /* as if the last byte had come long ago */
         call->deadline = began + idle;
         if (i == 0)
             client_says(data, sizeof data - 1);
@@ -604,10 +606,10 @@ static void more_than_max_wait_their_turn(void **state)
         step();
     assert_int_equal(g.calls.set.count, 2);
     assert_int_equal(g.shared.count, 2);
-    close_fd(&fd[0], false); /* its place is taken by the one who waits */
+    close_fd(&fd[0], false); /* the waiting client gets its place */
     UNTIL(g.calls.set.next_number == 3);
     assert_int_equal(g.calls.set.count, 2);
-    /* a place that a call of another worker left is found by the sweep */
+    /* the sweep finds a place that a call of another worker has left */
     int late = call_in();
     for (int i = 0; i < 20; i++)
         step();
@@ -623,7 +625,7 @@ static void more_than_max_wait_their_turn(void **state)
     close_fd(&late, false);
 }
 
-/* In whatever state a call is, it keeps the site it began with; that one goes with it. */
+/* A call keeps the site with which it began, in every state, and frees it at its end. */
 static void a_new_site_is_for_new_calls(void **state)
 {
     (void)state;
@@ -643,14 +645,14 @@ static void a_new_site_is_for_new_calls(void **state)
         end_client_closes();
         UNTIL(g.calls.set.count == 0);
 
-        /* and none may come where the new site has no place */
+        /* no call may come in at a place that the new site does not have */
         g.site = site_load();
         calls_switch(&g.calls, g.site, NULL, 0);
         gate_close();
     }
 }
 
-/* A call that is up goes on until it ends, and then so does the worker. */
+/* A tunnel goes on until it ends, and then the worker ends, too. */
 static void draining_waits_for_the_calls(void **state)
 {
     (void)state;

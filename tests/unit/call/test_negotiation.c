@@ -1,4 +1,4 @@
-/* front, driven with packets as the two streams would bring them: the values are those of
+/* The negotiation, fed with the packets that the two streams would deliver. The values are those of
  * tests/vectors/rewrite.txt, whose MS-CHAPv2 key belongs to the exchange of RFC 2759 9.2 below. */
 #include "call/negotiation.h"
 
@@ -66,7 +66,7 @@ static int teardown(void **state)
 #define EAP_DONE "1000000cff03c22703080004"
 #define PAP "1000001cff03c0230101001404557365720a636c69656e7450617373"
 
-/* LCP's agreement on it */
+/* LCP agrees on that method. */
 #define LCP_ECHO "1000000c ff03c021 09010004"
 #define PAP_REQUEST "10000010 ff03c021 01020008 0304c023"
 #define PAP_ACK "10000010 ff03c021 02020008 0304c023"
@@ -74,7 +74,7 @@ static int teardown(void **state)
 static const char users_text[] = "User:41c00c584bd2d91c4017a2a12fa59f3f\n";
 static const char stale_text[] = "User:00112233445566778899aabbccddeeff\n";
 
-/* EAP-TLS, as far as anybody sees it. */
+/* EAP-TLS, as far as it is visible on the wire. */
 #define EAP_TLS_IDENTITY "1000000d ff03c227 01010005 01"
 #define EAP_TLS_USER "10000011 ff03c227 02010009 0155736572"
 #define EAP_TLS_REQUEST "1000000e ff03c227 01020006 0d20"
@@ -92,7 +92,7 @@ struct talk {
     struct record record;
     struct negotiation *negotiation;
     const struct vector *v;
-    uint8_t packet[256]; /* the latest one */
+    uint8_t packet[256]; /* the latest packet */
     size_t len;
     struct log_limit lines;
     struct negotiation_answer answer;
@@ -106,7 +106,7 @@ static void leaf_from(struct binding_leaf *out, struct span der)
     binding_leaf_from_der(out, der);
 }
 
-/* users: text of a users file, NULL: the backend has none. */
+/* users: text of a users file; NULL: the backend has none. */
 static void talk_init_config(struct talk *c, enum config_binding binding, const char *users,
                              const char *vector, bool zero_key_eap)
 {
@@ -144,7 +144,7 @@ static void talk_fini(struct talk *c)
     keyring_free(c->keyring);
 }
 
-/* The backend's server asks [radius home]. */
+/* Makes the backend's server ask [radius home]. */
 static void talk_init_radius(struct talk *c, enum config_binding binding, const char *users,
                              const char *vector)
 {
@@ -169,7 +169,8 @@ static struct span of_hex(const char *hex, uint8_t out[256])
     return span_of(out, n);
 }
 
-/* The marks of a login by EAP that RADIUS saw as these packets; each is in SSTP and PPP. */
+/* Returns the marks of a login by EAP that RADIUS saw as these packets, each given with its SSTP
+ * and PPP headers. */
 static struct keyring_marks marks_of_eap(const struct talk *c, const char *const *packets)
 {
     enum { HEADS = 4 + 4 };
@@ -184,7 +185,7 @@ static struct keyring_marks marks_of_eap(const struct talk *c, const char *const
 static const char *const eap_tls_packets[] = {EAP_TLS_USER, EAP_TLS_REQUEST, EAP_TLS_RESPONSE,
                                               NULL};
 
-/* The marks of the call's own login. */
+/* Returns the marks of the call's own login. */
 static struct keyring_marks own_marks(const struct talk *c)
 {
     enum { NT_RESPONSE_AT = 4 + 4 + 4 + 1 + 24 };
@@ -197,7 +198,7 @@ static struct keyring_marks own_marks(const struct talk *c)
     return m;
 }
 
-/* Makes RADIUS give a login the key of the call's vector, altered by one bit if it is wrong. */
+/* Makes RADIUS give a login the key of the call's vector; wrong: with one bit flipped. */
 static void radius_gives_to(struct talk *c, const char *user, struct keyring_marks marks,
                             bool wrong)
 {
@@ -261,7 +262,7 @@ static void refused(struct talk *c, enum negotiation_verdict v, enum reason reas
     assert_string_equal(reason_info(c->answer.reason)->name, reason_info(reason)->name);
 }
 
-/* Up to where PPP may begin. */
+/* Exchanges the messages after which PPP may begin. */
 static void request_and_ack(struct talk *c, uint8_t mask)
 {
     bool widens = c->config.binding == CONFIG_BINDING_REWRITE;
@@ -283,8 +284,8 @@ static void mschapv2(struct talk *c)
     assert_int_equal(from_backend(c, SUCCESS), NEGOTIATION_PASS);
 }
 
-/* Call Connected goes on: the tunnel is up where the server has said Success before, else the call
- * stays under watch. */
+/* Checks that Call Connected is forwarded: the tunnel is up if the server has sent Success before;
+ * otherwise the call stays under watch. */
 static void goes_on(enum negotiation_verdict v)
 {
     assert_true(v == NEGOTIATION_CONNECTED || v == NEGOTIATION_REPLACE);
@@ -308,7 +309,7 @@ static void connected_stays(struct talk *c, enum record_binding how)
     assert_int_equal(c->record.binding, how);
 }
 
-/* ---- the binding made again ---- */
+/* ---- re-signing ---- */
 
 static void a_whole_mschapv2_call(void **state)
 {
@@ -329,7 +330,8 @@ static void a_whole_mschapv2_call(void **state)
     talk_fini(&c);
 }
 
-/* Windows sends Call Connected 50 ms after Success; one that does not wait for it is right too. */
+/* Windows sends Call Connected 50 ms after Success; a client that does not wait for it is correct,
+ * too. */
 static void without_a_success_the_last_response_counts(void **state)
 {
     (void)state;
@@ -365,12 +367,13 @@ static void eap_with_its_key_and_with_zeros(void **state)
         connected_becomes(&c, name);
         assert_string_equal(c.record.method, "eap-mschapv2");
         assert_string_equal(c.record.key, zero ? "zero" : "ms-chapv2");
-        assert_int_equal(c.record.weak, zero); /* a method with keys, bound with none */
+        assert_int_equal(c.record.weak,
+                         zero); /* bound without a key although the method has keys */
         talk_fini(&c);
     }
 }
 
-/* zero-key = eap: accepted although the key of the login is known, and weak. */
+/* zero-key = eap: accepted although the key of the login is known, and marked as weak. */
 static void eap_with_zeros_that_are_configured(void **state)
 {
     (void)state;
@@ -395,8 +398,8 @@ static void eap_with_zeros_that_are_configured(void **state)
     }
 }
 
-/* A MAC made with zeros where the key of this login is known: its sender does not have the key. The
- * envelope makes no difference, so a man in the middle gains nothing by a change of it. */
+/* A MAC made with zeros although the key of this login is known: its sender does not have the key.
+ * The envelope makes no difference, so a man in the middle gains nothing by changing it. */
 static void eap_with_zeros_although_its_key_is_known(void **state)
 {
     (void)state;
@@ -434,12 +437,12 @@ static void pap_needs_no_users_file(void **state)
         assert_string_equal(c.record.user, "User");
         assert_string_equal(c.record.method, "pap");
         assert_string_equal(c.record.key, "zero");
-        assert_false(c.record.weak); /* this method has no keys: zeros are right */
+        assert_false(c.record.weak); /* this method has no keys: zeros are correct */
         talk_fini(&c);
     }
 }
 
-/* Client and backend share no hash: each gets its own (the widened Ack made it possible). */
+/* Client and backend share no hash: each gets its own, because the Ack was widened. */
 static void hashes_are_translated(void **state)
 {
     (void)state;
@@ -450,7 +453,7 @@ static void hashes_are_translated(void **state)
         {"translate_sha1_client_to_sha256_backend", "translate_sha1_client_to_sha256_backend",
          SSTP_HASH_SHA256},
         {"rewrite_mschapv2_sha256", "rewrite_mschapv2_sha1", SSTP_HASH_SHA1},
-        /* a backend without a certificate offers nothing and takes what comes (PROTOCOL.md 4.1) */
+        /* a backend without a certificate offers nothing and accepts any (PROTOCOL.md 4.1) */
         {"rewrite_mschapv2_sha256", "rewrite_mschapv2_sha256", 0},
         {"rewrite_mschapv2_sha1", "rewrite_mschapv2_sha1", 0},
     };
@@ -477,14 +480,14 @@ static void the_mask_is_widened_in_rewrite_only(void **state)
             if (modes[i] == CONFIG_BINDING_REWRITE) {
                 assert_int_equal(c.answer.octets.n, SSTP_ACK_LEN);
                 assert_int_equal(c.answer.octets.p[15], 3);
-                c.packet[15] = 3; /* and nothing else */
+                c.packet[15] = 3; /* nothing else has changed */
                 assert_memory_equal(c.answer.octets.p, c.packet, SSTP_ACK_LEN);
             }
             talk_fini(&c);
         }
 }
 
-/* Where the mask stays, a hash that was not offered is refused. */
+/* If the mask was not widened, a hash that was not offered is refused. */
 static void a_hash_that_was_not_offered(void **state)
 {
     (void)state;
@@ -516,7 +519,7 @@ static void a_hash_of_the_backend_that_is_not_known(void **state)
     talk_fini(&c);
 }
 
-/* ---- what is wrong ---- */
+/* ---- wrong bindings ---- */
 
 enum { AT_NONCE = 16, AT_HASH = 48, AT_MAC = 80 };
 
@@ -549,7 +552,7 @@ static void what_is_altered_is_refused(void **state)
             request_and_ack(&c, SSTP_HASH_SHA256);
             mschapv2(&c);
             enum negotiation_verdict v = connected_altered(&c, cases[i].at);
-            /* auto passes on for want of a key only, and here there is one */
+            /* auto forwards only for want of a key, and here there is one */
             if (cases[i].reason == REASON_BINDING_MAC && modes[m] == CONFIG_BINDING_PASSTHROUGH) {
                 assert_int_equal(v, NEGOTIATION_CONNECTED);
                 assert_memory_equal(c.answer.octets.p, c.packet, SSTP_CONNECTED_LEN);
@@ -579,7 +582,7 @@ static void without_the_users_key(void **state)
         talk_init(&c, CONFIG_BINDING_AUTO, files[i], "rewrite_mschapv2_sha256");
         request_and_ack(&c, SSTP_HASH_SHA256);
         mschapv2(&c);
-        if (files[i] == stale_text) /* a key there is, but not the client's */
+        if (files[i] == stale_text) /* there is a key, but not the client's */
             refused(&c, connected(&c), REASON_BINDING_MAC);
         else
             connected_stays(&c, RECORD_BINDING_PASSED);
@@ -640,7 +643,7 @@ static void until_the_server_is_content(void **state)
         assert_int_equal(c.record.binding, RECORD_BINDING_VERIFIED);
         assert_int_equal(from_client(&c, "1000000a ff030021 4500"), NEGOTIATION_DROP);
         assert_int_equal(from_client(&c, "1001000800080000"),
-                         NEGOTIATION_PASS); /* Echo: in place now */
+                         NEGOTIATION_PASS); /* an Echo is legal now */
         assert_int_equal(from_backend(&c, "1000000c ff03c021 09010004"), NEGOTIATION_PASS);
         assert_int_equal(from_backend(&c, content[i].packet), content[i].verdict);
         talk_fini(&c);
@@ -654,7 +657,7 @@ static void off_does_not_look(void **state)
     talk_init(&c, CONFIG_BINDING_OFF, NULL, "rewrite_mschapv2_sha256");
     assert_int_equal(from_client(&c, REQUEST), NEGOTIATION_PASS);
     assert_int_equal(from_backend(&c, "1001000800020000"),
-                     NEGOTIATION_PASS); /* an Ack of nothing */
+                     NEGOTIATION_PASS); /* an Ack without attributes */
     assert_int_equal(from_client(&c, "1001000800040000"), NEGOTIATION_REPLACE);
     assert_int_equal(c.answer.octets.n, 8);
     assert_int_equal(c.record.binding, RECORD_BINDING_OFF);
@@ -708,7 +711,7 @@ static void a_key_from_radius(void **state)
     assert_string_equal(c.record.key, "radius");
     assert_string_equal(c.record.method, "eap-tls");
     assert_false(c.record.weak);
-    /* it is spent, and the other one is not */
+    /* this key is spent, and the other one is not */
     const struct keyring_login login = {.user = span_str("User"), .marks = own_marks(&c)};
     struct hlak left[2];
     uint64_t ids[2];
@@ -718,8 +721,8 @@ static void a_key_from_radius(void **state)
     talk_fini(&c);
 }
 
-/* Every account gets keys. These bind no other call, whatever the outer name of their login
- * (PROTOCOL.md 5.8). */
+/* Every account gets keys. The keys of one login do not bind another call, whatever outer name the
+ * login had (PROTOCOL.md 5.8). */
 static void keys_of_others(void **state)
 {
     (void)state;
@@ -774,7 +777,7 @@ static void retransmissions_in_eap(void **state)
             assert_int_equal(give_hex(&c, client[k], packets[k]), NEGOTIATION_PASS);
         }
         assert_int_equal(from_backend(&c, EAP_TLS_REQUEST),
-                         NEGOTIATION_PASS); /* and its answer crosses */
+                         NEGOTIATION_PASS); /* the answer to it crosses */
         assert_int_equal(from_client(&c, EAP_TLS_RESPONSE), NEGOTIATION_PASS);
         assert_int_equal(from_backend(&c, EAP_TLS_DONE), NEGOTIATION_PASS);
         radius_gives(&c, "User", false);
@@ -784,8 +787,7 @@ static void retransmissions_in_eap(void **state)
     }
 }
 
-/* A VPN server that has EAP-MSCHAPv2 with the client asks RADIUS with the attributes of MS-CHAPv2.
- */
+/* A VPN server may speak EAP-MSCHAPv2 with the client and MS-CHAPv2 with RADIUS. */
 static void another_envelope(void **state)
 {
     (void)state;
@@ -802,8 +804,8 @@ static void another_envelope(void **state)
     talk_fini(&c);
 }
 
-/* A key that came before the server's Success binds the call only if the login that succeeds is the
- * one it belongs to; a namesake of another domain is another user. */
+/* A key that came before the server's Success binds the call only if it belongs to the login that
+ * succeeds; the same name in another domain is another user. */
 static void an_early_key_from_radius(void **state)
 {
     (void)state;
@@ -840,7 +842,7 @@ static void an_early_key_from_radius(void **state)
     }
 }
 
-/* The Success that comes next may be for either login. */
+/* The next Success may be for either login. */
 static void lcp_starts_over_amid_a_login(void **state)
 {
     struct talk c;
@@ -854,8 +856,8 @@ static void lcp_starts_over_amid_a_login(void **state)
     talk_fini(&c);
 }
 
-/* A key is kept for some seconds, and a man in the middle may wait longer than that. Zeros do not
- * fit, and `auto` lets nothing pass, because the key of the login is gone. */
+/* The keyring keeps a key for some seconds, and a man in the middle may wait longer than that. The
+ * expiry of the key must not make zeros acceptable, nor let `auto` forward the message. */
 static void a_key_that_is_gone(void **state)
 {
     static const enum config_binding policies[] = {CONFIG_BINDING_REWRITE, CONFIG_BINDING_AUTO};
@@ -880,7 +882,7 @@ static void a_key_that_is_gone(void **state)
     }
 }
 
-/* The users file is asked first; a line of it that is stale is no reason to refuse. */
+/* The users file is tried first; a stale line in it is no reason to refuse. */
 static void radius_and_users_file(void **state)
 {
     (void)state;
@@ -939,7 +941,7 @@ static void a_key_that_does_not_come(void **state)
     } cases[] = {
         {CONFIG_BINDING_REWRITE, NULL, false, false},
         {CONFIG_BINDING_AUTO, NULL, false, true},
-        {CONFIG_BINDING_AUTO, NULL, true, false}, /* in spite of a key, not for want of one */
+        {CONFIG_BINDING_AUTO, NULL, true, false}, /* there was a key, so `auto` does not forward */
         {CONFIG_BINDING_AUTO, stale_text, false, false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -963,7 +965,7 @@ static void a_key_that_does_not_come(void **state)
     }
 }
 
-/* Methods without keys, and a message that is wrong in another way. */
+/* Methods without keys, and a message that is wrong in another way, never wait. */
 static void what_never_waits(void **state)
 {
     (void)state;
@@ -987,7 +989,7 @@ static void what_never_waits(void **state)
     talk_fini(&c);
 }
 
-/* Call Connected keeps its place before data, and the authentication goes on around it. */
+/* Data must not overtake the waiting Call Connected; the authentication goes on around it. */
 static void what_may_pass_the_one_that_waits(void **state)
 {
     (void)state;
@@ -998,7 +1000,7 @@ static void what_may_pass_the_one_that_waits(void **state)
         {LCP_REQUEST, 'P', 'P'},
         {"1000000c ff03c021 09010004", 'P', 'P'}, /* LCP's own Echo */
         {CHALLENGE, 'D', 'P'},
-        {EAP_TLS_RESPONSE, 'D', 'D'}, /* behind the Success */
+        {EAP_TLS_RESPONSE, 'D', 'D'}, /* after the Success */
         {EAP_TLS_DONE, 'D', 'P'},
         {PAP, 'D', 'D'}, /* LCP did not agree on it */
         {IPCP_REQUEST, 'H', 'P'},
@@ -1029,7 +1031,7 @@ static void what_may_pass_the_one_that_waits(void **state)
             if (verdict != (client ? cases[i].client : cases[i].backend))
                 fail_msg("case %zu, %s: %c", i, client ? "client" : "backend", verdict);
             bool starts_over = !client && strcmp(cases[i].packet, LCP_REQUEST) == 0;
-            if (verdict != 'R' && !starts_over) { /* and what waits is still whole */
+            if (verdict != 'R' && !starts_over) { /* the waiting message is intact */
                 radius_gives(&c, "User", false);
                 try_key(&c, false);
                 goes_on(c.answer.verdict);
@@ -1041,12 +1043,13 @@ static void what_may_pass_the_one_that_waits(void **state)
         }
 }
 
-/* The keyring's note for each answer: user, mark, address. */
+/* The keyring gets a note for each answer: user, mark, address. */
 static void logins_are_noted(void **state)
 {
     (void)state;
     static const struct {
-        const char *ppp[5], *radius[4]; /* from backend and client in turn; radius: by EAP */
+        const char *ppp[5],
+            *radius[4]; /* from backend and client in turn; radius: the EAP packets */
         bool response;
     } cases[] = {
         {{PAP_REQUEST, PAP_ACK, LCP_ECHO, PAP}, {NULL}, false},
@@ -1075,8 +1078,8 @@ static void logins_are_noted(void **state)
     }
 }
 
-/* One call cannot push out the notes of the others: a client has one answer to each question, and a
- * client that sends more answers is refused. */
+/* One call cannot push out the notes of the others: a client has one answer to each challenge, and
+ * a client that sends more answers is refused. */
 static void notes_of_one_call_push_out_nobody(void **state)
 {
     (void)state;
@@ -1102,8 +1105,8 @@ static void notes_of_one_call_push_out_nobody(void **state)
     talk_fini(&c);
 }
 
-/* A call that answers more often than can be noted would make another client of that name the only
- * one. */
+/* If a call could answer more often than the keyring notes, another client of the same name would
+ * be the only one noted. */
 static void a_client_that_answers_too_often(void **state)
 {
     (void)state;
@@ -1112,7 +1115,7 @@ static void a_client_that_answers_too_often(void **state)
     talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_pap_sha256");
     request_and_ack(&c, SSTP_HASH_SHA256);
     from_backend(&c, EAP_TLS_IDENTITY);
-    for (unsigned i = 0; i < NOTES; i++) /* retransmissions, which go on */
+    for (unsigned i = 0; i < NOTES; i++) /* retransmissions, which are forwarded */
         assert_int_equal(from_client(&c, EAP_TLS_USER), NEGOTIATION_PASS);
     refused(&c, from_client(&c, EAP_TLS_USER), REASON_CLIENT_TOO_MANY_ANSWERS);
     talk_fini(&c);
@@ -1127,12 +1130,12 @@ static void frames_go_on_in_one_form(void **state)
     (void)state;
     static const struct {
         const char *packet;
-        const char *rebuilt; /* NULL: as it is; "": not at all */
+        const char *rebuilt; /* NULL: unchanged; "": dropped */
     } cases[] = {
         {"1000000c ff03c021 09010004", NULL},
         {"1000000a c021 09010004", "1000000c ff03c021 09010004"},
         {"1000000d ff03c021 09010004 77", "1000000c ff03c021 09010004"},
-        {"100e000c ff03c021 09010004", NULL}, /* reserved bits: see traffic.c */
+        {"100e000c ff03c021 09010004", NULL}, /* reserved bits: see relay.c */
         {"1000000a 8021 01010004", "1000000c ff038021 01010004"},
         {"1000000d ff038021 01010004 77", NULL},
         {"1000000c ff03c021 09010003", ""},
@@ -1167,7 +1170,8 @@ static void frames_go_on_in_one_form(void **state)
         }
 }
 
-/* Some servers take an authentication that a client asks for as their own choice of the method. */
+/* Some servers mistake an authentication that a client asks for as their own choice of the method.
+ */
 static void a_client_that_asks_for_authentication(void **state)
 {
     (void)state;
@@ -1192,7 +1196,7 @@ static void an_unreadable_answer_is_a_failed_login(void **state)
          1},
         {"1000000c ff03c023 01010003", 1},
         {"1000000a c227 02010003", 1},
-        {"1000000c ff03c021 09010003", 0}, /* no authentication */
+        {"1000000c ff03c021 09010003", 0}, /* not an authentication */
         {IP_DATA, 0},
     };
     (void)state;
@@ -1223,7 +1227,7 @@ static void a_name_that_servers_trim(void **state)
 /* ---- the user ---- */
 
 struct asked {
-    char names[128]; /* in angle brackets */
+    char names[128]; /* each in angle brackets */
     const char *denies;
 };
 
@@ -1271,7 +1275,7 @@ static void the_rules_may_deny_a_claim(void **state)
     talk_fini(&c);
 }
 
-/* The method of the client's password proves its name. */
+/* A method with the client's password proves its name. */
 static void the_name_that_a_method_proves(void **state)
 {
     (void)state;
@@ -1303,7 +1307,7 @@ static void each_message_has_its_place(void **state)
     static const struct {
         const char *packet;
         const char *client,
-            *backend; /* one letter for each time: Pass, Drop, Refuse, - elsewhere */
+            *backend; /* one letter for each time: Pass, Drop, Refuse, -: tested elsewhere */
     } cases[] = {
         {REQUEST, "PPR", "RRR"},
         {NAK, "RRR", "RPR"},
@@ -1353,14 +1357,14 @@ static void a_nak_is_answered_with_another_request(void **state)
         assert_int_equal(from_backend(&c, NAK), NEGOTIATION_PASS);
         refused(&c, from_backend(&c, NAK), REASON_BACKEND_OUT_OF_PLACE);
     }
-    refused(&c, ack(&c, 2), REASON_BACKEND_OUT_OF_PLACE); /* to no request */
+    refused(&c, ack(&c, 2), REASON_BACKEND_OUT_OF_PLACE); /* without a request */
     request_and_ack(&c, 2);
     from_client(&c, PAP);
     connected_becomes(&c, "rewrite_pap_sha256");
     talk_fini(&c);
 }
 
-/* An impostor's attempt before the right one must not leave its key or its name. */
+/* A failed attempt of another user before the right one must not leave its key or its name. */
 static void the_exchange_may_begin_again(void **state)
 {
     (void)state;

@@ -1,10 +1,10 @@
-/* Octets both ways at once through a real call, between peers that speak and listen as chance has
- * it. Whoever listens gets all that the other one has said, whatever goes on, or does not, in the
- * other direction: a wake-up that is lost anywhere shows as octets that do not come.
+/* Bytes in both directions at once through a real call, between peers that send and receive at
+ * random. A peer that receives must get everything that the other one has sent, whatever happens in
+ * the other direction: a lost wake-up shows as bytes that do not arrive.
  *
  * The peers' sockets are AF_UNIX pairs in place of TCP. What is written there can be read at once,
- * and no timer of the kernel stands between, so a few steps in which nothing moves mean that
- * nothing ever will, and a seed always tells the same story: `test_relay SEED [COUNT]`. */
+ * without a timer of the kernel, so a few steps in which nothing moves mean that nothing ever will,
+ * and a seed always gives the same story: `test_relay SEED [COUNT]`. */
 #include "call/relay.h"
 
 #include <setjmp.h>
@@ -34,7 +34,7 @@
 #include "site/site.h"
 #include "site/snapshot.h"
 
-/* ---- chance ---- */
+/* ---- random numbers ---- */
 
 static uint64_t seed, story;
 
@@ -57,12 +57,12 @@ static bool once_in(unsigned n)
     return below(n) == 0;
 }
 
-/* ---- what is said: SSTP packets without end ---- */
+/* ---- the data: SSTP packets without end ---- */
 
 enum { PACKET_MAX = 4095 };
 
 struct flow {
-    uint64_t seed;  /* the same one makes the same octets */
+    uint64_t seed;  /* the same seed gives the same bytes */
     size_t at, len; /* in the packet */
     uint64_t octets;
 };
@@ -89,17 +89,17 @@ static uint8_t flow_next(struct flow *f)
 enum { RECORD_MAX = 16384, SOCKET_MAX = 65536 };
 
 struct end {
-    int fd, gates; /* the two sides of its connection; the gate's until that has taken it */
+    int fd, gates; /* both sides of its connection; gates: until the gate has taken it */
     SSL *ssl;      /* NULL: plain; BIOs in memory, so that records can be cut anywhere */
     bool secure;
     struct flow says, hears;
     struct end *other;
-    bool chatting; /* hears the other one's flow, and no longer its head in plain words */
+    bool chatting; /* receives the flow of the other one; before that, a head */
     char head[1024];
     size_t head_len;
     uint8_t out[4 * SOCKET_MAX]; /* for the socket, [from, to) */
     size_t from, to;
-    size_t talks, listens; /* octets in a step, at most */
+    size_t talks, listens; /* bytes in a step, at most */
     enum { TALKS_ON, LEAVES, HAS_LEFT } leaving;
     bool eof;
 };
@@ -115,7 +115,7 @@ static void end_out(struct end *e, const void *octets, size_t n)
     e->to += n;
 }
 
-/* What TLS wants to say of itself goes along. */
+/* Collects what OpenSSL has written, handshake and alerts included. */
 static void end_collect(struct end *e)
 {
     char *octets;
@@ -156,7 +156,7 @@ static void end_hear(struct end *e, const uint8_t *octets, size_t n)
     }
     for (size_t i = 0; i < n; i++)
         if (octets[i] != flow_next(&e->hears))
-            fail_msg("octet %llu is wrong", (unsigned long long)e->hears.octets);
+            fail_msg("byte %llu is wrong", (unsigned long long)e->hears.octets);
 }
 
 static void end_decrypt(struct end *e, const uint8_t *octets, size_t n)
@@ -172,7 +172,7 @@ static void end_decrypt(struct end *e, const uint8_t *octets, size_t n)
     end_collect(e);
 }
 
-/* Returns how many octets it took from its socket. */
+/* Reads from the socket; returns the number of bytes. */
 static size_t end_listen(struct end *e)
 {
     static uint8_t octets[SOCKET_MAX];
@@ -190,13 +190,13 @@ static size_t end_listen(struct end *e)
         end_decrypt(e, octets, (size_t)n);
     else if (n > 0)
         end_hear(e, octets, (size_t)n);
-    /* Behind an SSTP call the gate leaves the FIN to the backend. */
+    /* After an SSTP call the gate leaves the FIN to the backend. */
     if (e == &backend && e->ssl != NULL && SSL_get_shutdown(e->ssl) & SSL_RECEIVED_SHUTDOWN)
         e->eof = true;
     return (size_t)n;
 }
 
-/* Returns how many its socket took from it. */
+/* Writes to the socket; returns the number of bytes. */
 static size_t end_send(struct end *e)
 {
     if (e->from == e->to)
@@ -226,7 +226,8 @@ static size_t end_turn(struct end *e)
     return end_send(e) + end_listen(e);
 }
 
-/* Says no more, but its last packet to its end: of half of one no gate sends anything. */
+/* Sends its last packet to the end and then nothing more: the gate does not forward half a packet.
+ */
 static void end_falls_silent(struct end *e)
 {
     e->talks = 0;
@@ -311,7 +312,7 @@ static struct call *the_call(void)
     return NULL;
 }
 
-/* Who is paused has somebody to wake it: the other side's queue, which is on its way out. */
+/* A paused stream has something to wake it: the queue of the other side, which is being written. */
 static void check_pause(const struct stream *paused, const struct stream *full)
 {
     if (paused->handle != STREAM_HANDLE_LIVE || !stream_paused(paused))
@@ -330,7 +331,7 @@ static void check_call(const struct call *call)
     check_pause(&call->backend, &call->client);
 }
 
-/* Everybody's turn once; returns how many octets the peers moved. */
+/* Gives everything one turn; returns how many bytes the peers moved. */
 static size_t step(void)
 {
     size_t moved = end_turn(&client) + end_turn(&backend);
@@ -348,8 +349,8 @@ static size_t step(void)
 static void stuck(int line)
 {
     const struct call *call = the_call();
-    fprintf(stderr, "line %d waits in vain; said and heard: up %llu %llu, down %llu %llu\n", line,
-            (unsigned long long)client.says.octets, (unsigned long long)backend.hears.octets,
+    fprintf(stderr, "line %d waits in vain; sent and received: up %llu %llu, down %llu %llu\n",
+            line, (unsigned long long)client.says.octets, (unsigned long long)backend.hears.octets,
             (unsigned long long)backend.says.octets, (unsigned long long)client.hears.octets);
     for (int i = 0; call != NULL && i < 2; i++) {
         const struct stream *s = i == 0 ? &call->client : &call->backend;
@@ -360,7 +361,7 @@ static void stuck(int line)
     fail();
 }
 
-/* A peer may take one octet in a step, and a packet goes on when it is whole. */
+/* A peer may take one byte in a step, and a packet is forwarded when it is whole. */
 enum { IDLE_STEPS = 100 };
 
 #define UNTIL(condition)                                                                           \
@@ -396,7 +397,7 @@ static void end_close(struct end *e)
         close(e->gates);
 }
 
-/* From here on the two tell each other packets. */
+/* From here on the two send each other packets. */
 static void chat(void)
 {
     client.chatting = backend.chatting = true;
@@ -421,11 +422,12 @@ static void sstp_up(void)
     UNTIL(HEARD(&client, "\r\n\r\n"));
     SAY(&client, "\x10\x01\x00\x0e\x00\x01\x00\x01\x00\x01\x00\x06\x00\x01"); /* Connect Request */
     UNTIL(HEARD(&backend, "\x10\x01\x00\x0e"));
-    SAY(&backend, "\x10\x01\x00\x08\x00\x02\x00\x00"); /* its Ack; there is no binding here */
+    SAY(&backend, "\x10\x01\x00\x08\x00\x02\x00\x00"); /* the Ack; there is no binding here */
     UNTIL(HEARD(&client, "\x10\x01\x00\x08"));
     SAY(&client, "\x10\x01\x00\x08\x00\x04\x00\x00"); /* Call Connected */
     UNTIL(HEARD(&backend, "\x10\x01\x00\x08"));
-    SAY(&backend, "\x10\0\0\x0c\xff\x03\x80\x21\x01\x01\0\x04"); /* IPCP: the server is content */
+    SAY(&backend, "\x10\0\0\x0c\xff\x03\x80\x21\x01\x01\0\x04"); /* IPCP: the server has accepted
+                                                                    the client */
     UNTIL(HEARD(&client, "\x80\x21"));
     assert_int_equal(the_call()->state, CALL_RELAY);
 }
@@ -439,7 +441,7 @@ static void web_up(void)
 
 /* ---- the stories ---- */
 
-/* What `from` has said comes, and `from` is not asked to hear anything for it. */
+/* Everything that `from` has sent arrives, even if `from` receives nothing. */
 static void arrives(struct end *from)
 {
     end_falls_silent(from);
@@ -468,7 +470,7 @@ static void chaos(unsigned steps)
     }
 }
 
-/* Both say all that there is room for, to nobody. */
+/* Both send all that there is room for, and receive nothing. */
 static void jam(void)
 {
     const struct call *call = the_call();
@@ -479,8 +481,8 @@ static void jam(void)
     assert_true(stream_paused(&call->client) && stream_paused(&call->backend));
 }
 
-/* Both directions at once, then one alone while nobody wants to hear the other, again and again;
- * then one leaves, and later, when it likes, the other. */
+/* Both directions at once, then one alone while the other is not read, again and again; then one
+ * peer leaves, and at some time the other. */
 static void tell_story(void)
 {
     struct end *first = once_in(2) ? &client : &backend, *last = first->other;
@@ -543,7 +545,7 @@ static void scene_open(bool web, bool tls_behind, int client_version)
     snapshot_unref(snapshot);
     assert_non_null(site);
     shared = (struct calls_shared){.limits = limits_new(&site->config->gate.limits)};
-    worker_init(&w, 0, ignore_sweep, NULL); /* no deadline comes to help */
+    worker_init(&w, 0, ignore_sweep, NULL); /* no deadline helps */
     calls_init(&calls, &w, &shared);
     calls_switch(&calls, site, NULL, 0);
 
@@ -581,7 +583,8 @@ static void scene_close(void)
     end_close(&backend);
 }
 
-/* A side that ended hears nothing more, and the other one goes on, whatever TLS wants to know. */
+/* A side that has ended receives nothing more, and the other one goes on, even when TLS asks for a
+ * key update. */
 static void a_key_update_behind_the_end_is_not_answered(void **state)
 {
     (void)state;
@@ -591,7 +594,7 @@ static void a_key_update_behind_the_end_is_not_answered(void **state)
         scene_open(false, true, TLS1_3_VERSION);
         end_leaves(first);
         UNTIL(last->eof);
-        for (int k = 0; k < 3; k++) { /* OpenSSL answers one when the next comes */
+        for (int k = 0; k < 3; k++) { /* OpenSSL answers a key update when the next one arrives */
             assert_int_equal(SSL_key_update(last->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
             end_chat(last, 10000);
             arrives(last);
