@@ -135,7 +135,7 @@ void call_enter(struct call *call, enum call_state state);
  * follows from the row of the reason (reason.h) and from the state (the facts in call.c). */
 void call_end(struct call *call, enum reason reason);
 
-/* Keeps the reason for which a call will end that goes on for now: a visitor of the web site. */
+/* Keeps a reason before the end: for a call that goes to the web site, why it does. */
 void call_keep_reason(struct call *call, enum reason reason);
 
 /* Ends a call in DRAIN or LINGER if nothing is left to wait for; otherwise a no-op. */

@@ -8,7 +8,7 @@
 #include "wire/ppp_frame.h"
 #include "wire/sstp.h"
 
-/* ---- from NEGOTIATE on: what packets are made of ---- */
+/* ---- packets ---- */
 
 /* Returns the reason for the end that this packet announces; REASON_NONE: it announces none. */
 static enum reason goodbye_of(const struct sstp_packet *p, bool from_client)
@@ -69,8 +69,9 @@ void relay_login_ends(struct call *call)
     admission_count_failures(call);
 }
 
-/* A client that resets the connection, or makes the server do so, when no Success has come in time
- * would otherwise guess for nothing, because servers delay refusals. */
+/* When a peer ends the call, a login without a verdict counts as failed. Servers delay refusals, so
+ * a client could otherwise guess for free: by resetting the connection, or making the server do so,
+ * whenever no Success has come in time. */
 void relay_negotiation_left(struct call *call, enum call_state next)
 {
     if (next != CALL_LINGER && next != CALL_CLOSED)
@@ -88,20 +89,20 @@ void relay_key_left(struct call *call, enum call_state next)
     stream_kick(&call->client);
 }
 
-/* The tunnel is up: packets no longer wait for a turn, and nobody needs keys any more. */
+/* The tunnel is up: its packets no longer wait for a turn, and the keys are wiped. */
 static void tunnel_up(struct call *call)
 {
     call->tunnel.lcp_request = negotiation_lcp_request(call->negotiation);
     negotiation_free(call->negotiation);
     call->negotiation = NULL;
-    if (call->state == CALL_DRAIN) { /* one side has said goodbye already */
+    if (call->state == CALL_DRAIN) { /* the end has begun already */
         call->ended_in = CALL_RELAY;
         return;
     }
     call_enter(call, CALL_RELAY);
     stream_early(&call->client, false);
     stream_early(&call->backend, false);
-    /* A reload came before all was known that its rules ask for. */
+    /* A reload has changed the rules before everything was known that they ask for. */
     if (call->site != call->set->site &&
         !admission_still_allows(call, call->set->site, call_time()))
         call_end(call, REASON_RULES_CHANGED);

@@ -124,7 +124,7 @@ static void dial_address(struct call *call)
     call_enter(call, CALL_DIAL);
     record_keep(&call->record.server, span_str(addr_format(&to, text)));
     int r = stream_connect(&call->backend, &to);
-    if (r != 0) /* the stream closes, and uplink_dial_closed goes on */
+    if (r != 0) /* the stream closes, and then uplink_dial_closed tries the next address */
         note_failure(call, REASON_BACKEND_UNREACHABLE, fault_of_status(r), "connect",
                      stream_strerror(r));
 }
@@ -135,7 +135,7 @@ static void on_resolved(void *arg, int status)
     if (status != 0)
         note_failure(call, REASON_BACKEND_UNREACHABLE, fault_of_status(status), "resolve",
                      stream_strerror(status));
-    dial_address(call); /* if there are none, dial_address goes on with the next server */
+    dial_address(call); /* without addresses, dial_address tries the next server */
 }
 
 static void no_server(struct call *call)
