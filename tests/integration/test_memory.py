@@ -101,4 +101,4 @@ def test_a_stuck_tunnel(bench):
         server.wait(lambda: call.received.octets >= 100_000)
     each = (gate.rss() - base) / len(crowd)
     print(f"{each / KB:.0f} KiB for each")
-    assert each < 330 * KB
+    assert each < 360 * KB  # 269 with OpenSSL 3.0, 344 with 3.5 on a busy machine
