@@ -6,14 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/ascii.h"
 #include "base/span.h"
-
-/* An older name of ascii_hex_digit. */
-static inline int hex_digit(int c)
-{
-    return ascii_hex_digit(c);
-}
 
 /* Reads n bytes. Returns false if text is not 2 * n digits; out may then have a part of them. */
 bool hex_read(struct span text, uint8_t *out, size_t n);
