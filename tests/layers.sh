@@ -1,9 +1,13 @@
 #!/bin/sh
-# layers.sh [DIRECTORY]: checks the direction of includes between the rooms of proxy/, which rooms may
-# include a library, and a few mistakes that a text search can find. Prints `layers: ok`, or each violation
-# with file:line, and exits 1. DIRECTORY is the project, by default the one that contains this script.
+# layers.sh [DIRECTORY]: checks the direction of includes between the rooms of proxy/, that no room has a
+# circle of files or too many lines, which rooms may include a library, and a few mistakes that a text
+# search can find. Prints `layers: ok`, or each violation, and exits 1. DIRECTORY is the project, by default
+# the one that contains this script.
 set -eu
 cd "${1:-$(dirname "$0")/..}"
+
+# Percent of the lines of proxy/ that one room may have.
+share=15
 
 # Room, and what it may include besides itself and libraries: rooms, or single files of rooms.
 rooms='
@@ -57,7 +61,7 @@ memcmp          binding  compare secrets with CRYPTO_memcmp
 
 files=$(find proxy -name '*.[ch]' | sort)
 # shellcheck disable=SC2086 # names of sources contain no blanks
-awk -v rooms="$rooms" -v libraries="$libraries" -v libc="$libc" -v calls="$calls" '
+awk -v share="$share" -v rooms="$rooms" -v libraries="$libraries" -v libc="$libc" -v calls="$calls" '
 function bad(text) {
 	printf "%s:%d: %s\n", FILENAME, FNR, text
 	violations++
@@ -95,6 +99,8 @@ function check_own(header,    target, i) {
 		bad("\"" header "\": included without its room")
 		return
 	}
+	if (target == room)
+		uses[own] = uses[own] " " header
 	i = find_room()
 	if (target != room && !has_word(room_list[i], target) && !has_word(room_list[i], header))
 		bad(room " does not include \"" header "\"")
@@ -128,6 +134,49 @@ function check_calls(line,    i, where, why) {
 			continue
 		if (line ~ "(^|[^A-Za-z0-9_])" call_name[i] "[ \t]*\\(")
 			bad(call_name[i] "(): " why)
+	}
+}
+
+# Lists in edges[file] the other files of the room that the file uses. A file is a .c with its header; a
+# header without a .c stands for what it includes.
+function find_edges(file, header,    n, i, list) {
+	n = split(uses[header], list, " ")
+	for (i = 1; i <= n; i++) {
+		if (list[i] == file || (file, list[i]) in found)
+			continue
+		found[file, list[i]] = 1
+		if (list[i] in source)
+			edges[file] = edges[file] " " list[i]
+		else
+			find_edges(file, list[i])
+	}
+}
+
+# Follows what a file uses, and reports each way back to a file on the path.
+function walk(file, path,    n, i, list, circle) {
+	if (state[file] == "open") {
+		circle = substr(path, index(path " ", " " file " ") + 1)
+		gsub(/\.h/, ".c", circle)
+		gsub(/ /, " -> ", circle)
+		printf "proxy/%s: a circle of files: %s\n", substr(file, 1, index(file, "/") - 1), circle
+		violations++
+	}
+	if (state[file] != "")
+		return
+	state[file] = "open"
+	n = split(edges[file], list, " ")
+	for (i = 1; i <= n; i++)
+		walk(list[i], path " " list[i])
+	state[file] = "done"
+}
+
+function check_shares(    i) {
+	for (i = 1; i <= room_count; i++) {
+		if (lines[room_name[i]] * 100 <= share * total)
+			continue
+		printf "proxy/%s: %d of the %d lines of proxy/, more than %d %%\n", room_name[i], \
+			lines[room_name[i]], total, share
+		violations++
 	}
 }
 
@@ -167,13 +216,21 @@ FNR == 1 {
 	room = FILENAME
 	sub(/^proxy\//, "", room)
 	own = room
-	sub(/\.c$/, ".h", own)
+	if (sub(/\.c$/, ".h", own) && room ~ /\//) {
+		source[own] = 1
+		sources[++source_count] = own
+	}
 	if (room ~ /\//)
 		sub(/\/.*/, "", room)
 	else
 		room = "main"
 	if (find_room() == 0)
 		bad("the room " room " is not in the table of tests/layers.sh")
+}
+
+{
+	lines[room]++
+	total++
 }
 
 /^[ \t]*#[ \t]*include/ {
@@ -193,6 +250,11 @@ FNR == 1 {
 }
 
 END {
+	for (i = 1; i <= source_count; i++)
+		find_edges(sources[i], sources[i])
+	for (i = 1; i <= source_count; i++)
+		walk(sources[i], " " sources[i])
+	check_shares()
 	if (violations > 0)
 		exit 1
 	print "layers: ok"
