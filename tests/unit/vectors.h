@@ -1,6 +1,6 @@
-/* vectors: reads tests/vectors/NAME.txt. The format is said at the head of each of those files. A
- * test that cannot read its vectors, or asks for a key that is not there, fails. To be included
- * behind cmocka.h. */
+/* vectors: reads tests/vectors/NAME.txt. The head of each file describes the format. A test
+ * that cannot read its vectors, or asks for a missing key, fails. To be included after
+ * cmocka.h. */
 #ifndef SSTPGATE_TESTS_VECTORS_H
 #define SSTPGATE_TESTS_VECTORS_H
 
@@ -17,7 +17,7 @@ struct vector {
     size_t fields;
     struct {
         char key[32];
-        uint8_t *octets; /* exactly n, so that a sanitizer sees a read past the end */
+        uint8_t *octets; /* exactly n, so that a sanitizer detects a read past the end */
         size_t n;
     } field[VECTOR_FIELDS];
 };
@@ -30,7 +30,7 @@ struct vectors {
 static inline void vectors_fail(const char *path, unsigned line, const char *why)
 {
     fail_msg("%s:%u: %s", path, line, why);
-    abort(); /* for compilers that cannot know that fail_msg does not return */
+    abort(); /* for compilers, which do not know that fail_msg() does not return */
 }
 
 static inline void vector_add_field(struct vector *v, const char *key, const char *hex,
@@ -91,7 +91,7 @@ static inline void vectors_free(struct vectors *all)
     free(all->item);
 }
 
-/* n == 0 and p == NULL when it has no such key. */
+/* Returns a value; n == 0 and p == NULL: the block has no such key. */
 static inline struct span vector_find(const struct vector *v, const char *key)
 {
     for (size_t i = 0; i < v->fields; i++)
@@ -108,7 +108,7 @@ static inline struct span vector_get(const struct vector *v, const char *key)
     return s;
 }
 
-/* The same, and it must have n octets. */
+/* Returns a value, which must have n octets. */
 static inline const uint8_t *vector_octets(const struct vector *v, const char *key, size_t n)
 {
     const struct span s = vector_get(v, key);

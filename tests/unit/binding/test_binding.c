@@ -12,7 +12,7 @@
 
 enum { BOTH = SSTP_HASH_SHA1 | SSTP_HASH_SHA256 };
 
-/* One client, one certificate: everything a message is held against, and the message. */
+/* A client and its certificate: the message, and what it is checked against. */
 struct call {
     struct binding_leaf leaf, backend;
     struct binding_expect expect;
@@ -37,7 +37,7 @@ static struct span span_msg(const uint8_t msg[SSTP_CONNECTED_LEN])
     return span_of(msg, SSTP_CONNECTED_LEN);
 }
 
-/* A valid call, made by what is tested elsewhere against vectors. */
+/* Builds a valid call with functions that other tests check against vectors. */
 static void call_init(struct call *c, uint8_t hash)
 {
     static const char *const name[] = {
@@ -55,7 +55,7 @@ static void call_init(struct call *c, uint8_t hash)
     vectors_free(&all);
 }
 
-/* As the gate does it: check, then look for the key. */
+/* Checks a message in the order of the gate: binding_check(), then binding_find_key(). */
 static enum binding_result verify(const struct call *c, struct span msg)
 {
     uint8_t hash;
@@ -87,7 +87,7 @@ static void prf_vectors(void **state)
     vectors_free(&all);
 }
 
-/* The longest output: 255 blocks; and nothing at all. */
+/* The longest output, 255 blocks, and an empty one. */
 static void prf_limits(void **state)
 {
     (void)state;
@@ -105,7 +105,7 @@ static void prf_limits(void **state)
     assert_int_equal(out[0], 0xa5);
 }
 
-/* Messages of others: accepted, and made again octet by octet. */
+/* Messages of other implementations: accepted, and rebuilt with the same octets. */
 static void published_messages(void **state)
 {
     (void)state;
@@ -167,7 +167,7 @@ static void check_leaf_hash(const struct binding_leaf *leaf, uint8_t hash, struc
     assert_memory_equal(sha1 ? leaf->sha1 : leaf->sha256, want.p, want.n);
 }
 
-/* What the gate is for: the client's message in, the backend's out. */
+/* The purpose of the gate: the client's message is re-signed for the backend. */
 static void rewrites(void **state)
 {
     (void)state;
@@ -203,18 +203,18 @@ static void rewrites(void **state)
 
 /* --- attacks --- */
 
-/* Octets that say nothing: what pads a SHA1 MAC. The MAC covers all others, or is them. */
+/* Octets without a meaning: the padding of a SHA1 MAC. The MAC covers all others but itself. */
 static bool octet_is_free(uint8_t hash, size_t at)
 {
     return hash == SSTP_HASH_SHA1 && at >= SSTP_CONNECTED_MAC + BINDING_SHA1;
 }
 
-/* Which of the tests must have been the one to refuse octet `at`; BINDING_OK: more than one may. */
+/* Returns the result for a changed octet `at`; BINDING_OK: several results are possible. */
 static enum binding_result refusal_of(uint8_t hash, size_t at)
 {
     const size_t n = hash == SSTP_HASH_SHA1 ? BINDING_SHA1 : BINDING_SHA256;
     if (at < SSTP_CONNECTED_HASH - 3)
-        return BINDING_OK; /* a length, a type, or a bit that only the MAC knows */
+        return BINDING_OK; /* a length, a type, or a bit that only the MAC covers */
     if (at < SSTP_CONNECTED_HASH)
         return BINDING_MAC; /* reserved */
     if (at == SSTP_CONNECTED_HASH)
@@ -253,8 +253,8 @@ static void every_octet_counts(void **state)
     }
 }
 
-/* Octets that a parser must ignore and that the client's MAC covers, when the client made the MAC
- * with them set: the message verifies, and the backend gets them as zeros. */
+/* Octets that a parser must ignore and that the client's MAC covers: if the client has set them,
+ * the message verifies, and the backend gets zeros. */
 static void make_is_canonical(void **state)
 {
     (void)state;
@@ -267,8 +267,8 @@ static void make_is_canonical(void **state)
         {8, 0xff},                            /* reserved octet of the attribute */
         {10, 0xf0},                           /* R before the length of the attribute */
         {12, 0xff},  {13, 0xff},  {14, 0xff}, /* reserved octets of the value */
-        {68, 0xff},  {79, 0xff},              /* what pads a SHA1 hash */
-        {100, 0xff}, {111, 0xff},             /* what pads a SHA1 MAC */
+        {68, 0xff},  {79, 0xff},              /* padding of a SHA1 hash */
+        {100, 0xff}, {111, 0xff},             /* padding of a SHA1 MAC */
     };
     struct call c;
     uint8_t canonical[SSTP_CONNECTED_LEN], out[SSTP_CONNECTED_LEN];
@@ -279,8 +279,8 @@ static void make_is_canonical(void **state)
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
         c.msg[ignored[i].at] |= ignored[i].bits;
 
-    /* as a client would sign it: PRF+ of 20 octets and 112 octets of message are both one HMAC, and
-     * PRF+ has the vectors of its own */
+    /* signed like a client: PRF+ of 20 octets and the message are one HMAC each, and PRF+ has
+     * vectors of its own */
     uint8_t cmk[BINDING_SHA1], mac[BINDING_SHA1], zeroed[SSTP_CONNECTED_LEN] = {0};
     unsigned mac_len = sizeof mac;
     binding_prf(SSTP_HASH_SHA1, span_of(c.key.key, HLAK_LEN), seed, cmk, sizeof cmk);
@@ -307,7 +307,7 @@ static void wrong_nonce(void **state)
     assert_int_equal(verify(&c, span_msg(c.msg)), BINDING_NONCE);
 }
 
-/* hash octet of the message, mask that was offered, what the check says */
+/* hash octet of the message, offered mask, expected result */
 static void hash_protocol(void **state)
 {
     (void)state;
@@ -334,7 +334,7 @@ static void hash_protocol(void **state)
     }
 }
 
-/* A message whose hash protocol was changed from SHA256 to SHA1, hash and all: the MAC knows. */
+/* A message whose hash protocol and hash were changed from SHA256 to SHA1: the MAC is wrong. */
 static void downgrade(void **state)
 {
     (void)state;
@@ -363,7 +363,7 @@ static void lengths(void **state)
             memcpy(exact, c.msg, n);
             assert_int_equal(binding_check(span_of(exact, n), &c.expect, &hash), BINDING_FORM);
             assert_int_equal(hash, 0);
-            /* and with a length that agrees */
+            /* with a matching length */
             if (n >= 4) {
                 exact[3] = (uint8_t)n;
                 assert_int_equal(binding_check(span_of(exact, n), &c.expect, &hash), BINDING_FORM);
@@ -372,7 +372,7 @@ static void lengths(void **state)
         }
         assert_int_equal(verify(&c, span_of(NULL, 0)), BINDING_FORM);
 
-        /* octets behind the packet, inside its length or not */
+        /* octets after the packet, inside its length or not */
         uint8_t longer[SSTP_CONNECTED_LEN + 104];
         for (size_t n = SSTP_CONNECTED_LEN + 1; n <= sizeof longer; n++) {
             memset(longer, 0, sizeof longer);
@@ -384,8 +384,8 @@ static void lengths(void **state)
     }
 }
 
-/* Two bindings in one message, or a stranger before or behind the one: which one would the backend
- * believe? */
+/* Two bindings in one message, or another attribute before or after the binding: nobody knows which
+ * one the backend would use. */
 static void second_attribute(void **state)
 {
     (void)state;
@@ -412,7 +412,7 @@ static void second_attribute(void **state)
         memcpy(msg + HEAD + sizeof stranger, c.msg + HEAD, ATTRIBUTE);
         assert_int_equal(verify(&c, span_of(msg, msg[3])), BINDING_FORM);
     }
-    /* no attribute, and a count that lies */
+    /* no attribute, and a wrong count */
     memcpy(msg, c.msg, HEAD);
     msg[3] = HEAD;
     assert_int_equal(verify(&c, span_of(msg, HEAD)), BINDING_FORM);
@@ -442,7 +442,7 @@ static void other_packets(void **state)
     assert_int_equal(verify(&c, span_msg(c.msg)), BINDING_FORM);
 }
 
-/* A man in the middle shows his certificate; the client hashes that one and signs honestly. */
+/* A man in the middle shows his own certificate, which the client hashes and signs. */
 static void wrong_leaf(void **state)
 {
     (void)state;
@@ -454,9 +454,9 @@ static void wrong_leaf(void **state)
         binding_leaf_from_der(&other, span_str("the certificate of somebody in between"));
         binding_make(span_msg(c.msg), hashes[h], &other, &c.key, made);
         assert_int_equal(binding_check(span_msg(made), &c.expect, &hash), BINDING_LEAF);
-        assert_int_equal(hash, hashes[h]); /* for the log line that shows both */
+        assert_int_equal(hash, hashes[h]); /* the log line shows both */
 
-        /* a leaf whose hash of this kind is not known matches nothing, not even zeros */
+        /* a leaf without a known hash of this kind never matches, not even zeros */
         c.leaf.known = BOTH & (uint8_t)~hashes[h];
         assert_int_equal(verify(&c, span_msg(c.msg)), BINDING_LEAF);
         c.leaf = (struct binding_leaf){.known = 0};
@@ -503,10 +503,10 @@ static void candidates(void **state)
             const struct hlak before = keys[i];
             keys[i] = c.key;
             assert_int_equal(binding_find_key(msg, keys, 4), i);
-            assert_int_equal(binding_find_key(msg, keys, i), i); /* stands behind the end */
+            assert_int_equal(binding_find_key(msg, keys, i), i); /* after the end of the list */
             keys[i] = before;
         }
-        keys[1] = keys[3] = c.key; /* the same key from two sources: the better source */
+        keys[1] = keys[3] = c.key; /* the same key from two sources: the first is returned */
         assert_int_equal(binding_find_key(msg, keys, 4), 1);
         /* one bit of the key */
         for (size_t bit = 0; bit < 8 * HLAK_LEN; bit++) {
@@ -517,7 +517,7 @@ static void candidates(void **state)
     }
 }
 
-/* A client that signs with zeros though its method has keys: found, and told apart by the index. */
+/* A client that signs with zeros although its method has keys: found, and visible in the index. */
 static void weak_zero_key(void **state)
 {
     (void)state;
@@ -530,12 +530,12 @@ static void weak_zero_key(void **state)
         hlak_zero(&keys[1]);
         binding_make(span_msg(c.msg), hashes[h], &c.leaf, &keys[1], weak);
         assert_int_equal(binding_find_key(span_msg(weak), keys, 2), 1);
-        assert_int_equal(binding_find_key(span_msg(weak), keys, 1), 1); /* not among them: none */
+        assert_int_equal(binding_find_key(span_msg(weak), keys, 1), 1); /* not a candidate: none */
         assert_int_equal(binding_find_key(span_msg(c.msg), keys, 2), 0);
     }
 }
 
-/* A MAC of zeros is no MAC. */
+/* A MAC of zeros is refused. */
 static void zero_mac(void **state)
 {
     (void)state;
@@ -558,7 +558,7 @@ static void choose_hash(void **state)
     static const struct {
         uint8_t client, mask, known, want;
     } table[] = {
-        /* the client's own where it can be */
+        /* the client's own if possible */
         {1, 3, 3, 1},
         {2, 3, 3, 2},
         {1, 1, 3, 1},
@@ -572,13 +572,13 @@ static void choose_hash(void **state)
         {2, 3, 1, 1},
         {1, 2, 2, 2},
         {2, 1, 1, 1},
-        /* a backend that names none takes any */
+        /* a backend without a mask accepts any */
         {1, 0, 3, 1},
         {2, 0, 3, 2},
         {1, 0, 1, 1},
         {2, 0, 1, 1},
         {1, 0, 2, 2},
-        /* bits that nobody has given a meaning */
+        /* undefined bits */
         {1, 0x81, 3, 1},
         {2, 0x81, 3, 1},
         {2, 0xfc, 3, 0},
@@ -592,7 +592,7 @@ static void choose_hash(void **state)
         {2, 1, 2, 0},
         {1, 3, 0, 0},
         {2, 0, 0, 0},
-        /* no client says this and passes binding_check */
+        /* values that binding_check() refuses */
         {0, 3, 3, 0},
         {3, 3, 3, 0},
         {4, 4, 4, 0},
@@ -603,8 +603,8 @@ static void choose_hash(void **state)
     }
 }
 
-/* What is made for a backend passes the backend's own check, both ways and across; and only under
- * the same key. */
+/* The message for a backend passes the backend's own check, for each pair of hash protocols, and
+ * only under the same key. */
 static void make_verifies(void **state)
 {
     (void)state;

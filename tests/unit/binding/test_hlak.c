@@ -30,7 +30,7 @@ static void mschapv2(void **state)
         assert_int_equal(k.kind, HLAK_MSCHAPV2);
         check_part(v, "client_send_key", k.key, 16);
         check_part(v, "client_receive_key", k.key + 16, 16);
-        /* what a RADIUS server transports, and what the peer itself came to */
+        /* the key from a RADIUS server, and the key that the peer has computed */
         check_part(v, "recv_key", k.key, 16);
         check_part(v, "send_key", k.key + 16, 16);
         check_part(v, "peer_msk_prefix", k.key, HLAK_LEN);

@@ -27,7 +27,7 @@ static void vectors(void **state)
     vectors_free(&all);
 }
 
-/* The NtPasswordHash that documents print leads to the same. */
+/* The NtPasswordHash of the documents gives the same result. */
 static void published_nt_hashes(void **state)
 {
     (void)state;
@@ -47,7 +47,7 @@ static void published_nt_hashes(void **state)
     vectors_free(&all);
 }
 
-/* As pppd takes a secret: the same for ASCII, and each other octet a character of Latin-1. */
+/* As pppd treats a secret: the same for ASCII, and every other octet is a character of Latin-1. */
 static void octets(void **state)
 {
     (void)state;
@@ -70,16 +70,16 @@ static void not_utf8(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "\x80", /* a continuation with nothing to continue */
+        "\x80", /* a continuation octet at the start */
         "\xbf",
         "a\xc3", /* ends in the middle */
         "\xe2\x82",
         "\xf0\x9f\x94",
-        "\xc3(", /* the second octet is none */
+        "\xc3(", /* not a continuation octet */
         "\xe2\x28\xa1",
         "\xe2\x82\x28",
         "\xf0\x90\x80\xc0",
-        "\xc0\x80",         /* longer than it must be: NUL */
+        "\xc0\x80",         /* not the shortest form: NUL */
         "\xc1\xbf",         /* U+007F */
         "\xe0\x9f\xbf",     /* U+07FF */
         "\xf0\x8f\xbf\xbf", /* U+FFFF */
@@ -93,7 +93,7 @@ static void not_utf8(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         uint8_t out[NT_HASH];
-        /* on the heap, without the NUL: a sanitizer sees a read past the end */
+        /* on the heap, without the NUL, so that a sanitizer detects a read past the end */
         const size_t n = strlen(bad[i]);
         uint8_t *exact = malloc(n);
         assert_non_null(exact);
@@ -126,7 +126,7 @@ static void length(void **state)
     assert_int_equal(nthash_from_password(md4, span_of(text, NT_PASSWORD_MAX), out), ERR_OK);
     assert_int_equal(nthash_from_password(md4, span_of(text, NT_PASSWORD_MAX + 1), out),
                      ERR_TOO_LARGE);
-    /* a character of two units that has room for one */
+    /* a character of two units with room for one */
     memcpy(text + NT_PASSWORD_MAX - 2, "\xf0\x90\x80\x80", 4);
     assert_int_equal(nthash_from_password(md4, span_of(text, NT_PASSWORD_MAX + 2), out), ERR_OK);
     memset(text, 'x', sizeof text);
@@ -135,7 +135,7 @@ static void length(void **state)
                      ERR_TOO_LARGE);
 }
 
-/* Making a hash changes nothing for the rest of the process. */
+/* Computing a hash changes nothing for the rest of the process. */
 static void process_is_left_alone(void **state)
 {
     (void)state;
@@ -151,7 +151,7 @@ static void process_is_left_alone(void **state)
     ERR_clear_error();
 }
 
-/* Without the legacy provider there is no MD4, and no leftovers. */
+/* Without the legacy provider MD4 is missing, and nothing is leaked. */
 static void without_md4(void **state)
 {
     (void)state;

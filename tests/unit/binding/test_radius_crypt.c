@@ -79,8 +79,8 @@ static enum radius_proof proof(const struct radius_out *o, const uint8_t *reques
     return radius_verify(&p, request, span_str(secret));
 }
 
-/* Whatever bit of a signed packet is changed, it is seen; without Message-Authenticator in all
- * codes whose authenticator says so. */
+/* Every changed bit of a signed packet is detected; without Message-Authenticator, in all codes
+ * whose authenticator is a signature. */
 static void signatures(void **state)
 {
     (void)state;
@@ -109,8 +109,7 @@ static void signatures(void **state)
         for (size_t bit = 0; bit < 8 * o.len; bit++) {
             struct radius_packet p;
             o.octets[bit / 8] ^= (uint8_t)(1 << bit % 8);
-            /* another code may be one whose authenticator is random; that it is signed is not true
-             */
+            /* the new code may have a random authenticator; then the packet is not signed */
             if (radius_parse(span_of(o.octets, o.len), &p) == ERR_OK)
                 assert_int_not_equal(radius_verify(&p, request, span_str("secret")),
                                      bit < 8 ? RADIUS_SIGNED : want);
@@ -172,7 +171,7 @@ static void keys_of_vectors(void **state)
         assert_memory_equal(k[0].key, vector_octets(v, "hlak", HLAK_LEN), HLAK_LEN);
         assert_int_equal(radius_keys(&p, &server, challenge, k, 0), 0);
 
-        /* The other side comes to the same key, from other octets, in as many of them. */
+        /* The other side reveals the same key, from different octets of the same length. */
         const struct radius_out before = o;
         radius_hide_again(&o, &server, &nas);
         p = parsed(&o);
@@ -194,7 +193,7 @@ static struct span ms_value(const struct radius_packet *p, uint8_t type)
     return value;
 }
 
-/* A salt has its highest bit set and stands once; each time it is another. */
+/* A salt has its highest bit set, is unique in the packet, and differs each time. */
 static void salts(void **state)
 {
     (void)state;
@@ -229,7 +228,7 @@ static void salts(void **state)
         same += last == (unsigned)(value[0].p[0] << 8 | value[0].p[1]);
         last = (unsigned)(value[0].p[0] << 8 | value[0].p[1]);
 
-        /* and the Tunnel-Password is hidden as a key is: read as one it is the same */
+        /* the Tunnel-Password is hidden like a key, and read like one it is the same */
         struct radius_out again;
         struct hlak k[4];
         radius_begin(&again, RADIUS_ACCESS_ACCEPT, 1);
@@ -245,7 +244,7 @@ static void salts(void **state)
     vectors_free(&all);
 }
 
-/* FreeRADIUS may send two sets (its issue 1868): each with each, the pairs first. */
+/* FreeRADIUS may send two sets (its issue 1868): all combinations, the pairs first. */
 static void several(void **state)
 {
     (void)state;
@@ -272,7 +271,7 @@ static void several(void **state)
     assert_memory_equal(k[2].key + 16, vector_octets(b, "send_key", 32), 16);
     assert_int_equal(radius_keys(&p, &side, none, k, 2), 2);
 
-    /* more than anybody looks at */
+    /* more than KEYS_MAX */
     radius_begin(&o, RADIUS_ACCESS_ACCEPT, 1);
     for (int i = 0; i < 20; i++) {
         add_ms(&o, RADIUS_MS_MPPE_RECV_KEY, vector_get(a, "recv_value"));
@@ -284,7 +283,7 @@ static void several(void **state)
     vectors_free(&all);
 }
 
-/* What has not the form of a key gives none, and is left as it is. */
+/* A malformed key gives no candidate, and stays as it is. */
 static void no_keys(void **state)
 {
     (void)state;
@@ -317,14 +316,14 @@ static void no_keys(void **state)
         assert_int_equal(radius_keys(&p, &side, none, k, 4), 0);
     }
 
-    /* one half alone */
+    /* only one half */
     radius_begin(&o, RADIUS_ACCESS_ACCEPT, 1);
     add_ms(&o, RADIUS_MS_MPPE_RECV_KEY, vector_get(v, "recv_value"));
     assert_true(radius_end(&o));
     struct radius_packet p = parsed(&o);
     assert_int_equal(radius_keys(&p, &side, none, k, 4), 0);
 
-    /* MS-CHAPv1's without the challenge, or with that of v2 */
+    /* keys of MS-CHAPv1 without its challenge, or with a challenge of v2 */
     v = vectors_named(&all, "radius_ms_chap_mppe_keys");
     radius_begin(&o, RADIUS_ACCESS_ACCEPT, 1);
     add_ms(&o, RADIUS_MS_CHAP_MPPE_KEYS, vector_get(v, "value"));

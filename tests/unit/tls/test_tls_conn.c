@@ -562,8 +562,7 @@ static void a_rest_gives_back_the_buffers(void **state)
     pair_free(&p);
 }
 
-/* With part of a record, cut at each position, or a record that was read in part: nothing is lost.
- */
+/* With a record cut at each position, or a record that was read in part: nothing is lost. */
 static void a_rest_amid_a_record_loses_nothing(void **state)
 {
     (void)state;
