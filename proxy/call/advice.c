@@ -11,10 +11,11 @@
 enum { LINES_PER_SECOND = 20 }; /* for each worker */
 
 /* Begins a line; returns whether it may be written. */
-static bool line_begin(const struct advice *a, struct log_line *l, const char *event)
+static bool line_begin(const struct advice *a, struct log_line *l, enum log_level level,
+                       const char *event)
 {
-    if (!record_line_limited(a->record, l, LOG_LEVEL_WARNING, event, a->record->binding_lines,
-                             a->now_ms, LINES_PER_SECOND))
+    if (!record_line_limited(a->record, l, level, event, a->record->binding_lines, a->now_ms,
+                             LINES_PER_SECOND))
         return false;
     log_str(l, "user", a->record->user);
     return true;
@@ -104,7 +105,7 @@ void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t
 {
     struct log_line l;
 
-    if (!line_begin(a, &l, "binding-leaf"))
+    if (!line_begin(a, &l, LOG_LEVEL_WARNING, "binding-leaf"))
         return;
     const struct leaf_owner owner = owner_of(a, hash, c->cert_hash.p);
     log_str(&l, "hash", hash == SSTP_HASH_SHA1 ? "sha1" : "sha256");
@@ -170,7 +171,7 @@ void advice_mac(const struct advice *a, const struct candidates *c, const struct
 {
     struct log_line l;
 
-    if (!line_begin(a, &l, "binding-mac"))
+    if (!line_begin(a, &l, LOG_LEVEL_WARNING, "binding-mac"))
         return;
     log_str(&l, "method", a->record->method);
     log_num(&l, "users-file-keys", c->tried.users_file);
@@ -185,7 +186,7 @@ void advice_stale(const struct advice *a, unsigned line)
 {
     struct log_line l;
 
-    if (!line_begin(a, &l, "users-stale"))
+    if (!line_begin(a, &l, LOG_LEVEL_WARNING, "users-stale"))
         return;
     log_fmt(&l, "line", "%s:%u", users_path(a->backend->users), line);
     line_end(&l,
