@@ -301,7 +301,9 @@ def test_key_of_another_user_in_disguise(bench, policy, trick):
     she has given her name; or he sends his own answer again, in a form that the server would drop, in front
     of hers, or in its place, and the server asks again. The server hears his answer as the gate does, and
     never hers, so that there is no login of alice's that his key could bind."""
-    site = Site(bench, gate={"timeout-key": "1s"}, vpn={"checks": (), "full_frames": True},
+    # with "instead" the login never ends, so the call ends at this deadline
+    site = Site(bench, gate={"timeout-key": "1s", "timeout-negotiate": "10s"},
+                vpn={"checks": (), "full_frames": True},
                 users={"alice": "sesame", "bob": "poppy"}, backend={"crypto-binding": policy})
     bob = site.client(user="bob", password="poppy").establish("authenticate")
     alice = site.client().establish("start")
