@@ -133,7 +133,7 @@ static size_t unreadable(struct call *call, enum err e, size_t head)
     record_keep(&call->record.detail, span_str(err_text(e)));
     if (call->listener->config->fallback != NULL)
         return decoy(call, REASON_NOT_SSTP, head);
-    call_end(call, e == ERR_TOO_LARGE ? REASON_TOO_LARGE : REASON_BAD_REQUEST);
+    call_end(call, e == ERR_TOO_LARGE ? REASON_REQUEST_TOO_LARGE : REASON_BAD_REQUEST);
     return head;
 }
 

@@ -46,7 +46,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_TLS_REFUSED] = {.name = "tls-refused", QUIET, .end = END_RESET_BACKEND, PEER},
     [REASON_NOT_SSTP] = {.name = "not-sstp", HTTP(404), .end = END_LINGER},
     [REASON_BAD_REQUEST] = {.name = "bad-request", HTTP(400), .end = END_LINGER},
-    [REASON_TOO_LARGE] = {.name = "request-too-large", HTTP(400), .end = END_LINGER},
+    [REASON_REQUEST_TOO_LARGE] = {.name = "request-too-large", HTTP(400), .end = END_LINGER},
     [REASON_HOST_REFUSED] = {.name = "host-refused", HTTP(404), .end = END_LINGER},
     /* SSTP sends nothing before the 200 */
     [REASON_EARLY_DATA] = {.name = "early-data", HTTP(400), .end = END_LINGER, PAYS},
@@ -123,6 +123,6 @@ static const struct reason_info table[REASON_COUNT] = {
 
 const struct reason_info *reason_info(enum reason r)
 {
-    INSIST((unsigned)r < REASON_COUNT);
+    INSIST((unsigned)r < REASON_COUNT && table[r].name != NULL);
     return &table[r];
 }

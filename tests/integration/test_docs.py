@@ -62,7 +62,9 @@ def reference():
 
 
 def test_sample_has_every_key(reference):
-    assert keys_of((ROOT / SAMPLE).read_text()) == reference
+    sample = keys_of((ROOT / SAMPLE).read_text())
+    assert not reference - sample, f"missing in {SAMPLE}"
+    assert not sample - reference, f"only in {SAMPLE}"
 
 
 @pytest.mark.parametrize("name", ["README.md", "conf/README.md", "conf/OPERATION.md", "conf/demo.ini",
@@ -357,15 +359,26 @@ def test_reasons():
     reasons = reasons_of_calls() - {"address-denied", "limit"}
     named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|shutdown)`",
                            chapter(OPERATION, "What bad input gets"))) - {"max-tunnels"}
-    assert named == reasons
+    assert not reasons - named, "missing in OPERATION.md, What bad input gets"
+    assert not named - reasons, "in OPERATION.md, What bad input gets, but not a reason"
 
 
 def test_reasons_have_a_remedy():
     """Each reason is a row of TROUBLESHOOTING.md, with cause and remedy; none is there twice."""
     rows = re.findall(r"^\| (`.*?) \| (.+?) \| (.+?) \|$", chapter(TROUBLESHOOTING, "Reasons"), re.M)
     words = [word for first, _, _ in rows for word in re.findall(r"`([a-z-]+)`", first)]
-    assert sorted(set(words) - {"reason"}) == sorted(reasons_of_calls())
+    assert not reasons_of_calls() - set(words), "missing in TROUBLESHOOTING.md, Reasons"
+    assert not set(words) - reasons_of_calls() - {"reason"}, "in TROUBLESHOOTING.md, but not a reason"
     assert len(words) - words.count("reason") == len(reasons_of_calls())
+
+
+def test_reasons_that_cost_points_are_bad():
+    """fail2ban counts the reasons for which the gate itself gives points."""
+    paid = set(re.findall(r'"([a-z-]+)"[^\[]*?PAYS\}', sources("call/reason.c")))
+    assert "early-data" in paid
+    listed = (ROOT / "conf/fail2ban/filter.d/sstpgate.conf").read_text()
+    bad = re.search(r"^_bad = (.*(?:\n .*)*)", listed, re.M)[1]
+    assert not {reason for reason in paid if not re.search(rf"\b{reason}\b", bad)}, "missing in _bad"
 
 
 def test_events_are_named():

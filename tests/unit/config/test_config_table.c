@@ -72,7 +72,7 @@ static void every_key_is_documented_and_tested(void **state)
                      strstr(RADIUS_TEXT, line) != NULL;
         tried = tried || strstr(good, line) != NULL;
         if (!tried)
-            fail_msg("good-values.cases has no %s", name);
+            fail_msg("tests/config/good-values.cases has no line for %s", name);
         assert_true(asprintf(&expected, "%s: the value is missing\n", name) > 0);
         if (strstr(problems, expected) == NULL && strstr(problems, "is already set") == NULL)
             fail_msg("%s", problems);
@@ -111,7 +111,7 @@ static void the_sample_has_every_key(void **state)
         snprintf(set, sizeof set, "\n%s = ", name);
         snprintf(shown, sizeof shown, "\n;%s = ", name);
         if (strstr(part, set) == NULL && strstr(part, shown) == NULL)
-            fail_msg("conf/sstpgate.conf has no %s in %c", name, section);
+            fail_msg("conf/sstpgate.conf has no line for %s in its section [%c...]", name, section);
         free(part);
     }
     free(all);
