@@ -12,7 +12,7 @@
 
 #define FROM(state) (1u << CALL_##state)
 #define TIMEOUT(key) offsetof(struct config_gate, timeout_##key)
-enum { NO_TIMEOUT = 0 }; /* no timeout is the first field */
+enum { NO_TIMEOUT = 0 }; /* the first field of struct config_gate is not a timeout */
 
 /* What call_end makes of a reason whose row says END_LINGER or END_DRAIN. A call can linger only
  * while the gate knows what to say, and drain only while data is forwarded. */

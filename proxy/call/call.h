@@ -104,10 +104,11 @@ struct call {
     struct site *site; /* the one that the call began with; a reference */
     const struct site_listener *listener;
     enum call_state state;
-    enum call_state ended_in; /* DRAIN and later: the state in which the end began */
+    enum call_state ended_in; /* DRAIN and later: the state whose row reads the bytes: that in
+                                 which the end began, or RELAY if the tunnel came up since */
     uint64_t deadline;        /* ms, worker_now; meaningless where the state has none */
     uint64_t active;          /* ms, worker_now: when bytes were last forwarded */
-    enum reason reason;       /* REASON_NONE: the call goes on */
+    enum reason reason;       /* REASON_NONE: none yet; see call_keep_reason */
     struct stream client, backend;
     struct record record;
     struct request request;

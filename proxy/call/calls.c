@@ -192,7 +192,7 @@ static void doors_keep(struct calls *calls, const struct calls_place *places, si
     }
 }
 
-static void tunnels_recheck(struct calls *calls)
+static void calls_recheck(struct calls *calls)
 {
     const time_t now = call_time();
     struct call *call, *next;
@@ -222,7 +222,7 @@ void calls_switch(struct calls *calls, struct site *site, const struct calls_pla
     site_take(calls, site);
     probes_follow(calls);
     doors_keep(calls, places, count);
-    tunnels_recheck(calls);
+    calls_recheck(calls);
     doors_add(calls, places, count);
 }
 

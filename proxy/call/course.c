@@ -23,7 +23,8 @@ struct row {
     struct tls_conn *(*client_hello)(struct call *call);
     void (*client_secure)(struct call *call);
     void (*client_last)(struct call *call);
-    /* the backend: the same, the result of connecting, the end, and libuv's close callback */
+    /* the backend: bytes, the result of connecting, TLS is done, the end, and libuv's close
+     * callback */
     size_t (*backend_read)(struct call *call, struct span in);
     void (*backend_connected)(struct call *call, int status);
     void (*backend_secure)(struct call *call);
@@ -36,9 +37,9 @@ struct row {
     void (*leave)(struct call *call, enum call_state next);
 };
 
-/* The course of a call: one row for each state. Empty cell: bytes are discarded, an end is one of
- * the tunnel (backend_gone), and all else is ignored. DRAIN reads by the row of the state in which
- * the end began. */
+/* The course of a call: one row for each state. Empty cell: bytes are discarded, the
+ * backend's end is handled by backend_gone, and all else is ignored. DRAIN reads by the row of the
+ * state in which the end began. */
 static const struct row course[CALL_STATES] = {
     [CALL_PROXY] = {.client_read = entry_proxy_read, .late = REASON_HANDSHAKE_TIMEOUT},
     [CALL_HELLO] = {.client_hello = entry_hello, .expired = entry_hello_expired},

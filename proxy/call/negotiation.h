@@ -20,7 +20,7 @@ struct negotiation *negotiation_new(const struct site_backend *backend,
                                     const struct binding_leaf *client_leaf,
                                     const struct binding_leaf *backend_leaf, struct record *record);
 
-/* allowed is never called without this. */
+/* Sets the function that decides about users. Without it, every user may pass. */
 void negotiation_ask_user(struct negotiation *n, negotiation_user_allowed allowed, void *arg);
 
 /* leaves names the owner of the certificate that the client saw, for the log, and must outlive the
