@@ -176,10 +176,10 @@ const struct config_key config_keys[] = {
      .otherwise = "no socket",
      .help = "Socket for `sstpgate ctl`, only for its owner and root (mode 0600)."},
     {GATE_KEY("max-tunnels", max_tunnels), .type = &config_type_number, .min = 1, .max = 1000000,
-     .initial = "10000", .help = "Connections at a time, in any state; more wait."},
+     .initial = "10000", .help = "Simultaneous connections, in any state; more wait."},
     {GATE_KEY("handshakes-at-once", handshakes_at_once), .type = &config_type_number, .min = 1,
      .max = 1000000, .initial = "1000",
-     .help = "TLS handshakes with clients at a time, in each worker; more wait in order."},
+     .help = "Simultaneous TLS handshakes with clients, in each worker; more wait in order."},
     {GATE_KEY("country-file", country_file), .type = &config_type_path, .otherwise = "none",
      .help = "MaxMind database (GeoLite2-Country.mmdb) for rules with `country`."},
     {GATE_KEY("timeout-handshake", timeout_handshake), .type = &config_type_duration, .initial = "10s",
@@ -195,19 +195,19 @@ const struct config_key config_keys[] = {
     {GATE_KEY("timeout-key", timeout_key), .type = &config_type_duration, .initial = "3s",
      .help = "For the keys of a login to arrive from RADIUS, from the client's Call Connected."},
     {GATE_KEY("timeout-idle", timeout_idle), .type = &config_type_duration, .flags = KEY_NONE,
-     .initial = "none", .help = "For a tunnel without any traffic, not even echo messages."},
+     .initial = "none", .help = "For a tunnel without any packet, not even echo messages."},
     {GATE_KEY("timeout-drain", timeout_drain), .type = &config_type_duration, .initial = "5s",
      .help = "For a peer to receive what is queued when its call has ended."},
     {GATE_KEY("timeout-web", timeout_web), .type = &config_type_duration, .initial = "60s",
-     .help = "For a connection to the fallback web site without any traffic."},
+     .help = "For a connection to the fallback web site without any data."},
 
     {GATE_KEY("max-tunnels-per-address", limits.tunnels_per_address), .type = &config_type_number,
      .min = 0, .max = 1000000, .choices = none_or_number, .initial = "none",
-     .help = "Connections at a time from one address (or one prefix, see address-prefix-ipv6); more "
+     .help = "Simultaneous connections from one address (or one prefix, see address-prefix-ipv6); more "
              "are reset."},
     {GATE_KEY("max-tunnels-per-user", limits.tunnels_per_user), .type = &config_type_number,
      .min = 0, .max = 1000000, .choices = none_or_number, .initial = "none",
-     .help = "Tunnels at a time of one user, by the name that a login has proved; more are disconnected."},
+     .help = "Simultaneous tunnels of one user, by the name that a login has proved; more are disconnected."},
     {GATE_KEY("address-prefix-ipv4", limits.prefix_ipv4), .type = &config_type_number,
      .flags = KEY_FIXED, .min = 8, .max = 32, .initial = "32",
      .help = "Length of the IPv4 prefix that counts as one address for limits and bans."},
@@ -317,11 +317,11 @@ const struct config_key config_keys[] = {
      .help = "Proxies whose header contains the client's address; other peers are clients."},
     {LISTENER_KEY("fallback", fallback_name), .type = &config_type_reference,
      .otherwise = "a built-in 404",
-     .help = "Backend, a web server, for requests that are not SSTP or that are denied."},
+     .help = "Backend with a web site, for requests that are not SSTP or that are denied."},
 
     {BACKEND_ALL("server"), .type = &config_type_server, .flags = KEY_REQUIRED | KEY_REPEAT,
      .help = "SSTP server, default port 443 (80 with tls = no). weight: share of the calls, 1 to 256, "
-             "default 1; max-tunnels: calls at a time; backup: only if no other server can take a call. "
+             "default 1; max-tunnels: simultaneous calls; backup: only if no other server can take a call. "
              "If a server fails before its response, the next one gets the call."},
     {BACKEND_KEY("balance", servers.balance), .type = &config_type_choice, .choices = balances,
      .initial = "first",
@@ -330,8 +330,8 @@ const struct config_key config_keys[] = {
              "same as long as it is up."},
     {BACKEND_KEY("slow-start", servers.slow_start), .type = &config_type_duration, .flags = KEY_NONE,
      .initial = "none",
-     .help = "How long the weight of a server grows to its full value after it has come up or is ready "
-             "again."},
+     .help = "Time in which the weight of a server grows to its full value after it has come up or is "
+             "ready again."},
     {BACKEND_KEY("fall", servers.fall), .type = &config_type_number, .min = 1, .max = 100, .initial = "3",
      .help = "Consecutive failures, of calls and checks, after which a server is down."},
     {BACKEND_KEY("rise", servers.rise), .type = &config_type_number, .min = 1, .max = 100, .initial = "2",
@@ -396,8 +396,9 @@ const struct config_key config_keys[] = {
      .help = "yes: the request includes the client's tenant (?tenantid=)."},
     {BACKEND_KEY("crypto-binding", binding), .type = &config_type_choice, .choices = binding_ways,
      .initial = "rewrite",
-     .help = "rewrite: verify the client's, and re-sign it for the server; auto: forward it if the key "
-             "is not known; passthrough: only compare the hash; off: do not verify."},
+     .help = "rewrite: verify the client's binding and re-sign it for the server; auto: the same, but "
+             "forward it unchanged if the key is not known; passthrough: verify only nonce and hash, and "
+             "forward it unchanged; off: do not verify it."},
     {BACKEND_ALL("binding-cert-hash"), .type = &config_type_cert_hash, .flags = KEY_REPEAT,
      .otherwise = "the hash of the server's certificate",
      .help = "SHA1 or SHA256 hash of the certificate that the server expects in the crypto-binding; at "
@@ -413,7 +414,7 @@ const struct config_key config_keys[] = {
     {BACKEND_KEY("users-file", users_file), .type = &config_type_path, .otherwise = "none",
      .help = "File of NAME:HASH-HASH lines, written by `sstpgate user`: keys of MS-CHAPv2."},
     {BACKEND_KEY("radius", radius_name), .type = &config_type_reference, .otherwise = "none",
-     .help = "The [radius NAME] through which the server authenticates its users: it has the keys of "
+     .help = "The [radius NAME] through which the server authenticates its users: it provides the keys of "
              "their logins."},
 
     {RADIUS_KEY("listen", listen), .type = &config_type_places, .flags = KEY_REQUIRED | KEY_REPEAT,
