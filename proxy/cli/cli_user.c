@@ -26,14 +26,13 @@ static const struct usage usage = {
         "       sstpgate user -f USERS --delete NAME\n"
         "       sstpgate user [-f USERS] --import chap-secrets|smbpasswd [--machines] FILE\n",
     .help =
-        "Asks for the password of NAME and writes the line for the users-file of a backend to "
-        "USERS,\n"
-        "replacing an existing line of NAME; without -f, to standard output.\n"
+        "Asks for the password of NAME and writes the line for the users-file of a backend to\n"
+        "USERS, replacing an existing line of NAME; without -f, to standard output.\n"
         "\n"
-        "NAME is the user name as the VPN client sends it: name, DOMAIN\\name or name@realm. A "
-        "line\n"
-        "for the bare name covers all three; case is ignored. On a terminal the password must be\n"
-        "typed twice and is not echoed; otherwise it is the first line of standard input (UTF-8).\n"
+        "NAME is the user name as the VPN client sends it: name, DOMAIN\\name or name@realm. A\n"
+        "line for the bare name covers all three; case is ignored. On a terminal the password\n"
+        "must be typed twice and is not echoed; otherwise it is the first line of standard\n"
+        "input (UTF-8).\n"
         "\n"
         "  -f, --file USERS  the users-file, created with mode 0600 if it does not exist. It is\n"
         "                    replaced atomically and keeps its owner, mode, comments and order. A\n"
@@ -47,13 +46,10 @@ static const struct usage usage = {
         "  --machines        also import the accounts of machines from smbpasswd\n"
         "  -h, --help        this text\n"
         "\n"
-        "A line contains NtPasswordHashHash (RFC 2759), not the password. It cannot be used to log "
-        "in\n"
-        "by MS-CHAPv2, but whoever has it can impersonate the server to that user, derive the keys "
-        "of\n"
-        "recorded logins and test guesses of the password. Protect the file: mode 0640 at most, "
-        "owner\n"
-        "root. Renew the line when the password changes.\n"};
+        "A line contains NtPasswordHashHash (RFC 2759), not the password. It cannot be used to\n"
+        "log in by MS-CHAPv2, but an attacker who has it can impersonate the server to that user,\n"
+        "derive the keys of recorded logins and test guesses of the password. Protect the file:\n"
+        "mode 0640 at most, owner root. Renew the line when the password changes.\n"};
 
 static struct nthash *open_md4(void)
 {

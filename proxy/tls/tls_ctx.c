@@ -28,7 +28,7 @@ static void groups_error(SSL_CTX *ssl, const char *list, char *error)
                  OpenSSL_version(OPENSSL_VERSION_STRING), name);
         return;
     }
-    snprintf(error, TLS_ERROR_MAX, "groups: the list has a group twice");
+    snprintf(error, TLS_ERROR_MAX, "groups: a group is listed twice");
 }
 
 static bool groups_apply(SSL_CTX *ssl, const char *list, char *error)

@@ -274,7 +274,7 @@ static char *users_read_regular(int fd, size_t size, const char *path, FILE *pro
     if (len < 0)
         fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
     else if ((size_t)len != size)
-        fprintf(problems, "%s: it was changed while it was read\n", path);
+        fprintf(problems, "%s: it changed while it was being read\n", path);
     else
         return text;
     explicit_bzero(text, cap);

@@ -698,7 +698,7 @@ static void what_a_context_cannot_use_is_named(void **state)
         {&bad_group, ec.pem, NULL, "groups: OpenSSL 3"},
         {&bad_group, ec.pem, NULL, "does not know 'P-255'"},
 #if OPENSSL_VERSION_NUMBER < 0x30500000L /* since 3.5 the second one is ignored */
-        {&group_twice, ec.pem, NULL, "groups: the list has a group twice"},
+        {&group_twice, ec.pem, NULL, "groups: a group is listed twice"},
 #endif
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
