@@ -53,7 +53,8 @@ static size_t find_last(struct span s, uint8_t octet)
     return s.n;
 }
 
-/* An '@' in front of the '\': FreeRADIUS takes a@b\c for a (realm `suffix`), Windows for c. */
+/* Returns whether an '@' precedes the '\': FreeRADIUS reads a@b\c as a (realm `suffix`), Windows as
+ * c. */
 static bool realm_holds_domain(struct span name)
 {
     const size_t slash = find_last(name, '\\');
@@ -70,7 +71,7 @@ static bool name_is_clear(struct span name)
            !realm_holds_domain(name);
 }
 
-/* The name without its domain and realm, as rules about users compare it. */
+/* Returns the name without its domain and realm, as rules about users compare it. */
 static struct span bare_name(struct span name)
 {
     const size_t slash = find_last(name, '\\');
@@ -102,13 +103,13 @@ static void take_name(struct ppp_observer *o, struct span name)
     o->user_named = o->login_named = true;
 }
 
-/* The server has refused the login: the next one may have another name. */
+/* Forgets the names of a login that the server has refused: the next one may have another name. */
 static void forget_login(struct ppp_observer *o)
 {
     o->user_named = o->login_named = o->proof_given = false;
 }
 
-/* The client proves who it is, or tries to. */
+/* Notes that the client has sent a proof of its identity, right or wrong. */
 static void begin_login(struct ppp_observer *o)
 {
     o->undecided = o->proof_given = true;
@@ -181,7 +182,7 @@ static void settle_lcp(struct ppp_observer *o)
     o->asked = o->lcp_method == PPP_METHOD_PAP ? PPP_PAP : 0;
 }
 
-/* After an authentication a Configure-Request of the server's starts the link over. Where the
+/* Takes a Configure-Request of the server. After an authentication it starts the link over. If the
  * client begins that, the server sends a request as well (RFC 1661 4.1), and the client's request
  * alone must not make the observer forget. Nor may the request of a server that goes on with its
  * login all the same: SoftEther sends one whenever the client likes (PROTOCOL.md 5.2), repeats its
@@ -258,10 +259,10 @@ static bool read_pap_request(const struct ppp_frame *f, struct span *user)
     return !c.short_ && c.rest.n == 0;
 }
 
-/* A request is an answer to LCP's agreement. The next one waits for the server's reply: a client
- * that sends many in a row would have each of its passwords judged and only the first one counted.
- * The link is reliable, so a retransmission is not missed. Once a request is acknowledged it gets
- * the same reply, whatever is in it (2.2.1), so a later one is out of place. */
+/* Takes a PAP request, which answers LCP's agreement. The next one waits for the server's reply: a
+ * client that sends many in a row would have each of its passwords judged and only the first one
+ * counted. The link is reliable, so a retransmission is not missed. Once a request is acknowledged
+ * it gets the same reply, whatever is in it (2.2.1), so a later one is out of place. */
 static enum ppp_verdict take_pap_request(struct ppp_observer *o, const struct ppp_frame *f)
 {
     struct span user;
@@ -873,7 +874,7 @@ bool ppp_method_has_keys(enum ppp_method m)
     case PPP_METHOD_NONE:
     case PPP_METHOD_PAP:
     case PPP_METHOD_CHAP_MD5:
-    case PPP_METHOD_EAP: /* nobody knows; no reason to complain */
+    case PPP_METHOD_EAP: /* no key is known for these: no reason to warn */
     case PPP_METHOD_EAP_MD5: break;
     }
     return false;

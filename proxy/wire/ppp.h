@@ -32,16 +32,18 @@ enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24, PPP_SERVER_ANSWER = 20, PPP_ANS
 /* One answer to an MS-CHAP challenge, v1 or v2, inside EAP or not. */
 struct ppp_mschap {
     bool seen;
-    uint16_t user_len; /* of the observer's user when this answer was given: a key made of this */
-    uint8_t user[PPP_USER_MAX]; /* answer and of another user's hash-hash would prove nothing */
-    bool v1;                    /* MS-CHAPv1: challenge is 8 octets, peer_challenge is not used */
-    uint8_t id;                 /* CHAP identifier (EAP: the MS-CHAPv2 id) */
-    uint8_t challenge[16];      /* the server's; after a Failure with R=1 or E=648 its C= */
+    /* The observer's user when this answer was given, because a key made of this answer and another
+     * user's hash-hash proves nothing. */
+    uint16_t user_len;
+    uint8_t user[PPP_USER_MAX];
+    bool v1;               /* MS-CHAPv1: challenge is 8 octets, peer_challenge is not used */
+    uint8_t id;            /* CHAP identifier (EAP: the MS-CHAPv2 id) */
+    uint8_t challenge[16]; /* the server's; after a Failure with R=1 or E=648 its C= */
     uint8_t peer_challenge[16];
     uint8_t nt_response[PPP_NT_RESPONSE];
-    bool answered; /* in `confirmed`, v2: the Success had an S=, by which the server proves that it
-                    */
-    uint8_t server_answer[PPP_SERVER_ANSWER]; /* knows the password */
+    /* In `confirmed`, v2: the Success had an S=, the server's proof that it knows the password. */
+    bool answered;
+    uint8_t server_answer[PPP_SERVER_ANSWER];
 };
 
 struct ppp_observer {
@@ -103,8 +105,8 @@ enum ppp_verdict {
     /* A name that is empty or too long, has control characters, or a blank at either end: servers
      * cut and trim such names in different ways. */
     PPP_BAD_NAME,
-    /* Of the server: it starts LCP over before it has judged a login. Which login its next Success
-     * is about cannot be told. */
+    /* Of the server: it starts LCP over before it has judged a login, so it is unknown to which
+     * login its next Success belongs. */
     PPP_UNJUDGED,
 };
 
@@ -129,7 +131,7 @@ void ppp_server_ends(struct ppp_observer *o);
 void ppp_unreadable_login(struct ppp_observer *o);
 
 /* Returns the proof of the client's answer to the server's latest question, as ppp_login; empty: no
- * answer yet, or the method has no proof. Valid until the next call with o. */
+ * answer yet, or the method has no proof. Valid until o is used again. */
 struct span ppp_proof(const struct ppp_observer *o);
 
 /* Finds the parts of a frame of the client's authentication that the server passes on to RADIUS.
