@@ -19,7 +19,7 @@ static struct span text_or_none(const char *text)
     return span_str(text == NULL ? "" : text);
 }
 
-/* A port does not belong into SNI, but sstpc puts one there. */
+/* Removes a port, which does not belong in SNI, but sstpc sends one. */
 static struct span without_port(struct span name)
 {
     for (size_t i = name.n; i > 0; i--)
@@ -73,8 +73,8 @@ static void log_denied(struct call *call, const struct rules_answer *v, const ch
     log_end(&l);
 }
 
-/* Returns whether nothing that is known speaks against the call. False: *v is the denial, which is
- * logged; end: the logged action where that is not the rule's own, or NULL. */
+/* Returns whether the rules allow the call by the facts known so far. False: *v is the denial,
+ * which is logged. end: the action to log instead of the rule's own; NULL: the rule's own. */
 static bool rules_pass(struct call *call, const struct rules_facts *facts, const char *end,
                        struct rules_answer *v)
 {
@@ -160,7 +160,7 @@ bool admission_still_allows(struct call *call, const struct site *site, time_t n
     const struct span user = text_or_none(call->record.user_is_claim ? NULL : call->record.user);
     if (call->state == CALL_RELAY)
         set_user(&facts, user);
-    else /* PPP may still show another one */
+    else /* PPP may still show another user */
         facts.user = user;
     const struct rules_answer v = rules_decide(&c->rules, &facts);
     if (v.verdict != RULES_DENY)

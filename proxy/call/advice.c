@@ -41,7 +41,7 @@ static void log_hex(struct log_line *l, const char *key, bool known, const uint8
     log_str(l, key, text);
 }
 
-/* Logs both hashes of both leaves, in the form in which a server's registry has them. */
+/* Logs both hashes of both leaves, in the form that a server's registry uses. */
 static void log_leaves(struct log_line *l, const struct advice *a)
 {
     log_hex(l, "sha1", a->ours->known & SSTP_HASH_SHA1, a->ours->sha1, BINDING_SHA1);
@@ -54,7 +54,7 @@ static void log_leaves(struct log_line *l, const struct advice *a)
 /* The owner of the certificate that the client saw. */
 struct leaf_owner {
     const char *word, *means;
-    char listener[LEAVES_NAME_MAX]; /* "": of none of ours */
+    char listener[LEAVES_NAME_MAX]; /* "": none of the gate's */
 };
 
 static struct leaf_owner owner_of(const struct advice *a, uint8_t hash, const uint8_t *digest)
@@ -116,13 +116,13 @@ void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t
     line_end(&l, owner.means);
 }
 
-/* Returns whether the method has keys that no users file can give. */
+/* Returns whether the method has keys that only RADIUS can give, no users file. */
 static bool needs_radius(enum ppp_method m)
 {
     return m == PPP_METHOD_EAP || m == PPP_METHOD_EAP_TLS || m == PPP_METHOD_EAP_PEAP;
 }
 
-/* Explains a MAC that no tried key has made. */
+/* Explains a MAC that none of the tried keys made. */
 static const char *explain_tried(const struct candidates *c)
 {
     return c->tried.users_file == 0

@@ -1,6 +1,6 @@
-/* advice: the log lines about a binding that failed: what was seen, what that means, and what the
- * administrator can do. Anybody can trigger them, so they are rate-limited for each worker, and the
- * next line says how many were left out. */
+/* advice: the log lines about a failed binding: the observation, its meaning, and what the
+ * administrator can do. Any client can trigger them, so they are rate-limited for each worker,
+ * and the next line gives the number of suppressed lines. */
 #ifndef SSTPGATE_CALL_ADVICE_H
 #define SSTPGATE_CALL_ADVICE_H
 
@@ -19,7 +19,7 @@ struct sstp_connected;
 struct advice {
     const struct record *record;
     const struct site_backend *backend;
-    const struct binding_leaf *ours, *theirs; /* what the client and what the gate was shown */
+    const struct binding_leaf *ours, *theirs; /* shown to the client and to the gate */
     struct leaves *leaves;                    /* NULL: none */
     uint64_t now_ms;                          /* worker_now */
 };
@@ -27,10 +27,10 @@ struct advice {
 /* Logs a certificate hash that is not the listener's. hash: the client's, an SSTP_HASH_ bit. */
 void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t hash);
 
-/* What became of a Call Connected with a wrong MAC. */
+/* The fate of a Call Connected with a wrong MAC. */
 enum advice_action { ADVICE_REFUSED, ADVICE_PASSED };
 
-/* What is known about such a MAC. */
+/* The facts about such a MAC. */
 struct advice_mac {
     unsigned stale; /* line of the users file that the server has proved wrong; 0: none */
     bool zeros_fit; /* the MAC was made with zeros */

@@ -14,8 +14,8 @@
 #define TIMEOUT(key) offsetof(struct config_gate, timeout_##key)
 enum { NO_TIMEOUT = 0 }; /* the first field of struct config_gate is not a timeout */
 
-/* What call_end makes of a reason whose row says END_LINGER or END_DRAIN. A call can linger only
- * while the gate knows what to say, and drain only while data is forwarded. */
+/* How call_end treats a reason whose row says END_LINGER or END_DRAIN, by state. A call can
+ * linger only while the gate has last words for a peer, and drain only while data is forwarded. */
 #define NEITHER .linger = END_CLOSE, .drain = END_CLOSE
 
 static const struct {
@@ -176,13 +176,13 @@ static void say(struct call *call, const struct reason_info *info)
     }
     if (info->message != SSTP_DATA)
         say_sstp(&call->client, info);
-    /* [MS-SSTP] 3.1.7.2: without a Disconnect, loss of the connection is all a backend needs */
+    /* [MS-SSTP] 3.1.7.2: without a Disconnect, a backend needs only the loss of the connection */
     if (info->message == SSTP_DISCONNECT)
         say_sstp(&call->backend, info);
 }
 
-/* Everything has been said. The client may take its time to read it, and what the client still
- * sends is read and thrown away, because a reset could overtake the gate's last words. */
+/* Lets the client read the gate's last words, which are queued. Bytes that the client still
+ * sends are read and discarded, because a reset could overtake those words. */
 static void linger(struct call *call)
 {
     const bool answered = call->state >= CALL_NEGOTIATE;

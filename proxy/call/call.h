@@ -1,7 +1,7 @@
-/* call: one call, from accept to close: a client's stream, a backend's stream, the state, and what
- * each phase knows. The floor of the room: the facts of each state, the one setter and the one way
- * out. What happens in a state is in course.c. Holds no keys (see negotiation.h). Worker's thread
- * only. */
+/* call: one call, from accept to close: a client's stream, a backend's stream, the state, and
+ * the data of each phase. The lowest module of the room: the facts of each state, the one
+ * function that changes the state and the one that ends a call. course.c has the handlers of
+ * each state. Holds no keys (see negotiation.h). Worker's thread only. */
 #ifndef SSTPGATE_CALL_CALL_H
 #define SSTPGATE_CALL_CALL_H
 
@@ -24,7 +24,7 @@ struct site;
 struct site_backend;
 struct site_listener;
 
-/* Each state is named for what it waits for. */
+/* Each state is named for the event that it waits for. */
 enum call_state {
     CALL_PROXY,     /* the PROXY header of a trusted proxy */
     CALL_HELLO,     /* the first bytes of the client's TLS, and their turn; counted by the limits */
@@ -36,13 +36,13 @@ enum call_state {
     CALL_KEY,       /* a key for the Call Connected that has arrived */
     CALL_RELAY,     /* data, or the end of the tunnel */
     CALL_WEB,       /* the same between a client and the fallback web site */
-    CALL_DRAIN,     /* one side has ended: the other one to receive what is queued, and to end */
+    CALL_DRAIN,     /* one side has ended: the other one to receive the queued bytes, and to end */
     CALL_LINGER,    /* the gate has ended the call: the peers to receive its last words and close */
     CALL_CLOSED,    /* libuv's close callbacks */
     CALL_STATES,
 };
 
-/* What all workers share. */
+/* The state that all workers share. */
 struct calls_shared {
     atomic_uint count; /* of calls */
     atomic_uint max;
@@ -51,10 +51,10 @@ struct calls_shared {
     struct leaves *leaves;
 };
 
-/* The calls of one worker, as each of them sees the set. */
+/* The calls of one worker, and the settings that they share. */
 struct call_set {
     struct worker *worker;
-    struct site *site; /* for new calls; a call keeps the one that it began with */
+    struct site *site; /* for new calls; a running call keeps its own */
     struct calls_shared *shared;
     struct call *list[CALL_STATES]; /* oldest deadline first, but see call_renew */
     size_t count, peak;             /* peak: since memory was last returned to the system */
@@ -62,23 +62,23 @@ struct call_set {
     uint32_t timeout[CALL_STATES]; /* ms; 0: none */
     struct log_limit limit_binding, limit_hit, limit_deny, limit_full, limit_handshakes,
         limit_refused, limit_backend;
-    void (*on_leave)(struct call *call, enum call_state next); /* call is about to enter next */
+    void (*on_leave)(struct call *call, enum call_state next); /* before the call enters next */
     void (*on_parted)(struct call_set *set); /* a call has ended and is gone from the set */
 };
 
-/* entry: what the client has asked for. */
+/* entry: the client's request. */
 struct request {
     bool is_head; /* the answer has no body */
-    char *tenant; /* with its escapes, as a backend may want it; owned; NULL: none */
+    char *tenant; /* with its escapes, as a backend gets it; owned; NULL: none */
 };
 
-/* admission: what rules and limits know of a call. */
+/* admission: the facts that rules and limits keep about a call. */
 struct admission {
-    time_t accepted;    /* rules judge a call by one time */
+    time_t accepted;    /* all rules of the call use this time */
     bool decoy;         /* denied at accept: the client gets the web site or 404 in any case */
     bool overruled;     /* a dry run let a denial pass: the rules are not asked again */
     char *counted_user; /* the name that limits_user_enter has counted; owned; NULL: none */
-    unsigned failures;  /* failed logins that points were given for */
+    unsigned failures;  /* number of failed logins that have been given points */
 };
 
 /* uplink: the way to a server of a backend. */
@@ -88,9 +88,9 @@ struct uplink {
     size_t server;        /* index of the backend's server */
     bool at_server;       /* the call has a place there (policy/backends.h) */
     struct dial *dial;    /* DIAL only; owned */
-    uint64_t tried;       /* as for backends_choose */
+    uint64_t tried;       /* bit set of servers already tried, as for backends_choose */
     enum reason failure;  /* of the latest server; REASON_NONE: none was tried */
-    char *blame;          /* what this server is reported down for; owned; NULL: nothing */
+    char *blame;          /* reason for which this server is reported down; owned; NULL: none */
 };
 
 /* relay: a tunnel that is up. */
@@ -116,7 +116,7 @@ struct call {
     struct uplink uplink;
     struct negotiation *negotiation; /* NEGOTIATE, KEY, and DRAIN after them; owned */
     struct tunnel tunnel;
-    size_t late; /* LINGER: bytes of the client that were thrown away */
+    size_t late; /* LINGER: bytes of the client that were discarded */
 };
 
 const char *call_state_name(enum call_state state);
@@ -124,22 +124,23 @@ const char *call_state_name(enum call_state state);
 /* Adds a new call, in state PROXY, to its set. */
 void call_join(struct call *call);
 
-/* Removes a call that is CLOSED from its set, which learns of it by on_parted. Frees nothing. */
+/* Removes a call that is CLOSED from its set, and calls the set's on_parted. Frees nothing. */
 void call_part(struct call *call);
 
-/* The one change of state: asserts that the step is legal, moves the call to the list of the state
- * and sets the deadline of the state. */
+/* Changes the state; nothing else does. Asserts that the step is legal, moves the call to the
+ * list of the new state and sets the deadline of that state. */
 void call_enter(struct call *call, enum call_state state);
 
-/* The one way out: at any moment, from any callback, any number of times; the first reason is kept.
- * What the peers are told, who is reset, and whether the peers have time to receive the rest
- * follows from the row of the reason (reason.h) and from the state (the facts in call.c). */
+/* Ends the call; nothing else does. May be called at any moment, from any callback, any number
+ * of times; the first reason is kept. The row of the reason (reason.h) and the state (the facts
+ * in call.c) determine the last messages to the peers, which connection is reset, and whether
+ * the peers get time to receive the rest. */
 void call_end(struct call *call, enum reason reason);
 
-/* Keeps a reason before the end: for a call that goes to the web site, why it does. */
+/* Keeps a reason before the end: the one for which a call goes to the web site. */
 void call_keep_reason(struct call *call, enum reason reason);
 
-/* Ends a call in DRAIN or LINGER if nothing is left to wait for; otherwise a no-op. */
+/* Ends a call in DRAIN or LINGER if it need not wait any longer; otherwise a no-op. */
 void call_end_if_drained(struct call *call);
 
 /* Returns whether data has moved since the deadline of a tunnel was set; if so, sets the new
@@ -147,16 +148,18 @@ void call_end_if_drained(struct call *call);
  * runs, so the data path only notes the time. */
 bool call_renew(struct call *call, uint64_t now_ms);
 
-/* Sets the timeout of each state. Calls that wait already get the new one if it is shorter. */
+/* Sets the timeout of each state. Calls that are already in a state get its new timeout if that
+ * is shorter. */
 void call_set_timeouts(struct call_set *set, const struct config_gate *g);
 
-/* worker_now */
+/* Returns worker_now of the call's worker. */
 static inline uint64_t call_now(const struct call *call)
 {
     return worker_now(call->set->worker);
 }
 
-/* Returns the wall clock's time, for rules and for HTTP; no other file of the room reads it. */
+/* Returns the wall clock's time, for rules and for HTTP. The only place of the room that reads
+ * that clock. */
 time_t call_time(void);
 
 /* Formats a time as IMF-fixdate (RFC 9110 5.6.7), whatever the locale. */

@@ -14,8 +14,8 @@
 #include "site/site.h"
 #include "upstream/probes.h"
 
-/* Calls that one sweep may end: some 20 us each. Thousands of deadlines may pass at once, and their
- * calls must not delay the others; the next sweep follows in WORKER_AGAIN_MS. */
+/* Calls that one sweep may end: some 20 us for each. Thousands of deadlines may pass at once,
+ * and their calls must not delay the others; the next sweep follows in WORKER_AGAIN_MS. */
 enum { EXPIRE_AT_ONCE = 16 };
 
 /* How long a handshake may wait for its client while other calls wait for a place. Round trips take
@@ -23,10 +23,10 @@ enum { EXPIRE_AT_ONCE = 16 };
  * timeout-handshake. */
 enum { HANDSHAKE_PATIENCE_MS = 1000 };
 
-/* When memory returns to the system: at least TRIM_CALLS calls and half of the peak have ended.
- * malloc keeps free blocks between blocks that are in use (a peak of 3000 handshakes left 120 MiB),
- * and malloc_trim returns their pages. That takes some 0.1 to 0.5 ms for each MiB and delays the
- * streams, so it is done at most once a minute. */
+/* Memory returns to the system when at least TRIM_CALLS calls and half of the peak have ended.
+ * malloc keeps free blocks between blocks that are in use (a peak of 3000 handshakes left 120
+ * MiB), and malloc_trim returns their pages. That takes some 0.1 to 0.5 ms for each MiB and
+ * delays the streams, so it is done at most once a minute. */
 enum { TRIM_CALLS = 500, TRIM_PAUSE_MS = 60000 };
 
 struct calls_door {
@@ -82,7 +82,7 @@ static void door_open(struct calls *calls, const struct calls_place *p)
     int r = listener_open(&d->listener, w, p->fd, on_connection, calls, p->listener);
     if (r == 0)
         return;
-    /* The socket has listened since it was bound, so a limit of the system was reached. */
+    /* The socket already listens since it was bound, so a limit of the system was reached. */
     log_msg(LOG_LEVEL_ERROR, "listen", "worker %u cannot accept: %s", w->index, stream_strerror(r));
     door_close(calls, d);
 }
@@ -212,7 +212,7 @@ static void doors_add(struct calls *calls, const struct calls_place *places, siz
         if (calls->phase == CALLS_OPEN)
             door_open(calls, &places[i]);
         else
-            close(places[i].fd); /* the end came between the reload and now */
+            close(places[i].fd); /* the worker began to end after the reload was prepared */
     }
 }
 
@@ -228,7 +228,7 @@ void calls_switch(struct calls *calls, struct site *site, const struct calls_pla
 
 /* ---- deadlines ---- */
 
-/* Handles the calls of a state whose deadline has passed, at most `most`; returns their number. */
+/* Expires at most `most` calls of a state whose deadline has passed; returns their number. */
 static unsigned expire(struct call_set *set, enum call_state state, uint64_t now_ms, unsigned most)
 {
     struct call *call;
@@ -291,7 +291,7 @@ void calls_sweep(void *arg, uint64_t now_ms)
     keyring_sweep(set->shared->keyring, now_ms);
     if (calls->probes != NULL)
         probes_sweep(calls->probes, now_ms);
-    /* A place that a call of another worker has left is noticed here. */
+    /* A place under max-tunnels that a call of another worker has left is noticed here. */
     doors_retry(calls);
 }
 

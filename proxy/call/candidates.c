@@ -13,8 +13,8 @@
 enum { USERS_MAX = 2 * USERS_MATCH_MAX, RADIUS_MAX = 64 };
 
 /* Returns whether the server can have judged the response with the hash-hash of this line: its
- * answer proves which one it used (RFC 2759 8.7). A key of another line that matches the name is
- * the key of another user. */
+ * answer proves which one it used (RFC 2759 8.7). A key of another line that matches the name
+ * belongs to another user. */
 static bool is_judged_with(const struct ppp_mschap *m, const struct users_match *line)
 {
     return !m->answered ||
@@ -22,8 +22,8 @@ static bool is_judged_with(const struct ppp_mschap *m, const struct users_match 
                               m->challenge, span_of(m->user, m->user_len));
 }
 
-/* Adds the keys of m to the *n in keys, and counts the user's lines as tried. With v1 the server's
- * Success proves nothing: there only the line with the closest name counts. */
+/* Appends the keys of m to keys, which has *n already, and counts the user's lines as tried.
+ * With v1 the server's Success proves nothing, so only the line with the closest name counts. */
 static void add_users(struct candidates *c, const struct ppp_mschap *m, struct hlak *keys,
                       size_t *n)
 {
@@ -116,11 +116,11 @@ void candidates_login_ended(struct candidates *c, const struct keyring_login *lo
     hlak_wipe(&key);
 }
 
-/* Returns whether zeros may be the client's key. With MS-CHAP both ends have keys, so a MAC under
- * zeros was made without the key. Inside EAP some Windows clients are said to use zeros all the
- * same (PROTOCOL.md 4.4). Where a key of this login is known, zeros count only if the configuration
- * says so; otherwise a man in the middle could change the envelope from MS-CHAPv2 to EAP-MSCHAPv2
- * and would need no key. */
+/* Returns whether zeros may be the client's key. With MS-CHAP both ends have keys, so a MAC
+ * under zeros was made without the key. Inside EAP some Windows clients reportedly use zeros
+ * nevertheless (PROTOCOL.md 4.4). Where a key of this login is known, zeros count only if the
+ * configuration says so; otherwise a man in the middle could change the envelope from MS-CHAPv2
+ * to EAP-MSCHAPv2 and would need no key. */
 static bool zeros_are_possible(const struct candidates *c, const struct ppp_observer *ppp)
 {
     if (ppp->no_zero_key || ppp->method == PPP_METHOD_MSCHAPV1 ||

@@ -28,9 +28,10 @@ struct candidates {
     } tried;
 };
 
-/* Finds the key that made the MAC of msg, a Call Connected that has passed binding_check. False: no
- * candidate did. On later calls only RADIUS keys that have arrived since are tried. login: what the
- * keyring looks for; a key of the keyring that matches is spent. The caller wipes *key. */
+/* Finds the key that made the MAC of msg, a Call Connected that has passed binding_check.
+ * False: no candidate made it. Later calls try only RADIUS keys that have arrived since. login:
+ * the login that the keyring searches for; a key of the keyring that matches is spent. The
+ * caller wipes *key. */
 bool candidates_find(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
                      const struct keyring_login *login, uint64_t now_ms, struct hlak *key);
 
@@ -44,8 +45,8 @@ bool candidates_fit_login(struct candidates *c, struct span msg, const struct pp
 void candidates_login_ended(struct candidates *c, const struct keyring_login *login,
                             uint64_t now_ms);
 
-/* Returns whether a key of the login is known, in the users file or from RADIUS, or was when keys
- * were last looked for. */
+/* Returns whether a key of the login is known, in the users file or from RADIUS, or was known
+ * at the latest search. */
 static inline bool candidates_have_key(const struct candidates *c)
 {
     return c->key_seen || c->tried.users_file + c->tried.radius > 0;

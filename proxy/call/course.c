@@ -10,8 +10,8 @@
 #include "site/site.h"
 #include "tls/tls_conn.h"
 
-/* What is read of a client whose call is over, so that a reset does not overtake the gate's last
- * words. */
+/* Bytes that are read of a client whose call is over, so that a reset does not overtake the
+ * gate's last words. */
 enum { LATE_MAX = 65536 };
 
 static size_t linger_read(struct call *call, struct span in);
@@ -82,7 +82,7 @@ static const struct row *row_of(const struct call *call)
     return &course[call->state];
 }
 
-/* The row by which bytes are read. */
+/* Returns the row by which bytes are read. */
 static const struct row *reading_row(const struct call *call)
 {
     return &course[call->state == CALL_DRAIN ? call->ended_in : call->state];
@@ -118,7 +118,7 @@ static size_t linger_read(struct call *call, struct span in)
 {
     call->late += in.n;
     if (call->late > LATE_MAX)
-        stream_pause(&call->client); /* the deadline does the rest */
+        stream_pause(&call->client); /* the deadline ends the call */
     return in.n;
 }
 
@@ -141,7 +141,8 @@ static bool relaying(const struct call *call)
     return call->state >= CALL_NEGOTIATE && call->state <= CALL_DRAIN;
 }
 
-/* One side does not take what the other one sends. */
+/* Pauses the backend, because the client does not take its bytes; backend_full does the
+ * reverse. */
 static void client_full(struct stream *s)
 {
     struct call *call = of_client(s);
@@ -156,8 +157,9 @@ static void backend_full(struct stream *s)
         stream_pause(&call->client);
 }
 
-/* One side has taken what was queued: the other one, paused for that, goes on. A client that is
- * paused because its packet must not overtake the one that waits for a key stays paused. */
+/* Resumes the other side, which was paused until this side had taken its queued bytes. A client
+ * in KEY stays paused, because its next packet must not overtake the Call Connected that waits
+ * for a key. */
 static void resume_other(struct call *call, struct stream *other)
 {
     const bool waits = call->state == CALL_KEY && other == &call->client;
@@ -211,9 +213,9 @@ static void backend_secure(struct stream *s)
 
 /* ---- the ends of the two connections ---- */
 
-/* Ends the gate's direction of one side. After a call the backend sends its FIN first, so that no
- * port of the gate is in TIME_WAIT, because anybody can cause calls. A web site gets a FIN, because
- * it need not take close_notify alone for the end. */
+/* Ends the gate's direction of one side. After a call the backend sends its FIN first, because
+ * then no port of the gate is left in TIME_WAIT, however many calls an attacker causes. A web
+ * site gets a FIN, because a web server need not treat close_notify alone as the end. */
 static void end_towards(struct call *call, struct stream *to)
 {
     if (to == &call->backend && call->ended_in != CALL_WEB)
@@ -222,7 +224,7 @@ static void end_towards(struct call *call, struct stream *to)
         stream_shutdown(to);
 }
 
-/* One side has sent everything; other: the stream of the other side. */
+/* Handles the end of one side's bytes. other: the stream of the other side. */
 static void side_ended(struct call *call, struct stream *other, enum reason reason)
 {
     call_end(call, reason);

@@ -1,5 +1,5 @@
-/* course: the course of a call, as one table with a row for each state: which function handles what
- * happens in it. The ceiling of what one call is; calls.h is the set of them. */
+/* course: the course of a call, as one table: the row of a state has the function that handles
+ * each event. The highest module for a single call; calls.h manages all calls of a worker. */
 #ifndef SSTPGATE_CALL_COURSE_H
 #define SSTPGATE_CALL_COURSE_H
 
@@ -8,13 +8,13 @@
 struct listener;
 struct site_listener;
 
-/* Makes a call of the connection that waits at l. */
+/* Creates a call for the connection that waits at l. */
 void course_open(struct call_set *set, const struct site_listener *listener, struct listener *l);
 
-/* The deadline of the call's state is over. */
+/* Handles the deadline of the call's state, which has passed. */
 void course_expire(struct call *call);
 
-/* For call_set: the call is about to enter state next. */
+/* For on_leave of call_set: cleans up the call's state before it enters state next. */
 void course_leave(struct call *call, enum call_state next);
 
 #endif

@@ -13,7 +13,7 @@
 #include "wire/http_uri.h"
 #include "wire/proxyproto.h"
 
-/* What a client may send before its answer has come: nothing, says [MS-SSTP]. */
+/* Bytes that a client may send before its answer has come; [MS-SSTP] allows none. */
 enum { EARLY_MAX = 16384 };
 
 /* ---- accept ---- */
@@ -41,8 +41,8 @@ void entry_begin(struct call *call, struct listener *l)
         call_end(call, REASON_CLIENT_RESET); /* before the gate has accepted it */
         return;
     }
-    /* A trusted proxy must send a PROXY header. Any other client that sends one gets no further
-     * than the TLS handshake, which a PROXY header is no part of. */
+    /* A trusted proxy must send a PROXY header. A PROXY header of any other client fails as a
+     * broken TLS handshake. */
     if (c->accept_proxy && cidrs_have(&c->trusted_proxies, &call->record.client)) {
         call->record.proxy = call->record.client;
         stream_start(&call->client, NULL);
@@ -108,9 +108,9 @@ void entry_secure(struct call *call)
 
 /* ---- the request ---- */
 
-/* Handles a client that does not get to the SSTP server: what it gets looks the same whatever the
- * reason. With a web site that is the site's own answer to everything the client has sent, so the
- * head stays unread here. head: its length. */
+/* Gives a client the decoy instead of the SSTP server; it looks the same whatever the reason.
+ * With a web site it is the site's own answer to everything the client has sent, so the head
+ * stays unread here. head: its length. */
 static size_t decoy(struct call *call, enum reason reason, size_t head)
 {
     const struct config_backend *site = call->listener->config->fallback;
@@ -137,9 +137,9 @@ static size_t unreadable(struct call *call, enum err e, size_t head)
     return head;
 }
 
-/* Where there is a web site, an unfinished head that is not SSTP is the site's at once: the site
- * may have an answer to it already. A client that gets the decoy in any case must not see that the
- * gate waits for the rest of an SSTP request. */
+/* Handles an unfinished head. A head that is not SSTP goes to the web site, if any, at once,
+ * because the site may already have an answer to it. A client that gets the decoy in any case
+ * must not see that the gate waits for the rest of an SSTP request. */
 static size_t unfinished(struct call *call, struct span in)
 {
     const bool denied = call->admission.decoy;
@@ -172,8 +172,8 @@ static void note_request(struct call *call, const struct http_request *request)
         record_keep(&call->record.detail, span_str(err_text(request->flaw)));
 }
 
-/* Keeps the tenant for the backend as it was sent, and for the rules without escapes, because the
- * backend undoes them. The reader of the request bounds it. */
+/* Keeps the tenant for the backend as it was sent, and for the rules without escapes, because
+ * the backend decodes them. The parser of the request bounds its length. */
 static void keep_tenant(struct call *call, struct span value)
 {
     uint8_t plain[HTTP_TENANT_MAX];
@@ -187,7 +187,7 @@ enum request_verdict {
     REQUEST_ADMITTED,
     REQUEST_NOT_SSTP,
     REQUEST_HOST_REFUSED,
-    REQUEST_DENIED, /* as a client that does not belong here */
+    REQUEST_DENIED, /* the client gets the decoy */
     REQUEST_REJECTED,
     REQUEST_DROPPED,
 };

@@ -62,8 +62,8 @@ void negotiation_free(struct negotiation *n)
 
 /* ---- PPP ---- */
 
-/* Asks the rules about the user, once for each. sure: no other name can come, so a missing name is
- * decided, too. */
+/* Asks the rules about each user once. sure: no other name can come, so the rules decide about
+ * a missing name, too. */
 static bool user_may_pass(struct negotiation *n, bool sure)
 {
     struct span user = span_of(n->ppp.user, n->record->user_is_claim ? 0 : n->ppp.user_len);
@@ -74,8 +74,9 @@ static bool user_may_pass(struct negotiation *n, bool sure)
     return n->user_allowed(n->user_arg, user);
 }
 
-/* The keyring keeps a bounded number of notes for all calls, and one call that guesses must not
- * push out the notes of others. EAP with long certificates and retries needs a few dozen. */
+/* Bound of the notes of one call. The keyring keeps a bounded number of notes for all calls,
+ * and one call that guesses passwords must not displace the notes of others. EAP with long
+ * certificates and retries needs a few dozen. */
 enum { NOTES_MAX = 128 };
 
 /* Notes the login that the server will ask RADIUS about next. Returns false if the call has used up
@@ -94,9 +95,9 @@ static bool note_login(struct negotiation *n, struct span frame)
     return true;
 }
 
-/* An honest client may send some network data too early, and its retransmission may cross an
- * answer. A client that sends more frames that cannot be forwarded is trying to reach the server
- * past the gate's parser. */
+/* Bound of dropped frames. An honest client may send some network data too early, and its
+ * retransmission may cross an answer; a client that sends more frames that cannot be forwarded
+ * is trying to reach the server past the gate's parser. */
 enum { DROPPED_MAX = 32 };
 
 static struct negotiation_answer drop_frame(struct negotiation *n, enum ppp_from from)

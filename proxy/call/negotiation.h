@@ -1,7 +1,7 @@
-/* negotiation: everything between the backend's 200 and a tunnel that both ends want, that is, Call
- * Connected and a server that has accepted the user. Follows SSTP's own messages and PPP's
- * authentication, checks the client's crypto-binding and re-signs it for the backend. The only
- * place that holds challenges, responses and keys; negotiation_free wipes them. */
+/* negotiation: everything between the backend's 200 and a tunnel that is up, that is, Call
+ * Connected has come and the server has accepted the user. Follows SSTP's own messages and
+ * PPP's authentication, checks the client's crypto-binding and re-signs it for the backend. The
+ * only place that holds challenges, responses and keys; negotiation_free wipes them. */
 #ifndef SSTPGATE_CALL_NEGOTIATION_H
 #define SSTPGATE_CALL_NEGOTIATION_H
 
@@ -13,9 +13,10 @@ struct negotiation;
 struct keyring;
 struct leaves;
 
-/* client_leaf: of the certificate that this client was shown. backend_leaf: of the certificate that
- * the backend's server takes for its own. Both are copied. record gets user, method and binding,
- * and begins the log lines; record and backend must outlive the negotiation. */
+/* Creates a negotiation. client_leaf: the certificate that this client was shown. backend_leaf:
+ * the certificate that the backend's server takes for its own. Both are copied. record receives
+ * user, method and binding, and begins the log lines; record and backend must outlive the
+ * negotiation. */
 struct negotiation *negotiation_new(const struct site_backend *backend,
                                     const struct binding_leaf *client_leaf,
                                     const struct binding_leaf *backend_leaf, struct record *record);
@@ -23,20 +24,20 @@ struct negotiation *negotiation_new(const struct site_backend *backend,
 /* Sets the function that decides about users. Without it, every user may pass. */
 void negotiation_ask_user(struct negotiation *n, negotiation_user_allowed allowed, void *arg);
 
-/* leaves names the owner of the certificate that the client saw, for the log, and must outlive the
- * negotiation. */
+/* Sets the leaves that name the owner of the certificate that the client saw, for the log.
+ * leaves must outlive the negotiation. */
 void negotiation_use_leaves(struct negotiation *n, struct leaves *leaves);
 
-/* If the backend's server asks a RADIUS server, its keys become candidates, too, Call Connected
- * waits for them, and the keyring learns where logins come from. keyring must outlive the
- * negotiation. */
+/* Sets the keyring. If the backend's server asks a RADIUS server through the gate, the keys of
+ * RADIUS become candidates, Call Connected waits for them, and the keyring gets notes of the
+ * clients' logins. keyring must outlive the negotiation. */
 void negotiation_use_keyring(struct negotiation *n, struct keyring *keyring);
 
 void negotiation_free(struct negotiation *n);
 
-/* packet: the result of sstp_parse. octets: the same packet, whole. now_ms: worker_now. The answer
- * carries PPP in the canonical form of wire/ppp_frame.h, and a frame of the client only if
- * ppp_observe says PPP_FORWARD. */
+/* Judge one packet. packet: the result of sstp_parse. octets: the same packet, whole. now_ms:
+ * worker_now. The answer carries PPP in the canonical form of wire/ppp_frame.h, and a frame of
+ * the client only if ppp_observe says PPP_FORWARD. */
 struct negotiation_answer negotiation_from_client(struct negotiation *n,
                                                   const struct sstp_packet *packet,
                                                   struct span octets, uint64_t now_ms);
@@ -44,12 +45,13 @@ struct negotiation_answer negotiation_from_backend(struct negotiation *n,
                                                    const struct sstp_packet *packet,
                                                    struct span octets, uint64_t now_ms);
 
-/* After NEGOTIATION_WAIT: keys have come, or (late) their time is over. The answer is about the
- * Call Connected that waits; NEGOTIATION_WAIT again, if not late and no key has made its MAC. */
+/* Judges the Call Connected of NEGOTIATION_WAIT again, because keys have arrived or (late) no
+ * more will. NEGOTIATION_WAIT again: not late, and no key made its MAC. */
 struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t now_ms, bool late);
 
-/* The client or the server ends the call: a login that the client has begun and the server has not
- * accepted counts as a failure. A no-op once the server has accepted the user. */
+/* Handles the end of the call by the client or the server: a login that the client has begun
+ * and the server has not accepted counts as a failure. A no-op once the server has accepted the
+ * user. */
 void negotiation_server_ends(struct negotiation *n);
 
 /* Returns a hash of the client's latest LCP Configure-Request, 0 if there was none. A late

@@ -1,4 +1,4 @@
-/* negotiation_answer: what the negotiation decides about a packet. */
+/* negotiation_answer: the decision of the negotiation about a packet. */
 #ifndef SSTPGATE_CALL_NEGOTIATION_ANSWER_H
 #define SSTPGATE_CALL_NEGOTIATION_ANSWER_H
 
@@ -14,9 +14,9 @@ enum negotiation_verdict {
     NEGOTIATION_REFUSE,    /* end the call for answer.reason; the packet is not forwarded */
     NEGOTIATION_CONNECTED, /* forward answer.octets, and the tunnel is up: the negotiation is done
                             */
-    NEGOTIATION_WAIT,      /* Call Connected stays here until its key comes: negotiation_try_key */
-    NEGOTIATION_HOLD,      /* a packet of the client that must not overtake the waiting Call
-                              Connected; to be passed in again afterwards */
+    NEGOTIATION_WAIT,      /* keep Call Connected until its key arrives: negotiation_try_key */
+    NEGOTIATION_HOLD, /* the client's packet must not overtake the waiting Call Connected; pass it
+                         in again afterwards */
 };
 
 struct negotiation_answer {
@@ -31,9 +31,9 @@ static inline struct negotiation_answer negotiation_refuse(enum reason reason)
 }
 
 /* Returns whether the call may go on with this user. Called each time PPP shows another user,
- * before the frame that shows it is forwarded; and without a user (n == 0) if the user is unknown,
- * or the authentication did not prove the name, when an authentication has ended or Call Connected
- * has arrived. */
+ * before the frame that shows it is forwarded. When an authentication has ended or Call
+ * Connected has arrived, called with an empty user (n == 0) if the user is unknown or the
+ * authentication did not prove the name. */
 typedef bool (*negotiation_user_allowed)(void *arg, struct span user);
 
 #endif

@@ -21,8 +21,8 @@ static struct advice advice_for(const struct negotiation *n)
 
 /* ---- the login ---- */
 
-/* The server's Success proves what it knows of the user (RFC 2759 8.7). A wrong password is not
- * what this finds: for that there is no Success. */
+/* The server's Success proves the password that the server has (RFC 2759 8.7). A wrong password
+ * of the client is not found here, because it gets no Success. */
 void negotiation_binding_check_users(struct negotiation *n)
 {
     const struct ppp_mschap *m = &n->ppp.confirmed;
@@ -74,8 +74,8 @@ static enum reason reason_of(enum binding_result r)
     }
 }
 
-/* Forwards a Call Connected. Anybody can send one made with zeros, so until the server shows that
- * it has accepted this user the call stays under watch, and under its deadline. */
+/* Forwards a Call Connected. Any client can send one whose MAC was made with zeros, so until
+ * the server shows that it has accepted this user, the negotiation and its deadline continue. */
 static struct negotiation_answer forward_connected(struct negotiation *n, struct span octets,
                                                    enum record_binding how)
 {
@@ -108,15 +108,16 @@ static struct negotiation_answer re_sign(struct negotiation *n, struct span msg,
     return forward_connected(n, span_of(n->made, sizeof n->made), RECORD_BINDING_VERIFIED);
 }
 
-/* Returns whether RADIUS may still give a key. The gate does not know all types of EAP, and any of
- * them may give keys. */
+/* Returns whether RADIUS may still give a key. The gate does not know all types of EAP, and any
+ * type may give keys. */
 static bool key_may_come(const struct negotiation *n)
 {
     return n->candidates.keyring != NULL &&
            (ppp_method_has_keys(n->ppp.method) || n->ppp.method == PPP_METHOD_EAP);
 }
 
-/* Keeps what negotiation_binding_holds checks again once the login has ended. */
+/* Keeps the message and its login, which negotiation_binding_holds checks again once the login
+ * has ended. */
 static void note_early(struct negotiation *n, struct span msg, enum early early)
 {
     if (n->ppp.result == PPP_RESULT_SUCCESS)
@@ -128,10 +129,10 @@ static void note_early(struct negotiation *n, struct span msg, enum early early)
     memmove(n->early_msg, msg.p, sizeof n->early_msg);
 }
 
-/* Logs a MAC that no candidate made; action: what becomes of it. A message that is not forwarded is
- * forged if a key of this user is known and not known to be stale; if it was made with zeros and
- * there should have been a key; or the other way round. The keys of RADIUS that were tried may all
- * be those of other users, so they prove nothing. */
+/* Logs a MAC that no candidate made. action: the fate of the message. A message that is not
+ * forwarded is forged if a key of this user is known and not known to be stale, if the MAC was
+ * made with zeros although the method has a key, or the reverse. The tried keys of RADIUS may
+ * all belong to other users, so they prove nothing. */
 static void mac_failed(struct negotiation *n, struct span msg, enum advice_action action)
 {
     const struct candidates *c = &n->candidates;
@@ -171,7 +172,7 @@ static struct negotiation_answer judge_mac(struct negotiation *n, struct span ms
     }
     if (!late && key_may_come(n))
         return wait_for_key(n, msg);
-    /* `auto` forwards for want of a key, not in spite of one */
+    /* `auto` forwards only if no key is known */
     bool pass_on = n->backend->config->binding == CONFIG_BINDING_AUTO && !candidates_have_key(c);
     mac_failed(n, msg, pass_on ? ADVICE_PASSED : ADVICE_REFUSED);
     if (!pass_on)
@@ -180,8 +181,9 @@ static struct negotiation_answer judge_mac(struct negotiation *n, struct span ms
     return forward_connected(n, msg, RECORD_BINDING_PASSED);
 }
 
-/* The heart of the gate: nonce and certificate must be this gate's own before anything is signed
- * ([MS-SSTP] 5.3.3, PROTOCOL.md 4.4); then the key is found, and the message is re-signed. */
+/* This is the heart of the gate: nonce and certificate must be this gate's own before anything
+ * is signed ([MS-SSTP] 5.3.3, PROTOCOL.md 4.4); then the key is found, and the message is
+ * re-signed. */
 struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
                                                         const struct sstp_packet *packet,
                                                         struct span octets, uint64_t now_ms)
@@ -219,10 +221,10 @@ struct negotiation_answer negotiation_binding_try_key(struct negotiation *n, uin
 
 /* ---- an early Call Connected, once the server has accepted the user ----
  *
- * Servers drop some frames that the gate can read, so a man in the middle with an account of his
- * own could let the gate see a login that the server never judges, and sign for that (PROTOCOL.md
- * 4.4, 5.1). So each ground on which an early message was accepted is checked against the login
- * that the server has accepted. */
+ * Servers drop some frames that the gate can read, so a man in the middle with an account of
+ * his own could show the gate a login that the server never judges, and the gate would sign for
+ * it (PROTOCOL.md 4.4, 5.1). So each ground for accepting an early message is checked against
+ * the login that the server has accepted. */
 
 /* Returns whether a key of the login that the server has accepted made the early message: the key
  * of the response that the server has confirmed, of RADIUS, or zeros where they may be the key
@@ -234,10 +236,10 @@ static bool fits_login(struct negotiation *n)
                                 &login, n->now_ms);
 }
 
-/* A key of the users file, or zeros. The key may be of a response that the server had not judged,
- * and zeros may have counted only because no method was known yet, so the message must fit the
- * login that has succeeded (PROTOCOL.md 4.4). If it fits with zeros although the method gives keys,
- * the log says so. */
+/* Checks EARLY_KEY: a key of the users file, or zeros. The key may belong to a response that
+ * the server had not judged, and zeros may have counted only because no method was known yet,
+ * so the message must fit the login that has succeeded (PROTOCOL.md 4.4). If it fits with zeros
+ * although the method gives keys, the log says so. */
 static bool early_key_holds(struct negotiation *n)
 {
     const bool zeros = strcmp(n->record->key, hlak_kind_name(HLAK_ZERO)) == 0;
@@ -246,9 +248,10 @@ static bool early_key_holds(struct negotiation *n)
     return fits_login(n);
 }
 
-/* No key. `auto` forwarded the message because no key was known. Either a key of the login fits
- * now; or there is still no key, and there need be none: the login has succeeded with a method that
- * the gate cannot have keys of, or the server has asked for none with keys (PROTOCOL.md 4.3). */
+/* Checks EARLY_NONE_YET: `auto` forwarded the message because no key was known. Either a key of
+ * the login fits now, or no key is known and none is needed, because the login has succeeded
+ * with a method whose keys the gate cannot have, or the server has asked for no method with
+ * keys (PROTOCOL.md 4.3). */
 static bool early_none_holds(struct negotiation *n)
 {
     if (fits_login(n))
@@ -257,9 +260,9 @@ static bool early_none_holds(struct negotiation *n)
            (n->ppp.result == PPP_RESULT_SUCCESS || !ppp_method_has_keys(n->ppp.method));
 }
 
-/* A key of RADIUS, which is spent now and cannot be tried again. It belongs to a login that had
- * ended in RADIUS, so it is enough that the login that the server has accepted is the same one: the
- * same user and the same marks (PROTOCOL.md 5.8). */
+/* Checks EARLY_RADIUS: a key of RADIUS, which is spent now and cannot be tried again. It
+ * belongs to a login that had ended in RADIUS, so it suffices that the server has accepted the
+ * same login: the same user and the same marks (PROTOCOL.md 5.8). */
 static bool early_radius_holds(const struct negotiation *n)
 {
     const struct keyring_login login = login_of(n);
@@ -271,7 +274,7 @@ static bool early_radius_holds(const struct negotiation *n)
 static bool early_holds(struct negotiation *n)
 {
     switch (n->early) {
-    case EARLY_NOT: return true; /* the key was one of a login that had succeeded */
+    case EARLY_NOT: return true; /* the key belonged to a login that had succeeded */
     case EARLY_KEY: return early_key_holds(n);
     case EARLY_NONE_YET: return early_none_holds(n);
     case EARLY_RADIUS: return early_radius_holds(n);

@@ -1,6 +1,6 @@
-/* negotiation_binding: the part of the negotiation that judges the crypto-binding of a call: which
- * key made the client's Call Connected, re-signing it for the backend, and a second check when the
- * login ends later. For negotiation.c alone, like the struct. */
+/* negotiation_binding: the part of the negotiation that judges the crypto-binding of a call:
+ * which key made the client's Call Connected, re-signing it for the backend, and a second check
+ * when the login ends later. Only for negotiation.c, as is the struct. */
 #ifndef SSTPGATE_CALL_NEGOTIATION_BINDING_H
 #define SSTPGATE_CALL_NEGOTIATION_BINDING_H
 
@@ -14,20 +14,21 @@
 struct leaves;
 struct site_backend;
 
-/* Named for what SSTP waits for ([MS-SSTP] 3.3.1). */
+/* Each step is named for the event that SSTP waits for ([MS-SSTP] 3.3.1). */
 enum progress {
     WAIT_REQUEST,
     WAIT_ACK,
     WAIT_CONNECTED,
-    WAIT_KEY,    /* Call Connected has arrived, its key has not */
-    WAIT_RESULT, /* Call Connected was forwarded; the server has not accepted the user yet */
+    WAIT_KEY,    /* a key for the Call Connected that has arrived */
+    WAIT_RESULT, /* the server's acceptance of the user; Call Connected was forwarded */
 };
 
-/* On what a Call Connected was accepted that arrived before the login had ended. */
+/* The ground on which a Call Connected that arrived before the end of the login was accepted. */
 enum early {
     EARLY_NOT,      /* the login had ended */
     EARLY_KEY,      /* a key of the users file, or zeros */
-    EARLY_NONE_YET, /* no key: `auto` forwarded it for want of one, and one could still come */
+    EARLY_NONE_YET, /* no key: `auto` forwarded the message because no key was known, and one could
+                       still arrive */
     EARLY_RADIUS,   /* a key of RADIUS, which gives keys only for logins that have ended */
 };
 
@@ -36,26 +37,26 @@ struct negotiation {
     const struct site_backend *backend;
     struct record *record;
     struct binding_leaf client_leaf, backend_leaf;
-    struct binding_expect expect; /* nonce, and the mask that the client was sent */
+    struct binding_expect expect; /* the nonce and the mask that the client was sent */
     uint8_t backend_mask;         /* the mask that the backend sent */
     struct ppp_observer ppp;
     negotiation_user_allowed user_allowed; /* NULL: no rule asks for the user */
     void *user_arg;
-    bool user_asked; /* user_allowed was asked about the user in record, or about an unknown one */
+    bool user_asked; /* the rules have decided about the user in record, or about an unknown user */
     struct leaves *leaves; /* NULL: none */
     struct candidates candidates;
     struct login_label label;
     uint64_t now_ms;      /* time of the client's latest packet */
     uint64_t log_ms;      /* time of the latest packet of either side */
-    unsigned notes;       /* notes that the keyring got from this call */
-    unsigned dropped;     /* frames of the client that were not forwarded */
+    unsigned notes;       /* number of notes that the keyring got from this call */
+    unsigned dropped;     /* number of the client's frames that were not forwarded */
     uint64_t lcp_request; /* as negotiation_lcp_request */
     uint8_t *rebuilt;     /* SSTP_PACKET_MAX bytes for a frame in its canonical form; NULL: not
                              needed yet; owned */
     unsigned stale;       /* line of the users file that the server has proved wrong; 0: none */
     uint8_t hash;         /* the client's hash protocol, once its binding was checked */
 
-    /* An early Call Connected: the login as it was known then, and the message itself. */
+    /* An early Call Connected: the login as known at its arrival, and the message itself. */
     enum early early;
     struct keyring_marks early_marks;
     uint16_t early_user_len;
@@ -67,12 +68,12 @@ struct negotiation {
     uint8_t made[SSTP_CONNECTED_LEN];
 };
 
-/* Judges the client's Call Connected; the user may pass. */
+/* Judges the client's Call Connected. The rules have allowed the user already. */
 struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
                                                         const struct sstp_packet *packet,
                                                         struct span octets, uint64_t now_ms);
 
-/* As negotiation_try_key. */
+/* Does the work of negotiation_try_key. */
 struct negotiation_answer negotiation_binding_try_key(struct negotiation *n, uint64_t now_ms,
                                                       bool late);
 
@@ -80,11 +81,11 @@ struct negotiation_answer negotiation_binding_try_key(struct negotiation *n, uin
  * have been forwarded before that login had ended. */
 bool negotiation_binding_holds(struct negotiation *n);
 
-/* To be called after each frame of PPP: logs a line of the users file that the server's answer
- * proves wrong. */
+/* Logs a line of the users file that the server's answer proves wrong. Call it after each PPP
+ * frame. */
 void negotiation_binding_check_users(struct negotiation *n);
 
-/* The server has accepted the user. */
+/* Notes that the server has accepted the user. */
 void negotiation_binding_login_ended(struct negotiation *n);
 
 #endif

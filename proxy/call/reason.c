@@ -9,19 +9,19 @@
     .message = SSTP_ABORT, .attribute = SSTP_ATTR_##which, .status = SSTP_STATUS_##why
 #define DISCONNECT .http = 503, .message = SSTP_DISCONNECT
 
-/* Whose doing it is. */
+/* The cause of the end: a peer. */
 #define PEER .by_peer = true
 #define PEER_PAYS .by_peer = true, .points = POINTS_REQUEST
 #define PAYS .points = POINTS_REQUEST
 
-/* Points are for what a client does behind a request for SSTP, because any web page can make its
- * readers' browsers do all the rest: send a well-formed request of any length, or plain HTTP to a
- * port of TLS, speak STUN inside and outside of TLS (the servers of an RTCPeerConnection), ask for
- * a name that no certificate has, refuse the certificate, or hold connections without a request. A
- * page cannot send SSTP's method to another origin. Nothing is given for host-refused and
- * rule-denied, because a ban would tell a decoy from a web site, and for second-login, because it
- * is the server that asks honest clients to log in again, and no guess reaches the server. A forged
- * binding costs POINTS_REQUEST, whatever the reason: see record.h. */
+/* Points punish only behaviour that needs a request for SSTP, because any web page can make its
+ * readers' browsers do all the rest: send a well-formed request of any length, or plain HTTP to
+ * a port of TLS, speak STUN inside and outside of TLS (the servers of an RTCPeerConnection),
+ * ask for a name that no certificate has, refuse the certificate, or hold connections without a
+ * request. A page cannot send SSTP's method to another origin. host-refused and rule-denied
+ * cost no points, because a ban would expose a decoy as no real web site; nor does
+ * second-login, because the server itself asks honest clients to log in again, and no guess
+ * reaches the server. A forged binding costs POINTS_REQUEST, whatever the reason: see record.h. */
 static const struct reason_info table[REASON_COUNT] = {
     [REASON_NONE] = {.name = "none", QUIET, .end = END_CLOSE},
     [REASON_CLIENT_CLOSED] = {.name = "client-closed", QUIET, .end = END_DRAIN, PEER},

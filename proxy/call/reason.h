@@ -1,5 +1,5 @@
-/* reason: why a call ends. One row for each reason says what the log, the peers and ban-points make
- * of it; call_end (call.h) carries the row out. */
+/* reason: why a call ends. The row of a reason has its word in the log, the messages to the
+ * peers and the points towards a ban; call_end (call.h) applies the row. */
 #ifndef SSTPGATE_CALL_REASON_H
 #define SSTPGATE_CALL_REASON_H
 
@@ -18,10 +18,10 @@ enum reason {
     REASON_BACKEND_ABORT,
     REASON_CLIENT_RESET,
     REASON_BACKEND_RESET,
-    /* before there was a tunnel */
+    /* before the tunnel was up */
     REASON_ADDRESS_DENIED,
     REASON_LIMIT,
-    REASON_RULE_DENIED,   /* a decoy: 404, or the web site */
+    REASON_RULE_DENIED,   /* the client gets the decoy: 404, or the web site */
     REASON_RULE_REJECTED, /* action reset or drop; the log's word is rule-denied, too */
     REASON_BAD_PROXY_HEADER,
     REASON_TLS_FAILED,
@@ -65,7 +65,7 @@ enum reason {
     REASON_RULES_CHANGED,
     REASON_SHUTDOWN,
     REASON_SHUTDOWN_NOW, /* the second request to stop; the log's word is shutdown, too */
-    /* the end of an end: a call in DRAIN or LINGER has its reason, so the log never has these */
+    /* for a call in DRAIN or LINGER: it has its reason already, so the log never has these */
     REASON_DRAINED,       /* both peers have received everything */
     REASON_DRAIN_TIMEOUT, /* timeout-drain is over */
     REASON_COUNT,
@@ -73,7 +73,7 @@ enum reason {
 
 /* How a call ends for a reason. It also depends on the state: see call_end. */
 enum reason_end {
-    END_LINGER,        /* the peers have timeout-drain to receive what the gate says */
+    END_LINGER,        /* the peers have timeout-drain to receive the gate's last words */
     END_DRAIN,         /* one side has ended: the other one has timeout-drain to receive the rest */
     END_CLOSE,         /* both connections close at once */
     END_RESET_CLIENT,  /* as END_CLOSE, with a reset for the client */
@@ -91,10 +91,10 @@ struct reason_info {
     enum sstp_status status;
     enum reason_end end;
     bool by_peer;    /* the client or the server has ended the call: a login that the server has not
-                        decided by then counts as failed. Not so where the gate ends the call at a
-                        deadline, by a rule or for its own shutdown, because the client could not
-                        have waited for the reply */
-    unsigned points; /* of the client, towards ban-points; 0 for most */
+                        decided by then counts as failed. False where the gate ends the call at
+                        a deadline, by a rule or for its own shutdown, because the client could
+                        not have waited for the reply */
+    unsigned points; /* points of the client towards ban-points; 0 for most */
 };
 
 /* Prices towards ban-points. POINTS_LOGIN is given for each failed login while the call goes on. */

@@ -6,7 +6,7 @@
 
 enum { KEEP_MAX = 256 };
 
-/* Lines `call` with a limit, for each worker. */
+/* Bound of rate-limited lines `call`, for each worker. */
 enum { CALL_LINES_PER_SECOND = 100 };
 
 void record_fini(struct record *s)

@@ -1,4 +1,4 @@
-/* record: what the log will say about a call. Holds no secret. */
+/* record: the facts about a call for its log lines. Contains no secret. */
 #ifndef SSTPGATE_CALL_RECORD_H
 #define SSTPGATE_CALL_RECORD_H
 
@@ -13,7 +13,8 @@
 
 enum record_binding {
     RECORD_BINDING_NONE,     /* no Call Connected was judged */
-    RECORD_BINDING_VERIFIED, /* the client's was right, and it was re-signed for the backend */
+    RECORD_BINDING_VERIFIED, /* the client's binding was right, and it was re-signed for the backend
+                              */
     RECORD_BINDING_PASSED,   /* nonce and leaf were right; the message was forwarded unchanged */
     RECORD_BINDING_OFF,      /* not checked */
     RECORD_BINDING_FAILED,
@@ -25,11 +26,11 @@ struct record_flow {
 
 struct record {
     unsigned worker;
-    struct log_limit *binding_lines; /* of advice; the worker's */
+    struct log_limit *binding_lines; /* limit of advice's lines; of the worker */
     uint64_t number;
     uint64_t started; /* ms, worker_now */
     const char *listener;
-    struct addr client; /* the real one, if a trusted proxy has sent it */
+    struct addr client; /* the real address, if a trusted proxy has sent it */
     struct addr local;  /* the address that the client has dialled */
     struct addr proxy;  /* the trusted proxy; family 0: none */
     char *host, *sni, *tenant, *correlation, *user; /* owned; as the client sent them */
@@ -40,12 +41,12 @@ struct record {
     char *server; /* owned; address of the backend's server, once connected */
     enum record_binding binding;
     const char *hash;        /* the client's hash protocol */
-    const char *key;         /* kind of the key that verified; NULL: none */
+    const char *key;         /* kind of the key that made the MAC; NULL: none */
     unsigned failures;       /* logins the server has refused */
     unsigned frames_dropped; /* PPP frames that were not forwarded before the tunnel was up */
-    bool forged;             /* no honest client makes such a binding */
+    bool forged;             /* the binding is one that no honest client makes */
     bool weak;               /* verified with zeros although the method gives keys */
-    char *detail;            /* owned; more about the reason */
+    char *detail;            /* owned; details of the reason */
     struct record_flow up, down;
 };
 
@@ -55,8 +56,8 @@ void record_fini(struct record *s);
  * A NUL becomes another control character, so that the text does not end there. */
 void record_keep(char **field, struct span value);
 
-/* Begins a log line about this call, with its id, listener and client. The caller goes on with
- * log_str and the like, and ends it with log_end. */
+/* Begins a log line about this call, with its id, listener and client. The caller continues it
+ * with log_str and the like, and ends it with log_end. */
 void record_line(const struct record *s, struct log_line *l, enum log_level level,
                  const char *event);
 

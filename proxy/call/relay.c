@@ -20,7 +20,7 @@ static enum reason goodbye_of(const struct sstp_packet *p, bool from_client)
     }
 }
 
-/* Notices an Abort or a Disconnect that is forwarded. */
+/* Ends the call if the forwarded packet is an Abort or a Disconnect. */
 static void note_goodbye(struct call *call, const struct sstp_packet *p, bool from_client)
 {
     const enum reason reason = goodbye_of(p, from_client);
@@ -41,10 +41,10 @@ static void count(struct record_flow *flow, struct span octets)
     flow->packets++;
 }
 
-/* Returns a packet as it is forwarded: without its reserved bits, which mean nothing ([MS-SSTP]
- * 2.2.1), but sstpc and accel-ppp read those above a length as a part of it (PROTOCOL.md 3.2). Call
- * Connected keeps them, because its MAC covers them. No peer is known to set them, so the copy is
- * rare. */
+/* Returns a packet as it is forwarded: without its reserved bits, which have no meaning
+ * ([MS-SSTP] 2.2.1), but sstpc and accel-ppp read the reserved bits above a length as a part of
+ * it (PROTOCOL.md 3.2). Call Connected keeps them, because its MAC covers them. No peer is
+ * known to set them, so the copy is rare. */
 static struct span as_sent(const struct sstp_packet *p, struct span octets,
                            uint8_t copy[SSTP_PACKET_MAX])
 {
@@ -85,7 +85,7 @@ void relay_negotiation_left(struct call *call, enum call_state next)
 void relay_key_left(struct call *call, enum call_state next)
 {
     relay_negotiation_left(call, next);
-    stream_resume(&call->client); /* what the client was not read for */
+    stream_resume(&call->client); /* the client was paused until its key came */
     stream_kick(&call->client);
 }
 
@@ -102,13 +102,13 @@ static void tunnel_up(struct call *call)
     call_enter(call, CALL_RELAY);
     stream_early(&call->client, false);
     stream_early(&call->backend, false);
-    /* A reload has changed the rules before everything was known that they ask for. */
+    /* A reload has changed the rules before all facts that they test were known. */
     if (call->site != call->set->site &&
         !admission_still_allows(call, call->set->site, call_time()))
         call_end(call, REASON_RULES_CHANGED);
 }
 
-/* Does what the negotiation has decided about a packet. */
+/* Carries out the decision of the negotiation about a packet. */
 static void obey(struct call *call, const struct negotiation_answer *a, bool from_client)
 {
     switch (a->verdict) {
@@ -174,8 +174,8 @@ static bool negotiate_packet(struct call *call, const struct sstp_packet *p, str
     return true;
 }
 
-/* Handles all whole packets at the start of in. When one of them brings the tunnel up, those behind
- * it are relayed. */
+/* Handles all whole packets at the start of in. When a packet brings the tunnel up, the packets
+ * behind it are relayed. */
 static size_t negotiate_packets(struct call *call, struct span in, bool from_client)
 {
     struct sstp_packet p;

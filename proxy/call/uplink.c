@@ -38,11 +38,11 @@ static void log_backend(struct call *call, const char *what, const char *why)
     log_end(&l);
 }
 
-/* Whose fault it is that a server does not serve this call. */
+/* The party at fault when a server does not serve this call. */
 enum fault {
-    FAULT_OF_SERVER, /* others would fail, too: the server is reported down */
+    FAULT_OF_SERVER, /* other calls would fail, too: the server is reported down */
     FAULT_OF_GATE,   /* descriptors, ports or memory are used up */
-    FAULT_OF_CLIENT, /* or of the server: it is not known */
+    FAULT_OF_CLIENT, /* or of the server: the gate cannot know */
 };
 
 static enum fault fault_of_status(int status)
@@ -61,7 +61,8 @@ static enum fault fault_of_refusal(const struct call *call)
                : FAULT_OF_SERVER;
 }
 
-/* Logs and keeps what is wrong with the server. what: the step that failed, a word; text: why. */
+/* Logs and keeps the failure of the server. what: the step that failed, a word. text: the
+ * cause. */
 static void note_failure(struct call *call, enum reason why, enum fault fault, const char *what,
                          const char *text)
 {
@@ -143,13 +144,13 @@ static void no_server(struct call *call)
     char why[BACKENDS_CAUSE_MAX];
 
     record_keep(&call->record.server, span_of(NULL, 0));
-    if (call->uplink.failure == REASON_NONE) { /* none was tried */
+    if (call->uplink.failure == REASON_NONE) { /* no server was tried */
         backends_why_none(call->uplink.backend->servers, why);
         record_keep(&call->record.detail, span_str(why));
         log_backend(call, "choose", why);
         call->uplink.failure = REASON_NO_SERVER;
     }
-    if (call->uplink.next == CALL_WEB) { /* the call's reason is why its client was sent there */
+    if (call->uplink.next == CALL_WEB) { /* the call has a reason already: that of the decoy */
         snprintf(why, sizeof why, "the web site is not available: %s",
                  reason_info(call->uplink.failure)->name);
         record_keep(&call->record.detail, span_str(why));
@@ -167,7 +168,7 @@ static void dial_server(struct call *call)
     const struct backends_server *to = upstream_server(call->uplink.backend, call->uplink.server);
     call->uplink.at_server = true;
     if (call->uplink.failure == REASON_NONE)
-        call->uplink.failure = REASON_BACKEND_UNREACHABLE; /* unless something is known */
+        call->uplink.failure = REASON_BACKEND_UNREACHABLE; /* unless the failure is known */
     call_enter(call, CALL_DIAL);
     call->uplink.dial = dial_new(call->set->worker, to->host, to->port, on_resolved, call);
 }
@@ -211,11 +212,12 @@ static void visit_site(struct call *call)
 {
     report_success(call);
     call_enter(call, CALL_WEB);
-    /* Anybody can be a visitor, so one that reads nothing must not cost more than a call. */
+    /* Any client can be a visitor of the web site, and one that reads nothing must not cost
+       more than a call. */
     stream_narrow(&call->client);
     stream_narrow(&call->backend);
     stream_resume(&call->client);
-    stream_kick(&call->client); /* everything it has sent since its handshake */
+    stream_kick(&call->client); /* everything that the client has sent since its handshake */
 }
 
 static void server_is_ready(struct call *call)
@@ -266,8 +268,8 @@ void uplink_secure(struct call *call)
 /* ---- the answer ---- */
 
 /* Tries the next server: no SSTP packet was sent yet, and the client's packets wait. The server
- * gets a reset, because it has nothing left to read, and a reset leaves no port in TIME_WAIT:
- * anybody can send requests that a server refuses. */
+ * gets a reset, because it has nothing left to read, and a reset leaves no port in TIME_WAIT,
+ * however many requests that a server refuses an attacker sends. */
 static void answer_failed(struct call *call, enum reason why, const char *text)
 {
     call_enter(call, CALL_DIAL);
@@ -293,7 +295,7 @@ static void negotiate(struct call *call)
     call_enter(call, CALL_NEGOTIATE);
     stream_write(&call->client,
                  span_of(head, http_build_accept(head, call_http_date(date, call_time()))));
-    stream_kick(&call->client); /* bytes it sent without waiting for the answer */
+    stream_kick(&call->client); /* bytes that the client sent without waiting for the answer */
 }
 
 size_t uplink_answer_read(struct call *call, struct span in)
@@ -354,7 +356,7 @@ void uplink_dial_closed(struct call *call)
 
 void uplink_dial_expired(struct call *call)
 {
-    call_enter(call, CALL_DIAL); /* a deadline of its own for whatever is tried next */
+    call_enter(call, CALL_DIAL); /* the next attempt gets a deadline of its own */
     if (call->backend.handle == STREAM_HANDLE_NONE) {
         note_failure(call, REASON_BACKEND_UNREACHABLE, FAULT_OF_SERVER, "resolve", "timed out");
         dial_next_server(call);

@@ -1,7 +1,7 @@
-/* uplink: the way to the backend: a server that policy/backends.h chooses, its addresses one after
- * the other, TLS and the verification of the server, the request, and the answer. Until that is a
- * 200 the next server may take over, and the client does not notice. The uplink ends with state
- * NEGOTIATE, or with WEB; when no server is left to try it ends the call. */
+/* uplink: the way to the backend: a server that policy/backends.h chooses, its addresses one
+ * after the other, TLS and the verification of the server, the request, and the answer. Until a
+ * 200 arrives the next server may take over, and the client does not notice. The uplink ends in
+ * state NEGOTIATE, or in WEB; when no server is left to try, it ends the call. */
 #ifndef SSTPGATE_CALL_UPLINK_H
 #define SSTPGATE_CALL_UPLINK_H
 
@@ -12,26 +12,27 @@
 
 struct config_backend;
 
-/* Enters DIAL. backend: one of the call's own site. next: ANSWER, or WEB for the fallback web site,
- * which gets everything the client has sent since its handshake. */
+/* Enters DIAL. backend: a backend of the call's own site. next: ANSWER, or WEB for the fallback
+ * web site, which gets everything the client has sent since its handshake. */
 void uplink_dial(struct call *call, const struct config_backend *backend, enum call_state next);
 
-/* DIAL: events of the backend's stream, and the deadline. */
+/* DIAL: handle events of the backend's stream, and the deadline. */
 void uplink_connected(struct call *call, int status);
 void uplink_secure(struct call *call);
 void uplink_dial_ended(struct call *call, enum stream_end why);
 void uplink_dial_closed(struct call *call);
 void uplink_dial_expired(struct call *call);
 
-/* DIAL is left: gives up the look-up of the server's name. */
+/* Abandons the look-up of the server's name when the call leaves DIAL. */
 void uplink_dial_left(struct call *call, enum call_state next);
 
-/* ANSWER: bytes of the backend (returns how many are done with), its end, and the deadline. */
+/* ANSWER: handle bytes of the backend (returns the number of bytes consumed), its end, and the
+ * deadline. */
 size_t uplink_answer_read(struct call *call, struct span in);
 void uplink_answer_ended(struct call *call, enum stream_end why);
 void uplink_answer_expired(struct call *call);
 
-/* The call is over: releases its place at its server, if it has one. */
+/* Releases the call's place at its server, if it has one. For a call that is over. */
 void uplink_leave(struct call *call);
 
 #endif
