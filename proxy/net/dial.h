@@ -21,7 +21,7 @@ struct dial *dial_new(struct worker *w, const char *host, uint16_t port,
 /* Returns the next address to try in *out; false: none is left. */
 bool dial_next(struct dial *d, struct addr *out);
 
-/* At any time; on_resolved will not be called any more. NULL: no-op. */
+/* Ends the dial and frees it, at any time; on_resolved is not called after this. NULL: no-op. */
 void dial_free(struct dial *d);
 
 #endif

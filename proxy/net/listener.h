@@ -53,7 +53,8 @@ int listener_open(struct listener *l, struct worker *w, int fd,
 /* Offers a connection that waits once more. */
 void listener_retry(struct listener *l);
 
-/* l must stay until on_closed, which may be NULL, has been called; never from inside here. */
+/* Closes l, which must stay until on_closed (may be NULL) was called; on_closed is never called
+ * from inside this function. */
 void listener_close(struct listener *l, void (*on_closed)(struct listener *l));
 
 #endif

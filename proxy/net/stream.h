@@ -29,7 +29,8 @@ void stream_limit_handshakes(struct worker *w, unsigned most);
 /* Returns whether clients wait because that number of handshakes are in progress. */
 bool stream_hellos_wait(const struct worker *w);
 
-/* The address of this end of the connection, and of the other end. 0 or a libuv error. */
+/* Writes the address of this end of the connection, or of the other end. Returns 0 or a libuv
+ * error. */
 int stream_local(const struct stream *s, struct addr *out) MUST_CHECK;
 int stream_peer(const struct stream *s, struct addr *out) MUST_CHECK;
 
@@ -44,14 +45,14 @@ void stream_close(struct stream *s, bool reset);
  */
 void stream_vanish(struct stream *s);
 
-/* The text of a STREAM_TLS end. */
+/* Returns the text of a STREAM_TLS end. */
 const char *stream_error(const struct stream *s);
 
 /* Returns whether a status or error means that this machine has no descriptors, ports or memory
  * left; it then says nothing about the peer. */
 bool stream_starved(int status);
 
-/* The text of a status or error that a function or callback of this room gave. */
+/* Returns the text of a status or error that a function or callback of this room has returned. */
 const char *stream_strerror(int status);
 
 #endif

@@ -48,10 +48,10 @@ void stream_kick(struct stream *s);
 void stream_in_start(struct stream *s);
 void stream_in_stop(struct stream *s);
 
-/* The handshake is over, or will never be. */
+/* Notes that the handshake is over, or was given up. */
 void stream_in_handshake_over(struct stream *s);
 
-/* No more bytes will come; calls on_end. */
+/* Ends the reading side for good, and calls on_end. */
 void stream_in_end(struct stream *s, enum stream_end why);
 
 /* Continues a handshake, or offers the bytes that the owner left once more. */

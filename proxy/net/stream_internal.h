@@ -63,7 +63,8 @@ static inline void stream_due(struct stream *s, unsigned what)
     s->due |= what;
 }
 
-/* The stream's TLS has just read or written. Not from inside a call into any stream's TLS. */
+/* Notes that the stream's TLS has just read or written. Not to be called from inside a function of
+ * any stream's TLS. */
 static inline void stream_keep_warm(struct stream *s)
 {
     if (s->tls != NULL && !warm_has(&s->all->warm, s->tls, s->warm_slot) && stream_live(s))

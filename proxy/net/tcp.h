@@ -17,7 +17,7 @@ int tcp_fd(const uv_tcp_t *tcp);
  * them, and its reads report that. */
 void tcp_set_options(uv_tcp_t *tcp);
 
-/* The address of this end, and of the other end. 0 or a libuv error. */
+/* Writes the address of this end, or of the other end. Returns 0 or a libuv error. */
 int tcp_local(const uv_tcp_t *tcp, struct addr *out);
 int tcp_peer(const uv_tcp_t *tcp, struct addr *out);
 
@@ -32,8 +32,8 @@ bool tcp_has_bytes(const uv_tcp_t *tcp);
  * reports it once, to the next read. */
 bool tcp_was_reset(const uv_tcp_t *tcp);
 
-/* Closing the socket with a reset sends nothing (TCP_REPAIR); without CAP_NET_ADMIN it sends a
- * reset with a hop limit of 1, which reaches neighbours only. */
+/* Prepares the socket so that closing it with a reset sends nothing (TCP_REPAIR); without
+ * CAP_NET_ADMIN, a reset with a hop limit of 1, which reaches neighbours only. */
 void tcp_end_silently(const uv_tcp_t *tcp);
 
 #endif

@@ -86,7 +86,7 @@ bool turns_read_waits(const struct turns *all);
 void turns_count_step(struct turns *all, uint64_t begun);
 void turns_count_read(struct turns *all, uint64_t begun);
 
-/* A handshake with a client begins, or ends. */
+/* Counts a handshake with a client that begins, or that ends. */
 void turns_handshake_begins(struct turns *all);
 void turns_handshake_ends(struct turns *all);
 

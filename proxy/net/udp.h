@@ -46,7 +46,8 @@ int udp_open(struct udp *u, struct worker *w, int fd,
 /* Sends a datagram. Returns false if it did not leave this machine; errno has the cause. */
 bool udp_send(struct udp *u, struct span bytes, const struct udp_path *path);
 
-/* u must stay until on_closed, which may be NULL, has been called; never from inside here. */
+/* Closes u, which must stay until on_closed (may be NULL) was called; on_closed is never called
+ * from inside this function. */
 void udp_close(struct udp *u, void (*on_closed)(struct udp *u));
 
 #endif

@@ -72,11 +72,11 @@ void worker_run(struct worker *w);
  * From the worker's thread. */
 void worker_stop(struct worker *w);
 
-/* After worker_run has returned. */
+/* Frees what the worker holds; call it after worker_run has returned. */
 void worker_fini(struct worker *w);
 
-/* Any thread, until worker_fini: fn(arg) is called in the worker's thread, soon, in the order
- * posted; after worker_stop it may not be called any more. */
+/* Has fn(arg) called in the worker's thread, soon, in the order posted. Any thread, until
+ * worker_fini; after worker_stop, fn may not be called any more. */
 void worker_post(struct worker *w, void (*fn)(void *arg), void *arg);
 
 /* Has a worker call fn(arg), and waits until it has returned. From another thread; the worker
@@ -100,11 +100,11 @@ void worker_sweep_again(struct worker *w);
 /* Returns true in the worker's thread, and in any thread before it runs. */
 bool worker_is_here(const struct worker *w);
 
-/* Milliseconds of a monotonic clock, as of the start of this callback. */
+/* Returns the milliseconds of a monotonic clock, as of the start of this callback. */
 uint64_t worker_now(const struct worker *w);
 
-/* The last line of every callback that libuv makes into this program: what the callback left to do
- * is done now, when no function is on the stack that could be surprised by it. */
+/* Does the work that a callback has left, when no function is on the stack that the work could
+ * surprise. It is the last line of every callback that libuv makes into this program. */
 void worker_settle(struct worker *w);
 
 /* ---- for the modules of this room ---- */
