@@ -1,7 +1,7 @@
 /* pool: blocks of one size, for bytes that a peer has not taken yet. One pool for each worker, used
- * from its thread only. The pool keeps returned blocks for later; pool_trim frees those that were
- * not needed since its last call. Under AddressSanitizer the pool keeps nothing, so that the use of
- * a returned block is found. */
+ * from its thread only. The pool keeps returned blocks for later; pool_trim frees the blocks
+ * that were not needed since its last call. Under AddressSanitizer the pool keeps nothing, so that
+ * the use of a returned block is found. */
 #ifndef SSTPGATE_BASE_POOL_H
 #define SSTPGATE_BASE_POOL_H
 

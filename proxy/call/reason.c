@@ -2,7 +2,7 @@
 
 #include "base/insist.h"
 
-/* What the peers are told: nothing, an HTTP status, an SSTP message. */
+/* The answer to the peers: none, an HTTP status, an SSTP message. */
 #define QUIET .message = SSTP_DATA
 #define HTTP(code) .http = code, .message = SSTP_DATA
 #define ABORT(which, why)                                                                          \

@@ -26,7 +26,7 @@ static inline bool outq_empty(const struct outq *q)
     return q->count == 0;
 }
 
-/* Returns the bytes in the queue, with those that fly. */
+/* Returns the bytes in the queue, including those that the kernel is sending. */
 static inline size_t outq_bytes(const struct outq *q)
 {
     return q->list.bytes;

@@ -1,8 +1,8 @@
-/* turns: when streams may do what takes long. A step of a handshake takes up to a millisecond of
- * CPU time (RSA), and thousands may be wanted at once; the first reads of a peer may be as costly.
- * So each round of the loop makes one of them, after all other streams that have something were
- * served, and more only within a budget, or while they take no longer than the rest of the round.
- * Worker's thread only. */
+/* turns: schedules the costly steps of streams. A step of a handshake takes up to a millisecond of
+ * CPU time (RSA), and thousands may be due at once; the first reads of a peer may be as costly. So
+ * each round of the loop runs one of them, after all other streams with events were served, and
+ * more only within a budget, or while they take no longer than the rest of the round. Worker's
+ * thread only. */
 #ifndef SSTPGATE_NET_TURNS_H
 #define SSTPGATE_NET_TURNS_H
 

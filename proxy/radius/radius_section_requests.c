@@ -171,8 +171,8 @@ static void forward(struct radius_section *s, const struct radius_arrival *a,
 }
 
 /* Returns whether another request of the last minutes had this authenticator: then the packet is
- * not a retransmission of a request whose answer was lost, but the copy of an attacker who has
- * recorded it (RFC 2865 3). */
+ * not a retransmission of a request whose answer was lost, but a copy that an attacker has recorded
+ * (RFC 2865 3). */
 static bool is_replay(const struct radius_section *s, const struct radius_packet *p,
                       uint64_t now_ms)
 {

@@ -1,6 +1,6 @@
-/* radius_table: the pending requests of VPN servers, and those that were answered a moment ago: a
- * duplicate of such a request gets the same answer (RFC 5080 2.2.2). Bounded; packets are wiped
- * when they are dropped. The RADIUS thread only. */
+/* radius_table: the pending requests of VPN servers, and the requests that were just answered: a
+ * duplicate of an answered request gets the same answer (RFC 5080 2.2.2). Bounded; packets are
+ * wiped when they are dropped. The RADIUS thread only. */
 #ifndef SSTPGATE_RADIUS_RADIUS_TABLE_H
 #define SSTPGATE_RADIUS_RADIUS_TABLE_H
 

@@ -548,7 +548,8 @@ static void ends_without_an_answer(void **state)
 }
 
 /* A signal that does not end the program (here SIGTSTP, which the kernel does not deliver to a
- * session without a shell to continue it): the question stands again and starts afresh. */
+ * session without a shell to continue it): the question is printed again and the typed part is
+ * discarded. */
 static void asks_again_after_a_stop(void **state)
 {
     (void)state;
