@@ -213,7 +213,8 @@ demo: need-demo
 demo-stop:
 	@tests/demo stop
 
-SUITES := format lint layers build unit replay peers integration instructions interop
+# interop runs beside the suites before it. Nothing runs beside integration and instructions, which measure.
+SUITES := format lint layers build unit replay peers interop integration instructions
 check: need-check
 	@tests/run release $(SUITES)
 asan ubsan tsan: need-check
