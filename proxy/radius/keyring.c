@@ -10,7 +10,7 @@
 #include "users/users.h"
 #include "wire/eap.h"
 
-/* The least number of bytes of a proof: a response of CHAP-MD5 has as many. */
+/* Minimum length of a proof in bytes: that of a CHAP-MD5 response. */
 enum { PROOF_MIN = 16 };
 
 /* Hashes that distinguish logins; 0: none. */
@@ -21,7 +21,7 @@ struct label {
     struct keyring_marks marks;
 };
 
-/* n == 0: spent */
+/* The keys of one login. n == 0: spent. */
 struct ring_keys {
     uint64_t id, put;
     struct label label;
@@ -29,8 +29,8 @@ struct ring_keys {
     struct hlak key[KEYRING_PER_LOGIN];
 };
 
-/* A note for one mark of a login; a login has one for each mark, because either may be asked for.
- */
+/* A note for one mark of a login; a login has one for each mark, because a search may use
+ * either. */
 struct note {
     uint64_t radius, user, bare; /* as in a label */
     uint64_t mark;               /* 0: PAP */
@@ -47,11 +47,11 @@ struct ring_seen {
 enum { BUCKETS = KEYRING_SEEN_MAX };
 
 struct bucket {
-    uint64_t full_until; /* ms; end of the time in which a replaced note would still have counted */
+    uint64_t full_until; /* ms; until then a note that was replaced may still have been valid */
     uint16_t first;      /* index in seen of the latest note, plus 1; 0: none */
 };
 
-/* Which places of a ring are taken: count of them from first on, oldest first. */
+/* The occupied part of a ring buffer: count entries from first on, oldest first. */
 struct stretch {
     size_t first, count;
 };
@@ -62,7 +62,7 @@ struct keyring {
     uint64_t start;            /* chain of every login that has only begun */
     void (*on_put)(void *arg);
     void *on_put_arg;
-    uint64_t latest; /* id */
+    uint64_t latest; /* id of the newest keys */
     struct stretch kept, noted;
     struct ring_keys keys[KEYRING_MAX];
     struct ring_seen seen[KEYRING_SEEN_MAX];
@@ -90,7 +90,7 @@ static struct label label_of(const struct keyring *k, const char *radius,
                              const struct keyring_login *login)
 {
     uint8_t folded[256];
-    struct span user = span_sub(login->user, 0, sizeof folded); /* more PPP does not keep */
+    struct span user = span_sub(login->user, 0, sizeof folded); /* PPP keeps no longer name */
 
     for (size_t i = 0; i < user.n; i++)
         folded[i] = ascii_lower(user.p[i]);
@@ -125,7 +125,7 @@ static void forget_oldest_keys(struct keyring *k)
     ring_drop_oldest(&k->kept, KEYRING_MAX);
 }
 
-/* Threads read the clock one after the other, so a time may be a little ahead of now. */
+/* Each thread reads the clock itself, so `since` may be a little later than now_ms. */
 static bool is_over(uint64_t since, uint64_t now_ms)
 {
     return now_ms > since && now_ms - since > KEYRING_MS;

@@ -79,7 +79,8 @@ void radius_carry_sign(struct radius_out *request, struct radius_trip *trip, uin
            RADIUS_AUTHENTICATOR);
 }
 
-/* It should be the last Proxy-State (RFC 2865 5.33); it is random, so it is recognized anywhere. */
+/* Returns whether a is the gate's own Proxy-State. It should be the last one (RFC 2865 5.33),
+ * but it is random, so it is recognized anywhere. */
 static bool is_own_proxy_state(const struct radius_attribute *a, const struct radius_trip *trip)
 {
     return a->type == RADIUS_PROXY_STATE &&

@@ -9,7 +9,7 @@
 
 enum { RADIUS_PROXY_STATE_LEN = 8 };
 
-/* What the packets of one request depend on, at its client and at its server. */
+/* The values that the packets of one request depend on, at its client and at its server. */
 struct radius_trip {
     struct span client_secret, server_secret;
     uint8_t client_id;

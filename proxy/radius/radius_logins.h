@@ -1,6 +1,7 @@
-/* radius_logins: logins by EAP that continue. Maps the State of an Access-Challenge to the server
- * that sent it and to the marks of the login (radius/keyring.h), because the next Access-Request of
- * the login carries the same State. Bounded and lossy. The RADIUS thread only. */
+/* radius_logins: EAP logins in progress. Maps the State of an Access-Challenge to the server
+ * that sent it and to the marks of the login (radius/keyring.h), because the next
+ * Access-Request of the login carries the same State. Bounded and lossy. The RADIUS thread
+ * only. */
 #ifndef SSTPGATE_RADIUS_RADIUS_LOGINS_H
 #define SSTPGATE_RADIUS_RADIUS_LOGINS_H
 
@@ -20,7 +21,7 @@ struct radius_logins {
     struct radius_memory chain, proof;
 };
 
-/* size: number of logins between a challenge and its response. keyring: outlives *l. */
+/* size: number of logins between a challenge and its response. keyring must outlive *l. */
 void radius_logins_init(struct radius_logins *l, const struct keyring *keyring, size_t size);
 void radius_logins_fini(struct radius_logins *l);
 void radius_logins_clear(struct radius_logins *l);
@@ -41,7 +42,7 @@ bool radius_logins_find(const struct radius_logins *l, const struct radius_packe
 void radius_logins_put(struct radius_logins *l, const struct radius_packet *challenge,
                        size_t server, struct keyring_marks marks, uint8_t scratch[RADIUS_MAX]);
 
-/* Removes the State of a request that has its response, which leaves room to other logins. */
+/* Removes the State of a request that has been answered, which makes room for other logins. */
 void radius_logins_forget(struct radius_logins *l, const struct radius_packet *request);
 
 #endif

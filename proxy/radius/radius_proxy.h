@@ -3,9 +3,9 @@
  * has a thread of its own, whose loop is a struct worker.
  *
  * Retransmissions are the VPN server's; the gate never retransmits on its own. A retransmission
- * goes to the next server if one was silent for timeout-server. Packets that no request asked for,
- * or that are not signed as they must be, are dropped, counted and logged, at most one line a
- * second for each reason. */
+ * goes to the next server if the current one was silent for timeout-server. Packets that no
+ * request asked for, or that are not signed as they must be, are dropped, counted and logged,
+ * at most one line a second for each reason. */
 #ifndef SSTPGATE_RADIUS_RADIUS_PROXY_H
 #define SSTPGATE_RADIUS_RADIUS_PROXY_H
 
@@ -28,7 +28,7 @@ struct radius_proxy {
     struct radius_listen *listening; /* its sockets */
 };
 
-/* keyring: outlives it. */
+/* keyring must outlive *p. */
 void radius_proxy_init(struct radius_proxy *p, struct keyring *keyring);
 
 /* Call after worker_run(&p->worker) has returned. */
@@ -55,8 +55,8 @@ void radius_proxy_stop(void *arg);
 /* Returns the number of descriptors for its sockets to servers, with a usual number of requests. */
 size_t radius_proxy_descriptors(const struct config *c);
 
-/* Writes a line "radius NAME: ..." of counters for each section. From the main thread, but not
- * during a switch. */
+/* Writes a line "radius NAME: ..." of counters for each section. Call it in the main thread,
+ * but not during a switch. */
 void radius_proxy_print(const struct radius_proxy *p, FILE *out);
 
 #endif

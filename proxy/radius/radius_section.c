@@ -16,8 +16,9 @@
 
 enum {
     SEEN_MAX = 8192, /* authenticators of Access-Requests */
-    /* Logins between a challenge and the next request; the user may be typing. Twice the number of
-     * requests, because an abandoned login stays until another one needs the room. */
+    /* Logins between a challenge and the next request, for which the user may be typing. Twice
+     * the number of requests, because an abandoned login stays until another one needs the
+     * room. */
     LOGINS_MAX = 2 * RADIUS_REQUESTS_MAX
 };
 

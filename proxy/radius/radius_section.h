@@ -16,7 +16,8 @@ struct udp;
 struct udp_path;
 struct worker;
 
-/* Call radius_section_configure before any other function. worker and keyring outlive it. */
+/* Creates an empty section; call radius_section_configure before any other function. w and
+ * keyring must outlive it. */
 struct radius_section *radius_section_new(struct worker *w, struct keyring *keyring,
                                           const char *name);
 void radius_section_free(struct radius_section *s);

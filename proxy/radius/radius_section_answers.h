@@ -1,5 +1,5 @@
-/* radius_section_answers: the answers of a section's servers: verified, their keys put into the
- * keyring, and sent to the client. The RADIUS thread only. */
+/* radius_section_answers: verifies the answers of a section's servers, puts their keys into the
+ * keyring, and sends them to the clients. The RADIUS thread only. */
 #ifndef SSTPGATE_RADIUS_RADIUS_SECTION_ANSWERS_H
 #define SSTPGATE_RADIUS_RADIUS_SECTION_ANSWERS_H
 

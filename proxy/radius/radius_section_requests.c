@@ -9,7 +9,7 @@
 #include "radius/radius_section_state.h"
 #include "radius/radius_server.h"
 
-/* No client uses an authenticator twice within this time (RFC 2865 3). */
+/* Time in which no client may use an authenticator twice (RFC 2865 3). */
 enum { SEEN_MS = 300000 };
 
 static struct span authenticator_of(const struct radius_trip *trip)
@@ -19,8 +19,8 @@ static struct span authenticator_of(const struct radius_trip *trip)
 
 /* ---- the server of a request ---- */
 
-/* Gives r an identifier of a server: the first in the order of the configuration, silent ones last,
- * but not `but` (NULL: any). */
+/* Gives r an identifier of a server: the first that has one, in the order of the configuration,
+ * silent servers last. but: a server that is not chosen; NULL: none. */
 static bool choose_server(struct radius_section *s, struct radius_request *r,
                           const struct radius_server *but, uint64_t now_ms)
 {
@@ -100,7 +100,7 @@ static void retransmit(struct radius_section *s, struct radius_request *r, uint6
         send_signed(s, r, now_ms);
         return;
     }
-    /* To the same server the packet is the same, with the same identifier (RFC 2865 2.5). */
+    /* The same server gets the same packet, with the same identifier (RFC 2865 2.5). */
     radius_server_send(r);
 }
 

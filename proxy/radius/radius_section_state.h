@@ -1,6 +1,6 @@
-/* radius_section_state: one [radius NAME] as the files that it is made of see it: radius_section.c
- * has its life and its settings, radius_section_requests.c what clients send,
- * radius_section_answers.c what servers send. The functions here are common to these files. The
+/* radius_section_state: the struct of one [radius NAME], for the files that implement it:
+ * radius_section.c has its start, settings and end, radius_section_requests.c the packets of
+ * clients, radius_section_answers.c those of servers. These files share the functions here. The
  * RADIUS thread only, except for the atomic counters. */
 #ifndef SSTPGATE_RADIUS_RADIUS_SECTION_STATE_H
 #define SSTPGATE_RADIUS_RADIUS_SECTION_STATE_H
@@ -19,7 +19,7 @@ struct config_radius;
 struct radius_server;
 struct worker;
 
-/* Why a packet was dropped. */
+/* The reason why a packet was dropped. */
 enum radius_drop {
     RADIUS_DROP_STRANGER,  /* its sender is not among `clients`, or is not the server that was asked
                             */
@@ -80,7 +80,8 @@ void radius_section_drop_request(struct radius_section *s, struct radius_request
 /* Sends the answer that r has to its client. */
 void radius_section_send_answer(const struct radius_request *r);
 
-/* Wipes what the callback has left in buffers and on the stack; the last line of each callback. */
+/* Wipes the buffers and the stack that a callback has used. Call it at the end of each
+ * callback. */
 void radius_section_settle(struct radius_section *s);
 
 #endif

@@ -200,7 +200,8 @@ void radius_server_release(struct radius_request *r)
 void radius_server_send(struct radius_request *r)
 {
     const struct udp_path path = {.peer = r->to};
-    /* A packet that is lost here is as one lost on the network: the client retransmits it. */
+    /* An error has the same effect as a loss on the network: the client retransmits the
+     * request. */
     (void)udp_send(&r->port->udp, span_of(r->octets, r->len), &path);
 }
 

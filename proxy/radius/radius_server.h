@@ -16,7 +16,7 @@ enum {
     RADIUS_ADDRESSES_MAX = 8,    /* of a name */
     RADIUS_SILENT_MS = 30000,    /* how long a server that did not answer is the last choice */
     RADIUS_LOOKUP_MS = 60000,    /* interval of name look-ups, */
-    RADIUS_LOOKUP_SOON_MS = 5000 /* after a failure, or if the server is silent */
+    RADIUS_LOOKUP_SOON_MS = 5000 /* and after a failure, or if the server is silent */
 };
 
 struct radius_server_calls {
@@ -46,15 +46,16 @@ struct radius_server {
 
     uint64_t answered_ms;  /* 0: never */
     uint64_t silent_until; /* 0: no request is known to be unanswered */
-    atomic_bool silent;    /* the same for other threads */
+    atomic_bool silent;    /* the same, for other threads */
 };
 
-/* calls, owner and section outlive it. */
+/* Creates a server and looks up its name. calls, owner and section must outlive it. */
 struct radius_server *radius_server_new(struct worker *w, const struct config_host *at,
                                         const struct radius_server_calls *calls, void *owner,
                                         const char *section);
 
-/* No request may have an identifier of it. Its sockets are closed asynchronously. */
+/* Frees s, when no request has an identifier of it any more. Its sockets are closed
+ * asynchronously. */
 void radius_server_free(struct radius_server *s);
 
 /* Gives r an identifier of this server, instead of the one that r may have; sets r->to and

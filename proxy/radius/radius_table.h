@@ -82,7 +82,7 @@ void radius_table_set(struct radius_table *t, struct radius_request *r, enum rad
 /* Sets the time of the latest use: the client has retransmitted the request. */
 void radius_table_touch(struct radius_table *t, struct radius_request *r, uint64_t now_ms);
 
-/* Returns a request that was kept long enough; NULL: none. */
+/* Returns a request that has expired (RADIUS_PENDING_MS, RADIUS_ANSWERED_MS); NULL: none. */
 struct radius_request *radius_table_old(const struct radius_table *t, uint64_t now_ms);
 
 /* Removes, wipes and frees a request, which has no identifier of a server any more. */
