@@ -169,7 +169,7 @@ struct admin {
     dev_t device; /* with inode: identifies the socket file */
     ino_t inode;
     struct admin_client *client[ADMIN_CLIENTS_MAX];
-    unsigned holders; /* the socket's handle and the clients; the last one frees */
+    unsigned holders; /* the socket's handle and the clients; the last one frees this struct */
     bool waiting;     /* a connection is not accepted yet, because all clients are in use */
     struct log_limit limit;
 };
@@ -204,7 +204,7 @@ static bool remove_stale(const struct sockaddr_un *sa)
     bool refused =
         connect(fd, (const struct sockaddr *)sa, sizeof *sa) != 0 && errno == ECONNREFUSED;
     close(fd);
-    if (!refused) { /* connected, or its queue is full, or no permission */
+    if (!refused) { /* it is connected, or its queue is full, or permission is missing */
         errno = EADDRINUSE;
         return false;
     }

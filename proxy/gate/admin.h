@@ -14,13 +14,13 @@ struct cidr;
 
 enum {
     ADMIN_LINE_MAX = 256,    /* bytes of a command, without its line end */
-    ADMIN_CLIENTS_MAX = 8,   /* served at a time */
-    ADMIN_BACKLOG = 64,      /* more of them that wait in the kernel */
+    ADMIN_CLIENTS_MAX = 8,   /* connections that are served at a time */
+    ADMIN_BACKLOG = 64,      /* connections that wait in the kernel */
     ADMIN_DEADLINE_MS = 5000 /* for the command, and again for reading the answer */
 };
 
-/* The commands. Each writes its payload to out, in whole lines, and returns NULL, or the reason of
- * the failure (a literal). They must not call admin_free. */
+/* The commands. Each writes its payload to out, in whole lines, and returns NULL, or the reason
+ * of the failure (a literal). None of them may call admin_free. */
 struct admin_ops {
     const char *(*status)(void *arg, FILE *out);
     const char *(*bans)(void *arg, FILE *out);
@@ -41,8 +41,8 @@ void admin_help(FILE *out);
  * there; EEXIST: the file is not a socket; ENAMETOOLONG; or that of bind(). */
 int admin_bind(const char *path);
 
-/* Serves fd, a descriptor of admin_bind(path), and takes ownership of it. ops and arg outlive it.
- */
+/* Serves fd, a descriptor of admin_bind(path), and takes ownership of it. ops and arg must
+ * outlive the result. */
 struct admin *admin_new(uv_loop_t *loop, int fd, const char *path, const struct admin_ops *ops,
                         void *arg);
 

@@ -16,7 +16,7 @@ void bans_save(struct gate *gate);
 /* Starts the timer that expires and saves bans every few seconds. */
 void bans_start(struct gate *gate);
 
-/* Returns the time in ms of the monotonic clock that bans are counted by. */
+/* Returns the time in ms by the monotonic clock that limits.h uses for bans. */
 uint64_t bans_now_ms(void);
 
 #endif

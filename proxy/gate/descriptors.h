@@ -1,5 +1,5 @@
-/* descriptors: how many file descriptors the program needs, and how many calls the limit of open
- * files (RLIMIT_NOFILE) has room for. */
+/* descriptors: counts the file descriptors that the program needs, and the calls for which the
+ * limit of open files (RLIMIT_NOFILE) has room. */
 #ifndef SSTPGATE_GATE_DESCRIPTORS_H
 #define SSTPGATE_GATE_DESCRIPTORS_H
 
@@ -14,12 +14,12 @@ struct descriptors_open {
     size_t radius;
 };
 
-/* Returns the number that the program needs besides those of its calls: sockets, logs, loops,
- * health checks, RADIUS. Pure. */
+/* Returns the number of descriptors that the program needs besides those of its calls: sockets,
+ * logs, loops, health checks, RADIUS. Pure. */
 size_t descriptors_needed(const struct config *c, const struct descriptors_open *open);
 
-/* Returns the number of calls for which `limit` has room, at least 1: a call needs two descriptors.
- * needed: of descriptors_needed. Pure. */
+/* Returns the number of calls for which `limit` has room, at least 1: a call needs two
+ * descriptors. needed: the result of descriptors_needed. Pure. */
 size_t descriptors_calls(unsigned long long limit, size_t needed);
 
 /* Raises the limit of this process as far as the system allows. Returns the limit;

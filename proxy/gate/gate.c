@@ -66,7 +66,7 @@ static void workers_start(struct gate *gate)
     radius_service_run(&gate->radius);
 }
 
-/* After their threads have ended. */
+/* Frees the workers. Call it after their threads have ended. */
 static void workers_fini(struct gate *gate)
 {
     for (size_t i = 0; i < gate->workers; i++) {
@@ -82,7 +82,8 @@ static void post_all(struct gate *gate, void (*fn)(void *))
         worker_post(&gate->worker[i].worker, fn, &gate->worker[i].calls);
 }
 
-/* Called in the RADIUS thread, which ends before the workers' mailboxes are destroyed. */
+/* Lets all workers try new keys. Called in the RADIUS thread, which ends before the workers'
+ * mailboxes are destroyed. */
 static void on_keys(void *arg)
 {
     post_all(arg, calls_try_keys);
@@ -194,7 +195,7 @@ static bool ready_print(FILE *out, void *arg)
     return true;
 }
 
-/* Writes the file at once, so that a program that waits for it never reads a part of it. */
+/* Replaces the file atomically, so that a program that waits for it never reads a part of it. */
 static bool ready_write(struct gate *gate, const char *path)
 {
     /* mode: minus the umask; the file has no secrets */
@@ -211,7 +212,8 @@ static bool log_prepare(const struct gate *gate, const struct snapshot *snapshot
 {
     const struct config_gate *g = &snapshot->config->gate;
 
-    /* With errors in the configuration nothing is opened; reload_prepare reports the others. */
+    /* If the configuration has errors, nothing is opened: reload_prepare reports the other
+     * errors. */
     if (!snapshot->sound || log_open(g->log, (enum log_level)g->log_level) == ERR_OK)
         return true;
     fprintf(stderr, "%s:%u: cannot open the log %s: %s\n", gate->path,
@@ -239,7 +241,7 @@ static bool admin_prepare(struct gate *gate, const struct config *c)
     return gate->admin_fd >= 0;
 }
 
-/* What all threads share. */
+/* Creates the objects that all threads share. */
 static void shared_init(struct gate *gate, const struct config *c)
 {
     gate->shared.limits = limits_new(&c->gate.limits);

@@ -1,6 +1,6 @@
-/* gate_state: the running program as the files of this room see it: gate.c has its life, reload.c
- * its configuration, bans.c the bans, admin_commands.c the commands of `sstpgate ctl`. Main thread,
- * except where a comment says otherwise. */
+/* gate_state: the struct of the running program, for the files that implement it: gate.c has
+ * its start and end, reload.c its configuration, bans.c the bans, admin_commands.c the commands
+ * of `sstpgate ctl`. Main thread, except where a comment says otherwise. */
 #ifndef SSTPGATE_GATE_GATE_STATE_H
 #define SSTPGATE_GATE_GATE_STATE_H
 

@@ -15,17 +15,18 @@ struct site;
  * the configuration in force is written to print, unless that is NULL. */
 bool preflight_config(const char *path, FILE *problems, FILE *print);
 
-/* Writes which files with private keys and passphrases every user of this machine may read or
- * write. */
+/* Writes a warning for each file with a private key or a passphrase that other users of this
+ * machine may access. */
 void preflight_files(const struct config *c, FILE *to);
 
-/* Writes likely mistakes, which are allowed: rules that are never reached, crypto-bindings without
- * keys, the directory of a file that does not exist. */
+/* Writes warnings about likely mistakes, which are allowed: rules that are never reached,
+ * crypto-bindings without keys, groups that cost much CPU time, a directory that does not
+ * exist. */
 void preflight_mistakes(const struct config *c, FILE *to);
 
-/* Writes what will be a problem soon: certificates that end within 30 days, staples that are not
- * sent. steps: receives a text that changes whenever a new warning is due (30, 7, 1 and 0 days
- * before the end); NULL: not wanted. */
+/* Writes warnings about certificates: those that expire within 30 days, staples that are not
+ * sent, keys that make handshakes expensive. steps: receives a text that changes whenever a new
+ * warning is due (30, 7, 1 and 0 days before the end); NULL: not wanted. */
 void preflight_expiry(const struct site *site, time_t now, FILE *to, FILE *steps);
 
 #endif

@@ -21,11 +21,12 @@ struct radius_service {
     atomic_bool ended;
 };
 
-/* keyring and done outlive it; done need not be initialized yet. */
+/* keyring and done must outlive *s; done need not be initialized yet. */
 void radius_service_init(struct radius_service *s, struct keyring *keyring, uv_async_t *done);
 
-/* Puts the snapshot in force, with the sockets that radius_sockets_prepare has built for it, and
- * takes ownership of them. Cannot fail. Returns when the thread, if it runs, has done its part. */
+/* Puts the snapshot in force, with the sockets that radius_sockets_prepare has built for it,
+ * and takes ownership of them. Cannot fail. Returns when the thread, if it runs, has switched,
+ * too. */
 void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
                            struct radius_sockets *next);
 

@@ -1,4 +1,4 @@
-/* radius_sockets: the sockets for requests of VPN servers, and which of them a reload keeps: as
+/* radius_sockets: the sockets for requests of VPN servers; a reload keeps those that it can. As
  * sockets.h, for UDP. Main thread. */
 #ifndef SSTPGATE_GATE_RADIUS_SOCKETS_H
 #define SSTPGATE_GATE_RADIUS_SOCKETS_H

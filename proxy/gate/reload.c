@@ -80,7 +80,7 @@ static void part_init(struct commit_part *p, struct gate *gate, struct reload_ne
     }
 }
 
-/* In the worker's thread, or before it runs. */
+/* Puts the new site in force. Called in the worker's thread, or before it runs. */
 static void part_apply(void *arg)
 {
     struct commit_part *p = arg;
@@ -139,7 +139,7 @@ static unsigned calls_max(struct gate *gate)
 
 void reload_commit(struct gate *gate, struct reload_next *n, bool running)
 {
-    site_show_leaves(n->site[0], gate->shared.leaves); /* before it belongs to the worker */
+    site_show_leaves(n->site[0], gate->shared.leaves); /* before the worker owns it */
     workers_switch(gate, n, running);
     radius_service_commit(&gate->radius, n->snapshot, &n->radius_sockets);
     if (running)
@@ -215,7 +215,7 @@ static void on_expiry_timer(uv_timer_t *timer)
     /* Only a worker's thread may use its site, so once an hour a site is built for this check. */
     struct site *site = site_new(gate->snapshot, memo_open(&problems));
 
-    memo_free(&problems); /* a file is being replaced right now; watch will cause a reload */
+    memo_free(&problems); /* a file is being replaced; watch causes a reload afterwards */
     if (site != NULL)
         expiry_warn(gate, site, false);
     site_unref(site);

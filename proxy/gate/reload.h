@@ -1,6 +1,6 @@
-/* reload: the configuration that the gate serves, and how it is replaced: everything new is built
- * and checked before anything old is touched, then committed in steps that cannot fail. Running
- * calls keep the configuration that they started with. Main thread. */
+/* reload: replaces the configuration that the gate serves: everything new is built and checked
+ * before anything old is touched, then committed in steps that cannot fail. Running calls keep
+ * the configuration that they started with. Main thread. */
 #ifndef SSTPGATE_GATE_RELOAD_H
 #define SSTPGATE_GATE_RELOAD_H
 
@@ -52,7 +52,7 @@ void reload_start(struct gate *gate);
 void reload_log_listen(const struct gate *gate, size_t first_id, size_t first_radius_id);
 const char *reload_listener_name(const struct gate *gate, const struct listening_socket *sock);
 
-/* Writes a line for each setting that differs but that only a restart changes. Pure. */
+/* Writes a line for each changed setting that needs a restart. Pure. */
 void reload_list_fixed(const struct config_gate *was, const struct config_gate *is, FILE *to);
 
 #endif

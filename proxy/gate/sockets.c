@@ -85,7 +85,7 @@ static bool inherited_fits(int fd, const struct listening_socket *s)
     if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, &len) != 0 ||
         strcmp(interface, s->interface == NULL ? "" : s->interface) != 0)
         return false;
-    /* V6ONLY makes a difference for the wildcard address only. */
+    /* V6ONLY matters for the wildcard address only. */
     return s->want.family != AF_INET6 || !addr_is_any(&s->want) ||
            (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &size) == 0 &&
             (v6only != 0) == s->v6only);

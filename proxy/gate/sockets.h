@@ -1,4 +1,5 @@
-/* sockets: the listening sockets of the program, and which of them a reload keeps. Main thread. */
+/* sockets: the listening sockets of the program; a reload keeps those that it can. Main
+ * thread. */
 #ifndef SSTPGATE_GATE_SOCKETS_H
 #define SSTPGATE_GATE_SOCKETS_H
 

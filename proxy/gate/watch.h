@@ -1,6 +1,6 @@
-/* watch: notices when one of the files that a configuration names has changed. Polls their state
- * with stat() every few seconds, which follows symbolic links and renames and works on every file
- * system. Main thread. */
+/* watch: detects changes of the files that a configuration names. Polls their state with stat()
+ * every few seconds, which follows symbolic links and renames and works on every file system.
+ * Main thread. */
 #ifndef SSTPGATE_GATE_WATCH_H
 #define SSTPGATE_GATE_WATCH_H
 
@@ -14,8 +14,8 @@ struct watch;
  * its key that are written one after the other cause one call. */
 struct watch *watch_new(uv_loop_t *loop, void (*on_change)(void *arg), void *arg);
 
-/* Takes the current state of the files as known. Call before they are read: a later change may not
- * have been read, and causes on_change. */
+/* Records the current state of the files. Call it before they are read, so that a change during
+ * the reading causes on_change. */
 void watch_mark(struct watch *w);
 
 /* Replaces the list of files by those of c: certificates, keys, users files, secrets, files of
