@@ -17,7 +17,7 @@ struct leaf {
     struct leaf *prev, *next; /* least recently shown first */
     UT_hash_handle by_sha1, by_sha256;
     struct binding_leaf leaf;
-    unsigned round; /* number of the last leaves_show() with it */
+    unsigned round; /* number of the last leaves_show() that contained it */
     char **listener;
     size_t listeners;
 };

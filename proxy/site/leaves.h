@@ -1,7 +1,7 @@
-/* leaves: which listener has a certificate with this hash? Knows the certificates that the
- * listeners of this gate present, and those that they presented before a reload. For the log: a
- * client whose hash is one of these connected through another listener, or another proxy, than
- * it seems. Any thread (a lock is held briefly). */
+/* leaves: finds the listener that presents the certificate with a given hash, or presented it
+ * before a reload. For the log: if a client binds itself to one of these certificates, and not
+ * to that of its connection, it reached this gate through another listener, or through a proxy
+ * that has the certificate. Any thread (a lock is held briefly). */
 #ifndef SSTPGATE_SITE_LEAVES_H
 #define SSTPGATE_SITE_LEAVES_H
 
@@ -12,7 +12,7 @@
 
 enum {
     LEAVES_EARLIER_MAX =
-        256, /* earlier certificates that are remembered; the oldest are forgotten */
+        256, /* earlier certificates that are kept; beyond that the oldest is removed */
     LEAVES_NAME_MAX = 128,
 };
 

@@ -36,7 +36,7 @@ struct site {
     struct site_backend *backend;
 };
 
-/* Builds a site, with a reference to `from`, which need not be sound: then call this to find
+/* Builds a site, with a reference to `from`. If `from` is not sound, the only use is to find
  * more errors. Returns NULL after an error; all of them are written to problems as "file:line:
  * reason\n". The caller holds the only reference. */
 struct site *site_new(struct snapshot *from, FILE *problems);

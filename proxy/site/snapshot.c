@@ -8,7 +8,8 @@
 #include "users/secret.h"
 #include "users/users.h"
 
-/* Only for sound configurations, because the servers of others get no calls. */
+/* Joins a group for each backend. Only for a sound configuration, because no other gets
+ * calls. */
 static struct backends_group **join_all(struct backends *all, const struct config *c)
 {
     struct backends_group **group = insist_alloc(calloc(c->backend_count + 1, sizeof *group));
@@ -17,7 +18,7 @@ static struct backends_group **join_all(struct backends *all, const struct confi
     return group;
 }
 
-/* path NULL: the key is required but missing, which is reported. */
+/* Loads the secret of a key. path NULL: the required key is missing, which has been reported. */
 static struct secret *load_secret(struct snapshot *s, const struct config_radius *r,
                                   const char *key, const char *path, FILE *problems)
 {

@@ -24,7 +24,7 @@ struct snapshot {
     atomic_uint refs;
     struct config *config;
     struct backends_group **servers; /* config->backend_count; NULL: config is not sound */
-    struct users **users; /* config->backend_count; NULL: the backend has no users-file */
+    struct users **users; /* config->backend_count; NULL: the backend has no `users-file` */
     struct snapshot_secrets *radius; /* config->radius_count */
     bool sound;                      /* false: it has errors, use it only to find more of them */
 };

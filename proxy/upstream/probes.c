@@ -376,7 +376,7 @@ void probes_sweep(struct probes *all, uint64_t now_ms)
         if (p->state == PROBE_IDLE) {
             probe_begin(p, now_ms);
         } else if (p->state == PROBE_CLOSE) {
-            probe_close(p); /* the server had its time to close, too */
+            probe_close(p); /* the server has had the same time to close */
         } else {
             probe_note(p, words[p->state], "timed out");
             probe_failed(p);

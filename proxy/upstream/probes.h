@@ -1,5 +1,6 @@
-/* probes: health checks: regularly asks the servers of a site whether they would take a call, and
- * reports the results (policy/backends.h). One worker probes for all; its thread only. */
+/* probes: health checks: regularly asks the servers of a site whether they would take a call,
+ * and reports the results (policy/backends.h). One worker probes for all workers; its thread
+ * only. */
 #ifndef SSTPGATE_UPSTREAM_PROBES_H
 #define SSTPGATE_UPSTREAM_PROBES_H
 

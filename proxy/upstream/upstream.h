@@ -27,12 +27,14 @@ const struct backends_server *upstream_server(const struct site_backend *b, size
 bool upstream_start(const struct site_backend *b, size_t server, struct stream *s,
                     struct proxyproto *client);
 
-/* Verifies what OpenSSL has not. Call after the handshake. False: why has the reason. */
+/* Verifies that the server has presented a certificate and, with verify = pin, that a pin
+ * matches: OpenSSL verifies only chains. Call it after the handshake. False: why has the
+ * reason. */
 bool upstream_trusted(const struct site_backend *b, const struct stream *s,
                       char why[UPSTREAM_WHY_MAX]);
 
-/* Returns the hashes of the certificate that this end of s, or its peer, has shown; all zeros:
- * none. */
+/* Sets *out to the hashes of the leaf certificate that was presented on s: by this end if it is
+ * the TLS server, otherwise by the peer; all zeros: none. */
 void upstream_leaf(const struct stream *s, struct binding_leaf *out);
 
 /* Builds the request of a call. correlation, tenant: NULL: unknown. Returns its length. */
@@ -42,7 +44,7 @@ size_t upstream_request(const struct site_backend *b, size_t server, const char 
 /* Builds a HEAD request for the URI of SSTP. Returns its length. */
 size_t upstream_head(const struct site_backend *b, size_t server, uint8_t out[HTTP_BUILD_MAX]);
 
-/* As backends_report; also logs a change of the server's state. */
+/* Calls backends_report, and logs a change of the server's state. */
 void upstream_report(const struct site_backend *b, size_t server, bool good, const char *cause,
                      uint64_t now_ms);
 

@@ -36,7 +36,7 @@ static void report_user(const struct import_events *to, unsigned line, struct sp
 
 struct import_reader {
     struct span rest;
-    unsigned line; /* of the reader_next byte */
+    unsigned line; /* of the next byte */
 };
 
 struct import_word {
@@ -64,7 +64,7 @@ static bool is_octal(int c)
     return c >= '0' && c <= '7';
 }
 
-/* Returns whether a '\' and a line end are reader_next, which are ignored. */
+/* Returns whether the next two bytes are a '\' and a line end, which join two lines. */
 static bool joins_lines(const struct import_reader *r)
 {
     return r->rest.n >= 2 && r->rest.p[0] == '\\' && r->rest.p[1] == '\n';
@@ -76,7 +76,7 @@ static void skip_line_end(struct import_reader *r)
     reader_next(r);
 }
 
-/* Reads what follows a '\'. */
+/* Reads the rest of an escape sequence, after its '\'. */
 static uint8_t read_escape(struct import_reader *r)
 {
     static const char letters[] = "abfnrst", means[] = "\a\b\f\n\r \t";
@@ -129,9 +129,9 @@ static const char *read_byte(struct import_reader *r, struct import_word *w)
     return NULL;
 }
 
-/* Reads the reader_next word of this line. quote: the open quote, which may begin and end in the
- * middle of a word; 0: none. A quote must end on its line, while pppd would continue on the
- * reader_next: a missing quote makes one bad line, and not a name of half the file. */
+/* Reads the next word of this line. quote: the open quote, which may begin and end in the
+ * middle of a word; 0: none. A quote must end on its line, although pppd would continue on the
+ * next one: so a missing quote makes one bad line, not a word as long as half the file. */
 static enum import_got read_word(struct import_reader *r, struct import_word *w,
                                  const char **reason)
 {
@@ -216,7 +216,7 @@ static void read_chap_secrets(struct span text, const struct import_events *to)
 
 /* ---- smbpasswd ------------------------------------------------------------------------------ */
 
-/* Takes the text up to the reader_next ':', and removes both from line. */
+/* Takes the text up to the next ':', and removes both from line. */
 static struct span take_field(struct span *line)
 {
     const uint8_t *colon = line->n == 0 ? NULL : memchr(line->p, ':', line->n);

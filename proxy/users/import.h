@@ -20,8 +20,8 @@ struct import_user {
     struct span secret; /* of chap-secrets the password, not empty; of smbpasswd the NT hash */
 };
 
-/* One of these is called for each line that is not a comment. Spans are valid only during the
- * call. */
+/* import_read calls one of these functions for each line that is neither empty nor a comment. Spans
+ * are valid only during the call. */
 struct import_events {
     void *arg;
     void (*on_user)(void *arg, const struct import_user *user);

@@ -12,8 +12,8 @@
 #include "base/insist.h"
 #include "base/siphash.h"
 
-/* The table grows only while the file is read, by lines of the administrator. Without memory for
- * it there is none for a call either. */
+/* The table grows only while the file is read, by lines of the administrator. If there is no
+ * memory for it, there is none for a call either. */
 #define uthash_fatal(msg) insist_failed(msg, __FILE__, __LINE__)
 #include <uthash.h>
 
@@ -27,7 +27,7 @@ struct users_entry {
 
 struct users {
     char *path;
-    struct siphash_key hash_key; /* users may have chosen their names, to share a bucket */
+    struct siphash_key hash_key; /* secret, because users could choose names that share a bucket */
     struct users_entry *table;
 };
 
@@ -173,7 +173,7 @@ size_t users_find(const struct users *u, struct span name,
     return n;
 }
 
-/* Some editors write it at the start of a file. */
+/* Written by some editors at the start of a file. */
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 static bool begins_with_mark(struct span s)
@@ -192,7 +192,7 @@ static const char *name_problem(struct span name)
         return "the name begins or ends with a blank";
     if (name.p[0] == '#')
         return "the name begins with '#'";
-    if (begins_with_mark(name)) /* which is skipped in the first line */
+    if (begins_with_mark(name)) /* a mark in the first line is skipped */
         return "the name begins with a byte order mark";
     for (size_t i = 0; i < name.n; i++) {
         if (name.p[i] < 0x20 || name.p[i] == 0x7f)

@@ -57,8 +57,8 @@ const char *users_path(const struct users *u); /* the argument of users_load() *
 /* Finds the lines of a user, in constant time, whatever names the file contains. name: as sent
  * on the wire; the 26 letters of ASCII compare without case. Tries the name as it is, without a
  * leading DOMAIN\, without a trailing @realm, and without both, because clients and servers
- * disagree which of them is the name. Returns the number of lines in found, best first, at most
- * USERS_MATCH_MAX. */
+ * disagree on which of them is the name. Returns the number of lines in found, best first, at
+ * most USERS_MATCH_MAX. */
 size_t users_find(const struct users *u, struct span name,
                   struct users_match found[USERS_MATCH_MAX]);
 

@@ -149,8 +149,8 @@ static char *real_path(const char *path)
 
     if (real != NULL || errno != ENOENT)
         return real;
-    /* a dangling link is an error, because it may lead to a directory of another user; anything
-     * else was created in the meantime */
+    /* A dangling link is an error, because it may lead to a directory of another user. Any
+     * other file was created in the meantime. */
     if (lstat(path, &st) == 0) {
         errno = ENOENT;
         return S_ISLNK(st.st_mode) ? NULL : realpath(path, NULL);
