@@ -26,12 +26,12 @@ struct server_state {
     atomic_uint_least64_t fresh; /* ms: start of slow-start; 0: never */
     atomic_uint_least64_t retry; /* ms: when a call may try a server that is down and not checked */
     atomic_uint_least64_t changed; /* ms */
-    pthread_mutex_t cause_lock;    /* of cause */
+    pthread_mutex_t cause_lock;    /* protects cause */
     char cause[BACKENDS_CAUSE_MAX];
 };
 
 struct backends {
-    pthread_mutex_t lock; /* of the list, and of every refs */
+    pthread_mutex_t lock; /* protects the list and every refs */
     struct server_state *servers;
 };
 
@@ -124,8 +124,8 @@ static void server_put(struct server_state *k)
 }
 
 /* The same in every process and on every gate, so that all of them choose the same server for a
- * client. An attacker who can choose an address can choose a server by it, but trying is enough
- * for that. */
+ * client. It need not be secret: an attacker who can choose an address can choose a server,
+ * too, but could also find such an address by trying. */
 static const struct siphash_key source_key = {.k0 = 0x737374706761, .k1 = 0x7465};
 
 static uint64_t server_hash(const struct backends_server *s)
@@ -170,7 +170,7 @@ const char *backends_name(const struct backends_group *g, size_t server,
 
 /* ---- choosing ------------------------------------------------------------------------------- */
 
-/* The virtual time, and the load, of one call at weight 1. */
+/* The virtual time of one call at weight 1, and its load. */
 enum { WEIGHT_UNIT = 256 };
 static const uint64_t one_call = (uint64_t)1 << 32;
 

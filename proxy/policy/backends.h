@@ -1,6 +1,6 @@
-/* backends: which server of a backend gets a call, how many calls each server has, and which
- * servers are up. Pure: no sockets, no clock (now_ms: any monotonic clock, the same for all), no
- * log.
+/* backends: chooses the server of a backend for a call, counts the calls of each server, and
+ * knows which servers are up. Pure: no sockets, no clock (now_ms: any monotonic clock, the same
+ * for all), no log.
  *
  * A group is a backend of one configuration. The state of a server (its calls, whether it is up,
  * whether it is being drained) is shared by all groups of one `struct backends` that have a
@@ -79,7 +79,7 @@ void backends_leave(struct backends_group *g); /* frees g; NULL: no-op */
 bool backends_choose(struct backends_group *g, const struct addr *client, uint64_t *tried,
                      uint64_t now_ms, size_t *server) MUST_CHECK;
 
-/* Ends the call's place on a server. */
+/* Releases the place of a call on a server. */
 void backends_release(struct backends_group *g, size_t server);
 
 /* Writes why backends_choose() has found no server: "1 down, 2 full". */
@@ -89,8 +89,8 @@ enum backends_change { BACKENDS_SAME, BACKENDS_WENT_DOWN, BACKENDS_CAME_UP };
 
 /* Reports the outcome of a call or a check. good: as expected; else a failure of the server.
  * After `fall` consecutive failures a server is down; after `rise` successes, or one without
- * checks, it is up. Exactly one caller gets the change. cause: for backends_state(), cut at
- * BACKENDS_CAUSE_MAX. */
+ * checks, it is up. Only one caller gets a result other than BACKENDS_SAME for a change. cause:
+ * for backends_state(), cut at BACKENDS_CAUSE_MAX. */
 enum backends_change backends_report(struct backends_group *g, size_t server, bool good,
                                      const char *cause, uint64_t now_ms);
 

@@ -50,9 +50,9 @@ static void set_latest(struct country *c)
     pthread_mutex_unlock(&country_lock);
 }
 
-/* Opens the copy with the library, which maps the file that it opens: if a mapped file becomes
- * shorter, the next look-up gets a SIGBUS. The library takes no descriptor, hence the name in
- * /proc. Returns NULL with *reason. */
+/* Opens a copy of the file, because the library maps the file that it opens, and if a mapped
+ * file becomes shorter, the next look-up causes a SIGBUS. The library takes no descriptor,
+ * hence the name in /proc. Returns NULL with *reason. */
 static struct country *country_read_copy(int copy, const char **reason)
 {
     struct country *c = NEW(struct country);

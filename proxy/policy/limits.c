@@ -20,7 +20,7 @@ struct limits_user {
 };
 
 struct limits {
-    pthread_mutex_t lock; /* of everything below */
+    pthread_mutex_t lock; /* protects all fields below */
     struct limits_settings c;
     uint64_t slot_ms;
     struct limits_prefixes prefixes;
@@ -118,7 +118,7 @@ void limits_configure(struct limits *l, const struct limits_settings *c)
     struct limits_prefix *p, *next;
 
     limits_lock(l);
-    /* State of the old settings that would mean something else with the new ones. */
+    /* These states of the old settings would be wrong with the new ones. */
     const bool new_rate = !rate_equal(&l->c.rate_per_address, &c->rate_per_address);
     const bool new_points = l->c.ban_reset != c->ban_reset || c->ban_points == 0;
     if (!rate_equal(&l->c.rate, &c->rate))
@@ -255,7 +255,7 @@ bool limits_points(struct limits *l, const struct addr *who, unsigned points, ui
     if (l->c.ban_points > 0 && points > 0 && !is_exempt(l, who)) {
         struct limits_prefix *p = limits_prefixes_get(&l->prefixes, who->family, who->ip);
         if (!limits_prefix_is_banned(p, now_ms)) {
-            p->ban_until_ms = 0; /* of a ban that has expired */
+            p->ban_until_ms = 0; /* it may be that of an expired ban */
             points_turn(&p->points, l->slot_ms, now_ms);
             points_add(&p->points, points);
             banned = points_sum(&p->points) >= l->c.ban_points;
@@ -347,7 +347,7 @@ void limits_sweep(struct limits *l, uint64_t now_ms)
         if (rate_is_full(p->rate_full_ns, now_ms))
             p->rate_full_ns = 0;
         points_turn(&p->points, l->slot_ms, now_ms);
-        if (!limits_prefixes_settled(p)) /* or it would move to the end of the list */
+        if (!limits_prefixes_settled(p)) /* otherwise it would move to the end of the list */
             limits_prefixes_settle(&l->prefixes, p);
     }
     DL_FOREACH_SAFE(l->prefixes.banned.head, p, next) {

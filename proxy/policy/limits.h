@@ -1,5 +1,5 @@
-/* limits: how many tunnels a client may have, how often it may connect, and whether it is
- * banned. One object for the whole gate; any thread may call any function. Calls happen when a
+/* limits: limits how many tunnels a client may have and how often it may connect, and bans it.
+ * One object for the whole gate; any thread may call any function. Calls happen when a
  * connection is accepted, when a user's name is known, when a client misbehaves and when a call
  * ends, never for a packet: one mutex is enough.
  *
@@ -62,24 +62,24 @@ void limits_free(struct limits *l);
  * limits_leave() must find the prefix that limits_enter() has counted. */
 void limits_configure(struct limits *l, const struct limits_settings *c);
 
-/* Counts a connection from `who`. LIMITS_OK: it is counted, and the caller calls limits_leave()
- * once with the same address. Other results: nothing was counted, no rate was used. The limits
- * are checked in the order of the enum. */
+/* Counts a connection from `who`. LIMITS_OK: it is counted, and the caller must call
+ * limits_leave() once, with the same address. Other results: nothing was counted, no rate was
+ * used. The limits are checked in the order of the enum. */
 enum limits_verdict limits_enter(struct limits *l, const struct addr *who,
                                  uint64_t now_ms) MUST_CHECK;
 void limits_leave(struct limits *l, const struct addr *who);
 
-/* Counts a tunnel for its user, once for each call. LIMITS_OK: counted; the caller calls
+/* Counts a tunnel for its user, once for each call. LIMITS_OK: counted; the caller must call
  * limits_user_leave() once, with the same name. LIMITS_PER_USER: not counted. user: not empty,
  * without domain or realm. The 26 letters of ASCII compare without case. */
 enum limits_verdict limits_user_enter(struct limits *l, struct span user) MUST_CHECK;
 void limits_user_leave(struct limits *l, struct span user);
 
 /* Gives the prefix of address `who` points (see call/reason.h). Returns true if the prefix has
- * now reached ban-points: it is banned for ban-time, and the caller logs the ban. Tunnels that
- * are up stay. A point counts for ban-reset, and up to an eighth longer. Addresses in ban-exempt
- * or in trusted-proxies of a listener get no points and are never banned. A banned prefix gets
- * none. */
+ * now reached ban-points: it is banned for ban-time, and the caller must log the ban. Tunnels
+ * that are up stay. A point counts for ban-reset, and up to an eighth longer. Addresses in
+ * ban-exempt or in trusted-proxies of a listener get no points and are never banned. A banned
+ * prefix gets none. */
 bool limits_points(struct limits *l, const struct addr *who, unsigned points, uint64_t now_ms);
 
 /* Restores a ban: net is banned for left_ms from now on, but at most for ban-time. Returns false

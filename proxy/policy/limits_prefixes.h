@@ -12,14 +12,14 @@
 #include "base/siphash.h"
 #include "policy/points.h"
 
-/* An entry has some 200 bytes, one for each call (15 kB) or bounded by LIMITS_*_MAX. Without
- * memory for an entry there is none for a call either. */
+/* An entry has some 200 bytes. The number of entries is bounded by that of calls (15 kB each)
+ * and by LIMITS_*_MAX. If there is no memory for an entry, there is none for a call either. */
 #define uthash_fatal(msg) insist_failed(msg, __FILE__, __LINE__)
 #include <uthash.h>
 
 enum { LIMITS_PREFIX_KEY = 1 + 16 }; /* family, and the address with its host bits zero */
 
-/* Where a prefix is besides the table. It follows from the fields of the prefix. */
+/* The place of a prefix, besides the table. It depends on the fields of the prefix. */
 enum limits_place {
     PREFIX_NOWHERE, /* new, or about to be freed */
     PREFIX_AT_WORK, /* tunnels, no ban */
@@ -51,8 +51,8 @@ struct limits_prefixes {
     struct siphash_key hash_key;
 };
 
-/* idle_max, banned_max: the longest lists. One more, and the oldest prefix on the list is
- * forgotten. */
+/* idle_max, banned_max: the maximum lengths of the lists. When a list becomes longer, its
+ * oldest prefix is removed. */
 void limits_prefixes_init(struct limits_prefixes *all, unsigned bits_ipv4, unsigned bits_ipv6,
                           size_t idle_max, size_t banned_max);
 void limits_prefixes_fini(struct limits_prefixes *all);
@@ -60,19 +60,21 @@ void limits_prefixes_fini(struct limits_prefixes *all);
 /* Returns the number of bits that count as one address. */
 unsigned limits_prefixes_bits(const struct limits_prefixes *all, sa_family_t family);
 
-/* Returns the prefix of an address. NULL: nothing is remembered about it. */
+/* Returns the prefix of an address. NULL: it has no state. */
 struct limits_prefix *limits_prefixes_find(const struct limits_prefixes *all,
                                            const struct addr *who);
 
-/* The same, and adds the prefix if it is missing. Call limits_prefixes_settle() afterwards. */
+/* Returns the prefix of an address, and adds it if it is missing. Call limits_prefixes_settle()
+ * afterwards. */
 struct limits_prefix *limits_prefixes_get(struct limits_prefixes *all, sa_family_t family,
                                           const uint8_t *ip);
 
-/* Moves p to where it belongs after a change. Frees it if nothing is left to remember, and
- * forgets the oldest prefix of a list that has become too long. */
+/* Moves p to the place where it belongs after a change. Frees it if it has no state left, and
+ * removes the oldest prefix of a list that has become too long. */
 void limits_prefixes_settle(struct limits_prefixes *all, struct limits_prefix *p);
 
-/* Returns whether p is where it belongs: then settling would only renew its place on a list. */
+/* Returns whether p is at the place where it belongs. If so, limits_prefixes_settle() would
+ * only move it to the end of its list. */
 bool limits_prefixes_settled(const struct limits_prefix *p);
 
 /* Bans p and clears its points, which start from zero after the ban. */

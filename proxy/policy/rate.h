@@ -1,4 +1,4 @@
-/* rate: a limit of so many events in so long, and the state of a token bucket for it.
+/* rate: a limit of `count` events in `per_ms`, and the state of a token bucket for it.
  *
  * A bucket of `count` tokens, which is refilled in `per_ms`, is one number: the time, in
  * nanoseconds, at which it will be full again. Each token taken moves that time by one step; a
@@ -25,7 +25,7 @@ static inline bool rate_allows(const struct rate *r, uint64_t full_ns, uint64_t 
     return r->count == 0 || full_ns <= now_ms * 1000000 + rate_step(r) * (r->count - 1);
 }
 
-/* Takes a token, which may be one too many. */
+/* Takes a token, even if none is left. */
 static inline void rate_take(const struct rate *r, uint64_t *full_ns, uint64_t now_ms)
 {
     const uint64_t now_ns = now_ms * 1000000;

@@ -288,7 +288,7 @@ static enum rule_holds rule_evaluate(const struct rule *rule, struct rules_looku
     if (rule->user != NULL) {
         if (f->user_known == RULES_USER_KNOWN && !user_matches(rule, f->user))
             return HOLDS_NOT;
-        /* Hiding the name must not be an advantage. */
+        /* A client that hides its name must have no advantage. */
         if (f->user_known == RULES_USER_DOUBTFUL && rule->allow)
             return HOLDS_NOT;
         unknown = unknown || f->user_known == RULES_USER_LATER;

@@ -25,7 +25,7 @@ struct sources;
 
 enum rules_verdict { RULES_ALLOW, RULES_DENY, RULES_UNDECIDED };
 
-/* What a denied client gets. */
+/* The treatment of a denied client. */
 enum rules_action { RULES_RESET, RULES_DROP, RULES_DECOY };
 
 struct rules {
@@ -42,8 +42,8 @@ enum rules_user {
     RULES_USER_KNOWN,
 };
 
-/* What is known about a call: first client and now, after the request also host, sni and tenant,
- * at last the user. */
+/* The known facts about a call: first client and now, after the request also host, sni and
+ * tenant, at last the user. */
 struct rules_facts {
     const struct addr *client;
     int64_t now;        /* seconds since 1970, of the accept: the same for the entire call */
@@ -91,7 +91,7 @@ void rules_unreached(const struct rules *r, const char *path, const char *listen
 bool rules_needs_user(const struct rules *r);
 unsigned rules_user_line(const struct rules *r);
 
-/* "reset", "drop" or "decoy". */
+/* Returns "reset", "drop" or "decoy". */
 const char *rules_action_name(enum rules_action a);
 
 /* Writes the rules, in order, as lines of a configuration file. Returns false if there are none. */

@@ -266,7 +266,7 @@ bool rules_add(struct rules *r, bool allow, const char *text, const char *dir, u
     bool good = rule_read(&p, words, memo_open(&memo));
 
     rule.text = memo_take(&memo);
-    /* Or -T would print a value that no file can hold. */
+    /* Otherwise -T would print a value that cannot be written in a file. */
     if (good && !value_is_writable(rule.text))
         good = rule_fail(
             &p,

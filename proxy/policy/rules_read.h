@@ -1,4 +1,4 @@
-/* rules_read: text to rules. rules.h has the syntax. */
+/* rules_read: turns text into rules. rules.h has the syntax. */
 #ifndef SSTPGATE_POLICY_RULES_READ_H
 #define SSTPGATE_POLICY_RULES_READ_H
 

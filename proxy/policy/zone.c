@@ -221,7 +221,7 @@ static bool read_header(struct cursor *c, struct tzif_header *h)
     h->timecnt = cursor_u32(c);
     h->typecnt = cursor_u32(c);
     h->charcnt = cursor_u32(c);
-    /* Bounds the sizes below; none of these counts fits into a valid file otherwise. */
+    /* Bounds the sizes below; a valid file has no larger count. */
     return magic && h->isutcnt <= FILE_MAX && h->isstdcnt <= FILE_MAX && h->leapcnt <= FILE_MAX &&
            h->timecnt <= FILE_MAX && h->typecnt <= FILE_MAX && h->charcnt <= FILE_MAX;
 }
