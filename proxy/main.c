@@ -127,7 +127,7 @@ static void getopt_tables(struct option longs[ROWS + 1], char shorts[2 * ROWS + 
     *s = '\0';
 }
 
-/* False: wrong usage; the reason has been written to standard error. */
+/* Reads the options. False: wrong usage; the reason has been written to standard error. */
 static bool read_options(int argc, char **argv, struct wishes *w)
 {
     struct option longs[ROWS + 1];
@@ -152,8 +152,8 @@ static bool read_options(int argc, char **argv, struct wishes *w)
 
 /* ---- run ---- */
 
-/* Opens /dev/null for each standard descriptor that is closed; otherwise the next socket or file
- * would get its number, and messages for standard error would be written into it. */
+/* Opens /dev/null for each standard descriptor that is closed. Otherwise the next socket or
+ * file would get its number, and messages for standard error would be written to it. */
 static bool standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

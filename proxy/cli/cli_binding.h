@@ -1,9 +1,10 @@
 /* cli_binding: `sstpgate binding LISTENER|FILE` prints the hashes of a certificate as the
- * crypto-binding has them, and ready-made commands that configure SSTP servers with them. */
+ * crypto-binding contains them, and ready-made commands that configure SSTP servers with
+ * them. */
 #ifndef SSTPGATE_CLI_CLI_BINDING_H
 #define SSTPGATE_CLI_CLI_BINDING_H
 
-/* As cli_command.run: 0 done, 1 something could not be read, 2 wrong usage. */
+/* As cli_command.run. 0: done, 1: failure, 2: wrong usage. */
 int cli_binding(int argc, char **argv, const char *config);
 
 #endif

@@ -63,7 +63,7 @@ static struct nthash *open_md4(void)
 
 /* ---- output ---- */
 
-/* Without stdio, whose buffer would keep a copy. */
+/* Prints without stdio, whose buffer would keep a copy. */
 static bool print(struct span text)
 {
     if (file_write(STDOUT_FILENO, text.p, text.n))
@@ -72,7 +72,7 @@ static bool print(struct span text)
     return false;
 }
 
-/* users: path of the file; NULL: standard output. */
+/* Saves the edited file, or prints its text. users: path of the file; NULL: print. */
 static bool edit_finish(struct users_edit *e, const char *users)
 {
     return users == NULL ? print(users_edit_text(e)) : users_edit_save(e, stderr);
@@ -96,7 +96,7 @@ static bool hash_password(const struct password *p, uint8_t hash_hash[NT_HASH])
     return e == ERR_OK;
 }
 
-/* Locks the file while it is edited; it is not locked while the password is typed. */
+/* Adds or replaces the line of a user. Locks the file, but not while the password is typed. */
 static bool put_user(const char *name, const char *users, const uint8_t hash_hash[NT_HASH])
 {
     static const char *const done[] = {
@@ -194,7 +194,7 @@ static void on_user(void *arg, const struct import_user *user)
     explicit_bzero(hash_hash, sizeof hash_hash);
 }
 
-/* Moves a text to twice the room. Without realloc(), which leaves a copy. */
+/* Moves a text to a block of twice the size, without realloc(), which leaves a copy. */
 static char *grow(char *text, size_t *room)
 {
     char *more = insist_alloc(malloc(2 * *room));
@@ -206,8 +206,8 @@ static char *grow(char *text, size_t *room)
     return more;
 }
 
-/* Reads any file to its end, also a pipe of a shell's <(command). The caller wipes and frees the
- * text. NULL: the reason was written to standard error. */
+/* Reads any file to its end, even the pipe of a shell's <(command). The caller wipes and frees
+ * the text. NULL: the reason was written to standard error. */
 static char *read_all(int fd, const char *path, size_t *len)
 {
     enum { FIRST = 64 << 10, MAX = 256 << 20 };
@@ -300,7 +300,7 @@ struct wishes {
 
 enum { OPT_IMPORT = 256, OPT_MACHINES };
 
-/* False: wrong usage. */
+/* Reads the options. False: wrong usage. */
 static bool read_options(int argc, char **argv, struct wishes *w)
 {
     static const struct option options[] = {

@@ -13,8 +13,8 @@
 
 enum answer { ANSWER_OK, ANSWER_NONE, ANSWER_LONG, ANSWER_FAILED, ANSWER_SIGNAL };
 
-/* Reads one line from standard input, without its end, a byte at a time, because what follows the
- * line is for the next reader. signals: a signalfd that ends the wait; -1: none. */
+/* Reads one line from standard input, without its end, a byte at a time, because the bytes
+ * after the line belong to the next reader. signals: a signalfd that ends the wait; -1: none. */
 static enum answer read_line(struct password *out, int signals)
 {
     struct pollfd wait[] = {{.fd = STDIN_FILENO, .events = POLLIN},
@@ -46,15 +46,15 @@ static enum answer read_line(struct password *out, int signals)
 static int set_terminal(const struct termios *t)
 {
     int rc;
-    do /* TCSAFLUSH discards what was typed in the other mode, and the rest of a line */
+    do /* TCSAFLUSH discards the input of the other mode, and the rest of a line */
         rc = tcsetattr(STDIN_FILENO, TCSAFLUSH, t);
     while (rc != 0 && errno == EINTR);
     return rc;
 }
 
-/* Between the two calls of set_terminal every signal that stops the program is blocked and noticed
- * through a signalfd. The signalfd is not read, so the signal is still pending when the echo is
- * restored, and takes effect then. */
+/* Asks for a password once. Between the two calls of set_terminal every signal that stops the
+ * program is blocked and detected through a signalfd. The signalfd is not read, so the signal
+ * is still pending when the echo is restored, and takes effect then. */
 static enum answer ask_once(const char *prompt, struct password *out)
 {
     static const int stops[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGALRM, SIGTSTP};
@@ -88,8 +88,8 @@ static enum answer ask_once(const char *prompt, struct password *out)
     return result;
 }
 
-/* Asks again after a signal that did not end the program: SIGTSTP, after which the program is back
- * in the foreground, or an ignored one. */
+/* Asks again after a signal that did not end the program: a SIGTSTP after which the program is
+ * in the foreground again, or an ignored signal. */
 static enum answer ask(const char *prompt, struct password *out)
 {
     enum answer result;

@@ -1,4 +1,4 @@
-/* usage: what a sub-command prints about itself, and its exit codes. */
+/* usage: the help texts of the sub-commands, and their exit codes. */
 #ifndef SSTPGATE_CLI_USAGE_H
 #define SSTPGATE_CLI_USAGE_H
 
@@ -10,7 +10,7 @@ enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
 struct usage {
     const char *synopsis; /* "usage: sstpgate ...", one line for each form */
     const char *help;
-    void (*more)(FILE *out); /* prints what follows the help; NULL: nothing */
+    void (*more)(FILE *out); /* prints the text after the help; NULL: there is none */
 };
 
 /* Prints synopsis and help to standard output. Returns the exit code. */
@@ -19,7 +19,8 @@ int usage_help(const struct usage *u);
 /* Prints the synopsis to standard error. Returns EXIT_USAGE. */
 int usage_wrong(const struct usage *u);
 
-/* Returns the exit code of a command: also failed if standard output could not be written. */
+/* Returns the exit code of a command: EXIT_FAILED if it was not ok, or if standard output could
+ * not be written. */
 int usage_exit(bool ok);
 
 #endif

@@ -19,7 +19,8 @@ static bool key_written(struct config_builder *b, enum config_section in, size_t
     return config_mark_first(b->c, index, k) != NULL;
 }
 
-/* Returns whether the value is invalid. Nothing follows from the default that replaces it. */
+/* Returns whether the value of a key is invalid. If so, the default replaces it, and no other
+ * check may draw conclusions from that default. */
 static bool key_refused(struct config_builder *b, enum config_section in, size_t index,
                         const char *name)
 {
@@ -279,7 +280,8 @@ struct radius_places {
     unsigned line;
 };
 
-/* Reports addresses of `places` that are also in `others`. The same list: that are in it twice. */
+/* Reports addresses of `places` that are also in `others`. If both are the same list, reports
+ * those that it contains twice. */
 static void check_radius_pair(struct config_builder *b, const struct radius_places *places,
                               const struct radius_places *others)
 {
@@ -461,8 +463,8 @@ static void check_fallback_server(struct config_builder *b, const struct config_
     }
 }
 
-/* Reports web sites at the host and port of a VPN server: the gate does not read what it sends
- * to a web site, so SSTP would pass. */
+/* Reports web sites at the host and port of a VPN server: the gate does not check the bytes
+ * that it sends to a web site, so SSTP would pass. */
 static void check_fallbacks(struct config_builder *b)
 {
     for (size_t i = 0; i < b->c->listener_count; i++) {
@@ -472,8 +474,8 @@ static void check_fallbacks(struct config_builder *b)
     }
 }
 
-/* Collects trusted-proxies of all listeners, because bans and points belong to the gate: all
- * proxies are exempt, because the ban of a proxy would ban all clients behind it. */
+/* Collects the trusted-proxies of all listeners, because bans and points belong to the gate.
+ * All proxies are exempt, because the ban of a proxy would ban all clients behind it. */
 static void collect_proxies(struct config *c)
 {
     struct cidrs *all = &c->gate.limits.proxies;

@@ -1,4 +1,4 @@
-/* config_finish: what needs the whole file: defaults, references between sections,
+/* config_finish: the steps that need the whole file: defaults, references between sections,
  * contradictions. */
 #ifndef SSTPGATE_CONFIG_CONFIG_FINISH_H
 #define SSTPGATE_CONFIG_CONFIG_FINISH_H
@@ -13,12 +13,11 @@
 struct config_builder {
     struct config *c;
     struct config_input input;
-    bool
-        section_lost; /* a header could not be read: a section that seems missing may be that one */
+    bool section_lost; /* an unreadable header may be that of a section that seems to be missing */
     bool any_section;
-    enum config_section in; /* the section being read, and its index among those of its kind */
+    enum config_section in; /* kind of the section being read, and its index in its array */
     size_t index;
-    bool skip; /* ignore keys up to the next header */
+    bool skip; /* keys up to the next header are ignored */
 };
 
 /* Completes and checks b->c after the last line has been read. Problems go to b->input. */

@@ -1,4 +1,4 @@
-/* config_load: from a configuration file to a struct config. */
+/* config_load: reads a configuration file into a struct config. */
 #ifndef SSTPGATE_CONFIG_CONFIG_LOAD_H
 #define SSTPGATE_CONFIG_CONFIG_LOAD_H
 
@@ -10,24 +10,23 @@
 #include "config/config.h"
 
 /* Reads the file path. Writes every error, not only the first, to problems as "path:line:
- * reason\n", with a suggestion for a misspelt key, section or value. Returns NULL if path itself
- * cannot be read. Otherwise returns what could be read, to be freed with config_free(); after an
- * error it is not `sound`, and is useful only to find the problems of the files that it names.
- * Opens none of these files: config_open() opens those of rules, gate/preflight.h the others.
- * Relative paths in the file start at the directory of the file. */
+ * reason\n", with a suggestion for a misspelt key, section or value. Returns NULL if path
+ * itself cannot be read. Otherwise returns a configuration, to be freed with config_free();
+ * after an error it is incomplete and not `sound`, and is useful only to find the problems of
+ * the files that it names. Opens none of these files: config_open() opens those of rules,
+ * gate/preflight.h the others. Relative paths in the file start at the directory of the file. */
 struct config *config_load(const char *path, FILE *problems);
 
 /* The same for text in memory. path: for messages and relative paths only. */
 struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems);
 
-/* Opens what the rules of c name: files of networks, time zones, the country database. Rules
- * that name one must not be evaluated before. Returns false after a problem; each is written as
- * above. */
+/* Opens the files that the rules of c name: networks, time zones, the country database. Call it
+ * before any rule is evaluated. Returns false after a problem; each is written as above. */
 bool config_open(struct config *c, FILE *problems) MUST_CHECK;
 
-/* Returns only `admin` of the file path, to be freed, even if the rest of the file has errors:
- * so `ctl` reaches a running gate while its file is being edited. NULL: not set, or the file
- * cannot be read; problems has the reason. */
+/* Returns the value of `admin` in the file path, to be freed, even if the rest of the file has
+ * errors, so that `ctl` reaches a running gate while its file is being edited. NULL: not set,
+ * or the file cannot be read; problems has the reason. */
 char *config_find_admin(const char *path, FILE *problems);
 
 #endif

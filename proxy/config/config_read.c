@@ -11,13 +11,13 @@
 #include "base/insist.h"
 #include "base/value.h"
 
-/* libinih 55 (Debian 12) and 59 (Debian 13), found by experiment: inih asks its reader for lines
- * of 200 bytes with the NUL. Of a longer line, 55 reads the rest as another line. 59 takes a
- * line of 199 bytes without "\n" for the start of a longer line and skips the next line of the
- * reader. Both silently cut a section's name to 49 bytes, take a line with leading blanks as one
- * more value of the previous key, ignore text after "]", and report only the first line that
- * they reject. So this file passes one line at a time, trimmed and never of 199 bytes, and
- * notices when inih does not call the handler for it. */
+/* libinih 55 (Debian 12) and 59 (Debian 13), found by experiment: inih asks its reader for
+ * lines of 200 bytes with the NUL. Of a longer line, 55 reads the rest as another line. 59
+ * takes a line of 199 bytes without "\n" for the start of a longer line and skips the next line
+ * of the reader. Both silently cut a section's name to 49 bytes, take a line with leading
+ * blanks as one more value of the previous key, ignore text after "]", and report only the
+ * first line that they reject. So this file passes one line at a time, trimmed and never of 199
+ * bytes, and detects a line for which inih does not call the handler. */
 enum { NAME_MAX_INIH = 49 };
 
 /* Far larger than a file written by hand; bounds the memory for a wrong file. */
@@ -96,8 +96,8 @@ static void read_section(struct config_reading *r, struct span line)
     r->to->on_section(r->to->user, r->line, name);
 }
 
-/* Returns why inih must not get this line; NULL: it may. Comments are not passed to inih, so
- * they may be of any length. */
+/* Returns the reason why inih must not get this line; NULL: it may. Comments may have any
+ * length, because inih does not get them. */
 static const char *line_problem(struct span line, bool comment, size_t size)
 {
     if (has_control(line))
@@ -108,8 +108,8 @@ static const char *line_problem(struct span line, bool comment, size_t size)
     return NULL;
 }
 
-/* The reader for inih: a replacement of fgets(). inih gets an empty line for comments, headers
- * and lines with a problem, so that it counts the same lines. */
+/* Reads a line for inih, instead of fgets(). inih gets an empty line for comments, headers and
+ * lines with a problem, so that it counts the same lines. */
 static char *next_line(char *out, int size, void *stream)
 {
     struct config_reading *r = stream;
@@ -149,7 +149,7 @@ static bool has_comment(const char *value, char mark)
     return false;
 }
 
-/* The handler for inih. section: ignored, because read_section() has reported it. */
+/* Handles a key for inih. section: ignored, because read_section() has reported it. */
 static int on_pair(void *user, const char *section, const char *key, const char *value)
 {
     struct config_reading *r = user;

@@ -106,7 +106,7 @@ struct config_listener {
     bool v6only;
     struct config_certificate *certificate; /* at least one; the first is the default */
     size_t certificate_count;
-    bool strict_sni; /* refuse names without a certificate, no default */
+    bool strict_sni; /* refuse clients that request no name with a certificate */
     enum config_tls tls_min, tls_max;
     char *ciphers;      /* OpenSSL list for TLS 1.2 and older; NULL: the library's */
     char *ciphersuites; /* for TLS 1.3; NULL: the library's */

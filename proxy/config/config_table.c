@@ -33,7 +33,7 @@ const struct config_section_kind config_sections[SECTION_COUNT] = {
                 .size = sizeof(struct config_radius)},
 };
 
-/* The config_section functions assume this of every named section. */
+/* The config_section functions rely on this for every named section. */
 #define BEGINS_WITH_HEAD(type)                                                                     \
     _Static_assert(offsetof(struct type, name) == offsetof(struct config_head, name) &&            \
                        offsetof(struct type, line) == offsetof(struct config_head, line),          \
@@ -156,7 +156,7 @@ static const struct config_choice checks[] = {
     .in = LISTENER, .name = key, .at = offsetof(struct config_listener, field)
 #define BACKEND_KEY(key, field)                                                                    \
     .in = BACKEND, .name = key, .at = offsetof(struct config_backend, field)
-/* Values that fill several fields: their types get the whole struct. */
+/* For values that fill several fields: their types get the whole struct. */
 #define LISTENER_ALL(key) .in = LISTENER, .name = key, .at = 0
 #define BACKEND_ALL(key) .in = BACKEND, .name = key, .at = 0
 #define RADIUS_KEY(key, field)                                                                     \

@@ -14,7 +14,7 @@
 struct config_section_kind {
     const char *word;
     const char *title; /* as in the file: "[listener NAME]" */
-    bool named;        /* the file may have more than one; they are an array */
+    bool named;        /* the file may have several; an array holds them */
     size_t items;      /* offset in struct config of the section, or of the pointer to the array */
     size_t count;      /* offset in struct config of the array's length */
     size_t size;       /* of an item of the array */
@@ -33,7 +33,8 @@ extern const size_t config_key_count;
 /* Returns the row of a key. NULL: none. */
 const struct config_key *config_key_find(enum config_section in, const char *name);
 
-/* The sections of one kind; [gate] is always one. The name of [gate] is NULL. */
+/* Return the number of sections of one kind, and the struct, name and line of one of them.
+ * [gate] always exists once; its name is NULL. */
 size_t config_section_count(const struct config *c, enum config_section in);
 void *config_section_at(const struct config *c, enum config_section in, size_t index);
 const char *config_section_name(const struct config *c, enum config_section in, size_t index);

@@ -127,7 +127,7 @@ static bool print_choice(FILE *out, const struct config_key *k, const void *at)
 
 const struct config_type config_type_choice = {.parse = parse_choice, .print = print_choice};
 
-/* Like a choice, in a bool. */
+/* Reads a choice into a bool. */
 static bool parse_flag(struct config_input *in, const struct config_key *k, void *at,
                        const char *text)
 {
@@ -283,7 +283,7 @@ void config_type_put_text(void *at, const char *text)
     *field = config_type_copy(text);
 }
 
-/* Absolute, because the process may change its directory. */
+/* Makes the path absolute, because the process may change its working directory. */
 char *config_type_read_path(struct config_input *in, const struct config_key *k, const char *text)
 {
     char *path = NULL;
@@ -292,7 +292,7 @@ char *config_type_read_path(struct config_input *in, const struct config_key *k,
     if (asprintf(&path, "%s/%s", in->dir, text) < 0)
         path = NULL;
     insist_alloc(path);
-    /* Or -T would print a value that no file can hold. */
+    /* Otherwise -T would print a value that cannot be written in a file. */
     if (value_is_writable(path))
         return path;
     config_problem(

@@ -41,7 +41,7 @@ struct config_key {
     const char *help;
 };
 
-/* The file that is being read. */
+/* The file that is being read, and its state. */
 struct config_input {
     const char *path;
     const char *dir; /* absolute; the start of relative paths */
@@ -84,7 +84,7 @@ char *config_type_copy(const char *text);
 
 void config_type_print_line(FILE *out, const struct config_key *k, const char *value);
 
-/* For fields that are a char *, which owns its text, or NULL. */
+/* For fields of type char *, which own their text; NULL: not set. */
 void config_type_put_text(void *at, const char *text);
 bool config_type_print_text(FILE *out, const struct config_key *k, const void *at);
 void config_type_fini_text(void *at);

@@ -10,7 +10,7 @@
 
 static const char unix_prefix[] = "unix:";
 
-/* The field is only the path. */
+/* Reads unix:PATH; the field contains only the path. */
 static bool parse_socket(struct config_input *in, const struct config_key *k, void *at,
                          const char *text)
 {

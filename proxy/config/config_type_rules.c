@@ -56,7 +56,7 @@ static bool print_rules(FILE *out, const struct config_key *k, const void *at)
     return rules_print(at, out);
 }
 
-/* print_rules() prints them. */
+/* Prints nothing, because print_rules() prints these rules, too. */
 static bool print_with_allow(FILE *out, const struct config_key *k, const void *at)
 {
     (void)out, (void)k, (void)at;

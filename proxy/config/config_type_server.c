@@ -193,7 +193,8 @@ const struct config_type config_type_statuses = {
 
 /* ---- use-backend ---------------------------------------------------------------------------- */
 
-/* As for other values: -T must not print a value that no file can hold. */
+/* Checks, as for other values, that -T does not print a value that cannot be written in a
+ * file. */
 static bool route_fits(struct config_input *in, const struct config_key *k,
                        const struct config_listener *l, size_t i)
 {

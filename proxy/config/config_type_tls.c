@@ -38,7 +38,7 @@ static bool parse_ciphers(struct config_input *in, const struct config_key *k, v
     return true;
 }
 
-/* One name on each line, because the whole list may be longer than a line can be. */
+/* Prints one name on each line, because the whole list may be too long for a line. */
 static bool print_ciphers(FILE *out, const struct config_key *k, const void *at)
 {
     char *const *list = at;
@@ -148,7 +148,7 @@ static bool parse_ocsp_file(struct config_input *in, const struct config_key *k,
                       offsetof(struct config_certificate, ocsp_line));
 }
 
-/* print_certificates() prints it. */
+/* Prints nothing, because print_certificates() prints this key, too. */
 static bool print_with_certificate(FILE *out, const struct config_key *k, const void *at)
 {
     (void)out, (void)k, (void)at;
@@ -205,7 +205,7 @@ static void fini_pin(void *at)
 const struct config_type config_type_pin = {
     .syntax = "HEX", .parse = parse_pin, .print = print_pin, .fini = fini_pin};
 
-/* Reads one of two hashes, which the length tells apart. */
+/* Reads a SHA1 or SHA256 hash; its length distinguishes the two. */
 static bool parse_cert_hash(struct config_input *in, const struct config_key *k, void *at,
                             const char *text)
 {
