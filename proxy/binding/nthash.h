@@ -1,5 +1,5 @@
 /* nthash: from a password to NtPasswordHashHash (RFC 2759 8.3, 8.4). Used to write lines of a
- * users-file; the running gate only has the hash-hash. */
+ * users file; the running gate only has the hash-hash. */
 #ifndef SSTPGATE_BINDING_NTHASH_H
 #define SSTPGATE_BINDING_NTHASH_H
 

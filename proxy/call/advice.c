@@ -129,7 +129,7 @@ static const char *explain_tried(const struct candidates *c)
                ? "no key from RADIUS matches the client's MAC: the message was altered, or the "
                  "login "
                  "went to another RADIUS server"
-               : "no key matches the client's MAC: a stale line in the users-file, or the message "
+               : "no key matches the client's MAC: a stale line in the users file, or the message "
                  "was altered";
 }
 
@@ -150,7 +150,7 @@ static const char *explain_no_key(const struct advice *a, const struct candidate
         return "no key for this method: the backend has neither users-file nor radius";
     if (a->record->user == NULL)
         return "no key for this user: the client has sent no user name";
-    return "no key for this user: not in the users-file; sstpgate user NAME adds a line";
+    return "no key for this user: not in the users file; sstpgate user NAME adds a line";
 }
 
 static const char *explain_mac(const struct advice *a, const struct candidates *c,
@@ -160,7 +160,7 @@ static const char *explain_mac(const struct advice *a, const struct candidates *
         return "the client's MAC was made with zeros: the client does not know the key of this "
                "login; zero-key = eap accepts this inside EAP";
     if (mac->stale != 0)
-        return "the user's line in the users-file is stale; sstpgate user NAME makes a new line";
+        return "the user's line in the users file is stale; sstpgate user NAME makes a new line";
     if (c->tried.users_file + c->tried.radius > 0)
         return explain_tried(c);
     return explain_no_key(a, c, ppp);

@@ -26,7 +26,7 @@ static const struct usage usage = {
         "       sstpgate user -f USERS --delete NAME\n"
         "       sstpgate user [-f USERS] --import chap-secrets|smbpasswd [--machines] FILE\n",
     .help =
-        "Asks for the password of NAME and writes the line for the users-file of a backend to\n"
+        "Asks for the password of NAME and writes the line for the users file of a backend to\n"
         "USERS, replacing an existing line of NAME; without -f, to standard output.\n"
         "\n"
         "NAME is the user name as the VPN client sends it: name, DOMAIN\\name or name@realm. A\n"
@@ -34,7 +34,7 @@ static const struct usage usage = {
         "must be typed twice and is not echoed; otherwise it is the first line of standard\n"
         "input (UTF-8).\n"
         "\n"
-        "  -f, --file USERS  the users-file, created with mode 0600 if it does not exist. It is\n"
+        "  -f, --file USERS  the users file, created with mode 0600 if it does not exist. It is\n"
         "                    replaced atomically and keeps its owner, mode, comments and order. A\n"
         "                    running gate reloads it automatically\n"
         "  -D, --delete      remove the line of NAME\n"

@@ -18,7 +18,7 @@ enum {
     RECORD_OVER = 17, /* TLS 1.3: the tag and the type behind the octets of a record */
 };
 
-/* The users-file that the driver gives to a gate has this line: bench:0102…10 */
+/* The users file that the driver gives to a gate has this line: bench:0102…10 */
 static const uint8_t hash_hash[HLAK_HASH_HASH] = {1, 2,  3,  4,  5,  6,  7,  8,
                                                   9, 10, 11, 12, 13, 14, 15, 16};
 

@@ -117,7 +117,7 @@ def test_name_with_two_lines(bench, users):
 
 NO_KEY = {
     "no-users-file": (dict(), {"users-file": None}, "neither users-file nor radius"),
-    "not-in-it": (dict(user="mallory"), {}, "not in the users-file"),
+    "not-in-it": (dict(user="mallory"), {}, "not in the users file"),
     "zeros": (dict(zero_key=True), {}, "made with zeros"),
     "altered": (dict(tamper="mac"), {}, "was altered"),
     "altered-pap": (dict(tamper="mac", auth=("pap",)), {}, "has no key"),

@@ -1,5 +1,5 @@
 """The gate as RADIUS proxy between a scripted VPN server and FreeRADIUS, which provides the keys of a
-call for every method; the gate has no users-file."""
+call for every method; the gate has no users file."""
 
 import contextlib
 import pathlib

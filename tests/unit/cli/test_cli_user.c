@@ -194,7 +194,7 @@ static void help_and_options(void **state)
     for (size_t i = 0; i < sizeof asks / sizeof asks[0]; i++) {
         run(&r, asks[i], "", 0);
         assert_int_equal(r.status, 0);
-        assert_non_null(strstr(r.out, "users-file"));
+        assert_non_null(strstr(r.out, "users file"));
         assert_non_null(strstr(r.out, "MS-CHAPv2"));
         assert_non_null(strstr(r.out, "impersonate the server"));
         assert_string_equal(r.err, "");
