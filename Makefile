@@ -1,8 +1,8 @@
 # make            the program: build/release/sstpgate
 # make check      every test; make demo: a verified tunnel, shown; make help: the rest
 #
-# A variant has a folder of its own: build/VARIANT. asan (AddressSanitizer and UBSan), ubsan and tsan
-# are the same sources and the same tests with another set of flags.
+# Each variant has its own directory: build/VARIANT. asan (AddressSanitizer and UBSan), ubsan and tsan
+# are the same sources and the same tests with other flags.
 
 VARIANT ?= release
 CC ?= gcc
@@ -14,7 +14,7 @@ VERSION := 0.1.0
 
 B := build/$(VARIANT)
 Q := $(if $(V),,@)
-# For a make inside of make: without "Nothing to be done".
+# For a make inside of make: suppresses "Nothing to be done".
 quiet := --no-print-directory $(if $(V),,-s)
 say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)')
 PKG_CONFIG ?= pkg-config
@@ -32,7 +32,8 @@ HARDEN_LD := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 OPT := -O2 -g
 
 SAN :=
-# Both at once, which costs less than the tests of two builds. ubsan alone is faster, for a developer.
+# asan has both at once, because the tests of one build take less time than those of two. ubsan alone is
+# faster, for a developer.
 ifeq ($(VARIANT),asan)
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 endif
@@ -60,14 +61,14 @@ LIB := $(B)/libgate.a
 UNIT := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c tests/unit/*/test_*.c))
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY := $(FUZZ:%=$(B)/replay/%)
-# tests/bench/: the load generator is made of several files, netset.c is a program of its own.
+# tests/bench/: the load generator has several files; netset.c is a separate program.
 LOAD_OBJ := $(patsubst %,$(B)/tests/bench/%.o,load end flood floor)
 
 .DELETE_ON_ERROR:
 .PHONY: all
 all: $(B)/sstpgate
 
-# Without the libraries there is nothing to build: say what to do instead of a page of errors.
+# Without the libraries nothing can be built: a message says what to do, instead of a page of errors.
 ifeq ($(filter clean help deps% need% demo% bench check asan ubsan tsan integration instructions interop format%,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null && echo yes),yes)
 $(error pkg-config, OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12, 13) or install them)
@@ -78,7 +79,7 @@ $(B)/sstpgate: $(OBJ) $(B)/objects
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(OBJ) $(LIBS)
 
-# wire and binding take octets from strangers: no silent conversion there.
+# wire and binding parse bytes of unauthenticated peers: implicit conversions are warnings there.
 $(B)/proxy/wire/%.o $(B)/proxy/binding/%.o: WARN += $(WARN_STRICT)
 
 $(B)/tests/unit/%.o: CPPFLAGS_ALL += -Itests/unit
@@ -87,7 +88,7 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-# $(call record,TEXT): writes a file that gets a new time only if the text is another one than before.
+# $(call record,TEXT): writes TEXT to the target, whose time changes only if the text has changed.
 record = @mkdir -p $(@D); echo '$1' | cmp -s - $@ || echo '$1' >$@
 
 # The directory of the configuration is compiled in.
@@ -96,9 +97,10 @@ $(B)/sysconfdir: FORCE
 .PHONY: FORCE
 $(B)/proxy/main.o: $(B)/sysconfdir
 
-# All of the program but main(), for the tests and the load generator. A thin archive: it has the names of
-# the objects, so a changed object costs nothing. It is written from scratch (q would append, r would keep
-# an object whose source is gone, and of two objects with the same name in two rooms only one).
+# The program without main(), for the tests and the load generator. The archive is thin: it contains the
+# names of the objects, so a changed object does not change it. It is deleted first, because q appends, and
+# because r would keep objects of removed sources, and only one of two objects with the same name in two
+# rooms.
 $(LIB): $(LIB_OBJ) $(B)/objects
 	@rm -f $@
 	$(Q)ar qcsTD $@ $(LIB_OBJ)
@@ -106,25 +108,26 @@ $(LIB): $(LIB_OBJ) $(B)/objects
 $(B)/objects: FORCE
 	$(call record,$(LIB_OBJ))
 
-# $(call link,LIBRARIES): links the objects of a test with what it needs of the archive. The linker tells
-# which members those are (-t -t), and the test is linked again only when one of them changes. $@.d says so.
+# $(call link,LIBRARIES): links the objects of a test with the members of the archive that it needs. The
+# linker lists these members (-t -t), and $@.d makes the test depend on them, so that it is linked again
+# only when one of them changes.
 define link
 $(call say,LD,$@)
 @mkdir -p $(@D)
 $(Q)$(CC) $(LDFLAGS_ALL) $(addprefix -Wl$(comma)--wrap=,$(WRAP_$(@F))) -o $@ $(filter $(B)/tests/%.o,$^) $(LIB) \
 	$(LIBS) $1 -Wl,-t,-t >$@.trace
 @sed -n 's,^$(B)/proxy/.*\.o$$,$@: &\n&:,p' $@.trace >$@.d && rm $@.trace
-@[ -s $@.d ] || echo '$@: $(LIB)' >$@.d # another linker that tells it otherwise
+@[ -s $@.d ] || echo '$@: $(LIB)' >$@.d # a linker with another format of this list
 endef
 comma := ,
 
 # WRAP_TEST: functions of libraries that the test of this name replaces. test_stream makes each of these
-# calls to libuv fail once, test_turns has sockets that are never empty, the resolver of test_dial is slow.
+# calls to libuv fail once, test_turns simulates sockets that always have data, test_dial a slow resolver.
 WRAP_test_stream := uv_tcp_init uv_accept uv_tcp_getpeername uv_tcp_connect uv_read_start uv_try_write \
 	uv_write uv_shutdown uv_tcp_close_reset uv_tcp_open uv_listen
 WRAP_test_turns := recv
 WRAP_test_dial := pthread_create getaddrinfo freeaddrinfo
-# test_relay has socket pairs in the place of TCP.
+# test_relay uses socket pairs instead of TCP.
 WRAP_test_relay := uv_accept uv_tcp_connect uv_tcp_getpeername uv_tcp_getsockname
 # The tests of a call without a network: streams, the clocks and the site are fakes (call_fixture.h).
 WRAP_test_call := $(addprefix stream_,init accept local start expect secure early waits write pause resume \
@@ -139,11 +142,11 @@ CMOCKA = $(eval CMOCKA := $(shell $(PKG_CONFIG) --libs cmocka))$(CMOCKA)
 $(B)/unit/%: $(B)/tests/unit/%.o $(B)/objects | $(LIB)
 	$(call link,$(CMOCKA))
 
-# A fuzz target with a main() that feeds it files: replays a corpus without a fuzzer.
+# A fuzz target with a main() that passes files to it: replays a corpus without a fuzzer.
 $(B)/replay/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(B)/objects | $(LIB)
 	$(call link)
 
-# The servers that the observer is compared with.
+# The models of servers that ppp_servers compares the PPP observer with.
 $(B)/replay/ppp_servers: $(B)/tests/fuzz/server_models.o
 build/fuzz/ppp_servers: tests/fuzz/server_models.c
 
@@ -191,7 +194,7 @@ deps:
 deps-demo deps-check deps-bench: deps-%:
 	@tests/deps install $*
 
-# What a target needs: says what is missing and how to get it; root gets it at once.
+# Lists the missing packages of a target and the command that installs them; for root, installs them.
 .PHONY: need-demo need-check need-bench
 need-demo need-check need-bench: need-%:
 	@tests/deps missing $* || { [ $$(id -u) = 0 ] && $(MAKE) $(quiet) deps-$*; }
@@ -227,7 +230,7 @@ install: $(B)/sstpgate
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/sstpgate
 	install -m 0755 $(B)/sstpgate $(DESTDIR)$(SBINDIR)/sstpgate
 	install -m 0644 conf/sstpgate.conf $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example
-	@# sstpgate.conf.5 is made by the program, which cannot run here when it is for another machine
+	@# the program makes sstpgate.conf.5, and cannot run here if it was built for another machine
 	-@$(MAKE) $(quiet) -k man
 	for page in $(MAN); do [ ! -f $$page ] || \
 		install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page || exit; done
@@ -266,10 +269,10 @@ help:
 	@echo 'make deps       the packages to build; deps-demo, deps-check, deps-bench: those of the other targets'
 	@echo 'make demo       a verified tunnel through the gate, shown; make demo-stop ends it'
 	@echo 'make check      every test; make unit|replay|integration|interop: a part of them'
-	@echo '                make unit runs what changed since it passed; ALL=1 runs all'
+	@echo '                make unit runs tests that changed since they passed; ALL=1 runs all'
 	@echo 'make asan tsan  the same tests under AddressSanitizer and UBSan, and ThreadSanitizer; make ubsan: UBSan alone'
-	@echo 'make format     clang-format; make format-check lint: what make check wants of the sources'
-	@echo 'make bench      what the gate costs, beside haproxy, nginx and stunnel: tests/bench/README.md'
+	@echo 'make format     clang-format; make format-check lint: the checks of the sources in make check'
+	@echo 'make bench      the cost of the gate, compared with haproxy, nginx and stunnel: tests/bench/README.md'
 	@echo 'make fuzz-NAME  fuzz one parser ($(FUZZ)) for SECONDS=600'
 	@echo 'make man        the manual pages, in build/VARIANT/man'
 	@echo 'make install    to DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc'

@@ -9,7 +9,7 @@ cd "${1:-$(dirname "$0")/..}"
 # Percent of the lines of proxy/ that one room may have.
 share=15
 
-# Room, and what it may include besides itself and libraries: rooms, or single files of rooms.
+# Room, and the rooms, or single files of rooms, that it may include besides itself and libraries.
 rooms='
 main     gate cli config base policy/country.h
 cli      gate/admin.h config users tls binding base
@@ -43,7 +43,7 @@ wire     stdbool.h stddef.h stdint.h string.h limits.h
 binding  stdbool.h stddef.h stdint.h string.h limits.h stdlib.h
 '
 
-# Function that must not be called, the room in which it must not (*: any), and the reason.
+# Forbidden function, the room where it is forbidden (*: all), and the reason.
 calls='
 sprintf         *        use snprintf, which takes the size
 vsprintf        *        use vsnprintf, which takes the size
@@ -152,7 +152,7 @@ function find_edges(file, header,    n, i, list) {
 	}
 }
 
-# Follows what a file uses, and reports each way back to a file on the path.
+# Follows the includes of a file, and reports each way back to a file on the path.
 function walk(file, path,    n, i, list, circle) {
 	if (state[file] == "open") {
 		circle = substr(path, index(path " ", " " file " ") + 1)
