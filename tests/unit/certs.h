@@ -1,5 +1,5 @@
-/* certs: keys and certificates for tests, generated with libcrypto at run time, in a directory that
- * certs_fini() removes. To be included after cmocka.h. */
+/* certs: keys and certificates for tests, generated with libcrypto at run time, in a directory
+ * that certs_fini() removes. Include it after cmocka.h. */
 #ifndef SSTPGATE_TESTS_CERTS_H
 #define SSTPGATE_TESTS_CERTS_H
 

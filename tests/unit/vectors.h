@@ -1,6 +1,5 @@
 /* vectors: reads tests/vectors/NAME.txt. The head of each file describes the format. A test
- * that cannot read its vectors, or asks for a missing key, fails. To be included after
- * cmocka.h. */
+ * that cannot read its vectors, or asks for a missing key, fails. Include it after cmocka.h. */
 #ifndef SSTPGATE_TESTS_VECTORS_H
 #define SSTPGATE_TESTS_VECTORS_H
 

@@ -1,5 +1,5 @@
 /* wire_octets: octets for the tests of proxy/wire, from hex or text, in blocks of exactly their
- * size so that a sanitizer detects a read past the end. To be included after cmocka.h. */
+ * size so that a sanitizer detects a read past the end. Include it after cmocka.h. */
 #ifndef SSTPGATE_TESTS_WIRE_OCTETS_H
 #define SSTPGATE_TESTS_WIRE_OCTETS_H
 

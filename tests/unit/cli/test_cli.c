@@ -29,7 +29,7 @@ static void each_word_has_its_function(void **state)
     }
 }
 
-/* Then main() takes the word for an option, or complains about it. */
+/* For such a word main() reads options, or reports the word. */
 static void other_words_are_no_commands(void **state)
 {
     static const char *const words[] = {"", "-c", "--help", "use", "users", "USER", "ctl "};

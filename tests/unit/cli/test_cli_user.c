@@ -71,8 +71,8 @@ static void run(struct run *r, const char *const *args, const char *input, size_
         child(args, in[0], out[1], err[1]);
     close(out[1]);
     close(err[1]);
-    /* The pipe has room for it. The child may have ended by now, which is no error as long as this
-     * process has the reading end open, too. */
+    /* The pipe has room for the input. If the child has ended, the write still succeeds,
+     * because this process has the reading end open, too. */
     assert_int_equal(write(in[1], input, n), n);
     close(in[0]);
     close(in[1]);
@@ -396,7 +396,7 @@ static int folder_remove(void **state)
 /* --- on a terminal --- */
 
 struct terminal {
-    int master, slave; /* kept open, so that its modes can be read after the child's end */
+    int master, slave; /* slave: kept open, so that its modes can be read after the child's end */
     int out;           /* the child's standard output */
     pid_t pid;
     struct termios before;
@@ -503,8 +503,8 @@ static void two_that_differ(void **state)
     assert_non_null(strstr(last, "passwords differ"));
 }
 
-/* Signals that end the program end it, and the echo is back. Ctrl-C as the terminal sends it, and
- * one from elsewhere. */
+/* Signals that end the program end it, after the echo is restored: Ctrl-C from the terminal,
+ * and a signal from another process. */
 static void signals_restore_the_echo(void **state)
 {
     (void)state;

@@ -71,8 +71,8 @@ MAYBE_UNUSED static struct config *parse_good(const char *text)
 }
 
 /* Returns a file with lines added to its section of this kind: g, l, b, r; u: a backend without
- * verify; p: a backend with tls = no. They start on line 2 in [gate], 5 in [listener], 8 after
- * u, and 9 in the other backends. */
+ * verify; p: a backend with tls = no. The added lines start on line 2 in [gate], 5 in
+ * [listener], 8 after u, and 9 in the other backends. */
 MAYBE_UNUSED static char *file_with(char section, const char *lines)
 {
     char *text = NULL;

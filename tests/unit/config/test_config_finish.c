@@ -27,7 +27,7 @@ static void a_backend_has_so_many_servers(void **state)
         size_t n = 0;
         FILE *f = open_memstream(&text, &n);
         assert_non_null(f);
-        fputs(MINIMAL, f); /* it has one */
+        fputs(MINIMAL, f); /* contains the first server */
         for (int i = 1; i < BACKENDS_SERVERS_MAX + over; i++)
             fprintf(f, "server = s%d\n", i);
         fclose(f);

@@ -49,7 +49,7 @@ static void what_cannot_be_read_is_named(void **state)
     free(problems);
 }
 
-/* The socket of a running gate is found, even if its file has errors. */
+/* The socket of a running gate is found, even if its configuration has errors. */
 static void admin_is_found(void **state)
 {
     (void)state;

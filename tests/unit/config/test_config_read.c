@@ -12,7 +12,7 @@
 
 #include "config/config_fixture.h"
 
-/* What libinih would cut, join or skip silently. */
+/* Lines that libinih would cut, join or skip silently are reported. */
 static void what_inih_hides_is_found(void **state)
 {
     (void)state;
@@ -26,7 +26,7 @@ static void what_inih_hides_is_found(void **state)
         size_t len; /* 0: all of it */
         const char *problems;
     } table[] = {
-        /* 198 bytes are a line, blanks and line ends not counted; 199 are not */
+        /* a line may have 198 bytes, blanks and line ends not counted, but not 199 */
         {MINIMAL "users-file = /" X50 X50 "x ;" X50 X10 X10 X10 "x\r\n", 0, ""},
         {MINIMAL "  users-file = /" X50 X50 "x ;" X50 X10 X10 X10 "x\t \n", 0, ""},
         {MINIMAL "users-file = /" X50 X50 "x ;" X50 X10 X10 X10 "xx\n", 0, "7" LONG_LINE},
@@ -48,7 +48,7 @@ static void what_inih_hides_is_found(void **state)
         /* no continuation lines: blanks before a key are ignored */
         {"[gate]\n  workers = 1\n\tlog-level = debug\n  " MINIMAL, 0, ""},
         {"[gate]\nworkers = 1\n  2\n" MINIMAL, 0, "3" EXPECTED},
-        /* lines that are neither */
+        /* lines that are neither a key nor a section */
         {MINIMAL "users-file\n", 0, "7" EXPECTED},
         {MINIMAL "= x\n", 0, "7" EXPECTED},
         {MINIMAL "server 127.0.0.1:443\n", 0, "7" EXPECTED},

@@ -64,7 +64,7 @@ static void every_key_is_documented_and_tested(void **state)
         assert_true(strlen(help) > 10 && help[strlen(help) - 1] == '.');
         assert_true(strncmp(fallback, "default: ", 9) == 0 ||
                     strncmp(fallback, "required", 8) == 0);
-        /* Its parser is tested, with a good value at least. */
+        /* A case tests its parser with a good value. */
         char *line = NULL, *expected = NULL;
         assert_true(asprintf(&line, "%s =", name) > 0);
         char *text = file_with(section, line), *problems = problems_of(text, strlen(text));

@@ -1,4 +1,4 @@
-/* Answers to command lines, without sockets; integration/test_admin.py tests these. */
+/* Answers to command lines, without sockets; integration/test_admin.py tests the sockets. */
 #include "gate/admin.h"
 
 #include <setjmp.h>
@@ -88,7 +88,7 @@ static char *answer(const char *line, size_t len)
     size_t n;
     FILE *out = open_memstream(&text, &n);
     assert_non_null(out);
-    /* a copy of just its size, so that a read past the end is found */
+    /* a copy of exactly this size, so that a sanitizer detects a read past the end */
     char *copy = malloc(len == 0 ? 1 : len);
     assert_non_null(copy);
     memcpy(copy, line, len);

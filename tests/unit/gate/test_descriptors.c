@@ -43,7 +43,7 @@ static void a_call_needs_two(void **state)
     assert_int_equal(descriptors_calls(1024, 24), 500);
     assert_int_equal(descriptors_calls(1025, 24), 500);
     assert_int_equal(descriptors_calls(28, 24), 2);
-    /* never 0: a gate without a single call would be of no use */
+    /* never 0, because a gate without a single call would be useless */
     assert_int_equal(descriptors_calls(26, 24), 1);
     assert_int_equal(descriptors_calls(3, 24), 1);
     assert_int_equal(descriptors_calls(0, 24), 1);

@@ -40,7 +40,7 @@ static int teardown(void **state)
 
 #define HASH "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
-/* Lines 1 to 3 are [listener l], its address and its certificate. */
+/* Writes a configuration. Lines 1 to 3 are [listener l], its address and its certificate. */
 static void write_config(const char *listener, const char *backend)
 {
     FILE *f = fopen(path, "w");
@@ -127,7 +127,7 @@ static void expiry(const struct site *site, int hours, char warnings[512], char 
     free(text[1]);
 }
 
-/* steps changes at 30, 7 and 1 days, and not from one look to the next. */
+/* steps changes at 30, 7 and 1 days, and not between two checks in the same step. */
 static void an_end_that_is_near_is_a_warning_in_steps(void **state)
 {
     static const int hours[] = {24 * 40, 24 * 29, 24 * 20, 24 * 6, 24 * 5, 12, 6};

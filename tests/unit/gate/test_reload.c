@@ -69,7 +69,7 @@ static void the_same_text_is_no_change(void **state)
     assert_fixed(&was, &is, "a change of admin requires a restart\n");
 }
 
-/* A reload may change these. */
+/* A reload may change these settings. */
 static void other_settings_are_not_listed(void **state)
 {
     const struct config_gate was = {.log = stderr_name, .max_tunnels = 100};

@@ -1,5 +1,5 @@
-/* Which sockets a reload keeps, on loopback. integration/test_activation.py has the sockets of a
- * service manager. */
+/* The sockets that a reload keeps, on loopback. integration/test_activation.py has the sockets
+ * of a service manager. */
 #include "gate/sockets.h"
 
 #include <setjmp.h>
@@ -48,7 +48,8 @@ static void configure(size_t count, const char *const addresses[])
     g.listener.listen_count = count;
 }
 
-/* What the workers do at a commit: they own the descriptors then, and close them here. */
+/* Does the part of the workers at a commit: they own the descriptors then, and close them
+ * here. */
 static void commit(void)
 {
     for (size_t i = 0; i < g.next.count; i++) {
@@ -104,7 +105,7 @@ static void an_address_that_stays_keeps_its_socket(void **state)
     assert_true(addr_equal(&g.next.item[1].bound, &bound));
 }
 
-/* Each of them keeps one, and none is kept twice. */
+/* Each address keeps one socket, and no socket is kept twice. */
 static void the_same_address_several_times(void **state)
 {
     (void)state;
@@ -145,7 +146,7 @@ static void another_interface_or_v6only_is_another_socket(void **state)
     assert_int_equal(g.next.item[0].id, id);
 }
 
-/* An id names a socket to the workers, so a later one never has it. */
+/* The workers know a socket by its id, so no later socket gets the same id. */
 static void an_id_is_used_once(void **state)
 {
     size_t latest = 0;
@@ -163,7 +164,8 @@ static void an_id_is_used_once(void **state)
 static void nothing_stays_open_after_a_failure(void **state)
 {
     (void)state;
-    configure(2, (const char *const[]){"127.0.0.1:0", "192.0.2.1:1"}); /* not an address here */
+    configure(2, (const char *const[]){"127.0.0.1:0",
+                                       "192.0.2.1:1"}); /* not an address of this machine */
     char *text = NULL;
     size_t n;
     FILE *problems = open_memstream(&text, &n);

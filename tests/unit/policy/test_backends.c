@@ -74,7 +74,7 @@ static const struct course {
     /* a server that is down is tried last, and by one call each down-time */
     {BACKENDS_FIRST, false, "1 1", "!a!a!acnn", "ba."},
     {BACKENDS_FIRST, false, "1 1", "!a!a!aCTcCCTC", "babba"},
-    /* that call finds it still down, or up again */
+    /* that call fails again, or finds the server up */
     {BACKENDS_FIRST, false, "1 1", "!a!a!aTC!aCC", "abb"},
     {BACKENDS_FIRST, false, "1 1", "!a!a!aTC+aCC", "aaa"},
     /* a single server is never skipped */
@@ -313,7 +313,7 @@ static void test_source_stays(void **state)
     places(g, after);
     assert_memory_equal(before, after, CLIENTS);
 
-    /* One server is removed: only its own clients change, and they spread over all others. */
+    /* When one server is down, only its own clients move, and they spread over all others. */
     for (int i = 0; i < FALL; i++)
         backends_report(g, 1, false, "", START);
     unsigned got[5] = {0};
@@ -329,7 +329,7 @@ static void test_source_stays(void **state)
         if (i != 1)
             near(got[i], CLIENTS / 5 / 4, 30);
 
-    /* It is added again, and gets the same clients. */
+    /* When it is up again, it gets the same clients. */
     backends_report(g, 1, true, "", START);
     places(g, after);
     assert_memory_equal(before, after, CLIENTS);
@@ -378,7 +378,8 @@ static void test_source_is_fixed(void **state)
     backends_leave(g);
 }
 
-/* ---- what is known, and who shares it ------------------------------------------------------- */
+/* ---- the state of servers, and its sharing
+ * -------------------------------------------------- */
 
 static void test_state(void **state)
 {
@@ -549,7 +550,7 @@ static void crowd(struct crowd *c, void *(*fn)(void *))
         assert_int_equal(pthread_join(thread[i], NULL), 0);
 }
 
-/* Turns are exact, whichever thread takes them. */
+/* The shares of roundrobin are exact with several threads, too. */
 static void test_threads_choose(void **state)
 {
     (void)state;

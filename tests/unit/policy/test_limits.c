@@ -131,7 +131,7 @@ static void per_address(void **state)
         {ENTER, 0, "2001:db8:0:2::1", LIMITS_OK, 0},
         /* the bytes of 192.0.2.1, another family */
         {ENTER, 0, "c000:201::", LIMITS_OK, 0},
-        {LEAVE, 0, "2001:db8:0:1::7", 0, 0}, /* any address of the prefix */
+        {LEAVE, 0, "2001:db8:0:1::7", 0, 0}, /* by any address of the prefix */
         {ENTER, 0, "2001:db8:0:1:8000::", LIMITS_OK, 0},
         {END, 0, NULL, 0, 0},
     };
@@ -197,7 +197,7 @@ static void rate_in_all(void **state)
     play(&c, steps);
 }
 
-/* For any N, exactly N at once. */
+/* A rate of N admits exactly N at once, for any N. */
 static void rate_is_exact(void **state)
 {
     static const uint32_t counts[] = {1, 2, 7, 999, 30011};
@@ -386,7 +386,8 @@ static void points_grow_old(void **state)
     (void)state;
     play(&c, within);
     play(&c, late);
-    /* A point every two minutes for ever: five within ban-reset, and never a ban. */
+    /* With a point every two minutes, only five are within ban-reset, so there is never a
+     * ban. */
     for (unsigned i = 0; i < 1000; i++)
         slow[i] = (struct step){POINTS, i * 2 * MINUTE, "192.0.2.1", 1, false};
     c.ban_points = 7;
@@ -556,7 +557,7 @@ static void forgotten(void **state)
     assert_counts(l, 1, 1, 0, 0);
     limits_sweep(l, START + 10 * MINUTE * 9 / 8); /* the points of .2 */
     assert_counts(l, 1, 0, 0, 0);
-    leave(l, "192.0.2.4"); /* its rate has expired, which only the next sweep notices */
+    leave(l, "192.0.2.4"); /* its rate has expired; the next sweep removes it */
     assert_counts(l, 0, 1, 0, 0);
     limits_sweep(l, START + 10 * MINUTE * 9 / 8);
     assert_counts(l, 0, 0, 0, 0);

@@ -110,7 +110,7 @@ static void the_oldest_of_a_full_list_is_forgotten(void **state)
     limits_prefixes_fini(&all);
 }
 
-/* The oldest ban ends for a new one, but the tunnels of its prefix stay counted. */
+/* A new ban replaces the oldest one, but the tunnels of that prefix stay counted. */
 static void a_full_list_of_bans_keeps_tunnels(void **state)
 {
     (void)state;

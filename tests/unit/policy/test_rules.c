@@ -173,7 +173,7 @@ static void policies(void **state)
     globfree(&found);
 }
 
-/* After a verdict, more facts change nothing. */
+/* More facts never change a verdict. */
 static void later_facts_change_no_verdict(void **state)
 {
     (void)state;
@@ -262,8 +262,8 @@ static void patterns(void **state)
     }
 }
 
-/* A deny rule matches each reading of a name by some server: SoftEther takes HUB\alice@foo for
- * alice@foo, FreeRADIUS removes one realm or more. */
+/* A deny rule matches every user for whom some server may take the name: SoftEther takes
+ * HUB\alice@foo for alice@foo, FreeRADIUS removes one realm or more. */
 static void a_denial_holds_for_every_reading(void **state)
 {
     static const struct {

@@ -19,7 +19,8 @@ static int64_t utc(const char *text)
     return timegm(&tm);
 }
 
-/* A TZif file of version 2 in memory: an offset, changes, and a rule for the time after them. */
+/* A TZif file of version 2 in memory: an offset, changes, and a rule for the time after the
+ * changes. */
 struct image {
     uint8_t octets[1024];
     size_t len;

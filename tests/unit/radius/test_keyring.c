@@ -14,7 +14,7 @@
 
 enum { START = 1000000 };
 
-/* mark: the bytes of a proof; "#" and a name for a chain; "" for PAP. */
+/* Returns a login. mark: the bytes of a proof; "#" and a name for a chain; "" for PAP. */
 static struct keyring_login login(const struct keyring *k, const char *user, const char *mark)
 {
     struct keyring_login l = {.user = span_str(user)};
@@ -25,7 +25,7 @@ static struct keyring_login login(const struct keyring *k, const char *user, con
     return l;
 }
 
-/* A key with this number as its first byte. */
+/* Returns a key with this number as its first byte. */
 static struct hlak key(uint8_t n)
 {
     return (struct hlak){.kind = HLAK_RADIUS, .key = {n}};
@@ -84,7 +84,7 @@ static void whose_key(void **state)
         {"alice", RESPONSE_1, "bob", RESPONSE_1, true}, /* the server has changed the name */
         {"", RESPONSE_1, "alice", RESPONSE_1, true},
         {"alice", RESPONSE_1, "", RESPONSE_1, true},
-        {"alice", RESPONSE_1, "alice", RESPONSE_2, false}, /* another call of hers */
+        {"alice", RESPONSE_1, "alice", RESPONSE_2, false}, /* another call of alice */
         /* bob logs in with alice's name outside of EAP-TTLS; the last answer is a short one */
         {"alice", "#of bob", "alice", RESPONSE_1, false},
         {"alice", RESPONSE_1, "alice", "#of bob", false},
@@ -159,7 +159,7 @@ static struct keyring_marks follow(const struct keyring *k, const char *const *p
 
 enum { PACKETS_MAX = 8 };
 
-/* Whether two sides that have seen these packets recognize the same login. */
+/* Tests whether two sides that have seen these packets recognize the same login. */
 static void chains(void **state)
 {
     static const struct {
@@ -217,7 +217,7 @@ static void chains(void **state)
     }
 }
 
-/* The NT-Response inside EAP-MSCHAPv2 is the proof that MS-CHAPv2 has. */
+/* The NT-Response inside EAP-MSCHAPv2 is the same proof as in MS-CHAPv2. */
 static void proofs_in_eap(void **state)
 {
     static const struct {
@@ -263,7 +263,7 @@ static void marks_are_of_one_keyring(void **state)
     keyring_free(b);
 }
 
-/* ---- what is kept, and for how long ---- */
+/* ---- limits and expiry ---- */
 
 static void no_more_than_asked_for(void **state)
 {
@@ -333,7 +333,8 @@ static void too_old(void **state)
     (void)state;
     put(k, "home", "alice", RESPONSE_1, 1, START);
     put(k, "home", "bob", RESPONSE_1, 2, START + 1);
-    assert_string_equal(find(k, "home", "alice", RESPONSE_1, START - 5), "2 1"); /* another clock */
+    assert_string_equal(find(k, "home", "alice", RESPONSE_1, START - 5),
+                        "2 1"); /* by the clock of another thread */
     assert_string_equal(find(k, "home", "alice", RESPONSE_1, START + KEYRING_MS), "2 1");
     assert_string_equal(find(k, "home", "alice", RESPONSE_1, START + KEYRING_MS + 1), "2");
     keyring_sweep(k, START + KEYRING_MS + 2);
@@ -398,8 +399,8 @@ static void by_proof_or_user(void **state)
     keyring_free(k);
 }
 
-/* All logins by EAP begin alike, so the first packet is recognized by the name; later ones by the
- * chain. */
+/* All EAP logins begin with the same chain, so the name identifies the first packet; the chain
+ * identifies later ones. */
 static void by_chain(void **state)
 {
     static const char *const begun[] = {IDENTITY, NULL}, *const followed[] = {IDENTITY, CHALLENGE,
@@ -463,7 +464,7 @@ static void from_two_places(void **state)
     keyring_free(k);
 }
 
-/* Repetitions of one login replace no other note, and keep its own. */
+/* Repetitions of one login replace no note of another login, and its own note stays. */
 static void repeated(void **state)
 {
     struct keyring *k = keyring_new();
@@ -507,7 +508,7 @@ enum { THREADS = 4, TURNS = 1000 };
 
 struct told {
     struct keyring *k;
-    unsigned times; /* by the one thread that puts */
+    unsigned times; /* counted by the one thread that puts */
 };
 
 /* The callback may call the keyring, because no lock is held. */

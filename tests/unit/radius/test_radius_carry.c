@@ -28,7 +28,7 @@ static struct radius_packet parsed(const struct radius_out *o)
     return p;
 }
 
-/* Makes a signed packet: of the client, or of the server if request (its authenticator) is not
+/* Builds a signed packet: of the client, or of the server if request (its authenticator) is not
  * NULL. */
 static struct radius_packet make(struct radius_out *o, uint8_t code, const char *hex,
                                  const uint8_t *request, struct span secret)
@@ -143,7 +143,7 @@ static void caller(void **state)
     }
 }
 
-/* With the added attributes it has more than 4096 bytes. */
+/* With the added attributes the packet would have more than 4096 bytes. */
 static void too_long(void **state)
 {
     (void)state;

@@ -31,7 +31,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* hex: the attributes. The packet stays valid until the next call with the same o. */
+/* Builds a packet. hex: the attributes. It stays valid until the next call with the same o. */
 static struct radius_packet make(struct radius_out *o, uint8_t code, const char *hex)
 {
     struct span attributes = octets_hex(hex);

@@ -40,8 +40,8 @@ static void remembers(void **state)
     radius_memory_fini(&m);
 }
 
-/* In a full set the oldest entry is replaced. An entry that is put again is the newest one; a
- * removed entry leaves its room. */
+/* In a full set the oldest entry is replaced. An entry that is put again becomes the newest
+ * one; a removed entry leaves room for another. */
 static void the_oldest_makes_room(void **state)
 {
     (void)state;

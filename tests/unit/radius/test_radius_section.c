@@ -33,15 +33,16 @@ static struct {
     struct worker w;
     struct keyring *keyring;
     struct radius_section *section;
-    struct udp listening; /* where the client's requests arrive */
+    struct udp listening; /* socket of the section for the client's requests */
     int client;           /* the client's socket */
     struct udp_path path; /* of a datagram from the client */
     int server[SERVERS];
     struct addr from[SERVERS]; /* sender of the latest datagram at the server */
     struct config_host host[SERVERS];
     struct cidr allowed;
-    struct config_radius radius;  /* as the next configure() takes it */
-    struct config_radius used[2]; /* the section still compares with the one before */
+    struct config_radius radius; /* for the next configure() */
+    struct config_radius
+        used[2]; /* two, because the section compares the new one with the old one */
     unsigned configured;
     struct config config;
     struct snapshot_secrets secrets;
@@ -128,7 +129,7 @@ static void resend(void)
     radius_section_take(g.section, &g.listening, false, span_of(g.out.octets, g.out.len), &g.path);
 }
 
-/* hex: the attributes. An authenticator of its own, and the signature of `secret`. */
+/* Sends a request with a new authenticator, signed with `secret`. hex: the attributes. */
 static void send_request(uint8_t code, uint8_t id, const char *hex, const struct secret *secret)
 {
     struct span attributes = octets_hex(hex);
@@ -153,7 +154,7 @@ static void ask(uint8_t id)
     send_request(RADIUS_ACCESS_REQUEST, id, ALICE SEAL, &client_secret);
 }
 
-/* ---- what arrives ---- */
+/* ---- datagrams that arrive ---- */
 
 /* Reads a datagram at fd; false: none has arrived. */
 static bool receive(int fd, struct radius_out *out, struct addr *from)
@@ -361,7 +362,7 @@ static void a_silent_server_is_left(void **state)
     assert_true(at_server(1, &again));
 }
 
-/* A login by EAP stays at the server whose State it has, also if that is not the first one. */
+/* An EAP login stays at the server whose State it has, even if that is not the first one. */
 static void a_state_goes_back_to_its_server(void **state)
 {
     struct radius_out request;
@@ -387,7 +388,7 @@ static void a_state_goes_back_to_its_server(void **state)
     assert_true(at_server(1, &request));
 }
 
-/* The oldest pending request goes first when there is no room. */
+/* Without room, the oldest pending request is dropped. */
 static void the_table_is_bounded(void **state)
 {
     struct radius_out request;

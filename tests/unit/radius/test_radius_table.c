@@ -35,7 +35,7 @@ static struct radius_key key(const char *from, uint8_t id, bool accounting)
     return k;
 }
 
-/* Each part of the key distinguishes requests. */
+/* Requests differ if any part of their keys differs. */
 static void keys(void **state)
 {
     (void)state;
@@ -58,7 +58,7 @@ static void keys(void **state)
     assert_ptr_equal(radius_table_find(&t, &all[0]), r[0]);
 }
 
-/* Time is counted from the latest use. */
+/* A request expires some time after its latest use. */
 static void age(void **state)
 {
     (void)state;

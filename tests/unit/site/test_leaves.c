@@ -11,7 +11,7 @@
 
 #include "site/leaves.h"
 
-/* Returns a certificate that n identifies. */
+/* Returns a certificate with this number. */
 static struct binding_leaf leaf(unsigned n)
 {
     struct binding_leaf out;
@@ -86,7 +86,7 @@ static void bounded(void **state)
     assert_whose(l, LEAVES_EARLIER_MAX - 1, "a", LEAVES_EARLIER, "a");
     assert_whose(l, 2 * LEAVES_EARLIER_MAX - 1, "a", LEAVES_LISTENERS_OWN, "a");
     assert_whose(l, 10000, "b", LEAVES_LISTENERS_OWN,
-                 "b"); /* presented for the longest time, and still */
+                 "b"); /* the oldest one, but still presented */
     leaves_free(l);
 }
 

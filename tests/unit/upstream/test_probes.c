@@ -1,5 +1,5 @@
-/* Health checks, ended at each of their steps, on a real loop with a server that is a plain socket:
- * every handle must be closed, and the report must be right. */
+/* Health checks that end at each of their steps, on a real loop with a plain socket as the
+ * server: every handle must be closed, and the report must be right. */
 #include "upstream/probes.h"
 
 #include <setjmp.h>
@@ -105,7 +105,7 @@ static void begin(const char *check, const char *answer)
     g.now = worker_now(&g.w);
 }
 
-/* One turn of the loop, and of the server. */
+/* Runs the loop once, and lets the server act once. */
 static void step(void)
 {
     worker_settle(&g.w);
@@ -268,7 +268,7 @@ static void silence_has_a_deadline(void **state)
     end();
 }
 
-/* A lack of descriptors on this machine is not the server's fault. */
+/* If this machine has no descriptors left, the server is not reported as down. */
 static void want_of_descriptors_says_nothing(void **state)
 {
     struct rlimit before, none;

@@ -132,7 +132,8 @@ static void escapes(void **state)
                                             "2 skipped : a users file cannot contain this name\n");
     chap_says("alice * \\a\\b\\f\\n\\r\\t.\n", "1 user alice \a\b\f\n\r\t.\n");
     chap_says("alice * \\101\\1012\\x41\\x4g\\xe4\n", "1 user alice AA2A\004g\xe4\n");
-    chap_says("alice * \\400x\n", "1 problem: a NUL in a word\n"); /* one byte, as in pppd */
+    chap_says("alice * \\400x\n",
+              "1 problem: a NUL in a word\n"); /* the value is reduced to one byte, as in pppd */
     chap_says("alice * a\\000b\nbob * \\xg\ncarol * x\n",
               "1 problem: a NUL in a word\n2 problem: a NUL in a word\n3 user carol x\n");
 }
@@ -301,7 +302,7 @@ static void accounts_that_are_none(void **state)
              "1 skipped : a users file cannot contain this name\n");
 }
 
-/* Both readers with every prefix of a text, and with bytes of every value. */
+/* Reads every prefix of a text, and bytes of every value, with both readers. */
 static void cut_and_odd(void **state)
 {
     (void)state;

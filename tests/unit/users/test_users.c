@@ -59,7 +59,7 @@ static void assert_says(const char *text, const char *problems)
     reading_fini(&r);
 }
 
-/* Compares the first hex digits of the hash-hashes of a name, in order. */
+/* Asserts the first hex digits of the hash-hashes of a name, in order. */
 static void assert_finds(const struct users *u, const char *name, const char *digits)
 {
     struct users_match found[USERS_MATCH_MAX];
@@ -387,7 +387,7 @@ static void load(struct reading *r, const struct temp *t)
     fflush(r->stream);
 }
 
-/* Compares the problems with "path" and the rest. */
+/* Asserts that the problems are "path" and this rest. */
 static void assert_load_says(const struct temp *t, const char *rest)
 {
     struct reading r;
@@ -442,7 +442,7 @@ static void load_refuses(void **state)
         assert_null(r.users);
         reading_fini(&r);
     }
-    /* a link: its target counts */
+    /* the target of a link is checked */
     char other[100];
     snprintf(other, sizeof other, "%s-target", t.path);
     assert_int_equal(chmod(t.path, 0644), 0);

@@ -84,7 +84,7 @@ static void save(struct users_edit *e)
     users_edit_free(e);
 }
 
-/* Compares the problems with "path" (or another path) and the rest. */
+/* Asserts that the problems are "path" (or another path) and this rest. */
 static void refused(const char *name, const char *says)
 {
     char *said = NULL;
@@ -115,7 +115,7 @@ static void without_a_file(void **state)
     users_edit_free(NULL);
 }
 
-/* Comments, order, unusual line ends and blanks stay. */
+/* Comments, order, unusual line ends and blanks are preserved. */
 static void the_rest_stays(void **state)
 {
     (void)state;
@@ -208,7 +208,8 @@ static void owner_and_mode_stay(void **state)
         assert_int_equal(st.st_mode & 07777, modes[i]);
         assert_int_equal(st.st_uid, owner);
         assert_int_equal(st.st_gid, group);
-        assert_int_not_equal(st.st_ino, inode); /* another file: readers of the old one keep it */
+        assert_int_not_equal(st.st_ino,
+                             inode); /* a new file, so readers of the old one are not disturbed */
         unlink(path);
     }
 }
@@ -383,7 +384,7 @@ static void owner_cannot_be_kept(void **state)
     unlink(path);
 }
 
-/* Two concurrent edits: no line is lost. */
+/* Two concurrent edits lose no line. */
 static void many_at_once(void **state)
 {
     (void)state;
