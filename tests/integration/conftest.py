@@ -1,5 +1,5 @@
-"""Fixtures: a folder with certificates and a users file, factories for gates, backends and
-clients, and guards that look at every gate when its test is over."""
+"""Fixtures: a directory with certificates and a users file, factories for gates, backends and clients, and
+checks of every gate at the end of its test."""
 
 import shutil
 import tempfile
@@ -19,7 +19,8 @@ USERS = {"alice": "sesame", "bob": "b\u00e4r & \u20ac", "carol": "x" * 100}
 
 @pytest.fixture(scope="session")
 def place():
-    """A folder with a short name (lines of a configuration are short) and what all tests share."""
+    """A directory with a short path, because lines of a configuration are short, and the objects that all tests
+    share."""
     folder = Path(tempfile.mkdtemp(prefix="sg-"))
     users = folder / "users"
     users.touch(mode=0o600)
@@ -39,7 +40,7 @@ def place():
 
 
 class Bench:
-    """Everything one test (or one module) starts; finish() stops it in the right order."""
+    """Starts the processes of one test (or one module); finish() stops them in the right order."""
 
     count = 0
 
@@ -60,7 +61,7 @@ class Bench:
                 "backend": "back", **{k.replace("_", "-"): v for k, v in keys.items()}}
 
     def backend_keys(self, to, /, **keys):
-        """Of a backend section that leads to the Server `to`."""
+        """Returns the keys of a backend section for the Server `to`."""
         pinned = {"verify": "pin", "pin-sha256": to.cert.sha256} if to.context else \
                  {"tls": "no"}
         return {"server": to.address, **pinned, "crypto-binding": "rewrite",
@@ -73,14 +74,14 @@ class Bench:
         return path
 
     def start(self, sections, **options):
-        """A gate with these sections, as for write_config; options as for Gate."""
+        """Starts a gate with these sections, as for write_config; options as for Gate."""
         gate = Gate(self.config(sections), **options)
         self.gates.append(gate)
         return gate.start()
 
     def gate(self, server, gate=None, listener=None, backend=None, rules=()):
-        """The usual gate: the listener `front` before one backend. The dicts override its keys;
-        rules: pairs of allow or deny and a network."""
+        """Starts the usual gate: the listener `front` and one backend. The dicts override its keys; rules:
+        pairs of allow or deny and a network."""
         pairs = list(self.listener_keys(**(listener or {})).items()) + list(rules)
         return self.start({
             "gate": {"workers": 1, **{k.replace("_", "-"): v for k, v in (gate or {}).items()}},

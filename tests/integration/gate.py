@@ -1,4 +1,4 @@
-"""The gate as a process: started on port 0, waited for by its ready file, read by its log."""
+"""The gate as a process: started on port 0, awaited by its ready file, read by its log."""
 
 import os
 import re
@@ -32,7 +32,7 @@ class Event:
 
 
 def parse_line(line):
-    """None for a line that is not of the gate's log."""
+    """Returns the Event; None if the line is not one of the gate's log."""
     match = LINE.fullmatch(line)
     if not match:
         return None
@@ -47,8 +47,8 @@ def parse_line(line):
 
 
 class Gate:
-    """started by start(), which returns when all listeners are up. before: a command that ends by
-    executing what stands behind it; options: for Popen."""
+    """A process, started by start(), which returns when all listeners are up. before: a command that executes
+    the words after it; options: for Popen."""
 
     def __init__(self, config, before=(), **options):
         self.config = Path(config)
@@ -95,7 +95,7 @@ class Gate:
         return self.addresses[listener][number]
 
     def sanitized(self):
-        """A build that is some ten times slower."""
+        """Returns whether the build has a sanitizer, which makes it some ten times slower."""
         maps = Path(f"/proc/{self.process.pid}/maps").read_text()
         return bool(re.search(r"lib(a|ub|t)san\.so", maps))
 
@@ -103,14 +103,15 @@ class Gate:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def rss(self):
-        """Resident memory in octets; 0 with a sanitizer, which keeps what the gate gives back."""
+        """Returns the resident memory in bytes; 0 with a sanitizer, which keeps freed memory."""
         if self.sanitized():
             return 0
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
 
     def memory(self):
-        """All that the process could write to. What a sanitizer reserves is too large to read."""
+        """Returns all memory that the process may write to. The reservations of a sanitizer are too large to
+        read."""
         octets = []
         with open(f"/proc/{self.process.pid}/mem", "rb", 0) as mem:
             for line in Path(f"/proc/{self.process.pid}/maps").read_text().splitlines():
@@ -124,7 +125,7 @@ class Gate:
         self.process.send_signal(number)
 
     def pause(self):
-        """Stops the process; returns when it has stopped."""
+        """Stops the process with a signal; returns when it has stopped."""
         self.signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
 
@@ -137,8 +138,8 @@ class Gate:
         return code
 
     def stop(self):
-        """The guard at the end of each test: stops when told to, cleanly, with nothing to say
-        from a sanitizer."""
+        """Checks at the end of each test that the gate stops on request, with exit code 0, and that a sanitizer
+        reports nothing."""
         if self.process is None:
             return
         try:
@@ -153,13 +154,13 @@ class Gate:
         assert code == self.expected_exit, f"exit {code}\n{self.text()}"
 
     def reload(self):
-        """Returns the lines that say what came of it; the last one is the verdict."""
+        """Requests a reload. Returns its lines of the log; the last one is the verdict."""
         before = len(self.events("reload"))
         self.signal(signal.SIGHUP)
         return self.wait_reload(before, "HUP")
 
     def wait_reload(self, before=0, cause="", timeout=DEADLINE):
-        """The same for a reload that somebody else asked for; before: lines of earlier ones."""
+        """Waits for a reload that was not requested here. before: number of lines of earlier reloads."""
         def find():
             events = self.events("reload")[before:]
             ends = [n for n, event in enumerate(events)
@@ -178,7 +179,7 @@ class Gate:
         return [event for event in parsed if name in (None, event.name)]
 
     def wait(self, find, what, timeout=DEADLINE):
-        """What find() returns, as soon as that is true; it is called for every new line."""
+        """Returns the result of find() as soon as it is true; calls it for every new line."""
         deadline = time.monotonic() + timeout
         with self._more:
             while True:
@@ -191,7 +192,7 @@ class Gate:
                 self._more.wait(min(left, 1.0))
 
     def wait_log(self, pattern, timeout=DEADLINE):
-        """The first line with a match."""
+        """Returns the first line with a match."""
         regex = re.compile(pattern)
         return self.wait(lambda: next((l for l in self.lines if regex.search(l)), None),
                          pattern, timeout)
@@ -203,19 +204,18 @@ class Gate:
         return self.wait(find, f"event {name} {number}", timeout)
 
     def wait_call(self, number=0, timeout=DEADLINE):
-        """The line that ended that call."""
+        """Returns the line `call` of that call."""
         return self.wait_event("call", number, timeout)
 
 
 def run(*arguments, timeout=DEADLINE, **more):
-    """The program to its end."""
+    """Runs the program until it ends."""
     return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=timeout,
                           stdin=subprocess.DEVNULL, **more)
 
 
 def write_config(path, sections):
-    """sections: header to a dict or a list of pairs; a list as value repeats the key, None leaves
-    it out."""
+    """sections: header to a dict or a list of pairs; a list as value repeats the key, None omits it."""
     lines = []
     for header, keys in sections.items():
         lines.append(f"[{header}]")
@@ -228,5 +228,5 @@ def write_config(path, sections):
 
 
 def with_hosts(path):
-    """For a gate that finds this file in the place of /etc/hosts."""
+    """Returns a command for a gate that sees this file instead of /etc/hosts."""
     return ("unshare", "--mount", "sh", "-c", f'mount --bind {path} /etc/hosts && exec "$@"', "sh")

@@ -1,5 +1,5 @@
-"""Network namespaces with a cable between them. They have no name and no way out, and are gone with
-the last process and descriptor in them: nothing is left on the machine."""
+"""Network namespaces with a cable between them. They have no name and no connection to other networks, and end
+with the last process and descriptor in them, so nothing is left on the machine."""
 
 import contextlib
 import ctypes
@@ -23,7 +23,8 @@ def _here():
 
 
 class Namespace:
-    """with namespace.entered(): sockets made, processes and threads started in there stay there."""
+    """with namespace.entered(): sockets, processes and threads that are created inside stay in the
+    namespace."""
 
     def __init__(self):
         if os.geteuid() != 0:
@@ -49,11 +50,11 @@ class Namespace:
 
     @staticmethod
     def ip(line):
-        """In the namespace of the thread."""
+        """Runs ip(8) in the namespace of the thread."""
         subprocess.run(["ip", *line.split()], check=True)
 
     def interface(self, name, *addresses):
-        """Up, with these addresses; IPv6 ones are usable at once."""
+        """Sets the interface up, with these addresses; IPv6 addresses can be used at once."""
         with self.entered():
             for address in addresses:
                 self.ip(f"address add {address} dev {name}" + (" nodad" if ":" in address else ""))

@@ -53,7 +53,7 @@ def start(bench, sockets, listen, whose="ours", workers=2, **listener):
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_used(bench, host, workers):
-    """One queue for all workers; what waited in it before there was a gate is answered."""
+    """All workers share one queue; connections that waited in it before the gate started are answered."""
     with listening(host) as sock:
         early = [Client(sock.getsockname()[:2]).open() for _ in range(4)]
         bench.clients += early
@@ -67,7 +67,7 @@ def test_used(bench, host, workers):
 
 
 def test_closed_when_nobody_names_it(bench):
-    """With a warning that names it, and before the first call: nobody waits there in vain."""
+    """A warning names the socket. It is closed before the first call, so that no client waits in vain."""
     with listening() as used, listening("127.0.0.2") as stray:
         address = stray.getsockname()
         gate = start(bench, [stray, used], name_of(used))
@@ -98,7 +98,7 @@ def test_what_is_no_listening_socket(bench):
 
 
 def test_some_inherited_some_not(bench):
-    """What is not handed over is opened as always."""
+    """Addresses without an inherited socket are opened as usual."""
     with listening() as sock:
         gate = start(bench, [sock], [name_of(sock), "127.0.0.2:0"])
         for number in range(2):
@@ -106,7 +106,7 @@ def test_some_inherited_some_not(bench):
 
 
 def test_for_another_process(bench):
-    """LISTEN_PID is that of a parent which has passed its environment on: none of our business."""
+    """LISTEN_PID is that of a parent that has passed on its environment, so the gate ignores it."""
     with listening() as sock:
         address = name_of(sock)
         config = bench.config({
@@ -120,7 +120,7 @@ def test_for_another_process(bench):
 
 
 def test_takes_more_than_configured(bench):
-    """[::] with IPv4, as systemd makes it of a bare port: not what `v6only = yes`, the default, says."""
+    """systemd opens a bare port as [::] with IPv4, which contradicts `v6only = yes`, the default."""
     with listening("::", dualstack_ipv6=True) as sock:
         port = sock.getsockname()[1]
         config = bench.config({
@@ -140,8 +140,8 @@ def test_takes_more_than_configured(bench):
 
 
 def test_reload_keeps_it(bench):
-    """A socket that was handed over stays through reloads like any other, and goes when its address
-    does."""
+    """An inherited socket stays open through reloads, as any other, and is closed when its address is
+    removed."""
     with listening() as sock:
         address = sock.getsockname()
         gate = start(bench, [sock], [name_of(sock), "127.0.0.2:0"])

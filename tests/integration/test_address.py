@@ -1,4 +1,4 @@
-"""Who may connect: decided before any cryptography (conf/OPERATION.md, bad input)."""
+"""Rules about addresses decide before any cryptography (conf/OPERATION.md, bad input)."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from peers.client import CallFailed
 
 
 def refused(bench, gate, **knobs):
-    """The connection is reset and not one octet has come."""
+    """Asserts that the connection is reset before the client has received a byte."""
     try:
         client = bench.client(gate, **knobs).open()
     except CallFailed as failure:  # so soon that connect() saw it
@@ -73,7 +73,7 @@ def test_ipv6(bench):
 
 
 def test_refused_while_talking(bench):
-    """A client that sends its hello at once learns no more."""
+    """A client that sends its ClientHello at once receives no more than others."""
     gate = bench.gate(bench.backend(), listener={"default": "deny"})
     with pytest.raises(CallFailed) as failure:
         bench.client(gate).open().secure()
@@ -81,7 +81,7 @@ def test_refused_while_talking(bench):
 
 
 def test_file_of_networks(bench, tmp_path):
-    """The log names the line in the file, and the number of the rule."""
+    """The log has the line in the file, and the number of the rule."""
     networks = tmp_path / "partners.txt"
     networks.write_text("# who they are\n127.0.3.0/24\n\n127.0.4.1\t# one\n")
     gate = bench.gate(bench.backend(), rules=[("deny", f"file {networks}"), ("allow", "any")])
@@ -98,7 +98,7 @@ def test_file_of_networks(bench, tmp_path):
 
 
 def test_hours(bench):
-    """A window that is always open, and one that never is."""
+    """One window is always open, the other never."""
     gate = bench.gate(bench.backend(), listener={"default": "deny"}, rules=[
         ("deny", "127.0.0.2 time Mon-Sun 00:00-24:00 local"),
         ("allow", "127.0.0.1 time Mon-Wed,Thu-Sun 12:00-11:59 Europe/Berlin"),
@@ -109,7 +109,8 @@ def test_hours(bench):
 
 
 def test_file_of_networks_that_changes(bench, tmp_path):
-    """It is read again by itself; a wrong line is named, and the old networks stay."""
+    """The gate reads the file again by itself. An error is reported with its line, and the old networks stay in
+    force."""
     networks = tmp_path / "blocked.txt"
     networks.write_text("127.0.5.1\n")
     gate = bench.gate(bench.backend(), rules=[("deny-file", networks)])

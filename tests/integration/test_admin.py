@@ -19,7 +19,7 @@ COMMANDS = ["status", "servers", "bans", "unban", "reload", "drain", "ready", "s
 
 @pytest.fixture
 def gate(bench):
-    """With a socket; `path` is where it is."""
+    """Starts a gate with an admin socket; `path` is the path of the socket."""
     gate = bench.gate(bench.backend(), gate={"admin": f"unix:admin-{bench.count}.sock"})
     gate.path = bench.place.folder / re.search(r"unix:(\S+)", gate.config.read_text())[1]
     return gate
@@ -33,7 +33,7 @@ def dial(gate):
 
 
 def take(sock):
-    """Everything up to the end."""
+    """Returns all bytes up to the end."""
     text = b""
     with sock:
         try:
@@ -126,7 +126,8 @@ def test_a_ban_is_listed_and_lifted(bench):
 
 
 def test_many_bans(bench):
-    """An answer of a megabyte, more than a socket takes at once, whole, beside one who takes none."""
+    """An answer of a megabyte, more than a socket takes at once, arrives completely, although another client
+    reads nothing."""
     end = int(time.time()) + 3000
     bans = [f"10.{n >> 14}.{n >> 6 & 255}.{n & 63}" for n in range(50000)]
     (bench.place.folder / "many-bans").write_text("".join(f"{ban}/32 {end}\n" for ban in bans))
@@ -152,7 +153,8 @@ def test_reload(gate):
 
 
 def test_reload_shows_what_is_wrong(bench, gate):
-    """The problems, with file and line; the gate is still found, and the old configuration stays."""
+    """The answer has the problems, with file and line. ctl still finds the gate, and the old configuration
+    stays in force."""
     good = gate.config.read_text()
     bad = good.replace("default = allow", "default = alow\nlissen = 127.0.0.1:0")
     gate.config.write_text(bad)
@@ -189,7 +191,7 @@ def test_stop(bench, gate):
 
 
 def test_drain(bench, gate):
-    """Who is in may stay; commands are still taken, but for a reload."""
+    """Calls may continue, and commands are still accepted, except reload."""
     client = bench.client(gate).establish()
     assert ctl(gate, "drain").returncode == 0
     assert status(gate)["state"] == "draining"
@@ -245,7 +247,7 @@ def test_who_says_nothing_gets_nothing(gate):
 
 
 def test_octet_by_octet_beside_another(gate):
-    """Two clients at a time, neither waits for the other."""
+    """Of two clients at a time neither waits for the other."""
     slow, quick = dial(gate), dial(gate)
     for octet in b"help":
         slow.sendall(bytes([octet]))
@@ -256,8 +258,8 @@ def test_octet_by_octet_beside_another(gate):
 
 
 def test_silent_clients_leave_room(gate):
-    """Eight are heard at a time; the ninth when one of them is gone, at the latest by the deadline
-    of five seconds."""
+    """Eight clients are served at a time. The ninth is served when one of them has ended, at the latest after
+    the deadline of five seconds."""
     silent = [dial(gate) for _ in range(8)]
     silent[0].sendall(b"stat")
     begin = time.monotonic()
@@ -287,7 +289,7 @@ def test_stop_ends_who_is_connected(gate):
 
 
 def test_stale_socket_is_replaced(bench):
-    """As a killed gate leaves it."""
+    """A killed gate leaves such a socket."""
     path = bench.place.folder / "stale.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
@@ -325,7 +327,7 @@ def test_missing_folder(bench):
 
 
 def test_another_socket_at_the_path_is_left_alone(bench, gate):
-    """At its end the gate removes its own socket, not that of who took over the path."""
+    """At its end the gate removes its own socket, but not another socket at the same path."""
     gate.path.unlink()
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(gate.path))

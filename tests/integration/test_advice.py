@@ -1,5 +1,5 @@
-"""What the log tells an administrator when a binding fails: what was seen, which keys were tried, and
-what to do."""
+"""The log lines about a binding that fails: the facts, the keys that were tried, and the advice for the
+administrator."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def has(event, fields):
 
 @pytest.fixture
 def users(bench):
-    """Writes a users file of this test's own; returns its name in the configuration."""
+    """Writes a users file for this test; returns its name in the configuration."""
     def write(text):
         path = bench.place.folder / f"users-{bench.count}-{id(text)}"
         path.touch(mode=0o600)
@@ -61,7 +61,7 @@ def test_stale_line(bench, users, method):
 
 
 def test_stale_line_where_nobody_looks(bench, users):
-    """It is told before it hurts: with a policy that needs no key."""
+    """A stale line is reported even under a policy that needs no key, before it causes a failure."""
     server = bench.backend(leaf=bench.place.front.der)
     file = users(STALE)
     gate = bench.gate(server, backend={"users-file": file, "crypto-binding": "passthrough"})
@@ -72,7 +72,7 @@ def test_stale_line_where_nobody_looks(bench, users):
 @pytest.mark.parametrize("knobs", [{}, dict(first_password="wrong"), dict(user="CORP\\alice"),
                                    dict(user="CORP\\alice", first_password="wrong")], ids=str)
 def test_good_line(bench, knobs):
-    """A wrong password is the user's own affair, not the file's."""
+    """A wrong password does not mean that the line in the file is stale."""
     server = bench.backend()
     gate = bench.gate(server)
     bench.client(gate, **knobs).establish().disconnect()
@@ -81,7 +81,7 @@ def test_good_line(bench, knobs):
 
 
 def test_wrong_password_only(bench, users):
-    """The server never says who is right: there is no Success."""
+    """Without a Success the server has not confirmed any password."""
     server = bench.backend()
     gate = bench.gate(server, backend={"users-file": users(STALE)})
     client = bench.client(gate, password="wrong")
@@ -94,7 +94,8 @@ def test_wrong_password_only(bench, users):
 
 @pytest.mark.parametrize("method", ["mschapv2", "eap-mschapv2"])
 def test_changed_password(bench, users, method):
-    """After a change of password the line that was right is stale, and the key is the new one's."""
+    """After a change of password the line, which was right, is stale, and the key is that of the new
+    password."""
     server = bench.backend(auth=(method,), expired=("alice",), users={"alice": "sesame"})
     file = users(line("alice", "sesame"))
     gate = bench.gate(server, backend={"users-file": file})
@@ -104,7 +105,7 @@ def test_changed_password(bench, users, method):
 
 
 def test_name_with_two_lines(bench, users):
-    """DOMAIN\\name and name may be two people: one line that fits is enough."""
+    """DOMAIN\name and name may be two users: one line that matches is enough."""
     server = bench.backend()
     gate = bench.gate(server, backend={
         "users-file": users(line("CORP\\alice", "other") + line("alice", "sesame"))})
@@ -150,8 +151,8 @@ def test_passed_for_want_of_a_key(bench):
 
 @pytest.fixture(scope="module")
 def crowd(shared):
-    """Two listeners, the first with two certificates, before one backend; and one certificate that the
-    second had before a reload."""
+    """Two listeners, the first with two certificates, in front of one backend; the second had another
+    certificate before a reload."""
     place = shared.place
     server = shared.backend()
     sections = {
@@ -194,7 +195,7 @@ def test_whose_leaf(crowd, cert, hash):
 
 
 def test_whose_leaf_the_backend_was_told(bench):
-    """binding-cert-hash: what is not known of the backend shows as such."""
+    """With binding-cert-hash, unknown hashes of the backend are logged as unknown."""
     server = bench.backend(leaf=bench.place.evil.der)
     gate = bench.gate(server, backend={"binding-cert-hash": bench.place.evil.sha256})
     expect_failure(bench.client(gate, leaf=bench.place.evil.der, hash=2), "connected")

@@ -1,4 +1,4 @@
-"""The backend's answer, and what the client is told of it (PROTOCOL.md 1.3, 2)."""
+"""The backend's answer, and the gate's answer to the client (PROTOCOL.md 1.3, 2)."""
 
 import socket
 import threading
@@ -22,7 +22,7 @@ def refused(bench, gate, status=503):
 
 @pytest.fixture
 def talker():
-    """A factory for servers that say their piece to everybody and wait for the end."""
+    """A factory for servers that send these bytes to every client and wait for the end."""
     sockets = []
 
     def make(octets, context=None):
@@ -56,7 +56,7 @@ def talker():
 
 
 def nobody():
-    """An address nobody listens at (the port was ours a moment ago)."""
+    """An address without a listener (the port was reserved a moment ago)."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return "127.0.0.1:%d" % sock.getsockname()[1]
 
@@ -74,7 +74,8 @@ def test_not_before_the_backend(bench):
 
 @pytest.mark.parametrize("dialect", ["strict", "rras", "accel-ppp", "softether", "sorz"])
 def test_accepted(bench, dialect):
-    """One record, at most four fields, no word about us, whatever the backend said."""
+    """The client gets one record with at most four fields, which do not name the gate, whatever the backend
+    sent."""
     server = bench.backend(dialect=dialect, echoes_early=False)
     gate = bench.gate(server)
     client = bench.client(gate).establish("request")
@@ -144,7 +145,7 @@ def test_backend_closes_unasked(bench, how):
 
 
 def test_answer_and_packet_in_one_record(bench):
-    """What the backend sends together with its 200 reaches the client in a record of its own."""
+    """Bytes that follow the backend's 200 in its record reach the client in a record of their own."""
     def hasty(call):
         call.wire.write(b"HTTP/1.1 200 OK\r\n\r\n" + sstp.control(sstp.ABORT))
         raise EndCall("hook")
@@ -176,7 +177,7 @@ def test_hanging_backend(bench):
 
 
 def test_silent_backend_in_tls(bench):
-    """Connected, and then no ServerHello: the deadline of dialling."""
+    """The backend accepts and sends no ServerHello: timeout-connect applies."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         gate = bench.gate(bench.backend(), gate={"timeout-connect": "1s"},
                           backend={"server": "127.0.0.1:%d" % silent.getsockname()[1]})

@@ -1,4 +1,4 @@
-"""The leg to the backend: whom the gate trusts, and with what it speaks."""
+"""The connection to the backend: the certificates that the gate trusts, and the TLS versions."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def works(bench, server, **keys):
 
 
 def unverified(bench, server, **keys):
-    """503 for the client, and the backend got no request."""
+    """Asserts that the client gets a 503, and the backend no request."""
     gate = bench.gate(server, backend=keys)
     failure = expect_failure(bench.client(gate))
     assert failure.status == 503
@@ -43,14 +43,14 @@ def test_pin_with_colons(bench):
 
 
 def test_wrong_pin(bench):
-    """The log says which pin would have fitted."""
+    """The log has the pin that would match."""
     server = bench.backend()
     gate = unverified(bench, server, **{"pin-sha256": bench.place.evil.sha256})
     assert gate.wait_log(server.cert.sha256)
 
 
 def test_wrong_pin_then_right_server(bench):
-    """Nobody listens to the first; the second is trusted."""
+    """The first server does not listen; the second is trusted."""
     evil, server = bench.backend(bench.place.evil), bench.backend()
     gate = bench.gate(server, backend={"server": [evil.address, server.address]})
     bench.client(gate).establish().disconnect()
@@ -103,7 +103,7 @@ def test_versions(bench, version):
 
 @pytest.mark.parametrize("hash", [sstp.SHA1, sstp.SHA256])
 def test_old_backend(bench, hash):
-    """TLS 1.0 and a leaf signed with SHA1, as Server 2008 has them."""
+    """TLS 1.0 and a leaf signed with SHA1, as in Server 2008."""
     server = bench.backend(bench.place.old, tls_min="1.0", tls_max="1.0")
     gate = bench.gate(server, backend={"tls-min": "1.0"})
     client = bench.client(gate, hash=hash).establish()
@@ -123,7 +123,7 @@ def test_old_backend_unwanted(bench):
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 @pytest.mark.parametrize("hash", [sstp.SHA1, sstp.SHA256])
 def test_plain_http(bench, hash, policy):
-    """A backend without TLS, told by its administrator which certificate to expect."""
+    """A backend without TLS, whose administrator has set the hash of the certificate that it expects."""
     told = bench.place.evil
     server = bench.backend(plain=True, leaf=told.der)
     gate = bench.gate(server, backend={"binding-cert-hash": [told.sha256, told.sha1],
@@ -134,6 +134,6 @@ def test_plain_http(bench, hash, policy):
 
 
 def test_plain_http_passthrough(bench):
-    """RRAS behind an offloader, as its manual has it: told the hash of the gate's certificate."""
+    """RRAS behind an offloader, as its manual describes: configured with the hash of the gate's certificate."""
     server = bench.backend(plain=True, leaf=bench.place.front.der)
     works(bench, server, **{"crypto-binding": "passthrough"})

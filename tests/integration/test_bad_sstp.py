@@ -1,5 +1,5 @@
-"""SSTP that breaks the rules, from both ends: Call Abort where [MS-SSTP] asks for one, the end in
-any case, and nothing of it on the other side (conf/OPERATION.md, bad input)."""
+"""SSTP that breaks the rules, from both ends: the gate sends Call Abort where [MS-SSTP] requires it, ends the
+call in any case, and forwards nothing of it (conf/OPERATION.md, bad input)."""
 
 import pytest
 
@@ -23,7 +23,7 @@ BAD_PACKETS = {
 @pytest.mark.parametrize("stage", ["request", "start", "up"])
 @pytest.mark.parametrize("name", BAD_PACKETS)
 def test_bad_packet_from_the_client(bench, name, stage):
-    """[MS-SSTP] 3.1.5.1: dropped without a message."""
+    """[MS-SSTP] 3.1.5.1: the connection is dropped without a message."""
     server = bench.backend()
     gate = bench.gate(server)
     client = bench.client(gate).establish(stage)
@@ -89,8 +89,8 @@ def test_out_of_place_from_the_client(bench, name):
 
 
 def test_early_data_stays_at_the_gate(bench):
-    """Network data of a client that was not verified: lost, as IP packets may be; the call goes
-    on. The backend, being strict, would abort."""
+    """Network data of a client that is not verified yet is discarded, as any network may lose IP packets, and
+    the call continues. The backend is strict and would abort."""
     server = bench.backend()
     gate = bench.gate(server)
     client = bench.client(gate).establish("authenticate")
@@ -124,8 +124,8 @@ def test_out_of_place_from_the_backend(bench, stage, packet):
 
 
 def test_early_echo_of_sorz(bench):
-    """After a minute without a word sorz asks before Call Connected; a client of the specification
-    would abort, and so does the gate."""
+    """After a minute of silence sorz sends an Echo-Request before Call Connected. A client that follows the
+    specification would abort, and so does the gate."""
     gate = bench.gate(bench.backend(dialect="sorz"))
     client = bench.client(gate)
     assert expect_failure(client).abort.raw == sstp.status(sstp.ABORT, 0, UNACCEPTED)
@@ -134,7 +134,8 @@ def test_early_echo_of_sorz(bench):
 
 @pytest.mark.parametrize("dialect", ["strict", "accel-ppp"])
 def test_nak_and_again(bench, dialect):
-    """A Nak is answered with another Request; accel-ppp's has two octets of no attribute."""
+    """After a Nak the client sends a valid Request; accel-ppp's Nak ends with two bytes that are no
+    attribute."""
     server = bench.backend(dialect=dialect)
     gate = bench.gate(server)
     client = bench.client(gate).establish("request")

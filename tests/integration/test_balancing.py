@@ -1,4 +1,4 @@
-"""Several servers, several backends: who gets a call, who takes over, who is told."""
+"""Several servers and backends: which server gets a call, which takes over, and what the log says."""
 
 import collections
 import signal
@@ -16,12 +16,12 @@ from test_answer import nobody
 
 
 def several(bench, count, knobs=(), **common):
-    """Servers that show the same certificate; knobs: for each of them."""
+    """Servers that present the same certificate; knobs: for each of them."""
     return [bench.backend(**common, **knob) for knob in [*knobs, *[{}] * (count - len(knobs))]]
 
 
 def gate_before(bench, servers, words=(), gate=None, listener=None, **backend):
-    """words: behind each server's address."""
+    """words: the text after each server's address."""
     lines = [f"{server.address} {word}".strip() for server, word in
              zip(servers, [*words, *[""] * (len(servers) - len(words))])]
     return bench.gate(servers[0], gate=gate, listener=listener, backend={"server": lines, **backend})
@@ -36,7 +36,7 @@ def counts(servers):
 
 
 def down(gate, server):
-    """The line that says so, when it is there."""
+    """Returns the line `server` that reports the state, once it exists."""
     return gate.wait(lambda: next((e for e in gate.events("server") if e["state"] == "down" and
                                    e["server"] == server.address), None), f"{server.address} down")
 
@@ -72,7 +72,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_the_next_takes_over(bench, name):
-    """The client sees one answer, and what it sent too early arrives, once."""
+    """The client sees one answer, and the bytes that it sent too early arrive exactly once."""
     bad, good = several(bench, 2, [FAILURES[name]])
     gate = gate_before(bench, [bad, good])
     client = bench.client(gate, early=sstp.connect_request())
@@ -96,7 +96,7 @@ def test_the_next_takes_over_from_a_silent_one(bench, stage):
 
 
 def test_all_fail(bench):
-    """Each is tried once, and the latest says why."""
+    """Each server is tried once, and the last one determines the reason."""
     servers = several(bench, 3, [dict(refuse=404), dict(hooks={"tls": leave("rst")}),
                                  dict(refuse=500)])
     gate = gate_before(bench, servers)
@@ -119,7 +119,8 @@ def test_one_that_dies_later_ends_its_calls(bench):
 # -- down, without checks --
 
 def test_down_is_told_once(bench):
-    """Three failures in a row: it is left alone until it is tried again. One line for each change."""
+    """After three consecutive failures the server is not tried until down-time has passed. The log has one line
+    for each change."""
     bad, good = several(bench, 2, [dict(refuse=503)])
     gate = gate_before(bench, [bad, good], **{"down-time": "1h"})
     for _ in range(5):
@@ -132,7 +133,7 @@ def test_down_is_told_once(bench):
 
 
 def test_up_again(bench):
-    """One call after down-time finds it."""
+    """One call after down-time finds that the server is up."""
     bad, good = several(bench, 2, [dict(refuse=503)])
     gate = gate_before(bench, [bad, good], **{"down-time": "1ms", "fall": "1"})
     call(bench, gate).disconnect()
@@ -161,7 +162,7 @@ def test_the_only_one_is_tried_always(bench):
     ("pass-tenant", head.request(b"vpn.example.com", uri=head.URI + b"?tenantid=nobody")),
 ], ids=["send-proxy", "pass-tenant"])
 def test_a_stranger_brings_nobody_down(bench, key, head_octets):
-    """A server may refuse this client or this tenant, and serve others."""
+    """A server may refuse one client or one tenant and still serve others."""
     bad, good = several(bench, 2, [dict(dialect="sorz", echoes_early=False, refuse=404)],
                         strict=False)
     gate = gate_before(bench, [bad, good], fall="1",
@@ -181,7 +182,7 @@ def test_a_stranger_brings_nobody_down(bench, key, head_octets):
     (("weight 4", "weight 2", ""), 14, [8, 4, 2]),
 ])
 def test_roundrobin(bench, words, calls, expected):
-    """Over two workers it is the same turn."""
+    """Two workers share one sequence of turns."""
     servers = several(bench, 3)
     gate = gate_before(bench, servers, words, gate={"workers": 2}, balance="roundrobin")
     for _ in range(calls):
@@ -206,7 +207,7 @@ def test_leastconn(bench):
 
 
 def gate_server(client, servers):
-    """Which of them this client's call is at."""
+    """Returns the server that has this client's call."""
     for server in servers:
         if any(known.nonce == client.nonce for known in server.calls):
             return server
@@ -214,7 +215,7 @@ def gate_server(client, servers):
 
 
 def home(bench, gate, servers, address):
-    """The server that gets a call from there."""
+    """Returns the server that gets a call from this address."""
     before = counts(servers)
     bench.client(gate, bind=address).establish("request")
     risen = [after - was for was, after in zip(before, counts(servers))]
@@ -222,7 +223,8 @@ def home(bench, gate, servers, address):
 
 
 def test_source(bench):
-    """One address, one server, whatever the worker; when that goes, another one, and back."""
+    """One address always gets the same server, in any worker; another one while that server is down, and then
+    the first again."""
     servers = several(bench, 3)
     gate = gate_before(bench, servers, gate={"workers": 2}, balance="source",
                        **{"fall": "1", "down-time": "1ms"})
@@ -255,7 +257,8 @@ def test_backup(bench):
 
 
 def test_max_tunnels(bench):
-    """The full one is passed over; when all are full it is 503, and a place that is left is given."""
+    """A full server is skipped. If all are full, the client gets a 503. A place that becomes free is used
+    again."""
     servers = several(bench, 2)
     gate = gate_before(bench, servers, ["max-tunnels 1", "max-tunnels 2"], gate={"workers": 2})
     clients = [call(bench, gate) for _ in range(3)]
@@ -281,7 +284,7 @@ def test_a_failed_try_gives_its_place_back(bench):
 
 
 def test_many_at_once(bench):
-    """Places are not given twice, whoever comes on whatever worker."""
+    """No place is given twice, whatever the client and the worker."""
     servers = several(bench, 3)
     gate = gate_before(bench, servers, ["max-tunnels 5"] * 3, gate={"workers": 2},
                        balance="leastconn")
@@ -307,7 +310,7 @@ def test_many_at_once(bench):
 # -- reload --
 
 def test_reload_keeps_what_is_known(bench):
-    """Who is down, and how many calls each has, is not forgotten."""
+    """A reload keeps the state of each server, and its number of calls."""
     bad, full, good = several(bench, 3, [dict(refuse=503)])
     keys = {"gate": {"workers": 2}, "listener front": bench.listener_keys(),
             "backend back": bench.backend_keys(bad, server=[
@@ -337,7 +340,7 @@ def asks(tenant=None, host=b"vpn.example.com"):
 
 @pytest.fixture
 def routed(bench):
-    """Three backends behind one listener."""
+    """Three backends of one listener."""
     servers = {name: bench.backend() for name in ("one", "two", "rest")}
     gate = bench.start({
         "gate": {"workers": 2},
@@ -371,7 +374,7 @@ def test_route(bench, routed, knobs, name):
 
 
 def test_pass_tenant(bench):
-    """To who wants it, as it was sent."""
+    """Only a backend with pass-tenant gets the tenant, unchanged."""
     server = bench.backend(strict=False)
     gate = bench.gate(server, backend={"pass-tenant": "yes"})
     call(bench, gate, head=asks(b"{5A6C%2d0b4e}")).disconnect()
@@ -383,7 +386,7 @@ def test_pass_tenant(bench):
 # -- checks --
 
 def states(gate):
-    """Address to state, as `ctl servers` has them."""
+    """Returns a dict from address to state, from `ctl servers`."""
     done = run("ctl", "-c", gate.config, "servers")
     assert done.returncode == 0, done.stderr
     return {line.split()[0].split("/")[1]: line.split()[1] for line in done.stdout.splitlines()}
@@ -424,7 +427,7 @@ CHECKS = {
 
 @pytest.mark.alone
 def test_probes(bench):
-    """One gate before all of them at once, each a backend of its own."""
+    """One gate checks all servers at the same time; each is a backend of its own."""
     sections, servers = {"gate": {"workers": 2, "timeout-connect": "1s", **admin()},
                          "listener front": bench.listener_keys(backend="tls")}, {}
     for name, (check, keys, knobs, _) in CHECKS.items():
@@ -449,7 +452,7 @@ def test_probes(bench):
 
 
 def test_check_says_the_request_and_no_more(bench):
-    """As a call's, and a clean end: nothing that a server would log as an error."""
+    """A check sends the request of a call and ends cleanly: a server has nothing to log as an error."""
     server = bench.backend()
     bench.gate(server, backend={"check": "sstp", "backend-host": "vpn.internal"})
     record = server.wait_over()
@@ -459,7 +462,7 @@ def test_check_says_the_request_and_no_more(bench):
 
 
 def test_checks_bring_up(bench):
-    """Down by checks, without a call; no call goes there; up by `rise` checks."""
+    """Checks, without a call, set the server to down, then no call gets it; `rise` checks set it to up."""
     server = bench.backend(refuse=503)
     gate = bench.gate(server, gate=admin(), backend={"check": "sstp", "check-interval": "1s"})
     down(gate, server)
@@ -478,7 +481,7 @@ def test_checks_bring_up(bench):
 
 
 def test_calls_count_as_checks_do(bench):
-    """Connections are good, and calls are refused."""
+    """The server accepts connections, but refuses calls."""
     bad, good = several(bench, 2, [dict(refuse=503)])
     gate = gate_before(bench, [bad, good], check="tcp", fall="2", **{"check-interval": "1h"})
     bad.wait_over(), good.wait_over()  # the first checks
@@ -489,7 +492,7 @@ def test_calls_count_as_checks_do(bench):
 
 
 def test_checks_speak_proxy(bench):
-    """With addresses, since some take none for an error."""
+    """The header has addresses, because some servers take a header without addresses for an error."""
     heard = []
     with socket.create_server(("127.0.0.1", 0)) as listening:
         keys = {"server": "127.0.0.1:%d" % listening.getsockname()[1], "send-proxy": "v1"}
@@ -507,7 +510,7 @@ def listening_port(keys):
 
 
 def test_checks_across_reloads(bench):
-    """A reload at any moment of a check ends it without harm, and the next one comes."""
+    """A reload at any moment of a check ends the check without harm, and the next check follows."""
     server = bench.backend(hooks={"request": lambda call: call.server.go.wait()})
     keys = {"gate": {"workers": 2}, "listener front": bench.listener_keys(),
             "backend back": bench.backend_keys(server, check="sstp")}
@@ -526,7 +529,7 @@ def test_checks_across_reloads(bench):
 
 
 def test_checks_end_with_the_gate(bench):
-    """One that is under way keeps nobody."""
+    """A check in progress does not delay the end."""
     server = bench.backend(hooks={"request": lambda call: call.server.go.wait()})
     gate = bench.gate(server, gate={"timeout-connect": "1h"}, backend={"check": "sstp"})
     server.wait_stage("request")
@@ -542,7 +545,7 @@ def ctl(gate, *words):
 
 
 def test_drain_and_ready(bench):
-    """No new calls, those that are up stay; a reload does not forget it."""
+    """A drained server gets no new calls, and tunnels that are up stay; a reload keeps the drain."""
     servers = several(bench, 2)
     gate = gate_before(bench, servers, gate={"workers": 2, **admin()})
     client = call(bench, gate)
@@ -568,7 +571,7 @@ def test_drain_and_ready(bench):
 
 
 def test_servers_are_listed(bench):
-    """In the order of the file, with what was written about them."""
+    """In the order of the file, with their options."""
     servers = several(bench, 2) + [bench.backend(listen=("::1", 0))]
     gate = gate_before(bench, servers, ["weight 3 max-tunnels 9", "backup", ""], gate=admin(),
                        balance="leastconn", check="tcp", **{"check-interval": "1h"})
@@ -605,14 +608,14 @@ def test_drain_by_host_alone(bench):
 # -- certificates of the servers --
 
 def show(server, cert):
-    """From now on the server shows, and expects in the binding, this one."""
+    """Lets the server present this certificate from now on, and expect it in the binding."""
     server.context = tls.server_context(cert.cert, cert.key)
     server.hashes = {protocol: sstp.cert_hash(protocol, cert.der)
                      for protocol in (sstp.SHA1, sstp.SHA256)}
 
 
 def test_certificate_changes_between_calls(bench):
-    """The hash is that of the leaf which this very connection was shown."""
+    """The hash is that of the leaf that was presented on the same connection."""
     place = bench.place
     server = bench.backend()
     gate = bench.gate(server, backend={"pin-sha256": [place.back.sha256, place.back_ca.sha256]})
@@ -624,7 +627,7 @@ def test_certificate_changes_between_calls(bench):
 
 
 def test_pin_of_the_new_one_is_in_the_log(bench):
-    """Ready to paste: with that line the next call gets on."""
+    """The log has a line that can be pasted into the configuration; with it the next call succeeds."""
     place = bench.place
     server = bench.backend()
     keys = {"gate": {"workers": 1}, "listener front": bench.listener_keys(),
@@ -644,7 +647,7 @@ def test_pin_of_the_new_one_is_in_the_log(bench):
 # -- names --
 
 def test_name_is_resolved_for_each_call(bench, tmp_path):
-    """A name that leads somewhere else from now on, without a reload."""
+    """A name resolves to another address without a reload."""
     first = bench.backend(listen=("127.0.0.21", 0))
     second = bench.backend(listen=("127.0.0.22", first.port))
     hosts = tmp_path / "hosts"
@@ -664,7 +667,7 @@ def test_name_is_resolved_for_each_call(bench, tmp_path):
 
 
 def test_name_is_resolved_for_each_check(bench, tmp_path):
-    """Nobody is there, and then the name leads to a server."""
+    """First the name resolves to an address without a server, then to a server."""
     server = bench.backend(listen=("127.0.0.21", 0))
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.23 sstp.test\n")

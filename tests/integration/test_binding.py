@@ -1,7 +1,6 @@
-"""The crypto-binding through the gate: verified, made again, or refused (PROTOCOL.md 4).
-
-The backend is strict: "ok" from it means that it compared the nonce, the hash of its own leaf and
-the Compound MAC under its own key."""
+"""The crypto-binding through the gate: verified, re-signed, or refused (PROTOCOL.md 4). The backend is strict:
+"ok" from it means that it compared the nonce, the hash of its own leaf and the Compound MAC under its own
+key."""
 
 import pytest
 
@@ -22,8 +21,8 @@ def plain(name):
 
 @pytest.fixture(scope="module")
 def matrix(shared):
-    """One gate with a listener for each policy. Where the message goes on unchanged, the backend
-    was told the hash of the gate's certificate, as an administrator of RRAS would."""
+    """One gate with a listener for each policy. Where the message is forwarded unchanged, the backend is
+    configured with the hash of the gate's certificate, as an administrator configures RRAS."""
     place = shared.place
     shared.strict = shared.backend(auth=METHODS, users=USERS)
     shared.told = shared.backend(auth=METHODS, users=USERS, leaf=place.front.der)
@@ -96,7 +95,8 @@ def test_odd_servers(bench, shape):
 
 
 def test_upper_case_user(bench):
-    """Names compare without case; the hash of MS-CHAPv2 does not, and is not the gate's affair."""
+    """The gate compares names without case. The hash of MS-CHAPv2 depends on case, but the gate does not
+    compute it."""
     server = bench.backend(users={"ALICE": "sesame"})
     gate = bench.gate(server)
     bench.client(gate, user="ALICE").establish().disconnect()
@@ -105,7 +105,7 @@ def test_upper_case_user(bench):
 
 @pytest.mark.parametrize("method", ["mschapv2", "eap-mschapv2"])
 def test_password_change(bench, method):
-    """The key is then that of the new password: the users file knows it already."""
+    """The key is that of the new password, which the users file already contains."""
     server = bench.backend(auth=(method,), users={"alice": "stale"}, expired=("alice",))
     gate = bench.gate(server)
     client = bench.client(gate, auth=(method,), password="stale", new_password="sesame")
@@ -115,7 +115,7 @@ def test_password_change(bench, method):
 
 
 def test_lcp_starts_over(bench):
-    """A second round of LCP in the middle of the authentication: the second challenge counts."""
+    """LCP starts over during the authentication: the second challenge determines the key."""
     rounds = []
 
     def once(call):
@@ -148,7 +148,7 @@ def test_no_eap_in_lcp(bench, takes):
 
 @pytest.mark.parametrize("first", ["eap-tls", "peap", "eap-md5"])
 def test_another_type_of_eap(bench, first):
-    """The client refuses the type it is offered, inside EAP (RFC 3748 5.3)."""
+    """Inside EAP the client refuses the type that the server offers (RFC 3748 5.3)."""
     server = bench.backend(auth=(first, "eap-mschapv2"))
     gate = bench.gate(server)
     bench.client(gate, auth=("eap-mschapv2",)).establish().ping().disconnect()
@@ -159,8 +159,8 @@ def test_another_type_of_eap(bench, first):
 
 
 def test_eap_is_given_up(bench):
-    """SoftEther begins LCP anew, without EAP, when the client wants none of its types: what was agreed
-    and said before does not count."""
+    """If the client accepts no type of EAP, SoftEther starts LCP over without EAP: the earlier agreement and
+    messages have no effect."""
     rounds = []
 
     def give_up(call):
@@ -208,7 +208,7 @@ def test_mask_is_kept_where_the_message_may_be(bench, policy):
 
 
 def test_mask_of_nothing(bench):
-    """sorz without a certificate offers no hash at all; sstpc then takes SHA1 (PROTOCOL.md 4.1)."""
+    """sorz without a certificate offers no hash; sstpc then uses SHA1 (PROTOCOL.md 4.1)."""
     for hash in HASHES:
         server = bench.backend(dialect="sorz", echoes_early=False)
         gate = bench.gate(server)
@@ -219,7 +219,7 @@ def test_mask_of_nothing(bench):
 # -- refusals --
 
 def refused(bench, gate, server, client, reason, abort=sstp.BINDING_ABORT):
-    """Abort to the client and the end; nothing of its Call Connected at the backend."""
+    """Asserts that the client gets an Abort and the end, and the backend nothing of its Call Connected."""
     failure = expect_failure(client, "connected")
     assert failure.abort and failure.abort.raw == abort
     assert failure.end == "close-notify"
@@ -301,7 +301,7 @@ def test_no_users_file(bench):
 
 
 def test_stale_hash(bench):
-    """The user has another password than the users file knows."""
+    """The user's password differs from that of the users file."""
     server = bench.backend(users={"alice": "changed"})
     gate = bench.gate(server)
     refused(bench, gate, server, bench.client(gate, password="changed"), "binding-mac")
@@ -309,7 +309,8 @@ def test_stale_hash(bench):
 
 @pytest.mark.parametrize("user, result", [("alice", "verified"), ("mallory", "passed")])
 def test_auto(bench, user, result):
-    """Verified and made again where the key is known, else passed on to a backend that was told."""
+    """The binding is verified and re-signed if the key is known, otherwise forwarded to a backend that is
+    configured with the gate's hash."""
     leaf = bench.place.front.der if result == "passed" else None
     server = bench.backend(users={user: "sesame"}, leaf=leaf)
     gate = bench.gate(server, backend={"crypto-binding": "auto"})
@@ -332,7 +333,8 @@ def test_zeros_inside_eap(bench):
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 @pytest.mark.parametrize("method", ["mschapv1", "mschapv2"])
 def test_zeros_in_spite_of_keys(bench, method, policy):
-    """A man in the middle can make a MAC under zeros; who logged in with MS-CHAP has no reason to."""
+    """A man in the middle can make a MAC under zeros; a client that has logged in with MS-CHAP has no reason
+    to."""
     server = bench.backend(auth=(method,), checks=())
     gate = bench.gate(server, backend={"crypto-binding": policy})
     expect_failure(bench.client(gate, auth=(method,), zero_key=True))
@@ -348,7 +350,7 @@ def test_off_does_not_look(bench):
 
 
 def test_backend_refuses_what_was_made(bench):
-    """A backend that wants the hash of a certificate it does not show: its Abort goes through."""
+    """A backend expects the hash of a certificate that it does not present: its Abort reaches the client."""
     server = bench.backend(leaf=bench.place.evil.der)
     gate = bench.gate(server)
     failure = expect_failure(bench.client(gate), "connected")
@@ -358,7 +360,7 @@ def test_backend_refuses_what_was_made(bench):
 
 
 def test_told_hash(bench):
-    """The same backend with binding-cert-hash."""
+    """The same backend, with binding-cert-hash."""
     evil = bench.place.evil
     server = bench.backend(leaf=evil.der)
     gate = bench.gate(server, backend={"binding-cert-hash": [evil.sha1, evil.sha256]})
@@ -370,7 +372,7 @@ def test_told_hash(bench):
 @pytest.mark.parametrize("hash", HASHES)
 @pytest.mark.parametrize("known", HASHES)
 def test_told_one_hash(bench, hash, known):
-    """What the backend is told in is what the gate knows."""
+    """binding-cert-hash has one hash, so the gate knows only this one."""
     evil = bench.place.evil
     server = bench.backend(leaf=evil.der)
     told = evil.sha1 if known == sstp.SHA1 else evil.sha256
@@ -403,7 +405,7 @@ def test_mitm(bench, policy, trick, reason):
 
 
 def test_mitm_is_seen_by_the_told_backend(bench):
-    """passthrough leaves the MAC to the backend, which finds the trick."""
+    """With passthrough the backend verifies the MAC and detects the attack."""
     server = bench.backend(leaf=bench.place.front.der)
     gate = bench.gate(server, backend={"crypto-binding": "passthrough"})
     client = Client(bench.mitm(gate, "hash").address)

@@ -1,6 +1,6 @@
-"""Certificates of a listener: which one a client is shown, out of which files it comes, and that the
-binding is verified with the very leaf this client was shown (PROTOCOL.md 4.1). And the command that
-tells the hashes."""
+"""The certificates of a listener: the choice for a client, the formats of their files, and the verification of
+the binding with the leaf that this client was shown (PROTOCOL.md 4.1). Also `sstpgate binding`, which prints
+the hashes."""
 
 import datetime
 import os
@@ -31,8 +31,7 @@ def openssl(*arguments):
 
 
 def s_client(address, *arguments):
-    """What openssl prints about a handshake, and the certificate it was shown (None: there was no
-    handshake)."""
+    """Returns the output of openssl s_client, and the certificate that it was shown (None: no handshake)."""
     host, port = address
     text = openssl("s_client", "-connect", f"{host}:{port}", *arguments)
     pem = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.S)
@@ -40,8 +39,7 @@ def s_client(address, *arguments):
 
 
 def staple(place, name, cert, days):
-    """A file with an OCSP response about cert, which place.ca gives out, good for days from
-    yesterday."""
+    """Writes an OCSP response about cert, issued by place.ca, valid from yesterday for this number of days."""
     yesterday = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=1)
     response = (ocsp.OCSPResponseBuilder()
                 .add_response(cert=cert.x509, issuer=place.ca.x509, algorithm=hashes.SHA1(),
@@ -55,7 +53,7 @@ def staple(place, name, cert, days):
 
 
 def pfx(place, name, cert, *options, passphrase="s3same"):
-    """As Windows exports it; options: -legacy makes it as Windows Server 2008 does."""
+    """Writes a PKCS#12 file as Windows does; with -legacy in options, as Windows Server 2008 does."""
     path = place.folder / name
     text = openssl("pkcs12", "-export", "-inkey", cert.key, "-in", cert.cert, "-certfile",
                    place.ca.cert, "-passout", f"pass:{passphrase}", "-out", str(path), *options)
@@ -77,7 +75,8 @@ def certs(place):
 
 @pytest.fixture(scope="module")
 def gate(shared, certs):
-    """One gate: `many` with all of them, `strict` with two and strict-sni, `stale`."""
+    """One gate with three listeners: `many` with all certificates, `strict` with two and strict-sni,
+    `stale`."""
     place = shared.place
     keys = [("listen", "127.0.0.1:0"), ("backend", "back")]
     shared.server = shared.backend(auth=("mschapv2", "pap"))
@@ -100,7 +99,7 @@ def gate(shared, certs):
 
 
 def verified(shared, gate, cert, listener="many", **knobs):
-    """A whole call; the gate verified its binding with the leaf of cert."""
+    """Makes a complete call; the gate must verify its binding with the leaf of cert."""
     before = len(gate.events("call"))
     client = shared.client(gate, listener, **knobs).establish()
     assert client.wire.peer_der == cert.der
@@ -117,7 +116,8 @@ def verified(shared, gate, cert, listener="many", **knobs):
     ("other.example.com", "star"), ("old.example.net", "old"), ("new.example.net", "new"),
     ("a.b.example.com", "ec"), ("nowhere.example.net", "ec"), (None, "ec")])
 def test_name(shared, gate, certs, sni, name, version):
-    """Its own name, *.DOMAIN, and the first for all others; out of PEM and both ages of PKCS#12."""
+    """A client gets the certificate of its name, *.DOMAIN included, otherwise the first; from PEM and both
+    kinds of PKCS#12."""
     verified(shared, gate, getattr(certs, name), sni=sni, tls_min=version, tls_max=version)
 
 
@@ -130,7 +130,8 @@ def test_kind_of_key(shared, gate, certs, sni, ciphers, name):
 
 @pytest.mark.parametrize("sigalgs, name", [("RSA-PSS+SHA256", "rsa"), ("ECDSA+SHA256", "ec")])
 def test_kind_of_key_tls_1_3(gate, certs, tmp_path, sigalgs, name):
-    """In TLS 1.3 the signature algorithms decide. Python cannot set them, OpenSSL's settings can."""
+    """In TLS 1.3 the signature algorithms decide. Python cannot set them, but the configuration file of OpenSSL
+    can."""
     settings = tmp_path / "openssl.cnf"
     settings.write_text("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n"
                         f"[c]\nSignatureAlgorithms = {sigalgs}\n")
@@ -163,7 +164,7 @@ def test_strict_sni_admits(shared, gate, certs, sni, name):
 
 
 def test_chain(gate, certs):
-    """What is above the leaf in a PKCS#12 file is sent with it, but no root."""
+    """The intermediates in a PKCS#12 file are sent with the leaf, but no root."""
     text, _ = s_client(gate.address("many"), "-servername", "old.example.net", "-showcerts")
     assert text.count("BEGIN CERTIFICATE") == 1
 
@@ -196,7 +197,7 @@ def test_alpn(gate, certs, offer, chosen):
 
 
 def test_reload_takes_up_files(bench, certs):
-    """A new response and a new certificate in the files of before; the old ones until then."""
+    """The same files get a new response and a new certificate; the gate uses the old ones until it reloads."""
     place = bench.place
     cert, key = (place.folder / f"changing.{kind}" for kind in ("crt", "key"))
 
@@ -242,7 +243,7 @@ def test_passphrase_and_key_stay_out_of_sight(gate):
 # -- the configuration --
 
 def check(bench, *listener):
-    """-t of a gate with these lines; the errors, with the text of the line each is about."""
+    """Runs -t on these lines. Returns the errors, each with the text of the line that it is about."""
     config = bench.config({
         "listener front": [("listen", "127.0.0.1:0"), *listener],
         "backend back": {"server": "127.0.0.1:1", "verify": "off", "crypto-binding": "off"}})
@@ -293,7 +294,7 @@ def test_wrong_groups_have_their_line(bench, certs):
 
 
 def test_ciphers_that_leave_nothing_have_their_line(bench, certs):
-    """Anonymous suites and DHE are left out of every list; a list that has nothing else is an error."""
+    """Anonymous suites and DHE are removed from every list; a list that has no others is an error."""
     code, errors = check(bench, ("certificate", "c-ec.pem"), ("ciphers", "aNULL:kDHE"))
     assert code == 1 and len(errors) == 1
     assert errors[0][0] == "ciphers = aNULL:kDHE" and "ciphers: the list is empty" in errors[0][1]
@@ -307,7 +308,7 @@ def test_finite_fields_are_warned_about(bench, certs):
 
 
 def test_large_rsa_keys_are_warned_about(bench, certs):
-    """A key of 4104 bits is above the limit; of four primes it is quick to generate."""
+    """The key has 4104 bits, more than the limit, and four primes, so that its generation is quick."""
     folder = bench.place.folder
     openssl("req", "-x509", "-newkey", "rsa", "-pkeyopt", "rsa_keygen_bits:4104", "-pkeyopt",
             "rsa_keygen_primes:4", "-nodes", "-subj", "/CN=large.example.com", "-days", "90",
@@ -327,7 +328,7 @@ def test_one_that_nobody_would_see(bench, certs):
 
 
 def test_warnings(bench, certs):
-    """What will not be right for long is told, and is no error."""
+    """A future problem causes a warning, not an error."""
     place = bench.place
     pki.make(place.folder, "c-short", names=["short.example.com"], days=6.5)
     pki.make(place.folder, "c-over", names=["over.example.com"], days=-0.5)
@@ -342,7 +343,7 @@ def test_warnings(bench, certs):
 
 
 def test_open_files(bench, certs):
-    """Keys and passphrases that everybody on the machine may read; certificates are no secret."""
+    """Warnings name keys and passphrases that other users may read, but no certificates, which are public."""
     place = bench.place
     for name in ("o-alone", "o-apart", "o-good"):
         pki.make(place.folder, name, names=[f"{name}.example.com"])
@@ -410,7 +411,7 @@ def test_binding_of_any_kind_of_file(bench, certs, tmp_path):
 
 
 def test_binding_of_a_listener(bench, certs):
-    """Without its keys, for whoever may not read them; with the addresses it listens on."""
+    """The command needs no private keys, so that other users can run it; it uses the listener's addresses."""
     place = bench.place
     pfx(place, "c-pair.pfx", certs.old)
     config = bench.config({
@@ -437,7 +438,7 @@ def test_binding_of_a_listener(bench, certs):
 
 
 def test_binding_of_a_word(place, tmp_path):
-    """A word that is no listener is a file, whatever the state of the configuration."""
+    """A word that is not a listener is a file, even if the configuration has errors."""
     (tmp_path / "front.crt").write_bytes(open(place.front.cert, "rb").read())
     for config in ("nowhere.conf", "front.crt"):
         done = run("binding", "-c", config, "front.crt", cwd=tmp_path)

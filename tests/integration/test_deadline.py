@@ -1,4 +1,4 @@
-"""Each state has its deadline. The gate looks once in a second."""
+"""Each state has a deadline. The gate checks the deadlines once a second."""
 
 import time
 
@@ -27,7 +27,7 @@ def test_silent_after_the_handshake(bench):
 
 
 def test_dripping_head(bench):
-    """A deadline is not put off by another octet."""
+    """Further bytes do not extend the deadline."""
     gate = bench.gate(bench.backend(), gate=SECOND)
     client = bench.client(gate).establish("tls")
     started = time.monotonic()
@@ -59,7 +59,7 @@ def test_silent_in_the_negotiation(bench, stage):
 
 
 def test_chatty_in_the_negotiation(bench):
-    """LCP echoes do not put the deadline off either."""
+    """LCP echoes do not extend the deadline either."""
     from peers import ppp
     gate = bench.gate(bench.backend(), gate=SECOND)
     client = bench.client(gate).establish("authenticate")
@@ -79,7 +79,7 @@ def test_chatty_in_the_negotiation(bench):
 
 
 def test_up_in_time_stays_up(bench):
-    """The deadline of the negotiation ends with it; without timeout-idle a silent tunnel stays."""
+    """The deadline of the negotiation ends with it. Without timeout-idle a silent tunnel stays up."""
     gate = bench.gate(bench.backend(), gate=SECOND)
     client = bench.client(gate).establish()
     late = bench.client(gate).open()
@@ -104,7 +104,7 @@ def test_idle(bench):
 
 
 def test_not_idle(bench):
-    """Traffic in one direction is enough."""
+    """Traffic in one direction is enough to keep a tunnel."""
     server = bench.backend(load="sink")
     gate = bench.gate(server, gate={"timeout-idle": "2s", "timeout-handshake": "4s"})
     client = bench.client(gate).establish()
@@ -120,7 +120,7 @@ def test_not_idle(bench):
 
 
 def test_peer_that_never_closes(bench):
-    """The drain has its deadline: a backend that ignores the end of the client is left."""
+    """The drain has a deadline, too: a backend that ignores the client's end is disconnected."""
     server = bench.backend(hooks={"connected": lambda call: server.go.wait()})
     gate = bench.gate(server, gate=SECOND)
     client = bench.client(gate).establish("connected")
@@ -130,7 +130,7 @@ def test_peer_that_never_closes(bench):
 
 
 def test_client_that_takes_nothing(bench):
-    """The backend has gone, the client does not take what is queued for it."""
+    """The backend has ended, and the client does not read the queued data."""
     server = bench.backend(load="source", load_octets=16 << 20)
     gate = bench.gate(server, gate=SECOND)
     client = bench.client(gate, rcvbuf=65536).establish("connected")

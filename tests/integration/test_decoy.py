@@ -103,7 +103,7 @@ def behind(shared):
 
 @pytest.fixture(scope="module")
 def alone(shared):
-    """Gates without a web site; one of them is open to everybody."""
+    """Gates without a web site; one of them admits everybody."""
     server = shared.backend()
     return {name: shared.gate(server, listener=keys) for name, keys in {**HIDING, "open": {}}.items()}
 
@@ -120,7 +120,7 @@ def test_before_a_web_site(shared, behind, name, how, notify):
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_without_a_web_site(shared, alone, name):
-    """The gate itself is the site. Requests that an open gate lets in get the same 404 as any other URI."""
+    """The gate itself acts as the site. Requests that an open gate admits get the same 404 as any other URI."""
     octets = REQUESTS[name]
     decoy, host = (answer_to(shared, alone[how], octets) for how in HIDING)
     sstp_goes_in = name.startswith(("good-", "early-")) and name != "early-data-of-another-uri"
@@ -131,7 +131,7 @@ def test_without_a_web_site(shared, alone, name):
 
 
 class QuickSite(Site):
-    """It answers the first octets, as web servers do that refuse a request line."""
+    """A site that answers the first bytes, as web servers do that refuse a request line."""
 
     @staticmethod
     def _answer(sock):

@@ -1,6 +1,6 @@
-"""The habits of known servers and clients (PROTOCOL.md 1 to 5): each deviation from the specification
-is played once through the gate, and survived. Where nobody has seen what a program does, everything
-that it may do is played (`doubts` of peers/dialects.py)."""
+"""The habits of known servers and clients (PROTOCOL.md 1 to 5): each deviation from the specification occurs
+once, and the gate must survive it. Where the behaviour of a program is not known, every possible behaviour
+occurs (`doubts` of peers/dialects.py)."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def works(bench, server, client):
 
 @pytest.fixture(scope="module")
 def bazaar(shared):
-    """One gate, a server of each dialect behind a listener of its own for each policy."""
+    """One gate, with a server of each dialect; each pair of server and policy has its own listener."""
     shared.servers = {}
     sections = {"gate": {"workers": 1}}
     for name in BACKENDS:
@@ -74,7 +74,7 @@ def rras_keys(bench, **keys):
 
 
 def test_rras(bench):
-    """Of Server 2008: TLS 1.0, an RSA leaf signed with SHA1, EAP asked for first and refused."""
+    """As on Server 2008: TLS 1.0, an RSA leaf signed with SHA1, EAP offered first and refused."""
     server = rras(bench)
     gate = bench.gate(server, backend=rras_keys(bench))
     works(bench, server, bench.client(gate, **CLIENTS["windows"]))
@@ -110,8 +110,8 @@ def test_doubts(bench, changes):
 
 @pytest.mark.parametrize("hash", [sstp.SHA1, sstp.SHA256])
 def test_rras_without_https(bench, hash):
-    """UseHttps = 0 and the hash that an administrator has typed in: SHA256 alone, whatever the
-    client uses."""
+    """UseHttps = 0 and the hash that an administrator has configured: SHA256 alone, whatever the client
+    uses."""
     front = bench.place.front
     server = bench.backend(dialect="rras", plain=True,
                            hashes={sstp.SHA256: bytes.fromhex(front.sha256)})
@@ -141,7 +141,8 @@ CHECKS = {  # what is done to Call Connected: the check that finds it, and the A
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("dialect", ["rras", "accel-ppp"])
 def test_all_five_checks(bench, dialect, check):
-    """`off` lets everything pass: the model finds it, and its words reach the client unchanged."""
+    """`off` forwards every binding: the model of RRAS detects the error, and its answer reaches the client
+    unchanged."""
     trick, attribute, status = CHECKS[check]
     front = bench.place.front
     server = bench.backend(dialect=dialect, plain=True, leaf=front.der, mask=2)
@@ -185,7 +186,7 @@ def test_rras_gives_up_after_three_naks(bench):
 
 @pytest.mark.parametrize("stage", ["request", "start"])
 def test_rras_negotiation_timer(bench, stage):
-    """60 s there, a moment here; the gate's own deadline is longer."""
+    """60 s in RRAS, a moment here; the gate's own deadline is longer."""
     server = bench.backend(dialect="rras", timers=Timers(negotiation=0.3))
     gate = bench.gate(server)
     client = bench.client(gate, **CLIENTS["windows"]).establish(stage)
@@ -198,7 +199,7 @@ def test_rras_negotiation_timer(bench, stage):
 
 @pytest.mark.parametrize("policy", ["rewrite", "off"])
 def test_rras_hello_timer(bench, policy):
-    """It asks when it has heard nothing, and goes without a word when nobody answers."""
+    """RRAS sends an Echo-Request after a silence, and closes without a message if there is no answer."""
     server = bench.backend(dialect="rras", timers=Timers(hello=0.2), leaf=None if policy != "off"
                            else bench.place.front.der)
     gate = bench.gate(server, backend={"crypto-binding": policy})
@@ -212,7 +213,7 @@ def test_rras_hello_timer(bench, policy):
 
 
 def test_rras_last_words(bench):
-    """Its Disconnect waits for an Ack, its Abort for an Abort: both arrive."""
+    """Its Disconnect waits for an Ack, its Abort for an Abort: both reach the client."""
     for number, last in enumerate((lambda call: call.disconnect(), lambda call: call.abort("hook"))):
         server = bench.backend(dialect="rras", hooks={"up": last})
         gate = bench.gate(server)
@@ -231,7 +232,7 @@ def test_rras_last_words(bench):
 
 @pytest.mark.parametrize("method", DIALECTS["accel-ppp"].auth)
 def test_accel_deferral(bench, method):
-    """A Call Connected that overtakes the result is put aside, not refused."""
+    """A Call Connected that arrives before the result of the login is deferred, not refused."""
     server = bench.backend(dialect="accel-ppp", auth=(method,))
     gate = bench.gate(server)
     # with PAP and CHAP-MD5 there is no key to wait for
@@ -273,7 +274,7 @@ def test_accel_host_name(bench, keys, reason):
 
 @pytest.mark.parametrize("version", [1, 2, None])
 def test_accel_behind_proxy(bench, version):
-    """`accept=proxy`: nothing is said to a connection without a header."""
+    """With `accept=proxy` the server ignores a connection without a header."""
     server = bench.backend(dialect="accel-ppp", proxy_header=True)
     gate = bench.gate(server, backend={"send-proxy": f"v{version}" if version else None})
     client = bench.client(gate)
@@ -290,8 +291,8 @@ def test_accel_behind_proxy(bench, version):
 
 @pytest.mark.parametrize("stage", ["request", "up"])
 def test_accel_wants_no_reserved_bits(bench, stage):
-    """It takes a length with bits above it for a long packet; a client may set them
-    ([MS-SSTP] 2.2.1), and whoever passes them on would end its call."""
+    """accel-ppp takes a length with reserved bits for a long packet. A client may set them ([MS-SSTP] 2.2.1),
+    and if the gate forwarded them, the server would end the call."""
     server = bench.backend(dialect="accel-ppp")
     gate = bench.gate(server)
     client = bench.client(gate).establish(stage)
@@ -307,7 +308,7 @@ def test_accel_wants_no_reserved_bits(bench, stage):
 
 
 def test_no_reserved_bits_for_clients(bench):
-    """sstpc hangs at a length with bits above it."""
+    """sstpc hangs if a reserved bit of a length is set."""
     def shout(call):
         for packet in (sstp.control(sstp.ECHO_REQUEST), sstp.data(ppp.frame(ppp.IPV4, b"data"))):
             call.send(packet[:2] + bytes([packet[2] | 0xF0]) + packet[3:])
@@ -326,8 +327,8 @@ def test_no_reserved_bits_for_clients(bench):
 
 @pytest.mark.parametrize("method", ["mschapv2", "eap-mschapv2"])
 def test_double_mschapv2(bench, method):
-    """Twice, and the second answer is the one that counts (SoftEther's UseDoubleMsChapV2): a strict
-    server says so."""
+    """The server asks twice, and the second answer determines the key (SoftEther's UseDoubleMsChapV2), as a
+    strict server confirms."""
     server = bench.backend(auth=(method,), double=True)
     gate = bench.gate(server)
     works(bench, server, bench.client(gate, auth=(method,)))
@@ -335,7 +336,7 @@ def test_double_mschapv2(bench, method):
 
 
 def test_softether_ignores_a_second_request(bench):
-    """kittoku repeats it while it waits for the Ack."""
+    """kittoku repeats its request while it waits for the Ack."""
     server = bench.backend(dialect="softether", hooks={"connect": lambda call: server.go.wait()})
     gate = bench.gate(server)
     client = bench.client(gate, **CLIENTS["kittoku"]).establish("request")
@@ -348,7 +349,7 @@ def test_softether_ignores_a_second_request(bench):
 
 @pytest.mark.parametrize("dialect, octets", [("softether", 8), ("sorz", 16)])
 def test_short_disconnect(bench, dialect, octets):
-    """sstpc does not acknowledge one below 14 octets: the call ends all the same."""
+    """sstpc does not acknowledge a Disconnect of less than 14 bytes: the call ends all the same."""
     server = bench.backend(dialect=dialect, echoes_early=False,
                            hooks={"up": lambda call: call.disconnect()},
                            timers=Timers(None, None, None, disconnect=0.3))
@@ -364,7 +365,7 @@ def test_short_disconnect(bench, dialect, octets):
 
 
 def test_softether_echoes(bench):
-    """It asks every few seconds and never answers; what it asks is answered by the client."""
+    """SoftEther sends requests every few seconds and never answers; the client answers its requests."""
     def ask(call):
         for _ in range(5):
             call.send(sstp.control(sstp.ECHO_REQUEST))
@@ -379,13 +380,13 @@ def test_softether_echoes(bench):
 
 
 def test_frames_in_full(bench):
-    """SoftEther drops a frame without FF 03: the gate must leave those of the client whole."""
+    """SoftEther drops a frame without FF 03, so the gate must not strip the client's."""
     server = bench.backend(dialect="softether")
     works(bench, server, bench.client(bench.gate(server), **CLIENTS["kittoku"]))
 
 
 def test_sorz_sends_no_nak(bench):
-    """The client that waits for it in vain is given up by the gate's deadline."""
+    """The client waits for a Nak that never arrives; the gate's deadline ends the call."""
     server = bench.backend(dialect="sorz")
     gate = bench.gate(server, gate={"timeout-negotiate": "1s"})
     client = bench.client(gate).establish("request")
@@ -399,7 +400,7 @@ def test_sorz_sends_no_nak(bench):
 
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 def test_mikrotik_pap(bench, policy):
-    """The PAP Ack has octets behind its declared length."""
+    """The PAP Ack has bytes after its declared length."""
     server = bench.backend(dialect="mikrotik", auth=("pap",))
     gate = bench.gate(server, backend={"crypto-binding": policy})
     works(bench, server, bench.client(gate, auth=("pap",)))
@@ -407,7 +408,7 @@ def test_mikrotik_pap(bench, policy):
 
 
 def test_multilink_offers(bench):
-    """MRRU agreed on both ways: what is in multilink frames is data, and comes through."""
+    """Both sides agree on MRRU: multilink frames are forwarded as data."""
     option = ((ppp.OPT_MRRU, (1614).to_bytes(2, "big")), (ppp.OPT_ENDPOINT, b"\1" + bytes(16)))
     server = bench.backend(load="echo", lcp=option, lcp_takes=(
         ppp.OPT_MRU, ppp.OPT_MAGIC, ppp.OPT_MRRU, ppp.OPT_ENDPOINT))
@@ -426,8 +427,8 @@ def test_multilink_offers(bench):
 
 @pytest.mark.parametrize("method", ["mschapv2", "chap-md5", "pap"])
 def test_padding_is_not_forwarded(bench, method):
-    """SoftEther would take octets after the inner length for a part of the name (PROTOCOL.md 5.1); the gate
-    cuts them off."""
+    """SoftEther would read bytes after the inner length as a part of the name (PROTOCOL.md 5.1); the gate
+    removes them."""
     server = bench.backend(dialect="softether", auth=(method,))
     gate = bench.gate(server)
     client = bench.client(gate, auth=(method,)).establish("start")
@@ -449,7 +450,7 @@ def test_softether_has_no_pap_nak(bench):
 
 @pytest.mark.parametrize("dialect", ["accel-ppp", "softether"])
 def test_ack_of_something_else_is_not_forwarded(bench, dialect):
-    """These servers take any Ack for their request; the gate forwards the right one only."""
+    """These servers accept any Ack of their request; the gate forwards only the right one."""
     server = bench.backend(dialect=dialect, auth=("mschapv2",))
     gate = bench.gate(server)
     client = bench.client(gate).establish("start")

@@ -26,7 +26,7 @@ KEY = re.compile(r";?([a-z][a-z0-9-]*) = ")
 
 
 def keys_of(text):
-    """{(section, key)}. In the sample ";key = value" shows a key, "; text" is a comment."""
+    """Returns {(section, key)}. In the sample ";key = value" shows a key, "; text" is a comment."""
     found, section = set(), None
     for line in text.splitlines():
         if match := HEADER.match(line):
@@ -37,20 +37,20 @@ def keys_of(text):
 
 
 def chapter(text, heading):
-    """The text below a heading, up to the next heading of its level or above."""
+    """Returns the text below a heading, up to the next heading of the same or a higher level."""
     level = re.search(rf"^(#+) {re.escape(heading)}$", text, re.M)
     return re.split(rf"^#{{1,{len(level[1])}}} ", text[level.end():], flags=re.M)[0]
 
 
 def sources(pattern):
-    """The text of all sources that match, wherever their room is."""
+    """Returns the text of all matching sources, in any room."""
     found = sorted((ROOT / "proxy").glob(pattern))
     assert found, pattern
     return "\n".join(path.read_text() for path in found)
 
 
 def example():
-    """The ten lines of README."""
+    """Returns the ten lines of README."""
     blocks = re.findall(r"^```ini\n(.*?)^```", README, re.M | re.S)
     assert len(blocks) == 1
     return blocks[0]
@@ -141,7 +141,7 @@ def test_no_path_of_a_machine(name):
 
 
 def test_readme_is_short():
-    """It leads to the other documents, the first rows to those that most readers want."""
+    """It leads to the other documents; its first rows are those that most readers need."""
     assert len(README.splitlines()) <= 200
     rows = re.findall(r"^\| (.*?) \| (.*) \|$", README.split("| You want to | Read |")[1], re.M)
     assert [want for want, _ in rows[:3]] == ["do what KB 947028 says",
@@ -156,7 +156,7 @@ def test_readme_is_short():
 
 
 def guide():
-    """The configurations of the guide, with their headings."""
+    """Returns the configurations of the guide, with their headings."""
     for part in re.split(r"^##+ ", GUIDE, flags=re.M)[1:]:
         for number, block in enumerate(re.findall(r"^```ini\n(.*?)^```", part, re.M | re.S)):
             yield pytest.param(block, id=f"{part.splitlines()[0]} {number + 1}")
@@ -286,7 +286,7 @@ RECIPES = (ROOT / "RECIPES.md").read_text()
 
 
 def recipes():
-    """Its configurations, each with its heading."""
+    """Returns the configurations of RECIPES.md, each with its heading."""
     for chapter in re.split(r"^## ", RECIPES, flags=re.M)[1:]:
         blocks = re.findall(r"^```ini\n(.*?)^```", chapter, re.M | re.S)
         for number, block in enumerate(blocks):
@@ -295,7 +295,7 @@ def recipes():
 
 @pytest.mark.parametrize("text", recipes())
 def test_recipe_is_valid(tmp_path, place, text):
-    """Without an error, and without a warning."""
+    """Without an error and without a warning."""
     files = dict(re.findall(r"^(certificate|key|users-file|secret-file|server-secret-file|ca-file) "
                             r"= (\S+)$", text, re.M))
     secret = tmp_path / "secret"
@@ -312,7 +312,7 @@ def test_recipe_is_valid(tmp_path, place, text):
 
 
 def test_recipes_lead_somewhere():
-    """Each kind of server that README names has its chapter, and no link is broken."""
+    """Each kind of server that README names has a chapter, and no link is broken."""
     headings = re.findall(r"^## (.*)$", RECIPES, re.M)
     anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
     assert set(re.findall(r"\]\(#([^)]+)\)", RECIPES)) <= anchors
@@ -335,7 +335,7 @@ def test_encrypted_secrets_of_accel_ppp(tmp_path):
 
 
 def test_program_page_is_complete():
-    """Options, subcommands, and the commands of the admin socket."""
+    """It has all options, sub-commands, and commands of the admin socket."""
     text = groff((ROOT / "conf/man/sstpgate.8").read_text())
     usage = run("-h").stdout
     options = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", usage))
@@ -389,7 +389,7 @@ def test_events_are_named():
 
 
 def test_sections_of_the_protocol():
-    """Citations in the sources lead somewhere."""
+    """The sections that sources cite exist."""
     sheet = (ROOT / "proxy/PROTOCOL.md").read_text()
     sections = set(re.findall(r"^##+ (\d+(?:\.\d+)?)", sheet, re.M))
     for path in [*ROOT.glob("proxy/*/*.[ch]"), *ROOT.glob("tests/**/*.py")]:

@@ -1,6 +1,5 @@
-"""conf/fail2ban/filter.d/sstpgate.conf over its test log and over the log of a gate. The filter is
-taken apart here, with what fail2ban does to it in a few lines; where fail2ban is installed, it has
-the last word."""
+"""conf/fail2ban/filter.d/sstpgate.conf with its test log and with the log of a gate. A few lines here imitate
+fail2ban; where fail2ban itself is installed, it must agree."""
 
 import configparser
 import json
@@ -22,7 +21,7 @@ ADDRESS = r"(?P<host>[0-9.]+|[0-9a-f:]+)"
 
 
 def cases():
-    """(line, host it finds or None, mode it needs or None)"""
+    """Returns tuples (line, host found or None, mode needed or None)."""
     found, expected = [], None
     for line in LOG.read_text().splitlines():
         if line.startswith("# failJSON: "):
@@ -39,7 +38,7 @@ def hosts_for(mode):
 
 
 def find_hosts(lines, mode):
-    """As fail2ban: the date goes, prefregex cuts out what failregex then looks at."""
+    """Imitates fail2ban: removes the date, lets prefregex select the text, and applies failregex to it."""
     config = configparser.ConfigParser()
     config.read(FILTER)
     definition = config["Definition"]
@@ -73,7 +72,7 @@ if shutil.which("fail2ban-regex"):
 
 
 def test_a_gate(bench):
-    """What is logged today is still what the filter looks for."""
+    """The filter matches the lines that this program logs."""
     gate = bench.gate(bench.backend(), gate={"ban_points": 5}, listener={"default": "allow"},
                       rules=[("deny", "127.0.6.0/24")])
     refused(bench, gate, bind="127.0.6.5")
