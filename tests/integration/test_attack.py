@@ -1,6 +1,4 @@
-"""Attacks on the gate as a process: floods, ends at every moment, octets that must not stay behind.
-
-Those marked xfail succeed today; whoever closes the hole takes the mark away."""
+"""Attacks on the gate as a process: floods, ends at every moment, secrets that must not stay in memory."""
 
 import ctypes
 import hashlib
@@ -34,8 +32,8 @@ def descriptors(gate):
 # ---- TLS: messages that the gate answers by itself ----
 
 class Raw12:
-    """Writes records of any type on a client's TLS 1.2 connection with AES128-GCM: takes the keys
-    out of OpenSSL and goes on alone."""
+    """Writes records of any type on a client's TLS 1.2 connection with AES128-GCM: copies the keys from
+    OpenSSL's memory and continues without OpenSSL."""
 
     def __init__(self, wire):
         lib = ctypes.CDLL("libssl.so.3")
@@ -66,8 +64,8 @@ class Raw12:
 
 
 def test_renegotiation_flood(bench):
-    """Each ClientHello behind the handshake is answered with an alert. A client that does not read
-    them, and has not even asked for anything, must not make the gate keep them all."""
+    """Each ClientHello after the handshake is answered with an alert. If the client does not read, and has not
+    even sent a request, the gate must not keep all alerts in memory."""
     gate = bench.gate(bench.backend())
     client = bench.client(gate, rcvbuf=4096, tls_max="1.2",
                           ciphers="ECDHE-ECDSA-AES128-GCM-SHA256").open().secure()
@@ -85,8 +83,8 @@ def test_renegotiation_flood(bench):
 
 
 def test_key_update_flood(bench):
-    """27 octets cost the gate 30 microseconds and an answer: so many in a row that no program sends
-    are the end of the connection."""
+    """27 bytes cost the gate 30 microseconds and an answer. A long row of them, which no real client sends,
+    ends the connection."""
     gate = bench.gate(bench.backend())
     client = bench.client(gate, tls_min="1.3").open().secure()
     lib = ctypes.CDLL("libssl.so.3")
@@ -104,8 +102,8 @@ def test_key_update_flood(bench):
 
 @pytest.mark.parametrize("method", ["pap", "mschapv2"])
 def test_no_secret_stays(bench, method):
-    """What passed through in the negotiation is nowhere in the memory of a gate whose tunnel is
-    up; the user's hash-hash is once, in the table."""
+    """The secrets of a negotiation are nowhere in the memory of a gate whose tunnel is up; the user's hash-hash
+    is there once, in the table."""
     password = "Zq9-" + "very secret " * 3
     server = bench.backend(users={"alice": password}, auth=(method,))
     users = bench.place.folder / "attack-users"
@@ -127,9 +125,9 @@ def test_no_secret_stays(bench, method):
 # ---- who is it? ----
 
 def test_name_of_another_user(bench):
-    """The server asks once more after its Success (RFC 1994 2); a PAP request, which it does not
-    look at, names somebody else. bob, who stands in between, knows his own hash-hash and alice's
-    response, and so the key that a gate would make of the two."""
+    """The server asks once more after its Success (RFC 1994 2); a PAP request, which it ignores, has the name
+    of another user. bob, the man in the middle, knows his own hash-hash and alice's response, and so the key
+    that a gate would derive from the two."""
     def ask_again(call):
         auth = call.link.auth
         auth.ident += 1
@@ -149,8 +147,8 @@ def test_name_of_another_user(bench):
 
 
 def connect_as(client, name):
-    """Call Connected at once behind the Ack, with a name and without a password: a server that
-    waits for the authentication keeps it until then, or for ever."""
+    """Sends Call Connected directly after the Ack, with a name and without a password: a server that waits for
+    the authentication keeps it until then, or for ever."""
     client.establish("start")
     client.send_frame(ppp.frame(ppp.PAP, ppp.Control(1, 9, b"\3" + name + b"\1x").build()))
     client.connect()
@@ -174,7 +172,7 @@ def test_deadline_without_authentication(bench):
 # ---- what is refused stays here ----
 
 def test_nothing_behind_a_refused_binding(bench):
-    """In one record: a Call Connected that is wrong, an echo, data, an Abort."""
+    """One record contains an invalid Call Connected, an echo, data and an Abort: nothing of it is forwarded."""
     server = bench.backend(strict=False)
     gate = bench.gate(server)
     client = bench.client(gate, tamper="cert-hash").establish("authenticate")
@@ -190,7 +188,7 @@ def test_nothing_behind_a_refused_binding(bench):
 
 
 def test_data_behind_call_connected(bench):
-    """In one record with it: not lost, and not ahead of it."""
+    """Data in the record of Call Connected is neither lost nor forwarded before it."""
     server = bench.backend()
     gate = bench.gate(server)
     client = bench.client(gate).establish("authenticate")
@@ -225,9 +223,9 @@ ENDS = ["clean", "fin", "rst"]
 
 @pytest.mark.parametrize("seed", range(3))
 def test_ends_of_all_kinds(bench, seed):
-    """Both sides end at any stage in any way, or talk nonsense inside and outside of TLS, and the
-    configuration is read again meanwhile. One line for each call, no descriptor left; the guard
-    looks for leaks."""
+    """Both sides end at any stage in any way, or send garbage inside and outside of TLS, while the
+    configuration is reloaded. There is one line for each call, and no descriptor is left; the end of the test
+    checks for leaks."""
     def unruly(call):
         dice = random.Random(f"{seed} {server.calls.index(call)} {call.record.stage}")
         if dice.random() < 0.12:
@@ -274,7 +272,7 @@ def test_ends_of_all_kinds(bench, seed):
 
 
 def test_stop_while_dialling(bench):
-    """The backend's queue is full: connect() hangs. The client is told, and the gate is gone at
+    """The backend's queue is full, so connect() waits. The client gets an answer, and the gate exits at
     once."""
     full = socket.create_server(("127.0.0.1", 0), backlog=0)
     fill = [socket.socket() for _ in range(4)]
@@ -302,7 +300,7 @@ def test_stop_while_dialling(bench):
 
 @pytest.mark.alone
 def test_half_open_flood(bench):
-    """Silent connections go with their deadline, and do not keep others out meanwhile."""
+    """Silent connections end at their deadline, and do not exclude other clients before."""
     gate = bench.gate(bench.backend(), gate={"timeout-handshake": "1s"})
     before = descriptors(gate)
     flood = [socket.create_connection(gate.address()) for _ in range(300)]
@@ -320,7 +318,8 @@ def test_half_open_flood(bench):
 
 
 def test_few_descriptors(bench, monkeypatch):
-    """Room for 11 calls, 100 clients: those behind wait in the queue of the kernel, and get on."""
+    """There is room for 11 calls of 100 clients: the others wait in the queue of the kernel, and are served in
+    turn."""
     few = bench.place.folder / "few"
     few.write_text(f'#!/bin/sh\nulimit -n 64\nexec {program.BINARY} "$@"\n')
     few.chmod(0o755)
@@ -342,7 +341,7 @@ def test_few_descriptors(bench, monkeypatch):
 @pytest.mark.parametrize("key", ["certificate", "key", "passphrase-file", "ocsp-file", "ca-file",
                                  "users-file", "allow-file", "country-file"])
 def test_fifo_is_no_certificate(bench, key):
-    """-t answers, and a reload does not make the gate deaf to TERM."""
+    """-t ends, and after a reload the gate still obeys TERM."""
     fifo = bench.place.folder / f"fifo-{key}"
     os.mkfifo(fifo)
     sections = {"gate": {}, "listener front": bench.listener_keys(),
@@ -381,7 +380,7 @@ def test_closed_standard_descriptors(bench):
 
 
 def test_shorter_deadline_after_reload(bench):
-    """A call that began before keeps its long deadline, and does not lend it to later ones."""
+    """A call that began before the reload keeps its long deadline; later calls have the short one."""
     gate = bench.gate(bench.backend(), gate={"timeout-handshake": "600s"})
     with socket.create_connection(gate.address()):
         with bench.client(gate) as other:  # behind it in the queue
@@ -398,7 +397,7 @@ def test_shorter_deadline_after_reload(bench):
 # ---- zeros in spite of keys: the server below looks at no binding, so the gate is all there is ----
 
 def unbound(gate, *steps):
-    """The last of these steps of a client must not come to an end. Returns the line of its call."""
+    """Runs these steps of a client, of which the last must not succeed. Returns the line of its call."""
     client = steps[-1].__self__
     with pytest.raises(CallFailed) as failure:
         for step in steps:
@@ -411,7 +410,7 @@ def unbound(gate, *steps):
 
 
 def unheard(protocol, code, ident, data):
-    """A frame that SoftEther drops, for want of FF 03, and that the gate can read."""
+    """Returns a frame that SoftEther drops, because FF 03 is missing, and that the gate can read."""
     return ppp.frame(protocol, ppp.Control(code, ident, data).build(), acfc=True)
 
 
@@ -421,8 +420,8 @@ EAP_NAK = unheard(ppp.EAP, 2, 0, b"\3\x0d")   # to a question that nobody has as
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 @pytest.mark.parametrize("method", ["mschapv1", "mschapv2"])
 def test_zeros_before_the_method_is_known(bench, method, policy):
-    """A man in the middle binds with zeros before anybody has logged in, and hands the login of his
-    victim through behind it."""
+    """A man in the middle binds with zeros before a user has logged in, and then forwards the login of his
+    victim."""
     server = bench.backend(dialect="softether", auth=(method,))
     gate = bench.gate(server, backend={"crypto-binding": policy})
     client = bench.client(gate, auth=(method,), zero_key=True).establish("start").connect()
@@ -431,8 +430,8 @@ def test_zeros_before_the_method_is_known(bench, method, policy):
 
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 def test_another_method_behind_the_login(bench, policy):
-    """MS-CHAPv2 was agreed on and has ended: an EAP packet makes no EAP of it, for which zeros would
-    do."""
+    """The login by MS-CHAPv2 has ended: an EAP packet after it does not change the method to EAP, for which
+    zeros might be allowed."""
     server = bench.backend(dialect="softether")
     gate = bench.gate(server, backend={"crypto-binding": policy})
     client = bench.client(gate, zero_key=True).establish("authenticate")
@@ -443,8 +442,8 @@ def test_another_method_behind_the_login(bench, policy):
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 @pytest.mark.parametrize("name", ["md5", "eap", "pap"])
 def test_another_method_beside_the_login(bench, name, policy):
-    """The same between the answer and the Success for it: a response of CHAP-MD5 under the same
-    identifier, a packet of EAP, a request of PAP."""
+    """The same between the answer and its Success: a response of CHAP-MD5 with the same identifier, a packet of
+    EAP, a PAP request."""
     server = bench.backend(dialect="softether")
     gate = bench.gate(server, backend={"crypto-binding": policy})
     client = bench.client(gate, zero_key=True).establish("start")
@@ -461,7 +460,8 @@ def test_another_method_beside_the_login(bench, name, policy):
 
 
 def test_zeros_before_eap_are_weak(bench):
-    """With `zero-key = eap` zeros are allowed inside EAP, and the log says so, however early they came."""
+    """With `zero-key = eap` zeros are allowed inside EAP, and the log reports them, however early they
+    arrive."""
     server = bench.backend(dialect="softether", auth=("eap-mschapv2",))
     gate = bench.gate(server, backend={"zero-key": "eap"})
     client = bench.client(gate, auth=("eap-mschapv2",), zero_key=True).establish("start").connect()
@@ -472,8 +472,8 @@ def test_zeros_before_eap_are_weak(bench):
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 @pytest.mark.parametrize("early", [True, False], ids=["early", "in time"])
 def test_zeros_inside_eap_without_the_key(bench, early, policy):
-    """EAP-MSCHAPv2 carries the bytes of MS-CHAPv2, so a man in the middle can change the envelope. The
-    gate knows alice's key: a MAC made with zeros is not hers."""
+    """EAP-MSCHAPv2 carries the bytes of MS-CHAPv2, so a man in the middle can convert one into the other. The
+    gate knows alice's key, so a MAC made with zeros is not hers."""
     server = bench.backend(dialect="softether", auth=("eap-mschapv2",))
     gate = bench.gate(server, backend={"crypto-binding": policy})
     client = bench.client(gate, auth=("eap-mschapv2",), zero_key=True).establish("start")
@@ -482,7 +482,7 @@ def test_zeros_inside_eap_without_the_key(bench, early, policy):
 
 
 def test_anything_before_the_method_is_known(bench):
-    """`auto` lets a MAC pass for want of a key. That there is one shows when the login has ended."""
+    """`auto` accepts any MAC if no key is known. Whether a key is known is certain only after the login."""
     server = bench.backend(dialect="softether")
     gate = bench.gate(server, backend={"crypto-binding": "auto"})
     client = bench.client(gate, tamper="mac").establish("start").connect()
@@ -490,8 +490,8 @@ def test_anything_before_the_method_is_known(bench):
 
 
 def first_answer(client, user, password):
-    """Another user's answer, in a form that SoftEther would drop, before the client's own, which is held
-    back. Returns the key of that answer and what sends the client's own."""
+    """Sends another user's answer, in a form that SoftEther drops, before the client's own answer, which is
+    held back. Returns the key of that answer and a function that sends the client's own."""
     client.establish("start")
     client.link.start()
     client.until(lambda: client.link.auth is not None)
@@ -510,7 +510,7 @@ def first_answer(client, user, password):
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 def test_key_of_another_account(bench, policy):
     """A man in the middle has an account of his own. The server gets the answer that the gate has read; the
-    gate drops alice's, because it is a second one: he has logged in as himself."""
+    gate drops alice's, because it is the second one: he has logged in as himself."""
     server = bench.backend(dialect="softether", users=USERS)
     gate = bench.gate(server, backend={"crypto-binding": policy})
     client = bench.client(gate)
@@ -526,8 +526,8 @@ def test_key_of_another_account(bench, policy):
 
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 def test_answer_of_nobody(bench, policy):
-    """The same with a name that the gate has no key for: `auto` would accept its MAC because no key is known,
-    but the server gets the same name."""
+    """The same with a name whose key the gate does not know: `auto` would accept its MAC because no key is
+    known, but the server gets the same name."""
     server = bench.backend(dialect="softether", users=USERS)
     gate = bench.gate(server, backend={"crypto-binding": policy})
     client = bench.client(gate)
@@ -542,10 +542,10 @@ def test_answer_of_nobody(bench, policy):
 
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 def test_restart_amid_the_login(bench, policy):
-    """SoftEther sends a Configure-Request for a Nak of MRU under any identifier that it has in use, and goes
-    on with its login (PROTOCOL.md 5.2). It reads one frame in 300 ms, so a man in the middle who sends a dozen
-    before alice's answer sees that request and the Challenge once more before the answer is judged. A gate that
-    took his own answer to this Challenge would bind alice's session with his key."""
+    """SoftEther answers a Nak of MRU, under any identifier that it uses, with a Configure-Request, and
+    continues its login (PROTOCOL.md 5.2). It reads one frame in 300 ms, so a man in the middle who sends a
+    dozen before alice's answer sees that request and the Challenge once more before her answer is judged. If
+    the gate took his own answer to this Challenge, it would bind alice's session with his key."""
     def slow(call):
         take, held = call.link.on_frame, []
 
@@ -595,10 +595,10 @@ def test_restart_amid_the_login(bench, policy):
 @pytest.mark.parametrize("method", ["mschapv1", "mschapv2", "eap-mschapv2"])
 @pytest.mark.parametrize("early", [True, False], ids=["early", "in time"])
 def test_key_of_another_line(bench, early, method):
-    """Two accounts that differ in their realm, and the users file has a line of each. The name of the one fits
-    the line of the other as well, whose owner stands in the middle: he knows the key that the gate would make
-    of his own line and of the other's response. What the server answers shows which line it is about; with
-    MS-CHAPv1 it answers nothing, and the line of the whole name counts."""
+    """Two accounts differ in their realm, and the users file has a line for each. The name of the one also
+    matches the line of the other, whose owner is the man in the middle: he knows the key that the gate would
+    derive from his own line and the other's response. The server's answer shows the right line; with MS-CHAPv1
+    there is no such answer, and only the line of the whole name counts."""
     users = {"alice@corp": "sesame", "alice": "mallory"}
     server = bench.backend(users=users, auth=(method,), checks=())
     lines = bench.place.folder / "two-alices"
@@ -617,7 +617,7 @@ def test_key_of_another_line(bench, early, method):
 # ---- each attack on the binding is refused, logged and counted ----
 
 def other_call(bench, gate):
-    """The Call Connected of another call, and its key; that call had the right to it."""
+    """Returns the Call Connected of another call, and its key; that call was allowed to use it."""
     with bench.client(gate, bind="127.0.0.7") as client:
         client.establish()
         return client.binding(), client.key
@@ -640,7 +640,7 @@ def zeros(bench, gate, client):
 
 
 def not_logged_in(bench, gate, client):
-    """With a key that was good once."""
+    """Uses a key that was valid once."""
     _, client.key = other_call(bench, gate)
     client.establish("start")
     client.binding = lambda: sstp.call_connected(
@@ -678,7 +678,7 @@ def test_refused_logged_counted(bench, attack):
     (dict(auth=("eap-tls",)), {}), (dict(user="nobody"), {}), ({}, {"users-file": None}),
     (dict(password="changed"), {})], ids=["no key known", "no such user", "no users file", "stale"])
 def test_honest_ones_are_not_counted(bench, knobs, keys):
-    """What is wrong here is the configuration."""
+    """The cause is the configuration, so these clients get no points."""
     users = {"alice": knobs.get("password", "sesame"), "nobody": "sesame"}
     server = bench.backend(auth=("mschapv2", "eap-tls"), users=users)
     gate = bench.gate(server, gate={"ban_points": 5}, backend=keys)
@@ -727,8 +727,8 @@ def test_what_only_the_server_would_understand(bench, protocols):
 # ---- logins inside a tunnel ----
 
 def test_a_late_retransmission_is_no_second_login(bench):
-    """LCP's Configure-Request that arrives again when the tunnel is up: a server that starts over for it
-    must not see it, and the client has done nothing wrong."""
+    """A Configure-Request of LCP is retransmitted when the tunnel is up: a server that would start over must
+    not get it, and the client has done nothing wrong."""
     server = bench.backend()
     gate = bench.gate(server)
     client = bench.client(gate)
@@ -759,7 +759,7 @@ def test_a_late_retransmission_is_no_second_login(bench):
     ppp.frame(ppp.CHAP, ppp.Control(2, 1, b"").build()),
     ppp.frame(ppp.EAP, ppp.Control(2, 1, b"\1bob").build(), acfc=True)], ids=lambda f: f.hex())
 def test_another_login_inside_a_tunnel(bench, frame):
-    """The server never sees it, and it costs no points: an honest client answers a server that asks."""
+    """The server never gets it. It costs no points, because an honest client answers a server that asks."""
     server = bench.backend()
     gate = bench.gate(server, gate={"ban_points": 1})
     client = bench.client(gate, bind="127.0.0.5").establish().ping()
@@ -789,12 +789,13 @@ def test_control_inside_a_tunnel(bench):
 # ---- one reading of PPP: SoftEther reads other frames than the gate would (PROTOCOL.md 5.1) ----
 
 def shorten(frame):
-    """The same frame with 4 as its inner length: SoftEther takes all of it, other readers an empty packet."""
+    """Returns the same frame with 4 as its inner length: SoftEther reads all of it, other programs an empty
+    packet."""
     return frame[:6] + b"\0\4" + frame[8:]
 
 
 def speak_for(client, protocol, instead):
-    """instead(frame, say) sends other frames in the place of each frame of `protocol`."""
+    """Calls instead(frame, say), which sends other frames, for each frame of `protocol`."""
     say = client.link._send_frame
 
     def speak(frame):
@@ -807,7 +808,8 @@ def speak_for(client, protocol, instead):
 
 
 def never_up(gate, server, client, *steps):
-    """The call ends before the last step, and no login was bound at the server. Returns its log line."""
+    """Asserts that the call ends before the last step, and that no login was bound at the server. Returns its
+    log line."""
     with pytest.raises(CallFailed):
         for one in steps:
             one()
@@ -863,8 +865,8 @@ def test_frames_that_decide_nothing(bench):
 
 @pytest.mark.parametrize("policy, other", [("rewrite", "bob"), ("auto", "nobody")])
 def test_response_without_a_length(bench, policy, other):
-    """alice's Response has an inner length of 4, and that of the man in the middle has no FF 03: the
-    gate must not bind a call with his key whose server reads her login."""
+    """alice's Response has an inner length of 4, and in that of the man in the middle FF 03 is missing: the
+    gate must not bind a call with his key if the server reads her login."""
     server = bench.backend(dialect="softether", users={"alice": "sesame"})
     gate = bench.gate(server, backend={"crypto-binding": policy})
     client = bench.client(gate).establish("start")
@@ -890,8 +892,8 @@ def test_response_without_a_length(bench, policy, other):
 
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 def test_method_of_the_client(bench, policy):
-    """Option 3 of the client's own Configure-Request decides for SoftEther, while its request for EAP
-    waits: zeros would be possible for EAP, and alice's MS-CHAPv2 gets in."""
+    """For SoftEther option 3 of the client's own Configure-Request decides, while its request for EAP has no
+    answer: the gate would accept zeros, as in EAP, and alice's MS-CHAPv2 would succeed."""
     server = bench.backend(dialect="softether", users={"alice": "sesame"})
     gate = bench.gate(server, backend={"crypto-binding": policy})
     client = bench.client(gate, zero_key=True).establish("start")
@@ -907,7 +909,7 @@ def test_method_of_the_client(bench, policy):
 
 
 def test_method_beside_the_request(bench):
-    """The same before the server has asked for a login, and an EAP Nak without FF 03 for the gate."""
+    """The same before the server has asked for a login, with an EAP Nak without FF 03 for the gate."""
     server = bench.backend(dialect="softether", users={"alice": "sesame"})
     server.hooks["ack"] = lambda call: setattr(call.link, "start", lambda: None)
     gate = bench.gate(server)
@@ -935,7 +937,7 @@ NAMES = [("softether", " alice"), ("softether", "alice "), ("softether", "\talic
 @pytest.mark.parametrize("method", ["pap", "mschapv2"])
 @pytest.mark.parametrize("dialect, name", NAMES)
 def test_names_that_servers_change(bench, dialect, name, method):
-    """Each of these is alice to its server, and a rule denies alice."""
+    """The server reads each of these names as alice, and a rule denies alice."""
     if method == "mschapv2" and dialect != "softether":
         method = "chap-md5"  # there the name is part of MS-CHAPv2's hash
     server = bench.backend(dialect=dialect, auth=(method,), echoes_early=False)
@@ -954,7 +956,7 @@ def test_names_that_servers_change(bench, dialect, name, method):
 
 
 def test_two_pap_requests(bench):
-    """bob is allowed, and his request has no FF 03; alice's has an inner length of 4."""
+    """bob is allowed, and in his request FF 03 is missing; alice's has an inner length of 4."""
     server = bench.backend(dialect="softether", auth=("pap",), users={"alice": "sesame"})
     gate = bench.gate(server, listener={"allow": "user bob", "default": "deny"})
     client = bench.client(gate, auth=("pap",)).establish("start")
@@ -970,7 +972,7 @@ def test_two_pap_requests(bench):
 
 @pytest.mark.parametrize("dialect", ["sorz", "strict"])
 def test_second_login_in_a_tunnel(bench, dialect):
-    """LCP starts over, and bob logs in where a rule has let alice in."""
+    """LCP starts over, and bob logs in after a rule has admitted alice."""
     server = bench.backend(dialect=dialect, users=USERS, echoes_early=False)
     gate = bench.gate(server, listener={"deny": "user bob"})
     client = bench.client(gate).establish().ping()

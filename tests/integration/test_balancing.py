@@ -36,7 +36,7 @@ def counts(servers):
 
 
 def down(gate, server):
-    """Returns the line `server` that reports the state, once it exists."""
+    """Waits for the line that reports the server as down, and returns it."""
     return gate.wait(lambda: next((e for e in gate.events("server") if e["state"] == "down" and
                                    e["server"] == server.address), None), f"{server.address} down")
 

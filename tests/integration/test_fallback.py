@@ -1,4 +1,4 @@
-"""The same port for a web site: what is not SSTP, or not for us, gets the site's own answers."""
+"""A web site on the same port: requests that are not SSTP, or not for this gate, get the site's own answers."""
 
 import hashlib
 import http.client
@@ -19,7 +19,7 @@ MISSING = b"<!DOCTYPE html><title>Nothing here</title>\n"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Every method, SSTP's as well: whatever it says, it says as this site does."""
+    """Answers every method, including SSTP's, in the same way."""
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "Bakery/1", ""
 
@@ -46,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._answer(200, hashlib.sha256(body).hexdigest().encode())
 
     def do_SSTP_DUPLEX_POST(self):
-        """A site does not read 2^64-1 octets to say no."""
+        """Refuses at once: a site does not read 2^64-1 bytes before it answers."""
         self.server.requests.append((self.command, self.path, self.headers["Host"], self.client_address))
         self.close_connection = True
         self._answer(405, MISSING)
@@ -96,7 +96,7 @@ def site(request, bench, place):
 
 
 def browser(gate, name="vpn.example.com"):
-    """An http.client that takes any certificate and connects to the gate whatever the name is."""
+    """An http.client that accepts any certificate and connects to the gate for any name."""
     context = tls.client_context()
     connection = http.client.HTTPSConnection(name, context=context, timeout=tls.DEADLINE)
     sock = socket.create_connection(gate.address())
@@ -112,7 +112,7 @@ def fetch(connection, method, path, body=None, **headers):
 
 
 def test_page(bench, site):
-    """With everything the site itself says, and nothing else."""
+    """The client gets everything that the site sends, and nothing else."""
     gate = gate_before(bench, site)
     connection = browser(gate)
     answer, page = fetch(connection, "GET", "/")
@@ -144,7 +144,7 @@ def test_many_on_one_connection(bench, site):
 
 
 def test_upload(bench, site):
-    """Head and body in whatever pieces; 3 MB, of which nobody keeps more than a window."""
+    """Head and body arrive in any pieces; of 3 MB the gate never holds more than a window."""
     gate = gate_before(bench, site)
     body = bytes(range(256)) * (3 * MB // 256)
     connection = browser(gate)
@@ -178,7 +178,8 @@ def test_head_first(bench, site):
 
 
 def test_octet_by_octet(bench, site):
-    """A request of which each octet is a record: replayed from the first one on."""
+    """Each byte of the request is in a record of its own; the gate replays the request from the first byte
+    on."""
     gate = gate_before(bench, site)
     request = b"GET / HTTP/1.1\r\nHost: bakery.example\r\nConnection: close\r\n\r\n"
     client = bench.client(gate, head=request, head_pieces=1).establish("tls").send_request()
@@ -189,7 +190,7 @@ def test_octet_by_octet(bench, site):
 
 
 def test_several_at_once(bench, site):
-    """Pipelined: what comes behind the first request is the site's, too."""
+    """Pipelined: the bytes after the first request reach the site, too."""
     gate = gate_before(bench, site)
     one = b"GET / HTTP/1.1\r\nHost: bakery.example\r\n\r\n"
     last = one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
@@ -201,7 +202,7 @@ def test_several_at_once(bench, site):
 
 
 def straight(site, request):
-    """What the site says to that without a gate."""
+    """Returns the site's answer without a gate."""
     sock = socket.create_connection(site.server_address)
     if site.cert:
         sock = tls.client_context().wrap_socket(sock)
@@ -220,7 +221,7 @@ def without_date(octets):
 
 @pytest.mark.parametrize("how", ["host", "sni"])
 def test_sstp_for_a_foreign_host(bench, site, how):
-    """An SSTP request that does not know the name is a request to the site, octet for octet."""
+    """An SSTP request for a name that is not admitted reaches the site unchanged."""
     gate = gate_before(bench, site, host="secret.example")
     request = head.request(b"secret.example" if how == "sni" else b"www.example")
     sni = "www.example" if how == "sni" else None
@@ -284,7 +285,7 @@ def test_site_down(bench, site, method):
 
 
 def test_silence_ends(bench, site):
-    """timeout-web, in which nothing moves."""
+    """timeout-web ends a connection without data."""
     gate = gate_before(bench, site)
     gate.config.write_text(gate.config.read_text().replace("workers = 1", "workers = 1\n"
                                                            "timeout-web = 1s"))
@@ -301,7 +302,7 @@ NAMES = re.compile(rb"sstpgate|sstp|libuv|openssl", re.IGNORECASE)
 
 
 def test_nothing_names_the_product(bench):
-    """Heads of each status and all that TLS says, as curl and openssl s_client show them."""
+    """The heads of all statuses, and everything that TLS shows, as curl and openssl s_client print them."""
     dead = bench.backend(refuse=403)
     gate = bench.gate(dead)
     host, port = gate.address()
@@ -336,6 +337,6 @@ def test_nothing_names_the_product(bench):
 
 
 def test_accepted_head_names_nothing(bench):
-    """The 200 is what every SSTP server says."""
+    """The 200 is the same as that of every SSTP server."""
     client = bench.client(bench.gate(bench.backend())).establish("request")
     assert not NAMES.search(client.answer)

@@ -13,7 +13,7 @@ KIB = 1024
 
 @functools.cache
 def client_hello():
-    """The gate computes as much for each that is the same."""
+    """Returns a ClientHello; the gate does the same work for each of them."""
     out = ssl.MemoryBIO()
     tls = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), out, server_hostname="vpn.example.com")
     with pytest.raises(ssl.SSLWantReadError):
@@ -22,7 +22,7 @@ def client_hello():
 
 
 def say_hello(client):
-    """The first message of a handshake, and no more."""
+    """Sends only the first message of a handshake."""
     client.wire.sock.sendall(client_hello())
     return client
 

@@ -14,8 +14,8 @@ SECRET = "between the three"
 
 
 class Site:
-    """Client, gate, VPN server, and behind the gate a RADIUS server. asks: the VPN server asks the
-    gate; without it, it knows passwords itself, and say_keys() is the RADIUS exchange."""
+    """Client, gate, VPN server, and behind the gate a RADIUS server. asks: the VPN server sends its requests to
+    the gate; otherwise it knows the passwords itself, and say_keys() makes the RADIUS exchange."""
 
     def __init__(self, bench, method="mschapv2", asks=True, gate=None, backend=None, nps=None,
                  eap=None, **server):
@@ -42,7 +42,7 @@ class Site:
         return self.bench.client(self.gate, auth=(self.server.auth[0],), **knobs)
 
     def say_keys(self, client):
-        """What a VPN server says and hears of this client's MS-CHAPv2."""
+        """Makes the RADIUS exchange of this client's MS-CHAPv2 login, as a VPN server does."""
         proof = client.link.auth
         answer = self.nas.ask([
             (USER_NAME, client.user.encode()), microsoft(MS_CHALLENGE, proof.challenge),
@@ -66,7 +66,7 @@ def test_key(bench, method, workers):
 
 
 def test_key_of_32_octets(bench):
-    """As PEAP and EAP-TLS have it: of no use to anybody who only sees the wire."""
+    """As in PEAP and EAP-TLS: an observer of the connection cannot compute the key."""
     site = Site(bench, "eap", eap=radius.EapExperimental)
     site.client(peer=radius.ExperimentalPeer()).establish().ping().disconnect()
     assert site.verified()["method"] == "eap"
@@ -89,7 +89,7 @@ def test_users_file_first(bench):
 
 
 def test_second_try(bench):
-    """A wrong password before: a Reject has no key, and the right try's is found."""
+    """After a wrong password: a Reject has no key, and the gate finds the key of the second attempt."""
     site = Site(bench)
     failing = site.client(password="wrong").establish("start")
     with pytest.raises(CallFailed):
@@ -100,7 +100,7 @@ def test_second_try(bench):
 
 
 def test_many_at_once(bench):
-    """Each finds its own key among those of all others."""
+    """Each call finds its own key among those of all others."""
     site = Site(bench, gate={"workers": 2})
     clients = [site.client().establish("authenticate") for _ in range(24)]
     for client in clients:
@@ -113,9 +113,9 @@ def test_many_at_once(bench):
 @pytest.mark.parametrize("method, user", [("mschapv2", "mallory"), ("eap-mschapv2", "mallory"),
                                           ("mschapv2", "alice")])
 def test_key_of_another_login(bench, method, user):
-    """A man in the middle has an account, too, and RADIUS has just given it a key: it is none for the
-    call of his victim, behind a server that looks at no binding. Nor is that
-    of her own other call, where two can be told apart."""
+    """A man in the middle has an account, too, and RADIUS has just provided its key. The gate must not use it
+    for the call of his victim, whose server verifies no binding; nor that of another call of hers, if the two
+    can be distinguished."""
     site = Site(bench, method, gate={"timeout-key": "1s"}, checks=())
     site.radius.users["mallory"] = "sesame"
     own = site.client(user=user).establish("authenticate")
@@ -131,7 +131,7 @@ def test_key_of_another_login(bench, method, user):
     ("pap", {}), ("chap-md5", {}), ("mschapv2", {}), ("eap-mschapv2", {}),
     ("mschapv2", {"user": "CORP\\alice"})], ids=str)
 def test_calling_station(bench, method, knobs):
-    """The RADIUS server hears of the client, whom the VPN server cannot see."""
+    """The RADIUS server gets the client's address, which the VPN server does not see."""
     site = Site(bench, method, nps={"calling-station-id": "client"})
     site.client(bind="127.0.0.99", **knobs).establish().disconnect()
     asked = [request.value(CALLING) for request in site.radius.requests]
@@ -139,7 +139,7 @@ def test_calling_station(bench, method, knobs):
 
 
 def test_no_key_from_here(bench):
-    """The VPN server asks somebody else."""
+    """The VPN server asks another RADIUS server."""
     site = Site(bench, asks=False, gate={"timeout-key": "1s"})
     client = site.client().establish("authenticate")
     client.connect()
@@ -154,7 +154,7 @@ def test_no_key_from_here(bench):
 
 
 def test_no_key_from_here_with_auto(bench):
-    """Passed on as it is, in its place, and the call goes on."""
+    """The binding is forwarded unchanged and in order, and the call continues."""
     site = Site(bench, asks=False, gate={"timeout-key": "1s"}, backend={"crypto-binding": "auto"},
                 leaf=bench.place.front.der)
     site.client().establish().ping().disconnect()
@@ -164,7 +164,7 @@ def test_no_key_from_here_with_auto(bench):
 
 
 def test_methods_without_keys_never_wait(bench):
-    """A wrong MAC is refused at once: the deadline of this call never comes."""
+    """A wrong MAC is refused at once, without waiting for timeout-key."""
     site = Site(bench, "pap", asks=False, gate={"timeout-key": "1h"})
     client = site.client(tamper="mac").establish("connected")
     assert last_words(client).raw == sstp.BINDING_ABORT
@@ -174,8 +174,8 @@ def test_methods_without_keys_never_wait(bench):
 
 @pytest.fixture
 def waiting(bench):
-    """A call that waits, which is sure because LCP came back from behind the server; `seen`: the
-    protocols of PPP that the server had seen when Call Connected came."""
+    """Returns a call that certainly waits, because an LCP Echo has returned from the server; `seen`: the PPP
+    protocols that the server had seen when Call Connected arrived."""
     site = Site(bench, asks=False, gate={"timeout-key": "1h"})
     site.seen = []
     site.server.hooks["connected"] = lambda call: site.seen.extend(call.link.protocols)
@@ -186,14 +186,14 @@ def waiting(bench):
 
 
 def link_alive(client):
-    """LCP's own Echo, there and back."""
+    """Sends an LCP Echo-Request and waits for the reply."""
     before = len(client.link.protocols)
     client.link.lcp.send(ppp.ECHO_REQ, 77, bytes(4))
     client.until(lambda: ppp.LCP in client.link.protocols[before:])
 
 
 def test_late_key(waiting):
-    """What came in the meantime stays behind it, all of it and in order."""
+    """Packets that arrive while the call waits are forwarded after Call Connected, completely and in order."""
     client, server = waiting.waits, waiting.server.calls[0]
     client.link.bring_up()                             # IPCP
     client.send(sstp.control(sstp.ECHO_REQUEST))
@@ -209,7 +209,7 @@ def test_late_key(waiting):
 
 
 def test_more_than_fits(waiting):
-    """A client that has much to say is not read on, and loses nothing."""
+    """The gate stops reading from a client that sends too much, and loses nothing."""
     client, packets = waiting.waits, 10000
     client.link.bring_up()
 
@@ -234,7 +234,7 @@ def test_more_than_fits(waiting):
 
 
 def test_wrong_keys_come(waiting):
-    """Somebody else's: it waits on."""
+    """Keys of other logins arrive: the call continues to wait."""
     other = waiting.client(password="sesame").establish("authenticate")
     waiting.say_keys(other)
     other.connect().bring_up().disconnect()
@@ -260,7 +260,7 @@ def test_client_gives_up(waiting, kind, reason):
 
 @pytest.mark.parametrize("how", ["disconnect", "abort"])
 def test_server_gives_up(bench, how):
-    """Between the Success and Call Connected."""
+    """The server ends the call between the Success and Call Connected."""
     site = Site(bench, asks=False, gate={"timeout-key": "1h"})
     site.server.hooks["auth"] = lambda call: (site.server.go.wait(), getattr(call, how)("enough"))
     client = site.client().establish("authenticate").connect()
@@ -287,7 +287,7 @@ def test_stop_while_it_waits(waiting):
 
 
 def test_timeout_by_reload(waiting):
-    """A shorter timeout-key is one for the calls that wait already."""
+    """A shorter timeout-key applies to calls that wait already."""
     text = waiting.gate.config.read_text()
     waiting.gate.config.write_text(text.replace("timeout-key = 1h", "timeout-key = 1s"))
     waiting.gate.reload()

@@ -1,4 +1,4 @@
-"""tests/layers.sh refuses what it should: it checks copies of the tree in which something is wrong."""
+"""tests/layers.sh detects each kind of violation: it checks copies of the tree that contain one."""
 
 import re
 import shutil

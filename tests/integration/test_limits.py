@@ -1,4 +1,4 @@
-"""How many tunnels, how often, and who is banned (conf/OPERATION.md, bad input)."""
+"""Limits on the number of tunnels and on the rate of connections, and bans (conf/OPERATION.md, bad input)."""
 
 import re
 import ssl
@@ -27,7 +27,7 @@ def ctl(gate, *command):
 
 
 def hits(gate):
-    """The lines with the key that was hit; there is another line `limit`, about open files."""
+    """Returns the log lines that name this key; another line `limit` is about open files."""
     return [event for event in gate.events("limit") if "key" in event.fields]
 
 
@@ -36,7 +36,7 @@ def wait_hit(gate):
 
 
 def close(gate, client):
-    """The reason in the line of its call."""
+    """Ends the call and returns the reason in its line."""
     host, port = client.wire.sock.getsockname()
     client.close()
     find = lambda: [event for event in gate.events("call") if event["client"] == f"{host}:{port}"]
@@ -44,7 +44,7 @@ def close(gate, client):
 
 
 def misbehave(bench, gate, times=1, **knobs):
-    """A packet that no program sends, behind a request for SSTP: 5 points."""
+    """Sends a packet that no real client sends, after a request for SSTP: 5 points."""
     for _ in range(times):
         client = bench.client(gate, **knobs).establish("request")
         client.send(BROKEN)
@@ -118,8 +118,8 @@ def fails(client, *steps):
 
 
 def test_every_count_is_back_at_zero(bench):
-    """After calls that ended in every way. The gate checks its counts when it stops: a count that
-    has leaked is an exit status other than 0."""
+    """Calls end in every way. The gate checks its counts when it stops: if a count has leaked, the exit status
+    is not 0."""
     server = bench.backend(dialect="softether", auth=("mschapv2", "peap"),
                            users={"alice": "sesame", "@example.com": "x", "CORP\\": "x"})
     gate = bench.gate(server, gate=with_socket(bench, max_tunnels_per_user=1, max_tunnels_per_address=20,
@@ -197,7 +197,7 @@ def test_failed_logins_end_in_a_ban(bench, auth):
 
 
 def is_refusal(protocol, packet):
-    """PAP's Nak, CHAP's Failure, EAP's own and that of EAP-MSCHAPv2."""
+    """Returns whether the frame is PAP's Nak, CHAP's Failure, EAP's Failure or that of EAP-MSCHAPv2."""
     inner = protocol == ppp.EAP and packet[0] == 1 and packet[4:6] == b"\x1a\x04"
     return inner or packet[0] == {ppp.PAP: 3, ppp.CHAP: 4, ppp.EAP: 4}[protocol]
 
@@ -233,7 +233,7 @@ REFUSALS = {  # what a server does in place of its PPP's refusal
       for form in ("disconnect", "abort", "end of the stream", "reset", "terminate")],
     ("eap-mschapv2", "bare EAP Failure"), ("mschapv2", "another identifier")])
 def test_every_form_of_refusal_counts(bench, auth, form):
-    """The end of a login counts and not the form of the refusal: a guess costs the same at every server."""
+    """The end of a login counts, whatever the form of the refusal: a guess costs the same at every server."""
     def refuse(call):
         say = call.link.auth._send
         call.link.auth._send = lambda protocol, packet: (
@@ -248,8 +248,8 @@ def test_every_form_of_refusal_counts(bench, auth, form):
 
 
 def refuse_later(call):
-    """A wrong password has no answer yet, as long as a RADIUS server delays its Reject. An Echo-Request
-    of LCP goes out in its place, so that the client knows when the time has come."""
+    """Delays the answer to a wrong password, as a RADIUS server that delays its Reject. An LCP Echo-Request is
+    sent instead, which tells the client that the server has read the password."""
     say = call.link.auth._send
     call.link.auth._send = lambda protocol, packet: (
         call.link.lcp.send(ppp.ECHO_REQ, 1, bytes(4)) if is_refusal(protocol, packet)
@@ -257,7 +257,7 @@ def refuse_later(call):
 
 
 def guess(bench, gate, auth):
-    """A client that has sent a wrong password and has heard nothing of it."""
+    """Sends a wrong password; returns when the server has read it and not answered."""
     client = bench.client(gate, auth=(auth,), password="wrong", bind="127.0.0.5").establish("start")
     heard, take = [], client.link.on_frame
     client.link.on_frame = lambda frame: (heard.append(ppp.parse_frame(frame)), take(frame))
@@ -273,7 +273,7 @@ METHODS = ["mschapv2", "pap", "chap-md5", "eap-mschapv2"]
 @pytest.mark.parametrize("how", ["clean", "fin", "rst"])
 @pytest.mark.parametrize("auth", METHODS)
 def test_a_guess_without_its_refusal_counts(bench, auth, how):
-    """A right password has its Success at once, so a guesser need not wait for the refusal."""
+    """A right password gets its Success at once, so an attacker need not wait for the refusal."""
     gate = bench.gate(bench.backend(auth=[auth], hooks={"lcp": refuse_later}),
                       gate={"ban_points": 10}, backend={"crypto_binding": "auto"})
     guess(bench, gate, auth).close(how)
@@ -294,7 +294,7 @@ def test_a_guess_that_lcp_cuts_off_counts(bench, auth):
 
 
 def test_a_name_is_no_guess(bench):
-    """A client that goes when it has named itself, as Windows does when its user is asked and says no."""
+    """The client sends only its name and leaves, as Windows does when its user cancels the dialog."""
     def name_only(call):
         say = call.link.auth._send
         call.link.auth._send = lambda protocol, packet: (
@@ -308,7 +308,7 @@ def test_a_name_is_no_guess(bench):
 
 
 def test_a_row_of_pap_requests(bench):
-    """Each password that the server hears is a try that counts."""
+    """Each password that reaches the server counts as an attempt."""
     server = bench.backend(auth=["pap"])
     gate = bench.gate(server, gate={"ban_points": 1000}, backend={"crypto_binding": "auto"})
     client = bench.client(gate, auth=("pap",)).establish("start")
@@ -415,7 +415,7 @@ def test_an_innocent_client_is_not_banned(bench, name):
 
 
 def test_visitors_of_the_site_are_not_banned(bench):
-    """Their requests, malformed or not, get no points, because the site judges them."""
+    """Their requests, malformed or not, cost no points, because the site judges them."""
     gate = bench.start({"gate": {"workers": 1, "ban-points": 1},
                         "listener front": bench.listener_keys(fallback="site"),
                         "backend back": bench.backend_keys(bench.backend()),
@@ -430,7 +430,7 @@ def test_visitors_of_the_site_are_not_banned(bench):
 
 @pytest.mark.parametrize("header", [proxy.v2(), b"PROXY UNKNOWN\r\n"], ids=["LOCAL", "UNKNOWN"])
 def test_a_trusted_proxy_is_not_banned(bench, header):
-    """Nor as a client of another listener; the clients behind the proxy are banned."""
+    """Not even as a client of another listener; the clients behind the proxy are banned."""
     server = bench.backend()
     gate = bench.start({"gate": {"workers": 1, "ban-points": 5},
                         "listener front": bench.listener_keys(),
@@ -483,7 +483,7 @@ def test_bans_outlive_the_gate(bench):
 
 
 def test_bans_are_written_when_they_can_be(bench):
-    """A write that failed is tried again, until what is known has been written."""
+    """A failed write is repeated until the file contains all bans."""
     path = bench.place.folder / f"later-{bench.count}" / "bans"
     gate = bench.gate(bench.backend(), gate={"ban_points": 5, "ban_time": "1h",
                                              "ban_file": f"{path.parent.name}/bans"})

@@ -1,5 +1,5 @@
-"""Method x hash x policy x kind of server, each combination a call, all of them through one gate. What
-came of them is the table in RECIPES.md, "What works with what"; `pytest -s` prints it."""
+"""Method x hash x policy x kind of server: each combination is a call through the same gate. The results are
+the table in RECIPES.md, "What works with what"; `pytest -s` prints it."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +49,7 @@ def offers(backend, row):
 
 
 def start(shared):
-    """A listener and a backend of its own for each policy and server."""
+    """Starts a gate with a listener and a backend for each pair of policy and server."""
     path = shared.place.folder / "matrix.secret"
     path.touch(mode=0o600)
     path.write_text("secret")
@@ -84,7 +84,8 @@ def start(shared):
 
 
 def dial(gate, backend, policy, row, hash, number):
-    """True when the call came up; what else is known of it has the number as its correlation id."""
+    """Returns whether the call came up. Its number is its correlation id, which identifies it in other
+    records."""
     method, _, kind = METHODS[row]
     knobs = {"auth": (method,), "zero_key": kind == "zeros"}
     if kind == "radius" and method == "eap-tls":
@@ -103,14 +104,14 @@ def dial(gate, backend, policy, row, hash, number):
 
 
 def record_of(server):
-    """By correlation id. Some servers log it, all get it."""
+    """Returns a record by its correlation id, which all servers get and some log."""
     return {head.parse(call.record.head.encode()).all(b"sstpcorrelationid")[0].decode(): call.record
             for call in server.calls if call.record.head}
 
 
 @pytest.fixture(scope="module")
 def results(shared):
-    """{(backend, policy, row, hash): (up, event call, server's record)}"""
+    """Returns {(backend, policy, row, hash): (up, event call, server's record)}."""
     gate = start(shared)
     wanted = list(product(BACKENDS, POLICIES, METHODS, HASHES))
 
@@ -132,7 +133,7 @@ def results(shared):
 
 
 def outcome(up, event, record):
-    """How a policy is called in the table: "" where the call does not come up."""
+    """Returns the name of a policy in the table: "" if the call does not come up."""
     if not up:
         return ""
     policy = event["backend"].partition("-")[2]
@@ -156,7 +157,7 @@ def table(results):
 
 
 def test_recipes(results):
-    """The table of RECIPES.md is the one that was measured."""
+    """The table of RECIPES.md has the measured results."""
     made = table(results)
     print("\n" + made)
     chapter = (ROOT / "RECIPES.md").read_text().split("\n## What works with what\n")[1]
@@ -165,7 +166,7 @@ def test_recipes(results):
 
 @pytest.mark.parametrize("row", METHODS)
 def test_calls(results, row):
-    """What the two ends say of each call fits together."""
+    """The records of the two ends of each call agree."""
     for (backend, policy, this, hash), (up, event, record) in results.items():
         if this != row:
             continue
@@ -193,7 +194,7 @@ def test_calls(results, row):
 
 
 def test_sha1_is_the_same_for_all(results):
-    """The last row of the table holds for each method."""
+    """The last row of the table is true for each method."""
     for backend, row in product(BACKENDS, METHODS):
         both = cell(results, backend, row, sstp.SHA256), cell(results, backend, "MS-CHAPv2", sstp.SHA1)
         sets = [set(text.replace("*", "").replace("all", " ".join(POLICIES)).split())

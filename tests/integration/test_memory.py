@@ -63,7 +63,7 @@ class Spring:
                     selector.select()
 
     def wait_full(self, count):
-        """Until as many visitors have filled all buffers on their way once."""
+        """Waits until this number of visitors have filled all buffers once."""
         with self.change:
             assert self.change.wait_for(lambda: self.full >= count, tls.DEADLINE)
 
@@ -73,7 +73,7 @@ class Spring:
 
 @pytest.mark.parametrize("leg", ["plain", "tls"])
 def test_a_stuck_visitor_of_the_site(bench, place, leg):
-    """About the cost of a call before its tunnel is up (52 KiB), and not a window and a queue (255 KiB)."""
+    """It costs about as much as a call before its tunnel is up (52 KiB), not a window and a queue (255 KiB)."""
     site = Spring(place.back_ca if leg == "tls" else None)
     bench.others.append(site)
     gate = gate_before(bench, site)
@@ -89,7 +89,7 @@ def test_a_stuck_visitor_of_the_site(bench, place, leg):
 
 
 def test_a_stuck_tunnel(bench):
-    """Including its idle cost. The queue is at most STREAM_HIGH and one read."""
+    """The cost of an idle tunnel is included. The queue is at most STREAM_HIGH and one read."""
     server = bench.backend(load="source", load_octets=16 * MB)
     gate = bench.gate(server)
     bench.client(gate).establish("connected").close()

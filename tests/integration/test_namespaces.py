@@ -22,7 +22,7 @@ from peers.client import CallFailed, Client
 
 class Machine(Namespace):
     def call(self, who, address, until="up", **knobs):
-        """A Client from that place."""
+        """Returns a Client with this source address."""
         client = Client(address, **knobs)
         self.clients.append(client)
         with who.entered():
@@ -63,7 +63,7 @@ def machine(nets, bench):
             return bench.start({"gate": {"workers": 2}, **listeners, **machine.backend}, **options)
 
     def fails(listeners, before=()):
-        """What it says on its way out."""
+        """Returns the messages of a gate that fails to start."""
         config = bench.config({**listeners, **machine.backend})
         with machine.entered():
             done = subprocess.run([*before, BINARY, "-c", config], stdin=subprocess.DEVNULL,
@@ -76,7 +76,7 @@ def machine(nets, bench):
 
 
 def reachable(who, address, timeout=60):
-    """Whether TCP connects; no answer at all would be a timeout, and an error here."""
+    """Returns whether TCP connects; a missing answer is a timeout, and an error here."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     with who.entered(), socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.settimeout(timeout)
@@ -96,7 +96,7 @@ def shown(address):
 
 @pytest.mark.parametrize("address", OURS)
 def test_one_address(bench, nets, machine, address):
-    """KB 947028 in one line: of six addresses of the machine, this one."""
+    """KB 947028 in one line: the gate uses one of the machine's six addresses."""
     machine.gate({"listener front": bench.listener_keys(listen=f"{shown(address)}:443")})
     for other in OURS:
         who = nets.inside if other in ("10.1.0.1", "fd01::1") else nets.outside
@@ -120,7 +120,7 @@ def test_the_log_has_the_address(bench, nets, machine):
 # -- the two methods of KB 947028, as conf/README.md has them --
 
 def example(number):
-    """The sections of a block of that chapter."""
+    """Returns the sections of a block of that chapter."""
     chapter = (ROOT / "conf/README.md").read_text().split("## The two methods of KB 947028")[1]
     sections = {}
     for line in re.findall(r"^```\n(.*?)^```", chapter, re.M | re.S)[number].splitlines():
@@ -132,7 +132,7 @@ def example(number):
 
 
 def test_a_packet_filter_for_each_address(bench, nets, machine):
-    """Method 1: packet filters that allow TCP 443 to some addresses, and say from whom."""
+    """Method 1: packet filters that allow TCP 443 to some addresses, from some sources."""
     shutil.copy(bench.place.front.both, bench.place.folder / "vpn.pem")
     gate = machine.gate(example(0))
     machine.call(nets.outside, ("192.0.2.2", 443)).ping().disconnect()
@@ -147,8 +147,8 @@ def test_a_packet_filter_for_each_address(bench, nets, machine):
 
 
 def test_a_certificate_for_each_address_and_port(bench, nets, machine):
-    """Method 2: netsh http add sslcert ipport=…, and the hash in the registry. Every call's binding is
-    verified with the certificate of its address, and made again for the server's."""
+    """Method 2: netsh http add sslcert ipport=…, and the hash in the registry. The binding of every call is
+    verified with the certificate of its address, and re-signed for the server's."""
     place = bench.place
     shutil.copy(place.front.both, place.folder / "a.pem")
     shutil.copy(place.front2.both, place.folder / "b.pem")
@@ -167,8 +167,8 @@ def test_a_certificate_for_each_address_and_port(bench, nets, machine):
 # -- interfaces --
 
 def test_what_arrives_on_another_interface(bench, nets, machine):
-    """An address is the machine's whatever cable a packet came in by: 192.0.2.1 answers to the inside,
-    too. `interface` ends that."""
+    """A machine accepts packets for its addresses on every interface: 192.0.2.1 answers on the inside, too.
+    `interface` prevents that."""
     listen = ["192.0.2.1:443", "[2001:db8:2::1]:443"]
     targets = [("192.0.2.1", 443), ("2001:db8:2::1", 443)]
     gate = machine.gate({"listener front": bench.listener_keys(listen=listen)})
@@ -197,7 +197,7 @@ def test_no_such_interface(bench, machine):
 
 
 def test_interface_comes_with_a_reload(bench, nets, machine):
-    """From all interfaces to one and back, with a tunnel up."""
+    """A reload changes from all interfaces to one and back, while a tunnel is up."""
     gate = machine.gate({"listener front": bench.listener_keys(listen="192.0.2.1:443")})
     client = machine.call(nets.inside, ("192.0.2.1", 443)).ping()
     for keys, reached in (({"interface": "eth0"}, False), ({}, True)):
@@ -224,7 +224,7 @@ def test_v6only(bench, nets, machine, v6only, takes_ipv4):
 
 
 def test_rules_see_ipv4(bench, nets, machine):
-    """An IPv4 client of an IPv6 socket is one of the IPv4 rules."""
+    """Rules for IPv4 apply to an IPv4 client of an IPv6 socket."""
     gate = machine.gate({"listener front": bench.listener_keys(listen="[::]:443", v6only="no") |
                          {"deny": "192.0.2.9"}})
     with pytest.raises(CallFailed):
@@ -242,7 +242,7 @@ def test_every_address_if_that_is_written(bench, nets, machine):
 
 
 def test_one_address_beside_every_address(bench, nets, machine):
-    """The kernel prefers the socket that names the address."""
+    """The kernel prefers the socket with the exact address."""
     place = bench.place
     machine.gate({"listener any": bench.listener_keys(listen="*:443"),
                   "listener one": bench.listener_keys(cert=place.front2, listen="192.0.2.2:443")})
@@ -253,7 +253,7 @@ def test_one_address_beside_every_address(bench, nets, machine):
 # -- what cannot be --
 
 def test_an_address_that_is_not_ours(bench, machine):
-    """All or nothing, and each one that fails is named."""
+    """The gate starts completely or not at all, and reports each address that fails."""
     said = machine.fails({"listener front": bench.listener_keys(
         listen=["192.0.2.1:443", "192.0.2.77:443", "[2001:db8:2::77]:443"])})
     assert "192.0.2.77:443" in said and "[2001:db8:2::77]:443" in said
@@ -262,7 +262,7 @@ def test_an_address_that_is_not_ours(bench, machine):
 
 
 def test_nothing_half_started(bench, nets, machine):
-    """While the start fails nobody is accepted, and nothing stays."""
+    """During a failing start no connection is accepted, and afterwards nothing remains."""
     with machine.entered(), socket.create_server(("192.0.2.2", 443)):
         said = machine.fails({"listener front": bench.listener_keys(
             listen=["192.0.2.1:443", "192.0.2.2:443"])})
@@ -288,7 +288,7 @@ def test_low_port_without_the_right(bench, nets, machine):
 
 
 def test_address_goes_and_comes(bench, nets, machine):
-    """An address that the machine loses while the gate listens on it: the others go on, and it
+    """The machine loses an address on which the gate listens: the other addresses continue, and this one
     answers again when it is back."""
     with machine.entered():
         machine.ip("address add 192.0.2.3/24 dev eth0")

@@ -1,6 +1,6 @@
-"""Which side of a connection to a backend closes first: its port is in TIME_WAIT for a minute, and the
-gate, which connects, has only some 28000 ports for each server. Anybody can cause calls that end before
-the tunnel is up."""
+"""The side that closes a connection to a backend first: its port is in TIME_WAIT for a minute, and the gate,
+which connects, has only some 28000 ports for each server. Anybody can cause calls that end before the tunnel is
+up."""
 
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def test_no_port_waits_without_tls(bench, name):
 
 
 def test_the_last_words_of_a_client_arrive(bench):
-    """An Abort and the end of the connection in one wake-up of the gate."""
+    """An Abort and the end of the connection arrive at the gate in one wake-up."""
     server = bench.backend()
     gate = bench.gate(server)
     client = bench.client(gate).open().secure().ask().start()

@@ -22,7 +22,7 @@ from peers.tls import DEADLINE
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_stop(bench, number):
-    """A tunnel that is up gets its end and its line; the exit code is 0."""
+    """A tunnel that is up is ended and has its line `call`; the exit code is 0."""
     server = bench.backend()
     gate = bench.gate(server)
     client = bench.client(gate).establish()
@@ -60,7 +60,7 @@ def test_stop_at_once(bench):
 
 
 def test_stop_does_not_wait_for_a_resolver(bench, tmp_path):
-    """The C library would ask a silent one for a minute, and cannot be told to leave off."""
+    """The C library asks a silent resolver for a minute, and cannot be interrupted."""
     resolv = tmp_path / "resolv.conf"
     resolv.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:2\n")
     keys = {"gate": {"workers": 1}, "listener front": bench.listener_keys(),
@@ -79,7 +79,7 @@ def test_stop_does_not_wait_for_a_resolver(bench, tmp_path):
 
 
 def test_resolver_that_never_answers(bench, tmp_path):
-    """Calls for a name do not need one thread each, the tunnels of the same worker go on, and a reload and
+    """Calls for a name do not need one thread each, the tunnels of the same worker continue, and a reload and
     the stop succeed. Names of RADIUS servers and of checks are looked up in the same way."""
     resolv, workers, calls = tmp_path / "resolv.conf", 2, 30
     resolv.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:2\n")
@@ -129,7 +129,7 @@ def aborted(process):
 
 
 def test_gate_dumps_no_core(bench, tmp_path):
-    """Also if it was started by hand, without a limit."""
+    """Even if it was started by hand, without a limit."""
     gate = bench.start({"listener front": bench.listener_keys(),
                         "backend back": bench.backend_keys(bench.backend())},
                        before=("prlimit", "--core=unlimited"), cwd=tmp_path)
@@ -161,7 +161,7 @@ def test_command_dumps_no_core(tmp_path):
 
 @pytest.fixture
 def syslog(tmp_path):
-    """The socket of a daemon, and a wrapper that starts a gate with a /dev of its own that has it as `log`."""
+    """The socket of a daemon, and a wrapper that starts a gate whose own /dev has this socket as `log`."""
     dev = tmp_path / "dev"
     dev.mkdir()
     subprocess.run(["cp", "-a", "/dev/null", "/dev/random", "/dev/urandom", dev], check=True)
@@ -174,7 +174,7 @@ def syslog(tmp_path):
 
 
 def fill(syslog):
-    """Leaves no room for the gate; returns how many messages that took."""
+    """Fills the socket until the gate cannot write; returns how many messages that took."""
     count = 0
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as other:
         with contextlib.suppress(BlockingIOError):
@@ -190,7 +190,7 @@ def syslog_keys(bench, server):
 
 
 def test_syslog_that_nobody_reads(bench, syslog):
-    """Strangers cause lines; no worker waits for the daemon to read them, and the loss is counted."""
+    """Anybody can cause log lines; no worker waits for the daemon to read them, and lost lines are counted."""
     gate = bench.start(syslog_keys(bench, bench.backend()), before=syslog.before)
     first = syslog.daemon.recv(4096).decode()
     assert re.fullmatch(r"<30>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d sstpgate\[\d+\]: info listen "
@@ -240,7 +240,7 @@ def test_syslog_by_stream(bench, syslog):
 
 
 def test_log_reaches_its_largest_size(bench, tmp_path):
-    """The gate ignores SIGXFSZ: the file takes no more lines, and the tunnels go on."""
+    """The gate ignores SIGXFSZ: the file gets no more lines, and the tunnels continue."""
     log = tmp_path / "log"
     gate = bench.start({"gate": {"workers": 1, "log": log}, "listener front": bench.listener_keys(),
                         "backend back": bench.backend_keys(bench.backend())},
@@ -255,7 +255,7 @@ def test_log_reaches_its_largest_size(bench, tmp_path):
 # -- signals --
 
 def test_hangup_of_readers_does_not_kill(bench):
-    """SIGPIPE is for others."""
+    """The gate ignores SIGPIPE."""
     gate = bench.gate(bench.backend())
     gate.signal(signal.SIGPIPE)
     bench.client(gate).establish("request")
@@ -270,7 +270,7 @@ def test_ready_file(bench):
 
 
 def test_ready_file_where_others_may_write(bench, tmp_path):
-    """A link with the name of the file beside it is replaced, not followed."""
+    """A link with the name of the temporary file is replaced, not followed."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     common = tmp_path / "common"
@@ -289,7 +289,7 @@ def test_ready_file_where_others_may_write(bench, tmp_path):
 
 
 def test_only_where_told(bench):
-    """The port is open on the address of the listener and on no other."""
+    """The gate listens on the configured address and on no other."""
     gate = bench.gate(bench.backend(), listener={"listen": "127.0.0.2:0"})
     with pytest.raises(OSError):
         socket.create_connection(("127.0.0.1", gate.address()[1]))
@@ -297,7 +297,7 @@ def test_only_where_told(bench):
 
 
 def test_two_listeners(bench):
-    """Each with its certificate, its rules and its backend."""
+    """Each has its own certificate, rules and backend."""
     first, second = bench.backend(), bench.backend(bench.place.back_ca)
     gate = bench.start({
         "gate": {"workers": 1},
@@ -319,7 +319,7 @@ def test_two_listeners(bench):
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_many_calls(bench, workers):
-    """50 at once; all of them verified, each with a line of its own."""
+    """50 calls at a time; all are verified, and each has its line."""
     count = 50
     server = bench.backend(auth=("mschapv2", "pap"))
     gate = bench.gate(server, gate={"workers": workers})
@@ -351,7 +351,7 @@ def test_many_calls(bench, workers):
 
 
 def test_max_tunnels(bench):
-    """Those over the limit wait until somebody leaves; the log names the key."""
+    """Calls above the limit wait until another call ends; the log names the key."""
     server = bench.backend()
     gate = bench.gate(server, gate={"max-tunnels": 2})
     first, second = (bench.client(gate).establish() for _ in range(2))
@@ -373,7 +373,7 @@ def test_check_good(bench):
 
 
 def test_check_looks_for_the_folder_of_the_log(bench):
-    """Whoever checks may be another user than the gate: the folder is looked for, nothing opened."""
+    """-t may run as another user than the gate, so it looks for the directory and opens nothing."""
     config = bench.config({"gate": {"log": "/nonexistent/log"},
                            "listener front": bench.listener_keys(),
                            "backend back": bench.backend_keys(bench.backend())})
@@ -400,7 +400,7 @@ def test_check_prints_every_error(bench):
 
 
 def test_check_opens_files(bench):
-    """Certificates, users files and what rules name are part of the check: all of them at once."""
+    """The check includes certificates, users files and the files that rules name, and reports all errors."""
     place = bench.place
     loose = place.folder / "loose-users"
     loose.write_text("alice:00\nbob\n")
@@ -419,7 +419,7 @@ def test_check_opens_files(bench):
 
 
 def test_what_is_hardly_meant(bench):
-    """Is told by -t and at the start, and is no error."""
+    """Likely mistakes are reported by -t and at the start, and are no errors."""
     server = bench.backend()
     rules = [("deny", "10.0.0.0/8"), ("allow", "10.1.0.0/16"), ("allow", "any user alice"),
              ("deny", "10.1.2.3 user bob"), ("allow", "any")]
@@ -461,7 +461,7 @@ def test_what_is_hardly_meant(bench):
 
 
 def test_check_tells_all_at_once(bench):
-    """A wrong line does not hide what is wrong with the files that other lines name."""
+    """An invalid line does not hide errors in the files that other lines name."""
     (bench.place.folder / "bad-users").write_text("bob\n")
     (bench.place.folder / "bad-users").chmod(0o600)
     server = bench.backend()
@@ -485,7 +485,7 @@ def test_check_tells_all_at_once(bench):
 
 
 def test_open_users_file(bench):
-    """Hash-hashes are secrets: others may not read them."""
+    """Hash-hashes are secrets, so other users may not read them."""
     place = bench.place
     copy = place.folder / "open-users"
     copy.write_text(place.users.read_text())
@@ -521,7 +521,7 @@ def test_address_in_use(bench):
 
 
 def test_print_round_trip(bench):
-    """What -T prints is a configuration, and prints the same again."""
+    """The output of -T is a valid configuration, with the same output."""
     config = bench.config({
         "gate": {"workers": 2, "timeout-idle": "90s", "log-level": "debug"},
         "listener front": [*bench.listener_keys(host=["a.example.com", "b.example.com"]).items(),

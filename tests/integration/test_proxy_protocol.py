@@ -1,5 +1,5 @@
-"""The PROXY protocol: who stands before the gate says whom it brings; the gate says it to who stands
-behind it."""
+"""The PROXY protocol: a trusted proxy sends the client's address to the gate, and the gate sends it to the
+backend."""
 
 import socket
 
@@ -24,7 +24,7 @@ HEADERS = {
 
 @pytest.fixture
 def gate(bench):
-    """It trusts 127.0.0.1 and nobody else."""
+    """Starts a gate that trusts only 127.0.0.1."""
     bench.server = bench.backend()
     keys = bench.listener_keys(accept_proxy="yes", trusted_proxies="127.0.0.1") | {
         "deny": "198.51.100.66"}
@@ -34,7 +34,7 @@ def gate(bench):
 
 
 def brought(bench, gate, header, pieces=None, **knobs):
-    """A client with a header before its TLS."""
+    """Returns a client that sends a header before its TLS."""
     client = bench.client(gate, **knobs).open()
     for at in range(0, len(header), pieces or len(header)):
         client.wire.write(header[at:at + (pieces or len(header))])
@@ -56,7 +56,7 @@ def expected(header):
 @pytest.mark.parametrize("pieces", [None, 1])
 @pytest.mark.parametrize("name", HEADERS)
 def test_in(bench, gate, name, pieces):
-    """The log has the real address. Octet by octet, too: each in a segment of its own."""
+    """The log has the real address, also if each byte arrives in a segment of its own."""
     client = brought(bench, gate, HEADERS[name], pieces)
     go_on(client).disconnect()
     call = gate.wait_call()
@@ -66,7 +66,7 @@ def test_in(bench, gate, name, pieces):
 
 
 class Joined(tls.Tls):
-    """Sends something in one segment with its first flight."""
+    """Sends a header in one segment with the first TLS message."""
     before = b""
 
     def _flush(self):
@@ -92,7 +92,7 @@ def test_joined_with_the_client_hello(bench, gate, name):
 
 @pytest.mark.parametrize("header", [proxy.v2(), b"PROXY UNKNOWN\r\n"], ids=["LOCAL", "UNKNOWN"])
 def test_without_addresses(bench, gate, header):
-    """The proxy speaks for itself: its own address holds."""
+    """The header is about the proxy itself, so its own address applies."""
     go_on(brought(bench, gate, header)).disconnect()
     assert gate.wait_call()["client"].startswith("127.0.0.1:")
 
@@ -108,7 +108,7 @@ def test_rules_see_the_real_address(bench, gate):
 
 
 def test_limits_see_the_real_address(bench):
-    """Two from one address, although all come through the same proxy."""
+    """Two calls from one address count together, although all calls come through the same proxy."""
     server = bench.backend()
     gate = bench.gate(server, gate={"max-tunnels-per-address": 2},
                       listener={"accept_proxy": "yes", "trusted_proxies": "127.0.0.0/8"})
@@ -122,7 +122,7 @@ def test_limits_see_the_real_address(bench):
 
 @pytest.mark.parametrize("name", ["v1", "v2"])
 def test_from_somebody_else(bench, gate, name):
-    """It may say what it likes: it is the client, and its header is no TLS."""
+    """A peer that is not trusted is a client, and its header is invalid TLS."""
     client = bench.client(gate, bind="127.0.0.2").open()
     client.wire.write(HEADERS[name])
     with pytest.raises(CallFailed):
@@ -175,7 +175,7 @@ def test_silent(bench, gate, octets):
 
 
 def test_silent_behind_the_header(bench, gate):
-    """The deadline of the handshake is no shorter for it."""
+    """A client that is silent after the header has the deadline of the handshake."""
     client = brought(bench, gate, HEADERS["v2"])
     assert client.wait_end() in ("eof", "reset")
     call = gate.wait_call()
@@ -183,7 +183,7 @@ def test_silent_behind_the_header(bench, gate):
 
 
 def test_no_header_wanted(bench):
-    """Without accept-proxy a header is what it is: no TLS."""
+    """Without accept-proxy a header is invalid TLS."""
     gate = bench.gate(bench.backend())
     with pytest.raises(CallFailed):
         brought(bench, gate, HEADERS["v1"]).secure()
@@ -193,7 +193,7 @@ def test_no_header_wanted(bench):
 # -- out --
 
 def listening_backend(bench, **knobs):
-    """A server that takes the header before anything else; call.proxy."""
+    """A server that reads the header before anything else; call.proxy."""
     def take(call):
         call.proxy = proxy.receive(call.sock)
 
@@ -232,7 +232,7 @@ def test_out_without_a_name(bench):
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("name", ["v1", "v2 of IPv6"])
 def test_through(bench, version, name):
-    """What came in goes out, in the version that is wanted behind."""
+    """The addresses of the incoming header go to the backend, in the version that is configured there."""
     server = listening_backend(bench)
     gate = bench.gate(server, backend={"send_proxy": f"v{version}"},
                       listener={"accept_proxy": "yes", "trusted_proxies": "127.0.0.1"})
@@ -243,7 +243,7 @@ def test_through(bench, version, name):
 
 
 def test_out_to_each_address(bench):
-    """The header is made again for the next server, where the first one does not answer."""
+    """If the first address does not answer, the next one gets a header, too."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         nobody = "127.0.0.1:%d" % sock.getsockname()[1]
     server = listening_backend(bench)

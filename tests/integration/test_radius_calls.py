@@ -1,7 +1,6 @@
-"""Calls to a VPN server that asks RADIUS, the gate being its RADIUS server: where the keys of a
-binding come from when the gate knows no user (PROTOCOL.md 5.5).
-
-The VPN server is strict, with the key it was given itself: the gate has hidden it again for it."""
+"""Calls to a VPN server whose RADIUS server is the gate: the gate has no users file and takes the keys of a
+binding from RADIUS (PROTOCOL.md 5.5). The VPN server is strict and verifies with the key that it has received,
+which the gate has hidden again for it."""
 
 import threading
 
@@ -18,7 +17,7 @@ METHODS = ("mschapv2", "mschapv1", "chap-md5", "pap", "eap-mschapv2", "eap")
 
 
 class Site:
-    """A RADIUS server, a gate, and a VPN server that asks the one through the other."""
+    """A RADIUS server, a gate, and a VPN server that asks the RADIUS server through the gate."""
 
     def __init__(self, bench, *, gate=None, listener=None, backend=None, keys=None, nas=None,
                  vpn=None, **knobs):
@@ -49,7 +48,7 @@ class Site:
         return self.bench.client(self.gate, auth=(method,), **knobs)
 
     def call(self, method="mschapv2", **knobs):
-        """One that goes well, and its line in the log."""
+        """Makes a call that succeeds, and returns its log line."""
         number = len(self.vpn.calls)
         lines = len(self.gate.events("call"))
         self.client(method, **knobs).establish().ping().disconnect()
@@ -57,7 +56,7 @@ class Site:
         return self.gate.wait_call(lines)
 
     def refused(self, reason, client):
-        """One that the gate refuses, without a word of it to the VPN server."""
+        """Makes a call that the gate refuses, without a message to the VPN server."""
         number = len(self.vpn.calls)
         lines = len(self.gate.events("call"))
         failure = expect_failure(client, "connected")
@@ -71,7 +70,7 @@ class Site:
 @pytest.mark.parametrize("demand", ["no", "yes"])
 @pytest.mark.parametrize("method", METHODS)
 def test_method(bench, method, demand):
-    """The keys of 16 octets of MS-CHAP, those of 32 of other EAP, and none."""
+    """Keys of 16 bytes (MS-CHAP), keys of 32 bytes (other EAP), and no key."""
     site = Site(bench, keys={"require-message-authenticator": demand},
                 nas={"demand": demand == "yes"},
                 **({"eap": radius.EapExperimental} if method == "eap" else {}))
@@ -106,7 +105,7 @@ def test_password_change(bench):
 
 
 def test_login_starts_over(bench):
-    """LCP anew in the middle of a login: two challenges, and the key is the second answer's."""
+    """LCP starts over during a login: of two challenges the second one and its answer determine the key."""
     rounds = []
 
     def once(call):
@@ -120,7 +119,7 @@ def test_login_starts_over(bench):
 
 
 def test_workers(bench):
-    """RADIUS is one thread's affair, and the calls are those of two."""
+    """One thread handles RADIUS, two others the calls."""
     site = Site(bench, gate={"workers": 2})
     seen = set()
     for _ in range(40):
@@ -136,7 +135,7 @@ def test_workers(bench):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_call_connected_waits(bench, workers):
-    """It stays at the gate until the Accept has passed; what may overtake it does."""
+    """Call Connected stays at the gate until the Accept has passed; packets that may overtake it do."""
     passed = []
 
     def wait(attributes):
@@ -157,7 +156,7 @@ def test_call_connected_waits(bench, workers):
 
 
 def test_key_that_does_not_come(bench):
-    """The Accept has none, so Call Connected waits for as long as it may."""
+    """The Accept has no key, so Call Connected waits until timeout-key."""
     site = Site(bench, gate={"timeout-key": "1s"}, twist=without_keys, vpn={"checks": ()})
     line = site.refused("binding-mac", site.client())
     assert "radius-keys=0" in site.gate.events("binding-mac")[0].line
@@ -175,7 +174,7 @@ def test_key_that_does_not_come_in_auto(bench):
 # -- what an Accept may hold --
 
 def is_key(pair):
-    """Vendor-Specific of Microsoft, with a key."""
+    """Returns whether the attribute is a Vendor-Specific of Microsoft with a key."""
     kind, value = pair
     return kind == radius.VENDOR and value[4] in (MS_RECV_KEY, MS_SEND_KEY)
 
@@ -186,7 +185,7 @@ def without_keys(answer, request):
 
 
 def extra(site, request, size):
-    """A pair of keys that nobody uses."""
+    """Returns a pair of keys that belong to nobody."""
     return [microsoft(kind, radius.hide_key(bytes([7] * size), site.radius.secret,
                                             request.authenticator))
             for kind in (MS_RECV_KEY, MS_SEND_KEY)]
@@ -206,8 +205,8 @@ SHAPES = {
 @pytest.mark.parametrize("method", ["mschapv2", "eap-mschapv2", "eap"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shape_of_an_accept(bench, shape, method):
-    """Issue 1868 of FreeRADIUS: 16 octets of the inner method, then 32 of PEAP, in another order.
-    RFC 2548 forbids little, so the MAC tells. The VPN server takes those it believes in."""
+    """Issue 1868 of FreeRADIUS: 16 bytes of the inner method, then 32 of PEAP, in another order. RFC 2548
+    forbids little, so the MAC decides. The VPN server uses the keys that it prefers."""
     def twist(answer, request):
         keys = [pair for pair in answer.attributes if is_key(pair)]
         if keys:
@@ -224,7 +223,7 @@ def test_shape_of_an_accept(bench, shape, method):
 
 
 def changed_keys(change):
-    """A twist: each hidden key becomes change(value, request)."""
+    """Returns a change of an Accept: each hidden key becomes change(value, request)."""
     def twist(answer, request):
         answer.attributes = [(kind, value[:6] + change(value[6:], request))
                              if is_key((kind, value)) else (kind, value)
@@ -234,8 +233,8 @@ def changed_keys(change):
 
 
 def test_salt_without_its_highest_bit(bench):
-    """A server that does not set it (RFC 2548 2.4.2) is understood; towards the VPN server, which
-    may insist on it, it is set."""
+    """The gate accepts a server that does not set this bit (RFC 2548 2.4.2), and sets it for the VPN server,
+    which may require it."""
     def low(value, request):
         key = radius.reveal_key(value, site.radius.secret, request.authenticator)
         return radius.hide_key(key, site.radius.secret, request.authenticator, b"\x01" + value[1:2])
@@ -245,7 +244,7 @@ def test_salt_without_its_highest_bit(bench):
 
 
 def test_key_that_is_none(bench):
-    """Octets in its place: no key for the VPN server, and none for the gate."""
+    """The attribute contains other bytes: no key for the VPN server, and none for the gate."""
     site = Site(bench, gate={"timeout-key": "1s"}, vpn={"checks": ()},
                 twist=changed_keys(lambda value, request: bytes([0x80]) * len(value)))
     site.refused("binding-mac", site.client())
@@ -254,7 +253,7 @@ def test_key_that_is_none(bench):
 # -- whose key it is --
 
 def test_key_is_of_one_call(bench):
-    """What a call was vouched for with is gone: a second one cannot use it."""
+    """A key is wiped when its call is up, so that a second call cannot use it."""
     site = Site(bench, gate={"timeout-key": "1s"}, vpn={"checks": ()})
     first = site.client().establish()
     second = site.client().establish("authenticate")
@@ -267,15 +266,15 @@ def test_key_is_of_one_call(bench):
 
 @pytest.mark.parametrize("method", ["mschapv2", "eap-mschapv2"])
 def test_key_is_not_waited_out(bench, method):
-    """`auto` lets a MAC pass whose key does not come in time. Who keeps the login back for as long has
-    not made it go away: when it comes it must fit."""
+    """With `auto` the gate forwards a MAC whose key does not arrive in time. An attacker who delays the login
+    gains nothing: when its key arrives, the MAC must match."""
     site = Site(bench, gate={"timeout-key": "1s"}, vpn={"checks": ()},
                 backend={"crypto-binding": "auto"})
     client = site.client(method, tamper="mac").establish("start")
     say, held = client.link._send_frame, []
 
     def hold(frame):
-        """The name of EAP goes out, any other answer does not."""
+        """Sends the name of EAP, and holds back every other answer."""
         protocol, body = ppp.parse_frame(frame)
         held_back = protocol == ppp.CHAP or protocol == ppp.EAP and body[4] != 1
         (held.append if held_back else say)(frame)
@@ -297,10 +296,10 @@ def test_key_is_not_waited_out(bench, method):
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 @pytest.mark.parametrize("trick", ["early", "beside", "instead"])
 def test_key_of_another_user_in_disguise(bench, policy, trick):
-    """bob has logged in and binds alice's call with his key, for a VPN server that checks nothing: before
-    she has given her name; or he sends his own answer again, in a form that the server would drop, in front
-    of hers, or in its place, and the server asks again. The server hears his answer as the gate does, and
-    never hers, so that there is no login of alice's that his key could bind."""
+    """bob has logged in and binds alice's call with his key, at a VPN server that verifies nothing: before she
+    has sent her name; or he sends his own answer again, in a form that the server would drop, before hers or
+    instead of it, and the server asks again. The server receives his answer, as the gate does, and never hers,
+    so no login of alice's exists that his key could bind."""
     # with "instead" the login never ends, so the call ends at this deadline
     site = Site(bench, gate={"timeout-key": "1s", "timeout-negotiate": "10s"},
                 vpn={"checks": (), "full_frames": True},
@@ -338,8 +337,8 @@ def test_key_of_another_user_in_disguise(bench, policy, trick):
 
 
 class Tunnelled(radius.EapExperimental):
-    """The user is the one inside, and the Identity is not compared with it, as EAP-TTLS, PEAP and EAP-TLS
-    are with FreeRADIUS. The last answer is a short one."""
+    """The user is the inner one, and the Identity is not compared with it, as in EAP-TTLS, PEAP and EAP-TLS
+    with FreeRADIUS. The last answer is a short one."""
     acknowledged = False
 
     def next(self, data):
@@ -376,7 +375,7 @@ PEOPLE = {"alice": "sesame", "bob": "poppy"}
 
 
 def tunnelled(bench, **knobs):
-    """A VPN server that checks no binding, with EAP that has a tunnel inside."""
+    """A VPN server that verifies no binding, with an EAP method that has a tunnel."""
     return Site(bench, eap=Tunnelled, users=dict(PEOPLE), vpn={"checks": ()}, **knobs)
 
 
@@ -385,15 +384,15 @@ def bob_outside_as(name):
 
 
 def bind_with(client, key):
-    """Call Connected with this key instead of the login's own."""
+    """Sends Call Connected with this key instead of the login's own."""
     client.binding = lambda: sstp.call_connected(
         client.hash, client.nonce, sstp.cert_hash(client.hash, client.wire.peer_der), key)
 
 
 @pytest.mark.parametrize("method", ["mschapv2", "eap"])
 def test_key_of_a_login_under_her_name(bench, method):
-    """bob logs in with alice's name outside of the tunnel of his EAP, and gets a key. It binds no call
-    of hers, by MS-CHAPv2 or by the very same EAP."""
+    """bob logs in with alice's name outside the tunnel of his EAP, and gets a key. It binds no call of alice's,
+    neither by MS-CHAPv2 nor by the same EAP."""
     site = tunnelled(bench, gate={"timeout-key": "1s"})
     bob = site.client("eap", **bob_outside_as("alice")).establish("authenticate")
     hers = {"peer": TunnelledPeer("alice", "alice", "sesame")} if method == "eap" else {}
@@ -405,9 +404,9 @@ def test_key_of_a_login_under_her_name(bench, method):
 
 
 def test_octets_behind_an_acknowledgement(bench):
-    """RADIUS servers ignore bytes after the opcode of an acknowledgement, so that two logins could end with
-    the same bytes. Such an acknowledgement does not reach the VPN server, and costs what a wrong password
-    costs."""
+    """RADIUS servers ignore bytes after the opcode of an acknowledgement, so two logins could end with the same
+    bytes. The gate does not forward such an acknowledgement, and it costs as many points as a wrong
+    password."""
     site = Site(bench, gate={"ban-points": 10}, vpn={"checks": ()}, users=dict(PEOPLE))
     client = site.client("eap-mschapv2", user="bob", password="poppy").establish("start")
     say, spoken = client.link._send_frame, []
@@ -440,7 +439,7 @@ ENVELOPES = {
 
 @pytest.mark.parametrize("envelope", ENVELOPES)
 def test_vpn_server_changes_the_envelope(bench, envelope):
-    """PPP and RADIUS then share the NT-Response, or EAP without its identifiers."""
+    """PPP and RADIUS then have the NT-Response in common, or EAP without its identifiers."""
     method, end, knobs = ENVELOPES[envelope]
     agreed = "eap-mschapv2" if method == "eap" else method  # LCP agrees on EAP, not on a type of it
     site = Site(bench, nas={"ends": {agreed: end}},
@@ -449,8 +448,8 @@ def test_vpn_server_changes_the_envelope(bench, envelope):
 
 
 def test_login_whose_beginning_went_elsewhere(bench):
-    """A gate that sees only the later rounds of EAP does not know their login: it has no key, and counts
-    them."""
+    """A gate that sees only the later rounds of EAP cannot identify their login: it has no key, and counts such
+    requests."""
     site = Site(bench, gate={"timeout-key": "1s", "admin": "unix:calls.sock"})
     other = bench.start({**site.sections, "gate": {"workers": 1}})
     way = [other.address("radius:site"), site.nas.server]
@@ -471,7 +470,7 @@ def test_login_whose_beginning_went_elsewhere(bench):
 @pytest.mark.parametrize("rules", [{"deny": "user bob"},
                                    {"allow": "user alice", "default": "deny"}], ids=str)
 def test_user_rules_and_the_outer_name(bench, rules):
-    """A name that the login does not prove satisfies every deny and no allow."""
+    """A name that the login does not prove matches every deny and no allow."""
     site = tunnelled(bench, listener=rules)
     client = site.client("eap", **bob_outside_as("alice"))
     with pytest.raises(CallFailed, match="disconnect"):
@@ -498,7 +497,7 @@ def test_user_rules_where_the_method_proves_the_name(bench):
 
 @pytest.mark.parametrize("outer", ["claim", "verified"])
 def test_tunnels_of_an_outer_name(bench, outer):
-    """A tunnel under a claimed name is not one of that user's tunnels."""
+    """A tunnel under a claimed name does not count as a tunnel of that user."""
     site = tunnelled(bench, gate={"max-tunnels-per-user": 1}, backend={"outer-name": outer})
     site.client("eap", **bob_outside_as("alice")).establish()
     alice = site.client()
@@ -512,7 +511,7 @@ def test_tunnels_of_an_outer_name(bench, outer):
 
 
 def refused_when_connecting(client):
-    """The CallFailed of a client that has authenticated, and says Call Connected now."""
+    """Returns the CallFailed of a client that has authenticated and sends Call Connected now."""
     with pytest.raises(CallFailed) as caught:
         client.connect()
         while True:
@@ -524,8 +523,9 @@ def refused_when_connecting(client):
 
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
 def test_another_gate_asks(bench, policy):
-    """Two gates before one VPN server, which asks the RADIUS of the first: the second has no key,
-    so it refuses, or passes on unchanged what a VPN server that was told the hash then accepts."""
+    """Two gates in front of one VPN server, which sends its RADIUS requests to the first: the second has no
+    key, so it refuses the binding, or forwards it unchanged to a VPN server that is configured with the
+    hash."""
     site = Site(bench, vpn={"leaf": bench.place.front.der}, backend={"crypto-binding": policy})
     other = bench.start({**site.sections, "gate": {"workers": 1, "timeout-key": "1s"}})
     client = bench.client(other)
@@ -540,8 +540,8 @@ def test_another_gate_asks(bench, policy):
 
 
 def test_gates_in_a_row(bench):
-    """The VPN server asks the first gate, that one the second, which asks the RADIUS server: both
-    have the keys, whichever of them carries the call."""
+    """The VPN server asks the first gate, which asks the second, which asks the RADIUS server: both have the
+    keys, whichever of them has the call."""
     site = Site(bench)
     keys = {**site.sections["radius site"], "server-secret-file": "vpn.key",
             "server": "%s:%d" % site.nas.server}
@@ -559,13 +559,13 @@ def test_gates_in_a_row(bench):
 # -- from where --
 
 def calling(site):
-    """The Calling-Station-Id of the last request that the RADIUS server saw."""
+    """Returns the Calling-Station-Id of the last request at the RADIUS server."""
     return site.radius.requests[-1].value(radius.CALLING)
 
 
 @pytest.mark.parametrize("method", ["pap", "chap-md5", "mschapv2", "eap-mschapv2"])
 def test_calling_station_id(bench, method):
-    """The VPN server sees the gate; the RADIUS server is told the client."""
+    """The VPN server sees the gate's address; the RADIUS server gets the client's."""
     site = Site(bench, keys={"calling-station-id": "client"}, nas={"calling": "10.9.9.9"})
     site.call(method, bind="127.0.0.23")
     assert calling(site) == b"127.0.0.23"
@@ -578,7 +578,7 @@ def test_calling_station_id_ipv6(bench):
 
 
 def test_calling_station_id_of_one_of_two(bench):
-    """The same user from two addresses: an answer of MS-CHAPv2 is one client's, a name is not."""
+    """The same user from two addresses: an answer of MS-CHAPv2 identifies one client, a name does not."""
     site = Site(bench, keys={"calling-station-id": "client"}, nas={"calling": "10.9.9.9"})
     site.call("pap", bind="127.0.0.23")
     for method, told in (("pap", b"10.9.9.9"), ("mschapv2", b"127.0.0.24")):
@@ -587,8 +587,8 @@ def test_calling_station_id_of_one_of_two(bench):
 
 
 def test_calling_station_id_and_a_client_that_says_too_much(bench):
-    """A client under alice's name repeats its response to a server that reads none of it, until the notes
-    of the gate are used up: the call ends before her address is the only one for her name."""
+    """A client under alice's name repeats its response to a server that reads nothing, to use up the notes of
+    the gate: the call ends before its address is the only one for her name."""
     def without_chap(call):
         take = call.link.on_frame
         call.link.on_frame = lambda octets: ppp.parse_frame(octets)[0] == ppp.CHAP or take(octets)
@@ -622,7 +622,7 @@ def test_calling_station_id_is_kept(bench):
 # -- many --
 
 def test_many_calls(bench):
-    """Their keys lie side by side."""
+    """Their keys are in the keyring at the same time."""
     site = Site(bench, gate={"workers": 2})
     clients = [site.client(("mschapv2", "eap-mschapv2")[n % 2]).establish("authenticate")
                for n in range(20)]
@@ -634,8 +634,8 @@ def test_many_calls(bench):
 
 
 def test_torrent(bench):
-    """500 logins in a second, none of which is said twice, and none is lost; a call finds its key
-    among more of them than there is room for."""
+    """500 logins in a second, without a retransmission and without a loss; a call finds its key although the
+    keyring cannot hold all of them."""
     site = Site(bench, gate={"workers": 2})
     slow = site.gate.sanitized()
     outcomes = []
@@ -651,8 +651,8 @@ def test_torrent(bench):
 
 
 def test_burst(bench):
-    """What comes while the gate cannot look waits in its socket, which has more room than the
-    kernel gives unasked (some 250 of these)."""
+    """Datagrams that arrive while the gate is paused wait in its socket, whose buffer is larger than the
+    kernel's default (some 250 of these)."""
     site = Site(bench)
     site.gate.pause()
     outcome = torrent.pour(site.nas.server, SECRETS["vpn"], 400, 8000, all_sent=site.gate.resume)

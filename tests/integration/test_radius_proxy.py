@@ -1,5 +1,4 @@
-"""The gate between VPN servers and their RADIUS servers: what is passed on, what is answered, and what
-is dropped."""
+"""The gate between VPN servers and their RADIUS servers: packets that are forwarded, answered, or dropped."""
 
 import os
 import re
@@ -29,7 +28,7 @@ METHODS = ("mschapv2", "mschapv1", "chap-md5", "pap", "eap")
 
 
 class Site:
-    """A VPN server, the gate and RADIUS servers; both secrets differ."""
+    """A VPN server, the gate and RADIUS servers; the two secrets differ."""
 
     def __init__(self, bench, servers=1, keys=None, gate=None, listen=("127.0.0.1:0",), before=(),
                  server=None, **knobs):
@@ -80,7 +79,7 @@ class Site:
         return sock
 
     def request(self, *attributes, ident=1, code=ACCESS_REQUEST, seal=True, secret=None):
-        """The octets of a signed request, and the request."""
+        """Returns a signed request, and its bytes."""
         packet = Packet(code, ident, attributes=([SEAL] if seal else []) + list(attributes))
         secret = secret or self.nas.secret
         if code == ACCOUNTING_REQUEST:
@@ -94,14 +93,15 @@ class Site:
         return {name: int(value) for name, value in re.findall(r"([a-z-]+) (\d+)\b(?!\.)", line)}
 
     def dropped(self, why, number=0):
-        """The line that says so."""
+        """Waits for the log line that reports this drop."""
         def find():
             events = [e for e in self.gate.events("radius") if e.fields.get("dropped") == why]
             return events[number] if len(events) > number else None
         return self.gate.wait(find, f"drop of a {why} packet")
 
     def sure(self):
-        """Everything that was sent before has been looked at: it is answered in its order."""
+        """Makes sure that all earlier packets have been handled: sends a request, which is answered in
+        order."""
         octets, packet = self.request(code=STATUS_SERVER)
         sock = self.socket()
         sock.send(octets)
@@ -122,7 +122,7 @@ class Closing:
 
 
 def chap_v2(password="sesame"):
-    """MS-CHAP-Challenge, MS-CHAP2-Response of alice, and the key that comes of it."""
+    """Returns MS-CHAP-Challenge, MS-CHAP2-Response of alice, and the key of this login."""
     challenge, peer = os.urandom(16), os.urandom(16)
     response = mschap.nt_response(challenge, peer, b"alice", password)
     return [ALICE, microsoft(MS_CHALLENGE, challenge),
@@ -135,7 +135,7 @@ def chap_v2(password="sesame"):
 @pytest.mark.parametrize("password", ["sesame", "", "wrong", "x" * 128],
                          ids=["one block", "empty", "wrong", "eight blocks"])
 def test_pap(bench, password):
-    """A password is hidden with the server's secret; longer ones are several blocks."""
+    """A password is hidden with the server's secret; longer passwords have several blocks."""
     site = Site(bench, users={"alice": password if password != "wrong" else "sesame"})
     answer = site.nas.ask([ALICE, (USER_PASSWORD, password.encode())])
     assert answer.code == (ACCESS_REJECT if password == "wrong" else ACCESS_ACCEPT)
@@ -147,7 +147,7 @@ def test_pap(bench, password):
 
 
 def test_nothing_else_changes(bench):
-    """Attributes that nobody here knows, their order, and others' Proxy-States."""
+    """Unknown attributes, their order, and Proxy-States of other proxies are unchanged."""
     site = Site(bench, twist=lambda answer, request: answer.attributes.extend(extra) or answer)
     extra = [(CLASS, b"\0\1\2"), (REPLY_MESSAGE, b"hello"), (CLASS, b""), (250, b"x" * 253),
              (radius.VENDOR, b"\0\0\0\x09\1\5abc"), (radius.VENDOR, b"odd")]
@@ -165,8 +165,8 @@ def test_nothing_else_changes(bench):
 
 @pytest.mark.parametrize("explicit", [True, False])
 def test_chap(bench, explicit):
-    """Without CHAP-Challenge the authenticator is the challenge (RFC 2865 2.2), and that is another
-    one on the other side."""
+    """Without CHAP-Challenge the authenticator is the challenge (RFC 2865 2.2), and the authenticator differs
+    on the other side."""
     site = Site(bench)
     challenge = os.urandom(16)
     packet = Packet(ACCESS_REQUEST, 9, attributes=[ALICE])
@@ -180,7 +180,7 @@ def test_chap(bench, explicit):
 
 
 def test_mschapv2_keys(bench):
-    """The VPN server can read the keys, and they are the user's."""
+    """The VPN server can decrypt the keys, and they are those of the user."""
     site = Site(bench)
     attributes, key = chap_v2()
     answer = site.nas.ask(attributes)
@@ -205,7 +205,7 @@ def test_mschapv1_keys(bench):
 
 
 def test_keys_of_all_forms(bench):
-    """32 octets, two pairs in one Accept, several in one Vendor-Specific, a Tunnel-Password."""
+    """32 bytes, two pairs in one Accept, several keys in one Vendor-Specific, a Tunnel-Password."""
     long, short = os.urandom(64), os.urandom(32)
 
     def twist(answer, request):
@@ -231,7 +231,7 @@ def test_keys_of_all_forms(bench):
 
 
 def eap_login(nas):
-    """A whole login by way of nas; returns the answers."""
+    """Makes a complete login through nas; returns the answers."""
     peer, state = radius.ExperimentalPeer(), []
     packet = peer.answer(ppp.Control(1, 1, bytes([auth.EAP_IDENTITY])).build())
     while True:
@@ -251,7 +251,7 @@ def test_eap(bench):
 
 
 def test_accounting(bench):
-    """Untouched, but for what says that it is genuine."""
+    """Unchanged, except for the authenticator."""
     site = Site(bench)
     sent = [(ACCT_STATUS, b"\0\0\0\1"), (ACCT_SESSION, b"00000001"), ALICE, (PROXY_STATE, b"x")]
     octets, packet = site.request(*sent, code=ACCOUNTING_REQUEST, seal=False)
@@ -263,8 +263,8 @@ def test_accounting(bench):
 
 
 def test_accounting_signed(bench):
-    """Some sign it as well: with zeros in the place of the authenticator (RFC 5080 2.2.2's sense of
-    RFC 3579 3.2)."""
+    """Some clients also add a Message-Authenticator, computed with zeros instead of the authenticator (RFC 3579
+    3.2 as RFC 5080 2.2.2 reads it)."""
     site = Site(bench)
     packet = Packet(ACCOUNTING_REQUEST, 3, attributes=[ALICE, SEAL, (ACCT_STATUS, b"\0\0\0\2")])
     packet._seal(site.nas.secret, bytes(16))
@@ -280,7 +280,7 @@ def test_accounting_signed(bench):
 @pytest.mark.parametrize("where, code", [("radius:nps", ACCESS_ACCEPT),
                                          ("accounting:nps", ACCOUNTING_RESPONSE)])
 def test_status_server(bench, where, code):
-    """The gate answers for itself (RFC 5997), and only who signs."""
+    """The gate answers Status-Server itself (RFC 5997), and only signed requests."""
     site = Site(bench)
     sock = site.socket(where)
     octets, packet = site.request(code=STATUS_SERVER)
@@ -294,7 +294,7 @@ def test_status_server(bench, where, code):
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 def test_names(bench, host):
-    """A server by its name, which may have an address where nobody answers as well."""
+    """A server is given by name; one of its addresses does not answer."""
     site = Site(bench)
     site.keys["radius nps"]["server"] = f"{host}:{site.server.auth[1]}"
     site.reload()
@@ -303,7 +303,7 @@ def test_names(bench, host):
 
 
 def test_name_leads_elsewhere(bench, tmp_path):
-    """A server that moves is found without a reload, while its client still asks."""
+    """The gate finds a server that has moved without a reload, while the client still retransmits."""
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.23 nps.test\n")
     site = Site(bench, before=with_hosts(hosts), server="nps.test")
@@ -323,7 +323,7 @@ def test_name_leads_elsewhere(bench, tmp_path):
 
 
 def test_answer_leaves_where_it_was_asked(bench):
-    """Bound to every address: a client takes no answer from another one."""
+    """The gate listens on every address: a client accepts an answer only from the address that it has asked."""
     site = Site(bench, listen=["*:0"])
     port = site.gate.address("radius:nps")[1]
     for address in ("127.0.0.1", "127.0.0.77"):
@@ -339,7 +339,7 @@ def test_ipv6(bench):
 # -- once more --
 
 def test_duplicate_is_answered(bench):
-    """The server is not asked twice, the octets are the same."""
+    """The server is not asked again, and the answer has the same bytes."""
     site = Site(bench)
     octets, packet = site.request(ALICE, (USER_PASSWORD, b"sesame"))
     sock = site.socket()
@@ -352,7 +352,7 @@ def test_duplicate_is_answered(bench):
 
 
 def test_duplicate_while_it_waits(bench):
-    """To the same server it is the same packet, so that the server knows it again."""
+    """The same server gets the same packet, so that it recognizes the retransmission."""
     site = Site(bench, silent=1)
     octets, packet = site.request(ALICE, (USER_PASSWORD, b"sesame"))
     sock = site.socket()
@@ -364,7 +364,7 @@ def test_duplicate_while_it_waits(bench):
 
 
 def test_alone_and_silent(bench):
-    """One server: what is said again after its time is over is the same packet still."""
+    """With one server, a retransmission after timeout-server is still the same packet."""
     site = Site(bench, silent=1)
     site.nas.timeout = 1.2
     assert site.nas.ask([ALICE, (USER_PASSWORD, b"sesame")]).code == ACCESS_ACCEPT
@@ -372,7 +372,7 @@ def test_alone_and_silent(bench):
 
 
 def test_identifier_is_used_again(bench):
-    """Another request of the same socket and identifier: the client has given up the first."""
+    """A new request has the socket and identifier of an old one, which the client has given up."""
     site = Site(bench)
     site.server.go.clear()
     sock = site.socket()
@@ -388,7 +388,7 @@ def test_identifier_is_used_again(bench):
 
 
 def test_failover(bench):
-    """The next server gets the client's next try, and those that come after it; the first is asked
+    """The client's retransmission goes to the next server, and so do new requests; the first server is asked
     again when the second is silent, too."""
     site = Site(bench, servers=2, silent=1)
     first, second = site.servers
@@ -406,14 +406,14 @@ def test_failover(bench):
 
 
 def test_conversation_stays(bench):
-    """A State goes back to the server it came from, also when the first one is back."""
+    """A State goes back to the server that sent it, even when the first server answers again."""
     site = Site(bench, servers=2, eap=radius.EapExperimental, silent=1)
     first, second = site.servers
     second.silent = 0
     site.nas.timeout = 1.2
 
     def wait(attributes):
-        """Between the rounds the first server answers somebody else."""
+        """Lets the first server answer another client between the rounds."""
         if any(kind == STATE for kind, _ in attributes):
             second.silent = 1
             other = site.client(timeout=1.2)
@@ -470,8 +470,8 @@ def test_eap_without_signature(bench):
 
 
 def test_replayed_authenticator(bench):
-    """What somebody has heard is not asked for him: with another identifier, from another port, and
-    with another name in it."""
+    """An attacker replays a recorded request, with another identifier, from another port, or with another name:
+    it is not forwarded."""
     site = Site(bench)
     octets, packet = site.request(ALICE, (USER_PASSWORD, b"sesame"), seal=False)
     sock = site.socket()
@@ -519,7 +519,7 @@ def test_too_long_for_what_is_added(bench):
 @pytest.mark.parametrize("trick", ["secret", "authenticator", "seal", "code", "identifier", "octet",
                                    "cut", "unsealed-eap"])
 def test_wrong_answers(bench, trick):
-    """Dropped; the right one that comes afterwards is taken."""
+    """They are dropped; the right answer that arrives afterwards is accepted."""
     site = Site(bench)
     server = site.servers[0]
     eap = [(EAP_MESSAGE, b"\2\1\0\6\1a")] if trick == "unsealed-eap" else []
@@ -550,7 +550,8 @@ def test_wrong_answers(bench, trick):
         return octets[:-1] + bytes([octets[-1] ^ 1])
 
     def resealed(octets):
-        """Its Message-Authenticator is wrong, its authenticator right: as CVE-2024-3596 leaves it."""
+        """Returns a packet whose authenticator is right, but not its Message-Authenticator, as CVE-2024-3596
+        makes it."""
         made = radius.parse(octets)
         made.attributes[0] = (MESSAGE_AUTHENTICATOR, bytes(16))
         made.authenticator = radius.md5(made.build(request.authenticator), b"other")
@@ -564,7 +565,7 @@ def test_wrong_answers(bench, trick):
 
 
 def test_answer_from_elsewhere(bench):
-    """Right in every octet, from another address and from another port."""
+    """Every byte is right, but the address or the port is not the server's."""
     site = Site(bench)
     server = site.server
     server.go.clear()
@@ -587,14 +588,14 @@ def test_answer_from_elsewhere(bench):
 
 @pytest.mark.parametrize("wanted", ["keep", "client"])
 def test_calling_station_unknown(bench, wanted):
-    """What the gate does not know it does not say."""
+    """If the gate does not know the client, it sets no Calling-Station-Id."""
     site = Site(bench, keys={"calling-station-id": wanted})
     assert site.nas.ask(chap_v2()[0]).code == ACCESS_ACCEPT
     assert site.server.requests[0].values(CALLING) == [b"127.0.0.1"]
 
 
 def call(site, method, bind):
-    """A whole call from that address; its Call Connected is made with the key of RADIUS."""
+    """Makes a complete call from that address; its Call Connected is made with the key from RADIUS."""
     client = site.bench.client(site.gate, auth=(method,), bind=bind).establish().ping()
     client.disconnect()
     return client
@@ -602,7 +603,7 @@ def call(site, method, bind):
 
 @pytest.mark.parametrize("method", ["pap", "mschapv2", "eap-mschapv2"])
 def test_no_secret_stays(bench, method):
-    """Of a login whose tunnel is up nothing is left that would help somebody."""
+    """After a login whose tunnel is up, the memory contains nothing of use to an attacker."""
     password = "Zq9-" + "very secret " * 3
     site = Site(bench, users={"alice": password})
     client = bench.client(site.gate, auth=(method,), password=password).establish().ping()
@@ -620,7 +621,7 @@ def test_no_secret_stays(bench, method):
 
 
 def test_two_callers_of_one_name(bench):
-    """Each has a proof of its own: by the name alone they could not be told apart."""
+    """Each has a proof of its own: the name alone would not distinguish them."""
     site = Site(bench, keys={"calling-station-id": "client"})
     for address in ("127.0.0.7", "127.0.0.8"):
         call(site, "mschapv2", address)
@@ -630,7 +631,7 @@ def test_two_callers_of_one_name(bench):
 # -- many --
 
 def test_many_at_once(bench):
-    """More than the identifiers of one socket; each gets its own answer."""
+    """More requests than one socket has identifiers; each gets its own answer."""
     site = Site(bench)
     site.server.go.clear()
     socks, packets = [site.socket() for _ in range(4)], {}
@@ -654,7 +655,7 @@ def test_many_at_once(bench):
 
 
 def test_flood_is_bounded(bench):
-    """Of a flood without a server that answers the oldest go, and memory does not grow."""
+    """In a flood without a server that answers, the oldest requests are dropped, and memory does not grow."""
     site = Site(bench)
     site.server.go.clear()
     big = [(250, bytes(250))] * 4
@@ -677,7 +678,7 @@ def test_flood_is_bounded(bench):
 # -- reload --
 
 def test_reload_while_it_waits(bench):
-    """What waits goes on waiting, whatever else has changed."""
+    """Pending requests stay pending if their servers and secrets are unchanged."""
     site = Site(bench)
     site.server.go.clear()
     octets, packet = site.request(ALICE, (USER_PASSWORD, b"sesame"))
@@ -696,7 +697,7 @@ def test_reload_while_it_waits(bench):
 
 
 def test_reload_to_another_server(bench):
-    """Who waits for the old one asks again, and the new one answers."""
+    """The client of a request to the old server retransmits, and the new server answers."""
     site = Site(bench)
     site.server.go.clear()
     other = site.serve()
@@ -712,7 +713,7 @@ def test_reload_to_another_server(bench):
 
 
 def test_sections_come_and_go(bench):
-    """From none to one and back; then the program still ends in order."""
+    """From no section to one and back; then the program still ends in order."""
     site = Site(bench)
     section = site.keys.pop("radius nps")
     site.keys["backend back"]["radius"] = None
@@ -727,7 +728,7 @@ def test_sections_come_and_go(bench):
 
 
 def test_first_section_by_reload(bench):
-    """A program that began without RADIUS."""
+    """The program has started without RADIUS."""
     site = Site(bench)
     gate = bench.gate(bench.backend())
     keys = {"gate": {"workers": 1}, "listener front": bench.listener_keys(),
@@ -741,7 +742,7 @@ def test_first_section_by_reload(bench):
 
 
 def test_secret_changes(bench):
-    """The file is watched; what is said with the old secret is forged from then on."""
+    """The gate watches the file; a request that is signed with the old secret then counts as forged."""
     site = Site(bench)
     path = bench.place.folder / "nas.secret"
     new = path.with_suffix(".new")
@@ -755,7 +756,7 @@ def test_secret_changes(bench):
 
 
 def test_drain(bench):
-    """Who waits for the last calls to end still asks and accounts; then the program ends."""
+    """During a drain calls still authenticate and account; then the program ends."""
     site = Site(bench)
     client = bench.client(site.gate, auth=("mschapv2",)).establish().ping()
     site.gate.signal(signal.SIGQUIT)
@@ -817,7 +818,7 @@ def test_missing_secret(bench):
 
 
 def test_taken_address(bench):
-    """Told with the key's line, and nothing new stays open."""
+    """The error names the line of the key, and no new socket stays open."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]

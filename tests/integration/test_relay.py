@@ -1,5 +1,5 @@
-"""The tunnel once it is up: octets arrive whole, in order, each packet to the client in a record of
-its own; nobody's slowness costs memory; every end is passed on and named."""
+"""The tunnel once it is up: bytes arrive completely and in order, each packet in a record of its own for the
+client; a slow peer costs little memory; every end is forwarded and has its reason."""
 
 import threading
 
@@ -31,7 +31,7 @@ def test_bulk(bench, client_shape, server_shape):
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_octets(bench, version):
-    """One octet in each record, from both ends."""
+    """Both ends send one byte in each record."""
     server = bench.backend(load="echo", shape="octets")
     gate = bench.gate(server)
     client = bench.client(gate, shape="octets", tls_max=version).establish().bulk(10_000)
@@ -63,7 +63,7 @@ def test_echo_from_the_backend(bench):
 
 
 def test_idle_echo_is_not_answered_by_the_gate(bench):
-    """SoftEther never answers; nor does the gate in its place (PROTOCOL.md 3.3)."""
+    """SoftEther never answers, and the gate does not answer in its place (PROTOCOL.md 3.3)."""
     server = bench.backend(dialect="softether")
     gate = bench.gate(server)
     client = bench.client(gate).establish()
@@ -89,7 +89,7 @@ def test_packet_sizes(bench):
 # -- back-pressure --
 
 def test_slow_client(bench):
-    """It takes nothing: the gate holds little, and the other direction lives."""
+    """The client reads nothing: the gate holds little data, and the other direction continues."""
     total = 32 * MB
     server = bench.backend(load="source", load_octets=total)
     gate = bench.gate(server)
@@ -195,8 +195,8 @@ def test_backend_ends(bench, how, reason):
 
 @pytest.mark.parametrize("side", ["client", "backend"])
 def test_reset_behind_data(bench, side):
-    """Data and a reset that are there in one wake-up: still a reset. (libuv 1.44 reports the end of
-    file when a short read comes with POLLHUP, whatever is behind it.)"""
+    """Data and a reset that arrive in one wake-up: the end is a reset. (libuv 1.44 reports the end of file if a
+    short read comes with POLLHUP, whatever follows.)"""
     data = ppp.frame(ppp.IPV4, b"data")
 
     def leave(call):
@@ -229,7 +229,7 @@ def test_client_leaves_half_way(bench, stage, reason):
 
 
 def test_queue_is_delivered_before_the_end(bench):
-    """The backend says much and leaves at once."""
+    """The backend sends much data and closes at once."""
     def flood(call):
         for frame in load.frames(3 * MB):
             call.sourced.add(frame)
@@ -248,7 +248,7 @@ def test_queue_is_delivered_before_the_end(bench):
 
 
 def test_half_closed_client_gets_the_rest(bench):
-    """close_notify and FIN end one direction; what is still under way in the other arrives."""
+    """close_notify and FIN end one direction; data in transit in the other direction arrives."""
     last = ppp.frame(ppp.IPV4, b"last words")
 
     def listen(call):

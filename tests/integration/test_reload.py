@@ -1,5 +1,5 @@
-"""Reload: everything new or nothing of it; tunnels, waiting connections and handshakes under way
-do not notice."""
+"""Reload: the new configuration is put in force completely or not at all; tunnels, waiting connections and
+handshakes in progress are not disturbed."""
 
 import os
 import socket
@@ -27,7 +27,7 @@ class Setting:
         write_config(self.gate.config, self.keys)
 
     def reload(self):
-        """True when the new configuration is in force; self.said: the lines about it."""
+        """Returns whether the new configuration is in force; self.said: the log lines of the reload."""
         self.write()
         self.said = [event["msg"] for event in self.gate.reload()]
         return self.said[-1].endswith("is in force")
@@ -46,7 +46,7 @@ def refused(address):
 
 
 def copy_of(cert, folder, name):
-    """Files of its own for a certificate, to be replaced by others; the PEM with both."""
+    """Copies a certificate into files that can be replaced; the PEM file has certificate and key."""
     path = Path(folder) / f"{name}.pem"
     path.touch(mode=0o600)
     path.write_bytes(Path(cert.both).read_bytes())
@@ -54,7 +54,7 @@ def copy_of(cert, folder, name):
 
 
 def replace(path, cert):
-    """As certbot and the like do: whole, under another name first."""
+    """Replaces a file as certbot does: writes it under another name and renames it."""
     new = path.with_suffix(".new")
     new.touch(mode=0o600)
     new.write_bytes(Path(cert.both).read_bytes())
@@ -70,7 +70,8 @@ def leaf(bench, address):
 
 
 def test_all_of_it(bench):
-    """Certificate, names, rules, backend and an address more: for new calls. The old one stays."""
+    """A new certificate, names, rules, a backend and one more address apply to new calls. The old tunnel
+    stays."""
     old, new = bench.backend(), bench.backend(bench.place.back_ca)
     it = Setting(bench, old)
     client = bench.client(it.gate).establish().ping()
@@ -94,7 +95,7 @@ def test_all_of_it(bench):
 
 
 def test_listen_lines(bench):
-    """A new address is told as at the start, one that stays is not told again."""
+    """A new address is logged as at the start; an unchanged one is not logged again."""
     it = Setting(bench, bench.backend())
     it.gate.wait_event("listen")
     it.keys["listener front"]["listen"] = ["127.0.0.1:0", "127.0.0.2:0"]
@@ -143,14 +144,14 @@ def spoil_address(bench, keys):
 
 
 def spoil_two_addresses(bench, keys):
-    """198.51.100.0/24 is nobody's."""
+    """198.51.100.0/24 belongs to no machine."""
     keys["listener front"]["listen"] = ["198.51.100.1:443", "127.0.0.1:0", "198.51.100.2:443"]
     return [":5: listener front: cannot listen on 198.51.100.1:443",
             ":7: listener front: cannot listen on 198.51.100.2:443"]
 
 
 def spoil_all(bench, keys):
-    """Errors of several kinds that can be seen at the same time are told at the same time."""
+    """Errors of several kinds are reported together."""
     keys["listener front"]["nonsense"] = "1"
     keys["backend back"]["crypto-binding"] = "perhaps"
     keys["gate"]["max-tunnels"] = "many"
@@ -160,7 +161,7 @@ def spoil_all(bench, keys):
 @pytest.mark.parametrize("spoil", [spoil_key, spoil_certificate, spoil_pair, spoil_users, spoil_ca,
                                    spoil_address, spoil_two_addresses, spoil_all])
 def test_errors_change_nothing(bench, spoil):
-    """What is good in the bad configuration is not taken up either."""
+    """The valid parts of an invalid configuration are not used either."""
     server = bench.backend()
     it = Setting(bench, server)
     client = bench.client(it.gate).establish().ping()
@@ -197,7 +198,7 @@ def test_no_file(bench):
 
 
 class Halting(tls.Tls):
-    """Runs something when the server's first flight has come."""
+    """Runs a function when the server's first flight has arrived."""
     halt = None
 
     def _next_record(self, deadline):
@@ -210,8 +211,8 @@ class Halting(tls.Tls):
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_handshake_keeps_its_leaf(bench, version):
-    """Between the certificate that was shown and Finished, another one comes into force. The binding
-    is made with the first, and verified with it."""
+    """Between the certificate message and Finished a reload changes the certificate. The binding is made, and
+    verified, with the first one."""
     server = bench.backend()
     it = Setting(bench, server)
     client = bench.client(it.gate).open()
@@ -233,7 +234,7 @@ def test_handshake_keeps_its_leaf(bench, version):
 
 
 def test_half_way_calls_go_on(bench):
-    """A call in each of its states, at the moment of a reload that replaces all they began with."""
+    """A reload replaces everything while there is a call in each of the states."""
     old, new = bench.backend(), bench.backend(bench.place.back_ca)
     it = Setting(bench, old)
     stages = ["tls", "request", "start", "authenticate", "connected", "up"]
@@ -254,8 +255,8 @@ def test_half_way_calls_go_on(bench):
 
 
 def test_listener_and_backend_go(bench):
-    """Data in both directions while the listener, the certificate and the backend of a tunnel are
-    taken out of the configuration."""
+    """A reload removes the listener, the certificate and the backend of a tunnel that carries data in both
+    directions."""
     server = bench.backend(load="echo")
     it = Setting(bench, server, gate={"admin": "unix:reload.sock"})
     client = bench.client(it.gate).establish()
@@ -281,8 +282,7 @@ def test_listener_and_backend_go(bench):
 # -- sockets --
 
 def test_waiting_connections_survive(bench):
-    """The gate is full, and connections wait in the kernel's queue: closing the socket would reset
-    them."""
+    """The gate is full, and connections wait in the kernel's queue: a closed socket would reset them."""
     server = bench.backend()
     it = Setting(bench, server, gate={"workers": 1, "max-tunnels": 1})
     first = bench.client(it.gate).establish().ping()
@@ -299,7 +299,7 @@ def test_waiting_connections_survive(bench):
 
 
 def test_connections_of_a_paused_gate(bench):
-    """Connections and a reload that are there in one wake-up."""
+    """Connections and a reload arrive in one wake-up."""
     it = Setting(bench, bench.backend())
     it.gate.pause()
     waiting = [bench.client(it.gate).open() for _ in range(20)]
@@ -336,8 +336,8 @@ def test_addresses_come_and_go(bench):
     ("[::]:{}", "[::1]:{}", "127.0.0.1"),
     ("[::1]:{}", "[::]:{}", "127.0.0.1")])
 def test_from_and_to_every_address(bench, was, becomes, goes):
-    """The first thing an administrator does after reading the article, without a restart: our own
-    socket is no reason to call an address taken."""
+    """An administrator who follows the article does this first, without a restart: the gate's own socket must
+    not make the address count as taken."""
     port = free_port()
     it = Setting(bench, bench.backend(), listen=was.format(port))
     home = "::1" if ":" in was.replace(":{}", "") else "127.0.0.1"
@@ -353,7 +353,7 @@ def test_from_and_to_every_address(bench, was, becomes, goes):
 
 
 def test_v6only_changes(bench):
-    """What a socket takes is a matter of the socket: it is made again."""
+    """This is a property of the socket, so the socket is created again."""
     port = free_port()
     it = Setting(bench, bench.backend(), listen=f"[::]:{port}", v6only="yes")
     assert refused(("127.0.0.1", port))
@@ -368,7 +368,7 @@ def test_v6only_changes(bench):
 
 
 def test_addresses_change_their_listener(bench):
-    """The socket stays; who answers at it is another."""
+    """The socket stays, but another listener answers."""
     port = free_port()
     it = Setting(bench, bench.backend(), listen=f"127.0.0.1:{port}")
     it.keys["listener second"] = bench.listener_keys(cert=bench.place.front2, listen="127.0.0.2:0")
@@ -391,7 +391,7 @@ def test_what_needs_a_restart(bench):
 
 
 def test_shorter_deadlines(bench):
-    """They hold for who is there already, and nobody who comes later waits behind them."""
+    """They apply to existing calls, and later calls do not wait behind earlier ones."""
     it = Setting(bench, bench.backend(), gate={"workers": 1, "timeout-handshake": "1h"})
     silent = bench.client(it.gate).open()
     bench.client(it.gate).establish("tls")  # so the one before was accepted
@@ -406,9 +406,9 @@ def test_shorter_deadlines(bench):
 # -- files --
 
 def test_files_are_watched(bench):
-    """A certificate behind a symbolic link, one with its key in another file, and a users file: each
-    is changed, nobody sends a signal. A certificate that does not fit its key, because the key is
-    still to come, changes nothing."""
+    """A certificate behind a symbolic link, one with its key in another file, and a users file: each is
+    changed, without a signal. A certificate that does not match its key, because the new key is not written
+    yet, changes nothing."""
     place = bench.place
     here = place.folder / "watched"
     here.mkdir()
@@ -450,7 +450,7 @@ def test_files_are_watched(bench):
 
 
 def test_users_come_and_go(bench):
-    """alice's tunnel stays when her line goes; her next call has no key to be verified with."""
+    """alice's tunnel stays when her line is deleted; her next call has no key for the verification."""
     place = bench.place
     users = place.folder / "changing-users"
     users.touch(mode=0o600)
@@ -471,7 +471,7 @@ def test_users_come_and_go(bench):
 
 
 def test_fifty_certificates(bench):
-    """A renewal for each of fifty calls; each is verified with the leaf it was shown, and all stay."""
+    """A renewal for each of fifty calls; each is verified with the leaf that it was shown, and all stay up."""
     place = bench.place
     here = place.folder / "fifty"
     here.mkdir()
@@ -497,7 +497,7 @@ def test_fifty_certificates(bench):
 # -- the storm --
 
 class Traffic(threading.Thread):
-    """A tunnel; on each turn() some data goes there and comes back."""
+    """A tunnel; each turn() sends some data there and back."""
 
     def __init__(self, gate, start):
         super().__init__(daemon=True)
@@ -537,7 +537,7 @@ def test_storm(bench):
     rounds = [0]
 
     def verdicts():
-        """Looks at each line once: there are thousands of them."""
+        """Reads each line of the log only once, because there are thousands."""
         while len(gate.lines) > rounds[0]:
             line = gate.lines[rounds[0]]
             rounds[0] += 1
@@ -590,7 +590,7 @@ def _table(*pairs):
 
 
 def country_database(code):
-    """A MaxMind database of one node, that has this country for every IPv4 address."""
+    """Returns a MaxMind database of one node, with this country for every IPv4 address."""
     def u16(n):
         return b"\xa2" + n.to_bytes(2, "big")
     about = _table(("node_count", b"\xc1\x01"), ("record_size", u16(24)), ("ip_version", u16(4)),
@@ -603,7 +603,8 @@ def country_database(code):
 
 
 def test_country_file_written_in_place(bench, place):
-    """Empty, then half, then whole, as with cp: until then the old database decides on connections."""
+    """The file is first empty, then incomplete, then complete, as with cp: until then the old database
+    decides."""
     path = place.folder / "country.mmdb"
     path.write_bytes(country_database("DE"))
     it = Setting(bench, bench.backend(), gate={"country-file": path.name}, deny="country FR")

@@ -1,4 +1,4 @@
-"""The request: exactly right, or nothing of it gets to a backend (conf/OPERATION.md, bad input)."""
+"""The request: only an exactly valid one reaches a backend (conf/OPERATION.md, bad input)."""
 
 import re
 
@@ -90,7 +90,7 @@ def site(shared):
 
 
 def answer_to(bench, octets, **knobs):
-    """(status, octets of the whole answer); the connection must then be closed cleanly."""
+    """Returns (status, bytes of the whole answer); the connection must then be closed cleanly."""
     client = bench.client(bench.one, head=octets, **knobs).open().secure()
     try:
         client.send_request()
@@ -133,7 +133,7 @@ def test_not_sstp(site, name):
 
 @pytest.mark.parametrize("name, detail", [("http-1.0", "wrong version"), ("no-length", "wrong length")])
 def test_the_log_knows_what_was_wrong(site, name, detail):
-    """The client does not learn the flaw, the log has it."""
+    """The log has the flaw, the answer to the client has not."""
     before = len(site.one.events("call"))
     answer_to(site, NOT_SSTP[name])
     assert site.one.wait_call(before)["detail"] == detail
@@ -188,7 +188,7 @@ GOOD = {
 
 @pytest.mark.parametrize("name", GOOD)
 def test_good(bench, name):
-    """Whatever form it had, the (strict) backend gets the one right form."""
+    """Whatever the form of the request, the (strict) backend gets the one canonical form."""
     server = bench.backend()
     gate = bench.gate(server)
     bench.client(gate, head=GOOD[name]).establish("request")
@@ -204,7 +204,7 @@ def test_good(bench, name):
 
 
 def test_forged_log_line(bench):
-    """What a client sends stays inside its value."""
+    """Text of a client stays inside its value."""
     gate = bench.gate(bench.backend())
     evil = b'a" reason=shutdown user="x'
     bench.client(gate, head=head.request(b"x", correlation=evil)).establish("request").close()
@@ -232,7 +232,7 @@ def test_head_in_two_records(bench):
 @pytest.mark.parametrize("dialect", ["strict", "sorz"])
 @pytest.mark.parametrize("pieces", [0, 1])
 def test_pipelined(bench, dialect, pieces):
-    """Octets behind the head wait for the backend's 200; sorz would throw them away."""
+    """Bytes after the head wait for the backend's 200, because sorz would discard them."""
     early = sstp.connect_request()
     server = bench.backend(dialect=dialect, echoes_early=False)
     gate = bench.gate(server)
@@ -244,7 +244,7 @@ def test_pipelined(bench, dialect, pieces):
 
 
 def test_too_much_early(bench):
-    """A client may not fill the gate before it is admitted."""
+    """A client cannot fill the gate's memory before it is admitted."""
     server = bench.backend(hooks={"request": lambda call: server.go.wait()})
     gate = bench.gate(server)
     flood = sstp.connect_request() + sstp.data(b"\xff\x03\xc0\x21" + bytes(1000)) * 32000

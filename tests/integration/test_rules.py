@@ -1,5 +1,5 @@
-"""What rules do to a call, in each of the three phases in which they decide: when it is accepted,
-at its request, and when PPP shows the user (conf/README.md)."""
+"""The effects of rules on a call, in each of the three phases in which they decide: at the accept, at the
+request, and when PPP shows the user (conf/README.md)."""
 
 import datetime
 import fcntl
@@ -41,13 +41,13 @@ def line_of(gate, key, text):
 
 
 def call_from(gate, source):
-    """The line that ended the call from there."""
+    """Returns the line of the call from that address."""
     find = lambda: next((e for e in gate.events("call") if e["client"] == source), None)
     return gate.wait(find, f"call from {source}")
 
 
 def answer(bench, gate, request, **knobs):
-    """Everything that comes back for it, and the client, which has closed."""
+    """Returns all bytes of the answer, and the client, which has closed."""
     client = bench.client(gate, head=request, **knobs).establish("tls").send_request()
     octets = b""
     while (record := client.wire.read_record()) is not None:
@@ -57,8 +57,9 @@ def answer(bench, gate, request, **knobs):
 
 
 def dropped(client, may=None):
-    """Neither octets, nor FIN, nor RST, whatever the client says. may: the gate has CAP_NET_ADMIN. Without
-    it some kernels attach no filters, and the reset leaves with a hop limit of 1: enough for loopback."""
+    """Asserts that the client gets no byte, FIN or RST, whatever it sends. may: the gate has CAP_NET_ADMIN.
+    Without it some kernels attach no filters, and the reset leaves with a hop limit of 1: enough for
+    loopback."""
     may = may_act_unseen() if may is None else may
     poll = select.poll()
     poll.register(client.wire.sock, select.POLLIN | select.POLLRDHUP)
@@ -73,7 +74,7 @@ def dropped(client, may=None):
 
 
 def request_reset(bench, gate, **knobs):
-    """The request is answered with a reset and nothing else."""
+    """Asserts that the request is answered by a reset and nothing else."""
     failure = expect_failure(bench.client(gate, **knobs), "request")
     assert (failure.stage, failure.status, failure.end) == ("request", None, "reset")
 
@@ -91,7 +92,7 @@ def site(bench):
 @pytest.mark.parametrize("action", ["reset", "drop", "decoy"])
 @pytest.mark.parametrize("where", ["address", "file", "any"])
 def test_accept(bench, tmp_path, where, action):
-    """The action is taken, and the log says who it was and which line did it."""
+    """The action is taken, and the log names the client and the line of the rule."""
     networks = tmp_path / "blocked.txt"
     networks.write_text("# these\n127.0.0.60\n127.0.0.64/29\n")
     text = {"address": "127.0.0.64/29", "file": f"file {networks}", "any": "any"}[where]
@@ -121,7 +122,7 @@ def test_accept(bench, tmp_path, where, action):
 
 
 def test_drop_with_a_hello_under_way(bench):
-    """What the client has said before the gate looked is not answered either."""
+    """Bytes that the client has sent before the decision are not answered either."""
     gate = bench.gate(bench.backend(), rules=[("deny", "127.0.0.66 action drop")])
     gate.pause()
     client = bench.client(gate, bind="127.0.0.66").open()
@@ -147,7 +148,7 @@ def test_drop_without_the_right(bench):
 
 
 def test_deny_action(bench):
-    """For rules without an action, and for default."""
+    """Applies to rules without an action, and to default."""
     gate = bench.gate(bench.backend(), listener={"deny_action": "decoy", "default": "deny"},
                       rules=[("deny", "127.0.0.66"), ("deny", "127.0.0.67 action reset"),
                              ("allow", "127.0.0.2")])
@@ -161,7 +162,7 @@ def test_deny_action(bench):
 
 
 def test_decoy_without_site(bench):
-    """Nothing tells the denied one from somebody who asks for a foreign name."""
+    """The answer to a denied client is the same as that to a request for an unknown name."""
     gate = bench.gate(bench.backend(), listener={"host": "vpn.example.com"},
                       rules=[("deny", "127.0.0.66 action decoy")])
     for request in (GET, SSTP, FOREIGN):
@@ -173,7 +174,7 @@ def test_decoy_without_site(bench):
 
 
 def test_decoy_with_site(bench, site):
-    """The site's own answer, for its pages and for the very request of SSTP."""
+    """The client gets the site's own answer, for its pages and for the request of SSTP."""
     gate = gate_before(bench, site, host="vpn.example.com", deny="127.0.0.66 action decoy")
     for request, status, page in ((GET, 200, PAGE), (SSTP, 405, MISSING), (FOREIGN, 405, MISSING)):
         denied, client = answer(bench, gate, request, bind="127.0.0.66")
@@ -187,7 +188,7 @@ def test_decoy_with_site(bench, site):
 
 @pytest.mark.alone
 def test_decoy_takes_no_longer(bench, site):
-    """One who measures learns nothing: page for page in turn, and the medians are near."""
+    """Time reveals nothing: pages are requested in turn, and the medians are close."""
     gate = gate_before(bench, site, host="vpn.example.com", deny="127.0.0.66 action decoy")
     took = {"127.0.0.66": [], "127.0.0.65": []}
     for _ in range(60):
@@ -233,7 +234,7 @@ def test_request(bench, condition, hit, miss, action):
 
 
 def test_request_drop(bench):
-    """Not even the end of TLS."""
+    """The client does not even get the end of TLS."""
     gate = bench.gate(bench.backend(), rules=[("deny", "host vpn.example.com action drop")])
     client = bench.client(gate, tls_max="1.2").establish("tls").send_request()
     assert gate.wait_call()["reason"] == "rule-denied"
@@ -241,7 +242,7 @@ def test_request_drop(bench):
 
 
 def test_one_tenant(bench):
-    """An allow alone shuts everybody else out."""
+    """A single allow excludes all other tenants."""
     server = bench.backend()
     gate = bench.gate(server, listener={"default": "deny"}, rules=[("allow", "tenant ACME")])
     bench.client(gate, head=TENANT).establish().ping().disconnect()
@@ -254,7 +255,7 @@ def test_one_tenant(bench):
 
 @pytest.mark.parametrize("value", [b"evil", b"%65vil", b"EV%49%4c", b"ev%69l&tenantid=acme"])
 def test_escapes_hide_no_tenant(bench, value):
-    """Whoever reads it behind the gate undoes them."""
+    """The server decodes the escapes, so the rule applies to the decoded value."""
     server = bench.backend()
     gate = bench.gate(server, rules=[("deny", "tenant evil")], backend={"pass-tenant": "yes"})
     request_reset(bench, gate, head=TENANT.replace(b"acme", value))
@@ -263,7 +264,7 @@ def test_escapes_hide_no_tenant(bench, value):
 
 @pytest.mark.parametrize("value", [b"evil%00", b"evil%00x", b"%0Aevil", b"evil%7f", b"evil%", b"evil%0g"])
 def test_tenant_that_servers_read_in_other_ways(bench, value):
-    """A server that ends names at NUL would read `evil` here, so such a request is not SSTP."""
+    """A server whose strings end at NUL would read `evil`, so such a request is not SSTP."""
     server = bench.backend()
     gate = bench.gate(server, rules=[("deny", "tenant evil")], backend={"pass-tenant": "yes"})
     assert expect_failure(bench.client(gate, head=TENANT.replace(b"acme", value))).status == 404
@@ -275,7 +276,7 @@ def test_tenant_that_servers_read_in_other_ways(bench, value):
     (("allow", "tenant " + "t" * 100), b"%74" * 100), (("deny", "tenant evil"), b"evil#"),
     (("deny", "tenant " + "t" * 100), b"%74" * 78 + b"t" * 22)])
 def test_tenant_that_no_server_is_told(bench, rule, value):
-    """A rule must not judge a tenant while the server hears of none."""
+    """A rule must not decide by a tenant that the server never receives."""
     server = bench.backend()
     gate = bench.gate(server, listener={"default": "deny" if rule[0] == "allow" else "allow"}, rules=[rule],
                       backend={"pass-tenant": "yes"})
@@ -297,7 +298,7 @@ def test_request_gets_the_site(bench, site):
 
 
 def results(client, seen):
-    """The frames among those seen that tell how an authentication ended, inside EAP too."""
+    """Returns the frames that end an authentication, inside EAP too."""
     found = []
     for frame in seen:
         protocol, body = ppp.parse_frame(frame)
@@ -315,8 +316,8 @@ def people(bench, **more):
 
 
 def user_denied(bench, gate, server, *, change=None, number=0, **knobs):
-    """Call Disconnect to both, and no word of how the login went. change: run on the Client before
-    its login."""
+    """Asserts a Call Disconnect for both peers, and no result of the login. change: called with the Client
+    before its login."""
     client = bench.client(gate, **knobs).establish("start")
     source = "%s:%d" % client.wire.sock.getsockname()
     seen = []
@@ -356,14 +357,14 @@ def test_user(bench, method, rule, default):
 
 @pytest.mark.parametrize("user", ["alice", "CORP\\alice", "alice@example.com", "ALICE"])
 def test_user_in_every_form(bench, user):
-    """A name without a domain is meant with every domain."""
+    """A pattern without a domain matches the name with every domain."""
     server = people(bench)
     gate = bench.gate(server, rules=[("deny", "user alice")])
     assert user_denied(bench, gate, server, user=user)[0]["user"] == user
 
 
 def test_user_with_domain(bench):
-    """A rule that names the realm means this realm."""
+    """A pattern with a realm matches only this realm."""
     server = people(bench)
     gate = bench.gate(server, listener={"default": "deny"}, rules=[("allow", "user *@example.com")])
     bench.client(gate, user="alice@example.com").establish().ping().disconnect()
@@ -373,15 +374,15 @@ def test_user_with_domain(bench):
 
 @pytest.mark.parametrize("user", ["CORP\\alice@example.com", "alice@example.com@hub", "alice@example.com@"])
 def test_user_with_domain_in_every_form(bench, user):
-    """Each of them is alice@example.com to some server."""
+    """Each of these names is alice@example.com to some server."""
     server = bench.backend(users={user: USERS["alice"]})
     gate = bench.gate(server, rules=[("deny", "user alice@example.com")])
     assert user_denied(bench, gate, server, user=user)[0]["user"] == user
 
 
 def two_names(other_first, inner_only=False):
-    """Makes a client answer each question of the login twice, once as alice and once as guest, in one
-    breath (`shape` is "joined"): the server has not yet answered the one when the other is there."""
+    """Makes a client answer each question of the login twice, as alice and as guest. With "joined" as `shape`
+    the second answer arrives before the server has answered the first."""
     def change(client):
         send = client.link.send
 
@@ -398,7 +399,7 @@ def two_names(other_first, inner_only=False):
 
 
 def admitted_as_alice(bench, gate, server, method, change):
-    """The second name goes no further than the gate."""
+    """Asserts that the gate does not forward the second name."""
     client = bench.client(gate, auth=(method,), shape="joined").establish("start")
     change(client)
     client.authenticate().connect().bring_up().ping().disconnect()
@@ -413,7 +414,7 @@ def admitted_as_alice(bench, gate, server, method, change):
 @pytest.mark.parametrize("rule, default", [(("allow", "user alice"), "deny"),
                                            (("deny", "user guest"), "allow")])
 def test_two_names(bench, method, rule, default, other_first):
-    """The first name counts, for the rules and for the server."""
+    """The rules and the server use the first name."""
     server = people(bench, auth=(method,))
     gate = bench.gate(server, listener={"default": default}, rules=[rule])
     change = two_names(other_first)
@@ -438,7 +439,7 @@ def test_two_names_of_which_none_matters(bench, method, rule, default):
 
 
 def test_no_login_at_all(bench):
-    """Call Connected without a word about who it is."""
+    """Call Connected arrives without a user name."""
     server = people(bench)
     gate = bench.gate(server, listener={"default": "deny"}, rules=[("allow", "user alice")])
     client = bench.client(gate, zero_key=True).establish("start")
@@ -463,7 +464,7 @@ def test_address_and_user(bench):
 
 
 def hours(first, last):
-    """A window around this hour, in hours from it; it may pass midnight."""
+    """Returns a time window relative to the current hour; it may cross midnight."""
     now = datetime.datetime.now(datetime.timezone.utc).hour
     return f"Mon-Sun {(now + first) % 24:02}:00-{(now + last) % 24:02}:00 UTC"
 
@@ -495,7 +496,7 @@ def test_time(bench, window, holds):
 @pytest.mark.parametrize("rule", ["127.0.0.0/8 action reset", "any action decoy", "any action drop",
                                   "host vpn.example.com", "user alice"])
 def test_dry_run(bench, rule):
-    """Everybody is let in, and each call that would not be leaves one line."""
+    """Every client is admitted, and each call that would be denied causes one line."""
     gate = bench.gate(bench.backend(), listener={"mode": "dry-run"},
                       rules=[("deny", rule), ("deny", "user *")])
     for number in range(2):
@@ -510,7 +511,7 @@ def test_dry_run(bench, rule):
 
 
 class Setting:
-    """A gate whose rules can be changed while alice and bob are up, from addresses of their own."""
+    """A gate whose rules can change while alice and bob are up, from addresses of their own."""
 
     def __init__(self, bench, **listener):
         self.server = people(bench)
@@ -548,7 +549,7 @@ def test_recheck(bench, rule):
 @pytest.mark.parametrize("keys", [{"recheck_tunnels": "no"}, {},
                                   {"recheck_tunnels": "yes", "mode": "dry-run"}])
 def test_no_recheck(bench, keys):
-    """New calls only."""
+    """New rules apply to new calls only."""
     it = Setting(bench, **keys)
     it.deny("127.0.0.66")
     it.alice.ping()
@@ -562,7 +563,7 @@ def test_no_recheck(bench, keys):
 @pytest.mark.parametrize("rule", ["127.0.0.68", "user alice"])
 @pytest.mark.parametrize("stage", ["tls", "start", "authenticate"])
 def test_recheck_of_one_on_its_way(bench, stage, rule):
-    """A call that was let in by the old rules is no tunnel for longer than the new ones allow."""
+    """A call that the old rules have admitted is ended when it would become a tunnel that the new ones deny."""
     it = Setting(bench, recheck_tunnels="yes")
     client = bench.client(it.gate, bind="127.0.0.68").establish(stage)
     it.deny(rule)
@@ -588,7 +589,7 @@ def expiring(bench, days):
 
 
 def test_expiry(bench):
-    """At the start, and whenever the configuration is read again."""
+    """Warnings appear at the start and at every reload."""
     gate = expiring(bench, 5)
     for number in range(2):
         event = gate.wait_event("expiry", number)

@@ -28,7 +28,7 @@ def test_too_old(bench, version):
 
 
 def test_old_client_where_wanted(bench):
-    """Windows 7 has TLS 1.0; SHA1 in its handshake needs security level 0 (PROTOCOL.md 6.1)."""
+    """Windows 7 uses TLS 1.0; SHA1 in its handshake needs security level 0 (PROTOCOL.md 6.1)."""
     gate = bench.gate(bench.backend(), listener={"cert": bench.place.front2, "tls-min": "1.0",
                                                  "ciphers": "DEFAULT:@SECLEVEL=0"})
     client = bench.client(gate, tls_min="1.0", tls_max="1.0").establish()
@@ -37,7 +37,8 @@ def test_old_client_where_wanted(bench):
 
 
 def key_share_hello(group, size):
-    """A ClientHello of TLS 1.3 with one key share of random octets, for which its sender computes nothing."""
+    """Returns a ClientHello of TLS 1.3 with a key share of random bytes, which costs its sender no
+    computation."""
     def u16(n):
         return n.to_bytes(2, "big")
 
@@ -106,7 +107,7 @@ def test_sni(bench):
 
 
 def test_never_resumed(bench):
-    """A resumed handshake shows no certificate (PROTOCOL.md 6.2), so no tickets."""
+    """A resumed handshake shows no certificate (PROTOCOL.md 6.2), so the gate sends no tickets."""
     import ssl
     import socket
     from peers import tls

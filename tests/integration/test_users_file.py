@@ -1,4 +1,5 @@
-"""The users file and `sstpgate user`: what it writes is what the gate takes up, by itself, under calls."""
+"""The users file and `sstpgate user`: a running gate loads the written lines by itself, without disturbing
+calls."""
 
 import subprocess
 
@@ -13,7 +14,7 @@ LM = "X" * 32
 
 
 def user(*arguments, text="", code=0):
-    """`sstpgate user` with text on its standard input; what it said."""
+    """Runs `sstpgate user` with text on its standard input; returns its messages."""
     done = subprocess.run([BINARY, "user", *map(str, arguments)], input=text, text=True,
                           capture_output=True, timeout=300)
     assert done.returncode == code, done.stderr
@@ -22,7 +23,7 @@ def user(*arguments, text="", code=0):
 
 @pytest.fixture
 def users(place, tmp_path_factory):
-    """A users file in a folder of its own, which the gate knows by a symbolic link."""
+    """A users file in its own directory, which the gate reaches through a symbolic link."""
     folder = tmp_path_factory.mktemp("u")
     path = folder / "users"
     path.touch(mode=0o640)
@@ -39,12 +40,12 @@ def start(bench, users, server, **gate):
 
 
 def smbpasswd(name, password):
-    """Its line, as pdbedit prints it."""
+    """Returns a line as pdbedit prints it."""
     return f"{name}:1000:{LM}:{mschap.nt_hash(password).hex().upper()}:[U          ]:LCT-5D8B1C2A:\n"
 
 
 def test_change_of_password(bench, users):
-    """Nobody sends a signal. The tunnel that is up notices nothing; the next call is verified."""
+    """No signal is sent. The tunnel that is up is not disturbed; the next call is verified."""
     server = bench.backend()
     server.users = dict(USERS)
     gate = start(bench, users, server, workers=2)
@@ -68,7 +69,7 @@ def test_change_of_password(bench, users):
 
 
 def test_taken_over_and_deleted(bench, users):
-    """From Samba and from pppd; and out again."""
+    """Users are imported from Samba and from pppd, and deleted."""
     server = bench.backend()
     server.users = {"sam": "samba", "pat": "pa ss\\", "CORP\\kim": "kim"}
     gate = start(bench, users, server, workers=1)
@@ -94,8 +95,8 @@ def test_taken_over_and_deleted(bench, users):
 
 
 def test_a_hundred_thousand(bench, users):
-    """Made at once, loaded at once, by a gate whose tunnels go on; the memory for them is bounded, and
-    given back."""
+    """The users are written at once and loaded at once, while the tunnels of the gate continue; the memory for
+    them is bounded and released."""
     server = bench.backend()
     server.users = dict(USERS)
     gate = start(bench, users, server, workers=2)
@@ -120,8 +121,8 @@ def test_a_hundred_thousand(bench, users):
 
 
 def test_a_bad_change_changes_nothing(bench, users):
-    """A file that everybody may read, and one with a broken line: the users there were stay, and
-    `sstpgate user` leaves it alone."""
+    """If other users may read the file, or a line is invalid, the old users stay in force, and `sstpgate user`
+    does not change the file."""
     gate = start(bench, users, bench.backend(users=USERS), workers=1)
     text = users.read_text()
     users.write_text(text + "dave:12\n")
