@@ -71,7 +71,7 @@ class Gate:
         self._reader.start()
         deadline = time.monotonic() + DEADLINE
         with self._more:
-            # The file appears whole (it is renamed into place); lines of the log wake us up, too.
+            # The file appears at once, complete, because it is renamed. New lines of the log end the wait, too.
             while not self.ready.exists():
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     self._more.wait(0.2)

@@ -11,7 +11,7 @@ import pytest
 from gate import BINARY
 from peers.client import Client
 
-# Puts the descriptors it was given at 3, 4, … and becomes the gate, as a service manager does.
+# Moves its descriptors to 3, 4, … and executes the gate, as a service manager does.
 LAUNCHER = """
 import fcntl, os, sys
 count, whose = int(sys.argv[1]), sys.argv[2]
@@ -76,7 +76,7 @@ def test_closed_when_nobody_names_it(bench):
         assert len(events) == 1 and events[0].level == "warning"
         assert f"descriptor 3 listens on {name_of(stray)}" in events[0]["msg"]
         bench.client(gate).establish("request")
-    with pytest.raises(ConnectionRefusedError):  # ours is closed above; the gate had the last one
+    with pytest.raises(ConnectionRefusedError):  # closed above here, so the gate had the last one
         socket.create_connection(address)
 
 

@@ -9,7 +9,7 @@ def refused(bench, gate, **knobs):
     """Asserts that the connection is reset before the client has received a byte."""
     try:
         client = bench.client(gate, **knobs).open()
-    except CallFailed as failure:  # so soon that connect() saw it
+    except CallFailed as failure:  # so early that connect() failed
         assert "reset" in str(failure)
         return
     assert client.wire.wait_end() == "reset"

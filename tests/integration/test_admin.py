@@ -39,7 +39,7 @@ def take(sock):
         try:
             while part := sock.recv(65536):
                 text += part
-        except ConnectionResetError:  # the gate did not want the rest of what we said
+        except ConnectionResetError:  # the gate did not read the rest of the command
             pass
     return text.decode()
 
@@ -95,7 +95,7 @@ def test_status(bench, gate):
 
 
 def test_help_lists_all(gate):
-    assert ctl(gate, "help").stdout in run("ctl", "-h").stdout  # there without a gate, too
+    assert ctl(gate, "help").stdout in run("ctl", "-h").stdout  # available without a gate, too
     done = ctl(gate, "help")
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == COMMANDS

@@ -38,7 +38,7 @@ class Raw12:
     def __init__(self, wire):
         lib = ctypes.CDLL("libssl.so.3")
         lib.SSL_get_session.restype = ctypes.c_void_p
-        # behind the header of a Python object and one pointer (_ssl.c, PySSLSocket)
+        # after the header of a Python object and one pointer (_ssl.c, PySSLSocket)
         handle = ctypes.c_void_p.from_address(id(wire._ssl._sslobj) + 24)
 
         def ask(function, of, size):
@@ -75,7 +75,7 @@ def test_renegotiation_flood(bench):
         for _ in range(30):
             client.wire.sock.sendall(b"".join(raw.record(22, b"\1\0\0\0") for _ in range(10000)))
     except OSError:
-        pass  # the gate has had enough, or takes no more: fine
+        pass  # the gate has ended the connection, or reads no more: both are right
     with bench.client(gate) as other:
         other.establish().ping()
     grown = gate.rss() - before
@@ -112,7 +112,7 @@ def test_no_secret_stays(bench, method):
     gate = bench.gate(server, backend={"users-file": users.name})
     client = bench.client(gate, password=password, auth=(method,)).establish().ping()
     octets = gate.memory()
-    assert octets.count(b"vpn.example.com") > 0  # the search finds what is there
+    assert octets.count(b"vpn.example.com") > 0  # the search works
     assert octets.count(mschap.hash_hash(password)) == 1
     secrets = {"password": password.encode(), "half of it": password.encode()[-16:]}
     if method == "mschapv2":
@@ -122,7 +122,7 @@ def test_no_secret_stays(bench, method):
     assert [name for name, value in secrets.items() if value in octets] == []
 
 
-# ---- who is it? ----
+# ---- user names ----
 
 def test_name_of_another_user(bench):
     """The server asks once more after its Success (RFC 1994 2); a PAP request, which it ignores, has the name
@@ -169,7 +169,7 @@ def test_deadline_without_authentication(bench):
     client.wire.wait_end(4)
 
 
-# ---- what is refused stays here ----
+# ---- refused data is not forwarded ----
 
 def test_nothing_behind_a_refused_binding(bench):
     """One record contains an invalid Call Connected, an echo, data and an Abort: nothing of it is forwarded."""
@@ -247,7 +247,7 @@ def test_ends_of_all_kinds(bench, seed):
             if dice.random() < 0.3:
                 client.wire.finish_writing(notify=dice.random() < 0.5)
         except Exception:
-            pass  # whatever: the call has ended
+            pass  # any error: the call has ended
         client.close(dice.choice(ENDS))
 
     server = bench.backend(hooks=dict.fromkeys(HOOKS, unruly), strict=False,
@@ -265,7 +265,7 @@ def test_ends_of_all_kinds(bench, seed):
         for thread in threads:
             thread.join()
     gate.wait(lambda: len(gate.events("call")) >= 48, "48 ends")
-    with bench.client(gate) as last:  # whose accept comes behind the last close
+    with bench.client(gate) as last:  # accepted after the last close
         last.open().secure()
         assert len({call["id"] for call in gate.events("call")}) == 48
         assert descriptors(gate) <= before + 2
@@ -284,7 +284,7 @@ def test_stop_while_dialling(bench):
         "listener front": bench.listener_keys(),
         "backend back": {"server": "127.0.0.1:%d" % full.getsockname()[1], "verify": "off"}})
     client = bench.client(gate).open().secure().send_request()
-    with bench.client(gate) as other:  # when it is answered, the first one's request was read
+    with bench.client(gate) as other:  # when this one has an answer, the request of the first has been read
         other.head = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
         other.open().secure().send_request().read_answer()
     gate.signal(signal.SIGTERM)
@@ -296,7 +296,7 @@ def test_stop_while_dialling(bench):
         sock.close()
 
 
-# ---- too many ----
+# ---- floods ----
 
 @pytest.mark.alone
 def test_half_open_flood(bench):
@@ -333,7 +333,7 @@ def test_few_descriptors(bench, monkeypatch):
     bench.client(gate).establish().ping().disconnect()
     gate.signal(signal.SIGHUP)
     gate.wait_log("the new configuration is in force")
-    assert gate.text().count("allows only") == 1  # nothing about it is new
+    assert gate.text().count("allows only") == 1  # the warning is not repeated
 
 
 # ---- surroundings ----
@@ -383,7 +383,7 @@ def test_shorter_deadline_after_reload(bench):
     """A call that began before the reload keeps its long deadline; later calls have the short one."""
     gate = bench.gate(bench.backend(), gate={"timeout-handshake": "600s"})
     with socket.create_connection(gate.address()):
-        with bench.client(gate) as other:  # behind it in the queue
+        with bench.client(gate) as other:  # after it in the queue
             other.open().secure()
         text = gate.config.read_text()
         gate.config.write_text(re.sub("600s", "1s", text))
@@ -394,7 +394,7 @@ def test_shorter_deadline_after_reload(bench):
             assert silent.recv(1) == b""
 
 
-# ---- zeros in spite of keys: the server below looks at no binding, so the gate is all there is ----
+# ---- zeros although a key is known: the server verifies no binding, so only the gate can refuse ----
 
 def unbound(gate, *steps):
     """Runs these steps of a client, of which the last must not succeed. Returns the line of its call."""
@@ -414,7 +414,7 @@ def unheard(protocol, code, ident, data):
     return ppp.frame(protocol, ppp.Control(code, ident, data).build(), acfc=True)
 
 
-EAP_NAK = unheard(ppp.EAP, 2, 0, b"\3\x0d")   # to a question that nobody has asked
+EAP_NAK = unheard(ppp.EAP, 2, 0, b"\3\x0d")   # to a question that was never asked
 
 
 @pytest.mark.parametrize("policy", ["rewrite", "auto"])
@@ -653,7 +653,7 @@ def another_certificate(bench, gate, client):
     return client.establish("authenticate")
 
 
-ATTACKS = {  # what is done: reason, event that says more
+ATTACKS = {  # attack: reason, event with the details
     replayed: ("binding-nonce", None), fresh_nonce: ("binding-nonce", None),
     zeros: ("binding-mac", "binding-mac"), not_logged_in: ("binding-mac", "binding-mac"),
     another_certificate: ("binding-leaf", "binding-leaf")}
@@ -786,7 +786,7 @@ def test_control_inside_a_tunnel(bench):
         assert server.calls[0].link.protocols[seen:][:2] == [ppp.LCP, 0x80fd]
 
 
-# ---- one reading of PPP: SoftEther reads other frames than the gate would (PROTOCOL.md 5.1) ----
+# ---- forms of PPP that SoftEther reads in another way than the gate (PROTOCOL.md 5.1) ----
 
 def shorten(frame):
     """Returns the same frame with 4 as its inner length: SoftEther reads all of it, other programs an empty
@@ -853,7 +853,7 @@ def test_frames_that_decide_nothing(bench):
     lcp = [ppp.Control(code, 1, bytes(4) + text).build()
            for code, text in [(9, b""), (11, b"x"), (12, b"MSRASV5.20"), (13, bytes(4))]]
     for packet in lcp:
-        client.send_frame(ppp.frame(ppp.LCP, packet, acfc=True) + b"\xff")  # padding behind the packet
+        client.send_frame(ppp.frame(ppp.LCP, packet, acfc=True) + b"\xff")  # padding after the packet
     ccp = ppp.frame(0x80fd, ppp.Control(ppp.CONF_REQ, 1, b"").build())
     client.send_frame(ccp)
     client.authenticate().connect().bring_up().ping().disconnect()
@@ -899,7 +899,7 @@ def test_method_of_the_client(bench, policy):
     client = bench.client(gate, zero_key=True).establish("start")
     link = client.link
     link.method, link.auth = "mschapv2", auth.prover("mschapv2", link.send, auth.Login("alice", "sesame"))
-    link._on_lcp = lambda packet: None  # the server's request stays without an answer
+    link._on_lcp = lambda packet: None  # the server's request gets no answer
     option = ppp.build_options([(ppp.OPT_AUTH, ppp.METHODS["mschapv2"])])
     link.send(ppp.LCP, ppp.Control(ppp.CONF_REQ, 7, option).build())
     client.stage = "authenticate"
@@ -939,7 +939,7 @@ NAMES = [("softether", " alice"), ("softether", "alice "), ("softether", "\talic
 def test_names_that_servers_change(bench, dialect, name, method):
     """The server reads each of these names as alice, and a rule denies alice."""
     if method == "mschapv2" and dialect != "softether":
-        method = "chap-md5"  # there the name is part of MS-CHAPv2's hash
+        method = "chap-md5"  # in MS-CHAPv2 the hash depends on the name
     server = bench.backend(dialect=dialect, auth=(method,), echoes_early=False)
     gate = bench.gate(server, listener={"deny": "user alice"})
     with bench.client(gate, auth=(method,), user="alice") as client:

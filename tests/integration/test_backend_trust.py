@@ -107,7 +107,7 @@ def test_old_backend(bench, hash):
     server = bench.backend(bench.place.old, tls_min="1.0", tls_max="1.0")
     gate = bench.gate(server, backend={"tls-min": "1.0"})
     client = bench.client(gate, hash=hash).establish()
-    assert client.wire.version == "TLSv1.3"  # the two legs have nothing to do with each other
+    assert client.wire.version == "TLSv1.3"  # the two connections are independent
     client.ping().disconnect()
     record = server.wait_over()
     assert (record.tls, record.verdict) == ("TLSv1", "ok")

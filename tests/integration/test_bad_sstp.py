@@ -77,7 +77,7 @@ def test_out_of_place_from_the_client(bench, name):
     server = bench.backend(strict=False)
     gate = bench.gate(server)
     client = bench.client(gate).establish(stage)
-    # a control message that is still under way is none of those looked for below
+    # no control message in transit can be one of those that are searched below
     before = 1 if packet == sstp.connect_request() else 0
     client.send(packet)
     abort = last_words(client)
@@ -114,7 +114,7 @@ def test_out_of_place_from_the_backend(bench, stage, packet):
     gate = bench.gate(server)
     client = bench.client(gate)
     with pytest.raises(CallFailed) as failure:
-        # a Request on its way would make the early ones of these packets right or wrong by chance
+        # with a Request in transit, the early ones of these packets would be valid or invalid by chance
         client.establish("request" if stage == "answered" else "up")
         client.next()
     assert failure.value.abort.raw == sstp.status(sstp.ABORT, 0, UNACCEPTED)
@@ -156,7 +156,7 @@ def test_abort_of_every_form(bench, octets, stage):
     gate = bench.gate(server)
     client = bench.client(gate).establish(stage)
     client.send(octets)
-    assert last_words(client).type == sstp.ABORT  # the backend's, in answer
+    assert last_words(client).type == sstp.ABORT  # the backend's answer
     assert "abort" in server.wait_over().seen
     assert gate.wait_call()["reason"] == "client-abort"
 

@@ -168,7 +168,7 @@ def test_a_stranger_brings_nobody_down(bench, key, head_octets):
     gate = gate_before(bench, [bad, good], fall="1",
                        **({key: "v1"} if key == "send-proxy" else {key: "yes"}))
     if key == "send-proxy":
-        expect_failure(bench.client(gate))  # they speak no PROXY: TLS fails
+        expect_failure(bench.client(gate))  # the servers expect no header, so TLS fails
     else:
         bench.client(gate, head=head_octets).establish("request")
     gate.wait_event("backend")
@@ -370,7 +370,7 @@ def test_route(bench, routed, knobs, name):
     assert gate.wait_call()["backend"] == name
     assert {other: len(server.calls) for other, server in servers.items()} == \
         {other: int(other == name) for other in servers}
-    assert "tenantid" not in servers[name].wait_over().head  # nobody wants it
+    assert "tenantid" not in servers[name].wait_over().head  # no backend has pass-tenant
 
 
 def test_pass_tenant(bench):
@@ -440,7 +440,7 @@ def test_probes(bench):
     gate = bench.start(sections)
     bad = {name for name, state in wanted.items() if state != "up"}
     gate.wait(lambda: {e["backend"] for e in gate.events("server")} >= bad, "all that are down")
-    for name in wanted.keys() - bad:  # they were asked, and answered
+    for name in wanted.keys() - bad:  # the server was asked, and has answered
         if name != "tcp-silent":
             servers[name].wait_over()
     told = {e["backend"]: e for e in gate.events("server")}

@@ -181,7 +181,7 @@ def test_eap_is_given_up(bench):
     assert (call["method"], call["key"]) == ("ms-chapv2", "ms-chapv2")
 
 
-# -- translation --
+# -- re-signing --
 
 @pytest.mark.parametrize("method", ["mschapv2", "pap"])
 @pytest.mark.parametrize("client_hash, mask", [(sstp.SHA1, 2), (sstp.SHA256, 1)])
@@ -382,7 +382,7 @@ def test_told_one_hash(bench, hash, known):
     assert (record.verdict, record.hash) == ("ok", known)
 
 
-# -- somebody in the middle --
+# -- a man in the middle --
 
 @pytest.mark.parametrize("policy, trick, reason", [
     ("rewrite", "none", "binding-leaf"), ("rewrite", "hash", "binding-mac"),
@@ -397,7 +397,7 @@ def test_mitm(bench, policy, trick, reason):
     bench.clients.append(client)
     refused(bench, gate, server, client, reason)
     if trick == "none":
-        # the line an administrator has to see: both hashes
+        # the administrator needs this line, with both hashes
         line = gate.wait_log(bench.place.evil.sha256)
         assert bench.place.front.sha256 in line
     else:

@@ -393,7 +393,7 @@ def test_binding_of_a_file(place):
             "appid={ba195980-cd49-458b-9e23-c84ee0adcd75} certstorename=MY",
             f"cert-hash-sha1={sha1}", f"cert-hash-sha256={sha256}", f"pin-sha256 = {sha256}"):
         assert line in lines, line
-    # whatever looks like a hash is one of the two, as a copy would take it
+    # every text that looks like a hash is one of the two, so that a copy is right
     assert set(re.findall(r"\b(?:[0-9a-f]{40}|[0-9a-f]{64})\b", done.stdout)) == {sha1, sha256}
 
 

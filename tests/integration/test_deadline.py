@@ -108,7 +108,7 @@ def test_not_idle(bench):
     server = bench.backend(load="sink")
     gate = bench.gate(server, gate={"timeout-idle": "2s", "timeout-handshake": "4s"})
     client = bench.client(gate).establish()
-    marker = bench.client(gate).open()  # its end, after 4 s, is the clock of this test
+    marker = bench.client(gate).open()  # its end, after 4 s, measures the time
     while not marker.wire.ended:
         client.send_frame(b"\xff\x03\x00\x21x")
         try:

@@ -28,7 +28,7 @@ REQUESTS = {
     "letters": b"A" * 400,
     "sstp-packet": sstp.connect_request(),
     "http-2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    # what ends in the middle
+    # requests that end in the middle
     "half-a-get": GET[:-4],
     "half-an-sstp-request": head.request(b"x")[:-4],
     "half-an-sstp-uri": head.METHOD + b" /sra_{BA195980-",
@@ -174,7 +174,7 @@ def test_a_deadline_amid_the_head(bench):
     client = bench.client(gate).open().secure()
     client.wire.write(half)
     silent = bench.client(gate).open().secure()
-    silent.wait_end()  # its deadline is behind that of the other
+    silent.wait_end()  # its deadline is later than that of the other
     client.wire.finish_writing()
     got = b""
     while (more := client.wire.read_record()) is not None:

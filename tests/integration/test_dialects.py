@@ -21,7 +21,7 @@ def works(bench, server, client):
     assert judged(server.wait_over())
 
 
-# ---- everybody with everybody ----
+# ---- every client with every server ----
 
 @pytest.fixture(scope="module")
 def bazaar(shared):
@@ -129,7 +129,7 @@ def test_rras_that_was_told_something_else(bench):
     assert gate.wait_call()["reason"] == "backend-abort"
 
 
-CHECKS = {  # what is done to Call Connected: the check that finds it, and the Abort's last octets
+CHECKS = {  # change of Call Connected: the check that fails, and the last bytes of the Abort
     "nonce": (dict(tamper="nonce"), 3, 4),
     "hash-protocol": (dict(hash=sstp.SHA1), 3, 4),
     "certificate": (dict(tamper="cert-hash"), 3, 4),
@@ -206,7 +206,7 @@ def test_rras_hello_timer(bench, policy):
     client = bench.client(gate).establish()
     echoes = lambda: [p for p in client.seen if p.type == sstp.ECHO_REQUEST]
     client.until(lambda: len(echoes()) >= 3).ping()
-    assert client.wait_end() == "close-notify"  # which answers no more
+    assert client.wait_end() == "close-notify"  # the server answers no more
     client.close()
     assert server.wait_over().reason == "nobody there"
     assert gate.wait_call()["reason"] == "backend-closed"
@@ -423,7 +423,7 @@ def test_multilink_offers(bench):
     client.disconnect()
 
 
-# ---- what servers read of PPP ----
+# ---- the ways in which servers read PPP ----
 
 @pytest.mark.parametrize("method", ["mschapv2", "chap-md5", "pap"])
 def test_padding_is_not_forwarded(bench, method):

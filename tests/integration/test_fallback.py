@@ -296,7 +296,7 @@ def test_silence_ends(bench, site):
     gate.wait_call()
 
 
-# -- who it is --
+# -- no trace of the product --
 
 NAMES = re.compile(rb"sstpgate|sstp|libuv|openssl", re.IGNORECASE)
 
@@ -312,7 +312,7 @@ def test_nothing_names_the_product(bench):
         done = subprocess.run(["curl", "-ksvi", "--max-time", "60", "--noproxy", "*", *options],
                               capture_output=True, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stderr
-        # What curl says of itself and of what it sends is not ours.
+        # The lines of curl about itself and its request are removed.
         said = [line for line in done.stderr.splitlines() if line.startswith(b"< ")]
         return done.stdout + b"\n".join(said)
 

@@ -100,10 +100,10 @@ def test_memory_of_a_connection(bench):
     gate.wait_call()
     before = gate.rss()
     if before == 0:
-        return  # a sanitizer has memory of its own
+        return  # a sanitizer needs additional memory
     number = 600
     clients = [bench.client(gate).open() for _ in range(number)]
-    bench.client(gate).establish("tls").close()  # all before it are accepted
+    bench.client(gate).establish("tls").close()  # the gate has accepted all earlier ones
     gate.wait_call(1)
     held = {"silent": (gate.rss() - before) / number}
     for client in clients:

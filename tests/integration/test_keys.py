@@ -223,7 +223,7 @@ def test_more_than_fits(waiting):
     poll = select.poll()
     poll.register(client.wire.sock, select.POLLOUT)
     while poll.poll(0):
-        assert thread.is_alive()  # or all of it went somewhere
+        assert thread.is_alive()  # otherwise the gate has read everything
     waiting.say_keys(client)
     client.until(lambda: client.link.up)
     thread.join(tls.DEADLINE)

@@ -176,7 +176,7 @@ def test_broken_packets_end_in_a_ban(bench):
     refused(bench, gate, bind="127.0.0.5")
     assert wait_hit(gate)["key"] == "ban-points"
     admitted(bench, gate, bind="127.0.0.6")
-    up.ping()  # what is up stays
+    up.ping()  # tunnels that are up stay
     address, left = ctl(gate, "bans").split()
     assert address == "127.0.0.5" and 3590 <= int(left) <= 3600
     assert ctl(gate, "unban", "127.0.0.5").startswith("1 ")
@@ -217,7 +217,7 @@ def reset(call):
     raise EndCall("no", "rst")
 
 
-REFUSALS = {  # what a server does in place of its PPP's refusal
+REFUSALS = {  # actions of a server instead of a refusal by PPP
     "disconnect": lambda call: call.disconnect(),  # SoftEther, for PAP
     "abort": lambda call: call.abort("no"),
     "end of the stream": end,
@@ -501,5 +501,5 @@ def test_reload(bench):
     text = gate.config.read_text()
     gate.config.write_text(text.replace("per-address = 1", "per-address = 2"))
     ctl(gate, "reload")
-    bench.client(gate).establish()  # the one from before counts
+    bench.client(gate).establish()  # the earlier one counts
     refused(bench, gate)

@@ -16,8 +16,8 @@ from peers.nas import Nas
 POLICIES = ("rewrite", "auto", "passthrough", "off")
 HASHES = {sstp.SHA1: "sha1", sstp.SHA256: "sha256"}
 
-# Row of the table: method, key in the log, and what is special about the server: it reckons with zeros
-# inside EAP, or it asks RADIUS, through the gate, whose backend has no users file then
+# Row of the table: method, key in the log, and a property of the server: it expects zeros inside EAP, or it
+# asks RADIUS through the gate, whose backend then has no users file
 METHODS = {
     "PAP": ("pap", "zero", None),
     "CHAP-MD5": ("chap-md5", "zero", None),
@@ -32,7 +32,7 @@ METHODS = {
 }
 KINDS = (None, "zeros", "radius")
 
-# Column: dialect, what is different about this server. Of those with TLS none was told a hash.
+# Column: dialect, settings of this server. No server with TLS is configured with a hash.
 BACKENDS = {
     "RRAS": ("rras", {}),
     "RRAS, `UseHttps` = 0": ("rras", {"plain": True}),
@@ -63,7 +63,7 @@ def start(shared):
     for number, (backend, kind) in enumerate(product(BACKENDS, KINDS)):
         dialect, changes = BACKENDS[backend]
         told = shared.place.front.sha256 if "plain" in changes else None
-        if told:  # typed in by its administrator
+        if told:  # configured by its administrator
             changes = {**changes, "hashes": {sstp.SHA256: bytes.fromhex(told)}}
         if kind == "radius":
             changes = {**changes, "nas": nas, "auth": ("eap", "mschapv2")
@@ -89,7 +89,7 @@ def dial(gate, backend, policy, row, hash, number):
     method, _, kind = METHODS[row]
     knobs = {"auth": (method,), "zero_key": kind == "zeros"}
     if kind == "radius" and method == "eap-tls":
-        # for the gate any EAP with 32 octets of key is like it
+        # for the gate every EAP method with a key of 32 bytes is the same
         knobs = {"auth": ("eap",), "peer": radius.ExperimentalPeer()}
     client = Client(gate.address(f"{backend}-{policy}"), picks=HASHES[hash] + "-only",
                     correlation=b"%d" % number, acknowledges_from=8, **knobs)
@@ -185,7 +185,7 @@ def test_calls(results, row):
                 assert (event["key"], event["hash"]) == (key, HASHES[hash]), where
                 assert ("weak" in event.fields) == (kind == "zeros"), where
         elif record.verdict is None:
-            # the gate refused, or a client without SHA256 found nothing for it
+            # the gate has refused, or offered no hash to a client without SHA256
             refused = policy == "rewrite" and key is None
             assert event["reason"] == ("binding-mac" if refused else "client-abort"), where
             assert refused or (hash == sstp.SHA1 and record.hash is None), where

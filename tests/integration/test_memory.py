@@ -77,12 +77,12 @@ def test_a_stuck_visitor_of_the_site(bench, place, leg):
     site = Spring(place.back_ca if leg == "tls" else None)
     bench.others.append(site)
     gate = gate_before(bench, site)
-    fetch(browser(gate), "GET", "/")  # what one visitor leaves warm is no part of the price
+    fetch(browser(gate), "GET", "/")  # the memory that a visitor leaves allocated is not counted
     base = gate.rss()
     for number in range(CROWD):
         bench.client(gate, head=GET, rcvbuf=4096).open().secure().send_request()
     site.wait_full(CROWD)
-    fetch(browser(gate), "GET", "/")  # meanwhile each of the others has had its turns
+    fetch(browser(gate), "GET", "/")  # meanwhile the loop has served each of the others
     each = (gate.rss() - base) / CROWD
     print(f"{each / KB:.0f} KiB for each")
     assert each < (70 if leg == "plain" else 130) * KB
@@ -95,7 +95,7 @@ def test_a_stuck_tunnel(bench):
     bench.client(gate).establish("connected").close()
     base = gate.rss()
     crowd = [bench.client(gate).establish("connected") for _ in range(20)]
-    for number, client in enumerate(crowd, 1):  # an answer that has come is a turn of the loop
+    for number, client in enumerate(crowd, 1):  # each answer means that the loop has run once
         client.pour(100_000)
         call = server.wait_call(number)
         server.wait(lambda: call.received.octets >= 100_000)

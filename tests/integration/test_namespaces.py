@@ -39,7 +39,7 @@ def nets():
     machine.interface("eth1", "10.1.0.1/24", "fd01::1/64")
     outside.interface("eth0", "192.0.2.9/24", "2001:db8:2::9/64")
     inside.interface("eth0", "10.1.0.9/24", "fd01::9/64")
-    # Each side can send to every address of the machine, as a neighbour that is up to no good does.
+    # Each side can send to every address of the machine, as an attacker in the same network can.
     outside.route("10.1.0.0/24 via 192.0.2.1")
     outside.route("fd01::/64 via 2001:db8:2::1")
     inside.route("192.0.2.0/24 via 10.1.0.1")
@@ -138,7 +138,7 @@ def test_a_packet_filter_for_each_address(bench, nets, machine):
     machine.call(nets.outside, ("192.0.2.2", 443)).ping().disconnect()
     with pytest.raises(CallFailed) as failure:
         machine.call(nets.outside, ("192.0.2.1", 443))
-    assert failure.value.stage in ("open", "tls")  # the reset may be as quick as the handshake of TCP
+    assert failure.value.stage in ("open", "tls")  # the reset may arrive during the handshake of TCP
     event = gate.wait_event("deny")
     assert event["listener"] == "partners" and event["client"].startswith("192.0.2.9:")
     assert not reachable(nets.inside, ("10.1.0.1", 443))
@@ -250,7 +250,7 @@ def test_one_address_beside_every_address(bench, nets, machine):
         assert machine.call(nets.outside, (address, 443), "tls").wire.peer_der == cert.der
 
 
-# -- what cannot be --
+# -- addresses that cannot be used --
 
 def test_an_address_that_is_not_ours(bench, machine):
     """The gate starts completely or not at all, and reports each address that fails."""

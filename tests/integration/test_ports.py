@@ -141,7 +141,7 @@ def test_a_server_that_does_not_close_is_reset(bench):
     def stay(call):
         ends.append(call.wire.wait_end())   # close_notify
         call.wire.ended = None
-        while call.sock.recv(4096):         # nothing comes behind it
+        while call.sock.recv(4096):         # nothing follows it
             pass
 
     server = bench.backend(hooks={"answered": stay})

@@ -111,7 +111,7 @@ def test_resolver_that_never_answers(bench, tmp_path):
             client.ping()
         # main, workers, RADIUS; one look-up in each worker for the calls, one for the radius server
         threads = len(list(Path(f"/proc/{gate.process.pid}/task").iterdir()))
-        assert threads <= 1 + workers + 1 + workers + 1 + gate.sanitized()  # that may have one, too
+        assert threads <= 1 + workers + 1 + workers + 1 + gate.sanitized()  # a sanitizer may have one, too
         for client in waiting:
             client.close()
         for client in up:
@@ -146,7 +146,7 @@ def test_command_dumps_no_core(tmp_path):
                            "smbpasswd", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL, cwd=tmp_path, user=nobody, pass_fds=[binary]) as process:
         os.close(binary)
-        process.stdin.write(b"# a comment of 24 octets\n" * 10_000)  # more than a pipe holds: it reads
+        process.stdin.write(b"# a comment of 24 octets\n" * 10_000)  # more than a pipe holds, so the command reads
         process.stdin.flush()
         proc = Path(f"/proc/{process.pid}")
         owner = (proc / "environ").stat().st_uid
@@ -203,7 +203,7 @@ def test_syslog_that_nobody_reads(bench, syslog):
     for _ in range(fillers):
         assert syslog.daemon.recv(4096) == b"filler"
     up.disconnect()
-    told = dropped = 0  # a line may still be on its way when the client has seen its end
+    told = dropped = 0  # a line may be in transit when the client has seen its end
     while told + dropped < 4:
         line = syslog.daemon.recv(4096).decode()
         told += "]: info call " in line

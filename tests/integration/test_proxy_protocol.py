@@ -101,7 +101,7 @@ def test_rules_see_the_real_address(bench, gate):
     client = brought(bench, gate, proxy.v2(("198.51.100.66", 1234), HERE))
     with pytest.raises(CallFailed):
         client.secure()
-    assert client.wait_end() in ("reset", "eof")  # eof: a write has taken the error
+    assert client.wait_end() in ("reset", "eof")  # eof: a write has consumed the error
     event = gate.wait_event("deny")
     assert event["client"] == "198.51.100.66:1234" and event["listener"] == "front"
     assert not bench.server.calls

@@ -171,7 +171,7 @@ def test_key_that_does_not_come_in_auto(bench):
     assert site.gate.wait_call()["binding"] == "passed"
 
 
-# -- what an Accept may hold --
+# -- the contents of an Accept --
 
 def is_key(pair):
     """Returns whether the attribute is a Vendor-Specific of Microsoft with a key."""
@@ -250,7 +250,7 @@ def test_key_that_is_none(bench):
     site.refused("binding-mac", site.client())
 
 
-# -- whose key it is --
+# -- the owner of a key --
 
 def test_key_is_of_one_call(bench):
     """A key is wiped when its call is up, so that a second call cannot use it."""
@@ -556,7 +556,7 @@ def test_gates_in_a_row(bench):
     assert site.radius.repeated == 0
 
 
-# -- from where --
+# -- Calling-Station-Id --
 
 def calling(site):
     """Returns the Calling-Station-Id of the last request at the RADIUS server."""
@@ -619,7 +619,7 @@ def test_calling_station_id_is_kept(bench):
     assert calling(site) == b"10.9.9.9"
 
 
-# -- many --
+# -- many logins --
 
 def test_many_calls(bench):
     """Their keys are in the keyring at the same time."""

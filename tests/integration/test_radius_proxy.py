@@ -130,7 +130,7 @@ def chap_v2(password="sesame"):
         mschap.hlak_v2(password, response)
 
 
-# -- what is passed on --
+# -- forwarded packets --
 
 @pytest.mark.parametrize("password", ["sesame", "", "wrong", "x" * 128],
                          ids=["one block", "empty", "wrong", "eight blocks"])
@@ -227,7 +227,7 @@ def test_keys_of_all_forms(bench):
     assert tunnel[0] == 3 and reveal(tunnel[1:]) == b"tunnel"
     salts = [v[:2] for kind in (MS_RECV_KEY, MS_SEND_KEY) for v in answer.microsoft(kind)]
     assert len(set(salts + [tunnel[1:3]])) == 5
-    assert site.status()["keys"] == 3  # a long one, the short pair, and the short with the long
+    assert site.status()["keys"] == 3  # a long key, the short pair, and the short key with the long one
 
 
 def eap_login(nas):
@@ -336,7 +336,7 @@ def test_ipv6(bench):
     assert site.nas.ask([ALICE, (USER_PASSWORD, b"sesame")]).code == ACCESS_ACCEPT
 
 
-# -- once more --
+# -- retransmissions --
 
 def test_duplicate_is_answered(bench):
     """The server is not asked again, and the answer has the same bytes."""
@@ -426,7 +426,7 @@ def test_conversation_stays(bench):
     assert [bool(r.eap) for r in second.requests] == [True, False, True]
 
 
-# -- who and what is not heard --
+# -- dropped requests --
 
 def test_stranger(bench):
     site = Site(bench, keys={"clients": ["127.0.0.1"]})
@@ -514,7 +514,7 @@ def test_too_long_for_what_is_added(bench):
     site.dropped("malformed")
 
 
-# -- answers that are none --
+# -- wrong answers --
 
 @pytest.mark.parametrize("trick", ["secret", "authenticator", "seal", "code", "identifier", "octet",
                                    "cut", "unsealed-eap"])
@@ -608,7 +608,7 @@ def test_no_secret_stays(bench, method):
     site = Site(bench, users={"alice": password})
     client = bench.client(site.gate, auth=(method,), password=password).establish().ping()
     octets = site.gate.memory()
-    assert octets.count(site.nas.secret) == 1  # the search finds what is there
+    assert octets.count(site.nas.secret) == 1  # the search works
     secrets = {"password": password.encode(), "half of it": password.encode()[-16:]}
     if method != "pap":
         longest = max((r.eap for r in site.server.requests), key=len)
@@ -628,7 +628,7 @@ def test_two_callers_of_one_name(bench):
     assert [r.value(CALLING) for r in site.server.requests] == [b"127.0.0.7", b"127.0.0.8"]
 
 
-# -- many --
+# -- many requests --
 
 def test_many_at_once(bench):
     """More requests than one socket has identifiers; each gets its own answer."""
@@ -777,7 +777,7 @@ def test_stop_while_requests_wait(bench):
     assert site.gate.wait_exit() == 0
 
 
-# -- what keeps a configuration from being taken --
+# -- errors in a configuration --
 
 def problems(bench, change):
     site = Site(bench)
@@ -829,7 +829,7 @@ def test_taken_address(bench):
             site.keys["radius nps"]["listen"] = ["127.0.0.1:0", f"127.0.0.1:{port}", "127.0.0.3:0"]
         said, site = problems(bench, change)
         assert any(f"127.0.0.1:{port} (UDP)" in line for line in said)
-        assert site.gate.descriptors() <= before[0] + 1  # one towards the server
+        assert site.gate.descriptors() <= before[0] + 1  # the socket for the server
 
 
 def test_start_fails_whole(bench, tmp_path):

@@ -93,8 +93,8 @@ def test_slow_client(bench):
     total = 32 * MB
     server = bench.backend(load="source", load_octets=total)
     gate = bench.gate(server)
-    # No rcvbuf: with a fixed one, while nobody reads, the kernel may stop to look at the acknowledgements
-    # of what the client sends (PROTOCOL.md 7.3).
+    # No rcvbuf: with a fixed one, and without a reader, the kernel may ignore the acknowledgements of the
+    # client's data (PROTOCOL.md 7.3).
     client = bench.client(gate).establish("connected")
     base = gate.rss()
     call = server.wait_stage("connected")
@@ -135,7 +135,7 @@ def test_slow_backend(bench):
     client.drink(len(greeting))
     assert client.latest == greeting
     before = None
-    while sent.octets != before:  # until it gets stuck: the gate does not take all for a backend that sulks
+    while sent.octets != before:  # until the gate reads no more: it does not buffer everything
         before = sent.octets
         thread.join(1)
     assert thread.is_alive() and sent.octets < total
@@ -310,6 +310,6 @@ def test_abort_by_the_client(bench):
     gate = bench.gate(server)
     client = bench.client(gate).establish()
     client.send(sstp.status(sstp.ABORT, 0, 0))
-    assert last_words(client).raw == sstp.BINDING_ABORT  # the backend's, in answer
+    assert last_words(client).raw == sstp.BINDING_ABORT  # the backend's answer
     assert server.wait_over().reason == "client abort"
     assert gate.wait_call()["reason"] == "client-abort"

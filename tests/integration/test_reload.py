@@ -394,7 +394,7 @@ def test_shorter_deadlines(bench):
     """They apply to existing calls, and later calls do not wait behind earlier ones."""
     it = Setting(bench, bench.backend(), gate={"workers": 1, "timeout-handshake": "1h"})
     silent = bench.client(it.gate).open()
-    bench.client(it.gate).establish("tls")  # so the one before was accepted
+    bench.client(it.gate).establish("tls")  # then the earlier one has been accepted
     it.keys["gate"]["timeout-handshake"] = "1s"
     assert it.reload()
     for client in (silent, bench.client(it.gate).open()):
@@ -550,12 +550,12 @@ def test_storm(bench):
         for number in range(count):
             it.keys["listener front"]["certificate"] = ("front.pem", "front2.pem")[number % 2]
             it.write()
-            for one in range(6):  # under way while the gate reloads
+            for one in range(6):  # in transit while the gate reloads
                 threads[(6 * number + one) % tunnels].turn()
             gate.signal(1)
             gate.wait(verdicts, "verdict of a reload")
 
-    storm(reloads // 5)  # until memory has found its size
+    storm(reloads // 5)  # until the use of memory is stable
     descriptors, rss = gate.descriptors(), gate.rss()
     octets = [thread.sent.octets for thread in threads]
     storm(reloads - reloads // 5)

@@ -57,7 +57,7 @@ BAD = {
 
 NOT_SSTP = {
     "get": fields(HOST, first=b"GET / HTTP/1.1"),
-    # SSTP that is not quite right
+    # almost valid SSTP
     "http-1.0": head.request(b"x", version=b"HTTP/1.0"),
     "no-length": head.request(b"x", length=None),
     "length-0": head.request(b"x", length=b"0"),

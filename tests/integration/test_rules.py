@@ -25,8 +25,7 @@ HELLO = bytes.fromhex("1603010005010000010000")
 METHODS = ["pap", "mschapv2", "eap-mschapv2"]
 CAP_NET_ADMIN = 12
 
-# How long silence is listened to. Who breaks it does so at once: a reset is on its way before the
-# line in the log.
+# How long the client must receive nothing. A reset would be sent at once, before the line in the log.
 SILENCE_MS = 300
 
 
@@ -127,7 +126,8 @@ def test_drop_with_a_hello_under_way(bench):
     gate.pause()
     client = bench.client(gate, bind="127.0.0.66").open()
     client.wire.sock.sendall(HELLO)
-    # Acknowledged, or it would be sent again to a connection that is no more. There is no event.
+    # Waits for the acknowledgement, without which the data would be retransmitted to a closed connection. There
+    # is no event for it.
     waiting = bytes(4)
     while any(waiting := fcntl.ioctl(client.wire.sock, termios.TIOCOUTQ, waiting)):
         select.select([], [], [], 0.001)
@@ -490,7 +490,7 @@ def test_time(bench, window, holds):
         assert not gate.events("deny")
 
 
-# -- to try rules --
+# -- dry-run --
 
 
 @pytest.mark.parametrize("rule", ["127.0.0.0/8 action reset", "any action decoy", "any action drop",
@@ -580,7 +580,7 @@ def test_recheck_of_one_on_its_way(bench, stage, rule):
     it.bob.ping().disconnect()
 
 
-# -- certificates that end --
+# -- certificates that expire --
 
 
 def expiring(bench, days):

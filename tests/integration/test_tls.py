@@ -83,7 +83,7 @@ def test_garbage(bench, octets):
     try:
         client.wire.write(octets)
     except OSError:
-        pass  # the gate had enough before the end
+        pass  # the gate has ended the connection before the end
     client.wire.wait_end()
     assert gate.wait_call()["reason"] == "tls-failed"
     assert not server.calls

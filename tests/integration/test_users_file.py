@@ -112,7 +112,7 @@ def test_a_hundred_thousand(bench, users):
     bench.client(gate, password=USERS["alice"]).establish().ping().disconnect()
     assert gate.wait_call()["binding"] == "verified"
     print(f"100,000 users: {(gate.rss() - lean) >> 20} MiB")
-    # twice for a moment, while the file is read: some 250 octets for a user, and the file itself
+    # two copies for a moment, while the file is read: some 250 bytes for a user, and the file itself
     assert gate.rss() - lean < 64 << 20
     users.write_text(few)
     assert gate.reload()[-1].level == "info"
