@@ -66,8 +66,8 @@ static void print_facts(const char *file, const struct tls_facts *f)
     print_hex("  SHA256     ", f->sha256, sizeof f->sha256, "\n");
 }
 
-/* PROTOCOL.md 4.6. RRAS gets the SHA256 only; a SHA1 in its registry would be that of another
- * certificate. */
+/* Prints the commands for RRAS (PROTOCOL.md 4.6). It gets only the SHA256; a SHA1 in its
+ * registry is that of another certificate, and is deleted. */
 static void print_rras(const struct tls_facts *f)
 {
     puts("\nTo configure RRAS with this certificate (for crypto-binding = passthrough, or "
@@ -146,7 +146,8 @@ static void print_others(const struct tls_facts *f)
     print_hex("binding-cert-hash = ", f->sha256, sizeof f->sha256, "\n");
 }
 
-/* before: "file:line: " of the configuration, for messages, or empty. */
+/* Prints everything about a certificate. before: "file:line: " of the configuration, for
+ * messages, or empty. */
 static bool print_certificate(const struct tls_certificate *c, const struct config_listener *l,
                               const char *before)
 {

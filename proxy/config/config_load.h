@@ -17,7 +17,7 @@
  * gate/preflight.h the others. Relative paths in the file start at the directory of the file. */
 struct config *config_load(const char *path, FILE *problems);
 
-/* The same for text in memory. path: for messages and relative paths only. */
+/* Reads the same from text in memory. path: for messages and relative paths only. */
 struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems);
 
 /* Opens the files that the rules of c name: networks, time zones, the country database. Call it

@@ -48,7 +48,8 @@ size_t config_section_count(const struct config *c, enum config_section in)
     return kind->named ? *(const size_t *)((const char *)c + kind->count) : 1;
 }
 
-/* Not const, like strchr(): config_load changes the section, config_print() only reads it. */
+/* Returns a pointer without const, as strchr() does: config_load changes the section,
+ * config_print() only reads it. */
 void *config_section_at(const struct config *c, enum config_section in, size_t index)
 {
     const struct config_section_kind *kind = &config_sections[in];

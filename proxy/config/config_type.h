@@ -84,7 +84,7 @@ char *config_type_copy(const char *text);
 
 void config_type_print_line(FILE *out, const struct config_key *k, const char *value);
 
-/* For fields of type char *, which own their text; NULL: not set. */
+/* Set, print and free fields of type char *, which own their text; NULL: not set. */
 void config_type_put_text(void *at, const char *text);
 bool config_type_print_text(FILE *out, const struct config_key *k, const void *at);
 void config_type_fini_text(void *at);
@@ -92,7 +92,7 @@ void config_type_fini_text(void *at);
 /* Returns text as an absolute path, to be freed. NULL: it is invalid, the problem is reported. */
 char *config_type_read_path(struct config_input *in, const struct config_key *k, const char *text);
 
-/* The same as a parse function of a char *; text may also be one of the key's words. */
+/* Parses such a path into a char *; text may also be one of the key's words. */
 bool config_type_parse_path(struct config_input *in, const struct config_key *k, void *at,
                             const char *text);
 

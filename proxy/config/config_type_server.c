@@ -193,8 +193,7 @@ const struct config_type config_type_statuses = {
 
 /* ---- use-backend ---------------------------------------------------------------------------- */
 
-/* Checks, as for other values, that -T does not print a value that cannot be written in a
- * file. */
+/* Checks that -T can write the value in a file, as for other values. */
 static bool route_fits(struct config_input *in, const struct config_key *k,
                        const struct config_listener *l, size_t i)
 {

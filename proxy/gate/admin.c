@@ -96,8 +96,8 @@ static enum command command_find(const char *name)
     return c;
 }
 
-/* Control characters are refused, because an answer may quote the command and a terminal would obey
- * them. */
+/* Returns whether the line is printable ASCII. Control characters are refused, because an
+ * answer may quote the command and a terminal would obey them. */
 static bool is_printable(const char *line, size_t len)
 {
     for (size_t i = 0; i < len; i++)

@@ -7,10 +7,11 @@
 
 struct gate;
 
-/* Loads the ban-file. Damaged lines are skipped and logged. path: NULL: none. */
+/* Loads the ban file. Damaged lines are skipped and logged. path NULL: no-op. */
 void bans_load(struct gate *gate, const char *path);
 
-/* Writes the ban-file of the configuration in force, if a ban has changed since the last time. */
+/* Writes the ban file of the configuration in force, if a ban has changed since the last
+ * time. */
 void bans_save(struct gate *gate);
 
 /* Starts the timer that expires and saves bans every few seconds. */

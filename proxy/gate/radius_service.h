@@ -21,7 +21,7 @@ struct radius_service {
     atomic_bool ended;
 };
 
-/* keyring and done must outlive *s; done need not be initialized yet. */
+/* Initializes *s. keyring and done must outlive it; done need not be initialized yet. */
 void radius_service_init(struct radius_service *s, struct keyring *keyring, uv_async_t *done);
 
 /* Puts the snapshot in force, with the sockets that radius_sockets_prepare has built for it,
@@ -36,7 +36,7 @@ void radius_service_run(struct radius_service *s);
 /* Ends the thread. True: no thread is left; false: it is ending, call again when `done` is sent. */
 bool radius_service_stop(struct radius_service *s);
 
-/* Call after radius_service_stop has returned true. */
+/* Frees the members of *s. Call it after radius_service_stop has returned true. */
 void radius_service_fini(struct radius_service *s);
 
 /* Logs a line for each socket whose id is first_id or above. */

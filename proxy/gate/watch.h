@@ -10,8 +10,9 @@
 struct config;
 struct watch;
 
-/* on_change: called once, some time after the last of a burst of changes, so that a certificate and
- * its key that are written one after the other cause one call. */
+/* Starts to watch, without files. Calls on_change once, some time after the last of a burst of
+ * changes, so that a certificate and its key that are written one after the other cause one
+ * call. */
 struct watch *watch_new(uv_loop_t *loop, void (*on_change)(void *arg), void *arg);
 
 /* Records the current state of the files. Call it before they are read, so that a change during

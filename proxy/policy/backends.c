@@ -188,10 +188,11 @@ static uint64_t weight_of(const struct backends_group *g, size_t i, uint64_t now
     return part == 0 ? 1 : part;
 }
 
-/* Start-time fair queuing (Goyal, Vin, Cheng 1996): the smaller the weight, the more virtual
- * time a turn costs, and the server with the earliest next turn is chosen. A server that was
- * down does not catch up on missed turns: it continues where the others are. Computed from the
- * last turn, so that the current weight counts. */
+/* Returns the next turn of a server by start-time fair queuing (Goyal, Vin, Cheng 1996): the
+ * smaller the weight, the more virtual time a turn costs, and the server with the earliest next
+ * turn is chosen. A server that was down does not catch up on missed turns: it continues where
+ * the others are. The next turn is computed from the last one, so that the current weight
+ * counts. */
 static uint64_t turn_of(const struct backends_group *g, size_t i, uint64_t last, uint64_t now)
 {
     const uint64_t here = atomic_load(&g->turn), next = last + one_call / weight_of(g, i, now);
@@ -218,9 +219,10 @@ static uint64_t negative_log2(uint64_t hash)
     return ((uint64_t)64 << 24) - log;
 }
 
-/* Weighted rendezvous hashing (Thaler, Ravishankar 1998): each server draws a number for this
- * client. They are distributed so that a server has the smallest number in proportion to its
- * weight. When a server is removed, the numbers of the others do not change. */
+/* Returns the number of a server for this client by weighted rendezvous hashing (Thaler,
+ * Ravishankar 1998). The numbers are distributed so that a server has the smallest number in
+ * proportion to its weight. When a server is removed, the numbers of the others do not
+ * change. */
 static uint64_t draw_of(const struct backends_group *g, size_t i, const struct addr *client,
                         uint64_t now)
 {

@@ -53,7 +53,7 @@ enum limits_verdict {
  * "ban-points" for LIMITS_BANNED, "-" for LIMITS_OK. */
 const char *limits_key(enum limits_verdict v);
 
-/* Copies c. Does not read the ban-file: see ban_file.h. */
+/* Copies c. Does not read the ban file: see ban_file.h. */
 struct limits *limits_new(const struct limits_settings *c);
 void limits_free(struct limits *l);
 

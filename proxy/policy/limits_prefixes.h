@@ -51,8 +51,8 @@ struct limits_prefixes {
     struct siphash_key hash_key;
 };
 
-/* idle_max, banned_max: the maximum lengths of the lists. When a list becomes longer, its
- * oldest prefix is removed. */
+/* Initializes an empty table. idle_max, banned_max: the maximum lengths of the lists. When a
+ * list becomes longer, its oldest prefix is removed. */
 void limits_prefixes_init(struct limits_prefixes *all, unsigned bits_ipv4, unsigned bits_ipv6,
                           size_t idle_max, size_t banned_max);
 void limits_prefixes_fini(struct limits_prefixes *all);

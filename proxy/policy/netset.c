@@ -55,7 +55,8 @@ static struct netset_key key_of(sa_family_t family, const uint8_t ip[16])
     return (struct netset_key){.high = read_u64(ip), .low = read_u64(ip + 8)};
 }
 
-/* Without && and ||, because the result cannot be predicted, and a jump would cost more. */
+/* Returns whether a <= b. Without && and ||, because the result cannot be predicted, and a jump
+ * would cost more. */
 static bool not_after(struct netset_key a, struct netset_key b)
 {
     return (a.high < b.high) | ((a.high == b.high) & (a.low <= b.low));

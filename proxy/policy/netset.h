@@ -17,7 +17,7 @@ struct netset;
  * read, because a FIFO would block a reload. Networks may be duplicate or nested. */
 struct netset *netset_load(const char *path, FILE *problems);
 
-/* The same for an open file. path: for messages only. */
+/* Reads the same from an open file. path: for messages only. */
 struct netset *netset_read(FILE *in, const char *path, FILE *problems);
 
 void netset_free(struct netset *s);

@@ -208,9 +208,10 @@ static bool some_reading_matches(const char *pattern, struct span user)
            some_realm_matches(pattern, span_from(user, user_find_last(user, '\\') + 1));
 }
 
-/* A server may take CORP\alice and alice@corp for alice (see users_find()), so a rule for alice
- * matches both. Servers disagree which part of a name is the domain and the realm: SoftEther
- * takes HUB\alice@corp for alice@corp. So a deny rule matches every reading of the name. */
+/* Returns whether the user PATTERN of a rule matches. A server may take CORP\alice and
+ * alice@corp for alice (see users_find()), so a rule for alice matches both. Servers disagree
+ * on which parts of a name are the domain and the realm: SoftEther takes HUB\alice@corp for
+ * alice@corp. So a deny rule matches every reading of the name. */
 static bool user_matches(const struct rule *rule, struct span user)
 {
     if (!rule->allow)

@@ -209,7 +209,7 @@ struct tzif_header {
     uint32_t isutcnt, isstdcnt, leapcnt, timecnt, typecnt, charcnt;
 };
 
-/* RFC 8536 3.1. */
+/* Reads the header (RFC 8536 3.1). */
 static bool read_header(struct cursor *c, struct tzif_header *h)
 {
     const bool magic = span_eq(cursor_take(c, 4), span_str("TZif"));
@@ -232,7 +232,7 @@ static int64_t read_i64(struct cursor *c)
     return (int64_t)(high << 32 | cursor_u32(c));
 }
 
-/* RFC 8536 3.2, the block with times of eight bytes. */
+/* Reads the block with times of eight bytes (RFC 8536 3.2). */
 static bool read_changes(struct cursor *c, const struct tzif_header *h, struct zone *z)
 {
     const struct span times = cursor_take(c, h->timecnt * 8);
@@ -260,7 +260,7 @@ static bool read_changes(struct cursor *c, const struct tzif_header *h, struct z
     return true;
 }
 
-/* RFC 8536 3.3: a line feed, the rule or nothing, a line feed. */
+/* Reads the footer: a line feed, the rule or nothing, a line feed (RFC 8536 3.3). */
 static bool read_footer(struct cursor *c, struct zone *z)
 {
     char text[128];

@@ -125,7 +125,8 @@ static void forget_oldest_keys(struct keyring *k)
     ring_drop_oldest(&k->kept, KEYRING_MAX);
 }
 
-/* Each thread reads the clock itself, so `since` may be a little later than now_ms. */
+/* Returns whether KEYRING_MS have passed. Each thread reads the clock itself, so `since` may be
+ * a little later than now_ms. */
 static bool is_over(uint64_t since, uint64_t now_ms)
 {
     return now_ms > since && now_ms - since > KEYRING_MS;

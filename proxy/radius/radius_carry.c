@@ -16,8 +16,8 @@ static void set_authenticator(struct radius_out *o, const uint8_t *octets)
     memcpy(o->octets + RADIUS_AUTHENTICATOR_AT, octets, RADIUS_AUTHENTICATOR);
 }
 
-/* Message-Authenticator is the first attribute, because CVE-2024-3596 needs a prefix that the
- * attacker can choose. */
+/* Adds the attributes of an Access-Request. Message-Authenticator is the first, because
+ * CVE-2024-3596 needs a prefix that the attacker can choose. */
 static void add_access_request(const struct radius_packet *p, const struct radius_trip *trip,
                                const struct addr *caller, struct radius_out *out)
 {

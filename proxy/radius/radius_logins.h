@@ -21,7 +21,7 @@ struct radius_logins {
     struct radius_memory chain, proof;
 };
 
-/* size: number of logins between a challenge and its response. keyring must outlive *l. */
+/* Makes room for size logins between a challenge and its response. keyring must outlive *l. */
 void radius_logins_init(struct radius_logins *l, const struct keyring *keyring, size_t size);
 void radius_logins_fini(struct radius_logins *l);
 void radius_logins_clear(struct radius_logins *l);

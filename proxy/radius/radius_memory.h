@@ -18,8 +18,8 @@ struct radius_memory {
     struct radius_memory_slot *slot;
 };
 
-/* size: number of entries; rounded up to whole sets. With half of them in use at a time, some 2 %
- * are replaced early. */
+/* Allocates size entries, rounded up to whole sets. With half of them in use at a time, some 2
+ * % are replaced early. */
 void radius_memory_init(struct radius_memory *m, size_t size);
 void radius_memory_fini(struct radius_memory *m);
 void radius_memory_clear(struct radius_memory *m);

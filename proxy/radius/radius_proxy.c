@@ -96,7 +96,8 @@ static void listen_open(struct radius_proxy *p, const struct radius_place *place
     free(at);
 }
 
-/* Call before the sections change. A socket that moves to another section loses its requests. */
+/* Closes the sockets that are no longer configured, and opens the new ones. Call it before the
+ * sections change. A socket that moves to another section loses its requests. */
 static void listening_prepare(struct radius_proxy *p, const struct snapshot *snapshot,
                               const struct radius_place *place, size_t count)
 {

@@ -28,10 +28,10 @@ struct radius_proxy {
     struct radius_listen *listening; /* its sockets */
 };
 
-/* keyring must outlive *p. */
+/* Initializes *p, without sections and sockets. keyring must outlive it. */
 void radius_proxy_init(struct radius_proxy *p, struct keyring *keyring);
 
-/* Call after worker_run(&p->worker) has returned. */
+/* Frees the members of *p. Call it after worker_run(&p->worker) has returned. */
 void radius_proxy_fini(struct radius_proxy *p);
 
 /* A socket for requests. */

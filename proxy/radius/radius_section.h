@@ -37,7 +37,7 @@ void radius_section_take(struct radius_section *s, struct udp *u, bool accountin
 /* Removes the requests that arrived at u. Call before u is closed. */
 void radius_section_forget(struct radius_section *s, const struct udp *u);
 
-/* Call once a second. */
+/* Removes expired requests and starts due look-ups. Call it once a second. */
 void radius_section_sweep(struct radius_section *s, uint64_t now_ms);
 
 /* Writes a line "radius NAME: ..." with the counters. Any thread, while no other thread configures

@@ -59,7 +59,8 @@ static void send_signed(struct radius_section *s, struct radius_request *r, uint
 
 /* ---- Status-Server ---- */
 
-/* RFC 5997 3: a proxy answers for itself, and the answer says only that the gate is up. */
+/* Answers Status-Server: a proxy answers for itself (RFC 5997 3), so the answer means only that
+ * the gate is up. */
 static void answer_status(struct radius_section *s, const struct radius_arrival *a)
 {
     static const uint8_t to_be_signed[RADIUS_AUTHENTICATOR];

@@ -35,8 +35,8 @@ void radius_section_drop(struct radius_section *s, enum radius_drop why, const s
     log_end(&l);
 }
 
-/* RFC 3579 3.2: a packet with EAP-Message needs a Message-Authenticator; RFC 5997 3: Status-Server
- * needs one, too. */
+/* Returns whether a packet needs a Message-Authenticator: with EAP-Message (RFC 3579 3.2), for
+ * Status-Server (RFC 5997 3), or because of the configuration. */
 static bool must_be_signed(const struct radius_section *s, const struct radius_packet *p)
 {
     struct span eap;

@@ -70,7 +70,7 @@ struct radius_request *radius_table_find(const struct radius_table *t,
  * or, if there is none, the oldest pending one. NULL: there is room. */
 struct radius_request *radius_table_surplus(const struct radius_table *t);
 
-/* Adds a pending request. The key is new, and there is room. */
+/* Adds a pending request. The key must be new, and radius_table_surplus NULL. */
 struct radius_request *radius_table_add(struct radius_table *t, const struct radius_key *key,
                                         uint64_t now_ms);
 
@@ -85,7 +85,7 @@ void radius_table_touch(struct radius_table *t, struct radius_request *r, uint64
 /* Returns a request that has expired (RADIUS_PENDING_MS, RADIUS_ANSWERED_MS); NULL: none. */
 struct radius_request *radius_table_old(const struct radius_table *t, uint64_t now_ms);
 
-/* Removes, wipes and frees a request, which has no identifier of a server any more. */
+/* Removes, wipes and frees a request, which must not have an identifier of a server any more. */
 void radius_table_drop(struct radius_table *t, struct radius_request *r);
 
 #endif

@@ -12,7 +12,7 @@ struct worker;
 
 struct probes *probes_new(struct worker *w);
 
-/* Call after the worker's loop has ended. NULL: no-op. */
+/* Frees `all`. Call it after the worker's loop has ended. NULL: no-op. */
 void probes_free(struct probes *all);
 
 /* Replaces the servers that are probed by those of the site's backends that have a `check`. Takes a

@@ -27,11 +27,11 @@ struct users_match {
 
 /* Reads a users file. Returns NULL after an error; every error is written to problems as
  * "path:line: reason\n", or "path: reason\n" if it is not about a line. No message contains a
- * hash. A file that all users may read, write or execute (mode & 007), or that is not a regular
- * file, is an error. */
+ * hash. A file that other users may access (mode & 007), or that is not a regular file, is an
+ * error. */
 struct users *users_load(const char *path, FILE *problems);
 
-/* The same for text in memory, which the caller wipes. path: for messages only. */
+/* Reads the same from text in memory, which the caller wipes. path: for messages only. */
 struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems);
 
 /* Parts of the two functions above, for users_edit.h. */
@@ -43,7 +43,7 @@ char *users_read_file(const char *path, size_t *len, FILE *problems);
 /* Returns an empty list of users. */
 struct users *users_new(const char *path);
 
-/* Adds a user with a valid name. Returns 0, or the line on which the name already is. */
+/* Adds a user with a valid name. Returns 0, or the line that already has the name. */
 unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[USERS_HASH],
                    unsigned line);
 
