@@ -13,16 +13,17 @@
 #include "base/insist.h"
 
 enum {
-    IN = 256 * 1024,  /* octets of one read */
-    OUT = 512 * 1024, /* what one piece of work can make: END_BURST, or the echo of one read */
-    RECORD_OVER = 17, /* TLS 1.3: the tag and the type behind the octets of a record */
+    IN = 256 * 1024,  /* bytes of one read */
+    OUT = 512 * 1024, /* output of one piece of work: END_BURST, or the echo of one read */
+    RECORD_OVER = 17, /* TLS 1.3: the tag and the type after the plaintext of a record */
 };
 
 /* The users file that the driver gives to a gate has this line: bench:0102…10 */
 static const uint8_t hash_hash[HLAK_HASH_HASH] = {1, 2,  3,  4,  5,  6,  7,  8,
                                                   9, 10, 11, 12, 13, 14, 15, 16};
 
-/* plain: what one read brings, behind part of a packet and part of a record that came before. */
+/* plain: a part of a packet and a part of a record from earlier reads, then the plaintext of
+ * one read. */
 static uint8_t in[IN], plain[IN + sizeof((struct end *)0)->part + TLS_RECORD_MAX], out[OUT];
 static size_t out_n;
 static struct end *ready, **ready_last = &ready;
@@ -61,13 +62,13 @@ void end_want(struct end *e)
 
 static void sink(void *arg, struct span octets)
 {
-    (void)arg; /* each piece of work is one end's and ends with flush */
+    (void)arg; /* a piece of work is for one end only and ends with flush */
     INSIST(out_n + octets.n <= OUT);
     memcpy(out + out_n, octets.p, octets.n);
     out_n += octets.n;
 }
 
-/* Returns how many went. */
+/* Returns the number of bytes sent. */
 static size_t try_send(struct end *e, const uint8_t *p, size_t n)
 {
     size_t done = 0;
@@ -125,7 +126,7 @@ static void write_octets(struct end *e, const void *p, size_t n)
         over(e, "TLS: cannot write");
 }
 
-/* The octets of packet number n: its header, then PPP: IP, or before Call Connected an LCP
+/* Builds packet number n: its header, then PPP: IP, or before Call Connected an LCP
  * Discard-Request, then the number and a pattern that starts with it. */
 static size_t packet_make(const struct end *e, uint64_t n, uint8_t p[END_PACKET_MAX])
 {
@@ -271,7 +272,7 @@ static void check_connected(struct end *e, struct span message)
         over(e, "wrong binding");
 }
 
-/* LCP's magic number is the number of the call: so the server learns whom it serves. */
+/* Sends the number of the call as LCP's magic number, so that the server knows its call. */
 static void say_lcp_request(struct end *e)
 {
     uint8_t f[] = {0xff, 0x03, 0xc0, 0x21, 1, 1, 0, 10, 5, 6, 0, 0, 0, 0};
@@ -326,8 +327,7 @@ static void logged_in(struct end *e)
     step_to(e, e->client ? END_UP : END_CONNECTED);
 }
 
-/* PAP and CHAP. Nobody here looks at the password: a binding is made of the NT-Response, whatever
- * it was made of. */
+/* Handles PAP and CHAP. No password is verified: the binding depends only on the NT-Response. */
 static void on_auth(struct end *e, struct span f)
 {
     const uint8_t code = f.p[4];
@@ -345,7 +345,8 @@ static void on_auth(struct end *e, struct span f)
         memcpy(answer + 58, "bench", 5);
         say_frame(e, answer, sizeof answer);
     } else if (code == 2 && f.n >= 58) {
-        /* without S=: the gate would find that it is of another password than the users file's */
+        /* without S=, by which the gate would detect that the password differs from the users
+         * file */
         static const char text[] = "M=ok";
         uint8_t welcome[8 + sizeof text - 1] = {0xff, 0x03,   0xc2, 0x23,
                                                 3,    f.p[5], 0,    4 + sizeof text - 1};

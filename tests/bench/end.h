@@ -1,6 +1,6 @@
-/* end: one end of an SSTP call, as the load generator plays it: a client or a server, on a socket
- * of its own that never blocks. It makes the call with as few messages as a gate's checks allow,
- * and then sends and takes data packets, as many as can be. One thread. */
+/* end: one end of an SSTP call in the load generator: a client or a server, on a non-blocking
+ * socket of its own. It makes the call with as few messages as a gate's checks allow, and then
+ * sends and receives data packets at full speed. One thread. */
 #ifndef SSTPGATE_BENCH_END_H
 #define SSTPGATE_BENCH_END_H
 
@@ -12,9 +12,9 @@
 #include "binding/binding.h"
 #include "tls/tls_conn.h"
 
-enum { END_PACKET_MAX = 4095, END_BURST = 48 * 1024 /* octets of packets in one write */ };
+enum { END_PACKET_MAX = 4095, END_BURST = 48 * 1024 /* bytes of packets in one write */ };
 
-/* Named for what an end waits for. */
+/* Each step has the name of the event that the end waits for. */
 enum end_step {
     END_CONNECT,
     END_TLS,
@@ -26,33 +26,35 @@ enum end_step {
     END_OVER
 };
 
-/* What an end does with packets once it is up. */
+/* The treatment of received packets once an end is up. */
 enum end_taste {
     END_READS,  /* decrypts and counts */
-    END_COUNTS, /* goes by the heads of the records and decrypts nothing: costs little. For good */
-    END_CHECKS, /* decrypts and looks at each octet; END_WRONG when one is not what was sent */
-    END_ECHOES, /* sends each back */
+    END_COUNTS, /* counts by the heads of the records and decrypts nothing, which is cheap. Cannot
+                   be undone */
+    END_CHECKS, /* decrypts and compares each byte; END_WRONG if one differs from the byte sent */
+    END_ECHOES, /* sends each packet back */
 };
 
 struct end_pair {
-    struct end *client, *server; /* server: NULL until it has told which call it serves */
+    struct end *client, *server; /* server: NULL until its call is known */
 };
 
-/* What all ends have in common. */
+/* The settings of all ends. */
 struct end_plan {
     struct tls_ctx *client_tls, *server_tls;
     int epoll;
-    bool strict;    /* the server checks the binding, as for a gate; a relay cannot make it right */
-    bool pap;       /* else MS-CHAPv2 */
-    bool negotiate; /* the call stays before Call Connected: "up" is then after the login */
-    const uint16_t *size; /* of data packets, header included, one after the other, count of them */
+    bool strict; /* the server verifies the binding; true for a gate, because a relay cannot re-sign
+                    it */
+    bool pap;    /* PAP; false: MS-CHAPv2 */
+    bool negotiate;       /* the call stays before Call Connected, so it is "up" after the login */
+    const uint16_t *size; /* sizes of the data packets, header included, used in turn */
     size_t sizes;
-    unsigned burst; /* packets in one write; 0: END_BURST octets of them */
+    unsigned burst; /* packets in one write; 0: END_BURST bytes */
     struct end_pair *pair;
     size_t pairs;
     void (*on_up)(struct end *e);
-    void (*on_packets)(struct end *e); /* data packets have come */
-    void (*on_over)(struct end *e);    /* the peer has closed, or what came was wrong */
+    void (*on_packets)(struct end *e); /* data packets have arrived */
+    void (*on_over)(struct end *e);    /* the peer has closed, or has sent invalid data */
 };
 
 struct end {
@@ -60,60 +62,61 @@ struct end {
     int fd;
     bool client;
     enum end_step step;
-    const char *wrong; /* why it is over; NULL: the peer closed */
+    const char *wrong; /* the error that ended it; NULL: the peer has closed */
     struct tls_conn *tls;
-    size_t call; /* index of its pair; of a server that does not know it yet: SIZE_MAX */
+    size_t call; /* index of its pair; SIZE_MAX: a server whose call is not known yet */
 
-    bool deaf;                      /* reads nothing any more */
-    bool readable, writable, ready; /* ready: in the list of those that have something to do */
+    bool deaf;                      /* reads no more */
+    bool readable, writable, ready; /* ready: in the list of the ends with work */
     struct end *next_ready;
 
-    uint8_t *ahead; /* records that were made beforehand; [ahead_from, ahead_to) are to be sent */
+    uint8_t *ahead; /* records built in advance; [ahead_from, ahead_to) are to be sent */
     size_t ahead_from, ahead_to;
-    uint8_t *rest; /* what the kernel did not take: [rest_from, rest_to) */
+    uint8_t *rest; /* bytes that the kernel did not accept: [rest_from, rest_to) */
     size_t rest_from, rest_to;
     uint8_t part[END_PACKET_MAX + 512]; /* the beginning of a packet, or of an HTTP head */
     size_t part_n;
     uint8_t nonce[SSTP_NONCE], nt_response[HLAK_NT_RESPONSE];
 
     enum end_taste taste;
-    uint64_t to_send; /* packets that it still wants to send */
+    uint64_t to_send;                                        /* packets that are still to be sent */
     uint64_t out_packets, out_octets, in_packets, in_octets; /* of data */
-    uint8_t record[5]; /* END_COUNTS: of the head of a record, record_n octets */
+    uint8_t record[5]; /* END_COUNTS: the first record_n bytes of the head of a record */
     size_t record_n, record_left;
 };
 
 /* Starts a call; e->call is its number. */
 struct end *end_connect(struct end_plan *plan, size_t call, const struct sockaddr *to, socklen_t n);
 
-/* Takes up a connection. */
+/* Accepts a connection, as a server. */
 struct end *end_accept(struct end_plan *plan, int fd);
 
 void end_free(struct end *e);
 
-/* epoll has told something. */
+/* Handles events of epoll. */
 void end_wake(struct end *e, uint32_t events);
 
-/* It has something to send. */
+/* Adds e to the list of the ends with work. */
 void end_want(struct end *e);
 
-/* Makes so many packets, to be sent later with nothing but a system call. They count as sent. */
+/* Builds this number of packets, which are sent later by system calls alone. They count as
+ * sent. */
 void end_make(struct end *e, uint64_t packets);
 
-/* One packet now, whatever to_send says. */
+/* Sends one packet now, independently of to_send. */
 void end_send(struct end *e);
 
-/* Says goodbye to TLS and closes. */
+/* Sends close_notify and closes. */
 void end_close(struct end *e);
 
-/* Each end that has something to do does a piece of it. between (may be NULL) is called after each
- * piece. */
+/* Does one piece of the work of each end in the list. between (may be NULL) is called after
+ * each piece. */
 void end_turn(void (*between)(void));
 
-/* Has anybody something to do? */
+/* Returns whether an end has work. */
 bool end_waiting(void);
 
-/* All that is there for this one. */
+/* Reads all data that has arrived for e. */
 void end_poll(struct end *e);
 
 #endif

@@ -27,7 +27,7 @@ static void sink(void *arg, struct span octets)
     b->n += octets.n;
 }
 
-/* Two ends of a TLS connection, each with what it has to say to the other. */
+/* Two ends of a TLS connection, each with its output for the other. */
 struct side {
     struct tls_conn *client, *server;
     struct buffer from_client, from_server;
@@ -79,7 +79,7 @@ static double cpu(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* All of b, into one socket and out of the other. */
+/* Writes all of b to a socket. */
 static void carry(const struct buffer *b, int to)
 {
     for (size_t done = 0; done < b->n;) {
@@ -95,7 +95,7 @@ static void encrypt(struct tls_conn *c, const uint8_t *p, size_t n, size_t size)
         INSIST(tls_conn_write(c, span_of(p + done, n - done < size ? n - done : size)) == ERR_OK);
 }
 
-/* What the relay does with one window; returns the octets of plaintext. */
+/* Does the work of a relay for one window. Returns the number of bytes of plaintext. */
 static size_t relay(struct tls_conn *from, int in, struct tls_conn *to, struct buffer *out, int fd,
                     size_t size)
 {

@@ -33,7 +33,7 @@
 
 enum { PIDS = 64, EVENTS = 512, OPENING = 64, PATIENCE_MS = 20000, STILL_MS = 1000 };
 
-/* Of 12 packets 7, 4 and 1, as the mixes of routers' data sheets have it. */
+/* 7, 4 and 1 of 12 packets, as in the data sheets of routers. */
 static const uint16_t imix[] = {64, 64, 512, 64, 64, 512, 64, 1404, 512, 64, 64, 512};
 
 static struct {
@@ -63,7 +63,7 @@ static size_t opened, up, over; /* calls begun; ends that are up; ends that are 
 static size_t calls_wanted;
 static struct end *dead[EVENTS * 8]; /* over, to be freed between two turns */
 static size_t dead_n;
-static bool closing; /* ends may be over from now on */
+static bool closing; /* from now on ends may be over */
 
 static void die(const char *what)
 {
@@ -84,7 +84,7 @@ static double wall(void)
     return seconds(CLOCK_MONOTONIC);
 }
 
-/* Of the processes under test, all their threads, those that have ended included. */
+/* Returns the CPU time of all threads of the processes under test, including ended ones. */
 static double cpu(void)
 {
     double sum = 0;
@@ -153,8 +153,8 @@ static int poll_events(double timeout)
     return n;
 }
 
-/* One round of the loop; true: the next one will not wait. Whoever waits for something that does
- * not come is told so. */
+/* Runs the loop once; true: the next round will not wait. Exits with a message if no event
+ * arrives within PATIENCE_MS. */
 static bool turn(bool busy_outside, void (*between)(void))
 {
     const bool wait = !busy_outside && !end_waiting();
@@ -171,7 +171,7 @@ static void listen_here(void)
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int on = 1;
     if (o.to.sin_addr.s_addr != here.sin_addr.s_addr)
-        here.sin_addr.s_addr = htonl(INADDR_ANY); /* in a namespace of its own */
+        here.sin_addr.s_addr = htonl(INADDR_ANY); /* the proxy is in another namespace */
     listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     INSIST(listener >= 0);
     INSIST(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
@@ -203,7 +203,7 @@ static void prepare(size_t calls)
     listen_here();
 }
 
-/* All calls up, a few at a time. */
+/* Sets all calls up, a few at a time. */
 static void open_tunnels(size_t n)
 {
     while (up < 2 * n) {
@@ -257,9 +257,9 @@ static void send_all(size_t from, size_t to, uint64_t each)
     senders(from, to, send_from, each);
 }
 
-/* As send_all, for where the generator would take longer than the proxy: the records are made
- * before the clock starts. They then come out of memory that no cache holds any more, which makes
- * everybody's packets a little dearer. */
+/* Does the same as send_all for a proxy that is faster than the generator: the records are
+ * built before the measurement. They are then read from memory, because no cache holds them any
+ * more, which makes the packets of every proxy a little more expensive. */
 static void make_all(size_t from, size_t to, uint64_t each)
 {
     senders(from, to, end_make, each);
@@ -275,7 +275,7 @@ static void send_made(size_t from, size_t to)
 
 struct sums {
     uint64_t out_packets, out_octets, in_octets;
-    bool left; /* somebody still wants to send */
+    bool left; /* an end still has packets to send */
 };
 
 static void sum_end(struct sums *s, const struct end *e)
@@ -286,7 +286,7 @@ static void sum_end(struct sums *s, const struct end *e)
     s->left = s->left || e->to_send > 0;
 }
 
-static size_t stalled_from = SIZE_MAX; /* these tunnels and those behind them are not counted */
+static size_t stalled_from = SIZE_MAX; /* this tunnel and all later ones are not counted */
 
 static struct sums sum(void)
 {
@@ -298,11 +298,11 @@ static struct sums sum(void)
     return s;
 }
 
-/* Until everything that is wanted has been sent and has arrived. */
+/* Runs until all packets have been sent and have arrived. */
 static void flow_all(void)
 {
     for (size_t turns = 0;; turns++) {
-        /* adding up 5000 tunnels is dear */
+        /* the sum over 5000 tunnels is expensive */
         if (!end_waiting() || turns % (1 + opened / 64) == 0) {
             struct sums s = sum();
             if (!s.left && s.in_octets >= s.out_octets)
@@ -312,7 +312,7 @@ static void flow_all(void)
     }
 }
 
-/* At a rate: whose turn it is sends one packet. */
+/* Sends at a rate: each tunnel in turn sends one packet. */
 static void flow_paced(double duration)
 {
     const double start = wall();
@@ -343,11 +343,11 @@ static void flow_lockstep(uint64_t packets)
     }
 }
 
-/* Tunnels whose receivers stop to read, and whose senders go on until nobody takes any more: that
- * is when nothing has moved for a while. */
+/* Stalls tunnels: their receivers stop reading, and their senders continue until there has been
+ * no event for STILL_MS. */
 static void stall(void)
 {
-    const int little = 64 * 1024; /* or the kernel finds room for more every now and then */
+    const int little = 64 * 1024; /* otherwise the kernel accepts more data now and then */
     stalled_from = o.tunnels;
     for (size_t i = o.tunnels; i < opened; i++) {
         struct end *e = goes_up() ? plan.pair[i].server : plan.pair[i].client;
@@ -360,7 +360,7 @@ static void stall(void)
     while (end_waiting() || poll_events(STILL_MS / 1e3) > 0);
 }
 
-/* Says that it is stuck, and goes on when a line comes. */
+/* Prints that the tunnels are stuck, and continues when a line arrives. */
 static void wait_for_word(void)
 {
     char line[8];
@@ -390,7 +390,7 @@ static int flow(void)
         stall();
     if (o.stalled > 0 && o.stay)
         wait_for_word();
-    /* Some packets before, so that no buffer grows in the measured part. */
+    /* Some packets first, so that no buffer grows in the measured part. */
     if (!o.check && !o.lockstep) {
         for (size_t i = 0; i < o.tunnels; i++) {
             plan.pair[i].client->taste = plan.pair[i].server->taste = END_READS;
@@ -445,7 +445,8 @@ static void on_pong(struct end *e)
     ping.under_way = false;
 }
 
-/* The generator's own bulk shall not make the packet wait, only the proxy's. */
+/* Handles the packet first, so that it waits only for the proxy, and not for the generator's
+ * own bulk. */
 static void look_at_ping(void)
 {
     if (!ping.under_way)
@@ -525,7 +526,7 @@ static void on_call_up(struct end *e)
 {
     up++;
     if (!e->client)
-        end_close(plan.pair[e->call].client); /* both are: the server's step is the last */
+        end_close(plan.pair[e->call].client); /* both are up: the server's step is the last */
 }
 
 static void bury(void)
@@ -578,7 +579,7 @@ enum {
 
 struct pinger {
     double next;            /* time of the next packet */
-    double sent[UNDER_WAY]; /* a ring */
+    double sent[UNDER_WAY]; /* a ring buffer */
     uint64_t out, in;
 };
 
