@@ -1,4 +1,4 @@
-"""Makes `peers` importable for every test below this folder, and prepares the tests for pytest-xdist."""
+"""Makes `peers` importable for every test below this directory, and prepares the tests for pytest-xdist."""
 
 import functools
 import sys

@@ -1,4 +1,4 @@
-/* The input is a ban-file. Whatever it contains, the file that the limits write afterwards is
+/* The input is a ban file. Whatever it contains, the file that the limits write afterwards is
  * read without a problem, with the same bans. */
 #include <stdint.h>
 #include <stdio.h>
