@@ -15,7 +15,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 static char folder[] = "/tmp/sstpgate-log-XXXXXX";

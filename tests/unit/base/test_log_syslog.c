@@ -14,7 +14,7 @@
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 static char folder[] = "/tmp/sstpgate-syslog-XXXXXX";

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 #include "base/log.h"

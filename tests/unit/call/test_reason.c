@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 /* "word  http  message  end  flags", message as "type/attribute/status"; flags: peer, 5 (points).

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <limits.h>
 #include <sys/resource.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 #include "config/config.h"

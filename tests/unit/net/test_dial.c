@@ -11,7 +11,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <unistd.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 #include "loop_fixture.h"

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <pthread.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 #include "loop_fixture.h"

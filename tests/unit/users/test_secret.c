@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 static char path[] = "/tmp/test_secret.XXXXXX";
