@@ -54,7 +54,8 @@ static const struct row {
     const char *help;
 } rows[] = {
     {'c', "config", "FILE", NULL, "configuration (default " DEFAULT_CONFIG ")"},
-    {OPT_READY, "ready-file", "FILE", NULL, "write the bound addresses to FILE when all accept"},
+    {OPT_READY, "ready-file", "FILE", NULL,
+     "write the bound addresses to FILE when all listeners accept"},
     {'t', "test", NULL, NULL, "check the configuration and print every error"},
     {'T', NULL, NULL, NULL, "the same, and print the configuration in force"},
     {OPT_KEYS, "keys", NULL, show_keys, "print every key of the configuration and its meaning"},

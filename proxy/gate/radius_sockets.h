@@ -1,5 +1,5 @@
-/* radius_sockets: the sockets for requests of VPN servers; a reload keeps those that it can. As
- * sockets.h, for UDP. Main thread. */
+/* radius_sockets: the UDP sockets for requests of VPN servers. A reload keeps those whose
+ * address is unchanged. Main thread. */
 #ifndef SSTPGATE_GATE_RADIUS_SOCKETS_H
 #define SSTPGATE_GATE_RADIUS_SOCKETS_H
 

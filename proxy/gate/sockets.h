@@ -1,4 +1,4 @@
-/* sockets: the listening sockets of the program; a reload keeps those that it can. Main
+/* sockets: the listening sockets of the program. A reload keeps the unchanged ones. Main
  * thread. */
 #ifndef SSTPGATE_GATE_SOCKETS_H
 #define SSTPGATE_GATE_SOCKETS_H

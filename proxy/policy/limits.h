@@ -1,5 +1,5 @@
-/* limits: limits how many tunnels a client may have and how often it may connect, and bans it.
- * One object for the whole gate; any thread may call any function. Calls happen when a
+/* limits: bounds the number of tunnels of a client and the rate of its connections, and bans
+ * clients. One object for the whole gate; any thread may call any function. Calls happen when a
  * connection is accepted, when a user's name is known, when a client misbehaves and when a call
  * ends, never for a packet: one mutex is enough.
  *

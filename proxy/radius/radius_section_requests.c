@@ -129,8 +129,8 @@ static const struct addr *identify(struct radius_section *s, const struct radius
                : NULL;
 }
 
-/* Drops a request if the table is full. Of pending requests it is the one that has waited longest,
- * so that during a flood a request that is answered at once is not dropped before its answer. */
+/* Drops a request if the table is full. Of pending requests the oldest is dropped, so that
+ * during a flood a request that is answered at once is not dropped before its answer. */
 static void make_room(struct radius_section *s)
 {
     struct radius_request *r = radius_table_surplus(&s->table);

@@ -1,7 +1,7 @@
-/* users: the users file: lines `name:hash-hash` (32 hex digits of NtPasswordHashHash, RFC
- * 2759 8.4), comments with '#', blank lines. Read-only once loaded, so any thread may search it.
- * Whoever has the hash-hashes can impersonate the server: they are wiped when freed, and never
- * printed. */
+/* users: the users file: lines `name:hash-hash` (32 hex digits of NtPasswordHashHash, RFC 2759
+ * 8.4), comments with '#', blank lines. Read-only once loaded, so any thread may search it. An
+ * attacker who has the hash-hashes can impersonate the server: they are wiped when freed, and
+ * never printed. */
 #ifndef SSTPGATE_USERS_USERS_H
 #define SSTPGATE_USERS_USERS_H
 

@@ -215,7 +215,8 @@ def run(*arguments, timeout=DEADLINE, **more):
 
 
 def write_config(path, sections):
-    """sections: header to a dict or a list of pairs; a list as value repeats the key, None omits it."""
+    """Writes a configuration. sections: header to a dict or a list of pairs; a list as value repeats the key,
+    None omits it."""
     lines = []
     for header, keys in sections.items():
         lines.append(f"[{header}]")

@@ -21,7 +21,7 @@ def several(bench, count, knobs=(), **common):
 
 
 def gate_before(bench, servers, words=(), gate=None, listener=None, **backend):
-    """words: the text after each server's address."""
+    """Starts a gate with these servers. words: the text after each server's address."""
     lines = [f"{server.address} {word}".strip() for server, word in
              zip(servers, [*words, *[""] * (len(servers) - len(words))])]
     return bench.gate(servers[0], gate=gate, listener=listener, backend={"server": lines, **backend})

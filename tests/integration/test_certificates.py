@@ -206,7 +206,7 @@ def test_reload_takes_up_files(bench, certs):
         key.write_bytes(open(made.key, "rb").read())
 
     def reload(times):
-        """A change of the files may be noticed beside it."""
+        """Reloads the gate, which may also detect the changed files by itself."""
         gate.signal(signal.SIGHUP)
         gate.wait(lambda: gate.text().count("HUP: the new configuration is in force") == times,
                   "reload")

@@ -67,7 +67,7 @@ def test_silence_takes_no_place(bench):
 
 
 def test_a_place_that_does_not_come_in_time(bench):
-    """The reason tells a wait for a place from a client that is silent in its handshake."""
+    """The reason distinguishes a wait for a place from a client that is silent in its handshake."""
     gate = bench.gate(bench.backend(), gate={"workers": 1, "handshakes-at-once": 1,
                                              "timeout-handshake": "1s"})
     clients = [say_hello(bench.client(gate).open()) for _ in range(4)]

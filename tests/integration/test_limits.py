@@ -363,7 +363,7 @@ def ask(client, octets):
 
 
 def look_and_leave(client):
-    """A browser that does not trust the certificate ends the handshake with an alert."""
+    """Ends the handshake with an alert, as a browser does that does not trust the certificate."""
     client.open()
     strict = ssl.create_default_context()
     with pytest.raises(ssl.SSLError):

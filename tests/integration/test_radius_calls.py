@@ -185,7 +185,7 @@ def without_keys(answer, request):
 
 
 def extra(site, request, size):
-    """Returns a pair of keys that belong to nobody."""
+    """Returns a pair of keys that belong to no login."""
     return [microsoft(kind, radius.hide_key(bytes([7] * size), site.radius.secret,
                                             request.authenticator))
             for kind in (MS_RECV_KEY, MS_SEND_KEY)]

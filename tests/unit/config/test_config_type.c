@@ -14,8 +14,8 @@
 #include "base/value.h"
 #include "config/config_fixture.h"
 
-/* The letter of file_with() for a line like "[backend]", which a case may begin with; 0:
- * another. */
+/* Returns the letter of file_with() for a line like "[backend]", which a case may begin with;
+ * 0: another line. */
 static char section_letter(const char *input)
 {
     static const char *const headers[] = {"[gate]\n",   "[listener]\n",   "[backend]\n",
