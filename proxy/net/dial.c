@@ -12,13 +12,13 @@
 #include "net/worker.h"
 
 /* A name that the C library looks up, in a thread of its own, and the dials that wait for it. When
- * no resolver answers, a look-up takes many seconds and cannot be cancelled. So it shares no thread
- * with other names (libuv runs few at a time, for all workers together), and a worker that ends
- * leaves it behind: the loop, and the end of the program, would wait for one of libuv's. A worker
- * has at most one for each name. */
+ * no resolver answers, a look-up takes many seconds and cannot be cancelled. So each look-up has a
+ * thread of its own (libuv runs few look-ups at a time, for all workers together), and a worker
+ * that ends does not wait for it; the loop, and the exit of the program, would wait for a look-up
+ * of libuv. A worker has at most one look-up for each name. */
 struct dial_lookup {
-    struct dials *all;               /* NULL: the worker has ended; under `parting` */
-    bool answered;                   /* the letter is in the worker's mailbox; under `parting` */
+    struct dials *all; /* NULL: the worker has ended; guarded by `parting` */
+    bool answered;     /* the letter is in the worker's mailbox; guarded by `parting` */
     struct dial_lookup *prev, *next; /* in all->lookups */
     struct dial *waiting;
     int status;
@@ -32,7 +32,8 @@ struct dials {
     struct dial_lookup *lookups; /* names that are being resolved */
 };
 
-/* Between threads that have an answer and workers that end: neither is frequent, nor long. */
+/* Guards the fields of a look-up that its thread and a worker that ends both use. Both hold it
+ * rarely and briefly, so one mutex serves all workers. */
 static pthread_mutex_t parting = PTHREAD_MUTEX_INITIALIZER;
 
 struct dial {
@@ -41,10 +42,10 @@ struct dial {
     void *arg;
     struct dial_lookup *lookup; /* the look-up that it waits for; NULL: none */
     struct dial *prev, *next;   /* in lookup->waiting */
-    uv_timer_t late; /* never started: its close callback reports what dial_new must not report */
-    bool closing;    /* libuv holds late: only its callback may free */
-    bool orphan;     /* dial_free was called meanwhile */
-    int failure;     /* of a look-up that did not start */
+    uv_timer_t late; /* never started: its close callback calls on_resolved for dial_new */
+    bool closing;    /* libuv still uses late: only its close callback may free the dial */
+    bool orphan;     /* dial_free was called while `closing` */
+    int failure;     /* libuv error of a look-up that did not start; 0: none */
     uint16_t port;
     struct addr *address;
     size_t count, taken;
@@ -94,8 +95,9 @@ static void report_later(struct dial *d, int failure)
     uv_close((uv_handle_t *)&d->late, on_uv_late);
 }
 
-/* An address needs no resolver and no thread, and must work where no interface but loopback is up.
- * With AI_NUMERICHOST the C library opens no file and asks no server. */
+/* Takes host if it is an address. An address needs no resolver and no thread, and must work where
+ * only the loopback interface is up: with AI_NUMERICHOST the C library opens no file and asks no
+ * server. Returns false for a name. */
 static bool take_literal(struct dial *d, const char *host)
 {
     const struct addrinfo hints = {
@@ -123,7 +125,7 @@ static void on_answer(void *arg)
     struct dial_lookup *l = arg;
 
     DL_DELETE(l->all->lookups, l); /* later dials for the name start another look-up */
-    while (l->waiting != NULL) {   /* a callback may free any of the others */
+    while (l->waiting != NULL) {   /* on_resolved may free any other dial */
         struct dial *d = l->waiting;
         DL_DELETE(l->waiting, d);
         d->lookup = NULL;
@@ -157,7 +159,7 @@ static void *lookup_thread(void *arg)
     bool alone = l->all == NULL;
     if (!alone) {
         l->answered = true;
-        worker_post(l->all->part.worker, on_answer, l); /* which takes ownership */
+        worker_post(l->all->part.worker, on_answer, l); /* on_answer takes ownership of l */
     }
     pthread_mutex_unlock(&parting);
     if (alone)
@@ -273,6 +275,6 @@ void dial_free(struct dial *d)
         return;
     }
     if (d->lookup != NULL)
-        DL_DELETE(d->lookup->waiting, d); /* the look-up continues, for the next dial */
+        DL_DELETE(d->lookup->waiting, d); /* the look-up continues; a later dial may join it */
     dial_release(d);
 }

@@ -1,7 +1,7 @@
-/* dial: from a host and a port to the addresses to try, one after the other. Names are resolved by
- * the C library in threads of their own, so nothing blocks: a worker has one look-up for each name,
- * which all dials to it share. When the worker ends, no dial may be left; it does not wait for
- * look-ups that still run. Worker's thread only. */
+/* dial: resolves a host and a port to the addresses to try, one after the other. Names are resolved
+ * by the C library in threads of their own, so nothing blocks: a worker has one look-up for each
+ * name, which all dials to it share. No dial may exist when the worker ends; the worker does not
+ * wait for look-ups that still run. Worker's thread only. */
 #ifndef SSTPGATE_NET_DIAL_H
 #define SSTPGATE_NET_DIAL_H
 
@@ -13,12 +13,12 @@
 struct dial;
 struct worker;
 
-/* host: an address or a name. on_resolved is called once, later, never from inside dial_new;
- * status: 0 or a libuv error. */
+/* Starts to resolve host, an address or a name. on_resolved is called once, later, never from
+ * inside dial_new; its status is 0 or a libuv error. */
 struct dial *dial_new(struct worker *w, const char *host, uint16_t port,
                       void (*on_resolved)(void *arg, int status), void *arg);
 
-/* Returns the next address to try in *out; false: none is left. */
+/* Writes the next address to try to *out. Returns false if none is left. */
 bool dial_next(struct dial *d, struct addr *out);
 
 /* Ends the dial and frees it, at any time; on_resolved is not called after this. NULL: no-op. */

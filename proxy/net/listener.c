@@ -14,14 +14,14 @@ enum { BACKLOG = 1024 };
 /* The listeners of one worker. */
 struct listeners {
     struct worker_part part;
-    struct listener *full; /* they would accept more than LISTENER_ACCEPTS in this round */
+    struct listener *full; /* listeners with a connection that waits for the next round */
     unsigned accepts;      /* connections accepted in this round */
 };
 
 /* ---- sockets ---- */
 
-/* libuv 1.44 has no flag for SO_REUSEPORT, and reports "in use" only at listen: hence sockets
- * without it. */
+/* Returns a bound socket; -1: errno has the cause. It is made without libuv, because libuv 1.44 has
+ * no flag for SO_REUSEPORT, and reports EADDRINUSE only at listen. */
 static int bound_socket(const struct addr *at, const struct listener_options *options,
                         bool reuseport)
 {
@@ -113,7 +113,8 @@ static void later_end(struct listener *l)
     l->later = false;
 }
 
-/* A listener that is still full joins the list, and requests a turn, again. */
+/* Accepts the connections that waited for this round. A listener that still has one joins the list,
+ * and requests a turn, again. */
 static bool listeners_turn(struct worker_part *part)
 {
     struct listeners *all = (struct listeners *)part;
@@ -150,8 +151,8 @@ static void on_uv_connection(uv_stream_t *handle, int status)
 {
     struct listener *l = handle->data;
 
-    /* An error is the kernel's (no descriptor left, a connection that was reset in the queue);
-     * libuv continues to listen. */
+    /* An error comes from the kernel (no descriptor left, a connection that was reset in the
+     * queue); libuv continues to listen. */
     if (status == 0)
         accept_or_wait(l);
     worker_settle(l->worker);

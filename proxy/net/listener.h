@@ -1,6 +1,6 @@
-/* listener: an address that connections are accepted on. Binding happens before there are workers,
- * so that the program can report what failed, and starts completely or not at all; each worker then
- * has a socket of its own on the same address (SO_REUSEPORT). */
+/* listener: an address that connections are accepted on. The sockets are bound before workers
+ * exist, so that the program can report an error, and starts completely or not at all; each worker
+ * then has a socket of its own on the same address (SO_REUSEPORT). */
 #ifndef SSTPGATE_NET_LISTENER_H
 #define SSTPGATE_NET_LISTENER_H
 
@@ -19,7 +19,7 @@ enum { LISTENER_ACCEPTS = 16 };
 struct listener_options {
     const char *interface; /* accept only what arrives on it (SO_BINDTODEVICE); NULL: any */
     bool both;             /* an IPv6 socket accepts IPv4 as well; by default it does not */
-    bool ours;             /* a socket of this program holds the port: that is not "in use" */
+    bool ours; /* this program may have a socket on the port already; that is no error */
 };
 
 /* Creates `count` listening sockets on one address, fds[0..count). want may have port 0: the kernel
@@ -33,11 +33,12 @@ struct listener {
     uv_tcp_t tcp;
     struct worker *worker;
     struct listeners *all;
-    /* A connection waits at l->tcp. Returns true if it was taken (stream_accept); false: it waits,
-     * and the kernel's queue behind it, until listener_retry. */
+    /* Called when a connection waits at l->tcp. Returns true if the owner has accepted it
+     * (stream_accept); false: the connection, and the kernel's queue behind it, wait until
+     * listener_retry. */
     bool (*on_connection)(struct listener *l);
     void *owner;
-    size_t tag; /* the owner's: which of its addresses this is */
+    size_t tag; /* the owner's index of this address */
     bool waiting;
     bool open;
     bool later; /* in all->full: accepts again in the next round of the loop */
@@ -45,16 +46,17 @@ struct listener {
     void (*on_closed)(struct listener *l);
 };
 
-/* Starts to accept on a socket of listener_bind, which the listener owns from now on. From the
- * worker's thread or before it runs. Returns a libuv error; close the listener then, too. */
+/* Starts to accept on a socket of listener_bind; takes ownership of fd. Call it from the worker's
+ * thread or before the worker runs. Returns 0 or a libuv error; listener_close is necessary after
+ * an error, too. */
 int listener_open(struct listener *l, struct worker *w, int fd,
                   bool (*on_connection)(struct listener *l), void *owner, size_t tag) MUST_CHECK;
 
-/* Offers a connection that waits once more. */
+/* Calls on_connection again if a connection waits; otherwise a no-op. */
 void listener_retry(struct listener *l);
 
-/* Closes l, which must stay until on_closed (may be NULL) was called; on_closed is never called
- * from inside this function. */
+/* Closes l, which must remain valid until on_closed (may be NULL) was called; on_closed is never
+ * called from inside this function. */
 void listener_close(struct listener *l, void (*on_closed)(struct listener *l));
 
 #endif

@@ -1,5 +1,6 @@
-/* outq: the bytes of one stream that the kernel has not taken yet, in blocks of the worker's pool.
- * The first blocks are in a uv_write (they fly); new bytes go behind them. */
+/* outq: the queue of the bytes of one stream that the kernel has not taken yet, in blocks of the
+ * worker's pool. The first blocks may belong to a pending uv_write: they are *flying*. New bytes
+ * are appended behind them. */
 #ifndef SSTPGATE_NET_OUTQ_H
 #define SSTPGATE_NET_OUTQ_H
 
@@ -9,10 +10,11 @@
 
 #include "base/blocks.h"
 
-/* All zeros: empty.      [0,flying) are in a uv_write   [flying,count) wait   count == 0: empty */
+/* All zeros: an empty queue. The blocks [0,flying) belong to a uv_write, the blocks [flying,count)
+ * wait for the next one. */
 struct outq {
     struct blocks list;
-    unsigned count, flying; /* blocks */
+    unsigned count, flying; /* numbers of blocks */
 };
 
 static inline bool outq_sane(const struct outq *q)
@@ -32,20 +34,21 @@ static inline size_t outq_bytes(const struct outq *q)
     return q->list.bytes;
 }
 
-/* Appends a copy. A block that flies is not filled up, because the kernel knows its length. */
+/* Appends a copy of bytes. A flying block is not filled up, because its uv_write has its length
+ * already. */
 void outq_add(struct outq *q, struct pool *p, struct span bytes);
 
-/* Makes the first blocks fly, at most `most`; none may fly already. Returns their number; bufs is
- * what to hand to uv_write. */
+/* Marks the first blocks, at most `most`, as flying, and writes them to bufs for uv_write; no block
+ * may be flying already. Returns their number. */
 unsigned outq_launch(struct outq *q, uv_buf_t *bufs, unsigned most);
 
-/* The uv_write has ended, and every block that flew is gone. */
+/* Removes the flying blocks, because their uv_write has ended. */
 void outq_landed(struct outq *q, struct pool *p);
 
-/* The uv_write was refused: no block flies. */
+/* Marks the flying blocks as waiting again, because uv_write has refused them. */
 void outq_grounded(struct outq *q);
 
-/* Discards all; no block may fly. */
+/* Discards all bytes; no block may be flying. */
 void outq_clear(struct outq *q, struct pool *p);
 
 #endif

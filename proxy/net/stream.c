@@ -13,7 +13,7 @@ static void stream_failed(struct stream *s)
 {
     s->out = STREAM_OUT_ENDED;
     if (s->in == STREAM_IN_ENDED)
-        s->ops->on_sent(s); /* on_end was called before: this is all that is left to report */
+        s->ops->on_sent(s); /* on_end was called before: only the end of sending is new */
     else
         stream_in_end(s, *stream_error(s) != '\0' ? STREAM_TLS : STREAM_RESET);
 }
@@ -138,7 +138,7 @@ static void handle_open(struct stream *s)
     s->paused = false;
     s->narrow = false;
     s->fin_came = s->fin_is_theirs = false;
-    s->window = span_of(NULL, 0); /* an owner that closed may have left some of it */
+    s->window = span_of(NULL, 0); /* a stream that was closed may have left bytes in it */
 }
 
 int stream_accept(struct stream *s, uv_tcp_t *listener, struct addr *peer)

@@ -1,9 +1,10 @@
-/* stream: one TCP connection, with TLS over it or plain, as its owner sees it: bytes in, bytes out,
- * and how each direction ended. A stream lives inside its owner's struct, which must stay until
- * on_closed was called. Worker's thread only.
+/* stream: one TCP connection, plain or with TLS. It hands received bytes to its owner, sends the
+ * owner's bytes, and reports the end of each direction. A stream is a member of its owner's struct,
+ * which must remain valid until on_closed was called. Worker's thread only.
  *
- * Callbacks may call anything here, even stream_close of the calling stream: after stream_close no
- * callback comes but on_closed, and nothing is called from inside of stream_write and the like. */
+ * A callback may call any function of this header, even stream_close of the calling stream: after
+ * stream_close only on_closed is called. No function for the owner (stream_write and the like)
+ * makes a callback before it returns. */
 #ifndef SSTPGATE_NET_STREAM_H
 #define SSTPGATE_NET_STREAM_H
 
@@ -13,16 +14,17 @@
 #include "net/stream_out.h"
 #include "net/stream_type.h"
 
+/* Initializes a stream without a connection. ops must remain valid. */
 void stream_init(struct stream *s, struct worker *w, const struct stream_ops *ops);
 
-/* Takes the connection that waits at a listening handle. A libuv error: the stream is closing,
- * on_closed will come. peer is set on success. */
+/* Accepts the connection that waits at a listening handle, and writes its address to *peer. Returns
+ * 0 or a libuv error; after an error the stream is closing, and on_closed will be called. */
 int stream_accept(struct stream *s, uv_tcp_t *listener, struct addr *peer) MUST_CHECK;
 
-/* Starts to connect; on_connect will come. A libuv error: as above. */
+/* Starts to connect; on_connect will be called. Returns 0 or a libuv error, as stream_accept. */
 int stream_connect(struct stream *s, const struct addr *to) MUST_CHECK;
 
-/* Sets the bound of handshakes in progress with clients; without a bound at first. The streams of
+/* Sets the bound of handshakes in progress with clients; initially there is none. The streams of
  * stream_expect and stream_secure above it wait, in the order of their first bytes. */
 void stream_limit_handshakes(struct worker *w, unsigned most);
 
@@ -35,21 +37,21 @@ int stream_local(const struct stream *s, struct addr *out) MUST_CHECK;
 int stream_peer(const struct stream *s, struct addr *out) MUST_CHECK;
 
 /* Ends both directions now. What the kernel does not take at once is lost. reset: with RST, so that
- * the peer does not take it for an orderly end. on_closed will be called. A no-op when there is no
- * handle or it is closing already. */
+ * the peer does not take it for an orderly end. on_closed will be called. A no-op if the stream has
+ * no connection or is closing already. */
 void stream_close(struct stream *s, bool reset);
 
-/* As stream_close with a reset, but the peer receives nothing any more, and what it sends is not
- * even acknowledged while the connection is kept (mute.h). The end of that time is silent, too;
- * without CAP_NET_ADMIN a reset is sent then, with a hop limit of 1, which reaches neighbours only.
- */
+/* Closes the stream as stream_close with a reset does, but the peer receives no packet any more,
+ * and its packets are not even acknowledged while the connection is kept (mute.h). The end of that
+ * time is silent, too; without CAP_NET_ADMIN the kernel then sends a reset with a hop limit of 1,
+ * which reaches neighbours only. */
 void stream_vanish(struct stream *s);
 
-/* Returns the text of a STREAM_TLS end. */
+/* Returns the text of the TLS error that ended the stream (STREAM_TLS); "": none. */
 const char *stream_error(const struct stream *s);
 
 /* Returns whether a status or error means that this machine has no descriptors, ports or memory
- * left; it then says nothing about the peer. */
+ * left; such an error says nothing about the peer. */
 bool stream_starved(int status);
 
 /* Returns the text of a status or error that a function or callback of this room has returned. */

@@ -8,7 +8,7 @@
 #include "net/tcp.h"
 #include "tls/tls_conn.h"
 
-/* ---- from TLS, or as received, to the owner ---- */
+/* ---- bytes to the owner ---- */
 
 void stream_in_stop(struct stream *s)
 {
@@ -16,7 +16,7 @@ void stream_in_stop(struct stream *s)
     turns_leave(&s->all->turns, &s->turn);
 }
 
-/* Waits for the stream's turn, unwatched by libuv. */
+/* Stops reading, and waits for the stream's turn. */
 static void reading_wait(struct stream *s, struct turn **line)
 {
     stream_in_stop(s);
@@ -52,7 +52,7 @@ static void hold(struct stream *s, struct span bytes)
     blocks_add(&s->held, s->all->pool, bytes, false);
 }
 
-/* Reads plaintext: what TLS has decrypted, or the bytes as they came. */
+/* Reads plaintext, from TLS or, on a plain stream, from the window. */
 static enum err source_read(struct stream *s, uint8_t *out, size_t cap, size_t *n)
 {
     if (s->tls != NULL)
@@ -65,7 +65,8 @@ static enum err source_read(struct stream *s, uint8_t *out, size_t cap, size_t *
     return ERR_OK;
 }
 
-/* Adds to plain[0..*have) up to a piece. ERR_OK: a whole piece, and there may be more. */
+/* Appends at most a piece to plain[0..*have). ERR_OK: a whole piece was read, and more may
+ * follow. */
 static enum err piece_read(struct stream *s, uint8_t *plain, size_t *have)
 {
     const size_t enough = *have + STREAMS_PIECE;
@@ -94,7 +95,8 @@ static size_t deliver(struct stream *s, struct span bytes)
     return used;
 }
 
-/* Keeps the bytes after the plain beginning until the stream's turn. */
+/* Keeps the first bytes of a handshake, which arrived behind plain bytes, until the stream's
+ * turn. */
 static void hello_keep(struct stream *s, struct span rest)
 {
     hold(s, rest);
@@ -104,8 +106,8 @@ static void hello_keep(struct stream *s, struct span rest)
         reading_wait(s, &s->all->turns.fresh);
 }
 
-/* Hands plain[0..*have) to the owner, and moves what it left to the front. Returns false if the
- * stream must read no more for it. */
+/* Hands plain[0..*have) to the owner, and moves the bytes that the owner left to the front. Returns
+ * false if pump must not continue. */
 static bool piece_deliver(struct stream *s, uint8_t *plain, size_t *have)
 {
     const size_t used = deliver(s, span_of(plain, *have));
@@ -123,8 +125,8 @@ static bool piece_deliver(struct stream *s, uint8_t *plain, size_t *have)
     return false;
 }
 
-/* Reads until nothing is left to read, so that nothing stays inside OpenSSL that no event would
- * report, and hands it to the owner in large pieces. */
+/* Reads all bytes that TLS or the window has, because no event would report bytes that remain
+ * inside OpenSSL, and hands them to the owner in large pieces. */
 static void pump(struct stream *s)
 {
     uint8_t *plain = s->all->plain;
@@ -167,9 +169,9 @@ static void handshake(struct stream *s)
     }
 }
 
-/* Feeds the bytes of a handshake that waited for its turn to TLS. They are in the pool's blocks,
- * and plaintext needs the buffer that is common to all streams, so they are copied: rarely more
- * than one flight. */
+/* Feeds the bytes of a handshake that waited for its turn to TLS. The bytes are in blocks of the
+ * pool, so they are copied to a buffer of their own, because plaintext needs the buffer that is
+ * common to all streams; there is rarely more than one flight. */
 static void handshake_held(struct stream *s)
 {
     uint8_t *bytes = insist_alloc(malloc(s->held.bytes));
@@ -185,8 +187,8 @@ static void handshake_held(struct stream *s)
 }
 
 /* Keeps the bytes in the worker's window until the stream's turn. libuv continues to watch the
- * socket: the peer rarely sends more before its next flight, and to stop and start would cost two
- * calls of epoll_ctl. */
+ * socket, because the peer rarely sends more before its next flight, and stop and start would cost
+ * two calls of epoll_ctl. */
 static void handshake_keep(struct stream *s, size_t n)
 {
     hold(s, span_of(s->worker->window, n));
@@ -194,7 +196,8 @@ static void handshake_keep(struct stream *s, size_t n)
         turns_wait(&s->all->turns, &s->turn, &s->all->turns.early);
 }
 
-/* Continues a handshake whose turn it is. A client speaks first, without bytes of its peer. */
+/* Continues a handshake at its turn: with the kept bytes, or, for the first flight of a client,
+ * without any. */
 static void handshake_turn(struct stream *s)
 {
     if (!blocks_empty(&s->held))
@@ -218,8 +221,8 @@ static unsigned read_size(const struct stream *s)
     return s->early ? STREAM_EARLY : s->narrow ? STREAM_NARROW : STREAM_GLANCE;
 }
 
-/* Returns how much libuv may read. 0 where a read must wait: libuv then reports UV_ENOBUFS. Bytes
- * of a handshake are kept until its turn, at most a block of them and one read more. */
+/* Returns the number of bytes that libuv may read. 0 if a read must wait: libuv then reports
+ * UV_ENOBUFS. A handshake keeps its bytes until its turn, at most a block and one more read. */
 static unsigned read_room(const struct stream *s)
 {
     if (s->in == STREAM_IN_HANDSHAKE)
@@ -244,7 +247,7 @@ static void connection_ended(struct stream *s, enum stream_end why)
         stream_due(s, STREAM_DUE_FIN);
 }
 
-/* The result of a read: n bytes in the worker's window, 0 for the end, or an error. */
+/* Processes the result of a read: n bytes in the worker's window, 0 for the end, or an error. */
 static void received(struct stream *s, ssize_t n)
 {
     if (n <= 0) {
@@ -252,7 +255,7 @@ static void received(struct stream *s, ssize_t n)
         return;
     }
     if (s->in == STREAM_IN_ENDED)
-        return; /* nothing after close_notify counts (RFC 8446 6.1) */
+        return; /* bytes after close_notify are ignored (RFC 8446 6.1) */
     struct span in = span_of(s->worker->window, (size_t)n);
     if (s->in == STREAM_IN_HELLO)
         hello(s);
@@ -334,8 +337,8 @@ static void on_step(struct turn *t)
 
 const struct turns_ops stream_in_turns = {.on_step = on_step, .on_bulk = on_bulk};
 
-/* Leaves a read, or the bytes of a handshake, to the stream's turn. Returns false where there is
- * nothing to wait for. */
+/* Postpones a read, or the bytes of a handshake, to the stream's turn. Returns false if n is a
+ * result that must be processed now. */
 static bool wait_begins(struct stream *s, ssize_t n)
 {
     const bool handshakes = s->in == STREAM_IN_HANDSHAKE;
@@ -343,7 +346,7 @@ static bool wait_begins(struct stream *s, ssize_t n)
     if (n > 0 && handshakes)
         handshake_keep(s, (size_t)n);
     else if ((n == UV_EOF || n == UV_ENOBUFS) && handshakes && !blocks_empty(&s->held))
-        uv_read_stop((uv_stream_t *)&s->tcp); /* the turn starts it again */
+        uv_read_stop((uv_stream_t *)&s->tcp); /* on_step starts it again */
     else if (n == UV_ENOBUFS)
         reading_wait(s, &s->all->turns.early);
     else
@@ -351,7 +354,8 @@ static bool wait_begins(struct stream *s, ssize_t n)
     return true;
 }
 
-/* As received, in the time of handshakes or of early streams if it is one of them. */
+/* Processes the result of a read, as received does, and counts its time if the stream is in its
+ * handshake or early. */
 static void received_and_counted(struct stream *s, ssize_t n)
 {
     const bool handshakes = s->in == STREAM_IN_HANDSHAKE;
@@ -372,13 +376,13 @@ static void on_uv_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf)
     (void)buf;
 
     if (n == 0)
-        return; /* libuv's report that there was nothing */
+        return; /* libuv's report that no bytes were there */
     if (must_wait(s) && wait_begins(s, n))
         return;
     received_and_counted(s, n == UV_EOF ? 0 : n);
     if (s->in == STREAM_IN_HELLO && !s->turn.watched && s->turn.line == NULL) {
         stream_in_stop(s);
-        stream_in_start(s); /* in its new state */
+        stream_in_start(s); /* as its new state requires */
     } else if (n == STREAM_GLANCE && reads(s) && s->in == STREAM_IN_OPEN && !s->early) {
         reading_wait(s, &s->all->turns.bulk);
     }

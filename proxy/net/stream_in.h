@@ -10,21 +10,21 @@
  * read and kept in `held`. */
 void stream_start(struct stream *s, struct tls_conn *tls);
 
-/* Starts reading, as the server of a TLS connection that does not exist yet: on_hello makes it. The
- * number of these handshakes in progress has a bound, see stream_limit_handshakes. */
+/* Starts reading, as the server of a TLS connection that does not exist yet: on_hello creates it.
+ * The number of these handshakes in progress has a bound, see stream_limit_handshakes. */
 void stream_expect(struct stream *s);
 
-/* As stream_expect, on a stream that was started plain. From inside on_read: the bytes that on_read
- * leaves are the beginning of the handshake. */
+/* Expects a TLS handshake, as stream_expect does, on a stream that was started plain. Call it from
+ * inside on_read: the bytes that on_read leaves are the beginning of the handshake. */
 void stream_secure(struct stream *s);
 
-/* early: each read waits for its turn, with the steps of handshakes, and brings at most
- * STREAM_EARLY bytes, because the peer has not shown yet that its bytes are worth the time: in
- * records of one byte, STREAM_GLANCE bytes cost some 5 ms. Stays as it was set when the stream is
- * used again. */
+/* Sets whether the stream is early. Each read of an early stream waits for its turn, with the steps
+ * of handshakes, and brings at most STREAM_EARLY bytes, because the peer has not shown yet that its
+ * bytes are worth the time: in records of one byte, STREAM_GLANCE bytes cost some 5 ms. The setting
+ * remains when the stream is used again. */
 void stream_early(struct stream *s, bool early);
 
-/* Returns whether bytes from the peer have arrived that were not read. */
+/* Returns whether bytes from the peer wait unread, in the stream or in the kernel. */
 bool stream_waits(const struct stream *s);
 
 /* Pauses reading: the stream reports no bytes that come from now on, and no end; both wait for
@@ -35,29 +35,31 @@ bool stream_paused(const struct stream *s);
 
 /* Bounds the queue when two streams feed each other: s reads at most STREAM_NARROW bytes at a time,
  * and on_full comes as soon as bytes wait for the kernel. So some 20 KiB may wait, instead of
- * STREAM_HIGH and a window. The price is more wake-ups, but no throughput while the kernel's send
- * buffer has bytes. Ends with the connection. */
+ * STREAM_HIGH and a window. This costs more wake-ups, but no throughput while the kernel's send
+ * buffer has bytes. The setting ends with the connection. */
 void stream_narrow(struct stream *s);
 
-/* Offers the bytes that the owner left once more, after the current callback. */
+/* Offers the bytes that the owner left again, after the current callback. */
 void stream_kick(struct stream *s);
 
 /* ---- for stream.c and stream_out.c ---- */
 
-/* Starts to read, in the way of the stream's state, if it may read; stops it, in any way. */
+/* stream_in_start starts reading, if the stream may read: through the epoll of turns before a
+ * handshake, through libuv otherwise. stream_in_stop stops reading, and leaves any line. */
 void stream_in_start(struct stream *s);
 void stream_in_stop(struct stream *s);
 
-/* Notes that the handshake is over, or was given up. */
+/* Removes the stream from the handshakes in progress, because its handshake is over or was
+ * abandoned. */
 void stream_in_handshake_over(struct stream *s);
 
 /* Ends the reading side for good, and calls on_end. */
 void stream_in_end(struct stream *s, enum stream_end why);
 
-/* Continues a handshake, or offers the bytes that the owner left once more. */
+/* Continues a handshake, or offers the bytes that the owner left again. */
 void stream_in_kicked(struct stream *s);
 
-/* For the turns of a worker. */
+/* The callbacks that turns makes into streams. */
 extern const struct turns_ops stream_in_turns;
 
 #endif

@@ -1,4 +1,4 @@
-/* stream_internal: what the files of the stream share: stream_in.c, stream_out.c and stream.c. */
+/* stream_internal: the declarations that stream_in.c, stream_out.c and stream.c share. */
 #ifndef SSTPGATE_NET_STREAM_INTERNAL_H
 #define SSTPGATE_NET_STREAM_INTERNAL_H
 
@@ -13,30 +13,30 @@
 #include "net/worker.h"
 
 enum {
-    STREAMS_PIECE = 32768, /* bytes of plaintext after which an owner is asked to take them */
+    STREAMS_PIECE = 32768, /* plaintext is handed to the owner in pieces of this size */
     STREAMS_PLAIN = STREAM_HELD + STREAMS_PIECE,
-    /* Bytes that one write may take along: what becomes of one window, in one system call. */
+    /* Bytes of one write: the output of a window of large packets needs one system call. */
     STREAMS_OUT = WORKER_WINDOW + 32768,
 };
 
-/* What the streams of one worker share. */
+/* The data that the streams of one worker share. */
 struct streams {
     struct worker_part part;
     struct pool *pool; /* the worker's */
     struct turns turns;
 
-    /* Both are empty between two callbacks of the loop. */
-    uint8_t *plain; /* what was just decrypted */
-    uint8_t *out;   /* records on their way to out_owner */
+    /* plain and out are empty between two callbacks of the loop. */
+    uint8_t *plain; /* bytes that were just decrypted */
+    uint8_t *out;   /* collected bytes that out_owner sends */
     size_t out_len;
     struct stream *out_owner;
 
-    struct stream *due; /* streams with something to settle */
+    struct stream *due; /* streams whose due != 0 */
     struct warm warm;
     struct mute mute;
 };
 
-/* What is left to do when the callback is over. */
+/* The flags of stream.due: the work of stream_settle after the callback. */
 enum { STREAM_DUE_KICK = 1, STREAM_DUE_FAIL = 2, STREAM_DUE_FIN = 4, STREAM_DUE_FULL = 8 };
 
 static inline struct stream *stream_of_handle(const void *handle)
@@ -63,8 +63,9 @@ static inline void stream_due(struct stream *s, unsigned what)
     s->due |= what;
 }
 
-/* Notes that the stream's TLS has just read or written. Not to be called from inside a function of
- * any stream's TLS. */
+/* Puts the stream's tls_conn into the warm ring, because it has just read or written. Must not be
+ * called from inside a function of any tls_conn, because the ring may free another one's
+ * buffers. */
 static inline void stream_keep_warm(struct stream *s)
 {
     if (s->tls != NULL && !warm_has(&s->all->warm, s->tls, s->warm_slot) && stream_live(s))

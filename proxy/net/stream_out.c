@@ -31,7 +31,8 @@ static void on_uv_shutdown(uv_shutdown_t *req, int status)
     worker_settle(s->worker);
 }
 
-/* Reads until the peer's FIN, even after close_notify has ended the input: all bytes are sent. */
+/* Reads until the peer's FIN, even after close_notify has ended the input; then calls on_sent,
+ * because all bytes were sent before. */
 static void fin_await(struct stream *s)
 {
     if (!s->fin_came)
@@ -45,7 +46,7 @@ static void fin_await(struct stream *s)
 void stream_out_fin(struct stream *s)
 {
     if (!outq_empty(&s->queue))
-        return; /* on_uv_write comes here again */
+        return; /* on_uv_write calls this function again */
     if (s->fin_is_theirs)
         fin_await(s);
     else if (uv_shutdown(&s->req.shutdown, (uv_stream_t *)&s->tcp, on_uv_shutdown) != 0)
@@ -75,7 +76,8 @@ size_t stream_queued(const struct stream *s)
     return outq_bytes(&s->queue);
 }
 
-/* Writes with one system call, unless bytes wait already. Returns what the kernel did not take. */
+/* Writes with one system call, unless bytes wait already. Returns the bytes that the kernel has not
+ * taken. */
 static struct span write_now(struct stream *s, struct span bytes)
 {
     if (!outq_empty(&s->queue))
@@ -101,7 +103,6 @@ static void write_later(struct stream *s, struct span bytes)
         stream_due(s, STREAM_DUE_FULL);
 }
 
-/* Sends what was collected for the stream whose records are in the buffer. */
 void stream_out_flush(struct streams *all)
 {
     struct stream *s = all->out_owner;
@@ -121,8 +122,8 @@ void stream_sink(void *arg, struct span bytes)
     struct stream *s = arg;
     struct streams *all = s->all;
 
-    /* Behind our close_notify the peer hears nothing (RFC 8446 6.1): a KeyUpdate that wants an
-     * answer gets none, and bytes of its sender continue to come. */
+    /* No record may follow the close_notify of this end (RFC 8446 6.1): a KeyUpdate that requests
+     * an answer gets none, and bytes of its sender are still received. */
     if (!stream_live(s) || s->out != STREAM_OUT_OPEN)
         return;
     while (bytes.n > 0) {

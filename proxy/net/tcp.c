@@ -17,13 +17,13 @@ int tcp_fd(const uv_tcp_t *tcp)
 
 void tcp_set_options(uv_tcp_t *tcp)
 {
-    /* TCP_USER_TIMEOUT ends a connection whose peer takes nothing of what is queued, even with a
-     * window of zero: while the other side is paused because of it, nothing else would notice that
-     * either has gone. */
+    /* TCP_USER_TIMEOUT ends a connection whose peer takes none of the queued bytes, even with a
+     * window of zero. The other side is paused meanwhile, so no other timeout would detect that
+     * either peer has gone. */
     const unsigned patience = USER_TIMEOUT_MS;
 
-    /* A peer waits for every packet (PROTOCOL.md 7.1). A peer that has gone silently must be
-     * noticed some day even where there is no idle timeout. */
+    /* A peer waits for every packet (PROTOCOL.md 7.1). Keepalive detects a peer that has gone
+     * silently even where no idle timeout is set. */
     (void)uv_tcp_nodelay(tcp, 1);
     (void)uv_tcp_keepalive(tcp, 1, KEEPALIVE_S);
     (void)setsockopt(tcp_fd(tcp), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);

@@ -1,5 +1,5 @@
-/* tcp: what a stream wants of a TCP socket, and libuv does not offer. Each function knows one quirk
- * of the kernel or of libuv. */
+/* tcp: operations on a TCP socket that a stream needs and libuv does not offer. Each function
+ * handles one quirk of the kernel or of libuv. */
 #ifndef SSTPGATE_NET_TCP_H
 #define SSTPGATE_NET_TCP_H
 
@@ -13,8 +13,8 @@
 /* Returns the descriptor; -1: the handle has none yet. */
 int tcp_fd(const uv_tcp_t *tcp);
 
-/* Sets the options of every connection. Errors are ignored: a socket that is dead already refuses
- * them, and its reads report that. */
+/* Sets the options of every connection. Errors are ignored, because only the socket of a dead
+ * connection refuses an option, and its next read reports the end. */
 void tcp_set_options(uv_tcp_t *tcp);
 
 /* Writes the address of this end, or of the other end. Returns 0 or a libuv error. */
@@ -27,13 +27,13 @@ ssize_t tcp_read(const uv_tcp_t *tcp, void *out, size_t cap);
 /* Returns whether bytes have arrived that were not read. */
 bool tcp_has_bytes(const uv_tcp_t *tcp);
 
-/* Returns whether the end that libuv has reported was a reset. libuv 1.44 takes a hang-up after a
- * short read for the end of the file, and does not ask the socket. A connection that was reset
- * reports it once, to the next read. */
+/* Returns whether the end that libuv has reported was a reset. libuv 1.44 reports a hang-up after a
+ * short read as the end of the file, without another read. A connection that was reset reports it
+ * once, to the next read. */
 bool tcp_was_reset(const uv_tcp_t *tcp);
 
-/* Prepares the socket so that closing it with a reset sends nothing (TCP_REPAIR); without
- * CAP_NET_ADMIN, a reset with a hop limit of 1, which reaches neighbours only. */
+/* Prepares the socket so that a close with a reset sends no packet (TCP_REPAIR); without
+ * CAP_NET_ADMIN the close sends a reset with a hop limit of 1, which reaches neighbours only. */
 void tcp_end_silently(const uv_tcp_t *tcp);
 
 #endif

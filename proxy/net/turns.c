@@ -111,7 +111,7 @@ static void hellos_poll(struct turns *all, bool on)
 static void room_made(struct turns *all)
 {
     hellos_poll(all, true);
-    all->hello_ready = true; /* nothing was reported while hellos was not watched */
+    all->hello_ready = true; /* libuv reported nothing while it did not watch hellos */
     if (all->fresh != NULL)
         worker_turn(all->worker);
 }
@@ -142,7 +142,7 @@ bool turns_hellos_wait(const struct turns *all)
 
 /* ---- turns ---- */
 
-/* Returns a stream whose handshake may begin. Those behind a proxy, whose first bytes are read
+/* Returns a stream whose handshake may begin. Streams behind a proxy, whose first bytes were read
  * already, and the others alternate, so that neither kind delays the other. */
 static struct turn *fresh_first(struct turns *all)
 {

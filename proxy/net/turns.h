@@ -13,27 +13,27 @@
 struct worker;
 
 enum {
-    TURNS_READS = 64,     /* reads of early streams in one round, */
-    TURNS_READ_US = 1000, /* and no further one when they took so long */
+    TURNS_READS = 64,     /* limit of the reads of early streams in one round */
+    TURNS_READ_US = 1000, /* limit of their time: later reads wait for the next round */
     /* Time for steps of handshakes in one round. A packet may have to wait for the longest step
      * anyway (1 ms with RSA-2048), so shorter steps share that time: one step for each round would
      * cost a tenth of the calls per second, in system calls. */
     TURNS_STEP_US = 1000,
 };
 
-/* One stream's place; embedded in it. All zeros: it waits for nothing. */
+/* The place of one stream, and a member of it. All zeros: the stream does not wait. */
 struct turn {
     struct turn **line; /* the list of struct turns where it waits; NULL: none */
     struct turn *prev, *next;
     int fd;
-    bool watched; /* in turns->hellos, as fd: bytes from the peer make its turn due */
+    bool watched; /* turns->hellos watches fd: bytes from the peer make the turn due */
 };
 
 struct turns_ops {
-    /* The turn of a stream: a step of its handshake, or one read and what follows from it. It is in
-     * no line and not watched. */
+    /* Makes a step of a stream's handshake, or one read with its consequences. t is in no line and
+     * not watched. */
     void (*on_step)(struct turn *t);
-    /* The turn of a stream in `bulk`: reads a whole window. The first of the line; it stays until
+    /* Reads a whole window of the first stream in `bulk`. t remains in the line until
      * turns_leave. */
     void (*on_bulk)(struct turn *t);
 };
@@ -41,34 +41,34 @@ struct turns_ops {
 struct turns {
     struct worker *worker;
     const struct turns_ops *ops;
-    struct turn *bulk;       /* streams that filled what they were given to read, a ring */
+    struct turn *bulk;       /* streams whose last read has filled its buffer, a ring */
     struct turn *early;      /* streams whose next step of a handshake, or read, waits */
     struct turn *fresh;      /* streams with the first bytes of a handshake, already read */
     int hellos;              /* epoll of the streams whose handshake has not begun */
     uv_poll_t hellos_ready;  /* of hellos */
-    bool hello_ready;        /* hellos was reported, or not watched, and not found empty since */
+    bool hello_ready;        /* hellos may have a stream; false: epoll_wait has found none */
     bool fresh_next;         /* the last step was that of an early stream */
     bool hello_next;         /* the last handshake that began was that of a stream in fresh */
     uint64_t step_ns;        /* time of the steps of handshakes in this round */
-    uint64_t step_budget_ns; /* steps wait for the next round when they took so long */
+    uint64_t step_budget_ns; /* limit of step_ns: later steps wait for the next round */
     uint64_t read_ns;        /* time of the reads of early streams in this round */
-    uint64_t read_budget_ns; /* as step_budget_ns */
-    unsigned reads;          /* of early streams in this round */
+    uint64_t read_budget_ns; /* limit of read_ns */
+    unsigned reads;          /* number of reads of early streams in this round */
     uint64_t stepped_at; /* ns of this thread's CPU time, end of the last round's step; 0: none */
     unsigned handshakes, handshakes_max; /* in progress with clients; bound */
 };
 
 void turns_init(struct turns *all, struct worker *w, const struct turns_ops *ops);
-void turns_stop(struct turns *all); /* for worker_stop: closes the handle */
-void turns_fini(struct turns *all); /* after the loop has ended; nothing waits */
+void turns_stop(struct turns *all); /* closes the handle, for worker_stop */
+void turns_fini(struct turns *all); /* closes hellos; the loop has ended, and no stream waits */
 
-/* The lines. libuv must not watch a stream that waits in `early`, `bulk` or `fresh` for a read,
- * because it would report in each round what must wait. */
+/* Puts a stream at the end of a line. libuv must not watch a stream that waits in `early`, `bulk`
+ * or `fresh` for a read, because libuv would report in each round a read that must wait. */
 void turns_wait(struct turns *all, struct turn *t, struct turn **line);
 
-/* Reports bytes of a stream whose handshake has not begun. libuv does not watch these streams,
- * because it would call back for each ready stream, thousands in one round of the loop; a turn
- * takes the first ready stream out of this epoll. Returns 0, or -1 with errno. */
+/* Watches for the first bytes of a stream whose handshake has not begun. libuv does not watch these
+ * streams, because it would call back for each ready stream, thousands in one round of the loop; a
+ * turn takes the first ready stream out of this epoll. Returns 0, or -1 with errno. */
 int turns_watch(struct turns *all, struct turn *t, int fd);
 
 /* Ends waiting and watching; a no-op for a stream that does neither. */
@@ -81,8 +81,8 @@ bool turns_step_waits(const struct turns *all);
 bool turns_read_waits(const struct turns *all);
 
 /* Counts a step, or a read of an early stream, that was made outside of a turn. begun: uv_hrtime()
- * before it. Reads are timed too, because of TLS records of one byte a read takes ten times as long
- * as a read of a call that is set up. */
+ * before it. Reads are timed, too, because a read of TLS records of one byte takes ten times as
+ * long as a read of an ordinary call in its setup. */
 void turns_count_step(struct turns *all, uint64_t begun);
 void turns_count_read(struct turns *all, uint64_t begun);
 
@@ -97,10 +97,10 @@ void turns_limit_handshakes(struct turns *all, unsigned most);
 /* Returns whether streams wait because handshakes_max handshakes are in progress. */
 bool turns_hellos_wait(const struct turns *all);
 
-/* For the turn of the worker: makes the turns. Returns whether another turn is due. */
+/* Makes the turns that are due, in the worker's turn. Returns whether another turn is due. */
 bool turns_take(struct turns *all);
 
-/* For the end of a round: resets its counts. Returns whether there was anything to reset. */
+/* Resets the counts at the end of a round. Returns whether there was anything to reset. */
 bool turns_round_over(struct turns *all);
 
 #endif

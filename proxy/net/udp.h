@@ -20,7 +20,7 @@ enum { UDP_MAX = 8192 }; /* bytes of a datagram; of a longer one only the beginn
 struct udp_path {
     struct addr peer;
     struct addr local;  /* without port; family 0: unknown, the kernel chooses */
-    unsigned interface; /* on which it arrived, for IPv6 */
+    unsigned interface; /* index of the interface where it arrived, for IPv6 */
 };
 
 /* Returns a bound socket; -1: errno has the cause. want may have port 0: the kernel chooses one.
@@ -37,8 +37,9 @@ struct udp {
     void *owner;
 };
 
-/* Receives on fd; takes ownership. on_datagram must not call udp_close. From the worker's thread or
- * before it runs. Returns a libuv error; then fd is closed and u unused. */
+/* Starts to receive on fd; takes ownership of it. on_datagram must not call udp_close. Call it from
+ * the worker's thread or before the worker runs. Returns 0 or a libuv error; after an error fd is
+ * closed and u is not open. */
 int udp_open(struct udp *u, struct worker *w, int fd,
              void (*on_datagram)(struct udp *u, struct span bytes, const struct udp_path *path),
              void *owner) MUST_CHECK;
@@ -46,8 +47,8 @@ int udp_open(struct udp *u, struct worker *w, int fd,
 /* Sends a datagram. Returns false if it did not leave this machine; errno has the cause. */
 bool udp_send(struct udp *u, struct span bytes, const struct udp_path *path);
 
-/* Closes u, which must stay until on_closed (may be NULL) was called; on_closed is never called
- * from inside this function. */
+/* Closes u, which must remain valid until on_closed (may be NULL) was called; on_closed is never
+ * called from inside this function. */
 void udp_close(struct udp *u, void (*on_closed)(struct udp *u));
 
 #endif

@@ -1,6 +1,7 @@
 /* warm: the TLS connections that may keep the buffers of their records, some 17 or 33 kB each. A
- * connection that has just read or written may do so again, so it keeps what OpenSSL has allocated
- * for that, until WARM_MAX others have come or a second is over. All others keep none. */
+ * connection that has just read or written may do so again, so it keeps the buffers that OpenSSL
+ * has allocated, until WARM_MAX other connections were added or a second is over. All other
+ * connections keep none. */
 #ifndef SSTPGATE_NET_WARM_H
 #define SSTPGATE_NET_WARM_H
 
@@ -17,19 +18,20 @@ struct warm {
     size_t next;
 };
 
-/* slot: where warm_add has put the connection, or any value below WARM_MAX. */
+/* Returns whether c is in its slot. slot: the result of warm_add, or any value below WARM_MAX. */
 static inline bool warm_has(const struct warm *ring, const struct tls_conn *c, size_t slot)
 {
     return ring->conn[slot] == c;
 }
 
-/* Adds a connection that is not in it. Returns its slot. Not from inside a call into TLS. */
+/* Adds a connection that is not in the ring. Returns its slot. Must not be called from inside a
+ * function of tls_conn. */
 size_t warm_add(struct warm *ring, struct tls_conn *c);
 
 /* Removes a connection that is about to be freed; a no-op if it is not in its slot. */
 void warm_remove(struct warm *ring, const struct tls_conn *c, size_t slot);
 
-/* Releases the buffers of all. Once a second. */
+/* Empties the ring, and releases the buffers of its connections. Called once a second. */
 void warm_cool(struct warm *ring);
 
 #endif

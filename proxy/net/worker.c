@@ -86,7 +86,7 @@ void worker_turn(struct worker *w)
         INSIST_UV(uv_idle_start(&w->turns, on_turn));
 }
 
-/* Ends a round: the loop has looked at all handles. */
+/* Ends a round, after the loop has served all handles. */
 static void on_round(uv_check_t *round)
 {
     struct worker *w = round->data;

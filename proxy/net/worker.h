@@ -1,6 +1,5 @@
-/* worker: one thread, one loop, and what its parts (streams, listeners, look-ups) need at certain
- * moments of the loop. Nothing of a worker may be touched from another thread, except through
- * worker_post and worker_call. */
+/* worker: one thread with one loop, which calls its parts (streams, listeners, look-ups) at certain
+ * moments of the loop. Another thread may use a worker through worker_post and worker_call only. */
 #ifndef SSTPGATE_NET_WORKER_H
 #define SSTPGATE_NET_WORKER_H
 
@@ -17,24 +16,24 @@ struct worker_letter;
 enum {
     WORKER_WINDOW = 262144, /* bytes that one read may bring */
     WORKER_SWEEP_MS = 1000,
-    WORKER_AGAIN_MS = 1, /* pause before a sweep that worker_sweep_again has asked for */
+    WORKER_AGAIN_MS = 1, /* pause before a sweep that worker_sweep_again has requested */
 };
 
-/* A part of a worker: what a module of this room keeps for all of its objects that belong to the
- * worker. It is the first member of the module's own struct. */
+/* A part of a worker: the data that a module of this room keeps for all its objects of one worker.
+ * It is the first member of the module's own struct. */
 struct worker_part {
     const struct worker_part_ops *ops;
     struct worker *worker;
     struct worker_part *next;
 };
 
-/* When the worker calls its parts. NULL: not at all. */
+/* The functions of a part that the worker calls. NULL: no call. */
 struct worker_part_ops {
     size_t size; /* of the module's own struct */
     void (*init)(struct worker_part *p);
     void (*settle)(struct worker_part *p); /* in worker_settle */
-    bool (*turn)(struct worker_part *p);   /* see worker_turn; true: another one */
-    bool (*round)(struct worker_part *p);  /* see worker_count; true: there was any */
+    bool (*turn)(struct worker_part *p);   /* see worker_turn; true: another is due */
+    bool (*round)(struct worker_part *p);  /* see worker_count; true: it was counted */
     void (*sweep)(struct worker_part *p, uint64_t now_ms); /* once a second */
     void (*stop)(struct worker_part *p);                   /* in worker_stop */
     void (*fini)(struct worker_part *p); /* in worker_fini, before the loop is closed */
@@ -46,7 +45,7 @@ struct worker {
     uv_thread_t thread; /* set by worker_run: the thread that the worker belongs to */
     bool running;
 
-    uint8_t *window; /* what was just received; empty between two callbacks of the loop */
+    uint8_t *window; /* bytes that were just received; empty between two callbacks of the loop */
     struct pool pool;
     struct worker_part *parts;
 
@@ -63,6 +62,7 @@ struct worker {
     struct worker_letter *first, **last;
 };
 
+/* Initializes a worker. on_sweep is called once a second, in the worker's thread. */
 void worker_init(struct worker *w, unsigned index, void (*on_sweep)(void *, uint64_t), void *arg);
 
 /* Runs the loop in the calling thread until worker_stop was called and every handle is closed. */
@@ -72,19 +72,19 @@ void worker_run(struct worker *w);
  * From the worker's thread. */
 void worker_stop(struct worker *w);
 
-/* Frees what the worker holds; call it after worker_run has returned. */
+/* Frees the worker's resources; call it after worker_run has returned. */
 void worker_fini(struct worker *w);
 
-/* Has fn(arg) called in the worker's thread, soon, in the order posted. Any thread, until
- * worker_fini; after worker_stop, fn may not be called any more. */
+/* Queues a call of fn(arg) in the worker's thread; the calls are made in the order of worker_post.
+ * Any thread, until worker_fini. After worker_stop the worker may end without the call. */
 void worker_post(struct worker *w, void (*fn)(void *arg), void *arg);
 
-/* Has a worker call fn(arg), and waits until it has returned. From another thread; the worker
- * runs, or will run without waiting for the caller. */
+/* Calls fn(arg) in the worker's thread, and waits until it has returned. Call it from another
+ * thread; the worker runs, or will run without waiting for the caller. */
 void worker_call(struct worker *w, void (*fn)(void *arg), void *arg);
 
-/* The same in two steps, so that several workers can do it at the same time. The struct must stay
- * until worker_call_wait has returned; one wait for each start. */
+/* Makes the call of worker_call in two steps, so that several workers can make it at the same time.
+ * The struct must remain valid until worker_call_wait has returned; each start needs one wait. */
 struct worker_call {
     void (*fn)(void *arg);
     void *arg;
@@ -93,8 +93,8 @@ struct worker_call {
 void worker_call_start(struct worker_call *c, struct worker *w, void (*fn)(void *arg), void *arg);
 void worker_call_wait(struct worker_call *c);
 
-/* Calls on_sweep again in WORKER_AGAIN_MS. For on_sweep itself, if it has more work than may delay
- * the streams. */
+/* Requests another on_sweep in WORKER_AGAIN_MS. on_sweep calls it if all its work at once would
+ * delay the streams. */
 void worker_sweep_again(struct worker *w);
 
 /* Returns true in the worker's thread, and in any thread before it runs. */
@@ -103,8 +103,8 @@ bool worker_is_here(const struct worker *w);
 /* Returns the milliseconds of a monotonic clock, as of the start of this callback. */
 uint64_t worker_now(const struct worker *w);
 
-/* Does the work that a callback has left, when no function is on the stack that the work could
- * surprise. It is the last line of every callback that libuv makes into this program. */
+/* Does the work that a callback has postponed. Every callback of libuv calls it as its last line,
+ * because no function is then on the stack that could use an object which the work frees. */
 void worker_settle(struct worker *w);
 
 /* ---- for the modules of this room ---- */
@@ -113,14 +113,15 @@ void worker_settle(struct worker *w);
  * worker without streams has none of their buffers. */
 struct worker_part *worker_part(struct worker *w, const struct worker_part_ops *ops);
 
-/* Returns the part if it exists; NULL: it does not. */
+/* Returns the worker's part of this kind; NULL: it does not exist. */
 struct worker_part *worker_part_find(const struct worker *w, const struct worker_part_ops *ops);
 
 /* Requests a turn of the parts in the next round of the loop, after all handles that have something
  * to read were served. */
 void worker_turn(struct worker *w);
 
-/* Requests the end of this round: a part has counted something that it resets then. */
+/* Requests a call of `round` at the end of this round, because a part has counted something and
+ * resets the count then. */
 void worker_count(struct worker *w);
 
 #endif
