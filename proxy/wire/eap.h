@@ -1,6 +1,6 @@
-/* eap: one EAP packet (RFC 3748 4), as far as the gate needs it to match logins in PPP and in
- * RADIUS. A VPN server passes EAP between the two unchanged, except for identifiers
- * (PROTOCOL.md 5.8). */
+/* eap: one EAP packet (RFC 3748 4): the fields by which the gate matches a login in PPP with the
+ * same login in RADIUS. A VPN server passes EAP packets between the two unchanged, except for
+ * identifiers (PROTOCOL.md 5.8). */
 #ifndef SSTPGATE_WIRE_EAP_H
 #define SSTPGATE_WIRE_EAP_H
 

@@ -4,8 +4,8 @@
 
 enum { HOST_FIELD_MAX = HTTP_HOST_MAX + (int)sizeof("[]:65535") - 1 };
 
-/* A head being written. `full` becomes true for good when something does not fit, so that one check
- * at the end is enough. */
+/* A head that is being written. `full` becomes, and remains, true when an argument does not fit, so
+ * that one check at the end is enough. */
 struct http_head {
     uint8_t *p;
     size_t n;
@@ -59,7 +59,8 @@ static bool is_correlation_char(uint8_t c)
     return ascii_is_letter(c) || ascii_is_digit(c) || c == '{' || c == '}' || c == '-';
 }
 
-/* Clients write anything there (PROTOCOL.md 1.2), and servers write it to their logs. */
+/* Returns whether a correlation is safe to send, because clients send any text in this field
+ * (PROTOCOL.md 1.2), and servers write it to their logs. */
 static bool correlation_ok(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)

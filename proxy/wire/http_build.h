@@ -13,11 +13,11 @@ enum {
 };
 
 /* Builds the SSTP request, with its fields in the order of [MS-SSTP] 4.1.
- * host: the value of the Host field (IPv6 in brackets, with a port if wanted): visible ASCII, at
- * most HTTP_HOST_MAX octets and "[]:65535"; 0 is returned for any other.
- * tenant: added to the query as it is if http_tenant_is_plain(), else left out.
- * correlation: added if it has at most HTTP_CORRELATION_MAX octets of [0-9A-Za-z{}-], else left
- * out. */
+ * host: the value of the Host field (IPv6 in brackets; a port is optional): visible ASCII, at most
+ * HTTP_HOST_MAX octets and "[]:65535"; for any other host the result is 0.
+ * tenant: added to the query as it is if http_tenant_is_plain(), else omitted.
+ * correlation: added if it has at most HTTP_CORRELATION_MAX octets of [0-9A-Za-z{}-], else
+ * omitted. */
 size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span tenant,
                           struct span correlation);
 
@@ -30,7 +30,7 @@ size_t http_build_head(uint8_t out[HTTP_BUILD_MAX], struct span host);
 size_t http_build_accept(uint8_t out[HTTP_BUILD_MAX], struct span date);
 
 /* Builds a refusal (status 400 to 599) with Connection: close and a small text as its body, which
- * is left out for a HEAD request. date: as above. */
+ * is omitted for a HEAD request. date: as above. */
 size_t http_build_refusal(uint8_t out[HTTP_BUILD_MAX], unsigned status, bool is_head,
                           struct span date);
 

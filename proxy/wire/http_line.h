@@ -1,4 +1,4 @@
-/* http_line: what the heads of requests and of responses have in common (RFC 9112 2). For the
+/* http_line: the rules that the heads of requests and of responses share (RFC 9112 2), for the
  * parsers of this room. Pure and inline. */
 #ifndef SSTPGATE_WIRE_HTTP_LINE_H
 #define SSTPGATE_WIRE_HTTP_LINE_H
@@ -14,8 +14,8 @@ struct http_version {
     uint8_t major, minor;
 };
 
-/* Takes "HTTP/1.1" off the front of *text (RFC 9112 2.3: one digit each, case counts). ERR_MORE:
- * text is a beginning of it. ERR_SYNTAX: anything else. */
+/* Takes a version such as "HTTP/1.1" off the front of *text (RFC 9112 2.3: one digit each,
+ * case-sensitive). ERR_MORE: text is a beginning of it. ERR_SYNTAX: any other text. */
 static inline enum err http_take_version(struct span *text, struct http_version *out)
 {
     static const char pattern[] = "HTTP/#.#";
@@ -33,8 +33,9 @@ static inline enum err http_take_version(struct span *text, struct http_version 
     return ERR_OK;
 }
 
-/* Returns the result for a line from two results. taken: of taking the line off the input;
- * ERR_MORE: its end has not arrived. text: of parsing as much of the line as has arrived.
+/* Returns the result for a line, made of two results. taken: the result of taking the line off the
+ * input; ERR_MORE: its end has not arrived. text: the result of parsing the part of the line that
+ * has arrived.
  *
  * This makes the result for a head independent of where the input was cut. Lines are judged in
  * order, and inside a line an octet that is not allowed there (always ERR_SYNTAX) comes before any

@@ -4,8 +4,8 @@
 #include "wire/http_uri.h"
 
 enum {
-    /* The longest registered method, UPDATEREDIRECTREF, has 17 letters, SSTP's has 16. The limit
-     * refuses noise long before HTTP_HEAD_MAX. */
+    /* The longest registered method, UPDATEREDIRECTREF, has 17 letters, SSTP's has 16. With this
+     * limit the parser refuses random octets long before HTTP_HEAD_MAX. */
     METHOD_MAX = 32,
     PORT_MAX = 65535,
 };
@@ -20,13 +20,13 @@ static bool is_alnum(uint8_t c)
     return ascii_is_letter(c) || ascii_is_digit(c);
 }
 
-/* Characters of a token (RFC 9110 5.6.2). */
+/* Returns whether c is a character of a token (RFC 9110 5.6.2). */
 static bool is_tchar(uint8_t c)
 {
     return is_alnum(c) || is_one_of(c, "!#$%&'*+-.^_`|~");
 }
 
-/* Octets that a line may have: no control character but the tab (RFC 9110 5.5). */
+/* Returns whether a line may have the octet c: no control character but the tab (RFC 9110 5.5). */
 static bool is_text(uint8_t c)
 {
     return ascii_is_blank(c) || ascii_is_visible(c) || c >= 0x80;
@@ -58,7 +58,7 @@ struct http_request_line {
     struct http_version version;
 };
 
-/* RFC 9112 3: method SP request-target SP HTTP-version, one space each. */
+/* Parses method SP request-target SP HTTP-version, with one space each (RFC 9112 3). */
 static enum err parse_request_line(struct span line, struct http_request_line *out)
 {
     size_t n = 0;
@@ -88,8 +88,8 @@ static enum err parse_request_line(struct span line, struct http_request_line *o
     return e;
 }
 
-/* RFC 9112 5: field-name ":" OWS field-value OWS. No blank is allowed before the name (that would
- * be an obs-fold, 5.2) or between the name and the colon (5.1). */
+/* Parses field-name ":" OWS field-value OWS (RFC 9112 5). No blank is allowed before the name (that
+ * would be an obs-fold, 5.2) or between the name and the colon (5.1). */
 static enum err parse_field(struct span line, struct span *name, struct span *value)
 {
     size_t n = 0;
@@ -109,7 +109,7 @@ static enum err parse_field(struct span line, struct span *name, struct span *va
     return ERR_OK;
 }
 
-/* Content-Length is 1*DIGIT (RFC 9110 8.6): no sign, no list. */
+/* Parses the value of Content-Length, 1*DIGIT (RFC 9110 8.6): no sign, no list. */
 static enum err parse_length(struct span text, uint64_t *out)
 {
     uint64_t number = 0;
@@ -152,7 +152,7 @@ static size_t name_len(struct span s)
     }
 }
 
-/* uri-host [ ":" port ] (RFC 9110 7.2). An empty host belongs to URIs without
+/* Parses uri-host [ ":" port ] (RFC 9110 7.2). An empty host belongs to URIs without
  * authority, which an SSTP client does not send. */
 static enum err parse_host(struct span field, struct span *host)
 {
@@ -181,7 +181,7 @@ static enum err parse_host(struct span field, struct span *host)
     return port <= PORT_MAX ? ERR_OK : ERR_SYNTAX;
 }
 
-/* What is known from the fields parsed so far. */
+/* The fields that were parsed so far: whether each is present, and the length. */
 struct http_fields {
     bool host;
     bool length;
@@ -231,7 +231,7 @@ static enum err judge_sstp(const struct http_fields *f, unsigned minor)
     return ERR_OK;
 }
 
-/* Parses the request line, and whether its method, URI and tenant are SSTP's. */
+/* Parses the request line, and finds out whether its method, URI and tenant are SSTP's. */
 static enum err parse_start(struct span *rest, struct http_request *out, unsigned *minor,
                             bool *sstp)
 {
@@ -291,7 +291,8 @@ static enum err parse_request(struct span in, struct http_request *out)
     return judge_request(&fields, minor);
 }
 
-/* line: the request line behind the method and its space. */
+/* Returns whether the target is SSTP's path or the beginning of it. line: the request line behind
+ * the method and its space. */
 static bool rest_may_be_sstp(struct span line)
 {
     struct span rest;

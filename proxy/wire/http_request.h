@@ -10,8 +10,8 @@
 struct http_request {
     size_t len; /* octets of the head */
     bool sstp;  /* method, URI, version and Content-Length are those of SSTP */
-    /* Why a request with SSTP's method and URI is not sstp: ERR_VERSION (not HTTP/1.1), ERR_LENGTH
-     * (Content-Length is missing or has another value). ERR_OK otherwise. */
+    /* The reason why a request with SSTP's method and URI is not sstp: ERR_VERSION (not HTTP/1.1),
+     * ERR_LENGTH (Content-Length is missing or has another value). ERR_OK otherwise. */
     enum err flaw;
     bool is_head; /* the method is HEAD: a response has no body */
     struct span method;

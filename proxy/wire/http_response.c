@@ -19,7 +19,8 @@ struct http_status_line {
     unsigned status;
 };
 
-/* RFC 9112 4; the reason, and the space before it, may be missing (PROTOCOL.md 2.1). */
+/* Parses a status line (RFC 9112 4); the reason, and the space before it, may be missing
+ * (PROTOCOL.md 2.1). */
 static enum err parse_status_line(struct span line, struct http_status_line *out)
 {
     enum err e = http_take_version(&line, &out->version);

@@ -59,7 +59,7 @@ enum err http_path_match(struct span path)
 
 /* ---- tenant ---- */
 
-/* tenantid is the one variable that SSTP knows ([MS-SSTP] 3.2.4.1). */
+/* tenantid is the only variable that SSTP defines ([MS-SSTP] 3.2.4.1). */
 struct span http_tenant_find(struct span query)
 {
     while (query.n > 0) {

@@ -22,8 +22,9 @@ struct span http_split(struct span s, char mark, struct span *after);
 /* Returns the octet that the escape at s.p[i] encodes; -1: s has no whole escape there. */
 int http_escaped(struct span s, size_t i);
 
-/* Writes s without its escapes (%41 is A), at most s.n octets, to out; a broken escape stays as it
- * is. Returns the octets written. For values of the query, which are compared by their meaning. */
+/* Writes s without its escapes (%41 is A), at most s.n octets, to out; a broken escape remains as
+ * it is. Returns the number of octets written. For values of the query, because rules compare their
+ * decoded form. */
 size_t http_unescape(struct span s, uint8_t *out);
 
 /* Compares path, which has no query, with HTTP_SSTP_PATH. Any octet but the first slash may be

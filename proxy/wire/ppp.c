@@ -80,10 +80,11 @@ static struct span bare_name(struct span name)
     return span_sub(name, 0, find_last(name, '@'));
 }
 
-/* Decides on a name: a client sends one name for each question, and one user in each login, because
- * some servers that ask again before they have refused a login keep the first name for the session
- * and check the second (PROTOCOL.md 5.4). The Identity of EAP and the name in the method may differ
- * in domain and realm. A frame with another name is dropped. */
+/* Decides on a name. A client must send the same name in all answers to a question, and the same
+ * user in all names of a login, because some servers that ask again before they have refused a
+ * login keep the first name for the session and check the second (PROTOCOL.md 5.4). The Identity of
+ * EAP and the name in the method may differ in domain and realm. A frame with another name is
+ * dropped. */
 static enum ppp_verdict judge_name(const struct ppp_observer *o, struct span name)
 {
     const struct span known = span_of(o->user, o->user_len);
@@ -103,7 +104,8 @@ static void take_name(struct ppp_observer *o, struct span name)
     o->user_named = o->login_named = true;
 }
 
-/* Forgets the names of a login that the server has refused: the next one may have another name. */
+/* Forgets the names of a login that the server has refused, because the next login may have another
+ * name. */
 static void forget_login(struct ppp_observer *o)
 {
     o->user_named = o->login_named = o->proof_given = false;
@@ -126,8 +128,8 @@ static bool is_repeated(const struct ppp_observer *o, const struct ppp_frame *f)
     return o->answer_given && f->info.n > 0 && span_eq(f->info, span_of(o->answer, o->answer_len));
 }
 
-/* Keeps the client's answer. proof: part of f->info. An answer that is too long to be kept has no
- * proof and cannot be repeated. */
+/* Keeps the client's answer. proof: a part of f->info. An answer that is too long to be kept has no
+ * proof, and a repetition of it is dropped. */
 static void take_answer(struct ppp_observer *o, const struct ppp_frame *f, struct span proof)
 {
     forget_answer(o);
@@ -170,8 +172,8 @@ static enum ppp_method agreed_method(uint16_t protocol, uint8_t algorithm)
     return PPP_METHOD_NONE;
 }
 
-/* Applies the server's latest Configure-Request: the client has acknowledged it, or the server has
- * gone on after LCP. */
+/* Applies the server's latest Configure-Request, because the client has acknowledged it, or the
+ * server has continued after LCP. */
 static void settle_lcp(struct ppp_observer *o)
 {
     if (!o->lcp_pending)
@@ -182,11 +184,12 @@ static void settle_lcp(struct ppp_observer *o)
     o->asked = o->lcp_method == PPP_METHOD_PAP ? PPP_PAP : 0;
 }
 
-/* Takes a Configure-Request of the server. After an authentication it starts the link over. If the
- * client begins that, the server sends a request as well (RFC 1661 4.1), and the client's request
- * alone must not make the observer forget. Nor may the request of a server that goes on with its
- * login all the same: SoftEther sends one whenever the client likes (PROTOCOL.md 5.2), repeats its
- * question, and judges the answer that it was given before. */
+/* Takes a Configure-Request of the server. After an authentication it starts the link over, and the
+ * observer forgets the login. A client's request alone does not, because a server that starts over
+ * sends a request of its own (RFC 1661 4.1). A request while a login with a proof is undecided
+ * gives PPP_UNJUDGED, because a server may continue with that login: SoftEther sends a request in
+ * reply to the client's (PROTOCOL.md 5.2), repeats its question, and judges the answer that it had
+ * received before. */
 static enum ppp_verdict take_lcp_request(struct ppp_observer *o, const struct ppp_frame *f)
 {
     if (o->proof_given)
@@ -202,8 +205,8 @@ static enum ppp_verdict take_lcp_request(struct ppp_observer *o, const struct pp
     return PPP_FORWARD;
 }
 
-/* Takes the client's Ack, which must have the identifier and the options of the request (RFC 1661
- * 5.2). */
+/* Takes the client's Ack, which must have the identifier and the authentication option of the
+ * request (RFC 1661 5.2). */
 static enum ppp_verdict take_lcp_ack(struct ppp_observer *o, const struct ppp_frame *f)
 {
     uint16_t protocol;
@@ -237,7 +240,8 @@ static enum ppp_verdict observe_lcp(struct ppp_observer *o, enum ppp_from from,
                : PPP_FORWARD;
 }
 
-/* Returns whether LCP has agreed on the protocol; others are discarded (RFC 1661 3.5). */
+/* Returns whether LCP has agreed on the protocol; frames of other protocols are discarded (RFC 1661
+ * 3.5). */
 static bool agreed_on(const struct ppp_observer *o, uint16_t protocol)
 {
     switch (o->lcp_method) {
@@ -259,10 +263,11 @@ static bool read_pap_request(const struct ppp_frame *f, struct span *user)
     return !c.short_ && c.rest.n == 0;
 }
 
-/* Takes a PAP request, which answers LCP's agreement. The next one waits for the server's reply: a
- * client that sends many in a row would have each of its passwords judged and only the first one
- * counted. The link is reliable, so a retransmission is not missed. Once a request is acknowledged
- * it gets the same reply, whatever is in it (2.2.1), so a later one is out of place. */
+/* Takes a PAP request, which answers LCP's agreement. Further requests are dropped until the
+ * server's reply, because the server would judge each password of a series, and the observer would
+ * count only the first. The link is reliable, so no client needs a retransmission. Requests after
+ * an Ack are dropped, because the server acknowledges each of them, whatever its content
+ * (2.2.1). */
 static enum ppp_verdict take_pap_request(struct ppp_observer *o, const struct ppp_frame *f)
 {
     struct span user;
@@ -295,7 +300,7 @@ static void observe_pap_answer(struct ppp_observer *o, const struct ppp_frame *f
 /* ---- CHAP, in frames of its own and inside EAP-MSCHAPv2 ---- */
 
 /* Takes a challenge. Keeps the response that was taken, because the Success for it may still arrive
- * after a retransmitted challenge. For the same reason a retransmission asks for no name. */
+ * after a retransmitted challenge. For the same reason a retransmission does not reset the name. */
 static void take_challenge(struct ppp_observer *o, const struct ppp_frame *f, bool eap)
 {
     struct cursor c = cursor_of(f->data);
@@ -334,7 +339,8 @@ static void keep_mschap(struct ppp_observer *o, uint8_t id, struct span nt, stru
     memcpy(o->last.nt_response, nt.p, sizeof o->last.nt_response);
 }
 
-/* Returns the method by the lengths of challenge and response (PROTOCOL.md 5.2). */
+/* Returns the method, which follows from the lengths of challenge and response (PROTOCOL.md
+ * 5.2). */
 static enum ppp_method response_method(const struct ppp_observer *o, struct span value, bool eap)
 {
     if (value.n == MD5_RESPONSE_LEN && !eap)
@@ -379,10 +385,10 @@ static enum ppp_verdict take_response(struct ppp_observer *o, const struct ppp_f
     if (method == PPP_METHOD_NONE)
         return PPP_DROP;
     if (!eap && o->lcp_method != PPP_METHOD_NONE && o->lcp_method != method)
-        return PPP_DROP; /* as in agreed_on: LCP names the member of the family, too */
+        return PPP_DROP; /* as in agreed_on: LCP agrees on the CHAP algorithm, too */
     if (!eap && o->answer_given)
         return is_repeated(o, f) ? PPP_FORWARD : PPP_DROP;
-    /* inside EAP the identity is the name of a response without one */
+    /* inside EAP a response without a name has that of the Identity */
     const enum ppp_verdict v = eap && c.rest.n == 0 ? PPP_FORWARD : judge_name(o, c.rest);
     if (v != PPP_FORWARD)
         return v;
@@ -450,7 +456,7 @@ static bool hex_octets(struct span hex, uint8_t *out, size_t n)
     return true;
 }
 
-/* "S=<40 hex digits> M=<any text>" (RFC 2759 5) */
+/* Reads "S=<40 hex digits> M=<any text>" (RFC 2759 5). */
 static void take_server_answer(struct ppp_mschap *m, struct span text)
 {
     struct span hex = span_sub(text, 2, 2 * PPP_SERVER_ANSWER);
@@ -488,7 +494,7 @@ struct failure_text {
 };
 
 /* Reads "E=691 R=1 C=<hex> V=3 M=<any text>" (RFC 2759 6, RFC 2433 6). R=1 allows another response,
- * E=648 (password expired) a change of password, whatever the value of R. */
+ * E=648 (password expired) a change of password, with any value of R. */
 static struct failure_text read_failure(struct span text)
 {
     struct failure_text t = {0};
@@ -509,9 +515,9 @@ static struct failure_text read_failure(struct span text)
     return t;
 }
 
-/* Takes a Failure. Every Failure counts, whatever its identifier, because it comes from the server;
- * only a Failure for the response that was taken allows another one. A Failure of CHAP-MD5 has no
- * R=1, so it allows none. */
+/* Takes a Failure. A Failure with any identifier is counted, because it comes from the server; only
+ * a Failure for the response that was taken allows another one. A Failure of CHAP-MD5 has no R=1,
+ * so it allows none. */
 static void take_failure(struct ppp_observer *o, const struct ppp_frame *f, bool eap)
 {
     struct failure_text t = read_failure(f->data);
@@ -527,7 +533,7 @@ static void take_failure(struct ppp_observer *o, const struct ppp_frame *f, bool
     o->challenge_seen = t.again;
     o->retry = t.again;
     o->expired = t.again && t.expired;
-    if (!t.expired) /* a change of password is of the same user */
+    if (!t.expired) /* a change of password must be that of the same user */
         forget_login(o);
     if (!eap)
         o->result = t.again ? PPP_RESULT_PENDING : PPP_RESULT_FAILURE;
@@ -560,8 +566,8 @@ static enum ppp_method eap_method(uint8_t type)
     return PPP_METHOD_EAP;
 }
 
-/* Reads EAP-MSCHAPv2 as a CHAP packet: after the type, opcode, id, MS-Length and value are code,
- * id, length and value ([MS-CHAP] 2.2). */
+/* Reads the data of EAP-MSCHAPv2 as a CHAP packet: its opcode, id, MS-Length and value are the
+ * code, id, length and value of CHAP ([MS-CHAP] 2.2). */
 static bool read_eap_mschapv2(struct span data, struct ppp_frame *inner)
 {
     struct cursor c = cursor_of(data);
@@ -603,7 +609,7 @@ static void observe_eap_server(struct ppp_observer *o, const struct ppp_frame *f
 
     switch (f->code) {
     case EAP_REQUEST: take_eap_request(o, f->id, type, c.rest); return;
-    /* 4.2 requires the identifier of the response here; peers accept others as well */
+    /* 4.2 requires the identifier of the response, but peers accept any */
     case EAP_SUCCESS:
         if (o->asked == PPP_EAP)
             let_in(o);
@@ -616,8 +622,9 @@ static void observe_eap_server(struct ppp_observer *o, const struct ppp_frame *f
     }
 }
 
-/* Returns whether the packet acknowledges the server's Success or Failure: it has the opcode alone,
- * or from some clients the whole head of a packet. It does not answer an open challenge. */
+/* Returns whether the packet acknowledges the server's Success or Failure: it has only the opcode,
+ * or, from some clients, the whole head of a packet. While a challenge is open no packet is such an
+ * acknowledgement. */
 static bool is_eap_mschapv2_ack(const struct ppp_observer *o, struct span data)
 {
     const bool open = o->challenge_seen && !o->retry;
@@ -629,7 +636,7 @@ static bool is_eap_mschapv2_ack(const struct ppp_observer *o, struct span data)
 }
 
 /* Takes a packet of EAP-MSCHAPv2. MS-Length must match the length of the EAP packet, because some
- * servers read the one and some the other. */
+ * servers read only the first and some only the second. */
 static enum ppp_verdict take_eap_mschapv2(struct ppp_observer *o, struct span data)
 {
     struct ppp_frame inner;
@@ -648,7 +655,7 @@ static enum ppp_verdict take_eap_mschapv2(struct ppp_observer *o, struct span da
 
 static enum ppp_verdict take_eap_identity(struct ppp_observer *o, struct span name)
 {
-    /* 5.1: an unknown identity is empty */
+    /* 5.1: a client with an unknown identity sends an empty one */
     const enum ppp_verdict v = name.n == 0 ? PPP_FORWARD : judge_name(o, name);
 
     if (v != PPP_FORWARD)
@@ -660,8 +667,8 @@ static enum ppp_verdict take_eap_identity(struct ppp_observer *o, struct span na
     return PPP_FORWARD;
 }
 
-/* Takes a response of EAP-MD5, a value and a name (RFC 1994 4.1). pppd takes the secret of this
- * name, not of the Identity (PROTOCOL.md 5.4), so both must be the same. */
+/* Takes a response of EAP-MD5, a value and a name (RFC 1994 4.1). pppd uses the secret of this
+ * name, not of the Identity (PROTOCOL.md 5.4), so both names must be of the same user. */
 static enum ppp_verdict take_eap_md5(struct ppp_observer *o, struct span data)
 {
     struct cursor c = cursor_of(data);
@@ -722,7 +729,7 @@ static enum ppp_verdict take_eap_response(struct ppp_observer *o, const struct p
     return v;
 }
 
-/* ---- all of it ---- */
+/* ---- both directions ---- */
 
 /* Notes a question of the server, even if LCP did not agree on its protocol, because the server
  * waits for its answer. */
@@ -738,11 +745,10 @@ static void note_question(struct ppp_observer *o, const struct ppp_frame *f)
 
 static void observe_server(struct ppp_observer *o, const struct ppp_frame *f)
 {
-    /* a request behind an agreement, as SoftEther repeats one that is stale, needs the client's Ack
-     */
+    /* after an agreement a request needs the client's Ack: SoftEther repeats stale requests */
     if (ppp_frame_is_control(f) && !o->lcp_agreed)
         settle_lcp(o);
-    if (f->code == 0) /* not an authentication */
+    if (f->code == 0) /* the frame is no authentication */
         return;
     o->auth_seen = true;
     note_question(o, f);
@@ -810,7 +816,8 @@ struct span ppp_proof(const struct ppp_observer *o)
     return span_sub(span_of(o->answer, o->answer_len), o->proof_from, o->proof_len);
 }
 
-/* The layouts are those of take_response and take_change_password. */
+/* Finds the user and the proof in a CHAP packet, whose layouts are those of take_response and
+ * take_change_password. */
 static bool chap_login(const struct ppp_frame *f, struct span *user, struct span *proof)
 {
     struct cursor c = cursor_of(f->data);
@@ -874,7 +881,7 @@ bool ppp_method_has_keys(enum ppp_method m)
     case PPP_METHOD_NONE:
     case PPP_METHOD_PAP:
     case PPP_METHOD_CHAP_MD5:
-    case PPP_METHOD_EAP: /* no key is known for these: no reason to warn */
+    case PPP_METHOD_EAP: /* no key is known for these, so no warning is due */
     case PPP_METHOD_EAP_MD5: break;
     }
     return false;

@@ -1,8 +1,8 @@
 /* ppp: an observer of both directions of a PPP link that is being set up. It follows the login in
  * LCP, PAP, CHAP and EAP (PROTOCOL.md 5) through retransmissions, retries, changes of password and
  * restarts of LCP, and it decides which frames of the client may reach the server: a frame of a
- * login goes on only if the observer has taken it for an answer to the server's latest question.
- * So the server gets exactly the login that the observer knows.
+ * login is forwarded only if it answers the server's latest question as the observer has recorded
+ * it. So the server receives exactly the login that the observer knows.
  *
  * The state holds secrets (challenges and responses): the owner wipes the struct when the call is
  * connected or closed. No pointers into frames are kept, nothing is allocated. */
@@ -13,12 +13,12 @@
 #include "wire/ppp_frame.h"
 
 enum ppp_method {
-    PPP_METHOD_NONE = 0, /* nothing seen yet */
+    PPP_METHOD_NONE = 0, /* no method was agreed or used yet */
     PPP_METHOD_PAP,
     PPP_METHOD_CHAP_MD5,
     PPP_METHOD_MSCHAPV1,
     PPP_METHOD_MSCHAPV2,
-    PPP_METHOD_EAP, /* EAP, type not known or not one of those below */
+    PPP_METHOD_EAP, /* EAP with an unknown type, or a type that is not listed below */
     PPP_METHOD_EAP_MD5,
     PPP_METHOD_EAP_TLS,
     PPP_METHOD_EAP_PEAP,
@@ -32,8 +32,8 @@ enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24, PPP_SERVER_ANSWER = 20, PPP_ANS
 /* One answer to an MS-CHAP challenge, v1 or v2, inside EAP or not. */
 struct ppp_mschap {
     bool seen;
-    /* The observer's user when this answer was given, because a key made of this answer and another
-     * user's hash-hash proves nothing. */
+    /* The observer's user at the time of this answer, because a key that is made of this answer and
+     * another user's hash-hash proves nothing. */
     uint16_t user_len;
     uint8_t user[PPP_USER_MAX];
     bool v1;               /* MS-CHAPv1: challenge is 8 octets, peer_challenge is not used */
@@ -47,43 +47,43 @@ struct ppp_mschap {
 };
 
 struct ppp_observer {
-    /* for the reader */
-    enum ppp_method method;      /* agreed in LCP, then that of the client's latest answer */
+    /* for the owner */
+    enum ppp_method method;      /* agreed in LCP, later that of the client's latest answer */
     enum ppp_result result;      /* with EAP, only EAP's own Success or Failure counts */
-    uint16_t user_len;           /* octets in user; 0: not known */
+    uint16_t user_len;           /* octets in user; 0: unknown */
     uint8_t user[PPP_USER_MAX];  /* as sent, without control characters, no NUL added; a claim
                                     unless the method proves it: PEAP and EAP-TLS do not */
     struct ppp_mschap last;      /* the client's latest answer that has an NT-Response */
-    struct ppp_mschap confirmed; /* the latest one that the server answered with Success */
-    unsigned failures;           /* logins that the server refused, each attempt once */
-    bool no_zero_key; /* the server sent a CHAP Challenge, for any method except CHAP-MD5: the
-                         client has a key, so its MAC is not made with zeros; until LCP starts over
-                       */
+    struct ppp_mschap confirmed; /* the latest answer that the server accepted with Success */
+    unsigned failures;           /* number of logins that the server refused */
+    bool no_zero_key; /* the server has sent a CHAP Challenge for a method other than CHAP-MD5, so
+                         the client has a key, and makes its MAC with it, not with zeros; until LCP
+                         starts over */
 
     /* for the observer itself */
-    enum ppp_method lcp_method; /* agreed in LCP; NONE: no method that is known here */
-    bool auth_seen;             /* an authentication frame came since LCP was last negotiated */
-    uint16_t asked;  /* protocol of the server's latest question (CHAP, EAP), or PAP when LCP agreed
-                        on it; 0: the server has not asked for a login */
-    bool user_named; /* user answers the server's latest question */
-    bool login_named; /* user holds until the server refuses this login, or LCP starts over */
-    bool undecided; /* the client has tried to log in, and the server has not said how that ended */
-    bool proof_given; /* ... by more than a name, and inside EAP until EAP's own result */
-    /* The packet that answered the server's latest question; none for PAP, because it has the
-     * password. A second answer goes on only if it is the same. proof: the part of it that no other
-     * login repeats by chance, see ppp_login. */
+    enum ppp_method lcp_method; /* the method agreed in LCP; NONE: none, or an unknown one */
+    bool auth_seen;             /* an authentication frame has come since LCP was last negotiated */
+    uint16_t asked;   /* protocol of the server's latest question (CHAP, EAP), or PAP if LCP has
+                         agreed on it; 0: the server has not requested a login */
+    bool user_named;  /* `user` is the name in the answer to the server's latest question */
+    bool login_named; /* the login has a name, `user`, until its refusal or the restart of LCP */
+    bool undecided;   /* the server has not yet accepted or refused the client's login */
+    bool proof_given; /* the login has a proof, not only a name; in EAP until EAP's own result */
+    /* The packet that answered the server's latest question; none for PAP, because the packet
+     * contains the password. A second answer is forwarded only if it is the same. proof: the part
+     * of the packet that no other login repeats by chance, see ppp_login. */
     bool answer_given;
     uint16_t answer_len, proof_from, proof_len;
     uint8_t answer[PPP_ANSWER_MAX];
     bool challenge_seen; /* a response to a Challenge, or to a Failure with R=1, is expected */
-    bool retry;          /* ... to a Failure: the response may have any identifier */
-    bool expired;        /* ... with E=648: a change of password of the same user is expected */
+    bool retry;          /* the expected response follows a Failure and may have any identifier */
+    bool expired; /* the Failure had E=648: a change of password of the same user is expected */
     uint8_t challenge_id;
-    uint8_t challenge_len; /* 16: v2 or MD5, 8: v1, 0: neither, so no MS-CHAP can follow */
+    uint8_t challenge_len; /* 16: v2 or MD5; 8: v1; 0: other, no MS-CHAP can follow */
     uint8_t challenge[16];
-    bool response_seen; /* Success counts if it carries this identifier */
+    bool response_seen; /* a Success with response_id is accepted */
     uint8_t response_id;
-    uint8_t eap_id; /* of the server's latest EAP Request, as is the type */
+    uint8_t eap_id; /* identifier and type of the server's latest EAP Request */
     uint8_t eap_type;
     bool lcp_agreed;  /* a Configure-Request of the server has taken effect */
     bool lcp_pending; /* the server's Configure-Request waits for the client's Ack */
@@ -92,38 +92,40 @@ struct ppp_observer {
     uint8_t lcp_algorithm; /* the octet behind it, where there is one (CHAP) */
 };
 
-/* What becomes of a frame. PPP_FORWARD and PPP_UNJUDGED may be of the server, the others are of the
- * client only. */
+/* The decision on a frame. Frames of the server get PPP_FORWARD or PPP_UNJUDGED, frames of the
+ * client any but PPP_UNJUDGED. */
 enum ppp_verdict {
     PPP_FORWARD,
-    PPP_DROP, /* it answers nothing that the server has asked */
-    /* An authentication whose content is cut short: a lax server would read it as an answer. */
+    PPP_DROP, /* it answers no question of the server */
+    /* An authentication whose content is truncated: a lax server would read it as an answer. */
     PPP_MALFORMED,
-    /* A request to the server for an authentication (LCP's option 3): some servers take it for
+    /* A request that the server authenticate itself (LCP's option 3): some servers take it for
      * their own choice of the client's method. */
     PPP_AUTH_REQUEST,
     /* A name that is empty or too long, has control characters, or a blank at either end: servers
      * cut and trim such names in different ways. */
     PPP_BAD_NAME,
-    /* Of the server: it starts LCP over before it has judged a login, so it is unknown to which
-     * login its next Success belongs. */
+    /* The server starts LCP over before it has accepted or refused a login, so the observer cannot
+     * know to which login the next Success belongs. */
     PPP_UNJUDGED,
 };
 
+/* Initializes the observer of a link on which no frame was sent yet. */
 void ppp_observer_init(struct ppp_observer *o);
 
-/* Observes one frame that ppp_frame_read has read. Returns whether it may go on; of the server
- * every frame may but for PPP_UNJUDGED. A frame that may not go on has changed nothing in *o. */
+/* Observes one frame that ppp_frame_read has read. Returns whether it may be forwarded; every frame
+ * of the server may, except PPP_UNJUDGED. A frame that may not be forwarded has changed nothing in
+ * *o. */
 enum ppp_verdict ppp_observe(struct ppp_observer *o, enum ppp_from from,
                              const struct ppp_frame *frame);
 
-/* Returns whether the server has accepted the client: the login that the server asked for has ended
- * with a Success, or the server has asked for none. */
+/* Returns whether the server has accepted the client: the login that the server requested has ended
+ * with a Success, or the server has requested none. */
 bool ppp_is_content(const struct ppp_observer *o);
 
-/* The server ends LCP, or either side ends the call. Counts a login that the server has not let in
- * as a failure, whatever the form of its refusal; a no-op where nothing is undecided, or the client
- * has only named itself. */
+/* Counts an undecided login as a failure, because the server ends LCP or either side ends the call;
+ * the form of a refusal is irrelevant. A no-op if no login is undecided, or the client has sent
+ * only its name. */
 void ppp_server_ends(struct ppp_observer *o);
 
 /* Counts an authentication from the client that cannot be read as a failed login although no server
@@ -134,13 +136,13 @@ void ppp_unreadable_login(struct ppp_observer *o);
  * answer yet, or the method has no proof. Valid until o is used again. */
 struct span ppp_proof(const struct ppp_observer *o);
 
-/* Finds the parts of a frame of the client's authentication that the server passes on to RADIUS.
+/* Finds the parts of the client's authentication in a frame that the server passes on to RADIUS.
  * user: the name in the frame; empty for most of EAP. proof: octets that no other login repeats by
  * chance: an NT-Response, the response of CHAP-MD5, or the whole EAP packet; empty for PAP. False:
  * the frame is neither a response nor a PAP request. */
 bool ppp_login(struct span frame, struct span *user, struct span *proof);
 
-/* "ms-chapv2", "eap-mschapv2", "pap", "none". */
+/* Returns a name for the log: "ms-chapv2", "eap-mschapv2", "pap", "none". */
 const char *ppp_method_name(enum ppp_method m);
 
 /* Returns whether the method gives both ends keys, so that a binding made with zeros is weak. */

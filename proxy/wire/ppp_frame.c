@@ -94,9 +94,9 @@ static bool next_option(struct cursor *c, uint8_t *type, struct span *value)
     return !c->short_;
 }
 
-/* Returns whether the options are well formed and all readers agree on the authentication: of two
- * such options some readers take the first, some the last, and one without a protocol is ambiguous.
- */
+/* Returns whether the options are well formed and every server reads the same authentication: of
+ * two such options some servers take the first, some the last, and an option without a protocol is
+ * ambiguous. */
 static bool options_are_clear(struct span options)
 {
     struct cursor c = cursor_of(options);

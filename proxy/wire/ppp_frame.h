@@ -1,7 +1,7 @@
 /* ppp_frame: one PPP frame of a link that is being set up, read strictly and rebuilt in its
  * canonical form (PROTOCOL.md 5.1). The gate forwards only what this module has read, in the form
- * that it builds, so a server that reads more laxly or more strictly than the gate still reads the
- * same frame. */
+ * that it builds, so a server whose parser is more lax or more strict than the gate's still reads
+ * the same frame. */
 #ifndef SSTPGATE_WIRE_PPP_FRAME_H
 #define SSTPGATE_WIRE_PPP_FRAME_H
 
@@ -64,8 +64,8 @@ bool ppp_frame_auth_option(const struct ppp_frame *f, uint16_t *protocol, uint8_
 
 enum ppp_relogin { PPP_NO_LOGIN, PPP_LCP_REQUEST, PPP_LOGIN };
 
-/* Returns whether a client's frame on a link that is up begins another login, in any form that some
- * server reads, even with a packet inside that ppp_frame_read refuses. PPP_LCP_REQUEST: LCP's
+/* Returns whether a client's frame on a link that is up begins another login, in any form that a
+ * server may accept, even with a packet inside that ppp_frame_read refuses. PPP_LCP_REQUEST: LCP's
  * Configure-Request, *request is the packet. PPP_LOGIN: PAP, CHAP or EAP. */
 enum ppp_relogin ppp_frame_relogin(struct span octets, struct span *request);
 

@@ -208,8 +208,8 @@ static enum err parse_v1(struct span in, struct proxyproto *out)
 
 /* ---- version 2 ------------------------------------------------------------------------------ */
 
-/* RFC 4960 appendix B: reflected, all ones before and after. Computed bit by bit, because a
- * connection has only one header, which is short. */
+/* Continues a CRC-32C (RFC 4960 appendix B: reflected; the caller inverts it before and after). It
+ * is computed bit by bit, because a connection has only one header, which is short. */
 static uint32_t crc32c(uint32_t crc, struct span s)
 {
     for (size_t i = 0; i < s.n; i++) {
@@ -281,7 +281,7 @@ static enum err parse_ssl(struct span value, struct proxyproto_tls *out)
     return ERR_OK;
 }
 
-/* tlvs: the last part of header. */
+/* Parses the TLVs, and checks the checksum of header. tlvs: the last part of header. */
 static enum err parse_tlvs(struct span header, struct span tlvs, struct proxyproto *out)
 {
     enum { SEEN_SSL = 31 };
@@ -352,7 +352,7 @@ static enum err parse_block(struct span header, uint8_t kind, struct proxyproto 
     return parse_tlvs(header, c.rest, out);
 }
 
-/* Returns the octets of the addresses. */
+/* Returns the number of octets of the addresses. */
 static size_t block_min(uint8_t kind)
 {
     if ((kind & 0x0f) == TRANSPORT_UNSPEC)
@@ -410,7 +410,7 @@ enum err proxyproto_parse(struct span in, struct proxyproto *out)
 
 /* ---- building ------------------------------------------------------------------------------- */
 
-/* The header being written; n also counts octets that did not fit. */
+/* A header that is being written; n also counts octets that did not fit. */
 struct proxyproto_writer {
     uint8_t *out;
     size_t cap, n;
@@ -471,7 +471,8 @@ static unsigned common_family(const struct proxyproto_end *a, const struct proxy
     return a->family == 4 && b->family == 4 ? 4 : 6;
 }
 
-/* Writes every group of IPv6, never "::": one of the forms of 2.1. */
+/* Writes an address as text. For IPv6 it writes every group, never "::", which is one of the forms
+ * of 2.1. */
 static void put_ip_text(struct proxyproto_writer *w, const struct proxyproto_end *end,
                         unsigned family)
 {
@@ -525,7 +526,8 @@ static void put_ip(struct proxyproto_writer *w, const struct proxyproto_end *end
     put_span(w, span_of(ip, sizeof ip));
 }
 
-/* A value that is too long for its length field makes the header too long, too. */
+/* Writes a TLV; nothing for an empty value. A value that is too long for its length field makes the
+ * header too long, too. */
 static void put_tlv(struct proxyproto_writer *w, enum proxyproto_tlv type, struct span value)
 {
     if (value.n == 0)

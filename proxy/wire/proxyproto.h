@@ -2,8 +2,9 @@
  * versions 1 and 2 (haproxy, doc/proxy-protocol.txt), read strictly and built canonically. Slices
  * point into the caller's octets. Pure: no state, no allocation.
  *
- * The header is as trustworthy as its sender, who chooses the address that every rule sees. Whether
- * a connection has one is configured, never guessed (section 5). */
+ * The header is only as trustworthy as its sender, because the sender chooses the address that
+ * every rule sees. The configuration decides whether a connection has a header; the gate never
+ * guesses (section 5). */
 #ifndef SSTPGATE_WIRE_PROXYPROTO_H
 #define SSTPGATE_WIRE_PROXYPROTO_H
 
@@ -27,7 +28,7 @@ struct proxyproto_end {
 enum {
     PROXYPROTO_CLIENT_TLS = 1,
     PROXYPROTO_CLIENT_CERT_CONN = 2, /* a client certificate on this connection */
-    PROXYPROTO_CLIENT_CERT_SESS = 4, /* or on an earlier connection of its session */
+    PROXYPROTO_CLIENT_CERT_SESS = 4, /* one on an earlier connection of the session */
 };
 
 /* Texts are as sent and may contain any octet; n == 0: absent. */
@@ -35,16 +36,16 @@ struct proxyproto_tls {
     bool present;    /* the header has a PP2_TYPE_SSL */
     uint8_t client;  /* PROXYPROTO_CLIENT_*; other bits may be set */
     uint32_t verify; /* 0: a client certificate was verified */
-    struct span version, cipher, name, signature, key; /* "TLSv1.3"; name: CN of the client's */
+    struct span version, cipher, name, signature, key; /* name: the client's CN */
 };
 
 struct proxyproto {
     size_t len;      /* octets of the header */
     uint8_t version; /* 1 or 2 */
     bool local; /* version 2, LOCAL: a connection of the proxy itself, for example a health check */
-    /* Both are known or both unknown. Unknown (LOCAL, UNKNOWN, UNSPEC, and anything but TCP over
-     * IP): use the addresses of the connection itself (2.1, 2.2). A v4-mapped IPv6 address becomes
-     * IPv4. */
+    /* Both ends are known or both are unknown. Unknown (LOCAL, UNKNOWN, UNSPEC, and every protocol
+     * but TCP over IP): the addresses of the connection itself apply (2.1, 2.2). A v4-mapped IPv6
+     * address becomes IPv4. */
     struct proxyproto_end source, destination;
     /* version 2 only */
     bool crc32c;                            /* the header has a checksum, which is correct */
@@ -60,11 +61,11 @@ struct proxyproto {
  * ERR_VERSION: the signature of version 2 with another version.
  * ERR_RANGE: an undefined command, family or transport; a wrong checksum.
  * ERR_LENGTH: too short for its addresses; a TLV that exceeds the header or has an invalid length.
- * ERR_DUPLICATE: two TLVs of a type that is read here; other types are skipped.
+ * ERR_DUPLICATE: two TLVs of a type that has a field in *out; other types are skipped.
  * The rest of a version 2 header without addresses is skipped unread (2.2).
  *
  * The result does not depend on how the octets were cut: for each beginning of in it is ERR_MORE or
- * the result for all of it. Not ERR_OK: *out must not be used. */
+ * the result for all of it. After any result but ERR_OK *out must not be used. */
 enum err proxyproto_parse(struct span in, struct proxyproto *out) MUST_CHECK;
 
 /* Builds version 1. If the families of the ends differ, both are written as IPv6 (IPv4 as

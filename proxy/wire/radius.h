@@ -58,7 +58,7 @@ enum radius_ms_type {
 struct radius_packet {
     uint8_t code; /* enum radius_code, or an unknown number */
     uint8_t id;
-    struct span whole; /* without the padding that may follow it in the datagram */
+    struct span whole; /* the packet without the padding that may follow it in the datagram */
     struct span authenticator;
     struct span attributes; /* well formed: each ends inside */
 };
@@ -72,10 +72,11 @@ struct radius_attribute {
     struct span value;
 };
 
-/* Reads the next attribute. c: at first cursor_of(packet.attributes). False: there are no more. */
+/* Reads the next attribute. c: initially cursor_of(packet.attributes). False: no attribute is
+ * left. */
 bool radius_next(struct cursor *c, struct radius_attribute *out);
 
-/* Finds the first attribute of this type. False: there is none. */
+/* Finds the first attribute of this type. False: none exists. */
 bool radius_find(const struct radius_packet *p, uint8_t type, struct span *value);
 
 /* A position among Microsoft's attributes, of which one Vendor-Specific may contain several. A
@@ -84,19 +85,20 @@ struct radius_ms_walk {
     struct cursor attributes, inside;
 };
 struct radius_ms_walk radius_ms_walk_of(const struct radius_packet *p);
-/* As radius_next() and radius_find(); the types are enum radius_ms_type. */
+/* Read Microsoft's attributes, as radius_next() and radius_find() read those of the packet; the
+ * types are enum radius_ms_type. */
 bool radius_ms_next(struct radius_ms_walk *w, struct radius_attribute *out);
 bool radius_ms_find(const struct radius_packet *p, uint8_t type, struct span *value);
 
 /* Writes the EAP packet, which the EAP-Messages contain in pieces of 253 octets (RFC 3579 3.1), to
- * out and returns it; empty: there is none. */
+ * out and returns it; empty: the packet has none. */
 struct span radius_eap(const struct radius_packet *p, uint8_t out[RADIUS_MAX]);
 
 /* ---- building ---- */
 
 struct radius_out {
     size_t len;
-    bool full; /* something did not fit */
+    bool full; /* an attribute did not fit */
     uint8_t octets[RADIUS_MAX];
 };
 
@@ -106,7 +108,7 @@ void radius_begin(struct radius_out *o, uint8_t code, uint8_t id);
 /* Appends an attribute. value: at most RADIUS_VALUE_MAX octets. */
 void radius_add(struct radius_out *o, uint8_t type, struct span value);
 
-/* Writes the length. False: not everything did fit; the packet must not be used. */
+/* Writes the length. False: an attribute did not fit, and the packet must not be used. */
 bool radius_end(struct radius_out *o) MUST_CHECK;
 
 /* Returns a name for the log: "access-request"; "unknown" for other numbers. */

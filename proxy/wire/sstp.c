@@ -79,8 +79,8 @@ static struct sstp_walk walk_of(const struct sstp_packet *p)
     return (struct sstp_walk){.c = cursor_of(p->body), .left = p->attributes};
 }
 
-/* Reads the next attribute. ERR_MISSING: there are no more. ERR_LENGTH: it does not end inside the
- * packet. */
+/* Reads the next attribute. ERR_MISSING: no attribute is left. ERR_LENGTH: it does not end inside
+ * the packet. */
 static enum err next_attribute(struct sstp_walk *w, struct sstp_raw_attribute *out)
 {
     if (w->left == 0 || w->c.rest.n == 0)
@@ -200,7 +200,7 @@ void sstp_build_status(uint8_t out[SSTP_STATUS_LEN], enum sstp_type type,
         0,
         0,
         0,
-        (uint8_t)attribute, /* that the status is about */
+        (uint8_t)attribute, /* the attribute that caused the status */
         0,
         0,
         0,

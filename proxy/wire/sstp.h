@@ -20,7 +20,7 @@ enum {
 
 /* Message types ([MS-SSTP] 2.2.2). */
 enum sstp_type {
-    SSTP_DATA = 0, /* never sent: a data packet has no type */
+    SSTP_DATA = 0, /* never in a packet: a data packet has no type */
     SSTP_CONNECT_REQUEST = 1,
     SSTP_CONNECT_ACK = 2,
     SSTP_CONNECT_NAK = 3,
@@ -71,12 +71,12 @@ struct sstp_packet {
 /* Parses one SSTP packet at the start of in. The 4 reserved bits before the length and the 7 beside
  * the C bit are ignored (PROTOCOL.md 3.2).
  * ERR_OK: *out describes in[0 .. out->len). ERR_MORE: call again with more octets.
- * ERR_VERSION, ERR_LENGTH (below 4; control below 8): the stream is beyond repair; returned as soon
- * as the octet that shows it has arrived. */
+ * ERR_VERSION, ERR_LENGTH (below 4; control below 8): the rest of the stream cannot be parsed;
+ * returned as soon as the wrong octet has arrived. */
 enum err sstp_parse(struct span in, struct sstp_packet *out) MUST_CHECK;
 
-/* Returns the packet with zeros in the reserved bits of its header: packet itself if they are zero,
- * else a copy in out. packet: one whole packet, which sstp_parse() has accepted. */
+/* Returns the packet with zeros in the reserved bits of its header: `packet` itself if they are
+ * zeros already, else a copy in out. packet: one whole packet, which sstp_parse() has accepted. */
 struct span sstp_without_reserved(struct span packet, uint8_t out[SSTP_PACKET_MAX]);
 
 /* Writes the header of a data packet. n: octets of its frame, which follows the header; at most
@@ -106,7 +106,7 @@ struct sstp_connected {
     struct span mac;       /* 32 octets; SHA1 uses the first 20 */
 };
 
-/* Offsets in the message. */
+/* Offsets of the fields in the whole message. */
 enum {
     SSTP_CONNECTED_HASH = 15,
     SSTP_CONNECTED_NONCE = 16,
