@@ -10,14 +10,14 @@
 
 enum {
     DIGEST_MAX = BINDING_SHA256,
-    PRF_SEED_MAX = 64, /* cmk_seed has 29 octets */
-    PRF_BLOCKS = 255,  /* the block counter is one octet */
+    PRF_SEED_MAX = 64, /* cmk_seed has 29 bytes */
+    PRF_BLOCKS = 255,  /* the block counter is one byte */
 };
 
-/* [MS-SSTP] 3.2.5.2.3: 29 octets, no NUL, no quotes */
+/* [MS-SSTP] 3.2.5.2.3: 29 bytes, no NUL, no quotes */
 static const char cmk_seed[] = "SSTP inner method derived CMK";
 
-/* Call Connected before its hash protocol, the octet SSTP_CONNECTED_HASH ([MS-SSTP] 2.2.11). */
+/* Call Connected before its hash protocol, the byte SSTP_CONNECTED_HASH ([MS-SSTP] 2.2.11). */
 static const uint8_t connected_head[SSTP_CONNECTED_HASH] = {
     0x10, 0x01, 0x00, 0x70, 0x00, 0x04, 0x00, 0x01, 0x00, 0x03, 0x00, 0x68,
 };
@@ -44,7 +44,8 @@ static const uint8_t *leaf_hash(const struct binding_leaf *leaf, uint8_t hash)
     return hash == SSTP_HASH_SHA1 ? leaf->sha1 : leaf->sha256;
 }
 
-/* libcrypto fails only without memory or without the digest, and then no call can be served. */
+/* Computes an HMAC. Aborts if libcrypto fails, because it fails only without memory or without the
+ * digest, and then no call can be served. */
 static void hmac_of(uint8_t digest, struct span key, struct span data, uint8_t *out)
 {
     unsigned len = 0;
@@ -60,7 +61,8 @@ void binding_leaf_from_der(struct binding_leaf *out, struct span der)
     out->known = SSTP_HASH_SHA1 | SSTP_HASH_SHA256;
 }
 
-/* T1 = HMAC(K, S | LEN | 01), Tn = HMAC(K, Tn-1 | S | LEN | n). LEN, the number of octets, has 16
+/* Computes T1 = HMAC(K, S | LEN | 01), Tn = HMAC(K, Tn-1 | S | LEN | n). LEN, the number of bytes,
+ * has 16
  * bits and, unlike the rest of the protocol, is little endian. */
 void binding_prf(uint8_t digest, struct span key, struct span seed, uint8_t *out, uint16_t n)
 {
@@ -89,8 +91,8 @@ void binding_prf(uint8_t digest, struct span key, struct span seed, uint8_t *out
     OPENSSL_cleanse(in, sizeof in);
 }
 
-/* Computes the Compound MAC of msg ([MS-SSTP] 3.2.5.2.3, 3.2.5.2.4): over all 112 octets as they
- * are, but with zeros for the 32 of the MAC field. Writes hash_len(hash) octets. */
+/* Computes the Compound MAC of msg ([MS-SSTP] 3.2.5.2.3, 3.2.5.2.4): over all 112 bytes, with zeros
+ * in place of the 32 bytes of the MAC field. Writes hash_len(hash) bytes. */
 static void compound_mac(const uint8_t msg[SSTP_CONNECTED_LEN], uint8_t hash,
                          const struct hlak *key, uint8_t out[DIGEST_MAX])
 {
@@ -133,7 +135,7 @@ enum binding_result binding_check(struct span msg, const struct binding_expect *
     if (!hash_is_one(c.hash) || (expect->mask != 0 && (expect->mask & c.hash) == 0))
         return BINDING_HASH;
     *hash = c.hash;
-    /* The octets that pad a SHA1 hash to 32 are not compared, because the client's MAC covers them
+    /* The bytes that pad a SHA1 hash to 32 are not compared, because the client's MAC covers them
      * as sent, and binding_make() sends zeros. */
     if ((expect->leaf->known & c.hash) == 0 ||
         CRYPTO_memcmp(c.cert_hash.p, leaf_hash(expect->leaf, c.hash), hash_len(c.hash)) != 0)
@@ -149,11 +151,11 @@ size_t binding_find_key(struct span msg, const struct hlak *keys, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         compound_mac(msg.p, c.hash, &keys[i], mac);
-        /* The octets that pad a SHA1 MAC to 32 have no meaning. */
+        /* The bytes that pad a SHA1 MAC to 32 have no meaning. */
         if (CRYPTO_memcmp(c.mac.p, mac, hash_len(c.hash)) == 0 && found == n)
             found = i;
     }
-    /* the correct MAC of a message whose sender did not know the key must not remain in memory */
+    /* wiped, because it may be the correct MAC of a message whose sender does not have the key */
     OPENSSL_cleanse(mac, sizeof mac);
     return found;
 }

@@ -16,8 +16,9 @@ static const char magic_client_send[] = "On the client side, this is the send ke
 static const char magic_client_receive[] = "On the client side, this is the receive key; "
                                            "on the server side, it is the send key.";
 
-/* Computes the first 16 octets of SHA1 over the parts in order, as for every key of RFC 3079.
- * libcrypto fails only without memory or without SHA1, and then no call can be served. */
+/* Computes the first 16 bytes of SHA1 over the parts in order, as for every key of RFC 3079. Aborts
+ * if libcrypto fails, because it fails only without memory or without SHA1, and then no call can be
+ * served. */
 static void sha1_start_key(uint8_t out[START_KEY], const struct span *part, size_t parts)
 {
     uint8_t digest[SHA1_LEN];
@@ -32,7 +33,7 @@ static void sha1_start_key(uint8_t out[START_KEY], const struct span *part, size
     OPENSSL_cleanse(digest, sizeof digest);
 }
 
-/* GetMasterKey (RFC 3079 3.4) */
+/* Computes GetMasterKey (RFC 3079 3.4). */
 static void master_key(uint8_t out[START_KEY], const uint8_t hash_hash[HLAK_HASH_HASH],
                        const uint8_t nt_response[HLAK_NT_RESPONSE])
 {
@@ -44,7 +45,7 @@ static void master_key(uint8_t out[START_KEY], const uint8_t hash_hash[HLAK_HASH
     sha1_start_key(out, part, sizeof part / sizeof part[0]);
 }
 
-/* GetAsymmetricStartKey (RFC 3079 3.4) for 128 bits */
+/* Computes GetAsymmetricStartKey (RFC 3079 3.4) for 128 bits. */
 static void asymmetric_key(uint8_t out[START_KEY], const uint8_t master[START_KEY],
                            const char *magic)
 {
@@ -71,8 +72,8 @@ void hlak_mschapv2(struct hlak *out, const uint8_t hash_hash[HLAK_HASH_HASH],
     uint8_t master[START_KEY];
     master_key(master, hash_hash, nt_response);
     out->kind = HLAK_MSCHAPV2;
-    /* In the client's order. For the server it is "receive, send": the same octets ([MS-SSTP]
-     * 3.2.5.2.2, 3.3.5.2.3). */
+    /* The client's order is "send, receive". The server's order is "receive, send", which gives the
+     * same bytes ([MS-SSTP] 3.2.5.2.2, 3.3.5.2.3). */
     asymmetric_key(out->key, master, magic_client_send);
     asymmetric_key(out->key + START_KEY, master, magic_client_receive);
     OPENSSL_cleanse(master, sizeof master);

@@ -12,7 +12,8 @@ enum { CHALLENGE_HASH = 8 };
 static const char magic1[] = "Magic server to client signing constant";
 static const char magic2[] = "Pad to make it do more than one iteration";
 
-/* libcrypto fails only without memory or without SHA1, and then no call can be served. */
+/* Computes SHA1 over three parts. Aborts if libcrypto fails, because it fails only without memory
+ * or without SHA1, and then no call can be served. */
 static void sha1_of(uint8_t out[MSCHAP_ANSWER], const struct span part[3])
 {
     EVP_MD_CTX *c = EVP_MD_CTX_new();

@@ -1,5 +1,6 @@
-/* mschap: whether a server has this NtPasswordHashHash of a user. Its answer to an MS-CHAPv2
- * response shows it, because the answer is computed from the hash-hash (RFC 2759 8.7). Pure. */
+/* mschap: checks whether a server and the gate have the same NtPasswordHashHash of a user. The
+ * server's answer to an MS-CHAPv2 response shows it, because the server computes the answer from
+ * the hash-hash (RFC 2759 8.7). Pure. */
 #ifndef SSTPGATE_BINDING_MSCHAP_H
 #define SSTPGATE_BINDING_MSCHAP_H
 
@@ -11,9 +12,9 @@
 
 enum { MSCHAP_CHALLENGE = 16, MSCHAP_ANSWER = 20 };
 
-/* Returns whether answer, the octets of the server's S=, is computed from hash_hash. user: as sent
- * by the client. The standard hashes it without a leading DOMAIN\ (RFC 2759 8.2), some servers hash
- * all of it (PROTOCOL.md 5.3): both are accepted. */
+/* Returns whether answer, the bytes of the server's S=, is computed from hash_hash. user: as sent
+ * by the client. The standard hashes the name without a leading DOMAIN\ (RFC 2759 8.2), some
+ * servers hash the whole name (PROTOCOL.md 5.3): both answers are accepted. */
 bool mschap_answer_fits(const uint8_t answer[MSCHAP_ANSWER],
                         const uint8_t hash_hash[HLAK_HASH_HASH],
                         const uint8_t nt_response[HLAK_NT_RESPONSE],

@@ -16,9 +16,10 @@ struct nthash {
     EVP_MD *md4;
 };
 
-/* OpenSSL 3 has MD4 in its legacy provider, which is loaded into a library context of its own: in
- * the default context it would prevent the default provider from being loaded automatically, and
- * would offer RC4 and similar ciphers to TLS. Leaves nothing in the thread's error queue. */
+/* Loads MD4 from the legacy provider of OpenSSL 3 into a library context of its own, because the
+ * provider in the default context would prevent the default provider from being loaded
+ * automatically, and would offer RC4 and similar ciphers to TLS. Leaves nothing in the thread's
+ * error queue. */
 struct nthash *nthash_new(void)
 {
     struct nthash *h = NEW(struct nthash);
@@ -74,7 +75,7 @@ static enum err md4_twice(const struct nthash *h, const uint8_t *in, size_t n, u
 }
 
 /* Decodes one character, as RFC 3629 4 allows it: in its shortest form, no surrogate, not above
- * U+10FFFF. Returns its octets; 0: in does not start with a valid character. */
+ * U+10FFFF. Returns its number of bytes; 0: `in` does not start with a valid character. */
 static size_t utf8_char(struct span in, uint32_t *out)
 {
     static const uint8_t bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
@@ -104,7 +105,7 @@ static void put_unit(uint8_t *out, uint32_t unit)
     out[1] = (uint8_t)(unit >> 8 & 0xff);
 }
 
-/* RFC 2759 8.3 hashes the password in UTF-16, little endian, without a terminator. */
+/* Converts to UTF-16, little endian, without a terminator: the form that RFC 2759 8.3 hashes. */
 static enum err utf16_from_utf8(struct span in, uint8_t out[UTF16_MAX], size_t *len)
 {
     *len = 0;

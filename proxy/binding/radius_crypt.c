@@ -15,14 +15,14 @@ enum {
     TAG = 1,              /* before the salt of a Tunnel-Password */
     KEYS_MAX = 4,         /* of one direction in one Accept */
     KEYS_PLAIN_MAX = 240, /* whole blocks that fit into one attribute */
-    LM_KEY = 8,           /* before the NT key (16 octets) in MS-CHAP-MPPE-Keys */
+    LM_KEY = 8,           /* before the NT key (16 bytes) in MS-CHAP-MPPE-Keys */
     CHALLENGE_V1 = 8,
 };
 
 static const uint8_t zeros[RADIUS_AUTHENTICATOR];
 
-/* RADIUS needs MD5, even if the configuration of OpenSSL allows only FIPS: a library context of its
- * own does not read that configuration. Loaded once, and never freed. */
+/* The MD5 of RADIUS, in a library context of its own, because that context ignores a configuration
+ * of OpenSSL that allows only FIPS. Loaded once, and never freed. */
 static OSSL_LIB_CTX *library;
 static EVP_MD *md5;
 static CRYPTO_ONCE md5_once = CRYPTO_ONCE_STATIC_INIT;
@@ -50,7 +50,7 @@ static void md5_parts(const struct span *part, size_t parts, uint8_t out[DIGEST]
 
 /* ---- signatures ---- */
 
-/* Computes an authenticator (RFC 2865 3, RFC 2866 3): over the packet with `with` as its
+/* Computes an authenticator (RFC 2865 3, RFC 2866 3) over the packet, with `with` in place of its
  * authenticator, and the secret. */
 static void make_authenticator(struct span whole, const uint8_t *with, struct span secret,
                                uint8_t out[DIGEST])
@@ -76,7 +76,8 @@ static void make_message_authenticator(struct span whole, struct span secret, ui
     INSIST(n == DIGEST);
 }
 
-/* Returns whether the packet has a random authenticator, which is signed with the rest. */
+/* Returns whether the packet has a random authenticator, which the Message-Authenticator covers as
+ * it is. */
 static bool is_random(uint8_t code)
 {
     return code == RADIUS_ACCESS_REQUEST || code == RADIUS_STATUS_SERVER;
@@ -169,9 +170,9 @@ void radius_random(uint8_t *out, size_t n)
     INSIST(RAND_bytes(out, (int)n) == 1);
 }
 
-/* ---- what is hidden ---- */
+/* ---- hidden values ---- */
 
-/* Hides or reveals octets: b(1) = MD5(S, R, salt), b(i) = MD5(S, c(i-1)), c(i) = p(i) xor b(i) (RFC
+/* Hides or reveals bytes: b(1) = MD5(S, R, salt), b(i) = MD5(S, c(i-1)), c(i) = p(i) xor b(i) (RFC
  * 2865 5.2, where salt is empty). n: a multiple of BLOCK. */
 static void hide_blocks(uint8_t *octets, size_t n, const struct radius_side *side, struct span salt,
                         bool reveal)
@@ -209,8 +210,8 @@ static void hide_plain_again(uint8_t *octets, size_t n, const struct radius_side
     hide_blocks(octets, n, to, none, false);
 }
 
-/* salt: a counter, so that the salts of a packet differ; the highest bit is set (RFC 2548 2.4.2,
- * RFC 2868 3.5). */
+/* Re-hides a value with a salt in front. salt: a counter, so that the salts of a packet differ; the
+ * highest bit is set (RFC 2548 2.4.2, RFC 2868 3.5). */
 static void hide_salted_again(uint8_t *octets, size_t n, const struct radius_side *from,
                               const struct radius_side *to, uint16_t *salt)
 {
@@ -254,7 +255,7 @@ void radius_hide_again(struct radius_out *o, const struct radius_side *from,
 
 struct radius_key {
     size_t n;
-    uint8_t octets[HLAK_LEN]; /* the beginning of a longer key: no more is used */
+    uint8_t octets[HLAK_LEN]; /* the beginning of a longer key, because no more is used */
 };
 
 struct radius_key_list {
@@ -280,7 +281,7 @@ static void key_add(struct radius_key_list *all, struct span value, const struct
     OPENSSL_cleanse(plain, sizeof plain);
 }
 
-/* Joins the first 32 octets of Recv-Key and Send-Key. False: they have fewer. */
+/* Joins Recv-Key and Send-Key to 32 bytes. False: together they have fewer. */
 static bool join_keys(const struct radius_key *recv, const struct radius_key *send,
                       struct hlak *out)
 {
@@ -294,7 +295,8 @@ static bool join_keys(const struct radius_key *recv, const struct radius_key *se
     return true;
 }
 
-/* MS-CHAPv1: the NT key of MS-CHAP-MPPE-Keys is the hash-hash (PROTOCOL.md 5.5). */
+/* Makes the HLAK of MS-CHAPv1 from MS-CHAP-MPPE-Keys, whose NT key is the hash-hash (PROTOCOL.md
+ * 5.5). False: the lengths are wrong. */
 static bool take_chap_keys(struct span value, const struct radius_side *side, struct span challenge,
                            struct hlak *out)
 {
@@ -310,8 +312,8 @@ static bool take_chap_keys(struct span value, const struct radius_side *side, st
     return true;
 }
 
-/* If there are several keys, the packet does not show which belong together: keys in the same
- * position come first. */
+/* Joins each Recv-Key with each Send-Key. Pairs in the same position come first, because a packet
+ * with several keys does not show which of them belong together. */
 static size_t join_all(const struct radius_key_list *recv, const struct radius_key_list *send,
                        struct hlak *out, size_t max)
 {
@@ -321,7 +323,7 @@ static size_t join_all(const struct radius_key_list *recv, const struct radius_k
     for (size_t apart = 0; apart < KEYS_MAX; apart++) {
         for (size_t i = 0; i < recv->count && n < max; i++) {
             const size_t k = (i + apart) % KEYS_MAX;
-            const bool whole = recv->key[i].n == HLAK_LEN; /* then Send-Key does not matter */
+            const bool whole = recv->key[i].n == HLAK_LEN; /* then Send-Key is irrelevant */
             if (whole ? apart == 0 : k < send->count)
                 n += join_keys(&recv->key[i], whole ? &none : &send->key[k], &out[n]);
         }
