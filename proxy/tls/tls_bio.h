@@ -1,5 +1,5 @@
 /* tls_bio: the BIO of a TLS connection. It reads from a window, which its owner points at bytes
- * that have just arrived, and writes to a sink, which accepts everything. So OpenSSL never uses a
+ * that have just arrived, and writes to a sink, which accepts all bytes. So OpenSSL never uses a
  * socket and keeps no copy of received bytes, and the owner decides when records are sent. */
 #ifndef SSTPGATE_TLS_TLS_BIO_H
 #define SSTPGATE_TLS_TLS_BIO_H
@@ -18,19 +18,19 @@ enum {
     TLS_UNASKED_MAX = 32,
     /* Bytes of a whole handshake. From a client: browsers send 2 kB with their post-quantum key
      * shares. OpenSSL compares each key share of a ClientHello with each group in it, which takes
-     * 68 ms of CPU time for 64 kB, and 1.4 ms for 8 kB. From a server: TLS_PEER_LIST_MAX, the same
-     * for a list of CAs, and the same for the key exchange. */
+     * 68 ms of CPU time for 64 kB, and 1.4 ms for 8 kB. From a server: TLS_PEER_LIST_MAX for the
+     * certificates, as much for a list of CAs, and as much for the key exchange. */
     TLS_CLIENT_HANDSHAKE_MAX = 8192,
     TLS_SERVER_HANDSHAKE_MAX = 3 * 32768,
     /* Messages after the handshake (KeyUpdates, tickets): TLS_MESSAGES_MAX without data, and one
      * more for each TLS_MESSAGE_OCTETS bytes. A KeyUpdate has 27 bytes, and costs as much CPU time
-     * as 9 kB of data. A program that changes keys does so after some 2^24 records. */
+     * as 9 kB of data. Programs that change keys do so after some 2^24 records. */
     TLS_MESSAGES_MAX = 128,
     TLS_MESSAGE_OCTETS = 1 << 20,
 };
 
-/* The bytes that a connection may read next, and what it has used of the limits above. No bytes are
- * readable once a limit is exceeded. */
+/* The bytes that a connection may read next, and its use of the limits above. No bytes are readable
+ * once a limit is exceeded. */
 struct tls_window {
     struct span in;     /* unread bytes */
     unsigned unasked;   /* writes of OpenSSL since the owner set this to 0 */
@@ -42,7 +42,7 @@ struct tls_window {
     void *arg;
 };
 
-/* Returns which limit is exceeded, as a text for the log; NULL: none. */
+/* Returns a text for the log about the limit that is exceeded; NULL: none. */
 const char *tls_window_exhausted(const struct tls_window *w);
 
 /* Counts messages. Must be the info callback of every SSL_CTX whose connections use this BIO. */

@@ -24,11 +24,11 @@ static bool is_pem(const struct tls_file *file)
 
 /* ---- passphrases ---- */
 
-/* The first line of a file, at the start of its bytes. */
+/* The passphrase: the first line of `file`, from its first byte. */
 struct tls_passphrase {
     struct tls_file file;
-    bool known;  /* one is configured; it may be empty */
-    bool wanted; /* OpenSSL has asked for it */
+    bool known;  /* a passphrase is configured; it may be empty */
+    bool wanted; /* OpenSSL has requested it */
 };
 
 static bool passphrase_read(const char *path, struct tls_passphrase *p, char *error)
@@ -46,7 +46,8 @@ static bool passphrase_read(const char *path, struct tls_passphrase *p, char *er
     return true;
 }
 
-/* Replaces OpenSSL's own callback, which would make a daemon wait for a terminal. */
+/* Writes the passphrase to buf. It replaces OpenSSL's own callback, because that would make a
+ * daemon wait for a terminal. */
 static int on_passphrase(char *buf, int size, int writing, void *arg)
 {
     struct tls_passphrase *p = arg;
@@ -100,7 +101,7 @@ static void name_add(struct tls_cert *cert, const ASN1_STRING *text)
     cert->name[cert->name_count++] = insist_alloc(strdup(name));
 }
 
-/* RFC 6125 6.4.4: the common name counts if subjectAltName has no DNS name. */
+/* Collects the DNS names of subjectAltName or, if it has none, the common name (RFC 6125 6.4.4). */
 static void collect_names(struct tls_cert *cert)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert->leaf, NID_subject_alt_name, NULL, NULL);

@@ -16,19 +16,19 @@
 struct tls_cert {
     X509 *leaf;
     EVP_PKEY *key;          /* NULL: not requested */
-    STACK_OF(X509) * chain; /* between the leaf and its CA; may be empty */
+    STACK_OF(X509) * chain; /* certificates between the leaf and its CA; may be empty */
     char **name;            /* names in lower case; a wildcard is *.DOMAIN */
     size_t name_count;
 };
 
-/* Loads a certificate; with_key: and its key, which is required then. False: *error has the reason,
- * with the file in front, and *out is empty. */
+/* Loads a certificate. with_key: the key is required, and is loaded, too. False: *error has the
+ * reason, with the file in front, and *out is empty. */
 bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls_cert *out,
                    char error[TLS_ERROR_MAX]);
 
 void tls_cert_fini(struct tls_cert *cert);
 
-/* Gives leaf, key and chain to ssl, which takes references. False: OpenSSL's error queue has the
+/* Sets leaf, key and chain in ssl, which takes references. False: OpenSSL's error queue has the
  * reason. */
 bool tls_cert_use(const struct tls_cert *cert, SSL_CTX *ssl);
 
@@ -36,7 +36,8 @@ bool tls_cert_use(const struct tls_cert *cert, SSL_CTX *ssl);
 int tls_cert_rsa_bits(const struct tls_cert *cert);
 
 /* Writes a name in the form in which names are compared: lower case, without a dot at its end.
- * False: not a name: empty, too long for DNS, or with other characters than visible ASCII. */
+ * False: it is not a name, because it is empty, too long for DNS, or has a character that is not
+ * visible ASCII. */
 enum { TLS_NAME_SIZE = 256 };
 bool tls_name_normal(struct span name, char out[TLS_NAME_SIZE]);
 

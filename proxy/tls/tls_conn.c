@@ -84,7 +84,7 @@ void tls_conn_feed(struct tls_conn *c, struct span octets)
     c->unread = true;
 }
 
-/* Fails for a reason that is not an error of OpenSSL. */
+/* Marks the connection as failed, for a reason that is not an error of OpenSSL. */
 static enum err conn_fail(struct tls_conn *c, const char *why)
 {
     c->failed = true;
@@ -93,8 +93,9 @@ static enum err conn_fail(struct tls_conn *c, const char *why)
     return ERR_TLS;
 }
 
-/* Empties the error queue, as is necessary before each call. It nearly always is empty, and looking
- * costs a fifth of clearing its sixteen entries, for each record. */
+/* Empties the error queue, as is necessary before each call. It checks first, because the queue is
+ * nearly always empty, and a check costs a fifth of clearing the sixteen entries, for each
+ * record. */
 static void queue_empty(void)
 {
     if (ERR_peek_error() != 0)
@@ -108,7 +109,7 @@ static void conn_keep_error(struct tls_conn *c)
                  ERR_GET_REASON(ERR_peek_last_error()) >= SSL_AD_REASON_OFFSET;
     const char *exhausted = tls_window_exhausted(&c->window);
 
-    if (exhausted != NULL) { /* OpenSSL has no reason: it got no bytes */
+    if (exhausted != NULL) { /* OpenSSL has no reason, because it received no bytes */
         c->error = insist_alloc(strdup(exhausted));
         return;
     }
@@ -158,7 +159,7 @@ enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n)
     queue_empty();
     enum err e = conn_outcome(c, SSL_read_ex(c->ssl, out, cap, n));
     if (e == ERR_OK)
-        c->window.unasked = 0; /* a peer that also sends data */
+        c->window.unasked = 0; /* the peer sends data, too */
     return e;
 }
 
@@ -172,15 +173,16 @@ enum err tls_conn_write(struct tls_conn *c, struct span octets)
     c->window.unasked = 0;
     /* The sink accepts everything. But if a handshake message after the handshake (a ClientHello
      * for a renegotiation, a KeyUpdate) is fragmented, OpenSSL needs the rest of it before it
-     * writes. Programs do not fragment these messages, and a peer that does must not make the gate
-     * queue data. */
+     * writes. This fails the connection, because programs do not fragment these messages, and the
+     * gate would have to queue data for a peer that does. */
     return e == ERR_MORE
                ? conn_fail(c, "a fragmented handshake message during the transfer of data")
                : e;
 }
 
-/* SSL_free_buffers refuses while a buffer has part of a record; but before 3.0.14 (CVE-2024-4741)
- * it also frees a record that was read in part, so it is not called then. */
+/* SSL_free_buffers refuses while a buffer has a part of a record. But before OpenSSL 3.0.14 it also
+ * frees a record of which only a part was read (CVE-2024-4741), so it is not called while bytes are
+ * unread. */
 void tls_conn_rest(struct tls_conn *c)
 {
     if (!c->unread)

@@ -1,5 +1,5 @@
-/* tls_conn: one TLS connection as a machine: its owner feeds it bytes and asks it for bytes. No
- * sockets, no loop, no clock. One thread at a time. */
+/* tls_conn: one TLS connection without a socket, a loop or a clock: its owner feeds the received
+ * bytes, reads the plaintext, and sends the records that the sink gets. One thread at a time. */
 #ifndef SSTPGATE_TLS_TLS_CONN_H
 #define SSTPGATE_TLS_TLS_CONN_H
 
@@ -20,15 +20,15 @@ struct tls_conn;
  * must outlive the connection. */
 struct tls_conn *tls_conn_new_server(struct tls_ctx *ctx, tls_sink sink, void *arg);
 
-/* Server: sets the time of the handshake, by which a staple is fresh (seconds since 1970). Call it
- * before the handshake; without it no staple is sent. */
+/* Sets, for a server, the time of the handshake (seconds since 1970), which decides whether a
+ * staple is fresh. Call it before the handshake; without it no staple is sent. */
 void tls_conn_set_time(struct tls_conn *c, time_t now);
 
 /* Creates the client side. sni: server name to send; NULL: none. verify_name: DNS name or address
  * that the certificate must have if ctx verifies chains; NULL: any. Both are copied. */
 struct tls_conn *tls_conn_new_client(struct tls_ctx *ctx, const char *sni, const char *verify_name,
                                      tls_sink sink, void *arg);
-/* A no-op for NULL. */
+/* Frees c; a no-op for NULL. */
 void tls_conn_free(struct tls_conn *c);
 
 /* Points the connection at bytes that have arrived. They are not copied, and must remain valid
@@ -36,7 +36,7 @@ void tls_conn_free(struct tls_conn *c);
 void tls_conn_feed(struct tls_conn *c, struct span octets);
 
 /* Continues the handshake. ERR_OK: done. ERR_MORE: needs more bytes. ERR_TLS: failed for good;
- * tls_conn_error() has the reason, and the sink may have got an alert. */
+ * tls_conn_error() returns the reason, and the sink may have received an alert. */
 enum err tls_conn_handshake(struct tls_conn *c) MUST_CHECK;
 
 /* Reads plaintext. ERR_OK: *n bytes (1..cap) are in out. ERR_MORE: none has arrived. ERR_CLOSED:
@@ -47,8 +47,8 @@ enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n) 
 enum err tls_conn_write(struct tls_conn *c, struct span octets) MUST_CHECK;
 
 /* Frees the record buffers, about 32 kB, if they are empty; they are allocated again when needed.
- * Call it, at any time, when no bytes are expected for now. With SSL_MODE_RELEASE_BUFFERS OpenSSL
- * would free them after each record, which costs a tenth of the CPU time of bursts of small
+ * Call it when no bytes are expected soon; it is allowed at any time. With SSL_MODE_RELEASE_BUFFERS
+ * OpenSSL would free them after each record, which costs a tenth of the CPU time of bursts of small
  * packets. */
 void tls_conn_rest(struct tls_conn *c);
 
@@ -58,21 +58,23 @@ void tls_conn_shutdown(struct tls_conn *c);
 /* Returns the reason of the last ERR_TLS; "": none. Valid until tls_conn_free(). */
 const char *tls_conn_error(const struct tls_conn *c);
 
-/* Returns whether an alert from the peer is the cause of the last ERR_TLS: the peer refuses our
- * certificate, for example. */
+/* Returns whether an alert from the peer is the cause of the last ERR_TLS: the peer refuses the
+ * gate's certificate, for example. */
 bool tls_conn_refused(const struct tls_conn *c);
 
-/* Client: returns whether the verification of the peer's chain, its name or its keys has failed. */
+/* Returns whether a client's verification of the peer's chain, its name or its keys has failed. */
 bool tls_conn_unverified(const struct tls_conn *c);
 
 const char *tls_conn_version(const struct tls_conn *c); /* "TLSv1.3" */
 const char *tls_conn_cipher(const struct tls_conn *c);
 
-/* Server: returns the name that the client requested; empty: none. Valid until tls_conn_free(). */
+/* Returns, on a server, the name that the client requested; empty: none. Valid until
+ * tls_conn_free(). */
 struct span tls_conn_sni(const struct tls_conn *c);
 
-/* Returns the leaf certificate that was shown on this connection, as DER; server: ours, client: the
- * peer's. The caller frees it with free(). n == 0: none, as with anonymous ciphers. */
+/* Returns the leaf certificate that was shown on this connection, as DER; on a server the gate's,
+ * on a client the peer's. The caller frees it with free(). n == 0: none, as with anonymous
+ * ciphers. */
 struct span tls_conn_leaf(const struct tls_conn *c);
 
 #endif

@@ -14,7 +14,7 @@
 #include "tls/tls_peer.h"
 #include "tls/tls_time.h"
 
-/* Writes an error about the name because of which the library has refused the list. */
+/* Writes an error that contains the name that the library has refused in the list. */
 static void groups_error(SSL_CTX *ssl, const char *list, char *error)
 {
     char name[64];
@@ -65,9 +65,9 @@ static char *offered_names(SSL_CTX *ssl)
     return names;
 }
 
-/* Sets list without the suites that are never offered. NULL: the list that the context has, and not
- * "DEFAULT", because an openssl.cnf may have narrowed it. Only an explicit list that becomes empty
- * is an error. */
+/* Sets list without the suites that are never offered. list NULL: the list that the context has
+ * already, not "DEFAULT", because an openssl.cnf may have narrowed it. Only an explicit list that
+ * becomes empty is an error. */
 static bool ciphers_apply(SSL_CTX *ssl, const char *list, char *error)
 {
     if (list != NULL && !SSL_CTX_set_cipher_list(ssl, list)) {
@@ -107,8 +107,7 @@ static bool settings_apply(SSL_CTX *ssl, const struct tls_settings *s, char *err
     if (!groups_apply(ssl, s->groups != NULL ? s->groups : TLS_GROUPS, error))
         return false;
     SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET);
-    if (level ==
-        0) /* RFC 5746 is of 2010; servers that need level 0 may be older (PROTOCOL.md 6.1) */
+    if (level == 0) /* servers that need level 0 may be older than RFC 5746 (PROTOCOL.md 6.1) */
         SSL_CTX_set_options(ssl, SSL_OP_LEGACY_SERVER_CONNECT);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_info_callback(ssl, tls_window_on_info);
@@ -132,7 +131,7 @@ static SSL_CTX *ssl_new(const SSL_METHOD *method, const struct tls_settings *set
 
 /* ---- callbacks of OpenSSL during a handshake ---- */
 
-/* Chooses the certificates. OpenSSL calls it for every client, also without a server name. */
+/* Chooses the certificates. OpenSSL calls it for every client, even one that requests no name. */
 static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     const struct tls_ctx *ctx = arg;
@@ -169,8 +168,8 @@ static int on_status(SSL *ssl, void *arg)
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* RFC 7301 3.2 requires an alert if no protocol matches, but SSTP is older than ALPN: a client that
- * offers other protocols is accepted without ALPN. */
+/* Selects http/1.1 if the client offers it. Otherwise the connection continues without ALPN,
+ * although RFC 7301 3.2 requires an alert, because SSTP is older than ALPN. */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n,
                    const unsigned char *offered, unsigned offered_n, void *arg)
 {
@@ -206,7 +205,7 @@ static SSL_CTX *server_ssl(struct tls_ctx *ctx, const struct tls_settings *setti
 struct tls_report {
     tls_on_error to;
     void *arg;
-    bool ok; /* nothing was reported */
+    bool ok; /* no error was reported */
 };
 
 static void report_error(struct tls_report *r, size_t certificate, const char *text)

@@ -1,5 +1,5 @@
-/* tls_ctx: what the TLS connections of one listener or one backend have in common. A context is
- * built from plain settings and independent of every other: its protocol versions and security
+/* tls_ctx: the context that the TLS connections of one listener or one backend share. A context is
+ * built from plain settings and is independent of every other: its protocol versions and security
  * level apply to its own connections only. Each worker has its own contexts, and uses them from its
  * thread only. */
 #ifndef SSTPGATE_TLS_TLS_CTX_H
@@ -17,8 +17,9 @@
 
 struct tls_ctx;
 
-/* Called once for each error. certificate: its index; TLS_NO_CERTIFICATE: the settings. A text
- * about a file begins with "FILE: ", a text about a setting with "NAME: ". */
+/* Called once for each error. certificate: the index of the certificate that has the error;
+ * TLS_NO_CERTIFICATE: the settings have it. A text about a file begins with "FILE: ", a text about
+ * a setting with "NAME: ". */
 #define TLS_NO_CERTIFICATE SIZE_MAX
 typedef void (*tls_on_error)(void *arg, size_t certificate, const char *text);
 
@@ -26,14 +27,14 @@ typedef void (*tls_on_error)(void *arg, size_t certificate, const char *text);
  * a client requests are those with exactly this name or, if there are none, those with *.DOMAIN; of
  * these, the first of each kind of key, and the handshake chooses the kind. A client that requests
  * no name, or a name that no certificate has, gets the certificates for the first name of the first
- * certificate; with strict_sni, the alert unrecognized_name. A certificate that no client would
- * ever get is an error.
+ * certificate; with strict_sni, the alert unrecognized_name. A certificate that no client can get
+ * is an error.
  *
  * No tickets and no resumption: a resumed handshake shows no certificate, and the binding needs the
  * certificate that the client saw (PROTOCOL.md 6.2). ALPN: http/1.1 for a client that offers it,
  * none for others. A client that requests a staple gets it if it is fresh.
  *
- * NULL: there was an error. The context must outlive its connections. */
+ * NULL: on_error was called. The context must outlive its connections. */
 struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
                                    const struct tls_certificate *certificate, size_t count,
                                    bool strict_sni, tls_on_error on_error, void *arg);
@@ -46,14 +47,14 @@ void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
 void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct span der),
                     void *arg);
 
-/* Builds the context of a backend. ca_file: trusted certificates in PEM, or "system" for the
- * system's; NULL: chains are not verified here, because the caller compares a pin or the
+/* Builds the context of a backend. ca_file: trusted certificates in PEM, or "system" for those of
+ * the system; NULL: chains are not verified here, because the caller compares a pin or the
  * administrator has turned verification off. Never resumes a session. NULL: *error has the reason,
  * in the form above. */
 struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const char *ca_file,
                                    char error[TLS_ERROR_MAX]);
 
-/* A no-op for NULL. */
+/* Frees ctx; a no-op for NULL. */
 void tls_ctx_free(struct tls_ctx *ctx);
 
 #endif

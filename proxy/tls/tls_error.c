@@ -4,8 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The oldest entry is the cause; later entries say which callers failed because of it. Entries of
- * ERR_LIB_USER come from the callbacks of this room and have a text of their own. */
+/* Reports the oldest entry, because it is the cause; later entries are those of the callers that
+ * failed because of it. Entries of ERR_LIB_USER come from the callbacks of this room and have a
+ * text of their own. */
 void tls_error_text(char out[TLS_ERROR_MAX], const char *what)
 {
     const char *data = NULL;

@@ -4,7 +4,7 @@
 
 enum { TLS_ERROR_MAX = 256 }; /* bytes of an error text, with its NUL */
 
-/* Writes "WHAT: REASON" with the reason of OpenSSL's oldest error, or REASON alone if what is
+/* Writes "WHAT: REASON" with the reason of OpenSSL's oldest error, or only REASON if `what` is
  * empty. Empties the error queue of this thread. */
 void tls_error_text(char out[TLS_ERROR_MAX], const char *what);
 

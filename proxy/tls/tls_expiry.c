@@ -44,7 +44,8 @@ const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
     return out;
 }
 
-/* The cost of a signature is proportional to the cube of the size. */
+/* Computes the cost of a handshake from the size of the key, because the cost of a signature is
+ * proportional to the cube of the size. */
 const char *tls_key_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
 {
     const double times = e->rsa_bits / 2048.0;

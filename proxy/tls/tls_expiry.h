@@ -1,5 +1,5 @@
-/* tls_expiry: warnings about a listener's certificate: it expires, its staple is not sent, its key
- * is slow. */
+/* tls_expiry: warnings about a listener's certificate: its expiry, a staple that is not sent, a
+ * slow key. */
 #ifndef SSTPGATE_TLS_TLS_EXPIRY_H
 #define SSTPGATE_TLS_TLS_EXPIRY_H
 
@@ -18,7 +18,7 @@ enum tls_staple_state {
 };
 
 struct tls_expiry {
-    size_t certificate; /* index */
+    size_t certificate; /* index of the certificate */
     const char *file;
     int days_left; /* whole days; negative: it has expired */
     int due;       /* smallest of 0, 1, 7 and 30 above days_left; -1: at least 30 days are left */
@@ -27,14 +27,14 @@ struct tls_expiry {
     int rsa_bits; /* size of the RSA key; 0: not RSA */
 };
 
-/* Sets days_left and due of a certificate that is valid until `until`. To warn once at each step,
- * warn when `due` has changed. */
+/* Sets days_left and due of a certificate that is valid until `until`. A caller that warns only
+ * when `due` has changed warns once at each step. */
 void tls_expiry_set(struct tls_expiry *e, time_t until, time_t now);
 
-/* Each writes its warning to out and returns it; NULL: nothing to warn about. */
+/* Write a warning to out and return it; NULL: no warning is due. */
 const char *tls_expiry_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
 const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
-/* About an RSA key above TLS_RSA_USUAL bits, which makes each handshake expensive. */
+/* Warns about an RSA key above TLS_RSA_USUAL bits, because it makes each handshake expensive. */
 const char *tls_key_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX]);
 
 #endif

@@ -18,7 +18,7 @@ struct tls_file {
 /* Reads a regular file. False: *error has "PATH: REASON", and *out is empty. */
 bool tls_file_read(const char *path, struct tls_file *out, char error[TLS_ERROR_MAX]);
 
-/* Wipes the bytes and frees them; a no-op for an empty one. */
+/* Wipes the bytes and frees them; a no-op for an empty file. */
 void tls_file_free(struct tls_file *file);
 
 #endif

@@ -1,4 +1,4 @@
-/* tls_internal: the context itself, for tls_ctx and tls_conn only. */
+/* tls_internal: the struct of a context, for tls_ctx and tls_conn only. */
 #ifndef SSTPGATE_TLS_TLS_INTERNAL_H
 #define SSTPGATE_TLS_TLS_INTERNAL_H
 
@@ -7,9 +7,9 @@
 #include "tls/tls_served.h"
 
 struct tls_ctx {
-    SSL_CTX *ssl; /* a listener: that of the default group, which owns it */
+    SSL_CTX *ssl; /* of a listener: the context of the default group, which owns it */
     bool strict_sni;
-    struct tls_served served; /* a backend: empty */
+    struct tls_served served; /* of a backend: empty */
 };
 
 #endif

@@ -36,7 +36,8 @@ static uint64_t pbkdf2_work(const ASN1_TYPE *parameter)
     return n;
 }
 
-/* Returns N * r * p blocks (RFC 7914). OpenSSL limits the memory, and that does not limit p. */
+/* Returns N * r * p blocks (RFC 7914), because OpenSSL limits only the memory, which does not
+ * depend on p. */
 static uint64_t scrypt_work(const ASN1_TYPE *parameter)
 {
     SCRYPT_PARAMS *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(SCRYPT_PARAMS), parameter);
@@ -66,7 +67,8 @@ static uint64_t kdf_work(const X509_ALGOR *kdf)
     }
 }
 
-/* PBES2 and PBMAC1 (RFC 8018 A.4, A.5) have the same form: a key derivation, and its use. */
+/* Returns the work of PBES2 or PBMAC1 (RFC 8018 A.4, A.5), which have the same form: a key
+ * derivation, and its use. */
 static uint64_t pbe2_work(const ASN1_TYPE *parameter)
 {
     PBE2PARAM *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBE2PARAM), parameter);
@@ -96,7 +98,8 @@ static uint64_t encrypted_key_work(const X509_SIG *key)
 
 /* ---- PKCS#12 ---- */
 
-/* Recurses at most 30 levels, because OpenSSL's ASN.1 parser refuses more. */
+/* Sums the work of the bags. Recurses at most 30 levels, because OpenSSL's ASN.1 parser refuses
+ * more. */
 static uint64_t bags_work(const STACK_OF(PKCS12_SAFEBAG) * bags)
 {
     uint64_t sum = 0;
@@ -112,8 +115,9 @@ static uint64_t bags_work(const STACK_OF(PKCS12_SAFEBAG) * bags)
     return sum;
 }
 
-/* spent: iterations of the previous parts. Bags may be encrypted as a whole, with keys in them that
- * are encrypted once more; such bags are opened only if that stays below TLS_PBE_MAX. */
+/* Returns the work of one part. spent: iterations of the previous parts. Bags may be encrypted as a
+ * whole, with keys in them that are encrypted once more; such bags are opened only if that stays
+ * below TLS_PBE_MAX. */
 static uint64_t part_work(PKCS7 *part, const char *passphrase, uint64_t spent)
 {
     STACK_OF(PKCS12_SAFEBAG) *bags = NULL;

@@ -45,7 +45,7 @@ static int on_certificate(X509_STORE_CTX *store, void *chain)
 {
     const EVP_PKEY *key = X509_get0_pubkey(X509_STORE_CTX_get0_cert(store));
 
-    if (key != NULL && !key_fits(store, key)) /* OpenSSL refuses a key that it cannot read */
+    if (key != NULL && !key_fits(store, key)) /* NULL: OpenSSL refuses the key itself */
         return 0;
     if (chain != NULL)
         return X509_verify_cert(store);

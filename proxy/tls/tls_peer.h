@@ -16,8 +16,8 @@ enum {
         64 /* bits of an RSA exponent; OpenSSL has this limit for keys above 3072 bits */
 };
 
-/* Limits the certificates that connections of ssl, a client's context, accept. chain: chains are
- * verified, too. A violation is reported like an invalid chain, as
+/* Limits the certificates that the connections of ssl, a client's context, accept. chain: the chain
+ * is verified, too. A violation is reported like an invalid chain, as
  * X509_V_ERR_APPLICATION_VERIFICATION. */
 void tls_peer_bound(SSL_CTX *ssl, bool chain);
 

@@ -18,8 +18,8 @@ bool tls_pkcs12_is(struct span der)
     return p12 != NULL;
 }
 
-/* Copies an object out of its library context by way of DER, which also drops the attributes that
- * the container has added to it. */
+/* Copies a certificate out of its library context through DER, which also removes the attributes
+ * that the container has added. */
 static X509 *copy_certificate(X509 *from)
 {
     unsigned char *der = NULL;
@@ -52,13 +52,14 @@ static X509 *issuer_of(X509 *cert, STACK_OF(X509) * among)
     return NULL;
 }
 
-/* A container has its certificates in any order, but in a chain that is sent each certificate must
- * certify the previous one (RFC 5246 7.4.2). The same section allows to omit the root. */
+/* Puts the issuers of leaf into chain. A container has its certificates in any order, but in the
+ * chain of a handshake each certificate must certify the previous one (RFC 5246 7.4.2). The root is
+ * omitted, as that section allows. */
 static void chain_sort(X509 *leaf, STACK_OF(X509) * others, STACK_OF(X509) * chain)
 {
     X509 *last = leaf;
     for (int i = 0; i < sk_X509_num(others);
-         i++) { /* ends even if they certify each other in a circle */
+         i++) { /* bounded, because certificates may certify each other in a circle */
         last = issuer_of(last, others);
         if (last == NULL || X509_self_signed(last, 0) == 1)
             return;
@@ -107,10 +108,10 @@ static enum tls_pkcs12 container_open(OSSL_LIB_CTX *lib, bool legacy, struct spa
     return result;
 }
 
-/* Containers of Windows before Server 2019 are encrypted with RC2, which is in the legacy provider
- * of OpenSSL 3. The provider is loaded into a library context of its own: in the default context it
- * would offer RC4 and similar ciphers to TLS, and would prevent the default provider from being
- * loaded automatically. */
+/* Loads the legacy provider of OpenSSL 3, because it has RC2, which encrypts the containers of
+ * Windows before Server 2019. The provider has a library context of its own, because in the default
+ * context it would offer RC4 and similar ciphers to TLS, and would prevent the default provider
+ * from being loaded automatically. */
 enum tls_pkcs12 tls_pkcs12_open(struct span der, const char *passphrase,
                                 struct tls_pkcs12_content *out)
 {

@@ -13,10 +13,10 @@
 enum tls_pkcs12 {
     TLS_PKCS12_OK,
     TLS_PKCS12_PASSPHRASE, /* the passphrase is wrong */
-    TLS_PKCS12_NO_KEY,     /* it has no key, or not the key of a certificate in it */
-    TLS_PKCS12_LEGACY,     /* it needs the legacy provider, which is missing */
-    TLS_PKCS12_SLOW,       /* more than TLS_PBE_MAX iterations */
-    TLS_PKCS12_OTHER,      /* OpenSSL's error queue has the reason */
+    TLS_PKCS12_NO_KEY, /* the container has no key, or its key belongs to no certificate in it */
+    TLS_PKCS12_LEGACY, /* the container needs the legacy provider, which is missing */
+    TLS_PKCS12_SLOW,   /* more than TLS_PBE_MAX iterations */
+    TLS_PKCS12_OTHER,  /* OpenSSL's error queue has the reason */
 };
 
 /* Returns whether der is a PKCS#12 container. */
@@ -25,11 +25,11 @@ bool tls_pkcs12_is(struct span der);
 struct tls_pkcs12_content {
     X509 *leaf;
     EVP_PKEY *key;
-    STACK_OF(X509) * chain; /* the caller's; from the leaf's issuer up, without the root */
+    STACK_OF(X509) * chain; /* made by the caller; from the leaf's issuer up, without the root */
 };
 
-/* Sets leaf and key of out, and adds to its chain; the caller owns them. Any result but
- * TLS_PKCS12_OK: they may be set in part. */
+/* Sets leaf and key of out, and adds to its chain; the caller owns them. After any result but
+ * TLS_PKCS12_OK only some of them may be set. */
 enum tls_pkcs12 tls_pkcs12_open(struct span der, const char *passphrase,
                                 struct tls_pkcs12_content *out);
 

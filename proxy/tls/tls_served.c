@@ -107,7 +107,7 @@ static struct tls_group group_of_name(const struct tls_served *served, const cha
     return g;
 }
 
-/* Returns the index of the group with these members; adds it if there is none. */
+/* Returns the index of the group with these members; adds the group if it does not exist. */
 static size_t group_add(struct tls_served *served, const struct tls_group *g)
 {
     for (size_t i = 0; i < served->group_count; i++)

@@ -1,5 +1,5 @@
-/* tls_served: the certificates of a listener, in the order of the configuration, and which of them
- * a client of each name may be shown. For the files of this room. */
+/* tls_served: the certificates of a listener, in the order of the configuration, and the group of
+ * certificates for each name that a client may request. For the files of this room. */
 #ifndef SSTPGATE_TLS_TLS_SERVED_H
 #define SSTPGATE_TLS_TLS_SERVED_H
 
@@ -18,14 +18,15 @@ struct tls_served_cert {
     char *file, *ocsp_file;
 };
 
-/* The certificates that compete for the clients of some names: one of each kind of key. */
+/* The certificates for the same names, one of each kind of key; the handshake chooses one of
+ * them. */
 struct tls_group {
     SSL_CTX *ssl;              /* owned; set by tls_ctx */
     size_t member[8], members; /* indices of certificates; OpenSSL has fewer than 8 kinds of keys */
 };
 
 struct tls_name {
-    const char *name; /* a certificate's */
+    const char *name; /* owned by a certificate */
     size_t group;
 };
 
@@ -38,7 +39,7 @@ struct tls_served {
     size_t name_count;
 };
 
-/* Makes room for count certificates; tls_served_load() loads each. */
+/* Allocates count certificates; tls_served_load() loads each. */
 void tls_served_init(struct tls_served *served, size_t count);
 void tls_served_fini(struct tls_served *served);
 
@@ -55,13 +56,13 @@ void tls_served_group(struct tls_served *served);
 /* Returns whether any group has the certificate with this index. */
 bool tls_served_is_shown(const struct tls_served *served, size_t index);
 
-/* Returns the group for the name that a client asks for: of the certificates with exactly this
- * name, else of those with a matching wildcard (RFC 6125 6.4.3: the star is one whole label, the
- * leftmost). NULL: no certificate has the name. */
+/* Returns the group for the name that a client requests: the group of the certificates with exactly
+ * this name, else of those with a matching wildcard (RFC 6125 6.4.3: the star is one whole label,
+ * the leftmost). NULL: no certificate has the name. */
 const struct tls_group *tls_served_find(const struct tls_served *served, const char *asked);
 
-/* Returns the staple of the certificate that leaf, by its address, belongs to; NULL: not one of
- * these. */
+/* Returns the staple of the certificate that has this leaf, compared by its address; NULL: none has
+ * it. */
 const struct tls_staple *tls_served_staple(const struct tls_served *served, const X509 *leaf);
 
 #endif

@@ -1,4 +1,4 @@
-/* tls_settings: what a context is built from: plain values and names of files. */
+/* tls_settings: the settings and files of a TLS context, as plain values and paths. */
 #ifndef SSTPGATE_TLS_TLS_SETTINGS_H
 #define SSTPGATE_TLS_TLS_SETTINGS_H
 
@@ -15,11 +15,10 @@ struct tls_settings {
     const char *groups;       /* of the key exchange, in order of preference; NULL: TLS_GROUPS */
 };
 
-/* The default groups. None is a finite field (RFC 7919): OpenSSL checks a peer's share in
- * ffdhe8192 with 150 ms of CPU time, and the peer need not compute anything (CVE-2022-40735).
- * None is a hybrid with ML-KEM: OpenSSL knows these since 3.5 only, their key share does not fit
- * into one packet together with the rest of a ClientHello, and no SSTP client is known to offer
- * one. */
+/* The default groups. None is a finite field (RFC 7919): OpenSSL checks a peer's share in ffdhe8192
+ * with 150 ms of CPU time, and the peer need not compute anything (CVE-2022-40735). None is a
+ * hybrid with ML-KEM: OpenSSL has these since 3.5 only, their key share does not fit into one
+ * packet together with the rest of a ClientHello, and no SSTP client is known to offer one. */
 #define TLS_GROUPS "X25519:P-256:X448:P-521:P-384"
 
 /* Three kinds of cipher suites are removed from any list of `ciphers`. Anonymous suites have no
@@ -34,9 +33,9 @@ struct tls_certificate {
     const char *key;  /* PEM; NULL: in file */
     const char
         *passphrase_file; /* its first line decrypts the key; NULL: the key is not encrypted */
-    const char *passphrase_hint; /* for messages: how to give the passphrase; NULL: "set
+    const char *passphrase_hint; /* text for messages that the passphrase is missing; NULL: "set
                                     passphrase-file" */
-    const char *ocsp_file;       /* OCSP response in DER, to be stapled; NULL: none */
+    const char *ocsp_file;       /* OCSP response in DER, the staple; NULL: none */
 };
 
 #endif

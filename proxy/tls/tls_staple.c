@@ -8,8 +8,8 @@
 #include "tls/tls_file.h"
 #include "tls/tls_time.h"
 
-/* Returns the response about leaf; NULL: none. Compares the serial number, because the other parts
- * of a CertID need the issuer's certificate, which may be in none of our files. */
+/* Returns the response about leaf; NULL: none. Compares only the serial number, because the other
+ * parts of a CertID need the issuer's certificate, which may be in none of the configured files. */
 static OCSP_SINGLERESP *find_single(OCSP_BASICRESP *basic, const X509 *leaf)
 {
     for (int i = 0; i < OCSP_resp_count(basic); i++) {
@@ -23,7 +23,7 @@ static OCSP_SINGLERESP *find_single(OCSP_BASICRESP *basic, const X509 *leaf)
     return NULL;
 }
 
-/* Returns the reason, a static text, why a response cannot be used; NULL: it can. */
+/* Reads a response. Returns the reason, a static text, why it cannot be used; NULL: it can. */
 static const char *read_response(OCSP_RESPONSE *response, const X509 *leaf, struct tls_staple *out)
 {
     ASN1_GENERALIZEDTIME *from = NULL, *until = NULL;

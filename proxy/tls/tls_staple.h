@@ -26,8 +26,8 @@ bool tls_staple_load(const char *path, X509 *leaf, struct tls_staple *out,
 
 void tls_staple_fini(struct tls_staple *staple);
 
-/* Returns the state at this time. Only TLS_STAPLE_FRESH is sent: a client may abort the connection
- * because of any other staple, but accepts one without a staple. */
+/* Returns the state at this time. Only a staple that is TLS_STAPLE_FRESH is sent, because a client
+ * may abort the connection on any other staple, but accepts a connection without one. */
 enum tls_staple_state tls_staple_state(const struct tls_staple *staple, time_t now);
 
 #endif
