@@ -338,12 +338,15 @@ void uplink_answer_ended(struct call *call, enum stream_end why)
 
 void uplink_dial_ended(struct call *call, enum stream_end why)
 {
+    const char *step = upstream_step(&call->backend);
+    char text[UPSTREAM_WHY_MAX] = "closed";
+
+    if (why == STREAM_TLS)
+        upstream_tls_why(&call->backend, text);
     if (why == STREAM_TLS && tls_conn_unverified(call->backend.tls))
-        dial_failed(call, REASON_BACKEND_UNVERIFIED, FAULT_OF_SERVER, "tls",
-                    text_of_end(call, why));
+        dial_failed(call, REASON_BACKEND_UNVERIFIED, FAULT_OF_SERVER, step, text);
     else
-        dial_failed(call, REASON_BACKEND_TLS, fault_of_refusal(call), "tls",
-                    text_of_end(call, why));
+        dial_failed(call, REASON_BACKEND_TLS, fault_of_refusal(call), step, text);
 }
 
 void uplink_dial_closed(struct call *call)
@@ -360,9 +363,10 @@ void uplink_dial_expired(struct call *call)
     if (call->backend.handle == STREAM_HANDLE_NONE) {
         note_failure(call, REASON_BACKEND_UNREACHABLE, FAULT_OF_SERVER, "resolve", "timed out");
         dial_next_server(call);
+    } else if (call->backend.in == STREAM_IN_IDLE) {
+        dial_failed(call, REASON_BACKEND_UNREACHABLE, FAULT_OF_SERVER, "connect", "timed out");
     } else {
-        dial_failed(call, REASON_BACKEND_UNREACHABLE,
-                    call->backend.in == STREAM_IN_IDLE ? FAULT_OF_SERVER : fault_of_refusal(call),
-                    "connect", "timed out");
+        dial_failed(call, REASON_BACKEND_TLS, fault_of_refusal(call), "tls",
+                    "timed out: the server accepts connections, but does not answer in TLS");
     }
 }

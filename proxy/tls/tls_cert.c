@@ -271,15 +271,33 @@ bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls
     return ok;
 }
 
+static void free_names(struct tls_cert *cert)
+{
+    for (size_t i = 0; i < cert->name_count; i++)
+        free(cert->name[i]);
+    free(cert->name);
+}
+
 void tls_cert_fini(struct tls_cert *cert)
 {
     X509_free(cert->leaf);
     EVP_PKEY_free(cert->key);
     sk_X509_pop_free(cert->chain, X509_free);
-    for (size_t i = 0; i < cert->name_count; i++)
-        free(cert->name[i]);
-    free(cert->name);
+    free_names(cert);
     *cert = (struct tls_cert){0};
+}
+
+void tls_cert_list_names(X509 *leaf, char *out, size_t size)
+{
+    struct tls_cert cert = {.leaf = leaf};
+    size_t n = 0;
+
+    *out = '\0';
+    collect_names(&cert);
+    for (size_t i = 0; i < cert.name_count; i++)
+        if (n + strlen(cert.name[i]) + 1 < size)
+            n += (size_t)snprintf(out + n, size - n, "%s%s", n == 0 ? "" : " ", cert.name[i]);
+    free_names(&cert);
 }
 
 bool tls_cert_use(const struct tls_cert *cert, SSL_CTX *ssl)

@@ -28,6 +28,10 @@ bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls
 
 void tls_cert_fini(struct tls_cert *cert);
 
+/* Writes the DNS names of leaf, as in tls_cert, with blanks between; "": none. Names that do not
+ * fit are left out. */
+void tls_cert_list_names(X509 *leaf, char *out, size_t size);
+
 /* Sets leaf, key and chain in ssl, which takes references. False: OpenSSL's error queue has the
  * reason. */
 bool tls_cert_use(const struct tls_cert *cert, SSL_CTX *ssl);

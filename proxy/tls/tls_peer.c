@@ -5,6 +5,8 @@
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 
+#include "tls/tls_cert.h"
+
 static int refuse_key(X509_STORE_CTX *store, const char *what, int is, int most)
 {
     ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "the server's %s: %d bits, more than %d",
@@ -40,6 +42,20 @@ static int key_fits(X509_STORE_CTX *store, const EVP_PKEY *key)
     return 1;
 }
 
+/* Adds to a failed comparison of the name what the certificate has, and where to write it. */
+static void explain_name(X509_STORE_CTX *store)
+{
+    const int error = X509_STORE_CTX_get_error(store);
+    char names[128];
+
+    if (error != X509_V_ERR_HOSTNAME_MISMATCH && error != X509_V_ERR_IP_ADDRESS_MISMATCH)
+        return;
+    tls_cert_list_names(X509_STORE_CTX_get0_cert(store), names, sizeof names);
+    ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL,
+                   "the server's certificate has %s%s: set verify-host to the name to expect",
+                   *names == '\0' ? "no DNS name" : "the name ", names);
+}
+
 /* Checks the leaf's key, and verifies the chain if chain is not NULL. */
 static int on_certificate(X509_STORE_CTX *store, void *chain)
 {
@@ -47,8 +63,12 @@ static int on_certificate(X509_STORE_CTX *store, void *chain)
 
     if (key != NULL && !key_fits(store, key)) /* NULL: OpenSSL refuses the key itself */
         return 0;
-    if (chain != NULL)
-        return X509_verify_cert(store);
+    if (chain != NULL) {
+        const int verdict = X509_verify_cert(store);
+        if (verdict <= 0)
+            explain_name(store);
+        return verdict;
+    }
     X509_STORE_CTX_set_error(store, X509_V_OK);
     return 1;
 }

@@ -123,7 +123,8 @@ static void probe_failed(struct probe *p)
 
 static void probe_note(struct probe *p, const char *what, const char *text)
 {
-    snprintf(p->failure, sizeof p->failure, "check: %s: %s", what, text);
+    snprintf(p->failure, sizeof p->failure, "check: %s: %.*s", what, (int)sizeof p->failure - 20,
+             text);
 }
 
 static void probe_note_status(struct probe *p, const char *what, int status)
@@ -254,10 +255,12 @@ static size_t on_read(struct stream *s, struct span in)
 static void on_end(struct stream *s, enum stream_end why)
 {
     struct probe *p = of_stream(s);
-    const char *text = why == STREAM_TLS ? stream_error(s) : "closed";
+    char text[UPSTREAM_WHY_MAX] = "closed";
 
+    if (why == STREAM_TLS)
+        upstream_tls_why(s, text);
     if (p->state == PROBE_CONNECT)
-        probe_address_failed(p, "tls", text);
+        probe_address_failed(p, upstream_step(s), text);
     else if (p->state == PROBE_ANSWER)
         probe_address_failed(p, "answer", text);
     else
@@ -364,10 +367,18 @@ void probes_switch(struct probes *all, struct site *site)
     }
 }
 
+/* Returns what a probe in progress waits for, as a word for its failure. */
+static const char *step_of(const struct probe *p)
+{
+    switch (p->state) {
+    case PROBE_RESOLVE: return "resolve";
+    case PROBE_CONNECT: return upstream_step(&p->stream);
+    default: return "answer";
+    }
+}
+
 void probes_sweep(struct probes *all, uint64_t now_ms)
 {
-    static const char *const words[] = {
-        [PROBE_RESOLVE] = "resolve", [PROBE_CONNECT] = "connect", [PROBE_ANSWER] = "answer"};
     struct probe *p;
 
     DL_FOREACH(all->list, p) {
@@ -378,7 +389,7 @@ void probes_sweep(struct probes *all, uint64_t now_ms)
         } else if (p->state == PROBE_CLOSE) {
             probe_close(p); /* the server has had the same time to close */
         } else {
-            probe_note(p, words[p->state], "timed out");
+            probe_note(p, step_of(p), "timed out");
             probe_failed(p);
         }
     }

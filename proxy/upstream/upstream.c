@@ -117,6 +117,40 @@ bool upstream_trusted(const struct site_backend *b, const struct stream *s,
     return false;
 }
 
+const char *upstream_step(const struct stream *s)
+{
+    if (s->in == STREAM_IN_IDLE)
+        return "connect";
+    return s->tls != NULL && tls_conn_unverified(s->tls) ? "verify" : "tls";
+}
+
+/* Parts of OpenSSL's messages, which differ a little between its versions. */
+static const struct tls_hint {
+    const char *part, *help;
+} tls_hints[] = {
+    {"protocol version", "no common TLS version: set tls-min = 1.0 for an old server, see tls-max"},
+    {"unsupported protocol", "no common TLS version: set tls-min = 1.0 for an old server"},
+    {"wrong version number", "the server does not speak TLS on this port: tls = no?"},
+    {"handshake failure", "no common cipher suite, group or version: see ciphers, groups, tls-min"},
+    {"too small", "see security-level"},
+    {"too weak", "see security-level"},
+    {"wrong signature type", "see security-level"},
+    {"legacy", "see security-level"},
+};
+
+void upstream_tls_why(const struct stream *s, char why[UPSTREAM_WHY_MAX])
+{
+    const char *text = stream_error(s), *help = NULL;
+
+    for (size_t i = 0; help == NULL && i < sizeof tls_hints / sizeof *tls_hints; i++)
+        if (strstr(text, tls_hints[i].part) != NULL)
+            help = tls_hints[i].help;
+    if (tls_conn_unverified(s->tls)) /* the texts about certificates have their own hints */
+        help = NULL;
+    snprintf(why, UPSTREAM_WHY_MAX, "%s%s%s%s", text, help == NULL ? "" : " (",
+             help == NULL ? "" : help, help == NULL ? "" : ")");
+}
+
 /* Returns the Host field. bracketed: room for an IPv6 address in brackets. */
 static struct span host_of(const struct site_backend *b, size_t server,
                            char bracketed[HTTP_HOST_MAX + 1])

@@ -17,7 +17,7 @@ struct proxyproto;
 struct site_backend;
 struct stream;
 
-enum { UPSTREAM_WHY_MAX = 160 };
+enum { UPSTREAM_WHY_MAX = 400 };
 
 const struct backends_server *upstream_server(const struct site_backend *b, size_t server);
 
@@ -32,6 +32,13 @@ bool upstream_start(const struct site_backend *b, size_t server, struct stream *
  * reason. */
 bool upstream_trusted(const struct site_backend *b, const struct stream *s,
                       char why[UPSTREAM_WHY_MAX]);
+
+/* Returns the step at which s has failed or timed out before its first request: "connect", "tls",
+ * or "verify" if the chain or the name of the server's certificate was refused. */
+const char *upstream_step(const struct stream *s);
+
+/* Writes the cause of a failed handshake, and the key of the configuration that may help. */
+void upstream_tls_why(const struct stream *s, char why[UPSTREAM_WHY_MAX]);
 
 /* Sets *out to the hashes of the leaf certificate that was presented on s: by this end if it is
  * the TLS server, otherwise by the peer; all zeros: none. */

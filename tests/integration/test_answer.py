@@ -123,6 +123,8 @@ def test_next_server_after_failed_tls(bench, talker):
 def test_backend_without_tls(bench, talker):
     gate = bench.gate(bench.backend(), backend={"server": talker(b"SSH-2.0-x\r\n" * 20)})
     assert refused(bench, gate) == "backend-tls"
+    event = gate.wait_event("backend")
+    assert event["failed"] == "tls" and "tls = no?" in event["msg"]
 
 
 @pytest.mark.parametrize("octets", [b"hello\r\n\r\n", b"HTTP/1.1 20\r\n\r\n", b"HTTP/2 200\r\n\r\n",

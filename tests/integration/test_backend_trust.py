@@ -137,3 +137,54 @@ def test_plain_http_passthrough(bench):
     """RRAS behind an offloader, as its manual describes: configured with the hash of the gate's certificate."""
     server = bench.backend(plain=True, leaf=bench.place.front.der)
     works(bench, server, **{"crypto-binding": "passthrough"})
+
+
+# what the log line says: the step, and the key to change
+
+def failed(gate):
+    event = gate.wait_event("backend")
+    return event["failed"], event["msg"]
+
+
+def test_log_of_old_backend(bench):
+    server = bench.backend(bench.place.old, tls_min="1.0", tls_max="1.0")
+    gate = bench.gate(server)
+    expect_failure(bench.client(gate))
+    step, text = failed(gate)
+    assert step == "tls" and "set tls-min = 1.0" in text
+
+
+def test_log_of_new_backend(bench):
+    server = bench.backend(tls_min="1.3")
+    gate = bench.gate(server, backend={"tls-max": "1.2"})
+    expect_failure(bench.client(gate))
+    step, text = failed(gate)
+    assert step == "tls" and "no common TLS version" in text
+
+
+def test_log_of_backend_silent_in_tls(bench):
+    """It accepts TCP: neither the firewall nor the address is wrong."""
+    server = bench.backend(hooks={"accepted": lambda call: call.server.go.wait()})
+    gate = bench.gate(server, gate={"timeout-connect": "1s"})
+    assert expect_failure(bench.client(gate)).status == 503
+    step, text = failed(gate)
+    assert step == "tls" and "accepts connections" in text
+    assert gate.wait_call()["reason"] == "backend-tls"
+    server.go.set()
+
+
+def test_log_of_wrong_pin_and_wrong_ca(bench):
+    """Both are failures of the verification."""
+    gate = unverified(bench, bench.backend(), **{"pin-sha256": bench.place.evil.sha256})
+    assert failed(gate)[0] == "verify"
+    gate = unverified(bench, bench.backend(bench.place.back), **ca(bench))
+    step, text = failed(gate)
+    assert step == "verify" and "certificate" in text
+
+
+def test_log_of_wrong_name(bench):
+    """It says which names the certificate has, and where to write one of them."""
+    gate = unverified(bench, bench.backend(bench.place.back_ca), **ca(bench, **{"verify-host": "other.internal"}))
+    step, text = failed(gate)
+    assert step == "verify"
+    assert "backend.internal" in text and "verify-host" in text and "mismatch" in text

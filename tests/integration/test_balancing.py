@@ -421,7 +421,7 @@ CHECKS = {
     "sstp-silent": ("sstp", {}, dict(hooks={"request": lambda call: call.server.go.wait()}),
                     "check: answer: timed out"),
     "tls-silent": ("tls", {}, dict(hooks={"accepted": lambda call: call.server.go.wait()}),
-                   "check: connect: timed out"),
+                   "check: tls: timed out"),
 }
 
 
