@@ -237,6 +237,7 @@ install: $(B)/sstpgate
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/sstpgate $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example \
 		$(DESTDIR)$(MANDIR)/man5/sstpgate.conf.5 $(DESTDIR)$(MANDIR)/man8/sstpgate.8
+	-@rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SYSCONFDIR)/sstpgate 2>/dev/null # the configuration stays
 
 # ---- formatting and linters: .clang-format, .clang-tidy, tests/cppcheck.suppressions ----
 C_FILES = $$(find proxy tests -name '*.[ch]')

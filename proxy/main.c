@@ -163,6 +163,16 @@ static bool standard_descriptors(void)
     return true;
 }
 
+/* Says what to do on a machine without a configuration, after the message that it is missing. */
+static int hint_at_example(const struct wishes *w, int code)
+{
+    if (code != 0 && strcmp(w->config, DEFAULT_CONFIG) == 0 && access(DEFAULT_CONFIG, F_OK) != 0)
+        fputs("sstpgate: give -c FILE, or copy " DEFAULT_CONFIG ".example to " DEFAULT_CONFIG
+              " and edit it\n",
+              stderr);
+    return code;
+}
+
 static int test(const struct wishes *w)
 {
     if (!preflight_config(w->config, stderr, w->print ? stdout : NULL))
@@ -190,5 +200,5 @@ int main(int argc, char **argv)
         w.show();
         return 0;
     }
-    return w.test ? test(&w) : gate_run(w.config, w.ready_file);
+    return hint_at_example(&w, w.test ? test(&w) : gate_run(w.config, w.ready_file));
 }

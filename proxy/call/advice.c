@@ -150,7 +150,7 @@ static const char *explain_no_key(const struct advice *a, const struct candidate
         return "no key for this method: the backend has neither users-file nor radius";
     if (a->record->user == NULL)
         return "no key for this user: the client has sent no user name";
-    return "no key for this user: not in the users file; sstpgate user NAME adds a line";
+    return "no key for this user: not in the users file; sstpgate user -f FILE NAME adds a line";
 }
 
 static const char *explain_mac(const struct advice *a, const struct candidates *c,
@@ -160,7 +160,8 @@ static const char *explain_mac(const struct advice *a, const struct candidates *
         return "the client's MAC was made with zeros: the client does not know the key of this "
                "login; zero-key = eap accepts this inside EAP";
     if (mac->stale != 0)
-        return "the user's line in the users file is stale; sstpgate user NAME makes a new line";
+        return "the user's line in the users file is stale; sstpgate user -f FILE NAME makes a new "
+               "line";
     if (c->tried.users_file + c->tried.radius > 0)
         return explain_tried(c);
     return explain_no_key(a, c, ppp);
@@ -191,6 +192,5 @@ void advice_stale(const struct advice *a, unsigned line)
     log_fmt(&l, "line", "%s:%u", users_path(a->backend->users), line);
     line_end(&l,
              "the server accepted this user with a different password than the one in this line; "
-             "sstpgate "
-             "user NAME makes a new line");
+             "sstpgate user -f FILE NAME makes a new line");
 }

@@ -235,7 +235,8 @@ static bool print_word(const char *word, const char *config, const char *passphr
     else if (access(word, F_OK) == 0)
         ok = print_file(word, passphrase_file);
     else if (c == NULL)
-        fputs(memo_text(&problems), stderr);
+        fprintf(stderr, "sstpgate binding: no file '%s', and no listeners:\n%s", word,
+                memo_text(&problems));
     else
         fprintf(stderr, "sstpgate binding: no [listener %s] in %s and no file '%s'%s%s%s\n", word,
                 config, word, s.best == NULL ? "" : "; did you mean '",

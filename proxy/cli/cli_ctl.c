@@ -161,6 +161,17 @@ static bool ctl_talk(const char *path, const char *line)
     return ok;
 }
 
+/* Returns the path of the socket of the gate with this configuration; NULL: the reason was
+ * written. */
+static char *find_socket(const char *config, bool is_default)
+{
+    char *path = config_find_admin(config, stderr);
+
+    if (path == NULL && is_default && access(config, F_OK) != 0)
+        fputs("sstpgate ctl: give -c FILE or -s SOCKET\n", stderr);
+    return path;
+}
+
 int cli_ctl(int argc, char **argv, const char *config)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
@@ -182,13 +193,17 @@ int cli_ctl(int argc, char **argv, const char *config)
     }
     if (optind == argc || (file != NULL && socket != NULL))
         return usage_wrong(&usage);
+    if (optind == argc - 1 && strcmp(argv[optind], "help") == 0) { /* needs no gate */
+        admin_help(stdout);
+        return usage_exit(true);
+    }
     char *line = line_of(argv + optind);
     if (line == NULL) {
         fputs("sstpgate ctl: a command must be one line, without empty words\n", stderr);
         return EXIT_USAGE;
     }
     char *path = socket != NULL ? insist_alloc(strdup(socket))
-                                : config_find_admin(file == NULL ? config : file, stderr);
+                                : find_socket(file == NULL ? config : file, file == NULL);
     const bool ok = path != NULL && ctl_talk(path, line);
     free(path);
     free(line);

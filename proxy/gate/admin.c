@@ -23,17 +23,19 @@ static const struct {
     const char *name;
     const char *argument; /* NULL: none; [...]: optional */
     const char *help;
+    bool harmful; /* ends calls or lifts protection: never suggested for another word */
 } commands[COMMANDS] = {
     [STATUS] = {"status", NULL, "version, uptime, calls, bans, the last reload"},
     [SERVERS] = {"servers", NULL, "servers of each backend: state, tunnels, weight, health checks"},
     [BANS] = {"bans", NULL, "banned prefixes, with the remaining seconds"},
-    [UNBAN] = {"unban", "PREFIX|ADDRESS|all", "end every ban that overlaps with it"},
+    [UNBAN] = {"unban", "PREFIX|ADDRESS|all", "end every ban that overlaps with it", true},
     [RELOAD] = {"reload", NULL, "reload the configuration, completely or not at all"},
     [DRAIN] = {"drain", "[BACKEND/SERVER]",
                "no new calls for the server; without a server: for the gate, which exits when the "
-               "last call has ended"},
+               "last call has ended",
+               true},
     [READY] = {"ready", "BACKEND/SERVER", "new calls again for a drained server"},
-    [STOP] = {"stop", NULL, "end all calls and exit; a second time: immediately"},
+    [STOP] = {"stop", NULL, "end all calls and exit; a second time: immediately", true},
     [HELP] = {"help", NULL, "this list"},
 };
 
@@ -81,7 +83,8 @@ static void answer_unknown(const char *name, FILE *out)
     struct suggest s = suggest_init(name);
 
     for (size_t i = 0; i < COMMANDS; i++)
-        suggest_offer(&s, commands[i].name);
+        if (!commands[i].harmful)
+            suggest_offer(&s, commands[i].name);
     if (s.best != NULL)
         fprintf(out, "error: unknown command '%s'; did you mean '%s'?\n", name, s.best);
     else

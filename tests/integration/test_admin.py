@@ -355,6 +355,13 @@ def test_ctl_arguments(arguments, code, text):
     assert text in (done.stderr if code else done.stdout)
 
 
+def test_ctl_help_needs_neither_gate_nor_configuration():
+    for arguments in (["help"], ["-c", "/nonexistent/conf", "help"], ["-s", "/nonexistent/s", "help"]):
+        done = run("ctl", *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [line.split()[0] for line in done.stdout.splitlines()] == COMMANDS
+
+
 def test_ctl_without_a_gate(gate):
     gate.signal(signal.SIGTERM)
     gate.wait_exit()

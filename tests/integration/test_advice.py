@@ -42,7 +42,7 @@ STALE = "# comment\n\n" + line("bob", "other") + line("alice", "old")
 def stale(gate, file, number):
     event = gate.wait_event("users-stale")
     assert event["line"].endswith(f"{file}:{number}")
-    assert "sstpgate user NAME" in event["msg"]
+    assert "sstpgate user -f FILE NAME" in event["msg"]
     return event
 
 

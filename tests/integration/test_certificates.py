@@ -447,6 +447,14 @@ def test_binding_of_a_word(place, tmp_path):
         assert done.returncode == 1 and config in done.stderr
 
 
+def test_binding_of_a_missing_file(tmp_path):
+    """The file is what was asked for, so its absence comes first, and then why there is no listener."""
+    done = run("binding", "-c", tmp_path / "no.conf", "rras.cer", cwd=tmp_path)
+    assert done.returncode == 1
+    first, second = done.stderr.splitlines()
+    assert "no file 'rras.cer'" in first and "no.conf: cannot be opened" in second
+
+
 @pytest.mark.parametrize("arguments", [(), ("a", "b"), ("-x", "a"), ("-c",)])
 def test_binding_usage(arguments):
     done = run("binding", *arguments)

@@ -550,6 +550,17 @@ def test_printed_config_runs(bench):
     bench.client(gate).establish().ping().disconnect()
 
 
+@pytest.mark.parametrize("arguments", [[], ["-t"], ["ctl", "status"], ["binding", "rras.cer"]])
+def test_machine_without_a_configuration(arguments):
+    """A first start: what is missing, and what to do. An empty /etc is that of a new machine."""
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /etc && exec "$@"',
+                           "sh", BINARY, *arguments], capture_output=True, text=True, timeout=DEADLINE)
+    assert done.returncode == 1
+    assert "/etc/sstpgate/sstpgate.conf: cannot be opened: No such file or directory" in done.stderr
+    hints = {"ctl": "-s SOCKET", "binding": "no file 'rras.cer'"}
+    assert hints.get(arguments[0] if arguments else "", "sstpgate.conf.example") in done.stderr
+
+
 @pytest.mark.parametrize("arguments, code", [(["-V"], 0), (["-h"], 0), (["--nonsense"], 2),
                                              (["-c"], 2), (["-c", "/nonexistent/x.conf"], 1)])
 def test_options(arguments, code):
