@@ -45,7 +45,9 @@ bool config_has_calls(const struct config *c, const struct config_backend *b)
     return false;
 }
 
-unsigned config_line(const struct config *c, const void *section, const char *key)
+/* Finds section among those of c, and the last appearance of its key; NULL: not set. */
+static const struct config_mark *find_mark(const struct config *c, const void *section,
+                                           const char *key, unsigned *section_line)
 {
     for (enum config_section in = GATE; in < SECTION_COUNT; in++) {
         for (size_t i = 0; i < config_section_count(c, in); i++) {
@@ -53,11 +55,24 @@ unsigned config_line(const struct config *c, const void *section, const char *ke
                 continue;
             const struct config_key *k = config_key_find(in, key);
             INSIST(k != NULL);
-            const struct config_mark *m = config_mark_last(c, i, k);
-            return m == NULL ? config_section_line(c, in, i) : m->line;
+            *section_line = config_section_line(c, in, i);
+            return config_mark_last(c, i, k);
         }
     }
     insist_failed("a section of this configuration", __FILE__, __LINE__);
+}
+
+unsigned config_line(const struct config *c, const void *section, const char *key)
+{
+    unsigned line;
+    const struct config_mark *m = find_mark(c, section, key, &line);
+    return m == NULL ? line : m->line;
+}
+
+bool config_is_set(const struct config *c, const void *section, const char *key)
+{
+    unsigned line;
+    return find_mark(c, section, key, &line) != NULL;
 }
 
 /* ---- printing ------------------------------------------------------------------------------- */

@@ -108,13 +108,44 @@ static bool has_more_conditions(const struct rule *rule)
            rule->zone_name != NULL;
 }
 
-/* Returns whether first matches every call that second could match. */
+/* Returns whether the address of every client of second also fulfils first. */
+static bool address_covers(const struct rule *first, const struct rule *second)
+{
+    if (first->where == WHERE_ANY)
+        return true;
+    if (first->where != second->where)
+        return false;
+    switch (first->where) {
+    case WHERE_NET: return cidr_covers(&first->net, &second->net);
+    case WHERE_FILE: return strcmp(first->path, second->path) == 0;
+    case WHERE_COUNTRY: return strcmp(first->country, second->country) == 0;
+    case WHERE_ANY: break;
+    }
+    return true;
+}
+
+/* first NULL: no condition. */
+static bool text_covers(const char *first, const char *second)
+{
+    return first == NULL || (second != NULL && span_eq_nocase(span_str(first), span_str(second)));
+}
+
+static bool time_covers(const struct rule *first, const struct rule *second)
+{
+    return first->zone_name == NULL ||
+           (second->zone_name != NULL && strcmp(first->zone_name, second->zone_name) == 0 &&
+            first->window.days == second->window.days &&
+            first->window.from == second->window.from && first->window.to == second->window.to);
+}
+
+/* Returns whether first matches every call that second could match. A deny rule matches more
+ * readings of a user's name than an allow rule, and doubtful names. */
 static bool rule_covers(const struct rule *first, const struct rule *second)
 {
-    if (has_more_conditions(first))
-        return false;
-    return first->where == WHERE_ANY || (first->where == WHERE_NET && second->where == WHERE_NET &&
-                                         cidr_covers(&first->net, &second->net));
+    return address_covers(first, second) && time_covers(first, second) &&
+           (first->user == NULL || !first->allow || second->allow) &&
+           text_covers(first->user, second->user) && text_covers(first->host, second->host) &&
+           text_covers(first->sni, second->sni) && text_covers(first->tenant, second->tenant);
 }
 
 void rules_unreached(const struct rules *r, const char *path, const char *listener, FILE *to)
@@ -128,9 +159,26 @@ void rules_unreached(const struct rules *r, const char *path, const char *listen
         if (k < i)
             fprintf(to,
                     "%s:%u: warning: listener %s: this rule is never reached: the rule on line %u "
-                    "matches all of its addresses\n",
-                    path, r->rule[i].line, listener, r->rule[k].line);
+                    "matches all of its %s\n",
+                    path, r->rule[i].line, listener, r->rule[k].line,
+                    has_more_conditions(&r->rule[k]) ? "calls" : "addresses");
     }
+}
+
+bool rules_have(const struct rules *r, bool allow)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (r->rule[i].allow == allow)
+            return true;
+    return false;
+}
+
+unsigned rules_catch_all_line(const struct rules *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (r->rule[i].where == WHERE_ANY && !has_more_conditions(&r->rule[i]))
+            return r->rule[i].line;
+    return 0;
 }
 
 unsigned rules_user_line(const struct rules *r)
@@ -144,6 +192,39 @@ unsigned rules_user_line(const struct rules *r)
 bool rules_needs_user(const struct rules *r)
 {
     return rules_user_line(r) != 0;
+}
+
+static bool name_matches(const char *pattern, struct span name);
+
+static bool is_admitted(const char *pattern, char *const *admitted, size_t n)
+{
+    if (n == 0 || pattern == NULL)
+        return true;
+    for (size_t i = 0; i < n; i++)
+        if (name_matches(pattern, span_str(admitted[i])))
+            return true;
+    return false;
+}
+
+void rules_without_match(const struct rules *r, char *const *admitted, size_t n, const char *path,
+                         const char *listener, FILE *to)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        const struct rule *rule = &r->rule[i];
+        const char *foreign = !is_admitted(rule->host, admitted, n)  ? rule->host
+                              : !is_admitted(rule->sni, admitted, n) ? rule->sni
+                                                                     : NULL;
+        if (rule->where == WHERE_FILE && rule->set != NULL && netset_count(rule->set) == 0)
+            fprintf(to,
+                    "%s:%u: warning: listener %s: %s contains no network, so this rule matches "
+                    "nobody\n",
+                    path, rule->line, listener, rule->path);
+        if (foreign != NULL)
+            fprintf(to,
+                    "%s:%u: warning: listener %s: this rule is never reached: the listener "
+                    "does not admit the name '%s' (see `host`)\n",
+                    path, rule->line, listener, foreign);
+    }
 }
 
 /* ---- deciding ------------------------------------------------------------------------------- */

@@ -82,10 +82,23 @@ unsigned rules_country_line(const struct rules *r);
  * verdicts. */
 struct rules_answer rules_decide(const struct rules *r, const struct rules_facts *facts);
 
-/* Warns about rules that are never reached because an earlier rule, `any` or a network without
- * other conditions, matches all of their addresses: "path:line: warning: listener NAME: ...\n".
- * Ignores the contents of files and countries, and lists of more than 5000 rules. */
+/* Warns about rules that are never reached because an earlier rule matches everything that they
+ * match: each of its conditions is also one of theirs, or its network contains theirs:
+ * "path:line: warning: listener NAME: ...\n". Ignores the contents of files and countries, and
+ * lists of more than 5000 rules. */
 void rules_unreached(const struct rules *r, const char *path, const char *listener, FILE *to);
+
+/* Warns in the same form about rules whose files contain no network, and about rules with a host or
+ * a sni that none of the n admitted names can be. admitted: `host` of the listener; n == 0: all
+ * names are admitted. Call after rules_open(). */
+void rules_without_match(const struct rules *r, char *const *admitted, size_t n, const char *path,
+                         const char *listener, FILE *to);
+
+/* Returns whether some rule allows, or some rule denies. */
+bool rules_have(const struct rules *r, bool allow);
+
+/* Returns the line of the first rule that matches every call; 0: none. */
+unsigned rules_catch_all_line(const struct rules *r);
 
 /* Returns whether some rule has a user, and the line of the first of them; 0: none. */
 bool rules_needs_user(const struct rules *r);

@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/file.h"
 #include "base/insist.h"
 #include "tls/tls_bio.h"
+#include "tls/tls_doubts.h"
 #include "tls/tls_internal.h"
 #include "tls/tls_peer.h"
 #include "tls/tls_time.h"
@@ -303,6 +305,34 @@ void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
         tls_expiry_set(&e, tls_time(X509_get0_notAfter(s->cert.leaf)), now);
         on_expiry(arg, &e);
     }
+}
+
+void tls_ctx_doubts(const struct tls_ctx *ctx, time_t now,
+                    void (*on_doubt)(void *arg, size_t certificate, const char *text), void *arg)
+{
+    if (ctx->strict_sni && ctx->served.name_count == 0)
+        on_doubt(arg, TLS_NO_CERTIFICATE,
+                 "strict-sni: no certificate has a name, so every client is refused");
+    for (size_t i = 0; i < ctx->served.count; i++) {
+        const struct tls_served_cert *s = &ctx->served.cert[i];
+        const struct tls_doubts d = {.certificate = i,
+                                     .file = s->file,
+                                     .stapled = s->ocsp_file != NULL,
+                                     .now = now,
+                                     .on_doubt = on_doubt,
+                                     .arg = arg};
+        tls_doubts_find(&d, &s->cert);
+    }
+}
+
+bool tls_ctx_has_name(const struct tls_ctx *ctx, const char *host)
+{
+    if (tls_served_find(&ctx->served, host) != NULL)
+        return true;
+    for (size_t i = 0; i < ctx->served.count; i++)
+        if (X509_check_ip_asc(ctx->served.cert[i].cert.leaf, host, 0) == 1)
+            return true;
+    return false;
 }
 
 void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct span der),

@@ -43,6 +43,16 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
 void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
                     void (*on_expiry)(void *arg, const struct tls_expiry *e), void *arg);
 
+/* Reports why clients may refuse the certificates of a listener: see tls_doubts.h, whose texts are
+ * about a certificate and begin with "FILE: ". A listener with strict_sni whose certificates have
+ * no name at all is reported with TLS_NO_CERTIFICATE. now: seconds since 1970. */
+void tls_ctx_doubts(const struct tls_ctx *ctx, time_t now,
+                    void (*on_doubt)(void *arg, size_t certificate, const char *text), void *arg);
+
+/* Returns whether a certificate of a listener has this DNS name (exactly or by a wildcard), or this
+ * address. */
+bool tls_ctx_has_name(const struct tls_ctx *ctx, const char *host);
+
 /* Calls on_leaf with each leaf certificate of a listener as DER, which is valid during the call. */
 void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct span der),
                     void *arg);

@@ -35,7 +35,14 @@ struct cert_spec {
     int hours;                 /* validity; 0: a day */
     bool rsa;                  /* RSA 2048; false: P-256 */
     bool sha1;                 /* signed with SHA1 */
+    const char *curve;         /* NULL: P-256 */
+    int begins;                /* hours from now; 0: an hour ago */
     const struct cert *issuer; /* NULL: self-signed */
+    bool alone;                /* the file does not have the issuer */
+    struct {
+        int nid; /* 0: the end */
+        const char *value;
+    } extension[3];
     const struct cert
         *same_key; /* uses the key of another one, because RSA keys are slow to generate */
 };
@@ -87,14 +94,15 @@ static inline void cert_make(struct certs *c, struct cert *out, const char *file
         out->key = spec->same_key->key;
         EVP_PKEY_up_ref(out->key);
     } else {
-        out->key = spec->rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
+        out->key =
+            spec->rsa ? EVP_RSA_gen(2048) : EVP_EC_gen(spec->curve == NULL ? "P-256" : spec->curve);
     }
     out->x509 = X509_new();
     assert_true(out->key != NULL && out->x509 != NULL);
     X509 *x = out->x509;
     X509_set_version(x, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
-    X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+    X509_gmtime_adj(X509_getm_notBefore(x), spec->begins == 0 ? -3600 : spec->begins * 3600L);
     X509_gmtime_adj(X509_getm_notAfter(x), (spec->hours == 0 ? 24L : spec->hours) * 3600);
     X509_set_pubkey(x, out->key);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
@@ -104,6 +112,8 @@ static inline void cert_make(struct certs *c, struct cert *out, const char *file
         cert_add_extension(x, NID_basic_constraints, "critical,CA:TRUE");
     else if (spec->name != NULL)
         cert_add_extension(x, NID_subject_alt_name, spec->name);
+    for (size_t i = 0; i < 3 && spec->extension[i].nid != 0; i++)
+        cert_add_extension(x, spec->extension[i].nid, spec->extension[i].value);
     assert_true(X509_sign(x, spec->issuer == NULL ? out->key : spec->issuer->key,
                           spec->sha1 ? EVP_sha1() : EVP_sha256()) > 0);
 
@@ -111,7 +121,7 @@ static inline void cert_make(struct certs *c, struct cert *out, const char *file
     FILE *f = fopen(out->pem, "w");
     assert_non_null(f);
     PEM_write_X509(f, x);
-    if (spec->issuer != NULL)
+    if (spec->issuer != NULL && !spec->alone)
         PEM_write_X509(f, spec->issuer->x509);
     PEM_write_PrivateKey(f, out->key, NULL, NULL, 0, NULL, NULL);
     assert_int_equal(fclose(f), 0);

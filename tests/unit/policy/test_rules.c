@@ -330,7 +330,7 @@ static void unreached(void **state)
     (void)state;
     static const struct {
         const char *rules[4];
-        const char *warnings; /* "LINE by LINE" for each */
+        const char *warnings; /* "LINE by LINE" for each; "calls" behind it: not only addresses */
     } table[] = {
         {{"192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32"}, ""},
         {{"192.0.2.1", "192.0.2.0/24"}, ""},
@@ -348,7 +348,18 @@ static void unreached(void **state)
         {{"192.0.2.0/24", "192.0.2.1 user bob time Mon 08:00-18:00 UTC"}, "2 by 1\n"},
         {{"any", "192.0.2.1", "country DE", "file x"}, "2 by 1\n3 by 1\n4 by 1\n"},
         {{"any user bob", "any", "any user carol"}, "3 by 2\n"},
-        {{"file x", "file x", "country DE", "country DE"}, ""},
+        {{"file x", "file x", "country DE", "country DE"}, "2 by 1\n4 by 3\n"},
+        {{"file x", "file y", "country DE", "country FR"}, ""},
+        /* the same conditions, in any order and case */
+        {{"any host a.example", "192.0.2.1 host A.example user bob"}, "2 by 1 calls\n"},
+        {{"any host a.example", "any host b.example", "any sni a.example"}, ""},
+        {{"any tenant a time Mon 08:00-18:00 UTC", "any time Mon 08:00-18:00 UTC tenant A"},
+         "2 by 1 calls\n"},
+        {{"any time Mon 08:00-18:00 UTC", "any time Tue 08:00-18:00 UTC"}, ""},
+        {{"any time Mon 08:00-18:00 UTC", "any time Mon 08:00-18:00 Europe/Berlin"}, ""},
+        /* rules 1 and 3 allow; a deny rule matches more readings of a name */
+        {{"any user bob", "any user bob", "any user bob"}, "3 by 1 calls\n"},
+        {{"any tenant a", "any user bob", "any user BOB"}, "3 by 2 calls\n"},
         {{"192.0.2.0/24", "file x", "country DE", "any"}, ""},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -364,18 +375,52 @@ static void unreached(void **state)
         to = open_memstream(&want, &n);
         unsigned line, by;
         int used;
-        for (const char *at = table[i].warnings; sscanf(at, "%u by %u\n%n", &line, &by, &used) == 2;
-             at += used)
+        for (const char *at = table[i].warnings; sscanf(at, "%u by %u%n", &line, &by, &used) == 2;
+             at = strchr(at, '\n') + 1)
             fprintf(to,
                     "f.conf:%u: warning: listener front: this rule is never reached: the rule "
-                    "on line %u matches all of its addresses\n",
-                    line, by);
+                    "on line %u matches all of its %s\n",
+                    line, by, at[used] == ' ' ? "calls" : "addresses");
         fclose(to);
         assert_string_equal(have, want);
         free(have);
         free(want);
         rules_fini(&r);
     }
+}
+
+static void rules_that_match_nobody(void **state)
+{
+    static char *const admitted[] = {"vpn.example", "10.0.0.1"};
+    char *have;
+    size_t n;
+    FILE *to = open_memstream(&have, &n);
+    struct rules r;
+
+    (void)state;
+    rules_init(&r);
+    add(&r, true, "any host vpn.example", 1);
+    add(&r, true, "any host *.example", 2);
+    add(&r, true, "any host 10.0.0.1 sni VPN.example", 3);
+    add(&r, true, "any host other.example", 4);
+    add(&r, false, "any sni *.vpn.example", 5);
+    add(&r, false, "any user bob", 6);
+    rules_without_match(&r, admitted, 0, "f.conf", "front", to);
+    fflush(to);
+    assert_string_equal(have, "");
+    rules_without_match(&r, admitted, 2, "f.conf", "front", to);
+    fclose(to);
+    assert_string_equal(have, "f.conf:4: warning: listener front: this rule is never reached: the "
+                              "listener does not admit the name 'other.example' (see `host`)\n"
+                              "f.conf:5: warning: listener front: this rule is never reached: the "
+                              "listener does not admit the name '*.vpn.example' (see `host`)\n");
+    free(have);
+    assert_true(rules_have(&r, true) && rules_have(&r, false));
+    assert_int_equal(rules_catch_all_line(&r), 0);
+    add(&r, true, "any", 7);
+    assert_int_equal(rules_catch_all_line(&r), 7);
+    rules_fini(&r);
+    assert_false(rules_have(&r, true) || rules_have(&r, false));
 }
 
 int main(void)
@@ -388,6 +433,7 @@ int main(void)
         cmocka_unit_test(a_denial_holds_for_every_reading),
         cmocka_unit_test(what_cannot_be_opened_is_named),
         cmocka_unit_test(unreached),
+        cmocka_unit_test(rules_that_match_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

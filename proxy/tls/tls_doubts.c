@@ -1,0 +1,198 @@
+#include "tls/tls_doubts.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/insist.h"
+#include "tls/tls_error.h"
+#include "tls/tls_time.h"
+
+__attribute__((format(printf, 2, 3))) static void doubt(const struct tls_doubts *d,
+                                                        const char *format, ...)
+{
+    char text[TLS_ERROR_MAX];
+    int n = snprintf(text, sizeof text, "%s: ", d->file);
+    va_list args;
+
+    if (n < 0 || (size_t)n >= sizeof text)
+        n = 0;
+    va_start(args, format);
+    vsnprintf(text + n, sizeof text - (size_t)n, format, args);
+    va_end(args);
+    d->on_doubt(d->arg, d->certificate, text);
+}
+
+/* ---- the leaf ---- */
+
+static void check_begin(const struct tls_doubts *d, X509 *leaf)
+{
+    const time_t from = tls_time(X509_get0_notBefore(leaf));
+    char when[sizeof "2026-01-01 00:00:00Z"];
+    struct tm tm;
+
+    if (from <= d->now || gmtime_r(&from, &tm) == NULL ||
+        strftime(when, sizeof when, "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
+        return;
+    doubt(d, "the certificate is not valid before %s", when);
+}
+
+/* A certificate without these extensions may be used for everything. */
+static void check_uses(const struct tls_doubts *d, X509 *leaf)
+{
+    const uint32_t uses = X509_get_extended_key_usage(leaf), key = X509_get_key_usage(leaf);
+    const bool rsa = EVP_PKEY_get_base_id(X509_get0_pubkey(leaf)) == EVP_PKEY_RSA;
+
+    if ((X509_get_extension_flags(leaf) & EXFLAG_CA) != 0)
+        doubt(d, "it is the certificate of a CA (CA:TRUE), which clients may refuse from a server");
+    if (uses != UINT32_MAX && (uses & (XKU_SSL_SERVER | XKU_ANYEKU)) == 0)
+        doubt(d, "its extended key usage does not include server authentication, so clients "
+                 "refuse it");
+    if ((key & KU_DIGITAL_SIGNATURE) == 0 && !(rsa && (key & KU_KEY_ENCIPHERMENT) != 0))
+        doubt(d, "its key usage does not allow signatures (digitalSignature), so clients refuse "
+                 "it");
+}
+
+/* TLS 1.3 has no other curves (RFC 8446 4.2.3), and clients offer no others in TLS 1.2. */
+static bool is_usual_curve(const char *name)
+{
+    return strcmp(name, "prime256v1") == 0 || strcmp(name, "secp384r1") == 0 ||
+           strcmp(name, "secp521r1") == 0;
+}
+
+static void check_key(const struct tls_doubts *d, X509 *leaf)
+{
+    enum { RSA_LEAST = 2048 };
+    const EVP_PKEY *key = X509_get0_pubkey(leaf);
+    char curve[64];
+
+    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC &&
+        EVP_PKEY_get_group_name(key, curve, sizeof curve, NULL) == 1 && !is_usual_curve(curve))
+        doubt(d, "no usual TLS client accepts keys on the curve %s: use P-256 or P-384", curve);
+    if (EVP_PKEY_get_base_id(key) == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) < RSA_LEAST)
+        doubt(d, "its RSA key has only %d bits, so clients refuse it", EVP_PKEY_get_bits(key));
+}
+
+static bool is_self_issued(X509 *x)
+{
+    return X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x)) == 0;
+}
+
+/* Nobody verifies the signature of a certificate that is trusted itself. */
+static void check_signature(const struct tls_doubts *d, X509 *x)
+{
+    int digest = NID_undef;
+
+    if (!is_self_issued(x) && X509_get_signature_info(x, &digest, NULL, NULL, NULL) == 1 &&
+        (digest == NID_md5 || digest == NID_sha1))
+        doubt(d, "it has a signature with %s, which clients refuse", OBJ_nid2sn(digest));
+}
+
+static void check_names(const struct tls_doubts *d, X509 *leaf)
+{
+    if (X509_get_ext_by_NID(leaf, NID_subject_alt_name, -1) < 0)
+        doubt(d, "it has no subjectAltName; many clients ignore the common name");
+}
+
+/* RFC 7633: a client that knows the extension refuses a handshake without a staple. */
+static void check_staple(const struct tls_doubts *d, X509 *leaf)
+{
+    if (!d->stapled && X509_get_ext_by_NID(leaf, NID_tlsfeature, -1) >= 0)
+        doubt(d, "it requires a staple (OCSP must-staple): set ocsp-file");
+}
+
+/* ---- the chain ---- */
+
+static bool issued(X509 *issuer, X509 *x)
+{
+    return X509_check_issued(issuer, x) == X509_V_OK;
+}
+
+/* Returns whether the machine's own store of CAs has the issuer of x. */
+static bool is_known_issuer(X509 *x)
+{
+    X509_STORE *store = insist_alloc(X509_STORE_new());
+    X509_STORE_CTX *search = insist_alloc(X509_STORE_CTX_new());
+    X509 *issuer = NULL;
+    const bool found = X509_STORE_set_default_paths(store) == 1 &&
+                       X509_STORE_CTX_init(search, store, x, NULL) == 1 &&
+                       X509_STORE_CTX_get1_issuer(&issuer, search, x) == 1;
+
+    X509_free(issuer);
+    X509_STORE_CTX_free(search);
+    X509_STORE_free(store);
+    ERR_clear_error();
+    return found;
+}
+
+static void name_of(const X509_NAME *name, char out[96])
+{
+    char *text = X509_NAME_oneline(name, NULL, 0); /* with escapes for unprintable characters */
+    snprintf(out, 96, "%s", text == NULL ? "" : text);
+    OPENSSL_free(text);
+}
+
+/* x: the last certificate that the ones before it lead to. at: the next one, which is not its
+ * issuer. */
+static void report_broken(const struct tls_doubts *d, const STACK_OF(X509) * chain, int at, X509 *x)
+{
+    char name[96];
+
+    for (int i = at + 1; i < sk_X509_num(chain); i++) {
+        if (!issued(sk_X509_value(chain, i), x))
+            continue;
+        doubt(d, "its chain is not in order: each certificate must be followed by its issuer");
+        return;
+    }
+    name_of(X509_get_subject_name(sk_X509_value(chain, at)), name);
+    doubt(d, "the chain contains a certificate that did not issue the one before it: %s", name);
+}
+
+static void check_link(const struct tls_doubts *d, X509 *x)
+{
+    char name[96];
+
+    name_of(X509_get_subject_name(x), name);
+    if (tls_time(X509_get0_notAfter(x)) < d->now)
+        doubt(d, "a certificate of its chain has expired: %s", name);
+    else if (tls_time(X509_get0_notBefore(x)) > d->now)
+        doubt(d, "a certificate of its chain is not valid yet: %s", name);
+    check_signature(d, x);
+}
+
+static void check_chain(const struct tls_doubts *d, const struct tls_cert *cert)
+{
+    char name[96];
+    X509 *x = cert->leaf;
+
+    if (sk_X509_num(cert->chain) == 0 && !is_self_issued(x) && !is_known_issuer(x)) {
+        name_of(X509_get_issuer_name(x), name);
+        doubt(d,
+              "the certificate of its issuer is missing, so clients that do not have it refuse "
+              "the chain: append %s",
+              name);
+    }
+    for (int i = 0; i < sk_X509_num(cert->chain); i++) {
+        if (!issued(sk_X509_value(cert->chain, i), x)) {
+            report_broken(d, cert->chain, i, x);
+            return;
+        }
+        x = sk_X509_value(cert->chain, i);
+        check_link(d, x);
+    }
+}
+
+void tls_doubts_find(const struct tls_doubts *d, const struct tls_cert *cert)
+{
+    check_begin(d, cert->leaf);
+    check_uses(d, cert->leaf);
+    check_key(d, cert->leaf);
+    check_signature(d, cert->leaf);
+    check_names(d, cert->leaf);
+    check_staple(d, cert->leaf);
+    check_chain(d, cert);
+}

@@ -1,0 +1,30 @@
+/* tls_doubts: reasons for which clients may refuse a listener's certificate although it can be
+ * loaded. Warnings for the administrator; none of them changes what is shown. For the files of this
+ * room; tls_ctx_doubts() calls it. */
+#ifndef SSTPGATE_TLS_TLS_DOUBTS_H
+#define SSTPGATE_TLS_TLS_DOUBTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "tls/tls_cert.h"
+
+/* Called once for each doubt. text: begins with "FILE: ". */
+typedef void (*tls_on_doubt)(void *arg, size_t certificate, const char *text);
+
+struct tls_doubts {
+    size_t certificate; /* index */
+    const char *file;
+    bool stapled;
+    time_t now; /* seconds since 1970 */
+    tls_on_doubt on_doubt;
+    void *arg;
+};
+
+/* Reports validity that has not begun, uses that the certificate does not allow, keys and
+ * signatures that clients refuse, missing names, and a chain that is missing, unrelated, out of
+ * order or expired. Expiry of the leaf itself: see tls_expiry.h. */
+void tls_doubts_find(const struct tls_doubts *d, const struct tls_cert *cert);
+
+#endif
