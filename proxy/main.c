@@ -21,7 +21,7 @@
 
 struct wishes {
     const char *config, *ready_file;
-    bool test, print;
+    bool test, print, strict;
     void (*show)(void); /* NULL: run the gate, or test */
 };
 
@@ -44,7 +44,7 @@ static void show_libraries(void)
 
 static void show_help(void);
 
-enum { OPT_READY = 256, OPT_KEYS };
+enum { OPT_READY = 256, OPT_KEYS, OPT_STRICT };
 
 static const struct row {
     int key;          /* of getopt_long; below 256: the short form */
@@ -54,10 +54,10 @@ static const struct row {
     const char *help;
 } rows[] = {
     {'c', "config", "FILE", NULL, "configuration (default " DEFAULT_CONFIG ")"},
-    {OPT_READY, "ready-file", "FILE", NULL,
-     "write the bound addresses to FILE when all listeners accept"},
-    {'t', "test", NULL, NULL, "check the configuration and print every error"},
+    {OPT_READY, "ready-file", "FILE", NULL, "write the bound addresses to FILE when all accept"},
+    {'t', "test", NULL, NULL, "check the configuration and print every error and warning"},
     {'T', NULL, NULL, NULL, "the same, and print the configuration in force"},
+    {OPT_STRICT, "strict", NULL, NULL, "with -t or -T: fail if there is a warning"},
     {OPT_KEYS, "keys", NULL, show_keys, "print every key of the configuration and its meaning"},
     {'v', "version", NULL, show_version, "print the version"},
     {'V', NULL, NULL, show_libraries, "print the version and those of the libraries"},
@@ -80,7 +80,7 @@ static void print_usage(FILE *out)
 {
     fprintf(out, "%-*s%s\n", USAGE_COLUMN, "usage: sstpgate [-c FILE] [--ready-file FILE]",
             "run the gate in the foreground");
-    fprintf(out, "%-*s%s\n", USAGE_COLUMN, "       sstpgate [-c FILE] -t|-T",
+    fprintf(out, "%-*s%s\n", USAGE_COLUMN, "       sstpgate [-c FILE] -t|-T [--strict]",
             "check the configuration");
     cli_print(out, USAGE_COLUMN);
     fputc('\n', out);
@@ -90,7 +90,8 @@ static void print_usage(FILE *out)
         "\nEach sub-command explains itself with -h.\n"
         "Signals: TERM and INT end all calls and exit; QUIT lets the calls end first; HUP reloads\n"
         "the configuration; USR1 reopens the log.\n"
-        "Exit codes: 0 success, 1 configuration or start-up, 2 usage.\n",
+        "Exit codes: 0 success, 1 configuration or start-up (with --strict also a warning), 2 "
+        "usage.\n",
         out);
 }
 
@@ -106,6 +107,7 @@ static void wish(struct wishes *w, const struct row *r)
     case OPT_READY: w->ready_file = optarg; break;
     case 'T': w->print = w->test = true; break;
     case 't': w->test = true; break;
+    case OPT_STRICT: w->strict = true; break;
     default: w->show = r->show; break;
     }
 }
@@ -148,6 +150,10 @@ static bool read_options(int argc, char **argv, struct wishes *w)
         fprintf(stderr, "sstpgate: unexpected argument: %s\n", argv[optind]);
         return false;
     }
+    if (w->show == NULL && w->strict && !w->test) {
+        fputs("sstpgate: --strict is used only with -t or -T\n", stderr);
+        return false;
+    }
     return true;
 }
 
@@ -175,8 +181,15 @@ static int hint_at_example(const struct wishes *w, int code)
 
 static int test(const struct wishes *w)
 {
-    if (!preflight_config(w->config, stderr, w->print ? stdout : NULL))
+    const enum preflight_result result =
+        preflight_config(w->config, stderr, w->print ? stdout : NULL);
+
+    if (result == PREFLIGHT_ERRORS)
         return 1;
+    if (result == PREFLIGHT_WARNINGS && w->strict) {
+        fprintf(stderr, "%s: the warnings above are errors because of --strict\n", w->config);
+        return 1;
+    }
     if (!w->print)
         printf("%s: configuration is valid\n", w->config);
     return 0;

@@ -1,8 +1,10 @@
 #include "config/config.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/insist.h"
+#include "base/memo.h"
 #include "config/config_mark.h"
 #include "config/config_table.h"
 
@@ -69,10 +71,44 @@ unsigned config_line(const struct config *c, const void *section, const char *ke
     return m == NULL ? line : m->line;
 }
 
-bool config_is_set(const struct config *c, const void *section, const char *key)
+/* Returns the value of k as a line of a configuration. */
+static char *value_text(const struct config_key *k, const void *section)
+{
+    struct memo value;
+
+    k->type->print(memo_open(&value), k, (const char *)section + k->at);
+    return memo_take(&value);
+}
+
+/* Returns whether k has its default. Compares texts, because a type of keys can print a value, but
+ * not compare two. */
+static bool is_default(const struct config_key *k, const void *section)
+{
+    union {
+        struct config_gate gate;
+        struct config_listener listener;
+        struct config_backend backend;
+        struct config_radius radius;
+    } fresh = {0};
+    struct config_input in = {.path = "", .dir = "", .problems = stderr};
+
+    if (k->initial == NULL)
+        return false;
+    INSIST(k->type->parse(&in, k, (char *)&fresh + k->at, k->initial));
+    char *initial = value_text(k, &fresh), *is = value_text(k, section);
+    const bool same = strcmp(initial, is) == 0;
+    free(initial);
+    free(is);
+    if (k->type->fini != NULL)
+        k->type->fini((char *)&fresh + k->at);
+    return same;
+}
+
+bool config_differs(const struct config *c, const void *section, const char *key)
 {
     unsigned line;
-    return find_mark(c, section, key, &line) != NULL;
+    const struct config_mark *m = find_mark(c, section, key, &line);
+    return m != NULL && !is_default(m->key, section);
 }
 
 /* ---- printing ------------------------------------------------------------------------------- */

@@ -18,8 +18,8 @@ void config_print(const struct config *c, FILE *out);
 /* Returns whether some listener sends calls to b: its backend, or one of its use-backend lines. */
 bool config_has_calls(const struct config *c, const struct config_backend *b);
 
-/* Returns whether key is set in section, which is as in config_line(). */
-bool config_is_set(const struct config *c, const void *section, const char *key);
+/* Returns whether key is set in section, which is as in config_line(), and not to its default. */
+bool config_differs(const struct config *c, const void *section, const char *key);
 
 /* Returns the line of the last appearance of key in section, or the section's own line if the
  * key is not set: for messages about the file that the key names. section: a config_gate,

@@ -1,12 +1,11 @@
 #include "gate/preflight.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#include "base/insist.h"
+#include "base/memo.h"
+#include "gate/machine.h"
+#include "gate/mistakes.h"
 #include "site/site.h"
 #include "site/snapshot.h"
 #include "tls/tls_ctx.h"
@@ -72,81 +71,64 @@ void preflight_files(const struct config *c, FILE *to)
 
 /* ---- likely mistakes ---- */
 
-/* Warns about crypto-bindings that cannot be re-signed. Not an error, because that of PAP needs no
- * key. */
-static void check_keys(const struct config *c, const struct config_backend *b, FILE *to)
+static void on_doubt(void *arg, size_t certificate, const char *text)
 {
-    if (config_has_calls(c, b) && b->binding == CONFIG_BINDING_REWRITE && b->users_file == NULL &&
-        b->radius == NULL)
-        fprintf(
-            to,
-            "%s:%u: warning: backend %s: crypto-binding = rewrite without users-file or radius: no "
-            "key for MS-CHAPv2 and EAP, so their calls are refused\n",
-            c->path, config_line(c, b, "crypto-binding"), b->name);
+    const struct warnings *w = arg;
+    if (certificate != TLS_NO_CERTIFICATE)
+        certificate_warn(w, certificate, text);
+    else
+        fprintf(w->to, "%s:%u: warning: listener %s: %s\n", w->config->path,
+                config_line(w->config, w->listener, "strict-sni"), w->listener->name, text);
 }
 
-/* Warns about finite fields in groups. section: a listener or a backend of c. */
-static void check_groups(const struct config *c, const void *section, const char *kind,
-                         const char *name, const char *groups, FILE *to)
+void preflight_mistakes(const struct site *site, time_t now, FILE *to)
 {
-    if (groups != NULL && strcasestr(groups, "ffdhe") != NULL)
-        fprintf(
-            to,
-            "%s:%u: warning: %s %s: groups: with a finite-field group (ffdhe), one packet of the "
-            "peer costs up to 150 ms of CPU time\n",
-            c->path, config_line(c, section, "groups"), kind, name);
-}
-
-/* Warns if the directory of a file that the program creates does not exist. path: value of this key
- * of [gate]; NULL: none. */
-static void check_directory(const struct config *c, const char *key, const char *path, FILE *to)
-{
-    struct stat st;
-
-    if (path == NULL)
-        return;
-    const char *slash = strrchr(path, '/'); /* the path is absolute */
-    char *directory = insist_alloc(strndup(path, slash == path ? 1 : (size_t)(slash - path)));
-    const int reason = stat(directory, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
-    if (reason != 0)
-        fprintf(to, "%s:%u: warning: %s: its directory %s: %s\n", c->path,
-                config_line(c, &c->gate, key), key, directory, strerror(reason));
-    free(directory);
-}
-
-void preflight_mistakes(const struct config *c, FILE *to)
-{
-    check_directory(c, "log", *c->gate.log == '/' ? c->gate.log : NULL, to);
-    check_directory(c, "ban-file", c->gate.limits.ban_file, to);
-    for (size_t i = 0; i < c->listener_count; i++) {
-        const struct config_listener *l = &c->listener[i];
-        rules_unreached(&l->rules, c->path, l->name, to);
-        rules_unreached(&l->routes, c->path, l->name, to);
-        check_groups(c, l, "listener", l->name, l->groups, to);
-    }
-    for (size_t i = 0; i < c->backend_count; i++) {
-        const struct config_backend *b = &c->backend[i];
-        check_keys(c, b, to);
-        check_groups(c, b, "backend", b->name, b->groups, to);
+    machine_check_directories(site->config, to);
+    mistakes_in_config(site->config, to);
+    mistakes_in_files(site, to);
+    for (size_t i = 0; i < site->config->listener_count; i++) {
+        struct warnings w = {
+            .config = site->config, .listener = site->listener[i].config, .to = to};
+        tls_ctx_doubts(site->listener[i].tls, now, on_doubt, &w);
     }
 }
 
-bool preflight_config(const char *path, FILE *problems, FILE *print)
+/* ---- -t ---- */
+
+/* Returns the configuration, its files and what a worker makes of them; NULL: an error. */
+static struct site *preflight_load(struct snapshot *snapshot, FILE *problems)
 {
-    struct snapshot *snapshot = snapshot_load(path, NULL, problems);
-    if (snapshot == NULL)
-        return false;
     struct site *site = site_new(snapshot, problems);
-    bool ok = snapshot->sound && site != NULL;
 
+    if (site != NULL && snapshot->sound) { /* mistakes would follow from errors */
+        machine_check_places(site->config, problems);
+        preflight_mistakes(site, time(NULL), problems);
+    }
     if (site != NULL) {
-        preflight_mistakes(site->config, problems);
         preflight_files(site->config, problems);
         preflight_expiry(site, time(NULL), problems, NULL);
     }
-    if (ok && print != NULL)
+    if (site == NULL || snapshot->sound)
+        return site;
+    site_unref(site);
+    return NULL;
+}
+
+enum preflight_result preflight_config(const char *path, FILE *problems, FILE *print)
+{
+    struct memo found;
+    struct snapshot *snapshot = snapshot_load(path, NULL, memo_open(&found));
+    struct site *site = snapshot == NULL ? NULL : preflight_load(snapshot, found.file);
+    const bool silent = *memo_text(&found) == '\0';
+
+    fputs(memo_text(&found), problems);
+    memo_free(&found);
+    if (site != NULL && print != NULL)
         config_print(snapshot->config, print);
+    const enum preflight_result result = site == NULL ? PREFLIGHT_ERRORS
+                                         : silent     ? PREFLIGHT_GOOD
+                                                      : PREFLIGHT_WARNINGS;
     site_unref(site);
     snapshot_unref(snapshot);
-    return ok;
+    return result;
 }

@@ -10,19 +10,20 @@
 struct config;
 struct site;
 
+enum preflight_result { PREFLIGHT_GOOD, PREFLIGHT_WARNINGS, PREFLIGHT_ERRORS };
+
 /* Checks the file `path`. Writes every error to problems as "file:line: reason\n", and the warnings
- * of the functions below as "file:line: warning: ...\n". Returns true if there is no error; then
- * the configuration in force is written to print, unless that is NULL. */
-bool preflight_config(const char *path, FILE *problems, FILE *print);
+ * of the functions below, of gate/machine.h and of gate/mistakes.h as "file:line: warning: ...\n".
+ * Unless there is an error, the configuration in force is written to print; NULL: not wanted. */
+enum preflight_result preflight_config(const char *path, FILE *problems, FILE *print);
 
 /* Writes a warning for each file with a private key or a passphrase that other users of this
  * machine may access. */
 void preflight_files(const struct config *c, FILE *to);
 
-/* Writes warnings about likely mistakes, which are allowed: rules that are never reached,
- * crypto-bindings without keys, groups that cost much CPU time, a directory that does not
- * exist. */
-void preflight_mistakes(const struct config *c, FILE *to);
+/* Writes likely mistakes, which are allowed: gate/mistakes.h, the directories of gate/machine.h,
+ * and certificates that clients may refuse. now: seconds since 1970. */
+void preflight_mistakes(const struct site *site, time_t now, FILE *to);
 
 /* Writes warnings about certificates: those that expire within 30 days, staples that are not
  * sent, keys that make handshakes expensive. steps: receives a text that changes whenever a new

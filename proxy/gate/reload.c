@@ -182,16 +182,6 @@ void reload_log_listen(const struct gate *gate, size_t first_id, size_t first_ra
 
 /* ---- warnings ---- */
 
-static void warn(const struct config *c, const char *event,
-                 void (*check)(const struct config *c, FILE *to))
-{
-    struct memo m;
-
-    check(c, memo_open(&m));
-    log_lines(LOG_LEVEL_WARNING, event, memo_text(&m));
-    memo_free(&m);
-}
-
 enum { EXPIRY_MS = 3600 * 1000 };
 
 /* Logs which certificates expire soon. always: also if nothing has changed since the last time;
@@ -230,8 +220,14 @@ void reload_start(struct gate *gate)
 
 void reload_warn(struct gate *gate, const struct reload_next *n)
 {
-    warn(n->snapshot->config, "config", preflight_mistakes);
-    warn(n->snapshot->config, "files", preflight_files);
+    struct memo mistakes, files;
+
+    preflight_mistakes(n->site[0], time(NULL), memo_open(&mistakes));
+    log_lines(LOG_LEVEL_WARNING, "config", memo_text(&mistakes));
+    memo_free(&mistakes);
+    preflight_files(n->snapshot->config, memo_open(&files));
+    log_lines(LOG_LEVEL_WARNING, "files", memo_text(&files));
+    memo_free(&files);
     expiry_warn(gate, n->site[0], true);
 }
 

@@ -61,6 +61,12 @@ def reference():
     return keys_of(run("--keys").stdout)
 
 
+def mistakes(text):
+    """What -t has written, without the warnings that are about the machine that runs it."""
+    return [line for line in text.splitlines()
+            if not re.search("warning: .*(this machine does not have|this machine has no|its directory)", line)]
+
+
 def test_sample_has_every_key(reference):
     sample = keys_of((ROOT / SAMPLE).read_text())
     assert not reference - sample, f"missing in {SAMPLE}"
@@ -85,7 +91,7 @@ def test_example_is_valid(tmp_path, place):
     shutil.copy(place.front.key, tmp_path / "vpn.key")
     shutil.copy(place.users, tmp_path / "users")
     done = run("-t", "-c", config)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, mistakes(done.stderr)) == (0, [])
 
 
 def test_sample_is_valid(tmp_path, place):
@@ -93,7 +99,7 @@ def test_sample_is_valid(tmp_path, place):
     shutil.copy(place.front.both, tmp_path / "vpn.pem")
     shutil.copy(place.users, tmp_path / "users")
     done = run("-t", "-c", tmp_path / Path(SAMPLE).name)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, mistakes(done.stderr)) == (0, [])
 
 
 def test_rooms():
@@ -279,7 +285,7 @@ def test_conf_page_example_is_valid(tmp_path, place):
     shutil.copy(place.front.key, tmp_path / "vpn.key")
     shutil.copy(place.users, tmp_path / "users")
     done = run("-t", "-c", config)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, mistakes(done.stderr)) == (0, [])
 
 
 RECIPES = (ROOT / "RECIPES.md").read_text()
@@ -308,7 +314,7 @@ def test_recipe_is_valid(tmp_path, place, text):
     config = tmp_path / "sstpgate.conf"
     config.write_text(text)
     done = run("-t", "-c", config)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, mistakes(done.stderr)) == (0, [])
 
 
 def test_recipes_lead_somewhere():

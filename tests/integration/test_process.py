@@ -372,6 +372,51 @@ def test_check_good(bench):
     assert done.returncode == 0, done.stderr
 
 
+def test_strict_check(bench):
+    """Warnings fail with --strict only, and errors always. The option needs a check."""
+    server = bench.backend()
+    keys = {"listener front": bench.listener_keys(), "backend back": bench.backend_keys(server)}
+    good = bench.config(keys)
+    bad = bench.config({**keys, "gate": {"ban-time": "1h"}})
+    broken = bench.config({**keys, "gate": {"ban-tiem": "1h"}})
+    for config, code, strict in ((good, 0, 0), (bad, 0, 1), (broken, 1, 1)):
+        assert run("-t", "-c", config).returncode == code
+        done = run("-t", "--strict", "-c", config)
+        assert done.returncode == strict, done.stderr
+        assert ("configuration is valid" in done.stdout) == (strict == 0)
+    done = run("--strict", "-T", "-c", bad)
+    assert done.returncode == 1
+    assert "warning: ban-time has no effect" in done.stderr and "--strict" in done.stderr
+    done = run("--strict", "-c", good)
+    assert done.returncode == 2 and "-t" in done.stderr
+
+
+def test_check_knows_machine_and_certificates(bench):
+    """Known without the network: what the machine does not have, and what clients will refuse."""
+    server = bench.backend()
+    config = bench.config({
+        "listener front": {**bench.listener_keys(), "listen": ["127.0.0.1:0", "198.51.100.7:443"],
+                           "interface": "nosuch0", "host": "nobody.test"},
+        "backend back": {**bench.backend_keys(server), "pin-sha256": bench.place.front.sha256}})
+    done = run("-t", "-c", config)
+    assert done.returncode == 0, done.stderr
+    for text in ("listener front: this machine does not have the address of 198.51.100.7:443",
+                 "listener front: interface: this machine has no 'nosuch0'",
+                 "listener front: host: no certificate contains 'nobody.test'",
+                 "backend back: pin-sha256: this is the certificate of [listener front]"):
+        assert f"warning: {text}" in done.stderr
+
+
+def test_printed_config_has_no_new_warning(bench):
+    """-T writes every key, also those that have no effect: with their defaults they are no mistake."""
+    config = bench.config({"listener front": bench.listener_keys(),
+                           "backend back": bench.backend_keys(bench.backend())})
+    assert run("-t", "--strict", "-c", config).returncode == 0
+    config.write_text(run("-T", "-c", config).stdout)
+    done = run("-t", "--strict", "-c", config)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_check_looks_for_the_folder_of_the_log(bench):
     """-t may run as another user than the gate, so it looks for the directory and opens nothing."""
     config = bench.config({"gate": {"log": "/nonexistent/log"},

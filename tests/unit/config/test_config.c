@@ -28,6 +28,26 @@ static void lines_of_keys(void **state)
     config_free(c);
 }
 
+/* A key that is written with its default, in whatever form, differs from nothing. */
+static void keys_that_differ_from_their_defaults(void **state)
+{
+    (void)state;
+    struct config *c = parse_good(LISTENER_TEXT "tls-min = TLSv1.2\nmode = dry-run\n" BACKEND_TEXT
+                                                "[gate]\ntimeout-web = 60000ms\nban-time = 11m\n"
+                                                "handshake-rate = none\nban-file = x\n");
+    assert_false(config_differs(c, &c->listener[0], "tls-min"));
+    assert_false(config_differs(c, &c->listener[0], "tls-max"));
+    assert_true(config_differs(c, &c->listener[0], "mode"));
+    assert_true(config_differs(c, &c->listener[0], "certificate"));
+    assert_false(config_differs(c, &c->listener[0], "key"));
+    assert_false(config_differs(c, &c->gate, "timeout-web"));
+    assert_true(config_differs(c, &c->gate, "ban-time"));
+    assert_false(config_differs(c, &c->gate, "handshake-rate"));
+    assert_true(config_differs(c, &c->gate, "ban-file"));
+    assert_false(config_differs(c, &c->gate, "workers"));
+    config_free(c);
+}
+
 /* A backend has calls as the backend of a listener or of a route, and not as a fallback. */
 static void backends_have_calls(void **state)
 {
@@ -54,6 +74,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_of_keys),
+        cmocka_unit_test(keys_that_differ_from_their_defaults),
         cmocka_unit_test(backends_have_calls),
         cmocka_unit_test(nothing_is_freed),
     };

@@ -53,17 +53,17 @@ static void write_config(const char *listener, const char *backend)
     assert_int_equal(fclose(f), 0);
 }
 
-/* Asserts that preflight_config accepts the file, or rejects it, and that it writes a line for each
+/* Asserts the result of preflight_config for the file, and that it writes a line for each
  * of the texts (which end with NULL), in this order and no others. A text is the end of a line that
  * begins with the path of the file. */
-static void assert_checked(bool good, const char *const texts[])
+static void assert_checked(enum preflight_result result, const char *const texts[])
 {
     char *text = NULL;
     size_t n, i = 0;
     FILE *problems = open_memstream(&text, &n);
 
     assert_non_null(problems);
-    assert_int_equal(preflight_config(path, problems, NULL), good);
+    assert_int_equal(preflight_config(path, problems, NULL), result);
     fclose(problems);
     for (char *rest = text, *line; (line = strsep(&rest, "\n")) != NULL && *line != '\0'; i++) {
         if (texts[i] == NULL || strncmp(line, path, strlen(path)) != 0 ||
@@ -80,7 +80,7 @@ static void a_good_configuration_has_no_warnings(void **state)
 
     (void)state;
     write_config("", "crypto-binding = off\n");
-    assert_checked(true, texts);
+    assert_checked(PREFLIGHT_GOOD, texts);
 }
 
 static void likely_mistakes_are_warnings(void **state)
@@ -96,7 +96,7 @@ static void likely_mistakes_are_warnings(void **state)
     (void)state;
     write_config("deny = 10.0.0.0/8\nallow = 10.1.0.0/16\ngroups = X25519:ffdhe2048\n",
                  "crypto-binding = rewrite\nbinding-cert-hash = " HASH "\n");
-    assert_checked(true, texts);
+    assert_checked(PREFLIGHT_WARNINGS, texts);
 }
 
 static void a_private_key_that_others_may_read_is_a_warning(void **state)
@@ -106,7 +106,7 @@ static void a_private_key_that_others_may_read_is_a_warning(void **state)
     (void)state;
     write_config("", "crypto-binding = off\n");
     assert_int_equal(chmod(cert.pem, 0604), 0);
-    assert_checked(true, texts);
+    assert_checked(PREFLIGHT_WARNINGS, texts);
     assert_int_equal(chmod(cert.pem, 0600), 0);
 }
 
@@ -156,7 +156,7 @@ static void an_error_is_no_warning(void **state)
 
     (void)state;
     write_config("nonsense = 1\n", "crypto-binding = off\n");
-    assert_checked(false, texts);
+    assert_checked(PREFLIGHT_ERRORS, texts);
 }
 
 static void the_configuration_in_force_is_printed_if_it_is_sound(void **state)
@@ -168,7 +168,7 @@ static void the_configuration_in_force_is_printed_if_it_is_sound(void **state)
     (void)state;
     assert_non_null(print);
     write_config("", "crypto-binding = off\n");
-    assert_true(preflight_config(path, stderr, print));
+    assert_int_equal(preflight_config(path, stderr, print), PREFLIGHT_GOOD);
     fclose(print);
     assert_non_null(strstr(text, "[listener l]\n"));
     assert_non_null(strstr(text, "crypto-binding = off\n"));

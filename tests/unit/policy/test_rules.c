@@ -391,7 +391,8 @@ static void unreached(void **state)
 
 static void rules_that_match_nobody(void **state)
 {
-    static char *const admitted[] = {"vpn.example", "10.0.0.1"};
+    static char name[] = "vpn.example", address[] = "10.0.0.1";
+    char *const admitted[] = {name, address};
     char *have;
     size_t n;
     FILE *to = open_memstream(&have, &n);

@@ -1,0 +1,101 @@
+#include "gate/machine.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "base/insist.h"
+#include "config/config.h"
+
+/* ---- addresses and interfaces ---- */
+
+/* Returns 0, or why no socket can be bound to a. The socket is a datagram socket without a port, so
+ * nothing that listens is disturbed, and no address that a route or a sysctl adds is missed. */
+static int bind_error(const struct addr *a)
+{
+    struct addr without_port = *a;
+    struct sockaddr_storage sa;
+
+    without_port.port = 0;
+    const socklen_t n = addr_to_sockaddr(&without_port, &sa);
+    const int fd = socket(a->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int error = fd < 0 ? errno : 0;
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&sa, n) != 0)
+        error = errno;
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+bool machine_has_address(const struct addr *a)
+{
+    return bind_error(a) == 0;
+}
+
+static void check_place(const struct config *c, const char *kind, const char *name, unsigned line,
+                        const struct addr *a, FILE *to)
+{
+    char text[ADDR_TEXT_MAX];
+    const int error = bind_error(a);
+
+    if (error == EADDRNOTAVAIL)
+        fprintf(to, "%s:%u: warning: %s %s: this machine does not have the address of %s\n",
+                c->path, line, kind, name, addr_format(a, text));
+    else if (error == EAFNOSUPPORT)
+        fprintf(to, "%s:%u: warning: %s %s: this machine has no IPv%c, which %s needs\n", c->path,
+                line, kind, name, a->family == AF_INET ? '4' : '6', addr_format(a, text));
+}
+
+static void check_radius_places(const struct config *c, const struct config_radius *r,
+                                const char *key, const struct config_places *places, FILE *to)
+{
+    for (size_t i = 0; i < places->count; i++)
+        check_place(c, "radius", r->name, config_line(c, r, key), &places->item[i], to);
+}
+
+void machine_check_places(const struct config *c, FILE *to)
+{
+    for (size_t i = 0; i < c->listener_count; i++) {
+        const struct config_listener *l = &c->listener[i];
+        for (size_t k = 0; k < l->listen_count; k++)
+            check_place(c, "listener", l->name, l->listen_line[k], &l->listen[k], to);
+        if (l->interface != NULL && if_nametoindex(l->interface) == 0)
+            fprintf(to, "%s:%u: warning: listener %s: interface: this machine has no '%s'\n",
+                    c->path, config_line(c, l, "interface"), l->name, l->interface);
+    }
+    for (size_t i = 0; i < c->radius_count; i++) {
+        const struct config_radius *r = &c->radius[i];
+        check_radius_places(c, r, "listen", &r->listen, to);
+        check_radius_places(c, r, "accounting-listen", &r->accounting_listen, to);
+    }
+}
+
+/* ---- directories ---- */
+
+/* path: value of this key of [gate]; NULL: none. */
+static void check_directory(const struct config *c, const char *key, const char *path, FILE *to)
+{
+    struct stat st;
+
+    if (path == NULL)
+        return;
+    const char *slash = strrchr(path, '/'); /* the path is absolute */
+    char *directory = insist_alloc(strndup(path, slash == path ? 1 : (size_t)(slash - path)));
+    const int reason = stat(directory, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
+    if (reason != 0)
+        fprintf(to, "%s:%u: warning: %s: its directory %s: %s\n", c->path,
+                config_line(c, &c->gate, key), key, directory, strerror(reason));
+    free(directory);
+}
+
+void machine_check_directories(const struct config *c, FILE *to)
+{
+    check_directory(c, "log", *c->gate.log == '/' ? c->gate.log : NULL, to);
+    check_directory(c, "ban-file", c->gate.limits.ban_file, to);
+    check_directory(c, "admin", c->gate.admin, to);
+}

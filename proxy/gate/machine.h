@@ -1,0 +1,22 @@
+/* machine: what the configuration needs of this machine: its addresses, interfaces and directories.
+ * For `-t`, which binds nothing. */
+#ifndef SSTPGATE_GATE_MACHINE_H
+#define SSTPGATE_GATE_MACHINE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct addr;
+struct config;
+
+/* Returns whether a socket could be bound to this address now, whatever its port. */
+bool machine_has_address(const struct addr *a);
+
+/* Writes "file:line: warning: ...\n" for each address and interface that this machine does not
+ * have, although it may have them later. */
+void machine_check_places(const struct config *c, FILE *to);
+
+/* The same for directories of files that the program creates. */
+void machine_check_directories(const struct config *c, FILE *to);
+
+#endif
