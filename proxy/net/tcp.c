@@ -44,12 +44,28 @@ int tcp_local(const uv_tcp_t *tcp, struct addr *out)
     return address_of(uv_tcp_getsockname(tcp, (struct sockaddr *)&sa, &len), &sa, out);
 }
 
+/* Returns the address of a connection that was reset before it was accepted, which getpeername()
+ * refuses and SO_PEERNAME does not. The kernel refuses a length beyond that of the address, so
+ * the longer family comes first. */
+static int peer_of_reset(int fd, struct sockaddr_storage *sa)
+{
+    socklen_t ip6 = sizeof(struct sockaddr_in6), ip4 = sizeof(struct sockaddr_in);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERNAME, sa, &ip6) == 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERNAME, sa, &ip4) == 0)
+        return 0;
+    return UV_ENOTCONN;
+}
+
 int tcp_peer(const uv_tcp_t *tcp, struct addr *out)
 {
     struct sockaddr_storage sa;
     int len = sizeof sa;
+    int r = uv_tcp_getpeername(tcp, (struct sockaddr *)&sa, &len);
 
-    return address_of(uv_tcp_getpeername(tcp, (struct sockaddr *)&sa, &len), &sa, out);
+    if (r == UV_ENOTCONN)
+        r = peer_of_reset(tcp_fd(tcp), &sa);
+    return address_of(r, &sa, out);
 }
 
 ssize_t tcp_read(const uv_tcp_t *tcp, void *out, size_t cap)

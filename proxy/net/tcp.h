@@ -17,7 +17,8 @@ int tcp_fd(const uv_tcp_t *tcp);
  * connection refuses an option, and its next read reports the end. */
 void tcp_set_options(uv_tcp_t *tcp);
 
-/* Writes the address of this end, or of the other end. Returns 0 or a libuv error. */
+/* Writes the address of this end, or of the other end, even if the connection was reset since.
+ * Returns 0 or a libuv error. */
 int tcp_local(const uv_tcp_t *tcp, struct addr *out);
 int tcp_peer(const uv_tcp_t *tcp, struct addr *out);
 

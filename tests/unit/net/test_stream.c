@@ -995,6 +995,39 @@ static void connecting_to_nobody(void **state)
     loop_close();
 }
 
+/* The peer has reset the connection before it was accepted. */
+static void a_reset_peer_has_an_address(void **state)
+{
+    (void)state;
+    static const char *const any[] = {"127.0.0.1:0", "[::1]:0"};
+    for (size_t i = 0; i < 2; i++) {
+        const struct linger at_once = {.l_onoff = 1};
+        struct sockaddr_storage sa;
+        socklen_t len = sizeof sa;
+        struct addr own;
+        struct owner o;
+        struct door d = {.result = 1};
+        int fd;
+        loop_open();
+        owner_init(&o);
+        d.next = &o;
+        assert_int_equal(addr_parse(any[i], 0, &own), ERR_OK);
+        assert_int_equal(bind_to(&own, 1, &fd, &d.at), ERR_OK);
+        assert_int_equal(listener_open(&d.l, &w, fd, on_connection, &d, 0), 0);
+        fd = connect_to(&d.at, 0);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+        assert_int_equal(addr_from_sockaddr((struct sockaddr *)&sa, &own), ERR_OK);
+        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+        close(fd);
+        UNTIL(d.knocks == 1);
+        assert_int_equal(d.result, 0);
+        assert_true(addr_equal(&d.peer, &own));
+        door_close(&d);
+        owner_fini(&o);
+        loop_close();
+    }
+}
+
 static void close_while_connecting(void **state)
 {
     (void)state;
@@ -1173,6 +1206,7 @@ int main(void)
         cmocka_unit_test(close_from_inside_each_callback),
         cmocka_unit_test(a_stream_can_be_used_again),
         cmocka_unit_test(connecting_to_nobody),
+        cmocka_unit_test(a_reset_peer_has_an_address),
         cmocka_unit_test(close_while_connecting),
         cmocka_unit_test(each_call_of_libuv_may_fail),
     };
