@@ -18,35 +18,46 @@ enum { NO_TIMEOUT = 0 }; /* the first field of struct config_gate is not a timeo
  * linger only while the gate has last words for a peer, and drain only while data is forwarded. */
 #define NEITHER .linger = END_CLOSE, .drain = END_CLOSE
 
+/* stage, and outcome of a reason that leaves it to the state. A connection without a byte of TLS
+ * asked for nothing: a health check, a port scan. */
+#define STAGE(word, how) .stage = word, .outcome = OUTCOME_##how
+
 static const struct {
     const char *name;
     unsigned from;  /* legal previous states, a bit for each */
     size_t timeout; /* offset in struct config_gate */
     bool renewed;   /* data moves the deadline */
     enum reason_end linger, drain;
+    const char *stage; /* for the log; NULL: of ended_in */
+    enum reason_outcome outcome;
 } facts[CALL_STATES] = {
-    [CALL_PROXY] = {"PROXY", 0, TIMEOUT(handshake), false, NEITHER},
-    [CALL_HELLO] = {"HELLO", FROM(PROXY), TIMEOUT(handshake), false, NEITHER},
-    [CALL_HANDSHAKE] = {"HANDSHAKE", FROM(HELLO), TIMEOUT(handshake), false, NEITHER},
+    [CALL_PROXY] = {"PROXY", 0, TIMEOUT(handshake), false, NEITHER, STAGE("proxy", ENDED)},
+    [CALL_HELLO] = {"HELLO", FROM(PROXY), TIMEOUT(handshake), false, NEITHER,
+                    STAGE("hello", ENDED)},
+    [CALL_HANDSHAKE] = {"HANDSHAKE", FROM(HELLO), TIMEOUT(handshake), false, NEITHER,
+                        STAGE("tls", FAILED)},
     [CALL_REQUEST] = {"REQUEST", FROM(HANDSHAKE), TIMEOUT(request), false, END_LINGER,
-                      END_RESET_BACKEND},
+                      END_RESET_BACKEND, STAGE("request", FAILED)},
     /* from itself once for each address, because each has a deadline of its own */
     [CALL_DIAL] = {"DIAL", FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER), TIMEOUT(connect), false,
-                   END_LINGER, END_RESET_BACKEND},
-    [CALL_ANSWER] = {"ANSWER", FROM(DIAL), TIMEOUT(answer), false, END_LINGER, END_RESET_BACKEND},
+                   END_LINGER, END_RESET_BACKEND, STAGE("backend", FAILED)},
+    [CALL_ANSWER] = {"ANSWER", FROM(DIAL), TIMEOUT(answer), false, END_LINGER, END_RESET_BACKEND,
+                     STAGE("backend", FAILED)},
     [CALL_NEGOTIATE] = {"NEGOTIATE", FROM(ANSWER) | FROM(KEY), TIMEOUT(negotiate), false,
-                        END_LINGER, END_DRAIN},
-    [CALL_KEY] = {"KEY", FROM(NEGOTIATE), TIMEOUT(key), false, END_LINGER, END_DRAIN},
+                        END_LINGER, END_DRAIN, STAGE("negotiate", FAILED)},
+    [CALL_KEY] = {"KEY", FROM(NEGOTIATE), TIMEOUT(key), false, END_LINGER, END_DRAIN,
+                  STAGE("binding", FAILED)},
     [CALL_RELAY] = {"RELAY", FROM(NEGOTIATE) | FROM(KEY), TIMEOUT(idle), true, END_LINGER,
-                    END_DRAIN},
-    [CALL_WEB] = {"WEB", FROM(DIAL), TIMEOUT(web), true, END_CLOSE, END_DRAIN},
+                    END_DRAIN, STAGE("up", ENDED)},
+    [CALL_WEB] = {"WEB", FROM(DIAL), TIMEOUT(web), true, END_CLOSE, END_DRAIN, STAGE("web", ENDED)},
     [CALL_DRAIN] = {"DRAIN", FROM(NEGOTIATE) | FROM(KEY) | FROM(RELAY) | FROM(WEB), TIMEOUT(drain),
-                    false, END_CLOSE, END_NOTHING},
+                    false, END_CLOSE, END_NOTHING, STAGE(NULL, ENDED)},
     [CALL_LINGER] = {"LINGER",
                      FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(KEY) |
                          FROM(RELAY),
-                     TIMEOUT(drain), false, END_NOTHING, END_NOTHING},
-    [CALL_CLOSED] = {"CLOSED", ~0u & ~FROM(CLOSED), NO_TIMEOUT, false, END_NOTHING, END_NOTHING},
+                     TIMEOUT(drain), false, END_NOTHING, END_NOTHING, STAGE(NULL, ENDED)},
+    [CALL_CLOSED] = {"CLOSED", ~0u & ~FROM(CLOSED), NO_TIMEOUT, false, END_NOTHING, END_NOTHING,
+                     STAGE(NULL, ENDED)},
 };
 
 const char *call_state_name(enum call_state state)
@@ -256,4 +267,24 @@ void call_end_if_drained(struct call *call)
     if ((call->state == CALL_DRAIN || call->state == CALL_LINGER) && is_drained(&call->client) &&
         is_drained(&call->backend))
         call_end(call, REASON_DRAINED);
+}
+
+/* ---- for the log ---- */
+
+enum reason_outcome call_outcome(const struct call *call)
+{
+    const enum reason_outcome outcome = reason_info(call->reason)->outcome;
+    return outcome == OUTCOME_BY_STATE ? facts[call->ended_in].outcome : outcome;
+}
+
+/* NEGOTIATE has three stages: SSTP and LCP, the login, and a binding that was refused. */
+const char *call_stage(const struct call *call)
+{
+    const struct record *r = &call->record;
+
+    if (call->ended_in != CALL_NEGOTIATE)
+        return facts[call->ended_in].stage;
+    if (r->binding == RECORD_BINDING_FAILED)
+        return facts[CALL_KEY].stage;
+    return r->method != NULL || r->user != NULL ? "login" : facts[CALL_NEGOTIATE].stage;
 }

@@ -140,6 +140,11 @@ void call_end(struct call *call, enum reason reason);
 /* Keeps a reason before the end: the one for which a call goes to the web site. */
 void call_keep_reason(struct call *call, enum reason reason);
 
+/* Return the outcome of a call that has ended, and the stage that it had reached: "proxy", "hello",
+ * "tls", "request", "backend", "negotiate", "login", "binding", "up" or "web". */
+enum reason_outcome call_outcome(const struct call *call);
+const char *call_stage(const struct call *call);
+
 /* Ends a call in DRAIN or LINGER if it need not wait any longer; otherwise a no-op. */
 void call_end_if_drained(struct call *call);
 

@@ -289,12 +289,14 @@ static void call_release(struct call *call)
 {
     struct call_set *set = call->set;
 
+    const struct record_end end = {call->reason, call_outcome(call), call_stage(call)};
+
     admission_leave(call);
     uplink_leave(call);
     free(call->request.tenant);
     /* address-denied and limit have lines of their own; a tunnel's line is never left out */
     if (call->reason != REASON_ADDRESS_DENIED && call->reason != REASON_LIMIT)
-        record_end(&call->record, call->reason, call_now(call),
+        record_end(&call->record, &end, call_now(call),
                    call->ended_in == CALL_RELAY ? NULL : &set->limit_refused);
     record_fini(&call->record);
     site_unref(call->site);

@@ -82,6 +82,14 @@ enum reason_end {
     END_NOTHING, /* only of a state: the call is ending already */
 };
 
+/* The outcome of a call, for the log. */
+enum reason_outcome {
+    OUTCOME_BY_STATE, /* only of a reason: the row of the state (call.c) has the outcome */
+    OUTCOME_ENDED,    /* nothing went wrong */
+    OUTCOME_FAILED,   /* no tunnel came up, or it ended by a fault; logged as a warning */
+    OUTCOME_REFUSED,  /* the gate did what it is configured to do: a rule, a limit, no SSTP */
+};
+
 struct reason_info {
     const char *name;       /* the log's word */
     unsigned http;          /* status for a client that waits for its answer; 0: none */
@@ -90,6 +98,7 @@ struct reason_info {
     enum sstp_attribute attribute;
     enum sstp_status status;
     enum reason_end end;
+    enum reason_outcome outcome;
     bool by_peer;    /* the client or the server has ended the call: a login that the server has not
                         decided by then counts as failed. False where the gate ends the call at
                         a deadline, by a rule or for its own shutdown, because the client could

@@ -64,46 +64,75 @@ bool record_line_limited(const struct record *s, struct log_line *l, enum log_le
     return true;
 }
 
-void record_end(const struct record *s, enum reason reason, uint64_t now_ms,
-                struct log_limit *limit)
+/* Begins the line `call`. Returns false when the line must not be written. */
+static bool end_line(const struct record *s, enum log_level level, uint64_t now_ms,
+                     struct log_limit *limit, struct log_line *l)
+{
+    if (!log_wanted(level))
+        return false;
+    if (limit != NULL)
+        return record_line_limited(s, l, level, "call", limit, now_ms, CALL_LINES_PER_SECOND);
+    record_line(s, l, level, "call");
+    return true;
+}
+
+/* Adds the claims of the client. */
+static void log_claims(const struct record *s, struct log_line *l)
+{
+    log_str(l, "host", s->host);
+    log_str(l, "sni", s->sni);
+    if (s->tls_version == NULL)
+        log_str(l, "tls", NULL);
+    else
+        log_fmt(l, "tls", "%s/%s", s->tls_version, s->tls_cipher);
+    log_str(l, "correlation", s->correlation);
+}
+
+static void log_tunnel(const struct record *s, struct log_line *l)
 {
     static const char *const bindings[] = {NULL, "verified", "passed", "off", "failed"};
-    struct log_line l;
-    uint64_t ms = now_ms - s->started;
 
-    if (!log_wanted(LOG_LEVEL_INFO))
-        return;
-    if (limit == NULL)
-        record_line(s, &l, LOG_LEVEL_INFO, "call");
-    else if (!record_line_limited(s, &l, LOG_LEVEL_INFO, "call", limit, now_ms,
-                                  CALL_LINES_PER_SECOND))
-        return;
-    log_str(&l, "host", s->host);
-    log_str(&l, "sni", s->sni);
-    if (s->tls_version == NULL)
-        log_str(&l, "tls", NULL);
-    else
-        log_fmt(&l, "tls", "%s/%s", s->tls_version, s->tls_cipher);
-    log_str(&l, "correlation", s->correlation);
-    log_str(&l, "user", s->user);
-    log_str(&l, "method", s->method);
-    log_str(&l, "backend", s->backend);
-    log_str(&l, "server", s->server);
-    log_str(&l, "binding", bindings[s->binding]);
-    log_str(&l, "hash", s->hash);
-    log_str(&l, "key", s->key);
+    log_str(l, "user", s->user);
+    log_str(l, "method", s->method);
+    log_str(l, "backend", s->backend);
+    log_str(l, "server", s->server);
+    log_str(l, "binding", bindings[s->binding]);
+    log_str(l, "hash", s->hash);
+    log_str(l, "key", s->key);
     if (s->weak)
-        log_str(&l, "weak", "yes");
-    log_num(&l, "up-octets", s->up.octets);
-    log_num(&l, "up-packets", s->up.packets);
-    log_num(&l, "down-octets", s->down.octets);
-    log_num(&l, "down-packets", s->down.packets);
+        log_str(l, "weak", "yes");
+}
+
+static void log_flows(const struct record *s, struct log_line *l)
+{
+    log_num(l, "up-octets", s->up.octets);
+    log_num(l, "up-packets", s->up.packets);
+    log_num(l, "down-octets", s->down.octets);
+    log_num(l, "down-packets", s->down.packets);
     if (s->failures > 0)
-        log_num(&l, "login-failures", s->failures);
+        log_num(l, "login-failures", s->failures);
     if (s->frames_dropped > 0)
-        log_num(&l, "frames-dropped", s->frames_dropped);
+        log_num(l, "frames-dropped", s->frames_dropped);
+}
+
+/* The fields of the verdict precede the claims of the client, which can fill the line. */
+void record_end(const struct record *s, const struct record_end *end, uint64_t now_ms,
+                struct log_limit *limit)
+{
+    static const char *const outcomes[] = {NULL, "ended", "failed", "refused"};
+    const uint64_t ms = now_ms - s->started;
+    struct log_line l;
+
+    if (!end_line(s, end->outcome == OUTCOME_FAILED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, now_ms,
+                  limit, &l))
+        return;
+    log_str(&l, "outcome", outcomes[end->outcome]);
+    log_str(&l, "stage", end->stage);
+    log_str(&l, "reason", reason_info(end->reason)->name);
+    log_claims(s, &l);
+    log_tunnel(s, &l);
+    log_flows(s, &l);
     log_fmt(&l, "duration", "%llu.%03u", (unsigned long long)(ms / 1000), (unsigned)(ms % 1000));
-    log_str(&l, "reason", reason_info(reason)->name);
     if (s->detail != NULL)
         log_str(&l, "detail", s->detail);
     log_end(&l);

@@ -67,8 +67,15 @@ bool record_line_limited(const struct record *s, struct log_line *l, enum log_le
                          const char *event, struct log_limit *limit, uint64_t now_ms,
                          unsigned per_second) MUST_CHECK;
 
+/* The end of a call. */
+struct record_end {
+    enum reason reason;
+    enum reason_outcome outcome; /* not OUTCOME_BY_STATE */
+    const char *stage;
+};
+
 /* Logs the line `call` at the end of a call. limit: bounds the number of lines; NULL: no bound. */
-void record_end(const struct record *s, enum reason reason, uint64_t now_ms,
+void record_end(const struct record *s, const struct record_end *end, uint64_t now_ms,
                 struct log_limit *limit);
 
 #endif

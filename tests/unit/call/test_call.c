@@ -84,6 +84,68 @@ static void each_kind_of_reason_in_each_state(void **state)
     }
 }
 
+/* "stage outcome" of a call that ends in each of these states for this reason */
+static const struct end_case verdicts[] = {
+    {"PROXY", REASON_CLIENT_CLOSED, "proxy", "ended"},
+    {"PROXY", REASON_BAD_PROXY_HEADER, "proxy", "failed"},
+    {"HELLO", REASON_CLIENT_CLOSED, "hello", "ended"},
+    {"HELLO", REASON_HANDSHAKE_TIMEOUT, "hello", "ended"},
+    {"HANDSHAKE", REASON_HANDSHAKE_TIMEOUT, "tls", "failed"},
+    {"HANDSHAKE", REASON_TLS_FAILED, "tls", "failed"},
+    {"REQUEST", REASON_NOT_SSTP, "request", "refused"},
+    {"REQUEST", REASON_REQUEST_TIMEOUT, "request", "failed"},
+    {"DIAL ANSWER", REASON_NO_SERVER, "backend", "failed"},
+    {"DIAL ANSWER", REASON_CLIENT_CLOSED, "backend", "failed"},
+    {"NEGOTIATE", REASON_CLIENT_DISCONNECT, "negotiate", "failed"},
+    {"NEGOTIATE", REASON_USER_DENIED, "negotiate", "refused"},
+    {"KEY", REASON_BINDING_MAC, "binding", "failed"},
+    {"RELAY", REASON_CLIENT_DISCONNECT, "up", "ended"},
+    {"RELAY", REASON_CLIENT_RESET, "up", "ended"},
+    {"RELAY", REASON_BACKEND_RESET, "up", "failed"},
+    {"RELAY", REASON_BACKEND_ABORT, "up", "failed"},
+    {"RELAY", REASON_RULES_CHANGED, "up", "refused"},
+    {"RELAY", REASON_SHUTDOWN, "up", "ended"},
+    {"WEB", REASON_BACKEND_CLOSED, "web", "ended"},
+};
+
+static const char *outcome_of(const struct call *call)
+{
+    static const char *const names[] = {"by-state", "ended", "failed", "refused"};
+    return names[call_outcome(call)];
+}
+
+static void each_end_has_a_stage_and_an_outcome(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof verdicts / sizeof *verdicts; i++) {
+        char names[128];
+        snprintf(names, sizeof names, "%s", verdicts[i].states);
+        for (char *at = names, *name; (name = strsep(&at, " ")) != NULL;) {
+            scene_reach(state_named(name));
+            call_end(scene.call, verdicts[i].reason);
+            assert_string_equal(call_stage(scene.call), verdicts[i].then);
+            assert_string_equal(outcome_of(scene.call), verdicts[i].events);
+            scene_close();
+        }
+    }
+}
+
+/* The record tells the three stages of NEGOTIATE apart. */
+static void negotiate_has_three_stages(void **state)
+{
+    (void)state;
+    scene_reach(CALL_NEGOTIATE);
+    call_end(scene.call, REASON_CLIENT_CLOSED);
+    assert_string_equal(call_stage(scene.call), "negotiate");
+    scene.call->record.method = "pap";
+    assert_string_equal(call_stage(scene.call), "login");
+    scene.call->record.binding = RECORD_BINDING_VERIFIED; /* early: the server has not decided */
+    assert_string_equal(call_stage(scene.call), "login");
+    scene.call->record.binding = RECORD_BINDING_FAILED;
+    assert_string_equal(call_stage(scene.call), "binding");
+    scene_close();
+}
+
 static void the_first_reason_is_kept(void **state)
 {
     (void)state;
@@ -178,6 +240,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_reason_in_each_state),
+        cmocka_unit_test(each_end_has_a_stage_and_an_outcome),
+        cmocka_unit_test(negotiate_has_three_stages),
         cmocka_unit_test(the_first_reason_is_kept),
         cmocka_unit_test(a_closed_call_ends_no_more),
         cmocka_unit_test(a_call_remembers_where_its_end_began),

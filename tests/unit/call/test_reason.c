@@ -10,63 +10,64 @@
 /* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
-/* "word  http  message  end  flags", message as "type/attribute/status"; flags: peer, 5 (points).
+/* "word  http  message  end  outcome  flags", message as "type/attribute/status"; flags: peer, 5
+ * (points).
  */
 static const char *const rows[REASON_COUNT] = {
-    [REASON_NONE] = "none - - close",
-    [REASON_CLIENT_CLOSED] = "client-closed - - drain peer",
-    [REASON_BACKEND_CLOSED] = "backend-closed - - drain peer",
-    [REASON_CLIENT_DISCONNECT] = "client-disconnect - - drain peer",
-    [REASON_BACKEND_DISCONNECT] = "backend-disconnect - - drain peer",
-    [REASON_CLIENT_ABORT] = "client-abort - - drain peer",
-    [REASON_BACKEND_ABORT] = "backend-abort - - drain peer",
-    [REASON_CLIENT_RESET] = "client-reset - - reset-both peer",
-    [REASON_BACKEND_RESET] = "backend-reset - - reset-both peer",
-    [REASON_ADDRESS_DENIED] = "address-denied - - reset-both",
-    [REASON_LIMIT] = "limit - - reset-both",
-    [REASON_RULE_DENIED] = "rule-denied 404 - linger",
-    [REASON_RULE_REJECTED] = "rule-denied - - reset-both",
-    [REASON_BAD_PROXY_HEADER] = "bad-proxy-header - - reset-both",
-    [REASON_TLS_FAILED] = "tls-failed - - reset-backend peer",
-    [REASON_TLS_REFUSED] = "tls-refused - - reset-backend peer",
-    [REASON_NOT_SSTP] = "not-sstp 404 - linger",
-    [REASON_BAD_REQUEST] = "bad-request 400 - linger",
-    [REASON_REQUEST_TOO_LARGE] = "request-too-large 400 - linger",
-    [REASON_HOST_REFUSED] = "host-refused 404 - linger",
-    [REASON_EARLY_DATA] = "early-data 400 - linger 5",
-    [REASON_NO_SERVER] = "no-server 503 - linger",
-    [REASON_BACKEND_UNREACHABLE] = "backend-unreachable 503 - linger",
-    [REASON_BACKEND_TLS] = "backend-tls 503 - reset-client peer",
-    [REASON_BACKEND_UNVERIFIED] = "backend-unverified 503 - linger",
-    [REASON_BACKEND_REFUSED] = "backend-refused 503 - linger",
-    [REASON_BACKEND_BAD_ANSWER] = "backend-bad-answer 503 - linger",
-    [REASON_HANDSHAKE_TIMEOUT] = "handshake-timeout - - close",
-    [REASON_HANDSHAKE_QUEUE] = "handshake-queue - - close",
-    [REASON_REQUEST_TIMEOUT] = "request-timeout - - linger",
-    [REASON_ANSWER_TIMEOUT] = "answer-timeout 503 - linger",
-    [REASON_NEGOTIATE_TIMEOUT] = "negotiate-timeout - 5/0/8 linger",
-    [REASON_IDLE_TIMEOUT] = "idle-timeout 503 6/0/0 linger",
-    [REASON_CLIENT_BAD_PACKET] = "client-bad-packet - - linger peer 5",
-    [REASON_BACKEND_BAD_PACKET] = "backend-bad-packet - - linger",
-    [REASON_CLIENT_OUT_OF_PLACE] = "client-out-of-place - 5/0/5 linger peer 5",
-    [REASON_CLIENT_TOO_MANY_ANSWERS] = "client-too-many-answers - 5/0/5 linger peer 5",
-    [REASON_BACKEND_OUT_OF_PLACE] = "backend-out-of-place - 5/0/5 linger peer",
-    [REASON_CLIENT_BAD_FRAMES] = "client-bad-frames - 5/0/5 linger peer 5",
-    [REASON_CLIENT_ASKS_AUTH] = "client-asks-auth 503 6/0/0 linger peer",
-    [REASON_BAD_USER_NAME] = "bad-user-name 503 6/0/0 linger peer",
-    [REASON_SECOND_LOGIN] = "second-login 503 6/0/0 linger",
-    [REASON_BINDING_FORM] = "binding-form - 5/2/9 linger peer",
-    [REASON_BINDING_NONCE] = "binding-nonce - 5/3/4 linger peer",
-    [REASON_BINDING_HASH] = "binding-hash - 5/3/4 linger peer",
-    [REASON_BINDING_LEAF] = "binding-leaf - 5/3/4 linger peer",
-    [REASON_BINDING_MAC] = "binding-mac - 5/3/4 linger peer",
-    [REASON_USER_DENIED] = "user-denied 503 6/0/0 linger",
-    [REASON_USER_LIMIT] = "user-limit 503 6/0/0 linger",
-    [REASON_RULES_CHANGED] = "rules-changed 503 6/0/0 linger",
-    [REASON_SHUTDOWN] = "shutdown 503 6/0/0 linger",
-    [REASON_SHUTDOWN_NOW] = "shutdown - - close",
-    [REASON_DRAINED] = "none - - close",
-    [REASON_DRAIN_TIMEOUT] = "none - - reset-backend",
+    [REASON_NONE] = "none - - close by-state",
+    [REASON_CLIENT_CLOSED] = "client-closed - - drain by-state peer",
+    [REASON_BACKEND_CLOSED] = "backend-closed - - drain by-state peer",
+    [REASON_CLIENT_DISCONNECT] = "client-disconnect - - drain by-state peer",
+    [REASON_BACKEND_DISCONNECT] = "backend-disconnect - - drain by-state peer",
+    [REASON_CLIENT_ABORT] = "client-abort - - drain failed peer",
+    [REASON_BACKEND_ABORT] = "backend-abort - - drain failed peer",
+    [REASON_CLIENT_RESET] = "client-reset - - reset-both by-state peer",
+    [REASON_BACKEND_RESET] = "backend-reset - - reset-both failed peer",
+    [REASON_ADDRESS_DENIED] = "address-denied - - reset-both refused",
+    [REASON_LIMIT] = "limit - - reset-both refused",
+    [REASON_RULE_DENIED] = "rule-denied 404 - linger refused",
+    [REASON_RULE_REJECTED] = "rule-denied - - reset-both refused",
+    [REASON_BAD_PROXY_HEADER] = "bad-proxy-header - - reset-both failed",
+    [REASON_TLS_FAILED] = "tls-failed - - reset-backend failed peer",
+    [REASON_TLS_REFUSED] = "tls-refused - - reset-backend failed peer",
+    [REASON_NOT_SSTP] = "not-sstp 404 - linger refused",
+    [REASON_BAD_REQUEST] = "bad-request 400 - linger refused",
+    [REASON_REQUEST_TOO_LARGE] = "request-too-large 400 - linger refused",
+    [REASON_HOST_REFUSED] = "host-refused 404 - linger refused",
+    [REASON_EARLY_DATA] = "early-data 400 - linger refused 5",
+    [REASON_NO_SERVER] = "no-server 503 - linger failed",
+    [REASON_BACKEND_UNREACHABLE] = "backend-unreachable 503 - linger failed",
+    [REASON_BACKEND_TLS] = "backend-tls 503 - reset-client failed peer",
+    [REASON_BACKEND_UNVERIFIED] = "backend-unverified 503 - linger failed",
+    [REASON_BACKEND_REFUSED] = "backend-refused 503 - linger failed",
+    [REASON_BACKEND_BAD_ANSWER] = "backend-bad-answer 503 - linger failed",
+    [REASON_HANDSHAKE_TIMEOUT] = "handshake-timeout - - close by-state",
+    [REASON_HANDSHAKE_QUEUE] = "handshake-queue - - close by-state",
+    [REASON_REQUEST_TIMEOUT] = "request-timeout - - linger by-state",
+    [REASON_ANSWER_TIMEOUT] = "answer-timeout 503 - linger failed",
+    [REASON_NEGOTIATE_TIMEOUT] = "negotiate-timeout - 5/0/8 linger failed",
+    [REASON_IDLE_TIMEOUT] = "idle-timeout 503 6/0/0 linger by-state",
+    [REASON_CLIENT_BAD_PACKET] = "client-bad-packet - - linger failed peer 5",
+    [REASON_BACKEND_BAD_PACKET] = "backend-bad-packet - - linger failed",
+    [REASON_CLIENT_OUT_OF_PLACE] = "client-out-of-place - 5/0/5 linger failed peer 5",
+    [REASON_CLIENT_TOO_MANY_ANSWERS] = "client-too-many-answers - 5/0/5 linger failed peer 5",
+    [REASON_BACKEND_OUT_OF_PLACE] = "backend-out-of-place - 5/0/5 linger failed peer",
+    [REASON_CLIENT_BAD_FRAMES] = "client-bad-frames - 5/0/5 linger failed peer 5",
+    [REASON_CLIENT_ASKS_AUTH] = "client-asks-auth 503 6/0/0 linger failed peer",
+    [REASON_BAD_USER_NAME] = "bad-user-name 503 6/0/0 linger refused peer",
+    [REASON_SECOND_LOGIN] = "second-login 503 6/0/0 linger failed",
+    [REASON_BINDING_FORM] = "binding-form - 5/2/9 linger failed peer",
+    [REASON_BINDING_NONCE] = "binding-nonce - 5/3/4 linger failed peer",
+    [REASON_BINDING_HASH] = "binding-hash - 5/3/4 linger failed peer",
+    [REASON_BINDING_LEAF] = "binding-leaf - 5/3/4 linger failed peer",
+    [REASON_BINDING_MAC] = "binding-mac - 5/3/4 linger failed peer",
+    [REASON_USER_DENIED] = "user-denied 503 6/0/0 linger refused",
+    [REASON_USER_LIMIT] = "user-limit 503 6/0/0 linger refused",
+    [REASON_RULES_CHANGED] = "rules-changed 503 6/0/0 linger refused",
+    [REASON_SHUTDOWN] = "shutdown 503 6/0/0 linger by-state",
+    [REASON_SHUTDOWN_NOW] = "shutdown - - close by-state",
+    [REASON_DRAINED] = "none - - close by-state",
+    [REASON_DRAIN_TIMEOUT] = "none - - reset-backend by-state",
 };
 
 static const char *end_name(enum reason_end end)
@@ -83,6 +84,17 @@ static const char *end_name(enum reason_end end)
     return names[end];
 }
 
+static const char *outcome_name(enum reason_outcome outcome)
+{
+    static const char *const names[] = {
+        [OUTCOME_BY_STATE] = "by-state",
+        [OUTCOME_ENDED] = "ended",
+        [OUTCOME_FAILED] = "failed",
+        [OUTCOME_REFUSED] = "refused",
+    };
+    return names[outcome];
+}
+
 static void print_row(const struct reason_info *info, char *out, size_t size)
 {
     char http[16] = "-", message[32] = "-", points[16] = "";
@@ -94,8 +106,8 @@ static void print_row(const struct reason_info *info, char *out, size_t size)
                  (int)info->status);
     if (info->points != 0)
         snprintf(points, sizeof points, " %u", info->points);
-    snprintf(out, size, "%s %s %s %s%s%s", info->name, http, message, end_name(info->end),
-             info->by_peer ? " peer" : "", points);
+    snprintf(out, size, "%s %s %s %s %s%s%s", info->name, http, message, end_name(info->end),
+             outcome_name(info->outcome), info->by_peer ? " peer" : "", points);
 }
 
 static void each_reason_has_its_row(void **state)
