@@ -44,7 +44,8 @@ ifeq ($(VARIANT),tsan)
 SAN := -fsanitize=thread
 endif
 ifneq ($(SAN),)
-OPT := -O1 -g -fno-omit-frame-pointer
+# -g1: lines for the stacks of a finding, without the types, which cost a fifth of the time.
+OPT := -O1 -g1 -fno-omit-frame-pointer
 HARDEN := -fPIE
 HARDEN_LD := -pie
 endif

@@ -25,18 +25,19 @@ static const struct {
     const char *help;
     bool harmful; /* ends calls or lifts protection: never suggested for another word */
 } commands[COMMANDS] = {
-    [STATUS] = {"status", NULL, "version, uptime, calls, bans, the last reload"},
-    [SERVERS] = {"servers", NULL, "servers of each backend: state, tunnels, weight, health checks"},
-    [BANS] = {"bans", NULL, "banned prefixes, with the remaining seconds"},
+    [STATUS] = {"status", NULL, "version, uptime, calls, bans, the last reload", false},
+    [SERVERS] = {"servers", NULL, "servers of each backend: state, tunnels, weight, health checks",
+                 false},
+    [BANS] = {"bans", NULL, "banned prefixes, with the remaining seconds", false},
     [UNBAN] = {"unban", "PREFIX|ADDRESS|all", "end every ban that overlaps with it", true},
-    [RELOAD] = {"reload", NULL, "reload the configuration, completely or not at all"},
+    [RELOAD] = {"reload", NULL, "reload the configuration, completely or not at all", false},
     [DRAIN] = {"drain", "[BACKEND/SERVER]",
                "no new calls for the server; without a server: for the gate, which exits when the "
                "last call has ended",
                true},
-    [READY] = {"ready", "BACKEND/SERVER", "new calls again for a drained server"},
+    [READY] = {"ready", "BACKEND/SERVER", "new calls again for a drained server", false},
     [STOP] = {"stop", NULL, "end all calls and exit; a second time: immediately", true},
-    [HELP] = {"help", NULL, "this list"},
+    [HELP] = {"help", NULL, "this list", false},
 };
 
 void admin_help(FILE *out)
