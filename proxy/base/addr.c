@@ -48,7 +48,7 @@ static enum err parse_decimal(const char *text, uint32_t max, uint32_t *out)
     return ERR_OK;
 }
 
-/* Parses what follows the address: nothing, or a colon and the port. */
+/* Parses the text after the address: an empty text, or a colon and the port. */
 static enum err parse_port(const char *text, uint16_t *port)
 {
     uint32_t n = 0;

@@ -36,13 +36,13 @@ enum { ADDR_TEXT_MAX = 80 }; /* "[addr%zone]:port" and the NUL always fit */
 
 /* Parses "192.0.2.1:443", "[2001:db8::1]:443", "*:443" (every IPv4 address) or "[::]:443" (every
  * IPv6 address). port: the port if the text has none. Host names are an ERR_SYNTAX: nothing is
- * resolved. "::1" without brackets is an ERR_SYNTAX, too, since its port would be a guess. */
+ * resolved. "::1" without brackets is an ERR_SYNTAX, too, because its port would be a guess. */
 enum err addr_parse(const char *text, uint16_t port, struct addr *out) MUST_CHECK;
 
-/* ERR_SYNTAX: the family is neither IPv4 nor IPv6. */
+/* Converts a socket address. ERR_SYNTAX: the family is neither IPv4 nor IPv6. */
 enum err addr_from_sockaddr(const struct sockaddr *sa, struct addr *out) MUST_CHECK;
 
-/* Returns the length for bind() or connect(). */
+/* Converts to a socket address. Returns its length, for bind() or connect(). */
 socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *out);
 
 /* Writes "192.0.2.1:443" or "[2001:db8::1]:443". Returns out. */
@@ -52,13 +52,12 @@ bool addr_is_any(const struct addr *a);
 bool addr_equal(const struct addr *a, const struct addr *b); /* port included */
 
 /* Parses "198.51.100.0/24", "2001:db8::/32", or one address. Host bits that are set are an
- * ERR_RANGE
- * ("10.0.0.1/8" is more likely a mistake than intended). A v4-mapped network of /96 or longer
- * becomes the IPv4 network. */
+ * ERR_RANGE, because "10.0.0.1/8" is more likely a mistake than intended. A v4-mapped network of
+ * /96 or longer becomes the IPv4 network. */
 enum err cidr_parse(const char *text, struct cidr *out) MUST_CHECK;
 bool cidr_has(const struct cidr *net, const struct addr *a);
-bool cidr_covers(const struct cidr *wide, const struct cidr *net); /* all of net is in wide */
-bool cidrs_have(const struct cidrs *nets, const struct addr *a);   /* one of them contains a */
+bool cidr_covers(const struct cidr *wide, const struct cidr *net); /* wide has all of net */
+bool cidrs_have(const struct cidrs *nets, const struct addr *a);   /* one of nets has a */
 char *cidr_format(const struct cidr *net, char out[ADDR_TEXT_MAX]);
 
 #endif

@@ -1,6 +1,6 @@
-/* ascii: classes of ASCII characters, whatever the locale. The argument may be a char or a byte;
- * other values, such as EOF, are in no class. Inline and without any state, so that parsers may
- * use it. */
+/* ascii: classes of ASCII characters, the same in every locale. The argument may be a char or a
+ * byte; other values, such as EOF, are in no class. Inline and without any state, so that parsers
+ * may use it. */
 #ifndef SSTPGATE_BASE_ASCII_H
 #define SSTPGATE_BASE_ASCII_H
 
@@ -17,19 +17,19 @@ static inline bool ascii_is_letter(int c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* Space and tab. */
+/* Returns whether c is a space or a tab. */
 static inline bool ascii_is_blank(int c)
 {
     return c == ' ' || c == '\t';
 }
 
-/* Space, tab, line feed, vertical tab, form feed and carriage return. */
+/* Returns whether c is a space, tab, line feed, vertical tab, form feed or carriage return. */
 static inline bool ascii_is_space(int c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-/* The characters from '!' to '~'. */
+/* Returns whether c is a character from '!' to '~'. */
 static inline bool ascii_is_visible(int c)
 {
     return c > ' ' && c < 0x7f;

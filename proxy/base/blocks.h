@@ -1,4 +1,4 @@
-/* blocks: bytes that wait, in order, in blocks of a pool. */
+/* blocks: a queue of bytes in blocks of a pool. */
 #ifndef SSTPGATE_BASE_BLOCKS_H
 #define SSTPGATE_BASE_BLOCKS_H
 

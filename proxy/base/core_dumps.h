@@ -5,8 +5,8 @@
 
 /* Turns core dumps off for this process, before it reads a secret. Also denies ptrace(2) and the
  * memory under /proc to other processes of the same user; root (CAP_SYS_PTRACE) can still attach a
- * debugger. There is no option to keep them: gdb and gcore as root, and the sanitizer builds, serve
- * a developer. */
+ * debugger. No option keeps core dumps on, because a developer can use gdb and gcore as root, and
+ * the sanitizer builds. */
 void core_dumps_off(void);
 
 #endif

@@ -11,7 +11,7 @@ enum err {
     ERR_SYNTAX,    /* malformed, by the specification */
     ERR_TOO_LARGE, /* longer than the limit of this parser */
     ERR_VERSION,   /* unsupported protocol version */
-    ERR_LENGTH,    /* an impossible value of a length field */
+    ERR_LENGTH,    /* a length field has an impossible value */
     ERR_MISSING,   /* a required part is missing */
     ERR_DUPLICATE, /* a part that may occur once is set twice */
     ERR_RANGE,     /* a value outside of the allowed range */

@@ -14,7 +14,7 @@
 int file_open(const char *path, const char **reason)
 {
     struct stat st;
-    /* O_NONBLOCK has no effect on a regular file, so it may stay. */
+    /* O_NONBLOCK has no effect on a regular file, so it remains set. */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     int e;
 

@@ -15,33 +15,33 @@
  * (valid until the next call of strerror()) and in errno (ENOENT: it does not exist). */
 int file_open(const char *path, const char **reason);
 
-/* Reads up to cap bytes of fd, fewer at its end. Returns their number, or -1 with errno. Not stdio,
- * whose buffer cannot be wiped. */
+/* Reads up to cap bytes of fd, fewer at its end. Returns their number, or -1 with errno. It does
+ * not use stdio, because the buffer of stdio cannot be wiped. */
 ssize_t file_read(int fd, void *out, size_t cap);
 
 /* Writes all n bytes to fd. Returns false with errno. */
 bool file_write(int fd, const void *bytes, size_t n);
 
-/* Copies a regular file, from its start, into memory of this process that nothing can change,
- * because the file itself may be truncated or written while it is in use. Returns a descriptor at
- * offset 0, to be closed; fd stays open. -1 with *reason, as above, also for a file that changed
+/* Copies a regular file, from its start, into sealed memory of this process, because the file
+ * itself may be truncated or written while it is in use. Returns a descriptor at offset 0, which
+ * the caller closes; fd remains open. -1 with *reason, as above, also for a file that changed
  * during the copy or is larger than FILE_COPY_MAX. */
 int file_copy(int fd, const char **reason);
 
-/* Returns whether both describe the same file with the same content: device, inode, size, and the
- * times of the last change, of which no program can set st_ctim. */
+/* Returns whether both describe the same file with the same content. Compares device, inode, size,
+ * and the times of the last change; no program can set st_ctim. */
 bool file_same(const struct stat *a, const struct stat *b);
 
 /* Creates path for writing. Unlinks a stale file of that name first; a file that is created in
- * between is an error (EEXIST): in a directory that others may write to, no link, FIFO or
- * open descriptor of theirs gets the data. Returns the descriptor, or -1 with errno. */
+ * between is an error (EEXIST). So in a directory that other users may write to, no link, FIFO or
+ * open descriptor of another user gets the data. Returns the descriptor, or -1 with errno. */
 int file_create(const char *path, mode_t mode);
 
 /* Replaces the file at path, or creates it: writes a file of the same name with ".new" after it and
- * renames it, so that a reader, and a machine that loses power, has the old content or the new one.
- * mode: of file_create. write: writes the content to out, which is closed by file_replace, and
- * returns false with errno when it cannot; errors of out itself are found here. Returns false with
- * errno; the old file then stays, and no other one. */
+ * renames it, so that a reader gets, even after a loss of power, either the old content or the new
+ * one. mode: as for file_create. write: writes the content to out, and returns false with errno if
+ * it fails; file_replace checks out for errors and closes it. Returns false with errno; then the
+ * old file remains, and the new one is removed. */
 bool file_replace(const char *path, mode_t mode, bool (*write)(FILE *out, void *arg), void *arg);
 
 #endif

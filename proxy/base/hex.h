@@ -1,4 +1,4 @@
-/* hex: bytes as hexadecimal digits, and back. */
+/* hex: converts bytes to hexadecimal digits, and back. */
 #ifndef SSTPGATE_BASE_HEX_H
 #define SSTPGATE_BASE_HEX_H
 
@@ -8,7 +8,8 @@
 
 #include "base/span.h"
 
-/* Reads n bytes. Returns false if text is not 2 * n digits; out may then have a part of them. */
+/* Reads n bytes. Returns false if text is not 2 * n digits; then out may have a part of the
+ * bytes. */
 bool hex_read(struct span text, uint8_t *out, size_t n);
 
 /* Writes 2 * n digits in lower case, without a NUL. */

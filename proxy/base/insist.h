@@ -7,10 +7,10 @@ _Noreturn void insist_failed(const char *what, const char *file, int line);
 
 #define INSIST(cond) ((cond) ? (void)0 : insist_failed(#cond, __FILE__, __LINE__))
 
-/* A libuv call that fails only if this program misuses it. */
+/* Asserts that a libuv call succeeds, which fails only if this program misuses it. */
 #define INSIST_UV(call) INSIST((call) == 0)
 
-/* Returns p. Ends the program if p is NULL: without memory there is no sensible way to continue. */
+/* Returns p. Ends the program if p is NULL, because it cannot continue without memory. */
 void *insist_alloc(void *p);
 #define NEW(type) ((type *)insist_alloc(calloc(1, sizeof(type))))
 

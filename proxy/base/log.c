@@ -19,8 +19,9 @@
 
 static const char syslog_path[] = "/dev/log";
 
-/* The way to write a line. A write to a regular file succeeds or reports the cause. Any other file
- * may block, so poll() is asked before each line, and a lock reserves the room that it reported. */
+/* The method of writing a line. A write to a regular file succeeds or reports the cause. A write to
+ * any other file may block, so poll() is called before each line, and a lock reserves the room that
+ * it has reported. */
 enum kind { REGULAR, OTHER, SYSLOG };
 
 static struct {
@@ -30,12 +31,12 @@ static struct {
     atomic_int kind;       /* enum kind */
     atomic_bool cut;       /* the file ends in the middle of a line */
     pthread_mutex_t one;   /* OTHER: held from poll() to the end of the write */
-    atomic_ullong dropped; /* lines since the last one that was written */
+    atomic_ullong dropped; /* lines dropped since the last one that was written */
 } out = {
     .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .kind = OTHER, .one = PTHREAD_MUTEX_INITIALIZER};
 
-/* O_NONBLOCK: a FIFO without a reader is an error (ENXIO) and does not block; it has no effect on a
- * regular file. */
+/* Opens the target. With O_NONBLOCK a FIFO without a reader is an error (ENXIO) and does not block;
+ * on a regular file it has no effect. */
 static int target_open(const char *path)
 {
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
@@ -59,9 +60,9 @@ static bool same_file(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Sets how fd is written to. path: NULL for a file that was not opened here. A file that the log
- * already writes to keeps its mark: another thread may be in the middle of a line, because a write
- * that crosses a page grows the file in two steps. */
+/* Sets the method of writing to fd. path: NULL for a file that was not opened here. A file that the
+ * log already writes to keeps `cut`, because another thread may be in the middle of a line: a write
+ * that crosses a page extends the file in two steps. */
 static void target_is_file(int fd, const char *path)
 {
     struct stat st, current;
@@ -106,7 +107,7 @@ enum err log_reopen(void)
     if (fd < 0)
         return ERR_SYSTEM;
     target_is_file(fd, out.path);
-    /* dup3 exchanges the file behind the number that other threads may be writing to right now */
+    /* dup3 exchanges the file atomically, because other threads may be writing to the descriptor */
     int failed = dup3(fd, atomic_load(&out.fd), O_CLOEXEC) < 0;
     close(fd);
     return failed ? ERR_SYSTEM : ERR_OK;
@@ -117,7 +118,7 @@ bool log_wanted(enum log_level level)
     return level <= out.level;
 }
 
-/* Leaves 5 bytes for the mark of a cut and the newline; a line that was cut is full. */
+/* Excludes 5 bytes for "..." of a line that was cut, and for the newline. */
 enum { TEXT_ROOM = sizeof((struct log_line *)0)->text - 5 };
 
 static bool full(const struct log_line *l)
@@ -220,7 +221,7 @@ void log_fmt(struct log_line *l, const char *key, const char *fmt, ...)
 }
 
 /* Writes a line to a file. The first line after one that a full disk has cut starts with a line
- * end, because the two would be read as one otherwise. */
+ * end, because a reader would take the two for one line otherwise. */
 static bool put_out(int fd, struct log_line *l)
 {
     const ssize_t cut = atomic_exchange(&out.cut, false);
@@ -238,10 +239,10 @@ static bool put_out(int fd, struct log_line *l)
     return n == total;
 }
 
-/* Never blocks: a pipe or a terminal without a reader must not stop the workers. Standard error
- * has other users, so it cannot be made O_NONBLOCK; but a file that poll() reports as writable
- * takes a whole line: a line is shorter than PIPE_BUF, for which a pipe has room as soon as it has
- * any. */
+/* Returns whether a write of a line would not block, because a pipe or a terminal without a reader
+ * must not stop the workers. Other programs share standard error, so it cannot be set to
+ * O_NONBLOCK; but a file that poll() reports as writable takes a whole line, because a line is
+ * shorter than PIPE_BUF, and a writable pipe has room for that many bytes. */
 static bool has_room(int fd)
 {
     struct pollfd room = {.fd = fd, .events = POLLOUT};
@@ -284,7 +285,7 @@ void log_end(struct log_line *l)
     if (alone)
         pthread_mutex_lock(&out.one);
     report_dropped();
-    /* A log that cannot be written is no reason to end tunnels. */
+    /* The tunnels continue if the log cannot be written. */
     if (!written(l))
         atomic_fetch_add(&out.dropped, 1);
     if (alone)

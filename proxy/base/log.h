@@ -1,9 +1,9 @@
 /* log: one line for each event, `time level event key=value ...`, written with one call, so that
- * lines of several threads never mix. Values with anything but visible ASCII are quoted, other
- * bytes as \xNN: no value that an attacker sends can forge a line. Any thread may log, and none
- * ever blocks: a line for which a pipe, a terminal, the syslog daemon or a full disk has no room is
- * dropped, and `warning log dropped=N` precedes the next line that is written. After a line that a
- * full disk has cut, the next line starts with a line end. */
+ * lines of several threads never mix. A value that is not all visible ASCII is quoted, with other
+ * bytes as \xNN, so that no value from an attacker can forge a line. Any thread may log, and no
+ * thread ever blocks: a line for which a pipe, a terminal, the syslog daemon or a full disk has no
+ * room is dropped, and `warning log dropped=N` precedes the next line that is written. After a line
+ * that a full disk has cut, the next line starts with a line end. */
 #ifndef SSTPGATE_BASE_LOG_H
 #define SSTPGATE_BASE_LOG_H
 
@@ -17,7 +17,7 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
 /* Sets the target of all lines: "stderr", "syslog" or a path that is appended to (created with mode
- * 0640). Call before there are threads. ERR_SYSTEM: the target cannot be opened; errno has the
+ * 0640). Call it before other threads exist. ERR_SYSTEM: the target cannot be opened; errno has the
  * cause (see log_syslog.h for EPROTOTYPE), the old target remains. */
 enum err log_open(const char *target, enum log_level level) MUST_CHECK;
 
@@ -30,7 +30,7 @@ bool log_wanted(enum log_level level);
 /* A line that is being built, on the stack of the caller. */
 struct log_line {
     enum log_level level;
-    unsigned left_out; /* earlier lines that a limit left out; log_end adds them; 0: none */
+    unsigned left_out; /* number of suppressed earlier lines; log_end adds it; 0: none */
     size_t len;
     char text[2048]; /* a longer line is cut, and ends in "..." */
 };
@@ -47,24 +47,25 @@ void log_end(struct log_line *l);
 void log_msg(enum log_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Writes such a line for each line of text, which is cut into pieces. */
+/* Writes such a line for each line of text; text is modified. */
 void log_lines(enum log_level level, const char *event, char *text);
 
-/* Limits the rate of lines that an attacker can trigger. All zeros at first; one for each kind of
+/* Limits the rate of lines that an attacker can trigger. Initially all zeros; one for each kind of
  * line and each thread. */
 struct log_limit {
     uint64_t second;
     unsigned count;
-    unsigned missed; /* lines left out since the last one that passed */
+    unsigned missed; /* lines suppressed since the last one that passed */
 };
 
 /* Returns true at most per_second times in one second of now_ms; then *missed is the number of
- * lines that were left out since the last one that passed. */
+ * lines that were suppressed since the last one that passed. */
 bool log_limit_pass(struct log_limit *limit, uint64_t now_ms, unsigned per_second,
                     unsigned *missed);
 
-/* As log_begin, if log_limit_pass lets the line pass; log_end then adds `lines-left-out=N` for the
- * lines before it that did not. Returns false when the line must not be written. */
+/* Begins a line as log_begin does, if log_limit_pass returns true; log_end then adds
+ * `lines-left-out=N` for the suppressed lines before it. Returns false if the line must not be
+ * written. */
 bool log_begin_limited(struct log_line *l, enum log_level level, const char *event,
                        struct log_limit *limit, uint64_t now_ms, unsigned per_second) MUST_CHECK;
 

@@ -28,8 +28,8 @@ static int datagram_socket(void)
 }
 
 /* Returns whether the daemon listens on a stream socket. Connects another socket to find out,
- * because the socket that sends stays unconnected: it has no state that a restart of the daemon
- * would invalidate. */
+ * because the socket that sends must remain unconnected, so that it has no state that a restart of
+ * the daemon would invalidate. */
 static bool is_stream(const char *path)
 {
     struct sockaddr_un to;

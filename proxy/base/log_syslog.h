@@ -13,7 +13,7 @@
 int log_syslog_open(const char *path);
 
 /* Sends text as one message of the facility `daemon`; severity: LOG_ERR to LOG_DEBUG of syslog.h.
- * Any thread may call it, and it never blocks. Returns false when the message is lost: the queue of
+ * Any thread may call it, and it never blocks. Returns false if the message is lost: the queue of
  * the daemon is full, or the daemon is absent. Each call looks path up again, so a daemon that was
  * restarted gets the next message. */
 bool log_syslog_send(int fd, const char *path, int severity, const char *text, size_t n);

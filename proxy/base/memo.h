@@ -1,5 +1,5 @@
-/* memo: a text in memory that is written through a FILE, as functions with a `FILE *problems` want
- * it. One thread at a time. Memory that is missing ends the program (see insist_alloc). */
+/* memo: a text in memory that is written through a FILE, for functions with a `FILE *problems`. One
+ * thread at a time. The program ends if no memory is left (see insist_alloc). */
 #ifndef SSTPGATE_BASE_MEMO_H
 #define SSTPGATE_BASE_MEMO_H
 
@@ -19,8 +19,8 @@ FILE *memo_open(struct memo *m);
  * the caller may change (log_lines does). m->n is its length. May be called again. */
 char *memo_text(struct memo *m);
 
-/* Completes the text and passes its ownership to the caller, who frees it; the memo is empty then
- * and needs no memo_free. */
+/* Completes the text and returns it; the caller takes ownership and frees it. The memo is empty
+ * afterwards and needs no memo_free. */
 char *memo_take(struct memo *m);
 
 /* Closes the stream if it is still open, and frees the text. */

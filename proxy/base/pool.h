@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { POOL_BLOCK = 16384 - 64 }; /* with its header and malloc's a little below four pages */
+enum { POOL_BLOCK = 16384 - 64 }; /* with its header and malloc's just below four pages */
 
 /* 0 .. from .. to <= POOL_BLOCK     [0,from) gone   [from,to) holds bytes   [to,POOL_BLOCK) free */
 struct block {
@@ -20,7 +20,7 @@ struct block {
 struct pool {
     struct block *spare;
     size_t spare_count;
-    size_t spare_low; /* fewest spare blocks since the last trim: that many were not needed */
+    size_t spare_low; /* fewest spare blocks since the last trim: the number that was not needed */
     size_t lent;      /* blocks that are in use */
 };
 

@@ -46,7 +46,8 @@ static inline bool span_eq(struct span a, struct span b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* As span_eq, but ignores the case of the 26 ASCII letters, whatever the locale. */
+/* Compares as span_eq does, but ignores the case of the 26 ASCII letters, the same in every
+ * locale. */
 static inline bool span_eq_nocase(struct span a, struct span b)
 {
     if (a.n != b.n)
@@ -57,8 +58,8 @@ static inline bool span_eq_nocase(struct span a, struct span b)
     return true;
 }
 
-/* The cursor. A read past the end returns zeros and sets `short_` for good, so that a parser can
- * read a whole structure and check once. */
+/* The cursor. A read past the end returns zeros and sets `short_`, which remains set, so that a
+ * parser can read a whole structure and check once. */
 struct cursor {
     struct span rest;
     bool short_;

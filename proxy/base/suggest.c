@@ -54,7 +54,8 @@ struct suggest suggest_init(const char *typed)
 void suggest_offer(struct suggest *s, const char *name)
 {
     size_t distance = suggest_distance(s->typed, name);
-    /* One mistake for every four letters, and one more: "ke" may mean "key", "foo" nothing. */
+    /* The limit is one mistake, and one more for every four letters, so "ke" suggests "key", and
+     * "foo" suggests no name. */
     size_t limit = 1 + strlen(s->typed) / 4;
     if (distance > limit || distance >= strlen(name) || distance >= s->distance)
         return;

@@ -6,7 +6,7 @@
 
 struct suggest {
     const char *typed;
-    const char *best; /* the nearest name; NULL: none is near enough */
+    const char *best; /* the nearest name so far; NULL: none is near enough */
     size_t distance;  /* of best */
 };
 

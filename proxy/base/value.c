@@ -217,7 +217,7 @@ static bool is_control(char c)
     return ((unsigned char)c < 0x20 && c != '\t') || c == 0x7f;
 }
 
-/* A blank before ';' or '#' begins a comment. */
+/* Refuses, among others, a blank before ';' or '#', because it begins a comment. */
 bool value_is_writable(const char *text)
 {
     const size_t n = strlen(text);

@@ -1,5 +1,5 @@
-/* value: the words of a configuration file, as values. Pure functions of the text; the messages
- * about errors are the caller's. */
+/* value: parses the words of a configuration file. Pure functions of the text; the caller writes
+ * the messages about errors. */
 #ifndef SSTPGATE_BASE_VALUE_H
 #define SSTPGATE_BASE_VALUE_H
 
@@ -33,7 +33,8 @@ void value_duration_format(uint32_t ms, char out[VALUE_DURATION_SIZE]);
  * with a unit. */
 enum err value_rate(const char *text, uint32_t *count, uint32_t *per_ms) MUST_CHECK;
 
-/* per_ms: one that value_rate() returns. */
+/* Writes the text that value_rate() reads as this rate. per_ms: a value that value_rate()
+ * returns. */
 void value_rate_format(uint32_t count, uint32_t per_ms, char out[VALUE_RATE_SIZE]);
 
 /* Parses pairs of hexadecimal digits, with or without single colons between them. ERR_TOO_LARGE:
@@ -44,8 +45,8 @@ enum err value_hex(const char *text, uint8_t *out, size_t cap, size_t *n) MUST_C
  * Wildcards, ports and invalid addresses ("10.0.0.256") are an ERR_SYNTAX. */
 enum err value_host(const char *text, char out[VALUE_HOST_SIZE], bool *is_address) MUST_CHECK;
 
-/* Parses the same with or without ":port"; *port is 0 if it has none. IPv6 needs its brackets. A
- * port outside of 1..65535 is an ERR_RANGE. */
+/* Parses a host as value_host() does, with or without ":port"; *port is 0 if the text has no port.
+ * IPv6 needs its brackets. A port outside of 1..65535 is an ERR_RANGE. */
 enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *port) MUST_CHECK;
 
 /* Returns whether text can be the name of a listener or a backend: 1..32 letters, digits, '_', '.'
