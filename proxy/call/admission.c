@@ -19,7 +19,7 @@ static struct span text_or_none(const char *text)
     return span_str(text == NULL ? "" : text);
 }
 
-/* Removes a port, which does not belong in SNI, but sstpc sends one. */
+/* Removes a port: SNI must have none, but sstpc sends one. */
 static struct span without_port(struct span name)
 {
     for (size_t i = name.n; i > 0; i--)
@@ -73,8 +73,9 @@ static void log_denied(struct call *call, const struct rules_answer *v, const ch
     log_end(&l);
 }
 
-/* Returns whether the rules allow the call by the facts known so far. False: *v is the denial,
- * which is logged. end: the action to log instead of the rule's own; NULL: the rule's own. */
+/* Returns whether the rules allow the call, with the facts that are known so far. False: *v is the
+ * denial, which is logged. end: the action to log instead of the rule's own; NULL: the rule's
+ * own. */
 static bool rules_pass(struct call *call, const struct rules_facts *facts, const char *end,
                        struct rules_answer *v)
 {
@@ -202,7 +203,7 @@ enum admission_verdict admission_judge_address(struct call *call, time_t now)
 
 /* Does not count a call without a user, a name that the login did not prove, or a name that is
  * empty without its domain or realm (`@example.com`, `DOMAIN\`), because such a tunnel would use up
- * those of another user. Keeps the counted name, so that admission_leave releases exactly that
+ * the limit of another user. Keeps the counted name, so that admission_leave releases exactly that
  * count. */
 bool admission_count_user(struct call *call)
 {

@@ -15,15 +15,15 @@ struct site;
 enum admission_verdict {
     ADMISSION_OK,
     ADMISSION_DECOY,    /* denied: the client gets the decoy */
-    ADMISSION_REJECTED, /* denied: the connection is to be reset */
-    ADMISSION_DROPPED,  /* denied: the connection is to get no answer at all */
+    ADMISSION_REJECTED, /* denied: the caller resets the connection */
+    ADMISSION_DROPPED,  /* denied: the caller sends no answer at all */
     ADMISSION_LIMITED,  /* a limit was hit */
 };
 
-/* Judges the client's address before any cryptography, and counts the call. now: the time that
- * all rules of the call use. Never ADMISSION_DECOY: that denial is kept in the call and takes
- * effect at its request. ADMISSION_OK: the caller enters HELLO, and from then on the call
- * counts until admission_leave. */
+/* Judges the client's address before any cryptography, and counts the call. now: the time that all
+ * rules of the call use. Never ADMISSION_DECOY: the call keeps that denial, which takes effect at
+ * its request. ADMISSION_OK: the caller enters HELLO, and the call is counted from now until
+ * admission_leave. */
 enum admission_verdict admission_judge_address(struct call *call, time_t now);
 
 /* Returns whether the listener serves this Host and the client's SNI. A missing SNI is
@@ -36,8 +36,8 @@ enum admission_verdict admission_judge_request(struct call *call);
 /* Returns the backend for an admitted request: that of use-backend, or the listener's own. */
 const struct config_backend *admission_backend(const struct call *call);
 
-/* For negotiation_ask_user: arg is the call. Returns whether the rules allow the user that PPP
- * has shown; empty: the user is unknown. */
+/* Returns whether the rules allow the user that PPP has shown; empty: the user is unknown. For
+ * negotiation_ask_user: arg is the call. */
 bool admission_user_allowed(void *arg, struct span user);
 
 /* Counts the tunnel for its user. False: the user has reached the limit, and nothing was
@@ -52,7 +52,7 @@ bool admission_still_allows(struct call *call, const struct site *site, time_t n
 /* Gives the client points for the failed logins in the call's record as soon as they are known. */
 void admission_count_failures(struct call *call);
 
-/* Gives the points for the end of the call, and releases its counts. For a call that is over. */
+/* Gives the points for the end of the call, and releases its counts. For a call that has ended. */
 void admission_leave(struct call *call);
 
 #endif

@@ -10,7 +10,7 @@
 
 enum { LINES_PER_SECOND = 20 }; /* for each worker */
 
-/* Begins a line; returns whether it may be written. */
+/* Begins a line. Returns whether it may be written. */
 static bool line_begin(const struct advice *a, struct log_line *l, enum log_level level,
                        const char *event)
 {
@@ -51,10 +51,10 @@ static void log_leaves(struct log_line *l, const struct advice *a)
             BINDING_SHA256);
 }
 
-/* The owner of the certificate that the client saw. */
+/* The owner of the certificate whose hash the client has sent. */
 struct leaf_owner {
     const char *word, *means;
-    char listener[LEAVES_NAME_MAX]; /* "": none of the gate's */
+    char listener[LEAVES_NAME_MAX]; /* "": no listener of the gate */
 };
 
 static struct leaf_owner owner_of(const struct advice *a, uint8_t hash, const uint8_t *digest)
@@ -116,7 +116,7 @@ void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t
     line_end(&l, owner.means);
 }
 
-/* Returns whether the method has keys that only RADIUS can give, no users file. */
+/* Returns whether only RADIUS, and no users file, can give the keys of the method. */
 static bool needs_radius(enum ppp_method m)
 {
     return m == PPP_METHOD_EAP || m == PPP_METHOD_EAP_TLS || m == PPP_METHOD_EAP_PEAP;
@@ -133,7 +133,7 @@ static const char *explain_tried(const struct candidates *c)
                  "was altered";
 }
 
-/* Explains why there was no key to try. */
+/* Explains why no key could be tried. */
 static const char *explain_no_key(const struct advice *a, const struct candidates *c,
                                   const struct ppp_observer *ppp)
 {

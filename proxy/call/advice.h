@@ -30,9 +30,9 @@ void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t
 /* The fate of a Call Connected with a wrong MAC. */
 enum advice_action { ADVICE_REFUSED, ADVICE_PASSED };
 
-/* The facts about such a MAC. */
+/* The facts about a wrong MAC. */
 struct advice_mac {
-    unsigned stale; /* line of the users file that the server has proved wrong; 0: none */
+    unsigned stale; /* stale line of the users file, as the server's answer proves; 0: none */
     bool zeros_fit; /* the MAC was made with zeros */
     enum advice_action action;
 };

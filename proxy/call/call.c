@@ -14,8 +14,9 @@
 #define TIMEOUT(key) offsetof(struct config_gate, timeout_##key)
 enum { NO_TIMEOUT = 0 }; /* the first field of struct config_gate is not a timeout */
 
-/* How call_end treats a reason whose row says END_LINGER or END_DRAIN, by state. A call can
- * linger only while the gate has last words for a peer, and drain only while data is forwarded. */
+/* How call_end treats a reason whose row says END_LINGER or END_DRAIN, by state. A call can linger
+ * only in states where the gate has a last message for a peer, and drain only in states that
+ * forward data. */
 #define NEITHER .linger = END_CLOSE, .drain = END_CLOSE
 
 /* stage, and outcome of a reason that leaves it to the state. A connection without a byte of TLS
@@ -119,7 +120,8 @@ bool call_renew(struct call *call, uint64_t now_ms)
     return true;
 }
 
-/* The list stays in order, because all calls of a state had the same timeout. */
+/* Shortens the deadlines of a list, which remains in order, because all its calls had the same
+ * timeout. */
 static void shorten_deadlines(struct call *list, uint32_t was, uint32_t timeout)
 {
     struct call *call;
@@ -192,8 +194,8 @@ static void say(struct call *call, const struct reason_info *info)
         say_sstp(&call->backend, info);
 }
 
-/* Lets the client read the gate's last words, which are queued. Bytes that the client still
- * sends are read and discarded, because a reset could overtake those words. */
+/* Gives the client time to read the gate's last messages, which are queued. Bytes that the client
+ * still sends are read and discarded, because a reset could overtake those messages. */
 static void linger(struct call *call)
 {
     const bool answered = call->state >= CALL_NEGOTIATE;
@@ -204,7 +206,7 @@ static void linger(struct call *call)
     stream_resume(&call->backend);
     if (answered)
         stream_notify(&call->backend);
-    else /* the backend's answer has become pointless */
+    else /* the backend's answer is no longer needed */
         stream_close(&call->backend, true);
 }
 
@@ -222,7 +224,7 @@ static enum reason_end end_in_state(enum call_state state, const struct reason_i
     if (info->http != 0 && state >= CALL_REQUEST && state <= CALL_ANSWER)
         return END_LINGER;
     if (info->end == END_RESET_BOTH && state == CALL_LINGER)
-        return END_CLOSE; /* both know that the call has ended */
+        return END_CLOSE; /* both peers know that the call has ended */
     switch (info->end) {
     case END_LINGER: return facts[state].linger;
     case END_DRAIN: return facts[state].drain;

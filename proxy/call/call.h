@@ -24,7 +24,7 @@ struct site;
 struct site_backend;
 struct site_listener;
 
-/* Each state is named for the event that it waits for. */
+/* The states, each with the event that it waits for. */
 enum call_state {
     CALL_PROXY,     /* the PROXY header of a trusted proxy */
     CALL_HELLO,     /* the first bytes of the client's TLS, and their turn; counted by the limits */
@@ -34,17 +34,17 @@ enum call_state {
     CALL_ANSWER,    /* the backend's 200 */
     CALL_NEGOTIATE, /* the tunnel: Call Connected, and a server that has accepted the user */
     CALL_KEY,       /* a key for the Call Connected that has arrived */
-    CALL_RELAY,     /* data, or the end of the tunnel */
-    CALL_WEB,       /* the same between a client and the fallback web site */
-    CALL_DRAIN,     /* one side has ended: the other one to receive the queued bytes, and to end */
-    CALL_LINGER,    /* the gate has ended the call: the peers to receive its last words and close */
+    CALL_RELAY,     /* data in the tunnel, or its end */
+    CALL_WEB,       /* data between a client and the fallback web site, or its end */
+    CALL_DRAIN,     /* one side has ended: the other side receives the queued bytes and ends */
+    CALL_LINGER,    /* the gate has ended the call: the peers receive its last messages and close */
     CALL_CLOSED,    /* libuv's close callbacks */
     CALL_STATES,
 };
 
 /* The state that all workers share. */
 struct calls_shared {
-    atomic_uint count; /* of calls */
+    atomic_uint count; /* number of calls */
     atomic_uint max;
     struct limits *limits;
     struct keyring *keyring;
@@ -63,20 +63,20 @@ struct call_set {
     struct log_limit limit_binding, limit_hit, limit_deny, limit_full, limit_handshakes,
         limit_refused, limit_backend;
     void (*on_leave)(struct call *call, enum call_state next); /* before the call enters next */
-    void (*on_parted)(struct call_set *set); /* a call has ended and is gone from the set */
+    void (*on_parted)(struct call_set *set); /* a call has ended and was removed from the set */
 };
 
 /* entry: the client's request. */
 struct request {
     bool is_head; /* the answer has no body */
-    char *tenant; /* with its escapes, as a backend gets it; owned; NULL: none */
+    char *tenant; /* with its escapes, as a backend receives it; owned; NULL: none */
 };
 
 /* admission: the facts that rules and limits keep about a call. */
 struct admission {
     time_t accepted;    /* all rules of the call use this time */
     bool decoy;         /* denied at accept: the client gets the web site or 404 in any case */
-    bool overruled;     /* a dry run let a denial pass: the rules are not asked again */
+    bool overruled;     /* a dry run has ignored a denial: the rules are not asked again */
     char *counted_user; /* the name that limits_user_enter has counted; owned; NULL: none */
     unsigned failures;  /* number of failed logins that have been given points */
 };
@@ -86,22 +86,22 @@ struct uplink {
     const struct site_backend *backend;
     enum call_state next; /* after DIAL: ANSWER, or WEB for the fallback web site */
     size_t server;        /* index of the backend's server */
-    bool at_server;       /* the call has a place there (policy/backends.h) */
+    bool at_server;       /* the call has a place at this server (policy/backends.h) */
     struct dial *dial;    /* DIAL only; owned */
     uint64_t tried;       /* bit set of servers already tried, as for backends_choose */
-    enum reason failure;  /* of the latest server; REASON_NONE: none was tried */
+    enum reason failure;  /* failure of the latest server; REASON_NONE: none was tried */
     char *blame;          /* reason for which this server is reported down; owned; NULL: none */
 };
 
 /* relay: a tunnel that is up. */
 struct tunnel {
-    uint64_t lcp_request; /* as negotiation_lcp_request */
+    uint64_t lcp_request; /* the result of negotiation_lcp_request */
 };
 
 struct call {
     struct call *prev, *next; /* in set->list[state] */
     struct call_set *set;
-    struct site *site; /* the one that the call began with; a reference */
+    struct site *site; /* the site with which the call began; a reference */
     const struct site_listener *listener;
     enum call_state state;
     enum call_state ended_in; /* DRAIN and later: the state whose row reads the bytes: that in
@@ -116,7 +116,7 @@ struct call {
     struct uplink uplink;
     struct negotiation *negotiation; /* NEGOTIATE, KEY, and DRAIN after them; owned */
     struct tunnel tunnel;
-    size_t late; /* LINGER: bytes of the client that were discarded */
+    size_t late; /* LINGER: number of discarded bytes of the client */
 };
 
 const char *call_state_name(enum call_state state);
@@ -127,17 +127,17 @@ void call_join(struct call *call);
 /* Removes a call that is CLOSED from its set, and calls the set's on_parted. Frees nothing. */
 void call_part(struct call *call);
 
-/* Changes the state; nothing else does. Asserts that the step is legal, moves the call to the
- * list of the new state and sets the deadline of that state. */
+/* Changes the state; the only function that does. Asserts that the step is legal, moves the call to
+ * the list of the new state and sets the deadline of that state. */
 void call_enter(struct call *call, enum call_state state);
 
-/* Ends the call; nothing else does. May be called at any moment, from any callback, any number
- * of times; the first reason is kept. The row of the reason (reason.h) and the state (the facts
- * in call.c) determine the last messages to the peers, which connection is reset, and whether
- * the peers get time to receive the rest. */
+/* Ends the call; the only function that does. May be called at any moment, from any callback, any
+ * number of times; the call keeps the first reason. The row of the reason (reason.h) and the state
+ * (the facts in call.c) determine the last messages to the peers, which connection is reset, and
+ * whether the peers get time to receive the rest. */
 void call_end(struct call *call, enum reason reason);
 
-/* Keeps a reason before the end: the one for which a call goes to the web site. */
+/* Sets the reason before the end: the reason for which the gate connects a call to the web site. */
 void call_keep_reason(struct call *call, enum reason reason);
 
 /* Return the outcome of a call that has ended, and the stage that it had reached: "proxy", "hello",
@@ -167,7 +167,7 @@ static inline uint64_t call_now(const struct call *call)
  * that clock. */
 time_t call_time(void);
 
-/* Formats a time as IMF-fixdate (RFC 9110 5.6.7), whatever the locale. */
+/* Formats a time as IMF-fixdate (RFC 9110 5.6.7), the same in every locale. */
 struct span call_http_date(char out[32], time_t when);
 
 #endif

@@ -14,13 +14,14 @@
 #include "site/site.h"
 #include "upstream/probes.h"
 
-/* Calls that one sweep may end: some 20 us for each. Thousands of deadlines may pass at once,
- * and their calls must not delay the others; the next sweep follows in WORKER_AGAIN_MS. */
+/* Number of calls that one sweep may end; the next sweep follows in WORKER_AGAIN_MS. The end of a
+ * call takes some 20 us, thousands of deadlines may pass at once, and their calls must not delay
+ * the others. */
 enum { EXPIRE_AT_ONCE = 16 };
 
-/* How long a handshake may wait for its client while other calls wait for a place. Round trips take
- * less, and clients that are silent after their ClientHello must not lock out all others until
- * timeout-handshake. */
+/* Time that a handshake may wait for its client while other calls wait for a place. A round trip
+ * takes less, and clients that are silent after their ClientHello must not lock out all others
+ * until timeout-handshake. */
 enum { HANDSHAKE_PATIENCE_MS = 1000 };
 
 /* Memory returns to the system when at least TRIM_CALLS calls and half of the peak have ended.
@@ -291,7 +292,8 @@ void calls_sweep(void *arg, uint64_t now_ms)
     keyring_sweep(set->shared->keyring, now_ms);
     if (calls->probes != NULL)
         probes_sweep(calls->probes, now_ms);
-    /* A place under max-tunnels that a call of another worker has left is noticed here. */
+    /* A call of another worker may have left a place under max-tunnels, which nothing else
+     * reports. */
     doors_retry(calls);
 }
 

@@ -23,33 +23,33 @@ struct calls {
 /* Prepares calls without any listening address: calls_switch opens them. shared must outlive
  * calls. */
 void calls_init(struct calls *calls, struct worker *w, struct calls_shared *shared);
-void calls_fini(struct calls *calls); /* no call may be left */
+void calls_fini(struct calls *calls); /* no call may exist */
 
 /* A listening address, for calls_switch. */
 struct calls_place {
-    size_t socket;   /* identity: the same number is the same socket, from one switch to the next */
+    size_t socket;   /* identity: between two switches the same number means the same socket */
     size_t listener; /* index in site->listener */
     int fd;          /* of listener_bind; takes ownership; -1: the socket is open already */
 };
 
-/* Makes new calls follow site (takes ownership of the reference) and come in at these places.
- * Sockets that are named again are not touched, so no connection that waits at them is lost;
- * all other sockets are closed. Running calls keep their site. From the worker's thread, or
- * before it runs. */
+/* Sets the site of new calls (takes ownership of the reference) and the places where they arrive.
+ * Sockets that are listed again remain open, so no connection that waits at them is lost; all other
+ * sockets are closed. Running calls keep their site. From the worker's thread, or before it
+ * runs. */
 void calls_switch(struct calls *calls, struct site *site, const struct calls_place *places,
                   size_t count);
 
-/* For worker_init: arg is the struct calls. Handles the deadlines that have passed. */
+/* Handles the deadlines that have passed. For worker_init: arg is the struct calls. */
 void calls_sweep(void *arg, uint64_t now_ms);
 
-/* For worker_post: arg is the struct calls. Stop accepting calls; the worker stops when the
- * last call has ended. calls_drain lets calls end by themselves; calls_stop ends them, and a
- * second calls_stop closes them at once. */
+/* Stop accepting calls; the worker stops when the last call has ended. calls_drain waits until the
+ * calls end by themselves; calls_stop ends them, and a second calls_stop closes them at once. For
+ * worker_post: arg is the struct calls. */
 void calls_drain(void *arg);
 void calls_stop(void *arg);
 
-/* For worker_post: arg is the struct calls. Makes calls that wait for a key try the keys that
- * RADIUS has given. */
+/* Tries the keys that RADIUS has given on the calls that wait for a key. For worker_post: arg is
+ * the struct calls. */
 void calls_try_keys(void *arg);
 
 #endif

@@ -22,8 +22,8 @@ static bool is_judged_with(const struct ppp_mschap *m, const struct users_match 
                               m->challenge, span_of(m->user, m->user_len));
 }
 
-/* Appends the keys of m to keys, which has *n already, and counts the user's lines as tried.
- * With v1 the server's Success proves nothing, so only the line with the closest name counts. */
+/* Appends the keys of m to keys, which has *n already, and counts the user's lines as tried. With
+ * v1 the server's Success proves nothing, so only the line with the closest name is used. */
 static void add_users(struct candidates *c, const struct ppp_mschap *m, struct hlak *keys,
                       size_t *n)
 {
@@ -116,10 +116,10 @@ void candidates_login_ended(struct candidates *c, const struct keyring_login *lo
     hlak_wipe(&key);
 }
 
-/* Returns whether zeros may be the client's key. With MS-CHAP both ends have keys, so a MAC
- * under zeros was made without the key. Inside EAP some Windows clients reportedly use zeros
- * nevertheless (PROTOCOL.md 4.4). Where a key of this login is known, zeros count only if the
- * configuration says so; otherwise a man in the middle could change the envelope from MS-CHAPv2
+/* Returns whether zeros may be the client's key. With MS-CHAP both ends have keys, so a MAC under
+ * zeros was made without the key. Inside EAP some Windows clients reportedly use zeros nevertheless
+ * (PROTOCOL.md 4.4). If a key of this login is known, zeros are a candidate only if the
+ * configuration allows it; otherwise a man in the middle could change the envelope from MS-CHAPv2
  * to EAP-MSCHAPv2 and would need no key. */
 static bool zeros_are_possible(const struct candidates *c, const struct ppp_observer *ppp)
 {

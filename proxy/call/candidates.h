@@ -1,6 +1,6 @@
 /* candidates: the keys that may have made a client's Compound MAC: derived from its MS-CHAP
- * response and the users file, given by RADIUS, or zeros. Each is tried on the MAC itself, so an
- * unnecessary candidate does no harm (PROTOCOL.md 4.4). */
+ * response and the users file, given by RADIUS, or zeros. Each candidate is checked against the MAC
+ * itself, so an unnecessary candidate does no harm (PROTOCOL.md 4.4). */
 #ifndef SSTPGATE_CALL_CANDIDATES_H
 #define SSTPGATE_CALL_CANDIDATES_H
 
@@ -18,11 +18,11 @@ struct users;
 
 struct candidates {
     const struct users *users; /* NULL: none */
-    struct keyring *keyring; /* NULL: the backend's server asks no RADIUS server through the gate */
+    struct keyring *keyring; /* NULL: the backend's server uses no RADIUS server through the gate */
     const char *radius;      /* name of the [radius NAME] whose keys count */
-    bool zero_key_eap;       /* zero-key = eap: zeros count inside EAP although a key is known */
-    uint64_t latest;         /* as in struct keyring_search */
-    bool key_seen;           /* RADIUS had a key of the login when the login ended */
+    bool zero_key_eap; /* zero-key = eap: zeros may be the key inside EAP beside a known key */
+    uint64_t latest;   /* as in struct keyring_search */
+    bool key_seen;     /* RADIUS had a key of the login when the login ended */
     struct {
         size_t users_file, radius, zeros; /* number of keys tried so far */
     } tried;
@@ -40,8 +40,9 @@ bool candidates_find(struct candidates *c, struct span msg, const struct ppp_obs
 bool candidates_fit_login(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
                           const struct keyring_login *login, uint64_t now_ms);
 
-/* The server has accepted the login: notes whether RADIUS has a key of it. The keyring keeps a key
- * for some seconds, and a client that sends its Call Connected later must not gain by that. */
+/* Records, when the server has accepted the login, whether RADIUS has a key of it. The keyring
+ * keeps a key for some seconds only, and a client must not gain an advantage by a Call Connected
+ * that comes later. */
 void candidates_login_ended(struct candidates *c, const struct keyring_login *login,
                             uint64_t now_ms);
 

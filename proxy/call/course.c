@@ -10,21 +10,21 @@
 #include "site/site.h"
 #include "tls/tls_conn.h"
 
-/* Bytes that are read of a client whose call is over, so that a reset does not overtake the
- * gate's last words. */
+/* Bytes that are read from a client whose call has ended, so that a reset does not overtake the
+ * gate's last messages. */
 enum { LATE_MAX = 65536 };
 
 static size_t linger_read(struct call *call, struct span in);
 
 struct row {
-    /* the client: bytes (returns how many are done with); the first bytes of TLS, and TLS is done;
-     * the end, with bytes unread */
+    /* the client: bytes (returns the number of bytes consumed); the first bytes of TLS; the end of
+     * the TLS handshake; the end of the stream, with bytes unread */
     size_t (*client_read)(struct call *call, struct span in);
     struct tls_conn *(*client_hello)(struct call *call);
     void (*client_secure)(struct call *call);
     void (*client_last)(struct call *call);
-    /* the backend: bytes, the result of connecting, TLS is done, the end, and libuv's close
-     * callback */
+    /* the backend: bytes; the result of connecting; the end of the TLS handshake; the end of the
+     * stream; libuv's close callback */
     size_t (*backend_read)(struct call *call, struct span in);
     void (*backend_connected)(struct call *call, int status);
     void (*backend_secure)(struct call *call);
@@ -37,9 +37,9 @@ struct row {
     void (*leave)(struct call *call, enum call_state next);
 };
 
-/* The course of a call: one row for each state. Empty cell: bytes are discarded, the
- * backend's end is handled by backend_gone, and all else is ignored. DRAIN reads by the row of the
- * state in which the end began. */
+/* The course of a call: one row for each state. Empty cell: bytes are discarded, backend_gone
+ * handles the backend's end, and other events are ignored. DRAIN reads by the row of the state in
+ * which the end began. */
 static const struct row course[CALL_STATES] = {
     [CALL_PROXY] = {.client_read = entry_proxy_read, .late = REASON_HANDSHAKE_TIMEOUT},
     [CALL_HELLO] = {.client_hello = entry_hello, .expired = entry_hello_expired},
@@ -157,9 +157,9 @@ static void backend_full(struct stream *s)
         stream_pause(&call->client);
 }
 
-/* Resumes the other side, which was paused until this side had taken its queued bytes. A client
- * in KEY stays paused, because its next packet must not overtake the Call Connected that waits
- * for a key. */
+/* Resumes the other side, which was paused until this side had taken its queued bytes. A client in
+ * KEY remains paused, because its next packet must not overtake the Call Connected that waits for a
+ * key. */
 static void resume_other(struct call *call, struct stream *other)
 {
     const bool waits = call->state == CALL_KEY && other == &call->client;
@@ -213,9 +213,9 @@ static void backend_secure(struct stream *s)
 
 /* ---- the ends of the two connections ---- */
 
-/* Ends the gate's direction of one side. After a call the backend sends its FIN first, because
- * then no port of the gate is left in TIME_WAIT, however many calls an attacker causes. A web
- * site gets a FIN, because a web server need not treat close_notify alone as the end. */
+/* Ends the gate's direction of one side. After a call the backend sends its FIN first, so that no
+ * port of the gate remains in TIME_WAIT, with any number of calls from an attacker. A web site gets
+ * a FIN, because a web server need not treat close_notify alone as the end. */
 static void end_towards(struct call *call, struct stream *to)
 {
     if (to == &call->backend && call->ended_in != CALL_WEB)
@@ -294,7 +294,7 @@ static void call_release(struct call *call)
     admission_leave(call);
     uplink_leave(call);
     free(call->request.tenant);
-    /* address-denied and limit have lines of their own; a tunnel's line is never left out */
+    /* address-denied and limit have lines of their own; the line of a tunnel is never suppressed */
     if (call->reason != REASON_ADDRESS_DENIED && call->reason != REASON_LIMIT)
         record_end(&call->record, &end, call_now(call),
                    call->ended_in == CALL_RELAY ? NULL : &set->limit_refused);

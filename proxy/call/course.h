@@ -14,7 +14,7 @@ void course_open(struct call_set *set, const struct site_listener *listener, str
 /* Handles the deadline of the call's state, which has passed. */
 void course_expire(struct call *call);
 
-/* For on_leave of call_set: cleans up the call's state before it enters state next. */
+/* Cleans up the call's state before it enters state next. For on_leave of call_set. */
 void course_leave(struct call *call, enum call_state next);
 
 #endif

@@ -13,7 +13,7 @@
 #include "wire/http_uri.h"
 #include "wire/proxyproto.h"
 
-/* Bytes that a client may send before its answer has come; [MS-SSTP] allows none. */
+/* Bytes that a client may send before its answer has arrived; [MS-SSTP] allows none. */
 enum { EARLY_MAX = 16384 };
 
 /* ---- accept ---- */
@@ -108,9 +108,9 @@ void entry_secure(struct call *call)
 
 /* ---- the request ---- */
 
-/* Gives a client the decoy instead of the SSTP server; it looks the same whatever the reason.
- * With a web site it is the site's own answer to everything the client has sent, so the head
- * stays unread here. head: its length. */
+/* Sends a client the decoy instead of the SSTP server's answer; the decoy is the same for every
+ * reason. With a web site the decoy is the site's own answer to all bytes that the client has sent,
+ * so the head remains unread here. head: its length. */
 static size_t decoy(struct call *call, enum reason reason, size_t head)
 {
     const struct config_backend *site = call->listener->config->fallback;
@@ -138,8 +138,8 @@ static size_t unreadable(struct call *call, enum err e, size_t head)
 }
 
 /* Handles an unfinished head. A head that is not SSTP goes to the web site, if any, at once,
- * because the site may already have an answer to it. A client that gets the decoy in any case
- * must not see that the gate waits for the rest of an SSTP request. */
+ * because the site may already have an answer to it. A client that gets the decoy in any case must
+ * not be able to detect that the gate waits for the rest of an SSTP request. */
 static size_t unfinished(struct call *call, struct span in)
 {
     const bool denied = call->admission.decoy;

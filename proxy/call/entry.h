@@ -35,8 +35,8 @@ void entry_secure(struct call *call);
 void entry_request_ended(struct call *call);
 void entry_request_expired(struct call *call);
 
-/* DIAL, ANSWER: handles bytes of a client that does not wait for its answer. They stay unread,
- * up to a bound. */
+/* DIAL, ANSWER: handles bytes of a client that does not wait for its answer. The bytes remain
+ * unread, up to a bound. */
 size_t entry_early_read(struct call *call, struct span in);
 
 #endif

@@ -20,9 +20,9 @@ void login_label_follow(struct login_label *l, const struct keyring *k, enum ppp
 struct keyring_login login_label_of(const struct login_label *l, const struct keyring *k,
                                     const struct ppp_observer *ppp);
 
-/* Finds the login that the VPN server will ask RADIUS about because of this frame of the
- * client. Call it after login_label_follow. False: the server will not ask. The user points
- * into the frame, or into ppp if the frame has no user. */
+/* Finds the login that the VPN server will send to RADIUS because of this frame of the client. Call
+ * it after login_label_follow. False: the server will send none. The user points into the frame, or
+ * into ppp if the frame has no user. */
 bool login_label_asked(const struct login_label *l, const struct keyring *k,
                        const struct ppp_observer *ppp, struct span frame,
                        struct keyring_login *out);

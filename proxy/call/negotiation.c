@@ -81,7 +81,7 @@ enum { NOTES_MAX = 128 };
 
 /* Notes the login that the server will ask RADIUS about next. Returns false if the call has used up
  * its notes and must end, because without a note the gate could send RADIUS the address of another
- * client that uses the same name. */
+ * client with the same name. */
 static bool note_login(struct negotiation *n, struct span frame)
 {
     struct candidates *c = &n->candidates;
@@ -185,8 +185,8 @@ static struct negotiation_answer ppp_data(struct negotiation *n, enum ppp_from f
     if (!ppp_frame_read(from, octets, frame))
         return drop_unreadable(n, from, octets);
     /* [MS-SSTP] 3.2.5.3, 3.3.5.2: no network data before Call Connected. The gate drops early
-     * packets, because IP packets may be lost, and because no byte of an unverified client may
-     * reach the network behind the backend. */
+     * packets, which it may, because IP packets can be lost, and must, because no byte of an
+     * unverified client may reach the network behind the backend. */
     if (!ppp_frame_is_control(frame))
         return drop;
     const bool was_in = n->ppp.result == PPP_RESULT_SUCCESS;
@@ -213,8 +213,8 @@ void negotiation_server_ends(struct negotiation *n)
     n->record->failures = n->ppp.failures;
 }
 
-/* The hash needs no secret key: a frame with the hash of another one is dropped, which harms only
- * its sender. */
+/* The hash needs no secret key, because a frame with the same hash as another one is dropped, which
+ * harms only its sender. */
 uint64_t negotiation_hash_lcp(struct span request)
 {
     static const struct siphash_key key;
@@ -246,7 +246,7 @@ static struct negotiation_answer handle_ack(struct negotiation *n, const struct 
     /* No MAC covers the mask. A message that is re-signed in any case may use another hash than the
      * client's, so the gate offers both to the client, and a client and a server without a hash in
      * common work together (PROTOCOL.md 4.1). If the client's message may be forwarded unchanged,
-     * its hash must suit the backend, and the mask stays. */
+     * its hash must suit the backend, so the mask remains unchanged. */
     if (n->backend->config->binding != CONFIG_BINDING_REWRITE || octets.n > sizeof n->made)
         return pass;
     memcpy(n->made, octets.p, octets.n);
@@ -284,7 +284,7 @@ struct negotiation_answer negotiation_from_client(struct negotiation *n,
                                                   struct span octets, uint64_t now_ms)
 {
     n->now_ms = n->log_ms = now_ms;
-    if (!packet->control) /* [MS-SSTP] 3.3.5.3: PPP may begin when the Ack is out */
+    if (!packet->control) /* [MS-SSTP] 3.3.5.3: PPP may begin when the Ack was sent */
         return client_frame(n, packet->body);
     if (n->progress == WAIT_RESULT)
         return negotiation_in_place(packet) ? pass : negotiation_refuse(REASON_CLIENT_OUT_OF_PLACE);

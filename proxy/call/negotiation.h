@@ -1,7 +1,7 @@
-/* negotiation: everything between the backend's 200 and a tunnel that is up, that is, Call
- * Connected has come and the server has accepted the user. Follows SSTP's own messages and
- * PPP's authentication, checks the client's crypto-binding and re-signs it for the backend. The
- * only place that holds challenges, responses and keys; negotiation_free wipes them. */
+/* negotiation: the phase from the backend's 200 to a tunnel that is up, that is, Call Connected has
+ * arrived and the server has accepted the user. Follows SSTP's own messages and PPP's
+ * authentication, checks the client's crypto-binding and re-signs it for the backend. The only
+ * place that holds challenges, responses and keys; negotiation_free wipes them. */
 #ifndef SSTPGATE_CALL_NEGOTIATION_H
 #define SSTPGATE_CALL_NEGOTIATION_H
 
@@ -21,7 +21,7 @@ struct negotiation *negotiation_new(const struct site_backend *backend,
                                     const struct binding_leaf *client_leaf,
                                     const struct binding_leaf *backend_leaf, struct record *record);
 
-/* Sets the function that decides about users. Without it, every user may pass. */
+/* Sets the function that decides about users. Without it every user is allowed. */
 void negotiation_ask_user(struct negotiation *n, negotiation_user_allowed allowed, void *arg);
 
 /* Sets the leaves that name the owner of the certificate that the client saw, for the log.
@@ -36,8 +36,8 @@ void negotiation_use_keyring(struct negotiation *n, struct keyring *keyring);
 void negotiation_free(struct negotiation *n);
 
 /* Judge one packet. packet: the result of sstp_parse. octets: the same packet, whole. now_ms:
- * worker_now. The answer carries PPP in the canonical form of wire/ppp_frame.h, and a frame of
- * the client only if ppp_observe says PPP_FORWARD. */
+ * worker_now. The answer carries PPP in the canonical form of wire/ppp_frame.h, and a frame of the
+ * client only if ppp_observe returns PPP_FORWARD. */
 struct negotiation_answer negotiation_from_client(struct negotiation *n,
                                                   const struct sstp_packet *packet,
                                                   struct span octets, uint64_t now_ms);
@@ -45,8 +45,8 @@ struct negotiation_answer negotiation_from_backend(struct negotiation *n,
                                                    const struct sstp_packet *packet,
                                                    struct span octets, uint64_t now_ms);
 
-/* Judges the Call Connected of NEGOTIATION_WAIT again, because keys have arrived or (late) no
- * more will. NEGOTIATION_WAIT again: not late, and no key made its MAC. */
+/* Judges the Call Connected of NEGOTIATION_WAIT again, because keys have arrived or (late) no more
+ * will arrive. NEGOTIATION_WAIT again: not late, and no known key made its MAC. */
 struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t now_ms, bool late);
 
 /* Handles the end of the call by the client or the server: a login that the client has begun
@@ -54,7 +54,7 @@ struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t no
  * user. */
 void negotiation_server_ends(struct negotiation *n);
 
-/* Returns a hash of the client's latest LCP Configure-Request, 0 if there was none. A late
+/* Returns a hash of the client's latest LCP Configure-Request; 0: none was sent. A late
  * retransmission of that request is not a new login. */
 uint64_t negotiation_lcp_request(const struct negotiation *n);
 

@@ -10,7 +10,7 @@
 enum negotiation_verdict {
     NEGOTIATION_PASS,      /* forward the packet unchanged */
     NEGOTIATION_REPLACE,   /* forward answer.octets instead */
-    NEGOTIATION_DROP,      /* forward nothing; the call goes on */
+    NEGOTIATION_DROP,      /* forward no packet; the call continues */
     NEGOTIATION_REFUSE,    /* end the call for answer.reason; the packet is not forwarded */
     NEGOTIATION_CONNECTED, /* forward answer.octets, and the tunnel is up: the negotiation is done
                             */
@@ -30,10 +30,10 @@ static inline struct negotiation_answer negotiation_refuse(enum reason reason)
     return (struct negotiation_answer){.verdict = NEGOTIATION_REFUSE, .reason = reason};
 }
 
-/* Returns whether the call may go on with this user. Called each time PPP shows another user,
- * before the frame that shows it is forwarded. When an authentication has ended or Call
- * Connected has arrived, called with an empty user (n == 0) if the user is unknown or the
- * authentication did not prove the name. */
+/* Returns whether the call may continue with this user. Called each time PPP shows another user,
+ * before the frame that shows it is forwarded. When an authentication has ended or Call Connected
+ * has arrived, called with an empty user (n == 0) if the user is unknown or the authentication did
+ * not prove the name. */
 typedef bool (*negotiation_user_allowed)(void *arg, struct span user);
 
 #endif

@@ -21,8 +21,9 @@ static struct advice advice_for(const struct negotiation *n)
 
 /* ---- the login ---- */
 
-/* The server's Success proves the password that the server has (RFC 2759 8.7). A wrong password
- * of the client is not found here, because it gets no Success. */
+/* Compares the users file with the server's Success, which proves the password that the server has
+ * (RFC 2759 8.7). A wrong password of the client has no effect here, because it causes no
+ * Success. */
 void negotiation_binding_check_users(struct negotiation *n)
 {
     const struct ppp_mschap *m = &n->ppp.confirmed;
@@ -181,9 +182,9 @@ static struct negotiation_answer judge_mac(struct negotiation *n, struct span ms
     return forward_connected(n, msg, RECORD_BINDING_PASSED);
 }
 
-/* This is the heart of the gate: nonce and certificate must be this gate's own before anything
- * is signed ([MS-SSTP] 5.3.3, PROTOCOL.md 4.4); then the key is found, and the message is
- * re-signed. */
+/* This function is the core of the gate's security: it checks that nonce and certificate are the
+ * gate's own before it signs a message ([MS-SSTP] 5.3.3, PROTOCOL.md 4.4). Then it finds the key,
+ * and re-signs the message. */
 struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
                                                         const struct sstp_packet *packet,
                                                         struct span octets, uint64_t now_ms)
@@ -236,9 +237,9 @@ static bool fits_login(struct negotiation *n)
                                 &login, n->now_ms);
 }
 
-/* Checks EARLY_KEY: a key of the users file, or zeros. The key may belong to a response that
- * the server had not judged, and zeros may have counted only because no method was known yet,
- * so the message must fit the login that has succeeded (PROTOCOL.md 4.4). If it fits with zeros
+/* Checks EARLY_KEY: a key of the users file, or zeros. The key may belong to a response that the
+ * server had not judged, and zeros may have been accepted only because no method was known yet, so
+ * the message must fit the login that has succeeded (PROTOCOL.md 4.4). If it fits with zeros
  * although the method gives keys, the log says so. */
 static bool early_key_holds(struct negotiation *n)
 {

@@ -1,6 +1,6 @@
-/* negotiation_binding: the part of the negotiation that judges the crypto-binding of a call:
- * which key made the client's Call Connected, re-signing it for the backend, and a second check
- * when the login ends later. Only for negotiation.c, as is the struct. */
+/* negotiation_binding: the part of the negotiation that judges the crypto-binding of a call. It
+ * finds the key that made the client's Call Connected, re-signs the message for the backend, and
+ * checks it again if the login ends later. Only for negotiation.c, as is the struct. */
 #ifndef SSTPGATE_CALL_NEGOTIATION_BINDING_H
 #define SSTPGATE_CALL_NEGOTIATION_BINDING_H
 
@@ -14,7 +14,7 @@
 struct leaves;
 struct site_backend;
 
-/* Each step is named for the event that SSTP waits for ([MS-SSTP] 3.3.1). */
+/* The steps, each with the event that SSTP waits for ([MS-SSTP] 3.3.1). */
 enum progress {
     WAIT_REQUEST,
     WAIT_ACK,
@@ -50,8 +50,8 @@ struct negotiation {
     uint64_t log_ms;      /* time of the latest packet of either side */
     unsigned notes;       /* number of notes that the keyring got from this call */
     unsigned dropped;     /* number of the client's frames that were not forwarded */
-    uint64_t lcp_request; /* as negotiation_lcp_request */
-    uint8_t *rebuilt;     /* SSTP_PACKET_MAX bytes for a frame in its canonical form; NULL: not
+    uint64_t lcp_request; /* the result of negotiation_lcp_request */
+    uint8_t *rebuilt;     /* SSTP_PACKET_MAX bytes for a frame in its canonical form; NULL: none was
                              needed yet; owned */
     unsigned stale;       /* line of the users file that the server has proved wrong; 0: none */
     uint8_t hash;         /* the client's hash protocol, once its binding was checked */
@@ -85,7 +85,7 @@ bool negotiation_binding_holds(struct negotiation *n);
  * frame. */
 void negotiation_binding_check_users(struct negotiation *n);
 
-/* Notes that the server has accepted the user. */
+/* Records that the server has accepted the user. */
 void negotiation_binding_login_ended(struct negotiation *n);
 
 #endif

@@ -9,7 +9,7 @@
     .message = SSTP_ABORT, .attribute = SSTP_ATTR_##which, .status = SSTP_STATUS_##why
 #define DISCONNECT .http = 503, .message = SSTP_DISCONNECT
 
-/* The cause of the end: a peer. */
+/* The columns for an end that a peer has caused, and for points. */
 #define PEER .by_peer = true
 #define PEER_PAYS .by_peer = true, .points = POINTS_REQUEST
 #define PAYS .points = POINTS_REQUEST
@@ -19,24 +19,24 @@
 #define REFUSED .outcome = OUTCOME_REFUSED
 
 /* Points punish only behaviour that needs a request for SSTP, because any web page can make its
- * readers' browsers do all the rest: send a well-formed request of any length, or plain HTTP to
- * a port of TLS, speak STUN inside and outside of TLS (the servers of an RTCPeerConnection),
- * ask for a name that no certificate has, refuse the certificate, or hold connections without a
- * request. A page cannot send SSTP's method to another origin. host-refused and rule-denied
- * cost no points, because a ban would expose a decoy as no real web site; nor does
- * second-login, because the server itself asks honest clients to log in again, and no guess
- * reaches the server. A forged binding costs POINTS_REQUEST, whatever the reason: see record.h. */
+ * readers' browsers do all the rest: send a well-formed request of any length, or plain HTTP to a
+ * port of TLS, speak STUN inside and outside of TLS (the servers of an RTCPeerConnection), ask for
+ * a name that no certificate has, refuse the certificate, or hold connections without a request. A
+ * page cannot send SSTP's method to another origin. host-refused and rule-denied cost no points,
+ * because a ban would expose a decoy as no real web site; second-login costs none either, because
+ * the server itself requests another login of honest clients, and no guess reaches the server. A
+ * forged binding costs POINTS_REQUEST with any reason: see record.h. */
 static const struct reason_info table[REASON_COUNT] = {
     [REASON_NONE] = {.name = "none", QUIET, .end = END_CLOSE},
     [REASON_CLIENT_CLOSED] = {.name = "client-closed", QUIET, .end = END_DRAIN, PEER},
     [REASON_BACKEND_CLOSED] = {.name = "backend-closed", QUIET, .end = END_DRAIN, PEER},
-    /* Once an Abort or a Disconnect was forwarded, the rest is a matter of seconds, whether or not
-     * the two close their connections ([MS-SSTP] 3.1.2.1, 3.1.2.2). */
+    /* After an Abort or a Disconnect was forwarded, the peers have timeout-drain to close their
+     * connections ([MS-SSTP] 3.1.2.1, 3.1.2.2). */
     [REASON_CLIENT_DISCONNECT] = {.name = "client-disconnect", QUIET, .end = END_DRAIN, PEER},
     [REASON_BACKEND_DISCONNECT] = {.name = "backend-disconnect", QUIET, .end = END_DRAIN, PEER},
     [REASON_CLIENT_ABORT] = {.name = "client-abort", QUIET, .end = END_DRAIN, FAILED, PEER},
     [REASON_BACKEND_ABORT] = {.name = "backend-abort", QUIET, .end = END_DRAIN, FAILED, PEER},
-    /* Not an orderly end, and the other side must not take it for one. */
+    /* A reset for both, because the other side must not take this for an orderly end. */
     [REASON_CLIENT_RESET] = {.name = "client-reset", QUIET, .end = END_RESET_BOTH, PEER},
     [REASON_BACKEND_RESET] = {.name = "backend-reset", QUIET, .end = END_RESET_BOTH, FAILED, PEER},
     [REASON_ADDRESS_DENIED] = {.name = "address-denied", QUIET, .end = END_RESET_BOTH, REFUSED},
@@ -44,8 +44,8 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_RULE_DENIED] = {.name = "rule-denied", HTTP(404), .end = END_LINGER, REFUSED},
     [REASON_RULE_REJECTED] = {.name = "rule-denied", QUIET, .end = END_RESET_BOTH, REFUSED},
     [REASON_BAD_PROXY_HEADER] = {.name = "bad-proxy-header", QUIET, .end = END_RESET_BOTH, FAILED},
-    /* The client's alert, or bytes that are not TLS. Our alert is sent; the backend gets a reset,
-     * because this is not an orderly end. */
+    /* The client has sent an alert, or bytes that are not TLS. The gate's alert is sent; the
+     * backend gets a reset, because this is not an orderly end. */
     [REASON_TLS_FAILED] = {.name = "tls-failed", QUIET, .end = END_RESET_BACKEND, FAILED, PEER},
     [REASON_TLS_REFUSED] = {.name = "tls-refused", QUIET, .end = END_RESET_BACKEND, FAILED, PEER},
     [REASON_NOT_SSTP] = {.name = "not-sstp", HTTP(404), .end = END_LINGER, REFUSED},
@@ -84,7 +84,7 @@ static const struct reason_info table[REASON_COUNT] = {
                                   FAILED},
     [REASON_IDLE_TIMEOUT] = {.name = "idle-timeout", DISCONNECT, .end = END_LINGER},
     /* [MS-SSTP] 3.1.5.1: a stream that cannot be cut into packets ends without a message. No SSTP
-     * client sends any of those that cost points. */
+     * client causes one of the reasons that cost points. */
     [REASON_CLIENT_BAD_PACKET] =
         {.name = "client-bad-packet", QUIET, .end = END_LINGER, FAILED, PEER_PAYS},
     [REASON_BACKEND_BAD_PACKET] = {.name = "backend-bad-packet", QUIET, .end = END_LINGER, FAILED},

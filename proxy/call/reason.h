@@ -1,5 +1,5 @@
-/* reason: why a call ends. The row of a reason has its word in the log, the messages to the
- * peers and the points towards a ban; call_end (call.h) applies the row. */
+/* reason: the reasons for which a call ends. The row of a reason has its word in the log, the
+ * messages to the peers and the points towards a ban; call_end (call.h) applies the row. */
 #ifndef SSTPGATE_CALL_REASON_H
 #define SSTPGATE_CALL_REASON_H
 
@@ -66,17 +66,17 @@ enum reason {
     REASON_SHUTDOWN,
     REASON_SHUTDOWN_NOW, /* the second request to stop; the log's word is shutdown, too */
     /* for a call in DRAIN or LINGER: it has its reason already, so the log never has these */
-    REASON_DRAINED,       /* both peers have received everything */
+    REASON_DRAINED,       /* both peers have received all bytes */
     REASON_DRAIN_TIMEOUT, /* timeout-drain is over */
     REASON_COUNT,
 };
 
 /* How a call ends for a reason. It also depends on the state: see call_end. */
 enum reason_end {
-    END_LINGER,        /* the peers have timeout-drain to receive the gate's last words */
-    END_DRAIN,         /* one side has ended: the other one has timeout-drain to receive the rest */
-    END_CLOSE,         /* both connections close at once */
-    END_RESET_CLIENT,  /* as END_CLOSE, with a reset for the client */
+    END_LINGER,       /* the peers have timeout-drain to receive the gate's last messages */
+    END_DRAIN,        /* one side has ended: the other side has timeout-drain to receive the rest */
+    END_CLOSE,        /* both connections close at once */
+    END_RESET_CLIENT, /* as END_CLOSE, with a reset for the client */
     END_RESET_BACKEND, /* as END_CLOSE, with a reset for the backend */
     END_RESET_BOTH,
     END_NOTHING, /* only of a state: the call is ending already */
@@ -100,8 +100,8 @@ struct reason_info {
     enum reason_end end;
     enum reason_outcome outcome;
     bool by_peer;    /* the client or the server has ended the call: a login that the server has not
-                        decided by then counts as failed. False where the gate ends the call at
-                        a deadline, by a rule or for its own shutdown, because the client could
+                        decided by then counts as failed. False if the gate ends the call at a
+                        deadline, by a rule or for its own shutdown, because the client could
                         not have waited for the reply */
     unsigned points; /* points of the client towards ban-points; 0 for most */
 };

@@ -13,15 +13,15 @@
 
 enum record_binding {
     RECORD_BINDING_NONE,     /* no Call Connected was judged */
-    RECORD_BINDING_VERIFIED, /* the client's binding was right, and it was re-signed for the backend
-                              */
-    RECORD_BINDING_PASSED,   /* nonce and leaf were right; the message was forwarded unchanged */
+    RECORD_BINDING_VERIFIED, /* the client's binding was correct, and it was re-signed for the
+                                backend */
+    RECORD_BINDING_PASSED,   /* nonce and leaf were correct; the message was forwarded unchanged */
     RECORD_BINDING_OFF,      /* not checked */
     RECORD_BINDING_FAILED,
 };
 
 struct record_flow {
-    uint64_t octets, packets; /* of SSTP, as forwarded */
+    uint64_t octets, packets; /* of the forwarded SSTP packets */
 };
 
 struct record {
@@ -36,13 +36,13 @@ struct record {
     char *host, *sni, *tenant, *correlation, *user; /* owned; as the client sent them */
     const char *tls_version, *tls_cipher;           /* NULL: no handshake was completed */
     bool user_is_claim; /* the login did not prove user: rules and limits ignore the name */
-    const char *method; /* NULL: none seen */
+    const char *method; /* NULL: none was used */
     const char *backend;
     char *server; /* owned; address of the backend's server, once connected */
     enum record_binding binding;
     const char *hash;        /* the client's hash protocol */
     const char *key;         /* kind of the key that made the MAC; NULL: none */
-    unsigned failures;       /* logins the server has refused */
+    unsigned failures;       /* number of logins that the server has refused */
     unsigned frames_dropped; /* PPP frames that were not forwarded before the tunnel was up */
     bool forged;             /* the binding is one that no honest client makes */
     bool weak;               /* verified with zeros although the method gives keys */
@@ -61,8 +61,8 @@ void record_keep(char **field, struct span value);
 void record_line(const struct record *s, struct log_line *l, enum log_level level,
                  const char *event);
 
-/* As record_line, at most per_second times in one second. Returns false when the line must not be
- * written. */
+/* Begins a line as record_line does, at most per_second times in one second. Returns false if the
+ * line must not be written. */
 bool record_line_limited(const struct record *s, struct log_line *l, enum log_level level,
                          const char *event, struct log_limit *limit, uint64_t now_ms,
                          unsigned per_second) MUST_CHECK;

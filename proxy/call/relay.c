@@ -69,8 +69,8 @@ void relay_login_ends(struct call *call)
     admission_count_failures(call);
 }
 
-/* When a peer ends the call, a login without a verdict counts as failed. Servers delay refusals, so
- * a client could otherwise guess for free: by resetting the connection, or making the server do so,
+/* Counts a login without a verdict as failed if a peer ends the call. Servers delay refusals, so a
+ * client could otherwise guess for free: by resetting the connection, or making the server do so,
  * whenever no Success has come in time. */
 void relay_negotiation_left(struct call *call, enum call_state next)
 {
@@ -89,7 +89,8 @@ void relay_key_left(struct call *call, enum call_state next)
     stream_kick(&call->client);
 }
 
-/* The tunnel is up: its packets no longer wait for a turn, and the keys are wiped. */
+/* Enters RELAY, because the tunnel is up: its packets no longer wait for a turn, and the keys are
+ * wiped. */
 static void tunnel_up(struct call *call)
 {
     call->tunnel.lcp_request = negotiation_lcp_request(call->negotiation);
@@ -153,7 +154,7 @@ void relay_key_expired(struct call *call)
     try_key(call, true);
 }
 
-/* Handles one packet. Returns false if it stays unread. */
+/* Handles one packet. Returns false if it remains unread. */
 static bool negotiate_packet(struct call *call, const struct sstp_packet *p, struct span octets,
                              bool from_client)
 {
@@ -213,7 +214,7 @@ size_t relay_negotiate_down(struct call *call, struct span in)
 
 /* ---- RELAY, and DRAIN after it ---- */
 
-/* The next step for a data packet of the client in a tunnel that is up. */
+/* The decision on a data packet of the client in a tunnel that is up. */
 enum link_step { LINK_FORWARD, LINK_SKIP, LINK_SECOND_LOGIN };
 
 /* Finds another login in a tunnel that is up: rules, limits and the binding have judged the first
@@ -261,7 +262,7 @@ static size_t relay_packets(struct call *call, struct span in, bool from_client)
     struct record_flow *flow = from_client ? &call->record.up : &call->record.down;
     struct sstp_packet p;
     uint8_t copy[SSTP_PACKET_MAX];
-    size_t used = 0, sent = 0; /* in[sent, used) is to be written */
+    size_t used = 0, sent = 0; /* in[sent, used) was not written yet */
     enum err e;
 
     while ((e = sstp_parse(span_from(in, used), &p)) == ERR_OK) {

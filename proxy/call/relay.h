@@ -19,8 +19,8 @@ size_t relay_down(struct call *call, struct span in);
 size_t relay_web_up(struct call *call, struct span in);
 size_t relay_web_down(struct call *call, struct span in);
 
-/* KEY: handle the arrival of keys, and the deadline. Call Connected is forwarded, the call
- * ends, or (keys only) it continues to wait. */
+/* KEY: handle the arrival of keys, and the deadline. Call Connected is forwarded, or the call ends,
+ * or (after keys only) it continues to wait. */
 void relay_keys_came(struct call *call);
 void relay_key_expired(struct call *call);
 

@@ -50,8 +50,9 @@ static enum fault fault_of_status(int status)
     return stream_starved(status) ? FAULT_OF_GATE : FAULT_OF_SERVER;
 }
 
-/* A server that learns the client's address or the tenant may refuse the call because of them. An
- * attacker must not be able to bring a server down by being refused. */
+/* Returns the fault of a server's refusal. A server that receives the client's address or the
+ * tenant may refuse the call because of them, and an attacker must not be able to have a server
+ * reported down by such refusals. */
 static enum fault fault_of_refusal(const struct call *call)
 {
     const struct config_backend *c = call->uplink.backend->config;
@@ -101,7 +102,7 @@ void uplink_dial_left(struct call *call, enum call_state next)
         forget_dial(call);
 }
 
-/* Gives up the current server and tries the next one. */
+/* Abandons the current server and tries the next one. */
 static void dial_next_server(struct call *call)
 {
     if (call->uplink.blame != NULL)
@@ -181,8 +182,8 @@ void uplink_dial(struct call *call, const struct config_backend *backend, enum c
     dial_server(call);
 }
 
-/* Closes the connection to this address; uplink_dial_closed tries the next one. An alert may be on
- * its way, so this is not a reset. */
+/* Closes the connection to this address; uplink_dial_closed tries the next one. The connection is
+ * not reset, because an alert may be in the queue. */
 static void dial_failed(struct call *call, enum reason why, enum fault fault, const char *what,
                         const char *text)
 {
@@ -212,12 +213,12 @@ static void visit_site(struct call *call)
 {
     report_success(call);
     call_enter(call, CALL_WEB);
-    /* Any client can be a visitor of the web site, and one that reads nothing must not cost
-       more than a call. */
+    /* Any client can connect to the web site, and a client that does not read must not cost more
+     * memory than a call. */
     stream_narrow(&call->client);
     stream_narrow(&call->backend);
     stream_resume(&call->client);
-    stream_kick(&call->client); /* everything that the client has sent since its handshake */
+    stream_kick(&call->client); /* all bytes that the client has sent since its handshake */
 }
 
 static void server_is_ready(struct call *call)
@@ -268,8 +269,8 @@ void uplink_secure(struct call *call)
 /* ---- the answer ---- */
 
 /* Tries the next server: no SSTP packet was sent yet, and the client's packets wait. The server
- * gets a reset, because it has nothing left to read, and a reset leaves no port in TIME_WAIT,
- * however many requests that a server refuses an attacker sends. */
+ * gets a reset, because it has nothing left to read, and a reset leaves no port in TIME_WAIT, with
+ * any number of refused requests from an attacker. */
 static void answer_failed(struct call *call, enum reason why, const char *text)
 {
     call_enter(call, CALL_DIAL);

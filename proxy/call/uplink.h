@@ -1,6 +1,6 @@
-/* uplink: the way to the backend: a server that policy/backends.h chooses, its addresses one
- * after the other, TLS and the verification of the server, the request, and the answer. Until a
- * 200 arrives the next server may take over, and the client does not notice. The uplink ends in
+/* uplink: the way to the backend: a server that policy/backends.h chooses, its addresses one after
+ * the other, TLS and the verification of the server, the request, and the answer. Until a 200
+ * arrives the uplink may try the next server, which the client cannot detect. The uplink ends in
  * state NEGOTIATE, or in WEB; when no server is left to try, it ends the call. */
 #ifndef SSTPGATE_CALL_UPLINK_H
 #define SSTPGATE_CALL_UPLINK_H
@@ -12,8 +12,8 @@
 
 struct config_backend;
 
-/* Enters DIAL. backend: a backend of the call's own site. next: ANSWER, or WEB for the fallback
- * web site, which gets everything the client has sent since its handshake. */
+/* Enters DIAL. backend: a backend of the call's own site. next: ANSWER, or WEB for the fallback web
+ * site, which receives all bytes that the client has sent since its handshake. */
 void uplink_dial(struct call *call, const struct config_backend *backend, enum call_state next);
 
 /* DIAL: handle events of the backend's stream, and the deadline. */
@@ -32,7 +32,7 @@ size_t uplink_answer_read(struct call *call, struct span in);
 void uplink_answer_ended(struct call *call, enum stream_end why);
 void uplink_answer_expired(struct call *call);
 
-/* Releases the call's place at its server, if it has one. For a call that is over. */
+/* Releases the call's place at its server, if it has one. For a call that has ended. */
 void uplink_leave(struct call *call);
 
 #endif
