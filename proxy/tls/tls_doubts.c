@@ -41,7 +41,8 @@ static void check_begin(const struct tls_doubts *d, X509 *leaf)
     doubt(d, "the certificate is not valid before %s", when);
 }
 
-/* A certificate without these extensions may be used for everything. */
+/* Checks the extensions that restrict the uses; without them a certificate may be used for every
+ * purpose. */
 static void check_uses(const struct tls_doubts *d, X509 *leaf)
 {
     const uint32_t uses = X509_get_extended_key_usage(leaf), key = X509_get_key_usage(leaf);
@@ -57,7 +58,8 @@ static void check_uses(const struct tls_doubts *d, X509 *leaf)
                  "it");
 }
 
-/* TLS 1.3 has no other curves (RFC 8446 4.2.3), and clients offer no others in TLS 1.2. */
+/* Returns whether clients accept the curve: TLS 1.3 has no other curves (RFC 8446 4.2.3), and
+ * clients offer no others in TLS 1.2. */
 static bool is_usual_curve(const char *name)
 {
     return strcmp(name, "prime256v1") == 0 || strcmp(name, "secp384r1") == 0 ||
@@ -82,7 +84,8 @@ static bool is_self_issued(X509 *x)
     return X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x)) == 0;
 }
 
-/* Nobody verifies the signature of a certificate that is trusted itself. */
+/* Checks the signature, except of a self-issued certificate, because clients that trust a
+ * certificate itself do not verify its signature. */
 static void check_signature(const struct tls_doubts *d, X509 *x)
 {
     int digest = NID_undef;
@@ -98,7 +101,8 @@ static void check_names(const struct tls_doubts *d, X509 *leaf)
         doubt(d, "it has no subjectAltName; many clients ignore the common name");
 }
 
-/* RFC 7633: a client that knows the extension refuses a handshake without a staple. */
+/* Checks must-staple (RFC 7633): a client that supports the extension refuses a handshake without a
+ * staple. */
 static void check_staple(const struct tls_doubts *d, X509 *leaf)
 {
     if (!d->stapled && X509_get_ext_by_NID(leaf, NID_tlsfeature, -1) >= 0)
@@ -136,8 +140,8 @@ static void name_of(const X509_NAME *name, char out[96])
     OPENSSL_free(text);
 }
 
-/* x: the last certificate that the ones before it lead to. at: the next one, which is not its
- * issuer. */
+/* Reports a chain that is out of order. x: the last certificate of the part that is in order. at:
+ * the index of the next one, which is not its issuer. */
 static void report_broken(const struct tls_doubts *d, const STACK_OF(X509) * chain, int at, X509 *x)
 {
     char name[96];

@@ -1,6 +1,6 @@
 /* tls_doubts: reasons for which clients may refuse a listener's certificate although it can be
- * loaded. Warnings for the administrator; none of them changes what is shown. For the files of this
- * room; tls_ctx_doubts() calls it. */
+ * loaded. They are warnings for the administrator; none of them changes the certificates that are
+ * sent. For the files of this room; tls_ctx_doubts() calls it. */
 #ifndef SSTPGATE_TLS_TLS_DOUBTS_H
 #define SSTPGATE_TLS_TLS_DOUBTS_H
 
