@@ -44,7 +44,7 @@ struct cert_spec {
         const char *value;
     } extension[3];
     const struct cert
-        *same_key; /* uses the key of another one, because RSA keys are slow to generate */
+        *same_key; /* uses the key of another certificate, because RSA keys are slow to generate */
 };
 
 static inline void certs_init(struct certs *c)

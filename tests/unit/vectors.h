@@ -1,5 +1,5 @@
-/* vectors: reads tests/vectors/NAME.txt. The head of each file describes the format. A test
- * that cannot read its vectors, or asks for a missing key, fails. Include it after cmocka.h. */
+/* vectors: reads tests/vectors/NAME.txt. The head of each file describes the format. A test that
+ * cannot read its vectors, or requests a missing key, fails. Include it after cmocka.h. */
 #ifndef SSTPGATE_TESTS_VECTORS_H
 #define SSTPGATE_TESTS_VECTORS_H
 
@@ -107,7 +107,7 @@ static inline struct span vector_get(const struct vector *v, const char *key)
     return s;
 }
 
-/* Returns a value, which must have n octets. */
+/* Returns a value, which must have n bytes. */
 static inline const uint8_t *vector_octets(const struct vector *v, const char *key, size_t n)
 {
     const struct span s = vector_get(v, key);

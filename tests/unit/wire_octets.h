@@ -19,7 +19,7 @@ static inline struct span octets_copy(struct span s)
     return span_of(p, s.n);
 }
 
-/* Lower-case hex; spaces are ignored; text between single quotes is copied as it is. */
+/* Converts lower-case hex; ignores spaces, and copies text between single quotes as it is. */
 static inline struct span octets_hex(const char *text)
 {
     static const char digits[] = "0123456789abcdef";

@@ -59,7 +59,7 @@ static void a_regular_file_is_read(void **state)
     unlink(path);
 }
 
-/* One read of a pipe returns what it has, which may be a part of what was asked for. */
+/* One read of a pipe returns the bytes in it, which may be fewer than requested. */
 static void reads_go_on_until_the_end(void **state)
 {
     int ends[2];

@@ -137,7 +137,7 @@ static void a_stranger_cannot_forge_a_line(void **state)
     assert_null(strchr(the_line(), '\n'));
 }
 
-/* Whatever a line contains, and wherever it becomes full: it is one line, and ends in "...". */
+/* Any content that becomes too long, at any place, gives one line that ends in "...". */
 static void what_does_not_fit_is_cut(void **state)
 {
     (void)state;
@@ -381,7 +381,7 @@ static void a_fifo_that_nobody_reads_stops_nobody(void **state)
     open_new(LOG_LEVEL_INFO);
 }
 
-/* The pipe stays blocking, because other programs may share it. */
+/* The pipe remains blocking, because other programs may share it. */
 static void a_pipe_as_standard_error_stops_nobody(void **state)
 {
     int pipes[2];

@@ -12,7 +12,7 @@
 
 enum { BOTH = SSTP_HASH_SHA1 | SSTP_HASH_SHA256 };
 
-/* A client and its certificate: the message, and what it is checked against. */
+/* A client and its certificate: the message, and the values that it must match. */
 struct call {
     struct binding_leaf leaf, backend;
     struct binding_expect expect;
@@ -105,7 +105,7 @@ static void prf_limits(void **state)
     assert_int_equal(out[0], 0xa5);
 }
 
-/* Messages of other implementations: accepted, and rebuilt with the same octets. */
+/* Messages of other implementations: accepted, and rebuilt with the same bytes. */
 static void published_messages(void **state)
 {
     (void)state;
@@ -209,7 +209,7 @@ static bool octet_is_free(uint8_t hash, size_t at)
     return hash == SSTP_HASH_SHA1 && at >= SSTP_CONNECTED_MAC + BINDING_SHA1;
 }
 
-/* Returns the result for a changed octet `at`; BINDING_OK: several results are possible. */
+/* Returns the result for a changed byte `at`; BINDING_OK: several results are possible. */
 static enum binding_result refusal_of(uint8_t hash, size_t at)
 {
     const size_t n = hash == SSTP_HASH_SHA1 ? BINDING_SHA1 : BINDING_SHA256;
@@ -264,9 +264,9 @@ static void make_is_canonical(void **state)
     } ignored[] = {
         {1, 0xfe},                            /* seven reserved bits beside C */
         {2, 0xf0},                            /* R before the length */
-        {8, 0xff},                            /* reserved octet of the attribute */
+        {8, 0xff},                            /* reserved byte of the attribute */
         {10, 0xf0},                           /* R before the length of the attribute */
-        {12, 0xff},  {13, 0xff},  {14, 0xff}, /* reserved octets of the value */
+        {12, 0xff},  {13, 0xff},  {14, 0xff}, /* reserved bytes of the value */
         {68, 0xff},  {79, 0xff},              /* padding of a SHA1 hash */
         {100, 0xff}, {111, 0xff},             /* padding of a SHA1 MAC */
     };
@@ -279,7 +279,7 @@ static void make_is_canonical(void **state)
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
         c.msg[ignored[i].at] |= ignored[i].bits;
 
-    /* signed like a client: PRF+ of 20 octets and the message are one HMAC each, and PRF+ has
+    /* signed like a client: PRF+ of 20 bytes and the message are one HMAC each, and PRF+ has
      * vectors of its own */
     uint8_t cmk[BINDING_SHA1], mac[BINDING_SHA1], zeroed[SSTP_CONNECTED_LEN] = {0};
     unsigned mac_len = sizeof mac;
@@ -307,7 +307,7 @@ static void wrong_nonce(void **state)
     assert_int_equal(verify(&c, span_msg(c.msg)), BINDING_NONCE);
 }
 
-/* hash octet of the message, offered mask, expected result */
+/* hash byte of the message, offered mask, expected result */
 static void hash_protocol(void **state)
 {
     (void)state;
@@ -372,7 +372,7 @@ static void lengths(void **state)
         }
         assert_int_equal(verify(&c, span_of(NULL, 0)), BINDING_FORM);
 
-        /* octets after the packet, inside its length or not */
+        /* bytes after the packet, inside its length or not */
         uint8_t longer[SSTP_CONNECTED_LEN + 104];
         for (size_t n = SSTP_CONNECTED_LEN + 1; n <= sizeof longer; n++) {
             memset(longer, 0, sizeof longer);
@@ -384,8 +384,8 @@ static void lengths(void **state)
     }
 }
 
-/* Two bindings in one message, or another attribute before or after the binding: nobody knows which
- * one the backend would use. */
+/* Two bindings in one message, or another attribute before or after the binding: the gate cannot
+ * know which one the backend would use. */
 static void second_attribute(void **state)
 {
     (void)state;
@@ -438,7 +438,7 @@ static void other_packets(void **state)
                          type == SSTP_CONNECTED ? BINDING_OK : BINDING_FORM);
     }
     call_init(&c, SSTP_HASH_SHA256);
-    c.msg[1] = 0; /* a data packet with the same octets */
+    c.msg[1] = 0; /* a data packet with the same bytes */
     assert_int_equal(verify(&c, span_msg(c.msg)), BINDING_FORM);
 }
 

@@ -29,7 +29,7 @@ static void what_a_server_answers(void **state)
             memcpy(octets[k], vector_octets(v, parts[k].key, parts[k].n), parts[k].n);
         assert_true(
             mschap_answer_fits(octets[0], octets[1], octets[2], octets[3], octets[4], user));
-        /* each octet of each part matters */
+        /* each byte of each part matters */
         for (size_t k = 0; k < 5; k++)
             for (size_t at = 0; at < parts[k].n; at++) {
                 octets[k][at] ^= 1;

@@ -47,7 +47,7 @@ static void published_nt_hashes(void **state)
     vectors_free(&all);
 }
 
-/* As pppd treats a secret: the same for ASCII, and every other octet is a character of Latin-1. */
+/* As pppd treats a secret: the same for ASCII, and every other byte is a character of Latin-1. */
 static void octets(void **state)
 {
     (void)state;
@@ -70,12 +70,12 @@ static void not_utf8(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "\x80", /* a continuation octet at the start */
+        "\x80", /* a continuation byte at the start */
         "\xbf",
         "a\xc3", /* ends in the middle */
         "\xe2\x82",
         "\xf0\x9f\x94",
-        "\xc3(", /* not a continuation octet */
+        "\xc3(", /* not a continuation byte */
         "\xe2\x28\xa1",
         "\xe2\x82\x28",
         "\xf0\x90\x80\xc0",
@@ -86,7 +86,7 @@ static void not_utf8(void **state)
         "\xed\xa0\x80",     /* surrogates */
         "\xed\xbf\xbf",
         "\xf4\x90\x80\x80",     /* U+110000 */
-        "\xf8\x88\x80\x80\x80", /* five octets */
+        "\xf8\x88\x80\x80\x80", /* five bytes */
         "\xfe",
         "\xff",
         "caf\xe9", /* Latin-1 */

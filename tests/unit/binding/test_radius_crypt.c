@@ -171,7 +171,7 @@ static void keys_of_vectors(void **state)
         assert_memory_equal(k[0].key, vector_octets(v, "hlak", HLAK_LEN), HLAK_LEN);
         assert_int_equal(radius_keys(&p, &server, challenge, k, 0), 0);
 
-        /* The other side reveals the same key, from different octets of the same length. */
+        /* The other side reveals the same key, from different bytes of the same length. */
         const struct radius_out before = o;
         radius_hide_again(&o, &server, &nas);
         p = parsed(&o);
@@ -283,7 +283,7 @@ static void several(void **state)
     vectors_free(&all);
 }
 
-/* A malformed key gives no candidate, and stays as it is. */
+/* A malformed key gives no candidate, and remains unchanged. */
 static void no_keys(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* Admission: the rules of the listener, the limits, and points, asked about a call that has fakes
- * in place of its streams. */
+/* Admission: the rules of the listener, the limits, and points, for a call that has fakes in place
+ * of its streams. */
 #include "call/admission.h"
 
 #include "call_fixture.h"
@@ -110,13 +110,13 @@ static void rules_about_the_request(void **state)
         {"sni vpn.example action drop", ADMISSION_DROPPED},
         {"tenant blue action decoy", ADMISSION_DECOY},
         {"host other.example", ADMISSION_OK},
-        {"user alice", ADMISSION_OK}, /* PPP has not shown any */
+        {"user alice", ADMISSION_OK}, /* PPP has not shown a user */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         scene_prepare();
         add_rule(false, cases[i].rule);
         scene_open();
-        assert_int_equal(scene.call->state, CALL_HELLO); /* nothing is known of the request */
+        assert_int_equal(scene.call->state, CALL_HELLO); /* the request has not arrived */
         set_text(&scene.call->record.host, "vpn.example");
         set_text(&scene.call->record.sni, "vpn.example:443"); /* as sstpc sends it */
         set_text(&scene.call->record.tenant, "blue");

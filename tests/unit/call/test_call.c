@@ -1,5 +1,4 @@
-/* The floor of a call: the facts of its states, and how it ends in each of them for each kind of
- * reason. */
+/* The facts of the states of a call, and its end in each of them for each kind of reason. */
 #include "call/call.h"
 
 #include "call_fixture.h"
@@ -22,7 +21,7 @@ struct end_case {
 
 /* Before there is a backend its events are missing; a client always exists. */
 static const struct end_case cases[] = {
-    /* something is to be said: only where the gate knows how */
+    /* the reason has a message, which is sent only in states that allow it */
     {"PROXY HELLO HANDSHAKE", REASON_SHUTDOWN, "CLOSED", "client closed"},
     {"REQUEST DIAL", REASON_SHUTDOWN, "LINGER", "client gets 503, client shutdown"},
     {"ANSWER", REASON_SHUTDOWN, "LINGER", "client gets 503, client shutdown, backend reset"},
@@ -159,7 +158,7 @@ static void the_first_reason_is_kept(void **state)
     scene_close();
 }
 
-/* An end may be asked for again and again, in a call that has ended: nothing happens. */
+/* call_end may be called again in a call that has ended, and has no effect. */
 static void a_closed_call_ends_no_more(void **state)
 {
     (void)state;

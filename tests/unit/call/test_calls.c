@@ -1,7 +1,7 @@
 /* All ways in which a call can end, in each of its states: on a real loop, with a client and a
  * backend that are plain sockets. The call must end, every block, handle and byte must come back,
- * and the worker must be able to stop. What the peers are told is tested by test_call.c and
- * tests/integration. */
+ * and the worker must be able to stop. test_call.c and tests/integration test the messages to the
+ * peers. */
 #include "call/calls.h"
 
 #include <setjmp.h>
@@ -521,7 +521,7 @@ static void a_silent_handshake_makes_room(void **state)
     stream_limit_handshakes(&g.w, 1);
     struct call *call = the_call();
     const uint64_t due = call->active + 1000;
-    sweep(due); /* no client waits, so there is no hurry */
+    sweep(due); /* no client waits, so the deadline is not shortened */
     assert_true(is_in(CALL_HANDSHAKE));
     int fd = hello_in();
     UNTIL(g.calls.set.count == 2 && stream_hellos_wait(&g.w));

@@ -1,5 +1,5 @@
-/* The course of a call: what each row of the table makes of bytes, ends and deadlines, with fakes
- * in place of the streams. */
+/* The course of a call: how each row of the table handles bytes, ends and deadlines, with fakes in
+ * place of the streams. */
 #include "call/course.h"
 
 #include "call_fixture.h"
@@ -98,7 +98,7 @@ static void drain_goes_on_as_before(void **state)
     scene_close();
 }
 
-/* A client that does not wait for its answer: its bytes stay unread, up to a bound. */
+/* A client that does not wait for its answer: its bytes remain unread, up to a bound. */
 static void early_bytes_wait(void **state)
 {
     (void)state;
@@ -114,7 +114,7 @@ static void early_bytes_wait(void **state)
     }
 }
 
-/* What a client sends after its call is thrown away, up to a bound. */
+/* Bytes that a client sends after its call are discarded, up to a bound. */
 static void late_bytes_are_thrown_away(void **state)
 {
     (void)state;
@@ -188,7 +188,8 @@ static void the_backend_ends(void **state)
     check_ends(cases, sizeof cases / sizeof *cases, false);
 }
 
-/* One side does not take what the other one sends: only where data is forwarded. */
+/* One side does not take the bytes of the other one, which is paused only in states that forward
+ * data. */
 static void a_full_side_pauses_the_other(void **state)
 {
     (void)state;
@@ -202,7 +203,7 @@ static void a_full_side_pauses_the_other(void **state)
     }
 }
 
-/* Both peers have received everything: the call need not wait for its deadline. */
+/* Both peers have received all bytes: the call need not wait for its deadline. */
 static void a_drained_call_ends(void **state)
 {
     (void)state;

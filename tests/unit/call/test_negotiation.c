@@ -285,7 +285,7 @@ static void mschapv2(struct talk *c)
 }
 
 /* Checks that Call Connected is forwarded: the tunnel is up if the server has sent Success before;
- * otherwise the call stays under watch. */
+ * otherwise the negotiation continues. */
 static void goes_on(enum negotiation_verdict v)
 {
     assert_true(v == NEGOTIATION_CONNECTED || v == NEGOTIATION_REPLACE);
@@ -442,7 +442,8 @@ static void pap_needs_no_users_file(void **state)
     }
 }
 
-/* Client and backend share no hash: each gets its own, because the Ack was widened. */
+/* Client and backend share no hash: each uses its own, because the gate has added hash protocols to
+ * the mask of the Ack. */
 static void hashes_are_translated(void **state)
 {
     (void)state;
@@ -487,7 +488,7 @@ static void the_mask_is_widened_in_rewrite_only(void **state)
         }
 }
 
-/* If the mask was not widened, a hash that was not offered is refused. */
+/* If the gate has not changed the mask, a hash that was not offered is refused. */
 static void a_hash_that_was_not_offered(void **state)
 {
     (void)state;
@@ -552,7 +553,7 @@ static void what_is_altered_is_refused(void **state)
             request_and_ack(&c, SSTP_HASH_SHA256);
             mschapv2(&c);
             enum negotiation_verdict v = connected_altered(&c, cases[i].at);
-            /* auto forwards only for want of a key, and here there is one */
+            /* auto forwards only if no key is known, and here one is */
             if (cases[i].reason == REASON_BINDING_MAC && modes[m] == CONFIG_BINDING_PASSTHROUGH) {
                 assert_int_equal(v, NEGOTIATION_CONNECTED);
                 assert_memory_equal(c.answer.octets.p, c.packet, SSTP_CONNECTED_LEN);
@@ -615,9 +616,9 @@ static void passthrough_passes(void **state)
 #define IPCP "1000000e ff038021 0101000a 0306"
 #define IPV4 "1000000a ff030021 4500"
 
-/* Anybody can make a binding with zeros, so a call is no tunnel before the server has accepted its
- * user. A login that the server asked for must end with a Success; if the server asked for none,
- * its first network control frame shows that it has accepted the client. */
+/* Any client can make a binding with zeros, so a call is no tunnel before the server has accepted
+ * its user. A login that the server asked for must end with a Success; if the server asked for
+ * none, its first network control frame shows that it has accepted the client. */
 static void until_the_server_is_content(void **state)
 {
     static const struct {
@@ -1170,8 +1171,7 @@ static void frames_go_on_in_one_form(void **state)
         }
 }
 
-/* Some servers mistake an authentication that a client asks for as their own choice of the method.
- */
+/* Some servers take an authentication that a client requests for their own choice of the method. */
 static void a_client_that_asks_for_authentication(void **state)
 {
     (void)state;

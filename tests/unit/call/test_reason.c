@@ -1,4 +1,5 @@
-/* The table of reasons, as a second table: what the log, the peers and ban-points get for each. */
+/* The table of reasons, as a second table: the word in the log, the messages to the peers and the
+ * points of each reason. */
 #include "call/reason.h"
 
 #include <setjmp.h>
@@ -80,7 +81,7 @@ static const char *end_name(enum reason_end end)
         [END_RESET_BACKEND] = "reset-backend",
         [END_RESET_BOTH] = "reset-both",
     };
-    assert_true(end != END_NOTHING); /* only the state can say so */
+    assert_true(end != END_NOTHING); /* only a state may have END_NOTHING */
     return names[end];
 }
 
@@ -141,7 +142,7 @@ static void few_reasons_share_a_word(void **state)
     assert_int_equal(shared, 2);
 }
 
-/* A client that is told something must have time to receive it. */
+/* A client that gets a message must have time to receive it. */
 static void a_message_needs_time(void **state)
 {
     (void)state;

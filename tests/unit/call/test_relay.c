@@ -1,10 +1,10 @@
 /* Bytes in both directions at once through a real call, between peers that send and receive at
- * random. A peer that receives must get everything that the other one has sent, whatever happens in
- * the other direction: a lost wake-up shows as bytes that do not arrive.
+ * random. A peer that receives must get all bytes that the other one has sent, with any events in
+ * the other direction: a lost wake-up appears as bytes that do not arrive.
  *
- * The peers' sockets are AF_UNIX pairs in place of TCP. What is written there can be read at once,
- * without a timer of the kernel, so a few steps in which nothing moves mean that nothing ever will,
- * and a seed always gives the same story: `test_relay SEED [COUNT]`. */
+ * The peers' sockets are AF_UNIX pairs in place of TCP. Bytes that are written there can be read at
+ * once, without a timer of the kernel, so after a few steps without a moved byte none will ever
+ * move, and a seed always gives the same sequence: `test_relay SEED [COUNT]`. */
 #include "call/relay.h"
 
 #include <setjmp.h>
@@ -331,7 +331,7 @@ static void check_call(const struct call *call)
     check_pause(&call->backend, &call->client);
 }
 
-/* Gives everything one turn; returns how many bytes the peers moved. */
+/* Gives each object one turn. Returns the number of bytes that the peers moved. */
 static size_t step(void)
 {
     size_t moved = end_turn(&client) + end_turn(&backend);
@@ -439,7 +439,7 @@ static void web_up(void)
     assert_int_equal(the_call()->state, CALL_WEB);
 }
 
-/* ---- the stories ---- */
+/* ---- the sequences ---- */
 
 /* Everything that `from` has sent arrives, even if `from` receives nothing. */
 static void arrives(struct end *from)
@@ -470,7 +470,7 @@ static void chaos(unsigned steps)
     }
 }
 
-/* Both send all that there is room for, and receive nothing. */
+/* Both send until the buffers are full, and receive nothing. */
 static void jam(void)
 {
     const struct call *call = the_call();

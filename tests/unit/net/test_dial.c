@@ -18,7 +18,7 @@
 
 WRAP(pthread_create, (pthread_t * t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),
      (t, attr, fn, arg))
-/* ---- a resolver that knows one name and may be slow ---- */
+/* ---- a resolver that has one name and may be slow ---- */
 
 static struct {
     atomic_bool slow;
@@ -169,7 +169,7 @@ static void free_the_next(void *arg, int status)
     dial_free(a[1].dial);
 }
 
-/* A resolver that does not answer must not be asked again for each call. */
+/* A worker must not start another look-up for each call if the resolver does not answer. */
 static void a_name_is_looked_up_once(void **state)
 {
     (void)state;

@@ -64,7 +64,7 @@ static void bytes_leave_in_the_order_in_which_they_came(void **state)
     assert_int_equal(pool.lent, 0);
 }
 
-/* The kernel was told the length of a block that flies. */
+/* A flying block is not filled up, because its uv_write has its length already. */
 static void a_block_that_flies_does_not_grow(void **state)
 {
     struct outq q = {0};
@@ -97,7 +97,7 @@ static void a_refused_write_loses_nothing(void **state)
     assert_true(outq_sane(&q));
     assert_int_equal(outq_bytes(&q), 4);
     outq_add(&q, &pool, span_str(" more"));
-    assert_int_equal(q.count, 1); /* it does not fly, so it may grow */
+    assert_int_equal(q.count, 1); /* the block is not flying, so it may be filled up */
     outq_clear(&q, &pool);
     assert_true(outq_empty(&q) && outq_sane(&q));
     assert_int_equal(pool.lent, 0);

@@ -104,8 +104,8 @@ static void much_is_echoed(void **state)
     free(octets);
 }
 
-/* The peer does not read: the owner learns when the queue is above its mark, and when it is low
- * again. */
+/* The peer does not read: the owner gets on_full when the queue is above its mark, and on_sent when
+ * it is low again. */
 static void the_queue_tells_how_full_it_is(void **state)
 {
     (void)state;
@@ -156,8 +156,8 @@ static void stop_when_full_go_on_when_all_is_sent(struct owner *o, enum event e)
         stream_resume(&o->s);
 }
 
-/* The queue to a peer that does not read is one small read and its records, however much the other
- * side sends. When the peer reads again, all data arrives. */
+/* The queue to a peer that does not read is one small read and its records, with any amount of data
+ * from the other side. When the peer reads again, all data arrives. */
 static void a_narrow_stream_queues_little(void **state)
 {
     (void)state;
@@ -352,7 +352,7 @@ static void more_than_a_block_left_is_an_overflow(void **state)
         UNTIL(o.count[END] == 1);
         assert_int_equal(o.why, STREAM_OVERFLOW);
         assert_int_equal(w.pool.lent, 0);
-        say(&o, "what a pity"); /* our direction is open */
+        say(&o, "what a pity"); /* the sending direction is open */
         UNTIL(heard(&p, "what a pity"));
         owner_fini(&o);
         peer_fini(&p);
@@ -537,7 +537,7 @@ static void a_notified_peer_closes_first(void **state)
     }
 }
 
-/* A FIN without close_notify, before and after ours; without TLS the FIN alone. */
+/* A FIN without close_notify, before and after the FIN of this end; without TLS the FIN alone. */
 static void a_notified_peer_may_have_closed_before(void **state)
 {
     (void)state;
@@ -608,7 +608,7 @@ static void a_reset_is_told(void **state)
                 stream_pause(&o.s);
             peer_reset(&p);
             peer_leaves(&p);
-            if (paused) { /* the stream does not read, so only a write can notice */
+            if (paused) { /* the stream does not read, so only a write can detect the reset */
                 turn();
                 assert_int_equal(o.count[END], 0);
                 say(&o, "hello?");
@@ -625,7 +625,7 @@ static void a_reset_is_told(void **state)
         }
 }
 
-/* After the peer's end the only event that is left is that nothing can be sent either. */
+/* After the peer's end the only event that remains is the failure of the sending direction. */
 static void a_failed_write_after_the_end_is_told_by_on_sent(void **state)
 {
     (void)state;
@@ -734,7 +734,7 @@ static void garbage_is_a_tls_end_with_a_text(void **state)
         const char *octets;
         size_t n;
         const char *text;
-        bool alert; /* OpenSSL sends none where it sees HTTP */
+        bool alert; /* OpenSSL sends no alert in answer to HTTP */
     } cases[] = {
         {"GET / HTTP/1.0\r\n\r\n", 18, "http request", false},
         {"\x16\x03\x01\x00\x04\x01\xff\xff\xff", 9, "", true},
@@ -777,8 +777,8 @@ static void garbage_behind_the_handshake_too(void **state)
     loop_close();
 }
 
-/* Half a message that wants to renegotiate leaves TLS unable to write (see test_tls_conn): the
- * log must have this cause, and not a reset of the connection. */
+/* Half a message that wants to renegotiate leaves TLS unable to write (see test_tls_conn): the log
+ * must contain this cause, and not a reset of the connection. */
 static void tls_that_cannot_write_is_a_tls_end(void **state)
 {
     (void)state;
@@ -847,8 +847,8 @@ static void eof_in_the_handshake(void **state)
     loop_close();
 }
 
-/* A client whose settings leave nothing to offer fails before it has sent a byte. That is reported
- * from the loop, too, not from inside of stream_start. */
+/* A client whose settings leave no cipher suite to offer fails before it has sent a byte. The
+ * stream reports that from the loop, too, not from inside stream_start. */
 static void a_handshake_that_fails_at_once_is_told_later(void **state)
 {
     (void)state;
@@ -931,7 +931,7 @@ static size_t use_one_and_close(struct owner *o, struct span octets)
     return 1;
 }
 
-/* A struct may be used for another connection, and keeps nothing of the last one. */
+/* A struct may be used for another connection, and keeps no data of the previous one. */
 static void a_stream_can_be_used_again(void **state)
 {
     (void)state;
@@ -982,7 +982,7 @@ static void connecting_to_nobody(void **state)
     struct owner o;
     struct door d;
     loop_open();
-    door_open(&d); /* a port on which nobody listens any more */
+    door_open(&d); /* a port without a listening socket */
     door_close(&d);
     turn();
     owner_init(&o);
@@ -1062,7 +1062,7 @@ static void give_up(struct owner *o, bool reset)
         owner_close(o, reset);
 }
 
-/* Both sides close at the first error. The client ends when it has everything back. */
+/* Both sides close at the first error. The client ends when it has received all its bytes back. */
 static void fault_act(struct owner *o, enum event e)
 {
     int little = 4096;
@@ -1074,7 +1074,7 @@ static void fault_act(struct owner *o, enum event e)
             stream_start(&o->s, tls_conn_new_client(client_ctx, NULL, NULL, stream_sink, &o->s));
         break;
     case SECURE:
-        uv_send_buffer_size((uv_handle_t *)&o->s.tcp, &little); /* so that some is queued */
+        uv_send_buffer_size((uv_handle_t *)&o->s.tcp, &little); /* so that some bytes are queued */
         if (o->use == NULL)
             stream_write(&o->s, span_of(big, sizeof big));
         break;
@@ -1132,7 +1132,7 @@ static bool run_with_fault(const char *name, unsigned nth, int error)
             worker_settle(&w);
         }
     }
-    if (fault.in > 0) { /* nothing has failed: everything has arrived */
+    if (fault.in > 0) { /* no call has failed: all bytes have arrived */
         assert_int_equal(client.in_len, sizeof big);
         assert_memory_equal(client.in, big, sizeof big);
     }

@@ -134,7 +134,8 @@ static unsigned sum_of(const struct owner *o, size_t n, enum event e)
 
 enum { HELLOS = 24 };
 
-/* Many ClientHellos arrive at once: a packet of another stream waits for at most one of them. */
+/* Many ClientHellos arrive simultaneously: a packet of another stream waits for at most one of
+ * them. */
 static void handshakes_take_turns_behind_all_others(void **state)
 {
     (void)state;
@@ -142,7 +143,7 @@ static void handshakes_take_turns_behind_all_others(void **state)
     struct peer p[HELLOS], to_quiet;
 
     loop_open();
-    turns()->step_budget_ns = 0; /* one step for each round, however short */
+    turns()->step_budget_ns = 0; /* one step for each round, even if it is short */
     meet_plain(&quiet, &to_quiet);
     for (size_t i = 0; i < HELLOS; i++)
         meet_hello(&o[i], &p[i], false);
@@ -151,7 +152,7 @@ static void handshakes_take_turns_behind_all_others(void **state)
     unsigned begun = 0;
     for (size_t round = 0; begun < HELLOS; round++) {
         assert_int_equal(send(to_quiet.fd, "I", 1, 0), 1);
-        turns()->stepped_at = 0; /* one step, however long a busy machine makes the round */
+        turns()->stepped_at = 0; /* one step, even in a long round of a busy machine */
         uv_run(&w.loop, UV_RUN_ONCE);
         assert_int_equal(quiet.in_len, round + 1);
         assert_in_range(sum_of(o, HELLOS, HELLO), begun, begun + 1);
@@ -320,7 +321,7 @@ static void early_reads_are_few_in_a_round(void **state)
 
     loop_open();
     turns()->step_budget_ns = 0;
-    turns()->read_budget_ns = UINT64_MAX; /* the number alone, however busy the machine is */
+    turns()->read_budget_ns = UINT64_MAX; /* only the number is the limit */
     for (size_t i = 0; i < ALL; i++) {
         meet_plain(&o[i], &p[i]);
         stream_early(&o[i].s, true);
@@ -343,7 +344,7 @@ static void early_reads_are_few_in_a_round(void **state)
     loop_close();
 }
 
-/* Handshakes behind a plain beginning do not delay the others, however many there are. */
+/* Handshakes behind a plain beginning do not delay the others, in any number. */
 static void fresh_handshakes_alternate_with_others(void **state)
 {
     (void)state;
@@ -396,7 +397,7 @@ static void early_reads_share_a_time(void **state)
     for (size_t i = 0; i < ALL; i++)
         stream_resume(&o[i].s);
     for (unsigned round = 0, before = 0; before < ALL; round++) {
-        turns()->stepped_at = 0; /* one step, however long a busy machine makes the round */
+        turns()->stepped_at = 0; /* one step, even in a long round of a busy machine */
         uv_run(&w.loop, UV_RUN_ONCE);
         /* the first one in its place, and one at its turn */
         assert_in_range(sum_of(o, ALL, READ), before, before + 2);
@@ -450,7 +451,7 @@ static void early_reads_are_short(void **state)
     free(octets);
 }
 
-/* A stream that waits for its turn may be closed, or find at its turn that the peer has gone. */
+/* A stream that waits for its turn may be closed, or detect at its turn that the peer has gone. */
 static void bulk_may_end_while_it_waits(void **state)
 {
     (void)state;

@@ -81,13 +81,13 @@ static void hear(struct end *e)
         uv_run(&w.loop, UV_RUN_ONCE);
 }
 
-/* A request and its answer, from the address that was asked. */
+/* A request and its answer, from the address that has received the request. */
 static void there_and_back(void **state)
 {
     (void)state;
     static const char *const pairs[][3] = {
         {"127.0.0.1:0", "127.0.0.2:0", "127.0.0.1:0"},
-        {"*:0", "127.0.0.2:0", "127.0.0.77:0"}, /* bound to every address, asked at one */
+        {"*:0", "127.0.0.2:0", "127.0.0.77:0"}, /* bound to every address */
         {"[::1]:0", "[::]:0", "[::1]:0"},
         {"[::]:0", "[::1]:0", "[::1]:0"},
     };
@@ -131,7 +131,7 @@ static void sizes(void **state)
     pair_close();
 }
 
-/* More than one callback receives, in order. */
+/* Several callbacks receive many datagrams in order. */
 static void many(void **state)
 {
     (void)state;

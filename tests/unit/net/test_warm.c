@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* In the place of tls_conn: a connection here is a letter of this text. */
+/* A fake of tls_conn: a connection is a letter of this text. */
 static char conns[WARM_MAX + 10];
 static unsigned rested;
 
@@ -61,7 +61,7 @@ static void all_cool_down(void **state)
     assert_false(warm_has(&w, conn(1), one) || warm_has(&w, conn(2), two));
 }
 
-/* A connection that is freed must not be touched any more. */
+/* The ring must not use a connection that was freed. */
 static void a_removed_one_is_left_alone(void **state)
 {
     struct warm w = {0};

@@ -124,7 +124,7 @@ static void part_settle(struct worker_part *p)
     ((struct counting *)p)->settles++;
 }
 
-/* Wants three turns. */
+/* Requests three turns. */
 static bool part_turn(struct worker_part *p)
 {
     worker_count(p->worker);
@@ -178,7 +178,7 @@ static void parts_are_called_at_their_moments(void **state)
     worker_settle(&w);
     assert_int_equal(c->settles, 1);
     turn();
-    assert_int_equal(c->turns, 0); /* it has not asked for one */
+    assert_int_equal(c->turns, 0); /* it has not requested one */
     worker_turn(&w);
     turn();
     assert_int_equal(c->turns, 3);
@@ -226,7 +226,7 @@ static void sweep_thrice(void *arg, uint64_t now_ms)
         worker_stop(&w);
 }
 
-/* A sweep that asks for another one is called again in WORKER_AGAIN_MS. */
+/* A sweep that requests another one is called again in WORKER_AGAIN_MS. */
 static void a_sweep_may_come_again(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* Two TLS connections that talk to each other in memory, with bytes cut, delayed or cut off; and
- * peers of plain OpenSSL, which do what a tls_conn never does. */
+ * peers of plain OpenSSL, which behave in ways that a tls_conn never does. */
 #include "tls/tls_conn.h"
 
 #include <setjmp.h>
@@ -63,7 +63,7 @@ struct octets {
 
 struct side {
     struct tls_conn *c;
-    struct octets out; /* bytes that its sink has got */
+    struct octets out; /* bytes that its sink has received */
     bool done;
 };
 
@@ -135,7 +135,7 @@ static void pair_free(struct pair *p)
     tls_ctx_free(p->client_ctx);
 }
 
-/* Feeds octets to a side in its handshake, in pieces; those after the handshake stay unread. Each
+/* Feeds bytes to a side in its handshake, in pieces; those after the handshake stay unread. Each
  * piece has a heap block of its own, which is freed when the call returns. */
 static enum err shake(struct side *to, struct span octets, size_t piece)
 {
@@ -554,7 +554,7 @@ static void a_rest_gives_back_the_buffers(void **state)
     pair_modern(&p);
     handshake_ok(&p);
     both_talk(&p);
-    assert_true(large_blocks > before); /* otherwise the test shows nothing */
+    assert_true(large_blocks > before); /* otherwise the test proves nothing */
     tls_conn_rest(p.server.c);
     tls_conn_rest(p.client.c);
     assert_int_equal(large_blocks, before);
@@ -634,7 +634,7 @@ static void levels_and_versions_belong_to_one_context(void **state)
     assert_int_equal(server, ERR_TLS);
     assert_int_equal(client, ERR_TLS);
     assert_string_not_equal(tls_conn_error(p.server.c), "");
-    assert_non_null(strstr(tls_conn_error(p.client.c), "alert")); /* it got the reason */
+    assert_non_null(strstr(tls_conn_error(p.client.c), "alert")); /* it has received the reason */
     pair_free(&p);
 
     /* a chain with SHA1: refused by the strict client, accepted by the lax client */
@@ -875,7 +875,7 @@ static void nothing_can_be_resumed(void **state)
     }
 }
 
-/* A server that issues tickets gets a full handshake each time. */
+/* A server that issues tickets makes a full handshake each time. */
 static void we_never_resume(void **state)
 {
     (void)state;
@@ -905,7 +905,7 @@ static void we_never_resume(void **state)
     }
 }
 
-/* Connects `peer` as the client of ours. */
+/* Connects `peer` as the client of a tls_conn. */
 static void raw_client(struct raw *peer, struct side *ours, struct tls_ctx *server, SSL_CTX *ctx)
 {
     *ours = (struct side){0};
@@ -1088,7 +1088,7 @@ static void a_handshake_takes_a_bounded_number_of_octets(void **state)
         size_t groups, shares, piece;
         bool exceeds;
     } cases[] = {
-        /* in one record, in small ones, and each octet in a record of its own */
+        /* in one record, in small ones, and each byte in a record of its own */
         {1, 1, 16384, false},      {2000, 800, 16384, false}, {1, 1, 1, false},
         {4000, 1600, 16384, true}, {4000, 1600, 512, true},   {16000, 6500, 16384, true},
         {1000, 1, 1, true},

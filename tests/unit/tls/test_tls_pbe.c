@@ -9,7 +9,7 @@
 
 #include "tls_fixture.h"
 
-enum { FEW = 0x010101, MANY = 0x7fffff }; /* both are three octets of DER */
+enum { FEW = 0x010101, MANY = 0x7fffff }; /* both are three bytes of DER */
 
 /* Replaces the nth count of FEW iterations by MANY, because writing a file with so many takes too
  * long. */

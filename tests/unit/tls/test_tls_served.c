@@ -1,4 +1,4 @@
-/* Which certificate of a listener a client is shown. */
+/* The certificate that a listener shows each client. */
 #include "tls/tls_served.h"
 
 #include <setjmp.h>

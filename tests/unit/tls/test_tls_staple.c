@@ -1,4 +1,4 @@
-/* Staples: which are loaded, which are sent and to whom. */
+/* Staples: the files that are loaded, and the clients that get a staple. */
 #include "tls/tls_staple.h"
 
 #include <setjmp.h>

@@ -29,7 +29,7 @@ static void build_request(void **state)
     assert_text(span_of(out, n), LINE LENGTH "Host: a\r\n" END);
 }
 
-/* A correlation that is not safe in a log is left out. */
+/* A correlation that is not safe in a log is omitted. */
 static void build_request_odd_correlation(void **state)
 {
     static const char *const odd[] = {"a b", "a\r\nX: y", "a\x80", "a_b", "a\"b"};

@@ -21,7 +21,7 @@ enum { CLIENT = PPP_FROM_CLIENT, SERVER = PPP_FROM_SERVER };
 #define NT "82309ecd8d708b5ea08faa3981cd83544233114a3d85d6df"
 #define SUCCESS_TEXT "'S=407A5589115FD0D6209F510FE9C04566932CDA56 M=ok'"
 
-/* and others, to be told from them */
+/* and different values, to distinguish them */
 #define CHALLENGE_2 "000102030405060708090a0b0c0d0e0f"
 #define PEER_2 "101112131415161718191a1b1c1d1e1f"
 #define NT_2 "202122232425262728292a2b2c2d2e2f3031323334353637"
@@ -76,7 +76,8 @@ static enum ppp_verdict packet(struct ppp_observer *o, int from, const char *pro
     return v;
 }
 
-/* The same inside EAP type 26: EAP request or response `eap_id` around opcode, id, length, data. */
+/* The same packet inside EAP type 26: EAP request or response `eap_id` around opcode, id, length,
+ * data. */
 static enum ppp_verdict eap_packet(struct ppp_observer *o, int from, unsigned eap_id,
                                    unsigned opcode, unsigned id, const char *data)
 {
@@ -247,7 +248,7 @@ static void pap_odd(void **state)
     assert_int_equal(o.result, PPP_RESULT_PENDING);
     assert_user(&o, "");
     packet(&o, CLIENT, PAP, 1, 1, "04 'User' 00");
-    packet(&o, CLIENT, PAP, 2, 1, "00"); /* only the server may say so */
+    packet(&o, CLIENT, PAP, 2, 1, "00"); /* only the server may send an Ack */
     assert_int_equal(o.result, PPP_RESULT_PENDING);
     assert_user(&o, "User");
     observe(&o, SERVER, "ff03c023 0201 0005 00 ffff"); /* MikroTik: octets behind the length */
@@ -401,7 +402,7 @@ static void challenge_after_failure(void **state)
     packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
     packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
     packet(&o, SERVER, CHAP, 4, 1, "'E=691 R=0'");
-    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE); /* even with what it had said before */
+    packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE); /* even with the same challenge as before */
     assert_int_equal(o.result, PPP_RESULT_PENDING);
     packet(&o, CLIENT, CHAP, 2, 1, V2(PEER_2, NT_2, "'bob'"));
     assert_user(&o, "bob");
@@ -428,7 +429,7 @@ static void password_changed(void **state)
     (void)state;
     packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
     packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
-    packet(&o, CLIENT, CHAP, 7, 2, change_password(0)); /* nobody asked for it */
+    packet(&o, CLIENT, CHAP, 7, 2, change_password(0)); /* the server has not requested it */
     assert_mschap(&o.last, 1, CHALLENGE, PEER, NT);
     packet(&o, SERVER, CHAP, 4, 1, "'E=648 R=0 C=000102030405060708090A0B0C0D0E0F V=3 M=expired'");
     packet(&o, CLIENT, CHAP, 7, 2, change_password(1));
@@ -438,7 +439,7 @@ static void password_changed(void **state)
 
     struct span octets = octets_hex(change_password(0));
     assert_int_equal(octets.n, 586 - 4);
-    assert_int_equal(octets.p[560 - 4], 0x20); /* where RFC 2759 wants the NT-Response */
+    assert_int_equal(octets.p[560 - 4], 0x20); /* the position of the NT-Response in RFC 2759 */
     octets_free(octets);
     packet(&o, CLIENT, CHAP, 7, 2, change_password(0));
     assert_int_equal(o.method, PPP_METHOD_MSCHAPV2);
@@ -519,7 +520,7 @@ static void retransmissions(void **state)
     assert_mschap(&o.confirmed, 1, CHALLENGE, PEER, NT);
 }
 
-/* What does not belong to the exchange changes nothing. */
+/* Packets that do not belong to the exchange change nothing. */
 static void strays(void **state)
 {
     struct ppp_observer o = fresh();
@@ -539,13 +540,13 @@ static void strays(void **state)
     packet(&o, SERVER, CHAP, 2, 5, V2(PEER, NT, "'User'"));      /* the server's response */
     packet(&o, CLIENT, CHAP, 2, 5, "30" PEER ZERO_8 NT);         /* 48 octets */
     packet(&o, CLIENT, CHAP, 2, 5, "32" PEER ZERO_8 NT "00 00"); /* 50 octets */
-    packet(&o, CLIENT, CHAP, 2, 5, "31" PEER ZERO_8 NT);         /* 49 said, 48 there */
+    packet(&o, CLIENT, CHAP, 2, 5, "31" PEER ZERO_8 NT); /* the length says 49, 48 are present */
     packet(&o, CLIENT, CHAP, 2, 5, "");
-    packet(&o, SERVER, CHAP, 1, 6, "11" CHALLENGE); /* 17 said, 16 there */
+    packet(&o, SERVER, CHAP, 1, 6, "11" CHALLENGE); /* the length says 17, 16 are present */
     assert_false(o.last.seen);
     assert_user(&o, "");
     packet(&o, CLIENT, CHAP, 2, 5, V2(PEER, NT, "'User'"));
-    packet(&o, CLIENT, CHAP, 3, 5, ""); /* the client says Success */
+    packet(&o, CLIENT, CHAP, 3, 5, ""); /* the client sends a Success */
     assert_int_equal(o.result, PPP_RESULT_PENDING);
     assert_false(o.confirmed.seen);
     assert_mschap(&o.last, 5, CHALLENGE, PEER, NT);
@@ -605,7 +606,7 @@ static void eap_methods(void **state)
         packet(&o, CLIENT, EAP, 2, 1, "01 'anonymous@example.com'");
         assert_int_equal(o.method, PPP_METHOD_EAP);
         packet(&o, SERVER, EAP, 1, 2, all[i].type);
-        assert_int_equal(o.method, PPP_METHOD_EAP); /* offered is not taken */
+        assert_int_equal(o.method, PPP_METHOD_EAP); /* the method was offered, not used */
         /* of EAP-MSCHAPv2 an acknowledgement, since it has no packet without content */
         packet(&o, CLIENT, EAP, 2, 2, i == MSCHAPV2 ? "1a03" : i == MD5 ? "04 00" : all[i].type);
         assert_int_equal(o.method, all[i].method);
@@ -634,7 +635,7 @@ static void eap_nak(void **state)
     eap_packet(&o, CLIENT, 3, 2, 3, V2(PEER, NT, "'User'"));
     assert_int_equal(o.method, PPP_METHOD_EAP_MSCHAPV2);
 
-    /* the client may change its mind: Nak to what comes next */
+    /* the client may send a Nak to the next offer */
     o = fresh();
     packet(&o, SERVER, EAP, 1, 2, "0d");
     packet(&o, CLIENT, EAP, 2, 2, "0d");
@@ -662,7 +663,7 @@ static void eap_begins_again(void **state)
     eap_packet(&o, SERVER, 2, 1, 2, "10" CHALLENGE);
     packet(&o, SERVER, EAP, 4, 2, "");
     assert_int_equal(o.result, PPP_RESULT_FAILURE);
-    packet(&o, SERVER, EAP, 1, 2, "01"); /* the identifier of another request is no matter */
+    packet(&o, SERVER, EAP, 1, 2, "01"); /* the identifier of another request is irrelevant */
     assert_int_equal(o.result, PPP_RESULT_PENDING);
     packet(&o, CLIENT, EAP, 2, 2, "01 'bob'");
     assert_user(&o, "bob");
@@ -795,7 +796,7 @@ static void lcp_fallback(void **state)
     (void)state;
     packet(&o, SERVER, LCP, 1, 1, "0304 c227");
     packet(&o, CLIENT, LCP, 3, 1, "0305 c223 81");
-    packet(&o, CLIENT, LCP, 2, 1, "0305 c223 81"); /* an Ack of what was not asked for */
+    packet(&o, CLIENT, LCP, 2, 1, "0305 c223 81"); /* an Ack of options that were not requested */
     assert_int_equal(o.method, PPP_METHOD_NONE);
     packet(&o, SERVER, LCP, 1, 2, "0305 c223 81");
     packet(&o, CLIENT, LCP, 2, 2, "0305 c223 80");
@@ -803,7 +804,7 @@ static void lcp_fallback(void **state)
     packet(&o, SERVER, LCP, 1, 3, "0304 c023");
     packet(&o, CLIENT, LCP, 2, 3, "0304 c023");
     assert_int_equal(o.method, PPP_METHOD_PAP);
-    /* negotiated once more before anybody authenticates: nothing agreed is forgotten too early */
+    /* negotiated again before any authentication: the agreement is not forgotten too early */
     packet(&o, CLIENT, LCP, 1, 1, "");
     assert_int_equal(o.method, PPP_METHOD_PAP);
     packet(&o, CLIENT, PAP, 1, 1, "03 'ann' 01 'x'");
@@ -812,8 +813,8 @@ static void lcp_fallback(void **state)
     assert_int_equal(o.method, PPP_METHOD_PAP);
 }
 
-/* What LCP did not agree on is for us alone: it makes no other method of the one that is going on,
- * before its Success or behind it. */
+/* A packet of a protocol that LCP did not agree on does not change the method of the current login,
+ * before its Success or after it. */
 static void other_methods(void **state)
 {
     static const struct {
@@ -851,7 +852,7 @@ static void other_methods(void **state)
     }
 }
 
-/* The client's Ack was one that we could not read, and the server goes on. */
+/* The observer could not read the client's Ack, and the server continues. */
 static void lcp_settled_by_the_server(void **state)
 {
     (void)state;
@@ -867,7 +868,7 @@ static void lcp_settled_by_the_server(void **state)
     }
 }
 
-/* Data says nothing, whatever its octets look like. */
+/* Data changes nothing, even if its octets resemble a login. */
 static void data_settles_nothing(void **state)
 {
     struct ppp_observer o = fresh(), before;
@@ -929,7 +930,7 @@ static void lcp_restart(void **state)
     packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
     packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
     packet(&o, SERVER, LCP, 9, 1, "00000000"); /* an echo is no restart */
-    packet(&o, CLIENT, LCP, 1, 9, "");         /* nor is what the server may never see */
+    packet(&o, CLIENT, LCP, 1, 9, "");         /* nor is a packet that may never reach the server */
     assert_mschap(&o.confirmed, 1, CHALLENGE, PEER, NT);
     assert_user(&o, "User");
 
@@ -1001,8 +1002,7 @@ static void lcp_restart_amid_eap(void **state)
     assert_int_equal(packet(&o, SERVER, LCP, 1, 2, "0304 7805"), PPP_FORWARD);
 }
 
-/* One name for each question: a second one does not go on, so that the server hears the first, too.
- */
+/* One name for each question: a second name is dropped, so that the server uses the first, too. */
 static void two_names(void **state)
 {
     struct ppp_observer o = fresh();
@@ -1044,12 +1044,12 @@ static void two_names(void **state)
     assert_user(&o, "outer");
     eap_packet(&o, SERVER, 2, 1, 2, "10" CHALLENGE);
     eap_packet(&o, CLIENT, 2, 2, 2, V2(PEER, NT, ""));
-    assert_user(&o, "outer"); /* no name is no other name */
+    assert_user(&o, "outer"); /* a missing name does not replace the name */
     eap_packet(&o, CLIENT, 2, 2, 2, V2(PEER, NT, "'bob'"));
     assert_user(&o, "outer"); /* a second answer */
     eap_packet(&o, SERVER, 3, 3, 2, SUCCESS_TEXT);
     packet(&o, CLIENT, EAP, 2, 3, "01 'alice'");
-    assert_user(&o, "outer"); /* not the type that was asked for */
+    assert_user(&o, "outer"); /* not the type of the request */
 }
 
 static void assert_response_of(const struct ppp_mschap *m, const char *name)
@@ -1059,7 +1059,7 @@ static void assert_response_of(const struct ppp_mschap *m, const char *name)
     assert_memory_equal(m->user, name, m->user_len);
 }
 
-/* Each response has the name it came with, whoever is named later. */
+/* Each response keeps the name with which it came, even if a later packet has another name. */
 static void names_of_responses(void **state)
 {
     struct ppp_observer o = fresh();
@@ -1077,7 +1077,7 @@ static void names_of_responses(void **state)
     packet(&o, SERVER, CHAP, 1, 2, "10" CHALLENGE_2);
     packet(&o, CLIENT, PAP, 1, 9, "03 'bob' 01 'x'");
     assert_user(&o, "alice");
-    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'ALICE'")); /* the server did ask */
+    packet(&o, CLIENT, CHAP, 2, 2, V2(PEER_2, NT_2, "'ALICE'")); /* the answer */
     assert_user(&o, "ALICE");
     assert_response_of(&o.last, "ALICE");
     assert_response_of(&o.confirmed, "alice");
@@ -1296,7 +1296,7 @@ static void other_frames_pass(void **state)
         "21 4500",
         "ff030021 4500",
         "ff038021 0101 0004",
-        "ff03003d c0 000001 ff03c223 0101 0015 10" CHALLENGE, /* inside multilink: not ours */
+        "ff03003d c0 000001 ff03c223 0101 0015 10" CHALLENGE, /* inside multilink */
     };
     struct ppp_observer o = fresh(), empty = fresh();
 
@@ -1309,7 +1309,7 @@ static void other_frames_pass(void **state)
     }
 }
 
-/* What proves that the server knows the password, too (RFC 2759 5, 8.7). */
+/* The server's proof that it has the password, too (RFC 2759 5, 8.7). */
 static void server_answers(void **state)
 {
     static const struct {
@@ -1345,7 +1345,7 @@ static void server_answers(void **state)
                 assert_octets(span_of(o.confirmed.server_answer, PPP_SERVER_ANSWER),
                               "407a5589115fd0d6209f510fe9c04566932cda56");
         }
-    struct ppp_observer o = fresh(); /* v1 has no such thing */
+    struct ppp_observer o = fresh(); /* v1 has no such proof */
     packet(&o, SERVER, CHAP, 1, 1, "08" CHALLENGE_V1);
     packet(&o, CLIENT, CHAP, 2, 1, V1(NT, "01", "'User'"));
     packet(&o, SERVER, CHAP, 3, 1, SUCCESS_TEXT);
@@ -1353,13 +1353,13 @@ static void server_answers(void **state)
     assert_false(o.confirmed.answered);
 }
 
-/* What a RADIUS client passes on of a frame. */
+/* The parts of a frame that a RADIUS client passes on. */
 static void logins(void **state)
 {
     static const struct {
         const char *frame, *user, *proof; /* hex; user NULL: no login */
     } cases[] = {
-        {"ff03 c023 01010010 04 55736572 0a 6364656667", NULL, NULL}, /* longer than it is */
+        {"ff03 c023 01010010 04 55736572 0a 6364656667", NULL, NULL}, /* too long a length */
         {"ff03 c023 01010010 04 55736572 06 636465666768", "55736572", ""},
         {"c023 01010010 04 55736572 06 636465666768", "55736572", ""},
         {"ff03 c023 02010004", NULL, NULL},
@@ -1496,7 +1496,7 @@ static void failures_are_counted(void **state)
     struct ppp_observer o = fresh();
 
     (void)state;
-    ppp_server_ends(&o); /* before the client has said anything */
+    ppp_server_ends(&o); /* before the first packet of the client */
     assert_int_equal(o.failures, 0);
     agree(&o, ASKS_PAP);
     ppp_server_ends(&o);
@@ -1518,7 +1518,7 @@ static void failures_are_counted(void **state)
     packet(&o, SERVER, LCP, 5, 1, ""); /* Terminate-Request: this login is counted */
     assert_int_equal(o.failures, 3);
 
-    /* LCP starts over before the server has said how the login ended */
+    /* LCP starts over before the server has accepted or refused the login */
     o = fresh();
     agree(&o, ASKS_PAP);
     packet(&o, CLIENT, PAP, 1, 1, "03 'ann' 01 'x'");
@@ -1579,7 +1579,7 @@ static void failures_are_counted(void **state)
 static void a_challenge_rules_zeros_out(void **state)
 {
     static const struct {
-        const char *lcp; /* NULL: the server asks for nothing */
+        const char *lcp; /* NULL: the server requests no authentication */
         bool no_zero_key;
     } all[] = {{NULL, true},
                {"0305 c223 81", true},
@@ -1628,12 +1628,12 @@ static void the_server_is_content(void **state)
         agree(&o, asked[i]);
         assert_false(ppp_is_content(&o));
     }
-    agree(&o, ""); /* the client rejected the option, and the server goes on without */
+    agree(&o, ""); /* the client has rejected the option, and the server continues without it */
     assert_true(ppp_is_content(&o));
 }
 
 /* SoftEther repeats its unanswered requests. A client that agrees to one of them after its answer
- * has agreed to a protocol that the observer does not know, so the observer vouches for nobody,
+ * has agreed to a protocol that the observer does not know, so the observer reports no success,
  * although the server accepts the answer. */
 static void an_unknown_protocol_agreed_after_the_answer(void **state)
 {

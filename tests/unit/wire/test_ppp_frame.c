@@ -91,7 +91,7 @@ static void not_forwarded(void **state)
     }
 }
 
-/* Which codes each side may send, bit N: code N. */
+/* The codes that each side may send, bit N: code N. */
 static void codes_have_their_side(void **state)
 {
     static const struct {
@@ -121,7 +121,7 @@ static void codes_have_their_side(void **state)
     }
 }
 
-/* Every cut of a frame is either not forwarded or rebuilt from what is there. */
+/* Every cut frame is either not forwarded or rebuilt from the octets that remain. */
 static void every_cut(void **state)
 {
     static const char *const all[] = {
@@ -193,7 +193,7 @@ static void control_and_network(void **state)
     }
 }
 
-/* What begins another login on a link that is up. */
+/* The frames that begin another login on a link that is up. */
 static void second_logins(void **state)
 {
     static const struct {
