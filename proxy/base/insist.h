@@ -1,5 +1,6 @@
-/* insist: assertions that stay in release builds, for errors that only this program can cause:
- * wrong thread, impossible state, double close. A failed assertion prints its place and aborts. */
+/* insist: assertions that are active in release builds, too, for errors that only this program can
+ * cause: wrong thread, impossible state, double close. A failed assertion prints its place and
+ * aborts. */
 #ifndef SSTPGATE_BASE_INSIST_H
 #define SSTPGATE_BASE_INSIST_H
 

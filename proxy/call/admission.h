@@ -1,4 +1,4 @@
-/* admission: decides by the rules of the listener and by the limits whether a call may go on,
+/* admission: decides by the rules of the listener and by the limits whether a call may continue,
  * and gives its client points towards a ban. Decides, counts and logs, but never ends a call. */
 #ifndef SSTPGATE_CALL_ADMISSION_H
 #define SSTPGATE_CALL_ADMISSION_H

@@ -1,6 +1,6 @@
-/* advice: the log lines about a failed binding: the observation, its meaning, and what the
- * administrator can do. Any client can trigger them, so they are rate-limited for each worker,
- * and the next line gives the number of suppressed lines. */
+/* advice: the log lines about a failed binding: the observation, its meaning, and a remedy for the
+ * administrator. Any client can trigger them, so they are rate-limited for each worker, and the
+ * next line gives the number of suppressed lines. */
 #ifndef SSTPGATE_CALL_ADVICE_H
 #define SSTPGATE_CALL_ADVICE_H
 

@@ -18,7 +18,7 @@ enum { EARLY_MAX = 16384 };
 
 /* ---- accept ---- */
 
-/* Ends a call that rules deny, or enters HELLO. Returns whether the call goes on. */
+/* Ends a call that rules deny, or enters HELLO. Returns whether the call continues. */
 static bool admit(struct call *call)
 {
     switch (admission_judge_address(call, call_time())) {

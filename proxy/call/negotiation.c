@@ -290,7 +290,7 @@ struct negotiation_answer negotiation_from_client(struct negotiation *n,
         return negotiation_in_place(packet) ? pass : negotiation_refuse(REASON_CLIENT_OUT_OF_PLACE);
     switch (packet->type) {
     case SSTP_CONNECT_REQUEST:
-        /* kittoku retransmits it while it waits; the backend decides what that means */
+        /* kittoku retransmits it while it waits; the backend handles the retransmission */
         if (n->progress != WAIT_REQUEST && n->progress != WAIT_ACK)
             break;
         n->progress = WAIT_ACK;

@@ -106,7 +106,8 @@ struct reason_info {
     unsigned points; /* points of the client towards ban-points; 0 for most */
 };
 
-/* Prices towards ban-points. POINTS_LOGIN is given for each failed login while the call goes on. */
+/* Prices towards ban-points. POINTS_LOGIN is given for each failed login while the call
+ * continues. */
 enum { POINTS_LOGIN = 10, POINTS_REQUEST = 5 };
 
 const struct reason_info *reason_info(enum reason r);

@@ -36,9 +36,9 @@ bool stream_hellos_wait(const struct worker *w);
 int stream_local(const struct stream *s, struct addr *out) MUST_CHECK;
 int stream_peer(const struct stream *s, struct addr *out) MUST_CHECK;
 
-/* Ends both directions now. What the kernel does not take at once is lost. reset: with RST, so that
- * the peer does not take it for an orderly end. on_closed will be called. A no-op if the stream has
- * no connection or is closing already. */
+/* Ends both directions now. Bytes that the kernel does not take at once are lost. reset: with RST,
+ * so that the peer does not take it for an orderly end. on_closed will be called. A no-op if the
+ * stream has no connection or is closing already. */
 void stream_close(struct stream *s, bool reset);
 
 /* Closes the stream as stream_close with a reset does, but the peer receives no packet any more,

@@ -68,7 +68,7 @@ void worker_sweep_again(struct worker *w)
     w->sweep_again = true;
 }
 
-/* Stops the handle first, because a part, or what it calls, may request another turn. */
+/* Stops the handle first, because a part may request another turn. */
 static void on_turn(uv_idle_t *turns)
 {
     struct worker *w = turns->data;

@@ -116,8 +116,8 @@ static uint64_t bags_work(const STACK_OF(PKCS12_SAFEBAG) * bags)
 }
 
 /* Returns the work of one part. spent: iterations of the previous parts. Bags may be encrypted as a
- * whole, with keys in them that are encrypted once more; such bags are opened only if that stays
- * below TLS_PBE_MAX. */
+ * whole, with keys in them that are encrypted once more; such bags are opened only if the sum is
+ * not above TLS_PBE_MAX. */
 static uint64_t part_work(PKCS7 *part, const char *passphrase, uint64_t spent)
 {
     STACK_OF(PKCS12_SAFEBAG) *bags = NULL;

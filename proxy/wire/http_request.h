@@ -34,7 +34,7 @@ struct http_request {
  *   One empty line before the request belongs to it (RFC 9112 2.2).
  * ERR_MORE: no blank line yet and fewer than HTTP_HEAD_MAX octets; call again with more. Octets
  *   that cannot become a request are refused at once, not at the limit.
- * Any other result is a 400, whatever the method and the URI are. ERR_TOO_LARGE; ERR_SYNTAX (bare
+ * Any other result is a 400, with any method and URI. ERR_TOO_LARGE; ERR_SYNTAX (bare
  *   CR or LF, NUL, obs-fold, a bad field name, a bad or empty Host, a method of more than 32
  *   octets); ERR_VERSION (not HTTP/1.x); ERR_LENGTH (Content-Length is not a number below 2^64;
  *   Transfer-Encoding beside Content-Length or in HTTP/1.0); ERR_DUPLICATE (Content-Length or Host

@@ -266,8 +266,7 @@ static bool read_pap_request(const struct ppp_frame *f, struct span *user)
 /* Takes a PAP request, which answers LCP's agreement. Further requests are dropped until the
  * server's reply, because the server would judge each password of a series, and the observer would
  * count only the first. The link is reliable, so no client needs a retransmission. Requests after
- * an Ack are dropped, because the server acknowledges each of them, whatever its content
- * (2.2.1). */
+ * an Ack are dropped, because the server acknowledges each of them, with any content (2.2.1). */
 static enum ppp_verdict take_pap_request(struct ppp_observer *o, const struct ppp_frame *f)
 {
     struct span user;

@@ -1,7 +1,7 @@
 /* ppp_frame: one PPP frame of a link that is being set up, read strictly and rebuilt in its
- * canonical form (PROTOCOL.md 5.1). The gate forwards only what this module has read, in the form
- * that it builds, so a server whose parser is more lax or more strict than the gate's still reads
- * the same frame. */
+ * canonical form (PROTOCOL.md 5.1). The gate forwards only frames that this module has read, in the
+ * form that it builds, so a server whose parser is more lax or more strict than the gate's still
+ * reads the same frame. */
 #ifndef SSTPGATE_WIRE_PPP_FRAME_H
 #define SSTPGATE_WIRE_PPP_FRAME_H
 
