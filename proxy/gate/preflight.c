@@ -17,22 +17,25 @@ struct warnings {
     FILE *steps; /* NULL: not wanted */
 };
 
-static void certificate_warn(const struct warnings *w, size_t certificate, const char *text)
+static void certificate_warn(const struct warnings *w, unsigned line, const char *text)
 {
     if (text != NULL)
-        fprintf(w->to, "%s:%u: warning: listener %s: %s\n", w->config->path,
-                w->listener->certificate[certificate].line, w->listener->name, text);
+        fprintf(w->to, "%s:%u: warning: listener %s: %s\n", w->config->path, line,
+                w->listener->name, text);
 }
 
 static void on_expiry(void *arg, const struct tls_expiry *e)
 {
-    char text[TLS_ERROR_MAX];
-    certificate_warn(arg, e->certificate, tls_expiry_text(e, text));
-    certificate_warn(arg, e->certificate, tls_staple_text(e, text));
-    certificate_warn(arg, e->certificate, tls_key_text(e, text));
     const struct warnings *w = arg;
+    const struct config_certificate *c = &w->listener->certificate[e->certificate];
+    char text[TLS_ERROR_MAX];
+
+    certificate_warn(w, c->line, tls_expiry_text(e, text));
+    certificate_warn(w, c->ocsp_line, tls_staple_text(e, text));
+    certificate_warn(w, c->line, tls_key_text(e, text));
     if (w->steps != NULL)
-        fprintf(w->steps, "%s %d %d\n", e->file, e->due, (int)e->staple);
+        fprintf(w->steps, "%s %d %d %s\n", e->file, e->due, (int)e->staple,
+                e->unusable == NULL ? "" : e->unusable);
 }
 
 void preflight_expiry(const struct site *site, time_t now, FILE *to, FILE *steps)

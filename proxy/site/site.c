@@ -39,7 +39,6 @@ static unsigned certificate_line(const struct config_certificate *c, const char 
 {
     return is_about(text, c->key)               ? c->key_line
            : is_about(text, c->passphrase_file) ? c->passphrase_line
-           : is_about(text, c->ocsp_file)       ? c->ocsp_line
                                                 : c->line;
 }
 

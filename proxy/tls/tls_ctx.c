@@ -300,6 +300,7 @@ void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
             .file = s->file,
             .staple = tls_staple_state(&s->staple, now),
             .ocsp_file = s->ocsp_file,
+            .unusable = s->staple.unusable,
             .rsa_bits = tls_cert_rsa_bits(&s->cert),
         };
         tls_expiry_set(&e, tls_time(X509_get0_notAfter(s->cert.leaf)), now);

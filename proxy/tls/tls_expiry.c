@@ -33,14 +33,25 @@ const char *tls_expiry_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
     return out;
 }
 
+static const char *staple_doubt(const struct tls_expiry *e)
+{
+    switch (e->staple) {
+    case TLS_STAPLE_NONE:
+    case TLS_STAPLE_FRESH: break;
+    case TLS_STAPLE_STALE: return "the OCSP response is stale or not yet valid";
+    case TLS_STAPLE_REVOKED: return "the OCSP response does not report the certificate as good";
+    case TLS_STAPLE_UNUSABLE: return e->unusable;
+    }
+    return NULL;
+}
+
 const char *tls_staple_text(const struct tls_expiry *e, char out[TLS_ERROR_MAX])
 {
-    if (e->staple != TLS_STAPLE_STALE && e->staple != TLS_STAPLE_REVOKED)
+    const char *doubt = staple_doubt(e);
+
+    if (doubt == NULL)
         return NULL;
-    snprintf(out, TLS_ERROR_MAX, "%s: %s, so it is not sent", e->ocsp_file,
-             e->staple == TLS_STAPLE_STALE
-                 ? "the OCSP response is stale or not yet valid"
-                 : "the OCSP response does not report the certificate as good");
+    snprintf(out, TLS_ERROR_MAX, "%s: %s, so no OCSP response is sent", e->ocsp_file, doubt);
     return out;
 }
 

@@ -13,8 +13,9 @@ enum { TLS_RSA_USUAL = 4096 }; /* bits */
 enum tls_staple_state {
     TLS_STAPLE_NONE, /* no ocsp_file */
     TLS_STAPLE_FRESH,
-    TLS_STAPLE_STALE,   /* after its nextUpdate or before its thisUpdate: not sent */
-    TLS_STAPLE_REVOKED, /* its status is not "good": not sent */
+    TLS_STAPLE_STALE,    /* after its nextUpdate or before its thisUpdate: not sent */
+    TLS_STAPLE_REVOKED,  /* its status is not "good": not sent */
+    TLS_STAPLE_UNUSABLE, /* no response about the certificate in ocsp_file */
 };
 
 struct tls_expiry {
@@ -24,7 +25,8 @@ struct tls_expiry {
     int due;       /* smallest of 0, 1, 7 and 30 above days_left; -1: at least 30 days are left */
     enum tls_staple_state staple;
     const char *ocsp_file;
-    int rsa_bits; /* size of the RSA key; 0: not RSA */
+    const char *unusable; /* with TLS_STAPLE_UNUSABLE: the reason */
+    int rsa_bits;         /* size of the RSA key; 0: not RSA */
 };
 
 /* Sets days_left and due of a certificate that is valid until `until`. A caller that warns only

@@ -43,9 +43,9 @@ struct tls_served {
 void tls_served_init(struct tls_served *served, size_t count);
 void tls_served_fini(struct tls_served *served);
 
-/* Loads the certificate with this index and its staple. probe: a context with the listener's
- * settings, which may be too strict for the certificate. False: *error has the reason, with the
- * file in front. */
+/* Loads the certificate with this index, and its staple if that can be used. probe: a context with
+ * the listener's settings, which may be too strict for the certificate. False: *error has the
+ * reason, with the file in front. */
 bool tls_served_load(struct tls_served *served, size_t index, const struct tls_certificate *from,
                      SSL_CTX *probe, char error[TLS_ERROR_MAX]);
 

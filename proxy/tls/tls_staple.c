@@ -2,29 +2,80 @@
 
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/insist.h"
 #include "tls/tls_file.h"
 #include "tls/tls_time.h"
 
-/* Returns the response about leaf; NULL: none. Compares only the serial number, because the other
- * parts of a CertID need the issuer's certificate, which may be in none of the configured files. */
-static OCSP_SINGLERESP *find_single(OCSP_BASICRESP *basic, const X509 *leaf)
+/* ---- the certificate that a response is about ---- */
+
+static bool same_digest(const ASN1_OCTET_STRING *a, const unsigned char *digest, unsigned n)
+{
+    return ASN1_STRING_length(a) == (int)n && memcmp(ASN1_STRING_get0_data(a), digest, n) == 0;
+}
+
+static bool same_key(X509 *issuer, const EVP_MD *md, const ASN1_OCTET_STRING *key)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n;
+
+    return X509_pubkey_digest(issuer, md, digest, &n) == 1 && same_digest(key, digest, n);
+}
+
+/* Returns whether key is the hash of the key of the issuer. A chain may have several certificates
+ * of one issuer; without any, the key is unknown and its hash is not compared. The authority key
+ * identifier of the leaf does not help, because it may be any text (RFC 5280 4.2.1.2). */
+static bool issuer_has_key(const struct tls_cert *cert, const EVP_MD *md,
+                           const ASN1_OCTET_STRING *key)
+{
+    const X509_NAME *name = X509_get_issuer_name(cert->leaf);
+    bool known = false;
+
+    for (int i = -1; i < sk_X509_num(cert->chain); i++) { /* -1: a leaf may be self-signed */
+        X509 *one = i < 0 ? cert->leaf : sk_X509_value(cert->chain, i);
+        if (X509_NAME_cmp(X509_get_subject_name(one), name) != 0)
+            continue;
+        if (same_key(one, md, key))
+            return true;
+        known = true;
+    }
+    return !known;
+}
+
+/* RFC 6960 4.1.1: a serial number identifies a certificate only together with its issuer. */
+static bool is_about(OCSP_CERTID *id, const struct tls_cert *cert)
+{
+    ASN1_OCTET_STRING *name, *key;
+    ASN1_INTEGER *serial;
+    ASN1_OBJECT *algorithm;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n;
+
+    if (OCSP_id_get0_info(&name, &algorithm, &key, &serial, id) != 1 ||
+        ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(cert->leaf)) != 0)
+        return false;
+    const EVP_MD *md = EVP_get_digestbyobj(algorithm);
+    return md != NULL && X509_NAME_digest(X509_get_issuer_name(cert->leaf), md, digest, &n) == 1 &&
+           same_digest(name, digest, n) && issuer_has_key(cert, md, key);
+}
+
+static OCSP_SINGLERESP *find_single(OCSP_BASICRESP *basic, const struct tls_cert *cert)
 {
     for (int i = 0; i < OCSP_resp_count(basic); i++) {
         OCSP_SINGLERESP *single = OCSP_resp_get0(basic, i);
-        ASN1_INTEGER *serial = NULL;
-        OCSP_CERTID *id = (OCSP_CERTID *)OCSP_SINGLERESP_get0_id(single);
-        if (OCSP_id_get0_info(NULL, NULL, NULL, &serial, id) == 1 &&
-            ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(leaf)) == 0)
+        if (is_about((OCSP_CERTID *)OCSP_SINGLERESP_get0_id(single), cert))
             return single;
     }
     return NULL;
 }
 
-/* Reads a response. Returns the reason, a static text, why it cannot be used; NULL: it can. */
-static const char *read_response(OCSP_RESPONSE *response, const X509 *leaf, struct tls_staple *out)
+/* ---- the file ---- */
+
+/* Returns the reason, a static text, why a response cannot be used; NULL: it can. */
+static const char *read_response(OCSP_RESPONSE *response, const struct tls_cert *cert,
+                                 struct tls_staple *out)
 {
     ASN1_GENERALIZEDTIME *from = NULL, *until = NULL;
     const int status = OCSP_response_status(response);
@@ -32,7 +83,7 @@ static const char *read_response(OCSP_RESPONSE *response, const X509 *leaf, stru
     if (status != OCSP_RESPONSE_STATUS_SUCCESSFUL)
         return OCSP_response_status_str(status);
     OCSP_BASICRESP *basic = OCSP_response_get1_basic(response);
-    OCSP_SINGLERESP *single = basic == NULL ? NULL : find_single(basic, leaf);
+    OCSP_SINGLERESP *single = basic == NULL ? NULL : find_single(basic, cert);
     if (single != NULL) {
         out->good =
             OCSP_single_get0_status(single, NULL, NULL, &from, &until) == V_OCSP_CERTSTATUS_GOOD;
@@ -40,42 +91,52 @@ static const char *read_response(OCSP_RESPONSE *response, const X509 *leaf, stru
         out->until = until == NULL ? 0 : tls_time(until);
     }
     OCSP_BASICRESP_free(basic);
-    return single == NULL ? "it is not for this certificate" : NULL;
+    return single == NULL ? "the OCSP response is not for this certificate" : NULL;
 }
 
-bool tls_staple_load(const char *path, X509 *leaf, struct tls_staple *out,
-                     char error[TLS_ERROR_MAX])
+static void staple_read(const struct tls_file *file, const struct tls_cert *cert,
+                        struct tls_staple *out)
 {
+    const unsigned char *at = file->octets;
+    OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)file->n);
+    const bool whole = response != NULL && at == file->octets + file->n;
+    const char *why = whole ? read_response(response, cert, out) : "not an OCSP response in DER";
+
+    if (why == NULL) {
+        out->n = file->n;
+        out->der = insist_alloc(OPENSSL_memdup(file->octets, file->n));
+    } else {
+        out->unusable = insist_alloc(strdup(why));
+    }
+    OCSP_RESPONSE_free(response);
+    ERR_clear_error();
+}
+
+void tls_staple_load(const char *path, const struct tls_cert *cert, struct tls_staple *out)
+{
+    char error[TLS_ERROR_MAX];
     struct tls_file file;
 
     *out = (struct tls_staple){0};
-    if (!tls_file_read(path, &file, error))
-        return false;
-    const unsigned char *at = file.octets;
-    OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)file.n);
-    const char *why = response == NULL || at != file.octets + file.n
-                          ? "not an OCSP response in DER"
-                          : read_response(response, leaf, out);
-    if (why == NULL) {
-        out->n = file.n;
-        out->der = insist_alloc(OPENSSL_memdup(file.octets, file.n));
-    } else {
-        snprintf(error, TLS_ERROR_MAX, "%s: %s", path, why);
+    if (!tls_file_read(path, &file, error)) {
+        out->unusable = insist_alloc(strdup(error + strlen(path) + 2)); /* behind "PATH: " */
+        return;
     }
-    OCSP_RESPONSE_free(response);
+    staple_read(&file, cert, out);
     tls_file_free(&file);
-    ERR_clear_error();
-    return why == NULL;
 }
 
 void tls_staple_fini(struct tls_staple *staple)
 {
     OPENSSL_free(staple->der);
+    free(staple->unusable);
     *staple = (struct tls_staple){0};
 }
 
 enum tls_staple_state tls_staple_state(const struct tls_staple *staple, time_t now)
 {
+    if (staple->unusable != NULL)
+        return TLS_STAPLE_UNUSABLE;
     if (staple->der == NULL)
         return TLS_STAPLE_NONE;
     if (!staple->good)

@@ -3,12 +3,11 @@
 #ifndef SSTPGATE_TLS_TLS_STAPLE_H
 #define SSTPGATE_TLS_TLS_STAPLE_H
 
-#include <openssl/x509.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
 
-#include "tls/tls_error.h"
+#include "tls/tls_cert.h"
 #include "tls/tls_expiry.h"
 
 struct tls_staple {
@@ -16,13 +15,15 @@ struct tls_staple {
     size_t n;
     time_t from, until; /* thisUpdate and nextUpdate; until 0: none */
     bool good;          /* the status of the certificate is "good" */
+    char *unusable;     /* the reason why the file has no response about the certificate; owned;
+                           NULL: it has one, or there is no file */
 };
 
-/* Loads the response about leaf. False: the file cannot be read, is not a successful OCSP response,
- * or is about another certificate; *error has the reason. The signature is not verified, because
- * the client does that. */
-bool tls_staple_load(const char *path, X509 *leaf, struct tls_staple *out,
-                     char error[TLS_ERROR_MAX]);
+/* Loads the response about cert, whose chain should have its issuer: then the key of the issuer is
+ * compared, too, else only its name. The signature is not verified, because the client does that. A
+ * file without such a response sets `unusable` and is not an error, because TLS works without a
+ * staple. */
+void tls_staple_load(const char *path, const struct tls_cert *cert, struct tls_staple *out);
 
 void tls_staple_fini(struct tls_staple *staple);
 

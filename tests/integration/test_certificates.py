@@ -264,14 +264,12 @@ def test_every_wrong_certificate_has_its_line(bench, certs):
         ("passphrase-file", "wrong-passphrase"),
         ("certificate", "missing.pem"),
         ("certificate", pfx(place, "two.pfx", certs.new)),
-        ("certificate", "c-star.pem"), ("ocsp-file", "junk"),
         ("certificate", "c-rsa.crt"), ("key", "c-ec.key"),
         ("certificate", "junk"))
     assert code == 1
     words = [("certificate = one.pfx", "the passphrase in passphrase-file is wrong"),
              ("certificate = missing.pem", "No such file"),
              ("certificate = two.pfx", "encrypted: set passphrase-file"),
-             ("ocsp-file = junk", "junk: not an OCSP response"), 
              ("key = c-ec.key", "c-ec.key: the private key does not match the certificate"),
              ("certificate = junk", "neither PEM nor PKCS#12")]
     assert len(errors) == len(words)
@@ -337,9 +335,38 @@ def test_warnings(bench, certs):
         ("certificate", "c-ec.pem"), ("ocsp-file", staple(place, "late.ocsp", certs.ec, 0.5)))
     assert code == 0
     assert [line for line, _ in warnings] == [
-        "certificate = c-short.pem", "certificate = c-over.pem", "certificate = c-ec.pem"]
+        "certificate = c-short.pem", "certificate = c-over.pem", "ocsp-file = late.ocsp"]
     assert "warning: listener front" in warnings[0][1] and "in 6 days" in warnings[0][1]
     assert "has expired" in warnings[1][1] and "late.ocsp: the OCSP response" in warnings[2][1]
+
+
+def unusable_staples(place, certs):
+    """name: its content (None: no file), and a word of the warning."""
+    later = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
+    staple(place, "of-another.ocsp", certs.rsa, 8)
+    return {"missing": (None, "No such file"), "empty": (b"", "not an OCSP response"),
+            "page": (b"<html>502</html>", "not an OCSP response"),
+            "later": (later.public_bytes(serialization.Encoding.DER), "trylater"),
+            "another": ((place.folder / "of-another.ocsp").read_bytes(),
+                        "not for this certificate")}
+
+
+@pytest.mark.parametrize("name", ["missing", "empty", "page", "later", "another"])
+def test_unusable_staple_is_a_warning(bench, certs, name):
+    """TLS works without a staple: `-t` and a start warn, and the gate sends none."""
+    content, word = unusable_staples(bench.place, certs)[name]
+    path = bench.place.folder / f"u-{name}.ocsp"
+    if content is not None:
+        path.write_bytes(content)
+    code, warnings = check(bench, ("certificate", "c-ec.pem"), ("ocsp-file", path.name))
+    assert code == 0 and [line for line, _ in warnings] == [f"ocsp-file = {path.name}"]
+    assert "warning: listener front" in warnings[0][1] and word in warnings[0][1]
+    gate = bench.start({"listener front": {"listen": "127.0.0.1:0", "certificate": "c-ec.pem",
+                                           "ocsp-file": path.name},
+                        "backend back": {"server": "127.0.0.1:1", "verify": "off"}})
+    assert word in gate.wait_event("expiry")["msg"]
+    text, der = s_client(gate.address(), "-status")
+    assert der == certs.ec.der and "no response sent" in text
 
 
 def test_open_files(bench, certs):

@@ -69,12 +69,17 @@ static void staples_and_large_keys_are_warned_about(void **state)
     e.staple = TLS_STAPLE_FRESH;
     assert_null(tls_staple_text(&e, text));
     e.staple = TLS_STAPLE_STALE;
-    assert_string_equal(tls_staple_text(&e, text),
-                        "a.ocsp: the OCSP response is stale or not yet valid, so it is not sent");
+    assert_string_equal(
+        tls_staple_text(&e, text),
+        "a.ocsp: the OCSP response is stale or not yet valid, so no OCSP response is sent");
     e.staple = TLS_STAPLE_REVOKED;
     assert_string_equal(
         tls_staple_text(&e, text),
-        "a.ocsp: the OCSP response does not report the certificate as good, so it is not sent");
+        "a.ocsp: the OCSP response does not report the certificate as good, so no OCSP response is "
+        "sent");
+    e.staple = TLS_STAPLE_UNUSABLE;
+    e.unusable = "trylater";
+    assert_string_equal(tls_staple_text(&e, text), "a.ocsp: trylater, so no OCSP response is sent");
     e.rsa_bits = 8192;
     assert_string_equal(tls_key_text(&e, text),
                         "a.pem: its RSA key has 8192 bits, so each handshake takes about 64 times "

@@ -1,4 +1,4 @@
-/* Staples: the files that are loaded, and the clients that get a staple. */
+/* Staples: the files that can be used, and the clients that get a staple. */
 #include "tls/tls_staple.h"
 
 #include <setjmp.h>
@@ -125,7 +125,7 @@ static void a_fresh_staple_is_sent_to_those_who_ask(void **state)
     }
 }
 
-static void a_staple_that_is_none_is_refused(void **state)
+static void a_file_without_a_staple_is_warned_about(void **state)
 {
     (void)state;
     OCSP_RESPONSE *later = OCSP_response_create(OCSP_RESPONSE_STATUS_TRYLATER, NULL);
@@ -145,9 +145,81 @@ static void a_staple_that_is_none_is_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct tls_certificate list[] = {{.file = two.pem},
                                                {.file = ec.pem, .ocsp_file = cases[i].file}};
-        char *errors = bad_ctx(list, 2);
-        assert_true(strncmp(errors, "1: ", 3) == 0 && strstr(errors, cases[i].file) != NULL);
-        is_about(errors, cases[i].text);
+        struct tls_ctx *ctx = good_ctx(&modern, list, 2, false);
+        struct states s = {0};
+        tls_ctx_expiry(ctx, time(NULL), on_states, &s);
+        assert_int_equal(s.state[1], TLS_STAPLE_UNUSABLE);
+        assert_ptr_equal(strstr(s.text[1], cases[i].file), s.text[1]);
+        assert_non_null(strstr(s.text[1], cases[i].text));
+        struct ask ask = {.sni = "vpn.test", .status = true};
+        struct shown shown = meet(ctx, &ask);
+        assert_true(shown.ok && shown.staple_n <= 0);
+        X509_free(shown.leaf);
+        tls_ctx_free(ctx);
+    }
+}
+
+/* Returns a response with the serial number of ec about a certificate of this issuer. */
+static OCSP_RESPONSE *response_of(const EVP_MD *md, const X509_NAME *name, EVP_PKEY *key)
+{
+    X509 *issuer = X509_new();
+    X509_set_subject_name(issuer, name);
+    X509_set_pubkey(issuer, key);
+    OCSP_CERTID *id = OCSP_cert_id_new(md, name, X509_get0_pubkey_bitstr(issuer),
+                                       X509_get0_serialNumber(ec.x509));
+    OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
+    ASN1_TIME *from = X509_gmtime_adj(NULL, -60), *until = X509_gmtime_adj(NULL, 3600);
+    assert_non_null(
+        OCSP_basic_add1_status(basic, id, V_OCSP_CERTSTATUS_GOOD, 0, NULL, from, until));
+    assert_int_equal(OCSP_basic_sign(basic, ca.x509, ca.key, EVP_sha256(), NULL, 0), 1);
+    OCSP_RESPONSE *r = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+    ASN1_TIME_free(from);
+    ASN1_TIME_free(until);
+    OCSP_BASICRESP_free(basic);
+    OCSP_CERTID_free(id);
+    X509_free(issuer);
+    return r;
+}
+
+static enum tls_staple_state state_with(const char *pem, const char *key, const char *staple)
+{
+    const struct tls_certificate list[] = {{.file = pem, .key = key, .ocsp_file = staple}};
+    struct tls_ctx *ctx = good_ctx(&modern, list, 1, false);
+    struct states s = {0};
+    tls_ctx_expiry(ctx, time(NULL), on_states, &s);
+    tls_ctx_free(ctx);
+    return s.state[0];
+}
+
+/* Two certificates of different issuers may have the same serial number. */
+static void the_issuer_of_a_staple_is_compared(void **state)
+{
+    const X509_NAME *ours = X509_get_subject_name(ca.x509);
+    const X509_NAME *theirs = X509_get_subject_name(mid.x509);
+    (void)state;
+    const struct {
+        const EVP_MD *md;
+        const X509_NAME *name;
+        EVP_PKEY *key;
+        enum tls_staple_state with_issuer, alone; /* with and without the issuer in the file */
+    } cases[] = {
+        {EVP_sha1(), ours, ca.key, TLS_STAPLE_FRESH, TLS_STAPLE_FRESH},
+        {EVP_sha256(), ours, ca.key, TLS_STAPLE_FRESH, TLS_STAPLE_FRESH},
+        {EVP_sha1(), theirs, ca.key, TLS_STAPLE_UNUSABLE, TLS_STAPLE_UNUSABLE},
+        {EVP_sha1(), theirs, mid.key, TLS_STAPLE_UNUSABLE, TLS_STAPLE_UNUSABLE},
+        {EVP_sha1(), ours, mid.key, TLS_STAPLE_UNUSABLE, TLS_STAPLE_FRESH},
+        {EVP_sha256(), ours, mid.key, TLS_STAPLE_UNUSABLE, TLS_STAPLE_FRESH},
+    };
+    const char *alone = certs_path(&certs, "alone.pem");
+    FILE *f = fopen(alone, "w");
+    assert_non_null(f);
+    PEM_write_X509(f, ec.x509);
+    assert_int_equal(fclose(f), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *staple =
+            write_response("issuer.der", response_of(cases[i].md, cases[i].name, cases[i].key), "");
+        assert_int_equal(state_with(ec.pem, NULL, staple), cases[i].with_issuer);
+        assert_int_equal(state_with(alone, ec.pem, staple), cases[i].alone);
     }
 }
 
@@ -155,7 +227,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fresh_staple_is_sent_to_those_who_ask),
-        cmocka_unit_test(a_staple_that_is_none_is_refused),
+        cmocka_unit_test(a_file_without_a_staple_is_warned_about),
+        cmocka_unit_test(the_issuer_of_a_staple_is_compared),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
