@@ -6,6 +6,7 @@
 
 #include "base/insist.h"
 #include "config/config.h"
+#include "site/site.h"
 #include "wire/http_build.h"
 
 /* ---- the facts of the states ---- */
@@ -92,6 +93,12 @@ void call_part(struct call *call)
     set->on_parted(set);
 }
 
+void call_leave_rules(struct call *call)
+{
+    site_leave_rules(call->rules);
+    call->rules = NULL;
+}
+
 void call_enter(struct call *call, enum call_state state)
 {
     struct call_set *set = call->set;
@@ -105,6 +112,8 @@ void call_enter(struct call *call, enum call_state state)
     call->active = call_now(call);
     call->deadline = call->active + set->timeout[state];
     DL_APPEND(set->list[state], call);
+    if (state == CALL_RELAY || state == CALL_WEB)
+        call_leave_rules(call);
 }
 
 bool call_renew(struct call *call, uint64_t now_ms)

@@ -101,7 +101,8 @@ struct tunnel {
 struct call {
     struct call *prev, *next; /* in set->list[state] */
     struct call_set *set;
-    struct site *site; /* the site with which the call began; a reference */
+    struct site *site;  /* the site with which the call began; a reference */
+    struct site *rules; /* the same site while the call may use its rules and users; NULL: no longer */
     const struct site_listener *listener;
     enum call_state state;
     enum call_state ended_in; /* DRAIN and later: the state whose row reads the bytes: that in
@@ -127,8 +128,12 @@ void call_join(struct call *call);
 /* Removes a call that is CLOSED from its set, and calls the set's on_parted. Frees nothing. */
 void call_part(struct call *call);
 
+/* Gives up the rules and the users of the call's site; a no-op the second time. */
+void call_leave_rules(struct call *call);
+
 /* Changes the state; the only function that does. Asserts that the step is legal, moves the call to
- * the list of the new state and sets the deadline of that state. */
+ * the list of the new state and sets the deadline of that state. RELAY and WEB need no rules any
+ * more: the call gives them up. */
 void call_enter(struct call *call, enum call_state state);
 
 /* Ends the call; the only function that does. May be called at any moment, from any callback, any

@@ -122,7 +122,7 @@ void calls_fini(struct calls *calls)
 {
     INSIST(calls->set.count == 0 && calls->doors == NULL);
     probes_free(calls->probes);
-    site_unref(calls->set.site);
+    site_close(calls->set.site);
 }
 
 void calls_drain(void *arg)
@@ -159,7 +159,7 @@ static void site_take(struct calls *calls, struct site *site)
 {
     struct call_set *set = &calls->set;
 
-    site_unref(set->site);
+    site_close(set->site);
     set->site = site;
     call_set_timeouts(set, &site->config->gate);
     stream_limit_handshakes(set->worker, site->config->gate.handshakes_at_once);
@@ -220,10 +220,13 @@ static void doors_add(struct calls *calls, const struct calls_place *places, siz
 void calls_switch(struct calls *calls, struct site *site, const struct calls_place *places,
                   size_t count)
 {
+    const bool new_rules = calls->set.site == NULL || calls->set.site->rules != site->rules;
+
     site_take(calls, site);
     probes_follow(calls);
     doors_keep(calls, places, count);
-    calls_recheck(calls);
+    if (new_rules)
+        calls_recheck(calls);
     doors_add(calls, places, count);
 }
 

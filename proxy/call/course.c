@@ -299,6 +299,7 @@ static void call_release(struct call *call)
         record_end(&call->record, &end, call_now(call),
                    call->ended_in == CALL_RELAY ? NULL : &set->limit_refused);
     record_fini(&call->record);
+    call_leave_rules(call);
     site_unref(call->site);
     call_part(call);
     free(call);
@@ -357,6 +358,8 @@ void course_open(struct call_set *set, const struct site_listener *listener, str
 
     call->set = set;
     call->site = site_ref(set->site);
+    call->rules = call->site;
+    site_join_rules(call->rules);
     call->listener = listener;
     call->record.worker = set->worker->index;
     call->record.binding_lines = &set->limit_binding;

@@ -104,7 +104,7 @@ static void tunnel_up(struct call *call)
     stream_early(&call->client, false);
     stream_early(&call->backend, false);
     /* A reload has changed the rules before all facts that they test were known. */
-    if (call->site != call->set->site &&
+    if (call->site->rules != call->set->site->rules &&
         !admission_still_allows(call, call->set->site, call_time()))
         call_end(call, REASON_RULES_CHANGED);
 }

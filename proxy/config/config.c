@@ -29,7 +29,6 @@ void config_free(struct config *c)
             free(config_section_at(c, in, 0));
     }
     free(c->gate.limits.proxies.item);
-    sources_fini(&c->sources);
     free(c->mark);
     free(c->path);
     free(c);

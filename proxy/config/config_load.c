@@ -13,6 +13,7 @@
 #include "config/config_mark.h"
 #include "config/config_read.h"
 #include "config/config_table.h"
+#include "policy/sources.h"
 
 static void on_read_problem(void *user, unsigned line, const char *reason)
 {
@@ -284,19 +285,17 @@ struct config *config_load(const char *path, FILE *problems)
     return c;
 }
 
-bool config_open(struct config *c, FILE *problems)
+bool config_open(struct config *c, struct files *files, FILE *problems)
 {
-    bool good = true;
-    if (c->gate.country_file != NULL) {
-        c->sources.country = country_open(c->gate.country_file, problems);
-        good = c->sources.country != NULL;
-        if (!good)
-            fprintf(problems, "%s:%u: country-file cannot be used, see above\n", c->path,
-                    config_line(c, &c->gate, "country-file"));
-    }
+    struct sources from = {.files = files};
+    bool good = sources_open_country(&from, c->gate.country_file, problems);
+
+    if (!good)
+        fprintf(problems, "%s:%u: country-file cannot be used, see above\n", c->path,
+                config_line(c, &c->gate, "country-file"));
     for (size_t i = 0; i < c->listener_count; i++) {
-        good &= rules_open(&c->listener[i].rules, &c->sources, c->path, problems);
-        good &= rules_open(&c->listener[i].routes, &c->sources, c->path, problems);
+        good &= rules_open(&c->listener[i].rules, &from, c->path, problems);
+        good &= rules_open(&c->listener[i].routes, &from, c->path, problems);
     }
     return good;
 }

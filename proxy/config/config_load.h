@@ -9,6 +9,8 @@
 #include "base/err.h"
 #include "config/config.h"
 
+struct files;
+
 /* Reads the file path. Writes every error, not only the first, to problems as "path:line:
  * reason\n", with a suggestion for a misspelt key, section or value. Returns NULL if path
  * itself cannot be read. Otherwise returns a configuration, to be freed with config_free();
@@ -20,9 +22,10 @@ struct config *config_load(const char *path, FILE *problems);
 /* Reads the same from text in memory. path: for messages and relative paths only. */
 struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems);
 
-/* Opens the files that the rules of c name: networks, time zones, the country database. Call it
- * before any rule is evaluated. Returns false after a problem; each is written as above. */
-bool config_open(struct config *c, FILE *problems) MUST_CHECK;
+/* Opens what the rules of c name: files of networks, time zones, the country database; files owns
+ * them. Rules that name one must not be evaluated before, nor after files_free(). Returns false
+ * after a problem; each is written as above. */
+bool config_open(struct config *c, struct files *files, FILE *problems) MUST_CHECK;
 
 /* Returns the value of `admin` in the file path, to be freed, even if the rest of the file has
  * errors, so that `ctl` reaches a running gate while its file is being edited. NULL: not set,

@@ -11,7 +11,6 @@
 #include "policy/backends.h"
 #include "policy/limits.h"
 #include "policy/rules.h"
-#include "policy/sources.h"
 
 /* Values of the enumerated keys. The names are in config_table.c. */
 enum config_tls { CONFIG_TLS_1_0, CONFIG_TLS_1_1, CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
@@ -183,7 +182,6 @@ struct config {
     struct config_radius *radius;
     size_t radius_count;
     bool sound;               /* false: it had a problem, use it only to find more of them */
-    struct sources sources;   /* data that the rules of the listeners look up */
     struct config_mark *mark; /* the lines of the keys: see config_line() */
     size_t mark_count;
 };

@@ -27,6 +27,7 @@
 #include "policy/limits.h"
 #include "radius/keyring.h"
 #include "site/leaves.h"
+#include "site/site.h"
 #include "site/snapshot.h"
 
 static size_t cpus(void)
@@ -168,7 +169,7 @@ static void loop_open(struct gate *gate)
     bans_start(gate);
     reload_start(gate);
     gate->watch = watch_new(&gate->loop, on_files_changed, gate);
-    watch_files(gate->watch, gate->snapshot->config);
+    watch_files(gate->watch, gate->snapshot->files);
     gate->started_ms = uv_now(&gate->loop);
     if (gate->admin_fd >= 0)
         gate->admin = admin_new(&gate->loop, gate->admin_fd, gate->snapshot->config->gate.admin,
@@ -269,6 +270,7 @@ static void gate_free(struct gate *gate)
     shared_fini(gate);
     sockets_free(&gate->sockets);
     free(gate->expiry_steps);
+    site_close(gate->site);
     snapshot_unref(gate->snapshot);
     backends_free(gate->backends);
     free(gate);

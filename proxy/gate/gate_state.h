@@ -18,6 +18,7 @@
 struct admin;
 struct backends;
 struct limits;
+struct site;
 struct snapshot;
 struct watch;
 
@@ -31,6 +32,7 @@ struct gate_worker {
 struct gate {
     const char *path;
     struct snapshot *snapshot; /* in force */
+    struct site *site;         /* the same for the main thread, which checks what expires */
     struct gate_worker *worker;
     size_t workers;
     struct sockets sockets;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/files.h"
 #include "base/insist.h"
 #include "base/log.h"
 #include "base/memo.h"
@@ -21,8 +22,8 @@
 
 void reload_drop(struct gate *gate, struct reload_next *n)
 {
-    for (size_t i = 0; n->site != NULL && i < gate->workers; i++)
-        site_unref(n->site[i]);
+    for (size_t i = 0; n->site != NULL && i <= gate->workers; i++)
+        site_close(n->site[i]);
     free(n->site);
     sockets_free(&n->sockets);
     radius_sockets_free(&n->radius_sockets);
@@ -35,9 +36,9 @@ bool reload_prepare(struct gate *gate, struct reload_next *n, struct snapshot *s
     bool ok = snapshot->sound;
 
     *n = (struct reload_next){.snapshot = snapshot_ref(snapshot)};
-    n->site = insist_alloc(calloc(gate->workers, sizeof *n->site));
+    n->site = insist_alloc(calloc(gate->workers + 1, sizeof *n->site));
     /* The first site reports all errors; the others could only repeat them. */
-    for (size_t i = 0; i < gate->workers && (i == 0 || ok); i++) {
+    for (size_t i = 0; i <= gate->workers && (i == 0 || ok); i++) {
         n->site[i] = site_new(snapshot, problems);
         ok &= n->site[i] != NULL;
     }
@@ -139,7 +140,9 @@ static unsigned calls_max(struct gate *gate)
 
 void reload_commit(struct gate *gate, struct reload_next *n, bool running)
 {
-    site_show_leaves(n->site[0], gate->shared.leaves); /* before the worker owns it */
+    site_close(gate->site);
+    gate->site = n->site[gate->workers];
+    site_show_leaves(gate->site, gate->shared.leaves);
     workers_switch(gate, n, running);
     radius_service_commit(&gate->radius, n->snapshot, &n->radius_sockets);
     if (running)
@@ -151,6 +154,7 @@ void reload_commit(struct gate *gate, struct reload_next *n, bool running)
     }
     sockets_free(&gate->sockets);
     gate->sockets = n->sockets;
+    files_settle(n->snapshot->files);
     snapshot_unref(gate->snapshot);
     gate->snapshot = n->snapshot;
     atomic_store(&gate->shared.max, calls_max(gate));
@@ -182,7 +186,7 @@ void reload_log_listen(const struct gate *gate, size_t first_id, size_t first_ra
 
 /* ---- warnings ---- */
 
-enum { EXPIRY_MS = 3600 * 1000 };
+enum { EXPIRY_MS = 5000 };
 
 /* Logs which certificates expire soon. always: also if nothing has changed since the last time;
  * otherwise only if a certificate has come within 30, 7 or 1 days of its end. */
@@ -201,14 +205,7 @@ static void expiry_warn(struct gate *gate, const struct site *site, bool always)
 static void on_expiry_timer(uv_timer_t *timer)
 {
     struct gate *gate = timer->data;
-    struct memo problems;
-    /* Only a worker's thread may use its site, so once an hour a site is built for this check. */
-    struct site *site = site_new(gate->snapshot, memo_open(&problems));
-
-    memo_free(&problems); /* a file is being replaced; watch causes a reload afterwards */
-    if (site != NULL)
-        expiry_warn(gate, site, false);
-    site_unref(site);
+    expiry_warn(gate, gate->site, false);
 }
 
 void reload_start(struct gate *gate)
@@ -284,7 +281,6 @@ bool reload(struct gate *gate, const char *cause, FILE *answer)
 
     if (gate->phase != SERVING)
         return false;
-    watch_mark(gate->watch);
     memo_open(&problems);
     struct snapshot *snapshot = snapshot_load(gate->path, gate->backends, problems.file);
     const bool ok = snapshot != NULL && reload_prepare(gate, &n, snapshot, problems.file);
@@ -293,6 +289,7 @@ bool reload(struct gate *gate, const char *cause, FILE *answer)
         fputs(memo_text(&problems), answer);
     if (ok) {
         reload_succeed(gate, &n, cause, answer);
+        watch_files(gate->watch, gate->snapshot->files);
     } else {
         log_lines(LOG_LEVEL_ERROR, "reload", memo_text(&problems));
         log_msg(LOG_LEVEL_ERROR, "reload",
@@ -303,6 +300,5 @@ bool reload(struct gate *gate, const char *cause, FILE *answer)
     gate->last_reload.when = time(NULL);
     gate->last_reload.ok = ok;
     gate->last_reload.cause = cause;
-    watch_files(gate->watch, gate->snapshot->config);
     return ok;
 }

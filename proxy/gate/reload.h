@@ -21,7 +21,7 @@ struct reload_next {
     struct snapshot *snapshot;
     struct sockets sockets;
     struct radius_sockets radius_sockets;
-    struct site **site; /* one for each worker */
+    struct site **site; /* one for each worker, and one for the main thread */
 };
 
 /* Builds *n, which takes a counted reference to the snapshot. False: every problem has been written
@@ -44,7 +44,7 @@ void reload_warn(struct gate *gate, const struct reload_next *n);
  * the log; NULL: log only. Returns whether it is in force. */
 bool reload(struct gate *gate, const char *cause, FILE *answer);
 
-/* Starts the timer that checks the expiry of certificates once an hour. */
+/* Starts the timer that checks the expiry of certificates and staples. */
 void reload_start(struct gate *gate);
 
 /* Logs a line for each listening socket whose id is first_id or above, and for each RADIUS socket

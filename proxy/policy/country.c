@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <maxminddb.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,45 +13,16 @@
 
 struct country {
     MMDB_s db;
-    struct stat of; /* status of the file when it was read */
-    unsigned refs;  /* under country_lock */
 };
-
-/* Protects `latest` and every refs, because workers free configurations in their threads. */
-static pthread_mutex_t country_lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* The database that was read last; NULL: it was freed. Shared, because old tunnels keep their
- * configuration, and each reload would keep another copy of an unchanged file otherwise. */
-static struct country *latest;
 
 bool country_supported(void)
 {
     return true;
 }
 
-static struct country *share_latest(const struct stat *of)
-{
-    struct country *c = NULL;
-
-    pthread_mutex_lock(&country_lock);
-    if (latest != NULL && file_same(&latest->of, of)) {
-        c = latest;
-        c->refs++;
-    }
-    pthread_mutex_unlock(&country_lock);
-    return c;
-}
-
-static void set_latest(struct country *c)
-{
-    pthread_mutex_lock(&country_lock);
-    latest = c;
-    pthread_mutex_unlock(&country_lock);
-}
-
-/* Opens a copy of the file, because the library maps the file that it opens, and if a mapped
- * file becomes shorter, the next look-up causes a SIGBUS. The library takes no descriptor,
- * hence the name in /proc. Returns NULL with *reason. */
+/* Opens the copy with the library, which maps the file that it opens: if a mapped file becomes
+ * shorter, the next look-up gets a SIGBUS. The library takes no descriptor, hence the name in
+ * /proc. Returns NULL with *reason. */
 static struct country *country_read_copy(int copy, const char **reason)
 {
     struct country *c = NEW(struct country);
@@ -61,45 +31,25 @@ static struct country *country_read_copy(int copy, const char **reason)
     snprintf(name, sizeof name, "/proc/self/fd/%d", copy);
     errno = 0;
     const int status = MMDB_open(name, MMDB_MODE_MMAP, &c->db);
-    if (status == MMDB_SUCCESS) {
-        c->refs = 1;
+    if (status == MMDB_SUCCESS)
         return c;
-    }
     const bool system = status == MMDB_FILE_OPEN_ERROR || status == MMDB_IO_ERROR;
     *reason = system && errno != 0 ? strerror(errno) : MMDB_strerror(status);
     free(c);
     return NULL;
 }
 
-static struct country *country_read_file(int fd, const char **reason)
-{
-    struct country *c = NULL;
-    struct stat of;
-
-    if (fstat(fd, &of) != 0) {
-        *reason = strerror(errno);
-        return NULL;
-    }
-    if ((c = share_latest(&of)) != NULL)
-        return c;
-    const int copy = file_copy(fd, reason);
-    if (copy >= 0) {
-        c = country_read_copy(copy, reason);
-        close(copy); /* the mapping stays */
-    }
-    if (c != NULL) {
-        c->of = of;
-        set_latest(c);
-    }
-    return c;
-}
-
 struct country *country_open(const char *path, FILE *problems)
 {
     const char *reason;
+    struct country *c = NULL;
     const int fd = file_open(path, &reason);
-    struct country *c = fd < 0 ? NULL : country_read_file(fd, &reason);
+    const int copy = fd < 0 ? -1 : file_copy(fd, &reason);
 
+    if (copy >= 0) {
+        c = country_read_copy(copy, &reason);
+        close(copy); /* the mapping stays */
+    }
     if (c == NULL)
         fprintf(problems, "%s: %s\n", path, reason);
     if (fd >= 0)
@@ -110,13 +60,6 @@ struct country *country_open(const char *path, FILE *problems)
 void country_close(struct country *c)
 {
     if (c == NULL)
-        return;
-    pthread_mutex_lock(&country_lock);
-    const bool last = --c->refs == 0;
-    if (last && latest == c)
-        latest = NULL;
-    pthread_mutex_unlock(&country_lock);
-    if (!last)
         return;
     MMDB_close(&c->db);
     free(c);

@@ -14,12 +14,11 @@ struct country;
 bool country_supported(void);
 
 /* Reads the database into memory of this process, so the file may be replaced, written or
- * truncated at any time. A file that has not changed since the last call shares its memory.
- * Returns NULL with "path: reason\n" written to problems, also for an incomplete file. Main
- * thread only. */
+ * truncated at any time. Returns NULL with "path: reason\n" written to problems, also for an
+ * incomplete file. */
 struct country *country_open(const char *path, FILE *problems);
 
-/* Releases a reference; the last one frees the database. Any thread. */
+/* Frees the database. NULL: no-op. */
 void country_close(struct country *c);
 
 /* Writes the two letters of ISO 3166-1, in capitals. Returns false if the database has no

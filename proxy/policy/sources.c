@@ -1,67 +1,75 @@
 #include "policy/sources.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/insist.h"
+#include "base/memo.h"
 
-struct source_file {
-    char *path;
-    struct netset *set; /* NULL: it has problems, already reported */
-};
+/* ---- how each kind of file becomes an object ---- */
 
-struct source_zone {
-    char *name;
-    struct zone *zone;
-};
-
-void sources_init(struct sources *s)
+static void *load_netset(const char *const path[FILES_PATHS], FILE *problems)
 {
-    *s = (struct sources){.file = NULL};
+    return netset_load(path[0], problems);
 }
 
-void sources_fini(struct sources *s)
+static void free_netset(void *set)
 {
-    for (size_t i = 0; i < s->file_count; i++) {
-        free(s->file[i].path);
-        netset_free(s->file[i].set);
-    }
-    for (size_t i = 0; i < s->zone_count; i++) {
-        free(s->zone[i].name);
-        zone_free(s->zone[i].zone);
-    }
-    free(s->file);
-    free(s->zone);
-    country_close(s->country);
-    sources_init(s);
+    netset_free(set);
+}
+
+static void *load_country(const char *const path[FILES_PATHS], FILE *problems)
+{
+    return country_open(path[0], problems);
+}
+
+static void free_country(void *country)
+{
+    country_close(country);
+}
+
+static void *load_zone(const char *const name[FILES_PATHS], FILE *problems)
+{
+    char problem[ZONE_PROBLEM_MAX];
+    struct zone *z = zone_load(name[0], problem);
+
+    if (z == NULL)
+        fputs(problem, problems);
+    return z;
+}
+
+static void free_zone(void *zone)
+{
+    zone_free(zone);
+}
+
+static const struct files_kind netset_kind = {.load = load_netset, .free = free_netset},
+                               country_kind = {.load = load_country, .free = free_country},
+                               zone_kind = {.load = load_zone, .free = free_zone, .fixed = true};
+
+/* ---- look-up ---- */
+
+bool sources_open_country(struct sources *s, const char *path, FILE *problems)
+{
+    s->country = path == NULL ? NULL : files_get_one(s->files, &country_kind, path, problems);
+    return path == NULL || s->country != NULL;
 }
 
 const struct netset *sources_netset(struct sources *s, const char *path, FILE *problems)
 {
-    for (size_t i = 0; i < s->file_count; i++)
-        if (strcmp(s->file[i].path, path) == 0)
-            return s->file[i].set;
-    s->file = insist_alloc(reallocarray(s->file, s->file_count + 1, sizeof *s->file));
-    struct source_file *f = &s->file[s->file_count++];
-    f->path = insist_alloc(strdup(path));
-    f->set = netset_load(path, problems);
-    return f->set;
-}
-
-const char *sources_file_path(const struct sources *s, size_t i)
-{
-    return s->file[i].path;
+    return files_get_one(s->files, &netset_kind, path, problems);
 }
 
 const struct zone *sources_zone(struct sources *s, const char *name, char problem[ZONE_PROBLEM_MAX])
 {
-    for (size_t i = 0; i < s->zone_count; i++)
-        if (strcmp(s->zone[i].name, name) == 0)
-            return s->zone[i].zone;
-    struct zone *z = zone_load(name, problem);
-    if (z == NULL)
-        return NULL;
-    s->zone = insist_alloc(reallocarray(s->zone, s->zone_count + 1, sizeof *s->zone));
-    s->zone[s->zone_count++] = (struct source_zone){.name = insist_alloc(strdup(name)), .zone = z};
+    struct memo m;
+    const struct zone *z = files_get_one(s->files, &zone_kind, name, memo_open(&m));
+    const char *text = memo_text(&m);
+
+    snprintf(problem, ZONE_PROBLEM_MAX, "%s", *text == '\0' ? "see above" : text);
+    memo_free(&m);
     return z;
+}
+
+bool sources_renewed(const struct files *f)
+{
+    return files_renewed(f, &netset_kind) || files_renewed(f, &country_kind);
 }

@@ -3,10 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/files.h"
 #include "base/insist.h"
+#include "base/memo.h"
 #include "site/leaves.h"
 #include "site/snapshot.h"
 #include "tls/tls_ctx.h"
+#include "tls/tls_loaded.h"
 
 static struct tls_settings tls_settings_of(enum config_tls min, enum config_tls max, int level,
                                            const char *ciphers, const char *ciphersuites,
@@ -22,11 +25,56 @@ static struct tls_settings tls_settings_of(enum config_tls min, enum config_tls 
     };
 }
 
-struct site_listener_problems {
+/* ---- listeners ---- */
+
+static void *read_pair(const char *const path[FILES_PATHS], FILE *problems)
+{
+    char error[TLS_ERROR_MAX];
+    struct tls_pair *pair = tls_pair_load(
+        &(struct tls_certificate){.file = path[0], .key = path[1], .passphrase_file = path[2]},
+        error);
+
+    if (pair == NULL)
+        fprintf(problems, "%s\n", error);
+    return pair;
+}
+
+static void drop_pair(void *pair)
+{
+    tls_pair_free(pair);
+}
+
+static void *read_response(const char *const path[FILES_PATHS], FILE *problems)
+{
+    (void)problems;
+    return tls_response_load(path[0]);
+}
+
+static void drop_response(void *response)
+{
+    tls_response_free(response);
+}
+
+static const struct files_kind pair_kind = {.load = read_pair, .free = drop_pair},
+                               response_kind = {.load = read_response, .free = drop_response};
+
+/* The files of a certificate as arguments of files_get() and files_revert(). */
+#define PAIR_OF(c)                                                                                 \
+    (const char *const[FILES_PATHS])                                                               \
+    {                                                                                              \
+        (c)->file, (c)->key, (c)->passphrase_file                                                  \
+    }
+
+/* A listener while its context is built. */
+struct site_trial {
+    struct files *files;
     const struct config *config;
     const struct config_listener *listener;
-    const struct config_certificate **certificate; /* those passed to tls_ctx_new_server() */
-    FILE *to;
+    const struct config_certificate **tried; /* those passed to tls_ctx_new_server() */
+    struct tls_certificate *certificate;
+    size_t count;
+    bool reverted; /* a certificate was replaced by its old content: another trial may succeed */
+    FILE *problems;
 };
 
 static bool is_about(const char *text, const char *name)
@@ -53,14 +101,24 @@ static unsigned setting_line(const struct config *c, const void *section, const 
     return config_line(c, section, otherwise);
 }
 
+static void trial_problem(const struct site_trial *t, unsigned line, const char *text)
+{
+    fprintf(t->problems, "%s:%u: listener %s: %s\n", t->config->path, line, t->listener->name,
+            text);
+}
+
 static void on_tls_error(void *arg, size_t certificate, const char *text)
 {
-    const struct site_listener_problems *p = arg;
-    const struct config_listener *l = p->listener;
-    fprintf(p->to, "%s:%u: listener %s: %s\n", p->config->path,
-            certificate == TLS_NO_CERTIFICATE ? setting_line(p->config, l, text, "tls-min")
-                                              : certificate_line(p->certificate[certificate], text),
-            l->name, text);
+    struct site_trial *t = arg;
+    const struct config_certificate *c =
+        certificate == TLS_NO_CERTIFICATE ? NULL : t->tried[certificate];
+
+    if (c == NULL)
+        trial_problem(t, setting_line(t->config, t->listener, text, "tls-min"), text);
+    else if (files_revert(t->files, &pair_kind, PAIR_OF(c), text))
+        t->reverted = true;
+    else
+        trial_problem(t, certificate_line(c, text), text);
 }
 
 /* Returns false if one of its paths was invalid, which is reported. A sound configuration has no
@@ -71,43 +129,144 @@ static bool is_complete(const struct config_certificate *c)
            (c->passphrase_file != NULL || c->passphrase_line == 0);
 }
 
-static bool listener_init(struct site_listener *l, const struct config *c,
+/* Adds a certificate to the trial. Returns false after a problem. */
+static bool trial_add(struct site_trial *t, const struct config_certificate *c)
+{
+    struct memo m;
+    const struct tls_pair *pair = files_get(t->files, &pair_kind, PAIR_OF(c), memo_open(&m));
+
+    if (pair == NULL) {
+        char *text = memo_text(&m);
+        text[strcspn(text, "\n")] = '\0';
+        trial_problem(t, certificate_line(c, text),
+                      *text == '\0' ? "its certificate cannot be used, see above" : text);
+    } else {
+        t->tried[t->count] = c;
+        t->certificate[t->count++] = (struct tls_certificate){
+            .file = c->file,
+            .key = c->key,
+            .passphrase_file = c->passphrase_file,
+            .ocsp_file = c->ocsp_file,
+            .pair = pair,
+            .response = c->ocsp_file == NULL
+                            ? NULL
+                            : files_get_one(t->files, &response_kind, c->ocsp_file, t->problems)};
+    }
+    memo_free(&m);
+    return pair != NULL;
+}
+
+static struct tls_ctx *trial_run(struct site_trial *t)
+{
+    const struct config_listener *l = t->listener;
+    const struct tls_settings s =
+        tls_settings_of(l->tls_min, l->tls_max, -1, l->ciphers, l->ciphersuites, l->groups);
+    bool good = true;
+
+    t->count = 0;
+    t->reverted = false;
+    for (size_t i = 0; i < l->certificate_count; i++)
+        if (is_complete(&l->certificate[i]))
+            good &= trial_add(t, &l->certificate[i]);
+    struct tls_ctx *ctx = t->count == 0 ? NULL
+                                        : tls_ctx_new_server(&s, t->certificate, t->count,
+                                                             l->strict_sni, on_tls_error, t);
+    if (good || ctx == NULL)
+        return ctx;
+    tls_ctx_free(ctx);
+    return NULL;
+}
+
+/* Replaces all new certificates by their old content, because a certificate that has not changed
+ * does not fit together with one of them. Returns false if there is none. */
+static bool trial_revert_all(struct site_trial *t)
+{
+    bool any = false;
+    for (size_t i = 0; i < t->count; i++)
+        any |= files_revert(t->files, &pair_kind, PAIR_OF(t->tried[i]),
+                            "it does not fit together with the other certificates of the listener");
+    return any;
+}
+
+static bool listener_init(struct site_listener *l, struct files *files, const struct config *c,
                           const struct config_listener *from, FILE *problems)
 {
-    struct tls_settings s = tls_settings_of(from->tls_min, from->tls_max, -1, from->ciphers,
-                                            from->ciphersuites, from->groups);
     const size_t most = from->certificate_count + 1;
-    struct tls_certificate *certificate = insist_alloc(calloc(most, sizeof *certificate));
-    const struct config_certificate **tried = insist_alloc(calloc(most, sizeof *tried));
-    struct site_listener_problems p = {
-        .config = c, .listener = from, .certificate = tried, .to = problems};
-    size_t n = 0;
+    struct site_trial t = {.files = files,
+                           .config = c,
+                           .listener = from,
+                           .tried = insist_alloc(calloc(most, sizeof *t.tried)),
+                           .certificate = insist_alloc(calloc(most, sizeof *t.certificate)),
+                           .problems = problems};
 
     l->config = from;
-    for (size_t i = 0; i < from->certificate_count; i++) {
-        const struct config_certificate *one = &from->certificate[i];
-        if (!is_complete(one))
-            continue;
-        tried[n] = one;
-        certificate[n++] = (struct tls_certificate){.file = one->file,
-                                                    .key = one->key,
-                                                    .passphrase_file = one->passphrase_file,
-                                                    .ocsp_file = one->ocsp_file};
-    }
-    if (n > 0)
-        l->tls = tls_ctx_new_server(&s, certificate, n, from->strict_sni, on_tls_error, &p);
-    free(certificate);
-    free(tried);
+    do
+        l->tls = trial_run(&t);
+    while (l->tls == NULL && (t.reverted || trial_revert_all(&t)));
+    free(t.certificate);
+    free(t.tried);
     return l->tls != NULL;
 }
 
-static bool backend_init(struct site_backend *b, const struct config *c,
-                         const struct config_backend *from, FILE *problems)
+/* ---- backends ---- */
+
+static void *read_ca(const char *const path[FILES_PATHS], FILE *problems)
 {
     char error[TLS_ERROR_MAX];
-    struct tls_settings s = tls_settings_of(from->tls_min, from->tls_max, from->security_level,
-                                            from->ciphers, from->ciphersuites, from->groups);
+    struct tls_ca *ca = tls_ca_load(path[0], error);
 
+    if (ca == NULL)
+        fprintf(problems, "%s\n", error);
+    return ca;
+}
+
+static void drop_ca(void *ca)
+{
+    tls_ca_free(ca);
+}
+
+static const struct files_kind ca_kind = {.load = read_ca, .free = drop_ca},
+                               system_ca_kind = {.load = read_ca, .free = drop_ca, .fixed = true};
+
+/* Returns the trusted certificates of a backend. NULL: after a problem. */
+static const struct tls_ca *backend_ca(struct files *files, const struct config *c,
+                                       const struct config_backend *b, FILE *problems)
+{
+    struct memo m;
+    const bool system = strcmp(b->ca_file, "system") == 0;
+    const struct tls_ca *ca =
+        files_get_one(files, system ? &system_ca_kind : &ca_kind, b->ca_file, memo_open(&m));
+    const char *text = memo_text(&m);
+
+    if (ca == NULL)
+        fprintf(problems, "%s:%u: backend %s: %s", c->path, config_line(c, b, "ca-file"), b->name,
+                *text == '\0' ? "its certificates cannot be used, see above\n" : text);
+    memo_free(&m);
+    return ca;
+}
+
+static bool backend_tls(struct site_backend *b, struct files *files, const struct config *c,
+                        const struct config_backend *from, FILE *problems)
+{
+    char error[TLS_ERROR_MAX];
+    const struct tls_settings s =
+        tls_settings_of(from->tls_min, from->tls_max, from->security_level, from->ciphers,
+                        from->ciphersuites, from->groups);
+    const bool verify = from->verify == CONFIG_VERIFY_CA && from->ca_file != NULL;
+    const struct tls_ca *ca = verify ? backend_ca(files, c, from, problems) : NULL;
+
+    if (verify && ca == NULL)
+        return false;
+    b->tls = tls_ctx_new_client(&s, ca, error);
+    if (b->tls == NULL)
+        fprintf(problems, "%s:%u: backend %s: %s\n", c->path,
+                setting_line(c, from, error, "tls-min"), from->name, error);
+    return b->tls != NULL;
+}
+
+static bool backend_init(struct site_backend *b, struct files *files, const struct config *c,
+                         const struct config_backend *from, FILE *problems)
+{
     b->config = from;
     if (from->binding_sha1_known) {
         b->told.known |= SSTP_HASH_SHA1;
@@ -117,14 +276,10 @@ static bool backend_init(struct site_backend *b, const struct config *c,
         b->told.known |= SSTP_HASH_SHA256;
         memcpy(b->told.sha256, from->binding_sha256, BINDING_SHA256);
     }
-    if (!from->tls)
-        return true;
-    b->tls = tls_ctx_new_client(&s, from->verify == CONFIG_VERIFY_CA ? from->ca_file : NULL, error);
-    if (b->tls == NULL)
-        fprintf(problems, "%s:%u: backend %s: %s\n", c->path,
-                setting_line(c, from, error, "ca-file"), from->name, error);
-    return b->tls != NULL;
+    return !from->tls || backend_tls(b, files, c, from, problems);
 }
+
+/* ---- the site ---- */
 
 static void site_free(struct site *s)
 {
@@ -134,7 +289,7 @@ static void site_free(struct site *s)
         tls_ctx_free(s->backend[i].tls);
     free(s->listener);
     free(s->backend);
-    snapshot_unref(s->snapshot);
+    snapshot_unref_config(s->snapshot);
     free(s);
 }
 
@@ -144,23 +299,23 @@ struct site *site_new(struct snapshot *from, FILE *problems)
     struct site *s = NEW(struct site);
     bool ok = true;
 
-    s->refs = 1;
+    s->refs = s->readers = 1;
     s->snapshot = snapshot_ref(from);
     s->config = c;
+    s->rules = from->rules;
     s->listener = insist_alloc(calloc(c->listener_count, sizeof *s->listener));
     s->backend = insist_alloc(calloc(c->backend_count, sizeof *s->backend));
     for (size_t i = 0; i < c->listener_count; i++)
-        ok &= listener_init(&s->listener[i], c, &c->listener[i], problems);
+        ok &= listener_init(&s->listener[i], from->files, c, &c->listener[i], problems);
     for (size_t i = 0; i < c->backend_count; i++) {
-        ok &= backend_init(&s->backend[i], c, &c->backend[i], problems);
+        ok &= backend_init(&s->backend[i], from->files, c, &c->backend[i], problems);
         s->backend[i].users = from->users[i];
         s->backend[i].servers = from->servers == NULL ? NULL : from->servers[i];
     }
-    if (!ok) {
-        site_free(s);
-        return NULL;
-    }
-    return s;
+    if (ok)
+        return s;
+    site_close(s);
+    return NULL;
 }
 
 struct site_shown {
@@ -200,4 +355,22 @@ void site_unref(struct site *s)
 {
     if (s != NULL && --s->refs == 0)
         site_free(s);
+}
+
+void site_close(struct site *s)
+{
+    site_leave_rules(s);
+    site_unref(s);
+}
+
+void site_join_rules(struct site *s)
+{
+    INSIST(s->readers > 0);
+    s->readers++;
+}
+
+void site_leave_rules(struct site *s)
+{
+    if (s != NULL && --s->readers == 0)
+        snapshot_leave_files(s->snapshot);
 }

@@ -1,10 +1,14 @@
 #include "site/snapshot.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/insist.h"
+#include "base/memo.h"
 #include "config/config_load.h"
+#include "config/config_read.h"
 #include "policy/backends.h"
+#include "policy/sources.h"
 #include "users/secret.h"
 #include "users/users.h"
 
@@ -18,11 +22,37 @@ static struct backends_group **join_all(struct backends *all, const struct confi
     return group;
 }
 
-/* Loads the secret of a key. path NULL: the required key is missing, which has been reported. */
-static struct secret *load_secret(struct snapshot *s, const struct config_radius *r,
-                                  const char *key, const char *path, FILE *problems)
+/* ---- files ---- */
+
+static void *read_secret(const char *const path[FILES_PATHS], FILE *problems)
 {
-    struct secret *secret = path == NULL ? NULL : secret_load(path, problems);
+    return secret_load(path[0], problems);
+}
+
+static void drop_secret(void *secret)
+{
+    secret_free(secret);
+}
+
+static void *read_users(const char *const path[FILES_PATHS], FILE *problems)
+{
+    return users_load(path[0], problems);
+}
+
+static void drop_users(void *users)
+{
+    users_free(users);
+}
+
+static const struct files_kind secret_kind = {.load = read_secret, .free = drop_secret},
+                               users_kind = {.load = read_users, .free = drop_users};
+
+/* path NULL: the key is required but missing, which is reported. */
+static const struct secret *load_secret(struct snapshot *s, const struct config_radius *r,
+                                        const char *key, const char *path, FILE *problems)
+{
+    const struct secret *secret =
+        path == NULL ? NULL : files_get_one(s->files, &secret_kind, path, problems);
 
     if (secret == NULL) {
         if (path != NULL)
@@ -46,16 +76,6 @@ static void load_secrets(struct snapshot *s, FILE *problems)
     }
 }
 
-static void free_secrets(struct snapshot *s)
-{
-    for (size_t i = 0; i < s->config->radius_count; i++) {
-        if (s->radius[i].server != s->radius[i].client)
-            secret_free(s->radius[i].server);
-        secret_free(s->radius[i].client);
-    }
-    free(s->radius);
-}
-
 static void load_users(struct snapshot *s, FILE *problems)
 {
     const struct config *c = s->config;
@@ -65,7 +85,7 @@ static void load_users(struct snapshot *s, FILE *problems)
         const struct config_backend *b = &c->backend[i];
         if (b->users_file == NULL)
             continue;
-        s->users[i] = users_load(b->users_file, problems);
+        s->users[i] = files_get_one(s->files, &users_kind, b->users_file, problems);
         if (s->users[i] == NULL) {
             fprintf(problems, "%s:%u: users-file of backend %s cannot be used, see above\n",
                     c->path, config_line(c, b, "users-file"), b->name);
@@ -74,17 +94,36 @@ static void load_users(struct snapshot *s, FILE *problems)
     }
 }
 
-struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *problems)
+/* ---- loading ---- */
+
+/* Returns a number that no other rules have. */
+static unsigned new_rules(void)
 {
-    struct config *c = config_load(path, problems);
-    if (c == NULL)
+    static unsigned number;
+    return ++number;
+}
+
+/* Takes ownership of text. last: NULL, or what is in force. */
+static struct snapshot *snapshot_new(const char *path, char *text, size_t len,
+                                     const struct snapshot *last, struct backends *all,
+                                     FILE *problems)
+{
+    struct config *c = config_parse(path, text, len, problems);
+    if (c == NULL) {
+        free(text);
         return NULL;
+    }
 
     struct snapshot *s = NEW(struct snapshot);
     atomic_init(&s->refs, 1);
+    atomic_init(&s->readers, 1);
+    s->text = text;
+    s->text_len = len;
     s->config = c;
+    s->files = files_new(last == NULL ? NULL : last->files);
     s->sound = c->sound;
-    s->sound &= config_open(c, problems);
+    s->sound &= config_open(c, s->files, problems);
+    s->rules = last == NULL || sources_renewed(s->files) ? new_rules() : last->rules;
     if (c->sound)
         s->servers = join_all(all, c);
     load_users(s, problems);
@@ -92,23 +131,70 @@ struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *pro
     return s;
 }
 
+struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *problems)
+{
+    size_t len;
+    char *text = config_read_file(path, &len, problems);
+
+    return text == NULL ? NULL : snapshot_new(path, text, len, NULL, all, problems);
+}
+
+struct snapshot *snapshot_read_again(const struct snapshot *last, struct backends *all,
+                                     FILE *problems)
+{
+    char *text = insist_alloc(malloc(last->text_len + 1));
+
+    memcpy(text, last->text, last->text_len);
+    return snapshot_new(last->config->path, text, last->text_len, last, all, problems);
+}
+
+bool snapshot_is_outdated(const struct snapshot *s)
+{
+    struct memo problems;
+    size_t len;
+    char *text = config_read_file(s->config->path, &len, memo_open(&problems));
+    const bool same = text != NULL && len == s->text_len && memcmp(text, s->text, len) == 0;
+
+    memo_free(&problems);
+    free(text);
+    return !same;
+}
+
+/* ---- references ---- */
+
 struct snapshot *snapshot_ref(struct snapshot *s)
 {
     atomic_fetch_add(&s->refs, 1);
+    atomic_fetch_add(&s->readers, 1);
     return s;
 }
 
-void snapshot_unref(struct snapshot *s)
+void snapshot_leave_files(struct snapshot *s)
 {
-    if (s == NULL || atomic_fetch_sub(&s->refs, 1) > 1)
+    if (atomic_fetch_sub(&s->readers, 1) > 1)
         return;
-    for (size_t i = 0; i < s->config->backend_count; i++)
-        users_free(s->users[i]);
+    files_free(s->files);
+    s->files = NULL;
+}
+
+void snapshot_unref_config(struct snapshot *s)
+{
+    if (atomic_fetch_sub(&s->refs, 1) > 1)
+        return;
     for (size_t i = 0; s->servers != NULL && i < s->config->backend_count; i++)
         backends_leave(s->servers[i]);
     free(s->servers);
     free(s->users);
-    free_secrets(s);
+    free(s->radius);
     config_free(s->config);
+    free(s->text);
     free(s);
+}
+
+void snapshot_unref(struct snapshot *s)
+{
+    if (s == NULL)
+        return;
+    snapshot_leave_files(s);
+    snapshot_unref_config(s);
 }

@@ -1,6 +1,7 @@
 /* snapshot: a configuration with the files that all workers share. Immutable and
  * reference-counted: a reload builds a new one, and the old one is freed when the last call that
- * began with it has ended. Any thread. */
+ * began with it has ended. A tunnel that is up needs the configuration only, so the files are
+ * counted on their own. Any thread, except where a comment says otherwise. */
 #ifndef SSTPGATE_SITE_SNAPSHOT_H
 #define SSTPGATE_SITE_SNAPSHOT_H
 
@@ -8,6 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/files.h"
 #include "config/config.h"
 
 struct backends;
@@ -15,26 +17,43 @@ struct backends_group;
 struct secret;
 struct users;
 
-/* The secrets of one [radius NAME]. */
+/* The secrets of one [radius NAME]. Owned by the files, like the users. */
 struct snapshot_secrets {
-    struct secret *client, *server;
+    const struct secret *client, *server;
 };
 
 struct snapshot {
     atomic_uint refs;
+    atomic_uint readers; /* references that may use the files */
+    char *text;          /* of the configuration file */
+    size_t text_len;
     struct config *config;
+    struct files *files;             /* also those of certificates: site_new() adds them */
     struct backends_group **servers; /* config->backend_count; NULL: config is not sound */
-    struct users **users; /* config->backend_count; NULL: the backend has no `users-file` */
+    const struct users **users; /* config->backend_count; NULL: the backend has no users-file */
     struct snapshot_secrets *radius; /* config->radius_count */
-    bool sound;                      /* false: it has errors, use it only to find more of them */
+    unsigned rules; /* number of the rules: another one if they, or a list of theirs, were loaded */
+    bool sound;     /* false: it has errors, use it only to find more of them */
 };
 
 /* Loads the configuration path, the files that its rules name, its users files and its secrets.
  * Every error is written to problems as "file:line: reason\n". Returns NULL if path cannot be
- * read. The caller holds the only reference. */
+ * read. The caller holds the only reference. Main thread. */
 struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *problems);
+
+/* Builds the configuration of `last` again, with the files that have changed since: base/files.h
+ * has the rules. The caller calls files_settle() before it releases last. Main thread. */
+struct snapshot *snapshot_read_again(const struct snapshot *last, struct backends *all,
+                                     FILE *problems);
+
+/* Returns whether the configuration file has another content now than when it was loaded. */
+bool snapshot_is_outdated(const struct snapshot *s);
 
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s); /* NULL: no-op */
+
+/* Gives up the files of a reference, which snapshot_unref_config() releases later. */
+void snapshot_leave_files(struct snapshot *s);
+void snapshot_unref_config(struct snapshot *s);
 
 #endif

@@ -251,6 +251,15 @@ static bool load_content(const struct tls_certificate *from, bool with_key,
     return !with_key || load_key_file(from, p, out, error);
 }
 
+static bool key_fits(const struct tls_certificate *from, const struct tls_cert *cert, char *error)
+{
+    if (X509_check_private_key(cert->leaf, cert->key) == 1)
+        return true;
+    snprintf(error, TLS_ERROR_MAX, "%s: the private key does not match the certificate",
+             from->key != NULL ? from->key : from->file);
+    return false;
+}
+
 bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls_cert *out,
                    char error[TLS_ERROR_MAX])
 {
@@ -260,7 +269,8 @@ bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls
               tls_file_read(from->file, &file, error);
 
     *out = (struct tls_cert){.chain = insist_alloc(sk_X509_new_null())};
-    ok = ok && load_content(from, with_key, &file, &p, out, error);
+    ok = ok && load_content(from, with_key, &file, &p, out, error) &&
+         (!with_key || key_fits(from, out, error));
     ERR_clear_error();
     tls_file_free(&file);
     tls_file_free(&p.file);
@@ -269,6 +279,29 @@ bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls
     else
         tls_cert_fini(out);
     return ok;
+}
+
+static EVP_PKEY *key_copy(EVP_PKEY *from)
+{
+    EVP_PKEY *to = EVP_PKEY_dup(from);
+
+    ERR_clear_error();
+    if (to == NULL && EVP_PKEY_up_ref(from) == 1)
+        return from;
+    return insist_alloc(to);
+}
+
+void tls_cert_copy(const struct tls_cert *from, struct tls_cert *to)
+{
+    *to = (struct tls_cert){.leaf = insist_alloc(X509_dup(from->leaf)),
+                            .key = key_copy(from->key),
+                            .chain = insist_alloc(sk_X509_new_null()),
+                            .name_count = from->name_count};
+    for (int i = 0; i < sk_X509_num(from->chain); i++)
+        INSIST(sk_X509_push(to->chain, insist_alloc(X509_dup(sk_X509_value(from->chain, i)))) > 0);
+    to->name = insist_alloc(calloc(from->name_count + 1, sizeof *to->name));
+    for (size_t i = 0; i < from->name_count; i++)
+        to->name[i] = insist_alloc(strdup(from->name[i]));
 }
 
 static void free_names(struct tls_cert *cert)

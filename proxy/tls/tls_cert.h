@@ -21,10 +21,24 @@ struct tls_cert {
     size_t name_count;
 };
 
-/* Loads a certificate. with_key: the key is required, and is loaded, too. False: *error has the
- * reason, with the file in front, and *out is empty. */
+/* The objects of tls_loaded.h. */
+struct tls_pair {
+    struct tls_cert cert;
+};
+
+struct tls_ca {
+    X509_STORE *store;
+};
+
+/* Loads a certificate; with_key: and its key, which is required then and must match. False: *error
+ * has the reason, with the file in front, and *out is empty. */
 bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls_cert *out,
                    char error[TLS_ERROR_MAX]);
+
+/* Makes *to a copy that shares nothing with from, so that threads do not contend for its counts of
+ * references and its locks. Only a key that cannot be copied, because it is in a device, is
+ * shared. */
+void tls_cert_copy(const struct tls_cert *from, struct tls_cert *to);
 
 void tls_cert_fini(struct tls_cert *cert);
 

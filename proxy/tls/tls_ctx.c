@@ -6,9 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/file.h"
 #include "base/insist.h"
 #include "tls/tls_bio.h"
 #include "tls/tls_doubts.h"
@@ -350,28 +348,7 @@ void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct
 
 /* ---- a backend ---- */
 
-static bool load_ca(SSL_CTX *ssl, const char *file, char *error)
-{
-    const char *reason;
-    int ok, fd;
-
-    if (strcmp(file, "system") == 0) {
-        ok = SSL_CTX_set_default_verify_paths(ssl);
-    } else {
-        fd = file_open(file, &reason); /* refuses a FIFO, on which the library would block */
-        if (fd < 0) {
-            snprintf(error, TLS_ERROR_MAX, "%s: %s", file, reason);
-            return false;
-        }
-        close(fd);
-        ok = SSL_CTX_load_verify_locations(ssl, file, NULL);
-    }
-    if (ok != 1)
-        tls_error_text(error, file);
-    return ok == 1;
-}
-
-struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const char *ca_file,
+struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const struct tls_ca *ca,
                                    char error[TLS_ERROR_MAX])
 {
     SSL_CTX *ssl = ssl_new(TLS_client_method(), settings, error);
@@ -379,15 +356,12 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const ch
         return NULL;
     struct tls_ctx *ctx = NEW(struct tls_ctx);
     ctx->ssl = ssl;
-    tls_peer_bound(ssl, ca_file != NULL);
-    if (ca_file == NULL)
+    tls_peer_bound(ssl, ca != NULL);
+    if (ca == NULL)
         return ctx;
-    if (!load_ca(ctx->ssl, ca_file, error)) {
-        tls_ctx_free(ctx);
-        return NULL;
-    }
+    SSL_CTX_set1_cert_store(ssl, ca->store);
     /* A leaf or an intermediate in ca-file is trusted without its issuer. */
-    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx->ssl), X509_V_FLAG_PARTIAL_CHAIN);
+    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), X509_V_FLAG_PARTIAL_CHAIN);
     return ctx;
 }
 

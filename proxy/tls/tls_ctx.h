@@ -15,6 +15,7 @@
 #include "tls/tls_expiry.h"
 #include "tls/tls_settings.h"
 
+struct tls_ca;
 struct tls_ctx;
 
 /* Called once for each error. certificate: the index of the certificate that has the error;
@@ -57,11 +58,11 @@ bool tls_ctx_has_name(const struct tls_ctx *ctx, const char *host);
 void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct span der),
                     void *arg);
 
-/* Builds the context of a backend. ca_file: trusted certificates in PEM, or "system" for those of
- * the system; NULL: chains are not verified here, because the caller compares a pin or the
+/* Builds the context of a backend. ca: trusted certificates, of which the context keeps a
+ * reference; NULL: chains are not verified here, because the caller compares a pin or the
  * administrator has turned verification off. Never resumes a session. NULL: *error has the reason,
  * in the form above. */
-struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const char *ca_file,
+struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const struct tls_ca *ca,
                                    char error[TLS_ERROR_MAX]);
 
 /* Frees ctx; a no-op for NULL. */

@@ -1,11 +1,11 @@
 #include "tls/tls_served.h"
 
 #include <openssl/err.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/insist.h"
+#include "tls/tls_loaded.h"
 
 void tls_served_init(struct tls_served *served, size_t count)
 {
@@ -42,13 +42,7 @@ static bool fits_settings(const struct tls_cert *cert, const struct tls_certific
     ERR_clear_error();
     if (tls_cert_use(cert, probe))
         return true;
-    if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_PRIVATE_KEY_MISMATCH) {
-        snprintf(error, TLS_ERROR_MAX, "%s: the private key does not match the certificate",
-                 from->key != NULL ? from->key : from->file);
-        ERR_clear_error();
-    } else {
-        tls_error_text(error, from->file);
-    }
+    tls_error_text(error, from->file);
     return false;
 }
 
@@ -57,7 +51,9 @@ bool tls_served_load(struct tls_served *served, size_t index, const struct tls_c
 {
     struct tls_served_cert *s = &served->cert[index];
 
-    if (!tls_cert_load(from, true, &s->cert, error))
+    if (from->pair != NULL)
+        tls_cert_copy(&from->pair->cert, &s->cert);
+    else if (!tls_cert_load(from, true, &s->cert, error))
         return false;
     s->file = insist_alloc(strdup(from->file));
     if (!fits_settings(&s->cert, from, probe, error))
@@ -65,7 +61,9 @@ bool tls_served_load(struct tls_served *served, size_t index, const struct tls_c
     if (from->ocsp_file == NULL)
         return true;
     s->ocsp_file = insist_alloc(strdup(from->ocsp_file));
-    tls_staple_load(from->ocsp_file, &s->cert, &s->staple);
+    struct tls_response *own = from->response == NULL ? tls_response_load(from->ocsp_file) : NULL;
+    tls_staple_init(&s->staple, own == NULL ? from->response : own, &s->cert);
+    tls_response_free(own);
     return true;
 }
 

@@ -27,15 +27,20 @@ struct tls_settings {
  * of the client. Lists such as ALL and HIGH contain all three kinds, so they are not an error; a
  * list that has nothing else is an error. */
 
+struct tls_pair;
+struct tls_response;
+
 /* The files of one certificate. */
 struct tls_certificate {
     const char *file; /* PEM: leaf first, then its chain; or PKCS#12; or DER: the leaf */
     const char *key;  /* PEM; NULL: in file */
     const char
         *passphrase_file; /* its first line decrypts the key; NULL: the key is not encrypted */
-    const char *passphrase_hint; /* text for messages that the passphrase is missing; NULL: "set
-                                    passphrase-file" */
-    const char *ocsp_file;       /* OCSP response in DER, the staple; NULL: none */
+    const char *passphrase_hint;         /* for messages: how to give the passphrase; NULL: "set
+                                            passphrase-file" */
+    const char *ocsp_file;               /* OCSP response in DER, to be stapled; NULL: none */
+    const struct tls_pair *pair;         /* of file, key and passphrase_file; NULL: they are read */
+    const struct tls_response *response; /* of ocsp_file; NULL: it is read */
 };
 
 #endif

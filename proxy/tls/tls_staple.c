@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/insist.h"
-#include "tls/tls_file.h"
 #include "tls/tls_time.h"
 
 /* ---- the certificate that a response is about ---- */
@@ -71,7 +70,7 @@ static OCSP_SINGLERESP *find_single(OCSP_BASICRESP *basic, const struct tls_cert
     return NULL;
 }
 
-/* ---- the file ---- */
+/* ---- the staple ---- */
 
 /* Returns the reason, a static text, why a response cannot be used; NULL: it can. */
 static const char *read_response(OCSP_RESPONSE *response, const struct tls_cert *cert,
@@ -94,36 +93,25 @@ static const char *read_response(OCSP_RESPONSE *response, const struct tls_cert 
     return single == NULL ? "the OCSP response is not for this certificate" : NULL;
 }
 
-static void staple_read(const struct tls_file *file, const struct tls_cert *cert,
-                        struct tls_staple *out)
+void tls_staple_init(struct tls_staple *staple, const struct tls_response *from,
+                     const struct tls_cert *cert)
 {
-    const unsigned char *at = file->octets;
-    OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)file->n);
-    const bool whole = response != NULL && at == file->octets + file->n;
-    const char *why = whole ? read_response(response, cert, out) : "not an OCSP response in DER";
+    const unsigned char *at = from->der;
+    const char *why = from->unreadable;
 
+    *staple = (struct tls_staple){0};
+    OCSP_RESPONSE *response = why != NULL ? NULL : d2i_OCSP_RESPONSE(NULL, &at, (long)from->n);
+    if (why == NULL)
+        why = response == NULL || at != from->der + from->n ? "not an OCSP response in DER"
+                                                            : read_response(response, cert, staple);
     if (why == NULL) {
-        out->n = file->n;
-        out->der = insist_alloc(OPENSSL_memdup(file->octets, file->n));
+        staple->n = from->n;
+        staple->der = insist_alloc(OPENSSL_memdup(from->der, from->n));
     } else {
-        out->unusable = insist_alloc(strdup(why));
+        staple->unusable = insist_alloc(strdup(why));
     }
     OCSP_RESPONSE_free(response);
     ERR_clear_error();
-}
-
-void tls_staple_load(const char *path, const struct tls_cert *cert, struct tls_staple *out)
-{
-    char error[TLS_ERROR_MAX];
-    struct tls_file file;
-
-    *out = (struct tls_staple){0};
-    if (!tls_file_read(path, &file, error)) {
-        out->unusable = insist_alloc(strdup(error + strlen(path) + 2)); /* behind "PATH: " */
-        return;
-    }
-    staple_read(&file, cert, out);
-    tls_file_free(&file);
 }
 
 void tls_staple_fini(struct tls_staple *staple)

@@ -19,11 +19,19 @@ struct tls_staple {
                            NULL: it has one, or there is no file */
 };
 
-/* Loads the response about cert, whose chain should have its issuer: then the key of the issuer is
- * compared, too, else only its name. The signature is not verified, because the client does that. A
- * file without such a response sets `unusable` and is not an error, because TLS works without a
- * staple. */
-void tls_staple_load(const char *path, const struct tls_cert *cert, struct tls_staple *out);
+/* The content of a file, or the reason why it could not be read. */
+struct tls_response {
+    unsigned char *der;
+    size_t n;
+    char *unreadable; /* NULL: it was read */
+};
+
+/* Makes a staple for cert of the response. The chain of cert should have its issuer: then the key
+ * of the issuer is compared, too, else only its name. The signature is not verified, because the
+ * client does that. A file without a response about cert sets `unusable` and is not an error,
+ * because TLS works without a staple. */
+void tls_staple_init(struct tls_staple *staple, const struct tls_response *from,
+                     const struct tls_cert *cert);
 
 void tls_staple_fini(struct tls_staple *staple);
 

@@ -207,7 +207,8 @@ static void scene_prepare(void)
     scene.listener.config = &scene.listener_config;
     scene.config.listener = &scene.listener_config;
     scene.config.listener_count = 1;
-    scene.site = (struct site){.refs = 1, .config = &scene.config, .listener = &scene.listener};
+    scene.site = (struct site){
+        .refs = 1, .readers = 1, .config = &scene.config, .listener = &scene.listener};
     scene.shared.count = 1;
     scene.shared.limits = limits_new(&settings);
     scene.set = (struct call_set){.worker = scene.worker,

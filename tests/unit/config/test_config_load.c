@@ -11,6 +11,7 @@
 /* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
+#include "base/files.h"
 #include "config/config_fixture.h"
 
 static void problems_of_sections_and_keys(void **state)
@@ -26,11 +27,13 @@ static char *load_problems(const char *path)
     FILE *f = open_memstream(&problems, &n);
     assert_non_null(f);
     struct config *c = config_load(path, f);
+    struct files *files = files_new(NULL);
     if (c != NULL) {
-        const bool opened = config_open(c, f);
+        const bool opened = config_open(c, files, f);
         assert_false(c->sound && opened);
     }
     config_free(c);
+    files_free(files);
     fclose(f);
     return problems;
 }

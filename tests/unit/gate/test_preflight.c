@@ -146,7 +146,7 @@ static void an_end_that_is_near_is_a_warning_in_steps(void **state)
         assert_int_equal(strcmp(steps, before) != 0, new_step[i]);
         strcpy(before, steps);
     }
-    site_unref(site);
+    site_close(site);
     snapshot_unref(snapshot);
 }
 

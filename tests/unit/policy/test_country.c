@@ -184,10 +184,9 @@ static void rules_with_countries(void **state)
     } table[] = {{"198.51.100.1", 1}, {"192.0.2.1", 2}, {"127.0.0.1", 3}, {"203.0.113.1", 3}};
     char *path = make_db(), problem[RULES_PROBLEM_MAX];
     struct rules r;
-    struct sources s;
+    struct sources s = {.files = files_new(NULL)};
     rules_init(&r);
-    sources_init(&s);
-    s.country = country_open(path, stderr);
+    assert_true(sources_open_country(&s, path, stderr));
     assert_true(rules_add(&r, false, "country fr", "/", 1, problem));
     assert_true(rules_add(&r, true, "country DE", "/", 2, problem));
     assert_true(rules_add(&r, false, "any", "/", 3, problem));
@@ -199,7 +198,7 @@ static void rules_with_countries(void **state)
         assert_int_equal(rules_decide(&r, &f).rule, table[i].rule);
     }
     rules_fini(&r);
-    sources_fini(&s);
+    files_free(s.files);
     unlink(path);
 }
 
@@ -244,35 +243,6 @@ static void half_a_file_is_refused(void **state)
     unlink(path);
 }
 
-/* Each reload opens the file again, and old tunnels keep their database. */
-static void an_unchanged_file_is_in_memory_once(void **state)
-{
-    char *path = make_db();
-    struct country *first = country_open(path, stderr), *again = country_open(path, stderr);
-
-    (void)state;
-    assert_non_null(first);
-    assert_ptr_equal(first, again);
-    country_close(first);
-    expect_country(again, "192.0.2.1", "DE");
-
-    struct db d = {.count = 0}; /* another content, in the same file */
-    add_node(&d);
-    add(&d, "192.0.2.0/24", "country", "SE");
-    write_db(&d, path);
-    struct country *changed = country_open(path, stderr);
-    assert_non_null(changed);
-    assert_ptr_not_equal(again, changed);
-    expect_country(again, "192.0.2.1", "DE");
-    expect_country(changed, "192.0.2.1", "SE");
-    country_close(again);
-    again = country_open(path, stderr);
-    assert_ptr_equal(again, changed);
-    country_close(again);
-    country_close(changed);
-    unlink(path);
-}
-
 static void what_is_no_database_is_named(void **state)
 {
     (void)state;
@@ -296,11 +266,8 @@ static void without_the_library_it_says_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(countries_of_addresses),
-        cmocka_unit_test(rules_with_countries),
-        cmocka_unit_test(a_file_may_be_written_in_place),
-        cmocka_unit_test(half_a_file_is_refused),
-        cmocka_unit_test(an_unchanged_file_is_in_memory_once),
+        cmocka_unit_test(countries_of_addresses),         cmocka_unit_test(rules_with_countries),
+        cmocka_unit_test(a_file_may_be_written_in_place), cmocka_unit_test(half_a_file_is_refused),
         cmocka_unit_test(what_is_no_database_is_named),
     };
     const struct CMUnitTest without[] = {cmocka_unit_test(without_the_library_it_says_so)};

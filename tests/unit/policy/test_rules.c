@@ -69,7 +69,7 @@ static void read_policy(struct policy *p, const char *path)
     FILE *f = fopen(path, "r");
     assert_non_null(f);
     rules_init(&p->rules);
-    sources_init(&p->sources);
+    p->sources = (struct sources){.files = files_new(NULL)};
     while (next_line(f, text, &line)) {
         char *rest = text + strcspn(text, " ");
         *rest++ = '\0';
@@ -87,7 +87,7 @@ static void read_policy(struct policy *p, const char *path)
 static void fini_policy(struct policy *p)
 {
     rules_fini(&p->rules);
-    sources_fini(&p->sources);
+    files_free(p->sources.files);
 }
 
 static struct span sent(const char *word)
@@ -181,7 +181,7 @@ static void later_facts_change_no_verdict(void **state)
     struct addr who;
     assert_int_equal(addr_parse("198.51.100.66:1", 0, &who), ERR_OK);
     rules_init(&p.rules);
-    sources_init(&p.sources);
+    p.sources = (struct sources){.files = files_new(NULL)};
     add(&p.rules, false, "10.0.0.0/8 user bob", 1);
     add(&p.rules, false, "198.51.100.66 action drop", 2);
     add(&p.rules, false, "user bob", 3);
@@ -307,7 +307,7 @@ static void what_cannot_be_opened_is_named(void **state)
     FILE *f = open_memstream(&problems, &n);
     assert_non_null(f);
     rules_init(&p.rules);
-    sources_init(&p.sources);
+    p.sources = (struct sources){.files = files_new(NULL)};
     add(&p.rules, true, "file nowhere.txt", 3);
     rules_add_file(&p.rules, false, POLICY "/nowhere.txt", 4);
     add(&p.rules, false, "time Mon 08:00-18:00 Europe/Berln", 5);

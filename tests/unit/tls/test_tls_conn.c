@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "certs.h"
+#include "tls/tls_loaded.h"
 #include "tls/tls_internal.h"
 #include "tls/tls_peer.h"
 
@@ -95,9 +96,13 @@ static struct tls_ctx *server_ctx(const struct tls_settings *s, const char *pem)
 static struct tls_ctx *client_ctx(const struct tls_settings *s, const char *ca_file)
 {
     char error[TLS_ERROR_MAX] = "";
-    struct tls_ctx *ctx = tls_ctx_new_client(s, ca_file, error);
+    struct tls_ca *trusted = ca_file == NULL ? NULL : tls_ca_load(ca_file, error);
+    if (ca_file != NULL && trusted == NULL)
+        fail_msg("%s", error);
+    struct tls_ctx *ctx = tls_ctx_new_client(s, trusted, error);
     if (ctx == NULL)
         fail_msg("%s", error);
+    tls_ca_free(trusted);
     return ctx;
 }
 
@@ -711,9 +716,9 @@ static void what_a_context_cannot_use_is_named(void **state)
         assert_int_equal(ERR_peek_error(), 0);
     }
     char error[TLS_ERROR_MAX] = "";
-    assert_null(tls_ctx_new_client(&modern, missing, error));
+    assert_null(tls_ca_load(missing, error));
     assert_non_null(strstr(error, missing));
-    assert_null(tls_ctx_new_client(&modern, empty, error));
+    assert_null(tls_ca_load(empty, error));
     struct tls_ctx *two_files = certs_server(&modern, leaf, ec.pem, error);
     assert_non_null(two_files);
     tls_ctx_free(two_files);

@@ -1,0 +1,109 @@
+#include "tls/tls_loaded.h"
+
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/insist.h"
+#include "tls/tls_cert.h"
+#include "tls/tls_file.h"
+#include "tls/tls_staple.h"
+
+/* ---- pairs ---- */
+
+struct tls_pair *tls_pair_load(const struct tls_certificate *from, char error[TLS_ERROR_MAX])
+{
+    struct tls_pair *pair = NEW(struct tls_pair);
+
+    if (tls_cert_load(from, true, &pair->cert, error))
+        return pair;
+    free(pair);
+    return NULL;
+}
+
+void tls_pair_free(struct tls_pair *pair)
+{
+    if (pair == NULL)
+        return;
+    tls_cert_fini(&pair->cert);
+    free(pair);
+}
+
+/* ---- responses ---- */
+
+struct tls_response *tls_response_load(const char *path)
+{
+    struct tls_response *r = NEW(struct tls_response);
+    char error[TLS_ERROR_MAX];
+    struct tls_file file;
+
+    if (!tls_file_read(path, &file, error)) {
+        r->unreadable = insist_alloc(strdup(error + strlen(path) + 2)); /* behind "PATH: " */
+        return r;
+    }
+    r->n = file.n;
+    r->der = insist_alloc(malloc(file.n + 1));
+    memcpy(r->der, file.octets, file.n);
+    tls_file_free(&file);
+    return r;
+}
+
+void tls_response_free(struct tls_response *response)
+{
+    if (response == NULL)
+        return;
+    free(response->der);
+    free(response->unreadable);
+    free(response);
+}
+
+/* ---- trusted certificates ---- */
+
+static bool ca_read(X509_STORE *store, const char *file, char error[TLS_ERROR_MAX])
+{
+    const char *reason;
+    const int fd = file_open(file, &reason); /* refuses a FIFO, on which the library would block */
+
+    if (fd < 0) {
+        snprintf(error, TLS_ERROR_MAX, "%s: %s", file, reason);
+        return false;
+    }
+    close(fd);
+    if (X509_STORE_load_file(store, file) == 1)
+        return true;
+    tls_error_text(error, file);
+    return false;
+}
+
+static bool ca_read_system(X509_STORE *store, char error[TLS_ERROR_MAX])
+{
+    if (X509_STORE_set_default_paths(store) == 1)
+        return true;
+    tls_error_text(error, "system");
+    return false;
+}
+
+struct tls_ca *tls_ca_load(const char *file, char error[TLS_ERROR_MAX])
+{
+    struct tls_ca *ca = NEW(struct tls_ca);
+
+    ERR_clear_error();
+    ca->store = insist_alloc(X509_STORE_new());
+    if (strcmp(file, "system") == 0 ? ca_read_system(ca->store, error)
+                                    : ca_read(ca->store, file, error))
+        return ca;
+    tls_ca_free(ca);
+    return NULL;
+}
+
+void tls_ca_free(struct tls_ca *ca)
+{
+    if (ca == NULL)
+        return;
+    X509_STORE_free(ca->store);
+    free(ca);
+}
