@@ -30,6 +30,12 @@ static void print_reload(const struct gate *gate, FILE *out)
             gate->last_reload.cause);
 }
 
+static void print_stale(void *out, const struct files_item *item)
+{
+    if (item->stale != NULL)
+        fprintf(out, "stale: %s: %s\n", item->path, item->stale);
+}
+
 static const char *on_status(void *arg, FILE *out)
 {
     static const char *const phases[] = {
@@ -43,8 +49,10 @@ static const char *on_status(void *arg, FILE *out)
             (unsigned long long)((uv_now(&gate->loop) - gate->started_ms) / 1000), gate->workers);
     fprintf(out, "calls: %u\ncalls-max: %u\nbans: %zu\n", atomic_load(&gate->shared.count),
             atomic_load(&gate->shared.max), counts.bans);
-    fprintf(out, "configuration: %s\n", gate->path);
+    fprintf(out, "configuration: %s%s\n", gate->path,
+            snapshot_is_outdated(gate->snapshot) ? " (changed on disk, not loaded)" : "");
     print_reload(gate, out);
+    files_each(gate->snapshot->files, print_stale, out);
     radius_service_print(&gate->radius, out);
     return NULL;
 }

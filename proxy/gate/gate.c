@@ -156,7 +156,7 @@ static void on_worker_done(uv_async_t *async)
 
 static void on_files_changed(void *arg)
 {
-    (void)reload(arg, "a file has changed", NULL);
+    reload_files(arg);
 }
 
 static void loop_open(struct gate *gate)

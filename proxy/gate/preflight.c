@@ -113,7 +113,7 @@ static struct site *preflight_load(struct snapshot *snapshot, FILE *problems)
     }
     if (site == NULL || snapshot->sound)
         return site;
-    site_unref(site);
+    site_close(site);
     return NULL;
 }
 
@@ -131,7 +131,7 @@ enum preflight_result preflight_config(const char *path, FILE *problems, FILE *p
     const enum preflight_result result = site == NULL ? PREFLIGHT_ERRORS
                                          : silent     ? PREFLIGHT_GOOD
                                                       : PREFLIGHT_WARNINGS;
-    site_unref(site);
+    site_close(site);
     snapshot_unref(snapshot);
     return result;
 }

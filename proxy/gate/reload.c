@@ -302,3 +302,57 @@ bool reload(struct gate *gate, const char *cause, FILE *answer)
     gate->last_reload.cause = cause;
     return ok;
 }
+
+/* ---- files that have changed ---- */
+
+static void log_file(void *arg, const struct files_item *item)
+{
+    struct log_line l;
+    (void)arg;
+
+    if (!item->changed)
+        return;
+    log_begin(&l, item->stale == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "reload");
+    log_str(&l, "file", item->path);
+    if (item->stale == NULL)
+        log_str(&l, "msg", "a file has changed: its new content is in force");
+    else
+        log_fmt(&l, "msg", "a file has changed: %s; its old content stays in force", item->stale);
+    log_end(&l);
+}
+
+static void count_change(void *arg, const struct files_item *item)
+{
+    size_t *n = arg;
+    *n += item->changed;
+}
+
+void reload_files(struct gate *gate)
+{
+    struct memo problems;
+    struct reload_next n;
+    size_t changes = 0;
+
+    if (gate->phase != SERVING)
+        return;
+    memo_open(&problems);
+    struct snapshot *next = snapshot_read_again(gate->snapshot, gate->backends, problems.file);
+    const bool ok = next != NULL && reload_prepare(gate, &n, next, problems.file);
+
+    if (ok)
+        files_each(next->files, count_change, &changes);
+    if (ok && changes > 0) {
+        reload_commit(gate, &n, true);
+        watch_files(gate->watch, gate->snapshot->files);
+        files_each(gate->snapshot->files, log_file, NULL);
+        expiry_warn(gate, gate->site, false);
+    } else if (ok) {
+        reload_drop(gate, &n);
+    } else {
+        log_lines(LOG_LEVEL_ERROR, "reload", memo_text(&problems));
+        log_msg(LOG_LEVEL_ERROR, "reload",
+                "a file has changed: nothing was changed; the old configuration stays in force");
+    }
+    memo_free(&problems);
+    snapshot_unref(next);
+}

@@ -44,6 +44,11 @@ void reload_warn(struct gate *gate, const struct reload_next *n);
  * the log; NULL: log only. Returns whether it is in force. */
 bool reload(struct gate *gate, const char *cause, FILE *answer);
 
+/* Reads the files that have changed and puts them in force; each that cannot be used keeps its old
+ * content. The configuration file is not read, and running calls, limits and bans stay as they
+ * are. */
+void reload_files(struct gate *gate);
+
 /* Starts the timer that checks the expiry of certificates and staples. */
 void reload_start(struct gate *gate);
 
