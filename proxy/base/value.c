@@ -7,9 +7,8 @@
 #include "base/addr.h"
 #include "base/ascii.h"
 
-/* RFC 1035 2.3.4 allows 253 bytes for a name; with brackets and port it must fit into a line of the
- * file. */
-enum { NAME_MAX_LENGTH = 32, LABEL_MAX = 63, HOST_MAX = 168 };
+/* RFC 1035 2.3.4: 253 bytes for a name, without the dot at its end. */
+enum { NAME_MAX_LENGTH = 32, LABEL_MAX = 63, HOST_MAX = 253 };
 
 static const struct unit {
     const char *name;

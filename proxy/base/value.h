@@ -10,8 +10,8 @@
 #include "base/err.h"
 
 enum {
-    VALUE_TEXT_MAX = 176,                        /* the longest value of a key, in bytes */
-    VALUE_HOST_SIZE = 176,                       /* a host and its NUL always fit */
+    VALUE_TEXT_MAX = 1024,                       /* the longest value of a key, in bytes */
+    VALUE_HOST_SIZE = 256,                       /* a host and its NUL always fit */
     VALUE_DURATION_MAX = 30 * 24 * 3600 * 1000u, /* 30 days in milliseconds */
     VALUE_DURATION_SIZE = 16,
     VALUE_RATE_MAX = 1000000,

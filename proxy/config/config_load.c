@@ -109,7 +109,7 @@ static void open_section(struct config_builder *b, enum config_section in, const
 static void on_section(void *user, unsigned line, const char *header)
 {
     struct config_builder *b = user;
-    char word[CONFIG_LINE_MAX + 1];
+    char word[CONFIG_SECTION_MAX + 1];
 
     b->input.line = line;
     b->any_section = true;

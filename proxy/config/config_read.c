@@ -8,23 +8,27 @@
 
 #include "base/ascii.h"
 #include "base/file.h"
+#include "base/hidden.h"
 #include "base/insist.h"
+#include "base/text.h"
 #include "base/value.h"
 
-/* libinih 55 (Debian 12) and 59 (Debian 13), found by experiment: inih asks its reader for
- * lines of 200 bytes with the NUL. Of a longer line, 55 reads the rest as another line. 59
- * takes a line of 199 bytes without "\n" for the start of a longer line and skips the next line
- * of the reader. Both silently cut a section's name to 49 bytes, take a line with leading
- * blanks as one more value of the previous key, ignore text after "]", and report only the
- * first line that they reject. So this file passes one line at a time, trimmed and never of 199
- * bytes, and detects a line for which inih does not call the handler. */
-enum { NAME_MAX_INIH = 49 };
+/* libinih 55 (Debian 12) and 59 (Debian 13), found by experiment: inih asks its reader for lines
+ * of 200 bytes with the NUL. Of a longer line, 55 reads the rest as another line. 59 takes a
+ * line of 199 bytes without "\n" for the start of a longer line and skips the next line of the
+ * reader. Both silently cut a section's name to 49 bytes, take a line with leading blanks as one
+ * more value of the previous key, ignore text after "]", and report only the first line that
+ * they reject. So this file passes the first HEAD_MAX bytes of one line at a time, trimmed, in
+ * which inih finds the key; takes the value from the line itself; and notices when inih does not
+ * call the handler. */
+enum { KEY_MAX_INIH = 49, HEAD_MAX = 198 };
 
 /* Far larger than a file written by hand; bounds the memory for a wrong file. */
 enum { FILE_MAX = 1 << 20 };
 
 struct config_reading {
     struct span rest;
+    struct span pair; /* the line that inih has, of which it may have the first bytes only */
     unsigned line;
     bool key_due; /* inih has a line for which it should call on_pair() */
     const struct config_events *to;
@@ -44,20 +48,6 @@ static void report_problem(const struct config_reading *r, const char *reason)
     r->to->on_problem(r->to->user, r->line, reason);
 }
 
-/* Returns the next line without its end. The last newline may be missing; CR LF is a newline. */
-static struct span take_input_line(struct config_reading *r)
-{
-    struct span line = r->rest;
-    const uint8_t *lf = memchr(line.p, '\n', line.n);
-    if (lf != NULL)
-        line.n = (size_t)(lf - line.p);
-    r->rest = span_from(r->rest, lf == NULL ? line.n : line.n + 1);
-    if (line.n > 0 && line.p[line.n - 1] == '\r')
-        line.n--;
-    r->line++;
-    return line;
-}
-
 static bool has_control(struct span s)
 {
     for (size_t i = 0; i < s.n; i++)
@@ -70,7 +60,7 @@ static bool has_control(struct span s)
  * without keys, and would ignore text after the bracket, so headers are parsed here. */
 static void read_section(struct config_reading *r, struct span line)
 {
-    char name[NAME_MAX_INIH + 1];
+    char name[CONFIG_SECTION_MAX + 1];
     const char *reason = NULL;
     const uint8_t *close = memchr(line.p, ']', line.n);
     struct span inner = span_of(NULL, 0);
@@ -82,7 +72,7 @@ static void read_section(struct config_reading *r, struct span line)
         struct span after = trim_blanks(span_from(line, (size_t)(close - line.p + 1)));
         if (after.n > 0 && after.p[0] != ';' && after.p[0] != '#')
             reason = "text after [section]: write each key on a line of its own";
-        else if (inner.n > NAME_MAX_INIH)
+        else if (inner.n > CONFIG_SECTION_MAX)
             reason = "a section's name is longer than 49 bytes";
     }
     if (reason != NULL) {
@@ -96,16 +86,63 @@ static void read_section(struct config_reading *r, struct span line)
     r->to->on_section(r->to->user, r->line, name);
 }
 
-/* Returns the reason why inih must not get this line; NULL: it may. Comments may have any
- * length, because inih does not get them. */
-static const char *line_problem(struct span line, bool comment, size_t size)
+static bool begins_with(struct span line, const char *any)
 {
-    if (has_control(line))
-        return "this line contains a control character (or a lone CR)";
-    if (!comment && (line.n > CONFIG_LINE_MAX || line.n + 1 >= size))
-        return "this line is longer than 198 bytes: repeat the key instead of writing a list, and "
-               "write comments on lines of their own";
-    return NULL;
+    return line.n > 0 && line.p[0] != '\0' && strchr(any, line.p[0]) != NULL;
+}
+
+/* Returns the part of a line in front of a comment: a ';' after a blank, which is how inih finds
+ * it, or what follows the bracket of a section. */
+static struct span without_comment(struct span line)
+{
+    const uint8_t *close = begins_with(trim_blanks(line), "[") ? memchr(line.p, ']', line.n) : NULL;
+
+    for (size_t i = close == NULL ? 1 : (size_t)(close - line.p) + 1; i < line.n; i++)
+        if (close != NULL ? strchr(";#", line.p[i]) != NULL
+                          : line.p[i] == ';' && ascii_is_blank(line.p[i - 1]))
+            return span_sub(line, 0, i);
+    return line;
+}
+
+/* Reports a character that inih must not get, or that nobody can see. Returns whether the line may
+ * be read. Comments may contain anything else. */
+static bool characters_good(const struct config_reading *r, struct span line)
+{
+    struct hidden h;
+    char reason[HIDDEN_NAME_SIZE + 96];
+
+    if (has_control(line)) {
+        report_problem(r, "this line contains a control character (or a lone CR)");
+        return false;
+    }
+    if (begins_with(trim_blanks(line), ";#") || !hidden_find(without_comment(line), &h))
+        return true;
+    snprintf(reason, sizeof reason,
+             "%s at byte %zu of this line cannot be seen: type that part again", h.name, h.at + 1);
+    report_problem(r, reason);
+    return false;
+}
+
+/* Returns whether a line that is not read was meant as a header, so that the keys below it are not
+ * taken for those of the section above. */
+static bool meant_as_header(struct span line)
+{
+    for (size_t i = 0; i < line.n; i++)
+        if (line.p[i] == '[' || line.p[i] == '=' || line.p[i] == ':')
+            return line.p[i] == '[';
+    return false;
+}
+
+/* Writes what inih gets of a line. */
+static void pass_pair(struct config_reading *r, struct span line, char *out, size_t size)
+{
+    const size_t n = line.n < HEAD_MAX ? line.n : HEAD_MAX;
+
+    INSIST(n + 1 < size);
+    memcpy(out, line.p, n);
+    out[n] = '\0';
+    r->pair = line;
+    r->key_due = true;
 }
 
 /* Reads a line for inih, instead of fgets(). inih gets an empty line for comments, headers and
@@ -113,67 +150,87 @@ static const char *line_problem(struct span line, bool comment, size_t size)
 static char *next_line(char *out, int size, void *stream)
 {
     struct config_reading *r = stream;
+    struct span line;
+
     if (r->key_due) {
         report_problem(r, "expected `key = value` or [section]");
         r->key_due = false;
     }
-    if (r->rest.n == 0)
+    if (!text_take_line(&r->rest, &line))
         return NULL;
-    struct span line = take_input_line(r);
-    if (r->line == 1 && line.n >= 3 && memcmp(line.p, "\xef\xbb\xbf", 3) == 0)
-        line = span_from(line, 3); /* the byte order mark of some editors */
-    line = trim_blanks(line);
+    r->line++;
     out[0] = '\0';
-    bool comment = line.n > 0 && (line.p[0] == ';' || line.p[0] == '#');
-    const char *reason = line_problem(line, comment, (size_t)size);
-    if (reason != NULL) {
-        report_problem(r, reason);
-        if (line.p[0] == '[')
-            r->to->on_section(r->to->user, r->line, NULL);
-    } else if (line.n > 0 && line.p[0] == '[') {
+    const bool good = characters_good(r, line);
+    line = trim_blanks(line);
+    if (begins_with(line, ";#") || line.n == 0)
+        return out;
+    if (!good && meant_as_header(line))
+        r->to->on_section(r->to->user, r->line, NULL);
+    else if (good && begins_with(line, "["))
         read_section(r, line);
-    } else if (line.n > 0 && !comment) {
-        memcpy(out, line.p, line.n);
-        out[line.n] = '\0';
-        r->key_due = true;
-    }
+    else if (good)
+        pass_pair(r, line, out, (size_t)size);
     return out;
 }
 
-/* Returns whether mark follows a blank, which is how inih finds a comment after a value. */
-static bool has_comment(const char *value, char mark)
+/* Returns the value of the line that inih has, by the rules of inih. */
+static struct span pair_value(const struct config_reading *r, const char *key)
 {
-    for (const char *p = strchr(value, mark); p != NULL; p = strchr(p + 1, mark))
-        if (p > value && ascii_is_blank(p[-1]))
+    const struct span rest = trim_blanks(span_from(without_comment(r->pair), strlen(key)));
+
+    INSIST(rest.n > 0 && (rest.p[0] == '=' || rest.p[0] == ':'));
+    return trim_blanks(span_from(rest, 1));
+}
+
+/* Returns whether a '#' begins the value, or follows a blank in it. */
+static bool has_comment(struct span value)
+{
+    for (size_t i = 0; i < value.n; i++)
+        if (value.p[i] == '#' && (i == 0 || ascii_is_blank(value.p[i - 1])))
             return true;
     return false;
 }
 
-/* Handles a key for inih. section: ignored, because read_section() has reported it. */
-static int on_pair(void *user, const char *section, const char *key, const char *value)
+/* The handler for inih. section: ignored, because read_section() has reported it. in_head: of the
+ * first bytes of the line only. */
+static int on_pair(void *user, const char *section, const char *key, const char *in_head)
 {
     struct config_reading *r = user;
-    (void)section;
+    char text[VALUE_TEXT_MAX + 1];
+    (void)section, (void)in_head;
     r->key_due = false;
+    const struct span value = pair_value(r, key);
     if (*key == '\0' || strpbrk(key, " \t") != NULL)
         report_problem(r, "expected `key = value` or [section]");
-    else if (strlen(key) > NAME_MAX_INIH)
+    else if (strlen(key) > KEY_MAX_INIH)
         report_problem(r, "a key's name is longer than 49 bytes");
-    else if (has_comment(value, '#') || *value == '#')
+    else if (has_comment(value))
         report_problem(
             r, "` #` after a value would be part of it: a comment after a value starts with ` ;`");
-    else if (*value == '"' || *value == '\'')
+    else if (begins_with(value, "\"'"))
         report_problem(r, "values are written without quotes");
-    else if (strlen(value) > VALUE_TEXT_MAX)
-        report_problem(r, "a value is longer than 176 bytes");
-    else
-        r->to->on_key(r->to->user, r->line, key, value);
+    else if (value.n > VALUE_TEXT_MAX)
+        report_problem(r, "a value is longer than 1024 bytes: a key with a list may be repeated");
+    else {
+        if (value.n > 0)
+            memcpy(text, value.p, value.n);
+        text[value.n] = '\0';
+        r->to->on_key(r->to->user, r->line, key, text);
+    }
     return 1;
 }
 
 void config_read(struct span text, const struct config_events *to)
 {
-    struct config_reading r = {.rest = text, .to = to};
+    struct config_reading r = {.rest = text, .line = 1, .to = to};
+    const char *problem = text_begin(&r.rest);
+
+    if (problem != NULL) {
+        report_problem(&r, problem);
+        to->on_section(to->user, r.line, NULL);
+        return;
+    }
+    r.line = 0;
     int rejected = ini_parse_stream(next_line, &r, on_pair, &r);
     /* A positive number is the first line that inih rejected, which next_line() has reported.
      * Negative numbers mean that it cannot open a file or has no memory. */

@@ -1,10 +1,11 @@
-/* config_read: splits a file into [section] and `key = value` lines. libinih does the splitting;
- * lines that it would silently cut, join or skip are found here first and reported.
+/* config_read: splits a file into [section] and `key = value` lines. libinih finds the keys; lines
+ * that it would silently cut, join or skip are found here first and reported.
  *
  * The format is that of inih with additional rules: blanks at the start of a line are ignored
- * (no continuation lines), a line has at most 198 bytes (comment lines may be longer), ` ;`
- * after a value starts a comment, ` #` after a value is an error (inih would take it as part of
- * the value), no control characters, no text after [section]. */
+ * (no continuation lines), a value has at most VALUE_TEXT_MAX bytes (base/value.h), a comment any
+ * number, ` ;` after a value starts a comment, ` #` after a value is an error (inih would take it
+ * as part of the value), no control characters and, except in comments, no hidden ones
+ * (base/hidden.h), no text after [section]. */
 #ifndef SSTPGATE_CONFIG_CONFIG_READ_H
 #define SSTPGATE_CONFIG_CONFIG_READ_H
 
@@ -13,9 +14,7 @@
 
 #include "base/span.h"
 
-/* The longest line in bytes that all versions of libinih read. A value of VALUE_TEXT_MAX
- * (base/value.h) fits after any key whose value is a path, a name or a list. */
-enum { CONFIG_LINE_MAX = 198 };
+enum { CONFIG_SECTION_MAX = 49 }; /* bytes of a section's name */
 
 struct config_events {
     void *user;

@@ -4,9 +4,10 @@
 
 #include <stdbool.h>
 
+#include "base/value.h"
 #include "policy/rules.h"
 
-enum { RULES_PROBLEM_MAX = 512 };
+enum { RULES_PROBLEM_MAX = VALUE_TEXT_MAX + 512 };
 
 /* Appends the rule text, the value of an `allow` or `deny` line. dir: start of relative paths.
  * Returns false with the reason in problem, and appends nothing, if text is not a rule. Opens no

@@ -113,10 +113,11 @@ static void conn_keep_error(struct tls_conn *c)
         c->error = insist_alloc(strdup(exhausted));
         return;
     }
-    c->error = insist_alloc(malloc(TLS_ERROR_MAX));
-    tls_error_text(c->error, tls_conn_unverified(c)
-                                 ? X509_verify_cert_error_string(SSL_get_verify_result(c->ssl))
-                                 : "");
+    char text[TLS_ERROR_MAX];
+    tls_error_text(text, tls_conn_unverified(c)
+                             ? X509_verify_cert_error_string(SSL_get_verify_result(c->ssl))
+                             : "");
+    c->error = insist_alloc(strdup(text));
 }
 
 /* Returns the meaning of the result of an OpenSSL call. The error queue was empty before the call,

@@ -17,6 +17,7 @@
 #define SHA1 "000102030405060708090a0b0c0d0e0f10111213"
 #define X10 "xxxxxxxxxx"
 #define X50 X10 X10 X10 X10 X10
+#define X1000 X50 X50 X50 X50 X50 X50 X50 X50 X50 X50 X50 X50 X50 X50 X50 X50 X50 X50 X50 X50
 
 #define MAYBE_UNUSED __attribute__((unused))
 
@@ -92,7 +93,7 @@ MAYBE_UNUSED static char *file_with(char section, const char *lines)
 /* ---- cases as text: lines of a configuration, then `> ` and the expected lines --------------- */
 
 struct config_case {
-    char input[2048], expected[2048]; /* each line ends with \n */
+    char input[8192], expected[8192]; /* each line ends with \n */
     unsigned line;                    /* of the first line */
 };
 
@@ -116,7 +117,7 @@ static const char *case_expand(const char *line)
  * Returns false at the end of the file. */
 MAYBE_UNUSED static bool case_next(FILE *f, struct config_case *c, unsigned *line)
 {
-    char text[1024];
+    char text[4096];
     *c = (struct config_case){.input = ""};
     for (;;) {
         const int first = fgetc(f);
