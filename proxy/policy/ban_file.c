@@ -8,7 +8,8 @@
 
 #include "base/addr.h"
 #include "base/file.h"
-#include "base/insist.h"
+#include "base/hidden.h"
+#include "base/text.h"
 #include "policy/limits.h"
 
 /* ---- reading ---- */
@@ -26,14 +27,17 @@ static bool parse_end(const char *text, int64_t *end)
     return true;
 }
 
-/* Restores the ban of a line. Returns NULL, or why the line is skipped. */
-static const char *ban_load_line(struct limits *l, char *line, uint64_t now_ms, int64_t wall_s)
+/* Restores the ban of a line. Returns NULL, or why the line is skipped, which may be in h. */
+static const char *ban_load_line(struct limits *l, char *line, uint64_t now_ms, int64_t wall_s,
+                                 struct hidden *h)
 {
     struct cidr net;
     int64_t end;
 
     if (line[0] == '#' || line[0] == '\0')
         return NULL;
+    if (hidden_find(span_str(line), h))
+        return h->name;
     char *blank = strchr(line, ' ');
     if (blank == NULL)
         return "not PREFIX END";
@@ -52,47 +56,36 @@ static const char *ban_load_line(struct limits *l, char *line, uint64_t now_ms, 
     return NULL;
 }
 
-/* Reads a line without its newline. Returns false at the end. *whole is false for a line without
- * a newline (the disk was full), with a NUL, or longer than any line that ban_file_save()
- * writes. */
-static bool ban_read_line(FILE *in, char line[LINE_SIZE], bool *whole)
+/* Copies a line. Returns false if it is damaged: without an end (the disk was full), with a NUL,
+ * or longer than any line that ban_file_save() writes. */
+static bool ban_copy_line(struct span line, bool ended, char out[LINE_SIZE])
 {
-    size_t n = 0;
-    bool any = false;
-    int c;
-
-    *whole = true;
-    while ((c = getc(in)) != EOF && c != '\n') {
-        any = true;
-        if (c == '\0' || n == LINE_SIZE - 1)
-            *whole = false;
-        else
-            line[n++] = (char)c;
-    }
-    line[n] = '\0';
-    if (c == EOF)
-        *whole = false;
-    return any || c != EOF;
+    if (!ended || line.n >= LINE_SIZE || (line.n > 0 && memchr(line.p, '\0', line.n) != NULL))
+        return false;
+    if (line.n > 0)
+        memcpy(out, line.p, line.n);
+    out[line.n] = '\0';
+    return true;
 }
 
-static enum err ban_load_lines(struct limits *l, FILE *in, const char *path, uint64_t now_ms,
-                               int64_t wall_s, FILE *problems)
+static void ban_load_lines(struct limits *l, struct span rest, const char *path, uint64_t now_ms,
+                           int64_t wall_s, FILE *problems)
 {
-    char line[LINE_SIZE];
+    const bool ended = rest.n > 0 && rest.p[rest.n - 1] == '\n';
+    char text[LINE_SIZE];
+    struct hidden h;
+    struct span line;
     unsigned skipped = 0;
-    bool whole;
 
-    for (unsigned number = 1; ban_read_line(in, line, &whole); number++) {
-        const char *reason = whole ? ban_load_line(l, line, now_ms, wall_s) : "damaged";
+    for (unsigned number = 1; text_take_line(&rest, &line); number++) {
+        const char *reason = ban_copy_line(line, ended || rest.n > 0, text)
+                                 ? ban_load_line(l, text, now_ms, wall_s, &h)
+                                 : "damaged";
         if (reason != NULL && skipped++ < PROBLEMS_MAX)
             fprintf(problems, "%s:%u: %s; line skipped\n", path, number, reason);
     }
     if (skipped > PROBLEMS_MAX)
         fprintf(problems, "%s: %u more lines skipped\n", path, skipped - PROBLEMS_MAX);
-    if (!ferror(in))
-        return ERR_OK;
-    fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
-    return ERR_SYSTEM;
 }
 
 enum err ban_file_load(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s,
@@ -100,6 +93,7 @@ enum err ban_file_load(struct limits *l, const char *path, uint64_t now_ms, int6
 {
     const char *reason;
     const int fd = file_open(path, &reason);
+    struct text text;
 
     if (fd < 0 && errno == ENOENT)
         return ERR_OK;
@@ -107,10 +101,13 @@ enum err ban_file_load(struct limits *l, const char *path, uint64_t now_ms, int6
         fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
         return ERR_SYSTEM;
     }
-    FILE *in = insist_alloc(fdopen(fd, "r"));
-    enum err e = ban_load_lines(l, in, path, now_ms, wall_s, problems);
-    fclose(in);
-    return e;
+    const bool good = text_read(fd, path, &text, problems);
+    close(fd);
+    if (!good)
+        return ERR_SYSTEM;
+    ban_load_lines(l, text.bytes, path, now_ms, wall_s, problems);
+    text_free(&text);
+    return ERR_OK;
 }
 
 /* ---- writing ---- */

@@ -14,7 +14,7 @@ struct limits;
 /* Restores the bans of path that have not expired, for at most ban-time from now on, in case the
  * clock was set. Damaged lines, and bans of another prefix length, are skipped and written to
  * problems as "path:line: reason\n". ERR_OK also if the file does not exist. ERR_SYSTEM: the
- * file cannot be read; problems has the reason. */
+ * file cannot be read, or is UTF-16; problems has the reason. */
 enum err ban_file_load(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s,
                        FILE *problems) MUST_CHECK;
 

@@ -1,14 +1,15 @@
 #include "policy/netset.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <sys/types.h>
 
-#include "base/file.h"
+#include "base/ascii.h"
+#include "base/hidden.h"
 #include "base/insist.h"
-#include "base/span.h"
+#include "base/text.h"
+
+enum { NETSET_REASON_MAX = HIDDEN_NAME_SIZE + 48 };
 
 /* An address as a number; the four bytes of IPv4 are at the top of `high`. */
 struct netset_key {
@@ -137,63 +138,75 @@ static unsigned netset_list_find(const struct netset_list *l, struct netset_key 
     return not_after(found->start, k) && net_has(found, k) ? found->line : 0;
 }
 
-/* Removes blanks and a comment from a line. Returns the rest, a part of text. */
-static char *strip_line(char *text, size_t len)
+/* Returns a line without blanks around it and without a comment. */
+static struct span strip_line(struct span line)
 {
-    static const char byte_order_mark[] = "\xef\xbb\xbf"; /* written by some editors */
-    if (len >= 3 && memcmp(text, byte_order_mark, 3) == 0)
-        text += 3;
-    text[strcspn(text, "#;\r\n")] = '\0';
-    text += strspn(text, " \t");
-    size_t n = strlen(text);
-    while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'))
+    size_t n = 0;
+    while (n < line.n && line.p[n] != '#' && line.p[n] != ';')
+        n++;
+    while (n > 0 && ascii_is_blank(line.p[n - 1]))
         n--;
-    text[n] = '\0';
-    return text;
+    size_t from = 0;
+    while (from < n && ascii_is_blank(line.p[from]))
+        from++;
+    return span_sub(line, from, n - from);
 }
 
-/* Adds the network of a line. Returns NULL, or a reason. */
-static const char *netset_read_line(struct netset *s, char *text, size_t len, unsigned number)
+/* Reads the network of a line. Returns NULL, or a reason, which may be in text. */
+static const char *net_parse(struct span word, struct cidr *net, char text[NETSET_REASON_MAX])
 {
-    struct cidr net;
-    if (strlen(text) != len)
+    char copy[ADDR_TEXT_MAX] = "";
+    struct hidden h;
+
+    if (word.n > 0 && memchr(word.p, '\0', word.n) != NULL)
         return "this line contains a NUL";
-    text = strip_line(text, len);
-    if (*text == '\0')
-        return NULL;
-    switch (cidr_parse(text, &net)) {
-    case ERR_OK: break;
+    if (hidden_find(word, &h)) {
+        snprintf(text, NETSET_REASON_MAX, "%s cannot be seen: type this line again", h.name);
+        return text;
+    }
+    if (word.n < sizeof copy)
+        memcpy(copy, word.p, word.n);
+    switch (cidr_parse(copy, net)) {
+    case ERR_OK: return NULL;
     case ERR_RANGE:
         return "not a network: its prefix is too long, or bits after the prefix are set "
                "(10.0.0.0/8, "
                "not 10.0.0.1/8)";
     default: return "not an address or a network such as 198.51.100.0/24";
     }
+}
+
+/* Adds the network of a line. Returns NULL, or a reason. */
+static const char *netset_read_line(struct netset *s, struct span line, unsigned number,
+                                    char text[NETSET_REASON_MAX])
+{
+    struct cidr net;
+    const struct span word = strip_line(line);
+
+    if (word.n == 0)
+        return NULL;
+    const char *reason = net_parse(word, &net, text);
+    if (reason != NULL)
+        return reason;
     const struct netset_net n = {
         .start = key_of(net.family, net.ip), .line = number, .bits = net.bits};
     netset_list_add(net.family == AF_INET ? &s->ip4 : &s->ip6, &n);
     return NULL;
 }
 
-struct netset *netset_read(FILE *in, const char *path, FILE *problems)
+struct netset *netset_parse(struct span rest, const char *path, FILE *problems)
 {
     struct netset *s = NEW(struct netset);
-    char *text = NULL;
-    size_t room = 0;
-    ssize_t len;
+    char text[NETSET_REASON_MAX];
+    struct span line;
     bool good = true;
 
-    for (unsigned number = 1; (len = getline(&text, &room, in)) >= 0; number++) {
-        const char *reason = netset_read_line(s, text, (size_t)len, number);
+    for (unsigned number = 1; text_take_line(&rest, &line); number++) {
+        const char *reason = netset_read_line(s, line, number, text);
         if (reason != NULL)
             fprintf(problems, "%s:%u: %s\n", path, number, reason);
         good = good && reason == NULL;
     }
-    if (ferror(in)) {
-        fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
-        good = false;
-    }
-    free(text);
     if (!good) {
         netset_free(s);
         return NULL;
@@ -205,22 +218,12 @@ struct netset *netset_read(FILE *in, const char *path, FILE *problems)
 
 struct netset *netset_load(const char *path, FILE *problems)
 {
-    const char *reason;
-    const int fd = file_open(path, &reason);
+    struct text text; /* a copy, since half of a list could deny too few clients */
 
-    if (fd < 0) {
-        fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
+    if (!text_load(path, &text, problems))
         return NULL;
-    }
-    const int copy = file_copy(fd, &reason); /* half of a list could deny too few clients */
-    close(fd);
-    if (copy < 0) {
-        fprintf(problems, "%s: cannot be read: %s\n", path, reason);
-        return NULL;
-    }
-    FILE *in = insist_alloc(fdopen(copy, "r"));
-    struct netset *s = netset_read(in, path, problems);
-    fclose(in);
+    struct netset *s = netset_parse(text.bytes, path, problems);
+    text_free(&text);
     return s;
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/addr.h"
+#include "base/span.h"
 
 struct netset;
 
@@ -17,8 +18,8 @@ struct netset;
  * read, because a FIFO would block a reload. Networks may be duplicate or nested. */
 struct netset *netset_load(const char *path, FILE *problems);
 
-/* Reads the same from an open file. path: for messages only. */
-struct netset *netset_read(FILE *in, const char *path, FILE *problems);
+/* The same for text in memory, without a byte order mark. path: for messages only. */
+struct netset *netset_parse(struct span text, const char *path, FILE *problems);
 
 void netset_free(struct netset *s);
 

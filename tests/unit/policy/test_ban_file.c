@@ -156,6 +156,29 @@ static void clocks_that_were_set(void **state)
     limits_free(l);
 }
 
+static void files_of_other_systems(void **state)
+{
+    struct ban_dir *f = *state;
+    static const char dos[] = "\xef\xbb\xbf# x\xc2\xa0\r\n192.0.2.1 1800000600\r\n",
+                      hidden[] = "192.0.2.1\xc2\xa0 1800000600\n192.0.2.2 1800000600\n",
+                      wide[] = "\xff\xfe#\0\n\0";
+    struct limits *l = limits_new(&with_bans);
+
+    write_text(f, dos, sizeof dos - 1);
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_string_equal(f->problems, "");
+    assert_bans(f, l, HEAD "192.0.2.1 1800000600\n");
+    assert_int_equal(limits_lift(l, NULL, START), 1);
+    write_text(f, hidden, sizeof hidden - 1);
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_string_equal(f->problems + strlen(f->file), ":1: U+00A0 NO-BREAK SPACE; line skipped\n");
+    assert_bans(f, l, HEAD "192.0.2.2 1800000600\n");
+    write_text(f, wide, sizeof wide - 1);
+    assert_int_equal(load(f, l, START, WALL), ERR_SYSTEM);
+    assert_non_null(strstr(f->problems, ": UTF-16"));
+    limits_free(l);
+}
+
 static void damaged_lines(void **state)
 {
     struct ban_dir *f = *state;
@@ -265,8 +288,8 @@ static void files_that_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_DIR(saved_and_loaded),  WITH_DIR(clocks_that_were_set), WITH_DIR(damaged_lines),
-        WITH_DIR(cut_and_odd_files), WITH_DIR(files_that_fail),
+        WITH_DIR(saved_and_loaded),       WITH_DIR(clocks_that_were_set), WITH_DIR(damaged_lines),
+        WITH_DIR(files_of_other_systems), WITH_DIR(cut_and_odd_files),    WITH_DIR(files_that_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

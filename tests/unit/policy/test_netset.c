@@ -17,13 +17,9 @@
 static struct netset *read_text(const char *text, size_t len, char **problems)
 {
     size_t n;
-    FILE *in = tmpfile(), *out = open_memstream(problems, &n);
-    assert_non_null(in);
+    FILE *out = open_memstream(problems, &n);
     assert_non_null(out);
-    assert_int_equal(fwrite(text, 1, len, in), len);
-    rewind(in);
-    struct netset *s = netset_read(in, "list", out);
-    fclose(in);
+    struct netset *s = netset_parse(span_of(text, len), "list", out);
     fclose(out);
     return s;
 }
@@ -47,7 +43,7 @@ static unsigned find(const struct netset *s, const char *text)
 static void lines_that_hold_the_address(void **state)
 {
     (void)state;
-    struct netset *s = read_good("\xef\xbb\xbf# a comment\n"
+    struct netset *s = read_good("# a comment\xc2\xa0\n"
                                  "\n"
                                  "  192.0.2.0/24 # another\r\n"
                                  "192.0.2.77;x\n"
@@ -99,20 +95,26 @@ static void the_largest_and_the_smallest(void **state)
     netset_free(NULL);
 }
 
+#define LONG "1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111:1111"
+
 static void every_wrong_line_is_named(void **state)
 {
     (void)state;
     static const char text[] = "10.0.0.0/8\nvpn.example.com\n10.0.0.1/8\n\n10.0.0.0/33\n1.2.3\n"
-                               "10.0.0.1 10.0.0.2\n\0\n::/129\n";
+                               "10.0.0.1 10.0.0.2\n\0\n::/129\n10.0.0.1\xc2\xa0\n"
+                               "\xef\xbb\xbf::1\n" LONG "\n";
     char *problems;
     assert_null(read_text(text, sizeof text - 1, &problems));
 #define NEITHER ": not an address or a network such as 198.51.100.0/24\n"
+#define UNSEEN " cannot be seen: type this line again\n"
 #define RANGE                                                                                      \
     ": not a network: its prefix is too long, or bits after the prefix are set (10.0.0.0/8, not "  \
     "10.0.0.1/8)\n"
     assert_string_equal(problems, "list:2" NEITHER "list:3" RANGE "list:5" RANGE "list:6" NEITHER
                                   "list:7" NEITHER "list:8: this line contains a NUL\n"
-                                  "list:9" RANGE);
+                                  "list:9" RANGE "list:10: U+00A0 NO-BREAK SPACE" UNSEEN
+                                  "list:11: U+FEFF ZERO WIDTH NO-BREAK SPACE (a byte order "
+                                  "mark)" UNSEEN "list:12" NEITHER);
     free(problems);
 }
 
@@ -183,6 +185,44 @@ static char *load_problems(const char *path)
     return problems;
 }
 
+/* Writes the file and returns what loading it says; *count: its networks. */
+static char *load_file(const char *text, size_t len, size_t *count)
+{
+    char file[] = "/tmp/netset.XXXXXX", *problems;
+    size_t n;
+    const int fd = mkstemp(file);
+    assert_true(fd >= 0 && write(fd, text, len) == (ssize_t)len);
+    close(fd);
+    FILE *f = open_memstream(&problems, &n);
+    assert_non_null(f);
+    struct netset *s = netset_load(file, f);
+    fclose(f);
+    assert_int_equal(unlink(file), 0);
+    *count = s == NULL ? 0 : netset_count(s);
+    netset_free(s);
+    char *out = insist_alloc(strdup(n == 0 ? "" : problems + strlen(file)));
+    free(problems);
+    return out;
+}
+
+static void files_of_other_systems(void **state)
+{
+    (void)state;
+    size_t count;
+    char *problems = load_file("\xef\xbb\xbf"
+                               "10.0.0.0/8\r\n\r\n::1 # x\r\n",
+                               26, &count);
+    assert_string_equal(problems, "");
+    assert_int_equal(count, 2);
+    free(problems);
+    problems = load_file("\xff\xfe"
+                         "1\0",
+                         4, &count);
+    assert_string_equal(problems, ": UTF-16, as PowerShell and some editors of Windows write it: "
+                                  "save it as UTF-8\n");
+    free(problems);
+}
+
 static void what_is_no_file_is_not_read(void **state)
 {
     (void)state;
@@ -214,6 +254,7 @@ int main(void)
         cmocka_unit_test(the_largest_and_the_smallest),
         cmocka_unit_test(every_wrong_line_is_named),
         cmocka_unit_test(the_obvious_way_says_the_same),
+        cmocka_unit_test(files_of_other_systems),
         cmocka_unit_test(what_is_no_file_is_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
