@@ -123,7 +123,7 @@ static bool ask_and_put(const char *name, const char *users)
     if (e == NULL)
         return false;
     users_edit_free(e);
-    const bool good = password_get(&password) && hash_password(&password, hash_hash) &&
+    const bool good = password_get(&password, true) && hash_password(&password, hash_hash) &&
                       put_user(name, users, hash_hash);
 
     explicit_bzero(&password, sizeof password);
@@ -341,6 +341,7 @@ static bool read_options(int argc, char **argv, struct wishes *w)
 int cli_user(int argc, char **argv, const char *config)
 {
     struct wishes w = {.users = NULL};
+    char text[USERS_REASON_MAX];
 
     (void)config;
     if (!read_options(argc, argv, &w))
@@ -349,10 +350,9 @@ int cli_user(int argc, char **argv, const char *config)
         return usage_help(&usage);
     if (w.import)
         return usage_exit(import_file(w.kind, w.machines, w.what, w.users));
-    if (!users_name_valid(span_str(w.what))) {
-        fputs("sstpgate user: NAME must have 1 to 256 bytes, no control character, no ':', no "
-              "leading '#', and no blank at either end\n",
-              stderr);
+    const char *problem = users_name_problem(span_str(w.what), text);
+    if (problem != NULL) {
+        fprintf(stderr, "sstpgate user: NAME: %s\n", problem);
         return EXIT_USAGE;
     }
     return usage_exit(w.delete ? delete_user(w.what, w.users) : ask_and_put(w.what, w.users));

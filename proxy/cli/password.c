@@ -9,7 +9,9 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/hidden.h"
 #include "base/span.h"
+#include "base/text.h"
 
 enum answer { ANSWER_OK, ANSWER_NONE, ANSWER_LONG, ANSWER_FAILED, ANSWER_SIGNAL };
 
@@ -99,31 +101,56 @@ static enum answer ask(const char *prompt, struct password *out)
     return result;
 }
 
-/* Returns whether the password can be used; otherwise writes the reason to standard error. */
-static bool password_good(enum answer a, const struct password *p)
+/* Removes what a text file has around its first line: a byte order mark, and the CR of CR LF.
+ * Returns NULL, or why the line is not a text. */
+static const char *take_text(struct password *p)
+{
+    struct span rest = span_of(p->octets, p->n), line = span_of(NULL, 0);
+    const char *reason = text_begin(&rest);
+
+    if (reason == NULL && text_take_line(&rest, &line))
+        memmove(p->octets, line.p, line.n);
+    p->n = line.n;
+    return reason;
+}
+
+/* Returns whether the password can be used; otherwise writes the reason to standard error. typed:
+ * on a terminal. */
+static bool password_good(enum answer a, struct password *p, bool typed)
 {
     const char *reason = NULL;
+    struct hidden h;
 
     if (a == ANSWER_FAILED)
         reason = strerror(errno);
     else if (a == ANSWER_LONG)
         reason = "it is longer than 256 UTF-16 units";
-    else if (a == ANSWER_NONE || p->n == 0)
+    else if (!typed)
+        reason = take_text(p);
+    if (reason == NULL && (a == ANSWER_NONE || p->n == 0))
         reason = "it is empty";
     for (size_t i = 0; reason == NULL && i < p->n; i++)
         if (p->octets[i] < 0x20 || p->octets[i] == 0x7f)
-            reason = "it contains a control character (a stray key, or a DOS line ending?)";
+            reason = "it contains a control character (a stray key?)";
+    if (reason == NULL && hidden_find_at_ends(span_of(p->octets, p->n), &h)) {
+        fprintf(stderr,
+                "sstpgate user: no usable password: it begins or ends with %s, which cannot be "
+                "seen\n",
+                h.name);
+        return false;
+    }
     if (reason != NULL)
         fprintf(stderr, "sstpgate user: no usable password: %s\n", reason);
     return reason == NULL;
 }
 
-static bool ask_twice(struct password *out)
+/* Asks a second time, because a line of a users-file shows no mistake. */
+static bool ask_terminal(struct password *out, bool twice)
 {
-    struct password again;
-    bool good = password_good(ask("Password: ", out), out);
+    struct password again = {.n = 0};
+    bool good = password_good(ask("Password: ", out), out, true);
 
-    if (good) {
+    if (good && twice) {
         good = ask("Again: ", &again) == ANSWER_OK &&
                span_eq(span_of(out->octets, out->n), span_of(again.octets, again.n));
         if (!good)
@@ -133,9 +160,9 @@ static bool ask_twice(struct password *out)
     return good;
 }
 
-bool password_get(struct password *out)
+bool password_get(struct password *out, bool twice)
 {
     if (isatty(STDIN_FILENO))
-        return ask_twice(out);
-    return password_good(read_line(out, -1), out);
+        return ask_terminal(out, twice);
+    return password_good(read_line(out, -1), out, false);
 }

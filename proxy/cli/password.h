@@ -12,14 +12,15 @@
 enum { PASSWORD_MAX = 3 * NT_PASSWORD_MAX };
 
 struct password {
-    uint8_t octets[PASSWORD_MAX];
+    uint8_t octets[PASSWORD_MAX + 4]; /* a byte order mark and a CR may be around it */
     size_t n;
 };
 
-/* Asks on the terminal, twice and without echo; if standard input is not a terminal, reads its
- * first line. False: the reason was written to standard error. The caller wipes *out in either
- * case. A signal that ends the program meanwhile takes effect after the echo is restored. Call it
- * before any thread is started. */
-bool password_get(struct password *out);
+/* Asks on the terminal without echo, and if `twice`, a second time; if standard input is not a
+ * terminal, reads its first line, without a byte order mark and a CR. False: the reason was written
+ * to standard error: also if a hidden character (base/hidden.h) begins or ends the password. The
+ * caller wipes *out in either case. A signal that ends the program meanwhile takes effect after the
+ * echo is restored. Call it before any thread is started. */
+bool password_get(struct password *out, bool twice);
 
 #endif

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hidden.h"
 #include "base/insist.h"
+#include "base/text.h"
 #include "tls/tls_file.h"
 #include "tls/tls_pbe.h"
 #include "tls/tls_pkcs12.h"
@@ -31,19 +33,35 @@ struct tls_passphrase {
     bool wanted; /* OpenSSL has requested it */
 };
 
+/* Reduces p to the first line. A lone CR or a NUL, which no passphrase has, ends it, too. */
+static bool passphrase_take_line(const char *path, struct tls_passphrase *p, char *error)
+{
+    struct span line = span_of(p->file.octets, p->file.n);
+    const char *problem = text_begin(&line);
+    struct hidden h;
+
+    for (size_t i = 0; i < line.n; i++)
+        if (strchr("\r\n", line.p[i]) != NULL) /* strchr() also finds a NUL */
+            line.n = i;
+    if (problem != NULL)
+        snprintf(error, TLS_ERROR_MAX, "%s: %s", path, problem);
+    else if (hidden_find_at_ends(line, &h))
+        snprintf(error, TLS_ERROR_MAX,
+                 "%s: the passphrase begins or ends with %s, which cannot be seen", path, h.name);
+    else {
+        memmove(p->file.octets, line.p, line.n);
+        p->file.n = line.n;
+        p->file.octets[line.n] = '\0'; /* tls_file_read() leaves room behind the last byte */
+        return true;
+    }
+    return false;
+}
+
 static bool passphrase_read(const char *path, struct tls_passphrase *p, char *error)
 {
     *p = (struct tls_passphrase){.known = path != NULL};
-    if (path == NULL)
-        return true;
-    if (!tls_file_read(path, &p->file, error))
-        return false;
-    for (size_t i = 0; i < p->file.n; i++)
-        if (strchr("\r\n", p->file.octets[i]) !=
-            NULL) /* strchr() also finds a NUL, which no passphrase can have */
-            p->file.n = i;
-    p->file.octets[p->file.n] = '\0'; /* tls_file_read() leaves room behind the last byte */
-    return true;
+    return path == NULL ||
+           (tls_file_read(path, &p->file, error) && passphrase_take_line(path, p, error));
 }
 
 /* Writes the passphrase to buf. It replaces OpenSSL's own callback, because that would make a

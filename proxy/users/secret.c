@@ -7,19 +7,35 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hidden.h"
 #include "base/insist.h"
+#include "base/text.h"
 
-/* Reduces bytes[0..len) to the first line. Returns NULL if it can be a secret, else a reason. */
-static const char *secret_take_line(struct secret *s, size_t len)
+enum { SECRET_REASON_MAX = HIDDEN_NAME_SIZE + 64 };
+
+/* Reduces bytes[0..len) to the first line. Returns NULL if it can be a secret, else a reason, which
+ * may be in text. */
+static const char *secret_take_line(struct secret *s, size_t len, char text[SECRET_REASON_MAX])
 {
-    const uint8_t *end = memchr(s->bytes, '\n', len);
+    struct span rest = span_of(s->bytes, len), line = span_of(NULL, 0);
+    struct hidden h;
+    const char *reason = text_begin(&rest);
 
-    if (end == NULL && len == sizeof s->bytes)
+    if (reason != NULL)
+        return reason;
+    (void)text_take_line(&rest, &line);
+    if (line.n > SECRET_MAX)
         return "the first line is too long for a secret";
-    s->n = end == NULL ? len : (size_t)(end - s->bytes);
-    if (s->n > 0 && s->bytes[s->n - 1] == '\r')
-        s->n--;
-    return s->n > 0 ? NULL : "the first line, which must be the secret, is empty";
+    if (line.n == 0)
+        return "the first line, which must be the secret, is empty";
+    if (hidden_find_at_ends(line, &h)) {
+        snprintf(text, SECRET_REASON_MAX, "the secret begins or ends with %s, which cannot be seen",
+                 h.name);
+        return text;
+    }
+    memmove(s->bytes, line.p, line.n);
+    s->n = line.n;
+    return NULL;
 }
 
 struct secret *secret_load(const char *path, FILE *problems)
@@ -27,6 +43,7 @@ struct secret *secret_load(const char *path, FILE *problems)
     const char *reason = NULL;
     const int fd = file_open(path, &reason);
     struct secret *s = NEW(struct secret);
+    char text[SECRET_REASON_MAX];
     struct stat st;
     ssize_t len;
 
@@ -37,7 +54,7 @@ struct secret *secret_load(const char *path, FILE *problems)
     else if ((st.st_mode & S_IRWXO) != 0)
         fprintf(problems, "%s: %s (mode %04o), but it contains a secret: run chmod o= on it\n",
                 path, reason = "accessible to other users", (unsigned)st.st_mode & 07777);
-    else if ((reason = secret_take_line(s, (size_t)len)) != NULL)
+    else if ((reason = secret_take_line(s, (size_t)len, text)) != NULL)
         fprintf(problems, "%s: %s\n", path, reason);
     if (fd >= 0)
         close(fd);

@@ -9,8 +9,10 @@
 #include "base/ascii.h"
 #include "base/file.h"
 #include "base/hex.h"
+#include "base/hidden.h"
 #include "base/insist.h"
 #include "base/siphash.h"
+#include "base/text.h"
 
 /* The table grows only while the file is read, by lines of the administrator. If there is no
  * memory for it, there is none for a call either. */
@@ -173,17 +175,10 @@ size_t users_find(const struct users *u, struct span name,
     return n;
 }
 
-/* Written by some editors at the start of a file. */
-static const char byte_order_mark[] = "\xef\xbb\xbf";
-
-static bool begins_with_mark(struct span s)
+const char *users_name_problem(struct span name, char text[USERS_REASON_MAX])
 {
-    return span_eq(span_sub(s, 0, 3), span_str(byte_order_mark));
-}
+    struct hidden h;
 
-/* Returns why a users file cannot contain name; NULL: it can. */
-static const char *name_problem(struct span name)
-{
     if (name.n == 0)
         return "the name is empty";
     if (name.n > USERS_NAME_MAX)
@@ -192,45 +187,78 @@ static const char *name_problem(struct span name)
         return "the name begins or ends with a blank";
     if (name.p[0] == '#')
         return "the name begins with '#'";
-    if (begins_with_mark(name)) /* a mark in the first line is skipped */
-        return "the name begins with a byte order mark";
     for (size_t i = 0; i < name.n; i++) {
         if (name.p[i] < 0x20 || name.p[i] == 0x7f)
             return "the name contains a control character";
         if (name.p[i] == ':')
             return "the name contains a ':'";
     }
-    return NULL;
+    if (!hidden_find(name, &h))
+        return NULL;
+    snprintf(text, USERS_REASON_MAX, "the name contains %s, which cannot be seen", h.name);
+    return text;
 }
 
 bool users_name_valid(struct span name)
 {
-    return name_problem(name) == NULL;
+    char text[USERS_REASON_MAX];
+    return users_name_problem(name, text) == NULL;
+}
+
+static struct span without_blanks_behind(struct span line)
+{
+    while (line.n > 0 && ascii_is_blank(line.p[line.n - 1]))
+        line.n--;
+    return line;
+}
+
+static bool is_comment(struct span line)
+{
+    size_t indent = 0;
+    while (indent < line.n && ascii_is_blank(line.p[indent]))
+        indent++;
+    return indent == line.n || line.p[indent] == '#';
+}
+
+/* Splits a line that is not a comment. Returns NULL, or a reason, which may be in text. */
+static const char *split_line(struct span line, struct span *name, uint8_t hash[USERS_HASH],
+                              char text[USERS_REASON_MAX])
+{
+    const uint8_t *colon = memchr(line.p, ':', line.n);
+    struct hidden h;
+
+    if (colon == NULL && !hidden_find(line, &h))
+        return "no ':' in the line, which should be name:hash-hash";
+    if (colon == NULL) {
+        snprintf(text, USERS_REASON_MAX, "%s, which cannot be seen, and no ':'", h.name);
+        return text;
+    }
+    *name = span_sub(line, 0, (size_t)(colon - line.p));
+    const struct span hex = span_from(line, name->n + 1);
+    const char *reason = users_name_problem(*name, text);
+    if (reason != NULL)
+        return reason;
+    if (hidden_find(hex, &h)) {
+        snprintf(text, USERS_REASON_MAX, "the text after ':' contains %s, which cannot be seen",
+                 h.name);
+        return text;
+    }
+    return hex_read(hex, hash, USERS_HASH)
+               ? NULL
+               : "the text after ':' is not a hash-hash of 32 hex digits";
 }
 
 /* Reads one line without its end. Returns false after reporting a problem. */
 static bool users_parse_line(struct users *u, struct span line, unsigned number, FILE *problems)
 {
     uint8_t hash[USERS_HASH];
-    const char *reason = NULL;
+    char text[USERS_REASON_MAX];
+    struct span name = span_of(NULL, 0);
 
-    while (line.n > 0 && ascii_is_blank(line.p[line.n - 1]))
-        line.n--;
-    size_t indent = 0;
-    while (indent < line.n && ascii_is_blank(line.p[indent]))
-        indent++;
-    if (indent == line.n || line.p[indent] == '#')
+    line = without_blanks_behind(line);
+    if (is_comment(line))
         return true;
-
-    const uint8_t *colon = memchr(line.p, ':', line.n);
-    const size_t name_len = colon == NULL ? line.n : (size_t)(colon - line.p);
-    const struct span name = span_sub(line, 0, name_len);
-    if (colon == NULL)
-        reason = "no ':' in the line, which should be name:hash-hash";
-    else if ((reason = name_problem(name)) == NULL &&
-             !hex_read(span_from(line, name_len + 1), hash, USERS_HASH))
-        reason = "the text after ':' is not a hash-hash of 32 hex digits";
-
+    const char *reason = split_line(line, &name, hash, text);
     const unsigned same = reason == NULL ? users_add(u, name, hash, number) : 0;
     if (reason != NULL)
         fprintf(problems, "%s:%u: %s\n", u->path, number, reason);
@@ -244,20 +272,14 @@ static bool users_parse_line(struct users *u, struct span line, unsigned number,
 struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems)
 {
     struct users *u = users_new(path);
-    struct span rest = span_of(text, len);
-    bool good = true;
+    struct span rest = span_of(text, len), line;
+    const char *encoding = text_begin(&rest);
+    bool good = encoding == NULL;
 
-    if (begins_with_mark(rest))
-        rest = span_from(rest, 3);
-    for (unsigned number = 1; rest.n > 0; number++) {
-        const uint8_t *end = memchr(rest.p, '\n', rest.n);
-        const size_t n = end == NULL ? rest.n : (size_t)(end - rest.p);
-        struct span line = span_sub(rest, 0, n);
-        if (line.n > 0 && line.p[line.n - 1] == '\r')
-            line.n--;
+    if (!good)
+        fprintf(problems, "%s: %s\n", path, encoding);
+    for (unsigned number = 1; encoding == NULL && text_take_line(&rest, &line); number++)
         good &= users_parse_line(u, line, number, problems);
-        rest = span_from(rest, n + 1);
-    }
     if (!good) {
         users_free(u);
         return NULL;

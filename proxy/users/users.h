@@ -15,6 +15,7 @@ enum {
     USERS_HASH = 16,
     USERS_NAME_MAX = 256,
     USERS_MATCH_MAX = 4,
+    USERS_REASON_MAX = 128,
     USERS_FILE_MAX = 64 << 20, /* fits 100,000 lines of the longest kind */
 };
 
@@ -73,8 +74,11 @@ struct span users_bare_name(struct span name);
  * whose tunnels are counted. A second realm must not start a count of its own. */
 struct span users_counted_name(struct span name);
 
-/* Returns whether a users file can contain name: 1..USERS_NAME_MAX bytes, no control character,
- * no ':', no leading '#', blank or byte order mark, no trailing blank. */
+/* Returns whether a users file can contain name: 1..USERS_NAME_MAX bytes, no control character, no
+ * ':', no leading '#' or blank, no trailing blank, no hidden character (base/hidden.h). */
 bool users_name_valid(struct span name);
+
+/* Returns why a users file cannot contain name; NULL: it can. The reason may be in text. */
+const char *users_name_problem(struct span name, char text[USERS_REASON_MAX]);
 
 #endif

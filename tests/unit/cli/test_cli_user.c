@@ -102,6 +102,12 @@ static void from_a_pipe(void **state)
     assert_int_equal(r.status, 0);
     run_name(&r, "user@example.com", "clientPass\nnot looked at\n");
     assert_string_equal(r.out, "user@example.com:" CLIENT_PASS "\n");
+    run_name(&r, "User", "clientPass\r\n");
+    assert_string_equal(r.out, "User:" CLIENT_PASS "\n");
+    run_name(&r, "User",
+             "\xef\xbb\xbf"
+             "clientPass\r\n");
+    assert_string_equal(r.out, "User:" CLIENT_PASS "\n");
     run_name(&r, "User", "p\xc3\xa4ss\xe2\x82\xacw\xc3\xb6rd\n");
     assert_string_equal(r.out, "User:9cabf0918d4a3a727881ca41eb4f38c3\n");
 }
@@ -117,7 +123,16 @@ static void bad_passwords(void **state)
         {"\n", "it is empty"},
         {"\nclientPass\n", "it is empty"},
         {"client\tPass\n", "control character"},
-        {"clientPass\r\n", "control character"},
+        {"client\rPass\n", "control character"},
+        {"clientPass\r\r\n", "control character"},
+        {"\xef\xbb\xbf\r\n", "it is empty"},
+        {"clientPass\xc2\xa0\n", "it begins or ends with U+00A0 NO-BREAK SPACE"},
+        {"\xe2\x80\x8e"
+         "clientPass\n",
+         "it begins or ends with U+200E LEFT-TO-RIGHT MARK"},
+        {"\xff\xfe"
+         "c",
+         "UTF-16, as PowerShell"},
         {"\x1b[A\n", "control character"},
         {"caf\xe9\n", "not UTF-8"},
         {longest, "longer than 256"},

@@ -51,6 +51,9 @@ static void good(void **state)
     (void)state;
     char longest[SECRET_MAX];
     memset(longest, 'x', sizeof longest);
+    char longest_marked[3 + SECRET_MAX + 2] = "\xef\xbb\xbf";
+    memcpy(longest_marked + 3, longest, SECRET_MAX);
+    memcpy(longest_marked + 3 + SECRET_MAX, "\r\n", 2);
     const struct {
         const char *text;
         size_t n;
@@ -64,6 +67,9 @@ static void good(void **state)
         {TEXT(" blanks belong to it \n"), TEXT(" blanks belong to it "), 0400},
         {TEXT("nul \0 and \xff\n"), TEXT("nul \0 and \xff"), 0600},
         {longest, SECRET_MAX, longest, SECRET_MAX, 0600},
+        {longest_marked, sizeof longest_marked, longest, SECRET_MAX, 0600},
+        {TEXT("\xef\xbb\xbftesting123\r\n"), TEXT("testing123"), 0600},
+        {TEXT("a\xc2\xa0z\n\xc2\xa0"), TEXT("a\xc2\xa0z"), 0600},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *said;
@@ -80,8 +86,9 @@ static void good(void **state)
 static void bad(void **state)
 {
     (void)state;
-    char longest[SECRET_MAX + 1];
+    char longest[SECRET_MAX + 1], longest_more[2000];
     memset(longest, 'x', sizeof longest);
+    memset(longest_more, 'x', sizeof longest_more);
     const struct {
         const char *text;
         size_t n;
@@ -94,6 +101,13 @@ static void bad(void **state)
         {TEXT("quiet\n"), 0604, "accessible to other users"},
         {TEXT("quiet\n"), 0602, "accessible to other users"},
         {longest, SECRET_MAX + 1, 0600, "too long"},
+        {longest_more, sizeof longest_more, 0600, "too long"},
+        {TEXT("\xef\xbb\xbf\r\n"), 0600, "empty"},
+        {TEXT("\xff\xfeq\0u\0"), 0600, ": UTF-16, as PowerShell"},
+        {TEXT("q\0u\0i\0e\0t\0\r\0\n\0"), 0600, ": UTF-16, as PowerShell"},
+        {TEXT("quiet\xc2\xa0\r\n"), 0600,
+         "begins or ends with U+00A0 NO-BREAK SPACE, which cannot be seen"},
+        {TEXT("\xe2\x80\x8equiet\n"), 0600, "U+200E LEFT-TO-RIGHT MARK"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *said;

@@ -262,7 +262,8 @@ static void wrong_lines(void **state)
     assert_says("User :" HASH("1"), "users:1: the name begins or ends with a blank\n");
     assert_says("\tUser:" HASH("1"), "users:1: the name begins or ends with a blank\n");
     assert_says("\n\xef\xbb\xbfUser:" HASH("1"),
-                "users:2: the name begins with a byte order mark\n");
+                "users:2: the name contains U+FEFF ZERO WIDTH NO-BREAK SPACE (a byte order mark), "
+                "which cannot be seen\n");
     assert_says("U\x01ser:" HASH("1"), "users:1: the name contains a control character\n");
     assert_says("User\x7f:" HASH("1"), "users:1: the name contains a control character\n");
     memset(line, 'n', USERS_NAME_MAX + 1);
@@ -280,6 +281,13 @@ static void wrong_lines(void **state)
     assert_says("User:" HASH("1") ":", hash);
     assert_says("User:" HASH("1") " # staff", hash);
     assert_says("User:clientPass", hash);
+    assert_says("User\xc2\xa0:" HASH("1"),
+                "users:1: the name contains U+00A0 NO-BREAK SPACE, which cannot be seen\n");
+    assert_says("\xe2\x80\x8eUser:" HASH("1"),
+                "users:1: the name contains U+200E LEFT-TO-RIGHT MARK, which cannot be seen\n");
+    assert_says(
+        "User:" HASH("1") "\xc2\xa0",
+        "users:1: the text after ':' contains U+00A0 NO-BREAK SPACE, which cannot be seen\n");
     assert_says("User:4\r1c00c584bd2d91c4017a2a12fa59f3", hash);
 }
 
@@ -293,6 +301,17 @@ static void bytes_that_are_not_text(void **state)
     reading_fini(&r);
     parse_n(&r, "a:" HASH("1") "\0", 35);
     assert_null(r.users);
+    reading_fini(&r);
+    parse_n(&r, "\xff\xfe#\0\n\0", 6);
+    assert_null(r.users);
+    assert_string_equal(r.problems,
+                        "users: UTF-16, as PowerShell and some editors of Windows write "
+                        "it: save it as UTF-8\n");
+    reading_fini(&r);
+    parse(&r, "# a comment\xc2\xa0\n\xc2\xa0\n");
+    assert_null(r.users);
+    assert_string_equal(r.problems,
+                        "users:2: U+00A0 NO-BREAK SPACE, which cannot be seen, and no ':'\n");
     reading_fini(&r);
 }
 
@@ -338,7 +357,10 @@ static void valid_names(void **state)
                                       "a\nb",
                                       "a\x1f",
                                       "\x7f",
-                                      "a\r"};
+                                      "a\r",
+                                      "a\xc2\xa0",
+                                      "a\xe2\x80\x8b"
+                                      "b"};
     char longest[USERS_NAME_MAX + 1];
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
