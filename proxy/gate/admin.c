@@ -10,10 +10,12 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "base/hidden.h"
 #include "base/insist.h"
 #include "base/log.h"
 #include "base/memo.h"
 #include "base/suggest.h"
+#include "base/text.h"
 
 /* ---- commands ---- */
 
@@ -100,14 +102,27 @@ static enum command command_find(const char *name)
     return c;
 }
 
-/* Returns whether the line is printable ASCII. Control characters are refused, because an
- * answer may quote the command and a terminal would obey them. */
-static bool is_printable(const char *line, size_t len)
+/* Control characters are refused, because an answer may quote the command and a terminal would obey
+ * them. Returns whether the line is a command; if not, writes why to out. */
+static bool check_line(struct span line, const char *problem, FILE *out)
 {
-    for (size_t i = 0; i < len; i++)
-        if (line[i] != '\t' && (line[i] < 0x20 || line[i] > 0x7e))
-            return false;
-    return true;
+    struct hidden h;
+    bool printable = true;
+
+    for (size_t i = 0; i < line.n; i++)
+        printable = printable && (line.p[i] == '\t' || (line.p[i] >= 0x20 && line.p[i] <= 0x7e));
+    if (problem != NULL)
+        fprintf(out, "error: %s\n", problem);
+    else if (line.n > ADMIN_LINE_MAX)
+        fprintf(out, "error: a command may have at most %d bytes\n", (int)ADMIN_LINE_MAX);
+    else if (hidden_find(line, &h))
+        fprintf(out, "error: the command contains %s, which cannot be seen: type it again\n",
+                h.name);
+    else if (!printable)
+        fputs("error: a command may contain only printable ASCII\n", out);
+    else
+        return true;
+    return false;
 }
 
 static bool argument_fits(const char *wanted, const char *argument)
@@ -121,17 +136,13 @@ void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size
 {
     static const char blanks[] = " \t";
     char text[ADMIN_LINE_MAX + 1];
+    struct span command = span_of(line, len);
+    const char *problem = text_begin(&command);
 
-    if (len > ADMIN_LINE_MAX) {
-        fprintf(out, "error: a command may have at most %d bytes\n", (int)ADMIN_LINE_MAX);
+    if (!check_line(command, problem, out))
         return;
-    }
-    if (!is_printable(line, len)) {
-        fputs("error: a command may contain only printable ASCII\n", out);
-        return;
-    }
-    memcpy(text, line, len);
-    text[len] = '\0';
+    memcpy(text, command.p, command.n);
+    text[command.n] = '\0';
     char *rest = text;
     char *name = strtok_r(rest, blanks, &rest);
     char *argument = strtok_r(NULL, blanks, &rest);
@@ -160,7 +171,8 @@ struct admin_client {
     uv_timer_t deadline;
     uv_write_t write;
     unsigned handles;              /* not closed yet */
-    char line[ADMIN_LINE_MAX + 2]; /* room for CR and LF, so that a longer line is noticed */
+    char line[ADMIN_LINE_MAX + 5]; /* room for a byte order mark, CR and LF, so that a longer line
+                                      is noticed */
     size_t len;
     char *answer;
 };

@@ -216,6 +216,12 @@ def test_drain(bench, gate):
     (b"status\x1b[2J\n", "error: a command may contain only printable ASCII\n"),
     (b"st\xc3\xa4tus\n", "error: a command may contain only printable ASCII\n"),
     (b"stat\0us\n", "error: a command may contain only printable ASCII\n"),
+    ("status\u00a0\n".encode(), "error: the command contains U+00A0 NO-BREAK SPACE, which cannot be "
+     "seen: type it again\n"),
+    ("stauts\r\n".encode("utf-8-sig"), "error: unknown command 'stauts'; did you mean 'status'?\n"),
+    (b"\xef\xbb\xbf" + b"a" * 256 + b"\r\n", f"error: unknown command '{'a' * 256}'; `help` lists the commands\n"),
+    ("status\n".encode("utf-16"),
+     "error: UTF-16, as PowerShell and some editors of Windows write it: save it as UTF-8\n"),
     (b"a" * 256 + b"\n", f"error: unknown command '{'a' * 256}'; `help` lists the commands\n"),
     (b"a" * 256 + b"\r\n", f"error: unknown command '{'a' * 256}'; `help` lists the commands\n"),
     (b"a" * 257 + b"\n", "error: a command may have at most 256 bytes\n"),

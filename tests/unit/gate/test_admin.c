@@ -136,6 +136,11 @@ static void lines_and_answers(void **state)
         {"unbann", NULL, "error: unknown command 'unbann'; `help` lists the commands\n"},
         {"%s%n", NULL, "error: unknown command '%s%n'; `help` lists the commands\n"},
         {"", NULL, "error: no command; `help` lists the commands\n"},
+        {"status\xc2\xa0", NULL,
+         "error: the command contains U+00A0 NO-BREAK SPACE, which cannot be seen: type it "
+         "again\n"},
+        {"\xff\xfes", NULL,
+         "error: UTF-16, as PowerShell and some editors of Windows write it: save it as UTF-8\n"},
         {"\x1b[2J", NULL, "error: a command may contain only printable ASCII\n"},
         {"st\xff", NULL, "error: a command may contain only printable ASCII\n"},
         {"a\x7f", NULL, "error: a command may contain only printable ASCII\n"},
