@@ -109,7 +109,7 @@ enum err value_hex(const char *text, uint8_t *out, size_t cap, size_t *n)
 {
     *n = 0;
     do {
-        if (*n > 0 && *text == ':')
+        if (*n > 0 && (*text == ':' || *text == ' '))
             text++;
         int high = ascii_hex_digit(text[0]);
         int low = high < 0 ? -1 : ascii_hex_digit(text[1]);

@@ -37,8 +37,8 @@ enum err value_rate(const char *text, uint32_t *count, uint32_t *per_ms) MUST_CH
  * returns. */
 void value_rate_format(uint32_t count, uint32_t per_ms, char out[VALUE_RATE_SIZE]);
 
-/* Parses pairs of hexadecimal digits, with or without single colons between them. ERR_TOO_LARGE:
- * more than cap bytes. */
+/* Parses pairs of hexadecimal digits, with or without single colons or, as Windows shows them,
+ * single blanks between them. ERR_TOO_LARGE: more than cap bytes. */
 enum err value_hex(const char *text, uint8_t *out, size_t cap, size_t *n) MUST_CHECK;
 
 /* Parses a DNS name, an IPv4 address, or an IPv6 address with or without brackets; out has none.

@@ -176,7 +176,15 @@ static bool parse_pin(struct config_input *in, const struct config_key *k, void 
     struct config_backend *be = at;
     struct config_pin pin;
     size_t n;
-    if (value_hex(text, pin.sha256, sizeof pin.sha256, &n) != ERR_OK || n != sizeof pin.sha256) {
+    const enum err e = value_hex(text, pin.sha256, sizeof pin.sha256, &n);
+    if (e == ERR_OK && n == sizeof be->binding_sha1) {
+        config_problem(in, in->line,
+                       "%s: 40 hexadecimal digits are a SHA1, such as the thumbprint that Windows "
+                       "shows; write the SHA256",
+                       k->name);
+        return false;
+    }
+    if (e != ERR_OK || n != sizeof pin.sha256) {
         config_problem(in, in->line,
                        "%s: not 64 hexadecimal digits, as `openssl x509 -noout -fingerprint "
                        "-sha256` prints after the '='",
