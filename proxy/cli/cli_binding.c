@@ -62,6 +62,13 @@ static void print_facts(const char *file, const struct tls_facts *f)
     printf("  key        %s\n", f->key);
     print_time("  valid      ", f->from);
     print_time(" to ", f->until);
+    if (f->ca)
+        fputs(
+            "\n  note       the certificate of a CA (CA:TRUE): clients may refuse it from a server",
+            stdout);
+    if (f->rivals > 0)
+        printf("\n  note       the file has %zu more certificate%s of servers; this is the first",
+               f->rivals, f->rivals == 1 ? "" : "s");
     print_hex("\n  SHA1       ", f->sha1, sizeof f->sha1, "\n");
     print_hex("  SHA256     ", f->sha256, sizeof f->sha256, "\n");
 }
@@ -179,8 +186,8 @@ static bool print_listener(const struct config *c, const struct config_listener 
                l->name, l->certificate_count);
     for (size_t i = 0; i < l->certificate_count; i++) {
         const struct config_certificate *from = &l->certificate[i];
-        const struct tls_certificate files = {.file = from->file,
-                                              .passphrase_file = from->passphrase_file};
+        const struct tls_certificate files = {
+            .file = from->file, .key = from->key, .passphrase_file = from->passphrase_file};
         char *before = NULL;
         if (asprintf(&before, "%s:%u: ", c->path, from->line) < 0)
             before = NULL;

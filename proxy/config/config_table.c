@@ -244,7 +244,7 @@ const struct config_key config_keys[] = {
      .initial = "yes", .help = "no: an IPv6 wildcard address also accepts IPv4 clients."},
     {LISTENER_ALL("certificate"), .type = &config_type_certificate,
      .flags = KEY_REQUIRED | KEY_REPEAT,
-     .help = "PEM file (the certificate first, then the intermediate CAs) or PKCS#12 file. With several "
+     .help = "PEM file (the certificate and the intermediate CAs) or PKCS#12 file. With several "
              "certificates, a client gets one for the name that it requests, or else the first."},
     {LISTENER_ALL("key"), .type = &config_type_key, .flags = KEY_REPEAT,
      .otherwise = "in the file of `certificate`",

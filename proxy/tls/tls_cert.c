@@ -10,6 +10,7 @@
 #include "base/hidden.h"
 #include "base/insist.h"
 #include "base/text.h"
+#include "tls/tls_bag.h"
 #include "tls/tls_file.h"
 #include "tls/tls_pbe.h"
 #include "tls/tls_pkcs12.h"
@@ -22,6 +23,30 @@ static bool contains(const struct tls_file *file, const char *text)
 static bool is_pem(const struct tls_file *file)
 {
     return contains(file, "-----BEGIN");
+}
+
+/* Returns whether the bytes are in an encoding that is not read; if so, error has it. */
+static bool encoding_error(const struct tls_file *file, const char *path, char *error)
+{
+    struct span text = span_of(file->octets, file->n);
+    const char *problem = text_begin(&text);
+
+    if (problem != NULL)
+        snprintf(error, TLS_ERROR_MAX, "%s: %s", path, problem);
+    return problem != NULL;
+}
+
+/* Returns whether a hidden character may be why PEM cannot be read; if so, error names it. */
+static bool text_error(const struct tls_file *file, const char *path, char *error)
+{
+    struct span text = span_of(file->octets, file->n);
+    struct hidden h;
+    const bool found = text_begin(&text) == NULL && hidden_find(text, &h);
+
+    if (found)
+        snprintf(error, TLS_ERROR_MAX, "%s: contains %s, which cannot be seen: remove it", path,
+                 h.name);
+    return found;
 }
 
 /* ---- passphrases ---- */
@@ -152,20 +177,37 @@ static bool at_end(void)
     return e == 0 || (ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE);
 }
 
-static bool load_pem(const struct tls_file *file, struct tls_passphrase *p, struct tls_cert *out)
+/* Adds all certificates. Returns false with OpenSSL's reason in its queue. */
+static bool read_pem_certs(const struct tls_file *file, struct tls_passphrase *p,
+                           struct tls_bag *bag)
 {
     BIO *bio = bio_of(file);
-    X509 *next;
+    X509 *cert;
 
-    out->leaf = PEM_read_bio_X509_AUX(bio, NULL, on_passphrase, p);
-    while (out->leaf != NULL && (next = PEM_read_bio_X509(bio, NULL, on_passphrase, p)) != NULL)
-        INSIST(sk_X509_push(out->chain, next) > 0);
+    while ((cert = PEM_read_bio_X509_AUX(bio, NULL, on_passphrase, p)) != NULL)
+        tls_bag_add_cert(bag, cert);
     BIO_free(bio);
-    return out->leaf != NULL && at_end();
+    return at_end();
 }
 
-static bool load_pem_key(const struct tls_certificate *from, const struct tls_file *file,
-                         struct tls_passphrase *p, struct tls_cert *out, char *error)
+/* Adds all keys that can be read. Returns whether the rest of the file has no key; otherwise
+ * OpenSSL's queue has the reason. */
+static bool read_pem_keys(const struct tls_file *file, struct tls_passphrase *p,
+                          struct tls_bag *bag)
+{
+    BIO *bio = bio_of(file);
+    EVP_PKEY *key;
+
+    p->wanted = false;
+    ERR_clear_error();
+    while ((key = PEM_read_bio_PrivateKey(bio, NULL, on_passphrase, p)) != NULL)
+        tls_bag_add_key(bag, key);
+    BIO_free(bio);
+    return at_end();
+}
+
+static bool load_pem_keys(const struct tls_certificate *from, const struct tls_file *file,
+                          struct tls_passphrase *p, struct tls_bag *bag, char *error)
 {
     const char *path = from->key == NULL ? from->file : from->key;
 
@@ -175,54 +217,66 @@ static bool load_pem_key(const struct tls_certificate *from, const struct tls_fi
     }
     if (tls_pbe_error(tls_pbe_pem(span_of(file->octets, file->n)), path, error))
         return false;
-    p->wanted = false;
-    ERR_clear_error();
-    BIO *bio = bio_of(file);
-    out->key = PEM_read_bio_PrivateKey(bio, NULL, on_passphrase, p);
-    BIO_free(bio);
-    if (out->key != NULL)
-        return true;
+    const bool all = read_pem_keys(file, p, bag);
+    if (bag->key_count > 0)
+        return true; /* one that cannot be read may belong to another certificate */
     if (p->wanted)
         passphrase_error(from, path, error);
     else if (!contains(file, "PRIVATE KEY-----"))
         snprintf(error, TLS_ERROR_MAX, "%s: contains no private key", path);
-    else
+    else if (!text_error(file, path, error) && !all)
         tls_error_text(error, path);
+    else if (all)
+        snprintf(error, TLS_ERROR_MAX, "%s: its private key cannot be read", path);
     ERR_clear_error();
     return false;
 }
 
 static bool load_key_file(const struct tls_certificate *from, struct tls_passphrase *p,
-                          struct tls_cert *out, char *error)
+                          struct tls_bag *bag, char *error)
 {
     struct tls_file file;
     if (!tls_file_read(from->key, &file, error))
         return false;
-    const bool ok = load_pem_key(from, &file, p, out, error);
+    const bool ok =
+        !encoding_error(&file, from->key, error) && load_pem_keys(from, &file, p, bag, error);
     tls_file_free(&file);
     return ok;
+}
+
+static bool load_pem(const struct tls_certificate *from, bool with_key, const struct tls_file *file,
+                     struct tls_passphrase *p, struct tls_bag *bag, char *error)
+{
+    const bool all = read_pem_certs(file, p, bag);
+
+    if (!all && !text_error(file, from->file, error))
+        tls_error_text(error, from->file);
+    else if (all && sk_X509_num(bag->certs) == 0 && !text_error(file, from->file, error))
+        snprintf(error, TLS_ERROR_MAX, "%s: contains no certificate%s", from->file,
+                 contains(file, "-----BEGIN PKCS7") ? ": convert PKCS#7 (.p7b) to PEM" : "");
+    if (!all || sk_X509_num(bag->certs) == 0)
+        return false;
+    return !with_key || from->key != NULL || load_pem_keys(from, file, p, bag, error);
 }
 
 /* ---- all formats ---- */
 
 static bool load_pkcs12(const struct tls_certificate *from, const struct tls_file *file,
-                        struct tls_passphrase *p, struct tls_cert *out, char *error)
+                        struct tls_passphrase *p, struct tls_bag *bag, char *error)
 {
     const char *why = NULL;
-    struct tls_pkcs12_content content = {.chain = out->chain};
-    const enum tls_pkcs12 result = tls_pkcs12_open(
-        span_of(file->octets, file->n), p->known ? (const char *)p->file.octets : "", &content);
 
-    out->leaf = content.leaf;
-    out->key = content.key;
-    switch (result) {
+    switch (tls_pkcs12_open(span_of(file->octets, file->n),
+                            p->known ? (const char *)p->file.octets : "", bag)) {
     case TLS_PKCS12_OK:
-        if (from->key == NULL)
+        if (bag->key_count == 0)
+            why = "it contains no private key";
+        else if (from->key != NULL)
+            why = "it contains its own key, so `key` has no effect";
+        else
             return true;
-        why = "it contains its own key, so `key` has no effect";
         break;
     case TLS_PKCS12_PASSPHRASE: passphrase_error(from, from->file, error); return false;
-    case TLS_PKCS12_NO_KEY: why = "it contains no private key with its certificate"; break;
     case TLS_PKCS12_LEGACY:
         why =
             "it uses the old format (RC2), which needs OpenSSL's legacy provider (legacy.so), and "
@@ -236,46 +290,64 @@ static bool load_pkcs12(const struct tls_certificate *from, const struct tls_fil
     return false;
 }
 
-static bool load_content(const struct tls_certificate *from, bool with_key,
-                         const struct tls_file *file, struct tls_passphrase *p,
-                         struct tls_cert *out, char *error)
+static bool load_der(const struct tls_certificate *from, bool with_key, const struct tls_file *file,
+                     struct tls_bag *bag, char *error)
 {
     const unsigned char *at = file->octets;
+    X509 *cert = d2i_X509(NULL, &at, (long)file->n);
 
-    ERR_clear_error();
-    if (is_pem(file)) {
-        if (!load_pem(file, p, out)) {
-            if (out->leaf == NULL && at_end())
-                snprintf(error, TLS_ERROR_MAX, "%s: contains no certificate", from->file);
-            else
-                tls_error_text(error, from->file);
-            return false;
-        }
-        if (with_key && from->key == NULL)
-            return load_pem_key(from, file, p, out, error);
-    } else if (tls_pkcs12_is(span_of(file->octets, file->n))) {
-        return load_pkcs12(from, file, p, out, error);
-    } else {
-        out->leaf = d2i_X509(NULL, &at, (long)file->n);
-        if (out->leaf == NULL) {
-            snprintf(error, TLS_ERROR_MAX, "%s: neither PEM nor PKCS#12", from->file);
-            return false;
-        }
-        if (with_key && from->key == NULL) {
-            snprintf(error, TLS_ERROR_MAX, "%s: contains no private key: set `key`", from->file);
-            return false;
-        }
-    }
-    return !with_key || load_key_file(from, p, out, error);
+    if (cert != NULL)
+        tls_bag_add_cert(bag, cert);
+    if (cert == NULL)
+        snprintf(error, TLS_ERROR_MAX, "%s: neither PEM nor PKCS#12", from->file);
+    else if (with_key && from->key == NULL)
+        snprintf(error, TLS_ERROR_MAX, "%s: contains no private key: set `key`", from->file);
+    else
+        return true;
+    return false;
 }
 
-static bool key_fits(const struct tls_certificate *from, const struct tls_cert *cert, char *error)
+static bool load_content(const struct tls_certificate *from, bool with_key,
+                         const struct tls_file *file, struct tls_passphrase *p, struct tls_bag *bag,
+                         char *error)
 {
-    if (X509_check_private_key(cert->leaf, cert->key) == 1)
-        return true;
-    snprintf(error, TLS_ERROR_MAX, "%s: the private key does not match the certificate",
-             from->key != NULL ? from->key : from->file);
-    return false;
+    ERR_clear_error();
+    if (is_pem(file)) {
+        if (!load_pem(from, with_key, file, p, bag, error))
+            return false;
+    } else if (tls_pkcs12_is(span_of(file->octets, file->n))) {
+        return load_pkcs12(from, file, p, bag, error);
+    } else if (encoding_error(file, from->file, error) ||
+               !load_der(from, with_key, file, bag, error)) {
+        return false;
+    }
+    return !with_key || from->key == NULL || load_key_file(from, p, bag, error);
+}
+
+/* Chooses the certificate that is shown. */
+static bool choose(const struct tls_certificate *from, bool with_key, const struct tls_bag *bag,
+                   struct tls_cert *out, char *error)
+{
+    const struct tls_choice c = tls_bag_choose(bag, with_key);
+
+    if (c.leaf == NULL) {
+        const char *key = from->key != NULL ? from->key : from->file;
+        const int n = sk_X509_num(bag->certs);
+        if (n == 1 && bag->key_count == 1)
+            snprintf(error, TLS_ERROR_MAX, "%s: the private key does not match the certificate",
+                     key);
+        else
+            snprintf(error, TLS_ERROR_MAX,
+                     "%s: no private key matches a certificate (keys: %zu, certificates: %d)", key,
+                     bag->key_count, n);
+        return false;
+    }
+    out->leaf = c.leaf;
+    out->key = c.key;
+    out->chain = c.chain;
+    out->rivals = c.rivals;
+    collect_names(out);
+    return true;
 }
 
 bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls_cert *out,
@@ -283,19 +355,17 @@ bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls
 {
     struct tls_file file = {0};
     struct tls_passphrase p = {0};
-    bool ok = passphrase_read(from->passphrase_file, &p, error) &&
-              tls_file_read(from->file, &file, error);
+    struct tls_bag bag = tls_bag_init();
 
-    *out = (struct tls_cert){.chain = insist_alloc(sk_X509_new_null())};
-    ok = ok && load_content(from, with_key, &file, &p, out, error) &&
-         (!with_key || key_fits(from, out, error));
+    *out = (struct tls_cert){0};
+    const bool ok = passphrase_read(from->passphrase_file, &p, error) &&
+                    tls_file_read(from->file, &file, error) &&
+                    load_content(from, with_key, &file, &p, &bag, error) &&
+                    choose(from, with_key, &bag, out, error);
     ERR_clear_error();
+    tls_bag_fini(&bag);
     tls_file_free(&file);
     tls_file_free(&p.file);
-    if (ok)
-        collect_names(out);
-    else
-        tls_cert_fini(out);
     return ok;
 }
 

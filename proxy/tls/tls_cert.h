@@ -16,7 +16,8 @@
 struct tls_cert {
     X509 *leaf;
     EVP_PKEY *key;          /* NULL: not requested */
-    STACK_OF(X509) * chain; /* certificates between the leaf and its CA; may be empty */
+    STACK_OF(X509) * chain; /* between the leaf and its CA; may be empty */
+    size_t rivals;          /* other certificates in the file that could be the leaf as well */
     char **name;            /* names in lower case; a wildcard is *.DOMAIN */
     size_t name_count;
 };
@@ -30,8 +31,9 @@ struct tls_ca {
     X509_STORE *store;
 };
 
-/* Loads a certificate; with_key: and its key, which is required then and must match. False: *error
- * has the reason, with the file in front, and *out is empty. */
+/* Loads a certificate; with_key: and its key, which is required then. The files may have several
+ * certificates and keys in any order: see tls_bag.h. False: *error has the reason, with the file in
+ * front, and *out is empty. */
 bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls_cert *out,
                    char error[TLS_ERROR_MAX]);
 

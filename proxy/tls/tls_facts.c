@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,8 @@ bool tls_facts_read(const struct tls_certificate *from, struct tls_facts *out,
     struct tls_cert cert;
 
     *out = (struct tls_facts){0};
-    if (!tls_cert_load(from, false, &cert, error))
+    /* the key, if it can be read, tells which of several certificates is shown */
+    if (!tls_cert_load(from, true, &cert, error) && !tls_cert_load(from, false, &cert, error))
         return false;
     INSIST(X509_digest(cert.leaf, EVP_sha1(), out->sha1, NULL) == 1);
     INSIST(X509_digest(cert.leaf, EVP_sha256(), out->sha256, NULL) == 1);
@@ -54,6 +56,8 @@ bool tls_facts_read(const struct tls_certificate *from, struct tls_facts *out,
     out->from = tls_time(X509_get0_notBefore(cert.leaf));
     out->until = tls_time(X509_get0_notAfter(cert.leaf));
     describe_key(X509_get0_pubkey(cert.leaf), out->key, sizeof out->key);
+    out->ca = X509_check_ca(cert.leaf) == 1;
+    out->rivals = cert.rivals;
     out->name = cert.name;
     out->name_count = cert.name_count;
     cert.name = NULL;

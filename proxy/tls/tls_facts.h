@@ -1,5 +1,5 @@
-/* tls_facts: the content of a certificate file in readable form. Needs no key, and a passphrase
- * only for PKCS#12. */
+/* tls_facts: the content of a certificate file in readable form: of its leaf, see tls_bag.h. Needs
+ * no key, and a passphrase only for PKCS#12. */
 #ifndef SSTPGATE_TLS_TLS_FACTS_H
 #define SSTPGATE_TLS_TLS_FACTS_H
 
@@ -15,6 +15,8 @@ struct tls_facts {
     char *subject, *issuer; /* in the form of RFC 2253, printable ASCII only */
     char **name;            /* DNS names */
     size_t name_count;
+    bool ca;                      /* a CA's certificate */
+    size_t rivals;                /* other certificates in the file that could be the leaf */
     char key[48];                 /* "RSA 2048", "EC prime256v1" */
     time_t from, until;           /* of its validity, seconds since 1970 */
     uint8_t sha1[20], sha256[32]; /* of the leaf as DER; the crypto-binding uses them */

@@ -32,7 +32,7 @@ struct tls_response;
 
 /* The files of one certificate. */
 struct tls_certificate {
-    const char *file; /* PEM: leaf first, then its chain; or PKCS#12; or DER: the leaf */
+    const char *file; /* PEM or PKCS#12: leaf and chain, in any order; or DER: the leaf */
     const char *key;  /* PEM; NULL: in file */
     const char
         *passphrase_file; /* its first line decrypts the key; NULL: the key is not encrypted */

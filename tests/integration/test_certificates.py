@@ -437,6 +437,23 @@ def test_binding_of_any_kind_of_file(bench, certs, tmp_path):
     assert done.returncode == 1 and done.stdout == "" and "encrypted: give -p FILE" in done.stderr
 
 
+def test_binding_of_a_bundle(bench, certs, tmp_path):
+    """The server's certificate, wherever it is in the file; a file for two servers is noted."""
+    bundle = tmp_path / "bundle.pem"
+    ca, leaf = bench.place.ca, certs.old
+    for order in ([ca, leaf], [leaf, ca]):
+        bundle.write_bytes(b"".join(open(one.cert, "rb").read() for one in order))
+        done = run("binding", bundle)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"SHA256     {leaf.sha256}\n" in done.stdout and "note" not in done.stdout
+    done = run("binding", ca.cert)
+    assert "note       the certificate of a CA (CA:TRUE)" in done.stdout
+    bundle.write_bytes(b"".join(open(one.cert, "rb").read() for one in (certs.old, certs.ec)))
+    done = run("binding", bundle)
+    assert f"SHA256     {certs.old.sha256}\n" in done.stdout
+    assert "note       the file has 1 more certificate of servers; this is the first\n" in done.stdout
+
+
 def test_binding_of_a_listener(bench, certs):
     """The command needs no private keys, so that other users can run it; it uses the listener's addresses."""
     place = bench.place

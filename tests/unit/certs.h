@@ -15,7 +15,7 @@
 #include "base/span.h"
 #include "tls/tls_ctx.h"
 
-enum { CERTS_MAX = 64 };
+enum { CERTS_MAX = 128 };
 
 struct certs {
     char folder[32];

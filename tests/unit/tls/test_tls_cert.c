@@ -28,6 +28,7 @@ static void keys_may_be_encrypted(void **state)
         {.file = locked, .passphrase_file = right},
         {.file = der, .key = locked, .passphrase_file = right},
         {.file = der, .key = ec.pem},
+        {.file = locked, .passphrase_file = write_text("pem-bom", "\xef\xbb\xbfsecret\r\n")},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct tls_ctx *ctx = good_ctx(&modern, &good[i], 1, false);
@@ -49,6 +50,22 @@ static void keys_may_be_encrypted(void **state)
         {{.file = "/dev/zero"}, "/dev/zero: not a regular file"},
         {{.file = write_text("junk", "0 or so")}, "neither PEM nor PKCS#12"},
         {{.file = write_text("half", "-----BEGIN CERTIFICATE-----\nMIIB")}, "half: "},
+        {{.file = write_text("wide", "-\xc2")}, "neither PEM nor PKCS#12"},
+        {{.file = write_text("p7b", "-----BEGIN PKCS7-----\nAAAA\n-----END PKCS7-----\n")},
+         "contains no certificate: convert PKCS#7 (.p7b) to PEM"},
+        {{.file = write_text("hidden", "\xc2\xa0-----BEGIN CERTIFICATE-----\nAAAA\n"
+                                       "-----END CERTIFICATE-----\n")},
+         "hidden: contains U+00A0 NO-BREAK SPACE, which cannot be seen: remove it"},
+        {{.file = write_text("hidden2", "-----BEGIN CERTIFICATE-----\nAA\xe2\x80\x8b"
+                                        "AA\n-----END CERTIFICATE-----\n")},
+         "hidden2: contains U+200B ZERO WIDTH SPACE, which cannot be seen: remove it"},
+        {{.file = write_text("utf16", "\xff\xfe-")}, "utf16: UTF-16, as PowerShell"},
+        {{.file = ec.pem, .key = write_text("utf16-key", "\xfe\xff")},
+         "utf16-key: UTF-16, as PowerShell"},
+        {{.file = locked, .passphrase_file = write_text("utf16-pass", "\xff\xfes")},
+         "utf16-pass: UTF-16, as PowerShell"},
+        {{.file = locked, .passphrase_file = write_text("hidden-pass", "secret\xc2\xa0\n")},
+         "hidden-pass: the passphrase begins or ends with U+00A0 NO-BREAK SPACE"},
         {{.file = write_text("key-only", "-----BEGIN FOO-----\n-----END FOO-----\n")},
          "contains no certificate"},
     };
@@ -56,10 +73,61 @@ static void keys_may_be_encrypted(void **state)
         is_about(bad_ctx(&bad[i].c, 1), bad[i].text);
 }
 
+/* Writes these certificates and keys, in this order, some of them encrypted. */
+static const char *write_pem(const char *name, const char *order)
+{
+    const struct cert *const all[] = {&ca, &mid, &far, &two};
+    const char *path = certs_path(&certs, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    for (; *order != '\0'; order += 2) { /* "c2": the certificate all[2], k: key, K: encrypted */
+        const struct cert *c = all[order[1] - '0'];
+        fputs("some text\r\n", f);
+        if (order[0] == 'c')
+            PEM_write_X509(f, c->x509);
+        else if (order[0] == 'k')
+            PEM_write_PrivateKey(f, c->key, NULL, NULL, 0, NULL, NULL);
+        else
+            PEM_write_PKCS8PrivateKey(f, c->key, EVP_aes_128_cbc(), "secret", 6, NULL, NULL);
+    }
+    fclose(f);
+    return path;
+}
+
+static void pem_may_be_in_any_order(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *order;
+        int chain; /* that a client gets, with the leaf */
+    } rows[] = {
+        {"c2c1k2", 2},       {"c2c1c0k2", 2}, {"c0c1c2k2", 2}, {"k2c1c0c2", 2},
+        {"c2c0c1k2", 2},     {"c2k3k2", 1},   {"k3c1k2c2", 2}, {"c2c3k2", 1},
+        {"c0k0c1k1c2k2", 2}, {"K3c2c1k2", 2}, {"k3c2c1K2", 2}, {"K3K2c2", 1},
+    };
+    const char *secret = write_text("pem-secret", "secret");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char name[] = "order-00";
+        snprintf(name, sizeof name, "order-%zu", i);
+        const struct tls_certificate from = {.file = write_pem(name, rows[i].order),
+                                             .passphrase_file = secret};
+        struct tls_ctx *ctx = good_ctx(&modern, &from, 1, false);
+        shows(ctx, &(struct ask){0}, &far);
+        struct shown shown = meet(ctx, &(struct ask){0});
+        assert_int_equal(shown.chain, rows[i].chain);
+        X509_free(shown.leaf);
+        tls_ctx_free(ctx);
+    }
+    const struct tls_certificate none = {.file = write_pem("order-none", "c2c1k3k0")};
+    is_about(bad_ctx(&none, 1),
+             "order-none: no private key matches a certificate (keys: 2, certificates: 2)");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_may_be_encrypted),
+        cmocka_unit_test(pem_may_be_in_any_order),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }

@@ -53,6 +53,49 @@ static void characters_that_are_not_printable_are_escaped(void **state)
     cert_free(&odd);
 }
 
+/* Writes the certificates, without a key. */
+static const char *write_bundle(const char *name, const struct cert *const *all)
+{
+    const char *path = certs_path(&certs, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    for (; *all != NULL; all++)
+        PEM_write_X509(f, (*all)->x509);
+    fclose(f);
+    return path;
+}
+
+static void the_leaf_of_a_bundle_is_described(void **state)
+{
+    const struct {
+        const struct cert *all[5];
+        const char *key, *subject;
+        bool ca;
+        size_t rivals;
+    } rows[] = {
+        {{&ca, &mid, &far}, NULL, "CN=DNS:far.test", false, 0},
+        {{&far, &ca, &mid}, NULL, "CN=DNS:far.test", false, 0},
+        {{&ca, &mid}, NULL, "CN=mid.pem", true, 0},
+        {{&ca, &two, &far}, NULL, "CN=DNS:two.test\\,IP:127.0.0.1", false, 1},
+        {{&ca, &two, &far}, far.pem, "CN=DNS:far.test", false, 0},
+        {{&ca, &two, &far}, ec.pem, "CN=DNS:two.test\\,IP:127.0.0.1", false, 1},
+        {{&ca, &two, &far}, "/nowhere", "CN=DNS:two.test\\,IP:127.0.0.1", false, 1},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char name[] = "bundle-0", error[TLS_ERROR_MAX];
+        struct tls_facts f;
+        snprintf(name, sizeof name, "bundle-%zu", i);
+        const struct tls_certificate from = {.file = write_bundle(name, rows[i].all),
+                                             .key = rows[i].key};
+        assert_true(tls_facts_read(&from, &f, error));
+        assert_string_equal(f.subject, rows[i].subject);
+        assert_int_equal(f.ca, rows[i].ca);
+        assert_int_equal(f.rivals, rows[i].rivals);
+        tls_facts_fini(&f);
+    }
+}
+
 static void a_file_without_a_certificate_is_an_error(void **state)
 {
     struct tls_facts f;
@@ -70,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_certificate_is_described),
         cmocka_unit_test(characters_that_are_not_printable_are_escaped),
+        cmocka_unit_test(the_leaf_of_a_bundle_is_described),
         cmocka_unit_test(a_file_without_a_certificate_is_an_error),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);

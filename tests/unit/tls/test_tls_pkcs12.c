@@ -83,6 +83,99 @@ static void pkcs12_old_and_new(void **state)
     ERR_clear_error();
 }
 
+struct parts {
+    const struct cert *key[3], *cert[4];
+    int cert_pbe, key_pbe; /* -1: not encrypted */
+    bool mac;
+};
+
+/* Writes a container of these parts, in their order. */
+static const char *write_parts(const char *name, const char *passphrase, const struct parts *parts)
+{
+    STACK_OF(PKCS7) *safes = NULL;
+    STACK_OF(PKCS12_SAFEBAG) *certs_bags = NULL, *keys = NULL;
+    for (size_t i = 0; parts->cert[i] != NULL; i++)
+        assert_non_null(PKCS12_add_cert(&certs_bags, parts->cert[i]->x509));
+    for (size_t i = 0; parts->key[i] != NULL; i++)
+        assert_non_null(
+            PKCS12_add_key(&keys, parts->key[i]->key, 0, 2048, parts->key_pbe, passphrase));
+    assert_int_equal(PKCS12_add_safe(&safes, certs_bags, parts->cert_pbe, 2048, passphrase), 1);
+    if (keys != NULL)
+        assert_int_equal(PKCS12_add_safe(&safes, keys, -1, 0, NULL), 1);
+    PKCS12 *p12 = PKCS12_add_safes(safes, 0);
+    assert_non_null(p12);
+    if (parts->mac)
+        assert_int_equal(PKCS12_set_mac(p12, passphrase, -1, NULL, 0, 2048, EVP_sha256()), 1);
+    const char *path = certs_path(&certs, name);
+    FILE *f = fopen(path, "w");
+    assert_int_equal(i2d_PKCS12_fp(f, p12), 1);
+    fclose(f);
+    PKCS12_free(p12);
+    sk_PKCS7_pop_free(safes, PKCS7_free);
+    sk_PKCS12_SAFEBAG_pop_free(certs_bags, PKCS12_SAFEBAG_free);
+    sk_PKCS12_SAFEBAG_pop_free(keys, PKCS12_SAFEBAG_free);
+    return path;
+}
+
+static void shows_far(const char *file, const char *passphrase_file, int chain)
+{
+    const struct tls_certificate from = {.file = file, .passphrase_file = passphrase_file};
+    struct tls_ctx *ctx = good_ctx(&modern, &from, 1, false);
+    shows(ctx, &(struct ask){.sni = "far.test"}, &far);
+    struct shown shown = meet(ctx, &(struct ask){0});
+    assert_true(shown.ok);
+    assert_int_equal(shown.chain, chain);
+    X509_free(shown.leaf);
+    tls_ctx_free(ctx);
+}
+
+static void the_mac_may_be_missing(void **state)
+{
+    (void)state;
+    const char *right = write_text("right2", "sesame\n"), *wrong = write_text("wrong2", "sesam\n");
+    struct parts parts = {.key = {&far},
+                          .cert = {&ca, &mid, &far},
+                          .cert_pbe = NID_aes_256_cbc,
+                          .key_pbe = NID_aes_256_cbc};
+    const char *locked = write_parts("no-mac.pfx", "sesame", &parts);
+    const struct tls_certificate none = {.file = locked},
+                                 bad = {.file = locked, .passphrase_file = wrong};
+    shows_far(locked, right, 2);
+    is_about(bad_ctx(&bad, 1), "passphrase-file is wrong");
+    is_about(bad_ctx(&none, 1), "encrypted: set passphrase-file");
+    /* encrypted with an empty passphrase, with none at all, and not encrypted */
+    shows_far(write_parts("no-mac-empty.pfx", "", &parts), NULL, 2);
+    parts.key_pbe = parts.cert_pbe = NID_pbe_WithSHA1And3_Key_TripleDES_CBC;
+    shows_far(write_parts("no-mac-empty-3des.pfx", "", &parts), NULL, 2);
+    shows_far(write_parts("no-mac-null-3des.pfx", NULL, &parts), NULL, 2);
+    shows_far(write_parts("no-mac-3des.pfx", "sesame", &parts), right, 2);
+    parts.key_pbe = parts.cert_pbe = -1;
+    shows_far(write_parts("no-mac-open.pfx", NULL, &parts), NULL, 2);
+    shows_far(write_parts("no-mac-open2.pfx", NULL, &parts), wrong,
+              2); /* nothing to open with it */
+}
+
+static void there_may_be_several_keys(void **state)
+{
+    (void)state;
+    const char *right = write_text("right3", "sesame");
+    const struct parts
+        second = {{&two, &far}, {&mid, &far}, NID_aes_256_cbc, NID_aes_256_cbc, true},
+        pairs = {{&two, &far}, {&far, &two, &mid}, NID_aes_256_cbc, NID_aes_256_cbc, true},
+        open_keys = {{&far, &two}, {&ca, &far}, NID_aes_256_cbc, -1, true},
+        foreign = {{&two, &ec}, {&far, &mid}, NID_aes_256_cbc, NID_aes_256_cbc, true},
+        no_key = {{NULL}, {&far, &mid}, NID_aes_256_cbc, NID_aes_256_cbc, true};
+    const struct tls_certificate none = {.file = write_parts("foreign.pfx", "sesame", &foreign),
+                                         .passphrase_file = right},
+                                 keyless = {.file = write_parts("bare.pfx", "sesame", &no_key),
+                                            .passphrase_file = right};
+    shows_far(write_parts("second.pfx", "sesame", &second), right, 2);
+    shows_far(write_parts("pairs.pfx", "sesame", &pairs), right, 2);
+    shows_far(write_parts("open-keys.pfx", "sesame", &open_keys), right, 1);
+    is_about(bad_ctx(&none, 1), "no private key matches a certificate (keys: 2, certificates: 2)");
+    is_about(bad_ctx(&keyless, 1), "it contains no private key");
+}
+
 static void cut_off_containers_are_refused(void **state)
 {
     (void)state;
@@ -103,6 +196,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pkcs12_old_and_new),
+        cmocka_unit_test(the_mac_may_be_missing),
+        cmocka_unit_test(there_may_be_several_keys),
         cmocka_unit_test(cut_off_containers_are_refused),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);

@@ -1,0 +1,37 @@
+/* tls_bag: the certificates and keys of a file, in any order; which of them a server shows is found
+ * out here. For the files of this room. */
+#ifndef SSTPGATE_TLS_TLS_BAG_H
+#define SSTPGATE_TLS_TLS_BAG_H
+
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct tls_bag {
+    STACK_OF(X509) * certs; /* in the order of the file */
+    EVP_PKEY **key;
+    size_t key_count;
+};
+
+struct tls_bag tls_bag_init(void);
+void tls_bag_fini(struct tls_bag *bag);
+
+/* Both take ownership. */
+void tls_bag_add_cert(struct tls_bag *bag, X509 *cert);
+void tls_bag_add_key(struct tls_bag *bag, EVP_PKEY *key);
+
+/* What a server shows. */
+struct tls_choice {
+    X509 *leaf;             /* NULL: no certificate, or none that matches a key */
+    EVP_PKEY *key;          /* NULL: not requested, or no leaf */
+    STACK_OF(X509) * chain; /* the leaf's issuer, its issuer, and so on, without the root */
+    size_t rivals;          /* other certificates that could be the leaf as well */
+};
+
+/* Chooses the leaf: the first certificate that matches one of the keys, but a CA only if no other
+ * one does. with_key false: the first that is not a CA and has issued no other one of the bag, else
+ * the first that has issued none. The caller owns references to all of it. */
+struct tls_choice tls_bag_choose(const struct tls_bag *bag, bool with_key);
+
+#endif
