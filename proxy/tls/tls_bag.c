@@ -75,24 +75,26 @@ static X509 *issuer_of(X509 *cert, const STACK_OF(X509) * among)
 static bool has_cert(const STACK_OF(X509) * chain, X509 *cert)
 {
     for (int i = 0; i < sk_X509_num(chain); i++)
-        if (sk_X509_value(chain, i) == cert)
+        if (X509_cmp(sk_X509_value(chain, i), cert) == 0)
             return true;
     return false;
 }
 
 /* In the chain that is sent each certificate must certify the previous one (RFC 5246 7.4.2). The
  * same section allows to omit the root. Certificates may certify each other in a circle. */
-static STACK_OF(X509) * chain_of(X509 *leaf, const STACK_OF(X509) * among)
+static void follow_chain(struct tls_choice *c, const STACK_OF(X509) * among)
 {
-    STACK_OF(X509) *chain = insist_alloc(sk_X509_new_null());
-
-    for (X509 *x = leaf; !is_root(x);) {
+    c->chain = insist_alloc(sk_X509_new_null());
+    for (X509 *x = c->leaf; !is_root(x);) {
         x = issuer_of(x, among);
-        if (x == NULL || is_root(x) || x == leaf || has_cert(chain, x))
-            break;
-        INSIST(X509_up_ref(x) == 1 && sk_X509_push(chain, x) > 0);
+        if (x == NULL || x == c->leaf || has_cert(c->chain, x))
+            return;
+        INSIST(X509_up_ref(x) == 1);
+        if (is_root(x))
+            c->root = x;
+        else
+            INSIST(sk_X509_push(c->chain, x) > 0);
     }
-    return chain;
 }
 
 /* ---- the leaf ---- */
@@ -157,14 +159,27 @@ static size_t count_rivals(const struct tls_bag *bag, bool with_key, X509 *leaf)
     return n;
 }
 
+static size_t count_strays(const struct tls_bag *bag, const struct tls_choice *c)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < sk_X509_num(bag->certs); i++) {
+        X509 *x = sk_X509_value(bag->certs, i);
+        n += X509_cmp(x, c->leaf) != 0 && !has_cert(c->chain, x) &&
+             (c->root == NULL || X509_cmp(x, c->root) != 0);
+    }
+    return n;
+}
+
 struct tls_choice tls_bag_choose(const struct tls_bag *bag, bool with_key)
 {
     struct tls_choice c = {.leaf = find_leaf(bag, with_key)};
 
     if (c.leaf == NULL)
         return c;
-    c.chain = chain_of(c.leaf, bag->certs);
+    follow_chain(&c, bag->certs);
     c.rivals = count_rivals(bag, with_key, c.leaf);
+    c.strays = count_strays(bag, &c);
     INSIST(X509_up_ref(c.leaf) == 1);
     if (with_key) {
         c.key = key_of(bag, c.leaf);

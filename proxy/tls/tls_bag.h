@@ -26,7 +26,9 @@ struct tls_choice {
     X509 *leaf;             /* NULL: no certificate, or none that matches a key */
     EVP_PKEY *key;          /* NULL: not requested, or no leaf */
     STACK_OF(X509) * chain; /* the leaf's issuer, its issuer, and so on, without the root */
+    X509 *root;             /* the issuer of the last of them, if the bag has it; NULL: none */
     size_t rivals;          /* other certificates that could be the leaf as well */
+    size_t strays;          /* certificates that are none of these, rivals included */
 };
 
 /* Chooses the leaf: the first certificate that matches one of the keys, but a CA only if no other

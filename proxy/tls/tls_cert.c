@@ -345,7 +345,9 @@ static bool choose(const struct tls_certificate *from, bool with_key, const stru
     out->leaf = c.leaf;
     out->key = c.key;
     out->chain = c.chain;
+    out->root = c.root;
     out->rivals = c.rivals;
+    out->strays = c.strays;
     collect_names(out);
     return true;
 }
@@ -384,6 +386,9 @@ void tls_cert_copy(const struct tls_cert *from, struct tls_cert *to)
     *to = (struct tls_cert){.leaf = insist_alloc(X509_dup(from->leaf)),
                             .key = key_copy(from->key),
                             .chain = insist_alloc(sk_X509_new_null()),
+                            .root = from->root == NULL ? NULL : insist_alloc(X509_dup(from->root)),
+                            .rivals = from->rivals,
+                            .strays = from->strays,
                             .name_count = from->name_count};
     for (int i = 0; i < sk_X509_num(from->chain); i++)
         INSIST(sk_X509_push(to->chain, insist_alloc(X509_dup(sk_X509_value(from->chain, i)))) > 0);
@@ -404,6 +409,7 @@ void tls_cert_fini(struct tls_cert *cert)
     X509_free(cert->leaf);
     EVP_PKEY_free(cert->key);
     sk_X509_pop_free(cert->chain, X509_free);
+    X509_free(cert->root);
     free_names(cert);
     *cert = (struct tls_cert){0};
 }

@@ -17,7 +17,9 @@ struct tls_cert {
     X509 *leaf;
     EVP_PKEY *key;          /* NULL: not requested */
     STACK_OF(X509) * chain; /* between the leaf and its CA; may be empty */
+    X509 *root;             /* the CA at the end of the chain, if the file has it; not sent */
     size_t rivals;          /* other certificates in the file that could be the leaf as well */
+    size_t strays;          /* certificates in the file that are none of these; not sent */
     char **name;            /* names in lower case; a wildcard is *.DOMAIN */
     size_t name_count;
 };

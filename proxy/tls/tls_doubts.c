@@ -111,11 +111,6 @@ static void check_staple(const struct tls_doubts *d, X509 *leaf)
 
 /* ---- the chain ---- */
 
-static bool issued(X509 *issuer, X509 *x)
-{
-    return X509_check_issued(issuer, x) == X509_V_OK;
-}
-
 /* Returns whether the machine's own store of CAs has the issuer of x. */
 static bool is_known_issuer(X509 *x)
 {
@@ -140,22 +135,6 @@ static void name_of(const X509_NAME *name, char out[96])
     OPENSSL_free(text);
 }
 
-/* Reports a chain that is out of order. x: the last certificate of the part that is in order. at:
- * the index of the next one, which is not its issuer. */
-static void report_broken(const struct tls_doubts *d, const STACK_OF(X509) * chain, int at, X509 *x)
-{
-    char name[96];
-
-    for (int i = at + 1; i < sk_X509_num(chain); i++) {
-        if (!issued(sk_X509_value(chain, i), x))
-            continue;
-        doubt(d, "its chain is not in order: each certificate must be followed by its issuer");
-        return;
-    }
-    name_of(X509_get_subject_name(sk_X509_value(chain, at)), name);
-    doubt(d, "the chain contains a certificate that did not issue the one before it: %s", name);
-}
-
 static void check_link(const struct tls_doubts *d, X509 *x)
 {
     char name[96];
@@ -173,21 +152,31 @@ static void check_chain(const struct tls_doubts *d, const struct tls_cert *cert)
     char name[96];
     X509 *x = cert->leaf;
 
-    if (sk_X509_num(cert->chain) == 0 && !is_self_issued(x) && !is_known_issuer(x)) {
+    if (sk_X509_num(cert->chain) == 0 && cert->root == NULL && !is_self_issued(x) &&
+        !is_known_issuer(x)) {
         name_of(X509_get_issuer_name(x), name);
         doubt(d,
               "the certificate of its issuer is missing, so clients that do not have it refuse "
               "the chain: append %s",
               name);
     }
-    for (int i = 0; i < sk_X509_num(cert->chain); i++) {
-        if (!issued(sk_X509_value(cert->chain, i), x)) {
-            report_broken(d, cert->chain, i, x);
-            return;
-        }
-        x = sk_X509_value(cert->chain, i);
-        check_link(d, x);
-    }
+    for (int i = 0; i < sk_X509_num(cert->chain); i++)
+        check_link(d, sk_X509_value(cert->chain, i));
+}
+
+/* tls_bag.h says how the certificate was chosen. */
+static void check_others(const struct tls_doubts *d, const struct tls_cert *cert)
+{
+    char name[96];
+
+    name_of(X509_get_subject_name(cert->leaf), name);
+    if (cert->rivals > 0)
+        doubt(d, "%zu more certificate%s in it fit%s a key; the first is used: %s", cert->rivals,
+              cert->rivals == 1 ? "" : "s", cert->rivals == 1 ? "s" : "", name);
+    else if (cert->strays > 0)
+        doubt(d, "%zu certificate%s in it %s not part of the chain of %s, and %s not sent",
+              cert->strays, cert->strays == 1 ? "" : "s", cert->strays == 1 ? "is" : "are", name,
+              cert->strays == 1 ? "is" : "are");
 }
 
 void tls_doubts_find(const struct tls_doubts *d, const struct tls_cert *cert)
@@ -199,4 +188,5 @@ void tls_doubts_find(const struct tls_doubts *d, const struct tls_cert *cert)
     check_names(d, cert->leaf);
     check_staple(d, cert->leaf);
     check_chain(d, cert);
+    check_others(d, cert);
 }

@@ -1,5 +1,6 @@
 #include "tls/tls_loaded.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/insist.h"
+#include "base/text.h"
 #include "tls/tls_cert.h"
 #include "tls/tls_file.h"
 #include "tls/tls_staple.h"
@@ -63,16 +65,32 @@ void tls_response_free(struct tls_response *response)
 
 /* ---- trusted certificates ---- */
 
-static bool ca_read(X509_STORE *store, const char *file, char error[TLS_ERROR_MAX])
+/* Returns why the library cannot read the file: its encoding, or a FIFO, on which it would block;
+ * NULL: it may try. */
+static const char *ca_problem(const char *file)
 {
     const char *reason;
-    const int fd = file_open(file, &reason); /* refuses a FIFO, on which the library would block */
+    uint8_t start[4]; /* shows the encoding */
+    const int fd = file_open(file, &reason);
 
-    if (fd < 0) {
-        snprintf(error, TLS_ERROR_MAX, "%s: %s", file, reason);
+    if (fd < 0)
+        return reason;
+    const ssize_t n = file_read(fd, start, sizeof start);
+    reason = n < 0 ? strerror(errno) : NULL;
+    close(fd);
+    struct span text = span_of(start, n < 0 ? 0 : (size_t)n);
+    const char *encoding = text_begin(&text);
+    return reason != NULL ? reason : encoding;
+}
+
+static bool ca_read(X509_STORE *store, const char *file, char error[TLS_ERROR_MAX])
+{
+    const char *problem = ca_problem(file);
+
+    if (problem != NULL) {
+        snprintf(error, TLS_ERROR_MAX, "%s: %s", file, problem);
         return false;
     }
-    close(fd);
     if (X509_STORE_load_file(store, file) == 1)
         return true;
     tls_error_text(error, file);

@@ -32,9 +32,11 @@ static bool issuer_has_key(const struct tls_cert *cert, const EVP_MD *md,
     const X509_NAME *name = X509_get_issuer_name(cert->leaf);
     bool known = false;
 
-    for (int i = -1; i < sk_X509_num(cert->chain); i++) { /* -1: a leaf may be self-signed */
-        X509 *one = i < 0 ? cert->leaf : sk_X509_value(cert->chain, i);
-        if (X509_NAME_cmp(X509_get_subject_name(one), name) != 0)
+    for (int i = -1; i <= sk_X509_num(cert->chain); i++) { /* -1: a leaf may be self-signed */
+        X509 *one = i < 0                          ? cert->leaf
+                    : i < sk_X509_num(cert->chain) ? sk_X509_value(cert->chain, i)
+                                                   : cert->root;
+        if (one == NULL || X509_NAME_cmp(X509_get_subject_name(one), name) != 0)
             continue;
         if (same_key(one, md, key))
             return true;

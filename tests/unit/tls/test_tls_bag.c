@@ -54,6 +54,8 @@ static void check(const struct cert *const *certs_in, const struct cert *const *
     if (leaf != NULL) {
         assert_ptr_equal(c.key, with_key ? leaf->key : NULL);
         assert_int_equal(c.rivals, rivals);
+        assert_true(c.strays >= c.rivals);
+        assert_true(c.root == NULL || c.root == top.x509 || c.root == ca.x509);
         int n = 0;
         for (; chain[n] != NULL; n++)
             assert_ptr_equal(sk_X509_value(c.chain, n), chain[n]->x509);
@@ -62,6 +64,7 @@ static void check(const struct cert *const *certs_in, const struct cert *const *
     X509_free(c.leaf);
     EVP_PKEY_free(c.key);
     sk_X509_pop_free(c.chain, X509_free);
+    X509_free(c.root);
 }
 
 #define LIST(...)                                                                                  \

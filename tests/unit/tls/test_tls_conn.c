@@ -719,6 +719,11 @@ static void what_a_context_cannot_use_is_named(void **state)
     assert_null(tls_ca_load(missing, error));
     assert_non_null(strstr(error, missing));
     assert_null(tls_ca_load(empty, error));
+    f = fopen(empty, "w");
+    assert_int_equal(fwrite("\xff\xfe-", 1, 4, f), 4);
+    fclose(f);
+    assert_null(tls_ca_load(empty, error));
+    assert_non_null(strstr(error, "empty.pem: UTF-16, as PowerShell"));
     struct tls_ctx *two_files = certs_server(&modern, leaf, ec.pem, error);
     assert_non_null(two_files);
     tls_ctx_free(two_files);
