@@ -248,6 +248,58 @@ enum err cidr_parse(const char *text, struct cidr *out)
     return ERR_OK;
 }
 
+/* Returns the bits of a netmask such as 255.255.255.0; -1: not a netmask. */
+static int mask_bits(const char *text)
+{
+    struct in_addr mask;
+
+    if (inet_pton(AF_INET, text, &mask) != 1)
+        return -1;
+    const uint32_t clear = ~ntohl(mask.s_addr);
+    return (clear & (clear + 1)) != 0 ? -1 : 32 - __builtin_popcount(clear);
+}
+
+/* Writes the network of the address before the '/' and this prefix. */
+static bool network_meant(const char *text, uint32_t bits, char out[ADDR_TEXT_MAX])
+{
+    char part[INET6_ADDRSTRLEN];
+    struct cidr net;
+
+    if (!copy_part(part, sizeof part, text, strcspn(text, "/")) || cidr_parse(part, &net) != ERR_OK)
+        return false;
+    if (net.family == AF_INET && strchr(part, ':') != NULL && bits >= 96) /* mapped */
+        bits -= 96;
+    if (bits > net.bits)
+        return false;
+    net.bits = (uint8_t)bits;
+    for (size_t bit = bits; bit < 8 * ip_size(net.family); bit++)
+        net.ip[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+    cidr_format(&net, out);
+    return true;
+}
+
+void cidr_problem(const char *text, char out[CIDR_PROBLEM_MAX])
+{
+    const char *slash = strchr(text, '/');
+    char net[ADDR_TEXT_MAX];
+    uint32_t bits;
+
+    if (strpbrk(text, ",;") != NULL)
+        snprintf(out, CIDR_PROBLEM_MAX, "more than one network: write each on a line of its own");
+    else if (slash != NULL && mask_bits(slash + 1) >= 0 &&
+             network_meant(text, (uint32_t)mask_bits(slash + 1), net))
+        snprintf(out, CIDR_PROBLEM_MAX, "not a network: write the length of the prefix: %s", net);
+    else if (slash != NULL && parse_decimal(slash + 1, 128, &bits) == ERR_OK &&
+             network_meant(text, bits, net))
+        snprintf(out, CIDR_PROBLEM_MAX,
+                 "not a network: bits after the prefix are set; the network is %s", net);
+    else if (slash != NULL && network_meant(text, 0, net))
+        snprintf(out, CIDR_PROBLEM_MAX, "not a network: the prefix has 0 to %d bits",
+                 strchr(text, ':') == NULL ? 32 : 128);
+    else
+        snprintf(out, CIDR_PROBLEM_MAX, "not an address or a network such as 198.51.100.0/24");
+}
+
 bool cidr_has(const struct cidr *net, const struct addr *a)
 {
     return net->family == a->family && prefix_equal(net->ip, a->ip, net->bits);

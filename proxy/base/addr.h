@@ -55,6 +55,12 @@ bool addr_equal(const struct addr *a, const struct addr *b); /* port included */
  * ERR_RANGE, because "10.0.0.1/8" is more likely a mistake than intended. A v4-mapped network of
  * /96 or longer becomes the IPv4 network. */
 enum err cidr_parse(const char *text, struct cidr *out) MUST_CHECK;
+
+/* Writes why cidr_parse() has refused text, without text itself, as the rest of a sentence: "not a
+ * network: ...". */
+enum { CIDR_PROBLEM_MAX = 160 };
+void cidr_problem(const char *text, char out[CIDR_PROBLEM_MAX]);
+
 bool cidr_has(const struct cidr *net, const struct addr *a);
 bool cidr_covers(const struct cidr *wide, const struct cidr *net); /* wide has all of net */
 bool cidrs_have(const struct cidrs *nets, const struct addr *a);   /* one of nets has a */

@@ -49,6 +49,9 @@ enum err value_host(const char *text, char out[VALUE_HOST_SIZE], bool *is_addres
  * IPv6 needs its brackets. A port outside of 1..65535 is an ERR_RANGE. */
 enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *port) MUST_CHECK;
 
+/* Returns whether every byte of text is ASCII. */
+bool value_is_ascii(const char *text);
+
 /* Returns whether text can be the name of a listener or a backend: 1..32 letters, digits, '_', '.'
  * and '-'. */
 bool value_is_name(const char *text);

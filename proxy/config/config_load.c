@@ -42,12 +42,29 @@ static const char *suggest_title(const char *word)
     return NULL;
 }
 
+/* Returns the title of the section that is separated from its name by something other than a blank,
+ * as in [listener:public]. NULL: none. */
+static const char *joined_title(const char *word)
+{
+    for (int i = 0; i < SECTION_COUNT; i++) {
+        const size_t n = strlen(config_sections[i].word);
+        if (config_sections[i].named && strncmp(word, config_sections[i].word, n) == 0 &&
+            word[n] != '\0' && strchr(":./=-_\"'", word[n]) != NULL)
+            return config_sections[i].title;
+    }
+    return NULL;
+}
+
 static void unknown_section(struct config_builder *b, const char *word)
 {
     const char *title = suggest_title(word);
     const bool show = is_showable(word);
 
-    if (title != NULL)
+    if (joined_title(word) != NULL)
+        config_problem(&b->input, b->input.line,
+                       "unknown section: write %s, with a blank before the name",
+                       joined_title(word));
+    else if (title != NULL)
         config_problem(&b->input, b->input.line, "unknown section '%s'; did you mean %s?", word,
                        title);
     else
@@ -134,6 +151,32 @@ static void on_section(void *user, unsigned line, const char *header)
 
 /* ---- keys ----------------------------------------------------------------------------------- */
 
+/* Keys of other programs, and what to do instead. */
+static const struct foreign_key {
+    const char *name, *help;
+} foreign_keys[] = {
+    {"include", "there is no include: the configuration is one file"},
+    {"include-dir", "there is no include: the configuration is one file"},
+    {"secret", "secrets are in files: write secret-file = FILE"},
+    {"password", "secrets are in files: write passphrase-file, secret-file or users-file"},
+    {"user", "the program does not change its user: start it as that user"},
+    {"group", "the program does not change its user: start it with that group"},
+    {"daemon", "the program stays in the foreground"},
+    {"pidfile", "the program stays in the foreground; sstpgate ctl status prints its process ID"},
+};
+
+/* Returns false if name is not one of foreign_keys; otherwise the problem is reported. */
+static bool report_foreign(struct config_builder *b, const char *name)
+{
+    for (size_t i = 0; i < sizeof foreign_keys / sizeof *foreign_keys; i++)
+        if (strcmp(foreign_keys[i].name, name) == 0) {
+            config_problem(&b->input, b->input.line, "unknown key '%s': %s", name,
+                           foreign_keys[i].help);
+            return true;
+        }
+    return false;
+}
+
 /* Writes the titles of the sections that have this key, joined by "or". */
 static void list_owners(const char *name, char *out, size_t size)
 {
@@ -159,6 +202,8 @@ static void unknown_key(struct config_builder *b, const char *name)
         if (elsewhere.best == config_keys[i].name)
             elsewhere_title = config_sections[config_keys[i].in].title;
     }
+    if (*owners == '\0' && report_foreign(b, name))
+        return;
     if (*owners != '\0')
         config_problem(&b->input, b->input.line, "'%s' belongs in %s, not in %s", name, owners,
                        title);
@@ -207,6 +252,8 @@ static void on_key(void *user, unsigned line, const char *name, const char *valu
 
     b->input.line = line;
     if (!b->any_section) {
+        if (report_foreign(b, name))
+            return;
         if (is_showable(name))
             config_problem(&b->input, line, "'%s' is before the first [section]", name);
         else

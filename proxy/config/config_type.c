@@ -196,8 +196,9 @@ static bool parse_duration(struct config_input *in, const struct config_key *k, 
     else if (e == ERR_RANGE)
         config_problem(in, in->line, "%s: '%s' is longer than 30d", k->name, text);
     else if (e != ERR_OK)
-        config_problem(in, in->line, "%s: '%s' is not a duration such as 1500ms, 90s, 5m, 2h or 1d",
-                       k->name, text);
+        config_problem(in, in->line,
+                       "%s: '%s' is not a duration such as 1500ms, 90s, 5m, 2h or 1d%s", k->name,
+                       text, k->flags & KEY_NONE ? ", or none" : "");
     else if (n == 0 && !(k->flags & KEY_NONE))
         config_problem(in, in->line, "%s: '%s': this timeout cannot be disabled", k->name, text);
     else {
@@ -283,10 +284,31 @@ void config_type_put_text(void *at, const char *text)
     *field = config_type_copy(text);
 }
 
+/* Reports values that other programs replace by a path or a key. */
+static bool is_no_path(struct config_input *in, const struct config_key *k, const char *text)
+{
+    static const char *const schemes[] = {"pkcs11:", "file:", "store:", "engine:", "env:"};
+
+    if (strstr(text, "${") != NULL || (text[0] == '$' && text[1] != '\0')) {
+        config_problem(in, in->line, "%s: '%s' has a variable: write the path itself", k->name,
+                       text);
+        return true;
+    }
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (strncmp(text, schemes[i], strlen(schemes[i])) == 0) {
+            config_problem(in, in->line, "%s: '%s' is a URI: write the path of a file", k->name,
+                           text);
+            return true;
+        }
+    return false;
+}
+
 /* Makes the path absolute, because the process may change its working directory. */
 char *config_type_read_path(struct config_input *in, const struct config_key *k, const char *text)
 {
     char *path = NULL;
+    if (is_no_path(in, k, text))
+        return NULL;
     if (*text == '/')
         return config_type_copy(text);
     if (asprintf(&path, "%s/%s", in->dir, text) < 0)

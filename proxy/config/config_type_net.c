@@ -58,6 +58,11 @@ static bool read_host(struct config_input *in, const struct config_key *k, const
     if (strchr(text, '*') != NULL)
         config_problem(in, in->line, "%s: '%s': wildcards are not allowed here; write each name",
                        k->name, text);
+    else if (!value_is_ascii(text))
+        config_problem(in, in->line,
+                       "%s: '%s' has letters that are not ASCII: write the form of the name that "
+                       "begins with xn--",
+                       k->name, text);
     else
         config_problem(in, in->line,
                        "%s: '%s' is neither a host name nor an address (without a port)", k->name,
@@ -266,18 +271,12 @@ const struct config_type config_type_listen = {
 static bool read_cidr(struct config_input *in, const struct config_key *k, const char *text,
                       struct cidr *net)
 {
-    enum err e = cidr_parse(text, net);
-    if (e == ERR_OK)
+    char why[CIDR_PROBLEM_MAX];
+
+    if (cidr_parse(text, net) == ERR_OK)
         return true;
-    if (e == ERR_RANGE)
-        config_problem(in, in->line,
-                       "%s: '%s' is not a network: its prefix is too long, or bits after the "
-                       "prefix are set (10.0.0.0/8, not 10.0.0.1/8)",
-                       k->name, text);
-    else
-        config_problem(in, in->line,
-                       "%s: '%s' is not an address or a network such as 198.51.100.0/24", k->name,
-                       text);
+    cidr_problem(text, why);
+    config_problem(in, in->line, "%s: '%s' is %s", k->name, text, why);
     return false;
 }
 

@@ -9,7 +9,7 @@
 #include "base/insist.h"
 #include "base/text.h"
 
-enum { NETSET_REASON_MAX = HIDDEN_NAME_SIZE + 48 };
+enum { NETSET_REASON_MAX = HIDDEN_NAME_SIZE + CIDR_PROBLEM_MAX };
 
 /* An address as a number; the four bytes of IPv4 are at the top of `high`. */
 struct netset_key {
@@ -166,13 +166,9 @@ static const char *net_parse(struct span word, struct cidr *net, char text[NETSE
     }
     if (word.n < sizeof copy)
         memcpy(copy, word.p, word.n);
-    switch (cidr_parse(copy, net)) {
-    case ERR_OK: return NULL;
-    case ERR_RANGE:
-        return "not a network: its prefix is too long, or bits after the prefix are set "
-               "(10.0.0.0/8, "
-               "not 10.0.0.1/8)";
-    default: return "not an address or a network such as 198.51.100.0/24";
+    if (cidr_parse(copy, net) != ERR_OK) {
+        cidr_problem(copy, text);
+        return text;
     }
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/insist.h"
 #include "base/memo.h"
@@ -33,19 +34,13 @@ __attribute__((format(printf, 2, 3))) static bool rule_fail(struct rule_parser *
 
 static bool rule_read_address(struct rule_parser *p)
 {
+    char why[CIDR_PROBLEM_MAX];
+
     p->rule->where = WHERE_NET;
-    switch (cidr_parse(p->args[0], &p->rule->net)) {
-    case ERR_OK: return true;
-    case ERR_RANGE:
-        return rule_fail(
-            p,
-            "'%s' is not a network: its prefix is too long, or bits after the prefix are set "
-            "(10.0.0.0/8, not 10.0.0.1/8)",
-            p->args[0]);
-    default:
-        return rule_fail(p, "'%s' is not an address or a network such as 198.51.100.0/24",
-                         p->args[0]);
-    }
+    if (cidr_parse(p->args[0], &p->rule->net) == ERR_OK)
+        return true;
+    cidr_problem(p->args[0], why);
+    return rule_fail(p, "'%s' is %s", p->args[0], why);
 }
 
 static bool rule_read_file(struct rule_parser *p)
@@ -101,9 +96,21 @@ static char *rule_read_name(const char *text, bool *is_address)
     return insist_alloc(out);
 }
 
+/* Reports a name that cannot be one because of its letters. */
+static bool is_ascii(struct rule_parser *p, const char *condition)
+{
+    return value_is_ascii(p->args[0]) ||
+           rule_fail(p,
+                     "%s: '%s' has letters that are not ASCII: write the form of the name that "
+                     "begins with xn--",
+                     condition, p->args[0]);
+}
+
 static bool rule_read_host(struct rule_parser *p)
 {
     bool is_address;
+    if (!is_ascii(p, "host"))
+        return false;
     p->rule->host = rule_read_name(p->args[0], &is_address);
     return p->rule->host != NULL ||
            rule_fail(p, "host: '%s' is not a name, *.NAME or an address (without a port)",
@@ -113,6 +120,8 @@ static bool rule_read_host(struct rule_parser *p)
 static bool rule_read_sni(struct rule_parser *p)
 {
     bool is_address;
+    if (!is_ascii(p, "sni"))
+        return false;
     p->rule->sni = rule_read_name(p->args[0], &is_address);
     if (p->rule->sni == NULL)
         return rule_fail(p, "sni: '%s' is not a name or *.NAME", p->args[0]);
@@ -184,13 +193,46 @@ static const struct rule_condition *find_condition(const char *word)
     return NULL;
 }
 
+/* Words that are no conditions, and what to write. */
+static const struct rule_foreign {
+    const char *word, *help;
+} foreign[] = {
+    {"all", "to match every client, write any"},
+    {"*", "to match every client, write any"},
+    {"everyone", "to match every client, write any"},
+    {"everybody", "to match every client, write any"},
+    {"group", "there are no groups: the VPN server, RADIUS or NPS decides about them"},
+    {"groups", "there are no groups: the VPN server, RADIUS or NPS decides about them"},
+    {"from", "write address NETWORK"},
+    {"ip", "write address NETWORK"},
+    {"net", "write address NETWORK"},
+    {"not", "write a rule of the other kind, allow or deny, above this one"},
+};
+
+/* Returns what to write in the place of the unknown word; NULL: no idea. */
+static const char *help_of(const struct rule_parser *p, const char *word)
+{
+    struct cidr net;
+
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        if (strcasecmp(foreign[i].word, word) == 0)
+            return foreign[i].help;
+    if (cidr_parse(word, &net) == ERR_OK)
+        return "a rule begins with its network and has only one: write others on lines of their "
+               "own";
+    return p->rule->user != NULL ? "a blank in the name of a user is written ?" : NULL;
+}
+
 static bool unknown_word(struct rule_parser *p, const char *word)
 {
+    const char *help = help_of(p, word);
     struct suggest s = suggest_init(word);
     for (size_t i = 0; i < CONDITION_COUNT; i++)
         suggest_offer(&s, conditions[i].word);
     if (s.best != NULL)
         return rule_fail(p, "unknown condition '%s'; did you mean '%s'?", word, s.best);
+    if (help != NULL)
+        return rule_fail(p, "unknown condition '%s': %s", word, help);
     return rule_fail(
         p,
         "unknown condition '%s': use address, file, country, any, user, host, sni, tenant, "

@@ -228,6 +228,41 @@ static void prefixes_end_where_they_say(void **state)
     }
 }
 
+static void a_refused_network_has_its_reason(void **state)
+{
+    static const struct {
+        const char *text, *problem;
+    } table[] = {
+        {"10.0.0.1/8", "not a network: bits after the prefix are set; the network is 10.0.0.0/8"},
+        {"198.51.100.77/25",
+         "not a network: bits after the prefix are set; the network is 198.51.100.0/25"},
+        {"2001:db8::1/32",
+         "not a network: bits after the prefix are set; the network is 2001:db8::/32"},
+        {"::ffff:10.0.0.1/104",
+         "not a network: bits after the prefix are set; the network is 10.0.0.0/8"},
+        {"10.0.0.0/33", "not a network: the prefix has 0 to 32 bits"},
+        {"10.0.0.0/", "not a network: the prefix has 0 to 32 bits"},
+        {"::/129", "not a network: the prefix has 0 to 128 bits"},
+        {"10.0.0.0/255.0.0.0", "not a network: write the length of the prefix: 10.0.0.0/8"},
+        {"10.1.2.3/255.255.255.0", "not a network: write the length of the prefix: 10.1.2.0/24"},
+        {"10.0.0.0/0.0.0.0", "not a network: write the length of the prefix: 0.0.0.0/0"},
+        {"10.0.0.0/0.0.0.255", "not a network: the prefix has 0 to 32 bits"},
+        {"10.0.0.0/8,", "more than one network: write each on a line of its own"},
+        {"10.0.0.1,10.0.0.2", "more than one network: write each on a line of its own"},
+        {"10.0.0.256", "not an address or a network such as 198.51.100.0/24"},
+        {"10.0.0.256/8", "not an address or a network such as 198.51.100.0/24"},
+        {"", "not an address or a network such as 198.51.100.0/24"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char problem[CIDR_PROBLEM_MAX];
+        struct cidr net;
+        assert_int_not_equal(cidr_parse(table[i].text, &net), ERR_OK);
+        cidr_problem(table[i].text, problem);
+        assert_string_equal(problem, table[i].problem);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +275,7 @@ int main(void)
         cmocka_unit_test(the_longest_text_fits),
         cmocka_unit_test(good_networks),
         cmocka_unit_test(bad_networks),
+        cmocka_unit_test(a_refused_network_has_its_reason),
         cmocka_unit_test(prefixes_end_where_they_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,14 +107,16 @@ static void every_wrong_line_is_named(void **state)
     assert_null(read_text(text, sizeof text - 1, &problems));
 #define NEITHER ": not an address or a network such as 198.51.100.0/24\n"
 #define UNSEEN " cannot be seen: type this line again\n"
-#define RANGE                                                                                      \
-    ": not a network: its prefix is too long, or bits after the prefix are set (10.0.0.0/8, not "  \
-    "10.0.0.1/8)\n"
-    assert_string_equal(problems, "list:2" NEITHER "list:3" RANGE "list:5" RANGE "list:6" NEITHER
-                                  "list:7" NEITHER "list:8: this line contains a NUL\n"
-                                  "list:9" RANGE "list:10: U+00A0 NO-BREAK SPACE" UNSEEN
-                                  "list:11: U+FEFF ZERO WIDTH NO-BREAK SPACE (a byte order "
-                                  "mark)" UNSEEN "list:12" NEITHER);
+#define RANGE(bits) ": not a network: the prefix has 0 to " bits " bits\n"
+    assert_string_equal(
+        problems,
+        "list:2" NEITHER
+        "list:3: not a network: bits after the prefix are set; the network is 10.0.0.0/8\n"
+        "list:5" RANGE("32") "list:6" NEITHER "list:7" NEITHER "list:8: this line contains a NUL\n"
+                             "list:9" RANGE(
+                                 "128") "list:10: U+00A0 NO-BREAK SPACE" UNSEEN
+                                        "list:11: U+FEFF ZERO WIDTH NO-BREAK SPACE (a byte order "
+                                        "mark)" UNSEEN "list:12" NEITHER);
     free(problems);
 }
 

@@ -64,18 +64,21 @@ static void bad_rules_are_explained(void **state)
         const char *text, *problem;
     } table[] = {
         {"10.0.0.256", "'10.0.0.256' is not an address or a network such as 198.51.100.0/24"},
-        {"10.0.0.1/8", "'10.0.0.1/8' is not a network: its prefix is too long, or bits after the "
-                       "prefix are set (10.0.0.0/8, not 10.0.0.1/8)"},
+        {"10.0.0.1/8", "'10.0.0.1/8' is not a network: bits after the prefix are set; the network "
+                       "is 10.0.0.0/8"},
         {"vpn.example.com", "'vpn.example.com' is not an address or a network such as "
                             "198.51.100.0/24"},
         {"address", "address needs a network"},
         {"address x", "'x' is not an address or a network such as 198.51.100.0/24"},
         {"usr bob", "unknown condition 'usr'; did you mean 'user'?"},
-        {"everybody", "unknown condition 'everybody': use address, file, country, any, user, "
-                      "host, sni, tenant, time or action"},
+        {"everybody", "unknown condition 'everybody': to match every client, write any"},
+        {"tomorrow", "unknown condition 'tomorrow': use address, file, country, any, user, "
+                     "host, sni, tenant, time or action"},
+        {"user John Smith",
+         "unknown condition 'Smith': a blank in the name of a user is written ?"},
         {"user", "user needs a name"},
-        {"user a 10.0.0.0/8", "unknown condition '10.0.0.0/8': use address, file, country, "
-                              "any, user, host, sni, tenant, time or action"},
+        {"user a 10.0.0.0/8", "unknown condition '10.0.0.0/8': a rule begins with its network and "
+                              "has only one: write others on lines of their own"},
         {"user a user b", "user is set twice in this rule"},
         {"10.0.0.0/8 any", "a rule has only one of address, file, country and any"},
         {"file /a file /b", "a rule has only one of address, file, country and any"},
