@@ -595,6 +595,80 @@ def test_printed_config_runs(bench):
     bench.client(gate).establish().ping().disconnect()
 
 
+FATAL_PROVIDER = """
+#include <openssl/core.h>
+#include <openssl/core_dispatch.h>
+#include <stdlib.h>
+
+static const OSSL_DISPATCH nothing[] = {{0, NULL}};
+
+__attribute__((destructor)) static void unload(void)
+{
+    abort();
+}
+
+int OSSL_provider_init(const OSSL_CORE_HANDLE *core, const OSSL_DISPATCH *in,
+                       const OSSL_DISPATCH **out, void **context)
+{
+    (void)core, (void)in;
+    *context = malloc(1);
+    *out = nothing;
+    return atexit(abort) == 0 && *context != NULL;
+}
+"""
+FATAL_CONF = """
+openssl_conf = init
+[init]
+providers = providers
+[providers]
+default = on
+fatal = fatal
+[on]
+activate = 1
+[fatal]
+module = {}
+activate = 1
+"""
+
+
+@pytest.fixture(scope="module")
+def fatal_provider(tmp_path_factory):
+    """The environment with a provider of OpenSSL whose exit handlers crash, as that of PKCS#11 does
+    with SoftHSM."""
+    folder = tmp_path_factory.mktemp("provider")
+    (folder / "fatal.c").write_text(FATAL_PROVIDER)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / "fatal.so", folder / "fatal.c"], check=True,
+                   timeout=DEADLINE)
+    (folder / "openssl.cnf").write_text(FATAL_CONF.format(folder / "fatal.so"))
+    return {**os.environ, "OPENSSL_CONF": str(folder / "openssl.cnf")}
+
+
+def test_exit_handlers_of_a_provider_crash_nothing(bench, fatal_provider):
+    server = bench.backend()
+    keys = {"listener front": bench.listener_keys(), "backend back": bench.backend_keys(server)}
+    # it does crash others
+    done = subprocess.run(["openssl", "version"], env=fatal_provider, capture_output=True, timeout=DEADLINE)
+    assert done.returncode == -signal.SIGABRT
+    config = bench.config(keys)
+    for arguments in (["-t", "-c", config], ["-T", "-c", config], ["binding", bench.place.front.cert]):
+        done = run(*arguments, env=fatal_provider)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout
+    gate = bench.start(keys, env=fatal_provider)
+    bench.client(gate).establish().disconnect()
+    gate.signal(signal.SIGTERM)
+    assert gate.wait_exit() == 0
+
+
+def test_check_says_when_its_answer_is_lost(bench):
+    config = bench.config({"listener front": bench.listener_keys(),
+                           "backend back": bench.backend_keys(bench.backend())})
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([BINARY, "-T", "-c", config], stdout=full, stderr=subprocess.PIPE,
+                              timeout=DEADLINE)
+    assert done.returncode == 1
+
+
 @pytest.mark.parametrize("arguments", [[], ["-t"], ["ctl", "status"], ["binding", "rras.cer"]])
 def test_machine_without_a_configuration(arguments):
     """A first start: what is missing, and what to do. An empty /etc is that of a new machine."""
