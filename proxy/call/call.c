@@ -243,8 +243,10 @@ static enum reason_end end_in_state(enum call_state state, const struct reason_i
 
 void call_keep_reason(struct call *call, enum reason reason)
 {
-    if (call->reason == REASON_NONE)
-        call->reason = reason;
+    if (call->reason != REASON_NONE)
+        return;
+    const bool refused = call->record.refusal != 0 && reason_info(reason)->login_first;
+    call->reason = refused ? REASON_LOGIN_REFUSED : reason;
 }
 
 void call_end(struct call *call, enum reason reason)

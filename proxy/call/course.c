@@ -241,15 +241,48 @@ static void client_last(struct stream *s)
         row_of(call)->client_last(call);
 }
 
+/* Returns whether the client leaves with the certificate as the only thing that it has got. WinHTTP
+ * completes the handshake before it verifies the certificate, and then sends no alert. */
+static bool left_at_certificate(const struct call *call)
+{
+    return call->state == CALL_REQUEST
+               ? blocks_empty(&call->client.held)
+               : call->state == CALL_HANDSHAKE && tls_conn_shown(call->client.tls);
+}
+
+static enum reason tls_reason(const struct call *call)
+{
+    const struct tls_conn *tls = call->client.tls;
+
+    if (tls_conn_distrusted(tls))
+        return REASON_CLIENT_REJECTED_CERTIFICATE;
+    return tls_conn_refused(tls) ? REASON_TLS_REFUSED : REASON_TLS_FAILED;
+}
+
+/* Keeps what is known of the client's TLS if the handshake has failed. */
+static void note_handshake(struct call *call)
+{
+    const struct tls_conn *tls = call->client.tls;
+
+    if (call->state != CALL_HANDSHAKE)
+        return;
+    record_keep(&call->record.sni, tls_conn_sni(tls));
+    call->record.tls_offered = tls_conn_offered(tls);
+}
+
 static void client_ended(struct stream *s, enum stream_end why)
 {
     struct call *call = of_client(s);
 
+    note_handshake(call);
+    if ((why == STREAM_EOF || why == STREAM_RESET) && left_at_certificate(call)) {
+        record_keep(&call->record.detail, span_str("closed without a request"));
+        call_keep_reason(call, REASON_CLIENT_REJECTED_CERTIFICATE);
+    }
     switch (why) {
     case STREAM_TLS:
-        record_keep(&call->record.sni, tls_conn_sni(s->tls)); /* of a handshake that failed, too */
         record_keep(&call->record.detail, span_str(stream_error(s)));
-        call_end(call, tls_conn_refused(s->tls) ? REASON_TLS_REFUSED : REASON_TLS_FAILED);
+        call_end(call, tls_reason(call));
         break;
     case STREAM_OVERFLOW: call_end(call, REASON_EARLY_DATA); break;
     case STREAM_RESET: call_end(call, REASON_CLIENT_RESET); break;
@@ -267,6 +300,7 @@ static void backend_gone(struct call *call, enum stream_end why)
     case STREAM_OVERFLOW: call_end(call, REASON_BACKEND_BAD_PACKET); break;
     case STREAM_RESET: call_end(call, REASON_BACKEND_RESET); break;
     case STREAM_EOF:
+        call_keep_reason(call, REASON_BACKEND_CLOSED); /* no refusal: the server may have crashed */
         relay_login_ends(call);
         side_ended(call, &call->client, REASON_BACKEND_CLOSED);
         break;

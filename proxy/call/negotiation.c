@@ -108,6 +108,12 @@ static struct negotiation_answer drop_frame(struct negotiation *n, enum ppp_from
                : drop;
 }
 
+static void show_failures(struct negotiation *n)
+{
+    n->record->failures = n->ppp.failures;
+    n->record->refusal = n->ppp.refusal;
+}
+
 static struct negotiation_answer drop_unreadable(struct negotiation *n, enum ppp_from from,
                                                  struct span octets)
 {
@@ -115,7 +121,7 @@ static struct negotiation_answer drop_unreadable(struct negotiation *n, enum ppp
 
     if (from == PPP_FROM_CLIENT && ppp_frame_relogin(octets, &request) == PPP_LOGIN)
         ppp_unreadable_login(&n->ppp);
-    n->record->failures = n->ppp.failures;
+    show_failures(n);
     return drop_frame(n, from);
 }
 
@@ -197,7 +203,7 @@ static struct negotiation_answer ppp_data(struct negotiation *n, enum ppp_from f
         return drop_frame(n, from);
     if (v == PPP_UNJUDGED) /* LCP starts over: the login has not ended with a Success */
         ppp_server_ends(&n->ppp);
-    n->record->failures = n->ppp.failures;
+    show_failures(n);
     if (v != PPP_FORWARD)
         return refuse_frame(n, octets, v);
     login_label_follow(&n->label, n->candidates.keyring, from, octets);
@@ -210,7 +216,7 @@ static struct negotiation_answer ppp_data(struct negotiation *n, enum ppp_from f
 void negotiation_server_ends(struct negotiation *n)
 {
     ppp_server_ends(&n->ppp);
-    n->record->failures = n->ppp.failures;
+    show_failures(n);
 }
 
 /* The hash needs no secret key, because a frame with the same hash as another one is dropped, which

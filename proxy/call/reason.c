@@ -11,6 +11,7 @@
 
 /* The columns for an end that a peer has caused, and for points. */
 #define PEER .by_peer = true
+#define PEER_ENDS .by_peer = true, .login_first = true
 #define PEER_PAYS .by_peer = true, .points = POINTS_REQUEST
 #define PAYS .points = POINTS_REQUEST
 
@@ -28,17 +29,23 @@
  * forged binding costs POINTS_REQUEST with any reason: see record.h. */
 static const struct reason_info table[REASON_COUNT] = {
     [REASON_NONE] = {.name = "none", QUIET, .end = END_CLOSE},
-    [REASON_CLIENT_CLOSED] = {.name = "client-closed", QUIET, .end = END_DRAIN, PEER},
-    [REASON_BACKEND_CLOSED] = {.name = "backend-closed", QUIET, .end = END_DRAIN, PEER},
+    [REASON_CLIENT_CLOSED] = {.name = "client-closed", QUIET, .end = END_DRAIN, PEER_ENDS},
+    [REASON_BACKEND_CLOSED] = {.name = "backend-closed", QUIET, .end = END_DRAIN, PEER_ENDS},
     /* After an Abort or a Disconnect was forwarded, the peers have timeout-drain to close their
      * connections ([MS-SSTP] 3.1.2.1, 3.1.2.2). */
-    [REASON_CLIENT_DISCONNECT] = {.name = "client-disconnect", QUIET, .end = END_DRAIN, PEER},
-    [REASON_BACKEND_DISCONNECT] = {.name = "backend-disconnect", QUIET, .end = END_DRAIN, PEER},
-    [REASON_CLIENT_ABORT] = {.name = "client-abort", QUIET, .end = END_DRAIN, FAILED, PEER},
-    [REASON_BACKEND_ABORT] = {.name = "backend-abort", QUIET, .end = END_DRAIN, FAILED, PEER},
+    [REASON_CLIENT_DISCONNECT] = {.name = "client-disconnect", QUIET, .end = END_DRAIN, PEER_ENDS},
+    [REASON_BACKEND_DISCONNECT] = {.name = "backend-disconnect",
+                                   QUIET,
+                                   .end = END_DRAIN,
+                                   PEER_ENDS},
+    [REASON_CLIENT_ABORT] = {.name = "client-abort", QUIET, .end = END_DRAIN, FAILED, PEER_ENDS},
+    [REASON_BACKEND_ABORT] = {.name = "backend-abort", QUIET, .end = END_DRAIN, FAILED, PEER_ENDS},
     /* A reset for both, because the other side must not take this for an orderly end. */
-    [REASON_CLIENT_RESET] = {.name = "client-reset", QUIET, .end = END_RESET_BOTH, PEER},
-    [REASON_BACKEND_RESET] = {.name = "backend-reset", QUIET, .end = END_RESET_BOTH, FAILED, PEER},
+    [REASON_CLIENT_RESET] = {.name = "client-reset", QUIET, .end = END_RESET_BOTH, PEER_ENDS},
+    [REASON_BACKEND_RESET] =
+        {.name = "backend-reset", QUIET, .end = END_RESET_BOTH, FAILED, PEER_ENDS},
+    /* only for the log: the other reason determines how the call ends */
+    [REASON_LOGIN_REFUSED] = {.name = "login-refused", QUIET, .end = END_DRAIN, FAILED, PEER},
     [REASON_ADDRESS_DENIED] = {.name = "address-denied", QUIET, .end = END_RESET_BOTH, REFUSED},
     [REASON_LIMIT] = {.name = "limit", QUIET, .end = END_RESET_BOTH, REFUSED},
     [REASON_RULE_DENIED] = {.name = "rule-denied", HTTP(404), .end = END_LINGER, REFUSED},
@@ -48,6 +55,8 @@ static const struct reason_info table[REASON_COUNT] = {
      * backend gets a reset, because this is not an orderly end. */
     [REASON_TLS_FAILED] = {.name = "tls-failed", QUIET, .end = END_RESET_BACKEND, FAILED, PEER},
     [REASON_TLS_REFUSED] = {.name = "tls-refused", QUIET, .end = END_RESET_BACKEND, FAILED, PEER},
+    [REASON_CLIENT_REJECTED_CERTIFICATE] =
+        {.name = "client-rejected-certificate", QUIET, .end = END_RESET_BACKEND, FAILED, PEER},
     [REASON_NOT_SSTP] = {.name = "not-sstp", HTTP(404), .end = END_LINGER, REFUSED},
     [REASON_BAD_REQUEST] = {.name = "bad-request", HTTP(400), .end = END_LINGER, REFUSED},
     [REASON_REQUEST_TOO_LARGE] = {.name = "request-too-large",

@@ -18,6 +18,7 @@ enum reason {
     REASON_BACKEND_ABORT,
     REASON_CLIENT_RESET,
     REASON_BACKEND_RESET,
+    REASON_LOGIN_REFUSED, /* one of the above, after the server has refused the login */
     /* before the tunnel was up */
     REASON_ADDRESS_DENIED,
     REASON_LIMIT,
@@ -26,6 +27,7 @@ enum reason {
     REASON_BAD_PROXY_HEADER,
     REASON_TLS_FAILED,
     REASON_TLS_REFUSED,
+    REASON_CLIENT_REJECTED_CERTIFICATE, /* by an alert, or by leaving without a request */
     REASON_NOT_SSTP,
     REASON_BAD_REQUEST,
     REASON_REQUEST_TOO_LARGE,
@@ -99,6 +101,7 @@ struct reason_info {
     enum sstp_status status;
     enum reason_end end;
     enum reason_outcome outcome;
+    bool login_first; /* login-refused is the reason instead, if the server refused the login */
     bool by_peer;    /* the client or the server has ended the call: a login that the server has not
                         decided by then counts as failed. False if the gate ends the call at a
                         deadline, by a rule or for its own shutdown, because the client could

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/insist.h"
+#include "wire/ppp.h"
 
 enum { KEEP_MAX = 256 };
 
@@ -85,6 +86,8 @@ static void log_claims(const struct record *s, struct log_line *l)
         log_str(l, "tls", NULL);
     else
         log_fmt(l, "tls", "%s/%s", s->tls_version, s->tls_cipher);
+    if (s->tls_offered != NULL)
+        log_str(l, "offered", s->tls_offered);
     log_str(l, "correlation", s->correlation);
 }
 
@@ -103,6 +106,15 @@ static void log_tunnel(const struct record *s, struct log_line *l)
         log_str(l, "weak", "yes");
 }
 
+void record_up(const struct record *s)
+{
+    struct log_line l;
+
+    record_line(s, &l, LOG_LEVEL_INFO, "up");
+    log_tunnel(s, &l);
+    log_end(&l);
+}
+
 static void log_flows(const struct record *s, struct log_line *l)
 {
     log_num(l, "up-octets", s->up.octets);
@@ -111,6 +123,8 @@ static void log_flows(const struct record *s, struct log_line *l)
     log_num(l, "down-packets", s->down.packets);
     if (s->failures > 0)
         log_num(l, "login-failures", s->failures);
+    if (s->refusal > PPP_REFUSED)
+        log_num(l, "login-error", s->refusal);
     if (s->frames_dropped > 0)
         log_num(l, "frames-dropped", s->frames_dropped);
 }

@@ -35,6 +35,7 @@ struct record {
     struct addr proxy;  /* the trusted proxy; family 0: none */
     char *host, *sni, *tenant, *correlation, *user; /* owned; as the client sent them */
     const char *tls_version, *tls_cipher;           /* NULL: no handshake was completed */
+    const char *tls_offered;                        /* of a handshake that failed; NULL: unknown */
     bool user_is_claim; /* the login did not prove user: rules and limits ignore the name */
     const char *method; /* NULL: none was used */
     const char *backend;
@@ -43,6 +44,7 @@ struct record {
     const char *hash;        /* the client's hash protocol */
     const char *key;         /* kind of the key that made the MAC; NULL: none */
     unsigned failures;       /* number of logins that the server has refused */
+    unsigned refusal;        /* as in struct ppp_observer: the login was refused; 0: it was not */
     unsigned frames_dropped; /* PPP frames that were not forwarded before the tunnel was up */
     bool forged;             /* the binding is one that no honest client makes */
     bool weak;               /* verified with zeros although the method gives keys */
@@ -73,6 +75,9 @@ struct record_end {
     enum reason_outcome outcome; /* not OUTCOME_BY_STATE */
     const char *stage;
 };
+
+/* Logs the line `up` of a tunnel that is up. */
+void record_up(const struct record *s);
 
 /* Logs the line `call` at the end of a call. limit: bounds the number of lines; NULL: no bound. */
 void record_end(const struct record *s, const struct record_end *end, uint64_t now_ms,

@@ -28,6 +28,8 @@ static void note_goodbye(struct call *call, const struct sstp_packet *p, bool fr
 
     if (reason == REASON_NONE || call->reason != REASON_NONE)
         return;
+    if (p->type == SSTP_ABORT) /* an error, and no refusal of an undecided login */
+        call_keep_reason(call, reason);
     if (!from_client)
         relay_login_ends(call);
     call_end(call, reason);
@@ -96,6 +98,7 @@ static void tunnel_up(struct call *call)
     call->tunnel.lcp_request = negotiation_lcp_request(call->negotiation);
     negotiation_free(call->negotiation);
     call->negotiation = NULL;
+    record_up(&call->record);
     if (call->state == CALL_DRAIN) { /* the end has begun already */
         call->ended_in = CALL_RELAY;
         return;

@@ -37,6 +37,7 @@ struct tls_window {
     unsigned messages;  /* messages after the handshake */
     uint64_t taken;     /* bytes read */
     uint64_t handshake; /* limit on the bytes of the handshake; UINT64_MAX: it has ended */
+    unsigned offered;   /* highest TLS version in the client's ClientHello; 0: none seen */
     time_t now;         /* time of the handshake, for OpenSSL's callbacks; 0: not set */
     tls_sink sink;
     void *arg;

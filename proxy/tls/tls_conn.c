@@ -11,20 +11,23 @@
 #include "base/insist.h"
 #include "tls/tls_internal.h"
 
+enum { NO_ALERT = -1 }; /* 0 is close_notify */
+
 struct tls_conn {
     SSL *ssl;
     struct tls_window window;
     bool server;
     bool failed;
-    bool refused; /* an alert from the peer is the cause of the failure */
-    bool unread;  /* since the last bytes arrived, no call has returned ERR_MORE */
-    char *error;  /* NULL: none; allocated, because most connections never have one */
+    int alert;   /* the peer's alert that is the cause of the failure; NO_ALERT: none */
+    bool unread; /* since the last bytes arrived, no call has returned ERR_MORE */
+    char *error; /* NULL: none; allocated, because most connections never have one */
 };
 
 static struct tls_conn *conn_new(struct tls_ctx *ctx, bool server, tls_sink sink, void *arg)
 {
     struct tls_conn *c = NEW(struct tls_conn);
     c->server = server;
+    c->alert = NO_ALERT;
     c->window.sink = sink;
     c->window.arg = arg;
     c->window.handshake = server ? TLS_CLIENT_HANDSHAKE_MAX : TLS_SERVER_HANDSHAKE_MAX;
@@ -105,8 +108,9 @@ static void queue_empty(void)
 static void conn_keep_error(struct tls_conn *c)
 {
     /* OpenSSL adds the number of an alert that it has received to this offset. */
-    c->refused = ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_SSL &&
-                 ERR_GET_REASON(ERR_peek_last_error()) >= SSL_AD_REASON_OFFSET;
+    if (ERR_GET_LIB(ERR_peek_last_error()) == ERR_LIB_SSL &&
+        ERR_GET_REASON(ERR_peek_last_error()) >= SSL_AD_REASON_OFFSET)
+        c->alert = ERR_GET_REASON(ERR_peek_last_error()) - SSL_AD_REASON_OFFSET;
     const char *exhausted = tls_window_exhausted(&c->window);
 
     if (exhausted != NULL) { /* OpenSSL has no reason, because it received no bytes */
@@ -149,7 +153,10 @@ enum err tls_conn_handshake(struct tls_conn *c)
         c->window.unasked = 0;
         c->window.handshake = UINT64_MAX;
     }
-    return e == ERR_CLOSED ? conn_fail(c, "closed during the handshake") : e;
+    if (e != ERR_CLOSED)
+        return e;
+    c->alert = SSL_AD_CLOSE_NOTIFY;
+    return conn_fail(c, "closed during the handshake");
 }
 
 enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n)
@@ -207,7 +214,41 @@ const char *tls_conn_error(const struct tls_conn *c)
 
 bool tls_conn_refused(const struct tls_conn *c)
 {
-    return c->refused;
+    return c->alert > SSL_AD_CLOSE_NOTIFY;
+}
+
+/* A cipher is chosen with the certificate; OpenSSL waits with its whole flight sent. */
+bool tls_conn_shown(const struct tls_conn *c)
+{
+    return c->server && SSL_get_pending_cipher(c->ssl) != NULL;
+}
+
+bool tls_conn_distrusted(const struct tls_conn *c)
+{
+    switch (c->alert) {
+    case SSL_AD_CLOSE_NOTIFY: return tls_conn_shown(c);
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_EXPIRED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+    case SSL_AD_UNKNOWN_CA:
+    case SSL_AD_BAD_CERTIFICATE_STATUS_RESPONSE: return true;
+    default: return false;
+    }
+}
+
+const char *tls_conn_offered(const struct tls_conn *c)
+{
+    switch (c->window.offered) {
+    case 0: return NULL;
+    case SSL3_VERSION: return "SSLv3";
+    case TLS1_VERSION: return "TLSv1.0";
+    case TLS1_1_VERSION: return "TLSv1.1";
+    case TLS1_2_VERSION: return "TLSv1.2";
+    case TLS1_3_VERSION: return "TLSv1.3";
+    default: return "unknown";
+    }
 }
 
 bool tls_conn_unverified(const struct tls_conn *c)

@@ -62,6 +62,17 @@ const char *tls_conn_error(const struct tls_conn *c);
  * gate's certificate, for example. */
 bool tls_conn_refused(const struct tls_conn *c);
 
+/* Returns whether that alert says that the peer does not accept our certificate, or a client has
+ * ended its handshake with close_notify when it had seen the certificate. */
+bool tls_conn_distrusted(const struct tls_conn *c);
+
+/* Server: returns whether the client has been sent the certificate. */
+bool tls_conn_shown(const struct tls_conn *c);
+
+/* Server: returns the highest TLS version that the client offered: "SSLv3", "TLSv1.0" to "TLSv1.3",
+ * or "unknown"; NULL: no ClientHello that can be read has arrived. */
+const char *tls_conn_offered(const struct tls_conn *c);
+
 /* Returns whether a client's verification of the peer's chain, its name or its keys has failed. */
 bool tls_conn_unverified(const struct tls_conn *c);
 

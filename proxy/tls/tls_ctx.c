@@ -131,6 +131,38 @@ static SSL_CTX *ssl_new(const SSL_METHOD *method, const struct tls_settings *set
 
 /* ---- callbacks of OpenSSL during a handshake ---- */
 
+/* Returns the highest version of the extension supported_versions (RFC 8446 4.2.1); 0: there is
+ * none. Reserved values (RFC 8701) have equal halves that end in a. */
+static unsigned highest_version(SSL *ssl)
+{
+    const unsigned char *ext;
+    unsigned highest = 0;
+    size_t n;
+
+    if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_supported_versions, &ext, &n) != 1)
+        return 0;
+    for (size_t i = 1; i + 1 < n; i += 2) {
+        const unsigned version = (unsigned)ext[i] << 8 | ext[i + 1];
+        if ((version & 0x0f0f) != 0x0a0a && version > highest)
+            highest = version;
+    }
+    return highest;
+}
+
+/* Notes the version that the client offers. OpenSSL calls it before it chooses one. Without the
+ * extension no client can use TLS 1.3, whatever the old field says. */
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
+{
+    struct tls_window *w = BIO_get_data(SSL_get_rbio(ssl));
+    const unsigned legacy = SSL_client_hello_get0_legacy_version(ssl);
+
+    (void)alert, (void)arg;
+    w->offered = highest_version(ssl);
+    if (w->offered == 0)
+        w->offered = legacy > TLS1_2_VERSION ? TLS1_2_VERSION : legacy;
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
 /* Chooses the certificates. OpenSSL calls it for every client, even one that requests no name. */
 static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
@@ -198,6 +230,7 @@ static SSL_CTX *server_ssl(struct tls_ctx *ctx, const struct tls_settings *setti
     SSL_CTX_set_tlsext_servername_arg(ssl, ctx);
     SSL_CTX_set_tlsext_status_cb(ssl, on_status);
     SSL_CTX_set_tlsext_status_arg(ssl, ctx);
+    SSL_CTX_set_client_hello_cb(ssl, on_client_hello, NULL);
     SSL_CTX_set_alpn_select_cb(ssl, on_alpn, NULL);
     return ssl;
 }

@@ -115,6 +115,7 @@ static void forget_login(struct ppp_observer *o)
 static void begin_login(struct ppp_observer *o)
 {
     o->undecided = o->proof_given = true;
+    o->refusal = 0;
 }
 
 static void forget_answer(struct ppp_observer *o)
@@ -149,8 +150,17 @@ static void count_failure(struct ppp_observer *o)
     o->undecided = false;
 }
 
+/* number: of MS-CHAP; 0: none. A number stays, because EAP's own Failure follows it without one. */
+static void take_refusal(struct ppp_observer *o, unsigned number)
+{
+    if (number != 0 || o->refusal == 0)
+        o->refusal = number != 0 ? number : PPP_REFUSED;
+    count_failure(o);
+}
+
 static void let_in(struct ppp_observer *o)
 {
+    o->refusal = 0;
     o->result = PPP_RESULT_SUCCESS;
     o->undecided = o->proof_given = false;
 }
@@ -290,7 +300,7 @@ static void observe_pap_answer(struct ppp_observer *o, const struct ppp_frame *f
             let_in(o);
         return;
     }
-    count_failure(o);
+    take_refusal(o, 0);
     if (o->asked == PPP_PAP)
         o->result = PPP_RESULT_FAILURE;
     forget_login(o);
@@ -489,8 +499,27 @@ static void take_new_challenge(struct ppp_observer *o, struct span hex)
 
 struct failure_text {
     bool again, expired;
+    unsigned number;       /* 0: none */
     struct span challenge; /* hex digits */
 };
+
+enum { FAILURE_DIGITS = 5 };
+
+/* Returns the number in "E=691"; 0: it is none. */
+static unsigned failure_number(struct span word)
+{
+    const struct span digits = span_from(word, 2);
+    unsigned n = 0;
+
+    if (digits.n > FAILURE_DIGITS)
+        return 0;
+    for (size_t i = 0; i < digits.n; i++) {
+        if (digits.p[i] < '0' || digits.p[i] > '9')
+            return 0;
+        n = 10 * n + (digits.p[i] - (unsigned)'0');
+    }
+    return n;
+}
 
 /* Reads "E=691 R=1 C=<hex> V=3 M=<any text>" (RFC 2759 6, RFC 2433 6). R=1 allows another response,
  * E=648 (password expired) a change of password, with any value of R. */
@@ -504,6 +533,8 @@ static struct failure_text read_failure(struct span text)
             n++;
         struct span word = span_sub(text, 0, n);
         text = span_from(text, n + 1);
+        if (starts_with(word, "E="))
+            t.number = failure_number(word);
         if (span_eq(word, span_str("R=1")))
             t.again = true;
         else if (span_eq(word, span_str("E=648")))
@@ -521,7 +552,7 @@ static void take_failure(struct ppp_observer *o, const struct ppp_frame *f, bool
 {
     struct failure_text t = read_failure(f->data);
 
-    count_failure(o);
+    take_refusal(o, t.number);
     if (!o->response_seen || f->id != o->response_id)
         return;
     t.again = t.again && o->method != PPP_METHOD_CHAP_MD5;
@@ -614,7 +645,7 @@ static void observe_eap_server(struct ppp_observer *o, const struct ppp_frame *f
             let_in(o);
         return;
     case EAP_FAILURE:
-        count_failure(o);
+        take_refusal(o, 0);
         forget_login(o);
         o->result = PPP_RESULT_FAILURE;
         return;
@@ -800,8 +831,8 @@ bool ppp_is_content(const struct ppp_observer *o)
 
 void ppp_server_ends(struct ppp_observer *o)
 {
-    if (o->proof_given && o->result != PPP_RESULT_SUCCESS)
-        count_failure(o);
+    if (o->undecided && o->proof_given && o->result != PPP_RESULT_SUCCESS)
+        take_refusal(o, 0);
     o->proof_given = false;
 }
 

@@ -25,6 +25,9 @@ enum ppp_method {
     PPP_METHOD_EAP_MSCHAPV2,
 };
 
+/* A refusal without a number; MS-CHAP's own numbers (E=) are 646 and above. */
+enum { PPP_REFUSED = 1 };
+
 enum ppp_result { PPP_RESULT_PENDING = 0, PPP_RESULT_SUCCESS, PPP_RESULT_FAILURE };
 
 enum { PPP_USER_MAX = 256, PPP_NT_RESPONSE = 24, PPP_SERVER_ANSWER = 20, PPP_ANSWER_MAX = 1536 };
@@ -56,6 +59,8 @@ struct ppp_observer {
     struct ppp_mschap last;      /* the client's latest answer that has an NT-Response */
     struct ppp_mschap confirmed; /* the latest answer that the server accepted with Success */
     unsigned failures;           /* number of logins that the server refused */
+    unsigned refusal; /* the server's latest word about a login was a refusal: its number in
+                         MS-CHAP (E=691: wrong password), otherwise PPP_REFUSED; 0: it was not */
     bool no_zero_key; /* the server has sent a CHAP Challenge for a method other than CHAP-MD5, so
                          the client has a key, and makes its MAC with it, not with zeros; until LCP
                          starts over */

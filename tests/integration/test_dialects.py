@@ -445,7 +445,7 @@ def test_softether_has_no_pap_nak(bench):
     expect_failure(bench.client(gate, auth=("pap",), password="wrong"))
     assert server.wait_over().reason == "wrong password"
     call = gate.wait_call()
-    assert (call["reason"], call["login-failures"]) == ("backend-disconnect", "1")
+    assert (call["reason"], call["login-failures"]) == ("login-refused", "1")
 
 
 @pytest.mark.parametrize("dialect", ["accel-ppp", "softether"])

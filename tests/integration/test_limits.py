@@ -389,7 +389,7 @@ INNOCENT = {  # reason of the call, what the client does
     "a link of 9000 octets": ("request-too-large", lambda c: ask(c, GET.replace(b"/ ", b"/" + b"a" * 9000 + b" "))),
     "a health check": ("not-sstp", lambda c: ask(c, GET.replace(b"GET /", b"HEAD " + head.URI))),
     "SSTP with an old configuration": ("host-refused", lambda c: ask(c, head.request(b"old.example.com"))),
-    "no trust in the certificate": ("tls-refused", look_and_leave),
+    "no trust in the certificate": ("client-rejected-certificate", look_and_leave),
     "a picture by http:// and the port of https": ("tls-failed", lambda c: say_plain(c, GET)),
     "a TURN server of a web page": ("bad-request", lambda c: ask(c, STUN)),
     "malformed HTTP": ("bad-request", lambda c: ask(c, MALFORMED)),

@@ -1,5 +1,8 @@
 """The line `call` says how far a call came and whether it failed, and its level follows from that."""
 
+import socket
+import ssl
+
 import pytest
 
 from peers.client import CallFailed
@@ -24,7 +27,83 @@ def test_a_tunnel_that_ends(bench):
 def test_a_login_that_fails(bench):
     gate = bench.gate(bench.backend())
     fails(bench.client(gate, password="wrong"))
-    assert verdict(gate.wait_call()) == ("warning", "failed", "login")
+    call = gate.wait_call()
+    assert verdict(call) == ("warning", "failed", "login")
+    assert (call["reason"], call["login-error"], call["login-failures"]) == ("login-refused", "691", "1")
+
+
+@pytest.mark.parametrize("auth", ["pap", "chap-md5", "eap-mschapv2"])
+def test_a_refusal_of_another_method(bench, auth):
+    gate = bench.gate(bench.backend(auth=(auth,)))
+    fails(bench.client(gate, auth=(auth,), password="wrong"))
+    call = gate.wait_call()
+    assert (call["reason"], call["stage"]) == ("login-refused", "login")
+    assert call.fields.get("login-error") == ("691" if auth == "eap-mschapv2" else None)
+
+
+def test_a_client_that_hangs_up_during_the_login(bench):
+    gate = bench.gate(bench.backend())
+    bench.client(gate).establish("start").close()
+    assert gate.wait_call()["reason"] == "client-closed"
+
+
+def test_a_tunnel_that_comes_up(bench):
+    """The line `up` precedes the end, so that a crash leaves a trace."""
+    gate = bench.gate(bench.backend())
+    client = bench.client(gate).establish()
+    up = gate.wait_event("up")
+    assert not gate.events("call")
+    client.disconnect()
+    call = gate.wait_call()
+    assert up.level == "info"
+    assert {key: call[key] for key in up.fields} == up.fields
+    assert {"id", "client", "user", "method", "backend", "server", "binding"} <= set(up.fields)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_client_that_distrusts_the_certificate(bench, version):
+    gate = bench.gate(bench.backend())
+    context = ssl.create_default_context()
+    context.minimum_version = context.maximum_version = getattr(ssl.TLSVersion,
+                                                                "TLSv1_" + version[-1])
+    with pytest.raises(ssl.SSLError), socket.create_connection(gate.address()) as sock:
+        context.wrap_socket(sock, server_hostname="vpn.example.com")
+    call = gate.wait_call()
+    assert verdict(call) == ("warning", "failed", "tls")
+    assert (call["reason"], call["sni"]) == ("client-rejected-certificate", "vpn.example.com")
+    assert "unknown ca" in call["detail"]
+
+
+@pytest.mark.parametrize("how", ["clean", "fin", "rst"])
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_client_that_leaves_without_a_request(bench, version, how):
+    """As WinHTTP: it verifies the certificate after the handshake, and sends no alert."""
+    gate = bench.gate(bench.backend())
+    bench.client(gate, tls_max=version).open().secure().close(how)
+    call = gate.wait_call()
+    assert (call["reason"], call["detail"]) == ("client-rejected-certificate", "closed without a request")
+    assert verdict(call) == ("warning", "failed", "request")
+
+
+def test_a_client_that_leaves_in_its_request(bench):
+    gate = bench.gate(bench.backend())
+    client = bench.client(gate, head=b"SSTP_DUPLEX_POST /sra_").open().secure().send_request()
+    client.close()
+    assert gate.wait_call()["reason"] == "client-closed"
+
+
+def test_a_client_that_only_connects(bench):
+    gate = bench.gate(bench.backend())
+    bench.client(gate).open().close()
+    assert verdict(gate.wait_call()) == ("info", "ended", "hello")
+
+
+def test_a_version_that_is_too_old(bench):
+    gate = bench.gate(bench.backend(), listener={"tls_min": "1.3"})
+    with pytest.raises(CallFailed):
+        bench.client(gate, tls_max="1.2").open().secure()
+    call = gate.wait_call()
+    assert (call["reason"], call["offered"], call["tls"]) == ("tls-failed", "TLSv1.2", "-")
 
 
 def test_a_server_that_is_away(bench):

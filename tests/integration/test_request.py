@@ -142,7 +142,7 @@ def test_the_log_knows_what_was_wrong(site, name, detail):
 def test_nothing_sent(bench):
     gate = bench.gate(bench.backend())
     bench.client(gate).establish("tls").close()
-    assert gate.wait_call()["reason"] == "client-closed"
+    assert gate.wait_call()["reason"] == "client-rejected-certificate"
 
 
 def test_host_refused_is_the_same_404(bench):

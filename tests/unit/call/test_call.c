@@ -129,6 +129,23 @@ static void each_end_has_a_stage_and_an_outcome(void **state)
     }
 }
 
+/* How the call ends depends on the peer's way, not on the reason that the log gets. */
+static void a_refused_login_is_the_reason(void **state)
+{
+    (void)state;
+    scene_reach(CALL_NEGOTIATE);
+    scene.call->record.refusal = 691;
+    call_end(scene.call, REASON_CLIENT_RESET);
+    assert_int_equal(scene.call->reason, REASON_LOGIN_REFUSED);
+    assert_string_equal(scene.events, "client reset, backend reset");
+    scene_close();
+    scene_reach(CALL_NEGOTIATE);
+    scene.call->record.refusal = 691;
+    call_end(scene.call, REASON_NEGOTIATE_TIMEOUT); /* not a peer's end */
+    assert_int_equal(scene.call->reason, REASON_NEGOTIATE_TIMEOUT);
+    scene_close();
+}
+
 /* The record tells the three stages of NEGOTIATE apart. */
 static void negotiate_has_three_stages(void **state)
 {
@@ -240,6 +257,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_reason_in_each_state),
         cmocka_unit_test(each_end_has_a_stage_and_an_outcome),
+        cmocka_unit_test(a_refused_login_is_the_reason),
         cmocka_unit_test(negotiate_has_three_stages),
         cmocka_unit_test(the_first_reason_is_kept),
         cmocka_unit_test(a_closed_call_ends_no_more),

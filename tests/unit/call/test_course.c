@@ -156,7 +156,10 @@ static void the_client_ends(void **state)
     (void)state;
     static const struct end_case cases[] = {
         {CALL_PROXY, STREAM_EOF, REASON_CLIENT_CLOSED, CALL_CLOSED, "client closed"},
-        {CALL_REQUEST, STREAM_EOF, REASON_CLIENT_CLOSED, CALL_CLOSED, "client closed"},
+        {CALL_REQUEST, STREAM_EOF, REASON_CLIENT_REJECTED_CERTIFICATE, CALL_CLOSED,
+         "client closed"},
+        {CALL_REQUEST, STREAM_RESET, REASON_CLIENT_REJECTED_CERTIFICATE, CALL_CLOSED,
+         "client reset"},
         {CALL_ANSWER, STREAM_EOF, REASON_CLIENT_CLOSED, CALL_CLOSED,
          "client closed, backend reset"},
         {CALL_RELAY, STREAM_EOF, REASON_CLIENT_CLOSED, CALL_DRAIN, "backend notify"},

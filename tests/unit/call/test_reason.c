@@ -16,14 +16,15 @@
  */
 static const char *const rows[REASON_COUNT] = {
     [REASON_NONE] = "none - - close by-state",
-    [REASON_CLIENT_CLOSED] = "client-closed - - drain by-state peer",
-    [REASON_BACKEND_CLOSED] = "backend-closed - - drain by-state peer",
-    [REASON_CLIENT_DISCONNECT] = "client-disconnect - - drain by-state peer",
-    [REASON_BACKEND_DISCONNECT] = "backend-disconnect - - drain by-state peer",
-    [REASON_CLIENT_ABORT] = "client-abort - - drain failed peer",
-    [REASON_BACKEND_ABORT] = "backend-abort - - drain failed peer",
-    [REASON_CLIENT_RESET] = "client-reset - - reset-both by-state peer",
-    [REASON_BACKEND_RESET] = "backend-reset - - reset-both failed peer",
+    [REASON_CLIENT_CLOSED] = "client-closed - - drain by-state login-first peer",
+    [REASON_BACKEND_CLOSED] = "backend-closed - - drain by-state login-first peer",
+    [REASON_CLIENT_DISCONNECT] = "client-disconnect - - drain by-state login-first peer",
+    [REASON_BACKEND_DISCONNECT] = "backend-disconnect - - drain by-state login-first peer",
+    [REASON_CLIENT_ABORT] = "client-abort - - drain failed login-first peer",
+    [REASON_BACKEND_ABORT] = "backend-abort - - drain failed login-first peer",
+    [REASON_CLIENT_RESET] = "client-reset - - reset-both by-state login-first peer",
+    [REASON_BACKEND_RESET] = "backend-reset - - reset-both failed login-first peer",
+    [REASON_LOGIN_REFUSED] = "login-refused - - drain failed peer",
     [REASON_ADDRESS_DENIED] = "address-denied - - reset-both refused",
     [REASON_LIMIT] = "limit - - reset-both refused",
     [REASON_RULE_DENIED] = "rule-denied 404 - linger refused",
@@ -31,6 +32,8 @@ static const char *const rows[REASON_COUNT] = {
     [REASON_BAD_PROXY_HEADER] = "bad-proxy-header - - reset-both failed",
     [REASON_TLS_FAILED] = "tls-failed - - reset-backend failed peer",
     [REASON_TLS_REFUSED] = "tls-refused - - reset-backend failed peer",
+    [REASON_CLIENT_REJECTED_CERTIFICATE] =
+        "client-rejected-certificate - - reset-backend failed peer",
     [REASON_NOT_SSTP] = "not-sstp 404 - linger refused",
     [REASON_BAD_REQUEST] = "bad-request 400 - linger refused",
     [REASON_REQUEST_TOO_LARGE] = "request-too-large 400 - linger refused",
@@ -107,8 +110,9 @@ static void print_row(const struct reason_info *info, char *out, size_t size)
                  (int)info->status);
     if (info->points != 0)
         snprintf(points, sizeof points, " %u", info->points);
-    snprintf(out, size, "%s %s %s %s %s%s%s", info->name, http, message, end_name(info->end),
-             outcome_name(info->outcome), info->by_peer ? " peer" : "", points);
+    snprintf(out, size, "%s %s %s %s %s%s%s%s", info->name, http, message, end_name(info->end),
+             outcome_name(info->outcome), info->login_first ? " login-first" : "",
+             info->by_peer ? " peer" : "", points);
 }
 
 static void each_reason_has_its_row(void **state)

@@ -410,6 +410,36 @@ static void a_close_notify_in_the_handshake_is_a_failure_with_a_text(void **stat
         assert_int_equal(shake(&p.server, span_of(alert, sizeof alert), SIZE_MAX), ERR_TLS);
         assert_string_not_equal(tls_conn_error(p.server.c), "");
         assert_int_equal(tls_conn_handshake(p.server.c), ERR_TLS);
+        assert_int_equal(tls_conn_distrusted(p.server.c), late);
+        assert_false(tls_conn_refused(p.server.c));
+        pair_free(&p);
+    }
+}
+
+/* Which alerts are about the certificate (RFC 8446 6.2). */
+static void alerts_about_the_certificate(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t number;
+        bool certificate;
+    } alerts[] = {{42, true},  {43, true},  {44, true},  {45, true},  {46, true}, {48, true},
+                  {113, true}, {40, false}, {47, false}, {70, false}, {80, false}};
+    const struct tls_settings s = {TLS_1_2, TLS_1_2, -1, NULL, NULL, NULL};
+    for (size_t i = 0; i < sizeof alerts / sizeof *alerts; i++) {
+        const uint8_t alert[] = {0x15, 3, 3, 0, 2, 2, alerts[i].number};
+        struct pair p;
+        pair_init(&p, server_ctx(&s, ec.pem), client_ctx(&s, NULL), NULL, NULL);
+        assert_false(tls_conn_shown(p.server.c));
+        assert_int_equal(tls_conn_handshake(p.client.c), ERR_MORE);
+        struct octets hello = taken(&p.client);
+        assert_int_equal(shake(&p.server, span_of(hello.p, hello.n), SIZE_MAX), ERR_MORE);
+        free(hello.p);
+        assert_true(tls_conn_shown(p.server.c));
+        assert_false(tls_conn_distrusted(p.server.c));
+        assert_int_equal(shake(&p.server, span_of(alert, sizeof alert), SIZE_MAX), ERR_TLS);
+        assert_true(tls_conn_refused(p.server.c));
+        assert_int_equal(tls_conn_distrusted(p.server.c), alerts[i].certificate);
         pair_free(&p);
     }
 }
@@ -664,6 +694,31 @@ static void no_common_cipher_or_version_says_so(void **state)
     assert_int_equal(server, ERR_TLS);
     assert_non_null(strstr(tls_conn_error(p.server.c), "no shared cipher"));
     pair_free(&p);
+}
+
+static void a_client_offers_a_version(void **state)
+{
+    (void)state;
+    static const struct {
+        enum tls_version server, client;
+        const char *offered;
+    } cases[] = {{TLS_1_2, TLS_1_0, "TLSv1.0"},
+                 {TLS_1_2, TLS_1_1, "TLSv1.1"},
+                 {TLS_1_3, TLS_1_2, "TLSv1.2"},
+                 {TLS_1_2, TLS_1_3, "TLSv1.3"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct tls_settings a = {cases[i].server, cases[i].server, 0, NULL, NULL, NULL};
+        const struct tls_settings b = {cases[i].client, cases[i].client, 0, NULL, NULL, NULL};
+        enum err server, client;
+        struct pair p;
+        pair_init(&p, server_ctx(&a, ec.pem), client_ctx(&b, NULL), NULL, NULL);
+        assert_null(tls_conn_offered(p.server.c));
+        handshake(&p, SIZE_MAX, &server, &client);
+        assert_int_equal(server, ERR_TLS);
+        assert_string_equal(tls_conn_offered(p.server.c), cases[i].offered);
+        assert_false(tls_conn_shown(p.server.c));
+        pair_free(&p);
+    }
 }
 
 static void what_a_context_cannot_use_is_named(void **state)
@@ -1359,6 +1414,8 @@ int main(void)
         cmocka_unit_test(a_rest_gives_back_the_buffers),
         cmocka_unit_test(a_rest_amid_a_record_loses_nothing),
         cmocka_unit_test(levels_and_versions_belong_to_one_context),
+        cmocka_unit_test(a_client_offers_a_version),
+        cmocka_unit_test(alerts_about_the_certificate),
         cmocka_unit_test(no_common_cipher_or_version_says_so),
         cmocka_unit_test(what_a_context_cannot_use_is_named),
         cmocka_unit_test(chains_and_names_are_verified),

@@ -379,6 +379,63 @@ static void failures(void **state)
     }
 }
 
+/* The number of the refusal, 1 without one, until the client tries again. */
+static void refusals(void **state)
+{
+    static const struct {
+        const char *text;
+        unsigned number;
+    } all[] = {
+        {"'E=691 R=0 C=00 V=3 M=no'", 691}, {"'R=0 E=649'", 649},       {"'E=648 R=1'", 648},
+        {"'E=64x'", PPP_REFUSED},           {"'E=0'", PPP_REFUSED},     {"'E='", PPP_REFUSED},
+        {"'E=999999999999'", PPP_REFUSED},  {"'M=E=691'", PPP_REFUSED}, {"", PPP_REFUSED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct ppp_observer o = fresh();
+
+        print_message("%s\n", all[i].text);
+        packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+        packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+        assert_int_equal(o.refusal, 0);
+        packet(&o, SERVER, CHAP, 4, 1, all[i].text);
+        assert_int_equal(o.refusal, all[i].number);
+        packet(&o, SERVER, CHAP, 1, 9, "10" CHALLENGE);
+        packet(&o, CLIENT, CHAP, 2, 9, V2(PEER_2, NT_2, "'User'"));
+        assert_int_equal(o.refusal, 0);
+        packet(&o, SERVER, CHAP, 3, 9, SUCCESS_TEXT);
+        assert_int_equal(o.refusal, 0);
+    }
+}
+
+/* Every form of a refusal, and ends that are none. EAP's own Failure keeps the inner number. */
+static void forms_of_refusals(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    agree(&o, ASKS_PAP);
+    ppp_server_ends(&o); /* without a login */
+    assert_int_equal(o.refusal, 0);
+    packet(&o, CLIENT, PAP, 1, 1, "03 'ann' 01 'x'");
+    packet(&o, SERVER, PAP, 3, 1, "00");
+    assert_int_equal(o.refusal, PPP_REFUSED);
+    packet(&o, CLIENT, PAP, 1, 2, "03 'ann' 01 'x'");
+    packet(&o, SERVER, LCP, 5, 1, ""); /* Terminate-Request in place of a Nak */
+    assert_int_equal(o.refusal, PPP_REFUSED);
+
+    o = fresh();
+    packet(&o, SERVER, EAP, 1, 1, "01");
+    packet(&o, CLIENT, EAP, 2, 1, "01 'eve'");
+    eap_packet(&o, SERVER, 2, 1, 40, "10" CHALLENGE);
+    eap_packet(&o, CLIENT, 2, 2, 40, V2(PEER, NT, "'eve'"));
+    eap_packet(&o, SERVER, 3, 4, 40, "'E=647 R=0'");
+    packet(&o, CLIENT, EAP, 2, 3, "1a04");
+    packet(&o, SERVER, EAP, 4, 3, "");
+    assert_int_equal(o.refusal, 647);
+}
+
 /* A new challenge ends the freedom of identifiers that a Failure gave. */
 static void challenge_instead_of_retry(void **state)
 {
@@ -1684,6 +1741,8 @@ int main(void)
         cmocka_unit_test(mschapv1),
         cmocka_unit_test(retry),
         cmocka_unit_test(failures),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(forms_of_refusals),
         cmocka_unit_test(challenge_instead_of_retry),
         cmocka_unit_test(challenge_after_failure),
         cmocka_unit_test(password_changed),
