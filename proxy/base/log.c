@@ -16,6 +16,7 @@
 
 #include "base/insist.h"
 #include "base/log_syslog.h"
+#include "base/log_text.h"
 
 static const char syslog_path[] = "/dev/log";
 
@@ -118,23 +119,19 @@ bool log_wanted(enum log_level level)
     return level <= out.level;
 }
 
-/* Excludes 5 bytes for "..." of a line that was cut, and for the newline. */
+/* Excludes 5 bytes for the mark of a cut, the end of its quotes, and the newline. */
 enum { TEXT_ROOM = sizeof((struct log_line *)0)->text - 5 };
 
-static bool full(const struct log_line *l)
-{
-    return l->len > TEXT_ROOM;
-}
-
+/* Adds text, whole or not at all: a cut in the middle of an escape or of UTF-8 could not be read.
+ */
 static void put(struct log_line *l, const char *text, size_t n)
 {
-    if (full(l))
+    if (l->cut)
         return;
-    if (n > TEXT_ROOM - l->len) {
-        memcpy(l->text + l->len, text, TEXT_ROOM - l->len);
-        memcpy(l->text + TEXT_ROOM, "...", 3);
-        l->len = TEXT_ROOM + 3;
-        return;
+    l->cut = n > TEXT_ROOM - l->len;
+    if (l->cut) {
+        text = "...";
+        n = 3;
     }
     memcpy(l->text + l->len, text, n);
     l->len += n;
@@ -158,6 +155,7 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
     l->level = level;
     l->left_out = 0;
     l->len = 0;
+    l->cut = false;
     if (atomic_load(&out.kind) != SYSLOG) /* a message has the time in its header */
         l->len = (size_t)snprintf(l->text, sizeof l->text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ ",
                                   tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
@@ -167,6 +165,20 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
     put(l, event, strlen(event));
 }
 
+static void put_quoted(struct log_line *l, struct span value)
+{
+    char form[LOG_TEXT_MAX];
+
+    put(l, "\"", 1);
+    if (l->cut)
+        return;
+    while (value.n > 0 && !l->cut)
+        put(l, form, log_text_take(&value, form));
+    put(l, "\"", 1);
+    if (l->cut)
+        l->text[l->len++] = '"';
+}
+
 void log_span(struct log_line *l, const char *key, struct span value)
 {
     put_key(l, key);
@@ -174,22 +186,10 @@ void log_span(struct log_line *l, const char *key, struct span value)
         put(l, "-", 1);
         return;
     }
-    bool plain = true;
-    for (size_t i = 0; i < value.n && plain; i++)
-        plain = value.p[i] > ' ' && value.p[i] < 0x7f && value.p[i] != '"' && value.p[i] != '\\';
-    if (plain) {
+    if (log_text_is_plain(value) && value.n <= TEXT_ROOM - l->len)
         put(l, (const char *)value.p, value.n);
-        return;
-    }
-    put(l, "\"", 1);
-    for (size_t i = 0; i < value.n && !full(l); i++) {
-        char c = (char)value.p[i], hex[5];
-        if (value.p[i] < ' ' || value.p[i] >= 0x7f || c == '"' || c == '\\')
-            put(l, hex, (size_t)snprintf(hex, sizeof hex, "\\x%02x", value.p[i]));
-        else
-            put(l, &c, 1);
-    }
-    put(l, "\"", 1);
+    else
+        put_quoted(l, value);
 }
 
 void log_str(struct log_line *l, const char *key, const char *value)

@@ -1,9 +1,9 @@
 /* log: one line for each event, `time level event key=value ...`, written with one call, so that
- * lines of several threads never mix. A value that is not all visible ASCII is quoted, with other
- * bytes as \xNN, so that no value from an attacker can forge a line. Any thread may log, and no
- * thread ever blocks: a line for which a pipe, a terminal, the syslog daemon or a full disk has no
- * room is dropped, and `warning log dropped=N` precedes the next line that is written. After a line
- * that a full disk has cut, the next line starts with a line end. */
+ * lines of several threads never mix. No value from an attacker can forge a line or a field
+ * (log_text.h), and `-` alone means unknown. Any thread may log, and no thread ever blocks: a line
+ * for which a pipe, a terminal, the syslog daemon or a full disk has no room is dropped, and
+ * `warning log dropped=N` precedes the next line that is written. After a line that a full disk has
+ * cut, the next line starts with a line end. */
 #ifndef SSTPGATE_BASE_LOG_H
 #define SSTPGATE_BASE_LOG_H
 
@@ -32,7 +32,8 @@ struct log_line {
     enum log_level level;
     unsigned left_out; /* number of suppressed earlier lines; log_end adds it; 0: none */
     size_t len;
-    char text[2048]; /* a longer line is cut, and ends in "..." */
+    bool cut;
+    char text[4000]; /* a longer line is cut, and ends in `...` or `..."`; shorter than PIPE_BUF */
 };
 
 void log_begin(struct log_line *l, enum log_level level, const char *event);

@@ -1,5 +1,6 @@
 """The gate as a process: started on port 0, awaited by its ready file, read by its log."""
 
+import json
 import os
 import re
 import signal
@@ -39,9 +40,7 @@ def parse_line(line):
     fields = {}
     for key, value in FIELD.findall(match[3]):
         if value.startswith('"'):
-            value = re.sub(r"\\(x[0-9a-fA-F]{2}|.)",
-                           lambda m: chr(int(m[1][1:], 16)) if m[1][0] == "x" else m[1],
-                           value[1:-1])
+            value = json.loads(value)
         fields[key] = value
     return Event(line, match[1], match[2], fields)
 

@@ -118,3 +118,22 @@ def test_a_web_page(bench):
     gate = bench.gate(bench.backend())
     fails(bench.client(gate, head=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
     assert verdict(gate.wait_call()) == ("info", "refused", "request")
+
+
+@pytest.mark.parametrize("name, want", [
+    ("CORP\\alice", "user=CORP\\alice"),
+    ("jürgen", "user=jürgen"),
+    ("-", 'user="-"'),
+    ("al ice", 'user="al ice"'),
+    ('x" reason=shutdown y="', 'user="x\\" reason=shutdown y=\\""'),
+    ("a\u2028b", 'user="a\\u2028b"'),
+    ("\u202eecila", 'user="\\u202eecila"'),
+])
+def test_names(bench, name, want):
+    """As they are, unless they could be taken for something else; a reader of logfmt decodes them."""
+    gate = bench.gate(bench.backend())
+    fails(bench.client(gate, user=name, password="wrong"))
+    call = gate.wait_call()
+    assert f" {want} " in call.line
+    assert call["user"] == name
+    assert call["reason"] == "login-refused"

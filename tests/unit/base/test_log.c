@@ -100,14 +100,14 @@ static void values_are_quoted(void **state)
         {"plain:value/%s", 14, "plain:value/%s"},
         {"two words", 9, "\"two words\""},
         {" ", 1, "\" \""},
-        {"\"", 1, "\"\\x22\""},
-        {"a\\nb", 4, "\"a\\x5cnb\""},
-        {"\0", 1, "\"\\x00\""},
-        {"a\r\nb", 4, "\"a\\x0d\\x0ab\""},
-        {"\x1b[2J", 4, "\"\\x1b[2J\""},
-        {"\x7f\x80\xff", 3, "\"\\x7f\\x80\\xff\""},
-        {"gr\xc3\xbc\xc3\x9f", 6, "\"gr\\xc3\\xbc\\xc3\\x9f\""},
-        {"a=b", 3, "a=b"},
+        {"\"", 1, "\"\\\"\""},
+        {"CORP\\alice", 10, "CORP\\alice"},
+        {"\0", 1, "\"\\u0000\""},
+        {"a\r\nb", 4, "\"a\\u000d\\u000ab\""},
+        {"\x7f\x80\xff", 3, "\"\\u007f\\udc80\\udcff\""},
+        {"gr\xc3\xbc\xc3\x9f", 6, "gr\xc3\xbc\xc3\x9f"},
+        {"a=b", 3, "\"a=b\""},
+        {"-", 1, "\"-\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct log_line l;
@@ -137,30 +137,34 @@ static void a_stranger_cannot_forge_a_line(void **state)
     assert_null(strchr(the_line(), '\n'));
 }
 
-/* Any content that becomes too long, at any place, gives one line that ends in "...". */
+/* Any content that becomes too long, at any place, gives one line that ends in "...", with an end
+ * of its quotes and without a part of a character. */
 static void what_does_not_fit_is_cut(void **state)
 {
     (void)state;
-    char value[2200];
-    for (size_t n = 1900; n < 2150; n++) {
-        for (int quoted = 0; quoted < 2; quoted++) {
+    static const char *const pieces[] = {"v", "\n", "\xc3\xbc", "ab c"};
+    char value[4200];
+    for (size_t n = 3900; n < 4100; n++) {
+        for (size_t kind = 0; kind < sizeof pieces / sizeof *pieces; kind++) {
             struct log_line l;
+            const size_t piece = strlen(pieces[kind]);
             open_new(LOG_LEVEL_INFO);
-            memset(value, 'v', n);
+            for (size_t i = 0; i < n; i++)
+                value[i] = pieces[kind][i % piece];
             value[n] = '\0';
-            if (quoted)
-                value[n - 1] = '\n';
             log_begin(&l, LOG_LEVEL_INFO, "e");
             log_str(&l, "k", value);
             log_str(&l, "after", "b");
             log_end(&l);
             const char *line = the_line();
-            size_t len = 25 + strlen(line) + 1; /* time and newline */
-            assert_in_range(len, 1900, sizeof l.text);
-            if (strcmp(line + strlen(line) - 3, "...") != 0) {
-                assert_string_equal(line + strlen(line) - 8, " after=b");
-                assert_int_equal(strlen(line), strlen("info e k= after=b") + (quoted ? 5 : 0) + n);
-            }
+            const size_t len = strlen(line);
+            assert_in_range(25 + len + 1, 3900, sizeof l.text); /* time and newline */
+            if (strcmp(line + len - 3, "...") == 0)
+                line = strrchr(line, ' '); /* the cut was behind the value */
+            else if (strcmp(line + len - 8, " after=b") != 0)
+                assert_string_equal(line + len - 4, "...\"");
+            if (kind == 2 && n % 2 == 0)
+                assert_null(strstr(line, "\\udc"));
         }
     }
 }
