@@ -16,6 +16,7 @@
 
 #include "base/insist.h"
 #include "base/log_syslog.h"
+#include "base/log_target.h"
 #include "base/log_text.h"
 
 static const char syslog_path[] = "/dev/log";
@@ -25,8 +26,16 @@ static const char syslog_path[] = "/dev/log";
  * it has reported. */
 enum kind { REGULAR, OTHER, SYSLOG };
 
+/* The begin of a line: the time; or the priority, for the journal, which has the time itself; or
+ * nothing, because log_syslog_send adds a header. */
+enum head { HEAD_TIME, HEAD_PRIORITY, HEAD_NONE };
+
+static const int severities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+
 static struct {
-    char *path; /* NULL: standard error or syslog */
+    struct log_target target;
+    char *path; /* NULL: no file */
+    enum head head;
     enum log_level level;
     atomic_int fd;
     atomic_int kind;       /* enum kind */
@@ -40,7 +49,8 @@ static struct {
  * on a regular file it has no effect. */
 static int target_open(const char *path)
 {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    const int create = log_target_is_device(path) ? 0 : O_CREAT;
+    return open(path, O_WRONLY | O_APPEND | create | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 }
 
 /* Returns whether the last of size bytes is not a line end; false: the file is unreadable. */
@@ -77,25 +87,54 @@ static void target_is_file(int fd, const char *path)
     atomic_store(&out.kind, regular ? REGULAR : OTHER);
 }
 
-enum err log_open(const char *target, enum log_level level)
+/* Returns whether fd is the stream that systemd has connected to the journal, as JOURNAL_STREAM
+ * says (systemd.exec(5)): the variable alone may be of a parent whose output was redirected. */
+static bool is_journal(int fd)
 {
-    const bool to_syslog = strcmp(target, "syslog") == 0;
-    const bool to_file = !to_syslog && strcmp(target, "stderr") != 0;
-    const int fd = to_syslog ? log_syslog_open(syslog_path)
-                   : to_file ? target_open(target)
-                             : STDERR_FILENO;
+    const char *stream = getenv("JOURNAL_STREAM");
+    char own[64];
+    struct stat st;
 
+    if (stream == NULL || fstat(fd, &st) != 0)
+        return false;
+    snprintf(own, sizeof own, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    return strcmp(stream, own) == 0;
+}
+
+/* Returns a descriptor; -1: errno has the cause. */
+static int open_target(const struct log_target *target, const char *path)
+{
+    switch (target->kind) {
+    case LOG_TO_STDERR: return STDERR_FILENO;
+    case LOG_TO_STDOUT: return fcntl(STDOUT_FILENO, F_GETFD) < 0 ? -1 : STDOUT_FILENO;
+    case LOG_TO_SYSLOG: return log_syslog_open(syslog_path);
+    case LOG_TO_FILE: break;
+    }
+    return target_open(path);
+}
+
+enum err log_open(const char *text, enum log_level level)
+{
+    struct log_target target;
+    const char *why;
+
+    if (log_target_parse(text, &target, &why) != ERR_OK)
+        return ERR_SYNTAX;
+    const bool to_file = target.kind == LOG_TO_FILE, to_syslog = target.kind == LOG_TO_SYSLOG;
+    const int fd = open_target(&target, text);
     if (fd < 0)
         return ERR_SYSTEM;
     if (to_syslog)
         atomic_store(&out.kind, SYSLOG);
     else
-        target_is_file(fd, to_file ? target : NULL);
+        target_is_file(fd, to_file ? text : NULL);
     const int old = atomic_exchange(&out.fd, fd);
-    if (old != STDERR_FILENO)
+    if (old > STDERR_FILENO)
         close(old);
     free(out.path);
-    out.path = to_file ? insist_alloc(strdup(target)) : NULL;
+    out.path = to_file ? insist_alloc(strdup(text)) : NULL;
+    out.target = target;
+    out.head = to_syslog ? HEAD_NONE : !to_file && is_journal(fd) ? HEAD_PRIORITY : HEAD_TIME;
     out.level = level;
     return ERR_OK;
 }
@@ -144,22 +183,30 @@ static void put_key(struct log_line *l, const char *key)
     put(l, "=", 1);
 }
 
-void log_begin(struct log_line *l, enum log_level level, const char *event)
+static size_t put_time(char *text, size_t size)
 {
-    static const char *const names[] = {"error", "warning", "info", "debug"};
     struct timespec now;
     struct tm tm;
 
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
+    return (size_t)snprintf(text, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ ", tm.tm_year + 1900,
+                            tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                            (int)(now.tv_nsec / 1000000));
+}
+
+void log_begin(struct log_line *l, enum log_level level, const char *event)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+
     l->level = level;
     l->left_out = 0;
     l->len = 0;
     l->cut = false;
-    if (atomic_load(&out.kind) != SYSLOG) /* a message has the time in its header */
-        l->len = (size_t)snprintf(l->text, sizeof l->text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ ",
-                                  tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-                                  tm.tm_min, tm.tm_sec, (int)(now.tv_nsec / 1000000));
+    if (out.head == HEAD_TIME)
+        l->len = put_time(l->text, sizeof l->text);
+    else if (out.head == HEAD_PRIORITY)
+        l->len = (size_t)snprintf(l->text, sizeof l->text, "<%d>", severities[level]);
     put(l, names[level], strlen(names[level]));
     put(l, " ", 1);
     put(l, event, strlen(event));
@@ -251,11 +298,11 @@ static bool has_room(int fd)
 
 static bool written(struct log_line *l)
 {
-    static const int severity[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
     const int fd = atomic_load(&out.fd);
 
     switch ((enum kind)atomic_load(&out.kind)) {
-    case SYSLOG: return log_syslog_send(fd, syslog_path, severity[l->level], l->text, l->len);
+    case SYSLOG:
+        return log_syslog_send(fd, syslog_path, &out.target, severities[l->level], l->text, l->len);
     case REGULAR: return put_out(fd, l);
     case OTHER: break;
     }

@@ -16,10 +16,13 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* Sets the target of all lines: "stderr", "syslog" or a path that is appended to (created with mode
- * 0640). Call it before other threads exist. ERR_SYSTEM: the target cannot be opened; errno has the
- * cause (see log_syslog.h for EPROTOTYPE), the old target remains. */
-enum err log_open(const char *target, enum log_level level) MUST_CHECK;
+/* Sets the target of all lines, in the form of log_target.h. A file is appended to, and created
+ * with mode 0640. Lines for the journal of systemd (JOURNAL_STREAM) begin with `<PRIORITY>` instead
+ * of the time. Call it before other threads exist. ERR_SYSTEM: the target cannot be opened; errno
+ * has the cause (see log_syslog.h for EPROTOTYPE). ERR_SYNTAX: it is none. Then the old target
+ * remains.
+ */
+enum err log_open(const char *text, enum log_level level) MUST_CHECK;
 
 /* Opens the path of log_open again, for log rotation. On failure the old file remains in use. From
  * one thread only; others may log meanwhile. */

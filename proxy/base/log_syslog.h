@@ -6,16 +6,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Returns a socket for log_syslog_send(), or -1 with errno. path: /dev/log, except in tests; the
- * daemon may be absent and start later. EPROTOTYPE: the daemon listens on a stream socket, which is
+#include "base/log_target.h"
+
+/* Returns a socket for log_syslog_send(), or -1 with errno, if no daemon can be reached. path:
+ * /dev/log, except in tests. EPROTOTYPE: the daemon listens on a stream socket, which is
  * not supported, because a stream can take a part of a line; journald, rsyslog, syslog-ng and
  * busybox listen on datagram sockets. */
 int log_syslog_open(const char *path);
 
-/* Sends text as one message of the facility `daemon`; severity: LOG_ERR to LOG_DEBUG of syslog.h.
+/* Sends text as one message; severity: LOG_ERR to LOG_DEBUG of syslog.h.
  * Any thread may call it, and it never blocks. Returns false if the message is lost: the queue of
  * the daemon is full, or the daemon is absent. Each call looks path up again, so a daemon that was
  * restarted gets the next message. */
-bool log_syslog_send(int fd, const char *path, int severity, const char *text, size_t n);
+bool log_syslog_send(int fd, const char *path, const struct log_target *target, int severity,
+                     const char *text, size_t n);
 
 #endif

@@ -99,7 +99,8 @@ void config_section_add(struct config *c, enum config_section in, char *name, un
 
 /* ---- keys ---- */
 
-static const struct config_choice log_words[] = {{"stderr", 0}, {"syslog", 1}, {NULL, 0}};
+static const struct config_choice log_words[] = {
+    {"stderr", 0}, {"stdout", 1}, {"syslog", 2}, {NULL, 0}};
 static const struct config_choice auto_or_number[] = {{"auto", 0}, {NULL, 0}};
 static const struct config_choice auto_or_level[] = {{"auto", -1}, {NULL, 0}};
 static const struct config_choice system_or_file[] = {{"system", 0}, {NULL, 0}};
@@ -168,9 +169,10 @@ const struct config_key config_keys[] = {
     {GATE_KEY("workers", workers), .type = &config_type_number, .flags = KEY_FIXED, .min = 1, .max = 64,
      .choices = auto_or_number, .initial = "auto",
      .help = "Threads that carry calls; auto: one for each CPU that the process may use."},
-    {GATE_KEY("log", log), .type = &config_type_path, .flags = KEY_FIXED, .choices = log_words,
+    {GATE_KEY("log", log), .type = &config_type_log, .flags = KEY_FIXED, .choices = log_words,
      .initial = "stderr",
-     .help = "Where log lines are written; a file is reopened on SIGUSR1."},
+     .help = "Where log lines are written; syslog: /dev/log, by default as facility daemon and tag sstpgate; "
+             "a file is reopened on SIGUSR1."},
     {GATE_KEY("log-level", log_level), .type = &config_type_choice, .flags = KEY_FIXED,
      .choices = log_levels, .initial = "info", .help = "Least severe level that is logged."},
     {GATE_KEY("admin", admin), .type = &config_type_socket, .flags = KEY_FIXED,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/insist.h"
+#include "base/log_target.h"
 #include "base/suggest.h"
 #include "base/value.h"
 #include "config/config_sections.h"
@@ -342,6 +343,28 @@ const struct config_type config_type_path = {.syntax = "PATH",
                                              .parse = config_type_parse_path,
                                              .print = config_type_print_text,
                                              .fini = config_type_fini_text};
+
+/* A target of the log; a file as config_type_path. */
+static bool parse_log(struct config_input *in, const struct config_key *k, void *at,
+                      const char *text)
+{
+    struct log_target target;
+    const char *why;
+
+    if (log_target_parse(text, &target, &why) != ERR_OK) {
+        config_problem(in, in->line, "%s: '%s' %s", k->name, text, why);
+        return false;
+    }
+    if (target.kind == LOG_TO_FILE)
+        return config_type_parse_path(in, k, at, text);
+    config_type_put_text(at, text);
+    return true;
+}
+
+const struct config_type config_type_log = {.syntax = "PATH | syslog:FACILITY[:TAG]",
+                                            .parse = parse_log,
+                                            .print = config_type_print_text,
+                                            .fini = config_type_fini_text};
 
 /* Reads the name of a section, which config_finish() looks for. */
 static bool parse_reference(struct config_input *in, const struct config_key *k, void *at,

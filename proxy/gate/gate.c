@@ -217,8 +217,10 @@ static bool log_prepare(const struct gate *gate, const struct snapshot *snapshot
      * errors. */
     if (!snapshot->sound || log_open(g->log, (enum log_level)g->log_level) == ERR_OK)
         return true;
-    fprintf(stderr, "%s:%u: cannot open the log %s: %s\n", gate->path,
-            config_line(snapshot->config, g, "log"), g->log, strerror(errno));
+    const char *cause = strerror(errno);
+    fprintf(stderr, "%s:%u: cannot open the log %s%s: %s\n", gate->path,
+            config_line(snapshot->config, g, "log"), g->log,
+            strncmp(g->log, "syslog", 6) == 0 ? " (/dev/log)" : "", cause);
     return false;
 }
 

@@ -1,10 +1,16 @@
-"""The line `call` says how far a call came and whether it failed, and its level follows from that."""
+"""What the log says about a call: how far it came and whether it failed, with names as they are; and
+where the log goes."""
 
+import os
+import re
+import signal
 import socket
 import ssl
+import subprocess
 
 import pytest
 
+from gate import BINARY, DEADLINE
 from peers.client import CallFailed
 
 
@@ -137,3 +143,52 @@ def test_names(bench, name, want):
     assert f" {want} " in call.line
     assert call["user"] == name
     assert call["reason"] == "login-refused"
+
+
+def first_line(bench, target, stream, env=None):
+    """The first line of a gate whose log goes to the standard stream that is a pipe here."""
+    read, write = os.pipe()
+    config = bench.config({"gate": {"workers": 1, "max-tunnels": 100, "log": target},
+                           "listener front": bench.listener_keys(),
+                           "backend back": bench.backend_keys(bench.backend())})
+    if env:
+        stat = os.fstat(write)
+        env = {**os.environ, "JOURNAL_STREAM": env(stat.st_dev, stat.st_ino)}
+    gate = subprocess.Popen([BINARY, "-c", config], env=env, **{
+        "stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL,
+        stream: write})
+    os.close(write)
+    with open(read, encoding="utf-8") as lines:
+        line = lines.readline()
+        gate.send_signal(signal.SIGTERM)
+        assert gate.wait(DEADLINE) == 0
+    return line
+
+
+@pytest.mark.parametrize("target", ["stdout", "stderr", "/dev/stdout"])
+def test_standard_streams(bench, target):
+    line = first_line(bench, target, target.removeprefix("/dev/"))
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info listen listener=front ", line)
+
+
+@pytest.mark.parametrize("target", ["stdout", "stderr"])
+def test_journal(bench, target):
+    """systemd connects a stream to the journal, which reads the priority and has the time itself."""
+    line = first_line(bench, target, target, lambda device, inode: f"{device}:{inode}")
+    assert line.startswith("<6>info listen listener=front ")
+
+
+def test_a_stream_that_is_not_the_journal(bench):
+    """The variable is inherited by programs whose output goes elsewhere."""
+    line = first_line(bench, "stderr", "stderr", lambda device, inode: f"{device}:{inode + 1}")
+    assert re.match(r"\d{4}-\S+Z info listen ", line)
+
+
+@pytest.mark.parametrize("target", ["journal", "stdout:", "syslog:nonsense", "/dev/nonsense"])
+def test_a_name_that_looks_like_a_target(bench, target):
+    config = bench.config({"gate": {"log": target}, "listener front": bench.listener_keys(),
+                           "backend back": bench.backend_keys(bench.backend())})
+    done = subprocess.run([BINARY, "-t", "-c", config], capture_output=True, text=True,
+                          timeout=DEADLINE)
+    assert done.returncode == 1
+    assert f"log: '{target}' " in done.stderr and "write " in done.stderr

@@ -212,16 +212,39 @@ def test_syslog_that_nobody_reads(bench, syslog):
     assert told + dropped == 4 and dropped >= 2 and "reason=client-disconnect" in line
 
 
-def test_syslog_daemon_starts_later(bench, syslog):
+def test_syslog_facility_and_tag(bench, syslog):
+    keys = syslog_keys(bench, bench.backend())
+    keys["gate"]["log"] = "syslog:local0:gate-2"
+    bench.start(keys, before=syslog.before)
+    assert re.match(r"<134>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d gate-2\[\d+\]: info listen ",
+                    syslog.daemon.recv(4096).decode())
+
+
+def test_syslog_without_a_daemon(bench, syslog):
+    """The start reports it, so that no line is lost later."""
     syslog.daemon.close()
     syslog.path.unlink()
+    config = bench.config(syslog_keys(bench, bench.backend()))
+    done = subprocess.run([*syslog.before, BINARY, "-c", config], capture_output=True, text=True,
+                          timeout=DEADLINE)
+    line = config.read_text().splitlines().index("log = syslog") + 1
+    assert (done.returncode, done.stderr) == (
+        1, f"{config}:{line}: cannot open the log syslog (/dev/log): No such file or directory\n")
+
+
+def test_syslog_daemon_starts_again(bench, syslog):
+    """What was lost in between (here the line `up`) is counted."""
     gate = bench.start(syslog_keys(bench, bench.backend()), before=syslog.before)
+    syslog.daemon.close()
+    syslog.path.unlink()
+    bench.client(gate).establish()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
         daemon.bind(str(syslog.path))
         daemon.settimeout(DEADLINE)
         gate.signal(signal.SIGTERM)
-        assert re.search(r"\]: warning log dropped=1$", daemon.recv(4096).decode())
-        assert "]: info stop " in daemon.recv(4096).decode()
+        assert re.search(r"\]: warning log dropped=\d$", daemon.recv(4096).decode())
+        while "]: info stop " not in daemon.recv(4096).decode():
+            pass
         assert gate.wait_exit() == 0
 
 
@@ -237,7 +260,7 @@ def test_syslog_by_stream(bench, syslog):
                               timeout=DEADLINE)
     line = config.read_text().splitlines().index("log = syslog") + 1
     assert (done.returncode, done.stderr) == (
-        1, f"{config}:{line}: cannot open the log syslog: Protocol wrong type for socket\n")
+        1, f"{config}:{line}: cannot open the log syslog (/dev/log): Protocol wrong type for socket\n")
 
 
 def test_log_reaches_its_largest_size(bench, tmp_path):

@@ -47,9 +47,12 @@ static int daemon_start(int type)
     return fd;
 }
 
+static const struct log_target ours = {LOG_TO_SYSLOG, LOG_DAEMON, "sstpgate"};
+static const struct log_target other = {LOG_TO_SYSLOG, LOG_LOCAL0, "gate-2"};
+
 static bool send_text(int fd, const char *text)
 {
-    return log_syslog_send(fd, path, LOG_WARNING, text, strlen(text));
+    return log_syslog_send(fd, path, &ours, LOG_WARNING, text, strlen(text));
 }
 
 /* Returns the next message without its header; NULL: the queue is empty. */
@@ -69,8 +72,13 @@ static const char *received(int daemon)
 static void a_message_has_priority_time_and_tag(void **state)
 {
     static const struct {
+        const struct log_target *target;
         int severity, pri;
-    } cases[] = {{LOG_ERR, 27}, {LOG_WARNING, 28}, {LOG_INFO, 30}, {LOG_DEBUG, 31}};
+    } cases[] = {{&ours, LOG_ERR, 27},
+                 {&ours, LOG_WARNING, 28},
+                 {&ours, LOG_INFO, 30},
+                 {&ours, LOG_DEBUG, 31},
+                 {&other, LOG_INFO, 134}};
     char text[128], want[128], when[32];
     const int daemon = daemon_start(SOCK_DGRAM), fd = log_syslog_open(path);
 
@@ -78,7 +86,8 @@ static void a_message_has_priority_time_and_tag(void **state)
     assert_true(fd >= 0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const time_t before = time(NULL);
-        assert_true(log_syslog_send(fd, path, cases[i].severity, "call a=b%s", 10));
+        assert_true(
+            log_syslog_send(fd, path, cases[i].target, cases[i].severity, "call a=b%s", 10));
         const time_t after = time(NULL);
         const ssize_t n = recv(daemon, text, sizeof text - 1, 0);
         assert_true(n > 0);
@@ -86,8 +95,8 @@ static void a_message_has_priority_time_and_tag(void **state)
         bool same = false;
         for (time_t t = before; t <= after && !same; t++) {
             strftime(when, sizeof when, "%b %e %T", localtime(&t));
-            snprintf(want, sizeof want, "<%d>%s sstpgate[%d]: call a=b%%s", cases[i].pri, when,
-                     (int)getpid());
+            snprintf(want, sizeof want, "<%d>%s %s[%d]: call a=b%%s", cases[i].pri, when,
+                     cases[i].target->tag, (int)getpid());
             same = strcmp(text, want) == 0;
         }
         assert_true(same);
@@ -119,13 +128,25 @@ static void a_daemon_that_does_not_read_blocks_no_sender(void **state)
     close(daemon);
 }
 
-static void a_daemon_may_start_later_and_start_again(void **state)
+static void a_daemon_that_is_absent_is_an_error(void **state)
 {
+    (void)state;
     unlink(path);
+    assert_int_equal(log_syslog_open(path), -1);
+    assert_int_equal(errno, ENOENT);
+    close(daemon_start(SOCK_DGRAM)); /* its socket is stale */
+    assert_int_equal(log_syslog_open(path), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+}
+
+static void a_daemon_may_start_again(void **state)
+{
+    int first = daemon_start(SOCK_DGRAM);
     const int fd = log_syslog_open(path);
 
     (void)state;
     assert_true(fd >= 0);
+    close(first);
     assert_false(send_text(fd, "absent"));
     for (int i = 0; i < 2; i++) {
         const int daemon = daemon_start(SOCK_DGRAM);
@@ -154,7 +175,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_has_priority_time_and_tag),
         cmocka_unit_test(a_daemon_that_does_not_read_blocks_no_sender),
-        cmocka_unit_test(a_daemon_may_start_later_and_start_again),
+        cmocka_unit_test(a_daemon_that_is_absent_is_an_error),
+        cmocka_unit_test(a_daemon_may_start_again),
         cmocka_unit_test(a_stream_socket_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
