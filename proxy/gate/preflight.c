@@ -78,7 +78,7 @@ static void on_doubt(void *arg, size_t certificate, const char *text)
 {
     const struct warnings *w = arg;
     if (certificate != TLS_NO_CERTIFICATE)
-        certificate_warn(w, certificate, text);
+        certificate_warn(w, w->listener->certificate[certificate].line, text);
     else
         fprintf(w->to, "%s:%u: warning: listener %s: %s\n", w->config->path,
                 config_line(w->config, w->listener, "strict-sni"), w->listener->name, text);
