@@ -170,6 +170,7 @@ static const char *net_parse(struct span word, struct cidr *net, char text[NETSE
         cidr_problem(copy, text);
         return text;
     }
+    return NULL;
 }
 
 /* Adds the network of a line. Returns NULL, or a reason. */

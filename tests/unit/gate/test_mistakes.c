@@ -176,8 +176,7 @@ static const struct sample samples[] = {
      "address\n"
      "address-prefix-ipv6 = 56: address-prefix-ipv6 has no effect without a limit or bans by "
      "address\n"},
-    {"", SERVER OFF, "ban-time = 10m\ntimeout-web = 60s\nban-reset = 600s\n",
-     "timeout-web = 60s: timeout-web has no effect without a listener that has `fallback`\n"},
+    {"", SERVER OFF, "ban-time = 10m\ntimeout-web = 60s\nban-reset = 600s\n", ""},
     {"", SERVER OFF, "timeout-web = 9s\ntimeout-key = 9s\n",
      "timeout-web = 9s: timeout-web has no effect without a listener that has `fallback`\n"
      "timeout-key = 9s: timeout-key has no effect without a [radius NAME]\n"},
