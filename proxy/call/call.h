@@ -101,8 +101,9 @@ struct tunnel {
 struct call {
     struct call *prev, *next; /* in set->list[state] */
     struct call_set *set;
-    struct site *site;  /* the site with which the call began; a reference */
-    struct site *rules; /* the same site while the call may use its rules and users; NULL: no longer */
+    struct site *site; /* the site with which the call began; a reference */
+    struct site
+        *rules; /* the same site while the call may use its rules and users; NULL: no longer */
     const struct site_listener *listener;
     enum call_state state;
     enum call_state ended_in; /* DRAIN and later: the state whose row reads the bytes: that in
