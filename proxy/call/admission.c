@@ -187,6 +187,8 @@ static void log_limited(struct call *call, enum limits_verdict hit)
 enum admission_verdict admission_judge_address(struct call *call, time_t now)
 {
     call->admission.accepted = now;
+    if (!record_has_client(&call->record))
+        return ADMISSION_OK;
     const struct rules_facts facts = address_facts(call, now);
     const enum admission_verdict v = judge(call, &facts);
 
@@ -229,7 +231,7 @@ static void give_points(struct call *call, unsigned points)
 {
     struct log_line l;
 
-    if (points == 0 ||
+    if (points == 0 || !record_has_client(&call->record) ||
         !limits_points(call->set->shared->limits, &call->record.client, points, call_now(call)))
         return;
     record_line(&call->record, &l, LOG_LEVEL_WARNING, "ban");
@@ -256,6 +258,6 @@ void admission_leave(struct call *call)
     if (user != NULL)
         limits_user_leave(limits, span_str(user));
     free(user);
-    if (call->ended_in > CALL_PROXY)
+    if (call->ended_in > CALL_PROXY && record_has_client(&call->record))
         limits_leave(limits, &call->record.client);
 }

@@ -23,7 +23,8 @@ enum admission_verdict {
 /* Judges the client's address before any cryptography, and counts the call. now: the time that all
  * rules of the call use. Never ADMISSION_DECOY: the call keeps that denial, which takes effect at
  * its request. ADMISSION_OK: the caller enters HELLO, and the call is counted from now until
- * admission_leave. */
+ * admission_leave. A trusted proxy's own connection has no client: neither rules nor limits apply
+ * to it. */
 enum admission_verdict admission_judge_address(struct call *call, time_t now);
 
 /* Returns whether the listener serves this Host and the client's SNI. A missing SNI is

@@ -45,6 +45,7 @@ void entry_begin(struct call *call, struct listener *l)
      * broken TLS handshake. */
     if (c->accept_proxy && cidrs_have(&c->trusted_proxies, &call->record.client)) {
         call->record.proxy = call->record.client;
+        call->record.client = (struct addr){0};
         stream_start(&call->client, NULL);
         return;
     }
@@ -186,6 +187,7 @@ static void keep_tenant(struct call *call, struct span value)
 enum request_verdict {
     REQUEST_ADMITTED,
     REQUEST_NOT_SSTP,
+    REQUEST_WITHOUT_CLIENT,
     REQUEST_HOST_REFUSED,
     REQUEST_DENIED, /* the client gets the decoy */
     REQUEST_REJECTED,
@@ -196,6 +198,8 @@ static enum request_verdict judge_request(struct call *call, const struct http_r
 {
     if (!request->sstp)
         return REQUEST_NOT_SSTP;
+    if (!record_has_client(&call->record))
+        return REQUEST_WITHOUT_CLIENT;
     if (!admission_serves(call, request->host))
         return REQUEST_HOST_REFUSED;
     if (call->admission.decoy)
@@ -222,6 +226,7 @@ size_t entry_request_read(struct call *call, struct span in)
     switch (judge_request(call, &request)) {
     case REQUEST_ADMITTED: uplink_dial(call, admission_backend(call), CALL_ANSWER); break;
     case REQUEST_NOT_SSTP: return decoy(call, REASON_NOT_SSTP, request.len);
+    case REQUEST_WITHOUT_CLIENT: return decoy(call, REASON_PROXY_CALL, request.len);
     case REQUEST_HOST_REFUSED: return decoy(call, REASON_HOST_REFUSED, request.len);
     case REQUEST_DENIED: return decoy(call, REASON_RULE_DENIED, request.len);
     case REQUEST_DROPPED: stream_vanish(&call->client); /* fall through */

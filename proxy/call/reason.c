@@ -51,6 +51,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_RULE_DENIED] = {.name = "rule-denied", HTTP(404), .end = END_LINGER, REFUSED},
     [REASON_RULE_REJECTED] = {.name = "rule-denied", QUIET, .end = END_RESET_BOTH, REFUSED},
     [REASON_BAD_PROXY_HEADER] = {.name = "bad-proxy-header", QUIET, .end = END_RESET_BOTH, FAILED},
+    [REASON_PROXY_CALL] = {.name = "proxy-call", HTTP(404), .end = END_LINGER, REFUSED},
     /* The client has sent an alert, or bytes that are not TLS. The gate's alert is sent; the
      * backend gets a reset, because this is not an orderly end. */
     [REASON_TLS_FAILED] = {.name = "tls-failed", QUIET, .end = END_RESET_BACKEND, FAILED, PEER},

@@ -25,6 +25,7 @@ enum reason {
     REASON_RULE_DENIED,   /* the client gets the decoy: 404, or the web site */
     REASON_RULE_REJECTED, /* action reset or drop; the log's word is rule-denied, too */
     REASON_BAD_PROXY_HEADER,
+    REASON_PROXY_CALL, /* a request for SSTP over a trusted proxy's own connection */
     REASON_TLS_FAILED,
     REASON_TLS_REFUSED,
     REASON_CLIENT_REJECTED_CERTIFICATE, /* by an alert, or by leaving without a request */

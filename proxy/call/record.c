@@ -43,7 +43,7 @@ static void log_call(const struct record *s, struct log_line *l)
 
     log_fmt(l, "id", "%u-%llu", s->worker, (unsigned long long)s->number);
     log_str(l, "listener", s->listener);
-    log_str(l, "client", addr_format(&s->client, text));
+    log_str(l, "client", record_has_client(s) ? addr_format(&s->client, text) : NULL);
     if (s->proxy.family != 0)
         log_str(l, "proxy", addr_format(&s->proxy, text));
 }

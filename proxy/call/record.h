@@ -30,7 +30,8 @@ struct record {
     uint64_t number;
     uint64_t started; /* ms, worker_now */
     const char *listener;
-    struct addr client; /* the real address, if a trusted proxy has sent it */
+    struct addr client; /* the real address, if a trusted proxy has sent it; family 0: no client,
+                           the connection is the proxy's own (so far) */
     struct addr local;  /* the address that the client has dialled */
     struct addr proxy;  /* the trusted proxy; family 0: none */
     char *host, *sni, *tenant, *correlation, *user; /* owned; as the client sent them */
@@ -53,6 +54,13 @@ struct record {
 };
 
 void record_fini(struct record *s);
+
+/* Returns whether a client is known. False: a trusted proxy has connected for itself (LOCAL,
+ * UNKNOWN), or has not yet sent its header. */
+static inline bool record_has_client(const struct record *s)
+{
+    return s->client.family != 0;
+}
 
 /* Replaces *field, which is owned, by a copy of at most 256 bytes of value; NULL if value is empty.
  * A NUL becomes another control character, so that the text does not end there. */

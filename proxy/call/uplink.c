@@ -244,8 +244,10 @@ void uplink_connected(struct call *call, int status)
                     stream_strerror(status));
         return;
     }
-    end_from_addr(&p.source, &call->record.client);
-    end_from_addr(&p.destination, &call->record.local);
+    if (record_has_client(&call->record)) {
+        end_from_addr(&p.source, &call->record.client);
+        end_from_addr(&p.destination, &call->record.local);
+    }
     p.authority = tls_conn_sni(call->client.tls);
     p.tls.present = true;
     p.tls.client = PROXYPROTO_CLIENT_TLS;

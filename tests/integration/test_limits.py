@@ -1,5 +1,6 @@
 """Limits on the number of tunnels and on the rate of connections, and bans (conf/OPERATION.md, bad input)."""
 
+import contextlib
 import re
 import ssl
 
@@ -442,13 +443,15 @@ def test_a_trusted_proxy_is_not_banned(bench, header):
         client.address = gate.address("behind")
         client.open()
         client.wire.write(header)
-        client.secure().ask().send(BROKEN)
+        client.secure()
+        with contextlib.suppress(CallFailed):  # without a client there is no call
+            client.ask().send(BROKEN)
         client.wait_end()
         client.close()
 
     for number in range(3):
         through(header)
-        assert gate.wait_call(number)["reason"] == "client-bad-packet"
+        assert gate.wait_call(number)["reason"] == "proxy-call"
     assert not gate.events("ban")
     misbehave(bench, gate)
     bench.client(gate).establish().ping().disconnect()

@@ -90,11 +90,49 @@ def test_joined_with_the_client_hello(bench, gate, name):
     assert gate.wait_call()["client"] == expected(HEADERS[name])
 
 
-@pytest.mark.parametrize("header", [proxy.v2(), b"PROXY UNKNOWN\r\n"], ids=["LOCAL", "UNKNOWN"])
-def test_without_addresses(bench, gate, header):
-    """The header is about the proxy itself, so its own address applies."""
-    go_on(brought(bench, gate, header)).disconnect()
-    assert gate.wait_call()["client"].startswith("127.0.0.1:")
+OWN = {  # headers without a client
+    "LOCAL": proxy.v2(),
+    "LOCAL with addresses": proxy.SIGNATURE + b"\x20\x11\0\x0c" + bytes(12),
+    "UNKNOWN": b"PROXY UNKNOWN\r\n",
+    "UNKNOWN with addresses": b"PROXY UNKNOWN 198.51.100.7 203.0.113.1 1 2\r\n",
+    "UNSPEC": proxy.SIGNATURE + b"\x21\0\0\0",
+    "a Unix socket": proxy.SIGNATURE + b"\x21\x31\0\xd8" + bytes(216),
+    "UDP": proxy.SIGNATURE + b"\x21\x12\0\x0c" + bytes(12),
+}
+
+
+@pytest.fixture(scope="module")
+def strict(shared):
+    """No client may connect."""
+    shared.server = shared.backend()
+    return shared.gate(shared.server, gate={"ban_points": 1, "max_tunnels_per_address": 1},
+                       listener={"accept_proxy": "yes", "trusted_proxies": "127.0.0.1",
+                                 "default": "deny", "host": "vpn.example.com"})
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_without_a_client(shared, strict, name):
+    """A connection that the proxy makes for itself: neither rules nor limits apply, and a call is refused."""
+    before = len(strict.events("call"))
+    clients = [brought(shared, strict, OWN[name]).secure().send_request() for _ in range(3)]
+    assert [client.read_answer().status for client in clients] == [404] * 3
+    for number, client in enumerate(clients):
+        client.close()
+        call = strict.wait_call(before + number)
+        assert (call["reason"], call["client"]) == ("proxy-call", "-")
+        assert call["proxy"].startswith("127.0.0.1:")
+    assert not shared.server.calls
+    assert not strict.events("deny") + strict.events("ban")
+    assert not [event for event in strict.events("limit") if "key" in event.fields]
+
+
+def test_a_limit_of_the_proxys_address(bench):
+    """Clients at the address of the proxy do not use up what its own connections need."""
+    place = {"accept_proxy": "yes", "trusted_proxies": "127.0.0.0/8"}
+    gate = bench.gate(bench.backend(), gate={"max_tunnels_per_address": 1}, listener=place)
+    go_on(brought(bench, gate, proxy.v1(("127.0.0.1", 1), HERE)))
+    client = brought(bench, gate, proxy.v2()).secure().send_request()
+    assert client.read_answer().status == 404
 
 
 def test_rules_see_the_real_address(bench, gate):
@@ -160,7 +198,7 @@ def test_bad_header(bench, gate, name):
     assert client.wait_end() == "reset"
     call = gate.wait_call()
     assert call["reason"] == "bad-proxy-header"
-    assert call["client"].startswith("127.0.0.1:") and call["detail"] != "-"
+    assert call["proxy"].startswith("127.0.0.1:") and call["client"] == "-" and call["detail"] != "-"
     assert not bench.server.calls
 
 

@@ -88,12 +88,42 @@ static void a_call_that_was_not_admitted_is_not_counted(void **state)
 
     scene_reach(CALL_PROXY);
     limits_configure(scene.shared.limits, &one);
-    const struct addr client = scene.call->record.client;
+    const struct addr client = scene.call->record.client = scene.call->record.proxy;
     assert_int_equal(limits_enter(scene.shared.limits, &client, scene.now), LIMITS_OK);
     call_end(scene.call, REASON_BAD_PROXY_HEADER);
     admission_leave(scene.call);
     assert_int_equal(limits_enter(scene.shared.limits, &client, scene.now), LIMITS_PER_ADDRESS);
     limits_leave(scene.shared.limits, &client);
+    scene_close();
+}
+
+/* Such a connection has no client that a rule, a limit or a ban could mean. */
+static void a_connection_of_a_proxy_is_not_judged(void **state)
+{
+    (void)state;
+    static const struct limits_settings one = {.tunnels_per_address = 1,
+                                               .prefix_ipv4 = 32,
+                                               .prefix_ipv6 = 64,
+                                               .ban_points = 1,
+                                               .ban_time = 1000,
+                                               .ban_reset = 1000};
+
+    scene_reach(CALL_PROXY);
+    add_rule(false, "any");
+    limits_configure(scene.shared.limits, &one);
+    assert_int_equal(limits_enter(scene.shared.limits, &scene.call->record.proxy, scene.now),
+                     LIMITS_OK);
+    assert_false(record_has_client(&scene.call->record));
+    assert_int_equal(admission_judge_address(scene.call, NOW), ADMISSION_OK);
+    call_enter(scene.call, CALL_HELLO);
+    assert_int_equal(scene.call->admission.accepted, NOW);
+    limits_leave(scene.shared.limits, &scene.call->record.proxy);
+    assert_true(limits_unused(scene.shared.limits));
+    call_end(scene.call, REASON_EARLY_DATA);
+    admission_leave(scene.call);
+    struct limits_counts counts;
+    limits_count(scene.shared.limits, &counts);
+    assert_int_equal(counts.bans, 0);
     scene_close();
 }
 
@@ -265,6 +295,7 @@ int main(void)
         cmocka_unit_test(a_dry_run_denies_nothing),
         cmocka_unit_test(a_call_is_counted_once),
         cmocka_unit_test(a_call_that_was_not_admitted_is_not_counted),
+        cmocka_unit_test(a_connection_of_a_proxy_is_not_judged),
         cmocka_unit_test(rules_about_the_request),
         cmocka_unit_test(rules_about_the_user),
         cmocka_unit_test(a_user_has_a_number_of_tunnels),

@@ -30,6 +30,7 @@ static const char *const rows[REASON_COUNT] = {
     [REASON_RULE_DENIED] = "rule-denied 404 - linger refused",
     [REASON_RULE_REJECTED] = "rule-denied - - reset-both refused",
     [REASON_BAD_PROXY_HEADER] = "bad-proxy-header - - reset-both failed",
+    [REASON_PROXY_CALL] = "proxy-call 404 - linger refused",
     [REASON_TLS_FAILED] = "tls-failed - - reset-backend failed peer",
     [REASON_TLS_REFUSED] = "tls-refused - - reset-backend failed peer",
     [REASON_CLIENT_REJECTED_CERTIFICATE] =
