@@ -119,6 +119,18 @@ bool admission_serves(const struct call *call, struct span host)
     return has_name(names, host) && (sni.n == 0 || has_name(names, sni));
 }
 
+bool admission_would_admit(const struct call *call, struct span host)
+{
+    const struct config_listener *c = call->listener->config;
+
+    if (!record_has_client(&call->record))
+        return true;
+    if (call->admission.decoy || !admission_serves(call, host))
+        return false;
+    const struct rules_facts facts = request_facts(call, call->admission.accepted);
+    return c->dry_run || rules_decide(&c->rules, &facts).verdict != RULES_DENY;
+}
+
 enum admission_verdict admission_judge_request(struct call *call)
 {
     const struct rules_facts facts = request_facts(call, call->admission.accepted);

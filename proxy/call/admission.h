@@ -31,6 +31,11 @@ enum admission_verdict admission_judge_address(struct call *call, time_t now);
  * accepted, because old clients send none; a wrong one is not. */
 bool admission_serves(const struct call *call, struct span host);
 
+/* Returns whether a request for SSTP with this Host would be admitted: as admission_serves and
+ * admission_judge_request, but without a line in the log, whatever the answer. True for a trusted
+ * proxy's own connection. */
+bool admission_would_admit(const struct call *call, struct span host);
+
 /* Judges host, SNI and tenant, which are in the call's record. Never ADMISSION_LIMITED. */
 enum admission_verdict admission_judge_request(struct call *call);
 

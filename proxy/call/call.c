@@ -178,7 +178,7 @@ static void say_http(struct call *call, unsigned status)
     uint8_t head[HTTP_BUILD_MAX];
     char date[32];
     size_t n =
-        http_build_refusal(head, status, call->request.is_head, call_http_date(date, call_time()));
+        http_build_answer(head, status, call->request.is_head, call_http_date(date, call_time()));
     stream_write(&call->client, span_of(head, n));
 }
 

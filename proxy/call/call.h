@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "call/checks.h"
 #include "call/reason.h"
 #include "call/record.h"
 #include "net/stream.h"
@@ -49,6 +50,7 @@ struct calls_shared {
     struct limits *limits;
     struct keyring *keyring;
     struct leaves *leaves;
+    struct checks checks;
 };
 
 /* The calls of one worker, and the settings that they share. */
@@ -111,6 +113,7 @@ struct call {
     uint64_t deadline;        /* ms, worker_now; meaningless where the state has none */
     uint64_t active;          /* ms, worker_now: when bytes were last forwarded */
     enum reason reason;       /* REASON_NONE: none yet; see call_keep_reason */
+    enum check check;         /* CHECK_NONE: a call, or not known yet */
     struct stream client, backend;
     struct record record;
     struct request request;

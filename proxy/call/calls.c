@@ -293,8 +293,10 @@ void calls_sweep(void *arg, uint64_t now_ms)
     else
         memory_trim(calls, now_ms);
     keyring_sweep(set->shared->keyring, now_ms);
-    if (calls->probes != NULL)
+    if (calls->probes != NULL) { /* one worker of all */
         probes_sweep(calls->probes, now_ms);
+        checks_report(&set->shared->checks, now_ms);
+    }
     /* A call of another worker may have left a place under max-tunnels, which nothing else
      * reports. */
     doors_retry(calls);

@@ -285,8 +285,14 @@ static void client_ended(struct stream *s, enum stream_end why)
         call_end(call, tls_reason(call));
         break;
     case STREAM_OVERFLOW: call_end(call, REASON_EARLY_DATA); break;
-    case STREAM_RESET: call_end(call, REASON_CLIENT_RESET); break;
-    case STREAM_EOF: side_ended(call, &call->backend, REASON_CLIENT_CLOSED); break;
+    case STREAM_RESET:
+        entry_left(call);
+        call_end(call, REASON_CLIENT_RESET);
+        break;
+    case STREAM_EOF:
+        entry_left(call);
+        side_ended(call, &call->backend, REASON_CLIENT_CLOSED);
+        break;
     }
 }
 
@@ -319,19 +325,27 @@ static void backend_ended(struct stream *s, enum stream_end why)
 
 /* ---- the end of the call ---- */
 
-static void call_release(struct call *call)
+/* Logs the end of the call, or counts it as a health check. */
+static void tell_end(struct call *call)
 {
     struct call_set *set = call->set;
+    const struct record_end end = {call->reason, call_outcome(call), call_stage(call),
+                                   call->check != CHECK_NONE};
 
-    const struct record_end end = {call->reason, call_outcome(call), call_stage(call)};
-
-    admission_leave(call);
-    uplink_leave(call);
-    free(call->request.tenant);
+    if (call->check != CHECK_NONE)
+        checks_count(&set->shared->checks, call->check);
     /* address-denied and limit have lines of their own; the line of a tunnel is never suppressed */
     if (call->reason != REASON_ADDRESS_DENIED && call->reason != REASON_LIMIT)
         record_end(&call->record, &end, call_now(call),
                    call->ended_in == CALL_RELAY ? NULL : &set->limit_refused);
+}
+
+static void call_release(struct call *call)
+{
+    admission_leave(call);
+    uplink_leave(call);
+    free(call->request.tenant);
+    tell_end(call);
     record_fini(&call->record);
     call_leave_rules(call);
     site_unref(call->site);

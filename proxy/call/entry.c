@@ -76,11 +76,50 @@ size_t entry_proxy_read(struct call *call, struct span in)
     if (p.source.family != 0) {
         addr_from_end(&call->record.client, &p.source);
         addr_from_end(&call->record.local, &p.destination);
+    } else {
+        call->check = CHECK_PROXY;
     }
     if (!admit(call))
         return in.n;
     stream_secure(&call->client);
     return p.len;
+}
+
+/* ---- health checks ---- */
+
+static void note_check(struct call *call, enum check kind)
+{
+    if (call->check == CHECK_NONE)
+        call->check = kind;
+}
+
+void entry_left(struct call *call)
+{
+    if (!blocks_empty(&call->client.held))
+        return;
+    if (call->state == CALL_PROXY || call->state == CALL_HELLO)
+        note_check(call, CHECK_SILENT);
+    else if (call->state == CALL_REQUEST)
+        note_check(call, CHECK_TLS);
+}
+
+static struct span health_path(const struct call *call)
+{
+    const char *path = call->listener->config->health_path;
+
+    return span_str(path != NULL ? path : "");
+}
+
+/* Returns the kind of health check that the request is; CHECK_NONE: none. */
+static enum check check_asked(const struct call *call, const struct http_request *request)
+{
+    const struct span path = health_path(call);
+
+    if (request->is_head && request->uri_is_sstp)
+        return CHECK_HEAD;
+    if (path.n > 0 && (request->is_get || request->is_head) && span_eq(request->path, path))
+        return CHECK_PATH;
+    return CHECK_NONE;
 }
 
 /* ---- TLS ---- */
@@ -138,6 +177,14 @@ static size_t unreadable(struct call *call, enum err e, size_t head)
     return head;
 }
 
+/* Returns whether the unfinished head may be one that the gate answers itself. */
+static bool gate_may_answer(const struct call *call, struct span in)
+{
+    const struct span path = health_path(call);
+
+    return http_request_may_be_sstp(in) || (path.n > 0 && http_request_may_ask_for(in, path));
+}
+
 /* Handles an unfinished head. A head that is not SSTP goes to the web site, if any, at once,
  * because the site may already have an answer to it. A client that gets the decoy in any case must
  * not be able to detect that the gate waits for the rest of an SSTP request. */
@@ -145,7 +192,7 @@ static size_t unfinished(struct call *call, struct span in)
 {
     const bool denied = call->admission.decoy;
 
-    if (call->listener->config->fallback == NULL || (!denied && http_request_may_be_sstp(in)))
+    if (call->listener->config->fallback == NULL || (!denied && gate_may_answer(call, in)))
         return 0;
     return decoy(call, denied ? REASON_RULE_DENIED : REASON_NOT_SSTP, 0);
 }
@@ -187,6 +234,8 @@ static void keep_tenant(struct call *call, struct span value)
 enum request_verdict {
     REQUEST_ADMITTED,
     REQUEST_NOT_SSTP,
+    REQUEST_ASKS_SSTP, /* whether SSTP is there */
+    REQUEST_ASKS_HEALTH,
     REQUEST_WITHOUT_CLIENT,
     REQUEST_HOST_REFUSED,
     REQUEST_DENIED, /* the client gets the decoy */
@@ -194,10 +243,25 @@ enum request_verdict {
     REQUEST_DROPPED,
 };
 
+/* Judges a request that is not SSTP. A health check gets an answer of the gate only where that
+ * tells the client nothing new, so that a decoy stays one. */
+static enum request_verdict judge_other(struct call *call, const struct http_request *request)
+{
+    const enum check asked = check_asked(call, request);
+
+    note_check(call, asked);
+    if (asked == CHECK_PATH && !call->admission.decoy)
+        return REQUEST_ASKS_HEALTH;
+    if (asked != CHECK_HEAD)
+        return REQUEST_NOT_SSTP;
+    keep_tenant(call, request->tenant);
+    return admission_would_admit(call, request->host) ? REQUEST_ASKS_SSTP : REQUEST_NOT_SSTP;
+}
+
 static enum request_verdict judge_request(struct call *call, const struct http_request *request)
 {
     if (!request->sstp)
-        return REQUEST_NOT_SSTP;
+        return judge_other(call, request);
     if (!record_has_client(&call->record))
         return REQUEST_WITHOUT_CLIENT;
     if (!admission_serves(call, request->host))
@@ -226,7 +290,11 @@ size_t entry_request_read(struct call *call, struct span in)
     switch (judge_request(call, &request)) {
     case REQUEST_ADMITTED: uplink_dial(call, admission_backend(call), CALL_ANSWER); break;
     case REQUEST_NOT_SSTP: return decoy(call, REASON_NOT_SSTP, request.len);
-    case REQUEST_WITHOUT_CLIENT: return decoy(call, REASON_PROXY_CALL, request.len);
+    case REQUEST_ASKS_SSTP: call_end(call, REASON_SSTP_CHECK); break;
+    case REQUEST_ASKS_HEALTH: call_end(call, REASON_HEALTH_PATH); break;
+    case REQUEST_WITHOUT_CLIENT:
+        call->check = CHECK_NONE;
+        return decoy(call, REASON_PROXY_CALL, request.len);
     case REQUEST_HOST_REFUSED: return decoy(call, REASON_HOST_REFUSED, request.len);
     case REQUEST_DENIED: return decoy(call, REASON_RULE_DENIED, request.len);
     case REQUEST_DROPPED: stream_vanish(&call->client); /* fall through */

@@ -29,6 +29,10 @@ void entry_hello_expired(struct call *call);
 /* HANDSHAKE: handles the completed handshake of the client. */
 void entry_secure(struct call *call);
 
+/* PROXY, HELLO, REQUEST: notes a client that leaves without any byte, or without any after its
+ * TLS: a health check. Other states: a no-op. */
+void entry_left(struct call *call);
+
 /* REQUEST: handle the end of the client's connection within the head, and the deadline. The web
  * site of the listener, if any, gets the unfinished head, because the site may have an answer
  * to it; at the deadline the gate ends a call whose client has sent nothing. */

@@ -16,6 +16,7 @@
 #define PAYS .points = POINTS_REQUEST
 
 /* The outcome, where it does not depend on the state. */
+#define ENDED .outcome = OUTCOME_ENDED
 #define FAILED .outcome = OUTCOME_FAILED
 #define REFUSED .outcome = OUTCOME_REFUSED
 
@@ -59,6 +60,8 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_CLIENT_REJECTED_CERTIFICATE] =
         {.name = "client-rejected-certificate", QUIET, .end = END_RESET_BACKEND, FAILED, PEER},
     [REASON_NOT_SSTP] = {.name = "not-sstp", HTTP(404), .end = END_LINGER, REFUSED},
+    [REASON_SSTP_CHECK] = {.name = "sstp-check", HTTP(401), .end = END_LINGER, ENDED},
+    [REASON_HEALTH_PATH] = {.name = "health-path", HTTP(200), .end = END_LINGER, ENDED},
     [REASON_BAD_REQUEST] = {.name = "bad-request", HTTP(400), .end = END_LINGER, REFUSED},
     [REASON_REQUEST_TOO_LARGE] = {.name = "request-too-large",
                                   HTTP(400),

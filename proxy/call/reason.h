@@ -30,6 +30,8 @@ enum reason {
     REASON_TLS_REFUSED,
     REASON_CLIENT_REJECTED_CERTIFICATE, /* by an alert, or by leaving without a request */
     REASON_NOT_SSTP,
+    REASON_SSTP_CHECK,  /* HEAD for the URI of SSTP: 401, as from RRAS */
+    REASON_HEALTH_PATH, /* GET of health-path: 200 */
     REASON_BAD_REQUEST,
     REASON_REQUEST_TOO_LARGE,
     REASON_HOST_REFUSED,

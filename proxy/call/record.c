@@ -134,11 +134,13 @@ void record_end(const struct record *s, const struct record_end *end, uint64_t n
                 struct log_limit *limit)
 {
     static const char *const outcomes[] = {NULL, "ended", "failed", "refused"};
+    const enum log_level level = end->is_check                    ? LOG_LEVEL_DEBUG
+                                 : end->outcome == OUTCOME_FAILED ? LOG_LEVEL_WARNING
+                                                                  : LOG_LEVEL_INFO;
     const uint64_t ms = now_ms - s->started;
     struct log_line l;
 
-    if (!end_line(s, end->outcome == OUTCOME_FAILED ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, now_ms,
-                  limit, &l))
+    if (!end_line(s, level, now_ms, limit, &l))
         return;
     log_str(&l, "outcome", outcomes[end->outcome]);
     log_str(&l, "stage", end->stage);

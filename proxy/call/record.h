@@ -82,6 +82,7 @@ struct record_end {
     enum reason reason;
     enum reason_outcome outcome; /* not OUTCOME_BY_STATE */
     const char *stage;
+    bool is_check; /* a health check, whose line has the level debug */
 };
 
 /* Logs the line `up` of a tunnel that is up. */

@@ -123,6 +123,7 @@ struct config_listener {
     struct cidrs trusted_proxies;
     char *fallback_name; /* web site for everything but SSTP; NULL: a built-in 404 */
     const struct config_backend *fallback;
+    char *health_path; /* a path that the gate answers with 200; NULL: none */
 };
 
 struct config_backend {

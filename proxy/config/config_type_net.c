@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "base/ascii.h"
 #include "base/value.h"
 #include "config/config_sections.h"
 
@@ -124,6 +125,27 @@ const struct config_type config_type_interface = {.syntax = "NAME",
                                                   .parse = parse_interface,
                                                   .print = config_type_print_text,
                                                   .fini = config_type_fini_text};
+
+/* Reads a path of HTTP as it is sent: it is compared byte by byte, so no query and no blank. */
+static bool parse_url_path(struct config_input *in, const struct config_key *k, void *at,
+                           const char *text)
+{
+    for (size_t i = 0; text[i] != '\0'; i++)
+        if (text[0] != '/' || !ascii_is_visible((uint8_t)text[i]) ||
+            strchr("?#", text[i]) != NULL) {
+            config_problem(in, in->line,
+                           "%s: '%s' is not a path such as /healthz (ASCII, without ? and #)",
+                           k->name, text);
+            return false;
+        }
+    config_type_put_text(at, text);
+    return true;
+}
+
+const struct config_type config_type_url_path = {.syntax = "/PATH",
+                                                 .parse = parse_url_path,
+                                                 .print = config_type_print_text,
+                                                 .fini = config_type_fini_text};
 
 /* Reads the value of a Host field, and keeps it as written, with brackets. */
 static bool parse_authority(struct config_input *in, const struct config_key *k, void *at,

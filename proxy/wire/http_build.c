@@ -125,7 +125,9 @@ size_t http_build_accept(uint8_t out[HTTP_BUILD_MAX], struct span date)
 static const char *reason_of(unsigned status)
 {
     switch (status) {
+    case 200: return "OK";
     case 400: return "Bad Request";
+    case 401: return "Unauthorized";
     case 403: return "Forbidden";
     case 404: return "Not Found";
     case 408: return "Request Timeout";
@@ -137,13 +139,13 @@ static const char *reason_of(unsigned status)
     return "Refused";
 }
 
-size_t http_build_refusal(uint8_t out[HTTP_BUILD_MAX], unsigned status, bool is_head,
-                          struct span date)
+size_t http_build_answer(uint8_t out[HTTP_BUILD_MAX], unsigned status, bool is_head,
+                         struct span date)
 {
     struct http_head h = {.p = out};
     const char *reason = reason_of(status);
 
-    if (status < 400 || status > 599)
+    if (status != 200 && (status < 400 || status > 599))
         return 0;
     put_text(&h, "HTTP/1.1 ");
     put_number(&h, status);

@@ -29,9 +29,9 @@ size_t http_build_head(uint8_t out[HTTP_BUILD_MAX], struct span host);
  * (RFC 9110 5.6.7); empty: no Date field. */
 size_t http_build_accept(uint8_t out[HTTP_BUILD_MAX], struct span date);
 
-/* Builds a refusal (status 400 to 599) with Connection: close and a small text as its body, which
- * is omitted for a HEAD request. date: as above. */
-size_t http_build_refusal(uint8_t out[HTTP_BUILD_MAX], unsigned status, bool is_head,
-                          struct span date);
+/* Builds the gate's own answer (status 200, or 400 to 599) with Connection: close and a small text
+ * as its body, which is omitted for a HEAD request. date: as above. */
+size_t http_build_answer(uint8_t out[HTTP_BUILD_MAX], unsigned status, bool is_head,
+                         struct span date);
 
 #endif

@@ -152,8 +152,8 @@ static size_t name_len(struct span s)
     }
 }
 
-/* Parses uri-host [ ":" port ] (RFC 9110 7.2). An empty host belongs to URIs without
- * authority, which an SSTP client does not send. */
+/* Parses uri-host [ ":" port ] (RFC 9110 7.2). An empty host belongs to URIs without authority, and
+ * some monitors send it; an SSTP client does not. */
 static enum err parse_host(struct span field, struct span *host)
 {
     struct span rest;
@@ -165,7 +165,7 @@ static enum err parse_host(struct span field, struct span *host)
         *host = span_sub(field, 0, name_len(field));
         rest = span_from(field, host->n);
     }
-    if (host->n == 0 || host->n > HTTP_HOST_MAX)
+    if ((host->n == 0 && field.n > 0) || host->n > HTTP_HOST_MAX)
         return ERR_SYNTAX;
     if (rest.n == 0)
         return ERR_OK;
@@ -222,18 +222,17 @@ static enum err judge_request(const struct http_fields *f, unsigned minor)
 }
 
 /* Checks the rules of SSTP for a request with SSTP's method and URI. */
-static enum err judge_sstp(const struct http_fields *f, unsigned minor)
+static enum err judge_sstp(const struct http_fields *f, unsigned minor, struct span host)
 {
     if (minor != 1)
         return ERR_VERSION; /* [MS-SSTP] 4.1 */
     if (!f->length || f->content_length != UINT64_MAX)
         return ERR_LENGTH; /* [MS-SSTP] 3.2.4.1 */
-    return ERR_OK;
+    return host.n == 0 ? ERR_MISSING : ERR_OK;
 }
 
-/* Parses the request line, and finds out whether its method, URI and tenant are SSTP's. */
-static enum err parse_start(struct span *rest, struct http_request *out, unsigned *minor,
-                            bool *sstp)
+/* Parses the request line. */
+static enum err parse_start(struct span *rest, struct http_request *out, unsigned *minor)
 {
     struct http_request_line start = {0};
     struct span line, query;
@@ -250,10 +249,10 @@ static enum err parse_start(struct span *rest, struct http_request *out, unsigne
     out->method = start.method;
     out->target = start.target;
     out->is_head = span_eq(start.method, span_str("HEAD"));
-    const enum err path = http_path_match(http_split(start.target, '?', &query));
+    out->is_get = span_eq(start.method, span_str("GET"));
+    out->path = http_split(start.target, '?', &query);
     out->tenant = http_tenant_find(query);
-    *sstp = path == ERR_OK && span_eq(start.method, span_str(HTTP_SSTP_METHOD)) &&
-            http_tenant_is_plain(out->tenant);
+    out->uri_is_sstp = http_path_match(out->path) == ERR_OK && http_tenant_is_plain(out->tenant);
     return ERR_OK;
 }
 
@@ -278,34 +277,33 @@ static enum err parse_request(struct span in, struct http_request *out)
     struct span rest = in;
     struct http_fields fields = {0};
     unsigned minor;
-    bool sstp;
 
-    enum err e = parse_start(&rest, out, &minor, &sstp);
+    enum err e = parse_start(&rest, out, &minor);
     if (e == ERR_OK)
         e = parse_fields(&rest, &fields, out);
     if (e != ERR_OK)
         return e;
     out->len = in.n - rest.n;
-    out->flaw = sstp ? judge_sstp(&fields, minor) : ERR_OK;
+    const bool sstp = out->uri_is_sstp && span_eq(out->method, span_str(HTTP_SSTP_METHOD));
+    out->flaw = sstp ? judge_sstp(&fields, minor, out->host) : ERR_OK;
     out->sstp = sstp && out->flaw == ERR_OK;
     return judge_request(&fields, minor);
 }
 
-/* Returns whether the target is SSTP's path or the beginning of it. line: the request line behind
- * the method and its space. */
-static bool rest_may_be_sstp(struct span line)
+/* As http_path_match, for a path without escapes. */
+static enum err path_equals(struct span path, struct span want)
 {
-    struct span rest;
-    const struct span target = http_split(line, ' ', &rest), path = http_split(target, '?', &rest);
-    const enum err e = http_path_match(path);
-
-    return e == ERR_OK || (e == ERR_MORE && path.n == line.n);
+    if (path.n >= want.n)
+        return span_eq(path, want) ? ERR_OK : ERR_SYNTAX;
+    return span_eq(path, span_sub(want, 0, path.n)) ? ERR_MORE : ERR_SYNTAX;
 }
 
-bool http_request_may_be_sstp(struct span in)
+/* Returns whether in may be a request with this method, its space included, and this path; no
+ * want: that of SSTP. */
+static bool may_be(struct span in, struct span method, struct span want)
 {
-    const struct span method = span_str(HTTP_SSTP_METHOD " "), empty = span_str("\r\n");
-    struct span start = in;
+    const struct span empty = span_str("\r\n");
+    struct span start = in, rest;
 
     if (span_eq(span_sub(in, 0, empty.n), empty))
         start = span_from(in, empty.n); /* parse_start() skips it, too */
@@ -313,7 +311,22 @@ bool http_request_may_be_sstp(struct span in)
         return true;
     if (!span_eq(span_sub(start, 0, method.n), span_sub(method, 0, start.n)))
         return false;
-    return start.n <= method.n || rest_may_be_sstp(span_from(start, method.n));
+    const struct span line = span_from(start, method.n);
+    const struct span path = http_split(http_split(line, ' ', &rest), '?', &rest);
+    const enum err e = want.n == 0 ? http_path_match(path) : path_equals(path, want);
+    return e == ERR_OK || (e == ERR_MORE && path.n == line.n);
+}
+
+bool http_request_may_be_sstp(struct span in)
+{
+    const struct span sstp = span_of(NULL, 0);
+
+    return may_be(in, span_str(HTTP_SSTP_METHOD " "), sstp) || may_be(in, span_str("HEAD "), sstp);
+}
+
+bool http_request_may_ask_for(struct span in, struct span path)
+{
+    return may_be(in, span_str("GET "), path) || may_be(in, span_str("HEAD "), path);
 }
 
 enum err http_request_parse(struct span in, struct http_request *out)

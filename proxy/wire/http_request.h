@@ -11,12 +11,16 @@ struct http_request {
     size_t len; /* octets of the head */
     bool sstp;  /* method, URI, version and Content-Length are those of SSTP */
     /* The reason why a request with SSTP's method and URI is not sstp: ERR_VERSION (not HTTP/1.1),
-     * ERR_LENGTH (Content-Length is missing or has another value). ERR_OK otherwise. */
+     * ERR_LENGTH (Content-Length is missing or has another value), ERR_MISSING (an empty Host).
+     * ERR_OK otherwise. */
     enum err flaw;
-    bool is_head; /* the method is HEAD: a response has no body */
+    bool is_head;     /* the method is HEAD: a response has no body */
+    bool is_get;      /* the method is GET */
+    bool uri_is_sstp; /* as for sstp, with any method */
     struct span method;
     struct span target;
-    struct span host;        /* Host without port and without brackets; n == 0: absent */
+    struct span path;        /* the target without its query */
+    struct span host;        /* Host without port and without brackets; n == 0: absent or empty */
     struct span tenant;      /* value of the first tenantid= in the query, in any request, as sent
                                 (not decoded); n == 0: absent; the key in any case */
     struct span correlation; /* SSTPCORRELATIONID as sent; n == 0: absent; never required */
@@ -35,7 +39,7 @@ struct http_request {
  * ERR_MORE: no blank line yet and fewer than HTTP_HEAD_MAX octets; call again with more. Octets
  *   that cannot become a request are refused at once, not at the limit.
  * Any other result is a 400, with any method and URI. ERR_TOO_LARGE; ERR_SYNTAX (bare
- *   CR or LF, NUL, obs-fold, a bad field name, a bad or empty Host, a method of more than 32
+ *   CR or LF, NUL, obs-fold, a bad field name, a bad Host, a method of more than 32
  *   octets); ERR_VERSION (not HTTP/1.x); ERR_LENGTH (Content-Length is not a number below 2^64;
  *   Transfer-Encoding beside Content-Length or in HTTP/1.0); ERR_DUPLICATE (Content-Length or Host
  *   twice); ERR_MISSING (HTTP/1.1 without Host). Of these, browsers cause only ERR_TOO_LARGE, with
@@ -45,7 +49,11 @@ struct http_request {
  * and the result for each beginning of in is ERR_MORE or the result for all of it. */
 enum err http_request_parse(struct span in, struct http_request *out) MUST_CHECK;
 
-/* Returns whether in is, or can become with more octets, a request with SSTP's method and URI. */
+/* Returns whether in is, or can become with more octets, a request with SSTP's URI and its method
+ * or HEAD. */
 bool http_request_may_be_sstp(struct span in) MUST_CHECK;
+
+/* Returns whether in is, or can become with more octets, a GET or HEAD request for path. */
+bool http_request_may_ask_for(struct span in, struct span path) MUST_CHECK;
 
 #endif

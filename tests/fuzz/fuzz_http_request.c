@@ -53,7 +53,10 @@ static void check_request(struct span in)
         struct span begin = copy_of(span_sub(in, 0, cut));
         enum err early = http_request_parse(begin, &again);
         INSIST(early == ERR_MORE || early == e);
-        INSIST(e != ERR_OK || !r.sstp || http_request_may_be_sstp(begin));
+        INSIST(e != ERR_OK || !(r.sstp || (r.is_head && r.uri_is_sstp)) ||
+               http_request_may_be_sstp(begin));
+        INSIST(e != ERR_OK || !(r.is_get || r.is_head) || r.path.n == 0 ||
+               http_request_may_ask_for(begin, r.path));
         INSIST(early != ERR_OK || (again.len == r.len && again.sstp == r.sstp));
         INSIST(e != ERR_OK || (early == ERR_OK) == (cut >= r.len));
         free_copy(begin);

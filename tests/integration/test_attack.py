@@ -203,16 +203,21 @@ def test_data_behind_call_connected(bench):
 # ---- ends ----
 
 def test_gone_before_accept(bench):
-    gate = bench.gate(bench.backend())
+    """The log knows their addresses nevertheless."""
+    gate = bench.gate(bench.backend(), gate={"log_level": "debug"})
     gate.pause()
+    gone = []
     for _ in range(20):
         sock = socket.create_connection(gate.address())
+        gone.append("%s:%d" % sock.getsockname())
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         sock.close()
     gate.resume()
     bench.client(gate).establish().ping().disconnect()
     calls = [gate.wait_call(number) for number in range(21)]
     assert [call["reason"] for call in calls[:20]] == ["client-reset"] * 20
+    assert {call["client"] for call in calls[:20]} == set(gone)
+    assert {call.level for call in calls[:20]} == {"debug"} and calls[20].level == "info"
 
 
 STAGES = ["open", "tls", "request", "start", "authenticate", "connected", "up"]
@@ -254,7 +259,7 @@ def test_ends_of_all_kinds(bench, seed):
                            load="source", load_octets=200_000)
     timeouts = dict.fromkeys(["handshake", "request", "connect", "answer", "negotiate", "drain"],
                              "2s")
-    gate = bench.gate(server, gate={"workers": 2,
+    gate = bench.gate(server, gate={"workers": 2, "log-level": "debug",
                                     **{f"timeout-{name}": t for name, t in timeouts.items()}})
     before = descriptors(gate)
     for turn in range(0, 48, 12):

@@ -214,6 +214,7 @@ def test_reload_takes_up_files(bench, certs):
     write(certs.ec)
     server = bench.backend()
     gate = bench.start({
+        "gate": {"log-level": "debug"},
         "listener front": {"listen": "127.0.0.1:0", "certificate": cert.name, "key": key.name,
                            "ocsp-file": staple(place, "changing.ocsp", certs.ec, 0.5)},
         "backend back": bench.backend_keys(server)})

@@ -95,7 +95,7 @@ STATES = {"silent": 4 * KIB, "handshake": 56 * KIB, "request": 40 * KIB, "tunnel
 
 def test_memory_of_a_connection(bench):
     """Before its ClientHello a connection holds no TLS object. The memory of a peak returns to the system."""
-    gate = bench.gate(bench.backend(), gate={"workers": 1, "timeout-handshake": "60s"})
+    gate = bench.gate(bench.backend(), gate={"workers": 1, "timeout-handshake": "60s", "log-level": "debug"})
     in_full(bench.client(gate).open()).disconnect()
     gate.wait_call()
     before = gate.rss()

@@ -388,7 +388,9 @@ INNOCENT = {  # reason of the call, what the client does
     "a picture of a web page": ("not-sstp", lambda c: ask(c, GET)),
     "a link with a lone percent sign": ("not-sstp", lambda c: ask(c, GET.replace(b"/ ", b"/100%-off "))),
     "a link of 9000 octets": ("request-too-large", lambda c: ask(c, GET.replace(b"/ ", b"/" + b"a" * 9000 + b" "))),
-    "a health check": ("not-sstp", lambda c: ask(c, GET.replace(b"GET /", b"HEAD " + head.URI))),
+    "a health check": ("sstp-check", lambda c: ask(c, GET.replace(b"GET /", b"HEAD " + head.URI))),
+    "a connection that only looks": ("client-closed", lambda c: c.open().close()),
+    "TLS and nothing more": ("client-closed", lambda c: c.open().secure().close()),
     "SSTP with an old configuration": ("host-refused", lambda c: ask(c, head.request(b"old.example.com"))),
     "no trust in the certificate": ("client-rejected-certificate", look_and_leave),
     "a picture by http:// and the port of https": ("tls-failed", lambda c: say_plain(c, GET)),
@@ -404,7 +406,7 @@ def test_an_innocent_client_is_not_banned(bench, name):
     """Connections that any web page, link, health check or slow line can cause."""
     reason, act = INNOCENT[name]
     short = {key: "1s" for key in ("timeout_handshake", "timeout_request") if reason.endswith("-timeout")}
-    gate = bench.gate(bench.backend(), gate={"ban_points": 1, **short},
+    gate = bench.gate(bench.backend(), gate={"ban_points": 1, "log_level": "debug", **short},
                       listener={"host": "vpn.example.com"})
     for number in range(2):
         client = bench.client(gate, bind="127.0.0.5")

@@ -175,6 +175,31 @@ static void the_client_ends(void **state)
     check_ends(cases, sizeof cases / sizeof *cases, true);
 }
 
+/* A client that sends nothing is a health check, if it ends the connection itself. */
+static void a_silent_client_is_a_check(void **state)
+{
+    (void)state;
+    static const struct {
+        enum call_state state;
+        enum stream_end why;
+        enum check check;
+    } cases[] = {
+        {CALL_PROXY, STREAM_EOF, CHECK_SILENT},   {CALL_PROXY, STREAM_RESET, CHECK_SILENT},
+        {CALL_HELLO, STREAM_EOF, CHECK_SILENT},   {CALL_HELLO, STREAM_RESET, CHECK_SILENT},
+        {CALL_HANDSHAKE, STREAM_EOF, CHECK_NONE}, {CALL_REQUEST, STREAM_EOF, CHECK_TLS},
+        {CALL_REQUEST, STREAM_RESET, CHECK_TLS},  {CALL_DIAL, STREAM_EOF, CHECK_NONE},
+        {CALL_RELAY, STREAM_EOF, CHECK_NONE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        scene_reach(cases[i].state);
+        scene.client_ops->on_end(&scene.call->client, cases[i].why);
+        assert_int_equal(scene.call->check, cases[i].check);
+        scene_close();
+        assert_int_equal(scene.shared.checks.count[CHECK_SILENT], cases[i].check == CHECK_SILENT);
+        assert_int_equal(scene.shared.checks.count[CHECK_TLS], cases[i].check == CHECK_TLS);
+    }
+}
+
 static void the_backend_ends(void **state)
 {
     (void)state;
@@ -232,6 +257,7 @@ int main(void)
         cmocka_unit_test(early_bytes_wait),
         cmocka_unit_test(late_bytes_are_thrown_away),
         cmocka_unit_test(the_client_ends),
+        cmocka_unit_test(a_silent_client_is_a_check),
         cmocka_unit_test(the_backend_ends),
         cmocka_unit_test(a_full_side_pauses_the_other),
         cmocka_unit_test(a_drained_call_ends),

@@ -155,26 +155,29 @@ static void build_accept(void **state)
 
 static void build_refusal(void **state)
 {
-    static const unsigned known[] = {400, 403, 404, 408, 429, 502, 503, 504, 418, 599};
+    static const unsigned known[] = {200, 400, 401, 403, 404, 408, 429, 502, 503, 504, 418, 599};
     uint8_t out[HTTP_BUILD_MAX];
     struct http_response r;
 
     (void)state;
-    size_t n = http_build_refusal(out, 404, false, span_str("Thu, 09 Nov 2006 00:51:09 GMT"));
+    size_t n = http_build_answer(out, 404, false, span_str("Thu, 09 Nov 2006 00:51:09 GMT"));
     assert_text(span_of(out, n), "HTTP/1.1 404 Not Found\r\nDate: Thu, 09 Nov 2006 00:51:09 GMT\r\n"
                                  "Content-Type: text/plain\r\nContent-Length: 10\r\n"
                                  "Connection: close\r\n\r\nNot Found\n");
-    n = http_build_refusal(out, 503, true, span_of(NULL, 0));
+    n = http_build_answer(out, 503, true, span_of(NULL, 0));
     assert_text(span_of(out, n), "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\n"
                                  "Content-Length: 20\r\nConnection: close\r\n\r\n");
 
+    n = http_build_answer(out, 401, true, span_of(NULL, 0));
+    assert_text(span_of(out, n), "HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\n"
+                                 "Content-Length: 13\r\nConnection: close\r\n\r\n");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        n = http_build_refusal(out, known[i], false, span_of(NULL, 0));
+        n = http_build_answer(out, known[i], false, span_of(NULL, 0));
         assert_int_equal(http_response_parse(span_of(out, n), &r), ERR_OK);
         assert_int_equal(r.status, known[i]);
     }
-    assert_int_equal(http_build_refusal(out, 200, false, span_of(NULL, 0)), 0);
-    assert_int_equal(http_build_refusal(out, 600, false, span_of(NULL, 0)), 0);
+    assert_int_equal(http_build_answer(out, 201, false, span_of(NULL, 0)), 0);
+    assert_int_equal(http_build_answer(out, 600, false, span_of(NULL, 0)), 0);
 }
 
 int main(void)

@@ -96,6 +96,8 @@ static const struct good good[] = {
     /* not SSTP */
     {WHOLE("GET", "GET / HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
     {WHOLE("HEAD", "HEAD / HTTP/1.1\r\nHost: a\r\n" END), .host = "a", .is_head = true},
+    {WHOLE("empty Host", "GET / HTTP/1.1\r\nHost: \r\n" END), .host = NULL},
+    {WHOLE("empty Host of SSTP", LINE "Host:\r\n" LENGTH END), .host = NULL, .flaw = ERR_MISSING},
     {WHOLE("head is a method of its own", "head / HTTP/1.1\r\nHost: a\r\n" END), .host = "a"},
     {WHOLE("HTTP/1.0 without Host", "GET / HTTP/1.0\r\n" END), .host = NULL},
     {WHOLE("HTTP/1.0 with Host", "GET / HTTP/1.0\r\nHost: a\r\n" END), .host = "a"},
@@ -200,7 +202,6 @@ static const struct bad bad[] = {
     BAD("bare LF as the empty line", ERR_SYNTAX, LINE HOST LENGTH "\n", "x"),
     BAD("bare CR as the empty line", ERR_SYNTAX, LINE HOST LENGTH "\rx", "y"),
 
-    BAD("Host empty", ERR_SYNTAX, LINE "Host:\r\n", LENGTH END),
     BAD("Host with a port only", ERR_SYNTAX, LINE "Host: :443\r\n", LENGTH END),
     BAD("Host with a blank", ERR_SYNTAX, LINE "Host: a b\r\n", LENGTH END),
     BAD("Host with a slash", ERR_SYNTAX, LINE "Host: a/b\r\n", LENGTH END),
@@ -324,6 +325,64 @@ static void may_be_sstp(void **state)
         assert_false(http_request_may_be_sstp(span_str(others[i])));
 }
 
+/* HEAD for SSTP's URI gets an answer of the gate, so its beginnings may become one, too. */
+static void may_be_a_check(void **state)
+{
+    static const char request[] = "HEAD " PATH " HTTP/1.1\r\n" HOST END;
+    static const char *const others[] = {"GET ",    "head",           "HEAD  ",
+                                         "HEAD /x", "HEAD " PATH "x", "POST"};
+    static const struct {
+        const char *in;
+        bool may_be;
+    } asks[] = {
+        {"", true},
+        {"\r", true},
+        {"\r\nG", true},
+        {"HEAD /health", true},
+        {"GET /health", true},
+        {"GET /healthz", true},
+        {"GET /healthz?", true},
+        {"GET /healthz H", true},
+        {"get ", false},
+        {"GET /healthzz", false},
+        {"GET /healty", false},
+        {"GET /health ", false},
+        {"GET /health?", false},
+        {"GET /%68ealthz", false},
+        {"POST /healthz", false},
+    };
+
+    (void)state;
+    for (size_t n = 0; n < sizeof request; n++)
+        assert_true(http_request_may_be_sstp(span_of(request, n)));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        assert_false(http_request_may_be_sstp(span_str(others[i])));
+    for (size_t i = 0; i < sizeof asks / sizeof *asks; i++)
+        if (http_request_may_ask_for(span_str(asks[i].in), span_str("/healthz")) != asks[i].may_be)
+            fail_msg("%s", asks[i].in);
+}
+
+/* The URI counts with any method; a tenant that no rule could judge makes it another one. */
+static void uri_of_sstp(void **state)
+{
+    static const struct {
+        const char *target;
+        bool is_sstp;
+    } cases[] = {
+        {PATH, true}, {PATH "?tenantid=t", true}, {PATH "?tenantid=%zz", false}, {"/", false}};
+    struct http_request r;
+    char text[256];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(text, sizeof text, "GET %s HTTP/1.0\r\n\r\n", cases[i].target);
+        assert_int_equal(http_request_parse(span_str(text), &r), ERR_OK);
+        assert_int_equal(r.uri_is_sstp, cases[i].is_sstp);
+        assert_true(r.is_get && !r.is_head && !r.sstp);
+        assert_int_equal(r.path.n, strcspn(cases[i].target, "?"));
+    }
+}
+
 static void bad_requests_split(void **state)
 {
     (void)state;
@@ -436,7 +495,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_requests), cmocka_unit_test(good_requests_split),
-        cmocka_unit_test(may_be_sstp),   cmocka_unit_test(bad_requests_split),
+        cmocka_unit_test(may_be_sstp),   cmocka_unit_test(may_be_a_check),
+        cmocka_unit_test(uri_of_sstp),   cmocka_unit_test(bad_requests_split),
         cmocka_unit_test(request_limit), cmocka_unit_test(host_limit),
         cmocka_unit_test(fields_kept),   cmocka_unit_test(too_long_a_tenant_is_not_sstp),
     };
