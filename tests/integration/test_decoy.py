@@ -92,16 +92,16 @@ def answer_to(bench, gate, octets, notify=True):
 
 @pytest.fixture(scope="module")
 def behind(shared):
-    """Gates before a web site."""
+    """Gates before a web site; one of them is open to everybody."""
     shared.site = Site()
     shared.others.append(shared.site)
     shared.server = shared.backend()
     return {name: shared.start({
-        "gate": {"workers": 1},
+        "gate": {"workers": 1, "ban-points": 1},
         "listener front": shared.listener_keys(fallback="site", **keys),
         "backend back": shared.backend_keys(shared.server),
         "backend site": {"server": "%s:%d" % shared.site.address, "tls": "no"}})
-            for name, keys in HIDING.items()}
+            for name, keys in {**HIDING, "open": {}}.items()}
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +119,27 @@ def test_before_a_web_site(shared, behind, name, how, notify):
     want = straight(shared.site, REQUESTS[name])
     assert answer_to(shared, behind[how], REQUESTS[name], notify) == (want, "close-notify")
     assert not shared.server.calls
+
+
+VISITS = {
+    **{name: octets for name, octets in REQUESTS.items()
+       if not name.startswith(("good-", "early-")) or name == "early-data-of-another-uri"},
+    "a-ticket-of-kerberos": fields(HOST, b"Authorization: Negotiate " + b"Y" * 10000, first=b"GET / HTTP/1.1"),
+    "two-long-fields": fields(HOST, b"Cookie: " + b"a" * 5000, b"X: " + b"b" * 5000, first=b"GET / HTTP/1.1"),
+    "a-head-of-100-kb": fields(HOST, *[b"X: " + b"b" * 1000] * 100, first=b"GET / HTTP/1.1"),
+    "a-path-in-utf-8": fields(HOST, first="GET /übersicht HTTP/1.1".encode()),
+    "line-ends-of-unix": fields(HOST, first=b"GET / HTTP/1.1", end=b"\n"),
+    "an-ip6-host": fields(b"Host: [fe80::1%25eth0]", first=b"GET / HTTP/1.1"),
+    "a-post-with-a-body": fields(HOST, b"Content-Length: 300000", first=b"POST / HTTP/1.1") + bytes(300000),
+}
+
+
+@pytest.mark.parametrize("name", VISITS)
+def test_visitors(shared, behind, name):
+    """Whatever is not SSTP belongs to the site, from the first byte on, and costs nothing."""
+    want = straight(shared.site, VISITS[name])
+    assert answer_to(shared, behind["open"], VISITS[name]) == (want, "close-notify")
+    assert not behind["open"].events("ban")
 
 
 @pytest.mark.parametrize("name", REQUESTS)
