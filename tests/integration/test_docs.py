@@ -1,8 +1,10 @@
 """The documents are true: keys, links, paths, rooms, reasons, tests, and every configuration."""
 
+import importlib.util
 import re
 import shutil
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -420,3 +422,21 @@ def test_promises(row):
         path, _, name = test.partition("::")
         source = (ROOT / path).read_text()
         assert not name or re.search(rf"^(def|static void) {name}\(", source, re.M), test
+
+
+def test_fold_table():
+    """It is what its generator prints, but for characters that are newer than the table."""
+    path = ROOT / "proxy/base/fold_table.py"
+    spec = importlib.util.spec_from_file_location("fold_table", path)
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    text = path.with_suffix(".h").read_text()
+    rows = [tuple(int(word, 0) for word in row)
+            for row in re.findall(r"\{(0x\w+), (0x\w+), (\d), (-?\d+)\}", text)]
+    expand = lambda rows: {code: code + distance for first, last, step, distance in rows
+                           for code in range(first, last + 1, step)}
+    have, want = expand(rows), expand(generator.ranges())
+    assert rows == sorted(rows) and len(have) > 1300
+    assert have.items() <= want.items()
+    if f"Unicode {unicodedata.unidata_version}." in text:
+        assert have == want
