@@ -169,6 +169,8 @@ enum err value_host(const char *text, char out[VALUE_HOST_SIZE], bool *is_addres
     }
     if (n > HOST_MAX)
         return ERR_TOO_LARGE;
+    if (n > 1 && text[n - 1] == '.' && !brackets)
+        n--;
     memcpy(out, text, n);
     out[n] = '\0';
     *is_address = is_ip6(out) || (!brackets && inet_pton(AF_INET, out, &ip) == 1);
@@ -196,6 +198,8 @@ enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *
     memcpy(host, text, n);
     host[n] = '\0';
     enum err e = value_host(host, out, &is_address);
+    if (e == ERR_OK && !is_address && n > 0 && host[n - 1] == '.')
+        memcpy(out, host, n + 1); /* with the dot, but without brackets: a name */
     if (e == ERR_OK && colon != NULL)
         e = value_number(colon + 1, 1, UINT16_MAX, &number);
     *port = (uint16_t)number;

@@ -41,12 +41,14 @@ void value_rate_format(uint32_t count, uint32_t per_ms, char out[VALUE_RATE_SIZE
  * single blanks between them. ERR_TOO_LARGE: more than cap bytes. */
 enum err value_hex(const char *text, uint8_t *out, size_t cap, size_t *n) MUST_CHECK;
 
-/* Parses a DNS name, an IPv4 address, or an IPv6 address with or without brackets; out has none.
- * Wildcards, ports and invalid addresses ("10.0.0.256") are an ERR_SYNTAX. */
+/* Parses a DNS name, an IPv4 address, or an IPv6 address with or without brackets; out has none,
+ * and no dot at the end of a name. Wildcards, ports and invalid addresses ("10.0.0.256") are an
+ * ERR_SYNTAX. */
 enum err value_host(const char *text, char out[VALUE_HOST_SIZE], bool *is_address) MUST_CHECK;
 
 /* Parses a host as value_host() does, with or without ":port"; *port is 0 if the text has no port.
- * IPv6 needs its brackets. A port outside of 1..65535 is an ERR_RANGE. */
+ * IPv6 needs its brackets. A port outside of 1..65535 is an ERR_RANGE. A dot at the end of a name
+ * stays in out: it keeps the search list of the resolver out. */
 enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *port) MUST_CHECK;
 
 /* Returns whether every byte of text is ASCII. */

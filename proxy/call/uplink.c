@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hostname.h"
 #include "call/admission.h"
 #include "call/negotiation.h"
 #include "net/dial.h"
@@ -238,6 +239,7 @@ static void end_from_addr(struct proxyproto_end *out, const struct addr *a)
 void uplink_connected(struct call *call, int status)
 {
     struct proxyproto p = {0};
+    char authority[HOSTNAME_SIZE];
 
     if (status != 0) {
         dial_failed(call, REASON_BACKEND_UNREACHABLE, fault_of_status(status), "connect",
@@ -248,7 +250,8 @@ void uplink_connected(struct call *call, int status)
         end_from_addr(&p.source, &call->record.client);
         end_from_addr(&p.destination, &call->record.local);
     }
-    p.authority = tls_conn_sni(call->client.tls);
+    if (hostname_normal(tls_conn_sni(call->client.tls), authority))
+        p.authority = span_str(authority);
     p.tls.present = true;
     p.tls.client = PROXYPROTO_CLIENT_TLS;
     p.tls.verify = 1; /* there was no client certificate to verify */

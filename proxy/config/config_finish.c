@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#include "base/hostname.h"
 #include "base/insist.h"
 #include "base/suggest.h"
 #include "config/config.h"
@@ -441,7 +441,7 @@ static const struct backends_server *backend_find_server(const struct config_bac
 {
     for (size_t i = 0; i < be->servers.count; i++)
         if (be->servers.item[i].port == same->port &&
-            strcasecmp(be->servers.item[i].host, same->host) == 0)
+            hostname_equal(span_str(be->servers.item[i].host), span_str(same->host)))
             return &be->servers.item[i];
     return NULL;
 }

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "base/ascii.h"
+#include "base/hostname.h"
 #include "base/value.h"
 #include "config/config_sections.h"
 
@@ -50,12 +51,27 @@ const struct config_type config_type_socket = {.syntax = "unix:PATH",
                                                .print = print_socket,
                                                .fini = config_type_fini_text};
 
+/* Reports a name with letters beyond ASCII, and its form in ASCII. Returns false if it has no such
+ * form. */
+static bool wants_ascii(struct config_input *in, const struct config_key *k, const char *text)
+{
+    char ascii[HOSTNAME_ASCII_SIZE];
+    const bool has_form = hostname_ascii(text, ascii);
+
+    if (has_form)
+        config_problem(in, in->line, "%s: '%s' has letters beyond ASCII; in its ASCII form: '%s'",
+                       k->name, text, ascii);
+    return has_form;
+}
+
 /* Reads a name or an address into host. Returns false after reporting a problem. */
 static bool read_host(struct config_input *in, const struct config_key *k, const char *text,
                       char host[VALUE_HOST_SIZE], bool *is_address)
 {
     if (value_host(text, host, is_address) == ERR_OK)
         return true;
+    if (wants_ascii(in, k, text))
+        return false;
     if (strchr(text, '*') != NULL)
         config_problem(in, in->line, "%s: '%s': wildcards are not allowed here; write each name",
                        k->name, text);
@@ -147,17 +163,28 @@ const struct config_type config_type_url_path = {.syntax = "/PATH",
                                                  .print = config_type_print_text,
                                                  .fini = config_type_fini_text};
 
+bool config_type_read_host_port(struct config_input *in, const struct config_key *k,
+                                const char *text, char host[VALUE_HOST_SIZE], uint16_t *port)
+{
+    enum err e = value_host_port(text, host, port);
+
+    if (e == ERR_RANGE)
+        config_problem(in, in->line, "%s: '%s': a port must be a number from 1 to 65535", k->name,
+                       text);
+    else if (e != ERR_OK && !wants_ascii(in, k, text))
+        config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
+                       text);
+    return e == ERR_OK;
+}
+
 /* Reads the value of a Host field, and keeps it as written, with brackets. */
 static bool parse_authority(struct config_input *in, const struct config_key *k, void *at,
                             const char *text)
 {
     char host[VALUE_HOST_SIZE];
     uint16_t port;
-    if (value_host_port(text, host, &port) != ERR_OK) {
-        config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
-                       text);
+    if (!config_type_read_host_port(in, k, text, host, &port))
         return false;
-    }
     config_type_put_text(at, text);
     return true;
 }
@@ -332,22 +359,6 @@ static void fini_cidrs(void *at)
 const struct config_type config_type_cidrs = {
     .syntax = "NETWORK", .parse = parse_cidrs, .print = print_cidrs, .fini = fini_cidrs};
 
-/* Reads HOST, HOST:PORT or [IPv6]:PORT; *port is 0 without a port. Returns false after reporting
- * a problem. */
-static bool read_host_port(struct config_input *in, const struct config_key *k, const char *text,
-                           char host[VALUE_HOST_SIZE], uint16_t *port)
-{
-    enum err e = value_host_port(text, host, port);
-
-    if (e == ERR_RANGE)
-        config_problem(in, in->line, "%s: '%s': a port must be a number from 1 to 65535", k->name,
-                       text);
-    else if (e != ERR_OK)
-        config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
-                       text);
-    return e == ERR_OK;
-}
-
 static void print_host_port(FILE *out, const struct config_key *k, const char *host, uint16_t port)
 {
     const bool ip6 = strchr(host, ':') != NULL;
@@ -360,7 +371,7 @@ static bool parse_hosts_and_ports(struct config_input *in, const struct config_k
     struct config_hosts *list = at;
     char host[VALUE_HOST_SIZE];
     uint16_t port;
-    if (!read_host_port(in, k, text, host, &port))
+    if (!config_type_read_host_port(in, k, text, host, &port))
         return false;
     list->item = config_grow(list->item, list->count, sizeof *list->item);
     list->item[list->count++] = (struct config_host){.host = config_type_copy(host),

@@ -2,6 +2,7 @@
 #ifndef SSTPGATE_CONFIG_CONFIG_TYPE_NET_H
 #define SSTPGATE_CONFIG_CONFIG_TYPE_NET_H
 
+#include "base/value.h"
 #include "config/config_type.h"
 
 /* Fields: char * */
@@ -11,6 +12,11 @@ extern const struct config_type config_type_socket, config_type_host, config_typ
  * the min of the key. */
 extern const struct config_type config_type_hosts, config_type_cidrs;
 extern const struct config_type config_type_places, config_type_hosts_and_ports;
+/* Reads HOST, HOST:PORT or [IPv6]:PORT; *port is 0 without a port. Returns false after reporting
+ * a problem. */
+bool config_type_read_host_port(struct config_input *in, const struct config_key *k,
+                                const char *text, char host[VALUE_HOST_SIZE], uint16_t *port);
+
 /* at: the whole listener. */
 extern const struct config_type config_type_listen;
 

@@ -7,6 +7,7 @@
 #include "base/suggest.h"
 #include "base/value.h"
 #include "config/config_sections.h"
+#include "config/config_type_net.h"
 #include "policy/backends.h"
 #include "policy/rules_read.h"
 
@@ -63,17 +64,10 @@ static bool read_server_address(struct config_input *in, const struct config_key
                                 const char *text, struct backends_server *s)
 {
     char host[VALUE_HOST_SIZE];
-    enum err e = value_host_port(text, host, &s->port);
-
-    if (e == ERR_RANGE)
-        config_problem(in, in->line, "%s: '%s': a port must be a number from 1 to 65535", k->name,
-                       text);
-    else if (e != ERR_OK)
-        config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
-                       text);
-    else
-        s->host = config_type_copy(host);
-    return e == ERR_OK;
+    if (!config_type_read_host_port(in, k, text, host, &s->port))
+        return false;
+    s->host = config_type_copy(host);
+    return true;
 }
 
 static bool parse_server(struct config_input *in, const struct config_key *k, void *at,

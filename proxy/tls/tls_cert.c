@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/hidden.h"
+#include "base/hostname.h"
 #include "base/insist.h"
 #include "base/text.h"
 #include "tls/tls_bag.h"
@@ -114,28 +115,13 @@ static void passphrase_error(const struct tls_certificate *from, const char *pat
 
 /* ---- names ---- */
 
-bool tls_name_normal(struct span name, char out[TLS_NAME_SIZE])
-{
-    if (name.n > 0 && name.p[name.n - 1] == '.')
-        name.n--;
-    if (name.n == 0 || name.n >= TLS_NAME_SIZE)
-        return false;
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] <= ' ' || name.p[i] > '~')
-            return false;
-        out[i] = (char)ascii_lower(name.p[i]);
-    }
-    out[name.n] = '\0';
-    return true;
-}
-
 static void name_add(struct tls_cert *cert, const ASN1_STRING *text)
 {
-    char name[TLS_NAME_SIZE];
+    char name[HOSTNAME_SIZE];
     const struct span octets =
         span_of(ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text));
 
-    if (!tls_name_normal(octets, name))
+    if (!hostname_normal(octets, name))
         return;
     for (size_t i = 0; i < cert->name_count; i++)
         if (strcmp(cert->name[i], name) == 0)

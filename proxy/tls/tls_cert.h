@@ -57,10 +57,4 @@ bool tls_cert_use(const struct tls_cert *cert, SSL_CTX *ssl);
 /* Returns the size of the RSA key in bits; 0: not RSA. */
 int tls_cert_rsa_bits(const struct tls_cert *cert);
 
-/* Writes a name in the form in which names are compared: lower case, without a dot at its end.
- * False: it is not a name, because it is empty, too long for DNS, or has a character that is not
- * visible ASCII. */
-enum { TLS_NAME_SIZE = 256 };
-bool tls_name_normal(struct span name, char out[TLS_NAME_SIZE]);
-
 #endif

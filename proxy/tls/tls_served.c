@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hostname.h"
 #include "base/insist.h"
 #include "tls/tls_loaded.h"
 
@@ -180,8 +181,8 @@ static const struct tls_group *find_exactly(const struct tls_served *served, con
 
 const struct tls_group *tls_served_find(const struct tls_served *served, const char *asked)
 {
-    char name[TLS_NAME_SIZE];
-    if (!tls_name_normal(span_str(asked), name))
+    char name[HOSTNAME_SIZE];
+    if (!hostname_normal(span_str(asked), name))
         return NULL;
     const struct tls_group *found = find_exactly(served, name);
     char *dot = strchr(name, '.');

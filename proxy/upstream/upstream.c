@@ -1,10 +1,10 @@
 #include "upstream/upstream.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hostname.h"
 #include "base/insist.h"
 #include "base/log.h"
 #include "net/stream.h"
@@ -49,15 +49,19 @@ static void proxy_write(enum config_send_proxy version, struct stream *s, struct
     stream_write(s, span_of(header, n));
 }
 
-static const char *sni_of(const struct config_backend *c, const struct backends_server *s)
+/* Returns the name in the form in which TLS and HTTP have it: no dot at its end, no zone. */
+static const char *name_of(const char *host, char out[HOSTNAME_SIZE])
 {
-    char ip[16];
+    return hostname_normal(span_str(host), out) ? out : host;
+}
+
+static const char *sni_of(const struct config_backend *c, const struct backends_server *s,
+                          char out[HOSTNAME_SIZE])
+{
     if (c->sni != NULL)
         return c->sni;
     /* RFC 6066 3: SNI has no addresses */
-    if (inet_pton(AF_INET, s->host, ip) == 1 || inet_pton(AF_INET6, s->host, ip) == 1)
-        return NULL;
-    return s->host;
+    return hostname_is_address(s->host) ? NULL : name_of(s->host, out);
 }
 
 bool upstream_start(const struct site_backend *b, size_t server, struct stream *s,
@@ -71,10 +75,12 @@ bool upstream_start(const struct site_backend *b, size_t server, struct stream *
         stream_start(s, NULL);
         return true;
     }
-    const char *sni = sni_of(c, to);
+    char asked[HOSTNAME_SIZE], wanted[HOSTNAME_SIZE];
+    const char *sni = sni_of(c, to, asked);
     const char *name = c->verify_host != NULL ? c->verify_host : sni != NULL ? sni : to->host;
-    stream_start(s, tls_conn_new_client(b->tls, sni, c->verify == CONFIG_VERIFY_CA ? name : NULL,
-                                        stream_sink, s));
+    stream_start(s, tls_conn_new_client(
+                        b->tls, sni, c->verify == CONFIG_VERIFY_CA ? name_of(name, wanted) : NULL,
+                        stream_sink, s));
     return false;
 }
 
@@ -151,18 +157,18 @@ void upstream_tls_why(const struct stream *s, char why[UPSTREAM_WHY_MAX])
              help == NULL ? "" : help, help == NULL ? "" : ")");
 }
 
-/* Returns the Host field. bracketed: room for an IPv6 address in brackets. */
+/* Returns the Host field. bracketed: room for a name, or an IPv6 address in brackets. */
 static struct span host_of(const struct site_backend *b, size_t server,
                            char bracketed[HTTP_HOST_MAX + 1])
 {
     const struct config_backend *c = b->config;
-    const char *host = upstream_server(b, server)->host;
+    char name[HOSTNAME_SIZE];
+    const char *host = name_of(upstream_server(b, server)->host, name);
 
     if (c->backend_host != NULL || c->sni != NULL)
         return span_str(c->backend_host != NULL ? c->backend_host : c->sni);
-    if (strchr(host, ':') == NULL)
-        return span_str(host);
-    snprintf(bracketed, HTTP_HOST_MAX + 1, "[%s]", host); /* RFC 3986 3.2.2 */
+    const bool ip6 = strchr(host, ':') != NULL; /* RFC 3986 3.2.2 */
+    snprintf(bracketed, HTTP_HOST_MAX + 1, ip6 ? "[%s]" : "%s", host);
     return span_str(bracketed);
 }
 

@@ -1,6 +1,7 @@
 #include "wire/http_request.h"
 
 #include "base/ascii.h"
+#include "wire/ip_text.h"
 #include "wire/http_uri.h"
 
 enum {
@@ -126,14 +127,27 @@ static enum err parse_length(struct span text, uint64_t *out)
     return ERR_OK;
 }
 
+/* Returns whether text is an IPv6 address, perhaps with a zone: fe80::1%eth0, or with the escaped
+ * percent sign of RFC 6874. */
+static bool is_ip6(struct span text)
+{
+    uint8_t ip[16];
+    struct span zone;
+    const struct span address = http_split(text, '%', &zone);
+
+    for (size_t i = 0; i < zone.n; i++)
+        if (!is_alnum(zone.p[i]) && !is_one_of(zone.p[i], "-._~%"))
+            return false;
+    return ip_text_parse6(address, ip) && (zone.n > 0 || address.n == text.n);
+}
+
 /* Returns the length of an IPv6 address that ends with a bracket (RFC 3986 3.2.2); 0: not one. */
 static size_t bracketed_len(struct span s)
 {
-    size_t n = 0;
+    struct span rest;
+    const struct span inner = http_split(s, ']', &rest);
 
-    while (n < s.n && (ascii_hex_digit(s.p[n]) >= 0 || is_one_of(s.p[n], ":.")))
-        n++;
-    return n >= 2 && n < s.n && s.p[n] == ']' ? n : 0;
+    return inner.n < s.n && is_ip6(inner) ? inner.n : 0;
 }
 
 /* Returns the length of a reg-name or IPv4 address (RFC 3986 3.2.2), escapes included. */
@@ -153,12 +167,16 @@ static size_t name_len(struct span s)
 }
 
 /* Parses uri-host [ ":" port ] (RFC 9110 7.2). An empty host belongs to URIs without authority, and
- * some monitors send it; an SSTP client does not. */
+ * some monitors send it; an SSTP client does not. SSTP clients send an IPv6 address without
+ * brackets if it was dialled so (PROTOCOL.md 1.2). */
 static enum err parse_host(struct span field, struct span *host)
 {
     struct span rest;
 
-    if (field.n > 0 && field.p[0] == '[') {
+    if (is_ip6(field)) {
+        *host = field;
+        rest = span_of(NULL, 0);
+    } else if (field.n > 0 && field.p[0] == '[') {
         *host = span_sub(field, 1, bracketed_len(span_from(field, 1)));
         rest = span_from(field, 1 + host->n + 1);
     } else {

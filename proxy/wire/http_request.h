@@ -20,7 +20,8 @@ struct http_request {
     struct span method;
     struct span target;
     struct span path;        /* the target without its query */
-    struct span host;        /* Host without port and without brackets; n == 0: absent or empty */
+    struct span host;        /* Host without port and without brackets; an IPv6 address may have
+                                a zone; n == 0: absent or empty */
     struct span tenant;      /* value of the first tenantid= in the query, in any request, as sent
                                 (not decoded); n == 0: absent; the key in any case */
     struct span correlation; /* SSTPCORRELATIONID as sent; n == 0: absent; never required */

@@ -1,6 +1,7 @@
 #include "wire/proxyproto.h"
 
 #include "base/ascii.h"
+#include "wire/ip_text.h"
 
 /* Section numbers are those of haproxy's doc/proxy-protocol.txt. */
 
@@ -43,97 +44,6 @@ static void end_set(struct proxyproto_end *end, uint8_t family, const uint8_t *i
 
 /* ---- version 1 ------------------------------------------------------------------------------ */
 
-/* Takes decimal digits without leading zeros (2.1) off the front of *text. */
-static bool take_number(struct span *text, unsigned max, unsigned *out)
-{
-    size_t n = 0;
-    unsigned number = 0;
-
-    for (; n < text->n && ascii_is_digit(text->p[n]); n++) {
-        number = number * 10 + (text->p[n] - (unsigned)'0');
-        if (number > max)
-            return false;
-    }
-    if (n == 0 || (n > 1 && text->p[0] == '0'))
-        return false;
-    *text = span_from(*text, n);
-    *out = number;
-    return true;
-}
-
-static bool take_octet(struct span *text, char octet)
-{
-    if (text->n == 0 || text->p[0] != (uint8_t)octet)
-        return false;
-    *text = span_from(*text, 1);
-    return true;
-}
-
-static bool parse_ip4(struct span text, uint8_t ip[4])
-{
-    for (size_t i = 0; i < 4; i++) {
-        unsigned number;
-        if ((i > 0 && !take_octet(&text, '.')) || !take_number(&text, 255, &number))
-            return false;
-        ip[i] = (uint8_t)number;
-    }
-    return text.n == 0;
-}
-
-/* Returns the number of hexadecimal digits at the front of text, at most 5, and their value. */
-static size_t hex_run(struct span text, unsigned *value)
-{
-    size_t n = 0;
-
-    for (*value = 0; n < text.n && n < 5 && ascii_hex_digit(text.p[n]) >= 0; n++)
-        *value = *value << 4 | (unsigned)ascii_hex_digit(text.p[n]);
-    return n;
-}
-
-/* Parses all three forms of RFC 4291 2.2. inet_ntop() writes v4-mapped addresses in the third, with
- * dots at the end, so haproxy sends it. */
-static bool parse_ip6(struct span text, uint8_t ip[16])
-{
-    enum { NO_GAP = 17 };
-    size_t n = 0, gap = NO_GAP;
-
-    if (text.n >= 2 && text.p[0] == ':' && text.p[1] == ':') {
-        gap = 0;
-        text = span_from(text, 2);
-    }
-    while (text.n > 0) {
-        unsigned value;
-        const size_t digits = hex_run(text, &value);
-        if (digits == 0 || digits > 4 || n == 16)
-            return false;
-        if (digits < text.n && text.p[digits] == '.') {
-            if (n > 12 || !parse_ip4(text, ip + n))
-                return false;
-            n += 4;
-            break;
-        }
-        ip[n++] = (uint8_t)(value >> 8);
-        ip[n++] = (uint8_t)value;
-        text = span_from(text, digits);
-        if (text.n == 0)
-            break;
-        if (!take_octet(&text, ':') || text.n == 0)
-            return false;
-        if (take_octet(&text, ':')) {
-            if (gap != NO_GAP)
-                return false;
-            gap = n;
-        }
-    }
-    if (gap == NO_GAP)
-        return n == 16;
-    if (n > 14) /* "::" is at least one group */
-        return false;
-    memmove(ip + 16 - (n - gap), ip + gap, n - gap);
-    memset(ip + gap, 0, 16 - n);
-    return true;
-}
-
 /* Takes the octets up to the next space, or all of them, and the space. */
 static struct span take_word(struct span *rest)
 {
@@ -150,7 +60,7 @@ static bool parse_port(struct span text, uint16_t *port)
 {
     unsigned number;
 
-    if (!take_number(&text, UINT16_MAX, &number) || text.n > 0)
+    if (!ip_text_number(&text, UINT16_MAX, &number) || text.n > 0)
         return false;
     *port = (uint16_t)number;
     return true;
@@ -168,7 +78,7 @@ static enum err parse_line(struct span line, struct proxyproto *out)
     const bool ip4 = span_eq(family, span_str("TCP4"));
     if (!ip4 && !span_eq(family, span_str("TCP6")))
         return ERR_SYNTAX;
-    bool (*const parse_ip)(struct span, uint8_t *) = ip4 ? parse_ip4 : parse_ip6;
+    bool (*const parse_ip)(struct span, uint8_t *) = ip4 ? ip_text_parse4 : ip_text_parse6;
     if (!parse_ip(take_word(&line), from) || !parse_ip(take_word(&line), to))
         return ERR_SYNTAX;
     /* The last port is the rest of the line, because no space may follow it. */

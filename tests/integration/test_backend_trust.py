@@ -2,6 +2,7 @@
 
 import pytest
 
+from gate import with_hosts
 from peers import sstp
 from peers.client import expect_failure
 
@@ -84,6 +85,22 @@ def test_sni_and_host(bench):
     record = server.wait_over()
     assert record.sni == "vpn.internal"
     assert "\r\nHost: vpn.internal\r\n" in record.head
+
+
+@pytest.mark.parametrize("server_name", ["backend.internal.", "Backend.internal"])
+def test_a_dot_at_the_end(bench, tmp_path, server_name):
+    """The resolver gets the name as written, TLS and HTTP the one form of it."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 backend.internal backend.internal.\n")
+    server = bench.backend(bench.place.back_ca)
+    port = server.address.rpartition(":")[2]
+    gate = bench.start({"gate": {"workers": 1}, "listener front": bench.listener_keys(),
+                        "backend back": bench.backend_keys(server, **ca(bench, server=f"{server_name}:{port}"))},
+                       before=with_hosts(hosts))
+    bench.client(gate).establish().ping().disconnect()
+    record = server.wait_over()
+    assert record.sni == "backend.internal"
+    assert "\r\nHost: backend.internal\r\n" in record.head
 
 
 def test_host_of_its_own(bench):

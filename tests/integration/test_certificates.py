@@ -113,6 +113,7 @@ def verified(shared, gate, cert, listener="many", **knobs):
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 @pytest.mark.parametrize("sni, name", [
     ("vpn.example.com", "ec"), ("www.example.com", "ec"), ("WWW.EXAMPLE.COM", "ec"),
+    ("vpn.example.com:8443", "ec"), ("old.example.net:443", "old"), ("old.example.net.", "old"),
     ("other.example.com", "star"), ("old.example.net", "old"), ("new.example.net", "new"),
     ("a.b.example.com", "ec"), ("nowhere.example.net", "ec"), (None, "ec")])
 def test_name(shared, gate, certs, sni, name, version):
@@ -158,7 +159,8 @@ def test_strict_sni_refuses(shared, gate, sni, version):
                               "strict-sni: the client requested no name")
 
 
-@pytest.mark.parametrize("sni, name", [("www.example.com", "star"), ("new.example.net", "new")])
+@pytest.mark.parametrize("sni, name", [("www.example.com", "star"), ("new.example.net", "new"),
+                                       ("new.example.net:8443", "new"), ("WWW.example.com.", "star")])
 def test_strict_sni_admits(shared, gate, certs, sni, name):
     verified(shared, gate, getattr(certs, name), listener="strict", sni=sni)
 

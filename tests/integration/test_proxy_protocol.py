@@ -238,6 +238,14 @@ def listening_backend(bench, **knobs):
     return bench.backend(hooks={"accepted": take}, **knobs)
 
 
+@pytest.mark.parametrize("sni", ["vpn.example.com:8443", "VPN.example.com."])
+def test_out_names_in_one_form(bench, sni):
+    """sstpc sends a port in SNI, which is not part of the name."""
+    server = listening_backend(bench)
+    bench.client(bench.gate(server, backend={"send_proxy": "v2"}), sni=sni).establish().ping()
+    assert server.calls[0].proxy.tlvs[proxy.AUTHORITY] == b"vpn.example.com"
+
+
 @pytest.mark.parametrize("plain", [False, True], ids=["tls", "plain"])
 @pytest.mark.parametrize("version", [1, 2])
 def test_out(bench, version, plain):
