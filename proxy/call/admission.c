@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hostname.h"
 #include "base/insist.h"
 #include "call/call.h"
 #include "policy/limits.h"
@@ -19,15 +20,6 @@ static struct span text_or_none(const char *text)
     return span_str(text == NULL ? "" : text);
 }
 
-/* Removes a port: SNI must have none, but sstpc sends one. */
-static struct span without_port(struct span name)
-{
-    for (size_t i = name.n; i > 0; i--)
-        if (name.p[i - 1] == ':')
-            return span_sub(name, 0, i - 1);
-    return name;
-}
-
 static struct rules_facts address_facts(const struct call *call, time_t now)
 {
     return (struct rules_facts){.client = &call->record.client, .now = now};
@@ -39,7 +31,7 @@ static struct rules_facts request_facts(const struct call *call, time_t now)
 
     facts.request_known = true;
     facts.host = text_or_none(call->record.host);
-    facts.sni = without_port(text_or_none(call->record.sni));
+    facts.sni = text_or_none(call->record.sni);
     facts.tenant = text_or_none(call->record.tenant);
     return facts;
 }
@@ -107,7 +99,7 @@ static enum admission_verdict judge(struct call *call, const struct rules_facts 
 static bool has_name(const struct config_strings *names, struct span name)
 {
     for (size_t i = 0; i < names->count; i++)
-        if (span_eq_nocase(span_str(names->item[i]), name))
+        if (hostname_equal(span_str(names->item[i]), name))
             return true;
     return names->count == 0;
 }
@@ -115,7 +107,7 @@ static bool has_name(const struct config_strings *names, struct span name)
 bool admission_serves(const struct call *call, struct span host)
 {
     const struct config_strings *names = &call->listener->config->host;
-    const struct span sni = without_port(tls_conn_sni(call->client.tls));
+    const struct span sni = tls_conn_sni(call->client.tls);
     return has_name(names, host) && (sni.n == 0 || has_name(names, sni));
 }
 

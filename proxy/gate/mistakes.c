@@ -3,8 +3,8 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
-#include <strings.h>
 
+#include "base/hostname.h"
 #include "config/config.h"
 #include "config/config_table.h"
 #include "gate/machine.h"
@@ -253,7 +253,7 @@ static bool read_address(const char *host, uint16_t port, struct addr *out)
 {
     char text[ADDR_TEXT_MAX];
 
-    if (strcasecmp(host, "localhost") == 0)
+    if (hostname_equal(span_str(host), span_str("localhost")))
         host = "127.0.0.1";
     snprintf(text, sizeof text, strchr(host, ':') == NULL ? "%s" : "[%s]", host);
     return strlen(host) + 2 < sizeof text && addr_parse(text, port, out) == ERR_OK;

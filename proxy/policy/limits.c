@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/ascii.h"
+#include "base/fold.h"
 #include "base/insist.h"
 #include "base/siphash.h"
 #include "policy/limits_prefixes.h"
@@ -16,7 +16,7 @@ struct limits_user {
     UT_hash_handle hh;
     unsigned tunnels;
     size_t name_len;
-    uint8_t name[]; /* letters in lower case */
+    uint8_t name[]; /* folded */
 };
 
 struct limits {
@@ -193,10 +193,8 @@ static unsigned user_hash(const struct limits *l, const struct limits_user *u)
 static struct limits_user *user_new(struct span name)
 {
     INSIST(name.n > 0);
-    struct limits_user *u = insist_alloc(calloc(1, sizeof *u + name.n));
-    u->name_len = name.n;
-    for (size_t i = 0; i < name.n; i++)
-        u->name[i] = ascii_lower(name.p[i]);
+    struct limits_user *u = insist_alloc(calloc(1, sizeof *u + FOLD_ROOM(name.n)));
+    u->name_len = fold_case(name, u->name);
     return u;
 }
 

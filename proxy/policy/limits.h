@@ -71,7 +71,7 @@ void limits_leave(struct limits *l, const struct addr *who);
 
 /* Counts a tunnel for its user, once for each call. LIMITS_OK: counted; the caller must call
  * limits_user_leave() once, with the same name. LIMITS_PER_USER: not counted. user: not empty,
- * without domain or realm. The 26 letters of ASCII compare without case. */
+ * without domain or realm. Letters compare without case (base/fold.h). */
 enum limits_verdict limits_user_enter(struct limits *l, struct span user) MUST_CHECK;
 void limits_user_leave(struct limits *l, struct span user);
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fold.h"
+#include "base/hostname.h"
 #include "base/insist.h"
 #include "policy/rules_internal.h"
 #include "policy/sources.h"
@@ -194,14 +196,12 @@ bool rules_needs_user(const struct rules *r)
     return rules_user_line(r) != 0;
 }
 
-static bool name_matches(const char *pattern, struct span name);
-
 static bool is_admitted(const char *pattern, char *const *admitted, size_t n)
 {
     if (n == 0 || pattern == NULL)
         return true;
     for (size_t i = 0; i < n; i++)
-        if (name_matches(pattern, span_str(admitted[i])))
+        if (hostname_matches(pattern, span_str(admitted[i])))
             return true;
     return false;
 }
@@ -227,6 +227,8 @@ void rules_without_match(const struct rules *r, char *const *admitted, size_t n,
     }
 }
 
+enum { USER_MAX = 256 }; /* a longer name ends a call (bad-user-name) */
+
 /* ---- deciding ------------------------------------------------------------------------------- */
 
 /* The facts of one call, and the results of look-ups with them. */
@@ -237,8 +239,8 @@ struct rules_lookup {
     unsigned file_line;
 };
 
-/* Matches text with '*' and '?' in pattern. It is enough to backtrack to the last '*', because
- * the shortest match of the earlier ones leaves the most text to it. */
+/* Matches text with '*' and '?' in pattern, both in folded form. It is enough to backtrack to the
+ * last '*', because the shortest match of the earlier ones leaves the most text to it. */
 static bool pattern_matches(const char *pattern, struct span text)
 {
     const char *star = NULL;
@@ -247,8 +249,7 @@ static bool pattern_matches(const char *pattern, struct span text)
         if (*pattern == '*') {
             star = pattern++;
             again = i;
-        } else if (*pattern != '\0' &&
-                   (*pattern == '?' || ascii_lower((uint8_t)*pattern) == ascii_lower(text.p[i]))) {
+        } else if (*pattern != '\0' && (*pattern == '?' || (uint8_t)*pattern == text.p[i])) {
             pattern++;
             i++;
         } else if (star != NULL) {
@@ -293,8 +294,11 @@ static bool some_reading_matches(const char *pattern, struct span user)
  * alice@corp for alice (see users_find()), so a rule for alice matches both. Servers disagree
  * on which parts of a name are the domain and the realm: SoftEther takes HUB\alice@corp for
  * alice@corp. So a deny rule matches every reading of the name. */
-static bool user_matches(const struct rule *rule, struct span user)
+static bool user_matches(const struct rule *rule, struct span sent)
 {
+    uint8_t folded[FOLD_ROOM(USER_MAX)];
+    const struct span user = span_of(folded, fold_case(span_sub(sent, 0, USER_MAX), folded));
+
     if (!rule->allow)
         return some_reading_matches(rule->user, user);
     const size_t slash = user_find_last(user, '\\');
@@ -302,16 +306,6 @@ static bool user_matches(const struct rule *rule, struct span user)
     return pattern_matches(rule->user, user) ||
            (strpbrk(rule->user, "\\@") == NULL &&
             pattern_matches(rule->user, span_sub(local, 0, user_find_last(local, '@'))));
-}
-
-static bool name_matches(const char *pattern, struct span name)
-{
-    if (name.n > 0 && name.p[name.n - 1] == '.') /* the same name (RFC 1034 3.1) */
-        name.n--;
-    if (pattern[0] != '*')
-        return span_eq_nocase(span_str(pattern), name);
-    const struct span end = span_str(pattern + 1);
-    return name.n > end.n && span_eq_nocase(span_from(name, name.n - end.n), end);
 }
 
 static bool country_matches(const struct rule *rule, struct rules_lookup *a)
@@ -348,8 +342,8 @@ static bool time_matches(const struct rule *rule, int64_t now)
 
 static bool request_matches(const struct rule *rule, const struct rules_facts *f)
 {
-    return (rule->host == NULL || name_matches(rule->host, f->host)) &&
-           (rule->sni == NULL || name_matches(rule->sni, f->sni)) &&
+    return (rule->host == NULL || hostname_matches(rule->host, f->host)) &&
+           (rule->sni == NULL || hostname_matches(rule->sni, f->sni)) &&
            (rule->tenant == NULL || span_eq_nocase(span_str(rule->tenant), f->tenant));
 }
 

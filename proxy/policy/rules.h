@@ -3,8 +3,9 @@
  *   [CIDR | address CIDR | file PATH | country CC | any] [user PATTERN] [host NAME] [sni NAME]
  *   [tenant VALUE] [time DAYS HOURS ZONE] [action reset|drop|decoy]
  *
- * Each condition at most once, in any order, a bare CIDR first. In a user's PATTERN * matches
- * any bytes and ? one byte; the letters of ASCII compare without case. A PATTERN without '\' and
+ * Each condition at most once, in any order, a bare CIDR first. A value with blanks is in quotes:
+ * user "bob smith". In a user's PATTERN * matches any bytes and ? one byte of a name in its folded
+ * form: letters compare without case (base/fold.h). A PATTERN without '\' and
  * '@' is also compared with the name without its domain (DOMAIN\name) and realm (name@realm), as
  * in the users file; in a deny rule every PATTERN is also compared with the name without domain,
  * without realm, and without both. NAME may be *.example.com: every name below example.com, but
@@ -48,8 +49,8 @@ struct rules_facts {
     const struct addr *client;
     int64_t now;        /* seconds since 1970, of the accept: the same for the entire call */
     bool request_known; /* host, sni and tenant are valid */
-    struct span host;   /* without port and brackets; n == 0: not sent */
-    struct span sni;    /* without port; n == 0: not sent */
+    struct span host;   /* in any form of base/hostname.h; n == 0: not sent */
+    struct span sni;    /* the same */
     struct span tenant; /* n == 0: not sent */
     enum rules_user user_known;
     struct span user; /* as sent */

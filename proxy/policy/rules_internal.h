@@ -24,7 +24,8 @@ struct rule {
     const struct netset *set; /* of path; set by rules_open(), like countries and zone */
     char country[3];
     const struct country *countries;
-    char *user, *host, *sni, *tenant;
+    char *user; /* folded */
+    char *host, *sni, *tenant;
     struct window window;
     char *zone_name;
     const struct zone *zone;

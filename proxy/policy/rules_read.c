@@ -6,6 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/fold.h"
+#include "base/hostname.h"
 #include "base/insist.h"
 #include "base/memo.h"
 #include "base/suggest.h"
@@ -80,7 +82,11 @@ static bool rule_read_any(struct rule_parser *p)
 
 static bool rule_read_user(struct rule_parser *p)
 {
-    p->rule->user = insist_alloc(strdup(p->args[0]));
+    const struct span text = span_str(p->args[0]);
+    char *folded = insist_alloc(malloc(FOLD_ROOM(text.n) + 1));
+
+    folded[fold_case(text, (uint8_t *)folded)] = '\0';
+    p->rule->user = folded;
     return true;
 }
 
@@ -96,22 +102,24 @@ static char *rule_read_name(const char *text, bool *is_address)
     return insist_alloc(out);
 }
 
-/* Reports a name that cannot be one because of its letters. */
-static bool is_ascii(struct rule_parser *p, const char *condition)
+/* Reports a name that cannot be read because of letters beyond ASCII. Returns whether it is one. */
+static bool rule_wants_ascii(struct rule_parser *p, const char *what)
 {
-    return value_is_ascii(p->args[0]) ||
-           rule_fail(p,
-                     "%s: '%s' has letters that are not ASCII: write the form of the name that "
-                     "begins with xn--",
-                     condition, p->args[0]);
+    char ascii[HOSTNAME_ASCII_SIZE];
+
+    if (!hostname_ascii(p->args[0], ascii))
+        return false;
+    (void)rule_fail(p, "%s: '%s' has letters beyond ASCII; in its ASCII form: '%s'", what,
+                    p->args[0], ascii);
+    return true;
 }
 
 static bool rule_read_host(struct rule_parser *p)
 {
     bool is_address;
-    if (!is_ascii(p, "host"))
-        return false;
     p->rule->host = rule_read_name(p->args[0], &is_address);
+    if (p->rule->host == NULL && rule_wants_ascii(p, "host"))
+        return false;
     return p->rule->host != NULL ||
            rule_fail(p, "host: '%s' is not a name, *.NAME or an address (without a port)",
                      p->args[0]);
@@ -120,9 +128,9 @@ static bool rule_read_host(struct rule_parser *p)
 static bool rule_read_sni(struct rule_parser *p)
 {
     bool is_address;
-    if (!is_ascii(p, "sni"))
-        return false;
     p->rule->sni = rule_read_name(p->args[0], &is_address);
+    if (p->rule->sni == NULL && rule_wants_ascii(p, "sni"))
+        return false;
     if (p->rule->sni == NULL)
         return rule_fail(p, "sni: '%s' is not a name or *.NAME", p->args[0]);
     /* RFC 6066 3: literal addresses are not permitted in HostName */
@@ -193,7 +201,7 @@ static const struct rule_condition *find_condition(const char *word)
     return NULL;
 }
 
-/* Words that are no conditions, and what to write. */
+/* Words that are no conditions, and the words to write. */
 static const struct rule_foreign {
     const char *word, *help;
 } foreign[] = {
@@ -210,7 +218,7 @@ static const struct rule_foreign {
 };
 
 /* Returns what to write in the place of the unknown word; NULL: no idea. */
-static const char *help_of(const struct rule_parser *p, const char *word)
+static const char *help_of(const char *word)
 {
     struct cidr net;
 
@@ -220,12 +228,19 @@ static const char *help_of(const struct rule_parser *p, const char *word)
     if (cidr_parse(word, &net) == ERR_OK)
         return "a rule begins with its network and has only one: write others on lines of their "
                "own";
-    return p->rule->user != NULL ? "a blank in the name of a user is written ?" : NULL;
+    return NULL;
 }
 
-static bool unknown_word(struct rule_parser *p, const char *word)
+/* Returns whether a word can only be meant as an address. */
+static bool looks_like_address(const char *word)
 {
-    const char *help = help_of(p, word);
+    return find_condition(word) == NULL && strpbrk(word, "0123456789.:/") != NULL;
+}
+
+/* after: a value, after which no other value can come. */
+static bool unknown_word(struct rule_parser *p, const char *word, const char *after)
+{
+    const char *help = help_of(word);
     struct suggest s = suggest_init(word);
     for (size_t i = 0; i < CONDITION_COUNT; i++)
         suggest_offer(&s, conditions[i].word);
@@ -233,6 +248,9 @@ static bool unknown_word(struct rule_parser *p, const char *word)
         return rule_fail(p, "unknown condition '%s'; did you mean '%s'?", word, s.best);
     if (help != NULL)
         return rule_fail(p, "unknown condition '%s': %s", word, help);
+    if (after != NULL && !looks_like_address(word))
+        return rule_fail(p, "unknown condition '%s'; a name with a blank needs quotes: \"%s %s\"",
+                         word, after, word);
     return rule_fail(
         p,
         "unknown condition '%s': use address, file, country, any, user, host, sni, tenant, "
@@ -240,19 +258,30 @@ static bool unknown_word(struct rule_parser *p, const char *word)
         word);
 }
 
-static char *next_word(char **at)
+/* Cuts the next word off the front of *at. A value may be in quotes, because it has blanks. Returns
+ * NULL at the end; *at then begins with a quote that does not end. */
+static char *next_word(char **at, bool may_have_quotes)
 {
     char *word = *at + strspn(*at, " \t");
-    char *end = word + strcspn(word, " \t");
+    const bool quotes = may_have_quotes && *word == '"';
+    char *end = word + quotes;
+
+    end += strcspn(end, quotes ? "\"" : " \t");
+    if (quotes && (*end == '\0' || strchr(" \t", end[1]) == NULL)) {
+        *at = word;
+        return NULL;
+    }
     *at = *end == '\0' ? end : end + 1;
     *end = '\0';
+    word += quotes;
     return *word == '\0' ? NULL : word;
 }
 
-/* Returns whether the first word of a rule can only be meant as an address. */
-static bool looks_like_address(const char *word)
+static void print_word(FILE *out, const char *word)
 {
-    return find_condition(word) == NULL && strpbrk(word, "0123456789.:/") != NULL;
+    const char *quote = strpbrk(word, " \t") != NULL ? "\"" : "";
+
+    fprintf(out, " %s%s%s", quote, word, quote);
 }
 
 static bool rule_read_condition(struct rule_parser *p, const struct rule_condition *c,
@@ -265,8 +294,10 @@ static bool rule_read_condition(struct rule_parser *p, const struct rule_conditi
     }
     *seen |= c->kind;
     for (size_t i = 0; i < c->args; i++)
-        if ((p->args[i] = next_word(at)) == NULL)
-            return rule_fail(p, "%s needs %s", c->word, c->wants);
+        if ((p->args[i] = next_word(at, true)) == NULL)
+            return **at == '"' ? rule_fail(p, "%s: a quote without its end, or with text behind it",
+                                           c->word)
+                               : rule_fail(p, "%s needs %s", c->word, c->wants);
     return c->read(p);
 }
 
@@ -274,8 +305,8 @@ static bool rule_read_condition(struct rule_parser *p, const struct rule_conditi
 static bool rule_read(struct rule_parser *p, char *at, FILE *out)
 {
     unsigned seen = 0;
-    const char *between = "";
-    for (char *word; (word = next_word(&at)) != NULL; between = " ") {
+    const char *between = "", *user = NULL;
+    for (char *word; (word = next_word(&at, false)) != NULL; between = " ") {
         const struct rule_condition *c = find_condition(word);
         if (seen == 0 && looks_like_address(word)) {
             seen = ADDRESS;
@@ -286,12 +317,13 @@ static bool rule_read(struct rule_parser *p, char *at, FILE *out)
             continue;
         }
         if (c == NULL)
-            return unknown_word(p, word);
+            return unknown_word(p, word, user);
         if (!rule_read_condition(p, c, &seen, &at))
             return false;
         fprintf(out, "%s%s", between, c->word);
         for (size_t i = 0; i < c->args; i++)
-            fprintf(out, " %s", p->args[i]);
+            print_word(out, p->args[i]);
+        user = c->kind == USER ? p->args[0] : NULL;
     }
     if (seen == 0 || seen == ACTION)
         return rule_fail(p, "the rule has no condition: write `any` to match every client");

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/fold.h"
 #include "base/insist.h"
 #include "base/siphash.h"
 #include "users/users.h"
@@ -89,12 +90,10 @@ uint64_t keyring_hash(const struct keyring *k, struct span octets)
 static struct label label_of(const struct keyring *k, const char *radius,
                              const struct keyring_login *login)
 {
-    uint8_t folded[256];
-    struct span user = span_sub(login->user, 0, sizeof folded); /* PPP keeps no longer name */
+    enum { USER_MAX = 256 }; /* PPP keeps no longer name */
+    uint8_t folded[FOLD_ROOM(USER_MAX)];
+    const struct span user = span_of(folded, fold_case(span_sub(login->user, 0, USER_MAX), folded));
 
-    for (size_t i = 0; i < user.n; i++)
-        folded[i] = ascii_lower(user.p[i]);
-    user = span_of(folded, user.n);
     return (struct label){
         .radius = keyring_hash(k, span_str(radius)),
         .user = keyring_hash(k, user),

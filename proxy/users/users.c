@@ -8,6 +8,7 @@
 
 #include "base/ascii.h"
 #include "base/file.h"
+#include "base/fold.h"
 #include "base/hex.h"
 #include "base/hidden.h"
 #include "base/insist.h"
@@ -24,7 +25,7 @@ struct users_entry {
     unsigned line;
     uint8_t hash[USERS_HASH];
     size_t name_len;
-    uint8_t name[]; /* letters in lower case */
+    uint8_t name[]; /* folded */
 };
 
 struct users {
@@ -33,12 +34,6 @@ struct users {
     struct users_entry *table;
 };
 
-static void fold_case(uint8_t *out, struct span name)
-{
-    for (size_t i = 0; i < name.n; i++)
-        out[i] = ascii_lower(name.p[i]);
-}
-
 static unsigned name_hash(const struct users *u, const uint8_t *folded, size_t n)
 {
     return (unsigned)siphash(&u->hash_key, folded, n);
@@ -46,13 +41,13 @@ static unsigned name_hash(const struct users *u, const uint8_t *folded, size_t n
 
 static const struct users_entry *find_entry(const struct users *u, struct span name)
 {
-    uint8_t folded[USERS_NAME_MAX];
+    uint8_t folded[FOLD_ROOM(USERS_NAME_MAX)];
     struct users_entry *found = NULL;
 
-    if (name.n == 0 || name.n > sizeof folded)
+    if (name.n == 0 || name.n > USERS_NAME_MAX)
         return NULL;
-    fold_case(folded, name);
-    HASH_FIND_BYHASHVALUE(hh, u->table, folded, name.n, name_hash(u, folded, name.n), found);
+    const size_t n = fold_case(name, folded);
+    HASH_FIND_BYHASHVALUE(hh, u->table, folded, n, name_hash(u, folded, n), found);
     return found;
 }
 
@@ -77,11 +72,10 @@ unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[US
     const unsigned there = users_line(u, name);
     if (there != 0)
         return there;
-    struct users_entry *e = insist_alloc(calloc(1, sizeof *e + name.n));
+    struct users_entry *e = insist_alloc(calloc(1, sizeof *e + FOLD_ROOM(name.n)));
     e->line = line;
     memcpy(e->hash, hash_hash, USERS_HASH);
-    e->name_len = name.n;
-    fold_case(e->name, name);
+    e->name_len = fold_case(name, e->name);
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, u->table, e->name, e->name_len,
                                 name_hash(u, e->name, e->name_len), e);
     return 0;
@@ -147,8 +141,8 @@ bool users_same_name(struct span a, struct span b)
     const struct span bare_a = users_bare_name(a), bare_b = users_bare_name(b);
 
     if (bare_a.n == a.n || bare_b.n == b.n)
-        return span_eq_nocase(bare_a, bare_b);
-    return span_eq_nocase(a, b);
+        return fold_equal(bare_a, bare_b);
+    return fold_equal(a, b);
 }
 
 size_t users_find(const struct users *u, struct span name,

@@ -48,7 +48,7 @@ struct users *users_new(const char *path);
 unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[USERS_HASH],
                    unsigned line);
 
-/* Returns the line of exactly this name, not of another form of it; 0: none. */
+/* Returns the line of exactly this name, in any case, not of another form of it; 0: none. */
 unsigned users_line(const struct users *u, struct span name);
 
 void users_free(struct users *u);
@@ -56,15 +56,15 @@ size_t users_count(const struct users *u);
 const char *users_path(const struct users *u); /* the argument of users_load() */
 
 /* Finds the lines of a user, in constant time, whatever names the file contains. name: as sent
- * on the wire; the 26 letters of ASCII compare without case. Tries the name as it is, without a
+ * on the wire; letters compare without case (base/fold.h). Tries the name as it is, without a
  * leading DOMAIN\, without a trailing @realm, and without both, because clients and servers
  * disagree on which of them is the name. Returns the number of lines in found, best first, at
  * most USERS_MATCH_MAX. */
 size_t users_find(const struct users *u, struct span name,
                   struct users_match found[USERS_MATCH_MAX]);
 
-/* Returns whether two names, as sent on the wire, denote the same user: the 26 letters of ASCII
- * compare without case, and a domain or realm counts only where both names have one. */
+/* Returns whether two names, as sent on the wire, denote the same user: letters compare without
+ * case (base/fold.h), and a domain or realm counts only where both names have one. */
 bool users_same_name(struct span a, struct span b);
 
 /* Returns name without a leading DOMAIN\ and a trailing @realm. */

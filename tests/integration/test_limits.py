@@ -89,6 +89,14 @@ def test_tunnels_of_a_user(bench):
     bench.client(gate).establish().close()
 
 
+def test_letter_case_is_the_same_user(bench):
+    server = bench.backend(users={"jürgen": "sesame", "JÜRGEN": "sesame"}, auth=("pap",))
+    gate = bench.gate(server, gate={"max_tunnels_per_user": 1}, backend={"crypto_binding": "auto"})
+    bench.client(gate, user="jürgen", auth=("pap",)).establish().ping()
+    fails(bench.client(gate, user="JÜRGEN", auth=("pap",)), "establish")
+    assert gate.wait_call()["reason"] == "user-limit"
+
+
 @pytest.mark.parametrize("name", ["@example.com", "CORP\\", "CORP\\@example.com"])
 def test_a_name_without_a_user_is_not_counted(bench, name):
     """The usual anonymous outer name (RFC 7542 2.4): any number at a time, any number in a row."""

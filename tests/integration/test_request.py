@@ -160,9 +160,16 @@ def test_host_refused_is_the_same_404(bench):
 
 @pytest.mark.parametrize("host, sni", [("vpn.example.com", "vpn.example.com"),
                                        ("VPN.Example.COM", None), ("vpn.example.com:8443", None),
-                                       ("two.example.com", "two.example.com")])
+                                       ("two.example.com", "two.example.com"),
+                                       ("vpn.example.com.", "vpn.example.com:8443"),
+                                       ("vpn.example.com.:443", "Vpn.example.com."),
+                                       ("2001:db8::1", None), ("[2001:DB8:0::1]:443", None),
+                                       ("fe80::1%eth0", None), ("[fe80::1%25eth0]", None),
+                                       ("[::ffff:192.0.2.7]", None)])
 def test_host_admitted(bench, host, sni):
-    gate = bench.gate(bench.backend(), listener={"host": ["vpn.example.com", "two.example.com"]})
+    """Each name of `host`, in any form in which clients send it."""
+    gate = bench.gate(bench.backend(), listener={"host": ["vpn.example.com.", "TWO.example.com", "[2001:db8::1]",
+                                                          "fe80::1", "192.0.2.7"]})
     bench.client(gate, host=host, sni=sni).establish("request")
 
 

@@ -85,6 +85,23 @@ def site(bench):
     return site
 
 
+# -- names of users --
+
+
+@pytest.mark.parametrize("rule, name", [
+    ("jürgen", "JÜRGEN"), ("JÜRGEN", "jürgen"), ("jürgen", "CORP\\Jürgen"), ("иван", "ИВАН@example.com"),
+    ('"bob smith"', "Bob Smith"), ('"CORP\\bob *"', "corp\\BOB smith")])
+def test_letter_case_of_a_user(bench, rule, name):
+    """Directories ignore it beyond ASCII, too, so a rule must not be evaded with Shift."""
+    server = bench.backend(users={name: "sesame", "alice": "sesame"}, auth=("pap",))
+    gate = bench.gate(server, backend={"crypto_binding": "auto"}, rules=[("deny", f"user {rule}")])
+    with bench.client(gate, user=name, auth=("pap",)) as client, pytest.raises(CallFailed):
+        client.establish().ping()
+    assert gate.wait_call()["reason"] == "user-denied"
+    bench.client(gate, auth=("pap",)).establish().ping().disconnect()
+    assert gate.wait_call(1)["reason"] == "client-disconnect"
+
+
 # -- when the call is accepted --
 
 

@@ -120,6 +120,14 @@ def test_a_hundred_thousand(bench, users):
     up.ping().disconnect()
 
 
+def test_letter_case(bench, users):
+    """The key of a line is found under each spelling that the server takes for the same account."""
+    users.write_text(f"Jürgen:{mschap.hash_hash('sesame').hex()}\n")
+    gate = bench.gate(bench.backend(users={"JÜRGEN": "sesame"}), backend={"users-file": users.name})
+    bench.client(gate, user="JÜRGEN").establish().ping().disconnect()
+    assert gate.wait_call()["key"] == "ms-chapv2"
+
+
 def test_a_bad_change_changes_nothing(bench, users):
     """If other users may read the file, or a line is invalid, the old users stay in force, and `sstpgate user`
     does not change the file."""

@@ -285,6 +285,11 @@ static void users(void **state)
     assert_int_equal(user_enter(l, "alice"), LIMITS_OK);
     limits_user_leave(l, span_str("corp\\ALICE"));
     assert_counts(l, 0, 0, 2, 0);
+    assert_int_equal(user_enter(l, "J\xc3\x9cRGEN"), LIMITS_OK);
+    assert_int_equal(user_enter(l, "j\xc3\xbcrgen"), LIMITS_OK);
+    assert_int_equal(user_enter(l, "J\xc3\xbcrgen"), LIMITS_PER_USER);
+    limits_user_leave(l, span_str("J\xc3\x9cRGEN"));
+    limits_user_leave(l, span_str("J\xc3\x9cRGEN"));
     /* any bytes of the wire */
     memset(name, 0, sizeof name);
     assert_int_equal(limits_user_enter(l, span_of(name, sizeof name)), LIMITS_OK);

@@ -245,6 +245,15 @@ static void patterns(void **state)
         {"D\\*", "d\\A", true},
         {"D\\*", "DD\\a", false},
         {"\xc3\xa4*", "\xc3\xa4x", true},
+        {"j\xc3\xbcrgen", "J\xc3\x9cRGEN", true},
+        {"J\xc3\x9cRGEN", "corp\\j\xc3\xbcrgen@x", true},
+        {"j??rgen", "J\xc3\x9cRGEN", true}, /* two bytes */
+        {"\xd0\x98*", "\xd0\xb8\xd0\xb2", true},
+        {"j\xc3\xbcrgen", "jurgen", false},
+        {"j\xc3\xbcrgen", "J\xdcRGEN", false}, /* another encoding */
+        {"\"bob smith\"", "CORP\\Bob Smith", true},
+        {"\"bob *\"", "bob smith", true},
+        {"\"bob smith\"", "bob", false},
     };
     struct addr who;
     assert_int_equal(addr_parse("192.0.2.1:1", 0, &who), ERR_OK);
@@ -270,14 +279,23 @@ static void a_denial_holds_for_every_reading(void **state)
         const char *pattern, *user;
         bool denies;
     } table[] = {
-        {"alice", "alice@r@s", true},       {"alice", "D\\E\\alice", true},
-        {"alice@foo", "alice@foo", true},   {"alice@foo", "HUB\\alice@foo", true},
-        {"alice@foo", "alice@foo@h", true}, {"alice@foo", "HUB\\alice@foo@h", true},
-        {"alice@foo", "alice@foo@", true},  {"alice@foo", "A\\B\\alice@foo", true},
-        {"CORP\\bob", "CORP\\bob@x", true}, {"CORP\\bob", "A\\CORP\\bob", true},
-        {"alice@foo", "alice", false},      {"alice@foo", "alice@food", false},
-        {"alice@foo", "xalice@foo", false}, {"CORP\\bob", "bob", false},
-        {"CORP\\bob", "OTHER\\bob", false}, {"?", "", false},
+        {"alice", "alice@r@s", true},
+        {"alice", "D\\E\\alice", true},
+        {"alice@foo", "alice@foo", true},
+        {"alice@foo", "HUB\\alice@foo", true},
+        {"alice@foo", "alice@foo@h", true},
+        {"alice@foo", "HUB\\alice@foo@h", true},
+        {"alice@foo", "alice@foo@", true},
+        {"alice@foo", "A\\B\\alice@foo", true},
+        {"j\xc3\xbcrgen", "J\xc3\x9cRGEN@x", true},
+        {"CORP\\bob", "CORP\\bob@x", true},
+        {"CORP\\bob", "A\\CORP\\bob", true},
+        {"alice@foo", "alice", false},
+        {"alice@foo", "alice@food", false},
+        {"alice@foo", "xalice@foo", false},
+        {"CORP\\bob", "bob", false},
+        {"CORP\\bob", "OTHER\\bob", false},
+        {"?", "", false},
     };
     struct addr who;
 

@@ -40,6 +40,12 @@ static void good_rules_print_as_themselves(void **state)
         {"time sat-mon 23:59-00:00 UTC address ::/0", NULL},
         {"country de", NULL},
         {"user user", NULL},
+        {"user \"bob smith\" action drop", NULL},
+        {"user \"CORP\\bob  smith\"", NULL},
+        {"user \"bob\"", "user bob"},
+        {"user J\xc3\x9cRGEN", NULL},
+        {"user O\"Neil", NULL}, /* a quote inside */
+        {"tenant \"a b\" host vpn.example.com.", NULL},
         {"host [::1]", NULL},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -80,6 +86,18 @@ static void bad_rules_are_explained(void **state)
         {"user a 10.0.0.0/8", "unknown condition '10.0.0.0/8': a rule begins with its network and "
                               "has only one: write others on lines of their own"},
         {"user a user b", "user is set twice in this rule"},
+        {"user bob smith", "unknown condition 'smith'; a name with a blank needs quotes: "
+                           "\"bob smith\""},
+        {"user \"bob smith", "user: a quote without its end, or with text behind it"},
+        {"user \"bob\"smith", "user: a quote without its end, or with text behind it"},
+        {"user \"\"", "user needs a name"},
+        {"\"any\"", "unknown condition '\"any\"'; did you mean 'any'?"},
+        {"host vpn.m\xc3\xbcller.example",
+         "host: 'vpn.m\xc3\xbcller.example' has letters beyond ASCII; in its ASCII form: "
+         "'vpn.xn--mller-kva.example'"},
+        {"sni *.M\xc3\x9cLLER.example",
+         "sni: '*.M\xc3\x9cLLER.example' has letters beyond ASCII; in its ASCII form: "
+         "'*.xn--mller-kva.example'"},
         {"10.0.0.0/8 any", "a rule has only one of address, file, country and any"},
         {"file /a file /b", "a rule has only one of address, file, country and any"},
         {"action drop", "the rule has no condition: write `any` to match every client"},

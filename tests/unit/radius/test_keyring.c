@@ -81,6 +81,7 @@ static void whose_key(void **state)
     } cases[] = {
         {"alice", RESPONSE_1, "alice", RESPONSE_1, true},
         {"alice", RESPONSE_1, "ALICE", RESPONSE_1, true},
+        {"j\xc3\xbcrgen", "#1", "CORP\\J\xc3\x9cRGEN", "#1", true},
         {"alice", RESPONSE_1, "bob", RESPONSE_1, true}, /* the server has changed the name */
         {"", RESPONSE_1, "alice", RESPONSE_1, true},
         {"alice", RESPONSE_1, "", RESPONSE_1, true},

@@ -147,11 +147,15 @@ static void letter_case(void **state)
                  "corp\\\xc3\x96"
                  "DEL@EXAMPLE.com",
                  "2");
-    /* only the letters of ASCII: ö and Ö are different names, and so are [ and { */
     assert_finds(r.users,
                  "corp\\\xc3\xb6"
                  "del@example.com",
+                 "2");
+    assert_finds(r.users,
+                 "corp\\o"
+                 "del@example.com",
                  "");
+    /* [ and { are no letters */
     assert_finds(r.users, "[@`{", "3");
     assert_finds(r.users, "{@`[", "");
     assert_finds(r.users, "[``{", "");
@@ -599,6 +603,8 @@ static void same_names(void **state)
         {"CORP\\alice", "alice@corp.example", false},
         {"CORP\\alice", "bob", false},
         {"alice", "", false},
+        {"CORP\\j\xc3\xbcrgen", "J\xc3\x9cRGEN", true},
+        {"j\xc3\xbcrgen", "j\xfcrgen", false},
         {"", "", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
