@@ -31,6 +31,18 @@ int file_open(const char *path, const char **reason)
     return -1;
 }
 
+bool file_exposed(const char *path, const struct stat *st, FILE *problems)
+{
+    if ((st->st_mode & S_IRWXO) == 0)
+        return false;
+    fprintf(problems,
+            "%s: accessible to other users (mode %04o), but it contains secrets: run chmod o= on "
+            "it (a mounted secret: defaultMode: 0440 and fsGroup in Kubernetes, mode: 0440 and gid "
+            "in Swarm)\n",
+            path, (unsigned)st->st_mode & 07777);
+    return true;
+}
+
 ssize_t file_read(int fd, void *out, size_t cap)
 {
     size_t n = 0;

@@ -15,6 +15,10 @@
  * (valid until the next call of strerror()) and in errno (ENOENT: it does not exist). */
 int file_open(const char *path, const char **reason);
 
+/* Returns true if every user of this machine may read, write or execute a file that contains
+ * secrets; "path: reason\n" is written to problems then. The owner and the group may. */
+bool file_exposed(const char *path, const struct stat *st, FILE *problems);
+
 /* Reads up to cap bytes of fd, fewer at its end. Returns their number, or -1 with errno. It does
  * not use stdio, because the buffer of stdio cannot be wiped. */
 ssize_t file_read(int fd, void *out, size_t cap);

@@ -1,6 +1,5 @@
 #include "gate/preflight.h"
 
-#include <sys/stat.h>
 #include <time.h>
 
 #include "base/memo.h"
@@ -47,31 +46,6 @@ void preflight_expiry(const struct site *site, time_t now, FILE *to, FILE *steps
     }
 }
 
-/* ---- files with secrets ---- */
-
-static void check_mode(const struct config *c, const struct config_listener *l, unsigned line,
-                       const char *path, FILE *to)
-{
-    struct stat st;
-    if (path != NULL && stat(path, &st) == 0 && (st.st_mode & S_IRWXO) != 0)
-        fprintf(to, "%s:%u: warning: listener %s: %s: accessible to other users (mode %04o)\n",
-                c->path, line, l->name, path, (unsigned)st.st_mode & 07777);
-}
-
-void preflight_files(const struct config *c, FILE *to)
-{
-    for (size_t i = 0; i < c->listener_count; i++) {
-        const struct config_listener *l = &c->listener[i];
-        for (size_t k = 0; k < l->certificate_count; k++) {
-            const struct config_certificate *from = &l->certificate[k];
-            if (from->key == NULL) /* the key is in file */
-                check_mode(c, l, from->line, from->file, to);
-            check_mode(c, l, from->key_line, from->key, to);
-            check_mode(c, l, from->passphrase_line, from->passphrase_file, to);
-        }
-    }
-}
-
 /* ---- likely mistakes ---- */
 
 static void on_doubt(void *arg, size_t certificate, const char *text)
@@ -108,7 +82,6 @@ static struct site *preflight_load(struct snapshot *snapshot, FILE *problems)
         preflight_mistakes(site, time(NULL), problems);
     }
     if (site != NULL) {
-        preflight_files(site->config, problems);
         preflight_expiry(site, time(NULL), problems, NULL);
     }
     if (site == NULL || snapshot->sound)

@@ -17,10 +17,6 @@ enum preflight_result { PREFLIGHT_GOOD, PREFLIGHT_WARNINGS, PREFLIGHT_ERRORS };
  * Unless there is an error, the configuration in force is written to print; NULL: not wanted. */
 enum preflight_result preflight_config(const char *path, FILE *problems, FILE *print);
 
-/* Writes a warning for each file with a private key or a passphrase that other users of this
- * machine may access. */
-void preflight_files(const struct config *c, FILE *to);
-
 /* Writes likely mistakes, which are allowed: gate/mistakes.h, the directories of gate/machine.h,
  * and certificates that clients may refuse. now: seconds since 1970. */
 void preflight_mistakes(const struct site *site, time_t now, FILE *to);

@@ -217,14 +217,11 @@ void reload_start(struct gate *gate)
 
 void reload_warn(struct gate *gate, const struct reload_next *n)
 {
-    struct memo mistakes, files;
+    struct memo mistakes;
 
     preflight_mistakes(n->site[0], time(NULL), memo_open(&mistakes));
     log_lines(LOG_LEVEL_WARNING, "config", memo_text(&mistakes));
     memo_free(&mistakes);
-    preflight_files(n->snapshot->config, memo_open(&files));
-    log_lines(LOG_LEVEL_WARNING, "files", memo_text(&files));
-    memo_free(&files);
     expiry_warn(gate, n->site[0], true);
 }
 

@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/files.h"
 #include "base/insist.h"
 #include "base/memo.h"
@@ -27,6 +29,14 @@ static struct tls_settings tls_settings_of(enum config_tls min, enum config_tls 
 
 /* ---- listeners ---- */
 
+/* Returns whether only the owner and the group of the file may use it; otherwise reports it. */
+static bool is_private(const char *path, FILE *problems)
+{
+    struct stat st;
+    return stat(path, &st) != 0 || !file_exposed(path, &st, problems);
+}
+
+/* Without a file for the key, the key is in the file of the certificate. */
 static void *read_pair(const char *const path[FILES_PATHS], FILE *problems)
 {
     char error[TLS_ERROR_MAX];
@@ -36,7 +46,11 @@ static void *read_pair(const char *const path[FILES_PATHS], FILE *problems)
 
     if (pair == NULL)
         fprintf(problems, "%s\n", error);
-    return pair;
+    else if (is_private(path[1] == NULL ? path[0] : path[1], problems) &&
+             (path[2] == NULL || is_private(path[2], problems)))
+        return pair;
+    tls_pair_free(pair);
+    return NULL;
 }
 
 static void drop_pair(void *pair)

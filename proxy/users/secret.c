@@ -51,9 +51,8 @@ struct secret *secret_load(const char *path, FILE *problems)
         fprintf(problems, "%s: cannot be opened: %s\n", path, reason);
     else if (fstat(fd, &st) != 0 || (len = file_read(fd, s->bytes, sizeof s->bytes)) < 0)
         fprintf(problems, "%s: cannot be read: %s\n", path, reason = strerror(errno));
-    else if ((st.st_mode & S_IRWXO) != 0)
-        fprintf(problems, "%s: %s (mode %04o), but it contains a secret: run chmod o= on it\n",
-                path, reason = "accessible to other users", (unsigned)st.st_mode & 07777);
+    else if (file_exposed(path, &st, problems))
+        reason = "reported";
     else if ((reason = secret_take_line(s, (size_t)len, text)) != NULL)
         fprintf(problems, "%s: %s\n", path, reason);
     if (fd >= 0)

@@ -311,14 +311,9 @@ char *users_read_file(const char *path, size_t *len, FILE *problems)
     }
     if (fstat(fd, &st) != 0)
         fprintf(problems, "%s: cannot be read: %s\n", path, strerror(errno));
-    else if ((st.st_mode & 007) != 0)
-        fprintf(problems,
-                "%s: accessible to other users (mode %04o), but it contains secrets: run chmod o= "
-                "on it\n",
-                path, (unsigned)(st.st_mode & 07777));
     else if (st.st_size > USERS_FILE_MAX)
         fprintf(problems, "%s: too large for a users file\n", path);
-    else
+    else if (!file_exposed(path, &st, problems))
         text = users_read_regular(fd, *len = (size_t)st.st_size, path, problems);
     close(fd);
     return text;

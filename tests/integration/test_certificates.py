@@ -61,10 +61,15 @@ def pfx(place, name, cert, *options, passphrase="s3same"):
     return name
 
 
+def private(path, text):
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
 @pytest.fixture(scope="module")
 def certs(place):
     folder, ca = place.folder, place.ca
-    (folder / "passphrase").write_text("s3same\r\n")
+    private(folder / "passphrase", "s3same\r\n")
     return SimpleNamespace(
         ec=pki.make(folder, "c-ec", issuer=ca, names=["vpn.example.com", "www.example.com"]),
         rsa=pki.make(folder, "c-rsa", issuer=ca, key="rsa", names=["vpn.example.com"]),
@@ -203,6 +208,8 @@ def test_reload_takes_up_files(bench, certs):
     place = bench.place
     cert, key = (place.folder / f"changing.{kind}" for kind in ("crt", "key"))
 
+    key.touch(mode=0o600)
+
     def write(made):
         cert.write_bytes(open(made.cert, "rb").read())
         key.write_bytes(open(made.key, "rb").read())
@@ -264,7 +271,7 @@ def about(warnings, *words):
 
 def test_every_wrong_certificate_has_its_line(bench, certs):
     place = bench.place
-    (place.folder / "wrong-passphrase").write_text("sesame\n")
+    private(place.folder / "wrong-passphrase", "sesame\n")
     (place.folder / "junk").write_text("hello\n")
     code, errors = check(
         bench, ("certificate", "c-ec.pem"),
@@ -384,26 +391,31 @@ def test_unusable_staple_is_a_warning(bench, certs, name):
 
 
 def test_open_files(bench, certs):
-    """Warnings name keys and passphrases that other users may read, but no certificates, which are public."""
+    """Keys and passphrases that other users may read are errors, as users files and secrets are;
+    certificates are public. What containers mount, 0440, works."""
     place = bench.place
-    for name in ("o-alone", "o-apart", "o-good"):
+    for name in ("o-alone", "o-apart", "o-sealed", "o-good"):
         pki.make(place.folder, name, names=[f"{name}.example.com"])
     (place.folder / "o-passphrase").write_text("s3same\n")
-    for name, mode in (("o-alone.pem", 0o604), ("o-apart.crt", 0o644), ("o-apart.key", 0o664),
-                       ("o-passphrase", 0o644), ("o-good.pem", 0o640)):
-        (place.folder / name).chmod(mode)
     listener = [("certificate", "o-alone.pem"), ("certificate", "o-apart.crt"),
-                ("key", "o-apart.key"), ("passphrase-file", "o-passphrase"),
-                ("certificate", "o-good.pem")]
-    code, warnings = check(bench, *listener)
-    assert code == 0
-    assert [line for line, _ in warnings] == [
-        "certificate = o-alone.pem", "key = o-apart.key", "passphrase-file = o-passphrase"]
-    for (_, text), mode in zip(warnings, ("0604", "0664", "0644")):
-        assert text.startswith("warning: listener front: ") and f"(mode {mode})" in text
-    gate = bench.start({"listener front": [("listen", "127.0.0.1:0"), *listener],
-                        "backend back": {"server": "127.0.0.1:1", "verify": "off"}})
-    gate.wait_log("o-alone.pem: accessible to other users")
+                ("key", "o-apart.key"), ("certificate", "o-sealed.pem"),
+                ("passphrase-file", "o-passphrase"), ("certificate", "o-good.pem")]
+
+    def checked(*modes):
+        names = ("o-alone.pem", "o-apart.crt", "o-apart.key", "o-passphrase", "o-good.pem")
+        for name, mode in zip(names, modes):
+            (place.folder / name).chmod(mode)
+        return check(bench, *listener)
+    for mode in (0o604, 0o644, 0o444):
+        code, errors = checked(mode, 0o644, mode, mode, 0o640)
+        assert code == 1
+        assert [line for line, _ in errors] == [
+            "certificate = o-alone.pem", "key = o-apart.key", "passphrase-file = o-passphrase"]
+        for _, text in errors:
+            assert text.startswith("listener front: ") and "accessible to other users" in text
+            assert "defaultMode: 0440" in text and "mode: 0440" in text
+    code, errors = checked(0o440, 0o444, 0o440, 0o440, 0o440)
+    assert code == 0, errors
 
 
 # -- sstpgate binding --

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/span.h"
@@ -120,6 +121,7 @@ static inline void cert_make(struct certs *c, struct cert *out, const char *file
     out->pem = certs_path(c, file);
     FILE *f = fopen(out->pem, "w");
     assert_non_null(f);
+    assert_int_equal(chmod(out->pem, 0600), 0);
     PEM_write_X509(f, x);
     if (spec->issuer != NULL && !spec->alone)
         PEM_write_X509(f, spec->issuer->x509);

@@ -99,14 +99,21 @@ static void likely_mistakes_are_warnings(void **state)
     assert_checked(PREFLIGHT_WARNINGS, texts);
 }
 
-static void a_private_key_that_others_may_read_is_a_warning(void **state)
+static void a_private_key_that_others_may_use_is_an_error(void **state)
 {
-    static const char *const texts[] = {"cert.pem: accessible to other users (mode 0604)", NULL};
+    static const char *const texts[] = {"cert.pem: accessible to other users (mode 0", NULL};
+    static const mode_t bad[] = {0604, 0644, 0444, 0601}, good[] = {0440, 0640, 0600, 0400};
 
     (void)state;
     write_config("", "crypto-binding = off\n");
-    assert_int_equal(chmod(cert.pem, 0604), 0);
-    assert_checked(PREFLIGHT_WARNINGS, texts);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(chmod(cert.pem, bad[i]), 0);
+        assert_checked(PREFLIGHT_ERRORS, texts);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_int_equal(chmod(cert.pem, good[i]), 0);
+        assert_checked(PREFLIGHT_GOOD, (const char *const[]){NULL});
+    }
     assert_int_equal(chmod(cert.pem, 0600), 0);
 }
 
@@ -180,7 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_good_configuration_has_no_warnings),
         cmocka_unit_test(likely_mistakes_are_warnings),
-        cmocka_unit_test(a_private_key_that_others_may_read_is_a_warning),
+        cmocka_unit_test(a_private_key_that_others_may_use_is_an_error),
         cmocka_unit_test(an_end_that_is_near_is_a_warning_in_steps),
         cmocka_unit_test(an_error_is_no_warning),
         cmocka_unit_test(the_configuration_in_force_is_printed_if_it_is_sound),

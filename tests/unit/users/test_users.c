@@ -460,7 +460,9 @@ static void load_refuses(void **state)
     temp_write(&t, "User:" HASH("1") "\n", 0644);
     assert_load_says(
         &t,
-        ": accessible to other users (mode 0644), but it contains secrets: run chmod o= on it\n");
+        ": accessible to other users (mode 0644), but it contains secrets: run chmod o= on it (a "
+        "mounted secret: defaultMode: 0440 and fsGroup in Kubernetes, mode: 0440 and gid in "
+        "Swarm)\n");
     for (mode_t bit = 1; bit <= 4; bit <<= 1) {
         struct reading r;
         assert_int_equal(chmod(t.path, 0600 | bit), 0);
@@ -476,7 +478,9 @@ static void load_refuses(void **state)
     assert_int_equal(symlink(other, t.path), 0);
     assert_load_says(
         &t,
-        ": accessible to other users (mode 0644), but it contains secrets: run chmod o= on it\n");
+        ": accessible to other users (mode 0644), but it contains secrets: run chmod o= on it (a "
+        "mounted secret: defaultMode: 0440 and fsGroup in Kubernetes, mode: 0440 and gid in "
+        "Swarm)\n");
     unlink(t.path);
     unlink(other);
 

@@ -289,7 +289,9 @@ static void files_that_will_not_do(void **state)
     write_file("alice:" ONE "\n", 0644);
     refused(
         path,
-        ": accessible to other users (mode 0644), but it contains secrets: run chmod o= on it\n");
+        ": accessible to other users (mode 0644), but it contains secrets: run chmod o= on it (a "
+        "mounted secret: defaultMode: 0440 and fsGroup in Kubernetes, mode: 0440 and gid in "
+        "Swarm)\n");
     write_file("alice:00\n", 0600);
     refused(path, ":1: the text after ':' is not a hash-hash of 32 hex digits\n");
     write_file("alice:" ONE "\nALICE:" ONE, 0600);
