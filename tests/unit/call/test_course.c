@@ -184,11 +184,10 @@ static void a_silent_client_is_a_check(void **state)
         enum stream_end why;
         enum check check;
     } cases[] = {
-        {CALL_PROXY, STREAM_EOF, CHECK_SILENT},   {CALL_PROXY, STREAM_RESET, CHECK_SILENT},
-        {CALL_HELLO, STREAM_EOF, CHECK_SILENT},   {CALL_HELLO, STREAM_RESET, CHECK_SILENT},
-        {CALL_HANDSHAKE, STREAM_EOF, CHECK_NONE}, {CALL_REQUEST, STREAM_EOF, CHECK_TLS},
-        {CALL_REQUEST, STREAM_RESET, CHECK_TLS},  {CALL_DIAL, STREAM_EOF, CHECK_NONE},
-        {CALL_RELAY, STREAM_EOF, CHECK_NONE},
+        {CALL_PROXY, STREAM_EOF, CHECK_SILENT}, {CALL_PROXY, STREAM_RESET, CHECK_SILENT},
+        {CALL_HELLO, STREAM_EOF, CHECK_SILENT}, {CALL_HELLO, STREAM_RESET, CHECK_SILENT},
+        {CALL_REQUEST, STREAM_EOF, CHECK_TLS},  {CALL_REQUEST, STREAM_RESET, CHECK_TLS},
+        {CALL_DIAL, STREAM_EOF, CHECK_NONE},    {CALL_RELAY, STREAM_EOF, CHECK_NONE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         scene_reach(cases[i].state);

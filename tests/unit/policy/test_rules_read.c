@@ -81,7 +81,7 @@ static void bad_rules_are_explained(void **state)
         {"tomorrow", "unknown condition 'tomorrow': use address, file, country, any, user, "
                      "host, sni, tenant, time or action"},
         {"user John Smith",
-         "unknown condition 'Smith': a blank in the name of a user is written ?"},
+         "unknown condition 'Smith'; a name with a blank needs quotes: \"John Smith\""},
         {"user", "user needs a name"},
         {"user a 10.0.0.0/8", "unknown condition '10.0.0.0/8': a rule begins with its network and "
                               "has only one: write others on lines of their own"},
