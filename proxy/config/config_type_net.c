@@ -75,11 +75,6 @@ static bool read_host(struct config_input *in, const struct config_key *k, const
     if (strchr(text, '*') != NULL)
         config_problem(in, in->line, "%s: '%s': wildcards are not allowed here; write each name",
                        k->name, text);
-    else if (!value_is_ascii(text))
-        config_problem(in, in->line,
-                       "%s: '%s' has letters that are not ASCII: write the form of the name that "
-                       "begins with xn--",
-                       k->name, text);
     else
         config_problem(in, in->line,
                        "%s: '%s' is neither a host name nor an address (without a port)", k->name,
