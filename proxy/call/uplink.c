@@ -312,7 +312,7 @@ size_t uplink_answer_read(struct call *call, struct span in)
     if (e == ERR_MORE)
         return 0;
     if (e != ERR_OK) {
-        answer_failed(call, REASON_BACKEND_BAD_ANSWER, "not HTTP");
+        answer_failed(call, REASON_BACKEND_BAD_ANSWER, upstream_bad_answer(e));
         return in.n;
     }
     if (response.status != 200) {

@@ -242,7 +242,7 @@ static size_t on_read(struct stream *s, struct span in)
     if (e == ERR_MORE)
         return 0;
     if (e != ERR_OK) {
-        probe_address_failed(p, "answer", "not HTTP");
+        probe_address_failed(p, "answer", upstream_bad_answer(e));
     } else if (!status_fits(&p->backend->config->check_statuses, response.status)) {
         snprintf(text, sizeof text, "status %u", response.status);
         probe_address_failed(p, "answer", text);

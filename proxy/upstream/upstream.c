@@ -183,6 +183,11 @@ size_t upstream_request(const struct site_backend *b, size_t server, const char 
     return n;
 }
 
+const char *upstream_bad_answer(enum err e)
+{
+    return e == ERR_TOO_LARGE ? "the head of the answer is too large" : "not HTTP";
+}
+
 size_t upstream_head(const struct site_backend *b, size_t server, uint8_t out[HTTP_BUILD_MAX])
 {
     char bracketed[HTTP_HOST_MAX + 1];

@@ -48,6 +48,9 @@ void upstream_leaf(const struct stream *s, struct binding_leaf *out);
 size_t upstream_request(const struct site_backend *b, size_t server, const char *correlation,
                         const char *tenant, uint8_t out[HTTP_BUILD_MAX]);
 
+/* Returns the text for an answer that http_response_parse has refused. */
+const char *upstream_bad_answer(enum err e);
+
 /* Builds a HEAD request for the URI of SSTP. Returns its length. */
 size_t upstream_head(const struct site_backend *b, size_t server, uint8_t out[HTTP_BUILD_MAX]);
 

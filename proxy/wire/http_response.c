@@ -61,9 +61,34 @@ static enum err parse_response(struct span in, struct http_response *out)
     return ERR_OK;
 }
 
-enum err http_response_parse(struct span in, struct http_response *out)
+/* Parses one response, interim or not. */
+static enum err parse_any(struct span in, struct http_response *out)
 {
     *out = (struct http_response){0};
     enum err e = parse_response(span_sub(in, 0, HTTP_HEAD_MAX), out);
     return e == ERR_MORE && in.n >= HTTP_HEAD_MAX ? ERR_TOO_LARGE : e;
+}
+
+static bool is_interim(unsigned status)
+{
+    return status < 200 && status != 101;
+}
+
+enum err http_response_parse(struct span in, struct http_response *out)
+{
+    const struct span heads = span_sub(in, 0, HTTP_HEADS_MAX);
+    size_t skipped = 0;
+
+    for (unsigned n = 0; n <= HTTP_INTERIM_MAX; n++, skipped += out->len) {
+        enum err e = parse_any(span_from(heads, skipped), out);
+        if (e == ERR_MORE && heads.n == HTTP_HEADS_MAX)
+            return ERR_TOO_LARGE;
+        if (e != ERR_OK)
+            return e;
+        if (!is_interim(out->status)) {
+            out->len += skipped;
+            return ERR_OK;
+        }
+    }
+    return ERR_TOO_LARGE;
 }

@@ -7,17 +7,25 @@
 #include "base/span.h"
 #include "wire/http_line.h"
 
+enum {
+    HTTP_INTERIM_MAX = 8, /* interim responses before the final one */
+    /* octets of all of them with the final head: room for a few 103 with their links */
+    HTTP_HEADS_MAX = 2 * HTTP_HEAD_MAX,
+};
+
 struct http_response {
-    size_t len;      /* octets of the head */
-    unsigned status; /* 100 .. 999 */
+    size_t len;      /* octets of the head, and of the interim responses before it */
+    unsigned status; /* 101, or 200 .. 999 */
 };
 
 /* Parses the head of a response at the start of in: HTTP/1.x and three digits; the reason may be
  * empty or missing, and the fields are skipped unread (PROTOCOL.md 2.1). Lines may end with a bare
- * LF. An interim response (1xx) is a response like any other.
+ * LF. Interim responses before it are skipped, as each client must (RFC 9110 15.2): 1xx, but not
+ * 101, which is the last response in HTTP.
  * ERR_OK: *out describes in[0 .. out->len).
- * ERR_MORE: no blank line yet and fewer than HTTP_HEAD_MAX octets; call again with more.
- * ERR_TOO_LARGE: no blank line in HTTP_HEAD_MAX octets. ERR_VERSION: not HTTP/1.x. ERR_SYNTAX: no
+ * ERR_MORE: no final head yet and fewer than HTTP_HEADS_MAX octets; call again with more.
+ * ERR_TOO_LARGE: no blank line in HTTP_HEAD_MAX octets, or more interim responses than the bounds
+ * above. ERR_VERSION: not HTTP/1.x. ERR_SYNTAX: no
  * status line. The result does not depend on how the octets were cut. */
 enum err http_response_parse(struct span in, struct http_response *out) MUST_CHECK;
 

@@ -11,8 +11,9 @@ static void check_response(struct span in)
 
     INSIST(e == ERR_OK || e == ERR_MORE || e == ERR_SYNTAX || e == ERR_VERSION ||
            e == ERR_TOO_LARGE);
-    INSIST(e != ERR_MORE || in.n < HTTP_HEAD_MAX);
-    INSIST(e != ERR_OK || (r.len <= in.n && r.status >= 100 && r.status <= 999));
+    INSIST(e != ERR_MORE || in.n < HTTP_HEADS_MAX);
+    INSIST(e != ERR_OK || (r.len <= in.n && r.len <= HTTP_HEADS_MAX));
+    INSIST(e != ERR_OK || (r.status <= 999 && (r.status >= 200 || r.status == 101)));
     for (size_t cut = 0, step = in.n / CUTS + 1; cut < in.n; cut += step) {
         struct span begin = copy_of(span_sub(in, 0, cut));
         enum err early = http_response_parse(begin, &again);

@@ -95,6 +95,35 @@ def test_odd_accepts(bench, line):
     bench.client(bench.gate(server)).establish().ping()
 
 
+INTERIM = {
+    "100": [b"HTTP/1.1 100 Continue\r\n\r\n"],
+    "102 and 103": [b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"],
+    "in pieces": [bytes([octet]) for octet in b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"],
+    "eight": [b"HTTP/1.1 100 Continue\r\n\r\n" * 8],
+    "links of 7 kB": [b"HTTP/1.1 103 Early Hints\r\nLink: " + b"a" * 7000 + b"\r\n\r\n"],
+}
+
+
+@pytest.mark.parametrize("name", INTERIM)
+def test_interim_answers(bench, name):
+    """Each client of HTTP must skip them (RFC 9110 15.2); a proxy in front of the server may send some."""
+    server = bench.backend(hooks={"request": lambda call: [call.wire.write(part) for part in INTERIM[name]]})
+    bench.client(bench.gate(server)).establish().ping().disconnect()
+    assert server.wait_over().verdict == "ok"
+
+
+@pytest.mark.parametrize("octets, why", [
+    (b"HTTP/1.1 100 Continue\r\n\r\n" * 9, "the head of the answer is too large"),
+    (b"HTTP/1.1 103 x\r\nLink: " + b"a" * 9000 + b"\r\n\r\n", "the head of the answer is too large"),
+    (b"HTTP/1.1 100 Continue\r\n\r\nhello\r\n\r\n", "not HTTP"),
+    (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "status 101 instead of 200")])
+def test_interim_answers_end(bench, octets, why):
+    """Their number and their size have bounds, and 101 is not one of them."""
+    gate = bench.gate(bench.backend(hooks={"request": lambda call: call.wire.write(octets)}))
+    refused(bench, gate)
+    assert gate.wait_event("backend")["msg"] == why
+
+
 @pytest.mark.parametrize("status", [301, 401, 404, 500, 503])
 def test_backend_refuses(bench, status):
     gate = bench.gate(bench.backend(refuse=status))

@@ -399,6 +399,10 @@ def admin():
 
 admin.count = 0
 
+def hints(call):
+    call.wire.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+
+
 HEAD_STATUS = {"rras": "401", "softether": "404", "accel-ppp": "501", "ogital": "400"}
 CHECKS = {
     "tcp-silent": ("tcp", {}, dict(hooks={"accepted": lambda call: call.server.go.wait()}), "up"),
@@ -407,6 +411,8 @@ CHECKS = {
     "tls-pin": ("tls", {"pin-sha256": "00" * 32}, {}, "check: verify: no pin matches"),
     **{f"http-{name}": ("http", {}, dict(dialect=name), "up") for name in HEAD_STATUS},
     "http-sorz": ("http", {}, dict(dialect="sorz"), "check: answer: closed"),
+    "http-interim": ("http", {"check-statuses": "401"}, dict(dialect="rras", hooks={"request": hints}), "up"),
+    "sstp-interim": ("sstp", {}, dict(hooks={"request": hints}), "up"),
     "http-503": ("http", {}, dict(dialect="rras", head_status=503), "check: answer: status 503"),
     **{f"http-only-{name}": ("http", {"check-statuses": status}, dict(dialect=name), "up")
        for name, status in HEAD_STATUS.items()},

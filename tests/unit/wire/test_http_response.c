@@ -27,7 +27,12 @@ static const struct answer answers[] = {
     {WHOLE("mixed line ends", "HTTP/1.1 503\nX: y\r\n\n"), 503},
     {WHOLE("fields are not read", "HTTP/1.1 501 \xe9\r\n\x01 no: colon\r\n\tfold\r\n:\r\n" END),
      501},
-    {WHOLE("interim", "HTTP/1.1 100 Continue\r\n" END), 100},
+    {WHOLE("Continue", "HTTP/1.1 100 Continue\r\n" END "HTTP/1.1 200 OK\r\n" END), 200},
+    {WHOLE("Early Hints", "HTTP/1.1 103\r\nLink: <a>\r\n" END "HTTP/1.1 404 x\r\n" END), 404},
+    {TEXT("several", "HTTP/1.1 102 Processing\n\nHTTP/1.0 199\r\n" END "HTTP/1.1 200 OK\r\n" END,
+          "HTTP/1.1 100 x"),
+     200},
+    {WHOLE("101 is final", "HTTP/1.1 101 Switching Protocols\r\n" END), 101},
     {WHOLE("odd status", "HTTP/1.1 999 x\r\n" END), 999},
 };
 
@@ -46,6 +51,9 @@ static const struct bad bad_answers[] = {
     BAD("four digits", ERR_SYNTAX, "HTTP/1.1 2000", " OK\r\n"),
     BAD("status below 100", ERR_SYNTAX, "HTTP/1.1 0", "99 OK\r\n"),
     BAD("two spaces", ERR_SYNTAX, "HTTP/1.1  ", "200 OK\r\n"),
+    BAD("SSTP behind an interim response", ERR_SYNTAX, "HTTP/1.1 100 x\r\n\r\n\x10", "\x01"),
+    BAD("HTTP/2 behind an interim response", ERR_VERSION, "HTTP/1.1 100 x\r\n\r\nHTTP/2.0 200\r\n",
+        END),
     BAD("NUL behind the status", ERR_SYNTAX, "HTTP/1.1 200\0", " OK\r\n"),
 };
 
@@ -105,12 +113,48 @@ static void answer_limit(void **state)
     assert_int_equal(http_response_parse(span_of(octets, sizeof octets), &r), ERR_TOO_LARGE);
 }
 
+/* A server must not keep a call busy with interim responses. */
+static void interim_limits(void **state)
+{
+    static const char interim[] = "HTTP/1.1 100 x\r\n\r\n", final[] = "HTTP/1.1 200 x\r\n\r\n";
+    const size_t each = sizeof interim - 1;
+    char octets[HTTP_HEADS_MAX + 1];
+    struct http_response r;
+
+    (void)state;
+    for (size_t i = 0; i <= HTTP_INTERIM_MAX; i++)
+        memcpy(octets + i * each, interim, each);
+    assert_int_equal(http_response_parse(span_of(octets, HTTP_INTERIM_MAX * each), &r), ERR_MORE);
+    assert_int_equal(http_response_parse(span_of(octets, (HTTP_INTERIM_MAX + 1) * each), &r),
+                     ERR_TOO_LARGE);
+    memcpy(octets + HTTP_INTERIM_MAX * each, final, each);
+    assert_int_equal(http_response_parse(span_of(octets, (HTTP_INTERIM_MAX + 1) * each), &r),
+                     ERR_OK);
+    assert_int_equal(r.len, (HTTP_INTERIM_MAX + 1) * each);
+
+    /* two interim responses, each within its bound, and a final one that ends at the bound of all
+     */
+    memset(octets, 'x', sizeof octets);
+    for (size_t i = 0; i < 3; i++)
+        memcpy(octets + i * 6000, i < 2 ? "HTTP/1.1 103 " : "HTTP/1.1 200 ", 13);
+    for (size_t end = 6000; end <= 12000; end += 6000)
+        memcpy(octets + end - 4, "\r\n\r\n", 4);
+    memcpy(octets + HTTP_HEADS_MAX - 4, "\r\n\r\n", 4);
+    assert_int_equal(http_response_parse(span_of(octets, HTTP_HEADS_MAX - 1), &r), ERR_MORE);
+    assert_int_equal(http_response_parse(span_of(octets, sizeof octets), &r), ERR_OK);
+    assert_int_equal(r.len, HTTP_HEADS_MAX);
+    octets[HTTP_HEADS_MAX - 1] = 'x';
+    assert_int_equal(http_response_parse(span_of(octets, HTTP_HEADS_MAX), &r), ERR_TOO_LARGE);
+    assert_int_equal(http_response_parse(span_of(octets, sizeof octets), &r), ERR_TOO_LARGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_answers_split),
         cmocka_unit_test(bad_answers_split),
         cmocka_unit_test(answer_limit),
+        cmocka_unit_test(interim_limits),
     };
     return cmocka_run_group_tests_name("http_response", tests, NULL, NULL);
 }
