@@ -108,10 +108,115 @@ static struct negotiation_answer drop_frame(struct negotiation *n, enum ppp_from
                : drop;
 }
 
-static void show_failures(struct negotiation *n)
+/* ---- failed logins ---- */
+
+/* Returns a hash, never 0. It needs no secret key: a frame with the hash of another one counts as a
+ * retransmission, which harms only its sender. */
+static uint64_t hash_of(struct span frame)
 {
-    n->record->failures = n->ppp.failures;
+    static const struct siphash_key key;
+    const uint64_t hash = siphash(&key, frame.p, frame.n);
+    return hash == 0 ? 1 : hash;
+}
+
+/* How long a server of a backend without `radius` may take for its verdict: it may delay refusals
+ * by some seconds, but the answer to a login takes longer only if another server is silent. */
+enum { VERDICT_MS = 10000 };
+
+/* Follows the client's answers. */
+static void begin_trial(struct negotiation *n, struct span frame)
+{
+    struct login_trial *t = &n->trial;
+    struct span user, proof;
+
+    if (!ppp_login(frame, &user, &proof))
+        return;
+    const struct keyring_login login = login_label_of(&n->label, n->candidates.keyring, &n->ppp);
+    const uint64_t answer = hash_of(frame);
+    if (t->open && t->answer == answer)
+        return;
+    *t = (struct login_trial){
+        .marks = login.marks, .answer = answer, .at_ms = n->now_ms, .open = true};
+    t->user_len = n->ppp.user_len;
+    memcpy(t->user, n->ppp.user, n->ppp.user_len);
+}
+
+static enum keyring_verdict take_verdict(const struct negotiation *n, uint64_t now_ms)
+{
+    const struct candidates *c = &n->candidates;
+    const struct keyring_login login = {.user = span_of(n->trial.user, n->trial.user_len),
+                                        .marks = n->trial.marks};
+
+    return c->keyring == NULL ? KEYRING_UNDECIDED
+                              : keyring_take_verdict(c->keyring, c->radius, &login, now_ms);
+}
+
+/* Returns whether a verdict on the client's latest answer may still come. */
+static bool verdict_may_come(const struct negotiation *n, uint64_t now_ms)
+{
+    const struct config_radius *radius = n->backend->config->radius;
+    const uint64_t patience = radius != NULL ? radius->timeout_server : VERDICT_MS;
+
+    return now_ms < n->trial.at_ms + patience;
+}
+
+/* Returns whether a login failed because of the user. With `radius` the gate knows the verdict of
+ * the RADIUS server, and without one the server's refusal means only that no verdict came. A
+ * challenge counts: the refusal may be inside EAP. A peer may end the call before the verdict,
+ * which counts while the verdict may still come, or guesses would cost nothing. refused: the server
+ * has refused the login; false: a peer has ended it. */
+static bool login_has_failed(struct negotiation *n, bool refused)
+{
+    const bool judged_here = n->candidates.keyring != NULL;
+
+    n->trial.open = false;
+    switch (take_verdict(n, n->log_ms)) {
+    case KEYRING_REJECTED:
+    case KEYRING_CHALLENGED: return true;
+    case KEYRING_ACCEPTED: return false;
+    case KEYRING_LOST: break;
+    case KEYRING_UNDECIDED:
+        if (refused ? !judged_here : verdict_may_come(n, n->log_ms))
+            return true;
+    }
+    n->trial.silent = judged_here;
+    return false;
+}
+
+bool negotiation_radius_is_silent(const struct negotiation *n, uint64_t now_ms)
+{
+    if (n->ppp.refusal == PPP_REFUSED_UNJUDGED)
+        return true;
+    if (!n->trial.open)
+        return n->trial.silent;
+    if (n->candidates.keyring == NULL || n->ppp.result == PPP_RESULT_SUCCESS)
+        return false;
+    const enum keyring_verdict v = take_verdict(n, now_ms);
+    return v == KEYRING_LOST || (v == KEYRING_UNDECIDED && !verdict_may_come(n, now_ms));
+}
+
+/* Copies the failures that are the user's to the record. refused: as for login_has_failed. */
+static void count_failures(struct negotiation *n, bool refused)
+{
+    for (; n->counted < n->ppp.failures; n->counted++)
+        if (login_has_failed(n, refused))
+            n->record->failures++;
     n->record->refusal = n->ppp.refusal;
+}
+
+/* Counts a login that the server does not get. */
+static void count_unreadable(struct negotiation *n)
+{
+    ppp_unreadable_login(&n->ppp);
+    n->counted++;
+    n->record->failures++;
+}
+
+void negotiation_server_ends(struct negotiation *n, uint64_t now_ms)
+{
+    n->log_ms = now_ms;
+    ppp_server_ends(&n->ppp);
+    count_failures(n, false);
 }
 
 static struct negotiation_answer drop_unreadable(struct negotiation *n, enum ppp_from from,
@@ -120,8 +225,7 @@ static struct negotiation_answer drop_unreadable(struct negotiation *n, enum ppp
     struct span request;
 
     if (from == PPP_FROM_CLIENT && ppp_frame_relogin(octets, &request) == PPP_LOGIN)
-        ppp_unreadable_login(&n->ppp);
-    show_failures(n);
+        count_unreadable(n);
     return drop_frame(n, from);
 }
 
@@ -201,9 +305,9 @@ static struct negotiation_answer ppp_data(struct negotiation *n, enum ppp_from f
         return drop_unreadable(n, from, octets);
     if (v == PPP_DROP)
         return drop_frame(n, from);
+    count_failures(n, true);
     if (v == PPP_UNJUDGED) /* LCP starts over: the login has not ended with a Success */
-        ppp_server_ends(&n->ppp);
-    show_failures(n);
+        negotiation_server_ends(n, n->log_ms);
     if (v != PPP_FORWARD)
         return refuse_frame(n, octets, v);
     login_label_follow(&n->label, n->candidates.keyring, from, octets);
@@ -213,19 +317,9 @@ static struct negotiation_answer ppp_data(struct negotiation *n, enum ppp_from f
     return show_login(n) ? forward_frame(n, frame, octets) : negotiation_refuse(REASON_USER_DENIED);
 }
 
-void negotiation_server_ends(struct negotiation *n)
-{
-    ppp_server_ends(&n->ppp);
-    show_failures(n);
-}
-
-/* The hash needs no secret key, because a frame with the same hash as another one is dropped, which
- * harms only its sender. */
 uint64_t negotiation_hash_lcp(struct span request)
 {
-    static const struct siphash_key key;
-    const uint64_t hash = siphash(&key, request.p, request.n);
-    return hash == 0 ? 1 : hash;
+    return hash_of(request);
 }
 
 uint64_t negotiation_lcp_request(const struct negotiation *n)
@@ -278,6 +372,7 @@ static struct negotiation_answer client_frame(struct negotiation *n, struct span
     struct negotiation_answer a = ppp_data(n, PPP_FROM_CLIENT, octets, &frame);
     if (a.verdict != NEGOTIATION_PASS && a.verdict != NEGOTIATION_REPLACE)
         return a;
+    begin_trial(n, octets);
     if (!note_login(n, octets))
         return negotiation_refuse(REASON_CLIENT_TOO_MANY_ANSWERS);
     if (ppp_frame_relogin(octets, &request) == PPP_LCP_REQUEST)

@@ -50,9 +50,13 @@ struct negotiation_answer negotiation_from_backend(struct negotiation *n,
 struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t now_ms, bool late);
 
 /* Handles the end of the call by the client or the server: a login that the client has begun
- * and the server has not accepted counts as a failure. A no-op once the server has accepted the
- * user. */
-void negotiation_server_ends(struct negotiation *n);
+ * and the server has not accepted counts as a failure, unless RADIUS is silent. A no-op once the
+ * server has accepted the user. */
+void negotiation_server_ends(struct negotiation *n, uint64_t now_ms);
+
+/* Returns whether the client's latest login has no verdict because RADIUS is silent: no answer
+ * passed the gate, or the server says so. */
+bool negotiation_radius_is_silent(const struct negotiation *n, uint64_t now_ms);
 
 /* Returns a hash of the client's latest LCP Configure-Request; 0: none was sent. A late
  * retransmission of that request is not a new login. */

@@ -96,6 +96,8 @@ static const struct reason_info table[REASON_COUNT] = {
                                   .end = END_LINGER,
                                   FAILED},
     [REASON_IDLE_TIMEOUT] = {.name = "idle-timeout", DISCONNECT, .end = END_LINGER},
+    /* Only for the log: the call has ended for another reason already. */
+    [REASON_RADIUS_SILENT] = {.name = "radius-silent", QUIET, .end = END_CLOSE, FAILED},
     /* [MS-SSTP] 3.1.5.1: a stream that cannot be cut into packets ends without a message. No SSTP
      * client causes one of the reasons that cost points. */
     [REASON_CLIENT_BAD_PACKET] =

@@ -49,6 +49,8 @@ enum reason {
     REASON_ANSWER_TIMEOUT,
     REASON_NEGOTIATE_TIMEOUT,
     REASON_IDLE_TIMEOUT,
+    /* instead of the reason for which a peer ended the call, or of negotiate-timeout */
+    REASON_RADIUS_SILENT,
     /* violations of the protocol */
     REASON_CLIENT_BAD_PACKET,
     REASON_BACKEND_BAD_PACKET,

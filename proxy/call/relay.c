@@ -67,8 +67,25 @@ void relay_login_ends(struct call *call)
 {
     if (call->negotiation == NULL)
         return;
-    negotiation_server_ends(call->negotiation);
+    negotiation_server_ends(call->negotiation, call_now(call));
     admission_count_failures(call);
+}
+
+/* Returns whether the reason says only how the call ended, so that the cause may replace it. */
+static bool is_plain_end(enum reason reason)
+{
+    return reason <= REASON_LOGIN_REFUSED || reason == REASON_NEGOTIATE_TIMEOUT;
+}
+
+/* Names a silent RADIUS server as the cause of the end. */
+static void blame_radius(struct call *call)
+{
+    if (!is_plain_end(call->reason) ||
+        !negotiation_radius_is_silent(call->negotiation, call_now(call)))
+        return;
+    if (call->record.detail == NULL)
+        record_keep(&call->record.detail, span_str(reason_info(call->reason)->name));
+    call->reason = REASON_RADIUS_SILENT;
 }
 
 /* Counts a login without a verdict as failed if a peer ends the call. Servers delay refusals, so a
@@ -80,6 +97,8 @@ void relay_negotiation_left(struct call *call, enum call_state next)
         return;
     if (reason_info(call->reason)->by_peer)
         relay_login_ends(call);
+    if (call->negotiation != NULL)
+        blame_radius(call);
     negotiation_free(call->negotiation);
     call->negotiation = NULL;
 }

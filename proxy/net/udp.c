@@ -1,6 +1,7 @@
 #include "net/udp.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -100,7 +101,64 @@ bool udp_send(struct udp *u, struct span bytes, const struct udp_path *path)
         memcpy(&info.ipi6_addr, path->local.ip, 16);
         add_control(&m, &control, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
     }
-    return sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)bytes.n;
+    ssize_t n = sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && u->on_error != NULL) /* the first attempt may report an earlier ICMP error */
+        n = sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n == (ssize_t)bytes.n;
+}
+
+/* ---- errors ---- */
+
+void udp_report_errors(struct udp *u, void (*on_error)(struct udp *u, struct span bytes,
+                                                       const struct addr *peer, int error))
+{
+    const int on = 1;
+
+    u->on_error = on_error;
+    /* A socket has one of these options, depending on its family. */
+    (void)setsockopt(u->fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on);
+    (void)setsockopt(u->fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on);
+}
+
+/* Returns the errno of an ICMP error; 0: the message has none. */
+static int error_of(struct msghdr *m)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+        if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+            (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR)) {
+            struct sock_extended_err e;
+            memcpy(&e, CMSG_DATA(c), sizeof e);
+            return (int)e.ee_errno;
+        }
+    }
+    return 0;
+}
+
+/* Reports one ICMP error. Returns false if none is left. */
+static bool error_receive(struct udp *u)
+{
+    struct sockaddr_storage sa;
+    union {
+        struct cmsghdr align;
+        char bytes[512]; /* an error with the address of its sender, and IP_PKTINFO */
+    } control;
+    struct iovec iov = {.iov_base = u->worker->window, .iov_len = UDP_MAX};
+    struct msghdr m = {.msg_name = &sa,
+                       .msg_namelen = sizeof sa,
+                       .msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.bytes,
+                       .msg_controllen = sizeof control.bytes};
+    struct addr peer;
+    const ssize_t n = recvmsg(u->fd, &m, MSG_DONTWAIT | MSG_ERRQUEUE);
+
+    if (n < 0)
+        return false;
+    const int error = error_of(&m);
+    if (error != 0 && addr_from_sockaddr((struct sockaddr *)&sa, &peer) == ERR_OK)
+        u->on_error(u, span_of(u->worker->window, (size_t)n), &peer, error);
+    explicit_bzero(u->worker->window, (size_t)n);
+    return true;
 }
 
 /* Receives one datagram. Returns false if none is left. */
@@ -133,9 +191,13 @@ static void on_uv_poll(uv_poll_t *poll, int status, int events)
 {
     struct udp *u = poll->data;
 
-    (void)status, (void)events; /* recvmsg() reports an error, too */
+    (void)events;
+    for (int i = 0; i < AT_ONCE && u->on_error != NULL && error_receive(u); i++)
+        ;
     for (int i = 0; i < AT_ONCE && datagram_receive(u); i++)
         ;
+    if (status != 0) /* libuv stops to poll after an error of the socket */
+        INSIST_UV(uv_poll_start(&u->poll, UV_READABLE, on_uv_poll));
     worker_settle(u->worker);
 }
 

@@ -33,6 +33,7 @@ struct udp {
     int fd;
     bool open;
     void (*on_datagram)(struct udp *u, struct span bytes, const struct udp_path *path);
+    void (*on_error)(struct udp *u, struct span bytes, const struct addr *peer, int error);
     void (*on_closed)(struct udp *u);
     void *owner;
 };
@@ -43,6 +44,11 @@ struct udp {
 int udp_open(struct udp *u, struct worker *w, int fd,
              void (*on_datagram)(struct udp *u, struct span bytes, const struct udp_path *path),
              void *owner) MUST_CHECK;
+
+/* Makes u report the ICMP errors that its datagrams cause: on_error gets the beginning of the
+ * datagram, the address that it was sent to, and the errno. on_error must not call udp_close. */
+void udp_report_errors(struct udp *u, void (*on_error)(struct udp *u, struct span bytes,
+                                                       const struct addr *peer, int error));
 
 /* Sends a datagram. Returns false if it did not leave this machine; errno has the cause. */
 bool udp_send(struct udp *u, struct span bytes, const struct udp_path *path);

@@ -30,6 +30,12 @@ struct ring_keys {
     struct hlak key[KEYRING_PER_LOGIN];
 };
 
+struct ring_verdict {
+    uint64_t at;
+    struct label label;
+    enum keyring_verdict verdict; /* UNDECIDED: removed */
+};
+
 /* A note for one mark of a login; a login has one for each mark, because a search may use
  * either. */
 struct note {
@@ -64,8 +70,9 @@ struct keyring {
     void (*on_put)(void *arg);
     void *on_put_arg;
     uint64_t latest; /* id of the newest keys */
-    struct stretch kept, noted;
+    struct stretch kept, noted, judged;
     struct ring_keys keys[KEYRING_MAX];
+    struct ring_verdict verdict[KEYRING_VERDICTS_MAX];
     struct ring_seen seen[KEYRING_SEEN_MAX];
     struct bucket bucket[BUCKETS];
 };
@@ -168,6 +175,8 @@ static void keyring_expire(struct keyring *k, uint64_t now_ms)
         forget_oldest_keys(k);
     while (k->noted.count > 0 && is_over(k->seen[k->noted.first].at, now_ms))
         forget_oldest_seen(k);
+    while (k->judged.count > 0 && is_over(k->verdict[k->judged.first].at, now_ms))
+        ring_drop_oldest(&k->judged, KEYRING_VERDICTS_MAX);
 }
 
 struct keyring *keyring_new(void)
@@ -309,6 +318,69 @@ void keyring_spend(struct keyring *k, uint64_t id)
             keys_wipe(e);
     }
     keyring_unlock(k);
+}
+
+/* ---- verdicts ---- */
+
+void keyring_judge(struct keyring *k, const char *radius, const struct keyring_login *login,
+                   enum keyring_verdict verdict, uint64_t now_ms)
+{
+    keyring_lock(k);
+    keyring_expire(k, now_ms);
+    if (k->judged.count == KEYRING_VERDICTS_MAX)
+        ring_drop_oldest(&k->judged, KEYRING_VERDICTS_MAX);
+    k->verdict[ring_place(&k->judged, k->judged.count++, KEYRING_VERDICTS_MAX)] =
+        (struct ring_verdict){
+            .at = now_ms, .label = label_of(k, radius, login), .verdict = verdict};
+    keyring_unlock(k);
+}
+
+static bool has_marks(const struct keyring *k, const struct label *l)
+{
+    return l->marks.proof != 0 || !is_common(k, l->marks.chain);
+}
+
+/* Returns whether a verdict holds for a login by its user alone. */
+static bool user_is_judged(const struct keyring *k, const struct ring_verdict *v,
+                           const struct label *wanted)
+{
+    if (v->label.radius != wanted->radius ||
+        !same_user(v->label.user, v->label.bare, wanted->user, wanted->bare))
+        return false;
+    return v->verdict >= KEYRING_CHALLENGED || !(has_marks(k, &v->label) || has_marks(k, wanted));
+}
+
+static struct ring_verdict *find_verdict(struct keyring *k, const struct label *wanted)
+{
+    struct ring_verdict *by_user = NULL;
+
+    for (size_t i = k->judged.count; i-- > 0;) {
+        struct ring_verdict *v = &k->verdict[ring_place(&k->judged, i, KEYRING_VERDICTS_MAX)];
+        if (v->verdict == KEYRING_UNDECIDED)
+            continue;
+        if (same_login(k, &v->label, wanted))
+            return v;
+        if (by_user == NULL && user_is_judged(k, v, wanted))
+            by_user = v;
+    }
+    return by_user;
+}
+
+enum keyring_verdict keyring_take_verdict(struct keyring *k, const char *radius,
+                                          const struct keyring_login *login, uint64_t now_ms)
+{
+    enum keyring_verdict verdict = KEYRING_UNDECIDED;
+
+    keyring_lock(k);
+    keyring_expire(k, now_ms);
+    const struct label wanted = label_of(k, radius, login);
+    struct ring_verdict *v = find_verdict(k, &wanted);
+    if (v != NULL)
+        verdict = v->verdict;
+    if (verdict == KEYRING_REJECTED)
+        v->verdict = KEYRING_UNDECIDED;
+    keyring_unlock(k);
+    return verdict;
 }
 
 /* ---- clients ---- */

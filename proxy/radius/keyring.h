@@ -1,10 +1,10 @@
 /* keyring: connects the RADIUS thread with the calls, for some seconds of each login. The
  * RADIUS thread puts in the keys that a RADIUS server gave for a login; the call of that login,
- * in its worker, finds them by the marks of the login. In the other direction, the call notes
- * the address of its client, and the RADIUS thread finds it. Any thread may call any function
- * except keyring_free (a lock is held briefly). All tables are bounded: a new entry replaces
- * the oldest one. Names and proofs are stored as hashes only; keys are wiped when they are
- * spent, replaced or expired.
+ * in its worker, finds them by the marks of the login, and the verdict on it. In the other
+ * direction, the call notes the address of its client, and the RADIUS thread finds it. Any thread
+ * may call any function except keyring_free (a lock is held briefly). All tables are bounded: a new
+ * entry replaces the oldest one. Names and proofs are stored as hashes only; keys are wiped when
+ * they are spent, replaced or expired.
  *
  * now_ms: uv_hrtime() / 1000000, which worker_now is too. */
 #ifndef SSTPGATE_RADIUS_KEYRING_H
@@ -19,10 +19,11 @@
 #include "binding/hlak.h"
 
 enum {
-    KEYRING_MAX = 1024,      /* logins with keys */
-    KEYRING_PER_LOGIN = 4,   /* FreeRADIUS may send them twice (PROTOCOL.md 5.5) */
-    KEYRING_SEEN_MAX = 4096, /* notes of logins in progress; EAP adds one for each packet */
-    KEYRING_MS = 10000,      /* how long keys and notes are kept */
+    KEYRING_MAX = 1024,          /* logins with keys */
+    KEYRING_PER_LOGIN = 4,       /* FreeRADIUS may send them twice (PROTOCOL.md 5.5) */
+    KEYRING_VERDICTS_MAX = 1024, /* answers of RADIUS to logins */
+    KEYRING_SEEN_MAX = 4096,     /* notes of logins in progress; EAP adds one for each packet */
+    KEYRING_MS = 10000,          /* how long keys, verdicts and notes are kept */
 };
 
 /* Hashes by which both sides recognize a login; 0: none. Valid within one keyring only, because the
@@ -93,6 +94,26 @@ size_t keyring_find(struct keyring *k, struct keyring_search *s, uint64_t now_ms
 
 /* Wipes the keys with this id. Call it when their login has its tunnel. */
 void keyring_spend(struct keyring *k, uint64_t id);
+
+/* What has become of a login's latest request to a RADIUS server. */
+enum keyring_verdict {
+    KEYRING_UNDECIDED,  /* nothing is known */
+    KEYRING_LOST,       /* the server is silent or cannot be reached */
+    KEYRING_ACCEPTED,   /* Access-Accept */
+    KEYRING_CHALLENGED, /* Access-Challenge */
+    KEYRING_REJECTED,   /* Access-Reject */
+};
+
+/* Keeps the verdict on the latest request of a login at [radius NAME]. */
+void keyring_judge(struct keyring *k, const char *radius, const struct keyring_login *login,
+                   enum keyring_verdict verdict, uint64_t now_ms);
+
+/* Returns the latest verdict on a login: by the same proof or chain, or, if there is none, by the
+ * same user. The latter includes logins with other marks if RADIUS answered them with a Reject or
+ * a Challenge, because a VPN server may change EAP packets, and its users must not guess
+ * passwords for free. A Reject is removed, so it is returned for one failure only. */
+enum keyring_verdict keyring_take_verdict(struct keyring *k, const char *radius,
+                                          const struct keyring_login *login, uint64_t now_ms);
 
 /* Notes that this login, at a VPN server that asks [radius NAME], comes from this client. */
 void keyring_saw(struct keyring *k, const char *radius, const struct keyring_login *login,

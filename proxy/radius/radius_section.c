@@ -196,10 +196,23 @@ void radius_section_configure(struct radius_section *s, const struct snapshot *s
     }
 }
 
+/* Notes the servers that were silent for timeout-server, because not every VPN server
+ * retransmits. */
+static void sweep_pending(struct radius_section *s, uint64_t now_ms)
+{
+    struct radius_request *r;
+
+    DL_FOREACH(s->table.list[RADIUS_PENDING], r) {
+        if (now_ms - r->sent_ms >= s->config->timeout_server)
+            radius_server_missed(r->server, r, now_ms);
+    }
+}
+
 void radius_section_sweep(struct radius_section *s, uint64_t now_ms)
 {
     struct radius_request *r;
 
+    sweep_pending(s, now_ms);
     while ((r = radius_table_old(&s->table, now_ms)) != NULL)
         radius_section_drop_request(s, r);
     for (size_t i = 0; i < s->access.count; i++)

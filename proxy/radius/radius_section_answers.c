@@ -61,6 +61,15 @@ static size_t index_of(const struct radius_section *s, const struct radius_serve
     return i;
 }
 
+static enum keyring_verdict verdict_of(uint8_t code)
+{
+    switch (code) {
+    case RADIUS_ACCESS_ACCEPT: return KEYRING_ACCEPTED;
+    case RADIUS_ACCESS_REJECT: return KEYRING_REJECTED;
+    default: return KEYRING_CHALLENGED;
+    }
+}
+
 /* Sends the answer p, rebuilt in s->out, to the client. */
 static void hand_over(struct radius_section *s, struct radius_request *r,
                       const struct radius_packet *p)
@@ -76,6 +85,7 @@ static void hand_over(struct radius_section *s, struct radius_request *r,
         atomic_fetch_add(&s->count.accepts, 1);
         keys = put_keys(s, r, p, &login, &request); /* before the VPN server acts on the answer */
     }
+    radius_section_judge(s, &request, r->marks, verdict_of(p->code));
     if (!r->key.accounting)
         radius_logins_forget(&s->logins, &request);
     if (p->code == RADIUS_ACCESS_CHALLENGE)
@@ -97,13 +107,15 @@ static void on_answer(void *owner, struct radius_request *r, struct span octets)
         radius_section_drop(s, RADIUS_DROP_MALFORMED, &r->to);
         return;
     }
-    if (!radius_section_verify(s, &p, r->trip.server_authenticator, s->server_secret, &r->to))
+    if (!radius_section_verify(s, &p, r->trip.server_authenticator, s->server_secret, &r->to)) {
+        radius_server_unverified(r->server);
         return;
+    }
     radius_server_answered(r->server, worker_now(s->worker));
     if (radius_carry_answer(&p, &r->trip, &s->out))
         hand_over(s, r, &p);
     else
-        radius_section_drop(s, RADIUS_DROP_MALFORMED, &r->to);
+        radius_section_drop(s, RADIUS_DROP_NO_ROOM, &r->to);
     radius_section_settle(s);
 }
 
@@ -112,5 +124,13 @@ static void on_stray(void *owner, const struct addr *from)
     radius_section_drop(owner, RADIUS_DROP_UNEXPECTED, from);
 }
 
-const struct radius_server_calls radius_section_answers = {.on_answer = on_answer,
-                                                           .on_stray = on_stray};
+static void on_lost(void *owner, struct radius_request *r)
+{
+    struct radius_packet request;
+
+    INSIST(radius_parse(span_of(r->octets, r->len), &request) == ERR_OK);
+    radius_section_judge(owner, &request, r->marks, KEYRING_LOST);
+}
+
+const struct radius_server_calls radius_section_answers = {
+    .on_answer = on_answer, .on_stray = on_stray, .on_lost = on_lost};

@@ -54,6 +54,7 @@ static void send_signed(struct radius_section *s, struct radius_request *r, uint
     radius_carry_sign(out, &r->trip, r->server_id);
     radius_table_set(&s->table, r, RADIUS_PENDING, span_of(out->octets, out->len), now_ms);
     r->sent_ms = now_ms;
+    r->lost = false;
     radius_server_send(r);
 }
 
@@ -95,7 +96,8 @@ static void retransmit(struct radius_section *s, struct radius_request *r, uint6
         return;
     }
     radius_table_touch(&s->table, r, now_ms);
-    if (now_ms - r->sent_ms >= s->config->timeout_server && reassign_server(s, r, now_ms)) {
+    if ((r->lost || now_ms - r->sent_ms >= s->config->timeout_server) &&
+        reassign_server(s, r, now_ms)) {
         memcpy(s->out.octets, r->octets, r->len);
         s->out.len = r->len;
         send_signed(s, r, now_ms);
@@ -152,7 +154,8 @@ static void forward(struct radius_section *s, const struct radius_arrival *a,
     struct addr caller;
 
     if (!radius_carry_request(p, &trip, identify(s, p, now_ms, &marks, &caller), &s->out)) {
-        radius_section_drop(s, RADIUS_DROP_MALFORMED, &a->path->peer);
+        radius_section_drop(s, RADIUS_DROP_NO_ROOM, &a->path->peer);
+        radius_section_judge(s, p, marks, KEYRING_LOST);
         return;
     }
     make_room(s);
@@ -163,6 +166,7 @@ static void forward(struct radius_section *s, const struct radius_arrival *a,
     r->path = *a->path;
     if (!assign_server(s, r, p, now_ms)) {
         radius_section_drop(s, RADIUS_DROP_NO_SERVER, &a->path->peer);
+        radius_section_judge(s, p, marks, KEYRING_LOST);
         radius_section_drop_request(s, r);
         return;
     }

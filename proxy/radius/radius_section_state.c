@@ -9,10 +9,11 @@
 #include "radius/radius_server.h"
 
 static const char *const drop_names[RADIUS_DROPS] = {
-    [RADIUS_DROP_STRANGER] = "stranger", [RADIUS_DROP_MALFORMED] = "malformed",
-    [RADIUS_DROP_FORGED] = "forged",     [RADIUS_DROP_UNSIGNED] = "unsigned",
-    [RADIUS_DROP_REPLAYED] = "replayed", [RADIUS_DROP_UNEXPECTED] = "unexpected",
-    [RADIUS_DROP_FULL] = "full",         [RADIUS_DROP_NO_SERVER] = "no-server",
+    [RADIUS_DROP_STRANGER] = "stranger",   [RADIUS_DROP_MALFORMED] = "malformed",
+    [RADIUS_DROP_FORGED] = "forged",       [RADIUS_DROP_UNSIGNED] = "unsigned",
+    [RADIUS_DROP_REPLAYED] = "replayed",   [RADIUS_DROP_UNEXPECTED] = "unexpected",
+    [RADIUS_DROP_NO_ROOM] = "no-room",     [RADIUS_DROP_FULL] = "full",
+    [RADIUS_DROP_NO_SERVER] = "no-server",
 };
 
 const char *radius_drop_name(enum radius_drop why)
@@ -65,6 +66,17 @@ bool radius_section_verify(struct radius_section *s, const struct radius_packet 
         return false;
     }
     return true;
+}
+
+void radius_section_judge(struct radius_section *s, const struct radius_packet *request,
+                          struct keyring_marks marks, enum keyring_verdict verdict)
+{
+    struct keyring_login login = {.marks = marks};
+
+    if (request->code != RADIUS_ACCESS_REQUEST)
+        return;
+    (void)radius_find(request, RADIUS_USER_NAME, &login.user);
+    keyring_judge(s->keyring, s->name, &login, verdict, worker_now(s->worker));
 }
 
 void radius_section_drop_request(struct radius_section *s, struct radius_request *r)

@@ -28,6 +28,7 @@ enum radius_drop {
     RADIUS_DROP_UNSIGNED,  /* without the Message-Authenticator that it must have */
     RADIUS_DROP_REPLAYED,  /* has the Request Authenticator of another request (RFC 2865 3) */
     RADIUS_DROP_UNEXPECTED, /* an answer that no request waits for */
+    RADIUS_DROP_NO_ROOM,    /* well formed, but too long with what the gate adds */
     RADIUS_DROP_FULL,       /* too many requests are pending */
     RADIUS_DROP_NO_SERVER,  /* no server has an address and a free identifier */
     RADIUS_DROPS
@@ -72,6 +73,10 @@ void radius_section_drop(struct radius_section *s, enum radius_drop why, const s
 bool radius_section_verify(struct radius_section *s, const struct radius_packet *p,
                            const uint8_t *request_authenticator, struct span secret,
                            const struct addr *from);
+
+/* Tells the keyring the verdict on the login of an Access-Request, which has these marks. */
+void radius_section_judge(struct radius_section *s, const struct radius_packet *request,
+                          struct keyring_marks marks, enum keyring_verdict verdict);
 
 /* Removes a request. Its client may send it again if it had no answer, so its authenticator does
  * not count as a replay. */

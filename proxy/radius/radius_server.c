@@ -1,5 +1,6 @@
 #include "radius/radius_server.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,11 +59,16 @@ static void on_resolved(void *arg, int status)
     s->dial = NULL;
     s->looked_ms = now_ms;
     s->lookup_ms = now_ms + (n > 0 ? RADIUS_LOOKUP_MS : RADIUS_LOOKUP_SOON_MS);
+    const bool was_unresolved = s->unresolved;
+    s->unresolved = n == 0;
     if (n > 0) {
         s->address_count = n;
         s->current = current;
-    } else if (s->address_count == 0) { /* otherwise the known addresses stay in use */
+    } else if (s->address_count == 0) {
         log_server(s, LOG_LEVEL_WARNING, status == 0 ? "has no address" : uv_strerror(status));
+    } else if (!was_unresolved) {
+        log_server(s, LOG_LEVEL_WARNING,
+                   "its name no longer resolves: the known addresses stay in use");
     }
 }
 
@@ -125,6 +131,60 @@ void radius_server_sweep(struct radius_server *s, uint64_t now_ms)
     atomic_store(&s->silent, radius_server_is_silent(s, now_ms));
 }
 
+/* ---- silence ---- */
+
+/* Returns the likely cause of the silence. */
+static const char *cause_of(const struct radius_server *s)
+{
+    if (s->unverified)
+        return "its answers are not signed with server-secret-file, or not signed as "
+               "require-message-authenticator demands";
+    switch (s->error) {
+    case 0:
+        return "does not answer: it is down, a firewall drops the packets, the gate is not among "
+               "its clients, or its secret for the gate differs from server-secret-file";
+    case ECONNREFUSED:
+        return "does not answer: its port is closed (ICMP): no RADIUS server runs there, or it "
+               "listens on another port";
+    case EPERM:
+    case EACCES: return "cannot be reached: a firewall rejects the packets";
+    default: return "cannot be reached: there is no route, or the host is down";
+    }
+}
+
+void radius_server_missed(struct radius_server *s, struct radius_request *r, uint64_t now_ms)
+{
+    const bool again = r->lost;
+
+    r->lost = true;
+    if (!again)
+        s->calls->on_lost(s->owner, r);
+    if (s->answered_ms >= r->sent_ms) /* another request was answered since */
+        return;
+    if (s->silent_until == 0)
+        log_server(s, LOG_LEVEL_WARNING, cause_of(s));
+    s->silent_until = now_ms + RADIUS_SILENT_MS;
+    atomic_store(&s->silent, true);
+    if (again)
+        return;
+    if (s->address_count > 0 && !radius_server_moved(s, r))
+        s->current = (s->current + 1) % s->address_count;
+    /* The name may have another address by now. */
+    if (s->lookup_ms != UINT64_MAX && s->lookup_ms > s->looked_ms + RADIUS_LOOKUP_SOON_MS)
+        s->lookup_ms = s->looked_ms + RADIUS_LOOKUP_SOON_MS;
+}
+
+void radius_server_unverified(struct radius_server *s)
+{
+    s->unverified = true;
+}
+
+static void server_failed(struct radius_server *s, struct radius_request *r, int error)
+{
+    s->error = error;
+    radius_server_missed(s, r, worker_now(s->worker));
+}
+
 /* ---- identifiers ---- */
 
 static void on_server_datagram(struct udp *u, struct span octets, const struct udp_path *path)
@@ -137,6 +197,15 @@ static void on_server_datagram(struct udp *u, struct span octets, const struct u
         s->calls->on_stray(s->owner, &path->peer);
     else
         s->calls->on_answer(s->owner, r, octets);
+}
+
+static void on_server_error(struct udp *u, struct span octets, const struct addr *peer, int error)
+{
+    struct radius_port *p = u->owner;
+    struct radius_request *r = octets.n < 2 ? NULL : p->by_id[octets.p[1]];
+
+    if (r != NULL && addr_equal(peer, &r->to))
+        server_failed(p->server, r, error);
 }
 
 static struct radius_port *port_open(struct radius_server *s, sa_family_t family)
@@ -154,6 +223,7 @@ static struct radius_port *port_open(struct radius_server *s, sa_family_t family
         free(p);
         return NULL;
     }
+    udp_report_errors(&p->udp, on_server_error);
     p->server = s;
     p->family = family;
     LL_PREPEND(s->ports, p);
@@ -200,12 +270,13 @@ void radius_server_release(struct radius_request *r)
 void radius_server_send(struct radius_request *r)
 {
     const struct udp_path path = {.peer = r->to};
-    /* An error has the same effect as a loss on the network: the client retransmits the
-     * request. */
-    (void)udp_send(&r->port->udp, span_of(r->octets, r->len), &path);
-}
+    struct radius_server *s = r->port->server;
 
-/* ---- silence ---- */
+    s->error = 0;
+    /* A packet that is lost here is as one lost on the network: the client retransmits it. */
+    if (!udp_send(&r->port->udp, span_of(r->octets, r->len), &path))
+        server_failed(s, r, errno);
+}
 
 bool radius_server_is_silent(const struct radius_server *s, uint64_t now_ms)
 {
@@ -217,24 +288,10 @@ bool radius_server_moved(const struct radius_server *s, const struct radius_requ
     return s->address_count > 0 && !addr_equal(&s->address[s->current], &r->to);
 }
 
-void radius_server_missed(struct radius_server *s, const struct radius_request *r, uint64_t now_ms)
-{
-    if (s->answered_ms >= r->sent_ms) /* another request was answered since */
-        return;
-    if (s->silent_until == 0)
-        log_server(s, LOG_LEVEL_WARNING, "does not answer");
-    s->silent_until = now_ms + RADIUS_SILENT_MS;
-    atomic_store(&s->silent, true);
-    if (s->address_count > 0 && !radius_server_moved(s, r))
-        s->current = (s->current + 1) % s->address_count;
-    /* The name may have another address by now. */
-    if (s->lookup_ms != UINT64_MAX && s->lookup_ms > s->looked_ms + RADIUS_LOOKUP_SOON_MS)
-        s->lookup_ms = s->looked_ms + RADIUS_LOOKUP_SOON_MS;
-}
-
 void radius_server_answered(struct radius_server *s, uint64_t now_ms)
 {
     s->answered_ms = now_ms;
+    s->unverified = false;
     if (s->silent_until == 0)
         return;
     s->silent_until = 0;

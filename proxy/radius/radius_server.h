@@ -25,6 +25,8 @@ struct radius_server_calls {
     void (*on_answer)(void *owner, struct radius_request *r, struct span octets);
     /* A datagram from another address, or with an identifier that is not in use. */
     void (*on_stray)(void *owner, const struct addr *from);
+    /* The server did not answer r in time, or r did not reach it. Called once for each attempt. */
+    void (*on_lost)(void *owner, struct radius_request *r);
 };
 
 struct radius_server {
@@ -40,10 +42,13 @@ struct radius_server {
     uint64_t lookup_ms; /* when the next one is due; UINT64_MAX: the host is an address */
     struct addr address[RADIUS_ADDRESSES_MAX];
     size_t address_count, current;
+    bool unresolved; /* the latest look-up found no address */
 
     struct radius_port *ports;
     size_t port_count;
 
+    int error;             /* of the latest datagram to it: of ICMP, or of sending; 0: none */
+    bool unverified;       /* its latest answer was not signed as it must be */
     uint64_t answered_ms;  /* 0: never */
     uint64_t silent_until; /* 0: no request is known to be unanswered */
     atomic_bool silent;    /* the same, for other threads */
@@ -68,8 +73,12 @@ void radius_server_release(struct radius_request *r);
 /* Sends the packet of r to the address that radius_server_take has chosen. */
 void radius_server_send(struct radius_request *r);
 
-/* Notes that the server did not answer r in time. */
-void radius_server_missed(struct radius_server *s, const struct radius_request *r, uint64_t now_ms);
+/* Notes that the server has not answered r in time. The first such request of a silence logs its
+ * likely cause. */
+void radius_server_missed(struct radius_server *s, struct radius_request *r, uint64_t now_ms);
+
+/* Notes that an answer of the server was dropped because of its signature. */
+void radius_server_unverified(struct radius_server *s);
 
 /* Notes an answer of the server. */
 void radius_server_answered(struct radius_server *s, uint64_t now_ms);

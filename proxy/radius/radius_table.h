@@ -45,6 +45,7 @@ struct radius_request {
     struct udp *udp;            /* socket at which its latest copy arrived */
     struct udp_path path;
     uint64_t sent_ms; /* first transmission to this server */
+    bool lost;        /* this attempt was not answered in time, or did not reach the server */
 
     /* set by radius_server */
     struct radius_server *server;

@@ -155,6 +155,8 @@ static void take_refusal(struct ppp_observer *o, unsigned number)
 {
     if (number != 0 || o->refusal == 0)
         o->refusal = number != 0 ? number : PPP_REFUSED;
+    if (number == PPP_REFUSED_UNJUDGED)
+        o->undecided = false;
     count_failure(o);
 }
 

@@ -619,6 +619,70 @@ def test_calling_station_id_is_kept(bench):
     assert calling(site) == b"10.9.9.9"
 
 
+# -- logins without a verdict --
+
+def failed_login(site, method, **knobs):
+    """The line of a call whose user is refused."""
+    lines = len(site.gate.events("call"))
+    client = site.client(method, **knobs)
+    with pytest.raises(CallFailed):
+        client.establish()
+    client.close()
+    return site.gate.wait_call(lines)
+
+
+@pytest.mark.parametrize("fault", ["closed", "silent", "secret", "stranger"])
+def test_a_silent_radius_server_is_not_the_users_failure(bench, fault):
+    """No line counts a failed login, and nobody is banned."""
+    site = Site(bench, gate={"ban-points": 10}, nas={"timeout": .3, "tries": 1},
+                keys={"timeout-server": "1s"}, silent=99 if fault == "silent" else 0)
+    if fault == "closed":
+        site.radius.close()
+    if fault == "secret":
+        site.radius.secret = b"another one"
+    if fault == "stranger":
+        site.nas.secret = b"another one"
+    for method in ("mschapv2", "pap", "eap-mschapv2"):
+        line = failed_login(site, method)
+        assert line["reason"] == "radius-silent" and line.fields.get("login-failures") is None
+    if fault != "stranger":
+        assert " warning radius " in site.gate.wait_log("radius radius=site server=")
+    assert site.gate.events("ban") == []
+
+
+@pytest.mark.parametrize("method", ["mschapv2", "mschapv1", "chap-md5", "pap", "eap-mschapv2", "eap"])
+def test_a_reject_is_the_users_failure(bench, method):
+    site = Site(bench, gate={"ban-points": 10},
+                **({"eap": radius.EapExperimental} if method == "eap" else {}))
+    knobs = {"peer": radius.ExperimentalPeer("alice", "wrong")} if method == "eap" else {}
+    line = failed_login(site, method, password="wrong", **knobs)
+    assert line["login-failures"] == "1" and line["reason"] == "login-refused"
+    assert site.gate.wait_event("ban")
+
+
+@pytest.mark.parametrize("how", ["clean", "fin", "rst"])
+def test_a_client_that_does_not_wait_for_the_reject(bench, how):
+    """It pays, or its guesses would cost nothing."""
+    site = Site(bench, gate={"ban-points": 10})
+    site.radius.go.clear()
+    client = site.client(password="wrong", eager=True).establish("authenticate")
+    site.radius.wait(lambda: site.radius.requests)
+    client.close(how)
+    site.radius.go.set()
+    assert site.gate.wait_event("ban")["user"] == "alice"
+    assert site.gate.wait_call()["login-failures"] == "1"
+
+
+def test_a_client_that_does_not_wait_for_a_silent_server(bench):
+    site = Site(bench, gate={"ban-points": 10}, keys={"timeout-server": "1s"}, silent=99)
+    client = site.client(eager=True).establish("authenticate")
+    site.gate.wait_log("does not answer")
+    client.close()
+    line = site.gate.wait_call()
+    assert (line["reason"], line["detail"]) == ("radius-silent", "client-closed")
+    assert "login-failures" not in line.fields and site.gate.events("ban") == []
+
+
 # -- many logins --
 
 def test_many_calls(bench):

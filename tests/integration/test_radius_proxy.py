@@ -511,7 +511,62 @@ def test_too_long_for_what_is_added(bench):
     octets, _ = site.request(*filler, (250, bytes(225)), seal=False)
     assert len(octets) == 4072
     site.socket().send(octets)
-    site.dropped("malformed")
+    site.dropped("no-room")
+
+
+# -- servers that do not answer --
+
+def test_port_that_is_closed(bench):
+    """ICMP tells at once; the VPN server's next try goes to the other server."""
+    site = Site(bench, servers=2, keys={"timeout-server": "30s"})
+    site.servers[0].__exit__()
+    site.nas.timeout = 1
+    assert site.nas.ask([ALICE, (USER_PASSWORD, b"sesame")]).code == ACCESS_ACCEPT
+    line = site.gate.wait_log("its port is closed")
+    assert " warning radius " in line and f"server={site.text(site.servers[0].auth)} " in line
+
+
+def test_silence_of_the_only_server_without_a_second_try(bench):
+    site = Site(bench, silent=2)
+    sock = site.socket()
+    octets, packet = site.request(ALICE, (USER_PASSWORD, b"sesame"))
+    sock.send(octets)
+    line = site.gate.wait_log("does not answer")
+    assert " warning radius " in line and "differs from server-secret-file" in line
+    site.server.silent = 0
+    sock.send(octets)
+    assert site.nas.check(sock.recv(8192), packet).code == ACCESS_ACCEPT
+    assert " info radius " in site.gate.wait_log("answers again")
+
+
+def test_answers_with_another_secret(bench):
+    def twist(answer, request):
+        site.server.secret = b"a third one"
+        return answer
+
+    site = Site(bench, twist=twist)
+    sock = site.socket()
+    sock.send(site.request(ALICE, (USER_PASSWORD, b"sesame"))[0])
+    assert " warning radius " in site.gate.wait_log("answers are not signed with server-secret-file")
+
+
+def test_silent_accounting_server(bench):
+    site = Site(bench, silent=1)
+    octets, _ = site.request(ALICE, (ACCT_STATUS, b"\0\0\0\1"), code=ACCOUNTING_REQUEST, seal=False)
+    site.socket("accounting:nps").send(octets)
+    assert f"server={site.text(site.server.acct)} " in site.gate.wait_log("does not answer")
+
+
+def test_name_that_stops_resolving(bench, tmp_path):
+    """The address that is known stays in use. A silence makes the gate look the name up again."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 nps.test\n")
+    site = Site(bench, before=with_hosts(hosts), server="nps.test", silent=1)
+    hosts.write_text("127.0.0.1 other.test\n")
+    site.socket().send(site.request(ALICE, (USER_PASSWORD, b"sesame"))[0])
+    line = site.gate.wait_log("no longer resolves")
+    assert " warning radius " in line and "address=127.0.0.1:" in line
+    assert site.nas.ask([ALICE, (USER_PASSWORD, b"sesame")]).code == ACCESS_ACCEPT
 
 
 # -- wrong answers --

@@ -53,6 +53,7 @@ static const char *const rows[REASON_COUNT] = {
     [REASON_REQUEST_TIMEOUT] = "request-timeout - - linger by-state",
     [REASON_ANSWER_TIMEOUT] = "answer-timeout 503 - linger failed",
     [REASON_NEGOTIATE_TIMEOUT] = "negotiate-timeout - 5/0/8 linger failed",
+    [REASON_RADIUS_SILENT] = "radius-silent - - close failed",
     [REASON_IDLE_TIMEOUT] = "idle-timeout 503 6/0/0 linger by-state",
     [REASON_CLIENT_BAD_PACKET] = "client-bad-packet - - linger failed peer 5",
     [REASON_BACKEND_BAD_PACKET] = "backend-bad-packet - - linger failed",

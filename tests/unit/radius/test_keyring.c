@@ -547,6 +547,45 @@ static void *take(void *arg)
     return NULL;
 }
 
+static void judge(struct keyring *k, const char *user, const char *mark, enum keyring_verdict v)
+{
+    const struct keyring_login l = login(k, user, mark);
+    keyring_judge(k, "home", &l, v, START);
+}
+
+static enum keyring_verdict verdict(struct keyring *k, const char *user, const char *mark,
+                                    uint64_t now)
+{
+    const struct keyring_login l = login(k, user, mark);
+    return keyring_take_verdict(k, "home", &l, now);
+}
+
+/* A verdict is that of the login's own marks first; a Reject also of the user, and only once. */
+static void verdicts(void **state)
+{
+    struct keyring *k = keyring_new();
+
+    (void)state;
+    assert_int_equal(verdict(k, "alice", "", START), KEYRING_UNDECIDED);
+    judge(k, "alice", RESPONSE_1, KEYRING_REJECTED);
+    judge(k, "alice", RESPONSE_2, KEYRING_LOST);
+    judge(k, "bob", "#chain", KEYRING_ACCEPTED);
+    assert_int_equal(verdict(k, "alice", RESPONSE_2, START), KEYRING_LOST);
+    assert_int_equal(verdict(k, "alice", RESPONSE_1, START), KEYRING_REJECTED);
+    assert_int_equal(verdict(k, "alice", RESPONSE_1, START), KEYRING_UNDECIDED);
+    assert_int_equal(verdict(k, "bob", "#chain", START), KEYRING_ACCEPTED);
+    assert_int_equal(verdict(k, "bob", "#other", START), KEYRING_UNDECIDED);
+    judge(k, "bob", "#chain", KEYRING_REJECTED);
+    assert_int_equal(verdict(k, "HOME\\Bob", "#other", START), KEYRING_REJECTED);
+    judge(k, "carol", "", KEYRING_LOST);
+    assert_int_equal(verdict(k, "carol", "", START + KEYRING_MS), KEYRING_LOST);
+    assert_int_equal(verdict(k, "carol", "", START + KEYRING_MS + 1), KEYRING_UNDECIDED);
+    for (unsigned i = 0; i < 2 * KEYRING_VERDICTS_MAX; i++)
+        judge(k, "dave", "", KEYRING_ACCEPTED);
+    assert_int_equal(verdict(k, "dave", "", START), KEYRING_ACCEPTED);
+    keyring_free(k);
+}
+
 static void threads(void **state)
 {
     pthread_t thread[THREADS];
@@ -581,6 +620,7 @@ int main(void)
         cmocka_unit_test(from_two_places),
         cmocka_unit_test(repeated),
         cmocka_unit_test(many_clients),
+        cmocka_unit_test(verdicts),
         cmocka_unit_test(threads),
     };
     keyring_free(NULL);

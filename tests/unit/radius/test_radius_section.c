@@ -240,7 +240,7 @@ static void a_request_and_its_answer_go_through(void **state)
         RADIUS_SIGNED);
     assert_counted("waiting 0, answers 1, accepts 1,");
     assert_counted("dropped stranger 0, malformed 0, forged 0, unsigned 0, replayed 0, "
-                   "unexpected 0, full 0, no-server 0; silent none\n");
+                   "unexpected 0, no-room 0, full 0, no-server 0; silent none\n");
     /* the same request again gets the same answer, and the server is not asked */
     resend();
     assert_false(at_server(0, &none));
