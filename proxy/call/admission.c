@@ -65,6 +65,17 @@ static void log_denied(struct call *call, const struct rules_answer *v, const ch
     log_end(&l);
 }
 
+/* Logs the dry-run rule that would have denied the call, once. */
+static void log_dry_run(struct call *call, const struct rules_dry *dry)
+{
+    const struct rules_answer v = {.rule = dry->rule, .line = dry->line, .file = dry->file};
+
+    if (dry->rule == 0 || dry->rule == call->admission.dry_rule)
+        return;
+    call->admission.dry_rule = dry->rule;
+    log_denied(call, &v, "dry-run");
+}
+
 /* Returns whether the rules allow the call, with the facts that are known so far. False: *v is the
  * denial, which is logged. end: the action to log instead of the rule's own; NULL: the rule's
  * own. */
@@ -76,6 +87,7 @@ static bool rules_pass(struct call *call, const struct rules_facts *facts, const
     if (call->admission.overruled)
         return true;
     *v = rules_decide(&c->rules, facts);
+    log_dry_run(call, &v->dry);
     if (v->verdict != RULES_DENY)
         return true;
     log_denied(call, v, c->dry_run ? "dry-run" : end != NULL ? end : rules_action_name(v->action));

@@ -79,6 +79,7 @@ struct admission {
     time_t accepted;    /* all rules of the call use this time */
     bool decoy;         /* denied at accept: the client gets the web site or 404 in any case */
     bool overruled;     /* a dry run has ignored a denial: the rules are not asked again */
+    size_t dry_rule;    /* the dry-run rule that was logged last; 0: none */
     char *counted_user; /* the name that limits_user_enter has counted; owned; NULL: none */
     unsigned failures;  /* number of failed logins that have been given points */
 };

@@ -355,8 +355,20 @@ static void check_groups(const struct section *s, const char *groups)
              "of CPU time");
 }
 
+/* Warns about rules on trial; check_rules does for a listener in a dry run. */
+static void check_dry_runs(const struct section *s, const struct config_listener *l)
+{
+    unsigned line;
+    const size_t n = rules_dry_runs(&l->rules, &line);
+
+    if (n > 0 && !l->dry_run)
+        warn(s, line, "dry-run: %zu of %zu rules %s not enforced", n, l->rules.count,
+             n == 1 ? "is" : "are");
+}
+
 static void check_listener(const struct section *s, const struct config_listener *l)
 {
+    check_dry_runs(s, l);
     check_rules(s, l);
     check_groups(s, l->groups);
     if (covers_everything(&l->trusted_proxies))

@@ -144,7 +144,7 @@ static bool time_covers(const struct rule *first, const struct rule *second)
  * readings of a user's name than an allow rule, and doubtful names. */
 static bool rule_covers(const struct rule *first, const struct rule *second)
 {
-    return address_covers(first, second) && time_covers(first, second) &&
+    return !first->dry_run && address_covers(first, second) && time_covers(first, second) &&
            (first->user == NULL || !first->allow || second->allow) &&
            text_covers(first->user, second->user) && text_covers(first->host, second->host) &&
            text_covers(first->sni, second->sni) && text_covers(first->tenant, second->tenant);
@@ -170,7 +170,7 @@ void rules_unreached(const struct rules *r, const char *path, const char *listen
 bool rules_have(const struct rules *r, bool allow)
 {
     for (size_t i = 0; i < r->count; i++)
-        if (r->rule[i].allow == allow)
+        if (r->rule[i].allow == allow && !r->rule[i].dry_run)
             return true;
     return false;
 }
@@ -178,9 +178,21 @@ bool rules_have(const struct rules *r, bool allow)
 unsigned rules_catch_all_line(const struct rules *r)
 {
     for (size_t i = 0; i < r->count; i++)
-        if (r->rule[i].where == WHERE_ANY && !has_more_conditions(&r->rule[i]))
+        if (r->rule[i].where == WHERE_ANY && !r->rule[i].dry_run &&
+            !has_more_conditions(&r->rule[i]))
             return r->rule[i].line;
     return 0;
+}
+
+size_t rules_dry_runs(const struct rules *r, unsigned *line)
+{
+    size_t n = 0;
+
+    *line = 0;
+    for (size_t i = 0; i < r->count; i++)
+        if (r->rule[i].dry_run && n++ == 0)
+            *line = r->rule[i].line;
+    return n;
 }
 
 unsigned rules_user_line(const struct rules *r)
@@ -385,7 +397,9 @@ static struct rules_answer answer_of(const struct rules *r, size_t i, const stru
     };
 }
 
-struct rules_answer rules_decide(const struct rules *r, const struct rules_facts *facts)
+/* Evaluates the rules without the dry-run rules, and sets *dry. */
+static struct rules_answer decide(const struct rules *r, const struct rules_facts *facts,
+                                  struct rules_dry *dry)
 {
     struct rules_lookup a = {.facts = facts};
     struct rules_answer waiting = {.verdict =
@@ -397,6 +411,12 @@ struct rules_answer rules_decide(const struct rules *r, const struct rules_facts
         const enum rule_holds holds = rule_evaluate(&r->rule[i], &a);
         if (holds == HOLDS_NOT)
             continue;
+        if (r->rule[i].dry_run) { /* one after a rule that may hold would perhaps not be reached */
+            const struct rules_answer hit = answer_of(r, i, &a, RULES_DENY);
+            if (holds == HOLDS && waiting.rule == 0 && dry->rule == 0)
+                *dry = (struct rules_dry){.rule = hit.rule, .line = hit.line, .file = hit.file};
+            continue;
+        }
         if (holds == HOLDS_PERHAPS) {
             if (waiting.rule == 0)
                 waiting = answer_of(r, i, &a, RULES_UNDECIDED);
@@ -413,4 +433,13 @@ struct rules_answer rules_decide(const struct rules *r, const struct rules_facts
         return waiting;
     return (struct rules_answer){.verdict = r->default_allow ? RULES_ALLOW : RULES_DENY,
                                  .action = r->deny_action};
+}
+
+struct rules_answer rules_decide(const struct rules *r, const struct rules_facts *facts)
+{
+    struct rules_dry dry = {0};
+    struct rules_answer v = decide(r, facts, &dry);
+
+    v.dry = dry;
+    return v;
 }

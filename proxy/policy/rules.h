@@ -1,7 +1,7 @@
 /* rules: allow and deny lines in their order; the first rule whose conditions all hold decides.
  *
  *   [CIDR | address CIDR | file PATH | country CC | any] [user PATTERN] [host NAME] [sni NAME]
- *   [tenant VALUE] [time DAYS HOURS ZONE] [action reset|drop|decoy]
+ *   [tenant VALUE] [time DAYS HOURS ZONE] [action reset|drop|decoy] [dry-run]
  *
  * Each condition at most once, in any order, a bare CIDR first. A value with blanks is in quotes:
  * user "bob smith". In a user's PATTERN * matches any bytes and ? one byte of a name in its folded
@@ -10,7 +10,8 @@
  * in the users file; in a deny rule every PATTERN is also compared with the name without domain,
  * without realm, and without both. NAME may be *.example.com: every name below example.com, but
  * not example.com. A tenant compares without case. DAYS and HOURS as in policy/window.h, ZONE as
- * in policy/zone.h. Only deny rules have an action. */
+ * in policy/zone.h. Only deny rules have an action, and dry-run: such a rule denies nothing, and
+ * its matches are reported. */
 #ifndef SSTPGATE_POLICY_RULES_H
 #define SSTPGATE_POLICY_RULES_H
 
@@ -56,6 +57,13 @@ struct rules_facts {
     struct span user; /* as sent */
 };
 
+/* A dry-run rule that matches. */
+struct rules_dry {
+    size_t rule;   /* 1: the first; 0: none */
+    unsigned line; /* line and file as in struct rules_answer */
+    const char *file;
+};
+
 struct rules_answer {
     enum rules_verdict verdict;
     /* The rule that decided or, if undecided, the rule that needs more facts. 1: the first; 0:
@@ -64,6 +72,7 @@ struct rules_answer {
     unsigned line;            /* of the configuration file, or of `file`; 0 for the default */
     const char *file;         /* the file of networks that contains the address; NULL: none */
     enum rules_action action; /* for RULES_DENY */
+    struct rules_dry dry;     /* the first dry-run rule that would have denied the call */
 };
 
 void rules_init(struct rules *r);
@@ -100,6 +109,9 @@ bool rules_have(const struct rules *r, bool allow);
 
 /* Returns the line of the first rule that matches every call; 0: none. */
 unsigned rules_catch_all_line(const struct rules *r);
+
+/* Returns the number of dry-run rules, and the line of the first one; 0: none. */
+size_t rules_dry_runs(const struct rules *r, unsigned *line);
 
 /* Returns whether some rule has a user, and the line of the first of them; 0: none. */
 bool rules_needs_user(const struct rules *r);

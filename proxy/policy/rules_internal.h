@@ -29,6 +29,7 @@ struct rule {
     struct window window;
     char *zone_name;
     const struct zone *zone;
+    bool dry_run; /* denies nothing */
     bool has_action;
     enum rules_action action;
 };

@@ -156,6 +156,12 @@ static bool rule_read_time(struct rule_parser *p)
     return true;
 }
 
+static bool rule_read_dry_run(struct rule_parser *p)
+{
+    p->rule->dry_run = true;
+    return !p->rule->allow || rule_fail(p, "dry-run: only deny rules have it");
+}
+
 static bool rule_read_action(struct rule_parser *p)
 {
     if (p->rule->allow)
@@ -171,7 +177,16 @@ static bool rule_read_action(struct rule_parser *p)
 }
 
 /* A rule has at most one condition of each kind. */
-enum rule_kind { ADDRESS = 1, USER = 2, HOST = 4, SNI = 8, TENANT = 16, TIME = 32, ACTION = 64 };
+enum rule_kind {
+    ADDRESS = 1,
+    USER = 2,
+    HOST = 4,
+    SNI = 8,
+    TENANT = 16,
+    TIME = 32,
+    ACTION = 64,
+    DRY_RUN = 128,
+};
 
 static const struct rule_condition {
     const char *word;
@@ -190,6 +205,7 @@ static const struct rule_condition {
     {"tenant", TENANT, 1, rule_read_tenant, "a value"},
     {"time", TIME, 3, rule_read_time, "days, hours and a zone: Mon-Fri 08:00-18:00 Europe/Berlin"},
     {"action", ACTION, 1, rule_read_action, "reset, drop or decoy"},
+    {"dry-run", DRY_RUN, 0, rule_read_dry_run, "nothing"},
 };
 enum { CONDITION_COUNT = sizeof conditions / sizeof *conditions };
 
@@ -254,7 +270,7 @@ static bool unknown_word(struct rule_parser *p, const char *word, const char *af
     return rule_fail(
         p,
         "unknown condition '%s': use address, file, country, any, user, host, sni, tenant, "
-        "time or action",
+        "time, action or dry-run",
         word);
 }
 
@@ -308,12 +324,12 @@ static bool rule_read(struct rule_parser *p, char *at, FILE *out)
     const char *between = "", *user = NULL;
     for (char *word; (word = next_word(&at, false)) != NULL; between = " ") {
         const struct rule_condition *c = find_condition(word);
-        if (seen == 0 && looks_like_address(word)) {
-            seen = ADDRESS;
+        if ((seen & ~(unsigned)DRY_RUN) == 0 && looks_like_address(word)) {
+            seen |= ADDRESS;
             p->args[0] = word;
             if (!rule_read_address(p))
                 return false;
-            fputs(word, out);
+            fprintf(out, "%s%s", between, word);
             continue;
         }
         if (c == NULL)
@@ -325,7 +341,7 @@ static bool rule_read(struct rule_parser *p, char *at, FILE *out)
             print_word(out, p->args[i]);
         user = c->kind == USER ? p->args[0] : NULL;
     }
-    if (seen == 0 || seen == ACTION)
+    if ((seen & ~(unsigned)(ACTION | DRY_RUN)) == 0)
         return rule_fail(p, "the rule has no condition: write `any` to match every client");
     return true;
 }

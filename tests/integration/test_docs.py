@@ -262,8 +262,8 @@ def test_conf_page_has_every_key(tmp_path, reference):
 def test_conf_page_has_every_condition():
     """Every condition of the table of rules; and every key that the page names exists."""
     page = (ROOT / "conf/man/sstpgate.conf.5.in").read_text()
-    table = set(re.findall(r'^ +\{"([a-z]+)", [A-Z]+, ', sources("policy/rules*.c"), re.M))
-    shown = set(re.findall(r"^\.It Li ([a-z]+)", page, re.M))
+    table = set(re.findall(r'^ +\{"([a-z-]+)", [A-Z_]+, ', sources("policy/rules*.c"), re.M))
+    shown = {word.replace("\\-", "-") for word in re.findall(r"^\.It Li ([a-z\\-]+)", page, re.M)}
     assert {"file", "any", "time"} <= table and table == shown
     keys = {key for _, key in keys_of(run("--keys").stdout)} | {"gate", "listener", "backend"}
     spoken = {word.replace("\\-", "-") for line in re.findall(r"^\.(?:Bq )?Ic (.*)$", page, re.M)

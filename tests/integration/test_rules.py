@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import USERS
-from gate import write_config
+from gate import run, write_config
 from peers import head, pki, ppp, sstp
 from peers.client import CallFailed, expect_failure, last_words
 from test_address import admitted, refused
@@ -522,6 +522,23 @@ def test_dry_run(bench, rule):
         assert (event["rule"], event["action"]) == ("1", "dry-run")
         assert gate.wait_call(number)["reason"] == "client-disconnect"
     assert len(gate.events("deny")) == 2
+
+
+def test_dry_run_of_one_rule(bench):
+    """The others are enforced; the log names the rule that is on trial, and -t counts it."""
+    gate = bench.gate(bench.backend(), rules=[("deny", "127.0.0.66"), ("deny", "dry-run user alice"),
+                                              ("deny", "127.0.0.67 dry-run action drop")])
+    refused(bench, gate, bind="127.0.0.66")
+    assert gate.wait_event("deny")["action"] == "reset"
+    bench.client(gate).establish().ping().disconnect()
+    event = gate.wait_event("deny", 1)
+    assert (event["rule"], event["action"], event["user"]) == ("2", "dry-run", "alice")
+    assert gate.wait_call()["reason"] == "client-disconnect"
+    assert len(gate.events("deny")) == 2
+    done = run("-t", "-c", gate.config)
+    assert done.returncode == 0
+    assert "warning: listener front: dry-run: 2 of 3 rules are not enforced" in done.stdout + done.stderr
+    assert "2 of 3 rules are not enforced" in gate.wait_event("config")["msg"]
 
 
 # -- tunnels that are up --

@@ -128,6 +128,8 @@ static void format_answer(const struct rules_answer *a, char out[128])
     const char *file = a->file == NULL ? NULL : strrchr(a->file, '/') + 1;
     snprintf(out, 128, "%s %s%s%u", verdict, file == NULL ? "" : file, file == NULL ? "" : ":",
              a->line);
+    if (a->dry.rule != 0)
+        snprintf(out + strlen(out), 128 - strlen(out), "+%zu:%u", a->dry.rule, a->dry.line);
 }
 
 static unsigned run_cases(const struct rules *rules, const char *path)

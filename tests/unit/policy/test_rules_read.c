@@ -79,7 +79,7 @@ static void bad_rules_are_explained(void **state)
         {"usr bob", "unknown condition 'usr'; did you mean 'user'?"},
         {"everybody", "unknown condition 'everybody': to match every client, write any"},
         {"tomorrow", "unknown condition 'tomorrow': use address, file, country, any, user, "
-                     "host, sni, tenant, time or action"},
+                     "host, sni, tenant, time, action or dry-run"},
         {"user John Smith",
          "unknown condition 'Smith'; a name with a blank needs quotes: \"John Smith\""},
         {"user", "user needs a name"},
