@@ -18,6 +18,7 @@
 #include "gate/admin.h"
 #include "gate/admin_commands.h"
 #include "gate/bans.h"
+#include "gate/cgroup.h"
 #include "gate/gate_state.h"
 #include "gate/reload.h"
 #include "gate/sockets.h"
@@ -30,13 +31,15 @@
 #include "site/site.h"
 #include "site/snapshot.h"
 
-static size_t cpus(void)
+/* Returns the number of CPUs that the process may use, by its affinity and its control group. */
+static size_t cpus(const struct cgroup_limits *limits)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0)
         return 1;
-    int n = CPU_COUNT(&set);
-    return n < 1 ? 1 : (size_t)n;
+    const size_t n = (size_t)CPU_COUNT(&set);
+    const size_t least = n < limits->cpus ? n : limits->cpus;
+    return least < 1 ? 1 : least;
 }
 
 /* ---- workers ---- */
@@ -293,7 +296,9 @@ static struct gate *gate_new(const char *path)
     if (!log_prepare(gate, snapshot))
         goto err_snapshot;
     const struct config_gate *g = &snapshot->config->gate;
-    gate->workers = g->workers == 0 ? cpus() : g->workers;
+    const struct cgroup_limits limits = cgroup_read("/proc/self/cgroup", "/sys/fs/cgroup");
+    gate->memory = limits.memory;
+    gate->workers = g->workers == 0 ? cpus(&limits) : g->workers;
     if (!next_prepare(gate, &n, snapshot))
         goto err_snapshot;
     if (!admin_prepare(gate, snapshot->config))

@@ -53,7 +53,8 @@ struct gate {
     struct {
         unsigned wanted;
         size_t room;
-    } short_of; /* descriptors for calls, at the last warning; wanted 0: no warning */
+    } short_of; /* descriptors or memory for calls, at the last warning; wanted 0: no warning */
+    uint64_t memory; /* limit of the control group, bytes; UINT64_MAX: none */
     enum gate_phase { SERVING, DRAINING, STOPPING } phase;
     uint64_t started_ms;
     struct {

@@ -9,6 +9,7 @@
 #include "base/insist.h"
 #include "base/log.h"
 #include "base/memo.h"
+#include "gate/cgroup.h"
 #include "gate/descriptors.h"
 #include "gate/gate_state.h"
 #include "gate/preflight.h"
@@ -108,19 +109,40 @@ static void workers_switch(struct gate *gate, struct reload_next *n, bool runnin
     free(part);
 }
 
-/* Warns that max-tunnels calls do not fit, but not again as long as the numbers are the same. */
-static void warn_short(struct gate *gate, unsigned wanted, size_t room, unsigned long long limit)
+/* Warns that max-tunnels calls do not fit, but not again as long as the numbers are the same.
+ * Returns the number that fits. */
+static unsigned warn_short(struct gate *gate, unsigned wanted, size_t room, const char *limit,
+                           const char *remedy)
 {
     if (gate->short_of.wanted != wanted || gate->short_of.room != room)
         log_msg(LOG_LEVEL_WARNING, "limit",
-                "max-tunnels is %u, but the limit of open files (%llu) allows only %zu "
-                "(raise ulimit -n, or LimitNOFILE= of systemd)",
-                wanted, limit, room);
+                "max-tunnels is %u, but the limit of %s allows only %zu (raise %s)", wanted, limit,
+                room, remedy);
     gate->short_of.wanted = wanted;
     gate->short_of.room = room;
+    return (unsigned)room;
 }
 
-/* Returns how many calls the gate accepts: max-tunnels, or as many as have descriptors. */
+static unsigned short_of_files(struct gate *gate, unsigned wanted, size_t room,
+                               unsigned long long limit)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "open files (%llu)", limit);
+    return warn_short(gate, wanted, room, text, "ulimit -n, or LimitNOFILE= of systemd");
+}
+
+static unsigned short_of_memory(struct gate *gate, unsigned wanted, size_t room)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "the control group's memory (%llu MiB)",
+             (unsigned long long)(gate->memory >> 20));
+    return warn_short(gate, wanted, room, text, "MemoryMax= of systemd, or that of the container");
+}
+
+/* Returns how many calls the gate accepts: max-tunnels, or as many as have descriptors and memory.
+ */
 static unsigned calls_max(struct gate *gate)
 {
     const unsigned wanted = gate->snapshot->config->gate.max_tunnels;
@@ -128,14 +150,16 @@ static unsigned calls_max(struct gate *gate)
                                           .listening = gate->sockets.count,
                                           .radius = gate->radius.sockets.count};
     const unsigned long long limit = descriptors_raise();
-    const size_t room = descriptors_calls(limit, descriptors_needed(gate->snapshot->config, &open));
+    const size_t files =
+        descriptors_calls(limit, descriptors_needed(gate->snapshot->config, &open));
+    const size_t memory = cgroup_calls(gate->memory);
 
-    if (room >= wanted) {
-        gate->short_of.wanted = 0;
-        return wanted;
-    }
-    warn_short(gate, wanted, room, limit);
-    return (unsigned)room;
+    if (memory < wanted && memory < files)
+        return short_of_memory(gate, wanted, memory);
+    if (files < wanted)
+        return short_of_files(gate, wanted, files, limit);
+    gate->short_of.wanted = 0;
+    return wanted;
 }
 
 void reload_commit(struct gate *gate, struct reload_next *n, bool running)
