@@ -43,17 +43,35 @@ static struct calls *of_set(struct call_set *set)
 
 /* ---- the doors ---- */
 
+/* Logs that new calls wait, at most once a second for each worker. */
+static bool may_log_full(struct call_set *set)
+{
+    unsigned missed;
+    return log_limit_pass(&set->limit_full, worker_now(set->worker), 1, &missed);
+}
+
+/* Returns whether a descriptor is left, and logs that none is. */
+static bool has_descriptor(struct call_set *set)
+{
+    if (worker_has_descriptor(set->worker))
+        return true;
+    if (may_log_full(set))
+        log_msg(LOG_LEVEL_WARNING, "full",
+                "no file descriptor is left: new calls wait or are closed (raise ulimit -n, or "
+                "LimitNOFILE= of systemd)");
+    return false;
+}
+
 static bool on_connection(struct listener *l)
 {
     struct calls *calls = l->owner;
     struct call_set *set = &calls->set;
-    unsigned missed;
 
-    if (calls->phase != CALLS_OPEN)
+    if (calls->phase != CALLS_OPEN || !has_descriptor(set))
         return false;
     if (atomic_fetch_add(&set->shared->count, 1) >= atomic_load(&set->shared->max)) {
         atomic_fetch_sub(&set->shared->count, 1);
-        if (log_limit_pass(&set->limit_full, worker_now(set->worker), 1, &missed))
+        if (may_log_full(set))
             log_msg(LOG_LEVEL_WARNING, "full", "max-tunnels (%u) reached: new calls wait",
                     atomic_load(&set->shared->max));
         return false;
@@ -285,6 +303,9 @@ void calls_sweep(void *arg, uint64_t now_ms)
     struct call_set *set = &calls->set;
     unsigned n = 0;
 
+    /* libuv closes connections for which accept() has no descriptor, and does not report them. */
+    if (set->worker->index == 0 && calls->phase == CALLS_OPEN)
+        (void)has_descriptor(set);
     handshakes_hurry(set);
     for (int state = 0; state < CALL_CLOSED; state++)
         n += expire(set, state, now_ms, EXPIRE_AT_ONCE - n);

@@ -168,7 +168,8 @@ static const struct config_choice checks[] = {
 const struct config_key config_keys[] = {
     {GATE_KEY("workers", workers), .type = &config_type_number, .flags = KEY_FIXED, .min = 1, .max = 64,
      .choices = auto_or_number, .initial = "auto",
-     .help = "Threads that carry calls; auto: one for each CPU that the process may use."},
+     .help = "Threads that carry calls; auto: one for each CPU that the process may use, within the "
+             "CPU quota of its control group."},
     {GATE_KEY("log", log), .type = &config_type_log, .flags = KEY_FIXED, .choices = log_words,
      .initial = "stderr",
      .help = "Where log lines are written; syslog: /dev/log, by default as facility daemon and tag sstpgate; "
@@ -198,7 +199,8 @@ const struct config_key config_keys[] = {
     {GATE_KEY("timeout-key", timeout_key), .type = &config_type_duration, .initial = "3s",
      .help = "For the keys of a login to arrive from RADIUS, from the client's Call Connected."},
     {GATE_KEY("timeout-idle", timeout_idle), .type = &config_type_duration, .flags = KEY_NONE,
-     .initial = "none", .help = "For a tunnel without any packet, not even echo messages."},
+     .initial = "none", .help = "For a tunnel without any packet of either side, not even echo messages. A peer "
+             "that has vanished is noticed within two minutes without it."},
     {GATE_KEY("timeout-drain", timeout_drain), .type = &config_type_duration, .initial = "5s",
      .help = "For a peer to receive what is queued when its call has ended."},
     {GATE_KEY("timeout-web", timeout_web), .type = &config_type_duration, .initial = "60s",

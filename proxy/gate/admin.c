@@ -1,6 +1,7 @@
 #include "gate/admin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,16 +178,19 @@ struct admin_client {
     char *answer;
 };
 
+/* uv_poll and not uv_listen: libuv closes the connections for which no descriptor is left. */
 struct admin {
-    uv_pipe_t socket;
+    uv_poll_t socket;
+    int fd;
+    int spare;        /* a descriptor for a command when no other is left; -1: it is in use */
+    uv_timer_t again; /* until the next attempt to accept, after one without a descriptor */
     const struct admin_ops *ops;
     void *arg;
     char *path;
     dev_t device; /* with inode: identifies the socket file */
     ino_t inode;
     struct admin_client *client[ADMIN_CLIENTS_MAX];
-    unsigned holders; /* the socket's handle and the clients; the last one frees this struct */
-    bool waiting;     /* a connection is not accepted yet, because all clients are in use */
+    unsigned holders; /* the two handles and the clients; the last one frees this struct */
     struct log_limit limit;
 };
 
@@ -253,14 +257,23 @@ int admin_bind(const char *path)
 
 /* ---- one connection ---- */
 
-static void admin_accept(struct admin *a);
+static void admin_watch(struct admin *a);
 
 static void admin_unhold(struct admin *a)
 {
     if (--a->holders > 0)
         return;
+    close(a->fd);
+    if (a->spare >= 0)
+        close(a->spare);
     free(a->path);
     free(a);
+}
+
+static void spare_take(struct admin *a)
+{
+    if (a->spare < 0)
+        a->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 static void on_client_closed(uv_handle_t *handle)
@@ -275,10 +288,8 @@ static void on_client_closed(uv_handle_t *handle)
             a->client[i] = NULL;
     free(c->answer);
     free(c);
-    if (a->waiting && !uv_is_closing((uv_handle_t *)&a->socket)) {
-        a->waiting = false;
-        admin_accept(a);
-    }
+    spare_take(a);
+    admin_watch(a);
     admin_unhold(a);
 }
 
@@ -355,44 +366,82 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         client_answer(c, c->len);
 }
 
-static void admin_accept(struct admin *a)
+/* Accepts a connection, with the spare descriptor if no other is left. Returns -1 with errno. */
+static int accept_client(struct admin *a)
 {
-    size_t i = 0;
+    const int fd = accept4(a->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-    while (i < ADMIN_CLIENTS_MAX && a->client[i] != NULL)
-        i++;
-    if (i == ADMIN_CLIENTS_MAX) { /* libuv polls the socket again after the next accept */
-        a->waiting = true;
+    if (fd >= 0 || (errno != EMFILE && errno != ENFILE) || a->spare < 0)
+        return fd;
+    close(a->spare);
+    a->spare = -1;
+    return accept4(a->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+static void on_again(uv_timer_t *timer)
+{
+    struct admin *a = timer->data;
+
+    spare_take(a);
+    admin_watch(a);
+}
+
+static void accept_failed(struct admin *a, int cause)
+{
+    struct log_line l;
+
+    if (cause == EAGAIN || cause == EINTR || cause == ECONNABORTED)
         return;
-    }
+    (void)uv_poll_stop(&a->socket); /* otherwise the loop would spin */
+    INSIST_UV(uv_timer_start(&a->again, on_again, ADMIN_AGAIN_MS, 0));
+    if (!log_begin_limited(&l, LOG_LEVEL_WARNING, "admin", &a->limit, uv_now(a->again.loop), 1))
+        return;
+    log_fmt(&l, "msg", "a command connection was not accepted: %s", strerror(cause));
+    log_end(&l);
+}
+
+static struct admin_client *client_new(struct admin *a, int fd)
+{
     struct admin_client *c = NEW(struct admin_client);
+
     c->admin = a;
-    a->client[i] = c;
     a->holders++;
     INSIST_UV(uv_pipe_init(a->socket.loop, &c->pipe, 0));
     INSIST_UV(uv_timer_init(a->socket.loop, &c->deadline));
     c->handles = 2;
     c->pipe.data = c->deadline.data = c;
-    if (uv_accept((uv_stream_t *)&a->socket, (uv_stream_t *)&c->pipe) != 0 ||
-        uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) != 0) {
-        client_close(c);
-        return;
-    }
-    deadline_begin(c);
+    INSIST_UV(uv_pipe_open(&c->pipe, fd));
+    return c;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+static void on_connection(uv_poll_t *socket, int status, int events)
 {
-    struct admin *a = stream->data;
-    struct log_line l;
+    struct admin *a = socket->data;
+    size_t i = 0;
 
-    if (status == 0) {
-        admin_accept(a);
-    } else if (log_begin_limited(&l, LOG_LEVEL_WARNING, "admin", &a->limit, uv_now(stream->loop),
-                                 1)) {
-        log_fmt(&l, "msg", "a command connection was not accepted: %s", uv_strerror(status));
-        log_end(&l);
+    (void)status, (void)events;
+    while (i < ADMIN_CLIENTS_MAX && a->client[i] != NULL)
+        i++;
+    if (i == ADMIN_CLIENTS_MAX) {
+        (void)uv_poll_stop(socket); /* until a client is closed */
+        return;
     }
+    const int fd = accept_client(a);
+    if (fd < 0) {
+        accept_failed(a, errno);
+        return;
+    }
+    struct admin_client *c = a->client[i] = client_new(a, fd);
+    if (uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) != 0)
+        client_close(c);
+    else
+        deadline_begin(c);
+}
+
+static void admin_watch(struct admin *a)
+{
+    if (!uv_is_closing((uv_handle_t *)&a->socket))
+        INSIST_UV(uv_poll_start(&a->socket, UV_READABLE, on_connection));
 }
 
 /* ---- begin and end ---- */
@@ -410,15 +459,18 @@ struct admin *admin_new(uv_loop_t *loop, int fd, const char *path, const struct 
         a->device = st.st_dev;
         a->inode = st.st_ino;
     }
-    a->holders = 1;
-    INSIST_UV(uv_pipe_init(loop, &a->socket, 0));
-    a->socket.data = a;
-    INSIST_UV(uv_pipe_open(&a->socket, fd));
-    INSIST_UV(uv_listen((uv_stream_t *)&a->socket, ADMIN_BACKLOG, on_connection));
+    a->holders = 2;
+    a->fd = fd;
+    a->spare = -1;
+    spare_take(a);
+    INSIST_UV(uv_poll_init(loop, &a->socket, fd));
+    INSIST_UV(uv_timer_init(loop, &a->again));
+    a->socket.data = a->again.data = a;
+    admin_watch(a);
     return a;
 }
 
-static void on_socket_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     admin_unhold(handle->data);
 }
@@ -434,5 +486,6 @@ void admin_free(struct admin *a)
     for (size_t i = 0; i < ADMIN_CLIENTS_MAX; i++)
         if (a->client[i] != NULL)
             client_close(a->client[i]);
-    uv_close((uv_handle_t *)&a->socket, on_socket_closed);
+    uv_close((uv_handle_t *)&a->socket, on_handle_closed);
+    uv_close((uv_handle_t *)&a->again, on_handle_closed);
 }

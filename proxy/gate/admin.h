@@ -13,10 +13,11 @@ struct admin;
 struct cidr;
 
 enum {
-    ADMIN_LINE_MAX = 256,    /* bytes of a command, without its line end */
-    ADMIN_CLIENTS_MAX = 8,   /* connections that are served at a time */
-    ADMIN_BACKLOG = 64,      /* connections that wait in the kernel */
-    ADMIN_DEADLINE_MS = 5000 /* for the command, and again for reading the answer */
+    ADMIN_LINE_MAX = 256,     /* bytes of a command, without its line end */
+    ADMIN_CLIENTS_MAX = 8,    /* connections that are served at a time */
+    ADMIN_BACKLOG = 64,       /* connections that wait in the kernel */
+    ADMIN_DEADLINE_MS = 5000, /* for the command, and again for reading the answer */
+    ADMIN_AGAIN_MS = 100      /* between attempts to accept without a descriptor */
 };
 
 /* The commands. Each writes its payload to out, in whole lines, and returns NULL, or the reason

@@ -1,6 +1,8 @@
 #include "net/worker.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/insist.h"
 
@@ -231,6 +233,15 @@ void worker_fini(struct worker *w)
     uv_mutex_destroy(&w->mailbox_lock);
     pool_fini(&w->pool);
     free(w->window);
+}
+
+bool worker_has_descriptor(const struct worker *w)
+{
+    const int fd = fcntl(uv_backend_fd(&w->loop), F_DUPFD_CLOEXEC, 0);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 bool worker_is_here(const struct worker *w)

@@ -97,6 +97,9 @@ void worker_call_wait(struct worker_call *c);
  * delay the streams. */
 void worker_sweep_again(struct worker *w);
 
+/* Returns whether the process can open another file now. */
+bool worker_has_descriptor(const struct worker *w);
+
 /* Returns true in the worker's thread, and in any thread before it runs. */
 bool worker_is_here(const struct worker *w);
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <pthread.h>
+#include <sys/resource.h>
 /* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
@@ -240,6 +241,25 @@ static void a_sweep_may_come_again(void **state)
     worker_fini(&w);
 }
 
+static void a_worker_knows_that_no_descriptor_is_left(void **state)
+{
+    struct rlimit before, none;
+
+    (void)state;
+    loop_open();
+    assert_true(worker_has_descriptor(&w));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    const bool left = worker_has_descriptor(&w);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_false(left);
+    assert_true(worker_has_descriptor(&w));
+    worker_stop(&w);
+    loop_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +269,7 @@ int main(void)
         cmocka_unit_test(parts_are_called_at_their_moments),
         cmocka_unit_test(the_sweep_comes_with_the_time),
         cmocka_unit_test(a_sweep_may_come_again),
+        cmocka_unit_test(a_worker_knows_that_no_descriptor_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
