@@ -8,7 +8,7 @@
 #include "cli/cli_user.h"
 
 static const struct cli_command commands[] = {
-    {"user", cli_user, "[-f USERS] NAME", "make a line of a users file, or import users"},
+    {"user", cli_user, "[-f USERS] NAME", "lines of a users file: make, import, check, list"},
     {"binding", cli_binding, "LISTENER|FILE", "print the hashes of a certificate"},
     {"ctl", cli_ctl, "[-c FILE] COMMAND", "control a running gate"},
 };

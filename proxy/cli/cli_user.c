@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,8 +24,9 @@
 static const struct usage usage = {
     .synopsis =
         "usage: sstpgate user [-f USERS] NAME\n"
-        "       sstpgate user -f USERS --delete NAME\n"
-        "       sstpgate user [-f USERS] --import chap-secrets|smbpasswd [--machines] FILE\n",
+        "       sstpgate user -f USERS --delete|--check NAME\n"
+        "       sstpgate user -f USERS --list\n"
+        "       sstpgate user [-f USERS] --import KIND [--encrypted 0|1] [--machines] FILE\n",
     .help =
         "Asks for the password of NAME and writes the line for the users file of a backend to\n"
         "USERS, replacing an existing line of NAME; without -f, to standard output.\n"
@@ -38,13 +40,22 @@ static const struct usage usage = {
         "                    replaced atomically and keeps its owner, mode, comments and order. A\n"
         "                    running gate reloads it automatically\n"
         "  -D, --delete      remove the line of NAME\n"
+        "  --check           ask for a password and say whether it is that of NAME\n"
+        "  --list            print the names in USERS, one on each line\n"
         "  --import KIND     import the users of FILE, or of standard input for `-`:\n"
-        "        chap-secrets  as pppd reads it: client, server, secret, addresses\n"
+        "        accel-ppp     its chap-secrets\n"
+        "        pppd          its chap-secrets: client, server, secret, addresses\n"
+        "        chap-secrets  either of them, as far as both read a line in the same way\n"
         "        smbpasswd     NT hashes, as `pdbedit -Lw` prints them\n"
-        "                    If a line cannot be read, nothing is imported. Accounts without a\n"
-        "                    password, disabled accounts and wildcards are skipped\n"
-        "  --machines        also import the accounts of machines from smbpasswd\n"
+        "                    A line that cannot be read, or is doubtful, is reported and the\n"
+        "                    others are imported. Accounts without a password, disabled accounts\n"
+        "                    and wildcards are skipped\n"
+        "  --encrypted 0|1   with accel-ppp: `encrypted` of accel-ppp.conf; 1: NT hashes\n"
+        "  --machines        with smbpasswd: import the accounts of machines, too\n"
         "  -h, --help        this text\n"
+        "\n"
+        "Exit codes: 0 success, 1 failure, 2 usage, 3 --check: the password is another one, or\n"
+        "there is no such user; --import: not all lines could be read.\n"
         "\n"
         "A line contains NtPasswordHashHash (RFC 2759), not the password. It cannot be used to\n"
         "log in by MS-CHAPv2, but an attacker who has it can impersonate the server to that user,\n"
@@ -146,15 +157,73 @@ static bool delete_user(const char *name, const char *users)
     return good;
 }
 
+/* ---- looking at a file ---- */
+
+static void on_name(void *arg, struct span name)
+{
+    (void)arg;
+    printf("%.*s\n", (int)name.n, (const char *)name.p);
+}
+
+/* Returns the line of the user whose hash this is, of those that the gate would try for the name;
+ * 0: none of them. */
+static unsigned line_with_hash(const struct users *u, struct span name,
+                               const uint8_t hash_hash[NT_HASH])
+{
+    struct users_match found[USERS_MATCH_MAX];
+    const size_t n = users_find(u, name, found);
+
+    for (size_t i = 0; i < n; i++)
+        if (CRYPTO_memcmp(found[i].hash_hash, hash_hash, NT_HASH) == 0)
+            return found[i].line;
+    return 0;
+}
+
+/* Asks for a password, once. Returns the exit code. */
+static int compare_password(const struct users *u, const char *name)
+{
+    struct password password;
+    uint8_t hash_hash[NT_HASH];
+    unsigned line = 0;
+
+    const bool good = password_get(&password, false) && hash_password(&password, hash_hash);
+    if (good)
+        line = line_with_hash(u, span_str(name), hash_hash);
+    explicit_bzero(&password, sizeof password);
+    explicit_bzero(hash_hash, sizeof hash_hash);
+    if (!good)
+        return EXIT_FAILED;
+    if (line == 0)
+        fprintf(stderr, "sstpgate user: %s: this is not the password of %s\n", users_path(u), name);
+    else
+        fprintf(stderr, "sstpgate user: %s:%u: this is the password of %s\n", users_path(u), line,
+                name);
+    return line == 0 ? EXIT_PARTLY : EXIT_DONE;
+}
+
+static int check_user(const char *name, const char *path)
+{
+    struct users_match found[USERS_MATCH_MAX];
+    struct users *u = users_load(path, stderr);
+    int code = EXIT_PARTLY;
+
+    if (u == NULL)
+        return EXIT_FAILED;
+    if (users_find(u, span_str(name), found) == 0)
+        fprintf(stderr, "sstpgate user: %s: no user %s\n", path, name);
+    else
+        code = compare_password(u, name);
+    users_free(u);
+    return code;
+}
+
 /* ---- import ---- */
 
 struct import {
     const char *path; /* for messages */
-    enum import_kind kind;
     const struct nthash *md4;
     struct users_edit *edit;
-    size_t edited[USERS_TWICE + 1], skipped;
-    bool failed;
+    size_t edited[USERS_TWICE + 1], skipped, problems;
 };
 
 static void on_skipped(void *arg, unsigned line, struct span name, const char *reason)
@@ -169,16 +238,15 @@ static void on_problem(void *arg, unsigned line, const char *reason)
 {
     struct import *i = arg;
     fprintf(stderr, "%s:%u: %s\n", i->path, line, reason);
-    i->failed = true;
+    i->problems++;
 }
 
 static void on_user(void *arg, const struct import_user *user)
 {
     struct import *i = arg;
     uint8_t hash_hash[NT_HASH];
-    const enum err e = i->kind == IMPORT_SMBPASSWD
-                           ? nthash_from_hash(i->md4, user->secret.p, hash_hash)
-                           : nthash_from_octets(i->md4, user->secret, hash_hash);
+    const enum err e = user->hash ? nthash_from_hash(i->md4, user->secret.p, hash_hash)
+                                  : nthash_from_octets(i->md4, user->secret, hash_hash);
 
     if (e == ERR_TOO_LARGE)
         on_skipped(i, user->line, user->name, "its secret is longer than 256 bytes");
@@ -241,64 +309,134 @@ static void print_result(const struct import *i, const char *users)
                 i->skipped);
 }
 
-static bool import_text(struct import *i, bool machines, struct span text, const char *users)
+/* Returns the exit code of an import that was read: what could be read is saved. */
+static int import_finish(const struct import *i, const char *users)
+{
+    const size_t taken = i->edited[USERS_ADDED] + i->edited[USERS_REPLACED] + i->edited[USERS_SAME];
+
+    if (i->problems > 0 && taken == 0) {
+        fputs("sstpgate user: nothing was imported\n", stderr);
+        return EXIT_FAILED;
+    }
+    if (!edit_finish(i->edit, users))
+        return EXIT_FAILED;
+    print_result(i, users);
+    if (i->problems == 0)
+        return EXIT_DONE;
+    fprintf(stderr, "sstpgate user: %zu line%s not imported, see above\n", i->problems,
+            i->problems == 1 ? " was" : "s were");
+    return EXIT_PARTLY;
+}
+
+static int import_text(struct import *i, const struct import_options *o, struct span text,
+                       const char *users)
 {
     const struct import_events to = {
         .arg = i, .on_user = on_user, .on_skipped = on_skipped, .on_problem = on_problem};
     struct nthash *md4 = open_md4();
+    int code = EXIT_FAILED;
 
     if (md4 == NULL)
-        return false;
+        return EXIT_FAILED;
     i->md4 = md4;
     i->edit = users_edit_open(users, stderr);
-    i->failed = i->edit == NULL;
-    if (!i->failed)
-        import_read(i->kind, machines, text, &to);
-    if (!i->failed) {
-        i->failed = !edit_finish(i->edit, users);
-        if (!i->failed)
-            print_result(i, users);
-    } else if (i->edit != NULL) {
-        fputs("sstpgate user: nothing was imported\n", stderr);
+    if (i->edit != NULL) {
+        import_read(o, text, &to);
+        code = import_finish(i, users);
     }
     users_edit_free(i->edit);
     nthash_free(md4);
-    return !i->failed;
+    return code;
 }
 
-static bool import_file(enum import_kind kind, bool machines, const char *path, const char *users)
+static int import_file(const struct import_options *o, const char *path, const char *users)
 {
     const bool standard = strcmp(path, "-") == 0;
-    struct import i = {.path = standard ? "standard input" : path, .kind = kind};
+    struct import i = {.path = standard ? "standard input" : path};
     const int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     size_t len = 0;
 
     if (fd < 0) {
         fprintf(stderr, "sstpgate user: %s: %s\n", path, strerror(errno));
-        return false;
+        return EXIT_FAILED;
     }
     char *text = read_all(fd, i.path, &len);
-    bool good = false;
+    int code = EXIT_FAILED;
     if (text != NULL) {
-        good = import_text(&i, machines, span_of(text, len), users);
+        code = import_text(&i, o, span_of(text, len), users);
         explicit_bzero(text, len);
         free(text);
     }
     if (!standard)
         close(fd);
-    return good;
+    return code;
 }
 
 /* ---- the command ---- */
 
+enum action { ACTION_PUT, ACTION_DELETE, ACTION_CHECK, ACTION_LIST, ACTION_IMPORT };
+
 struct wishes {
     const char *users;
-    bool delete, import, machines, help;
-    enum import_kind kind;
-    const char *what; /* NAME or FILE */
+    enum action action;
+    unsigned actions; /* options that name one */
+    bool help;
+    struct import_options import;
+    const char *what; /* NAME or FILE; NULL: ACTION_LIST */
 };
 
-enum { OPT_IMPORT = 256, OPT_MACHINES };
+enum { OPT_IMPORT = 256, OPT_ENCRYPTED, OPT_MACHINES, OPT_CHECK, OPT_LIST };
+
+static bool read_import(const char *word, struct wishes *w)
+{
+    if (import_kind_from(word, &w->import.kind))
+        return true;
+    fprintf(stderr,
+            "sstpgate user: --import: unknown kind '%s': write accel-ppp, pppd, chap-secrets or "
+            "smbpasswd\n",
+            word);
+    return false;
+}
+
+static bool read_encrypted(const char *word, struct wishes *w)
+{
+    w->import.encrypted = *word == '1' ? IMPORT_ENCRYPTED : IMPORT_PLAIN;
+    return strcmp(word, "0") == 0 || strcmp(word, "1") == 0;
+}
+
+static bool choose_action(struct wishes *w, enum action action)
+{
+    w->action = action;
+    w->actions++;
+    return true;
+}
+
+/* Returns whether the options fit each other. */
+static bool wishes_fit(const struct wishes *w)
+{
+    const bool import = w->action == ACTION_IMPORT;
+
+    return w->actions <= 1 && (w->users != NULL || w->action == ACTION_PUT || import) &&
+           !(w->import.machines && !(import && w->import.kind == IMPORT_SMBPASSWD)) &&
+           !(w->import.encrypted != IMPORT_ENCRYPTED_UNKNOWN &&
+             !(import && w->import.kind == IMPORT_ACCEL_PPP));
+}
+
+/* Reads an option. False: wrong usage. */
+static bool read_option(int option, struct wishes *w)
+{
+    switch (option) {
+    case 'f': w->users = optarg; return true;
+    case 'D': return choose_action(w, ACTION_DELETE);
+    case OPT_CHECK: return choose_action(w, ACTION_CHECK);
+    case OPT_LIST: return choose_action(w, ACTION_LIST);
+    case OPT_IMPORT: return choose_action(w, ACTION_IMPORT) && read_import(optarg, w);
+    case OPT_ENCRYPTED: return read_encrypted(optarg, w);
+    case OPT_MACHINES: w->import.machines = true; return true;
+    case 'h': w->help = true; return true;
+    default: return false;
+    }
+}
 
 /* Reads the options. False: wrong usage. */
 static bool read_options(int argc, char **argv, struct wishes *w)
@@ -306,7 +444,10 @@ static bool read_options(int argc, char **argv, struct wishes *w)
     static const struct option options[] = {
         {"file", required_argument, NULL, 'f'},
         {"delete", no_argument, NULL, 'D'},
+        {"check", no_argument, NULL, OPT_CHECK},
+        {"list", no_argument, NULL, OPT_LIST},
         {"import", required_argument, NULL, OPT_IMPORT},
+        {"encrypted", required_argument, NULL, OPT_ENCRYPTED},
         {"machines", no_argument, NULL, OPT_MACHINES},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -315,27 +456,27 @@ static bool read_options(int argc, char **argv, struct wishes *w)
 
     optind = 0; /* glibc: start over */
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "f:Dh", options, NULL)) != -1) {
-        switch (option) {
-        case 'f': w->users = optarg; break;
-        case 'D': w->delete = true; break;
-        case OPT_IMPORT:
-            w->import = true;
-            if (!import_kind_from(optarg, &w->kind)) {
-                fprintf(stderr, "sstpgate user: --import: unknown kind '%s'\n", optarg);
-                return false;
-            }
-            break;
-        case OPT_MACHINES: w->machines = true; break;
-        case 'h': w->help = true; return true;
-        default: return false;
-        }
-    }
-    if (optind != argc - 1)
+    while ((option = getopt_long(argc, argv, "f:Dh", options, NULL)) != -1)
+        if (!read_option(option, w))
+            return false;
+        else if (w->help)
+            return true;
+    if (optind != argc - (w->action == ACTION_LIST ? 0 : 1))
         return false;
     w->what = argv[optind];
-    return !((w->import || w->users == NULL) && w->delete) &&
-           !(w->machines && !(w->import && w->kind == IMPORT_SMBPASSWD));
+    return wishes_fit(w);
+}
+
+static int act(const struct wishes *w)
+{
+    switch (w->action) {
+    case ACTION_PUT: return usage_exit(ask_and_put(w->what, w->users));
+    case ACTION_DELETE: return usage_exit(delete_user(w->what, w->users));
+    case ACTION_CHECK: return check_user(w->what, w->users);
+    case ACTION_LIST: return usage_exit(users_list(w->users, on_name, NULL, stderr));
+    case ACTION_IMPORT: return import_file(&w->import, w->what, w->users);
+    }
+    return EXIT_USAGE;
 }
 
 int cli_user(int argc, char **argv, const char *config)
@@ -348,12 +489,11 @@ int cli_user(int argc, char **argv, const char *config)
         return usage_wrong(&usage);
     if (w.help)
         return usage_help(&usage);
-    if (w.import)
-        return usage_exit(import_file(w.kind, w.machines, w.what, w.users));
-    const char *problem = users_name_problem(span_str(w.what), text);
+    const bool name = w.action != ACTION_LIST && w.action != ACTION_IMPORT;
+    const char *problem = name ? users_name_problem(span_str(w.what), text) : NULL;
     if (problem != NULL) {
         fprintf(stderr, "sstpgate user: NAME: %s\n", problem);
         return EXIT_USAGE;
     }
-    return usage_exit(w.delete ? delete_user(w.what, w.users) : ask_and_put(w.what, w.users));
+    return act(&w);
 }

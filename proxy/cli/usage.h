@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE };
+/* EXIT_PARTLY: the command says what that means. */
+enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_PARTLY };
 
 struct usage {
     const char *synopsis; /* "usage: sstpgate ...", one line for each form */

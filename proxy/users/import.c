@@ -1,18 +1,27 @@
 #include "users/import.h"
 
+#include <stdio.h>
+
 #include "base/ascii.h"
 #include "base/hex.h"
+#include "base/hidden.h"
+#include "base/text.h"
+#include "users/import_accel.h"
 #include "users/users.h"
 
 bool import_kind_from(const char *word, enum import_kind *out)
 {
-    if (strcmp(word, "chap-secrets") == 0)
-        *out = IMPORT_CHAP_SECRETS;
-    else if (strcmp(word, "smbpasswd") == 0)
-        *out = IMPORT_SMBPASSWD;
-    else
-        return false;
-    return true;
+    static const char *const words[] = {[IMPORT_CHAP_SECRETS] = "chap-secrets",
+                                        [IMPORT_PPPD] = "pppd",
+                                        [IMPORT_ACCEL_PPP] = "accel-ppp",
+                                        [IMPORT_SMBPASSWD] = "smbpasswd"};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(word, words[i]) == 0) {
+            *out = (enum import_kind)i;
+            return true;
+        }
+    return false;
 }
 
 static void report_skipped(const struct import_events *to, unsigned line, struct span name,
@@ -21,15 +30,48 @@ static void report_skipped(const struct import_events *to, unsigned line, struct
     to->on_skipped(to->arg, line, users_name_valid(name) ? name : span_of(NULL, 0), reason);
 }
 
+/* hash: the secret is an NT hash. */
 static void report_user(const struct import_events *to, unsigned line, struct span name,
-                        struct span secret)
+                        struct span secret, bool hash)
 {
-    const struct import_user u = {.line = line, .name = name, .secret = secret};
+    const struct import_user u = {.line = line, .name = name, .secret = secret, .hash = hash};
+    char text[USERS_REASON_MAX];
+    const char *problem = users_name_problem(name, text);
 
-    if (users_name_valid(name))
+    if (problem == NULL)
         to->on_user(to->arg, &u);
     else
-        report_skipped(to, line, name, "a users file cannot contain this name");
+        report_skipped(to, line, name, problem);
+}
+
+static bool is_hash_text(struct span s)
+{
+    uint8_t hash[IMPORT_NT_HASH];
+    const bool is = hex_read(s, hash, sizeof hash);
+
+    explicit_bzero(hash, sizeof hash);
+    return is;
+}
+
+/* Reports a user with a password, unless it is doubtful that the secret is one. hint: how to tell
+ * that 32 digits are a password; NULL: they are. */
+static void report_password(const struct import_events *to, unsigned line, struct span name,
+                            struct span secret, const char *hint)
+{
+    char text[HIDDEN_NAME_SIZE + 64];
+    struct hidden h;
+
+    if (secret.n == 0) {
+        report_skipped(to, line, name, "its secret is empty");
+    } else if (hidden_find_at_ends(secret, &h)) {
+        snprintf(text, sizeof text, "the secret begins or ends with %s, which cannot be seen",
+                 h.name);
+        to->on_problem(to->arg, line, text);
+    } else if (hint != NULL && is_hash_text(secret)) {
+        to->on_problem(to->arg, line, hint);
+    } else {
+        report_user(to, line, name, secret, false);
+    }
 }
 
 /* ---- pppd's files of secrets (PROTOCOL.md 5.7) ---------------------------------------------- */
@@ -173,10 +215,38 @@ static void skip_line(struct import_reader *r, struct import_word *w)
 
 enum { CLIENT, SERVER, SECRET, WORDS };
 
-static void read_client(struct import_reader *r, struct import_word word[WORDS],
+/* Returns why the two programs that have a chap-secrets do not agree about a line; NULL: they do,
+ * or only pppd can read it. client, secret: what pppd reads; without a span: nothing. */
+static const char *dispute(struct span line, struct span client, struct span secret)
+{
+    struct import_accel accel;
+    const char *reason = NULL;
+
+    if (line.n > IMPORT_ACCEL_MAX || line.n == 0 || memchr(line.p, '\0', line.n) != NULL ||
+        line.p[0] == '#')
+        return NULL;
+    import_accel_read(line, true, &accel);
+    if (accel.words >= 3 && !accel.open && accel.client.n > 0 &&
+        !(span_eq(accel.client, client) && span_eq(accel.secret, secret)))
+        reason = "pppd and accel-ppp read this line differently: say which, with --import pppd or "
+                 "--import accel-ppp";
+    explicit_bzero(&accel, sizeof accel);
+    return reason;
+}
+
+/* The next line of r, without its end, before any word of it is read. */
+static struct span line_ahead(const struct import_reader *r)
+{
+    struct span rest = r->rest, line = span_of(NULL, 0);
+    (void)text_take_line(&rest, &line);
+    return line;
+}
+
+static void read_client(struct import_reader *r, bool either, struct import_word word[WORDS],
                         const struct import_events *to)
 {
-    const unsigned line = r->line;
+    const unsigned number = r->line;
+    const struct span line = line_ahead(r);
     const char *reason = NULL;
     size_t n = 0;
     enum import_got got = GOT_WORD;
@@ -187,31 +257,112 @@ static void read_client(struct import_reader *r, struct import_word word[WORDS],
     const struct span secret = span_of(word[SECRET].bytes, n > SECRET ? word[SECRET].n : 0);
     if (got == GOT_END && n > 0)
         reason = "not a line of three words: client, server and secret";
-    if (reason != NULL)
-        to->on_problem(to->arg, line, reason);
+    const char *disputed = either ? dispute(line, client, secret) : NULL;
+    if (disputed != NULL || reason != NULL)
+        to->on_problem(to->arg, number, disputed != NULL ? disputed : reason);
     else if (n < WORDS)
         ; /* blank, or a comment */
     else if (span_eq(client, span_str("*")))
-        report_skipped(to, line, client,
+        report_skipped(to, number, client,
                        "it applies to every client, and a key belongs to one user");
-    else if (secret.n == 0)
-        report_skipped(to, line, client, "its secret is empty");
     else if (secret.n > 1 && memcmp(secret.p, "@/", 2) == 0)
-        report_skipped(to, line, client, "its secret is in another file");
+        report_skipped(to, number, client, "its secret is in another file");
     else
-        report_user(to, line, client, secret);
+        report_password(to, number, client, secret,
+                        either ? "the secret is 32 hex digits: an NT hash of accel-ppp (--import "
+                                 "accel-ppp --encrypted 1), or a password (--import pppd)"
+                               : NULL);
 }
 
-static void read_chap_secrets(struct span text, const struct import_events *to)
+/* either: the file may be accel-ppp's, so lines that it reads differently are problems. */
+static void read_pppd(struct span text, bool either, const struct import_events *to)
 {
     struct import_reader r = {.rest = text, .line = 1};
     struct import_word word[WORDS];
 
     while (r.rest.n > 0) {
-        read_client(&r, word, to);
+        read_client(&r, either, word, to);
         skip_line(&r, &word[SECRET]);
     }
     explicit_bzero(word, sizeof word);
+}
+
+/* ---- accel-ppp ------------------------------------------------------------------------------ */
+
+static bool is_hex(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (ascii_hex_digit(s.p[i]) < 0)
+            return false;
+    return s.n > 0;
+}
+
+/* With encrypted=1 the secret is an NT hash, and with username-hash the name a hash, too. */
+static void report_encrypted(const struct import_events *to, unsigned line,
+                             const struct import_accel *a)
+{
+    uint8_t hash[IMPORT_NT_HASH];
+
+    if (!hex_read(a->secret, hash, sizeof hash))
+        to->on_problem(to->arg, line, "the secret is not 32 hex digits, as with encrypted=1");
+    else if (a->client.n >= 2 * IMPORT_NT_HASH && is_hex(a->client))
+        to->on_problem(to->arg, line,
+                       "the name is a hash (username-hash), which does not tell the name");
+    else
+        report_user(to, line, a->client, span_of(hash, sizeof hash), true);
+    explicit_bzero(hash, sizeof hash);
+}
+
+static void report_accel(const struct import_events *to, unsigned line,
+                         const struct import_accel *a, enum import_encrypted encrypted)
+{
+    if (a->open)
+        to->on_problem(to->arg, line, "a quote is not closed on its line");
+    else if (a->client.n == 0)
+        report_skipped(to, line, a->client,
+                       "accel-ppp reads an empty name here, as in a line that begins with a blank");
+    else if (a->words < 4)
+        report_skipped(to, line, a->client,
+                       "accel-ppp ignores a line without a fourth word, the address or *");
+    else if (encrypted == IMPORT_ENCRYPTED)
+        report_encrypted(to, line, a);
+    else
+        report_password(to, line, a->client, a->secret,
+                        encrypted == IMPORT_PLAIN
+                            ? NULL
+                            : "the secret is 32 hex digits: say --encrypted 1 (an NT hash) or "
+                              "--encrypted 0 (a password), as accel-ppp.conf does");
+}
+
+static bool is_blank(struct span line)
+{
+    for (size_t i = 0; i < line.n; i++)
+        if (!ascii_is_blank(line.p[i]))
+            return false;
+    return true;
+}
+
+static void read_accel(struct span text, enum import_encrypted encrypted,
+                       const struct import_events *to)
+{
+    const bool ended = text.n > 0 && text.p[text.n - 1] == '\n';
+    struct import_accel a;
+    struct span line;
+
+    for (unsigned number = 1; text_take_line(&text, &line); number++) {
+        if (is_blank(line) || line.p[0] == '#')
+            continue;
+        if (line.n > IMPORT_ACCEL_MAX || memchr(line.p, '\0', line.n) != NULL) {
+            to->on_problem(to->arg, number,
+                           line.n > IMPORT_ACCEL_MAX
+                               ? "longer than 4094 bytes, which accel-ppp reads as two lines"
+                               : "a NUL in the line");
+            continue;
+        }
+        import_accel_read(line, ended || text.n > 0, &a);
+        report_accel(to, number, &a, encrypted);
+    }
+    explicit_bzero(&a, sizeof a);
 }
 
 /* ---- smbpasswd ------------------------------------------------------------------------------ */
@@ -281,29 +432,31 @@ static void read_account(struct span line, unsigned number, bool machines,
     else if (!hex_read(hex, hash, sizeof hash))
         to->on_problem(to->arg, number, "the NT hash is not 32 hex digits");
     else
-        report_user(to, number, name, span_of(hash, sizeof hash));
+        report_user(to, number, name, span_of(hash, sizeof hash), true);
     explicit_bzero(hash, sizeof hash);
 }
 
 static void read_smbpasswd(struct span text, bool machines, const struct import_events *to)
 {
-    for (unsigned number = 1; text.n > 0; number++) {
-        const uint8_t *end = memchr(text.p, '\n', text.n);
-        const size_t n = end == NULL ? text.n : (size_t)(end - text.p);
-        struct span line = span_sub(text, 0, n);
-        if (line.n > 0 && line.p[line.n - 1] == '\r')
-            line.n--;
+    struct span line;
+
+    for (unsigned number = 1; text_take_line(&text, &line); number++)
         if (line.n > 0 && line.p[0] != '#')
             read_account(line, number, machines, to);
-        text = span_from(text, n + 1);
-    }
 }
 
-void import_read(enum import_kind kind, bool machines, struct span text,
-                 const struct import_events *to)
+void import_read(const struct import_options *o, struct span text, const struct import_events *to)
 {
-    switch (kind) {
-    case IMPORT_CHAP_SECRETS: read_chap_secrets(text, to); break;
-    case IMPORT_SMBPASSWD: read_smbpasswd(text, machines, to); break;
+    const char *problem = text_begin(&text);
+
+    if (problem != NULL) {
+        to->on_problem(to->arg, 1, problem);
+        return;
+    }
+    switch (o->kind) {
+    case IMPORT_CHAP_SECRETS: read_pppd(text, true, to); break;
+    case IMPORT_PPPD: read_pppd(text, false, to); break;
+    case IMPORT_ACCEL_PPP: read_accel(text, o->encrypted, to); break;
+    case IMPORT_SMBPASSWD: read_smbpasswd(text, o->machines, to); break;
     }
 }

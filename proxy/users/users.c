@@ -319,6 +319,28 @@ char *users_read_file(const char *path, size_t *len, FILE *problems)
     return text;
 }
 
+bool users_list(const char *path, void (*on_name)(void *arg, struct span name), void *arg,
+                FILE *problems)
+{
+    size_t len = 0;
+    char *text = users_read_file(path, &len, problems);
+    struct users *u = text == NULL ? NULL : users_parse(path, text, len, problems);
+    struct span rest = span_of(text, len), line;
+
+    if (u != NULL && text_begin(&rest) == NULL)
+        while (text_take_line(&rest, &line))
+            if (!is_comment(line)) /* the line has a ':', because it was parsed */
+                on_name(arg,
+                        span_sub(line, 0,
+                                 (size_t)((const uint8_t *)memchr(line.p, ':', line.n) - line.p)));
+    if (text != NULL)
+        explicit_bzero(text, len);
+    free(text);
+    const bool good = u != NULL;
+    users_free(u);
+    return good;
+}
+
 struct users *users_load(const char *path, FILE *problems)
 {
     size_t len;

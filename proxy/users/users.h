@@ -35,7 +35,12 @@ struct users *users_load(const char *path, FILE *problems);
 /* Reads the same from text in memory, which the caller wipes. path: for messages only. */
 struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems);
 
-/* Parts of the two functions above, for users_edit.h. */
+/* Calls on_name with each name of the file, in its order and spelling. Returns false, without a
+ * call, where users_load() would return NULL. */
+bool users_list(const char *path, void (*on_name)(void *arg, struct span name), void *arg,
+                FILE *problems);
+
+/* Parts of these functions, for users_edit.h. */
 
 /* Returns the text of a file that users_load() would accept, to be wiped and freed. NULL: the
  * reason is in problems. */

@@ -5,13 +5,13 @@
 
 #include "base/insist.h"
 #include "users/import.h"
+#include "users/import_accel.h"
 #include "users/users.h"
 #include "users/users_edit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct seen {
-    enum import_kind kind;
     struct users_edit *edit;
     unsigned line;
     size_t added;
@@ -29,8 +29,8 @@ static void on_user(void *arg, const struct import_user *u)
     struct seen *s = arg;
     check_line(s, u->line);
     INSIST(users_name_valid(u->name));
-    INSIST(s->kind == IMPORT_SMBPASSWD ? u->secret.n == IMPORT_NT_HASH
-                                       : u->secret.n > 0 && u->secret.n <= IMPORT_WORD_MAX);
+    INSIST(u->hash ? u->secret.n == IMPORT_NT_HASH
+                   : u->secret.n > 0 && u->secret.n <= IMPORT_ACCEL_MAX);
     s->added += users_edit_put(s->edit, u->name, hash) == USERS_ADDED;
 }
 
@@ -46,16 +46,22 @@ static void on_problem(void *arg, unsigned line, const char *reason)
     INSIST(reason != NULL);
 }
 
+/* By bits of the first octet: 1: smbpasswd; else 4 and 8. */
+static const enum import_kind kinds[] = {IMPORT_CHAP_SECRETS, IMPORT_PPPD, IMPORT_ACCEL_PPP,
+                                         IMPORT_SMBPASSWD};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
-    struct seen s = {.kind = data[0] & 1 ? IMPORT_SMBPASSWD : IMPORT_CHAP_SECRETS,
-                     .edit = users_edit_open(NULL, NULL)};
+    const struct import_options o = {.kind = kinds[data[0] & 1 ? 3 : data[0] >> 2 & 3],
+                                     .encrypted = (enum import_encrypted)((data[0] >> 4) % 3),
+                                     .machines = (data[0] & 2) != 0};
+    struct seen s = {.edit = users_edit_open(NULL, NULL)};
     const struct import_events to = {
         .arg = &s, .on_user = on_user, .on_skipped = on_skipped, .on_problem = on_problem};
 
-    import_read(s.kind, (data[0] & 2) != 0, span_of(data + 1, size - 1), &to);
+    import_read(&o, span_of(data + 1, size - 1), &to);
 
     const struct span text = users_edit_text(s.edit);
     struct users *u = users_parse("fuzz", (const char *)text.p, text.n, stderr);

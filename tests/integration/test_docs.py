@@ -331,10 +331,10 @@ def test_recipes_lead_somewhere():
 
 def test_encrypted_secrets_of_accel_ppp(tmp_path):
     """The line of the recipe, with files of the test."""
-    line = re.search(r"^awk .*$", RECIPES, re.M)[0]
+    line = re.search(r"^sstpgate .*--encrypted 1 .*$", RECIPES, re.M)[0]
     secrets, users = tmp_path / "chap-secrets", tmp_path / "users"
     secrets.write_text("# client server secret\n"
-                       f"alice * {mschap.nt_hash('sesame').hex()} 10.0.0.2\n")
+                       f'"alice" * {mschap.nt_hash("sesame").hex()} 10.0.0.2\n')
     line = line.replace("/etc/ppp/chap-secrets", str(secrets)).replace("/etc/sstpgate/users", str(users))
     line = line.replace("sstpgate", str(BINARY), 1)
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=DEADLINE)

@@ -1,7 +1,12 @@
 """The users file and `sstpgate user`: a running gate loads the written lines by itself, without disturbing
 calls."""
 
+import os
+import pty
+import select
+import signal
 import subprocess
+import termios
 
 import pytest
 
@@ -69,9 +74,9 @@ def test_change_of_password(bench, users):
 
 
 def test_taken_over_and_deleted(bench, users):
-    """Users are imported from Samba and from pppd, and deleted."""
+    """Users are imported from Samba, pppd and accel-ppp, and deleted."""
     server = bench.backend()
-    server.users = {"sam": "samba", "pat": "pa ss\\", "CORP\\kim": "kim"}
+    server.users = {"sam": "samba", "pat": "pa ss\\", "CORP\\kim": "kim", "CORP\\max": "m#a'x"}
     gate = start(bench, users, server, workers=1)
     said = user("--import", "smbpasswd", "--file", users, "-",
                 text=smbpasswd("sam", "samba") + smbpasswd("pc$", "x"))
@@ -81,16 +86,21 @@ def test_taken_over_and_deleted(bench, users):
 
     secrets = users.with_name("chap-secrets")
     secrets.write_text('# client server secret\npat * "pa ss\\\\" *\nCORP\\\\kim vpn kim 10.0.0.1\n')
-    said = user("-f", users, "--import", "chap-secrets", secrets)
-    assert f"{users}: 2 added, 0 replaced, 0 unchanged, 0 skipped\n" in said
+    said = user("-f", users, "--import", "chap-secrets", secrets, code=3)
+    assert f"{secrets}:3: pppd and accel-ppp read this line differently" in said
+    said = user("-f", users, "--import", "pppd", secrets)
+    assert f"{users}: 1 added, 0 replaced, 1 unchanged, 0 skipped\n" in said
+    secrets.write_text("CORP\\max * m#a'x *\n")
+    said = user("-f", users, "--import", "accel-ppp", secrets)
+    assert f"{users}: 1 added, 0 replaced, 0 unchanged, 0 skipped\n" in said
     assert gate.reload()[-1].level == "info"
-    for name in ("pat", "CORP\\kim"):
+    for name in ("pat", "CORP\\kim", "CORP\\max"):
         bench.client(gate, user=name, password=server.users[name]).establish().ping().disconnect()
 
     user("-f", users, "-D", "sam")
     assert gate.reload()[-1].level == "info"
     assert expect_failure(bench.client(gate, user="sam", password="samba")).abort
-    assert [gate.wait_call(n)["binding"] for n in range(3)] == ["verified"] * 3
+    assert [gate.wait_call(n)["binding"] for n in range(4)] == ["verified"] * 4
     secrets.unlink()
 
 
@@ -149,3 +159,120 @@ def test_a_bad_change_changes_nothing(bench, users):
     assert "chmod o= on it" in user("-f", users, "dave", text="x\n", code=1)
     bench.client(gate, password=USERS["alice"]).establish().ping().disconnect()
     assert [gate.wait_call(n)["binding"] for n in range(2)] == ["verified"] * 2
+
+
+class Terminal:
+    """`sstpgate user` on a terminal of its own; its output and its messages are shown there."""
+
+    def __init__(self, *arguments):
+        self.master, self.slave = pty.openpty()
+        self.before = termios.tcgetattr(self.slave)
+        self.process = subprocess.Popen([BINARY, "user", *map(str, arguments)], stdin=self.slave,
+                                        stdout=self.slave, stderr=self.slave,
+                                        start_new_session=True, preexec_fn=self._control)
+        self.text = ""
+
+    def _control(self):
+        import fcntl
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    def expect(self, text):
+        """Reads until text is shown; returns everything up to it."""
+        while text not in self.text:
+            assert select.select([self.master], [], [], 60)[0], self.text
+            self.text += os.read(self.master, 4096).decode()
+        before, self.text = self.text.split(text, 1)
+        return before + text
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    @property
+    def echo(self):
+        return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
+
+    def end(self):
+        """Returns the exit code (negative: the signal), with the terminal as it was before."""
+        code = self.process.wait(60)
+        assert termios.tcgetattr(self.slave) == self.before
+        return code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+def test_the_prompt_on_a_terminal(tmp_path):
+    """The password is asked for twice and not shown; without -f the line is printed."""
+    line = f"alice:{mschap.hash_hash('sesame').hex()}"
+    with Terminal("alice") as terminal:
+        terminal.expect("Password: ")
+        assert not terminal.echo
+        terminal.type("sesame\n")
+        shown = terminal.expect("Again: ")
+        assert not terminal.echo
+        terminal.type("sesame\n")
+        shown += terminal.expect(line)
+        assert "sesame" not in shown
+        assert terminal.end() == 0
+    users = tmp_path / "users"
+    with Terminal("-f", users, "alice") as terminal:
+        for answer in ("sesame\n", "sesam\n"):
+            terminal.expect(": ")
+            terminal.type(answer)
+        terminal.expect("the two passwords differ")
+        assert terminal.end() == 1
+    assert not users.exists()
+    users.write_text(line + "\n")
+    users.chmod(0o600)
+    for password, code, said in (("sesame", 0, f"{users}:1: this is the password of alice"),
+                                 ("sesam", 3, f"{users}: this is not the password of alice")):
+        with Terminal("-f", users, "--check", "alice") as terminal:
+            terminal.expect("Password: ")
+            assert not terminal.echo
+            terminal.type(password + "\n")
+            assert "Again" not in terminal.expect(said)
+            assert terminal.end() == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("question", ["Password: ", "Again: "])
+def test_a_signal_restores_the_terminal(number, question):
+    with Terminal("alice") as terminal:
+        terminal.expect("Password: ")
+        if question == "Again: ":
+            terminal.type("sesame\n")
+            terminal.expect(question)
+        assert not terminal.echo
+        terminal.type("half")
+        terminal.process.send_signal(number)
+        assert terminal.end() == -number
+
+
+def test_the_interrupt_key_restores_the_terminal():
+    with Terminal("alice") as terminal:
+        terminal.expect("Password: ")
+        terminal.type("half\x03")
+        assert terminal.end() == -signal.SIGINT
+
+
+def test_without_a_file_the_line_is_printed(bench, users):
+    """As the README promises: the line can be appended to a users file, which the gate then takes."""
+    server = bench.backend()
+    line = user("dave", text="sesame\n")
+    assert line == f"dave:{mschap.hash_hash('sesame').hex()}\n"
+    server.users = dict(USERS, dave="sesame")
+    with open(users, "a") as f:
+        f.write(line)
+    gate = start(bench, users, server)
+    bench.client(gate, user="dave", password="sesame").establish().ping().disconnect()
+    assert gate.wait_call()["binding"] == "verified"
+    assert user("-f", users, "--list").splitlines()[-1] == "dave"
+    assert "this is the password" in user("-f", users, "--check", "dave", text="sesame\n")
+    assert "not the password" in user("-f", users, "--check", "dave", text="sesam\n", code=3)

@@ -21,6 +21,7 @@
 #include "cli/cli_user.h"
 
 #define CLIENT_PASS "41c00c584bd2d91c4017a2a12fa59f3f" /* RFC 2759 9.2 */
+#define OTHER "4b2306d5f9de7256cbef065893cbda35"       /* of "other" */
 
 enum { TEXT_MAX = 8192 };
 
@@ -187,6 +188,15 @@ static void wrong_usage(void **state)
         {"user", "--import", "chap-secrets", "--machines", "/nonexistent", NULL},
         {"user", "--machines", "a", NULL},
         {"user", "-D", "-f", "/nonexistent", "--import", "smbpasswd", "a", NULL},
+        {"user", "--check", "a", NULL},
+        {"user", "--list", NULL},
+        {"user", "--list", "-f", "/nonexistent", "a", NULL},
+        {"user", "--check", "-f", "/nonexistent", NULL},
+        {"user", "--check", "--delete", "-f", "/nonexistent", "a", NULL},
+        {"user", "--import", "pppd", "--encrypted", "1", "/nonexistent", NULL},
+        {"user", "--import", "accel-ppp", "--encrypted", "2", "/nonexistent", NULL},
+        {"user", "--import", "accel-ppp", "--encrypted", "10", "/nonexistent", NULL},
+        {"user", "--encrypted", "1", "a", NULL},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct run r;
@@ -253,6 +263,7 @@ static void write_text(const char *path, const char *text)
 {
     FILE *f = fopen(path, "w");
     assert_non_null(f);
+    assert_int_equal(fchmod(fileno(f), 0600), 0);
     assert_true(fputs(text, f) >= 0);
     assert_int_equal(fclose(f), 0);
 }
@@ -352,18 +363,115 @@ static void import_secrets(void **state)
     assert_non_null(strstr(r.err, ":3: bob: skipped: its secret is longer than 256 bytes\n"));
     assert_non_null(strstr(r.err, ": 0 added, 0 replaced, 1 unchanged, 2 skipped\n"));
 
-    /* nothing is imported after an error */
-    write_text(foreign, "carol * x\nUser * other\nbob\n");
+    /* a bad line does not lose the others */
+    write_text(foreign, "carol * clientPass\nUser * other\nbob\nit's * x\n");
+    run_words(&r, "--import chap-secrets -f USERS FILE", "");
+    assert_int_equal(r.status, 3);
+    assert_non_null(strstr(r.err, "/secrets:3: not a line of three words"));
+    assert_non_null(strstr(r.err, "/secrets:4: pppd and accel-ppp read this line differently"));
+    assert_non_null(strstr(r.err, ": 1 added, 1 replaced, 0 unchanged, 0 skipped\n"));
+    assert_non_null(strstr(r.err, "sstpgate user: 2 lines were not imported, see above\n"));
+    assert_users("bob:7400cc9d00f28c45cb5ebead88e78959\nUser:" OTHER "\ncarol:" CLIENT_PASS "\n");
+    run_words(&r, "--import chap-secrets -", "carol * clientPass\nbob\n");
+    assert_int_equal(r.status, 3);
+    assert_string_equal(r.out, "carol:" CLIENT_PASS "\n");
+    assert_non_null(strstr(r.err, "sstpgate user: 1 line was not imported, see above\n"));
+    /* nothing else is written if no line is good */
+    write_text(foreign, "\xff\xfe"
+                        "c");
     run_words(&r, "--import chap-secrets -f USERS FILE", "");
     assert_int_equal(r.status, 1);
-    assert_non_null(strstr(r.err, "/secrets:3: not a line of three words"));
-    assert_non_null(strstr(r.err, "nothing was imported"));
-    assert_users("bob:7400cc9d00f28c45cb5ebead88e78959\nUser:" CLIENT_PASS "\n");
-    run_words(&r, "--import chap-secrets FILE", "");
+    assert_non_null(strstr(r.err, "/secrets:1: UTF-16"));
+    assert_non_null(strstr(r.err, "sstpgate user: nothing was imported\n"));
+    run_words(&r, "--import chap-secrets -", "bob\n");
     assert_int_equal(r.status, 1);
     assert_string_equal(r.out, "");
     unlink(users);
     unlink(foreign);
+}
+
+static void import_of_one_program(void **state)
+{
+    (void)state;
+    struct run r;
+    static const char secrets[] = "'User' * client\\Pass *\n";
+    run_words(&r, "--import accel-ppp -", "\"User\" * client\\Pass *\n");
+    assert_int_equal(r.status, 0);
+    char *accel = strdup(r.out);
+    run_words(&r, "--import pppd -", secrets); /* \P is P */
+    assert_int_equal(r.status, 0);
+    assert_string_equal(r.out, "User:" CLIENT_PASS "\n");
+    assert_string_not_equal(r.out, accel);
+    run_name(&r, "User", "client\\Pass\n");
+    assert_string_equal(r.out, accel);
+    free(accel);
+    /* encrypted=1: NT hashes */
+    static const char hashes[] = "User * 44EBBA8D5312B8D611474411F56989AE *\n";
+    run_words(&r, "--import accel-ppp --encrypted 1 -", hashes);
+    assert_int_equal(r.status, 0);
+    assert_string_equal(r.out, "User:" CLIENT_PASS "\n");
+    run_words(&r, "--import accel-ppp -", hashes);
+    assert_int_equal(r.status, 1);
+    assert_non_null(strstr(r.err, "say --encrypted 1 (an NT hash) or --encrypted 0 (a password)"));
+    run_words(&r, "--import accel-ppp --encrypted 0 -", hashes);
+    assert_int_equal(r.status, 0);
+    assert_string_not_equal(r.out, "User:" CLIENT_PASS "\n");
+}
+
+static void names_are_listed(void **state)
+{
+    (void)state;
+    struct run r;
+    write_text(users, "\xef\xbb\xbf# staff\r\n\r\nUser:" CLIENT_PASS "\r\n"
+                      "CORP\\J\xc3\xbcrgen:" OTHER "\n");
+    run_words(&r, "-f USERS --list", "");
+    assert_int_equal(r.status, 0);
+    assert_string_equal(r.out, "User\nCORP\\J\xc3\xbcrgen\n");
+    assert_string_equal(r.err, "");
+    write_text(users, "User:" CLIENT_PASS "\nbob\n");
+    run_words(&r, "-f USERS --list", "");
+    assert_int_equal(r.status, 1);
+    assert_string_equal(r.out, "");
+    assert_non_null(strstr(r.err, "/users:2: no ':' in the line"));
+    unlink(users);
+    run_words(&r, "-f USERS --list", "");
+    assert_int_equal(r.status, 1);
+    assert_non_null(strstr(r.err, "No such file"));
+}
+
+static void passwords_are_checked(void **state)
+{
+    (void)state;
+    struct run r;
+    const struct {
+        const char *name, *input;
+        int status;
+        const char *says;
+    } table[] = {
+        {"User", "clientPass\n", 0, "/users:2: this is the password of User\n"},
+        {"USER", "clientPass\r\n", 0, "/users:2: this is the password of USER\n"},
+        {"CORP\\User", "clientPass\n", 0, "/users:2: this is the password of CORP\\User\n"},
+        {"CORP\\User", "other\n", 0, "/users:3: this is the password of CORP\\User\n"},
+        {"User", "other\n", 3, "/users: this is not the password of User\n"},
+        {"User", "clientpass\n", 3, "/users: this is not the password of User\n"},
+        {"carol", "clientPass\n", 3, "/users: no user carol\n"},
+        {"User", "\n", 1, "it is empty"},
+        {" User", "clientPass\n", 2, "NAME: the name begins or ends with a blank"},
+    };
+    write_text(users, "# staff\nUser:" CLIENT_PASS "\nCORP\\User:" OTHER "\n");
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        const char *const args[] = {"user", "-f", users, "--check", table[i].name, NULL};
+        run(&r, args, table[i].input, strlen(table[i].input));
+        assert_int_equal(r.status, table[i].status);
+        assert_non_null(strstr(r.err, table[i].says));
+        assert_string_equal(r.out, "");
+        assert_null(strstr(r.err, "clientPass\n"));
+        assert_null(strstr(r.err, CLIENT_PASS));
+    }
+    write_text(users, "broken\n");
+    run_words(&r, "-f USERS --check User", "clientPass\n");
+    assert_int_equal(r.status, 1);
+    unlink(users);
 }
 
 static void import_accounts(void **state)
@@ -598,6 +706,9 @@ int main(void)
         cmocka_unit_test(output_fails),
         cmocka_unit_test(into_a_file),
         cmocka_unit_test(import_secrets),
+        cmocka_unit_test(import_of_one_program),
+        cmocka_unit_test(names_are_listed),
+        cmocka_unit_test(passwords_are_checked),
         cmocka_unit_test(import_accounts),
         cmocka_unit_test(asks_twice),
         cmocka_unit_test(two_that_differ),
