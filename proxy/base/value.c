@@ -206,13 +206,6 @@ enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *
     return e;
 }
 
-bool value_is_ascii(const char *text)
-{
-    while (*text != '\0' && (uint8_t)*text < 0x80)
-        text++;
-    return *text == '\0';
-}
-
 bool value_is_name(const char *text)
 {
     size_t n = strlen(text);

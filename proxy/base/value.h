@@ -51,9 +51,6 @@ enum err value_host(const char *text, char out[VALUE_HOST_SIZE], bool *is_addres
  * stays in out: it keeps the search list of the resolver out. */
 enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *port) MUST_CHECK;
 
-/* Returns whether every byte of text is ASCII. */
-bool value_is_ascii(const char *text);
-
 /* Returns whether text can be the name of a listener or a backend: 1..32 letters, digits, '_', '.'
  * and '-'. */
 bool value_is_name(const char *text);

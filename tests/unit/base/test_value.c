@@ -34,19 +34,9 @@ static void durations_print_as_short_as_they_can(void **state)
     }
 }
 
-static void ascii_has_seven_bits(void **state)
-{
-    (void)state;
-    assert_true(value_is_ascii(""));
-    assert_true(value_is_ascii("a~\x7f\x01"));
-    assert_false(value_is_ascii("a\x80"));
-    assert_false(value_is_ascii("\xc3\xbc"));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ascii_has_seven_bits),
         cmocka_unit_test(durations_print_as_short_as_they_can),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
