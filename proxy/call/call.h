@@ -61,6 +61,7 @@ struct call_set {
     struct call *list[CALL_STATES]; /* oldest deadline first, but see call_renew */
     size_t count, peak;             /* peak: since memory was last returned to the system */
     uint64_t next_number;
+    uint64_t hours; /* rules_hours of the listeners that recheck tunnels, at the last check */
     uint32_t timeout[CALL_STATES]; /* ms; 0: none */
     struct log_limit limit_binding, limit_hit, limit_deny, limit_full, limit_handshakes,
         limit_refused, limit_backend;
@@ -98,6 +99,7 @@ struct uplink {
 
 /* relay: a tunnel that is up. */
 struct tunnel {
+    uint64_t up;          /* ms, worker_now: when it came up */
     uint64_t lcp_request; /* the result of negotiation_lcp_request */
 };
 

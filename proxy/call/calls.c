@@ -211,7 +211,19 @@ static void doors_keep(struct calls *calls, const struct calls_place *places, si
     }
 }
 
-static void calls_recheck(struct calls *calls)
+static uint64_t hours_of(const struct call_set *set)
+{
+    const struct config *c = set->site->config;
+    const time_t now = call_time();
+    uint64_t hash = 0;
+
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (c->listener[i].recheck_tunnels)
+            hash = 31 * hash + rules_hours(&c->listener[i].rules, now);
+    return hash;
+}
+
+static void calls_recheck(struct calls *calls, enum reason reason)
 {
     const time_t now = call_time();
     struct call *call, *next;
@@ -219,7 +231,7 @@ static void calls_recheck(struct calls *calls)
     for (int state = CALL_NEGOTIATE; state <= CALL_RELAY; state++)
         DL_FOREACH_SAFE(calls->set.list[state], call, next) {
             if (!admission_still_allows(call, calls->set.site, now))
-                call_end(call, REASON_RULES_CHANGED);
+                call_end(call, reason);
         }
 }
 
@@ -243,12 +255,43 @@ void calls_switch(struct calls *calls, struct site *site, const struct calls_pla
     site_take(calls, site);
     probes_follow(calls);
     doors_keep(calls, places, count);
-    if (new_rules)
-        calls_recheck(calls);
+    if (new_rules) {
+        calls->set.hours = hours_of(&calls->set);
+        calls_recheck(calls, REASON_RULES_CHANGED);
+    }
     doors_add(calls, places, count);
 }
 
 /* ---- deadlines ---- */
+
+/* Rechecks the tunnels if a time window has begun or ended since the last check. */
+static void follow_hours(struct calls *calls)
+{
+    const uint64_t hours = hours_of(&calls->set);
+
+    if (hours == calls->set.hours)
+        return;
+    calls->set.hours = hours;
+    calls_recheck(calls, REASON_WINDOW_ENDED);
+}
+
+/* Ends at most `most` tunnels that have lasted for max-session; returns their number. */
+static unsigned end_sessions(struct call_set *set, uint64_t now_ms, unsigned most)
+{
+    struct call *call, *next;
+    unsigned n = 0;
+
+    DL_FOREACH_SAFE(set->list[CALL_RELAY], call, next) {
+        const uint32_t max = call->listener->config->max_session;
+        if (n == most)
+            break;
+        if (max == 0 || now_ms < call->tunnel.up + max)
+            continue;
+        call_end(call, REASON_MAX_SESSION);
+        n++;
+    }
+    return n;
+}
 
 /* Expires at most `most` calls of a state whose deadline has passed; returns their number. */
 static unsigned expire(struct call_set *set, enum call_state state, uint64_t now_ms, unsigned most)
@@ -309,10 +352,12 @@ void calls_sweep(void *arg, uint64_t now_ms)
     handshakes_hurry(set);
     for (int state = 0; state < CALL_CLOSED; state++)
         n += expire(set, state, now_ms, EXPIRE_AT_ONCE - n);
+    n += end_sessions(set, now_ms, EXPIRE_AT_ONCE - n);
     if (n == EXPIRE_AT_ONCE)
         worker_sweep_again(set->worker);
     else
         memory_trim(calls, now_ms);
+    follow_hours(calls);
     keyring_sweep(set->shared->keyring, now_ms);
     if (calls->probes != NULL) { /* one worker of all */
         probes_sweep(calls->probes, now_ms);

@@ -96,6 +96,7 @@ static const struct reason_info table[REASON_COUNT] = {
                                   .end = END_LINGER,
                                   FAILED},
     [REASON_IDLE_TIMEOUT] = {.name = "idle-timeout", DISCONNECT, .end = END_LINGER},
+    [REASON_MAX_SESSION] = {.name = "max-session", DISCONNECT, .end = END_LINGER},
     /* Only for the log: the call has ended for another reason already. */
     [REASON_RADIUS_SILENT] = {.name = "radius-silent", QUIET, .end = END_CLOSE, FAILED},
     /* [MS-SSTP] 3.1.5.1: a stream that cannot be cut into packets ends without a message. No SSTP
@@ -159,6 +160,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_USER_DENIED] = {.name = "user-denied", DISCONNECT, .end = END_LINGER, REFUSED},
     [REASON_USER_LIMIT] = {.name = "user-limit", DISCONNECT, .end = END_LINGER, REFUSED},
     [REASON_RULES_CHANGED] = {.name = "rules-changed", DISCONNECT, .end = END_LINGER, REFUSED},
+    [REASON_WINDOW_ENDED] = {.name = "window-ended", DISCONNECT, .end = END_LINGER, REFUSED},
     [REASON_SHUTDOWN] = {.name = "shutdown", DISCONNECT, .end = END_LINGER},
     [REASON_SHUTDOWN_NOW] = {.name = "shutdown", QUIET, .end = END_CLOSE},
     [REASON_DRAINED] = {.name = "none", QUIET, .end = END_CLOSE},

@@ -49,6 +49,7 @@ enum reason {
     REASON_ANSWER_TIMEOUT,
     REASON_NEGOTIATE_TIMEOUT,
     REASON_IDLE_TIMEOUT,
+    REASON_MAX_SESSION, /* max-session of the listener */
     /* instead of the reason for which a peer ended the call, or of negotiate-timeout */
     REASON_RADIUS_SILENT,
     /* violations of the protocol */
@@ -70,6 +71,7 @@ enum reason {
     REASON_USER_DENIED,
     REASON_USER_LIMIT,
     REASON_RULES_CHANGED,
+    REASON_WINDOW_ENDED, /* a time window has begun or ended, and the rules deny the tunnel now */
     REASON_SHUTDOWN,
     REASON_SHUTDOWN_NOW, /* the second request to stop; the log's word is shutdown, too */
     /* for a call in DRAIN or LINGER: it has its reason already, so the log never has these */

@@ -123,12 +123,13 @@ static void tunnel_up(struct call *call)
         return;
     }
     call_enter(call, CALL_RELAY);
+    call->tunnel.up = call_now(call);
     stream_early(&call->client, false);
     stream_early(&call->backend, false);
-    /* A reload has changed the rules before all facts that they test were known. */
-    if (call->site->rules != call->set->site->rules &&
-        !admission_still_allows(call, call->set->site, call_time()))
-        call_end(call, REASON_RULES_CHANGED);
+    /* The rules, or the time windows, may have changed before all facts were known. */
+    if (!admission_still_allows(call, call->set->site, call_time()))
+        call_end(call, call->site->rules != call->set->site->rules ? REASON_RULES_CHANGED
+                                                                   : REASON_WINDOW_ENDED);
 }
 
 /* Carries out the decision of the negotiation about a packet. */

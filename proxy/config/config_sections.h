@@ -111,8 +111,10 @@ struct config_listener {
     char *ciphersuites; /* for TLS 1.3; NULL: the library's */
     char *groups;       /* of the key exchange; NULL: the default of tls/tls_ctx.h */
     struct rules rules;
-    bool dry_run;               /* rules are evaluated and logged, not enforced */
-    bool recheck_tunnels;       /* a reload ends calls that its rules deny */
+    bool dry_run; /* rules are evaluated and logged, not enforced */
+    bool
+        recheck_tunnels; /* a reload, or the end of a time window, ends calls that the rules deny */
+    uint32_t max_session;       /* ms; tunnels end after this time; 0: no limit */
     struct config_strings host; /* names admitted in Host and SNI; none: all names */
     char *backend_name;
     const struct config_backend *backend;

@@ -303,7 +303,11 @@ const struct config_key config_keys[] = {
      .help = "dry-run: log which clients the rules would deny, but admit all."},
     {LISTENER_KEY("recheck-tunnels", recheck_tunnels), .type = &config_type_flag,
      .choices = yes_or_no, .initial = "no",
-     .help = "yes: a reload, or a new list of networks, ends tunnels that the rules deny."},
+     .help = "yes: a reload, a new list of networks, or the end of a time window ends tunnels that the "
+             "rules deny."},
+    {LISTENER_KEY("max-session", max_session), .type = &config_type_duration, .flags = KEY_NONE,
+     .initial = "none",
+     .help = "Ends each tunnel after this time. The client may dial again."},
     {LISTENER_KEY("host", host), .type = &config_type_hosts, .flags = KEY_REPEAT,
      .otherwise = "any name",
      .help = "Name or address that the client must request (Host and TLS server name)."},

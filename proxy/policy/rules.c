@@ -352,6 +352,17 @@ static bool time_matches(const struct rule *rule, int64_t now)
     return window_has(&rule->window, now + zone_offset(rule->zone, now));
 }
 
+uint64_t rules_hours(const struct rules *r, int64_t now)
+{
+    const uint64_t prime = 0x100000001b3; /* of FNV-1a */
+    uint64_t hash = 0xcbf29ce484222325;
+
+    for (size_t i = 0; i < r->count; i++)
+        if (r->rule[i].zone_name != NULL)
+            hash = (hash ^ (1 + (uint64_t)time_matches(&r->rule[i], now))) * prime;
+    return hash;
+}
+
 static bool request_matches(const struct rule *rule, const struct rules_facts *f)
 {
     return (rule->host == NULL || hostname_matches(rule->host, f->host)) &&

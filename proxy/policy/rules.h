@@ -110,6 +110,10 @@ bool rules_have(const struct rules *r, bool allow);
 /* Returns the line of the first rule that matches every call; 0: none. */
 unsigned rules_catch_all_line(const struct rules *r);
 
+/* Returns a hash of which time windows contain a time; it changes when one of them begins or ends.
+ * Call after rules_open(). */
+uint64_t rules_hours(const struct rules *r, int64_t now);
+
 /* Returns the number of dry-run rules, and the line of the first one; 0: none. */
 size_t rules_dry_runs(const struct rules *r, unsigned *line);
 

@@ -5,6 +5,7 @@ import datetime
 import fcntl
 import select
 import statistics
+import struct
 import termios
 import time
 from pathlib import Path
@@ -612,6 +613,50 @@ def test_recheck_of_one_on_its_way(bench, stage, rule):
     client.close()
     assert call_from(it.gate, source)["reason"] == "rules-changed"
     it.bob.ping().disconnect()
+
+
+# -- the time --
+
+
+def zone_that_changes(at, before, after):
+    """A TZif file of version 2: seconds east of UTC before and after a time."""
+    def head(times, types):
+        return b"TZif2" + bytes(15) + struct.pack(">6I", 0, 0, 0, times, types, 4)
+
+    kinds = struct.pack(">iBB", before, 0, 0), struct.pack(">iBB", after, 1, 0)
+    return (head(0, 1) + kinds[0] + b"XXX\0" + head(1, 2) + struct.pack(">q", at) + b"\1" + b"".join(kinds)
+            + b"XXX\0" + b"\n\n")
+
+
+@pytest.mark.parametrize("recheck", ["yes", "no"])
+def test_a_window_that_ends(bench, tmp_path, recheck):
+    """The clock changes from morning to evening as in a change to summer time, and nothing is reloaded."""
+    now = int(time.time())
+    zone = tmp_path / "zone"
+    zone.write_bytes(zone_that_changes(now + 4, 6 * 3600 - now % 86400, 18 * 3600 - now % 86400))
+    server = people(bench)
+    keys = {"gate": {"workers": 1, "timeout-idle": "7s"},
+            "listener front": bench.listener_keys(
+                recheck_tunnels=recheck, default="deny",
+                allow=["user bob", "any time Mon-Sun 00:00-12:00 local"]),
+            "backend back": bench.backend_keys(server)}
+    gate = bench.start(keys, before=(
+        "unshare", "--mount", "sh", "-c", f'mount --bind {zone} /etc/localtime && exec "$@"', "sh"))
+    alice = bench.client(gate).establish().ping()
+    bob = bench.client(gate, user="bob", password=USERS["bob"]).establish().ping()
+    line = gate.wait_call()
+    assert line["reason"] == ("window-ended" if recheck == "yes" else "idle-timeout")
+    assert line["user"] == "alice"
+    alice.close()
+    bob.close()
+
+
+def test_max_session(bench):
+    gate = bench.gate(bench.backend(), listener={"max_session": "2s"})
+    client = bench.client(gate).establish().ping()
+    assert last_words(client).type == sstp.DISCONNECT
+    line = gate.wait_call()
+    assert line["reason"] == "max-session" and 2 <= float(line["duration"]) < 6
 
 
 # -- certificates that expire --
