@@ -197,6 +197,8 @@ static void log_limited(struct call *call, enum limits_verdict hit)
                              call_now(call), 1))
         return;
     log_str(&l, "key", limits_key(hit));
+    if (call->record.user != NULL)
+        log_str(&l, "user", call->record.user);
     log_end(&l);
 }
 
@@ -252,6 +254,7 @@ static void give_points(struct call *call, unsigned points)
         return;
     record_line(&call->record, &l, LOG_LEVEL_WARNING, "ban");
     log_str(&l, "user", call->record.user);
+    log_num(&l, "seconds", call->set->site->config->gate.limits.ban_time / 1000);
     log_str(&l, "msg", "ban-points reached: this address is banned for ban-time");
     log_end(&l);
 }

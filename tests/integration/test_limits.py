@@ -81,7 +81,8 @@ def test_tunnels_of_a_user(bench):
     second = bench.client(gate, bind="127.0.0.9")
     with pytest.raises(CallFailed):
         second.establish().ping()
-    assert wait_hit(gate)["key"] == "max-tunnels-per-user"
+    hit = wait_hit(gate)
+    assert (hit["key"], hit["user"]) == ("max-tunnels-per-user", "alice")
     assert close(gate, second) == "user-limit"
     bench.client(gate, user="bob", password=USERS["bob"]).establish().close()
     first.ping()
@@ -181,7 +182,8 @@ def test_broken_packets_end_in_a_ban(bench):
     gate = bench.gate(bench.backend(), gate=with_socket(bench, ban_points=10, ban_time="1h"))
     up = bench.client(gate, bind="127.0.0.5").establish()
     misbehave(bench, gate, 2, bind="127.0.0.5")
-    assert gate.wait_event("ban")["client"].startswith("127.0.0.5:")
+    ban = gate.wait_event("ban")
+    assert ban["client"].startswith("127.0.0.5:") and ban["seconds"] == "3600"
     refused(bench, gate, bind="127.0.0.5")
     assert wait_hit(gate)["key"] == "ban-points"
     admitted(bench, gate, bind="127.0.0.6")
