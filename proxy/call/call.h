@@ -59,7 +59,8 @@ struct call_set {
     struct site *site; /* for new calls; a running call keeps its own */
     struct calls_shared *shared;
     struct call *list[CALL_STATES]; /* oldest deadline first, but see call_renew */
-    size_t count, peak;             /* peak: since memory was last returned to the system */
+    struct checks_seen seen;
+    size_t count, peak; /* peak: since memory was last returned to the system */
     uint64_t next_number;
     uint64_t hours; /* rules_hours of the listeners that recheck tunnels, at the last check */
     uint32_t timeout[CALL_STATES]; /* ms; 0: none */

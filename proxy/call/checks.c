@@ -2,7 +2,20 @@
 
 #include "base/log.h"
 
-enum { LINE_EVERY_MS = 60000 };
+enum { LINE_EVERY_MS = 60000, SEEN_MS = 60000 };
+
+bool checks_have_seen(struct checks_seen *seen, const struct addr *who, uint64_t now_ms)
+{
+    struct addr host = *who;
+
+    host.port = 0;
+    for (size_t i = 0; i < CHECKS_SEEN; i++)
+        if (now_ms < seen->visitor[i].until && addr_equal(&seen->visitor[i].who, &host))
+            return true;
+    seen->visitor[seen->next] = (struct checks_visitor){.who = host, .until = now_ms + SEEN_MS};
+    seen->next = (seen->next + 1) % CHECKS_SEEN;
+    return false;
+}
 
 void checks_count(struct checks *checks, enum check kind)
 {

@@ -99,7 +99,9 @@ void entry_left(struct call *call)
         return;
     if (call->state == CALL_PROXY || call->state == CALL_HELLO)
         note_check(call, CHECK_SILENT);
-    else if (call->state == CALL_REQUEST)
+    else if (call->state == CALL_REQUEST &&
+             (call->record.sni == NULL ||
+              checks_have_seen(&call->set->seen, &call->record.client, call_now(call))))
         note_check(call, CHECK_TLS);
 }
 

@@ -30,7 +30,8 @@ void entry_hello_expired(struct call *call);
 void entry_secure(struct call *call);
 
 /* PROXY, HELLO, REQUEST: notes a client that leaves without any byte, or without any after its
- * TLS: a health check. Other states: a no-op. */
+ * TLS: a health check. Other states: a no-op. A client that has sent a server name may be one that
+ * rejects the certificate, as Windows does, so its first such end in a minute stays a call. */
 void entry_left(struct call *call);
 
 /* REQUEST: handle the end of the client's connection within the head, and the deadline. The web

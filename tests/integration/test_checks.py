@@ -69,6 +69,17 @@ def test_one_line_for_all(bench, name):
     assert not gate.events("ban")
 
 
+def test_a_client_that_dislikes_the_certificate(bench):
+    """It may be a health check, too: one line in a minute for its address."""
+    gate = bench.gate(bench.backend())
+    for _ in range(3):
+        bench.client(gate, sni="vpn.example.com").establish("tls").close()
+    bench.client(gate, sni="vpn.example.com", bind="127.0.0.2").establish("tls").close()
+    assert [gate.wait_call(number)["client"].rpartition(":")[0] for number in range(2)] == ["127.0.0.1", "127.0.0.2"]
+    assert {call["reason"] for call in gate.events("call")} == {"client-rejected-certificate"}
+    assert gate.wait_event("checks")["tls-only"] != "0" and len(gate.events("call")) == 2
+
+
 def test_a_proxy_that_says_nothing(bench):
     gate = bench.gate(bench.backend(), listener=PLACE)
     bench.client(gate, bind="127.0.0.9").open().close()

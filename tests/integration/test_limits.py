@@ -400,7 +400,7 @@ INNOCENT = {  # reason of the call, what the client does
     "a link of 9000 octets": ("request-too-large", lambda c: ask(c, GET.replace(b"/ ", b"/" + b"a" * 9000 + b" "))),
     "a health check": ("sstp-check", lambda c: ask(c, GET.replace(b"GET /", b"HEAD " + head.URI))),
     "a connection that only looks": ("client-closed", lambda c: c.open().close()),
-    "TLS and nothing more": ("client-closed", lambda c: c.open().secure().close()),
+    "TLS and nothing more": ("client-rejected-certificate", lambda c: c.open().secure().close()),
     "SSTP with an old configuration": ("host-refused", lambda c: ask(c, head.request(b"old.example.com"))),
     "no trust in the certificate": ("client-rejected-certificate", look_and_leave),
     "a picture by http:// and the port of https": ("tls-failed", lambda c: say_plain(c, GET)),

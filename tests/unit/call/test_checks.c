@@ -70,8 +70,30 @@ static void a_line_a_minute(void **state)
     assert_int_equal(lines(&last), 2);
 }
 
+static void visitors_are_remembered(void **state)
+{
+    (void)state;
+    struct checks_seen seen = {0};
+    struct addr who;
+
+    for (unsigned minute = 0; minute < 2; minute++) {
+        const uint64_t now = 1000 + minute * 60000u;
+        assert_int_equal(addr_parse("192.0.2.1:1", 0, &who), ERR_OK);
+        assert_false(checks_have_seen(&seen, &who, now));
+        assert_int_equal(addr_parse("192.0.2.1:2", 0, &who), ERR_OK);
+        assert_true(checks_have_seen(&seen, &who, now + 59999));
+    }
+    for (unsigned i = 1; i <= CHECKS_SEEN; i++) { /* others push it out */
+        who.ip[3] = (uint8_t)(100 + i);
+        assert_false(checks_have_seen(&seen, &who, 70000));
+    }
+    who.ip[3] = 1;
+    assert_false(checks_have_seen(&seen, &who, 70000));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_line_a_minute)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_line_a_minute),
+                                       cmocka_unit_test(visitors_are_remembered)};
     return cmocka_run_group_tests_name("checks", tests, setup, teardown);
 }
