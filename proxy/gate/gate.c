@@ -275,6 +275,7 @@ static void gate_free(struct gate *gate)
     shared_fini(gate);
     sockets_free(&gate->sockets);
     free(gate->expiry_steps);
+    free(gate->mistakes);
     site_close(gate->site);
     snapshot_unref(gate->snapshot);
     backends_free(gate->backends);

@@ -44,6 +44,7 @@ struct gate {
     uv_signal_t signal[5];
     uv_timer_t bans_timer, expiry_timer;
     uint64_t bans_saved; /* limits_changes at the last write of the ban file */
+    char *mistakes;      /* of preflight_mistakes, at the last warning */
     char *expiry_steps;  /* of preflight_expiry, at the last warning */
     uv_async_t worker_done;
     atomic_size_t workers_done;

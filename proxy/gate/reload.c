@@ -239,13 +239,38 @@ void reload_start(struct gate *gate)
     INSIST_UV(uv_timer_start(&gate->expiry_timer, on_expiry_timer, EXPIRY_MS, EXPIRY_MS));
 }
 
+/* Logs the lines of text that are not in known. */
+static void log_new_lines(const char *event, const char *text, const char *known)
+{
+    struct memo m;
+    FILE *out = memo_open(&m);
+
+    while (*text != '\0') {
+        const size_t n = strcspn(text, "\n");
+        char *line = insist_alloc(strndup(text, n));
+        if (strstr(known, line) == NULL)
+            fprintf(out, "%s\n", line);
+        free(line);
+        text += n + (text[n] == '\n');
+    }
+    log_lines(LOG_LEVEL_WARNING, event, memo_text(&m));
+    memo_free(&m);
+}
+
+/* Logs likely mistakes. always: also those that were logged the last time. */
+static void mistakes_warn(struct gate *gate, const struct site *site, bool always)
+{
+    struct memo m;
+
+    preflight_mistakes(site, time(NULL), memo_open(&m));
+    log_new_lines("config", memo_text(&m), always || gate->mistakes == NULL ? "" : gate->mistakes);
+    free(gate->mistakes);
+    gate->mistakes = memo_take(&m);
+}
+
 void reload_warn(struct gate *gate, const struct reload_next *n)
 {
-    struct memo mistakes;
-
-    preflight_mistakes(n->site[0], time(NULL), memo_open(&mistakes));
-    log_lines(LOG_LEVEL_WARNING, "config", memo_text(&mistakes));
-    memo_free(&mistakes);
+    mistakes_warn(gate, n->site[0], true);
     expiry_warn(gate, n->site[0], true);
 }
 
@@ -366,6 +391,7 @@ void reload_files(struct gate *gate)
         reload_commit(gate, &n, true);
         watch_files(gate->watch, gate->snapshot->files);
         files_each(gate->snapshot->files, log_file, NULL);
+        mistakes_warn(gate, gate->site, false);
         expiry_warn(gate, gate->site, false);
     } else if (ok) {
         reload_drop(gate, &n);

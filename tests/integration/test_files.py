@@ -266,6 +266,28 @@ def test_staple_comes_and_goes(bench):
     assert "not an OCSP response" in it.gate.wait_event("expiry", 1)["msg"] and not sent()
 
 
+def test_doubts_about_new_content(bench):
+    """A renewed certificate without the name in `host`, and an emptied list, are in force; the log
+    warns about them, and not again about what was known before."""
+    place = bench.place
+    wrong = pki.make(place.folder, "d-wrong", issuer=place.ca, names=["other.example.com"])
+    live = put(place.folder / "d-live.pem", Path(place.front.both).read_bytes())
+    nets = put(place.folder / "d-nets", "192.0.2.0/24\n")
+    it = Files(bench, certificate=live.name, host="vpn.example.com", deny_file=nets.name)
+    before = [event["msg"] for event in it.gate.events("config")]
+    assert not any("vpn.example.com" in line for line in before)
+    put(live, Path(wrong.both).read_bytes())
+    put(nets, "# moved\n")
+    it.wait_file(live, IN_FORCE)
+    it.gate.wait_log("vpn.example.com")
+    it.add_dave()
+    it.wait_file(it.users, IN_FORCE)
+    later = [event["msg"] for event in it.gate.events("config")][len(before):]
+    assert sum("host = " in line or "vpn.example.com" in line for line in later) == 1, later
+    assert sum("d-nets" in line for line in later) == 1, later
+    assert not set(later) & set(before)
+
+
 def test_recheck_follows_the_rules(bench):
     """recheck-tunnels: a list of networks is a part of the rules, a users-file is not."""
     path = put(bench.place.folder / "blocked", "192.0.2.1\n")
