@@ -37,17 +37,15 @@ static bool encoding_error(const struct tls_file *file, const char *path, char *
     return problem != NULL;
 }
 
-/* Returns whether a hidden character may be why PEM cannot be read; if so, error names it. */
-static bool text_error(const struct tls_file *file, const char *path, char *error)
+/* Adds to the error that the file has a hidden character, which may be its cause. */
+static void note_hidden(const struct tls_file *file, char *error)
 {
     struct span text = span_of(file->octets, file->n);
+    const size_t n = strlen(error);
     struct hidden h;
-    const bool found = text_begin(&text) == NULL && hidden_find(text, &h);
 
-    if (found)
-        snprintf(error, TLS_ERROR_MAX, "%s: contains %s, which cannot be seen: remove it", path,
-                 h.name);
-    return found;
+    if (text_begin(&text) == NULL && hidden_find(text, &h))
+        snprintf(error + n, TLS_ERROR_MAX - n, " (it contains %s, which cannot be seen)", h.name);
 }
 
 /* ---- passphrases ---- */
@@ -210,10 +208,12 @@ static bool load_pem_keys(const struct tls_certificate *from, const struct tls_f
         passphrase_error(from, path, error);
     else if (!contains(file, "PRIVATE KEY-----"))
         snprintf(error, TLS_ERROR_MAX, "%s: contains no private key", path);
-    else if (!text_error(file, path, error) && !all)
-        tls_error_text(error, path);
     else if (all)
         snprintf(error, TLS_ERROR_MAX, "%s: its private key cannot be read", path);
+    else
+        tls_error_text(error, path);
+    if (!p->wanted)
+        note_hidden(file, error);
     ERR_clear_error();
     return false;
 }
@@ -235,13 +235,15 @@ static bool load_pem(const struct tls_certificate *from, bool with_key, const st
 {
     const bool all = read_pem_certs(file, p, bag);
 
-    if (!all && !text_error(file, from->file, error))
+    if (!all)
         tls_error_text(error, from->file);
-    else if (all && sk_X509_num(bag->certs) == 0 && !text_error(file, from->file, error))
+    else if (sk_X509_num(bag->certs) == 0)
         snprintf(error, TLS_ERROR_MAX, "%s: contains no certificate%s", from->file,
                  contains(file, "-----BEGIN PKCS7") ? ": convert PKCS#7 (.p7b) to PEM" : "");
-    if (!all || sk_X509_num(bag->certs) == 0)
+    if (!all || sk_X509_num(bag->certs) == 0) {
+        note_hidden(file, error);
         return false;
+    }
     return !with_key || from->key != NULL || load_pem_keys(from, file, p, bag, error);
 }
 

@@ -55,10 +55,14 @@ static void keys_may_be_encrypted(void **state)
          "contains no certificate: convert PKCS#7 (.p7b) to PEM"},
         {{.file = write_text("hidden", "\xc2\xa0-----BEGIN CERTIFICATE-----\nAAAA\n"
                                        "-----END CERTIFICATE-----\n")},
-         "hidden: contains U+00A0 NO-BREAK SPACE, which cannot be seen: remove it"},
+         "hidden: contains no certificate (it contains U+00A0 NO-BREAK SPACE, which cannot be "
+         "seen)"},
         {{.file = write_text("hidden2", "-----BEGIN CERTIFICATE-----\nAA\xe2\x80\x8b"
                                         "AA\n-----END CERTIFICATE-----\n")},
-         "hidden2: contains U+200B ZERO WIDTH SPACE, which cannot be seen: remove it"},
+         " (it contains U+200B ZERO WIDTH SPACE, which cannot be seen)"},
+        {{.file = ec.pem,
+          .key = write_text("hidden-key", "\xc2\xa0-----BEGIN PRIVATE KEY-----\nAA\n")},
+         "hidden-key: unsupported (it contains U+00A0 NO-BREAK SPACE, which cannot be seen)"},
         {{.file = write_text("utf16", "\xff\xfe-")}, "utf16: UTF-16, as PowerShell"},
         {{.file = ec.pem, .key = write_text("utf16-key", "\xfe\xff")},
          "utf16-key: UTF-16, as PowerShell"},
