@@ -440,3 +440,40 @@ def test_fold_table():
     assert have.items() <= want.items()
     if f"Unicode {unicodedata.unidata_version}." in text:
         assert have == want
+
+
+# -- the scripts that make a Debian --
+
+@pytest.mark.parametrize("script", [["debian-sources", "trixie"], ["fresh-debian", "target"],
+                                    ["install-from-bookworm", "package"]], ids=lambda words: words[0])
+def test_sources_are_those_of_the_machine(tmp_path, script):
+    """Where apt has none of Debian, the scripts say so instead of naming a mirror."""
+    apt = tmp_path / "apt-get"
+    apt.write_text("#!/bin/sh\n")
+    apt.chmod(0o755)
+    done = subprocess.run([ROOT / "tests" / script[0], *script[1:]], capture_output=True, text=True,
+                          cwd=tmp_path, env={"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"},
+                          timeout=DEADLINE)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "FAIL: this machine's apt has no suite of Debian 12 or 13" in done.stderr
+    assert not (tmp_path / "target").exists()
+
+
+def test_sources_have_both_releases(tmp_path):
+    """A mirror of one release has the other, too."""
+    apt = tmp_path / "apt-get"
+    apt.write_text("#!/bin/sh\nprintf 'deb http://mirror.test/debian bookworm%s main\\n' '' -updates\n")
+    apt.chmod(0o755)
+    for release in ("bookworm", "trixie"):
+        done = subprocess.run([ROOT / "tests/debian-sources", release], capture_output=True, text=True,
+                              env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, timeout=DEADLINE)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines() == [f"deb http://mirror.test/debian {release} main",
+                                            f"deb http://mirror.test/debian {release}-updates main"]
+
+
+def test_packages_of_debian_are_those_of_deps():
+    listed = subprocess.run([ROOT / "tests/deps", "list", "build"], capture_output=True, text=True,
+                            check=True, timeout=DEADLINE).stdout.split()
+    shown = re.search(r"`apt-get install ([^`]*)`", (ROOT / "conf/OPERATION.md").read_text())[1].split()
+    assert shown == listed
