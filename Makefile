@@ -11,6 +11,9 @@ SBINDIR ?= $(PREFIX)/sbin
 SYSCONFDIR ?= /etc
 MANDIR ?= $(PREFIX)/share/man
 VERSION := 0.1.0
+# With the commit, if this directory is the root of a git repository. A package may set its own.
+SSTPGATE_VERSION ?= $(VERSION)$(addprefix +g,$(shell [ -e .git ] && git describe --always --dirty --exclude '*' 2>/dev/null))
+SSTPGATE_VERSION := $(SSTPGATE_VERSION)
 
 B := build/$(VARIANT)
 Q := $(if $(V),,@)
@@ -50,7 +53,7 @@ HARDEN := -fPIE
 HARDEN_LD := -pie
 endif
 
-CPPFLAGS_ALL := -Iproxy -D_GNU_SOURCE -DSSTPGATE_VERSION='"$(VERSION)"' -DSSTPGATE_SYSCONFDIR='"$(SYSCONFDIR)"' $(MAXMIND:%=-DHAVE_MAXMINDDB) $(CPPFLAGS)
+CPPFLAGS_ALL := -Iproxy -D_GNU_SOURCE -DSSTPGATE_SYSCONFDIR='"$(SYSCONFDIR)"' $(MAXMIND:%=-DHAVE_MAXMINDDB) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 $(OPT) $(WARN) $(HARDEN) $(SAN) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL := $(HARDEN_LD) $(SAN) $(LDFLAGS)
 LIBS := $(PKG_LIBS) -lpthread
@@ -97,6 +100,12 @@ $(B)/sysconfdir: FORCE
 	$(call record,$(SYSCONFDIR))
 .PHONY: FORCE
 $(B)/proxy/main.o: $(B)/sysconfdir
+
+# Another commit rebuilds this object only.
+$(B)/version: FORCE
+	$(call record,$(SSTPGATE_VERSION))
+$(B)/proxy/base/version.o $(B)/lint/proxy/base/version.ok: CPPFLAGS_ALL += -DSSTPGATE_VERSION='"$(SSTPGATE_VERSION)"'
+$(B)/proxy/base/version.o: $(B)/version
 
 # The program without main(), for the tests and the load generator. The archive is thin: it contains the
 # names of the objects, so a changed object does not change it. It is deleted first, because q appends, and
@@ -170,7 +179,7 @@ SECONDS ?= 600
 build/fuzz/%: tests/fuzz/fuzz_%.c $(filter-out proxy/main.c,$(SRC))
 	@mkdir -p $(@D)
 	$(Q)clang -std=c11 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		$(CPPFLAGS_ALL) -o $@ $^ $(LIBS)
+		$(CPPFLAGS_ALL) -DSSTPGATE_VERSION='"fuzz"' -o $@ $^ $(LIBS)
 fuzz-%: build/fuzz/%
 	@mkdir -p build/fuzz/found/$*
 	$< -max_total_time=$(SECONDS) -timeout=60 -max_len=8192 -print_final_stats=1 \

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "base/core_dumps.h"
+#include "base/version.h"
 #include "cli/cli.h"
 #include "config/config_table.h"
 #include "gate/gate.h"
@@ -32,12 +33,12 @@ static void show_keys(void)
 
 static void show_version(void)
 {
-    puts("sstpgate " SSTPGATE_VERSION);
+    printf("sstpgate %s\n", version_text);
 }
 
 static void show_libraries(void)
 {
-    printf("sstpgate " SSTPGATE_VERSION "\n%s\nlibuv %s\ncountry rules: %s\n",
+    printf("sstpgate %s\n%s\nlibuv %s\ncountry rules: %s\n", version_text,
            OpenSSL_version(OPENSSL_VERSION), uv_version_string(),
            country_supported() ? "with libmaxminddb" : "not built in (no libmaxminddb)");
 }

@@ -7,6 +7,7 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "base/version.h"
 #include "gate/bans.h"
 #include "gate/gate_state.h"
 #include "gate/reload.h"
@@ -44,7 +45,7 @@ static const char *on_status(void *arg, FILE *out)
     struct limits_counts counts;
 
     limits_count(gate->shared.limits, &counts);
-    fprintf(out, "version: " SSTPGATE_VERSION "\npid: %ld\nstate: %s\nuptime: %llu\nworkers: %zu\n",
+    fprintf(out, "version: %s\npid: %ld\nstate: %s\nuptime: %llu\nworkers: %zu\n", version_text,
             (long)getpid(), phases[gate->phase],
             (unsigned long long)((uv_now(&gate->loop) - gate->started_ms) / 1000), gate->workers);
     fprintf(out, "calls: %u\ncalls-max: %u\nbans: %zu\n", atomic_load(&gate->shared.count),

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from gate import BINARY, Gate, run
+from gate import BINARY, ROOT, Gate, run
 from netns import Namespace
 from peers.client import Client, CallFailed, expect_failure
 from peers import head, sstp
@@ -702,6 +702,20 @@ def test_machine_without_a_configuration(arguments):
     assert "/etc/sstpgate/sstpgate.conf: cannot be opened: No such file or directory" in done.stderr
     hints = {"ctl": "-s SOCKET", "binding": "no file 'rras.cer'"}
     assert hints.get(arguments[0] if arguments else "", "sstpgate.conf.example") in done.stderr
+
+
+def test_version_has_the_commit():
+    """In one object of its own, so that a commit rebuilds nothing else."""
+    text = run("-v").stdout
+    built = r"sstpgate \d+\.\d+\.\d+(\+g[0-9a-f]{7,}(-dirty)?)?\n"
+    assert re.fullmatch(built, text)
+    assert run("-V").stdout.startswith(text)
+    known = (ROOT / ".git").exists() and subprocess.run(
+        ["git", "describe", "--always"], cwd=ROOT, capture_output=True, timeout=DEADLINE).returncode == 0
+    if known:  # git refuses a repository of another user
+        assert re.fullmatch(built.replace("?\\n", "\\n"), text)
+    users = [path.name for path in (ROOT / "proxy").rglob("*.[ch]") if "SSTPGATE_VERSION" in path.read_text()]
+    assert users == ["version.c"]
 
 
 @pytest.mark.parametrize("arguments, code", [(["-V"], 0), (["-h"], 0), (["--nonsense"], 2),
