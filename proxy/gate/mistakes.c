@@ -297,6 +297,29 @@ static void check_loops(const struct section *s, const struct config_backend *b)
     }
 }
 
+/* Returns whether both are the same server: config/config_finish.c refuses those with the same
+ * text, but the same address may be written in two forms. */
+static bool is_same_server(const struct backends_server *x, const struct backends_server *y)
+{
+    struct addr a, b;
+    return read_address(x->host, x->port, &a) && read_address(y->host, y->port, &b) &&
+           addr_equal(&a, &b);
+}
+
+static void check_web_servers(const struct section *s, const struct config_backend *web)
+{
+    for (size_t i = 0; i < s->c->backend_count; i++) {
+        const struct config_backend *b = &s->c->backend[i];
+        for (size_t k = 0; config_has_calls(s->c, b) && k < b->servers.count; k++)
+            for (size_t n = 0; n < web->servers.count; n++)
+                if (is_same_server(&b->servers.item[k], &web->servers.item[n]))
+                    warn(s, web->servers.item[n].line,
+                         "server: this is also a server of [backend %s]: a denied client would "
+                         "reach SSTP there through `fallback`",
+                         b->name);
+    }
+}
+
 /* Returns whether datagrams for h arrive at a [radius NAME] of c. */
 static bool is_own_radius(const struct config *c, const struct config_host *h)
 {
@@ -408,6 +431,8 @@ static void check_backend(const struct section *s, const struct config_backend *
     check_verify(s, b);
     check_groups(s, b->groups);
     check_loops(s, b);
+    if (is_only_fallback(s->c, b))
+        check_web_servers(s, b);
 }
 
 static bool is_used_radius(const struct config *c, const struct config_radius *r)

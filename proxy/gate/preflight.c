@@ -58,6 +58,31 @@ static void on_doubt(void *arg, size_t certificate, const char *text)
                 config_line(w->config, w->listener, "strict-sni"), w->listener->name, text);
 }
 
+/* A backend whose CAs are looked at. */
+struct ca_warnings {
+    const struct config *config;
+    const struct config_backend *backend;
+    FILE *to;
+};
+
+static void on_ca_doubt(void *arg, size_t certificate, const char *text)
+{
+    const struct ca_warnings *w = arg;
+    (void)certificate;
+    fprintf(w->to, "%s:%u: warning: backend %s: %s\n", w->config->path,
+            config_line(w->config, w->backend, "ca-file"), w->backend->name, text);
+}
+
+/* Ignores the CAs of the system, which always have some that have expired. */
+static void check_cas(const struct site *site, size_t index, time_t now, FILE *to)
+{
+    const struct config_backend *b = site->backend[index].config;
+    struct ca_warnings w = {.config = site->config, .backend = b, .to = to};
+
+    if (b->tls && b->verify == CONFIG_VERIFY_CA && strcmp(b->ca_file, "system") != 0)
+        tls_ctx_ca_doubts(site->backend[index].tls, b->ca_file, now, on_ca_doubt, &w);
+}
+
 void preflight_mistakes(const struct site *site, time_t now, FILE *to)
 {
     machine_check_directories(site->config, to);
@@ -68,6 +93,8 @@ void preflight_mistakes(const struct site *site, time_t now, FILE *to)
             .config = site->config, .listener = site->listener[i].config, .to = to};
         tls_ctx_doubts(site->listener[i].tls, now, on_doubt, &w);
     }
+    for (size_t i = 0; i < site->config->backend_count; i++)
+        check_cas(site, i, now, to);
 }
 
 /* ---- -t ---- */

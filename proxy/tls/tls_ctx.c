@@ -357,6 +357,17 @@ void tls_ctx_doubts(const struct tls_ctx *ctx, time_t now,
     }
 }
 
+void tls_ctx_ca_doubts(const struct tls_ctx *ctx, const char *ca_file, time_t now,
+                       void (*on_doubt)(void *arg, size_t certificate, const char *text), void *arg)
+{
+    const struct tls_doubts d = {.certificate = TLS_NO_CERTIFICATE,
+                                 .file = ca_file,
+                                 .now = now,
+                                 .on_doubt = on_doubt,
+                                 .arg = arg};
+    tls_doubts_find_cas(&d, SSL_CTX_get_cert_store(ctx->ssl));
+}
+
 bool tls_ctx_has_name(const struct tls_ctx *ctx, const char *host)
 {
     if (tls_served_find(&ctx->served, host) != NULL)

@@ -50,6 +50,12 @@ void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
 void tls_ctx_doubts(const struct tls_ctx *ctx, time_t now,
                     void (*on_doubt)(void *arg, size_t certificate, const char *text), void *arg);
 
+/* Reports in the same way, with TLS_NO_CERTIFICATE, which CAs of a backend with verification by
+ * ca_file verify nothing at this time. */
+void tls_ctx_ca_doubts(const struct tls_ctx *ctx, const char *ca_file, time_t now,
+                       void (*on_doubt)(void *arg, size_t certificate, const char *text),
+                       void *arg);
+
 /* Returns whether a certificate of a listener has this DNS name (exactly or by a wildcard), or this
  * address. */
 bool tls_ctx_has_name(const struct tls_ctx *ctx, const char *host);

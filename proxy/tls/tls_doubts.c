@@ -190,3 +190,22 @@ void tls_doubts_find(const struct tls_doubts *d, const struct tls_cert *cert)
     check_chain(d, cert);
     check_others(d, cert);
 }
+
+void tls_doubts_find_cas(const struct tls_doubts *d, X509_STORE *store)
+{
+    char name[96];
+
+    INSIST(X509_STORE_lock(store) == 1); /* a verification may sort the objects */
+    const STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(store);
+    for (int i = 0; i < sk_X509_OBJECT_num(all); i++) {
+        X509 *ca = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+        if (ca == NULL) /* a CRL */
+            continue;
+        name_of(X509_get_subject_name(ca), name);
+        if (tls_time(X509_get0_notAfter(ca)) < d->now)
+            doubt(d, "a CA has expired: %s", name);
+        else if (tls_time(X509_get0_notBefore(ca)) > d->now)
+            doubt(d, "a CA is not valid yet: %s", name);
+    }
+    X509_STORE_unlock(store);
+}

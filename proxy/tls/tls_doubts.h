@@ -27,4 +27,8 @@ struct tls_doubts {
  * certificates in the file that are not used. Expiry of the leaf itself: see tls_expiry.h. */
 void tls_doubts_find(const struct tls_doubts *d, const struct tls_cert *cert);
 
+/* Reports CAs of a backend that verify nothing at d->now, because they have expired or are not
+ * valid yet. d->certificate is passed on. */
+void tls_doubts_find_cas(const struct tls_doubts *d, X509_STORE *store);
+
 #endif

@@ -295,6 +295,15 @@ static const struct sample samples[] = {
      "server = 127.0.0.1:4443: backend web: server: 127.0.0.1, port 4443, is [listener l] of this "
      "gate: its calls would come back\n"},
 
+    {"backend = b\nfallback = web\n",
+     "server = 127.0.0.1:9\nverify = off\n" OFF "[backend web]\nserver = localhost:9\ntls = no\n",
+     NULL,
+     "server = localhost:9: backend web: server: this is also a server of [backend b]: a denied "
+     "client would reach SSTP there through `fallback`\n"},
+    {"backend = b\nfallback = web\n",
+     "server = 127.0.0.1:9\nverify = off\n" OFF "[backend web]\nserver = localhost:10\ntls = no\n",
+     NULL, ""},
+
     /* RADIUS */
     {"",
      SERVER "radius = r\n[radius r]\nlisten = 127.0.0.1\nclients = 192.0.2.9\nsecret-file = long\n"

@@ -117,6 +117,25 @@ static void a_private_key_that_others_may_use_is_an_error(void **state)
     assert_int_equal(chmod(cert.pem, 0600), 0);
 }
 
+static void a_ca_that_verifies_nothing_is_a_warning(void **state)
+{
+    static const char *const texts[] = {"ca.pem: a CA has expired: /CN=ca.pem", NULL};
+    struct cert ca;
+    FILE *f;
+
+    (void)state;
+    cert_make(&certs, &ca, "ca.pem", &(struct cert_spec){.begins = -48, .hours = -24});
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f,
+            "[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\n\n[backend b]\n"
+            "server = h\ncrypto-binding = off\nca-file = %s\n",
+            cert.pem, ca.pem);
+    assert_int_equal(fclose(f), 0);
+    assert_checked(PREFLIGHT_WARNINGS, texts);
+    cert_free(&ca);
+}
+
 /* Writes the warnings `hours` before the end of the certificate, and the steps. */
 static void expiry(const struct site *site, int hours, char warnings[512], char steps[512])
 {
@@ -190,6 +209,7 @@ int main(void)
         cmocka_unit_test(a_private_key_that_others_may_use_is_an_error),
         cmocka_unit_test(an_end_that_is_near_is_a_warning_in_steps),
         cmocka_unit_test(an_error_is_no_warning),
+        cmocka_unit_test(a_ca_that_verifies_nothing_is_a_warning),
         cmocka_unit_test(the_configuration_in_force_is_printed_if_it_is_sound),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
