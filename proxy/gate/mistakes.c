@@ -109,6 +109,14 @@ static bool user_reaches_max(const struct config *c, const void *section)
     return reaches_limit_of_all(c, c->gate.limits.tunnels_per_user);
 }
 
+static bool address_reaches_rate(const struct config *c, const void *section)
+{
+    const struct rate *all = &c->gate.limits.rate, *one = &c->gate.limits.rate_per_address;
+    (void)section;
+    return all->count != 0 && one->count != 0 &&
+           (uint64_t)one->count * all->per_ms >= (uint64_t)all->count * one->per_ms;
+}
+
 static bool denies_nobody(const struct config *c, const void *section)
 {
     const struct config_listener *l = section;
@@ -217,6 +225,8 @@ static const struct idle_key {
     {GATE, "timeout-key", has_no_radius, "without a [radius NAME]"},
     {GATE, "max-tunnels-per-address", address_reaches_max, max},
     {GATE, "max-tunnels-per-user", user_reaches_max, max},
+    {GATE, "handshake-rate-per-address", address_reaches_rate,
+     "because it is not below handshake-rate"},
     {LISTENER, "deny-action", denies_nobody, "because no rule denies"},
     {LISTENER, "recheck-tunnels", rechecks_nothing, "without rules"},
     {LISTENER, "v6only", has_no_v6_wildcard, "without the address [::]"},

@@ -188,6 +188,11 @@ static const struct sample samples[] = {
      "max-tunnels\n"},
     {"", SERVER OFF, "max-tunnels = 100\nmax-tunnels-per-address = 99\n", ""},
 
+    {"", SERVER OFF, "handshake-rate = 1/s\nhandshake-rate-per-address = 60/m\n",
+     "handshake-rate-per-address = 60/m: handshake-rate-per-address has no effect because it is "
+     "not below handshake-rate\n"},
+    {"", SERVER OFF, "handshake-rate = 1/s\nhandshake-rate-per-address = 59/m\n", ""},
+
     /* rules */
     {"allow = any\ndeny = 192.0.2.7\ndefault = deny\n", SERVER OFF, NULL,
      "deny = 192.0.2.7: listener l: this rule is never reached: the rule on line 4 matches all of "
