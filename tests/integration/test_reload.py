@@ -311,7 +311,7 @@ def test_connections_of_a_paused_gate(bench):
 
 
 def test_addresses_come_and_go(bench):
-    it = Setting(bench, bench.backend())
+    it = Setting(bench, bench.backend(), gate={"log-level": "debug"})
     port = free_port("127.0.0.2")
     before = it.gate.descriptors()
     address = it.gate.address()
