@@ -170,7 +170,9 @@ static bool login_has_failed(struct negotiation *n, bool refused)
     const bool judged_here = n->candidates.keyring != NULL;
 
     n->trial.open = false;
-    switch (take_verdict(n, n->log_ms)) {
+    const enum keyring_verdict v = take_verdict(n, n->log_ms);
+    n->record->rejected = v == KEYRING_REJECTED;
+    switch (v) {
     case KEYRING_REJECTED:
     case KEYRING_CHALLENGED: return true;
     case KEYRING_ACCEPTED: return false;

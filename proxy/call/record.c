@@ -125,6 +125,8 @@ static void log_flows(const struct record *s, struct log_line *l)
         log_num(l, "login-failures", s->failures);
     if (s->refusal > PPP_REFUSED)
         log_num(l, "login-error", s->refusal);
+    else if (s->refusal == PPP_REFUSED && s->rejected)
+        log_str(l, "login-error", "radius-reject");
     if (s->frames_dropped > 0)
         log_num(l, "frames-dropped", s->frames_dropped);
 }

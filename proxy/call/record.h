@@ -45,6 +45,7 @@ struct record {
     const char *hash;        /* the client's hash protocol */
     const char *key;         /* kind of the key that made the MAC; NULL: none */
     unsigned failures;       /* number of logins that the server has refused */
+    bool rejected;           /* RADIUS has rejected the latest failed login */
     unsigned refusal;        /* as in struct ppp_observer: the login was refused; 0: it was not */
     unsigned frames_dropped; /* PPP frames that were not forwarded before the tunnel was up */
     bool forged;             /* the binding is one that no honest client makes */

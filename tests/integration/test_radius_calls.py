@@ -657,6 +657,7 @@ def test_a_reject_is_the_users_failure(bench, method):
     knobs = {"peer": radius.ExperimentalPeer("alice", "wrong")} if method == "eap" else {}
     line = failed_login(site, method, password="wrong", **knobs)
     assert line["login-failures"] == "1" and line["reason"] == "login-refused"
+    assert line["login-error"] == ("radius-reject" if method in ("chap-md5", "pap", "eap") else "691")
     assert site.gate.wait_event("ban")
 
 
