@@ -202,8 +202,9 @@ static bool trial_revert_all(struct site_trial *t)
     return any;
 }
 
+/* Sets *reverted if a certificate was replaced by its old content. */
 static bool listener_init(struct site_listener *l, struct files *files, const struct config *c,
-                          const struct config_listener *from, FILE *problems)
+                          const struct config_listener *from, FILE *problems, bool *reverted)
 {
     const size_t most = from->certificate_count + 1;
     struct site_trial t = {.files = files,
@@ -214,9 +215,8 @@ static bool listener_init(struct site_listener *l, struct files *files, const st
                            .problems = problems};
 
     l->config = from;
-    do
-        l->tls = trial_run(&t);
-    while (l->tls == NULL && (t.reverted || trial_revert_all(&t)));
+    while ((l->tls = trial_run(&t)) == NULL && (t.reverted || trial_revert_all(&t)))
+        *reverted = true;
     free(t.certificate);
     free(t.tried);
     return l->tls != NULL;
@@ -307,11 +307,29 @@ static void site_free(struct site *s)
     free(s);
 }
 
+/* Builds the listeners again after a certificate was replaced by its old content, because another
+ * listener above may have the new one. */
+static bool listeners_init(struct site *s, FILE *problems)
+{
+    const struct config *c = s->config;
+    bool ok, reverted;
+
+    do {
+        ok = true;
+        reverted = false;
+        for (size_t i = 0; i < c->listener_count; i++) {
+            tls_ctx_free(s->listener[i].tls);
+            ok &= listener_init(&s->listener[i], s->snapshot->files, c, &c->listener[i], problems,
+                                &reverted);
+        }
+    } while (ok && reverted);
+    return ok;
+}
+
 struct site *site_new(struct snapshot *from, FILE *problems)
 {
     const struct config *c = from->config;
     struct site *s = NEW(struct site);
-    bool ok = true;
 
     s->refs = s->readers = 1;
     s->snapshot = snapshot_ref(from);
@@ -319,8 +337,7 @@ struct site *site_new(struct snapshot *from, FILE *problems)
     s->rules = from->rules;
     s->listener = insist_alloc(calloc(c->listener_count, sizeof *s->listener));
     s->backend = insist_alloc(calloc(c->backend_count, sizeof *s->backend));
-    for (size_t i = 0; i < c->listener_count; i++)
-        ok &= listener_init(&s->listener[i], from->files, c, &c->listener[i], problems);
+    bool ok = listeners_init(s, problems);
     for (size_t i = 0; i < c->backend_count; i++) {
         ok &= backend_init(&s->backend[i], from->files, c, &c->backend[i], problems);
         s->backend[i].users = from->users[i];

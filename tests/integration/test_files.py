@@ -35,9 +35,10 @@ def put(path, content):
 
 class Files:
     """A gate with a users-file of its own, and keys that a test adds; dave is not in the file.
-    certificates: pairs of key and value; cert: of the server."""
+    certificates: pairs of key and value; cert: of the server; before: other sections."""
 
-    def __init__(self, bench, gate=None, backend=None, certificates=(), cert=None, **listener):
+    def __init__(self, bench, gate=None, backend=None, certificates=(), cert=None, before=None,
+                 **listener):
         self.bench, self.place = bench, bench.place
         self.folder = self.place.folder
         self.users = put(self.folder / f"users-{bench.count}", bench.place.users.read_text())
@@ -48,7 +49,7 @@ class Files:
             front = [*certificates, *front.items()]
         self.keys = {"gate": {"workers": 2, "admin": f"unix:files-{bench.count}.sock",
                               **(gate or {})},
-                     "listener front": front,
+                     **(before or {}), "listener front": front,
                      "backend back": bench.backend_keys(self.server) | {
                          "users-file": self.users.name, **(backend or {})}}
         self.gate = bench.start(self.keys)
@@ -229,9 +230,12 @@ def test_renewal_that_shadows_another(bench):
     one, two = place.folder / "s-one.pem", place.folder / "s-two.pem"
     put(one, Path(rsa.both).read_bytes())
     put(two, Path(ec.both).read_bytes())
-    it = Files(bench, certificates=[("certificate", one.name), ("certificate", two.name)])
+    it = Files(bench, certificates=[("certificate", one.name), ("certificate", two.name)],
+               before={"listener alone": bench.listener_keys(certificate=one.name)})
     put(one, Path(again.both).read_bytes())  # two kinds become one
     assert it.wait_file(one, KEPT).level == "error"
+    for _ in range(10):  # what does not fit one listener is new for none, in any worker
+        assert leaf(bench, it.gate.address("alone")) == rsa.der
 
     def shown(cipher):
         client = Client(it.gate.address(), tls_max="1.2", ciphers=cipher)
