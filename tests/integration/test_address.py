@@ -119,6 +119,6 @@ def test_file_of_networks_that_changes(bench, tmp_path):
     gate.wait(lambda: f"{networks}:2: not an address" in gate.text(), "the problem")
     refused(bench, gate, bind="127.0.5.1")
     networks.write_text("127.0.5.2\n")
-    gate.wait(lambda: "the new configuration is in force" in gate.text(), "a reload")
+    gate.wait(lambda: "its new content is in force" in gate.text(), "the new content")
     admitted(bench, gate, bind="127.0.5.1")
     refused(bench, gate, bind="127.0.5.2")

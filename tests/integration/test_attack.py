@@ -346,7 +346,7 @@ def test_few_descriptors(bench, monkeypatch):
 @pytest.mark.parametrize("key", ["certificate", "key", "passphrase-file", "ocsp-file", "ca-file",
                                  "users-file", "allow-file", "country-file"])
 def test_fifo_is_no_certificate(bench, key):
-    """-t ends, and after a reload the gate still obeys TERM."""
+    """-t ends, and names the file. TLS works without a staple, so that one is only a warning."""
     fifo = bench.place.folder / f"fifo-{key}"
     os.mkfifo(fifo)
     sections = {"gate": {}, "listener front": bench.listener_keys(),
@@ -355,7 +355,7 @@ def test_fifo_is_no_certificate(bench, key):
     of = {"ca-file": "backend back", "users-file": "backend back", "country-file": "gate"}
     sections[of.get(key, "listener front")][key] = fifo.name
     result = program.run("-c", bench.config(sections), "-t")
-    assert result.returncode == 1
+    assert result.returncode == (0 if key == "ocsp-file" else 1)
     assert "regular file" in result.stderr
 
 

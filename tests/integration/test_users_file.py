@@ -175,6 +175,9 @@ class Terminal:
     def _control(self):
         import fcntl
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        # The tests may run in the background of a shell, where a command ignores these.
+        for number in signal.SIGINT, signal.SIGQUIT, signal.SIGHUP:
+            signal.signal(number, signal.SIG_DFL)
 
     def expect(self, text):
         """Reads until text is shown; returns everything up to it."""
