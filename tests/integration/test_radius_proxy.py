@@ -562,8 +562,17 @@ def test_name_that_stops_resolving(bench, tmp_path):
     """The address that is known stays in use. A silence makes the gate look the name up again."""
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.1 nps.test\n")
-    site = Site(bench, before=with_hosts(hosts), server="nps.test", silent=1)
+    site = Site(bench, before=with_hosts(hosts), server="nps.test")
+    for _ in range(50):  # the gate drops requests until it has resolved the name
+        site.socket().send(site.request(ALICE, (USER_PASSWORD, b"sesame"))[0])
+        try:
+            site.server.wait(lambda: site.server.requests, timeout=0.2)
+            break
+        except TimeoutError:
+            pass
+    assert site.server.requests
     hosts.write_text("127.0.0.1 other.test\n")
+    site.server.silent = 1
     site.socket().send(site.request(ALICE, (USER_PASSWORD, b"sesame"))[0])
     line = site.gate.wait_log("no longer resolves")
     assert " warning radius " in line and "address=127.0.0.1:" in line
