@@ -259,7 +259,8 @@ static int mask_bits(const char *text)
     return (clear & (clear + 1)) != 0 ? -1 : 32 - __builtin_popcount(clear);
 }
 
-/* Writes the network of the address before the '/' and this prefix. */
+/* Writes the network that has the address before the '/' and a prefix of this length. Returns false
+ * if there is none. */
 static bool network_meant(const char *text, uint32_t bits, char out[ADDR_TEXT_MAX])
 {
     char part[INET6_ADDRSTRLEN];

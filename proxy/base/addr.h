@@ -62,8 +62,8 @@ enum { CIDR_PROBLEM_MAX = 160 };
 void cidr_problem(const char *text, char out[CIDR_PROBLEM_MAX]);
 
 bool cidr_has(const struct cidr *net, const struct addr *a);
-bool cidr_covers(const struct cidr *wide, const struct cidr *net); /* wide has all of net */
-bool cidrs_have(const struct cidrs *nets, const struct addr *a);   /* one of nets has a */
+bool cidr_covers(const struct cidr *wide, const struct cidr *net); /* wide contains all of net */
+bool cidrs_have(const struct cidrs *nets, const struct addr *a);   /* one of nets contains a */
 char *cidr_format(const struct cidr *net, char out[ADDR_TEXT_MAX]);
 
 #endif

@@ -125,8 +125,8 @@ bool files_same(const struct files_seen *a, const struct files_seen *b)
     return file_same(&a->st, &b->st);
 }
 
-/* Looks at the files before they are read, so that a later change is noticed. Returns whether one
- * differs from before; before NULL: yes. */
+/* Records the status of the files before they are read, so that a later change is detected. Returns
+ * whether the status of a file differs from that in `before`; true if before is NULL. */
 static bool entry_look(struct files_entry *e, const struct files_entry *before)
 {
     bool changed = before == NULL;
@@ -147,8 +147,8 @@ static void entry_keep(struct files_entry *e, const struct files_entry *before, 
     e->stale = stale == NULL ? NULL : insist_alloc(strdup(stale));
 }
 
-/* Reads the changed files; without success, the old object stays in force. Of several problems, the
- * first is kept: a file with the wrong content has as many as it has lines. */
+/* Reads the changed files; if they cannot be used, the old object stays in force. Keeps only the
+ * first problem, because a file with the wrong content has one on each line. */
 static void entry_read_again(struct files_entry *e, const struct files_entry *before)
 {
     struct memo m;
@@ -228,7 +228,7 @@ bool files_renewed(const struct files *f, const struct files_kind *kind)
 
 /* ---- all files ---- */
 
-/* Adds what the entry says about path to *item. Returns whether it is one of its files. */
+/* Adds the status of path to *item. Returns false if path is not a file of the entry. */
 static bool entry_tell(const struct files_entry *e, const char *path, struct files_item *item)
 {
     for (size_t i = 0; i < FILES_PATHS && !e->kind->fixed; i++) {
@@ -242,7 +242,7 @@ static bool entry_tell(const struct files_entry *e, const char *path, struct fil
     return false;
 }
 
-/* Calls on_item unless an entry above the one with this index has the file, too. */
+/* Calls on_item, unless an entry before the one with this index has the same file. */
 static void item_visit(const struct files *f, size_t index, const char *path,
                        void (*on_item)(void *arg, const struct files_item *item), void *arg)
 {

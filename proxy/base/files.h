@@ -1,5 +1,5 @@
-/* files: the content of the files that a configuration names, each read once into an object. A file
- * that changes is read again alone: the other objects are shared with the files from before, and a
+/* files: the objects that are built from the files of a configuration; each file is read once. A
+ * file that changes is read again alone: all other objects are shared with the previous list, and a
  * file whose new content cannot be used keeps its old object. Main thread only, except
  * files_free(). */
 #ifndef SSTPGATE_BASE_FILES_H
@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { FILES_PATHS = 3 }; /* files that make one object, at most: certificate, key, passphrase */
+enum { FILES_PATHS = 3 }; /* maximum for one object: certificate, key, passphrase */
 
-/* What is made of files. */
+/* A kind of object that is built from files. */
 struct files_kind {
     /* Returns an object; NULL: "PATH: reason\n" or "PATH:LINE: reason\n" was written to problems.
      * Paths that are not used are NULL. */

@@ -1,5 +1,5 @@
 /* fold: letter case of user names, as servers ignore it: simple case folding of Unicode, for text
- * in UTF-8. A byte that is not part of a character stays as it is, so a name in another encoding
+ * in UTF-8. A byte that is not part of a character remains unchanged, so a name in another encoding
  * folds its ASCII letters only. Accents, width and composed forms (é as one character or two)
  * differ. */
 #ifndef SSTPGATE_BASE_FOLD_H

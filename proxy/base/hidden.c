@@ -125,7 +125,8 @@ static bool is_windows_space(struct span text, size_t at)
            (at + 1 == text.n || text.p[at + 1] < 0x80);
 }
 
-/* Returns the length of the character at `at`; *is tells whether it is hidden, as out describes. */
+/* Returns the length of the character at `at`. Sets *is to whether it is hidden; if so, *out
+ * describes it. */
 static size_t look_at(struct span text, size_t at, struct hidden *out, bool *is)
 {
     uint32_t c = 0;

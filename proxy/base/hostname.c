@@ -5,7 +5,7 @@
 
 #include "base/fold.h"
 
-/* ---- the form in which names are compared ---- */
+/* ---- normal form ---- */
 
 /* Returns whether text is empty, or a colon and digits. */
 static bool is_port(struct span text)
@@ -16,8 +16,8 @@ static bool is_port(struct span text)
     return text.n == 0 || text.p[0] == ':';
 }
 
-/* Returns name without its brackets and what is behind them, or without a port. A name with two
- * colons is none. */
+/* Returns name without brackets and port. A name with two colons has no port, so it remains
+ * unchanged. */
 static struct span without_port(struct span name)
 {
     const uint8_t *close = name.n > 0 && name.p[0] == '[' ? memchr(name.p, ']', name.n) : NULL;

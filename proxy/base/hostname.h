@@ -19,7 +19,7 @@ enum {
  * for DNS, or with other characters than visible ASCII. */
 bool hostname_normal(struct span name, char out[HOSTNAME_SIZE]);
 
-/* Returns whether both are names, and the same one. */
+/* Returns whether both are names and have the same normal form. */
 bool hostname_equal(struct span a, struct span b);
 
 /* As hostname_equal; the pattern *.example.com matches each name below example.com. */
@@ -29,9 +29,9 @@ bool hostname_matches(const char *pattern, struct span name);
  * zone. */
 bool hostname_is_address(const char *text);
 
-/* Writes a name with letters beyond ASCII, with all that surrounds it (*. and a port), in the form
- * that DNS, TLS and HTTP use: vpn.xn--mller-kva.example (RFC 5890 2.3.2.1). False: the text has no
- * such letter, or no such form. For messages: whether a registry admits the name is not checked. */
+/* Writes a name with letters beyond ASCII, with its *. and its port, in the form that DNS, TLS and
+ * HTTP use: vpn.xn--mller-kva.example (RFC 5890 2.3.2.1). False: the text has no such letter, or no
+ * such form. For messages: whether a registry admits the name is not checked. */
 bool hostname_ascii(const char *text, char out[HOSTNAME_ASCII_SIZE]);
 
 #endif

@@ -26,7 +26,7 @@ static const char syslog_path[] = "/dev/log";
  * it has reported. */
 enum kind { REGULAR, OTHER, SYSLOG };
 
-/* The begin of a line: the time; or the priority, for the journal, which has the time itself; or
+/* The start of a line: the time; or the priority, for the journal, which has the time itself; or
  * nothing, because log_syslog_send adds a header. */
 enum head { HEAD_TIME, HEAD_PRIORITY, HEAD_NONE };
 
@@ -87,8 +87,9 @@ static void target_is_file(int fd, const char *path)
     atomic_store(&out.kind, regular ? REGULAR : OTHER);
 }
 
-/* Returns whether fd is the stream that systemd has connected to the journal, as JOURNAL_STREAM
- * says (systemd.exec(5)): the variable alone may be of a parent whose output was redirected. */
+/* Returns whether fd is the stream that systemd has connected to the journal. Compares its device
+ * and inode with JOURNAL_STREAM (systemd.exec(5)), because the variable remains set if the output
+ * was redirected since. */
 static bool is_journal(int fd)
 {
     const char *stream = getenv("JOURNAL_STREAM");

@@ -19,8 +19,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 /* Sets the target of all lines, in the form of log_target.h. A file is appended to, and created
  * with mode 0640. Lines for the journal of systemd (JOURNAL_STREAM) begin with `<PRIORITY>` instead
  * of the time. Call it before other threads exist. ERR_SYSTEM: the target cannot be opened; errno
- * has the cause (see log_syslog.h for EPROTOTYPE). ERR_SYNTAX: it is none. Then the old target
- * remains.
+ * has the cause (see log_syslog.h for EPROTOTYPE). ERR_SYNTAX: text is not a target. After an error
+ * the old target remains.
  */
 enum err log_open(const char *text, enum log_level level) MUST_CHECK;
 

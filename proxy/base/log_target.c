@@ -51,7 +51,7 @@ static bool take_tag(const char *text, char tag[LOG_TAG_MAX + 1])
     return true;
 }
 
-/* Reads what follows the word syslog: nothing, or `:FACILITY[:TAG]`. */
+/* Parses the text after the word syslog: nothing, or `:FACILITY[:TAG]`. */
 static enum err parse_syslog(const char *rest, struct log_target *out, const char **why)
 {
     *out = (struct log_target){.kind = LOG_TO_SYSLOG, .facility = LOG_DAEMON, .tag = "sstpgate"};

@@ -1,11 +1,11 @@
-/* log_target: where log lines go, as the configuration writes it:
+/* log_target: the target of log lines, as the configuration names it:
  *
  *     stderr  stdout                /dev/stderr and /dev/stdout mean the same
  *     syslog[:FACILITY[:TAG]]       facility daemon and tag sstpgate, unless given
  *     anything else                 the path of a file
  *
- * A name that only looks like a target is an error, and no file: a log that appears under the name
- * `journal` beside the configuration is found too late. */
+ * A name that looks like a target but is none is an error and not a file, because an administrator
+ * would find a log with the name `journal`, beside the configuration, too late. */
 #ifndef SSTPGATE_BASE_LOG_TARGET_H
 #define SSTPGATE_BASE_LOG_TARGET_H
 

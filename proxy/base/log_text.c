@@ -13,7 +13,7 @@ struct rune {
 };
 
 /* The first character of a value (RFC 3629: shortest form, no surrogates). A byte that is not UTF-8
- * stands alone. */
+ * is a rune of its own. */
 static struct rune rune_of(struct span value)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};

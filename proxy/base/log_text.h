@@ -1,6 +1,6 @@
-/* log_text: a value as a log line shows it. A value of visible characters stands as it is, in
- * UTF-8: `CORP\alice`, `jürgen`. Any other value stands in double quotes with the escapes of JSON,
- * so that readers of logfmt decode it, and a value `-` does not look like an unknown one:
+/* log_text: the form of a value in a log line. A value of visible characters is written unchanged,
+ * in UTF-8: `CORP\alice`, `jürgen`. Any other value is written in double quotes with the escapes of
+ * JSON, so that readers of logfmt decode it, and a value `-` does not look like an unknown one:
  *
  *     "  \  =  and blanks     quoted; `\"` and `\\` between quotes
  *     \uNNNN                  control characters, line and paragraph separators, blanks other than
@@ -20,7 +20,7 @@
 
 enum { LOG_TEXT_MAX = 13 }; /* one character: two escapes, and snprintf's NUL */
 
-/* Returns whether the value stands without quotes. */
+/* Returns whether the value is written without quotes. */
 bool log_text_is_plain(struct span value);
 
 /* Removes the first character, or byte that is not UTF-8, from *value, which is not empty; writes

@@ -29,7 +29,7 @@ struct text {
  * memory is not wiped. Returns false with "path: reason\n" in problems, and *out empty. */
 bool text_load(const char *path, struct text *out, FILE *problems) MUST_CHECK;
 
-/* The same for a file that file_open() has opened; fd stays open. */
+/* Reads the same from a file that file_open() has opened; fd remains open. */
 bool text_read(int fd, const char *path, struct text *out, FILE *problems) MUST_CHECK;
 
 /* Frees the memory. A no-op for an empty one. */

@@ -48,7 +48,7 @@ enum err value_host(const char *text, char out[VALUE_HOST_SIZE], bool *is_addres
 
 /* Parses a host as value_host() does, with or without ":port"; *port is 0 if the text has no port.
  * IPv6 needs its brackets. A port outside of 1..65535 is an ERR_RANGE. A dot at the end of a name
- * stays in out: it keeps the search list of the resolver out. */
+ * stays in out: the resolver then ignores its search list. */
 enum err value_host_port(const char *text, char out[VALUE_HOST_SIZE], uint16_t *port) MUST_CHECK;
 
 /* Returns whether text can be the name of a listener or a backend: 1..32 letters, digits, '_', '.'

@@ -2,7 +2,7 @@
 #ifndef SSTPGATE_BASE_VERSION_H
 #define SSTPGATE_BASE_VERSION_H
 
-/* "0.1.0"; built from a git repository: "0.1.0+gCOMMIT", and "-dirty" behind it if files differed
+/* "0.1.0"; built from a git repository: "0.1.0+gCOMMIT", followed by "-dirty" if files differed
  * from the commit. */
 extern const char version_text[];
 

@@ -76,8 +76,8 @@ static void make_message_authenticator(struct span whole, struct span secret, ui
     INSIST(n == DIGEST);
 }
 
-/* Returns whether the packet has a random authenticator, which the Message-Authenticator covers as
- * it is. */
+/* Returns whether the packet has a random authenticator, which the Message-Authenticator covers
+ * unchanged. */
 static bool is_random(uint8_t code)
 {
     return code == RADIUS_ACCESS_REQUEST || code == RADIUS_STATUS_SERVER;

@@ -32,8 +32,8 @@ enum admission_verdict admission_judge_address(struct call *call, time_t now);
 bool admission_serves(const struct call *call, struct span host);
 
 /* Returns whether a request for SSTP with this Host would be admitted: as admission_serves and
- * admission_judge_request, but without a line in the log, whatever the answer. True for a trusted
- * proxy's own connection. */
+ * admission_judge_request, but without a line in the log. True for a trusted proxy's own
+ * connection. */
 bool admission_would_admit(const struct call *call, struct span host);
 
 /* Judges host, SNI and tenant, which are in the call's record. Never ADMISSION_LIMITED. */

@@ -20,8 +20,8 @@ enum { NO_TIMEOUT = 0 }; /* the first field of struct config_gate is not a timeo
  * forward data. */
 #define NEITHER .linger = END_CLOSE, .drain = END_CLOSE
 
-/* stage, and outcome of a reason that leaves it to the state. A connection without a byte of TLS
- * asked for nothing: a health check, a port scan. */
+/* The stage, and the outcome of a reason with OUTCOME_BY_STATE. A connection without a byte of TLS
+ * is refused and not failed, because it is a health check or a port scan. */
 #define STAGE(word, how) .stage = word, .outcome = OUTCOME_##how
 
 static const struct {

@@ -359,12 +359,11 @@ void calls_sweep(void *arg, uint64_t now_ms)
         memory_trim(calls, now_ms);
     follow_hours(calls);
     keyring_sweep(set->shared->keyring, now_ms);
-    if (calls->probes != NULL) { /* one worker of all */
+    if (calls->probes != NULL) { /* of one worker only */
         probes_sweep(calls->probes, now_ms);
         checks_report(&set->shared->checks, now_ms);
     }
-    /* A call of another worker may have left a place under max-tunnels, which nothing else
-     * reports. */
+    /* A call of another worker may have left a place under max-tunnels, which no event reports. */
     doors_retry(calls);
 }
 

@@ -241,7 +241,7 @@ static void client_last(struct stream *s)
         row_of(call)->client_last(call);
 }
 
-/* Returns whether the client leaves with the certificate as the only thing that it has got. WinHTTP
+/* Returns whether the client has received the certificate and closes without a request. WinHTTP
  * completes the handshake before it verifies the certificate, and then sends no alert. */
 static bool left_at_certificate(const struct call *call)
 {
@@ -259,7 +259,8 @@ static enum reason tls_reason(const struct call *call)
     return tls_conn_refused(tls) ? REASON_TLS_REFUSED : REASON_TLS_FAILED;
 }
 
-/* Keeps what is known of the client's TLS if the handshake has failed. */
+/* Records the server name and the TLS version that the client has offered, if the handshake has
+ * failed. */
 static void note_handshake(struct call *call)
 {
     const struct tls_conn *tls = call->client.tls;
@@ -306,7 +307,8 @@ static void backend_gone(struct call *call, enum stream_end why)
     case STREAM_OVERFLOW: call_end(call, REASON_BACKEND_BAD_PACKET); break;
     case STREAM_RESET: call_end(call, REASON_BACKEND_RESET); break;
     case STREAM_EOF:
-        call_keep_reason(call, REASON_BACKEND_CLOSED); /* no refusal: the server may have crashed */
+        call_keep_reason(call, REASON_BACKEND_CLOSED); /* not login-refused, because the server may
+                                                        * have crashed */
         relay_login_ends(call);
         side_ended(call, &call->client, REASON_BACKEND_CLOSED);
         break;

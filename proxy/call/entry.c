@@ -236,7 +236,7 @@ static void keep_tenant(struct call *call, struct span value)
 enum request_verdict {
     REQUEST_ADMITTED,
     REQUEST_NOT_SSTP,
-    REQUEST_ASKS_SSTP, /* whether SSTP is there */
+    REQUEST_ASKS_SSTP, /* health check: HEAD for the URI of SSTP */
     REQUEST_ASKS_HEALTH,
     REQUEST_WITHOUT_CLIENT,
     REQUEST_HOST_REFUSED,
@@ -245,8 +245,8 @@ enum request_verdict {
     REQUEST_DROPPED,
 };
 
-/* Judges a request that is not SSTP. A health check gets an answer of the gate only where that
- * tells the client nothing new, so that a decoy stays one. */
+/* Judges a request that is not SSTP. A health check gets an answer of the gate only where the
+ * answer reveals nothing to the client, so that a denied client cannot detect the gate. */
 static enum request_verdict judge_other(struct call *call, const struct http_request *request)
 {
     const enum check asked = check_asked(call, request);

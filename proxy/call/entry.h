@@ -29,9 +29,10 @@ void entry_hello_expired(struct call *call);
 /* HANDSHAKE: handles the completed handshake of the client. */
 void entry_secure(struct call *call);
 
-/* PROXY, HELLO, REQUEST: notes a client that leaves without any byte, or without any after its
- * TLS: a health check. Other states: a no-op. A client that has sent a server name may be one that
- * rejects the certificate, as Windows does, so its first such end in a minute stays a call. */
+/* PROXY, HELLO, REQUEST: marks the connection as a health check if its client closes without
+ * sending a byte, or without a byte after its TLS handshake. Other states: a no-op. A client that
+ * has sent a server name may have rejected the certificate, as Windows does, so its first such end
+ * in a minute counts as a call. */
 void entry_left(struct call *call);
 
 /* REQUEST: handle the end of the client's connection within the head, and the deadline. The web

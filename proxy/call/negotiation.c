@@ -119,11 +119,11 @@ static uint64_t hash_of(struct span frame)
     return hash == 0 ? 1 : hash;
 }
 
-/* How long a server of a backend without `radius` may take for its verdict: it may delay refusals
+/* Time that a server of a backend without `radius` may take for its verdict: it may delay refusals
  * by some seconds, but the answer to a login takes longer only if another server is silent. */
 enum { VERDICT_MS = 10000 };
 
-/* Follows the client's answers. */
+/* Starts the trial of a login when the client sends an answer; a no-op for a retransmission. */
 static void begin_trial(struct negotiation *n, struct span frame)
 {
     struct login_trial *t = &n->trial;
