@@ -20,7 +20,7 @@
 
 /* ---- options ---- */
 
-struct wishes {
+struct options {
     const char *config, *ready_file;
     bool test, print, strict;
     void (*show)(void); /* NULL: run the gate, or test */
@@ -101,15 +101,15 @@ static void show_help(void)
     print_usage(stdout);
 }
 
-static void wish(struct wishes *w, const struct row *r)
+static void set_option(struct options *o, const struct row *r)
 {
     switch (r->key) {
-    case 'c': w->config = optarg; break;
-    case OPT_READY: w->ready_file = optarg; break;
-    case 'T': w->print = w->test = true; break;
-    case 't': w->test = true; break;
-    case OPT_STRICT: w->strict = true; break;
-    default: w->show = r->show; break;
+    case 'c': o->config = optarg; break;
+    case OPT_READY: o->ready_file = optarg; break;
+    case 'T': o->print = o->test = true; break;
+    case 't': o->test = true; break;
+    case OPT_STRICT: o->strict = true; break;
+    default: o->show = r->show; break;
     }
 }
 
@@ -132,26 +132,26 @@ static void getopt_tables(struct option longs[ROWS + 1], char shorts[2 * ROWS + 
 }
 
 /* Reads the options. False: wrong usage; the reason has been written to standard error. */
-static bool read_options(int argc, char **argv, struct wishes *w)
+static bool read_options(int argc, char **argv, struct options *o)
 {
     struct option longs[ROWS + 1];
     char shorts[2 * ROWS + 1];
     int key;
 
     getopt_tables(longs, shorts);
-    while (w->show == NULL && (key = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+    while (o->show == NULL && (key = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
         size_t i = 0;
         while (i < ROWS && rows[i].key != key)
             i++;
         if (i == ROWS)
             return false;
-        wish(w, &rows[i]);
+        set_option(o, &rows[i]);
     }
-    if (w->show == NULL && optind < argc) {
+    if (o->show == NULL && optind < argc) {
         fprintf(stderr, "sstpgate: unexpected argument: %s\n", argv[optind]);
         return false;
     }
-    if (w->show == NULL && w->strict && !w->test) {
+    if (o->show == NULL && o->strict && !o->test) {
         fputs("sstpgate: --strict is used only with -t or -T\n", stderr);
         return false;
     }
@@ -170,48 +170,48 @@ static bool standard_descriptors(void)
     return true;
 }
 
-/* Says what to do on a machine without a configuration, after the message that it is missing. */
-static int hint_at_example(const struct wishes *w, int code)
+/* Prints what to do on a machine without a configuration, after the message that it is missing. */
+static int hint_at_example(const struct options *o, int code)
 {
-    if (code != 0 && strcmp(w->config, DEFAULT_CONFIG) == 0 && access(DEFAULT_CONFIG, F_OK) != 0)
+    if (code != 0 && strcmp(o->config, DEFAULT_CONFIG) == 0 && access(DEFAULT_CONFIG, F_OK) != 0)
         fputs("sstpgate: give -c FILE, or copy " DEFAULT_CONFIG ".example to " DEFAULT_CONFIG
               " and edit it\n",
               stderr);
     return code;
 }
 
-static int test(const struct wishes *w)
+static int test(const struct options *o)
 {
     const enum preflight_result result =
-        preflight_config(w->config, stderr, w->print ? stdout : NULL);
+        preflight_config(o->config, stderr, o->print ? stdout : NULL);
 
     if (result == PREFLIGHT_ERRORS)
         return 1;
-    if (result == PREFLIGHT_WARNINGS && w->strict) {
-        fprintf(stderr, "%s: the warnings above are errors because of --strict\n", w->config);
+    if (result == PREFLIGHT_WARNINGS && o->strict) {
+        fprintf(stderr, "%s: the warnings above are errors because of --strict\n", o->config);
         return 1;
     }
-    if (!w->print)
-        printf("%s: configuration is valid\n", w->config);
+    if (!o->print)
+        printf("%s: configuration is valid\n", o->config);
     return 0;
 }
 
 static int run(int argc, char **argv)
 {
-    struct wishes w = {.config = DEFAULT_CONFIG};
+    struct options o = {.config = DEFAULT_CONFIG};
     const struct cli_command *command = argc > 1 ? cli_find(argv[1]) : NULL;
 
     if (command != NULL)
         return command->run(argc - 1, argv + 1, DEFAULT_CONFIG);
-    if (!read_options(argc, argv, &w)) {
+    if (!read_options(argc, argv, &o)) {
         print_usage(stderr);
         return 2;
     }
-    if (w.show != NULL) {
-        w.show();
+    if (o.show != NULL) {
+        o.show();
         return 0;
     }
-    return hint_at_example(&w, w.test ? test(&w) : gate_run(w.config, w.ready_file));
+    return hint_at_example(&o, o.test ? test(&o) : gate_run(o.config, o.ready_file));
 }
 
 /* Of LeakSanitizer, whose report would be an exit handler; NULL in other builds. */
@@ -219,8 +219,8 @@ static int run(int argc, char **argv)
 extern void __lsan_do_leak_check(void) __attribute__((weak));
 
 /* Ends the process without exit handlers, because those of a PKCS#11 module and of OpenSSL's
- * provider for it use each other, in an order that nobody determines: SoftHSM crashes, and `-t`
- * of a valid configuration would fail. Everything of this program has been closed. */
+ * provider for it use each other, in an undefined order: SoftHSM crashes, and `-t` of a valid
+ * configuration would fail. Everything of this program has been closed. */
 __attribute__((noreturn)) static void leave(int code)
 {
     const bool written = fflush(stdout) == 0;

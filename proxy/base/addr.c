@@ -261,7 +261,7 @@ static int mask_bits(const char *text)
 
 /* Writes the network that has the address before the '/' and a prefix of this length. Returns false
  * if there is none. */
-static bool network_meant(const char *text, uint32_t bits, char out[ADDR_TEXT_MAX])
+static bool network_of_prefix(const char *text, uint32_t bits, char out[ADDR_TEXT_MAX])
 {
     char part[INET6_ADDRSTRLEN];
     struct cidr net;
@@ -288,13 +288,13 @@ void cidr_problem(const char *text, char out[CIDR_PROBLEM_MAX])
     if (strpbrk(text, ",;") != NULL)
         snprintf(out, CIDR_PROBLEM_MAX, "more than one network: write each on a line of its own");
     else if (slash != NULL && mask_bits(slash + 1) >= 0 &&
-             network_meant(text, (uint32_t)mask_bits(slash + 1), net))
+             network_of_prefix(text, (uint32_t)mask_bits(slash + 1), net))
         snprintf(out, CIDR_PROBLEM_MAX, "not a network: write the length of the prefix: %s", net);
     else if (slash != NULL && parse_decimal(slash + 1, 128, &bits) == ERR_OK &&
-             network_meant(text, bits, net))
+             network_of_prefix(text, bits, net))
         snprintf(out, CIDR_PROBLEM_MAX,
                  "not a network: bits after the prefix are set; the network is %s", net);
-    else if (slash != NULL && network_meant(text, 0, net))
+    else if (slash != NULL && network_of_prefix(text, 0, net))
         snprintf(out, CIDR_PROBLEM_MAX, "not a network: the prefix has 0 to %d bits",
                  strchr(text, ':') == NULL ? 32 : 128);
     else

@@ -127,7 +127,7 @@ bool files_same(const struct files_seen *a, const struct files_seen *b)
 
 /* Records the status of the files before they are read, so that a later change is detected. Returns
  * whether the status of a file differs from that in `before`; true if before is NULL. */
-static bool entry_look(struct files_entry *e, const struct files_entry *before)
+static bool entry_record_status(struct files_entry *e, const struct files_entry *before)
 {
     bool changed = before == NULL;
 
@@ -186,7 +186,7 @@ const void *files_get(struct files *f, const struct files_kind *kind,
 
     const struct files_entry *before = files_find(f->last, kind, path);
     e = files_add(f, kind, path);
-    if (!entry_look(e, before))
+    if (!entry_record_status(e, before))
         entry_keep(e, before, before->stale);
     else if (before == NULL)
         e->object = object_load(e, problems);
@@ -229,7 +229,7 @@ bool files_renewed(const struct files *f, const struct files_kind *kind)
 /* ---- all files ---- */
 
 /* Adds the status of path to *item. Returns false if path is not a file of the entry. */
-static bool entry_tell(const struct files_entry *e, const char *path, struct files_item *item)
+static bool entry_describe(const struct files_entry *e, const char *path, struct files_item *item)
 {
     for (size_t i = 0; i < FILES_PATHS && !e->kind->fixed; i++) {
         if (e->path[i] == NULL || strcmp(e->path[i], path) != 0)
@@ -249,10 +249,10 @@ static void item_visit(const struct files *f, size_t index, const char *path,
     struct files_item item = {.path = path};
 
     for (size_t i = 0; i < index; i++)
-        if (entry_tell(&f->entry[i], path, &item))
+        if (entry_describe(&f->entry[i], path, &item))
             return;
     for (size_t i = index; i < f->count; i++)
-        entry_tell(&f->entry[i], path, &item);
+        entry_describe(&f->entry[i], path, &item);
     on_item(arg, &item);
 }
 

@@ -85,7 +85,7 @@ static const char *path_flaw(const char *text)
         if (starts_with(text, devices[i]))
             return NULL;
     if (starts_with(text, "/dev/"))
-        return "is no file: write stderr, stdout, syslog or a path outside /dev";
+        return "is not a file: write stderr, stdout, syslog or a path outside /dev";
     if ((slash == NULL && strchr(text, '.') == NULL) ||
         (colon != NULL && (slash == NULL || colon < slash)))
         return "is not a target: write stderr (which systemd puts into the journal), stdout, "

@@ -21,7 +21,7 @@ enum { NO_TIMEOUT = 0 }; /* the first field of struct config_gate is not a timeo
 #define NEITHER .linger = END_CLOSE, .drain = END_CLOSE
 
 /* The stage, and the outcome of a reason with OUTCOME_BY_STATE. A connection without a byte of TLS
- * is refused and not failed, because it is a health check or a port scan. */
+ * is no failure, because it is a health check or a port scan. */
 #define STAGE(word, how) .stage = word, .outcome = OUTCOME_##how
 
 static const struct {
@@ -173,7 +173,7 @@ struct span call_http_date(char out[32], time_t when)
     return span_of(out, (size_t)n);
 }
 
-static void say_http(struct call *call, unsigned status)
+static void send_http(struct call *call, unsigned status)
 {
     uint8_t head[HTTP_BUILD_MAX];
     char date[32];
@@ -182,25 +182,25 @@ static void say_http(struct call *call, unsigned status)
     stream_write(&call->client, span_of(head, n));
 }
 
-static void say_sstp(struct stream *to, const struct reason_info *info)
+static void send_status(struct stream *to, const struct reason_info *info)
 {
     uint8_t message[SSTP_STATUS_LEN];
     sstp_build_status(message, info->message, info->attribute, info->status);
     stream_write(to, span_of(message, sizeof message));
 }
 
-static void say(struct call *call, const struct reason_info *info)
+static void send_last_message(struct call *call, const struct reason_info *info)
 {
     if (call->state < CALL_NEGOTIATE) {
         if (info->http != 0)
-            say_http(call, info->http);
+            send_http(call, info->http);
         return;
     }
     if (info->message != SSTP_DATA)
-        say_sstp(&call->client, info);
+        send_status(&call->client, info);
     /* [MS-SSTP] 3.1.7.2: without a Disconnect, a backend needs only the loss of the connection */
     if (info->message == SSTP_DISCONNECT)
-        say_sstp(&call->backend, info);
+        send_status(&call->backend, info);
 }
 
 /* Gives the client time to read the gate's last messages, which are queued. Bytes that the client
@@ -259,7 +259,7 @@ void call_end(struct call *call, enum reason reason)
     case END_NOTHING: return;
     case END_DRAIN: call_enter(call, CALL_DRAIN); return;
     case END_LINGER:
-        say(call, info);
+        send_last_message(call, info);
         linger(call);
         return;
     case END_CLOSE:

@@ -328,7 +328,7 @@ static void backend_ended(struct stream *s, enum stream_end why)
 /* ---- the end of the call ---- */
 
 /* Logs the end of the call, or counts it as a health check. */
-static void tell_end(struct call *call)
+static void report_end(struct call *call)
 {
     struct call_set *set = call->set;
     const struct record_end end = {call->reason, call_outcome(call), call_stage(call),
@@ -347,7 +347,7 @@ static void call_release(struct call *call)
     admission_leave(call);
     uplink_leave(call);
     free(call->request.tenant);
-    tell_end(call);
+    report_end(call);
     record_fini(&call->record);
     call_leave_rules(call);
     site_unref(call->site);

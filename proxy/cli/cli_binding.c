@@ -73,8 +73,8 @@ static void print_facts(const char *file, const struct tls_facts *f)
     print_hex("  SHA256     ", f->sha256, sizeof f->sha256, "\n");
 }
 
-/* Prints the commands for RRAS (PROTOCOL.md 4.6). It gets only the SHA256; a SHA1 in its
- * registry is that of another certificate, and is deleted. */
+/* Prints the commands for RRAS (PROTOCOL.md 4.6). RRAS gets only the SHA256; the commands delete a
+ * SHA1 from its registry, because it is that of another certificate. */
 static void print_rras(const struct tls_facts *f)
 {
     puts("\nTo configure RRAS with this certificate (for crypto-binding = passthrough, or "

@@ -40,7 +40,7 @@ static const struct usage usage = {
         "                    replaced atomically and keeps its owner, mode, comments and order. A\n"
         "                    running gate reloads it automatically\n"
         "  -D, --delete      remove the line of NAME\n"
-        "  --check           ask for a password and say whether it is that of NAME\n"
+        "  --check           ask for a password and report whether it is that of NAME\n"
         "  --list            print the names in USERS, one on each line\n"
         "  --import KIND     import the users of FILE, or of standard input for `-`:\n"
         "        accel-ppp     its chap-secrets\n"
@@ -54,8 +54,8 @@ static const struct usage usage = {
         "  --machines        with smbpasswd: import the accounts of machines, too\n"
         "  -h, --help        this text\n"
         "\n"
-        "Exit codes: 0 success, 1 failure, 2 usage, 3 --check: the password is another one, or\n"
-        "there is no such user; --import: not all lines could be read.\n"
+        "Exit codes: 0 success, 1 failure, 2 usage, 3 --check: wrong password or unknown user;\n"
+        "--import: some lines could not be imported.\n"
         "\n"
         "A line contains NtPasswordHashHash (RFC 2759), not the password. It cannot be used to\n"
         "log in by MS-CHAPv2, but an attacker who has it can impersonate the server to that user,\n"
@@ -157,7 +157,7 @@ static bool delete_user(const char *name, const char *users)
     return good;
 }
 
-/* ---- looking at a file ---- */
+/* ---- --list and --check ---- */
 
 static void on_name(void *arg, struct span name)
 {
@@ -165,8 +165,7 @@ static void on_name(void *arg, struct span name)
     printf("%.*s\n", (int)name.n, (const char *)name.p);
 }
 
-/* Returns the line of the user whose hash this is, of those that the gate would try for the name;
- * 0: none of them. */
+/* Returns the line with this hash, of the lines that the gate would try for the name; 0: none. */
 static unsigned line_with_hash(const struct users *u, struct span name,
                                const uint8_t hash_hash[NT_HASH])
 {
@@ -179,7 +178,7 @@ static unsigned line_with_hash(const struct users *u, struct span name,
     return 0;
 }
 
-/* Asks for a password, once. Returns the exit code. */
+/* Asks for a password once, and reports whether it is that of name. Returns the exit code. */
 static int compare_password(const struct users *u, const char *name)
 {
     struct password password;
@@ -309,7 +308,7 @@ static void print_result(const struct import *i, const char *users)
                 i->skipped);
 }
 
-/* Returns the exit code of an import that was read: what could be read is saved. */
+/* Saves the users that were imported, even if other lines had problems. Returns the exit code. */
 static int import_finish(const struct import *i, const char *users)
 {
     const size_t taken = i->edited[USERS_ADDED] + i->edited[USERS_REPLACED] + i->edited[USERS_SAME];
@@ -376,7 +375,7 @@ static int import_file(const struct import_options *o, const char *path, const c
 
 enum action { ACTION_PUT, ACTION_DELETE, ACTION_CHECK, ACTION_LIST, ACTION_IMPORT };
 
-struct wishes {
+struct options {
     const char *users;
     enum action action;
     unsigned actions; /* options that name one */
@@ -387,9 +386,9 @@ struct wishes {
 
 enum { OPT_IMPORT = 256, OPT_ENCRYPTED, OPT_MACHINES, OPT_CHECK, OPT_LIST };
 
-static bool read_import(const char *word, struct wishes *w)
+static bool read_import(const char *word, struct options *o)
 {
-    if (import_kind_from(word, &w->import.kind))
+    if (import_kind_from(word, &o->import.kind))
         return true;
     fprintf(stderr,
             "sstpgate user: --import: unknown kind '%s': write accel-ppp, pppd, chap-secrets or "
@@ -398,48 +397,48 @@ static bool read_import(const char *word, struct wishes *w)
     return false;
 }
 
-static bool read_encrypted(const char *word, struct wishes *w)
+static bool read_encrypted(const char *word, struct options *o)
 {
-    w->import.encrypted = *word == '1' ? IMPORT_ENCRYPTED : IMPORT_PLAIN;
+    o->import.encrypted = *word == '1' ? IMPORT_ENCRYPTED : IMPORT_PLAIN;
     return strcmp(word, "0") == 0 || strcmp(word, "1") == 0;
 }
 
-static bool choose_action(struct wishes *w, enum action action)
+static bool choose_action(struct options *o, enum action action)
 {
-    w->action = action;
-    w->actions++;
+    o->action = action;
+    o->actions++;
     return true;
 }
 
-/* Returns whether the options fit each other. */
-static bool wishes_fit(const struct wishes *w)
+/* Returns whether the options may be combined. */
+static bool options_fit(const struct options *o)
 {
-    const bool import = w->action == ACTION_IMPORT;
+    const bool import = o->action == ACTION_IMPORT;
 
-    return w->actions <= 1 && (w->users != NULL || w->action == ACTION_PUT || import) &&
-           !(w->import.machines && !(import && w->import.kind == IMPORT_SMBPASSWD)) &&
-           !(w->import.encrypted != IMPORT_ENCRYPTED_UNKNOWN &&
-             !(import && w->import.kind == IMPORT_ACCEL_PPP));
+    return o->actions <= 1 && (o->users != NULL || o->action == ACTION_PUT || import) &&
+           !(o->import.machines && !(import && o->import.kind == IMPORT_SMBPASSWD)) &&
+           !(o->import.encrypted != IMPORT_ENCRYPTED_UNKNOWN &&
+             !(import && o->import.kind == IMPORT_ACCEL_PPP));
 }
 
 /* Reads an option. False: wrong usage. */
-static bool read_option(int option, struct wishes *w)
+static bool read_option(int option, struct options *o)
 {
     switch (option) {
-    case 'f': w->users = optarg; return true;
-    case 'D': return choose_action(w, ACTION_DELETE);
-    case OPT_CHECK: return choose_action(w, ACTION_CHECK);
-    case OPT_LIST: return choose_action(w, ACTION_LIST);
-    case OPT_IMPORT: return choose_action(w, ACTION_IMPORT) && read_import(optarg, w);
-    case OPT_ENCRYPTED: return read_encrypted(optarg, w);
-    case OPT_MACHINES: w->import.machines = true; return true;
-    case 'h': w->help = true; return true;
+    case 'f': o->users = optarg; return true;
+    case 'D': return choose_action(o, ACTION_DELETE);
+    case OPT_CHECK: return choose_action(o, ACTION_CHECK);
+    case OPT_LIST: return choose_action(o, ACTION_LIST);
+    case OPT_IMPORT: return choose_action(o, ACTION_IMPORT) && read_import(optarg, o);
+    case OPT_ENCRYPTED: return read_encrypted(optarg, o);
+    case OPT_MACHINES: o->import.machines = true; return true;
+    case 'h': o->help = true; return true;
     default: return false;
     }
 }
 
 /* Reads the options. False: wrong usage. */
-static bool read_options(int argc, char **argv, struct wishes *w)
+static bool read_options(int argc, char **argv, struct options *o)
 {
     static const struct option options[] = {
         {"file", required_argument, NULL, 'f'},
@@ -457,43 +456,43 @@ static bool read_options(int argc, char **argv, struct wishes *w)
     optind = 0; /* glibc: start over */
     opterr = 0;
     while ((option = getopt_long(argc, argv, "f:Dh", options, NULL)) != -1)
-        if (!read_option(option, w))
+        if (!read_option(option, o))
             return false;
-        else if (w->help)
+        else if (o->help)
             return true;
-    if (optind != argc - (w->action == ACTION_LIST ? 0 : 1))
+    if (optind != argc - (o->action == ACTION_LIST ? 0 : 1))
         return false;
-    w->what = argv[optind];
-    return wishes_fit(w);
+    o->what = argv[optind];
+    return options_fit(o);
 }
 
-static int act(const struct wishes *w)
+static int act(const struct options *o)
 {
-    switch (w->action) {
-    case ACTION_PUT: return usage_exit(ask_and_put(w->what, w->users));
-    case ACTION_DELETE: return usage_exit(delete_user(w->what, w->users));
-    case ACTION_CHECK: return check_user(w->what, w->users);
-    case ACTION_LIST: return usage_exit(users_list(w->users, on_name, NULL, stderr));
-    case ACTION_IMPORT: return import_file(&w->import, w->what, w->users);
+    switch (o->action) {
+    case ACTION_PUT: return usage_exit(ask_and_put(o->what, o->users));
+    case ACTION_DELETE: return usage_exit(delete_user(o->what, o->users));
+    case ACTION_CHECK: return check_user(o->what, o->users);
+    case ACTION_LIST: return usage_exit(users_list(o->users, on_name, NULL, stderr));
+    case ACTION_IMPORT: return import_file(&o->import, o->what, o->users);
     }
     return EXIT_USAGE;
 }
 
 int cli_user(int argc, char **argv, const char *config)
 {
-    struct wishes w = {.users = NULL};
+    struct options o = {.users = NULL};
     char text[USERS_REASON_MAX];
 
     (void)config;
-    if (!read_options(argc, argv, &w))
+    if (!read_options(argc, argv, &o))
         return usage_wrong(&usage);
-    if (w.help)
+    if (o.help)
         return usage_help(&usage);
-    const bool name = w.action != ACTION_LIST && w.action != ACTION_IMPORT;
-    const char *problem = name ? users_name_problem(span_str(w.what), text) : NULL;
+    const bool name = o.action != ACTION_LIST && o.action != ACTION_IMPORT;
+    const char *problem = name ? users_name_problem(span_str(o.what), text) : NULL;
     if (problem != NULL) {
         fprintf(stderr, "sstpgate user: NAME: %s\n", problem);
         return EXIT_USAGE;
     }
-    return act(&w);
+    return act(&o);
 }

@@ -101,8 +101,8 @@ static enum answer ask(const char *prompt, struct password *out)
     return result;
 }
 
-/* Removes what a text file has around its first line: a byte order mark, and the CR of CR LF.
- * Returns NULL, or why the line is not a text. */
+/* Removes a byte order mark, and the CR of CR LF, from the line of a text file. Returns NULL, or
+ * why the line cannot be read as text. */
 static const char *take_text(struct password *p)
 {
     struct span rest = span_of(p->octets, p->n), line = span_of(NULL, 0);

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* EXIT_PARTLY: the command says what that means. */
+/* EXIT_PARTLY: its meaning is in the help text of the command. */
 enum { EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_PARTLY };
 
 struct usage {

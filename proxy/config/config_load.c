@@ -155,8 +155,8 @@ static void on_section(void *user, unsigned line, const char *header)
 static const struct foreign_key {
     const char *name, *help;
 } foreign_keys[] = {
-    {"include", "there is no include: the configuration is one file"},
-    {"include-dir", "there is no include: the configuration is one file"},
+    {"include", "include is not supported: the configuration is one file"},
+    {"include-dir", "include is not supported: the configuration is one file"},
     {"secret", "secrets are in files: write secret-file = FILE"},
     {"password", "secrets are in files: write passphrase-file, secret-file or users-file"},
     {"user", "the program does not change its user: start it as that user"},

@@ -28,7 +28,7 @@ enum { FILE_MAX = 1 << 20 };
 
 struct config_reading {
     struct span rest;
-    struct span pair; /* the line that inih has, of which it may have the first bytes only */
+    struct span pair; /* the line of which inih has read the first bytes */
     unsigned line;
     bool key_due; /* inih has a line for which it should call on_pair() */
     const struct config_events *to;
@@ -104,9 +104,9 @@ static struct span without_comment(struct span line)
     return line;
 }
 
-/* Reports a character that inih must not get, or that nobody can see. Returns whether the line may
- * be read. Comments may contain anything else. */
-static bool characters_good(const struct config_reading *r, struct span line)
+/* Reports a control character, and a hidden one outside of comments. Returns whether the line may
+ * be read. */
+static bool check_characters(const struct config_reading *r, struct span line)
 {
     struct hidden h;
     char reason[HIDDEN_NAME_SIZE + 96];
@@ -123,9 +123,9 @@ static bool characters_good(const struct config_reading *r, struct span line)
     return false;
 }
 
-/* Returns whether a line that is not read was meant as a header, so that the keys below it are not
- * taken for those of the section above. */
-static bool meant_as_header(struct span line)
+/* Returns whether a line that cannot be read looks like a header. If so, the keys below it must not
+ * be read as those of the section above. */
+static bool looks_like_header(struct span line)
 {
     for (size_t i = 0; i < line.n; i++)
         if (line.p[i] == '[' || line.p[i] == '=' || line.p[i] == ':')
@@ -133,8 +133,8 @@ static bool meant_as_header(struct span line)
     return false;
 }
 
-/* Writes what inih gets of a line. */
-static void pass_pair(struct config_reading *r, struct span line, char *out, size_t size)
+/* Writes the first bytes of a line to out, for inih. */
+static void write_pair(struct config_reading *r, struct span line, char *out, size_t size)
 {
     const size_t n = line.n < HEAD_MAX ? line.n : HEAD_MAX;
 
@@ -160,16 +160,16 @@ static char *next_line(char *out, int size, void *stream)
         return NULL;
     r->line++;
     out[0] = '\0';
-    const bool good = characters_good(r, line);
+    const bool good = check_characters(r, line);
     line = trim_blanks(line);
     if (begins_with(line, ";#") || line.n == 0)
         return out;
-    if (!good && meant_as_header(line))
+    if (!good && looks_like_header(line))
         r->to->on_section(r->to->user, r->line, NULL);
     else if (good && begins_with(line, "["))
         read_section(r, line);
     else if (good)
-        pass_pair(r, line, out, (size_t)size);
+        write_pair(r, line, out, (size_t)size);
     return out;
 }
 

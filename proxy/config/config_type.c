@@ -286,7 +286,7 @@ void config_type_put_text(void *at, const char *text)
 }
 
 /* Reports values that other programs replace by a path or a key. */
-static bool is_no_path(struct config_input *in, const struct config_key *k, const char *text)
+static bool is_foreign_path(struct config_input *in, const struct config_key *k, const char *text)
 {
     static const char *const schemes[] = {"pkcs11:", "file:", "store:", "engine:", "env:"};
 
@@ -308,7 +308,7 @@ static bool is_no_path(struct config_input *in, const struct config_key *k, cons
 char *config_type_read_path(struct config_input *in, const struct config_key *k, const char *text)
 {
     char *path = NULL;
-    if (is_no_path(in, k, text))
+    if (is_foreign_path(in, k, text))
         return NULL;
     if (*text == '/')
         return config_type_copy(text);

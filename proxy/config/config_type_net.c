@@ -53,7 +53,7 @@ const struct config_type config_type_socket = {.syntax = "unix:PATH",
 
 /* Reports a name with letters beyond ASCII, and its form in ASCII. Returns false if it has no such
  * form. */
-static bool wants_ascii(struct config_input *in, const struct config_key *k, const char *text)
+static bool report_non_ascii(struct config_input *in, const struct config_key *k, const char *text)
 {
     char ascii[HOSTNAME_ASCII_SIZE];
     const bool has_form = hostname_ascii(text, ascii);
@@ -70,7 +70,7 @@ static bool read_host(struct config_input *in, const struct config_key *k, const
 {
     if (value_host(text, host, is_address) == ERR_OK)
         return true;
-    if (wants_ascii(in, k, text))
+    if (report_non_ascii(in, k, text))
         return false;
     if (strchr(text, '*') != NULL)
         config_problem(in, in->line, "%s: '%s': wildcards are not allowed here; write each name",
@@ -166,7 +166,7 @@ bool config_type_read_host_port(struct config_input *in, const struct config_key
     if (e == ERR_RANGE)
         config_problem(in, in->line, "%s: '%s': a port must be a number from 1 to 65535", k->name,
                        text);
-    else if (e != ERR_OK && !wants_ascii(in, k, text))
+    else if (e != ERR_OK && !report_non_ascii(in, k, text))
         config_problem(in, in->line, "%s: '%s' is not HOST, HOST:PORT or [IPv6]:PORT", k->name,
                        text);
     return e == ERR_OK;

@@ -212,7 +212,7 @@ static const struct idle_key {
     enum config_section in;
     const char *name;
     bool (*idle)(const struct config *c, const void *section);
-    const char *why; /* behind "NAME has no effect " */
+    const char *why; /* after "NAME has no effect " */
 } idle_keys[] = {
     {GATE, "ban-time", has_no_bans, no_points},
     {GATE, "ban-reset", has_no_bans, no_points},
@@ -256,7 +256,7 @@ static void check_idle_keys(const struct section *s)
     }
 }
 
-/* ---- calls that come back ---- */
+/* ---- calls that return to the gate ---- */
 
 /* Returns whether host is an address; "localhost" is one without the network (RFC 6761 6.3). */
 static bool read_address(const char *host, uint16_t port, struct addr *out)
@@ -281,7 +281,7 @@ static bool receives(const struct addr *place, bool v4, const struct addr *to)
            machine_has_address(to);
 }
 
-/* Returns the listener that a server of a backend is; NULL: none. */
+/* Returns the listener of this gate at the address of a server; NULL: none. */
 static const struct config_listener *own_listener(const struct config *c,
                                                   const struct backends_server *s)
 {
@@ -302,7 +302,7 @@ static void check_loops(const struct section *s, const struct config_backend *b)
         const struct config_listener *l = own_listener(s->c, &b->servers.item[i]);
         if (l != NULL)
             warn(s, b->servers.item[i].line,
-                 "server: %s, port %u, is [listener %s] of this gate: its calls would come back",
+                 "server: %s, port %u, is [listener %s] of this gate: its calls would return to it",
                  b->servers.item[i].host, (unsigned)b->servers.item[i].port, l->name);
     }
 }
@@ -354,8 +354,8 @@ static void check_radius_servers(const struct section *s, const char *key,
     for (size_t i = 0; i < servers->count; i++)
         if (is_own_radius(s->c, &servers->item[i]))
             warn(s, line_of(s, key),
-                 "%s: %s, port %u, is this gate's own address: its requests would come back", key,
-                 servers->item[i].host, (unsigned)servers->item[i].port);
+                 "%s: %s, port %u, is this gate's own address: its requests would return to it",
+                 key, servers->item[i].host, (unsigned)servers->item[i].port);
 }
 
 /* ---- sections ---- */
@@ -388,7 +388,7 @@ static void check_groups(const struct section *s, const char *groups)
              "of CPU time");
 }
 
-/* Warns about rules on trial; check_rules does for a listener in a dry run. */
+/* Warns about dry-run rules; check_rules warns about a listener with mode = dry-run. */
 static void check_dry_runs(const struct section *s, const struct config_listener *l)
 {
     unsigned line;
@@ -521,7 +521,7 @@ static void on_leaf(void *arg, struct span der)
              o->listener);
 }
 
-/* Whoever shares a certificate between both sides needs no new binding: passthrough. */
+/* If both sides have the same certificate, no message must be re-signed: passthrough. */
 static void check_pins(const struct section *s, const struct site *site,
                        const struct config_backend *b)
 {

@@ -1,6 +1,6 @@
-/* mistakes: what a configuration allows and hardly anybody wants: keys and sections without effect,
- * calls that come back to the gate, files without content. Each is written as
- * "file:line: warning: ...\n". Nothing is resolved and nothing is sent. */
+/* mistakes: warnings about likely mistakes that are not errors: keys and sections without effect,
+ * calls that return to the gate, files without content. Each is written as "file:line: warning:
+ * ...\n". Nothing is resolved and nothing is sent. */
 #ifndef SSTPGATE_GATE_MISTAKES_H
 #define SSTPGATE_GATE_MISTAKES_H
 
@@ -9,10 +9,10 @@
 struct config;
 struct site;
 
-/* Looks at the configuration alone, whose files need not be open. */
+/* Checks the configuration alone; its files need not be open. */
 void mistakes_in_config(const struct config *c, FILE *to);
 
-/* Looks at the loaded files: rules, users, secrets, names and pins of certificates. */
+/* Checks the loaded files: rules, users, secrets, names and pins of certificates. */
 void mistakes_in_files(const struct site *site, FILE *to);
 
 #endif

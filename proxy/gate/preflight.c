@@ -58,7 +58,7 @@ static void on_doubt(void *arg, size_t certificate, const char *text)
                 config_line(w->config, w->listener, "strict-sni"), w->listener->name, text);
 }
 
-/* A backend whose CAs are looked at. */
+/* A backend whose CAs are checked. */
 struct ca_warnings {
     const struct config *config;
     const struct config_backend *backend;

@@ -397,8 +397,9 @@ void reload_files(struct gate *gate)
         reload_drop(gate, &n);
     } else {
         log_lines(LOG_LEVEL_ERROR, "reload", memo_text(&problems));
-        log_msg(LOG_LEVEL_ERROR, "reload",
-                "a file has changed: nothing was changed; the old configuration stays in force");
+        log_msg(
+            LOG_LEVEL_ERROR, "reload",
+            "a file has changed, but could not be loaded: the old configuration stays in force");
     }
     memo_free(&problems);
     snapshot_unref(next);

@@ -8,12 +8,13 @@
 
 enum {
     LOOK_MS = 2000,
-    PATIENCE = 5, /* looks in a row with a change, until a file that never rests is read, too */
+    PATIENCE = 5, /* consecutive polls with a change, until a file that changes all the time is
+                   * read */
 };
 
 struct watched {
     char *path;
-    struct files_seen seen; /* at the last look */
+    struct files_seen seen; /* at the last poll */
 };
 
 struct watch {
@@ -22,7 +23,7 @@ struct watch {
     void *arg;
     struct watched *file;
     size_t count;
-    unsigned waiting; /* looks in a row since a change; on_change follows a look without change */
+    unsigned waiting; /* consecutive polls with a change; a poll without one calls on_change */
 };
 
 static void on_watch_timer(uv_timer_t *timer)

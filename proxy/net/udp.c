@@ -196,7 +196,7 @@ static void on_uv_poll(uv_poll_t *poll, int status, int events)
         ;
     for (int i = 0; i < AT_ONCE && datagram_receive(u); i++)
         ;
-    if (status != 0) /* libuv stops to poll after an error of the socket */
+    if (status != 0) /* libuv stops polling after an error of the socket */
         INSIST_UV(uv_poll_start(&u->poll, UV_READABLE, on_uv_poll));
     worker_settle(u->worker);
 }

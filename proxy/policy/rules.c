@@ -422,7 +422,8 @@ static struct rules_answer decide(const struct rules *r, const struct rules_fact
         const enum rule_holds holds = rule_evaluate(&r->rule[i], &a);
         if (holds == HOLDS_NOT)
             continue;
-        if (r->rule[i].dry_run) { /* one after a rule that may hold would perhaps not be reached */
+        if (r->rule[i].dry_run) { /* only if no earlier rule may hold, because the rule might not be
+                                   * reached */
             const struct rules_answer hit = answer_of(r, i, &a, RULES_DENY);
             if (holds == HOLDS && waiting.rule == 0 && dry->rule == 0)
                 *dry = (struct rules_dry){.rule = hit.rule, .line = hit.line, .file = hit.file};

@@ -102,8 +102,9 @@ static char *rule_read_name(const char *text, bool *is_address)
     return insist_alloc(out);
 }
 
-/* Reports a name that cannot be read because of letters beyond ASCII. Returns whether it is one. */
-static bool rule_wants_ascii(struct rule_parser *p, const char *what)
+/* Reports a name with letters beyond ASCII, and its form in ASCII. Returns false if it has no such
+ * form. */
+static bool rule_report_non_ascii(struct rule_parser *p, const char *what)
 {
     char ascii[HOSTNAME_ASCII_SIZE];
 
@@ -118,7 +119,7 @@ static bool rule_read_host(struct rule_parser *p)
 {
     bool is_address;
     p->rule->host = rule_read_name(p->args[0], &is_address);
-    if (p->rule->host == NULL && rule_wants_ascii(p, "host"))
+    if (p->rule->host == NULL && rule_report_non_ascii(p, "host"))
         return false;
     return p->rule->host != NULL ||
            rule_fail(p, "host: '%s' is not a name, *.NAME or an address (without a port)",
@@ -129,7 +130,7 @@ static bool rule_read_sni(struct rule_parser *p)
 {
     bool is_address;
     p->rule->sni = rule_read_name(p->args[0], &is_address);
-    if (p->rule->sni == NULL && rule_wants_ascii(p, "sni"))
+    if (p->rule->sni == NULL && rule_report_non_ascii(p, "sni"))
         return false;
     if (p->rule->sni == NULL)
         return rule_fail(p, "sni: '%s' is not a name or *.NAME", p->args[0]);
@@ -217,7 +218,7 @@ static const struct rule_condition *find_condition(const char *word)
     return NULL;
 }
 
-/* Words that are no conditions, and the words to write. */
+/* Likely words that are not conditions, and advice for each. */
 static const struct rule_foreign {
     const char *word, *help;
 } foreign[] = {
@@ -233,8 +234,8 @@ static const struct rule_foreign {
     {"not", "write a rule of the other kind, allow or deny, above this one"},
 };
 
-/* Returns what to write in the place of the unknown word; NULL: no idea. */
-static const char *help_of(const char *word)
+/* Returns advice for an unknown word; NULL: none. */
+static const char *advice_for(const char *word)
 {
     struct cidr net;
 
@@ -247,16 +248,17 @@ static const char *help_of(const char *word)
     return NULL;
 }
 
-/* Returns whether a word can only be meant as an address. */
+/* Returns whether a word has the form of an address and not that of a name. */
 static bool looks_like_address(const char *word)
 {
     return find_condition(word) == NULL && strpbrk(word, "0123456789.:/") != NULL;
 }
 
-/* after: a value, after which no other value can come. */
+/* Reports an unknown word, with advice. after: the value before it; NULL: a condition is before
+ * it. */
 static bool unknown_word(struct rule_parser *p, const char *word, const char *after)
 {
-    const char *help = help_of(word);
+    const char *help = advice_for(word);
     struct suggest s = suggest_init(word);
     for (size_t i = 0; i < CONDITION_COUNT; i++)
         suggest_offer(&s, conditions[i].word);
@@ -311,9 +313,9 @@ static bool rule_read_condition(struct rule_parser *p, const struct rule_conditi
     *seen |= c->kind;
     for (size_t i = 0; i < c->args; i++)
         if ((p->args[i] = next_word(at, true)) == NULL)
-            return **at == '"' ? rule_fail(p, "%s: a quote without its end, or with text behind it",
-                                           c->word)
-                               : rule_fail(p, "%s needs %s", c->word, c->wants);
+            return **at == '"'
+                       ? rule_fail(p, "%s: a quote is not closed, or text follows it", c->word)
+                       : rule_fail(p, "%s needs %s", c->word, c->wants);
     return c->read(p);
 }
 

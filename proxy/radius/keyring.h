@@ -95,7 +95,7 @@ size_t keyring_find(struct keyring *k, struct keyring_search *s, uint64_t now_ms
 /* Wipes the keys with this id. Call it when their login has its tunnel. */
 void keyring_spend(struct keyring *k, uint64_t id);
 
-/* What has become of a login's latest request to a RADIUS server. */
+/* The result of a login's latest request to a RADIUS server. */
 enum keyring_verdict {
     KEYRING_UNDECIDED,  /* nothing is known */
     KEYRING_LOST,       /* the server is silent or cannot be reached */

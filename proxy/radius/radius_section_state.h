@@ -74,7 +74,7 @@ bool radius_section_verify(struct radius_section *s, const struct radius_packet 
                            const uint8_t *request_authenticator, struct span secret,
                            const struct addr *from);
 
-/* Tells the keyring the verdict on the login of an Access-Request, which has these marks. */
+/* Reports to the keyring the verdict on the login of an Access-Request, which has these marks. */
 void radius_section_judge(struct radius_section *s, const struct radius_packet *request,
                           struct keyring_marks marks, enum keyring_verdict verdict);
 

@@ -31,7 +31,7 @@ void tls_bag_add_key(struct tls_bag *bag, EVP_PKEY *key)
     bag->key[bag->key_count++] = key;
 }
 
-/* ---- who issued whom ---- */
+/* ---- issuers ---- */
 
 static bool is_root(X509 *cert)
 {

@@ -1,5 +1,5 @@
-/* tls_bag: the certificates and keys of a file, in any order; which of them a server shows is found
- * out here. For the files of this room. */
+/* tls_bag: the certificates and keys of a file, in any order, and the choice of those that a server
+ * uses. For the files of this room. */
 #ifndef SSTPGATE_TLS_TLS_BAG_H
 #define SSTPGATE_TLS_TLS_BAG_H
 
@@ -17,11 +17,11 @@ struct tls_bag {
 struct tls_bag tls_bag_init(void);
 void tls_bag_fini(struct tls_bag *bag);
 
-/* Both take ownership. */
+/* Add a certificate or a key, and take ownership of it. */
 void tls_bag_add_cert(struct tls_bag *bag, X509 *cert);
 void tls_bag_add_key(struct tls_bag *bag, EVP_PKEY *key);
 
-/* What a server shows. */
+/* The certificates and the key that a server uses. */
 struct tls_choice {
     X509 *leaf;             /* NULL: no certificate, or none that matches a key */
     EVP_PKEY *key;          /* NULL: not requested, or no leaf */

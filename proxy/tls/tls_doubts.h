@@ -23,7 +23,7 @@ struct tls_doubts {
 };
 
 /* Reports validity that has not begun, uses that the certificate does not allow, keys and
- * signatures that clients refuse, missing names, and a chain that is missing or expired, and
+ * signatures that clients refuse, missing names, a chain that is missing or expired, and
  * certificates in the file that are not used. Expiry of the leaf itself: see tls_expiry.h. */
 void tls_doubts_find(const struct tls_doubts *d, const struct tls_cert *cert);
 

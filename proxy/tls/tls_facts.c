@@ -46,7 +46,7 @@ bool tls_facts_read(const struct tls_certificate *from, struct tls_facts *out,
     struct tls_cert cert;
 
     *out = (struct tls_facts){0};
-    /* the key, if it can be read, tells which of several certificates is shown */
+    /* the key, if it can be read, determines which of several certificates is used */
     if (!tls_cert_load(from, true, &cert, error) && !tls_cert_load(from, false, &cert, error))
         return false;
     INSIST(X509_digest(cert.leaf, EVP_sha1(), out->sha1, NULL) == 1);

@@ -44,7 +44,7 @@ struct tls_response *tls_response_load(const char *path)
     struct tls_file file;
 
     if (!tls_file_read(path, &file, error)) {
-        r->unreadable = insist_alloc(strdup(error + strlen(path) + 2)); /* behind "PATH: " */
+        r->unreadable = insist_alloc(strdup(error + strlen(path) + 2)); /* after "PATH: " */
         return r;
     }
     r->n = file.n;

@@ -1,5 +1,5 @@
 /* tls_loaded: files of certificates, read once for the contexts of all workers. Each context makes
- * copies of its own, so what is loaded is used by the thread that builds contexts only. */
+ * copies of its own, so only the thread that builds contexts uses these objects. */
 #ifndef SSTPGATE_TLS_TLS_LOADED_H
 #define SSTPGATE_TLS_TLS_LOADED_H
 

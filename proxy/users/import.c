@@ -53,8 +53,8 @@ static bool is_hash_text(struct span s)
     return is;
 }
 
-/* Reports a user with a password, unless it is doubtful that the secret is one. hint: how to tell
- * that 32 digits are a password; NULL: they are. */
+/* Reports a user with a password, unless it is doubtful that the secret is one. hint: the problem
+ * if the secret has 32 hexadecimal digits; NULL: such a secret is a password. */
 static void report_password(const struct import_events *to, unsigned line, struct span name,
                             struct span secret, const char *hint)
 {
@@ -228,13 +228,13 @@ static const char *dispute(struct span line, struct span client, struct span sec
     import_accel_read(line, true, &accel);
     if (accel.words >= 3 && !accel.open && accel.client.n > 0 &&
         !(span_eq(accel.client, client) && span_eq(accel.secret, secret)))
-        reason = "pppd and accel-ppp read this line differently: say which, with --import pppd or "
+        reason = "pppd and accel-ppp read this line differently: write --import pppd or "
                  "--import accel-ppp";
     explicit_bzero(&accel, sizeof accel);
     return reason;
 }
 
-/* The next line of r, without its end, before any word of it is read. */
+/* Returns the next line of r, without its end. No word of it was read yet. */
 static struct span line_ahead(const struct import_reader *r)
 {
     struct span rest = r->rest, line = span_of(NULL, 0);
@@ -306,8 +306,9 @@ static void report_encrypted(const struct import_events *to, unsigned line,
     if (!hex_read(a->secret, hash, sizeof hash))
         to->on_problem(to->arg, line, "the secret is not 32 hex digits, as with encrypted=1");
     else if (a->client.n >= 2 * IMPORT_NT_HASH && is_hex(a->client))
-        to->on_problem(to->arg, line,
-                       "the name is a hash (username-hash), which does not tell the name");
+        to->on_problem(
+            to->arg, line,
+            "the name is a hash (username-hash), from which the name cannot be recovered");
     else
         report_user(to, line, a->client, span_of(hash, sizeof hash), true);
     explicit_bzero(hash, sizeof hash);
@@ -330,7 +331,7 @@ static void report_accel(const struct import_events *to, unsigned line,
         report_password(to, line, a->client, a->secret,
                         encrypted == IMPORT_PLAIN
                             ? NULL
-                            : "the secret is 32 hex digits: say --encrypted 1 (an NT hash) or "
+                            : "the secret is 32 hex digits: write --encrypted 1 (an NT hash) or "
                               "--encrypted 0 (a password), as accel-ppp.conf does");
 }
 

@@ -14,7 +14,7 @@ static void take_byte(struct accel_reader *r)
     r->rest = span_from(r->rest, 1);
 }
 
-/* Reads behind the quote that begins a word. */
+/* Reads the part of a word after its opening quote. */
 static void read_quoted(struct accel_reader *r, uint8_t quote)
 {
     while (r->rest.n > 0 && r->rest.p[0] != quote) {
@@ -25,7 +25,7 @@ static void read_quoted(struct accel_reader *r, uint8_t quote)
     r->out->open |= r->rest.n == 0;
 }
 
-/* Reads a word, and the byte behind it, which ends it. *ended: there was such a byte. */
+/* Reads a word, and the byte after it, which ends it. *ended: there was such a byte. */
 static struct span read_word(struct accel_reader *r, bool *ended)
 {
     const size_t from = r->n;

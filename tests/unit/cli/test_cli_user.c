@@ -412,7 +412,8 @@ static void import_of_one_program(void **state)
     assert_string_equal(r.out, "User:" CLIENT_PASS "\n");
     run_words(&r, "--import accel-ppp -", hashes);
     assert_int_equal(r.status, 1);
-    assert_non_null(strstr(r.err, "say --encrypted 1 (an NT hash) or --encrypted 0 (a password)"));
+    assert_non_null(
+        strstr(r.err, "write --encrypted 1 (an NT hash) or --encrypted 0 (a password)"));
     run_words(&r, "--import accel-ppp --encrypted 0 -", hashes);
     assert_int_equal(r.status, 0);
     assert_string_not_equal(r.out, "User:" CLIENT_PASS "\n");

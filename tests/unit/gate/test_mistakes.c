@@ -279,26 +279,26 @@ static const struct sample samples[] = {
      "binding-cert-hash = $: backend b: binding-cert-hash: this is the certificate of [listener "
      "l]: if the server expects it, crypto-binding = passthrough is enough\n"},
 
-    /* calls that come back */
+    /* calls that return to the gate */
     {"", "server = 127.0.0.1:4443\nverify = off\n" OFF, NULL,
      "server = 127.0.0.1:4443: backend b: server: 127.0.0.1, port 4443, is [listener l] of this "
-     "gate: its calls would come back\n"},
+     "gate: its calls would return to it\n"},
     {"", "server = localhost:4443\nverify = off\n" OFF, NULL,
      "server = localhost:4443: backend b: server: localhost, port 4443, is [listener l] of this "
-     "gate: its calls would come back\n"},
+     "gate: its calls would return to it\n"},
     {"listen = *:5443\n", "server = [::ffff:127.0.0.9]:5443\nverify = off\n" OFF, NULL,
      "server = [::ffff:127.0.0.9]:5443: backend b: server: ::ffff:127.0.0.9, port 5443, is "
-     "[listener l] of this gate: its calls would come back\n"},
+     "[listener l] of this gate: its calls would return to it\n"},
     {"listen = [::]:5443\nv6only = no\n", "server = 127.0.0.9:5443\nverify = off\n" OFF, NULL,
      "server = 127.0.0.9:5443: backend b: server: 127.0.0.9, port 5443, is [listener l] of this "
-     "gate: its calls would come back\n"},
+     "gate: its calls would return to it\n"},
     {"listen = [::]:5443\n", "server = 127.0.0.9:5443\nverify = off\n" OFF, NULL, ""},
     {"listen = *:5443\n", "server = 192.0.2.9:5443\nverify = off\n" OFF, NULL, ""},
     {"", "server = 127.0.0.1:4444\nverify = off\n" OFF, NULL, ""},
     {"backend = b\nfallback = web\n",
      SERVER OFF "[backend web]\nserver = 127.0.0.1:4443\nverify = off\n", NULL,
      "server = 127.0.0.1:4443: backend web: server: 127.0.0.1, port 4443, is [listener l] of this "
-     "gate: its calls would come back\n"},
+     "gate: its calls would return to it\n"},
 
     {"backend = b\nfallback = web\n",
      "server = 127.0.0.1:9\nverify = off\n" OFF "[backend web]\nserver = localhost:9\ntls = no\n",
@@ -322,7 +322,7 @@ static const struct sample samples[] = {
      "clients = 0.0.0.0/0: radius r: clients contains every address: only the secret keeps others "
      "out\n"
      "server = 192.0.2.5: radius r: server: localhost, port 1812, is this gate's own address: its "
-     "requests would come back\n"
+     "requests would return to it\n"
      "server-secret-file = short: radius r: server-secret-file: the secret has only 3 bytes: "
      "whoever records a login can guess it (RFC 2865 recommends at least 16)\n"},
     {"",
@@ -331,7 +331,7 @@ static const struct sample samples[] = {
      "secret-file = short\nserver = 192.0.2.5\naccounting-server = 127.0.0.1\n",
      NULL,
      "accounting-server = 127.0.0.1: radius r: accounting-server: 127.0.0.1, port 1813, is this "
-     "gate's own address: its requests would come back\n"
+     "gate's own address: its requests would return to it\n"
      "secret-file = short: radius r: secret-file: the secret has only 3 bytes: whoever records a "
      "login can guess it (RFC 2865 recommends at least 16)\n"},
 };

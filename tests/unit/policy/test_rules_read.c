@@ -88,8 +88,8 @@ static void bad_rules_are_explained(void **state)
         {"user a user b", "user is set twice in this rule"},
         {"user bob smith", "unknown condition 'smith'; a name with a blank needs quotes: "
                            "\"bob smith\""},
-        {"user \"bob smith", "user: a quote without its end, or with text behind it"},
-        {"user \"bob\"smith", "user: a quote without its end, or with text behind it"},
+        {"user \"bob smith", "user: a quote is not closed, or text follows it"},
+        {"user \"bob\"smith", "user: a quote is not closed, or text follows it"},
         {"user \"\"", "user needs a name"},
         {"\"any\"", "unknown condition '\"any\"'; did you mean 'any'?"},
         {"host vpn.m\xc3\xbcller.example",

@@ -281,12 +281,14 @@ static void accel_ppp_encrypted(void **state)
     says(&accel_encrypted, line, want);
     snprintf(want, sizeof want, "1 user alice %s\n2 user bob sesame\n", hash);
     says(&accel_plain, line, want);
-    says(&accel, line,
-         "1 problem: the secret is 32 hex digits: say --encrypted 1 (an NT hash) or --encrypted 0 "
-         "(a password), as accel-ppp.conf does\n2 user bob sesame\n");
+    says(
+        &accel, line,
+        "1 problem: the secret is 32 hex digits: write --encrypted 1 (an NT hash) or --encrypted 0 "
+        "(a password), as accel-ppp.conf does\n2 user bob sesame\n");
     snprintf(line, sizeof line, "%s * %s *\n", hash, hash);
-    says(&accel_encrypted, line,
-         "1 problem: the name is a hash (username-hash), which does not tell the name\n");
+    says(
+        &accel_encrypted, line,
+        "1 problem: the name is a hash (username-hash), from which the name cannot be recovered\n");
 }
 
 /* Without a word about the program, a line counts if both read it in the same way, or if only pppd
@@ -295,7 +297,7 @@ static void either_program(void **state)
 {
     (void)state;
 #define DIFFERENT                                                                                  \
-    "1 problem: pppd and accel-ppp read this line differently: say which, with --import pppd or "  \
+    "1 problem: pppd and accel-ppp read this line differently: write --import pppd or "            \
     "--import accel-ppp\n"
     static const char *const same[] = {
         "alice * sesame *\n",       "alice * sesame\n",     "alice vpn sesame 10.0.0.1 # x\n",
