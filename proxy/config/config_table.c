@@ -329,7 +329,7 @@ const struct config_key config_keys[] = {
      .help = "Backend with a web site, for requests that are not SSTP or that are denied."},
     {LISTENER_KEY("health-path", health_path), .type = &config_type_url_path, .otherwise = "none",
      .help = "Path, such as /healthz, whose GET and HEAD the gate answers with 200: for load balancers "
-             "and monitors. Such requests have no line `call`."},
+             "and monitors. Such requests have a line `call` only at log-level debug."},
 
     {BACKEND_ALL("server"), .type = &config_type_server, .flags = KEY_REQUIRED | KEY_REPEAT,
      .help = "SSTP server, default port 443 (80 with tls = no). weight: share of the calls, 1 to 256, "
