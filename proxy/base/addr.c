@@ -193,10 +193,15 @@ bool addr_is_any(const struct addr *a)
     return memcmp(a->ip, zero, ip_size(a->family)) == 0;
 }
 
+bool addr_same_host(const struct addr *a, const struct addr *b)
+{
+    return a->family == b->family && a->scope == b->scope &&
+           memcmp(a->ip, b->ip, ip_size(a->family)) == 0;
+}
+
 bool addr_equal(const struct addr *a, const struct addr *b)
 {
-    return a->family == b->family && a->port == b->port && a->scope == b->scope &&
-           memcmp(a->ip, b->ip, ip_size(a->family)) == 0;
+    return a->port == b->port && addr_same_host(a, b);
 }
 
 /* Returns whether the first `bits` bits of both are equal. */

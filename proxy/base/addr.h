@@ -49,7 +49,8 @@ socklen_t addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *out);
 char *addr_format(const struct addr *a, char out[ADDR_TEXT_MAX]);
 
 bool addr_is_any(const struct addr *a);
-bool addr_equal(const struct addr *a, const struct addr *b); /* port included */
+bool addr_equal(const struct addr *a, const struct addr *b);     /* port included */
+bool addr_same_host(const struct addr *a, const struct addr *b); /* ports do not count */
 
 /* Parses "198.51.100.0/24", "2001:db8::/32", or one address. Host bits that are set are an
  * ERR_RANGE, because "10.0.0.1/8" is more likely a mistake than intended. A v4-mapped network of

@@ -385,13 +385,6 @@ enum keyring_verdict keyring_take_verdict(struct keyring *k, const char *radius,
 
 /* ---- clients ---- */
 
-static bool same_host(const struct addr *a, const struct addr *b)
-{
-    struct addr x = *a, y = *b;
-    x.port = y.port = 0;
-    return addr_equal(&x, &y);
-}
-
 static struct note note_of(const struct label *l, uint64_t mark)
 {
     return (struct note){.radius = l->radius, .user = l->user, .bare = l->bare, .mark = mark};
@@ -464,7 +457,7 @@ static unsigned seen_from(struct keyring *k, struct note wanted, uint64_t now_ms
             continue;
         if (n == 0)
             *client = e->client;
-        if (n == 0 || !same_host(client, &e->client))
+        if (n == 0 || !addr_same_host(client, &e->client))
             n++;
     }
     return n;

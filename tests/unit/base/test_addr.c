@@ -139,6 +139,25 @@ static void equal_means_every_part(void **state)
     assert_false(addr_equal(&a, &b));
 }
 
+static void the_same_host_has_any_port(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } cases[] = {
+        {"192.0.2.1:1", "192.0.2.1:2", true},     {"[::1]:1", "[::1]:2", true},
+        {"192.0.2.1:1", "192.0.2.2:1", false},    {"192.0.2.1:1", "[::1]:1", false},
+        {"[fe80::1]:1", "[fe80::1%lo]:1", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct addr a, b;
+        assert_int_equal(addr_parse(cases[i].a, 0, &a), ERR_OK);
+        assert_int_equal(addr_parse(cases[i].b, 0, &b), ERR_OK);
+        assert_true(addr_same_host(&a, &b) == cases[i].same);
+    }
+}
+
 static void the_longest_text_fits(void **state)
 {
     (void)state;
@@ -272,6 +291,7 @@ int main(void)
         cmocka_unit_test(mapped_sockaddr_is_ip4),
         cmocka_unit_test(other_families_are_refused),
         cmocka_unit_test(equal_means_every_part),
+        cmocka_unit_test(the_same_host_has_any_port),
         cmocka_unit_test(the_longest_text_fits),
         cmocka_unit_test(good_networks),
         cmocka_unit_test(bad_networks),
