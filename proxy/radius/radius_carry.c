@@ -16,48 +16,77 @@ static void set_authenticator(struct radius_out *o, const uint8_t *octets)
     memcpy(o->octets + RADIUS_AUTHENTICATOR_AT, octets, RADIUS_AUTHENTICATOR);
 }
 
+/* Adds a copy of an attribute, unless it is a Calling-Station-Id to be replaced. The text of
+ * Tunnel-Client-Endpoint becomes the caller's address; its tag (RFC 2868 3.3) stays. caller: text
+ * of the address; empty: the attribute is unchanged. */
+static void add_copy(struct radius_out *out, const struct radius_attribute *a, struct span caller)
+{
+    enum { TAG_MAX = 0x1f };
+    uint8_t endpoint[1 + INET6_ADDRSTRLEN];
+
+    if (caller.n == 0 ||
+        (a->type != RADIUS_CALLING_STATION_ID && a->type != RADIUS_TUNNEL_CLIENT_ENDPOINT)) {
+        radius_add(out, a->type, a->value);
+    } else if (a->type == RADIUS_TUNNEL_CLIENT_ENDPOINT) {
+        const size_t tag = a->value.n > 0 && a->value.p[0] <= TAG_MAX ? 1 : 0;
+        memcpy(endpoint, a->value.p, tag);
+        memcpy(endpoint + tag, caller.p, caller.n);
+        radius_add(out, a->type, span_of(endpoint, tag + caller.n));
+    }
+}
+
 /* Adds the attributes of an Access-Request. Message-Authenticator is the first, because
  * CVE-2024-3596 needs a prefix that the attacker can choose. */
 static void add_access_request(const struct radius_packet *p, const struct radius_trip *trip,
-                               const struct addr *caller, struct radius_out *out)
+                               struct span caller, struct radius_out *out)
 {
     struct cursor c = cursor_of(p->attributes);
     bool chap = false, challenge = false;
-    char text[INET6_ADDRSTRLEN];
     struct radius_attribute a;
 
     radius_add(out, RADIUS_MESSAGE_AUTHENTICATOR, span_of(to_be_signed, sizeof to_be_signed));
     while (radius_next(&c, &a)) {
         chap |= a.type == RADIUS_CHAP_PASSWORD;
         challenge |= a.type == RADIUS_CHAP_CHALLENGE;
-        if (a.type != RADIUS_MESSAGE_AUTHENTICATOR &&
-            (a.type != RADIUS_CALLING_STATION_ID || caller == NULL))
-            radius_add(out, a.type, a.value);
+        if (a.type != RADIUS_MESSAGE_AUTHENTICATOR)
+            add_copy(out, &a, caller);
     }
     if (chap && !challenge) /* RFC 2865 2.2: the authenticator is the challenge */
         radius_add(out, RADIUS_CHAP_CHALLENGE, p->authenticator);
-    if (caller != NULL)
-        radius_add(out, RADIUS_CALLING_STATION_ID, caller_text(caller, text));
+    if (caller.n > 0)
+        radius_add(out, RADIUS_CALLING_STATION_ID, caller);
     /* RFC 2865 5.33: after those of other proxies */
     radius_add(out, RADIUS_PROXY_STATE, span_of(trip->proxy_state, sizeof trip->proxy_state));
+}
+
+/* Adds the attributes of an Accounting-Request, which hides nothing. */
+static void add_accounting_request(const struct radius_packet *p, struct span caller,
+                                   struct radius_out *out)
+{
+    struct cursor c = cursor_of(p->attributes);
+    struct radius_attribute a;
+
+    while (radius_next(&c, &a))
+        add_copy(out, &a, caller);
+    if (caller.n > 0)
+        radius_add(out, RADIUS_CALLING_STATION_ID, caller);
 }
 
 bool radius_carry_request(const struct radius_packet *p, struct radius_trip *trip,
                           const struct addr *caller, struct radius_out *out)
 {
-    struct cursor c = cursor_of(p->attributes);
-    struct radius_attribute a;
+    char text[INET6_ADDRSTRLEN];
+    const struct span address = caller == NULL ? span_of(NULL, 0) : caller_text(caller, text);
 
     trip->client_id = p->id;
     memcpy(trip->client_authenticator, p->authenticator.p, RADIUS_AUTHENTICATOR);
     radius_random(trip->proxy_state, sizeof trip->proxy_state);
     radius_begin(out, p->code, p->id);
-    if (p->code != RADIUS_ACCESS_REQUEST) { /* accounting hides nothing, so it is copied */
-        while (radius_next(&c, &a))
-            radius_add(out, a.type, a.value);
+    if (p->code != RADIUS_ACCESS_REQUEST) {
+        add_accounting_request(p, address, out);
         return radius_end(out);
     }
-    add_access_request(p, trip, caller, out);
+    add_access_request(p, trip, address, out);
     if (!radius_end(out))
         return false;
     radius_random(trip->server_authenticator, RADIUS_AUTHENTICATOR);

@@ -1,6 +1,7 @@
 /* radius_carry: rebuilds a RADIUS packet for the other side of the proxy (RFC 2865 2.3). Only what
  * must change is changed: signatures, attributes hidden with a shared secret, Proxy-State, and
- * Calling-Station-Id if the configuration asks for it. Pure, except for random numbers. */
+ * Calling-Station-Id and Tunnel-Client-Endpoint if the configuration asks for it. Pure, except for
+ * random numbers. */
 #ifndef SSTPGATE_RADIUS_RADIUS_CARRY_H
 #define SSTPGATE_RADIUS_RADIUS_CARRY_H
 
@@ -21,7 +22,8 @@ struct radius_trip {
 /* Builds the request for the server, except for its identifier and signatures (radius_carry_sign).
  * An Access-Request gets a new authenticator, so attributes hidden with the client's are hidden
  * again; a CHAP challenge that was the authenticator (RFC 2865 2.2) becomes an attribute. caller:
- * address for Calling-Station-Id; NULL: unchanged. False: it would be too long. */
+ * address for Calling-Station-Id, and for Tunnel-Client-Endpoint if p has it; NULL: unchanged.
+ * False: it would be too long. */
 bool radius_carry_request(const struct radius_packet *p, struct radius_trip *trip,
                           const struct addr *caller, struct radius_out *out) MUST_CHECK;
 

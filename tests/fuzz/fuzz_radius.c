@@ -93,7 +93,12 @@ static void check_trip(const struct radius_packet *p)
     radius_carry_login(p, scratch, &login);
     INSIST(login.proof.n <= p->attributes.n && login.eap.n <= p->attributes.n);
     INSIST(login.user.n <= RADIUS_VALUE_MAX);
-    if (p->code == RADIUS_ACCESS_REQUEST) {
+    if (p->code == RADIUS_ACCOUNTING_REQUEST) {
+        if (!radius_carry_request(p, &trip, &caller, &o))
+            return;
+        radius_carry_sign(&o, &trip, 9);
+        INSIST(radius_parse(span_of(o.octets, o.len), &q) == ERR_OK && q.id == 9);
+    } else if (p->code == RADIUS_ACCESS_REQUEST) {
         if (!radius_carry_request(p, &trip, &caller, &o))
             return;
         radius_carry_sign(&o, &trip, 9);

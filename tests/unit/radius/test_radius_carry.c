@@ -127,7 +127,11 @@ static void caller(void **state)
         {"192.0.2.7:5", "0105'bob'", "0105'bob' 1f0b'192.0.2.7'"},
         {"192.0.2.7:5", "1f06'here' 0105'bob' 1f02", "0105'bob' 1f0b'192.0.2.7'"},
         {"[2001:db8::7]:5", "1f06'here'", "1f0d'2001:db8::7'"},
-        {NULL, "1f06'here' 0105'bob'", "1f06'here' 0105'bob'"},
+        {NULL, "1f06'here' 4206'here' 0105'bob'", "1f06'here' 4206'here' 0105'bob'"},
+        {"192.0.2.7:5", "420a'10.0.0.1' 0105'bob'", "420b'192.0.2.7' 0105'bob' 1f0b'192.0.2.7'"},
+        {"192.0.2.7:5", "4204 01'x' 4204 1f'y' 4202",
+         "420c 01'192.0.2.7' 420c 1f'192.0.2.7' 420b'192.0.2.7' 1f0b'192.0.2.7'"},
+        {"192.0.2.7:5", "4203 00", "420c 00'192.0.2.7' 1f0b'192.0.2.7'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct radius_out in, out;
@@ -230,6 +234,28 @@ static void accounting(void **state)
                      RADIUS_UNSIGNED);
 }
 
+/* The address replaces those of an Accounting-Request, too, and the signatures are of the result.
+ */
+static void accounting_of_a_caller(void **state)
+{
+    (void)state;
+    struct radius_out in, out;
+    struct addr a;
+    struct span value;
+    uint8_t rest[RADIUS_MAX];
+    struct radius_packet p =
+        make(&in, RADIUS_ACCOUNTING_REQUEST,
+             "2806 00000002" SEAL "1f06'here' 4206 02'abc' 0105'bob'", NULL, trip.client_secret);
+    assert_int_equal(addr_parse("192.0.2.7:5", 0, &a), ERR_OK);
+    assert_true(radius_carry_request(&p, &trip, &a, &out));
+    radius_carry_sign(&out, &trip, 3);
+    const struct radius_packet q = parsed(&out);
+    assert_int_equal(radius_verify(&q, NULL, trip.server_secret), RADIUS_SIGNED);
+    assert_int_equal(radius_verify(&q, NULL, trip.client_secret), RADIUS_FORGED);
+    assert_true(radius_find(&q, RADIUS_MESSAGE_AUTHENTICATOR, &value));
+    assert_octets(rest_of(&q, rest), "2806 00000002 420c 02'192.0.2.7' 0105'bob' 1f0b'192.0.2.7'");
+}
+
 #define MS "00000137"
 #define NT "'abcdefghijklmnopqrstuvwx'" /* 24 */
 #define EIGHT "0000000000000000"
@@ -271,9 +297,13 @@ static void login(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(request, setup), cmocka_unit_test_setup(challenge, setup),
-        cmocka_unit_test_setup(caller, setup),  cmocka_unit_test_setup(too_long, setup),
-        cmocka_unit_test_setup(answer, setup),  cmocka_unit_test_setup(accounting, setup),
+        cmocka_unit_test_setup(request, setup),
+        cmocka_unit_test_setup(challenge, setup),
+        cmocka_unit_test_setup(caller, setup),
+        cmocka_unit_test_setup(too_long, setup),
+        cmocka_unit_test_setup(answer, setup),
+        cmocka_unit_test_setup(accounting, setup),
+        cmocka_unit_test_setup(accounting_of_a_caller, setup),
         cmocka_unit_test_setup(login, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
