@@ -169,7 +169,7 @@ struct config_radius {
     struct config_hosts server, accounting_server;
     char *server_secret_file; /* NULL: secret_file */
     bool require_message_authenticator;
-    bool calling_station_client; /* set Calling-Station-Id to the VPN client's address */
+    bool calling_station_client; /* set the VPN client's address, also in accounting */
     uint32_t timeout_server;     /* ms */
 };
 

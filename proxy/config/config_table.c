@@ -454,8 +454,8 @@ const struct config_key config_keys[] = {
              "server."},
     {RADIUS_KEY("calling-station-id", calling_station_client), .type = &config_type_flag,
      .choices = keep_or_client, .initial = "keep",
-     .help = "client: set Calling-Station-Id to the address of the VPN client, which the VPN server does "
-             "not see."},
+     .help = "client: set Calling-Station-Id and Tunnel-Client-Endpoint, also in accounting, to the "
+             "address of the VPN client, which the VPN server does not see."},
     {RADIUS_KEY("timeout-server", timeout_server), .type = &config_type_duration, .initial = "3s",
      .help = "For a response of a RADIUS server; after it, retransmissions of the VPN server go to the "
              "next one."},

@@ -116,7 +116,8 @@ static void servers_close(struct radius_servers *all)
     *all = (struct radius_servers){0};
 }
 
-/* Removes all requests, servers and memories. */
+/* Removes all requests, servers and memories, except the stations: accounting sessions outlive a
+ * change of servers. */
 static void section_empty(struct radius_section *s)
 {
     for (size_t i = 0; i < 2; i++)
@@ -140,6 +141,7 @@ struct radius_section *radius_section_new(struct worker *w, struct keyring *keyr
     radius_table_init(&s->table);
     radius_memory_init(&s->seen, SEEN_MAX);
     radius_logins_init(&s->logins, keyring, LOGINS_MAX);
+    radius_stations_init(&s->stations);
     return s;
 }
 
@@ -148,6 +150,7 @@ void radius_section_free(struct radius_section *s)
     section_empty(s);
     radius_memory_fini(&s->seen);
     radius_logins_fini(&s->logins);
+    radius_stations_fini(&s->stations);
     free(s->name);
     free(s);
 }

@@ -1,6 +1,7 @@
 #include "radius/radius_section_answers.h"
 
 #include "base/insist.h"
+#include "config/config.h"
 #include "net/worker.h"
 #include "radius/radius_section_state.h"
 
@@ -84,6 +85,9 @@ static void hand_over(struct radius_section *s, struct radius_request *r,
     if (p->code == RADIUS_ACCESS_ACCEPT) {
         atomic_fetch_add(&s->count.accepts, 1);
         keys = put_keys(s, r, p, &login, &request); /* before the VPN server acts on the answer */
+        if (s->config->calling_station_client)
+            radius_stations_accept(&s->stations, &r->key.from, &request, p, &r->caller,
+                                   worker_now(s->worker));
     }
     radius_section_judge(s, &request, r->marks, verdict_of(p->code));
     if (!r->key.accounting)

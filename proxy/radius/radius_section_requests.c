@@ -109,16 +109,20 @@ static void retransmit(struct radius_section *s, struct radius_request *r, uint6
 
 /* ---- new requests ---- */
 
-/* Sets the marks of an Access-Request. Returns its client's address if the configuration asks for
- * it (calling-station-id = client) and the keyring knows it; otherwise NULL. */
-static const struct addr *identify(struct radius_section *s, const struct radius_packet *p,
+/* Sets the marks of an Access-Request. Returns the address of the client, if the configuration asks
+ * for it (calling-station-id = client) and the keyring (Access-Request) or the stations
+ * (Accounting-Request) know it; otherwise NULL. */
+static const struct addr *identify(struct radius_section *s, const struct radius_arrival *a,
                                    uint64_t now_ms, struct keyring_marks *marks,
                                    struct addr *caller)
 {
+    const struct radius_packet *p = &a->packet;
     struct keyring_login login;
 
     if (p->code != RADIUS_ACCESS_REQUEST)
-        return NULL;
+        return s->config->calling_station_client
+                   ? radius_stations_account(&s->stations, &a->path->peer, p, now_ms)
+                   : NULL;
     const bool followed = radius_logins_find(&s->logins, p, s->eap, &login);
     *marks = login.marks;
     if (!followed) {
@@ -151,9 +155,10 @@ static void forward(struct radius_section *s, const struct radius_arrival *a,
     struct radius_trip trip = {.client_secret = s->client_secret,
                                .server_secret = s->server_secret};
     struct keyring_marks marks = {0};
-    struct addr caller;
+    struct addr room;
+    const struct addr *caller = identify(s, a, now_ms, &marks, &room);
 
-    if (!radius_carry_request(p, &trip, identify(s, p, now_ms, &marks, &caller), &s->out)) {
+    if (!radius_carry_request(p, &trip, caller, &s->out)) {
         radius_section_drop(s, RADIUS_DROP_NO_ROOM, &a->path->peer);
         radius_section_judge(s, p, marks, KEYRING_LOST);
         return;
@@ -162,6 +167,7 @@ static void forward(struct radius_section *s, const struct radius_arrival *a,
     struct radius_request *r = radius_table_add(&s->table, key, now_ms);
     r->trip = trip;
     r->marks = marks;
+    r->caller = caller == NULL ? (struct addr){0} : *caller;
     r->udp = a->udp;
     r->path = *a->path;
     if (!assign_server(s, r, p, now_ms)) {

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "radius/radius_logins.h"
 #include "radius/radius_memory.h"
+#include "radius/radius_stations.h"
 #include "radius/radius_table.h"
 
 struct config_radius;
@@ -49,6 +50,7 @@ struct radius_section {
     struct radius_table table;
     struct radius_memory seen; /* Request Authenticator to its time of arrival */
     struct radius_logins logins;
+    struct radius_stations stations;
     struct {
         atomic_ullong requests, repeated, answers, accepts, keys, unfollowed, dropped[RADIUS_DROPS];
         atomic_size_t waiting;

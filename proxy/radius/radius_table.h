@@ -42,6 +42,7 @@ struct radius_request {
     /* set by the section */
     struct radius_trip trip;
     struct keyring_marks marks; /* of the login, this request included */
+    struct addr caller;         /* client of an Access-Request; family 0: unknown */
     struct udp *udp;            /* socket at which its latest copy arrived */
     struct udp_path path;
     uint64_t sent_ms; /* first transmission to this server */
