@@ -62,7 +62,8 @@ struct call_set {
     struct checks_seen seen;
     size_t count, peak; /* peak: since memory was last returned to the system */
     uint64_t next_number;
-    uint64_t hours; /* rules_hours of the listeners that recheck tunnels, at the last check */
+    uint64_t hours;     /* rules_hours of the listeners that recheck tunnels, at the last check */
+    uint64_t first_end; /* no tunnel has an earlier tunnel.end; UINT64_MAX: none has one */
     uint32_t timeout[CALL_STATES]; /* ms; 0: none */
     struct log_limit limit_binding, limit_hit, limit_deny, limit_full, limit_handshakes,
         limit_refused, limit_backend;
@@ -100,7 +101,7 @@ struct uplink {
 
 /* relay: a tunnel that is up. */
 struct tunnel {
-    uint64_t up;          /* ms, worker_now: when it came up */
+    uint64_t end;         /* ms, worker_now: when max-session ends it; UINT64_MAX: never */
     uint64_t lcp_request; /* the result of negotiation_lcp_request */
 };
 

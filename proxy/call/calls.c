@@ -275,20 +275,23 @@ static void follow_hours(struct calls *calls)
     calls_recheck(calls, REASON_WINDOW_ENDED);
 }
 
-/* Ends at most `most` tunnels that have lasted for max-session; returns their number. */
+/* Ends at most `most` tunnels that have lasted for max-session; returns their number. The list is
+ * not in the order of their ends, so it is walked only when the first end is due. */
 static unsigned end_sessions(struct call_set *set, uint64_t now_ms, unsigned most)
 {
     struct call *call, *next;
     unsigned n = 0;
 
+    if (now_ms < set->first_end)
+        return 0;
+    set->first_end = UINT64_MAX;
     DL_FOREACH_SAFE(set->list[CALL_RELAY], call, next) {
-        const uint32_t max = call->listener->config->max_session;
-        if (n == most)
-            break;
-        if (max == 0 || now_ms < call->tunnel.up + max)
-            continue;
-        call_end(call, REASON_MAX_SESSION);
-        n++;
+        if (call->tunnel.end <= now_ms && n < most) {
+            call_end(call, REASON_MAX_SESSION);
+            n++;
+        } else if (call->tunnel.end < set->first_end) {
+            set->first_end = call->tunnel.end;
+        }
     }
     return n;
 }

@@ -112,6 +112,15 @@ void relay_key_left(struct call *call, enum call_state next)
 
 /* Enters RELAY, because the tunnel is up: its packets no longer wait for a turn, and the keys are
  * wiped. */
+static void set_tunnel_end(struct call *call)
+{
+    const uint32_t max = call->listener->config->max_session;
+
+    call->tunnel.end = max == 0 ? UINT64_MAX : call_now(call) + max;
+    if (call->tunnel.end < call->set->first_end)
+        call->set->first_end = call->tunnel.end;
+}
+
 static void tunnel_up(struct call *call)
 {
     call->tunnel.lcp_request = negotiation_lcp_request(call->negotiation);
@@ -123,7 +132,7 @@ static void tunnel_up(struct call *call)
         return;
     }
     call_enter(call, CALL_RELAY);
-    call->tunnel.up = call_now(call);
+    set_tunnel_end(call);
     stream_early(&call->client, false);
     stream_early(&call->backend, false);
     /* The rules, or the time windows, may have changed before all facts were known. */

@@ -34,6 +34,7 @@ static struct certs certs;
 static struct cert cert;
 static SSL_CTX *client_ctx;
 static const char *config_file;
+static const char *listener_keys = ""; /* more lines of [listener l] */
 
 static int setup(void **state)
 {
@@ -109,9 +110,10 @@ static void gate_open(bool backend_tls, unsigned max)
     struct addr at = listen_somewhere(&g.listening);
     snprintf(text, sizeof text,
              "[gate]\ntimeout-idle = 60s\n[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\n"
-             "default = allow\nbackend = b\n[backend b]\nserver = 127.0.0.1:%u\ntls = %s\n"
+             "default = allow\nbackend = b\n%s[backend b]\nserver = 127.0.0.1:%u\ntls = %s\n"
              "%scrypto-binding = off\n",
-             cert.pem, at.port, backend_tls ? "yes" : "no", backend_tls ? "verify = off\n" : "");
+             cert.pem, listener_keys, at.port, backend_tls ? "yes" : "no",
+             backend_tls ? "verify = off\n" : "");
     FILE *f = fopen(config_file, "w");
     assert_non_null(f);
     fputs(text, f);
@@ -564,6 +566,39 @@ static void a_sweep_ends_few_calls(void **state)
     gate_close();
 }
 
+/* The list of tunnels is walked only when the first one is due. */
+static void a_tunnel_ends_after_max_session(void **state)
+{
+    (void)state;
+    listener_keys = "max-session = 10s\n";
+    reach(CALL_RELAY);
+    listener_keys = "";
+    const uint64_t end = the_call()->tunnel.end;
+    assert_true(g.calls.set.first_end <= end);
+    sweep(end - 1);
+    assert_int_equal(g.calls.set.first_end, end);
+    assert_true(is_in(CALL_RELAY));
+    sweep(end);
+    assert_int_equal(the_call()->reason, REASON_MAX_SESSION);
+    assert_false(is_in(CALL_RELAY));
+    assert_int_equal(g.calls.set.first_end, UINT64_MAX);
+    end_by_time();
+    gate_close();
+}
+
+static void without_max_session_no_tunnel_is_due(void **state)
+{
+    (void)state;
+    reach(CALL_RELAY);
+    const uint64_t now = worker_now(&g.w);
+    sweep(now);
+    assert_int_equal(the_call()->tunnel.end, UINT64_MAX);
+    assert_int_equal(g.calls.set.first_end, UINT64_MAX);
+    assert_true(is_in(CALL_RELAY));
+    end_by_time();
+    gate_close();
+}
+
 static void data_puts_the_idle_deadline_off(void **state)
 {
     (void)state;
@@ -677,6 +712,8 @@ int main(void)
         cmocka_unit_test(a_handshake_without_a_turn_has_a_reason_of_its_own),
         cmocka_unit_test(a_silent_handshake_makes_room),
         cmocka_unit_test(a_sweep_ends_few_calls),
+        cmocka_unit_test(a_tunnel_ends_after_max_session),
+        cmocka_unit_test(without_max_session_no_tunnel_is_due),
         cmocka_unit_test(data_puts_the_idle_deadline_off),
         cmocka_unit_test(more_than_max_wait_their_turn),
         cmocka_unit_test(a_new_site_is_for_new_calls),
