@@ -26,8 +26,7 @@ enum ppp_method {
 };
 
 /* A refusal without a number; MS-CHAP's own numbers (E=) are 646 and above. E=930 is Windows'
- * number for an authentication server that does not answer (ERROR_AUTH_SERVER_TIMEOUT): no failed
- * login. */
+ * number for an authentication server that does not answer (PROTOCOL.md 5.3): no failed login. */
 enum { PPP_REFUSED = 1, PPP_REFUSED_UNJUDGED = 930 };
 
 enum ppp_result { PPP_RESULT_PENDING = 0, PPP_RESULT_SUCCESS, PPP_RESULT_FAILURE };

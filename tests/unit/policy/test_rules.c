@@ -216,6 +216,84 @@ static void needs_user(void **state)
     assert_int_equal(r.count, 0);
 }
 
+/* The time of a day of the week that began on Monday, 5 January 1970, in UTC. */
+static int64_t day(unsigned d, unsigned hour, unsigned minute)
+{
+    return 60 * (60 * (24 * (4 + (int64_t)d) + hour) + minute);
+}
+
+/* The hash changes exactly at the ends of windows: each row is the first second of a span in which
+ * another set of windows is open. */
+static void hours_change_at_the_ends_of_windows(void **state)
+{
+    static const struct {
+        unsigned day, hour, minute;
+        unsigned open; /* bit set of the rules */
+    } spans[] = {
+        {0, 0, 0, 0},  {0, 8, 0, 1}, {0, 12, 0, 2}, /* one ends as the next one begins */
+        {0, 18, 0, 0}, {1, 8, 0, 1}, {1, 12, 0, 2}, {1, 18, 0, 0}, {4, 22, 0, 4}, {5, 6, 30, 0},
+    };
+    struct policy p;
+    uint64_t hash[8] = {0};
+
+    (void)state;
+    rules_init(&p.rules);
+    p.sources = (struct sources){.files = files_new(NULL)};
+    add(&p.rules, true, "10.0.0.0/8 time Mon,Tue 08:00-12:00 UTC", 1);
+    add(&p.rules, false, "user bob", 2);
+    add(&p.rules, false, "any time Mon-Tue 12:00-18:00 UTC", 3);
+    add(&p.rules, true, "any time Fri 22:00-06:30 UTC", 4);
+    assert_true(rules_open(&p.rules, &p.sources, "rules", stderr));
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
+        const int64_t from = day(spans[i].day, spans[i].hour, spans[i].minute);
+        const uint64_t now = rules_hours(&p.rules, from);
+        if (i > 0)
+            assert_true(rules_hours(&p.rules, from - 1) == hash[spans[i - 1].open]);
+        assert_true(hash[spans[i].open] == 0 || hash[spans[i].open] == now);
+        hash[spans[i].open] = now;
+    }
+    for (unsigned a = 0; a < 8; a++)
+        for (unsigned b = a + 1; b < 8; b++)
+            if (hash[a] == hash[b])
+                assert_true(hash[a] == 0);
+    fini_policy(&p);
+}
+
+/* Local time decides, so the hash also changes with the clock. */
+static void hours_of_a_zone(void **state)
+{
+    struct policy p;
+
+    (void)state;
+    rules_init(&p.rules);
+    p.sources = (struct sources){.files = files_new(NULL)};
+    add(&p.rules, true, "any time Mon-Sun 08:00-09:00 Europe/Berlin", 1);
+    assert_true(rules_open(&p.rules, &p.sources, "rules", stderr));
+    const int64_t winter = day(0, 0, 0), summer = 1720396800; /* 8 July 2024, midnight UTC */
+    const uint64_t closed = rules_hours(&p.rules, winter);
+    const uint64_t open = rules_hours(&p.rules, winter + 7 * 3600);
+    assert_true(open != closed);
+    assert_true(rules_hours(&p.rules, winter + 8 * 3600) == closed);
+    assert_true(rules_hours(&p.rules, summer + 6 * 3600) == open);
+    assert_true(rules_hours(&p.rules, summer + 7 * 3600) == closed);
+    fini_policy(&p);
+}
+
+static void without_windows_hours_never_change(void **state)
+{
+    struct policy p;
+
+    (void)state;
+    rules_init(&p.rules);
+    p.sources = (struct sources){.files = files_new(NULL)};
+    const uint64_t none = rules_hours(&p.rules, 0);
+    add(&p.rules, false, "user bob", 1);
+    assert_true(rules_open(&p.rules, &p.sources, "rules", stderr));
+    for (unsigned hour = 0; hour < 7 * 24; hour++)
+        assert_true(rules_hours(&p.rules, day(0, hour, 0)) == none);
+    fini_policy(&p);
+}
+
 static void patterns(void **state)
 {
     (void)state;
@@ -450,6 +528,9 @@ int main(void)
         cmocka_unit_test(policies),
         cmocka_unit_test(later_facts_change_no_verdict),
         cmocka_unit_test(needs_user),
+        cmocka_unit_test(hours_change_at_the_ends_of_windows),
+        cmocka_unit_test(hours_of_a_zone),
+        cmocka_unit_test(without_windows_hours_never_change),
         cmocka_unit_test(patterns),
         cmocka_unit_test(a_denial_holds_for_every_reading),
         cmocka_unit_test(what_cannot_be_opened_is_named),

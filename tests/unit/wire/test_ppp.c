@@ -386,9 +386,16 @@ static void refusals(void **state)
         const char *text;
         unsigned number;
     } all[] = {
-        {"'E=691 R=0 C=00 V=3 M=no'", 691}, {"'R=0 E=649'", 649},       {"'E=648 R=1'", 648},
-        {"'E=64x'", PPP_REFUSED},           {"'E=0'", PPP_REFUSED},     {"'E='", PPP_REFUSED},
-        {"'E=999999999999'", PPP_REFUSED},  {"'M=E=691'", PPP_REFUSED}, {"", PPP_REFUSED},
+        {"'E=691 R=0 C=00 V=3 M=no'", 691},
+        {"'R=0 E=649'", 649},
+        {"'E=648 R=1'", 648},
+        {"'E=64x'", PPP_REFUSED},
+        {"'E=0'", PPP_REFUSED},
+        {"'E='", PPP_REFUSED},
+        {"'E=999999999999'", PPP_REFUSED},
+        {"'M=E=691'", PPP_REFUSED},
+        {"", PPP_REFUSED},
+        {"'E=930 R=0'", PPP_REFUSED_UNJUDGED},
     };
 
     (void)state;
@@ -407,6 +414,44 @@ static void refusals(void **state)
         packet(&o, SERVER, CHAP, 3, 9, SUCCESS_TEXT);
         assert_int_equal(o.refusal, 0);
     }
+}
+
+/* E=930: the authentication server of Windows does not answer. The login has not failed, also where
+ * EAP's own Failure follows; a refusal after it counts. */
+static void a_refusal_without_a_verdict_is_no_failure(void **state)
+{
+    (void)state;
+    for (unsigned number = 929; number <= 931; number++) {
+        struct ppp_observer o = fresh();
+        char text[32];
+
+        snprintf(text, sizeof text, "'E=%u R=1'", number);
+        packet(&o, SERVER, CHAP, 1, 1, "10" CHALLENGE);
+        packet(&o, CLIENT, CHAP, 2, 1, V2(PEER, NT, "'User'"));
+        packet(&o, SERVER, CHAP, 4, 1, text);
+        assert_int_equal(o.refusal, number);
+        assert_int_equal(o.failures, number == 930 ? 0 : 1);
+        packet(&o, SERVER, CHAP, 1, 9, "10" CHALLENGE);
+        packet(&o, CLIENT, CHAP, 2, 9, V2(PEER_2, NT_2, "'User'"));
+        packet(&o, SERVER, CHAP, 4, 9, "'E=691 R=0'");
+        assert_int_equal(o.refusal, 691);
+        assert_int_equal(o.failures, number == 930 ? 1 : 2);
+    }
+}
+
+static void eap_mschapv2_without_a_verdict_is_no_failure(void **state)
+{
+    struct ppp_observer o = fresh();
+
+    (void)state;
+    eap_packet(&o, SERVER, 2, 1, 40, "10" CHALLENGE);
+    eap_packet(&o, CLIENT, 2, 2, 40, V2(PEER, NT, "'eve'"));
+    eap_packet(&o, SERVER, 3, 4, 40, "'E=930 R=0'");
+    packet(&o, CLIENT, EAP, 2, 3, "1a04");
+    packet(&o, SERVER, EAP, 4, 3, "");
+    assert_int_equal(o.result, PPP_RESULT_FAILURE);
+    assert_int_equal(o.refusal, PPP_REFUSED_UNJUDGED);
+    assert_int_equal(o.failures, 0);
 }
 
 /* Every form of a refusal, and ends that are none. EAP's own Failure keeps the inner number. */
@@ -1742,6 +1787,8 @@ int main(void)
         cmocka_unit_test(retry),
         cmocka_unit_test(failures),
         cmocka_unit_test(refusals),
+        cmocka_unit_test(a_refusal_without_a_verdict_is_no_failure),
+        cmocka_unit_test(eap_mschapv2_without_a_verdict_is_no_failure),
         cmocka_unit_test(forms_of_refusals),
         cmocka_unit_test(challenge_instead_of_retry),
         cmocka_unit_test(challenge_after_failure),
