@@ -362,6 +362,93 @@ static void a_silent_server_is_left(void **state)
     assert_true(at_server(1, &again));
 }
 
+/* ---- causes of a silence ---- */
+
+static char log_path[] = "/tmp/sstpgate-test-XXXXXX";
+
+static int setup_log(void **state)
+{
+    const int fd = mkstemp(log_path);
+
+    return setup(state) == 0 && fd >= 0 && close(fd) == 0 &&
+                   log_open(log_path, LOG_LEVEL_WARNING) == ERR_OK
+               ? 0
+               : -1;
+}
+
+static int teardown_log(void **state)
+{
+    assert_int_equal(unlink(log_path), 0);
+    strcpy(strrchr(log_path, '-'), "-XXXXXX");
+    return teardown(state);
+}
+
+/* Asserts that the log has `count` lines about servers, and that the last one has this text. */
+static void assert_logged(unsigned count, const char *text)
+{
+    char line[1024], last[1024] = "";
+    FILE *f = fopen(log_path, "r");
+
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f) != NULL)
+        if (strstr(line, "server=") != NULL) {
+            strcpy(last, line);
+            assert_true(count-- > 0);
+        }
+    fclose(f);
+    if (count > 0 || strstr(last, text) == NULL)
+        fail_msg("not '%s': %s", text, last);
+}
+
+/* Sends a request in a new section, whose server has this address. */
+static void ask_server(char *host)
+{
+    g.host[0].host = host;
+    radius_section_free(g.section);
+    g.section = radius_section_new(&g.w, g.keyring, "home");
+    configure();
+    ask(1);
+    (void)uv_run(&g.w.loop, UV_RUN_NOWAIT); /* an ICMP error on loopback is there at once */
+}
+
+static void a_silence_has_its_cause(void **state)
+{
+    static char host[] = "127.0.0.1";
+    struct radius_out request;
+
+    (void)state;
+    g.radius.timeout_server = 0;
+    ask_server(host);
+    assert_true(at_server(0, &request));
+    radius_section_sweep(g.section, worker_now(&g.w));
+    assert_logged(1, "does not answer: it is down, a firewall drops the packets");
+    ask_server(host);
+    assert_true(at_server(0, &request));
+    answer(0, &request, RADIUS_ACCESS_ACCEPT, &other_secret);
+    radius_section_sweep(g.section, worker_now(&g.w));
+    assert_logged(2, "its answers are not signed with server-secret-file");
+    radius_section_sweep(g.section, worker_now(&g.w)); /* a silence is logged once */
+    assert_logged(2, "its answers are not signed with server-secret-file");
+}
+
+/* Errors of sending and of ICMP are known before timeout-server. */
+static void an_unreachable_server_has_its_cause(void **state)
+{
+    static char host[] = "127.0.0.1", broadcast[] = "255.255.255.255";
+    struct addr bound;
+
+    (void)state;
+    close(g.server[0]);
+    ask_server(host);
+    g.server[0] = socket_open(&bound);
+    assert_logged(1, "does not answer: its port is closed (ICMP)");
+    ask_server(broadcast); /* EACCES, as from a firewall that rejects */
+    assert_logged(2, "cannot be reached: a firewall rejects the packets");
+    g.host[0].port = 0; /* EINVAL, for all other errors: a test has no address without a route */
+    ask_server(host);
+    assert_logged(3, "cannot be reached: there is no route, or the host is down");
+}
+
 /* An EAP login stays at the server whose State it has, even if that is not the first one. */
 static void a_state_goes_back_to_its_server(void **state)
 {
@@ -464,6 +551,9 @@ int main(void)
         TEST(a_new_request_replaces_that_of_its_identifier),
         TEST(status_server_is_answered_here),
         TEST(a_silent_server_is_left),
+        cmocka_unit_test_setup_teardown(a_silence_has_its_cause, setup_log, teardown_log),
+        cmocka_unit_test_setup_teardown(an_unreachable_server_has_its_cause, setup_log,
+                                        teardown_log),
         TEST(a_state_goes_back_to_its_server),
         TEST(the_table_is_bounded),
         TEST(a_server_without_an_address_is_no_server),
