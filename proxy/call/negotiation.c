@@ -25,6 +25,7 @@ struct negotiation *negotiation_new(const struct site_backend *backend,
     n->candidates.users = backend->users;
     n->candidates.zero_key_eap = backend->config->zero_key_eap;
     ppp_observer_init(&n->ppp);
+    login_trial_init(&n->trial);
     return n;
 }
 
@@ -41,6 +42,7 @@ void negotiation_use_keyring(struct negotiation *n, struct keyring *keyring)
         return;
     n->candidates.keyring = keyring;
     n->candidates.radius = radius->name;
+    login_trial_use_keyring(&n->trial, keyring, radius->name, radius->timeout_server);
 }
 
 void negotiation_ask_user(struct negotiation *n, negotiation_user_allowed allowed, void *arg)
@@ -119,98 +121,33 @@ static uint64_t hash_of(struct span frame)
     return hash == 0 ? 1 : hash;
 }
 
-/* Time that a server of a backend without `radius` may take for its verdict: it may delay refusals
- * by some seconds, but the answer to a login takes longer only if another server is silent. */
-enum { VERDICT_MS = 10000 };
-
-/* Starts the trial of a login when the client sends an answer; a no-op for a retransmission. */
-static void begin_trial(struct negotiation *n, struct span frame)
+static void note_answer(struct negotiation *n, struct span frame)
 {
-    struct login_trial *t = &n->trial;
     struct span user, proof;
 
     if (!ppp_login(frame, &user, &proof))
         return;
     const struct keyring_login login = login_label_of(&n->label, n->candidates.keyring, &n->ppp);
-    const uint64_t answer = hash_of(frame);
-    if (t->open && t->answer == answer)
-        return;
-    *t = (struct login_trial){
-        .marks = login.marks, .answer = answer, .at_ms = n->now_ms, .open = true};
-    t->user_len = n->ppp.user_len;
-    memcpy(t->user, n->ppp.user, n->ppp.user_len);
+    login_trial_answer(&n->trial, &login, hash_of(frame), n->now_ms);
 }
 
-static enum keyring_verdict take_verdict(const struct negotiation *n, uint64_t now_ms)
+/* Copies the failures that are the user's to the record. refused: as for login_trial_judge. */
+static void count_failures(struct negotiation *n, bool refused)
 {
-    const struct candidates *c = &n->candidates;
-    const struct keyring_login login = {.user = span_of(n->trial.user, n->trial.user_len),
-                                        .marks = n->trial.marks};
-
-    return c->keyring == NULL ? KEYRING_UNDECIDED
-                              : keyring_take_verdict(c->keyring, c->radius, &login, now_ms);
-}
-
-/* Returns whether a verdict on the client's latest answer may still come. */
-static bool verdict_may_come(const struct negotiation *n, uint64_t now_ms)
-{
-    const struct config_radius *radius = n->backend->config->radius;
-    const uint64_t patience = radius != NULL ? radius->timeout_server : VERDICT_MS;
-
-    return now_ms < n->trial.at_ms + patience;
-}
-
-/* Returns whether a login failed because of the user. With `radius` the gate knows the verdict of
- * the RADIUS server, and without one the server's refusal means only that no verdict came. A
- * challenge counts: the refusal may be inside EAP. A peer may end the call before the verdict,
- * which counts while the verdict may still come, or guesses would cost nothing. refused: the server
- * has refused the login; false: a peer has ended it. */
-static bool login_has_failed(struct negotiation *n, bool refused)
-{
-    const bool judged_here = n->candidates.keyring != NULL;
-
-    n->trial.open = false;
-    const enum keyring_verdict v = take_verdict(n, n->log_ms);
-    n->record->rejected = v == KEYRING_REJECTED;
-    switch (v) {
-    case KEYRING_REJECTED:
-    case KEYRING_CHALLENGED: return true;
-    case KEYRING_ACCEPTED: return false;
-    case KEYRING_LOST: break;
-    case KEYRING_UNDECIDED:
-        if (refused ? !judged_here : verdict_may_come(n, n->log_ms))
-            return true;
-    }
-    n->trial.silent = judged_here;
-    return false;
+    n->record->failures += login_trial_judge(&n->trial, &n->ppp, refused, n->log_ms);
+    n->record->refusal = n->ppp.refusal;
 }
 
 bool negotiation_radius_is_silent(const struct negotiation *n, uint64_t now_ms)
 {
-    if (n->ppp.refusal == PPP_REFUSED_UNJUDGED)
-        return true;
-    if (!n->trial.open)
-        return n->trial.silent;
-    if (n->candidates.keyring == NULL || n->ppp.result == PPP_RESULT_SUCCESS)
-        return false;
-    const enum keyring_verdict v = take_verdict(n, now_ms);
-    return v == KEYRING_LOST || (v == KEYRING_UNDECIDED && !verdict_may_come(n, now_ms));
-}
-
-/* Copies the failures that are the user's to the record. refused: as for login_has_failed. */
-static void count_failures(struct negotiation *n, bool refused)
-{
-    for (; n->counted < n->ppp.failures; n->counted++)
-        if (login_has_failed(n, refused))
-            n->record->failures++;
-    n->record->refusal = n->ppp.refusal;
+    return login_trial_is_silent(&n->trial, &n->ppp, now_ms);
 }
 
 /* Counts a login that the server does not get. */
 static void count_unreadable(struct negotiation *n)
 {
     ppp_unreadable_login(&n->ppp);
-    n->counted++;
+    login_trial_skip(&n->trial);
     n->record->failures++;
 }
 
@@ -374,7 +311,7 @@ static struct negotiation_answer client_frame(struct negotiation *n, struct span
     struct negotiation_answer a = ppp_data(n, PPP_FROM_CLIENT, octets, &frame);
     if (a.verdict != NEGOTIATION_PASS && a.verdict != NEGOTIATION_REPLACE)
         return a;
-    begin_trial(n, octets);
+    note_answer(n, octets);
     if (!note_login(n, octets))
         return negotiation_refuse(REASON_CLIENT_TOO_MANY_ANSWERS);
     if (ppp_frame_relogin(octets, &request) == PPP_LCP_REQUEST)

@@ -7,6 +7,7 @@
 #include "binding/binding.h"
 #include "call/candidates.h"
 #include "call/login_label.h"
+#include "call/login_trial.h"
 #include "call/negotiation_answer.h"
 #include "call/record.h"
 #include "wire/ppp.h"
@@ -21,17 +22,6 @@ enum progress {
     WAIT_CONNECTED,
     WAIT_KEY,    /* a key for the Call Connected that has arrived */
     WAIT_RESULT, /* the server's acceptance of the user; Call Connected was forwarded */
-};
-
-/* The login that the server judges next. */
-struct login_trial {
-    struct keyring_marks marks;
-    uint16_t user_len;
-    uint8_t user[PPP_USER_MAX];
-    uint64_t answer; /* hash of the client's latest answer; 0: none */
-    uint64_t at_ms;  /* time of that answer; later retransmissions do not count */
-    bool open;       /* neither refused nor ended */
-    bool silent;     /* it has ended, and RADIUS had not answered it */
 };
 
 /* The ground on which a Call Connected that arrived before the end of the login was accepted. */
@@ -60,7 +50,6 @@ struct negotiation {
     uint64_t now_ms; /* time of the client's latest packet */
     uint64_t log_ms; /* time of the latest packet of either side */
     struct login_trial trial;
-    unsigned counted;     /* number of failures in ppp that have been judged */
     unsigned notes;       /* number of notes that the keyring got from this call */
     unsigned dropped;     /* number of the client's frames that were not forwarded */
     uint64_t lcp_request; /* the result of negotiation_lcp_request */

@@ -55,7 +55,8 @@ static int teardown(void **state)
 #define SUCCESS_TEXT                                                                               \
     "533d34303741353538393131354644304436323039463531304645394330"                                 \
     "343536363933324344413536204d3d6f6b"
-#define FAILURE "10000015ff03c2230401000d453d36393120523d31" /* E=691 R=1 */
+#define FAILURE "10000015ff03c2230401000d453d36393120523d31"  /* E=691 R=1 */
+#define UNJUDGED "10000015ff03c2230401000d453d39333020523d30" /* E=930 R=0 */
 #define SUCCESS "1000003bff03c22303010033" SUCCESS_TEXT
 #define EAP_CHALLENGE "10000025ff03c2270107001d1a01070018105b5d7c7d7b3f2f3e3c2c602132262628524153"
 #define EAP_RESPONSE                                                                               \
@@ -1211,6 +1212,38 @@ static void an_unreadable_answer_is_a_failed_login(void **state)
     }
 }
 
+/* E=930: the server has no verdict, so nothing is counted, with or without RADIUS at the gate. */
+static void a_refusal_without_a_verdict(void **state)
+{
+    (void)state;
+    for (int radius = 0; radius < 2; radius++) {
+        struct talk c;
+        if (radius)
+            talk_init_radius(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
+        else
+            talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        from_backend(&c, CHALLENGE);
+        from_client(&c, RESPONSE);
+        assert_int_equal(from_backend(&c, UNJUDGED), NEGOTIATION_PASS);
+        assert_int_equal(c.record.failures, 0);
+        assert_int_equal(c.record.refusal, 930);
+        assert_true(negotiation_radius_is_silent(c.negotiation, NOW));
+        negotiation_server_ends(c.negotiation, NOW);
+        assert_int_equal(c.record.failures, 0);
+        talk_fini(&c);
+    }
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_REWRITE, users_text, "rewrite_mschapv2_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    from_backend(&c, CHALLENGE);
+    from_client(&c, RESPONSE);
+    from_backend(&c, FAILURE);
+    assert_int_equal(c.record.failures, 1);
+    assert_false(negotiation_radius_is_silent(c.negotiation, NOW));
+    talk_fini(&c);
+}
+
 static void a_name_that_servers_trim(void **state)
 {
     (void)state;
@@ -1428,6 +1461,7 @@ int main(void)
         cmocka_unit_test(frames_go_on_in_one_form),
         cmocka_unit_test(a_client_that_asks_for_authentication),
         cmocka_unit_test(an_unreadable_answer_is_a_failed_login),
+        cmocka_unit_test(a_refusal_without_a_verdict),
         cmocka_unit_test(a_name_that_servers_trim),
         cmocka_unit_test(a_client_that_answers_too_often),
         cmocka_unit_test(the_outer_name_is_a_claim),
