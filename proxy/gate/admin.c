@@ -50,27 +50,27 @@ void admin_help(FILE *out)
                 commands[i].argument == NULL ? "" : commands[i].argument, commands[i].help);
 }
 
-static const char *run_unban(const struct admin_ops *ops, void *arg, const char *text, FILE *out)
+/* Returns NULL, or a reason, which may be in why. */
+static const char *run_unban(const struct admin_ops *ops, void *arg, const char *text, FILE *out,
+                             char why[CIDR_PROBLEM_MAX])
 {
     struct cidr net;
+    const bool all = strcmp(text, "all") == 0;
 
-    if (strcmp(text, "all") == 0)
-        return ops->unban(arg, NULL, out);
-    switch (cidr_parse(text, &net)) {
-    case ERR_OK: return ops->unban(arg, &net, out);
-    case ERR_RANGE:
-        return "not a network: the prefix is too long, or bits after the prefix are set";
-    default: return "write an address, a network such as 198.51.100.0/24, or all";
-    }
+    if (all || cidr_parse(text, &net) == ERR_OK)
+        return ops->unban(arg, all ? NULL : &net, out);
+    cidr_problem(text, why);
+    return why;
 }
 
+/* Returns as run_unban() does. */
 static const char *command_run(const struct admin_ops *ops, void *arg, enum command c,
-                               const char *argument, FILE *out)
+                               const char *argument, FILE *out, char why[CIDR_PROBLEM_MAX])
 {
     switch (c) {
     case STATUS: return ops->status(arg, out);
     case BANS: return ops->bans(arg, out);
-    case UNBAN: return run_unban(ops, arg, argument, out);
+    case UNBAN: return run_unban(ops, arg, argument, out, why);
     case RELOAD: return ops->reload(arg, out);
     case SERVERS: return ops->servers(arg, out);
     case DRAIN: return ops->drain(arg, argument, out);
@@ -159,7 +159,8 @@ void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size
                 commands[c].argument == NULL ? "" : " ",
                 commands[c].argument == NULL ? "" : commands[c].argument);
     else {
-        const char *error = command_run(ops, arg, c, argument, out);
+        char why[CIDR_PROBLEM_MAX];
+        const char *error = command_run(ops, arg, c, argument, out, why);
         fprintf(out, error == NULL ? "ok\n" : "error: %s\n", error);
     }
 }
