@@ -19,8 +19,6 @@
 #include "base/log_target.h"
 #include "base/log_text.h"
 
-static const char syslog_path[] = "/dev/log";
-
 /* The method of writing a line. A write to a regular file succeeds or reports the cause. A write to
  * any other file may block, so poll() is called before each line, and a lock reserves the room that
  * it has reported. */
@@ -108,7 +106,7 @@ static int open_target(const struct log_target *target, const char *path)
     switch (target->kind) {
     case LOG_TO_STDERR: return STDERR_FILENO;
     case LOG_TO_STDOUT: return fcntl(STDOUT_FILENO, F_GETFD) < 0 ? -1 : STDOUT_FILENO;
-    case LOG_TO_SYSLOG: return log_syslog_open(syslog_path);
+    case LOG_TO_SYSLOG: return log_syslog_open(LOG_SYSLOG_PATH);
     case LOG_TO_FILE: break;
     }
     return target_open(path);
@@ -303,7 +301,8 @@ static bool written(struct log_line *l)
 
     switch ((enum kind)atomic_load(&out.kind)) {
     case SYSLOG:
-        return log_syslog_send(fd, syslog_path, &out.target, severities[l->level], l->text, l->len);
+        return log_syslog_send(fd, LOG_SYSLOG_PATH, &out.target, severities[l->level], l->text,
+                               l->len);
     case REGULAR: return put_out(fd, l);
     case OTHER: break;
     }

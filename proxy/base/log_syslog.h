@@ -8,8 +8,11 @@
 
 #include "base/log_target.h"
 
+/* The socket of the daemon. */
+#define LOG_SYSLOG_PATH "/dev/log"
+
 /* Returns a socket for log_syslog_send(), or -1 with errno, if no daemon can be reached. path:
- * /dev/log, except in tests. EPROTOTYPE: the daemon listens on a stream socket, which is
+ * LOG_SYSLOG_PATH, except in tests. EPROTOTYPE: the daemon listens on a stream socket, which is
  * not supported, because a stream can take a part of a line; journald, rsyslog, syslog-ng and
  * busybox listen on datagram sockets. */
 int log_syslog_open(const char *path);

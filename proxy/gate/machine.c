@@ -10,6 +10,8 @@
 
 #include "base/addr.h"
 #include "base/insist.h"
+#include "base/log_syslog.h"
+#include "base/log_target.h"
 #include "config/config.h"
 
 /* ---- addresses and interfaces ---- */
@@ -73,6 +75,24 @@ void machine_check_places(const struct config *c, FILE *to)
         check_radius_places(c, r, "listen", &r->listen, to);
         check_radius_places(c, r, "accounting-listen", &r->accounting_listen, to);
     }
+}
+
+/* ---- the log ---- */
+
+/* A start opens the daemon's socket, too, and fails without it. */
+void machine_check_log(const struct config *c, FILE *to)
+{
+    const char *why;
+    struct log_target target;
+
+    if (log_target_parse(c->gate.log, &target, &why) != ERR_OK || target.kind != LOG_TO_SYSLOG)
+        return;
+    const int fd = log_syslog_open(LOG_SYSLOG_PATH);
+    if (fd < 0)
+        fprintf(to, "%s:%u: warning: log: no syslog daemon can be reached here: %s: %s\n", c->path,
+                config_line(c, &c->gate, "log"), LOG_SYSLOG_PATH, strerror(errno));
+    else
+        close(fd);
 }
 
 /* ---- directories ---- */

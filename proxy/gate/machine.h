@@ -1,5 +1,5 @@
-/* machine: warnings about addresses, interfaces and directories that the configuration needs and
- * this machine does not have. For `-t`, which binds no socket. */
+/* machine: what the configuration needs of this machine: its addresses, interfaces, syslog daemon
+ * and directories. For `-t`, which binds nothing. */
 #ifndef SSTPGATE_GATE_MACHINE_H
 #define SSTPGATE_GATE_MACHINE_H
 
@@ -16,7 +16,10 @@ bool machine_has_address(const struct addr *a);
  * have, although it may have them later. */
 void machine_check_places(const struct config *c, FILE *to);
 
-/* Writes the same for directories of files that the program creates. */
+/* Writes such a warning if the log goes to a syslog daemon that cannot be reached. */
+void machine_check_log(const struct config *c, FILE *to);
+
+/* The same for directories of files that the program creates. */
 void machine_check_directories(const struct config *c, FILE *to);
 
 #endif

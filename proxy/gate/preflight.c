@@ -106,6 +106,7 @@ static struct site *preflight_load(struct snapshot *snapshot, FILE *problems)
 
     if (site != NULL && snapshot->sound) { /* mistakes would follow from errors */
         machine_check_places(site->config, problems);
+        machine_check_log(site->config, problems);
         preflight_mistakes(site, time(NULL), problems);
     }
     if (site != NULL) {

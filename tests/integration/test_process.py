@@ -220,6 +220,13 @@ def test_syslog_facility_and_tag(bench, syslog):
                     syslog.daemon.recv(4096).decode())
 
 
+def check_warns(syslog, config, warning):
+    """`-t` reports what would end the start."""
+    done = subprocess.run([*syslog.before, BINARY, "-t", "-c", config], capture_output=True, text=True,
+                          timeout=DEADLINE)
+    assert (done.returncode, done.stderr) == (0, warning)
+
+
 def test_syslog_without_a_daemon(bench, syslog):
     """The start reports it, so that no line is lost later."""
     syslog.daemon.close()
@@ -230,6 +237,8 @@ def test_syslog_without_a_daemon(bench, syslog):
     line = config.read_text().splitlines().index("log = syslog") + 1
     assert (done.returncode, done.stderr) == (
         1, f"{config}:{line}: cannot open the log syslog (/dev/log): No such file or directory\n")
+    check_warns(syslog, config, f"{config}:{line}: warning: log: no syslog daemon can be reached here: "
+                                "/dev/log: No such file or directory\n")
 
 
 def test_syslog_daemon_starts_again(bench, syslog):
@@ -253,12 +262,14 @@ def test_syslog_by_stream(bench, syslog):
     syslog.daemon.close()
     syslog.path.unlink()
     config = bench.config(syslog_keys(bench, bench.backend()))
+    line = config.read_text().splitlines().index("log = syslog") + 1
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as daemon:
         daemon.bind(str(syslog.path))
         daemon.listen()
         done = subprocess.run([*syslog.before, BINARY, "-c", config], capture_output=True, text=True,
                               timeout=DEADLINE)
-    line = config.read_text().splitlines().index("log = syslog") + 1
+        check_warns(syslog, config, f"{config}:{line}: warning: log: no syslog daemon can be reached here: "
+                                    "/dev/log: Protocol wrong type for socket\n")
     assert (done.returncode, done.stderr) == (
         1, f"{config}:{line}: cannot open the log syslog (/dev/log): Protocol wrong type for socket\n")
 

@@ -60,6 +60,22 @@ static void places(void **state)
     }
 }
 
+/* Whether a daemon listens depends on the machine: tests/integration/test_process.py. */
+static void logs_without_a_daemon(void **state)
+{
+    static const char *const texts[] = {
+        LISTENER("listen = *:4443\n"),
+        "[gate]\nlog = stdout\n" LISTENER("listen = *:4443\n"),
+        "[gate]\nlog = /nonexistent/log\n" LISTENER("listen = *:4443\n"),
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        char *have = warnings_of(texts[i], machine_check_log);
+        assert_string_equal(have, "");
+        free(have);
+    }
+}
+
 static void directories(void **state)
 {
     (void)state;
@@ -89,6 +105,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(places),
+        cmocka_unit_test(logs_without_a_daemon),
         cmocka_unit_test(directories),
         cmocka_unit_test(own_addresses),
     };
