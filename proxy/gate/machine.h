@@ -1,5 +1,5 @@
-/* machine: what the configuration needs of this machine: its addresses, interfaces, syslog daemon
- * and directories. For `-t`, which binds nothing. */
+/* machine: the addresses, interfaces, syslog daemon and directories that the configuration needs of
+ * this machine. For `-t`, which binds nothing. */
 #ifndef SSTPGATE_GATE_MACHINE_H
 #define SSTPGATE_GATE_MACHINE_H
 
