@@ -23,6 +23,7 @@ enum { NAMES = 2 };
 struct radius_station {
     uint64_t session;        /* in the table: hash of the VPN server and Acct-Session-Id */
     uint64_t user[NAMES];    /* hashes of the names that accounting may have */
+    uint64_t class;          /* hash of the Class of its Accept; 0: none */
     struct addr vpn, client; /* client: family 0: unknown */
     uint64_t touched_ms, life_ms;
     struct radius_station *prev, *next; /* list of logins */
@@ -153,24 +154,32 @@ static void login_add(struct radius_stations *t, struct radius_station *s, uint6
     t->login_count++;
 }
 
-/* Takes the oldest login of this user out of the list; the caller takes ownership. NULL: none. If
- * the user's logins have different addresses, or one of them may have been removed, their clients
- * are unknown from now on, because nothing says which login this Start belongs to. */
-static struct radius_station *login_take(struct radius_stations *t, uint64_t user, uint64_t now_ms)
+/* Returns whether a Start with this user and this Class (0: none) may belong to a login. A VPN
+ * server repeats the Class of the Accept (RFC 2865 5.25). */
+static bool login_fits(const struct radius_station *s, uint64_t user, uint64_t class)
+{
+    return has_user(s, user) && (class == 0 || s->class == 0 || class == s->class);
+}
+
+/* Takes the oldest login that fits out of the list; the caller takes ownership. NULL: none. If
+ * those that fit have different addresses, or one of them may have been removed, their clients are
+ * unknown from now on, because nothing says which login this Start belongs to. */
+static struct radius_station *login_take(struct radius_stations *t, uint64_t user, uint64_t class,
+                                         uint64_t now_ms)
 {
     struct radius_station *s, *first = NULL;
     bool same = now_ms >= t->lossy_until_ms;
 
     logins_expire(t, now_ms);
     DL_FOREACH(t->logins, s) {
-        if (!has_user(s, user))
+        if (!login_fits(s, user, class))
             continue;
         if (first == NULL)
             first = s;
         same &= addr_same_host(&s->client, &first->client);
     }
     DL_FOREACH(t->logins, s) {
-        if (!same && has_user(s, user))
+        if (!same && login_fits(s, user, class))
             s->client = (struct addr){0};
     }
     if (first != NULL)
@@ -195,6 +204,7 @@ void radius_stations_accept(struct radius_stations *t, const struct addr *vpn,
         s->user[0] = hash_of(t, vpn, span_str(""));
     if (!find_hash(t, vpn, accept, RADIUS_USER_NAME, &s->user[1]))
         s->user[1] = s->user[0];
+    (void)find_hash(t, vpn, accept, RADIUS_CLASS, &s->class);
     if (find_hash(t, vpn, request, RADIUS_ACCT_SESSION_ID, &session))
         session_add(t, s, session, now_ms);
     else
@@ -204,13 +214,16 @@ void radius_stations_accept(struct radius_stations *t, const struct addr *vpn,
 /* Returns the session that a Start begins. A session whose login is unknown is kept, too, so that
  * a retransmission of its Start does not take a later login. */
 static struct radius_station *session_start(struct radius_stations *t, const struct addr *vpn,
-                                            uint64_t session, uint64_t user, uint64_t now_ms)
+                                            const struct radius_packet *start, uint64_t session,
+                                            uint64_t user, uint64_t now_ms)
 {
     struct radius_station *s = session_find(t, session, now_ms);
+    uint64_t class = 0;
 
     if (s != NULL && has_user(s, user) && now_ms - s->touched_ms < START_AGAIN_MS)
         return s;
-    s = login_take(t, user, now_ms);
+    (void)find_hash(t, vpn, start, RADIUS_CLASS, &class);
+    s = login_take(t, user, class, now_ms);
     if (s == NULL) {
         s = NEW(struct radius_station);
         s->vpn = *vpn;
@@ -258,7 +271,7 @@ const struct addr *radius_stations_account(struct radius_stations *t, const stru
         !find_hash(t, vpn, request, RADIUS_ACCT_SESSION_ID, &session))
         return NULL;
     (void)find_hash(t, vpn, request, RADIUS_USER_NAME, &user);
-    s = status == START ? session_start(t, vpn, session, user, now_ms)
+    s = status == START ? session_start(t, vpn, request, session, user, now_ms)
                         : session_find(t, session, now_ms);
     if (s == NULL || (status != START && !has_user(s, user)))
         return NULL;

@@ -785,6 +785,23 @@ def test_accounting_of_two_addresses(bench):
     assert books.clients(b"s3") == both(b"127.0.0.25")
 
 
+def test_accounting_of_two_classes(bench):
+    """The VPN server repeats the Class of the Access-Accept in accounting."""
+    def classify(answer, request):
+        if answer.code == ACCESS_ACCEPT:
+            answer.attributes.append((CLASS, b"c" + request.value(CALLING)))
+        return answer
+
+    site = Site(bench, keys={"calling-station-id": "client"}, twist=classify)
+    books = Accounting(site)
+    for number in (23, 24):
+        call(site, "mschapv2", f"127.0.0.{number}")
+    start = books.tell(START, b"s24", (CLASS, b"c127.0.0.24"))
+    assert start.values(CALLING) == [b"127.0.0.24"] and start.value(CLASS) == b"c127.0.0.24"
+    assert books.tell(START, b"s23", (CLASS, b"c127.0.0.23")).values(CALLING) == [b"127.0.0.23"]
+    assert books.tell(STOP, b"s24").values(CALLING) == [b"127.0.0.24"]
+
+
 def test_accounting_of_sessions_that_are_unknown(bench):
     """A session from before the gate's start, another user's, or one of before the VPN server's restart."""
     site = Site(bench, keys={"calling-station-id": "client"})

@@ -178,6 +178,27 @@ static void two_addresses_of_one_user_are_unknown(void **state)
     assert_string_equal(account(START "2c04's4'" ALICE), "");
 }
 
+/* The VPN server repeats the Class of the Accept, if there is one. */
+static void a_class_distinguishes_logins(void **state)
+{
+    (void)state;
+    login_at(VPN ":1645", ALICE, "1903'a'", "192.0.2.7");
+    login_at(VPN ":1645", ALICE, "1903'b'", "192.0.2.8");
+    login_at(VPN ":1645", ALICE, "1903'a'", "192.0.2.7");
+    assert_string_equal(account(START S1 ALICE "1903'b'"), "192.0.2.8");
+    assert_string_equal(account(START S2 ALICE "1903'a'"), "192.0.2.7");
+    assert_string_equal(account(START "2c04's3'" ALICE "1903'c'"), "");
+    assert_string_equal(account(START "2c04's4'" BOB "1903'a'"), "");
+    assert_string_equal(account(START "2c04's5'" ALICE), "192.0.2.7"); /* does not repeat it */
+    /* a login without one fits any Start */
+    login(ALICE, "192.0.2.9");
+    assert_string_equal(account(START "2c04's7'" ALICE "1903'a'"), "192.0.2.9");
+    /* one Class for all logins says nothing */
+    login_at(VPN ":1645", ALICE, "1903'a'", "192.0.2.7");
+    login_at(VPN ":1645", ALICE, "1903'a'", "192.0.2.8");
+    assert_string_equal(account(START "2c04's6'" ALICE "1903'a'"), "");
+}
+
 static void two_logins_from_one_address_are_known(void **state)
 {
     (void)state;
@@ -319,6 +340,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_access_request_may_name_its_session, setup, teardown),
         cmocka_unit_test_setup_teardown(an_accept_may_change_the_name, setup, teardown),
         cmocka_unit_test_setup_teardown(two_addresses_of_one_user_are_unknown, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_class_distinguishes_logins, setup, teardown),
         cmocka_unit_test_setup_teardown(two_logins_from_one_address_are_known, setup, teardown),
         cmocka_unit_test_setup_teardown(a_start_that_is_retransmitted_takes_no_login, setup,
                                         teardown),
