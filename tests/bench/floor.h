@@ -8,10 +8,10 @@
 
 struct tls_ctx;
 
-/* Moves `packets` packets of `size` octets from one connection to another, in one thread, and
- * prints the CPU time to read from a socket, decrypt, encrypt and write to a socket. join:
- * plaintext that was decrypted together is encrypted in the longest possible records; otherwise
- * each packet is a record. */
+/* Moves `packets` packets of `size` bytes from one connection to another, in one thread, and prints
+ * the CPU time to read from a socket, decrypt, encrypt and write to a socket. join: plaintext that
+ * was decrypted together is encrypted in the longest possible records; otherwise each packet is a
+ * record. */
 int floor_run(struct tls_ctx *client, struct tls_ctx *server, size_t size, bool join,
               uint64_t packets);
 

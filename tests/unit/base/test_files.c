@@ -1,5 +1,6 @@
-/* Files: what is shared, what is read again, and what a file that cannot be used leaves in force.
- */
+/* Files: shared objects, files that are read again, and objects that stay in force because the new
+ * content of their file cannot be used.
+ * */
 #include "base/files.h"
 
 #include <setjmp.h>
@@ -9,14 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 static char folder[] = "/tmp/sstpgate-files-XXXXXX";
 static char one[64], two[64], nowhere[64];
 static unsigned loads, frees;
 
-/* The first lines of the files, one after the other; "bad" is no content. */
+/* The first lines of the files, one after the other; content "bad" cannot be used. */
 static void *load_words(const char *const path[FILES_PATHS], FILE *problems)
 {
     char *all = calloc(1, 256);
@@ -215,7 +216,7 @@ static void a_bad_file_keeps_its_old_object(void **state)
         files_settle(next);
         files_free(first);
 
-        const unsigned before = loads; /* not tried again until it changes */
+        const unsigned before = loads; /* not read again until it changes */
         struct files *again = three(next);
         assert_int_equal(loads, before);
         snprintf(text, sizeof text, "one two: %s\ntwo two: %s\n", i == 0 ? "bad" : "missing",

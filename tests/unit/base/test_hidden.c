@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 /* NULL: nothing is hidden. */
@@ -20,7 +20,7 @@ static const struct vector {
     {"", NULL, 0, NULL},
     {"alice", NULL, 0, NULL},
     {"J\xc3\xbcrgen \xd0\x96 \xe4\xb8\xad \xf0\x9f\x94\x91 \t-_", NULL, 0, NULL},
-    {"\001\033\177\r\n", NULL, 0, NULL}, /* control characters of ASCII: the parser's */
+    {"\001\033\177\r\n", NULL, 0, NULL}, /* control characters of ASCII, which the parsers report */
     {"alice\xc2\xa0", "U+00A0 NO-BREAK SPACE", 5, "U+00A0 NO-BREAK SPACE"},
     {"\xe2\x80\x8e"
      "8f",

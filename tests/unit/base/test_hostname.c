@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 static void names_have_one_form(void **state)
@@ -31,7 +31,7 @@ static void names_have_one_form(void **state)
         {"[fe80::1%25eth0]:443", "fe80::1"},
         {"::ffff:192.0.2.1", "192.0.2.1"},
         {"[::ffff:c000:201]", "192.0.2.1"},
-        {"a:1:2", "a:1:2"}, /* not a name, but not another's either */
+        {"a:1:2", "a:1:2"}, /* not a name, but it must not become another name */
         {"a..", "a.."},
         {"[a]", "a"},
     };
@@ -43,7 +43,7 @@ static void names_have_one_form(void **state)
     }
 }
 
-static void what_is_not_a_name(void **state)
+static void texts_that_are_not_names(void **state)
 {
     (void)state;
     static const char *const texts[] = {"", ":443", "a b", "b\u00fccher", "a\t", "\x7f"};
@@ -136,7 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_have_one_form),
-        cmocka_unit_test(what_is_not_a_name),
+        cmocka_unit_test(texts_that_are_not_names),
         cmocka_unit_test(patterns),
         cmocka_unit_test(addresses),
         cmocka_unit_test(the_ascii_form),

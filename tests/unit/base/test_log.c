@@ -139,7 +139,7 @@ static void a_stranger_cannot_forge_a_line(void **state)
 
 /* Any content that becomes too long, at any place, gives one line that ends in "...", with an end
  * of its quotes and without a part of a character. */
-static void what_does_not_fit_is_cut(void **state)
+static void lines_that_do_not_fit_are_cut(void **state)
 {
     (void)state;
     static const char *const pieces[] = {"v", "\n", "\xc3\xbc", "ab c"};
@@ -515,7 +515,7 @@ int main(void)
         cmocka_unit_test(a_line_has_time_level_event_and_keys),
         cmocka_unit_test(values_are_quoted),
         cmocka_unit_test(a_stranger_cannot_forge_a_line),
-        cmocka_unit_test(what_does_not_fit_is_cut),
+        cmocka_unit_test(lines_that_do_not_fit_are_cut),
         cmocka_unit_test(levels),
         cmocka_unit_test(the_file_is_not_for_everybody),
         cmocka_unit_test(a_target_that_cannot_be_opened_changes_nothing),

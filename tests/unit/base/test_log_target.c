@@ -1,4 +1,5 @@
-/* Targets of the log: words, syslog with facility and tag, files, and names that are none. */
+/* Targets of the log: words, syslog with facility and tag, files, and names that are not
+ * targets. */
 #include "base/log_target.h"
 
 #include <setjmp.h>
@@ -7,7 +8,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <syslog.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 static enum log_target_kind kind_of(const char *text)
@@ -55,7 +56,7 @@ static void syslog_has_facility_and_tag(void **state)
     }
 }
 
-static void names_that_look_like_targets_are_no_files(void **state)
+static void names_that_look_like_targets_are_errors(void **state)
 {
     (void)state;
     static const struct {
@@ -108,7 +109,7 @@ int main(void)
         cmocka_unit_test(words_and_files),
         cmocka_unit_test(syslog_has_facility_and_tag),
         cmocka_unit_test(devices_are_not_created),
-        cmocka_unit_test(names_that_look_like_targets_are_no_files),
+        cmocka_unit_test(names_that_look_like_targets_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

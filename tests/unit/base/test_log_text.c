@@ -1,4 +1,4 @@
-/* Values in log lines: which stand as they are, and how the others are escaped. */
+/* Values in log lines: values that are written unchanged, and the escapes of the others. */
 #include "base/log_text.h"
 
 #include <setjmp.h>
@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 static const char *shown(struct span value)
@@ -36,7 +36,7 @@ static void check(const struct text_case *cases, size_t count)
         assert_string_equal(shown(span_str(cases[i].value)), cases[i].want);
 }
 
-static void names_stand_as_they_are(void **state)
+static void visible_values_are_unchanged(void **state)
 {
     (void)state;
     static const char *const names[] = {"alice",
@@ -150,7 +150,7 @@ static void nothing_ends_a_value(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_stand_as_they_are),       cmocka_unit_test(other_values_are_quoted),
+        cmocka_unit_test(visible_values_are_unchanged),  cmocka_unit_test(other_values_are_quoted),
         cmocka_unit_test(hidden_characters_are_escaped), cmocka_unit_test(other_bytes_are_escaped),
         cmocka_unit_test(nothing_ends_a_value),
     };

@@ -47,7 +47,8 @@ static void published_nt_hashes(void **state)
     vectors_free(&all);
 }
 
-/* As pppd treats a secret: the same for ASCII, and every other byte is a character of Latin-1. */
+/* Bytes, as pppd treats a secret: the same for ASCII, and every other byte is a character of
+ * Latin-1. */
 static void octets(void **state)
 {
     (void)state;

@@ -97,7 +97,7 @@ static void a_call_that_was_not_admitted_is_not_counted(void **state)
     scene_close();
 }
 
-/* Such a connection has no client that a rule, a limit or a ban could mean. */
+/* Such a connection has no client to which a rule, a limit or a ban could apply. */
 static void a_connection_of_a_proxy_is_not_judged(void **state)
 {
     (void)state;

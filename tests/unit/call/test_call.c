@@ -129,7 +129,7 @@ static void each_end_has_a_stage_and_an_outcome(void **state)
     }
 }
 
-/* How the call ends depends on the peer's way, not on the reason that the log gets. */
+/* The end of the call depends on the peer's action, and not on the reason in the log. */
 static void a_refused_login_is_the_reason(void **state)
 {
     (void)state;
@@ -146,7 +146,7 @@ static void a_refused_login_is_the_reason(void **state)
     scene_close();
 }
 
-/* The record tells the three stages of NEGOTIATE apart. */
+/* The record distinguishes the three stages of NEGOTIATE. */
 static void negotiate_has_three_stages(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* The lines are read back from a file. */
+/* The line of health checks, and the clients that were seen. The log is a file that the test
+ * reads. */
 #include "call/checks.h"
 
 #include <setjmp.h>
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 #include "base/log.h"
@@ -29,7 +30,7 @@ static int teardown(void **state)
     return unlink(path) == 0 && log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
 }
 
-/* Returns the number of lines, and the last one behind its time. */
+/* Returns the number of lines, and the last one without its time. */
 static unsigned lines(const char **last)
 {
     static char text[4096];
@@ -83,7 +84,7 @@ static void visitors_are_remembered(void **state)
         assert_int_equal(addr_parse("192.0.2.1:2", 0, &who), ERR_OK);
         assert_true(checks_have_seen(&seen, &who, now + 59999));
     }
-    for (unsigned i = 1; i <= CHECKS_SEEN; i++) { /* others push it out */
+    for (unsigned i = 1; i <= CHECKS_SEEN; i++) { /* others replace it */
         who.ip[3] = (uint8_t)(100 + i);
         assert_false(checks_have_seen(&seen, &who, 70000));
     }

@@ -620,7 +620,7 @@ static void passthrough_passes(void **state)
 /* Any client can make a binding with zeros, so a call is no tunnel before the server has accepted
  * its user. A login that the server asked for must end with a Success; if the server asked for
  * none, its first network control frame shows that it has accepted the client. */
-static void until_the_server_is_content(void **state)
+static void a_tunnel_needs_an_accepted_user(void **state)
 {
     static const struct {
         bool asked;
@@ -1441,7 +1441,7 @@ int main(void)
         cmocka_unit_test(without_the_users_key),
         cmocka_unit_test(auto_makes_it_again_where_it_can),
         cmocka_unit_test(passthrough_passes),
-        cmocka_unit_test(until_the_server_is_content),
+        cmocka_unit_test(a_tunnel_needs_an_accepted_user),
         cmocka_unit_test(off_does_not_look),
         cmocka_unit_test(an_ack_without_a_nonce),
         cmocka_unit_test(a_key_from_radius),

@@ -28,7 +28,7 @@ static void lines_of_keys(void **state)
     config_free(c);
 }
 
-/* A key that is written with its default, in whatever form, differs from nothing. */
+/* A key that is written with its default, in any form, does not differ from it. */
 static void keys_that_differ_from_their_defaults(void **state)
 {
     (void)state;

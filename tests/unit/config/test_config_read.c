@@ -13,7 +13,7 @@
 #include "config/config_fixture.h"
 
 /* Lines that libinih would cut, join or skip silently are reported. */
-static void what_inih_hides_is_found(void **state)
+static void lines_that_inih_hides_are_reported(void **state)
 {
     (void)state;
 #define LONG_VALUE ": a value is longer than 1024 bytes: a key with a list may be repeated\n"
@@ -60,7 +60,7 @@ static void what_inih_hides_is_found(void **state)
         /* ends of lines and of files */
         {"\xef\xbb\xbf[gate]\r\nworkers = 1\r\n" MINIMAL "users-file = x\r", 0, ""},
         {"\xef\xbb\xbf" MINIMAL "users-file = x", 0, ""},
-        /* characters that cannot be seen, but for comments */
+        /* hidden characters, except in comments */
         {LISTENER_TEXT "\xef\xbb\xbf[gate]\nworkers = 1\n" BACKEND_TEXT, 0,
          "4" UNSEEN("1", "U+FEFF ZERO WIDTH NO-BREAK SPACE (a byte order mark)")},
         {MINIMAL "users-file\xc2\xa0= a\n", 0, "7" UNSEEN("11", "U+00A0 NO-BREAK SPACE")},
@@ -132,7 +132,7 @@ static void on_problem(void *user, unsigned line, const char *reason)
     s->n += (size_t)snprintf(s->text + s->n, sizeof s->text - s->n, "%u %s\n", line, reason);
 }
 
-/* inih chooses the key and the separator; where the value ends is decided here. */
+/* inih chooses the key and the separator; config_read finds the end of the value. */
 static void values_end_where_inih_ends_them(void **state)
 {
     (void)state;
@@ -165,7 +165,7 @@ static void values_end_where_inih_ends_them(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_inih_hides_is_found),
+        cmocka_unit_test(lines_that_inih_hides_are_reported),
         cmocka_unit_test(values_end_where_inih_ends_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,7 @@
 
 static char root[] = "/tmp/sstpgate-cgroup-XXXXXX";
 
-/* Writes a file below the root; its directories exist or are made. */
+/* Writes a file below the root; creates its directories if they do not exist. */
 static void put(const char *name, const char *text)
 {
     char path[256];

@@ -1,5 +1,5 @@
-/* Addresses, interfaces and directories that this machine has, and others. The others: TEST-NET-2
- * and the documentation prefix, which no machine has. */
+/* Addresses, interfaces and directories that this machine has, and others: addresses of TEST-NET-2
+ * and of the documentation prefix, which no machine has. */
 #include "gate/machine.h"
 
 #include <setjmp.h>
@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 #include "base/addr.h"

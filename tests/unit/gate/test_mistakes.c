@@ -1,4 +1,4 @@
-/* Configurations that are valid and hardly meant, each with all of its warnings. */
+/* Valid configurations with likely mistakes, each with all of its warnings. */
 #include "gate/mistakes.h"
 
 #include <setjmp.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-/* cmocka wants the four above before it */
+/* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
 #include "certs.h"
@@ -82,7 +82,7 @@ static void write_text(FILE *f, const char *text)
 struct sample {
     const char *listener, *backend; /* lines of [listener l] and of [backend b] */
     const char *gate;               /* lines of [gate], which is at the end; NULL: none */
-    const char *warnings;           /* each behind the line that it is about */
+    const char *warnings;           /* each after the line that it is about */
 };
 
 static void write_sample(const struct sample *s)
@@ -112,7 +112,7 @@ static void write_line(FILE *to, unsigned long number)
 }
 
 /* Writes text and a line end, without the directory of the files. */
-static void write_without_folder(FILE *to, const char *text)
+static void write_without_directory(FILE *to, const char *text)
 {
     const char *at = strstr(text, certs.folder);
 
@@ -148,7 +148,7 @@ static char *warnings_of(const struct sample *s)
         assert_non_null(at);
         write_line(to, strtoul(line + strlen(path) + 1, NULL, 10));
         fputs(": ", to);
-        write_without_folder(to, at + strlen(word));
+        write_without_directory(to, at + strlen(word));
     }
     assert_int_equal(fclose(to), 0);
     free(text);

@@ -106,7 +106,7 @@ static void much_is_echoed(void **state)
 
 /* The peer does not read: the owner gets on_full when the queue is above its mark, and on_sent when
  * it is low again. */
-static void the_queue_tells_how_full_it_is(void **state)
+static void the_queue_reports_its_level(void **state)
 {
     (void)state;
     static uint8_t octets[4000];
@@ -626,7 +626,7 @@ static void a_reset_is_told(void **state)
 }
 
 /* After the peer's end the only event that remains is the failure of the sending direction. */
-static void a_failed_write_after_the_end_is_told_by_on_sent(void **state)
+static void a_failed_write_after_the_end_is_reported_by_on_sent(void **state)
 {
     (void)state;
     struct owner o;
@@ -849,7 +849,7 @@ static void eof_in_the_handshake(void **state)
 
 /* A client whose settings leave no cipher suite to offer fails before it has sent a byte. The
  * stream reports that from the loop, too, not from inside stream_start. */
-static void a_handshake_that_fails_at_once_is_told_later(void **state)
+static void a_handshake_that_fails_at_once_is_reported_later(void **state)
 {
     (void)state;
     static const struct tls_settings impossible = {TLS_1_0, TLS_1_1, 4, NULL, NULL, NULL};
@@ -1179,7 +1179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(octets_go_both_ways),
         cmocka_unit_test(much_is_echoed),
-        cmocka_unit_test(the_queue_tells_how_full_it_is),
+        cmocka_unit_test(the_queue_reports_its_level),
         cmocka_unit_test(a_narrow_stream_queues_little),
         cmocka_unit_test(a_window_of_the_smallest_packets_has_room),
         cmocka_unit_test(a_paused_stream_does_not_read),
@@ -1194,7 +1194,7 @@ int main(void)
         cmocka_unit_test(a_notified_peer_may_have_closed_before),
         cmocka_unit_test(shutdown_waits_for_the_queue),
         cmocka_unit_test(a_reset_is_told),
-        cmocka_unit_test(a_failed_write_after_the_end_is_told_by_on_sent),
+        cmocka_unit_test(a_failed_write_after_the_end_is_reported_by_on_sent),
         cmocka_unit_test(close_is_orderly_or_a_reset),
         cmocka_unit_test(shutdown_then_close),
         cmocka_unit_test(close_with_a_full_queue),
@@ -1202,7 +1202,7 @@ int main(void)
         cmocka_unit_test(garbage_behind_the_handshake_too),
         cmocka_unit_test(tls_that_cannot_write_is_a_tls_end),
         cmocka_unit_test(eof_in_the_handshake),
-        cmocka_unit_test(a_handshake_that_fails_at_once_is_told_later),
+        cmocka_unit_test(a_handshake_that_fails_at_once_is_reported_later),
         cmocka_unit_test(close_from_inside_each_callback),
         cmocka_unit_test(a_stream_can_be_used_again),
         cmocka_unit_test(connecting_to_nobody),

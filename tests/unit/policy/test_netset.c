@@ -187,7 +187,7 @@ static char *load_problems(const char *path)
     return problems;
 }
 
-/* Writes the file and returns what loading it says; *count: its networks. */
+/* Writes and loads the file. Returns the problems; *count: the number of its networks. */
 static char *load_file(const char *text, size_t len, size_t *count)
 {
     char file[] = "/tmp/netset.XXXXXX", *problems;

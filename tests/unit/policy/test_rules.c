@@ -428,7 +428,7 @@ static void unreached(void **state)
     (void)state;
     static const struct {
         const char *rules[4];
-        const char *warnings; /* "LINE by LINE" for each; "calls" behind it: not only addresses */
+        const char *warnings; /* "LINE by LINE" for each; followed by "calls": not only addresses */
     } table[] = {
         {{"192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32"}, ""},
         {{"192.0.2.1", "192.0.2.0/24"}, ""},
@@ -487,7 +487,7 @@ static void unreached(void **state)
     }
 }
 
-static void rules_that_match_nobody(void **state)
+static void rules_that_match_no_call(void **state)
 {
     static char name[] = "vpn.example", address[] = "10.0.0.1";
     char *const admitted[] = {name, address};
@@ -535,7 +535,7 @@ int main(void)
         cmocka_unit_test(a_denial_holds_for_every_reading),
         cmocka_unit_test(what_cannot_be_opened_is_named),
         cmocka_unit_test(unreached),
-        cmocka_unit_test(rules_that_match_nobody),
+        cmocka_unit_test(rules_that_match_no_call),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

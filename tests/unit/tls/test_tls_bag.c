@@ -34,7 +34,7 @@ static int teardown(void **state)
 }
 
 /* Chooses from these certificates and keys (NULL ends both lists), and checks the result; leaf
- * NULL: nothing is chosen. chain: what is sent behind the leaf. */
+ * NULL: no leaf is chosen. chain: the certificates that are sent after the leaf. */
 static void check(const struct cert *const *certs_in, const struct cert *const *keys, bool with_key,
                   const struct cert *leaf, const struct cert *const *chain, size_t rivals)
 {
@@ -113,7 +113,7 @@ static void the_key_decides(void **state)
     check(LIST(&two, &low), LIST(&low, &two), true, &two, NOTHING, 1);
     check(LIST(&low, &two), LIST(&low, &two), true, &low, NOTHING, 1);
     check(LIST(&twin, &low, &mid2), LIST(&low), true, &twin, LIST(&mid2), 1);
-    /* the same certificate twice; the key of the CA as well */
+    /* the same certificate twice; the key of the CA, too */
     check(LIST(&low, &low), LIST(&low), true, &low, NOTHING, 0);
     check(LIST(&top, &mid1, &mid2, &low), LIST(&top, &mid2, &low), true, &low, LIST(&mid2, &mid1),
           0);

@@ -941,7 +941,7 @@ static void nothing_can_be_resumed(void **state)
 }
 
 /* A server that issues tickets makes a full handshake each time. */
-static void we_never_resume(void **state)
+static void a_client_never_resumes(void **state)
 {
     (void)state;
     for (int version = TLS_1_2; version <= TLS_1_3; version++) {
@@ -1420,7 +1420,7 @@ int main(void)
         cmocka_unit_test(what_a_context_cannot_use_is_named),
         cmocka_unit_test(chains_and_names_are_verified),
         cmocka_unit_test(nothing_can_be_resumed),
-        cmocka_unit_test(we_never_resume),
+        cmocka_unit_test(a_client_never_resumes),
         cmocka_unit_test(new_keys_on_the_way),
         cmocka_unit_test(renegotiation_is_refused),
         cmocka_unit_test(writing_amid_a_handshake_message_is_no_accident),

@@ -1,4 +1,4 @@
-/* What is loaded once serves many contexts, whatever happens to its files. */
+/* Objects that are loaded once serve many contexts, even if their files change. */
 #include "tls/tls_loaded.h"
 
 #include <setjmp.h>
@@ -48,7 +48,7 @@ static void a_pair_outlives_its_file(void **state)
             assert_int_equal(X509_cmp(shown.leaf, kinds[i]->x509), 0);
             assert_int_equal(shown.chain, 1); /* without the root */
             X509_free(shown.leaf);
-            tls_ctx_free(first); /* takes nothing away from the other */
+            tls_ctx_free(first); /* the other one keeps its objects */
             first = NULL;
         }
         tls_ctx_free(second);

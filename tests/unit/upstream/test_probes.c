@@ -269,7 +269,7 @@ static void silence_has_a_deadline(void **state)
 }
 
 /* If this machine has no descriptors left, the server is not reported as down. */
-static void want_of_descriptors_says_nothing(void **state)
+static void missing_descriptors_are_not_a_failure(void **state)
 {
     struct rlimit before, none;
 
@@ -301,7 +301,7 @@ int main(void)
         cmocka_unit_test(each_kind_and_its_verdict),
         cmocka_unit_test(each_end_at_each_step),
         cmocka_unit_test(silence_has_a_deadline),
-        cmocka_unit_test(want_of_descriptors_says_nothing),
+        cmocka_unit_test(missing_descriptors_are_not_a_failure),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

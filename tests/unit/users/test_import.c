@@ -291,8 +291,8 @@ static void accel_ppp_encrypted(void **state)
         "1 problem: the name is a hash (username-hash), from which the name cannot be recovered\n");
 }
 
-/* Without a word about the program, a line counts if both read it in the same way, or if only pppd
- * can read it. */
+/* If the program is unknown, a line is imported if both programs read it in the same way, or if
+ * only pppd can read it. */
 static void either_program(void **state)
 {
     (void)state;

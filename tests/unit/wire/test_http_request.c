@@ -376,7 +376,7 @@ static void may_be_a_check(void **state)
             fail_msg("%s", asks[i].in);
 }
 
-/* The URI counts with any method; a tenant that no rule could judge makes it another one. */
+/* The URI counts with any method; with a tenant that no rule could judge it is another URI. */
 static void uri_of_sstp(void **state)
 {
     static const struct {
