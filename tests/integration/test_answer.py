@@ -118,7 +118,7 @@ def test_interim_answers(bench, name):
     (b"HTTP/1.1 100 Continue\r\n\r\nhello\r\n\r\n", "not HTTP"),
     (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "status 101 instead of 200")])
 def test_interim_answers_end(bench, octets, why):
-    """Their number and their size have bounds, and 101 is not one of them."""
+    """Their number and their size have bounds, and 101 is not an interim response."""
     gate = bench.gate(bench.backend(hooks={"request": lambda call: call.wire.write(octets)}))
     refused(bench, gate)
     assert gate.wait_event("backend")["msg"] == why

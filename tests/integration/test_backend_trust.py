@@ -89,7 +89,7 @@ def test_sni_and_host(bench):
 
 @pytest.mark.parametrize("server_name", ["backend.internal.", "Backend.internal"])
 def test_a_dot_at_the_end(bench, tmp_path, server_name):
-    """The resolver gets the name as written, TLS and HTTP the one form of it."""
+    """The resolver gets the name as written, TLS and HTTP its normal form."""
     hosts = tmp_path / "hosts"
     hosts.write_text("127.0.0.1 backend.internal backend.internal.\n")
     server = bench.backend(bench.place.back_ca)
@@ -156,7 +156,7 @@ def test_plain_http_passthrough(bench):
     works(bench, server, **{"crypto-binding": "passthrough"})
 
 
-# what the log line says: the step, and the key to change
+# the log line has the step and the key to change
 
 def failed(gate):
     event = gate.wait_event("backend")
@@ -180,7 +180,7 @@ def test_log_of_new_backend(bench):
 
 
 def test_log_of_backend_silent_in_tls(bench):
-    """It accepts TCP: neither the firewall nor the address is wrong."""
+    """The server accepts TCP, so neither the firewall nor the address is wrong."""
     server = bench.backend(hooks={"accepted": lambda call: call.server.go.wait()})
     gate = bench.gate(server, gate={"timeout-connect": "1s"})
     assert expect_failure(bench.client(gate)).status == 503
@@ -200,7 +200,7 @@ def test_log_of_wrong_pin_and_wrong_ca(bench):
 
 
 def test_log_of_wrong_name(bench):
-    """It says which names the certificate has, and where to write one of them."""
+    """The line has the names of the certificate, and the key for one of them."""
     gate = unverified(bench, bench.backend(bench.place.back_ca), **ca(bench, **{"verify-host": "other.internal"}))
     step, text = failed(gate)
     assert step == "verify"

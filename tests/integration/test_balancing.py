@@ -457,7 +457,7 @@ def test_probes(bench):
                             for name, server in servers.items()}
 
 
-def test_check_says_the_request_and_no_more(bench):
+def test_check_sends_only_the_request(bench):
     """A check sends the request of a call and ends cleanly: a server has nothing to log as an error."""
     server = bench.backend()
     bench.gate(server, backend={"check": "sstp", "backend-host": "vpn.internal"})

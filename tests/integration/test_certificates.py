@@ -265,7 +265,7 @@ def check(bench, *listener):
 
 
 def about(warnings, *words):
-    """Those with one of the words; -t has doubts about other things, too."""
+    """Returns the lines with one of the words, because -t also has other warnings."""
     return [one for one in warnings if any(word in one[1] for word in words)]
 
 
@@ -464,7 +464,7 @@ def test_binding_of_any_kind_of_file(bench, certs, tmp_path):
 
 
 def test_binding_of_a_bundle(bench, certs, tmp_path):
-    """The server's certificate, wherever it is in the file; a file for two servers is noted."""
+    """The server's certificate is found anywhere in the file; a file with two of them has a note."""
     bundle = tmp_path / "bundle.pem"
     ca, leaf = bench.place.ca, certs.old
     for order in ([ca, leaf], [leaf, ca]):
@@ -518,7 +518,8 @@ def test_binding_of_a_word(place, tmp_path):
 
 
 def test_binding_of_a_missing_file(tmp_path):
-    """The file is what was asked for, so its absence comes first, and then why there is no listener."""
+    """The argument is a file, so the missing file is reported first, and then the reason why no listener has
+    the name."""
     done = run("binding", "-c", tmp_path / "no.conf", "rras.cer", cwd=tmp_path)
     assert done.returncode == 1
     first, second = done.stderr.splitlines()

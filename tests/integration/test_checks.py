@@ -15,7 +15,7 @@ PLACE = {"accept_proxy": "yes", "trusted_proxies": "127.0.0.9"}
 
 
 def ask(bench, gate, octets, before=b"", **knobs):
-    """The answer without its date, and its body."""
+    """Returns the answer with its body, without its date."""
     client = bench.client(gate, head=octets, **knobs).open()
     if before:
         client.wire.write(before)
@@ -69,8 +69,8 @@ def test_one_line_for_all(bench, name):
     assert not gate.events("ban")
 
 
-def test_a_client_that_dislikes_the_certificate(bench):
-    """It may be a health check, too: one line in a minute for its address."""
+def test_a_client_that_may_reject_the_certificate(bench):
+    """A health check may end in the same way, so each address has one line a minute."""
     gate = bench.gate(bench.backend())
     for _ in range(3):
         bench.client(gate, sni="vpn.example.com").establish("tls").close()
@@ -80,13 +80,13 @@ def test_a_client_that_dislikes_the_certificate(bench):
     assert gate.wait_event("checks")["tls-only"] != "0" and len(gate.events("call")) == 2
 
 
-def test_a_proxy_that_says_nothing(bench):
+def test_a_proxy_without_a_header(bench):
     gate = bench.gate(bench.backend(), listener=PLACE)
     bench.client(gate, bind="127.0.0.9").open().close()
     assert gate.wait_event("checks")["silent"] == "1"
 
 
-STATUS = {  # what the gate answers
+STATUS = {  # the status of the gate's answer
     "HEAD": (HEAD, 401),
     "HEAD in HTTP/1.0": (HEAD.replace(b"1.1", b"1.0"), 401),
     "HEAD with an empty Host": (HEAD.replace(b" vpn.example.com", b""), 401),
@@ -112,7 +112,7 @@ def gates(shared):
 
 @pytest.mark.parametrize("name", STATUS)
 def test_answers(shared, gates, name):
-    """Who is denied gets what any other URI gets."""
+    """A denied client gets the same answer as for any other URI."""
     octets, status = STATUS[name]
     answer = ask(shared, gates[0], octets)
     assert answer.startswith(b"HTTP/1.1 %d " % status)
@@ -146,7 +146,7 @@ def test_head_by_the_rules(bench, name):
 
 @pytest.mark.parametrize("pieces", [0, 1])
 def test_before_a_web_site(bench, pieces):
-    """The gate answers what is meant for it, the site all the rest, however it was cut."""
+    """The gate answers health checks, and the site all other requests, wherever the bytes are cut."""
     site = Site()
     bench.others.append(site)
     gate = bench.start({

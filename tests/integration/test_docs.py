@@ -64,7 +64,7 @@ def reference():
 
 
 def mistakes(text):
-    """What -t has written, without the warnings that are about the machine that runs it."""
+    """Returns the output of -t, without the warnings about the machine that runs it."""
     return [line for line in text.splitlines()
             if not re.search("warning: .*(this machine does not have|this machine has no|its directory)", line)]
 
@@ -425,7 +425,7 @@ def test_promises(row):
 
 
 def test_fold_table():
-    """It is what its generator prints, but for characters that are newer than the table."""
+    """The table is the output of its generator, except for characters that are newer than the table."""
     path = ROOT / "proxy/base/fold_table.py"
     spec = importlib.util.spec_from_file_location("fold_table", path)
     generator = importlib.util.module_from_spec(spec)

@@ -1,5 +1,5 @@
-"""Files that the configuration names: each that changes is read again alone, for the configuration
-in force. One that cannot be used keeps its old content and holds up no other."""
+"""Files that the configuration names: a file that changes is read again alone, for the configuration in force.
+If its new content cannot be used, the old content stays in force, and other files are not delayed."""
 
 import datetime
 import subprocess
@@ -25,7 +25,7 @@ def line_of(user, password):
 
 
 def put(path, content):
-    """As programs do that replace files: whole, under another name first."""
+    """Replaces a file as programs do: writes it under another name and renames it."""
     new = path.with_name(path.name + ".next")
     new.touch(mode=0o600)
     new.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -34,8 +34,8 @@ def put(path, content):
 
 
 class Files:
-    """A gate with a users-file of its own, and keys that a test adds; dave is not in the file.
-    certificates: pairs of key and value; cert: of the server; before: other sections."""
+    """A gate with a users file of its own, and keys that a test adds; dave is not in the file. certificates:
+    pairs of key and value; cert: of the server; before: other sections."""
 
     def __init__(self, bench, gate=None, backend=None, certificates=(), cert=None, before=None,
                  **listener):
@@ -78,7 +78,8 @@ class Files:
 
 
 def test_draft_is_not_loaded(bench):
-    """A draft, sound or not, neither goes live because of another file nor holds it up."""
+    """A change of another file does not load a draft of the configuration, and an invalid draft does not delay
+    the file."""
     it = Files(bench)
     loaded = f"configuration: {it.gate.config}"
     outdated = loaded + " (changed on disk, not loaded)"
@@ -124,9 +125,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("key", BAD)
-def test_bad_file_holds_up_no_other(bench, key):
-    """It keeps its old content, the log and the status name it and the reason, and when it is good
-    again it is in force without a signal."""
+def test_bad_file_delays_no_other(bench, key):
+    """Its old content stays in force, and the log and the status have its name and the reason. Repaired, it
+    comes into force without a signal."""
     section, make, bad, word = BAD[key]
     made = make(bench)
     it = Files(bench, gate=made if section == "gate" else None,
@@ -147,7 +148,7 @@ def test_bad_file_holds_up_no_other(bench, key):
     it.dave().establish().ping().disconnect()
     if key == "deny-file":
         expect_failure(bench.client(it.gate, bind="127.0.0.66"))
-    put(it.users, line_of("alice", USERS["alice"]))  # the bad file is not tried, nor told, again
+    put(it.users, line_of("alice", USERS["alice"]))  # the bad file is neither read nor reported again
     it.wait_file(it.users, IN_FORCE, 2)
     assert len([e for e in it.gate.events("reload") if e.fields.get("file") == str(path)]) == 1
     put(path, good)
@@ -170,7 +171,7 @@ def test_users_file_is_repaired_by_its_mode(bench):
 
 
 def test_file_that_changes_all_the_time(bench):
-    """It does not hold up the others for more than some ten seconds."""
+    """It delays the other files by some ten seconds at most."""
     it = Files(bench, **networks(bench))
     over = threading.Event()
 
@@ -203,7 +204,7 @@ def test_new_ca(bench):
 
 
 def test_pkcs12_and_passphrase_in_two_steps(bench):
-    """Until both are there, the old pair is shown."""
+    """Until both files are complete, clients get the old pair."""
     place = bench.place
     first = pki.make(place.folder, "p-first", issuer=place.ca, names=["vpn.example.com"])
     second = pki.make(place.folder, "p-second", issuer=place.ca, names=["vpn.example.com"])
@@ -221,8 +222,8 @@ def test_pkcs12_and_passphrase_in_two_steps(bench):
 
 
 def test_renewal_that_shadows_another(bench):
-    """A renewed certificate of another key type would never be shown, or hide the other one: the old
-    one stays, and the other one is renewed."""
+    """A renewed certificate of another key type would never be presented, or would hide the other one: the old
+    one stays in force, and the other one is renewed."""
     place = bench.place
     rsa = pki.make(place.folder, "s-rsa", issuer=place.ca, key="rsa", names=["vpn.example.com"])
     ec, again = (pki.make(place.folder, f"s-ec{n}", issuer=place.ca, names=["vpn.example.com"])
@@ -234,7 +235,7 @@ def test_renewal_that_shadows_another(bench):
                before={"listener alone": bench.listener_keys(certificate=one.name)})
     put(one, Path(again.both).read_bytes())  # two kinds become one
     assert it.wait_file(one, KEPT).level == "error"
-    for _ in range(10):  # what does not fit one listener is new for none, in any worker
+    for _ in range(10):  # a certificate that does not fit one listener comes into force for none, in any worker
         assert leaf(bench, it.gate.address("alone")) == rsa.der
 
     def shown(cipher):
@@ -249,7 +250,7 @@ def test_renewal_that_shadows_another(bench):
 
 
 def test_staple_comes_and_goes(bench):
-    """A staple that is there later is sent; one that cannot be used is not, and only warned about."""
+    """A staple that appears later is sent; a staple that cannot be used is not sent, and causes a warning."""
     place = bench.place
     cert = pki.make(place.folder, "st", issuer=place.ca, names=["vpn.example.com"])
     path = place.folder / "st.ocsp"
@@ -270,9 +271,9 @@ def test_staple_comes_and_goes(bench):
     assert "not an OCSP response" in it.gate.wait_event("expiry", 1)["msg"] and not sent()
 
 
-def test_doubts_about_new_content(bench):
-    """A renewed certificate without the name in `host`, and an emptied list, are in force; the log
-    warns about them, and not again about what was known before."""
+def test_warnings_about_new_content(bench):
+    """A renewed certificate without the name in `host`, and an emptied list, are in force; the log warns about
+    them, and does not repeat earlier warnings."""
     place = bench.place
     wrong = pki.make(place.folder, "d-wrong", issuer=place.ca, names=["other.example.com"])
     live = put(place.folder / "d-live.pem", Path(place.front.both).read_bytes())
@@ -293,7 +294,7 @@ def test_doubts_about_new_content(bench):
 
 
 def test_recheck_follows_the_rules(bench):
-    """recheck-tunnels: a list of networks is a part of the rules, a users-file is not."""
+    """recheck-tunnels: a list of networks is a part of the rules, a users file is not."""
     path = put(bench.place.folder / "blocked", "192.0.2.1\n")
     it = Files(bench, deny_file=path.name, recheck_tunnels="yes")
     there = bench.client(it.gate, bind="127.0.0.66").establish().ping()
@@ -329,7 +330,7 @@ def test_limits_and_bans_stay(bench):
 
 
 def expiring(place, name, until):
-    """A certificate that is valid until then."""
+    """Returns a certificate that is valid until this time."""
     cert = pki.make(place.folder, name, issuer=place.ca, names=["vpn.example.com"])
     old = x509.load_pem_x509_certificate(Path(cert.cert).read_bytes())
     new = (x509.CertificateBuilder().subject_name(old.subject).issuer_name(old.issuer)
@@ -349,13 +350,13 @@ def test_expiry_is_noticed_while_the_gate_runs(bench):
     it = Files(bench, certificate=path.name)
     assert "soon.live: the certificate expires in 1 day" in it.gate.wait_event("expiry")["msg"]
     assert "expires in less than 1 day" in it.gate.wait_event("expiry", 1)["msg"]
-    it.add_dave()  # what is known is not told again
+    it.add_dave()  # a known warning is not repeated
     it.wait_file(it.users, IN_FORCE)
     assert len(it.gate.events("expiry")) == 2
 
 
 def test_lists_of_old_tunnels_are_freed(bench):
-    """A tunnel that is up keeps nothing of the lists that were in force when it began."""
+    """A tunnel that is up keeps no list that was in force when it began."""
     path = bench.place.folder / "large"
 
     def write(turn):

@@ -1,5 +1,4 @@
-"""What the log says about a call: how far it came and whether it failed, with names as they are; and
-where the log goes."""
+"""The log: the stage and the outcome of each call, the form of names, and the targets."""
 
 import os
 import re
@@ -112,7 +111,7 @@ def test_a_version_that_is_too_old(bench):
     assert (call["reason"], call["offered"], call["tls"]) == ("tls-failed", "TLSv1.2", "-")
 
 
-def test_a_server_that_is_away(bench):
+def test_a_server_that_is_down(bench):
     server = bench.backend()
     gate = bench.gate(server)
     server.close()
@@ -136,7 +135,8 @@ def test_a_web_page(bench):
     ("\u202eecila", 'user="\\u202eecila"'),
 ])
 def test_names(bench, name, want):
-    """As they are, unless they could be taken for something else; a reader of logfmt decodes them."""
+    """Names are written unchanged, unless a reader could mistake them for a mark or another field; a reader of
+    logfmt decodes them."""
     gate = bench.gate(bench.backend())
     fails(bench.client(gate, user=name, password="wrong"))
     call = gate.wait_call()
@@ -146,7 +146,7 @@ def test_names(bench, name, want):
 
 
 def first_line(bench, target, stream, env=None):
-    """The first line of a gate whose log goes to the standard stream that is a pipe here."""
+    """Returns the first line of a gate that logs to a standard stream, which is a pipe here."""
     read, write = os.pipe()
     config = bench.config({"gate": {"workers": 1, "max-tunnels": 100, "log": target},
                            "listener front": bench.listener_keys(),

@@ -426,8 +426,9 @@ def test_strict_check(bench):
     assert done.returncode == 2 and "-t" in done.stderr
 
 
-def test_check_knows_machine_and_certificates(bench):
-    """Known without the network: what the machine does not have, and what clients will refuse."""
+def test_check_warns_about_machine_and_certificates(bench):
+    """Warnings that need no network: addresses and interfaces that the machine does not have, and certificates
+    that clients refuse."""
     server = bench.backend()
     config = bench.config({
         "listener front": {**bench.listener_keys(), "listen": ["127.0.0.1:0", "198.51.100.7:443"],
@@ -443,7 +444,7 @@ def test_check_knows_machine_and_certificates(bench):
 
 
 def test_printed_config_has_no_new_warning(bench):
-    """-T writes every key, also those that have no effect: with their defaults they are no mistake."""
+    """-T writes every key, also those without effect: with their defaults they are not mistakes."""
     config = bench.config({"listener front": bench.listener_keys(),
                            "backend back": bench.backend_keys(bench.backend())})
     assert run("-t", "--strict", "-c", config).returncode == 0
@@ -681,7 +682,7 @@ def fatal_provider(tmp_path_factory):
 def test_exit_handlers_of_a_provider_crash_nothing(bench, fatal_provider):
     server = bench.backend()
     keys = {"listener front": bench.listener_keys(), "backend back": bench.backend_keys(server)}
-    # it does crash others
+    # other programs do crash with it
     done = subprocess.run(["openssl", "version"], env=fatal_provider, capture_output=True, timeout=DEADLINE)
     assert done.returncode == -signal.SIGABRT
     config = bench.config(keys)
@@ -695,7 +696,7 @@ def test_exit_handlers_of_a_provider_crash_nothing(bench, fatal_provider):
     assert gate.wait_exit() == 0
 
 
-def test_check_says_when_its_answer_is_lost(bench):
+def test_check_fails_if_its_output_is_lost(bench):
     config = bench.config({"listener front": bench.listener_keys(),
                            "backend back": bench.backend_keys(bench.backend())})
     with open("/dev/full", "w") as full:
@@ -706,7 +707,7 @@ def test_check_says_when_its_answer_is_lost(bench):
 
 @pytest.mark.parametrize("arguments", [[], ["-t"], ["ctl", "status"], ["binding", "rras.cer"]])
 def test_machine_without_a_configuration(arguments):
-    """A first start: what is missing, and what to do. An empty /etc is that of a new machine."""
+    """A first start reports the missing file and what to do. The empty /etc is that of a new machine."""
     done = subprocess.run(["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /etc && exec "$@"',
                            "sh", BINARY, *arguments], capture_output=True, text=True, timeout=DEADLINE)
     assert done.returncode == 1
@@ -716,7 +717,7 @@ def test_machine_without_a_configuration(arguments):
 
 
 def test_version_has_the_commit():
-    """In one object of its own, so that a commit rebuilds nothing else."""
+    """The commit is in an object of its own, so that a new one rebuilds nothing else."""
     text = run("-v").stdout
     built = r"sstpgate \d+\.\d+\.\d+(\+g[0-9a-f]{7,}(-dirty)?)?\n"
     assert re.fullmatch(built, text)

@@ -239,7 +239,7 @@ def listening_backend(bench, **knobs):
 
 
 @pytest.mark.parametrize("sni", ["vpn.example.com:8443", "VPN.example.com."])
-def test_out_names_in_one_form(bench, sni):
+def test_out_name_is_in_normal_form(bench, sni):
     """sstpc sends a port in SNI, which is not part of the name."""
     server = listening_backend(bench)
     bench.client(bench.gate(server, backend={"send_proxy": "v2"}), sni=sni).establish().ping()

@@ -622,7 +622,7 @@ def test_calling_station_id_is_kept(bench):
 # -- logins without a verdict --
 
 def failed_login(site, method, **knobs):
-    """The line of a call whose user is refused."""
+    """Returns the line of a call whose user is refused."""
     lines = len(site.gate.events("call"))
     client = site.client(method, **knobs)
     with pytest.raises(CallFailed):
@@ -633,7 +633,7 @@ def failed_login(site, method, **knobs):
 
 @pytest.mark.parametrize("fault", ["closed", "silent", "secret", "stranger"])
 def test_a_silent_radius_server_is_not_the_users_failure(bench, fault):
-    """No line counts a failed login, and nobody is banned."""
+    """No line counts a failed login, and no address is banned."""
     site = Site(bench, gate={"ban-points": 10}, nas={"timeout": .3, "tries": 1},
                 keys={"timeout-server": "1s"}, silent=99 if fault == "silent" else 0)
     if fault == "closed":
@@ -663,7 +663,7 @@ def test_a_reject_is_the_users_failure(bench, method):
 
 @pytest.mark.parametrize("how", ["clean", "fin", "rst"])
 def test_a_client_that_does_not_wait_for_the_reject(bench, how):
-    """It pays, or its guesses would cost nothing."""
+    """The login costs points, because otherwise guesses would cost nothing."""
     site = Site(bench, gate={"ban-points": 10})
     site.radius.go.clear()
     client = site.client(password="wrong", eager=True).establish("authenticate")

@@ -295,8 +295,8 @@ def test_status_server(bench, where, code):
 
 @pytest.mark.parametrize("host", ["nps.test", "127.0.0.1"])
 def test_names(bench, tmp_path, host):
-    """A server is given by name; one of its addresses does not answer. The name is in a file of the
-    test's own, because a machine need not know any, not even localhost."""
+    """A server is configured by name; one of its addresses does not answer. The name is in a file of the test's
+    own, because a machine may have no names, not even localhost."""
     hosts = tmp_path / "hosts"
     hosts.write_text("::1 nps.test\n127.0.0.1 nps.test\n")
     site = Site(bench, before=with_hosts(hosts), server=host)
@@ -519,7 +519,7 @@ def test_too_long_for_what_is_added(bench):
 # -- servers that do not answer --
 
 def test_port_that_is_closed(bench):
-    """ICMP tells at once; the VPN server's next try goes to the other server."""
+    """ICMP reports the closed port at once; the VPN server's next try goes to the other server."""
     site = Site(bench, servers=2, keys={"timeout-server": "30s"})
     site.servers[0].__exit__()
     site.nas.timeout = 1

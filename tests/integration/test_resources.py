@@ -1,5 +1,5 @@
-"""What a machine or a control group withholds: descriptors, memory, CPUs. The log says so, tunnels stay up,
-and the administrator is answered."""
+"""Shortage of descriptors, memory and CPUs, on a machine or in a control group: the log reports it, tunnels
+stay up, and sstpgate ctl still works."""
 
 import contextlib
 import os

@@ -526,7 +526,7 @@ def test_dry_run(bench, rule):
 
 
 def test_dry_run_of_one_rule(bench):
-    """The others are enforced; the log names the rule that is on trial, and -t counts it."""
+    """The others are enforced; the log names the dry-run rule, and -t counts it."""
     gate = bench.gate(bench.backend(), rules=[("deny", "127.0.0.66"), ("deny", "dry-run user alice"),
                                               ("deny", "127.0.0.67 dry-run action drop")])
     refused(bench, gate, bind="127.0.0.66")

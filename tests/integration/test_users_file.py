@@ -266,7 +266,7 @@ def test_the_interrupt_key_restores_the_terminal():
 
 
 def test_without_a_file_the_line_is_printed(bench, users):
-    """As the README promises: the line can be appended to a users file, which the gate then takes."""
+    """The printed line can be appended to a users file, as README.md promises, and the gate accepts it."""
     server = bench.backend()
     line = user("dave", text="sesame\n")
     assert line == f"dave:{mschap.hash_hash('sesame').hex()}\n"
