@@ -21,7 +21,8 @@ struct files_entry {
     struct files_seen seen[FILES_PATHS];
     bool changed[FILES_PATHS]; /* compared with the entry of `last` */
     struct files_object *object;
-    char *stale; /* as in struct files_item; owned */
+    bool retried; /* the files have not changed, but their content could not be used before */
+    char *stale;  /* as in struct files_item; owned */
 };
 
 struct files {
@@ -186,8 +187,10 @@ const void *files_get(struct files *f, const struct files_kind *kind,
 
     const struct files_entry *before = files_find(f->last, kind, path);
     e = files_add(f, kind, path);
-    if (!entry_record_status(e, before))
-        entry_keep(e, before, before->stale);
+    const bool changed = entry_record_status(e, before);
+    e->retried = !changed && before->stale != NULL;
+    if (!changed && !e->retried)
+        entry_keep(e, before, NULL);
     else if (before == NULL)
         e->object = object_load(e, problems);
     else
@@ -214,6 +217,23 @@ bool files_revert(struct files *f, const struct files_kind *kind,
     return true;
 }
 
+bool files_revert_retried(struct files *f, const struct files_kind *kind,
+                          const char *const path[FILES_PATHS])
+{
+    const struct files_entry *e = files_find(f, kind, path);
+
+    return e != NULL && e->retried &&
+           files_revert(f, kind, path, files_find(f->last, kind, path)->stale);
+}
+
+bool files_is_retried(const struct files *f, const struct files_kind *kind,
+                      const char *const path[FILES_PATHS])
+{
+    const struct files_entry *e = files_find(f, kind, path);
+
+    return e != NULL && e->retried && e->stale == NULL;
+}
+
 bool files_renewed(const struct files *f, const struct files_kind *kind)
 {
     for (size_t i = 0; i < f->count; i++) {
@@ -235,7 +255,7 @@ static bool entry_describe(const struct files_entry *e, const char *path, struct
         if (e->path[i] == NULL || strcmp(e->path[i], path) != 0)
             continue;
         item->seen = item->seen == NULL ? &e->seen[i] : item->seen;
-        item->changed |= e->changed[i];
+        item->changed |= e->changed[i] || (e->retried && e->stale == NULL);
         item->stale = item->stale == NULL ? e->stale : item->stale;
         return true;
     }

@@ -23,8 +23,9 @@ struct files_kind {
 struct files;
 
 /* Returns an empty list, to be filled by files_get(). last: the files in force, whose objects are
- * shared as long as their files are unchanged; they must exist until files_settle(). NULL: every
- * file is read, and each problem is an error. */
+ * shared as long as their files are unchanged; they must exist until files_settle(). Files whose
+ * content could not be used are read again, because the reason may have been in another file. NULL:
+ * every file is read, and each problem is an error. */
 struct files *files_new(const struct files *last);
 
 /* Frees the list, and the objects that no other list shares. Any thread. NULL: no-op. */
@@ -43,6 +44,15 @@ const void *files_get_one(struct files *f, const struct files_kind *kind, const 
  * does not fit together with others. Returns false, and changes nothing, if there is no other. */
 bool files_revert(struct files *f, const struct files_kind *kind,
                   const char *const path[FILES_PATHS], const char *reason);
+
+/* Returns whether the content is new although the files have not changed: it could not be used in
+ * `last`, and was read again. */
+bool files_is_retried(const struct files *f, const struct files_kind *kind,
+                      const char *const path[FILES_PATHS]);
+
+/* As files_revert, for such an object only; the reason remains that of `last`. */
+bool files_revert_retried(struct files *f, const struct files_kind *kind,
+                          const char *const path[FILES_PATHS]);
 
 /* Returns whether an object of this kind has new content, compared with `last`. */
 bool files_renewed(const struct files *f, const struct files_kind *kind);
@@ -64,7 +74,7 @@ bool files_same(const struct files_seen *a, const struct files_seen *b);
 struct files_item {
     const char *path;
     const struct files_seen *seen; /* before the file was read the last time */
-    bool changed;                  /* since `last` */
+    bool changed;                  /* since `last`, or usable since then */
     const char *stale;             /* the reason why its old content is in force; NULL: it is not */
 };
 

@@ -87,6 +87,7 @@ struct site_trial {
     const struct config_certificate **tried; /* those passed to tls_ctx_new_server() */
     struct tls_certificate *certificate;
     size_t count;
+    bool retried;  /* a certificate is on trial again: files_is_retried() */
     bool reverted; /* a certificate was replaced by its old content: another trial may succeed */
     FILE *problems;
 };
@@ -127,6 +128,8 @@ static void on_tls_error(void *arg, size_t certificate, const char *text)
     const struct config_certificate *c =
         certificate == TLS_NO_CERTIFICATE ? NULL : t->tried[certificate];
 
+    if (t->retried)
+        return;
     if (c == NULL)
         trial_problem(t, setting_line(t->config, t->listener, text, "tls-min"), text);
     else if (files_revert(t->files, &pair_kind, PAIR_OF(c), text))
@@ -155,6 +158,7 @@ static bool trial_add(struct site_trial *t, const struct config_certificate *c)
         trial_problem(t, certificate_line(c, text),
                       *text == '\0' ? "its certificate cannot be used, see above" : text);
     } else {
+        t->retried |= files_is_retried(t->files, &pair_kind, PAIR_OF(c));
         t->tried[t->count] = c;
         t->certificate[t->count++] = (struct tls_certificate){
             .file = c->file,
@@ -178,7 +182,7 @@ static struct tls_ctx *trial_run(struct site_trial *t)
     bool good = true;
 
     t->count = 0;
-    t->reverted = false;
+    t->retried = t->reverted = false;
     for (size_t i = 0; i < l->certificate_count; i++)
         if (is_complete(&l->certificate[i]))
             good &= trial_add(t, &l->certificate[i]);
@@ -189,6 +193,16 @@ static struct tls_ctx *trial_run(struct site_trial *t)
         return ctx;
     tls_ctx_free(ctx);
     return NULL;
+}
+
+/* Ends the second trial of certificates that could not be used before: they may hold up no new one.
+ * Returns false if there is none. */
+static bool trial_revert_retried(struct site_trial *t)
+{
+    bool any = false;
+    for (size_t i = 0; i < t->count; i++)
+        any |= files_revert_retried(t->files, &pair_kind, PAIR_OF(t->tried[i]));
+    return any;
 }
 
 /* Replaces all new certificates by their old content, because a certificate that has not changed
@@ -215,7 +229,8 @@ static bool listener_init(struct site_listener *l, struct files *files, const st
                            .problems = problems};
 
     l->config = from;
-    while ((l->tls = trial_run(&t)) == NULL && (t.reverted || trial_revert_all(&t)))
+    while ((l->tls = trial_run(&t)) == NULL &&
+           (trial_revert_retried(&t) || t.reverted || trial_revert_all(&t)))
         *reverted = true;
     free(t.certificate);
     free(t.tried);

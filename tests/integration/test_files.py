@@ -249,6 +249,28 @@ def test_renewal_that_shadows_another(bench):
     assert shown("ECDHE-RSA-AES128-GCM-SHA256") == rsa.der
 
 
+def test_two_certificates_change_places(bench):
+    """Each new certificate fits only together with the other new one."""
+    place = bench.place
+    rsa, ec, new_rsa, new_ec = (
+        pki.make(place.folder, f"p-{n}-{key}", issuer=place.ca, key=key, names=["vpn.example.com"])
+        for n in range(2) for key in ("rsa", "ec"))
+    one, two = place.folder / "p-one.pem", place.folder / "p-two.pem"
+    put(one, Path(rsa.both).read_bytes())
+    put(two, Path(ec.both).read_bytes())
+    it = Files(bench, certificates=[("certificate", one.name), ("certificate", two.name)])
+    put(one, Path(new_ec.both).read_bytes())
+    it.wait_file(one, KEPT)
+    put(two, Path(new_rsa.both).read_bytes())
+    it.wait_file(two, IN_FORCE)
+    it.wait_file(one, IN_FORCE)
+    assert it.stale() == []
+    for cipher, der in ("RSA", new_rsa.der), ("ECDSA", new_ec.der):
+        client = Client(it.gate.address(), tls_max="1.2", ciphers=f"ECDHE-{cipher}-AES128-GCM-SHA256")
+        bench.clients.append(client)
+        assert client.establish("tls").wire.peer_der == der
+
+
 def test_staple_comes_and_goes(bench):
     """A staple that appears later is sent; a staple that cannot be used is not sent, and causes a warning."""
     place = bench.place
