@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "base/text.h"
+
 /* Unicode 15: the categories Cf, Zs, Zl and Zp, the characters that are ignored by default, blank
  * letters, C1 controls and noncharacters, in order. Format characters that are visible (U+0600 and
  * similar) are omitted. A name that ends with '-' is numbered from the start of its range. */
@@ -98,26 +100,6 @@ static const struct range *range_find(uint32_t c)
     return low < RANGE_COUNT && c >= ranges[low].first ? &ranges[low] : NULL;
 }
 
-/* Reads the character at the start of s, which is not empty (RFC 3629 3). Returns its length; 0:
- * not UTF-8. Overlong forms of a hidden character are not UTF-8, so no program reads them as one.
- */
-static size_t read_char(struct span s, uint32_t *c)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const uint8_t lead = s.p[0];
-    const size_t n = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-
-    if (n == 0 || n > s.n || lead > 0xf4)
-        return 0;
-    *c = n == 1 ? lead : lead & (0x7fU >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((s.p[i] & 0xc0) != 0x80)
-            return 0;
-        *c = *c << 6 | (s.p[i] & 0x3f);
-    }
-    return *c >= least[n] ? n : 0;
-}
-
 /* The neighbours are ASCII, since A0 is also the second byte of many letters in other encodings. */
 static bool is_windows_space(struct span text, size_t at)
 {
@@ -130,7 +112,7 @@ static bool is_windows_space(struct span text, size_t at)
 static size_t look_at(struct span text, size_t at, struct hidden *out, bool *is)
 {
     uint32_t c = 0;
-    const size_t n = read_char(span_from(text, at), &c);
+    const size_t n = text_char(span_from(text, at), &c);
     const struct range *found = n < 2 ? NULL : range_find(c);
 
     out->at = at;

@@ -46,6 +46,40 @@ const char *text_begin(struct span *text)
     return unmarked_problem(*text);
 }
 
+size_t text_char(struct span text, uint32_t *c)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const uint8_t lead = text.p[0];
+    const size_t n = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+
+    if (n == 0 || n > text.n || lead > 0xf4)
+        return 0;
+    *c = n == 1 ? lead : lead & (0x7fU >> n);
+    for (size_t i = 1; i < n; i++) {
+        if ((text.p[i] & 0xc0) != 0x80)
+            return 0;
+        *c = *c << 6 | (text.p[i] & 0x3f);
+    }
+    const bool surrogate = (*c & ~0x7ffU) == 0xd800;
+    return *c >= least[n] && *c <= 0x10ffff && !surrogate ? n : 0;
+}
+
+bool text_not_utf8(struct span line, char reason[TEXT_REASON_SIZE])
+{
+    uint32_t c;
+
+    for (size_t at = 0, n; at < line.n; at += n) {
+        n = text_char(span_from(line, at), &c);
+        if (n > 0)
+            continue;
+        snprintf(reason, TEXT_REASON_SIZE,
+                 "byte %zu of this line (0x%02X) is not UTF-8: save the file as UTF-8", at + 1,
+                 line.p[at]);
+        return true;
+    }
+    return false;
+}
+
 /* ---- lines ---- */
 
 bool text_take_line(struct span *rest, struct span *line)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/err.h"
@@ -13,6 +14,16 @@
 /* Removes the byte order mark of UTF-8 from the start of *text. Returns NULL, or why the bytes
  * cannot be read as text: UTF-16 or UTF-32, with or without a byte order mark. */
 const char *text_begin(struct span *text) MUST_CHECK;
+
+/* Reads the character at the start of text, which is not empty (RFC 3629: shortest form, no
+ * surrogates). Returns its length in bytes; 0: the text does not begin with UTF-8. */
+size_t text_char(struct span text, uint32_t *c);
+
+enum { TEXT_REASON_SIZE = 96 };
+
+/* Returns whether a line contains a byte that is not UTF-8; reason gets a sentence about the first
+ * one, with its place and what to do. */
+bool text_not_utf8(struct span line, char reason[TEXT_REASON_SIZE]);
 
 /* Takes the next line from *rest, without its end: LF, CR LF, or the end of the text. Returns false
  * if there is none. */

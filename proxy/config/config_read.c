@@ -104,21 +104,23 @@ static struct span without_comment(struct span line)
     return line;
 }
 
-/* Reports a control character, and a hidden one outside of comments. Returns whether the line may
- * be read. */
+/* Reports a control character and, outside of comments, a hidden character and a byte that is not
+ * UTF-8. Returns whether the line may be read. */
 static bool check_characters(const struct config_reading *r, struct span line)
 {
     struct hidden h;
-    char reason[HIDDEN_NAME_SIZE + 96];
+    char reason[HIDDEN_NAME_SIZE + TEXT_REASON_SIZE];
+    const bool comment = begins_with(trim_blanks(line), ";#");
+    const struct span text = comment ? span_of(NULL, 0) : without_comment(line);
 
-    if (has_control(line)) {
-        report_problem(r, "this line contains a control character (or a lone CR)");
-        return false;
-    }
-    if (begins_with(trim_blanks(line), ";#") || !hidden_find(without_comment(line), &h))
+    if (has_control(line))
+        snprintf(reason, sizeof reason, "this line contains a control character (or a lone CR)");
+    else if (hidden_find(text, &h))
+        snprintf(reason, sizeof reason,
+                 "%s at byte %zu of this line cannot be seen: type that part again", h.name,
+                 h.at + 1);
+    else if (!text_not_utf8(text, reason))
         return true;
-    snprintf(reason, sizeof reason,
-             "%s at byte %zu of this line cannot be seen: type that part again", h.name, h.at + 1);
     report_problem(r, reason);
     return false;
 }

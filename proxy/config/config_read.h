@@ -5,7 +5,7 @@
  * (no continuation lines), a value has at most VALUE_TEXT_MAX bytes (base/value.h), a comment any
  * number, ` ;` after a value starts a comment, ` #` after a value is an error (inih would take it
  * as part of the value), no control characters and, except in comments, no hidden ones
- * (base/hidden.h), no text after [section]. */
+ * (base/hidden.h) and only UTF-8, no text after [section]. */
 #ifndef SSTPGATE_CONFIG_CONFIG_READ_H
 #define SSTPGATE_CONFIG_CONFIG_READ_H
 

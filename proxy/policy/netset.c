@@ -152,8 +152,9 @@ static struct span strip_line(struct span line)
     return span_sub(line, from, n - from);
 }
 
-/* Reads the network of a line. Returns NULL, or a reason, which may be in text. */
-static const char *net_parse(struct span word, struct cidr *net, char text[NETSET_REASON_MAX])
+/* Reads the network of a line, its word. Returns NULL, or a reason, which may be in text. */
+static const char *net_parse(struct span line, struct span word, struct cidr *net,
+                             char text[NETSET_REASON_MAX])
 {
     char copy[ADDR_TEXT_MAX] = "";
     struct hidden h;
@@ -164,6 +165,8 @@ static const char *net_parse(struct span word, struct cidr *net, char text[NETSE
         snprintf(text, NETSET_REASON_MAX, "%s cannot be seen: type this line again", h.name);
         return text;
     }
+    if (text_not_utf8(span_sub(line, 0, (size_t)(word.p - line.p) + word.n), text))
+        return text;
     if (word.n < sizeof copy)
         memcpy(copy, word.p, word.n);
     if (cidr_parse(copy, net) != ERR_OK) {
@@ -182,7 +185,7 @@ static const char *netset_read_line(struct netset *s, struct span line, unsigned
 
     if (word.n == 0)
         return NULL;
-    const char *reason = net_parse(word, &net, text);
+    const char *reason = net_parse(line, word, &net, text);
     if (reason != NULL)
         return reason;
     const struct netset_net n = {

@@ -187,10 +187,11 @@ const char *users_name_problem(struct span name, char text[USERS_REASON_MAX])
         if (name.p[i] == ':')
             return "the name contains a ':'";
     }
-    if (!hidden_find(name, &h))
-        return NULL;
-    snprintf(text, USERS_REASON_MAX, "the name contains %s, which cannot be seen", h.name);
-    return text;
+    if (hidden_find(name, &h)) {
+        snprintf(text, USERS_REASON_MAX, "the name contains %s, which cannot be seen", h.name);
+        return text;
+    }
+    return text_not_utf8(name, text) ? "the name is not UTF-8" : NULL;
 }
 
 bool users_name_valid(struct span name)
@@ -220,8 +221,11 @@ static const char *split_line(struct span line, struct span *name, uint8_t hash[
 {
     const uint8_t *colon = memchr(line.p, ':', line.n);
     struct hidden h;
+    const bool hidden = hidden_find(line, &h);
 
-    if (colon == NULL && !hidden_find(line, &h))
+    if (!hidden && text_not_utf8(line, text))
+        return text;
+    if (colon == NULL && !hidden)
         return "no ':' in the line, which should be name:hash-hash";
     if (colon == NULL) {
         snprintf(text, USERS_REASON_MAX, "%s, which cannot be seen, and no ':'", h.name);

@@ -80,7 +80,7 @@ struct span users_bare_name(struct span name);
 struct span users_counted_name(struct span name);
 
 /* Returns whether a users file can contain name: 1..USERS_NAME_MAX bytes, no control character, no
- * ':', no leading '#' or blank, no trailing blank, no hidden character (base/hidden.h). */
+ * ':', no leading '#' or blank, no trailing blank, no hidden character (base/hidden.h), UTF-8. */
 bool users_name_valid(struct span name);
 
 /* Returns why a users file cannot contain name; NULL: it can. The reason may be in text. */

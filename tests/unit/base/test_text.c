@@ -68,6 +68,45 @@ static void the_beginning_of_a_text_is_recognized(void **state)
     assert_null(text_begin(&none));
 }
 
+/* RFC 3629 4, at the limits of each form. */
+static void bytes_that_are_not_utf8_are_found(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "",
+        "alice \x7f",
+        "J\xc3\xbcrgen",
+        "\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf",
+        "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf",
+    };
+    static const struct {
+        const char *line;
+        unsigned at, byte;
+    } bad[] = {
+        {"J\xfcrgen", 2, 0xfc},
+        {"\xc3\xbc\xc3", 3, 0xc3}, /* cut */
+        {"\xc3(", 1, 0xc3},
+        {"a\xbf", 2, 0xbf},
+        {"\xc1\xbf", 1, 0xc1}, /* longer than necessary */
+        {"\xe0\x9f\xbf", 1, 0xe0},
+        {"\xf0\x8f\xbf\xbf", 1, 0xf0},
+        {"\xed\xa0\x80", 1, 0xed}, /* surrogates */
+        {"\xed\xbf\xbf", 1, 0xed},
+        {"\xf4\x90\x80\x80", 1, 0xf4}, /* above U+10FFFF */
+        {"\xf5\x80\x80\x80", 1, 0xf5},
+    };
+    char reason[TEXT_REASON_SIZE], want[TEXT_REASON_SIZE];
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_false(text_not_utf8(span_str(good[i]), reason));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_true(text_not_utf8(span_str(bad[i].line), reason));
+        snprintf(want, sizeof want,
+                 "byte %u of this line (0x%02X) is not UTF-8: save the file as UTF-8", bad[i].at,
+                 bad[i].byte);
+        assert_string_equal(reason, want);
+    }
+}
+
 static void lines_end_with_lf_or_crlf(void **state)
 {
     (void)state;
@@ -128,6 +167,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_beginning_of_a_text_is_recognized),
+        cmocka_unit_test(bytes_that_are_not_utf8_are_found),
         cmocka_unit_test(lines_end_with_lf_or_crlf),
         cmocka_unit_test(files_are_loaded_without_their_mark),
     };

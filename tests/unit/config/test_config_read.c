@@ -80,7 +80,14 @@ static void lines_that_inih_hides_are_reported(void **state)
         {"\xc2\xa0; x\n" MINIMAL, 0, "1" UNSEEN("1", "U+00A0 NO-BREAK SPACE")},
         {"; \xc2\xa0\n\t#\xe2\x80\x8e\n[gate]#\xc2\xa0\nworkers = 1 ;\xc2\xa0\n" MINIMAL, 0, ""},
         {LISTENER_TEXT "deny = user J\xc3\xbcrgen\n" BACKEND_TEXT, 0, ""},
-        /* other encodings */
+    /* other encodings; a comment may have any */
+#define FOREIGN(byte, hex)                                                                         \
+    ": byte " byte " of this line (0x" hex ") is not UTF-8: save the file as UTF-8\n"
+        {LISTENER_TEXT "deny = user j\xfcrgen\n" BACKEND_TEXT, 0, "4" FOREIGN("14", "FC")},
+        {MINIMAL "users-file = caf\xe9\n[gate\xe9]\nbanana = 1\n", 0,
+         "7" FOREIGN("17", "E9") "8" FOREIGN("6", "E9")},
+        {MINIMAL "k\xf6y = 1\n", 0, "7" FOREIGN("2", "F6")},
+        {"# j\xfcrgen\n" MINIMAL "users-file = a ; j\xfcrgen\n", 0, ""},
         {"\xff\xfe[\0g\0", 6, "1" ENCODING},
         {"[\0g\0a\0\n\0", 8, "1" ENCODING},
         /* control characters */

@@ -102,7 +102,9 @@ static void every_wrong_line_is_named(void **state)
     (void)state;
     static const char text[] = "10.0.0.0/8\nvpn.example.com\n10.0.0.1/8\n\n10.0.0.0/33\n1.2.3\n"
                                "10.0.0.1 10.0.0.2\n\0\n::/129\n10.0.0.1\xc2\xa0\n"
-                               "\xef\xbb\xbf::1\n" LONG "\n";
+                               "\xef\xbb\xbf::1\n" LONG "\n \xfc"
+                               "ber\n10.0.0.1 # \xfc"
+                               "ber\n";
     char *problems;
     assert_null(read_text(text, sizeof text - 1, &problems));
 #define NEITHER ": not an address or a network such as 198.51.100.0/24\n"
@@ -116,7 +118,9 @@ static void every_wrong_line_is_named(void **state)
                              "list:9" RANGE(
                                  "128") "list:10: U+00A0 NO-BREAK SPACE" UNSEEN
                                         "list:11: U+FEFF ZERO WIDTH NO-BREAK SPACE (a byte order "
-                                        "mark)" UNSEEN "list:12" NEITHER);
+                                        "mark)" UNSEEN "list:12" NEITHER
+                                        "list:13: byte 2 of this line (0xFC) is not UTF-8: save "
+                                        "the file as UTF-8\n");
     free(problems);
 }
 

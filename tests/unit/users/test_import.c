@@ -340,6 +340,8 @@ static void files_of_other_systems(void **state)
              "seen\n"
              "2 skipped : the name contains U+200B ZERO WIDTH SPACE, which cannot be seen\n"
              "3 user bob a\xc2\xa0z\n");
+        says(all[i], "j\xfcrgen * x *\nj\xc3\xbcrgen * x *\n",
+             "1 skipped : the name is not UTF-8\n2 user j\xc3\xbcrgen x\n");
         says(all[i],
              "\xff\xfe"
              "a",

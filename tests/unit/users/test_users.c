@@ -292,6 +292,12 @@ static void wrong_lines(void **state)
     assert_says(
         "User:" HASH("1") "\xc2\xa0",
         "users:1: the text after ':' contains U+00A0 NO-BREAK SPACE, which cannot be seen\n");
+    assert_says("j\xfcrgen:" HASH("1"),
+                "users:1: byte 2 of this line (0xFC) is not UTF-8: save the file as UTF-8\n");
+    assert_says("a:" HASH("1") "\n# j\xfcrgen\nUser\xe9",
+                "users:3: byte 5 of this line (0xE9) is not UTF-8: save the file as UTF-8\n");
+    assert_says("User\xa0:" HASH("1"), "users:1: the name contains byte A0 (NO-BREAK SPACE in "
+                                       "Windows-1252), which cannot be seen\n");
     assert_says("User:4\r1c00c584bd2d91c4017a2a12fa59f3", hash);
 }
 
@@ -345,8 +351,8 @@ static void all_problems(void **state)
 static void valid_names(void **state)
 {
     (void)state;
-    static const char *const good[] = {
-        "u", "User", "CORP\\User", "user@example.com", "a b", "a#", "J\xc3\xb6rg", "\xff", "-h"};
+    static const char *const good[] = {"u",   "User", "CORP\\User",  "user@example.com",
+                                       "a b", "a#",   "J\xc3\xb6rg", "-h"};
     static const char *const bad[] = {"\xef\xbb\xbf"
                                       "a",
                                       "\xef\xbb\xbf",
@@ -364,7 +370,9 @@ static void valid_names(void **state)
                                       "a\r",
                                       "a\xc2\xa0",
                                       "a\xe2\x80\x8b"
-                                      "b"};
+                                      "b",
+                                      "J\xf6rg",
+                                      "\xff"};
     char longest[USERS_NAME_MAX + 1];
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
