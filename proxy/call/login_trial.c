@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* How long a server of a backend without `radius` may take for its verdict: it may delay refusals
+/* Time that a server of a backend without `radius` may take for its verdict: it may delay refusals
  * by some seconds, but the answer to a login takes longer only if another server is silent. */
 enum { VERDICT_MS = 10000 };
 

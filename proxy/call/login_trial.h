@@ -8,7 +8,7 @@
 #include "wire/ppp.h"
 
 struct login_trial {
-    struct keyring *keyring; /* has the verdicts of RADIUS; NULL: they do not pass the gate */
+    struct keyring *keyring; /* has the verdicts of RADIUS; NULL: RADIUS does not pass the gate */
     const char *radius;      /* NAME of [radius NAME] */
     uint32_t patience;       /* ms that a verdict may take after the client's answer */
 
@@ -26,12 +26,12 @@ struct login_trial {
 
 void login_trial_init(struct login_trial *t);
 
-/* Makes the verdicts of [radius NAME] decide. timeout_server: ms, of that section. keyring and
+/* Uses the verdicts of [radius NAME] from now on. timeout_server: ms, of that section. keyring and
  * radius must outlive the trial. */
 void login_trial_use_keyring(struct login_trial *t, struct keyring *keyring, const char *radius,
                              uint32_t timeout_server);
 
-/* Notes an answer of the client. answer: a hash of its frame, not 0; an equal one is a
+/* Records an answer of the client. answer: a hash of its frame, not 0; an equal one is a
  * retransmission. */
 void login_trial_answer(struct login_trial *t, const struct keyring_login *login, uint64_t answer,
                         uint64_t now_ms);
@@ -45,7 +45,7 @@ unsigned login_trial_judge(struct login_trial *t, const struct ppp_observer *ppp
 void login_trial_skip(struct login_trial *t);
 
 /* Returns whether the latest login has no verdict because RADIUS is silent: no answer passed the
- * gate, or the server says so. */
+ * gate, or the server reports it. */
 bool login_trial_is_silent(const struct login_trial *t, const struct ppp_observer *ppp,
                            uint64_t now_ms);
 

@@ -55,7 +55,7 @@ struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t no
 void negotiation_server_ends(struct negotiation *n, uint64_t now_ms);
 
 /* Returns whether the client's latest login has no verdict because RADIUS is silent: no answer
- * passed the gate, or the server says so. */
+ * passed the gate, or the server reports it. */
 bool negotiation_radius_is_silent(const struct negotiation *n, uint64_t now_ms);
 
 /* Returns a hash of the client's latest LCP Configure-Request; 0: none was sent. A late

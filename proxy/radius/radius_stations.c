@@ -161,9 +161,9 @@ static bool login_fits(const struct radius_station *s, uint64_t user, uint64_t c
     return has_user(s, user) && (class == 0 || s->class == 0 || class == s->class);
 }
 
-/* Takes the oldest login that fits out of the list; the caller takes ownership. NULL: none. If
- * those that fit have different addresses, or one of them may have been removed, their clients are
- * unknown from now on, because nothing says which login this Start belongs to. */
+/* Takes the oldest login that fits out of the list; the caller takes ownership. NULL: none. If the
+ * logins that fit have different addresses, or one of them may have been removed, their clients are
+ * unknown from now on, because no attribute shows to which login this Start belongs. */
 static struct radius_station *login_take(struct radius_stations *t, uint64_t user, uint64_t class,
                                          uint64_t now_ms)
 {

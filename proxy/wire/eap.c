@@ -14,12 +14,12 @@ enum {
     MSCHAPV2_CHANGE_PASSWORD = 7,
 
     RESPONSE_VALUE = 49,     /* RFC 2759 4: challenge 16, reserved 8, NT-Response 24, flags */
-    PEER_CHALLENGE = 16 + 8, /* with the reserved octets after it */
+    PEER_CHALLENGE = 16 + 8, /* with the reserved bytes after it */
     NEW_PASSWORD = 516 + 16, /* RFC 2759 7: encrypted password and hash */
     CHANGE_PASSWORD_VALUE = NEW_PASSWORD + PEER_CHALLENGE + EAP_NT_RESPONSE + 2,
 };
 
-/* Returns the NT-Response in value. A Response has an octet with the value's length in front of it;
+/* Returns the NT-Response in value. A Response has an byte with the value's length in front of it;
  * a Change-Password has not. */
 static struct span nt_response_of(uint8_t opcode, struct span value)
 {

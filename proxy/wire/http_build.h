@@ -1,5 +1,5 @@
 /* http_build: the heads that the gate sends, built from scratch: requests to a backend, responses
- * to a client ([MS-SSTP] 3.2.4.1, 3.3.5.1). Each function writes to out and returns the octets
+ * to a client ([MS-SSTP] 3.2.4.1, 3.3.5.1). Each function writes to out and returns the bytes
  * written; 0: an argument is invalid or does not fit. Pure: no state, no allocation. */
 #ifndef SSTPGATE_WIRE_HTTP_BUILD_H
 #define SSTPGATE_WIRE_HTTP_BUILD_H
@@ -8,15 +8,15 @@
 #include "wire/http_uri.h"
 
 enum {
-    HTTP_BUILD_MAX = 1024, /* octets of out; enough for any valid host, tenant and correlation */
+    HTTP_BUILD_MAX = 1024, /* bytes of out; enough for any valid host, tenant and correlation */
     HTTP_CORRELATION_MAX = 64,
 };
 
 /* Builds the SSTP request, with its fields in the order of [MS-SSTP] 4.1.
  * host: the value of the Host field (IPv6 in brackets; a port is optional): visible ASCII, at most
- * HTTP_HOST_MAX octets and "[]:65535"; for any other host the result is 0.
+ * HTTP_HOST_MAX bytes and "[]:65535"; for any other host the result is 0.
  * tenant: added to the query as it is if http_tenant_is_plain(), else omitted.
- * correlation: added if it has at most HTTP_CORRELATION_MAX octets of [0-9A-Za-z{}-], else
+ * correlation: added if it has at most HTTP_CORRELATION_MAX bytes of [0-9A-Za-z{}-], else
  * omitted. */
 size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span tenant,
                           struct span correlation);

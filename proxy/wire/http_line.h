@@ -7,7 +7,7 @@
 #include "base/err.h"
 #include "base/span.h"
 
-/* Octets of a head, its blank line included; heads of real clients have less than 512. */
+/* Bytes of a head, its blank line included; heads of real clients have less than 512. */
 enum { HTTP_HEAD_MAX = 8192 };
 
 struct http_version {
@@ -38,9 +38,9 @@ static inline enum err http_take_version(struct span *text, struct http_version 
  * has arrived.
  *
  * This makes the result for a head independent of where the input was cut. Lines are judged in
- * order, and inside a line an octet that is not allowed there (always ERR_SYNTAX) comes before any
+ * order, and inside a line an byte that is not allowed there (always ERR_SYNTAX) comes before any
  * error of the whole line. So the parser of a line also gets unfinished lines, reads from left to
- * right, and returns ERR_SYNTAX at the first octet that is not allowed and ERR_MORE if the text
+ * right, and returns ERR_SYNTAX at the first byte that is not allowed and ERR_MORE if the text
  * ends too early. Every other error waits for the end of the line or of the head. */
 static inline enum err http_judge_line(enum err taken, enum err text)
 {

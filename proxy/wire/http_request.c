@@ -6,7 +6,7 @@
 
 enum {
     /* The longest registered method, UPDATEREDIRECTREF, has 17 letters, SSTP's has 16. With this
-     * limit the parser refuses random octets long before HTTP_HEAD_MAX. */
+     * limit the parser refuses random bytes long before HTTP_HEAD_MAX. */
     METHOD_MAX = 32,
     PORT_MAX = 65535,
 };
@@ -27,7 +27,7 @@ static bool is_tchar(uint8_t c)
     return is_alnum(c) || is_one_of(c, "!#$%&'*+-.^_`|~");
 }
 
-/* Returns whether a line may have the octet c: no control character but the tab (RFC 9110 5.5). */
+/* Returns whether a line may have the byte c: no control character but the tab (RFC 9110 5.5). */
 static bool is_text(uint8_t c)
 {
     return ascii_is_blank(c) || ascii_is_visible(c) || c >= 0x80;

@@ -1,5 +1,5 @@
 /* http_request: the head of a client's request, SSTP's ([MS-SSTP] 3.2.4.1, 4.1) or any other, read
- * strictly (RFC 9112). Slices point into the caller's octets. Pure: no state, no allocation. */
+ * strictly (RFC 9112). Slices point into the caller's bytes. Pure: no state, no allocation. */
 #ifndef SSTPGATE_WIRE_HTTP_REQUEST_H
 #define SSTPGATE_WIRE_HTTP_REQUEST_H
 
@@ -8,7 +8,7 @@
 #include "wire/http_line.h"
 
 struct http_request {
-    size_t len; /* octets of the head */
+    size_t len; /* bytes of the head */
     bool sstp;  /* method, URI, version and Content-Length are those of SSTP */
     /* The reason why a request with SSTP's method and URI is not sstp: ERR_VERSION (not HTTP/1.1),
      * ERR_LENGTH (Content-Length is missing or has another value), ERR_MISSING (an empty Host).
@@ -37,24 +37,24 @@ struct http_request {
  *     are read as 1.1), with a target in any form. An SSTP request with a flaw is one, too: the
  *     response must not show a refused client that this server knows SSTP's method and URI.
  *   One empty line before the request belongs to it (RFC 9112 2.2).
- * ERR_MORE: no blank line yet and fewer than HTTP_HEAD_MAX octets; call again with more. Octets
+ * ERR_MORE: no blank line yet and fewer than HTTP_HEAD_MAX bytes; call again with more. Bytes
  *   that cannot become a request are refused at once, not at the limit.
  * Any other result is a 400, with any method and URI. ERR_TOO_LARGE; ERR_SYNTAX (bare
  *   CR or LF, NUL, obs-fold, a bad field name, a bad Host, a method of more than 32
- *   octets); ERR_VERSION (not HTTP/1.x); ERR_LENGTH (Content-Length is not a number below 2^64;
+ *   bytes); ERR_VERSION (not HTTP/1.x); ERR_LENGTH (Content-Length is not a number below 2^64;
  *   Transfer-Encoding beside Content-Length or in HTTP/1.0); ERR_DUPLICATE (Content-Length or Host
  *   twice); ERR_MISSING (HTTP/1.1 without Host). Of these, browsers cause only ERR_TOO_LARGE, with
  *   a long URI or cookie. *out must not be used.
  *
- * The result does not depend on how the octets were cut: the first error in the input is reported,
+ * The result does not depend on how the bytes were cut: the first error in the input is reported,
  * and the result for each beginning of in is ERR_MORE or the result for all of it. */
 enum err http_request_parse(struct span in, struct http_request *out) MUST_CHECK;
 
-/* Returns whether in is, or can become with more octets, a request with SSTP's URI and its method
+/* Returns whether in is, or can become with more bytes, a request with SSTP's URI and its method
  * or HEAD. */
 bool http_request_may_be_sstp(struct span in) MUST_CHECK;
 
-/* Returns whether in is, or can become with more octets, a GET or HEAD request for path. */
+/* Returns whether in is, or can become with more bytes, a GET or HEAD request for path. */
 bool http_request_may_ask_for(struct span in, struct span path) MUST_CHECK;
 
 #endif

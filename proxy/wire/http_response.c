@@ -1,6 +1,6 @@
 #include "wire/http_response.h"
 
-/* Takes a line of any octets off the front of *rest, with its LF or CR LF. ERR_MORE: *line is an
+/* Takes a line of any bytes off the front of *rest, with its LF or CR LF. ERR_MORE: *line is an
  * unfinished line. */
 static enum err take_loose_line(struct span *rest, struct span *line)
 {

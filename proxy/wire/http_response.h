@@ -9,12 +9,12 @@
 
 enum {
     HTTP_INTERIM_MAX = 8, /* interim responses before the final one */
-    /* octets of all of them with the final head: room for a few 103 with their links */
+    /* bytes of all of them with the final head: room for a few 103 with their links */
     HTTP_HEADS_MAX = 2 * HTTP_HEAD_MAX,
 };
 
 struct http_response {
-    size_t len;      /* octets of the head, and of the interim responses before it */
+    size_t len;      /* bytes of the head, and of the interim responses before it */
     unsigned status; /* 101, or 200 .. 999 */
 };
 
@@ -23,10 +23,10 @@ struct http_response {
  * LF. Interim responses before it are skipped, as each client must (RFC 9110 15.2): 1xx, but not
  * 101, which is the last response in HTTP.
  * ERR_OK: *out describes in[0 .. out->len).
- * ERR_MORE: no final head yet and fewer than HTTP_HEADS_MAX octets; call again with more.
- * ERR_TOO_LARGE: no blank line in HTTP_HEAD_MAX octets, or more interim responses than the bounds
+ * ERR_MORE: no final head yet and fewer than HTTP_HEADS_MAX bytes; call again with more.
+ * ERR_TOO_LARGE: no blank line in HTTP_HEAD_MAX bytes, or more interim responses than the bounds
  * above. ERR_VERSION: not HTTP/1.x. ERR_SYNTAX: no
- * status line. The result does not depend on how the octets were cut. */
+ * status line. The result does not depend on how the bytes were cut. */
 enum err http_response_parse(struct span in, struct http_response *out) MUST_CHECK;
 
 #endif

@@ -336,7 +336,7 @@ static void take_challenge(struct ppp_observer *o, const struct ppp_frame *f, bo
         memcpy(o->challenge, value.p, value.n);
 }
 
-/* Keeps an MS-CHAP answer. nt: 24 octets. peer: 16 octets, or none for v1. */
+/* Keeps an MS-CHAP answer. nt: 24 bytes. peer: 16 bytes, or none for v1. */
 static void keep_mschap(struct ppp_observer *o, uint8_t id, struct span nt, struct span peer)
 {
     o->response_seen = true;

@@ -40,7 +40,7 @@ struct ppp_mschap {
      * another user's hash-hash proves nothing. */
     uint16_t user_len;
     uint8_t user[PPP_USER_MAX];
-    bool v1;               /* MS-CHAPv1: challenge is 8 octets, peer_challenge is not used */
+    bool v1;               /* MS-CHAPv1: challenge is 8 bytes, peer_challenge is not used */
     uint8_t id;            /* CHAP identifier (EAP: the MS-CHAPv2 id) */
     uint8_t challenge[16]; /* the server's; after a Failure with R=1 or E=648 its C= */
     uint8_t peer_challenge[16];
@@ -54,7 +54,7 @@ struct ppp_observer {
     /* for the owner */
     enum ppp_method method;      /* agreed in LCP, later that of the client's latest answer */
     enum ppp_result result;      /* with EAP, only EAP's own Success or Failure counts */
-    uint16_t user_len;           /* octets in user; 0: unknown */
+    uint16_t user_len;           /* bytes in user; 0: unknown */
     uint8_t user[PPP_USER_MAX];  /* as sent, without control characters, no NUL added; a claim
                                     unless the method proves it: PEAP and EAP-TLS do not */
     struct ppp_mschap last;      /* the client's latest answer that has an NT-Response */
@@ -95,7 +95,7 @@ struct ppp_observer {
     bool lcp_pending; /* the server's Configure-Request waits for the client's Ack */
     uint8_t lcp_id;
     uint16_t lcp_auth; /* protocol of option 3 in the server's latest Configure-Request; 0: none */
-    uint8_t lcp_algorithm; /* the octet behind it, where there is one (CHAP) */
+    uint8_t lcp_algorithm; /* the byte behind it, where there is one (CHAP) */
 };
 
 /* The decision on a frame. Frames of the server get PPP_FORWARD or PPP_UNJUDGED, frames of the
@@ -143,7 +143,7 @@ void ppp_unreadable_login(struct ppp_observer *o);
 struct span ppp_proof(const struct ppp_observer *o);
 
 /* Finds the parts of the client's authentication in a frame that the server passes on to RADIUS.
- * user: the name in the frame; empty for most of EAP. proof: octets that no other login repeats by
+ * user: the name in the frame; empty for most of EAP. proof: bytes that no other login repeats by
  * chance: an NT-Response, the response of CHAP-MD5, or the whole EAP packet; empty for PAP. False:
  * the frame is neither a response nor a PAP request. */
 bool ppp_login(struct span frame, struct span *user, struct span *proof);

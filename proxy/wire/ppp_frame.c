@@ -56,7 +56,7 @@ static bool read_head(struct span octets, uint16_t *protocol, struct span *info)
 
     struct cursor c = cursor_of(octets);
     *protocol = cursor_u8(&c);
-    if ((*protocol & 1) == 0) /* two octets: the first is even, the second odd (RFC 1661 2) */
+    if ((*protocol & 1) == 0) /* two bytes: the first is even, the second odd (RFC 1661 2) */
         *protocol = (uint16_t)(*protocol << 8 | cursor_u8(&c));
     *info = c.rest;
     return !c.short_ && (*protocol & 1) == 1;

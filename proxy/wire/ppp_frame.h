@@ -18,22 +18,22 @@ enum {
 
 enum {
     PPP_CODE_MAX = 13,    /* the highest code that ppp_frame_read accepts, LCP's Time-Remaining */
-    PPP_FRAME_HEAD = 4,   /* FF 03 and two octets of protocol */
-    PPP_FRAME_MAX = 4091, /* octets in an SSTP data packet */
+    PPP_FRAME_HEAD = 4,   /* FF 03 and two bytes of protocol */
+    PPP_FRAME_MAX = 4091, /* bytes in an SSTP data packet */
 };
 
 struct ppp_frame {
     uint16_t protocol;
-    /* Octets after the protocol; for LCP and authentication cut to the packet's own length,
-     * because octets after it are padding (RFC 1661 5). */
+    /* Bytes after the protocol; for LCP and authentication cut to the packet's own length,
+     * because bytes after it are padding (RFC 1661 5). */
     struct span info;
     /* LCP and authentication only, otherwise 0 and empty. */
     uint8_t code, id;
-    struct span data; /* octets after code, id and length */
+    struct span data; /* bytes after code, id and length */
 };
 
 /* Reads the frame in octets: no flags, no escapes, no FCS, with or without FF 03, protocol of one
- * or two octets. The spans in *out point into octets. False: the frame is not one that the gate
+ * or two bytes. The spans in *out point into octets. False: the frame is not one that the gate
  * forwards, or its canonical form is longer than PPP_FRAME_MAX. The gate forwards
  *
  * - network data and network control protocols (below 0xc000) with any content;
@@ -46,8 +46,8 @@ bool ppp_frame_read(enum ppp_from from, struct span octets, struct ppp_frame *ou
 /* Returns whether octets, as given to ppp_frame_read, are the canonical form of f. */
 bool ppp_frame_is_canonical(const struct ppp_frame *f, struct span octets);
 
-/* Writes FF 03, the protocol in two octets and f->info, of a frame that ppp_frame_read has read.
- * Returns the number of octets. */
+/* Writes FF 03, the protocol in two bytes and f->info, of a frame that ppp_frame_read has read.
+ * Returns the number of bytes. */
 size_t ppp_frame_build(const struct ppp_frame *f, uint8_t out[PPP_FRAME_MAX]);
 
 /* Returns whether f is LCP, an authentication or a network control frame: the frames that may flow
@@ -59,7 +59,7 @@ bool ppp_frame_is_control(const struct ppp_frame *f);
 bool ppp_frame_is_network(const struct ppp_frame *f);
 
 /* Finds the authentication protocol (option 3) in an LCP Configure packet that ppp_frame_read has
- * accepted. False: none. *algorithm: the octet after the protocol, 0 if missing. */
+ * accepted. False: none. *algorithm: the byte after the protocol, 0 if missing. */
 bool ppp_frame_auth_option(const struct ppp_frame *f, uint16_t *protocol, uint8_t *algorithm);
 
 enum ppp_relogin { PPP_NO_LOGIN, PPP_LCP_REQUEST, PPP_LOGIN };

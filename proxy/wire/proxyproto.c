@@ -44,7 +44,7 @@ static void end_set(struct proxyproto_end *end, uint8_t family, const uint8_t *i
 
 /* ---- version 1 ------------------------------------------------------------------------------ */
 
-/* Takes the octets up to the next space, or all of them, and the space. */
+/* Takes the bytes up to the next space, or all of them, and the space. */
 static struct span take_word(struct span *rest)
 {
     size_t n = 0;
@@ -89,7 +89,7 @@ static enum err parse_line(struct span line, struct proxyproto *out)
     return ERR_OK;
 }
 
-/* Parses the addresses only once the CR LF has arrived (2.1), but refuses octets that cannot become
+/* Parses the addresses only once the CR LF has arrived (2.1), but refuses bytes that cannot become
  * a header at once. */
 static enum err parse_v1(struct span in, struct proxyproto *out)
 {
@@ -130,7 +130,7 @@ static uint32_t crc32c(uint32_t crc, struct span s)
     return crc;
 }
 
-/* Returns the checksum of a header; the octets of its checksum field, from `at`, count as zeros
+/* Returns the checksum of a header; the bytes of its checksum field, from `at`, count as zeros
  * (2.2.3). */
 static uint32_t header_crc32c(struct span header, size_t at)
 {
@@ -244,7 +244,7 @@ static void parse_ends(struct cursor *c, size_t ip_len, struct proxyproto *out)
     end_set(&out->destination, family, to.p, to_port);
 }
 
-/* Parses the part behind the first 16 octets. kind: octet 14, family and transport. */
+/* Parses the part behind the first 16 bytes. kind: byte 14, family and transport. */
 static enum err parse_block(struct span header, uint8_t kind, struct proxyproto *out)
 {
     struct cursor c = cursor_of(span_from(header, HEAD));
@@ -262,7 +262,7 @@ static enum err parse_block(struct span header, uint8_t kind, struct proxyproto 
     return parse_tlvs(header, c.rest, out);
 }
 
-/* Returns the number of octets of the addresses. */
+/* Returns the number of bytes of the addresses. */
 static size_t block_min(uint8_t kind)
 {
     if ((kind & 0x0f) == TRANSPORT_UNSPEC)
@@ -320,7 +320,7 @@ enum err proxyproto_parse(struct span in, struct proxyproto *out)
 
 /* ---- building ------------------------------------------------------------------------------- */
 
-/* A header that is being written; n also counts octets that did not fit. */
+/* A header that is being written; n also counts bytes that did not fit. */
 struct proxyproto_writer {
     uint8_t *out;
     size_t cap, n;
@@ -468,7 +468,7 @@ static void put_ssl(struct proxyproto_writer *w, const struct proxyproto_tls *tl
     put_tlv(w, TLV_SSL_KEY_ALG, tls->key);
 }
 
-/* Writes everything behind the first 16 octets. Returns the position of the checksum; 0: none. */
+/* Writes everything behind the first 16 bytes. Returns the position of the checksum; 0: none. */
 static size_t put_block(struct proxyproto_writer *w, const struct proxyproto *p, unsigned family)
 {
     size_t checksum = 0;

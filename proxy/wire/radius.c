@@ -9,7 +9,7 @@ enum err radius_parse(struct span datagram, struct radius_packet *out)
     const size_t len = cursor_u16(&c);
     struct radius_attribute a;
 
-    /* RFC 2865 3: octets after Length are padding; a datagram that is shorter is discarded. */
+    /* RFC 2865 3: bytes after Length are padding; a datagram that is shorter is discarded. */
     if (c.short_ || len < RADIUS_HEADER || len > RADIUS_MAX || len > datagram.n)
         return ERR_LENGTH;
     p.whole = span_sub(datagram, 0, len);

@@ -1,5 +1,5 @@
 /* radius: RADIUS packets (RFC 2865 3), read strictly and built one attribute after the other.
- * Numbers are in network byte order. Slices point into the caller's octets. Pure: no state, no
+ * Numbers are in network byte order. Slices point into the caller's bytes. Pure: no state, no
  * allocation, no secrets (see binding/radius_crypt.h). */
 #ifndef SSTPGATE_WIRE_RADIUS_H
 #define SSTPGATE_WIRE_RADIUS_H
@@ -9,11 +9,11 @@
 
 enum {
     RADIUS_HEADER = 20,
-    RADIUS_MAX = 4096, /* octets of a packet */
+    RADIUS_MAX = 4096, /* bytes of a packet */
     RADIUS_AUTHENTICATOR = 16,
     RADIUS_AUTHENTICATOR_AT = 4,
-    RADIUS_VALUE_MAX = 253, /* octets of one attribute's value */
-    RADIUS_VENDOR_ID = 4,   /* octets of the vendor id at the start of a Vendor-Specific */
+    RADIUS_VALUE_MAX = 253, /* bytes of one attribute's value */
+    RADIUS_VENDOR_ID = 4,   /* bytes of the vendor id at the start of a Vendor-Specific */
     RADIUS_MICROSOFT = 311,
 };
 
@@ -94,7 +94,7 @@ struct radius_ms_walk radius_ms_walk_of(const struct radius_packet *p);
 bool radius_ms_next(struct radius_ms_walk *w, struct radius_attribute *out);
 bool radius_ms_find(const struct radius_packet *p, uint8_t type, struct span *value);
 
-/* Writes the EAP packet, which the EAP-Messages contain in pieces of 253 octets (RFC 3579 3.1), to
+/* Writes the EAP packet, which the EAP-Messages contain in pieces of 253 bytes (RFC 3579 3.1), to
  * out and returns it; empty: the packet has none. */
 struct span radius_eap(const struct radius_packet *p, uint8_t out[RADIUS_MAX]);
 
@@ -109,7 +109,7 @@ struct radius_out {
 /* Starts a packet with an authenticator of zeros. */
 void radius_begin(struct radius_out *o, uint8_t code, uint8_t id);
 
-/* Appends an attribute. value: at most RADIUS_VALUE_MAX octets. */
+/* Appends an attribute. value: at most RADIUS_VALUE_MAX bytes. */
 void radius_add(struct radius_out *o, uint8_t type, struct span value);
 
 /* Writes the length. False: an attribute did not fit, and the packet must not be used. */

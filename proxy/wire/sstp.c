@@ -5,7 +5,7 @@ enum {
     LENGTH_MASK = 0x0fff, /* the upper 4 bits are reserved ([MS-SSTP] 2.2.1, 2.2.4) */
     ATTRIBUTE_HEADER = 4,
 
-    /* octets of attributes without their headers ([MS-SSTP] 2.2.5 to 2.2.8) */
+    /* bytes of attributes without their headers ([MS-SSTP] 2.2.5 to 2.2.8) */
     PROTOCOL_VALUE = 2,
     BINDING_REQUEST_VALUE = 36,
     BINDING_VALUE = 100,
@@ -66,7 +66,7 @@ void sstp_build_data(uint8_t packet[SSTP_DATA_HEAD], size_t n)
 /* A position among the attributes of a packet. */
 struct sstp_walk {
     struct cursor c;
-    unsigned left; /* attributes that the packet claims; accel-ppp's Nak has octets behind them */
+    unsigned left; /* attributes that the packet claims; accel-ppp's Nak has bytes behind them */
 };
 
 struct sstp_raw_attribute {
@@ -95,7 +95,7 @@ static enum err next_attribute(struct sstp_walk *w, struct sstp_raw_attribute *o
     return w->c.short_ ? ERR_LENGTH : ERR_OK;
 }
 
-/* Finds the first attribute with this id. ERR_LENGTH: its value does not have n octets. */
+/* Finds the first attribute with this id. ERR_LENGTH: its value does not have n bytes. */
 static enum err find_attribute(const struct sstp_packet *p, uint8_t id, size_t n, struct span *out)
 {
     struct sstp_walk w = walk_of(p);

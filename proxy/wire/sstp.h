@@ -1,5 +1,5 @@
 /* sstp: SSTP packets ([MS-SSTP] 2.2), read liberally and built canonically. Numbers are in network
- * byte order. Slices point into the caller's octets. Pure: no state, no allocation. */
+ * byte order. Slices point into the caller's bytes. Pure: no state, no allocation. */
 #ifndef SSTPGATE_WIRE_SSTP_H
 #define SSTPGATE_WIRE_SSTP_H
 
@@ -11,7 +11,7 @@ enum {
     SSTP_HEADER = 4,
     SSTP_CONTROL_MIN = 8,
     SSTP_PACKET_MAX = 4095,
-    SSTP_DATA_HEAD = 4, /* octets of a data packet before its frame */
+    SSTP_DATA_HEAD = 4, /* bytes of a data packet before its frame */
     SSTP_NONCE = 32,
     SSTP_ACK_LEN = 48,
     SSTP_CONNECTED_LEN = 112,
@@ -62,7 +62,7 @@ enum sstp_status {
 
 struct sstp_packet {
     bool control;
-    uint16_t len;        /* whole packet, header included: 4 .. 4095 octets */
+    uint16_t len;        /* whole packet, header included: 4 .. 4095 bytes */
     uint16_t type;       /* enum sstp_type, or an unknown number; data: SSTP_DATA */
     uint16_t attributes; /* control: their number, as the packet claims */
     struct span body;    /* data: the PPP frame; control: the attributes */
@@ -70,22 +70,22 @@ struct sstp_packet {
 
 /* Parses one SSTP packet at the start of in. The 4 reserved bits before the length and the 7 beside
  * the C bit are ignored (PROTOCOL.md 3.2).
- * ERR_OK: *out describes in[0 .. out->len). ERR_MORE: call again with more octets.
+ * ERR_OK: *out describes in[0 .. out->len). ERR_MORE: call again with more bytes.
  * ERR_VERSION, ERR_LENGTH (below 4; control below 8): the rest of the stream cannot be parsed;
- * returned as soon as the wrong octet has arrived. */
+ * returned as soon as the wrong byte has arrived. */
 enum err sstp_parse(struct span in, struct sstp_packet *out) MUST_CHECK;
 
 /* Returns the packet with zeros in the reserved bits of its header: `packet` itself if they are
  * zeros already, else a copy in out. packet: one whole packet, which sstp_parse() has accepted. */
 struct span sstp_without_reserved(struct span packet, uint8_t out[SSTP_PACKET_MAX]);
 
-/* Writes the header of a data packet. n: octets of its frame, which follows the header; at most
+/* Writes the header of a data packet. n: bytes of its frame, which follows the header; at most
  * SSTP_PACKET_MAX - SSTP_DATA_HEAD. */
 void sstp_build_data(uint8_t packet[SSTP_DATA_HEAD], size_t n);
 
 struct sstp_ack {
     uint8_t mask;      /* hash protocols that the server offers */
-    struct span nonce; /* 32 octets */
+    struct span nonce; /* 32 bytes */
 };
 
 /* The message parsers below read at most as many attributes as the packet claims, and skip
@@ -101,9 +101,9 @@ enum err sstp_parse_connect_request(const struct sstp_packet *p) MUST_CHECK;
 /* Call Connected ([MS-SSTP] 2.2.11, 2.2.6). */
 struct sstp_connected {
     uint8_t hash;          /* as sent: SSTP_HASH_SHA1, SSTP_HASH_SHA256 or anything else */
-    struct span nonce;     /* 32 octets */
-    struct span cert_hash; /* 32 octets; SHA1 uses the first 20 */
-    struct span mac;       /* 32 octets; SHA1 uses the first 20 */
+    struct span nonce;     /* 32 bytes */
+    struct span cert_hash; /* 32 bytes; SHA1 uses the first 20 */
+    struct span mac;       /* 32 bytes; SHA1 uses the first 20 */
 };
 
 /* Offsets of the fields in the whole message. */
@@ -115,7 +115,7 @@ enum {
 };
 
 /* Parses a CONNECTED. ERR_MISSING: no Crypto Binding attribute. ERR_LENGTH: it is not the only
- * attribute, of 104 octets, in a packet of 112. */
+ * attribute, of 104 bytes, in a packet of 112. */
 enum err sstp_parse_connected(const struct sstp_packet *p, struct sstp_connected *out) MUST_CHECK;
 
 struct sstp_status_info {
@@ -124,11 +124,11 @@ struct sstp_status_info {
 };
 
 /* Parses the first Status Info of an ABORT, DISCONNECT or CONNECT_NAK, in any of the known forms
- * (PROTOCOL.md 3.3): 12 octets and more, or the 8 octets of sorz (id 2 or 0; out->attribute is
+ * (PROTOCOL.md 3.3): 12 bytes and more, or the 8 bytes of sorz (id 2 or 0; out->attribute is
  * SSTP_ATTR_NONE). ERR_MISSING: none (SoftEther), or none that is well formed. */
 enum err sstp_parse_status(const struct sstp_packet *p, struct sstp_status_info *out) MUST_CHECK;
 
-/* Writes a whole message of 20 octets. type: SSTP_ABORT or SSTP_DISCONNECT. */
+/* Writes a whole message of 20 bytes. type: SSTP_ABORT or SSTP_DISCONNECT. */
 void sstp_build_status(uint8_t out[SSTP_STATUS_LEN], enum sstp_type type,
                        enum sstp_attribute attribute, enum sstp_status status);
 

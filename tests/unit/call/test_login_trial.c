@@ -169,7 +169,7 @@ static void a_login_that_waits_is_silent_after_its_time(void **state)
 }
 
 /* PROTOCOL.md 5.3: E=930, also without RADIUS at the gate. */
-static void a_server_may_say_that_radius_is_silent(void **state)
+static void a_server_may_report_that_radius_is_silent(void **state)
 {
     (void)state;
     setup_trial(false);
@@ -203,7 +203,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_answer_has_its_verdict, setup, teardown),
         cmocka_unit_test_setup_teardown(a_login_that_waits_is_silent_after_its_time, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(a_server_may_say_that_radius_is_silent, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_server_may_report_that_radius_is_silent, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failure_that_the_caller_has_counted_is_skipped, setup,
                                         teardown),
     };
