@@ -39,8 +39,8 @@ void radius_stations_accept(struct radius_stations *t, const struct addr *vpn,
 /* Follows a new Accounting-Request of this VPN server. Returns the address of its client, valid
  * until the next call; NULL: unknown. It is unknown if the login of the session was not seen, or if
  * logins of its user (with its Class, if the Start has one) from different addresses have no Start
- * yet. Accounting-On and Accounting-Off
- * remove all notes of the VPN server, which has restarted and may count its sessions again. */
+ * yet. Accounting-On and Accounting-Off remove all notes of the VPN server, which has restarted and
+ * may count its sessions again. */
 const struct addr *radius_stations_account(struct radius_stations *t, const struct addr *vpn,
                                            const struct radius_packet *request, uint64_t now_ms);
 

@@ -195,8 +195,8 @@ static struct tls_ctx *trial_run(struct site_trial *t)
     return NULL;
 }
 
-/* Ends the second trial of certificates that could not be used before: they may hold up no new one.
- * Returns false if there is none. */
+/* Ends the second trial of certificates that could not be used before: they must not delay a new
+ * one. Returns false if there is none. */
 static bool trial_revert_retried(struct site_trial *t)
 {
     bool any = false;
