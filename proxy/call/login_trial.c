@@ -37,8 +37,9 @@ static enum keyring_verdict take_verdict(const struct login_trial *t, uint64_t n
 {
     const struct keyring_login login = {.user = span_of(t->user, t->user_len), .marks = t->marks};
 
-    return t->keyring == NULL ? KEYRING_UNDECIDED
-                              : keyring_take_verdict(t->keyring, t->radius, &login, now_ms);
+    return t->keyring == NULL
+               ? KEYRING_UNDECIDED
+               : keyring_take_verdict(t->keyring, t->radius, &login, t->at_ms, now_ms);
 }
 
 /* Returns whether a verdict on the client's latest answer may still come. */

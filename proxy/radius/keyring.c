@@ -350,13 +350,14 @@ static bool user_is_judged(const struct keyring *k, const struct ring_verdict *v
     return v->verdict >= KEYRING_CHALLENGED || !(has_marks(k, &v->label) || has_marks(k, wanted));
 }
 
-static struct ring_verdict *find_verdict(struct keyring *k, const struct label *wanted)
+static struct ring_verdict *find_verdict(struct keyring *k, const struct label *wanted,
+                                         uint64_t since_ms)
 {
     struct ring_verdict *by_user = NULL;
 
     for (size_t i = k->judged.count; i-- > 0;) {
         struct ring_verdict *v = &k->verdict[ring_place(&k->judged, i, KEYRING_VERDICTS_MAX)];
-        if (v->verdict == KEYRING_UNDECIDED)
+        if (v->verdict == KEYRING_UNDECIDED || (v->verdict == KEYRING_ACCEPTED && v->at < since_ms))
             continue;
         if (same_login(k, &v->label, wanted))
             return v;
@@ -367,14 +368,15 @@ static struct ring_verdict *find_verdict(struct keyring *k, const struct label *
 }
 
 enum keyring_verdict keyring_take_verdict(struct keyring *k, const char *radius,
-                                          const struct keyring_login *login, uint64_t now_ms)
+                                          const struct keyring_login *login, uint64_t since_ms,
+                                          uint64_t now_ms)
 {
     enum keyring_verdict verdict = KEYRING_UNDECIDED;
 
     keyring_lock(k);
     keyring_expire(k, now_ms);
     const struct label wanted = label_of(k, radius, login);
-    struct ring_verdict *v = find_verdict(k, &wanted);
+    struct ring_verdict *v = find_verdict(k, &wanted, since_ms);
     if (v != NULL)
         verdict = v->verdict;
     if (verdict == KEYRING_REJECTED)

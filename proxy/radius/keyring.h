@@ -104,16 +104,20 @@ enum keyring_verdict {
     KEYRING_REJECTED,   /* Access-Reject */
 };
 
-/* Keeps the verdict on the latest request of a login at [radius NAME]. */
+/* Keeps the verdict on the latest request of a login at [radius NAME]. now_ms: not the time of
+ * worker_now, which may be before the client's answer. */
 void keyring_judge(struct keyring *k, const char *radius, const struct keyring_login *login,
                    enum keyring_verdict verdict, uint64_t now_ms);
 
 /* Returns the latest verdict on a login: by the same proof or chain, or, if there is none, by the
  * same user. The latter includes logins with other marks if RADIUS answered them with a Reject or
  * a Challenge, because a VPN server may change EAP packets, and its users must not guess
- * passwords for free. A Reject is removed, so it is returned for one failure only. */
+ * passwords for free. A Reject is removed, so it is returned for one failure only. An Accept from
+ * before since_ms, the time of the client's answer, is ignored: it is the verdict on another login
+ * of the user, and would excuse a guess whose client does not wait for the verdict. */
 enum keyring_verdict keyring_take_verdict(struct keyring *k, const char *radius,
-                                          const struct keyring_login *login, uint64_t now_ms);
+                                          const struct keyring_login *login, uint64_t since_ms,
+                                          uint64_t now_ms);
 
 /* Notes that this login, at a VPN server that asks [radius NAME], comes from this client. */
 void keyring_saw(struct keyring *k, const char *radius, const struct keyring_login *login,

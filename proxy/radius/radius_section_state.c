@@ -76,7 +76,7 @@ void radius_section_judge(struct radius_section *s, const struct radius_packet *
     if (request->code != RADIUS_ACCESS_REQUEST)
         return;
     (void)radius_find(request, RADIUS_USER_NAME, &login.user);
-    keyring_judge(s->keyring, s->name, &login, verdict, worker_now(s->worker));
+    keyring_judge(s->keyring, s->name, &login, verdict, uv_hrtime() / 1000000);
 }
 
 void radius_section_drop_request(struct radius_section *s, struct radius_request *r)

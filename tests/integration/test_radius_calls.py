@@ -674,6 +674,23 @@ def test_a_client_that_does_not_wait_for_the_reject(bench, how):
     assert site.gate.wait_call()["login-failures"] == "1"
 
 
+def test_a_guess_while_the_user_logs_in(bench):
+    """PAP has no marks, so only the time tells that the user's Accept is not the verdict."""
+    site = Site(bench, gate={"ban-points": 10})
+    site.call("pap")
+    site.radius.go.clear()
+    requests = len(site.radius.requests)
+    client = site.client("pap", password="wrong").establish("start")
+    client.link.start()
+    client.until(lambda: client.link.auth is not None)
+    client.flush()
+    site.radius.wait(lambda: len(site.radius.requests) > requests)
+    client.close("rst")
+    assert site.gate.wait_call(1)["login-failures"] == "1"
+    assert site.gate.wait_event("ban")["user"] == "alice"
+    site.radius.go.set()
+
+
 def test_a_client_that_does_not_wait_for_a_silent_server(bench):
     site = Site(bench, gate={"ban-points": 10}, keys={"timeout-server": "1s"}, silent=99)
     client = site.client(eager=True).establish("authenticate")

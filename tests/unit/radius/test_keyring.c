@@ -557,7 +557,7 @@ static enum keyring_verdict verdict(struct keyring *k, const char *user, const c
                                     uint64_t now)
 {
     const struct keyring_login l = login(k, user, mark);
-    return keyring_take_verdict(k, "home", &l, now);
+    return keyring_take_verdict(k, "home", &l, 0, now);
 }
 
 /* A verdict is that of the login's own marks first; a Reject also of the user, and only once. */
@@ -577,6 +577,12 @@ static void verdicts(void **state)
     assert_int_equal(verdict(k, "bob", "#other", START), KEYRING_UNDECIDED);
     judge(k, "bob", "#chain", KEYRING_REJECTED);
     assert_int_equal(verdict(k, "HOME\\Bob", "#other", START), KEYRING_REJECTED);
+    judge(k, "erin", "", KEYRING_REJECTED);
+    judge(k, "erin", "", KEYRING_ACCEPTED); /* the verdict on another login, if it is older */
+    const struct keyring_login erin = login(k, "erin", "");
+    assert_int_equal(keyring_take_verdict(k, "home", &erin, START, START), KEYRING_ACCEPTED);
+    assert_int_equal(keyring_take_verdict(k, "home", &erin, START + 1, START), KEYRING_REJECTED);
+    assert_int_equal(keyring_take_verdict(k, "home", &erin, START + 1, START), KEYRING_UNDECIDED);
     judge(k, "carol", "", KEYRING_LOST);
     assert_int_equal(verdict(k, "carol", "", START + KEYRING_MS), KEYRING_LOST);
     assert_int_equal(verdict(k, "carol", "", START + KEYRING_MS + 1), KEYRING_UNDECIDED);
