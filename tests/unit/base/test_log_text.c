@@ -99,6 +99,8 @@ static void hidden_characters_are_escaped(void **state)
          "a",
          "\"\\ufeffa\""}, /* BOM */
         {"\xef\xbf\xbd", "\"\\ufffd\""},
+        {"\xf0\x9f\xbf\xbf", "\"\\ud83f\\udfff\""}, /* noncharacters of two planes */
+        {"\xf4\x8f\xbf\xbe", "\"\\udbff\\udffe\""},
         {"\xf3\xa0\x81\x81", "\"\\udb40\\udc41\""}, /* a tag character */
     };
     check(cases, sizeof cases / sizeof *cases);
