@@ -247,11 +247,9 @@ enum request_verdict {
 
 /* Judges a request that is not SSTP. A health check gets an answer of the gate only where the
  * answer reveals nothing to the client, so that a denied client cannot detect the gate. */
-static enum request_verdict judge_other(struct call *call, const struct http_request *request)
+static enum request_verdict judge_other(struct call *call, enum check asked,
+                                        const struct http_request *request)
 {
-    const enum check asked = check_asked(call, request);
-
-    note_check(call, asked);
     if (asked == CHECK_PATH && !call->admission.decoy)
         return REQUEST_ASKS_HEALTH;
     if (asked != CHECK_HEAD)
@@ -260,10 +258,22 @@ static enum request_verdict judge_other(struct call *call, const struct http_req
     return admission_would_admit(call, request->host) ? REQUEST_ASKS_SSTP : REQUEST_NOT_SSTP;
 }
 
+/* The same, and counts the health check, unless the web site gets it: any request may follow on
+ * that connection, so it has a line `call`. */
+static enum request_verdict note_other(struct call *call, const struct http_request *request)
+{
+    const enum check asked = check_asked(call, request);
+    const enum request_verdict v = judge_other(call, asked, request);
+
+    if (v != REQUEST_NOT_SSTP || call->listener->config->fallback == NULL)
+        note_check(call, asked);
+    return v;
+}
+
 static enum request_verdict judge_request(struct call *call, const struct http_request *request)
 {
     if (!request->sstp)
-        return judge_other(call, request);
+        return note_other(call, request);
     if (!record_has_client(&call->record))
         return REQUEST_WITHOUT_CLIENT;
     if (!admission_serves(call, request->host))

@@ -163,3 +163,5 @@ def test_before_a_web_site(bench, pieces):
     for octets in theirs:
         octets = fields(*octets.split(b"\r\n")[1:-2], *close, first=octets.split(b"\r\n")[0])
         assert b"Bakery" in ask(bench, gate, octets, head_pieces=pieces)
+    for n in range(len(theirs)):  # a visit, and any request may follow on its connection
+        assert gate.wait_call(n)["stage"] == "web"
