@@ -190,7 +190,8 @@ void advice_stale(const struct advice *a, unsigned line)
     if (!line_begin(a, &l, LOG_LEVEL_WARNING, "users-stale"))
         return;
     log_fmt(&l, "line", "%s:%u", users_path(a->backend->users), line);
-    line_end(&l,
-             "the server accepted this user with a different password than the one in this line; "
-             "sstpgate user -f FILE NAME makes a new line");
+    line_end(
+        &l, "the server accepted this user with a different password than the one in this line, or "
+            "the line has an NT hash and not the hash of it; sstpgate user -f FILE NAME makes a "
+            "new line");
 }

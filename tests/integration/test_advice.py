@@ -60,6 +60,14 @@ def test_stale_line(bench, users, method):
     assert len(gate.events("users-stale")) == 1
 
 
+def test_line_with_an_nt_hash(bench, users):
+    """A dump of NT hashes has the form of a users file, so only a call shows the mistake."""
+    file = users(f"alice:{mschap.nt_hash(USERS['alice']).hex()}\n")
+    gate = bench.gate(bench.backend(), backend={"users-file": file})
+    expect_failure(bench.client(gate))
+    assert "an NT hash" in stale(gate, file, 1)["msg"]
+
+
 def test_stale_line_where_nobody_looks(bench, users):
     """A stale line is reported even under a policy that needs no key, before it causes a failure."""
     server = bench.backend(leaf=bench.place.front.der)
