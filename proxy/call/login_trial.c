@@ -57,7 +57,9 @@ static bool login_has_failed(struct login_trial *t, bool refused, uint64_t now_m
     const bool judged_here = t->keyring != NULL;
 
     t->open = false;
-    switch (take_verdict(t, now_ms)) {
+    const enum keyring_verdict v = take_verdict(t, now_ms);
+    t->rejected = v == KEYRING_REJECTED;
+    switch (v) {
     case KEYRING_REJECTED:
     case KEYRING_CHALLENGED: return true;
     case KEYRING_ACCEPTED: return false;

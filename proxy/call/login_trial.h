@@ -20,6 +20,7 @@ struct login_trial {
     uint64_t at_ms;  /* its time; later retransmissions do not count */
     bool open;       /* neither refused nor ended */
     bool silent;     /* it has ended, and RADIUS had not answered it */
+    bool rejected;   /* RADIUS has rejected the latest failed login */
 
     unsigned counted; /* number of failures of the ppp_observer that have been judged */
 };

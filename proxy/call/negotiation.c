@@ -136,6 +136,7 @@ static void count_failures(struct negotiation *n, bool refused)
 {
     n->record->failures += login_trial_judge(&n->trial, &n->ppp, refused, n->log_ms);
     n->record->refusal = n->ppp.refusal;
+    n->record->rejected = n->trial.rejected;
 }
 
 bool negotiation_radius_is_silent(const struct negotiation *n, uint64_t now_ms)
