@@ -279,7 +279,7 @@ static bool network_of_prefix(const char *text, uint32_t bits, char out[ADDR_TEX
         return false;
     net.bits = (uint8_t)bits;
     for (size_t bit = bits; bit < 8 * ip_size(net.family); bit++)
-        net.ip[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+        net.ip[bit / 8] &= (uint8_t)(0xff ^ (0x80 >> bit % 8));
     cidr_format(&net, out);
     return true;
 }
