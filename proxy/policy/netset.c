@@ -194,15 +194,15 @@ static const char *netset_read_line(struct netset *s, struct span line, unsigned
     return NULL;
 }
 
-struct netset *netset_parse(struct span rest, const char *path, FILE *problems)
+struct netset *netset_parse(struct span text, const char *path, FILE *problems)
 {
     struct netset *s = NEW(struct netset);
-    char text[NETSET_REASON_MAX];
+    char why[NETSET_REASON_MAX];
     struct span line;
     bool good = true;
 
-    for (unsigned number = 1; text_take_line(&rest, &line); number++) {
-        const char *reason = netset_read_line(s, line, number, text);
+    for (unsigned number = 1; text_take_line(&text, &line); number++) {
+        const char *reason = netset_read_line(s, line, number, why);
         if (reason != NULL)
             fprintf(problems, "%s:%u: %s\n", path, number, reason);
         good = good && reason == NULL;

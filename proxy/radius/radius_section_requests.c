@@ -167,7 +167,9 @@ static void forward(struct radius_section *s, const struct radius_arrival *a,
     struct radius_request *r = radius_table_add(&s->table, key, now_ms);
     r->trip = trip;
     r->marks = marks;
-    r->caller = caller == NULL ? (struct addr){0} : *caller;
+    r->caller = (struct addr){0};
+    if (caller != NULL)
+        r->caller = *caller;
     r->udp = a->udp;
     r->path = *a->path;
     if (!assign_server(s, r, p, now_ms)) {
