@@ -74,7 +74,7 @@ def site(request, workshop, front, back):
 def gate_line(site, number):
     """Returns the fields of the gate's log line about that call."""
     def find():
-        lines = re.findall(r"^\S+ info call (.*)$", site.log.read_text(), re.MULTILINE)
+        lines = re.findall(r"^\S+ (?:info|warning) call (.*)$", site.log.read_text(), re.MULTILINE)
         return lines[number] if len(lines) > number else None
     return dict(field.split("=", 1) for field in
                 lab.eventually(find, site.server.process, site.log).split() if "=" in field)
