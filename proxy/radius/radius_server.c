@@ -159,7 +159,7 @@ void radius_server_missed(struct radius_server *s, struct radius_request *r, uin
     r->lost = true;
     if (!again)
         s->calls->on_lost(s->owner, r);
-    if (s->answered_ms >= r->sent_ms) /* another request was answered since */
+    if (s->answered_ms > r->sent_ms) /* another request was answered since */
         return;
     if (s->silent_until == 0)
         log_server(s, LOG_LEVEL_WARNING, cause_of(s));
