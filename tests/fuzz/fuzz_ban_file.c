@@ -24,7 +24,7 @@ struct text {
     size_t n;
 };
 
-/* Loads a file. Only a file in an encoding other than UTF-8 is refused as a whole, with a reason. */
+/* Loads a file. A file that is not UTF-8 is refused as a whole, with a reason. */
 static void load(struct limits *l, const char *path, struct text *problems)
 {
     FILE *out = open_memstream(&problems->octets, &problems->n);
