@@ -42,4 +42,5 @@ def test_who_does_not_read_is_held_within_a_bound(gate, direction):
         load.stdin.write(b"\n")
         load.stdin.flush()
         assert json.loads(load.stdout.readline())["packets"] >= 4000  # the others make progress
-    assert 64 * 1024 < held < HELD
+    # An idle tunnel takes 35 KiB. How much more depends on the order in which a busy machine runs the three programs.
+    assert 40 * 1024 < held < HELD
