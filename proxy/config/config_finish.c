@@ -281,7 +281,7 @@ struct radius_places {
 };
 
 /* Reports addresses of `places` that are also in `others`. If both are the same list, reports
- * those that it contains twice. */
+ * the addresses that it contains twice. */
 static void check_radius_pair(struct config_builder *b, const struct radius_places *places,
                               const struct radius_places *others)
 {

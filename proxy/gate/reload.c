@@ -257,7 +257,7 @@ static void log_new_lines(const char *event, const char *text, const char *known
     memo_free(&m);
 }
 
-/* Logs likely mistakes. always: also those that were logged the last time. */
+/* Logs likely mistakes. always: repeats mistakes that were logged the last time. */
 static void mistakes_warn(struct gate *gate, const struct site *site, bool always)
 {
     struct memo m;

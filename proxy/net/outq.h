@@ -28,7 +28,7 @@ static inline bool outq_empty(const struct outq *q)
     return q->count == 0;
 }
 
-/* Returns the bytes in the queue, including those that the kernel is sending. */
+/* Returns the number of bytes in the queue, including bytes that the kernel is sending. */
 static inline size_t outq_bytes(const struct outq *q)
 {
     return q->list.bytes;

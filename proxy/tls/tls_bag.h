@@ -1,5 +1,5 @@
-/* tls_bag: the certificates and keys of a file, in any order, and the choice of those that a server
- * uses. For the files of this room. */
+/* tls_bag: the certificates and keys of a file, in any order; chooses the leaf, the key and the
+ * chain that a server uses. For the files of this room. */
 #ifndef SSTPGATE_TLS_TLS_BAG_H
 #define SSTPGATE_TLS_TLS_BAG_H
 

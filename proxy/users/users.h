@@ -1,6 +1,6 @@
 /* users: the users file: lines `name:hash-hash` (32 hex digits of NtPasswordHashHash, RFC 2759
  * 8.4), comments with '#', blank lines. Read-only once loaded, so any thread may search it. An
- * attacker who has the hash-hashes can impersonate the server: they are wiped when freed, and
+ * attacker with the hash-hashes can impersonate the server: they are wiped when freed, and
  * never printed. */
 #ifndef SSTPGATE_USERS_USERS_H
 #define SSTPGATE_USERS_USERS_H
