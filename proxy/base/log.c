@@ -40,6 +40,7 @@ static struct {
     atomic_bool cut;       /* the file ends in the middle of a line */
     pthread_mutex_t one;   /* OTHER: held from poll() to the end of the write */
     atomic_ullong dropped; /* lines dropped since the last one that was written */
+    atomic_ullong lost;    /* lines dropped since the start */
 } out = {
     .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO, .kind = OTHER, .one = PTHREAD_MUTEX_INITIALIZER};
 
@@ -333,10 +334,17 @@ void log_end(struct log_line *l)
         pthread_mutex_lock(&out.one);
     report_dropped();
     /* The tunnels continue if the log cannot be written. */
-    if (!written(l))
+    if (!written(l)) {
         atomic_fetch_add(&out.dropped, 1);
+        atomic_fetch_add(&out.lost, 1);
+    }
     if (alone)
         pthread_mutex_unlock(&out.one);
+}
+
+uint64_t log_dropped(void)
+{
+    return atomic_load(&out.lost);
 }
 
 void log_msg(enum log_level level, const char *event, const char *fmt, ...)

@@ -47,6 +47,9 @@ void log_fmt(struct log_line *l, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 void log_end(struct log_line *l);
 
+/* Returns the number of lines that were dropped since the start. */
+uint64_t log_dropped(void);
+
 /* Writes a line with the one key `msg`. */
 void log_msg(enum log_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -341,6 +341,7 @@ static void nobody_reads(int reader)
     static char text[1 << 20];
     struct log_line l;
     enum { FULL = 400 }; /* lines, far more than a pipe holds */
+    const uint64_t before = log_dropped();
     unsigned told = 0, dropped = 0;
     ssize_t n;
 
@@ -365,6 +366,7 @@ static void nobody_reads(int reader)
     assert_non_null(line);
     assert_int_equal(sscanf(line, " warning log dropped=%u\n", &dropped), 1);
     assert_int_equal(told + dropped, FULL);
+    assert_int_equal(log_dropped() - before, dropped);
     assert_non_null(strstr(line, " info again msg=\"there is room\"\n"));
     assert_non_null(strstr(line, " info again msg=\"and still\"\n"));
     assert_null(strstr(line + sizeof " warning log dropped", "dropped"));
