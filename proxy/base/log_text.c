@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /* ---- UTF-8 ---- */
 
 struct rune {
@@ -12,26 +14,14 @@ struct rune {
     bool valid;
 };
 
-/* The first character of a value (RFC 3629: shortest form, no surrogates). A byte that is not UTF-8
- * is a rune of its own. */
+/* The first character of a value. A byte that is not UTF-8 is a rune of its own. */
 static struct rune rune_of(struct span value)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const uint8_t first = value.p[0];
-    const size_t n = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-    const struct rune bad = {.code = first, .n = 1};
+    uint32_t code;
+    const size_t n = text_char(value, &code);
 
-    if (n == 0 || n > value.n || first > 0xf4)
-        return bad;
-    struct rune r = {.code = n == 1 ? first : first & (0x7fu >> n), .n = n, .valid = true};
-    for (size_t i = 1; i < n; i++) {
-        if ((value.p[i] & 0xc0) != 0x80)
-            return bad;
-        r.code = r.code << 6 | (value.p[i] & 0x3fu);
-    }
-    if (r.code < least[n] || (r.code >= 0xd800 && r.code <= 0xdfff) || r.code > 0x10ffff)
-        return bad;
-    return r;
+    return n == 0 ? (struct rune){.code = value.p[0], .n = 1}
+                  : (struct rune){.code = code, .n = n, .valid = true};
 }
 
 /* ---- characters that are escaped ---- */
@@ -77,19 +67,15 @@ bool log_text_is_plain(struct span value)
     return true;
 }
 
-size_t log_text_take(struct span *value, char out[LOG_TEXT_MAX])
+/* Writes the form of r, whose bytes begin at p. Returns its length. */
+static size_t put_rune(struct rune r, const uint8_t *p, char out[LOG_TEXT_MAX])
 {
-    const struct span in = *value;
-    const struct rune r = rune_of(in);
     int n;
 
-    *value = span_from(in, r.n);
-    if (!r.valid) {
-        n = snprintf(out, LOG_TEXT_MAX, "\\udc%02x", r.code);
-    } else if (r.code == '"' || r.code == '\\') {
+    if (r.code == '"' || r.code == '\\') {
         n = snprintf(out, LOG_TEXT_MAX, "\\%c", (char)r.code);
     } else if (!is_hidden(r.code)) {
-        memcpy(out, in.p, r.n);
+        memcpy(out, p, r.n);
         return r.n;
     } else if (r.code < 0x10000) {
         n = snprintf(out, LOG_TEXT_MAX, "\\u%04x", r.code);
@@ -99,4 +85,24 @@ size_t log_text_take(struct span *value, char out[LOG_TEXT_MAX])
                      0xdc00 + (rest & 0x3ff));
     }
     return (size_t)n;
+}
+
+size_t log_text_take(struct span *value, char out[LOG_TEXT_MAX])
+{
+    const uint8_t *p = value->p;
+    const struct rune r = rune_of(*value);
+
+    *value = span_from(*value, r.n);
+    return r.valid ? put_rune(r, p, out) : (size_t)snprintf(out, LOG_TEXT_MAX, "\\udc%02x", *p);
+}
+
+size_t log_text_take_json(struct span *value, char out[LOG_TEXT_MAX])
+{
+    const uint8_t *p = value->p;
+    const struct rune r = rune_of(*value);
+    const bool as_character = r.valid && (r.code < 0xef80 || r.code > 0xefff);
+
+    *value = span_from(*value, as_character ? r.n : 1);
+    return as_character ? put_rune(r, p, out)
+                        : (size_t)snprintf(out, LOG_TEXT_MAX, "\\uef%02x", *p);
 }

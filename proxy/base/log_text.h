@@ -9,7 +9,13 @@
  *     \udcNN                  a byte NN that is not UTF-8: half a surrogate, which no text has
  *
  * So no value can imitate the end of a line, of a value or of a quote, and equal lines mean equal
- * values. */
+ * values.
+ *
+ * In JSON the escapes are the same but for the last one, because readers like serde_json and
+ * PostgreSQL refuse a whole text with half a surrogate:
+ *
+ *     \uefNN                  a byte NN that is not UTF-8, and each of the three bytes of a
+ * character U+EF80..U+EFFF (private use), so that equal texts mean equal values */
 #ifndef SSTPGATE_BASE_LOG_TEXT_H
 #define SSTPGATE_BASE_LOG_TEXT_H
 
@@ -18,7 +24,7 @@
 
 #include "base/span.h"
 
-enum { LOG_TEXT_MAX = 13 }; /* one character: two escapes, and snprintf's NUL */
+enum { LOG_TEXT_MAX = 13 }; /* one character or byte: two escapes, and snprintf's NUL */
 
 /* Returns whether the value is written without quotes. */
 bool log_text_is_plain(struct span value);
@@ -26,5 +32,8 @@ bool log_text_is_plain(struct span value);
 /* Removes the first character, or byte that is not UTF-8, from *value, which is not empty; writes
  * its form between quotes to out. Returns its length. */
 size_t log_text_take(struct span *value, char out[LOG_TEXT_MAX]);
+
+/* Does the same for a string of JSON. */
+size_t log_text_take_json(struct span *value, char out[LOG_TEXT_MAX]);
 
 #endif
