@@ -44,6 +44,29 @@ void worker_settle(struct worker *w)
             p->ops->settle(p);
 }
 
+/* ---- the pulse ---- */
+
+static uint64_t clock_us(void)
+{
+    return uv_hrtime() / 1000;
+}
+
+/* Notes that a sweep runs, and that the next one is due in `ms`. */
+static void beat(struct worker *w, uint64_t ms)
+{
+    pulse_beat(&w->pulse, clock_us(), (worker_now(w) + ms) * 1000);
+}
+
+bool worker_is_turning(const struct worker *w)
+{
+    return pulse_is_turning(&w->pulse, clock_us());
+}
+
+uint64_t worker_lag_us(const struct worker *w)
+{
+    return pulse_lag(&w->pulse, clock_us());
+}
+
 /* ---- moments of the loop ---- */
 
 static void on_sweep(uv_timer_t *timer)
@@ -52,6 +75,7 @@ static void on_sweep(uv_timer_t *timer)
     const bool once_a_second = !w->sweep_again;
 
     w->sweep_again = false;
+    beat(w, WORKER_SWEEP_MS);
     w->on_sweep(w->sweep_arg, worker_now(w));
     if (once_a_second) {
         pool_trim(&w->pool);
@@ -59,8 +83,10 @@ static void on_sweep(uv_timer_t *timer)
             if (p->ops->sweep != NULL)
                 p->ops->sweep(p, worker_now(w));
     }
-    if (w->sweep_again && !uv_is_closing((uv_handle_t *)&w->sweep))
+    if (w->sweep_again && !uv_is_closing((uv_handle_t *)&w->sweep)) {
         INSIST_UV(uv_timer_start(&w->sweep, on_sweep, WORKER_AGAIN_MS, WORKER_SWEEP_MS));
+        beat(w, WORKER_AGAIN_MS);
+    }
     worker_settle(w);
 }
 
@@ -185,12 +211,15 @@ void worker_init(struct worker *w, unsigned index, void (*sweep)(void *, uint64_
     w->window = insist_alloc(malloc(WORKER_WINDOW));
     pool_init(&w->pool);
     INSIST_UV(uv_timer_start(&w->sweep, on_sweep, WORKER_SWEEP_MS, WORKER_SWEEP_MS));
+    pulse_init(&w->pulse);
 }
 
 void worker_run(struct worker *w)
 {
     w->thread = uv_thread_self();
     w->running = true;
+    uv_update_time(&w->loop);
+    beat(w, WORKER_SWEEP_MS);
     INSIST_UV(uv_run(&w->loop, UV_RUN_DEFAULT));
     w->running = false;
 }
@@ -200,6 +229,7 @@ void worker_stop(struct worker *w)
     INSIST(worker_is_here(w));
     if (uv_is_closing((uv_handle_t *)&w->sweep))
         return;
+    pulse_end(&w->pulse);
     uv_close((uv_handle_t *)&w->sweep, NULL);
     uv_close((uv_handle_t *)&w->turns, NULL);
     uv_close((uv_handle_t *)&w->round, NULL);

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "base/pool.h"
+#include "net/pulse.h"
 
 struct worker;
 struct worker_letter;
@@ -55,6 +56,7 @@ struct worker {
     void (*on_sweep)(void *arg, uint64_t now_ms); /* once a second */
     void *sweep_arg;
     bool sweep_again;
+    struct pulse pulse; /* of the sweeps */
 
     uv_timer_t sweep;
     uv_async_t mailbox;
@@ -105,6 +107,13 @@ bool worker_is_here(const struct worker *w);
 
 /* Returns the milliseconds of a monotonic clock, as of the start of this callback. */
 uint64_t worker_now(const struct worker *w);
+
+/* Returns whether the worker's loop turns: false if its sweep, once a second, is PULSE_STALE_US
+ * late. True as well before the worker runs and after it has ended. Any thread. */
+bool worker_is_turning(const struct worker *w);
+
+/* Returns how late the loop was, in microseconds, as pulse_lag does. Any thread. */
+uint64_t worker_lag_us(const struct worker *w);
 
 /* Does the work that a callback has postponed. Every callback of libuv calls it as its last line,
  * because no function is then on the stack that could use an object which the work frees. */

@@ -241,6 +241,52 @@ static void a_sweep_may_come_again(void **state)
     worker_fini(&w);
 }
 
+/* ---- the pulse ---- */
+
+static void block_for(uint64_t us)
+{
+    const uint64_t end = uv_hrtime() + us * 1000;
+    while (uv_hrtime() < end)
+        continue;
+}
+
+static bool turning_while_blocked;
+
+/* Sweeps twice. In between the loop is blocked for 50 ms. */
+static void sweep_blocked(void *arg, uint64_t now_ms)
+{
+    (void)arg, (void)now_ms;
+    if (++sweeps == 2) {
+        turning_while_blocked = worker_is_turning(&w);
+        worker_stop(&w);
+        return;
+    }
+    worker_sweep_again(&w);
+    uv_update_time(&w.loop);
+}
+
+static void on_blocked(void *arg)
+{
+    (void)arg;
+    block_for(50000);
+}
+
+static void a_blocked_loop_is_late(void **state)
+{
+    (void)state;
+    sweeps = 0;
+    worker_init(&w, 0, sweep_blocked, NULL);
+    assert_true(worker_is_turning(&w));
+    assert_int_equal(worker_lag_us(&w), 0);
+    uv_timer_start(&w.sweep, w.sweep.timer_cb, 0, 0);
+    worker_post(&w, on_blocked, NULL); /* in the round of the first sweep, after the timers */
+    worker_run(&w);
+    assert_true(turning_while_blocked);
+    assert_true(worker_is_turning(&w)); /* its end is no fault */
+    assert_in_range(worker_lag_us(&w), 40000, PULSE_STALE_US - 1);
+    worker_fini(&w);
+}
+
 static void a_worker_knows_that_no_descriptor_is_left(void **state)
 {
     struct rlimit before, none;
@@ -269,6 +315,7 @@ int main(void)
         cmocka_unit_test(parts_are_called_at_their_moments),
         cmocka_unit_test(the_sweep_comes_with_the_time),
         cmocka_unit_test(a_sweep_may_come_again),
+        cmocka_unit_test(a_blocked_loop_is_late),
         cmocka_unit_test(a_worker_knows_that_no_descriptor_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
