@@ -101,6 +101,11 @@ $(B)/sysconfdir: FORCE
 .PHONY: FORCE
 $(B)/proxy/main.o: $(B)/sysconfdir
 
+# The files of the status page are compiled in, by the assembler. Link-time optimization would separate
+# them from the C code that uses them.
+$(B)/proxy/status/page.o: $(addprefix proxy/status/page.,html css js)
+$(B)/proxy/status/page.o: CFLAGS_ALL += -fno-lto
+
 # Another commit rebuilds this object only.
 $(B)/version: FORCE
 	$(call record,$(SSTPGATE_VERSION))

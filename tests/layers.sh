@@ -20,6 +20,7 @@ upstream site config policy net tls wire binding base
 site     config policy users tls binding base
 config   policy base
 users    base
+status   base
 policy   base
 net      tls base
 tls      base
