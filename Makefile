@@ -85,6 +85,7 @@ $(B)/sstpgate: $(OBJ) $(B)/objects
 
 # wire and binding parse bytes of unauthenticated peers: implicit conversions are warnings there.
 $(B)/proxy/wire/%.o $(B)/proxy/binding/%.o: WARN += $(WARN_STRICT)
+$(B)/lint/proxy/wire/%.ok $(B)/lint/proxy/binding/%.ok: WARN += $(WARN_STRICT)
 
 $(B)/tests/unit/%.o: CPPFLAGS_ALL += -Itests/unit
 $(B)/%.o: %.c
@@ -267,7 +268,7 @@ HEADERS := $(wildcard proxy/*/*.h)
 $(B)/lint/%.ok: %.c .clang-tidy $(HEADERS)
 	$(call say,LINT,$<)
 	@mkdir -p $(@D)
-	$(Q)clang-tidy --quiet $< -- -std=c11 $(CPPFLAGS_ALL) $(PKG_CFLAGS) 2>$@.err || { cat $@.err; exit 1; }
+	$(Q)clang-tidy --quiet $< -- -std=c11 $(WARN) $(CPPFLAGS_ALL) $(PKG_CFLAGS) >$@.err 2>&1 || { cat $@.err; exit 1; }
 	@touch $@
 $(B)/lint/cppcheck.ok: tests/cppcheck.suppressions $(SRC) $(HEADERS)
 	$(call say,LINT,cppcheck)
