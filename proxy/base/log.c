@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,17 +25,19 @@
  * it has reported. */
 enum kind { REGULAR, OTHER, SYSLOG };
 
-/* The start of a line: the time; or the priority, for the journal, which has the time itself; or
- * nothing, because log_syslog_send adds a header. */
+/* The start of a line of text: the time; or the priority, for the journal, which has the time
+ * itself; or nothing, because log_syslog_send adds a header. */
 enum head { HEAD_TIME, HEAD_PRIORITY, HEAD_NONE };
 
 static const int severities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+static const char *const names[] = {"error", "warning", "info", "debug"};
 
 static struct {
     struct log_target target;
     char *path; /* NULL: no file */
     enum head head;
-    enum log_level level;
+    enum log_format format;
+    atomic_int level; /* enum log_level */
     atomic_int fd;
     atomic_int kind;       /* enum kind */
     atomic_bool cut;       /* the file ends in the middle of a line */
@@ -113,7 +116,7 @@ static int open_target(const struct log_target *target, const char *path)
     return target_open(path);
 }
 
-enum err log_open(const char *text, enum log_level level)
+enum err log_open(const char *text, enum log_level level, enum log_format format)
 {
     struct log_target target;
     const char *why;
@@ -135,7 +138,8 @@ enum err log_open(const char *text, enum log_level level)
     out.path = to_file ? insist_alloc(strdup(text)) : NULL;
     out.target = target;
     out.head = to_syslog ? HEAD_NONE : !to_file && is_journal(fd) ? HEAD_PRIORITY : HEAD_TIME;
-    out.level = level;
+    out.format = format;
+    atomic_store(&out.level, (int)level);
     return ERR_OK;
 }
 
@@ -153,13 +157,62 @@ enum err log_reopen(void)
     return failed ? ERR_SYSTEM : ERR_OK;
 }
 
-bool log_wanted(enum log_level level)
+enum log_level log_level(void)
 {
-    return level <= out.level;
+    return (enum log_level)atomic_load_explicit(&out.level, memory_order_relaxed);
 }
 
-/* Excludes 5 bytes for the mark of a cut, the end of its quotes, and the newline. */
-enum { TEXT_ROOM = sizeof((struct log_line *)0)->text - 5 };
+const char *log_level_name(enum log_level level)
+{
+    return names[level];
+}
+
+bool log_level_parse(const char *name, enum log_level *level)
+{
+    for (*level = LOG_LEVEL_ERROR; *level <= LOG_LEVEL_DEBUG; ++*level)
+        if (strcmp(names[*level], name) == 0)
+            return true;
+    return false;
+}
+
+bool log_wanted(enum log_level level)
+{
+    return level <= log_level();
+}
+
+static void report_level(enum log_level was, enum log_level level, const char *by)
+{
+    struct log_line l;
+
+    log_begin(&l, LOG_LEVEL_INFO, "log");
+    log_str(&l, "log-level", names[level]);
+    log_str(&l, "was", names[was]);
+    log_str(&l, "by", by);
+    log_end(&l);
+}
+
+/* The line is written while the more verbose level is in force. */
+void log_set_level(enum log_level level, const char *by)
+{
+    const enum log_level was = log_level();
+
+    if (level < was)
+        report_level(was, level, by);
+    atomic_store(&out.level, (int)level);
+    if (level > was)
+        report_level(was, level, by);
+}
+
+/* The end of a line that was cut, at its longest, with its newline: the end of a value and of an
+ * object. */
+#define CUT_VALUE "...\""
+#define CUT_OBJECT ",\"cut\":true}"
+enum { TEXT_ROOM = sizeof((struct log_line *)0)->text - sizeof CUT_VALUE CUT_OBJECT };
+
+static bool is_json(void)
+{
+    return out.format == LOG_FORMAT_JSON;
+}
 
 /* Adds text, whole or not at all: a cut in the middle of an escape or of UTF-8 could not be read.
  */
@@ -176,11 +229,32 @@ static void put(struct log_line *l, const char *text, size_t n)
     l->len += n;
 }
 
+static void put_str(struct log_line *l, const char *text)
+{
+    put(l, text, strlen(text));
+}
+
+/* The longest value that is not a string: a number, or null. */
+enum { JSON_WORD_MAX = 24 };
+
+/* A field of JSON that has no room is left out: only its value may be cut. */
+static void put_key_json(struct log_line *l, const char *key)
+{
+    l->cut = l->cut || strlen(key) + sizeof ",\"\":" + JSON_WORD_MAX > TEXT_ROOM - l->len;
+    put_str(l, ",\"");
+    put_str(l, key);
+    put_str(l, "\":");
+}
+
 static void put_key(struct log_line *l, const char *key)
 {
-    put(l, " ", 1);
-    put(l, key, strlen(key));
-    put(l, "=", 1);
+    if (is_json()) {
+        put_key_json(l, key);
+        return;
+    }
+    put_str(l, " ");
+    put_str(l, key);
+    put_str(l, "=");
 }
 
 static size_t put_time(char *text, size_t size)
@@ -190,29 +264,51 @@ static size_t put_time(char *text, size_t size)
 
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
-    return (size_t)snprintf(text, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ ", tm.tm_year + 1900,
+    return (size_t)snprintf(text, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", tm.tm_year + 1900,
                             tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
                             (int)(now.tv_nsec / 1000000));
 }
 
+static void begin_text(struct log_line *l, const char *event)
+{
+    if (out.head == HEAD_TIME) {
+        l->len += put_time(l->text + l->len, sizeof l->text - l->len);
+        put_str(l, " ");
+    }
+    put_str(l, names[l->level]);
+    put_str(l, " ");
+    put_str(l, event);
+}
+
+/* The object has all fields whatever the target is, because programs that read it see nothing else
+ * of a line. */
+static void begin_json(struct log_line *l, const char *event)
+{
+    put_str(l, "{\"time\":\"");
+    l->len += put_time(l->text + l->len, sizeof l->text - l->len);
+    put_str(l, "\",\"level\":\"");
+    put_str(l, names[l->level]);
+    put_str(l, "\",\"event\":\"");
+    put_str(l, event);
+    put_str(l, "\"");
+}
+
 void log_begin(struct log_line *l, enum log_level level, const char *event)
 {
-    static const char *const names[] = {"error", "warning", "info", "debug"};
-
     l->level = level;
     l->left_out = 0;
     l->len = 0;
     l->cut = false;
-    if (out.head == HEAD_TIME)
-        l->len = put_time(l->text, sizeof l->text);
-    else if (out.head == HEAD_PRIORITY)
+    if (out.head == HEAD_PRIORITY)
         l->len = (size_t)snprintf(l->text, sizeof l->text, "<%d>", severities[level]);
-    put(l, names[level], strlen(names[level]));
-    put(l, " ", 1);
-    put(l, event, strlen(event));
+    if (is_json())
+        begin_json(l, event);
+    else
+        begin_text(l, event);
 }
 
-static void put_quoted(struct log_line *l, struct span value)
+static void put_quoted(struct log_line *l, struct span value,
+                       size_t (*take)(struct span *value, char out[LOG_TEXT_MAX]))
 {
     char form[LOG_TEXT_MAX];
 
@@ -220,7 +316,7 @@ static void put_quoted(struct log_line *l, struct span value)
     if (l->cut)
         return;
     while (value.n > 0 && !l->cut)
-        put(l, form, log_text_take(&value, form));
+        put(l, form, take(&value, form));
     put(l, "\"", 1);
     if (l->cut)
         l->text[l->len++] = '"';
@@ -229,14 +325,14 @@ static void put_quoted(struct log_line *l, struct span value)
 void log_span(struct log_line *l, const char *key, struct span value)
 {
     put_key(l, key);
-    if (value.n == 0) {
-        put(l, "-", 1);
-        return;
-    }
-    if (log_text_is_plain(value) && value.n <= TEXT_ROOM - l->len)
+    if (value.n == 0)
+        put_str(l, is_json() ? "null" : "-");
+    else if (is_json())
+        put_quoted(l, value, log_text_take_json);
+    else if (log_text_is_plain(value) && value.n <= TEXT_ROOM - l->len)
         put(l, (const char *)value.p, value.n);
     else
-        put_quoted(l, value);
+        put_quoted(l, value, log_text_take);
 }
 
 void log_str(struct log_line *l, const char *key, const char *value)
@@ -246,7 +342,20 @@ void log_str(struct log_line *l, const char *key, const char *value)
 
 void log_num(struct log_line *l, const char *key, uint64_t value)
 {
-    log_fmt(l, key, "%llu", (unsigned long long)value);
+    char text[JSON_WORD_MAX];
+
+    snprintf(text, sizeof text, "%" PRIu64, value);
+    put_key(l, key);
+    put_str(l, text);
+}
+
+void log_seconds(struct log_line *l, const char *key, uint64_t ms)
+{
+    char text[JSON_WORD_MAX];
+
+    snprintf(text, sizeof text, "%" PRIu64 ".%03u", ms / 1000, (unsigned)(ms % 1000));
+    put_key(l, key);
+    put_str(l, text);
 }
 
 __attribute__((format(printf, 3, 0))) static void log_vfmt(struct log_line *l, const char *key,
@@ -265,6 +374,18 @@ void log_fmt(struct log_line *l, const char *key, const char *fmt, ...)
     va_start(ap, fmt);
     log_vfmt(l, key, fmt, ap);
     va_end(ap);
+}
+
+/* Ends the fields of a line. */
+static void finish(struct log_line *l)
+{
+    if (l->left_out > 0)
+        log_num(l, "lines-left-out", l->left_out);
+    if (!is_json())
+        return;
+    const char *end = l->cut ? CUT_OBJECT : "}";
+    memcpy(l->text + l->len, end, strlen(end));
+    l->len += strlen(end);
 }
 
 /* Writes a line to a file. The first line after one that a full disk has cut starts with a line
@@ -319,6 +440,7 @@ static void report_dropped(void)
         return;
     log_begin(&l, LOG_LEVEL_WARNING, "log");
     log_num(&l, "dropped", n);
+    finish(&l);
     if (!written(&l))
         atomic_fetch_add(&out.dropped, n);
 }
@@ -327,8 +449,7 @@ void log_end(struct log_line *l)
 {
     if (!log_wanted(l->level))
         return;
-    if (l->left_out > 0)
-        log_num(l, "lines-left-out", l->left_out);
+    finish(l);
     const bool alone = atomic_load(&out.kind) == OTHER;
     if (alone)
         pthread_mutex_lock(&out.one);

@@ -139,7 +139,6 @@ void record_end(const struct record *s, const struct record_end *end, uint64_t n
     const enum log_level level = end->is_check                    ? LOG_LEVEL_DEBUG
                                  : end->outcome == OUTCOME_FAILED ? LOG_LEVEL_WARNING
                                                                   : LOG_LEVEL_INFO;
-    const uint64_t ms = now_ms - s->started;
     struct log_line l;
 
     if (!end_line(s, level, now_ms, limit, &l))
@@ -150,7 +149,7 @@ void record_end(const struct record *s, const struct record_end *end, uint64_t n
     log_claims(s, &l);
     log_tunnel(s, &l);
     log_flows(s, &l);
-    log_fmt(&l, "duration", "%llu.%03u", (unsigned long long)(ms / 1000), (unsigned)(ms % 1000));
+    log_seconds(&l, "duration", now_ms - s->started);
     if (s->detail != NULL)
         log_str(&l, "detail", s->detail);
     log_end(&l);

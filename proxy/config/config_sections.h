@@ -29,6 +29,7 @@ enum config_check {
     CONFIG_CHECK_HTTP,
     CONFIG_CHECK_SSTP,
 };
+enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
 struct config_strings { /* a repeatable key, in the order written */
@@ -75,6 +76,7 @@ struct config_gate {
     unsigned line;
     unsigned workers; /* 0: auto, one for each CPU this process may use */
     char *log;        /* "stderr", "syslog" or an absolute path */
+    enum config_log_format log_format;
     enum config_log_level log_level;
     char *admin;                 /* path of a Unix socket; NULL: none */
     unsigned max_tunnels;        /* calls at a time, in any state */

@@ -104,6 +104,8 @@ static const struct config_choice log_words[] = {
 static const struct config_choice auto_or_number[] = {{"auto", 0}, {NULL, 0}};
 static const struct config_choice auto_or_level[] = {{"auto", -1}, {NULL, 0}};
 static const struct config_choice system_or_file[] = {{"system", 0}, {NULL, 0}};
+static const struct config_choice log_formats[] = {
+    {"text", CONFIG_LOG_TEXT}, {"json", CONFIG_LOG_JSON}, {NULL, 0}};
 static const struct config_choice log_levels[] = {
     {"error", CONFIG_LOG_ERROR},
     {"warning", CONFIG_LOG_WARNING},
@@ -174,8 +176,14 @@ const struct config_key config_keys[] = {
      .initial = "stderr",
      .help = "Where log lines are written; syslog: /dev/log, by default as facility daemon and tag sstpgate; "
              "a file is reopened on SIGUSR1."},
-    {GATE_KEY("log-level", log_level), .type = &config_type_choice, .flags = KEY_FIXED,
-     .choices = log_levels, .initial = "info", .help = "Least severe level that is logged."},
+    {GATE_KEY("log-format", log_format), .type = &config_type_choice, .flags = KEY_FIXED,
+     .choices = log_formats, .initial = "text",
+     .help = "Form of a line: time, level, event and key=value (logfmt); or an object of JSON with the "
+             "same fields."},
+    {GATE_KEY("log-level", log_level), .type = &config_type_choice, .choices = log_levels,
+     .initial = "info",
+     .help = "Least severe level that is logged; `sstpgate ctl log-level` changes it until the next "
+             "reload."},
     {GATE_KEY("admin", admin), .type = &config_type_socket, .flags = KEY_FIXED,
      .otherwise = "no socket",
      .help = "Socket for `sstpgate ctl`, only for its owner and root (mode 0600)."},

@@ -88,6 +88,7 @@ static void unknown_choice(struct config_input *in, const struct config_key *k, 
 /* Enums and numbers have the size of int, whatever their sign. They are copied, so that one
  * function serves all of them. */
 _Static_assert(sizeof(enum config_tls) == sizeof(int), "stored by put_int");
+_Static_assert(sizeof(enum config_log_format) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_log_level) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_verify) == sizeof(int), "stored by put_int");
 _Static_assert(sizeof(enum config_binding) == sizeof(int), "stored by put_int");

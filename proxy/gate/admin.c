@@ -20,7 +20,19 @@
 
 /* ---- commands ---- */
 
-enum command { STATUS, SERVERS, BANS, UNBAN, RELOAD, DRAIN, READY, STOP, HELP, COMMANDS };
+enum command {
+    STATUS,
+    SERVERS,
+    BANS,
+    UNBAN,
+    RELOAD,
+    DRAIN,
+    READY,
+    LOG_LEVEL,
+    STOP,
+    HELP,
+    COMMANDS
+};
 
 static const struct {
     const char *name;
@@ -39,6 +51,8 @@ static const struct {
                "last call has ended",
                true},
     [READY] = {"ready", "BACKEND/SERVER", "new calls again for a drained server", false},
+    [LOG_LEVEL] = {"log-level", "[LEVEL]",
+                   "level of the log; with LEVEL: set it until the next reload", false},
     [STOP] = {"stop", NULL, "end all calls and exit; a second time: immediately", true},
     [HELP] = {"help", NULL, "this list", false},
 };
@@ -46,7 +60,7 @@ static const struct {
 void admin_help(FILE *out)
 {
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "%-7s %-18s  %s\n", commands[i].name,
+        fprintf(out, "%-9s %-18s  %s\n", commands[i].name,
                 commands[i].argument == NULL ? "" : commands[i].argument, commands[i].help);
 }
 
@@ -75,6 +89,7 @@ static const char *command_run(const struct admin_ops *ops, void *arg, enum comm
     case SERVERS: return ops->servers(arg, out);
     case DRAIN: return ops->drain(arg, argument, out);
     case READY: return ops->ready(arg, argument, out);
+    case LOG_LEVEL: return ops->log_level(arg, argument, out);
     case STOP: return ops->stop(arg, out);
     case HELP: admin_help(out); return NULL;
     case COMMANDS: break;

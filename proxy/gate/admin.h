@@ -31,6 +31,7 @@ struct admin_ops {
     const char *(*drain)(void *arg, const char *server,
                          FILE *out); /* server NULL: the whole gate */
     const char *(*ready)(void *arg, const char *server, FILE *out);
+    const char *(*log_level)(void *arg, const char *level, FILE *out); /* level NULL: print it */
     const char *(*stop)(void *arg, FILE *out);
 };
 

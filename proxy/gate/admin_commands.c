@@ -197,6 +197,21 @@ static const char *on_drain(void *arg, const char *server, FILE *out)
     return NULL;
 }
 
+/* ---- the log ---- */
+
+static const char *on_log_level(void *arg, const char *name, FILE *out)
+{
+    enum log_level level;
+
+    (void)arg;
+    if (name != NULL && !log_level_parse(name, &level))
+        return "the levels are error, warning, info and debug";
+    if (name != NULL)
+        log_set_level(level, "admin-socket");
+    fprintf(out, "log-level: %s\n", log_level_name(log_level()));
+    return NULL;
+}
+
 /* ---- the end ---- */
 
 static const char *on_stop(void *arg, FILE *out)
@@ -213,4 +228,5 @@ const struct admin_ops admin_commands = {.status = on_status,
                                          .servers = on_servers,
                                          .drain = on_drain,
                                          .ready = on_ready,
+                                         .log_level = on_log_level,
                                          .stop = on_stop};

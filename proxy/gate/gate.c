@@ -218,7 +218,8 @@ static bool log_prepare(const struct gate *gate, const struct snapshot *snapshot
 
     /* If the configuration has errors, nothing is opened: reload_prepare reports the other
      * errors. */
-    if (!snapshot->sound || log_open(g->log, (enum log_level)g->log_level) == ERR_OK)
+    if (!snapshot->sound ||
+        log_open(g->log, (enum log_level)g->log_level, (enum log_format)g->log_format) == ERR_OK)
         return true;
     const char *cause = strerror(errno);
     fprintf(stderr, "%s:%u: cannot open the log %s%s: %s\n", gate->path,

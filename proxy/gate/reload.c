@@ -285,8 +285,10 @@ void reload_list_fixed(const struct config_gate *was, const struct config_gate *
 {
     if (was->workers != is->workers)
         fputs("a change of workers requires a restart\n", to);
-    if (strcmp(was->log, is->log) != 0 || was->log_level != is->log_level)
-        fputs("a change of log or log-level requires a restart\n", to);
+    if (strcmp(was->log, is->log) != 0)
+        fputs("a change of log requires a restart\n", to);
+    if (was->log_format != is->log_format)
+        fputs("a change of log-format requires a restart\n", to);
     if (!same_text(was->admin, is->admin))
         fputs("a change of admin requires a restart\n", to);
     if (was->limits.prefix_ipv4 != is->limits.prefix_ipv4 ||
@@ -318,6 +320,7 @@ static void reload_succeed(struct gate *gate, struct reload_next *n, const char 
     reload_log_listen(gate, first_id, first_radius_id);
     limits_configure(gate->shared.limits, &gate->snapshot->config->gate.limits);
     log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
+    log_set_level((enum log_level)gate->snapshot->config->gate.log_level, "reload");
 }
 
 bool reload(struct gate *gate, const char *cause, FILE *answer)

@@ -187,7 +187,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (users == NULL) {
         users = users_parse("users", users_text, sizeof users_text - 1, stderr);
         keyring = keyring_new();
-        INSIST(users != NULL && log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK);
+        INSIST(users != NULL && log_open("/dev/null", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT) == ERR_OK);
     }
     begin(cursor_u8(&c), users);
     while (c.rest.n > 1 && call.front != NULL) {

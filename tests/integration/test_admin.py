@@ -14,7 +14,7 @@ from peers.client import expect_failure
 from peers.tls import DEADLINE
 from test_limits import misbehave
 
-COMMANDS = ["status", "servers", "bans", "unban", "reload", "drain", "ready", "stop", "help"]
+COMMANDS = ["status", "servers", "bans", "unban", "reload", "drain", "ready", "log-level", "stop", "help"]
 
 
 @pytest.fixture
@@ -72,6 +72,34 @@ def test_socket_goes_with_the_gate(gate):
     gate.signal(signal.SIGTERM)
     assert gate.wait_exit() == 0
     assert not gate.path.exists()
+
+
+def test_log_level(gate, bench):
+    """It changes at once, for every worker, and until the next reload."""
+    assert ctl(gate, "log-level").stdout == "log-level: info\n"
+    bench.client(gate).open().close()  # its line `call` has the level debug
+    done = ctl(gate, "log-level", "debug")
+    assert (done.returncode, done.stdout) == (0, "log-level: debug\n")
+    assert gate.wait_event("log").fields == {"log-level": "debug", "was": "info", "by": "admin-socket"}
+    bench.client(gate).open().close()
+    assert gate.wait_call().level == "debug"
+    assert len(gate.events("call")) == 1
+    gate.reload()
+    assert ctl(gate, "log-level").stdout == "log-level: info\n"
+    assert gate.wait_event("log", 1).fields == {"log-level": "info", "was": "debug", "by": "reload"}
+
+
+def test_log_level_unknown(gate):
+    done = ctl(gate, "log-level", "verbose")
+    assert done.returncode == 1 and "the levels are error, warning, info and debug" in done.stderr
+    assert ctl(gate, "log-level").stdout == "log-level: info\n"
+
+
+def test_log_level_of_the_file(gate):
+    """A reload sets the level of the file."""
+    gate.config.write_text(gate.config.read_text().replace("[gate]\n", "[gate]\nlog-level = warning\n"))
+    assert gate.reload()[-1]["msg"].endswith("is in force")
+    assert ctl(gate, "log-level").stdout == "log-level: warning\n"
 
 
 def test_no_key_no_socket(bench):

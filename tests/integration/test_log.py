@@ -1,6 +1,8 @@
 """The log: the stage and the outcome of each call, the form of names, and the targets."""
 
+import json
 import os
+import random
 import re
 import signal
 import socket
@@ -10,6 +12,7 @@ import subprocess
 import pytest
 
 from gate import BINARY, DEADLINE
+from peers import head
 from peers.client import CallFailed
 
 
@@ -145,10 +148,11 @@ def test_names(bench, name, want):
     assert call["reason"] == "login-refused"
 
 
-def first_line(bench, target, stream, env=None):
+def first_line(bench, target, stream, env=None, form="text"):
     """Returns the first line of a gate that logs to a standard stream, which is a pipe here."""
     read, write = os.pipe()
-    config = bench.config({"gate": {"workers": 1, "max-tunnels": 100, "log": target},
+    config = bench.config({"gate": {"workers": 1, "max-tunnels": 100, "log": target,
+                                    "log-format": form},
                            "listener front": bench.listener_keys(),
                            "backend back": bench.backend_keys(bench.backend())})
     if env:
@@ -192,3 +196,93 @@ def test_a_name_that_looks_like_a_target(bench, target):
                           timeout=DEADLINE)
     assert done.returncode == 1
     assert f"log: '{target}' " in done.stderr and "write " in done.stderr
+
+
+# ---- log-format = json ----
+
+def refuse(constant):
+    raise ValueError(constant)
+
+
+def objects(gate, event=None):
+    """Returns the lines as objects. Each line must be one, of a strict reader: no NaN, no half surrogate."""
+    found = []
+    for line in list(gate.lines):
+        item = json.loads(line, parse_constant=refuse)
+        json.dumps(item, ensure_ascii=False).encode("utf-8")
+        assert list(item)[:3] == ["time", "level", "event"]
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", item["time"])
+        found.append(item)
+    return [item for item in found if event in (None, item["event"])]
+
+
+def wait_object(gate, event, number=0):
+    gate.wait_log(f'"event":"{event}"')
+    return gate.wait(lambda: objects(gate, event)[number:], f"object {event} {number}")[0]
+
+
+def octets_of(text):
+    """Undoes the escape of bytes that are not UTF-8."""
+    return b"".join(bytes([ord(c) & 0xff]) if 0xef80 <= ord(c) <= 0xefff else c.encode() for c in text)
+
+
+def test_json_has_the_fields_of_text(bench):
+    server = bench.backend()
+    calls = {}
+    for form in ("text", "json"):
+        gate = bench.gate(server, gate={"log_format": form})
+        bench.client(gate).establish().disconnect()
+        if form == "text":
+            calls[form] = [gate.wait_event("up").fields, gate.wait_call().fields]
+        else:
+            calls[form] = [wait_object(gate, "up"), wait_object(gate, "call")]
+    numbers = {"up-octets", "up-packets", "down-octets", "down-packets", "duration"}
+    for text, item in zip(calls["text"], calls["json"]):
+        assert list(item)[3:] == list(text)
+        assert {key for key, value in item.items() if isinstance(value, (int, float))} == numbers & set(item)
+        assert all(value is None for key, value in item.items() if text.get(key) == "-")
+        for key in ("listener", "outcome", "user", "method", "binding", "key", "up-packets"):
+            assert str(item.get(key)) == str(text.get(key))
+
+
+def test_json_of_a_failed_login(bench):
+    gate = bench.gate(bench.backend(), gate={"log_format": "json"})
+    fails(bench.client(gate, password="wrong"))
+    call = wait_object(gate, "call")
+    assert (call["level"], call["reason"], call["login-error"], call["login-failures"]) == \
+        ("warning", "login-refused", 691, 1)
+
+
+def test_json_of_every_byte(bench):
+    """Each byte, alone and among random ones, in a name and in the head of a request."""
+    gate = bench.gate(bench.backend(), gate={"log_format": "json"})
+    chance = random.Random(13)
+    names = [bytes(range(at, at + 16)) for at in range(0, 256, 16)]
+    names += [bytes(chance.randrange(256) for _ in range(40)) for _ in range(8)]
+    names += ["\U0001f600 \u202e\u2028\ufeff\uefff\uffff".encode(), b"\xf0\x9f\x98", b"a\xed\xa0\x80z"]
+    for number, name in enumerate(names):
+        fails(bench.client(gate, user=name, password="wrong"))
+        call = wait_object(gate, "call", number)
+        if call["user"] is not None:  # a NUL is shown as another control character
+            assert octets_of(call["user"]) == name.replace(b"\0", b"\x1a")
+    shown = [call["user"] for call in objects(gate, "call")]
+    assert sum(user is not None for user in shown) == len(names)
+
+
+def test_json_of_long_names(bench):
+    """Each byte of these names needs an escape of six."""
+    gate = bench.gate(bench.backend(), gate={"log_format": "json"})
+    request = head.request(b"h" * 250, correlation=b'"' * 250)
+    fails(bench.client(gate, head=request, user=b"\xfd" * 250, password="wrong"))
+    call = wait_object(gate, "call")
+    assert (call["reason"], octets_of(call["user"])) == ("login-refused", b"\xfd" * 250)
+    assert call["correlation"] == '"' * 250 and call["host"] == "h" * 250
+
+
+@pytest.mark.parametrize("target", ["stdout", "stderr"])
+def test_json_in_the_journal(bench, target):
+    """journald removes the priority; the object is complete."""
+    line = first_line(bench, target, target, lambda device, inode: f"{device}:{inode}", "json")
+    assert line.startswith("<6>{")
+    item = json.loads(line[3:])
+    assert list(item)[:4] == ["time", "level", "event", "listener"]

@@ -383,7 +383,7 @@ def test_addresses_change_their_listener(bench):
 
 def test_what_needs_a_restart(bench):
     it = Setting(bench, bench.backend())
-    it.keys["gate"].update({"workers": 3, "log-level": "debug", "admin": "unix:late.sock",
+    it.keys["gate"].update({"workers": 3, "log": "stdout", "admin": "unix:late.sock",
                             "address-prefix-ipv6": 56})
     assert it.reload()
     assert len(it.said) == 5

@@ -43,7 +43,7 @@ class Login:
 
     def __init__(self, user, password, first=None, new=None, retransmit=False, peer=None):
         self.peer = peer
-        self.user = user.encode()
+        self.user = user if isinstance(user, bytes) else user.encode()
         self.password, self.first, self.new, self.retransmit = password, first, new, retransmit
 
 
@@ -99,7 +99,7 @@ class Prover(End):
     def __init__(self, send, login):
         super().__init__(send)
         self.login = login
-        self.user = login.user.decode()
+        self.user = login.user.decode("utf-8", "replace")
         self.tries = 0
 
     @property

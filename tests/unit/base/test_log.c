@@ -34,7 +34,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    if (log_open("stderr", LOG_LEVEL_INFO) != ERR_OK)
+    if (log_open("stderr", LOG_LEVEL_INFO, LOG_FORMAT_TEXT) != ERR_OK)
         return -1;
     unlink(path);
     unlink(moved);
@@ -44,7 +44,7 @@ static int teardown(void **state)
 static void open_new(enum log_level level)
 {
     unlink(path);
-    assert_int_equal(log_open(path, level), ERR_OK);
+    assert_int_equal(log_open(path, level, LOG_FORMAT_TEXT), ERR_OK);
 }
 
 /* Returns the content of the file. */
@@ -186,6 +186,37 @@ static void levels(void **state)
     assert_string_equal(the_line(), "error e msg=yes");
 }
 
+/* The lines about a change are written while the more verbose of the two levels is in force. */
+static void the_level_changes_at_run_time(void **state)
+{
+    (void)state;
+    open_new(LOG_LEVEL_INFO);
+    assert_int_equal(log_level(), LOG_LEVEL_INFO);
+    log_set_level(LOG_LEVEL_DEBUG, "me");
+    assert_true(log_wanted(LOG_LEVEL_DEBUG));
+    assert_string_equal(the_line(), "info log log-level=debug was=info by=me");
+    log_set_level(LOG_LEVEL_DEBUG, "again");
+    assert_null(strstr(read_all(path), "again"));
+    open_new(LOG_LEVEL_INFO);
+    log_set_level(LOG_LEVEL_ERROR, "you");
+    assert_false(log_wanted(LOG_LEVEL_WARNING));
+    assert_string_equal(the_line(), "info log log-level=error was=info by=you");
+}
+
+static void levels_have_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+    enum log_level level;
+    for (int i = 0; i < 4; i++) {
+        assert_string_equal(log_level_name((enum log_level)i), names[i]);
+        assert_true(log_level_parse(names[i], &level));
+        assert_int_equal(level, i);
+    }
+    assert_false(log_level_parse("Info", &level));
+    assert_false(log_level_parse("", &level));
+}
+
 static void the_file_is_not_for_everybody(void **state)
 {
     (void)state;
@@ -197,7 +228,7 @@ static void the_file_is_not_for_everybody(void **state)
     assert_int_equal(st.st_mode & 07777, 0640);
     /* appended to, not emptied */
     log_msg(LOG_LEVEL_INFO, "one", "1");
-    assert_int_equal(log_open(path, LOG_LEVEL_INFO), ERR_OK);
+    assert_int_equal(log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), ERR_OK);
     log_msg(LOG_LEVEL_INFO, "two", "2");
     assert_non_null(strstr(read_all(path), "info one"));
     assert_non_null(strstr(read_all(path), "info two"));
@@ -209,7 +240,7 @@ static void a_target_that_cannot_be_opened_changes_nothing(void **state)
     char nowhere[80];
     snprintf(nowhere, sizeof nowhere, "%s/none/log", folder);
     open_new(LOG_LEVEL_INFO);
-    assert_int_equal(log_open(nowhere, LOG_LEVEL_DEBUG), ERR_SYSTEM);
+    assert_int_equal(log_open(nowhere, LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT), ERR_SYSTEM);
     assert_int_equal(errno, ENOENT);
     assert_false(log_wanted(LOG_LEVEL_DEBUG));
     log_msg(LOG_LEVEL_INFO, "still", "here");
@@ -239,7 +270,7 @@ static void reopen_after_rotation(void **state)
     log_msg(LOG_LEVEL_INFO, "kept", "4");
     assert_int_equal(rename(elsewhere, folder), 0);
     assert_non_null(strstr(read_all(path), "msg=4"));
-    assert_int_equal(log_open("stderr", LOG_LEVEL_INFO), ERR_OK);
+    assert_int_equal(log_open("stderr", LOG_LEVEL_INFO, LOG_FORMAT_TEXT), ERR_OK);
     assert_int_equal(log_reopen(), ERR_OK); /* nothing to open again */
 }
 
@@ -300,7 +331,8 @@ static void a_file_that_ends_within_a_line_gets_its_end(void **state)
             assert_non_null(f);
             fputs(cases[i].before, f);
             assert_int_equal(fclose(f), 0);
-            assert_int_equal(reopen ? log_reopen() : log_open(path, LOG_LEVEL_INFO), ERR_OK);
+            assert_int_equal(
+                reopen ? log_reopen() : log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), ERR_OK);
             log_msg(LOG_LEVEL_INFO, "e", "1");
             log_msg(LOG_LEVEL_INFO, "e", "2");
             const char *text = read_all(path);
@@ -323,7 +355,8 @@ static void a_line_under_way_is_not_cut(void **state)
         assert_non_null(thread);
         fputs("half a li", thread);
         assert_int_equal(fflush(thread), 0);
-        assert_int_equal(reopen ? log_reopen() : log_open(path, LOG_LEVEL_INFO), ERR_OK);
+        assert_int_equal(reopen ? log_reopen() : log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT),
+                         ERR_OK);
         fputs("ne\n", thread);
         assert_int_equal(fclose(thread), 0);
         log_msg(LOG_LEVEL_INFO, "e", "1");
@@ -377,11 +410,11 @@ static void a_fifo_that_nobody_reads_stops_nobody(void **state)
     (void)state;
     unlink(path);
     assert_int_equal(mkfifo(path, 0600), 0);
-    assert_int_equal(log_open(path, LOG_LEVEL_INFO), ERR_SYSTEM);
+    assert_int_equal(log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), ERR_SYSTEM);
     assert_int_equal(errno, ENXIO);
     const int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     assert_true(reader >= 0);
-    assert_int_equal(log_open(path, LOG_LEVEL_INFO), ERR_OK);
+    assert_int_equal(log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), ERR_OK);
     nobody_reads(reader);
     close(reader);
     open_new(LOG_LEVEL_INFO);
@@ -397,7 +430,7 @@ static void a_pipe_as_standard_error_stops_nobody(void **state)
     assert_int_equal(pipe(pipes), 0);
     assert_int_equal(fcntl(pipes[0], F_SETFL, O_NONBLOCK), 0);
     assert_int_equal(dup2(pipes[1], STDERR_FILENO), STDERR_FILENO);
-    assert_int_equal(log_open("stderr", LOG_LEVEL_INFO), ERR_OK);
+    assert_int_equal(log_open("stderr", LOG_LEVEL_INFO, LOG_FORMAT_TEXT), ERR_OK);
     nobody_reads(pipes[0]);
     assert_int_equal(fcntl(pipes[1], F_GETFL) & O_NONBLOCK, 0);
     assert_int_equal(dup2(kept, STDERR_FILENO), STDERR_FILENO);
@@ -425,8 +458,10 @@ static void any_thread_may_log_while_the_file_changes(void **state)
     open_new(LOG_LEVEL_INFO);
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&thread[i], NULL, write_lines, names[i]), 0);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         assert_int_equal(log_reopen(), ERR_OK);
+        log_set_level(LOG_LEVEL_INFO, "main");
+    }
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_join(thread[i], NULL), 0);
     for (const char *p = read_all(path); *p != '\0'; p = strchr(p, '\n') + 1, lines++)
@@ -448,7 +483,7 @@ static void no_descriptor_is_left_behind(void **state)
     open_new(LOG_LEVEL_INFO);
     int before = descriptors();
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(log_open(path, LOG_LEVEL_INFO), ERR_OK);
+        assert_int_equal(log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT), ERR_OK);
         assert_int_equal(log_reopen(), ERR_OK);
     }
     assert_int_equal(descriptors(), before);
@@ -511,6 +546,153 @@ static void a_limited_line_says_how_many_were_left_out(void **state)
     assert_string_equal(the_line(), "info e n=2 lines-left-out=3");
 }
 
+/* ---- JSON ---- */
+
+static void open_json(void)
+{
+    unlink(path);
+    assert_int_equal(log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_JSON), ERR_OK);
+}
+
+/* Returns the only line of the file from its level on, after checking its start. */
+static const char *the_object(void)
+{
+    static char line[8192];
+    const char *text = read_all(path), *end = strchr(text, '\n');
+    int n = 0;
+    assert_non_null(end);
+    assert_int_equal(end[1], '\0');
+    assert_true(end - text + 1 < 4096); /* PIPE_BUF */
+    assert_int_equal(sscanf(text, "{\"time\":\"%*4d-%*2d-%*2dT%*2d:%*2d:%*2d.%*3dZ\",%n", &n), 0);
+    assert_int_equal(n, 35);
+    snprintf(line, sizeof line, "%.*s", (int)(end - text - n), text + n);
+    return line;
+}
+
+static void a_line_is_an_object_with_the_same_fields(void **state)
+{
+    (void)state;
+    struct log_line l;
+    open_json();
+    log_begin(&l, LOG_LEVEL_WARNING, "call");
+    log_str(&l, "user", "bob");
+    log_str(&l, "host", NULL);
+    log_str(&l, "sni", "");
+    log_str(&l, "dash", "-");
+    log_num(&l, "octets", UINT64_MAX);
+    log_seconds(&l, "duration", 12005);
+    log_fmt(&l, "id", "%u-%d", 3u, 7);
+    log_span(&l, "k", span_of("a\0\"\xff\n\xc3\xbc", 7));
+    l.left_out = 3;
+    log_end(&l);
+    assert_string_equal(
+        the_object(),
+        "\"level\":\"warning\",\"event\":\"call\",\"user\":\"bob\",\"host\":null,\"sni\":null,"
+        "\"dash\":\"-\",\"octets\":18446744073709551615,\"duration\":12.005,\"id\":\"3-7\","
+        "\"k\":\"a\\u0000\\\"\\uefff\\u000a\xc3\xbc\",\"lines-left-out\":3}");
+    open_json();
+    log_msg(LOG_LEVEL_INFO, "e", "%d words", 2);
+    assert_string_equal(the_object(), "\"level\":\"info\",\"event\":\"e\",\"msg\":\"2 words\"}");
+}
+
+static void seconds_are_text_too(void **state)
+{
+    (void)state;
+    struct log_line l;
+    open_new(LOG_LEVEL_INFO);
+    log_begin(&l, LOG_LEVEL_INFO, "e");
+    log_seconds(&l, "duration", 31);
+    log_end(&l);
+    assert_string_equal(the_line(), "info e duration=0.031");
+}
+
+/* Skips a string of JSON, strictly. */
+static const char *skip_string(const char *at)
+{
+    assert_int_equal(*at++, '"');
+    for (; *at != '"'; at++) {
+        assert_true((unsigned char)*at >= ' ');
+        if (*at != '\\')
+            continue;
+        at++;
+        assert_non_null(strchr("\"\\u", *at));
+        if (*at == 'u')
+            for (int i = 0; i < 4; i++)
+                assert_non_null(strchr("0123456789abcdef", *++at));
+    }
+    return at + 1;
+}
+
+/* Checks that the rest of an object consists of whole members, and returns whether the last one is
+ * "cut":true. */
+static bool check_members(const char *at)
+{
+    static const char mark[] = "\"cut\":true}";
+    for (;;) {
+        if (strcmp(at, mark) == 0)
+            return true;
+        at = skip_string(at);
+        assert_int_equal(*at++, ':');
+        at = *at == '"' ? skip_string(at) : at + strspn(at, "0123456789.nul");
+        if (strcmp(at, "}") == 0)
+            return false;
+        assert_int_equal(*at++, ',');
+    }
+}
+
+/* Any content that becomes too long, at any place, gives an object that is marked as cut. */
+static void objects_that_do_not_fit_are_cut(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"v",    "\n",    "\xc3\xbc",
+                                         "\xff", "ab \"", "\xf3\xa0\x81\x81"};
+    char value[4200];
+    unsigned cuts = 0, whole = 0;
+    for (size_t kind = 0; kind < sizeof pieces / sizeof *pieces; kind++) {
+        const size_t piece = strlen(pieces[kind]);
+        for (size_t n = kind == 0 || kind == 2 ? 3800 : 600; n < 4100; n += kind == 0 ? 1 : 7) {
+            struct log_line l;
+            for (size_t i = 0; i < n; i++)
+                value[i] = pieces[kind][i % piece];
+            value[n] = '\0';
+            open_json();
+            log_begin(&l, LOG_LEVEL_INFO, "e");
+            log_str(&l, "k", value);
+            log_num(&l, "number", UINT64_MAX);
+            log_str(&l, "word", "b");
+            log_str(&l, "unknown", NULL);
+            log_end(&l);
+            const char *line = the_object();
+            const bool cut = check_members(line);
+            if (!cut)
+                assert_non_null(strstr(line, ",\"word\":\"b\",\"unknown\":null}"));
+            *(cut ? &cuts : &whole) += 1;
+        }
+    }
+    assert_true(cuts > 100 && whole > 100);
+}
+
+static void dropped_lines_are_reported_in_json(void **state)
+{
+    (void)state;
+    enum {
+        FIRST = sizeof "{\"time\":\"2026-01-01T00:00:00.000Z\",\"level\":\"info\",\"event\":"
+                       "\"first\",\"msg\":\"1\"}"
+    };
+    signal(SIGXFSZ, SIG_IGN);
+    open_json();
+    log_msg(LOG_LEVEL_INFO, "first", "1");
+    disk_ends_at(FIRST);
+    log_msg(LOG_LEVEL_INFO, "lost", "2");
+    disk_ends_at(RLIM_INFINITY);
+    log_msg(LOG_LEVEL_INFO, "room", "3");
+    const char *text = read_all(path);
+    assert_int_equal(text[FIRST - 1], '\n');
+    const char *line = text + FIRST + 35;
+    static const char want[] = "\"level\":\"warning\",\"event\":\"log\",\"dropped\":1}\n";
+    assert_int_equal(strncmp(line, want, strlen(want)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,6 +701,8 @@ int main(void)
         cmocka_unit_test(a_stranger_cannot_forge_a_line),
         cmocka_unit_test(lines_that_do_not_fit_are_cut),
         cmocka_unit_test(levels),
+        cmocka_unit_test(the_level_changes_at_run_time),
+        cmocka_unit_test(levels_have_names),
         cmocka_unit_test(the_file_is_not_for_everybody),
         cmocka_unit_test(a_target_that_cannot_be_opened_changes_nothing),
         cmocka_unit_test(reopen_after_rotation),
@@ -532,6 +716,10 @@ int main(void)
         cmocka_unit_test(a_long_message_shows_its_cut),
         cmocka_unit_test(the_limiter_counts_what_it_leaves_out),
         cmocka_unit_test(a_limited_line_says_how_many_were_left_out),
+        cmocka_unit_test(a_line_is_an_object_with_the_same_fields),
+        cmocka_unit_test(seconds_are_text_too),
+        cmocka_unit_test(objects_that_do_not_fit_are_cut),
+        cmocka_unit_test(dropped_lines_are_reported_in_json),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -293,7 +293,7 @@ static void scene_close(void)
 static int scene_log_off(void **state)
 {
     (void)state;
-    return log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK ? 0 : -1;
+    return log_open("/dev/null", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
 }
 
 #endif

@@ -44,7 +44,9 @@ static int setup(void **state)
     cert_make(&certs, &cert, "cert.pem", &(struct cert_spec){.name = "DNS:vpn.test"});
     config_file = certs_path(&certs, "gate.conf");
     client_ctx = SSL_CTX_new(TLS_client_method());
-    return client_ctx != NULL && log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK ? 0 : -1;
+    return client_ctx != NULL && log_open("/dev/null", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT) == ERR_OK
+               ? 0
+               : -1;
 }
 
 static int teardown(void **state)
@@ -53,7 +55,7 @@ static int teardown(void **state)
     SSL_CTX_free(client_ctx);
     cert_free(&cert);
     certs_fini(&certs);
-    return log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
+    return log_open("stderr", LOG_LEVEL_INFO, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
 }
 
 /* ---- one gate with one call ---- */

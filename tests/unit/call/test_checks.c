@@ -21,13 +21,16 @@ static int setup(void **state)
 {
     (void)state;
     const int fd = mkstemp(path);
-    return fd >= 0 && close(fd) == 0 && log_open(path, LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
+    return fd >= 0 && close(fd) == 0 && log_open(path, LOG_LEVEL_INFO, LOG_FORMAT_TEXT) == ERR_OK
+               ? 0
+               : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    return unlink(path) == 0 && log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
+    return unlink(path) == 0 && log_open("stderr", LOG_LEVEL_INFO, LOG_FORMAT_TEXT) == ERR_OK ? 0
+                                                                                              : -1;
 }
 
 /* Returns the number of lines, and the last one without its time. */

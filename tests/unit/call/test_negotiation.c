@@ -22,14 +22,14 @@ static int setup(void **state)
 {
     (void)state;
     vectors = vectors_read("tests/vectors/rewrite.txt");
-    return log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK ? 0 : -1;
+    return log_open("/dev/null", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
     vectors_free(&vectors);
-    return log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
+    return log_open("stderr", LOG_LEVEL_INFO, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
 }
 
 /* ---- packets, in hex ---- */

@@ -632,7 +632,7 @@ static int setup(void **state)
         SSL_CTX_use_certificate_chain_file(server, cert.pem) != 1 ||
         SSL_CTX_use_PrivateKey_file(server, cert.pem, SSL_FILETYPE_PEM) != 1)
         return -1;
-    return log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK ? 0 : -1;
+    return log_open("/dev/null", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -644,7 +644,7 @@ static int teardown(void **state)
     SSL_CTX_free(server);
     cert_free(&cert);
     certs_fini(&certs);
-    return log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
+    return log_open("stderr", LOG_LEVEL_INFO, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
 }
 
 int main(int argc, char **argv)

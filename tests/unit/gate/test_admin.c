@@ -67,6 +67,13 @@ static const char *on_ready(void *arg, const char *server, FILE *out)
     return said("ready", out);
 }
 
+static const char *on_log_level(void *arg, const char *level, FILE *out)
+{
+    (void)arg;
+    fprintf(out, "%s\n", level == NULL ? "none" : level);
+    return said("log-level", out);
+}
+
 static const char *on_stop(void *arg, FILE *out)
 {
     (void)arg;
@@ -80,6 +87,7 @@ static const struct admin_ops ops = {.status = on_status,
                                      .servers = on_servers,
                                      .drain = on_drain,
                                      .ready = on_ready,
+                                     .log_level = on_log_level,
                                      .stop = on_stop};
 
 static char *answer(const char *line, size_t len)
@@ -117,6 +125,10 @@ static void lines_and_answers(void **state)
         {"ready", NULL, "error: usage: ready BACKEND/SERVER\n"},
         {"servers", NULL, "servers!\nok\n"},
         {"servers b", NULL, "error: usage: servers\n"},
+        {"log-level", NULL, "none\nlog-level!\nok\n"},
+        {"log-level debug", NULL, "debug\nlog-level!\nok\n"},
+        {"log-level debug info", NULL, "error: usage: log-level [LEVEL]\n"},
+        {"log-levle", NULL, "error: unknown command 'log-levle'; did you mean 'log-level'?\n"},
         {"stop", NULL, "stop!\nok\n"},
         {"unban all", NULL, "all\nunban!\nok\n"},
         {"unban  192.0.2.1", NULL, "192.0.2.1\nunban!\nok\n"},
@@ -182,8 +194,8 @@ static void a_line_has_its_length(void **state)
 static void help_names_every_command(void **state)
 {
     (void)state;
-    static const char *const names[] = {"status", "servers", "bans", "unban", "reload",
-                                        "drain",  "ready",   "stop", "help"};
+    static const char *const names[] = {"status", "servers", "bans",      "unban", "reload",
+                                        "drain",  "ready",   "log-level", "stop",  "help"};
     char *text = answer("help", 4);
     const char *at = text;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -103,7 +103,7 @@ static int setup(void **state)
     g.snapshot = (struct snapshot){.config = &g.config, .radius = &g.secrets, .sound = true};
     g.section = radius_section_new(&g.w, g.keyring, name);
     configure();
-    return log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK ? 0 : -1;
+    return log_open("/dev/null", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -118,7 +118,7 @@ static int teardown(void **state)
     for (size_t i = 0; i < SERVERS; i++)
         close(g.server[i]);
     close(g.client);
-    return log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
+    return log_open("stderr", LOG_LEVEL_INFO, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
 }
 
 /* ---- the client ---- */
@@ -371,7 +371,7 @@ static int setup_log(void **state)
     const int fd = mkstemp(log_path);
 
     return setup(state) == 0 && fd >= 0 && close(fd) == 0 &&
-                   log_open(log_path, LOG_LEVEL_WARNING) == ERR_OK
+                   log_open(log_path, LOG_LEVEL_WARNING, LOG_FORMAT_TEXT) == ERR_OK
                ? 0
                : -1;
 }

@@ -37,7 +37,7 @@ static int setup(void **state)
     certs_init(&certs);
     cert_make(&certs, &cert, "cert.pem", &(struct cert_spec){.name = "DNS:vpn.test"});
     config_file = certs_path(&certs, "gate.conf");
-    return log_open("/dev/null", LOG_LEVEL_DEBUG) == ERR_OK ? 0 : -1;
+    return log_open("/dev/null", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -45,7 +45,7 @@ static int teardown(void **state)
     (void)state;
     cert_free(&cert);
     certs_fini(&certs);
-    return log_open("stderr", LOG_LEVEL_INFO) == ERR_OK ? 0 : -1;
+    return log_open("stderr", LOG_LEVEL_INFO, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
 }
 
 /* ---- a worker that probes one server ---- */
