@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "base/insist.h"
+#include "call/trace.h"
 #include "config/config.h"
 #include "site/site.h"
 #include "wire/http_build.h"
@@ -99,11 +100,28 @@ void call_leave_rules(struct call *call)
     call->rules = NULL;
 }
 
+/* Logs a change of the state, and the reason for which a call ends. */
+static void report_state(struct call *call, enum call_state next)
+{
+    struct log_line l;
+
+    if (!record_line_limited(&call->record, &l, LOG_LEVEL_DEBUG, "state", call->record.debug_lines,
+                             call_now(call), TRACE_LINES_PER_SECOND))
+        return;
+    log_str(&l, "from", facts[call->state].name);
+    log_str(&l, "to", facts[next].name);
+    if (call->reason != REASON_NONE)
+        log_str(&l, "reason", reason_info(call->reason)->name);
+    log_end(&l);
+}
+
 void call_enter(struct call *call, enum call_state state)
 {
     struct call_set *set = call->set;
 
     INSIST(facts[state].from & (1u << call->state));
+    if (log_wanted(LOG_LEVEL_DEBUG))
+        report_state(call, state);
     set->on_leave(call, state);
     DL_DELETE(set->list[call->state], call);
     if (state >= CALL_DRAIN && call->state < CALL_DRAIN)

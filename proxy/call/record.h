@@ -27,6 +27,7 @@ struct record_flow {
 struct record {
     unsigned worker;
     struct log_limit *binding_lines; /* limit of advice's lines; of the worker */
+    struct log_limit *debug_lines;   /* limit of the lines `state` and `ppp`; of the worker */
     uint64_t number;
     uint64_t started; /* ms, worker_now */
     const char *listener;
@@ -49,6 +50,7 @@ struct record {
     unsigned refusal;        /* as in struct ppp_observer: the login was refused; 0: it was not */
     unsigned frames_dropped; /* PPP frames that were not forwarded before the tunnel was up */
     bool forged;             /* the binding is one that no honest client makes */
+    uint8_t acked;           /* phases of PPP that are open, for trace.c */
     bool weak;               /* verified with zeros although the method gives keys */
     char *detail;            /* owned; details of the reason */
     struct record_flow up, down;

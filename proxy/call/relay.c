@@ -4,6 +4,7 @@
 #include "call/admission.h"
 #include "call/call.h"
 #include "call/negotiation.h"
+#include "call/trace.h"
 #include "net/stream.h"
 #include "wire/ppp_frame.h"
 #include "wire/sstp.h"
@@ -186,6 +187,18 @@ void relay_key_expired(struct call *call)
     try_key(call, true);
 }
 
+/* Logs a frame that the negotiation has judged. */
+static void trace_judged(struct call *call, struct span frame, enum negotiation_verdict verdict,
+                         bool from_client)
+{
+    static const char *const words[] = {
+        [NEGOTIATION_DROP] = "dropped", [NEGOTIATION_REFUSE] = "refused"};
+    const char *word = verdict < sizeof words / sizeof *words ? words[verdict] : NULL;
+
+    trace_ppp(&call->record, from_client ? PPP_FROM_CLIENT : PPP_FROM_SERVER, frame,
+              word == NULL ? "forwarded" : word, call_now(call));
+}
+
 /* Handles one packet. Returns false if it remains unread. */
 static bool negotiate_packet(struct call *call, const struct sstp_packet *p, struct span octets,
                              bool from_client)
@@ -194,6 +207,8 @@ static bool negotiate_packet(struct call *call, const struct sstp_packet *p, str
     struct negotiation_answer a =
         from_client ? negotiation_from_client(call->negotiation, p, octets, call_now(call))
                     : negotiation_from_backend(call->negotiation, p, octets, call_now(call));
+    if (!p->control && a.verdict != NEGOTIATION_HOLD && log_wanted(LOG_LEVEL_DEBUG))
+        trace_judged(call, p->body, a.verdict, from_client);
     admission_count_failures(call);
     if (a.verdict == NEGOTIATION_HOLD && call->state == CALL_KEY)
         return false;
@@ -285,6 +300,13 @@ static enum reason judge_packet(struct call *call, const struct sstp_packet *p, 
     return REASON_NONE;
 }
 
+/* Logs a frame of a tunnel that is up. */
+static void trace_relayed(struct call *call, struct span frame, bool forwarded, bool from_client)
+{
+    trace_ppp(&call->record, from_client ? PPP_FROM_CLIENT : PPP_FROM_SERVER, frame,
+              forwarded ? "forwarded" : "dropped", call_now(call));
+}
+
 /* Forwards all whole packets at the start of in. Towards clients each packet is a TLS record of its
  * own (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends packets that arrived
  * together leave together. */
@@ -294,6 +316,7 @@ static size_t relay_packets(struct call *call, struct span in, bool from_client)
     struct record_flow *flow = from_client ? &call->record.up : &call->record.down;
     struct sstp_packet p;
     uint8_t copy[SSTP_PACKET_MAX];
+    const bool traced = log_wanted(LOG_LEVEL_DEBUG);
     size_t used = 0, sent = 0; /* in[sent, used) was not written yet */
     enum err e;
 
@@ -301,6 +324,8 @@ static size_t relay_packets(struct call *call, struct span in, bool from_client)
         const struct span octets = span_sub(in, used, p.len);
         bool skip;
         const enum reason reason = judge_packet(call, &p, from_client, &skip);
+        if (traced && !p.control)
+            trace_relayed(call, p.body, reason == REASON_NONE && !skip, from_client);
         if (reason != REASON_NONE || skip) {
             stream_write(to, span_sub(in, sent, used - sent));
             sent = used += p.len;

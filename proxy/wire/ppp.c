@@ -169,7 +169,7 @@ static void let_in(struct ppp_observer *o)
 
 /* ---- LCP ---- */
 
-static enum ppp_method agreed_method(uint16_t protocol, uint8_t algorithm)
+enum ppp_method ppp_method_of(uint16_t protocol, uint8_t algorithm)
 {
     if (protocol == PPP_PAP)
         return PPP_METHOD_PAP;
@@ -192,7 +192,7 @@ static void settle_lcp(struct ppp_observer *o)
         return;
     o->lcp_pending = false;
     o->lcp_agreed = true;
-    o->method = o->lcp_method = agreed_method(o->lcp_auth, o->lcp_algorithm);
+    o->method = o->lcp_method = ppp_method_of(o->lcp_auth, o->lcp_algorithm);
     o->asked = o->lcp_method == PPP_METHOD_PAP ? PPP_PAP : 0;
 }
 

@@ -148,6 +148,10 @@ struct span ppp_proof(const struct ppp_observer *o);
  * the frame is neither a response nor a PAP request. */
 bool ppp_login(struct span frame, struct span *user, struct span *proof);
 
+/* Returns the method that LCP agrees on with an authentication option: its protocol, and the byte
+ * behind it (CHAP only). NONE: no method that is known here. */
+enum ppp_method ppp_method_of(uint16_t protocol, uint8_t algorithm);
+
 /* Returns a name for the log: "ms-chapv2", "eap-mschapv2", "pap", "none". */
 const char *ppp_method_name(enum ppp_method m);
 

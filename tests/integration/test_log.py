@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from gate import BINARY, DEADLINE
-from peers import head
+from peers import head, ppp
 from peers.client import CallFailed
 
 
@@ -286,3 +286,46 @@ def test_json_in_the_journal(bench, target):
     assert line.startswith("<6>{")
     item = json.loads(line[3:])
     assert list(item)[:4] == ["time", "level", "event", "listener"]
+
+
+# ---- log-level = debug ----
+
+def phases(gate):
+    return [(event["protocol"], event["phase"]) for event in gate.events("ppp") if "phase" in event.fields]
+
+
+@pytest.mark.parametrize("auth", ["mschapv2", "pap", "eap-mschapv2"])
+def test_debug_shows_states_and_phases(bench, auth):
+    gate = bench.gate(bench.backend(auth=(auth,)), gate={"log_level": "debug"})
+    bench.client(gate, auth=(auth,)).establish().disconnect()
+    call = gate.wait_call()
+    states = gate.events("state")
+    assert {event["id"] for event in states + gate.events("ppp")} == {call["id"]}
+    assert [event["from"] for event in states][1:] == [event["to"] for event in states][:-1]
+    reached = dict.fromkeys(event["to"] for event in states)  # DIAL once for each address
+    assert [state for state in reached if state != "KEY"] == \
+        ["HELLO", "HANDSHAKE", "REQUEST", "DIAL", "ANSWER", "NEGOTIATE", "RELAY", "DRAIN", "CLOSED"]
+    assert states[-1]["reason"] == call["reason"]
+    family = {"mschapv2": "chap", "pap": "pap", "eap-mschapv2": "eap"}[auth]
+    assert phases(gate) == [("lcp", "open"), (family, "authenticated"), ("ipcp", "open")]
+    asked = [event["options"] for event in gate.events("ppp")
+             if (event["from"], event["protocol"], event["code"]) == ("server", "lcp", "configure-request")]
+    method = {"chap": "ms-chapv2", "pap": "pap", "eap": "eap"}[family]
+    assert any(f"auth={method}," in options + "," for options in asked)
+    assert "sesame" not in gate.text()
+
+
+def test_debug_shows_a_frame_that_is_dropped(bench):
+    """A response that answers no challenge."""
+    gate = bench.gate(bench.backend(), gate={"log_level": "debug"})
+    client = bench.client(gate).establish("start")
+    client.send_frame(ppp.frame(ppp.CHAP, bytes.fromhex("02010005") + b"x"))
+    dropped = gate.wait_log(r"debug ppp .* verdict=dropped$")
+    assert "from=client protocol=chap code=response packet=1 " in dropped
+
+
+def test_info_shows_neither(bench):
+    gate = bench.gate(bench.backend())
+    bench.client(gate).establish().disconnect()
+    gate.wait_call()
+    assert not gate.events("state") and not gate.events("ppp")
