@@ -131,3 +131,10 @@ void radius_service_print(const struct radius_service *s, FILE *out)
     if (s->phase == RADIUS_MADE || s->phase == RADIUS_RUNS)
         radius_proxy_print(&s->proxy, out);
 }
+
+void radius_service_each(const struct radius_service *s,
+                         void (*each)(void *arg, const struct radius_section *section), void *arg)
+{
+    if (s->phase == RADIUS_MADE || s->phase == RADIUS_RUNS)
+        radius_proxy_each(&s->proxy, each, arg);
+}

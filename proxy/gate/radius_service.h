@@ -49,4 +49,8 @@ void radius_service_print_ready(const struct radius_service *s, const struct con
 /* Writes a line of counters for each [radius NAME]. */
 void radius_service_print(const struct radius_service *s, FILE *out);
 
+/* Calls each() with every [radius NAME], for its counters. */
+void radius_service_each(const struct radius_service *s,
+                         void (*each)(void *arg, const struct radius_section *section), void *arg);
+
 #endif

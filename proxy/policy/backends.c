@@ -26,6 +26,7 @@ struct server_state {
     atomic_uint_least64_t fresh; /* ms: start of slow-start; 0: never */
     atomic_uint_least64_t retry; /* ms: when a call may try a server that is down and not checked */
     atomic_uint_least64_t changed; /* ms */
+    atomic_uint_least64_t check;   /* ms that the latest check took, + 1; 0: none has passed */
     pthread_mutex_t cause_lock;    /* protects cause */
     char cause[BACKENDS_CAUSE_MAX];
 };
@@ -428,6 +429,11 @@ bool backends_drain(struct backends_group *g, size_t server, bool drain, uint64_
     return atomic_exchange(&k->draining, drain) != drain;
 }
 
+void backends_timed(struct backends_group *g, size_t server, uint64_t ms)
+{
+    atomic_store(&g->member[server].state->check, ms + 1);
+}
+
 void backends_state(struct backends_group *g, size_t server, struct backends_state *out)
 {
     struct server_state *k = g->member[server].state;
@@ -436,6 +442,7 @@ void backends_state(struct backends_group *g, size_t server, struct backends_sta
         .up = !atomic_load(&k->down),
         .draining = atomic_load(&k->draining),
         .tunnels = atomic_load(&k->tunnels),
+        .check_ms = atomic_load(&k->check) - 1,
         .changed_ms = atomic_load(&k->changed),
     };
     pthread_mutex_lock(&k->cause_lock);

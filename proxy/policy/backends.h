@@ -102,9 +102,13 @@ bool backends_drain(struct backends_group *g, size_t server, bool drain, uint64_
 const char *backends_name(const struct backends_group *g, size_t server,
                           char out[BACKENDS_NAME_MAX]);
 
+/* Notes how long the latest health check that has passed took. */
+void backends_timed(struct backends_group *g, size_t server, uint64_t ms);
+
 struct backends_state {
     bool up, draining;
     unsigned tunnels;
+    uint64_t check_ms;              /* of backends_timed; UINT64_MAX: no check has passed */
     uint64_t changed_ms;            /* time of the last change of up; 0: never */
     char cause[BACKENDS_CAUSE_MAX]; /* of the last change; "": never */
 };

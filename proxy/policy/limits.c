@@ -29,6 +29,7 @@ struct limits {
     struct siphash_key hash_key; /* of users */
     uint64_t rate_full_ns;       /* of all connections; see rate.h */
     uint64_t changes;            /* see limits_changes() */
+    uint64_t banned;             /* see struct limits_counts */
 };
 
 static void limits_lock(struct limits *l)
@@ -262,6 +263,7 @@ bool limits_points(struct limits *l, const struct addr *who, unsigned points, ui
         if (banned) {
             limits_prefixes_ban(&l->prefixes, p, now_ms + l->c.ban_time);
             l->changes++;
+            l->banned++;
         }
     }
     limits_unlock(l);
@@ -371,6 +373,7 @@ void limits_count(struct limits *l, struct limits_counts *out)
         .idle = l->prefixes.idle.count,
         .users = HASH_COUNT(l->users),
         .bans = l->prefixes.banned.count,
+        .banned = l->banned,
     };
     limits_unlock(l);
 }

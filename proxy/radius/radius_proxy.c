@@ -157,6 +157,13 @@ void radius_proxy_print(const struct radius_proxy *p, FILE *out)
         radius_section_print(p->section[i], out);
 }
 
+void radius_proxy_each(const struct radius_proxy *p,
+                       void (*each)(void *arg, const struct radius_section *s), void *arg)
+{
+    for (size_t i = 0; i < p->section_count; i++)
+        each(arg, p->section[i]);
+}
+
 /* ---- begin and end ---- */
 
 static void on_sweep(void *arg, uint64_t now_ms)

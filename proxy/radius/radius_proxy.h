@@ -59,4 +59,8 @@ size_t radius_proxy_descriptors(const struct config *c);
  * but not during a switch. */
 void radius_proxy_print(const struct radius_proxy *p, FILE *out);
 
+/* Calls each() with every section. As radius_proxy_print. */
+void radius_proxy_each(const struct radius_proxy *p,
+                       void (*each)(void *arg, const struct radius_section *s), void *arg);
+
 #endif

@@ -41,7 +41,7 @@ void radius_section_print(struct radius_section *s, FILE *out)
             "keys %llu, unfollowed %llu; dropped",
             s->name, atomic_load(&s->count.requests), atomic_load(&s->count.repeated),
             atomic_load(&s->count.waiting), atomic_load(&s->count.answers),
-            atomic_load(&s->count.accepts), atomic_load(&s->count.keys),
+            atomic_load(&s->count.verdicts[RADIUS_ACCEPTED]), atomic_load(&s->count.keys),
             atomic_load(&s->count.unfollowed));
     for (enum radius_drop k = 0; k < RADIUS_DROPS; k++)
         fprintf(out, "%s %s %llu", k == 0 ? "" : ",", radius_drop_name(k),
@@ -49,6 +49,21 @@ void radius_section_print(struct radius_section *s, FILE *out)
     fputs("; silent", out);
     const size_t silent = print_silent(&s->accounting, print_silent(&s->access, 0, out), out);
     fputs(silent == 0 ? " none\n" : "\n", out);
+}
+
+void radius_section_verdicts(const struct radius_section *s,
+                             void (*each)(void *arg, const char *verdict, uint64_t count),
+                             void *arg)
+{
+    static const char *const names[RADIUS_VERDICTS] = {"accept",     "reject", "challenge",
+                                                       "accounting", "status", "unanswered"};
+    uint64_t dropped = 0;
+
+    for (size_t i = 0; i < RADIUS_VERDICTS; i++)
+        each(arg, names[i], atomic_load(&s->count.verdicts[i]));
+    for (size_t i = 0; i < RADIUS_DROPS; i++)
+        dropped += atomic_load(&s->count.dropped[i]);
+    each(arg, "dropped", dropped);
 }
 
 const char *radius_section_name(const struct radius_section *s)

@@ -5,6 +5,7 @@
 #define SSTPGATE_RADIUS_RADIUS_SECTION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "base/span.h"
@@ -43,5 +44,13 @@ void radius_section_sweep(struct radius_section *s, uint64_t now_ms);
 /* Writes a line "radius NAME: ..." with the counters. Any thread, while no other thread configures
  * or frees the section. */
 void radius_section_print(struct radius_section *s, FILE *out);
+
+/* Calls each() with every verdict on requests, and the number of requests that had it: "accept",
+ * "reject", "challenge", "accounting" (the answer of a server), "status" (Status-Server, which the
+ * gate answers itself), "unanswered" (given up), and "dropped" (packets of any kind). As
+ * radius_section_print. */
+void radius_section_verdicts(const struct radius_section *s,
+                             void (*each)(void *arg, const char *verdict, uint64_t count),
+                             void *arg);
 
 #endif

@@ -71,6 +71,18 @@ static enum keyring_verdict verdict_of(uint8_t code)
     }
 }
 
+static void count_answer(struct radius_section *s, uint8_t code)
+{
+    static const enum radius_verdict verdicts[] = {
+        [RADIUS_ACCESS_ACCEPT] = RADIUS_ACCEPTED,
+        [RADIUS_ACCESS_REJECT] = RADIUS_REJECTED,
+        [RADIUS_ACCESS_CHALLENGE] = RADIUS_CHALLENGED,
+        [RADIUS_ACCOUNTING_RESPONSE] = RADIUS_ACCOUNTED,
+    };
+    atomic_fetch_add(&s->count.verdicts[verdicts[code]], 1); /* no other code: see answers() */
+    atomic_fetch_add(&s->count.answers, 1);
+}
+
 /* Sends the answer p, rebuilt in s->out, to the client. */
 static void hand_over(struct radius_section *s, struct radius_request *r,
                       const struct radius_packet *p)
@@ -83,7 +95,6 @@ static void hand_over(struct radius_section *s, struct radius_request *r,
     INSIST(radius_parse(span_of(r->octets, r->len), &request) == ERR_OK);
     (void)radius_find(&request, RADIUS_USER_NAME, &login.user);
     if (p->code == RADIUS_ACCESS_ACCEPT) {
-        atomic_fetch_add(&s->count.accepts, 1);
         keys = put_keys(s, r, p, &login, &request); /* before the VPN server acts on the answer */
         if (s->config->calling_station_client)
             radius_stations_accept(&s->stations, &r->key.from, &request, p, &r->caller,
@@ -94,7 +105,7 @@ static void hand_over(struct radius_section *s, struct radius_request *r,
         radius_logins_forget(&s->logins, &request);
     if (p->code == RADIUS_ACCESS_CHALLENGE)
         radius_logins_put(&s->logins, p, index_of(s, r->server), r->marks, s->eap);
-    atomic_fetch_add(&s->count.answers, 1);
+    count_answer(s, p->code);
     log_answer(s, r, p->code, login.user, keys);
     radius_server_release(r);
     radius_table_set(&s->table, r, RADIUS_ANSWERED, span_of(out->octets, out->len),

@@ -73,6 +73,7 @@ static void answer_status(struct radius_section *s, const struct radius_arrival 
     INSIST(radius_end(out));
     radius_sign(out, a->packet.authenticator.p, s->client_secret);
     (void)udp_send(a->udp, span_of(out->octets, out->len), a->path);
+    atomic_fetch_add(&s->count.verdicts[RADIUS_STATUS], 1);
     atomic_fetch_add(&s->count.answers, 1);
 }
 

@@ -81,8 +81,10 @@ void radius_section_judge(struct radius_section *s, const struct radius_packet *
 
 void radius_section_drop_request(struct radius_section *s, struct radius_request *r)
 {
-    if (r->state == RADIUS_PENDING)
+    if (r->state == RADIUS_PENDING) {
+        atomic_fetch_add(&s->count.verdicts[RADIUS_UNANSWERED], 1);
         radius_memory_put(&s->seen, span_of(r->trip.client_authenticator, RADIUS_AUTHENTICATOR), 0);
+    }
     radius_server_release(r);
     radius_table_drop(&s->table, r);
 }

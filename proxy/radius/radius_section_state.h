@@ -35,6 +35,17 @@ enum radius_drop {
     RADIUS_DROPS
 };
 
+/* What became of a request. */
+enum radius_verdict {
+    RADIUS_ACCEPTED,
+    RADIUS_REJECTED,
+    RADIUS_CHALLENGED,
+    RADIUS_ACCOUNTED,
+    RADIUS_STATUS,     /* Status-Server, which the gate answers itself */
+    RADIUS_UNANSWERED, /* given up without an answer */
+    RADIUS_VERDICTS
+};
+
 struct radius_servers {
     struct radius_server **item; /* in the order of the configuration */
     size_t count;
@@ -52,7 +63,8 @@ struct radius_section {
     struct radius_logins logins;
     struct radius_stations stations;
     struct {
-        atomic_ullong requests, repeated, answers, accepts, keys, unfollowed, dropped[RADIUS_DROPS];
+        atomic_ullong requests, repeated, answers, keys, unfollowed, dropped[RADIUS_DROPS],
+            verdicts[RADIUS_VERDICTS];
         atomic_size_t waiting;
     } count;
     struct log_limit limit[RADIUS_DROPS];

@@ -16,6 +16,7 @@ void tls_expiry_set(struct tls_expiry *e, time_t until, time_t now)
     enum { DAY = 24 * 3600 };
     const time_t left = until - now;
 
+    e->until = until;
     e->days_left = (int)((left < 0 ? left - (DAY - 1) : left) / DAY); /* rounded down */
     e->due = due_step(e->days_left);
 }

@@ -21,6 +21,7 @@ enum tls_staple_state {
 struct tls_expiry {
     size_t certificate; /* index of the certificate */
     const char *file;
+    time_t until;  /* end of the validity */
     int days_left; /* whole days; negative: it has expired */
     int due;       /* smallest of 0, 1, 7 and 30 above days_left; -1: at least 30 days are left */
     enum tls_staple_state staple;
@@ -29,8 +30,8 @@ struct tls_expiry {
     int rsa_bits;         /* size of the RSA key; 0: not RSA */
 };
 
-/* Sets days_left and due of a certificate that is valid until `until`. A caller that warns only
- * when `due` has changed warns once at each step. */
+/* Sets until, days_left and due of a certificate that is valid until `until`. A caller that warns
+ * only when `due` has changed warns once at each step. */
 void tls_expiry_set(struct tls_expiry *e, time_t until, time_t now);
 
 /* Write a warning to out and return it; NULL: no warning is due. */

@@ -26,8 +26,9 @@ struct probe {
     const struct site_backend *backend;
     size_t server;
     enum { PROBE_IDLE, PROBE_RESOLVE, PROBE_CONNECT, PROBE_ANSWER, PROBE_CLOSE } state;
-    bool ended;   /* freed as soon as nothing is open */
-    uint64_t due; /* ms; IDLE: start of the next probe; otherwise the deadline of this one */
+    bool ended;     /* freed as soon as nothing is open */
+    uint64_t begun; /* ms: when the probe in progress asked for an address */
+    uint64_t due;   /* ms; IDLE: start of the next probe; otherwise the deadline of this one */
     struct dial *dial;
     struct stream stream;
     char failure[BACKENDS_CAUSE_MAX]; /* at the latest address; "": the fault is this machine's */
@@ -104,6 +105,7 @@ static void probe_report(struct probe *p, bool good, const char *cause)
 static void probe_passed(struct probe *p)
 {
     probe_report(p, true, "check");
+    backends_timed(p->backend->servers, p->server, worker_now(p->all->worker) - p->begun);
     if (p->stream.in == STREAM_IN_IDLE) {
         probe_close(p);
         return;
@@ -173,6 +175,7 @@ static void probe_begin(struct probe *p, uint64_t now)
     const struct backends_server *to = upstream_server(p->backend, p->server);
 
     p->state = PROBE_RESOLVE;
+    p->begun = now;
     p->due = now + p->site->config->gate.timeout_connect;
     p->dial = dial_new(p->all->worker, to->host, to->port, on_resolved, p);
 }

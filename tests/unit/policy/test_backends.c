@@ -393,6 +393,13 @@ static void test_state(void **state)
     struct backends_group *g = backends_join(NULL, &b.c);
     backends_state(g, 0, &s);
     assert_true(s.up && !s.draining && s.tunnels == 0 && s.changed_ms == 0 && *s.cause == '\0');
+    assert_true(s.check_ms == UINT64_MAX);
+    backends_timed(g, 0, 0);
+    backends_state(g, 0, &s);
+    assert_int_equal(s.check_ms, 0);
+    backends_timed(g, 0, 12);
+    backends_state(g, 0, &s);
+    assert_int_equal(s.check_ms, 12);
 
     assert_int_equal(backends_report(g, 0, false, "it burns", START), BACKENDS_WENT_DOWN);
     assert_int_equal(backends_report(g, 0, false, "still", START + 1), BACKENDS_SAME);

@@ -464,6 +464,13 @@ static void assert_bans(struct limits *l, uint64_t now, const char *want)
     assert_string_equal(text, want);
 }
 
+static uint64_t banned(struct limits *l)
+{
+    struct limits_counts counts;
+    limits_count(l, &counts);
+    return counts.banned;
+}
+
 static void listed_and_lifted(void **state)
 {
     struct limits_settings c = with_bans();
@@ -499,6 +506,7 @@ static void listed_and_lifted(void **state)
     assert_true(points(l, "192.0.2.1", 10, START + 4000));
     assert_true(points(l, "2001:db8::1", 10, START + 5000));
     assert_int_equal(limits_lift(l, NULL, START + 4000 + 10 * MINUTE), 1); /* one has expired */
+    assert_int_equal(banned(l), 5);
     assert_counts(l, 2, 1, 0, 0);
     limits_free(l);
 }
@@ -527,6 +535,7 @@ static void bans_of_before(void **state)
     assert_bans(l, START,
                 "192.0.2.1 2000, 2001:db8:1:2::/64 600000, 192.0.2.2 600000, 192.0.2.3 600000");
     assert_int_equal(limits_changes(l), 0);
+    assert_int_equal(banned(l), 0);
     assert_int_equal(enter(l, "192.0.2.1", START + 1999), LIMITS_BANNED);
     assert_int_equal(enter(l, "192.0.2.1", START + 2000), LIMITS_OK);
     leave(l, "192.0.2.1");

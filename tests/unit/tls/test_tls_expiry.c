@@ -13,10 +13,13 @@ struct days {
     char text[TLS_ERROR_MAX];
 };
 
+static time_t until;
+
 static void on_days(void *arg, const struct tls_expiry *e)
 {
     struct days *d = arg;
     *d = (struct days){.left = e->days_left, .due = e->due};
+    until = e->until;
     assert_int_equal(e->certificate, 0);
     assert_int_equal(e->staple, TLS_STAPLE_NONE);
     char text[TLS_ERROR_MAX];
@@ -51,6 +54,7 @@ static void the_end_is_seen_coming(void **state)
         struct days d;
         tls_ctx_expiry(ctx, end - cases[i].before_days * day - cases[i].before_seconds, on_days,
                        &d);
+        assert_int_equal(until, end);
         assert_int_equal(d.left, cases[i].expected.left);
         assert_int_equal(d.due, cases[i].expected.due);
         assert_string_equal(d.text, cases[i].expected.text);
