@@ -42,10 +42,12 @@ static void set_user(struct rules_facts *facts, struct span user)
     facts->user = user;
 }
 
-static void log_denied(struct call *call, const struct rules_answer *v, const char *action)
+/* Counts a denial, and logs it. */
+static void log_denied(struct call *call, const struct rules_answer *v, enum tally_action action)
 {
     struct log_line l;
 
+    tally_add(&call->tally->calls.denials[action], 1);
     if (!record_line_limited(&call->record, &l, LOG_LEVEL_INFO, "deny", &call->set->limit_deny,
                              call_now(call), DENY_LINES_PER_SECOND))
         return;
@@ -61,7 +63,7 @@ static void log_denied(struct call *call, const struct rules_answer *v, const ch
         log_str(&l, "file", v->file);
     if (v->line != 0)
         log_num(&l, "line", v->line);
-    log_str(&l, "action", action);
+    log_str(&l, "action", tally_action_name(action));
     log_end(&l);
 }
 
@@ -73,13 +75,13 @@ static void log_dry_run(struct call *call, const struct rules_dry *dry)
     if (dry->rule == 0 || dry->rule == call->admission.dry_rule)
         return;
     call->admission.dry_rule = dry->rule;
-    log_denied(call, &v, "dry-run");
+    log_denied(call, &v, TALLY_DRY_RUN);
 }
 
 /* Returns whether the rules allow the call, with the facts that are known so far. False: *v is the
- * denial, which is logged. end: the action to log instead of the rule's own; NULL: the rule's
- * own. */
-static bool rules_pass(struct call *call, const struct rules_facts *facts, const char *end,
+ * denial, which is logged. answered: the client
+ * has its 200, so a denial disconnects, whatever the rule's own action. */
+static bool rules_pass(struct call *call, const struct rules_facts *facts, bool answered,
                        struct rules_answer *v)
 {
     const struct config_listener *c = call->listener->config;
@@ -90,7 +92,10 @@ static bool rules_pass(struct call *call, const struct rules_facts *facts, const
     log_dry_run(call, &v->dry);
     if (v->verdict != RULES_DENY)
         return true;
-    log_denied(call, v, c->dry_run ? "dry-run" : end != NULL ? end : rules_action_name(v->action));
+    log_denied(call, v,
+               c->dry_run ? TALLY_DRY_RUN
+               : answered ? TALLY_DISCONNECT
+                          : (enum tally_action)v->action);
     call->admission.overruled = c->dry_run;
     return c->dry_run;
 }
@@ -99,7 +104,7 @@ static enum admission_verdict judge(struct call *call, const struct rules_facts 
 {
     struct rules_answer v;
 
-    if (rules_pass(call, facts, NULL, &v))
+    if (rules_pass(call, facts, false, &v))
         return ADMISSION_OK;
     switch (v.action) {
     case RULES_DECOY: return ADMISSION_DECOY;
@@ -156,7 +161,7 @@ bool admission_user_allowed(void *arg, struct span user)
     struct rules_answer v;
 
     set_user(&facts, user);
-    return rules_pass(call, &facts, "disconnect", &v);
+    return rules_pass(call, &facts, true, &v);
 }
 
 static const struct config_listener *listener_named(const struct config *c, const char *name)
@@ -182,17 +187,18 @@ bool admission_still_allows(struct call *call, const struct site *site, time_t n
     const struct rules_answer v = rules_decide(&c->rules, &facts);
     if (v.verdict != RULES_DENY)
         return true;
-    log_denied(call, &v, "disconnect");
+    log_denied(call, &v, TALLY_DISCONNECT);
     return false;
 }
 
 /* ---- the limits ---- */
 
-/* Logs the key of a limit that was hit, at most once a second. */
+/* Counts a limit that was hit, and logs its key, at most once a second. */
 static void log_limited(struct call *call, enum limits_verdict hit)
 {
     struct log_line l;
 
+    tally_add(&call->set->tally.gate.limits[hit], 1);
     if (!record_line_limited(&call->record, &l, LOG_LEVEL_WARNING, "limit", &call->set->limit_hit,
                              call_now(call), 1))
         return;
@@ -263,9 +269,13 @@ void admission_count_failures(struct call *call)
 {
     struct admission *a = &call->admission;
 
-    if (call->record.failures > a->failures)
-        give_points(call, POINTS_LOGIN * (call->record.failures - a->failures));
+    const unsigned more = call->record.failures - a->failures;
+
+    if (more == 0)
+        return;
     a->failures = call->record.failures;
+    tally_add(&call->tally->calls.login_failures, more);
+    give_points(call, POINTS_LOGIN * more);
 }
 
 void admission_leave(struct call *call)

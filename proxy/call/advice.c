@@ -55,6 +55,7 @@ static void log_leaves(struct log_line *l, const struct advice *a)
 struct leaf_owner {
     const char *word, *means;
     char listener[LEAVES_NAME_MAX]; /* "": no listener of the gate */
+    bool is_unknown;
 };
 
 static struct leaf_owner owner_of(const struct advice *a, uint8_t hash, const uint8_t *digest)
@@ -63,32 +64,32 @@ static struct leaf_owner owner_of(const struct advice *a, uint8_t hash, const ui
         [LEAVES_NOBODYS] = {"unknown",
                             "the client saw a certificate that is not known here: a man in the "
                             "middle, or another TLS endpoint, is between the client and this gate",
-                            ""},
+                            "", true},
         [LEAVES_LISTENERS_OWN] =
             {"this-listener",
              "the client saw a different certificate of this listener than the "
              "one presented on this connection: a device in front of this "
              "gate that has both certificates terminates TLS; it must forward "
              "TCP unchanged",
-             ""},
+             "", false},
         [LEAVES_OTHER_LISTENERS] = {"other-listener",
                                     "the client saw the certificate of another listener of this "
                                     "gate: a device in front of this gate that has this "
                                     "certificate terminates TLS; it must forward TCP unchanged",
-                                    ""},
+                                    "", false},
         [LEAVES_EARLIER] = {"earlier",
                             "the client saw a certificate that this gate had before a reload: a "
                             "device in front of this gate still presents it and terminates TLS; "
                             "install the new certificate there, or configure it to forward TCP "
                             "unchanged",
-                            ""},
+                            "", false},
     };
     static const struct leaf_owner backends = {
         "backend",
         "the client saw the backend's certificate: its TLS ends at the backend, or at another "
         "device with the backend's certificate, and not at this gate; route the client's "
         "connection to this gate",
-        ""};
+        "", false};
     const uint8_t *theirs = hash == SSTP_HASH_SHA1 ? a->theirs->sha1 : a->theirs->sha256;
     char name[LEAVES_NAME_MAX] = "";
 
@@ -101,19 +102,20 @@ static struct leaf_owner owner_of(const struct advice *a, uint8_t hash, const ui
     return owner;
 }
 
-void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t hash)
+bool advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t hash)
 {
+    const struct leaf_owner owner = owner_of(a, hash, c->cert_hash.p);
     struct log_line l;
 
     if (!line_begin(a, &l, LOG_LEVEL_WARNING, "binding-leaf"))
-        return;
-    const struct leaf_owner owner = owner_of(a, hash, c->cert_hash.p);
+        return owner.is_unknown;
     log_str(&l, "hash", hash == SSTP_HASH_SHA1 ? "sha1" : "sha256");
     log_hex(&l, "received", true, c->cert_hash.p, digest_len(hash));
     log_str(&l, "whose", owner.word);
     log_str(&l, "of", owner.listener);
     log_leaves(&l, a);
     line_end(&l, owner.means);
+    return owner.is_unknown;
 }
 
 /* Returns whether only RADIUS, and no users file, can give the keys of the method. */

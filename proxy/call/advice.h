@@ -24,8 +24,9 @@ struct advice {
     uint64_t now_ms;                          /* worker_now */
 };
 
-/* Logs a certificate hash that is not the listener's. hash: the client's, an SSTP_HASH_ bit. */
-void advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t hash);
+/* Logs a certificate hash that is not the listener's. hash: the client's, an SSTP_HASH_ bit.
+ * Returns whether the certificate is not known here (`whose=unknown`). */
+bool advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t hash);
 
 /* The fate of a Call Connected with a wrong MAC. */
 enum advice_action { ADVICE_REFUSED, ADVICE_PASSED };

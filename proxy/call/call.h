@@ -12,6 +12,7 @@
 #include "call/checks.h"
 #include "call/reason.h"
 #include "call/record.h"
+#include "call/tally.h"
 #include "net/stream.h"
 #include "net/worker.h"
 
@@ -58,6 +59,7 @@ struct call_set {
     struct worker *worker;
     struct site *site; /* for new calls; a running call keeps its own */
     struct calls_shared *shared;
+    struct tally tally;
     struct call *list[CALL_STATES]; /* oldest deadline first, but see call_renew */
     struct checks_seen seen;
     size_t count, peak; /* peak: since memory was last returned to the system */
@@ -101,8 +103,9 @@ struct uplink {
 
 /* relay: a tunnel that is up. */
 struct tunnel {
-    uint64_t end;         /* ms, worker_now: when max-session ends it; UINT64_MAX: never */
-    uint64_t lcp_request; /* the result of negotiation_lcp_request */
+    uint64_t end;                  /* ms, worker_now: when max-session ends it; UINT64_MAX: never */
+    uint64_t lcp_request;          /* the result of negotiation_lcp_request */
+    struct tally_tunnels *counted; /* where RELAY counts it; in call->tally */
 };
 
 struct call {
@@ -112,6 +115,7 @@ struct call {
     struct site
         *rules; /* the same site while the call may use its rules and users; NULL: no longer */
     const struct site_listener *listener;
+    struct tally_listener *tally; /* of this listener, in set->tally */
     enum call_state state;
     enum call_state ended_in; /* DRAIN and later: the state whose row reads the bytes: that in
                                  which the end began, or RELAY if the tunnel came up since */

@@ -55,6 +55,7 @@ static bool has_descriptor(struct call_set *set)
 {
     if (worker_has_descriptor(set->worker))
         return true;
+    tally_add(&set->tally.gate.limits[TALLY_LIMIT_FILES], 1);
     if (may_log_full(set))
         log_msg(LOG_LEVEL_WARNING, "full",
                 "no file descriptor is left: new calls wait or are closed (raise ulimit -n, or "
@@ -71,6 +72,7 @@ static bool on_connection(struct listener *l)
         return false;
     if (atomic_fetch_add(&set->shared->count, 1) >= atomic_load(&set->shared->max)) {
         atomic_fetch_sub(&set->shared->count, 1);
+        tally_add(&set->tally.gate.limits[TALLY_LIMIT_CALLS], 1);
         if (may_log_full(set))
             log_msg(LOG_LEVEL_WARNING, "full", "max-tunnels (%u) reached: new calls wait",
                     atomic_load(&set->shared->max));
@@ -132,6 +134,7 @@ void calls_init(struct calls *calls, struct worker *w, struct calls_shared *shar
 {
     *calls = (struct calls){
         .set = {.worker = w, .shared = shared, .on_leave = course_leave, .on_parted = on_parted}};
+    tally_init(&calls->set.tally);
     if (w->index == 0)
         calls->probes = probes_new(w);
 }
@@ -140,6 +143,7 @@ void calls_fini(struct calls *calls)
 {
     INSIST(calls->set.count == 0 && calls->doors == NULL);
     probes_free(calls->probes);
+    tally_fini(&calls->set.tally);
     site_close(calls->set.site);
 }
 
@@ -179,6 +183,7 @@ static void site_take(struct calls *calls, struct site *site)
 
     site_close(set->site);
     set->site = site;
+    tally_switch(&set->tally, site->config);
     call_set_timeouts(set, &site->config->gate);
     stream_limit_handshakes(set->worker, site->config->gate.handshakes_at_once);
 }
@@ -322,6 +327,7 @@ static void handshakes_hurry(struct call_set *set)
 
     if (!stream_hellos_wait(w))
         return;
+    tally_add(&set->tally.gate.limits[TALLY_LIMIT_HANDSHAKES], 1);
     if (log_limit_pass(&set->limit_handshakes, worker_now(w), 1, &missed))
         log_msg(LOG_LEVEL_WARNING, "full", "handshakes-at-once (%u) reached: new calls wait",
                 set->site->config->gate.handshakes_at_once);

@@ -68,7 +68,8 @@ static const struct row course[CALL_STATES] = {
                   .leave = relay_key_left},
     [CALL_RELAY] = {.client_read = relay_up,
                     .backend_read = relay_down,
-                    .late = REASON_IDLE_TIMEOUT},
+                    .late = REASON_IDLE_TIMEOUT,
+                    .leave = relay_left},
     [CALL_WEB] = {.client_read = relay_web_up,
                   .backend_read = relay_web_down,
                   .late = REASON_IDLE_TIMEOUT},
@@ -327,6 +328,19 @@ static void backend_ended(struct stream *s, enum stream_end why)
 
 /* ---- the end of the call ---- */
 
+/* Counts the end of the call, and the verdict on its binding if no tunnel came up (otherwise it is
+ * counted already). */
+static void count_end(struct call *call, enum reason_outcome outcome)
+{
+    struct tally *tally = &call->set->tally;
+
+    tally_add(&call->tally->calls.ended[call->reason][outcome], 1);
+    if (call->record.leaf_unknown)
+        tally_add(&tally->gate.leaf_unknown, 1);
+    if (call->record.binding != RECORD_BINDING_NONE && call->ended_in != CALL_RELAY)
+        tally_binding(tally, &call->record);
+}
+
 /* Logs the end of the call, or counts it as a health check. */
 static void report_end(struct call *call)
 {
@@ -334,6 +348,7 @@ static void report_end(struct call *call)
     const struct record_end end = {call->reason, call_outcome(call), call_stage(call),
                                    call->check != CHECK_NONE};
 
+    count_end(call, end.outcome);
     if (call->check != CHECK_NONE)
         checks_count(&set->shared->checks, call->check);
     /* address-denied and limit have lines of their own; the line of a tunnel is never suppressed */
@@ -411,6 +426,7 @@ void course_open(struct call_set *set, const struct site_listener *listener, str
     call->rules = call->site;
     site_join_rules(call->rules);
     call->listener = listener;
+    call->tally = set->tally.of[listener - set->site->listener];
     call->record.worker = set->worker->index;
     call->record.binding_lines = &set->limit_binding;
     call->record.debug_lines = &set->limit_debug;

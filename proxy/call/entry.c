@@ -145,6 +145,8 @@ void entry_secure(struct call *call)
     call->record.tls_version = tls_conn_version(tls);
     call->record.tls_cipher = tls_conn_cipher(tls);
     record_keep(&call->record.sni, tls_conn_sni(tls));
+    tally_handshake(&call->set->tally, call->tally, call->record.tls_version,
+                    call_now(call) - call->record.started);
     call_enter(call, CALL_REQUEST);
 }
 

@@ -202,7 +202,7 @@ struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
         struct sstp_connected c;
         struct advice a = advice_for(n);
         if (sstp_parse_connected(packet, &c) == ERR_OK)
-            advice_leaf(&a, &c, n->hash);
+            s->leaf_unknown = advice_leaf(&a, &c, n->hash);
     }
     s->forged = r != BINDING_OK;
     if (r != BINDING_OK)

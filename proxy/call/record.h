@@ -51,6 +51,7 @@ struct record {
     unsigned frames_dropped; /* PPP frames that were not forwarded before the tunnel was up */
     bool forged;             /* the binding is one that no honest client makes */
     uint8_t acked;           /* phases of PPP that are open, for trace.c */
+    bool leaf_unknown;       /* the client saw a certificate that is not known here */
     bool weak;               /* verified with zeros although the method gives keys */
     char *detail;            /* owned; details of the reason */
     struct record_flow up, down;

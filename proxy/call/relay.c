@@ -44,6 +44,20 @@ static void count(struct record_flow *flow, struct span octets)
     flow->packets++;
 }
 
+static struct record_flow *flow_of(struct call *call, bool from_client)
+{
+    return from_client ? &call->record.up : &call->record.down;
+}
+
+/* Adds to the counters of the listener. */
+static void count_flow(struct call *call, uint64_t bytes, uint64_t packets, bool from_client)
+{
+    const enum tally_direction direction = from_client ? TALLY_UP : TALLY_DOWN;
+
+    tally_add(&call->tally->calls.bytes[direction], bytes);
+    tally_add(&call->tally->calls.packets[direction], packets);
+}
+
 /* Returns a packet as it is forwarded: without its reserved bits, which have no meaning
  * ([MS-SSTP] 2.2.1), but sstpc and accel-ppp read the reserved bits above a length as a part of
  * it (PROTOCOL.md 3.2). Call Connected keeps them, because its MAC covers them. No peer is
@@ -111,8 +125,6 @@ void relay_key_left(struct call *call, enum call_state next)
     stream_kick(&call->client);
 }
 
-/* Enters RELAY, because the tunnel is up: its packets no longer wait for a turn, and the keys are
- * wiped. */
 static void set_tunnel_end(struct call *call)
 {
     const uint32_t max = call->listener->config->max_session;
@@ -122,8 +134,29 @@ static void set_tunnel_end(struct call *call)
         call->set->first_end = call->tunnel.end;
 }
 
+void relay_left(struct call *call, enum call_state next)
+{
+    (void)next;
+    tally_sub(&call->tunnel.counted->now, 1);
+}
+
+/* Counts a tunnel that is up, and the verdict on its binding. */
+static void count_tunnel(struct call *call)
+{
+    struct tally *tally = &call->set->tally;
+    struct tally_tunnels *at = tally_tunnels_at(call->tally, call->uplink.backend->config->name);
+
+    call->tunnel.counted = at;
+    tally_add(&at->total, 1);
+    tally_time(&tally->gate.setup, call_now(call) - call->record.started);
+    tally_binding(tally, &call->record);
+}
+
+/* Enters RELAY, because the tunnel is up: its packets no longer wait for a turn, and the keys are
+ * wiped. */
 static void tunnel_up(struct call *call)
 {
+    count_tunnel(call);
     call->tunnel.lcp_request = negotiation_lcp_request(call->negotiation);
     negotiation_free(call->negotiation);
     call->negotiation = NULL;
@@ -133,6 +166,7 @@ static void tunnel_up(struct call *call)
         return;
     }
     call_enter(call, CALL_RELAY);
+    tally_add(&call->tunnel.counted->now, 1);
     set_tunnel_end(call);
     stream_early(&call->client, false);
     stream_early(&call->backend, false);
@@ -162,7 +196,8 @@ static void obey(struct call *call, const struct negotiation_answer *a, bool fro
     case NEGOTIATION_REPLACE:
     case NEGOTIATION_PASS: break;
     }
-    count(from_client ? &call->record.up : &call->record.down, a->octets);
+    count(flow_of(call, from_client), a->octets);
+    count_flow(call, a->octets.n, 1, from_client);
     stream_write(from_client ? &call->backend : &call->client, a->octets);
     if (a->verdict == NEGOTIATION_CONNECTED)
         tunnel_up(call);
@@ -310,10 +345,10 @@ static void trace_relayed(struct call *call, struct span frame, bool forwarded, 
 /* Forwards all whole packets at the start of in. Towards clients each packet is a TLS record of its
  * own (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends packets that arrived
  * together leave together. */
-static size_t relay_packets(struct call *call, struct span in, bool from_client)
+static size_t forward_packets(struct call *call, struct span in, bool from_client)
 {
     struct stream *to = from_client ? &call->backend : &call->client;
-    struct record_flow *flow = from_client ? &call->record.up : &call->record.down;
+    struct record_flow *flow = flow_of(call, from_client);
     struct sstp_packet p;
     uint8_t copy[SSTP_PACKET_MAX];
     const bool traced = log_wanted(LOG_LEVEL_DEBUG);
@@ -354,6 +389,17 @@ static size_t relay_packets(struct call *call, struct span in, bool from_client)
     return used;
 }
 
+static size_t relay_packets(struct call *call, struct span in, bool from_client)
+{
+    const struct record_flow *flow = flow_of(call, from_client);
+    const struct record_flow before = *flow;
+    const size_t used = forward_packets(call, in, from_client);
+
+    /* once for all packets that have arrived together */
+    count_flow(call, flow->octets - before.octets, flow->packets - before.packets, from_client);
+    return used;
+}
+
 size_t relay_up(struct call *call, struct span in)
 {
     return relay_packets(call, in, true);
@@ -369,7 +415,8 @@ size_t relay_down(struct call *call, struct span in)
 static size_t relay_octets(struct call *call, struct span in, bool from_client)
 {
     stream_write(from_client ? &call->backend : &call->client, in);
-    (from_client ? &call->record.up : &call->record.down)->octets += in.n;
+    flow_of(call, from_client)->octets += in.n;
+    count_flow(call, in.n, 0, from_client);
     call->active = call_now(call);
     return in.n;
 }

@@ -149,6 +149,8 @@ static void no_server(struct call *call)
     if (call->uplink.failure == REASON_NONE) { /* no server was tried */
         backends_why_none(call->uplink.backend->servers, why);
         record_keep(&call->record.detail, span_str(why));
+        if (strstr(why, "full") != NULL)
+            tally_add(&call->set->tally.gate.limits[TALLY_LIMIT_SERVERS], 1);
         log_backend(call, "choose", why);
         call->uplink.failure = REASON_NO_SERVER;
     }

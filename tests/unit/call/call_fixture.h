@@ -31,6 +31,7 @@ static struct {
     struct site site;
     struct listener at;
     struct call *call;
+    struct tally_tunnels tunnels; /* where RELAY counts the call */
     const struct stream_ops *client_ops, *backend_ops;
     uint64_t now;
     bool client_waits;
@@ -216,6 +217,7 @@ static void scene_prepare(void)
                                   .shared = &scene.shared,
                                   .on_leave = course_leave,
                                   .on_parted = on_parted};
+    tally_switch(&scene.set.tally, &scene.config);
     struct config_gate *g = &scene.config.gate;
     g->timeout_handshake = g->timeout_request = g->timeout_connect = g->timeout_answer = 1000;
     g->timeout_negotiate = g->timeout_key = g->timeout_idle = g->timeout_drain = 2000;
@@ -237,6 +239,7 @@ static void scene_open(void)
     course_open(&scene.set, &scene.listener, &scene.at);
     scene.call = any_call();
     assert_non_null(scene.call);
+    scene.call->tunnel.counted = &scene.tunnels;
 }
 
 /* Brings a new call into a state, by legal steps. Its backend is connected from ANSWER on. */
@@ -285,6 +288,7 @@ static void scene_close(void)
     assert_int_equal(scene.set.count, 0);
     assert_int_equal(scene.shared.count, 0);
     assert_int_equal(scene.site.refs, 1);
+    tally_fini(&scene.set.tally);
     limits_free(scene.shared.limits);
     rules_fini(&scene.listener_config.rules);
     free(scene.worker);
