@@ -30,6 +30,7 @@ enum command {
     READY,
     LOG_LEVEL,
     STOP,
+    METRICS,
     HELP,
     COMMANDS
 };
@@ -54,6 +55,7 @@ static const struct {
     [LOG_LEVEL] = {"log-level", "[LEVEL]",
                    "level of the log; with LEVEL: set it until the next reload", false},
     [STOP] = {"stop", NULL, "end all calls and exit; a second time: immediately", true},
+    [METRICS] = {"metrics", NULL, "the metrics, in the text format of Prometheus", false},
     [HELP] = {"help", NULL, "this list", false},
 };
 
@@ -91,6 +93,7 @@ static const char *command_run(const struct admin_ops *ops, void *arg, enum comm
     case READY: return ops->ready(arg, argument, out);
     case LOG_LEVEL: return ops->log_level(arg, argument, out);
     case STOP: return ops->stop(arg, out);
+    case METRICS: return ops->metrics(arg, out);
     case HELP: admin_help(out); return NULL;
     case COMMANDS: break;
     }

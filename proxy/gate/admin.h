@@ -28,6 +28,7 @@ struct admin_ops {
     const char *(*unban)(void *arg, const struct cidr *net, FILE *out); /* net NULL: all bans */
     const char *(*reload)(void *arg, FILE *out);
     const char *(*servers)(void *arg, FILE *out);
+    const char *(*metrics)(void *arg, FILE *out);
     const char *(*drain)(void *arg, const char *server,
                          FILE *out); /* server NULL: the whole gate */
     const char *(*ready)(void *arg, const char *server, FILE *out);

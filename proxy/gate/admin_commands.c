@@ -10,6 +10,7 @@
 #include "base/version.h"
 #include "gate/bans.h"
 #include "gate/gate_state.h"
+#include "gate/metrics.h"
 #include "gate/reload.h"
 #include "policy/backends.h"
 #include "policy/limits.h"
@@ -135,6 +136,12 @@ static const char *on_servers(void *arg, FILE *out)
     return NULL;
 }
 
+static const char *on_metrics(void *arg, FILE *out)
+{
+    metrics_print(arg, out);
+    return NULL;
+}
+
 /* Finds the server `name`: with its port, as `servers` prints it, or the host alone if only one
  * server has it. False: no server, or several. */
 static bool find_server(const struct config_backend *c, const struct backends_group *g,
@@ -226,6 +233,7 @@ const struct admin_ops admin_commands = {.status = on_status,
                                          .unban = on_unban,
                                          .reload = on_reload,
                                          .servers = on_servers,
+                                         .metrics = on_metrics,
                                          .drain = on_drain,
                                          .ready = on_ready,
                                          .log_level = on_log_level,

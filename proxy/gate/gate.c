@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -20,6 +21,7 @@
 #include "gate/bans.h"
 #include "gate/cgroup.h"
 #include "gate/gate_state.h"
+#include "gate/metrics.h"
 #include "gate/reload.h"
 #include "gate/sockets.h"
 #include "gate/watch.h"
@@ -153,6 +155,7 @@ static void on_worker_done(uv_async_t *async)
     uv_close((uv_handle_t *)&gate->worker_done, NULL);
     uv_close((uv_handle_t *)&gate->bans_timer, NULL);
     uv_close((uv_handle_t *)&gate->expiry_timer, NULL);
+    uv_close((uv_handle_t *)&gate->history_timer, NULL);
     watch_free(gate->watch);
     admin_free(gate->admin);
 }
@@ -171,9 +174,11 @@ static void loop_open(struct gate *gate)
     gate->worker_done.data = gate;
     bans_start(gate);
     reload_start(gate);
+    metrics_start(gate);
     gate->watch = watch_new(&gate->loop, on_files_changed, gate);
     watch_files(gate->watch, gate->snapshot->files);
     gate->started_ms = uv_now(&gate->loop);
+    gate->started = time(NULL);
     if (gate->admin_fd >= 0)
         gate->admin = admin_new(&gate->loop, gate->admin_fd, gate->snapshot->config->gate.admin,
                                 &admin_commands, gate);

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "call/calls.h"
+#include "gate/history.h"
 #include "gate/radius_service.h"
 #include "gate/sockets.h"
 #include "net/worker.h"
@@ -42,7 +43,8 @@ struct gate {
 
     uv_loop_t loop;
     uv_signal_t signal[5];
-    uv_timer_t bans_timer, expiry_timer;
+    uv_timer_t bans_timer, expiry_timer, history_timer;
+    struct history history;
     uint64_t bans_saved; /* limits_changes at the last write of the ban file */
     char *mistakes;      /* of preflight_mistakes, at the last warning */
     char *expiry_steps;  /* of preflight_expiry, at the last warning */
@@ -57,7 +59,8 @@ struct gate {
     } short_of; /* descriptors or memory for calls, at the last warning; wanted 0: no warning */
     uint64_t memory; /* limit of the control group, bytes; UINT64_MAX: none */
     enum gate_phase { SERVING, DRAINING, STOPPING } phase;
-    uint64_t started_ms;
+    uint64_t started_ms; /* uv_now */
+    time_t started;
     struct {
         time_t when; /* 0: no reload yet */
         bool ok;

@@ -14,7 +14,8 @@ from peers.client import expect_failure
 from peers.tls import DEADLINE
 from test_limits import misbehave
 
-COMMANDS = ["status", "servers", "bans", "unban", "reload", "drain", "ready", "log-level", "stop", "help"]
+COMMANDS = ["status", "servers", "bans", "unban", "reload", "drain", "ready", "log-level", "stop", "metrics",
+            "help"]
 
 
 @pytest.fixture

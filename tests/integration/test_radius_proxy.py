@@ -133,6 +133,32 @@ def chap_v2(password="sesame"):
 
 # -- forwarded packets --
 
+def test_verdicts_are_counted(bench):
+    """Each request has one verdict, in the metrics."""
+    site = Site(bench, eap=radius.EapExperimental)
+    eap_login(site.nas)
+    site.nas.ask([ALICE, (USER_PASSWORD, b"wrong")])
+    octets, packet = site.request(ALICE, (ACCT_STATUS, b"\0\0\0\1"), code=ACCOUNTING_REQUEST, seal=False)
+    sock = site.socket("accounting:nps")
+    sock.send(octets)
+    site.nas.check(sock.recv(8192), packet)
+    site.sure()
+    site.server.go.clear()
+    asked = len(site.server.requests)
+    site.socket().send(site.request(ALICE, (USER_PASSWORD, b"sesame"))[0])
+    site.server.wait(lambda: len(site.server.requests) > asked)
+    site.keys["radius nps"]["server"] = [site.text(site.serve().auth)]  # the request is given up
+    site.reload()
+    site.server.go.set()
+    site.sure()
+    sock.send(b"no packet")
+    site.dropped("malformed")
+    done = run("ctl", "-c", site.gate.config, "metrics")
+    found = re.findall(r'sstpgate_radius_requests_total\{radius="nps",verdict="(.*)"\} (\d+)', done.stdout)
+    assert {name: int(value) for name, value in found} == {
+        "accept": 1, "reject": 1, "challenge": 1, "accounting": 1, "status": 2, "unanswered": 1, "dropped": 1}
+
+
 @pytest.mark.parametrize("password", ["sesame", "", "wrong", "x" * 128],
                          ids=["one block", "empty", "wrong", "eight blocks"])
 def test_pap(bench, password):

@@ -53,6 +53,12 @@ static const char *on_servers(void *arg, FILE *out)
     return said("servers", out);
 }
 
+static const char *on_metrics(void *arg, FILE *out)
+{
+    (void)arg;
+    return said("metrics", out);
+}
+
 static const char *on_drain(void *arg, const char *server, FILE *out)
 {
     (void)arg;
@@ -85,6 +91,7 @@ static const struct admin_ops ops = {.status = on_status,
                                      .unban = on_unban,
                                      .reload = on_reload,
                                      .servers = on_servers,
+                                     .metrics = on_metrics,
                                      .drain = on_drain,
                                      .ready = on_ready,
                                      .log_level = on_log_level,
@@ -130,6 +137,8 @@ static void lines_and_answers(void **state)
         {"log-level debug info", NULL, "error: usage: log-level [LEVEL]\n"},
         {"log-levle", NULL, "error: unknown command 'log-levle'; did you mean 'log-level'?\n"},
         {"stop", NULL, "stop!\nok\n"},
+        {"metrics", NULL, "metrics!\nok\n"},
+        {"metrics now", NULL, "error: usage: metrics\n"},
         {"unban all", NULL, "all\nunban!\nok\n"},
         {"unban  192.0.2.1", NULL, "192.0.2.1\nunban!\nok\n"},
         {"unban 2001:db8::/32", "unban", "2001:db8::/32\nunban!\nerror: not today\n"},
@@ -194,8 +203,8 @@ static void a_line_has_its_length(void **state)
 static void help_names_every_command(void **state)
 {
     (void)state;
-    static const char *const names[] = {"status", "servers", "bans",      "unban", "reload",
-                                        "drain",  "ready",   "log-level", "stop",  "help"};
+    static const char *const names[] = {"status", "servers",   "bans", "unban",   "reload", "drain",
+                                        "ready",  "log-level", "stop", "metrics", "help"};
     char *text = answer("help", 4);
     const char *at = text;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
