@@ -1,6 +1,7 @@
 """The metrics (conf/OPERATION.md#metrics), as `sstpgate ctl metrics` prints them: each counter with the event
 that it counts, their form, and the files that use their names."""
 
+import json
 import re
 import socket
 import subprocess
@@ -347,7 +348,7 @@ def test_no_address_of_a_client_and_no_user_in_labels(metrics):
             assert key == "server" or not re.search(r"\d+\.\d+\.\d+\.\d+", value), (name, value)
 
 
-# -- the document --
+# -- the files that use the names --
 
 def test_the_chapter_lists_every_metric(metrics):
     text = (ROOT / "conf/OPERATION.md").read_text()
@@ -357,3 +358,26 @@ def test_the_chapter_lists_every_metric(metrics):
         for key, sample in metrics.items():
             if key[0] == name:
                 assert {k for k, _ in key[1]} == set(filter(None, labels.split(", "))), key
+
+
+def used_in(text):
+    return set(re.findall(r"\b(?:sstpgate|process)_[a-z_]+", text))
+
+
+def test_every_name_in_the_dashboard_and_in_the_rules_exists(metrics):
+    board = json.loads((ROOT / "conf/grafana.json").read_text())
+    exprs = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    exprs += re.findall(r"^ +expr: (.*)$", (ROOT / "conf/prometheus-rules.yml").read_text(), re.M)
+    known = set(metrics.names())
+    known |= {f"{name}_{suffix}" for name in known if name.endswith("_seconds")
+              for suffix in ("bucket", "sum", "count")}
+    assert len(exprs) > 20
+    for expr in exprs:
+        assert used_in(expr) and used_in(expr) <= known, expr
+
+
+def test_the_rules():
+    for command in (["check", "rules", "conf/prometheus-rules.yml"],
+                    ["test", "rules", "tests/prometheus/rules.yml"]):
+        done = subprocess.run(["promtool", *command], cwd=ROOT, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
