@@ -10,6 +10,7 @@
 #include "base/insist.h"
 #include "tls/tls_bio.h"
 #include "tls/tls_doubts.h"
+#include "tls/tls_facts.h"
 #include "tls/tls_internal.h"
 #include "tls/tls_peer.h"
 #include "tls/tls_time.h"
@@ -337,6 +338,31 @@ void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
         tls_expiry_set(&e, tls_time(X509_get0_notAfter(s->cert.leaf)), now);
         on_expiry(arg, &e);
     }
+}
+
+struct with_facts {
+    const struct tls_ctx *ctx;
+    void (*on_facts)(void *arg, const struct tls_expiry *e, const struct tls_facts *f);
+    void *arg;
+};
+
+static void add_facts(void *arg, const struct tls_expiry *e)
+{
+    const struct with_facts *w = arg;
+    struct tls_facts facts;
+
+    tls_facts_of(&w->ctx->served.cert[e->certificate].cert, &facts);
+    w->on_facts(w->arg, e, &facts);
+    tls_facts_fini(&facts);
+}
+
+void tls_ctx_facts(const struct tls_ctx *ctx, time_t now,
+                   void (*on_facts)(void *arg, const struct tls_expiry *e,
+                                    const struct tls_facts *f),
+                   void *arg)
+{
+    struct with_facts w = {.ctx = ctx, .on_facts = on_facts, .arg = arg};
+    tls_ctx_expiry(ctx, now, add_facts, &w);
 }
 
 void tls_ctx_doubts(const struct tls_ctx *ctx, time_t now,

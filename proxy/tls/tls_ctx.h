@@ -17,6 +17,7 @@
 
 struct tls_ca;
 struct tls_ctx;
+struct tls_facts;
 
 /* Called once for each error. certificate: the index of the certificate that has the error;
  * TLS_NO_CERTIFICATE: the settings have it. A text about a file begins with "FILE: ", a text about
@@ -43,6 +44,12 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
 /* Calls on_expiry for each certificate of a listener. now: seconds since 1970. */
 void tls_ctx_expiry(const struct tls_ctx *ctx, time_t now,
                     void (*on_expiry)(void *arg, const struct tls_expiry *e), void *arg);
+
+/* Calls on_facts for each certificate of a listener, with its content. */
+void tls_ctx_facts(const struct tls_ctx *ctx, time_t now,
+                   void (*on_facts)(void *arg, const struct tls_expiry *e,
+                                    const struct tls_facts *f),
+                   void *arg);
 
 /* Reports why clients may refuse the certificates of a listener: see tls_doubts.h, whose texts are
  * about a certificate and begin with "FILE: ". A listener with strict_sni whose certificates have

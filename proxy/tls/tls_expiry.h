@@ -21,7 +21,7 @@ enum tls_staple_state {
 struct tls_expiry {
     size_t certificate; /* index of the certificate */
     const char *file;
-    time_t until;  /* end of the validity */
+    time_t until;  /* end of its validity, seconds since 1970 */
     int days_left; /* whole days; negative: it has expired */
     int due;       /* smallest of 0, 1, 7 and 30 above days_left; -1: at least 30 days are left */
     enum tls_staple_state staple;

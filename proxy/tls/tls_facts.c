@@ -1,6 +1,8 @@
 #include "tls/tls_facts.h"
 
 #include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -40,6 +42,42 @@ static void describe_key(const EVP_PKEY *key, char *out, size_t size)
         snprintf(out, size, "%s", kind);
 }
 
+static void describe_serial(const X509 *leaf, char *out, size_t size)
+{
+    BIGNUM *number = insist_alloc(ASN1_INTEGER_to_BN(X509_get0_serialNumber(leaf), NULL));
+    char *digits = insist_alloc(BN_bn2hex(number));
+
+    snprintf(out, size, "%s", digits);
+    OPENSSL_free(digits);
+    BN_free(number);
+}
+
+/* Reads all facts but the names. */
+static void facts_of(const struct tls_cert *cert, struct tls_facts *out)
+{
+    *out = (struct tls_facts){0};
+    INSIST(X509_digest(cert->leaf, EVP_sha1(), out->sha1, NULL) == 1);
+    INSIST(X509_digest(cert->leaf, EVP_sha256(), out->sha256, NULL) == 1);
+    out->subject = name_text(X509_get_subject_name(cert->leaf));
+    out->issuer = name_text(X509_get_issuer_name(cert->leaf));
+    out->from = tls_time(X509_get0_notBefore(cert->leaf));
+    out->until = tls_time(X509_get0_notAfter(cert->leaf));
+    describe_serial(cert->leaf, out->serial, sizeof out->serial);
+    describe_key(X509_get0_pubkey(cert->leaf), out->key, sizeof out->key);
+    out->ca = X509_check_ca(cert->leaf) == 1;
+    out->rivals = cert->rivals;
+    ERR_clear_error();
+}
+
+void tls_facts_of(const struct tls_cert *cert, struct tls_facts *out)
+{
+    facts_of(cert, out);
+    out->name = insist_alloc(calloc(cert->name_count + 1, sizeof *out->name));
+    out->name_count = cert->name_count;
+    for (size_t i = 0; i < cert->name_count; i++)
+        out->name[i] = insist_alloc(strdup(cert->name[i]));
+}
+
 bool tls_facts_read(const struct tls_certificate *from, struct tls_facts *out,
                     char error[TLS_ERROR_MAX])
 {
@@ -49,21 +87,12 @@ bool tls_facts_read(const struct tls_certificate *from, struct tls_facts *out,
     /* the key, if it can be read, determines which of several certificates is used */
     if (!tls_cert_load(from, true, &cert, error) && !tls_cert_load(from, false, &cert, error))
         return false;
-    INSIST(X509_digest(cert.leaf, EVP_sha1(), out->sha1, NULL) == 1);
-    INSIST(X509_digest(cert.leaf, EVP_sha256(), out->sha256, NULL) == 1);
-    out->subject = name_text(X509_get_subject_name(cert.leaf));
-    out->issuer = name_text(X509_get_issuer_name(cert.leaf));
-    out->from = tls_time(X509_get0_notBefore(cert.leaf));
-    out->until = tls_time(X509_get0_notAfter(cert.leaf));
-    describe_key(X509_get0_pubkey(cert.leaf), out->key, sizeof out->key);
-    out->ca = X509_check_ca(cert.leaf) == 1;
-    out->rivals = cert.rivals;
+    facts_of(&cert, out);
     out->name = cert.name;
     out->name_count = cert.name_count;
     cert.name = NULL;
     cert.name_count = 0;
     tls_cert_fini(&cert);
-    ERR_clear_error();
     return true;
 }
 
