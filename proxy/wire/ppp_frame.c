@@ -12,6 +12,9 @@ enum {
     LCP_CONFIGURE_REJECT = 4,
     LCP_OPTION_AUTH = 3,
 
+    CONFIGURE_ACK = 2,
+    IPCP_OPTION_ADDRESS = 3, /* RFC 1332 3.3 */
+
     PACKET_HEAD = 4,
 };
 
@@ -183,6 +186,28 @@ bool ppp_frame_auth_option(const struct ppp_frame *f, uint16_t *protocol, uint8_
         return true;
     }
     return false;
+}
+
+bool ppp_frame_assigned(struct span octets, uint8_t ip[4])
+{
+    struct ppp_frame f = {0};
+    struct span value, address = {0};
+    uint8_t type;
+
+    if (!read_head(octets, &f.protocol, &f.info) || f.protocol != PPP_IPCP || !read_packet(&f) ||
+        f.code != CONFIGURE_ACK)
+        return false;
+    struct cursor c = cursor_of(f.data);
+    while (c.rest.n > 0) {
+        if (!next_option(&c, &type, &value))
+            return false;
+        if (type == IPCP_OPTION_ADDRESS)
+            address = value;
+    }
+    if (address.n != 4)
+        return false;
+    memcpy(ip, address.p, 4);
+    return true;
 }
 
 enum ppp_relogin ppp_frame_relogin(struct span octets, struct span *request)

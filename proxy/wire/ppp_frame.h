@@ -10,6 +10,7 @@
 enum ppp_from { PPP_FROM_CLIENT, PPP_FROM_SERVER };
 
 enum {
+    PPP_IPCP = 0x8021,
     PPP_LCP = 0xc021,
     PPP_PAP = 0xc023,
     PPP_CHAP = 0xc223,
@@ -68,6 +69,19 @@ enum ppp_relogin { PPP_NO_LOGIN, PPP_LCP_REQUEST, PPP_LOGIN };
  * server may accept, even with a packet inside that ppp_frame_read refuses. PPP_LCP_REQUEST: LCP's
  * Configure-Request, *request is the packet. PPP_LOGIN: PAP, CHAP or EAP. */
 enum ppp_relogin ppp_frame_relogin(struct span octets, struct span *request);
+
+/* Finds the client's IPv4 address (RFC 1332, option 3) in a frame of the server, if the frame is a
+ * well-formed Configure-Ack of IPCP: the server has accepted the address that the client has
+ * requested. In any form that ppp_frame_relogin reads. False: the frame assigns none. */
+bool ppp_frame_assigned(struct span octets, uint8_t ip[4]);
+
+/* Returns whether ppp_frame_assigned must look at the frame: false for nearly every frame. Inline
+ * because it runs for each packet that a server sends. */
+static inline bool ppp_frame_may_be_ipcp(struct span octets)
+{
+    const size_t skip = octets.n >= 4 && octets.p[0] == 0xff && octets.p[1] == 0x03 ? 2 : 0;
+    return octets.n > skip && octets.p[skip] == 0x80;
+}
 
 /* Returns whether ppp_frame_relogin must look at the frame: false for nearly every frame of a link
  * that is up. Inline because it runs for each packet that a client sends. */
