@@ -1,5 +1,6 @@
 #include "call/admission.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,12 +101,25 @@ static bool rules_pass(struct call *call, const struct rules_facts *facts, bool 
     return c->dry_run;
 }
 
+/* Notes the rule that denies the call, for the views of an administrator. */
+static void note_rule(struct call *call, const struct rules_answer *v)
+{
+    char text[64];
+
+    if (v->rule == 0)
+        (void)snprintf(text, sizeof text, "default");
+    else
+        (void)snprintf(text, sizeof text, "rule %zu, line %u", v->rule, v->line);
+    record_keep(&call->record.detail, span_str(text));
+}
+
 static enum admission_verdict judge(struct call *call, const struct rules_facts *facts)
 {
     struct rules_answer v;
 
     if (rules_pass(call, facts, false, &v))
         return ADMISSION_OK;
+    note_rule(call, &v);
     switch (v.action) {
     case RULES_DECOY: return ADMISSION_DECOY;
     case RULES_DROP: return ADMISSION_DROPPED;
@@ -160,6 +174,11 @@ bool admission_user_allowed(void *arg, struct span user)
     struct rules_facts facts = request_facts(call, call->admission.accepted);
     struct rules_answer v;
 
+    call->admission.banned =
+        user.n > 0 && limits_user_banned(call->set->shared->limits, user, users_counted_name(user),
+                                         call_now(call));
+    if (call->admission.banned)
+        return false;
     set_user(&facts, user);
     return rules_pass(call, &facts, true, &v);
 }
@@ -224,7 +243,16 @@ enum admission_verdict admission_judge_address(struct call *call, time_t now)
     if (hit == LIMITS_OK)
         return ADMISSION_OK;
     log_limited(call, hit);
+    record_keep(&call->record.detail, span_str(limits_key(hit)));
     return ADMISSION_LIMITED;
+}
+
+bool admission_user_banned(struct call *call)
+{
+    const struct span name = text_or_none(call->record.user);
+
+    return name.n > 0 && limits_user_banned(call->set->shared->limits, name,
+                                            users_counted_name(name), call_now(call));
 }
 
 /* Does not count a call without a user, a name that the login did not prove, or a name that is

@@ -46,6 +46,10 @@ const struct config_backend *admission_backend(const struct call *call);
  * negotiation_ask_user: arg is the call. */
 bool admission_user_allowed(void *arg, struct span user);
 
+/* Returns whether an administrator has banned the user that PPP has shown, a claim or not: the name
+ * as sent, or without its domain and realm. */
+bool admission_user_banned(struct call *call);
+
 /* Counts the tunnel for its user. False: the user has reached the limit, and nothing was
  * counted. */
 bool admission_count_user(struct call *call);

@@ -124,6 +124,10 @@ void call_enter(struct call *call, enum call_state state)
         report_state(call, state);
     set->on_leave(call, state);
     DL_DELETE(set->list[call->state], call);
+    if (call->state == CALL_RELAY)
+        atomic_fetch_sub(&set->shared->tunnels, 1);
+    if (state == CALL_RELAY)
+        atomic_fetch_add(&set->shared->tunnels, 1);
     if (state >= CALL_DRAIN && call->state < CALL_DRAIN)
         call->ended_in = call->state;
     call->state = state;
@@ -176,6 +180,14 @@ void call_set_timeouts(struct call_set *set, const struct config_gate *g)
 time_t call_time(void)
 {
     return time(NULL);
+}
+
+int64_t call_time_ms(void)
+{
+    struct timespec now;
+
+    INSIST(clock_gettime(CLOCK_REALTIME, &now) == 0);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 struct span call_http_date(char out[32], time_t when)

@@ -18,6 +18,7 @@
 
 struct config_gate;
 struct dial;
+struct failures;
 struct keyring;
 struct leaves;
 struct limits;
@@ -48,10 +49,14 @@ enum call_state {
 struct calls_shared {
     atomic_uint count; /* number of calls */
     atomic_uint max;
+    atomic_uint tunnels; /* number of calls in RELAY */
     struct limits *limits;
     struct keyring *keyring;
     struct leaves *leaves;
     struct checks checks;
+    void (*on_idle)(void *arg); /* see calls_drain; in the worker's thread; NULL: none */
+    void *idle_arg;
+    struct failures *failures; /* NULL: they are not kept */
 };
 
 /* The calls of one worker, and the settings that they share. */
@@ -83,6 +88,7 @@ struct request {
 struct admission {
     time_t accepted;    /* all rules of the call use this time */
     bool decoy;         /* denied at accept: the client gets the web site or 404 in any case */
+    bool banned;        /* an administrator has banned the user */
     bool overruled;     /* a dry run has ignored a denial: the rules are not asked again */
     size_t dry_rule;    /* the dry-run rule that was logged last; 0: none */
     char *counted_user; /* the name that limits_user_enter has counted; owned; NULL: none */
@@ -181,9 +187,10 @@ static inline uint64_t call_now(const struct call *call)
     return worker_now(call->set->worker);
 }
 
-/* Returns the wall clock's time, for rules and for HTTP. The only place of the room that reads
- * that clock. */
+/* Return the wall clock's time, for rules and for HTTP, and in milliseconds for the views. The only
+ * place of the room that reads that clock. */
 time_t call_time(void);
+int64_t call_time_ms(void);
 
 /* Formats a time as IMF-fixdate (RFC 9110 5.6.7), the same in every locale. */
 struct span call_http_date(char out[32], time_t when);

@@ -1,7 +1,9 @@
 #include "call/calls.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <utlist.h>
 
@@ -34,6 +36,8 @@ struct calls_door {
     struct calls_door *prev, *next;
     size_t socket;
     struct listener listener;
+    bool shared;
+    int fd; /* of a resting door */
 };
 
 static struct calls *of_set(struct call_set *set)
@@ -93,12 +97,35 @@ static void door_close(struct calls *calls, struct calls_door *d)
     listener_close(&d->listener, on_door_closed);
 }
 
+/* Keeps the socket of a door that is about to be closed. A listening socket that is shut down for
+ * reading leaves the state LISTEN, and the kernel refuses connections, but its port stays bound;
+ * listen() reverses that. */
+static void door_rest(struct calls *calls, const struct calls_door *d)
+{
+    uv_os_fd_t fd;
+
+    if (uv_fileno((const uv_handle_t *)&d->listener.tcp, &fd) != 0)
+        return;
+    const int kept = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (kept < 0)
+        return; /* calls_resume cannot accept here */
+    if (!d->shared)
+        (void)shutdown(kept, SHUT_RD);
+    struct calls_door *resting = NEW(struct calls_door);
+    resting->socket = d->socket;
+    resting->shared = d->shared;
+    resting->listener.tag = d->listener.tag;
+    resting->fd = kept;
+    DL_APPEND(calls->resting, resting);
+}
+
 static void door_open(struct calls *calls, const struct calls_place *p)
 {
     struct worker *w = calls->set.worker;
     struct calls_door *d = NEW(struct calls_door);
 
     d->socket = p->socket;
+    d->shared = p->shared;
     DL_APPEND(calls->doors, d);
     int r = listener_open(&d->listener, w, p->fd, on_connection, calls, p->listener);
     if (r == 0)
@@ -120,8 +147,14 @@ static void doors_retry(struct calls *calls)
 
 static void end_if_idle(struct calls *calls)
 {
-    if (calls->phase != CALLS_OPEN && calls->set.count == 0)
+    const struct calls_shared *shared = calls->set.shared;
+
+    if (calls->phase == CALLS_OPEN || calls->set.count > 0)
+        return;
+    if (calls->phase >= CALLS_FINISHING)
         worker_stop(calls->set.worker);
+    else if (shared->on_idle != NULL)
+        shared->on_idle(shared->idle_arg);
 }
 
 static void on_parted(struct call_set *set)
@@ -154,6 +187,42 @@ void calls_drain(void *arg)
     if (calls->phase != CALLS_OPEN)
         return;
     calls->phase = CALLS_DRAINING;
+    while (calls->doors != NULL) {
+        door_rest(calls, calls->doors);
+        door_close(calls, calls->doors);
+    }
+    end_if_idle(calls);
+}
+
+void calls_resume(void *arg)
+{
+    struct calls *calls = arg;
+
+    if (calls->phase != CALLS_DRAINING)
+        return;
+    calls->phase = CALLS_OPEN;
+    while (calls->resting != NULL) {
+        struct calls_door *d = calls->resting;
+        const struct calls_place place = {d->socket, d->listener.tag, d->fd, d->shared};
+        DL_DELETE(calls->resting, d);
+        free(d);
+        door_open(calls, &place);
+    }
+}
+
+void calls_finish(void *arg)
+{
+    struct calls *calls = arg;
+
+    if (calls->phase >= CALLS_FINISHING)
+        return;
+    calls->phase = CALLS_FINISHING;
+    while (calls->resting != NULL) {
+        struct calls_door *d = calls->resting;
+        DL_DELETE(calls->resting, d);
+        close(d->fd);
+        free(d);
+    }
     if (calls->probes != NULL)
         probes_stop(calls->probes);
     while (calls->doors != NULL)
@@ -167,7 +236,7 @@ void calls_stop(void *arg)
     const bool again = calls->phase == CALLS_STOPPING;
     struct call *call, *next;
 
-    calls_drain(calls);
+    calls_finish(calls);
     calls->phase = CALLS_STOPPING;
     for (int state = 0; state < CALL_CLOSED; state++)
         DL_FOREACH_SAFE(calls->set.list[state], call, next) {
@@ -190,7 +259,7 @@ static void site_take(struct calls *calls, struct site *site)
 
 static void probes_follow(struct calls *calls)
 {
-    if (calls->probes != NULL && calls->phase == CALLS_OPEN)
+    if (calls->probes != NULL && calls->phase < CALLS_FINISHING)
         probes_switch(calls->probes, calls->set.site);
 }
 

@@ -3,6 +3,7 @@
 #ifndef SSTPGATE_CALL_CALLS_H
 #define SSTPGATE_CALL_CALLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,9 +16,10 @@ struct worker;
 struct calls {
     struct call_set set;
     uint64_t trim_after; /* ms, worker_now: earliest next return of memory */
-    enum { CALLS_OPEN, CALLS_DRAINING, CALLS_STOPPING } phase;
+    enum { CALLS_OPEN, CALLS_DRAINING, CALLS_FINISHING, CALLS_STOPPING } phase;
     struct calls_door *doors;
-    struct probes *probes; /* NULL: another worker makes the health checks */
+    struct calls_door *resting; /* DRAINING: without a handle, but with their sockets */
+    struct probes *probes;      /* NULL: another worker makes the health checks */
 };
 
 /* Prepares calls without any listening address: calls_switch opens them. shared must outlive
@@ -30,6 +32,7 @@ struct calls_place {
     size_t socket;   /* identity: between two switches the same number means the same socket */
     size_t listener; /* index in site->listener */
     int fd;          /* of listener_bind; takes ownership; -1: the socket is open already */
+    bool shared;     /* with a service manager: see calls_drain */
 };
 
 /* Sets the site of new calls (takes ownership of the reference) and the places where they arrive.
@@ -42,10 +45,17 @@ void calls_switch(struct calls *calls, struct site *site, const struct calls_pla
 /* Handles the deadlines that have passed. For worker_init: arg is the struct calls. */
 void calls_sweep(void *arg, uint64_t now_ms);
 
-/* Stop accepting calls; the worker stops when the last call has ended. calls_drain waits until the
- * calls end by themselves; calls_stop ends them, and a second calls_stop closes them at once. For
- * worker_post: arg is the struct calls. */
+/* Stops accepting calls, until calls_resume. The kernel refuses new connections, but the sockets
+ * stay bound, so that nobody else takes their ports, and calls_resume needs no privilege. At a
+ * shared socket connections wait instead. shared->on_idle is called whenever the last call has
+ * ended. For worker_post, as all functions below: arg is the struct calls. */
 void calls_drain(void *arg);
+void calls_resume(void *arg); /* a no-op unless calls_drain was the last of these functions */
+
+/* Stop accepting calls for good; the worker stops when the last call has ended. calls_finish waits
+ * until the calls end by themselves; calls_stop ends them, and a second calls_stop closes them at
+ * once. */
+void calls_finish(void *arg);
 void calls_stop(void *arg);
 
 /* Tries the keys that RADIUS has given on the calls that wait for a key. For worker_post: arg is

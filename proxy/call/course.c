@@ -5,8 +5,10 @@
 #include "base/insist.h"
 #include "call/admission.h"
 #include "call/entry.h"
+#include "call/failures.h"
 #include "call/relay.h"
 #include "call/uplink.h"
+#include "policy/backends.h"
 #include "site/site.h"
 #include "tls/tls_conn.h"
 
@@ -341,6 +343,32 @@ static void count_end(struct call *call, enum reason_outcome outcome)
         tally_binding(tally, &call->record);
 }
 
+/* Keeps a call that was refused or has failed, for the views of an administrator. */
+static void keep_failure(const struct call *call)
+{
+    const struct record *r = &call->record;
+    const struct uplink *u = &call->uplink;
+    char name[BACKENDS_NAME_MAX];
+    struct failure f = {.time_ms = call_time_ms(),
+                        .worker = r->worker,
+                        .number = r->number,
+                        .reason = call->reason,
+                        .outcome = call_outcome(call),
+                        .stage = call_stage(call),
+                        .client = r->client,
+                        .listener = r->listener,
+                        .user = r->user,
+                        .host = r->host,
+                        .sni = r->sni,
+                        .detail = r->detail,
+                        .backend = r->backend,
+                        .server = r->server};
+
+    if (f.server == NULL && u->tried != 0) /* the last server was not reached */
+        f.server = backends_name(u->backend->servers, u->server, name);
+    failures_add(call->set->shared->failures, &f);
+}
+
 /* Logs the end of the call, or counts it as a health check. */
 static void report_end(struct call *call)
 {
@@ -351,6 +379,8 @@ static void report_end(struct call *call)
     count_end(call, end.outcome);
     if (call->check != CHECK_NONE)
         checks_count(&set->shared->checks, call->check);
+    else if (end.outcome != OUTCOME_ENDED && set->shared->failures != NULL)
+        keep_failure(call);
     /* address-denied and limit have lines of their own; the line of a tunnel is never suppressed */
     if (call->reason != REASON_ADDRESS_DENIED && call->reason != REASON_LIMIT)
         record_end(&call->record, &end, call_now(call),

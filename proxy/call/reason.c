@@ -159,8 +159,10 @@ static const struct reason_info table[REASON_COUNT] = {
     /* The orderly end, because the protocol was not violated ([MS-SSTP] 3.1.2.2). */
     [REASON_USER_DENIED] = {.name = "user-denied", DISCONNECT, .end = END_LINGER, REFUSED},
     [REASON_USER_LIMIT] = {.name = "user-limit", DISCONNECT, .end = END_LINGER, REFUSED},
+    [REASON_USER_BANNED] = {.name = "user-banned", DISCONNECT, .end = END_LINGER, REFUSED},
     [REASON_RULES_CHANGED] = {.name = "rules-changed", DISCONNECT, .end = END_LINGER, REFUSED},
     [REASON_WINDOW_ENDED] = {.name = "window-ended", DISCONNECT, .end = END_LINGER, REFUSED},
+    [REASON_ENDED_BY_ADMIN] = {.name = "ended-by-admin", DISCONNECT, .end = END_LINGER, ENDED},
     [REASON_SHUTDOWN] = {.name = "shutdown", DISCONNECT, .end = END_LINGER},
     [REASON_SHUTDOWN_NOW] = {.name = "shutdown", QUIET, .end = END_CLOSE},
     [REASON_DRAINED] = {.name = "none", QUIET, .end = END_CLOSE},

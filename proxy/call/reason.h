@@ -70,8 +70,10 @@ enum reason {
     /* decided by the gate */
     REASON_USER_DENIED,
     REASON_USER_LIMIT,
+    REASON_USER_BANNED, /* by an administrator */
     REASON_RULES_CHANGED,
     REASON_WINDOW_ENDED, /* a time window has begun or ended, and the rules deny the tunnel now */
+    REASON_ENDED_BY_ADMIN,
     REASON_SHUTDOWN,
     REASON_SHUTDOWN_NOW, /* the second request to stop; the log's word is shutdown, too */
     /* for a call in DRAIN or LINGER: it has its reason already, so the log never has these */

@@ -36,6 +36,39 @@ void record_keep(char **field, struct span value)
             (*field)[i] = '\x1a'; /* visible in the log */
 }
 
+/* ---- rates ---- */
+
+void record_sample_begin(struct record *s, uint64_t now_ms)
+{
+    s->last = s->before = (struct record_sample){now_ms, s->up.octets, s->down.octets};
+}
+
+void record_sample_take(struct record *s, uint64_t now_ms)
+{
+    s->before = s->last;
+    /* Silence before this activity does not belong to its rate. */
+    if (now_ms - s->before.ms > (uint64_t)2 * RECORD_SAMPLE_MS)
+        s->before.ms = now_ms - RECORD_SAMPLE_MS;
+    s->last = (struct record_sample){now_ms, s->up.octets, s->down.octets};
+}
+
+void record_rates(const struct record *s, uint64_t now_ms, uint64_t *up, uint64_t *down)
+{
+    enum { SILENT_MS = 4 * RECORD_SAMPLE_MS, LEAST_MS = 1000 };
+    const struct record_sample *from = now_ms - s->last.ms < LEAST_MS ? &s->before : &s->last;
+    uint64_t ms = now_ms - from->ms;
+
+    *up = *down = 0;
+    if (ms >= SILENT_MS)
+        return;
+    if (ms < LEAST_MS)
+        ms = LEAST_MS;
+    *up = (s->up.octets - from->up) * 1000 / ms;
+    *down = (s->down.octets - from->down) * 1000 / ms;
+}
+
+/* ---- lines ---- */
+
 /* Adds the call's id, listener and client to a line. */
 static void log_call(const struct record *s, struct log_line *l)
 {
@@ -91,15 +124,19 @@ static void log_claims(const struct record *s, struct log_line *l)
     log_str(l, "correlation", s->correlation);
 }
 
+const char *record_binding_word(enum record_binding b)
+{
+    static const char *const words[] = {NULL, "verified", "passed", "off", "failed"};
+    return words[b];
+}
+
 static void log_tunnel(const struct record *s, struct log_line *l)
 {
-    static const char *const bindings[] = {NULL, "verified", "passed", "off", "failed"};
-
     log_str(l, "user", s->user);
     log_str(l, "method", s->method);
     log_str(l, "backend", s->backend);
     log_str(l, "server", s->server);
-    log_str(l, "binding", bindings[s->binding]);
+    log_str(l, "binding", record_binding_word(s->binding));
     log_str(l, "hash", s->hash);
     log_str(l, "key", s->key);
     if (s->weak)

@@ -24,6 +24,11 @@ struct record_flow {
     uint64_t octets, packets; /* of the forwarded SSTP packets */
 };
 
+/* The totals of a tunnel at a time, from which its rates are computed. */
+struct record_sample {
+    uint64_t ms, up, down;
+};
+
 struct record {
     unsigned worker;
     struct log_limit *binding_lines; /* limit of advice's lines; of the worker */
@@ -55,6 +60,8 @@ struct record {
     bool weak;               /* verified with zeros although the method gives keys */
     char *detail;            /* owned; details of the reason */
     struct record_flow up, down;
+    uint8_t assigned[4]; /* IPv4 address that the server has assigned in IPCP; 0.0.0.0: unknown */
+    struct record_sample last, before; /* of a tunnel: at least RECORD_SAMPLE_MS apart */
 };
 
 void record_fini(struct record *s);
@@ -88,6 +95,25 @@ struct record_end {
     const char *stage;
     bool is_check; /* a health check, whose line has the level debug */
 };
+
+enum { RECORD_SAMPLE_MS = 2000 };
+
+/* Notes the totals at the time when the tunnel comes up, and then from time to time. */
+void record_sample_begin(struct record *s, uint64_t now_ms);
+void record_sample_take(struct record *s, uint64_t now_ms);
+
+/* Notes the totals if the last ones are old. Inline because it runs for each read of a tunnel. */
+static inline void record_sample(struct record *s, uint64_t now_ms)
+{
+    if (now_ms - s->last.ms >= RECORD_SAMPLE_MS)
+        record_sample_take(s, now_ms);
+}
+
+/* Computes the bytes per second of the last seconds; 0 for a tunnel that is silent. */
+void record_rates(const struct record *s, uint64_t now_ms, uint64_t *up, uint64_t *down);
+
+/* Returns the word of the log for a binding; NULL: none was judged. */
+const char *record_binding_word(enum record_binding b);
 
 /* Logs the line `up` of a tunnel that is up. */
 void record_up(const struct record *s);

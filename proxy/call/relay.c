@@ -68,6 +68,13 @@ static struct span as_sent(const struct sstp_packet *p, struct span octets,
     return p->type == SSTP_CONNECTED ? octets : sstp_without_reserved(octets, copy);
 }
 
+/* Notes the address that the server assigns, for the views of an administrator. */
+static inline void note_address(struct call *call, struct span frame)
+{
+    if (ppp_frame_may_be_ipcp(frame))
+        (void)!ppp_frame_assigned(frame, call->record.assigned);
+}
+
 static size_t relay_packets(struct call *call, struct span in, bool from_client);
 
 static void bad_packet(struct call *call, enum err e, bool from_client)
@@ -168,6 +175,7 @@ static void tunnel_up(struct call *call)
     call_enter(call, CALL_RELAY);
     tally_add(&call->tunnel.counted->now, 1);
     set_tunnel_end(call);
+    record_sample_begin(&call->record, call_now(call));
     stream_early(&call->client, false);
     stream_early(&call->backend, false);
     /* The rules, or the time windows, may have changed before all facts were known. */
@@ -182,12 +190,18 @@ static void obey(struct call *call, const struct negotiation_answer *a, bool fro
     switch (a->verdict) {
     case NEGOTIATION_DROP:
     case NEGOTIATION_HOLD: return;
-    case NEGOTIATION_REFUSE: call_end(call, a->reason); return;
+    case NEGOTIATION_REFUSE:
+        call_end(call, call->admission.banned ? REASON_USER_BANNED : a->reason);
+        return;
     case NEGOTIATION_WAIT:
         if (call->state == CALL_NEGOTIATE) /* otherwise the call is about to end without a key */
             call_enter(call, CALL_KEY);
         return;
     case NEGOTIATION_CONNECTED:
+        if (admission_user_banned(call)) {
+            call_end(call, REASON_USER_BANNED);
+            return;
+        }
         if (!admission_count_user(call)) {
             call_end(call, REASON_USER_LIMIT);
             return;
@@ -251,8 +265,11 @@ static bool negotiate_packet(struct call *call, const struct sstp_packet *p, str
         a.octets = octets;
         note_goodbye(call, p, from_client);
     }
-    if (a.octets.n > 0)
+    if (a.octets.n > 0) {
+        if (!from_client && !p->control)
+            note_address(call, p->body);
         a.octets = as_sent(p, a.octets, copy);
+    }
     obey(call, &a, from_client);
     return true;
 }
@@ -331,6 +348,8 @@ static enum reason judge_packet(struct call *call, const struct sstp_packet *p, 
         const enum link_step step = judge_link_frame(call, p->body);
         *skip = step == LINK_SKIP;
         return step == LINK_SECOND_LOGIN ? REASON_SECOND_LOGIN : REASON_NONE;
+    } else if (!from_client) {
+        note_address(call, p->body);
     }
     return REASON_NONE;
 }
@@ -386,6 +405,7 @@ static size_t forward_packets(struct call *call, struct span in, bool from_clien
         return in.n;
     }
     call->active = call_now(call);
+    record_sample(&call->record, call->active);
     return used;
 }
 

@@ -79,6 +79,9 @@ struct config_gate {
     enum config_log_format log_format;
     enum config_log_level log_level;
     char *admin;                 /* path of a Unix socket; NULL: none */
+    char *admin_group;           /* its group; NULL: that of the process */
+    int admin_mode;              /* its permissions */
+    uint32_t drain_time;         /* ms; 0: calls end by themselves */
     unsigned max_tunnels;        /* calls at a time, in any state */
     unsigned handshakes_at_once; /* client TLS handshakes at a time, for each worker */
     char *country_file;          /* MaxMind database; NULL: none */

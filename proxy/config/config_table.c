@@ -113,6 +113,8 @@ static const struct config_choice log_levels[] = {
     {"debug", CONFIG_LOG_DEBUG},
     {NULL, 0},
 };
+static const struct config_choice admin_modes[] = {
+    {"0600", 0600}, {"0660", 0660}, {"600", 0600}, {"660", 0660}, {NULL, 0}};
 static const struct config_choice none_or_number[] = {{"none", 0}, {NULL, 0}};
 static const struct config_choice yes_or_no[] = {{"yes", true}, {"no", false}, {NULL, 0}};
 static const struct config_choice deny_actions[] = {
@@ -186,7 +188,16 @@ const struct config_key config_keys[] = {
              "reload."},
     {GATE_KEY("admin", admin), .type = &config_type_socket, .flags = KEY_FIXED,
      .otherwise = "no socket",
-     .help = "Socket for `sstpgate ctl`, only for its owner and root (mode 0600)."},
+     .help = "Socket for `sstpgate ctl`, for its owner and root; see admin-mode."},
+    {GATE_KEY("admin-group", admin_group), .type = &config_type_group, .flags = KEY_FIXED,
+     .otherwise = "that of the process", .help = "Group of the socket in `admin`."},
+    {GATE_KEY("admin-mode", admin_mode), .type = &config_type_choice, .flags = KEY_FIXED,
+     .choices = admin_modes, .initial = "0600",
+     .help = "Permissions of the socket in `admin`; 0660: its group may give every command, too."},
+    {GATE_KEY("drain-time", drain_time), .type = &config_type_duration, .flags = KEY_NONE,
+     .initial = "none",
+     .help = "A drain ends the tunnels that remain, spread evenly over this time; none: it waits until "
+             "they end by themselves."},
     {GATE_KEY("max-tunnels", max_tunnels), .type = &config_type_number, .min = 1, .max = 1000000,
      .initial = "10000", .help = "Simultaneous connections, in any state; more wait."},
     {GATE_KEY("handshakes-at-once", handshakes_at_once), .type = &config_type_number, .min = 1,

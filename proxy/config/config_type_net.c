@@ -1,5 +1,6 @@
 #include "config/config_type_net.h"
 
+#include <grp.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,23 @@ static bool parse_interface(struct config_input *in, const struct config_key *k,
     config_type_put_text(at, text);
     return true;
 }
+
+/* Reads the name of a group that exists on this machine. */
+static bool parse_group(struct config_input *in, const struct config_key *k, void *at,
+                        const char *text)
+{
+    if (getgrnam(text) == NULL) {
+        config_problem(in, in->line, "%s: there is no group '%s'", k->name, text);
+        return false;
+    }
+    config_type_put_text(at, text);
+    return true;
+}
+
+const struct config_type config_type_group = {.syntax = "GROUP",
+                                              .parse = parse_group,
+                                              .print = config_type_print_text,
+                                              .fini = config_type_fini_text};
 
 const struct config_type config_type_interface = {.syntax = "NAME",
                                                   .parse = parse_interface,

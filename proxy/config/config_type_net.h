@@ -6,8 +6,8 @@
 #include "config/config_type.h"
 
 /* Fields: char * */
-extern const struct config_type config_type_socket, config_type_host, config_type_server_name,
-    config_type_authority, config_type_interface, config_type_url_path;
+extern const struct config_type config_type_socket, config_type_group, config_type_host,
+    config_type_server_name, config_type_authority, config_type_interface, config_type_url_path;
 /* Fields: struct config_strings; cidrs; config_places and config_hosts, whose default port is
  * the min of the key. */
 extern const struct config_type config_type_hosts, config_type_cidrs;

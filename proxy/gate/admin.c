@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/addr.h"
+#include "base/hex.h"
 #include "base/hidden.h"
 #include "base/insist.h"
 #include "base/log.h"
@@ -20,91 +21,87 @@
 
 /* ---- commands ---- */
 
-enum command {
-    STATUS,
-    SERVERS,
-    BANS,
-    UNBAN,
-    RELOAD,
-    DRAIN,
-    READY,
-    LOG_LEVEL,
-    STOP,
-    METRICS,
-    HELP,
-    COMMANDS
-};
+#define FILTERS "[FILTER...]"
 
 static const struct {
     const char *name;
-    const char *argument; /* NULL: none; [...]: optional */
+    const char *words; /* for the usage; NULL: none */
     const char *help;
-    bool harmful; /* ends calls or lifts protection: never suggested for another word */
-} commands[COMMANDS] = {
-    [STATUS] = {"status", NULL, "version, uptime, calls, bans, the last reload", false},
-    [SERVERS] = {"servers", NULL, "servers of each backend: state, tunnels, weight, health checks",
-                 false},
-    [BANS] = {"bans", NULL, "banned prefixes, with the remaining seconds", false},
-    [UNBAN] = {"unban", "PREFIX|ADDRESS|all", "end every ban that overlaps with it", true},
-    [RELOAD] = {"reload", NULL, "reload the configuration, completely or not at all", false},
-    [DRAIN] = {"drain", "[BACKEND/SERVER]",
-               "no new calls for the server; without a server: for the gate, which exits when the "
-               "last call has ended",
-               true},
-    [READY] = {"ready", "BACKEND/SERVER", "new calls again for a drained server", false},
-    [LOG_LEVEL] = {"log-level", "[LEVEL]",
-                   "level of the log; with LEVEL: set it until the next reload", false},
-    [STOP] = {"stop", NULL, "end all calls and exit; a second time: immediately", true},
-    [METRICS] = {"metrics", NULL, "the metrics, in the text format of Prometheus", false},
-    [HELP] = {"help", NULL, "this list", false},
+    unsigned min, max; /* number of words */
+    bool json;         /* it may end with the word `json` */
+    bool harmful;      /* ends calls or lifts protection: never suggested for another word */
+} commands[ADMIN_COMMANDS] = {
+    [ADMIN_STATUS] = {"status", NULL, "version, uptime, calls, bans, the last reload", 0, 0, true,
+                      false},
+    [ADMIN_HEALTH] = {"health", NULL, "success if the gate accepts calls and can serve them", 0, 0,
+                      false, false},
+    [ADMIN_TUNNELS] = {"tunnels", FILTERS, "tunnels that are up, oldest first", 0, ADMIN_WORDS_MAX,
+                       true, false},
+    [ADMIN_FAILURES] = {"failures", FILTERS,
+                        "the latest calls that were refused or failed, with reason and remedy", 0,
+                        ADMIN_WORDS_MAX, true, false},
+    [ADMIN_LISTENERS] = {"listeners", FILTERS, "addresses, calls, days left on the certificates", 0,
+                         ADMIN_WORDS_MAX, true, false},
+    [ADMIN_CERTIFICATES] = {"certificates", FILTERS, "certificates of the listeners", 0,
+                            ADMIN_WORDS_MAX, true, false},
+    [ADMIN_SERVERS] = {"servers", FILTERS,
+                       "servers of each backend: state, tunnels, weight, health checks", 0,
+                       ADMIN_WORDS_MAX, true, false},
+    [ADMIN_LIMITS] = {"limits", NULL, "limits, and how much of them is used", 0, 0, true, false},
+    [ADMIN_BANS] = {"bans", NULL, "banned prefixes and users, with the remaining seconds", 0, 0,
+                    true, false},
+    [ADMIN_END] = {"end", "ID|FILTER...", "end tunnels with an SSTP Call Disconnect", 1,
+                   ADMIN_WORDS_MAX, false, true},
+    [ADMIN_BAN] = {"ban", "PREFIX|ADDRESS|user NAME [TIME]",
+                   "refuse an address or a user, for ban-time or TIME, and end the tunnels", 1, 3,
+                   false, true},
+    [ADMIN_UNBAN] = {"unban", "PREFIX|ADDRESS|all|user NAME", "end every ban that overlaps with it",
+                     1, 2, false, true},
+    [ADMIN_RELOAD] = {"reload", NULL, "reload the configuration, completely or not at all", 0, 0,
+                      false, false},
+    [ADMIN_DRAIN] = {"drain", "[BACKEND/SERVER]",
+                     "no new calls for the server; without a server: for the gate, which exits "
+                     "when the last call has ended",
+                     0, 1, false, true},
+    [ADMIN_RESUME] = {"resume", "[BACKEND/SERVER]", "new calls again: the opposite of drain", 0, 1,
+                      false, false},
+    [ADMIN_READY] = {"ready", "BACKEND/SERVER", "the same as resume, for a server", 1, 1, false,
+                     false},
+    [ADMIN_LOG_LEVEL] = {"log-level", "[LEVEL]",
+                         "level of the log; with LEVEL: set it until the next reload", 0, 1, false,
+                         false},
+    [ADMIN_METRICS] = {"metrics", NULL, "the metrics, in the text format of Prometheus", 0, 0,
+                       false, false},
+    [ADMIN_STOP] = {"stop", NULL, "end all calls and exit; a second time: immediately", 0, 0, false,
+                    true},
+    [ADMIN_HELP] = {"help", NULL, "this list", 0, 0, false, false},
 };
+
+const char *admin_command_name(enum admin_command c)
+{
+    return commands[c].name;
+}
+
+const char *admin_command_words(enum admin_command c)
+{
+    return commands[c].words;
+}
 
 void admin_help(FILE *out)
 {
-    for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "%-9s %-18s  %s\n", commands[i].name,
-                commands[i].argument == NULL ? "" : commands[i].argument, commands[i].help);
-}
-
-/* Returns NULL, or a reason, which may be in why. */
-static const char *run_unban(const struct admin_ops *ops, void *arg, const char *text, FILE *out,
-                             char why[CIDR_PROBLEM_MAX])
-{
-    struct cidr net;
-    const bool all = strcmp(text, "all") == 0;
-
-    if (all || cidr_parse(text, &net) == ERR_OK)
-        return ops->unban(arg, all ? NULL : &net, out);
-    cidr_problem(text, why);
-    return why;
-}
-
-/* Returns as run_unban() does. */
-static const char *command_run(const struct admin_ops *ops, void *arg, enum command c,
-                               const char *argument, FILE *out, char why[CIDR_PROBLEM_MAX])
-{
-    switch (c) {
-    case STATUS: return ops->status(arg, out);
-    case BANS: return ops->bans(arg, out);
-    case UNBAN: return run_unban(ops, arg, argument, out, why);
-    case RELOAD: return ops->reload(arg, out);
-    case SERVERS: return ops->servers(arg, out);
-    case DRAIN: return ops->drain(arg, argument, out);
-    case READY: return ops->ready(arg, argument, out);
-    case LOG_LEVEL: return ops->log_level(arg, argument, out);
-    case STOP: return ops->stop(arg, out);
-    case METRICS: return ops->metrics(arg, out);
-    case HELP: admin_help(out); return NULL;
-    case COMMANDS: break;
-    }
-    insist_failed("a command of the table", __FILE__, __LINE__);
+    for (size_t i = 0; i < ADMIN_COMMANDS; i++)
+        fprintf(out, "%-12s %-31s  %s\n", commands[i].name,
+                commands[i].words == NULL ? "" : commands[i].words, commands[i].help);
+    fputs("\nFILTER: user NAME, address PREFIX, listener NAME, server BACKEND[/SERVER], limit N, "
+          "offset N\n",
+          out);
 }
 
 static void answer_unknown(const char *name, FILE *out)
 {
     struct suggest s = suggest_init(name);
 
-    for (size_t i = 0; i < COMMANDS; i++)
+    for (size_t i = 0; i < ADMIN_COMMANDS; i++)
         if (!commands[i].harmful)
             suggest_offer(&s, commands[i].name);
     if (s.best != NULL)
@@ -113,10 +110,10 @@ static void answer_unknown(const char *name, FILE *out)
         fprintf(out, "error: unknown command '%s'; `help` lists the commands\n", name);
 }
 
-static enum command command_find(const char *name)
+static enum admin_command command_find(const char *name)
 {
-    enum command c = 0;
-    while (c < COMMANDS && strcmp(commands[c].name, name) != 0)
+    enum admin_command c = 0;
+    while (c < ADMIN_COMMANDS && strcmp(commands[c].name, name) != 0)
         c++;
     return c;
 }
@@ -144,42 +141,99 @@ static bool check_line(struct span line, const char *problem, FILE *out)
     return false;
 }
 
-static bool argument_fits(const char *wanted, const char *argument)
+bool admin_command_has_json(const char *name)
 {
-    if (wanted == NULL)
-        return argument == NULL;
-    return argument != NULL || *wanted == '[';
+    const enum admin_command c = command_find(name);
+    return c != ADMIN_COMMANDS && commands[c].json;
+}
+
+/* Decodes %XX in a word. False: % without two digits, or a NUL. */
+static bool decode(char *word)
+{
+    char *to = word;
+
+    for (const char *from = word; *from != '\0'; from++) {
+        uint8_t byte = (uint8_t)*from;
+        if (byte == '%') {
+            if (strlen(from) < 3 || !hex_read(span_of(from + 1, 2), &byte, 1) || byte == 0)
+                return false;
+            from += 2;
+        }
+        *to++ = (char)byte;
+    }
+    *to = '\0';
+    return true;
+}
+
+/* Cuts the text into words. Returns NULL, or what is wrong with them. */
+static const char *take_words(char *text, struct admin_request *r)
+{
+    static const char blanks[] = " \t";
+    char *rest = text;
+
+    r->name = strtok_r(rest, blanks, &rest);
+    for (char *word; (word = strtok_r(NULL, blanks, &rest)) != NULL;) {
+        if (r->words == ADMIN_WORDS_MAX)
+            return "too many words";
+        if (!decode(word))
+            return "% is written %25";
+        r->word[r->words++] = word;
+    }
+    return NULL;
+}
+
+/* Takes the word `json` from the end. */
+static void take_json(struct admin_request *r, bool may)
+{
+    r->json = may && r->words > 0 && strcmp(r->word[r->words - 1], "json") == 0;
+    if (r->json)
+        r->word[--r->words] = NULL;
+}
+
+static void answer_usage(enum admin_command c, FILE *out)
+{
+    fprintf(out, "error: usage: %s%s%s\n", commands[c].name, commands[c].words == NULL ? "" : " ",
+            commands[c].words == NULL ? "" : commands[c].words);
+}
+
+static void command_run(const struct admin_ops *ops, void *arg, enum admin_command c,
+                        const struct admin_request *r, FILE *out)
+{
+    const char *error = NULL;
+
+    if (c == ADMIN_HELP)
+        admin_help(out);
+    else
+        error = ops->run[c](arg, r, out);
+    fprintf(out, error == NULL ? "ok\n" : "error: %s\n", error);
 }
 
 void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size_t len, FILE *out)
 {
-    static const char blanks[] = " \t";
-    char text[ADMIN_LINE_MAX + 1];
+    char text[ADMIN_LINE_MAX + 1], why[ADMIN_WHY_MAX];
+    struct admin_request r = {.why = why};
     struct span command = span_of(line, len);
     const char *problem = text_begin(&command);
 
     if (!check_line(command, problem, out))
         return;
-    memcpy(text, command.p, command.n);
+    if (command.n > 0)
+        memcpy(text, command.p, command.n);
     text[command.n] = '\0';
-    char *rest = text;
-    char *name = strtok_r(rest, blanks, &rest);
-    char *argument = strtok_r(NULL, blanks, &rest);
-    char *surplus = strtok_r(NULL, blanks, &rest);
-    enum command c = command_find(name == NULL ? "" : name);
-
-    if (name == NULL)
+    problem = take_words(text, &r);
+    const enum admin_command c = command_find(r.name == NULL ? "" : r.name);
+    if (r.name == NULL) {
         fputs("error: no command; `help` lists the commands\n", out);
-    else if (c == COMMANDS)
-        answer_unknown(name, out);
-    else if (surplus != NULL || !argument_fits(commands[c].argument, argument))
-        fprintf(out, "error: usage: %s%s%s\n", commands[c].name,
-                commands[c].argument == NULL ? "" : " ",
-                commands[c].argument == NULL ? "" : commands[c].argument);
-    else {
-        char why[CIDR_PROBLEM_MAX];
-        const char *error = command_run(ops, arg, c, argument, out, why);
-        fprintf(out, error == NULL ? "ok\n" : "error: %s\n", error);
+    } else if (c == ADMIN_COMMANDS) {
+        answer_unknown(r.name, out);
+    } else if (problem != NULL) {
+        fprintf(out, "error: %s\n", problem);
+    } else {
+        take_json(&r, commands[c].json);
+        if (r.words < commands[c].min || r.words > commands[c].max)
+            answer_usage(c, out);
+        else
+            command_run(ops, arg, c, &r, out);
     }
 }
 
@@ -250,7 +304,19 @@ static bool remove_stale(const struct sockaddr_un *sa)
     return unlink(sa->sun_path) == 0 || errno == ENOENT;
 }
 
-int admin_bind(const char *path)
+/* Returns whether the socket file has the group and the mode; otherwise errno has the cause. */
+static bool share(const char *path, const char *group, unsigned mode)
+{
+    const struct group *g = group == NULL ? NULL : getgrnam(group);
+
+    if (group != NULL && g == NULL) {
+        errno = ENOENT;
+        return false;
+    }
+    return (g == NULL || lchown(path, (uid_t)-1, g->gr_gid) == 0) && chmod(path, mode) == 0;
+}
+
+int admin_bind(const char *path, const char *group, unsigned mode)
 {
     struct sockaddr_un sa;
 
@@ -262,10 +328,10 @@ int admin_bind(const char *path)
     /* Linux gives the file the mode of the socket (minus the umask), so there is no moment at which
      * other users could connect. */
     if (fchmod(fd, S_IRUSR | S_IWUSR) == 0 && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0) {
-        if (listen(fd, ADMIN_BACKLOG) == 0)
+        if (listen(fd, ADMIN_BACKLOG) == 0 && share(path, group, mode))
             return fd;
         int error = errno;
-        (void)unlink(path); /* errno is that of listen() */
+        (void)unlink(path); /* errno is that of the failed call */
         errno = error;
     }
     int error = errno;

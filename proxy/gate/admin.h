@@ -1,48 +1,86 @@
 /* admin: commands for the running program, on a unix stream socket. A connection carries one line,
- * "COMMAND [ARGUMENT]", and the answer: lines of payload, then "ok" or "error: TEXT" as the last
- * line. The owner implements the commands (struct admin_ops). The mode of the socket, 0600, decides
- * which users may give them. Main thread. */
+ * "COMMAND [WORD...]", and the answer: lines of payload, then "ok" or "error: TEXT" as the last
+ * line. The last word may be `json`, if the command has that form. In a word, %XX is the byte XX:
+ * so a user's name may have blanks and any characters. The owner implements the commands (struct
+ * admin_ops). The mode of the socket decides which users may give them. Main thread. */
 #ifndef SSTPGATE_GATE_ADMIN_H
 #define SSTPGATE_GATE_ADMIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <uv.h>
 
 struct admin;
-struct cidr;
 
 enum {
-    ADMIN_LINE_MAX = 256,     /* bytes of a command, without its line end */
+    ADMIN_LINE_MAX = 1024,    /* bytes of a command, without its line end */
+    ADMIN_WORDS_MAX = 16,     /* behind the command */
+    ADMIN_WHY_MAX = 256,      /* bytes of a reason, with its NUL */
     ADMIN_CLIENTS_MAX = 8,    /* connections that are served at a time */
     ADMIN_BACKLOG = 64,       /* connections that wait in the kernel */
     ADMIN_DEADLINE_MS = 5000, /* for the command, and again for reading the answer */
     ADMIN_AGAIN_MS = 100      /* between attempts to accept without a descriptor */
 };
 
-/* The commands. Each writes its payload to out, in whole lines, and returns NULL, or the reason
- * of the failure (a literal). None of them may call admin_free. */
-struct admin_ops {
-    const char *(*status)(void *arg, FILE *out);
-    const char *(*bans)(void *arg, FILE *out);
-    const char *(*unban)(void *arg, const struct cidr *net, FILE *out); /* net NULL: all bans */
-    const char *(*reload)(void *arg, FILE *out);
-    const char *(*servers)(void *arg, FILE *out);
-    const char *(*metrics)(void *arg, FILE *out);
-    const char *(*drain)(void *arg, const char *server,
-                         FILE *out); /* server NULL: the whole gate */
-    const char *(*ready)(void *arg, const char *server, FILE *out);
-    const char *(*log_level)(void *arg, const char *level, FILE *out); /* level NULL: print it */
-    const char *(*stop)(void *arg, FILE *out);
+/* The commands, in the order of `help`. */
+enum admin_command {
+    ADMIN_STATUS,
+    ADMIN_HEALTH,
+    ADMIN_TUNNELS,
+    ADMIN_FAILURES,
+    ADMIN_LISTENERS,
+    ADMIN_CERTIFICATES,
+    ADMIN_SERVERS,
+    ADMIN_LIMITS,
+    ADMIN_BANS,
+    ADMIN_END,
+    ADMIN_BAN,
+    ADMIN_UNBAN,
+    ADMIN_RELOAD,
+    ADMIN_DRAIN,
+    ADMIN_RESUME,
+    ADMIN_READY,
+    ADMIN_LOG_LEVEL,
+    ADMIN_METRICS,
+    ADMIN_STOP,
+    ADMIN_HELP,
+    ADMIN_COMMANDS
 };
+
+/* One command with its words. */
+struct admin_request {
+    const char *name;            /* of the command */
+    char *word[ADMIN_WORDS_MAX]; /* decoded; NULL behind the last one */
+    size_t words;
+    bool json; /* the answer is wanted as JSON */
+    char *why; /* ADMIN_WHY_MAX bytes, for a reason that is not a literal */
+};
+
+/* Carries out a command: writes its payload to out, in whole lines, and returns NULL, or the reason
+ * of the failure. Must not call admin_free. */
+typedef const char *admin_op(void *arg, const struct admin_request *r, FILE *out);
+
+struct admin_ops {
+    admin_op *run[ADMIN_COMMANDS]; /* help needs none */
+};
+
+/* Returns the name of a command, and the words that may follow it; NULL: none. */
+const char *admin_command_name(enum admin_command c);
+const char *admin_command_words(enum admin_command c);
+
+/* Returns whether the answer to a command is available as JSON. */
+bool admin_command_has_json(const char *name);
 
 /* Writes the list of commands, a line for each: the answer to `help`. */
 void admin_help(FILE *out);
 
-/* Listens at path, with mode 0600 from the first moment. A stale socket file (of a program that was
+/* Listens at path, with mode 0600 from the first moment, and then with this group and mode. group
+ * NULL: that of the process. A stale socket file (of a program that was
  * killed) is replaced. Returns the descriptor, or -1 with errno: EADDRINUSE: a program listens
- * there; EEXIST: the file is not a socket; ENAMETOOLONG; or that of bind(). */
-int admin_bind(const char *path);
+ * there; EEXIST: the file is not a socket; ENAMETOOLONG; ENOENT: no such group; or that of bind()
+ * or chown(). */
+int admin_bind(const char *path, const char *group, unsigned mode);
 
 /* Serves fd, a descriptor of admin_bind(path), and takes ownership of it. ops and arg must
  * outlive the result. */

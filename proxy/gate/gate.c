@@ -16,13 +16,16 @@
 #include "base/insist.h"
 #include "base/log.h"
 #include "call/calls.h"
+#include "call/failures.h"
 #include "gate/admin.h"
 #include "gate/admin_commands.h"
 #include "gate/bans.h"
 #include "gate/cgroup.h"
+#include "gate/drains.h"
 #include "gate/gate_state.h"
 #include "gate/metrics.h"
 #include "gate/reload.h"
+#include "gate/report.h"
 #include "gate/sockets.h"
 #include "gate/watch.h"
 #include "net/worker.h"
@@ -88,6 +91,36 @@ static void post_all(struct gate *gate, void (*fn)(void *))
         worker_post(&gate->worker[i].worker, fn, &gate->worker[i].calls);
 }
 
+struct worker_task {
+    struct worker_call call;
+    void (*fn)(struct calls *calls, void *part);
+    struct calls *calls;
+    void *part;
+};
+
+static void task_run(void *arg)
+{
+    struct worker_task *t = arg;
+    t->fn(t->calls, t->part);
+}
+
+void gate_call_workers(struct gate *gate, void (*fn)(struct calls *calls, void *part), void *part,
+                       size_t size)
+{
+    if (gate->finishing)
+        return;
+    struct worker_task *task = insist_alloc(calloc(gate->workers, sizeof *task));
+    for (size_t i = 0; i < gate->workers; i++) {
+        task[i].fn = fn;
+        task[i].calls = &gate->worker[i].calls;
+        task[i].part = (char *)part + i * size;
+        worker_call_start(&task[i].call, &gate->worker[i].worker, task_run, &task[i]);
+    }
+    for (size_t i = 0; i < gate->workers; i++)
+        worker_call_wait(&task[i].call);
+    free(task);
+}
+
 /* Lets all workers try new keys. Called in the RADIUS thread, which ends before the workers'
  * mailboxes are destroyed. */
 static void on_keys(void *arg)
@@ -97,19 +130,61 @@ static void on_keys(void *arg)
 
 /* ---- stop and drain ---- */
 
+/* Logs what happens, and by whom: a signal, or an administrator. */
+static void log_by(const char *event, const char *by, const char *what)
+{
+    struct log_line l;
+
+    log_begin(&l, LOG_LEVEL_INFO, event);
+    log_str(&l, "by", by);
+    log_str(&l, "msg", what);
+    log_end(&l);
+}
+
 void gate_stop(struct gate *gate, const char *cause)
 {
-    log_msg(LOG_LEVEL_INFO, "stop", "%s: closing all calls", cause);
+    log_by("stop", cause, "closing all calls");
     gate->phase = STOPPING;
+    gate->finishing = true;
     post_all(gate, calls_stop);
 }
 
-void gate_drain(struct gate *gate)
+void gate_drain(struct gate *gate, const char *cause)
 {
-    log_msg(LOG_LEVEL_INFO, "stop", "no new calls; waiting for the existing calls to end");
-    if (gate->phase == SERVING)
-        gate->phase = DRAINING;
+    if (gate->phase != SERVING)
+        return;
+    log_by("stop", cause, "no new calls; waiting for the existing calls to end");
+    gate->phase = DRAINING; /* first, so that load balancers notice it before connections fail */
     post_all(gate, calls_drain);
+    drains_begin(gate, NULL);
+}
+
+bool gate_resume(struct gate *gate, const char *cause)
+{
+    if (gate->phase != DRAINING || gate->finishing)
+        return false;
+    log_by("resume", cause, "new calls again");
+    drains_cancel(gate, NULL);
+    gate->phase = SERVING;
+    post_all(gate, calls_resume);
+    reload_files(gate); /* those that have changed meanwhile */
+    return true;
+}
+
+/* Called in a worker's thread when its last call has ended during a drain. */
+static void on_idle(void *arg)
+{
+    struct gate *gate = arg;
+    INSIST_UV(uv_async_send(&gate->worker_done));
+}
+
+/* Ends the program when the last call of all workers has ended during a drain. */
+static void finish_if_idle(struct gate *gate)
+{
+    if (gate->phase != DRAINING || gate->finishing || atomic_load(&gate->shared.count) > 0)
+        return;
+    gate->finishing = true;
+    post_all(gate, calls_finish);
 }
 
 /* ---- signals ---- */
@@ -121,7 +196,7 @@ static void on_signal(uv_signal_t *handle, int number)
     switch (number) {
     case SIGTERM:
     case SIGINT: gate_stop(gate, strsignal(number)); break;
-    case SIGQUIT: gate_drain(gate); break;
+    case SIGQUIT: gate_drain(gate, strsignal(number)); break;
     case SIGUSR1:
         if (log_reopen() != ERR_OK)
             log_msg(LOG_LEVEL_ERROR, "log", "cannot reopen %s: %s",
@@ -142,6 +217,7 @@ static void on_worker_done(uv_async_t *async)
 {
     struct gate *gate = async->data;
 
+    finish_if_idle(gate);
     if (atomic_load(&gate->workers_done) < gate->workers)
         return; /* uv_async merges sends, but the last one always arrives */
     /* All calls have ended, so no login and no accounting message needs the RADIUS proxy. */
@@ -156,6 +232,7 @@ static void on_worker_done(uv_async_t *async)
     uv_close((uv_handle_t *)&gate->bans_timer, NULL);
     uv_close((uv_handle_t *)&gate->expiry_timer, NULL);
     uv_close((uv_handle_t *)&gate->history_timer, NULL);
+    drains_stop(gate);
     watch_free(gate->watch);
     admin_free(gate->admin);
 }
@@ -175,6 +252,7 @@ static void loop_open(struct gate *gate)
     bans_start(gate);
     reload_start(gate);
     metrics_start(gate);
+    drains_start(gate);
     gate->watch = watch_new(&gate->loop, on_files_changed, gate);
     watch_files(gate->watch, gate->snapshot->files);
     gate->started_ms = uv_now(&gate->loop);
@@ -246,7 +324,7 @@ static bool admin_prepare(struct gate *gate, const struct config *c)
     gate->admin_fd = -1;
     if (c->gate.admin == NULL)
         return true;
-    gate->admin_fd = admin_bind(c->gate.admin);
+    gate->admin_fd = admin_bind(c->gate.admin, c->gate.admin_group, (unsigned)c->gate.admin_mode);
     if (gate->admin_fd < 0)
         fprintf(stderr, "%s:%u: admin: cannot listen on %s: %s\n", gate->path,
                 config_line(c, &c->gate, "admin"), c->gate.admin, strerror(errno));
@@ -259,6 +337,9 @@ static void shared_init(struct gate *gate, const struct config *c)
     gate->shared.limits = limits_new(&c->gate.limits);
     bans_load(gate, c->gate.limits.ban_file);
     gate->shared.leaves = leaves_new();
+    gate->shared.failures = failures_new();
+    gate->shared.on_idle = on_idle;
+    gate->shared.idle_arg = gate;
     gate->shared.keyring = keyring_new();
     keyring_on_put(gate->shared.keyring, on_keys, gate);
     radius_service_init(&gate->radius, gate->shared.keyring, &gate->worker_done);
@@ -269,6 +350,7 @@ static void shared_fini(struct gate *gate)
     radius_service_fini(&gate->radius);
     keyring_free(gate->shared.keyring);
     leaves_free(gate->shared.leaves);
+    failures_free(gate->shared.failures);
     /* No call exists any more, so each count must be 0 again. */
     INSIST(atomic_load(&gate->shared.count) == 0 && limits_unused(gate->shared.limits));
     bans_save(gate);
@@ -341,6 +423,7 @@ int gate_run(const char *path, const char *ready_file)
     reload_log_listen(gate, 0, 0);
     if (ready_file != NULL && !ready_write(gate, ready_file)) {
         ok = false;
+        gate->finishing = true;
         post_all(gate, calls_stop);
     }
     INSIST_UV(uv_run(&gate->loop, UV_RUN_DEFAULT));

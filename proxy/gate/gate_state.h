@@ -18,6 +18,7 @@
 
 struct admin;
 struct backends;
+struct drain;
 struct limits;
 struct site;
 struct snapshot;
@@ -59,7 +60,10 @@ struct gate {
     } short_of; /* descriptors or memory for calls, at the last warning; wanted 0: no warning */
     uint64_t memory; /* limit of the control group, bytes; UINT64_MAX: none */
     enum gate_phase { SERVING, DRAINING, STOPPING } phase;
-    uint64_t started_ms; /* uv_now */
+    bool finishing; /* the workers may end at any moment */
+    uv_timer_t drain_timer;
+    struct drain *drains; /* see drains.h */
+    uint64_t started_ms;  /* uv_now */
     time_t started;
     struct {
         time_t when; /* 0: no reload yet */
@@ -68,10 +72,20 @@ struct gate {
     } last_reload;
 };
 
+/* Calls fn in the thread of each worker, at the same time, and waits for all. part: an array with
+ * an element of this size for each worker. A no-op when the workers are about to end. */
+void gate_call_workers(struct gate *gate, void (*fn)(struct calls *calls, void *part), void *part,
+                       size_t size);
+
 /* Ends all calls, then the program. cause: text for the log. */
 void gate_stop(struct gate *gate, const char *cause);
 
-/* Accepts no new calls, waits until the running ones have ended, then ends the program. */
-void gate_drain(struct gate *gate);
+/* Accepts no new calls, waits until the running ones have ended, then ends the program; with
+ * drain-time it ends them evenly over that time. cause: text for the log. */
+void gate_drain(struct gate *gate, const char *cause);
+
+/* Accepts calls again after gate_drain. Returns false if the gate does not drain, or has nearly
+ * ended. */
+bool gate_resume(struct gate *gate, const char *cause);
 
 #endif

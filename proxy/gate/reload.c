@@ -78,6 +78,7 @@ static void part_init(struct commit_part *p, struct gate *gate, struct reload_ne
             .socket = sock->id,
             .listener = sock->listener,
             .fd = sock->fds == NULL ? -1 : sock->fds[worker],
+            .shared = sock->inherited,
         };
     }
 }
@@ -291,6 +292,8 @@ void reload_list_fixed(const struct config_gate *was, const struct config_gate *
         fputs("a change of log-format requires a restart\n", to);
     if (!same_text(was->admin, is->admin))
         fputs("a change of admin requires a restart\n", to);
+    if (!same_text(was->admin_group, is->admin_group) || was->admin_mode != is->admin_mode)
+        fputs("a change of admin-group or admin-mode requires a restart\n", to);
     if (was->limits.prefix_ipv4 != is->limits.prefix_ipv4 ||
         was->limits.prefix_ipv6 != is->limits.prefix_ipv6)
         fputs("a change of address-prefix-ipv4 or address-prefix-ipv6 requires a restart\n", to);
@@ -313,13 +316,17 @@ static void reload_succeed(struct gate *gate, struct reload_next *n, const char 
 {
     const size_t first_id = gate->sockets.next_id;
     const size_t first_radius_id = gate->radius.sockets.next_id;
+    struct log_line l;
 
     warn_fixed(&gate->snapshot->config->gate, &n->snapshot->config->gate, answer);
     reload_warn(gate, n);
     reload_commit(gate, n, true);
     reload_log_listen(gate, first_id, first_radius_id);
     limits_configure(gate->shared.limits, &gate->snapshot->config->gate.limits);
-    log_msg(LOG_LEVEL_INFO, "reload", "%s: the new configuration is in force", cause);
+    log_begin(&l, LOG_LEVEL_INFO, "reload");
+    log_str(&l, "by", cause);
+    log_fmt(&l, "msg", "%s: the new configuration is in force", cause);
+    log_end(&l);
     log_set_level((enum log_level)gate->snapshot->config->gate.log_level, "reload");
 }
 

@@ -172,7 +172,8 @@ static bool socket_bind(struct listening_socket *s, bool ours, const struct conf
 
     s->bound = s->want;
     s->fds = insist_alloc(calloc(workers, sizeof *s->fds));
-    if (inherited_take(s, workers, s->fds))
+    s->inherited = inherited_take(s, workers, s->fds);
+    if (s->inherited)
         return true;
     if (listener_bind(&s->want, &options, workers, s->fds, &s->bound) == ERR_OK)
         return true;
@@ -209,6 +210,7 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
             if (kept != NULL) {
                 s->id = kept->id;
                 s->bound = kept->bound;
+                s->inherited = kept->inherited;
             } else {
                 s->id = next->next_id++;
                 bool ours = sockets_hold(now, &s->want) || sockets_hold(next, &s->want);

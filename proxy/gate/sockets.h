@@ -16,7 +16,8 @@ struct listening_socket {
     struct addr bound;
     char *interface;
     bool v6only;
-    int *fds; /* one for each worker; NULL: the workers own them */
+    bool inherited; /* the service manager has the same socket */
+    int *fds;       /* one for each worker; NULL: the workers own them */
 };
 
 struct sockets {

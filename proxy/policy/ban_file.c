@@ -8,14 +8,19 @@
 
 #include "base/addr.h"
 #include "base/file.h"
+#include "base/hex.h"
 #include "base/hidden.h"
 #include "base/text.h"
+#include "base/value.h"
 #include "policy/limits.h"
 
 /* ---- reading ---- */
 
-/* The longest line is an IPv6 prefix, a blank and 20 digits. */
-enum { LINE_SIZE = ADDR_TEXT_MAX + 24, PROBLEMS_MAX = 10 };
+/* The longest line is a user's name of 256 bytes, each with three characters, and a time. */
+enum { LINE_SIZE = 1024, PROBLEMS_MAX = 10 };
+
+/* The longest ban of an administrator, in case the clock was set. */
+static const uint64_t longest_ms = VALUE_DURATION_MAX;
 
 /* Reads the time of a line, in seconds since 1970. Fifteen digits are enough for any ban. */
 static bool parse_end(const char *text, int64_t *end)
@@ -25,6 +30,52 @@ static bool parse_end(const char *text, int64_t *end)
         return false;
     *end = strtoll(text, NULL, 10);
     return true;
+}
+
+static const char user_mark[] = "user:", manual_mark[] = " manual";
+
+/* Removes the mark of a manual ban from the end of a line. */
+static bool take_manual(char *line)
+{
+    const size_t n = strlen(line), mark = strlen(manual_mark);
+
+    if (n < mark || strcmp(line + n - mark, manual_mark) != 0)
+        return false;
+    line[n - mark] = '\0';
+    return true;
+}
+
+/* Decodes the name behind user_mark in place. */
+static bool decode_name(char *line)
+{
+    char *to = line + strlen(user_mark);
+
+    for (const char *from = to; *from != '\0'; from++) {
+        uint8_t byte = (uint8_t)*from;
+        if (byte == '%') {
+            if (strlen(from) < 3 || !hex_read(span_of(from + 1, 2), &byte, 1) || byte == 0)
+                return false;
+            from += 2;
+        }
+        *to++ = (char)byte;
+    }
+    *to = '\0';
+    return line[strlen(user_mark)] != '\0';
+}
+
+/* Restores a ban by an administrator, which lasts as long as the administrator has said. */
+static const char *restore_manual(struct limits *l, const struct cidr *net, const char *user,
+                                  uint64_t left_ms, uint64_t now_ms)
+{
+    const struct limits_target target = {.net = net, .user = net == NULL ? user : NULL};
+    const uint64_t most = longest_ms;
+
+    switch (limits_ban(l, &target, left_ms > most ? most : left_ms, now_ms)) {
+    case LIMITS_BAN_DONE: break;
+    case LIMITS_BAN_EXEMPT: return "ban-exempt or trusted-proxies contains it";
+    case LIMITS_BAN_FULL: return "there are too many bans";
+    }
+    return NULL;
 }
 
 /* Restores the ban of a line. Returns NULL, or why the line is skipped, which may be in h. */
@@ -42,7 +93,11 @@ static const char *ban_load_line(struct limits *l, char *line, uint64_t now_ms, 
     if (blank == NULL)
         return "not PREFIX END";
     *blank = '\0';
-    if (cidr_parse(line, &net) != ERR_OK)
+    const bool user = strncmp(line, user_mark, strlen(user_mark)) == 0;
+    const bool manual = user || take_manual(blank + 1);
+    if (user && !decode_name(line))
+        return "not a user's name";
+    if (!user && cidr_parse(line, &net) != ERR_OK)
         return "not a prefix";
     if (!parse_end(blank + 1, &end))
         return "not a time in seconds since 1970";
@@ -51,6 +106,8 @@ static const char *ban_load_line(struct limits *l, char *line, uint64_t now_ms, 
     /* Unsigned, because wall_s may have any value, and the difference must not overflow. */
     const uint64_t left_s = (uint64_t)end - (uint64_t)wall_s;
     const uint64_t left_ms = left_s > UINT64_MAX / 1000 ? UINT64_MAX : left_s * 1000;
+    if (manual)
+        return restore_manual(l, user ? NULL : &net, line + strlen(user_mark), left_ms, now_ms);
     if (!limits_restore(l, &net, left_ms, now_ms))
         return "its length is not address-prefix-ipv4 or -ipv6, which have changed";
     return NULL;
@@ -119,13 +176,27 @@ struct ban_writer {
     FILE *out;
 };
 
+/* Writes a name so that it is one word of visible ASCII. */
+static void write_name(FILE *out, const char *name)
+{
+    fputs(user_mark, out);
+    for (; *name != '\0'; name++) {
+        const uint8_t byte = (uint8_t)*name;
+        fprintf(out, byte > 0x20 && byte < 0x7f && byte != '%' ? "%c" : "%%%02x", byte);
+    }
+}
+
 static void write_ban(void *user, const struct limits_ban *ban)
 {
     const struct ban_writer *w = user;
     char text[ADDR_TEXT_MAX];
 
-    fprintf(w->out, "%s %" PRId64 "\n", cidr_format(&ban->net, text),
-            w->wall_s + (int64_t)((ban->left_ms + 999) / 1000));
+    if (ban->user != NULL)
+        write_name(w->out, ban->user);
+    else
+        fputs(cidr_format(&ban->net, text), w->out);
+    fprintf(w->out, " %" PRId64 "%s\n", w->wall_s + (int64_t)((ban->left_ms + 999) / 1000),
+            ban->manual && ban->user == NULL ? manual_mark : "");
 }
 
 static bool write_bans(FILE *out, void *arg)
@@ -133,7 +204,8 @@ static bool write_bans(FILE *out, void *arg)
     struct ban_writer *w = arg;
 
     w->out = out;
-    fputs("# bans of sstpgate: PREFIX END, in seconds since 1970\n", out);
+    fputs("# bans of sstpgate: PREFIX END [manual], or user:NAME END; END in seconds since 1970\n",
+          out);
     limits_bans(w->limits, w->now_ms, write_ban, w);
     return true; /* file_replace() finds the errors of out */
 }

@@ -1,6 +1,7 @@
 /* ban_file: loads and saves bans, so that they survive a restart, in `ban-file`: one line
- * "PREFIX END" for each, END in seconds since 1970. wall_s: the current time in seconds since
- * 1970; now_ms: the clock of limits. */
+ * "PREFIX END" for each, END in seconds since 1970; "PREFIX END manual" or "user:NAME END" for
+ * those of an administrator, where %XX in NAME is the byte XX. wall_s: the current time in seconds
+ * since 1970; now_ms: the clock of limits. */
 #ifndef SSTPGATE_POLICY_BAN_FILE_H
 #define SSTPGATE_POLICY_BAN_FILE_H
 

@@ -9,6 +9,7 @@
 #include "base/insist.h"
 #include "base/siphash.h"
 #include "policy/limits_prefixes.h"
+#include "policy/manual_bans.h"
 
 #include <utlist.h>
 
@@ -24,6 +25,7 @@ struct limits {
     struct limits_settings c;
     uint64_t slot_ms;
     struct limits_prefixes prefixes;
+    struct manual_bans manual;
     size_t addresses; /* prefixes with tunnels */
     struct limits_user *users;
     struct siphash_key hash_key; /* of users */
@@ -93,6 +95,7 @@ struct limits *limits_new(const struct limits_settings *c)
     INSIST(getentropy(&l->hash_key, sizeof l->hash_key) == 0);
     limits_prefixes_init(&l->prefixes, c->prefix_ipv4, c->prefix_ipv6, LIMITS_IDLE_MAX,
                          LIMITS_BANS_MAX);
+    manual_bans_init(&l->manual);
     settings_copy(l, c);
     return l;
 }
@@ -104,6 +107,7 @@ void limits_free(struct limits *l)
     if (l == NULL)
         return;
     limits_prefixes_fini(&l->prefixes);
+    manual_bans_fini(&l->manual);
     HASH_ITER(hh, l->users, u, next) {
         HASH_DEL(l->users, u);
         free(u);
@@ -147,7 +151,9 @@ static enum limits_verdict limits_judge(const struct limits *l, const struct lim
 {
     const struct limits_settings *c = &l->c;
 
-    if (p != NULL && limits_prefix_is_banned(p, now_ms) && !is_exempt(l, who))
+    if (((p != NULL && limits_prefix_is_banned(p, now_ms)) ||
+         manual_bans_have_addr(&l->manual, who, now_ms)) &&
+        !is_exempt(l, who))
         return LIMITS_BANNED;
     if (p != NULL && c->tunnels_per_address > 0 && p->tunnels >= c->tunnels_per_address)
         return LIMITS_PER_ADDRESS;
@@ -278,17 +284,27 @@ uint64_t limits_changes(struct limits *l)
     return changes;
 }
 
-/* Copies the bans in force, for work that is done without the lock. */
+/* Copies the bans in force, for work that is done without the lock. The caller frees the users. */
 static struct limits_ban *bans_copy(const struct limits *l, uint64_t now_ms, size_t *count)
 {
-    struct limits_ban *bans = insist_alloc(calloc(l->prefixes.banned.count + 1, sizeof *bans));
+    const size_t most = l->prefixes.banned.count + HASH_COUNT(l->manual.table);
+    struct limits_ban *bans = insist_alloc(calloc(most + 1, sizeof *bans));
     const struct limits_prefix *p;
+    const struct manual_ban *m, *next;
 
     *count = 0;
     DL_FOREACH(l->prefixes.banned.head, p) {
         if (limits_prefix_is_banned(p, now_ms))
             bans[(*count)++] = (struct limits_ban){.net = limits_prefixes_net(&l->prefixes, p),
                                                    .left_ms = p->ban_until_ms - now_ms};
+    }
+    HASH_ITER(hh, l->manual.table, m, next) {
+        if (m->until_ms > now_ms)
+            bans[(*count)++] =
+                (struct limits_ban){.net = m->net,
+                                    .user = m->user == NULL ? NULL : insist_alloc(strdup(m->user)),
+                                    .manual = true,
+                                    .left_ms = m->until_ms - now_ms};
     }
     return bans;
 }
@@ -301,8 +317,10 @@ size_t limits_bans(struct limits *l, uint64_t now_ms,
     limits_lock(l);
     struct limits_ban *bans = bans_copy(l, now_ms, &count);
     limits_unlock(l);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         each(user, &bans[i]);
+        free((char *)bans[i].user);
+    }
     free(bans);
     return count;
 }
@@ -318,15 +336,45 @@ bool limits_restore(struct limits *l, const struct cidr *net, uint64_t left_ms, 
     return fits;
 }
 
-size_t limits_lift(struct limits *l, const struct cidr *net, uint64_t now_ms)
+/* Returns whether a ban of net `banned` ends: it has an address in common with the target. */
+static bool is_lifted(const struct limits_target *target, const struct cidr *banned)
 {
-    struct limits_prefix *p, *next;
+    const struct cidr *net = target == NULL ? NULL : target->net;
+
+    return target == NULL ||
+           (net != NULL && (cidr_covers(net, banned) || cidr_covers(banned, net)));
+}
+
+static bool is_lifted_user(const struct limits *l, const struct limits_target *target,
+                           const struct manual_ban *m)
+{
+    return target == NULL ||
+           (target->user != NULL && manual_bans_find_user(&l->manual, span_str(target->user)) == m);
+}
+
+static size_t lift_manual(struct limits *l, const struct limits_target *target, uint64_t now_ms)
+{
+    struct manual_ban *m, *next;
     size_t count = 0;
 
+    HASH_ITER(hh, l->manual.table, m, next) {
+        if (m->user != NULL ? !is_lifted_user(l, target, m) : !is_lifted(target, &m->net))
+            continue;
+        count += m->until_ms > now_ms;
+        manual_bans_remove(&l->manual, m);
+    }
+    return count;
+}
+
+size_t limits_lift(struct limits *l, const struct limits_target *target, uint64_t now_ms)
+{
+    struct limits_prefix *p, *next;
+
     limits_lock(l);
+    size_t count = lift_manual(l, target, now_ms);
     DL_FOREACH_SAFE(l->prefixes.banned.head, p, next) {
         const struct cidr banned = limits_prefixes_net(&l->prefixes, p);
-        if (net != NULL && !cidr_covers(net, &banned) && !cidr_covers(&banned, net))
+        if (!is_lifted(target, &banned))
             continue;
         count += limits_prefix_is_banned(p, now_ms);
         limits_prefixes_unban(&l->prefixes, p);
@@ -334,6 +382,46 @@ size_t limits_lift(struct limits *l, const struct cidr *net, uint64_t now_ms)
     l->changes += count;
     limits_unlock(l);
     return count;
+}
+
+/* Returns whether no address of net can be banned. */
+static bool net_is_exempt(const struct limits *l, const struct cidr *net)
+{
+    const struct cidrs *const lists[] = {&l->c.ban_exempt, &l->c.proxies};
+
+    for (size_t k = 0; k < sizeof lists / sizeof *lists; k++)
+        for (size_t i = 0; i < lists[k]->count; i++)
+            if (cidr_covers(&lists[k]->item[i], net))
+                return true;
+    return false;
+}
+
+enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *target, uint64_t ms,
+                                  uint64_t now_ms)
+{
+    enum limits_ban_result r = LIMITS_BAN_DONE;
+
+    limits_lock(l);
+    if (target->net != NULL && net_is_exempt(l, target->net))
+        r = LIMITS_BAN_EXEMPT;
+    else if (HASH_COUNT(l->manual.table) >= LIMITS_BANS_MAX)
+        r = LIMITS_BAN_FULL;
+    else if (target->net != NULL)
+        manual_bans_add_net(&l->manual, target->net, now_ms + ms);
+    else
+        manual_bans_add_user(&l->manual, target->user, now_ms + ms);
+    l->changes += r == LIMITS_BAN_DONE;
+    limits_unlock(l);
+    return r;
+}
+
+bool limits_user_banned(struct limits *l, struct span name, struct span counted, uint64_t now_ms)
+{
+    limits_lock(l);
+    const bool banned = manual_bans_have_user(&l->manual, name, now_ms) ||
+                        manual_bans_have_user(&l->manual, counted, now_ms);
+    limits_unlock(l);
+    return banned;
 }
 
 /* ---- housekeeping --------------------------------------------------------------------------- */
@@ -354,6 +442,7 @@ void limits_sweep(struct limits *l, uint64_t now_ms)
         if (!limits_prefix_is_banned(p, now_ms))
             limits_prefixes_unban(&l->prefixes, p);
     }
+    manual_bans_sweep(&l->manual, now_ms);
     limits_unlock(l);
 }
 
@@ -372,7 +461,7 @@ void limits_count(struct limits *l, struct limits_counts *out)
         .addresses = l->addresses,
         .idle = l->prefixes.idle.count,
         .users = HASH_COUNT(l->users),
-        .bans = l->prefixes.banned.count,
+        .bans = l->prefixes.banned.count + HASH_COUNT(l->manual.table),
         .banned = l->banned,
     };
     limits_unlock(l);

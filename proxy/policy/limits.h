@@ -93,17 +93,40 @@ uint64_t limits_changes(struct limits *l);
 
 struct limits_ban {
     struct cidr net;
+    const char *user; /* NULL: the ban is of net */
+    bool manual;      /* by an administrator, not by points */
     uint64_t left_ms;
 };
 
-/* Calls each() for every ban in force, oldest first, without the lock, so it may call any
- * function here. Returns their number. */
+/* What an administrator bans: exactly one of them is not NULL. user: as users_covers() takes it. */
+struct limits_target {
+    const struct cidr *net; /* of any length */
+    const char *user;
+};
+
+enum limits_ban_result {
+    LIMITS_BAN_DONE,
+    LIMITS_BAN_EXEMPT, /* ban-exempt or trusted-proxies contains all of net */
+    LIMITS_BAN_FULL,   /* LIMITS_BANS_MAX bans by administrators exist */
+};
+
+/* Bans a target from now on; a ban that exists gets the new time. Works without ban-points, too.
+ * Addresses in ban-exempt or in trusted-proxies of a listener stay admitted. */
+enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *target, uint64_t ms,
+                                  uint64_t now_ms) MUST_CHECK;
+
+/* Returns whether an administrator has banned the user. name: as sent; counted: the same without
+ * domain and realm. */
+bool limits_user_banned(struct limits *l, struct span name, struct span counted, uint64_t now_ms);
+
+/* Calls each() for every ban in force, those by points first, each oldest first, without the lock,
+ * so it may call any function here. Returns their number. */
 size_t limits_bans(struct limits *l, uint64_t now_ms,
                    void (*each)(void *user, const struct limits_ban *ban), void *user);
 
-/* Ends every ban that has an address in common with net, and clears its points. NULL: all bans.
- * Returns their number. */
-size_t limits_lift(struct limits *l, const struct cidr *net, uint64_t now_ms);
+/* Ends every ban that has an address in common with the target's net, and clears its points; or the
+ * ban of its user. NULL: all bans. Returns their number. */
+size_t limits_lift(struct limits *l, const struct limits_target *target, uint64_t now_ms);
 
 /* Forgets what has expired. Call it every few seconds. */
 void limits_sweep(struct limits *l, uint64_t now_ms);

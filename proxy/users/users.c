@@ -145,6 +145,12 @@ bool users_same_name(struct span a, struct span b)
     return fold_equal(a, b);
 }
 
+bool users_covers(struct span user, struct span name)
+{
+    const bool plain = users_counted_name(user).n == user.n;
+    return fold_equal(user, plain ? users_counted_name(name) : name);
+}
+
 size_t users_find(const struct users *u, struct span name,
                   struct users_match found[USERS_MATCH_MAX])
 {

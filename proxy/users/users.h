@@ -79,6 +79,11 @@ struct span users_bare_name(struct span name);
  * whose tunnels are counted. A second realm must not start a count of its own. */
 struct span users_counted_name(struct span name);
 
+/* Returns whether name, as sent on the wire, is of the user that an administrator calls `user`: a
+ * domain or realm counts only if `user` has one. `alice` covers CORP\alice and alice@corp;
+ * alice@corp covers only itself. Letters compare without case. */
+bool users_covers(struct span user, struct span name);
+
 /* Returns whether a users file can contain name: 1..USERS_NAME_MAX bytes, no control character, no
  * ':', no leading '#' or blank, no trailing blank, no hidden character (base/hidden.h), UTF-8. */
 bool users_name_valid(struct span name);

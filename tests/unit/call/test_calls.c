@@ -134,7 +134,7 @@ static void gate_open(bool backend_tls, unsigned max)
 /* All calls have ended: the worker stops by itself and nothing is left. */
 static void gate_close(void)
 {
-    calls_drain(&g.calls);
+    calls_finish(&g.calls);
     worker_settle(&g.w);
     worker_run(&g.w);
     assert_int_equal(g.calls.set.count, 0);
@@ -695,8 +695,8 @@ static void draining_waits_for_the_calls(void **state)
     (void)state;
     static const char data[] = "\x10\x00\x00\x08\x00\x21\x45\x00";
     reach(CALL_RELAY);
-    calls_drain(&g.calls);
-    calls_drain(&g.calls);
+    calls_finish(&g.calls);
+    calls_finish(&g.calls);
     struct call *call = the_call();
     uint64_t packets = call->record.up.packets;
     client_says(data, sizeof data - 1);

@@ -572,7 +572,7 @@ static void scene_open(bool web, bool tls_behind, int client_version)
 static void scene_close(void)
 {
     UNTIL(calls.set.count == 0);
-    calls_drain(&calls);
+    calls_finish(&calls);
     worker_run(&w);
     assert_int_equal(shared.count, 0);
     assert_int_equal(w.pool.lent, 0);

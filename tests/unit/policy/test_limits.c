@@ -492,15 +492,15 @@ static void listed_and_lifted(void **state)
     assert_counts(l, 1, 1, 0, 3);
 
     net = network("192.0.2.2");
-    assert_int_equal(limits_lift(l, &net, START + 3000), 0);
+    assert_int_equal(limits_lift(l, &(struct limits_target){.net = &net}, START + 3000), 0);
     net = network("192.0.2.1");
-    assert_int_equal(limits_lift(l, &net, START + 3000), 1);
+    assert_int_equal(limits_lift(l, &(struct limits_target){.net = &net}, START + 3000), 1);
     assert_int_equal(enter(l, "192.0.2.1", START + 3000), LIMITS_OK);
     net = network("2001:db8:0:0:1::/80"); /* a part of the prefix */
-    assert_int_equal(limits_lift(l, &net, START + 3000), 1);
+    assert_int_equal(limits_lift(l, &(struct limits_target){.net = &net}, START + 3000), 1);
     assert_int_equal(enter(l, "2001:db8::1", START + 3000), LIMITS_OK);
     net = network("192.0.0.0/16");
-    assert_int_equal(limits_lift(l, &net, START + 3000), 1);
+    assert_int_equal(limits_lift(l, &(struct limits_target){.net = &net}, START + 3000), 1);
     assert_bans(l, START + 3000, "");
 
     assert_true(points(l, "192.0.2.1", 10, START + 4000));
