@@ -24,8 +24,11 @@ PKG_CONFIG ?= pkg-config
 PKGS := openssl libuv inih
 # Only rules with `country` need it.
 MAXMIND := $(shell $(PKG_CONFIG) --exists libmaxminddb 2>/dev/null && echo libmaxminddb)
-PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(MAXMIND) 2>/dev/null)
-PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) $(MAXMIND) 2>/dev/null)
+# Only the status listener needs it. 0.9.71: enum MHD_Result.
+MICROHTTPD := $(shell $(PKG_CONFIG) --exists 'libmicrohttpd >= 0.9.71' 2>/dev/null && echo libmicrohttpd)
+OPTIONAL := $(MAXMIND) $(MICROHTTPD)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(OPTIONAL) 2>/dev/null)
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) $(OPTIONAL) 2>/dev/null)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
 	-Wwrite-strings -Wundef -Wformat=2
@@ -53,7 +56,8 @@ HARDEN := -fPIE
 HARDEN_LD := -pie
 endif
 
-CPPFLAGS_ALL := -Iproxy -D_GNU_SOURCE -DSSTPGATE_SYSCONFDIR='"$(SYSCONFDIR)"' $(MAXMIND:%=-DHAVE_MAXMINDDB) $(CPPFLAGS)
+CPPFLAGS_ALL := -Iproxy -D_GNU_SOURCE -DSSTPGATE_SYSCONFDIR='"$(SYSCONFDIR)"' $(MAXMIND:%=-DHAVE_MAXMINDDB) \
+	$(MICROHTTPD:%=-DHAVE_MICROHTTPD) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 $(OPT) $(WARN) $(HARDEN) $(SAN) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL := $(HARDEN_LD) $(SAN) $(LDFLAGS)
 LIBS := $(PKG_LIBS) -lpthread
@@ -150,6 +154,8 @@ WRAP_test_call := $(addprefix stream_,init accept local start expect secure earl
 	paused narrow kick shutdown notify close vanish) worker_now site_ref site_unref time
 WRAP_test_course := $(WRAP_test_call)
 WRAP_test_admission := $(WRAP_test_call)
+# test_status sets the clock.
+WRAP_test_status := clock_gettime
 # test_file changes a file between two reads of it.
 WRAP_test_file := pread
 

@@ -11,9 +11,9 @@ share=15
 
 # Room, and the rooms, or single files of rooms, that it may include besides itself and libraries.
 rooms='
-main     gate cli config base policy/country.h
+main     gate cli config base policy/country.h status/status.h
 cli      gate/admin.h config users tls binding base
-gate     call radius upstream site config users policy net tls binding wire base
+gate     call radius upstream site config users policy status net tls binding wire base
 call     upstream site config policy users net tls wire binding base radius/keyring.h
 radius   site config users net wire binding base
 upstream site config policy net tls wire binding base
@@ -32,10 +32,11 @@ base
 # Header of a library, and the rooms that may include it; the first pattern that matches decides.
 libraries='
 uv.h                    net gate main
-openssl/crypto.h        tls binding call radius gate cli main
+openssl/crypto.h        tls binding call radius gate cli main status
 openssl/*               tls binding
 ini.h                   config
 maxminddb.h             policy
+microhttpd.h            status
 '
 
 # Room, and the only headers of libc that it may include, so that it does no allocation, clock or I/O.

@@ -1,0 +1,477 @@
+/* The listener on real sockets, with a main thread that this file plays. requests.c has its tests
+ * here, too. */
+#include "status/status.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <netinet/in.h>
+#include <semaphore.h>
+/* cmocka.h needs the four headers above it */
+#include <cmocka.h>
+
+#include "status/peers.h"
+
+/* ---- the clock of the listener: that of the machine, and a number of seconds ---- */
+
+int __real_clock_gettime(clockid_t clock, struct timespec *t);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *t);
+
+static atomic_int ahead_s;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *t)
+{
+    const int result = __real_clock_gettime(clock, t);
+    t->tv_sec += atomic_load(&ahead_s);
+    return result;
+}
+
+/* ---- a gate ---- */
+
+struct world {
+    struct status *status;
+    int listener;
+    struct sockaddr_in at;
+    sem_t asked;
+    atomic_bool is_well, is_banned;
+    atomic_uint wrong_tokens;
+    size_t answer_n; /* bytes of each answer; 0: it describes the question */
+};
+
+static void wake(void *arg)
+{
+    struct world *w = arg;
+    sem_post(&w->asked);
+}
+
+static bool health(void *arg, FILE *out)
+{
+    struct world *w = arg;
+    const bool ok = atomic_load(&w->is_well);
+    fputs(ok ? "ok\n" : "worker 1 does not answer\n", out);
+    return ok;
+}
+
+static bool is_banned(void *arg, const struct addr *client)
+{
+    struct world *w = arg;
+    (void)client;
+    return atomic_load(&w->is_banned);
+}
+
+static void on_wrong_token(void *arg, const struct addr *client)
+{
+    struct world *w = arg;
+    (void)client;
+    atomic_fetch_add(&w->wrong_tokens, 1);
+}
+
+static unsigned answer(void *arg, const struct status_question *q, FILE *out)
+{
+    static const char part[1 << 20];
+    const struct world *w = arg;
+
+    for (size_t n = 0; n < w->answer_n; n += sizeof part)
+        assert_int_equal(fwrite(part, 1, sizeof part, out), sizeof part);
+    if (w->answer_n > 0)
+        return 200;
+    fprintf(out, "%s from %s", q->route->name,
+            strncmp(q->client, "127.0.0.1:", 10) == 0 ? "v4" : "?");
+    for (size_t i = 0; i < q->form->count; i++)
+        fprintf(out, " %s=%s", q->form->param[i].name, q->form->param[i].value);
+    return form_value(q->form, "bad") == NULL ? 200 : 409;
+}
+
+static const struct status_ops ops = {.wake = wake,
+                                      .health = health,
+                                      .is_banned = is_banned,
+                                      .on_wrong_token = on_wrong_token,
+                                      .answer = answer};
+
+static void configure(struct world *w, const char *token)
+{
+    static const struct cidrs none;
+    status_configure(w->status, &(struct guard_settings){.allow = &none, .token = span_str(token)});
+}
+
+static int begin(void **state)
+{
+    struct world *w = calloc(1, sizeof *w);
+    socklen_t n = sizeof w->at;
+
+    assert_non_null(w);
+    sem_init(&w->asked, 0, 0);
+    w->is_well = true;
+    w->listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    w->at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(bind(w->listener, (struct sockaddr *)&w->at, sizeof w->at), 0);
+    assert_int_equal(listen(w->listener, 256), 0);
+    assert_int_equal(getsockname(w->listener, (struct sockaddr *)&w->at, &n), 0);
+    w->status = status_new(&w->listener, 1, &ops, w);
+    configure(w, "secret");
+    status_start(w->status);
+    *state = w;
+    return 0;
+}
+
+static int end(void **state)
+{
+    struct world *w = *state;
+
+    status_free(w->status);
+    close(w->listener);
+    sem_destroy(&w->asked);
+    free(w);
+    return 0;
+}
+
+/* Plays the main thread: answers the next question. */
+static void serve(struct world *w)
+{
+    sem_wait(&w->asked);
+    assert_true(status_serve(w->status));
+}
+
+/* ---- a client ---- */
+
+static int dial(const struct world *w)
+{
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&w->at, sizeof w->at), 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* Reads up to the end of the connection; a reset is an end, too. */
+static const char *hear(int fd)
+{
+    static char text[65536];
+    size_t n = 0;
+    ssize_t more;
+
+    while (n < sizeof text - 1 && (more = recv(fd, text + n, sizeof text - 1 - n, 0)) > 0)
+        n += (size_t)more;
+    text[n] = '\0';
+    close(fd);
+    return text;
+}
+
+static int request(const struct world *w, const char *line, const char *fields, const char *body)
+{
+    char text[20000];
+    const int fd = dial(w);
+
+    snprintf(text, sizeof text, "%s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n%s\r\n%s",
+             line, fields, body);
+    say(fd, text);
+    return fd;
+}
+
+static void assert_answer(const char *text, unsigned status, const char *part)
+{
+    char first[32];
+
+    snprintf(first, sizeof first, "HTTP/1.1 %u ", status);
+    if (strncmp(text, first, strlen(first)) != 0 || strstr(text, part) == NULL)
+        fail_msg("expected %u and '%s', not: %s", status, part, text);
+}
+
+#define FORM "Content-Type: application/x-www-form-urlencoded\r\n"
+#define TOKEN "Authorization: Bearer secret\r\n"
+
+/* ---- tests ---- */
+
+static void the_main_thread_answers(void **state)
+{
+    struct world *w = *state;
+
+    int fd = request(w, "GET /api/v1/tunnels?user=a%20b&limit=3", "", "");
+    serve(w);
+    const char *text = hear(fd);
+    assert_answer(text, 200, "\r\n\r\ntunnels from v4 user=a b limit=3");
+    assert_non_null(strstr(text, "Content-Type: application/json\r\n"));
+    fd = request(w, "GET /metrics", "", "");
+    serve(w);
+    assert_answer(hear(fd), 200, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
+    fd = request(w, "HEAD /readyz", "", "");
+    serve(w);
+    text = hear(fd);
+    assert_answer(text, 200, "Content-Length: 14\r\n");
+    assert_null(strstr(text, "readyz from"));
+    fd = request(w, "POST /api/v1/end?a=1", TOKEN FORM "Content-Length: 5\r\n", "bad=2");
+    serve(w);
+    assert_answer(hear(fd), 409, "\r\n\r\nend from v4 a=1 bad=2");
+}
+
+static void the_thread_answers_for_itself(void **state)
+{
+    struct world *w = *state;
+
+    assert_answer(hear(request(w, "GET /healthz", "", "")), 200, "\r\n\r\nok\n");
+    w->is_well = false;
+    assert_answer(hear(request(w, "GET /healthz", "", "")), 503, "worker 1 does not answer");
+    const char *page = hear(request(w, "GET /", "", ""));
+    assert_answer(page, 200, "Content-Type: text/html");
+    assert_non_null(strstr(page, "Content-Security-Policy: default-src 'none'; "));
+    assert_non_null(strstr(page, "X-Content-Type-Options: nosniff\r\n"));
+    assert_non_null(strstr(page, "Cache-Control: no-store\r\n"));
+    assert_non_null(strstr(page, "Referrer-Policy: no-referrer\r\n"));
+}
+
+static const struct {
+    const char *line, *fields, *body;
+    unsigned status;
+    const char *part;
+} refused[] = {
+    {"GET /nothing", "", "", 404, "there is nothing"},
+    {"GET /api/v1/nothing", "", "", 404, "{\"ok\":false,\"error\":\"there is nothing"},
+    {"DELETE /metrics", "", "", 405, "Allow: GET, HEAD\r\n"},
+    {"POST /metrics", "Content-Length: 0\r\n", "", 405, "Allow: GET, HEAD\r\n"},
+    {"OPTIONS /api/v1/end", "Origin: http://evil.example\r\n", "", 405, "Allow: POST\r\n"},
+    {"GET /api/v1/end", TOKEN, "", 405, "Allow: POST\r\n"},
+    {"GET /api/v1/tunnels?user=%4", "", "", 400, "without two hexadecimal digits"},
+    {"GET /api/v1/tunnels?a=1&a=2", "", "", 400, "appears twice"},
+    {"POST /api/v1/end", TOKEN "Content-Length: 4097\r\n", "", 413, "too large"},
+    {"POST /api/v1/end", TOKEN "Content-Length: 99999999999999999999\r\n", "", 413, ""},
+    {"POST /api/v1/end", TOKEN "Transfer-Encoding: chunked\r\n", "", 411, "Content-Length"},
+    {"POST /api/v1/end", TOKEN "Content-Type: application/json\r\nContent-Length: 2\r\n", "{}", 415,
+     "urlencoded"},
+    {"POST /api/v1/end", TOKEN FORM "Content-Length: 4\r\n", "a=%4", 400, "hexadecimal"},
+    {"POST /api/v1/end", FORM "Content-Length: 4\r\n", "id=1", 401,
+     "WWW-Authenticate: Bearer realm=\"sstpgate\"\r\n"},
+    {"POST /api/v1/end", FORM "Origin: http://evil.example\r\n" TOKEN "Content-Length: 4\r\n",
+     "id=1", 403, "another origin"},
+    {"POST /api/v1/end", "Sec-Fetch-Site: cross-site\r\n" TOKEN "Content-Length: 4\r\n", "id=1",
+     403, "another origin"},
+};
+
+/* The main thread is not asked. */
+static void mistakes_are_refused(void **state)
+{
+    struct world *w = *state;
+
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        assert_answer(hear(request(w, refused[i].line, refused[i].fields, refused[i].body)),
+                      refused[i].status, refused[i].part);
+    assert_int_equal(sem_trywait(&w->asked), -1);
+    assert_int_equal(w->wrong_tokens, 0);
+}
+
+static void other_names_of_this_host_are_refused(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w);
+
+    say(fd, "GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+    assert_answer(hear(fd), 421, "status-host");
+    fd = dial(w);
+    say(fd, "GET /healthz HTTP/1.0\r\n\r\n"); /* as of a load balancer */
+    assert_non_null(strstr(hear(fd), " 200 "));
+}
+
+static void each_wrong_token_is_counted(void **state)
+{
+    static const char wrong[] = "Authorization: Bearer secres\r\nContent-Length: 0\r\n";
+    struct world *w = *state;
+    int fd = dial(w);
+
+    /* the connection ends, so the second guess has no answer */
+    say(fd, "POST /api/v1/drain HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer a\r\n"
+            "Content-Length: 0\r\n\r\n"
+            "POST /api/v1/drain HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer b\r\n"
+            "Content-Length: 0\r\n\r\n");
+    assert_answer(hear(fd), 403, "the token is wrong");
+    assert_int_equal(w->wrong_tokens, 1);
+    assert_answer(hear(request(w, "POST /api/v1/end", wrong, "")), 403, "the token is wrong");
+    assert_int_equal(w->wrong_tokens, 2);
+    w->is_banned = true;
+    assert_answer(hear(request(w, "POST /api/v1/end", wrong, "")), 403, "banned");
+    assert_answer(hear(request(w, "POST /api/v1/end", TOKEN "Content-Length: 0\r\n", "")), 403,
+                  "banned");
+    assert_int_equal(w->wrong_tokens, 2);
+    assert_answer(hear(request(w, "GET /healthz", "", "")), 200, "ok"); /* monitoring goes on */
+    configure(w, "");
+    assert_answer(hear(request(w, "POST /api/v1/end", TOKEN "Content-Length: 0\r\n", "")), 403,
+                  "read-only");
+}
+
+static void a_large_head_is_refused(void **state)
+{
+    struct world *w = *state;
+    static char fields[STATUS_HEAD_MAX + 2000];
+
+    memset(fields, 'a', sizeof fields - 3);
+    memcpy(fields, "X: ", 3);
+    memcpy(fields + sizeof fields - 3, "\r\n", 3);
+    assert_answer(hear(request(w, "GET /healthz", fields, "")), 431, "");
+    memcpy(fields + STATUS_HEAD_MAX - 1000, "\r\n", 3);
+    assert_answer(hear(request(w, "GET /healthz", fields, "")), 200, "ok");
+}
+
+/* Lets time pass, and wakes the thread with a request. */
+static void pass(struct world *w, int seconds)
+{
+    atomic_fetch_add(&ahead_s, seconds);
+    assert_answer(hear(request(w, "GET /healthz", "", "")), 200, "ok");
+}
+
+static void a_main_thread_that_is_busy_delays_nobody(void **state)
+{
+    struct world *w = *state;
+    int fd = request(w, "POST /api/v1/end", TOKEN FORM "Content-Length: 4\r\n", "id=1");
+
+    sem_wait(&w->asked);
+    pass(w, STATUS_ANSWER_MS / 1000 + 1);
+    assert_answer(hear(fd), 503, "has not begun this request");
+    assert_false(status_serve(w->status)); /* and never will */
+}
+
+static void a_slow_client_is_cut(void **state)
+{
+    struct world *w = *state;
+    const int head = dial(w), body = dial(w), idle = dial(w);
+
+    say(head, "GET /healthz HTTP/1.1\r\nHost: local");
+    say(body,
+        "POST /api/v1/end HTTP/1.1\r\nHost: localhost\r\n" TOKEN "Content-Length: 9\r\n\r\nid");
+    say(idle, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    pass(w, 0); /* the thread has read all of this when it has answered twice */
+    pass(w, 0);
+    pass(w, PEERS_REQUEST_MS / 1000 - 1);
+    say(head, "host\r\n"); /* a byte now and then does not help */
+    pass(w, 2);
+    assert_string_equal(hear(head), "");
+    assert_string_equal(hear(body), "");
+    assert_answer(hear(idle), 200, "ok");
+}
+
+static void a_slow_reader_is_cut(void **state)
+{
+    struct world *w = *state;
+    const int small = 4096;
+    const int fd = dial(w);
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    w->answer_n = 8 << 20;
+    say(fd, "GET /api/v1/tunnels HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    serve(w);
+    while (recv(fd, &(char){0}, 1, 0) != 1) /* the answer has begun */
+        ;
+    pass(w, PEERS_RECEIVE_MS / 1000 + 1);
+    size_t n = 1;
+    ssize_t more;
+    static char part[65536];
+    while ((more = recv(fd, part, sizeof part, 0)) > 0)
+        n += (size_t)more;
+    assert_true(n < w->answer_n);
+    close(fd);
+}
+
+/* Answers that clients do not receive fill at most a bounded part of the memory. */
+static void answers_that_are_not_received_are_bounded(void **state)
+{
+    struct world *w = *state;
+    int fd[PEERS_PER_ADDRESS - 2];
+    unsigned sent = 0;
+
+    w->answer_n = 20 << 20;
+    for (size_t held = 0; held <= STATUS_HELD_MAX; held += w->answer_n) {
+        fd[sent] = dial(w);
+        say(fd[sent], "GET /api/v1/tunnels HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        serve(w);
+        while (recv(fd[sent], &(char){0}, 1, 0) != 1)
+            ;
+        sent++;
+    }
+    assert_answer(hear(request(w, "GET /api/v1/tunnels", "", "")), 503, "try again");
+    while (sent > 0)
+        close(fd[--sent]);
+}
+
+static void idle_connections_exclude_nobody(void **state)
+{
+    struct world *w = *state;
+    int fd[200];
+
+    for (size_t i = 0; i < sizeof fd / sizeof *fd; i++)
+        fd[i] = dial(w);
+    for (int i = 0; i < 20; i++)
+        assert_answer(hear(request(w, "GET /healthz", "", "")), 200, "ok");
+    /* most of them were ended for others */
+    size_t ended = 0;
+    for (size_t i = 0; i < sizeof fd / sizeof *fd; i++) {
+        char c;
+        ended += recv(fd[i], &c, 1, MSG_DONTWAIT) == 0;
+        close(fd[i]);
+    }
+    assert_true(ended >= sizeof fd / sizeof *fd - PEERS_PER_ADDRESS);
+}
+
+static void several_requests_use_one_connection(void **state)
+{
+    struct world *w = *state;
+    const int fd = dial(w);
+
+    for (int i = 0; i < 3; i++) {
+        char text[4096];
+        say(fd, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        serve(w);
+        const ssize_t n = recv(fd, text, sizeof text - 1, 0);
+        assert_true(n > 0);
+        text[n] = '\0';
+        assert_answer(text, 200, "readyz from v4");
+    }
+    close(fd);
+}
+
+/* The end comes while a question waits, another one is answered, and clients are connected. */
+static void the_end_leaves_nothing(void **state)
+{
+    struct world *w = *state;
+    const int waiting = request(w, "GET /readyz", "", ""), idle = dial(w);
+
+    sem_wait(&w->asked);
+    status_free(w->status);
+    w->status = NULL;
+    assert_answer(hear(waiting), 503, "has not begun");
+    assert_string_equal(hear(idle), "");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(the_main_thread_answers),
+        TEST(the_thread_answers_for_itself),
+        TEST(mistakes_are_refused),
+        TEST(other_names_of_this_host_are_refused),
+        TEST(each_wrong_token_is_counted),
+        TEST(a_large_head_is_refused),
+        TEST(a_main_thread_that_is_busy_delays_nobody),
+        TEST(a_slow_client_is_cut),
+        TEST(a_slow_reader_is_cut),
+        TEST(answers_that_are_not_received_are_bounded),
+        TEST(idle_connections_exclude_nobody),
+        TEST(several_requests_use_one_connection),
+        TEST(the_end_leaves_nothing),
+    };
+
+    signal(SIGPIPE, SIG_IGN); /* as in the gate */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
