@@ -74,15 +74,48 @@ const char *window_parse(const char *days, const char *hours, struct window *out
     return NULL;
 }
 
-bool window_has(const struct window *w, int64_t local)
+/* Returns the day of the week, 0 for Monday, and the minute of the day. */
+static int day_of(int64_t local, int *minute)
 {
     const int64_t day = local / DAY_SECONDS - (local % DAY_SECONDS < 0);
-    const int64_t minute = (local - day * DAY_SECONDS) / 60;
-    const int today = (int)((day % 7 + 7 + 3) % 7); /* 1970-01-01 was a Thursday */
-    const int yesterday = (today + 6) % 7;
+
+    *minute = (int)((local - day * DAY_SECONDS) / 60);
+    return (int)((day % 7 + 7 + 3) % 7); /* 1970-01-01 was a Thursday */
+}
+
+bool window_has(const struct window *w, int64_t local)
+{
+    int minute;
+    const int today = day_of(local, &minute), yesterday = (today + 6) % 7;
     const bool begins = w->days >> today & 1;
 
     if (w->to > w->from)
         return begins && minute >= w->from && minute < w->to;
     return (begins && minute >= w->from) || ((w->days >> yesterday & 1) && minute < w->to);
+}
+
+static bool has_day(const struct window *w, int day)
+{
+    return (w->days >> day & 1) != 0;
+}
+
+void window_print(const struct window *w, FILE *out)
+{
+    for (int day = 0, last; day < 7; day = last + 1) {
+        for (last = day; last < 6 && has_day(w, day) && has_day(w, last + 1);)
+            last++;
+        if (has_day(w, day))
+            fprintf(out, "%s%s", (w->days & ((1 << day) - 1)) == 0 ? "" : ",", names[day]);
+        if (last > day)
+            fprintf(out, "-%s", names[last]);
+    }
+    fprintf(out, " %02d:%02d-%02d:%02d", w->from / 60, w->from % 60, w->to / 60, w->to % 60);
+}
+
+void window_print_time(int64_t local, FILE *out)
+{
+    int minute;
+    const int day = day_of(local, &minute);
+
+    fprintf(out, "%s %02d:%02d", names[day], minute / 60, minute % 60);
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct window {
     uint8_t days;      /* days on which the window begins; bit 0: Monday */
@@ -20,5 +21,11 @@ const char *window_parse(const char *days, const char *hours, struct window *out
 /* Returns whether w contains a time. local: seconds since 1970 in local time, which is UTC plus
  * zone_offset(). */
 bool window_has(const struct window *w, int64_t local);
+
+/* Writes a window in the form that window_parse() reads: "Mon-Fri,Sun 08:00-18:00". */
+void window_print(const struct window *w, FILE *out);
+
+/* Writes the day and the minute of a time: "Mon 08:00". local: as for window_has(). */
+void window_print_time(int64_t local, FILE *out);
 
 #endif

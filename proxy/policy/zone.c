@@ -360,3 +360,17 @@ int32_t zone_offset(const struct zone *z, int64_t now)
         return rule_offset(&z->rule, now);
     return from == 0 ? z->first : z->change[from - 1].offset;
 }
+
+bool zone_find(const struct zone *z, int64_t local, int64_t *out)
+{
+    /* No offset is longer than a day, and the larger offset gives the earlier time. */
+    const int32_t before = zone_offset(z, local - DAY), after = zone_offset(z, local + DAY);
+    const int32_t offset[] = {before > after ? before : after, before > after ? after : before};
+
+    for (size_t i = 0; i < 2; i++) {
+        *out = local - offset[i];
+        if (*out + zone_offset(z, *out) == local)
+            return true;
+    }
+    return false;
+}

@@ -27,4 +27,8 @@ void zone_free(struct zone *z);
 /* Returns the seconds east of UTC at a time. now: seconds since 1970. */
 int32_t zone_offset(const struct zone *z, int64_t now);
 
+/* Finds the time, in seconds since 1970, that clocks of the zone show as local; of two such times
+ * (when summer ends) the first. Returns false if there is none (when summer begins). */
+bool zone_find(const struct zone *z, int64_t local, int64_t *out);
+
 #endif

@@ -63,6 +63,50 @@ static void windows(void **state)
     }
 }
 
+static void windows_in_words(void **state)
+{
+    static const struct {
+        const char *days, *hours, *printed;
+    } table[] = {
+        {"mon", "08:00-18:00", "Mon 08:00-18:00"},
+        {"Mon,Tue,Wed", "00:00-24:00", "Mon-Wed 00:00-24:00"},
+        {"Sat-Mon", "22:00-06:05", "Mon,Sat-Sun 22:00-06:05"},
+        {"Mon-Sun", "00:00-24:00", "Mon-Sun 00:00-24:00"},
+        {"Tue,Thu,Sun", "09:30-09:31", "Tue,Thu,Sun 09:30-09:31"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct window w;
+        char text[64];
+        FILE *f = fmemopen(text, sizeof text, "w");
+        assert_non_null(f);
+        assert_null(window_parse(table[i].days, table[i].hours, &w));
+        window_print(&w, f);
+        fclose(f);
+        assert_string_equal(text, table[i].printed);
+    }
+}
+
+static void a_time_in_words(void **state)
+{
+    static const struct {
+        const char *local, *printed;
+    } table[] = {
+        {"2024-01-01 08:05:59", "Mon 08:05"},
+        {"2024-01-07 23:59:59", "Sun 23:59"},
+        {"1969-12-31 00:00:00", "Wed 00:00"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char text[32];
+        FILE *f = fmemopen(text, sizeof text, "w");
+        assert_non_null(f);
+        window_print_time(utc(table[i].local), f);
+        fclose(f);
+        assert_string_equal(text, table[i].printed);
+    }
+}
+
 static void bad_windows(void **state)
 {
     (void)state;
@@ -97,6 +141,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows),
+        cmocka_unit_test(windows_in_words),
+        cmocka_unit_test(a_time_in_words),
         cmocka_unit_test(bad_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,6 +207,33 @@ static void libc_says_the_same(void **state)
     tzset();
 }
 
+/* Every time of a zone is found by what the clocks show, and none in the hour that they skip. */
+static void the_time_that_clocks_show(void **state)
+{
+    char problem[ZONE_PROBLEM_MAX];
+
+    (void)state;
+    struct zone *z = zone_load("Europe/Berlin", problem);
+    int64_t found;
+    assert_non_null(z);
+    for (int64_t t = 1700000000; t < 1740000000; t += 1801) {
+        const int64_t local = t + zone_offset(z, t);
+        assert_true(zone_find(z, local, &found));
+        assert_int_equal(found + zone_offset(z, found), local);
+        assert_true(found <= t); /* of two such times the first */
+        assert_true(found == t || found == t - 3600);
+    }
+    assert_false(zone_find(z, 1711850400, &found)); /* 2024-03-31 02:00 */
+    assert_false(zone_find(z, 1711853999, &found)); /* 02:59:59 */
+    assert_true(zone_find(z, 1711850399, &found));  /* 01:59:59 */
+    assert_int_equal(found, 1711846799);
+    assert_true(zone_find(z, 1711854000, &found)); /* 03:00 */
+    assert_int_equal(found, 1711846800);
+    assert_true(zone_find(z, 1729996200, &found)); /* 2024-10-27 02:30, twice */
+    assert_int_equal(found, 1729989000);
+    zone_free(z);
+}
+
 static void names_of_zones(void **state)
 {
     (void)state;
@@ -234,7 +261,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(changes_of_the_file),   cmocka_unit_test(rules_of_posix),
         cmocka_unit_test(broken_files_are_none), cmocka_unit_test(libc_says_the_same),
-        cmocka_unit_test(names_of_zones),
+        cmocka_unit_test(names_of_zones),        cmocka_unit_test(the_time_that_clocks_show),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
