@@ -30,7 +30,7 @@ static struct rules_facts request_facts(const struct call *call, time_t now)
 {
     struct rules_facts facts = address_facts(call, now);
 
-    facts.request_known = true;
+    facts.request = RULES_REQUEST;
     facts.host = text_or_none(call->record.host);
     facts.sni = text_or_none(call->record.sni);
     facts.tenant = text_or_none(call->record.tenant);

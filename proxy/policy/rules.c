@@ -49,14 +49,24 @@ void rule_append(struct rules *r, const struct rule *rule)
 bool rules_print(const struct rules *r, FILE *out)
 {
     for (size_t i = 0; i < r->count; i++)
-        fprintf(out, "%s%s = %s\n", r->rule[i].allow ? "allow" : "deny",
-                r->rule[i].file_only ? "-file" : "", r->rule[i].text);
+        fprintf(out, "%s = %s\n", rules_key(r, i), r->rule[i].text);
     return r->count > 0;
+}
+
+const char *rules_key(const struct rules *r, size_t i)
+{
+    static const char *const keys[2][2] = {{"deny", "deny-file"}, {"allow", "allow-file"}};
+    return keys[r->rule[i].allow][r->rule[i].file_only];
 }
 
 const char *rules_text(const struct rules *r, size_t i)
 {
     return r->rule[i].text;
+}
+
+unsigned rules_line(const struct rules *r, size_t i)
+{
+    return r->rule[i].line;
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -363,36 +373,74 @@ uint64_t rules_hours(const struct rules *r, int64_t now)
     return hash;
 }
 
-static bool request_matches(const struct rule *rule, const struct rules_facts *f)
+static enum rules_holds request_holds(const struct rule *rule, const struct rules_facts *f)
 {
-    return (rule->host == NULL || hostname_matches(rule->host, f->host)) &&
-           (rule->sni == NULL || hostname_matches(rule->sni, f->sni)) &&
-           (rule->tenant == NULL || span_eq_nocase(span_str(rule->tenant), f->tenant));
+    const unsigned asked = (rule->host != NULL ? RULES_HOST : 0u) |
+                           (rule->sni != NULL ? RULES_SNI : 0u) |
+                           (rule->tenant != NULL ? RULES_TENANT : 0u);
+    const unsigned known = asked & f->request;
+
+    if ((known & RULES_HOST) != 0 && !hostname_matches(rule->host, f->host))
+        return RULES_NOT_HOST;
+    if ((known & RULES_SNI) != 0 && !hostname_matches(rule->sni, f->sni))
+        return RULES_NOT_SNI;
+    if ((known & RULES_TENANT) != 0 && !span_eq_nocase(span_str(rule->tenant), f->tenant))
+        return RULES_NOT_TENANT;
+    return known == asked ? RULES_HOLDS : RULES_HOLDS_PERHAPS;
 }
 
-enum rule_holds { HOLDS_NOT, HOLDS, HOLDS_PERHAPS };
-
-static enum rule_holds rule_evaluate(const struct rule *rule, struct rules_lookup *a)
+static enum rules_holds rule_evaluate(const struct rule *rule, struct rules_lookup *a)
 {
     const struct rules_facts *f = a->facts;
-    bool unknown = false;
+    enum rules_holds holds = RULES_HOLDS;
 
-    if (!address_matches(rule, a) || !time_matches(rule, f->now))
-        return HOLDS_NOT;
-    if (rule->host != NULL || rule->sni != NULL || rule->tenant != NULL) {
-        if (f->request_known && !request_matches(rule, f))
-            return HOLDS_NOT;
-        unknown = !f->request_known;
-    }
-    if (rule->user != NULL) {
+    if (!address_matches(rule, a))
+        return RULES_NOT_ADDRESS;
+    if (!time_matches(rule, f->now))
+        return RULES_NOT_TIME;
+    if (rule->host != NULL || rule->sni != NULL || rule->tenant != NULL)
+        holds = request_holds(rule, f);
+    if (rule->user != NULL && holds <= RULES_HOLDS_PERHAPS) {
         if (f->user_known == RULES_USER_KNOWN && !user_matches(rule, f->user))
-            return HOLDS_NOT;
+            return RULES_NOT_USER;
         /* A client that hides its name must have no advantage. */
         if (f->user_known == RULES_USER_DOUBTFUL && rule->allow)
-            return HOLDS_NOT;
-        unknown = unknown || f->user_known == RULES_USER_LATER;
+            return RULES_NOT_DOUBTFUL;
+        if (f->user_known == RULES_USER_LATER)
+            return RULES_HOLDS_PERHAPS;
     }
-    return unknown ? HOLDS_PERHAPS : HOLDS;
+    return holds;
+}
+
+/* The observer of an evaluation. */
+struct rules_observer {
+    void (*on_step)(void *arg, const struct rules_step *step);
+    void *arg;
+};
+
+/* Returns the facts that a rule asks for and that are missing. */
+static unsigned facts_missing(const struct rule *rule, const struct rules_facts *f)
+{
+    return (rule->host != NULL ? RULES_HOST & ~f->request : 0u) |
+           (rule->sni != NULL ? RULES_SNI & ~f->request : 0u) |
+           (rule->tenant != NULL ? RULES_TENANT & ~f->request : 0u) |
+           (rule->user != NULL && f->user_known == RULES_USER_LATER ? RULES_USER : 0u);
+}
+
+static void observe(const struct rules_observer *to, const struct rules *r, size_t i,
+                    const struct rules_lookup *a, enum rules_holds holds)
+{
+    const struct rule *rule = &r->rule[i];
+    const struct rules_step step = {
+        .rule = i + 1,
+        .holds = holds,
+        .missing = holds == RULES_HOLDS_PERHAPS ? facts_missing(rule, a->facts) : 0,
+        .file = a->file_line != 0 ? rule->path : NULL,
+        .file_line = a->file_line,
+        .country = rule->where == WHERE_COUNTRY ? a->country : NULL,
+    };
+
+    to->on_step(to->arg, &step);
 }
 
 static struct rules_answer answer_of(const struct rules *r, size_t i, const struct rules_lookup *a,
@@ -408,9 +456,11 @@ static struct rules_answer answer_of(const struct rules *r, size_t i, const stru
     };
 }
 
-/* Evaluates the rules without the dry-run rules, and sets *dry. */
-static struct rules_answer decide(const struct rules *r, const struct rules_facts *facts,
-                                  struct rules_dry *dry)
+/* Evaluates the rules without the dry-run rules, and sets *dry. Inline, so that rules_decide() has
+ * a copy without an observer. to: NULL: nothing observes. */
+__attribute__((always_inline)) static inline struct rules_answer
+decide(const struct rules *r, const struct rules_facts *facts, const struct rules_observer *to,
+       struct rules_dry *dry)
 {
     struct rules_lookup a = {.facts = facts};
     struct rules_answer waiting = {.verdict =
@@ -419,17 +469,19 @@ static struct rules_answer decide(const struct rules *r, const struct rules_fact
 
     for (size_t i = 0; i < r->count; i++) {
         const bool allow = r->rule[i].allow;
-        const enum rule_holds holds = rule_evaluate(&r->rule[i], &a);
-        if (holds == HOLDS_NOT)
+        const enum rules_holds holds = rule_evaluate(&r->rule[i], &a);
+        if (to != NULL)
+            observe(to, r, i, &a, holds);
+        if (holds > RULES_HOLDS_PERHAPS)
             continue;
         if (r->rule[i].dry_run) { /* only if no earlier rule may hold, because the rule might not be
                                    * reached */
             const struct rules_answer hit = answer_of(r, i, &a, RULES_DENY);
-            if (holds == HOLDS && waiting.rule == 0 && dry->rule == 0)
+            if (holds == RULES_HOLDS && waiting.rule == 0 && dry->rule == 0)
                 *dry = (struct rules_dry){.rule = hit.rule, .line = hit.line, .file = hit.file};
             continue;
         }
-        if (holds == HOLDS_PERHAPS) {
+        if (holds == RULES_HOLDS_PERHAPS) {
             if (waiting.rule == 0)
                 waiting = answer_of(r, i, &a, RULES_UNDECIDED);
             may_allow |= allow;
@@ -450,7 +502,19 @@ static struct rules_answer decide(const struct rules *r, const struct rules_fact
 struct rules_answer rules_decide(const struct rules *r, const struct rules_facts *facts)
 {
     struct rules_dry dry = {0};
-    struct rules_answer v = decide(r, facts, &dry);
+    struct rules_answer v = decide(r, facts, NULL, &dry);
+
+    v.dry = dry;
+    return v;
+}
+
+struct rules_answer rules_trace(const struct rules *r, const struct rules_facts *facts,
+                                void (*on_step)(void *arg, const struct rules_step *step),
+                                void *arg)
+{
+    const struct rules_observer to = {.on_step = on_step, .arg = arg};
+    struct rules_dry dry = {0};
+    struct rules_answer v = decide(r, facts, &to, &dry);
 
     v.dry = dry;
     return v;

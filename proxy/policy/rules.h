@@ -44,12 +44,22 @@ enum rules_user {
     RULES_USER_KNOWN,
 };
 
+/* Facts that may be missing, as a mask. */
+enum rules_fact {
+    RULES_HOST = 1,
+    RULES_SNI = 2,
+    RULES_TENANT = 4,
+    RULES_REQUEST = RULES_HOST | RULES_SNI | RULES_TENANT,
+    RULES_USER = 8,
+};
+
 /* The known facts about a call: first client and now, after the request also host, sni and
  * tenant, at last the user. */
 struct rules_facts {
     const struct addr *client;
     int64_t now;        /* seconds since 1970, of the accept: the same for the entire call */
-    bool request_known; /* host, sni and tenant are valid */
+    unsigned request;   /* RULES_HOST, RULES_SNI and RULES_TENANT: the valid ones of the next three;
+                           a call knows none or all of them */
     struct span host;   /* in any form of base/hostname.h; n == 0: not sent */
     struct span sni;    /* the same */
     struct span tenant; /* n == 0: not sent */
@@ -92,6 +102,36 @@ unsigned rules_country_line(const struct rules *r);
  * verdicts. */
 struct rules_answer rules_decide(const struct rules *r, const struct rules_facts *facts);
 
+/* Whether the conditions of a rule hold, or the first condition that does not. */
+enum rules_holds {
+    RULES_HOLDS,
+    RULES_HOLDS_PERHAPS, /* depends on a fact that is missing */
+    RULES_NOT_ADDRESS,
+    RULES_NOT_TIME,
+    RULES_NOT_HOST,
+    RULES_NOT_SNI,
+    RULES_NOT_TENANT,
+    RULES_NOT_USER,
+    RULES_NOT_DOUBTFUL, /* the rule allows a user, and the login has shown no reliable name */
+};
+
+/* One rule in the course of rules_trace(). */
+struct rules_step {
+    size_t rule; /* 1: the first */
+    enum rules_holds holds;
+    unsigned missing;   /* RULES_HOLDS_PERHAPS: the facts, a mask of enum rules_fact */
+    const char *file;   /* as in struct rules_answer */
+    unsigned file_line; /* 0: none */
+    const char
+        *country; /* of the client, for a rule with a country; "": none; NULL: another rule */
+};
+
+/* Returns what rules_decide() returns, and calls on_step for each rule that it evaluates, in their
+ * order: the last one is the rule that decides, or the last rule. */
+struct rules_answer rules_trace(const struct rules *r, const struct rules_facts *facts,
+                                void (*on_step)(void *arg, const struct rules_step *step),
+                                void *arg);
+
 /* Warns about rules that are never reached because an earlier rule matches everything that they
  * match: each of its conditions is also one of theirs, or its network contains theirs:
  * "path:line: warning: listener NAME: ...\n". Ignores the contents of files and countries, and
@@ -127,7 +167,9 @@ const char *rules_action_name(enum rules_action a);
 /* Writes the rules, in order, as lines of a configuration file. Returns false if there are none. */
 bool rules_print(const struct rules *r, FILE *out);
 
-/* Returns the value of the i-th allow or deny line, with absolute paths. */
+/* Return the key, the value with absolute paths, and the line of the i-th rule; 0: the first. */
+const char *rules_key(const struct rules *r, size_t i);
 const char *rules_text(const struct rules *r, size_t i);
+unsigned rules_line(const struct rules *r, size_t i);
 
 #endif

@@ -102,7 +102,8 @@ static struct rules_facts facts_of(char word[WORDS][WORD_SIZE], struct addr *who
     if (addr_parse(word[2], 50000, who) != ERR_OK)
         fail_msg("%s is not an address", word[2]);
     for (int i = 3; i <= 5; i++)
-        f.request_known = f.request_known || strcmp(word[i], "-") != 0;
+        if (strcmp(word[i], "-") != 0)
+            f.request = RULES_REQUEST;
     f.host = sent(word[3]);
     f.sni = sent(word[4]);
     f.tenant = sent(word[5]);
@@ -132,6 +133,42 @@ static void format_answer(const struct rules_answer *a, char out[128])
         snprintf(out + strlen(out), 128 - strlen(out), "+%zu:%u", a->dry.rule, a->dry.line);
 }
 
+/* What a trace has shown. */
+struct trace {
+    size_t steps;
+    struct rules_step last;
+};
+
+static void on_step(void *arg, const struct rules_step *step)
+{
+    struct trace *t = arg;
+
+    assert_int_equal(step->rule, ++t->steps); /* each rule once, in order */
+    assert_int_equal(step->missing != 0, step->holds == RULES_HOLDS_PERHAPS);
+    t->last = *step;
+}
+
+/* Checks that a trace has the answer of the decision, and ends with the rule that decides. */
+static void check_trace(const struct rules *rules, const struct rules_facts *facts,
+                        const struct rules_answer *answer)
+{
+    struct trace t = {0};
+    const struct rules_answer a = rules_trace(rules, facts, on_step, &t);
+    char expected[128], got[128];
+
+    format_answer(answer, expected);
+    format_answer(&a, got);
+    assert_string_equal(expected, got);
+    assert_int_equal(a.rule, answer->rule);
+    if (a.verdict == RULES_UNDECIDED || a.rule == 0)
+        return;
+    assert_int_equal(t.last.rule, a.rule);
+    assert_int_equal(t.last.holds, RULES_HOLDS);
+    assert_true(t.last.file == a.file);
+    assert_int_equal(t.last.file == NULL ? rules_line(rules, a.rule - 1) : t.last.file_line,
+                     a.line);
+}
+
 static unsigned run_cases(const struct rules *rules, const char *path)
 {
     char text[256], word[WORDS][WORD_SIZE], expected[2 * WORD_SIZE], got[128];
@@ -151,6 +188,7 @@ static unsigned run_cases(const struct rules *rules, const char *path)
         format_answer(&a, got);
         if (strcmp(expected, got) != 0)
             fail_msg("%s:%u: %s", path, line, got);
+        check_trace(rules, &facts, &a);
         assert_int_equal(a.rule == 0, a.line == 0);
         cases++;
     }
@@ -189,7 +227,7 @@ static void later_facts_change_no_verdict(void **state)
     add(&p.rules, false, "user bob", 3);
     struct rules_facts f = {.client = &who};
     for (int i = 0; i < 6; i++) {
-        f.request_known = i >= 3;
+        f.request = i >= 3 ? RULES_REQUEST : 0;
         f.user_known = (enum rules_user)(i % 3);
         f.user = span_str("bob");
         const struct rules_answer a = rules_decide(&p.rules, &f);
@@ -199,6 +237,112 @@ static void later_facts_change_no_verdict(void **state)
         assert_int_equal(a.action, RULES_DROP);
     }
     fini_policy(&p);
+}
+
+/* ---- random rules ---- */
+
+static unsigned next_random(unsigned *seed, unsigned below)
+{
+    *seed = *seed * 1103515245 + 12345;
+    return (*seed >> 16) % below;
+}
+
+/* Writes a rule with a few of all conditions, so that many random calls fulfil it. */
+static void write_rule(unsigned *seed, bool allow, char out[256])
+{
+    static const char *const where[] = {"any", "10.0.0.0/8", "10.0.0.1", "file partners.txt"};
+    static const char *const more[][3] = {
+        {"", " user alice", " user b*"},
+        {"", " host a.example", " host *.example"},
+        {"", " sni a.example", " sni b.example"},
+        {"", " tenant blue", " tenant red"},
+        {"", " time Mon-Fri 08:00-18:00 UTC", " time Sat-Sun 00:00-24:00 Europe/Berlin"},
+    };
+    static const char *const last[] = {"", " action reset", " action drop", " action decoy",
+                                       " dry-run"};
+    size_t n = (size_t)snprintf(out, 256, "%s", where[next_random(seed, 4)]);
+
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++)
+        if (next_random(seed, 3) == 0)
+            n += (size_t)snprintf(out + n, 256 - n, "%s", more[i][next_random(seed, 3)]);
+    if (!allow)
+        snprintf(out + n, 256 - n, "%s", last[next_random(seed, 5)]);
+}
+
+static struct rules_facts random_facts(unsigned *seed, struct addr who[3])
+{
+    static const char *const users[] = {"alice", "bob", "CORP\\alice", "x@y"};
+    static const char *const hosts[] = {"a.example", "b.example:443", "", "other"};
+    static const char *const tenants[] = {"blue", "RED", ""};
+
+    return (struct rules_facts){
+        .client = &who[next_random(seed, 3)],
+        .now = 1700000000 + (int64_t)next_random(seed, 14) * 43200,
+        .request = next_random(seed, RULES_REQUEST + 1),
+        .host = span_str(hosts[next_random(seed, 4)]),
+        .sni = span_str(hosts[next_random(seed, 4)]),
+        .tenant = span_str(tenants[next_random(seed, 3)]),
+        .user_known = (enum rules_user)next_random(seed, 3),
+        .user = span_str(users[next_random(seed, 4)]),
+    };
+}
+
+/* Checks that a verdict is the same with every fact that was missing, whatever its value. */
+static void check_with_all_facts(const struct rules *rules, struct rules_facts facts,
+                                 const struct rules_answer *a)
+{
+    static const char *const names[] = {"", "a.example", "b.example", "alice", "blue"};
+
+    if (a->verdict == RULES_UNDECIDED)
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct rules_facts more = facts;
+        const struct span value = span_str(names[i]);
+        more.host = (facts.request & RULES_HOST) != 0 ? facts.host : value;
+        more.sni = (facts.request & RULES_SNI) != 0 ? facts.sni : value;
+        more.tenant = (facts.request & RULES_TENANT) != 0 ? facts.tenant : value;
+        more.request = RULES_REQUEST;
+        if (facts.user_known == RULES_USER_LATER) {
+            more.user = value;
+            more.user_known = value.n == 0 ? RULES_USER_DOUBTFUL : RULES_USER_KNOWN;
+        }
+        assert_int_equal(rules_decide(rules, &more).verdict, a->verdict);
+    }
+}
+
+static void random_rules_are_traced_as_they_decide(void **state)
+{
+    unsigned seed = 13, undecided = 0, denied = 0, allowed = 0;
+    struct addr who[3];
+
+    (void)state;
+    assert_int_equal(addr_parse("10.0.0.1:1", 0, &who[0]), ERR_OK);
+    assert_int_equal(addr_parse("10.9.9.9:1", 0, &who[1]), ERR_OK);
+    assert_int_equal(addr_parse("[2001:db8::1]:1", 0, &who[2]), ERR_OK);
+    for (unsigned i = 0; i < 400; i++) {
+        struct policy p = {.sources = {.files = files_new(NULL)}};
+        rules_init(&p.rules);
+        p.rules.default_allow = next_random(&seed, 2) == 0;
+        p.rules.deny_action = (enum rules_action)next_random(&seed, 3);
+        for (unsigned line = 1, n = next_random(&seed, 9); line <= n; line++) {
+            const bool allow = next_random(&seed, 2) == 0;
+            char text[256];
+            write_rule(&seed, allow, text);
+            add(&p.rules, allow, text, line);
+        }
+        assert_true(rules_open(&p.rules, &p.sources, "rules", stderr));
+        for (unsigned k = 0; k < 50; k++) {
+            const struct rules_facts facts = random_facts(&seed, who);
+            const struct rules_answer a = rules_decide(&p.rules, &facts);
+            check_trace(&p.rules, &facts, &a);
+            check_with_all_facts(&p.rules, facts, &a);
+            undecided += a.verdict == RULES_UNDECIDED;
+            denied += a.verdict == RULES_DENY && a.rule != 0;
+            allowed += a.verdict == RULES_ALLOW && a.rule != 0;
+        }
+        fini_policy(&p);
+    }
+    assert_true(undecided > 500 && denied > 500 && allowed > 500);
 }
 
 static void needs_user(void **state)
@@ -527,6 +671,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(policies),
         cmocka_unit_test(later_facts_change_no_verdict),
+        cmocka_unit_test(random_rules_are_traced_as_they_decide),
         cmocka_unit_test(needs_user),
         cmocka_unit_test(hours_change_at_the_ends_of_windows),
         cmocka_unit_test(hours_of_a_zone),
