@@ -212,6 +212,11 @@ static struct limits_user *user_find(const struct limits *l, const struct limits
     return u;
 }
 
+static bool user_is_full(const struct limits *l, const struct limits_user *u)
+{
+    return l->c.tunnels_per_user > 0 && u->tunnels >= l->c.tunnels_per_user;
+}
+
 enum limits_verdict limits_user_enter(struct limits *l, struct span user)
 {
     enum limits_verdict v = LIMITS_OK;
@@ -224,7 +229,7 @@ enum limits_verdict limits_user_enter(struct limits *l, struct span user)
         mine = NULL;
         HASH_ADD_KEYPTR_BYHASHVALUE(hh, l->users, u->name, u->name_len, user_hash(l, u), u);
     }
-    if (l->c.tunnels_per_user > 0 && u->tunnels >= l->c.tunnels_per_user)
+    if (user_is_full(l, u))
         v = LIMITS_PER_USER;
     else
         u->tunnels++;
@@ -248,6 +253,50 @@ void limits_user_leave(struct limits *l, struct span user)
     limits_unlock(l);
     free(u);
     free(mine);
+}
+
+/* ---- explanations ---------------------------------------------------------------------------- */
+
+static void look_at_user(const struct limits *l, const struct limits_user *same,
+                         struct limits_state *out)
+{
+    const struct limits_user *u = user_find(l, same);
+
+    out->user_tunnels_max = l->c.tunnels_per_user;
+    out->user_tunnels = u == NULL ? 0 : u->tunnels;
+    out->user_full = u != NULL && user_is_full(l, u);
+}
+
+static void look_at_prefix(const struct limits *l, const struct limits_prefix *p, uint64_t now_ms,
+                           struct limits_state *out)
+{
+    struct points points = p->points;
+
+    points_turn(&points, l->slot_ms, now_ms);
+    out->points = points_sum(&points);
+    out->tunnels = p->tunnels;
+    if (limits_prefix_is_banned(p, now_ms) && !out->exempt)
+        out->ban_left_ms = p->ban_until_ms - now_ms;
+}
+
+struct limits_state limits_look(struct limits *l, const struct addr *who, struct span user,
+                                uint64_t now_ms)
+{
+    struct limits_user *mine = user.n == 0 ? NULL : user_new(user);
+
+    limits_lock(l);
+    const struct limits_prefix *p = limits_prefixes_find(&l->prefixes, who);
+    struct limits_state out = {.verdict = limits_judge(l, p, who, now_ms),
+                               .exempt = is_exempt(l, who),
+                               .ban_points = l->c.ban_points,
+                               .tunnels_max = l->c.tunnels_per_address};
+    if (p != NULL)
+        look_at_prefix(l, p, now_ms, &out);
+    if (mine != NULL)
+        look_at_user(l, mine, &out);
+    limits_unlock(l);
+    free(mine);
+    return out;
 }
 
 /* ---- bans ----------------------------------------------------------------------------------- */

@@ -69,6 +69,21 @@ enum limits_verdict limits_enter(struct limits *l, const struct addr *who,
                                  uint64_t now_ms) MUST_CHECK;
 void limits_leave(struct limits *l, const struct addr *who);
 
+/* The state of an address and of a user, for an explanation. */
+struct limits_state {
+    enum limits_verdict verdict;             /* of limits_enter() now */
+    bool exempt;                             /* in ban-exempt or trusted-proxies */
+    uint64_t ban_left_ms;                    /* 0: no ban */
+    unsigned points, ban_points;             /* ban_points 0: no bans */
+    unsigned tunnels, tunnels_max;           /* of the prefix; tunnels_max 0: no limit */
+    bool user_full;                          /* limits_user_enter() would refuse now */
+    unsigned user_tunnels, user_tunnels_max; /* user_tunnels_max 0: no limit */
+};
+
+/* Returns the state, and counts nothing. user: as for limits_user_enter(); empty: not known. */
+struct limits_state limits_look(struct limits *l, const struct addr *who, struct span user,
+                                uint64_t now_ms);
+
 /* Counts a tunnel for its user, once for each call. LIMITS_OK: counted; the caller must call
  * limits_user_leave() once, with the same name. LIMITS_PER_USER: not counted. user: not empty,
  * without domain or realm. Letters compare without case (base/fold.h). */

@@ -36,7 +36,11 @@ static struct cidr network(const char *text)
 static enum limits_verdict enter(struct limits *l, const char *who, uint64_t now)
 {
     const struct addr a = address(who);
-    return limits_enter(l, &a, now);
+    const struct limits_state seen = limits_look(l, &a, span_of(NULL, 0), now);
+    const enum limits_verdict v = limits_enter(l, &a, now);
+
+    assert_int_equal(seen.verdict, v); /* an explanation has announced it, and changed nothing */
+    return v;
 }
 
 static void leave(struct limits *l, const char *who)
@@ -53,7 +57,12 @@ static bool points(struct limits *l, const char *who, unsigned n, uint64_t now)
 
 static enum limits_verdict user_enter(struct limits *l, const char *name)
 {
-    return limits_user_enter(l, span_str(name));
+    const struct addr a = address("192.0.2.250");
+    const struct limits_state seen = limits_look(l, &a, span_str(name), 0);
+    const enum limits_verdict v = limits_user_enter(l, span_str(name));
+
+    assert_int_equal(seen.user_full, v == LIMITS_PER_USER);
+    return v;
 }
 
 static void assert_counts(struct limits *l, size_t addresses, size_t idle, size_t users,
@@ -302,6 +311,50 @@ static void users(void **state)
 }
 
 /* A refused call is not counted; when the other calls have left, every count is 0. */
+static struct limits_settings with_bans(void)
+{
+    struct limits_settings c = none;
+    c.ban_points = 10;
+    return c;
+}
+
+static void what_an_explanation_sees(void **state)
+{
+    struct limits_settings c = with_bans();
+    const struct addr a = address("192.0.2.1");
+
+    (void)state;
+    c.tunnels_per_address = 2;
+    c.tunnels_per_user = 1;
+    struct limits *l = limits_new(&c);
+    struct limits_state s = limits_look(l, &a, span_str("alice"), START);
+    assert_int_equal(s.points, 0);
+    assert_int_equal(s.tunnels, 0);
+    assert_int_equal(s.user_tunnels, 0);
+    assert_false(s.user_full);
+    assert_counts(l, 0, 0, 0, 0); /* remembers nothing */
+    assert_int_equal(enter(l, "192.0.2.1", START), LIMITS_OK);
+    assert_int_equal(user_enter(l, "alice"), LIMITS_OK);
+    assert_false(points(l, "192.0.2.1", 1, START));
+    s = limits_look(l, &a, span_str("ALICE"), START);
+    assert_int_equal(s.points, 1);
+    assert_int_equal(s.ban_points, c.ban_points);
+    assert_int_equal(s.tunnels, 1);
+    assert_int_equal(s.tunnels_max, 2);
+    assert_int_equal(s.user_tunnels, 1);
+    assert_int_equal(s.user_tunnels_max, 1);
+    assert_true(s.user_full);
+    assert_int_equal(limits_look(l, &a, span_of(NULL, 0), START + c.ban_reset * 2).points, 0);
+    assert_true(points(l, "192.0.2.1", c.ban_points, START));
+    s = limits_look(l, &a, span_of(NULL, 0), START + 1000);
+    assert_int_equal(s.verdict, LIMITS_BANNED);
+    assert_int_equal(s.ban_left_ms, c.ban_time - 1000);
+    assert_false(s.exempt);
+    limits_leave(l, &a);
+    limits_user_leave(l, span_str("alice"));
+    limits_free(l);
+}
+
 static void unused(void **state)
 {
     struct limits_settings c = none;
@@ -324,13 +377,6 @@ static void unused(void **state)
 }
 
 /* ---- points and bans ------------------------------------------------------------------------ */
-
-static struct limits_settings with_bans(void)
-{
-    struct limits_settings c = none;
-    c.ban_points = 10;
-    return c;
-}
 
 static void a_ban(void **state)
 {
@@ -778,6 +824,7 @@ int main(void)
         cmocka_unit_test(rate_of_one),
         cmocka_unit_test(rates_apart),
         cmocka_unit_test(users),
+        cmocka_unit_test(what_an_explanation_sees),
         cmocka_unit_test(unused),
         cmocka_unit_test(a_ban),
         cmocka_unit_test(points_grow_old),
