@@ -320,31 +320,55 @@ undo:
     return false;
 }
 
+/* A server that may be chosen. */
+struct server_choice {
+    size_t server;
+    struct server_rank rank;
+    uint64_t turn; /* its last */
+};
+
+/* Returns false if no server is left. */
+static bool find_best(const struct backends_group *g, const struct addr *client, uint64_t tried,
+                      uint64_t now_ms, struct server_choice *best)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < g->settings->count; i++) {
+        struct server_choice c = {.server = i};
+        if ((tried >> i & 1) != 0 || !rank_of(g, i, client, now_ms, &c.rank, &c.turn))
+            continue;
+        if (found && !rank_less(&c.rank, &best->rank))
+            continue;
+        found = true;
+        *best = c;
+    }
+    return found;
+}
+
 bool backends_choose(struct backends_group *g, const struct addr *client, uint64_t *tried,
                      uint64_t now_ms, size_t *server)
 {
-    for (;;) {
-        struct server_rank best = {0}, rank;
-        uint64_t best_turn = 0, turn;
-        size_t found = BACKENDS_SERVERS_MAX;
+    struct server_choice best;
 
-        for (size_t i = 0; i < g->settings->count; i++) {
-            if ((*tried >> i & 1) != 0 || !rank_of(g, i, client, now_ms, &rank, &turn))
-                continue;
-            if (found != BACKENDS_SERVERS_MAX && !rank_less(&rank, &best))
-                continue;
-            found = i;
-            best = rank;
-            best_turn = turn;
-        }
-        if (found == BACKENDS_SERVERS_MAX)
+    do {
+        if (!find_best(g, client, *tried, now_ms, &best))
             return false;
-        if (!server_take(g, found, best_turn, best.by_turn, now_ms))
-            continue;
-        *tried |= (uint64_t)1 << found;
-        *server = found;
-        return true;
-    }
+    } while (!server_take(g, best.server, best.turn, best.rank.by_turn, now_ms));
+    *tried |= (uint64_t)1 << best.server;
+    *server = best.server;
+    return true;
+}
+
+bool backends_peek(const struct backends_group *g, const struct addr *client, uint64_t *tried,
+                   uint64_t now_ms, size_t *server)
+{
+    struct server_choice best;
+
+    if (!find_best(g, client, *tried, now_ms, &best))
+        return false;
+    *tried |= (uint64_t)1 << best.server;
+    *server = best.server;
+    return true;
 }
 
 void backends_release(struct backends_group *g, size_t server)

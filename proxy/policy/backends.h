@@ -79,6 +79,11 @@ void backends_leave(struct backends_group *g); /* frees g; NULL: no-op */
 bool backends_choose(struct backends_group *g, const struct addr *client, uint64_t *tried,
                      uint64_t now_ms, size_t *server) MUST_CHECK;
 
+/* Returns the server that backends_choose() would choose now, and changes nothing but the bit in
+ * *tried: repeated calls return the servers in the order in which a call would try them. */
+bool backends_peek(const struct backends_group *g, const struct addr *client, uint64_t *tried,
+                   uint64_t now_ms, size_t *server) MUST_CHECK;
+
 /* Releases the place of a call on a server. */
 void backends_release(struct backends_group *g, size_t server);
 

@@ -49,6 +49,22 @@ static void backend_init(struct backend *b, enum backends_balance balance, size_
     }
 }
 
+/* Chooses a server, and checks that backends_peek() has announced it. */
+static bool choose(struct backends_group *g, const struct addr *who, uint64_t *tried, uint64_t now,
+                   size_t *at)
+{
+    uint64_t seen = *tried;
+    size_t announced = BACKENDS_SERVERS_MAX;
+    const bool expected = backends_peek(g, who, &seen, now, &announced);
+    const bool found = backends_choose(g, who, tried, now, at);
+
+    assert_int_equal(found, expected);
+    assert_true(seen == *tried);
+    if (found)
+        assert_int_equal(*at, announced);
+    return found;
+}
+
 /* ---- courses -------------------------------------------------------------------------------- */
 
 /* servers: a weight for each, with `m` and a digit for max-tunnels and `b` for a backup.
@@ -157,7 +173,7 @@ static void run_course(const struct course *c, char *out)
             tried = 0;
         choose:
             at = BACKENDS_SERVERS_MAX;
-            if (!backends_choose(g, &who, &tried, now, &at)) {
+            if (!choose(g, &who, &tried, now, &at)) {
                 *out++ = '.';
                 break;
             }
@@ -213,7 +229,7 @@ static void spread(struct backends_group *g, unsigned calls, uint64_t now, unsig
         struct addr who = client_of(n);
         uint64_t tried = 0;
         size_t server;
-        assert_true(backends_choose(g, &who, &tried, now, &server));
+        assert_true(choose(g, &who, &tried, now, &server));
         backends_release(g, server);
         got[server]++;
     }
@@ -296,7 +312,7 @@ static void places(struct backends_group *g, char *out)
         uint64_t tried = 0;
         size_t server;
         who.port = (uint16_t)n; /* is ignored */
-        assert_true(backends_choose(g, &who, &tried, START, &server));
+        assert_true(choose(g, &who, &tried, START, &server));
         backends_release(g, server);
         out[n] = (char)('a' + server);
     }
@@ -370,7 +386,7 @@ static void test_source_is_fixed(void **state)
             who.family = AF_INET6;
             who.ip[15] = (uint8_t)n;
         }
-        assert_true(backends_choose(g, &who, &tried, START, &server));
+        assert_true(choose(g, &who, &tried, START, &server));
         backends_release(g, server);
         found[n] = (char)('a' + server);
     }
