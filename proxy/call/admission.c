@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hostname.h"
 #include "base/insist.h"
 #include "call/call.h"
+#include "call/judgement.h"
 #include "policy/limits.h"
 #include "site/site.h"
 #include "tls/tls_conn.h"
@@ -79,28 +79,6 @@ static void log_dry_run(struct call *call, const struct rules_dry *dry)
     log_denied(call, &v, TALLY_DRY_RUN);
 }
 
-/* Returns whether the rules allow the call, with the facts that are known so far. False: *v is the
- * denial, which is logged. answered: the client
- * has its 200, so a denial disconnects, whatever the rule's own action. */
-static bool rules_pass(struct call *call, const struct rules_facts *facts, bool answered,
-                       struct rules_answer *v)
-{
-    const struct config_listener *c = call->listener->config;
-
-    if (call->admission.overruled)
-        return true;
-    *v = rules_decide(&c->rules, facts);
-    log_dry_run(call, &v->dry);
-    if (v->verdict != RULES_DENY)
-        return true;
-    log_denied(call, v,
-               c->dry_run ? TALLY_DRY_RUN
-               : answered ? TALLY_DISCONNECT
-                          : (enum tally_action)v->action);
-    call->admission.overruled = c->dry_run;
-    return c->dry_run;
-}
-
 /* Notes the rule that denies the call, for the views of an administrator. */
 static void note_rule(struct call *call, const struct rules_answer *v)
 {
@@ -113,33 +91,46 @@ static void note_rule(struct call *call, const struct rules_answer *v)
     record_keep(&call->record.detail, span_str(text));
 }
 
-static enum admission_verdict judge(struct call *call, const struct rules_facts *facts)
+/* Judges the call by the rules, with the facts that are known so far, and logs a denial. answered:
+ * the client has its 200, so a denial disconnects, whatever the rule's own action. */
+static enum judgement judge(struct call *call, const struct rules_facts *facts, bool answered)
 {
-    struct rules_answer v;
+    const struct config_listener *c = call->listener->config;
 
-    if (rules_pass(call, facts, false, &v))
-        return ADMISSION_OK;
-    note_rule(call, &v);
-    switch (v.action) {
-    case RULES_DECOY: return ADMISSION_DECOY;
-    case RULES_DROP: return ADMISSION_DROPPED;
-    default: return ADMISSION_REJECTED;
-    }
+    if (call->admission.overruled)
+        return JUDGEMENT_OVERRULED;
+    const struct rules_answer v = rules_decide(&c->rules, facts);
+    const enum judgement judgement = judgement_of(c, &v);
+    log_dry_run(call, &v.dry);
+    if (judgement == JUDGEMENT_PASS)
+        return judgement;
+    call->admission.overruled = judgement == JUDGEMENT_OVERRULED;
+    log_denied(call, &v,
+               call->admission.overruled ? TALLY_DRY_RUN
+               : answered                ? TALLY_DISCONNECT
+                                         : (enum tally_action)v.action);
+    if (!call->admission.overruled)
+        note_rule(call, &v);
+    return judgement;
 }
 
-static bool has_name(const struct config_strings *names, struct span name)
+static enum admission_verdict verdict_of(enum judgement judgement)
 {
-    for (size_t i = 0; i < names->count; i++)
-        if (hostname_equal(span_str(names->item[i]), name))
-            return true;
-    return names->count == 0;
+    switch (judgement) {
+    case JUDGEMENT_PASS:
+    case JUDGEMENT_OVERRULED: return ADMISSION_OK;
+    case JUDGEMENT_RESET: return ADMISSION_REJECTED;
+    case JUDGEMENT_DROP: return ADMISSION_DROPPED;
+    case JUDGEMENT_DECOY: return ADMISSION_DECOY;
+    }
+    insist_failed("a judgement", __FILE__, __LINE__);
 }
 
 bool admission_serves(const struct call *call, struct span host)
 {
-    const struct config_strings *names = &call->listener->config->host;
-    const struct span sni = tls_conn_sni(call->client.tls);
-    return has_name(names, host) && (sni.n == 0 || has_name(names, sni));
+    const struct config_listener *c = call->listener->config;
+    return judgement_serves_host(c, host) &&
+           judgement_serves_sni(c, tls_conn_sni(call->client.tls));
 }
 
 bool admission_would_admit(const struct call *call, struct span host)
@@ -151,28 +142,28 @@ bool admission_would_admit(const struct call *call, struct span host)
     if (call->admission.decoy || !admission_serves(call, host))
         return false;
     const struct rules_facts facts = request_facts(call, call->admission.accepted);
-    return c->dry_run || rules_decide(&c->rules, &facts).verdict != RULES_DENY;
+    const struct rules_answer v = rules_decide(&c->rules, &facts);
+    return verdict_of(judgement_of(c, &v)) == ADMISSION_OK;
 }
 
 enum admission_verdict admission_judge_request(struct call *call)
 {
     const struct rules_facts facts = request_facts(call, call->admission.accepted);
-    return judge(call, &facts);
+    return verdict_of(judge(call, &facts, false));
 }
 
 const struct config_backend *admission_backend(const struct call *call)
 {
     const struct config_listener *c = call->listener->config;
     const struct rules_facts facts = request_facts(call, call->admission.accepted);
-    const size_t rule = rules_decide(&c->routes, &facts).rule;
-    return rule == 0 ? c->backend : c->route[rule - 1].backend;
+    const struct rules_answer v = rules_decide(&c->routes, &facts);
+    return judgement_backend(c, &v);
 }
 
 bool admission_user_allowed(void *arg, struct span user)
 {
     struct call *call = arg;
     struct rules_facts facts = request_facts(call, call->admission.accepted);
-    struct rules_answer v;
 
     call->admission.banned =
         user.n > 0 && limits_user_banned(call->set->shared->limits, user, users_counted_name(user),
@@ -180,31 +171,28 @@ bool admission_user_allowed(void *arg, struct span user)
     if (call->admission.banned)
         return false;
     set_user(&facts, user);
-    return rules_pass(call, &facts, true, &v);
+    return verdict_of(judge(call, &facts, true)) == ADMISSION_OK;
 }
 
-static const struct config_listener *listener_named(const struct config *c, const char *name)
+enum judgement_recheck admission_recheck(const struct call *call, const struct config *config,
+                                         time_t now, struct rules_answer *answer)
 {
-    for (size_t i = 0; i < c->listener_count; i++)
-        if (strcmp(c->listener[i].name, name) == 0)
-            return &c->listener[i];
-    return NULL;
-}
-
-bool admission_still_allows(struct call *call, const struct site *site, time_t now)
-{
-    const struct config_listener *c = listener_named(site->config, call->listener->config->name);
-
-    if (c == NULL || !c->recheck_tunnels || c->dry_run)
-        return true;
     struct rules_facts facts = request_facts(call, now);
     const struct span user = text_or_none(call->record.user_is_claim ? NULL : call->record.user);
+
     if (call->state == CALL_RELAY)
         set_user(&facts, user);
     else /* PPP may still show another user */
         facts.user = user;
-    const struct rules_answer v = rules_decide(&c->rules, &facts);
-    if (v.verdict != RULES_DENY)
+    return judgement_recheck(config, call->listener->config->name, &facts, answer);
+}
+
+bool admission_still_allows(struct call *call, const struct site *site, time_t now)
+{
+    struct rules_answer v;
+
+    if (!judgement_rechecks(site->config, call->listener->config->name) ||
+        admission_recheck(call, site->config, now, &v) != RECHECK_ENDS)
         return true;
     log_denied(call, &v, TALLY_DISCONNECT);
     return false;
@@ -233,7 +221,7 @@ enum admission_verdict admission_judge_address(struct call *call, time_t now)
     if (!record_has_client(&call->record))
         return ADMISSION_OK;
     const struct rules_facts facts = address_facts(call, now);
-    const enum admission_verdict v = judge(call, &facts);
+    const enum admission_verdict v = verdict_of(judge(call, &facts, false));
 
     if (v != ADMISSION_OK && v != ADMISSION_DECOY)
         return v;

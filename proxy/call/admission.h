@@ -7,8 +7,10 @@
 #include <time.h>
 
 #include "base/span.h"
+#include "call/judgement.h"
 
 struct call;
+struct config;
 struct config_backend;
 struct site;
 
@@ -53,6 +55,11 @@ bool admission_user_banned(struct call *call);
 /* Counts the tunnel for its user. False: the user has reached the limit, and nothing was
  * counted. */
 bool admission_count_user(struct call *call);
+
+/* Returns what the rules of config mean for the call at the time now, and logs nothing: as
+ * judgement_recheck(). */
+enum judgement_recheck admission_recheck(const struct call *call, const struct config *config,
+                                         time_t now, struct rules_answer *answer);
 
 /* Returns whether the rules of site still allow the call at the time now. site's listener with
  * the name of the call's listener applies; true if no such listener exists, or it does not
