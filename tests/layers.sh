@@ -12,7 +12,7 @@ share=15
 # Room, and the rooms, or single files of rooms, that it may include besides itself and libraries.
 rooms='
 main     gate cli config base policy/country.h status/status.h
-cli      gate/admin.h config users tls binding base
+cli      gate/admin.h gate/explain.h config users tls binding base
 gate     call radius upstream site config users policy status net tls binding wire base
 call     upstream site config policy users net tls wire binding base radius/keyring.h
 radius   site config users net wire binding base

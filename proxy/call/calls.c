@@ -309,6 +309,22 @@ static void calls_recheck(struct calls *calls, enum reason reason)
         }
 }
 
+void calls_judge(const struct calls *calls, const struct config *next,
+                 void (*each)(void *arg, const struct call *call, enum judgement_recheck recheck,
+                              const struct rules_answer *answer),
+                 void *arg)
+{
+    const time_t now = call_time();
+    const struct call *call;
+
+    for (int state = CALL_NEGOTIATE; state <= CALL_RELAY; state++)
+        DL_FOREACH(calls->set.list[state], call) {
+            struct rules_answer answer = {.rule = 0};
+            const enum judgement_recheck r = admission_recheck(call, next, now, &answer);
+            each(arg, call, r, &answer);
+        }
+}
+
 static void doors_add(struct calls *calls, const struct calls_place *places, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -8,8 +8,10 @@
 #include <stdint.h>
 
 #include "call/call.h"
+#include "call/judgement.h"
 
 struct calls_door;
+struct config;
 struct probes;
 struct worker;
 
@@ -41,6 +43,13 @@ struct calls_place {
  * runs. */
 void calls_switch(struct calls *calls, struct site *site, const struct calls_place *places,
                   size_t count);
+
+/* Judges each call that a new configuration may end (admission_recheck), and changes nothing.
+ * answer: as in judgement_recheck. In the worker's thread. */
+void calls_judge(const struct calls *calls, const struct config *next,
+                 void (*each)(void *arg, const struct call *call, enum judgement_recheck recheck,
+                              const struct rules_answer *answer),
+                 void *arg);
 
 /* Handles the deadlines that have passed. For worker_init: arg is the struct calls. */
 void calls_sweep(void *arg, uint64_t now_ms);

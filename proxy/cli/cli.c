@@ -5,11 +5,13 @@
 
 #include "cli/cli_binding.h"
 #include "cli/cli_ctl.h"
+#include "cli/cli_explain.h"
 #include "cli/cli_user.h"
 
 static const struct cli_command commands[] = {
     {"user", cli_user, "[-f USERS] NAME", "lines of a users file: make, import, check, list"},
     {"binding", cli_binding, "LISTENER|FILE", "print the hashes of a certificate"},
+    {"explain", cli_explain, "OPTIONS", "what the rules would do with a client"},
     {"ctl", cli_ctl, "[-c FILE] COMMAND", "control a running gate"},
 };
 

@@ -17,23 +17,37 @@
 #include "config/config.h"
 #include "config/config_load.h"
 #include "gate/admin.h"
+#include "gate/explain.h"
 
 /* A reload with large files of rules takes seconds; a gate stopped by SIGSTOP never answers. */
 enum { ANSWER_SECONDS = 60 };
 
 static const struct usage usage = {
     .synopsis = "usage: sstpgate ctl [-c FILE | -s SOCKET] COMMAND [ARGUMENT]\n",
-    .help = "Sends a command to a running gate and prints its answer.\n"
-            "\n"
-            "  -c, --config FILE    configuration whose key `admin` names the socket\n"
-            "  -s, --socket SOCKET  path of the socket\n"
-            "  -h, --help           this text\n"
-            "\n"
-            "Exit codes: 0 success, 1 failure or no running gate, 2 usage.\n"
-            "\n"
-            "Commands:\n"
-            "\n",
+    .help =
+        "Sends a command to a running gate and prints its answer.\n"
+        "\n"
+        "  -c, --config FILE    configuration whose key `admin` names the socket\n"
+        "  -s, --socket SOCKET  path of the socket\n"
+        "  -h, --help           this text\n"
+        "\n"
+        "Exit codes: 0 success, 1 failure or no running gate, 2 usage. explain: 0 admitted, 1\n"
+        "refused, 2 usage, 3 depends on facts that are not given, 4 failure or no running gate.\n"
+        "\n"
+        "Commands:\n"
+        "\n",
     .more = admin_help};
+
+/* Writes a word with the escapes of gate/admin.h. */
+static void write_word(const char *word, FILE *f)
+{
+    for (; *word != '\0'; word++) {
+        if (*word <= ' ' || *word >= 0x7f || *word == '%')
+            fprintf(f, "%%%02X", (unsigned)(uint8_t)*word);
+        else
+            fputc(*word, f);
+    }
+}
 
 /* Returns the words of argv as one line with its end; NULL: a word is empty, or has a line end. */
 static char *line_of(char **argv)
@@ -43,10 +57,12 @@ static char *line_of(char **argv)
     bool good = true;
 
     for (char **word = argv; *word != NULL; word++) {
+        const bool value = word > argv + 1 && strncmp(word[-1], "--", 2) == 0;
         /* An empty word would be lost: `drain ""`, of a script whose variable is not set, would
-         * drain the whole gate. */
-        good = good && **word != '\0' && strpbrk(*word, "\r\n") == NULL;
-        fprintf(f, "%s%s", word == argv ? "" : " ", *word);
+         * drain the whole gate. Only the value of an option may be empty. */
+        good = good && (**word != '\0' || value) && strpbrk(*word, "\r\n") == NULL;
+        fputs(word == argv ? "" : **word == '\0' ? "=" : " ", f);
+        write_word(*word, f);
     }
     fputc('\n', f);
     if (good)
@@ -141,7 +157,26 @@ static bool ctl_report(char *text)
     return false;
 }
 
-static bool ctl_talk(const char *path, const char *line)
+/* Returns the verdict of an answer to `explain`, or of another answer EXPLAIN_ADMITTED. */
+static int verdict_of(const char *text)
+{
+    static const struct {
+        const char *text, *json;
+        enum explain_verdict verdict;
+    } forms[] = {
+        {"verdict: refused\n", "{\"verdict\":\"refused\"", EXPLAIN_REFUSED},
+        {"verdict: depends\n", "{\"verdict\":\"depends\"", EXPLAIN_DEPENDS},
+    };
+
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (strncmp(text, forms[i].text, strlen(forms[i].text)) == 0 ||
+            strncmp(text, forms[i].json, strlen(forms[i].json)) == 0)
+            return (int)forms[i].verdict;
+    return EXPLAIN_ADMITTED;
+}
+
+/* Returns whether the command has succeeded; *verdict: see verdict_of(). */
+static bool ctl_talk(const char *path, const char *line, int *verdict)
 {
     int fd = ctl_dial(path);
     if (fd < 0) {
@@ -153,6 +188,8 @@ static bool ctl_talk(const char *path, const char *line)
     }
     send_all(fd, line);
     char *text = receive_all(fd);
+    if (text != NULL)
+        *verdict = verdict_of(text);
     bool ok = text != NULL && ctl_report(text);
     if (text == NULL)
         fprintf(stderr, "sstpgate ctl: no answer from %s: %s\n", path, strerror(errno));
@@ -204,8 +241,11 @@ int cli_ctl(int argc, char **argv, const char *config)
     }
     char *path = socket != NULL ? insist_alloc(strdup(socket))
                                 : find_socket(file == NULL ? config : file, file == NULL);
-    const bool ok = path != NULL && ctl_talk(path, line);
+    int verdict = EXPLAIN_ADMITTED;
+    const bool ok = path != NULL && ctl_talk(path, line, &verdict);
     free(path);
     free(line);
+    if (strcmp(argv[optind], "explain") == 0)
+        return ok && fflush(stdout) == 0 ? verdict : EXPLAIN_FAILED;
     return usage_exit(ok);
 }

@@ -67,6 +67,10 @@ static const struct {
                       false, false},
     [ADMIN_READY] = {"ready", "BACKEND/SERVER", "the same as resume, for a server", 1, 1, false,
                      false},
+    [ADMIN_EXPLAIN] = {"explain", "OPTION...",
+                       "what rules and limits would do with a client: `sstpgate explain -h` has "
+                       "the options; or --new FILE: which tunnels that configuration would end",
+                       1, ADMIN_WORDS_MAX, false, false},
     [ADMIN_LOG_LEVEL] = {"log-level", "[LEVEL]",
                          "level of the log; with LEVEL: set it until the next reload", 0, 1, false,
                          false},

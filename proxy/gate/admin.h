@@ -41,6 +41,7 @@ enum admin_command {
     ADMIN_DRAIN,
     ADMIN_RESUME,
     ADMIN_READY,
+    ADMIN_EXPLAIN,
     ADMIN_LOG_LEVEL,
     ADMIN_METRICS,
     ADMIN_STOP,

@@ -6,6 +6,7 @@
 #include "base/addr.h"
 #include "gate/actions.h"
 #include "gate/bans.h"
+#include "gate/explain_live.h"
 #include "gate/gate_state.h"
 #include "gate/health.h"
 #include "gate/metrics.h"
@@ -202,6 +203,13 @@ static const char *on_log_level(void *arg, const struct admin_request *r, FILE *
     return NULL;
 }
 
+_Static_assert((int)ADMIN_WHY_MAX == (int)EXPLAIN_ERROR_MAX, "a reason fits");
+
+static const char *on_explain(void *arg, const struct admin_request *r, FILE *out)
+{
+    return explain_live(arg, r->word, r->words, false, out, r->why);
+}
+
 static const char *on_metrics(void *arg, const struct admin_request *r, FILE *out)
 {
     (void)r;
@@ -231,6 +239,7 @@ const struct admin_ops admin_commands = {.run = {[ADMIN_STATUS] = on_view,
                                                  [ADMIN_DRAIN] = on_drain,
                                                  [ADMIN_RESUME] = on_resume,
                                                  [ADMIN_READY] = on_resume,
+                                                 [ADMIN_EXPLAIN] = on_explain,
                                                  [ADMIN_LOG_LEVEL] = on_log_level,
                                                  [ADMIN_METRICS] = on_metrics,
                                                  [ADMIN_STOP] = on_stop}};

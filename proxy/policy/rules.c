@@ -69,6 +69,14 @@ unsigned rules_line(const struct rules *r, size_t i)
     return r->rule[i].line;
 }
 
+const char *rules_zone(const struct rules *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (r->rule[i].zone_name != NULL)
+            return r->rule[i].zone_name;
+    return NULL;
+}
+
 /* ---- opening -------------------------------------------------------------------------------- */
 
 static bool rule_open(struct rule *rule, struct sources *from, const char *path, FILE *problems)
@@ -434,6 +442,7 @@ static void observe(const struct rules_observer *to, const struct rules *r, size
     const struct rules_step step = {
         .rule = i + 1,
         .holds = holds,
+        .dry_run = rule->dry_run,
         .missing = holds == RULES_HOLDS_PERHAPS ? facts_missing(rule, a->facts) : 0,
         .file = a->file_line != 0 ? rule->path : NULL,
         .file_line = a->file_line,

@@ -119,6 +119,7 @@ enum rules_holds {
 struct rules_step {
     size_t rule; /* 1: the first */
     enum rules_holds holds;
+    bool dry_run;       /* the rule denies nothing */
     unsigned missing;   /* RULES_HOLDS_PERHAPS: the facts, a mask of enum rules_fact */
     const char *file;   /* as in struct rules_answer */
     unsigned file_line; /* 0: none */
@@ -171,5 +172,8 @@ bool rules_print(const struct rules *r, FILE *out);
 const char *rules_key(const struct rules *r, size_t i);
 const char *rules_text(const struct rules *r, size_t i);
 unsigned rules_line(const struct rules *r, size_t i);
+
+/* Returns the zone of the first rule with a time; NULL: there is none. */
+const char *rules_zone(const struct rules *r);
 
 #endif

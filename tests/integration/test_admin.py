@@ -14,7 +14,7 @@ from peers.client import expect_failure
 from peers.tls import DEADLINE
 from test_limits import misbehave
 
-COMMANDS = ["status", "servers", "bans", "unban", "reload", "drain", "ready", "log-level", "stop", "metrics",
+COMMANDS = ["status", "servers", "bans", "unban", "reload", "drain", "ready", "log-level", "explain", "stop", "metrics",
             "help"]
 
 
@@ -248,13 +248,13 @@ def test_drain(bench, gate):
     ("status\u00a0\n".encode(), "error: the command contains U+00A0 NO-BREAK SPACE, which cannot be "
      "seen: type it again\n"),
     ("stauts\r\n".encode("utf-8-sig"), "error: unknown command 'stauts'; did you mean 'status'?\n"),
-    (b"\xef\xbb\xbf" + b"a" * 256 + b"\r\n", f"error: unknown command '{'a' * 256}'; `help` lists the commands\n"),
+    (b"\xef\xbb\xbf" + b"a" * 1024 + b"\r\n", f"error: unknown command '{'a' * 1024}'; `help` lists the commands\n"),
     ("status\n".encode("utf-16"),
      "error: UTF-16, as PowerShell and some editors of Windows write it: save it as UTF-8\n"),
-    (b"a" * 256 + b"\n", f"error: unknown command '{'a' * 256}'; `help` lists the commands\n"),
-    (b"a" * 256 + b"\r\n", f"error: unknown command '{'a' * 256}'; `help` lists the commands\n"),
-    (b"a" * 257 + b"\n", "error: a command may have at most 256 bytes\n"),
-    (b"a" * 1000000, "error: a command may have at most 256 bytes\n"),
+    (b"a" * 1024 + b"\n", f"error: unknown command '{'a' * 1024}'; `help` lists the commands\n"),
+    (b"a" * 1024 + b"\r\n", f"error: unknown command '{'a' * 1024}'; `help` lists the commands\n"),
+    (b"a" * 1025 + b"\n", "error: a command may have at most 1024 bytes\n"),
+    (b"a" * 1000000, "error: a command may have at most 1024 bytes\n"),
     (bytes(range(256)) * 4, "error: a command may contain only printable ASCII\n"),
 ], ids=lambda value: repr(value)[:30])
 def test_garbage(gate, line, answer):

@@ -11,6 +11,7 @@
 
 #include "cli/cli_binding.h"
 #include "cli/cli_ctl.h"
+#include "cli/cli_explain.h"
 #include "cli/cli_user.h"
 
 static void each_word_has_its_function(void **state)
@@ -18,7 +19,8 @@ static void each_word_has_its_function(void **state)
     static const struct {
         const char *word;
         int (*run)(int argc, char **argv, const char *config);
-    } words[] = {{"user", cli_user}, {"binding", cli_binding}, {"ctl", cli_ctl}};
+    } words[] = {
+        {"user", cli_user}, {"binding", cli_binding}, {"explain", cli_explain}, {"ctl", cli_ctl}};
 
     (void)state;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -57,7 +59,7 @@ static void the_usage_has_a_line_for_each(void **state)
         assert_string_equal(line + 40, c->help);
         assert_int_equal(line[39], ' ');
     }
-    assert_int_equal(lines, 3);
+    assert_int_equal(lines, 4);
     free(text);
 }
 

@@ -1,0 +1,19 @@
+/* explain_live: `explain` in the running gate. Main thread. */
+#ifndef SSTPGATE_GATE_EXPLAIN_LIVE_H
+#define SSTPGATE_GATE_EXPLAIN_LIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "gate/explain_query.h"
+
+struct gate;
+
+/* Answers the question in words (gate/explain_query.h) by the configuration in force, with the
+ * limits and servers of now. json: as the word --json. Returns NULL, or the reason of a failure,
+ * which may be in error. */
+const char *explain_live(struct gate *gate, char *const *words, size_t n, bool json, FILE *out,
+                         char error[EXPLAIN_ERROR_MAX]);
+
+#endif
