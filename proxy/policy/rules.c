@@ -261,6 +261,9 @@ enum { USER_MAX = 256 }; /* a longer name ends a call (bad-user-name) */
 
 /* ---- deciding ------------------------------------------------------------------------------- */
 
+/* For the functions of both copies of decide(), which are inlined while they have one caller. */
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+
 /* The facts of one call, and the results of look-ups with them. */
 struct rules_lookup {
     const struct rules_facts *facts;
@@ -313,7 +316,7 @@ static bool some_realm_matches(const char *pattern, struct span user)
 }
 
 /* Matches user with its domain, and without it (up to the first or the last '\'). */
-static bool some_reading_matches(const char *pattern, struct span user)
+ALWAYS_INLINE bool some_reading_matches(const char *pattern, struct span user)
 {
     return some_realm_matches(pattern, user) ||
            some_realm_matches(pattern, span_from(user, user_find_first(user, '\\') + 1)) ||
@@ -324,7 +327,7 @@ static bool some_reading_matches(const char *pattern, struct span user)
  * alice@corp for alice (see users_find()), so a rule for alice matches both. Servers disagree
  * on which parts of a name are the domain and the realm: SoftEther takes HUB\alice@corp for
  * alice@corp. So a deny rule matches every reading of the name. */
-static bool user_matches(const struct rule *rule, struct span sent)
+ALWAYS_INLINE bool user_matches(const struct rule *rule, struct span sent)
 {
     uint8_t folded[FOLD_ROOM(USER_MAX)];
     const struct span user = span_of(folded, fold_case(span_sub(sent, 0, USER_MAX), folded));
@@ -347,7 +350,7 @@ static bool country_matches(const struct rule *rule, struct rules_lookup *a)
     return strcmp(rule->country, a->country) == 0;
 }
 
-static bool address_matches(const struct rule *rule, struct rules_lookup *a)
+ALWAYS_INLINE bool address_matches(const struct rule *rule, struct rules_lookup *a)
 {
     a->file_line = 0;
     switch (rule->where) {
@@ -362,7 +365,7 @@ static bool address_matches(const struct rule *rule, struct rules_lookup *a)
     insist_failed("a kind of address condition", __FILE__, __LINE__);
 }
 
-static bool time_matches(const struct rule *rule, int64_t now)
+ALWAYS_INLINE bool time_matches(const struct rule *rule, int64_t now)
 {
     if (rule->zone_name == NULL)
         return true;
@@ -381,50 +384,19 @@ uint64_t rules_hours(const struct rules *r, int64_t now)
     return hash;
 }
 
-static enum rules_holds request_holds(const struct rule *rule, const struct rules_facts *f)
+/* Returns the first known fact of the request that does not match; RULES_HOLDS: there is none. */
+ALWAYS_INLINE enum rules_holds request_holds(const struct rule *rule, const struct rules_facts *f)
 {
-    const unsigned asked = (rule->host != NULL ? RULES_HOST : 0u) |
-                           (rule->sni != NULL ? RULES_SNI : 0u) |
-                           (rule->tenant != NULL ? RULES_TENANT : 0u);
-    const unsigned known = asked & f->request;
-
-    if ((known & RULES_HOST) != 0 && !hostname_matches(rule->host, f->host))
+    if (rule->host != NULL && (f->request & RULES_HOST) != 0 &&
+        !hostname_matches(rule->host, f->host))
         return RULES_NOT_HOST;
-    if ((known & RULES_SNI) != 0 && !hostname_matches(rule->sni, f->sni))
+    if (rule->sni != NULL && (f->request & RULES_SNI) != 0 && !hostname_matches(rule->sni, f->sni))
         return RULES_NOT_SNI;
-    if ((known & RULES_TENANT) != 0 && !span_eq_nocase(span_str(rule->tenant), f->tenant))
+    if (rule->tenant != NULL && (f->request & RULES_TENANT) != 0 &&
+        !span_eq_nocase(span_str(rule->tenant), f->tenant))
         return RULES_NOT_TENANT;
-    return known == asked ? RULES_HOLDS : RULES_HOLDS_PERHAPS;
+    return RULES_HOLDS;
 }
-
-static enum rules_holds rule_evaluate(const struct rule *rule, struct rules_lookup *a)
-{
-    const struct rules_facts *f = a->facts;
-    enum rules_holds holds = RULES_HOLDS;
-
-    if (!address_matches(rule, a))
-        return RULES_NOT_ADDRESS;
-    if (!time_matches(rule, f->now))
-        return RULES_NOT_TIME;
-    if (rule->host != NULL || rule->sni != NULL || rule->tenant != NULL)
-        holds = request_holds(rule, f);
-    if (rule->user != NULL && holds <= RULES_HOLDS_PERHAPS) {
-        if (f->user_known == RULES_USER_KNOWN && !user_matches(rule, f->user))
-            return RULES_NOT_USER;
-        /* A client that hides its name must have no advantage. */
-        if (f->user_known == RULES_USER_DOUBTFUL && rule->allow)
-            return RULES_NOT_DOUBTFUL;
-        if (f->user_known == RULES_USER_LATER)
-            return RULES_HOLDS_PERHAPS;
-    }
-    return holds;
-}
-
-/* The observer of an evaluation. */
-struct rules_observer {
-    void (*on_step)(void *arg, const struct rules_step *step);
-    void *arg;
-};
 
 /* Returns the facts that a rule asks for and that are missing. */
 static unsigned facts_missing(const struct rule *rule, const struct rules_facts *f)
@@ -435,8 +407,42 @@ static unsigned facts_missing(const struct rule *rule, const struct rules_facts 
            (rule->user != NULL && f->user_known == RULES_USER_LATER ? RULES_USER : 0u);
 }
 
-static void observe(const struct rules_observer *to, const struct rules *r, size_t i,
-                    const struct rules_lookup *a, enum rules_holds holds)
+ALWAYS_INLINE enum rules_holds rule_evaluate(const struct rule *rule, struct rules_lookup *a)
+{
+    const struct rules_facts *f = a->facts;
+    bool unknown = false;
+
+    if (!address_matches(rule, a))
+        return RULES_NOT_ADDRESS;
+    if (!time_matches(rule, f->now))
+        return RULES_NOT_TIME;
+    if (rule->host != NULL || rule->sni != NULL || rule->tenant != NULL) {
+        const enum rules_holds holds = request_holds(rule, f);
+        if (holds != RULES_HOLDS)
+            return holds;
+        unknown = f->request != RULES_REQUEST &&
+                  (f->request == 0 || (facts_missing(rule, f) & RULES_REQUEST) != 0);
+    }
+    if (rule->user != NULL) {
+        if (f->user_known == RULES_USER_KNOWN && !user_matches(rule, f->user))
+            return RULES_NOT_USER;
+        /* A client that hides its name must have no advantage. */
+        if (f->user_known == RULES_USER_DOUBTFUL && rule->allow)
+            return RULES_NOT_DOUBTFUL;
+        unknown = unknown || f->user_known == RULES_USER_LATER;
+    }
+    return unknown ? RULES_HOLDS_PERHAPS : RULES_HOLDS;
+}
+
+/* The observer of an evaluation. */
+struct rules_observer {
+    void (*on_step)(void *arg, const struct rules_step *step);
+    void *arg;
+};
+
+__attribute__((noinline)) static void observe(const struct rules_observer *to,
+                                              const struct rules *r, size_t i,
+                                              const struct rules_lookup *a, enum rules_holds holds)
 {
     const struct rule *rule = &r->rule[i];
     const struct rules_step step = {
@@ -467,9 +473,8 @@ static struct rules_answer answer_of(const struct rules *r, size_t i, const stru
 
 /* Evaluates the rules without the dry-run rules, and sets *dry. Inline, so that rules_decide() has
  * a copy without an observer. to: NULL: nothing observes. */
-__attribute__((always_inline)) static inline struct rules_answer
-decide(const struct rules *r, const struct rules_facts *facts, const struct rules_observer *to,
-       struct rules_dry *dry)
+ALWAYS_INLINE struct rules_answer decide(const struct rules *r, const struct rules_facts *facts,
+                                         const struct rules_observer *to, struct rules_dry *dry)
 {
     struct rules_lookup a = {.facts = facts};
     struct rules_answer waiting = {.verdict =
