@@ -473,3 +473,16 @@ void backends_state(struct backends_group *g, size_t server, struct backends_sta
     memcpy(out->cause, k->cause, sizeof out->cause);
     pthread_mutex_unlock(&k->cause_lock);
 }
+
+void backends_restore(struct backends_group *g, size_t server, const struct backends_state *in)
+{
+    struct server_state *k = g->member[server].state;
+
+    atomic_store(&k->draining, in->draining);
+    if (in->changed_ms == 0)
+        return; /* no check or call has decided yet */
+    atomic_store(&k->row, 0);
+    atomic_store(&k->down, !in->up);
+    atomic_store(&k->changed, in->changed_ms);
+    server_keep_cause(k, in->cause);
+}

@@ -119,4 +119,7 @@ struct backends_state {
 };
 void backends_state(struct backends_group *g, size_t server, struct backends_state *out);
 
+/* Sets the state that another process had for this server. tunnels is ignored. */
+void backends_restore(struct backends_group *g, size_t server, const struct backends_state *in);
+
 #endif

@@ -125,8 +125,8 @@ static bool ban_copy_line(struct span line, bool ended, char out[LINE_SIZE])
     return true;
 }
 
-static void ban_load_lines(struct limits *l, struct span rest, const char *path, uint64_t now_ms,
-                           int64_t wall_s, FILE *problems)
+void ban_file_read(struct limits *l, struct span rest, const char *path, uint64_t now_ms,
+                   int64_t wall_s, FILE *problems)
 {
     const bool ended = rest.n > 0 && rest.p[rest.n - 1] == '\n';
     char text[LINE_SIZE];
@@ -162,7 +162,7 @@ enum err ban_file_load(struct limits *l, const char *path, uint64_t now_ms, int6
     close(fd);
     if (!good)
         return ERR_SYSTEM;
-    ban_load_lines(l, text.bytes, path, now_ms, wall_s, problems);
+    ban_file_read(l, text.bytes, path, now_ms, wall_s, problems);
     text_free(&text);
     return ERR_OK;
 }
@@ -208,6 +208,12 @@ static bool write_bans(FILE *out, void *arg)
           out);
     limits_bans(w->limits, w->now_ms, write_ban, w);
     return true; /* file_replace() finds the errors of out */
+}
+
+void ban_file_print(struct limits *l, FILE *out, uint64_t now_ms, int64_t wall_s)
+{
+    struct ban_writer w = {.limits = l, .now_ms = now_ms, .wall_s = wall_s};
+    (void)write_bans(out, &w);
 }
 
 enum err ban_file_save(struct limits *l, const char *path, uint64_t now_ms, int64_t wall_s)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/span.h"
 
 struct limits;
 
@@ -23,5 +24,12 @@ enum err ban_file_load(struct limits *l, const char *path, uint64_t now_ms, int6
  * the disk. Only one thread at a time. */
 enum err ban_file_save(struct limits *l, const char *path, uint64_t now_ms,
                        int64_t wall_s) MUST_CHECK;
+
+/* Writes the lines of a ban file to out: for another process. */
+void ban_file_print(struct limits *l, FILE *out, uint64_t now_ms, int64_t wall_s);
+
+/* Restores the bans of these lines, as ban_file_load does. name: for problems. */
+void ban_file_read(struct limits *l, struct span lines, const char *name, uint64_t now_ms,
+                   int64_t wall_s, FILE *problems);
 
 #endif

@@ -473,6 +473,61 @@ bool limits_user_banned(struct limits *l, struct span name, struct span counted,
     return banned;
 }
 
+/* ---- points for another process -------------------------------------------------------------- */
+
+/* Copies the points, for work that is done without the lock. */
+static struct limits_points *points_copy(const struct limits *l, size_t *count)
+{
+    struct limits_points *all =
+        insist_alloc(calloc(HASH_COUNT(l->prefixes.table) + 1, sizeof *all));
+    const struct limits_prefix *p, *next;
+
+    *count = 0;
+    HASH_ITER(hh, l->prefixes.table, p, next) {
+        if (p->ban_until_ms == 0 && points_sum(&p->points) > 0)
+            all[(*count)++] = (struct limits_points){.net = limits_prefixes_net(&l->prefixes, p),
+                                                     .slot_ms = l->slot_ms,
+                                                     .points = p->points};
+    }
+    return all;
+}
+
+void limits_points_each(struct limits *l, uint64_t now_ms,
+                        void (*each)(void *user, const struct limits_points *p), void *user)
+{
+    size_t count;
+
+    limits_lock(l);
+    struct limits_points *points = points_copy(l, &count);
+    limits_unlock(l);
+    for (size_t i = 0; i < count; i++) {
+        points_turn(&points[i].points, points[i].slot_ms, now_ms);
+        if (points_sum(&points[i].points) > 0)
+            each(user, &points[i]);
+    }
+    free(points);
+}
+
+void limits_points_restore(struct limits *l, const struct limits_points *in, uint64_t now_ms)
+{
+    limits_lock(l);
+    const bool fits = in->net.bits == limits_prefixes_bits(&l->prefixes, in->net.family) &&
+                      in->slot_ms == l->slot_ms && l->c.ban_points > 0 &&
+                      in->points.newest <= now_ms / l->slot_ms;
+    struct points points = in->points;
+    if (fits)
+        points_turn(&points, l->slot_ms, now_ms);
+    if (fits && points_sum(&points) > 0) {
+        struct limits_prefix *p = limits_prefixes_get(&l->prefixes, in->net.family, in->net.ip);
+        if (!limits_prefix_is_banned(p, now_ms)) {
+            points_turn(&p->points, l->slot_ms, now_ms);
+            points_raise(&p->points, &points);
+        }
+        limits_prefixes_settle(&l->prefixes, p);
+    }
+    limits_unlock(l);
+}
+
 /* ---- housekeeping --------------------------------------------------------------------------- */
 
 void limits_sweep(struct limits *l, uint64_t now_ms)

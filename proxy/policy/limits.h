@@ -21,6 +21,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "policy/points.h"
 #include "policy/rate.h"
 
 struct limits_settings;
@@ -101,6 +102,22 @@ bool limits_points(struct limits *l, const struct addr *who, unsigned points, ui
  * if net does not have the length of the prefixes. Without ban-points a no-op. */
 bool limits_restore(struct limits *l, const struct cidr *net, uint64_t left_ms,
                     uint64_t now_ms) MUST_CHECK;
+
+/* The points of a prefix, for another process: see points.h. */
+struct limits_points {
+    struct cidr net;
+    uint64_t slot_ms;
+    struct points points;
+};
+
+/* Calls each() for every prefix that has points and no ban, without the lock, so it may call any
+ * function here. */
+void limits_points_each(struct limits *l, uint64_t now_ms,
+                        void (*each)(void *user, const struct limits_points *p), void *user);
+
+/* Raises the points of each slot to those of p. A no-op for a prefix of another length, another
+ * ban-reset, without ban-points, and for points that are older than ban-reset or of the future. */
+void limits_points_restore(struct limits *l, const struct limits_points *p, uint64_t now_ms);
 
 /* Returns a number that grows with each change that a ban file does not contain yet: a ban by
  * points, a lifted ban, bans ended by a configuration without ban-points. */

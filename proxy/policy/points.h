@@ -46,6 +46,14 @@ static inline void points_add(struct points *p, unsigned points)
     *in = points > UINT16_MAX - (unsigned)*in ? UINT16_MAX : (uint16_t)(*in + points);
 }
 
+/* Raises each slot to that of `least`. Call points_turn() with the same time on both first. */
+static inline void points_raise(struct points *p, const struct points *least)
+{
+    for (unsigned i = 0; i < POINTS_SLOTS; i++)
+        if (p->in[i] < least->in[i])
+            p->in[i] = least->in[i];
+}
+
 static inline unsigned points_sum(const struct points *p)
 {
     unsigned sum = 0;

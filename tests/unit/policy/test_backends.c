@@ -617,6 +617,31 @@ static void test_threads_report(void **state)
     backends_leave(c.g);
 }
 
+/* A server that is down and one that is drained stay so in another process. */
+static void test_restored(void **state)
+{
+    (void)state;
+    struct backend b;
+    struct backends_state s = {.up = false, .changed_ms = 7000, .cause = "refused"};
+    backend_init(&b, BACKENDS_ROUNDROBIN, 2);
+    b.c.probed = true;
+    struct backends_group *g = backends_join(NULL, &b.c);
+    uint64_t tried = 0;
+    size_t server;
+
+    backends_restore(g, 0, &s);
+    memset(&s, 0, sizeof s);
+    backends_state(g, 0, &s);
+    assert_false(s.up || s.draining);
+    assert_int_equal(s.changed_ms, 7000);
+    assert_string_equal(s.cause, "refused");
+    backends_restore(g, 1, &(struct backends_state){.up = true, .draining = true});
+    backends_state(g, 1, &s);
+    assert_true(s.up && s.draining);
+    assert_false(backends_choose(g, NULL, &tried, 8000, &server));
+    backends_leave(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -625,7 +650,7 @@ int main(void)
         cmocka_unit_test(test_source_is_fixed), cmocka_unit_test(test_state),
         cmocka_unit_test(test_names),           cmocka_unit_test(test_sharing),
         cmocka_unit_test(test_threads_choose),  cmocka_unit_test(test_threads_full),
-        cmocka_unit_test(test_threads_report),
+        cmocka_unit_test(test_threads_report),  cmocka_unit_test(test_restored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -283,6 +283,31 @@ static void files_that_fail(void **state)
     limits_free(l);
 }
 
+/* The text for another process is that of the file. */
+static void printed_and_read(void **state)
+{
+    struct ban_dir *f = *state;
+    struct limits *l = limits_new(&with_bans), *m = limits_new(&with_bans);
+    char *text = NULL;
+    size_t n;
+
+    ban(l, "192.0.2.1", 10 * MINUTE, START);
+    FILE *out = open_memstream(&text, &n);
+    ban_file_print(l, out, START, WALL);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(text, HEAD "192.0.2.1 1800000600\n");
+    FILE *problems = fmemopen(f->problems, sizeof f->problems, "w");
+    ban_file_read(m, span_of(text, n), "text", START, WALL, problems);
+    ban_file_read(m, span_str("nonsense\n"), "text", START, WALL, problems);
+    assert_int_equal(fclose(problems), 0);
+    assert_string_equal(f->problems, "text:1: not PREFIX END; line skipped\n");
+    assert_int_equal(save(f, m, START, WALL), ERR_OK);
+    assert_text(f, HEAD "192.0.2.1 1800000600\n");
+    free(text);
+    limits_free(l);
+    limits_free(m);
+}
+
 #define WITH_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
 
 int main(void)
@@ -290,6 +315,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_DIR(saved_and_loaded),       WITH_DIR(clocks_that_were_set), WITH_DIR(damaged_lines),
         WITH_DIR(files_of_other_systems), WITH_DIR(cut_and_odd_files),    WITH_DIR(files_that_fail),
+        WITH_DIR(printed_and_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -802,6 +802,66 @@ static void threads(void **state)
     limits_free(l);
 }
 
+struct points_list {
+    struct limits_points item[4];
+    size_t n;
+};
+
+static void note_points(void *user, const struct limits_points *p)
+{
+    struct points_list *l = user;
+    assert_true(l->n < 4);
+    l->item[l->n++] = *p;
+}
+
+/* The points that one object lists continue in another one, which may have some already. */
+static void points_of_another(void **state)
+{
+    (void)state;
+    const struct limits_settings c = with_bans();
+    struct limits_settings other = c;
+    struct limits *l = limits_new(&c), *m = limits_new(&c);
+    struct points_list list = {.n = 0};
+    struct limits_counts counts;
+    struct addr a;
+
+    assert_int_equal(addr_parse("192.0.2.1", 0, &a), ERR_OK);
+    assert_false(limits_points(l, &a, c.ban_points - 1, 50000));
+    limits_points_each(l, 50000, note_points, &list);
+    assert_int_equal(list.n, 1);
+    limits_points_restore(m, &list.item[0], 50000);
+    limits_points_restore(m, &list.item[0], 50000); /* the second time changes nothing */
+    assert_true(limits_points(m, &a, 1, 50000));
+    limits_points_restore(m, &list.item[0], 50000); /* the ban stays */
+    limits_count(m, &counts);
+    assert_int_equal(counts.bans, 1);
+    list.n = 0;
+    limits_points_each(m, 50000, note_points, &list); /* a banned prefix has none */
+    assert_int_equal(list.n, 0);
+    limits_free(m);
+
+    limits_points_each(l, 50000, note_points, &list);
+    struct limits_points odd[4] = {list.item[0], list.item[0], list.item[0], list.item[0]};
+    odd[0].net.bits = 24;
+    odd[1].slot_ms++;
+    odd[2].points.newest = UINT64_MAX; /* of the future */
+    memset(&odd[3].points.in, 0, sizeof odd[3].points.in);
+    m = limits_new(&c);
+    for (size_t i = 0; i < 4; i++)
+        limits_points_restore(m, &odd[i], 50000);
+    limits_points_restore(m, &list.item[0], 50000 + 100 * (uint64_t)c.ban_reset); /* too old */
+    limits_count(m, &counts);
+    assert_int_equal(counts.idle, 0);
+    limits_free(m);
+    other.ban_points = 0;
+    m = limits_new(&other);
+    limits_points_restore(m, &list.item[0], 50000);
+    limits_count(m, &counts);
+    assert_int_equal(counts.idle, 0);
+    limits_free(m);
+    limits_free(l);
+}
+
 static void names(void **state)
 {
     (void)state;
@@ -836,6 +896,7 @@ int main(void)
         cmocka_unit_test(flood_of_bans),
         cmocka_unit_test(bans_of_before),
         cmocka_unit_test(threads),
+        cmocka_unit_test(points_of_another),
         cmocka_unit_test(names),
     };
     limits_free(NULL);

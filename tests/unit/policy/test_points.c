@@ -77,12 +77,26 @@ static void a_slot_does_not_overflow(void **state)
     assert_int_equal(points_sum(&p), 0);
 }
 
+static void raised_to_those_of_another(void **state)
+{
+    (void)state;
+    struct points a = {0}, b = {0};
+    points_turn(&a, 1000, 5000);
+    points_turn(&b, 1000, 5000);
+    points_add(&a, 3);
+    points_add(&b, 5);
+    points_raise(&a, &b);
+    assert_int_equal(points_sum(&a), 5);
+    points_raise(&b, &a);
+    assert_int_equal(points_sum(&b), 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slots_cover_the_window),   cmocka_unit_test(points_expire),
         cmocka_unit_test(a_long_pause_empties_all), cmocka_unit_test(time_may_step_back),
-        cmocka_unit_test(a_slot_does_not_overflow),
+        cmocka_unit_test(a_slot_does_not_overflow), cmocka_unit_test(raised_to_those_of_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
