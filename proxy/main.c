@@ -90,7 +90,7 @@ static void print_usage(FILE *out)
     fputs(
         "\nEach sub-command explains itself with -h.\n"
         "Signals: TERM and INT end all calls and exit; QUIT lets the calls end first; HUP reloads\n"
-        "the configuration; USR1 reopens the log.\n"
+        "the configuration; USR1 reopens the log; USR2 starts a new process, which takes over.\n"
         "Exit codes: 0 success, 1 configuration or start-up (with --strict also a warning), 2 "
         "usage.\n",
         out);
@@ -211,7 +211,7 @@ static int run(int argc, char **argv)
         o.show();
         return 0;
     }
-    return hint_at_example(&o, o.test ? test(&o) : gate_run(o.config, o.ready_file));
+    return hint_at_example(&o, o.test ? test(&o) : gate_run(o.config, o.ready_file, argv));
 }
 
 /* Of LeakSanitizer, whose report would be an exit handler; NULL in other builds. */

@@ -74,7 +74,8 @@ static bool on_connection(struct listener *l)
 
     if (calls->phase != CALLS_OPEN || !has_descriptor(set))
         return false;
-    if (atomic_fetch_add(&set->shared->count, 1) >= atomic_load(&set->shared->max)) {
+    if (atomic_fetch_add(&set->shared->count, 1) >= atomic_load(&set->shared->max) &&
+        !calls->leaving) {
         atomic_fetch_sub(&set->shared->count, 1);
         tally_add(&set->tally.gate.limits[TALLY_LIMIT_CALLS], 1);
         if (may_log_full(set))
@@ -228,6 +229,24 @@ void calls_finish(void *arg)
     while (calls->doors != NULL)
         door_close(calls, calls->doors);
     end_if_idle(calls);
+}
+
+void calls_leave(void *arg)
+{
+    struct calls *calls = arg;
+
+    calls->leaving = true;
+    doors_retry(calls);
+    calls_finish(calls);
+}
+
+void calls_doors(struct calls *calls, void (*each)(void *arg, size_t socket, int fd), void *arg)
+{
+    const struct calls_door *d;
+
+    DL_FOREACH(calls->doors, d) {
+        each(arg, d->socket, listener_fd(&d->listener));
+    }
 }
 
 void calls_stop(void *arg)

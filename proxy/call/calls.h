@@ -19,6 +19,7 @@ struct calls {
     struct call_set set;
     uint64_t trim_after; /* ms, worker_now: earliest next return of memory */
     enum { CALLS_OPEN, CALLS_DRAINING, CALLS_FINISHING, CALLS_STOPPING } phase;
+    bool leaving; /* see calls_leave */
     struct calls_door *doors;
     struct calls_door *resting; /* DRAINING: without a handle, but with their sockets */
     struct probes *probes;      /* NULL: another worker makes the health checks */
@@ -66,6 +67,15 @@ void calls_resume(void *arg); /* a no-op unless calls_drain was the last of thes
  * once. */
 void calls_finish(void *arg);
 void calls_stop(void *arg);
+
+/* As calls_finish, for a gate whose successor has the same sockets: connections that were taken
+ * from the queue of a socket, but wait for a place under max-tunnels, become calls here, because no
+ * other process can have them. */
+void calls_leave(void *arg);
+
+/* Calls each() for every listening socket that is open: its identity (see calls_place) and its
+ * descriptor, which remains that of calls. */
+void calls_doors(struct calls *calls, void (*each)(void *arg, size_t socket, int fd), void *arg);
 
 /* Tries the keys that RADIUS has given on the calls that wait for a key. For worker_post: arg is
  * the struct calls. */

@@ -308,8 +308,12 @@ static bool remove_stale(const struct sockaddr_un *sa)
     return unlink(sa->sun_path) == 0 || errno == ENOENT;
 }
 
-/* Returns whether the socket file has the group and the mode; otherwise errno has the cause. */
-static bool share(const char *path, const char *group, unsigned mode)
+int admin_fd(const struct admin *a)
+{
+    return a->fd;
+}
+
+bool admin_share(const char *path, const char *group, unsigned mode)
 {
     const struct group *g = group == NULL ? NULL : getgrnam(group);
 
@@ -332,7 +336,7 @@ int admin_bind(const char *path, const char *group, unsigned mode)
     /* Linux gives the file the mode of the socket (minus the umask), so there is no moment at which
      * other users could connect. */
     if (fchmod(fd, S_IRUSR | S_IWUSR) == 0 && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0) {
-        if (listen(fd, ADMIN_BACKLOG) == 0 && share(path, group, mode))
+        if (listen(fd, ADMIN_BACKLOG) == 0 && admin_share(path, group, mode))
             return fd;
         int error = errno;
         (void)unlink(path); /* errno is that of the failed call */
@@ -564,6 +568,14 @@ static void on_handle_closed(uv_handle_t *handle)
     admin_unhold(handle->data);
 }
 
+void admin_leave(struct admin *a)
+{
+    if (a == NULL)
+        return;
+    uv_close((uv_handle_t *)&a->socket, on_handle_closed);
+    uv_close((uv_handle_t *)&a->again, on_handle_closed);
+}
+
 void admin_free(struct admin *a)
 {
     struct stat st;
@@ -575,6 +587,5 @@ void admin_free(struct admin *a)
     for (size_t i = 0; i < ADMIN_CLIENTS_MAX; i++)
         if (a->client[i] != NULL)
             client_close(a->client[i]);
-    uv_close((uv_handle_t *)&a->socket, on_handle_closed);
-    uv_close((uv_handle_t *)&a->again, on_handle_closed);
+    admin_leave(a);
 }

@@ -92,6 +92,17 @@ struct admin *admin_new(uv_loop_t *loop, int fd, const char *path, const struct 
  * handles; the loop's close callbacks free the memory. NULL: no-op. */
 void admin_free(struct admin *a);
 
+/* Gives the socket file its group and its mode. group NULL: unchanged. Returns false with errno. */
+bool admin_share(const char *path, const char *group, unsigned mode);
+
+/* Returns the listening socket, which remains that of a. */
+int admin_fd(const struct admin *a);
+
+/* Takes no new connections, because another process has the same socket: the socket file remains,
+ * and so do the connections until their answers are written. As with admin_free, the loop's close
+ * callbacks free the memory. NULL: no-op. */
+void admin_leave(struct admin *a);
+
 /* Writes the answer to one line, verdict included: the protocol without its sockets. */
 void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size_t len, FILE *out);
 

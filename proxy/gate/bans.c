@@ -37,7 +37,7 @@ void bans_save(struct gate *gate)
     const char *path = gate->snapshot->config->gate.limits.ban_file;
     const uint64_t changes = limits_changes(gate->shared.limits);
 
-    if (path == NULL || changes == gate->bans_saved)
+    if (path == NULL || gate->handed_over || changes == gate->bans_saved)
         return;
     if (ban_file_save(gate->shared.limits, path, bans_now_ms(), (int64_t)time(NULL)) == ERR_OK)
         gate->bans_saved = changes;

@@ -23,10 +23,13 @@
 #include "gate/cgroup.h"
 #include "gate/drains.h"
 #include "gate/gate_state.h"
+#include "gate/inherited.h"
 #include "gate/metrics.h"
 #include "gate/reload.h"
 #include "gate/report.h"
+#include "gate/service.h"
 #include "gate/sockets.h"
+#include "gate/upgrade.h"
 #include "gate/watch.h"
 #include "net/worker.h"
 #include "policy/backends.h"
@@ -65,6 +68,7 @@ static void workers_init(struct gate *gate)
         sw->gate = gate;
         worker_init(&sw->worker, (unsigned)i, calls_sweep, &sw->calls);
         calls_init(&sw->calls, &sw->worker, &gate->shared);
+        sw->calls.set.next_number = gate->first_number;
     }
 }
 
@@ -144,6 +148,8 @@ static void log_by(const char *event, const char *by, const char *what)
 void gate_stop(struct gate *gate, const char *cause)
 {
     log_by("stop", cause, "closing all calls");
+    service_stopping(gate);
+    upgrade_stop(gate);
     gate->phase = STOPPING;
     gate->finishing = true;
     post_all(gate, calls_stop);
@@ -153,6 +159,7 @@ void gate_drain(struct gate *gate, const char *cause)
 {
     if (gate->phase != SERVING)
         return;
+    upgrade_cancel(gate);
     log_by("stop", cause, "no new calls; waiting for the existing calls to end");
     gate->phase = DRAINING; /* first, so that load balancers notice it before connections fail */
     post_all(gate, calls_drain);
@@ -189,6 +196,14 @@ static void finish_if_idle(struct gate *gate)
 
 /* ---- signals ---- */
 
+static void reopen(struct gate *gate)
+{
+    if (log_reopen() != ERR_OK)
+        log_msg(LOG_LEVEL_ERROR, "log", "cannot reopen %s: %s", gate->snapshot->config->gate.log,
+                strerror(errno));
+    upgrade_reopen(gate);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct gate *gate = handle->data;
@@ -197,12 +212,10 @@ static void on_signal(uv_signal_t *handle, int number)
     case SIGTERM:
     case SIGINT: gate_stop(gate, strsignal(number)); break;
     case SIGQUIT: gate_drain(gate, strsignal(number)); break;
-    case SIGUSR1:
-        if (log_reopen() != ERR_OK)
-            log_msg(LOG_LEVEL_ERROR, "log", "cannot reopen %s: %s",
-                    gate->snapshot->config->gate.log, strerror(errno));
-        break;
+    case SIGUSR1: reopen(gate); break;
+    case SIGUSR2: upgrade_start(gate); break;
     case SIGHUP: (void)reload(gate, "HUP", NULL); break;
+    default: upgrade_leave(gate); break;
     }
 }
 
@@ -221,7 +234,7 @@ static void on_worker_done(uv_async_t *async)
     if (atomic_load(&gate->workers_done) < gate->workers)
         return; /* uv_async merges sends, but the last one always arrives */
     /* All calls have ended, so no login and no accounting message needs the RADIUS proxy. */
-    if (!radius_service_stop(&gate->radius))
+    if (!radius_service_stop(&gate->radius) || upgrade_waits(gate))
         return;
     for (size_t i = 0; i < gate->workers; i++)
         INSIST_UV(uv_thread_join(&gate->worker[i].thread));
@@ -235,6 +248,8 @@ static void on_worker_done(uv_async_t *async)
     drains_stop(gate);
     watch_free(gate->watch);
     admin_free(gate->admin);
+    upgrade_close(gate);
+    service_close(gate);
 }
 
 static void on_files_changed(void *arg)
@@ -244,7 +259,7 @@ static void on_files_changed(void *arg)
 
 static void loop_open(struct gate *gate)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP};
+    const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGHUP, SIGRTMIN};
 
     INSIST_UV(uv_loop_init(&gate->loop));
     INSIST_UV(uv_async_init(&gate->loop, &gate->worker_done, on_worker_done));
@@ -253,6 +268,8 @@ static void loop_open(struct gate *gate)
     reload_start(gate);
     metrics_start(gate);
     drains_start(gate);
+    upgrade_open(gate);
+    service_open(gate);
     gate->watch = watch_new(&gate->loop, on_files_changed, gate);
     watch_files(gate->watch, gate->snapshot->files);
     gate->started_ms = uv_now(&gate->loop);
@@ -283,19 +300,19 @@ static bool ready_print(FILE *out, void *arg)
 }
 
 /* Replaces the file atomically, so that a program that waits for it never reads a part of it. */
-static bool ready_write(struct gate *gate, const char *path)
+static bool ready_write(struct gate *gate, const char *path, FILE *problems)
 {
     /* mode: minus the umask; the file has no secrets */
     const bool ok = file_replace(path, 0666, ready_print, gate);
 
     if (!ok)
-        fprintf(stderr, "cannot write %s: %s\n", path, strerror(errno));
+        fprintf(problems, "cannot write %s: %s\n", path, strerror(errno));
     return ok;
 }
 
 /* ---- begin and end ---- */
 
-static bool log_prepare(const struct gate *gate, const struct snapshot *snapshot)
+static bool log_prepare(const struct gate *gate, const struct snapshot *snapshot, FILE *problems)
 {
     const struct config_gate *g = &snapshot->config->gate;
 
@@ -305,30 +322,43 @@ static bool log_prepare(const struct gate *gate, const struct snapshot *snapshot
         log_open(g->log, (enum log_level)g->log_level, (enum log_format)g->log_format) == ERR_OK)
         return true;
     const char *cause = strerror(errno);
-    fprintf(stderr, "%s:%u: cannot open the log %s%s: %s\n", gate->path,
+    fprintf(problems, "%s:%u: cannot open the log %s%s: %s\n", gate->path,
             config_line(snapshot->config, g, "log"), g->log,
             strncmp(g->log, "syslog", 6) == 0 ? " (/dev/log)" : "", cause);
     return false;
 }
 
-static bool next_prepare(struct gate *gate, struct reload_next *n, struct snapshot *snapshot)
+static bool admin_prepare(struct gate *gate, const struct config *c, FILE *problems)
 {
-    sockets_inherited_begin();
-    const bool ok = reload_prepare(gate, n, snapshot, stderr);
-    sockets_inherited_end();
-    return ok;
-}
-
-static bool admin_prepare(struct gate *gate, const struct config *c)
-{
-    gate->admin_fd = -1;
     if (c->gate.admin == NULL)
         return true;
-    gate->admin_fd = admin_bind(c->gate.admin, c->gate.admin_group, (unsigned)c->gate.admin_mode);
+    gate->admin_fd = inherited_unix(c->gate.admin);
+    if (gate->admin_fd >= 0 &&
+        !admin_share(c->gate.admin, c->gate.admin_group, (unsigned)c->gate.admin_mode))
+        log_msg(LOG_LEVEL_WARNING, "admin", "admin-group and admin-mode were not applied to %s: %s",
+                c->gate.admin, strerror(errno));
     if (gate->admin_fd < 0)
-        fprintf(stderr, "%s:%u: admin: cannot listen on %s: %s\n", gate->path,
+        gate->admin_fd =
+            admin_bind(c->gate.admin, c->gate.admin_group, (unsigned)c->gate.admin_mode);
+    if (gate->admin_fd < 0)
+        fprintf(problems, "%s:%u: admin: cannot listen on %s: %s\n", gate->path,
                 config_line(c, &c->gate, "admin"), c->gate.admin, strerror(errno));
     return gate->admin_fd >= 0;
+}
+
+/* Opens all sockets. False: every problem was written to problems, and nothing is open. */
+static bool next_prepare(struct gate *gate, struct reload_next *n, struct snapshot *snapshot,
+                         FILE *problems)
+{
+    gate->first_number = upgrade_describe(gate->upgrade);
+    gate->admin_fd = -1;
+    bool ok = reload_prepare(gate, n, snapshot, problems);
+    if (ok && !admin_prepare(gate, snapshot->config, problems)) {
+        reload_drop(gate, n);
+        ok = false;
+    }
+    inherited_end();
+    return ok;
 }
 
 /* Creates the objects that all threads share. */
@@ -364,6 +394,7 @@ static void gate_free(struct gate *gate)
     sockets_free(&gate->sockets);
     free(gate->expiry_steps);
     free(gate->mistakes);
+    upgrade_free(gate->upgrade);
     site_close(gate->site);
     snapshot_unref(gate->snapshot);
     backends_free(gate->backends);
@@ -371,36 +402,34 @@ static void gate_free(struct gate *gate)
 }
 
 /* Reads the configuration and opens all sockets; they listen, but no connection is accepted yet.
- * NULL: every problem has been written to standard error. */
-static struct gate *gate_new(const char *path)
+ * NULL: every problem has been written to problems. */
+static struct gate *gate_new(const char *path, struct upgrade *upgrade, FILE *problems)
 {
     struct gate *gate = NEW(struct gate);
     struct reload_next n;
 
     gate->path = path;
+    gate->upgrade = upgrade;
     gate->backends = backends_new();
-    struct snapshot *snapshot = snapshot_load(path, gate->backends, stderr);
+    struct snapshot *snapshot = snapshot_load(path, gate->backends, problems);
     if (snapshot == NULL)
         goto err_backends;
-    if (!log_prepare(gate, snapshot))
+    if (!log_prepare(gate, snapshot, problems))
         goto err_snapshot;
     const struct config_gate *g = &snapshot->config->gate;
     const struct cgroup_limits limits = cgroup_read("/proc/self/cgroup", "/sys/fs/cgroup");
     gate->memory = limits.memory;
     gate->workers = g->workers == 0 ? cpus(&limits) : g->workers;
-    if (!next_prepare(gate, &n, snapshot))
+    if (!next_prepare(gate, &n, snapshot, problems))
         goto err_snapshot;
-    if (!admin_prepare(gate, snapshot->config))
-        goto err_next;
     shared_init(gate, snapshot->config);
+    upgrade_restore(gate, snapshot);
     workers_init(gate);
     reload_warn(gate, &n);
     reload_commit(gate, &n, false);
     snapshot_unref(snapshot);
     return gate;
 
-err_next:
-    reload_drop(gate, &n);
 err_snapshot:
     snapshot_unref(snapshot);
 err_backends:
@@ -409,22 +438,27 @@ err_backends:
     return NULL;
 }
 
-int gate_run(const char *path, const char *ready_file)
+int gate_run(const char *path, const char *ready_file, char *const *argv)
 {
     bool ok = true;
 
     signal(SIGPIPE, SIG_IGN); /* a write to a closed socket returns an error instead */
     signal(SIGXFSZ, SIG_IGN); /* so does a write to a log that has reached its size limit */
-    struct gate *gate = gate_new(path);
-    if (gate == NULL)
+    struct upgrade *upgrade = upgrade_new(argv);
+    struct gate *gate = gate_new(path, upgrade, upgrade_problems(upgrade));
+    if (gate == NULL) {
+        upgrade_free(upgrade);
         return 1;
+    }
     loop_open(gate);
     workers_start(gate);
     reload_log_listen(gate, 0, 0);
-    if (ready_file != NULL && !ready_write(gate, ready_file)) {
+    if (ready_file != NULL && !ready_write(gate, ready_file, upgrade_problems(upgrade))) {
         ok = false;
         gate->finishing = true;
         post_all(gate, calls_stop);
+    } else {
+        upgrade_ready(gate);
     }
     INSIST_UV(uv_run(&gate->loop, UV_RUN_DEFAULT));
     INSIST_UV(uv_loop_close(&gate->loop));

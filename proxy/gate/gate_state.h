@@ -20,8 +20,10 @@ struct admin;
 struct backends;
 struct drain;
 struct limits;
+struct service;
 struct site;
 struct snapshot;
+struct upgrade;
 struct watch;
 
 struct gate_worker {
@@ -37,13 +39,14 @@ struct gate {
     struct site *site;         /* the same for the main thread, which checks what expires */
     struct gate_worker *worker;
     size_t workers;
+    uint64_t first_number; /* of a call; an old process has used smaller ones */
     struct sockets sockets;
     struct calls_shared shared;
     struct backends *backends;
     struct radius_service radius;
 
     uv_loop_t loop;
-    uv_signal_t signal[5];
+    uv_signal_t signal[7];
     uv_timer_t bans_timer, expiry_timer, history_timer;
     struct history history;
     uint64_t bans_saved; /* limits_changes at the last write of the ban file */
@@ -65,6 +68,10 @@ struct gate {
     struct drain *drains; /* see drains.h */
     uint64_t started_ms;  /* uv_now */
     time_t started;
+    struct upgrade *upgrade;
+    struct service *service;
+    unsigned old_tunnels; /* calls that are left in the processes before this one */
+    bool handed_over;     /* another process has the bans and the sockets now */
     struct {
         time_t when; /* 0: no reload yet */
         bool ok;

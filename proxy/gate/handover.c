@@ -51,7 +51,8 @@ void handover_print(FILE *out, const struct handover_item *i)
     switch (i->kind) {
     case HANDOVER_NUMBERS: fprintf(out, "numbers\t%" PRIu64, i->numbers); break;
     case HANDOVER_SOCKET:
-        fprintf(out, "socket\t%s\t", addr_format(&i->socket.want, text));
+        fprintf(out, "socket\t%s\t%s\t", addr_format(&i->socket.want, text),
+                i->socket.shared ? "shared" : "own");
         print_span(out, i->socket.names);
         break;
     case HANDOVER_BAN:
@@ -119,7 +120,8 @@ static bool read_socket(struct span line, struct handover_item *i)
 {
     char text[ADDR_TEXT_MAX];
 
-    if (!field_text(&line, text) || addr_parse(text, 0, &i->socket.want) != ERR_OK)
+    if (!field_text(&line, text) || addr_parse(text, 0, &i->socket.want) != ERR_OK ||
+        !field_word(&line, "shared", "own", &i->socket.shared))
         return false;
     i->socket.names = field(&line);
     return i->socket.names.n > 0;

@@ -15,7 +15,7 @@
 
 enum handover_kind {
     HANDOVER_NUMBERS, /* numbers N: N is the first number of a call */
-    HANDOVER_SOCKET,  /* socket ADDR NAMES: see inherited_describe */
+    HANDOVER_SOCKET,  /* socket ADDR own|shared NAMES: see inherited_describe */
     HANDOVER_BAN,     /* ban LINE: a line of a ban file (policy/ban_file.h) */
     HANDOVER_POINTS,  /* points CIDR SLOT-MS NEWEST and the points of each slot */
     HANDOVER_SERVER,  /* server BACKEND HOST PORT up|down ready|drain CHANGED-MS CAUSE */
@@ -28,6 +28,7 @@ struct handover_item {
         uint64_t numbers;
         struct {
             struct addr want;
+            bool shared;
             struct span names;
         } socket;
         struct span ban;

@@ -107,7 +107,7 @@ static void put_lag(const struct scrape *s)
 
 static void put_old_tunnels(const struct scrape *s)
 {
-    put(s, 0);
+    put(s, s->gate->old_tunnels);
 }
 
 /* ---- calls ---- */

@@ -71,6 +71,33 @@ void radius_service_run(struct radius_service *s)
     s->phase = RADIUS_RUNS;
 }
 
+void radius_service_leave(struct radius_service *s)
+{
+    if (s->phase == RADIUS_RUNS)
+        worker_post(&s->proxy.worker, radius_proxy_leave, &s->proxy);
+}
+
+struct service_sockets {
+    struct radius_proxy *proxy;
+    void (*each)(void *arg, size_t id, int fd);
+    void *arg;
+};
+
+static void list_sockets(void *arg)
+{
+    struct service_sockets *s = arg;
+    radius_proxy_sockets(s->proxy, s->each, s->arg);
+}
+
+void radius_service_sockets(struct radius_service *s, void (*each)(void *arg, size_t id, int fd),
+                            void *arg)
+{
+    struct service_sockets list = {.proxy = &s->proxy, .each = each, .arg = arg};
+
+    if (s->phase == RADIUS_RUNS)
+        worker_call(&s->proxy.worker, list_sockets, &list);
+}
+
 bool radius_service_stop(struct radius_service *s)
 {
     if (s->phase == RADIUS_NONE)

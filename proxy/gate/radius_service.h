@@ -33,6 +33,14 @@ void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
 /* Starts the thread; a no-op if it runs, or if no configuration had a [radius NAME] so far. */
 void radius_service_run(struct radius_service *s);
 
+/* Takes no new requests, because another process has the same sockets. */
+void radius_service_leave(struct radius_service *s);
+
+/* Calls each(), while the thread waits, for every socket: its id and its descriptor, which remains
+ * the proxy's. */
+void radius_service_sockets(struct radius_service *s, void (*each)(void *arg, size_t id, int fd),
+                            void *arg);
+
 /* Ends the thread. True: no thread is left; false: it is ending, call again when `done` is sent. */
 bool radius_service_stop(struct radius_service *s);
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/insist.h"
+#include "gate/inherited.h"
 #include "net/udp.h"
 
 /* Returns the socket of `now` with this address, unless an entry of `next` has it already, because
@@ -42,7 +43,9 @@ static bool radius_socket_add(struct radius_sockets *next, const struct radius_s
         return true;
     }
     s.id = next->next_id++;
-    s.fd = udp_bind(&s.want, &s.bound);
+    s.fd = inherited_datagrams(&s.want);
+    if (s.fd < 0 || !udp_address(s.fd, &s.bound))
+        s.fd = udp_bind(&s.want, &s.bound);
     next->item[next->count++] = s;
     if (s.fd < 0)
         fprintf(problems, "%s:%u: radius %s: cannot listen on %s (UDP): %s\n", c->path,

@@ -13,6 +13,7 @@
 #include "gate/descriptors.h"
 #include "gate/gate_state.h"
 #include "gate/preflight.h"
+#include "gate/service.h"
 #include "gate/watch.h"
 #include "net/mute.h"
 #include "policy/limits.h"
@@ -65,22 +66,33 @@ struct commit_part {
     size_t count;
 };
 
+/* Lists a socket for worker number `worker`: each of its descriptors goes to one worker. */
+static void part_add(struct commit_part *p, const struct listening_socket *sock, size_t worker,
+                     size_t workers)
+{
+    struct calls_place place = {
+        .socket = sock->id, .listener = sock->listener, .fd = -1, .shared = sock->inherited};
+
+    if (sock->fds == NULL)
+        p->place[p->count++] = place;
+    for (size_t k = worker; sock->fds != NULL && k < sock->fd_count; k += workers) {
+        place.fd = sock->fds[k];
+        p->place[p->count++] = place;
+    }
+}
+
 static void part_init(struct commit_part *p, struct gate *gate, struct reload_next *n,
                       size_t worker)
 {
+    size_t most = 1;
+
+    for (size_t i = 0; i < n->sockets.count; i++)
+        most += 1 + n->sockets.item[i].fd_count;
     p->calls = &gate->worker[worker].calls;
     p->site = n->site[worker];
-    p->count = n->sockets.count;
-    p->place = insist_alloc(calloc(p->count + 1, sizeof *p->place));
-    for (size_t i = 0; i < p->count; i++) {
-        const struct listening_socket *sock = &n->sockets.item[i];
-        p->place[i] = (struct calls_place){
-            .socket = sock->id,
-            .listener = sock->listener,
-            .fd = sock->fds == NULL ? -1 : sock->fds[worker],
-            .shared = sock->inherited,
-        };
-    }
+    p->place = insist_alloc(calloc(most, sizeof *p->place));
+    for (size_t i = 0; i < n->sockets.count; i++)
+        part_add(p, &n->sockets.item[i], worker, gate->workers);
 }
 
 /* Puts the new site in force. Called in the worker's thread, or before it runs. */
@@ -337,6 +349,7 @@ bool reload(struct gate *gate, const char *cause, FILE *answer)
 
     if (gate->phase != SERVING)
         return false;
+    service_reloading(gate);
     memo_open(&problems);
     struct snapshot *snapshot = snapshot_load(gate->path, gate->backends, problems.file);
     const bool ok = snapshot != NULL && reload_prepare(gate, &n, snapshot, problems.file);
@@ -356,6 +369,7 @@ bool reload(struct gate *gate, const char *cause, FILE *answer)
     gate->last_reload.when = time(NULL);
     gate->last_reload.ok = ok;
     gate->last_reload.cause = cause;
+    service_reloaded(gate);
     return ok;
 }
 

@@ -55,6 +55,7 @@ static void status_text(struct gate *gate, FILE *out)
     fprintf(out, "version: %s\npid: %ld\nstate: %s\nuptime: %llu\nworkers: %zu\n", version_text,
             (long)getpid(), phase_word(gate), (unsigned long long)(uptime_ms(gate) / 1000),
             gate->workers);
+    fprintf(out, "old-tunnels: %u\n", gate->old_tunnels);
     fprintf(out, "calls: %u\ncalls-max: %u\nbans: %zu\n", atomic_load(&gate->shared.count),
             atomic_load(&gate->shared.max), counts.bans);
     fprintf(out, "configuration: %s%s\n", gate->path,
@@ -170,7 +171,7 @@ static void status_json(struct gate *gate, const struct report_query *q, FILE *o
     json_array_end(&j);
     put(&j, "sandbox", report_null());
     put(&j, "dropped_log_lines", report_int(log_dropped()));
-    put(&j, "old_tunnels", report_null());
+    put(&j, "old_tunnels", report_int(gate->old_tunnels));
     put_history(&j, gate);
     json_object_end(&j);
 }

@@ -1,114 +1,13 @@
 #include "gate/sockets.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/insist.h"
-#include "base/log.h"
+#include "gate/inherited.h"
 #include "net/listener.h"
-
-/* ---- sockets from a service manager ---- */
-
-enum { LISTEN_FDS_START = 3 };
-
-struct inherited_socket {
-    int fd;
-    struct addr at;
-    bool used;
-};
-
-static struct inherited_socket *inherited;
-static size_t inherited_count;
-
-void sockets_inherited_begin(void)
-{
-    const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
-    long count = 0;
-
-    if (pid != NULL && fds != NULL && strtol(pid, NULL, 10) == (long)getpid())
-        count = strtol(fds, NULL, 10);
-    unsetenv("LISTEN_PID");
-    unsetenv("LISTEN_FDS");
-    unsetenv("LISTEN_FDNAMES");
-    if (count <= 0 || count > 1024)
-        return;
-    inherited = insist_alloc(calloc((size_t)count, sizeof *inherited));
-    for (int fd = LISTEN_FDS_START; fd < LISTEN_FDS_START + (int)count; fd++) {
-        struct sockaddr_storage sa;
-        socklen_t len = sizeof sa;
-        int listening = 0;
-        socklen_t size = sizeof listening;
-        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening ||
-            getsockname(fd, (struct sockaddr *)&sa, &len) != 0 ||
-            addr_from_sockaddr((struct sockaddr *)&sa, &inherited[inherited_count].at) != ERR_OK) {
-            log_msg(LOG_LEVEL_WARNING, "inherited",
-                    "descriptor %d is not a listening TCP socket: closed", fd);
-            close(fd);
-            continue;
-        }
-        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        inherited[inherited_count++].fd = fd;
-    }
-}
-
-void sockets_inherited_end(void)
-{
-    for (size_t i = 0; i < inherited_count; i++) {
-        char text[ADDR_TEXT_MAX];
-        if (!inherited[i].used)
-            log_msg(LOG_LEVEL_WARNING, "inherited",
-                    "descriptor %d listens on %s, but no listener has this address with the same "
-                    "interface and v6only: closed",
-                    inherited[i].fd, addr_format(&inherited[i].at, text));
-        close(inherited[i].fd); /* the workers have duplicates of those in use */
-    }
-    free(inherited);
-    inherited = NULL;
-    inherited_count = 0;
-}
-
-/* Returns whether the socket accepts exactly the connections that the configuration wants. */
-static bool inherited_fits(int fd, const struct listening_socket *s)
-{
-    char interface[IF_NAMESIZE] = "";
-    socklen_t len = sizeof interface;
-    int v6only = 0;
-    socklen_t size = sizeof v6only;
-
-    if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface, &len) != 0 ||
-        strcmp(interface, s->interface == NULL ? "" : s->interface) != 0)
-        return false;
-    /* V6ONLY matters for the wildcard address only. */
-    return s->want.family != AF_INET6 || !addr_is_any(&s->want) ||
-           (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &size) == 0 &&
-            (v6only != 0) == s->v6only);
-}
-
-static bool inherited_take(const struct listening_socket *s, size_t count, int *fds)
-{
-    for (size_t i = 0; i < inherited_count; i++) {
-        if (!addr_equal(&inherited[i].at, &s->want) || !inherited_fits(inherited[i].fd, s))
-            continue;
-        for (size_t k = 0; k < count; k++) {
-            fds[k] = fcntl(inherited[i].fd, F_DUPFD_CLOEXEC, 0);
-            if (fds[k] < 0) {
-                while (k > 0)
-                    close(fds[--k]);
-                return false;
-            }
-        }
-        inherited[i].used = true;
-        return true;
-    }
-    return false;
-}
 
 /* ---- the table ---- */
 
@@ -170,11 +69,12 @@ static bool socket_bind(struct listening_socket *s, bool ours, const struct conf
     struct listener_options options = {.interface = l->interface, .both = !l->v6only, .ours = ours};
     char text[ADDR_TEXT_MAX];
 
-    s->bound = s->want;
+    s->fd_count =
+        inherited_listening(&s->want, s->interface, s->v6only, workers, &s->fds, &s->inherited);
+    if (s->fd_count > 0)
+        return listener_address(s->fds[0], &s->bound);
+    s->fd_count = workers;
     s->fds = insist_alloc(calloc(workers, sizeof *s->fds));
-    s->inherited = inherited_take(s, workers, s->fds);
-    if (s->inherited)
-        return true;
     if (listener_bind(&s->want, &options, workers, s->fds, &s->bound) == ERR_OK)
         return true;
     int e = errno;
@@ -195,7 +95,7 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
 
     for (size_t i = 0; i < c->listener_count; i++)
         total += c->listener[i].listen_count;
-    *next = (struct sockets){.workers = workers, .next_id = now->next_id};
+    *next = (struct sockets){.next_id = now->next_id};
     next->item = insist_alloc(calloc(total, sizeof *next->item));
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *l = &c->listener[i];
@@ -213,7 +113,8 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
                 s->inherited = kept->inherited;
             } else {
                 s->id = next->next_id++;
-                bool ours = sockets_hold(now, &s->want) || sockets_hold(next, &s->want);
+                const bool ours = sockets_hold(now, &s->want) || sockets_hold(next, &s->want) ||
+                                  inherited_holds(&s->want);
                 ok &= socket_bind(s, ours, c, l, k, workers, problems);
             }
             next->count++;
@@ -227,8 +128,8 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
 void sockets_free(struct sockets *s)
 {
     for (size_t i = 0; i < s->count; i++) {
-        for (size_t w = 0; s->item[i].fds != NULL && w < s->workers; w++)
-            close(s->item[i].fds[w]);
+        for (size_t k = 0; s->item[i].fds != NULL && k < s->item[i].fd_count; k++)
+            close(s->item[i].fds[k]);
         free(s->item[i].fds);
         free(s->item[i].interface);
     }

@@ -48,6 +48,15 @@ static int bound_socket(const struct addr *at, const struct listener_options *op
     return fd;
 }
 
+bool listener_address(int fd, struct addr *bound)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+
+    return getsockname(fd, (struct sockaddr *)&sa, &len) == 0 &&
+           addr_from_sockaddr((struct sockaddr *)&sa, bound) == ERR_OK;
+}
+
 enum err listener_bind(const struct addr *want, const struct listener_options *options,
                        size_t count, int *fds, struct addr *bound)
 {
@@ -63,17 +72,13 @@ enum err listener_bind(const struct addr *want, const struct listener_options *o
         close(probe);
     }
     for (; n < count; n++) {
-        struct sockaddr_storage sa;
-        socklen_t len = sizeof sa;
         fds[n] = bound_socket(bound, options, true);
         if (fds[n] < 0)
             goto fail;
-        if (listen(fds[n], BACKLOG) != 0 ||
-            getsockname(fds[n], (struct sockaddr *)&sa, &len) != 0) {
+        if (listen(fds[n], BACKLOG) != 0 || !listener_address(fds[n], bound)) {
             n++;
             goto fail;
         }
-        INSIST(addr_from_sockaddr((struct sockaddr *)&sa, bound) == ERR_OK);
     }
     return ERR_OK;
 fail:;
@@ -175,6 +180,14 @@ int listener_open(struct listener *l, struct worker *w, int fd,
         return r;
     }
     return uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_uv_connection);
+}
+
+int listener_fd(const struct listener *l)
+{
+    uv_os_fd_t fd;
+
+    INSIST_UV(uv_fileno((const uv_handle_t *)&l->tcp, &fd));
+    return fd;
 }
 
 void listener_retry(struct listener *l)

@@ -29,6 +29,9 @@ struct listener_options {
 enum err listener_bind(const struct addr *want, const struct listener_options *options,
                        size_t count, int *fds, struct addr *bound) MUST_CHECK;
 
+/* Reads the address that a socket is bound to. Returns false with errno. */
+bool listener_address(int fd, struct addr *bound) MUST_CHECK;
+
 struct listener {
     uv_tcp_t tcp;
     struct worker *worker;
@@ -51,6 +54,9 @@ struct listener {
  * an error, too. */
 int listener_open(struct listener *l, struct worker *w, int fd,
                   bool (*on_connection)(struct listener *l), void *owner, size_t tag) MUST_CHECK;
+
+/* Returns the descriptor of an open listener, which remains the listener's. */
+int listener_fd(const struct listener *l);
 
 /* Calls on_connection again if a connection waits; otherwise a no-op. */
 void listener_retry(struct listener *l);

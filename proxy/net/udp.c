@@ -16,6 +16,26 @@
  * some 250 small ones. */
 enum { AT_ONCE = 64, ROOM = 1 << 20 };
 
+bool udp_prepare(int fd, int family)
+{
+    const int room = ROOM, on = 1;
+    const bool ip6 = family == AF_INET6;
+
+    /* The kernel grants at most net.core.rmem_max. */
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    return setsockopt(fd, ip6 ? (int)IPPROTO_IPV6 : (int)IPPROTO_IP,
+                      ip6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof on) == 0;
+}
+
+bool udp_address(int fd, struct addr *bound)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+
+    return getsockname(fd, (struct sockaddr *)&sa, &len) == 0 &&
+           addr_from_sockaddr((struct sockaddr *)&sa, bound) == ERR_OK;
+}
+
 int udp_bind(const struct addr *want, struct addr *bound)
 {
     struct sockaddr_storage sa;
@@ -25,21 +45,15 @@ int udp_bind(const struct addr *want, struct addr *bound)
 
     if (fd < 0)
         return -1;
-    /* The kernel grants at most net.core.rmem_max. */
-    const int room = ROOM;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-    const bool ip6 = want->family == AF_INET6;
-    if ((ip6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
-        setsockopt(fd, ip6 ? (int)IPPROTO_IPV6 : (int)IPPROTO_IP,
-                   ip6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof on) != 0 ||
-        bind(fd, (struct sockaddr *)&sa, len) != 0 ||
-        (len = sizeof sa, getsockname(fd, (struct sockaddr *)&sa, &len)) != 0) {
+    if ((want->family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
+        !udp_prepare(fd, want->family) || bind(fd, (struct sockaddr *)&sa, len) != 0 ||
+        !udp_address(fd, bound)) {
         const int e = errno;
         close(fd);
         errno = e;
         return -1;
     }
-    INSIST(addr_from_sockaddr((struct sockaddr *)&sa, bound) == ERR_OK);
     return fd;
 }
 
@@ -196,7 +210,7 @@ static void on_uv_poll(uv_poll_t *poll, int status, int events)
         ;
     for (int i = 0; i < AT_ONCE && datagram_receive(u); i++)
         ;
-    if (status != 0) /* libuv stops polling after an error of the socket */
+    if (status != 0 && !u->paused) /* libuv stops polling after an error of the socket */
         INSIST_UV(uv_poll_start(&u->poll, UV_READABLE, on_uv_poll));
     worker_settle(u->worker);
 }
@@ -217,6 +231,14 @@ int udp_open(struct udp *u, struct worker *w, int fd,
     u->poll.data = u;
     INSIST_UV(uv_poll_start(&u->poll, UV_READABLE, on_uv_poll));
     return 0;
+}
+
+void udp_pause(struct udp *u)
+{
+    INSIST(worker_is_here(u->worker));
+    u->paused = true;
+    if (u->open)
+        INSIST_UV(uv_poll_stop(&u->poll));
 }
 
 static void on_uv_close(uv_handle_t *handle)

@@ -27,11 +27,18 @@ struct udp_path {
  * bound: the address with its port. Any thread. */
 int udp_bind(const struct addr *want, struct addr *bound) MUST_CHECK;
 
+/* Sets the options of a socket that udp_bind has not made. Returns false with errno. */
+bool udp_prepare(int fd, int family) MUST_CHECK;
+
+/* Reads the address that a socket is bound to. Returns false with errno. */
+bool udp_address(int fd, struct addr *bound) MUST_CHECK;
+
 struct udp {
     uv_poll_t poll;
     struct worker *worker;
     int fd;
     bool open;
+    bool paused; /* receives nothing */
     void (*on_datagram)(struct udp *u, struct span bytes, const struct udp_path *path);
     void (*on_error)(struct udp *u, struct span bytes, const struct addr *peer, int error);
     void (*on_closed)(struct udp *u);
@@ -52,6 +59,9 @@ void udp_report_errors(struct udp *u, void (*on_error)(struct udp *u, struct spa
 
 /* Sends a datagram. Returns false if it did not leave this machine; errno has the cause. */
 bool udp_send(struct udp *u, struct span bytes, const struct udp_path *path);
+
+/* Ends the delivery of datagrams, because another process receives them. u can still send. */
+void udp_pause(struct udp *u);
 
 /* Closes u, which must remain valid until on_closed (may be NULL) was called; on_closed is never
  * called from inside this function. */

@@ -181,6 +181,27 @@ void radius_proxy_init(struct radius_proxy *p, struct keyring *keyring)
     worker_init(&p->worker, 0, on_sweep, p);
 }
 
+void radius_proxy_leave(void *arg)
+{
+    struct radius_proxy *p = arg;
+    struct radius_listen *at;
+
+    DL_FOREACH(p->listening, at) {
+        udp_pause(&at->udp);
+    }
+}
+
+void radius_proxy_sockets(struct radius_proxy *p, void (*each)(void *arg, size_t id, int fd),
+                          void *arg)
+{
+    const struct radius_listen *at;
+
+    INSIST(worker_is_here(&p->worker));
+    DL_FOREACH(p->listening, at) {
+        each(arg, at->id, at->udp.fd);
+    }
+}
+
 void radius_proxy_stop(void *arg)
 {
     struct radius_proxy *p = arg;

@@ -49,6 +49,15 @@ struct radius_place {
 void radius_proxy_switch(struct radius_proxy *p, struct snapshot *snapshot,
                          const struct radius_place *place, size_t count);
 
+/* Takes no new requests, because another process has the same sockets; answers to earlier ones are
+ * still forwarded. arg: the struct radius_proxy. For worker_post. */
+void radius_proxy_leave(void *arg);
+
+/* Calls each() for every socket for requests: its id (see radius_place) and its descriptor, which
+ * remains the proxy's. Call in the proxy's thread. */
+void radius_proxy_sockets(struct radius_proxy *p, void (*each)(void *arg, size_t id, int fd),
+                          void *arg);
+
 /* Closes everything; then worker_run returns. arg: the struct radius_proxy. For worker_post. */
 void radius_proxy_stop(void *arg);
 

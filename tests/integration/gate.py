@@ -1,5 +1,7 @@
 """The gate as a process: started on port 0, awaited by its ready file, read by its log."""
 
+import contextlib
+import ctypes
 import json
 import os
 import re
@@ -14,6 +16,10 @@ from peers.tls import DEADLINE
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("SSTPGATE", ROOT / "build/release/sstpgate")).resolve()
+
+# A process that replaces another one is no child of it: the system makes it a child of this process.
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
 FIELD = re.compile(r'([a-z0-9-]+)=("(?:[^"\\]|\\.)*"|\S*)')
@@ -57,6 +63,7 @@ class Gate:
         self.lines = []
         self.addresses = {}
         self.expected_exit = 0
+        self.pids = []  # of the processes that have replaced the first one
         self._more = threading.Condition()
 
     # -- the process --
@@ -121,7 +128,7 @@ class Gate:
         return b"".join(octets)
 
     def signal(self, number):
-        self.process.send_signal(number)
+        os.kill(self.pid, number)
 
     def pause(self):
         """Stops the process with a signal; returns when it has stopped."""
@@ -136,14 +143,45 @@ class Gate:
         self._reader.join(DEADLINE)
         return code
 
+    def upgrade(self, timeout=DEADLINE):
+        """Replaces the process; returns when the new one serves. Its process id is that of `signal` then."""
+        number = len(self.upgrades())
+        self.signal(signal.SIGUSR2)
+        found = self.wait(lambda: self.upgrades()[number:], "end of an upgrade", timeout)
+        self.pids.append(int(found[0][1]))
+        return self
+
+    def upgrades(self):
+        return [match for event in self.events("upgrade")
+                if (match := re.match(r"process (\d+) serves; process \d+ waits", event["msg"]))]
+
+    @property
+    def pid(self):
+        return self.pids[-1] if self.pids else self.process.pid
+
+    def end_upgraded(self):
+        """Ends the newest process, which ends the older ones, and checks the exit code of each."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+        deadline = time.monotonic() + DEADLINE
+        for pid in self.pids:
+            while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0):
+                if time.monotonic() > deadline:
+                    os.kill(pid, signal.SIGKILL)
+                    raise AssertionError(f"process {pid} did not stop\n{self.text()}")
+                time.sleep(0.01)
+            assert os.waitstatus_to_exitcode(ended[1]) == 0, f"{ended}\n{self.text()}"
+
     def stop(self):
         """Checks at the end of each test that the gate stops on request, with exit code 0, and that a sanitizer
         reports nothing."""
         if self.process is None:
             return
         try:
+            if self.pids:
+                self.end_upgraded()
             if self.process.poll() is None:
-                self.signal(signal.SIGTERM)
+                self.process.send_signal(signal.SIGTERM)
             code = self.wait_exit()
         except subprocess.TimeoutExpired:
             self.process.kill()

@@ -14,8 +14,8 @@
 
 static const char good[] =
     HEAD "numbers\t2000000\n"
-         "socket\t127.0.0.1:0\tsstpgate-0 sstpgate-1\n"
-         "socket\t[2001:db8::1]:443\tsstpgate-2\n"
+         "socket\t127.0.0.1:0\town\tsstpgate-0 sstpgate-1\n"
+         "socket\t[2001:db8::1]:443\tshared\tsstpgate-2\n"
          "ban\t192.0.2.0/24 1800000600\n"
          "ban\tuser \"bob smith\" 1800000600\n"
          "points\t192.0.2.1\t75000\t123456\t0\t5\t10\t0\t0\t0\t0\t0\t65535\n"
@@ -103,9 +103,10 @@ static void bad_lines(void **state)
         "numbers\t",
         "numbers\t-1",
         "numbers\t18446744073709551616",
-        "socket\tnowhere\tsstpgate-0",
+        "socket\tnowhere\town\tsstpgate-0",
         "socket\t127.0.0.1:0",
-        "socket\t127.0.0.1:0\t",
+        "socket\t127.0.0.1:0\town\t",
+        "socket\t127.0.0.1:0\tmine\tsstpgate-0",
         "ban\t",
         "points\t192.0.2.1\t75000\t123456\t0\t5\t10\t0\t0\t0\t0\t0",
         "points\t192.0.2.1\t75000\t123456\t0\t5\t10\t0\t0\t0\t0\t0\t65536",
