@@ -26,7 +26,9 @@ PKGS := openssl libuv inih
 MAXMIND := $(shell $(PKG_CONFIG) --exists libmaxminddb 2>/dev/null && echo libmaxminddb)
 # Only the status listener needs it. 0.9.71: enum MHD_Result.
 MICROHTTPD := $(shell $(PKG_CONFIG) --exists 'libmicrohttpd >= 0.9.71' 2>/dev/null && echo libmicrohttpd)
-OPTIONAL := $(MAXMIND) $(MICROHTTPD)
+# Only the filter of system calls needs it.
+SECCOMP := $(shell $(PKG_CONFIG) --exists libseccomp 2>/dev/null && echo libseccomp)
+OPTIONAL := $(MAXMIND) $(MICROHTTPD) $(SECCOMP)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(OPTIONAL) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) $(OPTIONAL) 2>/dev/null)
 
@@ -57,7 +59,7 @@ HARDEN_LD := -pie
 endif
 
 CPPFLAGS_ALL := -Iproxy -D_GNU_SOURCE -DSSTPGATE_SYSCONFDIR='"$(SYSCONFDIR)"' $(MAXMIND:%=-DHAVE_MAXMINDDB) \
-	$(MICROHTTPD:%=-DHAVE_MICROHTTPD) $(CPPFLAGS)
+	$(MICROHTTPD:%=-DHAVE_MICROHTTPD) $(SECCOMP:%=-DHAVE_SECCOMP) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 $(OPT) $(WARN) $(HARDEN) $(SAN) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL := $(HARDEN_LD) $(SAN) $(LDFLAGS)
 LIBS := $(PKG_LIBS) -lpthread

@@ -12,6 +12,7 @@
 #include "base/version.h"
 #include "cli/cli.h"
 #include "config/config_table.h"
+#include "confine/syscalls.h"
 #include "gate/gate.h"
 #include "gate/preflight.h"
 #include "policy/country.h"
@@ -38,9 +39,10 @@ static void show_version(void)
 
 static void show_libraries(void)
 {
-    printf("sstpgate %s\n%s\nlibuv %s\ncountry rules: %s\n", version_text,
+    printf("sstpgate %s\n%s\nlibuv %s\ncountry rules: %s\nsystem call filter: %s\n", version_text,
            OpenSSL_version(OPENSSL_VERSION), uv_version_string(),
-           country_supported() ? "with libmaxminddb" : "not built in (no libmaxminddb)");
+           country_supported() ? "with libmaxminddb" : "not built in (no libmaxminddb)",
+           syscalls_supported() ? "with libseccomp" : "not built in (no libseccomp)");
 }
 
 static void show_help(void);

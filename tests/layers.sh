@@ -11,9 +11,9 @@ share=15
 
 # Room, and the rooms, or single files of rooms, that it may include besides itself and libraries.
 rooms='
-main     gate cli config base policy/country.h status/status.h
+main     confine/syscalls.h gate cli config base policy/country.h status/status.h
 cli      gate/admin.h gate/explain.h config users tls binding base
-gate     call radius upstream site config users policy status net tls binding wire base
+gate     confine call radius upstream site config users policy status net tls binding wire base
 call     upstream site config policy users net tls wire binding base radius/keyring.h
 radius   site config users net wire binding base
 upstream site config policy net tls wire binding base
@@ -22,6 +22,7 @@ config   policy base
 users    base
 status   base
 policy   base
+confine  base
 net      tls base
 tls      base
 binding  base wire/sstp.h wire/radius.h
@@ -37,6 +38,8 @@ openssl/*               tls binding
 ini.h                   config
 maxminddb.h             policy
 microhttpd.h            status
+seccomp.h               confine
+linux/landlock.h        confine
 '
 
 # Room, and the only headers of libc that it may include, so that it does no allocation, clock or I/O.

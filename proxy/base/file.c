@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/denied.h"
 #include "base/insist.h"
 
 int file_open(const char *path, const char **reason)
@@ -26,7 +27,7 @@ int file_open(const char *path, const char **reason)
         e = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
     if (fd >= 0)
         close(fd);
-    *reason = e == EINVAL ? "not a regular file" : strerror(e);
+    *reason = e == EINVAL ? "not a regular file" : denied_reason(path, e);
     errno = e;
     return -1;
 }

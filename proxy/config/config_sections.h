@@ -30,6 +30,7 @@ enum config_check {
     CONFIG_CHECK_SSTP,
 };
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
+enum config_sandbox { CONFIG_SANDBOX_NO, CONFIG_SANDBOX_AUTO, CONFIG_SANDBOX_REQUIRE };
 enum config_log_level { CONFIG_LOG_ERROR, CONFIG_LOG_WARNING, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
 
 struct config_strings { /* a repeatable key, in the order written */
@@ -78,10 +79,12 @@ struct config_gate {
     char *log;        /* "stderr", "syslog" or an absolute path */
     enum config_log_format log_format;
     enum config_log_level log_level;
-    char *admin;                 /* path of a Unix socket; NULL: none */
-    char *admin_group;           /* its group; NULL: that of the process */
-    int admin_mode;              /* its permissions */
-    uint32_t drain_time;         /* ms; 0: calls end by themselves */
+    char *admin;         /* path of a Unix socket; NULL: none */
+    char *admin_group;   /* its group; NULL: that of the process */
+    int admin_mode;      /* its permissions */
+    uint32_t drain_time; /* ms; 0: calls end by themselves */
+    char *user, *group;  /* to become after the start, names or numbers; NULL: unchanged */
+    enum config_sandbox sandbox;
     unsigned max_tunnels;        /* calls at a time, in any state */
     unsigned handshakes_at_once; /* client TLS handshakes at a time, for each worker */
     char *country_file;          /* MaxMind database; NULL: none */

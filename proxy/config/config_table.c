@@ -115,6 +115,10 @@ static const struct config_choice log_levels[] = {
 };
 static const struct config_choice admin_modes[] = {
     {"0600", 0600}, {"0660", 0660}, {"600", 0600}, {"660", 0660}, {NULL, 0}};
+static const struct config_choice sandboxes[] = {{"no", CONFIG_SANDBOX_NO},
+                                                 {"auto", CONFIG_SANDBOX_AUTO},
+                                                 {"require", CONFIG_SANDBOX_REQUIRE},
+                                                 {NULL, 0}};
 static const struct config_choice none_or_number[] = {{"none", 0}, {NULL, 0}};
 static const struct config_choice yes_or_no[] = {{"yes", true}, {"no", false}, {NULL, 0}};
 static const struct config_choice deny_actions[] = {
@@ -198,6 +202,18 @@ const struct config_key config_keys[] = {
      .initial = "none",
      .help = "A drain ends the tunnels that remain, spread evenly over this time; none: it waits until "
              "they end by themselves."},
+    {GATE_KEY("user", user), .type = &config_type_account, .flags = KEY_FIXED,
+     .otherwise = "the user that starts the gate",
+     .help = "User that a gate started by root becomes, for good, once it has bound its addresses and "
+             "read its files; he must be able to read them again for a reload."},
+    {GATE_KEY("group", group), .type = &config_type_account, .flags = KEY_FIXED,
+     .otherwise = "the group of user",
+     .help = "Main group of `user`, instead of the group in the user database."},
+    {GATE_KEY("sandbox", sandbox), .type = &config_type_choice, .flags = KEY_FIXED,
+     .choices = sandboxes, .initial = "auto",
+     .help = "Give up capabilities, new privileges, system calls (seccomp) and writing to files "
+             "(Landlock) that the gate does not need; auto: as far as the kernel can; require: all of "
+             "it, or do not start."},
     {GATE_KEY("max-tunnels", max_tunnels), .type = &config_type_number, .min = 1, .max = 1000000,
      .initial = "10000", .help = "Simultaneous connections, in any state; more wait."},
     {GATE_KEY("handshakes-at-once", handshakes_at_once), .type = &config_type_number, .min = 1,

@@ -383,3 +383,24 @@ const struct config_type config_type_reference = {.syntax = "NAME",
                                                   .parse = parse_reference,
                                                   .print = config_type_print_text,
                                                   .fini = config_type_fini_text};
+
+enum { ACCOUNT_MAX = 32 };
+
+/* Reads the name or number of a user or group, which the start looks for. */
+static bool parse_account(struct config_input *in, const struct config_key *k, void *at,
+                          const char *text)
+{
+    const size_t n = strlen(text);
+
+    if (n == 0 || n > ACCOUNT_MAX || *text == '-' || strpbrk(text, "/: \t,") != NULL) {
+        config_problem(in, in->line, "%s: '%s' is not the name of a %s", k->name, text, k->name);
+        return false;
+    }
+    config_type_put_text(at, text);
+    return true;
+}
+
+const struct config_type config_type_account = {.syntax = "NAME | NUMBER",
+                                                .parse = parse_account,
+                                                .print = config_type_print_text,
+                                                .fini = config_type_fini_text};

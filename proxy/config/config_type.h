@@ -67,9 +67,10 @@ struct config_type {
 
 /* struct rate */
 extern const struct config_type config_type_rate;
-/* Fields: an enum or int; bool; unsigned or int; uint32_t; char * (the last three). */
+/* Fields: an enum or int; bool; unsigned or int; uint32_t; char * (the last four). */
 extern const struct config_type config_type_choice, config_type_flag, config_type_number,
-    config_type_duration, config_type_path, config_type_log, config_type_reference;
+    config_type_duration, config_type_path, config_type_log, config_type_reference,
+    config_type_account;
 
 /* Returns the first word of k for value; NULL: none. */
 const struct config_choice *config_choice_of(const struct config_key *k, int value);

@@ -15,12 +15,14 @@
 #include "base/file.h"
 #include "base/insist.h"
 #include "base/log.h"
+#include "base/memo.h"
 #include "call/calls.h"
 #include "call/failures.h"
 #include "gate/admin.h"
 #include "gate/admin_commands.h"
 #include "gate/bans.h"
 #include "gate/cgroup.h"
+#include "gate/containment.h"
 #include "gate/drains.h"
 #include "gate/gate_state.h"
 #include "gate/inherited.h"
@@ -223,6 +225,7 @@ static void signals_block(void)
 {
     sigset_t all;
     sigfillset(&all);
+    sigdelset(&all, SIGSYS); /* a blocked one kills the process: confine/syscalls.h */
     INSIST(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
 }
 
@@ -361,6 +364,25 @@ static bool next_prepare(struct gate *gate, struct reload_next *n, struct snapsh
     return ok;
 }
 
+static void admin_drop(const struct gate *gate, const struct config *c)
+{
+    if (gate->admin_fd < 0)
+        return;
+    close(gate->admin_fd);
+    (void)unlink(c->gate.admin);
+}
+
+/* Logs how the process is confined, and which files its user may not use. */
+static void containment_report(const struct gate *gate)
+{
+    struct memo m;
+
+    containment_log(&gate->containment, gate->snapshot->config);
+    containment_check_access(gate->snapshot->config, gate->snapshot->files, memo_open(&m));
+    log_lines(LOG_LEVEL_WARNING, "sandbox", memo_text(&m));
+    memo_free(&m);
+}
+
 /* Creates the objects that all threads share. */
 static void shared_init(struct gate *gate, const struct config *c)
 {
@@ -392,6 +414,7 @@ static void gate_free(struct gate *gate)
     workers_fini(gate);
     shared_fini(gate);
     sockets_free(&gate->sockets);
+    containment_fini(&gate->containment);
     free(gate->expiry_steps);
     free(gate->mistakes);
     upgrade_free(gate->upgrade);
@@ -403,7 +426,8 @@ static void gate_free(struct gate *gate)
 
 /* Reads the configuration and opens all sockets; they listen, but no connection is accepted yet.
  * NULL: every problem has been written to problems. */
-static struct gate *gate_new(const char *path, struct upgrade *upgrade, FILE *problems)
+static struct gate *gate_new(const char *path, const char *ready_file, struct upgrade *upgrade,
+                             FILE *problems)
 {
     struct gate *gate = NEW(struct gate);
     struct reload_next n;
@@ -422,6 +446,9 @@ static struct gate *gate_new(const char *path, struct upgrade *upgrade, FILE *pr
     gate->workers = g->workers == 0 ? cpus(&limits) : g->workers;
     if (!next_prepare(gate, &n, snapshot, problems))
         goto err_snapshot;
+    /* Nothing after this needs root. */
+    if (!containment_enter(&gate->containment, snapshot->config, ready_file, problems))
+        goto err_next;
     shared_init(gate, snapshot->config);
     upgrade_restore(gate, snapshot);
     workers_init(gate);
@@ -430,6 +457,10 @@ static struct gate *gate_new(const char *path, struct upgrade *upgrade, FILE *pr
     snapshot_unref(snapshot);
     return gate;
 
+err_next:
+    containment_fini(&gate->containment);
+    admin_drop(gate, snapshot->config);
+    reload_drop(gate, &n);
 err_snapshot:
     snapshot_unref(snapshot);
 err_backends:
@@ -445,7 +476,7 @@ int gate_run(const char *path, const char *ready_file, char *const *argv)
     signal(SIGPIPE, SIG_IGN); /* a write to a closed socket returns an error instead */
     signal(SIGXFSZ, SIG_IGN); /* so does a write to a log that has reached its size limit */
     struct upgrade *upgrade = upgrade_new(argv);
-    struct gate *gate = gate_new(path, upgrade, upgrade_problems(upgrade));
+    struct gate *gate = gate_new(path, ready_file, upgrade, upgrade_problems(upgrade));
     if (gate == NULL) {
         upgrade_free(upgrade);
         return 1;
@@ -453,6 +484,7 @@ int gate_run(const char *path, const char *ready_file, char *const *argv)
     loop_open(gate);
     workers_start(gate);
     reload_log_listen(gate, 0, 0);
+    containment_report(gate);
     if (ready_file != NULL && !ready_write(gate, ready_file, upgrade_problems(upgrade))) {
         ok = false;
         gate->finishing = true;
@@ -464,5 +496,6 @@ int gate_run(const char *path, const char *ready_file, char *const *argv)
     INSIST_UV(uv_loop_close(&gate->loop));
     log_msg(LOG_LEVEL_INFO, "stop", "all calls have ended");
     gate_free(gate);
+    containment_log_refused();
     return ok ? 0 : 1;
 }

@@ -11,6 +11,7 @@
 #include <uv.h>
 
 #include "call/calls.h"
+#include "gate/containment.h"
 #include "gate/history.h"
 #include "gate/radius_service.h"
 #include "gate/sockets.h"
@@ -44,6 +45,7 @@ struct gate {
     struct calls_shared shared;
     struct backends *backends;
     struct radius_service radius;
+    struct containment containment;
 
     uv_loop_t loop;
     uv_signal_t signal[7];

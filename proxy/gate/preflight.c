@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "base/memo.h"
+#include "gate/containment.h"
 #include "gate/machine.h"
 #include "gate/mistakes.h"
 #include "site/site.h"
@@ -104,9 +105,14 @@ static struct site *preflight_load(struct snapshot *snapshot, FILE *problems)
 {
     struct site *site = site_new(snapshot, problems);
 
+    if (site != NULL && snapshot->sound && !containment_try_user(site->config, problems)) {
+        site_close(site);
+        return NULL;
+    }
     if (site != NULL && snapshot->sound) { /* mistakes would follow from errors */
         machine_check_places(site->config, problems);
         machine_check_log(site->config, problems);
+        containment_check_access(site->config, snapshot->files, problems);
         preflight_mistakes(site, time(NULL), problems);
     }
     if (site != NULL) {

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/memo.h"
 #include "gate/cgroup.h"
+#include "gate/containment.h"
 #include "gate/descriptors.h"
 #include "gate/gate_state.h"
 #include "gate/preflight.h"
@@ -44,6 +45,7 @@ bool reload_prepare(struct gate *gate, struct reload_next *n, struct snapshot *s
         n->site[i] = site_new(snapshot, problems);
         ok &= n->site[i] != NULL;
     }
+    ok &= containment_check(&gate->containment, snapshot->config, problems);
     if (ok) { /* both report everything that they cannot open */
         ok =
             sockets_prepare(&n->sockets, &gate->sockets, snapshot->config, gate->workers, problems);
@@ -243,6 +245,7 @@ static void on_expiry_timer(uv_timer_t *timer)
 {
     struct gate *gate = timer->data;
     expiry_warn(gate, gate->site, false);
+    containment_log_refused();
 }
 
 void reload_start(struct gate *gate)
@@ -306,6 +309,9 @@ void reload_list_fixed(const struct config_gate *was, const struct config_gate *
         fputs("a change of admin requires a restart\n", to);
     if (!same_text(was->admin_group, is->admin_group) || was->admin_mode != is->admin_mode)
         fputs("a change of admin-group or admin-mode requires a restart\n", to);
+    if (!same_text(was->user, is->user) || !same_text(was->group, is->group) ||
+        was->sandbox != is->sandbox)
+        fputs("a change of user, group or sandbox requires a restart\n", to);
     if (was->limits.prefix_ipv4 != is->limits.prefix_ipv4 ||
         was->limits.prefix_ipv6 != is->limits.prefix_ipv6)
         fputs("a change of address-prefix-ipv4 or address-prefix-ipv6 requires a restart\n", to);

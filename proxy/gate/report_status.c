@@ -60,6 +60,7 @@ static void status_text(struct gate *gate, FILE *out)
             atomic_load(&gate->shared.max), counts.bans);
     fprintf(out, "configuration: %s%s\n", gate->path,
             snapshot_is_outdated(gate->snapshot) ? " (changed on disk, not loaded)" : "");
+    fprintf(out, "sandbox: %s\n", gate->containment.text);
     print_reload(gate, out);
     files_each(gate->snapshot->files, print_stale, out);
     radius_service_print(&gate->radius, out);
@@ -169,7 +170,7 @@ static void status_json(struct gate *gate, const struct report_query *q, FILE *o
     json_array_begin(&j);
     files_each(gate->snapshot->files, put_stale, &j);
     json_array_end(&j);
-    put(&j, "sandbox", report_null());
+    put(&j, "sandbox", report_str(gate->containment.text));
     put(&j, "dropped_log_lines", report_int(log_dropped()));
     put(&j, "old_tunnels", report_int(gate->old_tunnels));
     put_history(&j, gate);

@@ -40,9 +40,11 @@ static const struct listening_socket *sockets_find_kept(const struct sockets *no
 static const char *bind_hint(int e, const struct listener_options *o)
 {
     if (e == EPERM && o->interface != NULL)
-        return " (interface = needs CAP_NET_RAW)";
+        return " (interface = needs CAP_NET_RAW, which a running gate does not keep: restart it)";
     if (e == EACCES)
-        return " (ports below 1024 need CAP_NET_BIND_SERVICE)";
+        return " (ports below 1024 need CAP_NET_BIND_SERVICE, which a gate keeps that has such a "
+               "port "
+               "since its start)";
     if (e == ENODEV)
         return " (no such interface)";
     return "";

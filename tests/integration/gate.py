@@ -22,6 +22,7 @@ PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
+REFUSED = re.compile(r"the system call \S+ was refused")
 FIELD = re.compile(r'([a-z0-9-]+)=("(?:[^"\\]|\\.)*"|\S*)')
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (\S+) (\S+) ?(.*)")
 
@@ -174,7 +175,7 @@ class Gate:
 
     def stop(self):
         """Checks at the end of each test that the gate stops on request, with exit code 0, and that a sanitizer
-        reports nothing."""
+        reports nothing and that the sandbox has refused nothing. (It kills with SIGSYS what only attacks do.)"""
         if self.process is None:
             return
         try:
@@ -188,6 +189,7 @@ class Gate:
             self.wait_exit()
             raise AssertionError(f"the gate did not stop\n{self.text()}") from None
         assert not SANITIZER.search(self.text()), self.text()
+        assert not REFUSED.search(self.text()), self.text()
         assert code == self.expected_exit, f"exit {code}\n{self.text()}"
 
     def reload(self):
