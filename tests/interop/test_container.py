@@ -4,6 +4,7 @@ a Debian 12 made here and kept in build/. The machine's own container storage is
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -51,9 +52,9 @@ def image(tool):
     run(tool("buildah", "add", "--quiet", work, BASE_TAR, "/"))
     run(tool("buildah", "commit", "--quiet", "--rm", work, BASE))
     # Without explicit limits, buildah 1.39 requests more files and processes than some machines permit.
-    run(tool("buildah", "bud", "--isolation", "chroot", "--pull-never",
+    run(tool("buildah", "bud", "--isolation", "chroot", "--pull-never", "--format", "docker",
              "--ulimit=nofile=4096:4096", "--ulimit=nproc=1000:1000",
-             "--build-arg", f"BASE={BASE}", "-f", lab.ROOT / "docker/Dockerfile", "-t", IMAGE,
+             "--build-arg", f"BASE={BASE}", "--build-arg", "VERSION=9.9-test", "-f", lab.ROOT / "docker/Dockerfile", "-t", IMAGE,
              lab.ROOT))
     return IMAGE
 
@@ -77,6 +78,7 @@ def test_a_call_through_the_container(directory, tool, image, front, back):
     ready, log = ready_directory / "ready", directory / "podman.log"
     with Server(back.cert, back.key, users={lab.USER: lab.PASSWORD}) as server:
         (etc / "sstpgate.conf").write_text(
+            "[gate]\nadmin = unix:/run/sstpgate/admin.sock\nsandbox = require\n\n" +
             lab.gate_configuration("vpn.pem", server.address, back))
         for path in (etc, ready_directory, *etc.iterdir()):
             os.chown(path, NOBODY, NOBODY)
@@ -88,15 +90,39 @@ def test_a_call_through_the_container(directory, tool, image, front, back):
             address = lab.eventually(lambda: lab.whole_line(ready), process, log, 30).split()[1]
             inside = json.loads(run(tool("podman", "inspect", "gate")))[0]["State"]["Pid"]
             check_restrictions(pathlib.Path(f"/proc/{inside}"))
-            host, port = address.split(":")
-            with Client((host, int(port)), sni=lab.NAME, host=lab.NAME, user=lab.USER,
-                        password=lab.PASSWORD) as client:
-                client.establish().ping(3).disconnect()
+            run(tool("podman", "--cgroup-manager=cgroupfs", "--runtime=runc", "healthcheck", "run", "gate"))
+            drain(tool, address, process, log)
             record = server.wait_over()
-        # podman forwards TERM, and returns the exit code of the container.
+            process.wait(30)
+        # The exit code of the container.
         assert process.returncode == 0, log.read_text()
     assert record.verdict == "ok" and record.leaf_hash == back.sha256
     assert run(tool("podman", "ps", "--all", "--quiet")) == ""
+
+
+def drain(tool, address, process, log):
+    """`podman stop` sends the image's STOPSIGNAL: the tunnel stays up until its client hangs up."""
+    host, port = address.split(":")
+    with Client((host, int(port)), sni=lab.NAME, host=lab.NAME, user=lab.USER,
+                password=lab.PASSWORD) as client:
+        client.establish().ping(3)
+        stop = tool("podman", "--cgroup-manager=cgroupfs", "--runtime=runc", "stop", "--time=60", "gate")
+        with subprocess.Popen([str(word) for word in stop], stdout=subprocess.DEVNULL) as stopping:
+            lab.eventually(lambda: "no new calls" in log.read_text(), process, log, 30)
+            client.ping(3)
+            assert stopping.poll() is None
+            client.disconnect()
+            assert stopping.wait(30) == 0
+
+
+def test_labels_and_size(tool, image):
+    """The labels are those of OCI; docker/README.md states the size."""
+    facts = json.loads(run(tool("podman", "inspect", "--type=image", image)))[0]
+    labels = {key.removeprefix("org.opencontainers.image."): value for key, value in facts["Labels"].items()}
+    assert labels["title"] == "sstpgate" and labels["licenses"] == "ISC" and labels["version"] == "9.9-test"
+    assert "sstpgate 9.9-test" in run(podman(tool, image, "-V"))
+    stated = int(re.search(r"(\d+) MB", (lab.ROOT / "docker/README.md").read_text())[1])
+    assert round(facts["Size"] / 1e6) == pytest.approx(stated, abs=1), facts["Size"]
 
 
 def check_restrictions(process):
@@ -104,7 +130,8 @@ def check_restrictions(process):
     assert status["Uid"].split() == status["Gid"].split() == [str(NOBODY)] * 4
     for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(status[kind], 16) == 0, kind
-    assert status["NoNewPrivs"] == "1"
+    assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+    assert int(status["Seccomp_filters"]) >= 2, "the filter of the engine, and the gate's own"
     mounts = [line.split() for line in (process / "mountinfo").read_text().splitlines()]
     assert ["ro" in mount[5].split(",") for mount in mounts if mount[4] == "/"] == [True]
     programs = [path for path in (process / "root").rglob("*") if path.parent.name == "bin"]
