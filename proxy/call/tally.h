@@ -43,8 +43,8 @@ enum tally_action {
 enum tally_limit {
     TALLY_LIMIT_CALLS = LIMITS_PER_USER + 1, /* max-tunnels: a new call waits */
     TALLY_LIMIT_FILES,                       /* no file descriptor: a new call waits */
-    TALLY_LIMIT_HANDSHAKES,                  /* handshakes-at-once: counts seconds */
-    TALLY_LIMIT_SERVERS,                     /* max-tunnels of a server: no server was left */
+    TALLY_LIMIT_HANDSHAKES, /* handshakes-at-once: counts sweeps that find handshakes waiting */
+    TALLY_LIMIT_SERVERS,    /* max-tunnels of a server: no server was left */
     TALLY_LIMITS
 };
 

@@ -49,8 +49,7 @@ void metrics_start(struct gate *gate)
 {
     INSIST_UV(uv_timer_init(&gate->loop, &gate->history_timer));
     gate->history_timer.data = gate;
-    INSIST_UV(uv_timer_start(&gate->history_timer, on_history_timer, HISTORY_STEP * 1000,
-                             HISTORY_STEP * 1000));
+    INSIST_UV(uv_timer_start(&gate->history_timer, on_history_timer, 0, HISTORY_STEP * 1000));
 }
 
 static void put(const struct scrape *s, uint64_t value)
@@ -168,7 +167,7 @@ static void put_reason(const struct scrape *s, const struct tally_listener *l, e
 static void put_ended(const struct scrape *s)
 {
     for (const struct tally_listener *l = s->sum->listener; l != NULL; l = l->next)
-        for (enum reason r = REASON_NONE + 1; r < REASON_COUNT; r++)
+        for (enum reason r = REASON_NONE; r < REASON_COUNT; r++)
             for (enum reason_outcome o = OUTCOME_ENDED; o <= OUTCOME_REFUSED; o++)
                 put_reason(s, l, r, o);
 }

@@ -11,7 +11,8 @@ struct tally;
 /* Writes all metrics. Asks no worker: it reads counters that their threads write. */
 void metrics_print(struct gate *gate, FILE *out);
 
-/* Starts the timer that adds a point to gate->history every HISTORY_STEP seconds. */
+/* Starts the timer that adds a point to gate->history every HISTORY_STEP seconds, the
+ * first one at once. */
 void metrics_start(struct gate *gate);
 
 /* Adds up the counters of all workers. The caller frees *sum with tally_fini. */
