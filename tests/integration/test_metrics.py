@@ -367,6 +367,7 @@ def used_in(text):
 def test_every_name_in_the_dashboard_and_in_the_rules_exists(metrics):
     board = json.loads((ROOT / "conf/grafana.json").read_text())
     exprs = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    exprs += [var["definition"] for var in board["templating"]["list"] if var["type"] == "query"]
     exprs += re.findall(r"^ +expr: (.*)$", (ROOT / "conf/prometheus-rules.yml").read_text(), re.M)
     known = set(metrics.names())
     known |= {f"{name}_{suffix}" for name in known if name.endswith("_seconds")
@@ -377,6 +378,11 @@ def test_every_name_in_the_dashboard_and_in_the_rules_exists(metrics):
 
 
 def test_the_rules():
+    """Each alert has a case in which it fires."""
+    alerts = re.findall(r"alert: (\w+)", (ROOT / "conf/prometheus-rules.yml").read_text())
+    cases = (ROOT / "tests/prometheus/rules.yml").read_text()
+    for alert in alerts:
+        assert re.search(rf"alertname: {alert}\n +exp_alerts:\n +- exp_labels", cases), alert
     for command in (["check", "rules", "conf/prometheus-rules.yml"],
                     ["test", "rules", "tests/prometheus/rules.yml"]):
         done = subprocess.run(["promtool", *command], cwd=ROOT, capture_output=True, text=True, timeout=60)
