@@ -460,6 +460,7 @@ enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *
     else
         manual_bans_add_user(&l->manual, target->user, now_ms + ms);
     l->changes += r == LIMITS_BAN_DONE;
+    l->banned += r == LIMITS_BAN_DONE;
     limits_unlock(l);
     return r;
 }

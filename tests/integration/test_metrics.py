@@ -173,6 +173,9 @@ def test_limits_and_bans(bench):
     assert run("ctl", "-c", gate.config, "unban", "all").returncode == 0
     m = scrape(gate)
     assert (m("sstpgate_bans"), m("sstpgate_bans_total")) == (0, 1)
+    assert run("ctl", "-c", gate.config, "ban", "192.0.2.1").returncode == 0
+    m = scrape(gate)
+    assert (m("sstpgate_bans"), m("sstpgate_bans_total")) == (1, 2)
     for source in ("127.0.0.4", "127.0.0.5"):
         bench.client(gate, bind=source).establish()
     waits = socket.create_connection(gate.address())
