@@ -64,6 +64,9 @@ static void log_denied(struct call *call, const struct rules_answer *v, enum tal
         log_str(&l, "file", v->file);
     if (v->line != 0)
         log_num(&l, "line", v->line);
+    if (call->listener->config->file != NULL &&
+        strcmp(call->listener->config->file, call->site->config->path) != 0)
+        log_str(&l, "config", call->listener->config->file);
     log_str(&l, "action", tally_action_name(action));
     log_end(&l);
 }

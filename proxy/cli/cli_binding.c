@@ -176,7 +176,7 @@ static bool print_certificate(const struct tls_certificate *c, const struct conf
 
 /* ---- which certificate ---- */
 
-static bool print_listener(const struct config *c, const struct config_listener *l)
+static bool print_listener(const struct config_listener *l)
 {
     bool ok = true;
 
@@ -189,7 +189,7 @@ static bool print_listener(const struct config *c, const struct config_listener 
         const struct tls_certificate files = {
             .file = from->file, .key = from->key, .passphrase_file = from->passphrase_file};
         char *before = NULL;
-        if (asprintf(&before, "%s:%u: ", c->path, from->line) < 0)
+        if (asprintf(&before, "%s:%u: ", l->file, from->line) < 0)
             before = NULL;
         insist_alloc(before);
         if (i > 0)
@@ -238,7 +238,7 @@ static bool print_word(const char *word, const char *config, const char *passphr
     bool ok = false;
 
     if (l != NULL)
-        ok = print_listener(c, l);
+        ok = print_listener(l);
     else if (access(word, F_OK) == 0)
         ok = print_file(word, passphrase_file);
     else if (c == NULL)

@@ -6,6 +6,7 @@
 #include "base/insist.h"
 #include "base/memo.h"
 #include "config/config_mark.h"
+#include "config/config_sources.h"
 #include "config/config_table.h"
 
 static void *field_of(void *section, const struct config_key *k)
@@ -31,6 +32,7 @@ void config_free(struct config *c)
     free(c->gate.limits.proxies.item);
     free(c->mark);
     free(c->path);
+    config_sources_unref(c->sources);
     free(c);
 }
 
@@ -115,8 +117,11 @@ bool config_differs(const struct config *c, const void *section, const char *key
 static void print_section(const struct config *c, enum config_section in, size_t index, FILE *out)
 {
     const char *name = config_section_name(c, in, index);
+    const char *file = config_section_file(c, in, index);
     bool plain = in == BACKEND && !c->backend[index].tls;
 
+    if (file != NULL && strcmp(file, c->path) != 0)
+        fprintf(out, "; from %s\n", file);
     fprintf(out, name == NULL ? "[%s]\n" : "[%s %s]\n", config_sections[in].word, name);
     for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *k = &config_keys[i];
@@ -127,7 +132,7 @@ static void print_section(const struct config *c, enum config_section in, size_t
     }
 }
 
-void config_print(const struct config *c, FILE *out)
+static void print_sections(const struct config *c, FILE *out)
 {
     for (enum config_section in = GATE; in < SECTION_COUNT; in++) {
         for (size_t i = 0; i < config_section_count(c, in); i++) {
@@ -136,4 +141,13 @@ void config_print(const struct config *c, FILE *out)
             print_section(c, in, i, out);
         }
     }
+}
+
+void config_print(const struct config *c, FILE *out)
+{
+    struct memo text;
+
+    print_sections(c, memo_open(&text));
+    config_variables_escape(memo_text(&text), out);
+    memo_free(&text);
 }

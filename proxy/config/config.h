@@ -12,7 +12,8 @@
 void config_free(struct config *c);
 
 /* Writes the effective configuration, every key with its value in force, in a form that
- * config_load reads back. It contains no secrets, only the names of their files. */
+ * config_load reads back, as one file: a comment before each section names the file that it comes
+ * from, if that is another one. It contains no secrets, only the names of their files. */
 void config_print(const struct config *c, FILE *out);
 
 /* Returns whether some listener sends calls to b: its backend, or one of its use-backend lines. */

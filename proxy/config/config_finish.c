@@ -36,10 +36,17 @@ static unsigned key_line(struct config_builder *b, enum config_section in, size_
     return config_line(b->c, config_section_at(b->c, in, index), name);
 }
 
+/* Makes further problems name the file of a section. */
+static void at_section(struct config_builder *b, enum config_section in, size_t index)
+{
+    b->input.path = config_section_file(b->c, in, index);
+}
+
 /* Sets the defaults of keys that are not set (or invalid), and reports missing required keys. */
 static void complete_section(struct config_builder *b, enum config_section in, size_t index)
 {
     void *section = config_section_at(b->c, in, index);
+    at_section(b, in, index);
     b->input.line = config_section_line(b->c, in, index);
     for (size_t i = 0; i < config_key_count; i++) {
         const struct config_key *k = &config_keys[i];
@@ -242,6 +249,7 @@ static void finish_check(struct config_builder *b, size_t index)
 static void finish_backend(struct config_builder *b, size_t index)
 {
     struct config_backend *be = &b->c->backend[index];
+    at_section(b, BACKEND, index);
     finish_servers(b, index);
     finish_check(b, index);
     if (!key_refused(b, BACKEND, index, "tls")) {
@@ -266,6 +274,7 @@ static void finish_radius(struct config_builder *b, size_t index)
     const struct config_radius *r = &b->c->radius[index];
     const bool listens = r->accounting_listen.count > 0, sends = r->accounting_server.count > 0;
 
+    at_section(b, RADIUS, index);
     if (listens != sends && !key_refused(b, RADIUS, index, "accounting-listen") &&
         !key_refused(b, RADIUS, index, "accounting-server"))
         config_problem(
@@ -277,6 +286,7 @@ static void finish_radius(struct config_builder *b, size_t index)
 /* The addresses of one listen key of a [radius NAME], and its line. */
 struct radius_places {
     const struct config_places *of;
+    const char *file;
     unsigned line;
 };
 
@@ -285,6 +295,7 @@ struct radius_places {
 static void check_radius_pair(struct config_builder *b, const struct radius_places *places,
                               const struct radius_places *others)
 {
+    b->input.path = places->file;
     for (size_t i = 0; i < places->of->count; i++) {
         const struct addr *a = &places->of->item[i];
         const size_t n = places == others ? i : others->of->count;
@@ -305,8 +316,8 @@ static void check_radius_places(struct config_builder *b)
 
     for (size_t i = 0; i < b->c->radius_count; i++) {
         const struct config_radius *r = &b->c->radius[i];
-        all[n++] = (struct radius_places){&r->listen, key_line(b, RADIUS, i, "listen")};
-        all[n++] = (struct radius_places){&r->accounting_listen,
+        all[n++] = (struct radius_places){&r->listen, r->file, key_line(b, RADIUS, i, "listen")};
+        all[n++] = (struct radius_places){&r->accounting_listen, r->file,
                                           key_line(b, RADIUS, i, "accounting-listen")};
     }
     for (size_t i = 0; i < n; i++)
@@ -387,6 +398,7 @@ static void check_country(struct config_builder *b, const struct rules *r)
 static void finish_listener(struct config_builder *b, size_t index)
 {
     struct config_listener *l = &b->c->listener[index];
+    at_section(b, LISTENER, index);
     /* A list of allowed clients means that others are denied. */
     if (!key_written(b, LISTENER, index, "default"))
         l->rules.default_allow = !key_written(b, LISTENER, index, "allow") &&
@@ -411,7 +423,7 @@ static void check_place(struct config_builder *b, const struct config_listener *
 {
     const struct config *c = b->c;
     const struct addr *place = &l->listen[which];
-    char text[ADDR_TEXT_MAX];
+    char text[ADDR_TEXT_MAX], where[CONFIG_WHERE_MAX];
 
     for (size_t i = 0; &c->listener[i] <= l && place->port != 0; i++) {
         const struct config_listener *other = &c->listener[i];
@@ -420,9 +432,9 @@ static void check_place(struct config_builder *b, const struct config_listener *
             if (!addr_equal(place, &other->listen[k]) ||
                 !is_same_interface(l->interface, other->interface))
                 continue;
-            config_problem(&b->input, l->listen_line[which],
-                           "listen: '%s' is already set on line %u", addr_format(place, text),
-                           other->listen_line[k]);
+            config_problem(&b->input, l->listen_line[which], "listen: '%s' is already set %s",
+                           addr_format(place, text),
+                           config_where(&b->input, other->file, other->listen_line[k], where));
             return;
         }
     }
@@ -430,9 +442,11 @@ static void check_place(struct config_builder *b, const struct config_listener *
 
 static void check_places(struct config_builder *b)
 {
-    for (size_t i = 0; i < b->c->listener_count; i++)
+    for (size_t i = 0; i < b->c->listener_count; i++) {
+        at_section(b, LISTENER, i);
         for (size_t k = 0; k < b->c->listener[i].listen_count; k++)
             check_place(b, &b->c->listener[i], k);
+    }
 }
 
 /* Returns the server of be at the host and port of `same`; NULL: none. */
@@ -469,6 +483,7 @@ static void check_fallbacks(struct config_builder *b)
 {
     for (size_t i = 0; i < b->c->listener_count; i++) {
         const struct config_listener *l = &b->c->listener[i];
+        at_section(b, LISTENER, i);
         for (size_t k = 0; l->fallback != NULL && k < l->fallback->servers.count; k++)
             check_fallback_server(b, l, &l->fallback->servers.item[k]);
     }
@@ -493,6 +508,8 @@ static void collect_proxies(struct config *c)
 void config_finish(struct config_builder *b)
 {
     struct config *c = b->c;
+    if (c->gate.file == NULL)
+        c->gate.file = c->path;
     for (enum config_section in = GATE; in < SECTION_COUNT; in++)
         for (size_t i = 0; i < config_section_count(c, in); i++)
             complete_section(b, in, i);
@@ -506,6 +523,7 @@ void config_finish(struct config_builder *b)
     check_places(b);
     check_fallbacks(b);
     check_radius_places(b);
+    b->input.path = c->path;
     if (c->listener_count == 0 && !b->section_lost)
         config_problem(&b->input, 1, "there is no [listener NAME]: the gate would accept nothing");
 }

@@ -9,10 +9,14 @@
 #include "config/config_sections.h"
 #include "config/config_type.h"
 
+struct config_sources;
+
 /* A configuration while it is being read. */
 struct config_builder {
     struct config *c;
+    struct config_sources *sources;
     struct config_input input;
+    bool included;     /* the file being read is included by another one */
     bool section_lost; /* an unreadable header may be that of a section that seems to be missing */
     bool any_section;
     enum config_section in; /* kind of the section being read, and its index in its array */

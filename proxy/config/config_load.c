@@ -12,6 +12,7 @@
 #include "config/config_finish.h"
 #include "config/config_mark.h"
 #include "config/config_read.h"
+#include "config/config_sources.h"
 #include "config/config_table.h"
 #include "policy/sources.h"
 
@@ -89,27 +90,35 @@ static void check_section_name(struct config_builder *b, enum config_section in,
 
 static void open_gate(struct config_builder *b)
 {
+    char where[CONFIG_WHERE_MAX];
+
     b->index = 0;
-    if (b->c->gate.line != 0)
-        config_problem(&b->input, b->input.line, "[gate] is already defined on line %u",
-                       b->c->gate.line);
-    else
-        b->c->gate.line = b->input.line;
+    if (b->c->gate.line != 0) {
+        config_problem(&b->input, b->input.line, "[gate] is already defined %s",
+                       config_where(&b->input, b->c->gate.file, b->c->gate.line, where));
+        return;
+    }
+    b->c->gate.line = b->input.line;
+    b->c->gate.file = b->input.path;
 }
 
 /* Adds a section, to which the next keys belong. A second section of the same name is an error,
  * but its keys are read as those of a section of its own. */
 static void open_named(struct config_builder *b, enum config_section in, const char *name)
 {
+    char where[CONFIG_WHERE_MAX];
+
     b->index = config_section_count(b->c, in);
     for (size_t i = 0; *name != '\0' && i < b->index; i++) {
         if (strcmp(config_section_name(b->c, in, i), name) == 0) {
-            config_problem(&b->input, b->input.line, "[%s %s] is already defined on line %u",
-                           config_sections[in].word, name, config_section_line(b->c, in, i));
+            config_problem(&b->input, b->input.line, "[%s %s] is already defined %s",
+                           config_sections[in].word, name,
+                           config_where(&b->input, config_section_file(b->c, in, i),
+                                        config_section_line(b->c, in, i), where));
             break;
         }
     }
-    config_section_add(b->c, in, config_type_copy(name), b->input.line);
+    config_section_add(b->c, in, config_type_copy(name), b->input.line, b->input.path);
 }
 
 static void open_section(struct config_builder *b, enum config_section in, const char *name)
@@ -155,8 +164,7 @@ static void on_section(void *user, unsigned line, const char *header)
 static const struct foreign_key {
     const char *name, *help;
 } foreign_keys[] = {
-    {"include", "include is not supported: the configuration is one file"},
-    {"include-dir", "include is not supported: the configuration is one file"},
+    {"include-dir", "write include = DIRECTORY/*.conf"},
     {"secret", "secrets are in files: write secret-file = FILE"},
     {"password", "secrets are in files: write passphrase-file, secret-file or users-file"},
     {"user", "the program does not change its user: start it as that user"},
@@ -220,14 +228,35 @@ static void unknown_key(struct config_builder *b, const char *name)
         config_problem(&b->input, b->input.line, "unknown key in %s", title);
 }
 
+/* Parses a value that has a credential in it, which no message may quote. */
+static bool parse_secret(struct config_builder *b, const struct config_key *k, void *at,
+                         const char *value)
+{
+    FILE *problems = b->input.problems;
+    struct memo unsaid;
+
+    b->input.problems = memo_open(&unsaid);
+    const bool good = k->type->parse(&b->input, k, at, value);
+    b->input.problems = problems;
+    memo_free(&unsaid);
+    if (!good)
+        config_problem(&b->input, b->input.line,
+                       "%s: the value is invalid with its credential, which is not shown", k->name);
+    return good;
+}
+
 /* Returns false if value is missing or invalid; the problem is reported. */
 static bool parse_value(struct config_builder *b, const struct config_key *k, const char *value)
 {
-    char *section = config_section_at(b->c, b->in, b->index);
+    char *at = (char *)config_section_at(b->c, b->in, b->index) + k->at;
+    struct config_expanded e;
 
-    if (*value != '\0')
-        return k->type->parse(&b->input, k, section + k->at, value);
-    config_problem(&b->input, b->input.line, "%s: the value is missing", k->name);
+    if (!config_variables_expand(&b->sources->variables, value, &e))
+        config_problem(&b->input, b->input.line, "%s: %s", k->name, e.reason);
+    else if (*e.text == '\0')
+        config_problem(&b->input, b->input.line, "%s: the value is missing", k->name);
+    else
+        return e.secret ? parse_secret(b, k, at, e.text) : k->type->parse(&b->input, k, at, e.text);
     return false;
 }
 
@@ -246,11 +275,17 @@ static void set_key(struct config_builder *b, const struct config_key *k, const 
                         .index = b->index, .key = k, .line = b->input.line, .refused = !good});
 }
 
+static void include(struct config_builder *b, const char *value);
+
 static void on_key(void *user, unsigned line, const char *name, const char *value)
 {
     struct config_builder *b = user;
 
     b->input.line = line;
+    if (strcmp(name, "include") == 0) {
+        include(b, value);
+        return;
+    }
     if (!b->any_section) {
         if (report_foreign(b, name))
             return;
@@ -271,64 +306,102 @@ static void on_key(void *user, unsigned line, const char *name, const char *valu
 
 /* ---- files ---------------------------------------------------------------------------------- */
 
-/* Returns the absolute path of the directory of path, to be freed; NULL: the problem is
- * reported. */
-static char *dir_of(const char *path, FILE *problems)
+/* Reads a file into *b, with the sections that it includes. False: the problem is reported. */
+static bool read_source(struct config_builder *b, const struct config_source *source)
 {
-    const char *slash = strrchr(path, '/');
-    const size_t n = slash == NULL ? 0 : (size_t)(slash - path);
-    char *dir = NULL;
+    const struct config_events to = {
+        .user = b, .on_section = on_section, .on_key = on_key, .on_problem = on_read_problem};
+    char *dir = config_sources_dir(source->path);
 
-    if (*path == '/')
-        return insist_alloc(strndup(path, n));
-    char *here = getcwd(NULL, 0);
-    if (here == NULL) {
-        fprintf(problems, "%s: cannot determine the current directory: %s\n", path,
+    b->input.path = source->path;
+    b->input.dir = dir;
+    if (dir == NULL)
+        fprintf(b->input.problems, "%s: cannot determine the current directory: %s\n", source->path,
                 strerror(errno));
-        return NULL;
-    }
-    if (asprintf(&dir, "%s%s%.*s", here, n == 0 ? "" : "/", (int)n, path) < 0)
-        dir = NULL;
-    insist_alloc(dir);
-    free(here);
-    return dir;
+    else
+        config_read(span_of(source->text, source->len), &to);
+    free(dir);
+    return dir != NULL;
 }
 
-/* Reads text without the checks of config_finish(). */
-static struct config_builder builder_run(const char *path, const char *dir, const char *text,
-                                         size_t len, FILE *problems)
+/* Reads an included file. It begins without a section, and the section of the including file
+ * continues after it. */
+static void include_source(struct config_builder *b, const struct config_source *source)
 {
-    struct config_builder b = {.c = NEW(struct config),
-                               .input = {.path = path, .dir = dir, .problems = problems}};
-    const struct config_events to = {
-        .user = &b, .on_section = on_section, .on_key = on_key, .on_problem = on_read_problem};
+    const struct config_builder outer = *b;
 
-    b.c->path = config_type_copy(path);
-    config_read(span_of(text, len), &to);
-    return b;
+    b->included = true;
+    b->any_section = false;
+    if (!read_source(b, source))
+        b->input.failed = true;
+    const bool lost = b->section_lost, failed = b->input.failed;
+    *b = outer;
+    b->section_lost = lost;
+    b->input.failed = failed;
+}
+
+static void include(struct config_builder *b, const char *value)
+{
+    const unsigned line = b->input.line;
+
+    if (b->included)
+        config_problem(&b->input, line, "include: an included file cannot include another one");
+    else if (*value == '\0')
+        config_problem(&b->input, line, "include: the value is missing");
+    for (size_t i = 1; !b->included && i < b->sources->count; i++) {
+        const struct config_source *source = &b->sources->item[i];
+        if (source->from == line && source->problem != NULL)
+            config_problem(&b->input, line, "include: %s", source->problem);
+        else if (source->from == line)
+            include_source(b, source);
+    }
+}
+
+/* Reads the texts without the checks of config_finish(). Returns false if nothing could be read;
+ * the problem is reported. */
+static bool builder_run(struct config_builder *b, struct config_sources *sources, FILE *problems)
+{
+    *b = (struct config_builder){.c = NEW(struct config), .sources = sources};
+    b->input.problems = problems;
+    b->c->path = config_type_copy(sources->item[0].path);
+    b->c->sources = config_sources_ref(sources);
+    const bool good = read_source(b, &sources->item[0]);
+    b->input.dir = NULL;
+    return good;
+}
+
+struct config *config_parse_sources(struct config_sources *sources, FILE *problems)
+{
+    struct config_builder b;
+    struct memo found;
+
+    const bool good = builder_run(&b, sources, memo_open(&found));
+    if (good) {
+        config_finish(&b);
+        b.c->sound = !b.input.failed;
+    } else {
+        config_free(b.c);
+    }
+    config_variables_scrub(&sources->variables, memo_text(&found), problems);
+    memo_free(&found);
+    return good ? b.c : NULL;
 }
 
 struct config *config_parse(const char *path, const char *text, size_t len, FILE *problems)
 {
-    char *dir = dir_of(path, problems);
-    if (dir == NULL)
-        return NULL;
-    struct config_builder b = builder_run(path, dir, text, len, problems);
+    struct config_sources *sources = config_sources_of(path, text, len);
+    struct config *c = config_parse_sources(sources, problems);
 
-    config_finish(&b);
-    free(dir);
-    b.c->sound = !b.input.failed;
-    return b.c;
+    config_sources_unref(sources);
+    return c;
 }
 
 struct config *config_load(const char *path, FILE *problems)
 {
-    size_t len;
-    char *text = config_read_file(path, &len, problems);
-    if (text == NULL)
-        return NULL;
-    struct config *c = config_parse(path, text, len, problems);
-    free(text);
+    struct config_sources *sources = config_sources_read(path, problems);
+    struct config *c = sources == NULL ? NULL : config_parse_sources(sources, problems);
+
+    config_sources_unref(sources);
     return c;
 }
 
@@ -338,34 +411,32 @@ bool config_open(struct config *c, struct files *files, FILE *problems)
     bool good = sources_open_country(&from, c->gate.country_file, problems);
 
     if (!good)
-        fprintf(problems, "%s:%u: country-file cannot be used, see above\n", c->path,
+        fprintf(problems, "%s:%u: country-file cannot be used, see above\n", c->gate.file,
                 config_line(c, &c->gate, "country-file"));
     for (size_t i = 0; i < c->listener_count; i++) {
-        good &= rules_open(&c->listener[i].rules, &from, c->path, problems);
-        good &= rules_open(&c->listener[i].routes, &from, c->path, problems);
+        good &= rules_open(&c->listener[i].rules, &from, c->listener[i].file, problems);
+        good &= rules_open(&c->listener[i].routes, &from, c->listener[i].file, problems);
     }
     return good;
 }
 
 char *config_find_admin(const char *path, FILE *problems)
 {
+    struct config_sources *sources = config_sources_read(path, problems);
     char *admin = NULL;
-    size_t len;
-    char *text = config_read_file(path, &len, problems);
-    char *dir = text == NULL ? NULL : dir_of(path, problems);
+    struct config_builder b;
+    struct memo others;
 
-    if (dir != NULL) {
-        struct memo others;
-        struct config_builder b = builder_run(path, dir, text, len, memo_open(&others));
-        if (b.c->gate.admin != NULL)
-            admin = config_type_copy(b.c->gate.admin);
-        else
-            fprintf(problems, "%s%s: `admin` is not set in [gate]: the gate has no admin socket\n",
-                    memo_text(&others), path);
-        config_free(b.c);
-        memo_free(&others);
-    }
-    free(dir);
-    free(text);
+    if (sources == NULL)
+        return NULL;
+    (void)builder_run(&b, sources, memo_open(&others));
+    if (b.c->gate.admin != NULL)
+        admin = config_type_copy(b.c->gate.admin);
+    else
+        fprintf(problems, "%s%s: `admin` is not set in [gate]: the gate has no admin socket\n",
+                memo_text(&others), path);
+    config_free(b.c);
+    memo_free(&others);
+    config_sources_unref(sources);
     return admin;
 }

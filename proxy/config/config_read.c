@@ -26,6 +26,9 @@ enum { KEY_MAX_INIH = 49, HEAD_MAX = 198 };
 /* Far larger than a file written by hand; bounds the memory for a wrong file. */
 enum { FILE_MAX = 1 << 20 };
 
+/* Bytes of a value with `$${` for each `${`. */
+enum { RAW_MAX = VALUE_TEXT_MAX * 3 / 2 };
+
 struct config_reading {
     struct span rest;
     struct span pair; /* the line of which inih has read the first bytes */
@@ -193,12 +196,21 @@ static bool has_comment(struct span value)
     return false;
 }
 
+/* Returns the number of `$${`, each of which stands for two bytes (config_variables.h). */
+static size_t count_literals(struct span value)
+{
+    size_t n = 0;
+    for (size_t i = 0; i + 2 < value.n; i++)
+        n += memcmp(value.p + i, "$${", 3) == 0;
+    return n;
+}
+
 /* The handler for inih. section: ignored, because read_section() has reported it. in_head: of the
  * first bytes of the line only. */
 static int on_pair(void *user, const char *section, const char *key, const char *in_head)
 {
     struct config_reading *r = user;
-    char text[VALUE_TEXT_MAX + 1];
+    char text[RAW_MAX + 1];
     (void)section, (void)in_head;
     r->key_due = false;
     const struct span value = pair_value(r, key);
@@ -211,7 +223,7 @@ static int on_pair(void *user, const char *section, const char *key, const char 
             r, "` #` after a value would be part of it: a comment after a value starts with ` ;`");
     else if (begins_with(value, "\"'"))
         report_problem(r, "values are written without quotes");
-    else if (value.n > VALUE_TEXT_MAX)
+    else if (value.n > RAW_MAX || value.n - count_literals(value) > VALUE_TEXT_MAX)
         report_problem(r, "a value is longer than 1024 bytes: a key with a list may be repeated");
     else {
         if (value.n > 0)

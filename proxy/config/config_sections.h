@@ -75,6 +75,7 @@ struct config_hosts {
 
 struct config_gate {
     unsigned line;
+    const char *file; /* the file that has the section; owned by config.sources */
     unsigned workers; /* 0: auto, one for each CPU this process may use */
     char *log;        /* "stderr", "syslog" or an absolute path */
     enum config_log_format log_format;
@@ -106,11 +107,13 @@ struct config_certificate {
 struct config_listener {
     char *name;
     unsigned line;
+    const char *file; /* as in config_gate */
     struct addr *listen;
     unsigned *listen_line; /* the line of each address */
     size_t listen_count;
     char *interface; /* NULL: any */
     bool v6only;
+    bool freebind; /* listen on an address that the machine does not have (yet) */
     struct config_certificate *certificate; /* at least one; the first is the default */
     size_t certificate_count;
     bool strict_sni; /* refuse clients that request no name with a certificate */
@@ -139,6 +142,7 @@ struct config_listener {
 struct config_backend {
     char *name;
     unsigned line;
+    const char *file; /* as in config_gate */
     struct backends_settings servers;
     enum config_check check;
     uint32_t check_interval;               /* ms */
@@ -171,6 +175,7 @@ struct config_backend {
 struct config_radius {
     char *name;
     unsigned line;
+    const char *file; /* as in config_gate */
     struct config_places listen, accounting_listen;
     struct cidrs clients; /* the VPN servers */
     char *secret_file;
@@ -182,9 +187,11 @@ struct config_radius {
 };
 
 struct config_mark;
+struct config_sources;
 
 struct config {
     char *path;
+    struct config_sources *sources;
     struct config_gate gate;
     struct config_listener *listener;
     size_t listener_count;

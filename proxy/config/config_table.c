@@ -36,7 +36,8 @@ const struct config_section_kind config_sections[SECTION_COUNT] = {
 /* The config_section functions rely on this for every named section. */
 #define BEGINS_WITH_HEAD(type)                                                                     \
     _Static_assert(offsetof(struct type, name) == offsetof(struct config_head, name) &&            \
-                       offsetof(struct type, line) == offsetof(struct config_head, line),          \
+                       offsetof(struct type, line) == offsetof(struct config_head, line) &&        \
+                       offsetof(struct type, file) == offsetof(struct config_head, file),          \
                    "begins as a config_head")
 BEGINS_WITH_HEAD(config_listener);
 BEGINS_WITH_HEAD(config_backend);
@@ -65,7 +66,7 @@ void *config_section_at(const struct config *c, enum config_section in, size_t i
 /* Returns the name and line of a section; [gate] has no config_head. */
 static struct config_head head_of(const struct config *c, enum config_section in, size_t index)
 {
-    struct config_head head = {.name = NULL, .line = c->gate.line};
+    struct config_head head = {.name = NULL, .line = c->gate.line, .file = c->gate.file};
     if (config_sections[in].named)
         memcpy(&head, config_section_at(c, in, index), sizeof head);
     return head;
@@ -81,10 +82,16 @@ unsigned config_section_line(const struct config *c, enum config_section in, siz
     return head_of(c, in, index).line;
 }
 
-void config_section_add(struct config *c, enum config_section in, char *name, unsigned line)
+const char *config_section_file(const struct config *c, enum config_section in, size_t index)
+{
+    return head_of(c, in, index).file;
+}
+
+void config_section_add(struct config *c, enum config_section in, char *name, unsigned line,
+                        const char *file)
 {
     const struct config_section_kind *kind = &config_sections[in];
-    const struct config_head head = {.name = name, .line = line};
+    const struct config_head head = {.name = name, .line = line, .file = file};
     size_t *count = (size_t *)((char *)c + kind->count);
     char *items;
 
@@ -178,6 +185,11 @@ const struct config_key config_keys[] = {
      .choices = auto_or_number, .initial = "auto",
      .help = "Threads that carry calls; auto: one for each CPU that the process may use, within the "
              "CPU quota of its control group."},
+    {.in = GATE, .name = "include", .type = &config_type_include, .flags = KEY_REPEAT,
+     .otherwise = "no other file",
+     .help = "File with more sections, or a pattern such as conf.d/*.conf: any number of files, in the "
+             "order of their names. Also in other sections, and before the first. An included file "
+             "includes no other."},
     {GATE_KEY("log", log), .type = &config_type_log, .flags = KEY_FIXED, .choices = log_words,
      .initial = "stderr",
      .help = "Where log lines are written; syslog: /dev/log, by default as facility daemon and tag sstpgate; "
@@ -281,6 +293,10 @@ const struct config_key config_keys[] = {
      .help = "Accept only connections that arrive on this interface (Linux before 5.7: needs CAP_NET_RAW)."},
     {LISTENER_KEY("v6only", v6only), .type = &config_type_flag, .choices = yes_or_no,
      .initial = "yes", .help = "no: an IPv6 wildcard address also accepts IPv4 clients."},
+    {LISTENER_KEY("freebind", freebind), .type = &config_type_flag, .choices = yes_or_no,
+     .initial = "no",
+     .help = "yes: listen also on an address that the machine does not have yet, such as one that a "
+             "VRRP partner holds."},
     {LISTENER_ALL("certificate"), .type = &config_type_certificate,
      .flags = KEY_REQUIRED | KEY_REPEAT,
      .help = "PEM file (the certificate and the intermediate CAs) or PKCS#12 file. With several "

@@ -24,6 +24,7 @@ struct config_section_kind {
 struct config_head {
     char *name;
     unsigned line;
+    const char *file;
 };
 
 extern const struct config_section_kind config_sections[SECTION_COUNT];
@@ -33,15 +34,18 @@ extern const size_t config_key_count;
 /* Returns the row of a key. NULL: none. */
 const struct config_key *config_key_find(enum config_section in, const char *name);
 
-/* Return the number of sections of one kind, and the struct, name and line of one of them.
+/* Return the number of sections of one kind, and the struct, name, line and file of one of them.
  * [gate] always exists once; its name is NULL. */
 size_t config_section_count(const struct config *c, enum config_section in);
 void *config_section_at(const struct config *c, enum config_section in, size_t index);
 const char *config_section_name(const struct config *c, enum config_section in, size_t index);
 unsigned config_section_line(const struct config *c, enum config_section in, size_t index);
+const char *config_section_file(const struct config *c, enum config_section in, size_t index);
 
-/* Appends a section of a named kind, all zeros but name, of which it takes ownership, and line. */
-void config_section_add(struct config *c, enum config_section in, char *name, unsigned line);
+/* Appends a section of a named kind, all zeros but name, of which it takes ownership, line and
+ * file. */
+void config_section_add(struct config *c, enum config_section in, char *name, unsigned line,
+                        const char *file);
 
 /* Writes the table, for --keys and the manual page: each key with its section, type, help and
  * default. */

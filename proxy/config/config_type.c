@@ -21,6 +21,15 @@ void config_problem(struct config_input *in, unsigned line, const char *format, 
     in->failed = true;
 }
 
+const char *config_where(const struct config_input *in, const char *file, unsigned line,
+                         char out[CONFIG_WHERE_MAX])
+{
+    const bool other = file != NULL && strcmp(file, in->path) != 0;
+
+    snprintf(out, CONFIG_WHERE_MAX, "on line %u%s%s", line, other ? " of " : "", other ? file : "");
+    return out;
+}
+
 void *config_grow(void *items, size_t count, size_t size)
 {
     return insist_alloc(reallocarray(items, count + 1, size));
@@ -291,9 +300,8 @@ static bool is_foreign_path(struct config_input *in, const struct config_key *k,
 {
     static const char *const schemes[] = {"pkcs11:", "file:", "store:", "engine:", "env:"};
 
-    if (strstr(text, "${") != NULL || (text[0] == '$' && text[1] != '\0')) {
-        config_problem(in, in->line, "%s: '%s' has a variable: write the path itself", k->name,
-                       text);
+    if (text[0] == '$' && text[1] != '\0' && text[1] != '{') {
+        config_problem(in, in->line, "%s: '%s': a variable is written ${NAME}", k->name, text);
         return true;
     }
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
@@ -404,3 +412,22 @@ const struct config_type config_type_account = {.syntax = "NAME | NUMBER",
                                                 .parse = parse_account,
                                                 .print = config_type_print_text,
                                                 .fini = config_type_fini_text};
+
+/* ---- include ---- */
+
+static bool parse_include(struct config_input *in, const struct config_key *k, void *at,
+                          const char *text)
+{
+    (void)in, (void)k, (void)at, (void)text;
+    insist_failed("include is no key of a section", __FILE__, __LINE__);
+}
+
+/* The printed configuration is one file. */
+static bool print_include(FILE *out, const struct config_key *k, const void *at)
+{
+    (void)out, (void)k, (void)at;
+    return false;
+}
+
+const struct config_type config_type_include = {
+    .syntax = "FILE or PATTERN", .parse = parse_include, .print = print_include};

@@ -54,6 +54,11 @@ struct config_input {
 __attribute__((format(printf, 3, 4))) void config_problem(struct config_input *in, unsigned line,
                                                           const char *format, ...);
 
+/* Returns "on line N", and the file if it is not in->path; in out. */
+enum { CONFIG_WHERE_MAX = 4200 };
+const char *config_where(const struct config_input *in, const char *file, unsigned line,
+                         char out[CONFIG_WHERE_MAX]);
+
 /* at: the field of the key. */
 struct config_type {
     const char *syntax; /* for --keys, before the choices and the range of the key */
@@ -71,6 +76,9 @@ extern const struct config_type config_type_rate;
 extern const struct config_type config_type_choice, config_type_flag, config_type_number,
     config_type_duration, config_type_path, config_type_log, config_type_reference,
     config_type_account;
+
+/* No field: config_load.c reads the files. */
+extern const struct config_type config_type_include;
 
 /* Returns the first word of k for value; NULL: none. */
 const struct config_choice *config_choice_of(const struct config_key *k, int value);

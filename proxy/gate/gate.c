@@ -315,7 +315,7 @@ static bool ready_write(struct gate *gate, const char *path, FILE *problems)
 
 /* ---- begin and end ---- */
 
-static bool log_prepare(const struct gate *gate, const struct snapshot *snapshot, FILE *problems)
+static bool log_prepare(const struct snapshot *snapshot, FILE *problems)
 {
     const struct config_gate *g = &snapshot->config->gate;
 
@@ -325,7 +325,7 @@ static bool log_prepare(const struct gate *gate, const struct snapshot *snapshot
         log_open(g->log, (enum log_level)g->log_level, (enum log_format)g->log_format) == ERR_OK)
         return true;
     const char *cause = strerror(errno);
-    fprintf(problems, "%s:%u: cannot open the log %s%s: %s\n", gate->path,
+    fprintf(problems, "%s:%u: cannot open the log %s%s: %s\n", g->file,
             config_line(snapshot->config, g, "log"), g->log,
             strncmp(g->log, "syslog", 6) == 0 ? " (/dev/log)" : "", cause);
     return false;
@@ -344,7 +344,7 @@ static bool admin_prepare(struct gate *gate, const struct config *c, FILE *probl
         gate->admin_fd =
             admin_bind(c->gate.admin, c->gate.admin_group, (unsigned)c->gate.admin_mode);
     if (gate->admin_fd < 0)
-        fprintf(problems, "%s:%u: admin: cannot listen on %s: %s\n", gate->path,
+        fprintf(problems, "%s:%u: admin: cannot listen on %s: %s\n", c->gate.file,
                 config_line(c, &c->gate, "admin"), c->gate.admin, strerror(errno));
     return gate->admin_fd >= 0;
 }
@@ -438,7 +438,7 @@ static struct gate *gate_new(const char *path, const char *ready_file, struct up
     struct snapshot *snapshot = snapshot_load(path, gate->backends, problems);
     if (snapshot == NULL)
         goto err_backends;
-    if (!log_prepare(gate, snapshot, problems))
+    if (!log_prepare(snapshot, problems))
         goto err_snapshot;
     const struct config_gate *g = &snapshot->config->gate;
     const struct cgroup_limits limits = cgroup_read("/proc/self/cgroup", "/sys/fs/cgroup");

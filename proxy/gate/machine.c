@@ -39,17 +39,17 @@ bool machine_has_address(const struct addr *a)
     return bind_error(a) == 0;
 }
 
-static void check_place(const struct config *c, const char *kind, const char *name, unsigned line,
+static void check_place(const char *file, const char *kind, const char *name, unsigned line,
                         const struct addr *a, FILE *to)
 {
     char text[ADDR_TEXT_MAX];
     const int error = bind_error(a);
 
     if (error == EADDRNOTAVAIL)
-        fprintf(to, "%s:%u: warning: %s %s: this machine does not have the address of %s\n",
-                c->path, line, kind, name, addr_format(a, text));
+        fprintf(to, "%s:%u: warning: %s %s: this machine does not have the address of %s\n", file,
+                line, kind, name, addr_format(a, text));
     else if (error == EAFNOSUPPORT)
-        fprintf(to, "%s:%u: warning: %s %s: this machine has no IPv%c, which %s needs\n", c->path,
+        fprintf(to, "%s:%u: warning: %s %s: this machine has no IPv%c, which %s needs\n", file,
                 line, kind, name, a->family == AF_INET ? '4' : '6', addr_format(a, text));
 }
 
@@ -57,18 +57,18 @@ static void check_radius_places(const struct config *c, const struct config_radi
                                 const char *key, const struct config_places *places, FILE *to)
 {
     for (size_t i = 0; i < places->count; i++)
-        check_place(c, "radius", r->name, config_line(c, r, key), &places->item[i], to);
+        check_place(r->file, "radius", r->name, config_line(c, r, key), &places->item[i], to);
 }
 
 void machine_check_places(const struct config *c, FILE *to)
 {
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *l = &c->listener[i];
-        for (size_t k = 0; k < l->listen_count; k++)
-            check_place(c, "listener", l->name, l->listen_line[k], &l->listen[k], to);
+        for (size_t k = 0; !l->freebind && k < l->listen_count; k++)
+            check_place(l->file, "listener", l->name, l->listen_line[k], &l->listen[k], to);
         if (l->interface != NULL && if_nametoindex(l->interface) == 0)
             fprintf(to, "%s:%u: warning: listener %s: interface: this machine has no '%s'\n",
-                    c->path, config_line(c, l, "interface"), l->name, l->interface);
+                    l->file, config_line(c, l, "interface"), l->name, l->interface);
     }
     for (size_t i = 0; i < c->radius_count; i++) {
         const struct config_radius *r = &c->radius[i];
@@ -89,8 +89,8 @@ void machine_check_log(const struct config *c, FILE *to)
         return;
     const int fd = log_syslog_open(LOG_SYSLOG_PATH);
     if (fd < 0)
-        fprintf(to, "%s:%u: warning: log: no syslog daemon can be reached here: %s: %s\n", c->path,
-                config_line(c, &c->gate, "log"), LOG_SYSLOG_PATH, strerror(errno));
+        fprintf(to, "%s:%u: warning: log: no syslog daemon can be reached here: %s: %s\n",
+                c->gate.file, config_line(c, &c->gate, "log"), LOG_SYSLOG_PATH, strerror(errno));
     else
         close(fd);
 }
@@ -108,7 +108,7 @@ static void check_directory(const struct config *c, const char *key, const char 
     char *directory = insist_alloc(strndup(path, slash == path ? 1 : (size_t)(slash - path)));
     const int reason = stat(directory, &st) != 0 ? errno : S_ISDIR(st.st_mode) ? 0 : ENOTDIR;
     if (reason != 0)
-        fprintf(to, "%s:%u: warning: %s: its directory %s: %s\n", c->path,
+        fprintf(to, "%s:%u: warning: %s: its directory %s: %s\n", c->gate.file,
                 config_line(c, &c->gate, key), key, directory, strerror(reason));
     free(directory);
 }

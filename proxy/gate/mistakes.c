@@ -20,6 +20,7 @@ struct section {
     enum config_section in;
     const void *at;
     const char *name; /* NULL: [gate] */
+    const char *file;
     FILE *to;
 };
 
@@ -30,6 +31,7 @@ static struct section section_of(const struct config *c, enum config_section in,
                             .in = in,
                             .at = config_section_at(c, in, index),
                             .name = config_section_name(c, in, index),
+                            .file = config_section_file(c, in, index),
                             .to = to};
 }
 
@@ -38,7 +40,7 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct section *s, 
 {
     va_list args;
 
-    fprintf(s->to, "%s:%u: warning: ", s->c->path, line);
+    fprintf(s->to, "%s:%u: warning: ", s->file, line);
     if (s->name != NULL)
         fprintf(s->to, "%s %s: ", config_sections[s->in].word, s->name);
     va_start(args, format);
@@ -370,8 +372,8 @@ static bool covers_everything(const struct cidrs *nets)
 
 static void check_rules(const struct section *s, const struct config_listener *l)
 {
-    rules_unreached(&l->rules, s->c->path, l->name, s->to);
-    rules_unreached(&l->routes, s->c->path, l->name, s->to);
+    rules_unreached(&l->rules, s->file, l->name, s->to);
+    rules_unreached(&l->routes, s->file, l->name, s->to);
     if (!l->rules.default_allow && !rules_have(&l->rules, true))
         warn(s, line_of(s, "default"), "no allow rule: the listener denies every client");
     if (l->dry_run && !denies_nobody(s->c, l))
@@ -550,8 +552,8 @@ void mistakes_in_files(const struct site *site, FILE *to)
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct section s = section_of(c, LISTENER, i, to);
         const struct config_strings *host = &c->listener[i].host;
-        rules_without_match(&c->listener[i].rules, host->item, host->count, c->path, s.name, to);
-        rules_without_match(&c->listener[i].routes, host->item, host->count, c->path, s.name, to);
+        rules_without_match(&c->listener[i].rules, host->item, host->count, s.file, s.name, to);
+        rules_without_match(&c->listener[i].routes, host->item, host->count, s.file, s.name, to);
         check_hosts(&s, &site->listener[i]);
     }
     for (size_t i = 0; i < c->backend_count; i++) {

@@ -20,7 +20,7 @@ struct warnings {
 static void certificate_warn(const struct warnings *w, unsigned line, const char *text)
 {
     if (text != NULL)
-        fprintf(w->to, "%s:%u: warning: listener %s: %s\n", w->config->path, line,
+        fprintf(w->to, "%s:%u: warning: listener %s: %s\n", w->listener->file, line,
                 w->listener->name, text);
 }
 
@@ -55,7 +55,7 @@ static void on_doubt(void *arg, size_t certificate, const char *text)
     if (certificate != TLS_NO_CERTIFICATE)
         certificate_warn(w, w->listener->certificate[certificate].line, text);
     else
-        fprintf(w->to, "%s:%u: warning: listener %s: %s\n", w->config->path,
+        fprintf(w->to, "%s:%u: warning: listener %s: %s\n", w->listener->file,
                 config_line(w->config, w->listener, "strict-sni"), w->listener->name, text);
 }
 
@@ -70,7 +70,7 @@ static void on_ca_doubt(void *arg, size_t certificate, const char *text)
 {
     const struct ca_warnings *w = arg;
     (void)certificate;
-    fprintf(w->to, "%s:%u: warning: backend %s: %s\n", w->config->path,
+    fprintf(w->to, "%s:%u: warning: backend %s: %s\n", w->backend->file,
             config_line(w->config, w->backend, "ca-file"), w->backend->name, text);
 }
 

@@ -48,7 +48,7 @@ static bool radius_socket_add(struct radius_sockets *next, const struct radius_s
         s.fd = udp_bind(&s.want, &s.bound);
     next->item[next->count++] = s;
     if (s.fd < 0)
-        fprintf(problems, "%s:%u: radius %s: cannot listen on %s (UDP): %s\n", c->path,
+        fprintf(problems, "%s:%u: radius %s: cannot listen on %s (UDP): %s\n", r->file,
                 config_line(c, r, s.accounting ? "accounting-listen" : "listen"), r->name,
                 addr_format(&s.want, text), strerror(errno));
     return s.fd >= 0;

@@ -47,6 +47,8 @@ static const char *bind_hint(int e, const struct listener_options *o)
                "since its start)";
     if (e == ENODEV)
         return " (no such interface)";
+    if (e == EADDRNOTAVAIL)
+        return " (freebind = yes: the machine gets the address later)";
     return "";
 }
 
@@ -64,11 +66,11 @@ static bool sockets_hold(const struct sockets *table, const struct addr *want)
 }
 
 /* Binds address number `which` of listener l. ours: a socket of this program may share it. */
-static bool socket_bind(struct listening_socket *s, bool ours, const struct config *c,
-                        const struct config_listener *l, size_t which, size_t workers,
-                        FILE *problems)
+static bool socket_bind(struct listening_socket *s, bool ours, const struct config_listener *l,
+                        size_t which, size_t workers, FILE *problems)
 {
-    struct listener_options options = {.interface = l->interface, .both = !l->v6only, .ours = ours};
+    struct listener_options options = {
+        .interface = l->interface, .both = !l->v6only, .freebind = l->freebind, .ours = ours};
     char text[ADDR_TEXT_MAX];
 
     s->fd_count =
@@ -80,7 +82,7 @@ static bool socket_bind(struct listening_socket *s, bool ours, const struct conf
     if (listener_bind(&s->want, &options, workers, s->fds, &s->bound) == ERR_OK)
         return true;
     int e = errno;
-    fprintf(problems, "%s:%u: listener %s: cannot listen on %s%s%s: %s%s\n", c->path,
+    fprintf(problems, "%s:%u: listener %s: cannot listen on %s%s%s: %s%s\n", l->file,
             l->listen_line[which], l->name, addr_format(&s->want, text),
             l->interface == NULL ? "" : " of interface ", l->interface == NULL ? "" : l->interface,
             strerror(e), bind_hint(e, &options));
@@ -117,7 +119,7 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
                 s->id = next->next_id++;
                 const bool ours = sockets_hold(now, &s->want) || sockets_hold(next, &s->want) ||
                                   inherited_holds(&s->want);
-                ok &= socket_bind(s, ours, c, l, k, workers, problems);
+                ok &= socket_bind(s, ours, l, k, workers, problems);
             }
             next->count++;
         }

@@ -1,6 +1,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,6 +21,14 @@ struct listeners {
 
 /* ---- sockets ---- */
 
+/* Allows a bind to an address that another machine holds at present. */
+static bool set_freebind(int fd, int family)
+{
+    const int on = 1;
+    return family == AF_INET6 ? setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof on) == 0
+                              : setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on) == 0;
+}
+
 /* Returns a bound socket; -1: errno has the cause. It is made without libuv, because libuv 1.44 has
  * no flag for SO_REUSEPORT, and reports EADDRINUSE only at listen. */
 static int bound_socket(const struct addr *at, const struct listener_options *options,
@@ -37,6 +46,7 @@ static int bound_socket(const struct addr *at, const struct listener_options *op
         (reuseport && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
         (at->family == AF_INET6 &&
          setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only) != 0) ||
+        (options != NULL && options->freebind && !set_freebind(fd, at->family)) ||
         (interface != NULL && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, interface,
                                          (socklen_t)strlen(interface)) != 0) ||
         bind(fd, (struct sockaddr *)&sa, len) != 0) {

@@ -19,6 +19,7 @@ enum { LISTENER_ACCEPTS = 16 };
 struct listener_options {
     const char *interface; /* accept only connections on it (SO_BINDTODEVICE); NULL: any */
     bool both;             /* an IPv6 socket accepts IPv4 as well; by default it does not */
+    bool freebind;         /* the machine need not have the address (IP_FREEBIND) */
     bool ours; /* this program may have a socket on the port already; that is no error */
 };
 

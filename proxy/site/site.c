@@ -118,7 +118,7 @@ static unsigned setting_line(const struct config *c, const void *section, const 
 
 static void trial_problem(const struct site_trial *t, unsigned line, const char *text)
 {
-    fprintf(t->problems, "%s:%u: listener %s: %s\n", t->config->path, line, t->listener->name,
+    fprintf(t->problems, "%s:%u: listener %s: %s\n", t->listener->file, line, t->listener->name,
             text);
 }
 
@@ -268,7 +268,7 @@ static const struct tls_ca *backend_ca(struct files *files, const struct config 
     const char *text = memo_text(&m);
 
     if (ca == NULL)
-        fprintf(problems, "%s:%u: backend %s: %s", c->path, config_line(c, b, "ca-file"), b->name,
+        fprintf(problems, "%s:%u: backend %s: %s", b->file, config_line(c, b, "ca-file"), b->name,
                 *text == '\0' ? "its certificates cannot be used, see above\n" : text);
     memo_free(&m);
     return ca;
@@ -288,7 +288,7 @@ static bool backend_tls(struct site_backend *b, struct files *files, const struc
         return false;
     b->tls = tls_ctx_new_client(&s, ca, error);
     if (b->tls == NULL)
-        fprintf(problems, "%s:%u: backend %s: %s\n", c->path,
+        fprintf(problems, "%s:%u: backend %s: %s\n", from->file,
                 setting_line(c, from, error, "tls-min"), from->name, error);
     return b->tls != NULL;
 }

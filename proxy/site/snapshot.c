@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "base/insist.h"
-#include "base/memo.h"
 #include "config/config_load.h"
-#include "config/config_read.h"
+#include "config/config_sources.h"
 #include "policy/backends.h"
 #include "policy/sources.h"
 #include "users/secret.h"
@@ -56,7 +55,7 @@ static const struct secret *load_secret(struct snapshot *s, const struct config_
 
     if (secret == NULL) {
         if (path != NULL)
-            fprintf(problems, "%s:%u: %s of radius %s cannot be used, see above\n", s->config->path,
+            fprintf(problems, "%s:%u: %s of radius %s cannot be used, see above\n", r->file,
                     config_line(s->config, r, key), key, r->name);
         s->sound = false;
     }
@@ -88,7 +87,7 @@ static void load_users(struct snapshot *s, FILE *problems)
         s->users[i] = files_get_one(s->files, &users_kind, b->users_file, problems);
         if (s->users[i] == NULL) {
             fprintf(problems, "%s:%u: users-file of backend %s cannot be used, see above\n",
-                    c->path, config_line(c, b, "users-file"), b->name);
+                    b->file, config_line(c, b, "users-file"), b->name);
             s->sound = false;
         }
     }
@@ -103,22 +102,17 @@ static unsigned new_rules(void)
     return ++number;
 }
 
-/* Takes ownership of text. last: NULL, or what is in force. */
-static struct snapshot *snapshot_new(const char *path, char *text, size_t len,
-                                     const struct snapshot *last, struct backends *all,
-                                     FILE *problems)
+/* last: NULL, or what is in force. */
+static struct snapshot *snapshot_new(struct config_sources *sources, const struct snapshot *last,
+                                     struct backends *all, FILE *problems)
 {
-    struct config *c = config_parse(path, text, len, problems);
-    if (c == NULL) {
-        free(text);
+    struct config *c = config_parse_sources(sources, problems);
+    if (c == NULL)
         return NULL;
-    }
 
     struct snapshot *s = NEW(struct snapshot);
     atomic_init(&s->refs, 1);
     atomic_init(&s->readers, 1);
-    s->text = text;
-    s->text_len = len;
     s->config = c;
     s->files = files_new(last == NULL ? NULL : last->files);
     s->sound = c->sound;
@@ -133,31 +127,22 @@ static struct snapshot *snapshot_new(const char *path, char *text, size_t len,
 
 struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *problems)
 {
-    size_t len;
-    char *text = config_read_file(path, &len, problems);
+    struct config_sources *sources = config_sources_read(path, problems);
+    struct snapshot *s = sources == NULL ? NULL : snapshot_new(sources, NULL, all, problems);
 
-    return text == NULL ? NULL : snapshot_new(path, text, len, NULL, all, problems);
+    config_sources_unref(sources);
+    return s;
 }
 
 struct snapshot *snapshot_read_again(const struct snapshot *last, struct backends *all,
                                      FILE *problems)
 {
-    char *text = insist_alloc(malloc(last->text_len + 1));
-
-    memcpy(text, last->text, last->text_len);
-    return snapshot_new(last->config->path, text, last->text_len, last, all, problems);
+    return snapshot_new(last->config->sources, last, all, problems);
 }
 
 bool snapshot_is_outdated(const struct snapshot *s)
 {
-    struct memo problems;
-    size_t len;
-    char *text = config_read_file(s->config->path, &len, memo_open(&problems));
-    const bool same = text != NULL && len == s->text_len && memcmp(text, s->text, len) == 0;
-
-    memo_free(&problems);
-    free(text);
-    return !same;
+    return config_sources_changed(s->config->sources);
 }
 
 /* ---- references ---- */
@@ -187,7 +172,6 @@ void snapshot_unref_config(struct snapshot *s)
     free(s->users);
     free(s->radius);
     config_free(s->config);
-    free(s->text);
     free(s);
 }
 

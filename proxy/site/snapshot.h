@@ -25,8 +25,6 @@ struct snapshot_secrets {
 struct snapshot {
     atomic_uint refs;
     atomic_uint readers; /* references that may use the files */
-    char *text;          /* of the configuration file */
-    size_t text_len;
     struct config *config;
     struct files *files;             /* also those of certificates: site_new() adds them */
     struct backends_group **servers; /* config->backend_count; NULL: config is not sound */
@@ -46,7 +44,8 @@ struct snapshot *snapshot_load(const char *path, struct backends *all, FILE *pro
 struct snapshot *snapshot_read_again(const struct snapshot *last, struct backends *all,
                                      FILE *problems);
 
-/* Returns whether the configuration file has another content now than when it was loaded. */
+/* Returns whether the configuration file, or one that it includes, has another content now than
+ * when it was loaded, or a variable another value. */
 bool snapshot_is_outdated(const struct snapshot *s);
 
 struct snapshot *snapshot_ref(struct snapshot *s);

@@ -2,6 +2,7 @@
 If its new content cannot be used, the old content stays in force, and other files are not delayed."""
 
 import datetime
+import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -396,3 +397,51 @@ def test_lists_of_old_tunnels_are_freed(bench):
         assert sizes[-1] - sizes[1] < 10 << 20, sizes
     for client in bench.clients:
         client.ping()
+
+
+# ---- include and variables ----
+
+def test_include(bench, monkeypatch):
+    """The files that a pattern matches are watched like the configuration file, and loaded with it."""
+    folder = bench.place.folder / "conf.d"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setenv("SG_DENIED", "127.0.0.9")
+    server = bench.backend()
+    keys = bench.backend_keys(server)
+    keys["users-file"] = "../users"
+    write_config(folder / "back.conf", {"backend back": keys})
+    try:
+        gate = bench.start({
+            "gate": {"workers": 1, "admin": "unix:include.sock", "include": "conf.d/*.conf"},
+            "listener front": {**bench.listener_keys(), "deny": "${SG_DENIED}"}})
+        bench.client(gate).establish().ping().disconnect()
+        loaded = f"configuration: {gate.config}"
+        outdated = loaded + " (changed on disk, not loaded)"
+
+        def state():
+            return run("ctl", "-c", gate.config, "status").stdout.splitlines()
+        assert loaded in state()
+        write_config(folder / "more.conf", {"listener more": {
+            **bench.listener_keys(listen="127.0.0.3:0"), "certificate": "../front.pem",
+            "deny": "127.0.0.1"}})
+        assert outdated in state()
+        printed = run("-T", "-c", gate.config)
+        assert printed.returncode == 0
+        assert f"\n; from {folder}/more.conf\n[listener more]\n" in printed.stdout
+        assert f"\n; from {folder}/back.conf\n[backend back]\n" in printed.stdout
+        assert "deny = 127.0.0.9\n" in printed.stdout
+        assert gate.reload()[-1].level == "info"
+        assert loaded in state()
+        more = gate.wait_event("listen", 1)
+        assert more["listener"] == "more"
+        host, _, port = more["address"].rpartition(":")
+        with socket.create_connection((host, int(port)), source_address=("127.0.0.1", 0)):
+            denied = gate.wait_event("deny")
+        assert (denied["line"], denied["config"]) == ("6", str(folder / "more.conf"))
+        (folder / "more.conf").write_text("[listener more]\nbanana = 1\n")
+        said = gate.reload()
+        assert said[-1].level == "error"
+        assert any(f"{folder}/more.conf:2: unknown key 'banana'" in event["msg"] for event in said)
+    finally:
+        for name in ("more.conf", "back.conf"):
+            (folder / name).unlink(missing_ok=True)

@@ -210,6 +210,34 @@ def test_interface_comes_with_a_reload(bench, nets, machine):
     client.ping().disconnect()
 
 
+# -- an address that a VRRP partner holds --
+
+@pytest.mark.parametrize("address, prefix", [("192.0.2.77", 24), ("2001:db8:2::77", 64)])
+def test_freebind(bench, nets, machine, address, prefix):
+    """The gate starts without the address, and serves it when the machine takes it over."""
+    keys = bench.listener_keys(listen=f"{shown(address)}:443")
+    said = machine.fails({"listener front": keys})
+    assert "Cannot assign requested address (freebind = yes: the machine gets the address later)" in said
+    gate = machine.gate({"listener front": keys | {"freebind": "yes"}})
+    machine.interface("eth0", f"{address}/{prefix}")
+    try:
+        machine.call(nets.outside, (address, 443)).ping().disconnect()
+        assert gate.wait_call()["outcome"] == "ended"
+    finally:
+        with machine.entered():
+            machine.ip(f"address del {address}/{prefix} dev eth0")
+
+
+def test_freebind_is_no_doubt(bench, nets, machine):
+    """-t warns about an address that the machine does not have, unless it need not have it."""
+    for freebind, warns in (("no", True), ("yes", False)):
+        keys = bench.listener_keys(listen="192.0.2.78:443", freebind=freebind)
+        config = bench.config({"listener front": keys, **machine.backend})
+        with machine.entered():
+            done = subprocess.run([BINARY, "-t", "-c", config], capture_output=True, text=True, timeout=60)
+        assert ("does not have the address of 192.0.2.78:443" in done.stderr) == warns
+
+
 # -- wildcards --
 
 @pytest.mark.parametrize("v6only, takes_ipv4", [(None, False), ("yes", False), ("no", True)])

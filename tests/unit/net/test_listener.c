@@ -140,6 +140,26 @@ static void an_address_in_use_is_told(void **state)
     assert_int_equal(errno, EADDRNOTAVAIL);
 }
 
+static void an_address_of_another_machine(void **state)
+{
+    (void)state;
+    static const char *const addresses[] = {"192.0.2.1:0", "[2001:db8::1]:0"};
+    const struct listener_options options = {.freebind = true};
+    for (size_t i = 0; i < 2; i++) {
+        struct addr want, bound;
+        int fds[2];
+        assert_int_equal(addr_parse(addresses[i], 0, &want), ERR_OK);
+        if (listener_bind(&want, &options, 2, fds, &bound) != ERR_OK) {
+            assert_int_equal(errno, EAFNOSUPPORT); /* a machine without IPv6 */
+            continue;
+        }
+        assert_int_equal(bound.family, want.family);
+        assert_true(bound.port != 0);
+        close(fds[0]);
+        close(fds[1]);
+    }
+}
+
 static void ipv6_only(void **state)
 {
     (void)state;
@@ -161,6 +181,7 @@ int main(void)
         cmocka_unit_test(few_are_accepted_in_a_round),
         cmocka_unit_test(who_waits_at_a_listener_that_closes_is_reset),
         cmocka_unit_test(an_address_in_use_is_told),
+        cmocka_unit_test(an_address_of_another_machine),
         cmocka_unit_test(ipv6_only),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
