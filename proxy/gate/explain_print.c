@@ -158,8 +158,8 @@ static void put_client_gets(struct form *f, const struct explanation *e)
 static void put_rule_text(struct form *f, const char *key, const struct explanation *e,
                           const struct rules *r, size_t i)
 {
-    put_words(f, key, "%s:%u: %s = %s", e->snapshot->config->path, rules_line(r, i),
-              rules_key(r, i), rules_text(r, i));
+    put_words(f, key, "%s:%u: %s = %s", e->listener->file, rules_line(r, i), rules_key(r, i),
+              rules_text(r, i));
 }
 
 /* Returns whether the rules have refused the call. */
@@ -176,9 +176,10 @@ static void put_decider(struct form *f, const struct explanation *e)
     const struct rules_answer *a = &e->answer;
 
     if (e->reason == REASON_HOST_REFUSED)
-        put_words(f, "decided_by", "%s:%u: host", c->path, config_line(c, e->listener, "host"));
+        put_words(f, "decided_by", "%s:%u: host", e->listener->file,
+                  config_line(c, e->listener, "host"));
     else if (e->reason == REASON_TLS_REFUSED)
-        put_words(f, "decided_by", "%s:%u: strict-sni", c->path,
+        put_words(f, "decided_by", "%s:%u: strict-sni", e->listener->file,
                   config_line(c, e->listener, "strict-sni"));
     else if (e->reason == REASON_LIMIT)
         put(f, "decided_by", limits_key(e->limits.verdict));
@@ -188,7 +189,7 @@ static void put_decider(struct form *f, const struct explanation *e)
              a->verdict == RULES_UNDECIDED)
         put(f, "decided_by", NULL);
     else if (a->rule == 0)
-        put_words(f, "decided_by", "%s:%u: default = %s", c->path,
+        put_words(f, "decided_by", "%s:%u: default = %s", e->listener->file,
                   config_line(c, e->listener, "default"),
                   e->listener->rules.default_allow ? "allow" : "deny");
     else
@@ -234,14 +235,14 @@ static void put_step(struct form *f, const struct explanation *e, const struct r
     const size_t result = s->holds == RULES_HOLDS ? 0 : s->holds == RULES_HOLDS_PERHAPS ? 1 : 2;
 
     if (!f->is_json) {
-        fprintf(f->out, "rule %zu: %s:%u: %s = %s: %s\n", s->rule + 1, e->snapshot->config->path,
+        fprintf(f->out, "rule %zu: %s:%u: %s = %s: %s\n", s->rule + 1, e->listener->file,
                 rules_line(r, s->rule), rules_key(r, s->rule), rules_text(r, s->rule), s->words);
         return;
     }
     json_object_begin(&f->json);
     json_key(&f->json, "rule");
     json_u64(&f->json, s->rule + 1);
-    put(f, "file", e->snapshot->config->path);
+    put(f, "file", e->listener->file);
     json_key(&f->json, "line");
     json_u64(&f->json, rules_line(r, s->rule));
     put(f, "key", rules_key(r, s->rule));
@@ -325,7 +326,7 @@ static void put_backend(struct form *f, const struct explanation *e)
     if (e->backend == NULL)
         return;
     if (e->route.rule != 0)
-        put_words(f, "backend_chosen_by", "%s:%u: use-backend = %s %s", e->snapshot->config->path,
+        put_words(f, "backend_chosen_by", "%s:%u: use-backend = %s %s", e->listener->file,
                   rules_line(&e->listener->routes, e->route.rule - 1), e->backend->name,
                   rules_text(&e->listener->routes, e->route.rule - 1));
     put_servers(f, e);
@@ -348,7 +349,7 @@ static void note_rules(struct form *f, const struct explanation *e)
         note(f, "the rules deny this client, but the listener is in a dry run and admits it");
     if (e->dry.rule != 0)
         list_item(f, "note", "the dry-run rule %zu (%s:%u) would deny this client", e->dry.rule,
-                  e->snapshot->config->path, rules_line(&c->rules, e->dry.rule - 1));
+                  e->listener->file, rules_line(&c->rules, e->dry.rule - 1));
     if (e->decoy)
         note(f, "the rules deny this address at accept; the denial takes effect at the request");
     if (rules_needs_user(&c->rules) && e->backend != NULL && !e->backend->outer_name_verified)
