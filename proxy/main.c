@@ -9,8 +9,10 @@
 #include <uv.h>
 
 #include "base/core_dumps.h"
+#include "base/insist.h"
 #include "base/version.h"
 #include "cli/cli.h"
+#include "cli/completion.h"
 #include "config/config_table.h"
 #include "confine/syscalls.h"
 #include "gate/gate.h"
@@ -23,6 +25,7 @@
 
 struct options {
     const char *config, *ready_file;
+    const char *completion; /* the shell; NULL: not wanted */
     bool test, print, strict;
     void (*show)(void); /* NULL: run the gate, or test */
 };
@@ -47,7 +50,9 @@ static void show_libraries(void)
 
 static void show_help(void);
 
-enum { OPT_READY = 256, OPT_KEYS, OPT_STRICT };
+static void show_completion(void);
+
+enum { OPT_READY = 256, OPT_KEYS, OPT_STRICT, OPT_COMPLETION };
 
 static const struct row {
     int key;          /* of getopt_long; below 256: the short form */
@@ -62,6 +67,8 @@ static const struct row {
     {'T', NULL, NULL, NULL, "the same, and print the configuration in force"},
     {OPT_STRICT, "strict", NULL, NULL, "with -t or -T: fail if there is a warning"},
     {OPT_KEYS, "keys", NULL, show_keys, "print every key of the configuration and its meaning"},
+    {OPT_COMPLETION, "completion", "bash", show_completion,
+     "print the script that completes the command line in bash"},
     {'v', "version", NULL, show_version, "print the version"},
     {'V', NULL, NULL, show_libraries, "print the version and those of the libraries"},
     {'h', "help", NULL, show_help, "print this text"},
@@ -103,6 +110,20 @@ static void show_help(void)
     print_usage(stdout);
 }
 
+static void show_completion(void)
+{
+    char words[512];
+    size_t n = 0;
+
+    for (size_t i = 0; i < ROWS; i++)
+        n += (size_t)snprintf(words + n, sizeof words - n, "%s%s%s", n == 0 ? "" : " ",
+                              rows[i].name == NULL ? "-" : "--",
+                              rows[i].name == NULL ? (const char[]){(char)rows[i].key, '\0'}
+                                                   : rows[i].name);
+    INSIST(n < sizeof words);
+    completion_bash(words, stdout);
+}
+
 static void set_option(struct options *o, const struct row *r)
 {
     switch (r->key) {
@@ -110,6 +131,10 @@ static void set_option(struct options *o, const struct row *r)
     case OPT_READY: o->ready_file = optarg; break;
     case 'T': o->print = o->test = true; break;
     case 't': o->test = true; break;
+    case OPT_COMPLETION:
+        o->completion = optarg;
+        o->show = r->show;
+        break;
     case OPT_STRICT: o->strict = true; break;
     default: o->show = r->show; break;
     }
@@ -148,6 +173,10 @@ static bool read_options(int argc, char **argv, struct options *o)
         if (i == ROWS)
             return false;
         set_option(o, &rows[i]);
+    }
+    if (o->completion != NULL && strcmp(o->completion, "bash") != 0) {
+        fputs("sstpgate: --completion knows only bash\n", stderr);
+        return false;
     }
     if (o->show == NULL && optind < argc) {
         fprintf(stderr, "sstpgate: unexpected argument: %s\n", argv[optind]);

@@ -23,6 +23,12 @@ const struct cli_command *cli_find(const char *word)
     return NULL;
 }
 
+void cli_words(FILE *out)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(out, "%s%s", i == 0 ? "" : " ", commands[i].word);
+}
+
 void cli_print(FILE *out, int column)
 {
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {

@@ -16,6 +16,9 @@ struct cli_command {
 /* Returns the sub-command with this name; NULL: none. */
 const struct cli_command *cli_find(const char *word);
 
+/* Writes the names of the sub-commands, with blanks between. */
+void cli_words(FILE *out);
+
 /* Writes a line of usage for each sub-command. column: where the explanations begin. */
 void cli_print(FILE *out, int column);
 

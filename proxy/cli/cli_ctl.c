@@ -13,7 +13,9 @@
 
 #include "base/insist.h"
 #include "base/memo.h"
+#include "cli/table.h"
 #include "cli/usage.h"
+#include "cli/watch.h"
 #include "config/config.h"
 #include "config/config_load.h"
 #include "gate/admin.h"
@@ -22,35 +24,75 @@
 /* A reload with large files of rules takes seconds; a gate stopped by SIGSTOP never answers. */
 enum { ANSWER_SECONDS = 60 };
 
+/* The pause of --watch, unless it has a time. */
+enum { WATCH_MS = 2000 };
+
 static const struct usage usage = {
-    .synopsis = "usage: sstpgate ctl [-c FILE | -s SOCKET] COMMAND [ARGUMENT]\n",
+    .synopsis = "usage: sstpgate ctl [-c FILE | -s SOCKET] COMMAND [WORD...]\n",
     .help =
         "Sends a command to a running gate and prints its answer.\n"
         "\n"
         "  -c, --config FILE    configuration whose key `admin` names the socket\n"
         "  -s, --socket SOCKET  path of the socket\n"
+        "  -j, --json           the answer as JSON, of commands that have lists\n"
+        "  -w, --watch[=SECONDS]  repeat the command (every 2 seconds) until q or ^C\n"
         "  -h, --help           this text\n"
         "\n"
-        "Exit codes: 0 success, 1 failure or no running gate, 2 usage. explain: 0 admitted, 1\n"
-        "refused, 2 usage, 3 depends on facts that are not given, 4 failure or no running gate.\n"
+        "The options --json and --watch [SECONDS] may also follow the command.\n"
+        "Exit codes: 0 success (health: the gate accepts calls and can serve them), 1 failure,\n"
+        "not healthy, or no running gate, 2 usage. explain: 0 admitted, 1 refused, 2 usage,\n"
+        "3 depends on facts that are not given, 4 failure or no running gate.\n"
         "\n"
         "Commands:\n"
         "\n",
     .more = admin_help};
 
-/* Writes a word with the escapes of gate/admin.h. */
-static void write_word(const char *word, FILE *f)
+/* One command. */
+struct ctl {
+    const char *path; /* of the socket */
+    char **words;     /* the command and its words */
+    bool json;
+    unsigned watch_ms; /* 0: once */
+    char *line;
+    int verdict; /* see verdict_of() */
+};
+
+/* The commands whose answers are tables, with the columns that are printed first on a terminal. */
+static const struct {
+    const char *command, *first;
+} tables[] = {
+    {"tunnels", "id user client assigned server duration up_bytes down_bytes up_rate down_rate "
+                "method"},
+    {"failures", "time client user reason words remedy detail stage"},
+    {"listeners", "name addresses tunnels calls certificate_days mode backend"},
+    {"certificates", "listener days file names not_after issuer key staple"},
+    {"servers", "backend server state tunnels since cause"},
+    {"limits", "name limit used hits"},
+};
+
+/* Returns the columns of a table; NULL: the answer is none. servers has its old form without a
+ * filter. */
+static const char *table_of(const struct ctl *c)
+{
+    if (c->json || (strcmp(c->words[0], "servers") == 0 && c->words[1] == NULL))
+        return NULL;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (strcmp(c->words[0], tables[i].command) == 0)
+            return tables[i].first;
+    return NULL;
+}
+
+/* Writes a word so that it is one word of printable ASCII: see admin.h. */
+static void put_word(FILE *f, const char *word)
 {
     for (; *word != '\0'; word++) {
-        if (*word <= ' ' || *word >= 0x7f || *word == '%')
-            fprintf(f, "%%%02X", (unsigned)(uint8_t)*word);
-        else
-            fputc(*word, f);
+        const unsigned char byte = (unsigned char)*word;
+        fprintf(f, byte > 0x20 && byte < 0x7f && byte != '%' ? "%c" : "%%%02x", byte);
     }
 }
 
-/* Returns the words of argv as one line with its end; NULL: a word is empty, or has a line end. */
-static char *line_of(char **argv)
+/* Returns the words as one line with its end; NULL: a word is empty, or has a line end. */
+static char *line_of(char **argv, bool json)
 {
     struct memo line;
     FILE *f = memo_open(&line);
@@ -61,10 +103,14 @@ static char *line_of(char **argv)
         /* An empty word would be lost: `drain ""`, of a script whose variable is not set, would
          * drain the whole gate. Only the value of an option may be empty. */
         good = good && (**word != '\0' || value) && strpbrk(*word, "\r\n") == NULL;
-        fputs(word == argv ? "" : **word == '\0' ? "=" : " ", f);
-        write_word(*word, f);
+        if (word == argv) {
+            fputs(*word, f);
+        } else {
+            fputc(**word == '\0' ? '=' : ' ', f);
+            put_word(f, *word);
+        }
     }
-    fputc('\n', f);
+    fputs(json ? " json\n" : "\n", f);
     if (good)
         return memo_take(&line);
     memo_free(&line);
@@ -131,8 +177,23 @@ static char *receive_all(int fd)
     return NULL;
 }
 
+/* Prints the payload in its form. */
+static void print_payload(const struct ctl *c, char *text, size_t n, size_t columns, size_t lines)
+{
+    const char *first = table_of(c);
+
+    if (c->json) {
+        (void)fwrite(text, 1, n, stdout); /* json.h escapes */
+    } else if (first != NULL && n > 0) {
+        text[n] = '\0';
+        table_print(text, first, columns, lines, stdout);
+    } else {
+        table_print_plain(text, n, stdout);
+    }
+}
+
 /* Prints the payload. Returns the verdict, which is the last line. */
-static bool ctl_report(char *text)
+static bool ctl_report(const struct ctl *c, char *text, size_t columns, size_t lines)
 {
     static const char error[] = "error: ";
     size_t n = strlen(text);
@@ -145,15 +206,22 @@ static bool ctl_report(char *text)
     text[n - 1] = '\0';
     char *last = strrchr(text, '\n');
     last = last == NULL ? text : last + 1;
-    (void)fwrite(text, 1, (size_t)(last - text), stdout);
+    const bool good = strcmp(last, "ok") == 0;
+    char *verdict = insist_alloc(strdup(last));
+    print_payload(c, text, (size_t)(last - text), columns, lines);
     fflush(stdout); /* before a message to standard error */
-    if (strcmp(last, "ok") == 0)
+    if (good) {
+        free(verdict);
         return true;
-    if (strncmp(last, error, strlen(error)) == 0)
-        fprintf(stderr, "sstpgate ctl: %s\n", last + strlen(error));
-    else
-        fprintf(stderr,
-                "sstpgate ctl: the program at this socket is not sstpgate; its answer: %s\n", last);
+    }
+    const bool is_error = strncmp(verdict, error, strlen(error)) == 0;
+    fputs(is_error ? "sstpgate ctl: "
+                   : "sstpgate ctl: the program at this socket is not sstpgate; its answer: ",
+          stderr);
+    const char *why = verdict + (is_error ? strlen(error) : 0);
+    table_print_plain(why, strlen(why), stderr);
+    fputc('\n', stderr);
+    free(verdict);
     return false;
 }
 
@@ -175,9 +243,12 @@ static int verdict_of(const char *text)
     return EXPLAIN_ADMITTED;
 }
 
-/* Returns whether the command has succeeded; *verdict: see verdict_of(). */
-static bool ctl_talk(const char *path, const char *line, int *verdict)
+/* Asks the gate and prints its answer, for watch_run(). arg: the struct ctl. */
+static bool ctl_talk(void *arg, size_t columns, size_t lines)
 {
+    struct ctl *c = arg;
+    const char *path = c->path;
+
     int fd = ctl_dial(path);
     if (fd < 0) {
         const char *what = errno == ENOENT || errno == ECONNREFUSED ? "no gate at"
@@ -186,11 +257,11 @@ static bool ctl_talk(const char *path, const char *line, int *verdict)
         fprintf(stderr, "sstpgate ctl: %s %s: %s\n", what, path, strerror(errno));
         return false;
     }
-    send_all(fd, line);
+    send_all(fd, c->line);
     char *text = receive_all(fd);
     if (text != NULL)
-        *verdict = verdict_of(text);
-    bool ok = text != NULL && ctl_report(text);
+        c->verdict = verdict_of(text);
+    bool ok = text != NULL && ctl_report(c, text, columns, lines);
     if (text == NULL)
         fprintf(stderr, "sstpgate ctl: no answer from %s: %s\n", path, strerror(errno));
     free(text);
@@ -209,43 +280,123 @@ static char *find_socket(const char *config, bool is_default)
     return path;
 }
 
+/* Reads SECONDS of --watch. False: it is none. */
+static bool read_seconds(const char *text, unsigned *ms)
+{
+    char *end;
+    const double seconds = strtod(text, &end);
+
+    if (*text == '\0' || *end != '\0' || !(seconds >= 0.1 && seconds <= 86400))
+        return false;
+    *ms = (unsigned)(seconds * 1000);
+    return true;
+}
+
+static bool is_explain(const struct ctl *c)
+{
+    return c->words[0] != NULL && strcmp(c->words[0], "explain") == 0;
+}
+
+/* Takes --json and --watch out of the words. Returns whether the latter's time is valid. */
+static bool take_options(struct ctl *c)
+{
+    static const char watch[] = "--watch";
+    const size_t n = strlen(watch);
+    char **to = c->words;
+
+    if (is_explain(c))
+        return true; /* its options are words for the gate */
+    for (char **from = c->words; *from != NULL; from++) {
+        if (strcmp(*from, "--json") == 0) {
+            c->json = true;
+        } else if (strcmp(*from, watch) == 0) {
+            c->watch_ms = WATCH_MS;
+            if (from[1] != NULL && read_seconds(from[1], &c->watch_ms))
+                from++;
+        } else if (strncmp(*from, watch, n) == 0 && (*from)[n] == '=') {
+            if (!read_seconds(*from + n + 1, &c->watch_ms))
+                return false;
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = NULL;
+    return true;
+}
+
+static bool ctl_run(struct ctl *c)
+{
+    struct memo title;
+    size_t columns = watch_columns(NULL);
+
+    if (c->watch_ms == 0)
+        return ctl_talk(c, columns, 0);
+    FILE *f = memo_open(&title);
+    fprintf(f, "Every %gs: sstpgate ctl", c->watch_ms / 1000.0);
+    for (char **word = c->words; *word != NULL; word++) {
+        fputc(' ', f);
+        table_print_plain(*word, strlen(*word), f);
+    }
+    const bool good = watch_run(memo_text(&title), c->watch_ms, ctl_talk, c);
+    memo_free(&title);
+    return good;
+}
+
+/* Carries out the command of c->words with the gate at this socket, or of this configuration. */
+static int ctl_command(struct ctl *c, const char *socket, const char *config, bool is_default)
+{
+    if (c->json && !admin_command_has_json(c->words[0])) {
+        fprintf(stderr, "sstpgate ctl: %s has no answer as JSON\n", c->words[0]);
+        return EXIT_USAGE;
+    }
+    c->line = line_of(c->words, c->json);
+    if (c->line == NULL) {
+        fputs("sstpgate ctl: a command must be one line, without empty words\n", stderr);
+        return EXIT_USAGE;
+    }
+    char *path = socket != NULL ? insist_alloc(strdup(socket)) : find_socket(config, is_default);
+    c->path = path;
+    const bool ok = path != NULL && ctl_run(c);
+    free(path);
+    free(c->line);
+    if (is_explain(c))
+        return ok && fflush(stdout) == 0 ? c->verdict : EXPLAIN_FAILED;
+    return usage_exit(ok);
+}
+
 int cli_ctl(int argc, char **argv, const char *config)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"socket", required_argument, NULL, 's'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {0}};
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"socket", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},         {"watch", optional_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},         {0}};
     const char *file = NULL, *socket = NULL;
+    struct ctl c = {.verdict = EXPLAIN_ADMITTED};
     int option;
 
     optind = 0; /* glibc: start over */
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "+c:s:h", options, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "+c:s:jw::h", options, NULL)) != -1) {
         switch (option) {
         case 'c': file = optarg; break;
         case 's': socket = strncmp(optarg, "unix:", 5) == 0 ? optarg + 5 : optarg; break;
+        case 'j': c.json = true; break;
+        case 'w':
+            c.watch_ms = WATCH_MS;
+            if (optarg != NULL && !read_seconds(optarg, &c.watch_ms))
+                return usage_wrong(&usage);
+            break;
         case 'h': return usage_help(&usage);
         default: return usage_wrong(&usage);
         }
     }
-    if (optind == argc || (file != NULL && socket != NULL))
+    c.words = argv + optind;
+    if (optind == argc || (file != NULL && socket != NULL) || !take_options(&c) ||
+        c.words[0] == NULL)
         return usage_wrong(&usage);
-    if (optind == argc - 1 && strcmp(argv[optind], "help") == 0) { /* needs no gate */
+    if (c.words[1] == NULL && strcmp(c.words[0], "help") == 0) { /* needs no gate */
         admin_help(stdout);
         return usage_exit(true);
     }
-    char *line = line_of(argv + optind);
-    if (line == NULL) {
-        fputs("sstpgate ctl: a command must be one line, without empty words\n", stderr);
-        return EXIT_USAGE;
-    }
-    char *path = socket != NULL ? insist_alloc(strdup(socket))
-                                : find_socket(file == NULL ? config : file, file == NULL);
-    int verdict = EXPLAIN_ADMITTED;
-    const bool ok = path != NULL && ctl_talk(path, line, &verdict);
-    free(path);
-    free(line);
-    if (strcmp(argv[optind], "explain") == 0)
-        return ok && fflush(stdout) == 0 ? verdict : EXPLAIN_FAILED;
-    return usage_exit(ok);
+    return ctl_command(&c, socket, file == NULL ? config : file, file == NULL);
 }

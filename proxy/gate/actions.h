@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-#include "gate/report.h"
+#include "gate/report_query.h"
 
 struct gate;
 

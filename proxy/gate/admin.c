@@ -74,10 +74,10 @@ static const struct {
     [ADMIN_LOG_LEVEL] = {"log-level", "[LEVEL]",
                          "level of the log; with LEVEL: set it until the next reload", 0, 1, false,
                          false},
-    [ADMIN_METRICS] = {"metrics", NULL, "the metrics, in the text format of Prometheus", 0, 0,
-                       false, false},
     [ADMIN_STOP] = {"stop", NULL, "end all calls and exit; a second time: immediately", 0, 0, false,
                     true},
+    [ADMIN_METRICS] = {"metrics", NULL, "the metrics, in the text format of Prometheus", 0, 0,
+                       false, false},
     [ADMIN_HELP] = {"help", NULL, "this list", 0, 0, false, false},
 };
 

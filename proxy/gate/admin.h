@@ -43,8 +43,8 @@ enum admin_command {
     ADMIN_READY,
     ADMIN_EXPLAIN,
     ADMIN_LOG_LEVEL,
-    ADMIN_METRICS,
     ADMIN_STOP,
+    ADMIN_METRICS,
     ADMIN_HELP,
     ADMIN_COMMANDS
 };

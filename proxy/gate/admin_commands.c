@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/log.h"
 #include "gate/actions.h"
 #include "gate/bans.h"
 #include "gate/explain_live.h"
@@ -11,7 +12,8 @@
 #include "gate/health.h"
 #include "gate/metrics.h"
 #include "gate/report.h"
-#include "gate/report_kinds.h"
+#include "gate/report_rows.h"
+#include "gate/report_site.h"
 #include "policy/backends.h"
 #include "policy/limits.h"
 #include "site/snapshot.h"
@@ -56,12 +58,19 @@ static const char *on_health(void *arg, const struct admin_request *r, FILE *out
 
 /* ---- bans and servers: in their old form, unless JSON is wanted ---- */
 
-static void print_ban(void *out, const struct limits_ban *ban)
+static void print_ban(void *arg, const struct limits_ban *ban)
 {
     char text[ADDR_TEXT_MAX];
+    FILE *out = arg;
 
-    fprintf(out, "%s %llu%s\n", ban->user == NULL ? cidr_format(&ban->net, text) : ban->user,
-            (unsigned long long)((ban->left_ms + 999) / 1000), ban->manual ? " manual" : "");
+    if (ban->user != NULL) {
+        fputs("user ", out);
+        report_print(out, ban->user);
+    } else {
+        fputs(cidr_format(&ban->net, text), out);
+    }
+    fprintf(out, " %llu%s\n", (unsigned long long)((ban->left_ms + 999) / 1000),
+            ban->manual ? " manual" : "");
 }
 
 static const char *on_bans(void *arg, const struct admin_request *r, FILE *out)
@@ -190,6 +199,13 @@ static const char *on_resume(void *arg, const struct admin_request *r, FILE *out
     return outcome(action_resume(&a, r->word[0]), r);
 }
 
+static const char *on_metrics(void *arg, const struct admin_request *r, FILE *out)
+{
+    (void)r;
+    metrics_print(arg, out);
+    return NULL;
+}
+
 static const char *on_log_level(void *arg, const struct admin_request *r, FILE *out)
 {
     enum log_level level;
@@ -210,36 +226,20 @@ static const char *on_explain(void *arg, const struct admin_request *r, FILE *ou
     return explain_live(arg, r->word, r->words, false, out, r->why);
 }
 
-static const char *on_metrics(void *arg, const struct admin_request *r, FILE *out)
-{
-    (void)r;
-    metrics_print(arg, out);
-    return NULL;
-}
-
 static const char *on_stop(void *arg, const struct admin_request *r, FILE *out)
 {
     struct action a = action_of(arg, out);
     return outcome(action_stop(&a), r);
 }
 
-const struct admin_ops admin_commands = {.run = {[ADMIN_STATUS] = on_view,
-                                                 [ADMIN_HEALTH] = on_health,
-                                                 [ADMIN_TUNNELS] = on_view,
-                                                 [ADMIN_FAILURES] = on_view,
-                                                 [ADMIN_LISTENERS] = on_view,
-                                                 [ADMIN_CERTIFICATES] = on_view,
-                                                 [ADMIN_SERVERS] = on_servers,
-                                                 [ADMIN_LIMITS] = on_view,
-                                                 [ADMIN_BANS] = on_bans,
-                                                 [ADMIN_END] = on_end,
-                                                 [ADMIN_BAN] = on_ban,
-                                                 [ADMIN_UNBAN] = on_unban,
-                                                 [ADMIN_RELOAD] = on_reload,
-                                                 [ADMIN_DRAIN] = on_drain,
-                                                 [ADMIN_RESUME] = on_resume,
-                                                 [ADMIN_READY] = on_resume,
-                                                 [ADMIN_EXPLAIN] = on_explain,
-                                                 [ADMIN_LOG_LEVEL] = on_log_level,
-                                                 [ADMIN_METRICS] = on_metrics,
-                                                 [ADMIN_STOP] = on_stop}};
+const struct admin_ops admin_commands = {
+    .run = {[ADMIN_STATUS] = on_view,     [ADMIN_HEALTH] = on_health,
+            [ADMIN_TUNNELS] = on_view,    [ADMIN_FAILURES] = on_view,
+            [ADMIN_LISTENERS] = on_view,  [ADMIN_CERTIFICATES] = on_view,
+            [ADMIN_SERVERS] = on_servers, [ADMIN_LIMITS] = on_view,
+            [ADMIN_BANS] = on_bans,       [ADMIN_END] = on_end,
+            [ADMIN_BAN] = on_ban,         [ADMIN_UNBAN] = on_unban,
+            [ADMIN_RELOAD] = on_reload,   [ADMIN_DRAIN] = on_drain,
+            [ADMIN_RESUME] = on_resume,   [ADMIN_READY] = on_resume,
+            [ADMIN_EXPLAIN] = on_explain, [ADMIN_LOG_LEVEL] = on_log_level,
+            [ADMIN_METRICS] = on_metrics, [ADMIN_STOP] = on_stop}};

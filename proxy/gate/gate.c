@@ -28,7 +28,6 @@
 #include "gate/inherited.h"
 #include "gate/metrics.h"
 #include "gate/reload.h"
-#include "gate/report.h"
 #include "gate/service.h"
 #include "gate/sockets.h"
 #include "gate/upgrade.h"

@@ -3,7 +3,7 @@
 #ifndef SSTPGATE_GATE_HEALTH_H
 #define SSTPGATE_GATE_HEALTH_H
 
-#include "gate/report.h"
+#include "gate/report_query.h"
 
 struct gate;
 

@@ -1,3 +1,5 @@
+#include "gate/report_calls.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +8,6 @@
 #include "call/reason_words.h"
 #include "call/tunnels.h"
 #include "gate/gate_state.h"
-#include "gate/report_kinds.h"
 #include "gate/report_rows.h"
 
 enum { ID_SIZE = 48, IPV4_SIZE = 16 };

@@ -45,7 +45,7 @@ static bool is_clear(struct span value)
     return true;
 }
 
-static void print_text(FILE *out, const char *text)
+void report_print(FILE *out, const char *text)
 {
     struct span value = span_str(text);
     char form[LOG_TEXT_MAX];
@@ -64,7 +64,7 @@ static void field_print(FILE *out, const struct report_field *f)
 {
     switch (f->type) {
     case REPORT_NULL: fputc('-', out); break;
-    case REPORT_STR: print_text(out, f->text); break;
+    case REPORT_STR: report_print(out, f->text); break;
     case REPORT_INT: fprintf(out, "%" PRId64, f->number); break;
     case REPORT_REAL: fprintf(out, "%.3f", f->real); break;
     case REPORT_BOOL: fputs(f->yes ? "yes" : "no", out); break;
@@ -74,7 +74,7 @@ static void field_print(FILE *out, const struct report_field *f)
         for (size_t i = 0; i < f->list.count; i++) {
             if (i > 0)
                 fputc(' ', out);
-            print_text(out, f->list.item[i]);
+            report_print(out, f->list.item[i]);
         }
         break;
     }

@@ -11,7 +11,9 @@
 #include <time.h>
 
 #include "base/json.h"
-#include "gate/report.h"
+#include "gate/report_query.h"
+
+struct gate;
 
 enum { REPORT_TIME_SIZE = 32 };
 
@@ -73,6 +75,10 @@ static inline struct report_field report_strs(char *const *item, size_t count)
     return (struct report_field){.type = REPORT_STRS, .list = {item, count}};
 }
 
+/* The function of a kind. */
+typedef void report_write_kind(struct gate *gate, const struct report_query *q,
+                               enum report_form form, FILE *out);
+
 /* A list that is being written. */
 struct report_rows {
     const char *const *column; /* names */
@@ -96,6 +102,10 @@ void report_rows_skip(struct report_rows *r);
 void report_rows_add(struct report_rows *r, const struct report_field *field);
 
 void report_rows_end(struct report_rows *r);
+
+/* Writes a text without anything that a terminal could obey, or that looks like two fields: as it
+ * is or, if need be, in quotes with the escapes of log_text.h. */
+void report_print(FILE *out, const char *text);
 
 /* Writes one field as JSON. */
 void report_field_json(struct json *j, const struct report_field *f);

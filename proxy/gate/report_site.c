@@ -1,3 +1,5 @@
+#include "gate/report_site.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -5,9 +7,10 @@
 
 #include "base/hex.h"
 #include "base/insist.h"
+#include "call/tally.h"
 #include "gate/bans.h"
 #include "gate/gate_state.h"
-#include "gate/report_kinds.h"
+#include "gate/metrics.h"
 #include "gate/report_rows.h"
 #include "policy/backends.h"
 #include "policy/limits.h"
@@ -259,7 +262,7 @@ static void server_row(struct report_rows *rows, const struct gate *gate, size_t
         report_int(s->weight),
         report_bool(s->backup),
         report_str(report_check_word(c->check)),
-        report_null(),
+        state.check_ms == UINT64_MAX ? report_null() : report_ms(state.check_ms),
     };
     report_rows_add(rows, row);
 }
@@ -286,10 +289,10 @@ static void ban_row(void *arg, const struct limits_ban *ban)
     struct report_rows *rows = arg;
     char net[ADDR_TEXT_MAX];
     const struct report_field row[] = {
-        report_str(cidr_format(&ban->net, net)),
-        report_null(),
+        report_str(ban->user == NULL ? cidr_format(&ban->net, net) : NULL),
+        report_str(ban->user),
         report_int((ban->left_ms + 999) / 1000),
-        report_str("points"),
+        report_str(ban->manual ? "manual" : "points"),
     };
     report_rows_add(rows, row);
 }
@@ -305,17 +308,22 @@ void report_bans(struct gate *gate, const struct report_query *q, enum report_fo
 
 static const char *const limit_columns[] = {"name", "limit", "used", "hits", NULL};
 
+struct limit_rows {
+    struct report_rows rows;
+    const struct tally *sum; /* of all workers */
+};
+
 /* limit 0: none. */
-static void limit_row(struct report_rows *rows, const char *name, double limit,
+static void limit_row(struct limit_rows *l, enum tally_limit which, double limit,
                       struct report_field used)
 {
     const struct report_field row[] = {
-        report_str(name),
+        report_str(tally_limit_name(which)),
         limit == 0 ? report_null() : report_real(limit),
         used,
-        report_null(),
+        report_int(tally_get(&l->sum->gate.limits[which])),
     };
-    report_rows_add(rows, row);
+    report_rows_add(&l->rows, row);
 }
 
 /* Returns the events per second that a rate allows. */
@@ -328,19 +336,26 @@ void report_limits(struct gate *gate, const struct report_query *q, enum report_
                    FILE *out)
 {
     const struct config_gate *g = &gate->snapshot->config->gate;
+    const struct limits_settings *c = &g->limits;
     struct limits_counts counts;
-    struct report_rows rows;
+    struct limit_rows l;
+    struct tally sum;
 
     limits_count(gate->shared.limits, &counts);
-    report_rows_begin(&rows, limit_columns, q, form, out);
-    limit_row(&rows, "max-tunnels", atomic_load(&gate->shared.max),
+    metrics_sum(gate, &sum);
+    l.sum = &sum;
+    report_rows_begin(&l.rows, limit_columns, q, form, out);
+    limit_row(&l, TALLY_LIMIT_CALLS, atomic_load(&gate->shared.max),
               report_int(atomic_load(&gate->shared.count)));
-    limit_row(&rows, "handshakes-at-once", g->handshakes_at_once, report_null());
-    limit_row(&rows, "handshake-rate", per_second(&g->limits.rate), report_null());
-    limit_row(&rows, "handshake-rate-per-address", per_second(&g->limits.rate_per_address),
+    limit_row(&l, TALLY_LIMIT_HANDSHAKES, g->handshakes_at_once, report_null());
+    limit_row(&l, (enum tally_limit)LIMITS_RATE, per_second(&c->rate), report_null());
+    limit_row(&l, (enum tally_limit)LIMITS_RATE_PER_ADDRESS, per_second(&c->rate_per_address),
               report_null());
-    limit_row(&rows, "max-tunnels-per-address", g->limits.tunnels_per_address, report_null());
-    limit_row(&rows, "max-tunnels-per-user", g->limits.tunnels_per_user, report_null());
-    limit_row(&rows, "ban-points", g->limits.ban_points, report_int(counts.bans));
-    report_rows_end(&rows);
+    limit_row(&l, (enum tally_limit)LIMITS_PER_ADDRESS, c->tunnels_per_address, report_null());
+    limit_row(&l, (enum tally_limit)LIMITS_PER_USER, c->tunnels_per_user, report_null());
+    limit_row(&l, (enum tally_limit)LIMITS_BANNED, c->ban_points, report_int(counts.bans));
+    limit_row(&l, TALLY_LIMIT_FILES, 0, report_null());
+    limit_row(&l, TALLY_LIMIT_SERVERS, 0, report_null());
+    report_rows_end(&l.rows);
+    tally_fini(&sum);
 }

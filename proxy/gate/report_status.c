@@ -1,12 +1,12 @@
+#include "gate/report_status.h"
+
 #include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/files.h"
-#include "base/insist.h"
+#include "base/log.h"
 #include "base/version.h"
-#include "call/failures.h"
 #include "gate/gate_state.h"
-#include "gate/report_kinds.h"
 #include "gate/report_rows.h"
 #include "policy/limits.h"
 #include "site/snapshot.h"

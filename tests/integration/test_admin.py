@@ -14,8 +14,9 @@ from peers.client import expect_failure
 from peers.tls import DEADLINE
 from test_limits import misbehave
 
-COMMANDS = ["status", "servers", "bans", "unban", "reload", "drain", "ready", "log-level", "explain", "stop", "metrics",
-            "help"]
+COMMANDS = ["status", "health", "tunnels", "failures", "listeners", "certificates", "servers", "limits", "bans",
+            "end", "ban", "unban", "reload", "drain", "resume", "ready", "explain", "log-level",
+            "stop", "metrics", "help"]
 
 
 @pytest.fixture
@@ -127,7 +128,9 @@ def test_help_lists_all(gate):
     assert ctl(gate, "help").stdout in run("ctl", "-h").stdout  # available without a gate, too
     done = ctl(gate, "help")
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()] == COMMANDS
+    commands, _, filters = done.stdout.partition("\n\n")
+    assert [line.split()[0] for line in commands.splitlines()] == COMMANDS
+    assert filters.startswith("FILTER: user NAME")
 
 
 def test_no_bans(gate):
@@ -177,7 +180,7 @@ def test_reload(gate):
     done = ctl(gate, "reload")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "the new configuration is in force\n"
-    assert re.fullmatch(r"ok \S+Z admin socket", status(gate)["reload"])
+    assert re.fullmatch(r"ok \S+Z admin-socket", status(gate)["reload"])
     gate.wait_event("reload")
 
 
@@ -237,8 +240,8 @@ def test_drain(bench, gate):
     (b"gibberish\n", "error: unknown command 'gibberish'; `help` lists the commands\n"),
     (b"\n", "error: no command; `help` lists the commands\n"),
     (b"  \t \r\n", "error: no command; `help` lists the commands\n"),
-    (b"unban\n", "error: usage: unban PREFIX|ADDRESS|all\n"),
-    (b"unban all 10.0.0.1\n", "error: usage: unban PREFIX|ADDRESS|all\n"),
+    (b"unban\n", "error: usage: unban PREFIX|ADDRESS|all|user NAME\n"),
+    (b"unban user a 10.0.0.1\n", "error: usage: unban PREFIX|ADDRESS|all|user NAME\n"),
     (b"unban 10.0.0\n", "error: not an address or a network such as 198.51.100.0/24\n"),
     (b"unban 10.0.0.1/8\n",
      "error: not a network: bits after the prefix are set; the network is 10.0.0.0/8\n"),
@@ -255,7 +258,7 @@ def test_drain(bench, gate):
     (b"a" * 1024 + b"\r\n", f"error: unknown command '{'a' * 1024}'; `help` lists the commands\n"),
     (b"a" * 1025 + b"\n", "error: a command may have at most 1024 bytes\n"),
     (b"a" * 1000000, "error: a command may have at most 1024 bytes\n"),
-    (bytes(range(256)) * 4, "error: a command may contain only printable ASCII\n"),
+    (bytes(range(256)) * 8, "error: a command may contain only printable ASCII\n"),
 ], ids=lambda value: repr(value)[:30])
 def test_garbage(gate, line, answer):
     assert ask(gate, line) == answer
@@ -394,7 +397,9 @@ def test_ctl_help_needs_neither_gate_nor_configuration():
     for arguments in (["help"], ["-c", "/nonexistent/conf", "help"], ["-s", "/nonexistent/s", "help"]):
         done = run("ctl", *arguments)
         assert (done.returncode, done.stderr) == (0, "")
-        assert [line.split()[0] for line in done.stdout.splitlines()] == COMMANDS
+        commands, _, filters = done.stdout.partition("\n\n")
+    assert [line.split()[0] for line in commands.splitlines()] == COMMANDS
+    assert filters.startswith("FILTER: user NAME")
 
 
 def test_ctl_without_a_gate(gate):

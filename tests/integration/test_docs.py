@@ -348,7 +348,7 @@ def test_program_page_is_complete():
     usage = run("-h").stdout
     options = set(re.findall(r"(?<![\w-])--?[a-zA-Z][a-z-]*", usage))
     commands = set(re.findall(r"sstpgate ([a-z]+)", usage))
-    admin = set(re.findall(r'\[[A-Z]+\] = \{"([a-z]+)"', sources("*/admin*.c")))
+    admin = set(re.findall(r'\[ADMIN_[A-Z_]+\] =\s+\{"([a-z-]+)"', sources("*/admin*.c")))
     assert {"-c", "--keys"} <= options and {"ctl", "user"} <= commands and "unban" in admin
     # each is at the start of a line, or follows another name of the same thing
     shown = set(re.findall(r"^ +(?:sstpgate )?(-{0,2}[a-zA-Z][a-z-]*)", text, re.M))

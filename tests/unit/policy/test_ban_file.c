@@ -80,7 +80,8 @@ static enum err load(struct ban_dir *f, struct limits *l, uint64_t now, int64_t 
     return e;
 }
 
-#define HEAD "# bans of sstpgate: PREFIX END [manual], or user:NAME END; END in seconds since 1970\n"
+#define HEAD                                                                                       \
+    "# bans of sstpgate: PREFIX END [manual], or user:NAME END; END in seconds since 1970\n"
 
 static enum err save(const struct ban_dir *f, struct limits *l, uint64_t now, int64_t wall)
 {
