@@ -311,12 +311,63 @@ static void printed_and_read(void **state)
 
 #define WITH_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)
 
+/* Bans of an administrator need no ban-points, may be longer than ban-time, and have any length. */
+static void bans_of_an_administrator(void **state)
+{
+    struct ban_dir *f = *state;
+    static const char text[] =
+        "10.0.0.0/8 1800086400 manual\nuser:j%c3%bcrgen%20100%25 1800003600\n";
+    struct limits_settings without = with_bans;
+    struct limits *l;
+    struct addr who;
+
+    without.ban_points = 0;
+    l = limits_new(&without);
+    write_text(f, text, sizeof text - 1);
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_string_equal(f->problems, "");
+    assert_int_equal(addr_parse("10.9.8.7:1", 0, &who), ERR_OK);
+    assert_int_equal(limits_enter(l, &who, START), LIMITS_BANNED);
+    const struct span name = span_str("J\xc3\xbcrgen 100%");
+    assert_true(limits_user_banned(l, name, name, START));
+    assert_false(limits_user_banned(l, name, name, START + 3600000));
+    assert_bans(f, l, HEAD "10.0.0.0/8 1800086400 manual\nuser:j%c3%bcrgen%20100%25 1800003600\n");
+    assert_int_equal(limits_lift(l, &(struct limits_target){.user = "J\xc3\x9cRGEN 100%"}, START),
+                     1);
+    assert_bans(f, l, HEAD "10.0.0.0/8 1800086400 manual\n");
+    limits_free(l);
+}
+
+static void damaged_bans_of_an_administrator(void **state)
+{
+    struct ban_dir *f = *state;
+    static const char text[] = "user: 1800003600\nuser:%zz 1800003600\nuser:a%00b 1800003600\n"
+                               "user:bob soon\n10.0.0.0/8 1800086400 automatic\n";
+    struct limits *l = limits_new(&with_bans);
+
+    write_text(f, text, sizeof text - 1);
+    assert_int_equal(load(f, l, START, WALL), ERR_OK);
+    assert_non_null(strstr(f->problems, ":1: not a user's name; line skipped\n"));
+    assert_non_null(strstr(f->problems, ":2: not a user's name; line skipped\n"));
+    assert_non_null(strstr(f->problems, ":3: not a user's name; line skipped\n"));
+    assert_non_null(strstr(f->problems, ":4: not a time in seconds since 1970; line skipped\n"));
+    assert_non_null(strstr(f->problems, ":5: not a time in seconds since 1970; line skipped\n"));
+    assert_bans(f, l, HEAD);
+    limits_free(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_DIR(saved_and_loaded),       WITH_DIR(clocks_that_were_set), WITH_DIR(damaged_lines),
-        WITH_DIR(files_of_other_systems), WITH_DIR(cut_and_odd_files),    WITH_DIR(files_that_fail),
+        WITH_DIR(saved_and_loaded),
+        WITH_DIR(clocks_that_were_set),
+        WITH_DIR(damaged_lines),
+        WITH_DIR(files_of_other_systems),
+        WITH_DIR(cut_and_odd_files),
+        WITH_DIR(files_that_fail),
         WITH_DIR(printed_and_read),
+        WITH_DIR(bans_of_an_administrator),
+        WITH_DIR(damaged_bans_of_an_administrator),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -626,6 +626,29 @@ static void same_names(void **state)
     }
 }
 
+/* A name without domain and realm covers every form of it; with one, only itself. */
+static void names_cover_forms(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *user, *name;
+        bool covers;
+    } cases[] = {
+        {"alice", "alice", true},
+        {"Alice", "CORP\\ALICE", true},
+        {"alice", "alice@corp@x", true},
+        {"alice", "alice2", false},
+        {"CORP\\alice", "corp\\Alice", true},
+        {"CORP\\alice", "alice", false},
+        {"alice@a", "alice@b", false},
+        {"alice@a", "ALICE@A", true},
+        {"alice", "", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(users_covers(span_str(cases[i].user), span_str(cases[i].name)),
+                         cases[i].covers);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -646,6 +669,7 @@ int main(void)
         cmocka_unit_test(constant_time),
         cmocka_unit_test(same_names),
         cmocka_unit_test(free_nothing),
+        cmocka_unit_test(names_cover_forms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

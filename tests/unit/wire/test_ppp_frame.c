@@ -232,13 +232,54 @@ static void second_logins(void **state)
     }
 }
 
+/* The address of a Configure-Ack, in any form of the frame; every cut of it assigns none. */
+static void assigned_addresses(void **state)
+{
+    static const struct {
+        const char *hex, *ip; /* ip "": none */
+    } all[] = {
+        {"ff03 8021 0201 000a 0306 c0000207", "c0000207"},
+        {"8021 0201 000a 0306 c0000207", "c0000207"},
+        {"ff03 8021 0201 0010 8106 08080808 0306 0a000001", "0a000001"},
+        {"ff03 8021 0201 000a 0306 c0000207 ffff", "c0000207"}, /* padding */
+        {"ff03 8021 0201 000a 0206 c0000207", ""},              /* another option */
+        {"ff03 8021 0201 0008 0304 c000", ""},                  /* no address */
+        {"ff03 8021 0101 000a 0306 c0000207", ""},              /* Configure-Request */
+        {"ff03 8021 0301 000a 0306 c0000207", ""},              /* Configure-Nak */
+        {"ff03 8021 0201 0010 0306 c0000207 0100 0000", ""},    /* a broken option behind it */
+        {"ff03 8057 0201 000a 0306 c0000207", ""},              /* IPv6CP */
+        {"ff03 0021 0201 000a 0306 c0000207", ""},
+        {"ff03 c021 0201 000a 0306 c0000207", ""},
+        {"80", ""},
+        {"", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const struct span in = octets_hex(all[i].hex);
+        uint8_t ip[4] = {0};
+        print_message("%s\n", all[i].hex);
+        const bool found = ppp_frame_assigned(in, ip);
+        assert_int_equal(found, *all[i].ip != '\0');
+        assert_octets(span_of(ip, found ? 4 : 0), all[i].ip);
+        assert_true(!found || ppp_frame_may_be_ipcp(in));
+        for (size_t n = 0; n + (i == 3 ? 2 : 0) < in.n; n++) {
+            struct span cut = octets_hex(all[i].hex);
+            cut.n = n;
+            assert_false(ppp_frame_assigned(cut, ip));
+            octets_free(cut);
+        }
+        octets_free(in);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_form_for_all),      cmocka_unit_test(not_forwarded),
         cmocka_unit_test(codes_have_their_side), cmocka_unit_test(every_cut),
         cmocka_unit_test(too_long_to_rebuild),   cmocka_unit_test(control_and_network),
-        cmocka_unit_test(second_logins),
+        cmocka_unit_test(second_logins),         cmocka_unit_test(assigned_addresses),
     };
     return cmocka_run_group_tests_name("ppp_frame", tests, NULL, NULL);
 }
