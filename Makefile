@@ -79,7 +79,7 @@ LOAD_OBJ := $(patsubst %,$(B)/tests/bench/%.o,load end flood floor)
 all: $(B)/sstpgate
 
 # Without the libraries nothing can be built: a message says what to do, instead of a page of errors.
-ifeq ($(filter clean help deps% need% demo% bench check asan ubsan tsan integration instructions interop format%,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help deps% need% demo% bench check asan ubsan tsan integration instructions interop page format%,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null && echo yes),yes)
 $(error pkg-config, OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12, 13) or install them)
 endif
@@ -233,7 +233,7 @@ bench: need-bench
 		$(if $(PEERS),--peers '$(PEERS)') $(if $(OUT),--out '$(OUT)')
 
 # ---- what a user runs ----
-.PHONY: demo demo-stop check asan ubsan tsan interop integration instructions
+.PHONY: demo demo-stop check asan ubsan tsan interop integration instructions page
 demo: need-demo
 	@$(MAKE) $(quiet) VARIANT=release all
 	@tests/demo
@@ -241,12 +241,12 @@ demo-stop:
 	@tests/demo stop
 
 # interop runs beside the suites before it. Nothing runs beside integration and instructions, which measure.
-SUITES := format lint layers build unit replay peers interop integration instructions
+SUITES := format lint layers build unit replay peers page interop integration instructions
 check: need-check
 	@tests/run release $(SUITES)
 asan ubsan tsan: need-check
 	@tests/run $@ unit replay integration
-integration instructions interop: need-check
+integration instructions interop page: need-check
 	@tests/run $(VARIANT) $@
 
 .PHONY: install uninstall
@@ -293,7 +293,7 @@ help:
 	@echo 'make            the program (deps: make deps), V=1 shows commands, VARIANT=asan|ubsan|tsan'
 	@echo 'make deps       the packages to build; deps-demo, deps-check, deps-bench: those of the other targets'
 	@echo 'make demo       a verified tunnel through the gate, shown; make demo-stop ends it'
-	@echo 'make check      every test; make unit|replay|integration|interop: a part of them'
+	@echo 'make check      every test; make unit|replay|page|integration|interop: a part of them'
 	@echo '                make unit runs tests that changed since they passed; ALL=1 runs all'
 	@echo 'make asan tsan  the same tests under AddressSanitizer and UBSan, and ThreadSanitizer; make ubsan: UBSan alone'
 	@echo 'make format     clang-format; make format-check lint: the checks of the sources in make check'
