@@ -7,9 +7,11 @@ AXE=FILE uses another one, such as axe.min.js of the npm package axe-core."""
 import os
 from pathlib import Path
 
+# A small file of the same origin: as a page, the bundle itself takes seconds to draw.
+SMALL = "devtools://devtools/bundled/entrypoints/shell/shell.js"
 BUNDLE = "devtools://devtools/bundled/third_party/lighthouse/lighthouse-dt-bundle.js"
 # The text is a template literal without substitutions, which ends at the next backquote that is not escaped.
-EXTRACT = r"""fetch(location.href).then((answer) => answer.text()).then((text) => {
+EXTRACT = f"fetch({BUNDLE!r})" r""".then((answer) => answer.text()).then((text) => {
     const start = text.indexOf("`/*! axe v");
     let end = start + 1;
     while (start >= 0 && text[end] !== "`") end += text[end] === "\\" ? 2 : 1;
@@ -26,7 +28,7 @@ def load(open_page):
     """Returns the source of axe-core. `open_page` opens an address in a new page."""
     if "AXE" in os.environ:
         return Path(os.environ["AXE"]).read_text()
-    page = open_page(BUNDLE)
+    page = open_page(SMALL)
     literal = page.run(EXTRACT)
     assert literal, "this chromium has no axe-core: AXE=FILE names a copy (npm pack axe-core, package/axe.min.js)"
     source = page.run(literal)

@@ -105,7 +105,7 @@ class Page:
         assert "exceptionDetails" not in result, f"{script}: {result['exceptionDetails']}"
         return result["result"].get("value")
 
-    def wait(self, condition, seconds=20):
+    def wait(self, condition, seconds=60):
         """Waits until a condition of the page is true, which is tried again at each frame."""
         script = f"""new Promise((done) => {{
             const end = performance.now() + {seconds * 1000};

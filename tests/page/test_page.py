@@ -1,5 +1,5 @@
 """The status page in headless chromium, with a status listener of Python: what it shows, whether it can be used,
-and what it costs. `test_gate.py` opens the page of the program."""
+and what it costs. `integration/test_status_page.py` opens the page of the program."""
 
 import re
 from pathlib import Path
