@@ -967,9 +967,9 @@ async function post(path, body) {
       signal: AbortSignal.timeout(TIMEOUT),
     });
     const result = await answer.json().catch(() => ({}));
-    if (answer.status === 403 || answer.status === 401)
-      return { refused: true, text: "The gate refused the token. Each wrong token counts towards a ban." };
     const text = visible(result.text ?? result.error ?? `HTTP ${answer.status}`);
+    if (answer.status === 403 || answer.status === 401)
+      return { refused: true, text: `The gate refused this: ${text}. A wrong token counts towards a ban.` };
     return { ok: answer.ok && result.ok === true, text };
   } catch (error) {
     if (error instanceof TypeError && /[^\x20-\x7e]/.test(token))

@@ -429,7 +429,7 @@ def test_wrong_token(show):
     page.type("wrong")
     page.press("Enter")
     page.wait("document.getElementById('dialog-error').textContent !== ''")
-    assert "refused the token" in visible_text(page)
+    assert "refused this: the token is wrong" in visible_text(page)
     assert page.run("dialog.open && token === null && document.activeElement.name === 'token'")
     assert page.run("document.activeElement.value") == ""
     page.type("wrong\u2713")
