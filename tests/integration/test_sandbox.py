@@ -109,7 +109,7 @@ def test_root_is_given_up(bench, home, ready_in_home):
             assert int(status[kind], 16) == 0, (kind, status)
         assert status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
     assert WHOLE.fullmatch(sandbox(gate))[1] == "nobody"
-    assert gate.events("sandbox")[0]["msg"].startswith("in force: user nobody, ")
+    assert gate.wait_event("sandbox")["msg"].startswith("in force: user nobody, ")
 
 
 def test_files_of_the_start_belong_to_the_user(bench, home, ready_in_home):
@@ -131,9 +131,8 @@ def test_reload_as_the_user(bench, home, ready_in_home):
     """The start names what the user may not read; a reload says it again, and changes nothing."""
     gate = start(bench, home)
     key = home / "front.pem"
-    said = [event["msg"] for event in gate.events("sandbox") if event.level == "warning"]
     denied = "Permission denied: the user nobody may not read it: run chgrp nogroup and chmod g+r on it"
-    assert f"{key}: warning: a reload cannot read it: {denied}" in said
+    gate.wait_log(re.escape(f"{key}: warning: a reload cannot read it: {denied}"))
     said = gate.reload()
     assert any(str(key) in event["msg"] and denied in event["msg"] for event in said)
     assert said[-1]["msg"] == "HUP: nothing was changed; the old configuration stays in force"
@@ -281,8 +280,7 @@ def test_kernel_without_landlock(bench):
     keys = {"gate": {"workers": 1, "admin": f"unix:{path}"}, "listener front": bench.listener_keys(),
             "backend back": bench.backend_keys(server)}
     gate = bench.start(keys, preexec_fn=without(LANDLOCK_CREATE_RULESET))
-    assert [e["msg"] for e in gate.events("sandbox") if "not in force" in e["msg"]] == \
-        ["not in force: Landlock: this kernel has none"]
+    gate.wait_log('warning sandbox msg="not in force: Landlock: this kernel has none"')
     assert sandbox(gate).endswith("system calls by seccomp; missing: Landlock: this kernel has none")
     bench.client(gate).establish().disconnect()
     keys["gate"]["sandbox"] = "require"
@@ -315,4 +313,4 @@ def test_each_gate_of_the_tests_is_confined(bench):
     path = bench.place.folder / "each.sock"
     gate = bench.gate(bench.backend(), gate={"admin": f"unix:{path}"})
     assert WHOLE.fullmatch(sandbox(gate))[1] == "root"
-    assert "the gate runs as root" in gate.events("sandbox")[-1]["msg"]
+    gate.wait_log("the gate runs as root and can read every file of root")
