@@ -223,7 +223,7 @@ _Static_assert((int)ADMIN_WHY_MAX == (int)EXPLAIN_ERROR_MAX, "a reason fits");
 
 static const char *on_explain(void *arg, const struct admin_request *r, FILE *out)
 {
-    return explain_live(arg, r->word, r->words, false, out, r->why);
+    return explain_live(arg, r->word, r->words, out, r->why);
 }
 
 static const char *on_stop(void *arg, const struct admin_request *r, FILE *out)

@@ -224,13 +224,24 @@ static void choose_backend(struct explanation *e)
     list_servers(e);
 }
 
+/* Returns whether an administrator has banned the user; the gate asks this before the rules. */
+static bool is_banned(const struct explanation *e)
+{
+    const struct span user = span_str(e->query->user == NULL ? "" : e->query->user);
+
+    return e->live != NULL && user.n > 0 &&
+           limits_user_banned(e->live->limits, user, users_counted_name(user), e->live->now_ms);
+}
+
 /* The gate asks the rules again when PPP has shown the user, if one of them has a user. */
 static void judge_login(struct explanation *e)
 {
     const char *user = e->query->user;
     struct rules_facts facts = request_facts(e);
 
-    if (rules_needs_user(&e->listener->rules)) {
+    if (is_banned(e))
+        refuse(e, EXPLAIN_LOGIN, REASON_USER_BANNED);
+    else if (rules_needs_user(&e->listener->rules)) {
         facts.user = span_str(user == NULL ? "" : user);
         facts.user_known = user == NULL    ? RULES_USER_LATER
                            : *user == '\0' ? RULES_USER_DOUBTFUL

@@ -9,7 +9,7 @@
 #include "gate/gate_state.h"
 #include "site/snapshot.h"
 
-const char *explain_live(struct gate *gate, char *const *words, size_t n, bool json, FILE *out,
+const char *explain_live(struct gate *gate, char *const *words, size_t n, FILE *out,
                          char error[EXPLAIN_ERROR_MAX])
 {
     const struct explain_state live = {.limits = gate->shared.limits,
@@ -23,7 +23,6 @@ const char *explain_live(struct gate *gate, char *const *words, size_t n, bool j
 
     if (!explain_query_read(words, n, &q, error))
         return error;
-    q.json = q.json || json;
     if (q.new_file != NULL)
         return explain_tunnels(gate, q.new_file, q.json, out);
     const enum explain_verdict v =

@@ -2,7 +2,6 @@
 #ifndef SSTPGATE_GATE_EXPLAIN_LIVE_H
 #define SSTPGATE_GATE_EXPLAIN_LIVE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -11,9 +10,9 @@
 struct gate;
 
 /* Answers the question in words (gate/explain_query.h) by the configuration in force, with the
- * limits and servers of now. json: as the word --json. Returns NULL, or the reason of a failure,
+ * limits and servers of now. Returns NULL, or the reason of a failure,
  * which may be in error. */
-const char *explain_live(struct gate *gate, char *const *words, size_t n, bool json, FILE *out,
+const char *explain_live(struct gate *gate, char *const *words, size_t n, FILE *out,
                          char error[EXPLAIN_ERROR_MAX]);
 
 #endif

@@ -181,8 +181,12 @@ static void put_decider(struct form *f, const struct explanation *e)
     else if (e->reason == REASON_TLS_REFUSED)
         put_words(f, "decided_by", "%s:%u: strict-sni", e->listener->file,
                   config_line(c, e->listener, "strict-sni"));
+    else if (e->reason == REASON_LIMIT && e->limits.verdict == LIMITS_BANNED)
+        put(f, "decided_by", "a ban of the address (sstpgate ctl bans)");
     else if (e->reason == REASON_LIMIT)
         put(f, "decided_by", limits_key(e->limits.verdict));
+    else if (e->reason == REASON_USER_BANNED)
+        put(f, "decided_by", "a ban of the user (sstpgate ctl bans)");
     else if (e->reason == REASON_USER_LIMIT)
         put(f, "decided_by", limits_key(LIMITS_PER_USER));
     else if ((e->reason != REASON_NONE && !is_rules_reason(e->reason)) ||

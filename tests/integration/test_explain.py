@@ -200,6 +200,23 @@ def test_limits_of_the_running_gate(bench):
     assert offline(gate.config, "--listener", "front", *asked, "--user", "alice").returncode == 0
 
 
+def test_bans_of_the_running_gate(bench):
+    gate = start(bench)
+    asked = ["--address", "127.0.0.2", "--host", "vpn.example.com", "--sni", ""]
+    command = lambda *words: run("ctl", "-c", gate.config, *words)
+    assert command("ban", "user", "bob smith", "1h").returncode == 0
+    said, code = ask(gate, *asked, "--user", "CORP\\Bob Smith")
+    assert code == 1 and (said["stage"], said["reason"]) == ("login", "user-banned")
+    assert "a ban of the user" in said["decided_by"] and said["client_gets"] == "SSTP Call Disconnect"
+    assert ask(gate, *asked, "--user", "bob")[1] == 0
+    assert command("ban", "127.0.0.0/30", "1h").returncode == 0
+    said, code = ask(gate, *asked, "--user", "bob")
+    assert code == 1 and (said["stage"], said["reason"]) == ("accept", "limit")
+    assert "a ban of the address" in said["decided_by"]
+    assert command("unban", "all").returncode == 0
+    assert ask(gate, *asked, "--user", "bob smith")[1] == 0
+
+
 def test_servers_and_keys(bench):
     server = bench.backend()
     gate = bench.gate(server, gate={"admin": f"unix:explain-{bench.count}.sock"})
