@@ -12,8 +12,9 @@ share=15
 # Room, and the rooms, or single files of rooms, that it may include besides itself and libraries.
 rooms='
 main     confine/syscalls.h gate cli config base policy/country.h status/status.h
-cli      gate/admin.h gate/explain.h config users tls binding base
-gate     confine call radius upstream site config users policy status net tls binding wire base
+cli      gate/admin.h explain config users tls binding base
+gate     explain confine call radius upstream site config users policy status net tls binding wire base
+explain  call/judgement.h call/reason.h site config policy users tls base
 call     upstream site config policy users net tls wire binding base radius/keyring.h
 radius   site config users net wire binding base
 upstream site config policy net tls wire binding base

@@ -1,5 +1,5 @@
 /* judgement: what the configuration of a listener says about a client, from facts alone. Pure: no
- * counts, no log. admission.c applies it to a call, gate/explain.c to a question. */
+ * counts, no log. admission.c applies it to a call, explain/explain.c to a question. */
 #ifndef SSTPGATE_CALL_JUDGEMENT_H
 #define SSTPGATE_CALL_JUDGEMENT_H
 

@@ -19,7 +19,7 @@
 #include "config/config.h"
 #include "config/config_load.h"
 #include "gate/admin.h"
-#include "gate/explain.h"
+#include "explain/explain.h"
 
 /* A reload with large files of rules takes seconds; a gate stopped by SIGSTOP never answers. */
 enum { ANSWER_SECONDS = 60 };

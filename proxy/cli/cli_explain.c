@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cli/usage.h"
-#include "gate/explain.h"
+#include "explain/explain.h"
 
 static const struct usage usage = {
     .synopsis = "usage: sstpgate explain [-c FILE] --listener NAME --address ADDRESS [OPTIONS]\n",

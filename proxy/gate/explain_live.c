@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "gate/bans.h"
-#include "gate/explain.h"
+#include "explain/explain.h"
 #include "gate/explain_tunnels.h"
 #include "gate/gate_state.h"
 #include "site/snapshot.h"

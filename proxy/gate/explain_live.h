@@ -5,11 +5,11 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#include "gate/explain_query.h"
+#include "explain/explain_query.h"
 
 struct gate;
 
-/* Answers the question in words (gate/explain_query.h) by the configuration in force, with the
+/* Answers the question in words (explain/explain_query.h) by the configuration in force, with the
  * limits and servers of now. Returns NULL, or the reason of a failure,
  * which may be in error. */
 const char *explain_live(struct gate *gate, char *const *words, size_t n, FILE *out,

@@ -1,4 +1,4 @@
-#include "gate/explain_print.h"
+#include "explain/explain_print.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/memo.h"
 #include "config/config.h"
-#include "gate/explain_query.h"
+#include "explain/explain_query.h"
 #include "policy/rules_words.h"
 #include "site/snapshot.h"
 

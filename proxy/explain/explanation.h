@@ -1,6 +1,6 @@
-/* explanation: what gate/explain.c finds out and gate/explain_print.c writes. */
-#ifndef SSTPGATE_GATE_EXPLANATION_H
-#define SSTPGATE_GATE_EXPLANATION_H
+/* explanation: what explain/explain.c finds out and explain/explain_print.c writes. */
+#ifndef SSTPGATE_EXPLAIN_EXPLANATION_H
+#define SSTPGATE_EXPLAIN_EXPLANATION_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,16 +1,16 @@
 /* explain: what the rules and limits of a configuration would do with a client. Uses the functions
  * that decide about calls (policy/rules.h, call/judgement.h, policy/limits.h, policy/backends.h),
  * and counts nothing. Main thread, or a program without a gate. */
-#ifndef SSTPGATE_GATE_EXPLAIN_H
-#define SSTPGATE_GATE_EXPLAIN_H
+#ifndef SSTPGATE_EXPLAIN_EXPLAIN_H
+#define SSTPGATE_EXPLAIN_EXPLAIN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
-#include "gate/explain_query.h"
-#include "gate/explanation.h"
+#include "explain/explain_query.h"
+#include "explain/explanation.h"
 
 struct snapshot;
 

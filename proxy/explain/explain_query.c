@@ -1,4 +1,4 @@
-#include "gate/explain_query.h"
+#include "explain/explain_query.h"
 
 #include <stdlib.h>
 #include <string.h>

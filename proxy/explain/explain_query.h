@@ -1,6 +1,6 @@
 /* explain_query: the question of `explain`, as words: --listener NAME --address A [--user U] ... */
-#ifndef SSTPGATE_GATE_EXPLAIN_QUERY_H
-#define SSTPGATE_GATE_EXPLAIN_QUERY_H
+#ifndef SSTPGATE_EXPLAIN_EXPLAIN_QUERY_H
+#define SSTPGATE_EXPLAIN_EXPLAIN_QUERY_H
 
 #include <stdbool.h>
 #include <stddef.h>

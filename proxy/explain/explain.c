@@ -1,4 +1,4 @@
-#include "gate/explain.h"
+#include "explain/explain.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "base/memo.h"
 #include "base/suggest.h"
 #include "call/judgement.h"
-#include "gate/explain_print.h"
+#include "explain/explain_print.h"
 #include "policy/rules_words.h"
 #include "site/site.h"
 #include "site/snapshot.h"

@@ -1,5 +1,5 @@
 /* The options and the times of `explain`. */
-#include "gate/explain_query.h"
+#include "explain/explain_query.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
