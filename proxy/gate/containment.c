@@ -97,7 +97,7 @@ static bool report(const struct config *c, const char *reason, FILE *problems)
         return true;
     snprintf(key, sizeof key, "%.*s", (int)strcspn(reason, ":"), reason);
     const unsigned line = config_line(c, &c->gate, key);
-    fprintf(problems, "%s:%u: %s\n", c->path, line, reason);
+    fprintf(problems, "%s:%u: %s\n", c->gate.file, line, reason);
     return false;
 }
 
@@ -173,7 +173,7 @@ bool containment_check(const struct containment *c, const struct config *config,
     fprintf(problems,
             "%s:%u: ban-file: the running gate may not write to the directory of %s (sandbox): "
             "restart it\n",
-            config->path, config_line(config, &config->gate, "ban-file"), path);
+            config->gate.file, config_line(config, &config->gate, "ban-file"), path);
     return false;
 }
 
@@ -204,7 +204,7 @@ static void check_writable(const struct config *c, const struct written *w, FILE
     if (access(directory, W_OK | X_OK) != 0 && errno == EACCES &&
         (strcmp(w->key, "log") != 0 || access(w->path, W_OK) != 0))
         fprintf(to, "%s:%u: warning: %s: the user %s may not write to %s: run chown %s on it\n",
-                c->path, config_line(c, &c->gate, w->key), w->key, c->gate.user, directory,
+                c->gate.file, config_line(c, &c->gate, w->key), w->key, c->gate.user, directory,
                 c->gate.user);
     free(directory);
 }
