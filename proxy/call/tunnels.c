@@ -11,9 +11,9 @@
 #include "policy/backends.h"
 #include "site/site.h"
 
-/* A block holds the facts and the texts of some 200 tunnels. The texts of a record are bounded
+/* A block holds the facts and the texts of some 150 tunnels. The texts of a record are bounded
  * (record_keep), so the facts of one tunnel always fit. */
-enum { BLOCK_SIZE = 65536 };
+enum { BLOCK_SIZE = 65536, USUAL_SIZE = sizeof(struct tunnel_facts) + 128 };
 
 struct tunnels_block {
     struct tunnels_block *next;
@@ -29,7 +29,11 @@ static void *take(struct tunnels *list, size_t n, size_t align)
 
     INSIST(n <= BLOCK_SIZE);
     if (at + n > BLOCK_SIZE) {
-        b = insist_alloc(malloc(sizeof *b));
+        b = list->spare;
+        if (b == NULL)
+            b = insist_alloc(malloc(sizeof *b));
+        else
+            list->spare = b->next;
         b->next = list->blocks;
         list->blocks = b;
         at = 0;
@@ -52,13 +56,29 @@ void tunnels_init(struct tunnels *list)
     list->last = &list->first;
 }
 
+void tunnels_reserve(struct tunnels *list, size_t count)
+{
+    for (size_t n = count * USUAL_SIZE / BLOCK_SIZE + 1; n > 0; n--) {
+        struct tunnels_block *b = NEW(struct tunnels_block);
+        memset(b->bytes, 1, sizeof b->bytes); /* zeros could be one page for all */
+        b->next = list->spare;
+        list->spare = b;
+    }
+}
+
+static void blocks_free(struct tunnels_block *b)
+{
+    while (b != NULL) {
+        struct tunnels_block *next = b->next;
+        free(b);
+        b = next;
+    }
+}
+
 void tunnels_fini(struct tunnels *list)
 {
-    while (list->blocks != NULL) {
-        struct tunnels_block *b = list->blocks;
-        list->blocks = b->next;
-        free(b);
-    }
+    blocks_free(list->blocks);
+    blocks_free(list->spare);
     tunnels_init(list);
 }
 
