@@ -10,6 +10,7 @@ PREFIX ?= /usr/local
 SBINDIR ?= $(PREFIX)/sbin
 SYSCONFDIR ?= /etc
 MANDIR ?= $(PREFIX)/share/man
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 VERSION := 0.1.0
 # With the commit, if this directory is the root of a git repository. A package may set its own.
 SSTPGATE_VERSION ?= $(VERSION)$(addprefix +g,$(shell [ -e .git ] && git describe --always --dirty --exclude '*' 2>/dev/null))
@@ -258,9 +259,12 @@ install: $(B)/sstpgate
 	-@$(MAKE) $(quiet) -k man
 	for page in $(MAN); do [ ! -f $$page ] || \
 		install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page || exit; done
+	-@install -d $(DESTDIR)$(COMPLETIONDIR) && \
+		$(B)/sstpgate --completion bash >$(DESTDIR)$(COMPLETIONDIR)/sstpgate
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/sstpgate $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example \
-		$(DESTDIR)$(MANDIR)/man5/sstpgate.conf.5 $(DESTDIR)$(MANDIR)/man8/sstpgate.8
+		$(DESTDIR)$(MANDIR)/man5/sstpgate.conf.5 $(DESTDIR)$(MANDIR)/man8/sstpgate.8 \
+		$(DESTDIR)$(COMPLETIONDIR)/sstpgate
 	-@rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SYSCONFDIR)/sstpgate 2>/dev/null # the configuration stays
 
 # ---- formatting and linters: .clang-format, .clang-tidy, tests/cppcheck.suppressions ----

@@ -73,6 +73,7 @@ static const char *ban_problem(enum limits_ban_result r)
     switch (r) {
     case LIMITS_BAN_DONE: break;
     case LIMITS_BAN_EXEMPT: return "ban-exempt or trusted-proxies contains it";
+    case LIMITS_BAN_LONG: return "no user has such a name: it may have 1 to 256 bytes";
     case LIMITS_BAN_FULL:
         return "there are too many bans; rules with `deny file` have no such limit";
     }

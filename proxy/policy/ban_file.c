@@ -73,6 +73,7 @@ static const char *restore_manual(struct limits *l, const struct cidr *net, cons
     switch (limits_ban(l, &target, left_ms > most ? most : left_ms, now_ms)) {
     case LIMITS_BAN_DONE: break;
     case LIMITS_BAN_EXEMPT: return "ban-exempt or trusted-proxies contains it";
+    case LIMITS_BAN_LONG: return "not a user's name";
     case LIMITS_BAN_FULL: return "there are too many bans";
     }
     return NULL;

@@ -445,6 +445,13 @@ static bool net_is_exempt(const struct limits *l, const struct cidr *net)
     return false;
 }
 
+/* Returns whether a login can have this name. The ban file relies on the bound. */
+static bool user_fits(const char *user)
+{
+    const size_t n = strlen(user);
+    return n > 0 && n <= LIMITS_USER_MAX;
+}
+
 enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *target, uint64_t ms,
                                   uint64_t now_ms)
 {
@@ -453,6 +460,8 @@ enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *
     limits_lock(l);
     if (target->net != NULL && net_is_exempt(l, target->net))
         r = LIMITS_BAN_EXEMPT;
+    else if (target->user != NULL && !user_fits(target->user))
+        r = LIMITS_BAN_LONG;
     else if (HASH_COUNT(l->manual.table) >= LIMITS_BANS_MAX)
         r = LIMITS_BAN_FULL;
     else if (target->net != NULL)

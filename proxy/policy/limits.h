@@ -27,7 +27,7 @@
 struct limits_settings;
 struct limits;
 
-enum { LIMITS_IDLE_MAX = 65536, LIMITS_BANS_MAX = 65536 };
+enum { LIMITS_IDLE_MAX = 65536, LIMITS_BANS_MAX = 65536, LIMITS_USER_MAX = 256 };
 
 /* Durations in milliseconds. */
 struct limits_settings {
@@ -139,6 +139,7 @@ struct limits_target {
 enum limits_ban_result {
     LIMITS_BAN_DONE,
     LIMITS_BAN_EXEMPT, /* ban-exempt or trusted-proxies contains all of net */
+    LIMITS_BAN_LONG,   /* the name is empty, or has more than LIMITS_USER_MAX bytes */
     LIMITS_BAN_FULL,   /* LIMITS_BANS_MAX bans by administrators exist */
 };
 

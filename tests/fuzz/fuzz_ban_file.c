@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/insist.h"
+#include "base/value.h"
 #include "config/config.h"
 #include "policy/ban_file.h"
 #include "policy/limits.h"
@@ -37,11 +38,13 @@ static void load(struct limits *l, const char *path, struct text *problems)
 static void note(void *user, const struct limits_ban *ban)
 {
     struct text *all = user;
-    char one[ADDR_TEXT_MAX + 32], net[ADDR_TEXT_MAX];
-    const int n = snprintf(one, sizeof one, "%s %llu\n", cidr_format(&ban->net, net),
-                           (unsigned long long)ban->left_ms);
+    char one[LIMITS_USER_MAX + ADDR_TEXT_MAX + 32], net[ADDR_TEXT_MAX];
+    const int n = snprintf(one, sizeof one, "%s %llu %d\n",
+                           ban->user != NULL ? ban->user : cidr_format(&ban->net, net),
+                           (unsigned long long)ban->left_ms, (int)ban->manual);
+    const uint64_t most = ban->manual ? VALUE_DURATION_MAX : limits.ban_time;
 
-    INSIST(ban->left_ms > 0 && ban->left_ms <= limits.ban_time);
+    INSIST(ban->left_ms > 0 && ban->left_ms <= most);
     all->octets = insist_alloc(realloc(all->octets, all->n + (size_t)n + 1));
     memcpy(all->octets + all->n, one, (size_t)n + 1);
     all->n += (size_t)n;

@@ -55,6 +55,14 @@ static void check_rebuilt(enum ppp_from from, struct span octets)
     INSIST(ppp_frame_build(&again, twice) == n && memcmp(out, twice, n) == 0);
 }
 
+/* Checks that the look before ppp_frame_assigned never skips a frame that assigns an address. */
+static void check_assigned(struct span octets)
+{
+    uint8_t ip[4];
+
+    INSIST(!ppp_frame_assigned(octets, ip) || ppp_frame_may_be_ipcp(octets));
+}
+
 static bool inside(struct span part, struct span whole)
 {
     return part.n == 0 || (part.p >= whole.p && part.p + part.n <= whole.p + whole.n);
@@ -123,6 +131,7 @@ static void check_frame(struct ppp_observer *o, enum ppp_from from, struct span 
     const enum ppp_verdict v = observe_copy(o, from, frame, none, &unread);
     check_login(frame);
     check_rebuilt(from, frame);
+    check_assigned(frame);
     check_state(o);
     INSIST(!unread || same(o, &before));
     if (from == PPP_FROM_CLIENT)

@@ -341,6 +341,9 @@ static void bans_of_an_administrator(void **state)
 static void damaged_bans_of_an_administrator(void **state)
 {
     struct ban_dir *f = *state;
+    static char long_name[2 * LIMITS_USER_MAX];
+    memset(long_name, 'x', LIMITS_USER_MAX + 1);
+    const struct limits_target longer = {.user = long_name}, fits = {.user = long_name + 1};
     static const char text[] = "user: 1800003600\nuser:%zz 1800003600\nuser:a%00b 1800003600\n"
                                "user:bob soon\n10.0.0.0/8 1800086400 automatic\n";
     struct limits *l = limits_new(&with_bans);
@@ -353,6 +356,8 @@ static void damaged_bans_of_an_administrator(void **state)
     assert_non_null(strstr(f->problems, ":4: not a time in seconds since 1970; line skipped\n"));
     assert_non_null(strstr(f->problems, ":5: not a time in seconds since 1970; line skipped\n"));
     assert_bans(f, l, HEAD);
+    assert_int_equal(limits_ban(l, &longer, 1000, START), LIMITS_BAN_LONG);
+    assert_int_equal(limits_ban(l, &fits, 1000, START), LIMITS_BAN_DONE);
     limits_free(l);
 }
 
