@@ -123,6 +123,25 @@ bool notify_barrier(int timeout_ms)
     return handled;
 }
 
+/* Stores a pipe: a service manager that does not obey closes its copy at once. */
+bool notify_heard(int timeout_ms)
+{
+    static const char name[] = "sstpgate-probe";
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) != 0)
+        return true;
+    const bool sent = notify_store(fds[1], name);
+    close(fds[1]);
+    const bool handled = sent && notify_barrier(timeout_ms);
+    struct pollfd p = {.fd = fds[0]};
+    const bool closed = handled && poll(&p, 1, 0) == 1;
+    close(fds[0]);
+    if (!closed)
+        (void)notify_send("FDSTOREREMOVE=1\nFDNAME=%s", name);
+    return !closed;
+}
+
 uint64_t notify_watchdog_ms(void)
 {
     const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");

@@ -21,6 +21,10 @@ bool notify_store(int fd, const char *name);
 /* Waits, at most timeout_ms, until the service manager has handled all earlier messages. */
 bool notify_barrier(int timeout_ms);
 
+/* Returns whether the service manager obeys this process, as it does its main process. Waits at
+ * most timeout_ms for all earlier messages. */
+bool notify_heard(int timeout_ms);
+
 /* Returns the time within which the service manager expects WATCHDOG=1, in ms; 0: never. */
 uint64_t notify_watchdog_ms(void);
 

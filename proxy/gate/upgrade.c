@@ -122,16 +122,23 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
 }
 
-/* Takes ownership of fd. */
+/* Takes ownership of fd. Uses a duplicate, because ThreadSanitizer does not see the system call
+ * with which libuv closes a descriptor, and would report the next one with the same number as a
+ * race. */
 static void peer_open(struct peer *p, struct upgrade *u, int fd)
 {
+    const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    close(fd);
     INSIST_UV(uv_pipe_init(&u->gate->loop, &p->pipe, 0));
     p->pipe.data = p;
     p->upgrade = u;
     p->open = true;
     p->len = 0;
-    if (uv_pipe_open(&p->pipe, fd) != 0)
-        close(fd);
+    if (own < 0)
+        ; /* no descriptor is left: as if the other process had ended */
+    else if (uv_pipe_open(&p->pipe, own) != 0)
+        close(own);
     else if (uv_read_start((uv_stream_t *)&p->pipe, on_alloc, on_read) == 0)
         return;
     peer_close(p);
@@ -460,13 +467,14 @@ static pid_t deposit(struct upgrade *u, struct offer *o, int channel)
     const pid_t pid = spawn_idle(&end);
     if (pid < 0)
         return -1;
-    if (notify_send("MAINPID=%ld", (long)pid))
-        (void)notify_barrier(BARRIER_MS);
+    (void)notify_send("MAINPID=%ld", (long)pid);
+    const bool refused = notify_heard(BARRIER_MS);
     close(end);
-    return pid;
+    errno = EOPNOTSUPP;
+    return refused ? -1 : pid;
 }
 
-/* Offers everything to a new process, which pass() starts. Returns false with the reason logged. */
+/* Offers everything to a new process, which pass() starts. Returns false with errno. */
 static bool begin(struct upgrade *u, pid_t (*pass)(struct upgrade *, struct offer *, int channel))
 {
     struct offer o = {0};
@@ -487,7 +495,7 @@ static bool begin(struct upgrade *u, pid_t (*pass)(struct upgrade *, struct offe
     }
     if (channel[0] >= 0)
         close(channel[0]);
-    fail(u, strerror(error));
+    errno = error;
     return false;
 }
 
@@ -503,8 +511,10 @@ void upgrade_start(struct gate *gate)
         return;
     }
     log_msg(LOG_LEVEL_INFO, "upgrade", "starting %s", u->program);
-    if (!begin(u, execute))
+    if (!begin(u, execute)) {
+        fail(u, strerror(errno));
         return;
+    }
     u->phase = NEXT_STARTS;
     INSIST_UV(uv_timer_start(&u->timer, on_deadline, UPGRADE_MS, 0));
 }
@@ -523,10 +533,16 @@ void upgrade_leave(struct gate *gate)
     }
     log_msg(LOG_LEVEL_INFO, "upgrade", "the service manager starts a new process");
     service_leave(gate);
-    if (begin(u, deposit))
+    if (begin(u, deposit)) {
         u->phase = NEXT_IS_DUE;
-    else
-        gate_stop(gate, "restart");
+        return;
+    }
+    log_msg(LOG_LEVEL_WARNING, "upgrade",
+            "systemd before version 256, or a unit without FileDescriptorStoreMax=, cannot restart "
+            "the gate without ending its calls (%s): use systemctl kill -s USR2 --kill-who=main",
+            strerror(errno));
+    forget_files(u);
+    gate_stop(gate, "restart");
 }
 
 void upgrade_cancel(struct gate *gate)

@@ -39,6 +39,8 @@ class Manager:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.sock.bind(str(path))
         self.seen, self.stored, self.queue = [], {}, queue.Queue()
+        self.all = []
+        self.follows = True  # obeys the process that MAINPID names, and no other, also while it stops the gate
         threading.Thread(target=self._read, daemon=True).start()
 
     def environment(self, **more):
@@ -54,10 +56,12 @@ class Manager:
             message = dict(line.split("=", 1) for line in data.decode().splitlines())
             for _, _, raw in ancillary:
                 fd = array.array("i", raw)[0]
-                if "FDSTORE" in message:
+                moved = self.follows and any("MAINPID" in seen for seen in self.all)
+                if "FDSTORE" in message and not moved:
                     self.stored[message["FDNAME"]] = fd
                 else:
                     os.close(fd)
+            self.all.append(message)
             self.queue.put(message)
 
     def receive(self):
@@ -195,6 +199,20 @@ def test_restart_without_a_new_process(bench, manager):
             time.sleep(0.02)
     up.ping().disconnect()
     assert gate.wait_exit() == 0
+
+
+def test_restart_by_an_old_systemd(bench, manager):
+    """systemd 252 would wait for the process and kill it: so the calls are ended properly, with Call Disconnect,
+    and the log has the command that keeps them."""
+    manager.follows = False
+    gate = bench.start(keys(bench, bench.backend()), env=manager.environment())
+    client = bench.client(gate).establish().ping()
+    gate.signal(signal.SIGRTMIN)
+    gate.wait_log("systemctl kill -s USR2")
+    client.wait_end()
+    client.close()
+    assert gate.wait_exit() == 0
+    assert gate.wait_call()["reason"] == "shutdown"
 
 
 def test_restart_without_a_manager(bench):
