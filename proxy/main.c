@@ -18,6 +18,7 @@
 #include "gate/gate.h"
 #include "gate/preflight.h"
 #include "policy/country.h"
+#include "status/status.h"
 
 #define DEFAULT_CONFIG SSTPGATE_SYSCONFDIR "/sstpgate/sstpgate.conf"
 
@@ -42,10 +43,13 @@ static void show_version(void)
 
 static void show_libraries(void)
 {
-    printf("sstpgate %s\n%s\nlibuv %s\ncountry rules: %s\nsystem call filter: %s\n", version_text,
-           OpenSSL_version(OPENSSL_VERSION), uv_version_string(),
+    printf("sstpgate %s\n%s\nlibuv %s\n", version_text, OpenSSL_version(OPENSSL_VERSION),
+           uv_version_string());
+    printf("country rules: %s\nsystem call filter: %s\nstatus listener: %s%s\n",
            country_supported() ? "with libmaxminddb" : "not built in (no libmaxminddb)",
-           syscalls_supported() ? "with libseccomp" : "not built in (no libseccomp)");
+           syscalls_supported() ? "with libseccomp" : "not built in (no libseccomp)",
+           status_supported() ? "with libmicrohttpd " : "not built in (no libmicrohttpd)",
+           status_supported() ? status_library() : "");
 }
 
 static void show_help(void);

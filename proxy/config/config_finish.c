@@ -449,6 +449,48 @@ static void check_places(struct config_builder *b)
     }
 }
 
+/* Finds an earlier socket with the place of number `which`: of the status listener, or of a
+ * listener. Returns its line; 0: none. */
+static unsigned find_status_place(const struct config *c, size_t which, const char **file)
+{
+    const struct config_socket *s = &c->gate.status.item[which];
+
+    *file = c->gate.file;
+    for (size_t i = 0; i < which; i++) {
+        const struct config_socket *other = &c->gate.status.item[i];
+        if (s->path != NULL && other->path != NULL && strcmp(s->path, other->path) == 0)
+            return other->line;
+        if (s->path == NULL && other->path == NULL && s->addr.port != 0 &&
+            addr_equal(&s->addr, &other->addr))
+            return other->line;
+    }
+    for (size_t i = 0; s->path == NULL && s->addr.port != 0 && i < c->listener_count; i++) {
+        const struct config_listener *l = &c->listener[i];
+        *file = l->file;
+        for (size_t k = 0; k < l->listen_count; k++)
+            if (addr_equal(&s->addr, &l->listen[k]))
+                return l->listen_line[k];
+    }
+    return 0;
+}
+
+static void check_status_places(struct config_builder *b)
+{
+    const struct config_sockets *status = &b->c->gate.status;
+    char text[ADDR_TEXT_MAX], where[CONFIG_WHERE_MAX];
+
+    at_section(b, GATE, 0);
+    for (size_t i = 0; i < status->count; i++) {
+        const struct config_socket *s = &status->item[i];
+        const char *file;
+        const unsigned line = find_status_place(b->c, i, &file);
+        if (line != 0)
+            config_problem(&b->input, s->line, "status: '%s' is already set %s",
+                           s->path != NULL ? s->path : addr_format(&s->addr, text),
+                           config_where(&b->input, file, line, where));
+    }
+}
+
 /* Returns the server of be at the host and port of `same`; NULL: none. */
 static const struct backends_server *backend_find_server(const struct config_backend *be,
                                                          const struct backends_server *same)
@@ -521,6 +563,7 @@ void config_finish(struct config_builder *b)
         finish_radius(b, i);
     collect_proxies(c);
     check_places(b);
+    check_status_places(b);
     check_fallbacks(b);
     check_radius_places(b);
     b->input.path = c->path;

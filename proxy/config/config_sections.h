@@ -73,6 +73,19 @@ struct config_hosts {
     size_t count;
 };
 
+struct config_socket { /* an address to listen on, or a Unix socket */
+    unsigned line;
+    char *path; /* NULL: addr */
+    struct addr addr;
+};
+
+enum { CONFIG_SOCKETS_MAX = 8 };
+
+struct config_sockets {
+    struct config_socket *item;
+    size_t count;
+};
+
 struct config_gate {
     unsigned line;
     const char *file; /* the file that has the section; owned by config.sources */
@@ -86,9 +99,13 @@ struct config_gate {
     uint32_t drain_time; /* ms; 0: calls end by themselves */
     char *user, *group;  /* to become after the start, names or numbers; NULL: unchanged */
     enum config_sandbox sandbox;
-    unsigned max_tunnels;        /* calls at a time, in any state */
-    unsigned handshakes_at_once; /* client TLS handshakes at a time, for each worker */
-    char *country_file;          /* MaxMind database; NULL: none */
+    struct config_sockets status;
+    struct cidrs status_allow;         /* besides loopback */
+    struct config_strings status_host; /* names of this host in requests */
+    char *status_token_file;           /* NULL: the status listener is read-only */
+    unsigned max_tunnels;              /* calls at a time, in any state */
+    unsigned handshakes_at_once;       /* client TLS handshakes at a time, for each worker */
+    char *country_file;                /* MaxMind database; NULL: none */
     /* ms; 0: none (only for keys with KEY_NONE) */
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
         timeout_key, timeout_idle, timeout_drain, timeout_web;

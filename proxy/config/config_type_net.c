@@ -13,6 +13,11 @@
 
 static const char unix_prefix[] = "unix:";
 
+static bool has_unix_prefix(const char *text)
+{
+    return strncmp(text, unix_prefix, strlen(unix_prefix)) == 0;
+}
+
 /* Reads unix:PATH; the field contains only the path. */
 static bool parse_socket(struct config_input *in, const struct config_key *k, void *at,
                          const char *text)
@@ -20,7 +25,7 @@ static bool parse_socket(struct config_input *in, const struct config_key *k, vo
     const size_t max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
     char **path = at;
 
-    if (strncmp(text, unix_prefix, strlen(unix_prefix)) != 0 || text[strlen(unix_prefix)] == '\0') {
+    if (!has_unix_prefix(text) || text[strlen(unix_prefix)] == '\0') {
         config_problem(in, in->line,
                        "%s: '%s' is not a socket such as unix:/run/sstpgate/admin.sock", k->name,
                        text);
@@ -239,11 +244,15 @@ static void fini_hosts(void *at)
 const struct config_type config_type_hosts = {
     .syntax = "HOST", .parse = parse_hosts, .print = print_hosts, .fini = fini_hosts};
 
+static bool has_port(const char *text)
+{
+    return strchr(*text == '[' ? text + strcspn(text, "]") : text, ':') != NULL;
+}
+
 /* Reads a local address. Returns false after reporting a problem. */
 static bool read_place(struct config_input *in, const struct config_key *k, const char *text,
                        uint16_t port, struct addr *out)
 {
-    const bool has_port = strchr(*text == '[' ? text + strcspn(text, "]") : text, ':') != NULL;
     const enum err e = addr_parse(text, port, out);
 
     if (e != ERR_OK) {
@@ -254,7 +263,7 @@ static bool read_place(struct config_input *in, const struct config_key *k, cons
                        e == ERR_RANGE ? " (the largest port is 65535, and a zone must exist)" : "");
         return false;
     }
-    if (addr_is_any(out) && !has_port) {
+    if (addr_is_any(out) && !has_port(text)) {
         config_problem(in, in->line,
                        "%s: '%s' means every address; if you want that, write the port too: "
                        "%s:%u",
@@ -329,6 +338,66 @@ static void fini_listen(void *at)
 
 const struct config_type config_type_listen = {
     .syntax = "ADDRESS[:PORT]", .parse = parse_listen, .print = print_listen, .fini = fini_listen};
+
+/* Reads ADDRESS:PORT or unix:PATH. The port has no default, because no port is known for it. */
+static bool parse_sockets(struct config_input *in, const struct config_key *k, void *at,
+                          const char *text)
+{
+    struct config_sockets *list = at;
+    struct config_socket s = {.line = in->line};
+
+#ifndef HAVE_MICROHTTPD
+    config_problem(in, in->line, "%s: this program was built without libmicrohttpd", k->name);
+    return false;
+#endif
+    if (list->count == CONFIG_SOCKETS_MAX) {
+        config_problem(in, in->line, "%s: at most %d are possible", k->name, CONFIG_SOCKETS_MAX);
+        return false;
+    }
+    if (has_unix_prefix(text)) {
+        if (!parse_socket(in, k, &s.path, text))
+            return false;
+    } else if (!has_port(text) || addr_parse(text, 0, &s.addr) != ERR_OK) {
+        config_problem(
+            in, in->line,
+            "%s: '%s' is neither ADDRESS:PORT, such as 127.0.0.1:9143 or [::1]:9143, nor "
+            "unix:PATH",
+            k->name, text);
+        return false;
+    }
+    list->item = config_grow(list->item, list->count, sizeof *list->item);
+    list->item[list->count++] = s;
+    return true;
+}
+
+static bool print_sockets(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct config_sockets *list = at;
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct config_socket *s = &list->item[i];
+        if (s->path != NULL)
+            fprintf(out, "%s = %s%s\n", k->name, unix_prefix, s->path);
+        else
+            config_type_print_line(out, k, addr_format(&s->addr, text));
+    }
+    return list->count > 0;
+}
+
+static void fini_sockets(void *at)
+{
+    struct config_sockets *list = at;
+
+    for (size_t i = 0; i < list->count; i++)
+        free(list->item[i].path);
+    free(list->item);
+}
+
+const struct config_type config_type_sockets = {.syntax = "ADDRESS:PORT|unix:PATH",
+                                                .parse = parse_sockets,
+                                                .print = print_sockets,
+                                                .fini = fini_sockets};
 
 static bool read_cidr(struct config_input *in, const struct config_key *k, const char *text,
                       struct cidr *net)

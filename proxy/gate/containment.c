@@ -13,7 +13,7 @@
 #include "config/config.h"
 #include "confine/syscalls.h"
 
-enum { LOW_PORTS = 1024, WRITTEN_MAX = 4 };
+enum { LOW_PORTS = 1024, WRITTEN_MAX = 4 + CONFIG_SOCKETS_MAX };
 
 /* ---- what the configuration needs ---- */
 
@@ -60,6 +60,9 @@ static size_t written_by(const struct config *c, const char *ready_file,
         out[n++] = (struct written){"ban-file", c->gate.limits.ban_file};
     if (c->gate.admin != NULL)
         out[n++] = (struct written){"admin", c->gate.admin};
+    for (size_t i = 0; i < c->gate.status.count; i++)
+        if (c->gate.status.item[i].path != NULL)
+            out[n++] = (struct written){"status", c->gate.status.item[i].path};
     if (ready_file != NULL)
         out[n++] = (struct written){NULL, ready_file};
     return n;

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "net/mute.h"
 #include "radius/radius_proxy.h"
+#include "status/status.h"
 
 enum {
     OWN = 32,       /* log, admin socket, main loop, files that are being read */
@@ -24,7 +25,8 @@ static size_t checked_servers(const struct config *c)
 size_t descriptors_needed(const struct config *c, const struct descriptors_open *open)
 {
     return OWN + (open->listening + MUTE_MAX + OF_A_WORKER) * open->workers + open->radius +
-           checked_servers(c) + radius_proxy_descriptors(c);
+           (open->status > 0 ? open->status + STATUS_DESCRIPTORS : 0) + checked_servers(c) +
+           radius_proxy_descriptors(c);
 }
 
 size_t descriptors_calls(unsigned long long limit, size_t needed)

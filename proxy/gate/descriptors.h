@@ -12,6 +12,7 @@ struct descriptors_open {
     size_t workers;
     size_t listening; /* for each worker */
     size_t radius;
+    size_t status;
 };
 
 /* Returns the number of descriptors that the program needs besides those of its calls: sockets,

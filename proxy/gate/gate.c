@@ -30,6 +30,8 @@
 #include "gate/reload.h"
 #include "gate/service.h"
 #include "gate/sockets.h"
+#include "gate/status_answers.h"
+#include "gate/status_service.h"
 #include "gate/upgrade.h"
 #include "gate/watch.h"
 #include "net/worker.h"
@@ -78,6 +80,7 @@ static void workers_start(struct gate *gate)
     for (size_t i = 0; i < gate->workers; i++)
         INSIST_UV(uv_thread_create(&gate->worker[i].thread, worker_main, &gate->worker[i]));
     radius_service_run(&gate->radius);
+    status_service_start(&gate->status, &gate->loop, &status_answers, gate, gate->snapshot);
 }
 
 /* Frees the workers. Call it after their threads have ended. */
@@ -250,6 +253,7 @@ static void on_worker_done(uv_async_t *async)
     drains_stop(gate);
     watch_free(gate->watch);
     admin_free(gate->admin);
+    status_service_stop(&gate->status);
     upgrade_close(gate);
     service_close(gate);
 }
@@ -298,6 +302,7 @@ static bool ready_print(FILE *out, void *arg)
                 addr_format(&gate->sockets.item[i].bound, text));
     }
     radius_service_print_ready(&gate->radius, gate->snapshot->config, out);
+    status_service_print_ready(&gate->status, out);
     return true;
 }
 
@@ -355,7 +360,12 @@ static bool next_prepare(struct gate *gate, struct reload_next *n, struct snapsh
     gate->first_number = upgrade_describe(gate->upgrade);
     gate->admin_fd = -1;
     bool ok = reload_prepare(gate, n, snapshot, problems);
+    if (ok && !status_service_bind(&gate->status, snapshot->config, problems)) {
+        reload_drop(gate, n);
+        ok = false;
+    }
     if (ok && !admin_prepare(gate, snapshot->config, problems)) {
+        status_service_fini(&gate->status);
         reload_drop(gate, n);
         ok = false;
     }
@@ -413,6 +423,7 @@ static void gate_free(struct gate *gate)
     workers_fini(gate);
     shared_fini(gate);
     sockets_free(&gate->sockets);
+    status_service_fini(&gate->status);
     containment_fini(&gate->containment);
     free(gate->expiry_steps);
     free(gate->mistakes);
@@ -457,6 +468,7 @@ static struct gate *gate_new(const char *path, const char *ready_file, struct up
     return gate;
 
 err_next:
+    status_service_fini(&gate->status);
     containment_fini(&gate->containment);
     admin_drop(gate, snapshot->config);
     reload_drop(gate, &n);
@@ -483,6 +495,7 @@ int gate_run(const char *path, const char *ready_file, char *const *argv)
     loop_open(gate);
     workers_start(gate);
     reload_log_listen(gate, 0, 0);
+    status_service_log_listen(&gate->status);
     containment_report(gate);
     if (ready_file != NULL && !ready_write(gate, ready_file, upgrade_problems(upgrade))) {
         ok = false;

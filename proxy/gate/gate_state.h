@@ -15,6 +15,7 @@
 #include "gate/history.h"
 #include "gate/radius_service.h"
 #include "gate/sockets.h"
+#include "gate/status_service.h"
 #include "net/worker.h"
 
 struct admin;
@@ -46,6 +47,7 @@ struct gate {
     struct backends *backends;
     struct radius_service radius;
     struct containment containment;
+    struct status_service status;
 
     uv_loop_t loop;
     uv_signal_t signal[7];

@@ -62,6 +62,11 @@ static void check_radius_places(const struct config *c, const struct config_radi
 
 void machine_check_places(const struct config *c, FILE *to)
 {
+    for (size_t i = 0; i < c->gate.status.count; i++) {
+        const struct config_socket *s = &c->gate.status.item[i];
+        if (s->path == NULL)
+            check_place(c->gate.file, "status", "listener", s->line, &s->addr, to);
+    }
     for (size_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *l = &c->listener[i];
         for (size_t k = 0; !l->freebind && k < l->listen_count; k++)
@@ -118,4 +123,6 @@ void machine_check_directories(const struct config *c, FILE *to)
     check_directory(c, "log", *c->gate.log == '/' ? c->gate.log : NULL, to);
     check_directory(c, "ban-file", c->gate.limits.ban_file, to);
     check_directory(c, "admin", c->gate.admin, to);
+    for (size_t i = 0; i < c->gate.status.count; i++)
+        check_directory(c, "status", c->gate.status.item[i].path, to);
 }

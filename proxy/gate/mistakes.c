@@ -62,6 +62,12 @@ static bool has_no_bans(const struct config *c, const void *section)
     return c->gate.limits.ban_points == 0;
 }
 
+static bool has_no_status(const struct config *c, const void *section)
+{
+    (void)section;
+    return c->gate.status.count == 0;
+}
+
 static bool counts_no_address(const struct config *c, const void *section)
 {
     const struct limits_settings *l = &c->gate.limits;
@@ -205,6 +211,7 @@ static bool signs_nothing(const struct config *c, const void *section)
 }
 
 static const char no_points[] = "without ban-points";
+static const char no_status[] = "without `status`";
 static const char no_signing[] = "with crypto-binding = passthrough or off";
 static const char only_web[] = "for a backend that is only a fallback";
 static const char no_check[] = "without check";
@@ -220,6 +227,9 @@ static const struct idle_key {
     {GATE, "ban-reset", has_no_bans, no_points},
     {GATE, "ban-exempt", has_no_bans, no_points},
     {GATE, "ban-file", has_no_bans, no_points},
+    {GATE, "status-allow", has_no_status, no_status},
+    {GATE, "status-host", has_no_status, no_status},
+    {GATE, "status-token-file", has_no_status, no_status},
     {GATE, "address-prefix-ipv4", counts_no_address, "without a limit or bans by address"},
     {GATE, "address-prefix-ipv6", counts_no_address, "without a limit or bans by address"},
     {GATE, "country-file", has_no_country, "without a rule that has `country`"},

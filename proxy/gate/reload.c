@@ -163,7 +163,8 @@ static unsigned calls_max(struct gate *gate)
     const unsigned wanted = gate->snapshot->config->gate.max_tunnels;
     const struct descriptors_open open = {.workers = gate->workers,
                                           .listening = gate->sockets.count,
-                                          .radius = gate->radius.sockets.count};
+                                          .radius = gate->radius.sockets.count,
+                                          .status = gate->status.count};
     const unsigned long long limit = descriptors_raise();
     const size_t files =
         descriptors_calls(limit, descriptors_needed(gate->snapshot->config, &open));
@@ -197,6 +198,7 @@ void reload_commit(struct gate *gate, struct reload_next *n, bool running)
     snapshot_unref(gate->snapshot);
     gate->snapshot = n->snapshot;
     atomic_store(&gate->shared.max, calls_max(gate));
+    status_service_configure(&gate->status, gate->snapshot);
 }
 
 /* ---- listening sockets ---- */
@@ -297,6 +299,16 @@ static bool same_text(const char *a, const char *b)
     return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
+static bool same_sockets(const struct config_sockets *a, const struct config_sockets *b)
+{
+    bool same = a->count == b->count;
+
+    for (size_t i = 0; same && i < a->count; i++)
+        same = same_text(a->item[i].path, b->item[i].path) &&
+               (a->item[i].path != NULL || addr_equal(&a->item[i].addr, &b->item[i].addr));
+    return same;
+}
+
 void reload_list_fixed(const struct config_gate *was, const struct config_gate *is, FILE *to)
 {
     if (was->workers != is->workers)
@@ -312,6 +324,8 @@ void reload_list_fixed(const struct config_gate *was, const struct config_gate *
     if (!same_text(was->user, is->user) || !same_text(was->group, is->group) ||
         was->sandbox != is->sandbox)
         fputs("a change of user, group or sandbox requires a restart\n", to);
+    if (!same_sockets(&was->status, &is->status))
+        fputs("a change of status requires a restart\n", to);
     if (was->limits.prefix_ipv4 != is->limits.prefix_ipv4 ||
         was->limits.prefix_ipv6 != is->limits.prefix_ipv6)
         fputs("a change of address-prefix-ipv4 or address-prefix-ipv6 requires a restart\n", to);

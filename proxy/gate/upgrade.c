@@ -255,6 +255,22 @@ static void offer_radius(struct offer *o, struct gate *gate)
     free(l.item);
 }
 
+static void offer_status(struct offer *o, const struct status_service *s)
+{
+    struct socket_list l = {0};
+    struct memo names;
+
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->socket[i].path == NULL) {
+            list_add(&l, i, s->socket[i].fd);
+            offer_address(o, &l, i, &s->socket[i].want, false);
+        } else {
+            offer_socket(o, s->socket[i].fd, memo_open(&names)), memo_free(&names);
+        }
+    }
+    free(l.item);
+}
+
 /* Other sockets are found by their own address. */
 static void offer_others(struct offer *o, struct gate *gate)
 {
@@ -279,6 +295,7 @@ static bool offer_all(struct offer *o, struct upgrade *u)
     handover_begin(o->text);
     offer_listening(o, u->gate);
     offer_radius(o, u->gate);
+    offer_status(o, &u->gate->status);
     offer_others(o, u->gate);
     handover_state_write(u->gate, o->text);
     (void)memo_text(&text);
@@ -373,6 +390,7 @@ static void succeed(struct upgrade *u)
     gate->finishing = true;
     admin_leave(gate->admin);
     gate->admin = NULL;
+    status_service_leave(&gate->status);
     radius_service_leave(&gate->radius);
     for (size_t i = 0; i < gate->workers; i++)
         worker_post(&gate->worker[i].worker, calls_leave, &gate->worker[i].calls);

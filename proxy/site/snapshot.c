@@ -75,6 +75,20 @@ static void load_secrets(struct snapshot *s, FILE *problems)
     }
 }
 
+static void load_status_token(struct snapshot *s, FILE *problems)
+{
+    const struct config_gate *g = &s->config->gate;
+
+    if (g->status_token_file == NULL)
+        return;
+    s->status_token = files_get_one(s->files, &secret_kind, g->status_token_file, problems);
+    if (s->status_token != NULL)
+        return;
+    fprintf(problems, "%s:%u: status-token-file cannot be used, see above\n", g->file,
+            config_line(s->config, g, "status-token-file"));
+    s->sound = false;
+}
+
 static void load_users(struct snapshot *s, FILE *problems)
 {
     const struct config *c = s->config;
@@ -122,6 +136,7 @@ static struct snapshot *snapshot_new(struct config_sources *sources, const struc
         s->servers = join_all(all, c);
     load_users(s, problems);
     load_secrets(s, problems);
+    load_status_token(s, problems);
     return s;
 }
 

@@ -29,7 +29,8 @@ struct snapshot {
     struct files *files;             /* also those of certificates: site_new() adds them */
     struct backends_group **servers; /* config->backend_count; NULL: config is not sound */
     const struct users **users; /* config->backend_count; NULL: the backend has no users-file */
-    struct snapshot_secrets *radius; /* config->radius_count */
+    struct snapshot_secrets *radius;   /* config->radius_count */
+    const struct secret *status_token; /* NULL: none */
     unsigned rules; /* number of the rules: another one if they, or a list of theirs, were loaded */
     bool sound;     /* false: it has errors, use it only to find more of them */
 };

@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "net/mute.h"
+#include "status/status.h"
 
 static void what_is_open_is_counted(void **state)
 {
@@ -28,7 +29,9 @@ static void what_is_open_is_counted(void **state)
     assert_int_equal(descriptors_needed(&c, &open) - least, 8 + 3 * (MUTE_MAX + 8));
     open = (struct descriptors_open){.workers = 1, .radius = 7};
     assert_int_equal(descriptors_needed(&c, &open), least + 7);
-    open.radius = 0;
+    open = (struct descriptors_open){.workers = 1, .status = 2};
+    assert_int_equal(descriptors_needed(&c, &open), least + 2 + STATUS_DESCRIPTORS);
+    open.status = 0;
     c.backend = backend;
     c.backend_count = 2;
     assert_int_equal(descriptors_needed(&c, &open), least + 3);

@@ -170,6 +170,10 @@ static const struct sample samples[] = {
      "ban-reset = 1h: ban-reset has no effect without ban-points\n"
      "ban-exempt = 10.0.0.0/8: ban-exempt has no effect without ban-points\n"
      "ban-file = bans: ban-file has no effect without ban-points\n"},
+    {"", SERVER OFF, "status-allow = 10.0.0.0/8\nstatus-host = gate.example\n",
+     "status-allow = 10.0.0.0/8: status-allow has no effect without `status`\n"
+     "status-host = gate.example: status-host has no effect without `status`\n"},
+    {"", SERVER OFF, "status-allow = 10.0.0.0/8\nstatus = 127.0.0.1:0\n", ""},
     {"", SERVER OFF, "ban-time = 1h\nban-points = 50\naddress-prefix-ipv6 = 56\n", ""},
     {"", SERVER OFF, "address-prefix-ipv4 = 24\naddress-prefix-ipv6 = 56\nhandshake-rate = 9/s\n",
      "address-prefix-ipv4 = 24: address-prefix-ipv4 has no effect without a limit or bans by "

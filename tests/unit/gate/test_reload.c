@@ -34,6 +34,10 @@ static void what_only_a_restart_changes_is_listed(void **state)
     const struct config_gate was = {
         .workers = 2, .log = stderr_name, .limits = {.prefix_ipv4 = 32, .prefix_ipv6 = 64}};
     struct config_gate is = was;
+    struct config_socket status[] = {{.path = socket_a},
+                                     {.path = socket_b},
+                                     {.addr = {.family = AF_INET, .port = 1}},
+                                     {.addr = {.family = AF_INET, .port = 2}}};
 
     (void)state;
     assert_fixed(&was, &is, "");
@@ -49,6 +53,17 @@ static void what_only_a_restart_changes_is_listed(void **state)
     is.admin = socket_a;
     assert_fixed(&was, &is, "a change of admin requires a restart\n");
     assert_fixed(&is, &was, "a change of admin requires a restart\n");
+    is = was;
+    is.status = (struct config_sockets){&status[0], 1};
+    assert_fixed(&was, &is, "a change of status requires a restart\n");
+    assert_fixed(&is, &was, "a change of status requires a restart\n");
+    assert_fixed(&is, &is, "");
+    const struct config_gate status_was = is;
+    for (size_t i = 1; i < sizeof status / sizeof *status; i++) {
+        is.status.item = &status[i];
+        assert_fixed(&status_was, &is, "a change of status requires a restart\n");
+        assert_fixed(&is, &status_was, "a change of status requires a restart\n");
+    }
     is = was;
     is.limits.prefix_ipv6 = 56;
     is.workers = 1;
