@@ -4,6 +4,7 @@ import ctypes
 import os
 import pwd
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -46,8 +47,8 @@ def copy(home, source, name):
     return path
 
 
-def start(bench, home, listener=None, **gate):
-    """Starts a gate that becomes nobody, with a log, an admin socket and bans in `home`."""
+def start(bench, home, listener=None, program=BINARY, **gate):
+    """Starts a gate that becomes nobody, with an admin socket and bans in `home`."""
     server = bench.backend()
     certificate = copy(home, bench.place.front.both, "front.pem")
     users = copy(home, bench.place.users, "users")
@@ -56,7 +57,7 @@ def start(bench, home, listener=None, **gate):
                  "ban-file": home / "bans", **{k.replace("_", "-"): v for k, v in gate.items()}},
         "listener front": {**bench.listener_keys(), "certificate": certificate, **(listener or {})},
         "backend back": {**bench.backend_keys(server), "users-file": users}},
-        before=("sh", "-c", f'exec "$@" --ready-file {home}/ready', "sh"))
+        before=("sh", "-c", f'shift; exec {program} "$@" --ready-file {home}/ready', "sh"))
     return started
 
 
@@ -249,6 +250,24 @@ def test_reload_cannot_move_the_bans(bench, place):
     assert said[-1].level == "error"
     gate.config.write_text(text.replace(str(first / "bans"), str(first / "others")))
     assert gate.reload()[-1]["msg"] == "HUP: the new configuration is in force"
+
+
+def test_upgrade_to_another_file(bench, home, ready_in_home):
+    """A new version is another file at the same path: the sandbox executes it."""
+    directory = bench.place.folder / f"bin-{bench.count}"
+    directory.mkdir(0o755)
+    program = directory / "gate"
+    shutil.copy(BINARY, program)
+    gate = start(bench, home, program=program, sandbox="require")
+    give(gate.config), give(home / "front.pem"), give(home / "users")
+    program.rename(directory / "old")
+    shutil.copy(BINARY, program)
+    gate.upgrade()
+    assert os.readlink(f"/proc/{gate.pid}/exe") == str(program)
+    status = status_of(gate.pid)
+    assert status["Uid"].split() == [str(NOBODY.pw_uid)] * 4 and int(status["Seccomp_filters"]) >= 2
+    assert WHOLE.fullmatch(sandbox(gate))[1] == "nobody"
+    bench.client(gate).establish().ping().disconnect()
 
 
 # ---- layers ----

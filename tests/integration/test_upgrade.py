@@ -98,11 +98,15 @@ def test_other_number_of_workers(bench, before, after):
         client.establish("request").close()
 
 
+# The sandbox executes no interpreter of scripts. test_sandbox.py replaces a program by another one.
+SCRIPTS = {"sandbox": "no"}
+
+
 def test_program_was_replaced(bench, tmp_path):
     """The file at the path of the program is used, also if the one that runs was deleted."""
     program = tmp_path / "gate"
     shutil.copy(BINARY, program)
-    gate = bench.start(keys(bench, bench.backend()), before=[
+    gate = bench.start(keys(bench, bench.backend(), SCRIPTS), before=[
         "sh", "-c", f'shift; exec {program} "$@"', "sh"])
     program.rename(tmp_path / "old")
     program.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/arguments\nexec {BINARY} "$@"\n')
@@ -160,7 +164,7 @@ def test_bad_configuration(bench, tmp_path):
 def test_program_that_does_not_start(bench, tmp_path, script, said):
     program = tmp_path / "gate"
     shutil.copy(BINARY, program)
-    gate = bench.start(keys(bench, bench.backend()), before=[
+    gate = bench.start(keys(bench, bench.backend(), SCRIPTS), before=[
         "sh", "-c", f'shift; exec {program} "$@"', "sh"])
     up = bench.client(gate).establish().ping()
     program.unlink()
@@ -189,7 +193,7 @@ def test_stop_during_an_upgrade(bench, tmp_path):
     """The new process, which never serves, ends with the old one."""
     program = tmp_path / "gate"
     shutil.copy(BINARY, program)
-    gate = bench.start(keys(bench, bench.backend()), before=[
+    gate = bench.start(keys(bench, bench.backend(), SCRIPTS), before=[
         "sh", "-c", f'shift; exec {program} "$@"', "sh"])
     program.unlink()
     program.write_text(f"#!/bin/sh\necho $$ >{tmp_path}/pid.new\nmv {tmp_path}/pid.new {tmp_path}/pid\n"
