@@ -15,6 +15,7 @@
 #include "cli/completion.h"
 #include "config/config_table.h"
 #include "confine/syscalls.h"
+#include "control/control.h"
 #include "gate/gate.h"
 #include "gate/preflight.h"
 #include "policy/country.h"
@@ -246,7 +247,8 @@ static int run(int argc, char **argv)
         o.show();
         return 0;
     }
-    return hint_at_example(&o, o.test ? test(&o) : gate_run(o.config, o.ready_file, argv));
+    return hint_at_example(&o,
+                           o.test ? test(&o) : gate_run(o.config, o.ready_file, argv, &control));
 }
 
 /* Of LeakSanitizer, whose report would be an exit handler; NULL in other builds. */

@@ -11,9 +11,10 @@ share=15
 
 # Room, and the rooms, or single files of rooms, that it may include besides itself and libraries.
 rooms='
-main     confine/syscalls.h gate cli config base policy/country.h status/status.h
+main     confine/syscalls.h control/control.h gate cli config base policy/country.h status/status.h
 cli      gate/admin.h explain config users tls binding base
-gate     explain confine call radius upstream site config users policy status net tls binding wire base
+control  gate explain confine call radius upstream site config users policy status net tls binding wire base
+gate     confine call radius upstream site config users policy status net tls binding wire base
 explain  call/judgement.h call/reason.h site config policy users tls base
 call     upstream site config policy users net tls wire binding base radius/keyring.h
 radius   site config users net wire binding base
@@ -33,8 +34,8 @@ base
 
 # Header of a library, and the rooms that may include it; the first pattern that matches decides.
 libraries='
-uv.h                    net gate main
-openssl/crypto.h        tls binding call radius gate cli main status
+uv.h                    net gate control main
+openssl/crypto.h        tls binding call radius gate control cli main status
 openssl/*               tls binding
 ini.h                   config
 maxminddb.h             policy

@@ -19,20 +19,18 @@
 #include "call/calls.h"
 #include "call/failures.h"
 #include "gate/admin.h"
-#include "gate/admin_commands.h"
 #include "gate/bans.h"
 #include "gate/cgroup.h"
 #include "gate/containment.h"
 #include "gate/drains.h"
 #include "gate/gate_state.h"
 #include "gate/inherited.h"
-#include "gate/metrics.h"
 #include "gate/reload.h"
 #include "gate/service.h"
 #include "gate/sockets.h"
-#include "gate/status_answers.h"
 #include "gate/status_service.h"
 #include "gate/upgrade.h"
+#include "gate/totals.h"
 #include "gate/watch.h"
 #include "net/worker.h"
 #include "policy/backends.h"
@@ -80,7 +78,7 @@ static void workers_start(struct gate *gate)
     for (size_t i = 0; i < gate->workers; i++)
         INSIST_UV(uv_thread_create(&gate->worker[i].thread, worker_main, &gate->worker[i]));
     radius_service_run(&gate->radius);
-    status_service_start(&gate->status, &gate->loop, &status_answers, gate, gate->snapshot);
+    status_service_start(&gate->status, &gate->loop, gate->control->answers, gate, gate->snapshot);
 }
 
 /* Frees the workers. Call it after their threads have ended. */
@@ -272,7 +270,7 @@ static void loop_open(struct gate *gate)
     gate->worker_done.data = gate;
     bans_start(gate);
     reload_start(gate);
-    metrics_start(gate);
+    totals_start(gate);
     drains_start(gate);
     upgrade_open(gate);
     service_open(gate);
@@ -282,7 +280,7 @@ static void loop_open(struct gate *gate)
     gate->started = time(NULL);
     if (gate->admin_fd >= 0)
         gate->admin = admin_new(&gate->loop, gate->admin_fd, gate->snapshot->config->gate.admin,
-                                &admin_commands, gate);
+                                gate->control->commands, gate);
     for (size_t i = 0; i < sizeof gate->signal / sizeof *gate->signal; i++) {
         INSIST_UV(uv_signal_init(&gate->loop, &gate->signal[i]));
         gate->signal[i].data = gate;
@@ -480,7 +478,8 @@ err_backends:
     return NULL;
 }
 
-int gate_run(const char *path, const char *ready_file, char *const *argv)
+int gate_run(const char *path, const char *ready_file, char *const *argv,
+             const struct gate_control *control)
 {
     bool ok = true;
 
@@ -492,6 +491,7 @@ int gate_run(const char *path, const char *ready_file, char *const *argv)
         upgrade_free(upgrade);
         return 1;
     }
+    gate->control = control;
     loop_open(gate);
     workers_start(gate);
     reload_log_listen(gate, 0, 0);

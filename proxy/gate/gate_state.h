@@ -20,6 +20,7 @@
 
 struct admin;
 struct backends;
+struct gate_control;
 struct drain;
 struct limits;
 struct service;
@@ -37,6 +38,7 @@ struct gate_worker {
 
 struct gate {
     const char *path;
+    const struct gate_control *control;
     struct snapshot *snapshot; /* in force */
     struct site *site;         /* the same for the main thread, which checks what expires */
     struct gate_worker *worker;
