@@ -78,12 +78,12 @@ void peer_awaits(struct peer *peer, uint64_t now_ms)
 
 void peer_asked(struct peer *peer, uint64_t now_ms)
 {
-    peer->waiting = false;
     peer->deadline = now_ms + PEERS_REQUEST_MS;
 }
 
 void peer_pends(struct peer *peer)
 {
+    peer->waiting = false;
     peer->deadline = PEERS_NEVER;
 }
 

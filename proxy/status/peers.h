@@ -24,7 +24,7 @@ struct peer {
     int fd; /* -1: the entry is free */
     bool is_unix;
     struct addr addr; /* unless is_unix */
-    bool waiting;     /* for the head of a request */
+    bool waiting;     /* for a request, or for the rest of one */
     uint64_t since;   /* ms; start of that */
     uint64_t deadline;
 };

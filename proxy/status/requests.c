@@ -10,7 +10,12 @@
 #include "base/memo.h"
 #include "status/page.h"
 
-enum { REFUSED_LINES = 5 }; /* lines of the log per second */
+enum {
+    REFUSED_LINES = 5, /* lines of the log per second */
+    /* bytes of a body that are read before a refusal: a connection that ends with unread bytes is
+     * reset, and the client may not see the answer */
+    BODY_DISCARD_MAX = 65536,
+};
 
 struct refusal;
 
@@ -18,12 +23,12 @@ struct request {
     struct requests *all;
     struct MHD_Connection *connection;
     struct peer *peer;
-    const struct route *route;  /* NULL: no such path */
-    bool is_api;                /* errors are JSON */
-    bool begun;                 /* the head has arrived */
-    const char *problem;        /* of the query; NULL: none */
-    struct question *question;  /* NULL: lost */
-    const struct refusal *late; /* why the main thread's answer does not come; NULL: no reason */
+    const struct route *route;     /* NULL: no such path */
+    bool is_api;                   /* errors are JSON */
+    bool begun;                    /* the head has arrived */
+    const char *problem;           /* of the query; NULL: none */
+    struct question *question;     /* NULL: lost */
+    const struct refusal *refusal; /* the answer once the body has arrived; NULL: another one */
     size_t held;
     size_t body_n;
     char body[STATUS_BODY_MAX];
@@ -193,16 +198,26 @@ static const char *field(const struct request *q, const char *name)
     return MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, name);
 }
 
+/* Returns the bytes of the body; UINT64_MAX: only its end will tell. */
+static uint64_t body_length(const struct request *q)
+{
+    const char *length = field(q, "Content-Length");
+
+    if (field(q, "Transfer-Encoding") != NULL)
+        return UINT64_MAX;
+    /* libmicrohttpd has refused everything but digits */
+    return length == NULL ? 0 : strtoull(length, NULL, 10);
+}
+
 /* Returns why the body cannot be read; NULL: it can. */
 static const struct refusal *check_body(const struct request *q)
 {
-    const char *length = field(q, "Content-Length"), *type = field(q, "Content-Type");
+    const char *type = field(q, "Content-Type");
     static const char form[] = "application/x-www-form-urlencoded";
 
     if (field(q, "Transfer-Encoding") != NULL)
         return &no_length;
-    /* libmicrohttpd has refused everything but digits */
-    if (length != NULL && strtoull(length, NULL, 10) > STATUS_BODY_MAX)
+    if (body_length(q) > STATUS_BODY_MAX)
         return &large;
     if (type != NULL && q->route->kind == ROUTE_ACTION &&
         !span_eq_nocase(span_sub(span_str(type), 0, strcspn(type, "; \t")), span_str(form)))
@@ -318,7 +333,7 @@ void requests_resume(struct requests *all, uint64_t now_ms)
     DL_FOREACH_SAFE(all->pending, q, next) {
         if (q->question->deadline > now_ms)
             continue;
-        q->late = questions_abandon(&all->questions, q->question) ? &not_begun : &not_finished;
+        q->refusal = questions_abandon(&all->questions, q->question) ? &not_begun : &not_finished;
         q->question = NULL;
         resume(q);
     }
@@ -363,23 +378,28 @@ static enum MHD_Result on_head(struct request *q, struct MHD_Connection *c, cons
     INSIST(q->peer != NULL);
     peer_asked(q->peer, q->all->now_ms());
     const struct refusal *r = check_head(q, method_text);
-    if (r != NULL)
-        return refuse(q, r);
-    return q->problem == NULL ? MHD_YES : refuse_form(q, q->problem);
+    if (r != NULL && body_length(q) <= BODY_DISCARD_MAX) {
+        q->refusal = r;
+        return MHD_YES;
+    }
+    return r == NULL ? MHD_YES : refuse(q, r);
 }
 
 static enum MHD_Result on_body(struct request *q, const char *data, size_t *n)
 {
-    if (*n > sizeof q->body - q->body_n)
-        return MHD_NO; /* cannot happen: check_body has seen the length */
-    memcpy(q->body + q->body_n, data, *n);
-    q->body_n += *n;
+    if (q->refusal == NULL) {
+        INSIST(*n <= sizeof q->body - q->body_n); /* check_body has seen the length */
+        memcpy(q->body + q->body_n, data, *n);
+        q->body_n += *n;
+    }
     *n = 0;
     return MHD_YES;
 }
 
 static enum MHD_Result on_complete(struct request *q)
 {
+    if (q->problem != NULL)
+        return refuse_form(q, q->problem);
     if (q->route->kind == ROUTE_PAGE)
         return answer_page(q);
     if (q->route->kind == ROUTE_HEALTH)
@@ -403,8 +423,8 @@ enum MHD_Result requests_on_event(void *cls, struct MHD_Connection *c, const cha
         return on_head(q, c, method_text);
     if (*n > 0)
         return on_body(q, data, n);
-    if (q->late != NULL)
-        return refuse(q, q->late);
+    if (q->refusal != NULL)
+        return refuse(q, q->refusal);
     if (q->question->state == QUESTION_ANSWERED)
         return answer_question(q);
     return on_complete(q);

@@ -215,6 +215,7 @@ static void *thread_main(void *arg)
 {
     struct status *s = arg;
 
+    (void)pthread_setname_np(pthread_self(), "status");
     while (!atomic_load(&s->stopping))
         round_do(s);
     requests_resume(&s->requests, PEERS_NEVER);
@@ -272,7 +273,6 @@ void status_start(struct status *s)
     INSIST(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
     INSIST(pthread_create(&s->thread, NULL, thread_main, s) == 0);
     INSIST(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
-    (void)pthread_setname_np(s->thread, "status");
     s->started = true;
 }
 

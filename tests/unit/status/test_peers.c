@@ -48,10 +48,11 @@ static void each_step_has_its_deadline(void **state)
     assert_int_equal(peers_next(&p), 100 + PEERS_REQUEST_MS);
     assert_null(peers_expired(&p, 99 + PEERS_REQUEST_MS));
     peer_asked(peer, 200);
-    assert_false(peer->waiting);
+    assert_true(peer->waiting); /* for the body */
     assert_int_equal(peers_next(&p), 200 + PEERS_REQUEST_MS);
     peer_pends(peer);
     assert_true(peers_next(&p) == PEERS_NEVER);
+    assert_false(peer->waiting);
     peer_answered(peer, 300);
     assert_int_equal(peers_next(&p), 300 + PEERS_RECEIVE_MS);
     peer_awaits(peer, 400);
@@ -75,12 +76,14 @@ static void the_one_that_waits_longest_makes_room_for_its_own_address(void **sta
         assert_non_null(peers_add(&p, 100 + i, &a, 10 + (uint64_t)i));
     }
     assert_int_equal(peers_victim(&p, &a, &full)->fd, 100);
-    peer_asked(peers_find(&p, 100), 50); /* it is being answered now */
+    peer_asked(peers_find(&p, 100), 50);
+    assert_int_equal(peers_victim(&p, &a, &full)->fd, 100);
+    peer_pends(peers_find(&p, 100)); /* it is being answered now */
     assert_int_equal(peers_victim(&p, &a, &full)->fd, 101);
     assert_null(peers_victim(&p, &b, &full));
     assert_false(full);
     for (int i = 1; i < PEERS_PER_ADDRESS; i++)
-        peer_asked(peers_find(&p, 100 + i), 50);
+        peer_pends(peers_find(&p, 100 + i));
     assert_null(peers_victim(&p, &a, &full));
     assert_true(full);
 }
@@ -100,7 +103,7 @@ static void the_one_that_waits_longest_makes_room_for_all(void **state)
     assert_int_equal(peers_victim(&p, &other, &full)->fd, 100);
     assert_null(peers_add(&p, 999, &other, 0));
     for (int i = 0; i < PEERS_MAX; i++)
-        peer_asked(peers_find(&p, 100 + i), 50);
+        peer_pends(peers_find(&p, 100 + i));
     assert_null(peers_victim(&p, &other, &full));
     assert_true(full);
 }

@@ -246,7 +246,7 @@ static const struct {
     {"GET /api/v1/end", TOKEN, "", 405, "Allow: POST\r\n"},
     {"GET /api/v1/tunnels?user=%4", "", "", 400, "without two hexadecimal digits"},
     {"GET /api/v1/tunnels?a=1&a=2", "", "", 400, "appears twice"},
-    {"POST /api/v1/end", TOKEN "Content-Length: 4097\r\n", "", 413, "too large"},
+    {"POST /api/v1/end", TOKEN "Content-Length: 65537\r\n", "", 413, "too large"},
     {"POST /api/v1/end", TOKEN "Content-Length: 99999999999999999999\r\n", "", 413, ""},
     {"POST /api/v1/end", TOKEN "Transfer-Encoding: chunked\r\n", "", 411, "Content-Length"},
     {"POST /api/v1/end", TOKEN "Content-Type: application/json\r\nContent-Length: 2\r\n", "{}", 415,
@@ -389,7 +389,7 @@ static void answers_that_are_not_received_are_bounded(void **state)
     int fd[PEERS_PER_ADDRESS - 2];
     unsigned sent = 0;
 
-    w->answer_n = 20 << 20;
+    w->answer_n = STATUS_HELD_MAX + (1 << 20);
     for (size_t held = 0; held <= STATUS_HELD_MAX; held += w->answer_n) {
         fd[sent] = dial(w);
         say(fd[sent], "GET /api/v1/tunnels HTTP/1.1\r\nHost: localhost\r\n\r\n");
