@@ -241,8 +241,8 @@ demo: need-demo
 demo-stop:
 	@tests/demo stop
 
-# interop runs beside the suites before it. Nothing runs beside integration and instructions, which measure.
-SUITES := format lint layers build unit replay peers page interop integration instructions
+# interop runs beside the suites before it, which get the processor time that it leaves. Nothing runs beside integration and instructions, which measure.
+SUITES := format lint layers build unit replay peers interop page integration instructions
 check: need-check
 	@tests/run release $(SUITES)
 asan ubsan tsan: need-check
