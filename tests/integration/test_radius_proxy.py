@@ -598,6 +598,7 @@ def test_name_that_stops_resolving(bench, tmp_path):
         except TimeoutError:
             pass
     assert site.server.requests
+    site.gate.wait_log("answer=access-accept")  # otherwise the silence could meet this request
     hosts.write_text("127.0.0.1 other.test\n")
     site.server.silent = 1
     site.socket().send(site.request(ALICE, (USER_PASSWORD, b"sesame"))[0])
