@@ -11,11 +11,12 @@
  * So no value can imitate the end of a line, of a value or of a quote, and equal lines mean equal
  * values.
  *
- * In JSON the escapes are the same but for the last one, because readers like serde_json and
- * PostgreSQL refuse a whole text with half a surrogate:
+ * In JSON only the last escape is another one, because readers such as serde_json and PostgreSQL
+ * refuse a whole text with half a surrogate:
  *
  *     \uefNN                  a byte NN that is not UTF-8, and each of the three bytes of a
- * character U+EF80..U+EFFF (private use), so that equal texts mean equal values */
+ *                             character U+EF80..U+EFFF (private use), so that equal texts mean
+ *                             equal values */
 #ifndef SSTPGATE_BASE_LOG_TEXT_H
 #define SSTPGATE_BASE_LOG_TEXT_H
 

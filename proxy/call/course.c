@@ -330,8 +330,8 @@ static void backend_ended(struct stream *s, enum stream_end why)
 
 /* ---- the end of the call ---- */
 
-/* Counts the end of the call, and the verdict on its binding if no tunnel came up (otherwise it is
- * counted already). */
+/* Counts the end of the call, and the verdict on its binding if no tunnel came up: relay.c has
+ * counted the verdict of a tunnel. */
 static void count_end(struct call *call, enum reason_outcome outcome)
 {
     struct tally *tally = &call->set->tally;

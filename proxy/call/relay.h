@@ -33,7 +33,7 @@ void relay_login_ends(struct call *call);
 void relay_negotiation_left(struct call *call, enum call_state next);
 void relay_key_left(struct call *call, enum call_state next);
 
-/* Counts a tunnel less, because the call leaves RELAY. */
+/* Takes the tunnel out of the counters, because the call leaves RELAY. */
 void relay_left(struct call *call, enum call_state next);
 
 #endif

@@ -9,7 +9,7 @@
 #include "call/record.h"
 #include "config/config.h"
 
-/* Those of Prometheus' libraries, from a handshake in the same building to a slow login. */
+/* The default bounds of the client libraries of Prometheus, and 30 s for a slow login. */
 const uint32_t tally_bounds_ms[TALLY_BUCKETS] = {5,   10,   25,   50,   100,   250,
                                                  500, 1000, 2500, 5000, 10000, 30000};
 

@@ -1,10 +1,10 @@
 /* tally: the counters of one worker. Its worker alone writes them; any thread may read them, or add
  * them up with tally_sum. A count is a relaxed load and a relaxed store: no lock, no locked
- * instruction, no cache line that two workers write. So a sum may have one counter of an event, and
- * not yet another.
+ * instruction, no cache line that two workers write. So a sum may include one counter of an event
+ * and not yet its others.
  *
- * Counters of a listener are kept by its name: they continue over a reload, also while a
- * configuration lacks the listener, until the program ends. */
+ * Counters of a listener are kept by its name: they continue over a reload, also while the
+ * configuration has no such listener, until the program ends. */
 #ifndef SSTPGATE_CALL_TALLY_H
 #define SSTPGATE_CALL_TALLY_H
 

@@ -15,11 +15,11 @@ bool capabilities_begin(uint64_t keep);
  * errno. */
 bool capabilities_end(uint64_t keep);
 
-/* The union of the permitted, effective, inheritable and ambient set now. */
+/* Returns the union of the permitted, effective, inheritable and ambient set. */
 uint64_t capabilities_left(void);
 
-/* The bounding set now. It has no effect where no_new_privs is set, which stops every gain by
- * execve(2). */
+/* Returns the bounding set. It has no effect if no_new_privs is set, because execve(2) then adds no
+ * capability. */
 uint64_t capabilities_bound(void);
 
 #endif

@@ -56,7 +56,8 @@ static void give_file(const char *path, uid_t uid)
         return;
     if (fstat(fd, &st) == 0 && st.st_uid == 0 && st.st_nlink == 1 &&
         (S_ISSOCK(st.st_mode) || (S_ISREG(st.st_mode) && st.st_size == 0)))
-        (void)!fchownat(fd, "", uid, (gid_t)-1, AT_EMPTY_PATH); /* warnings name what is missing */
+        (void)!fchownat(fd, "", uid, (gid_t)-1,
+                        AT_EMPTY_PATH); /* a warning reports a failure later */
     close(fd);
 }
 

@@ -32,10 +32,10 @@ struct confine {
  * others exist. */
 const char *confine_user(const struct confine_settings *s);
 
-/* Does that, makes the user the owner of the sockets and empty files of `write`, and puts all
- * layers of `mode` in force, for good, in this order: capabilities and user, no new privileges,
- * Landlock (paths.h), seccomp (syscalls.h). Returns as confine_user does; also "sandbox: ..." if a
- * layer is missing with CONFINE_REQUIRE. */
+/* Does what confine_user does, makes the user the owner of the sockets and empty files of `write`,
+ * and puts all layers of `mode` in force, for good, in this order: capabilities and user, no new
+ * privileges, Landlock (paths.h), seccomp (syscalls.h). Returns as confine_user does; also
+ * "sandbox: ..." if a layer is missing with CONFINE_REQUIRE. */
 const char *confine_enter(const struct confine_settings *s, struct confine *out);
 
 #endif

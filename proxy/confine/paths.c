@@ -60,7 +60,8 @@ static void permit_directory_of(const struct rules *r, const char *path, uint64_
     free(directory);
 }
 
-/* A file may be replaced, so its directory counts; a device is not. */
+/* Permits the directory as well, because the program may replace the file; a device is never
+ * replaced. */
 static void permit_writing(const struct rules *r, const char *path)
 {
     struct stat st;

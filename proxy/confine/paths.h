@@ -5,13 +5,13 @@
 #include <stddef.h>
 
 /* Restricts this thread, and the threads and processes that it creates, for good:
- * - it creates, writes and deletes files only in the directories of `write`, which are absolute
- * paths of files that may not exist yet, and writes to /dev/null. What is open already stays open.
- * - it executes only files in the directory of the program, and of its loader. Not the two files
- * alone: a new version that a package manager has installed is another file. Reading is not
- * restricted, because a reload may name new files; the user and the modes of the files decide.
- * Requires no_new_privs. Returns the version of Landlock; 0 with errno: the kernel has none
- * (ENOSYS), it is switched off (EOPNOTSUPP), or the restriction has failed. */
+ * - They create, write and delete files only in the directories of the files `write`, and write to
+ *   /dev/null. write: absolute paths; a file need not exist yet. Open descriptors are not affected.
+ * - They execute only files in the directory of the program, and in that of its loader. The
+ *   directories count, not the two files, because a new version of the program is another file.
+ * Reading is not restricted, because a reload may name new files; the user and the modes of the
+ * files decide. Requires no_new_privs. Returns the version of Landlock; 0 with errno: the kernel
+ * has none (ENOSYS), it is switched off (EOPNOTSUPP), or the restriction has failed. */
 int paths_restrict(const char *const *write, size_t count);
 
 #endif

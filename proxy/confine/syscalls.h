@@ -9,14 +9,14 @@
 bool syscalls_supported(void);
 
 /* Filters the system calls of all threads, and of the programs that they execute, for good:
- * - calls that this program, its libraries and the start of a new version use after a start:
- * permitted, some with certain arguments only (no new namespaces, no memory that is writable and
- * executable, no sockets but IP, Unix and NETLINK_ROUTE);
+ * - calls that this program, its libraries and the start of a new version need: permitted, some
+ *   with certain arguments only (no new namespaces, no memory that is writable and executable, no
+ *   sockets but IP, Unix and NETLINK_ROUTE);
  * - calls that only an attack uses, such as ptrace and mount: the kernel kills the process;
  * - calls newer than Linux 5.0 that are not in the list: "not implemented", as on an older kernel;
- * - all others: the same, and they are noted. Not a kill, because modules of the resolver (NSS) run
- * in this process, and one unusual call of theirs must not end every tunnel. Requires no_new_privs.
- * Returns NULL, or the reason why no filter is in force. */
+ * - all others: "not implemented", and the name is noted. They do not kill the process, because
+ *   modules of the resolver (NSS) run in it, whose unusual call must not end every tunnel.
+ * Requires no_new_privs. Returns NULL, or the reason why no filter is in force. */
 const char *syscalls_filter(void);
 
 enum { SYSCALLS_NAME = 32 };

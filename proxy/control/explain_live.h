@@ -10,8 +10,8 @@
 struct gate;
 
 /* Answers the question in words (explain/explain_query.h) by the configuration in force, with the
- * limits and servers of now. Returns NULL, or the reason of a failure,
- * which may be in error. */
+ * limits and servers of this moment. Returns NULL, or the reason of a failure, which may be in
+ * error. */
 const char *explain_live(struct gate *gate, char *const *words, size_t n, FILE *out,
                          char error[EXPLAIN_ERROR_MAX]);
 

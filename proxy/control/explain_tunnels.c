@@ -11,7 +11,7 @@
 #include "site/site.h"
 #include "site/snapshot.h"
 
-/* A tunnel that new calls of the same client would not follow. */
+/* A tunnel whose client the new configuration would not admit again. */
 struct row {
     unsigned worker;
     uint64_t number;

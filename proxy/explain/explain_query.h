@@ -12,7 +12,7 @@
 
 struct rules;
 
-/* A text that is NULL is not known; an empty one is not sent. */
+/* Text NULL: the fact is unknown; empty: the client does not send it. */
 struct explain_query {
     const char *listener;
     struct addr address; /* of the client */

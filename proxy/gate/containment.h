@@ -23,7 +23,7 @@ struct containment {
 bool containment_enter(struct containment *c, const struct config *config, const char *ready_file,
                        FILE *problems);
 
-/* Logs what is in force, and what the kernel lacks. */
+/* Logs which layers are in force, and which are missing. */
 void containment_log(const struct containment *c, const struct config *config);
 
 /* Logs system calls that the filter has refused since the last time. */

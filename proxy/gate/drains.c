@@ -73,7 +73,7 @@ static bool is_of(const struct drain *d, const char *server)
 }
 
 /* Ends the share of this second: the tunnels that are left, divided by the seconds that are left.
- * A server's drain goes on after its time, for calls that become tunnels later. */
+ * The drain of a server continues after its time, because a call may become a tunnel later. */
 static void drain_tick(struct gate *gate, const struct drain *d, uint64_t now_ms)
 {
     const struct call_filter filter = {.server = d->server};

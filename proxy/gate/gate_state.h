@@ -43,7 +43,7 @@ struct gate {
     struct site *site;         /* the same for the main thread, which checks what expires */
     struct gate_worker *worker;
     size_t workers;
-    uint64_t first_number; /* of a call; an old process has used smaller ones */
+    uint64_t first_number; /* of a call; the old processes have smaller ones */
     struct sockets sockets;
     struct calls_shared shared;
     struct backends *backends;

@@ -68,7 +68,7 @@ static void item_add(unsigned number, struct span name)
     *i = (struct inherited){.fd = FIRST + (int)number, .number = FIRST + number};
     const int flags = fcntl(i->fd, F_GETFD);
     if (flags < 0)
-        return; /* the variables lie */
+        return; /* LISTEN_FDS is too large */
     (void)fcntl(i->fd, F_SETFD, flags | FD_CLOEXEC);
     i->name = insist_alloc(strndup((const char *)name.p, name.n));
     i->kind = kind_of(i);

@@ -24,8 +24,8 @@ void inherited_describe(const struct addr *want, struct span names, bool shared)
 
 /* Takes the listening sockets for an address, if they accept exactly the connections that the
  * configuration wants. Allocates *fds. Returns their number, at least `least`: if there are fewer
- * sockets, several descriptors share one. *shared: the
- * service manager has the socket, too. 0: none, or no descriptor is left, and *fds is NULL. */
+ * sockets, several descriptors share one. *shared: the service manager has the socket, too. 0:
+ * there is none, or no descriptor is left, and *fds is NULL. */
 size_t inherited_listening(const struct addr *want, const char *interface, bool v6only,
                            size_t least, int **fds, bool *shared);
 

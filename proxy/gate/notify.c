@@ -123,7 +123,7 @@ bool notify_barrier(int timeout_ms)
     return handled;
 }
 
-/* Stores a pipe: a service manager that does not obey closes its copy at once. */
+/* Stores a pipe, because a service manager that ignores the message closes its copy at once. */
 bool notify_heard(int timeout_ms)
 {
     static const char name[] = "sstpgate-probe";

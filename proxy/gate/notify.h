@@ -1,6 +1,5 @@
 /* notify: messages to the service manager, by the protocol of sd_notify(3). Without NOTIFY_SOCKET
- * in the environment every function is a no-op that returns false. Main
- * thread. */
+ * in the environment every function is a no-op that returns false. Main thread. */
 #ifndef SSTPGATE_GATE_NOTIFY_H
 #define SSTPGATE_GATE_NOTIFY_H
 
@@ -21,8 +20,8 @@ bool notify_store(int fd, const char *name);
 /* Waits, at most timeout_ms, until the service manager has handled all earlier messages. */
 bool notify_barrier(int timeout_ms);
 
-/* Returns whether the service manager obeys this process, as it does its main process. Waits at
- * most timeout_ms for all earlier messages. */
+/* Returns whether the service manager still accepts messages of this process, as those of the main
+ * process of the service; true if that is unknown after timeout_ms. */
 bool notify_heard(int timeout_ms);
 
 /* Returns the time within which the service manager expects WATCHDOG=1, in ms; 0: never. */

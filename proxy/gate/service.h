@@ -1,6 +1,6 @@
 /* service: the gate as a service of systemd (Type=notify): its state, a line with the number of
- * tunnels, and the watchdog, which is answered while the main thread and all workers work. Main
- * thread. Without a service manager every function is a no-op. */
+ * tunnels, and the watchdog, which gets its messages only while the loops of the main thread and
+ * all workers turn. Main thread. Without a service manager every function is a no-op. */
 #ifndef SSTPGATE_GATE_SERVICE_H
 #define SSTPGATE_GATE_SERVICE_H
 

@@ -1,6 +1,5 @@
 /* status_service: the status listener (status/status.h) as a part of the program: its sockets, the
- * settings in force, and the loop of the main thread, which answers. Main
- * thread. */
+ * settings in force, and its place in the loop of the main thread, which answers. Main thread. */
 #ifndef SSTPGATE_GATE_STATUS_SERVICE_H
 #define SSTPGATE_GATE_STATUS_SERVICE_H
 
@@ -57,7 +56,8 @@ void status_service_configure(struct status_service *s, const struct snapshot *s
 /* Ends the thread, and removes the listener from the loop. */
 void status_service_stop(struct status_service *s);
 
-/* Does the same and closes the sockets, because another process has them: their files remain. */
+/* Does the same as status_service_stop, and closes the sockets, but leaves the files of Unix
+ * sockets, because another process has the same sockets. */
 void status_service_leave(struct status_service *s);
 
 /* Closes the sockets, and removes the files of Unix sockets that are still theirs. */

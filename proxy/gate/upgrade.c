@@ -29,8 +29,8 @@ static const char name_state[] = "sstpgate-state", name_channel[] = "sstpgate-ch
                   name_stderr[] = "sstpgate-stderr";
 
 /* LINE: the longest line of a peer. SAID: what is logged of the standard error of a process.
- * BARRIER: systemd handles hundreds of messages meanwhile. NUMBERS: the numbers of calls of two
- * processes do not overlap if none of them accepts a million calls during an upgrade. */
+ * BARRIER: systemd handles hundreds of messages in this time. NUMBERS: the numbers of calls of two
+ * processes do not overlap if the old one accepts fewer than a million calls during the upgrade. */
 enum { LINE = 64, SAID = 8192, BARRIER_MS = 5000, REPORT_MS = 1000, NUMBERS = 1000000 };
 
 /* The other process. */
@@ -471,8 +471,8 @@ static pid_t execute(struct upgrade *u, struct offer *o, int channel)
     return pid;
 }
 
-/* Gives the descriptors to systemd, and makes it believe that its main process has ended. Returns
- * the id of the process that has; -1 with errno. */
+/* Stores the descriptors in systemd, and makes an idle process the main process of the service,
+ * whose end lets systemd start the new process. Returns its id; -1 with errno. */
 static pid_t deposit(struct upgrade *u, struct offer *o, int channel)
 {
     int end;

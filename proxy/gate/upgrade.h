@@ -1,9 +1,9 @@
-/* upgrade: replaces the program without a moment in which nobody accepts. The old process starts
- * the new one, the file at the path of its own program, with the same arguments and environment,
- * and passes its sockets on (gate/inherited.h), the very descriptors: the connections in the queue
- * of a socket are lost only when no process has it open. When the new process accepts, the old one
- * stops accepting, and ends when its last call has ended. If the new one ends before, nothing has
- * changed.
+/* upgrade: replaces the process by a new one, and no connection is refused meanwhile. The old
+ * process starts the file at the path of its own program, with the same arguments and environment,
+ * and passes its sockets on (gate/inherited.h). It passes the descriptors themselves, because the
+ * kernel resets the connections in the queue of a socket when its last descriptor is closed. When
+ * the new process accepts calls, the old one stops accepting them, and ends with its last call. If
+ * the new process ends before it accepts calls, nothing has changed.
  *
  * Names of the descriptors besides sockets: sstpgate-state, a file with the text of
  * gate/handover.h; sstpgate-channel, a socket between the two processes; sstpgate-stderr. The old
@@ -12,8 +12,8 @@
  *     new to old   ready PID     it accepts
  *                  stop          end all calls
  *                  reopen        reopen the log
- *     old to new   state         the state file has the latest state; the old one has ceased to
- * accept tunnels N     calls that are left, also in processes before the old one
+ *     old to new   state         the old one accepts no more, and the state file is up to date
+ *                  tunnels N     calls that are left, also in processes before the old one
  *
  * The course of a restart by systemd (upgrade_leave) is the same, but systemd starts the new
  * process, and keeps the descriptors meanwhile (FDSTORE of sd_notify(3)).
@@ -21,8 +21,8 @@
  * A confined process needs for an upgrade: fork (clone), execve of its own program, pipe2,
  * socketpair, memfd_create, wait4, dup2, kill of its own user's processes, close_range. The new
  * process inherits its user, capabilities, no_new_privs, seccomp filter and Landlock domain: it
- * must not fail because they are in force already (and need not repeat them: Landlock allows 16
- * layers). Main thread. */
+ * must not fail because they are in force already. It repeats them all the same; Landlock allows
+ * 16 layers. Main thread. */
 #ifndef SSTPGATE_GATE_UPGRADE_H
 #define SSTPGATE_GATE_UPGRADE_H
 

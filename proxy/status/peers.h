@@ -1,7 +1,8 @@
 /* peers: the connections of the status listener, and how long each may last. Bounded, so that
- * nobody can use up descriptors or memory of the gate: a client that opens many connections loses
- * those that wait longest for a request, and a request that comes at once is served whatever others
- * keep open. Time is an argument. Thread of the listener only. */
+ * clients cannot use up descriptors or memory of the gate: a client that opens many connections
+ * loses the ones that have waited longest for a request, and a client that sends its request at
+ * once is served, however many connections others keep open. Time is an argument. Thread of the
+ * listener only. */
 #ifndef SSTPGATE_STATUS_PEERS_H
 #define SSTPGATE_STATUS_PEERS_H
 
@@ -25,7 +26,7 @@ struct peer {
     bool is_unix;
     struct addr addr; /* unless is_unix */
     bool waiting;     /* for a request, or for the rest of one */
-    uint64_t since;   /* ms; start of that */
+    uint64_t since;   /* ms; start of the wait */
     uint64_t deadline;
 };
 

@@ -62,7 +62,7 @@ static uint64_t now_ms(void)
 
 static void wake(struct status *s)
 {
-    /* full: the thread will wake anyway */
+    /* EAGAIN: the counter is full, and the thread wakes because of it */
     const uint64_t one = 1;
     INSIST(write(s->wake, &one, sizeof one) == sizeof one || errno == EAGAIN);
 }

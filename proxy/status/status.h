@@ -1,7 +1,7 @@
 /* status: the HTTP listener for monitoring and for the status page, served by libmicrohttpd in a
  * thread of its own that no other thread waits for. It reads and refuses requests itself; the owner
  * answers them in the main thread (status_serve). Connections, sizes and times are bounded:
- * peers.h, status_ops.h. */
+ * see peers.h and status_ops.h. */
 #ifndef SSTPGATE_STATUS_STATUS_H
 #define SSTPGATE_STATUS_STATUS_H
 

@@ -32,8 +32,8 @@ struct status_ops {
      * because the main thread may be what does not work. */
     bool (*health)(void *arg, FILE *out);
 
-    /* Returns whether the client is banned: then no token of it is right. Thread of the
-     * listener. */
+    /* Returns whether the client is banned: its token is refused then, even if it is right. Thread
+     * of the listener. */
     bool (*is_banned)(void *arg, const struct addr *client);
 
     /* Counts a wrong token. Thread of the listener. */
