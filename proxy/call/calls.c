@@ -211,6 +211,14 @@ void calls_resume(void *arg)
     }
 }
 
+static void close_doors(struct calls *calls)
+{
+    if (calls->probes != NULL)
+        probes_stop(calls->probes);
+    while (calls->doors != NULL)
+        door_close(calls, calls->doors);
+}
+
 void calls_finish(void *arg)
 {
     struct calls *calls = arg;
@@ -224,10 +232,7 @@ void calls_finish(void *arg)
         close(d->fd);
         free(d);
     }
-    if (calls->probes != NULL)
-        probes_stop(calls->probes);
-    while (calls->doors != NULL)
-        door_close(calls, calls->doors);
+    close_doors(calls);
     end_if_idle(calls);
 }
 
@@ -237,7 +242,10 @@ void calls_leave(void *arg)
 
     calls->leaving = true;
     doors_retry(calls);
-    calls_finish(calls);
+    if (calls->phase == CALLS_OPEN)
+        calls->phase = CALLS_DRAINING;
+    close_doors(calls);
+    end_if_idle(calls);
 }
 
 void calls_doors(struct calls *calls, void (*each)(void *arg, size_t socket, int fd), void *arg)

@@ -68,9 +68,9 @@ void calls_resume(void *arg); /* a no-op unless calls_drain was the last of thes
 void calls_finish(void *arg);
 void calls_stop(void *arg);
 
-/* As calls_finish, for a gate whose successor has the same sockets: connections that were taken
- * from the queue of a socket, but wait for a place under max-tunnels, become calls here, because no
- * other process can have them. */
+/* Closes the sockets, which the successor of this gate has as well; the worker runs until
+ * calls_finish, as after calls_drain. Connections that were taken from the queue of a socket, but
+ * wait for a place under max-tunnels, become calls here, because no other process can have them. */
 void calls_leave(void *arg);
 
 /* Calls each() for every listening socket that is open: its identity (see calls_place) and its

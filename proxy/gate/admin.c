@@ -264,7 +264,7 @@ struct admin {
     const struct admin_ops *ops;
     void *arg;
     char *path;
-    dev_t device; /* with inode: identifies the socket file */
+    dev_t device; /* with inode: identifies the socket file; 0: it is not that of this process */
     ino_t inode;
     struct admin_client *client[ADMIN_CLIENTS_MAX];
     unsigned holders; /* the two handles and the clients; the last one frees this struct */
@@ -543,15 +543,10 @@ struct admin *admin_new(uv_loop_t *loop, int fd, const char *path, const struct 
                         void *arg)
 {
     struct admin *a = NEW(struct admin);
-    struct stat st;
 
     a->ops = ops;
     a->arg = arg;
     a->path = insist_alloc(strdup(path));
-    if (lstat(path, &st) == 0) {
-        a->device = st.st_dev;
-        a->inode = st.st_ino;
-    }
     a->holders = 2;
     a->fd = fd;
     a->spare = -1;
@@ -561,6 +556,16 @@ struct admin *admin_new(uv_loop_t *loop, int fd, const char *path, const struct 
     a->socket.data = a->again.data = a;
     admin_watch(a);
     return a;
+}
+
+void admin_own_file(struct admin *a)
+{
+    struct stat st;
+
+    if (lstat(a->path, &st) != 0)
+        return;
+    a->device = st.st_dev;
+    a->inode = st.st_ino;
 }
 
 static void on_handle_closed(uv_handle_t *handle)

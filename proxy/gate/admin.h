@@ -88,8 +88,11 @@ int admin_bind(const char *path, const char *group, unsigned mode);
 struct admin *admin_new(uv_loop_t *loop, int fd, const char *path, const struct admin_ops *ops,
                         void *arg);
 
-/* Removes the socket file (if it still is this socket), ends all connections and closes the
- * handles; the loop's close callbacks free the memory. NULL: no-op. */
+/* Makes the socket file that of a, which removes it at its end. */
+void admin_own_file(struct admin *a);
+
+/* Removes the socket file (if it is that of a, and still this socket), ends all connections and
+ * closes the handles; the loop's close callbacks free the memory. NULL: no-op. */
 void admin_free(struct admin *a);
 
 /* Gives the socket file its group and its mode. group NULL: unchanged. Returns false with errno. */

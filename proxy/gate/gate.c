@@ -170,7 +170,7 @@ void gate_drain(struct gate *gate, const char *cause)
 
 bool gate_resume(struct gate *gate, const char *cause)
 {
-    if (gate->phase != DRAINING || gate->finishing)
+    if (gate->phase != DRAINING || gate->finishing || gate->handed_over)
         return false;
     log_by("resume", cause, "new calls again");
     drains_cancel(gate, NULL);
@@ -281,6 +281,8 @@ static void loop_open(struct gate *gate)
     if (gate->admin_fd >= 0)
         gate->admin = admin_new(&gate->loop, gate->admin_fd, gate->snapshot->config->gate.admin,
                                 gate->control->commands, gate);
+    if (gate->admin != NULL && !gate->admin_inherited)
+        admin_own_file(gate->admin);
     for (size_t i = 0; i < sizeof gate->signal / sizeof *gate->signal; i++) {
         INSIST_UV(uv_signal_init(&gate->loop, &gate->signal[i]));
         gate->signal[i].data = gate;
@@ -338,6 +340,7 @@ static bool admin_prepare(struct gate *gate, const struct config *c, FILE *probl
     if (c->gate.admin == NULL)
         return true;
     gate->admin_fd = inherited_unix(c->gate.admin);
+    gate->admin_inherited = gate->admin_fd >= 0;
     if (gate->admin_fd >= 0 &&
         !admin_share(c->gate.admin, c->gate.admin_group, (unsigned)c->gate.admin_mode))
         log_msg(LOG_LEVEL_WARNING, "admin", "admin-group and admin-mode were not applied to %s: %s",
@@ -376,7 +379,8 @@ static void admin_drop(const struct gate *gate, const struct config *c)
     if (gate->admin_fd < 0)
         return;
     close(gate->admin_fd);
-    (void)unlink(c->gate.admin);
+    if (!gate->admin_inherited)
+        (void)unlink(c->gate.admin);
 }
 
 /* Logs how the process is confined, and which files its user may not use. */
@@ -478,6 +482,15 @@ err_backends:
     return NULL;
 }
 
+/* Makes the files of Unix sockets those of this process, which removes them at its end. Before,
+ * they are those of the process that it replaces. */
+static void own_files(struct gate *gate)
+{
+    if (gate->admin != NULL)
+        admin_own_file(gate->admin);
+    status_service_own_files(&gate->status);
+}
+
 int gate_run(const char *path, const char *ready_file, char *const *argv,
              const struct gate_control *control)
 {
@@ -499,9 +512,11 @@ int gate_run(const char *path, const char *ready_file, char *const *argv,
     containment_report(gate);
     if (ready_file != NULL && !ready_write(gate, ready_file, upgrade_problems(upgrade))) {
         ok = false;
+        upgrade_abandon(gate);
         gate->finishing = true;
         post_all(gate, calls_stop);
     } else {
+        own_files(gate);
         upgrade_ready(gate);
     }
     INSIST_UV(uv_run(&gate->loop, UV_RUN_DEFAULT));

@@ -61,8 +61,9 @@ struct gate {
     uv_async_t worker_done;
     atomic_size_t workers_done;
     struct watch *watch;
-    struct admin *admin; /* NULL: the configuration names no socket */
-    int admin_fd;        /* its socket, until admin_new takes it; -1: none */
+    struct admin *admin;  /* NULL: the configuration names no socket */
+    int admin_fd;         /* its socket, until admin_new takes it; -1: none */
+    bool admin_inherited; /* the socket, with its file, is that of another process, too */
     struct {
         unsigned wanted;
         size_t room;

@@ -20,22 +20,36 @@ enum { BEAT_MS = 1000 };
 
 /* ---- sockets ---- */
 
+static void own_file(struct status_socket *s)
+{
+    struct stat st;
+
+    if (s->path == NULL || lstat(s->path, &st) != 0)
+        return;
+    s->device = st.st_dev;
+    s->inode = st.st_ino;
+}
+
+void status_service_own_files(struct status_service *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        own_file(&s->socket[i]);
+}
+
 /* The owner and the group of the gate may connect: a reverse proxy or an exporter joins the
  * group. */
 static int bind_path(struct status_socket *s, const char *path)
 {
-    struct stat st;
     int fd = inherited_unix(path);
+    const bool own = fd < 0;
 
-    if (fd < 0)
+    if (own)
         fd = admin_bind(path, NULL, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP);
     if (fd < 0)
         return -1;
     s->path = insist_alloc(strdup(path));
-    if (lstat(path, &st) == 0) {
-        s->device = st.st_dev;
-        s->inode = st.st_ino;
-    }
+    if (own)
+        own_file(s);
     return fd;
 }
 

@@ -22,7 +22,7 @@ struct status_socket {
     int fd;
     struct addr want, bound; /* of TCP: as configured, and with its port */
     char *path;              /* of a Unix socket; NULL: TCP */
-    dev_t device;            /* with inode: identifies the socket file */
+    dev_t device;            /* with inode: identifies the socket file; 0: not of this process */
     ino_t inode;
 };
 
@@ -41,6 +41,11 @@ struct status_service {
  * status_service_fini, because a reload does not change them. Returns false after writing to
  * problems what could not be bound; then none is open. */
 bool status_service_bind(struct status_service *s, const struct config *c, FILE *problems);
+
+/* Makes the files of inherited Unix sockets those of this process: status_service_fini removes
+ * them. Before, they are those of the process that this one is to replace, and which continues if
+ * this one fails. */
+void status_service_own_files(struct status_service *s);
 
 /* Adds the listener to the loop, and starts its thread. ops and arg: as for status_new; the service
  * calls status_serve. A no-op without sockets. */

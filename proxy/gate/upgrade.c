@@ -387,7 +387,6 @@ static void succeed(struct upgrade *u)
     u->phase = NEXT_SERVES;
     gate->handed_over = true;
     gate->phase = DRAINING;
-    gate->finishing = true;
     admin_leave(gate->admin);
     gate->admin = NULL;
     status_service_leave(&gate->status);
@@ -703,6 +702,15 @@ void upgrade_ready(struct gate *gate)
         service_ready(gate);
     if (u->last_channel >= 0 && !u->by_last)
         withdraw(u);
+}
+
+void upgrade_abandon(struct gate *gate)
+{
+    struct upgrade *u = gate->upgrade;
+
+    problems_close(u);
+    gate->handed_over = u->last.open;
+    peer_close(&u->last);
 }
 
 /* ---- both ---- */

@@ -58,6 +58,9 @@ void upgrade_close(struct gate *gate);
 /* Reports that all workers accept. */
 void upgrade_ready(struct gate *gate);
 
+/* Reports that this process fails: the old one goes on, and keeps the bans. */
+void upgrade_abandon(struct gate *gate);
+
 /* Starts the new process. A failure is logged. */
 void upgrade_start(struct gate *gate);
 

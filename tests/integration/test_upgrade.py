@@ -178,6 +178,54 @@ def test_program_that_does_not_start(bench, tmp_path, script, said):
     up.ping().disconnect()
 
 
+def answers(path):
+    with socket.socket(socket.AF_UNIX) as one:
+        one.connect(str(path))
+
+
+def test_sockets_stay_after_a_failure(bench, tmp_path):
+    """A new process that fails at any stage leaves the files of the Unix sockets to the old one."""
+    admin, http = f"unix:{tmp_path}/admin", f"unix:{tmp_path}/status"
+    gate = bench.start(keys(bench, bench.backend(), {"admin": admin, "status": http}))
+    text, ready = gate.config.read_text(), gate.ready.read_text()
+    up = bench.client(gate).establish().ping()
+
+    def fails():
+        assert f"process {gate.process.pid} serves" in failure(gate)[-1]["msg"]
+        answers(tmp_path / "admin")
+        answers(tmp_path / "status")
+
+    for change in [(admin, "unix:/nowhere/admin"), (http, f"{http}\nstatus = unix:/nowhere/status"),
+                   ("workers = 2", "workers = 2\nuser = no-such-user")]:
+        gate.config.write_text(text.replace(*change))
+        fails()
+    gate.config.write_text(text)
+    gate.ready.unlink()
+    gate.ready.mkdir()  # the ready file cannot be written
+    fails()
+    assert any("cannot write" in event["msg"] for event in gate.events("upgrade"))
+    gate.ready.rmdir()
+    gate.upgrade()
+    assert gate.ready.read_text() == ready
+    answers(tmp_path / "admin")
+    answers(tmp_path / "status")
+    up.ping().disconnect()
+    assert gate.process.wait(DEADLINE) == 0
+
+
+def test_drain_time_spreads_the_end_of_the_old_process(bench):
+    gate = bench.start(keys(bench, bench.backend(), {"drain-time": "4s"}))
+    clients = [bench.client(gate).establish() for _ in range(8)]
+    gate.upgrade()
+    assert gate.process.wait(DEADLINE) == 0
+    ends = [gate.wait_call(number) for number in range(8)]
+    assert {(it["reason"], it["detail"]) for it in ends} == {("ended-by-admin", "drain-time")}
+    seconds = [it.line[:19] for it in ends]
+    assert max(seconds.count(second) for second in seconds) <= 4
+    for client in clients:
+        client.close()
+
+
 def test_refused(bench):
     """While a drain lasts, and while another upgrade does."""
     gate = bench.start(keys(bench, bench.backend()))
