@@ -9,9 +9,10 @@
  *   /dev/null. write: absolute paths; a file need not exist yet. Open descriptors are not affected.
  * - They execute only files in the directory of the program, and in that of its loader. The
  *   directories count, not the two files, because a new version of the program is another file.
- * Reading is not restricted, because a reload may name new files; the user and the modes of the
- * files decide. Requires no_new_privs. Returns the version of Landlock; 0 with errno: the kernel
- * has none (ENOSYS), it is switched off (EOPNOTSUPP), or the restriction has failed. */
+ * Each upgrade adds a layer, up to the 16 that the kernel permits; the layers of earlier processes
+ * stay in force. Reading is not restricted, because a reload may name new files; the user and the
+ * modes of the files decide. Requires no_new_privs. Returns the version of Landlock; 0 with errno:
+ * the kernel has none (ENOSYS), it is switched off (EOPNOTSUPP), or the restriction has failed. */
 int paths_restrict(const char *const *write, size_t count);
 
 #endif

@@ -16,7 +16,9 @@ bool syscalls_supported(void);
  * - calls newer than Linux 5.0 that are not in the list: "not implemented", as on an older kernel;
  * - all others: "not implemented", and the name is noted. They do not kill the process, because
  *   modules of the resolver (NSS) run in it, whose unusual call must not end every tunnel.
- * Requires no_new_privs. Returns NULL, or the reason why no filter is in force. */
+ * Each upgrade adds a filter, up to 16, because one more would only cost time; the filters of
+ * earlier processes stay in force. Requires no_new_privs. Returns NULL, or the reason why no filter
+ * is in force. */
 const char *syscalls_filter(void);
 
 enum { SYSCALLS_NAME = 32 };

@@ -125,6 +125,20 @@ static void only_the_program_is_executed(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 42);
 }
 
+/* Each upgrade restricts the process again. */
+static void many_times(void)
+{
+    for (int i = 0; i < 40; i++)
+        restrict_to(at("w/log"));
+    CHECK(create(at("w/log")) >= 0 && create(at("r/new")) < 0);
+}
+
+static void many_upgrades_are_restricted(void **state)
+{
+    (void)state;
+    in_child(many_times);
+}
+
 static void without_a_promise(void)
 {
     CHECK(setuid(65534) == 0); /* root may restrict itself without it */
@@ -145,6 +159,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_target_of_a_link_is_writable),
         cmocka_unit_test(a_device_is_writable_alone),
         cmocka_unit_test(only_the_program_is_executed),
+        cmocka_unit_test(many_upgrades_are_restricted),
         cmocka_unit_test(nothing_without_no_new_privileges),
     };
     if (argc > 1 && strcmp(argv[1], "again") == 0)

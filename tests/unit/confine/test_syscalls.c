@@ -82,6 +82,20 @@ static void a_second_filter_fits_below_the_first(void **state)
     in_child(twice);
 }
 
+/* Each upgrade filters the process again. The kernel bounds the size of all filters. */
+static void many_times(void)
+{
+    for (int i = 0; i < 200; i++)
+        filter();
+    usual_work();
+}
+
+static void many_upgrades_are_filtered(void **state)
+{
+    (void)state;
+    in_child(many_times);
+}
+
 /* ---- what is refused and noted ---- */
 
 static void refused_once(const char *expected)
@@ -220,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(usual_work_is_permitted),
         cmocka_unit_test(a_second_filter_fits_below_the_first),
+        cmocka_unit_test(many_upgrades_are_filtered),
         cmocka_unit_test(other_calls_fail_and_are_noted),
         cmocka_unit_test(threads_are_filtered_too),
         cmocka_unit_test(newer_calls_do_not_exist),
