@@ -74,7 +74,8 @@ static bool same(const char *a, struct span b)
     return span_eq(span_str(a), b);
 }
 
-static void restore_server(const struct snapshot *s, const struct handover_item *item)
+static void restore_server(const struct snapshot *s, const struct handover_item *item,
+                           enum handover_part part)
 {
     struct backends_state state = {.up = item->server.up,
                                    .draining = item->server.draining,
@@ -86,9 +87,13 @@ static void restore_server(const struct snapshot *s, const struct handover_item 
     for (size_t i = 0; i < s->config->backend_count; i++) {
         const struct config_backend *b = &s->config->backend[i];
         for (size_t k = 0; k < b->servers.count && same(b->name, item->server.backend); k++)
-            if (same(b->servers.item[k].host, item->server.host) &&
-                b->servers.item[k].port == item->server.port)
+            if (!same(b->servers.item[k].host, item->server.host) ||
+                b->servers.item[k].port != item->server.port)
+                continue;
+            else if (part == HANDOVER_ALL)
                 backends_restore(s->servers[i], k, &state);
+            else /* the health checks of this process may know better what is up */
+                (void)backends_drain(s->servers[i], k, state.draining, bans_now_ms());
     }
 }
 
@@ -111,7 +116,7 @@ static void restore_bans(struct gate *gate, struct memo *bans)
 }
 
 void handover_state_restore(struct gate *gate, const struct snapshot *snapshot, struct span text,
-                            bool with_servers)
+                            enum handover_part part)
 {
     struct handover_item item;
     struct memo bans;
@@ -119,13 +124,15 @@ void handover_state_restore(struct gate *gate, const struct snapshot *snapshot, 
     FILE *lines = memo_open(&bans);
 
     if (handover_check(&text)) {
+        if (part == HANDOVER_LATEST)
+            (void)limits_lift(gate->shared.limits, NULL, bans_now_ms());
         while (handover_next(&text, &item, &skipped)) {
             if (item.kind == HANDOVER_BAN)
                 fprintf(lines, "%.*s\n", (int)item.ban.n, (const char *)item.ban.p);
             else if (item.kind == HANDOVER_POINTS)
                 restore_points(gate, &item);
-            else if (item.kind == HANDOVER_SERVER && with_servers)
-                restore_server(snapshot, &item);
+            else if (item.kind == HANDOVER_SERVER)
+                restore_server(snapshot, &item, part);
         }
     }
     restore_bans(gate, &bans);

@@ -15,10 +15,16 @@ struct snapshot;
 /* Writes bans, points and servers. */
 void handover_state_write(struct gate *gate, FILE *out);
 
-/* Restores bans and points; with_servers: also the servers of the snapshot. Bans and points that
- * the gate has already are kept. Logs how many lines were not understood. */
+enum handover_part {
+    HANDOVER_ALL,    /* at the start of the new process */
+    HANDOVER_LATEST, /* when it serves: what the old one has changed since, by administrators, too
+                      */
+};
+
+/* Restores bans, points, and the servers of the snapshot. LATEST: bans end that the text does not
+ * have any more, and servers only drain or not. Logs how many lines were not understood. */
 void handover_state_restore(struct gate *gate, const struct snapshot *snapshot, struct span text,
-                            bool with_servers);
+                            enum handover_part part);
 
 /* Describes the inherited sockets (gate/inherited.h). Returns the first number of a call. */
 uint64_t handover_state_sockets(struct span text);

@@ -584,7 +584,7 @@ static void on_last_line(struct upgrade *u, const char *line)
     if (strcmp(line, "state") != 0 || u->last_state < 0)
         return;
     if (text_read(u->last_state, "the state of the old process", &text, stderr)) {
-        handover_state_restore(u->gate, u->gate->snapshot, text.bytes, false);
+        handover_state_restore(u->gate, u->gate->snapshot, text.bytes, HANDOVER_LATEST);
         text_free(&text);
     }
     close(u->last_state);
@@ -677,7 +677,7 @@ void upgrade_restore(struct gate *gate, const struct snapshot *snapshot)
 
     if (u->last_state < 0 || !text_read(u->last_state, name_state, &text, u->problems))
         return;
-    handover_state_restore(gate, snapshot, text.bytes, true);
+    handover_state_restore(gate, snapshot, text.bytes, HANDOVER_ALL);
     text_free(&text);
 }
 

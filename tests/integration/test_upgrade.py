@@ -289,6 +289,37 @@ def test_bans_points_and_servers(bench, tmp_path):
     bench.client(gate).establish().ping().disconnect()
 
 
+def test_what_changes_while_the_new_process_starts(bench, tmp_path):
+    """An administrator commands the old process until the new one serves."""
+    program, go = tmp_path / "gate", tmp_path / "go"
+    shutil.copy(BINARY, program)
+    gate = bench.start(keys(bench, bench.backend(), {"admin": f"unix:{tmp_path}/admin", **SCRIPTS}), before=[
+        "sh", "-c", f'shift; exec {program} "$@"', "sh"])
+    program.unlink()
+    ready = f"{tmp_path}/begun"
+    program.write_text(f'#!/bin/sh\n: >{ready}\nuntil [ -e {go} ]; do sleep 0.05; done\nexec {BINARY} "$@"\n')
+    program.chmod(0o755)
+    server = ctl(gate, "servers").split()[0]
+    for target in [("192.0.2.1",), ("user", "bob")]:
+        ctl(gate, "ban", *target, "1h")
+    gate.signal(signal.SIGUSR2)
+    gate.wait_log("upgrade msg=.starting")
+    deadline = time.monotonic() + DEADLINE
+    while not Path(ready).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    ctl(gate, "unban", "192.0.2.1")
+    ctl(gate, "unban", "user", "bob")
+    ctl(gate, "ban", "192.0.2.2", "1h")
+    ctl(gate, "drain", server)
+    go.touch()
+    found = gate.wait(gate.upgrades, "end of an upgrade")
+    gate.pids.append(int(found[0][1]))
+    while ctl(gate, "bans").split()[:1] != ["192.0.2.2"] or f"{server} drain" not in ctl(gate, "servers"):
+        assert time.monotonic() < deadline, ctl(gate, "bans") + ctl(gate, "servers")
+    assert len(ctl(gate, "bans").splitlines()) == 1
+
+
 def test_log_of_the_old_process_is_reopened(bench, tmp_path):
     log = tmp_path / "log"
     gate = bench.start(keys(bench, bench.backend(), {"log": log}))
