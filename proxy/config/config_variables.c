@@ -34,9 +34,9 @@ static void read_credential(int fd, struct found *out)
     if (n < 0)
         out->reason = strerror(errno);
     else if (n > VALUE_TEXT_MAX)
-        out->reason = "longer than 1024 bytes";
+        out->reason = "it is longer than 1024 bytes";
     else if (memchr(text, '\0', (size_t)n) != NULL)
-        out->reason = "not a text";
+        out->reason = "it contains a NUL";
     else
         out->value = insist_alloc(strndup(text, (size_t)n));
     explicit_bzero(text, sizeof text);

@@ -214,7 +214,7 @@ const char *action_drain(struct action *a, const char *server)
     if (server != NULL)
         return set_drain(a, server, true);
     if (a->gate->phase != SERVING)
-        return a->gate->phase == DRAINING ? "the gate drains already" : "the gate is stopping";
+        return a->gate->phase == DRAINING ? "the gate is already draining" : "the gate is stopping";
     gate_drain(a->gate, a->by);
     return NULL;
 }
@@ -225,7 +225,7 @@ const char *action_resume(struct action *a, const char *server)
         return set_drain(a, server, false);
     if (gate_resume(a->gate, a->by))
         return NULL;
-    return a->gate->phase == SERVING ? "the gate does not drain" : "the gate is stopping";
+    return a->gate->phase == SERVING ? "the gate is not draining" : "the gate is stopping";
 }
 
 /* ---- the rest ---- */

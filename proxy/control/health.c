@@ -28,7 +28,8 @@ const char *health_problem(const struct gate *gate, char why[REPORT_WHY_MAX])
         const struct config_backend *b = c->listener[i].backend;
         if (b == NULL || backend_serves(gate, b))
             continue;
-        (void)snprintf(why, REPORT_WHY_MAX, "listener %s: no server of backend %s is up",
+        (void)snprintf(why, REPORT_WHY_MAX,
+                       "listener %s: every server of backend %s is down or drained",
                        c->listener[i].name, b->name);
         return why;
     }

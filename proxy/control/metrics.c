@@ -469,7 +469,7 @@ static const struct {
      "Largest delay of a worker's loop in the last 15 to 30 seconds.", put_lag},
     {"sstpgate_draining", "gauge", "Whether the gate accepts no new calls: 1, or 0.", put_draining},
     {"sstpgate_old_process_tunnels", "gauge",
-     "Tunnels that an upgrade has left in the previous process.", put_old_tunnels},
+     "Calls that are left in the processes before an upgrade.", put_old_tunnels},
     {"process_cpu_seconds_total", "counter", "Processor time, user and system.", put_cpu},
     {"process_resident_memory_bytes", "gauge", "Resident memory.", put_resident},
     {"process_virtual_memory_bytes", "gauge", "Virtual memory.", put_virtual},

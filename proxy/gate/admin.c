@@ -63,8 +63,8 @@ static const struct {
                      "no new calls for the server; without a server: for the gate, which exits "
                      "when the last call has ended",
                      0, 1, false, true},
-    [ADMIN_RESUME] = {"resume", "[BACKEND/SERVER]", "new calls again: the opposite of drain", 0, 1,
-                      false, false},
+    [ADMIN_RESUME] = {"resume", "[BACKEND/SERVER]",
+                      "undo drain: new calls again for the server or the gate", 0, 1, false, false},
     [ADMIN_READY] = {"ready", "BACKEND/SERVER", "the same as resume, for a server", 1, 1, false,
                      false},
     [ADMIN_EXPLAIN] = {"explain", "OPTION...",

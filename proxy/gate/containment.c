@@ -150,7 +150,8 @@ void containment_log_refused(void)
 
     while (syscalls_take_refused(name))
         log_msg(LOG_LEVEL_ERROR, "sandbox",
-                "the system call %s was refused (if the gate needs it here: sandbox = no)", name);
+                "the system call %s was refused: report it; until then, sandbox = no permits it",
+                name);
 }
 
 /* ---- a reload ---- */

@@ -172,7 +172,7 @@ bool gate_resume(struct gate *gate, const char *cause)
 {
     if (gate->phase != DRAINING || gate->finishing || gate->handed_over)
         return false;
-    log_by("resume", cause, "new calls again");
+    log_by("resume", cause, "accepting calls again");
     drains_cancel(gate, NULL);
     gate->phase = SERVING;
     post_all(gate, calls_resume);

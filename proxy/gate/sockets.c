@@ -40,15 +40,16 @@ static const struct listening_socket *sockets_find_kept(const struct sockets *no
 static const char *bind_hint(int e, const struct listener_options *o)
 {
     if (e == EPERM && o->interface != NULL)
-        return " (interface = needs CAP_NET_RAW, which a running gate does not keep: restart it)";
+        return " (the key interface needs CAP_NET_RAW, which the gate has only at its start: "
+               "restart it)";
     if (e == EACCES)
-        return " (ports below 1024 need CAP_NET_BIND_SERVICE, which a gate keeps that has such a "
-               "port "
-               "since its start)";
+        return " (a port below 1024 needs CAP_NET_BIND_SERVICE, which the gate keeps only if it "
+               "had "
+               "such a port at its start)";
     if (e == ENODEV)
         return " (no such interface)";
     if (e == EADDRNOTAVAIL)
-        return " (freebind = yes: the machine gets the address later)";
+        return " (if the machine gets the address later, set freebind = yes)";
     return "";
 }
 

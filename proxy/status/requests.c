@@ -125,7 +125,7 @@ struct refusal {
 
 static const struct refusal
     path = {MHD_HTTP_NOT_FOUND, NULL, "there is nothing at this path"},
-    method = {MHD_HTTP_METHOD_NOT_ALLOWED, NULL, "this path has another method"},
+    method = {MHD_HTTP_METHOD_NOT_ALLOWED, NULL, "this path does not allow this method"},
     host = {421, "host",
             "the host of the URL is not known here: use an address, or set status-host"},
     no_length = {MHD_HTTP_LENGTH_REQUIRED, NULL, "a body needs a Content-Length"},
@@ -141,7 +141,7 @@ static const struct refusal
     wrong_token = {MHD_HTTP_FORBIDDEN, "token", "the token is wrong"},
     banned = {MHD_HTTP_FORBIDDEN, "banned", "the address is banned"},
     busy = {MHD_HTTP_SERVICE_UNAVAILABLE, "busy",
-            "other clients have not received their answers yet: try again"},
+            "too many answers are waiting for their clients: try again later"},
     not_begun = {MHD_HTTP_SERVICE_UNAVAILABLE, "late",
                  "the gate was busy for 5 s, and has not begun this request"},
     not_finished = {MHD_HTTP_SERVICE_UNAVAILABLE, "late",

@@ -121,7 +121,7 @@ def test_ban_an_address(bench, site):
 
 @pytest.mark.parametrize("name, domain", [("Alice", "CORP\\alice"), ("CORP\\ALICE", "CORP\\alice")])
 def test_ban_a_user(bench, site, name, domain):
-    """Its tunnels end; its login is refused as soon as the name is known, and costs no points."""
+    """The tunnels of the user end; a login is refused as soon as the name is known, and costs no points."""
     client = site.client(user=domain).establish()
     assert done(site, "ban", "user", name) == "banned for 600 s; 1 ended\n"
     client.wait_end()
@@ -173,13 +173,13 @@ def test_a_drain_can_be_undone(bench, site):
     assert view(site, "status")["state"] == "draining"
     site.wait(lambda: not accepts(site), "refused connections")
     client.ping()
-    assert ids(site) != [] and "drains already" in refused(site, "drain")
+    assert ids(site) != [] and "already draining" in refused(site, "drain")
     done(site, "resume")
     assert site.wait_event("resume")["by"] == "admin-socket"
     assert view(site, "status")["state"] == "serving"
     clients = [site.client().establish().ping() for _ in range(4)]
     client.ping()
-    assert "does not drain" in refused(site, "resume")
+    assert "is not draining" in refused(site, "resume")
     for one in [client, *clients]:
         one.close()
     assert done(site, "reload")
@@ -194,7 +194,7 @@ def accepts(gate):
 
 
 def test_the_port_stays_reserved(bench, site):
-    """Nobody else can listen on it during a drain."""
+    """No other program can listen on the port during a drain."""
     import socket
     client = site.client().establish()
     done(site, "drain")
@@ -238,7 +238,7 @@ def test_drain_time_spreads_the_end(bench):
 
 @pytest.mark.alone
 def test_drain_time_of_a_server(bench):
-    """Its tunnels end, the gate continues; resume keeps those that are left."""
+    """The tunnels of the server end, and the gate continues; resume keeps the tunnels that are left."""
     gate = start(bench, **{"drain-time": "1s"})
     client = gate.client().establish()
     server = view(gate, "servers")["items"][0]["server"]

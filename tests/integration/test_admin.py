@@ -77,7 +77,7 @@ def test_socket_goes_with_the_gate(gate):
 
 
 def test_log_level(gate, bench):
-    """It changes at once, for every worker, and until the next reload."""
+    """The level changes at once, for every worker, until the next reload."""
     assert ctl(gate, "log-level").stdout == "log-level: info\n"
     bench.client(gate).open().close()  # its line `call` has the level debug
     done = ctl(gate, "log-level", "debug")

@@ -53,7 +53,7 @@ def start(bench, server, gate=None, **more):
 
 
 def wait_for(gate, value, name, **labels):
-    """Scrapes until the sample has this value: for what no line of the log reports."""
+    """Scrapes until the sample has this value, because no line of the log reports the event."""
     deadline = time.monotonic() + DEADLINE
     while scrape(gate)(name, **labels) != value:
         assert time.monotonic() < deadline, (name, labels, scrape(gate).text)
@@ -63,7 +63,7 @@ def wait_for(gate, value, name, **labels):
 # -- what is counted --
 
 def test_a_tunnel(bench):
-    """Everything of a tunnel is there while it lives, and its bytes are those of its line in the log."""
+    """The samples of a tunnel exist while it is up, and the bytes are those of its line in the log."""
     gate = start(bench, bench.backend())
     client = bench.client(gate).establish().ping()
     m = scrape(gate)
@@ -307,7 +307,7 @@ def check_form(text):
 
 @pytest.fixture(scope="module")
 def metrics(shared):
-    """The metrics of a gate that has something of everything, and a file whose name needs escapes."""
+    """The metrics of a gate with every kind of section, and with a file whose name needs escapes."""
     odd = shared.place.folder / 'a "quoted" \\ name'
     odd.write_bytes(open(shared.place.front.both, "rb").read())
     odd.chmod(0o600)

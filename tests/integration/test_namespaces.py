@@ -217,7 +217,7 @@ def test_freebind(bench, nets, machine, address, prefix):
     """The gate starts without the address, and serves it when the machine takes it over."""
     keys = bench.listener_keys(listen=f"{shown(address)}:443")
     said = machine.fails({"listener front": keys})
-    assert "Cannot assign requested address (freebind = yes: the machine gets the address later)" in said
+    assert "Cannot assign requested address (if the machine gets the address later, set freebind = yes)" in said
     gate = machine.gate({"listener front": keys | {"freebind": "yes"}})
     machine.interface("eth0", f"{address}/{prefix}")
     try:

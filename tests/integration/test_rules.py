@@ -157,7 +157,7 @@ def test_drop_with_a_hello_under_way(bench):
 
 
 def test_drop_without_the_right(bench):
-    """As in the sandbox, which gives it up."""
+    """The sandbox gives up CAP_NET_ADMIN."""
     gate = bench.gate(bench.backend(), rules=[("deny", "127.0.0.66 action drop")])
     gate.pause()
     client = bench.client(gate, bind="127.0.0.66").open()

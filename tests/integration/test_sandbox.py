@@ -114,7 +114,7 @@ def test_root_is_given_up(bench, home, ready_in_home):
 
 
 def test_files_of_the_start_belong_to_the_user(bench, home, ready_in_home):
-    """The log and the admin socket are made by root, before it is given up; USR1 makes a new log."""
+    """Root creates the log and the admin socket before the gate gives up root; USR1 creates a new log."""
     gate = start(bench, home, log=home / "log")
     log, sock = home / "log", home / "admin.sock"
     assert log.stat().st_uid == sock.stat().st_uid == NOBODY.pw_uid
@@ -232,13 +232,13 @@ def test_no_low_port(bench, home, ready_in_home):
                                                            "listen = 127.0.0.1:0\nlisten = 127.7.7.7:1"))
     said = gate.reload()
     if said[-1].level == "error":  # the machine does not let every user bind such ports
-        assert "ports below 1024 need CAP_NET_BIND_SERVICE" in said[0]["msg"]
+        assert "a port below 1024 needs CAP_NET_BIND_SERVICE" in said[0]["msg"]
 
 
 # ---- files ----
 
 def test_reload_cannot_move_the_bans(bench, place):
-    """The gate may write only where its start knew."""
+    """The gate writes only to the directories that its configuration named at the start."""
     server = bench.backend()
     first, second = place.folder / "bans-1", place.folder / "bans-2"
     first.mkdir(exist_ok=True), second.mkdir(exist_ok=True)
@@ -307,7 +307,7 @@ def test_kernel_without_landlock(bench):
     config = bench.config(keys)
     done = run("-c", config, preexec_fn=without(LANDLOCK_CREATE_RULESET))
     assert done.returncode == 1
-    assert f"{config}:4: sandbox: missing: Landlock: this kernel has none; sandbox = auto does without" \
+    assert f"{config}:4: sandbox: missing: Landlock: this kernel has none; sandbox = auto starts without it" \
         in done.stderr
     assert not Path(f"{path}-2").exists()
 

@@ -135,7 +135,7 @@ def test_not_ready_without_a_server(bench):
     gate = bench.start(sections)
     gate.wait_log("server backend=back .*state=down")
     ready = get(gate, "/readyz")
-    assert (ready.status, ready.text) == (503, "listener front: no server of backend back is up\n")
+    assert (ready.status, ready.text) == (503, "listener front: every server of backend back is down or drained\n")
     assert get(gate, "/healthz").status == 200
 
 
@@ -220,7 +220,7 @@ def machine():
 
 
 def test_only_loopback_may_connect(bench, machine):
-    """Until status-allow says more, also by a reload."""
+    """status-allow admits more addresses, also after a reload."""
     gate = bench.gate(bench.backend(), gate={"status": "0.0.0.0:0", "workers": 1})
     port = gate.address("status")[1]
     gate.addresses["status"] = [("127.0.0.1", port)]
@@ -243,7 +243,7 @@ def test_ipv6(bench):
 
 
 def test_unix_socket(bench):
-    """Its mode decides: the owner and the group. Any Host will do, and it goes with the gate."""
+    """The mode of the file admits the owner and the group. Every Host is accepted, and the gate removes the file."""
     gate = bench.gate(bench.backend(), gate={"status": ["unix:status.sock", "127.0.0.1:0"],
                                              "status-token-file": token_file(bench).name})
     path = bench.place.folder / "status.sock"
@@ -287,13 +287,13 @@ def test_dns_rebinding(bench):
     {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://127.0.0.1"},
     {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}])
 def test_a_page_of_another_origin_cannot_act(plain, headers):
-    """Not even with the token."""
+    """The token makes no difference."""
     answer = post(plain, "/api/v1/reload", "", {**RIGHT, **headers})
     assert answer.status == 403 and "another origin" in json.loads(answer.text)["error"]
 
 
 def test_no_preflight_is_answered(plain):
-    """So no browser sends a field Authorization for a page of another origin."""
+    """Without the answer, no browser sends a field Authorization for a page of another origin."""
     answer = fetch(dial(plain), "OPTIONS", "/api/v1/end",
                    headers={"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"})
     assert answer.status == 405 and answer.fields["Allow"] == "POST"

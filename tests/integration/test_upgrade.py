@@ -227,7 +227,7 @@ def test_drain_time_spreads_the_end_of_the_old_process(bench):
 
 
 def test_refused(bench):
-    """While a drain lasts, and while another upgrade does."""
+    """An upgrade is refused during a drain and during another upgrade."""
     gate = bench.start(keys(bench, bench.backend()))
     up = bench.client(gate).establish().ping()
     gate.signal(signal.SIGQUIT)

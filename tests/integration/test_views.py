@@ -208,7 +208,7 @@ def test_health(bench, site):
     assert ctl(site, "drain", f"back/{server}").returncode == 0
     done = ctl(site, "health")
     assert done.returncode == 1
-    assert done.stderr == "sstpgate ctl: listener front: no server of backend back is up\n"
+    assert done.stderr == "sstpgate ctl: listener front: every server of backend back is down or drained\n"
     assert ctl(site, "resume", f"back/{server}").returncode == 0
     client = site.client().establish()
     assert ctl(site, "drain").returncode == 0
