@@ -9,9 +9,9 @@ static const struct usage usage = {
     .synopsis = "usage: sstpgate explain [-c FILE] --listener NAME --address ADDRESS [OPTIONS]\n",
     .help =
         "Says what the rules of a configuration would do with a client, which line decides, and\n"
-        "why each rule before it does not match. What is not given is not known: then the answer\n"
-        "may be that it depends on it. A running gate also knows limits, bans and the health of\n"
-        "servers: sstpgate ctl explain, with the same options.\n"
+        "why each rule before it does not match. A fact that is not given is unknown: if the\n"
+        "answer depends on it, the verdict is `depends`. A running gate also knows limits, bans\n"
+        "and the health of servers: sstpgate ctl explain, with the same options.\n"
         "\n"
         "  -c, --config FILE    configuration\n"
         "  -h, --help           this text\n",

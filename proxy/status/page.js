@@ -746,7 +746,7 @@ function noticesOf({ status, listeners: l, servers: s }) {
   for (const item of s.items.filter((item) => item.state === "down"))
     list.push(`The server ${quoted(serverOf(item))} is down${known(item.cause) ? `: ${visible(item.cause)}` : ""}.`);
   if (status.old_tunnels > 0)
-    list.push(`${plural(status.old_tunnels, "tunnel is", "tunnels are")} left in the process before the upgrade.`);
+    list.push(`${plural(status.old_tunnels, "call is", "calls are")} left in the processes before the upgrade.`);
   if (status.dropped_log_lines > 0)
     list.push(`${plural(status.dropped_log_lines, "line", "lines")} of the log could not be written.`);
   return list;
@@ -996,7 +996,13 @@ function askBan(address, user) {
     known(user) || known(address)
       ? [who, field("time", "Time", "text", "1h")]
       : [who, field("user", "or user", "text", ""), field("time", "Time", "text", "1h")];
-  ask({ title: "Ban", label: "Ban", path: "ban", inputs, text: "New calls are refused until the time is over." });
+  ask({
+    title: "Ban",
+    label: "Ban",
+    path: "ban",
+    inputs,
+    text: "Tunnels from there, or of the user, end. New calls are refused until the time is over.",
+  });
 }
 
 function askUnban(b) {
@@ -1027,7 +1033,9 @@ function askServer(s) {
       label: "Drain",
       path: "drain",
       params: { server: name },
-      text: `The server gets no new calls. Its ${plural(s.tunnels, "tunnel stays", "tunnels stay")} up.`,
+      text:
+        `The server gets no new calls. Its ${plural(s.tunnels, "tunnel stays", "tunnels stay")} up; ` +
+        "with drain-time, tunnels end over that time.",
     });
 }
 
@@ -1036,7 +1044,7 @@ $("drain").addEventListener("click", () =>
     title: "Drain the gate?",
     label: "Drain",
     path: "drain",
-    text: "The gate refuses new calls and exits when its last tunnel has ended. Resume cancels this.",
+    text: "The gate refuses new calls, and exits when its last call has ended, or after drain-time. Resume cancels this.",
   }),
 );
 $("resume").addEventListener("click", () =>

@@ -126,7 +126,7 @@ def test_what_is_shown(show):
                  "dry run: rules are not enforced", "connection refused", "for 21 min: connection refused",
                  "The VPN server refused the user's name or password.", "Check the password and the dial-in permission",
                  "198.51.100.0/24", "mallory", "The configuration file has changed", "line 3: unknown key", "mode 0644",
-                 "2 lines of the log could not be written", "1 tunnel is left in the process before the upgrade",
+                 "2 lines of the log could not be written", "1 call is left in the processes before the upgrade",
                  "The server \u2068rras/10.20.0.13:443\u2069 is down"):
         assert part in text, part
     data.status["state"] = "draining"
