@@ -163,6 +163,7 @@ const char *confine_enter(const struct confine_settings *s, struct confine *out)
     enter_syscalls(out);
     if (s->mode != CONFINE_REQUIRE || *out->missing == '\0')
         return NULL;
-    snprintf(why, sizeof why, "sandbox: missing: %s; sandbox = auto starts without it", out->missing);
+    snprintf(why, sizeof why, "sandbox: missing: %s; sandbox = auto starts without it",
+             out->missing);
     return why;
 }

@@ -126,7 +126,8 @@ int paths_restrict(const char *const *write, size_t count)
     for (size_t i = 0; i < count; i++)
         permit_writing(&r, write[i]);
     permit_execution(&r);
-    /* E2BIG: as many layers as there can be are in force, those of processes before an upgrade. */
+    /* E2BIG: the most layers that the kernel permits are in force: those of processes before an
+     * upgrade. */
     const bool restricted = syscall(SYS_landlock_restrict_self, r.fd, 0) == 0 || errno == E2BIG;
     const int e = errno;
     close(r.fd);

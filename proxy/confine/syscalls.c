@@ -333,7 +333,8 @@ bool syscalls_supported(void)
     return true;
 }
 
-/* Returns how many filters the process has; 0 also if the kernel does not say it (before 5.9). */
+/* Returns the number of filters of the process; 0 also if the kernel does not report it (before
+ * 5.9). */
 static unsigned filters_in_force(void)
 {
     FILE *status = fopen("/proc/self/status", "re");

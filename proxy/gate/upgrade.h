@@ -21,8 +21,8 @@
  * A confined process needs for an upgrade: fork (clone), execve of its own program, pipe2,
  * socketpair, memfd_create, wait4, dup2, kill of its own user's processes, close_range. The new
  * process inherits its user, capabilities, no_new_privs, seccomp filter and Landlock domain: it
- * must not fail because they are in force already. It repeats them all the same; Landlock allows
- * 16 layers. Main thread. */
+ * must not fail because they are in force already. It adds its own layers to them, up to a bound
+ * (confine/paths.h, confine/syscalls.h). Main thread. */
 #ifndef SSTPGATE_GATE_UPGRADE_H
 #define SSTPGATE_GATE_UPGRADE_H
 
@@ -58,7 +58,7 @@ void upgrade_close(struct gate *gate);
 /* Reports that all workers accept. */
 void upgrade_ready(struct gate *gate);
 
-/* Reports that this process fails: the old one goes on, and keeps the bans. */
+/* Reports that this process fails: the old one continues, and keeps the bans. */
 void upgrade_abandon(struct gate *gate);
 
 /* Starts the new process. A failure is logged. */

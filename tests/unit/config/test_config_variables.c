@@ -165,7 +165,8 @@ static void a_credential_that_cannot_be_read_is_no_variable(void **state)
     memset(text, 's', sizeof text);
     write_credential("big", text, VALUE_TEXT_MAX + 1);
     assert_false(config_variables_expand(&v, "${big}", &e));
-    assert_string_equal(e.reason, "the credential big cannot be read: it is longer than 1024 bytes");
+    assert_string_equal(e.reason,
+                        "the credential big cannot be read: it is longer than 1024 bytes");
     write_credential("big", "a\0b", 3);
     assert_false(config_variables_expand(&v, "${big}", &e));
     assert_string_equal(e.reason, "the credential big cannot be read: it contains a NUL");
