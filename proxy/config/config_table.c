@@ -215,7 +215,8 @@ const struct config_key config_keys[] = {
      .help = "Address for metrics, health checks, the API and the status page (HTTP, without TLS)."},
     {GATE_KEY("status-allow", status_allow), .type = &config_type_cidrs, .flags = KEY_REPEAT,
      .otherwise = "only this host",
-     .help = "Networks that may connect to `status`, besides loopback. A Unix socket has mode 0660."},
+     .help = "Networks that may connect to `status`, besides loopback; a Unix socket has mode 0660 "
+             "instead."},
     {GATE_KEY("status-host", status_host), .type = &config_type_hosts, .flags = KEY_REPEAT,
      .otherwise = "addresses and localhost",
      .help = "Name that the URL of a request to `status` may have; other names are refused (DNS "
@@ -230,15 +231,15 @@ const struct config_key config_keys[] = {
     {GATE_KEY("user", user), .type = &config_type_account, .flags = KEY_FIXED,
      .otherwise = "the user that starts the gate",
      .help = "User that a gate started by root becomes, for good, once it has bound its addresses and "
-             "read its files; he must be able to read them again for a reload."},
+             "read its files; the user must be able to read them again for a reload."},
     {GATE_KEY("group", group), .type = &config_type_account, .flags = KEY_FIXED,
      .otherwise = "the group of user",
      .help = "Main group of `user`, instead of the group in the user database."},
     {GATE_KEY("sandbox", sandbox), .type = &config_type_choice, .flags = KEY_FIXED,
      .choices = sandboxes, .initial = "auto",
-     .help = "Give up capabilities, new privileges, system calls (seccomp) and writing to files "
-             "(Landlock) that the gate does not need; auto: as far as the kernel can; require: all of "
-             "it, or do not start."},
+     .help = "Whether the gate gives up the capabilities, new privileges, system calls (seccomp) and "
+             "write access to files (Landlock) that it does not need; auto: as far as the kernel can; "
+             "require: all of it, or the start fails."},
     {GATE_KEY("max-tunnels", max_tunnels), .type = &config_type_number, .min = 1, .max = 1000000,
      .initial = "10000", .help = "Simultaneous connections, in any state; more wait."},
     {GATE_KEY("handshakes-at-once", handshakes_at_once), .type = &config_type_number, .min = 1,

@@ -17,12 +17,12 @@ void handover_state_write(struct gate *gate, FILE *out);
 
 enum handover_part {
     HANDOVER_ALL,    /* at the start of the new process */
-    HANDOVER_LATEST, /* when it serves: what the old one has changed since, by administrators, too
-                      */
+    HANDOVER_LATEST, /* when it serves: the changes since then, also those of administrators */
 };
 
-/* Restores bans, points, and the servers of the snapshot. LATEST: bans end that the text does not
- * have any more, and servers only drain or not. Logs how many lines were not understood. */
+/* Restores bans, points, and the servers of the snapshot. LATEST: also ends the bans that the text
+ * does not have, and of a server restores only whether it is drained. Logs how many lines were not
+ * understood. */
 void handover_state_restore(struct gate *gate, const struct snapshot *snapshot, struct span text,
                             enum handover_part part);
 
