@@ -10,8 +10,10 @@ PREFIX ?= /usr/local
 SBINDIR ?= $(PREFIX)/sbin
 SYSCONFDIR ?= /etc
 MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/sstpgate
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
-VERSION := 0.1.0
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+VERSION := 0.2.0
 # With the commit, if this directory is the root of a git repository. A package may set its own.
 SSTPGATE_VERSION ?= $(VERSION)$(addprefix +g,$(shell [ -e .git ] && git describe --always --dirty --exclude '*' 2>/dev/null))
 SSTPGATE_VERSION := $(SSTPGATE_VERSION)
@@ -80,7 +82,7 @@ LOAD_OBJ := $(patsubst %,$(B)/tests/bench/%.o,load end flood floor)
 all: $(B)/sstpgate
 
 # Without the libraries nothing can be built: a message says what to do, instead of a page of errors.
-ifeq ($(filter clean help deps% need% demo% bench check asan ubsan tsan integration instructions interop page format%,$(MAKECMDGOALS)),)
+ifeq ($(filter clean help deb deps% need% demo% bench check asan ubsan tsan integration instructions interop page format%,$(MAKECMDGOALS)),)
 ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) 2>/dev/null && echo yes),yes)
 $(error pkg-config, OpenSSL 3, libuv or inih is missing: run "make deps" (Debian 12, 13) or install them)
 endif
@@ -212,16 +214,19 @@ $(B)/man/sstpgate.conf.5: conf/man/sstpgate.conf.5.in conf/man/make-conf-page $(
 	$(Q)$(B)/sstpgate --keys >$@.keys
 	$(Q)conf/man/make-conf-page $@.keys $< >$@.new && mv $@.new $@ && rm $@.keys
 
+$(B)/completion: $(B)/sstpgate
+	$(Q)$(B)/sstpgate --completion bash >$@
+
 # ---- packages: lists and installation are in tests/deps ----
-.PHONY: deps deps-demo deps-check deps-bench
+.PHONY: deps deps-demo deps-check deps-bench deps-deb
 deps:
 	@tests/deps install build
-deps-demo deps-check deps-bench: deps-%:
+deps-demo deps-check deps-bench deps-deb: deps-%:
 	@tests/deps install $*
 
 # Lists the missing packages of a target and the command that installs them; for root, installs them.
-.PHONY: need-demo need-check need-bench
-need-demo need-check need-bench: need-%:
+.PHONY: need-demo need-check need-bench need-deb
+need-demo need-check need-bench need-deb: need-%:
 	@tests/deps missing $* || { [ $$(id -u) = 0 ] && $(MAKE) $(quiet) deps-$*; }
 
 # ---- the benchmark: make bench [FIGURES=all|short|'NAME …'] [PEERS='gate nginx-64k'] [ROUNDS=5] ----
@@ -242,7 +247,7 @@ demo-stop:
 	@tests/demo stop
 
 # interop runs beside the suites before it, which get the processor time that it leaves. Nothing runs beside integration and instructions, which measure.
-SUITES := format lint layers build unit replay peers interop page integration instructions
+SUITES := format lint layers build package unit replay peers interop page integration instructions
 check: need-check
 	@tests/run release $(SUITES)
 asan ubsan tsan: need-check
@@ -250,22 +255,50 @@ asan ubsan tsan: need-check
 integration instructions interop page: need-check
 	@tests/run $(VARIANT) $@
 
+# ---- installation: what a package has, too ----
+DOCS := README.md RECIPES.md SECURITY.md CHANGELOG.md conf/README.md conf/OPERATION.md \
+	conf/TROUBLESHOOTING.md proxy/PROTOCOL.md
+EXAMPLES := fail2ban/filter.d/sstpgate.conf fail2ban/jail.d/sstpgate.conf grafana.json \
+	prometheus-rules.yml sstpgate.apparmor sstpgate.logrotate
+UNITS := sstpgate.service sstpgate.socket
+# The files of conf/ contain the paths of a default installation.
+PATHS := s|/usr/local/sbin/|$(SBINDIR)/|; s|/etc/sstpgate/|$(SYSCONFDIR)/sstpgate/|
 .PHONY: install uninstall
 install: $(B)/sstpgate
-	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/sstpgate
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(SYSCONFDIR)/sstpgate $(DESTDIR)$(UNITDIR)
 	install -m 0755 $(B)/sstpgate $(DESTDIR)$(SBINDIR)/sstpgate
 	install -m 0644 conf/sstpgate.conf $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example
-	@# the program makes sstpgate.conf.5, and cannot run here if it was built for another machine
-	-@$(MAKE) $(quiet) -k man
+	for unit in $(UNITS); do \
+		sed '$(PATHS)' conf/$$unit >$(DESTDIR)$(UNITDIR)/$$unit && chmod 0644 $(DESTDIR)$(UNITDIR)/$$unit || exit; done
+	install -D -m 0644 conf/sstpgate.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/sstpgate.conf
+	install -D -m 0644 conf/sstpgate.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/sstpgate.conf
+	for doc in $(DOCS); do install -D -m 0644 $$doc $(DESTDIR)$(DOCDIR)/$$doc || exit; done
+	for example in $(EXAMPLES); do \
+		install -D -m 0644 conf/$$example $(DESTDIR)$(DOCDIR)/examples/$$example || exit; done
+	@# the program makes these, and cannot run here if it was built for another machine
+	-@$(MAKE) $(quiet) -k man $(B)/completion
 	for page in $(MAN); do [ ! -f $$page ] || \
 		install -D -m 0644 -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page || exit; done
-	-@install -d $(DESTDIR)$(COMPLETIONDIR) && \
-		$(B)/sstpgate --completion bash >$(DESTDIR)$(COMPLETIONDIR)/sstpgate
+	[ ! -f $(B)/completion ] || install -D -m 0644 $(B)/completion $(DESTDIR)$(COMPLETIONDIR)/sstpgate
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/sstpgate $(DESTDIR)$(SYSCONFDIR)/sstpgate/sstpgate.conf.example \
 		$(DESTDIR)$(MANDIR)/man5/sstpgate.conf.5 $(DESTDIR)$(MANDIR)/man8/sstpgate.8 \
-		$(DESTDIR)$(COMPLETIONDIR)/sstpgate
+		$(DESTDIR)$(COMPLETIONDIR)/sstpgate $(UNITS:%=$(DESTDIR)$(UNITDIR)/%) \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/sstpgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/sstpgate.conf \
+		$(DOCS:%=$(DESTDIR)$(DOCDIR)/%) $(EXAMPLES:%=$(DESTDIR)$(DOCDIR)/examples/%)
+	-@[ ! -d $(DESTDIR)$(DOCDIR) ] || find $(DESTDIR)$(DOCDIR) -depth -type d -empty -delete
 	-@rmdir --ignore-fail-on-non-empty $(DESTDIR)$(SYSCONFDIR)/sstpgate 2>/dev/null # the configuration stays
+
+# ---- the Debian package: build/deb/*.deb; with DEB_BUILD_OPTIONS= DEB_BUILD_PROFILES= it runs the unit tests, too ----
+DEB := build/deb/sstpgate
+.PHONY: deb
+deb: need-deb
+	@rm -rf build/deb && mkdir -p $(DEB)
+	@if [ -e .git ]; then git ls-files -z; else find . -path ./build -prune -o ! -type d -print0; fi | \
+		tar -c --null -T - | tar -x -C $(DEB)
+	cd $(DEB) && env -u MAKEFLAGS -u MAKELEVEL DEB_BUILD_OPTIONS="$${DEB_BUILD_OPTIONS-nocheck}" \
+		DEB_BUILD_PROFILES="$${DEB_BUILD_PROFILES-nocheck}" dpkg-buildpackage -us -uc
+	@ls build/deb/*.deb
 
 # ---- formatting and linters: .clang-format, .clang-tidy, tests/cppcheck.suppressions ----
 C_FILES = $$(find proxy tests -name '*.[ch]')
@@ -295,7 +328,7 @@ clean:
 	rm -rf build
 help:
 	@echo 'make            the program (deps: make deps), V=1 shows commands, VARIANT=asan|ubsan|tsan'
-	@echo 'make deps       the packages to build; deps-demo, deps-check, deps-bench: those of the other targets'
+	@echo 'make deps       the packages to build; deps-demo, deps-check, deps-bench, deps-deb: those of the other targets'
 	@echo 'make demo       a verified tunnel through the gate, shown; make demo-stop ends it'
 	@echo 'make check      every test; make unit|replay|page|integration|interop: a part of them'
 	@echo '                make unit runs tests that changed since they passed; ALL=1 runs all'
@@ -305,3 +338,4 @@ help:
 	@echo 'make fuzz-NAME  fuzz one parser ($(FUZZ)) for SECONDS=600'
 	@echo 'make man        the manual pages, in build/VARIANT/man'
 	@echo 'make install    to DESTDIR, PREFIX=/usr/local, SYSCONFDIR=/etc'
+	@echo 'make deb        the Debian package: build/deb/*.deb'

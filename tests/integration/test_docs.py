@@ -477,3 +477,11 @@ def test_packages_of_debian_are_those_of_deps():
                             check=True, timeout=DEADLINE).stdout.split()
     shown = re.search(r"`apt-get install ([^`]*)`", (ROOT / "conf/OPERATION.md").read_text())[1].split()
     assert shown == listed
+
+
+def test_versions_agree():
+    """That of the program, of the package, and of the newest section of the CHANGELOG."""
+    found = [re.search(pattern, (ROOT / name).read_text(), re.M)[1] for name, pattern in (
+        ("Makefile", r"^VERSION := (\S+)$"), ("debian/changelog", r"^sstpgate \((\S+)\) "),
+        ("CHANGELOG.md", r"^## ([0-9.]+) "))]
+    assert len(set(found)) == 1, found
