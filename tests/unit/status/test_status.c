@@ -382,23 +382,28 @@ static void a_slow_reader_is_cut(void **state)
     close(fd);
 }
 
-/* Answers that clients do not receive fill at most a bounded part of the memory. */
+/* Answers that clients do not receive fill at most a bounded part of the memory. A machine that is
+ * busy may take so long for one of these answers that its client gets 503 instead, which fills
+ * nothing. */
 static void answers_that_are_not_received_are_bounded(void **state)
 {
     struct world *w = *state;
     int fd[PEERS_PER_ADDRESS - 2];
     unsigned sent = 0;
+    const char *answer = "";
 
     w->answer_n = STATUS_HELD_MAX + (1 << 20);
-    for (size_t held = 0; held <= STATUS_HELD_MAX; held += w->answer_n) {
+    while (strstr(answer, "try again") == NULL) {
+        assert_true(sent < sizeof fd / sizeof *fd);
         fd[sent] = dial(w);
         say(fd[sent], "GET /api/v1/tunnels HTTP/1.1\r\nHost: localhost\r\n\r\n");
         serve(w);
         while (recv(fd[sent], &(char){0}, 1, 0) != 1)
             ;
         sent++;
+        answer = hear(request(w, "GET /api/v1/tunnels", "", ""));
     }
-    assert_answer(hear(request(w, "GET /api/v1/tunnels", "", "")), 503, "try again");
+    assert_answer(answer, 503, "try again");
     while (sent > 0)
         close(fd[--sent]);
 }
