@@ -128,6 +128,7 @@ static const struct refusal
     method = {MHD_HTTP_METHOD_NOT_ALLOWED, NULL, "this path does not allow this method"},
     host = {421, "host",
             "the host of the URL is not known here: use an address, or set status-host"},
+    twice = {MHD_HTTP_BAD_REQUEST, NULL, "a field that decides may appear only once"},
     no_length = {MHD_HTTP_LENGTH_REQUIRED, NULL, "a body needs a Content-Length"},
     large = {413, NULL, "the body is too large"},
     not_form = {MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, NULL,
@@ -198,6 +199,36 @@ static const char *field(const struct request *q, const char *name)
     return MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, name);
 }
 
+/* The fields of a head that decide: a proxy in front may read another one of two. */
+struct decisive {
+    bool seen[6], twice;
+};
+
+static enum MHD_Result on_field(void *cls, enum MHD_ValueKind kind, const char *name,
+                                const char *value)
+{
+    static const char *const names[] = {"Host",          "Origin",         "Sec-Fetch-Site",
+                                        "Authorization", "Content-Length", "Content-Type"};
+    struct decisive *d = cls;
+
+    (void)kind, (void)value;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!span_eq_nocase(span_str(name), span_str(names[i])))
+            continue;
+        d->twice |= d->seen[i];
+        d->seen[i] = true;
+    }
+    return MHD_YES;
+}
+
+static bool is_ambiguous(const struct request *q)
+{
+    struct decisive d = {0};
+
+    (void)MHD_get_connection_values(q->connection, MHD_HEADER_KIND, on_field, &d);
+    return d.twice;
+}
+
 /* Returns the bytes of the body; UINT64_MAX: only its end will tell. */
 static uint64_t body_length(const struct request *q)
 {
@@ -261,6 +292,8 @@ static const struct refusal *check_head(const struct request *q, const char *met
     const enum guard_token token = guard_token(q->all->guard, field(q, "Authorization"));
     pthread_mutex_unlock(&q->all->guard_lock);
 
+    if (is_ambiguous(q))
+        return &twice;
     if (!is_known)
         return &host;
     if (q->route == NULL)
