@@ -45,7 +45,15 @@ static bool is_of(const struct peer *peer, const struct addr *addr)
     return addr_same_host(&peer->addr, addr);
 }
 
-struct peer *peers_victim(struct peers *p, const struct addr *addr, bool *full)
+/* Returns whether another client may have the place of this one. */
+static bool is_idle(const struct peer *peer, uint64_t now_ms)
+{
+    const bool is_answered = !peer->waiting && peer->deadline != PEERS_NEVER;
+
+    return peer->waiting || (is_answered && now_ms - peer->since >= PEERS_SLOW_MS);
+}
+
+struct peer *peers_victim(struct peers *p, const struct addr *addr, uint64_t now_ms, bool *full)
 {
     struct peer *oldest = NULL, *own = NULL;
     size_t owned = 0;
@@ -56,7 +64,7 @@ struct peer *peers_victim(struct peers *p, const struct addr *addr, bool *full)
             continue;
         const bool is_own = is_of(peer, addr);
         owned += is_own;
-        if (!peer->waiting)
+        if (!is_idle(peer, now_ms))
             continue;
         if (is_own && (own == NULL || peer->since < own->since))
             own = peer;
@@ -90,6 +98,7 @@ void peer_pends(struct peer *peer)
 void peer_answered(struct peer *peer, uint64_t now_ms)
 {
     peer->waiting = false;
+    peer->since = now_ms;
     peer->deadline = now_ms + PEERS_RECEIVE_MS;
 }
 

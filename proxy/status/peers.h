@@ -17,6 +17,7 @@ enum {
     PEERS_PER_ADDRESS = 16,   /* all connections to unix sockets together count as one address */
     PEERS_REQUEST_MS = 10000, /* for a request to arrive, and again for its body */
     PEERS_RECEIVE_MS = 10000, /* for the client to receive an answer */
+    PEERS_SLOW_MS = 1000,     /* of it, until another client may need the place */
 };
 
 #define PEERS_NEVER UINT64_MAX
@@ -26,7 +27,7 @@ struct peer {
     bool is_unix;
     struct addr addr; /* unless is_unix */
     bool waiting;     /* for a request, or for the rest of one */
-    uint64_t since;   /* ms; start of the wait */
+    uint64_t since;   /* ms; start of the wait for a request, or of the answer */
     uint64_t deadline;
 };
 
@@ -43,9 +44,10 @@ struct peer *peers_add(struct peers *p, int fd, const struct addr *addr, uint64_
 void peers_remove(struct peers *p, struct peer *peer);
 struct peer *peers_find(struct peers *p, int fd);
 
-/* Returns the connection that must end before one of addr is added; NULL with *full false: none.
+/* Returns the connection that must end before one of addr is added: it waits for a request, or its
+ * client has not received the answer within PEERS_SLOW_MS. NULL with *full false: none must end.
  * NULL with *full true: all are being answered, so the new one has no place. */
-struct peer *peers_victim(struct peers *p, const struct addr *addr, bool *full);
+struct peer *peers_victim(struct peers *p, const struct addr *addr, uint64_t now_ms, bool *full);
 
 /* Notes that the next request is awaited, that its head has arrived, that the main thread works on
  * it (without a deadline: the listener has its own), or that the answer is on its way. */

@@ -101,13 +101,13 @@ static void cut(const struct peer *peer)
 static bool make_room(struct status *s, const struct addr *addr)
 {
     bool full;
-    struct peer *victim = peers_victim(&s->requests.peers, addr, &full);
+    struct peer *victim = peers_victim(&s->requests.peers, addr, now_ms(), &full);
 
     if (victim == NULL)
         return !full;
     cut(victim);
     run(s);
-    return peers_victim(&s->requests.peers, addr, &full) == NULL && !full;
+    return peers_victim(&s->requests.peers, addr, now_ms(), &full) == NULL && !full;
 }
 
 /* Takes ownership of fd. */

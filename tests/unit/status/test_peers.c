@@ -71,21 +71,40 @@ static void the_one_that_waits_longest_makes_room_for_its_own_address(void **sta
     peers_init(&p);
     assert_non_null(peers_add(&p, 500, &b, 0)); /* older, but of another address */
     for (int i = 0; i < PEERS_PER_ADDRESS; i++) {
-        assert_null(peers_victim(&p, &a, &full));
+        assert_null(peers_victim(&p, &a, 60, &full));
         assert_false(full);
         assert_non_null(peers_add(&p, 100 + i, &a, 10 + (uint64_t)i));
     }
-    assert_int_equal(peers_victim(&p, &a, &full)->fd, 100);
+    assert_int_equal(peers_victim(&p, &a, 60, &full)->fd, 100);
     peer_asked(peers_find(&p, 100), 50);
-    assert_int_equal(peers_victim(&p, &a, &full)->fd, 100);
+    assert_int_equal(peers_victim(&p, &a, 60, &full)->fd, 100);
     peer_pends(peers_find(&p, 100)); /* it is being answered now */
-    assert_int_equal(peers_victim(&p, &a, &full)->fd, 101);
-    assert_null(peers_victim(&p, &b, &full));
+    assert_int_equal(peers_victim(&p, &a, 60, &full)->fd, 101);
+    assert_null(peers_victim(&p, &b, 60, &full));
     assert_false(full);
     for (int i = 1; i < PEERS_PER_ADDRESS; i++)
         peer_pends(peers_find(&p, 100 + i));
-    assert_null(peers_victim(&p, &a, &full));
+    assert_null(peers_victim(&p, &a, 60, &full));
     assert_true(full);
+}
+
+/* Clients that do not read their answers keep nobody out. */
+static void a_slow_reader_makes_room(void **state)
+{
+    struct peers p;
+    const struct addr a = host(1);
+    bool full;
+
+    (void)state;
+    peers_init(&p);
+    for (int i = 0; i < PEERS_PER_ADDRESS; i++)
+        peer_answered(peers_add(&p, 100 + i, &a, 10), 60 + (uint64_t)i);
+    assert_null(peers_victim(&p, &a, 59 + PEERS_SLOW_MS, &full));
+    assert_true(full);
+    assert_int_equal(peers_victim(&p, &a, 60 + PEERS_SLOW_MS, &full)->fd, 100);
+    peer_pends(peers_find(&p, 100)); /* the next request */
+    assert_null(peers_victim(&p, &a, 60 + PEERS_SLOW_MS, &full));
+    assert_int_equal(peers_victim(&p, &a, 61 + PEERS_SLOW_MS, &full)->fd, 101);
 }
 
 static void the_one_that_waits_longest_makes_room_for_all(void **state)
@@ -100,11 +119,11 @@ static void the_one_that_waits_longest_makes_room_for_all(void **state)
         assert_non_null(peers_add(&p, 100 + (int)i, &a, 10 + i));
     }
     const struct addr other = host(200);
-    assert_int_equal(peers_victim(&p, &other, &full)->fd, 100);
+    assert_int_equal(peers_victim(&p, &other, 60, &full)->fd, 100);
     assert_null(peers_add(&p, 999, &other, 0));
     for (int i = 0; i < PEERS_MAX; i++)
         peer_pends(peers_find(&p, 100 + i));
-    assert_null(peers_victim(&p, &other, &full));
+    assert_null(peers_victim(&p, &other, 60, &full));
     assert_true(full);
 }
 
@@ -118,8 +137,8 @@ static void unix_sockets_are_one_address(void **state)
     peers_init(&p);
     for (int i = 0; i < PEERS_PER_ADDRESS; i++)
         assert_true(peers_add(&p, 100 + i, NULL, 10 + (uint64_t)i)->is_unix);
-    assert_int_equal(peers_victim(&p, NULL, &full)->fd, 100);
-    assert_null(peers_victim(&p, &a, &full));
+    assert_int_equal(peers_victim(&p, NULL, 60, &full)->fd, 100);
+    assert_null(peers_victim(&p, &a, 60, &full));
     assert_false(full);
 }
 
@@ -129,6 +148,7 @@ int main(void)
         cmocka_unit_test(a_connection_is_found_until_it_is_removed),
         cmocka_unit_test(each_step_has_its_deadline),
         cmocka_unit_test(the_one_that_waits_longest_makes_room_for_its_own_address),
+        cmocka_unit_test(a_slow_reader_makes_room),
         cmocka_unit_test(the_one_that_waits_longest_makes_room_for_all),
         cmocka_unit_test(unix_sockets_are_one_address),
     };
