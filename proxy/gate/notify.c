@@ -64,15 +64,16 @@ static bool send_with(const char *text, int fd, int flags)
     const int s = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (s < 0)
         return false;
-    const struct timeval patience = {.tv_sec =
-                                         1}; /* hundreds of descriptors may be stored at once */
+    /* hundreds of descriptors may be stored at once */
+    const struct timeval patience = {.tv_sec = 1};
     (void)setsockopt(s, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     const ssize_t n = sendmsg(s, &m, MSG_NOSIGNAL | flags);
     close(s);
     return n == (ssize_t)iov.iov_len;
 }
 
-static bool send_text(int flags, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static bool send_text(int flags, const char *fmt,
+                                                            va_list args)
 {
     char text[TEXT_MAX];
     const int n = vsnprintf(text, sizeof text, fmt, args);

@@ -28,8 +28,8 @@ enum err ban_file_save(struct limits *l, const char *path, uint64_t now_ms,
 /* Writes the lines of a ban file to out: for another process. */
 void ban_file_print(struct limits *l, FILE *out, uint64_t now_ms, int64_t wall_s);
 
-/* Restores the bans of these lines, as ban_file_load does. name: for problems. */
-void ban_file_read(struct limits *l, struct span lines, const char *name, uint64_t now_ms,
+/* Restores the bans of the lines in rest, as ban_file_load does. path: for problems. */
+void ban_file_read(struct limits *l, struct span rest, const char *path, uint64_t now_ms,
                    int64_t wall_s, FILE *problems);
 
 #endif

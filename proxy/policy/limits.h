@@ -115,9 +115,9 @@ struct limits_points {
 void limits_points_each(struct limits *l, uint64_t now_ms,
                         void (*each)(void *user, const struct limits_points *p), void *user);
 
-/* Raises the points of each slot to those of p. A no-op for a prefix of another length, another
+/* Raises the points of each slot to those of in. A no-op for a prefix of another length, another
  * ban-reset, without ban-points, and for points that are older than ban-reset or of the future. */
-void limits_points_restore(struct limits *l, const struct limits_points *p, uint64_t now_ms);
+void limits_points_restore(struct limits *l, const struct limits_points *in, uint64_t now_ms);
 
 /* Returns a number that grows with each change that a ban file does not contain yet: a ban by
  * points, a lifted ban, bans ended by a configuration without ban-points. */

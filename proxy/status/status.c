@@ -240,7 +240,7 @@ struct status *status_new(const int *fd, size_t count, const struct status_ops *
         requests_on_event, &s->requests, MHD_OPTION_URI_LOG_CALLBACK, requests_on_uri, &s->requests,
         MHD_OPTION_NOTIFY_COMPLETED, requests_on_end, &s->requests, MHD_OPTION_NOTIFY_CONNECTION,
         on_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)PEERS_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(STATUS_HEAD_MAX + FIELDS),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)STATUS_HEAD_MAX + FIELDS,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     INSIST(s->wake >= 0 && s->daemon != NULL);
     s->sockets = count;
