@@ -339,7 +339,7 @@ static bool admin_prepare(struct gate *gate, const struct config *c, FILE *probl
 {
     if (c->gate.admin == NULL)
         return true;
-    gate->admin_fd = inherited_unix(c->gate.admin);
+    gate->admin_fd = inherited_unix(c->gate.admin, &gate->admin_held);
     gate->admin_inherited = gate->admin_fd >= 0;
     if (gate->admin_fd >= 0 &&
         !admin_share(c->gate.admin, c->gate.admin_group, (unsigned)c->gate.admin_mode))
@@ -486,7 +486,7 @@ err_backends:
  * they are those of the process that it replaces. */
 static void own_files(struct gate *gate)
 {
-    if (gate->admin != NULL)
+    if (gate->admin != NULL && !gate->admin_held)
         admin_own_file(gate->admin);
     status_service_own_files(&gate->status);
 }

@@ -64,6 +64,7 @@ struct gate {
     struct admin *admin;  /* NULL: the configuration names no socket */
     int admin_fd;         /* its socket, until admin_new takes it; -1: none */
     bool admin_inherited; /* the socket, with its file, is that of another process, too */
+    bool admin_held;      /* so does the service manager, so that the file stays */
     struct {
         unsigned wanted;
         size_t room;

@@ -261,11 +261,25 @@ int inherited_datagrams(const struct addr *want)
     return i == NULL || !udp_prepare(i->fd, want->family) ? -1 : take(i);
 }
 
-int inherited_unix(const char *path)
+/* Returns whether the service manager has a socket, too: it did not come from an old process, or
+ * that one had it from the service manager. */
+static bool is_held(const char *name)
 {
-    for (size_t k = 0; k < all.count; k++)
-        if (all.item[k].kind == UNIX && all.item[k].fd >= 0 && strcmp(all.item[k].path, path) == 0)
-            return take(&all.item[k]);
+    static const char held[] = INHERITED_HELD, ours[] = INHERITED_OURS;
+
+    return strncmp(name, held, sizeof held - 1) == 0 || strncmp(name, ours, sizeof ours - 1) != 0;
+}
+
+int inherited_unix(const char *path, bool *held)
+{
+    *held = false;
+    for (size_t k = 0; k < all.count; k++) {
+        struct inherited *i = &all.item[k];
+        if (i->kind != UNIX || i->fd < 0 || strcmp(i->path, path) != 0)
+            continue;
+        *held = is_held(i->name);
+        return take(i);
+    }
     return -1;
 }
 

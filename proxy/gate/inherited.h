@@ -10,6 +10,11 @@
 #include "base/addr.h"
 #include "base/span.h"
 
+/* The beginning of the names of sockets that an old process passes; HELD: the service manager has
+ * them, too. */
+#define INHERITED_OURS "sstpgate-"
+#define INHERITED_HELD INHERITED_OURS "held-"
+
 /* Reads LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, and removes them from the environment.
  * Returns the number of descriptors. */
 size_t inherited_begin(void);
@@ -32,8 +37,9 @@ size_t inherited_listening(const struct addr *want, const char *interface, bool 
 /* Takes the UDP socket for an address. Returns -1 if there is none. */
 int inherited_datagrams(const struct addr *want);
 
-/* Takes the listening unix socket with this path. Returns -1 if there is none. */
-int inherited_unix(const char *path);
+/* Takes the listening unix socket with this path. *held: the service manager has it, too, and its
+ * file stays when the program ends. Returns -1 if there is none. */
+int inherited_unix(const char *path, bool *held);
 
 /* Returns whether an inherited TCP socket, taken or not, has the port of this address, and the same
  * address or a part of it. */

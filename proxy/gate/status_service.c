@@ -33,14 +33,15 @@ static void own_file(struct status_socket *s)
 void status_service_own_files(struct status_service *s)
 {
     for (size_t i = 0; i < s->count; i++)
-        own_file(&s->socket[i]);
+        if (!s->socket[i].held)
+            own_file(&s->socket[i]);
 }
 
 /* The owner and the group of the gate may connect: a reverse proxy or an exporter joins the
  * group. */
 static int bind_path(struct status_socket *s, const char *path)
 {
-    int fd = inherited_unix(path);
+    int fd = inherited_unix(path, &s->held);
     const bool own = fd < 0;
 
     if (own)

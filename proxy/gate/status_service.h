@@ -21,6 +21,7 @@ struct status_ops;
 struct status_socket {
     int fd;
     struct addr want, bound; /* of TCP: as configured, and with its port */
+    bool held;               /* the service manager has it, too: the file stays */
     char *path;              /* of a Unix socket; NULL: TCP */
     dev_t device;            /* with inode: identifies the socket file; 0: not of this process */
     ino_t inode;

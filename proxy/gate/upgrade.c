@@ -162,11 +162,11 @@ static void offer_fd(struct offer *o, int fd, const char *name)
 }
 
 /* Offers a socket under the next number, and writes its name to names. */
-static void offer_socket(struct offer *o, int fd, FILE *names)
+static void offer_socket(struct offer *o, int fd, bool held, FILE *names)
 {
-    char name[32];
+    char name[40];
 
-    snprintf(name, sizeof name, "sstpgate-%zu", o->sockets++);
+    snprintf(name, sizeof name, "%s%zu", held ? INHERITED_HELD : INHERITED_OURS, o->sockets++);
     fprintf(names, " %s", name);
     offer_fd(o, fd, insist_alloc(strdup(name)));
 }
@@ -217,7 +217,7 @@ static void offer_address(struct offer *o, const struct socket_list *l, size_t i
 
     for (size_t i = 0; i < l->count; i++)
         if (l->item[i].id == id)
-            offer_socket(o, l->item[i].fd, out);
+            offer_socket(o, l->item[i].fd, false, out);
     const char *text = memo_text(&names);
     if (*text != '\0')
         handover_print(
@@ -265,7 +265,8 @@ static void offer_status(struct offer *o, const struct status_service *s)
             list_add(&l, i, s->socket[i].fd);
             offer_address(o, &l, i, &s->socket[i].want, false);
         } else {
-            offer_socket(o, s->socket[i].fd, memo_open(&names)), memo_free(&names);
+            offer_socket(o, s->socket[i].fd, s->socket[i].held, memo_open(&names));
+            memo_free(&names);
         }
     }
     free(l.item);
@@ -276,8 +277,10 @@ static void offer_others(struct offer *o, struct gate *gate)
 {
     struct memo names;
 
-    if (gate->admin != NULL)
-        offer_socket(o, admin_fd(gate->admin), memo_open(&names)), memo_free(&names);
+    if (gate->admin == NULL)
+        return;
+    offer_socket(o, admin_fd(gate->admin), gate->admin_held, memo_open(&names));
+    memo_free(&names);
 }
 
 static bool state_write(int fd, const char *text, size_t n)
@@ -686,8 +689,10 @@ static void withdraw(const struct upgrade *u)
 {
     (void)notify_send("FDSTOREREMOVE=1\nFDNAME=%s", name_state);
     (void)notify_send("FDSTOREREMOVE=1\nFDNAME=%s", name_channel);
-    for (size_t i = 0; i < u->inherited; i++)
-        (void)notify_send("FDSTOREREMOVE=1\nFDNAME=sstpgate-%zu", i);
+    for (size_t i = 0; i < u->inherited; i++) {
+        (void)notify_send("FDSTOREREMOVE=1\nFDNAME=" INHERITED_OURS "%zu", i);
+        (void)notify_send("FDSTOREREMOVE=1\nFDNAME=" INHERITED_HELD "%zu", i);
+    }
 }
 
 void upgrade_ready(struct gate *gate)

@@ -66,6 +66,27 @@ def test_used(bench, host, workers):
     gate.wait_call(8)
 
 
+def test_files_of_unix_sockets_stay(bench, tmp_path):
+    """They are the service manager's, also after an upgrade: it starts the gate again at the next connection."""
+    paths = [tmp_path / "admin", tmp_path / "status"]
+    sockets = [socket.socket(socket.AF_UNIX) for _ in paths]
+    for sock, path in zip(sockets, paths):
+        sock.bind(str(path))
+        sock.listen()
+    keys = {"gate": {"admin": f"unix:{paths[0]}", "status": f"unix:{paths[1]}"},
+            "listener front": bench.listener_keys(), "backend back": bench.backend_keys(bench.backend())}
+    for upgrades in range(2):
+        gate = bench.start(keys, **launcher(sockets))
+        for _ in range(upgrades):
+            gate.upgrade()
+        assert not gate.events("inherited")
+        gate.stop()
+        gate.pids.clear()
+        assert all(path.is_socket() for path in paths)
+    for sock in sockets:
+        sock.close()
+
+
 def test_closed_when_nobody_names_it(bench):
     """A warning names the socket. It is closed before the first call, so that no client waits in vain."""
     with listening() as used, listening("127.0.0.2") as stray:
