@@ -706,6 +706,31 @@ static void draining_waits_for_the_calls(void **state)
     gate_close();
 }
 
+static void note_idle(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+/* The worker of a gate that was replaced takes requests, such as those of drain-time, until the
+ * program ends it. */
+static void leaving_waits_for_the_program(void **state)
+{
+    (void)state;
+    bool idle = false;
+    reach(CALL_RELAY);
+    g.shared.on_idle = note_idle;
+    g.shared.idle_arg = &idle;
+    calls_leave(&g.calls);
+    assert_true(is_in(CALL_RELAY));
+    assert_null(g.calls.doors);
+    assert_false(idle);
+    end_client_closes();
+    UNTIL(idle);
+    assert_int_equal(g.calls.phase, CALLS_DRAINING);
+    g.shared.on_idle = NULL;
+    gate_close();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -720,6 +745,7 @@ int main(void)
         cmocka_unit_test(more_than_max_wait_their_turn),
         cmocka_unit_test(a_new_site_is_for_new_calls),
         cmocka_unit_test(draining_waits_for_the_calls),
+        cmocka_unit_test(leaving_waits_for_the_program),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
