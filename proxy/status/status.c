@@ -24,6 +24,7 @@ enum {
     SEND_QUEUE = 128 << 10,  /* bytes of a connection in the kernel, which doubles it */
     FIELDS = 1024,           /* bytes of the fields of an answer, besides the head of the request */
     END_ROUNDS = 8,          /* of libmicrohttpd, to send the last answers */
+    CUT_ROUNDS = 8,          /* of libmicrohttpd, to close one connection */
     POLL_BEFORE_SOCKETS = 2, /* entries of poll() before those of the sockets */
 };
 
@@ -106,8 +107,13 @@ static bool make_room(struct status *s, const struct addr *addr)
     if (victim == NULL)
         return !full;
     cut(victim);
-    run(s);
-    return peers_victim(&s->requests.peers, addr, now_ms(), &full) == NULL && !full;
+    /* libmicrohttpd may notice the end of a connection in one round, and close it in the next. */
+    for (int rounds = 0; rounds < CUT_ROUNDS; rounds++) {
+        run(s);
+        if (peers_victim(&s->requests.peers, addr, now_ms(), &full) == NULL && !full)
+            return true;
+    }
+    return false;
 }
 
 /* Takes ownership of fd. */
