@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -25,6 +26,25 @@ SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime er
 REFUSED = re.compile(r"the system call \S+ was refused")
 FIELD = re.compile(r'([a-z0-9-]+)=("(?:[^"\\]|\\.)*"|\S*)')
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (\S+) (\S+) ?(.*)")
+
+
+def wait_end(pid):
+    """Waits for the end of a child. Returns whether it has ended; waitpid() then has its status."""
+    handle = os.pidfd_open(pid)
+    try:
+        return bool(select.select([handle], [], [], DEADLINE)[0])
+    finally:
+        os.close(handle)
+
+
+def eventually(found, what):
+    """Returns the first true value of found(). For a state that no line of the log, no pipe and no end of a process
+    reports: a file that another program writes, a counter, the answer of a command. The only place that polls."""
+    deadline = time.monotonic() + DEADLINE
+    while not (value := found()):
+        assert time.monotonic() < deadline, what() if callable(what) else what
+        time.sleep(0.02)
+    return value
 
 
 @dataclass
@@ -164,14 +184,13 @@ class Gate:
         """Ends the newest process, which ends the older ones, and checks the exit code of each."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
-        deadline = time.monotonic() + DEADLINE
         for pid in self.pids:
-            while (ended := os.waitpid(pid, os.WNOHANG)) == (0, 0):
-                if time.monotonic() > deadline:
-                    os.kill(pid, signal.SIGKILL)
-                    raise AssertionError(f"process {pid} did not stop\n{self.text()}")
-                time.sleep(0.01)
-            assert os.waitstatus_to_exitcode(ended[1]) == 0, f"{ended}\n{self.text()}"
+            stopped = wait_end(pid)
+            if not stopped:
+                os.kill(pid, signal.SIGKILL)
+            status = os.waitpid(pid, 0)[1]
+            assert stopped, f"process {pid} did not stop\n{self.text()}"
+            assert os.waitstatus_to_exitcode(status) == 0, f"process {pid}: {status}\n{self.text()}"
 
     def stop(self):
         """Checks at the end of each test that the gate stops on request, with exit code 0, and that a sanitizer

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from conftest import USERS
-from gate import ROOT, run
+from gate import ROOT, eventually, run
 from peers.client import CallFailed, Client, expect_failure
 from peers.tls import DEADLINE
 from test_fallback import Site
@@ -54,10 +54,7 @@ def start(bench, server, gate=None, **more):
 
 def wait_for(gate, value, name, **labels):
     """Scrapes until the sample has this value, because no line of the log reports the event."""
-    deadline = time.monotonic() + DEADLINE
-    while scrape(gate)(name, **labels) != value:
-        assert time.monotonic() < deadline, (name, labels, scrape(gate).text)
-        time.sleep(0.02)
+    eventually(lambda: scrape(gate)(name, **labels) == value, lambda: (name, labels, scrape(gate).text))
 
 
 # -- what is counted --
@@ -330,10 +327,7 @@ def metrics(shared):
 
 
 def wait_for_check(gate):
-    deadline = time.monotonic() + DEADLINE
-    while "sstpgate_server_check_seconds{" not in scrape(gate).text:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: "sstpgate_server_check_seconds{" in scrape(gate).text, "no health check")
 
 
 def test_promtool_has_nothing_to_say(metrics):

@@ -5,12 +5,11 @@ import shutil
 import signal
 import socket
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from gate import BINARY, run
+from gate import BINARY, eventually, run
 from peers.client import CallFailed, Client, expect_failure
 from peers import head
 from peers.tls import DEADLINE
@@ -33,9 +32,7 @@ def status(gate):
 
 
 def wait_status(gate, key, value):
-    deadline = time.monotonic() + DEADLINE
-    while status(gate)[key] != value:
-        assert time.monotonic() < deadline, status(gate)
+    eventually(lambda: status(gate)[key] == value, lambda: status(gate))
 
 
 def test_tunnels_stay_and_new_calls_go_to_the_new_process(bench, tmp_path):
@@ -138,18 +135,13 @@ def test_bad_configuration(bench, tmp_path):
     text = gate.config.read_text()
     gate.config.write_text(text.replace("workers = 2", "workres = 2"))
     gate.signal(signal.SIGUSR2)
-    deadline = time.monotonic() + DEADLINE
-    while "nothing was changed" not in log.read_text():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.02)
+    eventually(lambda: "nothing was changed" in log.read_text(), log.read_text)
     assert f"{gate.config}:2: " in log.read_text() and "did you mean 'workers'?" in log.read_text()
     up.ping()
     bench.client(gate).establish("request").close()
     gate.config.write_text(text)
     gate.signal(signal.SIGUSR2)
-    while "serves; process" not in log.read_text():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.02)
+    eventually(lambda: "serves; process" in log.read_text(), log.read_text)
     gate.pids.append(int(log.read_text().split("serves; process")[0].split()[-1]))
     up.ping().disconnect()
     assert gate.process.wait(DEADLINE) == 0
@@ -248,10 +240,7 @@ def test_stop_during_an_upgrade(bench, tmp_path):
                        "exec sleep 1000\n")
     program.chmod(0o755)
     gate.signal(signal.SIGUSR2)
-    deadline = time.monotonic() + DEADLINE
-    while not (tmp_path / "pid").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually((tmp_path / "pid").exists, "the new program does not run")
     assert failure(gate)[-1]["msg"] == "refused: an upgrade is in progress"
     pid = int((tmp_path / "pid").read_text())
     gate.signal(signal.SIGTERM)
@@ -304,10 +293,7 @@ def test_what_changes_while_the_new_process_starts(bench, tmp_path):
         ctl(gate, "ban", *target, "1h")
     gate.signal(signal.SIGUSR2)
     gate.wait_log("upgrade msg=.starting")
-    deadline = time.monotonic() + DEADLINE
-    while not Path(ready).exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(Path(ready).exists, "the new program does not run")
     ctl(gate, "unban", "192.0.2.1")
     ctl(gate, "unban", "user", "bob")
     ctl(gate, "ban", "192.0.2.2", "1h")
@@ -315,8 +301,8 @@ def test_what_changes_while_the_new_process_starts(bench, tmp_path):
     go.touch()
     found = gate.wait(gate.upgrades, "end of an upgrade")
     gate.pids.append(int(found[0][1]))
-    while ctl(gate, "bans").split()[:1] != ["192.0.2.2"] or f"{server} drain" not in ctl(gate, "servers"):
-        assert time.monotonic() < deadline, ctl(gate, "bans") + ctl(gate, "servers")
+    eventually(lambda: ctl(gate, "bans").split()[:1] == ["192.0.2.2"] and f"{server} drain" in ctl(gate, "servers"),
+               lambda: ctl(gate, "bans") + ctl(gate, "servers"))
     assert len(ctl(gate, "bans").splitlines()) == 1
 
 
@@ -325,21 +311,14 @@ def test_log_of_the_old_process_is_reopened(bench, tmp_path):
     gate = bench.start(keys(bench, bench.backend(), {"log": log}))
     up = bench.client(gate).establish()
     gate.signal(signal.SIGUSR2)
-    deadline = time.monotonic() + DEADLINE
-    while "serves; process" not in log.read_text():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.02)
+    eventually(lambda: "serves; process" in log.read_text(), log.read_text)
     gate.pids.append(int(log.read_text().split("serves; process")[0].split()[-1]))
     log.rename(tmp_path / "log.1")
     gate.signal(signal.SIGUSR1)
-    while not log.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    eventually(log.exists, "the log was not reopened")
     up.ping().disconnect()
     assert gate.process.wait(DEADLINE) == 0
-    while "reason=client-disconnect" not in log.read_text():
-        assert time.monotonic() < deadline, (tmp_path / "log.1").read_text()
-        time.sleep(0.02)
+    eventually(lambda: "reason=client-disconnect" in log.read_text(), (tmp_path / "log.1").read_text)
 
 
 # -- the storm --
