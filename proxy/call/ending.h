@@ -25,8 +25,8 @@ struct ending {
 /* Returns the number of tunnels that match. */
 size_t ending_count(const struct call_set *set, const struct call_filter *filter);
 
-/* Ends matching tunnels, those that have been silent for longest first: each peer gets an SSTP Call
- * Disconnect after the packets that are queued. */
+/* Ends matching tunnels, in the order of their last packets, the longest silence first: each peer
+ * gets an SSTP Call Disconnect after the packets that are queued. */
 void ending_run(struct call_set *set, struct ending *e);
 
 #endif

@@ -108,7 +108,7 @@ void tally_switch(struct tally *t, const struct config *c);
  * except during tally_switch of `from`. */
 void tally_sum(struct tally *sum, const struct tally *from);
 
-/* Returns the tunnels of a listener at this backend, one of those that tally_switch has added. */
+/* Returns the tunnels of a listener at this backend, which tally_switch has added. */
 struct tally_tunnels *tally_tunnels_at(struct tally_listener *l, const char *backend);
 
 /* Counts a handshake with the client. version: as OpenSSL names it, "TLSv1.3". */

@@ -196,7 +196,7 @@ static bool has_comment(struct span value)
     return false;
 }
 
-/* Returns the number of `$${`, each of which stands for two bytes (config_variables.h). */
+/* Returns the number of `$${`, each of which becomes two bytes (config_variables.h). */
 static size_t count_literals(struct span value)
 {
     size_t n = 0;

@@ -165,8 +165,8 @@ static void include_matches(const struct including *in, const char *pattern, con
         globfree(&found);
 }
 
-/* Adds the files of an include line: those that match a pattern, in the order of their names, or
- * one that must exist. */
+/* Adds the files of an include line: all files that match its pattern, in the order of their names,
+ * or the file that it names, which must exist. */
 static void on_key(void *user, unsigned line, const char *key, const char *value)
 {
     const struct including *in = user;

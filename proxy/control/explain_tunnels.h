@@ -9,7 +9,7 @@
 struct gate;
 
 /* Loads the configuration path as a reload does, and writes the numbers of tunnels, then a table of
- * those that it would end or that it would not admit again: lines with tabs, or a JSON object.
+ * the tunnels that it would end, or would not admit again: lines with tabs, or a JSON object.
  * Returns NULL, or the reason of a failure; the errors of the configuration were written to out. */
 const char *explain_tunnels(struct gate *gate, const char *path, bool json, FILE *out);
 

@@ -176,7 +176,7 @@ bool gate_resume(struct gate *gate, const char *cause)
     drains_cancel(gate, NULL);
     gate->phase = SERVING;
     post_all(gate, calls_resume);
-    reload_files(gate); /* those that have changed meanwhile */
+    reload_files(gate); /* which have changed during the drain */
     return true;
 }
 

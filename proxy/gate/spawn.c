@@ -23,7 +23,8 @@ struct start {
     char *const *argv;
     char **envp;
     char *pid_text; /* of LISTEN_PID in envp: room for the digits of a pid */
-    int *from;      /* descriptors above those that they become: FIRST, FIRST + 1, ... */
+    int *from;      /* copies of the descriptors, above the numbers FIRST, FIRST + 1, ... of the new
+                       process */
     size_t count;
     int errors, report; /* report: receives the pid */
     int idle;           /* -1, or a descriptor to wait for instead of executing the program */
@@ -194,8 +195,8 @@ static void environment_free(char **envp, size_t count)
     free(envp);
 }
 
-/* Duplicates the descriptors to numbers above those that they become. Returns how many succeeded.
- */
+/* Duplicates the descriptors to numbers above all numbers that the new process uses. Returns the
+ * number of copies. */
 static size_t fds_lift(const struct spawn *s, int *from)
 {
     size_t n = 0;

@@ -169,7 +169,7 @@ struct limits_counts {
     size_t idle;      /* prefixes without tunnels that have points or a used rate */
     size_t users;
     size_t bans;
-    uint64_t banned; /* bans since the start, without those that were restored */
+    uint64_t banned; /* bans since the start, without restored bans */
 };
 void limits_count(struct limits *l, struct limits_counts *out);
 

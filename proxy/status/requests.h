@@ -26,7 +26,7 @@ struct requests {
     struct questions questions;
     pthread_mutex_t guard_lock;
     struct guard *guard;
-    struct request *pending; /* those that the main thread has */
+    struct request *pending; /* requests that the main thread works on */
     size_t held;             /* bytes of the answers that clients have not received yet */
     struct log_limit refused;
 };
@@ -39,8 +39,8 @@ void requests_fini(struct requests *all);
  */
 bool requests_admit(struct requests *all, const struct addr *client);
 
-/* Resumes the requests that the main thread has answered, and those that it has not answered by
- * now_ms. */
+/* Resumes the requests that the main thread has answered, and each request whose time for an answer
+ * has passed. */
 void requests_resume(struct requests *all, uint64_t now_ms);
 
 /* Returns the time of the next deadline of a request that the main thread has; PEERS_NEVER: none.
