@@ -35,7 +35,7 @@ struct questions {
 };
 
 void questions_init(struct questions *q);
-void questions_fini(struct questions *q); /* frees all questions */
+void questions_fini(struct questions *q); /* frees the waiting and the answered questions */
 
 /* Frees a question with its text, if no other thread has it. NULL: no-op. */
 void question_free(struct question *x);
