@@ -5,11 +5,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/insist.h"
 #include "base/log.h"
 #include "base/memo.h"
@@ -21,6 +19,7 @@
 #include "gate/handover_state.h"
 #include "gate/inherited.h"
 #include "gate/notify.h"
+#include "gate/offer.h"
 #include "gate/service.h"
 #include "gate/spawn.h"
 #include "net/worker.h"
@@ -29,9 +28,8 @@ static const char name_state[] = "sstpgate-state", name_channel[] = "sstpgate-ch
                   name_stderr[] = "sstpgate-stderr";
 
 /* LINE: the longest line of a peer. SAID: what is logged of the standard error of a process.
- * BARRIER: systemd handles hundreds of messages in this time. NUMBERS: the numbers of calls of two
- * processes do not overlap if the old one accepts fewer than a million calls during the upgrade. */
-enum { LINE = 64, SAID = 8192, BARRIER_MS = 5000, REPORT_MS = 1000, NUMBERS = 1000000 };
+ * BARRIER: systemd handles hundreds of messages in this time. */
+enum { LINE = 64, SAID = 8192, BARRIER_MS = 5000, REPORT_MS = 1000 };
 
 /* The other process. */
 struct peer {
@@ -144,171 +142,6 @@ static void peer_open(struct peer *p, struct upgrade *u, int fd)
     peer_close(p);
 }
 
-/* ---- what the new process gets ---- */
-
-struct offer {
-    struct spawn_fd *fd;
-    size_t count, room, sockets;
-    FILE *text;
-};
-
-static void offer_fd(struct offer *o, int fd, const char *name)
-{
-    if (o->count == o->room) {
-        o->room = 2 * o->room + 16;
-        o->fd = insist_alloc(realloc(o->fd, o->room * sizeof *o->fd));
-    }
-    o->fd[o->count++] = (struct spawn_fd){.fd = fd, .name = name};
-}
-
-/* Offers a socket under the next number, and writes its name to names. */
-static void offer_socket(struct offer *o, int fd, bool held, FILE *names)
-{
-    char name[40];
-
-    snprintf(name, sizeof name, "%s%zu", held ? INHERITED_HELD : INHERITED_OURS, o->sockets++);
-    fprintf(names, " %s", name);
-    offer_fd(o, fd, insist_alloc(strdup(name)));
-}
-
-static void offer_free(struct offer *o)
-{
-    for (size_t i = 0; i < o->count; i++)
-        if (o->fd[i].name != name_state && o->fd[i].name != name_channel &&
-            o->fd[i].name != name_stderr)
-            free((char *)(uintptr_t)o->fd[i].name);
-    free(o->fd);
-}
-
-struct socket_list {
-    struct calls *calls;
-    struct {
-        size_t id;
-        int fd;
-    } * item;
-    size_t count;
-    uint64_t number;
-};
-
-static void list_add(void *arg, size_t id, int fd)
-{
-    struct socket_list *l = arg;
-
-    l->item = insist_alloc(realloc(l->item, (l->count + 1) * sizeof *l->item));
-    l->item[l->count].id = id;
-    l->item[l->count++].fd = fd;
-}
-
-/* Called in the worker's thread. */
-static void list_worker(void *arg)
-{
-    struct socket_list *l = arg;
-
-    calls_doors(l->calls, list_add, l);
-    if (l->calls->set.next_number > l->number)
-        l->number = l->calls->set.next_number;
-}
-
-static void offer_address(struct offer *o, const struct socket_list *l, size_t id,
-                          const struct addr *want, bool shared)
-{
-    struct memo names;
-    FILE *out = memo_open(&names);
-
-    for (size_t i = 0; i < l->count; i++)
-        if (l->item[i].id == id)
-            offer_socket(o, l->item[i].fd, false, out);
-    const char *text = memo_text(&names);
-    if (*text != '\0')
-        handover_print(
-            o->text, &(struct handover_item){
-                         .kind = HANDOVER_SOCKET,
-                         .socket = {.want = *want, .shared = shared, .names = span_str(text + 1)}});
-    memo_free(&names);
-}
-
-static void offer_listening(struct offer *o, struct gate *gate)
-{
-    struct socket_list l = {0};
-
-    for (size_t i = 0; i < gate->workers; i++) {
-        l.calls = &gate->worker[i].calls;
-        worker_call(&gate->worker[i].worker, list_worker, &l);
-    }
-    for (size_t i = 0; i < gate->sockets.count; i++)
-        offer_address(o, &l, gate->sockets.item[i].id, &gate->sockets.item[i].want,
-                      gate->sockets.item[i].inherited);
-    free(l.item);
-    const struct handover_item numbers = {.kind = HANDOVER_NUMBERS,
-                                          .numbers = (l.number / NUMBERS + 1) * NUMBERS};
-    handover_print(o->text, &numbers);
-}
-
-static void offer_radius(struct offer *o, struct gate *gate)
-{
-    struct socket_list l = {0};
-    const struct radius_sockets *s = &gate->radius.sockets;
-
-    radius_service_sockets(&gate->radius, list_add, &l);
-    for (size_t i = 0; i < s->count; i++)
-        offer_address(o, &l, s->item[i].id, &s->item[i].want, false);
-    free(l.item);
-}
-
-static void offer_status(struct offer *o, const struct status_service *s)
-{
-    struct socket_list l = {0};
-    struct memo names;
-
-    for (size_t i = 0; i < s->count; i++) {
-        if (s->socket[i].path == NULL) {
-            list_add(&l, i, s->socket[i].fd);
-            offer_address(o, &l, i, &s->socket[i].want, false);
-        } else {
-            offer_socket(o, s->socket[i].fd, s->socket[i].held, memo_open(&names));
-            memo_free(&names);
-        }
-    }
-    free(l.item);
-}
-
-/* Other sockets are found by their own address. */
-static void offer_others(struct offer *o, struct gate *gate)
-{
-    struct memo names;
-
-    if (gate->admin == NULL)
-        return;
-    offer_socket(o, admin_fd(gate->admin), gate->admin_held, memo_open(&names));
-    memo_free(&names);
-}
-
-static bool state_write(int fd, const char *text, size_t n)
-{
-    return ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0 && file_write(fd, text, n);
-}
-
-/* Lists everything that the new process gets, besides channel and standard error. Returns false
- * with errno. */
-static bool offer_all(struct offer *o, struct upgrade *u)
-{
-    struct memo text;
-
-    o->text = memo_open(&text);
-    handover_begin(o->text);
-    offer_listening(o, u->gate);
-    offer_radius(o, u->gate);
-    offer_status(o, &u->gate->status);
-    offer_others(o, u->gate);
-    handover_state_write(u->gate, o->text);
-    (void)memo_text(&text);
-    u->state = memfd_create(name_state, MFD_CLOEXEC);
-    const bool ok = u->state >= 0 && state_write(u->state, text.text, text.n);
-    memo_free(&text);
-    offer_fd(o, u->state, name_state);
-    return ok;
-}
-
 /* ---- the old process: the end of an upgrade ---- */
 
 static void forget_files(struct upgrade *u)
@@ -372,7 +205,7 @@ static void state_refresh(struct upgrade *u)
     handover_begin(memo_open(&text));
     handover_state_write(u->gate, text.file);
     (void)memo_text(&text);
-    if (!state_write(u->state, text.text, text.n))
+    if (!offer_write_state(u->state, text.text, text.n))
         log_msg(LOG_LEVEL_WARNING, "upgrade", "the latest bans were not handed over: %s",
                 strerror(errno));
     memo_free(&text);
@@ -501,7 +334,8 @@ static bool begin(struct upgrade *u, pid_t (*pass)(struct upgrade *, struct offe
     int channel[2] = {-1, -1};
 
     u->pid = -1;
-    if (offer_all(&o, u) && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) == 0)
+    u->state = offer_all(&o, u->gate, name_state);
+    if (u->state >= 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) == 0)
         u->pid = pass(u, &o, channel[1]);
     const int error = errno;
     if (channel[1] >= 0)
