@@ -56,6 +56,10 @@ static size_t cpus(const struct cgroup_limits *limits)
 static void worker_main(void *arg)
 {
     struct gate_worker *sw = arg;
+    char name[16];
+
+    snprintf(name, sizeof name, "worker-%u", sw->worker.index);
+    (void)pthread_setname_np(pthread_self(), name);
     worker_run(&sw->worker);
     atomic_fetch_add(&sw->gate->workers_done, 1);
     INSIST_UV(uv_async_send(&sw->gate->worker_done));

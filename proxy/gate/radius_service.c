@@ -1,5 +1,6 @@
 #include "gate/radius_service.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/insist.h"
@@ -58,6 +59,8 @@ void radius_service_commit(struct radius_service *s, struct snapshot *snapshot,
 static void service_main(void *arg)
 {
     struct radius_service *s = arg;
+
+    (void)pthread_setname_np(pthread_self(), "radius");
     worker_run(&s->proxy.worker);
     atomic_store(&s->ended, true);
     INSIST_UV(uv_async_send(s->done));

@@ -176,11 +176,9 @@ def thread_stopped(tid):
 def threads(gate):
     """Returns the numbers of the main thread and of the worker, and that of the listener."""
     pid = gate.process.pid
-    names = {int(task.name): (task / "comm").read_text().strip()
-             for task in Path(f"/proc/{pid}/task").iterdir()}
-    status, = [tid for tid, name in names.items() if name == "status"]
-    worker, = [tid for tid in names if tid not in (pid, status)]
-    return pid, worker, status
+    tids = {(task / "comm").read_text().strip(): int(task.name)
+            for task in Path(f"/proc/{pid}/task").iterdir()}
+    return pid, tids["worker-0"], tids["status"]
 
 
 @pytest.mark.parametrize("which", ["worker", "main"])
