@@ -57,9 +57,9 @@ class Peer:
     strict = False    # whether the proxy re-signs the binding, so that the backend can check it
     most_tunnels = 5000
 
-    def __init__(self, name, folder, workers, front, back):
-        self.label, self.name, self.workers = name, name.replace("/", "_"), workers
-        self.folder = Path(folder) / f"{self.name}-{workers}-{Path(front.both).stem}"
+    def __init__(self, name, folder, workers, front, back, setting=None):
+        self.label, self.name, self.workers, self.setting = name, name.replace("/", "_"), workers, setting
+        self.folder = Path(folder) / f"{self.name}-{workers}-{Path(front.both).stem}-{setting}"
         self.folder.mkdir(exist_ok=True)
         self.cert, self.back_cert = front, back
         self.port, self.back = free_port(), free_port()
@@ -147,6 +147,8 @@ class Gate(Peer):
     """`gate` is the build of this tree, `gate:FILE` another one. As with all peers, `gate@2` has two workers."""
 
     strict = True
+    settings = {None: ("", ""), "full": ("records = full", ""),
+                "resume": ("", "check = tls\ncheck-interval = 1s\nrise = 1")}
 
     def command(self):
         binary = Path(self.label.partition(":")[2]).resolve() if ":" in self.label else GATE
@@ -154,6 +156,7 @@ class Gate(Peer):
         users.touch(mode=0o600)
         users.write_text(f"bench:{HASH_HASH}\n")
         config = self.folder / "gate.conf"
+        front, back = self.settings[self.setting]
         config.write_text(f"""[gate]
 workers = {self.workers}
 log-level = error
@@ -162,11 +165,13 @@ max-tunnels = 10000
 listen = {self.host}:{self.port}
 certificate = {self.cert.both}
 default = allow
+{front}
 [backend back]
 server = {self.back_host}:{self.back}
 verify = pin
 pin-sha256 = {self.back_cert.sha256}
 users-file = users
+{back}
 """)
         return [binary, "-c", config]
 
@@ -191,7 +196,7 @@ defaults
     timeout server 1h
 listen front
     bind {self.host}:{self.port} ssl crt {self.cert.both}
-    server back {self.back_host}:{self.back} ssl verify none no-ssl-reuse
+    server back {self.back_host}:{self.back} ssl verify none {'' if self.setting == 'resume' else 'no-ssl-reuse'}
 """)
         return ["haproxy", "-db", "-q", "-f", config]
 
@@ -221,7 +226,7 @@ stream {{
         proxy_ssl on;
         proxy_ssl_protocols TLSv1.3;
         proxy_ssl_conf_command Ciphersuites {SUITE};
-        proxy_ssl_session_reuse off;
+        proxy_ssl_session_reuse {'on' if self.setting == 'resume' else 'off'};
         proxy_buffer_size {buffer};
         proxy_timeout 1h;
     }}
@@ -288,9 +293,10 @@ def per_packet(result):
 
 class Flow:
     """CPU time of each packet, at full load."""
-    def __init__(self, what, size, direction, tunnels=16, packets=None, more=(), gate_only=False):
+    def __init__(self, what, size, direction, tunnels=16, packets=None, more=(), gate_only=False,
+                 setting=None):
         self.what, self.size, self.direction, self.tunnels = what, size, direction, tunnels
-        self.gate_only = gate_only
+        self.gate_only, self.setting = gate_only, setting
         self.packets = packets or {"64": 160000, "512": 100000, "imix": 120000}.get(size, 60000)
         self.more = more
         self.floor = not more and size != "imix" and direction != "both"
@@ -330,17 +336,22 @@ class Ping:
         options += (["--packets", 300, "--seconds", 1, "--bulk", self.bulk, "--gap", 1000] if self.bulk
                     else ["--packets", 3000, "--seconds", 5, "--gap", 200])
         result = peer.load("ping", *options)
-        return {f"{k} us": result[k] for k in ("p50", "p99", "p999")}
+        return {"p50 us": result["p50"], "p99 us": result["p99"], "p999 us": result["p999"],
+                **({} if self.bulk else {"cpu us": result["cpu"] / result["pings"] * 1e6})}
 
 
 class Calls:
     floor = gate_only = False
 
-    def __init__(self, what, key, calls=400, concurrent=8):
+    def __init__(self, what, key, calls=400, concurrent=8, setting=None):
         self.what, self.key, self.calls, self.concurrent = what, key, calls, concurrent
+        self.setting = setting
 
     def run(self, peer):
-        result = peer.load("calls", "--packets", self.calls, "--concurrent", self.concurrent)
+        options = ["--tickets"] if self.setting == "resume" else []
+        if self.setting == "resume" and isinstance(peer, Gate):
+            options.append("--checked")
+        result = peer.load("calls", "--packets", self.calls, "--concurrent", self.concurrent, *options)
         return {"us/call": result["cpu"] / result["calls"] * 1e6,
                 "calls/CPU-s": result["calls"] / result["cpu"],
                 "calls/s": result["calls"] / result["wall"]}
@@ -422,6 +433,7 @@ def floor(options):
 
 
 AHEAD = ("--ahead",)  # if the generator would be slower than the proxy
+FILL = ("--fill",)
 PACED = ("--rate", 20000, "--seconds", 0.5)
 FIGURES = {
     "up-64": Flow("64 octets, client to backend", "64", "up"),
@@ -433,6 +445,11 @@ FIGURES = {
     "down-1404": Flow("1404 octets, backend to client", "1404", "down"),
     "down-imix": Flow("IMIX, backend to client", "imix", "down"),
     "both-1404": Flow("1404 octets, both ways at once", "1404", "both"),
+    "both-64-64": Flow("64 octets, both ways at once, 64 tunnels", "64", "both", tunnels=64),
+    "fill-64": Flow("64 octets both ways, ends that fill their records", "64", "both", more=FILL),
+    "fill-1404": Flow("1404 octets both ways, ends that fill their records", "1404", "both", more=FILL),
+    "fill-64-full": Flow("the same, the gate with records = full", "64", "both", more=FILL, setting="full"),
+    "fill-1404-full": Flow("the same, the gate with records = full", "1404", "both", more=FILL, setting="full"),
     "both-imix": Flow("IMIX, both ways at once", "imix", "both"),
     "up-1404-1": Flow("1404 octets up, 1 tunnel", "1404", "up", tunnels=1),
     "up-1404-64": Flow("1404 octets up, 64 tunnels", "1404", "up", tunnels=64),
@@ -446,6 +463,9 @@ FIGURES = {
     "ping-idle": Ping("round trip of one packet, idle proxy", 0),
     "ping-bulk": Ping("round trip of one packet, beside 4 tunnels that send what they can", 4),
     "calls-ec": Calls("a complete call, P-256", "ec"),
+    "resumed-ec": Calls("a complete call, P-256, sessions with the backend resumed", "ec", setting="resume"),
+    "resumed-rsa": Calls("a complete call, RSA-2048, sessions with the backend resumed", "rsa",
+                         setting="resume"),
     "negotiate": Flow("1404 octets down, while PPP is watched", "1404", "down", more=("--negotiate",),
                       gate_only=True),
     "lossy-up": Lossy("4 tunnels up, 1 % of the packets lost, 25 ms of delay each way", "up"),
@@ -484,15 +504,15 @@ class Lab:
             self.certs[key, side] = pki.make(self.folder, f"{side}-{key}", key=kind)
         return self.certs[key, side]
 
-    def peer(self, who, key, bad_line=False):
+    def peer(self, who, key, bad_line=False, setting=None):
         if who == "floor":
             floor.certificate = self.cert("ec", "back").both
             return Floor()
-        at = who, key, bad_line
+        at = who, key, bad_line, setting
         if at not in self.peers:
             name, _, workers = who.partition("@")
             self.peers[at] = PEERS[name.partition(":")[0]](
-                name, self.folder, int(workers or 1), self.cert(key, "front"), self.cert(key, "back"))
+                name, self.folder, int(workers or 1), self.cert(key, "front"), self.cert(key, "back"), setting)
         if bad_line:
             from line import Line  # needs root, and pytest
             self.line = self.line or Line(delay=0.025, loss=0.01)
@@ -521,7 +541,8 @@ def measure(lab, figures, peers, rounds):
             by_peer = results.setdefault(name, {who: {} for who in taking_part})
             first = number % len(taking_part)
             for who in taking_part[first:] + taking_part[:first]:
-                peer = lab.peer(who, getattr(figure, "key", "ec"), getattr(figure, "line", False))
+                peer = lab.peer(who, getattr(figure, "key", "ec"), getattr(figure, "line", False),
+                                getattr(figure, "setting", None))
                 if sys.stderr.isatty():
                     print(f"\r\33[K  round {number + 1} of {rounds}: {name} {who}", end="\r",
                           file=sys.stderr, flush=True)

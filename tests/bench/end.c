@@ -153,24 +153,46 @@ static size_t packet_make(const struct end *e, uint64_t n, uint8_t p[END_PACKET_
     return size;
 }
 
+static size_t packet_next(struct end *e, uint8_t *p)
+{
+    size_t n = packet_make(e, e->out_packets, p);
+    e->out_packets++;
+    e->out_octets += n;
+    return n;
+}
+
 static void send_one(struct end *e)
 {
     uint8_t p[END_PACKET_MAX];
-    size_t n = packet_make(e, e->out_packets, p);
+    write_octets(e, p, packet_next(e, p));
+}
+
+/* Sends one record with all packets that fit in it, at most `most`. Returns their number. */
+static uint64_t send_filled(struct end *e, uint64_t most)
+{
+    uint8_t p[TLS_RECORD_MAX];
+    size_t n = 0;
+    uint64_t packets = 0;
+
+    for (; packets < most && n + END_PACKET_MAX <= sizeof p; packets++)
+        n += packet_next(e, p + n);
     write_octets(e, p, n);
-    e->out_packets++;
-    e->out_octets += n;
+    return packets;
 }
 
 static void send_burst(struct end *e)
 {
     const uint64_t start = e->out_octets;
-    unsigned n = 0;
-    while (e->to_send > 0 && e->step != END_OVER && e->out_octets - start < END_BURST &&
-           (e->plan->burst == 0 || n < e->plan->burst)) {
-        send_one(e);
-        e->to_send--;
-        n++;
+    uint64_t left = e->plan->burst == 0 ? UINT64_MAX : e->plan->burst;
+    while (e->to_send > 0 && left > 0 && e->step != END_OVER && e->out_octets - start < END_BURST) {
+        const uint64_t most = e->to_send < left ? e->to_send : left;
+        uint64_t sent = 1;
+        if (e->plan->fill)
+            sent = send_filled(e, most);
+        else
+            send_one(e);
+        e->to_send -= sent;
+        left -= sent;
     }
 }
 

@@ -50,6 +50,7 @@ struct end_plan {
     const uint16_t *size; /* sizes of the data packets, header included, used in turn */
     size_t sizes;
     unsigned burst; /* packets in one write; 0: END_BURST bytes */
+    bool fill;      /* as many packets of a write as fit share a record; false: one packet */
     struct end_pair *pair;
     size_t pairs;
     void (*on_up)(struct end *e);

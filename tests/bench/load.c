@@ -30,6 +30,7 @@
 #include "end.h"
 #include "flood.h"
 #include "floor.h"
+#include "tls/tls_internal.h"
 
 enum { PIDS = 64, EVENTS = 512, OPENING = 64, PATIENCE_MS = 20000, STILL_MS = 1000 };
 
@@ -46,7 +47,7 @@ static struct {
     uint64_t packets;
     uint16_t one_size;
     const char *size, *direction;
-    bool check, lockstep, stay, ahead;
+    bool check, lockstep, stay, ahead, tickets, checked;
     unsigned rate, gap_us;
     double seconds;
 } o = {.tunnels = 16,
@@ -60,6 +61,7 @@ static struct {
 static struct end_plan plan;
 static int listener = -1;
 static size_t opened, up, over; /* calls begun; ends that are up; ends that are over */
+static size_t checks;           /* connections of the proxy's health checks that are over */
 static size_t calls_wanted;
 static struct end *dead[EVENTS * 8]; /* over, to be freed between two turns */
 static size_t dead_n;
@@ -112,8 +114,18 @@ static void on_packets(struct end *e)
     (void)e;
 }
 
+/* Returns whether e was the connection of a health check, which ends before it has a call. */
+static bool was_check(const struct end *e)
+{
+    return o.checked && !e->client && e->call == SIZE_MAX && e->wrong == NULL;
+}
+
 static void on_over(struct end *e)
 {
+    if (was_check(e)) {
+        checks++;
+        return;
+    }
     if (!closing) {
         fprintf(stderr, "load: call %zu: %s: %s, in step %d\n", e->call,
                 e->client ? "client" : "server",
@@ -501,9 +513,9 @@ static int ping_run(void)
     const double t1 = wall(), c1 = cpu();
     const struct sums after = sum();
     qsort(ping.trip, ping.n, sizeof *ping.trip, by_value);
-    printf("{\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"octets\": %" PRIu64
-           ", \"wall\": %.6f, \"cpu\": %.9f}\n",
-           quantile(0.5) * 1e6, quantile(0.99) * 1e6, quantile(0.999) * 1e6,
+    printf("{\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"pings\": %" PRIu64
+           ", \"octets\": %" PRIu64 ", \"wall\": %.6f, \"cpu\": %.9f}\n",
+           quantile(0.5) * 1e6, quantile(0.99) * 1e6, quantile(0.999) * 1e6, ping.n,
            after.in_octets - before.in_octets, t1 - t0, c1 - c0);
     free(ping.trip);
     return 0;
@@ -519,7 +531,10 @@ static void on_call_over(struct end *e)
     }
     INSIST(dead_n < sizeof dead / sizeof *dead);
     dead[dead_n++] = e;
-    over++;
+    if (was_check(e))
+        checks++;
+    else
+        over++;
 }
 
 static void on_call_up(struct end *e)
@@ -552,12 +567,20 @@ static void make_calls(size_t n)
     }
 }
 
+/* Waits for two health checks: after the second one the proxy knows the result of the first. */
+static void wait_for_checks(void)
+{
+    while (o.checked && checks < 2)
+        turn(false, NULL);
+}
+
 static int calls(void)
 {
     const size_t warm = o.concurrent * 2;
     prepare(o.packets + warm);
     plan.on_up = on_call_up;
     plan.on_over = on_call_over;
+    wait_for_checks();
     make_calls(warm);
     const double t0 = wall(), c0 = cpu(), own0 = seconds(CLOCK_PROCESS_CPUTIME_ID);
     make_calls(o.packets);
@@ -752,6 +775,9 @@ static const struct option options[] = {
     {"check", no_argument, NULL, 'K'},
     {"lockstep", no_argument, NULL, 'l'},
     {"ahead", no_argument, NULL, 'A'},
+    {"fill", no_argument, NULL, 'f'},
+    {"tickets", no_argument, NULL, 'T'},
+    {"checked", no_argument, NULL, 'H'},
     {0},
 };
 
@@ -795,6 +821,9 @@ static void option_set(int c)
     case 'K': o.check = true; break;
     case 'l': o.lockstep = true; break;
     case 'A': o.ahead = true; break;
+    case 'f': plan.fill = true; break;
+    case 'T': o.tickets = true; break;
+    case 'H': o.checked = true; break;
     case 'D': o.stalled = strtoul(optarg, NULL, 10); break;
     case 'y': o.stay = true; break;
     default: die("see the options in load.c");
@@ -817,6 +846,10 @@ static void tls_open(void)
     plan.client_tls = tls_ctx_new_client(&s, NULL, error);
     if (plan.client_tls == NULL)
         die(error);
+    if (o.tickets) { /* a gate's own listeners never send any */
+        SSL_CTX_clear_options(plan.server_tls->ssl, SSL_OP_NO_TICKET);
+        INSIST(SSL_CTX_set_num_tickets(plan.server_tls->ssl, 2) == 1); /* OpenSSL's default */
+    }
 }
 
 int main(int argc, char **argv)
