@@ -65,17 +65,16 @@ static enum err source_read(struct stream *s, uint8_t *out, size_t cap, size_t *
     return ERR_OK;
 }
 
-/* Appends at most a piece to plain[0..*have). ERR_OK: a whole piece was read, and more may
- * follow. */
+/* Appends a piece to plain[0..*have). ERR_OK: a whole piece was read, and more may follow. */
 static enum err piece_read(struct stream *s, uint8_t *plain, size_t *have)
 {
     const size_t enough = *have + STREAMS_PIECE;
     size_t n;
     enum err e;
 
-    while ((e = source_read(s, plain + *have, enough - *have, &n)) == ERR_OK) {
+    while ((e = source_read(s, plain + *have, enough + TLS_READ_ROOM - *have, &n)) == ERR_OK) {
         *have += n;
-        if (*have == enough)
+        if (*have >= enough)
             break;
     }
     return e;

@@ -11,10 +11,13 @@
 #include "net/turns.h"
 #include "net/warm.h"
 #include "net/worker.h"
+#include "tls/tls_conn.h"
 
 enum {
-    STREAMS_PIECE = 32768, /* plaintext is handed to the owner in pieces of this size */
-    STREAMS_PLAIN = STREAM_HELD + STREAMS_PIECE,
+    /* Plaintext is handed to the owner in pieces of this size, or larger by the rest of a record,
+     * because a record that fits into the buffer whole is decrypted there, without a copy. */
+    STREAMS_PIECE = 32768,
+    STREAMS_PLAIN = STREAM_HELD + STREAMS_PIECE + TLS_READ_ROOM,
     /* Bytes of one write: the output of a window of large packets needs one system call. */
     STREAMS_OUT = WORKER_WINDOW + 32768,
 };

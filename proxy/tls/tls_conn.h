@@ -12,7 +12,12 @@
 #include "tls/tls_bio.h"
 #include "tls/tls_ctx.h"
 
-enum { TLS_RECORD_MAX = 16384 }; /* bytes of plaintext in one record (RFC 8446 5.1) */
+enum {
+    TLS_RECORD_MAX = 16384, /* bytes of plaintext in one record (RFC 8446 5.1) */
+    /* Size of a buffer that every record fits into, with all that a peer may add to its
+     * plaintext. */
+    TLS_READ_ROOM = TLS_RECORD_MAX + 320,
+};
 
 struct tls_conn;
 
