@@ -145,6 +145,7 @@ static const struct refusal
             "too many answers are waiting for their clients: try again later"},
     not_begun = {MHD_HTTP_SERVICE_UNAVAILABLE, "late",
                  "the gate was busy for 5 s, and has not begun this request"},
+    ending = {MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the gate ends"},
     not_finished = {MHD_HTTP_SERVICE_UNAVAILABLE, "late",
                     "the gate has not finished this request within 5 s, but may do so later"};
 
@@ -372,6 +373,12 @@ void requests_resume(struct requests *all, uint64_t now_ms)
     }
 }
 
+void requests_end(struct requests *all)
+{
+    all->ending = true;
+    requests_resume(all, PEERS_NEVER);
+}
+
 uint64_t requests_next(const struct requests *all)
 {
     uint64_t at = PEERS_NEVER;
@@ -441,6 +448,8 @@ static enum MHD_Result on_complete(struct request *q)
         q->problem = form_parse(&q->question->form, span_of(q->body, q->body_n));
     if (q->problem != NULL)
         return refuse_form(q, q->problem);
+    if (q->all->ending)
+        return refuse(q, &ending);
     ask(q);
     return MHD_YES;
 }

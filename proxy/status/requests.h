@@ -27,6 +27,7 @@ struct requests {
     pthread_mutex_t guard_lock;
     struct guard *guard;
     struct request *pending; /* requests that the main thread works on */
+    bool ending;             /* nobody answers questions any more */
     size_t held;             /* bytes of the answers that clients have not received yet */
     struct log_limit refused;
 };
@@ -42,6 +43,10 @@ bool requests_admit(struct requests *all, const struct addr *client);
 /* Resumes the requests that the main thread has answered, and each request whose time for an answer
  * has passed. */
 void requests_resume(struct requests *all, uint64_t now_ms);
+
+/* Resumes all requests, and refuses later ones that only the main thread could answer:
+ * libmicrohttpd must not end with a suspended connection. */
+void requests_end(struct requests *all);
 
 /* Returns the time of the next deadline of a request that the main thread has; PEERS_NEVER: none.
  */

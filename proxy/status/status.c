@@ -224,7 +224,7 @@ static void *thread_main(void *arg)
     (void)pthread_setname_np(pthread_self(), "status");
     while (!atomic_load(&s->stopping))
         round_do(s);
-    requests_resume(&s->requests, PEERS_NEVER);
+    requests_end(&s->requests);
     for (int i = 0; i < END_ROUNDS; i++)
         run(s);
     MHD_stop_daemon(s->daemon);
