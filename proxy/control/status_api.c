@@ -99,10 +99,10 @@ static const char *act_reload(struct action *a, const struct parameters *p)
 
 static const struct act {
     const char *name;
-    const char *parameters[5]; /* up to NULL */
+    const char *parameters[6]; /* up to NULL */
     const char *(*run)(struct action *a, const struct parameters *p);
 } acts[] = {
-    {"end", {"id", "user", "address", "listener"}, act_end},
+    {"end", {"id", "user", "address", "listener", "server"}, act_end},
     {"ban", {"address", "user", "time"}, act_ban},
     {"unban", {"address", "user"}, act_unban},
     {"drain", {"server"}, act_drain},

@@ -573,10 +573,23 @@ def test_end(bench, acting):
     acting.wait_log(r'by=status .*action=end .*error="no tunnel matches"')
 
 
+def test_end_of_a_server(bench, acting):
+    """BACKEND or BACKEND/SERVER, as of `ctl end server`."""
+    name = view(acting, "servers")["items"][0]["server"]
+    for i, server in enumerate(("back", f"back/{name}")):
+        client = bench.client(acting).establish()
+        assert act(acting, "end", "server=nowhere")[0] == 409
+        assert act(acting, "end", f"server={server}&user=bob")[0] == 409
+        assert act(acting, "end", f"server={server}")[0] == 200
+        client.wait_end()
+        assert acting.wait_call(i)["reason"] == "ended-by-admin"
+        acting.wait_log(f"info end by=status server={server} tunnels=1")
+
+
 def test_nothing_ends_everything_by_mistake(bench, acting):
     client = bench.client(acting).establish()
     assert act(acting, "end")[0] == 409
-    for body in ("users=alice", "user=", "listener=front&x=1", "server=back", "all=yes", "address=127.0.0.1/8"):
+    for body in ("users=alice", "user=", "listener=front&x=1", "servers=back", "all=yes", "address=127.0.0.1/8"):
         assert act(acting, "end", body)[0] == 400, body
     client.ping()
 
