@@ -109,6 +109,7 @@ struct uplink {
 
 /* relay: a tunnel that is up. */
 struct tunnel {
+    bool full_records;             /* as in config_listener */
     uint64_t end;                  /* ms, worker_now: when max-session ends it; UINT64_MAX: never */
     uint64_t lcp_request;          /* the result of negotiation_lcp_request */
     struct tally_tunnels *counted; /* where RELAY counts it; in call->tally */

@@ -164,6 +164,7 @@ static void count_tunnel(struct call *call)
 static void tunnel_up(struct call *call)
 {
     count_tunnel(call);
+    call->tunnel.full_records = call->listener->config->full_records;
     call->tunnel.lcp_request = negotiation_lcp_request(call->negotiation);
     negotiation_free(call->negotiation);
     call->negotiation = NULL;
@@ -361,9 +362,9 @@ static void trace_relayed(struct call *call, struct span frame, bool forwarded, 
               forwarded ? "forwarded" : "dropped", call_now(call));
 }
 
-/* Forwards all whole packets at the start of in. Towards clients each packet is a TLS record of its
- * own (sstpc handles one for each wake-up, PROTOCOL.md 6.3); towards backends packets that arrived
- * together leave together. */
+/* Forwards all whole packets at the start of in. Packets that arrived together leave together, in
+ * full records, except towards clients unless the listener has `records = full`: sstpc handles one
+ * packet for each record that it reads (PROTOCOL.md 6.3). */
 static size_t forward_packets(struct call *call, struct span in, bool from_client)
 {
     struct stream *to = from_client ? &call->backend : &call->client;
@@ -371,6 +372,7 @@ static size_t forward_packets(struct call *call, struct span in, bool from_clien
     struct sstp_packet p;
     uint8_t copy[SSTP_PACKET_MAX];
     const bool traced = log_wanted(LOG_LEVEL_DEBUG);
+    const bool joined = from_client || call->tunnel.full_records;
     size_t used = 0, sent = 0; /* in[sent, used) was not written yet */
     enum err e;
 
@@ -392,7 +394,7 @@ static size_t forward_packets(struct call *call, struct span in, bool from_clien
             continue;
         count(flow, octets);
         const struct span plain = as_sent(&p, octets, copy);
-        if (!from_client || plain.p != octets.p) {
+        if (!joined || plain.p != octets.p) {
             stream_write(to, span_sub(in, sent, used - sent));
             stream_write(to, plain);
             sent = used + p.len;

@@ -142,6 +142,7 @@ struct config_listener {
     bool dry_run; /* rules are evaluated and logged, not enforced */
     bool
         recheck_tunnels; /* a reload, or the end of a time window, ends calls that the rules deny */
+    bool full_records;   /* packets for clients share TLS records */
     uint32_t max_session;       /* ms; tunnels end after this time; 0: no limit */
     struct config_strings host; /* names admitted in Host and SNI; none: all names */
     char *backend_name;

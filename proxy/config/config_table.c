@@ -136,6 +136,7 @@ static const struct config_choice keep_or_client[] = {{"keep", false}, {"client"
 static const struct config_choice none_or_eap[] = {{"none", false}, {"eap", true}, {NULL, 0}};
 static const struct config_choice claim_or_verified[] = {
     {"claim", false}, {"verified", true}, {NULL, 0}};
+static const struct config_choice packet_or_full[] = {{"packet", false}, {"full", true}, {NULL, 0}};
 static const struct config_choice allow_or_deny[] = {{"allow", true}, {"deny", false}, {NULL, 0}};
 static const struct config_choice tls_versions[] = {
     {"1.0", CONFIG_TLS_1_0},     {"1.1", CONFIG_TLS_1_1},
@@ -342,6 +343,11 @@ const struct config_key config_keys[] = {
      .otherwise = "X25519:P-256:X448:P-521:P-384",
      .help = "Groups of the key exchange, in order of preference. With a finite field (ffdhe) in the "
              "list, one packet of an attacker costs up to 150 ms of CPU time."},
+    {LISTENER_KEY("records", full_records), .type = &config_type_flag, .choices = packet_or_full,
+     .initial = "packet",
+     .help = "TLS records for clients. packet: one for each SSTP packet, because sstpc stalls if a record has "
+             "more; full: packets that arrive together share records, for clients that are known to read "
+             "such records."},
     {LISTENER_KEY("allow", rules), .type = &config_type_allow, .flags = KEY_REPEAT,
      .otherwise = "no rules: `default` decides",
      .help = "Clients that may connect: NETWORK, or conditions that must all be true: address NETWORK, "

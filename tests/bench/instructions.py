@@ -39,6 +39,7 @@ SAME_EVERYWHERE = {
 # In lockstep, so that each wake-up finds all packets that were sent together.
 FLOW = ("flow", "--tunnels", 1, "--lockstep")
 STUCK = "the same beside one that is stuck"
+FULL = "the same in full records"
 
 COUNTED = {
     "packet up, 64 octets, alone": (*FLOW, "--size", 64, "--burst", 1),
@@ -48,6 +49,7 @@ COUNTED = {
     STUCK: (*FLOW, "--size", 1404, "--burst", 32, "--stalled", 1, "--stay"),
     "packet down, 64 octets, of 32": (*FLOW, "--size", 64, "--direction", "down", "--burst", 32),
     "packet down, 1404 octets, of 32": (*FLOW, "--size", 1404, "--direction", "down", "--burst", 32),
+    FULL: (*FLOW, "--size", 1404, "--direction", "down", "--burst", 32),
     "the same while PPP is watched": (*FLOW, "--size", 1404, "--direction", "down", "--burst", 32,
                                       "--negotiate"),
     "call, PAP": ("calls", "--concurrent", 1, "--pap"),
@@ -80,21 +82,23 @@ class Counted:
             "gate": {"workers": 1, "log-level": "error", "sandbox": "no"},
             "listener front": {"listen": "127.0.0.1:0", "certificate": front.both,
                                "default": "allow"},
+            "listener full": {"listen": "127.0.0.1:0", "certificate": front.both,
+                              "default": "allow", "records": "full"},
             "backend back": {"server": f"127.0.0.1:{self.back}", "verify": "pin",
                              "pin-sha256": self.cert.sha256, "users-file": "users"}})
         self.out = self.folder / "callgrind"
         valgrind = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={self.out}"]
         self.gate = Gate(config, before=valgrind, env={**os.environ, **SAME_EVERYWHERE}).start()
 
-    def command(self, options, length):
-        return [LOAD, options[0], "--to", f"127.0.0.1:{self.gate.address()[1]}",
+    def command(self, options, length, listener="front"):
+        return [LOAD, options[0], "--to", f"127.0.0.1:{self.gate.address(listener)[1]}",
                 "--port", str(self.back), "--certificate", self.cert.both, "--strict",
                 *map(str, options[1:]), "--packets", str(length)]
 
-    def count(self, options, length):
+    def count(self, options, length, listener="front"):
         """Returns the instructions of one run of the generator."""
         self.dump()
-        done = subprocess.run(self.command(options, length), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(self.command(options, length, listener), capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return self.dump()
 
@@ -108,6 +112,9 @@ class Counted:
             load.stdin.flush()
             assert load.stdout.readline()
             return self.dump()
+
+    def count_full(self, options, length):
+        return self.count(options, length, "full")
 
     def dump(self):
         """Returns the instructions since the last dump."""
@@ -127,8 +134,9 @@ def measure():
         counted = Counted(folder)
         try:
             numbers = {}
+            ways = {STUCK: counted.count_stuck, FULL: counted.count_full}
             for name, options in COUNTED.items():
-                count = counted.count_stuck if name == STUCK else counted.count
+                count = ways.get(name, counted.count)
                 first, second = LENGTHS[options[0]]
                 short, long = (count(options, n) for n in (first, second))
                 numbers[name] = round((long - short) / (second - first))

@@ -45,6 +45,37 @@ def test_bulk_without_tls_behind(bench):
     bench.client(gate).establish().bulk(2 * MB).disconnect()
 
 
+@pytest.mark.parametrize("records, expected", [(None, 12), ("packet", 12), ("full", 1)])
+def test_records_for_the_client(bench, records, expected):
+    """The server sends twelve packets in one record. The client gets each in a record of its own (PROTOCOL.md 6.3),
+    unless the listener has `records = full`."""
+    server = bench.backend(shape="joined")
+    gate = bench.gate(server, listener={"records": records})
+    client = bench.client(gate).establish().ping()
+    call = server.wait_call()
+    before, sent = client.wire.records, load.Tally()
+    client.received = load.Tally()
+    for frame in load.frames(10_000):
+        sent.add(frame)
+        call.send_frame(frame)
+    assert sent.packets == 12
+    call.packets.flush()
+    client.drink(sent.octets)
+    assert client.received == sent
+    assert client.wire.records - before == expected
+    client.disconnect()
+
+
+def test_bulk_in_full_records(bench):
+    """More than fits in one record: packets are split between records, and all of them arrive."""
+    server = bench.backend(shape="joined", load="source", load_octets=4 * MB)
+    gate = bench.gate(server, listener={"records": "full"})
+    client = bench.client(gate).establish("connected").drink(4 * MB)
+    assert client.received == server.wait_call().sourced
+    assert client.wire.records < client.packets.received / 5
+    client.disconnect()
+
+
 def test_echo_goes_through(bench):
     server = bench.backend()
     gate = bench.gate(server)

@@ -93,6 +93,7 @@ struct end {
     SSL *ssl;      /* NULL: plain; BIOs in memory, so that records can be cut anywhere */
     bool secure;
     struct flow says, hears;
+    unsigned records; /* received, with data */
     struct end *other;
     bool chatting; /* receives the flow of the other one; before that, a head */
     char head[1024];
@@ -167,7 +168,7 @@ static void end_decrypt(struct end *e, const uint8_t *octets, size_t n)
     assert_int_equal(BIO_write(SSL_get_rbio(e->ssl), octets, (int)n), (int)n);
     if (!e->secure)
         e->secure = SSL_do_handshake(e->ssl) == 1;
-    while (e->secure && (got = SSL_read(e->ssl, text, sizeof text)) > 0)
+    for (; e->secure && (got = SSL_read(e->ssl, text, sizeof text)) > 0; e->records++)
         end_hear(e, text, (size_t)got);
     end_collect(e);
 }
@@ -522,6 +523,8 @@ static void ignore_sweep(void *arg, uint64_t now_ms)
 
 static struct calls_shared shared;
 
+static bool full_records; /* the gate joins packets for the client */
+
 static void scene_open(bool web, bool tls_behind, int client_version)
 {
     static const int sizes[] = {4096, 16384, 65536, 262144};
@@ -529,12 +532,12 @@ static void scene_open(bool web, bool tls_behind, int client_version)
     const char *const verify = tls_behind ? "verify = off\n" : "";
     char text[1024];
 
-    snprintf(
-        text, sizeof text,
-        "[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\ndefault = allow\nbackend = b\n"
-        "fallback = site\n[backend b]\nserver = 127.0.0.1:1\ncrypto-binding = off\ntls = %s\n%s"
-        "[backend site]\nserver = 127.0.0.1:2\ntls = %s\n%s",
-        cert.pem, tls_word, verify, tls_word, verify);
+    snprintf(text, sizeof text,
+             "[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\ndefault = allow\nbackend = b\n"
+             "records = %s\nfallback = site\n[backend b]\nserver = 127.0.0.1:1\ncrypto-binding = "
+             "off\ntls = %s\n%s"
+             "[backend site]\nserver = 127.0.0.1:2\ntls = %s\n%s",
+             cert.pem, full_records ? "full" : "packet", tls_word, verify, tls_word, verify);
     FILE *f = fopen(config_file, "w");
     assert_non_null(f);
     fputs(text, f);
@@ -605,6 +608,42 @@ static void a_key_update_behind_the_end_is_not_answered(void **state)
     }
 }
 
+/* Sends three packets, of at most 4095 bytes each, in one record. */
+static void three_packets(struct end *e)
+{
+    uint8_t octets[RECORD_MAX];
+    size_t n = 0;
+
+    for (int i = 0; i < 3; i++)
+        do {
+            octets[n++] = flow_next(&e->says);
+        } while (e->says.at != e->says.len);
+    end_say(e, octets, n);
+}
+
+static void packets_for_a_client_share_a_record_only_on_request(void **state)
+{
+    (void)state;
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++)
+        for (int full = 0; full < 2; full++) {
+            full_records = full == 1;
+            scene_open(false, true, version);
+            const unsigned up = backend.records, down = client.records;
+            three_packets(&backend);
+            arrives(&backend);
+            assert_int_equal(client.records - down, full_records ? 1 : 3);
+            three_packets(&client);
+            arrives(&client);
+            assert_int_equal(backend.records - up, 1);
+            end_leaves(&client);
+            UNTIL(backend.eof);
+            end_leaves(&backend);
+            UNTIL(client.eof);
+            scene_close();
+        }
+    full_records = false;
+}
+
 static uint64_t first_seed = 1, seeds = 16;
 
 static void whoever_listens_hears_all(void **state)
@@ -613,6 +652,7 @@ static void whoever_listens_hears_all(void **state)
     for (seed = first_seed; seed < first_seed + seeds; seed++) {
         story = seed;
         bool web = once_in(4), tls_behind = once_in(2);
+        full_records = seed % 2 == 0;
         scene_open(web, tls_behind, once_in(2) ? TLS1_2_VERSION : TLS1_3_VERSION);
         tell_story();
         scene_close();
@@ -651,6 +691,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whoever_listens_hears_all),
+        cmocka_unit_test(packets_for_a_client_share_a_record_only_on_request),
         cmocka_unit_test(a_key_update_behind_the_end_is_not_answered),
     };
     if (argc > 1) {
