@@ -105,6 +105,7 @@ struct config_gate {
     char *status_token_file;           /* NULL: the status listener is read-only */
     unsigned max_tunnels;              /* calls at a time, in any state */
     unsigned handshakes_at_once;       /* client TLS handshakes at a time, for each worker */
+    bool own_records;                  /* the gate protects TLS records itself where it can */
     char *country_file;                /* MaxMind database; NULL: none */
     /* ms; 0: none (only for keys with KEY_NONE) */
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
@@ -138,6 +139,7 @@ struct config_listener {
     char *ciphers;      /* OpenSSL list for TLS 1.2 and older; NULL: the library's */
     char *ciphersuites; /* for TLS 1.3; NULL: the library's */
     char *groups;       /* of the key exchange; NULL: the default of tls/tls_ctx.h */
+    bool key_update;    /* send a KeyUpdate before the limit of RFC 8446 5.5 */
     struct rules rules;
     bool dry_run; /* rules are evaluated and logged, not enforced */
     bool
@@ -177,6 +179,7 @@ struct config_backend {
     enum config_tls tls_min, tls_max;
     int security_level; /* OpenSSL's; -1: 0 if tls_min is below 1.2, else the library's */
     char *ciphers, *ciphersuites, *groups; /* as in a listener */
+    bool key_update;                       /* as in a listener */
     enum config_send_proxy send_proxy;
     enum config_binding binding;
     bool binding_sha1_known, binding_sha256_known; /* set by binding-cert-hash */

@@ -136,6 +136,8 @@ static const struct config_choice keep_or_client[] = {{"keep", false}, {"client"
 static const struct config_choice none_or_eap[] = {{"none", false}, {"eap", true}, {NULL, 0}};
 static const struct config_choice claim_or_verified[] = {
     {"claim", false}, {"verified", true}, {NULL, 0}};
+static const struct config_choice auto_or_openssl[] = {
+    {"auto", true}, {"openssl", false}, {NULL, 0}};
 static const struct config_choice packet_or_full[] = {{"packet", false}, {"full", true}, {NULL, 0}};
 static const struct config_choice allow_or_deny[] = {{"allow", true}, {"deny", false}, {NULL, 0}};
 static const struct config_choice tls_versions[] = {
@@ -246,6 +248,11 @@ const struct config_key config_keys[] = {
     {GATE_KEY("handshakes-at-once", handshakes_at_once), .type = &config_type_number, .min = 1,
      .max = 1000000, .initial = "1000",
      .help = "Simultaneous TLS handshakes with clients, in each worker; more wait in order."},
+    {GATE_KEY("tls-records", own_records), .type = &config_type_flag, .choices = auto_or_openssl,
+     .initial = "auto",
+     .help = "Code that protects TLS records after a handshake. auto: the gate's own for AES-GCM and "
+             "ChaCha20-Poly1305 in TLS 1.2 and 1.3, OpenSSL's for the rest; openssl: always OpenSSL's. A "
+             "reload applies to new calls."},
     {GATE_KEY("country-file", country_file), .type = &config_type_path, .otherwise = "none",
      .help = "MaxMind database (GeoLite2-Country.mmdb) for rules with `country`."},
     {GATE_KEY("timeout-handshake", timeout_handshake), .type = &config_type_duration, .initial = "10s",
@@ -343,6 +350,11 @@ const struct config_key config_keys[] = {
      .otherwise = "X25519:P-256:X448:P-521:P-384",
      .help = "Groups of the key exchange, in order of preference. With a finite field (ffdhe) in the "
              "list, one packet of an attacker costs up to 150 ms of CPU time."},
+    {LISTENER_KEY("key-update", key_update), .type = &config_type_flag, .choices = yes_or_no,
+     .initial = "no",
+     .help = "yes: change the key of what is sent (KeyUpdate of TLS 1.3) before it has protected as many "
+             "records as RFC 8446 5.5 permits with AES-GCM, some 33 GB of a tunnel. no: never, like "
+             "OpenSSL, because it is not known what each SSTP client does with a KeyUpdate."},
     {LISTENER_KEY("records", full_records), .type = &config_type_flag, .choices = packet_or_full,
      .initial = "packet",
      .help = "TLS records for clients. packet: one for each SSTP packet, because sstpc stalls if a record has "
@@ -470,6 +482,9 @@ const struct config_key config_keys[] = {
     {BACKEND_KEY("groups", groups), .type = &config_type_ciphers, .flags = KEY_REPEAT | KEY_TLS,
      .otherwise = "X25519:P-256:X448:P-521:P-384",
      .help = "Groups of the key exchange, in order of preference; as in a listener."},
+    {BACKEND_KEY("key-update", key_update), .type = &config_type_flag, .flags = KEY_TLS,
+     .choices = yes_or_no, .initial = "no",
+     .help = "As in a listener, for the connections to the servers."},
     {BACKEND_KEY("send-proxy", send_proxy), .type = &config_type_choice, .choices = send_proxy_ways,
      .initial = "no",
      .help = "Begin each connection with a PROXY header: v1, or v2 with TLS version, cipher and "

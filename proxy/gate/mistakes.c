@@ -217,6 +217,8 @@ static const char only_web[] = "for a backend that is only a fallback";
 static const char no_check[] = "without check";
 static const char max[] = "because it is not below max-tunnels";
 
+static const char no_key_update[] = "with a tls-max below 1.3: TLS 1.2 has no KeyUpdate";
+
 static const struct idle_key {
     enum config_section in;
     const char *name;
@@ -244,8 +246,10 @@ static const struct idle_key {
     {LISTENER, "v6only", has_no_v6_wildcard, "without the address [::]"},
     {LISTENER, "ciphers", listener_is_new_tls, "with tls-min = 1.3: see ciphersuites"},
     {LISTENER, "ciphersuites", listener_is_old_tls, "with a tls-max below 1.3: see ciphers"},
+    {LISTENER, "key-update", listener_is_old_tls, no_key_update},
     {BACKEND, "ciphers", backend_is_new_tls, "with tls-min = 1.3: see ciphersuites"},
     {BACKEND, "ciphersuites", backend_is_old_tls, "with a tls-max below 1.3: see ciphers"},
+    {BACKEND, "key-update", backend_is_old_tls, no_key_update},
     {BACKEND, "check-interval", has_no_check, no_check},
     {BACKEND, "rise", has_no_check, no_check},
     {BACKEND, "down-time", has_check, "with check"},

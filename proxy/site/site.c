@@ -13,18 +13,9 @@
 #include "tls/tls_ctx.h"
 #include "tls/tls_loaded.h"
 
-static struct tls_settings tls_settings_of(enum config_tls min, enum config_tls max, int level,
-                                           const char *ciphers, const char *ciphersuites,
-                                           const char *groups)
+static enum tls_version version_of(enum config_tls version)
 {
-    return (struct tls_settings){
-        .min = TLS_1_0 + (enum tls_version)min,
-        .max = TLS_1_0 + (enum tls_version)max,
-        .security_level = level,
-        .ciphers = ciphers,
-        .ciphersuites = ciphersuites,
-        .groups = groups,
-    };
+    return TLS_1_0 + (enum tls_version)version;
 }
 
 /* ---- listeners ---- */
@@ -174,11 +165,25 @@ static bool trial_add(struct site_trial *t, const struct config_certificate *c)
     return pair != NULL;
 }
 
+static struct tls_settings listener_settings(const struct config *c,
+                                             const struct config_listener *l)
+{
+    return (struct tls_settings){
+        .min = version_of(l->tls_min),
+        .max = version_of(l->tls_max),
+        .security_level = -1,
+        .ciphers = l->ciphers,
+        .ciphersuites = l->ciphersuites,
+        .groups = l->groups,
+        .own_records = c->gate.own_records,
+        .key_update = l->key_update,
+    };
+}
+
 static struct tls_ctx *trial_run(struct site_trial *t)
 {
     const struct config_listener *l = t->listener;
-    const struct tls_settings s =
-        tls_settings_of(l->tls_min, l->tls_max, -1, l->ciphers, l->ciphersuites, l->groups);
+    const struct tls_settings s = listener_settings(t->config, l);
     bool good = true;
 
     t->count = 0;
@@ -274,13 +279,25 @@ static const struct tls_ca *backend_ca(struct files *files, const struct config 
     return ca;
 }
 
+static struct tls_settings backend_settings(const struct config *c, const struct config_backend *b)
+{
+    return (struct tls_settings){
+        .min = version_of(b->tls_min),
+        .max = version_of(b->tls_max),
+        .security_level = b->security_level,
+        .ciphers = b->ciphers,
+        .ciphersuites = b->ciphersuites,
+        .groups = b->groups,
+        .own_records = c->gate.own_records,
+        .key_update = b->key_update,
+    };
+}
+
 static bool backend_tls(struct site_backend *b, struct files *files, const struct config *c,
                         const struct config_backend *from, FILE *problems)
 {
     char error[TLS_ERROR_MAX];
-    const struct tls_settings s =
-        tls_settings_of(from->tls_min, from->tls_max, from->security_level, from->ciphers,
-                        from->ciphersuites, from->groups);
+    const struct tls_settings s = backend_settings(c, from);
     const bool verify = from->verify == CONFIG_VERIFY_CA && from->ca_file != NULL;
     const struct tls_ca *ca = verify ? backend_ca(files, c, from, problems) : NULL;
 

@@ -301,6 +301,8 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
     INSIST(count > 0);
     struct tls_ctx *ctx = NEW(struct tls_ctx);
     ctx->strict_sni = strict_sni;
+    ctx->own_records = settings->own_records;
+    ctx->key_update = settings->key_update;
     tls_served_init(&ctx->served, count);
     SSL_CTX *probe = server_ssl(ctx, settings, error);
     if (probe == NULL)
@@ -426,6 +428,8 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const st
         return NULL;
     struct tls_ctx *ctx = NEW(struct tls_ctx);
     ctx->ssl = ssl;
+    ctx->own_records = settings->own_records;
+    ctx->key_update = settings->key_update;
     tls_peer_bound(ssl, ca != NULL);
     if (ca == NULL)
         return ctx;

@@ -9,7 +9,8 @@
 struct tls_ctx {
     SSL_CTX *ssl; /* of a listener: the context of the default group, which owns it */
     bool strict_sni;
-    struct tls_served served; /* of a backend: empty */
+    bool own_records, key_update; /* as in tls_settings */
+    struct tls_served served;     /* of a backend: empty */
 };
 
 #endif

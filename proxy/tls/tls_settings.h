@@ -2,6 +2,8 @@
 #ifndef SSTPGATE_TLS_TLS_SETTINGS_H
 #define SSTPGATE_TLS_TLS_SETTINGS_H
 
+#include <stdbool.h>
+
 /* Protocol versions as numbered on the wire. */
 enum tls_version { TLS_1_0 = 0x0301, TLS_1_1 = 0x0302, TLS_1_2 = 0x0303, TLS_1_3 = 0x0304 };
 
@@ -13,6 +15,8 @@ struct tls_settings {
     const char *ciphers;      /* TLS 1.2 and older; NULL: the library's list. See below. */
     const char *ciphersuites; /* TLS 1.3; NULL: the library's list */
     const char *groups;       /* of the key exchange, in order of preference; NULL: TLS_GROUPS */
+    bool own_records;         /* the gate protects records itself where it can, not OpenSSL */
+    bool key_update;          /* send a KeyUpdate before the limit of RFC 8446 5.5 */
 };
 
 /* The default groups. None is a finite field (RFC 7919): OpenSSL checks a peer's share in ffdhe8192

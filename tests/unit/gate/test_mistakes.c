@@ -230,6 +230,12 @@ static const struct sample samples[] = {
     {"tls-max = 1.2\nciphersuites = TLS_AES_128_GCM_SHA256\n", SERVER OFF, NULL,
      "ciphersuites = TLS_AES_128_GCM_SHA256: listener l: ciphersuites has no effect with a tls-max "
      "below 1.3: see ciphers\n"},
+    {"tls-max = 1.2\nkey-update = yes\n", SERVER OFF, NULL,
+     "key-update = yes: listener l: key-update has no effect with a tls-max below 1.3: TLS 1.2 has "
+     "no KeyUpdate\n"},
+    {"", SERVER OFF "tls-max = 1.2\nkey-update = yes\n", NULL,
+     "key-update = yes: backend b: key-update has no effect with a tls-max below 1.3: TLS 1.2 has "
+     "no KeyUpdate\n"},
     {"accept-proxy = yes\ntrusted-proxies = 10.0.0.0/8\ntrusted-proxies = ::/0\n", SERVER OFF, NULL,
      "trusted-proxies = ::/0: listener l: trusted-proxies contains every address, so any client "
      "can forge its own\n"},
