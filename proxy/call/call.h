@@ -16,6 +16,7 @@
 #include "net/stream.h"
 #include "net/worker.h"
 
+struct backends_place;
 struct config_gate;
 struct dial;
 struct failures;
@@ -98,13 +99,13 @@ struct admission {
 /* uplink: the way to a server of a backend. */
 struct uplink {
     const struct site_backend *backend;
-    enum call_state next; /* after DIAL: ANSWER, or WEB for the fallback web site */
-    size_t server;        /* index of the backend's server */
-    bool at_server;       /* the call has a place at this server (policy/backends.h) */
-    struct dial *dial;    /* DIAL only; owned */
-    uint64_t tried;       /* bit set of servers already tried, as for backends_choose */
-    enum reason failure;  /* failure of the latest server; REASON_NONE: none was tried */
-    char *blame;          /* reason for which this server is reported down; owned; NULL: none */
+    enum call_state next;         /* after DIAL: ANSWER, or WEB for the fallback web site */
+    size_t server;                /* index of the backend's server */
+    struct backends_place *place; /* at this server; NULL: none */
+    struct dial *dial;            /* DIAL only; owned */
+    uint64_t tried;               /* bit set of servers already tried, as for backends_choose */
+    enum reason failure;          /* failure of the latest server; REASON_NONE: none was tried */
+    char *blame; /* reason for which this server is reported down; owned; NULL: none */
 };
 
 /* relay: a tunnel that is up. */

@@ -94,8 +94,8 @@ bool tunnels_match(const struct call *call, const struct call_filter *filter)
                                .backend = r->backend,
                                .server = r->server};
 
-    if (filter->server != NULL && call->uplink.at_server)
-        facts.server_name = backends_name(call->uplink.backend->servers, call->uplink.server, name);
+    if (filter->server != NULL && call->uplink.place != NULL)
+        facts.server_name = backends_place_name(call->uplink.place, name);
     return filter_matches(filter, &facts);
 }
 

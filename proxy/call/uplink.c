@@ -31,9 +31,8 @@ static void log_backend(struct call *call, const char *what, const char *why)
                              &call->set->limit_backend, call_now(call), BACKEND_LINES_PER_SECOND))
         return;
     log_str(&l, "backend", call->record.backend);
-    if (call->uplink.at_server)
-        log_str(&l, "server",
-                backends_name(call->uplink.backend->servers, call->uplink.server, name));
+    if (call->uplink.place != NULL)
+        log_str(&l, "server", backends_place_name(call->uplink.place, name));
     log_str(&l, "failed", what);
     log_str(&l, "msg", why);
     log_end(&l);
@@ -86,9 +85,9 @@ static void forget_dial(struct call *call)
 
 static void leave_server(struct call *call)
 {
-    if (call->uplink.at_server)
-        backends_release(call->uplink.backend->servers, call->uplink.server);
-    call->uplink.at_server = false;
+    if (call->uplink.place != NULL)
+        backends_release(call->uplink.place);
+    call->uplink.place = NULL;
 }
 
 void uplink_leave(struct call *call)
@@ -170,7 +169,7 @@ static void dial_server(struct call *call)
         return;
     }
     const struct backends_server *to = upstream_server(call->uplink.backend, call->uplink.server);
-    call->uplink.at_server = true;
+    call->uplink.place = backends_place_at(call->uplink.backend->servers, call->uplink.server);
     if (call->uplink.failure == REASON_NONE)
         call->uplink.failure = REASON_BACKEND_UNREACHABLE; /* unless the failure is known */
     call_enter(call, CALL_DIAL);

@@ -11,11 +11,11 @@
 #include "base/insist.h"
 #include "base/siphash.h"
 
-/* The state of a server, which outlives a configuration. */
-struct server_state {
-    struct server_state *prev, *next; /* in all->servers */
-    struct backends *all;             /* NULL: not shared */
-    unsigned refs;                    /* under all->lock */
+/* A server, which outlives a configuration. */
+struct backends_place {
+    struct backends_place *prev, *next; /* in all->servers */
+    struct backends *all;               /* NULL: not shared */
+    atomic_uint refs; /* of groups and calls; from 0 to 1 and back under all->lock only */
     char *backend, *host;
     uint16_t port;
 
@@ -32,12 +32,12 @@ struct server_state {
 };
 
 struct backends {
-    pthread_mutex_t lock; /* protects the list and every refs */
-    struct server_state *servers;
+    pthread_mutex_t lock; /* protects the list */
+    struct backends_place *servers;
 };
 
 struct group_member {
-    struct server_state *state;
+    struct backends_place *state;
     uint64_t hash; /* of host and port, for source */
     /* Its last turn in the virtual time of the group: see turn_of(). */
     atomic_uint_least64_t turn;
@@ -67,12 +67,12 @@ void backends_free(struct backends *all)
     free(all);
 }
 
-static struct server_state *server_new(struct backends *all, const struct backends_settings *c,
-                                       const struct backends_server *s)
+static struct backends_place *server_new(struct backends *all, const struct backends_settings *c,
+                                         const struct backends_server *s)
 {
-    struct server_state *k = NEW(struct server_state);
+    struct backends_place *k = NEW(struct backends_place);
     k->all = all;
-    k->refs = 1;
+    atomic_init(&k->refs, 1);
     k->backend = insist_alloc(strdup(c->name));
     k->host = insist_alloc(strdup(s->host));
     k->port = s->port;
@@ -82,10 +82,10 @@ static struct server_state *server_new(struct backends *all, const struct backen
     return k;
 }
 
-static struct server_state *server_get(struct backends *all, const struct backends_settings *c,
-                                       const struct backends_server *s)
+static struct backends_place *server_get(struct backends *all, const struct backends_settings *c,
+                                         const struct backends_server *s)
 {
-    struct server_state *k;
+    struct backends_place *k;
 
     if (all == NULL)
         return server_new(NULL, c, s);
@@ -95,7 +95,7 @@ static struct server_state *server_get(struct backends *all, const struct backen
             break;
     }
     if (k != NULL) {
-        k->refs++;
+        atomic_fetch_add(&k->refs, 1);
     } else {
         k = server_new(all, c, s);
         DL_APPEND(all->servers, k);
@@ -104,24 +104,40 @@ static struct server_state *server_get(struct backends *all, const struct backen
     return k;
 }
 
-static void server_put(struct server_state *k)
+static void server_free(struct backends_place *k)
 {
-    struct backends *all = k->all;
-
-    if (all != NULL) {
-        pthread_mutex_lock(&all->lock);
-        const bool last = --k->refs == 0;
-        if (last)
-            DL_DELETE(all->servers, k);
-        pthread_mutex_unlock(&all->lock);
-        if (!last)
-            return;
-    }
     INSIST(atomic_load(&k->tunnels) == 0);
     pthread_mutex_destroy(&k->cause_lock);
     free(k->backend);
     free(k->host);
     free(k);
+}
+
+/* Releases the last reference, unless server_get() has added another one meanwhile. */
+static void server_put_last(struct backends_place *k)
+{
+    struct backends *all = k->all;
+
+    if (all != NULL)
+        pthread_mutex_lock(&all->lock);
+    const bool last = atomic_fetch_sub(&k->refs, 1) == 1;
+    if (last && all != NULL)
+        DL_DELETE(all->servers, k);
+    if (all != NULL)
+        pthread_mutex_unlock(&all->lock);
+    if (last)
+        server_free(k);
+}
+
+/* Takes the lock for the last reference only. */
+static void server_put(struct backends_place *k)
+{
+    unsigned refs = atomic_load(&k->refs);
+
+    while (refs > 1)
+        if (atomic_compare_exchange_weak(&k->refs, &refs, refs - 1))
+            return;
+    server_put_last(k);
 }
 
 /* The same in every process and on every gate, so that all of them choose the same server for a
@@ -159,14 +175,23 @@ void backends_leave(struct backends_group *g)
     free(g);
 }
 
+struct backends_place *backends_place_at(const struct backends_group *g, size_t server)
+{
+    return g->member[server].state;
+}
+
+const char *backends_place_name(const struct backends_place *k, char out[BACKENDS_NAME_MAX])
+{
+    const bool ip6 = strchr(k->host, ':') != NULL;
+    snprintf(out, BACKENDS_NAME_MAX, "%s%s%s:%u", ip6 ? "[" : "", k->host, ip6 ? "]" : "",
+             (unsigned)k->port);
+    return out;
+}
+
 const char *backends_name(const struct backends_group *g, size_t server,
                           char out[BACKENDS_NAME_MAX])
 {
-    const struct backends_server *s = &g->settings->item[server];
-    const bool ip6 = strchr(s->host, ':') != NULL;
-    snprintf(out, BACKENDS_NAME_MAX, "%s%s%s:%u", ip6 ? "[" : "", s->host, ip6 ? "]" : "",
-             (unsigned)s->port);
-    return out;
+    return backends_place_name(backends_place_at(g, server), out);
 }
 
 /* ---- choosing ------------------------------------------------------------------------------- */
@@ -301,7 +326,7 @@ static bool server_take(struct backends_group *g, size_t i, uint64_t turn, uint6
                         uint64_t now)
 {
     struct group_member *m = &g->member[i];
-    struct server_state *k = m->state;
+    struct backends_place *k = m->state;
 
     if (is_full(&g->settings->item[i], atomic_fetch_add(&k->tunnels, 1)))
         goto undo;
@@ -354,6 +379,7 @@ bool backends_choose(struct backends_group *g, const struct addr *client, uint64
         if (!find_best(g, client, *tried, now_ms, &best))
             return false;
     } while (!server_take(g, best.server, best.turn, best.rank.by_turn, now_ms));
+    atomic_fetch_add(&g->member[best.server].state->refs, 1);
     *tried |= (uint64_t)1 << best.server;
     *server = best.server;
     return true;
@@ -371,9 +397,10 @@ bool backends_peek(const struct backends_group *g, const struct addr *client, ui
     return true;
 }
 
-void backends_release(struct backends_group *g, size_t server)
+void backends_release(struct backends_place *k)
 {
-    INSIST(atomic_fetch_sub(&g->member[server].state->tunnels, 1) > 0);
+    INSIST(atomic_fetch_sub(&k->tunnels, 1) > 0);
+    server_put(k);
 }
 
 void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_MAX])
@@ -383,7 +410,7 @@ void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_M
     size_t n = 0;
 
     for (size_t i = 0; i < g->settings->count; i++) {
-        struct server_state *k = g->member[i].state;
+        struct backends_place *k = g->member[i].state;
         if (atomic_load(&k->draining))
             count[0]++;
         else if (is_full(&g->settings->item[i], atomic_load(&k->tunnels)))
@@ -400,7 +427,7 @@ void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_M
 
 /* ---- up and down ---------------------------------------------------------------------------- */
 
-static void server_keep_cause(struct server_state *k, const char *cause)
+static void server_keep_cause(struct backends_place *k, const char *cause)
 {
     pthread_mutex_lock(&k->cause_lock);
     snprintf(k->cause, sizeof k->cause, "%s", cause);
@@ -408,7 +435,7 @@ static void server_keep_cause(struct server_state *k, const char *cause)
 }
 
 /* Returns true for the one caller that has changed the state. */
-static bool server_turn(struct server_state *k, bool down, const char *cause, uint64_t now)
+static bool server_turn(struct backends_place *k, bool down, const char *cause, uint64_t now)
 {
     bool was = !down;
 
@@ -423,7 +450,7 @@ static bool server_turn(struct server_state *k, bool down, const char *cause, ui
 enum backends_change backends_report(struct backends_group *g, size_t server, bool good,
                                      const char *cause, uint64_t now_ms)
 {
-    struct server_state *k = g->member[server].state;
+    struct backends_place *k = g->member[server].state;
     const unsigned rise = g->settings->probed ? g->settings->rise : 1;
     const unsigned needed = good ? rise : g->settings->fall;
 
@@ -446,7 +473,7 @@ enum backends_change backends_report(struct backends_group *g, size_t server, bo
 
 bool backends_drain(struct backends_group *g, size_t server, bool drain, uint64_t now_ms)
 {
-    struct server_state *k = g->member[server].state;
+    struct backends_place *k = g->member[server].state;
 
     if (!drain && atomic_load(&k->draining))
         atomic_store(&k->fresh, now_ms); /* slow-start, as for a server that was down */
@@ -460,7 +487,7 @@ void backends_timed(struct backends_group *g, size_t server, uint64_t ms)
 
 void backends_state(struct backends_group *g, size_t server, struct backends_state *out)
 {
-    struct server_state *k = g->member[server].state;
+    struct backends_place *k = g->member[server].state;
 
     *out = (struct backends_state){
         .up = !atomic_load(&k->down),
@@ -476,7 +503,7 @@ void backends_state(struct backends_group *g, size_t server, struct backends_sta
 
 void backends_restore(struct backends_group *g, size_t server, const struct backends_state *in)
 {
-    struct server_state *k = g->member[server].state;
+    struct backends_place *k = g->member[server].state;
 
     atomic_store(&k->draining, in->draining);
     if (in->changed_ms == 0)

@@ -47,6 +47,7 @@ struct backends_settings {
 
 struct backends;
 struct backends_group;
+struct backends_place; /* the place of a call on a server; outlives the group */
 
 enum {
     BACKENDS_SERVERS_MAX = 64, /* of one backend */
@@ -65,8 +66,8 @@ struct backends_group *backends_join(struct backends *all, const struct backends
 void backends_leave(struct backends_group *g); /* frees g; NULL: no-op */
 
 /* Chooses a server that the call has not tried. Bit i of *tried: server i was tried; the bit of
- * the chosen server is set. The call counts for this server until backends_release(). Returns
- * false if no server is left.
+ * the chosen server is set. The call counts for this server, and its place exists, until
+ * backends_release(). Returns false if no server is left.
  *
  * Servers with `backup` are used only if no other is left. A server that is down is skipped;
  * without health checks (check = no) one call may try it each down-time, and all calls if no other
@@ -84,8 +85,11 @@ bool backends_choose(struct backends_group *g, const struct addr *client, uint64
 bool backends_peek(const struct backends_group *g, const struct addr *client, uint64_t *tried,
                    uint64_t now_ms, size_t *server) MUST_CHECK;
 
-/* Releases the place of a call on a server. */
-void backends_release(struct backends_group *g, size_t server);
+/* Returns the place of a call that backends_choose() has given this server. */
+struct backends_place *backends_place_at(const struct backends_group *g, size_t server);
+
+/* Releases the place of a call, whether or not its group still exists. */
+void backends_release(struct backends_place *place);
 
 /* Writes why backends_choose() has found no server: "1 down, 2 full". */
 void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_MAX]);
@@ -106,6 +110,9 @@ bool backends_drain(struct backends_group *g, size_t server, bool drain, uint64_
 /* Writes "10.0.0.5:443", "sstp.example:443" or "[::1]:443". Returns out. */
 const char *backends_name(const struct backends_group *g, size_t server,
                           char out[BACKENDS_NAME_MAX]);
+
+/* The same for the server of a place. */
+const char *backends_place_name(const struct backends_place *place, char out[BACKENDS_NAME_MAX]);
 
 /* Notes how long the latest health check that has passed took. */
 void backends_timed(struct backends_group *g, size_t server, uint64_t ms);

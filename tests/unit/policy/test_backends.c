@@ -164,7 +164,7 @@ static void run_course(const struct course *c, char *out)
         switch (*p) {
         case 'n':
             if (at != BACKENDS_SERVERS_MAX) {
-                backends_release(g, at);
+                backends_release(backends_place_at(g, at));
                 left[at]--;
             }
             goto choose;
@@ -179,12 +179,12 @@ static void run_course(const struct course *c, char *out)
             }
             *out++ = (char)('a' + at);
             if (*p == 'C')
-                backends_release(g, at);
+                backends_release(backends_place_at(g, at));
             else
                 left[at]++;
             break;
         case '-':
-            backends_release(g, x);
+            backends_release(backends_place_at(g, x));
             left[x]--;
             break;
         case '!': backends_report(g, x, false, "it failed", now); break;
@@ -200,7 +200,7 @@ static void run_course(const struct course *c, char *out)
     *out = '\0';
     for (size_t i = 0; i < b.c.count; i++)
         while (left[i]-- > 0)
-            backends_release(g, i);
+            backends_release(backends_place_at(g, i));
     backends_leave(g);
 }
 
@@ -230,7 +230,7 @@ static void spread(struct backends_group *g, unsigned calls, uint64_t now, unsig
         uint64_t tried = 0;
         size_t server;
         assert_true(choose(g, &who, &tried, now, &server));
-        backends_release(g, server);
+        backends_release(backends_place_at(g, server));
         got[server]++;
     }
 }
@@ -313,7 +313,7 @@ static void places(struct backends_group *g, char *out)
         size_t server;
         who.port = (uint16_t)n; /* is ignored */
         assert_true(choose(g, &who, &tried, START, &server));
-        backends_release(g, server);
+        backends_release(backends_place_at(g, server));
         out[n] = (char)('a' + server);
     }
 }
@@ -387,7 +387,7 @@ static void test_source_is_fixed(void **state)
             who.ip[15] = (uint8_t)n;
         }
         assert_true(choose(g, &who, &tried, START, &server));
-        backends_release(g, server);
+        backends_release(backends_place_at(g, server));
         found[n] = (char)('a' + server);
     }
     assert_string_equal(found, "adacabbcabbcbabc");
@@ -436,8 +436,8 @@ static void test_state(void **state)
     assert_string_equal(why, "1 drained, 2 full, 1 down");
     backends_state(g, 1, &s);
     assert_int_equal(s.tunnels, 1);
-    backends_release(g, 1);
-    backends_release(g, 2);
+    backends_release(backends_place_at(g, 1));
+    backends_release(backends_place_at(g, 2));
 
     assert_int_equal(backends_report(g, 0, true, "", START + 2), BACKENDS_SAME);
     assert_int_equal(backends_report(g, 0, true, "better", START + 3), BACKENDS_CAME_UP);
@@ -494,11 +494,11 @@ static void test_sharing(void **state)
     assert_true(s.up && s.tunnels == 1);
     tried = 0;
     assert_true(backends_choose(new, &who, &tried, START, &at) && at == 1); /* a is full */
-    backends_release(new, at);
-    backends_release(old, 0);
+    backends_release(backends_place_at(new, at));
+    backends_release(backends_place_at(old, 0));
     tried = 0;
     assert_true(backends_choose(new, &who, &tried, START, &at) && at == 2);
-    backends_release(new, at);
+    backends_release(backends_place_at(new, at));
 
     again.c.name = (char *)"other";
     struct backends_group *other = backends_join(all, &again.c);
@@ -523,6 +523,41 @@ static void test_sharing(void **state)
     backends_free(NULL);
 }
 
+/* A tunnel stays for days; the configuration that it began with does not. */
+static void a_place_outlives_its_group(void **state)
+{
+    (void)state;
+    struct backend b;
+    struct backends_state s;
+    struct backends *all = backends_new();
+    struct addr who = client_of(1);
+    char name[BACKENDS_NAME_MAX];
+    uint64_t tried = 0;
+    size_t at;
+
+    backend_init(&b, BACKENDS_FIRST, 1);
+    b.server[0].host = (char *)"2001:db8::1";
+    struct backends_group *g = backends_join(all, &b.c);
+    assert_true(backends_choose(g, &who, &tried, START, &at));
+    struct backends_place *place = backends_place_at(g, at);
+    backends_drain(g, at, true, START);
+    backends_leave(g);
+    memset(&b, 0, sizeof b);
+    assert_string_equal(backends_place_name(place, name), "[2001:db8::1]:443");
+
+    backend_init(&b, BACKENDS_FIRST, 1);
+    b.server[0].host = (char *)"2001:db8::1";
+    g = backends_join(all, &b.c); /* finds the same server */
+    backends_state(g, 0, &s);
+    assert_true(s.draining);
+    assert_int_equal(s.tunnels, 1);
+    backends_release(place);
+    backends_state(g, 0, &s);
+    assert_int_equal(s.tunnels, 0);
+    backends_leave(g);
+    backends_free(all); /* asserts that no server is left */
+}
+
 /* ---- threads -------------------------------------------------------------------------------- */
 
 enum { THREADS = 4, ROUNDS = 3000 };
@@ -545,7 +580,7 @@ static void *crowd_choose(void *arg)
             atomic_fetch_add(&c->over, 1);
         if (at == 0)
             atomic_fetch_sub(&c->held, 1);
-        backends_release(c->g, at);
+        backends_release(backends_place_at(c->g, at));
     }
     return NULL;
 }
@@ -645,12 +680,19 @@ static void test_restored(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_courses),         cmocka_unit_test(test_weights),
-        cmocka_unit_test(test_slow_start),      cmocka_unit_test(test_source_stays),
-        cmocka_unit_test(test_source_is_fixed), cmocka_unit_test(test_state),
-        cmocka_unit_test(test_names),           cmocka_unit_test(test_sharing),
-        cmocka_unit_test(test_threads_choose),  cmocka_unit_test(test_threads_full),
-        cmocka_unit_test(test_threads_report),  cmocka_unit_test(test_restored),
+        cmocka_unit_test(test_courses),
+        cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_slow_start),
+        cmocka_unit_test(test_source_stays),
+        cmocka_unit_test(test_source_is_fixed),
+        cmocka_unit_test(test_state),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_sharing),
+        cmocka_unit_test(a_place_outlives_its_group),
+        cmocka_unit_test(test_threads_choose),
+        cmocka_unit_test(test_threads_full),
+        cmocka_unit_test(test_threads_report),
+        cmocka_unit_test(test_restored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
