@@ -8,6 +8,7 @@
 #include <openssl/x509.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/span.h"
 #include "tls/tls_error.h"
@@ -31,6 +32,7 @@ struct tls_pair {
 
 struct tls_ca {
     X509_STORE *store;
+    uint64_t number; /* no other object has it; not 0 */
 };
 
 /* Loads a certificate; with_key: and its key, which is required then. The files may have several

@@ -10,6 +10,7 @@
 
 #include "base/insist.h"
 #include "tls/tls_internal.h"
+#include "tls/tls_session.h"
 
 enum { NO_ALERT = -1 }; /* 0 is close_notify */
 
@@ -18,6 +19,7 @@ struct tls_conn {
     struct tls_window window;
     bool server;
     bool failed;
+    bool kept;   /* tls_conn_keep was called */
     int alert;   /* the peer's alert that is the cause of the failure; NO_ALERT: none */
     bool unread; /* since the last bytes arrived, no call has returned ERR_MORE */
     char *error; /* NULL: none; allocated, because most connections never have one */
@@ -286,4 +288,27 @@ struct span tls_conn_leaf(const struct tls_conn *c)
         return span_of(NULL, 0);
     /* OpenSSL's allocator is malloc(), because this program does not replace it */
     return span_of(der, (size_t)n);
+}
+
+void tls_conn_keep(struct tls_conn *c)
+{
+    INSIST(!c->server);
+    c->kept = true;
+    tls_session_want(c->ssl);
+}
+
+struct tls_session *tls_conn_session(const struct tls_conn *c)
+{
+    return c->kept ? tls_session_of(c->ssl) : NULL;
+}
+
+void tls_conn_resume(struct tls_conn *c, const struct tls_session *s)
+{
+    INSIST(!c->server && !c->kept);
+    (void)!tls_session_offer(s, c->ssl);
+}
+
+bool tls_conn_resumed(const struct tls_conn *c)
+{
+    return SSL_is_init_finished(c->ssl) && SSL_session_reused(c->ssl);
 }

@@ -20,6 +20,7 @@ enum {
 };
 
 struct tls_conn;
+struct tls_session;
 
 /* Creates the server side. Every function below may call sink(arg, octets) to send records. ctx
  * must outlive the connection. */
@@ -92,5 +93,23 @@ struct span tls_conn_sni(const struct tls_conn *c);
  * on a client the peer's. The caller frees it with free(). n == 0: none, as with anonymous
  * ciphers. */
 struct span tls_conn_leaf(const struct tls_conn *c);
+
+/* Sets that tls_conn_session() will be called on this client: it requests a ticket in TLS 1.2, and
+ * keeps what a session needs until it is freed. Call it before the handshake. */
+void tls_conn_keep(struct tls_conn *c);
+
+/* Returns a counted reference to a session for later clients, after a full handshake of a client
+ * for which tls_conn_keep() was called. NULL: there is none, or not yet: in TLS 1.3 it comes after
+ * the handshake. See tls_session_of() for the conditions. */
+struct tls_session *tls_conn_session(const struct tls_conn *c);
+
+/* Offers a session in the handshake of this client; a no-op if it belongs to other settings, other
+ * CAs, another server name or another verify_name. The server decides: if it resumes the session,
+ * tls_conn_leaf() is the leaf of the session, whose verification counts; otherwise the handshake is
+ * a full one. Call it before the handshake. */
+void tls_conn_resume(struct tls_conn *c, const struct tls_session *s);
+
+/* Returns whether the handshake is complete and has resumed a session. */
+bool tls_conn_resumed(const struct tls_conn *c);
 
 #endif

@@ -430,6 +430,8 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const st
     ctx->ssl = ssl;
     ctx->own_records = settings->own_records;
     ctx->key_update = settings->key_update;
+    tls_session_scope(settings, ca == NULL ? 0 : ca->number, ctx->scope);
+    SSL_CTX_set_app_data(ssl, ctx); /* for tls_session.c */
     tls_peer_bound(ssl, ca != NULL);
     if (ca == NULL)
         return ctx;

@@ -73,8 +73,8 @@ void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct
 
 /* Builds the context of a backend. ca: trusted certificates, of which the context keeps a
  * reference; NULL: chains are not verified here, because the caller compares a pin or the
- * administrator has turned verification off. Never resumes a session. NULL: *error has the reason,
- * in the form above. */
+ * administrator has turned verification off. No session is resumed unless tls_conn_resume() offers
+ * it. NULL: *error has the reason, in the form above. */
 struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const struct tls_ca *ca,
                                    char error[TLS_ERROR_MAX]);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,8 +108,10 @@ static bool ca_read_system(X509_STORE *store, char error[TLS_ERROR_MAX])
 
 struct tls_ca *tls_ca_load(const char *file, char error[TLS_ERROR_MAX])
 {
+    static atomic_uint_least64_t numbers;
     struct tls_ca *ca = NEW(struct tls_ca);
 
+    ca->number = atomic_fetch_add(&numbers, 1) + 1;
     ERR_clear_error();
     ca->store = insist_alloc(X509_STORE_new());
     if (strcmp(file, "system") == 0 ? ca_read_system(ca->store, error)
