@@ -1,0 +1,32 @@
+/* aead_library: what a library of ciphers offers, for aead.c, which chooses one. */
+#ifndef SSTPGATE_TLS_AEAD_LIBRARY_H
+#define SSTPGATE_TLS_AEAD_LIBRARY_H
+
+#include "tls/aead.h"
+
+struct aead_library_ops {
+    /* Loads the library. false: this program or this machine cannot use it. Once. */
+    bool (*start)(void);
+    const char *(*name)(void);
+    bool (*has)(enum aead_cipher c);
+    struct aead_key *(*key_new)(enum aead_cipher c, const uint8_t *key);
+    void (*key_free)(struct aead_key *k);
+    void (*seal)(struct aead_key *k, const uint8_t *nonce, struct span aad, struct span plain,
+                 uint8_t *out);
+    /* sealed.n >= AEAD_TAG. false: the tag is wrong; the caller wipes out. */
+    bool (*open)(struct aead_key *k, const uint8_t *nonce, struct span aad, struct span sealed,
+                 uint8_t *out);
+};
+
+/* The first member of a library's key. */
+struct aead_key {
+    const struct aead_library_ops *library;
+};
+
+extern const struct aead_library_ops aead_evp, aead_mb;
+
+/* Checks known answers: published vectors, records of several lengths, in place and not, and that
+ * a changed tag, nonce or header is refused. false: error says which answer is wrong. */
+bool aead_check(const struct aead_library_ops *library, char error[AEAD_ERROR_MAX]);
+
+#endif
