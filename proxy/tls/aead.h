@@ -9,9 +9,7 @@
 #include <stdint.h>
 
 #include "base/span.h"
-
-enum aead_cipher { AEAD_AES_128_GCM, AEAD_AES_256_GCM, AEAD_CHACHA20_POLY1305, AEAD_CIPHERS };
-enum { AEAD_KEY_MAX = 32, AEAD_NONCE = 12, AEAD_TAG = 16, AEAD_ERROR_MAX = 160 };
+#include "tls/aead_cipher.h"
 
 /* An expanded key, in memory of base/secrets.h (OpenSSL keeps its part on its own heap, and wipes
  * it). One thread at a time. */
@@ -44,8 +42,8 @@ void aead_seal(struct aead_key *k, const uint8_t nonce[AEAD_NONCE], struct span 
                struct span plain, uint8_t *out);
 
 /* Decrypts sealed, whose last AEAD_TAG bytes are the tag. out: sealed.n - AEAD_TAG bytes; sealed.p
- * itself, or no byte in common with sealed. false: sealed is shorter than a tag or the tag is wrong;
- * then out is all zeros. */
+ * itself, or no byte in common with sealed. false: sealed is shorter than a tag or the tag is
+ * wrong; then out is all zeros. */
 bool aead_open(struct aead_key *k, const uint8_t nonce[AEAD_NONCE], struct span aad,
                struct span sealed, uint8_t *out);
 

@@ -2,7 +2,14 @@
 #ifndef SSTPGATE_TLS_AEAD_LIBRARY_H
 #define SSTPGATE_TLS_AEAD_LIBRARY_H
 
-#include "tls/aead.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+#include "tls/aead_cipher.h"
+
+struct aead_key;
 
 struct aead_library_ops {
     /* Loads the library. false: this program or this machine cannot use it. Once. */
@@ -22,11 +29,5 @@ struct aead_library_ops {
 struct aead_key {
     const struct aead_library_ops *library;
 };
-
-extern const struct aead_library_ops aead_evp, aead_mb;
-
-/* Checks known answers: published vectors, records of several lengths, in place and not, and that
- * a changed tag, nonce or header is refused. false: error says which answer is wrong. */
-bool aead_check(const struct aead_library_ops *library, char error[AEAD_ERROR_MAX]);
 
 #endif

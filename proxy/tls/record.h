@@ -17,12 +17,7 @@ enum {
     RECORD_OVERHEAD = 5 + 8 + 16 + 1 /* what sealing adds, at most */
 };
 
-enum record_type {
-    RECORD_CCS = 20,
-    RECORD_ALERT = 21,
-    RECORD_HANDSHAKE = 22,
-    RECORD_DATA = 23
-};
+enum record_type { RECORD_CCS = 20, RECORD_ALERT = 21, RECORD_HANDSHAKE = 22, RECORD_DATA = 23 };
 
 /* The value of a failure is the alert that it calls for (RFC 8446 6). */
 enum record_verdict {
@@ -75,9 +70,9 @@ uint64_t record_seq(const struct record_side *s);
 size_t record_gap(const struct record_side *s);
 
 /* Seals plain (0..RECORD_PLAIN_MAX bytes) into one record at out, which has room for plain.n +
- * RECORD_OVERHEAD bytes. plain.p is out + record_gap(s), which saves a copy, or has no byte in common
- * with out. Returns the record's length; 0: the sequence numbers are used up, so the connection
- * must end. */
+ * RECORD_OVERHEAD bytes. plain.p is out + record_gap(s), which saves a copy, or has no byte in
+ * common with out. Returns the record's length; 0: the sequence numbers are used up, so the
+ * connection must end. */
 size_t record_seal(struct record_side *s, enum record_type type, struct span plain, uint8_t *out);
 
 /* Opens the record at the begin of in.
@@ -85,8 +80,8 @@ size_t record_seal(struct record_side *s, enum record_type type, struct span pla
  * RECORD_OK: *n bytes of plaintext are at out, without padding; *type is their type, one of the
  * enum (in TLS 1.3 never RECORD_CCS); *used is the length of the record.
  * RECORD_MORE: *used is the length of the whole record, or 0 if its head is incomplete.
- * Otherwise: the connection must end with this alert. *used is 0, nothing is at out, and each later
- * call returns a failure, too.
+ * Otherwise: the connection must end with this alert. *used and *n are 0, and what is at
+ * out must not be used.
  *
  * out has room for the record's length without its head and tag. It is in.p + record_gap(s), or has
  * no byte in common with the record. in is not changed otherwise. */
