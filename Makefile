@@ -32,6 +32,15 @@ MICROHTTPD := $(shell $(PKG_CONFIG) --exists 'libmicrohttpd >= 0.9.71' 2>/dev/nu
 # Only the filter of system calls needs it.
 SECCOMP := $(shell $(PKG_CONFIG) --exists libseccomp 2>/dev/null && echo libseccomp)
 OPTIONAL := $(MAXMIND) $(MICROHTTPD) $(SECCOMP)
+# Only the fast protection of records needs it; `make IPSEC_MB=` builds without it. It has no file for
+# pkg-config, so a program is linked that uses what tls/aead_mb.c does.
+ifeq ($(origin IPSEC_MB),undefined)
+comment := \#
+IPSEC_MB := $(shell printf '%s\n' '$(comment)include <intel-ipsec-mb.h>' 'int main(void) { struct gcm_key_data k;' \
+	'IMB_MGR *m = alloc_mb_mgr(0); IMB_AES128_GCM_PRE(m, m, &k); return (int)m->features; }' | \
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -x c -o /dev/null - -lIPSec_MB 2>/dev/null && echo -lIPSec_MB)
+endif
+export IPSEC_MB # a make inside of this one does not ask again
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) $(OPTIONAL) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) $(OPTIONAL) 2>/dev/null)
 
@@ -62,10 +71,10 @@ HARDEN_LD := -pie
 endif
 
 CPPFLAGS_ALL := -Iproxy -D_GNU_SOURCE -DSSTPGATE_SYSCONFDIR='"$(SYSCONFDIR)"' $(MAXMIND:%=-DHAVE_MAXMINDDB) \
-	$(MICROHTTPD:%=-DHAVE_MICROHTTPD) $(SECCOMP:%=-DHAVE_SECCOMP) $(CPPFLAGS)
+	$(MICROHTTPD:%=-DHAVE_MICROHTTPD) $(SECCOMP:%=-DHAVE_SECCOMP) $(IPSEC_MB:%=-DHAVE_IPSEC_MB) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 $(OPT) $(WARN) $(HARDEN) $(SAN) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL := $(HARDEN_LD) $(SAN) $(LDFLAGS)
-LIBS := $(PKG_LIBS) -lpthread
+LIBS := $(PKG_LIBS) $(IPSEC_MB) -lpthread
 
 SRC := $(wildcard proxy/*.c proxy/*/*.c)
 OBJ := $(SRC:%.c=$(B)/%.o)

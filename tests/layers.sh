@@ -41,6 +41,7 @@ ini.h                   config
 maxminddb.h             policy
 microhttpd.h            status
 seccomp.h               confine
+intel-ipsec-mb.h        tls
 linux/landlock.h        confine
 '
 
