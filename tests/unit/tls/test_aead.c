@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "tls/aead.h"
+#include "tls/aead_check.h"
 #include "vectors.h"
 
 /* Runs a test with each library that this machine has. */
@@ -189,11 +190,103 @@ static void same_result(void **state)
         }
 }
 
+/* ---- the known answers at the start ---- */
+
+/* A library that is right but for one fault. */
+static enum fault {
+    FAULT_NONE,
+    FAULT_SEAL,     /* one bit of a ciphertext */
+    FAULT_LONG,     /* the same, in messages above 1408 bytes only */
+    FAULT_TAG,      /* one bit of the tag */
+    FAULT_IN_PLACE, /* the same, in place only */
+    FAULT_OPEN,     /* one bit of an opened text */
+    FAULT_REFUSE,   /* refuses everything */
+    FAULT_ACCEPT,   /* accepts everything */
+    FAULT_HALF_TAG, /* accepts a tag whose second half is wrong */
+    FAULTS
+} fault;
+static enum aead_cipher faulty;
+static enum aead_cipher current;
+static const struct aead_library_ops *real;
+
+static struct aead_key *faulty_key_new(enum aead_cipher c, const uint8_t *key)
+{
+    current = c;
+    return real->key_new(c, key);
+}
+
+static void faulty_seal(struct aead_key *k, const uint8_t *nonce, struct span aad,
+                        struct span plain, uint8_t *out)
+{
+    const bool in_place = plain.p == out;
+    const size_t n = plain.n;
+
+    real->seal(k, nonce, aad, plain, out);
+    if (current != faulty)
+        return;
+    if ((fault == FAULT_SEAL && n > 0) || (fault == FAULT_LONG && n > 1408))
+        out[n - 1] ^= 1;
+    if (fault == FAULT_TAG || (fault == FAULT_IN_PLACE && in_place))
+        out[n + AEAD_TAG - 1] ^= 1;
+}
+
+static bool faulty_open(struct aead_key *k, const uint8_t *nonce, struct span aad,
+                        struct span sealed, uint8_t *out)
+{
+    const size_t n = sealed.n - AEAD_TAG;
+    uint8_t other[AEAD_TAG];
+    bool half = false;
+
+    if (current == faulty && fault == FAULT_HALF_TAG) { /* its first half decides */
+        uint8_t *plain = malloc(n + AEAD_TAG);
+        real->open(k, nonce, aad, sealed, plain);
+        real->seal(k, nonce, aad, span_of(plain, n), plain);
+        memcpy(other, plain + n, AEAD_TAG);
+        half = memcmp(other, sealed.p + n, AEAD_TAG / 2) == 0;
+        free(plain);
+    }
+    bool right = real->open(k, nonce, aad, sealed, out) || half;
+    if (current != faulty)
+        return right;
+    if (fault == FAULT_OPEN && n > 0)
+        out[0] ^= 1;
+    if (fault == FAULT_REFUSE || fault == FAULT_ACCEPT)
+        right = fault == FAULT_ACCEPT;
+    return right;
+}
+
+/* Each fault in each cipher is found, and the message names library and cipher. */
+static void wrong_answers(void)
+{
+    static const char *const names[] = {"AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305"};
+    uint8_t zeros[AEAD_KEY_MAX] = {0};
+    struct aead_key *k = aead_key_new(AEAD_AES_128_GCM, zeros);
+    char error[AEAD_ERROR_MAX];
+
+    real = *(const struct aead_library_ops **)k; /* its first member */
+    aead_key_free(k);
+    struct aead_library_ops library = *real;
+    library.key_new = faulty_key_new;
+    library.seal = faulty_seal;
+    library.open = faulty_open;
+    fault = FAULT_NONE;
+    assert_true(aead_check(&library, error));
+    assert_string_equal(error, "");
+    for (faulty = 0; faulty < AEAD_CIPHERS; faulty++)
+        for (fault = FAULT_NONE + 1; fault < FAULTS; fault++) {
+            assert_false(aead_check(&library, error));
+            assert_non_null(strstr(error, aead_name()));
+            assert_non_null(strstr(error, names[faulty]));
+            assert_non_null(strstr(error, "wrong"));
+        }
+}
+WITH_BOTH(wrong_answers)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(starts),      BOTH(vectors), BOTH(each_bit), BOTH(short_messages),
-        cmocka_unit_test(same_result),
+        cmocka_unit_test(starts),      BOTH(vectors),       BOTH(each_bit), BOTH(short_messages),
+        cmocka_unit_test(same_result), BOTH(wrong_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
