@@ -20,6 +20,7 @@
 #include "gate/preflight.h"
 #include "policy/country.h"
 #include "status/status.h"
+#include "tls/aead.h"
 
 #define DEFAULT_CONFIG SSTPGATE_SYSCONFDIR "/sstpgate/sstpgate.conf"
 
@@ -44,6 +45,8 @@ static void show_version(void)
 
 static void show_libraries(void)
 {
+    char error[AEAD_ERROR_MAX];
+
     printf("sstpgate %s\n%s\nlibuv %s\n", version_text, OpenSSL_version(OPENSSL_VERSION),
            uv_version_string());
     printf("country rules: %s\nsystem call filter: %s\nstatus listener: %s%s\n",
@@ -51,6 +54,7 @@ static void show_libraries(void)
            syscalls_supported() ? "with libseccomp" : "not built in (no libseccomp)",
            status_supported() ? "with libmicrohttpd " : "not built in (no libmicrohttpd)",
            status_supported() ? status_library() : "");
+    printf("ciphers of records: %s\n", aead_start(error) ? aead_name() : error);
 }
 
 static void show_help(void);

@@ -16,6 +16,7 @@
 #include "base/insist.h"
 #include "base/log.h"
 #include "base/memo.h"
+#include "base/version.h"
 #include "call/calls.h"
 #include "call/failures.h"
 #include "gate/admin.h"
@@ -39,6 +40,7 @@
 #include "site/leaves.h"
 #include "site/site.h"
 #include "site/snapshot.h"
+#include "tls/aead.h"
 
 /* Returns the number of CPUs that the process may use, by its affinity and its control group. */
 static size_t cpus(const struct cgroup_limits *limits)
@@ -387,6 +389,17 @@ static void admin_drop(const struct gate *gate, const struct config *c)
         (void)unlink(c->gate.admin);
 }
 
+/* Logs what this process is. */
+static void log_start(void)
+{
+    struct log_line l;
+
+    log_begin(&l, LOG_LEVEL_INFO, "start");
+    log_str(&l, "version", version_text);
+    log_str(&l, "ciphers", aead_name());
+    log_end(&l);
+}
+
 /* Logs how the process is confined, and which files its user may not use. */
 static void containment_report(const struct gate *gate)
 {
@@ -495,6 +508,17 @@ static void own_files(struct gate *gate)
     status_service_own_files(&gate->status);
 }
 
+/* Chooses the library of the ciphers, and checks it. */
+static bool ciphers_start(FILE *problems)
+{
+    char error[AEAD_ERROR_MAX];
+
+    if (aead_start(error))
+        return true;
+    fprintf(problems, "%s\n", error);
+    return false;
+}
+
 int gate_run(const char *path, const char *ready_file, char *const *argv,
              const struct gate_control *control)
 {
@@ -503,7 +527,10 @@ int gate_run(const char *path, const char *ready_file, char *const *argv,
     signal(SIGPIPE, SIG_IGN); /* a write to a closed socket returns an error instead */
     signal(SIGXFSZ, SIG_IGN); /* so does a write to a log that has reached its size limit */
     struct upgrade *upgrade = upgrade_new(argv);
-    struct gate *gate = gate_new(path, ready_file, upgrade, upgrade_problems(upgrade));
+    /* First, because a library of ciphers is loaded, which the process may not do later. */
+    struct gate *gate = ciphers_start(upgrade_problems(upgrade))
+                            ? gate_new(path, ready_file, upgrade, upgrade_problems(upgrade))
+                            : NULL;
     if (gate == NULL) {
         upgrade_free(upgrade);
         return 1;
@@ -511,6 +538,7 @@ int gate_run(const char *path, const char *ready_file, char *const *argv,
     gate->control = control;
     loop_open(gate);
     workers_start(gate);
+    log_start();
     reload_log_listen(gate, 0, 0);
     status_service_log_listen(&gate->status);
     containment_report(gate);

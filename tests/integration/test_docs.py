@@ -1,6 +1,7 @@
 """The documents are true: keys, links, paths, rooms, reasons, tests, and every configuration."""
 
 import importlib.util
+import platform
 import re
 import shutil
 import subprocess
@@ -476,6 +477,8 @@ def test_packages_of_debian_are_those_of_deps():
     listed = subprocess.run([ROOT / "tests/deps", "list", "build"], capture_output=True, text=True,
                             check=True, timeout=DEADLINE).stdout.split()
     shown = re.search(r"`apt-get install ([^`]*)`", (ROOT / "conf/OPERATION.md").read_text())[1].split()
+    if platform.machine() != "x86_64":
+        shown.remove("libipsec-mb-dev")
     assert shown == listed
 
 

@@ -732,6 +732,28 @@ def test_version_has_the_commit():
     assert users == ["version.c"]
 
 
+def ciphers(**environment):
+    """Returns the library that encrypts, as -V prints it."""
+    text = run("-V", env={**os.environ, **environment}).stdout
+    return re.search(r"^ciphers of records: (.*)$", text, re.MULTILINE).group(1)
+
+
+def test_library_of_the_ciphers(bench):
+    """-V and the log name the library that encrypts."""
+    assert re.fullmatch(r"(ipsec-mb|OpenSSL) \d+\.\d+\S*", ciphers())
+    [start] = bench.gate(bench.backend()).events("start")
+    assert start["ciphers"] == ciphers()
+    assert f"sstpgate {start['version']}\n" == run("-v").stdout
+
+
+def test_fips_encrypts_with_openssl(tmp_path):
+    """A validated module is pointless if the traffic does not pass through it."""
+    conf = tmp_path / "openssl.cnf"
+    conf.write_text("openssl_conf = init\n[init]\nalg_section = algorithms\n"
+                    "[algorithms]\ndefault_properties = fips=yes\n")
+    assert ciphers(OPENSSL_CONF=str(conf)).startswith("OpenSSL ")
+
+
 @pytest.mark.parametrize("arguments, code", [(["-V"], 0), (["-h"], 0), (["--nonsense"], 2),
                                              (["-c"], 2), (["-c", "/nonexistent/x.conf"], 1)])
 def test_options(arguments, code):
