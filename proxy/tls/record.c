@@ -95,34 +95,46 @@ static void kdf_fetch(void)
     kdf = EVP_KDF_fetch(NULL, "TLS13-KDF", NULL);
 }
 
-/* HKDF-Expand-Label with an empty context (RFC 8446 7.1). OpenSSL has done the same for this
- * connection before, so it does not fail. */
-static void expand_label(const struct record_side *s, const char *label, uint8_t *out, size_t n)
+/* Returns what expand_label needs; the caller frees it with EVP_KDF_CTX_free(), which wipes it. */
+static EVP_KDF_CTX *expander(const struct record_side *s)
 {
     int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+    char *digest = s->suite->hash == 48 ? (char[]){"SHA384"} : (char[]){"SHA256"};
     const OSSL_PARAM params[] = {
         OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-        OSSL_PARAM_construct_utf8_string(
-            OSSL_KDF_PARAM_DIGEST, s->suite->hash == 48 ? (char[]){"SHA384"} : (char[]){"SHA256"},
-            0),
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)s->secret,
                                           s->suite->hash),
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PREFIX, (char[]){"tls13 "}, 6),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_LABEL, (void *)(uintptr_t)label,
-                                          strlen(label)),
         OSSL_PARAM_construct_end(),
     };
 
     pthread_once(&kdf_once, kdf_fetch);
     EVP_KDF_CTX *ctx = insist_alloc(EVP_KDF_CTX_new(kdf));
+    INSIST(EVP_KDF_CTX_set_params(ctx, params) == 1);
+    return ctx;
+}
+
+/* HKDF-Expand-Label with an empty context (RFC 8446 7.1). OpenSSL has done the same for this
+ * connection before, so it does not fail. */
+static void expand_label(EVP_KDF_CTX *ctx, const char *label, uint8_t *out, size_t n)
+{
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_LABEL, (void *)(uintptr_t)label,
+                                          strlen(label)),
+        OSSL_PARAM_construct_end(),
+    };
+
     INSIST(EVP_KDF_derive(ctx, out, n, params) == 1);
-    EVP_KDF_CTX_free(ctx); /* wipes its copy of the secret */
 }
 
 static void derive_keys(struct record_side *s)
 {
-    expand_label(s, "key", s->key, aead_key_size(s->suite->cipher));
-    expand_label(s, "iv", s->iv, sizeof s->iv);
+    EVP_KDF_CTX *ctx = expander(s);
+
+    expand_label(ctx, "key", s->key, aead_key_size(s->suite->cipher));
+    expand_label(ctx, "iv", s->iv, sizeof s->iv);
+    EVP_KDF_CTX_free(ctx);
 }
 
 static struct record_side *side_new(const struct suite *suite, uint64_t seq)
@@ -168,7 +180,9 @@ void record_update(struct record_side *s)
     uint8_t next[SECRET_MAX];
 
     INSIST(s->suite->tls13);
-    expand_label(s, "traffic upd", next, s->suite->hash);
+    EVP_KDF_CTX *ctx = expander(s);
+    expand_label(ctx, "traffic upd", next, s->suite->hash);
+    EVP_KDF_CTX_free(ctx);
     memcpy(s->secret, next, s->suite->hash);
     secrets_wipe(next, sizeof next);
     record_rest(s);
