@@ -722,7 +722,7 @@ def test_torrent(bench):
     slow = site.gate.sanitized()
     outcomes = []
     thread = threading.Thread(target=lambda: outcomes.append(
-        torrent.pour(site.nas.server, SECRETS["vpn"], *((300, 100) if slow else (1500, 500)))))
+        torrent.pour(site.nas.server, SECRETS["vpn"], *((300, 100) if slow else (1500, 500)), window=200)))
     thread.start()
     while thread.is_alive():
         assert site.call()["key"] == "radius"

@@ -250,13 +250,13 @@ class Reply:
         return self.attributes[name][0]
 
 
-def radclient(address, what, attributes, *, secret=SECRET, retries=1, timeout=5):
+def radclient(address, what, attributes, *, secret=SECRET):
     """what: auth, acct, status. attributes: pairs of name and value. radclient fills in
     Message-Authenticator if it is one of them (0x00), and computes CHAP and MS-CHAP from a password."""
     lines = "".join(f"{name} = {value}\n" for name, value in attributes)
     done = subprocess.run(
-        ["radclient", "-x", "-r", str(retries), "-t", str(timeout), address, what, secret],
-        input=lines, capture_output=True, text=True, timeout=60)
+        ["radclient", "-x", "-r", "1", "-t", "60", address, what, secret],
+        input=lines, capture_output=True, text=True, timeout=lab.DEADLINE)
     text = done.stdout + done.stderr
     head = re.search(r"^Received (\S+) Id .*$", done.stdout, re.MULTILINE)
     found = {}
@@ -308,14 +308,14 @@ def eapol_command(folder, address, method, user="alice", password=None, *, ca, c
     path = folder / f"{method}.eapol"
     path.write_text(f"network={{\nkey_mgmt=WPA-EAP\nidentity=\"{user}\"\n{network}\n}}\n")
     host, _, port = address.rpartition(":")
-    return ["eapol_test", "-c", path, "-a", host, "-p", port, "-s", secret, "-t", "10", *more]
+    return ["eapol_test", "-c", path, "-a", host, "-p", port, "-s", secret, "-t", "60", *more]
 
 
 def eapol_test(folder, server, method, address=None, **options):
     """One login at address, or directly at the server."""
     command = eapol_command(folder, address or server.auth, method, ca=server.ca,
                             client=server.client, **options)
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=lab.DEADLINE)
     return parse_eapol(done.stdout)
 
 
@@ -327,7 +327,7 @@ class EapolPeer:
     def __init__(self, folder, method, *, ca, client, user="alice", password=None):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
-        self.sock.settimeout(10)
+        self.sock.settimeout(60)
         address = "127.0.0.1:%d" % self.sock.getsockname()[1]
         command = eapol_command(folder, address, method, user, password, ca=ca, client=client,
                                 more=["-n"])  # the Accept has no keys; do not expect them
@@ -365,6 +365,6 @@ class EapolPeer:
 
     def succeeded(self, success):
         self._say(radius.ACCESS_ACCEPT, success)
-        self.process.wait(10)
+        self.process.wait(60)
         self.login = parse_eapol(self.log.read_text(errors="replace"))
         return self.login.msk[:32]

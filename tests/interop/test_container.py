@@ -87,13 +87,13 @@ def test_a_call_through_the_container(directory, tool, image, front, back):
                        f"--volume={ready_directory}:/run/sstpgate", image,
                        "-c", "/etc/sstpgate/sstpgate.conf", "--ready-file", "/run/sstpgate/ready")
         with lab.running(start, log) as process:
-            address = lab.eventually(lambda: lab.whole_line(ready), process, log, 30).split()[1]
+            address = lab.eventually(lambda: lab.whole_line(ready), process, log).split()[1]
             inside = json.loads(run(tool("podman", "inspect", "gate")))[0]["State"]["Pid"]
             check_restrictions(pathlib.Path(f"/proc/{inside}"))
             run(tool("podman", "--cgroup-manager=cgroupfs", "--runtime=runc", "healthcheck", "run", "gate"))
             drain(tool, address, process, log)
             record = server.wait_over()
-            process.wait(30)
+            process.wait(lab.DEADLINE)
         # The exit code of the container.
         assert process.returncode == 0, log.read_text()
     assert record.verdict == "ok" and record.leaf_hash == back.sha256
@@ -106,13 +106,13 @@ def drain(tool, address, process, log):
     with Client((host, int(port)), sni=lab.NAME, host=lab.NAME, user=lab.USER,
                 password=lab.PASSWORD) as client:
         client.establish().ping(3)
-        stop = tool("podman", "--cgroup-manager=cgroupfs", "--runtime=runc", "stop", "--time=60", "gate")
+        stop = tool("podman", "--cgroup-manager=cgroupfs", "--runtime=runc", "stop", f"--time={lab.DEADLINE}", "gate")
         with subprocess.Popen([str(word) for word in stop], stdout=subprocess.DEVNULL) as stopping:
-            lab.eventually(lambda: "no new calls" in log.read_text(), process, log, 30)
+            lab.eventually(lambda: "no new calls" in log.read_text(), process, log)
             client.ping(3)
             assert stopping.poll() is None
             client.disconnect()
-            assert stopping.wait(30) == 0
+            assert stopping.wait(lab.DEADLINE) == 0
 
 
 def test_labels_and_size(tool, image):

@@ -172,5 +172,5 @@ def test_sstpc(directory, machine, front, site):
 def test_torrent(site):
     """Logins at the rate of a site in the morning; none is retransmitted, and none is lost."""
     outcome = torrent.pour(lab.address(site.addresses["radius:site"]), VPN_SECRET.encode(),
-                           1000, 500)
+                           1000, 500, patience=60.0, window=100)
     assert outcome.codes == {radius.ACCESS_ACCEPT: 1000} and outcome.bad == 0

@@ -116,7 +116,7 @@ CHROMIUM = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--di
             "--no-first-run", "--no-default-browser-check", "--disable-background-networking",
             "--disable-component-update", "--disable-sync", "--disable-extensions",
             "--disable-default-apps", "--disable-domain-reliability", "--metrics-recording-only",
-            "--no-proxy-server", "--ignore-certificate-errors", "--timeout=20000", "--dump-dom"]
+            "--no-proxy-server", "--ignore-certificate-errors", "--timeout=200000", "--dump-dom"]
 
 
 def test_browser(directory, front, back, server, site):
@@ -128,7 +128,7 @@ def test_browser(directory, front, back, server, site):
             [*CHROMIUM, f"--user-data-dir={directory}/profile",
              f"--host-resolver-rules=MAP {lab.NAME} 127.0.0.1, MAP * ~NOTFOUND", f"https://{lab.NAME}:{address[1]}/"],
             env={**os.environ, "HOME": str(directory)}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=90)
+            capture_output=True, text=True, timeout=lab.DEADLINE)
         dial(address)
     assert "https: rgb(165, 42, 42)" in done.stdout, done.stdout + done.stderr
     assert "<title>A bakery</title>" in done.stdout
@@ -146,10 +146,10 @@ def test_scanner(directory, front, back, server):
     with gate(directory, front, back, server.address) as (address, _):
         done = subprocess.run(
             ["testssl", "-p", "-h", "--quiet", "--color", "0", "--ip", "127.0.0.1", "--nodns", "none",
-             "--connect-timeout", "10", "--openssl-timeout", "10", "--jsonfile", report,
+             "--connect-timeout", "60", "--openssl-timeout", "60", "--jsonfile", report,
              f"{lab.NAME}:{address[1]}"],
             env={**os.environ, "HOME": str(directory), "TERM": "dumb"}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=180)
+            capture_output=True, text=True, timeout=lab.DEADLINE)
     said = done.stdout + done.stderr
     assert report.exists(), said
     found = {one["id"]: one for one in json.loads(report.read_text())}
@@ -174,9 +174,9 @@ def haproxy(directory, front):
         (directory / "haproxy.cfg").write_text(f"""\
 defaults
     mode tcp
-    timeout connect 5s
-    timeout client 1m
-    timeout server 1m
+    timeout connect 1m
+    timeout client 5m
+    timeout server 5m
 
 {front(listener.fileno())}
 """)

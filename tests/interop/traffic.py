@@ -38,7 +38,7 @@ def serve(address):
 
 def exchange(address):
     octets = os.urandom(SIZE)
-    with socket.create_connection(address, timeout=60) as connection:
+    with socket.create_connection(address, timeout=200) as connection:
         connection.sendall(octets)
         assert receive(connection, 32) == digest(octets), "the peer received other data"
         octets = receive(connection, SIZE)

@@ -33,9 +33,13 @@ def login(number):
             microsoft(MS_RESPONSE2, bytes(2) + peer + bytes(8) + response)]
 
 
-def pour(address, secret, count, rate, patience=5.0, all_sent=None):
+def pour(address, secret, count, rate, patience=5.0, window=None, all_sent=None):
     """Sends count logins, at most rate per second, without retransmissions, so that a lost packet stays
-    lost. Gives up after patience seconds without an answer. all_sent: called after the last one."""
+    lost. Gives up after patience seconds without an answer. window: the number of requests that may wait for an
+    answer, which lowers the rate on a slow machine. all_sent: called after the last one."""
+    def may_send():
+        return outcome.sent < count and (window is None or len(waiting) < window)
+
     outcome = Outcome()
     socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(1 + rate // 64)]
     for sock in socks:
@@ -51,7 +55,7 @@ def pour(address, secret, count, rate, patience=5.0, all_sent=None):
             now = time.monotonic()
             # Time that this process waited for the processor is not made up for by a burst.
             began = max(began, now - (outcome.sent + BURST) / rate)
-            while outcome.sent < count and began + outcome.sent / rate <= now:
+            while may_send() and began + outcome.sent / rate <= now:
                 n = outcome.sent
                 sock = socks[n % len(socks)]
                 waiting[sock, packets[n].ident] = packets[n], now
@@ -61,7 +65,7 @@ def pour(address, secret, count, rate, patience=5.0, all_sent=None):
                     all_sent()
             if now - latest > patience:
                 break
-            due = began + outcome.sent / rate if outcome.sent < count else now + 0.1
+            due = began + outcome.sent / rate if may_send() else now + 0.1
             for sock in select.select(socks, [], [], max(0.0, due - now))[0]:
                 answer = radius.parse(sock.recv(8192))
                 latest = time.monotonic()
