@@ -100,6 +100,8 @@ struct config_gate {
     char *user, *group;  /* to become after the start, names or numbers; NULL: unchanged */
     enum config_sandbox sandbox;
     struct config_sockets status;
+    char *status_group;                /* of its Unix sockets; NULL: that of the process */
+    int status_mode;                   /* permissions of its Unix sockets */
     struct cidrs status_allow;         /* besides loopback */
     struct config_strings status_host; /* names of this host in requests */
     char *status_token_file;           /* NULL: the status listener is read-only */

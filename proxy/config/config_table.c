@@ -122,6 +122,9 @@ static const struct config_choice log_levels[] = {
 };
 static const struct config_choice admin_modes[] = {
     {"0600", 0600}, {"0660", 0660}, {"600", 0600}, {"660", 0660}, {NULL, 0}};
+static const struct config_choice status_modes[] = {{"0600", 0600}, {"0660", 0660}, {"0666", 0666},
+                                                    {"600", 0600},  {"660", 0660},  {"666", 0666},
+                                                    {NULL, 0}};
 static const struct config_choice sandboxes[] = {{"no", CONFIG_SANDBOX_NO},
                                                  {"auto", CONFIG_SANDBOX_AUTO},
                                                  {"require", CONFIG_SANDBOX_REQUIRE},
@@ -218,8 +221,13 @@ const struct config_key config_keys[] = {
      .help = "Address for metrics, health checks, the API and the status page (HTTP, without TLS)."},
     {GATE_KEY("status-allow", status_allow), .type = &config_type_cidrs, .flags = KEY_REPEAT,
      .otherwise = "only this host",
-     .help = "Networks that may connect to `status`, besides loopback; a Unix socket has mode 0660 "
-             "instead."},
+     .help = "Networks that may connect to `status`, besides loopback; a Unix socket has "
+             "status-group and status-mode instead."},
+    {GATE_KEY("status-group", status_group), .type = &config_type_group, .flags = KEY_FIXED,
+     .otherwise = "that of the process", .help = "Group of the Unix sockets in `status`."},
+    {GATE_KEY("status-mode", status_mode), .type = &config_type_choice, .flags = KEY_FIXED,
+     .choices = status_modes, .initial = "0660",
+     .help = "Permissions of the Unix sockets in `status`; actions need the token with each of them."},
     {GATE_KEY("status-host", status_host), .type = &config_type_hosts, .flags = KEY_REPEAT,
      .otherwise = "addresses and localhost",
      .help = "Name that the URL of a request to `status` may have; other names are refused (DNS "

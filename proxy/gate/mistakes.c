@@ -68,6 +68,15 @@ static bool has_no_status(const struct config *c, const void *section)
     return c->gate.status.count == 0;
 }
 
+static bool has_no_status_path(const struct config *c, const void *section)
+{
+    (void)section;
+    for (size_t i = 0; i < c->gate.status.count; i++)
+        if (c->gate.status.item[i].path != NULL)
+            return false;
+    return true;
+}
+
 static bool counts_no_address(const struct config *c, const void *section)
 {
     const struct limits_settings *l = &c->gate.limits;
@@ -212,6 +221,7 @@ static bool signs_nothing(const struct config *c, const void *section)
 
 static const char no_points[] = "without ban-points";
 static const char no_status[] = "without `status`";
+static const char no_status_path[] = "without a Unix socket in `status`";
 static const char no_signing[] = "with crypto-binding = passthrough or off";
 static const char only_web[] = "for a backend that is only a fallback";
 static const char no_check[] = "without check";
@@ -231,6 +241,8 @@ static const struct idle_key {
     {GATE, "ban-file", has_no_bans, no_points},
     {GATE, "status-allow", has_no_status, no_status},
     {GATE, "status-host", has_no_status, no_status},
+    {GATE, "status-group", has_no_status_path, no_status_path},
+    {GATE, "status-mode", has_no_status_path, no_status_path},
     {GATE, "status-token-file", has_no_status, no_status},
     {GATE, "address-prefix-ipv4", counts_no_address, "without a limit or bans by address"},
     {GATE, "address-prefix-ipv6", counts_no_address, "without a limit or bans by address"},

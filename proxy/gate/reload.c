@@ -326,6 +326,8 @@ void reload_list_fixed(const struct config_gate *was, const struct config_gate *
         fputs("a change of user, group or sandbox requires a restart\n", to);
     if (!same_sockets(&was->status, &is->status))
         fputs("a change of status requires a restart\n", to);
+    if (!same_text(was->status_group, is->status_group) || was->status_mode != is->status_mode)
+        fputs("a change of status-group or status-mode requires a restart\n", to);
     if (was->limits.prefix_ipv4 != is->limits.prefix_ipv4 ||
         was->limits.prefix_ipv6 != is->limits.prefix_ipv6)
         fputs("a change of address-prefix-ipv4 or address-prefix-ipv6 requires a restart\n", to);

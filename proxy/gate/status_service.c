@@ -37,15 +37,24 @@ void status_service_own_files(struct status_service *s)
             own_file(&s->socket[i]);
 }
 
-/* The owner and the group of the gate may connect: a reverse proxy or an exporter joins the
- * group. */
-static int bind_path(struct status_socket *s, const char *path)
+/* Applies the configured group and mode to the socket of the gate that this one replaces; a service
+ * manager has settings of its own. */
+static void share_again(const char *path, const struct config_gate *g)
+{
+    if (!admin_share(path, g->status_group, (unsigned)g->status_mode))
+        log_msg(LOG_LEVEL_WARNING, "status",
+                "status-group and status-mode were not applied to %s: %s", path, strerror(errno));
+}
+
+static int bind_path(struct status_socket *s, const char *path, const struct config_gate *g)
 {
     int fd = inherited_unix(path, &s->held);
     const bool own = fd < 0;
 
     if (own)
-        fd = admin_bind(path, NULL, S_IRUSR | S_IWUSR | S_IRGRP | S_IWGRP);
+        fd = admin_bind(path, g->status_group, (unsigned)g->status_mode);
+    else if (!s->held)
+        share_again(path, g);
     if (fd < 0)
         return -1;
     s->path = insist_alloc(strdup(path));
@@ -93,7 +102,8 @@ bool status_service_bind(struct status_service *s, const struct config *c, FILE 
         const struct config_socket *w = &wanted->item[i];
         struct status_socket *socket = &s->socket[s->count];
         char text[ADDR_TEXT_MAX];
-        socket->fd = w->path != NULL ? bind_path(socket, w->path) : bind_addr(socket, &w->addr);
+        socket->fd =
+            w->path != NULL ? bind_path(socket, w->path, &c->gate) : bind_addr(socket, &w->addr);
         if (socket->fd >= 0) {
             s->count++;
             continue;

@@ -3,6 +3,7 @@ tests of their own."""
 
 import contextlib
 import ctypes
+import grp
 import http.client
 import json
 import os
@@ -247,6 +248,17 @@ def test_unix_socket(bench):
     assert get(gate, "/healthz").status == 200
     gate.signal(signal.SIGTERM)
     assert gate.wait_exit() == 0 and not path.exists()
+
+
+def test_unix_socket_has_a_group_and_a_mode(bench):
+    group = next(it for it in grp.getgrall() if it.gr_gid != os.getegid())
+    gate = bench.gate(bench.backend(), gate={"status": "unix:shared.sock", "status-group": group.gr_name,
+                                             "status-mode": "0666"})
+    it = os.lstat(bench.place.folder / "shared.sock")
+    assert (it.st_gid, stat.S_IMODE(it.st_mode)) == (group.gr_gid, 0o666)
+    gate.config.write_text(gate.config.read_text().replace("0666", "0600"))
+    gate.reload()
+    gate.wait_log("a change of status-group or status-mode requires a restart")
 
 
 def test_stale_unix_socket_is_replaced(bench):

@@ -205,6 +205,15 @@ def test_sockets_stay_after_a_failure(bench, tmp_path):
     assert gate.process.wait(DEADLINE) == 0
 
 
+def test_an_upgrade_applies_the_mode_of_the_status_socket(bench, tmp_path):
+    gate = bench.start(keys(bench, bench.backend(), {"status": f"unix:{tmp_path}/status"}))
+    assert os.lstat(tmp_path / "status").st_mode & 0o777 == 0o660
+    gate.config.write_text(gate.config.read_text().replace("[gate]", "[gate]\nstatus-mode = 0600"))
+    gate.upgrade()
+    assert os.lstat(tmp_path / "status").st_mode & 0o777 == 0o600
+    answers(tmp_path / "status")
+
+
 def test_drain_time_spreads_the_end_of_the_old_process(bench):
     gate = bench.start(keys(bench, bench.backend(), {"drain-time": "4s"}))
     clients = [bench.client(gate).establish() for _ in range(8)]

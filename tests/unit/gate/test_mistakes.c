@@ -174,6 +174,10 @@ static const struct sample samples[] = {
      "status-allow = 10.0.0.0/8: status-allow has no effect without `status`\n"
      "status-host = gate.example: status-host has no effect without `status`\n"},
     {"", SERVER OFF, "status-allow = 10.0.0.0/8\nstatus = 127.0.0.1:0\n", ""},
+    {"", SERVER OFF, "status-group = root\nstatus-mode = 0666\nstatus = 127.0.0.1:0\n",
+     "status-group = root: status-group has no effect without a Unix socket in `status`\n"
+     "status-mode = 0666: status-mode has no effect without a Unix socket in `status`\n"},
+    {"", SERVER OFF, "status-group = root\nstatus-mode = 0666\nstatus = unix:s\n", ""},
     {"", SERVER OFF, "ban-time = 1h\nban-points = 50\naddress-prefix-ipv6 = 56\n", ""},
     {"", SERVER OFF, "address-prefix-ipv4 = 24\naddress-prefix-ipv6 = 56\nhandshake-rate = 9/s\n",
      "address-prefix-ipv4 = 24: address-prefix-ipv4 has no effect without a limit or bans by "

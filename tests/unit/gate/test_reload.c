@@ -54,6 +54,12 @@ static void what_only_a_restart_changes_is_listed(void **state)
     assert_fixed(&was, &is, "a change of admin requires a restart\n");
     assert_fixed(&is, &was, "a change of admin requires a restart\n");
     is = was;
+    is.status_group = socket_a;
+    assert_fixed(&was, &is, "a change of status-group or status-mode requires a restart\n");
+    is = was;
+    is.status_mode = 0666;
+    assert_fixed(&was, &is, "a change of status-group or status-mode requires a restart\n");
+    is = was;
     is.status = (struct config_sockets){&status[0], 1};
     assert_fixed(&was, &is, "a change of status requires a restart\n");
     assert_fixed(&is, &was, "a change of status requires a restart\n");
