@@ -43,8 +43,10 @@ static void set_user(struct rules_facts *facts, struct span user)
     facts->user = user;
 }
 
-/* Counts a denial, and logs it. */
-static void log_denied(struct call *call, const struct rules_answer *v, enum tally_action action)
+/* Counts a denial by the rules of a listener of this configuration, and logs it. */
+static void log_denied(struct call *call, const struct config *config,
+                       const struct config_listener *listener, const struct rules_answer *v,
+                       enum tally_action action)
 {
     struct log_line l;
 
@@ -64,9 +66,8 @@ static void log_denied(struct call *call, const struct rules_answer *v, enum tal
         log_str(&l, "file", v->file);
     if (v->line != 0)
         log_num(&l, "line", v->line);
-    if (call->listener->config->file != NULL &&
-        strcmp(call->listener->config->file, call->site->config->path) != 0)
-        log_str(&l, "config", call->listener->config->file);
+    if (listener->file != NULL && strcmp(listener->file, config->path) != 0)
+        log_str(&l, "config", listener->file);
     log_str(&l, "action", tally_action_name(action));
     log_end(&l);
 }
@@ -79,7 +80,7 @@ static void log_dry_run(struct call *call, const struct rules_dry *dry)
     if (dry->rule == 0 || dry->rule == call->admission.dry_rule)
         return;
     call->admission.dry_rule = dry->rule;
-    log_denied(call, &v, TALLY_DRY_RUN);
+    log_denied(call, call->site->config, call->listener->config, &v, TALLY_DRY_RUN);
 }
 
 /* Notes the rule that denies the call, for the views of an administrator. */
@@ -108,7 +109,7 @@ static enum judgement judge(struct call *call, const struct rules_facts *facts, 
     if (judgement == JUDGEMENT_PASS)
         return judgement;
     call->admission.overruled = judgement == JUDGEMENT_OVERRULED;
-    log_denied(call, &v,
+    log_denied(call, call->site->config, c, &v,
                call->admission.overruled ? TALLY_DRY_RUN
                : answered                ? TALLY_DISCONNECT
                                          : (enum tally_action)v.action);
@@ -187,17 +188,17 @@ enum judgement_recheck admission_recheck(const struct call *call, const struct c
         set_user(&facts, user);
     else /* PPP may still show another user */
         facts.user = user;
-    return judgement_recheck(config, call->listener->config->name, &facts, answer);
+    return judgement_recheck(config, call->record.listener, &facts, answer);
 }
 
 bool admission_still_allows(struct call *call, const struct site *site, time_t now)
 {
+    const struct config_listener *l = judgement_rechecking(site->config, call->record.listener);
     struct rules_answer v;
 
-    if (!judgement_rechecks(site->config, call->listener->config->name) ||
-        admission_recheck(call, site->config, now, &v) != RECHECK_ENDS)
+    if (l == NULL || admission_recheck(call, site->config, now, &v) != RECHECK_ENDS)
         return true;
-    log_denied(call, &v, TALLY_DISCONNECT);
+    log_denied(call, site->config, l, &v, TALLY_DISCONNECT);
     return false;
 }
 

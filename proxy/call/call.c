@@ -94,10 +94,12 @@ void call_part(struct call *call)
     set->on_parted(set);
 }
 
-void call_leave_rules(struct call *call)
+void call_leave_site(struct call *call)
 {
-    site_leave_rules(call->rules);
-    call->rules = NULL;
+    site_unref(call->site);
+    call->site = NULL;
+    call->listener = NULL;
+    call->uplink.backend = NULL;
 }
 
 /* Logs a change of the state, and the reason for which a call ends. */
@@ -135,7 +137,7 @@ void call_enter(struct call *call, enum call_state state)
     call->deadline = call->active + set->timeout[state];
     DL_APPEND(set->list[state], call);
     if (state == CALL_RELAY || state == CALL_WEB)
-        call_leave_rules(call);
+        call_leave_site(call);
 }
 
 bool call_renew(struct call *call, uint64_t now_ms)

@@ -98,14 +98,14 @@ struct admission {
 
 /* uplink: the way to a server of a backend. */
 struct uplink {
-    const struct site_backend *backend;
-    enum call_state next;         /* after DIAL: ANSWER, or WEB for the fallback web site */
-    size_t server;                /* index of the backend's server */
-    struct backends_place *place; /* at this server; NULL: none */
-    struct dial *dial;            /* DIAL only; owned */
-    uint64_t tried;               /* bit set of servers already tried, as for backends_choose */
-    enum reason failure;          /* failure of the latest server; REASON_NONE: none was tried */
-    char *blame; /* reason for which this server is reported down; owned; NULL: none */
+    const struct site_backend *backend; /* of the call's site */
+    enum call_state next;               /* after DIAL: ANSWER, or WEB for the fallback web site */
+    size_t server;                      /* index of the backend's server */
+    struct backends_place *place;       /* at this server; NULL: none */
+    struct dial *dial;                  /* DIAL only; owned */
+    uint64_t tried;      /* bit set of servers already tried, as for backends_choose */
+    enum reason failure; /* failure of the latest server; REASON_NONE: none was tried */
+    char *blame;         /* reason for which this server is reported down; owned; NULL: none */
 };
 
 /* relay: a tunnel that is up. */
@@ -119,11 +119,10 @@ struct tunnel {
 struct call {
     struct call *prev, *next; /* in set->list[state] */
     struct call_set *set;
-    struct site *site; /* the site with which the call began; a reference */
-    struct site
-        *rules; /* the same site while the call may use its rules and users; NULL: no longer */
-    const struct site_listener *listener;
-    struct tally_listener *tally; /* of this listener, in set->tally */
+    struct site *site; /* the site with which the call began; a reference; NULL: given up, because
+                          RELAY and WEB need no configuration */
+    const struct site_listener *listener; /* of site */
+    struct tally_listener *tally;         /* of this listener, in set->tally */
     enum call_state state;
     enum call_state ended_in; /* DRAIN and later: the state whose row reads the bytes: that in
                                  which the end began, or RELAY if the tunnel came up since */
@@ -149,12 +148,13 @@ void call_join(struct call *call);
 /* Removes a call that is CLOSED from its set, and calls the set's on_parted. Frees nothing. */
 void call_part(struct call *call);
 
-/* Gives up the rules and the users of the call's site; a no-op the second time. */
-void call_leave_rules(struct call *call);
+/* Gives up the call's site, with all that belongs to it; a no-op the second time. */
+void call_leave_site(struct call *call);
 
 /* Changes the state; the only function that does. Asserts that the step is legal, moves the call to
- * the list of the new state and sets the deadline of that state. RELAY and WEB need no rules any
- * more: the call gives them up. */
+ * the list of the new state and sets the deadline of that state. RELAY and WEB need no
+ * configuration: the call gives up its site, because it may stay for days, while each reload brings
+ * another site. */
 void call_enter(struct call *call, enum call_state state);
 
 /* Ends the call; the only function that does. May be called at any moment, from any callback, any

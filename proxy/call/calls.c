@@ -178,7 +178,7 @@ void calls_fini(struct calls *calls)
     INSIST(calls->set.count == 0 && calls->doors == NULL);
     probes_free(calls->probes);
     tally_fini(&calls->set.tally);
-    site_close(calls->set.site);
+    site_unref(calls->set.site);
 }
 
 void calls_drain(void *arg)
@@ -277,7 +277,7 @@ static void site_take(struct calls *calls, struct site *site)
 {
     struct call_set *set = &calls->set;
 
-    site_close(set->site);
+    site_unref(set->site);
     set->site = site;
     tally_switch(&set->tally, site->config);
     call_set_timeouts(set, &site->config->gate);

@@ -394,8 +394,7 @@ static void call_release(struct call *call)
     free(call->request.tenant);
     report_end(call);
     record_fini(&call->record);
-    call_leave_rules(call);
-    site_unref(call->site);
+    call_leave_site(call);
     call_part(call);
     free(call);
 }
@@ -453,8 +452,6 @@ void course_open(struct call_set *set, const struct site_listener *listener, str
 
     call->set = set;
     call->site = site_ref(set->site);
-    call->rules = call->site;
-    site_join_rules(call->rules);
     call->listener = listener;
     call->tally = set->tally.of[listener - set->site->listener];
     call->record.worker = set->worker->index;
@@ -462,7 +459,7 @@ void course_open(struct call_set *set, const struct site_listener *listener, str
     call->record.debug_lines = &set->limit_debug;
     call->record.number = ++set->next_number;
     call->record.started = worker_now(set->worker);
-    call->record.listener = listener->config->name;
+    call->record.listener = call->tally->name;
     stream_init(&call->client, set->worker, &client_ops);
     stream_init(&call->backend, set->worker, &backend_ops);
     stream_early(&call->client, true);

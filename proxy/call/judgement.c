@@ -57,10 +57,10 @@ static bool rechecks(const struct config_listener *l)
     return l->recheck_tunnels && !l->dry_run;
 }
 
-bool judgement_rechecks(const struct config *c, const char *listener)
+const struct config_listener *judgement_rechecking(const struct config *c, const char *listener)
 {
     const struct config_listener *l = listener_named(c, listener);
-    return l != NULL && rechecks(l);
+    return l != NULL && rechecks(l) ? l : NULL;
 }
 
 enum judgement_recheck judgement_recheck(const struct config *c, const char *listener,

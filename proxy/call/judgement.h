@@ -43,8 +43,8 @@ enum judgement_recheck {
     RECHECK_ENDS,      /* denied */
 };
 
-/* Returns whether new rules may end calls of the listener with this name. */
-bool judgement_rechecks(const struct config *c, const char *listener);
+/* Returns the listener with this name if new rules may end its calls; NULL: they may not. */
+const struct config_listener *judgement_rechecking(const struct config *c, const char *listener);
 
 /* Judges a call of the listener with this name by the rules of c. *answer: of the rules; set for
  * RECHECK_TOLERATED and RECHECK_ENDS. */

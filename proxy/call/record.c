@@ -17,6 +17,7 @@ void record_fini(struct record *s)
     free(s->tenant);
     free(s->correlation);
     free(s->user);
+    free(s->backend);
     free(s->server);
     free(s->detail);
 }

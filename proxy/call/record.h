@@ -34,19 +34,19 @@ struct record {
     struct log_limit *binding_lines; /* limit of advice's lines; of the worker */
     struct log_limit *debug_lines;   /* limit of the lines `state` and `ppp`; of the worker */
     uint64_t number;
-    uint64_t started; /* ms, worker_now */
-    const char *listener;
-    struct addr client; /* the real address, if a trusted proxy has sent it; family 0: no client,
-                           the connection is the proxy's own (so far) */
-    struct addr local;  /* the address that the client has dialled */
-    struct addr proxy;  /* the trusted proxy; family 0: none */
+    uint64_t started;     /* ms, worker_now */
+    const char *listener; /* lives as long as the worker: the tally has it */
+    struct addr client;   /* the real address, if a trusted proxy has sent it; family 0: no client,
+                             the connection is the proxy's own (so far) */
+    struct addr local;    /* the address that the client has dialled */
+    struct addr proxy;    /* the trusted proxy; family 0: none */
     char *host, *sni, *tenant, *correlation, *user; /* owned; as the client sent them */
     const char *tls_version, *tls_cipher;           /* NULL: no handshake was completed */
     const char *tls_offered;                        /* of a handshake that failed; NULL: unknown */
     bool user_is_claim; /* the login did not prove user: rules and limits ignore the name */
     const char *method; /* NULL: none was used */
-    const char *backend;
-    char *server; /* owned; address of the backend's server, once connected */
+    char *backend;      /* owned */
+    char *server;       /* owned; address of the backend's server, once connected */
     enum record_binding binding;
     const char *hash;        /* the client's hash protocol */
     const char *key;         /* kind of the key that made the MAC; NULL: none */

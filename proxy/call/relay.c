@@ -132,10 +132,9 @@ void relay_key_left(struct call *call, enum call_state next)
     stream_kick(&call->client);
 }
 
-static void set_tunnel_end(struct call *call)
+/* max: max-session in ms; 0: none. */
+static void set_tunnel_end(struct call *call, uint32_t max)
 {
-    const uint32_t max = call->listener->config->max_session;
-
     call->tunnel.end = max == 0 ? UINT64_MAX : call_now(call) + max;
     if (call->tunnel.end < call->set->first_end)
         call->set->first_end = call->tunnel.end;
@@ -163,6 +162,9 @@ static void count_tunnel(struct call *call)
  * wiped. */
 static void tunnel_up(struct call *call)
 {
+    const uint32_t max_session = call->listener->config->max_session;
+    const bool new_rules = call->site->rules != call->set->site->rules;
+
     count_tunnel(call);
     call->tunnel.full_records = call->listener->config->full_records;
     call->tunnel.lcp_request = negotiation_lcp_request(call->negotiation);
@@ -175,14 +177,13 @@ static void tunnel_up(struct call *call)
     }
     call_enter(call, CALL_RELAY);
     tally_add(&call->tunnel.counted->now, 1);
-    set_tunnel_end(call);
+    set_tunnel_end(call, max_session);
     record_sample_begin(&call->record, call_now(call));
     stream_early(&call->client, false);
     stream_early(&call->backend, false);
     /* The rules, or the time windows, may have changed before all facts were known. */
     if (!admission_still_allows(call, call->set->site, call_time()))
-        call_end(call, call->site->rules != call->set->site->rules ? REASON_RULES_CHANGED
-                                                                   : REASON_WINDOW_ENDED);
+        call_end(call, new_rules ? REASON_RULES_CHANGED : REASON_WINDOW_ENDED);
 }
 
 /* Carries out the decision of the negotiation about a packet. */

@@ -180,7 +180,7 @@ void uplink_dial(struct call *call, const struct config_backend *backend, enum c
 {
     call->uplink.backend = &call->site->backend[backend - call->site->config->backend];
     call->uplink.next = next;
-    call->record.backend = backend->name;
+    record_keep(&call->record.backend, span_str(backend->name));
     dial_server(call);
 }
 

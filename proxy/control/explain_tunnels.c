@@ -243,7 +243,7 @@ const char *explain_tunnels(struct gate *gate, const char *path, bool json, FILE
 
     if (usable)
         answer(gate, next->config, json, out);
-    site_close(site);
+    site_unref(site);
     snapshot_unref(next);
     return usable ? NULL : "a reload would not accept this configuration, so no tunnel would end";
 }

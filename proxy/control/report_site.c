@@ -49,15 +49,15 @@ static size_t listener_find(const struct config *c, const char *name)
 static void part_count(struct calls *calls, void *part)
 {
     struct counts_part *p = part;
-    const struct site_listener *last = NULL;
+    const char *last = NULL;
     const struct call *call;
     size_t at = 0;
 
     for (int state = 0; state < CALL_CLOSED; state++)
         DL_FOREACH(calls->set.list[state], call) {
-            if (call->listener != last)
-                at = listener_find(p->config, call->listener->config->name);
-            last = call->listener;
+            if (call->record.listener != last)
+                at = listener_find(p->config, call->record.listener);
+            last = call->record.listener;
             p->count[at].calls++;
             p->count[at].tunnels += state == CALL_RELAY;
         }

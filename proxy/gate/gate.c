@@ -447,7 +447,7 @@ static void gate_free(struct gate *gate)
     free(gate->expiry_steps);
     free(gate->mistakes);
     upgrade_free(gate->upgrade);
-    site_close(gate->site);
+    site_unref(gate->site);
     snapshot_unref(gate->snapshot);
     backends_free(gate->backends);
     free(gate);

@@ -106,7 +106,7 @@ static struct site *preflight_load(struct snapshot *snapshot, FILE *problems)
     struct site *site = site_new(snapshot, problems);
 
     if (site != NULL && snapshot->sound && !containment_try_user(site->config, problems)) {
-        site_close(site);
+        site_unref(site);
         return NULL;
     }
     if (site != NULL && snapshot->sound) { /* mistakes would follow from errors */
@@ -120,7 +120,7 @@ static struct site *preflight_load(struct snapshot *snapshot, FILE *problems)
     }
     if (site == NULL || snapshot->sound)
         return site;
-    site_close(site);
+    site_unref(site);
     return NULL;
 }
 
@@ -138,7 +138,7 @@ enum preflight_result preflight_config(const char *path, FILE *problems, FILE *p
     const enum preflight_result result = site == NULL ? PREFLIGHT_ERRORS
                                          : silent     ? PREFLIGHT_GOOD
                                                       : PREFLIGHT_WARNINGS;
-    site_close(site);
+    site_unref(site);
     snapshot_unref(snapshot);
     return result;
 }

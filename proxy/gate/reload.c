@@ -26,7 +26,7 @@
 void reload_drop(struct gate *gate, struct reload_next *n)
 {
     for (size_t i = 0; n->site != NULL && i <= gate->workers; i++)
-        site_close(n->site[i]);
+        site_unref(n->site[i]);
     free(n->site);
     sockets_free(&n->sockets);
     radius_sockets_free(&n->radius_sockets);
@@ -180,7 +180,7 @@ static unsigned calls_max(struct gate *gate)
 
 void reload_commit(struct gate *gate, struct reload_next *n, bool running)
 {
-    site_close(gate->site);
+    site_unref(gate->site);
     gate->site = n->site[gate->workers];
     site_show_leaves(gate->site, gate->shared.leaves);
     workers_switch(gate, n, running);

@@ -335,7 +335,7 @@ static void site_free(struct site *s)
         tls_ctx_free(s->backend[i].tls);
     free(s->listener);
     free(s->backend);
-    snapshot_unref_config(s->snapshot);
+    snapshot_unref(s->snapshot);
     free(s);
 }
 
@@ -363,7 +363,7 @@ struct site *site_new(struct snapshot *from, FILE *problems)
     const struct config *c = from->config;
     struct site *s = NEW(struct site);
 
-    s->refs = s->readers = 1;
+    s->refs = 1;
     s->snapshot = snapshot_ref(from);
     s->config = c;
     s->rules = from->rules;
@@ -377,7 +377,7 @@ struct site *site_new(struct snapshot *from, FILE *problems)
     }
     if (ok)
         return s;
-    site_close(s);
+    site_unref(s);
     return NULL;
 }
 
@@ -418,22 +418,4 @@ void site_unref(struct site *s)
 {
     if (s != NULL && --s->refs == 0)
         site_free(s);
-}
-
-void site_close(struct site *s)
-{
-    site_leave_rules(s);
-    site_unref(s);
-}
-
-void site_join_rules(struct site *s)
-{
-    INSIST(s->readers > 0);
-    s->readers++;
-}
-
-void site_leave_rules(struct site *s)
-{
-    if (s != NULL && --s->readers == 0)
-        snapshot_leave_files(s->snapshot);
 }

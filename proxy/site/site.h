@@ -1,8 +1,6 @@
 /* site: a snapshot as one worker uses it: with TLS contexts. The main thread builds it, completely
  * or not at all; afterwards it belongs to its worker. Immutable and reference-counted: calls
- * keep the site with which they began. Its rules and its users have a count of their own, because
- * their files may be large, and a tunnel that is up, which may stay for days, needs none of
- * them. */
+ * keep the site with which they began until their tunnel is up. */
 #ifndef SSTPGATE_SITE_SITE_H
 #define SSTPGATE_SITE_SITE_H
 
@@ -32,8 +30,7 @@ struct site_backend {
 
 struct site {
     unsigned refs;
-    unsigned readers; /* references that may use rules and users */
-    unsigned rules;   /* of the snapshot */
+    unsigned rules; /* of the snapshot */
     struct snapshot *snapshot;
     const struct config *config; /* of the snapshot */
     struct site_listener *listener;
@@ -42,21 +39,14 @@ struct site {
 
 /* Builds a site, with a reference to `from`, which need not be sound: then call this to find
  * more errors. Reads the files of certificates, once for all sites of a snapshot. Returns NULL
- * after an error; all of them are written to problems as "file:line: reason\n". The caller releases
- * it with site_close(). Main thread. */
+ * after an error; all of them are written to problems as "file:line: reason\n". The caller holds
+ * the only reference. Main thread. */
 struct site *site_new(struct snapshot *from, FILE *problems);
 
 /* Calls leaves_show() with the certificates of the listeners. */
 void site_show_leaves(const struct site *s, struct leaves *leaves);
 
-/* Releases the site of site_new(): the reference and the rules. NULL: no-op. */
-void site_close(struct site *s);
-
 struct site *site_ref(struct site *s);
 void site_unref(struct site *s); /* NULL: no-op */
-
-/* Counts another call that uses the rules and the users. The caller must have a reference. */
-void site_join_rules(struct site *s);
-void site_leave_rules(struct site *s); /* NULL: no-op */
 
 #endif

@@ -126,7 +126,6 @@ static struct snapshot *snapshot_new(struct config_sources *sources, const struc
 
     struct snapshot *s = NEW(struct snapshot);
     atomic_init(&s->refs, 1);
-    atomic_init(&s->readers, 1);
     s->config = c;
     s->files = files_new(last == NULL ? NULL : last->files);
     s->sound = c->sound;
@@ -165,22 +164,14 @@ bool snapshot_is_outdated(const struct snapshot *s)
 struct snapshot *snapshot_ref(struct snapshot *s)
 {
     atomic_fetch_add(&s->refs, 1);
-    atomic_fetch_add(&s->readers, 1);
     return s;
 }
 
-void snapshot_leave_files(struct snapshot *s)
+void snapshot_unref(struct snapshot *s)
 {
-    if (atomic_fetch_sub(&s->readers, 1) > 1)
+    if (s == NULL || atomic_fetch_sub(&s->refs, 1) > 1)
         return;
     files_free(s->files);
-    s->files = NULL;
-}
-
-void snapshot_unref_config(struct snapshot *s)
-{
-    if (atomic_fetch_sub(&s->refs, 1) > 1)
-        return;
     for (size_t i = 0; s->servers != NULL && i < s->config->backend_count; i++)
         backends_leave(s->servers[i]);
     free(s->servers);
@@ -188,12 +179,4 @@ void snapshot_unref_config(struct snapshot *s)
     free(s->radius);
     config_free(s->config);
     free(s);
-}
-
-void snapshot_unref(struct snapshot *s)
-{
-    if (s == NULL)
-        return;
-    snapshot_leave_files(s);
-    snapshot_unref_config(s);
 }

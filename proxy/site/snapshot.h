@@ -1,7 +1,6 @@
 /* snapshot: a configuration with the files that all workers share. Immutable and
  * reference-counted: a reload builds a new one, and the old one is freed when the last call that
- * began with it has ended. A tunnel that is up needs the configuration only, so the files are
- * counted on their own. Any thread, except where a comment says otherwise. */
+ * began with it is up or has ended. Any thread, except where a comment says otherwise. */
 #ifndef SSTPGATE_SITE_SNAPSHOT_H
 #define SSTPGATE_SITE_SNAPSHOT_H
 
@@ -24,7 +23,6 @@ struct snapshot_secrets {
 
 struct snapshot {
     atomic_uint refs;
-    atomic_uint readers; /* references that may use the files */
     struct config *config;
     struct files *files;             /* also those of certificates: site_new() adds them */
     struct backends_group **servers; /* config->backend_count; NULL: config is not sound */
@@ -51,9 +49,5 @@ bool snapshot_is_outdated(const struct snapshot *s);
 
 struct snapshot *snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s); /* NULL: no-op */
-
-/* Gives up the files of a reference, which snapshot_unref_config() releases later. */
-void snapshot_leave_files(struct snapshot *s);
-void snapshot_unref_config(struct snapshot *s);
 
 #endif

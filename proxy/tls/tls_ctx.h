@@ -36,7 +36,8 @@ typedef void (*tls_on_error)(void *arg, size_t certificate, const char *text);
  * certificate that the client saw (PROTOCOL.md 6.2). ALPN: http/1.1 for a client that offers it,
  * none for others. A client that requests a staple gets it if it is fresh.
  *
- * NULL: on_error was called. The context must outlive its connections. */
+ * NULL: on_error was called. The context must outlive the handshakes of its
+ * connections; OpenSSL keeps a reference of what a connection needs afterwards. */
 struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
                                    const struct tls_certificate *certificate, size_t count,
                                    bool strict_sni, tls_on_error on_error, void *arg);

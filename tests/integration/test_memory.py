@@ -9,6 +9,7 @@ import pytest
 
 from peers import tls
 from test_fallback import browser, fetch, gate_before
+from test_reload import Setting
 
 KB, MB = 1 << 10, 1 << 20
 CROWD = 60
@@ -94,7 +95,7 @@ def test_a_stuck_tunnel(bench):
     gate = bench.gate(server)
     bench.client(gate).establish("connected").close()
     base = gate.rss()
-    crowd = [bench.client(gate).establish("connected") for _ in range(20)]
+    crowd = [bench.client(gate).establish("connected") for _ in range(30)]
     for number, client in enumerate(crowd, 1):  # each answer means that the loop has run once
         client.pour(100_000)
         call = server.wait_call(number)
@@ -102,3 +103,20 @@ def test_a_stuck_tunnel(bench):
     each = (gate.rss() - base) / len(crowd)
     print(f"{each / KB:.0f} KiB for each")
     assert each < 360 * KB  # 269 with OpenSSL 3.0, 344 with 3.5 on a busy machine
+
+
+def test_tunnels_of_old_configurations(bench):
+    """A tunnel keeps nothing of the configuration with which it began: 5000 rules of its own, and the TLS contexts of
+    each worker, are 2 MiB."""
+    setting = Setting(bench, bench.backend())
+    sizes = []
+    for turn in range(30):
+        setting.keys["listener front"]["deny"] = [f"10.{n >> 8}.{n & 255}.{turn}" for n in range(5000)]
+        setting.keys["listener front"]["allow"] = "any"
+        assert setting.reload()
+        bench.client(setting.gate).establish("connected")
+        sizes.append(setting.gate.rss())
+    growth = (sizes[-1] - sizes[4]) / 25  # the first ones show how much two configurations need at the same time
+    print(f"{growth / KB:.0f} KiB for each reload, {[size // KB for size in sizes]}")
+    assert growth < 500 * KB  # 170: the tunnel, and what fragments; 2100 with the configuration
+    assert len(setting.gate.events("call")) == 0

@@ -172,7 +172,8 @@ struct site *__wrap_site_ref(struct site *s)
 void __wrap_site_unref(struct site *s);
 void __wrap_site_unref(struct site *s)
 {
-    s->refs--;
+    if (s != NULL)
+        s->refs--;
 }
 
 time_t __wrap_time(time_t *t);
@@ -208,8 +209,7 @@ static void scene_prepare(void)
     scene.listener.config = &scene.listener_config;
     scene.config.listener = &scene.listener_config;
     scene.config.listener_count = 1;
-    scene.site = (struct site){
-        .refs = 1, .readers = 1, .config = &scene.config, .listener = &scene.listener};
+    scene.site = (struct site){.refs = 1, .config = &scene.config, .listener = &scene.listener};
     scene.shared.count = 1;
     scene.shared.limits = limits_new(&settings);
     scene.set = (struct call_set){.worker = scene.worker,

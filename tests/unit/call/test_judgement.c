@@ -104,7 +104,7 @@ static void which_tunnels_new_rules_end(void **state)
                          table[i].recheck_is);
         if (table[i].recheck_is == RECHECK_ENDS)
             assert_int_equal(answer.rule, 1);
-        assert_int_equal(judgement_rechecks(&c, table[i].listener),
+        assert_int_equal(judgement_rechecking(&c, table[i].listener) != NULL,
                          i != 5 && table[i].recheck && !table[i].dry_run);
         rules_fini(&l.rules);
     }

@@ -45,7 +45,6 @@ static int prepare(void **state)
         r->number = i + 1;
         r->started = worker_now(&f->worker);
         r->listener = "front";
-        r->backend = "back";
         r->method = "ms-chapv2";
         r->binding = RECORD_BINDING_VERIFIED;
         r->up.octets = 1000 + i;
@@ -55,6 +54,7 @@ static int prepare(void **state)
         record_keep(&r->user, span_str(text));
         record_keep(&r->host, span_str("vpn.example.com"));
         record_keep(&r->sni, span_str("vpn.example.com"));
+        record_keep(&r->backend, span_str("back"));
         record_keep(&r->server, span_str("10.0.0.5:443"));
         DL_APPEND(f->set.list[CALL_RELAY], call);
     }

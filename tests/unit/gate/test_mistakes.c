@@ -137,7 +137,7 @@ static char *warnings_of(const struct sample *s)
     mistakes_in_config(site->config, to);
     mistakes_in_files(site, to);
     assert_int_equal(fclose(to), 0);
-    site_close(site);
+    site_unref(site);
     snapshot_unref(snapshot);
 
     to = open_memstream(&out, &n);

@@ -172,7 +172,7 @@ static void an_end_that_is_near_is_a_warning_in_steps(void **state)
         assert_int_equal(strcmp(steps, before) != 0, new_step[i]);
         strcpy(before, steps);
     }
-    site_close(site);
+    site_unref(site);
     snapshot_unref(snapshot);
 }
 

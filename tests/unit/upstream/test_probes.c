@@ -152,7 +152,7 @@ static void end(void)
     worker_run(&g.w);
     probes_free(g.probes);
     worker_fini(&g.w);
-    site_close(g.site);
+    site_unref(g.site);
     if (g.server >= 0)
         close(g.server);
     if (g.listening >= 0)
