@@ -1,20 +1,25 @@
 #include "tls/tls_bio.h"
 
+#include <endian.h>
 #include <pthread.h>
 
 #include "base/insist.h"
 
 static BIO_METHOD *window_method;
 
-const char *tls_window_exhausted(const struct tls_window *w)
+const char *tls_use_exceeded(const struct tls_use *u)
 {
-    if (w->unasked > TLS_UNASKED_MAX)
+    if (u->unasked > TLS_UNASKED_MAX)
         return "too many messages that only need an answer";
-    if (w->taken >= w->handshake)
-        return "too many bytes for a handshake";
-    if (w->messages > TLS_MESSAGES_MAX + w->taken / TLS_MESSAGE_OCTETS)
+    if (u->messages > TLS_MESSAGES_MAX + u->taken / TLS_MESSAGE_OCTETS)
         return "too many messages without data";
     return NULL;
+}
+
+const char *tls_window_exhausted(const struct tls_window *w)
+{
+    return w->use.taken >= w->handshake ? "too many bytes for a handshake"
+                                        : tls_use_exceeded(&w->use);
 }
 
 void tls_window_on_info(const SSL *ssl, int where, int ret)
@@ -25,7 +30,7 @@ void tls_window_on_info(const SSL *ssl, int where, int ret)
     /* OpenSSL leaves its state machine once for each message, even if a message takes several
      * steps. */
     if ((where & SSL_CB_EXIT) != 0 && w->handshake == UINT64_MAX)
-        w->messages++;
+        w->use.messages++;
 }
 
 static int window_read(BIO *bio, char *out, size_t cap, size_t *done)
@@ -37,8 +42,8 @@ static int window_read(BIO *bio, char *out, size_t cap, size_t *done)
     *done = n;
     /* OpenSSL reads only the missing part of a record (it does not read ahead), so a record that
      * would exceed the bound is refused whole. */
-    if (cap > w->handshake - w->taken)
-        w->taken = w->handshake;
+    if (cap > w->handshake - w->use.taken)
+        w->use.taken = w->handshake;
     if (tls_window_exhausted(w) != NULL) {
         *done = 0;
         return 0; /* without a retry flag: the connection fails */
@@ -49,15 +54,31 @@ static int window_read(BIO *bio, char *out, size_t cap, size_t *done)
     }
     memcpy(out, w->in.p, n);
     w->in = span_from(w->in, n);
-    w->taken += n;
+    w->use.taken += n;
     return 1;
+}
+
+/* Notes the explicit nonce of the record at the end of a write, if the record can be the Finished
+ * of TLS 1.2 with AES-GCM: it has 16 bytes, between 8 of the nonce and 16 of the tag (RFC 5288 3).
+ */
+static void finished_note(struct tls_window *w, struct span written)
+{
+    static const uint8_t head[] = {22, 3, 3, 0, 8 + 16 + 16};
+    const size_t n = sizeof head + 8 + 16 + 16;
+
+    w->finished_sent = written.n >= n && memcmp(written.p + written.n - n, head, sizeof head) == 0;
+    if (w->finished_sent) {
+        memcpy(&w->explicit_nonce, written.p + written.n - n + sizeof head, 8);
+        w->explicit_nonce = be64toh(w->explicit_nonce);
+    }
 }
 
 static int window_write(BIO *bio, const char *octets, size_t n, size_t *done)
 {
     struct tls_window *w = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    w->unasked++;
+    w->use.unasked++;
+    finished_note(w, span_of(octets, n));
     w->sink(w->arg, span_of(octets, n));
     *done = n;
     return 1;

@@ -5,6 +5,7 @@
 #define SSTPGATE_TLS_TLS_BIO_H
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -29,16 +30,36 @@ enum {
     TLS_MESSAGE_OCTETS = 1 << 20,
 };
 
-/* The bytes that a connection may read next, and its use of the limits above. No bytes are readable
- * once a limit is exceeded. */
+/* What a peer has caused after the handshake. */
+struct tls_use {
+    uint64_t taken;    /* bytes read, with those of the handshake */
+    unsigned unasked;  /* writes since the owner set this to 0 */
+    unsigned messages; /* messages after the handshake */
+};
+
+/* Returns a text for the log about the limit that is exceeded; NULL: none. */
+const char *tls_use_exceeded(const struct tls_use *u);
+
+/* Receives a line of the key log (the format of SSLKEYLOGFILE, without the end of the line), and
+ * has to keep it secret. */
+typedef void (*tls_on_keys)(void *arg, const char *line);
+
+struct handover_secrets;
+
+/* The bytes that OpenSSL may read next, and its use of the limits above. No bytes are readable once
+ * a limit is exceeded. */
 struct tls_window {
-    struct span in;     /* unread bytes */
-    unsigned unasked;   /* writes of OpenSSL since the owner set this to 0 */
-    unsigned messages;  /* messages after the handshake */
-    uint64_t taken;     /* bytes read */
-    uint64_t handshake; /* limit on the bytes of the handshake; UINT64_MAX: it has ended */
-    unsigned offered;   /* highest TLS version in the client's ClientHello; 0: none seen */
-    time_t now;         /* time of the handshake, for OpenSSL's callbacks; 0: not set */
+    struct span in; /* unread bytes */
+    struct tls_use use;
+    uint64_t handshake;  /* limit on the bytes of the handshake; UINT64_MAX: it has ended */
+    tls_on_keys on_keys; /* NULL: none */
+    void *on_keys_arg;
+    struct handover_secrets *secrets; /* of TLS 1.3, from the key log; NULL: none yet */
+    uint64_t explicit_nonce;          /* of the last record, as TLS 1.2 with AES-GCM has it */
+    bool own_records;                 /* the connection leaves OpenSSL, if possible */
+    bool finished_sent;               /* the last record has the size of such a Finished */
+    unsigned offered; /* highest TLS version in the client's ClientHello; 0: none seen */
+    time_t now;       /* time of the handshake, for OpenSSL's callbacks; 0: not set */
     tls_sink sink;
     void *arg;
 };

@@ -30,6 +30,14 @@ struct tls_conn *tls_conn_new_server(struct tls_ctx *ctx, tls_sink sink, void *a
  * staple is fresh. Call it before the handshake; without it no staple is sent. */
 void tls_conn_set_time(struct tls_conn *c, time_t now);
 
+/* Returns what protects the records: "gate" after a hand-over (see handover.h), otherwise
+ * "openssl". */
+const char *tls_conn_records(const struct tls_conn *c);
+
+/* Returns how many connections of this process have stayed with OpenSSL because the gate's records
+ * do not support them. Any thread. */
+uint64_t tls_conn_kept(void);
+
 /* Creates the client side. sni: server name to send; NULL: none. verify_name: DNS name or address
  * that the certificate must have if ctx verifies chains; NULL: any. Both are copied. */
 struct tls_conn *tls_conn_new_client(struct tls_ctx *ctx, const char *sni, const char *verify_name,
@@ -52,10 +60,10 @@ enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n) 
 /* Sends plaintext in one record for each TLS_RECORD_MAX bytes. ERR_TLS: failed for good. */
 enum err tls_conn_write(struct tls_conn *c, struct span octets) MUST_CHECK;
 
-/* Frees the record buffers, about 32 kB, if they are empty; they are allocated again when needed.
- * Call it when no bytes are expected soon; it is allowed at any time. With SSL_MODE_RELEASE_BUFFERS
- * OpenSSL would free them after each record, which costs a tenth of the CPU time of bursts of small
- * packets. */
+/* Frees the expanded keys or, with OpenSSL, the record buffers, about 32 kB, if they are empty;
+ * they are allocated again when needed. Call it when no bytes are expected soon; it is allowed at
+ * any time. With SSL_MODE_RELEASE_BUFFERS OpenSSL would free them after each record, which costs a
+ * tenth of the CPU time of bursts of small packets. */
 void tls_conn_rest(struct tls_conn *c);
 
 /* Sends close_notify, once; a no-op before the end of the handshake and after a failure. */
@@ -94,8 +102,12 @@ struct span tls_conn_sni(const struct tls_conn *c);
  * ciphers. */
 struct span tls_conn_leaf(const struct tls_conn *c);
 
+/* Frees the leaf, which has some 1 kB on a client, for a connection that is not asked for it again.
+ * A connection that has stayed with OpenSSL still has it. */
+void tls_conn_forget_leaf(struct tls_conn *c);
+
 /* Sets that tls_conn_session() will be called on this client: it requests a ticket in TLS 1.2, and
- * keeps what a session needs until it is freed. Call it before the handshake. */
+ * leaves the connection with OpenSSL, whose session is wanted. Call it before the handshake. */
 void tls_conn_keep(struct tls_conn *c);
 
 /* Returns a counted reference to a session for later clients, after a full handshake of a client

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/insist.h"
+#include "tls/handover.h"
 #include "tls/tls_bio.h"
 #include "tls/tls_doubts.h"
 #include "tls/tls_facts.h"
@@ -112,6 +113,7 @@ static bool settings_apply(SSL_CTX *ssl, const struct tls_settings *s, char *err
         SSL_CTX_set_options(ssl, SSL_OP_LEGACY_SERVER_CONNECT);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_info_callback(ssl, tls_window_on_info);
+    SSL_CTX_set_keylog_callback(ssl, handover_on_keys);
     return true;
 }
 
@@ -439,6 +441,12 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const st
     /* A leaf or an intermediate in ca-file is trusted without its issuer. */
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), X509_V_FLAG_PARTIAL_CHAIN);
     return ctx;
+}
+
+void tls_ctx_set_keylog(struct tls_ctx *ctx, tls_on_keys on_keys, void *arg)
+{
+    ctx->on_keys = on_keys;
+    ctx->on_keys_arg = arg;
 }
 
 void tls_ctx_free(struct tls_ctx *ctx)

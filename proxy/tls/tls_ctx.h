@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/span.h"
+#include "tls/tls_bio.h"
 #include "tls/tls_error.h"
 #include "tls/tls_expiry.h"
 #include "tls/tls_settings.h"
@@ -78,6 +79,18 @@ void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct
  * it. NULL: *error has the reason, in the form above. */
 struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const struct tls_ca *ca,
                                    char error[TLS_ERROR_MAX]);
+
+/* Sets whether connections leave OpenSSL after their handshakes, where they can (see handover.h);
+ * they do without this call. Call it before the first connection. */
+void tls_ctx_set_records(struct tls_ctx *ctx, bool own);
+
+/* Sets the receiver of the key log; NULL: none. Call it before the first connection. */
+void tls_ctx_set_keylog(struct tls_ctx *ctx, tls_on_keys on_keys, void *arg);
+
+/* Sets the receiver of the lines of the key log (the format of SSLKEYLOGFILE, without the end of
+ * the line), which has to keep them secret. NULL: none. Call it before the first connection. */
+typedef void (*tls_on_keys)(void *arg, const char *line);
+void tls_ctx_set_keylog(struct tls_ctx *ctx, tls_on_keys on_keys, void *arg);
 
 /* Frees ctx; a no-op for NULL. */
 void tls_ctx_free(struct tls_ctx *ctx);

@@ -4,12 +4,15 @@
 
 #include <openssl/ssl.h>
 
+#include "tls/tls_bio.h"
 #include "tls/tls_served.h"
 #include "tls/tls_session.h"
 
 struct tls_ctx {
     SSL_CTX *ssl; /* of a listener: the context of the default group, which owns it */
     bool strict_sni;
+    tls_on_keys on_keys; /* the key log; NULL: none */
+    void *on_keys_arg;
     bool own_records, key_update; /* as in tls_settings */
     uint8_t scope[TLS_SCOPE];     /* of a backend */
     struct tls_served served;     /* of a backend: empty */

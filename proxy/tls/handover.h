@@ -1,0 +1,34 @@
+/* handover: what a finished handshake leaves to records.h: the keys of both directions and the
+ * numbers of their next records, taken from OpenSSL through its documented interface. RECORDS.md is
+ * for reviewers. */
+#ifndef SSTPGATE_TLS_HANDOVER_H
+#define SSTPGATE_TLS_HANDOVER_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+#include "tls/record.h"
+#include "tls/tls_bio.h"
+
+/* The traffic secrets of TLS 1.3, in memory of base/secrets.h. */
+struct handover_secrets;
+
+/* Keeps the traffic secrets, and passes the line on to the key log. Must be the key log callback of
+ * every SSL_CTX whose connections use tls_bio. */
+void handover_on_keys(const SSL *ssl, const char *line);
+
+/* Wipes and frees; a no-op for NULL. */
+void handover_secrets_free(struct handover_secrets *s);
+
+struct handover {
+    struct record_side *in, *out; /* the caller's */
+    bool tls13;
+    bool update; /* the keys have the limit of RFC 8446 5.5 */
+};
+
+/* Takes over from ssl, whose handshake has just ended and whose bytes came and went through w.
+ * Returns NULL: out is set, and ssl must be freed without another read or write. Otherwise a
+ * reason, and nothing has changed: ssl must keep the connection. */
+const char *handover_take(SSL *ssl, const struct tls_window *w, struct handover *out);
+
+#endif
