@@ -18,6 +18,12 @@ static enum tls_version version_of(enum config_tls version)
     return TLS_1_0 + (enum tls_version)version;
 }
 
+/* Applies the settings that all contexts share. */
+static void context_init(struct tls_ctx *ctx, const struct config_gate *g)
+{
+    tls_ctx_set_records(ctx, g->own_records);
+}
+
 /* ---- listeners ---- */
 
 /* Returns whether only the owner and the group of the file may use it; otherwise reports it. */
@@ -165,8 +171,7 @@ static bool trial_add(struct site_trial *t, const struct config_certificate *c)
     return pair != NULL;
 }
 
-static struct tls_settings listener_settings(const struct config *c,
-                                             const struct config_listener *l)
+static struct tls_settings listener_settings(const struct config_listener *l)
 {
     return (struct tls_settings){
         .min = version_of(l->tls_min),
@@ -175,7 +180,6 @@ static struct tls_settings listener_settings(const struct config *c,
         .ciphers = l->ciphers,
         .ciphersuites = l->ciphersuites,
         .groups = l->groups,
-        .own_records = c->gate.own_records,
         .key_update = l->key_update,
     };
 }
@@ -183,7 +187,7 @@ static struct tls_settings listener_settings(const struct config *c,
 static struct tls_ctx *trial_run(struct site_trial *t)
 {
     const struct config_listener *l = t->listener;
-    const struct tls_settings s = listener_settings(t->config, l);
+    const struct tls_settings s = listener_settings(l);
     bool good = true;
 
     t->count = 0;
@@ -194,6 +198,8 @@ static struct tls_ctx *trial_run(struct site_trial *t)
     struct tls_ctx *ctx = t->count == 0 ? NULL
                                         : tls_ctx_new_server(&s, t->certificate, t->count,
                                                              l->strict_sni, on_tls_error, t);
+    if (ctx != NULL)
+        context_init(ctx, &t->config->gate);
     if (good || ctx == NULL)
         return ctx;
     tls_ctx_free(ctx);
@@ -279,7 +285,7 @@ static const struct tls_ca *backend_ca(struct files *files, const struct config 
     return ca;
 }
 
-static struct tls_settings backend_settings(const struct config *c, const struct config_backend *b)
+static struct tls_settings backend_settings(const struct config_backend *b)
 {
     return (struct tls_settings){
         .min = version_of(b->tls_min),
@@ -288,7 +294,6 @@ static struct tls_settings backend_settings(const struct config *c, const struct
         .ciphers = b->ciphers,
         .ciphersuites = b->ciphersuites,
         .groups = b->groups,
-        .own_records = c->gate.own_records,
         .key_update = b->key_update,
     };
 }
@@ -297,7 +302,7 @@ static bool backend_tls(struct site_backend *b, struct files *files, const struc
                         const struct config_backend *from, FILE *problems)
 {
     char error[TLS_ERROR_MAX];
-    const struct tls_settings s = backend_settings(c, from);
+    const struct tls_settings s = backend_settings(from);
     const bool verify = from->verify == CONFIG_VERIFY_CA && from->ca_file != NULL;
     const struct tls_ca *ca = verify ? backend_ca(files, c, from, problems) : NULL;
 
@@ -307,6 +312,8 @@ static bool backend_tls(struct site_backend *b, struct files *files, const struc
     if (b->tls == NULL)
         fprintf(problems, "%s:%u: backend %s: %s\n", from->file,
                 setting_line(c, from, error, "tls-min"), from->name, error);
+    else
+        context_init(b->tls, &c->gate);
     return b->tls != NULL;
 }
 

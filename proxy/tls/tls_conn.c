@@ -54,7 +54,7 @@ static struct tls_conn *conn_new(struct tls_ctx *ctx, bool server, tls_sink sink
     c->server = server;
     c->alert = RECORDS_NO_ALERT;
     c->window = NEW(struct tls_window);
-    c->window->own_records = ctx->own_records;
+    c->window->own_records = !ctx->no_records;
     c->window->on_keys = ctx->on_keys;
     c->window->on_keys_arg = ctx->on_keys_arg;
     c->update = ctx->key_update;

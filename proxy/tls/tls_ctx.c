@@ -303,7 +303,6 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
     INSIST(count > 0);
     struct tls_ctx *ctx = NEW(struct tls_ctx);
     ctx->strict_sni = strict_sni;
-    ctx->own_records = settings->own_records;
     ctx->key_update = settings->key_update;
     tls_served_init(&ctx->served, count);
     SSL_CTX *probe = server_ssl(ctx, settings, error);
@@ -430,7 +429,6 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const st
         return NULL;
     struct tls_ctx *ctx = NEW(struct tls_ctx);
     ctx->ssl = ssl;
-    ctx->own_records = settings->own_records;
     ctx->key_update = settings->key_update;
     tls_session_scope(settings, ca == NULL ? 0 : ca->number, ctx->scope);
     SSL_CTX_set_app_data(ssl, ctx); /* for tls_session.c */
@@ -441,6 +439,11 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const st
     /* A leaf or an intermediate in ca-file is trusted without its issuer. */
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ssl), X509_V_FLAG_PARTIAL_CHAIN);
     return ctx;
+}
+
+void tls_ctx_set_records(struct tls_ctx *ctx, bool own)
+{
+    ctx->no_records = !own;
 }
 
 void tls_ctx_set_keylog(struct tls_ctx *ctx, tls_on_keys on_keys, void *arg)

@@ -84,12 +84,8 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const st
  * they do without this call. Call it before the first connection. */
 void tls_ctx_set_records(struct tls_ctx *ctx, bool own);
 
-/* Sets the receiver of the key log; NULL: none. Call it before the first connection. */
-void tls_ctx_set_keylog(struct tls_ctx *ctx, tls_on_keys on_keys, void *arg);
-
 /* Sets the receiver of the lines of the key log (the format of SSLKEYLOGFILE, without the end of
  * the line), which has to keep them secret. NULL: none. Call it before the first connection. */
-typedef void (*tls_on_keys)(void *arg, const char *line);
 void tls_ctx_set_keylog(struct tls_ctx *ctx, tls_on_keys on_keys, void *arg);
 
 /* Frees ctx; a no-op for NULL. */

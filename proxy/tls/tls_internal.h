@@ -11,11 +11,12 @@
 struct tls_ctx {
     SSL_CTX *ssl; /* of a listener: the context of the default group, which owns it */
     bool strict_sni;
+    bool no_records;     /* OpenSSL keeps the connections after their handshakes */
+    bool key_update;     /* as in tls_settings */
     tls_on_keys on_keys; /* the key log; NULL: none */
     void *on_keys_arg;
-    bool own_records, key_update; /* as in tls_settings */
-    uint8_t scope[TLS_SCOPE];     /* of a backend */
-    struct tls_served served;     /* of a backend: empty */
+    uint8_t scope[TLS_SCOPE]; /* of a backend */
+    struct tls_served served; /* of a backend: empty */
 };
 
 #endif

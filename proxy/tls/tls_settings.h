@@ -15,7 +15,6 @@ struct tls_settings {
     const char *ciphers;      /* TLS 1.2 and older; NULL: the library's list. See below. */
     const char *ciphersuites; /* TLS 1.3; NULL: the library's list */
     const char *groups;       /* of the key exchange, in order of preference; NULL: TLS_GROUPS */
-    bool own_records;         /* the gate protects records itself where it can, not OpenSSL */
     bool key_update;          /* send a KeyUpdate before the limit of RFC 8446 5.5 */
 };
 

@@ -90,25 +90,23 @@ static bool own;
 static struct tls_ctx *server_ctx(const struct tls_settings *settings, const char *pem)
 {
     char error[TLS_ERROR_MAX] = "";
-    struct tls_settings s = *settings;
-    s.own_records = own;
-    struct tls_ctx *ctx = certs_server(&s, pem, NULL, error);
+    struct tls_ctx *ctx = certs_server(settings, pem, NULL, error);
     if (ctx == NULL)
         fail_msg("%s", error);
+    tls_ctx_set_records(ctx, own);
     return ctx;
 }
 
 static struct tls_ctx *client_ctx(const struct tls_settings *settings, const char *ca_file)
 {
     char error[TLS_ERROR_MAX] = "";
-    struct tls_settings s = *settings;
-    s.own_records = own;
     struct tls_ca *trusted = ca_file == NULL ? NULL : tls_ca_load(ca_file, error);
     if (ca_file != NULL && trusted == NULL)
         fail_msg("%s", error);
-    struct tls_ctx *ctx = tls_ctx_new_client(&s, trusted, error);
+    struct tls_ctx *ctx = tls_ctx_new_client(settings, trusted, error);
     if (ctx == NULL)
         fail_msg("%s", error);
+    tls_ctx_set_records(ctx, own);
     tls_ca_free(trusted);
     return ctx;
 }
