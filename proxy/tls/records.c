@@ -131,7 +131,7 @@ static bool send_small(struct records *r, enum record_type type, struct span pla
     return true;
 }
 
-/* Nothing follows a close_notify but an answer to a KeyUpdate, as with OpenSSL. */
+/* Nothing follows a close_notify. */
 static void send_alert(struct records *r, uint8_t level, uint8_t number)
 {
     const uint8_t alert[] = {level, number};
@@ -272,7 +272,7 @@ static enum err take_key_update(struct records *r, struct span body, bool last)
         return fail(r, SSL_AD_ILLEGAL_PARAMETER, SSL_R_BAD_KEY_UPDATE);
     record_update(r->in);
     r->update_asked = false;
-    if (body.p[0] == 1 && !send_key_update(r, false))
+    if (body.p[0] == 1 && !r->close_sent && !send_key_update(r, false))
         return fail_exhausted(r);
     return ERR_MORE;
 }
@@ -369,24 +369,33 @@ static enum err closed(struct records *r)
     return ERR_CLOSED;
 }
 
-/* RFC 8446 6: the level says nothing. */
-static enum err take_alert_13(struct records *r, uint8_t number)
+/* Counts a warning. Returns whether there are too many in a row. */
+static bool warnings_exceed(struct records *r)
 {
-    if (number == SSL_AD_CLOSE_NOTIFY)
-        return closed(r);
-    if (number != SSL_AD_USER_CANCELLED)
-        return fail_alert(r, number);
-    return ++r->warnings > WARNINGS_MAX
-               ? fail(r, SSL_AD_UNEXPECTED_MESSAGE, SSL_R_TOO_MANY_WARN_ALERTS)
-               : ERR_MORE;
+    return ++r->warnings > WARNINGS_MAX;
+}
+
+static enum err fail_warnings(struct records *r)
+{
+    return fail(r, SSL_AD_UNEXPECTED_MESSAGE, SSL_R_TOO_MANY_WARN_ALERTS);
+}
+
+/* RFC 8446 6: the level says nothing. OpenSSL 3.0 counts it all the same. */
+static enum err take_alert_13(struct records *r, uint8_t level, uint8_t number)
+{
+    const bool cancelled = number == SSL_AD_USER_CANCELLED;
+
+    if ((cancelled || level == SSL3_AL_WARNING) && warnings_exceed(r))
+        return fail_warnings(r);
+    return cancelled ? ERR_MORE : number == SSL_AD_CLOSE_NOTIFY ? closed(r) : fail_alert(r, number);
 }
 
 static enum err take_alert_12(struct records *r, uint8_t level, uint8_t number)
 {
     const bool warning = level == SSL3_AL_WARNING;
 
-    if (warning && ++r->warnings > WARNINGS_MAX)
-        return fail(r, SSL_AD_UNEXPECTED_MESSAGE, SSL_R_TOO_MANY_WARN_ALERTS);
+    if (warning && warnings_exceed(r))
+        return fail_warnings(r);
     if (warning && number == SSL_AD_CLOSE_NOTIFY)
         return closed(r);
     if (level == SSL3_AL_FATAL)
@@ -400,7 +409,8 @@ static enum err take_alert(struct records *r, struct span alert)
 {
     if (alert.n != 2)
         return fail(r, SSL_AD_UNEXPECTED_MESSAGE, SSL_R_INVALID_ALERT);
-    return r->tls13 ? take_alert_13(r, alert.p[1]) : take_alert_12(r, alert.p[0], alert.p[1]);
+    return r->tls13 ? take_alert_13(r, alert.p[0], alert.p[1])
+                    : take_alert_12(r, alert.p[0], alert.p[1]);
 }
 
 /* ---- records ---- */
@@ -447,7 +457,8 @@ static enum err take_record(struct records *r, enum record_type type, struct spa
     return fail(r, SSL_AD_UNEXPECTED_MESSAGE, SSL_R_CCS_RECEIVED_EARLY);
 }
 
-static enum err fail_verdict(struct records *r, enum record_verdict v)
+/* size: of the record. */
+static enum err fail_verdict(struct records *r, enum record_verdict v, size_t size)
 {
     static const struct {
         enum record_verdict verdict;
@@ -460,6 +471,9 @@ static enum err fail_verdict(struct records *r, enum record_verdict v)
         {RECORD_UNEXPECTED, SSL_R_BAD_RECORD_TYPE},
     };
 
+    /* OpenSSL calls a record that is too short for a tag an internal error, in TLS 1.2. */
+    if (v == RECORD_BAD_MAC && !r->tls13 && size < record_gap(r->in) + AEAD_TAG)
+        return fail(r, SSL_AD_INTERNAL_ERROR, SSL_R_LENGTH_TOO_SHORT);
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].verdict == v)
             return fail(r, (uint8_t)v, reasons[i].reason);
@@ -531,7 +545,7 @@ static enum err open_input(struct records *r, uint8_t *out, size_t cap, enum rec
         return ERR_MORE;
     }
     if (v != RECORD_OK)
-        return fail_verdict(r, v);
+        return fail_verdict(r, v, record_length(r->input));
     (void)input_take(r, used);
     *plain = span_of(out, n);
     r->opened = r->buffer != NULL;
@@ -551,8 +565,8 @@ static enum err begin_head(struct records *r)
         return ERR_MORE;
     const enum record_verdict v =
         record_open(r->in, span_of(r->head, RECORD_HEAD), r->head, &n, &type, &size);
-    if (v != RECORD_MORE)
-        return fail_verdict(r, v == RECORD_OK ? RECORD_BAD_MAC : v);
+    if (v != RECORD_MORE) /* a record without a body has no tag */
+        return fail_verdict(r, v, RECORD_HEAD);
     buffer_new(r, size);
     memcpy(r->buffer, r->head, RECORD_HEAD);
     r->at = RECORD_HEAD;
@@ -578,7 +592,7 @@ static enum err open_buffer(struct records *r, uint8_t *out, size_t cap, enum re
     const enum record_verdict v =
         record_open(r->in, span_of(r->buffer, r->end), out, &n, type, &used);
     if (v != RECORD_OK)
-        return fail_verdict(r, v);
+        return fail_verdict(r, v, r->end);
     if (!r->opened)
         buffer_free(r);
     *plain = span_of(out, n);
