@@ -21,6 +21,7 @@
 #include "policy/country.h"
 #include "status/status.h"
 #include "tls/aead.h"
+#include "tls/tls_memory.h"
 
 #define DEFAULT_CONFIG SSTPGATE_SYSCONFDIR "/sstpgate/sstpgate.conf"
 
@@ -275,5 +276,6 @@ __attribute__((noreturn)) static void leave(int code)
 int main(int argc, char **argv)
 {
     core_dumps_off(); /* every command may read secrets */
+    tls_memory_start();
     leave(standard_descriptors() ? run(argc, argv) : 1);
 }

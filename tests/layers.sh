@@ -11,7 +11,7 @@ share=15
 
 # Room, and the rooms, or single files of rooms, that it may include besides itself and libraries.
 rooms='
-main     confine/syscalls.h control/control.h gate cli config base policy/country.h status/status.h tls/aead.h
+main     confine/syscalls.h control/control.h gate cli config base policy/country.h status/status.h tls/aead.h tls/tls_memory.h
 cli      gate/admin.h explain config users tls binding base
 control  gate explain confine call radius upstream site config users policy status net tls binding wire base
 gate     confine call radius upstream site config users policy status net tls binding wire base
