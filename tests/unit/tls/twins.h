@@ -123,12 +123,13 @@ static inline const struct twins_all *twins_all(void)
     twins_pem_make(&all.pem[0], false);
     twins_pem_make(&all.pem[1], true);
     const struct tls_certificate certs[2] = {{.file = all.pem[0].path}, {.file = all.pem[1].path}};
+    const struct tls_settings s = {.min = TLS_1_2, .max = TLS_1_3, .security_level = -1};
     for (int own = 0; own < 2; own++) {
-        const struct tls_settings s = {
-            .min = TLS_1_2, .max = TLS_1_3, .security_level = -1, .own_records = own};
         all.server[own] =
             insist_alloc(tls_ctx_new_server(&s, certs, 2, false, twins_on_error, NULL));
         all.client[own] = insist_alloc(tls_ctx_new_client(&s, NULL, error));
+        tls_ctx_set_records(all.server[own], own);
+        tls_ctx_set_records(all.client[own], own);
     }
     all.peer_client = twins_peer_ctx(TLS_client_method());
     all.peer_server = twins_peer_ctx(TLS_server_method());
