@@ -12,7 +12,7 @@ struct run {
     bool stopped; /* OpenSSL could not write in the middle of a message */
 };
 
-static uint8_t pattern[RECORD_PLAIN_MAX];
+static uint8_t pattern[(255 - 64 + 1) << 8];
 
 /* Returns bytes of the input, or, for a length above 64, a part of the pattern. */
 static struct span content(struct run *r)
@@ -27,6 +27,8 @@ static struct span content(struct run *r)
 static void seal(struct run *r, uint8_t type, struct span plain)
 {
     const uint8_t padding = cursor_u8(&r->in);
+
+    plain = span_sub(plain, 0, RECORD_PLAIN_MAX);
     const size_t room = RECORD_PLAIN_MAX - plain.n;
 
     twins_seal(&r->t, type, plain, padding < 128 ? 0 : padding < room ? padding : room);
