@@ -1,5 +1,5 @@
 /* handover: what a finished handshake leaves to records.h: the keys of both directions and the
- * numbers of their next records, taken from OpenSSL through its documented interface. RECORDS.md is
+ * numbers of their next records, taken from OpenSSL through its documented interface. README.md is
  * for reviewers. */
 #ifndef SSTPGATE_TLS_HANDOVER_H
 #define SSTPGATE_TLS_HANDOVER_H

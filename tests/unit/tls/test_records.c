@@ -338,11 +338,117 @@ static void cuts_change_nothing(void **state)
     assert_int_equal(differences, 0);
 }
 
+/* ---- KeyUpdates that the gate sends ---- */
+
+struct manual {
+    struct records *r;
+    struct record_side *in, *out; /* the peer's */
+    struct bytes sent;
+};
+
+static void manual_init(struct manual *m, uint64_t update_after)
+{
+    uint8_t a[32], b[32];
+
+    memset(a, 'a', sizeof a);
+    memset(b, 'b', sizeof b);
+    *m = (struct manual){.in = record_side_13(0x1301, span_of(b, 32), 0),
+                         .out = record_side_13(0x1301, span_of(a, 32), 0)};
+    m->r = records_new(&(struct records_settings){.in = record_side_13(0x1301, span_of(a, 32), 0),
+                                                  .out = record_side_13(0x1301, span_of(b, 32), 0),
+                                                  .tls13 = true,
+                                                  .update_after = update_after,
+                                                  .sink = bytes_sink,
+                                                  .arg = &m->sent});
+}
+
+static void manual_free(struct manual *m)
+{
+    records_free(m->r);
+    record_side_free(m->in);
+    record_side_free(m->out);
+    bytes_free(&m->sent);
+}
+
+/* Writes once, and returns what came: "d" for data, "0" or "1" for a KeyUpdate with this value. */
+static const char *written(struct manual *m)
+{
+    static char types[8];
+    uint8_t out[64];
+    enum record_type type;
+    size_t n, used, k = 0;
+
+    assert_int_equal(records_write(m->r, span_str("data")), ERR_OK);
+    struct bytes b = bytes_taken(&m->sent);
+    for (struct span s = bytes_span(&b); s.n > 0; s = span_from(s, used)) {
+        assert_int_equal(record_open(m->in, s, out, &n, &type, &used), RECORD_OK);
+        if (type == RECORD_HANDSHAKE)
+            record_update(m->in);
+        types[k++] = type == RECORD_DATA ? 'd' : (char)('0' + out[4]);
+    }
+    types[k] = '\0';
+    free(b.p);
+    return types;
+}
+
+static void peer_sends(struct manual *m, enum record_type type, struct span plain)
+{
+    uint8_t record[64], out[64];
+    size_t n;
+
+    records_feed(m->r, span_of(record, record_seal(m->out, type, plain, record)));
+    const enum err e = records_read(m->r, out, sizeof out, &n);
+    assert_int_equal(e, type == RECORD_DATA ? ERR_OK : ERR_MORE);
+    if (e == ERR_OK)
+        assert_int_equal(records_read(m->r, out, sizeof out, &n), ERR_MORE);
+}
+
+static void keys_change_in_time(void **state)
+{
+    (void)state;
+    struct manual m;
+
+    manual_init(&m, 3);
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 3; k++)
+            assert_string_equal(written(&m), i > 0 && k == 0 ? "0d" : "d");
+    }
+    manual_free(&m);
+    manual_init(&m, 0);
+    for (int i = 0; i < 100; i++)
+        assert_string_equal(written(&m), "d");
+    manual_free(&m);
+}
+
+/* The peer is asked once, until it has changed its key. */
+static void the_peer_is_asked_once(void **state)
+{
+    (void)state;
+    static const uint8_t update[] = {24, 0, 0, 1, 0};
+    struct manual m;
+
+    manual_init(&m, 3);
+    for (int i = 0; i < 3; i++)
+        peer_sends(&m, RECORD_DATA, span_str("x"));
+    assert_string_equal(written(&m), "1d");
+    assert_string_equal(written(&m), "d");
+    peer_sends(&m, RECORD_DATA, span_str("x"));
+    assert_string_equal(written(&m), "d");
+    peer_sends(&m, RECORD_HANDSHAKE, span_of(update, sizeof update));
+    record_update(m.out);
+    for (int i = 0; i < 3; i++)
+        peer_sends(&m, RECORD_DATA, span_str("x"));
+    assert_string_equal(written(&m), "1d");
+    manual_free(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_case_ends_as_with_openssl),
         cmocka_unit_test(cuts_change_nothing),
+        cmocka_unit_test(keys_change_in_time),
+        cmocka_unit_test(the_peer_is_asked_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
