@@ -129,6 +129,7 @@ void *secrets_alloc(size_t n)
     if (is_full(c, size))
         unlink_chunk(first, c);
     pthread_mutex_unlock(&lock);
+    ASAN_POISON_MEMORY_REGION(p, size);
     ASAN_UNPOISON_MEMORY_REGION(p, n);
     return p;
 }
@@ -146,6 +147,7 @@ void secrets_free(void *p, size_t n)
     pthread_mutex_lock(&lock);
     if (is_full(c, size))
         link_chunk(first, c);
+    ASAN_UNPOISON_MEMORY_REGION(s, sizeof *s);
     s->next = c->spare;
     c->spare = s;
     ASAN_POISON_MEMORY_REGION(p, size);
