@@ -24,6 +24,7 @@ struct keyring;
 struct leaves;
 struct limits;
 struct negotiation;
+struct sessions;
 struct site;
 struct site_backend;
 struct site_listener;
@@ -106,6 +107,10 @@ struct uplink {
     uint64_t tried;      /* bit set of servers already tried, as for backends_choose */
     enum reason failure; /* failure of the latest server; REASON_NONE: none was tried */
     char *blame;         /* reason for which this server is reported down; owned; NULL: none */
+    struct sessions *sessions; /* of the backend, if the server has resumed a TLS session; a
+                                  reference; NULL: a full handshake, or none yet */
+    uint64_t doubt; /* ms, worker_now: an end by the server before this time may be due to a stale
+                       certificate of that session */
 };
 
 /* relay: a tunnel that is up. */

@@ -302,6 +302,7 @@ static void client_ended(struct stream *s, enum stream_end why)
 
 static void backend_gone(struct call *call, enum stream_end why)
 {
+    uplink_server_ends(call);
     switch (why) {
     case STREAM_TLS:
         record_keep(&call->record.detail, span_str(stream_error(&call->backend)));

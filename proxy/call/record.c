@@ -142,6 +142,8 @@ static void log_tunnel(const struct record *s, struct log_line *l)
     log_str(l, "key", s->key);
     if (s->weak)
         log_str(l, "weak", "yes");
+    if (s->resumed)
+        log_str(l, "resumed", "yes");
 }
 
 void record_up(const struct record *s)

@@ -58,6 +58,7 @@ struct record {
     uint8_t acked;           /* phases of PPP that are open, for trace.c */
     bool leaf_unknown;       /* the client saw a certificate that is not known here */
     bool weak;               /* verified with zeros although the method gives keys */
+    bool resumed;            /* the server has resumed the TLS session of a health check */
     char *detail;            /* owned; details of the reason */
     struct record_flow up, down;
     uint8_t assigned[4]; /* IPv4 address that the server has assigned in IPCP; 0.0.0.0: unknown */

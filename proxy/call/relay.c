@@ -5,6 +5,7 @@
 #include "call/call.h"
 #include "call/negotiation.h"
 #include "call/trace.h"
+#include "call/uplink.h"
 #include "net/stream.h"
 #include "wire/ppp_frame.h"
 #include "wire/sstp.h"
@@ -29,6 +30,8 @@ static void note_goodbye(struct call *call, const struct sstp_packet *p, bool fr
 
     if (reason == REASON_NONE || call->reason != REASON_NONE)
         return;
+    if (!from_client)
+        uplink_server_ends(call);
     if (p->type == SSTP_ABORT) /* an error, and no refusal of an undecided login */
         call_keep_reason(call, reason);
     if (!from_client)
@@ -171,6 +174,7 @@ static void tunnel_up(struct call *call)
     negotiation_free(call->negotiation);
     call->negotiation = NULL;
     record_up(&call->record);
+    uplink_up(call);
     if (call->state == CALL_DRAIN) { /* the end has begun already */
         call->ended_in = CALL_RELAY;
         return;

@@ -9,6 +9,7 @@
 #include "call/negotiation.h"
 #include "net/dial.h"
 #include "policy/backends.h"
+#include "site/sessions.h"
 #include "site/site.h"
 #include "tls/tls_conn.h"
 #include "upstream/upstream.h"
@@ -17,6 +18,11 @@
 #include "wire/proxyproto.h"
 
 enum { BACKEND_LINES_PER_SECOND = 20 }; /* for each worker */
+
+/* Time after a tunnel has come up in which a server that does not accept the binding has ended it.
+ * A server answers a wrong Call Connected at once ([MS-SSTP] 3.3.5.2.3); the rest is for slow
+ * networks. */
+enum { DOUBT_MS = 5000 };
 
 /* ---- dial ---- */
 
@@ -93,6 +99,7 @@ static void leave_server(struct call *call)
 void uplink_leave(struct call *call)
 {
     leave_server(call);
+    sessions_unref(call->uplink.sessions);
     free(call->uplink.blame);
 }
 
@@ -125,6 +132,7 @@ static void dial_address(struct call *call)
     }
     call_enter(call, CALL_DIAL);
     record_keep(&call->record.server, span_str(addr_format(&to, text)));
+    call->record.resumed = false;
     int r = stream_connect(&call->backend, &to);
     if (r != 0) /* the stream closes, and then uplink_dial_closed tries the next address */
         note_failure(call, REASON_BACKEND_UNREACHABLE, fault_of_status(r), "connect",
@@ -258,18 +266,51 @@ void uplink_connected(struct call *call, int status)
     p.tls.verify = 1; /* there was no client certificate to verify */
     p.tls.version = span_str(call->record.tls_version);
     p.tls.cipher = span_str(call->record.tls_cipher);
-    if (upstream_start(call->uplink.backend, call->uplink.server, &call->backend, &p))
+    if (upstream_start(call->uplink.backend, call->uplink.server, &call->backend, &p,
+                       UPSTREAM_CALL))
         server_is_ready(call);
+}
+
+/* Removes the server's session, which may be the cause of a failure of TLS. */
+static void distrust_session(const struct call *call)
+{
+    sessions_distrust(call->uplink.backend->sessions, call->uplink.server, call_now(call));
+}
+
+static void note_resumed(struct call *call)
+{
+    call->record.resumed = tls_conn_resumed(call->backend.tls);
+    sessions_unref(call->uplink.sessions);
+    call->uplink.sessions =
+        call->record.resumed ? sessions_ref(call->uplink.backend->sessions) : NULL;
+    call->uplink.doubt = UINT64_MAX;
 }
 
 void uplink_secure(struct call *call)
 {
     char why[UPSTREAM_WHY_MAX];
 
-    if (upstream_trusted(call->uplink.backend, &call->backend, why))
+    note_resumed(call);
+    if (upstream_trusted(call->uplink.backend, &call->backend, why)) {
         server_is_ready(call);
-    else
-        dial_failed(call, REASON_BACKEND_UNVERIFIED, FAULT_OF_SERVER, "verify", why);
+        return;
+    }
+    distrust_session(call);
+    dial_failed(call, REASON_BACKEND_UNVERIFIED, FAULT_OF_SERVER, "verify", why);
+}
+
+void uplink_up(struct call *call)
+{
+    call->uplink.doubt = call_now(call) + DOUBT_MS;
+}
+
+void uplink_server_ends(struct call *call)
+{
+    const struct record *r = &call->record;
+
+    if (call->reason == REASON_NONE && r->binding == RECORD_BINDING_VERIFIED && r->refusal == 0 &&
+        call_now(call) < call->uplink.doubt)
+        sessions_distrust(call->uplink.sessions, call->uplink.server, call_now(call));
 }
 
 /* ---- the answer ---- */
@@ -348,6 +389,7 @@ void uplink_dial_ended(struct call *call, enum stream_end why)
     const char *step = upstream_step(&call->backend);
     char text[UPSTREAM_WHY_MAX] = "closed";
 
+    distrust_session(call);
     if (why == STREAM_TLS)
         upstream_tls_why(&call->backend, text);
     if (why == STREAM_TLS && tls_conn_unverified(call->backend.tls))
@@ -373,6 +415,7 @@ void uplink_dial_expired(struct call *call)
     } else if (call->backend.in == STREAM_IN_IDLE) {
         dial_failed(call, REASON_BACKEND_UNREACHABLE, FAULT_OF_SERVER, "connect", "timed out");
     } else {
+        distrust_session(call);
         dial_failed(call, REASON_BACKEND_TLS, fault_of_refusal(call), "tls",
                     "timed out: the server accepts connections, but does not answer in TLS");
     }

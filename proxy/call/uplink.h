@@ -32,6 +32,13 @@ size_t uplink_answer_read(struct call *call, struct span in);
 void uplink_answer_ended(struct call *call, enum stream_end why);
 void uplink_answer_expired(struct call *call);
 
+/* Notes that the tunnel is up. */
+void uplink_up(struct call *call);
+
+/* Notes that the server ends the call: if the call has resumed a TLS session, and its re-signed
+ * Call Connected was sent a short time ago, the session may have a stale certificate. */
+void uplink_server_ends(struct call *call);
+
 /* Releases the call's place at its server, if it has one. For a call that has ended. */
 void uplink_leave(struct call *call);
 

@@ -182,6 +182,7 @@ struct config_backend {
     int security_level; /* OpenSSL's; -1: 0 if tls_min is below 1.2, else the library's */
     char *ciphers, *ciphersuites, *groups; /* as in a listener */
     bool key_update;                       /* as in a listener */
+    bool resume;                           /* TLS sessions of health checks, by calls */
     enum config_send_proxy send_proxy;
     enum config_binding binding;
     bool binding_sha1_known, binding_sha256_known; /* set by binding-cert-hash */

@@ -493,6 +493,10 @@ const struct config_key config_keys[] = {
     {BACKEND_KEY("key-update", key_update), .type = &config_type_flag, .flags = KEY_TLS,
      .choices = yes_or_no, .initial = "no",
      .help = "As in a listener, for the connections to the servers."},
+    {BACKEND_KEY("resume", resume), .type = &config_type_flag, .flags = KEY_TLS,
+     .choices = yes_or_no, .initial = "yes",
+     .help = "yes: calls resume the TLS session of the server's last health check (check = tls, http or "
+             "sstp), whose certificate they take as the server's."},
     {BACKEND_KEY("send-proxy", send_proxy), .type = &config_type_choice, .choices = send_proxy_ways,
      .initial = "no",
      .help = "Begin each connection with a PROXY header: v1, or v2 with TLS version, cipher and "

@@ -381,6 +381,7 @@ struct site *site_new(struct snapshot *from, FILE *problems)
         ok &= backend_init(&s->backend[i], from->files, c, &c->backend[i], problems);
         s->backend[i].users = from->users[i];
         s->backend[i].servers = from->servers == NULL ? NULL : from->servers[i];
+        s->backend[i].sessions = from->sessions == NULL ? NULL : from->sessions[i];
     }
     if (ok)
         return s;

@@ -11,6 +11,7 @@
 
 struct backends_group;
 struct leaves;
+struct sessions;
 struct snapshot;
 struct tls_ctx;
 struct users;
@@ -24,6 +25,7 @@ struct site_backend {
     const struct config_backend *config;
     struct backends_group *servers; /* of the snapshot */
     struct tls_ctx *tls;            /* NULL: plain HTTP */
+    struct sessions *sessions;      /* of the snapshot; NULL: keeps none */
     const struct users *users;
     struct binding_leaf told; /* binding-cert-hash; .known == 0: the hashes of the handshake */
 };

@@ -8,6 +8,7 @@
 #include "config/config_sources.h"
 #include "policy/backends.h"
 #include "policy/sources.h"
+#include "site/sessions.h"
 #include "users/secret.h"
 #include "users/users.h"
 
@@ -19,6 +20,22 @@ static struct backends_group **join_all(struct backends *all, const struct confi
     for (size_t i = 0; i < c->backend_count; i++)
         group[i] = backends_join(all, &c->backend[i].servers);
     return group;
+}
+
+/* Returns whether health checks of a backend see the certificates of its servers, and calls may
+ * resume their sessions. */
+static bool keeps_sessions(const struct config_backend *b)
+{
+    return b->tls && b->resume && b->check != CONFIG_CHECK_NO && b->check != CONFIG_CHECK_TCP;
+}
+
+static struct sessions **sessions_of(const struct config *c)
+{
+    struct sessions **all = insist_alloc(calloc(c->backend_count + 1, sizeof *all));
+    for (size_t i = 0; i < c->backend_count; i++)
+        if (keeps_sessions(&c->backend[i]))
+            all[i] = sessions_new(c->backend[i].servers.count);
+    return all;
 }
 
 /* ---- files ---- */
@@ -131,8 +148,10 @@ static struct snapshot *snapshot_new(struct config_sources *sources, const struc
     s->sound = c->sound;
     s->sound &= config_open(c, s->files, problems);
     s->rules = last == NULL || sources_renewed(s->files) ? new_rules() : last->rules;
-    if (c->sound)
+    if (c->sound) {
         s->servers = join_all(all, c);
+        s->sessions = sessions_of(c);
+    }
     load_users(s, problems);
     load_secrets(s, problems);
     load_status_token(s, problems);
@@ -174,7 +193,12 @@ void snapshot_unref(struct snapshot *s)
     files_free(s->files);
     for (size_t i = 0; s->servers != NULL && i < s->config->backend_count; i++)
         backends_leave(s->servers[i]);
+    for (size_t i = 0; s->sessions != NULL && i < s->config->backend_count; i++) {
+        sessions_close(s->sessions[i]);
+        sessions_unref(s->sessions[i]);
+    }
     free(s->servers);
+    free(s->sessions);
     free(s->users);
     free(s->radius);
     config_free(s->config);

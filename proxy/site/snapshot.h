@@ -14,6 +14,7 @@
 struct backends;
 struct backends_group;
 struct secret;
+struct sessions;
 struct users;
 
 /* The secrets of one [radius NAME]. Owned by the files, like the users. */
@@ -26,6 +27,8 @@ struct snapshot {
     struct config *config;
     struct files *files;             /* also those of certificates: site_new() adds them */
     struct backends_group **servers; /* config->backend_count; NULL: config is not sound */
+    struct sessions **sessions; /* config->backend_count, each NULL if its backend keeps none; NULL:
+                                   as servers */
     const struct users **users; /* config->backend_count; NULL: the backend has no users-file */
     struct snapshot_secrets *radius;   /* config->radius_count */
     const struct secret *status_token; /* NULL: none */

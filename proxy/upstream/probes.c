@@ -17,7 +17,11 @@
 #include "wire/http_response.h"
 #include "wire/proxyproto.h"
 
-enum { FIRST_MS = 1000, INTERVAL_MIN_MS = 1000 };
+enum {
+    FIRST_MS = 1000,
+    INTERVAL_MIN_MS = 1000,
+    TICKET_MS = 1000, /* the ticket of TLS 1.3 follows the handshake at once */
+};
 
 struct probe {
     struct probe *prev, *next; /* in all->list, unless `ended` is set */
@@ -25,7 +29,14 @@ struct probe {
     struct site *site; /* counted reference */
     const struct site_backend *backend;
     size_t server;
-    enum { PROBE_IDLE, PROBE_RESOLVE, PROBE_CONNECT, PROBE_ANSWER, PROBE_CLOSE } state;
+    enum {
+        PROBE_IDLE,
+        PROBE_RESOLVE,
+        PROBE_CONNECT,
+        PROBE_ANSWER,
+        PROBE_TICKET,
+        PROBE_CLOSE
+    } state;
     bool ended;     /* freed as soon as nothing is open */
     uint64_t begun; /* ms: when the probe in progress asked for an address */
     uint64_t due;   /* ms; IDLE: start of the next probe; otherwise the deadline of this one */
@@ -102,22 +113,48 @@ static void probe_report(struct probe *p, bool good, const char *cause)
     upstream_report(p->backend, p->server, good, cause, worker_now(p->all->worker));
 }
 
+/* Keeps the session for calls. Returns false if its ticket has not arrived. */
+static bool probe_keep_session(struct probe *p, bool last)
+{
+    return upstream_keep_session(p->backend, p->server, &p->stream, last,
+                                 worker_now(p->all->worker));
+}
+
+/* Ends in order (close_notify, FIN), which most servers do not log as an error. */
+static void probe_leave(struct probe *p)
+{
+    p->state = PROBE_CLOSE;
+    p->due = worker_now(p->all->worker) + p->site->config->gate.timeout_connect;
+    stream_shutdown(&p->stream);
+}
+
 static void probe_passed(struct probe *p)
 {
+    const uint64_t now = worker_now(p->all->worker);
+
     probe_report(p, true, "check");
-    backends_timed(p->backend->servers, p->server, worker_now(p->all->worker) - p->begun);
+    backends_timed(p->backend->servers, p->server, now - p->begun);
+    probe_dial_done(p);
     if (p->stream.in == STREAM_IN_IDLE) {
         probe_close(p);
-        return;
+    } else if (probe_keep_session(p, false)) {
+        probe_leave(p);
+    } else {
+        p->state = PROBE_TICKET;
+        p->due = now + TICKET_MS;
     }
-    probe_dial_done(p);
-    p->state = PROBE_CLOSE;
-    /* An orderly end (close_notify, FIN), which most servers do not log as an error. */
-    stream_shutdown(&p->stream);
+}
+
+/* Ends the wait for the ticket. */
+static void probe_ticket_over(struct probe *p)
+{
+    (void)probe_keep_session(p, true);
+    probe_leave(p);
 }
 
 static void probe_failed(struct probe *p)
 {
+    upstream_drop_session(p->backend, p->server, worker_now(p->all->worker));
     if (p->failure[0] != '\0')
         probe_report(p, false, p->failure);
     probe_close(p);
@@ -207,7 +244,7 @@ static void on_connect(struct stream *s, int status)
         stream_close(s, false);
     } else if (p->backend->config->check == CONFIG_CHECK_TCP) {
         probe_passed(p);
-    } else if (upstream_start(p->backend, p->server, s, &header)) {
+    } else if (upstream_start(p->backend, p->server, s, &header, UPSTREAM_CHECK)) {
         probe_ask(p);
     }
 }
@@ -219,6 +256,7 @@ static void on_secure(struct stream *s)
 
     if (p->state != PROBE_CONNECT)
         return;
+    upstream_compare_session(p->backend, p->server, s);
     if (upstream_trusted(p->backend, s, why))
         probe_ask(p);
     else
@@ -255,6 +293,16 @@ static size_t on_read(struct stream *s, struct span in)
     return in.n;
 }
 
+/* Handles the end of a connection that has had its verdict. */
+static void probe_ended(struct probe *p)
+{
+    if (p->state == PROBE_TICKET) {
+        (void)probe_keep_session(p, true);
+        p->state = PROBE_CLOSE;
+    }
+    stream_close(&p->stream, false);
+}
+
 static void on_end(struct stream *s, enum stream_end why)
 {
     struct probe *p = of_stream(s);
@@ -267,7 +315,7 @@ static void on_end(struct stream *s, enum stream_end why)
     else if (p->state == PROBE_ANSWER)
         probe_address_failed(p, "answer", text);
     else
-        stream_close(s, false);
+        probe_ended(p);
 }
 
 static void on_sent(struct stream *s)
@@ -389,6 +437,8 @@ void probes_sweep(struct probes *all, uint64_t now_ms)
             continue;
         if (p->state == PROBE_IDLE) {
             probe_begin(p, now_ms);
+        } else if (p->state == PROBE_TICKET) {
+            probe_ticket_over(p);
         } else if (p->state == PROBE_CLOSE) {
             probe_close(p); /* the server has had the same time to close */
         } else {

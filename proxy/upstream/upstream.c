@@ -3,14 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/hostname.h"
 #include "base/insist.h"
 #include "base/log.h"
 #include "net/stream.h"
 #include "policy/backends.h"
+#include "site/sessions.h"
 #include "site/site.h"
 #include "tls/tls_conn.h"
+#include "tls/tls_session.h"
 #include "wire/proxyproto.h"
 
 /* Room for a PROXY header with addresses, server name, TLS version and cipher. */
@@ -64,8 +67,22 @@ static const char *sni_of(const struct config_backend *c, const struct backends_
     return hostname_is_address(s->host) ? NULL : name_of(s->host, out);
 }
 
+/* Offers the server's session, unless its lifetime has passed. */
+static void session_offer(const struct site_backend *b, size_t server, const struct stream *s,
+                          struct tls_conn *tls)
+{
+    struct addr at;
+
+    if (b->sessions == NULL || stream_peer(s, &at) != 0)
+        return;
+    struct tls_session *session = sessions_get(b->sessions, server, &at);
+    if (session != NULL && tls_session_is_fresh(session, time(NULL)))
+        tls_conn_resume(tls, session);
+    tls_session_unref(session);
+}
+
 bool upstream_start(const struct site_backend *b, size_t server, struct stream *s,
-                    struct proxyproto *client)
+                    struct proxyproto *client, enum upstream_use use)
 {
     const struct config_backend *c = b->config;
     const struct backends_server *to = upstream_server(b, server);
@@ -78,10 +95,44 @@ bool upstream_start(const struct site_backend *b, size_t server, struct stream *
     char asked[HOSTNAME_SIZE], wanted[HOSTNAME_SIZE];
     const char *sni = sni_of(c, to, asked);
     const char *name = c->verify_host != NULL ? c->verify_host : sni != NULL ? sni : to->host;
-    stream_start(s, tls_conn_new_client(
-                        b->tls, sni, c->verify == CONFIG_VERIFY_CA ? name_of(name, wanted) : NULL,
-                        stream_sink, s));
+    struct tls_conn *tls = tls_conn_new_client(
+        b->tls, sni, c->verify == CONFIG_VERIFY_CA ? name_of(name, wanted) : NULL, stream_sink, s);
+    if (use == UPSTREAM_CALL)
+        session_offer(b, server, s, tls);
+    else if (b->sessions != NULL)
+        tls_conn_keep(tls);
+    stream_start(s, tls);
     return false;
+}
+
+bool upstream_keep_session(const struct site_backend *b, size_t server, const struct stream *s,
+                           bool last, uint64_t now_ms)
+{
+    struct addr at = {0};
+
+    if (b->sessions == NULL)
+        return true;
+    struct tls_session *session = tls_conn_session(s->tls);
+    if (session == NULL && !last)
+        return false;
+    (void)!stream_peer(s, &at); /* no call has an empty address */
+    sessions_keep(b->sessions, server, &at, session, now_ms);
+    return true;
+}
+
+void upstream_compare_session(const struct site_backend *b, size_t server, const struct stream *s)
+{
+    if (b->sessions == NULL)
+        return;
+    const struct span leaf = tls_conn_leaf(s->tls);
+    sessions_compare(b->sessions, server, leaf);
+    free((void *)leaf.p);
+}
+
+void upstream_drop_session(const struct site_backend *b, size_t server, uint64_t now_ms)
+{
+    const struct addr nowhere = {0};
+    sessions_keep(b->sessions, server, &nowhere, NULL, now_ms);
 }
 
 void upstream_leaf(const struct stream *s, struct binding_leaf *out)
