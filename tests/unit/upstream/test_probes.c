@@ -1,5 +1,5 @@
-/* Health checks that end at each of their steps, on a real loop with a plain socket as the
- * server: every handle must be closed, and the report must be right. */
+/* Health checks that end at each of their steps, on a real loop with a plain socket, or OpenSSL on
+ * one, as the server: every handle must be closed, and the report must be right. */
 #include "upstream/probes.h"
 
 #include <setjmp.h>
@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,14 +22,28 @@
 #include "certs.h"
 #include "net/worker.h"
 #include "policy/backends.h"
+#include "site/sessions.h"
 #include "site/site.h"
 #include "site/snapshot.h"
+#include "tls/tls_session.h"
 
-enum { STEPS = 8 };
+enum { STEPS = 8, TLS_STEPS = 16 };
 
 static struct certs certs;
 static struct cert cert;
 static const char *config_file;
+static SSL_CTX *tickets, *no_tickets; /* of servers with TLS 1.3 */
+
+static SSL_CTX *server_ctx(size_t count)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+    assert_non_null(ctx);
+    assert_int_equal(SSL_CTX_use_certificate_file(ctx, cert.pem, SSL_FILETYPE_PEM), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey_file(ctx, cert.pem, SSL_FILETYPE_PEM), 1);
+    SSL_CTX_set_num_tickets(ctx, count);
+    return ctx;
+}
 
 static int setup(void **state)
 {
@@ -37,12 +52,16 @@ static int setup(void **state)
     certs_init(&certs);
     cert_make(&certs, &cert, "cert.pem", &(struct cert_spec){.name = "DNS:vpn.test"});
     config_file = certs_path(&certs, "gate.conf");
+    tickets = server_ctx(2);
+    no_tickets = server_ctx(0);
     return log_open("/dev/null", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
+    SSL_CTX_free(tickets);
+    SSL_CTX_free(no_tickets);
     cert_free(&cert);
     certs_fini(&certs);
     return log_open("stderr", LOG_LEVEL_INFO, LOG_FORMAT_TEXT) == ERR_OK ? 0 : -1;
@@ -57,6 +76,8 @@ static struct {
     uint64_t now;          /* ms, of the sweeps */
     int listening, server; /* descriptors; -1: none */
     const char *answer;
+    SSL_CTX *tls; /* NULL: plain */
+    SSL *ssl;     /* on `server` */
     char heard[1024];
     size_t heard_len;
 } g;
@@ -79,17 +100,18 @@ static unsigned listen_somewhere(void)
     return ntohs(sa.sin_port);
 }
 
-static void begin(const char *check, const char *answer)
+static void begin_at(const char *check, const char *answer, SSL_CTX *tls)
 {
     char text[1024];
 
     memset(&g, 0, sizeof g);
     g.server = -1;
     g.answer = answer;
+    g.tls = tls;
     snprintf(text, sizeof text,
              "[listener l]\nlisten = 127.0.0.1:0\ncertificate = %s\n[backend b]\n"
-             "server = 127.0.0.1:%u\ntls = no\ncrypto-binding = off\ncheck = %s\n",
-             cert.pem, listen_somewhere(), check);
+             "server = 127.0.0.1:%u\n%s\ncrypto-binding = off\ncheck = %s\n",
+             cert.pem, listen_somewhere(), tls == NULL ? "tls = no" : "verify = off", check);
     FILE *f = fopen(config_file, "w");
     assert_non_null(f);
     fputs(text, f);
@@ -105,6 +127,49 @@ static void begin(const char *check, const char *answer)
     g.now = worker_now(&g.w);
 }
 
+static void begin(const char *check, const char *answer)
+{
+    begin_at(check, answer, NULL);
+}
+
+static void server_opened(void)
+{
+    if (g.server < 0 || g.tls == NULL)
+        return;
+    g.ssl = SSL_new(g.tls);
+    assert_non_null(g.ssl);
+    SSL_set_fd(g.ssl, g.server);
+    SSL_set_accept_state(g.ssl);
+}
+
+static void server_close(void)
+{
+    SSL_free(g.ssl);
+    g.ssl = NULL;
+    if (g.server >= 0)
+        close(g.server);
+    g.server = -1;
+}
+
+/* As recv: 0: the end; less: nothing has arrived. */
+static ssize_t server_read(char *out, size_t n)
+{
+    if (g.ssl == NULL)
+        return recv(g.server, out, n, 0);
+    const int r = SSL_read(g.ssl, out, (int)n);
+    if (r > 0)
+        return r;
+    return SSL_get_error(g.ssl, r) == SSL_ERROR_WANT_READ ? -1 : 0;
+}
+
+static void server_write(const char *text)
+{
+    if (g.ssl == NULL)
+        (void)!write(g.server, text, strlen(text));
+    else
+        (void)SSL_write(g.ssl, text, (int)strlen(text));
+}
+
 /* Runs the loop once, and lets the server act once. */
 static void step(void)
 {
@@ -112,16 +177,16 @@ static void step(void)
     uv_run(&g.w.loop, UV_RUN_NOWAIT);
     if (g.server < 0) {
         g.server = accept4(g.listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        server_opened();
         return;
     }
-    ssize_t n = recv(g.server, g.heard + g.heard_len, sizeof g.heard - g.heard_len, 0);
+    ssize_t n = server_read(g.heard + g.heard_len, sizeof g.heard - g.heard_len);
     if (n > 0) {
         g.heard_len += (size_t)n;
         if (g.answer != NULL)
-            (void)!write(g.server, g.answer, strlen(g.answer));
+            server_write(g.answer);
     } else if (n == 0) {
-        close(g.server);
-        g.server = -1;
+        server_close();
     }
 }
 
@@ -153,10 +218,23 @@ static void end(void)
     probes_free(g.probes);
     worker_fini(&g.w);
     site_unref(g.site);
-    if (g.server >= 0)
-        close(g.server);
+    server_close();
     if (g.listening >= 0)
         close(g.listening);
+}
+
+/* Returns whether calls can resume a session of the server. */
+static bool has_session(void)
+{
+    struct sockaddr_in sa;
+    socklen_t len = sizeof sa;
+    struct addr at = {.family = AF_INET, .ip = {127, 0, 0, 1}};
+
+    assert_int_equal(getsockname(g.listening, (struct sockaddr *)&sa, &len), 0);
+    at.port = ntohs(sa.sin_port);
+    struct tls_session *s = sessions_get(g.site->backend[0].sessions, 0, &at);
+    tls_session_unref(s);
+    return s != NULL;
 }
 
 /* ---- tests ---- */
@@ -212,9 +290,7 @@ static void do_twice(void)
 
 static void do_close(void)
 {
-    if (g.server >= 0)
-        close(g.server);
-    g.server = -1;
+    server_close();
 }
 
 static void do_reset(void)
@@ -241,6 +317,64 @@ static void each_end_at_each_step(void **state)
                     steps(after);
                     end();
                 }
+    for (size_t i = 0; i < 2; i++)
+        for (size_t k = 0; k < sizeof ends / sizeof *ends; k++)
+            for (unsigned n = 0; n < TLS_STEPS; n++) {
+                begin_at("tls", NULL, i == 0 ? tickets : no_tickets);
+                sweep(1000);
+                steps(n);
+                ends[k]();
+                steps(1);
+                end();
+            }
+}
+
+/* The verdict comes at once; the session when its ticket has arrived, and only then. */
+static void a_ticket_is_waited_for(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        begin_at("tls", NULL, i == 0 ? tickets : no_tickets);
+        sweep(1000);
+        for (int n = 0; n < 20000 && (g.ssl == NULL || !SSL_is_init_finished(g.ssl)); n++)
+            step();
+        steps(2000);
+        assert_true(state_of().check_ms != UINT64_MAX && g.server >= 0);
+        assert_false(has_session());
+        assert_true(g.server >= 0);
+        sweep(0);
+        assert_true(g.server >= 0);
+        sweep(2000);
+        assert_int_equal(has_session(), i == 0);
+        for (int n = 0; n < 20000 && g.server >= 0; n++)
+            step();
+        assert_int_equal(g.server, -1); /* closed in order */
+        assert_true(state_of().up);
+        end();
+    }
+}
+
+static void until_session(bool has)
+{
+    for (int n = 0; n < 20000 && has_session() != has; n++)
+        step();
+    assert_int_equal(has_session(), has);
+}
+
+static void a_failed_check_has_no_session(void **state)
+{
+    (void)state;
+    begin_at("sstp", good, tickets);
+    sweep(1000);
+    until_session(true); /* its ticket came before the answer */
+    for (int n = 0; n < 20000 && g.server >= 0; n++)
+        step();
+    steps(200);
+    g.answer = "HTTP/1.1 503 No\r\n\r\n";
+    sweep(2 * g.site->config->backend[0].check_interval);
+    until_session(false);
+    assert_true(state_of().up); /* the first failure of three */
+    end();
 }
 
 /* A server that does not answer is down, and is probed again after the interval. */
@@ -300,6 +434,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_and_its_verdict),
         cmocka_unit_test(each_end_at_each_step),
+        cmocka_unit_test(a_ticket_is_waited_for),
+        cmocka_unit_test(a_failed_check_has_no_session),
         cmocka_unit_test(silence_has_a_deadline),
         cmocka_unit_test(missing_descriptors_are_not_a_failure),
     };
