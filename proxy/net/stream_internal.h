@@ -72,7 +72,7 @@ static inline void stream_due(struct stream *s, unsigned what)
 static inline void stream_keep_warm(struct stream *s)
 {
     if (s->tls != NULL && !warm_has(&s->all->warm, s->tls, s->warm_slot) && stream_live(s))
-        s->warm_slot = (uint8_t)warm_add(&s->all->warm, s->tls);
+        s->warm_slot = (uint16_t)warm_add(&s->all->warm, s->tls);
 }
 
 #endif

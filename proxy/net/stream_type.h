@@ -96,7 +96,7 @@ struct stream {
     bool fin_is_theirs; /* STREAM_OUT_ENDING ends with the FIN of the peer, not of this end */
     bool early;         /* reads may wait for their turn, see stream_early */
     bool counted;       /* turns.handshakes includes the stream */
-    uint8_t warm_slot;  /* of tls, see warm.h */
+    uint16_t warm_slot; /* of tls, see warm.h */
     unsigned due;       /* STREAM_DUE_* flags */
     struct stream *due_next;
     struct turn turn;

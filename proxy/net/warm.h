@@ -1,7 +1,7 @@
-/* warm: the TLS connections that may keep the buffers of their records, some 17 or 33 kB each. A
- * connection that has just read or written may do so again, so it keeps the buffers that OpenSSL
- * has allocated, until WARM_MAX other connections were added or a second is over. All other
- * connections keep none. */
+/* warm: the TLS connections that may keep what only speed needs: the expanded keys of both
+ * directions, some 2 kB, or the buffers of OpenSSL's records, 17 or 33 kB. A connection that has
+ * just read or written may do so again, so it keeps them until WARM_MAX other connections were
+ * added or a second is over. All other connections keep none. */
 #ifndef SSTPGATE_NET_WARM_H
 #define SSTPGATE_NET_WARM_H
 
@@ -10,7 +10,8 @@
 
 struct tls_conn;
 
-enum { WARM_MAX = 64 };
+/* Bounds the memory of the busy connections of a worker: 2 MB, or 34 MB of OpenSSL. */
+enum { WARM_MAX = 1024 };
 
 /* All zeros: none. */
 struct warm {
