@@ -457,7 +457,8 @@ static struct cert cert;
 
 static inline int setup(void **state)
 {
-    static const struct tls_settings settings = {TLS_1_2, TLS_1_3, -1, NULL, NULL, NULL};
+    static const struct tls_settings settings = {
+        .min = TLS_1_2, .max = TLS_1_3, .security_level = -1};
     char error[TLS_ERROR_MAX];
     (void)state;
     signal(SIGPIPE, SIG_IGN); /* as the program does */

@@ -196,7 +196,8 @@ static void a_narrow_stream_queues_little(void **state)
 static void a_window_of_the_smallest_packets_has_room(void **state)
 {
     (void)state;
-    static const struct tls_settings longest = {TLS_1_2, TLS_1_2, -1, "ECDHE+SHA384", NULL, NULL};
+    static const struct tls_settings longest = {
+        .min = TLS_1_2, .max = TLS_1_2, .security_level = -1, .ciphers = "ECDHE+SHA384"};
     static const uint8_t packet[] = {0x10, 0x00, 0x00, 0x04};
     static const char octets[4000];
     char error[TLS_ERROR_MAX];
@@ -853,7 +854,8 @@ static void eof_in_the_handshake(void **state)
 static void a_handshake_that_fails_at_once_is_reported_later(void **state)
 {
     (void)state;
-    static const struct tls_settings impossible = {TLS_1_0, TLS_1_1, 4, NULL, NULL, NULL};
+    static const struct tls_settings impossible = {
+        .min = TLS_1_0, .max = TLS_1_1, .security_level = 4};
     char error[TLS_ERROR_MAX];
     struct owner o;
     struct peer p;

@@ -95,7 +95,8 @@ static void no_list_offers_dhe_or_what_protects_nothing(void **state)
     char error[TLS_ERROR_MAX];
 
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
-        const struct tls_settings s = {TLS_1_0, TLS_1_3, -1, lists[i], NULL, NULL};
+        const struct tls_settings s = {
+            .min = TLS_1_0, .max = TLS_1_3, .security_level = -1, .ciphers = lists[i]};
         struct tls_ctx *both[] = {good_ctx(&s, &one, 1, false),
                                   tls_ctx_new_client(&s, NULL, error)};
         for (size_t k = 0; k < 2; k++) {
@@ -172,7 +173,8 @@ static void each_certificate_that_is_wrong_is_named(void **state)
     free(errors);
     free(expected);
 
-    const struct tls_settings nonsense = {TLS_1_2, TLS_1_3, -1, "NO-SUCH-CIPHER", NULL, NULL};
+    const struct tls_settings nonsense = {
+        .min = TLS_1_2, .max = TLS_1_3, .security_level = -1, .ciphers = "NO-SUCH-CIPHER"};
     assert_null(try_ctx(&nonsense, list, 4, false, &errors));
     assert_true(strncmp(errors, "-: ciphers: ", 12) == 0);
     free(errors);

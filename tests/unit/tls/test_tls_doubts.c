@@ -18,8 +18,8 @@
 static struct certs certs;
 static struct cert ca, mid, stranger, expired_mid, weak_mid;
 
-static const struct tls_settings modern = {TLS_1_2, TLS_1_3, -1, NULL, NULL, NULL};
-static const struct tls_settings old = {TLS_1_0, TLS_1_3, 0, NULL, NULL, NULL};
+static const struct tls_settings modern = {.min = TLS_1_2, .max = TLS_1_3, .security_level = -1};
+static const struct tls_settings old = {.min = TLS_1_0, .max = TLS_1_3, .security_level = 0};
 
 static int setup(void **state)
 {

@@ -9,7 +9,7 @@
 
 #include "tls_fixture.h"
 
-static const struct tls_settings lax = {TLS_1_0, TLS_1_3, -1, NULL, NULL, NULL};
+static const struct tls_settings lax = {.min = TLS_1_0, .max = TLS_1_3, .security_level = -1};
 
 /* ---- names ---- */
 

@@ -18,7 +18,7 @@
 static struct certs certs;
 static struct cert ca, ec, rsa, two, star, deep, cn, bare, mid, far;
 
-static const struct tls_settings modern = {TLS_1_2, TLS_1_3, -1, NULL, NULL, NULL};
+static const struct tls_settings modern = {.min = TLS_1_2, .max = TLS_1_3, .security_level = -1};
 
 static inline int fixture_setup(void **state)
 {
