@@ -108,6 +108,7 @@ struct config_gate {
     unsigned max_tunnels;              /* calls at a time, in any state */
     unsigned handshakes_at_once;       /* client TLS handshakes at a time, for each worker */
     bool own_records;                  /* the gate protects TLS records itself where it can */
+    char *key_log;                     /* file for the keys of all connections; NULL: none */
     char *country_file;                /* MaxMind database; NULL: none */
     /* ms; 0: none (only for keys with KEY_NONE) */
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,

@@ -261,6 +261,10 @@ const struct config_key config_keys[] = {
      .help = "Code that protects TLS records after a handshake. auto: the gate's own for AES-GCM and "
              "ChaCha20-Poly1305 in TLS 1.2 and 1.3, OpenSSL's for the rest; openssl: always OpenSSL's. A "
              "reload applies to new calls."},
+    {GATE_KEY("key-log", key_log), .type = &config_type_path, .otherwise = "none",
+     .help = "File that gets the keys of all TLS connections, in the format of SSLKEYLOGFILE, for Wireshark. "
+             "Only its owner may have access to it (mode 0600). Whoever has the file can read what clients "
+             "and servers send: for the search for a fault only."},
     {GATE_KEY("country-file", country_file), .type = &config_type_path, .otherwise = "none",
      .help = "MaxMind database (GeoLite2-Country.mmdb) for rules with `country`."},
     {GATE_KEY("timeout-handshake", timeout_handshake), .type = &config_type_duration, .initial = "10s",

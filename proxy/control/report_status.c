@@ -61,6 +61,9 @@ static void status_text(struct gate *gate, FILE *out)
     fprintf(out, "configuration: %s%s\n", gate->path,
             snapshot_is_outdated(gate->snapshot) ? " (changed on disk, not loaded)" : "");
     fprintf(out, "sandbox: %s\n", gate->containment.text);
+    if (gate->snapshot->config->gate.key_log != NULL)
+        fprintf(out, "key-log: %s (gets the keys of all TLS connections)\n",
+                gate->snapshot->config->gate.key_log);
     print_reload(gate, out);
     files_each(gate->snapshot->files, print_stale, out);
     radius_service_print(&gate->radius, out);
@@ -171,6 +174,7 @@ static void status_json(struct gate *gate, const struct report_query *q, FILE *o
     files_each(gate->snapshot->files, put_stale, &j);
     json_array_end(&j);
     put(&j, "sandbox", report_str(gate->containment.text));
+    put(&j, "key_log", report_str(gate->snapshot->config->gate.key_log));
     put(&j, "dropped_log_lines", report_int(log_dropped()));
     put(&j, "old_tunnels", report_int(gate->old_tunnels));
     put_history(&j, gate);

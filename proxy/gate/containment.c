@@ -13,7 +13,7 @@
 #include "config/config.h"
 #include "confine/syscalls.h"
 
-enum { LOW_PORTS = 1024, WRITTEN_MAX = 4 + CONFIG_SOCKETS_MAX };
+enum { LOW_PORTS = 1024, WRITTEN_MAX = 5 + CONFIG_SOCKETS_MAX };
 
 /* ---- what the configuration needs ---- */
 
@@ -58,6 +58,8 @@ static size_t written_by(const struct config *c, const char *ready_file,
         out[n++] = (struct written){"log", c->gate.log};
     if (c->gate.limits.ban_file != NULL)
         out[n++] = (struct written){"ban-file", c->gate.limits.ban_file};
+    if (c->gate.key_log != NULL)
+        out[n++] = (struct written){"key-log", c->gate.key_log};
     if (c->gate.admin != NULL)
         out[n++] = (struct written){"admin", c->gate.admin};
     for (size_t i = 0; i < c->gate.status.count; i++)
@@ -168,17 +170,25 @@ static bool may_write(const struct containment *c, const char *path)
     return found;
 }
 
-bool containment_check(const struct containment *c, const struct config *config, FILE *problems)
+static bool check_written(const struct containment *c, const struct config *config, const char *key,
+                          const char *path, FILE *problems)
 {
-    const char *path = config->gate.limits.ban_file; /* the others require a restart anyway */
-
-    if (c->directory == NULL || path == NULL || may_write(c, path))
+    if (path == NULL || may_write(c, path))
         return true;
     fprintf(problems,
-            "%s:%u: ban-file: the running gate may not write to the directory of %s (sandbox): "
-            "restart it\n",
-            config->gate.file, config_line(config, &config->gate, "ban-file"), path);
+            "%s:%u: %s: the running gate may not write to the directory of %s (sandbox): restart "
+            "it\n",
+            config->gate.file, config_line(config, &config->gate, key), key, path);
     return false;
+}
+
+/* The other files require a restart anyway. */
+bool containment_check(const struct containment *c, const struct config *config, FILE *problems)
+{
+    if (c->directory == NULL)
+        return true;
+    const bool bans = check_written(c, config, "ban-file", config->gate.limits.ban_file, problems);
+    return check_written(c, config, "key-log", config->gate.key_log, problems) && bans;
 }
 
 void containment_fini(struct containment *c)
@@ -200,13 +210,18 @@ static void check_readable(void *arg, const struct files_item *item)
                 denied_reason(item->path, EACCES));
 }
 
-/* The log may exist and be writable in a directory that is not. */
+static bool is_log(const char *key)
+{
+    return strcmp(key, "log") == 0 || strcmp(key, "key-log") == 0;
+}
+
+/* A log may exist and be writable in a directory that is not. */
 static void check_writable(const struct config *c, const struct written *w, FILE *to)
 {
     char *directory = directory_of(w->path);
 
     if (access(directory, W_OK | X_OK) != 0 && errno == EACCES &&
-        (strcmp(w->key, "log") != 0 || access(w->path, W_OK) != 0))
+        (!is_log(w->key) || access(w->path, W_OK) != 0))
         fprintf(to, "%s:%u: warning: %s: the user %s may not write to %s: run chown %s on it\n",
                 c->gate.file, config_line(c, &c->gate, w->key), w->key, c->gate.user, directory,
                 c->gate.user);

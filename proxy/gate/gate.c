@@ -26,6 +26,7 @@
 #include "gate/drains.h"
 #include "gate/gate_state.h"
 #include "gate/inherited.h"
+#include "gate/key_file.h"
 #include "gate/reload.h"
 #include "gate/service.h"
 #include "gate/sockets.h"
@@ -41,6 +42,7 @@
 #include "site/site.h"
 #include "site/snapshot.h"
 #include "tls/aead.h"
+#include "tls/key_log.h"
 
 /* Returns the number of CPUs that the process may use, by its affinity and its control group. */
 static size_t cpus(const struct cgroup_limits *limits)
@@ -209,6 +211,7 @@ static void reopen(struct gate *gate)
     if (log_reopen() != ERR_OK)
         log_msg(LOG_LEVEL_ERROR, "log", "cannot reopen %s: %s", gate->snapshot->config->gate.log,
                 strerror(errno));
+    key_file_reopen();
     upgrade_reopen(gate);
 }
 
@@ -460,6 +463,7 @@ static struct gate *gate_new(const char *path, const char *ready_file, struct up
 {
     struct gate *gate = NEW(struct gate);
     struct reload_next n;
+    int key_log = -1;
 
     gate->path = path;
     gate->upgrade = upgrade;
@@ -475,9 +479,11 @@ static struct gate *gate_new(const char *path, const char *ready_file, struct up
     gate->workers = g->workers == 0 ? cpus(&limits) : g->workers;
     if (!next_prepare(gate, &n, snapshot, problems))
         goto err_snapshot;
-    /* Nothing after this needs root. */
-    if (!containment_enter(&gate->containment, snapshot->config, ready_file, problems))
+    /* Nothing after these needs root. */
+    if (!key_file_prepare(snapshot->config, &key_log, problems) ||
+        !containment_enter(&gate->containment, snapshot->config, ready_file, problems))
         goto err_next;
+    key_file_commit(snapshot->config, key_log);
     shared_init(gate, snapshot->config);
     upgrade_restore(gate, snapshot);
     workers_init(gate);
@@ -487,6 +493,8 @@ static struct gate *gate_new(const char *path, const char *ready_file, struct up
     return gate;
 
 err_next:
+    if (key_log >= 0)
+        close(key_log);
     status_service_fini(&gate->status);
     containment_fini(&gate->containment);
     admin_drop(gate, snapshot->config);
@@ -555,6 +563,7 @@ int gate_run(const char *path, const char *ready_file, char *const *argv,
     INSIST_UV(uv_loop_close(&gate->loop));
     log_msg(LOG_LEVEL_INFO, "stop", "all calls have ended");
     gate_free(gate);
+    key_log_use(-1, NULL, 0);
     containment_log_refused();
     return ok ? 0 : 1;
 }

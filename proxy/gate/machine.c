@@ -122,6 +122,7 @@ void machine_check_directories(const struct config *c, FILE *to)
 {
     check_directory(c, "log", *c->gate.log == '/' ? c->gate.log : NULL, to);
     check_directory(c, "ban-file", c->gate.limits.ban_file, to);
+    check_directory(c, "key-log", c->gate.key_log, to);
     check_directory(c, "admin", c->gate.admin, to);
     for (size_t i = 0; i < c->gate.status.count; i++)
         check_directory(c, "status", c->gate.status.item[i].path, to);

@@ -427,6 +427,15 @@ static void check_dry_runs(const struct section *s, const struct config_listener
              n == 1 ? "is" : "are");
 }
 
+static void check_gate(const struct section *s, const struct config_gate *g)
+{
+    if (g->key_log != NULL)
+        warn(s, line_of(s, "key-log"),
+             "key-log: %s gets the keys of all TLS connections: whoever has it can read what "
+             "clients and servers send; remove this line when the fault is found",
+             g->key_log);
+}
+
 static void check_listener(const struct section *s, const struct config_listener *l)
 {
     check_dry_runs(s, l);
@@ -499,7 +508,9 @@ void mistakes_in_config(const struct config *c, FILE *to)
         for (size_t i = 0; i < config_section_count(c, in); i++) {
             const struct section s = section_of(c, in, i, to);
             check_idle_keys(&s);
-            if (in == LISTENER)
+            if (in == GATE)
+                check_gate(&s, &c->gate);
+            else if (in == LISTENER)
                 check_listener(&s, &c->listener[i]);
             else if (in == BACKEND)
                 check_backend(&s, &c->backend[i]);

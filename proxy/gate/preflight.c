@@ -4,6 +4,7 @@
 
 #include "base/memo.h"
 #include "gate/containment.h"
+#include "gate/key_file.h"
 #include "gate/machine.h"
 #include "gate/mistakes.h"
 #include "site/site.h"
@@ -105,7 +106,9 @@ static struct site *preflight_load(struct snapshot *snapshot, FILE *problems)
 {
     struct site *site = site_new(snapshot, problems);
 
-    if (site != NULL && snapshot->sound && !containment_try_user(site->config, problems)) {
+    if (site != NULL && snapshot->sound &&
+        (!key_file_check(site->config, problems) ||
+         !containment_try_user(site->config, problems))) {
         site_unref(site);
         return NULL;
     }

@@ -13,6 +13,7 @@
 #include "gate/containment.h"
 #include "gate/descriptors.h"
 #include "gate/gate_state.h"
+#include "gate/key_file.h"
 #include "gate/preflight.h"
 #include "gate/service.h"
 #include "gate/watch.h"
@@ -345,7 +346,8 @@ static void warn_fixed(const struct config_gate *was, const struct config_gate *
     memo_free(&m);
 }
 
-static void reload_succeed(struct gate *gate, struct reload_next *n, const char *cause,
+/* key_log: the result of key_file_prepare. */
+static void reload_succeed(struct gate *gate, struct reload_next *n, int key_log, const char *cause,
                            FILE *answer)
 {
     const size_t first_id = gate->sockets.next_id;
@@ -354,6 +356,7 @@ static void reload_succeed(struct gate *gate, struct reload_next *n, const char 
 
     warn_fixed(&gate->snapshot->config->gate, &n->snapshot->config->gate, answer);
     reload_warn(gate, n);
+    key_file_commit(n->snapshot->config, key_log);
     reload_commit(gate, n, true);
     reload_log_listen(gate, first_id, first_radius_id);
     limits_configure(gate->shared.limits, &gate->snapshot->config->gate.limits);
@@ -368,18 +371,22 @@ bool reload(struct gate *gate, const char *cause, FILE *answer)
 {
     struct memo problems;
     struct reload_next n;
+    int key_log;
 
     if (gate->phase != SERVING)
         return false;
     service_reloading(gate);
     memo_open(&problems);
     struct snapshot *snapshot = snapshot_load(gate->path, gate->backends, problems.file);
-    const bool ok = snapshot != NULL && reload_prepare(gate, &n, snapshot, problems.file);
-
+    bool ok = snapshot != NULL && reload_prepare(gate, &n, snapshot, problems.file);
+    if (ok && !key_file_prepare(snapshot->config, &key_log, problems.file)) {
+        reload_drop(gate, &n);
+        ok = false;
+    }
     if (answer != NULL)
         fputs(memo_text(&problems), answer);
     if (ok) {
-        reload_succeed(gate, &n, cause, answer);
+        reload_succeed(gate, &n, key_log, cause, answer);
         watch_files(gate->watch, gate->snapshot->files);
     } else {
         log_lines(LOG_LEVEL_ERROR, "reload", memo_text(&problems));

@@ -18,6 +18,7 @@
 #include "gate/handover.h"
 #include "gate/handover_state.h"
 #include "gate/inherited.h"
+#include "gate/key_file.h"
 #include "gate/notify.h"
 #include "gate/offer.h"
 #include "gate/service.h"
@@ -249,6 +250,7 @@ static void on_next_line(struct upgrade *u, const char *line)
         gate_stop(u->gate, "the new process");
     } else if (strcmp(line, "reopen") == 0) {
         (void)!log_reopen();
+        key_file_reopen();
     }
 }
 

@@ -10,6 +10,7 @@
 #include "base/memo.h"
 #include "site/leaves.h"
 #include "site/snapshot.h"
+#include "tls/key_log.h"
 #include "tls/tls_ctx.h"
 #include "tls/tls_loaded.h"
 
@@ -22,6 +23,8 @@ static enum tls_version version_of(enum config_tls version)
 static void context_init(struct tls_ctx *ctx, const struct config_gate *g)
 {
     tls_ctx_set_records(ctx, g->own_records);
+    if (g->key_log != NULL)
+        tls_ctx_set_keylog(ctx, key_log_write, NULL);
 }
 
 /* ---- listeners ---- */

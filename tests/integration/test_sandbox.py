@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gate import BINARY, run
+from gate import BINARY, eventually, run
 from netns import Namespace
 from peers.tls import DEADLINE
 
@@ -333,3 +333,24 @@ def test_each_gate_of_the_tests_is_confined(bench):
     gate = bench.gate(bench.backend(), gate={"admin": f"unix:{path}"})
     assert WHOLE.fullmatch(sandbox(gate))[1] == "root"
     gate.wait_log("the gate runs as root and can read every file of root")
+
+
+def test_key_log_of_the_user(bench, home, ready_in_home):
+    """The file is opened by root and belongs to the user, who opens it again; the next start finds it."""
+    keys = home / "keys"
+    gate = start(bench, home, key_log=keys)
+    bench.client(gate).establish().disconnect()
+    size, facts = keys.stat().st_size, keys.stat()
+    assert size > 0 and (facts.st_uid, facts.st_mode & 0o7777) == (NOBODY.pw_uid, 0o600)
+    keys.rename(home / "keys.1")
+    gate.signal(signal.SIGUSR1)
+    eventually(keys.exists, "no new file")
+    assert (keys.stat().st_uid, keys.stat().st_mode & 0o7777) == (NOBODY.pw_uid, 0o600)
+    bench.client(gate).establish().disconnect()
+    size = keys.stat().st_size
+    assert size > 0
+    gate.stop()
+    (home / "ready").unlink()
+    gate = start(bench, home, key_log=keys)
+    bench.client(gate).establish().disconnect()
+    assert keys.stat().st_size > size

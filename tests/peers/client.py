@@ -47,6 +47,7 @@ class Client:
     tls_min: str = None
     tls_max: str = None
     ciphers: str = None
+    keylog: str = None               # file for the keys of the connection (SSLKEYLOGFILE)
     head: bytes = None               # instead of the right request
     head_pieces: int = 0             # octets per record of the head; 0: one record
     early: bytes = b""               # sent together with the head
@@ -116,6 +117,8 @@ class Client:
         context = tls.client_context(self.tls_min, self.tls_max)
         if self.ciphers:
             context.set_ciphers(self.ciphers)
+        if self.keylog:
+            context.keylog_filename = self.keylog
         self.wire = tls.Tls(self.wire.sock, context, server_hostname=self.sni)
         try:
             self.wire.handshake()

@@ -165,6 +165,10 @@ static const struct sample samples[] = {
     {"", SERVER REWRITE, NULL, ""},
 
     /* keys of [gate] */
+    {"", SERVER OFF, "key-log = /var/log/keys\n",
+     "key-log = /var/log/keys: key-log: /var/log/keys gets the keys of all TLS connections: "
+     "whoever "
+     "has it can read what clients and servers send; remove this line when the fault is found\n"},
     {"", SERVER OFF, "ban-time = 1h\nban-reset = 1h\nban-exempt = 10.0.0.0/8\nban-file = bans\n",
      "ban-time = 1h: ban-time has no effect without ban-points\n"
      "ban-reset = 1h: ban-reset has no effect without ban-points\n"
