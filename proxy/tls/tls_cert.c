@@ -74,8 +74,9 @@ static bool passphrase_take_line(const char *path, struct tls_passphrase *p, cha
                  "%s: the passphrase begins or ends with %s, which cannot be seen", path, h.name);
     else {
         memmove(p->file.octets, line.p, line.n);
+        /* tls_file_read() leaves room for a NUL behind the last byte */
+        OPENSSL_cleanse(p->file.octets + line.n, p->file.n + 1 - line.n);
         p->file.n = line.n;
-        p->file.octets[line.n] = '\0'; /* tls_file_read() leaves room behind the last byte */
         return true;
     }
     return false;

@@ -39,6 +39,6 @@ bool tls_file_read(const char *path, struct tls_file *out, char error[TLS_ERROR_
 
 void tls_file_free(struct tls_file *file)
 {
-    OPENSSL_clear_free(file->octets, TLS_FILE_MAX);
+    OPENSSL_clear_free(file->octets, file->n);
     *file = (struct tls_file){0};
 }

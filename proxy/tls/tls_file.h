@@ -12,7 +12,7 @@ enum { TLS_FILE_MAX = 1 << 20 }; /* bytes; a certificate with its chain is a few
 
 struct tls_file {
     unsigned char *octets; /* TLS_FILE_MAX are allocated */
-    size_t n;              /* bytes read; below TLS_FILE_MAX */
+    size_t n;              /* bytes to wipe: all that were read; below TLS_FILE_MAX */
 };
 
 /* Reads a regular file. False: *error has "PATH: REASON", and *out is empty. */
