@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import re
@@ -26,6 +27,12 @@ SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime er
 REFUSED = re.compile(r"the system call \S+ was refused")
 FIELD = re.compile(r'([a-z0-9-]+)=("(?:[^"\\]|\\.)*"|\S*)')
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (\S+) (\S+) ?(.*)")
+
+
+@functools.cache
+def sanitizers():
+    """Returns the names of the sanitizers in the program: asan, tsan, ubsan."""
+    return {name.decode() for name in re.findall(rb"__(asan|tsan|ubsan)_(?:init|handle)", BINARY.read_bytes())}
 
 
 def wait_end(pid):
@@ -123,8 +130,7 @@ class Gate:
 
     def sanitized(self):
         """Returns whether the build has a sanitizer, which makes it some ten times slower."""
-        maps = Path(f"/proc/{self.process.pid}/maps").read_text()
-        return bool(re.search(r"lib(a|ub|t)san\.so", maps))
+        return bool(sanitizers())
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
