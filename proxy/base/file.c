@@ -196,13 +196,19 @@ static bool content_write(int fd, bool (*write)(FILE *out, void *arg), void *arg
     return good;
 }
 
-bool file_replace(const char *path, mode_t mode, bool (*write)(FILE *out, void *arg), void *arg)
+/* Returns path with suffix. malloc. */
+static char *beside_of(const char *path, const char *suffix)
 {
     char *beside = NULL;
 
-    if (asprintf(&beside, "%s.new", path) < 0)
+    if (asprintf(&beside, "%s%s", path, suffix) < 0)
         beside = NULL;
-    insist_alloc(beside);
+    return insist_alloc(beside);
+}
+
+bool file_replace(const char *path, mode_t mode, bool (*write)(FILE *out, void *arg), void *arg)
+{
+    char *beside = beside_of(path, ".new");
     const int fd = file_create(beside, mode);
     const bool good = fd >= 0 && content_write(fd, write, arg) && rename(beside, path) == 0;
     const int reason = errno;
@@ -211,4 +217,19 @@ bool file_replace(const char *path, mode_t mode, bool (*write)(FILE *out, void *
     free(beside);
     errno = reason;
     return good;
+}
+
+bool file_may_replace(const char *path)
+{
+    char *beside = beside_of(path, ".test");
+    const int fd = file_create(beside, 0600);
+    const int reason = errno;
+
+    if (fd >= 0) {
+        close(fd);
+        unlink(beside);
+    }
+    free(beside);
+    errno = reason;
+    return fd >= 0;
 }

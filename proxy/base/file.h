@@ -48,4 +48,8 @@ int file_create(const char *path, mode_t mode);
  * old file remains, and the new one is removed. */
 bool file_replace(const char *path, mode_t mode, bool (*write)(FILE *out, void *arg), void *arg);
 
+/* Returns whether file_replace can create a file in the directory of path, by creating one with
+ * ".test" after its name and deleting it. False with errno. */
+bool file_may_replace(const char *path);
+
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "base/insist.h"
 #include "base/log.h"
 #include "base/memo.h"
@@ -30,6 +31,13 @@ void bans_load(struct gate *gate, const char *path)
                          memo_open(&problems));
     log_lines(LOG_LEVEL_WARNING, "bans", memo_text(&problems));
     memo_free(&problems);
+}
+
+void bans_warn(const char *path)
+{
+    if (path != NULL && !file_may_replace(path))
+        log_msg(LOG_LEVEL_WARNING, "bans", "cannot write %s, bans end with this process: %s", path,
+                strerror(errno));
 }
 
 void bans_save(struct gate *gate)

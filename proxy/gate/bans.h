@@ -10,6 +10,9 @@ struct gate;
 /* Loads the ban file. Damaged lines are skipped and logged. path NULL: no-op. */
 void bans_load(struct gate *gate, const char *path);
 
+/* Logs a warning if path cannot be written, before the first ban needs it. NULL: no-op. */
+void bans_warn(const char *path);
+
 /* Writes the ban file of the configuration in force, if a ban has changed since the last
  * time. */
 void bans_save(struct gate *gate);

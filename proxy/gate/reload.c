@@ -9,6 +9,7 @@
 #include "base/insist.h"
 #include "base/log.h"
 #include "base/memo.h"
+#include "gate/bans.h"
 #include "gate/cgroup.h"
 #include "gate/containment.h"
 #include "gate/descriptors.h"
@@ -291,6 +292,7 @@ void reload_warn(struct gate *gate, const struct reload_next *n)
 {
     mistakes_warn(gate, n->site[0], true);
     expiry_warn(gate, n->site[0], true);
+    bans_warn(n->snapshot->config->gate.limits.ban_file);
 }
 
 /* ---- reload ---- */

@@ -36,7 +36,8 @@ void reload_drop(struct gate *gate, struct reload_next *n);
  * do their part there. When this returns, the new configuration applies to every new connection. */
 void reload_commit(struct gate *gate, struct reload_next *n, bool running);
 
-/* Logs warnings: likely mistakes, files that every user may read, certificates that expire soon. */
+/* Logs warnings: likely mistakes, files that every user may read, certificates that expire soon,
+ * a ban file that cannot be written. */
 void reload_warn(struct gate *gate, const struct reload_next *n);
 
 /* Reads the configuration and puts it in force, completely or not at all. cause: a literal, for the

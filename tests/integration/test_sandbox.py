@@ -252,6 +252,30 @@ def test_reload_cannot_move_the_bans(bench, place):
     assert gate.reload()[-1]["msg"] == "HUP: the new configuration is in force"
 
 
+def test_upgrade_cannot_move_the_bans(bench, place, tmp_path):
+    """The sandbox of the old process stays in force for the new one, which says so before the first ban."""
+    first, second = place.folder, tmp_path
+    gate = bench.start({"gate": {"ban-file": first / "bans", "ban-points": 10}, "listener front": bench.listener_keys(),
+                        "backend back": bench.backend_keys(bench.backend())})
+    assert gate.events("bans") == []
+    gate.config.write_text(gate.config.read_text().replace(f"{first}/bans", f"{second}/bans"))
+    gate.upgrade()
+    said = gate.wait_event("bans")
+    assert said.level == "warning"
+    assert said["msg"] == f"cannot write {second}/bans, bans end with this process: Permission denied"
+
+
+def test_ban_file_without_a_directory(bench, place):
+    """A start and a reload report it, not only the first ban."""
+    lost = place.folder / "lost" / "bans"
+    gate = bench.gate(bench.backend(), gate={"ban_file": lost, "ban_points": 10, "sandbox": "no"})
+    said = f"cannot write {lost}, bans end with this process: No such file or directory"
+    assert [event["msg"] for event in gate.events("bans")] == [said]
+    gate.config.write_text(gate.config.read_text().replace(str(lost), f"{lost}-2"))
+    gate.reload()
+    assert [event["msg"] for event in gate.events("bans")][1:] == [said.replace("/bans,", "/bans-2,")]
+
+
 def test_upgrade_to_another_file(bench, home, ready_in_home):
     """A new version is another file at the same path: the sandbox executes it."""
     directory = bench.place.folder / f"bin-{bench.count}"

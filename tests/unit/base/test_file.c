@@ -313,6 +313,20 @@ static void a_replacement_is_whole_or_nothing(void **state)
     assert_int_equal(errno, ENOENT);
 }
 
+/* The question changes nothing. */
+static void a_file_that_cannot_be_replaced_is_known_before(void **state)
+{
+    char path[100];
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/bans", folder);
+    assert_true(file_may_replace(path)); /* folder_remove shows that nothing is left */
+    assert_int_equal(access(path, F_OK), -1);
+    snprintf(path, sizeof path, "%s/none/file", folder);
+    assert_false(file_may_replace(path));
+    assert_int_equal(errno, ENOENT);
+}
+
 static int folder_make(void **state)
 {
     (void)state;
@@ -336,6 +350,7 @@ int main(void)
         cmocka_unit_test(a_file_without_end_is_refused),
         cmocka_unit_test(a_new_file_is_nothing_that_was_there),
         cmocka_unit_test(a_replacement_is_whole_or_nothing),
+        cmocka_unit_test(a_file_that_cannot_be_replaced_is_known_before),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }
