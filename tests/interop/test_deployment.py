@@ -127,6 +127,10 @@ def value(path, key):
     return re.search(rf"^{key} = (.*)$", path.read_text(), re.M)[1]
 
 
+def values(path, key):
+    return re.findall(rf"^{key} = (.*)$", path.read_text(), re.M)
+
+
 def test_the_drain_fits_the_grace_period():
     """The end of the drain and timeout-drain (5 s) come before the engine kills."""
     for path, grace in ((KUBERNETES / "sstpgate.conf", pod()["terminationGracePeriodSeconds"]),
@@ -137,7 +141,9 @@ def test_the_drain_fits_the_grace_period():
 def test_ports_and_places_are_those_of_the_configuration():
     conf = KUBERNETES / "sstpgate.conf"
     ports = {p["name"]: p["containerPort"] for p in pod()["containers"][0]["ports"]}
-    assert value(conf, "listen") == f"*:{ports['sstp']}" and value(conf, "status") == f"0.0.0.0:{ports['status']}"
+    assert values(conf, "listen") == [f"*:{ports['sstp']}", f"[::]:{ports['sstp']}"]
+    assert values(conf, "status") == [f"0.0.0.0:{ports['status']}", f"[::]:{ports['status']}"]
+    assert values(conf, "status-allow") == ["0.0.0.0/0", "::/0"]
     assert GATE["ports"] == [f"443:{value(DOCKER / 'sstpgate.conf', 'listen').split(':')[1]}"]
     mounts = [m["mountPath"] for m in pod()["containers"][0]["volumeMounts"]]
     for key in ("admin", "ban-file", "certificate", "users-file"):
