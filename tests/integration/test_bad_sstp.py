@@ -20,18 +20,31 @@ BAD_PACKETS = {
 }
 
 
+@pytest.fixture(scope="module")
+def pair(shared):
+    """A server and its gate. Each test makes one call."""
+    server = shared.backend()
+    return server, shared.gate(server)
+
+
+@pytest.fixture(scope="module")
+def tolerant_pair(shared):
+    server = shared.backend(strict=False)
+    return server, shared.gate(server)
+
+
 @pytest.mark.parametrize("stage", ["request", "start", "up"])
 @pytest.mark.parametrize("name", BAD_PACKETS)
-def test_bad_packet_from_the_client(bench, name, stage):
+def test_bad_packet_from_the_client(shared, pair, name, stage):
     """[MS-SSTP] 3.1.5.1: the connection is dropped without a message."""
-    server = bench.backend()
-    gate = bench.gate(server)
-    client = bench.client(gate).establish(stage)
-    before = server.wait_call().record.seen.copy()
+    server, gate = pair
+    number = len(server.calls)
+    client = shared.client(gate).establish(stage)
+    before = server.wait_call(number).record.seen.copy()
     client.send(BAD_PACKETS[name])
     assert last_words(client) is None
-    assert gate.wait_call()["reason"] == "client-bad-packet"
-    record = server.wait_over()
+    assert gate.wait_call(number)["reason"] == "client-bad-packet"
+    record = server.wait_over(number)
     assert record.seen == before
     assert not (record.reason or "").startswith("bad packet")
 
@@ -72,20 +85,20 @@ OUT_OF_PLACE = {
 
 
 @pytest.mark.parametrize("name", OUT_OF_PLACE)
-def test_out_of_place_from_the_client(bench, name):
+def test_out_of_place_from_the_client(shared, tolerant_pair, name):
     stage, packet = OUT_OF_PLACE[name]
-    server = bench.backend(strict=False)
-    gate = bench.gate(server)
-    client = bench.client(gate).establish(stage)
+    server, gate = tolerant_pair
+    number = len(server.calls)
+    client = shared.client(gate).establish(stage)
     # no control message in transit can be one of those that are searched below
     before = 1 if packet == sstp.connect_request() else 0
     client.send(packet)
     abort = last_words(client)
     assert abort is not None and abort.type == sstp.ABORT
     assert abort.raw == sstp.status(sstp.ABORT, 0, UNACCEPTED)
-    assert gate.wait_call()["reason"] == "client-out-of-place"
-    server.wait_over()
-    assert packet not in server.calls[0].raw[before:]
+    assert gate.wait_call(number)["reason"] == "client-out-of-place"
+    server.wait_over(number)
+    assert packet not in server.calls[number].raw[before:]
 
 
 def test_early_data_stays_at_the_gate(bench):

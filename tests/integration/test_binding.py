@@ -2,6 +2,8 @@
 "ok" from it means that it compared the nonce, the hash of its own leaf and the Compound MAC under its own
 key."""
 
+import functools
+
 import pytest
 
 from conftest import USERS
@@ -70,17 +72,27 @@ def test_passwords(bench, user):
     assert server.wait_over().verdict == "ok"
 
 
+@pytest.fixture(scope="module")
+def pair_of(shared):
+    """Returns a function: the server for one method, and its gate. Each test makes one call."""
+    @functools.cache
+    def pair(method):
+        server = shared.backend(auth=(method,))
+        return server, shared.gate(server)
+    return pair
+
+
 @pytest.mark.parametrize("knobs", [dict(first_password="wrong"), dict(retransmit=True),
                                    dict(acfc=True, pfc=True), dict(eager=True),
                                    dict(user="CORP\\alice"), dict(shape="octets"),
                                    dict(shape="odd"), dict(shape="joined")], ids=str)
 @pytest.mark.parametrize("method", ["mschapv1", "mschapv2", "eap-mschapv2"])
-def test_odd_clients(bench, knobs, method):
-    server = bench.backend(auth=(method,))
-    gate = bench.gate(server)
-    bench.client(gate, auth=(method,), **knobs).establish().ping().disconnect()
-    assert server.wait_over().verdict == "ok"
-    call = gate.wait_call()
+def test_odd_clients(shared, pair_of, knobs, method):
+    server, gate = pair_of(method)
+    number = len(server.calls)
+    shared.client(gate, auth=(method,), **knobs).establish().ping().disconnect()
+    assert server.wait_over(number).verdict == "ok"
+    call = gate.wait_call(number)
     assert (call["binding"], call["key"]) == ("verified", KEYS[method])
 
 
