@@ -78,8 +78,6 @@ void call_join(struct call *call)
     call->active = call_now(call);
     call->deadline = call->active + set->timeout[CALL_PROXY];
     set->count++;
-    if (set->count > set->peak)
-        set->peak = set->count;
     DL_APPEND(set->list[CALL_PROXY], call);
 }
 
@@ -90,6 +88,7 @@ void call_part(struct call *call)
     INSIST(call->state == CALL_CLOSED);
     DL_DELETE(set->list[CALL_CLOSED], call);
     set->count--;
+    set->settled++;
     atomic_fetch_sub(&set->shared->count, 1);
     set->on_parted(set);
 }
@@ -136,8 +135,10 @@ void call_enter(struct call *call, enum call_state state)
     call->active = call_now(call);
     call->deadline = call->active + set->timeout[state];
     DL_APPEND(set->list[state], call);
-    if (state == CALL_RELAY || state == CALL_WEB)
+    if (state == CALL_RELAY || state == CALL_WEB) {
         call_leave_site(call);
+        set->settled++;
+    }
 }
 
 bool call_renew(struct call *call, uint64_t now_ms)

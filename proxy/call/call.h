@@ -69,7 +69,8 @@ struct call_set {
     struct tally tally;
     struct call *list[CALL_STATES]; /* oldest deadline first, but see call_renew */
     struct checks_seen seen;
-    size_t count, peak; /* peak: since memory was last returned to the system */
+    size_t count;
+    size_t settled; /* calls that came up or ended since memory was last returned to the system */
     uint64_t next_number;
     uint64_t hours;     /* rules_hours of the listeners that recheck tunnels, at the last check */
     uint64_t first_end; /* no tunnel has an earlier tunnel.end; UINT64_MAX: none has one */

@@ -693,6 +693,36 @@ static void a_new_site_is_for_new_calls(void **state)
     }
 }
 
+/* The set-up of a call, and a call that ends, leave memory that malloc keeps. */
+static void memory_returns_after_many_calls(void **state)
+{
+    (void)state;
+    reach(CALL_RELAY);
+    struct call_set *set = &g.calls.set;
+    const uint64_t start = worker_now(&g.w);
+    assert_int_equal(set->settled, 1); /* the tunnel came up */
+    set->settled = 499;
+    sweep(start);
+    assert_int_equal(set->settled, 499);
+    set->settled = set->count = 500;
+    sweep(start);
+    assert_int_equal(set->settled, 0);
+    set->settled = 1000;
+    set->count = 1001;
+    sweep(start + 59999);
+    sweep(start + 60000);
+    assert_int_equal(set->settled, 1000); /* fewer than there are now */
+    set->count = 1;
+    sweep(start + 59999);
+    assert_int_equal(set->settled, 1000); /* too early */
+    sweep(start + 60000);
+    assert_int_equal(set->settled, 0);
+    end_client_closes();
+    UNTIL(set->count == 0);
+    assert_int_equal(set->settled, 1); /* the tunnel has ended */
+    gate_close();
+}
+
 /* A tunnel goes on until it ends, and then the worker ends, too. */
 static void draining_waits_for_the_calls(void **state)
 {
@@ -748,6 +778,7 @@ int main(void)
         cmocka_unit_test(data_puts_the_idle_deadline_off),
         cmocka_unit_test(more_than_max_wait_their_turn),
         cmocka_unit_test(a_new_site_is_for_new_calls),
+        cmocka_unit_test(memory_returns_after_many_calls),
         cmocka_unit_test(draining_waits_for_the_calls),
         cmocka_unit_test(leaving_waits_for_the_program),
     };
