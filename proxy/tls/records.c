@@ -24,7 +24,8 @@ enum {
 /* A handshake message that arrives. */
 struct message {
     uint8_t head[MESSAGE_HEAD];
-    uint8_t head_n; /* MESSAGE_HEAD: the body arrives */
+    uint8_t head_n;
+    bool begun; /* the head was judged, and the body arrives */
     uint32_t size, have;
     uint8_t *body; /* what arrived of it; NULL: nothing, or it is not kept */
 };
@@ -48,6 +49,7 @@ struct records {
     bool server, tls13;
     bool opened;       /* the buffer has plaintext */
     bool update_asked; /* the peer has to change its key, too */
+    bool update_due;   /* an answer to the peer's KeyUpdate */
     bool close_sent, close_came;
 };
 
@@ -177,6 +179,16 @@ static bool send_key_update(struct records *r, bool ask)
     return true;
 }
 
+/* Sends the answer to a KeyUpdate, if one is due, as OpenSSL does: before the next message is
+ * processed, or the next data is sent. */
+static bool answer_key_update(struct records *r)
+{
+    const bool due = r->update_due;
+
+    r->update_due = false;
+    return !due || send_key_update(r, false);
+}
+
 /* Sends a KeyUpdate if one of the keys has protected enough records. */
 static bool keys_change(struct records *r)
 {
@@ -196,6 +208,8 @@ enum err records_write(struct records *r, struct span octets)
         return ERR_TLS;
     if (r->close_sent)
         return fail_with(r, reason_text(SSL_R_PROTOCOL_IS_SHUTDOWN));
+    if (!answer_key_update(r))
+        return fail_exhausted(r);
     while (octets.n > 0) {
         const struct span part = span_sub(octets, 0, RECORD_PLAIN_MAX);
         if (r->update_after > 0 && !keys_change(r))
@@ -229,11 +243,6 @@ void records_rest(struct records *r)
 /* ---- handshake messages. The functions below return ERR_MORE if the caller continues with the
  * bytes behind what was processed, ERR_TLS after a failure. ---- */
 
-static enum err fail_message(struct records *r)
-{
-    return fail(r, SSL_AD_UNEXPECTED_MESSAGE, SSL_R_UNEXPECTED_MESSAGE);
-}
-
 /* Returns the largest size of a message that is allowed now; -1: it is not. */
 static int32_t size_max(const struct records *r, uint8_t type)
 {
@@ -246,16 +255,24 @@ static int32_t size_max(const struct records *r, uint8_t type)
     }
 }
 
-/* Judges a message by its head. */
-static enum err message_begin(struct records *r)
+/* Judges a message by its head. If an answer is due, OpenSSL sends it first, and if then the record
+ * has no more bytes, it judges the message with the next record. rest: the bytes behind the head.
+ */
+static enum err message_begin(struct records *r, struct span rest)
 {
     struct message *m = &r->message;
     const int32_t max = size_max(r, m->head[0]);
+    const bool due = r->update_due;
 
+    if (!answer_key_update(r))
+        return fail_exhausted(r);
+    if (due && rest.n == 0)
+        return ERR_MORE;
     if (max < 0)
-        return fail_message(r);
+        return fail(r, SSL_AD_UNEXPECTED_MESSAGE, SSL_R_UNEXPECTED_MESSAGE);
     m->size = (uint32_t)m->head[1] << 16 | (uint32_t)m->head[2] << 8 | m->head[3];
     m->have = 0;
+    m->begun = true;
     return m->size > (uint32_t)max ? fail(r, SSL_AD_ILLEGAL_PARAMETER, SSL_R_EXCESSIVE_MESSAGE_SIZE)
                                    : ERR_MORE;
 }
@@ -272,8 +289,7 @@ static enum err take_key_update(struct records *r, struct span body, bool last)
         return fail(r, SSL_AD_ILLEGAL_PARAMETER, SSL_R_BAD_KEY_UPDATE);
     record_update(r->in);
     r->update_asked = false;
-    if (body.p[0] == 1 && !r->close_sent && !send_key_update(r, false))
-        return fail_exhausted(r);
+    r->update_due = body.p[0] == 1;
     return ERR_MORE;
 }
 
@@ -342,12 +358,11 @@ static enum err take_handshake(struct records *r, struct span s)
     enum err e = ERR_MORE;
 
     while (s.n > 0 && e == ERR_MORE) {
-        const bool begins = r->message.head_n < MESSAGE_HEAD;
         if (!head_take(&r->message, &s))
             break;
-        if (begins)
-            e = message_begin(r);
-        if (e == ERR_MORE)
+        if (!r->message.begun)
+            e = message_begin(r, s);
+        if (r->message.begun && e == ERR_MORE)
             e = take_body(r, &s);
     }
     return e;
@@ -430,11 +445,11 @@ static enum err count(struct records *r, enum record_type type, size_t n)
  * stand between the bytes of its head, because OpenSSL collects these aside. */
 static bool may_interrupt(const struct records *r, enum record_type type)
 {
-    const uint8_t n = r->message.head_n;
+    const struct message *m = &r->message;
 
-    if (n == 0 || type == RECORD_HANDSHAKE)
+    if (m->head_n == 0 || type == RECORD_HANDSHAKE)
         return true;
-    return type == RECORD_ALERT ? !r->tls13 || n == MESSAGE_HEAD : !r->tls13 && n < MESSAGE_HEAD;
+    return type == RECORD_ALERT ? m->begun || !r->tls13 : !m->begun && !r->tls13;
 }
 
 /* Processes a record. ERR_OK: it has data for the owner. */
