@@ -147,6 +147,8 @@ void entry_secure(struct call *call)
     record_keep(&call->record.sni, tls_conn_sni(tls));
     tally_handshake(&call->set->tally, call->tally, call->record.tls_version,
                     call_now(call) - call->record.started);
+    call->record.client_records = tls_conn_records(tls);
+    tally_records(&call->set->tally, TALLY_CLIENT, call->record.client_records);
     call_enter(call, CALL_REQUEST);
 }
 

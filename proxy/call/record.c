@@ -137,6 +137,10 @@ static void log_tunnel(const struct record *s, struct log_line *l)
     log_str(l, "method", s->method);
     log_str(l, "backend", s->backend);
     log_str(l, "server", s->server);
+    if (s->client_records != NULL)
+        log_str(l, "client-records", s->client_records);
+    if (s->server_records != NULL)
+        log_str(l, "server-records", s->server_records);
     log_str(l, "binding", record_binding_word(s->binding));
     log_str(l, "hash", s->hash);
     log_str(l, "key", s->key);

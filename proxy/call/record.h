@@ -42,6 +42,8 @@ struct record {
     struct addr proxy;    /* the trusted proxy; family 0: none */
     char *host, *sni, *tenant, *correlation, *user; /* owned; as the client sent them */
     const char *tls_version, *tls_cipher;           /* NULL: no handshake was completed */
+    const char *client_records, *server_records;    /* tls_conn_records; NULL: no handshake was
+                                                       completed, or no TLS */
     const char *tls_offered;                        /* of a handshake that failed; NULL: unknown */
     bool user_is_claim; /* the login did not prove user: rules and limits ignore the name */
     const char *method; /* NULL: none was used */

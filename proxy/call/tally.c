@@ -16,6 +16,8 @@ const uint32_t tally_bounds_ms[TALLY_BUCKETS] = {5,   10,   25,   50,   100,   2
 /* ---- names ---- */
 
 static const char *const tls_names[TALLY_TLS_VERSIONS] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"};
+static const char *const side_names[TALLY_SIDES] = {"client", "server"};
+static const char *const records_names[TALLY_RECORDS] = {"gate", "openssl"};
 static const char *const hash_names[TALLY_HASHES] = {"none", "sha1", "sha256"};
 
 const char *tally_tls_name(enum tally_tls v)
@@ -49,6 +51,16 @@ const char *tally_key_name(unsigned key)
 const char *tally_hash_name(unsigned hash)
 {
     return hash_names[hash];
+}
+
+const char *tally_side_name(enum tally_side side)
+{
+    return side_names[side];
+}
+
+const char *tally_records_name(unsigned records)
+{
+    return records_names[records];
 }
 
 /* ---- listeners ---- */
@@ -204,6 +216,13 @@ void tally_handshake(struct tally *t, struct tally_listener *l, const char *vers
         if (strcmp(tls_names[i], version) == 0)
             tally_add(&l->calls.handshakes[i], 1);
     tally_time(&t->gate.handshake, ms);
+}
+
+void tally_records(struct tally *t, enum tally_side side, const char *records)
+{
+    for (size_t i = 0; i < TALLY_RECORDS; i++)
+        if (strcmp(records_names[i], records) == 0)
+            tally_add(&t->gate.records[side][i], 1);
 }
 
 void tally_binding(struct tally *t, const struct record *r)

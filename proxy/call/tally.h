@@ -50,6 +50,10 @@ enum tally_limit {
 
 enum tally_direction { TALLY_UP, TALLY_DOWN, TALLY_DIRECTIONS };
 
+/* The peers of the gate, and the code that protects the records for them: tls_conn_records. */
+enum tally_side { TALLY_CLIENT, TALLY_SERVER, TALLY_SIDES };
+enum { TALLY_RECORDS = 2 };
+
 struct tally_count {
     _Atomic uint64_t n;
 };
@@ -88,6 +92,7 @@ struct tally_gate {
     struct tally_count bindings[TALLY_BINDINGS][TALLY_KEYS][TALLY_HASHES];
     struct tally_count limits[TALLY_LIMITS];
     struct tally_count leaf_unknown;
+    struct tally_count records[TALLY_SIDES][TALLY_RECORDS];
 };
 
 struct tally {
@@ -114,6 +119,9 @@ struct tally_tunnels *tally_tunnels_at(struct tally_listener *l, const char *bac
 /* Counts a handshake with the client. version: as OpenSSL names it, "TLSv1.3". */
 void tally_handshake(struct tally *t, struct tally_listener *l, const char *version, uint64_t ms);
 
+/* Counts a handshake by what protects the records after it: the result of tls_conn_records. */
+void tally_records(struct tally *t, enum tally_side side, const char *records);
+
 /* Counts a verdict on the binding. */
 void tally_binding(struct tally *t, const struct record *r);
 
@@ -132,6 +140,8 @@ const char *tally_action_name(enum tally_action a); /* also the word of the log 
 const char *tally_limit_name(enum tally_limit l);
 const char *tally_key_name(unsigned key);
 const char *tally_hash_name(unsigned hash);
+const char *tally_side_name(enum tally_side side);
+const char *tally_records_name(unsigned records);
 
 static inline uint64_t tally_get(const struct tally_count *c)
 {

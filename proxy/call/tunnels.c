@@ -111,12 +111,14 @@ static void add(struct tunnels *list, const struct call *call)
                                .client = r->client,
                                .up = r->up,
                                .down = r->down,
-                               .method = r->method, /* a literal, as the four below */
+                               .method = r->method, /* a literal, as the seven below */
                                .binding = record_binding_word(r->binding),
                                .hash = r->hash,
                                .key = r->key,
                                .tls = r->tls_version,
                                .cipher = r->tls_cipher,
+                               .client_records = r->client_records,
+                               .server_records = r->server_records,
                                .user = copy(list, r->user),
                                .listener = copy(list, r->listener),
                                .backend = copy(list, r->backend),

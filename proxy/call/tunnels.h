@@ -26,6 +26,7 @@ struct tunnel_facts {
     uint64_t up_rate, down_rate; /* bytes per second */
     const char *user, *listener, *backend, *server;
     const char *method, *binding, *hash, *key, *tls, *cipher, *host, *sni;
+    const char *client_records, *server_records;
 };
 
 struct tunnels_block;

@@ -291,6 +291,8 @@ void uplink_secure(struct call *call)
     char why[UPSTREAM_WHY_MAX];
 
     note_resumed(call);
+    call->record.server_records = tls_conn_records(call->backend.tls);
+    tally_records(&call->set->tally, TALLY_SERVER, call->record.server_records);
     if (upstream_trusted(call->uplink.backend, &call->backend, why)) {
         server_is_ready(call);
         return;

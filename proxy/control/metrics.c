@@ -217,6 +217,14 @@ static void put_histogram(const struct scrape *s, const struct tally_histogram *
                       tally_get(&h->sum_ms));
 }
 
+static void put_records(const struct scrape *s)
+{
+    for (enum tally_side side = TALLY_CLIENT; side < TALLY_SIDES; side++)
+        for (unsigned i = 0; i < TALLY_RECORDS; i++)
+            put_counter(s, LABELS({"side", tally_side_name(side)}, {"path", tally_records_name(i)}),
+                        &s->sum->gate.records[side][i]);
+}
+
 static void put_handshake_time(const struct scrape *s)
 {
     put_histogram(s, &s->sum->gate.handshake);
@@ -429,6 +437,8 @@ static const struct {
     {"sstpgate_tunnels_total", "counter", "Tunnels that came up.", put_tunnels_total},
     {"sstpgate_handshakes_total", "counter", "TLS handshakes with clients that were completed.",
      put_handshakes},
+    {"sstpgate_tls_records_total", "counter",
+     "TLS handshakes of calls, by the code that protects the records after it.", put_records},
     {"sstpgate_handshake_seconds", "histogram",
      "Time from the accept to the end of the TLS handshake with the client.", put_handshake_time},
     {"sstpgate_tunnel_setup_seconds", "histogram", "Time from the accept until the tunnel is up.",

@@ -26,10 +26,11 @@ static const char *client_text(const struct addr *client, char out[ADDR_TEXT_MAX
 /* ---- tunnels ---- */
 
 static const char *const tunnel_columns[] = {
-    "id",           "user",    "client",    "assigned", "listener",   "backend",
-    "server",       "start",   "duration",  "up_bytes", "up_packets", "down_bytes",
-    "down_packets", "up_rate", "down_rate", "method",   "binding",    "hash",
-    "key",          "tls",     "cipher",    "host",     "sni",        NULL};
+    "id",           "user",    "client",    "assigned",       "listener",       "backend",
+    "server",       "start",   "duration",  "up_bytes",       "up_packets",     "down_bytes",
+    "down_packets", "up_rate", "down_rate", "method",         "binding",        "hash",
+    "key",          "tls",     "cipher",    "client_records", "server_records", "host",
+    "sni",          NULL};
 
 /* One worker's part. */
 struct tunnels_part {
@@ -91,6 +92,8 @@ static void tunnel_row(struct report_rows *rows, const struct tunnel_facts *t, i
         report_str(t->key),
         report_str(t->tls),
         report_str(t->cipher),
+        report_str(t->client_records),
+        report_str(t->server_records),
         report_str(t->host),
         report_str(t->sni),
     };

@@ -10,6 +10,8 @@
 #include "control/report_rows.h"
 #include "policy/limits.h"
 #include "site/snapshot.h"
+#include "tls/aead.h"
+#include "tls/tls_conn.h"
 
 static const char *phase_word(const struct gate *gate)
 {
@@ -21,6 +23,11 @@ static const char *phase_word(const struct gate *gate)
 static uint64_t uptime_ms(const struct gate *gate)
 {
     return uv_now(&gate->loop) - gate->started_ms;
+}
+
+static const char *records_word(const struct gate *gate)
+{
+    return gate->snapshot->config->gate.own_records ? "auto" : "openssl";
 }
 
 /* ---- text ---- */
@@ -61,6 +68,8 @@ static void status_text(struct gate *gate, FILE *out)
     fprintf(out, "configuration: %s%s\n", gate->path,
             snapshot_is_outdated(gate->snapshot) ? " (changed on disk, not loaded)" : "");
     fprintf(out, "sandbox: %s\n", gate->containment.text);
+    fprintf(out, "tls-records: %s, ciphers of %s (%llu connections stayed with OpenSSL)\n",
+            records_word(gate), aead_name(), (unsigned long long)tls_conn_kept());
     if (gate->snapshot->config->gate.key_log != NULL)
         fprintf(out, "key-log: %s (gets the keys of all TLS connections)\n",
                 gate->snapshot->config->gate.key_log);
@@ -174,6 +183,8 @@ static void status_json(struct gate *gate, const struct report_query *q, FILE *o
     files_each(gate->snapshot->files, put_stale, &j);
     json_array_end(&j);
     put(&j, "sandbox", report_str(gate->containment.text));
+    put(&j, "tls_records", report_str(records_word(gate)));
+    put(&j, "tls_records_kept", report_int(tls_conn_kept()));
     put(&j, "key_log", report_str(gate->snapshot->config->gate.key_log));
     put(&j, "dropped_log_lines", report_int(log_dropped()));
     put(&j, "old_tunnels", report_int(gate->old_tunnels));

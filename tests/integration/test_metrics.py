@@ -69,6 +69,8 @@ def test_a_tunnel(bench):
     assert (m("sstpgate_calls"), m("sstpgate_tunnels", **at), m("sstpgate_tunnels_total", **at)) == (1, 1, 1)
     assert m("sstpgate_handshakes_total", **front, version="TLSv1.3") == 1
     assert m("sstpgate_handshakes_total", **front, version="TLSv1.2") == 0
+    for side in ("client", "server"):
+        assert sum(m("sstpgate_tls_records_total", side=side, path=path) for path in ("gate", "openssl")) == 1
     assert m("sstpgate_bindings_total", verdict="verified", key="ms-chapv2", hash="sha256") == 1
     for name in ("sstpgate_handshake_seconds", "sstpgate_tunnel_setup_seconds"):
         assert m(f"{name}_count") == m(f"{name}_bucket", le="+Inf") == m(f"{name}_bucket", le="30") == 1

@@ -136,6 +136,23 @@ static void handshakes_count_by_version(void **state)
     tally_fini(&t);
 }
 
+static void handshakes_count_by_side_and_records(void **state)
+{
+    static const char *const sides[] = {"client", "server"}, *const words[] = {"gate", "openssl"};
+    struct tally t;
+
+    (void)state;
+    tally_init(&t);
+    for (enum tally_side side = TALLY_CLIENT; side < TALLY_SIDES; side++)
+        for (unsigned i = 0; i < TALLY_RECORDS; i++) {
+            assert_string_equal(tally_side_name(side), sides[side]);
+            assert_string_equal(tally_records_name(i), words[i]);
+            tally_records(&t, side, words[i]);
+            assert_int_equal(tally_get(&t.gate.records[side][i]), 1);
+        }
+    tally_fini(&t);
+}
+
 static void bindings_count_by_verdict_key_and_hash(void **state)
 {
     static const char *const hashes[] = {NULL, "sha1", "sha256"};
@@ -183,6 +200,7 @@ int main(void)
         cmocka_unit_test(sums_are_by_name),
         cmocka_unit_test(times_fall_into_their_buckets),
         cmocka_unit_test(handshakes_count_by_version),
+        cmocka_unit_test(handshakes_count_by_side_and_records),
         cmocka_unit_test(bindings_count_by_verdict_key_and_hash),
         cmocka_unit_test(labels_have_the_words_of_the_log_and_of_the_keys),
     };
