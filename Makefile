@@ -260,7 +260,7 @@ demo-stop:
 	@tests/demo stop
 
 # interop runs beside the suites before it, which get the processor time that it leaves. Nothing runs beside integration and instructions, which measure.
-SUITES := format lint layers build package unit replay peers interop page integration instructions
+SUITES := format lint layers build package unit replay peers interop page integration openssl-records instructions
 check: need-check
 	@tests/run release $(SUITES)
 asan ubsan tsan: need-check

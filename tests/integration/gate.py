@@ -23,6 +23,10 @@ BINARY = Path(os.environ.get("SSTPGATE", ROOT / "build/release/sstpgate")).resol
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
+# The value of tls-records in every configuration that has none of its own: the whole suite can run with OpenSSL's
+# records. None: the default.
+RECORDS = os.environ.get("SSTPGATE_TLS_RECORDS") or None
+
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
 REFUSED = re.compile(r"the system call \S+ was refused")
 FIELD = re.compile(r'([a-z0-9-]+)=("(?:[^"\\]|\\.)*"|\S*)')
@@ -278,11 +282,20 @@ def run(*arguments, timeout=DEADLINE, **more):
                           stdin=subprocess.DEVNULL, **more)
 
 
+def with_records(sections):
+    """Returns the sections with RECORDS as the last key of [gate], which is added at the end if it is missing."""
+    keys = sections.get("gate", {})
+    pairs = list(keys.items() if isinstance(keys, dict) else keys)
+    if RECORDS is None or "tls-records" in dict(pairs):
+        return sections
+    return {**sections, "gate": [*pairs, ("tls-records", RECORDS)]}
+
+
 def write_config(path, sections):
     """Writes a configuration. sections: header to a dict or a list of pairs; a list as value repeats the key,
     None omits it."""
     lines = []
-    for header, keys in sections.items():
+    for header, keys in with_records(sections).items():
         lines.append(f"[{header}]")
         for key, value in (keys.items() if isinstance(keys, dict) else keys):
             for one in value if isinstance(value, (list, tuple)) else [value]:
