@@ -283,8 +283,8 @@ def run(*arguments, timeout=DEADLINE, **more):
 
 
 def with_records(sections):
-    """Returns the sections with RECORDS as the last key of [gate], which is added at the end if it is missing."""
-    keys = sections.get("gate", {})
+    """Returns the sections with RECORDS as the last key of [gate], if there is one: an included file has none."""
+    keys = sections.get("gate", {"tls-records": None})
     pairs = list(keys.items() if isinstance(keys, dict) else keys)
     if RECORDS is None or "tls-records" in dict(pairs):
         return sections
