@@ -172,20 +172,20 @@ def first_line(bench, target, stream, env=None, form="text"):
 @pytest.mark.parametrize("target", ["stdout", "stderr", "/dev/stdout"])
 def test_standard_streams(bench, target):
     line = first_line(bench, target, target.removeprefix("/dev/"))
-    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info listen listener=front ", line)
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info start version=\S+ ciphers=", line)
 
 
 @pytest.mark.parametrize("target", ["stdout", "stderr"])
 def test_journal(bench, target):
     """systemd connects a stream to the journal, which reads the priority and has the time itself."""
     line = first_line(bench, target, target, lambda device, inode: f"{device}:{inode}")
-    assert line.startswith("<6>info listen listener=front ")
+    assert line.startswith("<6>info start version=")
 
 
 def test_a_stream_that_is_not_the_journal(bench):
     """The variable is inherited by programs whose output goes elsewhere."""
     line = first_line(bench, "stderr", "stderr", lambda device, inode: f"{device}:{inode + 1}")
-    assert re.match(r"\d{4}-\S+Z info listen ", line)
+    assert re.match(r"\d{4}-\S+Z info start ", line)
 
 
 @pytest.mark.parametrize("target", ["journal", "stdout:", "syslog:nonsense", "/dev/nonsense"])
@@ -285,7 +285,7 @@ def test_json_in_the_journal(bench, target):
     line = first_line(bench, target, target, lambda device, inode: f"{device}:{inode}", "json")
     assert line.startswith("<6>{")
     item = json.loads(line[3:])
-    assert list(item)[:4] == ["time", "level", "event", "listener"]
+    assert list(item)[:4] == ["time", "level", "event", "version"]
 
 
 # ---- log-level = debug ----

@@ -489,7 +489,8 @@ def test_a_crowd_leaves_the_tunnels_untouched(bench):
 
 VIEWS = {
     "tunnels": "id user client assigned listener backend server start duration up_bytes up_packets down_bytes "
-               "down_packets up_rate down_rate method binding hash key tls cipher host sni",
+               "down_packets up_rate down_rate method binding hash key tls cipher client_records server_records host "
+               "sni",
     "failures": "time id listener client user host sni outcome stage reason words remedy detail backend server",
     "listeners": "name addresses tunnels calls mode certificate_expires certificate_days backend",
     "servers": "backend server state since cause tunnels max_tunnels weight backup check check_seconds",
