@@ -575,8 +575,9 @@ def more_is_better(metric):
 
 
 def best_ratio(by_peer, metric):
-    """Returns the name of the best peer other than the gate and the floor, and the ratio to it."""
-    others = [(who, ratio(by_peer, metric, who)) for who in by_peer if who not in ("gate", "floor")]
+    """Returns the name of the best other program, or else of another build of the gate, and the ratio to it."""
+    others = [(who, ratio(by_peer, metric, who)) for who in by_peer if not who.startswith(("gate", "floor"))]
+    others = others or [(who, ratio(by_peer, metric, who)) for who in by_peer if who not in ("gate", "floor")]
     others = [(who, r) for who, r in others if r is not None]
     if not others:
         return None, None
