@@ -38,11 +38,22 @@ struct span tls_session_leaf(const struct tls_session *s)
     return span_of(s->leaf, s->leaf_n);
 }
 
+/* Returns when the session began. OpenSSL 3.3 has a function that also works after 2038 where a
+ * long has 32 bits, and 3.4 deprecates the older one. */
+static time_t begin_of(const SSL_SESSION *s)
+{
+#if OPENSSL_VERSION_NUMBER >= 0x30300000L
+    return SSL_SESSION_get_time_ex(s);
+#else
+    return (time_t)SSL_SESSION_get_time(s);
+#endif
+}
+
 /* Without a lifetime of the server, TLS 1.2 has OpenSSL's default, and TLS 1.3 forbids the use (RFC
  * 8446 4.6.1). */
 bool tls_session_is_fresh(const struct tls_session *s, time_t now)
 {
-    const time_t age = now - (time_t)SSL_SESSION_get_time(s->ssl);
+    const time_t age = now - begin_of(s->ssl);
     time_t lifetime = (time_t)SSL_SESSION_get_ticket_lifetime_hint(s->ssl);
 
     if (lifetime == 0 && SSL_SESSION_get_protocol_version(s->ssl) < TLS1_3_VERSION)
