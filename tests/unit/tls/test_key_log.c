@@ -212,7 +212,10 @@ static void each_connection_of_a_listener_is_logged(void **state)
 
     tls_ctx_set_keylog(ctx, collect, NULL);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_true(meet(ctx, &(struct ask){.sni = cases[i].name, .version = cases[i].version}).ok);
+        const struct shown shown =
+            meet(ctx, &(struct ask){.sni = cases[i].name, .version = cases[i].version});
+        assert_true(shown.ok);
+        X509_free(shown.leaf);
         assert_non_null(lines);
         assert_non_null(strstr(lines, cases[i].line));
         free(lines);
