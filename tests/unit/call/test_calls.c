@@ -699,23 +699,23 @@ static void memory_returns_after_many_calls(void **state)
     (void)state;
     reach(CALL_RELAY);
     struct call_set *set = &g.calls.set;
-    const uint64_t start = worker_now(&g.w);
+    const uint64_t now = worker_now(&g.w);
     assert_int_equal(set->settled, 1); /* the tunnel came up */
     set->settled = 499;
-    sweep(start);
+    sweep(now);
     assert_int_equal(set->settled, 499);
     set->settled = set->count = 500;
-    sweep(start);
+    sweep(now);
     assert_int_equal(set->settled, 0);
     set->settled = 1000;
     set->count = 1001;
-    sweep(start + 59999);
-    sweep(start + 60000);
+    sweep(now + 59999);
+    sweep(now + 60000);
     assert_int_equal(set->settled, 1000); /* fewer than there are now */
     set->count = 1;
-    sweep(start + 59999);
+    sweep(now + 59999);
     assert_int_equal(set->settled, 1000); /* too early */
-    sweep(start + 60000);
+    sweep(now + 60000);
     assert_int_equal(set->settled, 0);
     end_client_closes();
     UNTIL(set->count == 0);
