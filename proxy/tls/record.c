@@ -1,5 +1,6 @@
 #include "tls/record.h"
 
+#include <endian.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
@@ -215,12 +216,12 @@ static uint64_t read_u64(const uint8_t *p)
     uint64_t v;
 
     memcpy(&v, p, sizeof v);
-    return __builtin_bswap64(v);
+    return be64toh(v);
 }
 
 static void write_u64(uint8_t *p, uint64_t v)
 {
-    v = __builtin_bswap64(v);
+    v = htobe64(v);
     memcpy(p, &v, sizeof v);
 }
 
