@@ -219,9 +219,23 @@ static void report_success(struct call *call)
     record_keep(&call->uplink.blame, span_of(NULL, 0));
 }
 
+/* Frees the DER of the leaves, which nothing needs once both were hashed. */
+static void forget_leaf(const struct stream *s)
+{
+    if (s->tls != NULL)
+        tls_conn_forget_leaf(s->tls);
+}
+
+static void forget_leaves(struct call *call)
+{
+    forget_leaf(&call->client);
+    forget_leaf(&call->backend);
+}
+
 static void visit_site(struct call *call)
 {
     report_success(call);
+    forget_leaves(call);
     call_enter(call, CALL_WEB);
     /* Any client can connect to the web site, and a client that does not read must not cost more
      * memory than a call. */
@@ -337,6 +351,7 @@ static void negotiate(struct call *call)
     upstream_leaf(&call->client, &ours);
     if (theirs.known == 0)
         upstream_leaf(&call->backend, &theirs);
+    forget_leaves(call);
     call->negotiation = negotiation_new(call->uplink.backend, &ours, &theirs, &call->record);
     negotiation_use_leaves(call->negotiation, call->set->shared->leaves);
     negotiation_use_keyring(call->negotiation, call->set->shared->keyring);

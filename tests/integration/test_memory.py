@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from gate import RECORDS
 from peers import tls
 from test_fallback import browser, fetch, gate_before
 from test_reload import Setting
@@ -120,3 +121,22 @@ def test_tunnels_of_old_configurations(bench):
     print(f"{growth / KB:.0f} KiB for each reload, {[size // KB for size in sizes]}")
     assert growth < 500 * KB  # 170: the tunnel, and what fragments; 2100 with the configuration
     assert len(setting.gate.events("call")) == 0
+
+
+@pytest.mark.skipif(RECORDS == "openssl", reason="OpenSSL keeps the certificate of the peer")
+@pytest.mark.parametrize("end", ["tunnel", "web"])
+def test_no_certificate_stays(bench, place, end):
+    """A call needs the server's certificate until it has hashed it. Freed memory may still have a few copies."""
+    if end == "tunnel":
+        cert, gate = place.back, bench.gate(bench.backend())
+    else:
+        cert = place.back_ca
+        bench.others.append(Spring(cert))
+        gate = gate_before(bench, bench.others[-1])
+    for _ in range(20):
+        if end == "tunnel":
+            bench.client(gate).establish("connected")
+        else:
+            visitor = bench.client(gate, head=GET, rcvbuf=4096).open().secure().send_request()
+            assert visitor.wire.read_record()
+    assert gate.memory().count(cert.der[-64:]) < 10  # the end of its signature
