@@ -305,6 +305,8 @@ void uplink_secure(struct call *call)
     char why[UPSTREAM_WHY_MAX];
 
     note_resumed(call);
+    if (!call->record.resumed)
+        upstream_compare_session(call->uplink.backend, call->uplink.server, &call->backend);
     call->record.server_records = tls_conn_records(call->backend.tls);
     tally_records(&call->set->tally, TALLY_SERVER, call->record.server_records);
     if (upstream_trusted(call->uplink.backend, &call->backend, why)) {

@@ -190,6 +190,20 @@ def test_a_server_that_does_not_know_the_ticket(bench):
     assert not any(calls.resumed() for _ in range(3))
 
 
+def test_a_call_sees_another_certificate(bench):
+    """Two machines behind one address, both renewed: one does not know the ticket, and its full handshake shows the
+    new certificate. The other would resume the session, which has the old one."""
+    server = bench.backend()
+    gate, calls = start(bench, server, **{"check-interval": "1h", **pins(bench.place.back, bench.place.evil)})
+    calls.until(True)
+    first = server.context
+    renew(server, bench.place.evil)
+    server.context = tls.server_context(bench.place.evil.cert, bench.place.evil.key)
+    assert not calls.resumed()
+    server.context = first
+    assert not any(calls.resumed() for _ in range(3))
+
+
 def test_a_changed_pin(bench):
     """The session belongs to the configuration with the old pin."""
     server = bench.backend()
