@@ -169,22 +169,27 @@ uint8_t binding_choose_hash(uint8_t client_hash, uint8_t mask, const struct bind
     return (usable & client_hash) != 0 ? client_hash : usable;
 }
 
-void binding_make(struct span msg, uint8_t hash, const struct binding_leaf *leaf,
-                  const struct hlak *key, uint8_t out[SSTP_CONNECTED_LEN])
+void binding_build(const uint8_t nonce[SSTP_NONCE], uint8_t hash, const struct binding_leaf *leaf,
+                   const struct hlak *key, uint8_t out[SSTP_CONNECTED_LEN])
 {
-    const struct sstp_connected c = connected_parse_checked(msg);
     const uint16_t n = hash_len(hash);
     uint8_t made[SSTP_CONNECTED_LEN] = {0}, mac[DIGEST_MAX];
 
     INSIST((leaf->known & hash) != 0);
     memcpy(made, connected_head, sizeof connected_head);
     made[SSTP_CONNECTED_HASH] = hash;
-    memcpy(made + SSTP_CONNECTED_NONCE, c.nonce.p, SSTP_NONCE);
+    memcpy(made + SSTP_CONNECTED_NONCE, nonce, SSTP_NONCE);
     memcpy(made + SSTP_CONNECTED_CERT, leaf_hash(leaf, hash), n);
     compound_mac(made, hash, key, mac);
     memcpy(made + SSTP_CONNECTED_MAC, mac, n);
-    memcpy(out, made, sizeof made); /* last, because out may be msg */
+    memcpy(out, made, sizeof made); /* last, because out may contain nonce */
     OPENSSL_cleanse(mac, sizeof mac);
+}
+
+void binding_make(struct span msg, uint8_t hash, const struct binding_leaf *leaf,
+                  const struct hlak *key, uint8_t out[SSTP_CONNECTED_LEN])
+{
+    binding_build(connected_parse_checked(msg).nonce.p, hash, leaf, key, out);
 }
 
 const char *binding_result_name(enum binding_result r)

@@ -68,6 +68,11 @@ uint8_t binding_choose_hash(uint8_t client_hash, uint8_t mask, const struct bind
 void binding_make(struct span msg, uint8_t hash, const struct binding_leaf *leaf,
                   const struct hlak *key, uint8_t out[SSTP_CONNECTED_LEN]);
 
+/* Builds a client's Call Connected, in the same form. nonce: of the server's Ack; it may be part of
+ * out. leaf: the server's; hash must be known. */
+void binding_build(const uint8_t nonce[SSTP_NONCE], uint8_t hash, const struct binding_leaf *leaf,
+                   const struct hlak *key, uint8_t out[SSTP_CONNECTED_LEN]);
+
 /* Computes PRF+ ([MS-SSTP] 3.2.5.2.3). digest: SSTP_HASH_SHA1 or SSTP_HASH_SHA256. seed: at most 64
  * bytes. n: bytes of out, at most 255 digests. Public for its test vectors. */
 void binding_prf(uint8_t digest, struct span key, struct span seed, uint8_t *out, uint16_t n);

@@ -6,8 +6,6 @@
 
 #include "base/insist.h"
 
-enum { CHALLENGE_HASH = 8 };
-
 /* The texts of RFC 2759 8.7, without their NUL. */
 static const char magic1[] = "Magic server to client signing constant";
 static const char magic2[] = "Pad to make it do more than one iteration";
@@ -33,6 +31,17 @@ static struct span bare_name(struct span user)
     return user;
 }
 
+void mschap_challenge_hash(const uint8_t peer_challenge[MSCHAP_CHALLENGE],
+                           const uint8_t challenge[MSCHAP_CHALLENGE], struct span user,
+                           uint8_t out[MSCHAP_CHALLENGE_HASH])
+{
+    uint8_t hash[MSCHAP_ANSWER];
+
+    sha1_of(hash, (struct span[3]){span_of(peer_challenge, MSCHAP_CHALLENGE),
+                                   span_of(challenge, MSCHAP_CHALLENGE), bare_name(user)});
+    memcpy(out, hash, MSCHAP_CHALLENGE_HASH);
+}
+
 bool mschap_answer_fits(const uint8_t answer[MSCHAP_ANSWER],
                         const uint8_t hash_hash[HLAK_HASH_HASH],
                         const uint8_t nt_response[HLAK_NT_RESPONSE],
@@ -48,8 +57,8 @@ bool mschap_answer_fits(const uint8_t answer[MSCHAP_ANSWER],
     for (size_t i = 0; i < 2; i++) {
         sha1_of(hash, (struct span[3]){span_of(peer_challenge, MSCHAP_CHALLENGE),
                                        span_of(challenge, MSCHAP_CHALLENGE), name[i]});
-        sha1_of(made, (struct span[3]){span_of(first, sizeof first), span_of(hash, CHALLENGE_HASH),
-                                       span_str(magic2)});
+        sha1_of(made, (struct span[3]){span_of(first, sizeof first),
+                                       span_of(hash, MSCHAP_CHALLENGE_HASH), span_str(magic2)});
         fits |= CRYPTO_memcmp(made, answer, sizeof made) == 0;
     }
     OPENSSL_cleanse(first, sizeof first);

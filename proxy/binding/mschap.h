@@ -1,6 +1,6 @@
-/* mschap: checks whether a server and the gate have the same NtPasswordHashHash of a user. The
- * server's answer to an MS-CHAPv2 response shows it, because the server computes the answer from
- * the hash-hash (RFC 2759 8.7). Pure. */
+/* mschap: the challenge of MS-CHAPv2, and the check whether a server and the gate (or a client)
+ * have the same NtPasswordHashHash of a user. The server's answer to an MS-CHAPv2 response shows
+ * it, because the server computes the answer from the hash-hash (RFC 2759 8.7). Pure. */
 #ifndef SSTPGATE_BINDING_MSCHAP_H
 #define SSTPGATE_BINDING_MSCHAP_H
 
@@ -10,7 +10,13 @@
 #include "base/span.h"
 #include "binding/hlak.h"
 
-enum { MSCHAP_CHALLENGE = 16, MSCHAP_ANSWER = 20 };
+enum { MSCHAP_CHALLENGE = 16, MSCHAP_ANSWER = 20, MSCHAP_CHALLENGE_HASH = 8 };
+
+/* Computes the challenge that a client encrypts (RFC 2759 8.2). user: without a leading DOMAIN\ in
+ * the hash. */
+void mschap_challenge_hash(const uint8_t peer_challenge[MSCHAP_CHALLENGE],
+                           const uint8_t challenge[MSCHAP_CHALLENGE], struct span user,
+                           uint8_t out[MSCHAP_CHALLENGE_HASH]);
 
 /* Returns whether answer, the bytes of the server's S=, is computed from hash_hash. user: as sent
  * by the client. The standard hashes the name without a leading DOMAIN\ (RFC 2759 8.2), some

@@ -4,7 +4,9 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/provider.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/insist.h"
 
@@ -152,5 +154,76 @@ enum err nthash_from_octets(const struct nthash *h, struct span secret, uint8_t 
         put_unit(utf16 + 2 * i, secret.p[i]);
     const enum err e = md4_twice(h, utf16, 2 * secret.n, hash_hash);
     OPENSSL_cleanse(utf16, sizeof utf16);
+    return e;
+}
+
+/* ---- a client's response ---- */
+
+enum { DES_KEY = 8, DES_BLOCK = 8, THIRD = 7 /* bytes of a hash that make one key */ };
+
+/* Spreads 56 bits over the upper 7 bits of 8 bytes (RFC 2759 8.6). The parity bits remain 0,
+ * because DES ignores them. */
+static void des_key(const uint8_t third[THIRD], uint8_t key[DES_KEY])
+{
+    uint64_t bits = 0;
+
+    for (size_t i = 0; i < THIRD; i++)
+        bits = bits << 8 | third[i];
+    for (size_t i = 0; i < DES_KEY; i++)
+        key[i] = (uint8_t)(bits >> (49 - 7 * i) << 1);
+    OPENSSL_cleanse(&bits, sizeof bits);
+}
+
+static bool des_encrypt(EVP_CIPHER_CTX *c, const EVP_CIPHER *des, const uint8_t third[THIRD],
+                        const uint8_t in[DES_BLOCK], uint8_t out[DES_BLOCK])
+{
+    uint8_t key[DES_KEY];
+    int n = 0;
+
+    des_key(third, key);
+    const bool ok = EVP_EncryptInit_ex2(c, des, key, NULL, NULL) == 1 &&
+                    EVP_CIPHER_CTX_set_padding(c, 0) == 1 &&
+                    EVP_EncryptUpdate(c, out, &n, in, DES_BLOCK) == 1 && n == DES_BLOCK;
+    OPENSSL_cleanse(key, sizeof key);
+    return ok;
+}
+
+/* Encrypts the challenge with each third of the hash, which is padded with zeros. */
+static enum err respond(const struct nthash *h, const uint8_t hash[NT_HASH],
+                        const uint8_t challenge[NT_CHALLENGE], uint8_t response[NT_RESPONSE])
+{
+    uint8_t padded[3 * THIRD] = {0};
+    bool ok = true;
+
+    memcpy(padded, hash, NT_HASH);
+    ERR_set_mark();
+    EVP_CIPHER *des = EVP_CIPHER_fetch(h->lib, "DES-ECB", NULL);
+    EVP_CIPHER_CTX *c = EVP_CIPHER_CTX_new();
+    for (size_t i = 0; i < 3 && ok; i++)
+        ok = des != NULL && c != NULL &&
+             des_encrypt(c, des, padded + i * THIRD, challenge, response + i * DES_BLOCK);
+    EVP_CIPHER_CTX_free(c);
+    EVP_CIPHER_free(des);
+    ERR_pop_to_mark();
+    OPENSSL_cleanse(padded, sizeof padded);
+    return ok ? ERR_OK : ERR_TLS;
+}
+
+enum err nthash_respond(const struct nthash *h, struct span password,
+                        const uint8_t challenge[NT_CHALLENGE], uint8_t response[NT_RESPONSE],
+                        uint8_t hash_hash[NT_HASH])
+{
+    uint8_t utf16[UTF16_MAX], hash[NT_HASH];
+    size_t n;
+
+    enum err e = utf16_from_utf8(password, utf16, &n);
+    if (e == ERR_OK)
+        e = md4(h, utf16, n, hash);
+    if (e == ERR_OK)
+        e = md4(h, hash, sizeof hash, hash_hash);
+    if (e == ERR_OK)
+        e = respond(h, hash, challenge, response);
+    OPENSSL_cleanse(utf16, sizeof utf16);
+    OPENSSL_cleanse(hash, sizeof hash);
     return e;
 }

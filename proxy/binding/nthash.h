@@ -6,9 +6,14 @@
 #include "base/err.h"
 #include "base/span.h"
 
-enum { NT_HASH = 16, NT_PASSWORD_MAX = 256 /* UTF-16 units, RFC 2759 8.3 */ };
+enum {
+    NT_HASH = 16,
+    NT_PASSWORD_MAX = 256, /* UTF-16 units, RFC 2759 8.3 */
+    NT_CHALLENGE = 8,
+    NT_RESPONSE = 24,
+};
 
-/* OpenSSL's MD4, from its legacy provider. One thread at a time. */
+/* OpenSSL's MD4 and DES, from its legacy provider. One thread at a time. */
 struct nthash;
 
 /* Loads MD4. NULL: the legacy provider is not installed. */
@@ -32,5 +37,11 @@ enum err nthash_from_octets(const struct nthash *h, struct span secret,
 /* Hashes an NtPasswordHash, which Samba stores. */
 enum err nthash_from_hash(const struct nthash *h, const uint8_t hash[NT_HASH],
                           uint8_t hash_hash[NT_HASH]) MUST_CHECK;
+
+/* Computes a client's NT-Response to a challenge (RFC 2759 8.5) and the hash-hash, from a password
+ * in UTF-8. ERR_SYNTAX, ERR_TOO_LARGE: as nthash_from_password. */
+enum err nthash_respond(const struct nthash *h, struct span password,
+                        const uint8_t challenge[NT_CHALLENGE], uint8_t response[NT_RESPONSE],
+                        uint8_t hash_hash[NT_HASH]) MUST_CHECK;
 
 #endif

@@ -136,6 +136,9 @@ static void published_messages(void **state)
         assert_int_equal(binding_find_key(msg, &key, 1), 0);
         binding_make(msg, hash, &leaf, &key, again);
         assert_memory_equal(again, msg.p, SSTP_CONNECTED_LEN);
+        memset(again, 0, sizeof again);
+        binding_build(ack.nonce.p, hash, &leaf, &key, again);
+        assert_memory_equal(again, msg.p, SSTP_CONNECTED_LEN);
         const struct span mac = vector_get(v, "mac");
         assert_memory_equal(again + SSTP_CONNECTED_MAC, mac.p, mac.n);
     }
