@@ -92,3 +92,24 @@ enum err http_response_parse(struct span in, struct http_response *out)
     }
     return ERR_TOO_LARGE;
 }
+
+static struct span trimmed(struct span s)
+{
+    while (s.n > 0 && ascii_is_blank(s.p[0]))
+        s = span_from(s, 1);
+    while (s.n > 0 && ascii_is_blank(s.p[s.n - 1]))
+        s.n--;
+    return s;
+}
+
+struct span http_response_field(struct span heads, const char *name)
+{
+    const struct span wanted = span_str(name);
+    struct span line, found = span_of(NULL, 0);
+
+    while (take_loose_line(&heads, &line) == ERR_OK)
+        if (line.n > wanted.n && line.p[wanted.n] == ':' &&
+            span_eq_nocase(span_sub(line, 0, wanted.n), wanted))
+            found = trimmed(span_from(line, wanted.n + 1));
+    return found;
+}

@@ -29,4 +29,8 @@ struct http_response {
  * status line. The result does not depend on how the bytes were cut. */
 enum err http_response_parse(struct span in, struct http_response *out) MUST_CHECK;
 
+/* Returns the value of the last field with this name, in any case, in heads that
+ * http_response_parse has accepted, without blanks at its ends; empty: no head has the field. */
+struct span http_response_field(struct span heads, const char *name);
+
 #endif

@@ -148,6 +148,27 @@ static void interim_limits(void **state)
     assert_int_equal(http_response_parse(span_of(octets, sizeof octets), &r), ERR_TOO_LARGE);
 }
 
+static void fields(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head, *value;
+    } rows[] = {
+        {"HTTP/1.1 200 OK\r\nServer: a/1\r\n\r\n", "a/1"},
+        {"HTTP/1.1 200\nX: y\nSERVER:\t b c \t\n\n", "b c"},
+        {"HTTP/1.1 103 x\r\nServer: a\r\n\r\nHTTP/1.1 200 OK\r\nserver: b\r\n\r\n", "b"},
+        {"HTTP/1.1 200 OK\r\nServer:\r\n\r\n", ""},
+        {"HTTP/1.1 200 OK\r\nServers: a\r\nX-Server: b\r\nServer\r\n\r\n", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct span head = octets_copy(span_str(rows[i].head));
+        const struct span value = http_response_field(head, "Server");
+        assert_int_equal(value.n, strlen(rows[i].value));
+        assert_true(value.n == 0 || memcmp(value.p, rows[i].value, value.n) == 0);
+        octets_free(head);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +176,7 @@ int main(void)
         cmocka_unit_test(bad_answers_split),
         cmocka_unit_test(answer_limit),
         cmocka_unit_test(interim_limits),
+        cmocka_unit_test(fields),
     };
     return cmocka_run_group_tests_name("http_response", tests, NULL, NULL);
 }
