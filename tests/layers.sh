@@ -12,9 +12,10 @@ share=15
 # Room, and the rooms, or single files of rooms, that it may include besides itself and libraries.
 rooms='
 main     confine/syscalls.h control/control.h gate cli config base policy/country.h status/status.h tls/aead.h tls/tls_memory.h
-cli      gate/admin.h explain config users tls binding base
+cli      gate/admin.h client explain config users tls wire/ppp.h binding base
 control  gate explain confine call radius upstream site config users policy status net tls binding wire base
 gate     confine call radius upstream site config users policy status net tls binding wire base
+client   tls wire binding base
 explain  call/judgement.h call/reason.h site config policy users tls base
 call     upstream site config policy users net tls wire binding base radius/keyring.h
 radius   site config users net wire binding base
@@ -35,7 +36,7 @@ base
 # Header of a library, and the rooms that may include it; the first pattern that matches decides.
 libraries='
 uv.h                    net gate control main
-openssl/crypto.h        tls binding call radius gate control cli main status
+openssl/crypto.h        tls binding call radius gate control cli client main status
 openssl/*               tls binding
 ini.h                   config
 maxminddb.h             policy

@@ -9,7 +9,7 @@
 
 #include "base/span.h"
 
-enum { VECTOR_FIELDS = 16, VECTOR_LINE = 4096 };
+enum { VECTOR_FIELDS = 32, VECTOR_LINE = 4096 };
 
 struct vector {
     char name[64];
