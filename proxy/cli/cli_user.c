@@ -134,8 +134,8 @@ static bool ask_and_put(const char *name, const char *users)
     if (e == NULL)
         return false;
     users_edit_free(e);
-    const bool good = password_get(&password, true) && hash_password(&password, hash_hash) &&
-                      put_user(name, users, hash_hash);
+    const bool good = password_get(&password, "user", true) &&
+                      hash_password(&password, hash_hash) && put_user(name, users, hash_hash);
 
     explicit_bzero(&password, sizeof password);
     explicit_bzero(hash_hash, sizeof hash_hash);
@@ -185,7 +185,7 @@ static int compare_password(const struct users *u, const char *name)
     uint8_t hash_hash[NT_HASH];
     unsigned line = 0;
 
-    const bool good = password_get(&password, false) && hash_password(&password, hash_hash);
+    const bool good = password_get(&password, "user", false) && hash_password(&password, hash_hash);
     if (good)
         line = line_with_hash(u, span_str(name), hash_hash);
     explicit_bzero(&password, sizeof password);

@@ -39,7 +39,7 @@ void completion_bash(const char *options, FILE *out)
           "    local sub= command= words= i\n"
           "    COMPREPLY=()\n"
           "    case $prev in\n"
-          "    -c|--config|--ready-file|-s|--socket|-f|--new)\n"
+          "    -c|--config|--ready-file|-s|--socket|-f|--new|--password-file|--ca-file)\n"
           "        compopt -o filenames 2>/dev/null\n"
           "        COMPREPLY=($(compgen -f -- \"$cur\"))\n"
           "        return ;;\n"
@@ -57,6 +57,10 @@ void completion_bash(const char *options, FILE *out)
     fputs("    /) words='", out);
     cli_words(out);
     fprintf(out, " %s' ;;\n", options);
+    fputs("    dial/) words='--user --password-file --method --host --tenant --pin --ca-file "
+          "--no-verify'\n"
+          "        words+=' --plain --tls-min --timeout --no-ping --json --config --help' ;;\n",
+          out);
     fputs("    ctl/) words='", out);
     print_commands(out);
     fputs(" --config --socket --json --watch --help' ;;\n"

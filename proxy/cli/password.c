@@ -6,21 +6,22 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/hidden.h"
 #include "base/span.h"
 #include "base/text.h"
 
 enum answer { ANSWER_OK, ANSWER_NONE, ANSWER_LONG, ANSWER_FAILED, ANSWER_SIGNAL };
 
-/* Reads one line from standard input, without its end, a byte at a time, because the bytes
- * after the line belong to the next reader. signals: a signalfd that ends the wait; -1: none. */
-static enum answer read_line(struct password *out, int signals)
+/* Reads one line from fd, without its end, a byte at a time, because the bytes after the line
+ * belong to the next reader. signals: a signalfd that ends the wait; -1: none. */
+static enum answer read_line(int fd, struct password *out, int signals)
 {
-    struct pollfd wait[] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                            {.fd = signals, .events = POLLIN}};
+    struct pollfd wait[] = {{.fd = fd, .events = POLLIN}, {.fd = signals, .events = POLLIN}};
     enum answer result = ANSWER_OK;
 
     for (out->n = 0;;) {
@@ -28,7 +29,7 @@ static enum answer read_line(struct password *out, int signals)
         const int ready = poll(wait, 2, -1);
         if (ready > 0 && wait[1].revents != 0)
             return ANSWER_SIGNAL;
-        const ssize_t n = ready < 0 ? -1 : read(STDIN_FILENO, &c, 1);
+        const ssize_t n = ready < 0 ? -1 : read(fd, &c, 1);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n < 0)
@@ -79,7 +80,7 @@ static enum answer ask_once(const char *prompt, struct password *out)
     sigprocmask(SIG_BLOCK, &block, &before);
     if (set_terminal(&hidden) == 0) {
         fputs(prompt, stderr);
-        result = read_line(out, signals);
+        result = read_line(STDIN_FILENO, out, signals);
         if (set_terminal(&shown) != 0 && result == ANSWER_OK)
             result = ANSWER_FAILED;
     }
@@ -116,7 +117,7 @@ static const char *take_text(struct password *p)
 
 /* Returns whether the password can be used; otherwise writes the reason to standard error. typed:
  * on a terminal. */
-static bool password_good(enum answer a, struct password *p, bool typed)
+static bool password_good(enum answer a, struct password *p, const char *command, bool typed)
 {
     const char *reason = NULL;
     struct hidden h;
@@ -133,36 +134,53 @@ static bool password_good(enum answer a, struct password *p, bool typed)
         if (p->octets[i] < 0x20 || p->octets[i] == 0x7f)
             reason = "it contains a control character (a stray key?)";
     if (reason == NULL && hidden_find_at_ends(span_of(p->octets, p->n), &h)) {
-        fprintf(stderr,
-                "sstpgate user: no usable password: it begins or ends with %s, which cannot be "
-                "seen\n",
-                h.name);
+        fprintf(
+            stderr,
+            "sstpgate %s: no usable password: it begins or ends with %s, which cannot be seen\n",
+            command, h.name);
         return false;
     }
     if (reason != NULL)
-        fprintf(stderr, "sstpgate user: no usable password: %s\n", reason);
+        fprintf(stderr, "sstpgate %s: no usable password: %s\n", command, reason);
     return reason == NULL;
 }
 
 /* Asks a second time, because a line of a users-file shows no mistake. */
-static bool ask_terminal(struct password *out, bool twice)
+static bool ask_terminal(struct password *out, const char *command, bool twice)
 {
     struct password again = {.n = 0};
-    bool good = password_good(ask("Password: ", out), out, true);
+    bool good = password_good(ask("Password: ", out), out, command, true);
 
     if (good && twice) {
         good = ask("Again: ", &again) == ANSWER_OK &&
                span_eq(span_of(out->octets, out->n), span_of(again.octets, again.n));
         if (!good)
-            fputs("sstpgate user: the two passwords differ\n", stderr);
+            fprintf(stderr, "sstpgate %s: the two passwords differ\n", command);
     }
     explicit_bzero(&again, sizeof again);
     return good;
 }
 
-bool password_get(struct password *out, bool twice)
+bool password_get(struct password *out, const char *command, bool twice)
 {
     if (isatty(STDIN_FILENO))
-        return ask_terminal(out, twice);
-    return password_good(read_line(out, -1), out, false);
+        return ask_terminal(out, command, twice);
+    return password_good(read_line(STDIN_FILENO, out, -1), out, command, false);
+}
+
+bool password_from_file(struct password *out, const char *command, const char *path)
+{
+    const char *reason;
+    struct stat st;
+    const int fd = file_open(path, &reason);
+
+    out->n = 0;
+    if (fd < 0) {
+        fprintf(stderr, "sstpgate %s: %s: %s\n", command, path, reason);
+        return false;
+    }
+    const bool good = fstat(fd, &st) == 0 && !file_exposed(path, &st, stderr) &&
+                      password_good(read_line(fd, out, -1), out, command, false);
+    close(fd);
+    return good;
 }

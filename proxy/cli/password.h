@@ -1,4 +1,4 @@
-/* password: reads a password, for `sstpgate user`. */
+/* password: reads a password, for `sstpgate user` and `sstpgate dial`. */
 #ifndef SSTPGATE_CLI_PASSWORD_H
 #define SSTPGATE_CLI_PASSWORD_H
 
@@ -20,7 +20,12 @@ struct password {
  * terminal, reads its first line, without a byte order mark and a CR. False: the reason was written
  * to standard error: also if a hidden character (base/hidden.h) begins or ends the password. The
  * caller wipes *out in either case. A signal that ends the program meanwhile takes effect after the
- * echo is restored. Call it before any thread is started. */
-bool password_get(struct password *out, bool twice);
+ * echo is restored. command: the sub-command, for messages. Call it before any thread is started.
+ */
+bool password_get(struct password *out, const char *command, bool twice);
+
+/* Reads the first line of a file in the same way. False also if every user of this machine may read
+ * the file. */
+bool password_from_file(struct password *out, const char *command, const char *path);
 
 #endif

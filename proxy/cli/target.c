@@ -1,0 +1,129 @@
+#include "cli/target.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "base/hostname.h"
+#include "base/insist.h"
+#include "base/memo.h"
+#include "config/config_load.h"
+#include "tls/tls_facts.h"
+
+/* ---- a listener ---- */
+
+static const struct config_listener *find_listener(const struct config *c, const char *name)
+{
+    for (size_t i = 0; c != NULL && i < c->listener_count; i++)
+        if (strcmp(c->listener[i].name, name) == 0)
+            return &c->listener[i];
+    return NULL;
+}
+
+/* Writes the address to connect to: that of the listener, or loopback if it listens on all. */
+static void take_address(struct target *t, const struct addr *a)
+{
+    const int family = a->family;
+
+    if (addr_is_any(a))
+        snprintf(t->host, sizeof t->host, "%s", family == AF_INET ? "127.0.0.1" : "::1");
+    else
+        (void)inet_ntop(family, a->ip, t->host, sizeof t->host);
+    t->port = a->port;
+    t->is_address = true;
+}
+
+static void take_name(struct target *t, const char *name)
+{
+    if (t->name[0] == '\0' && strchr(name, '*') == NULL && strlen(name) < sizeof t->name)
+        snprintf(t->name, sizeof t->name, "%s", name);
+}
+
+/* Reads the certificates: their hashes are pins, and their names are those that clients request. */
+static bool take_certificates(struct target *t, const struct config_listener *l)
+{
+    char error[TLS_ERROR_MAX];
+
+    t->pins = insist_alloc(calloc(l->certificate_count, sizeof *t->pins));
+    for (size_t i = 0; i < l->certificate_count; i++) {
+        const struct config_certificate *c = &l->certificate[i];
+        const struct tls_certificate files = {
+            .file = c->file, .key = c->key, .passphrase_file = c->passphrase_file};
+        struct tls_facts facts;
+        if (!tls_facts_read(&files, &facts, error)) {
+            fprintf(stderr, "%s:%u: %s\n", l->file, c->line, error);
+            return false;
+        }
+        memcpy(t->pins[t->pin_count++], facts.sha256, TARGET_PIN);
+        for (size_t k = 0; k < facts.name_count; k++)
+            take_name(t, facts.name[k]);
+        tls_facts_fini(&facts);
+    }
+    return true;
+}
+
+static bool take_listener(struct target *t, const struct config *c, const struct config_listener *l)
+{
+    t->listener = insist_alloc(strdup(l->name));
+    if (c->gate.admin != NULL)
+        t->admin = insist_alloc(strdup(c->gate.admin));
+    take_address(t, &l->listen[0]);
+    for (size_t i = 0; i < l->host.count; i++)
+        take_name(t, l->host.item[i]);
+    return take_certificates(t, l);
+}
+
+/* ---- a host ---- */
+
+static bool take_host(struct target *t, const char *word, const char *command, const char *problems)
+{
+    const enum err e = value_host_port(word, t->host, &t->port);
+
+    if (e != ERR_OK) {
+        fprintf(stderr,
+                "sstpgate %s: '%s' is neither a listener of the configuration nor "
+                "HOST[:PORT]%s\n%s",
+                command, word, e == ERR_RANGE ? ": the port is not in 1..65535" : "", problems);
+        return false;
+    }
+    t->is_address = hostname_is_address(t->host);
+    if (t->port == 0)
+        t->port = TARGET_PORT;
+    return true;
+}
+
+bool target_find(struct target *out, const char *word, const char *command, const char *config,
+                 bool explicit_config)
+{
+    struct memo problems;
+    FILE *f = memo_open(&problems);
+
+    *out = (struct target){0};
+    struct config *c = access(config, F_OK) == 0 || explicit_config ? config_load(config, f) : NULL;
+    const struct config_listener *l = c != NULL && c->sound ? find_listener(c, word) : NULL;
+    const char *text = memo_text(&problems);
+    bool ok = false;
+    if (explicit_config && (c == NULL || !c->sound))
+        fprintf(stderr, "sstpgate %s: the configuration cannot be used:\n%s", command, text);
+    else
+        ok = l != NULL ? take_listener(out, c, l) : take_host(out, word, command, text);
+    config_free(c);
+    memo_free(&problems);
+    return ok;
+}
+
+void target_fini(struct target *t)
+{
+    free(t->listener);
+    free(t->admin);
+    free(t->pins);
+    *t = (struct target){0};
+}
+
+void target_host_field(const char *host, char out[VALUE_HOST_SIZE + 2])
+{
+    snprintf(out, VALUE_HOST_SIZE + 2, strchr(host, ':') != NULL ? "[%s]" : "%s", host);
+}

@@ -1,0 +1,38 @@
+/* target: the server that `sstpgate dial` and `sstpgate probe` connect to: HOST[:PORT], or a
+ * listener of a configuration. */
+#ifndef SSTPGATE_CLI_TARGET_H
+#define SSTPGATE_CLI_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/value.h"
+
+enum { TARGET_PORT = 443, TARGET_PIN = 32 };
+
+struct target {
+    char host[VALUE_HOST_SIZE]; /* a name or an address, without brackets */
+    uint16_t port;
+    bool is_address;
+    /* Of a listener; otherwise empty. */
+    char *listener;              /* its name; NULL: no listener */
+    char *admin;                 /* the socket of its gate; NULL: none */
+    char name[VALUE_HOST_SIZE];  /* that clients request; "": unknown */
+    uint8_t (*pins)[TARGET_PIN]; /* SHA256 of its certificates */
+    size_t pin_count;
+};
+
+/* Finds word: a listener of the configuration or, if there is none, a host. command: the
+ * sub-command, for messages. explicit_config: the user has named the configuration, so its errors
+ * are reported. Returns false if neither is possible; the reason was written to standard error. The
+ * caller calls target_fini in any case. */
+bool target_find(struct target *out, const char *word, const char *command, const char *config,
+                 bool explicit_config);
+
+void target_fini(struct target *t);
+
+/* Writes the value of the Host field for a host: an address of IPv6 in brackets. */
+void target_host_field(const char *host, char out[VALUE_HOST_SIZE + 2]);
+
+#endif

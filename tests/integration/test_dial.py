@@ -1,0 +1,348 @@
+"""`sstpgate dial`: a whole login as a client, directly and through the gate; each failure has its step, its
+fault and its exit code."""
+
+import contextlib
+import json
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import USERS
+from gate import BINARY, ROOT, run
+from peers import sstp
+from peers.dialects import DIALECTS
+from peers.server import EndCall
+from peers.tls import DEADLINE
+
+METHODS = {"pap": "pap", "chap-md5": "chap-md5", "mschapv2": "ms-chapv2", "eap-mschapv2": "eap-mschapv2"}
+CONNECT, TLS, SSTP, LOGIN, BINDING, NETWORK = 3, 4, 5, 6, 7, 8
+
+
+def dial(*words, password="sesame", user="alice", json_form=True, **options):
+    """Runs the command; returns its exit code and its answer."""
+    done = subprocess.run([BINARY, "dial", "--user", user, *map(str, words), *(["--json"] if json_form else [])],
+                          input=password + "\n", capture_output=True, text=True, timeout=DEADLINE, **options)
+    assert done.stderr == "", done.stderr
+    if not json_form:
+        return done.returncode, done.stdout
+    answer = json.loads(done.stdout)
+    assert answer["exit"] == done.returncode
+    assert answer["up"] == (done.returncode == 0)
+    return done.returncode, answer
+
+
+def pinned(server, *words, **options):
+    return dial("--pin", server.cert.sha256, server.address, *words, **options)
+
+
+def failed(result, code, step, fault):
+    assert (result[0], result[1]["failed_step"], result[1]["fault"]) == (code, step, fault), result[1]
+    assert all(result[1][key] for key in ("message", "blame", "look_at"))
+    return result[1]
+
+
+# -- calls that come up --
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_each_method_comes_up_at_a_strict_server(bench, method):
+    server = bench.backend(auth=(method,), users=USERS)
+    code, answer = pinned(server)
+    assert code == 0, answer
+    assert answer["method"] == METHODS[method]
+    assert [step["step"] for step in answer["steps"]] == \
+        ["resolve", "connect", "tls", "request", "sstp", "lcp", "login", "ipcp", "ping"]
+    assert all(step["ok"] for step in answer["steps"])
+    assert (answer["client_ip"], answer["peer_ip"]) == ("10.99.0.2", "10.99.0.1")
+    assert answer["certificate_sha256"] == server.cert.sha256
+    record = server.wait_over()
+    assert (record.verdict, record.hash, record.user) == ("ok", sstp.SHA256, "alice")
+    assert record.seen == [sstp.NAMES[kind] for kind in (sstp.CONNECT_REQUEST, sstp.CONNECTED, sstp.DISCONNECT)]
+    assert f"SSTPCORRELATIONID: {answer['correlation']}" in record.head
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_of_servers_comes_up(bench, dialect):
+    server = bench.backend(dialect=dialect, auth=("mschapv2",))
+    code, answer = pinned(server)
+    assert code == 0, answer
+    assert server.wait_over().verdict in ("ok", "unchecked")
+
+
+@pytest.mark.parametrize("shape", ["octets", "joined", "odd"])
+def test_any_division_into_records(bench, shape):
+    assert pinned(bench.backend(shape=shape))[0] == 0
+
+
+@pytest.mark.parametrize("mask, chosen", [(1, "SHA1"), (2, "SHA256"), (3, "SHA256")])
+def test_hash_protocol_is_one_that_the_server_offers(bench, mask, chosen):
+    code, answer = pinned(bench.backend(mask=mask))
+    assert (code, answer["hash"]) == (0, chosen)
+
+
+def test_password_beyond_ascii_and_name_with_a_domain(bench):
+    server = bench.backend(auth=("mschapv2",), users=USERS)
+    assert pinned(server, user="CORP\\bob", password=USERS["bob"])[0] == 0
+
+
+def test_method_that_the_user_has_chosen_is_suggested_to_the_server(bench):
+    server = bench.backend(auth=("eap-mschapv2", "mschapv2", "pap"))
+    code, answer = pinned(server, "--method", "pap,ms-chapv2")
+    assert (code, answer["method"]) == (0, "pap")
+
+
+def test_plain_server(bench):
+    server = bench.backend(plain=True, checks=())
+    code, answer = dial("--plain", server.address)
+    assert code == 0, answer
+    assert (answer["tls"], answer["certificate_sha256"]) == (None, None)
+
+
+def test_ca_verifies_the_name(bench, place):
+    server = bench.backend(place.back_ca)
+    assert dial("--ca-file", place.ca.cert, server.address)[0] == 0
+    failed(dial("--ca-file", place.ca.cert, "--host", "other.example", server.address), TLS, "tls", "untrusted")
+
+
+def test_text_names_each_step(bench):
+    code, text = pinned(bench.backend(auth=("mschapv2",)), json_form=False)
+    assert code == 0
+    lines = text.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == \
+        ["resolve", "connect", "tls", "request", "sstp", "lcp", "login", "ipcp", "ping"]
+    assert "is up after" in lines[-1]
+
+
+# -- through the gate --
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_listener_of_a_gate_is_known_from_its_configuration(bench, method):
+    server = bench.backend(auth=(method,), users=USERS)
+    gate = bench.gate(server)
+    # The address of a configuration with port 0 is only in the ready file.
+    config = bench.config({"gate": {}, "listener front": bench.listener_keys(
+        listen="%s:%d" % gate.address()), "backend back": bench.backend_keys(server)})
+    code, answer = dial("-c", config, "front")
+    assert code == 0, answer
+    assert answer["certificate_sha256"] == bench.place.front.sha256
+    assert server.wait_over().verdict == "ok"
+    assert gate.wait_call()["binding"] == "verified"
+
+
+def test_gate_that_does_not_know_the_password_aborts_the_binding(bench):
+    server = bench.backend(auth=("mschapv2",), users={**USERS, "dave": "secret"})
+    gate = bench.gate(server)
+    answer = failed(dial("--pin", bench.place.front.sha256, "%s:%d" % gate.address(), user="dave",
+                         password="secret"), BINDING, "ipcp", "binding")
+    assert "call-abort" in answer["detail"]
+
+
+# -- failures --
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_wrong_password(bench, method):
+    server = bench.backend(auth=(method,), users=USERS)
+    failed(pinned(server, password="wrong"), LOGIN, "login", "refused-login")
+
+
+def test_server_that_ends_the_call_after_a_wrong_password(bench):
+    server = bench.backend(auth=("pap",), dialect="softether")
+    failed(pinned(server, password="wrong"), LOGIN, "login", "login-ended")
+
+
+def test_server_that_does_not_know_the_password_is_an_impostor(bench):
+    def accept(call):
+        call.link.auth.on = lambda packet: call.link.auth.send(3, packet.ident, b"S=" + b"0" * 40)
+    server = bench.backend(auth=("mschapv2",), hooks={"lcp": accept})
+    failed(pinned(server), LOGIN, "login", "impostor")
+
+
+def test_expired_password(bench):
+    server = bench.backend(auth=("mschapv2",), users=USERS, expired=("alice",))
+    failed(pinned(server), LOGIN, "login", "expired")
+
+
+def test_no_method_in_common(bench):
+    server = bench.backend(auth=("pap",))
+    failed(pinned(server, "--method", "chap-md5"), LOGIN, "lcp", "no-method")
+
+
+def test_password_is_not_given_in_the_clear_to_an_unverified_server(bench):
+    server = bench.backend(auth=("pap",))
+    failed(dial("--no-verify", server.address), LOGIN, "lcp", "no-method")
+    assert dial("--no-verify", "--method", "pap", server.address)[0] == 0
+
+
+def test_wrong_binding(bench):
+    server = bench.backend(hashes={sstp.SHA1: bytes(20), sstp.SHA256: bytes(32)})
+    failed(pinned(server), BINDING, "ipcp", "binding")
+
+
+def test_certificate_is_not_the_pinned_one(bench, place):
+    server = bench.backend()
+    code, text = dial("--pin", place.front.sha256, server.address, json_form=False)
+    assert code == TLS
+    assert f"pin-sha256 = {server.cert.sha256}" in text
+    failed(dial("--pin", place.front.sha256, server.address), TLS, "tls", "pin")
+
+
+def test_system_does_not_know_the_ca(bench):
+    failed(dial(bench.backend().address), TLS, "tls", "untrusted")
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_request_is_refused(bench, status):
+    answer = failed(pinned(bench.backend(refuse=status)), SSTP, "request", "status")
+    assert answer["detail"] == f"HTTP status {status}"
+
+
+@pytest.mark.parametrize("stage, code, step, fault", [
+    ("tls", SSTP, "request", "closed"), ("request", SSTP, "request", "closed"),
+    ("answered", SSTP, "sstp", "closed"), ("ack", SSTP, "lcp", "closed"),
+    ("connected", NETWORK, "ipcp", "closed")])
+@pytest.mark.parametrize("how", ["clean", "fin", "rst"])
+def test_server_closes_the_connection(bench, stage, code, step, fault, how):
+    def end(call):
+        raise EndCall("hook", how)
+    failed(pinned(bench.backend(hooks={stage: end})), code, step, fault)
+
+
+def test_server_that_stops_is_left_at_the_deadline(bench):
+    server = bench.backend(hooks={"ack": lambda call: call.server.go.wait()})
+    failed(pinned(server, "--timeout", "1s"), SSTP, "lcp", "timeout")
+
+
+def test_ping_that_gets_no_answer(bench):
+    def mute(call):
+        call.link._on_data = lambda frame: None
+    server = bench.backend(hooks={"auth": mute})
+    failed(pinned(server, "--timeout", "1s"), NETWORK, "ping", "no-ping")
+    assert pinned(server, "--no-ping")[0] == 0
+
+
+@contextlib.contextmanager
+def listener(serve):
+    """A TCP server that treats each connection with serve(socket)."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def accept():
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError), connection:
+                serve(connection)
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield "127.0.0.1:%d" % server.getsockname()[1]
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(DEADLINE)
+
+
+def test_closed_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    failed(dial(f"127.0.0.1:{port}"), CONNECT, "connect", "refused")
+
+
+def test_name_without_an_address():
+    failed(dial("nobody.invalid", "--timeout", "10s"), CONNECT, "resolve", "name")
+
+
+def test_server_that_says_nothing():
+    with listener(lambda connection: connection.recv(1 << 16) and connection.recv(1 << 16)) as address:
+        failed(dial(address, "--timeout", "1s"), TLS, "tls", "timeout")
+
+
+@pytest.mark.parametrize("garbage", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", bytes(64)])
+def test_server_that_is_not_tls(garbage):
+    with listener(lambda connection: connection.recv(1 << 16) and connection.sendall(garbage)) as address:
+        failed(dial(address), TLS, "tls", "not-tls")
+
+
+def test_plain_server_that_is_not_http():
+    with listener(lambda connection: connection.recv(1 << 16) and connection.sendall(b"220 ready\r\n")) as address:
+        failed(dial("--plain", address), SSTP, "request", "not-http")
+
+
+def test_flood_ends_at_the_deadline(bench):
+    """A server that sends Echo Requests and never reads cannot keep the program longer."""
+    def flood(call):
+        with contextlib.suppress(OSError):
+            while not call.server.go.is_set():
+                call.send(sstp.control(sstp.ECHO_REQUEST) * 100)
+                call.packets.flush()
+    server = bench.backend(hooks={"connected": flood})
+    begin = time.monotonic()
+    failed(pinned(server, "--timeout", "1s"), NETWORK, "ipcp", "timeout")
+    assert time.monotonic() - begin < DEADLINE
+
+
+# -- documents --
+
+
+def test_each_fault_is_in_the_document():
+    words = set(re.findall(r'\[FAULT_\w+\] =\s*\{\s*"([a-z-]+)"', (ROOT / "proxy/client/fault.c").read_text()))
+    text = (ROOT / "conf/TROUBLESHOOTING.md").read_text()
+    table = text[text.index("| Fault |"):].split("\n\n")[0]
+    assert len(words) > 20
+    assert words - {"none"} == set(re.findall(r"^\| `([a-z-]+)`", table, re.M))
+
+
+def test_each_option_is_in_the_manual_page_and_in_the_completion():
+    usage, completion = run("dial", "-h").stdout, run("--completion", "bash").stdout
+    page = (ROOT / "conf/man/sstpgate.8").read_text().replace("\\-", "-")
+    page = page[page.index(".Ss dial"):page.index(".Ss explain")]
+    options = set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)", usage, re.M)) - {"help"}
+    assert {"user", "json", "pin", "no-ping"} <= options
+    assert options == set(re.findall(r"^\.It.*Fl -([a-z-]+)", page, re.M))
+    words = re.search(r"    dial/\).*?;;", completion, re.S)[0]
+    assert options | {"help"} == set(re.findall(r"--([a-z-]+)", words))
+
+
+# -- secrets and wrong usage --
+
+
+def test_password_is_read_from_a_file_that_not_everybody_can_read(bench, tmp_path):
+    server = bench.backend()
+    secret = tmp_path / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("sesame\n")
+    assert pinned(server, "--password-file", secret, password="unused")[0] == 0
+    secret.chmod(0o644)
+    done = subprocess.run([BINARY, "dial", "--user", "alice", "--password-file", secret, server.address],
+                          capture_output=True, text=True, timeout=DEADLINE, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert str(secret) in done.stderr
+
+
+def test_output_never_contains_the_password(bench):
+    server = bench.backend(auth=("pap",), users={"alice": "very-secret-word"})
+    for password in ("very-secret-word", "another-secret-word"):
+        for json_form in (True, False):
+            _, answer = pinned(server, password=password, json_form=json_form)
+            assert "secret-word" not in str(answer)
+
+
+@pytest.mark.parametrize("words, said", [
+    ([], "usage:"), (["--user", "a"], "usage:"), (["--user", "a", "x:0"], "neither a listener"),
+    (["--user", "a", "--pin", "12", "x"], "--pin"), (["--user", "a", "--timeout", "5", "x"], "--timeout"),
+    (["--user", "a", "--method", "telnet", "x"], "--method"), (["--user", "", "x"], "--user"),
+    (["--user", "a", "--tls-min", "2.0", "x"], "--tls-min"),
+    (["--user", "a", "--plain", "--no-verify", "x"], "only one"),
+    (["--user", "a", "-c", "/nonexistent.conf", "front"], "configuration"),
+    (["--user", "a", "--ca-file", "/nonexistent.pem", "x"], "nonexistent.pem")])
+def test_wrong_usage_says_what_to_write(words, said):
+    done = subprocess.run([BINARY, "dial", *words], capture_output=True, text=True, timeout=DEADLINE, input="x\n")
+    assert done.returncode in (1, 2)
+    assert said in done.stderr
