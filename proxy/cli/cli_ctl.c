@@ -6,13 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/insist.h"
 #include "base/memo.h"
+#include "cli/admin_client.h"
 #include "cli/table.h"
 #include "cli/usage.h"
 #include "cli/watch.h"
@@ -20,9 +18,6 @@
 #include "config/config_load.h"
 #include "gate/admin.h"
 #include "explain/explain.h"
-
-/* A reload with large files of rules takes seconds; a gate stopped by SIGSTOP never answers. */
-enum { ANSWER_SECONDS = 60 };
 
 /* The pause of --watch, unless it has a time. */
 enum { WATCH_MS = 2000 };
@@ -117,66 +112,6 @@ static char *line_of(char **argv, bool json)
     return NULL;
 }
 
-static int ctl_dial(const char *path)
-{
-    struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    const struct timeval patience = {.tv_sec = ANSWER_SECONDS};
-    size_t n = strlen(path);
-
-    if (n == 0 || n >= sizeof sa.sun_path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(sa.sun_path, path, n);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
-        connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0)
-        return fd;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
-}
-
-/* Sends the line. Errors are found by receive_all, because a gate that refuses a command may answer
- * before it has read all of it. */
-static void send_all(int fd, const char *line)
-{
-    for (size_t left = strlen(line); left > 0;) {
-        ssize_t n = send(fd, line, left, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return;
-        line += n;
-        left -= (size_t)n;
-    }
-}
-
-/* Reads the answer to its end; NULL with errno. */
-static char *receive_all(int fd)
-{
-    struct memo text;
-    FILE *f = memo_open(&text);
-    char part[4096];
-    ssize_t n;
-
-    while ((n = recv(fd, part, sizeof part, 0)) > 0 || (n < 0 && errno == EINTR))
-        if (n > 0)
-            (void)fwrite(part, 1, (size_t)n, f);
-    int error = errno == EAGAIN ? ETIMEDOUT : errno; /* of SO_RCVTIMEO */
-    (void)memo_text(&text);
-    /* A reset after the verdict means that the gate did not read the whole command. */
-    if (n == 0 || (error == ECONNRESET && text.n > 0))
-        return memo_take(&text);
-    memo_free(&text);
-    errno = error;
-    return NULL;
-}
-
 /* Prints the payload in its form. */
 static void print_payload(const struct ctl *c, char *text, size_t n, size_t columns, size_t lines)
 {
@@ -249,7 +184,7 @@ static bool ctl_talk(void *arg, size_t columns, size_t lines)
     struct ctl *c = arg;
     const char *path = c->path;
 
-    int fd = ctl_dial(path);
+    int fd = admin_client_dial(path);
     if (fd < 0) {
         const char *what = errno == ENOENT || errno == ECONNREFUSED ? "no gate at"
                            : errno == EACCES || errno == EPERM      ? "no permission to connect to"
@@ -257,15 +192,13 @@ static bool ctl_talk(void *arg, size_t columns, size_t lines)
         fprintf(stderr, "sstpgate ctl: %s %s: %s\n", what, path, strerror(errno));
         return false;
     }
-    send_all(fd, c->line);
-    char *text = receive_all(fd);
+    char *text = admin_client_ask(fd, c->line);
     if (text != NULL)
         c->verdict = verdict_of(text);
     bool ok = text != NULL && ctl_report(c, text, columns, lines);
     if (text == NULL)
         fprintf(stderr, "sstpgate ctl: no answer from %s: %s\n", path, strerror(errno));
     free(text);
-    close(fd);
     return ok;
 }
 

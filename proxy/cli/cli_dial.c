@@ -230,12 +230,37 @@ static void choose_names(struct words *w, const struct target *t, char field[VAL
     d->http_host = field;
 }
 
-static int report(const struct words *w, const struct dial_result *result)
+/* The gate's view of the call, which is asked while the tunnel is up, or after a failure. */
+struct view {
+    const char *socket; /* NULL: no gate is known */
+    bool asked;
+    struct gate_view gate;
+};
+
+static void on_up(void *arg, const struct dial_result *r)
+{
+    struct view *v = arg;
+
+    if (v->socket != NULL)
+        gate_view_tunnel(&v->gate, v->socket, r->local);
+    v->asked = v->socket != NULL;
+}
+
+static void view_failure(struct view *v, const struct dial_result *r)
+{
+    if (v->socket == NULL || r->fault == FAULT_NONE || r->local[0] == '\0')
+        return;
+    gate_view_failure(&v->gate, v->socket, r->local);
+    v->asked = true;
+}
+
+static int report(const struct words *w, const struct dial_result *result, const struct view *v)
 {
     const struct dial_report r = {.target = w->target,
                                   .user = w->user,
                                   .settings = &w->dial,
                                   .result = result,
+                                  .gate = v->asked ? &v->gate : NULL,
                                   .exit = fault_exit(result->step, result->fault)};
 
     if (w->json)
@@ -250,14 +275,19 @@ static int call(struct words *w, struct target *t)
     char field[VALUE_HOST_SIZE + 2];
     struct tls_ca *ca = NULL;
     struct dial_result result;
+    struct view view = {.socket = t->admin};
 
     choose_names(w, t, field);
     if (!choose_trust(w, t, &ca))
         return EXIT_FAILED;
     struct nthash *md4 = nthash_new(); /* NULL: the login says so if it needs one */
     w->dial.link.login.md4 = md4;
+    w->dial.on_up = on_up;
+    w->dial.arg = &view;
     dial_run(&w->dial, &result);
-    const int code = report(w, &result);
+    view_failure(&view, &result);
+    const int code = report(w, &result, &view);
+    gate_view_fini(&view.gate);
     dial_fini(&result);
     nthash_free(md4);
     tls_ca_free(ca);

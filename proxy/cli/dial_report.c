@@ -126,6 +126,24 @@ static void text_fault(const struct dial_result *d, FILE *out)
         fprintf(out, "  in a log   correlation id %s\n", d->correlation);
 }
 
+static void text_gate(const struct gate_view *g, FILE *out)
+{
+    fputs("  the gate   ", out);
+    if (g->problem != NULL)
+        fprintf(out, "could not be asked at its admin socket: %s\n", g->problem);
+    else if (g->id == NULL)
+        fputs("knows nothing of this call\n", out);
+    else if (g->reason != NULL)
+        fprintf(out, "call %s: %s: %s%s%s; %s\n", g->id, g->reason,
+                g->words == NULL ? "" : g->words, g->detail == NULL ? "" : ": ",
+                g->detail == NULL ? "" : g->detail, g->remedy == NULL ? "" : g->remedy);
+    else
+        fprintf(out, "call %s: binding %s%s%s, server %s/%s\n", g->id,
+                g->binding == NULL ? "unknown" : g->binding, g->key == NULL ? "" : ", key ",
+                g->key == NULL ? "" : g->key, g->backend == NULL ? "?" : g->backend,
+                g->server == NULL ? "?" : g->server);
+}
+
 void dial_report_text(const struct dial_report *r, FILE *out)
 {
     const struct dial_result *d = r->result;
@@ -142,6 +160,8 @@ void dial_report_text(const struct dial_report *r, FILE *out)
             text_fault(d, out);
         }
     }
+    if (r->gate != NULL)
+        text_gate(r->gate, out);
     fprintf(out, "%s %s after %u ms%s%s\n", r->target, d->fault == FAULT_NONE ? "is up" : "failed",
             d->total_ms, r->user == NULL ? "" : ", user ", r->user == NULL ? "" : r->user);
 }
@@ -204,6 +224,27 @@ static void json_facts(const struct dial_result *d, struct json *j)
     json_pair(j, "correlation", d->correlation);
 }
 
+static void json_gate(const struct gate_view *g, struct json *j)
+{
+    json_key(j, "gate");
+    if (g == NULL) {
+        json_null(j);
+        return;
+    }
+    json_object_begin(j);
+    json_pair(j, "id", g->id);
+    json_pair(j, "binding", g->binding);
+    json_pair(j, "key", g->key);
+    json_pair(j, "backend", g->backend);
+    json_pair(j, "server", g->server);
+    json_pair(j, "reason", g->reason);
+    json_pair(j, "words", g->words);
+    json_pair(j, "remedy", g->remedy);
+    json_pair(j, "detail", g->detail);
+    json_pair(j, "problem", g->problem);
+    json_object_end(j);
+}
+
 void dial_report_json(const struct dial_report *r, FILE *out)
 {
     struct json j = json_to(out);
@@ -219,6 +260,7 @@ void dial_report_json(const struct dial_report *r, FILE *out)
     json_u64(&j, r->result->total_ms);
     json_fault(r->result, &j);
     json_facts(r->result, &j);
+    json_gate(r->gate, &j);
     json_key(&j, "steps");
     json_array_begin(&j);
     for (enum step step = STEP_RESOLVE; step < STEP_UP; step++)

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "cli/gate_view.h"
 #include "client/dial.h"
 
 struct dial_report {
@@ -11,7 +12,8 @@ struct dial_report {
     const char *user;
     const struct dial_settings *settings;
     const struct dial_result *result;
-    int exit; /* the exit code */
+    const struct gate_view *gate; /* what the gate says; NULL: it was not asked */
+    int exit;                     /* the exit code */
 };
 
 /* Writes a line for each step and, after a failure, what to look at. */

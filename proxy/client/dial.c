@@ -262,6 +262,8 @@ static void talk(struct dial *d)
         while (exchange(d))
             ;
         keep_session(d->session, d->result);
+        if (d->result->fault == FAULT_NONE && d->settings->on_up != NULL)
+            d->settings->on_up(d->settings->arg, d->result);
         hang_up(d);
     }
     session_fini(d->session);

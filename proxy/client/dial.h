@@ -14,6 +14,8 @@ enum dial_verify { DIAL_VERIFY_CA, DIAL_VERIFY_PIN, DIAL_VERIFY_OFF };
 
 enum { DIAL_CORRELATION = 38, DIAL_PIN = 32 };
 
+struct dial_result;
+
 struct dial_settings {
     const char *host; /* a name or an address, without brackets */
     uint16_t port;
@@ -30,6 +32,9 @@ struct dial_settings {
     struct link_settings link; /* random values are set here */
     bool ping;
     uint32_t timeout_ms; /* for all steps */
+    /* Called when the tunnel is up, before its end; NULL: not called. */
+    void (*on_up)(void *arg, const struct dial_result *r);
+    void *arg;
 };
 
 struct dial_result {

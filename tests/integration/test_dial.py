@@ -120,26 +120,55 @@ def test_text_names_each_step(bench):
 # -- through the gate --
 
 
+def behind_gate(bench, server, **gate_keys):
+    """Returns a gate and a configuration that has its address, which a gate on port 0 writes only to its ready
+    file."""
+    admin = f"unix:dial-{bench.count}.sock"
+    gate = bench.gate(server, gate={"admin": admin, **gate_keys})
+    return gate, bench.config({
+        "gate": {"admin": admin}, "listener front": bench.listener_keys(listen="%s:%d" % gate.address()),
+        "backend back": bench.backend_keys(server)})
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_listener_of_a_gate_is_known_from_its_configuration(bench, method):
     server = bench.backend(auth=(method,), users=USERS)
-    gate = bench.gate(server)
-    # The address of a configuration with port 0 is only in the ready file.
-    config = bench.config({"gate": {}, "listener front": bench.listener_keys(
-        listen="%s:%d" % gate.address()), "backend back": bench.backend_keys(server)})
+    gate, config = behind_gate(bench, server)
     code, answer = dial("-c", config, "front")
     assert code == 0, answer
     assert answer["certificate_sha256"] == bench.place.front.sha256
+    assert (answer["gate"]["binding"], answer["gate"]["backend"]) == ("verified", "back")
+    assert answer["gate"]["key"] == ("ms-chapv2" if method.endswith("mschapv2") else "zero")
     assert server.wait_over().verdict == "ok"
-    assert gate.wait_call()["binding"] == "verified"
+    call = gate.wait_call()
+    assert (call["binding"], call["id"]) == ("verified", answer["gate"]["id"])
 
 
 def test_gate_that_does_not_know_the_password_aborts_the_binding(bench):
     server = bench.backend(auth=("mschapv2",), users={**USERS, "dave": "secret"})
-    gate = bench.gate(server)
-    answer = failed(dial("--pin", bench.place.front.sha256, "%s:%d" % gate.address(), user="dave",
-                         password="secret"), BINDING, "ipcp", "binding")
+    _, config = behind_gate(bench, server)
+    answer = failed(dial("-c", config, "front", user="dave", password="secret"), BINDING, "ipcp", "binding")
     assert "call-abort" in answer["detail"]
+    assert answer["gate"]["reason"] == "binding-mac" and answer["gate"]["words"] and answer["gate"]["remedy"]
+    code, text = dial("-c", config, "front", user="dave", password="secret", json_form=False)
+    assert code == BINDING
+    assert "the gate   call " in text and "binding-mac" in text
+
+
+def test_server_behind_the_gate_that_is_down(bench):
+    server = bench.backend()
+    _, config = behind_gate(bench, server)
+    server.close()
+    answer = failed(dial("-c", config, "front"), SSTP, "request", "status")
+    assert answer["detail"] == "HTTP status 503"
+    assert answer["gate"]["reason"] == "backend-unreachable"
+
+
+def test_gate_that_does_not_run(bench):
+    server = bench.backend()
+    gate, config = behind_gate(bench, server)
+    gate.stop()
+    assert failed(dial("-c", config, "front"), CONNECT, "connect", "refused")["gate"] is None
 
 
 # -- failures --
