@@ -129,8 +129,7 @@ static void name_add(struct tls_cert *cert, const ASN1_STRING *text)
     cert->name[cert->name_count++] = insist_alloc(strdup(name));
 }
 
-/* Collects the DNS names of subjectAltName or, if it has none, the common name (RFC 6125 6.4.4). */
-static void collect_names(struct tls_cert *cert)
+void tls_cert_collect_names(struct tls_cert *cert)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert->leaf, NID_subject_alt_name, NULL, NULL);
     const X509_NAME *subject = X509_get_subject_name(cert->leaf);
@@ -337,7 +336,7 @@ static bool choose(const struct tls_certificate *from, bool with_key, const stru
     out->root = c.root;
     out->rivals = c.rivals;
     out->strays = c.strays;
-    collect_names(out);
+    tls_cert_collect_names(out);
     return true;
 }
 
@@ -409,7 +408,7 @@ void tls_cert_list_names(X509 *leaf, char *out, size_t size)
     size_t n = 0;
 
     *out = '\0';
-    collect_names(&cert);
+    tls_cert_collect_names(&cert);
     for (size_t i = 0; i < cert.name_count; i++)
         if (n + strlen(cert.name[i]) + 1 < size)
             n += (size_t)snprintf(out + n, size - n, "%s%s", n == 0 ? "" : " ", cert.name[i]);

@@ -48,6 +48,10 @@ void tls_cert_copy(const struct tls_cert *from, struct tls_cert *to);
 
 void tls_cert_fini(struct tls_cert *cert);
 
+/* Collects the names of cert->leaf: DNS names of subjectAltName or, if it has none, the common name
+ * (RFC 6125 6.4.4). cert must have no names yet. */
+void tls_cert_collect_names(struct tls_cert *cert);
+
 /* Writes the DNS names of leaf, as in tls_cert, with blanks between; "": none. Names that do not
  * fit are left out. */
 void tls_cert_list_names(X509 *leaf, char *out, size_t size);

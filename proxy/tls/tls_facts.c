@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,16 @@
 #include "tls/tls_time.h"
 
 /* Returns the name with escapes for characters that are not printable, because the text goes to a
- * terminal. */
+ * terminal. OpenSSL cannot print a name with a broken string, which a server may send. */
 static char *name_text(const X509_NAME *name)
 {
     BIO *bio = insist_alloc(BIO_new(BIO_s_mem()));
     char *text = NULL;
 
-    INSIST(X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) >= 0);
+    if (X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) < 0) {
+        (void)BIO_reset(bio);
+        (void)BIO_puts(bio, "(unreadable)");
+    }
     const long n = BIO_get_mem_data(bio, &text);
     text = insist_alloc(strndup(n == 0 ? "" : text, (size_t)n));
     BIO_free(bio);
@@ -94,6 +98,25 @@ bool tls_facts_read(const struct tls_certificate *from, struct tls_facts *out,
     cert.name_count = 0;
     tls_cert_fini(&cert);
     return true;
+}
+
+bool tls_facts_from_der(struct span der, const char *host, struct tls_facts *out, bool *named)
+{
+    const unsigned char *p = der.p;
+    struct tls_cert cert = {.leaf = der.n > LONG_MAX ? NULL : d2i_X509(NULL, &p, (long)der.n)};
+
+    *out = (struct tls_facts){0};
+    *named = false;
+    if (cert.leaf != NULL) {
+        tls_cert_collect_names(&cert);
+        tls_facts_of(&cert, out);
+        *named = X509_check_host(cert.leaf, host, 0, 0, NULL) == 1 ||
+                 X509_check_ip_asc(cert.leaf, host, 0) == 1;
+    }
+    const bool ok = cert.leaf != NULL;
+    tls_cert_fini(&cert);
+    ERR_clear_error();
+    return ok;
 }
 
 void tls_facts_fini(struct tls_facts *facts)

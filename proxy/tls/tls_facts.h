@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "base/span.h"
 #include "tls/tls_error.h"
 #include "tls/tls_settings.h"
 
@@ -30,6 +31,10 @@ bool tls_facts_read(const struct tls_certificate *from, struct tls_facts *out,
                     char error[TLS_ERROR_MAX]);
 /* Reads a certificate that is loaded. */
 void tls_facts_of(const struct tls_cert *cert, struct tls_facts *out);
+
+/* Reads a certificate that a server has sent, as DER. named: receives whether it is valid for host,
+ * a name or an address. False: not a certificate; *out is empty. */
+bool tls_facts_from_der(struct span der, const char *host, struct tls_facts *out, bool *named);
 
 void tls_facts_fini(struct tls_facts *facts);
 

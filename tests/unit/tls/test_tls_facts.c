@@ -53,6 +53,50 @@ static void characters_that_are_not_printable_are_escaped(void **state)
     cert_free(&odd);
 }
 
+/* A name in a string that is broken, here UTF-8 that is none, makes no certificate. */
+static void name_that_is_broken(void **state)
+{
+    struct cert odd;
+    struct tls_facts f;
+    unsigned char *der = NULL;
+    bool named = true;
+
+    (void)state;
+    cert_make(&certs, &odd, "utf8.pem", &(struct cert_spec){.common = "abcdef", .issuer = &ca});
+    const int n = i2d_X509(odd.x509, &der);
+    assert_true(n > 0);
+    for (int i = 0; i + 6 <= n; i++)
+        if (memcmp(der + i, "abcdef", 6) == 0) {
+            der[i - 2] = V_ASN1_UTF8STRING;
+            der[i] = 0xff;
+        }
+    assert_false(tls_facts_from_der(span_of(der, (size_t)n), "vpn.test", &f, &named));
+    assert_false(named);
+    OPENSSL_free(der);
+    cert_free(&odd);
+}
+
+static void certificate_of_a_server(void **state)
+{
+    struct tls_facts f;
+    unsigned char *der = NULL;
+    bool named;
+
+    (void)state;
+    const int n = i2d_X509(ec.x509, &der);
+    assert_true(tls_facts_from_der(span_of(der, (size_t)n), "vpn.test", &f, &named));
+    assert_string_equal(f.key, "EC prime256v1");
+    assert_string_equal(f.name[0], "vpn.test");
+    assert_true(named);
+    tls_facts_fini(&f);
+    assert_true(tls_facts_from_der(span_of(der, (size_t)n), "10.0.0.1", &f, &named));
+    assert_false(named);
+    tls_facts_fini(&f);
+    assert_false(tls_facts_from_der(span_of(der, (size_t)n - 1), "vpn.test", &f, &named));
+    assert_false(tls_facts_from_der(span_of(NULL, 0), "vpn.test", &f, &named));
+    OPENSSL_free(der);
+}
+
 /* Writes the certificates, without a key. */
 static const char *write_bundle(const char *name, const struct cert *const *all)
 {
@@ -113,6 +157,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_certificate_is_described),
         cmocka_unit_test(characters_that_are_not_printable_are_escaped),
+        cmocka_unit_test(name_that_is_broken),
+        cmocka_unit_test(certificate_of_a_server),
         cmocka_unit_test(the_leaf_of_a_bundle_is_described),
         cmocka_unit_test(a_file_without_a_certificate_is_an_error),
     };
