@@ -242,6 +242,11 @@ static void keep_session(const struct session *s, struct dial_result *r)
 
     r->status = s->status;
     memcpy(r->server, s->server, sizeof r->server);
+    memcpy(r->head, s->head, s->head_n);
+    r->head_n = s->head_n;
+    memcpy(r->options, l->options, sizeof r->options);
+    r->option_count = l->option_count;
+    r->magic_rejected = s->step >= STEP_LCP && link_magic_rejected(l);
     r->mask = s->mask;
     r->hash = s->hash;
     memcpy(r->offered, l->offered, sizeof r->offered);

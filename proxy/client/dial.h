@@ -53,7 +53,12 @@ struct dial_result {
     /* What the server has said; wiped of secrets. */
     unsigned status;
     char server[SESSION_SERVER_MAX];
+    size_t head_n;
+    uint8_t head[SESSION_HEAD_MAX]; /* the beginning of the answer */
     uint8_t mask, hash;
+    uint8_t options[LINK_OPTIONS_MAX]; /* as in link.h */
+    size_t option_count;
+    bool magic_rejected;
     struct link_auth offered[LINK_METHODS_MAX];
     size_t offered_count;
     uint16_t mru;

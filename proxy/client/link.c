@@ -150,12 +150,20 @@ static enum conf_code judge_auth(struct link *l, struct span value, struct conf_
     return is_allowed(l, l->asked) ? CONF_ACK : suggest(l, better);
 }
 
+static void note_option(struct link *l, uint8_t type)
+{
+    if (l->option_count < LINK_OPTIONS_MAX &&
+        (l->option_count == 0 || memchr(l->options, type, l->option_count) == NULL))
+        l->options[l->option_count++] = type;
+}
+
 static enum conf_code judge_lcp(void *arg, uint8_t type, struct span value,
                                 struct conf_option *better)
 {
     struct link *l = arg;
     struct cursor c = cursor_of(value);
 
+    note_option(l, type);
     switch (type) {
     case LCP_MRU: l->mru = cursor_u16(&c); return CONF_ACK;
     case LCP_ACCM:
@@ -285,6 +293,11 @@ const uint8_t *link_address(const struct link *l)
 const uint8_t *link_name_server(const struct link *l)
 {
     return option_address(l, IPCP_DNS);
+}
+
+bool link_magic_rejected(const struct link *l)
+{
+    return conf_wanted(&l->lcp, LCP_MAGIC) == NULL;
 }
 
 void link_network(struct link *l)

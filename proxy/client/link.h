@@ -10,6 +10,7 @@
 
 enum {
     LINK_METHODS_MAX = 8,
+    LINK_OPTIONS_MAX = 16,
     LINK_REJECTS_MAX = 32, /* frames that are answered with a Protocol-Reject */
 };
 
@@ -67,6 +68,8 @@ struct link {
     size_t suggested; /* methods that were suggested to the server */
     unsigned rejects;
     uint8_t reject_id;
+    uint8_t options[LINK_OPTIONS_MAX]; /* types of LCP options that the server has requested */
+    size_t option_count;
     uint16_t mru;            /* that the server requests; 0: none */
     uint8_t server[ECHO_IP]; /* its address in the tunnel; 0: unknown */
     uint16_t echoes;         /* pings sent to each address */
@@ -87,6 +90,9 @@ bool link_ping(struct link *l);
 
 /* Sends the latest packet that has no answer again. */
 void link_retransmit(struct link *l);
+
+/* Returns whether the server has rejected the client's magic number. */
+bool link_magic_rejected(const struct link *l);
 
 /* Return the client's address and the name server that IPCP has given, 4 bytes; NULL: none. */
 const uint8_t *link_address(const struct link *l);

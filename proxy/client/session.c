@@ -36,15 +36,18 @@ static enum fault ended_as(const struct session *s, enum fault fault)
 
 /* ---- HTTP ---- */
 
-/* Copies the value of the field Server from the head. */
-static void keep_server(struct session *s, struct span head)
+/* Copies the head, and the value of its field Server. */
+static void keep_head(struct session *s, struct span head)
 {
+    const struct span kept = span_sub(head, 0, sizeof s->head);
     const struct span value = http_response_field(head, "Server");
     size_t n = 0;
 
     for (size_t i = 0; i < value.n && n < sizeof s->server - 1; i++)
         s->server[n++] = (char)(value.p[i] >= ' ' && value.p[i] < 0x7f ? value.p[i] : '?');
     s->server[n] = '\0';
+    memcpy(s->head, kept.p, kept.n);
+    s->head_n = kept.n;
 }
 
 static void send_connect_request(struct session *s)
@@ -80,7 +83,7 @@ static size_t take_head(struct session *s, struct span in)
         return 0;
     }
     s->status = response.status;
-    keep_server(s, span_sub(in, 0, response.len));
+    keep_head(s, span_sub(in, 0, response.len));
     if (response.status != 200) {
         snprintf(s->detail, sizeof s->detail, "HTTP status %u", response.status);
         fail(s, FAULT_STATUS);

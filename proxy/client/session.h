@@ -10,7 +10,7 @@
 #include "wire/http_build.h"
 #include "wire/http_response.h"
 
-enum { SESSION_DETAIL_MAX = 192, SESSION_SERVER_MAX = 96 };
+enum { SESSION_DETAIL_MAX = 192, SESSION_SERVER_MAX = 96, SESSION_HEAD_MAX = 1024 };
 
 struct session_settings {
     struct span host;         /* value of the Host field; must be valid for http_build_request */
@@ -40,6 +40,8 @@ struct session {
     struct link link;
     size_t in_n;
     char server[SESSION_SERVER_MAX]; /* the field Server, printable ASCII; "": none */
+    size_t head_n;
+    uint8_t head[SESSION_HEAD_MAX];  /* the beginning of the server's answer, as sent */
     char detail[SESSION_DETAIL_MAX]; /* about the fault, printable ASCII; "": none */
     uint8_t in[HTTP_HEADS_MAX];      /* bytes of an incomplete head or packet */
 };

@@ -112,8 +112,9 @@ DIALECTS = {
         disconnect=bytes.fromhex("10010010000600010000000800000000"), nak=b"",
         drops_early=True, echoes_early=True),
     "ogital": Dialect(head_status=400, fields=(CONTENT_LENGTH, MICROSOFT, DATE)),
-    # Neither its checks nor its answer to the request is documented.
-    "mikrotik": Dialect(auth=("mschapv2", "mschapv1", "chap-md5", "pap"), strict=False, pap_tail=b"\0\0\0\0",
+    # Its checks are not documented (PROTOCOL.md 8.2).
+    "mikrotik": Dialect(status_line=b"HTTP/1.1 200 ", fields=(CONTENT_LENGTH, b"Server: MikroTik-SSTP", DATE),
+                        auth=("mschapv2", "mschapv1", "chap-md5", "pap"), strict=False, pap_tail=b"\0\0\0\0",
                         doubts={"what it checks": [dict(checks=())]}),
 }
 

@@ -55,6 +55,9 @@ static void survey(void **state)
     assert_int_equal(l.offered[0].algorithm, 0x81);
     assert_int_equal(l.offered[1].protocol, PPP_EAP);
     assert_int_equal(l.offered[2].protocol, PPP_PAP);
+    assert_int_equal(l.option_count, 1);
+    assert_int_equal(l.options[0], 3);
+    assert_false(link_magic_rejected(&l));
     step(&l, &sent, LCP "01040008 0304c023", ""); /* it has ended */
 }
 
@@ -103,6 +106,7 @@ static void nak_and_reject_of_our_options(void **state)
     start(&l, &sent, &s);
     step(&l, &sent, LCP "03010008 010405dc", LCP "0102000e 010405dc 0506a1a2a3a4");
     step(&l, &sent, LCP "0402000a 0506a1a2a3a4", LCP "01030008 010405dc");
+    assert_true(link_magic_rejected(&l));
     step(&l, &sent, LCP "0302000a 0506a1a2a3a4", ""); /* stale */
     step(&l, &sent, LCP "02030008 010405dc", "");
     assert_true(l.lcp.agreed_here);

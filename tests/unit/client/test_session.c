@@ -76,6 +76,8 @@ static void whole_calls_in_any_parts(void **state)
             assert_int_equal(s.fault, FAULT_NONE);
             assert_int_equal(s.step, STEP_UP);
             assert_string_equal(s.server, "Test/1");
+            assert_int_equal(s.head_n, v->field[1].n);
+            assert_memory_equal(s.head, v->field[1].octets, s.head_n);
             assert_memory_equal(link_address(&s.link), "\x0a\x63\x00\x02", 4);
             assert_memory_equal(link_name_server(&s.link), "\x0a\x63\x00\x35", 4);
             assert_int_equal(sent.n, 0);
