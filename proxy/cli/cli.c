@@ -7,11 +7,14 @@
 #include "cli/cli_ctl.h"
 #include "cli/cli_dial.h"
 #include "cli/cli_explain.h"
+#include "cli/cli_probe.h"
 #include "cli/cli_user.h"
 
 static const struct cli_command commands[] = {
     {"user", cli_user, "[-f USERS] NAME", "lines of a users file: make, import, check, list"},
     {"binding", cli_binding, "LISTENER|FILE", "print the hashes of a certificate"},
+    {"probe", cli_probe, "HOST[:PORT]",
+     "what an SSTP server is and needs, and its [backend] section"},
     {"dial", cli_dial, "--user NAME LISTENER|HOST", "log in as a VPN client and report each step"},
     {"explain", cli_explain, "OPTIONS", "what the rules would do with a client"},
     {"ctl", cli_ctl, "[-c FILE] COMMAND", "control a running gate"},

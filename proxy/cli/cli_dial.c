@@ -130,6 +130,10 @@ static bool read_values(struct words *w)
         return complain("--timeout needs a time such as 500ms or 20s", w->timeout);
     if (strlen(w->user) == 0 || strlen(w->user) >= PPP_USER_MAX)
         return complain("--user is empty or longer than 255 bytes", w->user);
+    char host[VALUE_HOST_SIZE];
+    bool is_address;
+    if (w->host != NULL && value_host(w->host, host, &is_address) != ERR_OK)
+        return complain("--host needs a name or an address", w->host);
     if ((w->dial.pin_count > 0) + (w->ca_file != NULL) + w->no_verify + w->dial.plain > 1)
         return complain("only one of these is possible", "--pin, --ca-file, --no-verify, --plain");
     return read_tls_min(w) && read_methods(w);

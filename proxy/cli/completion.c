@@ -61,6 +61,7 @@ void completion_bash(const char *options, FILE *out)
           "--no-verify'\n"
           "        words+=' --plain --tls-min --timeout --no-ping --json --config --help' ;;\n",
           out);
+    fputs("    probe/) words='--host --plain --section --timeout --json --help' ;;\n", out);
     fputs("    ctl/) words='", out);
     print_commands(out);
     fputs(" --config --socket --json --watch --help' ;;\n"

@@ -78,20 +78,19 @@ static bool take_listener(struct target *t, const struct config *c, const struct
 
 /* ---- a host ---- */
 
-static bool take_host(struct target *t, const char *word, const char *command, const char *problems)
+bool target_host(struct target *out, const char *word, const char *command)
 {
-    const enum err e = value_host_port(word, t->host, &t->port);
+    *out = (struct target){0};
+    const enum err e = value_host_port(word, out->host, &out->port);
 
     if (e != ERR_OK) {
-        fprintf(stderr,
-                "sstpgate %s: '%s' is neither a listener of the configuration nor "
-                "HOST[:PORT]%s\n%s",
-                command, word, e == ERR_RANGE ? ": the port is not in 1..65535" : "", problems);
+        fprintf(stderr, "sstpgate %s: '%s' is not HOST[:PORT]%s\n", command, word,
+                e == ERR_RANGE ? ": the port is not in 1..65535" : "");
         return false;
     }
-    t->is_address = hostname_is_address(t->host);
-    if (t->port == 0)
-        t->port = TARGET_PORT;
+    out->is_address = hostname_is_address(out->host);
+    if (out->port == 0)
+        out->port = TARGET_PORT;
     return true;
 }
 
@@ -109,7 +108,7 @@ bool target_find(struct target *out, const char *word, const char *command, cons
     if (explicit_config && (c == NULL || !c->sound))
         fprintf(stderr, "sstpgate %s: the configuration cannot be used:\n%s", command, text);
     else
-        ok = l != NULL ? take_listener(out, c, l) : take_host(out, word, command, text);
+        ok = l != NULL ? take_listener(out, c, l) : target_host(out, word, command);
     config_free(c);
     memo_free(&problems);
     return ok;

@@ -30,6 +30,9 @@ struct target {
 bool target_find(struct target *out, const char *word, const char *command, const char *config,
                  bool explicit_config);
 
+/* Reads HOST[:PORT]. False: the reason was written to standard error. */
+bool target_host(struct target *out, const char *word, const char *command);
+
 void target_fini(struct target *t);
 
 /* Writes the value of the Host field for a host: an address of IPv6 in brackets. */

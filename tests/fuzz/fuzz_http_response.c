@@ -13,6 +13,11 @@ static void check_response(struct span in)
            e == ERR_TOO_LARGE);
     INSIST(e != ERR_MORE || in.n < HTTP_HEADS_MAX);
     INSIST(e != ERR_OK || (r.len <= in.n && r.len <= HTTP_HEADS_MAX));
+    if (e == ERR_OK) {
+        const struct span heads = span_sub(in, 0, r.len),
+                          field = http_response_field(heads, "server");
+        INSIST(field.n == 0 || (field.p >= heads.p && field.p + field.n <= heads.p + heads.n));
+    }
     INSIST(e != ERR_OK || (r.status <= 999 && (r.status >= 200 || r.status == 101)));
     for (size_t cut = 0, step = in.n / CUTS + 1; cut < in.n; cut += step) {
         struct span begin = copy_of(span_sub(in, 0, cut));

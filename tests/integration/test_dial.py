@@ -364,7 +364,7 @@ def test_output_never_contains_the_password(bench):
 
 
 @pytest.mark.parametrize("words, said", [
-    ([], "usage:"), (["--user", "a"], "usage:"), (["--user", "a", "x:0"], "neither a listener"),
+    ([], "usage:"), (["--user", "a"], "usage:"), (["--user", "a", "x:0"], "not HOST[:PORT]"),
     (["--user", "a", "--pin", "12", "x"], "--pin"), (["--user", "a", "--timeout", "5", "x"], "--timeout"),
     (["--user", "a", "--method", "telnet", "x"], "--method"), (["--user", "", "x"], "--user"),
     (["--user", "a", "--tls-min", "2.0", "x"], "--tls-min"),

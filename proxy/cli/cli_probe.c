@@ -1,0 +1,137 @@
+#include "cli/cli_probe.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/probe_report.h"
+#include "cli/target.h"
+#include "cli/usage.h"
+#include "tls/tls_loaded.h"
+
+static const struct usage usage = {
+    .synopsis = "usage: sstpgate probe [OPTIONS] HOST[:PORT]\n",
+    .help =
+        "Says what an SSTP server is and needs: TLS versions and groups, the certificate and\n"
+        "whether the CAs of this system verify it, SNI, the answer to the request of SSTP, hash\n"
+        "protocols, methods of authentication, and which program it probably is. Writes a section\n"
+        "[backend NAME] that fits. It makes some twenty connections, one at a time, and never "
+        "logs\n"
+        "in.\n"
+        "\n"
+        "      --host NAME     name for Host, SNI and the certificate, if HOST is an address\n"
+        "      --plain         no TLS, for a server behind a gate with tls = no\n"
+        "      --section       print the section alone\n"
+        "      --timeout TIME  for all connections: 500ms, 30s (default)\n"
+        "  -j, --json          the result as JSON\n"
+        "  -h, --help          this text\n"
+        "\n"
+        "Exit codes: 0 an SSTP server, 1 this machine, 2 usage, 3 no connection, 4 TLS,\n"
+        "5 another server, or SSTP is refused.\n"};
+
+struct words { /* of the command line */
+    const char *target, *host, *timeout;
+    bool json, section, plain;
+};
+
+enum { OPT_HOST = 256, OPT_PLAIN, OPT_SECTION, OPT_TIMEOUT };
+
+static const struct option options[] = {{"host", required_argument, NULL, OPT_HOST},
+                                        {"plain", no_argument, NULL, OPT_PLAIN},
+                                        {"section", no_argument, NULL, OPT_SECTION},
+                                        {"timeout", required_argument, NULL, OPT_TIMEOUT},
+                                        {"json", no_argument, NULL, 'j'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {0}};
+
+static bool take_option(struct words *w, int option)
+{
+    switch (option) {
+    case OPT_HOST: w->host = optarg; return true;
+    case OPT_PLAIN: w->plain = true; return true;
+    case OPT_SECTION: w->section = true; return true;
+    case OPT_TIMEOUT: w->timeout = optarg; return true;
+    case 'j': w->json = true; return true;
+    default: return false;
+    }
+}
+
+static int report(const struct words *w, const struct probe_settings *s,
+                  const struct probe_result *result)
+{
+    const enum fault fault = probe_fault(result);
+    const struct probe_report r = {.target = w->target,
+                                   .settings = s,
+                                   .result = result,
+                                   .now = time(NULL),
+                                   .exit = fault_exit(result->call.step, fault)};
+
+    if (w->json)
+        probe_report_json(&r, stdout);
+    else if (w->section && fault == FAULT_NONE)
+        probe_report_section(&r, stdout);
+    else
+        probe_report_text(&r, w->section ? stderr : stdout);
+    return fflush(stdout) == 0 ? r.exit : EXIT_FAILED;
+}
+
+static int probe(const struct words *w, const struct target *t, uint32_t timeout_ms)
+{
+    char field[VALUE_HOST_SIZE + 2], error[TLS_ERROR_MAX];
+    struct probe_result result;
+    struct tls_ca *ca = tls_ca_load("system", error);
+    const char *name = w->host != NULL ? w->host : t->host;
+    const struct probe_settings s = {.host = t->host,
+                                     .port = t->port,
+                                     .name = name,
+                                     .http_host = field,
+                                     .plain = w->plain,
+                                     .ca = ca,
+                                     .ca_error = ca == NULL ? error : NULL,
+                                     .timeout_ms = timeout_ms};
+
+    target_host_field(name, field);
+    probe_run(&s, &result);
+    const int code = report(w, &s, &result);
+    probe_fini(&result);
+    tls_ca_free(ca);
+    return code;
+}
+
+int cli_probe(int argc, char **argv, const char *config)
+{
+    struct words w = {.timeout = "30s"};
+    char host[VALUE_HOST_SIZE];
+    struct target t = {.listener = NULL};
+    uint32_t timeout_ms;
+    bool is_address;
+    int option;
+
+    (void)config;
+    optind = 0; /* glibc: start over */
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
+        if (option == 'h')
+            return usage_help(&usage);
+        if (!take_option(&w, option))
+            return usage_wrong(&usage);
+    }
+    if (optind != argc - 1)
+        return usage_wrong(&usage);
+    w.target = argv[optind];
+    if (value_duration(w.timeout, &timeout_ms) != ERR_OK || timeout_ms == 0) {
+        fprintf(stderr, "sstpgate probe: --timeout needs a time such as 500ms or 30s: '%s'\n",
+                w.timeout);
+        return EXIT_USAGE;
+    }
+    if (w.host != NULL && value_host(w.host, host, &is_address) != ERR_OK) {
+        fprintf(stderr, "sstpgate probe: --host needs a name or an address: '%s'\n", w.host);
+        return EXIT_USAGE;
+    }
+    if (w.host != NULL)
+        w.host = host;
+    if (!target_host(&t, w.target, "probe"))
+        return EXIT_USAGE;
+    return probe(&w, &t, timeout_ms);
+}

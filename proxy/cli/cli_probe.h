@@ -1,0 +1,10 @@
+/* cli_probe: `sstpgate probe` says what an SSTP server is and needs, and writes the section of a
+ * configuration for it. */
+#ifndef SSTPGATE_CLI_CLI_PROBE_H
+#define SSTPGATE_CLI_CLI_PROBE_H
+
+/* As cli_command.run. 0: an SSTP server; 1: this machine, 2: wrong usage; then the codes of
+ * client/fault.h. */
+int cli_probe(int argc, char **argv, const char *config);
+
+#endif
