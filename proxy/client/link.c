@@ -114,25 +114,31 @@ static void note_offer(struct link *l, struct link_auth auth)
         l->offered[l->offered_count++] = auth;
 }
 
+/* Returns whether the method is acceptable now: all better ones were suggested before. So no server
+ * gets a password in the clear that would also take a better method, and SoftEther, whose own EAP
+ * is EAP-TLS only and which does not go on after a Nak inside EAP, does not begin it. */
 static bool is_allowed(const struct link *l, struct link_auth auth)
 {
     const enum ppp_method method = ppp_method_of(auth.protocol, auth.algorithm);
 
     for (size_t i = 0; i < l->settings.method_count && !l->settings.survey; i++)
         if (l->settings.methods[i] == method)
-            return true;
+            return i <= l->suggested;
     return false;
 }
 
-/* Suggests the next method. When all were suggested, the server and the client have none in
- * common. */
+/* Suggests the next method. SoftEther obeys no suggestion, but steps down its own list with each
+ * Nak, so the suggestions start over. After their last one the server and the client have no method
+ * in common. */
 static enum conf_code suggest(struct link *l, struct conf_option *better)
 {
-    if (l->suggested == l->settings.method_count) {
+    const size_t count = l->settings.method_count;
+
+    if (l->suggested == count + (l->settings.survey ? 0 : LINK_SUGGESTIONS)) {
         fail(l, LINK_NO_METHOD);
         return CONF_REJECT;
     }
-    const struct link_auth auth = auth_of(l->settings.methods[l->suggested]);
+    const struct link_auth auth = auth_of(l->settings.methods[l->suggested % count]);
     *better = (struct conf_option){.type = LCP_AUTH, .n = auth.algorithm != 0 ? 3 : 2};
     better->value[0] = (uint8_t)(auth.protocol >> 8);
     better->value[1] = (uint8_t)auth.protocol;

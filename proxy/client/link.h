@@ -11,6 +11,7 @@
 enum {
     LINK_METHODS_MAX = 8,
     LINK_OPTIONS_MAX = 16,
+    LINK_SUGGESTIONS = 3,  /* of methods, besides one for each that is acceptable */
     LINK_REJECTS_MAX = 32, /* frames that are answered with a Protocol-Reject */
 };
 
@@ -43,8 +44,9 @@ enum link_fault {
 
 struct link_settings {
     struct login_settings login;
-    /* The methods that are acceptable, best first: PPP_METHOD_PAP, _CHAP_MD5, _MSCHAPV2, _EAP (with
-     * EAP-MSCHAPv2). For the probe also others, if the login is never begun. */
+    /* The methods that are acceptable, best first; a worse one only after a suggestion of the
+     * better: PPP_METHOD_PAP, _CHAP_MD5, _MSCHAPV2, _EAP (with EAP-MSCHAPv2). For the probe also
+     * others, if the login is never begun. */
     enum ppp_method methods[LINK_METHODS_MAX];
     size_t method_count;
     uint8_t magic[4]; /* random, not zero */

@@ -26,9 +26,15 @@ static void fail(struct session *s, enum fault fault)
         s->fault = fault;
 }
 
-/* Returns the fault if the server ends the call: in some steps the usual cause is known. */
+/* Returns the fault if the server ends the call: in some steps the usual cause is known. Without a
+ * proof the server cannot have found a wrong password. */
 static enum fault ended_as(const struct session *s, enum fault fault)
 {
+    const struct login *l = &s->link.login;
+    const bool proof = l->answered || l->method == PPP_METHOD_PAP;
+
+    if (s->step <= STEP_LOGIN && s->link.suggested > 0 && !proof)
+        return FAULT_NO_METHOD;
     if (s->step == STEP_LOGIN)
         return FAULT_LOGIN_END;
     return fault == FAULT_ABORTED && s->connected && s->step <= STEP_IPCP ? FAULT_BINDING : fault;

@@ -74,12 +74,55 @@ static void suggestion_survives_a_reject(void **state)
     step(&l, &sent, LCP "01020009 0305c22380", LCP "03020008 0304c227");
 }
 
+/* A worse method is acceptable only after the better ones were suggested. */
+static void better_methods_are_suggested_first(void **state)
+{
+    (void)state;
+    struct link_settings s = settings();
+    struct wire_record sent;
+    struct link l;
+
+    s.methods[0] = PPP_METHOD_MSCHAPV2;
+    s.methods[1] = PPP_METHOD_PAP;
+    s.method_count = 2;
+    start(&l, &sent, &s);
+    step(&l, &sent, LCP "01010008 0304c023", LCP "03010009 0305c22381");
+    step(&l, &sent, LCP "01020008 0304c023", LCP "02020008 0304c023");
+    start(&l, &sent, &s);
+    step(&l, &sent, LCP "01010009 0305c22381", LCP "02010009 0305c22381");
+}
+
+/* SoftEther steps down its list with each Nak, whatever is suggested; another server never does. */
+static void suggestions_start_over(void **state)
+{
+    (void)state;
+    struct link_settings s = settings();
+    struct wire_record sent;
+    struct link l;
+
+    s.methods[0] = PPP_METHOD_PAP;
+    s.method_count = 1;
+    start(&l, &sent, &s);
+    step(&l, &sent, LCP "01010008 0304c227", LCP "03010008 0304c023");
+    step(&l, &sent, LCP "01020009 0305c22381", LCP "03020008 0304c023");
+    step(&l, &sent, LCP "01030008 0304c023", LCP "02030008 0304c023");
+    start(&l, &sent, &s);
+    for (unsigned i = 0; i < 1 + LINK_SUGGESTIONS; i++)
+        step(&l, &sent, LCP "01010008 0304c227", LCP "03010008 0304c023");
+    step(&l, &sent, LCP "01010008 0304c227", LCP "04010008 0304c227");
+    assert_int_equal(l.phase, LINK_FAILED);
+    assert_int_equal(l.fault, LINK_NO_METHOD);
+}
+
 static void lcp_echo_and_restart(void **state)
 {
     (void)state;
-    const struct link_settings s = settings();
+    struct link_settings s = settings();
     struct wire_record sent;
     struct link l;
+
+    s.methods[0] = PPP_METHOD_MSCHAPV2;
+    s.methods[1] = PPP_METHOD_PAP;
 
     start(&l, &sent, &s);
     step(&l, &sent, LCP "09070008 51525354", ""); /* not open yet */
@@ -88,8 +131,9 @@ static void lcp_echo_and_restart(void **state)
     assert_int_equal(l.phase, LINK_LOGIN);
     step(&l, &sent, LCP "0907000a 51525354 abcd", LCP "0a07000a a1a2a3a4 abcd");
     step(&l, &sent, LCP "01020008 0304c023",
-         LCP "0102000e010405780506a1a2a3a4" LCP "02020008 0304c023");
+         LCP "0102000e010405780506a1a2a3a4" LCP "03020009 0305c22381");
     assert_int_equal(l.phase, LINK_LCP);
+    step(&l, &sent, LCP "01030008 0304c023", LCP "02030008 0304c023");
     step(&l, &sent, LCP "0202000e010405780506a1a2a3a4", "ff03c023 0101 0011 05'alice' 06'sesame'");
     assert_int_equal(l.login.method, PPP_METHOD_PAP);
     link_fini(&l);
@@ -132,9 +176,12 @@ static void endless(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(survey), cmocka_unit_test(suggestion_survives_a_reject),
-        cmocka_unit_test(lcp_echo_and_restart), cmocka_unit_test(nak_and_reject_of_our_options),
-        cmocka_unit_test(endless)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(survey),
+                                       cmocka_unit_test(suggestion_survives_a_reject),
+                                       cmocka_unit_test(suggestions_start_over),
+                                       cmocka_unit_test(better_methods_are_suggested_first),
+                                       cmocka_unit_test(lcp_echo_and_restart),
+                                       cmocka_unit_test(nak_and_reject_of_our_options),
+                                       cmocka_unit_test(endless)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,13 +40,26 @@ static void feed(struct session *s, struct span bytes, size_t *at, size_t cut)
     *at += bytes.n;
 }
 
+/* Returns the method that the client prefers in a call of the vectors. */
+static enum ppp_method method_of(const char *name)
+{
+    static const enum ppp_method known[] = {PPP_METHOD_PAP, PPP_METHOD_CHAP_MD5,
+                                            PPP_METHOD_MSCHAPV2};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, ppp_method_name(known[i])) == 0)
+            return known[i];
+    return PPP_METHOD_EAP;
+}
+
 /* Runs a call of the vectors up to its n-th message, cut as feed() does. Returns the number of the
  * server's bytes. */
 static size_t run(const struct vector *v, size_t n, size_t cut, struct session *s,
                   struct wire_record *sent)
 {
-    const struct session_settings settings = fixture_settings(md4);
+    struct session_settings settings = fixture_settings(md4);
     size_t at = 0;
+
+    settings.link.methods[0] = method_of(v->name);
 
     assert_true(session_start(s, &settings, record_send, sent));
     for (size_t i = 0; i < v->fields && i < n; i++) {
@@ -130,6 +143,8 @@ static const struct bad bads[] = {
     {"an Abort before the login", "pap", 5, ABORT, STEP_LCP, FAULT_ABORTED,
      "call-abort: value-not-supported (attribute 3)"},
     {"the end of LCP", "pap", 5, "1000000c ff03c021 05070004", STEP_LCP, FAULT_ENDED, ""},
+    {"the end of LCP after a suggestion", "chap-md5", 9, "1000000c ff03c021 05070004", STEP_LCP,
+     FAULT_NO_METHOD, ""},
     {"a refusal of PAP", "pap", 7, "10000012 ff03c023 0301000a 05'wrong'", STEP_LOGIN,
      FAULT_PASSWORD, "wrong"},
     {"an end instead of a refusal", "pap", 7, DISCONNECT, STEP_LOGIN, FAULT_LOGIN_END, ""},
