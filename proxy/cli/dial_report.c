@@ -4,6 +4,8 @@
 
 #include "base/hex.h"
 #include "base/json.h"
+#include "base/memo.h"
+#include "cli/table.h"
 
 enum { DETAIL_MAX = 512, IP_TEXT = 16, SHA256_TEXT = 2 * BINDING_SHA256 + 1 };
 
@@ -126,7 +128,7 @@ static void text_fault(const struct dial_result *d, FILE *out)
         fprintf(out, "  in a log   correlation id %s\n", d->correlation);
 }
 
-static void text_gate(const struct gate_view *g, FILE *out)
+static void describe_gate(const struct gate_view *g, FILE *out)
 {
     fputs("  the gate   ", out);
     if (g->problem != NULL)
@@ -142,6 +144,17 @@ static void text_gate(const struct gate_view *g, FILE *out)
                 g->binding == NULL ? "unknown" : g->binding, g->key == NULL ? "" : ", key ",
                 g->key == NULL ? "" : g->key, g->backend == NULL ? "?" : g->backend,
                 g->server == NULL ? "?" : g->server);
+}
+
+/* The gate's texts may have bytes that a terminal would obey. */
+static void text_gate(const struct gate_view *g, FILE *out)
+{
+    struct memo text;
+
+    describe_gate(g, memo_open(&text));
+    (void)memo_text(&text);
+    table_print_plain(text.text, text.n, out);
+    memo_free(&text);
 }
 
 void dial_report_text(const struct dial_report *r, FILE *out)

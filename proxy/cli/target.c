@@ -65,8 +65,16 @@ static bool take_certificates(struct target *t, const struct config_listener *l)
     return true;
 }
 
-static bool take_listener(struct target *t, const struct config *c, const struct config_listener *l)
+static bool take_listener(struct target *t, const char *command, const struct config *c,
+                          const struct config_listener *l)
 {
+    if (l->accept_proxy) {
+        fprintf(stderr,
+                "sstpgate %s: [listener %s] has accept-proxy = yes, so it serves only the "
+                "proxies in trusted-proxies: give the HOST:PORT of the proxy\n",
+                command, l->name);
+        return false;
+    }
     t->listener = insist_alloc(strdup(l->name));
     if (c->gate.admin != NULL)
         t->admin = insist_alloc(strdup(c->gate.admin));
@@ -108,7 +116,7 @@ bool target_find(struct target *out, const char *word, const char *command, cons
     if (explicit_config && (c == NULL || !c->sound))
         fprintf(stderr, "sstpgate %s: the configuration cannot be used:\n%s", command, text);
     else
-        ok = l != NULL ? take_listener(out, c, l) : target_host(out, word, command);
+        ok = l != NULL ? take_listener(out, command, c, l) : target_host(out, word, command);
     config_free(c);
     memo_free(&problems);
     return ok;

@@ -82,7 +82,7 @@ struct link {
 void link_start(struct link *l, const struct link_settings *settings, link_send *send, void *arg);
 
 /* Handles a frame of the server. Calls send a few times at most. l->phase may change. */
-void link_receive(struct link *l, struct span frame);
+void link_receive(struct link *l, struct span octets);
 
 /* Begins IPCP, in the phase LINK_ACCEPTED. */
 void link_network(struct link *l);

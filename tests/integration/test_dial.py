@@ -3,7 +3,10 @@ fault and its exit code."""
 
 import contextlib
 import json
+import os
+import pty
 import re
+import select
 import socket
 import subprocess
 import threading
@@ -169,6 +172,15 @@ def test_gate_that_does_not_run(bench):
     gate, config = behind_gate(bench, server)
     gate.stop()
     assert failed(dial("-c", config, "front"), CONNECT, "connect", "refused")["gate"] is None
+
+
+def test_listener_behind_a_proxy_is_not_dialled(bench):
+    config = bench.config({"gate": {}, "listener front": bench.listener_keys(
+        accept_proxy="yes", trusted_proxies="127.0.0.1"), "backend back": bench.backend_keys(bench.backend())})
+    done = subprocess.run([BINARY, "dial", "--user", "alice", "-c", config, "front"], capture_output=True, text=True,
+                          timeout=DEADLINE, input="sesame\n")
+    assert done.returncode == 1
+    assert "accept-proxy" in done.stderr
 
 
 # -- failures --
@@ -353,6 +365,28 @@ def test_password_is_read_from_a_file_that_not_everybody_can_read(bench, tmp_pat
                           capture_output=True, text=True, timeout=DEADLINE, stdin=subprocess.DEVNULL)
     assert done.returncode == 1
     assert str(secret) in done.stderr
+
+
+def test_password_is_typed_on_a_terminal_without_an_echo(bench):
+    server = bench.backend()
+    master, slave = pty.openpty()
+    with subprocess.Popen([BINARY, "dial", "--user", "alice", "--pin", server.cert.sha256, server.address],
+                          stdin=slave, stdout=slave, stderr=slave, start_new_session=True) as process:
+        os.close(slave)
+        shown = read_until(master, b"Password: ")
+        os.write(master, b"sesame\n")
+        shown += read_until(master, b"is up after")
+        assert process.wait(DEADLINE) == 0
+    os.close(master)
+    assert b"sesame" not in shown
+
+
+def read_until(descriptor, wanted):
+    shown = b""
+    while wanted not in shown:
+        assert select.select([descriptor], [], [], DEADLINE)[0], shown
+        shown += os.read(descriptor, 4096)
+    return shown
 
 
 def test_output_never_contains_the_password(bench):
