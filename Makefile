@@ -160,11 +160,13 @@ endef
 comma := ,
 
 # WRAP_TEST: functions of libraries that the test of this name replaces. test_stream makes each of these
-# calls to libuv fail once, test_turns simulates sockets that always have data, test_dial a slow resolver.
+# calls to libuv fail once, test_turns simulates sockets that always have data, test_dial and
+# test_resolve a slow resolver.
 WRAP_test_stream := uv_tcp_init uv_accept uv_tcp_getpeername uv_tcp_connect uv_read_start uv_try_write \
 	uv_write uv_shutdown uv_tcp_close_reset uv_tcp_open uv_listen
 WRAP_test_turns := recv
 WRAP_test_dial := pthread_create getaddrinfo freeaddrinfo
+WRAP_test_resolve := getaddrinfo
 # test_relay uses socket pairs instead of TCP.
 WRAP_test_relay := uv_accept uv_tcp_connect uv_tcp_getpeername uv_tcp_getsockname
 # The tests of a call without a network: streams, the clocks and the site are fakes (call_fixture.h).

@@ -130,10 +130,6 @@ static bool read_values(struct words *w)
         return complain("--timeout needs a time such as 500ms or 20s", w->timeout);
     if (strlen(w->user) == 0 || strlen(w->user) >= PPP_USER_MAX)
         return complain("--user is empty or longer than 255 bytes", w->user);
-    char host[VALUE_HOST_SIZE];
-    bool is_address;
-    if (w->host != NULL && value_host(w->host, host, &is_address) != ERR_OK)
-        return complain("--host needs a name or an address", w->host);
     if ((w->dial.pin_count > 0) + (w->ca_file != NULL) + w->no_verify + w->dial.plain > 1)
         return complain("only one of these is possible", "--pin, --ca-file, --no-verify, --plain");
     return read_tls_min(w) && read_methods(w);
@@ -224,13 +220,12 @@ static bool choose_trust(struct words *w, struct target *t, struct tls_ca **ca)
 static void choose_names(struct words *w, const struct target *t, char field[VALUE_HOST_SIZE + 2])
 {
     struct dial_settings *d = &w->dial;
-    const char *name = w->host != NULL ? w->host : t->name[0] != '\0' ? t->name : t->host;
 
     d->host = t->host;
     d->port = t->port;
-    d->name = name;
-    d->sni = hostname_is_address(name) ? NULL : name; /* RFC 6066 3 */
-    target_host_field(name, field);
+    d->name = t->name;
+    d->sni = hostname_is_address(t->name) ? NULL : t->name; /* RFC 6066 3 */
+    target_host_field(t->name, field);
     d->http_host = field;
 }
 
@@ -311,7 +306,7 @@ static int dial(struct words *w)
     int code = EXIT_FAILED;
 
     if (target_find(&t, w->target, "dial", w->config, w->config_given) &&
-        get_password(w, &password)) {
+        (w->host == NULL || target_rename(&t, w->host, "dial")) && get_password(w, &password)) {
         w->dial.link.login.user = span_str(w->user);
         w->dial.link.login.password = span_of(password.octets, password.n);
         code = call(w, &t);

@@ -81,17 +81,16 @@ static int probe(const struct words *w, const struct target *t, uint32_t timeout
     char field[VALUE_HOST_SIZE + 2], error[TLS_ERROR_MAX];
     struct probe_result result;
     struct tls_ca *ca = tls_ca_load("system", error);
-    const char *name = w->host != NULL ? w->host : t->host;
     const struct probe_settings s = {.host = t->host,
                                      .port = t->port,
-                                     .name = name,
+                                     .name = t->name,
                                      .http_host = field,
                                      .plain = w->plain,
                                      .ca = ca,
                                      .ca_error = ca == NULL ? error : NULL,
                                      .timeout_ms = timeout_ms};
 
-    target_host_field(name, field);
+    target_host_field(t->name, field);
     probe_run(&s, &result);
     const int code = report(w, &s, &result);
     probe_fini(&result);
@@ -102,10 +101,8 @@ static int probe(const struct words *w, const struct target *t, uint32_t timeout
 int cli_probe(int argc, char **argv, const char *config)
 {
     struct words w = {.timeout = "30s"};
-    char host[VALUE_HOST_SIZE];
-    struct target t = {.listener = NULL};
+    struct target t;
     uint32_t timeout_ms;
-    bool is_address;
     int option;
 
     (void)config;
@@ -125,13 +122,8 @@ int cli_probe(int argc, char **argv, const char *config)
                 w.timeout);
         return EXIT_USAGE;
     }
-    if (w.host != NULL && value_host(w.host, host, &is_address) != ERR_OK) {
-        fprintf(stderr, "sstpgate probe: --host needs a name or an address: '%s'\n", w.host);
-        return EXIT_USAGE;
-    }
-    if (w.host != NULL)
-        w.host = host;
-    if (!target_host(&t, w.target, "probe"))
+    if (!target_host(&t, w.target, "probe") ||
+        (w.host != NULL && !target_rename(&t, w.host, "probe")))
         return EXIT_USAGE;
     return probe(&w, &t, timeout_ms);
 }

@@ -32,8 +32,9 @@ static void take_address(struct target *t, const struct addr *a)
         snprintf(t->host, sizeof t->host, "%s", family == AF_INET ? "127.0.0.1" : "::1");
     else
         (void)inet_ntop(family, a->ip, t->host, sizeof t->host);
+    if (a->scope != 0)
+        snprintf(t->host + strlen(t->host), sizeof t->host - strlen(t->host), "%%%u", a->scope);
     t->port = a->port;
-    t->is_address = true;
 }
 
 static void take_name(struct target *t, const char *name)
@@ -75,31 +76,53 @@ static bool take_listener(struct target *t, const char *command, const struct co
                 command, l->name);
         return false;
     }
-    t->listener = insist_alloc(strdup(l->name));
     if (c->gate.admin != NULL)
         t->admin = insist_alloc(strdup(c->gate.admin));
     take_address(t, &l->listen[0]);
     for (size_t i = 0; i < l->host.count; i++)
         take_name(t, l->host.item[i]);
-    return take_certificates(t, l);
+    if (!take_certificates(t, l))
+        return false;
+    take_name(t, t->host);
+    return true;
 }
 
 /* ---- a host ---- */
+
+static void complain(const char *word, const char *command, const char *what)
+{
+    char ascii[HOSTNAME_ASCII_SIZE];
+
+    fprintf(stderr, "sstpgate %s: '%s' is not %s", command, word, what);
+    if (hostname_ascii(word, ascii))
+        fprintf(stderr, ": write %s", ascii);
+    fputc('\n', stderr);
+}
 
 bool target_host(struct target *out, const char *word, const char *command)
 {
     *out = (struct target){0};
     const enum err e = value_host_port(word, out->host, &out->port);
 
-    if (e != ERR_OK) {
-        fprintf(stderr, "sstpgate %s: '%s' is not HOST[:PORT]%s\n", command, word,
-                e == ERR_RANGE ? ": the port is not in 1..65535" : "");
+    if (e != ERR_OK || !hostname_normal(span_str(out->host), out->name)) {
+        complain(word, command,
+                 e == ERR_RANGE ? "HOST[:PORT] with a port in 1..65535" : "HOST[:PORT]");
         return false;
     }
-    out->is_address = hostname_is_address(out->host);
     if (out->port == 0)
         out->port = TARGET_PORT;
     return true;
+}
+
+bool target_rename(struct target *t, const char *name, const char *command)
+{
+    char host[VALUE_HOST_SIZE];
+    bool is_address;
+
+    if (value_host(name, host, &is_address) == ERR_OK && hostname_normal(span_str(host), t->name))
+        return true;
+    complain(name, command, "a name or an address, which --host needs");
+    return false;
 }
 
 bool target_find(struct target *out, const char *word, const char *command, const char *config,
@@ -124,7 +147,6 @@ bool target_find(struct target *out, const char *word, const char *command, cons
 
 void target_fini(struct target *t)
 {
-    free(t->listener);
     free(t->admin);
     free(t->pins);
     *t = (struct target){0};

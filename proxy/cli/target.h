@@ -14,11 +14,10 @@ enum { TARGET_PORT = 443, TARGET_PIN = 32 };
 struct target {
     char host[VALUE_HOST_SIZE]; /* a name or an address, without brackets */
     uint16_t port;
-    bool is_address;
+    char name[VALUE_HOST_SIZE]; /* that clients request: the host without the dot at its end and
+                                   without a zone, or a name of the listener */
     /* Of a listener; otherwise empty. */
-    char *listener;              /* its name; NULL: no listener */
     char *admin;                 /* the socket of its gate; NULL: none */
-    char name[VALUE_HOST_SIZE];  /* that clients request; "": unknown */
     uint8_t (*pins)[TARGET_PIN]; /* SHA256 of its certificates */
     size_t pin_count;
 };
@@ -32,6 +31,9 @@ bool target_find(struct target *out, const char *word, const char *command, cons
 
 /* Reads HOST[:PORT]. False: the reason was written to standard error. */
 bool target_host(struct target *out, const char *word, const char *command);
+
+/* Replaces the name, for --host. False: it is no name and no address; the reason was written. */
+bool target_rename(struct target *t, const char *name, const char *command);
 
 void target_fini(struct target *t);
 

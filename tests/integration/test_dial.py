@@ -98,6 +98,22 @@ def test_method_that_the_user_has_chosen_is_suggested_to_the_server(bench):
     assert (code, answer["method"]) == (0, "pap")
 
 
+def test_ipv6(bench):
+    server = bench.backend(listen=("::1", 0))
+    code, answer = pinned(server)
+    assert code == 0, answer
+    assert answer["address"] == server.address
+    assert "Host: [::1]\r\n" in server.wait_over().head
+
+
+def test_name_is_sent_in_its_normal_form(bench):
+    server = bench.backend(host_name="vpn.example.com")
+    code, answer = pinned(server, "--host", "VPN.Example.com.")
+    assert code == 0, answer
+    record = server.wait_over()
+    assert record.sni == "vpn.example.com" and "Host: vpn.example.com\r\n" in record.head
+
+
 def test_plain_server(bench):
     server = bench.backend(plain=True, checks=())
     code, answer = dial("--plain", server.address)
@@ -401,6 +417,7 @@ def test_output_never_contains_the_password(bench):
     ([], "usage:"), (["--user", "a"], "usage:"), (["--user", "a", "x:0"], "not HOST[:PORT]"),
     (["--user", "a", "--pin", "12", "x"], "--pin"), (["--user", "a", "--timeout", "5", "x"], "--timeout"),
     (["--user", "a", "--method", "telnet", "x"], "--method"), (["--user", "", "x"], "--user"),
+    (["--user", "a", "--host", "a b", "x"], "--host"), (["--user", "a", "m\u00fcller.example"], "xn--mller-kva.example"),
     (["--user", "a", "--tls-min", "2.0", "x"], "--tls-min"),
     (["--user", "a", "--plain", "--no-verify", "x"], "only one"),
     (["--user", "a", "-c", "/nonexistent.conf", "front"], "configuration"),

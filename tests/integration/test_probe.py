@@ -119,6 +119,13 @@ def test_section_is_valid_and_carries_a_call(bench, dialect):
     assert code == 0, answer
 
 
+def test_section_of_ipv6_has_brackets(bench):
+    server = bench.backend(listen=("::1", 0))
+    section = probe(server.address)[1]["section"]
+    assert f"\nserver = {server.address}\n" in section
+    written(bench, section)
+
+
 def test_section_alone_is_printed(bench):
     server = bench.backend()
     done = run("probe", "--section", server.address)
