@@ -104,10 +104,13 @@ void line_set_deadline(struct line *l, uint64_t deadline_ms)
 
 /* ---- the socket ---- */
 
+/* The deadline comes first, because a server may send faster than the program reads. */
 static enum line_result socket_read(struct line *l, uint8_t *out, size_t cap, size_t *n,
                                     uint64_t until_ms)
 {
     for (;;) {
+        if (line_now() >= l->deadline_ms)
+            return LINE_TIMEOUT;
         const ssize_t got = recv(l->fd, out, cap, 0);
         if (got > 0) {
             *n = (size_t)got;

@@ -16,7 +16,7 @@ import pytest
 
 from conftest import USERS
 from gate import BINARY, ROOT, run
-from peers import sstp
+from peers import ppp, sstp
 from peers.dialects import DIALECTS
 from peers.server import EndCall
 from peers.tls import DEADLINE
@@ -343,6 +343,39 @@ def test_flood_ends_at_the_deadline(bench):
     begin = time.monotonic()
     failed(pinned(server, "--timeout", "1s"), NETWORK, "ipcp", "timeout")
     assert time.monotonic() - begin < DEADLINE
+
+
+def test_flood_of_packets_that_need_no_answer_ends_at_the_deadline():
+    """There is always something to read, because the server writes faster than the client can read."""
+    packets = sstp.data(ppp.frame(ppp.IPV4, bytes(20))) * 100000
+
+    def flood(connection):
+        connection.recv(1 << 16)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(packets)
+    with listener(flood) as address:
+        failed(dial("--plain", address, "--timeout", "1s"), SSTP, "sstp", "timeout")
+
+
+@pytest.mark.parametrize("first", [b"", b"\x16\x03\x03\x40\0\2\0\x3f\xfc"])
+def test_server_that_sends_a_byte_at_a_time_ends_at_the_deadline(first):
+    def drip(connection):
+        connection.recv(1 << 16)
+        connection.sendall(first)
+        while True:
+            connection.sendall(b"\x16")
+            time.sleep(0.01)  # the pace of the peer, which the test does not wait for
+    with listener(drip) as address:
+        failed(dial(address, "--timeout", "1s"), TLS, "tls", "timeout" if first else "tls")
+
+
+def test_head_without_an_end(bench):
+    def endless(connection):
+        connection.recv(1 << 16)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 10000)
+    with listener(endless) as address:
+        failed(dial("--plain", address), SSTP, "request", "not-http")
 
 
 # -- documents --
