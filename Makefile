@@ -199,7 +199,9 @@ $(B)/bench/load: $(LOAD_OBJ) $(B)/objects | $(LIB)
 -include $(OBJ:.o=.d) $(UNIT:$(B)/%=$(B)/tests/%.d) $(wildcard $(B)/tests/fuzz/*.d $(B)/tests/bench/*.d)
 -include $(wildcard $(UNIT:=.d) $(REPLAY:=.d) $(B)/bench/load.d)
 
-.PHONY: unit replay
+.PHONY: unit replay tests
+# All that the tests of a variant run, without running it.
+tests: all $(UNIT) $(REPLAY)
 unit: $(UNIT)
 	@tests/run-unit $(if $(ALL),--all) $(UNIT)
 replay: $(FUZZ:%=replay-%)
