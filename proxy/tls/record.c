@@ -318,15 +318,13 @@ size_t record_seal(struct record_side *s, enum record_type type, struct span pla
 
 /* ---- open ---- */
 
-/* Judges a head, in OpenSSL's order. */
+/* Judges a head, in the order of OpenSSL 3.5. */
 static enum record_verdict check_head(bool tls13, const uint8_t head[RECORD_HEAD], size_t n)
 {
-    if (head[1] != 3 || (!tls13 && head[2] != 3))
-        return RECORD_VERSION;
     if (tls13 && head[0] != RECORD_DATA)
         return RECORD_UNEXPECTED;
-    if (head[2] != 3)
-        return RECORD_DECODE;
+    if (head[1] != 3 || head[2] != 3)
+        return tls13 ? RECORD_DECODE : RECORD_VERSION;
     return n > (tls13 ? (size_t)TLS13_SEALED_MAX : (size_t)RECORD_SEALED_MAX) ? RECORD_OVERFLOW
                                                                               : RECORD_OK;
 }

@@ -395,14 +395,14 @@ static enum err fail_warnings(struct records *r)
     return fail(r, SSL_AD_UNEXPECTED_MESSAGE, SSL_R_TOO_MANY_WARN_ALERTS);
 }
 
-/* RFC 8446 6: the level says nothing. OpenSSL 3.0 counts it all the same. */
-static enum err take_alert_13(struct records *r, uint8_t level, uint8_t number)
+/* The level says nothing (RFC 8446 6). */
+static enum err take_alert_13(struct records *r, uint8_t number)
 {
-    const bool cancelled = number == SSL_AD_USER_CANCELLED;
-
-    if ((cancelled || level == SSL3_AL_WARNING) && warnings_exceed(r))
-        return fail_warnings(r);
-    return cancelled ? ERR_MORE : number == SSL_AD_CLOSE_NOTIFY ? closed(r) : fail_alert(r, number);
+    switch (number) {
+    case SSL_AD_USER_CANCELLED: return warnings_exceed(r) ? fail_warnings(r) : ERR_MORE;
+    case SSL_AD_CLOSE_NOTIFY: return closed(r);
+    default: return fail_alert(r, number);
+    }
 }
 
 static enum err take_alert_12(struct records *r, uint8_t level, uint8_t number)
@@ -424,8 +424,7 @@ static enum err take_alert(struct records *r, struct span alert)
 {
     if (alert.n != 2)
         return fail(r, SSL_AD_UNEXPECTED_MESSAGE, SSL_R_INVALID_ALERT);
-    return r->tls13 ? take_alert_13(r, alert.p[0], alert.p[1])
-                    : take_alert_12(r, alert.p[0], alert.p[1]);
+    return r->tls13 ? take_alert_13(r, alert.p[1]) : take_alert_12(r, alert.p[0], alert.p[1]);
 }
 
 /* ---- records ---- */
@@ -472,8 +471,7 @@ static enum err take_record(struct records *r, enum record_type type, struct spa
     return fail(r, SSL_AD_UNEXPECTED_MESSAGE, SSL_R_CCS_RECEIVED_EARLY);
 }
 
-/* size: of the record. */
-static enum err fail_verdict(struct records *r, enum record_verdict v, size_t size)
+static enum err fail_verdict(struct records *r, enum record_verdict v)
 {
     static const struct {
         enum record_verdict verdict;
@@ -486,9 +484,6 @@ static enum err fail_verdict(struct records *r, enum record_verdict v, size_t si
         {RECORD_UNEXPECTED, SSL_R_BAD_RECORD_TYPE},
     };
 
-    /* OpenSSL calls a record that is too short for a tag an internal error, in TLS 1.2. */
-    if (v == RECORD_BAD_MAC && !r->tls13 && size < record_gap(r->in) + AEAD_TAG)
-        return fail(r, SSL_AD_INTERNAL_ERROR, SSL_R_LENGTH_TOO_SHORT);
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
         if (reasons[i].verdict == v)
             return fail(r, (uint8_t)v, reasons[i].reason);
@@ -560,7 +555,7 @@ static enum err open_input(struct records *r, uint8_t *out, size_t cap, enum rec
         return ERR_MORE;
     }
     if (v != RECORD_OK)
-        return fail_verdict(r, v, record_length(r->input));
+        return fail_verdict(r, v);
     (void)input_take(r, used);
     *plain = span_of(out, n);
     r->opened = r->buffer != NULL;
@@ -581,7 +576,7 @@ static enum err begin_head(struct records *r)
     const enum record_verdict v =
         record_open(r->in, span_of(r->head, RECORD_HEAD), r->head, &n, &type, &size);
     if (v != RECORD_MORE) /* a record without a body has no tag */
-        return fail_verdict(r, v, RECORD_HEAD);
+        return fail_verdict(r, v);
     buffer_new(r, size);
     memcpy(r->buffer, r->head, RECORD_HEAD);
     r->at = RECORD_HEAD;
@@ -607,7 +602,7 @@ static enum err open_buffer(struct records *r, uint8_t *out, size_t cap, enum re
     const enum record_verdict v =
         record_open(r->in, span_of(r->buffer, r->end), out, &n, type, &used);
     if (v != RECORD_OK)
-        return fail_verdict(r, v, r->end);
+        return fail_verdict(r, v);
     if (!r->opened)
         buffer_free(r);
     *plain = span_of(out, n);

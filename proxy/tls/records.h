@@ -1,6 +1,6 @@
 /* records: a TLS connection after its handshake, without OpenSSL's SSL object: data, alerts, the
- * messages that may follow a handshake, and both close_notify. OpenSSL's behaviour is the model,
- * down to the alerts. README.md is for reviewers. One thread at a time. */
+ * messages that may follow a handshake, and both close_notify. OpenSSL 3.5's behaviour is the
+ * model, down to the alerts. README.md is for reviewers. One thread at a time. */
 #ifndef SSTPGATE_TLS_RECORDS_H
 #define SSTPGATE_TLS_RECORDS_H
 

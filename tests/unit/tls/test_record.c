@@ -201,7 +201,7 @@ static enum record_verdict verdict_of_flip(const struct vector *v, size_t bit)
 
     switch (bit / 8) {
     case 0: return tls13 ? RECORD_UNEXPECTED : RECORD_BAD_MAC;
-    case 1: return RECORD_VERSION;
+    case 1:
     case 2: return tls13 ? RECORD_DECODE : RECORD_VERSION;
     case 3:
     case 4: {
@@ -497,9 +497,9 @@ static void heads(void **state)
         {{23, 3, 1, 0, 40}, RECORD_DECODE, RECORD_VERSION},
         {{23, 3, 4, 0, 40}, RECORD_DECODE, RECORD_VERSION},
         {{22, 3, 4, 0, 40}, RECORD_UNEXPECTED, RECORD_VERSION},
-        {{23, 2, 3, 0, 40}, RECORD_VERSION, RECORD_VERSION},
-        {{0x80, 0x2e, 1, 0, 2}, RECORD_VERSION, RECORD_VERSION}, /* SSLv2 */
-        {{'G', 'E', 'T', ' ', '/'}, RECORD_VERSION, RECORD_VERSION},
+        {{23, 2, 3, 0, 40}, RECORD_DECODE, RECORD_VERSION},
+        {{0x80, 0x2e, 1, 0, 2}, RECORD_UNEXPECTED, RECORD_VERSION}, /* SSLv2 */
+        {{'G', 'E', 'T', ' ', '/'}, RECORD_UNEXPECTED, RECORD_VERSION},
         {{23, 3, 1, 255, 255}, RECORD_DECODE, RECORD_VERSION},
         {{23, 3, 3, 255, 255}, RECORD_OVERFLOW, RECORD_OVERFLOW},
     };
