@@ -57,6 +57,7 @@ struct tls_window {
     struct handover_secrets *secrets; /* of TLS 1.3, from the key log; NULL: none yet */
     uint64_t explicit_nonce;          /* of the last record, as TLS 1.2 with AES-GCM has it */
     bool own_records;                 /* the connection leaves OpenSSL, if possible */
+    uint64_t update_after;            /* what struct tls_ctx has, for then */
     bool finished_sent;               /* the last record has the size of such a Finished */
     unsigned offered; /* highest TLS version in the client's ClientHello; 0: none seen */
     time_t now;       /* time of the handshake, for OpenSSL's callbacks; 0: not set */

@@ -15,9 +15,6 @@
 #include "tls/tls_internal.h"
 #include "tls/tls_session.h"
 
-/* Records with one key of AES-GCM: RFC 8446 5.5 allows 2^24.5 full ones. */
-enum { UPDATE_AFTER = 1 << 24 };
-
 /* Until the end of the handshake, and where OpenSSL keeps the connection, ssl and window are set.
  */
 struct tls_conn {
@@ -35,7 +32,6 @@ struct tls_conn {
     bool server;
     bool failed;
     bool resumed;
-    bool update; /* keys are changed in time */
     bool wanted; /* tls_conn_keep was called */
     bool kept;   /* OpenSSL has kept the connection */
     bool unread; /* since the last bytes arrived, no call has returned ERR_MORE */
@@ -57,7 +53,7 @@ static struct tls_conn *conn_new(struct tls_ctx *ctx, bool server, tls_sink sink
     c->window->own_records = !ctx->no_records;
     c->window->on_keys = ctx->on_keys;
     c->window->on_keys_arg = ctx->on_keys_arg;
-    c->update = ctx->key_update;
+    c->window->update_after = ctx->update_after;
     c->window->sink = sink;
     c->window->arg = arg;
     c->window->handshake = server ? TLS_CLIENT_HANDSHAKE_MAX : TLS_SERVER_HANDSHAKE_MAX;
@@ -256,7 +252,7 @@ static void hand_over(struct tls_conn *c)
         .server = c->server,
         .tls13 = h.tls13,
         .taken = c->window->use.taken,
-        .update_after = h.update && c->update ? UPDATE_AFTER : 0,
+        .update_after = h.update ? c->window->update_after : 0,
         .sink = c->window->sink,
         .arg = c->window->arg,
     });

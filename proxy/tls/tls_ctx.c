@@ -303,7 +303,7 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
     INSIST(count > 0);
     struct tls_ctx *ctx = NEW(struct tls_ctx);
     ctx->strict_sni = strict_sni;
-    ctx->key_update = settings->key_update;
+    ctx->update_after = settings->key_update ? TLS_UPDATE_AFTER : 0;
     tls_served_init(&ctx->served, count);
     SSL_CTX *probe = server_ssl(ctx, settings, error);
     if (probe == NULL)
@@ -429,7 +429,7 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const st
         return NULL;
     struct tls_ctx *ctx = NEW(struct tls_ctx);
     ctx->ssl = ssl;
-    ctx->key_update = settings->key_update;
+    ctx->update_after = settings->key_update ? TLS_UPDATE_AFTER : 0;
     tls_session_scope(settings, ca == NULL ? 0 : ca->number, ctx->scope);
     SSL_CTX_set_app_data(ssl, ctx); /* for tls_session.c */
     tls_peer_bound(ssl, ca != NULL);

@@ -8,12 +8,15 @@
 #include "tls/tls_served.h"
 #include "tls/tls_session.h"
 
+/* RFC 8446 5.5 allows 2^24.5 full records. */
+enum { TLS_UPDATE_AFTER = 1 << 24 };
+
 struct tls_ctx {
     SSL_CTX *ssl; /* of a listener: the context of the default group, which owns it */
     bool strict_sni;
-    bool no_records;     /* OpenSSL keeps the connections after their handshakes */
-    bool key_update;     /* as in tls_settings */
-    tls_on_keys on_keys; /* the key log; NULL: none */
+    bool no_records;       /* OpenSSL keeps the connections after their handshakes */
+    uint64_t update_after; /* records with one key of AES-GCM, see records.h */
+    tls_on_keys on_keys;   /* the key log; NULL: none */
     void *on_keys_arg;
     uint8_t scope[TLS_SCOPE]; /* of a backend */
     struct tls_served served; /* of a backend: empty */

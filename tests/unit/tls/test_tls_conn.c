@@ -1046,6 +1046,17 @@ static void ours_reads(struct raw *peer, struct side *ours, const char *text)
     (void)BIO_reset(peer->out);
 }
 
+/* A callback of OpenSSL for messages that are sent or received. */
+static void count_key_updates(int sent, int version, int type, const void *octets, size_t n,
+                              SSL *ssl, void *arg)
+{
+    unsigned *updates = arg;
+
+    (void)sent, (void)version, (void)ssl;
+    if (type == SSL3_RT_HANDSHAKE && n > 0 && *(const uint8_t *)octets == SSL3_MT_KEY_UPDATE)
+        (*updates)++;
+}
+
 static void new_keys_on_the_way(void **state)
 {
     (void)state;
@@ -1061,6 +1072,46 @@ static void new_keys_on_the_way(void **state)
         raw_reads(&peer, &ours, "pong");
     }
     raw_client_free(&peer, &ours, server);
+}
+
+/* `key-update`, with OpenSSL as the peer. A key of the gate's protects so many records and no more;
+ * the peer is asked when its own has. ChaCha20 has no limit, and OpenSSL's records have none. */
+static void keys_are_changed_in_time(void **state)
+{
+    (void)state;
+    static const char *const suites[] = {"TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"};
+    const struct tls_settings settings = {
+        .min = TLS_1_3, .max = TLS_1_3, .security_level = -1, .key_update = true};
+
+    for (int i = 0; i < 2; i++) {
+        struct tls_ctx *server = server_ctx(&settings, ec.pem);
+        SSL_CTX *ctx = raw_ctx(TLS_1_3);
+        struct raw peer;
+        struct side ours;
+        unsigned updates = 0;
+
+        assert_int_equal(server->update_after, 1 << 24);
+        server->update_after = 3;
+        assert_int_equal(SSL_CTX_set_ciphersuites(ctx, suites[i]), 1);
+        raw_client(&peer, &ours, server, ctx);
+        SSL_set_msg_callback(peer.ssl, count_key_updates);
+        SSL_set_msg_callback_arg(peer.ssl, &updates);
+        for (int k = 0; k < 6; k++) {
+            assert_int_equal(tls_conn_write(ours.c, span_str("pong")), ERR_OK);
+            raw_reads(&peer, &ours, "pong");
+        }
+        assert_int_equal(updates, own && i == 0 ? 1 : 0);
+        for (int k = 0; k < 4; k++) {
+            assert_int_equal(SSL_write(peer.ssl, "ping", 4), 4);
+            ours_reads(&peer, &ours, "ping");
+        }
+        assert_int_equal(tls_conn_write(ours.c, span_str("pong")), ERR_OK);
+        raw_reads(&peer, &ours, "pong");
+        assert_int_equal(SSL_write(peer.ssl, "ping", 4), 4); /* behind the peer's answer */
+        ours_reads(&peer, &ours, "ping");
+        assert_int_equal(updates, own && i == 0 ? 3 : 0);
+        raw_client_free(&peer, &ours, server);
+    }
 }
 
 /* Requests a renegotiation; peer->out has the ClientHello afterwards. */
@@ -1463,6 +1514,7 @@ int main(void)
         cmocka_unit_test(nothing_can_be_resumed),
         cmocka_unit_test(a_client_never_resumes),
         cmocka_unit_test(new_keys_on_the_way),
+        cmocka_unit_test(keys_are_changed_in_time),
         cmocka_unit_test(renegotiation_is_refused),
         cmocka_unit_test(writing_amid_a_handshake_message_is_no_accident),
         cmocka_unit_test(a_handshake_takes_a_bounded_number_of_octets),
