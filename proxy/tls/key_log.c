@@ -48,6 +48,27 @@ static const char *open_reason(const char *path, int error)
     }
 }
 
+/* Exchanges the descriptor. */
+static void use_fd(int fd)
+{
+    pthread_mutex_lock(&out.lock);
+    const int old = out.fd;
+    out.fd = fd;
+    out.cut = out.failed = false;
+    pthread_mutex_unlock(&out.lock);
+    if (old >= 0)
+        close(old);
+}
+
+/* Stops the log if its file has a flaw by now. */
+static void check_used(void)
+{
+    struct stat st;
+
+    if (out.fd >= 0 && fstat(out.fd, &st) == 0 && key_log_flaw(&st, out.owner) != NULL)
+        use_fd(-1);
+}
+
 int key_log_open(const char *path, uid_t owner, const char **reason)
 {
     struct stat st;
@@ -61,19 +82,8 @@ int key_log_open(const char *path, uid_t owner, const char **reason)
         return fd;
     if (fd >= 0)
         close(fd);
+    check_used();
     return -1;
-}
-
-/* Exchanges the descriptor. */
-static void use_fd(int fd)
-{
-    pthread_mutex_lock(&out.lock);
-    const int old = out.fd;
-    out.fd = fd;
-    out.cut = out.failed = false;
-    pthread_mutex_unlock(&out.lock);
-    if (old >= 0)
-        close(old);
 }
 
 void key_log_use(int fd, const char *path, uid_t owner)

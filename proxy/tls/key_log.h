@@ -13,7 +13,8 @@
 const char *key_log_flaw(const struct stat *st, uid_t owner);
 
 /* Opens path for appending, or creates it with mode 0600. Returns the descriptor, or -1 with the
- * cause in *reason (valid until the next call of strerror()). owner: as above. */
+ * cause in *reason (valid until the next call of strerror()); then the file in use is given up if
+ * others have access to it by now. owner: as above. Main thread. */
 int key_log_open(const char *path, uid_t owner, const char **reason);
 
 /* Puts a file that key_log_open has returned in force, instead of the old one; -1: none. Takes
@@ -21,7 +22,7 @@ int key_log_open(const char *path, uid_t owner, const char **reason);
 void key_log_use(int fd, const char *path, uid_t owner);
 
 /* Opens the path again, for log rotation; a no-op without a file. Returns false with *reason; then
- * the old file remains in use. Main thread; others may write meanwhile. */
+ * the old file remains in use, as key_log_open says. Main thread; others may write meanwhile. */
 bool key_log_reopen(const char **reason);
 
 /* Appends a line with one write; a no-op without a file. The first failure after an opening is

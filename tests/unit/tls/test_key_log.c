@@ -96,7 +96,16 @@ static void a_rotated_file_is_opened_again(void **state)
     assert_false(key_log_reopen(&reason));
     assert_non_null(strstr(reason, "chmod 600"));
     key_log_write(NULL, "4");
-    assert_content(path, "3\n4\n"); /* the descriptor from before */
+    assert_content(path, "3\n"); /* others may read it */
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_true(key_log_reopen(&reason));
+    key_log_write(NULL, "5");
+    assert_int_equal(rename(path, old), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_false(key_log_reopen(&reason));
+    key_log_write(NULL, "6");
+    assert_content(old, "3\n5\n6\n"); /* the descriptor from before */
+    assert_int_equal(rmdir(path), 0);
 }
 
 static void a_file_of_others_is_refused(void **state)
