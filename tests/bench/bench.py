@@ -136,7 +136,7 @@ class Peer:
         self.start()
         with self.place(near=True):
             done = subprocess.run(self.load_command(*options), capture_output=True, text=True,
-                                  timeout=60)
+                                  timeout=300)
         if done.returncode != 0:
             log = (self.folder / "log").read_text()[-2000:]
             sys.exit(f"\n{self.name}: load {' '.join(map(str, options))}: {done.stderr}{log}")
