@@ -133,12 +133,13 @@ static bool send_small(struct records *r, enum record_type type, struct span pla
     return true;
 }
 
-/* Nothing follows a close_notify. */
+/* Nothing follows a close_notify. One record can have thousands of messages that need an answer,
+ * and the limit is checked when the next record is opened. */
 static void send_alert(struct records *r, uint8_t level, uint8_t number)
 {
     const uint8_t alert[] = {level, number};
 
-    if (!r->close_sent)
+    if (!r->close_sent && r->use.unasked <= TLS_UNASKED_MAX)
         (void)send_small(r, RECORD_ALERT, span_of(alert, sizeof alert));
 }
 

@@ -77,6 +77,10 @@ static int window_write(BIO *bio, const char *octets, size_t n, size_t *done)
 {
     struct tls_window *w = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
+    /* One record can have thousands of messages that need an answer, and the limit is checked when
+     * the next record is read. OpenSSL makes no further answers after a write that has failed. */
+    if (w->reading && w->use.unasked > TLS_UNASKED_MAX)
+        return 0;
     w->use.unasked++;
     finished_note(w, span_of(octets, n));
     w->sink(w->arg, span_of(octets, n));

@@ -56,6 +56,7 @@ struct tls_window {
     void *on_keys_arg;
     struct handover_secrets *secrets; /* of TLS 1.3, from the key log; NULL: none yet */
     uint64_t explicit_nonce;          /* of the last record, as TLS 1.2 with AES-GCM has it */
+    bool reading;                     /* in a read, after the handshake */
     bool own_records;                 /* the connection leaves OpenSSL, if possible */
     uint64_t update_after;            /* what struct tls_ctx has, for then */
     bool finished_sent;               /* the last record has the size of such a Finished */

@@ -294,7 +294,9 @@ enum err tls_conn_read(struct tls_conn *c, uint8_t *out, size_t cap, size_t *n)
     if (c->failed)
         return ERR_TLS;
     queue_empty();
+    c->window->reading = true;
     enum err e = conn_outcome(c, SSL_read_ex(c->ssl, out, cap, n));
+    c->window->reading = false;
     if (e == ERR_OK)
         c->window->use.unasked = 0; /* the peer sends data, too */
     return e;

@@ -393,6 +393,36 @@ static void results_do_not_depend_on_openssl(void **state)
     }
 }
 
+/* One record has 4096 ClientHellos, and each needs an alert. A bad message may follow. */
+static void one_record_causes_few_answers(void **state)
+{
+    (void)state;
+    static const uint8_t hello[] = {1, 0, 0, 0}, bad[] = {99, 0, 0, 0};
+    const size_t answer = 3 + 2; /* see twin_note */
+    static uint8_t plain[RECORD_PLAIN_MAX];
+
+    for (int i = 0; i < 2; i++) {
+        struct twins t;
+
+        for (size_t at = 0; at < sizeof plain; at += sizeof hello)
+            memcpy(plain + at, hello, sizeof hello);
+        if (i == 1)
+            memcpy(plain + sizeof plain - sizeof bad, bad, sizeof bad);
+        for (size_t k = 0; k < TWINS_SUITES; k++) {
+            if (twins_suites[k].tls13)
+                continue;
+            twins_init(&t, &twins_suites[k], true);
+            twins_seal(&t, RECORD_HANDSHAKE, span_of(plain, sizeof plain), 0);
+            twins_feed(&t, SIZE_MAX, 64);
+            compare(&t, "4096 ClientHellos", twins_suites[k].name, true);
+            assert_int_equal(t.ours.last, ERR_TLS);
+            assert_int_equal(t.ours.sent.n, (TLS_UNASKED_MAX + 1) * answer);
+            twins_free(&t);
+        }
+    }
+    assert_int_equal(differences, 0);
+}
+
 /* ---- KeyUpdates that the gate sends ---- */
 
 struct manual {
@@ -500,8 +530,11 @@ static void the_peer_is_asked_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_case_ends_as_with_openssl),   cmocka_unit_test(cuts_change_nothing),
-        cmocka_unit_test(results_do_not_depend_on_openssl), cmocka_unit_test(keys_change_in_time),
+        cmocka_unit_test(each_case_ends_as_with_openssl),
+        cmocka_unit_test(cuts_change_nothing),
+        cmocka_unit_test(results_do_not_depend_on_openssl),
+        cmocka_unit_test(one_record_causes_few_answers),
+        cmocka_unit_test(keys_change_in_time),
         cmocka_unit_test(the_peer_is_asked_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
