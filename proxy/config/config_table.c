@@ -221,13 +221,13 @@ const struct config_key config_keys[] = {
      .help = "Address for metrics, health checks, the API and the status page (HTTP, without TLS)."},
     {GATE_KEY("status-allow", status_allow), .type = &config_type_cidrs, .flags = KEY_REPEAT,
      .otherwise = "only this host",
-     .help = "Networks that may connect to `status`, besides loopback; a Unix socket has "
+     .help = "Networks that may connect to `status`, besides loopback. For a Unix socket set "
              "status-group and status-mode instead."},
     {GATE_KEY("status-group", status_group), .type = &config_type_group, .flags = KEY_FIXED,
      .otherwise = "that of the process", .help = "Group of the Unix sockets in `status`."},
     {GATE_KEY("status-mode", status_mode), .type = &config_type_choice, .flags = KEY_FIXED,
      .choices = status_modes, .initial = "0660",
-     .help = "Permissions of the Unix sockets in `status`; actions need the token with each of them."},
+     .help = "Permissions of the Unix sockets in `status`. Actions require the token in any case."},
     {GATE_KEY("status-host", status_host), .type = &config_type_hosts, .flags = KEY_REPEAT,
      .otherwise = "addresses and localhost",
      .help = "Name that the URL of a request to `status` may have; other names are refused (DNS "
@@ -264,7 +264,7 @@ const struct config_key config_keys[] = {
     {GATE_KEY("key-log", key_log), .type = &config_type_path, .otherwise = "none",
      .help = "File that gets the keys of all TLS connections, in the format of SSLKEYLOGFILE, for Wireshark. "
              "Only its owner may have access to it (mode 0600). Whoever has the file can read what clients "
-             "and servers send: for the search for a fault only."},
+             "and servers send: set it only to find a fault."},
     {GATE_KEY("country-file", country_file), .type = &config_type_path, .otherwise = "none",
      .help = "MaxMind database (GeoLite2-Country.mmdb) for rules with `country`."},
     {GATE_KEY("timeout-handshake", timeout_handshake), .type = &config_type_duration, .initial = "10s",
@@ -364,14 +364,14 @@ const struct config_key config_keys[] = {
              "list, one packet of an attacker costs up to 150 ms of CPU time."},
     {LISTENER_KEY("key-update", key_update), .type = &config_type_flag, .choices = yes_or_no,
      .initial = "no",
-     .help = "yes: change the key of what is sent (KeyUpdate of TLS 1.3) before it has protected as many "
-             "records as RFC 8446 5.5 permits with AES-GCM, some 33 GB of a tunnel. no: never, like "
-             "OpenSSL, because it is not known what each SSTP client does with a KeyUpdate."},
+     .help = "yes: send a KeyUpdate of TLS 1.3 before one key of AES-GCM has protected as many records as "
+             "RFC 8446 5.5 permits, some 33 GB of a tunnel. no: never, as OpenSSL, because it is unknown "
+             "how each SSTP client handles a KeyUpdate."},
     {LISTENER_KEY("records", full_records), .type = &config_type_flag, .choices = packet_or_full,
      .initial = "packet",
-     .help = "TLS records for clients. packet: one for each SSTP packet, because sstpc stalls if a record has "
-             "more; full: packets that arrive together share records, for clients that are known to read "
-             "such records."},
+     .help = "TLS records for clients. packet: one for each SSTP packet, because sstpc stalls if a record "
+             "has several. full: packets that arrive together share records; set it only if all clients "
+             "are known to read such records."},
     {LISTENER_KEY("allow", rules), .type = &config_type_allow, .flags = KEY_REPEAT,
      .otherwise = "no rules: `default` decides",
      .help = "Clients that may connect: NETWORK, or conditions that must all be true: address NETWORK, "
@@ -500,7 +500,8 @@ const struct config_key config_keys[] = {
     {BACKEND_KEY("resume", resume), .type = &config_type_flag, .flags = KEY_TLS,
      .choices = yes_or_no, .initial = "yes",
      .help = "yes: calls resume the TLS session of the server's last health check (check = tls, http or "
-             "sstp), whose certificate they take as the server's."},
+             "sstp); pins and the binding use the certificate of that check. no: each call makes a full "
+             "handshake."},
     {BACKEND_KEY("send-proxy", send_proxy), .type = &config_type_choice, .choices = send_proxy_ways,
      .initial = "no",
      .help = "Begin each connection with a PROXY header: v1, or v2 with TLS version, cipher and "
