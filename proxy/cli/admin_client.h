@@ -1,8 +1,8 @@
-/* admin_client: asks a running gate, at its admin socket (gate/admin.h). */
+/* admin_client: sends commands to the admin socket of a running gate (gate/admin.h). */
 #ifndef SSTPGATE_CLI_ADMIN_CLIENT_H
 #define SSTPGATE_CLI_ADMIN_CLIENT_H
 
-/* Connects to the socket at path. Returns a descriptor for one question; -1: errno. */
+/* Connects to the socket at path. Returns a descriptor for one command; -1: errno. */
 int admin_client_dial(const char *path);
 
 /* Sends a line, with its end, and reads the answer to its end. Closes fd. Returns the answer, which

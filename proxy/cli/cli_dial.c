@@ -22,13 +22,12 @@ static const struct usage usage = {
     .help =
         "Logs in as a VPN client, up to an address and a ping through the tunnel, and reports "
         "each\n"
-        "step with its time. If a step fails: whose fault it probably is, and what to look at. It\n"
-        "needs neither root nor PPP in the kernel, and never changes the network of this machine.\n"
+        "step with its time. If a step fails: the probable cause, and what to look at. It needs\n"
+        "neither root nor PPP in the kernel, and never changes the network of this machine.\n"
         "\n"
-        "LISTENER is the name of a listener in CONF: its address and its certificates are known\n"
-        "from there. For HOST the certificates of the system decide, unless an option says\n"
-        "otherwise. The password is asked on the terminal, or is the first line of standard "
-        "input.\n"
+        "LISTENER is the name of a listener in CONF, which has its address and certificates. The\n"
+        "certificate of HOST is verified with the CAs of the system, unless an option changes\n"
+        "that. The password is read from the terminal, or is the first line of standard input.\n"
         "\n"
         "  -u, --user NAME           name, DOMAIN\\name or name@realm\n"
         "      --password-file FILE  file whose first line is the password, as systemd's\n"
@@ -229,7 +228,7 @@ static void choose_names(struct words *w, const struct target *t, char field[VAL
     d->http_host = field;
 }
 
-/* The gate's view of the call, which is asked while the tunnel is up, or after a failure. */
+/* The gate's view of the call, which is read while the tunnel is up, or after a failure. */
 struct view {
     const char *socket; /* NULL: no gate is known */
     bool asked;
@@ -279,7 +278,7 @@ static int call(struct words *w, struct target *t)
     choose_names(w, t, field);
     if (!choose_trust(w, t, &ca))
         return EXIT_FAILED;
-    struct nthash *md4 = nthash_new(); /* NULL: the login says so if it needs one */
+    struct nthash *md4 = nthash_new(); /* NULL: a login that needs it fails */
     w->dial.link.login.md4 = md4;
     w->dial.on_up = on_up;
     w->dial.arg = &view;

@@ -13,12 +13,11 @@
 static const struct usage usage = {
     .synopsis = "usage: sstpgate probe [OPTIONS] HOST[:PORT]\n",
     .help =
-        "Says what an SSTP server is and needs: TLS versions and groups, the certificate and\n"
-        "whether the CAs of this system verify it, SNI, the answer to the request of SSTP, hash\n"
-        "protocols, methods of authentication, and which program it probably is. Writes a section\n"
-        "[backend NAME] that fits. It makes some twenty connections, one at a time, and never "
-        "logs\n"
-        "in.\n"
+        "Reports what an SSTP server supports and requires: TLS versions and groups, the\n"
+        "certificate and whether the CAs of this system verify it, SNI, the answer to the request\n"
+        "of SSTP, hash protocols, methods of authentication, and which program it probably is.\n"
+        "Prints a section [backend NAME] that connects to it. Makes some twenty connections, one\n"
+        "at a time, and never logs in.\n"
         "\n"
         "      --host NAME     name for Host, SNI and the certificate, if HOST is an address\n"
         "      --plain         no TLS, for a server behind a gate with tls = no\n"

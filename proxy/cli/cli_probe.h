@@ -1,5 +1,5 @@
-/* cli_probe: `sstpgate probe` says what an SSTP server is and needs, and writes the section of a
- * configuration for it. */
+/* cli_probe: `sstpgate probe` reports what an SSTP server supports and requires, and prints the
+ * section of a configuration for it. */
 #ifndef SSTPGATE_CLI_CLI_PROBE_H
 #define SSTPGATE_CLI_CLI_PROBE_H
 

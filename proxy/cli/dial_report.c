@@ -31,7 +31,7 @@ static const char *hash_name(uint8_t hash)
     return hash == SSTP_HASH_SHA1 ? "SHA1" : hash == SSTP_HASH_SHA256 ? "SHA256" : "none";
 }
 
-/* ---- what each step has found ---- */
+/* ---- the detail of each step ---- */
 
 static void detail_connect(const struct dial_report *r, char out[DETAIL_MAX])
 {
@@ -75,7 +75,7 @@ static void detail_lcp(const struct dial_report *r, char out[DETAIL_MAX])
 static void detail_login(const struct dial_report *r, char out[DETAIL_MAX])
 {
     snprintf(out, DETAIL_MAX, "%s",
-             r->result->method == PPP_METHOD_NONE ? "the server requests none"
+             r->result->method == PPP_METHOD_NONE ? "the server requires no login"
              : ppp_method_has_keys(r->result->method)
                  ? "accepted, and the server has proved that it knows the password"
                  : "accepted; this method gives the crypto-binding no key");
@@ -132,9 +132,9 @@ static void describe_gate(const struct gate_view *g, FILE *out)
 {
     fputs("  the gate   ", out);
     if (g->problem != NULL)
-        fprintf(out, "could not be asked at its admin socket: %s\n", g->problem);
+        fprintf(out, "its admin socket gave no answer: %s\n", g->problem);
     else if (g->id == NULL)
-        fputs("knows nothing of this call\n", out);
+        fputs("has no record of this call\n", out);
     else if (g->reason != NULL)
         fprintf(out, "call %s: %s: %s%s%s; %s\n", g->id, g->reason,
                 g->words == NULL ? "" : g->words, g->detail == NULL ? "" : ": ",
@@ -146,7 +146,7 @@ static void describe_gate(const struct gate_view *g, FILE *out)
                 g->server == NULL ? "?" : g->server);
 }
 
-/* The gate's texts may have bytes that a terminal would obey. */
+/* The gate's texts may contain control characters of a terminal. */
 static void text_gate(const struct gate_view *g, FILE *out)
 {
     struct memo text;

@@ -12,7 +12,7 @@ struct dial_report {
     const char *user;
     const struct dial_settings *settings;
     const struct dial_result *result;
-    const struct gate_view *gate; /* what the gate says; NULL: it was not asked */
+    const struct gate_view *gate; /* the gate's view; NULL: not queried */
     int exit;                     /* the exit code */
 };
 

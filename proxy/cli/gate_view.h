@@ -1,4 +1,4 @@
-/* gate_view: what a running gate says about one call, which a client on this machine makes. */
+/* gate_view: the data of a running gate about one call of a client on this machine. */
 #ifndef SSTPGATE_CLI_GATE_VIEW_H
 #define SSTPGATE_CLI_GATE_VIEW_H
 
@@ -9,10 +9,10 @@
 /* The fields of ctl's tables `tunnels` and `failures`; NULL: not known. */
 struct gate_view {
     char *id, *binding, *key, *backend, *server, *reason, *words, *remedy, *detail;
-    char *problem; /* why the gate could not be asked; NULL: it was */
+    char *problem; /* why the query failed; NULL: it succeeded */
 };
 
-/* Asks the gate at this socket about the tunnel of a client. client: as addr_format writes it. The
+/* Queries the gate at this socket for the tunnel of a client. client: as addr_format writes it. The
  * caller calls gate_view_fini in any case. */
 void gate_view_tunnel(struct gate_view *v, const char *socket, const char *client);
 

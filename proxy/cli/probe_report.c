@@ -52,7 +52,7 @@ static int days_left(const struct probe_report *r)
     return (int)((r->result->facts.until - r->now) / DAY);
 }
 
-/* Returns why the server wants SNI; NULL: it does not, or it is not known. */
+/* Returns why the server needs SNI; NULL: it does not, or that is unknown. */
 static const char *sni_need(const struct probe_result *r)
 {
     return r->without_sni == PROBE_NO ? "without it the handshake fails"

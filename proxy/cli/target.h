@@ -32,7 +32,8 @@ bool target_find(struct target *out, const char *word, const char *command, cons
 /* Reads HOST[:PORT]. False: the reason was written to standard error. */
 bool target_host(struct target *out, const char *word, const char *command);
 
-/* Replaces the name, for --host. False: it is no name and no address; the reason was written. */
+/* Replaces the name, for --host. False: it is neither a name nor an address; the reason was
+ * written to standard error. */
 bool target_rename(struct target *t, const char *name, const char *command);
 
 void target_fini(struct target *t);

@@ -9,7 +9,7 @@
 
 static const struct fault_info faults[FAULTS] = {
     [FAULT_NONE] = {"none", "no fault", "nobody", ""},
-    [FAULT_LOCAL] = {"local", "this machine cannot do it", "this machine", "the message"},
+    [FAULT_LOCAL] = {"local", "this machine cannot make the call", "this machine", "the message"},
     [FAULT_NAME] = {"name", "the name has no address", "the name, or the DNS of this machine",
                     "the spelling of the name; `getent ahosts NAME`"},
     [FAULT_REFUSED] = {"refused", "the port is closed: nothing listens there", SERVER,
@@ -59,24 +59,24 @@ static const struct fault_info faults[FAULTS] = {
                         "the spelling of both, DOMAIN\\name or name@realm, and whether the account "
                         "may dial in"},
     [FAULT_LOGIN_END] =
-        {"login-ended", "the server ended the call instead of an answer",
+        {"login-ended", "the server ended the call instead of answering the login",
          "the name or the password",
          "the spelling of both; some servers (SoftEther) end the call after a wrong "
          "password; the log of the server"},
     [FAULT_EXPIRED] = {"expired", "the password has expired", "the account", "set a new password"},
     [FAULT_UNJUDGED] = {"unjudged", "the server could not check the password",
                         "the RADIUS server or directory behind the server",
-                        "whether it answers the server"},
+                        "whether that RADIUS server or directory answers"},
     [FAULT_IMPOSTOR] = {"impostor", "the server does not prove that it knows the password",
-                        "a server that only pretends, or a different password there",
+                        "an impostor, or a different password on the server",
                         "the address; do not use the password with this server"},
     [FAULT_BINDING] =
         {"binding", "the call was aborted after Call Connected: the crypto-binding",
-         "the certificate hash or the keys on the way",
+         "the certificate hash, or the key of the binding",
          "through a gate: `sstpgate ctl failures`; otherwise the certificate that the "
          "server hashes (sstpgate binding)"},
     [FAULT_NO_IPCP] = {"no-ipcp", "the server refuses IPCP", SERVER, "its IPv4 settings"},
-    [FAULT_NO_ADDRESS] = {"no-address", "the server gives no IPv4 address", SERVER,
+    [FAULT_NO_ADDRESS] = {"no-address", "the server assigned no IPv4 address", SERVER,
                           "its pool of addresses"},
     [FAULT_NO_PING] = {"no-ping", "nothing answers a ping through the tunnel",
                        "a firewall on the server", "its firewall; --no-ping if it never answers"},

@@ -1,9 +1,9 @@
-/* fault: the steps of a login, and what can fail in them: a word for programs, a sentence, who is
- * probably responsible, and what to look at. */
+/* fault: the steps of a call, and the faults that can end them: a word for programs, a sentence,
+ * the probable cause, and what to look at. */
 #ifndef SSTPGATE_CLIENT_FAULT_H
 #define SSTPGATE_CLIENT_FAULT_H
 
-/* In their order. */
+/* The steps of a call, in their order. */
 enum step {
     STEP_RESOLVE, /* the name */
     STEP_CONNECT, /* TCP */
@@ -14,7 +14,7 @@ enum step {
     STEP_LOGIN,
     STEP_IPCP, /* after Call Connected, which has no answer of its own */
     STEP_PING,
-    STEP_UP, /* no step: all of them are done */
+    STEP_UP, /* not a step: all are done */
 };
 
 enum fault {
@@ -36,14 +36,14 @@ enum fault {
     FAULT_NO_HASH,    /* the Ack offers no hash protocol that is possible */
     FAULT_ABORTED,    /* SSTP's Abort, in any step but after Call Connected */
     FAULT_ENDED,      /* SSTP's Disconnect, or the end of LCP, in any step */
-    FAULT_ENDLESS,    /* LCP or IPCP does not end */
+    FAULT_ENDLESS,    /* the negotiation of LCP or IPCP does not end */
     FAULT_NO_METHOD,  /* no method of authentication in common */
     FAULT_NO_EAP,     /* no type of EAP in common */
     FAULT_PASSWORD,   /* the server has refused the login */
-    FAULT_LOGIN_END,  /* the server has ended the call instead of an answer to the login */
+    FAULT_LOGIN_END,  /* the server has ended the call instead of answering the login */
     FAULT_EXPIRED,    /* the password has expired */
     FAULT_UNJUDGED,   /* the server could not check the password */
-    FAULT_IMPOSTOR,   /* the server does not know the password */
+    FAULT_IMPOSTOR,   /* the server has not proved that it knows the password */
     FAULT_BINDING,    /* Abort after Call Connected */
     FAULT_NO_IPCP,    /* IPCP refused */
     FAULT_NO_ADDRESS, /* IPCP without an address */
@@ -53,11 +53,12 @@ enum fault {
 
 struct fault_info {
     const char *word;
-    const char *text;  /* a sentence without its dot */
-    const char *blame; /* who or what is probably responsible */
-    const char *look;  /* what to look at */
+    const char *text;  /* a sentence without a full stop */
+    const char *blame; /* the probable cause */
+    const char *look;  /* places to look at */
 };
 
+/* Returns the texts of a fault. */
 const struct fault_info *fault_info(enum fault f);
 
 /* Returns a name for output: "resolve", "tls", "login". */
