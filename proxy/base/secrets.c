@@ -34,9 +34,9 @@ struct slot {
 };
 
 struct chunk {
-    struct chunk *next, *prev; /* of those with a free slot; a circle */
+    struct chunk *next, *prev; /* a circle of the chunks with a free slot */
     struct slot *spare;        /* slots that were freed */
-    uint32_t fresh;            /* offset of the slots that were never used; CHUNK or close: none */
+    uint32_t fresh;            /* offset of the slots that were never used */
     uint32_t used;             /* slots */
 };
 _Static_assert(sizeof(struct chunk) <= SECRETS_ALIGN, "the first slot is aligned");
@@ -72,7 +72,8 @@ static struct chunk *map_chunk(void)
         INSIST(munmap(p, before) == 0);
     INSIST(munmap(p + before + CHUNK, CHUNK - before) == 0);
     struct chunk *c = (struct chunk *)(void *)(p + before);
-    /* Kernels without the call do not exist; qemu-user, for example, does not know it. */
+    /* An error is ignored: each supported kernel has the call, but qemu-user, for example, has not.
+     */
     (void)madvise(c, CHUNK, MADV_DONTDUMP);
     c->fresh = SECRETS_ALIGN;
     mapped += CHUNK;

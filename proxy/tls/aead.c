@@ -23,7 +23,7 @@ static const struct aead_library_ops *library_of(enum aead_library which)
 static void start(void)
 {
     usable[AEAD_EVP] = aead_evp.start();
-    /* A validated module is pointless where the traffic does not pass through it. */
+    /* FIPS requires that the validated module encrypts the traffic. */
     usable[AEAD_MB] = !EVP_default_properties_is_fips_enabled(NULL) && aead_mb.start();
 
     const struct aead_library_ops *chosen = library_of(usable[AEAD_MB] ? AEAD_MB : AEAD_EVP);

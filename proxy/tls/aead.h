@@ -1,6 +1,6 @@
-/* aead: the encryption with a tag that records need, from one of two libraries: libipsec-mb, which
- * takes a tenth of the time for a short record, or OpenSSL, which is always present. The choice is
- * made once, at the start, and known answers are checked. README.md is for reviewers. */
+/* aead: authenticated encryption for records, by one of two libraries: libipsec-mb, which is
+ * several times as fast for a short record, or OpenSSL, which is always present. The library is
+ * chosen once, at the start, and its known answers are checked. README.md is for reviewers. */
 #ifndef SSTPGATE_TLS_AEAD_H
 #define SSTPGATE_TLS_AEAD_H
 
@@ -17,9 +17,9 @@ struct aead_key;
 
 /* Chooses the library and checks known answers, the first time; later calls return the same result.
  * libipsec-mb is used if the program was built with it, the processor has AES instructions, and
- * OpenSSL's configuration does not ask for FIPS. false: the answers are wrong, error has a message,
- * and the program must not start. Without this call the first use of a key makes it, and ends the
- * program where it returns false. It takes about 20 ms, nearly all of it libipsec-mb's own test. */
+ * OpenSSL's configuration does not request FIPS. false: an answer is wrong, error has a message,
+ * and the program must not start. Without this call the first use of a key calls it, and aborts if
+ * it returns false. It takes about 20 ms, nearly all of it for libipsec-mb's self-test. */
 bool aead_start(char error[AEAD_ERROR_MAX]);
 
 /* Returns the library in use: "ipsec-mb 1.3.0", "OpenSSL 3.0.17". */

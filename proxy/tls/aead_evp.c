@@ -55,7 +55,7 @@ static void evp_key_free(struct aead_key *base)
 }
 
 /* Starts a message, and authenticates aad. The functions of OpenSSL fail here only for arguments
- * that this file never gives. */
+ * that this file never passes. */
 static void evp_begin(EVP_CIPHER_CTX *ctx, int encrypt, const uint8_t *nonce, struct span aad)
 {
     int n;
@@ -71,7 +71,7 @@ static void evp_seal(struct aead_key *base, const uint8_t *nonce, struct span aa
     int n = 0;
 
     evp_begin(ctx, 1, nonce, aad);
-    if (plain.n > 0) /* OpenSSL 3.0 takes a call with nothing for the last one */
+    if (plain.n > 0) /* OpenSSL 3.0 treats a call with 0 bytes as the final one */
         INSIST(EVP_EncryptUpdate(ctx, out, &n, plain.p, (int)plain.n) == 1);
     INSIST((size_t)n == plain.n);
     INSIST(EVP_EncryptFinal_ex(ctx, out + plain.n, &n) == 1 && n == 0);

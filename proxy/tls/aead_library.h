@@ -1,4 +1,4 @@
-/* aead_library: what a library of ciphers offers, for aead.c, which chooses one. */
+/* aead_library: the interface to a library of ciphers, of which aead.c chooses one. */
 #ifndef SSTPGATE_TLS_AEAD_LIBRARY_H
 #define SSTPGATE_TLS_AEAD_LIBRARY_H
 

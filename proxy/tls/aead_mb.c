@@ -31,8 +31,8 @@ _Static_assert(sizeof(struct mb_key) <= SECRETS_MAX, "a key fits in secret memor
 _Static_assert(_Alignof(struct mb_key) <= SECRETS_ALIGN, "secret memory is aligned for a key");
 
 /* The library's functions for this processor. The calls of this file only read it, so all threads
- * use it. They also set an error number of the whole process, which nothing here reads: their
- * errors are arguments that this file never gives. */
+ * share it. They also set an error number of the whole process, which is not read here, because
+ * they fail only for arguments that this file never passes. */
 static IMB_MGR *mb;
 
 /* Without these instructions some versions of the library use tables, whose timing depends on the
@@ -170,7 +170,7 @@ static bool mb_open(struct aead_key *base, const uint8_t *nonce, struct span aad
     default: chacha_open(k, nonce, aad, body, out, tag); break;
     }
     const bool right = CRYPTO_memcmp(tag, sealed.p + body.n, AEAD_TAG) == 0;
-    /* The tag that would have been right helps a forger. */
+    /* A forger could use the tag that was computed. */
     secrets_wipe(tag, sizeof tag);
     secrets_wipe(&ctx, sizeof ctx);
     return right;

@@ -76,7 +76,7 @@ void handover_on_keys(const SSL *ssl, const char *line)
 
 /* ---- checks ---- */
 
-/* Returns why the connection must stay with OpenSSL; NULL: it need not. */
+/* Returns why the connection must stay with OpenSSL; NULL: no reason. */
 static const char *ssl_check(SSL *ssl)
 {
     if (!SSL_is_init_finished(ssl) || SSL_get_shutdown(ssl) != 0)
@@ -95,8 +95,8 @@ static const char *ssl_check(SSL *ssl)
 
 /* ---- TLS 1.3 ---- */
 
-/* The first record after the handshake has the number 0. A ticket would be a record, too, but
- * contexts of servers send none. */
+/* Takes the secrets of TLS 1.3. The first record after the handshake has the number 0, because
+ * contexts of servers send no tickets, which would be records, too. */
 static const char *take_13(SSL *ssl, const struct tls_window *w, uint16_t suite,
                            struct handover *out)
 {
@@ -164,8 +164,9 @@ static void sides_12(SSL *ssl, const struct keys_12 *k, uint16_t suite, struct h
     out->out = SSL_is_server(ssl) ? server : client;
 }
 
-/* Finished had the number 0. OpenSSL starts the explicit nonces of AES-GCM at a random number; they
- * continue behind the nonce of Finished, so that none occurs twice. */
+/* Takes the keys of TLS 1.2. Finished had the number 0. OpenSSL starts the explicit nonces of
+ * AES-GCM at a random number; here they continue behind that of Finished, so that none occurs
+ * twice. */
 static const char *take_12(SSL *ssl, const struct tls_window *w, uint16_t suite,
                            struct handover *out)
 {

@@ -1,6 +1,5 @@
-/* handover: what a finished handshake leaves to records.h: the keys of both directions and the
- * numbers of their next records, taken from OpenSSL through its documented interface. README.md is
- * for reviewers. */
+/* handover: takes the keys of both directions and the numbers of their next records from OpenSSL
+ * after a handshake, for records.h, through documented functions. README.md is for reviewers. */
 #ifndef SSTPGATE_TLS_HANDOVER_H
 #define SSTPGATE_TLS_HANDOVER_H
 
@@ -21,14 +20,14 @@ void handover_on_keys(const SSL *ssl, const char *line);
 void handover_secrets_free(struct handover_secrets *s);
 
 struct handover {
-    struct record_side *in, *out; /* the caller's */
+    struct record_side *in, *out; /* owned by the caller */
     bool tls13;
     bool update; /* the keys have the limit of RFC 8446 5.5 */
 };
 
 /* Takes over from ssl, whose handshake has just ended and whose bytes came and went through w.
- * Returns NULL: out is set, and ssl must be freed without another read or write. Otherwise a
- * reason, and nothing has changed: ssl must keep the connection. */
+ * Returns NULL: out is set, and ssl must be freed without another read or write. Otherwise
+ * returns a reason and changes nothing: the connection stays with ssl. */
 const char *handover_take(SSL *ssl, const struct tls_window *w, struct handover *out);
 
 #endif

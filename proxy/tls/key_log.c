@@ -21,8 +21,8 @@ static struct {
     int fd; /* -1: none */
     char *path;
     uid_t owner;
-    bool cut;    /* the last line has no end */
-    bool failed; /* and that was logged */
+    bool cut;    /* the last line is incomplete */
+    bool failed; /* a write has failed, which was logged */
 } out = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
 
 const char *key_log_flaw(const struct stat *st, uid_t owner)
@@ -60,7 +60,7 @@ static void use_fd(int fd)
         close(old);
 }
 
-/* Stops the log if its file has a flaw by now. */
+/* Closes the file in use if it has a flaw now. */
 static void check_used(void)
 {
     struct stat st;

@@ -13,16 +13,17 @@
 const char *key_log_flaw(const struct stat *st, uid_t owner);
 
 /* Opens path for appending, or creates it with mode 0600. Returns the descriptor, or -1 with the
- * cause in *reason (valid until the next call of strerror()); then the file in use is given up if
- * others have access to it by now. owner: as above. Main thread. */
+ * cause in *reason (valid until the next call of strerror()); in that case it closes the file
+ * in use if other users may access that file now. owner: as above. Main thread. */
 int key_log_open(const char *path, uid_t owner, const char **reason);
 
-/* Puts a file that key_log_open has returned in force, instead of the old one; -1: none. Takes
- * ownership of fd, and copies path. Main thread; others may write meanwhile. */
+/* Replaces the file by one that key_log_open has returned; -1: none. Takes ownership of fd, and
+ * copies path. Main thread; others may write meanwhile. */
 void key_log_use(int fd, const char *path, uid_t owner);
 
 /* Opens the path again, for log rotation; a no-op without a file. Returns false with *reason; then
- * the old file remains in use, as key_log_open says. Main thread; others may write meanwhile. */
+ * the old file remains in use, unless key_log_open has closed it. Main thread; others may write
+ * meanwhile. */
 bool key_log_reopen(const char **reason);
 
 /* Appends a line with one write; a no-op without a file. The first failure after an opening is

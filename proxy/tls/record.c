@@ -18,7 +18,7 @@ struct record_side {
     struct aead_key *aead; /* NULL: at rest */
     const struct suite *suite;
     bool explicit_nonce;    /* TLS 1.2 with AES-GCM */
-    uint8_t iv[AEAD_NONCE]; /* with an explicit nonce: the salt, and what is added to seq */
+    uint8_t iv[AEAD_NONCE]; /* with an explicit nonce: the salt, and its offset from seq */
     uint8_t key[AEAD_KEY_MAX];
     uint8_t secret[SECRET_MAX]; /* TLS 1.3 */
 };
@@ -96,7 +96,8 @@ static void kdf_fetch(void)
     kdf = EVP_KDF_fetch(NULL, "TLS13-KDF", NULL);
 }
 
-/* Returns what expand_label needs; the caller frees it with EVP_KDF_CTX_free(), which wipes it. */
+/* Returns a context for expand_label(); the caller frees it with EVP_KDF_CTX_free(), which wipes
+ * it. */
 static EVP_KDF_CTX *expander(const struct record_side *s)
 {
     int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
@@ -251,7 +252,7 @@ enum { AAD_MAX = 13 };
 static void write_head(uint8_t out[RECORD_HEAD], uint8_t type, size_t n)
 {
     out[0] = type;
-    out[1] = out[2] = 3; /* TLS 1.2; TLS 1.3 says so, too */
+    out[1] = out[2] = 3; /* TLS 1.2, also in TLS 1.3 */
     out[3] = (uint8_t)(n >> 8);
     out[4] = (uint8_t)n;
 }

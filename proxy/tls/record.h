@@ -19,7 +19,7 @@ enum {
 
 enum record_type { RECORD_CCS = 20, RECORD_ALERT = 21, RECORD_HANDSHAKE = 22, RECORD_DATA = 23 };
 
-/* The value of a failure is the alert that it calls for (RFC 8446 6). */
+/* The value of a failure is the number of its alert (RFC 8446 6). */
 enum record_verdict {
     RECORD_OK = 0,
     RECORD_MORE = 1, /* the record is incomplete */
@@ -66,7 +66,7 @@ void record_rest(struct record_side *s);
 /* Returns the number of the next record. */
 uint64_t record_seq(const struct record_side *s);
 
-/* Returns where the encrypted part starts: bytes from the begin of a record. */
+/* Returns where the encrypted part starts: bytes from the start of a record. */
 size_t record_gap(const struct record_side *s);
 
 /* Seals plain (0..RECORD_PLAIN_MAX bytes) into one record at out, which has room for plain.n +
@@ -75,13 +75,13 @@ size_t record_gap(const struct record_side *s);
  * connection must end. */
 size_t record_seal(struct record_side *s, enum record_type type, struct span plain, uint8_t *out);
 
-/* Opens the record at the begin of in.
+/* Opens the record at the start of in.
  *
  * RECORD_OK: *n bytes of plaintext are at out, without padding; *type is their type, one of the
  * enum (in TLS 1.3 never RECORD_CCS); *used is the length of the record.
  * RECORD_MORE: *used is the length of the whole record, or 0 if its head is incomplete.
- * Otherwise: the connection must end with this alert. *used and *n are 0, and what is at
- * out must not be used.
+ * Otherwise: the connection must end with this alert. *used and *n are 0, and the
+ * content of out must not be used.
  *
  * out has room for the record's length without its head and tag. It is in.p + record_gap(s), or has
  * no byte in common with the record. in is not changed otherwise. */

@@ -21,13 +21,13 @@ enum {
     KEY_UPDATE = 24,
 };
 
-/* A handshake message that arrives. */
+/* A handshake message in progress. */
 struct message {
     uint8_t head[MESSAGE_HEAD];
     uint8_t head_n;
-    bool begun; /* the head was judged, and the body arrives */
+    bool begun; /* the head was accepted, and the body is in progress */
     uint32_t size, have;
-    uint8_t *body; /* what arrived of it; NULL: nothing, or it is not kept */
+    uint8_t *body; /* bytes that have arrived; NULL: none, or not kept */
 };
 
 struct records {
@@ -35,21 +35,21 @@ struct records {
     tls_sink sink;
     void *arg;
     struct span input; /* unread bytes of the owner */
-    uint8_t *buffer;   /* the begin of a record, or plaintext; NULL: none */
-    uint32_t at, end;  /* the begin: what has arrived, and the size of the record; else the unread
-                          bytes of the plaintext */
+    uint8_t *buffer;   /* the start of a record, or plaintext; NULL: none */
+    uint32_t at, end;  /* start of a record: bytes that have arrived, and its size; plaintext: the
+                          range of the unread bytes */
     struct message message;
     struct tls_use use;
     uint64_t update_after;     /* 0: never */
     const char *error;         /* NULL: none */
     int alert;                 /* the peer's */
-    uint8_t head[RECORD_HEAD]; /* the begin of a record without a buffer */
+    uint8_t head[RECORD_HEAD]; /* the start of a record without a buffer */
     uint8_t head_n;
     uint8_t empty, warnings; /* in a row */
     bool server, tls13;
     bool opened;       /* the buffer has plaintext */
-    bool update_asked; /* the peer has to change its key, too */
-    bool update_due;   /* an answer to the peer's KeyUpdate */
+    bool update_asked; /* a KeyUpdate of the peer was requested */
+    bool update_due;   /* the peer's KeyUpdate must be answered */
     bool close_sent, close_came;
 };
 
@@ -82,7 +82,7 @@ static void message_free(struct records *r)
     r->message = (struct message){0};
 }
 
-/* Wipes the keys and frees what a connection without a future does not need. */
+/* Wipes the keys and frees the buffers of a connection that has failed or ends. */
 static void records_drop(struct records *r)
 {
     record_side_free(r->in);
@@ -133,8 +133,9 @@ static bool send_small(struct records *r, enum record_type type, struct span pla
     return true;
 }
 
-/* Nothing follows a close_notify. One record can have thousands of messages that need an answer,
- * and the limit is checked when the next record is opened. */
+/* Sends an alert, unless close_notify was sent, or the limit of answers is exceeded: one record can
+ * have thousands of messages that need an answer, and the limit is otherwise checked only when the
+ * next record is opened. */
 static void send_alert(struct records *r, uint8_t level, uint8_t number)
 {
     const uint8_t alert[] = {level, number};
@@ -396,7 +397,7 @@ static enum err fail_warnings(struct records *r)
     return fail(r, SSL_AD_UNEXPECTED_MESSAGE, SSL_R_TOO_MANY_WARN_ALERTS);
 }
 
-/* The level says nothing (RFC 8446 6). */
+/* Handles an alert of TLS 1.3, whose level has no meaning (RFC 8446 6). */
 static enum err take_alert_13(struct records *r, uint8_t number)
 {
     switch (number) {
@@ -430,7 +431,7 @@ static enum err take_alert(struct records *r, struct span alert)
 
 /* ---- records ---- */
 
-/* Counts records that carry nothing. */
+/* Counts empty records in a row; content ends a row of warnings. */
 static enum err count(struct records *r, enum record_type type, size_t n)
 {
     r->empty = n == 0 ? r->empty + 1 : 0;
@@ -441,8 +442,8 @@ static enum err count(struct records *r, enum record_type type, size_t n)
     return ERR_MORE;
 }
 
-/* Returns whether a record may stand between the parts of a handshake message. In TLS 1.2 data may
- * stand between the bytes of its head, because OpenSSL collects these aside. */
+/* Returns whether a record may occur between the parts of a handshake message. In TLS 1.2 data may
+ * occur between the bytes of its head, because OpenSSL buffers the head separately. */
 static bool may_interrupt(const struct records *r, enum record_type type)
 {
     const struct message *m = &r->message;
@@ -507,7 +508,7 @@ static struct span input_take(struct records *r, size_t n)
     return s;
 }
 
-/* Copies the begin of a record. size: of the whole record; 0: not known yet. */
+/* Copies the start of a record. size: of the whole record; 0: not known yet. */
 static void begin_keep(struct records *r, size_t size)
 {
     const struct span s = input_take(r, r->input.n);
@@ -530,7 +531,7 @@ static size_t room(const struct records *r, size_t record)
     return record > around ? record - around : 0;
 }
 
-/* Returns the length of the record at the begin of the input; 0: it is not complete. */
+/* Returns the length of the record at the start of the input; 0: it is not complete. */
 static size_t record_length(struct span in)
 {
     if (in.n < RECORD_HEAD)
@@ -539,7 +540,7 @@ static size_t record_length(struct span in)
     return n > in.n ? 0 : n;
 }
 
-/* Opens the record at the begin of the input, in out or in a buffer of its own. */
+/* Opens the record at the start of the input, into out or a separate buffer. */
 static enum err open_input(struct records *r, uint8_t *out, size_t cap, enum record_type *type,
                            struct span *plain)
 {
@@ -586,7 +587,7 @@ static enum err begin_head(struct records *r)
     return ERR_OK;
 }
 
-/* Completes a record that began in an earlier input, and opens it, in out or in place. */
+/* Completes a record that began in an earlier input, and opens it, into out or in place. */
 static enum err open_buffer(struct records *r, uint8_t *out, size_t cap, enum record_type *type,
                             struct span *plain)
 {

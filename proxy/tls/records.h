@@ -38,7 +38,7 @@ void records_free(struct records *r);
 void records_feed(struct records *r, struct span octets);
 
 /* Reads plaintext. A record whose plaintext may exceed cap is opened in a buffer of its own, and
- * returned in parts. ERR_OK: *n bytes (1..cap) are in out. ERR_MORE: none has arrived; the begin of
+ * returned in parts. ERR_OK: *n bytes (1..cap) are in out. ERR_MORE: none has arrived; the start of
  * a record was copied. ERR_CLOSED: the peer has sent close_notify. ERR_TLS: failed for good; an
  * alert may have been sent. out: not the bytes that r was fed; bytes after *n may change. */
 enum err records_read(struct records *r, uint8_t *out, size_t cap, size_t *n) MUST_CHECK;

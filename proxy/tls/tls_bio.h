@@ -30,7 +30,7 @@ enum {
     TLS_MESSAGE_OCTETS = 1 << 20,
 };
 
-/* What a peer has caused after the handshake. */
+/* The work that a peer has caused after the handshake. */
 struct tls_use {
     uint64_t taken;    /* bytes read, with those of the handshake */
     unsigned unasked;  /* writes since the owner set this to 0 */
@@ -41,7 +41,7 @@ struct tls_use {
 const char *tls_use_exceeded(const struct tls_use *u);
 
 /* Receives a line of the key log (the format of SSLKEYLOGFILE, without the end of the line), and
- * has to keep it secret. */
+ * must keep it secret. */
 typedef void (*tls_on_keys)(void *arg, const char *line);
 
 struct handover_secrets;
@@ -58,7 +58,7 @@ struct tls_window {
     uint64_t explicit_nonce;          /* of the last record, as TLS 1.2 with AES-GCM has it */
     bool reading;                     /* in a read, after the handshake */
     bool own_records;                 /* the connection leaves OpenSSL, if possible */
-    uint64_t update_after;            /* what struct tls_ctx has, for then */
+    uint64_t update_after;            /* as in struct tls_ctx, for that case */
     bool finished_sent;               /* the last record has the size of such a Finished */
     unsigned offered; /* highest TLS version in the client's ClientHello; 0: none seen */
     time_t now;       /* time of the handshake, for OpenSSL's callbacks; 0: not set */

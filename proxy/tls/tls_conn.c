@@ -22,7 +22,7 @@ struct tls_conn {
     struct tls_window *window;
     struct records *records; /* after the hand-over; NULL: none */
     char *error;             /* NULL: none; allocated, because most connections never have one */
-    /* What is asked after the handshake, for a connection that has left OpenSSL. */
+    /* Facts of the handshake, for a connection that has left OpenSSL. */
     const char *version, *cipher;
     char *sni;        /* NULL: none */
     X509 *shown_leaf; /* a server's; NULL: none, or forgotten */
@@ -211,12 +211,12 @@ static struct span leaf_der(X509 *leaf)
     unsigned char *der = NULL;
     const int n = leaf == NULL ? 0 : i2d_X509(leaf, &der);
 
-    /* OpenSSL's allocator is malloc(), because this program does not replace it */
+    /* free() may free it, because OpenSSL allocates with malloc() (tls_memory.h) */
     return n <= 0 ? span_of(NULL, 0) : span_of(der, (size_t)n);
 }
 
-/* Keeps what is asked later. A server's leaf belongs to its context, which parsed it; of a client's
- * only the bytes are kept. */
+/* Copies the facts of the handshake. A server's leaf belongs to its context, which parsed it; of a
+ * client's only the bytes are kept. */
 static void facts_keep(struct tls_conn *c)
 {
     const char *name = SSL_get_servername(c->ssl, TLSEXT_NAMETYPE_host_name);
@@ -233,7 +233,7 @@ static void facts_keep(struct tls_conn *c)
         c->shown_leaf = leaf;
 }
 
-/* Moves the connection from OpenSSL to records.h, if that is possible. */
+/* Moves the connection from OpenSSL to records.h, if handover_take() can. */
 static void hand_over(struct tls_conn *c)
 {
     struct handover h;

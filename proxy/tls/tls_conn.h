@@ -30,7 +30,7 @@ struct tls_conn *tls_conn_new_server(struct tls_ctx *ctx, tls_sink sink, void *a
  * staple is fresh. Call it before the handshake; without it no staple is sent. */
 void tls_conn_set_time(struct tls_conn *c, time_t now);
 
-/* Returns what protects the records: "gate" after a hand-over (see handover.h), otherwise
+/* Returns the code that protects the records: "gate" after a hand-over (see handover.h), otherwise
  * "openssl". */
 const char *tls_conn_records(const struct tls_conn *c);
 
@@ -102,12 +102,12 @@ struct span tls_conn_sni(const struct tls_conn *c);
  * ciphers. */
 struct span tls_conn_leaf(const struct tls_conn *c);
 
-/* Frees the leaf, which has some 1 kB on a client, for a connection that is not asked for it again.
+/* Frees the leaf, which has some 1 kB on a client, for a connection whose leaf is not needed again.
  * A connection that has stayed with OpenSSL still has it. */
 void tls_conn_forget_leaf(struct tls_conn *c);
 
 /* Sets that tls_conn_session() will be called on this client: it requests a ticket in TLS 1.2, and
- * leaves the connection with OpenSSL, whose session is wanted. Call it before the handshake. */
+ * leaves the connection with OpenSSL, which has the session. Call it before the handshake. */
 void tls_conn_keep(struct tls_conn *c);
 
 /* Returns a counted reference to a session for later clients, after a full handshake of a client

@@ -85,7 +85,7 @@ struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const st
 void tls_ctx_set_records(struct tls_ctx *ctx, bool own);
 
 /* Sets the receiver of the lines of the key log (the format of SSLKEYLOGFILE, without the end of
- * the line), which has to keep them secret. NULL: none. Call it before the first connection. */
+ * the line), which must keep them secret. NULL: none. Call it before the first connection. */
 void tls_ctx_set_keylog(struct tls_ctx *ctx, tls_on_keys on_keys, void *arg);
 
 /* Frees ctx; a no-op for NULL. */

@@ -49,8 +49,8 @@ static time_t begin_of(const SSL_SESSION *s)
 #endif
 }
 
-/* Without a lifetime of the server, TLS 1.2 has OpenSSL's default, and TLS 1.3 forbids the use (RFC
- * 8446 4.6.1). */
+/* If the server gives no lifetime, OpenSSL's default applies to TLS 1.2, and TLS 1.3 forbids the
+ * use (RFC 8446 4.6.1). */
 bool tls_session_is_fresh(const struct tls_session *s, time_t now)
 {
     const time_t age = now - begin_of(s->ssl);
@@ -61,7 +61,7 @@ bool tls_session_is_fresh(const struct tls_session *s, time_t now)
     return age >= 0 && age < lifetime;
 }
 
-/* ---- what a session belongs to ---- */
+/* ---- the scope of a session ---- */
 
 static EVP_MD_CTX *hash_new(void)
 {
