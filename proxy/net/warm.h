@@ -1,4 +1,4 @@
-/* warm: the TLS connections that may keep what only speed needs: the expanded keys of both
+/* warm: the TLS connections that may keep memory that only saves time: the expanded keys of both
  * directions, some 2 kB, or the buffers of OpenSSL's records, 17 or 33 kB. A connection that has
  * just read or written may do so again, so it keeps them until WARM_MAX other connections were
  * added or a second is over. All other connections keep none. */

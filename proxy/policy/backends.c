@@ -129,7 +129,7 @@ static void server_put_last(struct backends_place *k)
         server_free(k);
 }
 
-/* Takes the lock for the last reference only. */
+/* Releases a reference; takes the lock for the last one only. */
 static void server_put(struct backends_place *k)
 {
     unsigned refs = atomic_load(&k->refs);
