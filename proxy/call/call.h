@@ -125,7 +125,7 @@ struct tunnel {
 struct call {
     struct call *prev, *next; /* in set->list[state] */
     struct call_set *set;
-    struct site *site; /* the site with which the call began; a reference; NULL: given up, because
+    struct site *site; /* the site with which the call began; a reference; NULL: released, because
                           RELAY and WEB need no configuration */
     const struct site_listener *listener; /* of site */
     struct tally_listener *tally;         /* of this listener, in set->tally */
@@ -154,13 +154,13 @@ void call_join(struct call *call);
 /* Removes a call that is CLOSED from its set, and calls the set's on_parted. Frees nothing. */
 void call_part(struct call *call);
 
-/* Gives up the call's site, with all that belongs to it; a no-op the second time. */
+/* Releases the call's site and clears the pointers into it; a no-op the second time. */
 void call_leave_site(struct call *call);
 
 /* Changes the state; the only function that does. Asserts that the step is legal, moves the call to
  * the list of the new state and sets the deadline of that state. RELAY and WEB need no
- * configuration: the call gives up its site, because it may stay for days, while each reload brings
- * another site. */
+ * configuration: the call releases its site, because the call may stay for days, and each reload
+ * builds another site. */
 void call_enter(struct call *call, enum call_state state);
 
 /* Ends the call; the only function that does. May be called at any moment, from any callback, any

@@ -50,7 +50,7 @@ enum tally_limit {
 
 enum tally_direction { TALLY_UP, TALLY_DOWN, TALLY_DIRECTIONS };
 
-/* The peers of the gate, and the code that protects the records for them: tls_conn_records. */
+/* The peers of the gate, and the results of tls_conn_records for them. */
 enum tally_side { TALLY_CLIENT, TALLY_SERVER, TALLY_SIDES };
 enum { TALLY_RECORDS = 2 };
 
@@ -119,7 +119,7 @@ struct tally_tunnels *tally_tunnels_at(struct tally_listener *l, const char *bac
 /* Counts a handshake with the client. version: as OpenSSL names it, "TLSv1.3". */
 void tally_handshake(struct tally *t, struct tally_listener *l, const char *version, uint64_t ms);
 
-/* Counts a handshake by what protects the records after it: the result of tls_conn_records. */
+/* Counts a handshake. records: the result of tls_conn_records. */
 void tally_records(struct tally *t, enum tally_side side, const char *records);
 
 /* Counts a verdict on the binding. */

@@ -19,8 +19,8 @@
 
 enum { BACKEND_LINES_PER_SECOND = 20 }; /* for each worker */
 
-/* Time after a tunnel has come up in which a server that does not accept the binding has ended it.
- * A server answers a wrong Call Connected at once ([MS-SSTP] 3.3.5.2.3); the rest is for slow
+/* A server that rejects the binding ends the tunnel at most this time after it has come up. A
+ * server answers a wrong Call Connected at once ([MS-SSTP] 3.3.5.2.3); the rest is for slow
  * networks. */
 enum { DOUBT_MS = 5000 };
 
@@ -219,7 +219,7 @@ static void report_success(struct call *call)
     record_keep(&call->uplink.blame, span_of(NULL, 0));
 }
 
-/* Frees the DER of the leaves, which nothing needs once both were hashed. */
+/* Frees the DER of a leaf, which is not needed after both leaves were hashed. */
 static void forget_leaf(const struct stream *s)
 {
     if (s->tls != NULL)
