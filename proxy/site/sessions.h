@@ -15,9 +15,9 @@ struct addr;
 struct sessions;
 struct tls_session;
 
-/* ms; a server whose calls fail twice in this time with sessions gets none for as long: one session
- * may have been stale, but a server that shares its ticket keys with servers that have other
- * certificates fails after each health check. */
+/* ms; a server whose session was distrusted twice in this time gets none for the same time: a
+ * single session may be stale, but an address of several servers with the same ticket keys and
+ * different certificates would fail after each health check. */
 enum { SESSIONS_PAUSE_MS = 3600000 };
 
 /* Returns a counted reference. */
@@ -28,7 +28,7 @@ void sessions_unref(struct sessions *all); /* NULL: no-op */
 /* Removes all sessions. A call may have a reference for as long as its tunnel stays. */
 void sessions_close(struct sessions *all);
 
-/* For the other functions, all NULL: the backend keeps no sessions, and they do nothing. at: the
+/* The functions below do nothing if all is NULL: the backend keeps no sessions. at: the
  * address of the server's connection. now_ms: any monotonic clock, the same for all. */
 
 /* Replaces the session of a server, and takes ownership of the caller's reference. s NULL: removes

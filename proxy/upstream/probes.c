@@ -120,7 +120,7 @@ static bool probe_keep_session(struct probe *p, bool last)
                                  worker_now(p->all->worker));
 }
 
-/* Ends in order (close_notify, FIN), which most servers do not log as an error. */
+/* Closes with close_notify and FIN, which most servers do not log as an error. */
 static void probe_leave(struct probe *p)
 {
     p->state = PROBE_CLOSE;
@@ -293,7 +293,7 @@ static size_t on_read(struct stream *s, struct span in)
     return in.n;
 }
 
-/* Handles the end of a connection that has had its verdict. */
+/* Handles the end of a connection whose check is finished. */
 static void probe_ended(struct probe *p)
 {
     if (p->state == PROBE_TICKET) {

@@ -38,8 +38,8 @@ bool upstream_trusted(const struct site_backend *b, const struct stream *s,
                       char why[UPSTREAM_WHY_MAX]);
 
 /* Keeps the session of a health check for the server's calls. Call it once after the handshake, and
- * again if it returns false: then the ticket has not arrived. last: it is not waited for any
- * longer, and the server has no session. */
+ * again if it returns false: then the ticket has not arrived. last: the wait for it
+ * is over, and without it the server gets no session. */
 bool upstream_keep_session(const struct site_backend *b, size_t server, const struct stream *s,
                            bool last, uint64_t now_ms);
 
