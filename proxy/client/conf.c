@@ -96,7 +96,7 @@ void conf_retransmit(struct conf *c)
 
 /* ---- receiving ---- */
 
-/* Takes one option off the list. False: the list has ended, or is broken from here on. */
+/* Takes one option off the list. False: the list has ended, or is malformed from here on. */
 static bool take_option(struct cursor *c, uint8_t *type, struct span *value)
 {
     if (c->rest.n == 0)
@@ -111,7 +111,7 @@ static bool take_option(struct cursor *c, uint8_t *type, struct span *value)
 }
 
 /* Answers a request with a Reject of what was rejected, else a Nak, else an Ack (RFC 1661 5.1 to
- * 5.4). A request that is broken gets no answer. */
+ * 5.4). A malformed request gets no answer. */
 static void answer(struct conf *c, const struct conf_packet *p)
 {
     struct cursor rest = cursor_of(p->data);

@@ -64,7 +64,7 @@ bool conf_read(struct span info, struct conf_packet *out);
 /* Adds an option to the request. n: at most CONF_VALUE_MAX. */
 void conf_want(struct conf *c, uint8_t type, const void *value, size_t n);
 
-/* Returns the option as it is requested now; NULL: it is not, or no more. */
+/* Returns the option as it is requested now; NULL: it is not requested. */
 const struct conf_option *conf_wanted(const struct conf *c, uint8_t type);
 
 bool conf_is_open(const struct conf *c);

@@ -39,7 +39,7 @@ static void end_step(struct dial *d)
     d->result->step_done[step] = true;
 }
 
-/* Completes the steps before `step`, of which one record of the server may end several. */
+/* Completes the steps before `step`: one record of the server may end several. */
 static void reach_step(struct dial *d, enum step step)
 {
     while (d->result->step < step) {
@@ -154,7 +154,7 @@ static void write_packet(void *arg, struct span packet)
 
 static void random_bytes(void *out, size_t n)
 {
-    INSIST(getrandom(out, n, 0) == (ssize_t)n); /* up to 256 bytes are never cut */
+    INSIST(getrandom(out, n, 0) == (ssize_t)n); /* up to 256 bytes are never truncated */
 }
 
 static void make_correlation(char out[DIAL_CORRELATION + 1])

@@ -48,9 +48,10 @@ struct dial_result {
     char tls_version[16], cipher[64];
     bool has_leaf;
     struct binding_leaf leaf;
-    struct span leaf_der;                   /* freed by dial_fini */
-    char correlation[DIAL_CORRELATION + 1]; /* SSTPCORRELATIONID, by which a log has the call */
-    /* What the server has said; wiped of secrets. */
+    struct span leaf_der; /* freed by dial_fini */
+    char correlation[DIAL_CORRELATION +
+                     1]; /* SSTPCORRELATIONID, which identifies the call in logs */
+    /* Data of the server, without secrets. */
     unsigned status;
     char server[SESSION_SERVER_MAX];
     size_t head_n;

@@ -131,10 +131,11 @@ static const struct rule {
     {KIND_SOFTETHER, 2, imitation, "Microsoft-HTTPAPI, but with the reason phrase OK"},
     {KIND_SOFTETHER, 1, head_is_404, "HEAD for the URI of SSTP gets 404"},
     {KIND_SOFTETHER, 2, no_magic, "LCP rejects a magic number"},
-    {KIND_SOFTETHER, 1, only_sha256, "its Ack offers SHA256 alone"},
+    {KIND_SOFTETHER, 1, only_sha256, "its Ack offers only SHA256"},
     {KIND_ACCEL_PPP, 2, no_server_field, "its answer has a Date, and no Server field"},
     {KIND_ACCEL_PPP, 2, head_is_501, "HEAD for the URI of SSTP gets 501"},
-    {KIND_ACCEL_PPP, 1, both_hashes, "its Ack offers both hash protocols, and LCP no EAP first"},
+    {KIND_ACCEL_PPP, 1, both_hashes,
+     "its Ack offers both hash protocols, and its first LCP request is not for EAP"},
 };
 
 static enum kind best_of(const int points[KINDS])

@@ -1,4 +1,4 @@
-/* kind: which program an SSTP server probably is, by the answers that are known of each
+/* kind: finds the program that an SSTP server probably is, by the known answers of each program
  * (PROTOCOL.md 1.4, 2.1, 4.1, 5.1). Pure. */
 #ifndef SSTPGATE_CLIENT_KIND_H
 #define SSTPGATE_CLIENT_KIND_H
@@ -42,6 +42,7 @@ struct kind_verdict {
     size_t count;
 };
 
+/* Finds the kind by these facts. */
 void kind_find(const struct kind_facts *f, struct kind_verdict *out);
 
 /* Returns a name: "RRAS", "accel-ppp", "SoftEther", "sorz/sstp-server", "RouterOS", "unknown". */

@@ -129,8 +129,8 @@ static enum line_result socket_read(struct line *l, uint8_t *out, size_t cap, si
     }
 }
 
-/* Writes all bytes before it returns, so nothing is queued in memory. A server that sends without
- * reading is no reason to read here: the deadline ends it. */
+/* Writes all bytes before it returns, so nothing is queued in memory. If the server sends
+ * without reading, the deadline ends the wait. */
 static void socket_write(void *arg, struct span bytes)
 {
     struct line *l = arg;

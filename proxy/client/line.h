@@ -1,5 +1,5 @@
-/* line: one TCP connection to a server, with TLS or without, for programs that wait: every function
- * returns at the deadline of the connection at the latest. */
+/* line: one TCP connection to a server, with TLS or without, with blocking functions: each returns
+ * at the deadline of the connection at the latest. */
 #ifndef SSTPGATE_CLIENT_LINE_H
 #define SSTPGATE_CLIENT_LINE_H
 
@@ -14,7 +14,7 @@ enum line_result {
     LINE_CLOSED,  /* the server has closed or reset the connection */
     LINE_REFUSED, /* nothing listens at the address */
     LINE_FAILED,  /* another error of the system: line_error() */
-    LINE_NOT_TLS, /* the server's first byte is none of TLS */
+    LINE_NOT_TLS, /* the server's first byte does not begin a TLS record */
     LINE_TLS,     /* TLS has failed: line_error(), and line_tls() has more */
 };
 
@@ -46,7 +46,7 @@ const char *line_error(const struct line *l);
 /* Returns the TLS connection; NULL: none. */
 const struct tls_conn *line_tls(const struct line *l);
 
-/* Returns whether the own address of the connection is known. */
+/* Writes the local address of the connection. False: it is unknown. */
 bool line_local(const struct line *l, struct addr *out);
 
 /* Ends TLS, closes the socket and frees l; NULL: no-op. */

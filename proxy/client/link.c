@@ -93,7 +93,7 @@ static void fail(struct link *l, enum link_fault fault)
 
 /* ---- LCP ---- */
 
-/* Returns the option 3 that stands for a method. */
+/* Returns the LCP option 3 of a method. */
 static struct link_auth auth_of(enum ppp_method method)
 {
     static const struct link_auth auths[] = {
@@ -114,9 +114,10 @@ static void note_offer(struct link *l, struct link_auth auth)
         l->offered[l->offered_count++] = auth;
 }
 
-/* Returns whether the method is acceptable now: all better ones were suggested before. So no server
- * gets a password in the clear that would also take a better method, and SoftEther, whose own EAP
- * is EAP-TLS only and which does not go on after a Nak inside EAP, does not begin it. */
+/* Returns whether the method is acceptable now: all better ones were suggested before. So a
+ * server that also supports a better method never gets a password in the clear; and SoftEther,
+ * whose EAP is EAP-TLS only and which sends no Challenge after a Nak inside EAP, does not begin
+ * EAP. */
 static bool is_allowed(const struct link *l, struct link_auth auth)
 {
     const enum ppp_method method = ppp_method_of(auth.protocol, auth.algorithm);
@@ -127,9 +128,9 @@ static bool is_allowed(const struct link *l, struct link_auth auth)
     return false;
 }
 
-/* Suggests the next method. SoftEther obeys no suggestion, but steps down its own list with each
- * Nak, so the suggestions start over. After their last one the server and the client have no method
- * in common. */
+/* Suggests the next method. SoftEther ignores the suggestion and takes the next method of its own
+ * list after each Nak, so the suggestions start over. After the last suggestion the server and the
+ * client have no method in common. */
 static enum conf_code suggest(struct link *l, struct conf_option *better)
 {
     const size_t count = l->settings.method_count;

@@ -21,7 +21,7 @@ struct link_auth {
     uint8_t algorithm; /* CHAP's; otherwise 0 */
 };
 
-/* In the order of a link's life, except for the last two. */
+/* In their order, except for the last two. */
 enum link_phase {
     LINK_LCP,
     LINK_LOGIN,
@@ -39,19 +39,20 @@ enum link_fault {
     LINK_ENDLESS,      /* LCP or IPCP does not end */
     LINK_LOGIN_FAILED, /* login.result */
     LINK_NO_IPCP,      /* the server has rejected IPCP, or ended it */
-    LINK_NO_ADDRESS,   /* the server has given the client no address */
+    LINK_NO_ADDRESS,   /* the server has assigned no address to the client */
 };
 
 struct link_settings {
     struct login_settings login;
-    /* The methods that are acceptable, best first; a worse one only after a suggestion of the
-     * better: PPP_METHOD_PAP, _CHAP_MD5, _MSCHAPV2, _EAP (with EAP-MSCHAPv2). For the probe also
-     * others, if the login is never begun. */
+    /* The methods that are acceptable, best first; a worse one is accepted only after the better
+     * ones were suggested: PPP_METHOD_PAP, _CHAP_MD5, _MSCHAPV2, _EAP (with EAP-MSCHAPv2). With
+     * survey others are possible, too. */
     enum ppp_method methods[LINK_METHODS_MAX];
     size_t method_count;
     uint8_t magic[4]; /* random, not zero */
     uint16_t echo_id; /* of pings */
-    bool survey;      /* refuse every method, suggest one after the other, and never log in */
+    bool
+        survey; /* every method is refused, one after the other is suggested, and no login begins */
 };
 
 typedef void link_send(void *arg, struct span frame);

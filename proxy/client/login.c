@@ -82,7 +82,7 @@ static void packet_send(const struct login *l, uint16_t protocol, struct packet 
     OPENSSL_cleanse(p, sizeof *p);
 }
 
-/* ---- the server's verdict ---- */
+/* ---- the server's decision ---- */
 
 static void keep_message(struct login *l, struct span text)
 {

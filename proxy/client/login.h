@@ -1,7 +1,7 @@
 /* login: the client's side of PAP (RFC 1334), CHAP-MD5 (RFC 1994), MS-CHAPv2 (RFC 2759) and
  * EAP-MSCHAPv2 (draft-kamath-pppext-eap-mschapv2). The server must prove that it knows the password
- * if the method lets it. Pure: packets in, packets out; no clock, no random numbers, no allocation.
- * The struct holds hashes of the password; login_fini wipes them. */
+ * if the method supports that. Pure: packets in, packets out; no clock, no random numbers, no
+ * allocation. The struct holds hashes of the password; login_fini wipes them. */
 #ifndef SSTPGATE_CLIENT_LOGIN_H
 #define SSTPGATE_CLIENT_LOGIN_H
 
@@ -51,7 +51,7 @@ struct login {
     unsigned answers;
     uint8_t pap_id;
     uint8_t challenge_id;
-    bool answered; /* challenge to hash_hash have a meaning */
+    bool answered; /* challenge, nt_response and hash_hash are set */
     uint8_t challenge[MSCHAP_CHALLENGE];
     uint8_t nt_response[NT_RESPONSE], hash_hash[NT_HASH];
     char message[LOGIN_MESSAGE_MAX]; /* of the server, printable ASCII; "": none */

@@ -84,7 +84,7 @@ static void attempt_run(struct probe *p, struct attempt *a)
     tls_ctx_free(ctx);
 }
 
-/* Returns NO only for a server that has refused, not for one that is silent. */
+/* Returns PROBE_NO only for a server that has refused, not for a server without an answer. */
 static enum probe_answer answer_of(const struct attempt *a)
 {
     if (!a->possible)
@@ -201,7 +201,7 @@ static unsigned head_answer(struct probe *p, struct line *l)
     }
 }
 
-/* Asks with HEAD for the URI of SSTP, as load balancers do (PROTOCOL.md 1.4). */
+/* Sends HEAD for the URI of SSTP, as load balancers do (PROTOCOL.md 1.4). */
 static void probe_head(struct probe *p)
 {
     const struct tls_settings tls = any_tls();

@@ -1,5 +1,5 @@
-/* probe: finds out what an SSTP server is and needs: TLS, certificate, HTTP, SSTP and the methods
- * of its LCP. One connection at a time; never logs in. Blocks until its deadline at most. */
+/* probe: examines an SSTP server: TLS, certificate, HTTP, SSTP and the methods of its LCP. One
+ * connection at a time; never logs in. Blocks until its deadline at most. */
 #ifndef SSTPGATE_CLIENT_PROBE_H
 #define SSTPGATE_CLIENT_PROBE_H
 
@@ -24,8 +24,8 @@ struct probe_settings {
 };
 
 struct probe_result {
-    /* The call, up to the choice of a method in LCP. Its fault is FAULT_NO_METHOD if the server has
-     * told all of its methods. */
+    /* The call, up to the choice of a method in LCP. Its fault is FAULT_NO_METHOD if all
+     * methods of the server are known. */
     struct dial_result call;
     enum probe_answer version[PROBE_VERSIONS]; /* TLS 1.0 to 1.3 */
     enum probe_answer group[PROBE_GROUPS];
@@ -52,7 +52,7 @@ void probe_fini(struct probe_result *r);
 const char *probe_version_name(size_t i);
 const char *probe_group_name(size_t i);
 
-/* Returns the fault that makes the server no SSTP server, FAULT_NONE for a server that has sent an
+/* Returns the fault because of which the server is not an SSTP server; FAULT_NONE: it has sent an
  * Ack. */
 enum fault probe_fault(const struct probe_result *r);
 

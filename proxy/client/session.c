@@ -26,8 +26,8 @@ static void fail(struct session *s, enum fault fault)
         s->fault = fault;
 }
 
-/* Returns the fault if the server ends the call: in some steps the usual cause is known. Without a
- * proof the server cannot have found a wrong password. */
+/* Returns the usual cause if the server ends the call in this step, otherwise fault. Before the
+ * client has sent a proof of the password, the cause cannot be a wrong password. */
 static enum fault ended_as(const struct session *s, enum fault fault)
 {
     const struct login *l = &s->link.login;
@@ -165,7 +165,7 @@ static void link_failed(struct session *s)
 static void link_accepted(struct session *s)
 {
     if (s->settings.link.survey)
-        return; /* the server requests no login: nothing more to learn */
+        return; /* the server requires no login, so the survey is complete */
     connect_call(s);
     s->step = STEP_IPCP;
     link_network(&s->link);

@@ -28,8 +28,8 @@ struct session {
     struct session_settings settings;
     session_send *send;
     void *arg;
-    enum step step;   /* that is in progress */
-    enum fault fault; /* that ended it */
+    enum step step;   /* the step in progress */
+    enum fault fault; /* the fault that ended it */
     bool over;        /* the server has acknowledged the end */
     unsigned status;  /* of HTTP; 0: no answer yet */
     uint8_t mask;     /* hash protocols that the Ack offers */
