@@ -36,7 +36,8 @@ void bans_load(struct gate *gate, const char *path)
 void bans_warn(const char *path)
 {
     if (path != NULL && !file_may_replace(path))
-        log_msg(LOG_LEVEL_WARNING, "bans", "cannot write %s, bans end with this process: %s", path,
+        log_msg(LOG_LEVEL_WARNING, "bans",
+                "cannot write %s, so bans are lost when this process ends: %s", path,
                 strerror(errno));
 }
 

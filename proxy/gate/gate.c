@@ -392,7 +392,7 @@ static void admin_drop(const struct gate *gate, const struct config *c)
         (void)unlink(c->gate.admin);
 }
 
-/* Logs what this process is. */
+/* Logs the version and the library of the ciphers. */
 static void log_start(void)
 {
     struct log_line l;
@@ -479,7 +479,7 @@ static struct gate *gate_new(const char *path, const char *ready_file, struct up
     gate->workers = g->workers == 0 ? cpus(&limits) : g->workers;
     if (!next_prepare(gate, &n, snapshot, problems))
         goto err_snapshot;
-    /* Nothing after these needs root. */
+    /* No later step needs root. */
     if (!key_file_prepare(snapshot->config, &key_log, problems) ||
         !containment_enter(&gate->containment, snapshot->config, ready_file, problems))
         goto err_next;
@@ -535,7 +535,7 @@ int gate_run(const char *path, const char *ready_file, char *const *argv,
     signal(SIGPIPE, SIG_IGN); /* a write to a closed socket returns an error instead */
     signal(SIGXFSZ, SIG_IGN); /* so does a write to a log that has reached its size limit */
     struct upgrade *upgrade = upgrade_new(argv);
-    /* First, because a library of ciphers is loaded, which the process may not do later. */
+    /* First, because the confinement may forbid to load a library of ciphers later. */
     struct gate *gate = ciphers_start(upgrade_problems(upgrade))
                             ? gate_new(path, ready_file, upgrade, upgrade_problems(upgrade))
                             : NULL;

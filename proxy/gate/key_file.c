@@ -8,7 +8,7 @@
 #include "confine/identity.h"
 #include "tls/key_log.h"
 
-/* Returns the user that the gate becomes; it owns a file that an earlier gate has created. */
+/* Returns the user that the gate becomes, and that owns a file of an earlier gate. */
 static uid_t owner_of(const struct config_gate *g)
 {
     struct identity id;

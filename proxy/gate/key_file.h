@@ -11,7 +11,7 @@ struct config;
  * as "file:line: reason\n". *fd: the caller's; -1: there is none. */
 bool key_file_prepare(const struct config *c, int *fd, FILE *problems);
 
-/* Puts it in force, instead of the old one. Takes ownership of fd; cannot fail. */
+/* Replaces the file in use by that of the configuration. Takes ownership of fd; cannot fail. */
 void key_file_commit(const struct config *c, int fd);
 
 /* Opens the file again, for log rotation; logs a failure. */

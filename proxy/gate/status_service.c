@@ -37,8 +37,8 @@ void status_service_own_files(struct status_service *s)
             own_file(&s->socket[i]);
 }
 
-/* Applies the configured group and mode to the socket of the gate that this one replaces; a service
- * manager has settings of its own. */
+/* Applies the configured group and mode to a socket of the gate that this one replaces. A socket of
+ * a service manager keeps the group and mode of its unit. */
 static void share_again(const char *path, const struct config_gate *g)
 {
     if (!admin_share(path, g->status_group, (unsigned)g->status_mode))

@@ -262,14 +262,14 @@ def test_upgrade_cannot_move_the_bans(bench, place, tmp_path):
     gate.upgrade()
     said = gate.wait_event("bans")
     assert said.level == "warning"
-    assert said["msg"] == f"cannot write {second}/bans, bans end with this process: Permission denied"
+    assert said["msg"] == f"cannot write {second}/bans, so bans are lost when this process ends: Permission denied"
 
 
 def test_ban_file_without_a_directory(bench, place):
     """A start and a reload report it, not only the first ban."""
     lost = place.folder / "lost" / "bans"
     gate = bench.gate(bench.backend(), gate={"ban_file": lost, "ban_points": 10, "sandbox": "no"})
-    said = f"cannot write {lost}, bans end with this process: No such file or directory"
+    said = f"cannot write {lost}, so bans are lost when this process ends: No such file or directory"
     assert [event["msg"] for event in gate.events("bans")] == [said]
     gate.config.write_text(gate.config.read_text().replace(str(lost), f"{lost}-2"))
     gate.reload()
