@@ -1,6 +1,6 @@
 /* mschap: the challenge of MS-CHAPv2, and the check whether a server and the gate (or a client)
- * have the same NtPasswordHashHash of a user. The server's answer to an MS-CHAPv2 response shows
- * it, because the server computes the answer from the hash-hash (RFC 2759 8.7). Pure. */
+ * have the same NtPasswordHashHash of a user. The check uses the server's answer to an MS-CHAPv2
+ * response, which the server computes from the hash-hash (RFC 2759 8.7). Pure. */
 #ifndef SSTPGATE_BINDING_MSCHAP_H
 #define SSTPGATE_BINDING_MSCHAP_H
 

@@ -145,7 +145,7 @@ static const struct refusal
             "too many answers are waiting for their clients: try again later"},
     not_begun = {MHD_HTTP_SERVICE_UNAVAILABLE, "late",
                  "the gate was busy for 5 s, and has not begun this request"},
-    ending = {MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the gate ends"},
+    ending = {MHD_HTTP_SERVICE_UNAVAILABLE, NULL, "the gate is stopping"},
     not_finished = {MHD_HTTP_SERVICE_UNAVAILABLE, "late",
                     "the gate has not finished this request within 5 s, but may do so later"};
 

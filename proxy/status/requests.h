@@ -27,7 +27,7 @@ struct requests {
     pthread_mutex_t guard_lock;
     struct guard *guard;
     struct request *pending; /* requests that the main thread works on */
-    bool ending;             /* nobody answers questions any more */
+    bool ending;             /* the main thread no longer answers requests */
     size_t held;             /* bytes of the answers that clients have not received yet */
     struct log_limit refused;
 };

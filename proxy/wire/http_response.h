@@ -30,7 +30,7 @@ struct http_response {
 enum err http_response_parse(struct span in, struct http_response *out) MUST_CHECK;
 
 /* Returns the value of the last field with this name, in any case, in heads that
- * http_response_parse has accepted, without blanks at its ends; empty: no head has the field. */
+ * http_response_parse has accepted, without blanks at its ends; empty: there is no such field. */
 struct span http_response_field(struct span heads, const char *name);
 
 #endif

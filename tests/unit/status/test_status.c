@@ -488,7 +488,7 @@ static void requests_during_the_end_are_refused(void **state)
     const char *text = hear(fd);
     assert_answer(text, 200, "readyz from v4");
     assert_non_null(strstr(text, "HTTP/1.1 503 "));
-    assert_non_null(strstr(text, "the gate ends"));
+    assert_non_null(strstr(text, "the gate is stopping"));
     assert_answer(hear(holder), 200, "ok");
 }
 
