@@ -18,11 +18,13 @@
 #ifdef ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/lsan_interface.h>
+#define LSAN_REGISTER_ROOT_REGION(p, n) __lsan_register_root_region(p, n)
+#define LSAN_UNREGISTER_ROOT_REGION(p, n) __lsan_unregister_root_region(p, n)
 #else
 #define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
 #define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
-#define __lsan_register_root_region(p, n) ((void)(p), (void)(n))
-#define __lsan_unregister_root_region(p, n) ((void)(p), (void)(n))
+#define LSAN_REGISTER_ROOT_REGION(p, n) ((void)(p), (void)(n))
+#define LSAN_UNREGISTER_ROOT_REGION(p, n) ((void)(p), (void)(n))
 #endif
 
 /* A chunk starts at a multiple of its size, so that the address of a slot gives its chunk. It
@@ -71,13 +73,13 @@ static struct chunk *map_chunk(void)
     if (before > 0)
         INSIST(munmap(p, before) == 0);
     INSIST(munmap(p + before + CHUNK, CHUNK - before) == 0);
-    struct chunk *c = (struct chunk *)(void *)(p + before);
+    struct chunk *c = (struct chunk *)((uintptr_t)p + before);
     /* An error is ignored: each supported kernel has the call, but qemu-user, for example, has not.
      */
     (void)madvise(c, CHUNK, MADV_DONTDUMP);
     c->fresh = SECRETS_ALIGN;
     mapped += CHUNK;
-    __lsan_register_root_region(c, CHUNK);
+    LSAN_REGISTER_ROOT_REGION(c, CHUNK);
     ASAN_POISON_MEMORY_REGION((uint8_t *)c + SECRETS_ALIGN, CHUNK - SECRETS_ALIGN);
     return c;
 }
@@ -85,7 +87,7 @@ static struct chunk *map_chunk(void)
 static void unmap_chunk(struct chunk *c)
 {
     ASAN_UNPOISON_MEMORY_REGION(c, CHUNK);
-    __lsan_unregister_root_region(c, CHUNK);
+    LSAN_UNREGISTER_ROOT_REGION(c, CHUNK);
     INSIST(munmap(c, CHUNK) == 0);
     mapped -= CHUNK;
 }
