@@ -97,11 +97,17 @@ struct tls_conn *tls_conn_new_client(struct tls_ctx *ctx, const char *sni, const
     return c;
 }
 
+static void secrets_drop(struct tls_window *w)
+{
+    handover_secrets_free(w->secrets);
+    w->secrets = NULL;
+}
+
 static void conn_ssl_free(struct tls_conn *c)
 {
     SSL_free(c->ssl);
     if (c->window != NULL)
-        handover_secrets_free(c->window->secrets);
+        secrets_drop(c->window);
     free(c->window);
     c->ssl = NULL;
     c->window = NULL;
@@ -242,6 +248,7 @@ static void hand_over(struct tls_conn *c)
         return;
     if (handover_take(c->ssl, c->window, &h) != NULL) {
         c->kept = true;
+        secrets_drop(c->window);
         atomic_fetch_add_explicit(&kept, 1, memory_order_relaxed);
         return;
     }

@@ -487,6 +487,34 @@ static void secrets_are_wiped(void **state)
     }
 }
 
+/* A connection that stays with OpenSSL has its secrets there, and nowhere else. */
+static void secrets_of_openssl_are_not_kept(void **state)
+{
+    (void)state;
+    struct seen seen = {.lines = 0};
+    struct twin t;
+    uint8_t secret[48];
+    size_t n;
+
+    tls_ctx_set_keylog(twins_all()->server[1], on_keys, &seen);
+    twin_init(&t, &twins_suites[0], true, true);
+    assert_int_equal(SSL_set_tlsext_max_fragment_length(t.peer, TLSEXT_max_fragment_length_1024),
+                     1);
+    twin_shake(&t);
+    tls_ctx_set_keylog(twins_all()->server[1], NULL, NULL);
+    assert_string_equal(tls_conn_records(t.c), "openssl");
+    SSL_free(t.peer);
+    t.peer = NULL;
+    handover_secrets_free(t.window.secrets);
+    t.window.secrets = NULL;
+    assert_int_equal(seen.lines, 2);
+    for (size_t i = 0; i < 2; i++) {
+        inverted(seen.line[i], secret, &n);
+        assert_int_equal(copies(secret, n), 1);
+    }
+    twin_free(&t);
+}
+
 int main(void)
 {
     tls_memory_start();
@@ -504,6 +532,7 @@ int main(void)
         cmocka_unit_test(who_wants_the_session_keeps_it),
         cmocka_unit_test(facts_remain),
         cmocka_unit_test(secrets_are_wiped),
+        cmocka_unit_test(secrets_of_openssl_are_not_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
