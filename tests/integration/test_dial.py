@@ -249,7 +249,7 @@ def test_certificate_is_not_the_pinned_one(bench, place):
     failed(dial("--pin", place.front.sha256, server.address), TLS, "tls", "pin")
 
 
-def test_system_does_not_know_the_ca(bench):
+def test_ca_is_not_one_of_the_system(bench):
     failed(dial(bench.backend().address), TLS, "tls", "untrusted")
 
 
@@ -316,7 +316,7 @@ def test_name_without_an_address():
     failed(dial("nobody.invalid", "--timeout", "10s"), CONNECT, "resolve", "name")
 
 
-def test_server_that_says_nothing():
+def test_silent_server():
     with listener(lambda connection: connection.recv(1 << 16) and connection.recv(1 << 16)) as address:
         failed(dial(address, "--timeout", "1s"), TLS, "tls", "timeout")
 

@@ -1,4 +1,5 @@
-"""The file of `key-log`: it has the keys of all connections, nobody else may read it, and nobody can forget it."""
+"""The file of `key-log`: it has the keys of all connections, only its owner may read it, and the gate reports it while
+it is set."""
 
 import json
 import os
@@ -41,14 +42,14 @@ def test_keys_of_both_sides(bench, file, version):
     client.disconnect()
 
 
-def test_no_file_no_keys(bench, file):
+def test_without_the_key_no_keys_are_written(bench, file):
     gate = bench.gate(bench.backend())
     bench.client(gate).establish().disconnect()
     assert not file.exists()
     assert "key-log" not in gate.text()
 
 
-def test_it_is_reported_as_long_as_it_is_on(bench, file):
+def test_key_log_is_reported_while_it_is_set(bench, file):
     server = bench.backend()
     it = Setting(bench, server, gate={"admin": f"unix:{file}.sock"})
     client = bench.client(it.gate).establish().ping()
@@ -57,7 +58,7 @@ def test_it_is_reported_as_long_as_it_is_on(bench, file):
     assert json.loads(status("--json"))["key_log"] is None
     (file.parent / "new").mkdir()
     it.keys["gate"]["key-log"] = file.parent / "new/keys"
-    assert not it.reload()  # the sandbox does not know this directory
+    assert not it.reload()  # the sandbox does not permit this directory
     assert any("key-log: the running gate may not write" in line for line in it.said)
 
     it = Setting(bench, server, gate={"admin": f"unix:{file}.sock2", "key-log": file})
@@ -76,7 +77,7 @@ def test_it_is_reported_as_long_as_it_is_on(bench, file):
     size = file.stat().st_size
     bench.client(it.gate).establish().disconnect()
     assert file.stat().st_size == size
-    # and on again, in the directory that the sandbox knows
+    # and on again, in the directory that the sandbox permits
     it.keys["gate"]["key-log"] = file
     assert it.reload()
     bench.client(it.gate).establish().disconnect()
@@ -111,7 +112,7 @@ BAD = {make_shared: "accessible to other users", make_readable: "accessible to o
 
 @pytest.mark.parametrize("make", BAD)
 def test_bad_file(bench, file, make):
-    """Refused at the start, by -t (which does not know the gate's user), and by a reload."""
+    """Refused at the start, by -t (which cannot compare the owner with the gate's user), and by a reload."""
     make(file)
     server = bench.backend()
     sections = {"gate": {"workers": 1, "key-log": file},

@@ -107,7 +107,7 @@ def test_a_stuck_tunnel(bench):
 
 
 def test_tunnels_of_old_configurations(bench):
-    """A tunnel keeps nothing of the configuration with which it began: 5000 rules of its own, and the TLS contexts of
+    """A tunnel holds no reference to the configuration with which it began: 5000 rules of its own, and the TLS contexts of
     each worker, are 2 MiB."""
     setting = Setting(bench, bench.backend())
     sizes = []
@@ -119,7 +119,7 @@ def test_tunnels_of_old_configurations(bench):
         sizes.append(setting.gate.rss())
     growth = (sizes[-1] - sizes[4]) / 25  # the first ones show how much two configurations need at the same time
     print(f"{growth / KB:.0f} KiB for each reload, {[size // KB for size in sizes]}")
-    assert growth < 500 * KB  # 170: the tunnel, and what fragments; 2100 with the configuration
+    assert growth < 500 * KB  # 170: the tunnel and fragmentation; 2100 with the configuration
     assert len(setting.gate.events("call")) == 0
 
 

@@ -1,4 +1,4 @@
-"""`sstpgate probe`: what a server is and needs, and a section of the configuration that works with it."""
+"""`sstpgate probe`: the properties of a server, and a section of the configuration that connects to it."""
 
 import contextlib
 import json
@@ -182,7 +182,7 @@ def test_server_that_needs_sni(bench, needs):
 
 
 def test_gate_with_two_certificates_needs_sni(bench, place):
-    """Without SNI it shows the first one. The gate answers as RRAS does."""
+    """Without SNI the gate shows the first one. The gate imitates the answers of RRAS."""
     gate = bench.start({"gate": {}, "listener front": [*bench.listener_keys().items(), ("certificate", "front2.pem")],
                         "backend back": bench.backend_keys(bench.backend())})
     code, answer = probe("--host", "two.example.com", "%s:%d" % gate.address())
@@ -207,7 +207,7 @@ def test_name_without_an_address():
     failed(probe("nobody.invalid", "--timeout", "10s"), CONNECT, "resolve", "name")
 
 
-def test_server_that_says_nothing():
+def test_silent_server():
     with threaded_listener(lambda connection: connection.recv(1 << 16) and connection.recv(1 << 16)) as address:
         failed(probe(address, "--timeout", "1s"), TLS, "tls", "timeout")
 

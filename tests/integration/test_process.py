@@ -747,7 +747,7 @@ def test_library_of_the_ciphers(bench):
 
 
 def test_fips_encrypts_with_openssl(tmp_path):
-    """A validated module is pointless if the traffic does not pass through it."""
+    """FIPS requires that the validated module encrypts the traffic."""
     conf = tmp_path / "openssl.cnf"
     conf.write_text("openssl_conf = init\n[init]\nalg_section = algorithms\n"
                     "[algorithms]\ndefault_properties = fips=yes\n")

@@ -47,7 +47,7 @@ def test_without_tls(bench):
 
 
 def test_a_reload_applies_to_new_calls(bench, tmp_path):
-    """Tunnels stay as they are, and go on."""
+    """Tunnels keep the code with which they began."""
     server = bench.backend(load="echo")
     socket = tmp_path / "admin.sock"
     it = Setting(bench, server, gate={"admin": f"unix:{socket}", "tls-records": "auto"})
@@ -62,7 +62,7 @@ def test_a_reload_applies_to_new_calls(bench, tmp_path):
         [("gate", "gate"), ("openssl", "openssl")]  # the oldest first
     status = run("ctl", "-s", str(socket), "status").stdout
     assert "tls-records: openssl, ciphers of " in status
-    assert "(0 connections stayed with OpenSSL)" in status  # those that had to
+    assert "(0 connections stayed with OpenSSL)" in status  # counts only those that `auto` leaves with OpenSSL
     old.disconnect()
     new.disconnect()
 

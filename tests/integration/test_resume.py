@@ -69,7 +69,7 @@ def checked(server, count=1):
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 @pytest.mark.parametrize("check", CHECKS)
 def test_calls_resume(bench, check, version):
-    """Also with more than one worker: one worker checks, and all resume."""
+    """Also with several workers: one worker makes the checks, and the calls of all workers resume."""
     server = bench.backend(tls_min=version, tls_max=version, head_status=401)
     gate = bench.gate(server, gate={"workers": 3},
                       backend={"check": check, "check-interval": "1h"})
@@ -100,7 +100,7 @@ def test_checks_never_resume(bench):
 
 
 def test_a_server_without_tickets(bench):
-    """Its checks succeed, and its calls make full handshakes."""
+    """Its health checks succeed, and its calls make full handshakes."""
     server = bench.backend(tls_min="1.3")
     server.context.num_tickets = 0
     gate, calls = start(bench, server)

@@ -253,7 +253,7 @@ def test_reload_cannot_move_the_bans(bench, place):
 
 
 def test_upgrade_cannot_move_the_bans(bench, place, tmp_path):
-    """The sandbox of the old process stays in force for the new one, which says so before the first ban."""
+    """The sandbox of the old process applies to the new one, which logs this before the first ban."""
     first, second = place.folder, tmp_path
     gate = bench.start({"gate": {"ban-file": first / "bans", "ban-points": 10}, "listener front": bench.listener_keys(),
                         "backend back": bench.backend_keys(bench.backend())})

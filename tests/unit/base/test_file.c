@@ -313,8 +313,8 @@ static void a_replacement_is_whole_or_nothing(void **state)
     assert_int_equal(errno, ENOENT);
 }
 
-/* The question changes nothing. */
-static void a_file_that_cannot_be_replaced_is_known_before(void **state)
+/* The check leaves no file. */
+static void may_replace_needs_the_directory(void **state)
 {
     char path[100];
 
@@ -350,7 +350,7 @@ int main(void)
         cmocka_unit_test(a_file_without_end_is_refused),
         cmocka_unit_test(a_new_file_is_nothing_that_was_there),
         cmocka_unit_test(a_replacement_is_whole_or_nothing),
-        cmocka_unit_test(a_file_that_cannot_be_replaced_is_known_before),
+        cmocka_unit_test(may_replace_needs_the_directory),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

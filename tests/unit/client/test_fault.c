@@ -7,7 +7,7 @@
 
 #include "client/fault.h"
 
-/* Programs distinguish the words; every failure says who is responsible and what to look at. */
+/* Programs distinguish the words; each fault has a probable cause and a place to look at. */
 static void every_fault_has_its_own_word(void **state)
 {
     (void)state;

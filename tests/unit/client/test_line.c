@@ -74,8 +74,8 @@ static void bytes_in_both_directions(void **state)
     server_close(&s);
 }
 
-/* A server that always has something to read does not keep the program beyond its deadline. */
-static void deadline_counts_although_bytes_are_there(void **state)
+/* The deadline ends the reads from a server that never stops sending. */
+static void deadline_ends_a_read_of_available_bytes(void **state)
 {
     (void)state;
     struct server s;
@@ -143,7 +143,7 @@ static void closed_port(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bytes_in_both_directions),
-                                       cmocka_unit_test(deadline_counts_although_bytes_are_there),
+                                       cmocka_unit_test(deadline_ends_a_read_of_available_bytes),
                                        cmocka_unit_test(deadline_of_a_write),
                                        cmocka_unit_test(reset), cmocka_unit_test(closed_port)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,7 +92,8 @@ static void better_methods_are_suggested_first(void **state)
     step(&l, &sent, LCP "01010009 0305c22381", LCP "02010009 0305c22381");
 }
 
-/* SoftEther steps down its list with each Nak, whatever is suggested; another server never does. */
+/* SoftEther takes the next method of its list after each Nak, whatever was suggested; another
+ * server never does. */
 static void suggestions_start_over(void **state)
 {
     (void)state;
@@ -156,7 +157,7 @@ static void nak_and_reject_of_our_options(void **state)
     assert_true(l.lcp.agreed_here);
 }
 
-/* A server that never agrees is left after a bounded number of packets. */
+/* The link fails after a bounded number of packets of a server that never agrees. */
 static void endless(void **state)
 {
     (void)state;

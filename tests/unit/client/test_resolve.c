@@ -10,7 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-/* The Makefile replaces getaddrinfo: the name "slow" waits until the test lets it go. */
+/* The Makefile replaces getaddrinfo: the name "slow" waits until the test releases it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static bool let_go;

@@ -240,7 +240,7 @@ static void retransmission(void **state)
     }
 }
 
-static void host_that_is_no_host(void **state)
+static void invalid_host_is_refused(void **state)
 {
     (void)state;
     struct session_settings settings = fixture_settings(md4);
@@ -275,6 +275,6 @@ int main(void)
                                        cmocka_unit_test(bad_servers),
                                        cmocka_unit_test(early_packets_are_ignored),
                                        cmocka_unit_test(retransmission),
-                                       cmocka_unit_test(host_that_is_no_host)};
+                                       cmocka_unit_test(invalid_host_is_refused)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

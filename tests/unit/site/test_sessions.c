@@ -70,7 +70,7 @@ static void has(struct sessions *all, size_t server, const struct addr *at,
     tls_session_unref(s);
 }
 
-static void each_server_has_its_own(void **state)
+static void each_server_has_its_own_session(void **state)
 {
     (void)state;
     struct sessions *all = sessions_new(2);
@@ -90,7 +90,7 @@ static void each_server_has_its_own(void **state)
 }
 
 /* A name may have several addresses, with a machine behind each. */
-static void another_address_has_none(void **state)
+static void another_address_has_no_session(void **state)
 {
     (void)state;
     struct sessions *all = sessions_new(1);
@@ -102,7 +102,7 @@ static void another_address_has_none(void **state)
 }
 
 /* A tunnel may have a reference when the configuration is gone. */
-static void the_end_of_the_snapshot(void **state)
+static void the_end_of_the_snapshot_removes_sessions(void **state)
 {
     (void)state;
     struct sessions *all = sessions_new(1), *tunnel = sessions_ref(all);
@@ -114,7 +114,7 @@ static void the_end_of_the_snapshot(void **state)
     sessions_unref(tunnel);
 }
 
-static void another_leaf_removes_it(void **state)
+static void another_leaf_removes_the_session(void **state)
 {
     (void)state;
     struct sessions *all = sessions_new(1);
@@ -130,7 +130,7 @@ static void another_leaf_removes_it(void **state)
     sessions_unref(all);
 }
 
-static void the_second_failure_in_an_hour_is_a_pause(void **state)
+static void the_second_failure_in_an_hour_starts_a_pause(void **state)
 {
     (void)state;
     struct sessions *all = sessions_new(2);
@@ -152,14 +152,14 @@ static void the_second_failure_in_an_hour_is_a_pause(void **state)
     sessions_distrust(all, 0, now);
     keep(all, 0, first, now + SESSIONS_PAUSE_MS - 1);
     has(all, 0, &here, NULL);
-    keep(all, 1, first, now); /* the other server is not concerned */
+    keep(all, 1, first, now); /* the other server has no pause */
     has(all, 1, &here, first);
     keep(all, 0, first, now + SESSIONS_PAUSE_MS);
     has(all, 0, &here, first);
     sessions_unref(all);
 }
 
-static void a_backend_that_keeps_none(void **state)
+static void a_backend_without_sessions(void **state)
 {
     (void)state;
     keep(NULL, 0, first, 0);
@@ -205,12 +205,12 @@ static void threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_server_has_its_own),
-        cmocka_unit_test(another_address_has_none),
-        cmocka_unit_test(the_end_of_the_snapshot),
-        cmocka_unit_test(another_leaf_removes_it),
-        cmocka_unit_test(the_second_failure_in_an_hour_is_a_pause),
-        cmocka_unit_test(a_backend_that_keeps_none),
+        cmocka_unit_test(each_server_has_its_own_session),
+        cmocka_unit_test(another_address_has_no_session),
+        cmocka_unit_test(the_end_of_the_snapshot_removes_sessions),
+        cmocka_unit_test(another_leaf_removes_the_session),
+        cmocka_unit_test(the_second_failure_in_an_hour_starts_a_pause),
+        cmocka_unit_test(a_backend_without_sessions),
         cmocka_unit_test(threads),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

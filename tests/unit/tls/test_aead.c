@@ -94,8 +94,8 @@ static uint8_t *copy_of(const uint8_t *p, size_t n)
     return copy;
 }
 
-/* Each bit of the ciphertext, the tag, the header and the nonce matters, and nothing of the
- * plaintext is left where it was to be. */
+/* Each bit of the ciphertext, the tag, the header and the nonce matters, and no
+ * plaintext remains in the output. */
 static void each_bit_of(enum aead_cipher c)
 {
     uint8_t key[AEAD_KEY_MAX] = {1}, in[AEAD_NONCE + 13 + PLAIN + AEAD_TAG] = {2}, out[PLAIN];
@@ -142,7 +142,7 @@ static void short_messages(void)
 }
 WITH_BOTH(short_messages)
 
-/* ---- both give the same ---- */
+/* ---- equal results of both libraries ---- */
 
 static void fill(uint8_t *p, size_t n, uint32_t seed)
 {
@@ -192,7 +192,7 @@ static void same_result(void **state)
 
 /* ---- the known answers at the start ---- */
 
-/* A library that is right but for one fault. */
+/* A library with one fault. */
 static enum fault {
     FAULT_NONE,
     FAULT_SEAL,     /* one bit of a ciphertext */

@@ -118,7 +118,7 @@ static void storm_of(const struct twins_suite *suite, bool server)
     twin_free(&t);
 }
 
-static void storms_of_new_keys(void **state)
+static void many_key_updates(void **state)
 {
     (void)state;
     for_each(storm_of);
@@ -315,7 +315,7 @@ static void stays(const char *suite, int version, bool server, uint8_t fragment)
     twin_free(&t);
 }
 
-static void what_is_not_supported_stays(void **state)
+static void unsupported_connections_stay_with_openssl(void **state)
 {
     (void)state;
     for (int server = 0; server < 2; server++) {
@@ -326,7 +326,7 @@ static void what_is_not_supported_stays(void **state)
     stays("TLS_AES_128_GCM_SHA256", TLS1_3_VERSION, true, TLSEXT_max_fragment_length_1024);
 }
 
-static void who_wants_the_session_keeps_it(void **state)
+static void sessions_that_are_kept_stay_with_openssl(void **state)
 {
     (void)state;
     const uint64_t before = tls_conn_kept();
@@ -336,7 +336,7 @@ static void who_wants_the_session_keeps_it(void **state)
     tls_conn_keep(t.c);
     twin_shake(&t);
     assert_string_equal(tls_conn_records(t.c), "openssl");
-    assert_int_equal(tls_conn_kept(), before); /* nobody is surprised */
+    assert_int_equal(tls_conn_kept(), before); /* a wanted result is not counted */
     twin_free(&t);
 }
 
@@ -368,7 +368,7 @@ static void facts_of(const struct twins_suite *suite, bool server)
     twin_free(&t);
 }
 
-static void facts_remain(void **state)
+static void facts_remain_after_the_hand_over(void **state)
 {
     (void)state;
     for_each(facts_of);
@@ -522,15 +522,15 @@ int main(void)
         pattern[i] = (uint8_t)(i * 7 + i / 256);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_and_padding),
-        cmocka_unit_test(storms_of_new_keys),
+        cmocka_unit_test(many_key_updates),
         cmocka_unit_test(tickets_at_any_time),
         cmocka_unit_test(both_directions_close),
         cmocka_unit_test(one_flipped_bit),
         cmocka_unit_test(data_behind_the_handshake),
         cmocka_unit_test(no_nonce_occurs_twice),
-        cmocka_unit_test(what_is_not_supported_stays),
-        cmocka_unit_test(who_wants_the_session_keeps_it),
-        cmocka_unit_test(facts_remain),
+        cmocka_unit_test(unsupported_connections_stay_with_openssl),
+        cmocka_unit_test(sessions_that_are_kept_stay_with_openssl),
+        cmocka_unit_test(facts_remain_after_the_hand_over),
         cmocka_unit_test(secrets_are_wiped),
         cmocka_unit_test(secrets_of_openssl_are_not_kept),
     };

@@ -533,7 +533,7 @@ static void last_numbers(uint16_t suite)
     record_side_free(out);
 }
 
-static void numbers_end(void **state)
+static void the_last_number_is_never_used(void **state)
 {
     (void)state;
     for_each_suite(last_numbers);
@@ -600,13 +600,20 @@ static void foreign(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_suites),    cmocka_unit_test(round_trips),
-        cmocka_unit_test(vectors_evp),     cmocka_unit_test(vectors_mb),
-        cmocka_unit_test(padding),         cmocka_unit_test(inner_types),
-        cmocka_unit_test(types_12),        cmocka_unit_test(exact_limits_13),
-        cmocka_unit_test(exact_limits_12), cmocka_unit_test(lengths_in_the_head),
-        cmocka_unit_test(too_short),       cmocka_unit_test(heads),
-        cmocka_unit_test(numbers_end),     cmocka_unit_test(explicit_nonce),
+        cmocka_unit_test(known_suites),
+        cmocka_unit_test(round_trips),
+        cmocka_unit_test(vectors_evp),
+        cmocka_unit_test(vectors_mb),
+        cmocka_unit_test(padding),
+        cmocka_unit_test(inner_types),
+        cmocka_unit_test(types_12),
+        cmocka_unit_test(exact_limits_13),
+        cmocka_unit_test(exact_limits_12),
+        cmocka_unit_test(lengths_in_the_head),
+        cmocka_unit_test(too_short),
+        cmocka_unit_test(heads),
+        cmocka_unit_test(the_last_number_is_never_used),
+        cmocka_unit_test(explicit_nonce),
         cmocka_unit_test(foreign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

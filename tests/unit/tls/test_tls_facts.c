@@ -53,8 +53,8 @@ static void characters_that_are_not_printable_are_escaped(void **state)
     cert_free(&odd);
 }
 
-/* A name in a string that is broken, here UTF-8 that is none, makes no certificate. */
-static void name_that_is_broken(void **state)
+/* The name has an invalid string, here invalid UTF-8. */
+static void certificate_with_an_invalid_name_is_refused(void **state)
 {
     struct cert odd;
     struct tls_facts f;
@@ -157,7 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_certificate_is_described),
         cmocka_unit_test(characters_that_are_not_printable_are_escaped),
-        cmocka_unit_test(name_that_is_broken),
+        cmocka_unit_test(certificate_with_an_invalid_name_is_refused),
         cmocka_unit_test(certificate_of_a_server),
         cmocka_unit_test(the_leaf_of_a_bundle_is_described),
         cmocka_unit_test(a_file_without_a_certificate_is_an_error),

@@ -330,7 +330,7 @@ static void each_end_at_each_step(void **state)
 }
 
 /* The verdict comes at once; the session when its ticket has arrived, and only then. */
-static void a_ticket_is_waited_for(void **state)
+static void a_check_waits_for_its_ticket(void **state)
 {
     (void)state;
     for (size_t i = 0; i < 2; i++) {
@@ -434,7 +434,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_and_its_verdict),
         cmocka_unit_test(each_end_at_each_step),
-        cmocka_unit_test(a_ticket_is_waited_for),
+        cmocka_unit_test(a_check_waits_for_its_ticket),
         cmocka_unit_test(a_failed_check_has_no_session),
         cmocka_unit_test(silence_has_a_deadline),
         cmocka_unit_test(missing_descriptors_are_not_a_failure),
