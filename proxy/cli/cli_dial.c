@@ -104,7 +104,7 @@ static bool read_methods(struct words *w)
         const size_t n = comma == NULL ? rest.n : (size_t)(comma - rest.p);
         const enum ppp_method m = method_named(span_sub(rest, 0, n));
         if (m == PPP_METHOD_NONE || l->method_count == LINK_METHODS_MAX)
-            return complain("--method knows ms-chapv2, eap-mschapv2, chap-md5, pap", w->methods);
+            return complain("--method accepts ms-chapv2, eap-mschapv2, chap-md5, pap", w->methods);
         l->methods[l->method_count++] = m == PPP_METHOD_EAP_MSCHAPV2 ? PPP_METHOD_EAP : m;
         rest = span_from(rest, n + 1);
     }
@@ -120,7 +120,7 @@ static bool read_tls_min(struct words *w)
             w->dial.tls.min = (enum tls_version)(TLS_1_0 + i);
             return true;
         }
-    return complain("--tls-min knows 1.0, 1.1, 1.2, 1.3", w->tls_min);
+    return complain("--tls-min accepts 1.0, 1.1, 1.2, 1.3", w->tls_min);
 }
 
 static bool read_values(struct words *w)

@@ -30,7 +30,7 @@ struct attempt {
     const struct tls_ca *ca;
     const char *sni, *name; /* name: that the certificate must have, with ca */
     enum line_result result;
-    bool possible; /* OpenSSL knows the settings */
+    bool possible; /* OpenSSL supports the settings */
     bool shown;    /* a certificate: leaf */
     struct binding_leaf leaf;
     char error[PROBE_ERROR_MAX];

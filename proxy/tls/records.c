@@ -279,7 +279,7 @@ static enum err message_begin(struct records *r, struct span rest)
                                    : ERR_MORE;
 }
 
-/* Changes the key of the peer's records, and ours, if the peer asks for that. last: the message is
+/* Changes the key of the peer's records, and ours, if the peer requests that. last: the message is
  * the last in its record. */
 static enum err take_key_update(struct records *r, struct span body, bool last)
 {
