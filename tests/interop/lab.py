@@ -23,7 +23,7 @@ NAME = "vpn.sstpgate.test"  # what the client dials; guest/init has it in its ho
 USER, PASSWORD = "alice", "wonder-land-7"
 SOFTETHER = pathlib.Path("/usr/libexec/softether/vpnserver/vpnserver")
 
-# Seconds for what takes a few. Only a program that hangs reaches it, because one machine is ten times slower than
+# Seconds for steps that take a few. Only a program that hangs reaches it, because one machine is ten times slower than
 # another.
 DEADLINE = 300
 
