@@ -180,11 +180,11 @@ struct backends_place *backends_place_at(const struct backends_group *g, size_t 
     return g->member[server].state;
 }
 
-const char *backends_place_name(const struct backends_place *k, char out[BACKENDS_NAME_MAX])
+const char *backends_place_name(const struct backends_place *place, char out[BACKENDS_NAME_MAX])
 {
-    const bool ip6 = strchr(k->host, ':') != NULL;
-    snprintf(out, BACKENDS_NAME_MAX, "%s%s%s:%u", ip6 ? "[" : "", k->host, ip6 ? "]" : "",
-             (unsigned)k->port);
+    const bool ip6 = strchr(place->host, ':') != NULL;
+    snprintf(out, BACKENDS_NAME_MAX, "%s%s%s:%u", ip6 ? "[" : "", place->host, ip6 ? "]" : "",
+             (unsigned)place->port);
     return out;
 }
 
@@ -397,10 +397,10 @@ bool backends_peek(const struct backends_group *g, const struct addr *client, ui
     return true;
 }
 
-void backends_release(struct backends_place *k)
+void backends_release(struct backends_place *place)
 {
-    INSIST(atomic_fetch_sub(&k->tunnels, 1) > 0);
-    server_put(k);
+    INSIST(atomic_fetch_sub(&place->tunnels, 1) > 0);
+    server_put(place);
 }
 
 void backends_why_none(const struct backends_group *g, char out[BACKENDS_CAUSE_MAX])

@@ -101,10 +101,10 @@ static void kdf_fetch(void)
 static EVP_KDF_CTX *expander(const struct record_side *s)
 {
     int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
-    char *digest = s->suite->hash == 48 ? (char[]){"SHA384"} : (char[]){"SHA256"};
+    char digests[][7] = {"SHA256", "SHA384"};
     const OSSL_PARAM params[] = {
         OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digests[s->suite->hash == 48], 0),
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)s->secret,
                                           s->suite->hash),
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_PREFIX, (char[]){"tls13 "}, 6),
