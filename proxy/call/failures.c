@@ -47,20 +47,23 @@ static void failures_unlock(struct failures *all)
     INSIST(pthread_mutex_unlock(&all->lock) == 0);
 }
 
-/* Lists the fields of a failure that are copied. */
-#define TEXTS(f)                                                                                   \
-    {                                                                                              \
-        &(f)->listener, &(f)->user, &(f)->host, &(f)->sni, &(f)->detail, &(f)->backend,            \
-            &(f)->server                                                                           \
-    }
 enum { TEXT_COUNT = 7 };
+
+/* Lists the fields of a failure that are copied. */
+static void texts_of(struct failure *f, const char **text[TEXT_COUNT])
+{
+    const char **const all[TEXT_COUNT] = {&f->listener, &f->user,    &f->host,  &f->sni,
+                                          &f->detail,   &f->backend, &f->server};
+    memcpy(text, all, sizeof all);
+}
 
 static struct kept *kept_new(const struct failure *failure)
 {
     struct failure facts = *failure;
-    const char **text[TEXT_COUNT] = TEXTS(&facts);
+    const char **text[TEXT_COUNT];
     size_t n = 0;
 
+    texts_of(&facts, text);
     for (size_t i = 0; i < TEXT_COUNT; i++)
         n += *text[i] == NULL ? 0 : strlen(*text[i]) + 1;
     struct kept *k = insist_alloc(malloc(sizeof *k + n));

@@ -50,12 +50,14 @@ void offer_free(struct offer *o)
 
 /* ---- sockets ---- */
 
+struct socket_item {
+    size_t id;
+    int fd;
+};
+
 struct socket_list {
     struct calls *calls;
-    struct {
-        size_t id;
-        int fd;
-    } * item;
+    struct socket_item *item;
     size_t count;
     uint64_t number;
 };

@@ -22,8 +22,8 @@
  * and its exit code. */
 static int shell(const char *script, char out[500])
 {
-    char *argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c", (char *)(uintptr_t)script,
-                    NULL};
+    char sh[] = "sh", dash_c[] = "-c";
+    char *argv[] = {sh, dash_c, (char *)(uintptr_t)script, NULL};
     int fds[2], status;
     size_t n = 0;
     ssize_t more;
@@ -78,7 +78,7 @@ static void signals_are_those_of_a_new_program(void **state)
 
 static void programs_that_cannot_start(void **state)
 {
-    char *argv[] = {(char *)(uintptr_t) "x", NULL};
+    char name[] = "x", *argv[] = {name, NULL};
     char path[] = "/tmp/test-spawn-XXXXXX", out[100];
     int fds[2], status;
 

@@ -7,28 +7,26 @@
 /* cmocka needs the first four headers above it */
 #include <cmocka.h>
 
+#define CASE(text) text, sizeof text - 1
+
 /* lifetime, age, a nonce of one byte, a ticket of two, extensions */
 static const struct {
     const char *octets;
     size_t n;
     enum err result;
 } cases[] = {
-#define CASE(text, result)                                                                         \
-    {                                                                                              \
-        text, sizeof text - 1, result                                                              \
-    }
-    CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\0", ERR_OK),
-    CASE("\0\0\x0e\x10\1\2\3\4\0\0\1t\0\0", ERR_OK),     /* without a nonce */
-    CASE("\0\0\x0e\x10\1\2\3\4\1n\0\0\0\0", ERR_LENGTH), /* without a ticket */
-    CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\0x", ERR_LENGTH),
-    CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\4\xfa\xfa\0\0", ERR_OK), /* RFC 8701 */
-    CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\10\0\x2a\0\4\0\0\x40\0", ERR_OK),
-    CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\7\0\x2a\0\3\0\0\x40", ERR_LENGTH),
-    CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\20\0\x2a\0\4\0\0\x40\0\0\x2a\0\4\0\0\x40\0", ERR_RANGE),
-    CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\4\0\x33\0\0", ERR_RANGE), /* key_share */
-    CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\4\0\0\0\0", ERR_RANGE),   /* server_name */
-    CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\3\xfa\xfa\0", ERR_LENGTH),
-    CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\4\xfa\xfa\0\1", ERR_LENGTH),
+    {CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\0"), ERR_OK},
+    {CASE("\0\0\x0e\x10\1\2\3\4\0\0\1t\0\0"), ERR_OK},     /* without a nonce */
+    {CASE("\0\0\x0e\x10\1\2\3\4\1n\0\0\0\0"), ERR_LENGTH}, /* without a ticket */
+    {CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\0x"), ERR_LENGTH},
+    {CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\4\xfa\xfa\0\0"), ERR_OK}, /* RFC 8701 */
+    {CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\10\0\x2a\0\4\0\0\x40\0"), ERR_OK},
+    {CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\7\0\x2a\0\3\0\0\x40"), ERR_LENGTH},
+    {CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\20\0\x2a\0\4\0\0\x40\0\0\x2a\0\4\0\0\x40\0"), ERR_RANGE},
+    {CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\4\0\x33\0\0"), ERR_RANGE}, /* key_share */
+    {CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\4\0\0\0\0"), ERR_RANGE},   /* server_name */
+    {CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\3\xfa\xfa\0"), ERR_LENGTH},
+    {CASE("\0\0\x0e\x10\1\2\3\4\1n\0\2tt\0\4\xfa\xfa\0\1"), ERR_LENGTH},
 };
 
 static void each_case_has_its_result(void **state)
