@@ -1,7 +1,9 @@
 """The gate as a process: started on port 0, awaited by its ready file, read by its log."""
 
+import array
 import contextlib
 import ctypes
+import fcntl
 import functools
 import json
 import os
@@ -9,6 +11,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import threading
 import time
 from dataclasses import dataclass
@@ -119,15 +122,29 @@ class Gate:
             name, _, address = line.partition(" ")
             host, _, port = address.rpartition(":")
             self.addresses.setdefault(name, []).append((host.strip("[]"), int(port)))
+        self._read_all()
         return self
 
     def _read(self):
-        for line in self.process.stderr:
+        out, rest, octets = self.process.stderr.fileno(), b"", True
+        readable = select.poll()
+        readable.register(out, select.POLLIN)
+        while octets:
+            readable.poll()
             with self._more:
-                self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+                octets = os.read(out, 65536)
+                *lines, rest = (rest + octets).split(b"\n")
+                if not octets and rest:
+                    lines.append(rest)
+                self.lines += [line.decode("utf-8", "replace") for line in lines]
                 self._more.notify_all()
+
+    def _read_all(self):
+        """Waits until all lines that the gate has written so far are in `lines`."""
+        waiting = array.array("i", [0])
         with self._more:
-            self._more.notify_all()
+            while fcntl.ioctl(self.process.stderr, termios.FIONREAD, waiting) == 0 and waiting[0] > 0:
+                self._more.wait(0.01)
 
     def address(self, listener="front", number=0):
         return self.addresses[listener][number]
