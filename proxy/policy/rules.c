@@ -42,7 +42,10 @@ void rules_fini(struct rules *r)
 
 void rule_append(struct rules *r, const struct rule *rule)
 {
-    r->rule = insist_alloc(reallocarray(r->rule, r->count + 1, sizeof *r->rule));
+    /* The room doubles at each power of two, so that thousands of rules are not copied for each. */
+    if ((r->count & (r->count - 1)) == 0)
+        r->rule =
+            insist_alloc(reallocarray(r->rule, r->count == 0 ? 1 : 2 * r->count, sizeof *r->rule));
     r->rule[r->count++] = *rule;
 }
 
