@@ -76,13 +76,13 @@ class Site(http.server.ThreadingHTTPServer):
         self.server_close()
 
 
-def gate_before(bench, site, server=None, **listener):
+def gate_before(bench, site, server=None, gate=None, **listener):
     server = server or bench.backend()
     bench.server = server
     keys = {"server": site.address, "crypto-binding": "off"}
     keys |= {"verify": "pin", "pin-sha256": site.cert.sha256} if site.cert else {"tls": "no"}
     return bench.start({
-        "gate": {"workers": 1},
+        "gate": {"workers": 1, **(gate or {})},
         "listener front": bench.listener_keys(fallback="site", **listener),
         "backend back": bench.backend_keys(server),
         "backend site": keys})
