@@ -43,7 +43,8 @@ static void take_name(struct target *t, const char *name)
         snprintf(t->name, sizeof t->name, "%s", name);
 }
 
-/* Reads the certificates: their hashes are pins, and their names are those that clients request. */
+/* Reads the certificates of a listener: their hashes become pins, and a name of theirs becomes SNI.
+ */
 static bool take_certificates(struct target *t, const struct config_listener *l)
 {
     char error[TLS_ERROR_MAX];
