@@ -164,15 +164,19 @@ class Gate:
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
 
     def memory(self):
-        """Returns all memory that the process may write to. The reservations of a sanitizer are too large to
-        read."""
+        """Returns all memory that the process may write to. The process is stopped meanwhile, because it would
+        unmap memory between the reading of its map and of its memory. The reservations of a sanitizer are too
+        large to read."""
         octets = []
+        self.pause()
         with open(f"/proc/{self.process.pid}/mem", "rb", 0) as mem:
             for line in Path(f"/proc/{self.process.pid}/maps").read_text().splitlines():
                 start, end = (int(x, 16) for x in line.split()[0].split("-"))
                 if line.split()[1].startswith("rw") and end - start < 1 << 28:
                     mem.seek(start)
                     octets.append(mem.read(end - start))
+                    assert len(octets[-1]) == end - start
+        self.resume()
         return b"".join(octets)
 
     def signal(self, number):
