@@ -56,6 +56,7 @@ class Peer:
     line = None       # a Line, with the generator at one end and the proxy at the other
     strict = False    # whether the proxy re-signs the binding, so that the backend can check it
     most_tunnels = 5000
+    master = False    # whether its workers are children, which it starts when it listens already
 
     def __init__(self, name, folder, workers, front, back, setting=None):
         self.label, self.name, self.workers, self.setting = name, name.replace("/", "_"), workers, setting
@@ -91,14 +92,16 @@ class Peer:
             try:
                 with self.place(near=False):
                     socket.create_connection((self.host, self.port), 1).close()
-                return self
+                if not self.master or len(self.pids()) > self.workers:
+                    return self
             except OSError:
-                # Not all of these programs report when they listen, but all of them exit if they cannot.
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.process.wait(0.02)
-                if time.monotonic() > deadline or self.process.returncode is not None:
-                    log = (self.folder / "log").read_text()
-                    sys.exit(f"{self.name} did not start\n{log}")
+                pass
+            # Not all of these programs report when they listen, but all of them exit if they cannot.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.02)
+            if time.monotonic() > deadline or self.process.returncode is not None:
+                log = (self.folder / "log").read_text()
+                sys.exit(f"{self.name} did not start\n{log}")
 
     def stop(self):
         if self.process:
@@ -202,6 +205,8 @@ listen front
 
 
 class Nginx(Peer):
+    master = True
+
     def command(self):
         buffer = self.name.rpartition("-")[2]
         config = self.folder / "nginx.conf"
@@ -584,13 +589,18 @@ def best_ratio(by_peer, metric):
     return (min if more_is_better(metric) else max)(others, key=lambda other: other[1])
 
 
+def shown(who):
+    """Returns the name of a peer as results show it: of another build, only the name of its file."""
+    return re.sub(r"(?<=gate:)\S*/", "", who)
+
+
 def table(name, by_peer):
     figure = FIGURES[name]
     lines = [f"{name}: {figure.what}"]
     metrics = list(next(iter(by_peer.values())))
     lines.append("  " + f"{'':14}" + "".join(f"{m:>20}" for m in metrics))
     for who, values in by_peer.items():
-        row = f"  {who.rpartition('/')[2][-14:]:14}"
+        row = f"  {shown(who)[-14:]:14}"
         for metric in metrics:
             if metric not in values:
                 row += f"{'':>20}"
@@ -603,7 +613,7 @@ def table(name, by_peer):
         who, value = best_ratio(by_peer, metric)
         if who is None or metric.endswith("busy"):
             continue
-        text = f"  gate / {who} = {value:.2f}"
+        text = f"  gate / {shown(who)} = {value:.2f}"
         if metric in by_peer.get("floor", ()):
             text += f", gate / floor = {ratio(by_peer, metric, 'floor'):.2f}"
         lines.append(f"{text}  ({metric})")
@@ -638,14 +648,14 @@ def draw(out, results):
             continue
         who = list(dict.fromkeys(w for g in groups for w in results[g[0]]))
         width = 0.8 / len(who)
-        figure, axes = pyplot.subplots(figsize=(2 + 1.1 * len(groups), 3.6))
+        figure, axes = pyplot.subplots(figsize=(3.6 + 1.1 * len(groups), 3.6))
         for i, one in enumerate(who):
             bars = [median(results[g[0]].get(one, {}).get(g[1], [0])) for g in groups]
-            axes.bar([n + i * width for n in range(len(groups))], bars, width, label=one)
+            axes.bar([n + i * width for n in range(len(groups))], bars, width, label=shown(one))
         axes.set_xticks([n + 0.4 - width / 2 for n in range(len(groups))], [g[2] for g in groups])
         axes.set_ylabel(unit)
         axes.set_title(title)
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
         if name == "round-trip":
             axes.set_yscale("log")
@@ -700,7 +710,7 @@ def main():
         shutil.rmtree(lab.folder)
     out = Path(o.out)
     out.mkdir(parents=True, exist_ok=True)
-    command = f"make bench FIGURES='{o.figures}' ROUNDS={o.rounds} PEERS='{o.peers}'"
+    command = f"make bench FIGURES='{o.figures}' ROUNDS={o.rounds} PEERS='{shown(o.peers)}'"
     text = "\n\n".join(table(name, results[name]) for name in figures if name in results)
     text = (f"{command}\n{machine()}\nmedians of {o.rounds} rounds, "
             f"{time.monotonic() - started:.0f} s\n\n{text}\n")
