@@ -20,7 +20,7 @@ static uint8_t pattern[40000];
 /* Moves bytes both ways, and reads on both sides. Returns what the peer has read. */
 static struct bytes exchange(struct twin *t, size_t piece)
 {
-    struct bytes o = bytes_taken(&t->to_c), got = {NULL, 0};
+    struct bytes o = bytes_taken(&t->to_c), got = {0};
     uint8_t part[700];
     size_t n;
 

@@ -23,12 +23,15 @@
 
 struct bytes {
     uint8_t *p;
-    size_t n;
+    size_t n, room;
 };
 
 static inline void bytes_add(struct bytes *b, struct span s)
 {
-    b->p = insist_alloc(realloc(b->p, b->n + s.n + 1));
+    if (b->room < b->n + s.n + 1) {
+        b->room = 2 * (b->n + s.n + 1);
+        b->p = insist_alloc(realloc(b->p, b->room));
+    }
     if (s.n > 0)
         memcpy(b->p + b->n, s.p, s.n);
     b->n += s.n;
@@ -37,7 +40,7 @@ static inline void bytes_add(struct bytes *b, struct span s)
 static inline void bytes_free(struct bytes *b)
 {
     free(b->p);
-    *b = (struct bytes){NULL, 0};
+    *b = (struct bytes){0};
 }
 
 static inline struct span bytes_span(const struct bytes *b)
@@ -48,7 +51,7 @@ static inline struct span bytes_span(const struct bytes *b)
 static inline struct bytes bytes_taken(struct bytes *b)
 {
     struct bytes taken = *b;
-    *b = (struct bytes){NULL, 0};
+    *b = (struct bytes){0};
     return taken;
 }
 
@@ -349,7 +352,7 @@ struct twins {
 
 static inline void twins_init(struct twins *t, const struct twins_suite *suite, bool server)
 {
-    t->fed = (struct bytes){NULL, 0};
+    t->fed = (struct bytes){0};
     twin_init(&t->ours, suite, server, true);
     twin_init(&t->model, suite, server, false);
     twin_shake(&t->ours);
