@@ -60,18 +60,46 @@ static void line_keep(struct secret *s, const char *line, const char *label)
         secret_read(s, line + secret);
 }
 
-void handover_on_keys(const SSL *ssl, const char *line)
+static void secret_keep(struct tls_window *w, const char *line)
 {
-    struct tls_window *w = BIO_get_data(SSL_get_rbio(ssl));
-
-    if (w->on_keys != NULL)
-        w->on_keys(w->on_keys_arg, line);
-    if (!w->own_records || strstr(line, "_TRAFFIC_SECRET_0 ") == NULL)
-        return;
     if (w->secrets == NULL)
         w->secrets = secrets_alloc(sizeof *w->secrets);
     line_keep(&w->secrets->client, line, "CLIENT_TRAFFIC_SECRET_0");
     line_keep(&w->secrets->server, line, "SERVER_TRAFFIC_SECRET_0");
+}
+
+void handover_on_keys(const SSL *ssl, const char *line)
+{
+    struct tls_window *w = BIO_get_data(SSL_get_rbio(ssl));
+    const bool traffic = strstr(line, "_TRAFFIC_SECRET_0 ") != NULL;
+
+    if (w->on_keys != NULL)
+        w->on_keys(w->on_keys_arg, line);
+    else if (traffic)
+        SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), NULL);
+    if (traffic && w->own_records)
+        secret_keep(w, line);
+}
+
+/* Each Finished of TLS 1.3, sent or received, is followed by the traffic secret of one direction.
+ */
+static void on_message(int sent, int version, int type, const void *message, size_t n, SSL *ssl,
+                       void *arg)
+{
+    (void)sent, (void)version, (void)arg;
+    if (type == SSL3_RT_HANDSHAKE && n > 0 && *(const uint8_t *)message == SSL3_MT_FINISHED &&
+        SSL_version(ssl) == TLS1_3_VERSION)
+        SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), handover_on_keys);
+}
+
+void handover_watch(SSL *ssl)
+{
+    SSL_set_msg_callback(ssl, on_message);
+}
+
+void handover_unwatch(SSL *ssl)
+{
+    SSL_set_msg_callback(ssl, NULL);
 }
 
 /* ---- checks ---- */

@@ -12,9 +12,18 @@
 /* The traffic secrets of TLS 1.3, in memory of base/secrets.h. */
 struct handover_secrets;
 
-/* Keeps the traffic secrets, and passes the line on to the key log. Must be the key log callback of
- * every SSL_CTX whose connections use tls_bio. */
+/* Passes the line on to the key log, and keeps a traffic secret. Must be the key log callback of
+ * every SSL_CTX that has a key log and whose connections use tls_bio. */
 void handover_on_keys(const SSL *ssl, const char *line);
+
+/* Makes OpenSSL pass the traffic secrets of ssl to handover_on_keys(). OpenSSL formats each line
+ * for which there is a callback, which takes 30 to 50 thousand instructions in OpenSSL 3.0. So
+ * without a key log the SSL_CTX has the callback only around the lines that are needed. The thread
+ * of ssl must be the only one that uses the SSL_CTX. */
+void handover_watch(SSL *ssl);
+
+/* Ends this. */
+void handover_unwatch(SSL *ssl);
 
 /* Wipes and frees; a no-op for NULL. */
 void handover_secrets_free(struct handover_secrets *s);

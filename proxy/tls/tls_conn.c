@@ -60,6 +60,8 @@ static struct tls_conn *conn_new(struct tls_ctx *ctx, bool server, tls_sink sink
     c->ssl = insist_alloc(SSL_new(ctx->ssl));
     BIO *bio = tls_bio_new(c->window);
     SSL_set_bio(c->ssl, bio, bio);
+    if (c->window->own_records)
+        handover_watch(c->ssl);
     if (server)
         SSL_set_accept_state(c->ssl);
     else
@@ -248,6 +250,7 @@ static void hand_over(struct tls_conn *c)
         return;
     if (handover_take(c->ssl, c->window, &h) != NULL) {
         c->kept = true;
+        handover_unwatch(c->ssl);
         secrets_drop(c->window);
         atomic_fetch_add_explicit(&kept, 1, memory_order_relaxed);
         return;
@@ -447,6 +450,7 @@ void tls_conn_keep(struct tls_conn *c)
     INSIST(!c->server);
     c->wanted = true;
     c->window->own_records = false;
+    handover_unwatch(c->ssl);
     tls_session_want(c->ssl);
 }
 

@@ -113,7 +113,6 @@ static bool settings_apply(SSL_CTX *ssl, const struct tls_settings *s, char *err
         SSL_CTX_set_options(ssl, SSL_OP_LEGACY_SERVER_CONNECT);
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_info_callback(ssl, tls_window_on_info);
-    SSL_CTX_set_keylog_callback(ssl, handover_on_keys);
     return true;
 }
 
@@ -448,8 +447,13 @@ void tls_ctx_set_records(struct tls_ctx *ctx, bool own)
 
 void tls_ctx_set_keylog(struct tls_ctx *ctx, tls_on_keys on_keys, void *arg)
 {
+    const SSL_CTX_keylog_cb_func callback = on_keys == NULL ? NULL : handover_on_keys;
+
     ctx->on_keys = on_keys;
     ctx->on_keys_arg = arg;
+    SSL_CTX_set_keylog_callback(ctx->ssl, callback);
+    for (size_t i = 0; i < ctx->served.group_count; i++)
+        SSL_CTX_set_keylog_callback(ctx->served.group[i].ssl, callback);
 }
 
 void tls_ctx_free(struct tls_ctx *ctx)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <fcntl.h>
 
+#include "tls/tls_internal.h"
 #include "tls/tls_memory.h"
 #include "twins.h"
 
@@ -515,6 +516,90 @@ static void secrets_of_openssl_are_not_kept(void **state)
     twin_free(&t);
 }
 
+/* ---- the key log ---- */
+
+static struct tls_ctx *own_ctx(bool server)
+{
+    return server ? twins_all()->server[1] : twins_all()->client[1];
+}
+
+static void no_callback_of(const struct twins_suite *suite, bool server)
+{
+    struct twin t;
+
+    assert_null(SSL_CTX_get_keylog_callback(own_ctx(server)->ssl));
+    open_gate(&t, suite, server);
+    assert_null(SSL_CTX_get_keylog_callback(own_ctx(server)->ssl));
+    twin_free(&t);
+}
+
+/* A callback costs the formatting of all lines. */
+static void there_is_no_callback_between_handshakes(void **state)
+{
+    (void)state;
+    for_each(no_callback_of);
+}
+
+struct counted {
+    size_t lines, traffic;
+};
+
+static void count_line(void *arg, const char *line)
+{
+    struct counted *c = arg;
+
+    c->lines++;
+    c->traffic += strstr(line, "_TRAFFIC_SECRET_0 ") != NULL;
+}
+
+static void every_line_of(const struct twins_suite *suite, bool server)
+{
+    struct counted counted = {0};
+    struct twin t;
+
+    tls_ctx_set_keylog(own_ctx(server), count_line, &counted);
+    for (size_t i = 1; i < 3; i++) {
+        open_gate(&t, suite, server);
+        twin_free(&t);
+        assert_int_equal(counted.traffic, suite->tls13 ? 2 * i : 0);
+        assert_true(counted.lines >= (suite->tls13 ? 5 : 1) * i);
+    }
+    tls_ctx_set_keylog(own_ctx(server), NULL, NULL);
+    assert_null(SSL_CTX_get_keylog_callback(own_ctx(server)->ssl));
+}
+
+static void a_key_log_gets_every_line(void **state)
+{
+    (void)state;
+    for_each(every_line_of);
+}
+
+/* Connections of one context get their own secrets. */
+static void handshakes_interleave(void **state)
+{
+    (void)state;
+    struct twin t[3];
+
+    for (int server = 0; server < 2; server++) {
+        for (int i = 0; i < 3; i++) {
+            twin_init(&t[i], &twins_suites[0], server, true);
+            assert_int_equal(tls_conn_handshake(t[i].c), ERR_MORE);
+        }
+        for (int i = 0; i < 3; i++)
+            twin_to_peer(&t[i]);
+        for (int i = 0; i < 3; i++)
+            if (t[i].to_c.n > 0)
+                (void)twin_to_c(&t[i], SIZE_MAX);
+        for (int i = 2; i >= 0; i--) {
+            twin_shake(&t[i]);
+            assert_string_equal(tls_conn_records(t[i].c), "gate");
+            peer_says(&t[i], span_of(pattern, 100), SIZE_MAX);
+            we_say(&t[i], span_of(pattern, 100));
+            twin_free(&t[i]);
+        }
+    }
+}
+
 int main(void)
 {
     tls_memory_start();
@@ -533,6 +618,9 @@ int main(void)
         cmocka_unit_test(facts_remain_after_the_hand_over),
         cmocka_unit_test(secrets_are_wiped),
         cmocka_unit_test(secrets_of_openssl_are_not_kept),
+        cmocka_unit_test(there_is_no_callback_between_handshakes),
+        cmocka_unit_test(a_key_log_gets_every_line),
+        cmocka_unit_test(handshakes_interleave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,7 +110,6 @@ static inline void twins_on_error(void *arg, size_t certificate, const char *tex
 static inline SSL_CTX *twins_peer_ctx(const SSL_METHOD *method)
 {
     SSL_CTX *ctx = insist_alloc(SSL_CTX_new(method));
-    SSL_CTX_set_keylog_callback(ctx, handover_on_keys);
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
     return ctx;
@@ -192,6 +191,7 @@ static inline void twin_init(struct twin *t, const struct twins_suite *suite, bo
     t->peer = insist_alloc(SSL_new(server ? all->peer_client : all->peer_server));
     BIO *bio = tls_bio_new(&t->window);
     SSL_set_bio(t->peer, bio, bio);
+    handover_watch(t->peer);
     INSIST(SSL_set_min_proto_version(t->peer, version) == 1);
     INSIST(SSL_set_max_proto_version(t->peer, version) == 1);
     INSIST((suite->tls13 ? SSL_set_ciphersuites(t->peer, suite->name)
