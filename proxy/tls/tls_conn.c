@@ -13,6 +13,7 @@
 #include "tls/handover.h"
 #include "tls/records.h"
 #include "tls/tls_internal.h"
+#include "tls/tls_memory.h"
 #include "tls/tls_session.h"
 
 /* Until the end of the handshake, and where OpenSSL keeps the connection, ssl and window are set.
@@ -107,7 +108,7 @@ static void secrets_drop(struct tls_window *w)
 
 static void conn_ssl_free(struct tls_conn *c)
 {
-    SSL_free(c->ssl);
+    tls_memory_free(c->ssl);
     if (c->window != NULL)
         secrets_drop(c->window);
     free(c->window);

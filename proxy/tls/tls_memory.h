@@ -3,8 +3,14 @@
 #ifndef SSTPGATE_TLS_TLS_MEMORY_H
 #define SSTPGATE_TLS_TLS_MEMORY_H
 
-/* Makes OpenSSL wipe blocks of the size of such an object when it frees them. OpenSSL still uses
- * malloc() and free(). Call it before any other function of OpenSSL. */
+#include <openssl/types.h>
+
+/* Makes tls_memory_free() able to wipe. OpenSSL still uses malloc() and free(). Call it before any
+ * other function of OpenSSL. */
 void tls_memory_start(void);
+
+/* Frees ssl as SSL_free() does, and wipes the blocks of the size of an SSL object among those that
+ * this frees. Without tls_memory_start() nothing is wiped. */
+void tls_memory_free(SSL *ssl);
 
 #endif

@@ -472,7 +472,7 @@ static void secrets_are_wiped(void **state)
     open_gate(&t, &twins_suites[0], true);
     tls_ctx_set_keylog(twins_all()->server[1], NULL, NULL);
     assert_int_equal(seen.lines, 2);
-    SSL_free(t.peer);
+    tls_memory_free(t.peer);
     t.peer = NULL;
     handover_secrets_free(t.window.secrets);
     t.window.secrets = NULL;
@@ -504,7 +504,7 @@ static void secrets_of_openssl_are_not_kept(void **state)
     twin_shake(&t);
     tls_ctx_set_keylog(twins_all()->server[1], NULL, NULL);
     assert_string_equal(tls_conn_records(t.c), "openssl");
-    SSL_free(t.peer);
+    tls_memory_free(t.peer);
     t.peer = NULL;
     handover_secrets_free(t.window.secrets);
     t.window.secrets = NULL;
