@@ -31,7 +31,7 @@ static void add_users(struct candidates *c, const struct ppp_mschap *m, struct h
 
     if (!m->seen || c->users == NULL)
         return;
-    size_t lines = users_find(c->users, span_of(m->user, m->user_len), found);
+    size_t lines = users_find_current(c->users, span_of(m->user, m->user_len), c->time, found);
     if (m->v1 && lines > 1)
         lines = 1;
     c->tried.users_file += lines;

@@ -18,6 +18,7 @@ struct users;
 
 struct candidates {
     const struct users *users; /* NULL: none */
+    int64_t time;              /* wall clock; a line that has expired by then gives no key */
     struct keyring *keyring; /* NULL: the backend's server uses no RADIUS server through the gate */
     const char *radius;      /* name of the [radius NAME] whose keys count */
     bool zero_key_eap; /* zero-key = eap: zeros may be the key inside EAP beside a known key */

@@ -1,12 +1,14 @@
 #include "call/negotiation.h"
 
 #include <openssl/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/insist.h"
 #include "base/siphash.h"
 #include "call/negotiation_binding.h"
 #include "radius/keyring.h"
+#include "users/users.h"
 
 static const struct negotiation_answer pass = {.verdict = NEGOTIATION_PASS};
 static const struct negotiation_answer drop = {.verdict = NEGOTIATION_DROP};
@@ -27,6 +29,11 @@ struct negotiation *negotiation_new(const struct site_backend *backend,
     ppp_observer_init(&n->ppp);
     login_trial_init(&n->trial);
     return n;
+}
+
+void negotiation_use_clock(struct negotiation *n, time_t (*clock)(void))
+{
+    n->clock = clock;
 }
 
 void negotiation_use_leaves(struct negotiation *n, struct leaves *leaves)
@@ -74,6 +81,26 @@ static bool user_may_pass(struct negotiation *n, bool sure)
         return true;
     n->user_asked = true;
     return n->user_allowed(n->user_arg, user);
+}
+
+/* Returns whether the users file has the user only in lines that have expired. The detail of the
+ * record names the line. Reads the clock, for the keys, too. */
+static bool user_has_expired(struct negotiation *n)
+{
+    const struct users *users = n->backend->users;
+    char until[UNTIL_TEXT_MAX], text[64];
+    struct users_match line;
+
+    if (n->clock == NULL || users == NULL || !negotiation_binding_re_signs(n))
+        return false;
+    n->candidates.time = n->clock();
+    const struct span user = span_of(n->ppp.user, n->record->user_is_claim ? 0 : n->ppp.user_len);
+    if (!users_expired(users, user, n->candidates.time, &line))
+        return false;
+    snprintf(text, sizeof text, "line %u of the users file ended at %s", line.line,
+             until_print(line.until, until));
+    record_keep(&n->record->detail, span_str(text));
+    return true;
 }
 
 /* Bound of the notes of one call. The keyring keeps a bounded number of notes for all calls,
@@ -254,7 +281,10 @@ static struct negotiation_answer ppp_data(struct negotiation *n, enum ppp_from f
     negotiation_binding_check_users(n);
     if (!was_in && n->ppp.result == PPP_RESULT_SUCCESS)
         negotiation_binding_login_ended(n);
-    return show_login(n) ? forward_frame(n, frame, octets) : negotiation_refuse(REASON_USER_DENIED);
+    if (!show_login(n))
+        return negotiation_refuse(REASON_USER_DENIED);
+    return user_has_expired(n) ? negotiation_refuse(REASON_USER_EXPIRED)
+                               : forward_frame(n, frame, octets);
 }
 
 uint64_t negotiation_hash_lcp(struct span request)
@@ -339,8 +369,9 @@ struct negotiation_answer negotiation_from_client(struct negotiation *n,
     case SSTP_CONNECTED:
         if (n->progress != WAIT_CONNECTED)
             break;
-        return user_may_pass(n, true) ? negotiation_binding_connected(n, packet, octets, now_ms)
-                                      : negotiation_refuse(REASON_USER_DENIED);
+        return !user_may_pass(n, true) ? negotiation_refuse(REASON_USER_DENIED)
+               : user_has_expired(n)   ? negotiation_refuse(REASON_USER_EXPIRED)
+                                       : negotiation_binding_connected(n, packet, octets, now_ms);
     case SSTP_ECHO_REQUEST: /* before Call Connected an Echo is out of place: [MS-SSTP] 3.3.5.2 */
     case SSTP_ECHO_RESPONSE:
         if (n->progress != WAIT_KEY)

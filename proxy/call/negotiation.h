@@ -5,6 +5,8 @@
 #ifndef SSTPGATE_CALL_NEGOTIATION_H
 #define SSTPGATE_CALL_NEGOTIATION_H
 
+#include <time.h>
+
 #include "call/negotiation_answer.h"
 #include "call/record.h"
 #include "site/site.h"
@@ -23,6 +25,11 @@ struct negotiation *negotiation_new(const struct site_backend *backend,
 
 /* Sets the function that decides about users. Without it every user is allowed. */
 void negotiation_ask_user(struct negotiation *n, negotiation_user_allowed allowed, void *arg);
+
+/* Sets the wall clock. A user whose lines of the users file have all expired is refused
+ * (user-expired), where the binding is re-signed, until the tunnel is up. Without a clock no line
+ * expires. */
+void negotiation_use_clock(struct negotiation *n, time_t (*clock)(void));
 
 /* Sets the leaves that name the owner of the certificate that the client saw, for the log.
  * leaves must outlive the negotiation. */

@@ -57,8 +57,7 @@ void negotiation_binding_login_ended(struct negotiation *n)
 
 /* ---- Call Connected ---- */
 
-/* Returns whether the binding is re-signed for the backend. */
-static bool re_signs(const struct negotiation *n)
+bool negotiation_binding_re_signs(const struct negotiation *n)
 {
     enum config_binding b = n->backend->config->binding;
     return b == CONFIG_BINDING_REWRITE || b == CONFIG_BINDING_AUTO;
@@ -207,7 +206,7 @@ struct negotiation_answer negotiation_binding_connected(struct negotiation *n,
     s->forged = r != BINDING_OK;
     if (r != BINDING_OK)
         return negotiation_refuse(reason_of(r));
-    if (!re_signs(n))
+    if (!negotiation_binding_re_signs(n))
         return forward_connected(n, octets, RECORD_BINDING_PASSED);
     return judge_mac(n, octets, now_ms, false);
 }

@@ -4,6 +4,8 @@
 #ifndef SSTPGATE_CALL_NEGOTIATION_BINDING_H
 #define SSTPGATE_CALL_NEGOTIATION_BINDING_H
 
+#include <time.h>
+
 #include "binding/binding.h"
 #include "call/candidates.h"
 #include "call/login_label.h"
@@ -41,6 +43,7 @@ struct negotiation {
     struct binding_expect expect; /* the nonce and the mask that the client was sent */
     uint8_t backend_mask;         /* the mask that the backend sent */
     struct ppp_observer ppp;
+    time_t (*clock)(void);                 /* NULL: no line of the users file expires */
     negotiation_user_allowed user_allowed; /* NULL: no rule asks for the user */
     void *user_arg;
     bool user_asked; /* the rules have decided about the user in record, or about an unknown user */
@@ -86,6 +89,9 @@ bool negotiation_binding_holds(struct negotiation *n);
 /* Logs a line of the users file that the server's answer proves wrong. Call it after each PPP
  * frame. */
 void negotiation_binding_check_users(struct negotiation *n);
+
+/* Returns whether the binding is re-signed for the backend, which needs the user's key. */
+bool negotiation_binding_re_signs(const struct negotiation *n);
 
 /* Records that the server has accepted the user. */
 void negotiation_binding_login_ended(struct negotiation *n);

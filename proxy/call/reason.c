@@ -158,6 +158,7 @@ static const struct reason_info table[REASON_COUNT] = {
                             PEER},
     /* The orderly end, because the protocol was not violated ([MS-SSTP] 3.1.2.2). */
     [REASON_USER_DENIED] = {.name = "user-denied", DISCONNECT, .end = END_LINGER, REFUSED},
+    [REASON_USER_EXPIRED] = {.name = "user-expired", DISCONNECT, .end = END_LINGER, REFUSED},
     [REASON_USER_LIMIT] = {.name = "user-limit", DISCONNECT, .end = END_LINGER, REFUSED},
     [REASON_USER_BANNED] = {.name = "user-banned", DISCONNECT, .end = END_LINGER, REFUSED},
     [REASON_RULES_CHANGED] = {.name = "rules-changed", DISCONNECT, .end = END_LINGER, REFUSED},

@@ -69,6 +69,7 @@ enum reason {
     REASON_BINDING_MAC,
     /* decided by the gate */
     REASON_USER_DENIED,
+    REASON_USER_EXPIRED, /* the user's line of the users file has ended */
     REASON_USER_LIMIT,
     REASON_USER_BANNED, /* by an administrator */
     REASON_RULES_CHANGED,

@@ -137,6 +137,9 @@ static const struct reason_words table[REASON_COUNT] = {
                             "`radius`; crypto-binding"},
     [REASON_USER_DENIED] = {"a rule of the listener denies the user",
                             "the rule that the line `deny` of the log names; outer-name"},
+    [REASON_USER_EXPIRED] = {"the user's line of the users file has ended",
+                             "the end of that line, in `detail` of the log; sstpgate user --list; "
+                             "sstpgate user --until sets another end"},
     [REASON_USER_LIMIT] = {"the user has reached max-tunnels-per-user",
                            "max-tunnels-per-user; sstpgate ctl tunnels user NAME"},
     [REASON_USER_BANNED] = {"an administrator has banned the user", "sstpgate ctl bans"},

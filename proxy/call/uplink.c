@@ -355,6 +355,7 @@ static void negotiate(struct call *call)
         upstream_leaf(&call->backend, &theirs);
     forget_leaves(call);
     call->negotiation = negotiation_new(call->uplink.backend, &ours, &theirs, &call->record);
+    negotiation_use_clock(call->negotiation, call_time);
     negotiation_use_leaves(call->negotiation, call->set->shared->leaves);
     negotiation_use_keyring(call->negotiation, call->set->shared->keyring);
     if (rules_needs_user(&call->listener->config->rules))

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -17,16 +17,17 @@
 #include "binding/nthash.h"
 #include "cli/password.h"
 #include "cli/usage.h"
+#include "cli/user_view.h"
 #include "users/import.h"
 #include "users/users.h"
 #include "users/users_edit.h"
 
 static const struct usage usage = {
-    .synopsis =
-        "usage: sstpgate user [-f USERS] NAME\n"
-        "       sstpgate user -f USERS --delete|--check NAME\n"
-        "       sstpgate user -f USERS --list\n"
-        "       sstpgate user [-f USERS] --import KIND [--encrypted 0|1] [--machines] FILE\n",
+    .synopsis = "usage: sstpgate user [-f USERS] [--until TIME] NAME\n"
+                "       sstpgate user -f USERS --delete|--check NAME\n"
+                "       sstpgate user -f USERS --list [--json]\n"
+                "       sstpgate user [-f USERS] --import KIND [--encrypted 0|1] [--machines]\n"
+                "                     [--until TIME] FILE\n",
     .help =
         "Asks for the password of NAME and writes the line for the users file of a backend to\n"
         "USERS, replacing an existing line of NAME; without -f, to standard output.\n"
@@ -40,8 +41,16 @@ static const struct usage usage = {
         "                    replaced atomically and keeps its owner, mode, comments and order. A\n"
         "                    running gate reloads it automatically\n"
         "  -D, --delete      remove the line of NAME\n"
-        "  --check           ask for a password and report whether it is that of NAME\n"
-        "  --list            print the names in USERS, one on each line\n"
+        "  --until TIME      the end of the line: a date such as 2027-01-31, whose whole day "
+        "still\n"
+        "                    counts, or a time such as 2027-01-31T18:00Z, both in UTC; never:\n"
+        "                    no end. Without this option an existing line keeps its end. From\n"
+        "                    then on the gate refuses new logins of the user; a tunnel stays\n"
+        "  --check           ask for a password and report whether it is that of NAME, and\n"
+        "                    whether the line has ended\n"
+        "  --list            print the names in USERS, one on each line; behind a tab the end of\n"
+        "                    a line that has one, and behind another tab `expired`\n"
+        "  -j, --json        the list as one JSON object\n"
         "  --import KIND     import the users of FILE, or of standard input for `-`:\n"
         "        accel-ppp     its chap-secrets\n"
         "        pppd          its chap-secrets: client, server, secret, addresses\n"
@@ -55,7 +64,8 @@ static const struct usage usage = {
         "  -h, --help        this text\n"
         "\n"
         "Exit codes: 0 success, 1 failure, 2 usage, 3 --check: wrong password or unknown user;\n"
-        "--import: some lines could not be imported.\n"
+        "--import: some lines could not be imported; 4 --check: the right password, but the line\n"
+        "has ended.\n"
         "\n"
         "A line contains NtPasswordHashHash (RFC 2759), not the password. It cannot be used to\n"
         "log in by MS-CHAPv2, but an attacker who has it can impersonate the server to that user,\n"
@@ -91,14 +101,11 @@ static bool edit_finish(struct users_edit *e, const char *users)
 
 /* ---- one user ---- */
 
-static bool hash_password(const struct password *p, uint8_t hash_hash[NT_HASH])
+static bool hash_password(const struct nthash *md4, const struct password *p,
+                          uint8_t hash_hash[NT_HASH])
 {
-    struct nthash *md4 = open_md4();
-
-    if (md4 == NULL)
-        return false;
     const enum err e = nthash_from_password(md4, span_of(p->octets, p->n), hash_hash);
-    nthash_free(md4);
+
     if (e != ERR_OK)
         fprintf(stderr, "sstpgate user: the password %s\n",
                 e == ERR_SYNTAX      ? "is not UTF-8"
@@ -108,7 +115,8 @@ static bool hash_password(const struct password *p, uint8_t hash_hash[NT_HASH])
 }
 
 /* Adds or replaces the line of a user. Locks the file, but not while the password is typed. */
-static bool put_user(const char *name, const char *users, const uint8_t hash_hash[NT_HASH])
+static bool put_user(const char *name, const char *users, const uint8_t hash_hash[NT_HASH],
+                     const char *until)
 {
     static const char *const done[] = {
         [USERS_ADDED] = "added", [USERS_REPLACED] = "replaced", [USERS_SAME] = "unchanged"};
@@ -116,7 +124,7 @@ static bool put_user(const char *name, const char *users, const uint8_t hash_has
 
     if (e == NULL)
         return false;
-    const enum users_edited edited = users_edit_put(e, span_str(name), hash_hash);
+    const enum users_edited edited = users_edit_put(e, span_str(name), hash_hash, until);
     const bool good = edit_finish(e, users);
     if (good && users != NULL)
         fprintf(stderr, "sstpgate user: %s: %s %s\n", users, name, done[edited]);
@@ -124,19 +132,21 @@ static bool put_user(const char *name, const char *users, const uint8_t hash_has
     return good;
 }
 
-static bool ask_and_put(const char *name, const char *users)
+static bool ask_and_put(const char *name, const char *users, const char *until)
 {
+    struct nthash *md4 = open_md4();
     struct password password;
     uint8_t hash_hash[NT_HASH];
     /* Opened once before the question, so that an unusable file is reported at once. */
     struct users_edit *e = users_edit_open(users, stderr);
+    const bool usable = md4 != NULL && e != NULL;
 
-    if (e == NULL)
-        return false;
     users_edit_free(e);
-    const bool good = password_get(&password, "user", true) &&
-                      hash_password(&password, hash_hash) && put_user(name, users, hash_hash);
+    const bool good = usable && password_get(&password, "user", true) &&
+                      hash_password(md4, &password, hash_hash) &&
+                      put_user(name, users, hash_hash, until);
 
+    nthash_free(md4);
     explicit_bzero(&password, sizeof password);
     explicit_bzero(hash_hash, sizeof hash_hash);
     return good;
@@ -157,47 +167,24 @@ static bool delete_user(const char *name, const char *users)
     return good;
 }
 
-/* ---- --list and --check ---- */
-
-static void on_name(void *arg, struct span name)
-{
-    (void)arg;
-    printf("%.*s\n", (int)name.n, (const char *)name.p);
-}
-
-/* Returns the line with this hash, of the lines that the gate would try for the name; 0: none. */
-static unsigned line_with_hash(const struct users *u, struct span name,
-                               const uint8_t hash_hash[NT_HASH])
-{
-    struct users_match found[USERS_MATCH_MAX];
-    const size_t n = users_find(u, name, found);
-
-    for (size_t i = 0; i < n; i++)
-        if (CRYPTO_memcmp(found[i].hash_hash, hash_hash, NT_HASH) == 0)
-            return found[i].line;
-    return 0;
-}
+/* ---- --check ---- */
 
 /* Asks for a password once, and reports whether it is that of name. Returns the exit code. */
-static int compare_password(const struct users *u, const char *name)
+static int ask_and_compare(const struct users *u, const char *name)
 {
+    struct nthash *md4 = open_md4();
     struct password password;
     uint8_t hash_hash[NT_HASH];
-    unsigned line = 0;
+    int code = EXIT_FAILED;
 
-    const bool good = password_get(&password, "user", false) && hash_password(&password, hash_hash);
-    if (good)
-        line = line_with_hash(u, span_str(name), hash_hash);
+    if (md4 == NULL)
+        return EXIT_FAILED;
+    if (password_get(&password, "user", false) && hash_password(md4, &password, hash_hash))
+        code = user_compare(u, name, md4, hash_hash, time(NULL));
+    nthash_free(md4);
     explicit_bzero(&password, sizeof password);
     explicit_bzero(hash_hash, sizeof hash_hash);
-    if (!good)
-        return EXIT_FAILED;
-    if (line == 0)
-        fprintf(stderr, "sstpgate user: %s: this is not the password of %s\n", users_path(u), name);
-    else
-        fprintf(stderr, "sstpgate user: %s:%u: this is the password of %s\n", users_path(u), line,
-                name);
-    return line == 0 ? EXIT_PARTLY : EXIT_DONE;
+    return code;
 }
 
 static int check_user(const char *name, const char *path)
@@ -211,7 +198,7 @@ static int check_user(const char *name, const char *path)
     if (users_find(u, span_str(name), found) == 0)
         fprintf(stderr, "sstpgate user: %s: no user %s\n", path, name);
     else
-        code = compare_password(u, name);
+        code = ask_and_compare(u, name);
     users_free(u);
     return code;
 }
@@ -222,6 +209,7 @@ struct import {
     const char *path; /* for messages */
     const struct nthash *md4;
     struct users_edit *edit;
+    const char *until; /* as for users_edit_put */
     size_t edited[USERS_TWICE + 1], skipped, problems;
 };
 
@@ -252,7 +240,7 @@ static void on_user(void *arg, const struct import_user *user)
     else if (e != ERR_OK)
         on_problem(i, user->line, "could not be hashed");
     else {
-        const enum users_edited edited = users_edit_put(i->edit, user->name, hash_hash);
+        const enum users_edited edited = users_edit_put(i->edit, user->name, hash_hash, i->until);
         i->edited[edited]++;
         if (edited == USERS_TWICE)
             on_skipped(i, user->line, user->name,
@@ -348,10 +336,11 @@ static int import_text(struct import *i, const struct import_options *o, struct 
     return code;
 }
 
-static int import_file(const struct import_options *o, const char *path, const char *users)
+static int import_file(const struct import_options *o, const char *path, const char *users,
+                       const char *until)
 {
     const bool standard = strcmp(path, "-") == 0;
-    struct import i = {.path = standard ? "standard input" : path};
+    struct import i = {.path = standard ? "standard input" : path, .until = until};
     const int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     size_t len = 0;
 
@@ -379,12 +368,13 @@ struct options {
     const char *users;
     enum action action;
     unsigned actions; /* options that name one */
-    bool help;
+    bool help, json;
+    const char *until; /* as for users_edit_put */
     struct import_options import;
     const char *what; /* NAME or FILE; NULL: ACTION_LIST */
 };
 
-enum { OPT_IMPORT = 256, OPT_ENCRYPTED, OPT_MACHINES, OPT_CHECK, OPT_LIST };
+enum { OPT_IMPORT = 256, OPT_ENCRYPTED, OPT_MACHINES, OPT_CHECK, OPT_LIST, OPT_UNTIL };
 
 static bool read_import(const char *word, struct options *o)
 {
@@ -403,6 +393,22 @@ static bool read_encrypted(const char *word, struct options *o)
     return strcmp(word, "0") == 0 || strcmp(word, "1") == 0;
 }
 
+static bool read_until(const char *text, struct options *o)
+{
+    const bool never = strcmp(text, "never") == 0;
+    int64_t until;
+
+    o->until = never ? "" : text;
+    if (never || until_read(span_str(text), &until))
+        return true;
+    fprintf(
+        stderr,
+        "sstpgate user: --until: '%s' is not a time: write a date such as 2027-01-31, a time in "
+        "UTC such as 2027-01-31T18:00Z, or never\n",
+        text);
+    return false;
+}
+
 static bool choose_action(struct options *o, enum action action)
 {
     o->action = action;
@@ -416,6 +422,8 @@ static bool options_fit(const struct options *o)
     const bool import = o->action == ACTION_IMPORT;
 
     return o->actions <= 1 && (o->users != NULL || o->action == ACTION_PUT || import) &&
+           (o->until == NULL || o->action == ACTION_PUT || import) &&
+           (!o->json || o->action == ACTION_LIST) &&
            !(o->import.machines && !(import && o->import.kind == IMPORT_SMBPASSWD)) &&
            !(o->import.encrypted != IMPORT_ENCRYPTED_UNKNOWN &&
              !(import && o->import.kind == IMPORT_ACCEL_PPP));
@@ -430,6 +438,8 @@ static bool read_option(int option, struct options *o)
     case OPT_CHECK: return choose_action(o, ACTION_CHECK);
     case OPT_LIST: return choose_action(o, ACTION_LIST);
     case OPT_IMPORT: return choose_action(o, ACTION_IMPORT) && read_import(optarg, o);
+    case OPT_UNTIL: return read_until(optarg, o);
+    case 'j': o->json = true; return true;
     case OPT_ENCRYPTED: return read_encrypted(optarg, o);
     case OPT_MACHINES: o->import.machines = true; return true;
     case 'h': o->help = true; return true;
@@ -445,6 +455,8 @@ static bool read_options(int argc, char **argv, struct options *o)
         {"delete", no_argument, NULL, 'D'},
         {"check", no_argument, NULL, OPT_CHECK},
         {"list", no_argument, NULL, OPT_LIST},
+        {"until", required_argument, NULL, OPT_UNTIL},
+        {"json", no_argument, NULL, 'j'},
         {"import", required_argument, NULL, OPT_IMPORT},
         {"encrypted", required_argument, NULL, OPT_ENCRYPTED},
         {"machines", no_argument, NULL, OPT_MACHINES},
@@ -455,7 +467,7 @@ static bool read_options(int argc, char **argv, struct options *o)
 
     optind = 0; /* glibc: start over */
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "f:Dh", options, NULL)) != -1)
+    while ((option = getopt_long(argc, argv, "f:Djh", options, NULL)) != -1)
         if (!read_option(option, o))
             return false;
         else if (o->help)
@@ -469,11 +481,11 @@ static bool read_options(int argc, char **argv, struct options *o)
 static int act(const struct options *o)
 {
     switch (o->action) {
-    case ACTION_PUT: return usage_exit(ask_and_put(o->what, o->users));
+    case ACTION_PUT: return usage_exit(ask_and_put(o->what, o->users, o->until));
     case ACTION_DELETE: return usage_exit(delete_user(o->what, o->users));
     case ACTION_CHECK: return check_user(o->what, o->users);
-    case ACTION_LIST: return usage_exit(users_list(o->users, on_name, NULL, stderr));
-    case ACTION_IMPORT: return import_file(&o->import, o->what, o->users);
+    case ACTION_LIST: return user_list(o->users, o->json, time(NULL));
+    case ACTION_IMPORT: return import_file(&o->import, o->what, o->users, o->until);
     }
     return EXIT_USAGE;
 }

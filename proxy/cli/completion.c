@@ -39,13 +39,16 @@ void completion_bash(const char *options, FILE *out)
           "    local sub= command= words= i\n"
           "    COMPREPLY=()\n"
           "    case $prev in\n"
-          "    -c|--config|--ready-file|-s|--socket|-f|--new|--password-file|--ca-file)\n"
+          "    -c|--config|--ready-file|-s|--socket|-f|--file|--new|--password-file|--ca-file)\n"
           "        compopt -o filenames 2>/dev/null\n"
           "        COMPREPLY=($(compgen -f -- \"$cur\"))\n"
           "        return ;;\n"
+          "    --import)\n"
+          "        COMPREPLY=($(compgen -W 'accel-ppp pppd chap-secrets smbpasswd' -- \"$cur\"))\n"
+          "        return ;;\n"
           "    esac\n"
           "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-          "        case ${COMP_WORDS[i-1]} in -c|--config|-s|--socket|-f) continue ;; esac\n"
+          "        case ${COMP_WORDS[i-1]} in -c|--config|-s|--socket|-f|--file) continue ;; esac\n"
           "        case ${COMP_WORDS[i]} in\n"
           "        -*) ;;\n"
           "        *) if [[ -z $sub ]]; then sub=${COMP_WORDS[i]}\n"
@@ -62,6 +65,9 @@ void completion_bash(const char *options, FILE *out)
           "        words+=' --plain --tls-min --timeout --no-ping --json --config --help' ;;\n",
           out);
     fputs("    probe/) words='--host --plain --section --timeout --json --help' ;;\n", out);
+    fputs("    user/) words='--file --until --delete --check --list --json --import --encrypted'\n"
+          "        words+=' --machines --help' ;;\n",
+          out);
     fputs("    ctl/) words='", out);
     print_commands(out);
     fputs(" --config --socket --json --watch --help' ;;\n"

@@ -233,6 +233,22 @@ static bool is_banned(const struct explanation *e)
            limits_user_banned(e->live->limits, user, users_counted_name(user), e->live->now_ms);
 }
 
+/* Finds the line of the user that gives the key, or the best one of those that have ended. The gate
+ * asks this after the rules. */
+static void find_line(struct explanation *e, struct span user)
+{
+    struct users_match found[USERS_MATCH_MAX];
+    const enum config_binding binding = e->backend->binding;
+
+    e->user_expired = users_expired(e->users, user, e->now, &found[0]);
+    if (!e->user_expired && users_find_current(e->users, user, e->now, found) == 0)
+        return;
+    e->user_line = found[0].line;
+    e->user_until = found[0].until;
+    if (e->user_expired && (binding == CONFIG_BINDING_REWRITE || binding == CONFIG_BINDING_AUTO))
+        refuse(e, EXPLAIN_LOGIN, REASON_USER_EXPIRED);
+}
+
 /* The gate asks the rules again when PPP has shown the user, if one of them has a user. */
 static void judge_login(struct explanation *e)
 {
@@ -254,10 +270,8 @@ static void judge_login(struct explanation *e)
         refuse(e, EXPLAIN_LOGIN, REASON_USER_LIMIT);
     if (!e->overruled)
         e->missing |= missing_of(&e->steps, &e->answer);
-    if (e->users != NULL && user != NULL && *user != '\0') {
-        struct users_match found[USERS_MATCH_MAX];
-        e->user_line = users_find(e->users, span_str(user), found) > 0 ? found[0].line : 0;
-    }
+    if (e->users != NULL && user != NULL && *user != '\0')
+        find_line(e, span_str(user));
 }
 
 static void judge_all(struct explanation *e)

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "explain/explain_query.h"
 #include "policy/rules_words.h"
+#include "users/until.h"
 #include "site/snapshot.h"
 
 /* ---- the two forms ---- */
@@ -187,6 +188,9 @@ static void put_decider(struct form *f, const struct explanation *e)
         put(f, "decided_by", limits_key(e->limits.verdict));
     else if (e->reason == REASON_USER_BANNED)
         put(f, "decided_by", "a ban of the user (sstpgate ctl bans)");
+    else if (e->reason == REASON_USER_EXPIRED)
+        put_words(f, "decided_by", "%s:%u: the end of the user's line", e->backend->users_file,
+                  e->user_line);
     else if (e->reason == REASON_USER_LIMIT)
         put(f, "decided_by", limits_key(LIMITS_PER_USER));
     else if ((e->reason != REASON_NONE && !is_rules_reason(e->reason)) ||
@@ -300,13 +304,16 @@ static void put_servers(struct form *f, const struct explanation *e)
 /* Returns where the gate would find the key for the crypto-binding of the login. */
 static const char *key_source(const struct explanation *e)
 {
-    return e->user_line != 0 ? "users-file" : e->backend->radius_name != NULL ? "radius" : "none";
+    return e->user_line != 0 && !e->user_expired ? "users-file"
+           : e->backend->radius_name != NULL     ? "radius"
+                                                 : "none";
 }
 
 static void put_user(struct form *f, const struct explanation *e)
 {
     const bool asked = e->query->user != NULL && *e->query->user != '\0';
     const char *path = e->backend->users_file;
+    char until[UNTIL_TEXT_MAX];
 
     put(f, "users_file", path);
     if (!asked)
@@ -315,6 +322,9 @@ static void put_user(struct form *f, const struct explanation *e)
         put_words(f, "user_found", "%s:%u", path, e->user_line);
     else
         put(f, "user_found", path == NULL ? NULL : "no");
+    put(f, "user_until",
+        e->user_line == 0 || e->user_until == UNTIL_NEVER ? NULL
+                                                          : until_print(e->user_until, until));
     put(f, "keys", key_source(e));
 }
 

@@ -90,6 +90,8 @@ struct explanation {
     size_t server_count;
     const struct users *users; /* of the backend; NULL: none */
     unsigned user_line;        /* 0: not in users, or the user is not known */
+    int64_t user_until;        /* end of that line; UNTIL_NEVER: none */
+    bool user_expired;         /* all lines of the user have ended */
 };
 
 #endif

@@ -582,7 +582,36 @@ static void check_secret(const struct section *s, const char *key, const struct 
              key, secret->n, (int)LEAST);
 }
 
-void mistakes_in_files(const struct site *site, FILE *to)
+static void warn_of_ending(const struct section *s, const struct users *u, const char *what,
+                           const struct users_ending *e)
+{
+    char until[UNTIL_TEXT_MAX];
+
+    if (e->count > 0)
+        warn(s, line_of(s, "users-file"), "users-file: %s: %zu line%s %s, line %u at %s",
+             users_path(u), e->count, e->count == 1 ? "" : "s", what, e->line,
+             until_print(e->until, until));
+}
+
+/* A file of a backend that re-signs nothing has no effect, which is another warning. */
+static void check_users(const struct section *s, const struct config_backend *b,
+                        const struct users *u, int64_t now)
+{
+    enum { SOON = 14 * 24 * 60 * 60 };
+
+    if (u == NULL)
+        return;
+    if (users_count(u) == 0)
+        warn(s, line_of(s, "users-file"), "users-file: %s contains no user", b->users_file);
+    if (signs_nothing(s->c, b))
+        return;
+    const struct users_ending past = users_ending(u, INT64_MIN, now);
+    const struct users_ending soon = users_ending(u, now, now + SOON);
+    warn_of_ending(s, u, "expired: these users are refused", &past);
+    warn_of_ending(s, u, "will expire within 14 days", &soon);
+}
+
+void mistakes_in_files(const struct site *site, int64_t now, FILE *to)
 {
     const struct config *c = site->config;
 
@@ -595,9 +624,7 @@ void mistakes_in_files(const struct site *site, FILE *to)
     }
     for (size_t i = 0; i < c->backend_count; i++) {
         const struct section s = section_of(c, BACKEND, i, to);
-        if (site->backend[i].users != NULL && users_count(site->backend[i].users) == 0)
-            warn(&s, line_of(&s, "users-file"), "users-file: %s contains no user",
-                 c->backend[i].users_file);
+        check_users(&s, &c->backend[i], site->backend[i].users, now);
         check_pins(&s, site, &c->backend[i]);
     }
     for (size_t i = 0; i < c->radius_count; i++) {

@@ -4,6 +4,7 @@
 #ifndef SSTPGATE_GATE_MISTAKES_H
 #define SSTPGATE_GATE_MISTAKES_H
 
+#include <stdint.h>
 #include <stdio.h>
 
 struct config;
@@ -12,7 +13,8 @@ struct site;
 /* Checks the configuration alone; its files need not be open. */
 void mistakes_in_config(const struct config *c, FILE *to);
 
-/* Checks the loaded files: rules, users, secrets, names and pins of certificates. */
-void mistakes_in_files(const struct site *site, FILE *to);
+/* Checks the loaded files: rules, users, secrets, names and pins of certificates. now: seconds
+ * since 1970. */
+void mistakes_in_files(const struct site *site, int64_t now, FILE *to);
 
 #endif

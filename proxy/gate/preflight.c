@@ -89,7 +89,7 @@ void preflight_mistakes(const struct site *site, time_t now, FILE *to)
 {
     machine_check_directories(site->config, to);
     mistakes_in_config(site->config, to);
-    mistakes_in_files(site, to);
+    mistakes_in_files(site, now, to);
     for (size_t i = 0; i < site->config->listener_count; i++) {
         struct warnings w = {
             .config = site->config, .listener = site->listener[i].config, .to = to};

@@ -23,6 +23,7 @@
 struct users_entry {
     UT_hash_handle hh;
     unsigned line;
+    int64_t until;
     uint8_t hash[USERS_HASH];
     size_t name_len;
     uint8_t name[]; /* folded */
@@ -67,13 +68,14 @@ unsigned users_line(const struct users *u, struct span name)
 }
 
 unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[USERS_HASH],
-                   unsigned line)
+                   int64_t until, unsigned line)
 {
     const unsigned there = users_line(u, name);
     if (there != 0)
         return there;
     struct users_entry *e = insist_alloc(calloc(1, sizeof *e + FOLD_ROOM(name.n)));
     e->line = line;
+    e->until = until;
     memcpy(e->hash, hash_hash, USERS_HASH);
     e->name_len = fold_case(name, e->name);
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, u->table, e->name, e->name_len,
@@ -170,9 +172,51 @@ size_t users_find(const struct users *u, struct span name,
     for (size_t i = 0; i < forms; i++) {
         const struct users_entry *e = find_entry(u, form[i]);
         if (e != NULL)
-            found[n++] = (struct users_match){.hash_hash = e->hash, .line = e->line};
+            found[n++] =
+                (struct users_match){.hash_hash = e->hash, .line = e->line, .until = e->until};
     }
     return n;
+}
+
+size_t users_find_current(const struct users *u, struct span name, int64_t now,
+                          struct users_match found[USERS_MATCH_MAX])
+{
+    const size_t lines = users_find(u, name, found);
+    size_t n = 0;
+
+    for (size_t i = 0; i < lines; i++)
+        if (now < found[i].until)
+            found[n++] = found[i];
+    return n;
+}
+
+bool users_expired(const struct users *u, struct span name, int64_t now, struct users_match *out)
+{
+    struct users_match found[USERS_MATCH_MAX];
+    const size_t n = users_find(u, name, found);
+
+    for (size_t i = 0; i < n; i++)
+        if (now < found[i].until)
+            return false;
+    if (n > 0)
+        *out = found[0];
+    return n > 0;
+}
+
+struct users_ending users_ending(const struct users *u, int64_t from, int64_t to)
+{
+    struct users_ending e = {.until = UNTIL_NEVER};
+
+    for (const struct users_entry *at = u->table; at != NULL; at = at->hh.next) {
+        if (at->until <= from || at->until > to)
+            continue;
+        e.count++;
+        if (at->until < e.until || (at->until == e.until && at->line < e.line)) {
+            e.until = at->until;
+            e.line = at->line;
+        }
+    }
+    return e;
 }
 
 const char *users_name_problem(struct span name, char text[USERS_REASON_MAX])
@@ -221,74 +265,119 @@ static bool is_comment(struct span line)
     return indent == line.n || line.p[indent] == '#';
 }
 
-/* Splits a line that is not a comment. Returns NULL, or a reason, which may be in text. */
-static const char *split_line(struct span line, struct span *name, uint8_t hash[USERS_HASH],
-                              char text[USERS_REASON_MAX])
+/* A line that is not a comment, in its parts. */
+struct users_line {
+    struct span name;
+    uint8_t hash[USERS_HASH];
+    int64_t until;
+    char text[USERS_REASON_MAX]; /* room for a reason */
+};
+
+/* Reads the part behind the name: the hash-hash, and the end if there is one. Returns NULL, or a
+ * reason, which may be in l->text. */
+static const char *read_rest(struct span rest, struct users_line *l)
+{
+    const uint8_t *colon = rest.n == 0 ? NULL : memchr(rest.p, ':', rest.n);
+    const size_t n = colon == NULL ? rest.n : (size_t)(colon - rest.p);
+    struct hidden h;
+
+    if (hidden_find(rest, &h)) {
+        snprintf(l->text, sizeof l->text, "the text after ':' contains %s, which cannot be seen",
+                 h.name);
+        return l->text;
+    }
+    if (!hex_read(span_sub(rest, 0, n), l->hash, USERS_HASH))
+        return "the text after ':' is not a hash-hash of 32 hex digits";
+    if (colon != NULL && !until_read(span_from(rest, n + 1), &l->until))
+        return "the text after the second ':' is not a date such as 2027-01-31 or a time such as "
+               "2027-01-31T18:00Z";
+    return NULL;
+}
+
+/* Splits a line that is not a comment. Returns NULL, or a reason, which may be in l->text. */
+static const char *split_line(struct span line, struct users_line *l)
 {
     const uint8_t *colon = memchr(line.p, ':', line.n);
     struct hidden h;
     const bool hidden = hidden_find(line, &h);
 
-    if (!hidden && text_not_utf8(line, text))
-        return text;
+    *l = (struct users_line){.until = UNTIL_NEVER};
+    if (colon != NULL)
+        l->name = span_sub(line, 0, (size_t)(colon - line.p));
+    if (!hidden && text_not_utf8(line, l->text))
+        return l->text;
     if (colon == NULL && !hidden)
         return "no ':' in the line, which should be name:hash-hash";
     if (colon == NULL) {
-        snprintf(text, USERS_REASON_MAX, "%s, which cannot be seen, and no ':'", h.name);
-        return text;
+        snprintf(l->text, sizeof l->text, "%s, which cannot be seen, and no ':'", h.name);
+        return l->text;
     }
-    *name = span_sub(line, 0, (size_t)(colon - line.p));
-    const struct span hex = span_from(line, name->n + 1);
-    const char *reason = users_name_problem(*name, text);
-    if (reason != NULL)
-        return reason;
-    if (hidden_find(hex, &h)) {
-        snprintf(text, USERS_REASON_MAX, "the text after ':' contains %s, which cannot be seen",
-                 h.name);
-        return text;
-    }
-    return hex_read(hex, hash, USERS_HASH)
-               ? NULL
-               : "the text after ':' is not a hash-hash of 32 hex digits";
+    const char *reason = users_name_problem(l->name, l->text);
+    return reason != NULL ? reason : read_rest(span_from(line, l->name.n + 1), l);
 }
 
-/* Reads one line without its end. Returns false after reporting a problem. */
-static bool users_parse_line(struct users *u, struct span line, unsigned number, FILE *problems)
+/* Calls on_row with one line without its end. Returns false if the line has a problem. */
+static bool read_row(struct users *u, struct span line, unsigned number,
+                     void (*on_row)(void *arg, const struct users_row *row), void *arg)
 {
-    uint8_t hash[USERS_HASH];
-    char text[USERS_REASON_MAX];
-    struct span name = span_of(NULL, 0);
+    struct users_line l;
 
     line = without_blanks_behind(line);
     if (is_comment(line))
         return true;
-    const char *reason = split_line(line, &name, hash, text);
-    const unsigned same = reason == NULL ? users_add(u, name, hash, number) : 0;
-    if (reason != NULL)
-        fprintf(problems, "%s:%u: %s\n", u->path, number, reason);
-    else if (same != 0)
-        fprintf(problems, "%s:%u: the name is already on line %u (letter case does not count)\n",
-                u->path, number, same);
-    explicit_bzero(hash, sizeof hash);
-    return reason == NULL && same == 0;
+    const char *reason = split_line(line, &l);
+    const unsigned same = reason == NULL ? users_add(u, l.name, l.hash, l.until, number) : 0;
+    if (same != 0) {
+        snprintf(l.text, sizeof l.text,
+                 "the name is already on line %u (letter case does not count)", same);
+        reason = l.text;
+    }
+    const struct users_row row = {
+        .line = number, .name = l.name, .until = l.until, .problem = reason};
+    on_row(arg, &row);
+    explicit_bzero(l.hash, sizeof l.hash);
+    return reason == NULL;
+}
+
+/* Reads the lines of a text into u. Returns whether no line has a problem. */
+static bool read_rows(struct users *u, struct span text,
+                      void (*on_row)(void *arg, const struct users_row *row), void *arg,
+                      FILE *problems)
+{
+    const char *encoding = text_begin(&text);
+    bool good = encoding == NULL;
+    struct span line;
+
+    if (!good)
+        fprintf(problems, "%s: %s\n", u->path, encoding);
+    for (unsigned number = 1; encoding == NULL && text_take_line(&text, &line); number++)
+        good &= read_row(u, line, number, on_row, arg);
+    return good;
+}
+
+/* The target of the problems of users_parse(). */
+struct complaints {
+    const char *path;
+    FILE *to;
+};
+
+static void complain(void *arg, const struct users_row *row)
+{
+    const struct complaints *c = arg;
+
+    if (row->problem != NULL)
+        fprintf(c->to, "%s:%u: %s\n", c->path, row->line, row->problem);
 }
 
 struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems)
 {
     struct users *u = users_new(path);
-    struct span rest = span_of(text, len), line;
-    const char *encoding = text_begin(&rest);
-    bool good = encoding == NULL;
+    struct complaints c = {.path = path, .to = problems};
 
-    if (!good)
-        fprintf(problems, "%s: %s\n", path, encoding);
-    for (unsigned number = 1; encoding == NULL && text_take_line(&rest, &line); number++)
-        good &= users_parse_line(u, line, number, problems);
-    if (!good) {
-        users_free(u);
-        return NULL;
-    }
-    return u;
+    if (read_rows(u, span_of(text, len), complain, &c, problems))
+        return u;
+    users_free(u);
+    return NULL;
 }
 
 static char *users_read_regular(int fd, size_t size, const char *path, FILE *problems)
@@ -329,25 +418,19 @@ char *users_read_file(const char *path, size_t *len, FILE *problems)
     return text;
 }
 
-bool users_list(const char *path, void (*on_name)(void *arg, struct span name), void *arg,
+bool users_list(const char *path, void (*on_row)(void *arg, const struct users_row *row), void *arg,
                 FILE *problems)
 {
     size_t len = 0;
     char *text = users_read_file(path, &len, problems);
-    struct users *u = text == NULL ? NULL : users_parse(path, text, len, problems);
-    struct span rest = span_of(text, len), line;
 
-    if (u != NULL && text_begin(&rest) == NULL)
-        while (text_take_line(&rest, &line))
-            if (!is_comment(line)) /* the line has a ':', because it was parsed */
-                on_name(arg,
-                        span_sub(line, 0,
-                                 (size_t)((const uint8_t *)memchr(line.p, ':', line.n) - line.p)));
-    if (text != NULL)
-        explicit_bzero(text, len);
-    free(text);
-    const bool good = u != NULL;
+    if (text == NULL)
+        return false;
+    struct users *u = users_new(path);
+    const bool good = read_rows(u, span_of(text, len), on_row, arg, problems);
     users_free(u);
+    explicit_bzero(text, len);
+    free(text);
     return good;
 }
 

@@ -1,7 +1,7 @@
 /* users: the users file: lines `name:hash-hash` (32 hex digits of NtPasswordHashHash, RFC 2759
- * 8.4), comments with '#', blank lines. Read-only once loaded, so any thread may search it. An
- * attacker with the hash-hashes can impersonate the server: they are wiped when freed, and
- * never printed. */
+ * 8.4) or `name:hash-hash:until` (until.h), comments with '#', blank lines. Read-only once loaded,
+ * so any thread may search it. An attacker with the hash-hashes can impersonate the server: they
+ * are wiped when freed, and never printed. */
 #ifndef SSTPGATE_USERS_USERS_H
 #define SSTPGATE_USERS_USERS_H
 
@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/span.h"
+#include "users/until.h"
 
 enum {
     USERS_HASH = 16,
@@ -24,6 +25,15 @@ struct users;
 struct users_match {
     const uint8_t *hash_hash; /* USERS_HASH bytes, valid until users_free() */
     unsigned line;            /* in users_path() */
+    int64_t until;            /* UNTIL_NEVER: no end */
+};
+
+/* A line of a users file, as its administrator wrote it. */
+struct users_row {
+    unsigned line;
+    struct span name;    /* empty: the line has no name */
+    int64_t until;       /* UNTIL_NEVER: no end */
+    const char *problem; /* the reason for which the file cannot be used; NULL: none */
 };
 
 /* Reads a users file. Returns NULL after an error; every error is written to problems as
@@ -35,9 +45,9 @@ struct users *users_load(const char *path, FILE *problems);
 /* Reads the same from text in memory, which the caller wipes. path: for messages only. */
 struct users *users_parse(const char *path, const char *text, size_t len, FILE *problems);
 
-/* Calls on_name with each name of the file, in its order and spelling. Returns false, without a
- * call, where users_load() would return NULL. */
-bool users_list(const char *path, void (*on_name)(void *arg, struct span name), void *arg,
+/* Calls on_row with each line of the file that is not a comment, in its order. Returns false where
+ * users_load() would return NULL; a reason that is not about a line is written to problems. */
+bool users_list(const char *path, void (*on_row)(void *arg, const struct users_row *row), void *arg,
                 FILE *problems);
 
 /* Parts of these functions, for users_edit.h. */
@@ -51,7 +61,7 @@ struct users *users_new(const char *path);
 
 /* Adds a user with a valid name. Returns 0, or the line that already has the name. */
 unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[USERS_HASH],
-                   unsigned line);
+                   int64_t until, unsigned line);
 
 /* Returns the line of exactly this name, in any case, not of another form of it; 0: none. */
 unsigned users_line(const struct users *u, struct span name);
@@ -67,6 +77,24 @@ const char *users_path(const struct users *u); /* the argument of users_load() *
  * most USERS_MATCH_MAX. */
 size_t users_find(const struct users *u, struct span name,
                   struct users_match found[USERS_MATCH_MAX]);
+
+/* Finds as users_find() does, without the lines that have expired at the time now (seconds since
+ * 1970). */
+size_t users_find_current(const struct users *u, struct span name, int64_t now,
+                          struct users_match found[USERS_MATCH_MAX]);
+
+/* Returns whether a name has lines and all of them have expired. *out: the best one. */
+bool users_expired(const struct users *u, struct span name, int64_t now, struct users_match *out);
+
+/* The lines whose `until` is within a period. */
+struct users_ending {
+    size_t count;
+    unsigned line; /* the line that ends first; 0: none */
+    int64_t until; /* its end */
+};
+
+/* Returns the lines with from < until <= to. */
+struct users_ending users_ending(const struct users *u, int64_t from, int64_t to);
 
 /* Returns whether two names, as sent on the wire, denote the same user: letters compare without
  * case (base/fold.h), and a domain or realm counts only where both names have one. */

@@ -16,9 +16,11 @@
 
 enum { HEX = 2 * USERS_HASH };
 
+/* A line with its end, in the text. A changed line is written at the end of the text, and the lines
+ * keep their order; an empty one was deleted. */
 struct edit_line {
-    size_t start; /* in the text */
-    bool put;     /* set since the file was read */
+    size_t start, n;
+    bool put; /* set since the file was read */
 };
 
 struct users_edit {
@@ -30,6 +32,8 @@ struct users_edit {
     size_t lines, line_room;
     char *text;
     size_t n, room;
+    char *joined; /* the result of users_edit_text(), joined_n bytes; NULL: none */
+    size_t joined_n;
 };
 
 /* ---- the text ------------------------------------------------------------------------------- */
@@ -57,63 +61,129 @@ static void text_append(struct users_edit *e, const void *bytes, size_t n)
     e->n += n;
 }
 
-static void begin_line(struct users_edit *e, size_t start, bool put)
+static void add_line(struct users_edit *e, size_t start, size_t n, bool put)
 {
     if (e->lines == e->line_room) {
         e->line_room = 2 * e->line_room + 64;
         e->line = insist_alloc(reallocarray(e->line, e->line_room, sizeof *e->line));
     }
-    e->line[e->lines++] = (struct edit_line){.start = start, .put = put};
+    e->line[e->lines++] = (struct edit_line){.start = start, .n = n, .put = put};
 }
 
 static void find_lines(struct users_edit *e)
 {
     for (size_t at = 0; at < e->n;) {
         const char *end = memchr(e->text + at, '\n', e->n - at);
-        begin_line(e, at, false);
-        at = end == NULL ? e->n : (size_t)(end + 1 - e->text);
+        const size_t n = end == NULL ? e->n - at : (size_t)(end + 1 - (e->text + at));
+        add_line(e, at, n, false);
+        at += n;
     }
 }
 
-static void add_line(struct users_edit *e, struct span name, const char hex[HEX])
+static void append_end(struct users_edit *e, const char *until)
 {
-    if (e->n > 0 && e->text[e->n - 1] != '\n')
-        text_append(e, "\n", 1);
-    begin_line(e, e->n, true);
+    if (*until == '\0')
+        return;
+    text_append(e, ":", 1);
+    text_append(e, until, strlen(until));
+}
+
+static void put_new(struct users_edit *e, struct span name, const char hex[HEX], const char *until)
+{
+    const size_t start = e->n;
+
     text_append(e, name.p, name.n);
     text_append(e, ":", 1);
     text_append(e, hex, HEX);
+    append_end(e, until == NULL ? "" : until);
     text_append(e, "\n", 1);
+    add_line(e, start, e->n - start, true);
+}
+
+/* The parts of a line that was parsed: a name, which contains no ':', 32 digits, perhaps an end,
+ * and blanks. Offsets in the line. */
+struct parts {
+    size_t hash, end, blanks;
+};
+
+static struct parts parts_of(const struct users_edit *e, const struct edit_line *line)
+{
+    const char *text = e->text + line->start;
+    const char *colon = memchr(text, ':', line->n);
+    struct parts p = {.blanks = line->n};
+
+    INSIST(colon != NULL);
+    p.hash = (size_t)(colon + 1 - text);
+    p.end = p.hash + HEX;
+    while (p.blanks > p.end && strchr(" \t\r\n", text[p.blanks - 1]) != NULL)
+        p.blanks--;
+    return p;
+}
+
+/* Returns whether the line has this end. */
+static bool same_end(const struct users_edit *e, const struct edit_line *line,
+                     const struct parts *p, const char *until)
+{
+    int64_t has = UNTIL_NEVER, wanted = UNTIL_NEVER;
+
+    if (until == NULL)
+        return true;
+    if (p->blanks > p->end)
+        INSIST(
+            until_read(span_of(e->text + line->start + p->end + 1, p->blanks - p->end - 1), &has));
+    if (*until != '\0')
+        INSIST(until_read(span_str(until), &wanted));
+    return has == wanted;
+}
+
+/* Writes the changed line at the end of the text. */
+static void rewrite(struct users_edit *e, struct edit_line *line, const struct parts *p,
+                    const char hex[HEX], const char *until)
+{
+    const size_t start = e->n, old = line->start, n = line->n;
+
+    text_grow(e, n + UNTIL_TEXT_MAX + 1); /* so that the bytes of the line do not move */
+    text_append(e, e->text + old, p->hash);
+    text_append(e, hex, HEX);
+    if (until == NULL)
+        text_append(e, e->text + old + p->end, p->blanks - p->end);
+    else
+        append_end(e, until);
+    text_append(e, e->text + old + p->blanks, n - p->blanks);
+    line->start = start;
+    line->n = e->n - start;
 }
 
 static enum users_edited replace_line(struct users_edit *e, struct edit_line *line,
-                                      const char hex[HEX])
+                                      const char hex[HEX], const char *until)
 {
-    /* a name contains no ':', and 32 digits follow it, which were parsed */
-    char *old = memchr(e->text + line->start, ':', e->n - line->start);
-    INSIST(old != NULL);
-    const bool same = span_eq_nocase(span_of(old + 1, HEX), span_of(hex, HEX));
+    const struct parts p = parts_of(e, line);
+    const bool same =
+        span_eq_nocase(span_of(e->text + line->start + p.hash, HEX), span_of(hex, HEX));
+
     if (!same && line->put)
         return USERS_TWICE;
-    if (!same)
-        memcpy(old + 1, hex, HEX);
     line->put = true;
-    return same ? USERS_SAME : USERS_REPLACED;
+    if (same && same_end(e, line, &p, until))
+        return USERS_SAME;
+    rewrite(e, line, &p, hex, until);
+    return USERS_REPLACED;
 }
 
 enum users_edited users_edit_put(struct users_edit *e, struct span name,
-                                 const uint8_t hash_hash[USERS_HASH])
+                                 const uint8_t hash_hash[USERS_HASH], const char *until)
 {
     enum users_edited result = USERS_ADDED;
     char hex[HEX];
 
-    INSIST(users_name_valid(name));
+    INSIST(users_name_valid(name) && (until == NULL || strlen(until) < UNTIL_TEXT_MAX));
     hex_write(hex, hash_hash, USERS_HASH);
-    const unsigned at = users_add(e->users, name, hash_hash, (unsigned)e->lines + 1);
+    /* only the line counts here, so the table has no end of it */
+    const unsigned at = users_add(e->users, name, hash_hash, UNTIL_NEVER, (unsigned)e->lines + 1);
     if (at == 0)
-        add_line(e, name, hex);
+        put_new(e, name, hex, until);
     else
-        result = replace_line(e, &e->line[at - 1], hex);
+        result = replace_line(e, &e->line[at - 1], hex, until);
     e->changed |= result == USERS_ADDED || result == USERS_REPLACED;
     explicit_bzero(hex, sizeof hex);
     return result;
@@ -125,18 +195,36 @@ bool users_edit_delete(struct users_edit *e, struct span name)
 
     if (at == 0)
         return false;
-    const size_t start = e->line[at - 1].start;
-    const size_t end = at < e->lines ? e->line[at].start : e->n;
-    memmove(e->text + start, e->text + end, e->n - end);
-    explicit_bzero(e->text + e->n - (end - start), end - start);
-    e->n -= end - start;
+    e->line[at - 1].n = 0;
     e->changed = true;
     return true;
 }
 
-struct span users_edit_text(const struct users_edit *e)
+static void drop_joined(struct users_edit *e)
 {
-    return span_of(e->text, e->n);
+    if (e->joined != NULL)
+        explicit_bzero(e->joined, e->joined_n);
+    free(e->joined);
+    e->joined = NULL;
+}
+
+/* Joins the lines in their order. A line that is no longer the last one gets a line end. */
+struct span users_edit_text(struct users_edit *e)
+{
+    size_t n = 0;
+
+    drop_joined(e);
+    e->joined = insist_alloc(malloc(e->n + 1));
+    for (size_t i = 0; i < e->lines; i++) {
+        if (e->line[i].n == 0)
+            continue;
+        if (n > 0 && e->joined[n - 1] != '\n')
+            e->joined[n++] = '\n';
+        memcpy(e->joined + n, e->text + e->line[i].start, e->line[i].n);
+        n += e->line[i].n;
+    }
+    e->joined_n = n;
+    return span_of(e->joined, n);
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -238,6 +326,7 @@ void users_edit_free(struct users_edit *e)
     if (e->text != NULL)
         explicit_bzero(e->text, e->n);
     free(e->text);
+    drop_joined(e);
     free(e->line);
     users_free(e->users);
     if (e->dir >= 0)
@@ -283,14 +372,14 @@ static bool keep_access(const char *path, int fd)
 
 /* Writes the text to a new file, named by the template `beside`, and renames it to e->path.
  * Returns NULL, or what failed, with errno. */
-static const char *replace_file(const struct users_edit *e, char *beside)
+static const char *replace_file(const struct users_edit *e, struct span text, char *beside)
 {
     const int fd = mkostemp(beside, O_CLOEXEC); /* mode 0600 */
     const char *failed = NULL;
 
     if (fd < 0)
         return "cannot be written";
-    if (!file_write(fd, e->text, e->n))
+    if (!file_write(fd, text.p, text.n))
         failed = "cannot be written";
     else if (e->exists && !keep_access(e->path, fd))
         failed = "its owner, group and mode cannot be kept";
@@ -314,7 +403,8 @@ bool users_edit_save(struct users_edit *e, FILE *problems)
 
     if (!e->changed)
         return true;
-    if (e->n > USERS_FILE_MAX) {
+    const struct span text = users_edit_text(e);
+    if (text.n > USERS_FILE_MAX) {
         fprintf(problems, "%s: would become too large for a users file\n", e->path);
         return false;
     }
@@ -323,7 +413,7 @@ bool users_edit_save(struct users_edit *e, FILE *problems)
     insist_alloc(beside);
     sigfillset(&all); /* so that Ctrl-C leaves no temporary file */
     sigprocmask(SIG_SETMASK, &all, &before);
-    failed = replace_file(e, beside);
+    failed = replace_file(e, text, beside);
     if (failed != NULL)
         fprintf(problems, "%s: %s: %s\n", e->path, failed, strerror(errno));
     sigprocmask(SIG_SETMASK, &before, NULL);

@@ -31,7 +31,7 @@ static void on_user(void *arg, const struct import_user *u)
     INSIST(users_name_valid(u->name));
     INSIST(u->hash ? u->secret.n == IMPORT_NT_HASH
                    : u->secret.n > 0 && u->secret.n <= IMPORT_ACCEL_MAX);
-    s->added += users_edit_put(s->edit, u->name, hash) == USERS_ADDED;
+    s->added += users_edit_put(s->edit, u->name, hash, NULL) == USERS_ADDED;
 }
 
 static void on_skipped(void *arg, unsigned line, struct span name, const char *reason)

@@ -20,6 +20,27 @@ static void check_problems(const char *text)
     }
 }
 
+/* Every line of a name counts until its end and not from then on. */
+static void check_ends(const struct users *u, struct span name, const struct users_match *found,
+                       size_t n)
+{
+    struct users_match current[USERS_MATCH_MAX], last;
+
+    INSIST(users_find_current(u, name, -1, current) == n);
+    INSIST(!users_expired(u, name, -1, &last));
+    for (size_t i = 0; i < n; i++) {
+        char text[UNTIL_TEXT_MAX];
+        int64_t again;
+        if (found[i].until == UNTIL_NEVER)
+            continue;
+        INSIST(users_find_current(u, name, found[i].until, current) < n);
+        /* a date at the end of the year 9999 ends in the next one, which has five digits */
+        until_print(found[i].until, text);
+        INSIST(text[4] != '-' || (until_read(span_str(text), &again) && again == found[i].until));
+        INSIST(users_ending(u, found[i].until - 1, found[i].until).count > 0);
+    }
+}
+
 /* Looks up the name of every line, and every other text in the file as if it were a name. */
 static void look_up(const struct users *u, struct span rest)
 {
@@ -35,6 +56,7 @@ static void look_up(const struct users *u, struct span rest)
             const size_t n = users_find(u, name, found);
             INSIST(n <= USERS_MATCH_MAX);
             lines += users_name_valid(name) && n > 0;
+            check_ends(u, name, found, n);
         }
         rest = span_from(rest, line.n + 1);
     }

@@ -16,7 +16,7 @@ import pytest
 
 from conftest import USERS
 from gate import BINARY, ROOT, run
-from peers import ppp, sstp
+from peers import mschap, ppp, sstp
 from peers.dialects import DIALECTS
 from peers.server import EndCall
 from peers.tls import DEADLINE
@@ -174,6 +174,23 @@ def test_gate_that_does_not_know_the_password_aborts_the_binding(bench):
     assert "the gate   call " in text and "binding-mac" in text
 
 
+def test_user_whose_line_has_ended(bench):
+    """The server does not see the login; the gate's verdict names the line's end."""
+    users = bench.place.folder / f"users-{bench.count}-ended"
+    users.touch(mode=0o600)
+    users.write_text(f"alice:{mschap.hash_hash('sesame').hex()}:2020-02-29\n")
+    server = bench.backend()
+    admin = f"unix:dial-{bench.count}.sock"
+    gate = bench.gate(server, gate={"admin": admin}, backend={"users-file": users.name})
+    config = bench.config({
+        "gate": {"admin": admin}, "listener front": bench.listener_keys(listen="%s:%d" % gate.address()),
+        "backend back": bench.backend_keys(server, users_file=users.name)})
+    answer = failed(dial("-c", config, "front"), LOGIN, "login", "login-ended")
+    assert answer["gate"]["reason"] == "user-expired" and "--until" in answer["gate"]["remedy"]
+    assert answer["gate"]["detail"] == "line 1 of the users file ended at 2020-03-01T00:00:00Z"
+    assert server.calls[-1].record.user is None
+
+
 def test_server_behind_the_gate_that_is_down(bench):
     server = bench.backend()
     _, config = behind_gate(bench, server)
@@ -275,9 +292,11 @@ def test_server_that_stops_is_left_at_the_deadline(bench):
     failed(pinned(server, "--timeout", "1s"), SSTP, "lcp", "timeout")
 
 
+def mute(call):
+    call.link._on_data = lambda frame: None
+
+
 def test_ping_that_gets_no_answer(bench):
-    def mute(call):
-        call.link._on_data = lambda frame: None
     server = bench.backend(hooks={"auth": mute})
     failed(pinned(server, "--timeout", "1s"), NETWORK, "ping", "no-ping")
     assert pinned(server, "--no-ping")[0] == 0

@@ -217,6 +217,31 @@ def test_bans_of_the_running_gate(bench):
     assert ask(gate, *asked, "--user", "bob smith")[1] == 0
 
 
+def test_line_that_ends(bench, tmp_path):
+    """The gate and the program say what a login at that time would get."""
+    users = bench.place.folder / f"users-{bench.count}-ending"
+    users.touch(mode=0o600)
+    users.write_text(f"alice:{'0' * 32}:2027-01-31T18:30Z\nCORP\\alice:{'1' * 32}\n")
+    asked = ["--listener", "front", "--address", "127.0.0.2", "--host", "vpn.example.com", "--sni", "", "--json"]
+    for binding, refused in (("rewrite", True), ("auto", True), ("passthrough", False), ("off", False)):
+        gate = start(bench, backend={"users-file": users.name, "crypto_binding": binding})
+        for ask_one in (offline, ctl):
+            def said(at, user):
+                return json.loads(ask_one(gate if ask_one is ctl else gate.config, *asked, "--at", at,
+                                          "--user", user).stdout)
+            before = said("2027-01-31T18:29:59Z", "alice@corp")
+            assert (before["verdict"], before["keys"]) == ("admitted", "users-file"), before
+            assert before["user_until"] == "2027-01-31T18:30:00Z"
+            after = said("2027-01-31T18:30:00Z", "alice@corp")
+            assert (after["verdict"], after["keys"]) == ("refused" if refused else "admitted", "none"), after
+            if refused:
+                assert (after["stage"], after["reason"]) == ("login", "user-expired")
+                assert after["decided_by"] == f"{users}:1: the end of the user's line"
+                assert after["client_gets"] == "SSTP Call Disconnect"
+            other = said("2027-01-31T18:30:00Z", "CORP\\alice")
+            assert (other["verdict"], other["user_found"]) == ("admitted", f"{users}:2"), other
+
+
 def test_servers_and_keys(bench):
     server = bench.backend()
     gate = bench.gate(server, gate={"admin": f"unix:explain-{bench.count}.sock"})
@@ -226,6 +251,7 @@ def test_servers_and_keys(bench):
     assert said["user_found"] == f"{bench.place.users}:1"
     said, code = ask(gate, *asked, "--user", "nobody")
     assert said["keys"] == "none" and any("binding-mac" in note for note in said["notes"])
+    assert (said["user_found"], said["user_until"]) == ("no", None)
     assert run("ctl", "-c", gate.config, "drain", f"back/{server.address}").returncode == 0
     said, code = ask(gate, *asked)
     assert code == 1 and (said["stage"], said["reason"]) == ("backend", "no-server")

@@ -73,6 +73,36 @@ def test_change_of_password(bench, users):
     assert gate.wait_call(2)["binding"] == "verified"
 
 
+def test_a_line_that_has_ended(bench, users):
+    """From its end on, new logins of the user are refused before the server sees them, whatever the method;
+    the tunnel that is up stays, as it does when the line is deleted."""
+    server = bench.backend(auth=("mschapv2", "pap"))
+    gate = start(bench, users, server, workers=2)
+    password = USERS["alice"]
+    user("-f", users, "--until", "2099-12-31", "alice", text=password + "\n")
+    assert gate.reload()[-1].level == "info"
+    up = bench.client(gate, password=password).establish().ping()
+    user("-f", users, "--until", "2020-02-29T18:30Z", "alice", text=password + "\n")
+    assert "expired" in user("-f", users, "--list")
+    assert "ended at 2020-02-29T18:30:00Z" in user("-f", users, "--check", "alice", text=password + "\n", code=4)
+    assert gate.reload()[-1].level == "info"
+    assert "1 line expired" in gate.wait_event("config")["msg"]
+    for number, knobs in enumerate((dict(), dict(auth=("pap",)), dict(user="CORP\\Alice"))):
+        expect_failure(bench.client(gate, **knobs))
+        call = gate.wait_call(number)
+        assert (call["reason"], call["outcome"], call["stage"]) == ("user-expired", "refused", "login")
+        assert call["detail"].endswith(" of the users file ended at 2020-02-29T18:30:00Z")
+        assert server.calls[-1].record.user is None
+    up.ping()
+    user("-f", users, "--until", "never", "alice", text=password + "\n")
+    assert gate.reload()[-1].level == "info"
+    bench.client(gate, password=password).establish().ping().disconnect()
+    assert gate.wait_call(3)["binding"] == "verified"
+    user("-f", users, "-D", "alice")
+    assert gate.reload()[-1].level == "info"
+    up.ping().disconnect()
+
+
 def test_taken_over_and_deleted(bench, users):
     """Users are imported from Samba, pppd and accel-ppp, and deleted."""
     server = bench.backend()

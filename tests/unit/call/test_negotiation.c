@@ -12,6 +12,7 @@
 /* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
+#include "call/candidates.h"
 #include "radius/keyring.h"
 #include "users/users.h"
 #include "vectors.h"
@@ -1308,6 +1309,103 @@ static void the_rules_may_deny_a_claim(void **state)
     talk_fini(&c);
 }
 
+/* ---- lines that expire ---- */
+
+static time_t wall;
+
+static time_t clock_of_the_test(void)
+{
+    return wall;
+}
+
+enum { END = 1801420200 }; /* 2027-01-31T18:30:00Z */
+
+#define LINE "User:41c00c584bd2d91c4017a2a12fa59f3f"
+#define ENDING LINE ":2027-01-31T18:30Z\n"
+
+static void assert_expired(struct talk *c, enum negotiation_verdict v)
+{
+    refused(c, v, REASON_USER_EXPIRED);
+    assert_string_equal(c->record.detail, "line 1 of the users file ended at 2027-01-31T18:30:00Z");
+}
+
+/* The frame that shows the user is not forwarded, so the server does not see the login. */
+static void a_line_expires_at_its_end(void **state)
+{
+    (void)state;
+    static const enum config_binding bindings[] = {CONFIG_BINDING_REWRITE, CONFIG_BINDING_AUTO};
+    for (int i = 0; i < 2; i++) {
+        struct talk c;
+        talk_init(&c, bindings[i], ENDING, "rewrite_mschapv2_sha256");
+        negotiation_use_clock(c.negotiation, clock_of_the_test);
+        wall = END - 1;
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        mschapv2(&c);
+        connected_becomes(&c, "rewrite_mschapv2_sha256");
+        talk_fini(&c);
+
+        talk_init(&c, bindings[i], ENDING, "rewrite_mschapv2_sha256");
+        negotiation_use_clock(c.negotiation, clock_of_the_test);
+        wall = END;
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        from_backend(&c, CHALLENGE);
+        assert_expired(&c, from_client(&c, RESPONSE));
+        talk_fini(&c);
+    }
+}
+
+/* The end comes between the login and Call Connected. */
+static void a_line_expires_in_a_login(void **state)
+{
+    (void)state;
+    struct talk c;
+    talk_init(&c, CONFIG_BINDING_REWRITE, ENDING, "rewrite_mschapv2_sha256");
+    negotiation_use_clock(c.negotiation, clock_of_the_test);
+    wall = END - 1;
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    mschapv2(&c);
+    wall = END;
+    assert_expired(&c, connected(&c));
+    talk_fini(&c);
+}
+
+/* Without a re-signed binding the users file has no effect, and so has the end of its lines. */
+static void without_re_signing_no_line_expires(void **state)
+{
+    (void)state;
+    static const enum config_binding bindings[] = {CONFIG_BINDING_PASSTHROUGH, CONFIG_BINDING_OFF};
+    for (int i = 0; i < 2; i++) {
+        struct talk c;
+        talk_init(&c, bindings[i], ENDING, "rewrite_mschapv2_sha256");
+        negotiation_use_clock(c.negotiation, clock_of_the_test);
+        wall = END;
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        from_backend(&c, CHALLENGE);
+        assert_int_equal(from_client(&c, RESPONSE), NEGOTIATION_PASS);
+        talk_fini(&c);
+    }
+}
+
+static void an_expired_line_gives_no_key(void **state)
+{
+    (void)state;
+    for (int expired = 0; expired < 2; expired++) {
+        struct candidates k = {.users = users_parse("users", ENDING, strlen(ENDING), stderr),
+                               .time = END - 1 + expired};
+        struct ppp_observer ppp = {.last = {.seen = true, .user_len = 4}};
+        const struct keyring_login login = {.user = span_str("User")};
+        struct talk c;
+        struct hlak key;
+        talk_init(&c, CONFIG_BINDING_REWRITE, NULL, "rewrite_mschapv2_sha256");
+        memcpy(ppp.last.user, "User", 4);
+        ppp.method = PPP_METHOD_MSCHAPV2;
+        assert_false(candidates_find(&k, vector_get(c.v, "from_client"), &ppp, &login, NOW, &key));
+        assert_int_equal(k.tried.users_file, !expired);
+        users_free((struct users *)k.users);
+        talk_fini(&c);
+    }
+}
+
 /* A method with the client's password proves its name. */
 static void the_name_that_a_method_proves(void **state)
 {
@@ -1466,6 +1564,10 @@ int main(void)
         cmocka_unit_test(a_client_that_answers_too_often),
         cmocka_unit_test(the_outer_name_is_a_claim),
         cmocka_unit_test(the_rules_may_deny_a_claim),
+        cmocka_unit_test(a_line_expires_at_its_end),
+        cmocka_unit_test(a_line_expires_in_a_login),
+        cmocka_unit_test(without_re_signing_no_line_expires),
+        cmocka_unit_test(an_expired_line_gives_no_key),
         cmocka_unit_test(the_name_that_a_method_proves),
         cmocka_unit_test(each_message_has_its_place),
         cmocka_unit_test(a_nak_is_answered_with_another_request),

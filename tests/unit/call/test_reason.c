@@ -71,6 +71,7 @@ static const char *const rows[REASON_COUNT] = {
     [REASON_BINDING_LEAF] = "binding-leaf - 5/3/4 linger failed peer",
     [REASON_BINDING_MAC] = "binding-mac - 5/3/4 linger failed peer",
     [REASON_USER_DENIED] = "user-denied 503 6/0/0 linger refused",
+    [REASON_USER_EXPIRED] = "user-expired 503 6/0/0 linger refused",
     [REASON_USER_LIMIT] = "user-limit 503 6/0/0 linger refused",
     [REASON_WINDOW_ENDED] = "window-ended 503 6/0/0 linger refused",
     [REASON_RULES_CHANGED] = "rules-changed 503 6/0/0 linger refused",

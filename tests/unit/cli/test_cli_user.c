@@ -191,6 +191,13 @@ static void wrong_usage(void **state)
         {"user", "--check", "a", NULL},
         {"user", "--list", NULL},
         {"user", "--list", "-f", "/nonexistent", "a", NULL},
+        {"user", "--json", "a", NULL},
+        {"user", "--until", "tomorrow", "a", NULL},
+        {"user", "--until", "", "a", NULL},
+        {"user", "--until", "2027-02-29", "a", NULL},
+        {"user", "--list", "--until", "2027-01-31", "-f", "/nonexistent", NULL},
+        {"user", "-D", "--until", "2027-01-31", "-f", "/nonexistent", "a", NULL},
+        {"user", "--check", "--until", "2027-01-31", "-f", "/nonexistent", "a", NULL},
         {"user", "--check", "-f", "/nonexistent", NULL},
         {"user", "--check", "--delete", "-f", "/nonexistent", "a", NULL},
         {"user", "--import", "pppd", "--encrypted", "1", "/nonexistent", NULL},
@@ -432,12 +439,62 @@ static void names_are_listed(void **state)
     write_text(users, "User:" CLIENT_PASS "\nbob\n");
     run_words(&r, "-f USERS --list", "");
     assert_int_equal(r.status, 1);
-    assert_string_equal(r.out, "");
+    assert_string_equal(r.out, "User\n");
     assert_non_null(strstr(r.err, "/users:2: no ':' in the line"));
+    write_text(users, "a:" OTHER ":2099-12-31\nb:" OTHER ":2020-02-29T18:30Z\nA:" OTHER "\n");
+    run_words(&r, "-f USERS --list", "");
+    assert_int_equal(r.status, 1);
+    assert_string_equal(r.out, "a\tuntil 2100-01-01T00:00:00Z\n"
+                               "b\tuntil 2020-02-29T18:30:00Z\texpired\n");
+    assert_non_null(strstr(r.err, "/users:3: the name is already on line 1"));
+    run_words(&r, "-f USERS --list --json", "");
+    assert_int_equal(r.status, 1);
+    assert_string_equal(r.err, "");
+    assert_non_null(
+        strstr(r.out, "\"users\":[{\"line\":1,\"name\":\"a\",\"until\":\"2100-01-01T00:00:00Z\","
+                      "\"expired\":false,\"problem\":null},{\"line\":2,\"name\":\"b\",\"until\":"
+                      "\"2020-02-29T18:30:00Z\",\"expired\":true,\"problem\":null},{\"line\":3,"
+                      "\"name\":\"A\",\"until\":null,\"expired\":false,\"problem\":\"the name is "
+                      "already on line 1 (letter case does not count)\"}]}\n"));
+    assert_null(strstr(r.out, OTHER));
     unlink(users);
     run_words(&r, "-f USERS --list", "");
     assert_int_equal(r.status, 1);
     assert_non_null(strstr(r.err, "No such file"));
+}
+
+/* --until sets, keeps and removes the end of a line, also for imported users. */
+static void lines_get_an_end(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words, *input, *text, *says;
+    } table[] = {
+        {"-f USERS --until 2027-01-31 User", "clientPass\n", "User:" CLIENT_PASS ":2027-01-31\n",
+         "User added"},
+        {"-f USERS User", "other\n", "User:" OTHER ":2027-01-31\n", "User replaced"},
+        {"-f USERS --until 2027-01-31T18:00Z User", "other\n", "User:" OTHER ":2027-01-31T18:00Z\n",
+         "User replaced"},
+        {"-f USERS --until never User", "other\n", "User:" OTHER "\n", "User replaced"},
+        {"-f USERS --until never User", "other\n", "User:" OTHER "\n", "User unchanged"},
+        {"-f USERS --until 2027-01-31 --import pppd -", "User * other *\nnew * clientPass *\n",
+         "User:" OTHER ":2027-01-31\nnew:" CLIENT_PASS ":2027-01-31\n", "1 added, 1 replaced"},
+    };
+    struct run r;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char have[256];
+        run_words(&r, table[i].words, table[i].input);
+        assert_int_equal(r.status, 0);
+        assert_non_null(strstr(r.err, table[i].says));
+        FILE *f = fopen(users, "r");
+        assert_non_null(f);
+        have[fread(have, 1, sizeof have - 1, f)] = '\0';
+        fclose(f);
+        assert_string_equal(have, table[i].text);
+    }
+    run_words(&r, "--until 2027-01-31 User", "clientPass\n");
+    assert_string_equal(r.out, "User:" CLIENT_PASS ":2027-01-31\n");
+    unlink(users);
 }
 
 static void passwords_are_checked(void **state)
@@ -456,10 +513,23 @@ static void passwords_are_checked(void **state)
         {"User", "other\n", 3, "/users: this is not the password of User\n"},
         {"User", "clientpass\n", 3, "/users: this is not the password of User\n"},
         {"carol", "clientPass\n", 3, "/users: no user carol\n"},
+        {"User", "other\n", 3,
+         "/users:2: if the VPN server accepts this password, the line is stale; sstpgate user "},
+        {"nt", "clientPass\n", 3,
+         "/users:4: the line has the NT hash of this password, and not the hash of it; sstpgate "},
+        {"nt", "other\n", 3, "/users:4: if the VPN server accepts this password"},
+        {"old", "clientPass\n", 4, "/users:5: this is the password of old\n"},
+        {"old", "clientPass\n", 4,
+         "/users:5: the line ended at 2020-03-01T00:00:00Z: the gate refuses the user\n"},
+        {"old", "other\n", 3, "/users: this is not the password of old\n"},
+        {"CORP\\old", "clientPass\n", 0, "/users:6: this is the password of CORP\\old\n"},
+        {"CORP\\old", "clientPass\n", 0, "/users:6: the line ends at 2100-01-01T00:00:00Z\n"},
         {"User", "\n", 1, "it is empty"},
         {" User", "clientPass\n", 2, "NAME: the name begins or ends with a blank"},
     };
-    write_text(users, "# staff\nUser:" CLIENT_PASS "\nCORP\\User:" OTHER "\n");
+    write_text(users, "# staff\nUser:" CLIENT_PASS "\nCORP\\User:" OTHER
+                      "\nnt:44EBBA8D5312B8D611474411F56989AE\nold:" CLIENT_PASS
+                      ":2020-02-29\nCORP\\old:" CLIENT_PASS ":2099-12-31\n");
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         const char *const args[] = {"user", "-f", users, "--check", table[i].name, NULL};
         run(&r, args, table[i].input, strlen(table[i].input));
@@ -709,6 +779,7 @@ int main(void)
         cmocka_unit_test(import_secrets),
         cmocka_unit_test(import_of_one_program),
         cmocka_unit_test(names_are_listed),
+        cmocka_unit_test(lines_get_an_end),
         cmocka_unit_test(passwords_are_checked),
         cmocka_unit_test(import_accounts),
         cmocka_unit_test(asks_twice),

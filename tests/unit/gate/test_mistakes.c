@@ -15,6 +15,10 @@
 #include "site/site.h"
 #include "site/snapshot.h"
 
+#define HASH "00112233445566778899aabbccddeeff"
+
+enum { NOW = 1801440000 }; /* 2027-02-01T00:00:00Z */
+
 static struct certs certs;
 static struct cert cert;
 static const char *path;
@@ -41,6 +45,10 @@ static int setup(void **state)
     write_file("long", "0123456789abcdef\n");
     write_file("nobody", "# empty\n");
     write_file("nets", "; merged away\n");
+    write_file("ending",
+               "a:" HASH "\nb:" HASH ":2027-01-31\nc:" HASH ":2027-01-30\nd:" HASH
+               ":2027-02-01T00:00:01Z\ne:" HASH ":2027-02-14\nf:" HASH ":2027-02-15T00:00:01Z\n");
+    write_file("ended", "a:" HASH ":2027-02-01T00:00Z\n");
     write_file("users", "alice:00112233445566778899aabbccddeeff\n");
     return 0;
 }
@@ -135,7 +143,7 @@ static char *warnings_of(const struct sample *s)
     struct site *site = site_new(snapshot, stderr);
     assert_non_null(site);
     mistakes_in_config(site->config, to);
-    mistakes_in_files(site, to);
+    mistakes_in_files(site, NOW, to);
     assert_int_equal(fclose(to), 0);
     site_unref(site);
     snapshot_unref(snapshot);
@@ -275,6 +283,17 @@ static const struct sample samples[] = {
      "MS-CHAPv2 and EAP, so their calls are refused\n"},
     {"", SERVER "users-file = nobody\n", NULL,
      "users-file = nobody: backend b: users-file: nobody contains no user\n"},
+    {"", SERVER "users-file = ending\n", NULL,
+     "users-file = ending: backend b: users-file: ending: 2 lines expired: these users are "
+     "refused, line 3 at 2027-01-31T00:00:00Z\n"
+     "users-file = ending: backend b: users-file: ending: 2 lines will expire within 14 days, line "
+     "4 at 2027-02-01T00:00:01Z\n"},
+    {"", SERVER "users-file = ended\ncrypto-binding = auto\n", NULL,
+     "users-file = ended: backend b: users-file: ended: 1 line expired: these users are refused, "
+     "line 1 at 2027-02-01T00:00:00Z\n"},
+    {"", SERVER "users-file = ended\ncrypto-binding = off\n", NULL,
+     "users-file = ended: backend b: users-file has no effect with crypto-binding = passthrough or "
+     "off\n"},
     {"", SERVER OFF "check-interval = 5s\nrise = 3\ndown-time = 5s\n", NULL,
      "check-interval = 5s: backend b: check-interval has no effect without check\n"
      "rise = 3: backend b: rise has no effect without check\n"},

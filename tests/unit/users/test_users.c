@@ -105,6 +105,108 @@ static void good_file(void **state)
     reading_fini(&r);
 }
 
+/* The third field is the end of a line. */
+static void ends_of_lines(void **state)
+{
+    (void)state;
+    struct users_match found[USERS_MATCH_MAX];
+    struct reading r;
+    parse(&r, "a:" HASH("1") "\n"
+                             "b:" HASH("2") ":2027-01-31\n"
+                                            "c:" HASH("3") ":2027-01-31T18:30Z \t\r\n"
+                                                           "d:" HASH("4") ":2027-01-31T18:30:15Z");
+    assert_string_equal(r.problems, "");
+    assert_non_null(r.users);
+    static const int64_t until[] = {UNTIL_NEVER, 1801440000, 1801420200, 1801420215};
+    for (size_t i = 0; i < 4; i++) {
+        const char name[] = {(char)('a' + i), '\0'};
+        assert_int_equal(users_find(r.users, span_str(name), found), 1);
+        assert_true(found[0].until == until[i]);
+        assert_int_equal(found[0].hash_hash[0], 0x10 * (i + 1));
+    }
+    reading_fini(&r);
+}
+
+static void bad_ends(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {
+        "", "never", "2027-02-29", "2027-01-31T18:30", "2027-01-31:", " 2027-01-31", "1801440000"};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "a:" HASH("1") ":%s\n", ends[i]);
+        assert_says(text, "users:1: the text after the second ':' is not a date such as 2027-01-31 "
+                          "or a time such as 2027-01-31T18:00Z\n");
+    }
+    assert_says("a:" HASH("1") " :2027-01-31\n",
+                "users:1: the text after ':' is not a hash-hash of 32 hex digits\n");
+    assert_says("a:" HASH("1") "0:2027-01-31\n",
+                "users:1: the text after ':' is not a hash-hash of 32 hex digits\n");
+    assert_says("a:" HASH("1") ":2027-01-31\xc2\xad\n",
+                "users:1: the text after ':' contains U+00AD SOFT HYPHEN, which cannot be seen\n");
+}
+
+/* Every prefix of a line with an end is either complete or a problem; none is read as a line
+ * without an end, except the one that is such a line. */
+static void cut_lines(void **state)
+{
+    (void)state;
+    static const char line[] = "a:" HASH("1") ":2027-01-31T18:30:15Z";
+    struct users_match found[USERS_MATCH_MAX];
+    for (size_t n = 1; n < sizeof line; n++) {
+        struct reading r;
+        parse_n(&r, line, n);
+        const bool complete = n == 34 || n == 34 + 11 || n == sizeof line - 1;
+        assert_int_equal(r.users != NULL, complete);
+        if (complete) {
+            assert_int_equal(users_find(r.users, span_str("a"), found), 1);
+            assert_int_equal(found[0].until == UNTIL_NEVER, n == 34);
+        }
+        reading_fini(&r);
+    }
+}
+
+/* At its end a line stops to count; a name has expired if no line of it counts. */
+static void expiry(void **state)
+{
+    (void)state;
+    enum { END = 1801420200 };
+    struct users_match found[USERS_MATCH_MAX], line;
+    struct reading r;
+    parse(&r, "alice:" HASH("1") "\n"
+                                 "CORP\\alice:" HASH(
+                                     "2") ":2027-01-31T18:30Z\n"
+                                          "bob:" HASH("3") ":2027-01-31T18:30Z\n"
+                                                           "CORP\\bob:" HASH("4") ":2027-01-31\n");
+    assert_non_null(r.users);
+    assert_int_equal(users_find_current(r.users, span_str("CORP\\alice"), END - 1, found), 2);
+    assert_int_equal(found[0].line, 2);
+    assert_int_equal(users_find_current(r.users, span_str("CORP\\alice"), END, found), 1);
+    assert_int_equal(found[0].line, 1);
+    assert_false(users_expired(r.users, span_str("CORP\\alice"), END, &line));
+    assert_false(users_expired(r.users, span_str("bob"), END - 1, &line));
+    assert_true(users_expired(r.users, span_str("BOB@realm"), END, &line));
+    assert_int_equal(line.line, 3);
+    assert_int_equal(users_find_current(r.users, span_str("bob"), END, found), 0);
+    assert_false(users_expired(r.users, span_str("CORP\\bob"), END, &line));
+    assert_true(users_expired(r.users, span_str("corp\\bob"), INT64_MAX - 1, &line));
+    assert_int_equal(line.line, 4);
+    assert_false(users_expired(r.users, span_str("carol"), INT64_MAX - 1, &line));
+    assert_false(users_expired(r.users, span_of(NULL, 0), INT64_MAX - 1, &line));
+
+    struct users_ending e = users_ending(r.users, INT64_MIN, END - 1);
+    assert_int_equal(e.count, 0);
+    assert_int_equal(e.line, 0);
+    e = users_ending(r.users, INT64_MIN, END);
+    assert_int_equal(e.count, 2);
+    assert_int_equal(e.line, 2);
+    assert_int_equal(e.until, END);
+    e = users_ending(r.users, END, INT64_MAX - 1);
+    assert_int_equal(e.count, 1);
+    assert_int_equal(e.line, 4);
+    reading_fini(&r);
+}
+
 static void empty_files(void **state)
 {
     (void)state;
@@ -282,7 +384,6 @@ static void wrong_lines(void **state)
     assert_says("User:0x1c00c584bd2d91c4017a2a12fa59f3f", hash);
     assert_says("User: " HASH("1"), hash);
     assert_says("User::" HASH("1"), hash);
-    assert_says("User:" HASH("1") ":", hash);
     assert_says("User:" HASH("1") " # staff", hash);
     assert_says("User:clientPass", hash);
     assert_says("User\xc2\xa0:" HASH("1"),
@@ -582,7 +683,7 @@ static void constant_time(void **state)
         for (unsigned n = 0; n < sizes[i]; n++) {
             char name[64];
             snprintf(name, sizeof name, "user.%u", n);
-            assert_int_equal(users_add(u, span_str(name), hash, n + 1), 0);
+            assert_int_equal(users_add(u, span_str(name), hash, UNTIL_NEVER, n + 1), 0);
         }
         took[i] = time_lookups(u, sizes[i]);
         users_free(u);
@@ -653,6 +754,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_file),
+        cmocka_unit_test(ends_of_lines),
+        cmocka_unit_test(bad_ends),
+        cmocka_unit_test(cut_lines),
+        cmocka_unit_test(expiry),
         cmocka_unit_test(empty_files),
         cmocka_unit_test(byte_order_mark),
         cmocka_unit_test(letter_case),

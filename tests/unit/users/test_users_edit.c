@@ -75,7 +75,7 @@ static struct users_edit *open_it(void)
 static void put(struct users_edit *e, const char *name, const uint8_t hash[USERS_HASH],
                 enum users_edited want)
 {
-    assert_int_equal(users_edit_put(e, span_str(name), hash), want);
+    assert_int_equal(users_edit_put(e, span_str(name), hash, NULL), want);
 }
 
 static void save(struct users_edit *e)
@@ -132,6 +132,44 @@ static void the_rest_stays(void **state)
     assert_file(path, "\xef\xbb\xbf# staff\n\n  # more\r\nAlice:" TWO " \t\r\nbob:" BIG "\nx:" ONE
                       "\ndave:" ONE "\nCORP\\alice:" ONE "\n");
     assert_int_equal(files(), 1);
+    unlink(path);
+}
+
+static void put_until(struct users_edit *e, const char *name, const uint8_t hash[USERS_HASH],
+                      const char *until, enum users_edited want)
+{
+    assert_int_equal(users_edit_put(e, span_str(name), hash, until), want);
+}
+
+/* A line gets an end, another one, or none; without one in the call it keeps its own. */
+static void ends_of_lines(void **state)
+{
+    (void)state;
+    write_file("a:" ONE "\nb:" ONE ":2027-01-31 \r\n#\nc:" ONE ":2027-01-31\nd:" ONE
+               ":2027-01-31\nlast:" ONE ":2027-01-31",
+               0600);
+    struct users_edit *e = open_it();
+    put_until(e, "A", one, "2028-02-29", USERS_REPLACED);
+    put_until(e, "b", two, NULL, USERS_REPLACED);
+    put_until(e, "c", two, "", USERS_REPLACED);
+    put_until(e, "d", one, "2027-02-01T00:00Z", USERS_SAME); /* the same time */
+    put_until(e, "last", two, "2027-01-31T18:00Z", USERS_REPLACED);
+    put_until(e, "new", one, "2027-01-31", USERS_ADDED);
+    put_until(e, "new", two, "", USERS_TWICE);
+    put_until(e, "newer", one, "", USERS_ADDED);
+    put_until(e, "newest", one, NULL, USERS_ADDED);
+    save(e);
+    assert_file(path, "a:" ONE ":2028-02-29\nb:" TWO ":2027-01-31 \r\n#\nc:" TWO "\nd:" ONE
+                      ":2027-01-31\nlast:" TWO ":2027-01-31T18:00Z\nnew:" ONE
+                      ":2027-01-31\nnewer:" ONE "\nnewest:" ONE "\n");
+    e = open_it();
+    put_until(e, "a", one, "", USERS_REPLACED);
+    put_until(e, "newer", one, "", USERS_SAME);
+    assert_true(users_edit_delete(e, span_str("b")));
+    assert_true(users_edit_delete(e, span_str("newest")));
+    save(e);
+    assert_file(path, "a:" ONE "\n#\nc:" TWO "\nd:" ONE ":2027-01-31\nlast:" TWO
+                      ":2027-01-31T18:00Z\nnew:" ONE ":2027-01-31\nnewer:" ONE "\n");
     unlink(path);
 }
 
@@ -321,7 +359,7 @@ static void no_room(void **state)
     if (pid == 0) {
         struct users_edit *e = users_edit_open(path, stderr);
         FILE *f = open_memstream(&said, &n);
-        if (e == NULL || users_edit_put(e, span_str("alice"), two) != USERS_REPLACED)
+        if (e == NULL || users_edit_put(e, span_str("alice"), two, NULL) != USERS_REPLACED)
             _exit(2);
         /* the name of the temporary file is too long */
         char longest[64 + 256], *end = stpcpy(longest, dir);
@@ -332,7 +370,7 @@ static void no_room(void **state)
             _exit(3);
         users_edit_free(e);
         e = users_edit_open(longest, stderr);
-        if (e == NULL || users_edit_put(e, span_str("alice"), two) != USERS_REPLACED)
+        if (e == NULL || users_edit_put(e, span_str("alice"), two, NULL) != USERS_REPLACED)
             _exit(4);
         const bool good = users_edit_save(e, f);
         fclose(f);
@@ -368,7 +406,7 @@ static void owner_cannot_be_kept(void **state)
         if (setgid(54321) != 0 || setuid(12345) != 0)
             _exit(2);
         struct users_edit *e = users_edit_open(path, stderr);
-        if (e == NULL || users_edit_put(e, span_str("alice"), two) != USERS_REPLACED)
+        if (e == NULL || users_edit_put(e, span_str("alice"), two, NULL) != USERS_REPLACED)
             _exit(3);
         const bool good = users_edit_save(e, f);
         fclose(f);
@@ -402,7 +440,7 @@ static void many_at_once(void **state)
             char name[32];
             snprintf(name, sizeof name, "user-%d-%d", w, i);
             struct users_edit *e = users_edit_open(path, stderr);
-            if (e == NULL || users_edit_put(e, span_str(name), one) != USERS_ADDED ||
+            if (e == NULL || users_edit_put(e, span_str(name), one, NULL) != USERS_ADDED ||
                 !users_edit_save(e, stderr))
                 _exit(1);
             users_edit_free(e);
@@ -442,6 +480,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_file),
         cmocka_unit_test(the_rest_stays),
+        cmocka_unit_test(ends_of_lines),
         cmocka_unit_test(deleted),
         cmocka_unit_test(a_new_file),
         cmocka_unit_test(nothing_to_do),
