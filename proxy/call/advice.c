@@ -169,11 +169,79 @@ static const char *explain_mac(const struct advice *a, const struct candidates *
     return explain_no_key(a, c, ppp);
 }
 
+static const struct gap {
+    const char *word, *step;
+} gaps[ADVICE_GAPS] = {
+    [ADVICE_NO_SOURCE] =
+        {"no-source",
+         "crypto-binding = auto admits this backend's users unverified, because the gate has no "
+         "key "
+         "of theirs. If the VPN server asks a RADIUS server (NPS may run on the same Windows), one "
+         "step gives it all keys: make this gate the RADIUS proxy of the server, with [radius "
+         "NAME] "
+         "and radius = NAME. Without RADIUS: a line for each user in users-file. Then set "
+         "crypto-binding = rewrite"},
+    [ADVICE_NO_LINE] = {"no-line",
+                        "crypto-binding = auto admits this user unverified, because users-file has "
+                        "no line of the user: sstpgate user -f FILE NAME adds one. When every user "
+                        "has a line, set crypto-binding = rewrite"},
+    [ADVICE_NEEDS_RADIUS] =
+        {"needs-radius",
+         "crypto-binding = auto admits this user unverified, because only RADIUS has the key of "
+         "this "
+         "method: make this gate the RADIUS proxy of the server, with [radius NAME] and radius = "
+         "NAME. Then set crypto-binding = rewrite"},
+    [ADVICE_RADIUS_LATE] =
+        {"radius-late",
+         "crypto-binding = auto admits this user unverified, because RADIUS gave no key of the "
+         "login "
+         "within timeout-key: configure this gate as the RADIUS server of the VPN server, for "
+         "authentication. When logins have key=radius, set crypto-binding = rewrite"},
+};
+
+/* Returns why no key is known; ADVICE_GAPS: the login has no name, or its method no key. */
+static enum advice_gap gap_of(const struct advice *a, const struct candidates *c,
+                              const struct ppp_observer *ppp)
+{
+    if (!ppp_method_has_keys(ppp->method) && ppp->method != PPP_METHOD_EAP)
+        return ADVICE_GAPS;
+    if (c->keyring != NULL)
+        return ADVICE_RADIUS_LATE;
+    if (needs_radius(ppp->method))
+        return ADVICE_NEEDS_RADIUS;
+    if (c->users == NULL)
+        return ADVICE_NO_SOURCE;
+    return a->record->user == NULL ? ADVICE_GAPS : ADVICE_NO_LINE;
+}
+
+/* Logs the step after which `rewrite` would work instead of `auto`. */
+static void log_step(const struct advice *a, const struct candidates *c,
+                     const struct ppp_observer *ppp)
+{
+    enum { HOUR_MS = 60 * 60 * 1000 };
+    const enum advice_gap gap = gap_of(a, c, ppp);
+    struct log_line l;
+
+    if (gap == ADVICE_GAPS || a->record->told == NULL)
+        return;
+    uint64_t *told = &a->record->told->ms[gap];
+    if (*told != 0 && a->now_ms - *told < HOUR_MS)
+        return;
+    *told = a->now_ms;
+    record_line(a->record, &l, LOG_LEVEL_INFO, "binding-auto");
+    log_str(&l, "user", a->record->user);
+    log_str(&l, "method", a->record->method);
+    log_str(&l, "gap", gaps[gap].word);
+    line_end(&l, gaps[gap].step);
+}
+
 void advice_mac(const struct advice *a, const struct candidates *c, const struct ppp_observer *ppp,
                 const struct advice_mac *mac)
 {
     struct log_line l;
 
+    if (mac->action == ADVICE_PASSED)
+        log_step(a, c, ppp);
     if (!line_begin(a, &l, LOG_LEVEL_WARNING, "binding-mac"))
         return;
     log_str(&l, "method", a->record->method);

@@ -28,6 +28,21 @@ struct advice {
  * Returns whether the certificate is not known here (`whose=unknown`). */
 bool advice_leaf(const struct advice *a, const struct sstp_connected *c, uint8_t hash);
 
+/* The reasons for which `crypto-binding = auto` knows no key. Each is logged at most once an hour
+ * for each worker, with the step after which `rewrite` works. */
+enum advice_gap {
+    ADVICE_NO_SOURCE,    /* neither users-file nor radius */
+    ADVICE_NO_LINE,      /* the user is not in the users file */
+    ADVICE_NEEDS_RADIUS, /* no users file can have the key of the method */
+    ADVICE_RADIUS_LATE,  /* RADIUS gave no key in time */
+    ADVICE_GAPS,
+};
+
+/* The times of the latest lines, of worker_now; 0: none. */
+struct advice_told {
+    uint64_t ms[ADVICE_GAPS];
+};
+
 /* The fate of a Call Connected with a wrong MAC. */
 enum advice_action { ADVICE_REFUSED, ADVICE_PASSED };
 

@@ -377,6 +377,25 @@ static void note_rules(struct form *f, const struct explanation *e)
              "strict-sni was not checked: only a running gate has the names of the certificates");
 }
 
+/* Explains where `auto` lacks keys, and the step after which `rewrite` works. */
+static void note_auto(struct form *f, const struct explanation *e)
+{
+    const bool asked = e->query->user != NULL;
+
+    if (e->backend == NULL || e->backend->binding != CONFIG_BINDING_AUTO)
+        return;
+    if (e->backend->users_file == NULL && e->backend->radius_name == NULL)
+        note(f,
+             "crypto-binding = auto without users-file or radius admits users unverified; if the "
+             "VPN server asks a RADIUS server, [radius NAME] and radius = NAME make "
+             "crypto-binding = rewrite possible; otherwise users-file");
+    else if (asked && strcmp(key_source(e), "none") == 0)
+        note(f,
+             "no key of this user is known, so crypto-binding = auto admits the user unverified; "
+             "sstpgate user -f FILE NAME adds a line for MS-CHAPv2 and EAP-MSCHAPv2; when every "
+             "user has one, set crypto-binding = rewrite");
+}
+
 static void note_backend(struct form *f, const struct explanation *e)
 {
     const bool needs = e->backend != NULL && e->backend->binding == CONFIG_BINDING_REWRITE;
@@ -384,6 +403,7 @@ static void note_backend(struct form *f, const struct explanation *e)
     if (needs && e->query->user != NULL && strcmp(key_source(e), "none") == 0)
         note(f, "no key of this user is known: a login by MS-CHAP or EAP-MSCHAPv2 ends with "
                 "binding-mac");
+    note_auto(f, e);
     if (e->backend != NULL && e->server_count == 0)
         note(f, "no server can take a call now");
 }

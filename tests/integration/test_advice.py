@@ -151,8 +151,34 @@ def test_no_key(bench, name):
 def test_passed_for_want_of_a_key(bench):
     server = bench.backend(users={"mallory": "sesame"}, leaf=bench.place.front.der)
     gate = bench.gate(server, backend={"crypto-binding": "auto"})
-    bench.client(gate, user="mallory").establish().disconnect()
-    has(gate.wait_event("binding-mac"), {"action": "passed-unchanged"})
+    for _ in range(2):
+        bench.client(gate, user="mallory").establish().disconnect()
+    gate.wait_call(1)
+    assert [event["action"] for event in gate.events("binding-mac")] == ["passed-unchanged"] * 2
+
+
+AUTO = {
+    "no-source": ({"users-file": None}, dict(user="mallory"), "radius = NAME"),
+    "no-line": ({}, dict(user="mallory"), "sstpgate user -f FILE NAME"),
+    "keyless": ({"users-file": None}, dict(user="mallory", auth=("pap",)), None),
+    "known": ({}, dict(user="alice"), None),
+}
+
+
+@pytest.mark.parametrize("gap", AUTO)
+def test_auto_explains_the_step_to_rewrite_once(bench, gap):
+    backend, knobs, step = AUTO[gap]
+    server = bench.backend(users={"mallory": "sesame", **USERS}, auth=knobs.get("auth", ("mschapv2",)),
+                           leaf=bench.place.front.der if step else None)
+    gate = bench.gate(server, gate={"workers": 1}, backend={"crypto-binding": "auto", **backend})
+    for _ in range(3):
+        bench.client(gate, **knobs).establish().disconnect()
+    gate.wait_call(2)
+    events = gate.events("binding-auto")
+    assert len(events) == (step is not None)
+    for event in events:
+        has(event, {"user": "mallory", "method": "ms-chapv2", "gap": gap})
+        assert step in event["msg"] and "crypto-binding = rewrite" in event["msg"]
 
 
 # -- whose certificate did the client see? --

@@ -242,6 +242,17 @@ def test_line_that_ends(bench, tmp_path):
             assert (other["verdict"], other["user_found"]) == ("admitted", f"{users}:2"), other
 
 
+def test_auto_without_keys(bench):
+    """The notes have the step after which `rewrite` would work."""
+    asked = ["--listener", "front", "--address", "127.0.0.2", "--host", "vpn.example.com", "--sni", "", "--json"]
+    for users, user, step in ((None, "alice", "radius = NAME"), (bench.place.users.name, "alice", None),
+                              (bench.place.users.name, "nobody", "sstpgate user -f FILE NAME")):
+        gate = start(bench, backend={"users-file": users})
+        notes = json.loads(ctl(gate, *asked, "--user", user).stdout)["notes"]
+        assert sum("crypto-binding = rewrite" in note for note in notes) == (step is not None), notes
+        assert step is None or any(step in note for note in notes), notes
+
+
 def test_servers_and_keys(bench):
     server = bench.backend()
     gate = bench.gate(server, gate={"admin": f"unix:explain-{bench.count}.sock"})
