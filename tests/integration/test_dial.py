@@ -419,6 +419,56 @@ def test_each_option_is_in_the_manual_page_and_in_the_completion():
     assert options | {"help"} == set(re.findall(r"--([a-z-]+)", words))
 
 
+# -- as a check of a monitoring system --
+
+
+RECIPES = (ROOT / "RECIPES.md").read_text()
+
+
+def monitor(folder, name, *words):
+    """Runs a script of RECIPES.md; returns its exit code and its output."""
+    text = next(block for block in re.findall(r"^```sh\n(.*?)^```", RECIPES, re.M | re.S)
+                if block.splitlines()[1].startswith(f"# {name} "))
+    secret = folder / "secret"
+    secret.touch(mode=0o600)
+    secret.write_text("sesame\n")
+    (folder / "sstpgate").unlink(missing_ok=True)
+    (folder / "sstpgate").symlink_to(BINARY)
+    done = subprocess.run(["sh", "-c", text.replace("/etc/monitor", str(folder)), name, *map(str, words)],
+                          capture_output=True, text=True, timeout=2 * DEADLINE, stdin=subprocess.DEVNULL,
+                          env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
+    return done.returncode, done.stdout
+
+
+def test_check_of_nagios(bench, tmp_path):
+    server = bench.backend(users={"monitor": "sesame"})
+    pin = ["--pin", server.cert.sha256]
+    code, said = monitor(tmp_path, "check_sstp", *pin, server.address)
+    assert code == 0 and re.fullmatch(r"SSTP OK: \S+, ms-chapv2, address \S+ \| time=[0-9.]+s\n", said), said
+    server = bench.backend(users={"monitor": "other"})
+    code, said = monitor(tmp_path, "check_sstp", *pin, server.address)
+    assert code == 2 and said.startswith(f"SSTP CRITICAL: {server.address} login: "), said
+    server = bench.backend(users={"monitor": "sesame"}, hooks={"auth": mute})
+    code, said = monitor(tmp_path, "check_sstp", "--timeout", "1s", *pin, server.address)
+    assert code == 1 and said.startswith(f"SSTP WARNING: {server.address} ping: "), said
+    for words in (["--pin", "12", server.address], ["--tls-min", "9", server.address], []):
+        code, said = monitor(tmp_path, "check_sstp", *words)
+        assert code == 3 and said.startswith("SSTP UNKNOWN: "), said
+
+
+def test_textfile_of_prometheus(bench, tmp_path):
+    server = bench.backend(users={"monitor": "sesame"})
+    file = tmp_path / "sstp.prom"
+    for pin, up, code in ((server.cert.sha256, 1, 0), ("00" * 32, 0, TLS)):
+        assert monitor(tmp_path, "sstp_textfile", file, "--pin", pin, server.address) == (0, "")
+        text = file.read_text()
+        label = f'target="{server.address}"'
+        assert f"sstp_dial_up{{{label}}} {up}\n" in text and f"sstp_dial_exit_code{{{label}}} {code}\n" in text
+        assert re.search(r'^sstp_dial_seconds\{target="[^"]+"\} [0-9.]+$', text, re.M)
+        assert (f'{{{label},step="ping"}}' in text) == (up == 1)
+        assert all(re.fullmatch(r'[a-z_]+\{[^}]*\} [0-9.]+', line) for line in text.splitlines())
+
+
 # -- secrets and wrong usage --
 
 

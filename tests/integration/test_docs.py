@@ -1,6 +1,8 @@
 """The documents are true: keys, links, paths, rooms, reasons, tests, and every configuration."""
 
+import base64
 import importlib.util
+import os
 import platform
 import re
 import shutil
@@ -328,6 +330,53 @@ def test_recipes_lead_somewhere():
     assert len(list(recipes())) >= 10
     for path in re.findall(r"\]\(([A-Za-z/]+\.md)", RECIPES):
         assert (ROOT / path).exists()
+
+
+def script(name):
+    """Returns a script of RECIPES.md by the first word of its comment."""
+    return next(block for block in re.findall(r"^```sh\n(.*?)^```", RECIPES, re.M | re.S)
+                if block.splitlines()[1].startswith(f"# {name}"))
+
+
+def base64_hash(password):
+    return base64.b64encode(mschap.nt_hash(password)).decode()
+
+
+EXPORTS = {
+    "samba-nt-hashes": ("samba-tool", """#!/bin/sh
+case "$1 $2 $3" in
+"group listmembers vpn") printf '%s\\n' alice 'bob smith' nobody ;;
+"user getpassword alice") printf 'dn: CN=alice,DC=x\\nunicodePwd:: ALICE\\n\\nGot password OK\\n' ;;
+"user getpassword bob smith") printf 'dn: CN=bob smith,DC=x\\nunicodePwd:: BOB\\n\\nGot password OK\\n' ;;
+*) echo "ERROR: no such user" >&2; exit 255 ;;
+esac
+""", "vpn"),
+    "ipa-nt-hashes": ("ldapsearch", """#!/bin/sh
+printf 'dn: uid=alice,cn=users\\nuid: alice\\nipaNTHash:: ALICE\\n\\n'
+printf 'dn: uid=none,cn=users\\nuid: none\\n\\n'
+printf 'dn: uid=b,cn=users\\nipaNTHash:: BOB\\nuid: bob smith\\n\\n'
+""", "cn=users"),
+}
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_exports_of_nt_hashes(tmp_path, name):
+    """The scripts, with programs that print what the real ones do; the users are imported with an end."""
+    program, text, argument = EXPORTS[name]
+    text = text.replace("ALICE", base64_hash("sesame")).replace("BOB", base64_hash("pässword"))
+    for file, content in ((program, text), (name, script(name))):
+        (tmp_path / file).write_text(content)
+        (tmp_path / file).chmod(0o755)
+    export = re.search(r"sstpgate user .*--until .*", script("export-vpn-users"))[0]
+    users = tmp_path / "users"
+    export = export.replace("/etc/sstpgate/users", str(users)).replace("sstpgate", str(BINARY), 1)
+    done = subprocess.run(["sh", "-c", f"{name} {argument} | {export}"], capture_output=True, text=True,
+                          timeout=DEADLINE, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert done.returncode == 0 and "2 added" in done.stderr, done.stderr
+    lines = [line.rsplit(":", 1) for line in users.read_text().splitlines()]
+    assert [line[0] for line in lines] == [f"alice:{mschap.hash_hash('sesame').hex()}",
+                                           f"bob smith:{mschap.hash_hash('pässword').hex()}"]
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\d", line[1]) for line in lines)
 
 
 def test_encrypted_secrets_of_accel_ppp(tmp_path):
