@@ -72,16 +72,6 @@ static const struct usage usage = {
         "derive the keys of recorded logins and test guesses of the password. Protect the file:\n"
         "mode 0640 at most, owner root. Renew the line when the password changes.\n"};
 
-static struct nthash *open_md4(void)
-{
-    struct nthash *md4 = nthash_new();
-    if (md4 == NULL)
-        fputs("sstpgate user: this OpenSSL has no MD4: its legacy provider (legacy.so) is not "
-              "installed\n",
-              stderr);
-    return md4;
-}
-
 /* ---- output ---- */
 
 /* Prints without stdio, whose buffer would keep a copy. */
@@ -100,19 +90,6 @@ static bool edit_finish(struct users_edit *e, const char *users)
 }
 
 /* ---- one user ---- */
-
-static bool hash_password(const struct nthash *md4, const struct password *p,
-                          uint8_t hash_hash[NT_HASH])
-{
-    const enum err e = nthash_from_password(md4, span_of(p->octets, p->n), hash_hash);
-
-    if (e != ERR_OK)
-        fprintf(stderr, "sstpgate user: the password %s\n",
-                e == ERR_SYNTAX      ? "is not UTF-8"
-                : e == ERR_TOO_LARGE ? "is longer than 256 UTF-16 units"
-                                     : "could not be hashed");
-    return e == ERR_OK;
-}
 
 /* Adds or replaces the line of a user. Locks the file, but not while the password is typed. */
 static bool put_user(const char *name, const char *users, const uint8_t hash_hash[NT_HASH],
@@ -143,7 +120,7 @@ static bool ask_and_put(const char *name, const char *users, const char *until)
 
     users_edit_free(e);
     const bool good = usable && password_get(&password, "user", true) &&
-                      hash_password(md4, &password, hash_hash) &&
+                      password_hash(&password, "user", hash_hash) &&
                       put_user(name, users, hash_hash, until);
 
     nthash_free(md4);
@@ -179,7 +156,7 @@ static int ask_and_compare(const struct users *u, const char *name)
 
     if (md4 == NULL)
         return EXIT_FAILED;
-    if (password_get(&password, "user", false) && hash_password(md4, &password, hash_hash))
+    if (password_get(&password, "user", false) && password_hash(&password, "user", hash_hash))
         code = user_compare(u, name, md4, hash_hash, time(NULL));
     nthash_free(md4);
     explicit_bzero(&password, sizeof password);
@@ -320,7 +297,7 @@ static int import_text(struct import *i, const struct import_options *o, struct 
 {
     const struct import_events to = {
         .arg = i, .on_user = on_user, .on_skipped = on_skipped, .on_problem = on_problem};
-    struct nthash *md4 = open_md4();
+    struct nthash *md4 = password_md4("user");
     int code = EXIT_FAILED;
 
     if (md4 == NULL)

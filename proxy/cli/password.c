@@ -184,3 +184,31 @@ bool password_from_file(struct password *out, const char *command, const char *p
     close(fd);
     return good;
 }
+
+struct nthash *password_md4(const char *command)
+{
+    struct nthash *md4 = nthash_new();
+
+    if (md4 == NULL)
+        fprintf(stderr,
+                "sstpgate %s: this OpenSSL has no MD4: its legacy provider (legacy.so) is not "
+                "installed\n",
+                command);
+    return md4;
+}
+
+bool password_hash(const struct password *p, const char *command, uint8_t hash_hash[NT_HASH])
+{
+    struct nthash *md4 = password_md4(command);
+
+    if (md4 == NULL)
+        return false;
+    const enum err e = nthash_from_password(md4, span_of(p->octets, p->n), hash_hash);
+    nthash_free(md4);
+    if (e != ERR_OK)
+        fprintf(stderr, "sstpgate %s: the password %s\n", command,
+                e == ERR_SYNTAX      ? "is not UTF-8"
+                : e == ERR_TOO_LARGE ? "is longer than 256 UTF-16 units"
+                                     : "could not be hashed");
+    return e == ERR_OK;
+}

@@ -1,4 +1,4 @@
-/* password: reads a password, for `sstpgate user` and `sstpgate dial`. */
+/* password: reads a password, for `sstpgate user`, `setup` and `dial`, and hashes it. */
 #ifndef SSTPGATE_CLI_PASSWORD_H
 #define SSTPGATE_CLI_PASSWORD_H
 
@@ -27,5 +27,12 @@ bool password_get(struct password *out, const char *command, bool twice);
 /* Reads the first line of a file in the same way. False also if every user of this machine may read
  * the file. */
 bool password_from_file(struct password *out, const char *command, const char *path);
+
+/* Hashes a password for the line of a users file. False: the reason was written to standard error.
+ * The caller wipes hash_hash. */
+bool password_hash(const struct password *p, const char *command, uint8_t hash_hash[NT_HASH]);
+
+/* Opens MD4, as nthash_new. NULL: the reason was written to standard error. */
+struct nthash *password_md4(const char *command);
 
 #endif
