@@ -8,9 +8,11 @@
 #include "cli/cli_dial.h"
 #include "cli/cli_explain.h"
 #include "cli/cli_probe.h"
+#include "cli/cli_setup.h"
 #include "cli/cli_user.h"
 
 static const struct cli_command commands[] = {
+    {"setup", cli_setup, "[--out DIR] [OPTIONS]", "ask a few questions and write a configuration"},
     {"user", cli_user, "[-f USERS] NAME", "lines of a users file: make, import, check, list"},
     {"binding", cli_binding, "LISTENER|FILE", "print the hashes of a certificate"},
     {"probe", cli_probe, "HOST[:PORT]",

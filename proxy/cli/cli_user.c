@@ -111,19 +111,18 @@ static bool put_user(const char *name, const char *users, const uint8_t hash_has
 
 static bool ask_and_put(const char *name, const char *users, const char *until)
 {
-    struct nthash *md4 = open_md4();
     struct password password;
     uint8_t hash_hash[NT_HASH];
     /* Opened once before the question, so that an unusable file is reported at once. */
     struct users_edit *e = users_edit_open(users, stderr);
-    const bool usable = md4 != NULL && e != NULL;
 
+    if (e == NULL)
+        return false;
     users_edit_free(e);
-    const bool good = usable && password_get(&password, "user", true) &&
+    const bool good = password_get(&password, "user", true) &&
                       password_hash(&password, "user", hash_hash) &&
                       put_user(name, users, hash_hash, until);
 
-    nthash_free(md4);
     explicit_bzero(&password, sizeof password);
     explicit_bzero(hash_hash, sizeof hash_hash);
     return good;

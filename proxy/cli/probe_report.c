@@ -102,7 +102,7 @@ static void section_names(const struct probe_report *r, FILE *out)
         fprintf(out, "sni = %s\n", name);
 }
 
-void probe_report_section(const struct probe_report *r, FILE *out)
+void probe_report_server(const struct probe_report *r, FILE *out)
 {
     const struct probe_result *p = r->result;
     const bool ip6 = strchr(r->settings->host, ':') != NULL;
@@ -115,7 +115,12 @@ void probe_report_section(const struct probe_report *r, FILE *out)
     fprintf(out, "check = %s\n", p->head_status > KIND_HEAD_CLOSED ? "http" : "sstp");
     if (p->head_status > KIND_HEAD_CLOSED)
         fprintf(out, "check-statuses = %u\n", p->head_status);
-    if (p->kind.kind == KIND_SOFTETHER)
+}
+
+void probe_report_section(const struct probe_report *r, FILE *out)
+{
+    probe_report_server(r, out);
+    if (r->result->kind.kind == KIND_SOFTETHER)
         fputs("; SoftEther does not check the crypto-binding.\n", out);
     else
         fputs("; With users-file, or radius, the stricter value is rewrite.\n", out);

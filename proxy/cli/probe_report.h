@@ -24,4 +24,7 @@ void probe_report_json(const struct probe_report *r, FILE *out);
 /* Writes the section `[backend NAME]` that fits the server. */
 void probe_report_section(const struct probe_report *r, FILE *out);
 
+/* Writes the same without the lines about the crypto-binding. */
+void probe_report_server(const struct probe_report *r, FILE *out);
+
 #endif

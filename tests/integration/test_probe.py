@@ -256,7 +256,7 @@ def test_wrong_usage_says_what_to_write(words, said):
 def test_each_option_is_in_the_manual_page_and_in_the_completion():
     usage, completion = run("probe", "-h").stdout, run("--completion", "bash").stdout
     page = (ROOT / "conf/man/sstpgate.8").read_text().replace("\\-", "-")
-    page = page[page.index(".Ss probe"):page.index(".Ss user")]
+    page = page[page.index(".Ss probe"):page.index(".Ss setup")]
     options = set(re.findall(r"^ +(?:-\w, )?--([a-z-]+)", usage, re.M)) - {"help"}
     assert {"host", "json", "section"} <= options
     assert options == set(re.findall(r"^\.It.*Fl -([a-z-]+)", page, re.M))

@@ -14,6 +14,7 @@
 #include "cli/cli_dial.h"
 #include "cli/cli_explain.h"
 #include "cli/cli_probe.h"
+#include "cli/cli_setup.h"
 #include "cli/cli_user.h"
 
 static void each_word_has_its_function(void **state)
@@ -21,8 +22,9 @@ static void each_word_has_its_function(void **state)
     static const struct {
         const char *word;
         int (*run)(int argc, char **argv, const char *config);
-    } words[] = {{"user", cli_user}, {"binding", cli_binding}, {"probe", cli_probe},
-                 {"dial", cli_dial}, {"explain", cli_explain}, {"ctl", cli_ctl}};
+    } words[] = {{"user", cli_user},  {"binding", cli_binding}, {"probe", cli_probe},
+                 {"dial", cli_dial},  {"explain", cli_explain}, {"ctl", cli_ctl},
+                 {"setup", cli_setup}};
 
     (void)state;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -61,7 +63,7 @@ static void the_usage_has_a_line_for_each(void **state)
         assert_string_equal(line + 48, c->help);
         assert_int_equal(line[47], ' ');
     }
-    assert_int_equal(lines, 6);
+    assert_int_equal(lines, 7);
     free(text);
 }
 
