@@ -174,6 +174,7 @@ WRAP_test_call := $(addprefix stream_,init accept local start expect secure earl
 	paused narrow kick shutdown notify close vanish) worker_now site_ref site_unref time
 WRAP_test_course := $(WRAP_test_call)
 WRAP_test_admission := $(WRAP_test_call)
+WRAP_test_acme := $(WRAP_test_call) stream_connect
 # test_status sets the clock, and sees when the end of the thread begins.
 WRAP_test_status := clock_gettime pthread_join
 # test_file changes a file between two reads of it.

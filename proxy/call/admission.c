@@ -239,6 +239,18 @@ enum admission_verdict admission_judge_address(struct call *call, time_t now)
     return ADMISSION_LIMITED;
 }
 
+bool admission_denies_address(const struct call *call, time_t now)
+{
+    const struct config_listener *c = call->listener->config;
+    const struct rules_facts facts = address_facts(call, now);
+
+    if (!record_has_client(&call->record))
+        return false;
+    const struct rules_answer v = rules_decide(&c->rules, &facts);
+    const enum admission_verdict verdict = verdict_of(judgement_of(c, &v));
+    return verdict == ADMISSION_REJECTED || verdict == ADMISSION_DROPPED;
+}
+
 bool admission_user_banned(struct call *call)
 {
     const struct span name = text_or_none(call->record.user);
@@ -307,6 +319,6 @@ void admission_leave(struct call *call)
     if (user != NULL)
         limits_user_leave(limits, span_str(user));
     free(user);
-    if (call->ended_in > CALL_PROXY && record_has_client(&call->record))
+    if (call->ended_in > CALL_PROXY && record_has_client(&call->record) && !call->acme.denied)
         limits_leave(limits, &call->record.client);
 }

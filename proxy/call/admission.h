@@ -29,6 +29,10 @@ enum admission_verdict {
  * to it. */
 enum admission_verdict admission_judge_address(struct call *call, time_t now);
 
+/* Returns whether the rules deny the address at the time now, and neither counts nor logs. False
+ * for a trusted proxy's own connection, and for a denial that takes effect at the request. */
+bool admission_denies_address(const struct call *call, time_t now);
+
 /* Returns whether the listener serves this Host and the client's SNI. A missing SNI is
  * accepted, because old clients send none; a wrong one is not. */
 bool admission_serves(const struct call *call, struct span host);

@@ -53,11 +53,13 @@ static const struct {
     [CALL_RELAY] = {"RELAY", FROM(NEGOTIATE) | FROM(KEY), TIMEOUT(idle), true, END_LINGER,
                     END_DRAIN, STAGE("up", ENDED)},
     [CALL_WEB] = {"WEB", FROM(DIAL), TIMEOUT(web), true, END_CLOSE, END_DRAIN, STAGE("web", ENDED)},
-    [CALL_DRAIN] = {"DRAIN", FROM(NEGOTIATE) | FROM(KEY) | FROM(RELAY) | FROM(WEB), TIMEOUT(drain),
-                    false, END_CLOSE, END_NOTHING, STAGE(NULL, ENDED)},
+    [CALL_ACME] = {"ACME", FROM(PROXY) | FROM(HELLO), TIMEOUT(handshake), false, END_LINGER,
+                   END_DRAIN, STAGE("acme", ENDED)},
+    [CALL_DRAIN] = {"DRAIN", FROM(NEGOTIATE) | FROM(KEY) | FROM(RELAY) | FROM(WEB) | FROM(ACME),
+                    TIMEOUT(drain), false, END_CLOSE, END_NOTHING, STAGE(NULL, ENDED)},
     [CALL_LINGER] = {"LINGER",
                      FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(KEY) |
-                         FROM(RELAY),
+                         FROM(RELAY) | FROM(ACME),
                      TIMEOUT(drain), false, END_NOTHING, END_NOTHING, STAGE(NULL, ENDED)},
     [CALL_CLOSED] = {"CLOSED", ~0u & ~FROM(CLOSED), NO_TIMEOUT, false, END_NOTHING, END_NOTHING,
                      STAGE(NULL, ENDED)},
@@ -224,6 +226,8 @@ static void send_status(struct stream *to, const struct reason_info *info)
 
 static void send_last_message(struct call *call, const struct reason_info *info)
 {
+    if (call->state == CALL_ACME) /* neither side speaks SSTP */
+        return;
     if (call->state < CALL_NEGOTIATE) {
         if (info->http != 0)
             send_http(call, info->http);

@@ -42,9 +42,11 @@ enum call_state {
     CALL_KEY,       /* a key for the Call Connected that has arrived */
     CALL_RELAY,     /* data in the tunnel, or its end */
     CALL_WEB,       /* data between a client and the fallback web site, or its end */
-    CALL_DRAIN,     /* one side has ended: the other side receives the queued bytes and ends */
-    CALL_LINGER,    /* the gate has ended the call: the peers receive its last messages and close */
-    CALL_CLOSED,    /* libuv's close callbacks */
+    CALL_ACME,   /* data between a validator and the ACME client, or its end; or the first bytes of
+                    an address that only a validator may have */
+    CALL_DRAIN,  /* one side has ended: the other side receives the queued bytes and ends */
+    CALL_LINGER, /* the gate has ended the call: the peers receive its last messages and close */
+    CALL_CLOSED, /* libuv's close callbacks */
     CALL_STATES,
 };
 
@@ -116,6 +118,13 @@ struct uplink {
                        certificate of that session */
 };
 
+/* acme: a connection that is not TLS yet. */
+struct acme {
+    bool
+        denied; /* the rules deny the address: only a validation may pass; limits do not count it */
+    bool dialed; /* the ACME client gets the connection */
+};
+
 /* relay: a tunnel that is up. */
 struct tunnel {
     bool full_records;             /* as in config_listener */
@@ -142,6 +151,7 @@ struct call {
     struct record record;
     struct request request;
     struct admission admission;
+    struct acme acme;
     struct uplink uplink;
     struct negotiation *negotiation; /* NEGOTIATE, KEY, and DRAIN after them; owned */
     struct tunnel tunnel;
@@ -175,7 +185,7 @@ void call_end(struct call *call, enum reason reason);
 void call_keep_reason(struct call *call, enum reason reason);
 
 /* Return the outcome of a call that has ended, and the stage that it had reached: "proxy", "hello",
- * "tls", "request", "backend", "negotiate", "login", "binding", "up" or "web". */
+ * "tls", "request", "backend", "negotiate", "login", "binding", "up", "web" or "acme". */
 enum reason_outcome call_outcome(const struct call *call);
 const char *call_stage(const struct call *call);
 

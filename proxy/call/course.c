@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/insist.h"
+#include "call/acme.h"
 #include "call/admission.h"
 #include "call/entry.h"
 #include "call/failures.h"
@@ -44,7 +45,9 @@ struct row {
  * which the end began. */
 static const struct row course[CALL_STATES] = {
     [CALL_PROXY] = {.client_read = entry_proxy_read, .late = REASON_HANDSHAKE_TIMEOUT},
-    [CALL_HELLO] = {.client_hello = entry_hello, .expired = entry_hello_expired},
+    [CALL_HELLO] = {.client_read = acme_hello_read,
+                    .client_hello = entry_hello,
+                    .expired = entry_hello_expired},
     [CALL_HANDSHAKE] = {.client_secure = entry_secure, .late = REASON_HANDSHAKE_TIMEOUT},
     [CALL_REQUEST] = {.client_read = entry_request_read,
                       .client_last = entry_request_ended,
@@ -75,6 +78,10 @@ static const struct row course[CALL_STATES] = {
     [CALL_WEB] = {.client_read = relay_web_up,
                   .backend_read = relay_web_down,
                   .late = REASON_IDLE_TIMEOUT},
+    [CALL_ACME] = {.client_read = acme_read,
+                   .backend_read = acme_answer_read,
+                   .backend_connected = acme_connected,
+                   .expired = acme_expired},
     [CALL_DRAIN] = {.late = REASON_DRAIN_TIMEOUT, .leave = relay_negotiation_left},
     [CALL_LINGER] = {.client_read = linger_read, .late = REASON_DRAIN_TIMEOUT},
     [CALL_CLOSED] = {0},
@@ -279,6 +286,8 @@ static void client_ended(struct stream *s, enum stream_end why)
     struct call *call = of_client(s);
 
     note_handshake(call);
+    if (call->state == CALL_ACME)
+        acme_ends(call);
     if ((why == STREAM_EOF || why == STREAM_RESET) && left_at_certificate(call)) {
         record_keep(&call->record.detail, span_str("closed without a request"));
         call_keep_reason(call, REASON_CLIENT_REJECTED_CERTIFICATE);
@@ -303,6 +312,8 @@ static void client_ended(struct stream *s, enum stream_end why)
 static void backend_gone(struct call *call, enum stream_end why)
 {
     uplink_server_ends(call);
+    if (call->state == CALL_ACME)
+        acme_ends(call);
     switch (why) {
     case STREAM_TLS:
         record_keep(&call->record.detail, span_str(stream_error(&call->backend)));

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/insist.h"
+#include "call/acme.h"
 #include "call/admission.h"
 #include "call/call.h"
 #include "call/uplink.h"
@@ -18,9 +19,14 @@ enum { EARLY_MAX = 16384 };
 
 /* ---- accept ---- */
 
-/* Ends a call that rules deny, or enters HELLO. Returns whether the call continues. */
+/* Ends a call that rules deny, or enters HELLO. Returns whether the call continues. Validators have
+ * any address, so a denied client of a listener with `acme` may show first that it is one. */
 static bool admit(struct call *call)
 {
+    if (acme_listens(call) && admission_denies_address(call, call_time())) {
+        acme_await(call);
+        return true;
+    }
     switch (admission_judge_address(call, call_time())) {
     case ADMISSION_OK:
     case ADMISSION_DECOY: call_enter(call, CALL_HELLO); return true;
@@ -49,7 +55,11 @@ void entry_begin(struct call *call, struct listener *l)
         stream_start(&call->client, NULL);
         return;
     }
-    if (admit(call))
+    if (!admit(call))
+        return;
+    if (acme_listens(call))
+        stream_start(&call->client, NULL);
+    else
         stream_expect(&call->client);
 }
 
@@ -81,7 +91,8 @@ size_t entry_proxy_read(struct call *call, struct span in)
     }
     if (!admit(call))
         return in.n;
-    stream_secure(&call->client);
+    if (!acme_listens(call))
+        stream_secure(&call->client);
     return p.len;
 }
 
@@ -136,7 +147,10 @@ struct tls_conn *entry_hello(struct call *call)
 
 void entry_hello_expired(struct call *call)
 {
-    call_end(call, stream_waits(&call->client) ? REASON_HANDSHAKE_QUEUE : REASON_HANDSHAKE_TIMEOUT);
+    const bool reads = call->client.in == STREAM_IN_OPEN; /* for acme_hello_read */
+
+    call_end(call, !reads && stream_waits(&call->client) ? REASON_HANDSHAKE_QUEUE
+                                                         : REASON_HANDSHAKE_TIMEOUT);
 }
 
 void entry_secure(struct call *call)

@@ -70,6 +70,8 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_HOST_REFUSED] = {.name = "host-refused", HTTP(404), .end = END_LINGER, REFUSED},
     /* SSTP sends nothing before the 200 */
     [REASON_EARLY_DATA] = {.name = "early-data", HTTP(400), .end = END_LINGER, REFUSED, PAYS},
+    [REASON_ACME_PASSED] = {.name = "acme-passed", QUIET, .end = END_DRAIN, ENDED},
+    [REASON_ACME_FAILED] = {.name = "acme-failed", QUIET, .end = END_LINGER, FAILED},
     [REASON_NO_SERVER] = {.name = "no-server", HTTP(503), .end = END_LINGER, FAILED},
     [REASON_BACKEND_UNREACHABLE] = {.name = "backend-unreachable",
                                     HTTP(503),

@@ -69,6 +69,12 @@ static const struct reason_words table[REASON_COUNT] = {
                              "list",
                              "the name that the client dials; `host` of the listener"},
     [REASON_EARLY_DATA] = {"the client sent data before the answer to its request", FIND_CLIENT},
+    [REASON_ACME_PASSED] =
+        {"a validation of ACME was passed to the ACME client, which has answered", NONE},
+    [REASON_ACME_FAILED] = {"the ACME client did not answer a validation; the detail says what "
+                            "happened",
+                            "whether the ACME client listens at `acme` of the listener while it "
+                            "asks for a certificate; between two renewals it is a scanner"},
     [REASON_NO_SERVER] = {"no server of the backend is up and has room; the detail counts them",
                           "sstpgate ctl servers; max-tunnels of the servers"},
     [REASON_BACKEND_UNREACHABLE] = {"the VPN server could not be reached",

@@ -160,6 +160,7 @@ struct config_listener {
     char *fallback_name; /* web site for everything but SSTP; NULL: a built-in 404 */
     const struct config_backend *fallback;
     char *health_path; /* a path that the gate answers with 200; NULL: none */
+    struct addr acme;  /* the ACME client that answers tls-alpn-01; family 0: none */
 };
 
 struct config_backend {

@@ -425,6 +425,9 @@ const struct config_key config_keys[] = {
     {LISTENER_KEY("health-path", health_path), .type = &config_type_url_path, .otherwise = "none",
      .help = "Path, such as /healthz, whose GET and HEAD the gate answers with 200: for load balancers "
              "and monitors. Such requests have a line `call` only at log-level debug."},
+    {LISTENER_KEY("acme", acme), .type = &config_type_address, .min = 8443, .otherwise = "none",
+     .help = "ACME client that answers tls-alpn-01. A connection that offers the protocol acme-tls/1 "
+             "alone (ALPN) is passed to it as it is; allow and deny do not apply to it."},
 
     {BACKEND_ALL("server"), .type = &config_type_server, .flags = KEY_REQUIRED | KEY_REPEAT,
      .help = "SSTP server, default port 443 (80 with tls = no). weight: share of the calls, 1 to 256, "

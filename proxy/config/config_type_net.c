@@ -303,6 +303,33 @@ static void fini_places(void *at)
 const struct config_type config_type_places = {
     .syntax = "ADDRESS[:PORT]", .parse = parse_places, .print = print_places, .fini = fini_places};
 
+/* Reads the address of another program. No port is known for it, so it has no default. */
+static bool parse_address(struct config_input *in, const struct config_key *k, void *at,
+                          const char *text)
+{
+    struct addr *a = at;
+
+    if (has_port(text) && addr_parse(text, 0, a) == ERR_OK && a->port != 0 && !addr_is_any(a))
+        return true;
+    *a = (struct addr){0};
+    config_problem(in, in->line, "%s: '%s' is not an address with its port, such as 127.0.0.1:%u",
+                   k->name, text, (unsigned)k->min);
+    return false;
+}
+
+static bool print_address(FILE *out, const struct config_key *k, const void *at)
+{
+    const struct addr *a = at;
+    char text[ADDR_TEXT_MAX];
+
+    if (a->family != 0)
+        config_type_print_line(out, k, addr_format(a, text));
+    return a->family != 0;
+}
+
+const struct config_type config_type_address = {
+    .syntax = "ADDRESS:PORT", .parse = parse_address, .print = print_address};
+
 /* Reads an address to listen on. A wildcard must be written with its port, because it is rarely
  * intended: to share the port with other servers of the machine is the purpose of the gate
  * (KB 947028). */

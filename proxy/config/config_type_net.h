@@ -17,6 +17,9 @@ extern const struct config_type config_type_places, config_type_hosts_and_ports;
 bool config_type_read_host_port(struct config_input *in, const struct config_key *k,
                                 const char *text, char host[VALUE_HOST_SIZE], uint16_t *port);
 
+/* struct addr; family 0: not set */
+extern const struct config_type config_type_address;
+
 /* struct config_sockets */
 extern const struct config_type config_type_sockets;
 

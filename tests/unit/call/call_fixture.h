@@ -35,6 +35,7 @@ static struct {
     const struct stream_ops *client_ops, *backend_ops;
     uint64_t now;
     bool client_waits;
+    bool secured;     /* stream_secure was called */
     unsigned parted;  /* calls that have left the set */
     char events[512]; /* "client shutdown, backend reset" */
 } scene;
@@ -126,7 +127,13 @@ FAKE(resume, "")
 FAKE(kick, "")
 FAKE(narrow, "")
 FAKE(expect, "")
-FAKE(secure, "")
+
+void __wrap_stream_secure(struct stream *s);
+void __wrap_stream_secure(struct stream *s)
+{
+    (void)s;
+    scene.secured = true;
+}
 
 void __wrap_stream_start(struct stream *s, struct tls_conn *tls);
 void __wrap_stream_start(struct stream *s, struct tls_conn *tls)
@@ -255,6 +262,12 @@ static void scene_reach(enum call_state want)
         scene.listener_config.trusted_proxies = (struct cidrs){.item = &all, .count = 1};
     }
     scene_open();
+    if (want == CALL_ACME) {
+        scene.call->backend.handle = STREAM_HANDLE_LIVE;
+        scene.call->backend.in = STREAM_IN_OPEN;
+        scene.call->acme.dialed = true;
+        call_enter(scene.call, CALL_ACME);
+    }
     for (size_t i = 1; i < sizeof tunnel / sizeof *tunnel && scene.call->state < want; i++) {
         if (tunnel[i] == CALL_ANSWER)
             scene.call->backend.handle = STREAM_HANDLE_LIVE;
@@ -262,7 +275,7 @@ static void scene_reach(enum call_state want)
             break;
         call_enter(scene.call, tunnel[i]);
     }
-    if (want > CALL_KEY)
+    if (want > CALL_KEY && want != CALL_ACME)
         call_enter(scene.call, want == CALL_WEB ? CALL_WEB : CALL_RELAY);
     if (want == CALL_DRAIN || want == CALL_LINGER)
         call_end(scene.call, want == CALL_DRAIN ? REASON_CLIENT_ABORT : REASON_IDLE_TIMEOUT);

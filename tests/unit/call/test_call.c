@@ -33,11 +33,13 @@ static const struct end_case cases[] = {
      "client gets message 5, client shutdown, backend notify"},
     {"NEGOTIATE KEY RELAY", REASON_CLIENT_BAD_PACKET, "LINGER", "client shutdown, backend notify"},
     {"WEB DRAIN", REASON_SHUTDOWN, "CLOSED", "client closed, backend closed"},
+    {"ACME", REASON_SHUTDOWN, "LINGER", "client shutdown, backend notify"},
+    {"ACME", REASON_ACME_FAILED, "LINGER", "client shutdown, backend notify"},
     {"LINGER", REASON_SHUTDOWN, "LINGER", ""},
     /* one side has ended */
     {"PROXY HELLO HANDSHAKE REQUEST DIAL", REASON_CLIENT_CLOSED, "CLOSED", "client closed"},
     {"ANSWER", REASON_CLIENT_CLOSED, "CLOSED", "client closed, backend reset"},
-    {"NEGOTIATE KEY RELAY WEB", REASON_CLIENT_CLOSED, "DRAIN", ""},
+    {"NEGOTIATE KEY RELAY WEB ACME", REASON_CLIENT_CLOSED, "DRAIN", ""},
     {"NEGOTIATE KEY RELAY", REASON_BACKEND_DISCONNECT, "DRAIN", ""},
     {"DRAIN", REASON_CLIENT_CLOSED, "DRAIN", ""},
     {"LINGER", REASON_CLIENT_CLOSED, "LINGER", ""},
@@ -105,6 +107,9 @@ static const struct end_case verdicts[] = {
     {"RELAY", REASON_RULES_CHANGED, "up", "refused"},
     {"RELAY", REASON_SHUTDOWN, "up", "ended"},
     {"WEB", REASON_BACKEND_CLOSED, "web", "ended"},
+    {"ACME", REASON_ACME_PASSED, "acme", "ended"},
+    {"ACME", REASON_CLIENT_RESET, "acme", "ended"},
+    {"ACME", REASON_ACME_FAILED, "acme", "failed"},
 };
 
 static const char *outcome_of(const struct call *call)
@@ -205,7 +210,8 @@ static void a_state_has_its_deadline(void **state)
         enum call_state state;
         uint64_t ms;
     } deadlines[] = {{CALL_PROXY, 1000}, {CALL_HANDSHAKE, 1000}, {CALL_ANSWER, 1000},
-                     {CALL_KEY, 2000},   {CALL_WEB, 3000},       {CALL_LINGER, 2000}};
+                     {CALL_KEY, 2000},   {CALL_WEB, 3000},       {CALL_LINGER, 2000},
+                     {CALL_ACME, 1000}};
     for (size_t i = 0; i < sizeof deadlines / sizeof *deadlines; i++) {
         scene_reach(deadlines[i].state);
         assert_int_equal(scene.call->deadline, scene.now + deadlines[i].ms);

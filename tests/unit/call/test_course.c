@@ -19,7 +19,7 @@ static size_t backend_sends(struct span in)
 static void an_empty_cell_discards(void **state)
 {
     (void)state;
-    static const enum call_state no_client[] = {CALL_HELLO, CALL_HANDSHAKE, CALL_CLOSED};
+    static const enum call_state no_client[] = {CALL_HANDSHAKE, CALL_CLOSED};
     static const enum call_state no_backend[] = {
         CALL_PROXY, CALL_HELLO, CALL_HANDSHAKE, CALL_REQUEST, CALL_DIAL, CALL_LINGER, CALL_CLOSED};
     const struct span in = span_of(data, sizeof data);
@@ -55,6 +55,7 @@ static void late_gives_the_reason_of_the_row(void **state)
         {CALL_NEGOTIATE, REASON_NEGOTIATE_TIMEOUT, CALL_LINGER},
         {CALL_RELAY, REASON_IDLE_TIMEOUT, CALL_LINGER},
         {CALL_WEB, REASON_IDLE_TIMEOUT, CALL_CLOSED},
+        {CALL_ACME, REASON_ACME_FAILED, CALL_LINGER},
         {CALL_DRAIN, REASON_CLIENT_ABORT, CALL_CLOSED},  /* the first reason */
         {CALL_LINGER, REASON_IDLE_TIMEOUT, CALL_CLOSED}, /* the first reason */
     };
@@ -165,6 +166,8 @@ static void the_client_ends(void **state)
         {CALL_RELAY, STREAM_EOF, REASON_CLIENT_CLOSED, CALL_DRAIN, "backend notify"},
         /* a web site need not take close_notify alone for the end */
         {CALL_WEB, STREAM_EOF, REASON_CLIENT_CLOSED, CALL_DRAIN, "backend shutdown"},
+        {CALL_ACME, STREAM_EOF, REASON_ACME_FAILED, CALL_DRAIN, "backend notify"},
+        {CALL_ACME, STREAM_RESET, REASON_ACME_FAILED, CALL_CLOSED, "client reset, backend reset"},
         {CALL_LINGER, STREAM_EOF, REASON_IDLE_TIMEOUT, CALL_LINGER, "backend notify"},
         {CALL_RELAY, STREAM_RESET, REASON_CLIENT_RESET, CALL_CLOSED, "client reset, backend reset"},
         {CALL_RELAY, STREAM_OVERFLOW, REASON_EARLY_DATA, CALL_LINGER,
@@ -205,6 +208,8 @@ static void the_backend_ends(void **state)
     static const struct end_case cases[] = {
         {CALL_RELAY, STREAM_EOF, REASON_BACKEND_CLOSED, CALL_DRAIN, "client shutdown"},
         {CALL_WEB, STREAM_EOF, REASON_BACKEND_CLOSED, CALL_DRAIN, "client shutdown"},
+        {CALL_ACME, STREAM_EOF, REASON_ACME_FAILED, CALL_DRAIN, "client shutdown"},
+        {CALL_ACME, STREAM_RESET, REASON_ACME_FAILED, CALL_CLOSED, "client reset, backend reset"},
         {CALL_RELAY, STREAM_RESET, REASON_BACKEND_RESET, CALL_CLOSED,
          "client reset, backend reset"},
         {CALL_LINGER, STREAM_RESET, REASON_IDLE_TIMEOUT, CALL_CLOSED,

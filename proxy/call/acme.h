@@ -1,0 +1,41 @@
+/* acme: validations of ACME (RFC 8555) on a listener with `acme`. A connection whose ClientHello
+ * offers only acme-tls/1 (RFC 8737) is passed to the ACME client as it is, in state ACME; all other
+ * connections go on to TLS. The bytes of a connection are read for this before TLS gets them.
+ *
+ * A validation has any address, so the rules do not apply to it. What it may cost is bounded
+ * instead: by timeout-handshake in all, by ACME_OCTETS_MAX bytes in each direction, and by
+ * ACME_AT_ONCE connections, of which the oldest makes room for a new one, so that silent ones lock
+ * out none. */
+#ifndef SSTPGATE_CALL_ACME_H
+#define SSTPGATE_CALL_ACME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+
+struct call;
+
+enum {
+    ACME_AT_ONCE = 64, /* of a listener, in each worker; with the denied ones that may become one */
+    ACME_OCTETS_MAX = 65536,
+};
+
+/* Returns whether the client's first bytes must be read before TLS gets them. */
+bool acme_listens(const struct call *call);
+
+/* Enters ACME with a client whose address the rules deny: it is refused unless its first bytes are
+ * those of a validation. */
+void acme_await(struct call *call);
+
+/* For the course: bytes of the client in HELLO, which become a validation or TLS. */
+size_t acme_hello_read(struct call *call, struct span in);
+
+/* The events of ACME, for the course. acme_ends: one side has ended or failed; keeps the reason. */
+size_t acme_read(struct call *call, struct span in);
+size_t acme_answer_read(struct call *call, struct span in);
+void acme_connected(struct call *call, int status);
+void acme_ends(struct call *call);
+void acme_expired(struct call *call);
+
+#endif
