@@ -148,7 +148,7 @@ static bool delete_user(const char *name, const char *users)
 /* Asks for a password once, and reports whether it is that of name. Returns the exit code. */
 static int ask_and_compare(const struct users *u, const char *name)
 {
-    struct nthash *md4 = open_md4();
+    struct nthash *md4 = password_md4("user");
     struct password password;
     uint8_t hash_hash[NT_HASH];
     int code = EXIT_FAILED;
