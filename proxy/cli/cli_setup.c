@@ -284,7 +284,7 @@ static bool add_user(struct setup *s)
     for (int i = 0; !ok && i < (isatty(STDIN_FILENO) ? PASSWORD_TRIES : 1); i++)
         ok = password_get(&password, "setup", true) && password_hash(&password, "setup", hash_hash);
     if (ok)
-        (void)users_edit_put(s->users, span_str(answer(s, SETUP_USER)), hash_hash, "");
+        (void)users_edit_put(s->users, span_str(answer(s, SETUP_USER)), hash_hash, NULL);
     explicit_bzero(&password, sizeof password);
     explicit_bzero(hash_hash, sizeof hash_hash);
     return ok;
