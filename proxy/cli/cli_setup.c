@@ -254,7 +254,7 @@ static int examine(struct setup *s)
         return code;
     const struct probe_report r = report_of(s);
     const enum fault fault = probe_fault(&s->result);
-    probe_report_text(&r, stdout);
+    probe_report_facts(&r, stdout);
     fputc('\n', stdout);
     fflush(stdout);
     s->probed = fault == FAULT_NONE;

@@ -251,7 +251,7 @@ static void text_fault(const struct probe_report *r, FILE *out)
             f->look);
 }
 
-void probe_report_text(const struct probe_report *r, FILE *out)
+void probe_report_facts(const struct probe_report *r, FILE *out)
 {
     const struct probe_result *p = r->result;
 
@@ -260,11 +260,17 @@ void probe_report_text(const struct probe_report *r, FILE *out)
     if (!r->settings->plain && p->call.step > STEP_CONNECT)
         text_tls(r, out);
     text_sstp(p, out);
-    if (probe_fault(p) != FAULT_NONE) {
+    if (probe_fault(p) != FAULT_NONE)
         text_fault(r, out);
+    else
+        text_kind(&p->kind, out);
+}
+
+void probe_report_text(const struct probe_report *r, FILE *out)
+{
+    probe_report_facts(r, out);
+    if (probe_fault(r->result) != FAULT_NONE)
         return;
-    }
-    text_kind(&p->kind, out);
     fputc('\n', out);
     probe_report_section(r, out);
 }

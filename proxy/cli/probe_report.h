@@ -18,6 +18,9 @@ struct probe_report {
 
 void probe_report_text(const struct probe_report *r, FILE *out);
 
+/* Writes the same without the section. */
+void probe_report_facts(const struct probe_report *r, FILE *out);
+
 /* Writes one JSON object and a line end. */
 void probe_report_json(const struct probe_report *r, FILE *out);
 
