@@ -13,6 +13,7 @@
 #include "tls/tls_doubts.h"
 #include "tls/tls_facts.h"
 #include "tls/tls_internal.h"
+#include "tls/tls_library.h"
 #include "tls/tls_peer.h"
 #include "tls/tls_time.h"
 
@@ -116,10 +117,12 @@ static bool settings_apply(SSL_CTX *ssl, const struct tls_settings *s, char *err
     return true;
 }
 
-static SSL_CTX *ssl_new(const SSL_METHOD *method, const struct tls_settings *settings, char *error)
+/* library: NULL: OpenSSL's default one. */
+static SSL_CTX *ssl_new(OSSL_LIB_CTX *library, const SSL_METHOD *method,
+                        const struct tls_settings *settings, char *error)
 {
     ERR_clear_error();
-    SSL_CTX *ssl = SSL_CTX_new(method);
+    SSL_CTX *ssl = SSL_CTX_new_ex(library, NULL, method);
     if (ssl == NULL) {
         tls_error_text(error, "OpenSSL");
         return NULL;
@@ -221,7 +224,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n,
 
 static SSL_CTX *server_ssl(struct tls_ctx *ctx, const struct tls_settings *settings, char *error)
 {
-    SSL_CTX *ssl = ssl_new(TLS_server_method(), settings, error);
+    SSL_CTX *ssl = ssl_new(NULL, TLS_server_method(), settings, error);
     if (ssl == NULL)
         return NULL;
     SSL_CTX_set_num_tickets(ssl, 0);
@@ -423,7 +426,7 @@ void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct
 struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const struct tls_ca *ca,
                                    char error[TLS_ERROR_MAX])
 {
-    SSL_CTX *ssl = ssl_new(TLS_client_method(), settings, error);
+    SSL_CTX *ssl = ssl_new(tls_library(), TLS_client_method(), settings, error);
     if (ssl == NULL)
         return NULL;
     struct tls_ctx *ctx = NEW(struct tls_ctx);

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "tls/tls_cert.h"
 #include "tls/tls_file.h"
+#include "tls/tls_library.h"
 #include "tls/tls_staple.h"
 
 /* ---- pairs ---- */
@@ -92,7 +93,7 @@ static bool ca_read(X509_STORE *store, const char *file, char error[TLS_ERROR_MA
         snprintf(error, TLS_ERROR_MAX, "%s: %s", file, problem);
         return false;
     }
-    if (X509_STORE_load_file(store, file) == 1)
+    if (X509_STORE_load_file_ex(store, file, tls_library(), NULL) == 1)
         return true;
     tls_error_text(error, file);
     return false;
@@ -100,7 +101,7 @@ static bool ca_read(X509_STORE *store, const char *file, char error[TLS_ERROR_MA
 
 static bool ca_read_system(X509_STORE *store, char error[TLS_ERROR_MAX])
 {
-    if (X509_STORE_set_default_paths(store) == 1)
+    if (X509_STORE_set_default_paths_ex(store, tls_library(), NULL) == 1)
         return true;
     tls_error_text(error, "system");
     return false;
