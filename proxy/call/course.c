@@ -264,6 +264,8 @@ static enum reason tls_reason(const struct call *call)
 {
     const struct tls_conn *tls = call->client.tls;
 
+    if (tls_conn_key_failed(tls))
+        return REASON_KEY_FAILED;
     if (tls_conn_distrusted(tls))
         return REASON_CLIENT_REJECTED_CERTIFICATE;
     return tls_conn_refused(tls) ? REASON_TLS_REFUSED : REASON_TLS_FAILED;

@@ -57,6 +57,7 @@ static const struct reason_info table[REASON_COUNT] = {
      * backend gets a reset, because this is not an orderly end. */
     [REASON_TLS_FAILED] = {.name = "tls-failed", QUIET, .end = END_RESET_BACKEND, FAILED, PEER},
     [REASON_TLS_REFUSED] = {.name = "tls-refused", QUIET, .end = END_RESET_BACKEND, FAILED, PEER},
+    [REASON_KEY_FAILED] = {.name = "key-failed", QUIET, .end = END_RESET_BACKEND, FAILED},
     [REASON_CLIENT_REJECTED_CERTIFICATE] =
         {.name = "client-rejected-certificate", QUIET, .end = END_RESET_BACKEND, FAILED, PEER},
     [REASON_NOT_SSTP] = {.name = "not-sstp", HTTP(404), .end = END_LINGER, REFUSED},

@@ -28,6 +28,7 @@ enum reason {
     REASON_PROXY_CALL, /* a request for SSTP over a trusted proxy's own connection */
     REASON_TLS_FAILED,
     REASON_TLS_REFUSED,
+    REASON_KEY_FAILED,
     REASON_CLIENT_REJECTED_CERTIFICATE, /* by an alert, or by leaving without a request */
     REASON_NOT_SSTP,
     REASON_SSTP_CHECK,  /* HEAD for the URI of SSTP: 401, as from RRAS */

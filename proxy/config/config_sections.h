@@ -119,7 +119,7 @@ struct config_gate {
 struct config_certificate {
     unsigned line;
     char *file;
-    char *key;                                     /* NULL: the key is in file */
+    char *key;                                     /* path or URI; NULL: the key is in file */
     char *passphrase_file;                         /* NULL: none */
     char *ocsp_file;                               /* NULL: none */
     unsigned key_line, passphrase_line, ocsp_line; /* of the three above */

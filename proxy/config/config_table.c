@@ -337,10 +337,13 @@ const struct config_key config_keys[] = {
              "certificates, a client gets one for the name that it requests, or else the first."},
     {LISTENER_ALL("key"), .type = &config_type_key, .flags = KEY_REPEAT,
      .otherwise = "in the file of `certificate`",
-     .help = "PEM file of the private key of the certificate above it."},
+     .help = "PEM file of the private key of the certificate above it, or the URI of a key in hardware, "
+             "such as pkcs11:token=NAME;object=NAME;type=private or handle:0x81000001 (a TPM), which a "
+             "provider in openssl.cnf opens. A file whose name has a colon is written ./NAME."},
     {LISTENER_ALL("passphrase-file"), .type = &config_type_passphrase_file, .flags = KEY_REPEAT,
      .otherwise = "none",
-     .help = "File whose first line is the passphrase of the certificate above it."},
+     .help = "File whose first line is the passphrase of the certificate above it, or the PIN of the "
+             "hardware that has its key."},
     {LISTENER_ALL("ocsp-file"), .type = &config_type_ocsp_file, .flags = KEY_REPEAT,
      .otherwise = "none",
      .help = "OCSP response (DER) for the certificate above it, stapled for clients that request it."},

@@ -298,7 +298,8 @@ void config_type_put_text(void *at, const char *text)
 /* Reports values that other programs replace by a path or a key. */
 static bool is_foreign_path(struct config_input *in, const struct config_key *k, const char *text)
 {
-    static const char *const schemes[] = {"pkcs11:", "file:", "store:", "engine:", "env:"};
+    static const char *const schemes[] = {
+        "pkcs11:", "file:", "store:", "engine:", "env:", "handle:"};
 
     if (text[0] == '$' && text[1] != '\0' && text[1] != '{') {
         config_problem(in, in->line, "%s: '%s': a variable is written ${NAME}", k->name, text);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/insist.h"
+#include "base/uri.h"
 #include "base/value.h"
 #include "config/config_sections.h"
 
@@ -105,10 +106,12 @@ const struct config_type config_type_certificate = {.syntax = "PATH",
                                                     .print = print_certificates,
                                                     .fini = fini_certificates};
 
-/* Reads a file that belongs to the certificate above it. part, line: offsets in
- * config_certificate. */
+/* Reads a place that belongs to the certificate above it. part, line: offsets in
+ * config_certificate. read: returns the value to store; NULL: it has reported a problem. */
 static bool parse_part(struct config_input *in, const struct config_key *k, void *at,
-                       const char *text, size_t part, size_t line)
+                       const char *text, size_t part, size_t line,
+                       char *(*read)(struct config_input *in, const struct config_key *k,
+                                     const char *text))
 {
     struct config_listener *l = at;
     if (l->certificate_count == 0) {
@@ -122,30 +125,65 @@ static bool parse_part(struct config_input *in, const struct config_key *k, void
                        c->line);
         return false;
     }
-    *field = config_type_read_path(in, k, text);
+    *field = read(in, k, text);
     *(unsigned *)((char *)c + line) = in->line;
     return *field != NULL;
+}
+
+/* Returns what is wrong with a URI; NULL: nothing that can be found without its provider. The
+ * messages do not contain the URI, because it may contain a PIN. */
+static const char *uri_problem(const char *uri)
+{
+    static const char *const programs[] = {"store", "engine"};
+
+    if (uri_has_attribute(uri, "pin-value"))
+        return "pin-value: the PIN would be in the configuration: write it to a file, set "
+               "passphrase-file, and remove pin-value";
+    if (uri_has_scheme(uri, "env"))
+        return "a variable is written ${NAME}";
+    if (uri_has_scheme(uri, "file"))
+        return "the URI names a file of another host, or none: write a path";
+    for (size_t i = 0; i < sizeof programs / sizeof *programs; i++)
+        if (uri_has_scheme(uri, programs[i]))
+            return "another program's form: write the path of a file, or the URI alone, such as "
+                   "pkcs11:token=NAME;object=NAME;type=private";
+    return NULL;
+}
+
+/* Reads a path, or a URI, which remains as it is. */
+static char *read_key(struct config_input *in, const struct config_key *k, const char *text)
+{
+    const char *file = uri_file(text);
+    const char *problem;
+
+    if (file != NULL || uri_scheme(text) == 0)
+        return config_type_read_path(in, k, file == NULL ? text : file);
+    problem = uri_problem(text);
+    if (problem == NULL)
+        return config_type_copy(text);
+    config_problem(in, in->line, "%s: %s", k->name, problem);
+    return NULL;
 }
 
 static bool parse_key(struct config_input *in, const struct config_key *k, void *at,
                       const char *text)
 {
     return parse_part(in, k, at, text, offsetof(struct config_certificate, key),
-                      offsetof(struct config_certificate, key_line));
+                      offsetof(struct config_certificate, key_line), read_key);
 }
 
 static bool parse_passphrase_file(struct config_input *in, const struct config_key *k, void *at,
                                   const char *text)
 {
     return parse_part(in, k, at, text, offsetof(struct config_certificate, passphrase_file),
-                      offsetof(struct config_certificate, passphrase_line));
+                      offsetof(struct config_certificate, passphrase_line), config_type_read_path);
 }
 
 static bool parse_ocsp_file(struct config_input *in, const struct config_key *k, void *at,
                             const char *text)
 {
     return parse_part(in, k, at, text, offsetof(struct config_certificate, ocsp_file),
-                      offsetof(struct config_certificate, ocsp_line));
+                      offsetof(struct config_certificate, ocsp_line), config_type_read_path);
 }
 
 /* Prints nothing, because print_certificates() prints this key, too. */
@@ -156,7 +194,7 @@ static bool print_with_certificate(FILE *out, const struct config_key *k, const 
 }
 
 const struct config_type config_type_key = {
-    .syntax = "PATH", .parse = parse_key, .print = print_with_certificate};
+    .syntax = "PATH|URI", .parse = parse_key, .print = print_with_certificate};
 const struct config_type config_type_passphrase_file = {
     .syntax = "PATH", .parse = parse_passphrase_file, .print = print_with_certificate};
 const struct config_type config_type_ocsp_file = {

@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/insist.h"
 #include "base/memo.h"
+#include "base/uri.h"
 #include "site/leaves.h"
 #include "site/snapshot.h"
 #include "tls/key_log.h"
@@ -29,11 +30,12 @@ static void context_init(struct tls_ctx *ctx, const struct config_gate *g)
 
 /* ---- listeners ---- */
 
-/* Returns whether only the owner and the group of the file may use it; otherwise reports it. */
+/* Returns whether only the owner and the group of the file may use it; otherwise reports it. The
+ * rights to a device are its own matter. */
 static bool is_private(const char *path, FILE *problems)
 {
     struct stat st;
-    return stat(path, &st) != 0 || !file_exposed(path, &st, problems);
+    return uri_scheme(path) > 0 || stat(path, &st) != 0 || !file_exposed(path, &st, problems);
 }
 
 /* Without a file for the key, the key is in the file of the certificate. */

@@ -11,7 +11,9 @@
 #include "base/hostname.h"
 #include "base/insist.h"
 #include "base/text.h"
+#include "base/uri.h"
 #include "tls/tls_bag.h"
+#include "tls/tls_device.h"
 #include "tls/tls_file.h"
 #include "tls/tls_pbe.h"
 #include "tls/tls_pkcs12.h"
@@ -218,10 +220,24 @@ static bool load_pem_keys(const struct tls_certificate *from, const struct tls_f
     return false;
 }
 
-static bool load_key_file(const struct tls_certificate *from, struct tls_passphrase *p,
-                          struct tls_bag *bag, char *error)
+static bool load_key_uri(const struct tls_certificate *from, struct tls_passphrase *p,
+                         struct tls_bag *bag, char *error)
+{
+    p->wanted = false;
+    if (tls_device_load(from->key, on_passphrase, p, bag, error))
+        return true;
+    if (p->wanted && !p->known)
+        snprintf(error, TLS_ERROR_MAX, "%s: the device asks for a PIN: %s", from->key,
+                 from->passphrase_hint == NULL ? "set passphrase-file" : from->passphrase_hint);
+    return false;
+}
+
+static bool load_key(const struct tls_certificate *from, struct tls_passphrase *p,
+                     struct tls_bag *bag, char *error)
 {
     struct tls_file file;
+    if (uri_scheme(from->key) > 0)
+        return load_key_uri(from, p, bag, error);
     if (!tls_file_read(from->key, &file, error))
         return false;
     const bool ok =
@@ -309,7 +325,7 @@ static bool load_content(const struct tls_certificate *from, bool with_key,
                !load_der(from, with_key, file, bag, error)) {
         return false;
     }
-    return !with_key || from->key == NULL || load_key_file(from, p, bag, error);
+    return !with_key || from->key == NULL || load_key(from, p, bag, error);
 }
 
 /* Chooses the certificate that is shown. */
@@ -348,20 +364,30 @@ bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls
     struct tls_bag bag = tls_bag_init();
 
     *out = (struct tls_cert){0};
-    const bool ok = passphrase_read(from->passphrase_file, &p, error) &&
-                    tls_file_read(from->file, &file, error) &&
-                    load_content(from, with_key, &file, &p, &bag, error) &&
-                    choose(from, with_key, &bag, out, error);
+    tls_device_lock(true);
+    bool ok = passphrase_read(from->passphrase_file, &p, error) &&
+              tls_file_read(from->file, &file, error) &&
+              load_content(from, with_key, &file, &p, &bag, error) &&
+              choose(from, with_key, &bag, out, error);
+    const bool mute = ok && with_key &&
+                      !tls_device_try(out->key, from->key == NULL ? from->file : from->key, error);
+    if (ok && with_key && !mute && from->key != NULL && uri_scheme(from->key) > 0)
+        tls_device_keep(from->key, out->key);
     ERR_clear_error();
     tls_bag_fini(&bag);
     tls_file_free(&file);
+    tls_device_unlock(true);
+    if (mute)
+        tls_cert_fini(out);
+    ok &= !mute;
     tls_file_free(&p.file);
     return ok;
 }
 
 static EVP_PKEY *key_copy(EVP_PKEY *from)
+/* The copy of a key in a device may lack its PIN. */
 {
-    EVP_PKEY *to = EVP_PKEY_dup(from);
+    EVP_PKEY *to = tls_device_has(from) ? NULL : EVP_PKEY_dup(from);
 
     ERR_clear_error();
     if (to == NULL && EVP_PKEY_up_ref(from) == 1)
@@ -396,8 +422,12 @@ void tls_cert_fini(struct tls_cert *cert)
 {
     X509_free(cert->leaf);
     EVP_PKEY_free(cert->key);
+    const bool single = tls_device_is_single(cert->key);
+
     sk_X509_pop_free(cert->chain, X509_free);
+    tls_device_lock(single);
     X509_free(cert->root);
+    tls_device_unlock(single);
     free_names(cert);
     *cert = (struct tls_cert){0};
 }

@@ -36,14 +36,14 @@ struct tls_ca {
 };
 
 /* Loads a certificate; with_key: and its key, which is required then. The files may have several
- * certificates and keys in any order: see tls_bag.h. False: *error has the reason, with the file in
+ * certificates and keys in any order: see tls_bag.h. A key of a device (tls_device.h) makes a first
+ * signature. False: *error has the reason, with the file in
  * front, and *out is empty. */
 bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls_cert *out,
                    char error[TLS_ERROR_MAX]);
 
 /* Makes *to a copy that shares nothing with from, so that threads do not contend for its counts of
- * references and its locks. Only a key that cannot be copied, because it is in a device, is
- * shared. */
+ * references and its locks. Only a key that is in a device is shared. */
 void tls_cert_copy(const struct tls_cert *from, struct tls_cert *to);
 
 void tls_cert_fini(struct tls_cert *cert);

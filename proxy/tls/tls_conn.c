@@ -12,6 +12,7 @@
 #include "base/insist.h"
 #include "tls/handover.h"
 #include "tls/records.h"
+#include "tls/tls_device.h"
 #include "tls/tls_internal.h"
 #include "tls/tls_memory.h"
 #include "tls/tls_session.h"
@@ -31,7 +32,9 @@ struct tls_conn {
     uint16_t offered;
     int16_t alert; /* the peer's alert that is the cause of the failure; RECORDS_NO_ALERT: none */
     bool server;
+    bool device, single; /* as in struct tls_ctx */
     bool failed;
+    bool key_failed; /* because the device with the private key has failed */
     bool resumed;
     bool wanted; /* tls_conn_keep was called */
     bool kept;   /* OpenSSL has kept the connection */
@@ -49,6 +52,8 @@ static struct tls_conn *conn_new(struct tls_ctx *ctx, bool server, tls_sink sink
 {
     struct tls_conn *c = NEW(struct tls_conn);
     c->server = server;
+    c->device = ctx->device;
+    c->single = ctx->single;
     c->alert = RECORDS_NO_ALERT;
     c->window = NEW(struct tls_window);
     c->window->own_records = !ctx->no_records;
@@ -108,7 +113,9 @@ static void secrets_drop(struct tls_window *w)
 
 static void conn_ssl_free(struct tls_conn *c)
 {
+    tls_device_lock(c->single && c->ssl != NULL);
     tls_memory_free(c->ssl);
+    tls_device_unlock(c->single && c->ssl != NULL);
     if (c->window != NULL)
         secrets_drop(c->window);
     free(c->window);
@@ -178,9 +185,11 @@ static void conn_keep_error(struct tls_conn *c)
         return;
     }
     char text[TLS_ERROR_MAX];
-    tls_error_text(text, tls_conn_unverified(c)
-                             ? X509_verify_cert_error_string(SSL_get_verify_result(c->ssl))
-                             : "");
+    c->key_failed = c->device && tls_device_failed(text);
+    if (!c->key_failed)
+        tls_error_text(text, tls_conn_unverified(c)
+                                 ? X509_verify_cert_error_string(SSL_get_verify_result(c->ssl))
+                                 : "");
     c->error = insist_alloc(strdup(text));
 }
 
@@ -283,7 +292,10 @@ enum err tls_conn_handshake(struct tls_conn *c)
     if (c->records != NULL)
         return ERR_OK;
     queue_empty();
-    enum err e = conn_outcome(c, SSL_do_handshake(c->ssl));
+    tls_device_lock(c->single);
+    const int ret = SSL_do_handshake(c->ssl);
+    tls_device_unlock(c->single);
+    enum err e = conn_outcome(c, ret);
     if (e == ERR_OK) {
         c->window->use.unasked = 0;
         c->window->handshake = UINT64_MAX;
@@ -368,6 +380,11 @@ const char *tls_conn_error(const struct tls_conn *c)
 static int conn_alert(const struct tls_conn *c)
 {
     return c->records != NULL ? records_alert(c->records) : c->alert;
+}
+
+bool tls_conn_key_failed(const struct tls_conn *c)
+{
+    return c->key_failed;
 }
 
 bool tls_conn_refused(const struct tls_conn *c)

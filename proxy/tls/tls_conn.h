@@ -72,6 +72,10 @@ void tls_conn_shutdown(struct tls_conn *c);
 /* Returns the reason of the last ERR_TLS; "": none. Valid until tls_conn_free(). */
 const char *tls_conn_error(const struct tls_conn *c);
 
+/* Returns whether the device that has the private key (a token, a TPM) is the cause of the last
+ * ERR_TLS. */
+bool tls_conn_key_failed(const struct tls_conn *c);
+
 /* Returns whether an alert from the peer is the cause of the last ERR_TLS: the peer refuses the
  * gate's certificate, for example. */
 bool tls_conn_refused(const struct tls_conn *c);

@@ -10,6 +10,7 @@
 #include "base/insist.h"
 #include "tls/handover.h"
 #include "tls/tls_bio.h"
+#include "tls/tls_device.h"
 #include "tls/tls_doubts.h"
 #include "tls/tls_facts.h"
 #include "tls/tls_internal.h"
@@ -44,15 +45,18 @@ static bool groups_apply(SSL_CTX *ssl, const char *list, char *error)
     return ok;
 }
 
-static bool is_offered(const SSL_CIPHER *c)
+/* A key in a device signs only: its decryption would show to a client whether the padding was
+ * right, and a TPM cannot decrypt for TLS. */
+static bool is_offered(const SSL_CIPHER *c, bool device)
 {
-    return SSL_CIPHER_get_auth_nid(c) != NID_auth_null &&
+    return (!device || SSL_CIPHER_get_kx_nid(c) != NID_kx_rsa) &&
+           SSL_CIPHER_get_auth_nid(c) != NID_auth_null &&
            SSL_CIPHER_get_cipher_nid(c) != NID_undef && SSL_CIPHER_get_kx_nid(c) != NID_kx_dhe;
 }
 
 /* Returns the names of the cipher suites of the context that may be offered, without those of TLS
  * 1.3, which `ciphersuites` sets. The caller frees. */
-static char *offered_names(SSL_CTX *ssl)
+static char *offered_names(SSL_CTX *ssl, bool device)
 {
     const STACK_OF(SSL_CIPHER) *all = SSL_CTX_get_ciphers(ssl);
     char *names;
@@ -61,7 +65,7 @@ static char *offered_names(SSL_CTX *ssl)
 
     for (int i = 0; i < sk_SSL_CIPHER_num(all); i++) {
         const SSL_CIPHER *c = sk_SSL_CIPHER_value(all, i);
-        if (SSL_CIPHER_get_kx_nid(c) != NID_kx_any && is_offered(c))
+        if (SSL_CIPHER_get_kx_nid(c) != NID_kx_any && is_offered(c, device))
             fprintf(f, "%s:", SSL_CIPHER_get_name(c));
     }
     INSIST(fclose(f) == 0);
@@ -77,12 +81,28 @@ static bool ciphers_apply(SSL_CTX *ssl, const char *list, char *error)
         tls_error_text(error, "ciphers");
         return false;
     }
-    char *names = offered_names(ssl);
+    char *names = offered_names(ssl, false);
     const bool ok = *names == '\0' ? list == NULL : SSL_CTX_set_cipher_list(ssl, names) == 1;
     if (!ok)
         snprintf(error, TLS_ERROR_MAX,
                  "ciphers: the list is empty after cipher suites without a certificate (aNULL), "
                  "without encryption (eNULL) and with DHE were removed");
+    ERR_clear_error();
+    free(names);
+    return ok;
+}
+
+/* Removes the suites that need more than signatures of the key. A list that has nothing else is an
+ * error. */
+static bool ciphers_of_device(SSL_CTX *ssl, char *error)
+{
+    char *names = offered_names(ssl, true);
+    const bool ok = *names != '\0' && SSL_CTX_set_cipher_list(ssl, names) == 1;
+
+    if (!ok)
+        snprintf(error, TLS_ERROR_MAX,
+                 "ciphers: the list is empty after the suites with RSA key exchange were removed, "
+                 "because the key is in a device");
     ERR_clear_error();
     free(names);
     return ok;
@@ -117,12 +137,12 @@ static bool settings_apply(SSL_CTX *ssl, const struct tls_settings *s, char *err
     return true;
 }
 
-/* library: NULL: OpenSSL's default one. */
-static SSL_CTX *ssl_new(OSSL_LIB_CTX *library, const SSL_METHOD *method,
+/* library: NULL: OpenSSL's default one. properties: of the algorithms; NULL: none. */
+static SSL_CTX *ssl_new(OSSL_LIB_CTX *library, const char *properties, const SSL_METHOD *method,
                         const struct tls_settings *settings, char *error)
 {
     ERR_clear_error();
-    SSL_CTX *ssl = SSL_CTX_new_ex(library, NULL, method);
+    SSL_CTX *ssl = SSL_CTX_new_ex(library, properties, method);
     if (ssl == NULL) {
         tls_error_text(error, "OpenSSL");
         return NULL;
@@ -222,9 +242,10 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n,
 
 /* ---- a listener ---- */
 
-static SSL_CTX *server_ssl(struct tls_ctx *ctx, const struct tls_settings *settings, char *error)
+static SSL_CTX *server_ssl(struct tls_ctx *ctx, const char *properties,
+                           const struct tls_settings *settings, char *error)
 {
-    SSL_CTX *ssl = ssl_new(NULL, TLS_server_method(), settings, error);
+    SSL_CTX *ssl = ssl_new(NULL, properties, TLS_server_method(), settings, error);
     if (ssl == NULL)
         return NULL;
     SSL_CTX_set_num_tickets(ssl, 0);
@@ -280,6 +301,39 @@ static void report_unshown(const struct tls_served *served, struct tls_report *r
     }
 }
 
+static void note_devices(struct tls_ctx *ctx)
+{
+    for (size_t i = 0; i < ctx->served.count; i++) {
+        ctx->device |= tls_device_has(ctx->served.cert[i].cert.key);
+        ctx->single |= tls_device_is_single(ctx->served.cert[i].cert.key);
+    }
+}
+
+static const char *properties_of(const struct tls_served *served, const struct tls_group *g)
+{
+    return tls_device_properties(served->cert[g->member[0]].cert.key);
+}
+
+/* Reports a group of which some keys need other properties. */
+static void report_mixed(const struct tls_served *served, struct tls_report *r)
+{
+    char error[TLS_ERROR_MAX];
+
+    for (size_t i = 0; i < served->group_count; i++) {
+        const struct tls_group *g = &served->group[i];
+        for (size_t k = 1; k < g->members; k++) {
+            const struct tls_served_cert *s = &served->cert[g->member[k]];
+            if (tls_device_properties(s->cert.key) == properties_of(served, g))
+                continue;
+            snprintf(error, sizeof error,
+                     "%s: a certificate with the same name has its key elsewhere: all keys of a "
+                     "name must be in the TPM, or none",
+                     s->file);
+            report_error(r, g->member[k], error);
+        }
+    }
+}
+
 static void make_contexts(struct tls_ctx *ctx, const struct tls_settings *settings)
 {
     struct tls_served *served = &ctx->served;
@@ -287,8 +341,9 @@ static void make_contexts(struct tls_ctx *ctx, const struct tls_settings *settin
 
     for (size_t i = 0; i < served->group_count; i++) {
         struct tls_group *g = &served->group[i];
-        g->ssl = server_ssl(ctx, settings, error);
+        g->ssl = server_ssl(ctx, properties_of(served, g), settings, error);
         INSIST(g->ssl != NULL); /* the probe has the same settings */
+        INSIST(!ctx->device || ciphers_of_device(g->ssl, error));
         for (size_t k = 0; k < g->members; k++)
             INSIST(tls_cert_use(&served->cert[g->member[k]].cert, g->ssl));
     }
@@ -307,7 +362,7 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
     ctx->strict_sni = strict_sni;
     ctx->update_after = settings->key_update ? TLS_UPDATE_AFTER : 0;
     tls_served_init(&ctx->served, count);
-    SSL_CTX *probe = server_ssl(ctx, settings, error);
+    SSL_CTX *probe = server_ssl(ctx, NULL, settings, error);
     if (probe == NULL)
         report_error(&r, TLS_NO_CERTIFICATE, error);
     else
@@ -315,7 +370,12 @@ struct tls_ctx *tls_ctx_new_server(const struct tls_settings *settings,
     if (r.ok) {
         tls_served_group(&ctx->served);
         report_unshown(&ctx->served, &r);
+        report_mixed(&ctx->served, &r);
     }
+    if (r.ok)
+        note_devices(ctx);
+    if (r.ok && ctx->device && !ciphers_of_device(probe, error))
+        report_error(&r, TLS_NO_CERTIFICATE, error);
     if (r.ok)
         make_contexts(ctx, settings);
     SSL_CTX_free(probe);
@@ -426,7 +486,7 @@ void tls_ctx_leaves(const struct tls_ctx *ctx, void (*on_leaf)(void *arg, struct
 struct tls_ctx *tls_ctx_new_client(const struct tls_settings *settings, const struct tls_ca *ca,
                                    char error[TLS_ERROR_MAX])
 {
-    SSL_CTX *ssl = ssl_new(tls_library(), TLS_client_method(), settings, error);
+    SSL_CTX *ssl = ssl_new(tls_library(), NULL, TLS_client_method(), settings, error);
     if (ssl == NULL)
         return NULL;
     struct tls_ctx *ctx = NEW(struct tls_ctx);

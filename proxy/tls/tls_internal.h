@@ -15,6 +15,8 @@ struct tls_ctx {
     SSL_CTX *ssl; /* of a listener: the context of the default group, which owns it */
     bool strict_sni;
     bool no_records;       /* OpenSSL keeps the connections after their handshakes */
+    bool device;           /* a private key is in a device (tls_device.h) */
+    bool single;           /* of such a key: see tls_device_is_single() */
     uint64_t update_after; /* records with one key of AES-GCM, see records.h */
     tls_on_keys on_keys;   /* the key log; NULL: none */
     void *on_keys_arg;

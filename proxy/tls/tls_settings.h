@@ -36,9 +36,9 @@ struct tls_response;
 /* The files of one certificate. */
 struct tls_certificate {
     const char *file; /* PEM or PKCS#12: leaf and chain, in any order; or DER: the leaf */
-    const char *key;  /* PEM; NULL: in file */
+    const char *key;  /* PEM, or the URI of a key in a device (base/uri.h); NULL: in file */
     const char
-        *passphrase_file; /* its first line decrypts the key; NULL: the key is not encrypted */
+        *passphrase_file; /* its first line decrypts the key, or is the PIN; NULL: not needed */
     const char *passphrase_hint;         /* for messages: how to give the passphrase; NULL: "set
                                             passphrase-file" */
     const char *ocsp_file;               /* OCSP response in DER, to be stapled; NULL: none */

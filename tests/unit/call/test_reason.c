@@ -33,6 +33,7 @@ static const char *const rows[REASON_COUNT] = {
     [REASON_PROXY_CALL] = "proxy-call 404 - linger refused",
     [REASON_TLS_FAILED] = "tls-failed - - reset-backend failed peer",
     [REASON_TLS_REFUSED] = "tls-refused - - reset-backend failed peer",
+    [REASON_KEY_FAILED] = "key-failed - - reset-backend failed",
     [REASON_CLIENT_REJECTED_CERTIFICATE] =
         "client-rejected-certificate - - reset-backend failed peer",
     [REASON_NOT_SSTP] = "not-sstp 404 - linger refused",
