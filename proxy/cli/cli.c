@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli_binding.h"
+#include "cli/cli_certificates.h"
 #include "cli/cli_ctl.h"
 #include "cli/cli_dial.h"
 #include "cli/cli_explain.h"
@@ -15,6 +16,8 @@ static const struct cli_command commands[] = {
     {"setup", cli_setup, "[--out DIR] [OPTIONS]", "ask a few questions and write a configuration"},
     {"user", cli_user, "[-f USERS] NAME", "lines of a users file: make, import, check, list"},
     {"binding", cli_binding, "LISTENER|FILE", "print the hashes of a certificate"},
+    {"certificates", cli_certificates, "[LISTENER]",
+     "what clients see of each certificate, and what is wrong with it"},
     {"probe", cli_probe, "HOST[:PORT]",
      "what an SSTP server is and needs, and its [backend] section"},
     {"dial", cli_dial, "--user NAME LISTENER|HOST", "log in as a VPN client and report each step"},

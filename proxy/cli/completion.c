@@ -79,6 +79,7 @@ void completion_bash(const char *options, FILE *out)
     fputs("    user/) words='--file --until --delete --check --list --json --import --encrypted'\n"
           "        words+=' --machines --help' ;;\n",
           out);
+    fputs("    certificates/) words='--days --json --config --help' ;;\n", out);
     fputs("    ctl/) words='", out);
     print_commands(out);
     fputs(" --config --socket --json --watch --help' ;;\n"

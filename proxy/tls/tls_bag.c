@@ -171,6 +171,28 @@ static size_t count_strays(const struct tls_bag *bag, const struct tls_choice *c
     return n;
 }
 
+static int place_of(const STACK_OF(X509) * certs, const X509 *cert)
+{
+    int i = 0;
+
+    while (i < sk_X509_num(certs) && X509_cmp(sk_X509_value(certs, i), cert) != 0)
+        i++;
+    return i;
+}
+
+static bool is_unordered(const struct tls_bag *bag, const struct tls_choice *c)
+{
+    int last = place_of(bag->certs, c->leaf);
+
+    for (int i = 0; i < sk_X509_num(c->chain); i++) {
+        const int place = place_of(bag->certs, sk_X509_value(c->chain, i));
+        if (place < last)
+            return true;
+        last = place;
+    }
+    return false;
+}
+
 struct tls_choice tls_bag_choose(const struct tls_bag *bag, bool with_key)
 {
     struct tls_choice c = {.leaf = find_leaf(bag, with_key)};
@@ -180,6 +202,7 @@ struct tls_choice tls_bag_choose(const struct tls_bag *bag, bool with_key)
     follow_chain(&c, bag->certs);
     c.rivals = count_rivals(bag, with_key, c.leaf);
     c.strays = count_strays(bag, &c);
+    c.unordered = is_unordered(bag, &c);
     INSIST(X509_up_ref(c.leaf) == 1);
     if (with_key) {
         c.key = key_of(bag, c.leaf);

@@ -29,6 +29,7 @@ struct tls_choice {
     X509 *root;             /* the issuer of the last of them, if the bag has it; NULL: none */
     size_t rivals;          /* other certificates that could be the leaf as well */
     size_t strays;          /* certificates that are none of these, rivals included */
+    bool unordered;         /* the bag does not have leaf and chain in this order */
 };
 
 /* Chooses the leaf: the first certificate that matches one of the keys, but a CA only if no other

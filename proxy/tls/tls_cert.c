@@ -352,6 +352,7 @@ static bool choose(const struct tls_certificate *from, bool with_key, const stru
     out->root = c.root;
     out->rivals = c.rivals;
     out->strays = c.strays;
+    out->unordered = c.unordered;
     tls_cert_collect_names(out);
     return true;
 }
@@ -375,17 +376,17 @@ bool tls_cert_load(const struct tls_certificate *from, bool with_key, struct tls
         tls_device_keep(from->key, out->key);
     ERR_clear_error();
     tls_bag_fini(&bag);
-    tls_file_free(&file);
     tls_device_unlock(true);
     if (mute)
         tls_cert_fini(out);
     ok &= !mute;
+    tls_file_free(&file);
     tls_file_free(&p.file);
     return ok;
 }
 
-static EVP_PKEY *key_copy(EVP_PKEY *from)
 /* The copy of a key in a device may lack its PIN. */
+static EVP_PKEY *key_copy(EVP_PKEY *from)
 {
     EVP_PKEY *to = tls_device_has(from) ? NULL : EVP_PKEY_dup(from);
 
@@ -403,6 +404,7 @@ void tls_cert_copy(const struct tls_cert *from, struct tls_cert *to)
                             .root = from->root == NULL ? NULL : insist_alloc(X509_dup(from->root)),
                             .rivals = from->rivals,
                             .strays = from->strays,
+                            .unordered = from->unordered,
                             .name_count = from->name_count};
     for (int i = 0; i < sk_X509_num(from->chain); i++)
         INSIST(sk_X509_push(to->chain, insist_alloc(X509_dup(sk_X509_value(from->chain, i)))) > 0);
@@ -420,14 +422,14 @@ static void free_names(struct tls_cert *cert)
 
 void tls_cert_fini(struct tls_cert *cert)
 {
-    X509_free(cert->leaf);
-    EVP_PKEY_free(cert->key);
     const bool single = tls_device_is_single(cert->key);
 
-    sk_X509_pop_free(cert->chain, X509_free);
+    X509_free(cert->leaf);
     tls_device_lock(single);
-    X509_free(cert->root);
+    EVP_PKEY_free(cert->key);
     tls_device_unlock(single);
+    sk_X509_pop_free(cert->chain, X509_free);
+    X509_free(cert->root);
     free_names(cert);
     *cert = (struct tls_cert){0};
 }

@@ -21,6 +21,7 @@ struct tls_cert {
     X509 *root;             /* the CA at the end of the chain, if the file has it; not sent */
     size_t rivals;          /* other certificates in the file that could be the leaf as well */
     size_t strays;          /* certificates in the file that are none of these; not sent */
+    bool unordered;         /* the file does not have leaf and chain in this order */
     char **name;            /* names in lower case; a wildcard is *.DOMAIN */
     size_t name_count;
 };

@@ -430,9 +430,25 @@ void tls_ctx_facts(const struct tls_ctx *ctx, time_t now,
     tls_ctx_expiry(ctx, now, add_facts, &w);
 }
 
+/* Receives doubts without their level. */
+struct doubt_sink {
+    void (*on_doubt)(void *arg, size_t certificate, const char *text);
+    void *arg;
+};
+
+static void pass_doubt(void *arg, size_t certificate, enum tls_level level, const char *text)
+{
+    const struct doubt_sink *sink = arg;
+
+    (void)level;
+    sink->on_doubt(sink->arg, certificate, text);
+}
+
 void tls_ctx_doubts(const struct tls_ctx *ctx, time_t now,
                     void (*on_doubt)(void *arg, size_t certificate, const char *text), void *arg)
 {
+    struct doubt_sink sink = {.on_doubt = on_doubt, .arg = arg};
+
     if (ctx->strict_sni && ctx->served.name_count == 0)
         on_doubt(arg, TLS_NO_CERTIFICATE,
                  "strict-sni: no certificate has a name, so every client is refused");
@@ -442,8 +458,8 @@ void tls_ctx_doubts(const struct tls_ctx *ctx, time_t now,
                                      .file = s->file,
                                      .stapled = s->ocsp_file != NULL,
                                      .now = now,
-                                     .on_doubt = on_doubt,
-                                     .arg = arg};
+                                     .on_doubt = pass_doubt,
+                                     .arg = &sink};
         tls_doubts_find(&d, &s->cert);
     }
 }
@@ -451,11 +467,12 @@ void tls_ctx_doubts(const struct tls_ctx *ctx, time_t now,
 void tls_ctx_ca_doubts(const struct tls_ctx *ctx, const char *ca_file, time_t now,
                        void (*on_doubt)(void *arg, size_t certificate, const char *text), void *arg)
 {
+    struct doubt_sink sink = {.on_doubt = on_doubt, .arg = arg};
     const struct tls_doubts d = {.certificate = TLS_NO_CERTIFICATE,
                                  .file = ca_file,
                                  .now = now,
-                                 .on_doubt = on_doubt,
-                                 .arg = arg};
+                                 .on_doubt = pass_doubt,
+                                 .arg = &sink};
     tls_doubts_find_cas(&d, SSL_CTX_get_cert_store(ctx->ssl));
 }
 

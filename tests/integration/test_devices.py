@@ -1,5 +1,6 @@
 """Private keys in hardware: a TPM (swtpm with tpm2-openssl) and a token (SoftHSM with pkcs11-provider)."""
 
+import json
 import os
 import re
 import shutil
@@ -154,3 +155,13 @@ def test_check_of_another_certificate(bench, device):
     code, said = check(bench, device, certificate=bench.place.front.cert)
     assert code == 1
     assert "the private key does not match the certificate" in said
+
+
+def test_certificates_does_not_open_the_device(bench, device):
+    """A monitoring system has neither the PIN nor the rights."""
+    config = bench.config(sections(bench, device, bench.backend(), **{"passphrase-file": "/nonexistent"}))
+    done = run("certificates", "-c", config, "--json")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    [certificate] = json.loads(done.stdout)["listeners"][0]["certificates"]
+    assert certificate["key"] == device.uri
+    assert certificate["sha256"] == device.cert.sha256
