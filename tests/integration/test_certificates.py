@@ -3,6 +3,7 @@ the binding with the leaf that this client was shown (PROTOCOL.md 4.1). Also `ss
 the hashes."""
 
 import datetime
+import json
 import os
 import re
 import signal
@@ -535,3 +536,124 @@ def test_binding_usage(arguments):
 def test_binding_help():
     done = run("binding", "-h")
     assert done.returncode == 0 and "LISTENER|FILE" in done.stdout
+
+
+# -- sstpgate certificates --
+
+def inspected(bench, listener=None, backend=None, arguments=(), trusted=()):
+    """Returns the exit code and the JSON of a configuration with one listener. trusted: the CAs of the machine."""
+    bundle = bench.place.folder / "trusted.pem"
+    bundle.write_text("".join(open(ca.cert).read() for ca in trusted))
+    server = bench.backend()
+    config = bench.config({"listener front": {**bench.listener_keys(), **(listener or {})},
+                           "backend back": {**bench.backend_keys(server), **(backend or {})}})
+    done = run("certificates", "-c", config, "--json", *arguments,
+               env={**os.environ, "SSL_CERT_FILE": str(bundle), "SSL_CERT_DIR": "/nonexistent"})
+    assert done.stderr == ""
+    return done.returncode, json.loads(done.stdout)
+
+
+def findings(report):
+    return [(found["level"], found["text"]) for certificate in report["listeners"][0]["certificates"]
+            for found in certificate["findings"]]
+
+
+def chained(place, cert):
+    """Returns a file with the certificate, its CA and its key."""
+    path = place.folder / f"chained-{cert.sha1[:8]}.pem"
+    private(path, open(cert.cert).read() + open(place.ca.cert).read() + open(cert.key).read())
+    return path
+
+
+def test_certificates_that_are_good(bench):
+    place = bench.place
+    cert = pki.make(place.folder, "k-good", issuer=place.ca, names=["vpn.example.com", "*.example.net"])
+    code, report = inspected(bench, {"certificate": cert.both, "host": ["vpn.example.com", "a.example.net"]},
+                             trusted=[place.ca])
+    assert (code, report["result"], findings(report)) == (0, "ok", [])
+    assert report["listeners"][0]["hosts"] == [{"host": "vpn.example.com", "covered": True},
+                                               {"host": "a.example.net", "covered": True}]
+    [shown] = report["listeners"][0]["certificates"]
+    assert (shown["subject"], shown["issuer"]) == ("CN=k-good", "CN=ca")
+    assert (shown["names"], shown["key_type"]) == (["vpn.example.com", "*.example.net"], "EC prime256v1")
+    assert shown["days"] in (89, 90)  # the latter within a second
+    assert (shown["staple"], shown["chain"]) == ("none", [])
+    assert (shown["sha256"], shown["verified"], shown["why_not"]) == (cert.sha256, True, None)
+    [backend] = report["backends"]
+    assert (backend["verify"], backend["pins"]) == ("pin", [bench.place.back.sha256])
+
+
+def test_certificates_of_a_private_ca(bench):
+    place = bench.place
+    cert = pki.make(place.folder, "k-private", issuer=place.ca, names=["vpn.example.com"])
+    code, report = inspected(bench, {"certificate": chained(place, cert)})
+    assert (code, report["result"]) == (0, "ok")
+    assert {level for level, _ in findings(report)} == {"remark"}
+    [shown] = report["listeners"][0]["certificates"]
+    assert (shown["verified"], shown["why_not"]) == (False, "unable to get local issuer certificate")
+
+
+@pytest.mark.parametrize("age, days, arguments, code", [
+    (90, 20, [], 1), (90, 20, ["--days", "10"], 0), (90, 40, [], 0), (90, 40, ["-d", "41"], 1), (1, 20, [], 0),
+    (100, -1, [], 2)])
+def test_certificates_that_expire(bench, age, days, arguments, code):
+    """The warnings begin at a third of the validity, if that is later."""
+    place = bench.place
+    cert = pki.make(place.folder, f"k-{days}-{code}", names=["vpn.example.com"], days=days, age=age)
+    assert inspected(bench, {"certificate": cert.both}, arguments=arguments)[0] == code
+
+
+def test_certificates_of_a_name_that_no_one_covers(bench):
+    place = bench.place
+    cert = pki.make(place.folder, "k-name", names=["vpn.example.com"])
+    code, report = inspected(bench, {"certificate": cert.both, "host": ["vpn.example.com", "other.example.com"]})
+    assert (code, report["result"]) == (2, "critical")
+    assert [host["covered"] for host in report["listeners"][0]["hosts"]] == [True, False]
+
+
+def test_certificates_without_a_file(bench):
+    code, report = inspected(bench, {"certificate": "/nonexistent.pem"})
+    assert code == 2
+    assert findings(report) == [("error", "/nonexistent.pem: No such file or directory")]
+
+
+def test_certificates_with_old_cas_of_a_backend(bench):
+    old = pki.make(bench.place.folder, "k-old-ca", ca=True, days=-0.5)
+    code, report = inspected(bench, backend={"verify": "ca", "ca-file": old.cert, "pin-sha256": None})
+    assert (code, report["result"]) == (1, "warning")
+    assert report["backends"][0]["findings"] == [{"level": "warning", "text": "a CA has expired: /CN=k-old-ca"}]
+
+
+def test_certificates_as_text(bench):
+    """The first line is for a monitoring system."""
+    server = bench.backend()
+    config = bench.config({"listener front": bench.listener_keys(host="vpn.example.com"),
+                           "listener other": bench.listener_keys(bench.place.front2),
+                           "backend back": bench.backend_keys(server)})
+    done = run("certificates", "-c", config)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *lines = done.stdout.splitlines()
+    assert re.fullmatch(r"CERTIFICATES OK: 2 certificates, 0 errors, 0 warnings; (89|90) days left: .*\.pem", first)
+    for line in ("listener front", "  host vpn.example.com: covered", "listener other", "backend back", "  verify = pin",
+                 f"    SHA256       {bench.place.front.sha256}"):
+        assert line in lines
+    one = run("certificates", "-c", config, "other").stdout
+    assert "CERTIFICATES OK: 1 certificate," in one
+    assert "listener front" not in one and "backend back" not in one
+
+
+@pytest.mark.parametrize("arguments, said", [(["fornt"], "no [listener fornt]; did you mean 'front'?"),
+                                             (["--nonsense"], "usage: sstpgate certificates"),
+                                             (["--days", "x"], "usage: sstpgate certificates"),
+                                             (["a", "b"], "usage: sstpgate certificates")])
+def test_certificates_with_wrong_words(bench, arguments, said):
+    config = bench.config({"listener front": bench.listener_keys(), "backend back": bench.backend_keys(bench.backend())})
+    done = run("certificates", "-c", config, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_certificates_of_an_invalid_configuration(bench):
+    done = run("certificates", "-c", bench.config({"listener front": bench.listener_keys(nonsense=1)}))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nonsense" in done.stderr

@@ -66,9 +66,9 @@ def _sign_with_sha1(cert, secret):
 
 
 def make(folder, name, *, key="ec", signature="sha256", issuer=None, ca=False, names=None,
-         days=90, public=None):
-    """issuer: a Cert that is a CA; None: self-signed. names: subjectAltName, default `name`. public: the key to
-    certify, whose private key is elsewhere."""
+         days=90, age=1, public=None):
+    """issuer: a Cert that is a CA; None: self-signed. names: subjectAltName, default `name`. age: days since its
+    validity began. public: the key to certify, whose private key is elsewhere."""
     secret = _secret(key)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -77,7 +77,7 @@ def make(folder, name, *, key="ec", signature="sha256", issuer=None, ca=False, n
                .issuer_name(issuer.x509.subject if issuer else subject)
                .public_key(public or secret.public_key())
                .serial_number(x509.random_serial_number())
-               .not_valid_before(now - datetime.timedelta(days=1))
+               .not_valid_before(now - datetime.timedelta(days=age))
                .not_valid_after(now + datetime.timedelta(days=days))
                .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True))
     if not ca:
