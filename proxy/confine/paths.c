@@ -108,6 +108,7 @@ static void permit_execution(const struct rules *r)
 
 int paths_restrict(const char *const *write, size_t count)
 {
+    static const char *const devices[] = {"/dev/null", "/dev/tpmrm0", "/dev/tpm0"};
     const int version =
         (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     struct rules r = {.handled = HANDLED};
@@ -122,7 +123,8 @@ int paths_restrict(const char *const *write, size_t count)
                         sizeof r.handled, 0);
     if (r.fd < 0)
         return 0;
-    permit(&r, "/dev/null", OF_A_FILE);
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++)
+        permit(&r, devices[i], OF_A_FILE);
     for (size_t i = 0; i < count; i++)
         permit_writing(&r, write[i]);
     permit_execution(&r);

@@ -6,7 +6,9 @@
 
 /* Restricts this thread, and the threads and processes that it creates, for good:
  * - They create, write and delete files only in the directories of the files `write`, and write to
- *   /dev/null. write: absolute paths; a file need not exist yet. Open descriptors are not affected.
+ *   /dev/null and to a TPM, which the provider of a new process opens after an upgrade: the modes
+ *   of the device decide whether the user may. write: absolute paths; a file need not exist yet.
+ *   Open descriptors are not affected.
  * - They execute only files in the directory of the program, and in that of its loader. The
  *   directories count, not the two files, because a new version of the program is another file.
  * Each upgrade adds a layer, up to the 16 that the kernel permits; the layers of earlier processes

@@ -7,9 +7,12 @@
 #include <stdint.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 /* cmocka.h needs the four headers above it */
 #include <cmocka.h>
@@ -59,6 +62,26 @@ static void the_place_of_a_file_is_writable(void **state)
 {
     (void)state;
     in_child(written_place);
+}
+
+/* The device is a copy of /dev/zero, in a mount namespace. */
+static void tpm(void)
+{
+    CHECK(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    CHECK(mount("none", "/dev", "tmpfs", 0, NULL) == 0);
+    CHECK(mknod("/dev/tpmrm0", S_IFCHR | 0600, makedev(1, 5)) == 0);
+    CHECK(mknod("/dev/other", S_IFCHR | 0600, makedev(1, 5)) == 0);
+    restrict_to(at("w/log"));
+    CHECK(open("/dev/tpmrm0", O_RDWR) >= 0);
+    errno = 0;
+    CHECK(open("/dev/other", O_RDWR) < 0 && errno == EACCES);
+}
+
+/* The provider of a process after an upgrade opens it below the confinement of the old one. */
+static void a_tpm_is_writable(void **state)
+{
+    (void)state;
+    in_child(tpm);
 }
 
 static void other_places(void)
@@ -155,6 +178,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_place_of_a_file_is_writable),
+        cmocka_unit_test(a_tpm_is_writable),
         cmocka_unit_test(other_places_are_not),
         cmocka_unit_test(the_target_of_a_link_is_writable),
         cmocka_unit_test(a_device_is_writable_alone),
