@@ -1,6 +1,7 @@
 #include "net/stream.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/insist.h"
 #include "net/stream_internal.h"
@@ -173,6 +174,19 @@ int stream_connect(struct stream *s, const struct addr *to)
     addr_to_sockaddr(to, &sa);
     handle_open(s);
     int r = uv_tcp_connect(&s->req.connect, &s->tcp, (struct sockaddr *)&sa, on_uv_connect);
+    if (r != 0)
+        stream_close(s, false);
+    return r;
+}
+
+int stream_connect_unix(struct stream *s, const char *path)
+{
+    const int fd = tcp_unix(path);
+
+    handle_open(s);
+    int r = fd < 0 ? fd : uv_tcp_open(&s->tcp, fd);
+    if (r != 0 && fd >= 0)
+        close(fd);
     if (r != 0)
         stream_close(s, false);
     return r;

@@ -24,6 +24,10 @@ int stream_accept(struct stream *s, uv_tcp_t *listener, struct addr *peer) MUST_
 /* Starts to connect; on_connect will be called. Returns 0 or a libuv error, as stream_accept. */
 int stream_connect(struct stream *s, const struct addr *to) MUST_CHECK;
 
+/* Connects to a Unix socket, at once. The stream has no addresses. Returns as stream_connect, whose
+ * on_connect is not called. */
+int stream_connect_unix(struct stream *s, const char *path) MUST_CHECK;
+
 /* Sets the bound of handshakes in progress with clients; initially there is none. The streams of
  * stream_expect and stream_secure above it wait, in the order of their first bytes. */
 void stream_limit_handshakes(struct worker *w, unsigned most);

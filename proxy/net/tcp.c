@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 enum { KEEPALIVE_S = 60, USER_TIMEOUT_MS = 120000 };
 
@@ -13,6 +16,21 @@ int tcp_fd(const uv_tcp_t *tcp)
     uv_os_fd_t fd;
 
     return uv_fileno((const uv_handle_t *)tcp, &fd) == 0 ? fd : -1;
+}
+
+int tcp_unix(const char *path)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+
+    if (strlen(path) >= sizeof to.sun_path)
+        return UV_ENAMETOOLONG;
+    memcpy(to.sun_path, path, strlen(path));
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
+        return fd < 0 ? uv_translate_sys_error(errno) : fd;
+    const int r = uv_translate_sys_error(errno);
+    close(fd);
+    return r;
 }
 
 void tcp_set_options(uv_tcp_t *tcp)

@@ -13,6 +13,10 @@
 /* Returns the descriptor; -1: the handle has none yet. */
 int tcp_fd(const uv_tcp_t *tcp);
 
+/* Returns the descriptor of a new connection to a Unix socket, for uv_tcp_open; below 0: a libuv
+ * error. Does not block: a server whose queue is full is an error. */
+int tcp_unix(const char *path);
+
 /* Sets the options of every connection. Errors are ignored, because only the socket of a dead
  * connection refuses an option, and its next read reports the end. */
 void tcp_set_options(uv_tcp_t *tcp);

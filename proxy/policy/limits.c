@@ -32,6 +32,7 @@ struct limits {
     uint64_t rate_full_ns;       /* of all connections; see rate.h */
     uint64_t changes;            /* see limits_changes() */
     uint64_t banned;             /* see struct limits_counts */
+    struct limits_ears ears;     /* without the lock: set before other threads exist */
 };
 
 static void limits_lock(struct limits *l)
@@ -116,6 +117,26 @@ void limits_free(struct limits *l)
     free(l->c.proxies.item);
     pthread_mutex_destroy(&l->lock);
     free(l);
+}
+
+void limits_tell(struct limits *l, const struct limits_ears *ears)
+{
+    l->ears = ears == NULL ? (struct limits_ears){0} : *ears;
+}
+
+struct limits_ban_settings limits_ban_settings(struct limits *l)
+{
+    limits_lock(l);
+    const struct limits_ban_settings out = {
+        .points = l->c.ban_points, .slot_ms = l->slot_ms, .ban_ms = l->c.ban_time};
+    limits_unlock(l);
+    return out;
+}
+
+/* Needs no lock, because the lengths of the prefixes never change. */
+struct cidr limits_net(const struct limits *l, const struct addr *who)
+{
+    return limits_prefixes_net_of(&l->prefixes, who);
 }
 
 void limits_configure(struct limits *l, const struct limits_settings *c)
@@ -301,14 +322,28 @@ struct limits_state limits_look(struct limits *l, const struct addr *who, struct
 
 /* ---- bans ----------------------------------------------------------------------------------- */
 
+/* Tells other gates of points, or of the ban that they have caused. */
+static void tell_points(const struct limits *l, const struct limits_ban *ban, bool banned,
+                        unsigned points)
+{
+    if (banned && l->ears.on_ban != NULL)
+        l->ears.on_ban(l->ears.arg, ban);
+    else if (!banned && l->ears.on_points != NULL)
+        l->ears.on_points(l->ears.arg, &ban->net, points);
+}
+
 bool limits_points(struct limits *l, const struct addr *who, unsigned points, uint64_t now_ms)
 {
-    bool banned = false;
+    bool banned = false, counted = false;
+    struct limits_ban ban = {0};
 
     limits_lock(l);
     if (l->c.ban_points > 0 && points > 0 && !is_exempt(l, who)) {
         struct limits_prefix *p = limits_prefixes_get(&l->prefixes, who->family, who->ip);
+        ban = (struct limits_ban){.net = limits_prefixes_net(&l->prefixes, p),
+                                  .left_ms = l->c.ban_time};
         if (!limits_prefix_is_banned(p, now_ms)) {
+            counted = true;
             p->ban_until_ms = 0; /* it may be that of an expired ban */
             points_turn(&p->points, l->slot_ms, now_ms);
             points_add(&p->points, points);
@@ -322,6 +357,8 @@ bool limits_points(struct limits *l, const struct addr *who, unsigned points, ui
         }
     }
     limits_unlock(l);
+    if (counted)
+        tell_points(l, &ban, banned, points);
     return banned;
 }
 
@@ -374,13 +411,20 @@ size_t limits_bans(struct limits *l, uint64_t now_ms,
     return count;
 }
 
-bool limits_restore(struct limits *l, const struct cidr *net, uint64_t left_ms, uint64_t now_ms)
+/* The caller has the lock. */
+static bool restore(struct limits *l, const struct cidr *net, uint64_t left_ms, uint64_t now_ms)
 {
-    limits_lock(l);
     const bool fits = net->bits == limits_prefixes_bits(&l->prefixes, net->family);
     if (fits && l->c.ban_points > 0)
         limits_prefixes_ban(&l->prefixes, limits_prefixes_get(&l->prefixes, net->family, net->ip),
                             now_ms + (left_ms > l->c.ban_time ? l->c.ban_time : left_ms));
+    return fits;
+}
+
+bool limits_restore(struct limits *l, const struct cidr *net, uint64_t left_ms, uint64_t now_ms)
+{
+    limits_lock(l);
+    const bool fits = restore(l, net, left_ms, now_ms);
     limits_unlock(l);
     return fits;
 }
@@ -415,7 +459,7 @@ static size_t lift_manual(struct limits *l, const struct limits_target *target, 
     return count;
 }
 
-size_t limits_lift(struct limits *l, const struct limits_target *target, uint64_t now_ms)
+size_t limits_take_lift(struct limits *l, const struct limits_target *target, uint64_t now_ms)
 {
     struct limits_prefix *p, *next;
 
@@ -430,6 +474,16 @@ size_t limits_lift(struct limits *l, const struct limits_target *target, uint64_
     }
     l->changes += count;
     limits_unlock(l);
+    return count;
+}
+
+size_t limits_lift(struct limits *l, const struct limits_target *target, uint64_t now_ms)
+{
+    const size_t count = limits_take_lift(l, target, now_ms);
+
+    /* Even if there was none: another gate may have one that is not here yet. */
+    if (l->ears.on_lift != NULL)
+        l->ears.on_lift(l->ears.arg, target);
     return count;
 }
 
@@ -452,12 +506,12 @@ static bool user_fits(const char *user)
     return n > 0 && n <= LIMITS_USER_MAX;
 }
 
-enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *target, uint64_t ms,
-                                  uint64_t now_ms)
+/* Bans a target without telling other gates. The caller has the lock. */
+static enum limits_ban_result ban_target(struct limits *l, const struct limits_target *target,
+                                         uint64_t ms, uint64_t now_ms)
 {
     enum limits_ban_result r = LIMITS_BAN_DONE;
 
-    limits_lock(l);
     if (target->net != NULL && net_is_exempt(l, target->net))
         r = LIMITS_BAN_EXEMPT;
     else if (target->user != NULL && !user_fits(target->user))
@@ -470,8 +524,66 @@ enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *
         manual_bans_add_user(&l->manual, target->user, now_ms + ms);
     l->changes += r == LIMITS_BAN_DONE;
     l->banned += r == LIMITS_BAN_DONE;
-    limits_unlock(l);
     return r;
+}
+
+enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *target, uint64_t ms,
+                                  uint64_t now_ms)
+{
+    limits_lock(l);
+    const enum limits_ban_result r = ban_target(l, target, ms, now_ms);
+    limits_unlock(l);
+    if (r == LIMITS_BAN_DONE && l->ears.on_ban != NULL) {
+        struct limits_ban ban = {.user = target->user, .manual = true, .left_ms = ms};
+        if (target->net != NULL)
+            ban.net = *target->net;
+        l->ears.on_ban(l->ears.arg, &ban);
+    }
+    return r;
+}
+
+/* Returns the state of a prefix; NULL: it has none, or no prefix has this length. */
+static const struct limits_prefix *find_net(const struct limits *l, const struct cidr *net)
+{
+    struct addr a = {.family = net->family};
+
+    memcpy(a.ip, net->ip, sizeof a.ip);
+    return net->bits != limits_prefixes_bits(&l->prefixes, net->family)
+               ? NULL
+               : limits_prefixes_find(&l->prefixes, &a);
+}
+
+/* Returns for how long the target of ban is banned already, in the same way; 0: it is not. */
+static uint64_t left_of(const struct limits *l, const struct limits_ban *ban, uint64_t now_ms)
+{
+    const struct manual_ban *m = NULL;
+    const struct limits_prefix *p = NULL;
+
+    if (ban->user != NULL)
+        m = manual_bans_find_user(&l->manual, span_str(ban->user));
+    else if (ban->manual)
+        m = manual_bans_find_net(&l->manual, &ban->net);
+    else
+        p = find_net(l, &ban->net);
+    const uint64_t until = m != NULL ? m->until_ms : p != NULL ? p->ban_until_ms : 0;
+    return until > now_ms ? until - now_ms : 0;
+}
+
+bool limits_take(struct limits *l, const struct limits_ban *ban, uint64_t now_ms)
+{
+    const struct limits_target target = {.net = ban->user == NULL ? &ban->net : NULL,
+                                         .user = ban->user};
+
+    limits_lock(l);
+    const uint64_t was = left_of(l, ban, now_ms);
+    if (ban->manual)
+        (void)ban_target(l, &target, ban->left_ms, now_ms);
+    else
+        (void)restore(l, &ban->net, ban->left_ms, now_ms);
+    const uint64_t is = left_of(l, ban, now_ms);
+    l->changes += !ban->manual && is != was; /* ban_target() has counted the other ones */
+    limits_unlock(l);
+    return is >= was + 1000 || (was == 0 && is > 0);
 }
 
 bool limits_user_banned(struct limits *l, struct span name, struct span counted, uint64_t now_ms)

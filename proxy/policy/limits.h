@@ -54,9 +54,36 @@ enum limits_verdict {
  * "ban-points" for LIMITS_BANNED, "-" for LIMITS_OK. */
 const char *limits_key(enum limits_verdict v);
 
+struct limits_ban;
+struct limits_target;
+
+/* Functions that learn what happens here, for other gates. Called in the thread that has caused it,
+ * without the lock. */
+struct limits_ears {
+    void *arg;
+    /* A prefix got points, and no ban by them. */
+    void (*on_points)(void *arg, const struct cidr *net, unsigned points);
+    void (*on_ban)(void *arg, const struct limits_ban *ban); /* by points or by an administrator */
+    void (*on_lift)(void *arg, const struct limits_target *target); /* as for limits_lift */
+};
+
 /* Copies c. Does not read the ban file: see ban_file.h. */
 struct limits *limits_new(const struct limits_settings *c);
 void limits_free(struct limits *l);
+
+/* Sets the ears. Call it before other threads exist; NULL: none. */
+void limits_tell(struct limits *l, const struct limits_ears *ears);
+
+/* The settings of bans in force; points 0: no bans. */
+struct limits_ban_settings {
+    unsigned points;
+    uint64_t slot_ms; /* see points.h */
+    uint64_t ban_ms;
+};
+struct limits_ban_settings limits_ban_settings(struct limits *l);
+
+/* Returns the prefix that counts as the address `who`. */
+struct cidr limits_net(const struct limits *l, const struct addr *who);
 
 /* Applies the settings of a reload to the following calls. Counts and bans stay, and points too
  * unless ban-reset has changed. The address prefixes stay those of limits_new(), because
@@ -147,6 +174,12 @@ enum limits_ban_result {
  * Addresses in ban-exempt or in trusted-proxies of a listener stay admitted. */
 enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *target, uint64_t ms,
                                   uint64_t now_ms) MUST_CHECK;
+
+/* Do as limits_ban, or limits_restore for a ban that is not manual, and as limits_lift, for a
+ * change that another gate has made: the ears do not hear it. limits_take returns whether the ban
+ * is new, or ends at least a second later than before. */
+bool limits_take(struct limits *l, const struct limits_ban *ban, uint64_t now_ms);
+size_t limits_take_lift(struct limits *l, const struct limits_target *target, uint64_t now_ms);
 
 /* Returns whether an administrator has banned the user. name: as sent; counted: the same without
  * domain and realm. */

@@ -49,6 +49,14 @@ struct cidr limits_prefixes_net(const struct limits_prefixes *all, const struct 
     return net;
 }
 
+struct cidr limits_prefixes_net_of(const struct limits_prefixes *all, const struct addr *who)
+{
+    struct limits_prefix p;
+
+    make_key(all, who->family, who->ip, p.key);
+    return limits_prefixes_net(all, &p);
+}
+
 static unsigned hash_of(const struct limits_prefixes *all, const uint8_t key[LIMITS_PREFIX_KEY])
 {
     return (unsigned)siphash(&all->hash_key, key, LIMITS_PREFIX_KEY);

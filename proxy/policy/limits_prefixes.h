@@ -89,6 +89,9 @@ static inline bool limits_prefix_is_banned(const struct limits_prefix *p, uint64
     return p->ban_until_ms > now_ms;
 }
 
+/* Returns the network that counts as the address. It depends on the lengths of prefixes only. */
+struct cidr limits_prefixes_net_of(const struct limits_prefixes *all, const struct addr *who);
+
 /* Returns p as a network. */
 struct cidr limits_prefixes_net(const struct limits_prefixes *all, const struct limits_prefix *p);
 

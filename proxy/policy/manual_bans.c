@@ -85,6 +85,14 @@ void manual_bans_add_net(struct manual_bans *all, const struct cidr *net, uint64
     b->until_ms = until_ms;
 }
 
+struct manual_ban *manual_bans_find_net(const struct manual_bans *all, const struct cidr *net)
+{
+    uint8_t key[NET_KEY];
+
+    net_key(net->family, net->bits, net->ip, key);
+    return find(all, key, sizeof key);
+}
+
 bool manual_bans_have_addr(const struct manual_bans *all, const struct addr *who, uint64_t now_ms)
 {
     const bool ip6 = who->family == AF_INET6;

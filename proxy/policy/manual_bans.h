@@ -39,8 +39,9 @@ void manual_bans_add_user(struct manual_bans *all, const char *user, uint64_t un
 bool manual_bans_have_addr(const struct manual_bans *all, const struct addr *who, uint64_t now_ms);
 bool manual_bans_have_user(const struct manual_bans *all, struct span name, uint64_t now_ms);
 
-/* Returns the ban of a user; NULL: none. */
+/* Return the ban of a user, and of exactly this network; NULL: none. */
 struct manual_ban *manual_bans_find_user(const struct manual_bans *all, struct span name);
+struct manual_ban *manual_bans_find_net(const struct manual_bans *all, const struct cidr *net);
 
 void manual_bans_remove(struct manual_bans *all, struct manual_ban *ban);
 

@@ -862,6 +862,104 @@ static void points_of_another(void **state)
     limits_free(l);
 }
 
+/* What the ears have heard: a line for each event. */
+struct heard {
+    char text[512];
+};
+
+static void hear(void *arg, const char *what, const struct cidr *net, const char *user, uint64_t n)
+{
+    struct heard *h = arg;
+    char text[ADDR_TEXT_MAX];
+    const size_t used = strlen(h->text);
+
+    snprintf(h->text + used, sizeof h->text - used, "%s %s %llu\n", what,
+             net != NULL    ? cidr_format(net, text)
+             : user != NULL ? user
+                            : "all",
+             (unsigned long long)n);
+}
+
+static void hear_points(void *arg, const struct cidr *net, unsigned points)
+{
+    hear(arg, "points", net, NULL, points);
+}
+
+static void hear_ban(void *arg, const struct limits_ban *ban)
+{
+    hear(arg, ban->manual ? "manual" : "ban", ban->user == NULL ? &ban->net : NULL, ban->user,
+         ban->left_ms);
+}
+
+static void hear_lift(void *arg, const struct limits_target *target)
+{
+    hear(arg, "lift", target == NULL ? NULL : target->net, target == NULL ? NULL : target->user, 0);
+}
+
+/* What happens here is told to other gates; what they have told is not. */
+static void ears(void **state)
+{
+    (void)state;
+    struct limits_settings c = none;
+    struct heard h = {""};
+    const struct addr a = address("192.0.2.1"), six = address("2001:db8::1");
+    const struct cidr net = network("198.51.100.0/24"), one = network("192.0.2.1");
+    const struct limits_target target = {.net = &net}, user = {.user = "alice"};
+    const struct limits_ban by_points = {.net = one, .left_ms = MINUTE},
+                            manual = {.net = net, .manual = true, .left_ms = MINUTE},
+                            of_user = {.user = "bob", .manual = true, .left_ms = MINUTE};
+
+    c.ban_points = 10;
+    struct limits *l = limits_new(&c);
+    limits_tell(l, &(struct limits_ears){&h, hear_points, hear_ban, hear_lift});
+    assert_false(limits_points(l, &a, 0, START));
+    assert_false(limits_points(l, &six, 5, START));
+    assert_false(limits_points(l, &a, 5, START));
+    assert_true(limits_points(l, &a, 5, START));
+    assert_false(limits_points(l, &a, 5, START));
+    assert_int_equal(limits_ban(l, &target, MINUTE, START), LIMITS_BAN_DONE);
+    assert_int_equal(limits_ban(l, &user, MINUTE, START), LIMITS_BAN_DONE);
+    assert_int_equal(limits_lift(l, &user, START), 1);
+    assert_int_equal(limits_lift(l, NULL, START), 2);
+    assert_string_equal(h.text, "points 2001:db8::/64 5\npoints 192.0.2.1 5\nban 192.0.2.1 600000\n"
+                                "manual 198.51.100.0/24 60000\nmanual alice 60000\nlift alice 0\n"
+                                "lift all 0\n");
+    h.text[0] = '\0';
+    const uint64_t changes = limits_changes(l);
+    assert_true(limits_take(l, &by_points, START));
+    assert_true(limits_take(l, &manual, START));
+    assert_true(limits_take(l, &of_user, START));
+    assert_int_equal(limits_changes(l), changes + 3);
+    assert_false(limits_take(l, &by_points, START));
+    assert_false(limits_take(l, &manual, START));
+    assert_false(limits_take(l, &of_user, START));
+    assert_int_equal(limits_enter(l, &a, START), LIMITS_BANNED);
+    assert_true(limits_user_banned(l, span_str("bob"), span_str("bob"), START));
+    assert_int_equal(limits_take_lift(l, &target, START), 1);
+    assert_int_equal(limits_take_lift(l, NULL, START), 2);
+    assert_string_equal(h.text, "");
+    limits_free(l);
+}
+
+/* A ban by points of another gate, with other lengths of prefixes, fits nowhere. */
+static void a_ban_of_another_length(void **state)
+{
+    (void)state;
+    struct limits_settings c = none;
+    const struct limits_ban ban = {.net = network("192.0.2.0/24"), .left_ms = MINUTE};
+    const struct addr a = address("192.0.2.77");
+
+    c.ban_points = 10;
+    struct limits *l = limits_new(&c);
+    assert_false(limits_take(l, &ban, START));
+    assert_int_equal(limits_look(l, &a, span_of(NULL, 0), START).verdict, LIMITS_OK);
+    const struct cidr net = limits_net(l, &a);
+    char text[ADDR_TEXT_MAX];
+    assert_string_equal(cidr_format(&net, text), "192.0.2.77");
+    assert_int_equal(limits_ban_settings(l).points, 10);
+    limits_free(l);
+}
+
 static void names(void **state)
 {
     (void)state;
@@ -897,6 +995,8 @@ int main(void)
         cmocka_unit_test(bans_of_before),
         cmocka_unit_test(threads),
         cmocka_unit_test(points_of_another),
+        cmocka_unit_test(ears),
+        cmocka_unit_test(a_ban_of_another_length),
         cmocka_unit_test(names),
     };
     limits_free(NULL);
