@@ -31,7 +31,9 @@ MAXMIND := $(shell $(PKG_CONFIG) --exists libmaxminddb 2>/dev/null && echo libma
 MICROHTTPD := $(shell $(PKG_CONFIG) --exists 'libmicrohttpd >= 0.9.71' 2>/dev/null && echo libmicrohttpd)
 # Only the filter of system calls needs it.
 SECCOMP := $(shell $(PKG_CONFIG) --exists libseccomp 2>/dev/null && echo libseccomp)
-OPTIONAL := $(MAXMIND) $(MICROHTTPD) $(SECCOMP)
+# Only `shared`, the store of several gates, needs it; `make HIREDIS=` builds without it.
+HIREDIS := $(shell $(PKG_CONFIG) --exists 'hiredis >= 0.14' 2>/dev/null && echo hiredis)
+OPTIONAL := $(MAXMIND) $(MICROHTTPD) $(SECCOMP) $(HIREDIS)
 # Only the fast protection of records needs it; `make IPSEC_MB=` builds without it. It has no file for
 # pkg-config, so a program is linked that uses what tls/aead_mb.c does.
 ifeq ($(origin IPSEC_MB),undefined)
@@ -74,7 +76,7 @@ HARDEN_LD := -no-pie $(firstword $(foreach ld,gold lld,$(if $(shell command -v l
 endif
 
 CPPFLAGS_ALL := -Iproxy -D_GNU_SOURCE -DSSTPGATE_SYSCONFDIR='"$(SYSCONFDIR)"' $(MAXMIND:%=-DHAVE_MAXMINDDB) \
-	$(MICROHTTPD:%=-DHAVE_MICROHTTPD) $(SECCOMP:%=-DHAVE_SECCOMP) $(IPSEC_MB:%=-DHAVE_IPSEC_MB) $(CPPFLAGS)
+	$(MICROHTTPD:%=-DHAVE_MICROHTTPD) $(SECCOMP:%=-DHAVE_SECCOMP) $(HIREDIS:%=-DHAVE_HIREDIS) $(IPSEC_MB:%=-DHAVE_IPSEC_MB) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 $(OPT) $(WARN) $(HARDEN) $(SAN) $(PKG_CFLAGS) $(CFLAGS)
 LDFLAGS_ALL := $(HARDEN_LD) $(SAN) $(LDFLAGS)
 LIBS := $(PKG_LIBS) $(IPSEC_MB) -lpthread

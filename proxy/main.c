@@ -19,6 +19,7 @@
 #include "gate/gate.h"
 #include "gate/preflight.h"
 #include "policy/country.h"
+#include "shared/shared_reply.h"
 #include "status/status.h"
 #include "tls/aead.h"
 #include "tls/tls_memory.h"
@@ -55,6 +56,8 @@ static void show_libraries(void)
            syscalls_supported() ? "with libseccomp" : "not built in (no libseccomp)",
            status_supported() ? "with libmicrohttpd " : "not built in (no libmicrohttpd)",
            status_supported() ? status_library() : "");
+    printf("store of several gates: %s\n",
+           shared_supported() ? "with hiredis" : "not built in (no hiredis)");
     printf("ciphers of records: %s\n", aead_start(error) ? aead_name() : error);
 }
 

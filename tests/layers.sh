@@ -11,19 +11,20 @@ share=15
 
 # Room, and the rooms, or single files of rooms, that it may include besides itself and libraries.
 rooms='
-main     confine/syscalls.h control/control.h gate cli config base policy/country.h status/status.h tls/aead.h tls/tls_memory.h
+main     confine/syscalls.h control/control.h gate cli config base policy/country.h shared/shared_reply.h status/status.h tls/aead.h tls/tls_memory.h
 cli      gate/admin.h gate/preflight.h client explain config users tls wire/ppp.h binding base
-control  gate explain confine call radius upstream site config users policy status net tls binding wire base
-gate     confine call radius upstream site config users policy status net tls binding wire base
+control  gate explain confine call radius shared upstream site config users policy status net tls binding wire base
+gate     confine call radius shared upstream site config users policy status net tls binding wire base
 client   tls wire binding base
 explain  call/judgement.h call/reason.h site config policy users tls base
-call     upstream site config policy users net tls wire binding base radius/keyring.h
+call     upstream site config policy users net tls wire binding base radius/keyring.h shared/shared.h
 radius   site config users net wire binding base
 upstream site config policy net tls wire binding base
 site     config policy users tls binding base
 config   policy base
 users    base
 status   base
+shared   net tls binding base
 policy   base
 confine  base
 net      tls base
@@ -35,13 +36,14 @@ base
 
 # Header of a library, and the rooms that may include it; the first pattern that matches decides.
 libraries='
-uv.h                    net gate control main
+uv.h                    net shared gate control main
 openssl/crypto.h        tls binding call radius gate control cli client main status
 openssl/*               tls binding
 ini.h                   config
 maxminddb.h             policy
 microhttpd.h            status
 seccomp.h               confine
+hiredis/hiredis.h       shared
 intel-ipsec-mb.h        tls
 linux/landlock.h        confine
 '

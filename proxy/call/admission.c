@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fold.h"
 #include "base/insist.h"
 #include "call/call.h"
 #include "call/judgement.h"
 #include "policy/limits.h"
+#include "shared/shared.h"
 #include "site/site.h"
 #include "tls/tls_conn.h"
 #include "users/users.h"
@@ -204,8 +206,9 @@ bool admission_still_allows(struct call *call, const struct site *site, time_t n
 
 /* ---- the limits ---- */
 
-/* Counts a limit that was hit, and logs its key, at most once a second. */
-static void log_limited(struct call *call, enum limits_verdict hit)
+/* Counts a limit that was hit, and logs its key, at most once a second. by: who has counted; NULL:
+ * this gate. */
+static void log_limited(struct call *call, enum limits_verdict hit, const char *by)
 {
     struct log_line l;
 
@@ -216,6 +219,8 @@ static void log_limited(struct call *call, enum limits_verdict hit)
     log_str(&l, "key", limits_key(hit));
     if (call->record.user != NULL)
         log_str(&l, "user", call->record.user);
+    if (by != NULL)
+        log_str(&l, "by", by);
     log_end(&l);
 }
 
@@ -234,7 +239,7 @@ enum admission_verdict admission_judge_address(struct call *call, time_t now)
         limits_enter(call->set->shared->limits, &call->record.client, call_now(call));
     if (hit == LIMITS_OK)
         return ADMISSION_OK;
-    log_limited(call, hit);
+    log_limited(call, hit, NULL);
     record_keep(&call->record.detail, span_str(limits_key(hit)));
     return ADMISSION_LIMITED;
 }
@@ -275,9 +280,105 @@ bool admission_count_user(struct call *call)
     const enum limits_verdict hit = limits_user_enter(call->set->shared->limits, span_str(*name));
     if (hit == LIMITS_OK)
         return true;
-    log_limited(call, hit);
+    log_limited(call, hit, NULL);
     record_keep(name, span_of(NULL, 0));
     return false;
+}
+
+/* ---- the store of several gates ---- */
+
+/* Ends the count of a hold, or the wait for it. */
+static void hold_leave(struct call *call, struct admission_hold *h)
+{
+    if (h->ask != NULL)
+        shared_forget(h->ask);
+    else if (h->subject != NULL)
+        shared_release(call->set->shared->store, h->subject);
+    h->ask = NULL;
+    free(h->subject);
+    h->subject = NULL;
+}
+
+/* Carries out the decision of the store. hit: the limit of a verdict that refuses. */
+static void hold_decided(struct call *call, struct admission_hold *h, enum shared_verdict v,
+                         enum limits_verdict hit)
+{
+    const bool silent = v == SHARED_UNAVAILABLE;
+    const bool granted =
+        v == SHARED_GRANTED || (silent && !call->set->site->config->gate.shared_refuse);
+
+    h->ask = NULL;
+    if (v == SHARED_FULL || v == SHARED_FAST) { /* nothing is counted */
+        free(h->subject);
+        h->subject = NULL;
+    }
+    if (!granted) {
+        log_limited(call, hit, silent ? "shared-fail" : "all-gates");
+        record_keep(&call->record.detail, span_str(silent ? "shared-fail" : limits_key(hit)));
+    }
+    h->decided(call, granted);
+}
+
+static void on_address_answer(void *arg, enum shared_verdict v)
+{
+    struct call *call = arg;
+    hold_decided(call, &call->admission.address, v,
+                 v == SHARED_FAST ? LIMITS_RATE_PER_ADDRESS : LIMITS_PER_ADDRESS);
+}
+
+bool admission_ask_address(struct call *call, void (*decided)(struct call *call, bool granted))
+{
+    const struct calls_shared *shared = call->set->shared;
+    const struct limits_settings *c = &call->site->config->gate.limits;
+    struct admission_hold *h = &call->admission.address;
+    struct shared_rate rate = {.count = c->rate_per_address.count};
+    char net[ADDR_TEXT_MAX], subject[ADDR_TEXT_MAX + 2];
+
+    if (shared->store == NULL || !record_has_client(&call->record) ||
+        (c->tunnels_per_address == 0 && rate.count == 0))
+        return false;
+    const struct cidr cidr = limits_net(shared->limits, &call->record.client);
+    rate.net = cidr_format(&cidr, net);
+    if (rate.count > 0)
+        rate.step_us = rate_step(&c->rate_per_address) / 1000;
+    snprintf(subject, sizeof subject, "a:%s", net);
+    record_keep(&h->subject, span_str(subject));
+    h->decided = decided;
+    h->ask = shared_hold(shared->store, call->set->worker, subject, c->tunnels_per_address, &rate,
+                         on_address_answer, call);
+    return true;
+}
+
+/* Releases the count of this gate at once if the others refuse, so that the end of this call, which
+ * takes a while, does not refuse another one. */
+static void on_user_answer(void *arg, enum shared_verdict v)
+{
+    struct call *call = arg;
+    char **name = &call->admission.counted_user;
+
+    if (v == SHARED_FULL) {
+        limits_user_leave(call->set->shared->limits, span_str(*name));
+        record_keep(name, span_of(NULL, 0));
+    }
+    hold_decided(call, &call->admission.user, v, LIMITS_PER_USER);
+}
+
+bool admission_ask_user(struct call *call, void (*decided)(struct call *call, bool granted))
+{
+    const struct calls_shared *shared = call->set->shared;
+    const unsigned max = call->site->config->gate.limits.tunnels_per_user;
+    const struct span name = text_or_none(call->admission.counted_user);
+    struct admission_hold *h = &call->admission.user;
+
+    if (shared->store == NULL || max == 0 || name.n == 0)
+        return false;
+    h->subject = insist_alloc(calloc(1, 2 + FOLD_ROOM(name.n) + 1));
+    memcpy(h->subject, "u:", 2);
+    (void)fold_case(name, (uint8_t *)h->subject + 2);
+    h->decided = decided;
+    h->ask =
+        shared_hold(shared->store, call->set->worker, h->subject, max, NULL, on_user_answer, call);
+    return true;
 }
 
 /* ---- points ---- */
@@ -315,6 +416,8 @@ void admission_leave(struct call *call)
     struct limits *limits = call->set->shared->limits;
     char *user = call->admission.counted_user;
 
+    hold_leave(call, &call->admission.address);
+    hold_leave(call, &call->admission.user);
     give_points(call, call->record.forged ? POINTS_REQUEST : reason_info(call->reason)->points);
     if (user != NULL)
         limits_user_leave(limits, span_str(user));

@@ -60,6 +60,13 @@ bool admission_user_banned(struct call *call);
  * counted. */
 bool admission_count_user(struct call *call);
 
+/* Return whether the store of several gates was asked to count the call's address, or its user, and
+ * count nothing if false: there is no store, or no limit. decided() is called once, later, unless
+ * admission_leave comes first. Not granted: the limit was logged, and the caller ends the call.
+ * Call them after admission_judge_address and admission_count_user have counted the call here. */
+bool admission_ask_address(struct call *call, void (*decided)(struct call *call, bool granted));
+bool admission_ask_user(struct call *call, void (*decided)(struct call *call, bool granted));
+
 /* Returns what the rules of config mean for the call at the time now, and logs nothing: as
  * judgement_recheck(). */
 enum judgement_recheck admission_recheck(const struct call *call, const struct config *config,

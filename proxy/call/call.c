@@ -50,8 +50,11 @@ static const struct {
                         END_LINGER, END_DRAIN, STAGE("negotiate", FAILED)},
     [CALL_KEY] = {"KEY", FROM(NEGOTIATE), TIMEOUT(key), false, END_LINGER, END_DRAIN,
                   STAGE("binding", FAILED)},
-    [CALL_RELAY] = {"RELAY", FROM(NEGOTIATE) | FROM(KEY), TIMEOUT(idle), true, END_LINGER,
-                    END_DRAIN, STAGE("up", ENDED)},
+    /* both sides are paused, so none can end and leave a call that drains */
+    [CALL_COUNT] = {"COUNT", FROM(NEGOTIATE) | FROM(KEY), TIMEOUT(negotiate), false, END_LINGER,
+                    END_CLOSE, STAGE("binding", FAILED)},
+    [CALL_RELAY] = {"RELAY", FROM(NEGOTIATE) | FROM(KEY) | FROM(COUNT), TIMEOUT(idle), true,
+                    END_LINGER, END_DRAIN, STAGE("up", ENDED)},
     [CALL_WEB] = {"WEB", FROM(DIAL), TIMEOUT(web), true, END_CLOSE, END_DRAIN, STAGE("web", ENDED)},
     [CALL_ACME] = {"ACME", FROM(PROXY) | FROM(HELLO), TIMEOUT(handshake), false, END_LINGER,
                    END_DRAIN, STAGE("acme", ENDED)},
@@ -59,7 +62,7 @@ static const struct {
                     TIMEOUT(drain), false, END_CLOSE, END_NOTHING, STAGE(NULL, ENDED)},
     [CALL_LINGER] = {"LINGER",
                      FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER) | FROM(NEGOTIATE) | FROM(KEY) |
-                         FROM(RELAY) | FROM(ACME),
+                         FROM(COUNT) | FROM(RELAY) | FROM(ACME),
                      TIMEOUT(drain), false, END_NOTHING, END_NOTHING, STAGE(NULL, ENDED)},
     [CALL_CLOSED] = {"CLOSED", ~0u & ~FROM(CLOSED), NO_TIMEOUT, false, END_NOTHING, END_NOTHING,
                      STAGE(NULL, ENDED)},

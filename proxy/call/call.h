@@ -18,6 +18,7 @@
 #include "net/worker.h"
 
 struct backends_place;
+struct call;
 struct config_gate;
 struct dial;
 struct failures;
@@ -26,6 +27,8 @@ struct leaves;
 struct limits;
 struct negotiation;
 struct sessions;
+struct shared;
+struct shared_ask;
 struct site;
 struct site_backend;
 struct site_listener;
@@ -40,6 +43,7 @@ enum call_state {
     CALL_ANSWER,    /* the backend's 200 */
     CALL_NEGOTIATE, /* the tunnel: Call Connected, and a server that has accepted the user */
     CALL_KEY,       /* a key for the Call Connected that has arrived */
+    CALL_COUNT,     /* whether the user may have this tunnel, by the count of all gates */
     CALL_RELAY,     /* data in the tunnel, or its end */
     CALL_WEB,       /* data between a client and the fallback web site, or its end */
     CALL_ACME,   /* data between a validator and the ACME client, or its end; or the first bytes of
@@ -56,6 +60,7 @@ struct calls_shared {
     atomic_uint max;
     atomic_uint tunnels; /* number of calls in RELAY */
     struct limits *limits;
+    struct shared *store; /* of several gates (shared/shared.h); NULL: none */
     struct keyring *keyring;
     struct leaves *leaves;
     struct checks checks;
@@ -91,6 +96,13 @@ struct request {
     char *tenant; /* with its escapes, as a backend receives it; owned; NULL: none */
 };
 
+/* A count of the call in the store of several gates. */
+struct admission_hold {
+    struct shared_ask *ask; /* NULL: answered */
+    char *subject;          /* owned; NULL: not counted */
+    void (*decided)(struct call *call, bool granted);
+};
+
 /* admission: the facts that rules and limits keep about a call. */
 struct admission {
     time_t accepted;    /* all rules of the call use this time */
@@ -100,6 +112,7 @@ struct admission {
     size_t dry_rule;    /* the dry-run rule that was logged last; 0: none */
     char *counted_user; /* the name that limits_user_enter has counted; owned; NULL: none */
     unsigned failures;  /* number of failed logins that have been given points */
+    struct admission_hold address, user;
 };
 
 /* uplink: the way to a server of a backend. */
@@ -133,6 +146,13 @@ struct tunnel {
     struct tally_tunnels *counted; /* where RELAY counts it; in call->tally */
 };
 
+/* relay: the packet that brings the tunnel up, in COUNT. */
+struct parked {
+    uint8_t *octets; /* owned; NULL: none */
+    size_t n;
+    bool from_client;
+};
+
 struct call {
     struct call *prev, *next; /* in set->list[state] */
     struct call_set *set;
@@ -153,7 +173,8 @@ struct call {
     struct admission admission;
     struct acme acme;
     struct uplink uplink;
-    struct negotiation *negotiation; /* NEGOTIATE, KEY, and DRAIN after them; owned */
+    struct negotiation *negotiation; /* NEGOTIATE, KEY, COUNT, and DRAIN after them; owned */
+    struct parked parked;
     struct tunnel tunnel;
     size_t late; /* LINGER: number of discarded bytes of the client */
 };

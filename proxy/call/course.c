@@ -71,6 +71,10 @@ static const struct row course[CALL_STATES] = {
                   .backend_read = relay_negotiate_down,
                   .expired = relay_key_expired,
                   .leave = relay_key_left},
+    [CALL_COUNT] = {.client_read = relay_count_read,
+                    .backend_read = relay_count_read,
+                    .late = REASON_NEGOTIATE_TIMEOUT,
+                    .leave = relay_count_left},
     [CALL_RELAY] = {.client_read = relay_up,
                     .backend_read = relay_down,
                     .late = REASON_IDLE_TIMEOUT,
@@ -169,10 +173,11 @@ static void backend_full(struct stream *s)
 
 /* Resumes the other side, which was paused until this side had taken its queued bytes. A client in
  * KEY remains paused, because its next packet must not overtake the Call Connected that waits for a
- * key. */
+ * key; so do both sides in COUNT. */
 static void resume_other(struct call *call, struct stream *other)
 {
-    const bool waits = call->state == CALL_KEY && other == &call->client;
+    const bool waits =
+        call->state == CALL_COUNT || (call->state == CALL_KEY && other == &call->client);
     if (relaying(call) && !waits && stream_paused(other))
         stream_resume(other);
 }

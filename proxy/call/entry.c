@@ -19,8 +19,16 @@ enum { EARLY_MAX = 16384 };
 
 /* ---- accept ---- */
 
-/* Ends a call that rules deny, or enters HELLO. Returns whether the call continues. Validators have
- * any address, so a denied client of a listener with `acme` may show first that it is one. */
+/* Ends a call that has too many others, or too many shortly before it, at all gates. */
+static void address_decided(struct call *call, bool granted)
+{
+    if (!granted)
+        call_end(call, REASON_LIMIT);
+}
+
+/* Ends a call that rules deny, or enters HELLO. Returns whether the call continues. The other gates
+ * are asked at the same time as the client begins its handshake, so the call does not wait. Validators
+ * have any address, so a denied client of a listener with `acme` may show first that it is one. */
 static bool admit(struct call *call)
 {
     if (acme_listens(call) && admission_denies_address(call, call_time())) {
@@ -29,7 +37,10 @@ static bool admit(struct call *call)
     }
     switch (admission_judge_address(call, call_time())) {
     case ADMISSION_OK:
-    case ADMISSION_DECOY: call_enter(call, CALL_HELLO); return true;
+    case ADMISSION_DECOY:
+        call_enter(call, CALL_HELLO);
+        (void)!admission_ask_address(call, address_decided);
+        return true;
     case ADMISSION_DROPPED: stream_vanish(&call->client); break;
     case ADMISSION_REJECTED: break;
     case ADMISSION_LIMITED: call_end(call, REASON_LIMIT); return false;

@@ -1,5 +1,8 @@
 #include "call/relay.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/insist.h"
 #include "call/admission.h"
 #include "call/call.h"
@@ -86,7 +89,7 @@ static void bad_packet(struct call *call, enum err e, bool from_client)
     call_end(call, from_client ? REASON_CLIENT_BAD_PACKET : REASON_BACKEND_BAD_PACKET);
 }
 
-/* ---- NEGOTIATE, KEY, and DRAIN after them ---- */
+/* ---- NEGOTIATE, KEY, COUNT, and DRAIN after them ---- */
 
 void relay_login_ends(struct call *call)
 {
@@ -190,6 +193,79 @@ static void tunnel_up(struct call *call)
         call_end(call, new_rules ? REASON_RULES_CHANGED : REASON_WINDOW_ENDED);
 }
 
+/* ---- COUNT ---- */
+
+size_t relay_count_read(struct call *call, struct span in)
+{
+    (void)call, (void)in;
+    return 0;
+}
+
+void relay_count_left(struct call *call, enum call_state next)
+{
+    free(call->parked.octets);
+    call->parked = (struct parked){0};
+    relay_negotiation_left(call, next);
+    stream_resume(&call->client);
+    stream_resume(&call->backend);
+    stream_kick(&call->client);
+    stream_kick(&call->backend);
+}
+
+/* Sends the packet that brings the tunnel up. */
+static void connect_tunnel(struct call *call, struct span octets, bool from_client)
+{
+    count(flow_of(call, from_client), octets);
+    count_flow(call, octets.n, 1, from_client);
+    stream_write(from_client ? &call->backend : &call->client, octets);
+    tunnel_up(call);
+}
+
+/* Lets the tunnel come up, or ends the call, because the count of all gates is known. */
+static void user_decided(struct call *call, bool granted)
+{
+    const struct parked parked = call->parked;
+
+    if (call->state != CALL_COUNT)
+        return; /* the call is about to end */
+    if (!granted) {
+        call_end(call, REASON_USER_LIMIT);
+        return;
+    }
+    call->parked.octets = NULL; /* needed until the call has left COUNT */
+    connect_tunnel(call, span_of(parked.octets, parked.n), parked.from_client);
+    free(parked.octets);
+}
+
+/* Keeps the packet that brings the tunnel up until the count of all gates is known. */
+static void park(struct call *call, struct span octets, bool from_client)
+{
+    call_enter(call, CALL_COUNT);
+    call->parked = (struct parked){
+        .octets = insist_alloc(malloc(octets.n)), .n = octets.n, .from_client = from_client};
+    memcpy(call->parked.octets, octets.p, octets.n);
+    stream_pause(&call->client);
+    stream_pause(&call->backend);
+}
+
+/* Counts the tunnel for its user. Returns false if it does not come up now. */
+static bool may_connect(struct call *call, struct span octets, bool from_client)
+{
+    if (admission_user_banned(call)) {
+        call_end(call, REASON_USER_BANNED);
+        return false;
+    }
+    if (!admission_count_user(call)) {
+        call_end(call, REASON_USER_LIMIT);
+        return false;
+    }
+    /* A call that drains ends soon: the count of this gate is enough. */
+    if (call->state == CALL_DRAIN || !admission_ask_user(call, user_decided))
+        return true;
+    park(call, octets, from_client);
+    return false;
+}
+
 /* Carries out the decision of the negotiation about a packet. */
 static void obey(struct call *call, const struct negotiation_answer *a, bool from_client)
 {
@@ -204,23 +280,15 @@ static void obey(struct call *call, const struct negotiation_answer *a, bool fro
             call_enter(call, CALL_KEY);
         return;
     case NEGOTIATION_CONNECTED:
-        if (admission_user_banned(call)) {
-            call_end(call, REASON_USER_BANNED);
-            return;
-        }
-        if (!admission_count_user(call)) {
-            call_end(call, REASON_USER_LIMIT);
-            return;
-        }
-        break;
+        if (may_connect(call, a->octets, from_client))
+            connect_tunnel(call, a->octets, from_client);
+        return;
     case NEGOTIATION_REPLACE:
     case NEGOTIATION_PASS: break;
     }
     count(flow_of(call, from_client), a->octets);
     count_flow(call, a->octets.n, 1, from_client);
     stream_write(from_client ? &call->backend : &call->client, a->octets);
-    if (a->verdict == NEGOTIATION_CONNECTED)
-        tunnel_up(call);
 }
 
 static void try_key(struct call *call, bool late)
@@ -296,6 +364,8 @@ static size_t negotiate_packets(struct call *call, struct span in, bool from_cli
         if (call->state > CALL_DRAIN)
             return in.n; /* this packet has ended the call */
         used += p.len;
+        if (call->state == CALL_COUNT)
+            return used; /* the rest waits */
         if (call->negotiation == NULL)
             return used + relay_packets(call, span_from(in, used), from_client);
     }

@@ -33,6 +33,10 @@ void relay_login_ends(struct call *call);
 void relay_negotiation_left(struct call *call, enum call_state next);
 void relay_key_left(struct call *call, enum call_state next);
 
+/* COUNT: both sides wait, with what they have sent. */
+size_t relay_count_read(struct call *call, struct span in);
+void relay_count_left(struct call *call, enum call_state next);
+
 /* Takes the tunnel out of the counters, because the call leaves RELAY. */
 void relay_left(struct call *call, enum call_state next);
 

@@ -79,7 +79,28 @@ struct config_socket { /* an address to listen on, or a Unix socket */
     struct addr addr;
 };
 
-enum { CONFIG_SOCKETS_MAX = 8 };
+/* A store of several gates (Redis or Valkey): a server, or a Unix socket. */
+struct config_store {
+    unsigned line;
+    char *path; /* NULL: host and port */
+    char *host; /* an address or a name, without brackets */
+    char *user; /* NULL: the default user */
+    uint16_t port;
+    uint16_t database;
+    bool tls;
+};
+
+struct config_stores {
+    struct config_store *item;
+    size_t count;
+};
+
+struct config_pins {
+    struct config_pin *item;
+    size_t count;
+};
+
+enum { CONFIG_SOCKETS_MAX = 8, CONFIG_STORES_MAX = 8 };
 
 struct config_sockets {
     struct config_socket *item;
@@ -114,6 +135,14 @@ struct config_gate {
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
         timeout_key, timeout_idle, timeout_drain, timeout_web;
     struct limits_settings limits;
+    struct config_stores shared;   /* stores to try, in order; none: the gate is alone */
+    char *shared_password_file;    /* NULL: no password */
+    char *shared_prefix;           /* of each key in the store */
+    char *shared_name;             /* of this gate; NULL: the host name */
+    char *shared_ca_file;          /* for rediss; "system": that of the system */
+    struct config_pins shared_pin; /* for rediss, instead of the CAs; none: the CAs */
+    uint32_t shared_timeout;       /* ms */
+    bool shared_refuse;            /* without an answer of the store, refuse; false: decide alone */
 };
 
 struct config_certificate {

@@ -7,6 +7,7 @@
 #include "config/config_type_net.h"
 #include "config/config_type_rules.h"
 #include "config/config_type_server.h"
+#include "config/config_type_shared.h"
 #include "config/config_type_tls.h"
 
 /* ---- sections ---- */
@@ -141,6 +142,8 @@ static const struct config_choice claim_or_verified[] = {
     {"claim", false}, {"verified", true}, {NULL, 0}};
 static const struct config_choice auto_or_openssl[] = {
     {"auto", true}, {"openssl", false}, {NULL, 0}};
+static const struct config_choice local_or_refuse[] = {
+    {"local", false}, {"refuse", true}, {NULL, 0}};
 static const struct config_choice packet_or_full[] = {{"packet", false}, {"full", true}, {NULL, 0}};
 static const struct config_choice allow_or_deny[] = {{"allow", true}, {"deny", false}, {NULL, 0}};
 static const struct config_choice tls_versions[] = {
@@ -318,6 +321,33 @@ const struct config_key config_keys[] = {
      .help = "Addresses that get no points and are never banned, besides trusted-proxies."},
     {GATE_KEY("ban-file", limits.ban_file), .type = &config_type_path,
      .otherwise = "a restart ends all bans", .help = "File that keeps the bans across restarts."},
+
+    {GATE_KEY("shared", shared), .type = &config_type_stores, .flags = KEY_FIXED | KEY_REPEAT,
+     .otherwise = "the gate is alone",
+     .help = "Redis or Valkey through which several gates share bans, points, max-tunnels-per-user, "
+             "max-tunnels-per-address and handshake-rate-per-address. Of several, the first that answers."},
+    {GATE_KEY("shared-password-file", shared_password_file), .type = &config_type_path,
+     .flags = KEY_FIXED, .otherwise = "no password",
+     .help = "File whose first line is the password for `shared`."},
+    {GATE_KEY("shared-prefix", shared_prefix), .type = &config_type_shared_prefix, .flags = KEY_FIXED,
+     .initial = "sstpgate:",
+     .help = "Beginning of each key in the store; gates with the same prefix act as one."},
+    {GATE_KEY("shared-name", shared_name), .type = &config_type_shared_name, .flags = KEY_FIXED,
+     .otherwise = "the host name", .help = "Name of this gate for the other gates."},
+    {GATE_KEY("shared-ca-file", shared_ca_file), .type = &config_type_path, .flags = KEY_FIXED,
+     .choices = system_or_file, .initial = "system",
+     .help = "CAs (PEM) of the certificate of a store with rediss; it must have the name in `shared`."},
+    {GATE_KEY("shared-pin-sha256", shared_pin), .type = &config_type_shared_pin,
+     .flags = KEY_FIXED | KEY_REPEAT, .otherwise = "shared-ca-file decides",
+     .help = "SHA256 fingerprint of a certificate that a store with rediss may present, instead of "
+             "shared-ca-file."},
+    {GATE_KEY("shared-timeout", shared_timeout), .type = &config_type_duration, .flags = KEY_FIXED,
+     .initial = "50ms",
+     .help = "How long a call waits for an answer of the store; then shared-fail decides."},
+    {GATE_KEY("shared-fail", shared_refuse), .type = &config_type_flag, .flags = KEY_FIXED,
+     .choices = local_or_refuse, .initial = "local",
+     .help = "What decides while the store does not answer. local: the counts of this gate; refuse: a "
+             "call with a limit over all gates is refused."},
 
     {LISTENER_ALL("listen"), .type = &config_type_listen, .flags = KEY_REQUIRED | KEY_REPEAT,
      .help = "Address to listen on, default port 443; all addresses only as *:443, 0.0.0.0:443 or "

@@ -208,27 +208,41 @@ static void print_hash(FILE *out, const struct config_key *k, const uint8_t *byt
     fputc('\n', out);
 }
 
-static bool parse_pin(struct config_input *in, const struct config_key *k, void *at,
-                      const char *text)
+bool config_type_read_pin(struct config_input *in, const struct config_key *k, const char *text,
+                          struct config_pin *pin)
 {
-    struct config_backend *be = at;
-    struct config_pin pin;
     size_t n;
-    const enum err e = value_hex(text, pin.sha256, sizeof pin.sha256, &n);
-    if (e == ERR_OK && n == sizeof be->binding_sha1) {
+    const enum err e = value_hex(text, pin->sha256, sizeof pin->sha256, &n);
+    if (e == ERR_OK && n == sizeof((struct config_backend *)0)->binding_sha1) {
         config_problem(in, in->line,
                        "%s: 40 hexadecimal digits are a SHA1, such as the thumbprint that Windows "
                        "shows; write the SHA256",
                        k->name);
         return false;
     }
-    if (e != ERR_OK || n != sizeof pin.sha256) {
+    if (e != ERR_OK || n != sizeof pin->sha256) {
         config_problem(in, in->line,
                        "%s: not 64 hexadecimal digits, as `openssl x509 -noout -fingerprint "
                        "-sha256` prints after the '='",
                        k->name);
         return false;
     }
+    return true;
+}
+
+void config_type_print_pin(FILE *out, const struct config_key *k, const struct config_pin *pin)
+{
+    print_hash(out, k, pin->sha256, sizeof pin->sha256);
+}
+
+static bool parse_pin(struct config_input *in, const struct config_key *k, void *at,
+                      const char *text)
+{
+    struct config_backend *be = at;
+    struct config_pin pin;
+
+    if (!config_type_read_pin(in, k, text, &pin))
+        return false;
     be->pin = config_grow(be->pin, be->pin_count, sizeof *be->pin);
     be->pin[be->pin_count++] = pin;
     return true;
@@ -238,7 +252,7 @@ static bool print_pin(FILE *out, const struct config_key *k, const void *at)
 {
     const struct config_backend *be = at;
     for (size_t i = 0; i < be->pin_count; i++)
-        print_hash(out, k, be->pin[i].sha256, sizeof be->pin[i].sha256);
+        config_type_print_pin(out, k, &be->pin[i]);
     return be->pin_count > 0;
 }
 

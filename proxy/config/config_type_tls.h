@@ -12,4 +12,11 @@ extern const struct config_type config_type_certificate, config_type_key,
 /* at: the whole backend. */
 extern const struct config_type config_type_pin, config_type_cert_hash;
 
+struct config_pin;
+
+/* Reads a SHA256 fingerprint. Returns false after reporting a problem. */
+bool config_type_read_pin(struct config_input *in, const struct config_key *k, const char *text,
+                          struct config_pin *pin);
+void config_type_print_pin(FILE *out, const struct config_key *k, const struct config_pin *pin);
+
 #endif

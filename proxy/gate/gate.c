@@ -83,6 +83,8 @@ static void workers_init(struct gate *gate)
 
 static void workers_start(struct gate *gate)
 {
+    gate->shared.store = shared_service_start(&gate->store, gate->shared.limits,
+                                              &gate->shared.tunnels, &gate->worker_done);
     for (size_t i = 0; i < gate->workers; i++)
         INSIST_UV(uv_thread_create(&gate->worker[i].thread, worker_main, &gate->worker[i]));
     radius_service_run(&gate->radius);
@@ -171,6 +173,7 @@ void gate_drain(struct gate *gate, const char *cause)
         return;
     upgrade_cancel(gate);
     log_by("stop", cause, "no new calls; waiting for the existing calls to end");
+    shared_service_drain(&gate->store, true);
     gate->phase = DRAINING; /* first, so that load balancers notice it before connections fail */
     post_all(gate, calls_drain);
     drains_begin(gate, NULL);
@@ -182,6 +185,7 @@ bool gate_resume(struct gate *gate, const char *cause)
         return false;
     log_by("resume", cause, "accepting calls again");
     drains_cancel(gate, NULL);
+    shared_service_drain(&gate->store, false);
     gate->phase = SERVING;
     post_all(gate, calls_resume);
     reload_files(gate); /* which have changed during the drain */
@@ -246,7 +250,8 @@ static void on_worker_done(uv_async_t *async)
     if (atomic_load(&gate->workers_done) < gate->workers)
         return; /* uv_async merges sends, but the last one always arrives */
     /* All calls have ended, so no login and no accounting message needs the RADIUS proxy. */
-    if (!radius_service_stop(&gate->radius) || upgrade_waits(gate))
+    if (!radius_service_stop(&gate->radius) || upgrade_waits(gate) ||
+        !shared_service_stop(&gate->store))
         return;
     for (size_t i = 0; i < gate->workers; i++)
         INSIST_UV(uv_thread_join(&gate->worker[i].thread));
@@ -370,11 +375,17 @@ static bool next_prepare(struct gate *gate, struct reload_next *n, struct snapsh
     gate->first_number = upgrade_describe(gate->upgrade);
     gate->admin_fd = -1;
     bool ok = reload_prepare(gate, n, snapshot, problems);
+    if (ok && !shared_service_prepare(&gate->store, snapshot, problems)) {
+        reload_drop(gate, n);
+        ok = false;
+    }
     if (ok && !status_service_bind(&gate->status, snapshot->config, problems)) {
+        shared_service_fini(&gate->store);
         reload_drop(gate, n);
         ok = false;
     }
     if (ok && !admin_prepare(gate, snapshot->config, problems)) {
+        shared_service_fini(&gate->store);
         status_service_fini(&gate->status);
         reload_drop(gate, n);
         ok = false;
@@ -443,6 +454,7 @@ static void shared_fini(struct gate *gate)
 static void gate_free(struct gate *gate)
 {
     workers_fini(gate);
+    shared_service_fini(&gate->store);
     shared_fini(gate);
     sockets_free(&gate->sockets);
     status_service_fini(&gate->status);
@@ -495,6 +507,7 @@ static struct gate *gate_new(const char *path, const char *ready_file, struct up
 err_next:
     if (key_log >= 0)
         close(key_log);
+    shared_service_fini(&gate->store);
     status_service_fini(&gate->status);
     containment_fini(&gate->containment);
     admin_drop(gate, snapshot->config);

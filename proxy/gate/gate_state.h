@@ -14,6 +14,7 @@
 #include "gate/containment.h"
 #include "gate/history.h"
 #include "gate/radius_service.h"
+#include "gate/shared_service.h"
 #include "gate/sockets.h"
 #include "gate/status_service.h"
 #include "net/worker.h"
@@ -50,6 +51,7 @@ struct gate {
     struct radius_service radius;
     struct containment containment;
     struct status_service status;
+    struct shared_service store; /* of several gates */
 
     uv_loop_t loop;
     uv_signal_t signal[7];

@@ -7,6 +7,7 @@
 #include "gate/key_file.h"
 #include "gate/machine.h"
 #include "gate/mistakes.h"
+#include "gate/shared_service.h"
 #include "site/site.h"
 #include "site/snapshot.h"
 #include "tls/tls_ctx.h"
@@ -101,13 +102,24 @@ void preflight_mistakes(const struct site *site, time_t now, FILE *to)
 
 /* ---- -t ---- */
 
+/* Reports what a start would report about the store of several gates. */
+static bool store_check(const struct snapshot *snapshot, FILE *problems)
+{
+    struct shared_service s;
+    const bool ok = shared_service_prepare(&s, snapshot, problems);
+
+    if (ok)
+        shared_service_fini(&s);
+    return ok;
+}
+
 /* Returns the configuration, its files and what a worker makes of them; NULL: an error. */
 static struct site *preflight_load(struct snapshot *snapshot, FILE *problems)
 {
     struct site *site = site_new(snapshot, problems);
 
     if (site != NULL && snapshot->sound &&
-        (!key_file_check(site->config, problems) ||
+        (!store_check(snapshot, problems) || !key_file_check(site->config, problems) ||
          !containment_try_user(site->config, problems))) {
         site_unref(site);
         return NULL;

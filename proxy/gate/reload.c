@@ -312,6 +312,36 @@ static bool same_sockets(const struct config_sockets *a, const struct config_soc
     return same;
 }
 
+static bool same_stores(const struct config_stores *a, const struct config_stores *b)
+{
+    bool same = a->count == b->count;
+
+    for (size_t i = 0; same && i < a->count; i++) {
+        const struct config_store *x = &a->item[i], *y = &b->item[i];
+        same = same_text(x->path, y->path) && same_text(x->host, y->host) &&
+               same_text(x->user, y->user) && x->port == y->port && x->database == y->database &&
+               x->tls == y->tls;
+    }
+    return same;
+}
+
+static bool same_pins(const struct config_pins *a, const struct config_pins *b)
+{
+    return a->count == b->count &&
+           (a->count == 0 || memcmp(a->item, b->item, a->count * sizeof *a->item) == 0);
+}
+
+static bool same_store(const struct config_gate *was, const struct config_gate *is)
+{
+    return same_stores(&was->shared, &is->shared) &&
+           same_text(was->shared_password_file, is->shared_password_file) &&
+           same_text(was->shared_prefix, is->shared_prefix) &&
+           same_text(was->shared_name, is->shared_name) &&
+           same_text(was->shared_ca_file, is->shared_ca_file) &&
+           same_pins(&was->shared_pin, &is->shared_pin) &&
+           was->shared_timeout == is->shared_timeout && was->shared_refuse == is->shared_refuse;
+}
+
 void reload_list_fixed(const struct config_gate *was, const struct config_gate *is, FILE *to)
 {
     if (was->workers != is->workers)
@@ -331,6 +361,10 @@ void reload_list_fixed(const struct config_gate *was, const struct config_gate *
         fputs("a change of status requires a restart\n", to);
     if (!same_text(was->status_group, is->status_group) || was->status_mode != is->status_mode)
         fputs("a change of status-group or status-mode requires a restart\n", to);
+    if (!same_store(was, is))
+        fputs(
+            "a change of shared, or of another key that begins with shared-, requires a restart\n",
+            to);
     if (was->limits.prefix_ipv4 != is->limits.prefix_ipv4 ||
         was->limits.prefix_ipv6 != is->limits.prefix_ipv6)
         fputs("a change of address-prefix-ipv4 or address-prefix-ipv6 requires a restart\n", to);

@@ -92,18 +92,30 @@ static void load_secrets(struct snapshot *s, FILE *problems)
     }
 }
 
-static void load_status_token(struct snapshot *s, FILE *problems)
+/* Loads the secret of a key of [gate]; path NULL: it is not set. */
+static const struct secret *load_gate_secret(struct snapshot *s, const char *key, const char *path,
+                                             FILE *problems)
 {
     const struct config_gate *g = &s->config->gate;
 
-    if (g->status_token_file == NULL)
-        return;
-    s->status_token = files_get_one(s->files, &secret_kind, g->status_token_file, problems);
-    if (s->status_token != NULL)
-        return;
-    fprintf(problems, "%s:%u: status-token-file cannot be used, see above\n", g->file,
-            config_line(s->config, g, "status-token-file"));
-    s->sound = false;
+    if (path == NULL)
+        return NULL;
+    const struct secret *secret = files_get_one(s->files, &secret_kind, path, problems);
+    if (secret == NULL) {
+        fprintf(problems, "%s:%u: %s cannot be used, see above\n", g->file,
+                config_line(s->config, g, key), key);
+        s->sound = false;
+    }
+    return secret;
+}
+
+static void load_gate_secrets(struct snapshot *s, FILE *problems)
+{
+    const struct config_gate *g = &s->config->gate;
+
+    s->status_token = load_gate_secret(s, "status-token-file", g->status_token_file, problems);
+    s->shared_password =
+        load_gate_secret(s, "shared-password-file", g->shared_password_file, problems);
 }
 
 static void load_users(struct snapshot *s, FILE *problems)
@@ -154,7 +166,7 @@ static struct snapshot *snapshot_new(struct config_sources *sources, const struc
     }
     load_users(s, problems);
     load_secrets(s, problems);
-    load_status_token(s, problems);
+    load_gate_secrets(s, problems);
     return s;
 }
 

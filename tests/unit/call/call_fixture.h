@@ -276,7 +276,9 @@ static void scene_reach(enum call_state want)
         call_enter(scene.call, tunnel[i]);
     }
     if (want > CALL_KEY && want != CALL_ACME)
-        call_enter(scene.call, want == CALL_WEB ? CALL_WEB : CALL_RELAY);
+        call_enter(scene.call, want == CALL_WEB     ? CALL_WEB
+                               : want == CALL_COUNT ? CALL_COUNT
+                                                    : CALL_RELAY);
     if (want == CALL_DRAIN || want == CALL_LINGER)
         call_end(scene.call, want == CALL_DRAIN ? REASON_CLIENT_ABORT : REASON_IDLE_TIMEOUT);
     if (want == CALL_CLOSED)

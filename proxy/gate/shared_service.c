@@ -1,0 +1,360 @@
+#include "gate/shared_service.h"
+
+#include <inttypes.h>
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/insist.h"
+#include "base/version.h"
+#include "config/config.h"
+#include "policy/limits.h"
+#include "site/snapshot.h"
+#include "tls/tls_ctx.h"
+#include "tls/tls_loaded.h"
+#include "users/secret.h"
+
+/* ---- settings ---- */
+
+static bool wants_tls(const struct config_gate *g)
+{
+    for (size_t i = 0; i < g->shared.count; i++)
+        if (g->shared.item[i].tls)
+            return true;
+    return false;
+}
+
+/* A server of the store that is older than TLS 1.2 does not exist. */
+static bool tls_prepare(struct shared_service *s, const struct config *c, FILE *problems)
+{
+    const struct tls_settings settings = {.min = TLS_1_2, .max = TLS_1_3, .security_level = -1};
+    const struct config_gate *g = &c->gate;
+    char error[TLS_ERROR_MAX] = "";
+
+    if (!wants_tls(g))
+        return true;
+    if (g->shared_pin.count == 0)
+        s->ca = tls_ca_load(g->shared_ca_file, error);
+    if (g->shared_pin.count > 0 || s->ca != NULL)
+        s->tls = tls_ctx_new_client(&settings, s->ca, error);
+    if (s->tls == NULL)
+        fprintf(problems, "%s:%u: shared-ca-file: %s\n", g->file,
+                config_line(c, g, "shared-ca-file"), error);
+    return s->tls != NULL;
+}
+
+static char *copy(const char *text)
+{
+    return text == NULL ? NULL : insist_alloc(strdup(text));
+}
+
+static void places_prepare(struct shared_service *s, const struct config_stores *stores)
+{
+    s->place = insist_alloc(calloc(stores->count, sizeof *s->place));
+    for (size_t i = 0; i < stores->count; i++) {
+        const struct config_store *from = &stores->item[i];
+        s->place[i] = (struct shared_place){.path = copy(from->path),
+                                            .host = copy(from->host),
+                                            .user = copy(from->user),
+                                            .port = from->port,
+                                            .database = from->database,
+                                            .tls = from->tls ? s->tls : NULL};
+    }
+    s->settings.link.place = s->place;
+    s->settings.link.count = stores->count;
+}
+
+static void pins_prepare(struct shared_service *s, const struct config_pins *pins)
+{
+    s->pin = insist_alloc(calloc(pins->count + 1, sizeof *s->pin));
+    for (size_t i = 0; i < pins->count; i++)
+        memcpy(s->pin[i].sha256, pins->item[i].sha256, sizeof s->pin[i].sha256);
+    s->settings.link.pin = s->pin;
+    s->settings.link.pin_count = pins->count;
+}
+
+static void password_prepare(struct shared_service *s, const struct secret *secret)
+{
+    if (secret == NULL)
+        return;
+    const struct span from = secret_span(secret);
+    s->password = insist_alloc(malloc(from.n));
+    memcpy(s->password, from.p, from.n);
+    s->settings.link.password = span_of(s->password, from.n);
+}
+
+/* Sets the name of this process: two processes of a gate, during an upgrade, have two counts. */
+static void name_prepare(struct shared_service *s, const char *name)
+{
+    char host[65] = "gate";
+    uint32_t number;
+
+    INSIST(getentropy(&number, sizeof number) == 0);
+    if (name == NULL) {
+        (void)!gethostname(host, sizeof host - 1);
+        name = host;
+    }
+    snprintf(s->gate, sizeof s->gate, "%s.%08" PRIx32, name, number);
+    s->name = copy(name);
+    s->settings.gate = s->gate;
+}
+
+bool shared_service_prepare(struct shared_service *s, const struct snapshot *snapshot,
+                            FILE *problems)
+{
+    const struct config *c = snapshot->config;
+    const struct config_gate *g = &c->gate;
+
+    *s = (struct shared_service){0};
+    if (g->shared.count == 0)
+        return true;
+    if (!tls_prepare(s, c, problems)) {
+        shared_service_fini(s);
+        return false;
+    }
+    places_prepare(s, &g->shared);
+    pins_prepare(s, &g->shared_pin);
+    password_prepare(s, snapshot->shared_password);
+    name_prepare(s, g->shared_name);
+    s->prefix = copy(g->shared_prefix);
+    s->settings.prefix = s->prefix;
+    s->settings.timeout_ms = g->shared_timeout;
+    return true;
+}
+
+void shared_service_fini(struct shared_service *s)
+{
+    shared_free(s->shared);
+    s->shared = NULL;
+    for (size_t i = 0; s->place != NULL && i < s->settings.link.count; i++) {
+        free((char *)s->place[i].path);
+        free((char *)s->place[i].host);
+        free((char *)s->place[i].user);
+    }
+    if (s->password != NULL)
+        OPENSSL_cleanse(s->password, s->settings.link.password.n);
+    free(s->password);
+    free(s->place);
+    free(s->pin);
+    free(s->prefix);
+    free(s->name);
+    tls_ctx_free(s->tls);
+    tls_ca_free(s->ca);
+    *s = (struct shared_service){0};
+}
+
+/* Returns the clock of limits.h, as bans_now_ms() does. */
+static uint64_t now_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+/* ---- bans of this gate, for others: any thread ---- */
+
+/* Calls use() with a ban in the form of the store. */
+static void as_shared(const struct limits_ban *ban,
+                      void (*use)(void *to, const struct shared_ban *b), void *to)
+{
+    char net[ADDR_TEXT_MAX], subject[LIMITS_USER_MAX + 3];
+
+    if (ban->user != NULL)
+        snprintf(subject, sizeof subject, "u:%s", ban->user);
+    else
+        snprintf(subject, sizeof subject, "n:%s", cidr_format(&ban->net, net));
+    const struct shared_ban b = {.subject = subject,
+                                 .kind = ban->manual ? SHARED_MANUAL : SHARED_BY_POINTS,
+                                 .left_ms = ban->left_ms};
+    use(to, &b);
+}
+
+static void announce(void *to, const struct shared_ban *b)
+{
+    shared_ban(to, b);
+}
+
+static void on_local_ban(void *arg, const struct limits_ban *ban)
+{
+    const struct shared_service *s = arg;
+    as_shared(ban, announce, s->shared);
+}
+
+static void on_local_lift(void *arg, const struct limits_target *target)
+{
+    const struct shared_service *s = arg;
+    char net[ADDR_TEXT_MAX], subject[LIMITS_USER_MAX + 3] = "*";
+
+    if (target != NULL && target->user != NULL)
+        snprintf(subject, sizeof subject, "u:%s", target->user);
+    else if (target != NULL)
+        snprintf(subject, sizeof subject, "n:%s", cidr_format(target->net, net));
+    shared_ban(s->shared, &(struct shared_ban){.subject = subject, .kind = SHARED_LIFT});
+}
+
+static void on_local_points(void *arg, const struct cidr *net, unsigned points)
+{
+    const struct shared_service *s = arg;
+    const struct limits_ban_settings c = limits_ban_settings(s->limits);
+    char text[ADDR_TEXT_MAX];
+
+    if (c.points > 0)
+        shared_points(s->shared, &(struct shared_points){.net = cidr_format(net, text),
+                                                         .points = points,
+                                                         .ban_points = c.points,
+                                                         .slot_ms = c.slot_ms,
+                                                         .ban_ms = c.ban_ms});
+}
+
+/* ---- what the thread of the store says ---- */
+
+static void log_ban(const struct shared_ban *b)
+{
+    struct log_line l;
+
+    log_begin(&l, b->kind == SHARED_LIFT ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+              b->kind == SHARED_LIFT ? "unban" : "ban");
+    if (*b->subject == 'u')
+        log_str(&l, "user", b->subject + 2);
+    else
+        log_str(&l, "network", *b->subject == '*' ? "all" : b->subject + 2);
+    if (b->kind != SHARED_LIFT)
+        log_num(&l, "seconds", b->left_ms / 1000);
+    log_str(&l, "gate", strcmp(b->by, "-") == 0 ? NULL : b->by);
+    log_str(&l, "msg",
+            b->kind == SHARED_LIFT     ? "a ban was lifted at another gate"
+            : b->kind == SHARED_MANUAL ? "banned at another gate"
+                                       : "ban-points reached at several gates together");
+    log_end(&l);
+}
+
+/* Applies a change of another gate. What makes no sense here is ignored: another gate may know more
+ * kinds. */
+static void on_ban(void *arg, const struct shared_ban *b)
+{
+    const struct shared_service *s = arg;
+    struct cidr net;
+    struct limits_target target = {0};
+    const bool all = strcmp(b->subject, "*") == 0;
+    bool changed;
+
+    if (strncmp(b->subject, "u:", 2) == 0)
+        target.user = b->subject + 2;
+    else if (strncmp(b->subject, "n:", 2) == 0 && cidr_parse(b->subject + 2, &net) == ERR_OK)
+        target.net = &net;
+    else if (!all || b->kind != SHARED_LIFT)
+        return;
+    struct limits_ban ban = {
+        .user = target.user, .manual = b->kind == SHARED_MANUAL, .left_ms = b->left_ms};
+    if (target.net != NULL)
+        ban.net = net;
+    if (b->kind == SHARED_LIFT)
+        changed = limits_take_lift(s->limits, all ? NULL : &target, now_ms()) > 0;
+    else
+        changed = (ban.manual || target.net != NULL) && limits_take(s->limits, &ban, now_ms());
+    if (changed && strcmp(b->by, s->gate) != 0)
+        log_ban(b);
+}
+
+struct each_ban {
+    void (*each)(void *to, const struct shared_ban *ban);
+    void *to;
+};
+
+static void give_ban(void *arg, const struct limits_ban *ban)
+{
+    const struct each_ban *e = arg;
+    as_shared(ban, e->each, e->to);
+}
+
+static void on_bans(void *arg, void (*each)(void *to, const struct shared_ban *ban), void *to)
+{
+    const struct shared_service *s = arg;
+    struct each_ban e = {.each = each, .to = to};
+    limits_bans(s->limits, now_ms(), give_ban, &e);
+}
+
+static void on_describe(void *arg, char out[SHARED_INFO_MAX])
+{
+    const struct shared_service *s = arg;
+
+    snprintf(out, SHARED_INFO_MAX, "name=%s version=%s started=%" PRIu64 " tunnels=%u state=%s",
+             s->name, version_text, s->started, atomic_load(s->tunnels),
+             atomic_load(&s->draining) ? "draining" : "serving");
+}
+
+/* Logs a failure only when it differs from the last one: the attempts go on. */
+static void on_store(void *arg, const char *store, const char *why)
+{
+    struct shared_service *s = arg;
+    struct log_line l;
+
+    if (why != NULL && strcmp(why, s->why) == 0)
+        return;
+    snprintf(s->why, sizeof s->why, "%s", why == NULL ? "" : why);
+    log_begin(&l, why == NULL ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "shared");
+    log_str(&l, "store", store);
+    log_str(&l, "state", why == NULL ? "up" : "down");
+    if (why != NULL)
+        log_str(&l, "cause", why);
+    log_end(&l);
+}
+
+static void on_ended(void *arg)
+{
+    struct shared_service *s = arg;
+
+    atomic_store(&s->ended, true);
+    INSIST_UV(uv_async_send(s->done));
+}
+
+static const struct shared_ops service_ops = {.on_ban = on_ban,
+                                              .bans = on_bans,
+                                              .describe = on_describe,
+                                              .on_store = on_store,
+                                              .on_ended = on_ended};
+
+/* ---- thread ---- */
+
+static void service_main(void *arg)
+{
+    const struct shared_service *s = arg;
+    shared_run(s->shared);
+}
+
+struct shared *shared_service_start(struct shared_service *s, struct limits *limits,
+                                    const atomic_uint *tunnels, uv_async_t *done)
+{
+    if (s->settings.link.count == 0)
+        return NULL;
+    s->limits = limits;
+    s->tunnels = tunnels;
+    s->done = done;
+    s->started = (uint64_t)time(NULL);
+    s->shared = shared_new(&s->settings, &service_ops, s);
+    limits_tell(limits, &(struct limits_ears){.arg = s,
+                                              .on_points = on_local_points,
+                                              .on_ban = on_local_ban,
+                                              .on_lift = on_local_lift});
+    INSIST_UV(uv_thread_create(&s->thread, service_main, s));
+    return s->shared;
+}
+
+void shared_service_drain(struct shared_service *s, bool draining)
+{
+    atomic_store(&s->draining, draining);
+}
+
+bool shared_service_stop(struct shared_service *s)
+{
+    if (s->shared == NULL)
+        return true;
+    limits_tell(s->limits, NULL); /* the workers have ended */
+    shared_stop(s->shared);
+    if (!atomic_load(&s->ended))
+        return false;
+    INSIST_UV(uv_thread_join(&s->thread));
+    shared_free(s->shared);
+    s->shared = NULL;
+    return true;
+}

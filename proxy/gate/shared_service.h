@@ -1,0 +1,61 @@
+/* shared_service: the store of several gates (shared/shared.h) as a part of the program: its
+ * settings, its thread, and what it has to do with the bans of this gate. Main thread. */
+#ifndef SSTPGATE_GATE_SHARED_SERVICE_H
+#define SSTPGATE_GATE_SHARED_SERVICE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <time.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "shared/shared.h"
+
+struct limits;
+struct snapshot;
+struct tls_ca;
+struct tls_ctx;
+
+/* All zeros: the configuration has no `shared`. */
+struct shared_service {
+    struct shared *shared; /* NULL: not started */
+    struct shared_settings settings;
+    struct shared_place *place;
+    struct shared_pin *pin;
+    uint8_t *password; /* wiped when freed */
+    char *prefix, *name;
+    char gate[128]; /* the name of this process in the store */
+    struct tls_ca *ca;
+    struct tls_ctx *tls;
+    struct limits *limits;
+    const atomic_uint *tunnels;
+    uint64_t started; /* seconds since 1970 */
+    atomic_bool draining;
+    uv_async_t *done; /* sent when the thread ends */
+    uv_thread_t thread;
+    atomic_bool ended;
+    char why[SHARED_WHY_MAX]; /* in the thread of `shared`: the failure that was logged last */
+};
+
+/* Prepares the store of the configuration, with copies of all that it needs. False: the problems
+ * are written, and nothing is left. Without `shared` a no-op. */
+bool shared_service_prepare(struct shared_service *s, const struct snapshot *snapshot,
+                            FILE *problems);
+
+/* Starts the thread. limits, tunnels and done must outlive it; the limits tell it of each ban from
+ * now on. Returns the store for the calls; NULL: none. */
+struct shared *shared_service_start(struct shared_service *s, struct limits *limits,
+                                    const atomic_uint *tunnels, uv_async_t *done);
+
+/* Tells the other gates whether this one accepts calls. */
+void shared_service_drain(struct shared_service *s, bool draining);
+
+/* Ends the thread, after the workers. True: no thread is left; false: it is ending, call again when
+ * `done` is sent. */
+bool shared_service_stop(struct shared_service *s);
+
+/* Frees what the thread has used. The workers may not exist any more. */
+void shared_service_fini(struct shared_service *s);
+
+#endif

@@ -1,0 +1,122 @@
+/* shared: what several gates know together, through a store (Redis or Valkey): counts of tunnels,
+ * rates, points, bans, and which gates there are. A thread of its own talks to the store; nobody
+ * waits for it, and no packet of a tunnel comes near it.
+ *
+ * A question gets its answer in the asking worker's thread after at most settings.timeout_ms:
+ * without the store, SHARED_UNAVAILABLE, and then the gate decides alone. While the store is down,
+ * or has not answered for that long, questions are answered at once, so that a store that hangs
+ * does not delay each call.
+ *
+ * Counts are leases. The store has them in one hash for each gate, which expires with the gate's
+ * lease (SHARED_LEASE_MS) unless the gate renews it. The gate's own table is the truth: the store
+ * gets absolute numbers, and all of them again whenever it may have lost some. So a gate that dies
+ * gives its counts back by itself, and a store that was emptied is filled again.
+ *
+ * Bans: each gate keeps all bans itself (policy/limits.h), and the store has the changes, numbered.
+ * Every SHARED_BEAT_MS a gate takes the changes since the last one that it has seen. After a lost
+ * connection, or with a store that was emptied, it first takes the changes, and then offers its own
+ * bans, so that none is forgotten. */
+#ifndef SSTPGATE_SHARED_SHARED_H
+#define SSTPGATE_SHARED_SHARED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+#include "shared/shared_settings.h"
+
+struct shared;
+struct shared_ask;
+struct worker;
+
+/* ---- what the thread tells its gate: all in the thread of `shared` ---- */
+
+/* A change of a ban by another gate, or by the sum of points of several. */
+struct shared_ban {
+    const char *subject; /* "u:USER", "n:NET" or, with SHARED_LIFT only, "*" */
+    enum shared_ban_kind { SHARED_BY_POINTS, SHARED_MANUAL, SHARED_LIFT } kind;
+    uint64_t left_ms; /* not with SHARED_LIFT */
+    const char *by;   /* the gate; "-": the sum of points */
+};
+
+struct shared_ops {
+    /* Applies a change. May not call shared_ban. */
+    void (*on_ban)(void *arg, const struct shared_ban *ban);
+    /* Calls each() with every ban that this gate has. */
+    void (*bans)(void *arg, void (*each)(void *to, const struct shared_ban *ban), void *to);
+    /* Writes what the other gates should know about this one: a text without line ends. */
+    void (*describe)(void *arg, char out[SHARED_INFO_MAX]);
+    /* The store is in use (why NULL), or no longer, or not yet. Called for each change, and again
+     * with another reason. */
+    void (*on_store)(void *arg, const char *store, const char *why);
+    void (*on_ended)(void *arg); /* the thread is about to end */
+};
+
+/* settings and ops outlive the object. */
+struct shared *shared_new(const struct shared_settings *settings, const struct shared_ops *ops,
+                          void *arg);
+void shared_free(struct shared *s); /* the thread has ended, or never ran */
+void shared_run(struct shared *s);  /* the thread: returns after shared_stop */
+void shared_stop(struct shared *s); /* from any thread; takes the gate out of the store */
+
+/* ---- for workers ---- */
+
+enum shared_verdict { SHARED_GRANTED, SHARED_FULL, SHARED_FAST, SHARED_UNAVAILABLE };
+
+/* A rate limit over all gates: `count` at once, and one more in each step. */
+struct shared_rate {
+    const char *net; /* the bucket */
+    uint32_t count;  /* 0: no limit */
+    uint64_t step_us;
+};
+
+/* Counts one more of `subject`, unless that makes more than max (0: no limit) over all gates, or
+ * more than the rate allows. on_answer is called once, later, in the thread of `from`. SHARED_FULL,
+ * SHARED_FAST: nothing was counted. Otherwise it is counted, and the caller must call
+ * shared_release() once, even if it acts on SHARED_UNAVAILABLE as on a refusal. rate NULL: none. */
+struct shared_ask *shared_hold(struct shared *s, struct worker *from, const char *subject,
+                               unsigned max, const struct shared_rate *rate,
+                               void (*on_answer)(void *arg, enum shared_verdict v), void *arg);
+
+/* Ends the wait for an answer: on_answer will not be called. The count is released, whatever the
+ * answer would have been. From the thread of `from`, before on_answer was called. */
+void shared_forget(struct shared_ask *ask);
+
+void shared_release(struct shared *s, const char *subject);
+
+/* ---- from any thread ---- */
+
+/* Adds points of an address, which the store sums up over all gates; it bans the address for
+ * ban_ms at ban_points. slot_ms: see policy/points.h. net: a network as text. */
+struct shared_points {
+    const char *net;
+    unsigned points, ban_points;
+    uint64_t slot_ms, ban_ms;
+};
+void shared_points(struct shared *s, const struct shared_points *p);
+
+/* Announces a ban, or a lift, that was made here. `by` is not used. */
+void shared_ban(struct shared *s, const struct shared_ban *ban);
+
+struct shared_state {
+    bool up;
+    char store[SHARED_WHY_MAX];
+    char why[SHARED_WHY_MAX]; /* up false: the reason; "": none yet */
+    size_t gates;             /* with this one */
+    size_t subjects;
+    uint64_t questions, unavailable, refused, lost; /* since the start; lost: connections */
+};
+
+struct shared_gate {
+    const char *gate, *info;
+    bool mine;
+};
+
+/* Writes the state, and calls each() with every living gate that the store has shown last, if it is
+ * not NULL. Waits for the thread of `shared`, which never blocks: not for workers. */
+void shared_look(struct shared *s, struct shared_state *out,
+                 void (*each)(void *to, const struct shared_gate *g), void *to);
+
+#endif

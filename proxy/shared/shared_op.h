@@ -1,0 +1,48 @@
+/* shared_op: one command for the store: which script, and its arguments. It keeps what is needed to
+ * build the arguments again, because the store may have forgotten the script; the counts in them
+ * are those of the moment at which the command is sent. */
+#ifndef SSTPGATE_SHARED_SHARED_OP_H
+#define SSTPGATE_SHARED_SHARED_OP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared/shared_counts.h"
+#include "shared/shared_scripts.h"
+#include "shared/shared_settings.h"
+
+struct shared_ask;
+
+/* Texts that a command may have, and the subjects and bans of one command; a longer list becomes
+ * several. */
+enum { SHARED_OP_TEXTS = 300, SHARED_OP_SUBJECTS = 100, SHARED_OP_BANS = 100 };
+
+struct shared_op {
+    enum shared_script script;
+    bool as_text;
+    struct shared_ask *ask; /* who waits for the answer; NULL: nobody */
+    /* ENTER: the subject and the bucket; COUNT: subjects; POINTS: the network; BAN: subject, kind
+     * and time left of each; BEAT: the description of the gate */
+    char **text;
+    size_t count;
+    unsigned max;             /* ENTER */
+    uint32_t rate_count;      /* ENTER */
+    uint64_t step_us;         /* ENTER */
+    unsigned points, least;   /* POINTS; least: ban-points */
+    uint64_t slot_ms, ban_ms; /* POINTS */
+    int64_t known;            /* BAN, BEAT: see shared_scripts.h */
+    char *epoch;              /* BAN, BEAT */
+};
+
+struct shared_op *shared_op_new(enum shared_script script);
+void shared_op_free(struct shared_op *op); /* NULL: no-op */
+void shared_op_add(struct shared_op *op, const char *text);
+void shared_op_add_number(struct shared_op *op, uint64_t n);
+
+/* Sends op; the link's tag is op. Returns false if the link does not take it; then it is still the
+ * caller's. */
+bool shared_op_send(struct shared_op *op, struct shared_link *link,
+                    const struct shared_settings *settings, const struct shared_counts *counts);
+
+#endif

@@ -1,0 +1,285 @@
+#include "shared/shared_reply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/insist.h"
+
+struct shared_reply {
+    enum { REPLY_TEXT, REPLY_ERROR, REPLY_NUMBER, REPLY_LIST, REPLY_NIL } kind;
+    int64_t number;
+    size_t n; /* bytes, or items */
+    char *text;
+    struct shared_reply **item; /* NULL: not read yet */
+};
+
+void shared_reply_free(struct shared_reply *a)
+{
+    if (a == NULL)
+        return;
+    for (size_t i = 0; a->item != NULL && i < a->n; i++)
+        shared_reply_free(a->item[i]); /* as deep as the reader permits: 9 */
+    free(a->item);
+    free(a->text);
+    free(a);
+}
+
+static struct span text_of(const struct shared_reply *a, int kind)
+{
+    return a == NULL || (int)a->kind != kind ? span_str("") : span_of(a->text, a->n);
+}
+
+struct span shared_reply_text(const struct shared_reply *a)
+{
+    return text_of(a, REPLY_TEXT);
+}
+
+struct span shared_reply_error(const struct shared_reply *a)
+{
+    return text_of(a, REPLY_ERROR);
+}
+
+int64_t shared_reply_number(const struct shared_reply *a, int64_t otherwise)
+{
+    return a == NULL || a->kind != REPLY_NUMBER ? otherwise : a->number;
+}
+
+size_t shared_reply_count(const struct shared_reply *a)
+{
+    return a == NULL || a->kind != REPLY_LIST ? 0 : a->n;
+}
+
+const struct shared_reply *shared_reply_item(const struct shared_reply *a, size_t i)
+{
+    return i < shared_reply_count(a) ? a->item[i] : NULL;
+}
+
+#ifdef HAVE_HIREDIS
+#include <hiredis/hiredis.h>
+
+struct shared_replies {
+    redisReader *reader;
+    size_t bytes, items; /* since the last answer */
+    char why[SHARED_REPLY_WHY];
+};
+
+bool shared_supported(void)
+{
+    return true;
+}
+
+/* ---- the values that the reader builds ---- */
+
+/* The type of a number of elements has changed with version 1. */
+#if HIREDIS_MAJOR >= 1
+typedef size_t element_count;
+#else
+typedef int element_count;
+#endif
+
+/* Returns a new value at its place in the array around it. NULL: the answer has too many. */
+static struct shared_reply *reply_new(const redisReadTask *task)
+{
+    struct shared_replies *r = task->privdata;
+
+    if (++r->items > SHARED_REPLY_ITEMS)
+        return NULL;
+    struct shared_reply *a = NEW(struct shared_reply);
+    if (task->parent != NULL) {
+        struct shared_reply *around = task->parent->obj;
+        around->item[task->idx] = a;
+    }
+    return a;
+}
+
+static void *create_string(const redisReadTask *task, char *text, size_t n)
+{
+    struct shared_reply *a = reply_new(task);
+
+    if (a == NULL)
+        return NULL;
+    a->kind = task->type == REDIS_REPLY_ERROR ? REPLY_ERROR : REPLY_TEXT;
+    a->n = n;
+    a->text = insist_alloc(malloc(n + 1));
+    memcpy(a->text, text, n);
+    a->text[n] = '\0';
+    return a;
+}
+
+static void *create_array(const redisReadTask *task, element_count n)
+{
+    if (n > SHARED_REPLY_ITEMS)
+        return NULL;
+    struct shared_reply *a = reply_new(task);
+    if (a == NULL)
+        return NULL;
+    a->kind = REPLY_LIST;
+    a->n = (size_t)n;
+    a->item = insist_alloc(calloc(a->n + 1, sizeof(struct shared_reply *)));
+    return a;
+}
+
+static void *create_integer(const redisReadTask *task, long long number)
+{
+    struct shared_reply *a = reply_new(task);
+
+    if (a != NULL) {
+        a->kind = REPLY_NUMBER;
+        a->number = number;
+    }
+    return a;
+}
+
+static void *create_nil(const redisReadTask *task)
+{
+    struct shared_reply *a = reply_new(task);
+
+    if (a != NULL)
+        a->kind = REPLY_NIL;
+    return a;
+}
+
+static void free_object(void *a)
+{
+    shared_reply_free(a);
+}
+
+#if HIREDIS_MAJOR >= 1
+static void *create_double(const redisReadTask *task, double value, char *text, size_t n)
+{
+    (void)value;
+    return create_string(task, text, n);
+}
+
+static void *create_bool(const redisReadTask *task, int value)
+{
+    return create_integer(task, value);
+}
+#endif
+
+static redisReplyObjectFunctions functions = {.createString = create_string,
+                                              .createArray = create_array,
+                                              .createInteger = create_integer,
+                                              .createNil = create_nil,
+#if HIREDIS_MAJOR >= 1
+                                              .createDouble = create_double,
+                                              .createBool = create_bool,
+#endif
+                                              .freeObject = free_object};
+
+/* ---- the reader ---- */
+
+struct shared_replies *shared_replies_new(void)
+{
+    struct shared_replies *r = NEW(struct shared_replies);
+
+    r->reader = insist_alloc(redisReaderCreateWithFunctions(&functions));
+    r->reader->privdata = r;
+    return r;
+}
+
+void shared_replies_free(struct shared_replies *r)
+{
+    if (r == NULL)
+        return;
+    redisReaderFree(r->reader);
+    free(r);
+}
+
+void shared_replies_feed(struct shared_replies *r, struct span bytes)
+{
+    if (r->bytes > SHARED_REPLY_BYTES)
+        return; /* shared_replies_next reports it */
+    r->bytes += bytes.n;
+    (void)redisReaderFeed(r->reader, (const char *)bytes.p, bytes.n);
+}
+
+static enum err reader_failed(struct shared_replies *r, const char *why)
+{
+    snprintf(r->why, sizeof r->why, "%s", why);
+    return ERR_SYNTAX;
+}
+
+enum err shared_replies_next(struct shared_replies *r, struct shared_reply **out)
+{
+    void *reply = NULL;
+    const int failed = redisReaderGetReply(r->reader, &reply);
+
+    if (failed != 0 && r->items > 0 && r->reader->err == REDIS_ERR_OOM) {
+        (void)reader_failed(r, "an answer has too many values");
+        return ERR_TOO_LARGE;
+    }
+    if (failed != 0)
+        return reader_failed(r, r->reader->errstr);
+    if (reply == NULL && r->bytes > SHARED_REPLY_BYTES) {
+        (void)reader_failed(r, "an answer is too large");
+        return ERR_TOO_LARGE;
+    }
+    if (reply == NULL)
+        return ERR_MORE;
+    r->items = 0;
+    r->bytes = r->reader->len - r->reader->pos;
+    *out = reply;
+    return ERR_OK;
+}
+
+const char *shared_replies_why(const struct shared_replies *r)
+{
+    return r->why;
+}
+
+struct span shared_command(int argc, const char **argv, const size_t *len)
+{
+    char *bytes = NULL;
+    const long long n = redisFormatCommandArgv(&bytes, argc, argv, len);
+
+    INSIST(n > 0);
+    struct span copy = span_of(insist_alloc(malloc((size_t)n)), (size_t)n);
+    memcpy((void *)copy.p, bytes, copy.n);
+    redisFreeCommand(bytes);
+    return copy;
+}
+#else
+
+struct shared_replies {
+    char unused;
+};
+
+bool shared_supported(void)
+{
+    return false;
+}
+
+struct shared_replies *shared_replies_new(void)
+{
+    return NEW(struct shared_replies);
+}
+
+void shared_replies_free(struct shared_replies *r)
+{
+    free(r);
+}
+
+void shared_replies_feed(struct shared_replies *r, struct span bytes)
+{
+    (void)r, (void)bytes;
+}
+
+enum err shared_replies_next(struct shared_replies *r, struct shared_reply **out)
+{
+    (void)r, (void)out;
+    return ERR_SYNTAX;
+}
+
+const char *shared_replies_why(const struct shared_replies *r)
+{
+    (void)r;
+    return "this program was built without hiredis";
+}
+
+struct span shared_command(int argc, const char **argv, const size_t *len)
+{
+    (void)argc, (void)argv, (void)len;
+    return span_of(NULL, 0);
+}
+#endif

@@ -1,0 +1,39 @@
+/* shared_scripts: the scripts (Lua) that run inside of the store: one for each decision, so that no
+ * other gate comes between its steps. The clock is the store's, so the clocks of the gates do not
+ * matter. All keys begin with the prefix P:
+ *
+ *   P gates       sorted set  the living gates, by the end of their lease
+ *   P g:GATE      hash        '' the gate's description; SUBJECT its count. Expires with the lease
+ *   P r:NET       string      when the address's token bucket is full (policy/rate.h), microseconds
+ *   P p:NET       hash        the address's points by slot (policy/points.h)
+ *   P b:m         hash        e: number of this store's content, n: number of the last change of a
+ * ban P b:l b:u b:v sorted sets, hash: the bans: the number of the last change, the end, KIND GATE
+ *
+ * A subject of a count is `u:USER` or `a:NET`, that of a ban `u:USER`, `n:NET` or `*` (all). The
+ * kind `lift` is the end of a ban, which is kept for a day so that every gate learns it. */
+#ifndef SSTPGATE_SHARED_SHARED_SCRIPTS_H
+#define SSTPGATE_SHARED_SHARED_SCRIPTS_H
+
+enum shared_script {
+    /* P GATE INFO LEASE EPOCH SINCE -> [fresh, epoch, [GATE, INFO, ...], [NUMBER, SUBJECT, KIND,
+     * GATE, LEFT, ...]]: renews the lease. fresh 1: the store has none of this gate's counts. The
+     * changes of bans after number SINCE of EPOCH, at most SHARED_CHANGES_MAX. */
+    SHARED_BEAT,
+    /* P GATE SUBJECT MINE MAX LEASE NET COUNT STEP -> [0 counted, 1 too many, 2 too fast]: MINE is
+     * the gate's count with the new one, MAX 0: no limit; COUNT 0: no rate, STEP in microseconds */
+    SHARED_ENTER,
+    /* P GATE LEASE SUBJECT MINE ...: sets the gate's counts */
+    SHARED_COUNT,
+    /* P GATE NET POINTS SLOT BAN_POINTS BAN_TIME -> [1 banned or 0] */
+    SHARED_POINTS,
+    /* P GATE EPOCH KNOWN SUBJECT KIND LEFT ...: bans and lifts. KNOWN -1: all of them; otherwise
+     * only where the store has no later change than number KNOWN of EPOCH, and no such ban */
+    SHARED_BAN,
+    SHARED_SCRIPTS,
+};
+
+enum { SHARED_CHANGES_MAX = 256 };
+
+extern const char *const shared_script_text[SHARED_SCRIPTS];
+
+#endif
