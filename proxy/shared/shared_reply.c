@@ -60,6 +60,7 @@ const struct shared_reply *shared_reply_item(const struct shared_reply *a, size_
 struct shared_replies {
     redisReader *reader;
     size_t bytes, items; /* since the last answer */
+    bool crowded;        /* an answer has more than SHARED_REPLY_ITEMS values */
     char why[SHARED_REPLY_WHY];
 };
 
@@ -82,7 +83,8 @@ static struct shared_reply *reply_new(const redisReadTask *task)
 {
     struct shared_replies *r = task->privdata;
 
-    if (++r->items > SHARED_REPLY_ITEMS)
+    r->crowded = ++r->items > SHARED_REPLY_ITEMS;
+    if (r->crowded)
         return NULL;
     struct shared_reply *a = NEW(struct shared_reply);
     if (task->parent != NULL) {
@@ -108,9 +110,10 @@ static void *create_string(const redisReadTask *task, char *text, size_t n)
 
 static void *create_array(const redisReadTask *task, element_count n)
 {
-    if (n > SHARED_REPLY_ITEMS)
-        return NULL;
-    struct shared_reply *a = reply_new(task);
+    struct shared_replies *r = task->privdata;
+
+    r->crowded = n > SHARED_REPLY_ITEMS;
+    struct shared_reply *a = r->crowded ? NULL : reply_new(task);
     if (a == NULL)
         return NULL;
     a->kind = REPLY_LIST;
@@ -205,7 +208,7 @@ enum err shared_replies_next(struct shared_replies *r, struct shared_reply **out
     void *reply = NULL;
     const int failed = redisReaderGetReply(r->reader, &reply);
 
-    if (failed != 0 && r->items > 0 && r->reader->err == REDIS_ERR_OOM) {
+    if (failed != 0 && r->crowded) { /* the library says that memory is short */
         (void)reader_failed(r, "an answer has too many values");
         return ERR_TOO_LARGE;
     }

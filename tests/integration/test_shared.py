@@ -1,14 +1,14 @@
 """Several gates that act as one, through redis-server or a scripted store (conf/README.md, several gates)."""
 
-import contextlib
 import re
 import shutil
+import ssl
 import tempfile
 
 import pytest
 
 from conftest import USERS
-from gate import eventually, run
+from gate import eventually
 from peers.client import CallFailed
 from peers.store import Redis, Store
 from test_address import admitted, refused
@@ -42,6 +42,30 @@ def up(gate):
     """Waits until the gate uses its store."""
     gate.wait(lambda: [e for e in gate.events("shared") if e.fields.get("state") == "up"], "shared up")
     return gate
+
+
+def down(gate):
+    """Waits until the gate has no store. Returns the cause."""
+    find = lambda: [e for e in gate.events("shared") if e.fields.get("state") == "down"]
+    return gate.wait(find, "shared down")[-1]["cause"]
+
+
+SHA = b"$40\r\n" + b"a" * 40 + b"\r\n"
+
+
+def plausible(words, beat=(1, "epoch", [], []), enter=(0,)):
+    """Answers as a store whose scripts do nothing: it knows them by their arguments."""
+    if words[0] == b"SCRIPT":
+        return SHA
+    if words[0] in (b"EVAL", b"EVALSHA"):
+        if words[5].startswith(b"name="):
+            return beat
+        return enter if words[5].startswith((b"u:", b"a:")) and len(words) == 12 else [0]
+    return b"+OK\r\n"
+
+
+def single(bench, store, **keys):
+    return bench.gate(bench.backend(), gate={"admin": f"unix:shared-{bench.count}.sock", "shared": store.url, **keys})
 
 
 def cluster(bench, store, count=3, server=None, **keys):
@@ -137,7 +161,7 @@ def test_a_store_that_was_killed_and_restarted_is_filled_again(bench, redis):
     gates[1].wait_event("ban")
     redis.kill()
     for gate in gates:
-        gate.wait(lambda: [e for e in gate.events("shared") if e.fields.get("state") == "down"], "shared down")
+        down(gate)
         refused(bench, gate, bind="127.0.0.5")                    # each gate knows the bans itself
     call.ping()
     bench.client(gates[1]).establish().ping().close()             # alone, this gate has room
@@ -168,7 +192,7 @@ def test_a_paused_store_delays_no_tunnel(bench, redis):
     for _ in range(3):
         call.ping()
     bench.client(gates[1]).establish().ping().close()             # alone, this gate has room
-    gates[1].wait(lambda: [e for e in gates[1].events("shared") if e.fields.get("state") == "down"], "down")
+    down(gates[1])
     redis.resume()
     eventually(lambda: not works(bench.client(gates[1])), "the count of the other gate is known again")
 
@@ -177,9 +201,9 @@ def test_a_silent_store_refuses_if_the_configuration_says_so(bench, redis):
     gate, = cluster(bench, redis, 1, max_tunnels_per_user=5, shared_fail="refuse")
     bench.client(gate).establish().ping().close()
     redis.kill()
-    gate.wait(lambda: [e for e in gate.events("shared") if e.fields.get("state") == "down"], "down")
+    down(gate)
     fails(bench.client(gate))
-    assert gate.wait_call(1)["reason"] == "user-limit"
+    gate.wait(lambda: [e for e in gate.events("call") if e["reason"] == "user-limit"], "the refused call")
 
 
 def test_a_ban_and_a_lift_during_an_outage_reach_the_others(bench, redis):
@@ -188,10 +212,151 @@ def test_a_ban_and_a_lift_during_an_outage_reach_the_others(bench, redis):
     gates[1].wait_event("ban")
     redis.pause()
     for gate in gates:
-        gate.wait(lambda: [e for e in gate.events("shared") if e.fields.get("state") == "down"], "down")
+        down(gate)
     ctl(gates[0], "unban", "198.51.100.0/24")
     ctl(gates[0], "ban", "203.0.113.0/24", "1h")
     redis.resume()
     gates[1].wait_event("unban")
     eventually(lambda: ctl(gates[1], "bans").split()[:1] == ["203.0.113.0/24"], "the ban")
     assert "198.51.100" not in ctl(gates[0], "bans")
+
+
+# -- bad stores: a clear line, and the local view --
+
+def early_end(words):
+    raise OSError("the store ends")
+
+
+GARBAGE = {
+    "another program": (lambda words: b"HTTP/1.1 400 Bad Request\r\n\r\n", "something else than RESP"),
+    "a huge array": (lambda words: b"*2147483647\r\n", "too many values"),
+    "a huge text": (lambda words: b"$536870912\r\n" + b"x" * 2000000, "too large"),
+    "an early end": (early_end, "closed the connection|reset"),
+    "answers without a command": (lambda words: b"+OK\r\n" * 100, "without a command|something else than a hash"),
+    "no hash": (lambda words: b"+OK\r\n", "something else than a hash"),
+    "no sense": (lambda words: plausible(words, beat=[1, 2]), "without meaning"),
+    "numbers for all": (lambda words: SHA if words[0] == b"SCRIPT" else 5, "without meaning"),
+    "a replica": (lambda words: plausible(words, beat=Exception("READONLY You can't write")), "READONLY"),
+    "silence": (lambda words: b"", "does not answer"),
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_a_store_that_answers_nonsense_is_reported_and_ignored(bench, stores, kind):
+    answer, cause = GARBAGE[kind]
+    gate = single(bench, stores(answer), max_tunnels_per_user=2, max_tunnels_per_address=9)
+    assert re.search(cause, down(gate))
+    bench.client(gate).establish().ping().close()
+
+
+def test_a_store_that_does_not_decide_in_time(bench, stores):
+    """It answers everything else: each question costs shared-timeout at most, and this gate decides."""
+    store = stores(lambda words: plausible(words, enter=None))
+    gate = up(single(bench, store, max_tunnels_per_user=1))
+    call = bench.client(gate).establish().ping()
+    fails(bench.client(gate))
+    call.ping()
+
+
+def test_a_store_that_refuses_for_no_reason(bench, stores):
+    gate = up(single(bench, stores(lambda words: plausible(words, enter=[1])), max_tunnels_per_user=5))
+    fails(bench.client(gate))
+    assert gate.wait_call()["reason"] == "user-limit"
+    assert gate.wait_event("limit", 1)["by"] == "all-gates"
+
+
+def test_changes_that_make_no_sense_are_skipped(bench, stores):
+    changes = ["1", "n:not a network", "manual", "x", "1000",
+               "x", "n:127.0.0.5", "manual", "x", "1000",
+               "2", "n:127.0.0.5", "nonsense", "x", "1000",
+               "3", "n:127.0.0.5", "manual", "x", "-5",
+               "4", "*", "manual", "x", "1000",
+               "5", "u:", "manual", "x", "1000",
+               "6", "n:127.0.0.6", "manual", "x", "99999999999999",
+               "6", "n:127.0.0.7", "manual", "x", "1000",
+               "7", 5, "manual", [], "1000",
+               "8"]
+    gate = up(single(bench, stores(lambda words: plausible(words, beat=[0, "e", ["g", 1, 2], changes]))))
+    assert gate.wait_event("ban")["network"] == "127.0.0.6"
+    (net, left, manual), = [line.split() for line in ctl(gate, "bans").splitlines()]
+    assert net == "127.0.0.6" and int(left) <= 30 * 24 * 3600
+    admitted(bench, gate, bind="127.0.0.5")
+    refused(bench, gate, bind="127.0.0.6")
+
+
+def test_the_next_store_is_tried(bench, redis):
+    gate = bench.gate(bench.backend(), gate={"shared": f"unix:nowhere.sock\nshared = {redis.url}"})
+    assert "cannot connect" in down(gate)
+    up(gate)
+
+
+def test_a_key_of_another_type(bench, redis):
+    redis("SET", "sstpgate:gates", "x")
+    gate = single(bench, redis)
+    assert "WRONGTYPE" in down(gate)
+    redis("DEL", "sstpgate:gates")
+    up(gate)
+
+
+def test_garbage_in_a_single_key(bench, redis):
+    """An error about one address is not one about the store."""
+    redis("HSET", "sstpgate:r:127.0.0.5", "a", "b")
+    gate, = cluster(bench, redis, 1, handshake_rate_per_address="100/s")
+    bench.client(gate, bind="127.0.0.5").establish().ping()
+    gate.wait(lambda: [e for e in gate.events("shared") if "WRONGTYPE" in e.fields.get("error", "")], "the error")
+    bench.client(gate, bind="127.0.0.6").establish().ping()
+
+
+def test_forgotten_scripts_are_sent_again(bench, redis):
+    gates = cluster(bench, redis, 2, max_tunnels_per_user=1, ban_points=10, ban_time="1h")
+    redis("SCRIPT", "FLUSH")
+    bench.client(gates[0]).establish().ping()
+    fails(bench.client(gates[1]))
+    redis("SCRIPT", "FLUSH")
+    misbehave(bench, gates[0], 2, bind="127.0.0.5")
+    gates[1].wait_event("ban")
+
+
+def test_passwords(bench, place):
+    folder = tempfile.mkdtemp(prefix="redis-", dir=place.folder)
+    (place.folder / "store.secret").write_text("s3same\n")
+    (place.folder / "store.secret").chmod(0o600)
+    server = Redis(folder, requirepass="s3same")
+    try:
+        gate = single(bench, server)
+        assert "NOAUTH" in down(gate)
+        up(single(bench, server, shared_password_file="store.secret"))
+        (place.folder / "store.secret").write_text("wrong\n")
+        assert "WRONGPASS" in down(single(bench, server, shared_password_file="store.secret"))
+    finally:
+        server.close()
+        shutil.rmtree(folder)
+
+
+def test_a_rate_is_counted_over_all_gates(bench, redis):
+    gates = cluster(bench, redis, 2, handshake_rate_per_address="1/h")
+    admitted(bench, gates[0], bind="127.0.0.5")
+    fails(bench.client(gates[1], bind="127.0.0.5"))
+    hit = gates[1].wait(lambda: [e for e in gates[1].events("limit") if "key" in e.fields], "limit")[0]
+    assert (hit["key"], hit["by"]) == ("handshake-rate-per-address", "all-gates")
+    admitted(bench, gates[1], bind="127.0.0.6")
+
+
+def test_tls_with_a_pin_or_a_ca(bench, place, stores):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(place.back_ca.cert, place.back_ca.key)
+    store = stores(plausible, tls=context)
+    up(single(bench, store, shared_ca_file=str(place.ca.cert)))
+    up(single(bench, store, shared_pin_sha256=place.back_ca.sha256))
+    assert "shared-pin-sha256" in down(single(bench, store, shared_pin_sha256="00" * 32))
+    assert "certificate" in down(single(bench, store))
+
+
+def test_the_store_gets_no_secret(bench, stores):
+    store = stores(plausible)
+    gate = up(single(bench, store, max_tunnels_per_user=5, max_tunnels_per_address=5, ban_points=100))
+    bench.client(gate).establish().ping().close()
+    fails(bench.client(gate, password="geheim"))
+    store.wait(lambda words: b"u:alice" in words)
+    seen = b" ".join(b" ".join(words) for words in store.seen)
+    assert b"sesame" not in seen and b"geheim" not in seen

@@ -111,18 +111,21 @@ class Store:
         with contextlib.suppress(OSError, ValueError, ssl.SSLError):
             if self.context:
                 sock = self.context.wrap_socket(sock, server_side=True)
-            stream = sock.makefile("rb")
-            while line := stream.readline():
-                words = []
-                for _ in range(int(line[1:])):
-                    length = int(stream.readline()[1:])
-                    words.append(stream.read(length + 2)[:-2])
-                answer = self.answer(words)
-                with self.more:
-                    self.seen.append(words)
-                    self.more.notify_all()
-                if answer is not None:
-                    sock.sendall(answer if isinstance(answer, bytes) else encode(answer))
+            with sock, sock.makefile("rb") as stream:
+                self._answer(sock, stream)
+
+    def _answer(self, sock, stream):
+        while line := stream.readline():
+            words = []
+            for _ in range(int(line[1:])):
+                length = int(stream.readline()[1:])
+                words.append(stream.read(length + 2)[:-2])
+            answer = self.answer(words)
+            with self.more:
+                self.seen.append(words)
+                self.more.notify_all()
+            if answer is not None:
+                sock.sendall(answer if isinstance(answer, bytes) else encode(answer))
 
     def wait(self, found):
         """Waits until found(words) is true for a command that was received. Returns its words."""
