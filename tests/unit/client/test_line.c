@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -126,6 +128,40 @@ static void reset(void **state)
     line_close(l);
 }
 
+/* A server that resets each connection at once has accepted it: whether the reset comes before or
+ * after the look at the result, the step that fails is not the connect. */
+static void reset_at_once(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 300 };
+    struct server s;
+
+    server_listen(&s);
+    const pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const struct linger now = {.l_onoff = 1};
+        for (int fd; (fd = accept(s.listening, NULL, NULL)) >= 0; close(fd))
+            (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        _exit(0);
+    }
+    size_t good = 0;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct addr local;
+        struct line *l;
+        uint8_t in[16];
+        size_t n;
+        good += line_open(&l, &s.address, line_now() + LONG_MS) == LINE_OK &&
+                line_local(l, &local) &&
+                line_read(l, in, sizeof in, &n, line_now() + LONG_MS) == LINE_CLOSED;
+        line_close(l);
+    }
+    assert_int_equal(kill(pid, SIGKILL), 0); /* before a failure, after which it would stay */
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(good, ROUNDS);
+    server_close(&s);
+}
+
 static void closed_port(void **state)
 {
     (void)state;
@@ -145,6 +181,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(bytes_in_both_directions),
                                        cmocka_unit_test(deadline_ends_a_read_of_available_bytes),
                                        cmocka_unit_test(deadline_of_a_write),
-                                       cmocka_unit_test(reset), cmocka_unit_test(closed_port)};
+                                       cmocka_unit_test(reset),
+                                       cmocka_unit_test(reset_at_once),
+                                       cmocka_unit_test(closed_port)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
