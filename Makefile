@@ -266,13 +266,15 @@ demo: need-demo
 demo-stop:
 	@tests/demo stop
 
-# interop runs beside the suites before it, which get the processor time that it leaves. Nothing runs beside integration and instructions, which measure.
-SUITES := format lint layers build package unit replay peers interop page integration openssl-records instructions
+# interop runs beside the suites before it, which get the processor time that it leaves. Nothing runs beside calm, alone and instructions.
+SUITES := format lint layers build package unit replay peers interop page integration openssl-records calm alone instructions
 check: need-check
 	@tests/run release $(SUITES)
 asan ubsan tsan: need-check
-	@tests/run $@ unit replay integration
-integration instructions interop page: need-check
+	@tests/run $@ unit replay integration calm alone
+integration: need-check
+	@tests/run $(VARIANT) integration calm alone
+instructions interop page: need-check
 	@tests/run $(VARIANT) $@
 
 # ---- installation: what a package has, too ----

@@ -33,8 +33,10 @@ def pytest_configure_node(node):
 def pytest_configure(config):
     pki.spare.extend(serialization.load_pem_private_key(key.encode(), None)
                      for key in getattr(config, "workerinput", {}).get("rsa_keys", []))
-    config.addinivalue_line("markers", "alone: measures time, or needs the machine for itself; tests/run "
-                                       "runs these tests one after the other, when the others are over")
+    config.addinivalue_line("markers", "calm: has a deadline that a busy machine misses; tests/run runs these "
+                                       "tests when the others are over")
+    config.addinivalue_line("markers", "alone: measures time; tests/run runs these tests one after the other, at "
+                                       "the end")
     config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs")
 
 

@@ -220,7 +220,7 @@ def test_a_drain_after_a_resume_ends_the_gate(site):
     assert site.wait_exit() == 0
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_drain_time_spreads_the_end(bench):
     gate = start(bench, **{"drain-time": "4s"})
     clients = [gate.client().establish() for _ in range(8)]
@@ -236,7 +236,7 @@ def test_drain_time_spreads_the_end(bench):
         client.close()
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_drain_time_of_a_server(bench):
     """The tunnels of the server end, and the gate continues; resume keeps the tunnels that are left."""
     gate = start(bench, **{"drain-time": "1s"})

@@ -316,7 +316,7 @@ def test_silent_clients_leave_room(gate):
     assert all(take(sock) == "" for sock in silent)
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_room_is_made_at_once(gate):
     others = [dial(gate) for _ in range(8)]
     ninth = dial(gate)

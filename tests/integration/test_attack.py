@@ -303,7 +303,7 @@ def test_stop_while_dialling(bench):
 
 # ---- floods ----
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_half_open_flood(bench):
     """Silent connections end at their deadline, and do not exclude other clients before."""
     gate = bench.gate(bench.backend(), gate={"timeout-handshake": "1s"})

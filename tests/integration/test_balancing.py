@@ -431,7 +431,7 @@ CHECKS = {
 }
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 def test_probes(bench):
     """One gate checks all servers at the same time; each is a backend of its own."""
     sections, servers = {"gate": {"workers": 2, "timeout-connect": "1s", **admin()},

@@ -629,7 +629,7 @@ def zone_that_changes(at, before, after):
             + b"XXX\0" + b"\n\n")
 
 
-@pytest.mark.alone
+@pytest.mark.calm
 @pytest.mark.parametrize("recheck", ["yes", "no"])
 def test_a_window_that_ends(bench, tmp_path, recheck):
     """The clock changes from morning to evening as in a change to summer time, and nothing is reloaded."""
