@@ -114,7 +114,8 @@ class Client:
 
     def secure(self):
         self.stage = "tls"
-        context = tls.client_context(self.tls_min, self.tls_max)
+        make = tls.client_context if self.ciphers or self.keylog else tls.shared_client_context
+        context = make(self.tls_min, self.tls_max)
         if self.ciphers:
             context.set_ciphers(self.ciphers)
         if self.keylog:

@@ -3,6 +3,7 @@
 The tests must see what ssl.SSLSocket hides: where records begin and end, and how a connection ended.
 So TLS works on memory BIOs, and this module extracts the records."""
 
+import functools
 import select
 import socket
 import ssl
@@ -44,6 +45,12 @@ def client_context(low=None, high=None):
     context.verify_mode = ssl.CERT_NONE
     _limit(context, low, high)
     return context
+
+
+@functools.cache
+def shared_client_context(low, high):
+    """The same for many clients, because OpenSSL needs milliseconds to make one: the caller changes nothing in it."""
+    return client_context(low, high)
 
 
 class Wire:
