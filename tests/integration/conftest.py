@@ -1,14 +1,16 @@
 """Fixtures: a directory with certificates and a users file, factories for gates, backends and clients, and
 checks of every gate at the end of its test."""
 
+import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from gate import Gate, write_config
+from gate import Gate, Part, write_config
 from peers import mschap, pki
 from peers.client import Client
 from peers.mitm import Mitm
@@ -44,9 +46,9 @@ class Bench:
 
     count = 0
 
-    def __init__(self, place):
-        self.place = place
-        self.gates, self.backends, self.clients, self.others = [], [], [], []
+    def __init__(self, place, usual_gates=None):
+        self.place, self.usual_gates = place, usual_gates
+        self.gates, self.parts, self.backends, self.clients, self.others = [], [], [], [], []
 
     def backend(self, cert=None, **knobs):
         cert = cert or self.place.back
@@ -88,6 +90,13 @@ class Bench:
             "listener front": pairs,
             "backend back": self.backend_keys(server, **(backend or {}))})
 
+    def usual(self, **knobs):
+        """Returns a server with these knobs, and a gate with the usual configuration before it, which other tests
+        have used, too. For a test that only makes calls and reads the log."""
+        part, sock = self.usual_gates.next()
+        self.parts.append(part)
+        return self.backend(sock=sock, **knobs), part
+
     def client(self, gate, listener="front", number=0, **knobs):
         client = Client(gate.address(listener, number), **knobs)
         self.clients.append(client)
@@ -111,11 +120,60 @@ class Bench:
                 other.__exit__()
             for server in self.backends:
                 server.close()
+            for part in self.parts:
+                part.stop()
+
+
+class UsualGates:
+    """Gates with the usual configuration, each for SLOTS tests, one after the other: with a sanitizer, a start takes
+    much longer than a call. Each test has a listener, a backend and a server of its own."""
+
+    SLOTS = 20
+
+    def __init__(self, place):
+        self.place, self.bench, self.used, self.sockets = place, None, [], []
+
+    def next(self):
+        """Returns a Part, and a socket that listens at the address of its server."""
+        if not self.sockets:
+            self.finish()
+            self.start()
+        self.used.append(os.environ.get("PYTEST_CURRENT_TEST", ""))
+        return Part(self.gate, f"front-{len(self.sockets)}"), self.sockets.pop()
+
+    def start(self):
+        self.bench = Bench(self.place)
+        self.sockets = [socket.create_server(("127.0.0.1", 0), backlog=256) for _ in range(self.SLOTS)]
+        sections = {"gate": {"workers": 1, "admin": f"unix:{Bench.count + 1}.sock"}}
+        for number, sock in enumerate(self.sockets, 1):
+            server = SimpleNamespace(address="%s:%d" % sock.getsockname(), cert=self.place.back, context=True)
+            sections[f"listener front-{number}"] = self.bench.listener_keys(backend=f"back-{number}")
+            sections[f"backend back-{number}"] = self.bench.backend_keys(server)
+        self.gate = self.bench.start(sections)
+
+    def finish(self):
+        for sock in self.sockets:
+            sock.close()
+        used, self.sockets, self.used = self.used, [], []
+        try:
+            if self.bench:
+                self.bench.finish()
+        except AssertionError as error:
+            raise AssertionError("in one of these tests:\n%s\n%s" % ("\n".join(used), error)) from None
+        finally:
+            self.bench = None
+
+
+@pytest.fixture(scope="session")
+def usual_gates(place):
+    gates = UsualGates(place)
+    yield gates
+    gates.finish()
 
 
 @pytest.fixture
-def bench(place):
-    bench = Bench(place)
+def bench(place, usual_gates):
+    bench = Bench(place, usual_gates)
     yield bench
     bench.finish()
 
@@ -133,6 +191,7 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.failed:
         for name in ("bench", "shared"):
-            for gate in getattr(item.funcargs.get(name), "gates", []):
+            used = item.funcargs.get(name)
+            for gate in [*used.gates, *used.parts] if isinstance(used, Bench) else []:
                 report.sections.append((f"log of {gate.config.name}", gate.text()))
                 report.sections.append((gate.config.name, gate.config.read_text()))

@@ -10,6 +10,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import termios
 import threading
@@ -86,7 +87,61 @@ def parse_line(line):
     return Event(line, match[1], match[2], fields)
 
 
-class Gate:
+class Log:
+    """The lines of a gate: `lines`, which grows; `more` is notified of each change."""
+
+    def __init__(self, more):
+        self.more = more
+        self._parsed, self._events = 0, []  # number of lines, and their events
+
+    def text(self):
+        return "\n".join(self.lines)
+
+    def sound(self):
+        """Checks that a sanitizer has reported nothing and the sandbox has refused nothing."""
+        assert not SANITIZER.search(self.text()), self.text()
+        assert not REFUSED.search(self.text()), self.text()
+
+    def events(self, name=None):
+        with self.more:
+            for line in self.lines[self._parsed:]:
+                self._parsed += 1
+                event = parse_line(line)
+                if event:
+                    self._events.append(event)
+            return [event for event in self._events if name in (None, event.name)]
+
+    def wait(self, find, what, timeout=DEADLINE):
+        """Returns the result of find() as soon as it is true; calls it for every new line."""
+        deadline = time.monotonic() + timeout
+        with self.more:
+            while True:
+                found = find()
+                if found:
+                    return found
+                left = deadline - time.monotonic()
+                if left <= 0 or self.silent():
+                    raise AssertionError(f"no {what} in the log\n{self.text()}")
+                self.more.wait(min(left, 1.0))
+
+    def wait_log(self, pattern, timeout=DEADLINE):
+        """Returns the first line with a match."""
+        regex = re.compile(pattern)
+        return self.wait(lambda: next((l for l in self.lines if regex.search(l)), None),
+                         pattern, timeout)
+
+    def wait_event(self, name, number=0, timeout=DEADLINE):
+        def find():
+            events = self.events(name)
+            return events[number] if len(events) > number else None
+        return self.wait(find, f"event {name} {number}", timeout)
+
+    def wait_call(self, number=0, timeout=DEADLINE):
+        """Returns the line `call` of that call."""
+        return self.wait_event("call", number, timeout)
+
+
+class Gate(Log):
     """A process, started by start(), which returns when all listeners are up. before: a command that executes
     the words after it; options: for Popen."""
 
@@ -95,11 +150,11 @@ class Gate:
         self.before, self.options = before, options
         self.ready = self.config.with_suffix(".ready")
         self.process = None
+        super().__init__(threading.Condition())
         self.lines = []
         self.addresses = {}
         self.expected_exit = 0
         self.pids = []  # of the processes that have replaced the first one
-        self._more = threading.Condition()
 
     # -- the process --
 
@@ -111,13 +166,13 @@ class Gate:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         deadline = time.monotonic() + DEADLINE
-        with self._more:
+        with self.more:
             # The file appears at once, complete, because it is renamed. New lines of the log end the wait, too.
             while not self.ready.exists():
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    self._more.wait(0.2)
+                    self.more.wait(0.2)
                     raise AssertionError(f"the gate did not start\n{self.text()}")
-                self._more.wait(0.01)
+                self.more.wait(0.01)
         for line in self.ready.read_text().splitlines():
             name, _, address = line.partition(" ")
             host, _, port = address.rpartition(":")
@@ -131,20 +186,24 @@ class Gate:
         readable.register(out, select.POLLIN)
         while octets:
             readable.poll()
-            with self._more:
+            with self.more:
                 octets = os.read(out, 65536)
                 *lines, rest = (rest + octets).split(b"\n")
                 if not octets and rest:
                     lines.append(rest)
                 self.lines += [line.decode("utf-8", "replace") for line in lines]
-                self._more.notify_all()
+                self.more.notify_all()
 
     def _read_all(self):
         """Waits until all lines that the gate has written so far are in `lines`."""
         waiting = array.array("i", [0])
-        with self._more:
+        with self.more:
             while fcntl.ioctl(self.process.stderr, termios.FIONREAD, waiting) == 0 and waiting[0] > 0:
-                self._more.wait(0.01)
+                self.more.wait(0.01)
+
+    def silent(self):
+        """Returns whether there will be no more lines."""
+        return self.process.poll() is not None and not self._reader.is_alive()
 
     def address(self, listener="front", number=0):
         return self.addresses[listener][number]
@@ -238,8 +297,7 @@ class Gate:
             self.process.kill()
             self.wait_exit()
             raise AssertionError(f"the gate did not stop\n{self.text()}") from None
-        assert not SANITIZER.search(self.text()), self.text()
-        assert not REFUSED.search(self.text()), self.text()
+        self.sound()
         assert code == self.expected_exit, f"exit {code}\n{self.text()}"
 
     def reload(self):
@@ -258,43 +316,43 @@ class Gate:
             return events[:ends[0] + 1] if ends else None
         return self.wait(find, f"verdict of a reload ({cause})", timeout)
 
-    # -- the log --
 
-    def text(self):
-        return "\n".join(self.lines)
+class Part(Log):
+    """What one test sees of a gate that serves many tests, one after the other: a listener of its own, and the
+    lines of the log since the test began. It has no methods that change or measure the process."""
 
-    def events(self, name=None):
-        parsed = [event for event in map(parse_line, list(self.lines)) if event]
-        return [event for event in parsed if name in (None, event.name)]
+    def __init__(self, gate, listener):
+        super().__init__(gate.more)
+        gate._read_all()
+        self._gate, self._listener, self._first = gate, listener, len(gate.lines)
+        self.config = gate.config
 
-    def wait(self, find, what, timeout=DEADLINE):
-        """Returns the result of find() as soon as it is true; calls it for every new line."""
-        deadline = time.monotonic() + timeout
-        with self._more:
-            while True:
-                found = find()
-                if found:
-                    return found
-                left = deadline - time.monotonic()
-                if left <= 0 or (self.process.poll() is not None and not self._reader.is_alive()):
-                    raise AssertionError(f"no {what} in the log\n{self.text()}")
-                self._more.wait(min(left, 1.0))
+    @property
+    def lines(self):
+        return self._gate.lines[self._first:]
 
-    def wait_log(self, pattern, timeout=DEADLINE):
-        """Returns the first line with a match."""
-        regex = re.compile(pattern)
-        return self.wait(lambda: next((l for l in self.lines if regex.search(l)), None),
-                         pattern, timeout)
+    def silent(self):
+        return self._gate.silent()
 
-    def wait_event(self, name, number=0, timeout=DEADLINE):
-        def find():
-            events = self.events(name)
-            return events[number] if len(events) > number else None
-        return self.wait(find, f"event {name} {number}", timeout)
+    def address(self, *_):
+        return self._gate.address(self._listener)
 
-    def wait_call(self, number=0, timeout=DEADLINE):
-        """Returns the line `call` of that call."""
-        return self.wait_event("call", number, timeout)
+    def calls(self):
+        """Returns the number of calls that have not ended."""
+        assert not self.silent(), f"the gate has ended\n{self.text()}"
+        with socket.socket(socket.AF_UNIX) as admin:
+            admin.settimeout(DEADLINE)
+            admin.connect(str(self.config.with_suffix(".sock")))
+            admin.sendall(b"status\n")
+            with admin.makefile() as answer:
+                return int(re.search(r"^calls: (\d+)$", answer.read(), re.M)[1])
+
+    def stop(self):
+        """Checks at the end of the test what Gate.stop() checks before the exit, and leaves no call to the next
+        test."""
+        eventually(lambda: self.calls() == 0, "a call did not end")
+        self._gate._read_all()
+        self.sound()
 
 
 def run(*arguments, timeout=DEADLINE, **more):

@@ -81,8 +81,7 @@ def test_stale_line_where_nobody_looks(bench, users):
                                    dict(user="CORP\\alice", first_password="wrong")], ids=str)
 def test_good_line(bench, knobs):
     """A wrong password does not mean that the line in the file is stale."""
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     bench.client(gate, **knobs).establish().disconnect()
     gate.wait_call()
     assert not gate.events("users-stale")

@@ -62,8 +62,7 @@ def nobody():
 
 
 def test_not_before_the_backend(bench):
-    server = bench.backend(hooks={"request": lambda call: server.go.wait()})
-    gate = bench.gate(server)
+    server, gate = bench.usual(hooks={"request": lambda call: server.go.wait()})
     client = bench.client(gate).open().secure().send_request()
     server.wait_stage("request")
     with pytest.raises(TimeoutError):
@@ -76,8 +75,7 @@ def test_not_before_the_backend(bench):
 def test_accepted(bench, dialect):
     """The client gets one record with at most four fields, which do not name the gate, whatever the backend
     sent."""
-    server = bench.backend(dialect=dialect, echoes_early=False)
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect=dialect, echoes_early=False)
     client = bench.client(gate).establish("request")
     answer = head.parse(client.answer)
     assert answer.line == b"HTTP/1.1 200 OK"
@@ -91,8 +89,8 @@ def test_accepted(bench, dialect):
 
 @pytest.mark.parametrize("line", [b"HTTP/1.1 200", b"HTTP/1.0 200 OK", b"HTTP/1.1 200 Fine, thanks"])
 def test_odd_accepts(bench, line):
-    server = bench.backend(status_line=line)
-    bench.client(bench.gate(server)).establish().ping()
+    server, gate = bench.usual(status_line=line)
+    bench.client(gate).establish().ping()
 
 
 INTERIM = {
@@ -107,8 +105,8 @@ INTERIM = {
 @pytest.mark.parametrize("name", INTERIM)
 def test_interim_answers(bench, name):
     """Each client of HTTP must skip them (RFC 9110 15.2); a proxy in front of the server may send some."""
-    server = bench.backend(hooks={"request": lambda call: [call.wire.write(part) for part in INTERIM[name]]})
-    bench.client(bench.gate(server)).establish().ping().disconnect()
+    server, gate = bench.usual(hooks={"request": lambda call: [call.wire.write(part) for part in INTERIM[name]]})
+    bench.client(gate).establish().ping().disconnect()
     assert server.wait_over().verdict == "ok"
 
 
@@ -119,14 +117,14 @@ def test_interim_answers(bench, name):
     (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "status 101 instead of 200")])
 def test_interim_answers_end(bench, octets, why):
     """Their number and their size have bounds, and 101 is not an interim response."""
-    gate = bench.gate(bench.backend(hooks={"request": lambda call: call.wire.write(octets)}))
+    _, gate = bench.usual(hooks={"request": lambda call: call.wire.write(octets)})
     refused(bench, gate)
     assert gate.wait_event("backend")["msg"] == why
 
 
 @pytest.mark.parametrize("status", [301, 401, 404, 500, 503])
 def test_backend_refuses(bench, status):
-    gate = bench.gate(bench.backend(refuse=status))
+    _, gate = bench.usual(refuse=status)
     assert refused(bench, gate) == "backend-refused"
 
 
@@ -170,7 +168,7 @@ def test_backend_closes_unasked(bench, how):
     def leave(call):
         raise EndCall("hook", how)
 
-    gate = bench.gate(bench.backend(hooks={"request": leave}))
+    _, gate = bench.usual(hooks={"request": leave})
     assert refused(bench, gate) in ("backend-closed", "backend-reset", "backend-bad-answer",
                                     "backend-refused")
 
@@ -181,16 +179,15 @@ def test_answer_and_packet_in_one_record(bench):
         call.wire.write(b"HTTP/1.1 200 OK\r\n\r\n" + sstp.control(sstp.ABORT))
         raise EndCall("hook")
 
-    server = bench.backend(hooks={"request": hasty})
-    client = bench.client(bench.gate(server)).establish("request")
+    server, gate = bench.usual(hooks={"request": hasty})
+    client = bench.client(gate).establish("request")
     assert client.answer_rest == b""
     assert last_words(client).raw == sstp.control(sstp.ABORT)
     assert client.packets.misfits == 0
 
 
 def test_client_leaves_before_the_answer(bench):
-    server = bench.backend(hooks={"request": lambda call: server.go.wait()})
-    gate = bench.gate(server)
+    server, gate = bench.usual(hooks={"request": lambda call: server.go.wait()})
     client = bench.client(gate).open().secure().send_request()
     server.wait_stage("request")
     client.close()

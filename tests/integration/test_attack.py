@@ -85,7 +85,7 @@ def test_renegotiation_flood(bench):
 def test_key_update_flood(bench):
     """27 bytes cost the gate 30 microseconds and an answer. A long row of them, which no real client sends,
     ends the connection."""
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     client = bench.client(gate, tls_min="1.3").open().secure()
     lib = ctypes.CDLL("libssl.so.3")
     handle = ctypes.c_void_p.from_address(id(client.wire._ssl._sslobj) + 24)
@@ -133,7 +133,7 @@ def test_name_of_another_user(bench):
         auth.ident += 1
         auth.send(1, auth.ident, bytes([16]) + os.urandom(16) + b"server")
 
-    gate = bench.gate(bench.backend(dialect="softether", hooks={"auth": ask_again}))
+    _, gate = bench.usual(dialect="softether", hooks={"auth": ask_again})
     client = bench.client(gate).establish("authenticate")
     seen, prover = [], client.link.auth
     prover.on = seen.append
@@ -173,8 +173,7 @@ def test_deadline_without_authentication(bench):
 
 def test_nothing_behind_a_refused_binding(bench):
     """One record contains an invalid Call Connected, an echo, data and an Abort: nothing of it is forwarded."""
-    server = bench.backend(strict=False)
-    gate = bench.gate(server)
+    server, gate = bench.usual(strict=False)
     client = bench.client(gate, tamper="cert-hash").establish("authenticate")
     call = server.wait_call()
     before = len(call.raw), list(call.link.protocols)
@@ -189,8 +188,7 @@ def test_nothing_behind_a_refused_binding(bench):
 
 def test_data_behind_call_connected(bench):
     """Data in the record of Call Connected is neither lost nor forwarded before it."""
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     client = bench.client(gate).establish("authenticate")
     client.wire.write(client.binding() + sstp.control(sstp.ECHO_REQUEST))
     client.stage = "connected"
@@ -734,8 +732,7 @@ def test_what_only_the_server_would_understand(bench, protocols):
 def test_a_late_retransmission_is_no_second_login(bench):
     """A Configure-Request of LCP is retransmitted when the tunnel is up: a server that would start over must
     not get it, and the client has done nothing wrong."""
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     client = bench.client(gate)
     client.establish("start")
     say, requests = client.link._send_frame, []
@@ -780,8 +777,7 @@ def test_another_login_inside_a_tunnel(bench, frame):
 
 def test_control_inside_a_tunnel(bench):
     """LCP that begins no login, and network control, are forwarded unchanged."""
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     with bench.client(gate) as client:
         client.establish().ping()
         seen = len(server.calls[0].link.protocols)
@@ -852,8 +848,7 @@ def test_frames_that_decide_nothing(bench):
             take(octets)
         call.link.on_frame = on_frame
 
-    server = bench.backend(hooks={"ack": record})
-    gate = bench.gate(server)
+    server, gate = bench.usual(hooks={"ack": record})
     client = bench.client(gate).establish("start")
     lcp = [ppp.Control(code, 1, bytes(4) + text).build()
            for code, text in [(9, b""), (11, b"x"), (12, b"MSRASV5.20"), (13, bytes(4))]]
@@ -915,9 +910,8 @@ def test_method_of_the_client(bench, policy):
 
 def test_method_beside_the_request(bench):
     """The same before the server has asked for a login, with an EAP Nak without FF 03 for the gate."""
-    server = bench.backend(dialect="softether", users={"alice": "sesame"})
+    server, gate = bench.usual(dialect="softether", users={"alice": "sesame"})
     server.hooks["ack"] = lambda call: setattr(call.link, "start", lambda: None)
-    gate = bench.gate(server)
     client = bench.client(gate, zero_key=True).establish("start")
     link = client.link
     link.method, link.auth = "mschapv2", auth.prover("mschapv2", link.send, auth.Login("alice", "sesame"))
@@ -1002,8 +996,7 @@ def test_another_name_for_the_second_question(bench, asks_twice):
         verifier.send(1, verifier.ident, bytes([16]) + verifier.challenge + b"server")
 
     changes = dict(double=True) if asks_twice == "before" else dict(hooks={"auth": ask_again})
-    server = bench.backend(dialect="sorz", users=USERS, echoes_early=False, **changes)
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect="sorz", users=USERS, echoes_early=False, **changes)
     client = bench.client(gate).establish("start")
     asked = []
 

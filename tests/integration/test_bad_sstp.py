@@ -56,8 +56,7 @@ def test_bad_packet_from_the_backend(bench, name, stage):
         call.wire.write(BAD_PACKETS[name])
         call.wire.wait_end()
 
-    server = bench.backend(hooks={stage: hook})
-    gate = bench.gate(server)
+    server, gate = bench.usual(hooks={stage: hook})
     client = bench.client(gate)
     with pytest.raises(CallFailed) as failure:
         client.establish().ping()
@@ -104,8 +103,7 @@ def test_out_of_place_from_the_client(shared, tolerant_pair, name):
 def test_early_data_stays_at_the_gate(bench):
     """Network data of a client that is not verified yet is discarded, as any network may lose IP packets, and
     the call continues. The backend is strict and would abort."""
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     client = bench.client(gate).establish("authenticate")
     client.send(PING)
     client.connect().bring_up().ping().disconnect()
@@ -123,8 +121,7 @@ def test_out_of_place_from_the_backend(bench, stage, packet):
         call.wire.write(packet)
         call.wire.wait_end()
 
-    server = bench.backend(hooks={stage: hook})
-    gate = bench.gate(server)
+    server, gate = bench.usual(hooks={stage: hook})
     client = bench.client(gate)
     with pytest.raises(CallFailed) as failure:
         # with a Request in transit, the early ones of these packets would be valid or invalid by chance
@@ -139,7 +136,7 @@ def test_out_of_place_from_the_backend(bench, stage, packet):
 def test_early_echo_of_sorz(bench):
     """After a minute of silence sorz sends an Echo-Request before Call Connected. A client that follows the
     specification would abort, and so does the gate."""
-    gate = bench.gate(bench.backend(dialect="sorz"))
+    _, gate = bench.usual(dialect="sorz")
     client = bench.client(gate)
     assert expect_failure(client).abort.raw == sstp.status(sstp.ABORT, 0, UNACCEPTED)
     assert gate.wait_call()["reason"] == "backend-out-of-place"
@@ -149,8 +146,7 @@ def test_early_echo_of_sorz(bench):
 def test_nak_and_again(bench, dialect):
     """After a Nak the client sends a valid Request; accel-ppp's Nak ends with two bytes that are no
     attribute."""
-    server = bench.backend(dialect=dialect)
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect=dialect)
     client = bench.client(gate).establish("request")
     client.send(sstp.connect_request(protocol=7))
     with pytest.raises(CallFailed) as failure:
@@ -165,8 +161,7 @@ def test_nak_and_again(bench, dialect):
                          ids=["softether", "regular", "sorz"])
 @pytest.mark.parametrize("stage", ["start", "up"])
 def test_abort_of_every_form(bench, octets, stage):
-    server = bench.backend(strict=False)
-    gate = bench.gate(server)
+    server, gate = bench.usual(strict=False)
     client = bench.client(gate).establish(stage)
     client.send(octets)
     assert last_words(client).type == sstp.ABORT  # the backend's answer
@@ -176,8 +171,7 @@ def test_abort_of_every_form(bench, octets, stage):
 
 def test_reserved_bits(bench):
     """Ignored when received (PROTOCOL.md 3.2)."""
-    server = bench.backend(strict=False)
-    gate = bench.gate(server)
+    server, gate = bench.usual(strict=False)
     client = bench.client(gate).establish("request")
     request = bytearray(sstp.connect_request())
     request[1] |= 0xFE

@@ -57,8 +57,7 @@ def test_matrix(matrix, policy, method, hash):
 
 
 def test_eap_md5(bench):
-    server = bench.backend(auth=("eap-md5",))
-    gate = bench.gate(server)
+    server, gate = bench.usual(auth=("eap-md5",))
     bench.client(gate, auth=("eap-md5",)).establish().ping().disconnect()
     assert server.wait_over().verdict == "ok"
     assert gate.wait_call()["key"] == "zero"
@@ -66,8 +65,7 @@ def test_eap_md5(bench):
 
 @pytest.mark.parametrize("user", USERS)
 def test_passwords(bench, user):
-    server = bench.backend(users=USERS)
-    gate = bench.gate(server)
+    server, gate = bench.usual(users=USERS)
     bench.client(gate, user=user, password=USERS[user]).establish().disconnect()
     assert server.wait_over().verdict == "ok"
 
@@ -98,8 +96,7 @@ def test_odd_clients(shared, pair_of, knobs, method):
 
 @pytest.mark.parametrize("shape", ["octets", "odd", "joined"])
 def test_odd_servers(bench, shape):
-    server = bench.backend(shape=shape)
-    gate = bench.gate(server)
+    server, gate = bench.usual(shape=shape)
     client = bench.client(gate).establish().ping()
     client.disconnect()
     assert client.packets.misfits == 0
@@ -109,8 +106,7 @@ def test_odd_servers(bench, shape):
 def test_upper_case_user(bench):
     """The gate compares names without case. The hash of MS-CHAPv2 depends on case, but the gate does not
     compute it."""
-    server = bench.backend(users={"ALICE": "sesame"})
-    gate = bench.gate(server)
+    server, gate = bench.usual(users={"ALICE": "sesame"})
     bench.client(gate, user="ALICE").establish().disconnect()
     assert server.wait_over().verdict == "ok"
 
@@ -118,8 +114,7 @@ def test_upper_case_user(bench):
 @pytest.mark.parametrize("method", ["mschapv2", "eap-mschapv2"])
 def test_password_change(bench, method):
     """The key is that of the new password, which the users file already contains."""
-    server = bench.backend(auth=(method,), users={"alice": "stale"}, expired=("alice",))
-    gate = bench.gate(server)
+    server, gate = bench.usual(auth=(method,), users={"alice": "stale"}, expired=("alice",))
     client = bench.client(gate, auth=(method,), password="stale", new_password="sesame")
     client.establish().ping().disconnect()
     assert server.wait_over().verdict == "ok"
@@ -136,8 +131,7 @@ def test_lcp_starts_over(bench):
             call.link.restart()
 
     # joined: Challenge and Configure-Request arrive together, so no answer is under way in between
-    server = bench.backend(hooks={"lcp": once}, shape="joined")
-    gate = bench.gate(server)
+    server, gate = bench.usual(hooks={"lcp": once}, shape="joined")
     bench.client(gate).establish().ping().disconnect()
     assert len(rounds) == 2
     assert server.wait_over().verdict == "ok"
@@ -149,8 +143,7 @@ def test_lcp_starts_over(bench):
 @pytest.mark.parametrize("takes", ["mschapv2", "pap"])
 def test_no_eap_in_lcp(bench, takes):
     """The server asks for EAP first, as RRAS and SoftEther do; the client Naks it in LCP."""
-    server = bench.backend(auth=("eap-mschapv2", "mschapv2", "pap"))
-    gate = bench.gate(server)
+    server, gate = bench.usual(auth=("eap-mschapv2", "mschapv2", "pap"))
     bench.client(gate, auth=(takes,)).establish().ping().disconnect()
     assert server.wait_over().verdict == "ok"
     call = gate.wait_call()
@@ -161,8 +154,7 @@ def test_no_eap_in_lcp(bench, takes):
 @pytest.mark.parametrize("first", ["eap-tls", "peap", "eap-md5"])
 def test_another_type_of_eap(bench, first):
     """Inside EAP the client refuses the type that the server offers (RFC 3748 5.3)."""
-    server = bench.backend(auth=(first, "eap-mschapv2"))
-    gate = bench.gate(server)
+    server, gate = bench.usual(auth=(first, "eap-mschapv2"))
     bench.client(gate, auth=("eap-mschapv2",)).establish().ping().disconnect()
     assert server.wait_over().verdict == "ok"
     call = gate.wait_call()
@@ -184,8 +176,7 @@ def test_eap_is_given_up(bench):
         call.link.lcp.want[ppp.OPT_AUTH] = ppp.METHODS["mschapv2"]
         call.link.restart()
 
-    server = bench.backend(auth=("eap-mschapv2",), hooks={"lcp": give_up}, shape="joined")
-    gate = bench.gate(server)
+    server, gate = bench.usual(auth=("eap-mschapv2",), hooks={"lcp": give_up}, shape="joined")
     bench.client(gate, auth=("eap-mschapv2", "mschapv2")).establish().ping().disconnect()
     assert rounds == ["eap-mschapv2", "mschapv2"]
     assert server.wait_over().verdict == "ok"
@@ -198,8 +189,7 @@ def test_eap_is_given_up(bench):
 @pytest.mark.parametrize("method", ["mschapv2", "pap"])
 @pytest.mark.parametrize("client_hash, mask", [(sstp.SHA1, 2), (sstp.SHA256, 1)])
 def test_translation(bench, method, client_hash, mask):
-    server = bench.backend(auth=(method,), mask=mask)
-    gate = bench.gate(server)
+    server, gate = bench.usual(auth=(method,), mask=mask)
     client = bench.client(gate, auth=(method,), hash=client_hash).establish()
     assert client.mask == 3
     client.ping().disconnect()
@@ -246,8 +236,7 @@ def refused(bench, gate, server, client, reason, abort=sstp.BINDING_ABORT):
 @pytest.mark.parametrize("hash", HASHES)
 @pytest.mark.parametrize("method", ["pap", "mschapv2"])
 def test_tampered(bench, tamper, reason, hash, method):
-    server = bench.backend(auth=(method,))
-    gate = bench.gate(server)
+    server, gate = bench.usual(auth=(method,))
     client = bench.client(gate, auth=(method,), tamper=tamper, hash=hash)
     refused(bench, gate, server, client, reason)
 
@@ -282,8 +271,7 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_odd_call_connected(bench, name):
     change, reason = FORMS[name]
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     client = bench.client(gate, hash=sstp.SHA256)
     regular = client.binding
     client.binding = lambda: change(regular())
@@ -300,8 +288,7 @@ def test_hash_that_was_not_offered(bench):
 
 
 def test_unknown_user(bench):
-    server = bench.backend(users={"mallory": "sesame"})
-    gate = bench.gate(server)
+    server, gate = bench.usual(users={"mallory": "sesame"})
     refused(bench, gate, server, bench.client(gate, user="mallory"), "binding-mac")
     assert gate.wait_log("mallory")
 
@@ -314,8 +301,7 @@ def test_no_users_file(bench):
 
 def test_stale_hash(bench):
     """The user's password differs from that of the users file."""
-    server = bench.backend(users={"alice": "changed"})
-    gate = bench.gate(server)
+    server, gate = bench.usual(users={"alice": "changed"})
     refused(bench, gate, server, bench.client(gate, password="changed"), "binding-mac")
 
 
@@ -363,8 +349,7 @@ def test_off_does_not_look(bench):
 
 def test_backend_refuses_what_was_made(bench):
     """A backend expects the hash of a certificate that it does not present: its Abort reaches the client."""
-    server = bench.backend(leaf=bench.place.evil.der)
-    gate = bench.gate(server)
+    server, gate = bench.usual(leaf=bench.place.evil.der)
     failure = expect_failure(bench.client(gate), "connected")
     assert failure.abort.raw == sstp.BINDING_ABORT
     assert server.wait_over().verdict == "certificate"

@@ -71,7 +71,7 @@ def test_one_line_for_all(bench, name):
 
 def test_a_client_that_may_reject_the_certificate(bench):
     """A health check may end in the same way, so each address has one line a minute."""
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     for _ in range(3):
         bench.client(gate, sni="vpn.example.com").establish("tls").close()
     bench.client(gate, sni="vpn.example.com", bind="127.0.0.2").establish("tls").close()

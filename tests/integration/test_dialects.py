@@ -169,8 +169,7 @@ def test_rras_bad_attribute_length(bench):
 
 
 def test_rras_gives_up_after_three_naks(bench):
-    server = bench.backend(dialect="rras")
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect="rras")
     client = bench.client(gate, **CLIENTS["windows"]).establish("request")
     for attempt in range(4):
         client.send(sstp.connect_request(protocol=7))
@@ -187,8 +186,7 @@ def test_rras_gives_up_after_three_naks(bench):
 @pytest.mark.parametrize("stage", ["request", "start"])
 def test_rras_negotiation_timer(bench, stage):
     """60 s in RRAS, a moment here; the gate's own deadline is longer."""
-    server = bench.backend(dialect="rras", timers=Timers(negotiation=0.3))
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect="rras", timers=Timers(negotiation=0.3))
     client = bench.client(gate, **CLIENTS["windows"]).establish(stage)
     with pytest.raises(CallFailed) as failure:
         client.until(lambda: False)
@@ -233,8 +231,7 @@ def test_rras_last_words(bench):
 @pytest.mark.parametrize("method", DIALECTS["accel-ppp"].auth)
 def test_accel_deferral(bench, method):
     """A Call Connected that arrives before the result of the login is deferred, not refused."""
-    server = bench.backend(dialect="accel-ppp", auth=(method,))
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect="accel-ppp", auth=(method,))
     # with PAP and CHAP-MD5 there is no key to wait for
     client = bench.client(gate, auth=(method,)).establish("start")
     client.link.start()
@@ -247,8 +244,7 @@ def test_accel_deferral(bench, method):
 
 
 def test_accel_has_no_eap(bench):
-    server = bench.backend(dialect="accel-ppp")
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect="accel-ppp")
     client = bench.client(gate, auth=("eap-mschapv2",))
     failure = expect_failure(client)
     assert failure.abort.type == sstp.DISCONNECT
@@ -293,8 +289,7 @@ def test_accel_behind_proxy(bench, version):
 def test_accel_wants_no_reserved_bits(bench, stage):
     """accel-ppp takes a length with reserved bits for a long packet. A client may set them ([MS-SSTP] 2.2.1),
     and if the gate forwarded them, the server would end the call."""
-    server = bench.backend(dialect="accel-ppp")
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect="accel-ppp")
     client = bench.client(gate).establish(stage)
     shout = lambda packet: client.send(packet[:2] + bytes([packet[2] | 0xF0]) + packet[3:])
     if stage == "request":
@@ -313,8 +308,7 @@ def test_no_reserved_bits_for_clients(bench):
         for packet in (sstp.control(sstp.ECHO_REQUEST), sstp.data(ppp.frame(ppp.IPV4, b"data"))):
             call.send(packet[:2] + bytes([packet[2] | 0xF0]) + packet[3:])
 
-    server = bench.backend(hooks={"up": shout}, strict=False)
-    gate = bench.gate(server)
+    server, gate = bench.usual(hooks={"up": shout}, strict=False)
     client = bench.client(gate, **CLIENTS["sstpc"]).establish("request")
     client.packets.masks = False
     client.start().authenticate().connect().bring_up()
@@ -329,16 +323,14 @@ def test_no_reserved_bits_for_clients(bench):
 def test_double_mschapv2(bench, method):
     """The server asks twice, and the second answer determines the key (SoftEther's UseDoubleMsChapV2), as a
     strict server confirms."""
-    server = bench.backend(auth=(method,), double=True)
-    gate = bench.gate(server)
+    server, gate = bench.usual(auth=(method,), double=True)
     works(bench, server, bench.client(gate, auth=(method,)))
     assert gate.wait_call()["key"] == "ms-chapv2"
 
 
 def test_softether_ignores_a_second_request(bench):
     """kittoku repeats its request while it waits for the Ack."""
-    server = bench.backend(dialect="softether", hooks={"connect": lambda call: server.go.wait()})
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect="softether", hooks={"connect": lambda call: server.go.wait()})
     client = bench.client(gate, **CLIENTS["kittoku"]).establish("request")
     client.wire.write(sstp.connect_request() * 3)
     server.wait_stage("connect")
@@ -350,10 +342,9 @@ def test_softether_ignores_a_second_request(bench):
 @pytest.mark.parametrize("dialect, octets", [("softether", 8), ("sorz", 16)])
 def test_short_disconnect(bench, dialect, octets):
     """sstpc does not acknowledge a Disconnect of less than 14 bytes: the call ends all the same."""
-    server = bench.backend(dialect=dialect, echoes_early=False,
+    server, gate = bench.usual(dialect=dialect, echoes_early=False,
                            hooks={"up": lambda call: call.disconnect()},
                            timers=Timers(None, None, None, disconnect=0.3))
-    gate = bench.gate(server)
     client = bench.client(gate, **CLIENTS["sstpc"]).establish("connected")
     with pytest.raises(CallFailed) as failure:
         client.bring_up().ping()
@@ -370,8 +361,7 @@ def test_softether_echoes(bench):
         for _ in range(5):
             call.send(sstp.control(sstp.ECHO_REQUEST))
 
-    server = bench.backend(dialect="softether", hooks={"up": ask})
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect="softether", hooks={"up": ask})
     client = bench.client(gate).establish()
     client.until(lambda: sum(p.type == sstp.ECHO_REQUEST for p in client.seen) == 5).ping()
     assert client.packets.misfits == 0  # although it joins them
@@ -381,8 +371,8 @@ def test_softether_echoes(bench):
 
 def test_frames_in_full(bench):
     """SoftEther drops a frame without FF 03, so the gate must not strip the client's."""
-    server = bench.backend(dialect="softether")
-    works(bench, server, bench.client(bench.gate(server), **CLIENTS["kittoku"]))
+    server, gate = bench.usual(dialect="softether")
+    works(bench, server, bench.client(gate, **CLIENTS["kittoku"]))
 
 
 def test_sorz_sends_no_nak(bench):
@@ -410,9 +400,8 @@ def test_mikrotik_pap(bench, policy):
 def test_multilink_offers(bench):
     """Both sides agree on MRRU: multilink frames are forwarded as data."""
     option = ((ppp.OPT_MRRU, (1614).to_bytes(2, "big")), (ppp.OPT_ENDPOINT, b"\1" + bytes(16)))
-    server = bench.backend(load="echo", lcp=option, lcp_takes=(
+    server, gate = bench.usual(load="echo", lcp=option, lcp_takes=(
         ppp.OPT_MRU, ppp.OPT_MAGIC, ppp.OPT_MRRU, ppp.OPT_ENDPOINT))
-    gate = bench.gate(server)
     client = bench.client(gate, lcp=option).establish()
     assert client.link.lcp.want.keys() >= {ppp.OPT_MRRU, ppp.OPT_ENDPOINT}
     for link in (client.link, server.calls[0].link):
@@ -429,8 +418,7 @@ def test_multilink_offers(bench):
 def test_padding_is_not_forwarded(bench, method):
     """SoftEther would read bytes after the inner length as a part of the name (PROTOCOL.md 5.1); the gate
     removes them."""
-    server = bench.backend(dialect="softether", auth=(method,))
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect="softether", auth=(method,))
     client = bench.client(gate, auth=(method,)).establish("start")
     say = client.link._send_frame
     client.link._send_frame = lambda frame: say(frame + b"bob\0\1\2")
@@ -440,8 +428,7 @@ def test_padding_is_not_forwarded(bench, method):
 
 def test_softether_has_no_pap_nak(bench):
     """A wrong password ends the call without a Nak, and counts as a failed login."""
-    server = bench.backend(dialect="softether", auth=("pap",))
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect="softether", auth=("pap",))
     expect_failure(bench.client(gate, auth=("pap",), password="wrong"))
     assert server.wait_over().reason == "wrong password"
     call = gate.wait_call()
@@ -451,8 +438,7 @@ def test_softether_has_no_pap_nak(bench):
 @pytest.mark.parametrize("dialect", ["accel-ppp", "softether"])
 def test_ack_of_something_else_is_not_forwarded(bench, dialect):
     """These servers accept any Ack of their request; the gate forwards only the right one."""
-    server = bench.backend(dialect=dialect, auth=("mschapv2",))
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect=dialect, auth=("mschapv2",))
     client = bench.client(gate).establish("start")
     say = client.link._send_frame
 

@@ -27,13 +27,13 @@ def verdict(call):
 
 
 def test_a_tunnel_that_ends(bench):
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     bench.client(gate).establish().disconnect()
     assert verdict(gate.wait_call()) == ("info", "ended", "up")
 
 
 def test_a_login_that_fails(bench):
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     fails(bench.client(gate, password="wrong"))
     call = gate.wait_call()
     assert verdict(call) == ("warning", "failed", "login")
@@ -42,7 +42,7 @@ def test_a_login_that_fails(bench):
 
 @pytest.mark.parametrize("auth", ["pap", "chap-md5", "eap-mschapv2"])
 def test_a_refusal_of_another_method(bench, auth):
-    gate = bench.gate(bench.backend(auth=(auth,)))
+    _, gate = bench.usual(auth=(auth,))
     fails(bench.client(gate, auth=(auth,), password="wrong"))
     call = gate.wait_call()
     assert (call["reason"], call["stage"]) == ("login-refused", "login")
@@ -50,14 +50,14 @@ def test_a_refusal_of_another_method(bench, auth):
 
 
 def test_a_client_that_hangs_up_during_the_login(bench):
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     bench.client(gate).establish("start").close()
     assert gate.wait_call()["reason"] == "client-closed"
 
 
 def test_a_tunnel_that_comes_up(bench):
     """The line `up` precedes the end, so that a crash leaves a trace."""
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     client = bench.client(gate).establish()
     up = gate.wait_event("up")
     assert not gate.events("call")
@@ -94,7 +94,7 @@ def test_a_client_that_leaves_without_a_request(bench, version, how):
 
 
 def test_a_client_that_leaves_in_its_request(bench):
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     client = bench.client(gate, head=b"SSTP_DUPLEX_POST /sra_").open().secure().send_request()
     client.close()
     assert gate.wait_call()["reason"] == "client-closed"
@@ -115,15 +115,14 @@ def test_a_version_that_is_too_old(bench):
 
 
 def test_a_server_that_is_down(bench):
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     server.close()
     fails(bench.client(gate))
     assert verdict(gate.wait_call()) == ("warning", "failed", "backend")
 
 
 def test_a_web_page(bench):
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     fails(bench.client(gate, head=b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
     assert verdict(gate.wait_call()) == ("info", "refused", "request")
 
@@ -140,7 +139,7 @@ def test_a_web_page(bench):
 def test_names(bench, name, want):
     """Names are written unchanged, unless a reader could mistake them for a mark or another field; a reader of
     logfmt decodes them."""
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     fails(bench.client(gate, user=name, password="wrong"))
     call = gate.wait_call()
     assert f" {want} " in call.line
@@ -325,7 +324,7 @@ def test_debug_shows_a_frame_that_is_dropped(bench):
 
 
 def test_info_shows_neither(bench):
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     bench.client(gate).establish().disconnect()
     gate.wait_call()
     assert not gate.events("state") and not gate.events("ppp")

@@ -16,8 +16,7 @@ MB = 1 << 20
     ("packet", "packet"), ("joined", "joined"), ("odd", "odd"), ("joined", "odd"),
     ("odd", "packet")])
 def test_bulk(bench, client_shape, server_shape):
-    server = bench.backend(load="echo", shape=server_shape)
-    gate = bench.gate(server)
+    server, gate = bench.usual(load="echo", shape=server_shape)
     client = bench.client(gate, shape=client_shape).establish().bulk(4 * MB)
     client.disconnect()
     assert client.packets.misfits == 0
@@ -32,8 +31,7 @@ def test_bulk(bench, client_shape, server_shape):
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_octets(bench, version):
     """Both ends send one byte in each record."""
-    server = bench.backend(load="echo", shape="octets")
-    gate = bench.gate(server)
+    server, gate = bench.usual(load="echo", shape="octets")
     client = bench.client(gate, shape="octets", tls_max=version).establish().bulk(10_000)
     client.disconnect()
     assert client.packets.misfits == 0
@@ -77,15 +75,13 @@ def test_bulk_in_full_records(bench):
 
 
 def test_echo_goes_through(bench):
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     bench.client(gate).establish().echo().disconnect()
     assert "echo-request" in server.wait_over().seen
 
 
 def test_echo_from_the_backend(bench):
-    server = bench.backend(hooks={"up": lambda call: call.send(sstp.control(sstp.ECHO_REQUEST))})
-    gate = bench.gate(server)
+    server, gate = bench.usual(hooks={"up": lambda call: call.send(sstp.control(sstp.ECHO_REQUEST))})
     client = bench.client(gate).establish()
     client.until(lambda: any(p.type == sstp.ECHO_REQUEST for p in client.seen))
     call = server.wait_call()
@@ -95,8 +91,7 @@ def test_echo_from_the_backend(bench):
 
 def test_idle_echo_is_not_answered_by_the_gate(bench):
     """SoftEther never answers, and the gate does not answer in its place (PROTOCOL.md 3.3)."""
-    server = bench.backend(dialect="softether")
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect="softether")
     client = bench.client(gate).establish()
     client.send(sstp.control(sstp.ECHO_REQUEST))
     client.ping(3)
@@ -105,8 +100,7 @@ def test_idle_echo_is_not_answered_by_the_gate(bench):
 
 def test_packet_sizes(bench):
     """The smallest and the largest packets, reserved bits included."""
-    server = bench.backend(load="echo")
-    gate = bench.gate(server)
+    server, gate = bench.usual(load="echo")
     client = bench.client(gate).establish()
     for size in (0, 1, 2, 1000, sstp.MAX_FRAME - 4):
         client.received = load.Tally()
@@ -199,8 +193,7 @@ def test_many_slow_clients(bench):
 @pytest.mark.parametrize("how, reason", [("clean", "client-closed"), ("fin", "client-closed"),
                                          ("rst", "client-reset")])
 def test_client_ends(bench, how, reason):
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     bench.client(gate).establish().ping().close(how)
     assert gate.wait_call()["reason"] == reason
     assert server.wait_over().end
@@ -212,8 +205,7 @@ def test_backend_ends(bench, how, reason):
     def leave(call):
         raise EndCall("hook", how)
 
-    server = bench.backend(hooks={"up": leave})
-    gate = bench.gate(server)
+    server, gate = bench.usual(hooks={"up": leave})
     client = bench.client(gate).establish("connected")
     with pytest.raises(CallFailed):
         client.bring_up().ping()
@@ -252,8 +244,7 @@ def test_reset_behind_data(bench, side):
 
 @pytest.mark.parametrize("stage, reason", [("ack", "client-closed"), ("authenticate", "client-closed")])
 def test_client_leaves_half_way(bench, stage, reason):
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     bench.client(gate).establish("start" if stage == "ack" else stage).close()
     assert gate.wait_call()["reason"] == reason
     assert server.wait_over().end
@@ -267,8 +258,7 @@ def test_queue_is_delivered_before_the_end(bench):
             call.send_frame(frame)
         raise EndCall("said it all")
 
-    server = bench.backend(hooks={"up": flood})
-    gate = bench.gate(server)
+    server, gate = bench.usual(hooks={"up": flood})
     client = bench.client(gate, rcvbuf=65536).establish("connected")
     client.link.bring_up()
     client.drink(3 * MB)
@@ -287,8 +277,7 @@ def test_half_closed_client_gets_the_rest(bench):
         call.send_frame(last)
         raise EndCall("answered")
 
-    server = bench.backend(hooks={"up": listen})
-    gate = bench.gate(server)
+    server, gate = bench.usual(hooks={"up": listen})
     client = bench.client(gate).establish()
     client.wire.finish_writing()
     client.drink(len(last))
@@ -299,8 +288,7 @@ def test_half_closed_client_gets_the_rest(bench):
 
 
 def test_disconnect_by_the_client(bench):
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     bench.client(gate).establish().disconnect()
     assert gate.wait_call()["reason"] == "client-disconnect"
     assert server.wait_over().reason == "client disconnect"
@@ -308,9 +296,8 @@ def test_disconnect_by_the_client(bench):
 
 @pytest.mark.parametrize("dialect", ["strict", "softether", "sorz"])
 def test_disconnect_by_the_backend(bench, dialect):
-    server = bench.backend(dialect=dialect, echoes_early=False,
+    server, gate = bench.usual(dialect=dialect, echoes_early=False,
                            hooks={"up": lambda call: call.send(call.dialect.disconnect)})
-    gate = bench.gate(server)
     client = bench.client(gate).establish("connected")
     with pytest.raises(CallFailed) as failure:
         client.bring_up().ping()
@@ -324,9 +311,8 @@ def test_disconnect_by_the_backend(bench, dialect):
 
 @pytest.mark.parametrize("dialect", ["strict", "softether", "accel-ppp", "sorz"])
 def test_abort_by_the_backend(bench, dialect):
-    server = bench.backend(dialect=dialect, echoes_early=False,
+    server, gate = bench.usual(dialect=dialect, echoes_early=False,
                            hooks={"up": lambda call: call.abort("hook")})
-    gate = bench.gate(server)
     client = bench.client(gate).establish("connected")
     with pytest.raises(CallFailed) as failure:
         client.bring_up().ping()
@@ -337,8 +323,7 @@ def test_abort_by_the_backend(bench, dialect):
 
 
 def test_abort_by_the_client(bench):
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     client = bench.client(gate).establish()
     client.send(sstp.status(sstp.ABORT, 0, 0))
     assert last_words(client).raw == sstp.BINDING_ABORT  # the backend's answer

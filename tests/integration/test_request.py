@@ -193,8 +193,7 @@ GOOD = {
 @pytest.mark.parametrize("name", GOOD)
 def test_good(bench, name):
     """Whatever the form of the request, the (strict) backend gets the one canonical form."""
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     bench.client(gate, head=GOOD[name]).establish("request")
     got = head.parse(server.wait_stage("answered").record.head.encode("latin-1"))
     assert got.line == head.METHOD + b" " + URI + b" HTTP/1.1"
@@ -209,7 +208,7 @@ def test_good(bench, name):
 
 def test_forged_log_line(bench):
     """Text of a client stays inside its value."""
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     evil = b'a" reason=shutdown user="x'
     bench.client(gate, head=head.request(b"x", correlation=evil)).establish("request").close()
     call = gate.wait_call()
@@ -218,12 +217,12 @@ def test_forged_log_line(bench):
 
 
 def test_head_octet_by_octet(bench):
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     bench.client(gate, head_pieces=1).establish().ping().disconnect()
 
 
 def test_head_in_two_records(bench):
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     octets = head.request(b"vpn.example.com")
     for at in [*range(1, len(octets) - 4, 17), *range(len(octets) - 4, len(octets))]:
         client = bench.client(gate, head=octets).open().secure()
@@ -238,8 +237,7 @@ def test_head_in_two_records(bench):
 def test_pipelined(bench, dialect, pieces):
     """Bytes after the head wait for the backend's 200, because sorz would discard them."""
     early = sstp.connect_request()
-    server = bench.backend(dialect=dialect, echoes_early=False)
-    gate = bench.gate(server)
+    server, gate = bench.usual(dialect=dialect, echoes_early=False)
     client = bench.client(gate, early=early, head_pieces=pieces).open().secure().ask()
     client.start(request=False).authenticate().connect().bring_up().ping().disconnect()
     record = server.wait_over()

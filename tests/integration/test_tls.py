@@ -8,7 +8,7 @@ from peers.client import CallFailed
 
 
 def test_versions(bench):
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     for count, version in enumerate(("1.2", "1.3")):
         client = bench.client(gate, tls_min=version, tls_max=version).establish()
         assert client.wire.version == f"TLSv{version}"
@@ -19,8 +19,7 @@ def test_versions(bench):
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_too_old(bench, version):
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     with pytest.raises(CallFailed, match="ALERT_PROTOCOL_VERSION"):
         bench.client(gate, tls_min=version, tls_max=version).open().secure()
     assert gate.wait_call()["reason"] == "tls-failed"
@@ -58,7 +57,7 @@ def key_share_hello(group, size):
 @pytest.mark.parametrize("group, size", [(0x0100, 256), (0x0104, 1024)], ids=["ffdhe2048", "ffdhe8192"])
 def test_finite_fields_get_an_alert(bench, group, size):
     """RFC 7919. OpenSSL would check the share with an exponent of full length (CVE-2022-40735)."""
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     client = bench.client(gate).open()
     client.wire.write(key_share_hello(group, size))
     assert client.wire.read_record() == b"\x15\3\3\0\2\2\x28"  # fatal, handshake_failure
@@ -77,8 +76,7 @@ def test_no_common_cipher(bench):
                                     b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00"],
                          ids=["http", "zeros", "oversized", "broken-hello"])
 def test_garbage(bench, octets):
-    server = bench.backend()
-    gate = bench.gate(server)
+    server, gate = bench.usual()
     client = bench.client(gate).open()
     try:
         client.wire.write(octets)
@@ -91,7 +89,7 @@ def test_garbage(bench, octets):
 
 @pytest.mark.parametrize("how", ["fin", "rst"])
 def test_gone_during_the_handshake(bench, how):
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     client = bench.client(gate).open()
     client.wire.write(b"\x16\x03\x01")
     client.close(how)
@@ -99,7 +97,7 @@ def test_gone_during_the_handshake(bench, how):
 
 
 def test_sni(bench):
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     bench.client(gate, sni="vpn.example.com").establish("request").close()
     assert gate.wait_call()["sni"] == "vpn.example.com"
     bench.client(gate).establish("request").close()
@@ -111,7 +109,7 @@ def test_never_resumed(bench):
     import ssl
     import socket
     from peers import tls
-    gate = bench.gate(bench.backend())
+    _, gate = bench.usual()
     context = tls.client_context(high="1.2")
     with context.wrap_socket(socket.create_connection(gate.address())) as first:
         session = first.session

@@ -434,14 +434,14 @@ class Call:
 class Server:
     """with Server(cert, key) as server: ... server.address ...
 
-    hooks: stage to function(call), run when a call reaches the stage; it may send, raise EndCall, or wait
+    sock: a socket that listens already. hooks: stage to function(call), run when a call reaches the stage; it may send, raise EndCall, or wait
     for server.go. load: None (pings are answered), "echo", "source" (sends load_octets after Call
     Connected), "sink". leaf: DER that clients must have hashed; None: that of `cert`. hashes: hashes that
     an administrator has configured instead, {hash protocol: 32 octets}. nas: a Nas to ask instead of
     users. auth: methods, the first of which is requested; None: those of the dialect. Further keywords
     are fields of the dialect."""
 
-    def __init__(self, cert=None, key=None, *, listen=("127.0.0.1", 0), users=None, expired=(),
+    def __init__(self, cert=None, key=None, *, listen=("127.0.0.1", 0), sock=None, users=None, expired=(),
                  auth=None, mask=3, dialect="strict", shape=None, plain=False, leaf=None, hashes=None,
                  refuse=None, hooks=None, load=None, load_octets=0, tls_min=None, tls_max=None,
                  log=None, verbose=False, nas=None, **changes):
@@ -465,7 +465,7 @@ class Server:
         self.go = threading.Event()  # for hooks that wait for the test
         self._changed = threading.Condition()
         family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
-        self.sock = socket.create_server(listen, family=family, backlog=256)
+        self.sock = sock or socket.create_server(listen, family=family, backlog=256)
         self.address = "[%s]:%d" % self.sock.getsockname()[:2] if family == socket.AF_INET6 \
             else "%s:%d" % self.sock.getsockname()
         self.port = self.sock.getsockname()[1]
