@@ -112,14 +112,44 @@ static bool has_step(const struct dial_report *r, enum step step)
     return asked && (r->result->step_done[step] || step == r->result->step);
 }
 
+/* Returns whether the gate knows the cause better than this program, which sees only how the call
+ * ended. This program knows better why a call ended that it has ended itself. */
+static bool gate_knows(const struct dial_report *r)
+{
+    return r->gate != NULL && r->gate->reason != NULL && r->gate->words != NULL &&
+           strncmp(r->gate->reason, "client-", strlen("client-")) != 0;
+}
+
+static const char *blame_of(const struct dial_report *r)
+{
+    return gate_knows(r) ? r->gate->words : fault_info(r->result->fault)->blame;
+}
+
+static const char *look_of(const struct dial_report *r)
+{
+    return gate_knows(r) && r->gate->remedy != NULL ? r->gate->remedy
+                                                    : fault_info(r->result->fault)->look;
+}
+
 /* ---- text ---- */
 
-static void text_fault(const struct dial_result *d, FILE *out)
+/* The gate's texts may contain control characters of a terminal. */
+static void text_plain(struct memo *text, FILE *out)
 {
-    const struct fault_info *f = fault_info(d->fault);
+    (void)memo_text(text);
+    table_print_plain(text->text, text->n, out);
+    memo_free(text);
+}
 
-    fprintf(out, "FAILED: %s%s%s\n", f->text, d->detail[0] != '\0' ? ": " : "", d->detail);
-    fprintf(out, "\n  probably   %s\n  look at    %s\n", f->blame, f->look);
+static void text_fault(const struct dial_report *r, FILE *out)
+{
+    const struct dial_result *d = r->result;
+    struct memo text;
+
+    fprintf(out, "FAILED: %s%s%s\n", fault_info(d->fault)->text, d->detail[0] != '\0' ? ": " : "",
+            d->detail);
+    fprintf(memo_open(&text), "\n  probably   %s\n  look at    %s\n", blame_of(r), look_of(r));
+    text_plain(&text, out);
     if (d->fault == FAULT_PIN) {
         char sha256[SHA256_TEXT];
         fprintf(out, "  the server's certificate is  pin-sha256 = %s\n", sha256_text(d, sha256));
@@ -134,11 +164,12 @@ static void describe_gate(const struct gate_view *g, FILE *out)
     if (g->problem != NULL)
         fprintf(out, "its admin socket gave no answer: %s\n", g->problem);
     else if (g->id == NULL)
-        fputs("has no record of this call\n", out);
+        fputs("has no record of this call: it has not accepted the connection (max-tunnels is "
+              "reached, or it stops: sstpgate ctl status), or another program listens there\n",
+              out);
     else if (g->reason != NULL)
-        fprintf(out, "call %s: %s: %s%s%s; %s\n", g->id, g->reason,
-                g->words == NULL ? "" : g->words, g->detail == NULL ? "" : ": ",
-                g->detail == NULL ? "" : g->detail, g->remedy == NULL ? "" : g->remedy);
+        fprintf(out, "call %s: %s%s%s\n", g->id, g->reason, g->detail == NULL ? "" : ": ",
+                g->detail == NULL ? "" : g->detail);
     else
         fprintf(out, "call %s: binding %s%s%s, server %s/%s\n", g->id,
                 g->binding == NULL ? "unknown" : g->binding, g->key == NULL ? "" : ", key ",
@@ -146,15 +177,12 @@ static void describe_gate(const struct gate_view *g, FILE *out)
                 g->server == NULL ? "?" : g->server);
 }
 
-/* The gate's texts may contain control characters of a terminal. */
 static void text_gate(const struct gate_view *g, FILE *out)
 {
     struct memo text;
 
     describe_gate(g, memo_open(&text));
-    (void)memo_text(&text);
-    table_print_plain(text.text, text.n, out);
-    memo_free(&text);
+    text_plain(&text, out);
 }
 
 void dial_report_text(const struct dial_report *r, FILE *out)
@@ -170,7 +198,7 @@ void dial_report_text(const struct dial_report *r, FILE *out)
             detail_of(r, step, detail);
             fprintf(out, "%s\n", detail);
         } else {
-            text_fault(d, out);
+            text_fault(r, out);
         }
     }
     if (r->gate != NULL)
@@ -204,8 +232,9 @@ static void json_step(const struct dial_report *r, enum step step, struct json *
     json_object_end(j);
 }
 
-static void json_fault(const struct dial_result *d, struct json *j)
+static void json_fault(const struct dial_report *r, struct json *j)
 {
+    const struct dial_result *d = r->result;
     const struct fault_info *f = fault_info(d->fault);
     const bool failed = d->fault != FAULT_NONE;
 
@@ -213,8 +242,8 @@ static void json_fault(const struct dial_result *d, struct json *j)
     json_pair(j, "fault", failed ? f->word : NULL);
     json_pair(j, "message", failed ? f->text : NULL);
     json_pair(j, "detail", d->detail);
-    json_pair(j, "blame", failed ? f->blame : NULL);
-    json_pair(j, "look_at", failed ? f->look : NULL);
+    json_pair(j, "blame", failed ? blame_of(r) : NULL);
+    json_pair(j, "look_at", failed ? look_of(r) : NULL);
 }
 
 static void json_facts(const struct dial_result *d, struct json *j)
@@ -271,7 +300,7 @@ void dial_report_json(const struct dial_report *r, FILE *out)
     json_i64(&j, r->exit);
     json_key(&j, "ms");
     json_u64(&j, r->result->total_ms);
-    json_fault(r->result, &j);
+    json_fault(r, &j);
     json_facts(r->result, &j);
     json_gate(r->gate, &j);
     json_key(&j, "steps");

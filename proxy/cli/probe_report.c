@@ -129,21 +129,31 @@ void probe_report_section(const struct probe_report *r, FILE *out)
 
 /* ---- text ---- */
 
+/* Writes the names whose answer is this one, with blanks between. Returns whether there is one. */
+static bool text_those(const char *before, enum probe_answer wanted,
+                       const enum probe_answer *answer, size_t n, const char *(*name)(size_t i),
+                       FILE *out)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < n && name(i) != NULL; i++)
+        if (answer[i] == wanted) {
+            fprintf(out, "%s%s", any ? " " : before, name(i));
+            any = true;
+        }
+    return any;
+}
+
 static void text_answers(const char *label, const enum probe_answer *answer, size_t n,
                          const char *(*name)(size_t i), FILE *out)
 {
-    bool no = false;
-
-    fprintf(out, "  %-12s ", label);
-    for (size_t i = 0; i < n && name(i) != NULL; i++)
-        if (answer[i] == PROBE_YES)
-            fprintf(out, "%s ", name(i));
-    for (size_t i = 0; i < n && name(i) != NULL; i++)
-        if (answer[i] == PROBE_NO) {
-            fprintf(out, "%s%s", no ? " " : "(not ", name(i));
-            no = true;
-        }
-    fputs(no ? ")\n" : "\n", out);
+    fprintf(out, "  %-12s", label);
+    bool any = text_those(" ", PROBE_YES, answer, n, name, out);
+    if (text_those(" (not ", PROBE_NO, answer, n, name, out)) {
+        fputc(')', out);
+        any = true;
+    }
+    fputs(any ? "\n" : " not known\n", out);
 }
 
 static void text_names(const struct tls_facts *f, FILE *out)

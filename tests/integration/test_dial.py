@@ -174,6 +174,47 @@ def test_gate_that_does_not_know_the_password_aborts_the_binding(bench):
     assert "the gate   call " in text and "binding-mac" in text
 
 
+REFUSALS = {
+    "address": (dict(rules=[("deny", "127.0.0.1")]), TLS, "address-denied"),
+    "user": (dict(rules=[("deny", "user alice")]), LOGIN, "user-denied"),
+    "name": (dict(listener={"host": "other.example"}), SSTP, "host-refused"),
+    "server": (dict(backend={"pin-sha256": "00" * 32}), SSTP, "backend-unverified"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_gate_names_the_cause_of_its_refusal(bench, name):
+    """The client sees a reset, a Disconnect or a status only, so the cause and the remedy are the gate's."""
+    keys, code, reason = REFUSALS[name]
+    server, admin = bench.backend(), f"unix:dial-{bench.count}.sock"
+    gate = bench.gate(server, gate={"admin": admin}, **keys)
+    config = bench.config({
+        "gate": {"admin": admin}, "listener front": bench.listener_keys(listen="%s:%d" % gate.address()),
+        "backend back": bench.backend_keys(server)})
+    got, answer = dial("-c", config, "front")
+    assert (got, answer["gate"]["reason"]) == (code, reason), answer
+    assert (answer["blame"], answer["look_at"]) == (answer["gate"]["words"], answer["gate"]["remedy"])
+    got, text = dial("-c", config, "front", json_form=False)
+    assert f"  probably   {answer['blame']}\n  look at    {answer['look_at']}\n" in text
+    assert re.search(rf"^  the gate   call \d-\d+: {reason}(: .*)?$", text, re.M), text
+
+
+def test_cause_that_only_the_client_knows_is_not_the_gates(bench):
+    """The gate sees that the client has gone, and the client knows why."""
+    _, config = behind_gate(bench, bench.backend())
+    answer = failed(dial("-c", config, "--pin", "00" * 32, "front"), TLS, "tls", "pin")
+    assert answer["gate"]["reason"].startswith("client-")
+    assert answer["blame"] != answer["gate"]["words"] and "certificate" in answer["blame"] + answer["look_at"]
+
+
+def test_full_gate_has_no_record_of_the_call(bench):
+    server = bench.backend()
+    gate, config = behind_gate(bench, server, **{"max-tunnels": "1"})
+    bench.client(gate).establish()
+    code, text = dial("-c", config, "--timeout", "1s", "front", json_form=False)
+    assert code == TLS and "has no record of this call: it has not accepted the connection (max-tunnels" in text
+
+
 def test_user_whose_line_has_ended(bench):
     """The server does not see the login; the gate's verdict names the line's end."""
     users = bench.place.folder / f"users-{bench.count}-ended"

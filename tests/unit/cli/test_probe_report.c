@@ -170,6 +170,18 @@ static void no_sstp_server(void **state)
     expect(probe_report_json, "\"section\":null");
 }
 
+/* A server that says nothing has no answer to any version. */
+static void nothing_is_known(void **state)
+{
+    (void)state;
+    memset(result.version, 0, sizeof result.version);
+    memset(result.group, 0, sizeof result.group);
+    expect(probe_report_text, "  TLS          not known\n  groups       not known\n");
+    result.version[0] = PROBE_NO;
+    result.group[0] = PROBE_YES;
+    expect(probe_report_text, "  TLS          (not 1.0)\n  groups       X25519\n");
+}
+
 static void json(void **state)
 {
     (void)state;
@@ -191,6 +203,7 @@ int main(void)
                                        cmocka_unit_test_setup(text, set_up),
                                        cmocka_unit_test_setup(dates_and_sni, set_up),
                                        cmocka_unit_test_setup(no_sstp_server, set_up),
+                                       cmocka_unit_test_setup(nothing_is_known, set_up),
                                        cmocka_unit_test_setup(json, set_up)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
