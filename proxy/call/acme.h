@@ -1,6 +1,9 @@
-/* acme: validations of ACME (RFC 8555) on a listener with `acme`. A connection whose ClientHello
- * offers only acme-tls/1 (RFC 8737) is passed to the ACME client as it is, in state ACME; all other
- * connections go on to TLS. The bytes of a connection are read for this before TLS gets them.
+/* acme: validations of ACME (RFC 8555), and the plain connections of listen-http. With `acme`, a
+ * connection whose ClientHello offers only acme-tls/1 (RFC 8737) is passed to the ACME client as it
+ * is, in state ACME; all other connections go on to TLS. The bytes of a connection are read for
+ * this before TLS gets them. With `acme-http`, the ACME client gets a request for a challenge (RFC
+ * 8555 8.3), built anew and no other bytes; every other request at listen-http is redirected to
+ * https.
  *
  * A validation has any address, so the rules do not apply to it. What it may cost is bounded
  * instead: by timeout-handshake in all, by ACME_OCTETS_MAX bytes in each direction, and by
@@ -21,21 +24,26 @@ enum {
     ACME_OCTETS_MAX = 65536,
 };
 
-/* Returns whether the client's first bytes must be read before TLS gets them. */
+/* Returns whether the client's first bytes must be read before TLS gets them, if it gets any. */
 bool acme_listens(const struct call *call);
+
+/* Returns whether the connection may become a validation. */
+bool acme_may_validate(const struct call *call);
 
 /* Enters ACME with a client whose address the rules deny: it is refused unless its first bytes are
  * those of a validation. */
 void acme_await(struct call *call);
 
-/* For the course: bytes of the client in HELLO, which become a validation or TLS. */
-size_t acme_hello_read(struct call *call, struct span in);
+/* For the course: bytes of the client in HELLO, which become a validation, TLS or an answer. */
+size_t acme_first_read(struct call *call, struct span in);
 
-/* The events of ACME, for the course. acme_ends: one side has ended or failed; keeps the reason. */
+/* The events of ACME, for the course. acme_client_ends, acme_server_ends: that side has ended or
+ * failed; they keep the reason, or end the call. */
 size_t acme_read(struct call *call, struct span in);
 size_t acme_answer_read(struct call *call, struct span in);
 void acme_connected(struct call *call, int status);
-void acme_ends(struct call *call);
+void acme_client_ends(struct call *call);
+void acme_server_ends(struct call *call);
 void acme_expired(struct call *call);
 
 #endif

@@ -39,7 +39,7 @@ static const struct {
                     STAGE("hello", ENDED)},
     [CALL_HANDSHAKE] = {"HANDSHAKE", FROM(HELLO), TIMEOUT(handshake), false, NEITHER,
                         STAGE("tls", FAILED)},
-    [CALL_REQUEST] = {"REQUEST", FROM(HANDSHAKE), TIMEOUT(request), false, END_LINGER,
+    [CALL_REQUEST] = {"REQUEST", FROM(HELLO) | FROM(HANDSHAKE), TIMEOUT(request), false, END_LINGER,
                       END_RESET_BACKEND, STAGE("request", FAILED)},
     /* from itself once for each address, because each has a deadline of its own */
     [CALL_DIAL] = {"DIAL", FROM(REQUEST) | FROM(DIAL) | FROM(ANSWER), TIMEOUT(connect), false,

@@ -131,8 +131,9 @@ struct uplink {
                        certificate of that session */
 };
 
-/* acme: a connection that is not TLS yet. */
+/* acme: a connection that is not TLS, or not yet. */
 struct acme {
+    bool plain; /* the connection is at an address of listen-http */
     bool
         denied; /* the rules deny the address: only a validation may pass; limits do not count it */
     bool dialed; /* the ACME client gets the connection */

@@ -38,8 +38,14 @@ struct calls_door {
     size_t socket;
     struct listener listener;
     bool shared;
+    bool plain;
     int fd; /* of a resting door */
 };
+
+static struct calls_door *of_listener(struct listener *l)
+{
+    return (struct calls_door *)((char *)l - offsetof(struct calls_door, listener));
+}
 
 static struct calls *of_set(struct call_set *set)
 {
@@ -84,13 +90,13 @@ static bool on_connection(struct listener *l)
                     atomic_load(&set->shared->max));
         return false;
     }
-    course_open(set, &set->site->listener[l->tag], l);
+    course_open(set, &set->site->listener[l->tag], l, of_listener(l)->plain);
     return true;
 }
 
 static void on_door_closed(struct listener *l)
 {
-    free((char *)l - offsetof(struct calls_door, listener));
+    free(of_listener(l));
 }
 
 static void door_close(struct calls *calls, struct calls_door *d)
@@ -116,6 +122,7 @@ static void door_rest(struct calls *calls, const struct calls_door *d)
     struct calls_door *resting = NEW(struct calls_door);
     resting->socket = d->socket;
     resting->shared = d->shared;
+    resting->plain = d->plain;
     resting->listener.tag = d->listener.tag;
     resting->fd = kept;
     DL_APPEND(calls->resting, resting);
@@ -128,6 +135,7 @@ static void door_open(struct calls *calls, const struct calls_place *p)
 
     d->socket = p->socket;
     d->shared = p->shared;
+    d->plain = p->plain;
     DL_APPEND(calls->doors, d);
     int r = listener_open(&d->listener, w, p->fd, on_connection, calls, p->listener);
     if (r == 0)
@@ -205,7 +213,7 @@ void calls_resume(void *arg)
     calls->phase = CALLS_OPEN;
     while (calls->resting != NULL) {
         struct calls_door *d = calls->resting;
-        const struct calls_place place = {d->socket, d->listener.tag, d->fd, d->shared};
+        const struct calls_place place = {d->socket, d->listener.tag, d->fd, d->shared, d->plain};
         DL_DELETE(calls->resting, d);
         free(d);
         door_open(calls, &place);
@@ -306,10 +314,12 @@ static void doors_keep(struct calls *calls, const struct calls_place *places, si
 
     DL_FOREACH_SAFE(calls->doors, d, next) {
         const struct calls_place *p = place_of(d, places, count);
-        if (p == NULL)
+        if (p == NULL) {
             door_close(calls, d);
-        else
-            d->listener.tag = p->listener;
+            continue;
+        }
+        d->listener.tag = p->listener;
+        d->plain = p->plain;
     }
 }
 

@@ -36,6 +36,7 @@ struct calls_place {
     size_t listener; /* index in site->listener */
     int fd;          /* of listener_bind; takes ownership; -1: the socket is open already */
     bool shared;     /* with a service manager: see calls_drain */
+    bool plain;      /* of listen-http */
 };
 
 /* Sets the site of new calls (takes ownership of the reference) and the places where they arrive.

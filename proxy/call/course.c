@@ -45,7 +45,7 @@ struct row {
  * which the end began. */
 static const struct row course[CALL_STATES] = {
     [CALL_PROXY] = {.client_read = entry_proxy_read, .late = REASON_HANDSHAKE_TIMEOUT},
-    [CALL_HELLO] = {.client_read = acme_hello_read,
+    [CALL_HELLO] = {.client_read = acme_first_read,
                     .client_hello = entry_hello,
                     .expired = entry_hello_expired},
     [CALL_HANDSHAKE] = {.client_secure = entry_secure, .late = REASON_HANDSHAKE_TIMEOUT},
@@ -294,7 +294,7 @@ static void client_ended(struct stream *s, enum stream_end why)
 
     note_handshake(call);
     if (call->state == CALL_ACME)
-        acme_ends(call);
+        acme_client_ends(call);
     if ((why == STREAM_EOF || why == STREAM_RESET) && left_at_certificate(call)) {
         record_keep(&call->record.detail, span_str("closed without a request"));
         call_keep_reason(call, REASON_CLIENT_REJECTED_CERTIFICATE);
@@ -320,7 +320,7 @@ static void backend_gone(struct call *call, enum stream_end why)
 {
     uplink_server_ends(call);
     if (call->state == CALL_ACME)
-        acme_ends(call);
+        acme_server_ends(call);
     switch (why) {
     case STREAM_TLS:
         record_keep(&call->record.detail, span_str(stream_error(&call->backend)));
@@ -465,13 +465,15 @@ static const struct stream_ops backend_ops = {
     .on_closed = backend_closed,
 };
 
-void course_open(struct call_set *set, const struct site_listener *listener, struct listener *l)
+void course_open(struct call_set *set, const struct site_listener *listener, struct listener *l,
+                 bool plain)
 {
     struct call *call = NEW(struct call);
 
     call->set = set;
     call->site = site_ref(set->site);
     call->listener = listener;
+    call->acme.plain = plain;
     call->tally = set->tally.of[listener - set->site->listener];
     call->record.worker = set->worker->index;
     call->record.binding_lines = &set->limit_binding;

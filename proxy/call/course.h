@@ -8,8 +8,9 @@
 struct listener;
 struct site_listener;
 
-/* Creates a call for the connection that waits at l. */
-void course_open(struct call_set *set, const struct site_listener *listener, struct listener *l);
+/* Creates a call for the connection that waits at l. plain: at an address of listen-http. */
+void course_open(struct call_set *set, const struct site_listener *listener, struct listener *l,
+                 bool plain);
 
 /* Handles the deadline of the call's state, which has passed. */
 void course_expire(struct call *call);

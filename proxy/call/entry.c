@@ -27,11 +27,12 @@ static void address_decided(struct call *call, bool granted)
 }
 
 /* Ends a call that rules deny, or enters HELLO. Returns whether the call continues. The other gates
- * are asked at the same time as the client begins its handshake, so the call does not wait. Validators
- * have any address, so a denied client of a listener with `acme` may show first that it is one. */
+ * are asked at the same time as the client begins its handshake, so the call does not wait.
+ * Validators have any address, so a denied client of a listener with `acme` or `acme-http` may show
+ * first that it is one. */
 static bool admit(struct call *call)
 {
-    if (acme_listens(call) && admission_denies_address(call, call_time())) {
+    if (acme_may_validate(call) && admission_denies_address(call, call_time())) {
         acme_await(call);
         return true;
     }
@@ -158,10 +159,11 @@ struct tls_conn *entry_hello(struct call *call)
 
 void entry_hello_expired(struct call *call)
 {
-    const bool reads = call->client.in == STREAM_IN_OPEN; /* for acme_hello_read */
+    const bool reads = call->client.in == STREAM_IN_OPEN; /* for acme_first_read */
 
-    call_end(call, !reads && stream_waits(&call->client) ? REASON_HANDSHAKE_QUEUE
-                                                         : REASON_HANDSHAKE_TIMEOUT);
+    call_end(call, call->acme.plain                        ? REASON_REQUEST_TIMEOUT
+                   : !reads && stream_waits(&call->client) ? REASON_HANDSHAKE_QUEUE
+                                                           : REASON_HANDSHAKE_TIMEOUT);
 }
 
 void entry_secure(struct call *call)

@@ -61,6 +61,7 @@ static const struct reason_info table[REASON_COUNT] = {
     [REASON_CLIENT_REJECTED_CERTIFICATE] =
         {.name = "client-rejected-certificate", QUIET, .end = END_RESET_BACKEND, FAILED, PEER},
     [REASON_NOT_SSTP] = {.name = "not-sstp", HTTP(404), .end = END_LINGER, REFUSED},
+    [REASON_REDIRECTED] = {.name = "http-redirect", QUIET, .end = END_LINGER, ENDED},
     [REASON_SSTP_CHECK] = {.name = "sstp-check", HTTP(401), .end = END_LINGER, ENDED},
     [REASON_HEALTH_PATH] = {.name = "health-path", HTTP(200), .end = END_LINGER, ENDED},
     [REASON_BAD_REQUEST] = {.name = "bad-request", HTTP(400), .end = END_LINGER, REFUSED},

@@ -31,6 +31,7 @@ enum reason {
     REASON_KEY_FAILED,
     REASON_CLIENT_REJECTED_CERTIFICATE, /* by an alert, or by leaving without a request */
     REASON_NOT_SSTP,
+    REASON_REDIRECTED,  /* a request at listen-http: 301 */
     REASON_SSTP_CHECK,  /* HEAD for the URI of SSTP: 401, as from RRAS */
     REASON_HEALTH_PATH, /* GET of health-path: 200 */
     REASON_BAD_REQUEST,

@@ -63,6 +63,7 @@ static const struct reason_words table[REASON_COUNT] = {
          "reaches the CRL; the intermediate certificates in the file"},
     [REASON_NOT_SSTP] = {"the request is not SSTP: a browser, a scanner, or a health check",
                          "fallback for a web site; otherwise nothing"},
+    [REASON_REDIRECTED] = {"a request at listen-http, which was redirected to https", NONE},
     [REASON_SSTP_CHECK] = {"a health check asked for the URI of SSTP", NONE},
     [REASON_HEALTH_PATH] = {"a health check asked for health-path", NONE},
     [REASON_BAD_REQUEST] = {"the request is not HTTP, or servers would read it differently",
@@ -74,10 +75,11 @@ static const struct reason_words table[REASON_COUNT] = {
     [REASON_EARLY_DATA] = {"the client sent data before the answer to its request", FIND_CLIENT},
     [REASON_ACME_PASSED] =
         {"a validation of ACME was passed to the ACME client, which has answered", NONE},
-    [REASON_ACME_FAILED] = {"the ACME client did not answer a validation; the detail says what "
-                            "happened",
-                            "whether the ACME client listens at `acme` of the listener while it "
-                            "asks for a certificate; between two renewals it is a scanner"},
+    [REASON_ACME_FAILED] =
+        {"the ACME client did not answer a validation; the detail says what "
+         "happened",
+         "whether the ACME client listens at `acme` or `acme-http` of the listener while it "
+         "asks for a certificate; between two renewals it is a scanner"},
     [REASON_NO_SERVER] = {"no server of the backend is up and has room; the detail counts them",
                           "sstpgate ctl servers; max-tunnels of the servers"},
     [REASON_BACKEND_UNREACHABLE] = {"the VPN server could not be reached",

@@ -134,12 +134,13 @@ static void print_http_sys(const struct tls_facts *f, const struct config_listen
     }
     bool any = false;
     for (size_t i = 0; i < l->listen_count; i++)
-        any = any || addr_is_any(&l->listen[i]);
+        any = any || (!l->listen_plain[i] && addr_is_any(&l->listen[i]));
     if (!any) /* otherwise it would also be offered on all other addresses */
         puts("netsh http delete sslcert ipport=0.0.0.0:443\n"
              "netsh http delete sslcert ipport=[::]:443");
     for (size_t i = 0; i < l->listen_count; i++)
-        print_sslcert(f, addr_format(&l->listen[i], text));
+        if (!l->listen_plain[i])
+            print_sslcert(f, addr_format(&l->listen[i], text));
 }
 
 static void print_others(const struct tls_facts *f)

@@ -79,7 +79,10 @@ static bool take_listener(struct target *t, const char *command, const struct co
     }
     if (c->gate.admin != NULL)
         t->admin = insist_alloc(strdup(c->gate.admin));
-    take_address(t, &l->listen[0]);
+    size_t first = 0;
+    while (l->listen_plain[first]) /* `listen` is required */
+        first++;
+    take_address(t, &l->listen[first]);
     for (size_t i = 0; i < l->host.count; i++)
         take_name(t, l->host.item[i]);
     if (!take_certificates(t, l))

@@ -432,7 +432,8 @@ static void check_place(struct config_builder *b, const struct config_listener *
             if (!addr_equal(place, &other->listen[k]) ||
                 !is_same_interface(l->interface, other->interface))
                 continue;
-            config_problem(&b->input, l->listen_line[which], "listen: '%s' is already set %s",
+            config_problem(&b->input, l->listen_line[which], "%s: '%s' is already set %s",
+                           l->listen_plain[which] ? "listen-http" : "listen",
                            addr_format(place, text),
                            config_where(&b->input, other->file, other->listen_line[k], where));
             return;

@@ -160,6 +160,7 @@ struct config_listener {
     const char *file; /* as in config_gate */
     struct addr *listen;
     unsigned *listen_line; /* the line of each address */
+    bool *listen_plain;    /* whether it is an address of listen-http */
     size_t listen_count;
     char *interface; /* NULL: any */
     bool v6only;
@@ -188,8 +189,9 @@ struct config_listener {
     struct cidrs trusted_proxies;
     char *fallback_name; /* web site for everything but SSTP; NULL: a built-in 404 */
     const struct config_backend *fallback;
-    char *health_path; /* a path that the gate answers with 200; NULL: none */
-    struct addr acme;  /* the ACME client that answers tls-alpn-01; family 0: none */
+    char *health_path;     /* a path that the gate answers with 200; NULL: none */
+    struct addr acme;      /* the ACME client that answers tls-alpn-01; family 0: none */
+    struct addr acme_http; /* that answers http-01; family 0: none */
 };
 
 struct config_backend {

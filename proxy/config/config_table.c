@@ -352,6 +352,10 @@ const struct config_key config_keys[] = {
     {LISTENER_ALL("listen"), .type = &config_type_listen, .flags = KEY_REQUIRED | KEY_REPEAT,
      .help = "Address to listen on, default port 443; all addresses only as *:443, 0.0.0.0:443 or "
              "[::]:443."},
+    {LISTENER_ALL("listen-http"), .type = &config_type_listen_http, .flags = KEY_REPEAT,
+     .otherwise = "no plain HTTP",
+     .help = "Address for plain HTTP, default port 80: each request is redirected to https, except those "
+             "for acme-http."},
     {LISTENER_KEY("interface", interface), .type = &config_type_interface,
      .otherwise = "any",
      .help = "Accept only connections that arrive on this interface (Linux before 5.7: needs CAP_NET_RAW)."},
@@ -461,6 +465,10 @@ const struct config_key config_keys[] = {
     {LISTENER_KEY("acme", acme), .type = &config_type_address, .min = 8443, .otherwise = "none",
      .help = "ACME client that answers tls-alpn-01. A connection that offers the protocol acme-tls/1 "
              "alone (ALPN) is passed to it as it is; allow and deny do not apply to it."},
+    {LISTENER_KEY("acme-http", acme_http), .type = &config_type_address, .min = 8080,
+     .otherwise = "none",
+     .help = "ACME client that answers http-01: requests at listen-http for "
+             "/.well-known/acme-challenge/ go to it; allow and deny do not apply to them."},
 
     {BACKEND_ALL("server"), .type = &config_type_server, .flags = KEY_REQUIRED | KEY_REPEAT,
      .help = "SSTP server, default port 443 (80 with tls = no). weight: share of the calls, 1 to 256, "

@@ -333,27 +333,55 @@ const struct config_type config_type_address = {
 /* Reads an address to listen on. A wildcard must be written with its port, because it is rarely
  * intended: to share the port with other servers of the machine is the purpose of the gate
  * (KB 947028). */
-static bool parse_listen(struct config_input *in, const struct config_key *k, void *at,
-                         const char *text)
+static bool listen_add(struct config_input *in, const struct config_key *k,
+                       struct config_listener *l, const char *text, bool plain)
 {
-    struct config_listener *l = at;
     struct addr a;
-    if (!read_place(in, k, text, 443, &a))
+    if (!read_place(in, k, text, plain ? 80 : 443, &a))
         return false;
     l->listen = config_grow(l->listen, l->listen_count, sizeof *l->listen);
     l->listen_line = config_grow(l->listen_line, l->listen_count, sizeof *l->listen_line);
+    l->listen_plain = config_grow(l->listen_plain, l->listen_count, sizeof *l->listen_plain);
+    l->listen_plain[l->listen_count] = plain;
     l->listen[l->listen_count] = a;
     l->listen_line[l->listen_count++] = in->line;
     return true;
 }
 
+static bool parse_listen(struct config_input *in, const struct config_key *k, void *at,
+                         const char *text)
+{
+    return listen_add(in, k, at, text, false);
+}
+
+static bool parse_listen_http(struct config_input *in, const struct config_key *k, void *at,
+                              const char *text)
+{
+    return listen_add(in, k, at, text, true);
+}
+
+static bool listen_print(FILE *out, const struct config_key *k, const struct config_listener *l,
+                         bool plain)
+{
+    char text[ADDR_TEXT_MAX];
+    bool any = false;
+    for (size_t i = 0; i < l->listen_count; i++) {
+        if (l->listen_plain[i] != plain)
+            continue;
+        config_type_print_line(out, k, addr_format(&l->listen[i], text));
+        any = true;
+    }
+    return any;
+}
+
 static bool print_listen(FILE *out, const struct config_key *k, const void *at)
 {
-    const struct config_listener *l = at;
-    char text[ADDR_TEXT_MAX];
-    for (size_t i = 0; i < l->listen_count; i++)
-        config_type_print_line(out, k, addr_format(&l->listen[i], text));
-    return l->listen_count > 0;
+    return listen_print(out, k, at, false);
+}
+
+static bool print_listen_http(FILE *out, const struct config_key *k, const void *at)
+{
+    return listen_print(out, k, at, true);
 }
 
 static void fini_listen(void *at)
@@ -361,10 +389,15 @@ static void fini_listen(void *at)
     struct config_listener *l = at;
     free(l->listen);
     free(l->listen_line);
+    free(l->listen_plain);
 }
 
 const struct config_type config_type_listen = {
     .syntax = "ADDRESS[:PORT]", .parse = parse_listen, .print = print_listen, .fini = fini_listen};
+
+/* Its addresses are in the same arrays. */
+const struct config_type config_type_listen_http = {
+    .syntax = "ADDRESS[:PORT]", .parse = parse_listen_http, .print = print_listen_http};
 
 /* Reads ADDRESS:PORT or unix:PATH. The port has no default, because no port is known for it. */
 static bool parse_sockets(struct config_input *in, const struct config_key *k, void *at,

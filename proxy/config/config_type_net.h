@@ -24,6 +24,6 @@ extern const struct config_type config_type_address;
 extern const struct config_type config_type_sockets;
 
 /* at: the whole listener. */
-extern const struct config_type config_type_listen;
+extern const struct config_type config_type_listen, config_type_listen_http;
 
 #endif

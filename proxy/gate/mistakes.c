@@ -159,6 +159,16 @@ static bool has_no_v6_wildcard(const struct config *c, const void *section)
     return true;
 }
 
+static bool has_no_http(const struct config *c, const void *section)
+{
+    const struct config_listener *l = section;
+    (void)c;
+    for (size_t i = 0; i < l->listen_count; i++)
+        if (l->listen_plain[i])
+            return false;
+    return true;
+}
+
 static bool listener_is_new_tls(const struct config *c, const void *section)
 {
     const struct config_listener *l = section;
@@ -235,6 +245,7 @@ static const struct idle_key {
     bool (*idle)(const struct config *c, const void *section);
     const char *why; /* after "NAME has no effect " */
 } idle_keys[] = {
+    {LISTENER, "acme-http", has_no_http, "without listen-http"},
     {GATE, "ban-time", has_no_bans, no_points},
     {GATE, "ban-reset", has_no_bans, no_points},
     {GATE, "ban-exempt", has_no_bans, no_points},

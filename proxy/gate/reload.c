@@ -74,8 +74,11 @@ struct commit_part {
 static void part_add(struct commit_part *p, const struct listening_socket *sock, size_t worker,
                      size_t workers)
 {
-    struct calls_place place = {
-        .socket = sock->id, .listener = sock->listener, .fd = -1, .shared = sock->inherited};
+    struct calls_place place = {.socket = sock->id,
+                                .listener = sock->listener,
+                                .fd = -1,
+                                .shared = sock->inherited,
+                                .plain = sock->plain};
 
     if (sock->fds == NULL)
         p->place[p->count++] = place;

@@ -112,6 +112,7 @@ bool sockets_prepare(struct sockets *next, const struct sockets *now, const stru
             s->want = l->listen[k];
             s->interface = l->interface == NULL ? NULL : insist_alloc(strdup(l->interface));
             s->v6only = l->v6only;
+            s->plain = l->listen_plain[k];
             if (kept != NULL) {
                 s->id = kept->id;
                 s->bound = kept->bound;

@@ -16,6 +16,7 @@ struct listening_socket {
     struct addr bound;
     char *interface;
     bool v6only;
+    bool plain;     /* of listen-http */
     bool inherited; /* the service manager has the same socket */
     int *fds;       /* at least one for each worker, in turn; NULL: the workers own them */
     size_t fd_count;

@@ -77,6 +77,32 @@ static bool host_ok(struct span host)
     return host.n > 0 && host.n <= HOST_FIELD_MAX;
 }
 
+/* Writes a host as it is in a URI: an IPv6 address has brackets there (RFC 3986 3.2.2). */
+static void put_host(struct http_head *h, struct span host)
+{
+    const bool is_ip6 = host.n > 0 && memchr(host.p, ':', host.n) != NULL;
+
+    put_text(h, is_ip6 ? "[" : "");
+    put_span(h, host);
+    put_text(h, is_ip6 ? "]" : "");
+}
+
+size_t http_build_get(uint8_t out[HTTP_BUILD_MAX], bool is_head, struct span path, struct span host)
+{
+    struct http_head h = {.p = out};
+
+    put_text(&h, is_head ? "HEAD " : "GET ");
+    put_span(&h, path);
+    if (host.n > 0) {
+        put_text(&h, " HTTP/1.1\r\nHost: ");
+        put_host(&h, host);
+    } else {
+        put_text(&h, " HTTP/1.0");
+    }
+    put_text(&h, "\r\nConnection: close\r\n\r\n");
+    return head_len(&h);
+}
+
 size_t http_build_head(uint8_t out[HTTP_BUILD_MAX], struct span host)
 {
     struct http_head h = {.p = out};
@@ -126,6 +152,7 @@ static const char *reason_of(unsigned status)
 {
     switch (status) {
     case 200: return "OK";
+    case 301: return "Moved Permanently";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
@@ -139,26 +166,59 @@ static const char *reason_of(unsigned status)
     return "Refused";
 }
 
+/* Ends the head of an answer, and adds its text. */
+static void put_body(struct http_head *h, const char *reason, bool is_head)
+{
+    put_text(h, "Content-Type: text/plain\r\nContent-Length: ");
+    put_number(h, strlen(reason) + 1);
+    put_text(h, "\r\nConnection: close\r\n\r\n");
+    if (!is_head) { /* RFC 9110 9.3.2: the response to GET without its body */
+        put_text(h, reason);
+        put_text(h, "\n");
+    }
+}
+
+static void put_status(struct http_head *h, unsigned status, struct span date)
+{
+    put_text(h, "HTTP/1.1 ");
+    put_number(h, status);
+    put_text(h, " ");
+    put_text(h, reason_of(status));
+    put_text(h, "\r\n");
+    put_field(h, "Date", date);
+}
+
 size_t http_build_answer(uint8_t out[HTTP_BUILD_MAX], unsigned status, bool is_head,
                          struct span date)
 {
     struct http_head h = {.p = out};
-    const char *reason = reason_of(status);
 
     if (status != 200 && (status < 400 || status > 599))
         return 0;
-    put_text(&h, "HTTP/1.1 ");
-    put_number(&h, status);
-    put_text(&h, " ");
-    put_text(&h, reason);
-    put_text(&h, "\r\n");
-    put_field(&h, "Date", date);
-    put_text(&h, "Content-Type: text/plain\r\nContent-Length: ");
-    put_number(&h, strlen(reason) + 1);
-    put_text(&h, "\r\nConnection: close\r\n\r\n");
-    if (!is_head) { /* RFC 9110 9.3.2: the response to GET without its body */
-        put_text(&h, reason);
-        put_text(&h, "\n");
+    put_status(&h, status, date);
+    put_body(&h, reason_of(status), is_head);
+    return head_len(&h);
+}
+
+size_t http_build_redirect(uint8_t out[HTTP_BUILD_MAX], struct span host, unsigned port,
+                           struct span target, bool is_head, struct span date)
+{
+    enum { REST_MAX = 512 }; /* everything but the target */
+    const bool keep =
+        target.n > 0 && target.n <= HTTP_BUILD_MAX - REST_MAX - HTTP_HOST_MAX && target.p[0] == '/';
+    struct http_head h = {.p = out};
+
+    if (host.n == 0)
+        return 0;
+    put_status(&h, 301, date);
+    put_text(&h, "Location: https://");
+    put_host(&h, host);
+    if (port != 443) {
+        put_text(&h, ":");
+        put_number(&h, port);
     }
+    put_span(&h, keep ? target : span_str("/"));
+    put_text(&h, "\r\n");
+    put_body(&h, reason_of(301), is_head);
     return head_len(&h);
 }

@@ -21,6 +21,11 @@ enum {
 size_t http_build_request(uint8_t out[HTTP_BUILD_MAX], struct span host, struct span tenant,
                           struct span correlation);
 
+/* Builds a GET or HEAD request of HTTP/1.1 with Connection: close. path: visible ASCII, from its
+ * first slash on. host: as in struct http_request; empty: no Host field, and HTTP/1.0. */
+size_t http_build_get(uint8_t out[HTTP_BUILD_MAX], bool is_head, struct span path,
+                      struct span host);
+
 /* Builds a HEAD request for the URI of SSTP, with Connection: close. host: as above. */
 size_t http_build_head(uint8_t out[HTTP_BUILD_MAX], struct span host);
 
@@ -33,5 +38,11 @@ size_t http_build_accept(uint8_t out[HTTP_BUILD_MAX], struct span date);
  * as its body, which is omitted for a HEAD request. date: as above. */
 size_t http_build_answer(uint8_t out[HTTP_BUILD_MAX], unsigned status, bool is_head,
                          struct span date);
+
+/* Builds the 301 from http to https for the same target, which has the form of RFC 9112 3.2.1; of
+ * any other target, or one that does not fit, only the host is kept. host: as in struct
+ * http_request; empty: the result is 0. port: of the https URI. date, is_head: as above. */
+size_t http_build_redirect(uint8_t out[HTTP_BUILD_MAX], struct span host, unsigned port,
+                           struct span target, bool is_head, struct span date);
 
 #endif

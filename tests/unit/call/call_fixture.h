@@ -35,6 +35,7 @@ static struct {
     const struct stream_ops *client_ops, *backend_ops;
     uint64_t now;
     bool client_waits;
+    bool plain;       /* the call is at an address of listen-http */
     bool secured;     /* stream_secure was called */
     unsigned parted;  /* calls that have left the set */
     char events[512]; /* "client shutdown, backend reset" */
@@ -243,7 +244,7 @@ static struct call *any_call(void)
 /* Opens the call. Events that happen before course_open returns are not kept. */
 static void scene_open(void)
 {
-    course_open(&scene.set, &scene.listener, &scene.at);
+    course_open(&scene.set, &scene.listener, &scene.at, scene.plain);
     scene.call = any_call();
     assert_non_null(scene.call);
     scene.call->tunnel.counted = &scene.tunnels;

@@ -208,8 +208,10 @@ static void the_backend_ends(void **state)
     static const struct end_case cases[] = {
         {CALL_RELAY, STREAM_EOF, REASON_BACKEND_CLOSED, CALL_DRAIN, "client shutdown"},
         {CALL_WEB, STREAM_EOF, REASON_BACKEND_CLOSED, CALL_DRAIN, "client shutdown"},
-        {CALL_ACME, STREAM_EOF, REASON_ACME_FAILED, CALL_DRAIN, "client shutdown"},
-        {CALL_ACME, STREAM_RESET, REASON_ACME_FAILED, CALL_CLOSED, "client reset, backend reset"},
+        {CALL_ACME, STREAM_EOF, REASON_ACME_FAILED, CALL_LINGER,
+         "client shutdown, backend notify, client shutdown"},
+        {CALL_ACME, STREAM_RESET, REASON_ACME_FAILED, CALL_CLOSED,
+         "client shutdown, backend notify, client closed, backend closed"},
         {CALL_RELAY, STREAM_RESET, REASON_BACKEND_RESET, CALL_CLOSED,
          "client reset, backend reset"},
         {CALL_LINGER, STREAM_RESET, REASON_IDLE_TIMEOUT, CALL_CLOSED,

@@ -37,6 +37,7 @@ static const char *const rows[REASON_COUNT] = {
     [REASON_CLIENT_REJECTED_CERTIFICATE] =
         "client-rejected-certificate - - reset-backend failed peer",
     [REASON_NOT_SSTP] = "not-sstp 404 - linger refused",
+    [REASON_REDIRECTED] = "http-redirect - - linger ended",
     [REASON_SSTP_CHECK] = "sstp-check 401 - linger ended",
     [REASON_HEALTH_PATH] = "health-path 200 - linger ended",
     [REASON_BAD_REQUEST] = "bad-request 400 - linger refused",

@@ -560,7 +560,7 @@ static void scene_open(bool web, bool tls_behind, int client_version)
         SSL_set_accept_state(backend.ssl);
     struct listener l = {.worker = &w};
     shared.count = shared.max = 1;
-    course_open(&calls.set, &site->listener[0], &l);
+    course_open(&calls.set, &site->listener[0], &l, false);
     worker_settle(&w);
     assert_int_equal(SSL_do_handshake(client.ssl), -1);
     end_collect(&client);

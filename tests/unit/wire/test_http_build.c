@@ -12,6 +12,68 @@
 
 static const struct span none; /* no tenant */
 
+/* Hosts are as in struct http_request; the tests of the parser have those that it refuses. */
+static void build_get(void **state)
+{
+    uint8_t out[HTTP_BUILD_MAX];
+    const struct span path = span_str("/.well-known/acme-challenge/a-_");
+
+    (void)state;
+    size_t n = http_build_get(out, false, path, span_str("vpn.test"));
+    assert_text(span_of(out, n), "GET /.well-known/acme-challenge/a-_ HTTP/1.1\r\n"
+                                 "Host: vpn.test\r\nConnection: close\r\n\r\n");
+    n = http_build_get(out, true, path, span_str("2001:db8::1"));
+    assert_text(span_of(out, n), "HEAD /.well-known/acme-challenge/a-_ HTTP/1.1\r\n"
+                                 "Host: [2001:db8::1]\r\nConnection: close\r\n\r\n");
+    n = http_build_get(out, false, path, none);
+    assert_text(span_of(out, n),
+                "GET /.well-known/acme-challenge/a-_ HTTP/1.0\r\nConnection: close\r\n\r\n");
+}
+
+static void build_redirect(void **state)
+{
+    static const struct {
+        const char *host, *target, *location;
+        unsigned port;
+    } cases[] = {
+        {"vpn.test", "/a?b", "https://vpn.test/a?b", 443},
+        {"vpn.test", "/a?b", "https://vpn.test:8443/a?b", 8443},
+        {"2001:db8::1", "/", "https://[2001:db8::1]/", 443},
+        {"vpn.test", "*", "https://vpn.test/", 443},
+        {"vpn.test", "http://other.test/a", "https://vpn.test/", 443},
+    };
+    uint8_t out[HTTP_BUILD_MAX];
+    char head[HTTP_BUILD_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct span host = span_str(cases[i].host), target = span_str(cases[i].target);
+        size_t n = http_build_redirect(out, host, cases[i].port, target, false, none);
+        snprintf(head, sizeof head,
+                 "HTTP/1.1 301 Moved Permanently\r\nLocation: %s\r\nContent-Type: text/plain\r\n"
+                 "Content-Length: 18\r\nConnection: close\r\n\r\nMoved Permanently\n",
+                 cases[i].location);
+        assert_text(span_of(out, n), head);
+        assert_int_equal(http_build_redirect(out, host, cases[i].port, target, true, none), n - 18);
+    }
+    assert_int_equal(http_build_redirect(out, none, 443, span_str("/"), false, none), 0);
+}
+
+/* Any target of the longest host fits, or only the host is kept. */
+static void build_redirect_longest(void **state)
+{
+    uint8_t out[HTTP_BUILD_MAX];
+    char host[HTTP_HOST_MAX + 1] = "", target[HTTP_HEAD_MAX];
+
+    (void)state;
+    memset(host, 'h', HTTP_HOST_MAX);
+    memset(target, '/', sizeof target);
+    for (size_t n = 0; n <= sizeof target; n++)
+        assert_int_not_equal(http_build_redirect(out, span_str(host), 65535, span_of(target, n),
+                                                 false, span_str("Thu, 09 Nov 2006 00:51:09 GMT")),
+                             0);
+}
+
 static void build_request(void **state)
 {
     uint8_t out[HTTP_BUILD_MAX];
@@ -183,10 +245,17 @@ static void build_refusal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(build_request),        cmocka_unit_test(build_request_odd_correlation),
-        cmocka_unit_test(build_request_tenant), cmocka_unit_test(build_request_longest),
-        cmocka_unit_test(build_head),           cmocka_unit_test(build_request_odd_host),
-        cmocka_unit_test(build_accept),         cmocka_unit_test(build_refusal),
+        cmocka_unit_test(build_request),
+        cmocka_unit_test(build_request_odd_correlation),
+        cmocka_unit_test(build_request_tenant),
+        cmocka_unit_test(build_request_longest),
+        cmocka_unit_test(build_head),
+        cmocka_unit_test(build_request_odd_host),
+        cmocka_unit_test(build_get),
+        cmocka_unit_test(build_redirect),
+        cmocka_unit_test(build_redirect_longest),
+        cmocka_unit_test(build_accept),
+        cmocka_unit_test(build_refusal),
     };
     return cmocka_run_group_tests_name("http_build", tests, NULL, NULL);
 }
