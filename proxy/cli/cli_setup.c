@@ -146,6 +146,7 @@ static void imply_answers(struct setup *s)
     imply(s, SETUP_USERS_FILE, SETUP_LOGINS, "file");
     imply(s, SETUP_RADIUS, SETUP_LOGINS, "radius");
     imply(s, SETUP_CERTIFICATE, SETUP_CERTIFICATES, "files");
+    imply(s, SETUP_ACME, SETUP_CERTIFICATES, "acme");
 }
 
 static bool complain(const char *what, const char *why)
@@ -369,7 +370,7 @@ static void add_config(struct setup *s, const char *certificate, const char *key
 /* Collects the files. The configuration is the last one: the service starts when it exists. */
 static bool collect(struct setup *s)
 {
-    const bool own = setup_answer_is(&s->answers, SETUP_CERTIFICATES, "self-signed");
+    const bool own = !setup_answer_is(&s->answers, SETUP_CERTIFICATES, "files");
     char *certificate = in_directory(s, "vpn.pem"), *key = in_directory(s, "vpn.key");
 
     if (s->users != NULL)
@@ -441,12 +442,31 @@ static void print_files(const struct setup *s)
         printf("  %s  mode %04o\n", s->files.file[i].path, (unsigned)s->files.file[i].mode);
 }
 
+/* Prints what replaces the self-signed certificate. */
+static void print_own_certificate(const struct setup *s)
+{
+    const char *host = answer(s, SETUP_HOST);
+    const char *group = s->user == NULL ? "root" : s->user->pw_name;
+
+    printf("  certificate  self-signed, for %d days: for a trial, each client must trust\n"
+           "               %s/vpn.pem\n",
+           TLS_SELFSIGNED_DAYS, s->directory);
+    if (has(s, SETUP_ACME))
+        printf("               then, and later with renew instead of run:\n"
+               "               lego --accept-tos --email you@example.com --path /var/lib/lego \\\n"
+               "                   --domains %s --tls --tls.port %s run\n"
+               "               cd /var/lib/lego/certificates\n"
+               "               install -m 640 -g %s %s.key %s/vpn.key\n"
+               "               install -m 640 -g %s %s.crt %s/vpn.pem\n",
+               host, answer(s, SETUP_ACME), group, host, s->directory, group, host, s->directory);
+    else
+        fputs("               then replace both files by those of a CA\n", stdout);
+}
+
 static void print_certificate(const struct setup *s)
 {
-    if (setup_answer_is(&s->answers, SETUP_CERTIFICATES, "self-signed"))
-        printf("  certificate  self-signed, for %d days: for the trial, each client must trust\n"
-               "               %s/vpn.pem. Then replace both files by those of a CA.\n",
-               TLS_SELFSIGNED_DAYS, s->directory);
+    if (!setup_answer_is(&s->answers, SETUP_CERTIFICATES, "files"))
+        print_own_certificate(s);
     else
         fputs(
             "  certificate  the gate notices a renewed file by itself, so renew it in place; its\n"

@@ -41,7 +41,15 @@ static void write_gate(const struct setup_config *c, FILE *out)
 static void write_listener(const struct setup_config *c, FILE *out)
 {
     fprintf(out, "[listener public]\nlisten = %s\n\n", answer(c, SETUP_LISTEN));
-    if (setup_answer_is(c->answers, SETUP_CERTIFICATES, "self-signed"))
+    if (has(answer(c, SETUP_ACME)))
+        fprintf(
+            out,
+            "; An ACME client at this address, such as lego, gets a certificate over the port of "
+            "SSTP alone\n"
+            "; (tls-alpn-01). It need not run between renewals.\n"
+            "acme = %s\n\n",
+            answer(c, SETUP_ACME));
+    if (!setup_answer_is(c->answers, SETUP_CERTIFICATES, "files"))
         fputs("; Self-signed, for a trial: clients must trust it. The gate notices a new file by "
               "itself.\n",
               out);

@@ -152,6 +152,14 @@ def test_radius_with_a_new_secret(bench, out):
     assert mode(out / "radius.secret") & 0o007 == 0
 
 
+def test_acme_begins_with_a_self_signed_certificate(bench, out):
+    done = unattended(out, bench.backend().address, "--acme", "127.0.0.1:5001")
+    assert done.returncode == 0, done
+    assert "\nacme = 127.0.0.1:5001\n" in (out / "sstpgate.conf").read_text()
+    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert f"--domains {NAME} --tls --tls.port 127.0.0.1:5001 run" in done.stdout
+
+
 def test_site_without_keys_is_told_the_step_to_rewrite(bench, out):
     done = unattended(out, bench.backend(dialect="rras").address, "--logins", "none")
     assert done.returncode == 0, done
@@ -289,6 +297,7 @@ def test_line_ends_in_the_path_are_refused(bench, tmp_path):
     (["--logins", "ldap"], "none of: file radius none"), (["--users-file", "u", "--logins", "none"], "--users-file"),
     (["--user", "a:b"], "--user"), (["--certificate", "/nonexistent.pem"], "/nonexistent.pem"),
     (["--radius", "127.0.0.1"], "--radius-listen is needed"), (["--server", "a b"], "--server"),
+    (["--acme", "8443"], "acme: "),
     (["--server-name", "${HOME}"], "${NAME}"), (["extra"], "usage:"), (["--unknown"], "usage:")])
 def test_wrong_option_says_what_to_write(bench, out, words, said):
     nothing(out, unattended(out, bench.backend().address, *words), 2, said)
@@ -366,7 +375,7 @@ def test_dialogue_from_the_first_question_to_a_login(bench, out):
     talk.answer("Again: ", "different")
     talk.answer("Password: ", "sesame")
     talk.answer("Again: ", "sesame")
-    talk.answer("self-signed) [self-signed]: ", "")
+    talk.answer("acme) [self-signed]: ", "")
     talk.answer("Write them? (yes, no) [yes]: ", "")
     talk.answer("The gate must be running (yes, no) [no]: ", "no")
     code, shown = talk.finish()
