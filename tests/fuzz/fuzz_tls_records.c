@@ -12,7 +12,9 @@ struct run {
     bool stopped; /* OpenSSL could not write in the middle of a message */
 };
 
-enum { STEP = 88 }; /* the longest content, (255 - 64) * STEP + 255 bytes, is a little longer than a record */
+enum {
+    STEP = 88
+}; /* the longest content, (255 - 64) * STEP + 255 bytes, is a little longer than a record */
 
 static uint8_t pattern[(255 - 64) * STEP + 256];
 

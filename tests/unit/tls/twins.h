@@ -215,10 +215,10 @@ static inline void twin_free(struct twin *t)
     bytes_free(&t->sent);
 }
 
-/* Reads all plaintext of c, at most cap bytes with a call. */
-static inline void twin_read(struct twin *t, size_t cap)
+/* Reads all plaintext of c, at most cap bytes with a call. out: cap bytes, a heap block of its own.
+ */
+static inline void twin_read_into(struct twin *t, uint8_t *out, size_t cap)
 {
-    uint8_t *out = insist_alloc(malloc(cap));
     size_t n;
 
     while ((t->last = tls_conn_read(t->c, out, cap, &n)) == ERR_OK) {
@@ -226,21 +226,31 @@ static inline void twin_read(struct twin *t, size_t cap)
         bytes_add(&t->text, span_of(out, n));
     }
     INSIST(n == 0);
+}
+
+static inline void twin_read(struct twin *t, size_t cap)
+{
+    uint8_t *out = insist_alloc(malloc(cap));
+
+    twin_read_into(t, out, cap);
     free(out);
 }
 
 /* Feeds bytes to c, in pieces that are heap blocks of their own, and reads. */
 static inline void twin_feed(struct twin *t, struct span octets, size_t piece, size_t cap)
 {
+    uint8_t *out = insist_alloc(malloc(cap));
+
     while (octets.n > 0 && t->last == ERR_MORE) {
         const struct span part = span_sub(octets, 0, piece);
         uint8_t *copy = insist_alloc(malloc(part.n));
         memcpy(copy, part.p, part.n);
         tls_conn_feed(t->c, span_of(copy, part.n));
-        twin_read(t, cap);
+        twin_read_into(t, out, cap);
         free(copy);
         octets = span_from(octets, part.n);
     }
+    free(out);
 }
 
 /* Moves bytes from c to the peer. */
