@@ -15,13 +15,6 @@
 
 /* ---- the provider: the default one of the default context, with fewer algorithms ---- */
 
-/* The form in which a certificate has its public key. */
-static bool decodes_public_keys(const OSSL_ALGORITHM *a)
-{
-    return strstr(a->property_definition, "input=der") != NULL &&
-           strstr(a->property_definition, "structure=SubjectPublicKeyInfo") != NULL;
-}
-
 static bool is_listed(const OSSL_ALGORITHM *a, const char *const *name)
 {
     const size_t n = strcspn(a->algorithm_names, ":"); /* its other names follow */
@@ -30,6 +23,17 @@ static bool is_listed(const OSSL_ALGORITHM *a, const char *const *name)
         if (strlen(*name) == n && strncasecmp(*name, a->algorithm_names, n) == 0)
             return true;
     return false;
+}
+
+/* The decoders for the form in which a certificate has its public key, without the keys that sign
+ * nothing and so are in no certificate of a chain. */
+static bool decodes_public_keys(const OSSL_ALGORITHM *a)
+{
+    static const char *const exchange[] = {"DH", "DHX", "X25519", "X448", NULL};
+
+    return strstr(a->property_definition, "input=der") != NULL &&
+           strstr(a->property_definition, "structure=SubjectPublicKeyInfo") != NULL &&
+           !is_listed(a, exchange);
 }
 
 /* The ciphers of all TLS suites that OpenSSL supports without its legacy provider, under the first
