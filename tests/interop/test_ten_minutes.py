@@ -1,4 +1,5 @@
-"""README's chapter "Ten minutes", word by word: tests/ten-minutes, with the scripted server and with SoftEther."""
+"""README's chapter "Ten minutes", word by word: tests/ten-minutes, with the scripted server and with SoftEther; Pebble
+issues the certificates."""
 
 import re
 import subprocess
@@ -10,7 +11,7 @@ import lab
 
 @pytest.mark.parametrize("server", ["strict", "softether"])
 def test_chapter_leads_to_a_gate_that_renews(server):
-    lab.require("unshare setpriv ip make systemd-sysusers systemd-tmpfiles")
+    lab.require("unshare setpriv ip make systemd-sysusers systemd-tmpfiles lego pebble")
     done = subprocess.run([lab.ROOT / "tests/ten-minutes", server], capture_output=True, text=True, timeout=lab.DEADLINE)
     assert done.returncode == 0, done.stdout + done.stderr
     chapter = (lab.ROOT / "README.md").read_text().split("\n## Ten minutes\n")[1].split("\n## ")[0]
