@@ -389,10 +389,12 @@ static bool take(struct setup_answers *a, enum setup_question id, const char *te
     if (!ok)
         fprintf(a->out, "  %s", memo_text(&why));
     memo_free(&why);
-    if (ok)
+    if (ok) {
+        free(a->text[id]);
         a->text[id] = answer;
-    else
+    } else {
         free(answer);
+    }
     return ok;
 }
 
