@@ -339,9 +339,13 @@ static bool add_secret(struct setup *s)
 
 static bool add_certificate(struct setup *s, const char *certificate, const char *key)
 {
-    char error[TLS_ERROR_MAX];
+    char error[TLS_ERROR_MAX], host[VALUE_HOST_SIZE];
+    const char *name = answer(s, SETUP_HOST);
+    bool is_address;
 
-    if (!tls_selfsigned_make(answer(s, SETUP_HOST), &s->certificate, error))
+    if (value_host(name, host, &is_address) == ERR_OK) /* without brackets */
+        name = host;
+    if (!tls_selfsigned_make(name, &s->certificate, error))
         return complain("the certificate", error);
     setup_files_add(&s->files, key, span_str(s->certificate.key), SHARED);
     setup_files_add(&s->files, certificate, span_str(s->certificate.certificate), PUBLIC);

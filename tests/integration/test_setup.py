@@ -152,6 +152,16 @@ def test_radius_with_a_new_secret(bench, out):
     assert mode(out / "radius.secret") & 0o007 == 0
 
 
+@pytest.mark.parametrize("host", [NAME, "192.0.2.1", "2001:db8::1", "[2001:db8::1]"])
+def test_certificate_is_for_the_public_name(bench, out, host):
+    done = setup("--yes", "--out", out, "--host", host, "--server", bench.backend().address,
+                 "--user", "alice", text="sesame\n")
+    assert done.returncode == 0, done
+    assert "warning" not in done.stderr, done.stderr
+    done = run("-t", "--strict", "-c", out / "sstpgate.conf")
+    assert done.returncode == 0, done.stderr
+
+
 def test_acme_begins_with_a_self_signed_certificate(bench, out):
     done = unattended(out, bench.backend().address, "--acme", "127.0.0.1:5001")
     assert done.returncode == 0, done
