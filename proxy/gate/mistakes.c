@@ -346,6 +346,21 @@ static void check_loops(const struct section *s, const struct config_backend *b)
     }
 }
 
+/* Warns about an ACME client that is this gate: a validation would return to it until its bound. */
+static void check_acme(const struct section *s, const char *key, const struct addr *acme)
+{
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; acme->family != 0 && i < s->c->listener_count; i++) {
+        const struct config_listener *l = &s->c->listener[i];
+        for (size_t k = 0; k < l->listen_count; k++)
+            if (receives(&l->listen[k], !l->v6only, acme))
+                warn(s, line_of(s, key),
+                     "%s: %s is [listener %s] of this gate: the validations would return to it",
+                     key, addr_format(acme, text), l->name);
+    }
+}
+
 /* Returns whether both are the same server: config/config_finish.c refuses those with the same
  * text, but the same address may be written in two forms. */
 static bool is_same_server(const struct backends_server *x, const struct backends_server *y)
@@ -452,6 +467,8 @@ static void check_listener(const struct section *s, const struct config_listener
     check_dry_runs(s, l);
     check_rules(s, l);
     check_groups(s, l->groups);
+    check_acme(s, "acme", &l->acme);
+    check_acme(s, "acme-http", &l->acme_http);
     if (covers_everything(&l->trusted_proxies))
         warn(s, line_of(s, "trusted-proxies"),
              "trusted-proxies contains every address, so any client can forge its own");

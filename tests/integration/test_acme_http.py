@@ -221,7 +221,9 @@ def accepts(address):
 
 
 def test_drain_and_resume(bench, answering):
-    gate = gate_with(bench, answering, {"admin": f"unix:http-{bench.count}.sock", "workers": 2})
+    # not port 0: the kernel releases such a port when the socket rests
+    gate = gate_with(bench, answering, {"admin": f"unix:http-{bench.count}.sock"}, listen=f"127.0.0.1:{free_port()}",
+                     listen_http=f"127.0.0.1:{free_port()}")
     tunnel = bench.client(gate).establish().ping()  # without any call, a drain ends the gate
     plain = gate.address("front", 1)
     for word, open_ in (("drain", False), ("resume", True)):

@@ -337,6 +337,16 @@ static const struct sample samples[] = {
      "server = 127.0.0.1:4443: backend web: server: 127.0.0.1, port 4443, is [listener l] of this "
      "gate: its calls would return to it\n"},
 
+    {"acme = 127.0.0.1:4443\n", "server = 127.0.0.1:9\nverify = off\n" OFF, NULL,
+     "acme = 127.0.0.1:4443: listener l: acme: 127.0.0.1:4443 is [listener l] of this gate: the "
+     "validations would return to it\n"},
+    {"listen-http = *:4480\nacme-http = 127.0.0.1:4480\n",
+     "server = 127.0.0.1:9\nverify = off\n" OFF, NULL,
+     "acme-http = 127.0.0.1:4480: listener l: acme-http: 127.0.0.1:4480 is [listener l] of this "
+     "gate: the validations would return to it\n"},
+    {"acme-http = 127.0.0.1:4480\n", "server = 127.0.0.1:9\nverify = off\n" OFF, NULL,
+     "acme-http = 127.0.0.1:4480: listener l: acme-http has no effect without listen-http\n"},
+
     {"backend = b\nfallback = web\n",
      "server = 127.0.0.1:9\nverify = off\n" OFF "[backend web]\nserver = localhost:9\ntls = no\n",
      NULL,
