@@ -54,8 +54,8 @@ static const struct reason_words table[REASON_COUNT] = {
     [REASON_TLS_REFUSED] = {"the client refused the TLS handshake; the detail has its alert",
                             "tls-min, ciphers and groups of the listener"},
     [REASON_KEY_FAILED] = {"the token or TPM that has the listener's private key did not sign",
-                           "the detail; whether the device is connected; then a reload, or for a "
-                           "TPM a restart"},
+                           "the detail; whether the device is connected; then an upgrade (USR2), "
+                           "which opens it again"},
     [REASON_CLIENT_REJECTED_CERTIFICATE] =
         {"the client rejected the gate's certificate, or closed after it has seen it",
          "whether the client trusts the CA, dials a name of the certificate, has the right date "

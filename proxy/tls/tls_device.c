@@ -226,9 +226,9 @@ static bool load_with(const char *uri, UI_METHOD *ui, struct asker *a, struct tl
     const bool found = bag->key_count > 0;
     if (!found)
         explain(uri,
-                ok ? "no private key: the device has no such key, is missing, or hides the key "
-                     "without its PIN"
-                   : "the provider cannot read the key",
+                a->asked ? "no private key: the PIN is wrong, or the device has no such key"
+                : ok     ? "no private key: the device has no such key, or is missing"
+                         : "the provider cannot read the key",
                 error);
     OSSL_STORE_close(store);
     ERR_clear_error();

@@ -91,8 +91,8 @@ def test_reload(bench, it):
 
 
 def test_a_device_that_is_pulled_out(bench, it):
-    """Tunnels continue; new handshakes fail, with a line that names the cause. A token works again after a reload,
-    a TPM in a new process."""
+    """Tunnels continue; new handshakes fail, with a line that names the cause. The connection to the device is
+    part of the provider, which a new process loads again."""
     client = bench.client(it.gate).establish().ping()
     it.device.pull()
     try:
@@ -106,10 +106,7 @@ def test_a_device_that_is_pulled_out(bench, it):
         client.ping()
     finally:
         it.device.plug()
-    if it.device.word == "tpm":
-        it.gate.upgrade()
-    else:
-        assert it.gate.reload()[-1]["msg"].endswith("the new configuration is in force")
+    it.gate.upgrade()
     bench.client(it.gate).establish().ping().disconnect()
     client.ping().disconnect()
 
@@ -124,7 +121,7 @@ def test_check_with_a_wrong_pin(bench, device, tmp_path):
     wrong.write_text("654321")
     code, said = check(bench, device, **{"passphrase-file": wrong})
     assert code == 1
-    assert f"listener front: {device.uri}: the " in said
+    assert f"listener front: {device.uri}: " in said
     assert re.search(WRONG_PIN[device.word], said)
     assert "654321" not in said
 

@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import socket
 import subprocess
 import threading
@@ -189,7 +190,7 @@ class Tpm(Device):
 
 
 class Token(Device):
-    """A token of SoftHSM, which is a directory."""
+    """A token of SoftHSM in a server of p11-kit, because a library in the gate would have a copy of it in memory."""
 
     provider = "pkcs11"
     MODULE = "/usr/lib/softhsm/libsofthsm2.so"
@@ -200,14 +201,18 @@ class Token(Device):
         (self.folder / "tokens").mkdir()
         (self.folder / "softhsm2.conf").write_text(
             f"directories.tokendir = {self.folder}/tokens\nlog.level = ERROR\n")
-        self.env["SOFTHSM2_CONF"] = str(self.folder / "softhsm2.conf")
-        self.write_conf(f"pkcs11-module-path = {self.MODULE}")
+        self.inside = {"SOFTHSM2_CONF": str(self.folder / "softhsm2.conf")}
         execute("softhsm2-util", "--init-token", "--free", "--label", "gate", "--pin", PIN, "--so-pin", PIN,
-                env=self.env)
+                env=self.inside)
         self.tool("--login", "--pin", PIN, "--keypairgen", "--key-type", kind, "--label", "vpn", "--id", "01")
+        [client] = Path("/usr/lib").glob("*/pkcs11/p11-kit-client.so")
+        self.write_conf(f"pkcs11-module-path = {client}")
+        self.socket = self.folder / "socket"
+        self.env["P11_KIT_SERVER_ADDRESS"] = f"unix:path={self.socket}"
+        self.plug()
 
     def tool(self, *arguments):
-        return execute("pkcs11-tool", "--module", self.MODULE, "--token-label", "gate", *arguments, env=self.env)
+        return execute("pkcs11-tool", "--module", self.MODULE, "--token-label", "gate", *arguments, env=self.inside)
 
     def public(self):
         path = self.folder / "public.der"
@@ -215,10 +220,17 @@ class Token(Device):
         return serialization.load_der_public_key(path.read_bytes())
 
     def pull(self):
-        (self.folder / "tokens").rename(self.folder / "away")
+        os.killpg(self.process.pid, signal.SIGKILL)  # the server has a process for each connection
+        self.process.wait()
+        self.process.stdout.close()
+        self.socket.unlink()
 
     def plug(self):
-        (self.folder / "away").rename(self.folder / "tokens")
+        """Returns when the server has written its address."""
+        self.process = subprocess.Popen(
+            ["p11-kit", "server", "--foreground", "--provider", self.MODULE, "--name", self.socket, "pkcs11:token=gate"],
+            env={**os.environ, **self.inside}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True)
+        assert b"P11_KIT_SERVER" in self.process.stdout.readline()
 
     def close(self):
-        pass
+        self.pull()

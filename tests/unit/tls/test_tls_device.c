@@ -256,10 +256,11 @@ static void each_failure_is_a_sentence(void **state)
         {"vault:gone", NULL,
          "vault:gone: the provider cannot open the key (the token is not present)"},
         {"vault:empty", NULL,
-         "vault:empty: no private key: the device has no such key, is missing, or hides the key "
-         "without its PIN"},
+         "vault:empty: no private key: the device has no such key, or is missing"},
         {"vault:pin", NULL, "vault:pin: the device asks for a PIN: set passphrase-file"},
-        {"vault:pin", "4321", "vault:pin: the provider cannot read the key (the PIN is incorrect)"},
+        {"vault:pin", "4321",
+         "vault:pin: no private key: the PIN is wrong, or the device has no such key (the PIN is "
+         "incorrect)"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -272,11 +273,13 @@ static void a_wrong_pin_is_given_once(void **state)
     (void)state;
     asked = 0;
     assert_string_equal(load("vault:pin", "4321"),
-                        "vault:pin: the provider cannot read the key (the PIN is incorrect)");
+                        "vault:pin: no private key: the PIN is wrong, or the device has no such "
+                        "key (the PIN is incorrect)");
     assert_int_equal(asked, 1);
     asked = 0;
     assert_string_equal(load("vault:again", "4321"),
-                        "vault:again: the provider cannot read the key (the PIN is incorrect)");
+                        "vault:again: no private key: the PIN is wrong, or the device has no such "
+                        "key (the PIN is incorrect)");
     assert_int_equal(asked, 2);
 }
 
