@@ -154,6 +154,39 @@ def test_check_of_another_certificate(bench, device):
     assert "the private key does not match the certificate" in said
 
 
+def test_no_key_exchange_with_rsa(bench, device):
+    """A device signs only."""
+    code, said = check(bench, device, ciphers="AES128-GCM-SHA256")
+    assert code == 1
+    assert "ciphers: the list is empty after the suites with RSA key exchange were removed" in said
+
+
+def test_another_key_of_the_same_name(bench, device):
+    """OpenSSL needs different settings for signatures of a TPM and of its own, in the same context."""
+    other = pki.make(bench.place.folder, f"{device.word}-other", key="rsa", names=["vpn.example.com"])
+    both = sections(bench, device, bench.backend())
+    both["listener front"] = [*both["listener front"].items(), ("certificate", other.both)]
+    config = bench.config(both)
+    done = run("-t", "-c", config, env=device_env(device))
+    if device.word == "tpm":
+        assert done.returncode == 1
+        assert f"{other.both}: a certificate with the same name has its key elsewhere" in done.stderr
+    else:
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_pin_of_the_uri(bench, device, tmp_path):
+    """pin-source of RFC 7512 names a file; pin-value would be the PIN itself."""
+    if device.word == "tpm":
+        code, said = check(bench, device, key="pkcs11:token=gate?pin-value=123456")
+        assert code == 1 and "set passphrase-file, and remove pin-value" in said and "123456" not in said
+    else:
+        source = tmp_path / "pin"
+        source.write_text(devices.PIN)
+        uri = f"{device.uri}?pin-source=file:{source}"
+        assert check(bench, device, **{"key": uri, "passphrase-file": None}) == (0, "")
+
+
 def test_certificates_does_not_open_the_device(bench, device):
     """A monitoring system has neither the PIN nor the rights."""
     config = bench.config(sections(bench, device, bench.backend(), **{"passphrase-file": "/nonexistent"}))
