@@ -173,11 +173,14 @@ static int vault_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
     return 1;
 }
 
+static OSSL_PROVIDER *provider[2];
+
 static int setup(void **state)
 {
     (void)state;
     if (OSSL_PROVIDER_add_builtin(NULL, "vault", vault_init) != 1 ||
-        OSSL_PROVIDER_load(NULL, "default") == NULL || OSSL_PROVIDER_load(NULL, "vault") == NULL)
+        (provider[0] = OSSL_PROVIDER_load(NULL, "default")) == NULL ||
+        (provider[1] = OSSL_PROVIDER_load(NULL, "vault")) == NULL)
         return -1;
     certs_init(&certs);
     cert_make(&certs, &ca, "ca.pem", &(struct cert_spec){0});
@@ -194,6 +197,8 @@ static int teardown(void **state)
     cert_free(&leaf);
     cert_free(&other);
     certs_fini(&certs);
+    OSSL_PROVIDER_unload(provider[1]);
+    OSSL_PROVIDER_unload(provider[0]);
     return 0;
 }
 
