@@ -14,6 +14,9 @@
 #include "base/insist.h"
 #include "base/uri.h"
 
+/* Of the text of a provider; longer ones are cut. */
+enum { REASON_SIZE = 256 };
+
 #define TPM_PROPERTIES "?tpm2.signature=yes"
 
 static pthread_mutex_t device = PTHREAD_MUTEX_INITIALIZER;
@@ -84,35 +87,32 @@ void tls_device_keep(const char *uri, EVP_PKEY *key)
 
 /* ---- errors ---- */
 
-/* Returns the text of the first entry of OpenSSL's queue that a provider has made, because entries
- * of OpenSSL itself only say that a provider has failed; NULL: there is none. */
-static const char *reason_of_provider(char out[TLS_ERROR_MAX])
+/* Takes entries of OpenSSL's queue up to the first that a provider has made, because entries of
+ * OpenSSL itself only say that a provider has failed. Writes its text; "": there is none. */
+static void reason_of_provider(char out[REASON_SIZE])
 {
-    const char *data, *text = NULL;
+    const char *data;
     int flags;
     unsigned long e;
 
-    while (text == NULL && (e = ERR_get_error_all(NULL, NULL, NULL, &data, &flags)) != 0) {
-        const bool foreign = ERR_GET_LIB(e) == 0 || ERR_GET_LIB(e) >= ERR_LIB_USER;
+    for (*out = '\0';
+         *out == '\0' && (e = ERR_get_error_all(NULL, NULL, NULL, &data, &flags)) != 0;) {
         const char *reason = ERR_reason_error_string(e);
         const bool more = (flags & ERR_TXT_STRING) != 0 && *data != '\0';
-        if (!foreign || (reason == NULL && !more))
-            continue;
-        snprintf(out, TLS_ERROR_MAX, "%s%s%s", reason == NULL ? "" : reason,
-                 reason != NULL && more ? ": " : "", more ? data : "");
-        text = out;
+        if (ERR_GET_LIB(e) == 0 || ERR_GET_LIB(e) >= ERR_LIB_USER)
+            snprintf(out, REASON_SIZE, "%s%s%s", reason == NULL ? "" : reason,
+                     reason != NULL && more ? ": " : "", more ? data : "");
     }
-    return text;
 }
 
 /* Writes "WHAT: SENTENCE (REASON)" and empties OpenSSL's queue. */
 static void explain(const char *what, const char *sentence, char *error)
 {
-    char reason[TLS_ERROR_MAX];
-    const char *text = reason_of_provider(reason);
+    char reason[REASON_SIZE];
 
-    snprintf(error, TLS_ERROR_MAX, "%s: %s%s%s%s", what, sentence, text == NULL ? "" : " (",
-             text == NULL ? "" : text, text == NULL ? "" : ")");
+    reason_of_provider(reason);
+    snprintf(error, TLS_ERROR_MAX, "%s: %s%s%s%s", what, sentence, *reason == '\0' ? "" : " (",
+             reason, *reason == '\0' ? "" : ")");
     ERR_clear_error();
 }
 
@@ -134,13 +134,13 @@ bool tls_device_failed(char out[TLS_ERROR_MAX])
     const bool silent = ERR_GET_LIB(last) == ERR_LIB_SSL &&
                         (reason == ERR_R_EVP_LIB || reason == ERR_R_INTERNAL_ERROR) &&
                         (from == ERR_LIB_SSL || from == ERR_LIB_EVP);
-    char text[TLS_ERROR_MAX];
+    char text[REASON_SIZE];
 
     if (!is_foreign(first) && !silent)
         return false;
-    const char *why = reason_of_provider(text);
+    reason_of_provider(text);
     snprintf(out, TLS_ERROR_MAX, "the device does not sign with the private key%s%s",
-             why == NULL ? "" : ": ", why == NULL ? "" : why);
+             *text == '\0' ? "" : ": ", text);
     ERR_clear_error();
     return true;
 }
