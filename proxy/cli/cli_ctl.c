@@ -63,6 +63,7 @@ static const struct {
     {"certificates", "listener days file names not_after issuer key staple"},
     {"servers", "backend server state tunnels since cause"},
     {"limits", "name limit used hits"},
+    {"gates", "name version started tunnels state"},
 };
 
 /* Returns the columns of a table; NULL: the answer is none. servers has its old form without a

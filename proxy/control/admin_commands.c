@@ -12,6 +12,7 @@
 #include "control/health.h"
 #include "control/metrics.h"
 #include "control/report.h"
+#include "control/report_gates.h"
 #include "control/report_rows.h"
 #include "control/report_site.h"
 #include "policy/backends.h"
@@ -54,6 +55,12 @@ static const char *on_health(void *arg, const struct admin_request *r, FILE *out
 {
     (void)out;
     return health_problem(arg, r->why);
+}
+
+static const char *on_gates(void *arg, const struct admin_request *r, FILE *out)
+{
+    const char *problem = report_gates_problem(arg, r->why);
+    return problem != NULL ? problem : on_view(arg, r, out);
 }
 
 /* ---- bans and servers: in their old form, unless JSON is wanted ---- */
@@ -232,14 +239,24 @@ static const char *on_stop(void *arg, const struct admin_request *r, FILE *out)
     return outcome(action_stop(&a), r);
 }
 
-const struct admin_ops admin_commands = {
-    .run = {[ADMIN_STATUS] = on_view,     [ADMIN_HEALTH] = on_health,
-            [ADMIN_TUNNELS] = on_view,    [ADMIN_FAILURES] = on_view,
-            [ADMIN_LISTENERS] = on_view,  [ADMIN_CERTIFICATES] = on_view,
-            [ADMIN_SERVERS] = on_servers, [ADMIN_LIMITS] = on_view,
-            [ADMIN_BANS] = on_bans,       [ADMIN_END] = on_end,
-            [ADMIN_BAN] = on_ban,         [ADMIN_UNBAN] = on_unban,
-            [ADMIN_RELOAD] = on_reload,   [ADMIN_DRAIN] = on_drain,
-            [ADMIN_RESUME] = on_resume,   [ADMIN_READY] = on_resume,
-            [ADMIN_EXPLAIN] = on_explain, [ADMIN_LOG_LEVEL] = on_log_level,
-            [ADMIN_METRICS] = on_metrics, [ADMIN_STOP] = on_stop}};
+const struct admin_ops admin_commands = {.run = {[ADMIN_STATUS] = on_view,
+                                                 [ADMIN_HEALTH] = on_health,
+                                                 [ADMIN_TUNNELS] = on_view,
+                                                 [ADMIN_FAILURES] = on_view,
+                                                 [ADMIN_LISTENERS] = on_view,
+                                                 [ADMIN_CERTIFICATES] = on_view,
+                                                 [ADMIN_SERVERS] = on_servers,
+                                                 [ADMIN_LIMITS] = on_view,
+                                                 [ADMIN_GATES] = on_gates,
+                                                 [ADMIN_BANS] = on_bans,
+                                                 [ADMIN_END] = on_end,
+                                                 [ADMIN_BAN] = on_ban,
+                                                 [ADMIN_UNBAN] = on_unban,
+                                                 [ADMIN_RELOAD] = on_reload,
+                                                 [ADMIN_DRAIN] = on_drain,
+                                                 [ADMIN_RESUME] = on_resume,
+                                                 [ADMIN_READY] = on_resume,
+                                                 [ADMIN_EXPLAIN] = on_explain,
+                                                 [ADMIN_LOG_LEVEL] = on_log_level,
+                                                 [ADMIN_METRICS] = on_metrics,
+                                                 [ADMIN_STOP] = on_stop}};

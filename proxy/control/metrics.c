@@ -27,6 +27,10 @@ struct scrape {
     const struct gate *gate;
     const struct tally *sum; /* of all workers */
     struct limits_counts limits;
+    struct {
+        bool known; /* the configuration has a store */
+        struct shared_state state;
+    } store;
 };
 
 static void put(const struct scrape *s, uint64_t value)
@@ -380,6 +384,39 @@ static void put_radius(const struct scrape *s)
     radius_service_each(&s->gate->radius, put_section, (void *)s);
 }
 
+/* ---- the store of several gates ---- */
+
+static void put_shared(const struct scrape *s)
+{
+    if (s->store.known)
+        put(s, s->store.state.up);
+}
+
+static void put_shared_gates(const struct scrape *s)
+{
+    if (s->store.known)
+        put(s, s->store.state.gates);
+}
+
+static void put_shared_answers(const struct scrape *s)
+{
+    const struct shared_state *state = &s->store.state;
+    const struct {
+        const char *word;
+        uint64_t n;
+    } answers[] = {
+        {"granted", state->granted}, {"refused", state->refused}, {"none", state->unavailable}};
+
+    for (size_t i = 0; s->store.known && i < sizeof answers / sizeof *answers; i++)
+        metrics_count(s->out, s->name, LABELS({"answer", answers[i].word}), answers[i].n);
+}
+
+static void put_shared_lost(const struct scrape *s)
+{
+    if (s->store.known)
+        put(s, s->store.state.lost);
+}
+
 /* ---- the process ---- */
 
 static void put_cpu(const struct scrape *s)
@@ -476,6 +513,14 @@ static const struct {
      put_log_dropped},
     {"sstpgate_radius_requests_total", "counter",
      "Requests of VPN servers, by what became of them.", put_radius},
+    {"sstpgate_shared_up", "gauge", "Whether the store of several gates is in use: 1, or 0.",
+     put_shared},
+    {"sstpgate_shared_gates", "gauge", "Gates that share the store, with this one.",
+     put_shared_gates},
+    {"sstpgate_shared_questions_total", "counter",
+     "Questions about a limit over all gates, by the store's answer.", put_shared_answers},
+    {"sstpgate_shared_lost_total", "counter",
+     "Connections to the store that were lost, or could not be made.", put_shared_lost},
     {"sstpgate_loop_lag_seconds", "gauge",
      "Largest delay of a worker's loop in the last 15 to 30 seconds.", put_lag},
     {"sstpgate_draining", "gauge", "Whether the gate accepts no new calls: 1, or 0.", put_draining},
@@ -497,6 +542,9 @@ void metrics_print(struct gate *gate, FILE *out)
 
     totals_sum(gate, &sum);
     limits_count(gate->shared.limits, &s.limits);
+    s.store.known = gate->store.shared != NULL;
+    if (s.store.known)
+        shared_look(gate->store.shared, &s.store.state, NULL, NULL);
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
         s.name = metrics[i].name;
         metrics_head(out, s.name, metrics[i].type, metrics[i].help);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/report_calls.h"
+#include "control/report_gates.h"
 #include "control/report_site.h"
 #include "control/report_status.h"
 
@@ -14,6 +15,7 @@ static const struct {
     {"failures", report_failures}, {"listeners", report_listeners},
     {"servers", report_servers},   {"certificates", report_certificates},
     {"bans", report_bans},         {"limits", report_limits},
+    {"gates", report_gates},
 };
 
 const char *report_kind(size_t index)

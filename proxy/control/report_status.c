@@ -6,6 +6,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "control/report_gates.h"
 #include "gate/gate_state.h"
 #include "control/report_rows.h"
 #include "policy/limits.h"
@@ -73,6 +74,7 @@ static void status_text(struct gate *gate, FILE *out)
     if (gate->snapshot->config->gate.key_log != NULL)
         fprintf(out, "key-log: %s (gets the keys of all TLS connections)\n",
                 gate->snapshot->config->gate.key_log);
+    report_gates_line(gate, out);
     print_reload(gate, out);
     files_each(gate->snapshot->files, print_stale, out);
     radius_service_print(&gate->radius, out);
@@ -188,6 +190,8 @@ static void status_json(struct gate *gate, const struct report_query *q, FILE *o
     put(&j, "key_log", report_str(gate->snapshot->config->gate.key_log));
     put(&j, "dropped_log_lines", report_int(log_dropped()));
     put(&j, "old_tunnels", report_int(gate->old_tunnels));
+    json_key(&j, "shared");
+    report_gates_json(gate, &j);
     put_history(&j, gate);
     json_object_end(&j);
 }

@@ -34,6 +34,7 @@ enum admin_command {
     ADMIN_SERVERS,
     ADMIN_LIMITS,
     ADMIN_BANS,
+    ADMIN_GATES,
     ADMIN_END,
     ADMIN_BAN,
     ADMIN_UNBAN,

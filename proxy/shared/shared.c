@@ -140,6 +140,7 @@ static void ask_answer(struct shared_ask *ask, enum shared_verdict v)
     if (ask->op != NULL)
         ask->op->ask = NULL;
     ask->op = NULL;
+    s->state.granted += v == SHARED_GRANTED;
     s->state.unavailable += v == SHARED_UNAVAILABLE;
     s->state.refused += v == SHARED_FULL || v == SHARED_FAST;
     if (v == SHARED_FULL || v == SHARED_FAST)

@@ -106,7 +106,8 @@ struct shared_state {
     char why[SHARED_WHY_MAX]; /* up false: the reason; "": none yet */
     size_t gates;             /* with this one */
     size_t subjects;
-    uint64_t questions, unavailable, refused, lost; /* since the start; lost: connections */
+    uint64_t questions, granted, unavailable, refused,
+        lost; /* since the start; lost: connections */
 };
 
 struct shared_gate {

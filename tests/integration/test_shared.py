@@ -1,5 +1,6 @@
 """Several gates that act as one, through redis-server or a scripted store (conf/README.md, several gates)."""
 
+import json
 import re
 import shutil
 import ssl
@@ -8,7 +9,7 @@ import tempfile
 import pytest
 
 from conftest import USERS
-from gate import eventually
+from gate import eventually, run
 from peers.client import CallFailed
 from peers.store import Redis, Store
 from test_address import admitted, refused
@@ -219,6 +220,50 @@ def test_a_ban_and_a_lift_during_an_outage_reach_the_others(bench, redis):
     gates[1].wait_event("unban")
     eventually(lambda: ctl(gates[1], "bans").split()[:1] == ["203.0.113.0/24"], "the ban")
     assert "198.51.100" not in ctl(gates[0], "bans")
+
+
+# -- what an administrator sees --
+
+def test_gates_are_listed(bench, redis):
+    gates = cluster(bench, redis)
+    bench.client(gates[1]).establish().ping()
+    last = bench.client(gates[2]).establish().ping()
+    ctl(gates[2], "drain")
+    rows = lambda gate: json.loads(ctl(gate, "gates", "--json"))["items"]
+    found = lambda: sorted((row["name"], row["tunnels"], row["state"]) for row in rows(gates[0])) == [
+        ("gate0", 0, "serving"), ("gate1", 1, "serving"), ("gate2", 1, "draining")]
+    eventually(found, lambda: ctl(gates[0], "gates"))
+    assert [row["name"] for row in rows(gates[1]) if row["mine"]] == ["gate1"]
+    assert "shared: " in ctl(gates[0], "status") and " up, 3 gates" in ctl(gates[0], "status")
+    last.disconnect()
+    gates[2].wait_exit()
+    eventually(lambda: len(rows(gates[0])) == 2, "a gate that ends leaves the list")
+    metrics = ctl(gates[0], "metrics")
+    assert re.search(r"^sstpgate_shared_up 1$", metrics, re.M)
+    assert re.search(r"^sstpgate_shared_gates 2$", metrics, re.M)
+
+
+def test_a_gate_without_its_store_says_so(bench, redis):
+    gate, = cluster(bench, redis, 1, max_tunnels_per_user=5)
+    redis.kill()
+    down(gate)
+    done = run("ctl", "-c", gate.config, "gates")
+    assert done.returncode == 1 and "the store is down: " in done.stderr
+    assert "down, this gate decides alone: " in ctl(gate, "status")
+    bench.client(gate).establish().ping()
+    metrics = ctl(gate, "metrics")
+    assert re.search(r"^sstpgate_shared_up 0$", metrics, re.M)
+    assert re.search(r'^sstpgate_shared_questions_total\{answer="none"\} 1$', metrics, re.M)
+    status = json.loads(ctl(gate, "status", "--json"))["shared"]
+    assert (status["up"], status["unavailable"]) == (False, 1) and status["cause"]
+
+
+def test_a_gate_alone_has_no_list(bench):
+    gate = bench.gate(bench.backend(), gate={"admin": f"unix:shared-{bench.count}.sock"})
+    done = run("ctl", "-c", gate.config, "gates")
+    assert done.returncode == 1 and "the gate is alone" in done.stderr
+    assert "shared" not in ctl(gate, "status")
+    assert json.loads(ctl(gate, "status", "--json"))["shared"] is None
 
 
 # -- bad stores: a clear line, and the local view --

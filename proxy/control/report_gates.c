@@ -1,0 +1,133 @@
+#include "control/report_gates.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "gate/gate_state.h"
+#include "shared/shared.h"
+
+enum { VALUE_SIZE = 128 };
+
+/* ---- gates ---- */
+
+static const char *const columns[] = {"name",  "version", "started", "tunnels",
+                                      "state", "gate",    "mine",    NULL};
+
+/* Copies the value of `key=` out of a description, which another gate has written: "" if it has
+ * none, or a longer one. Returns out. */
+static const char *value_of(const char *info, const char *key, char out[VALUE_SIZE])
+{
+    const size_t n = strlen(key);
+
+    out[0] = '\0';
+    for (const char *at = info; *at != '\0'; at += strcspn(at, " "), at += strspn(at, " ")) {
+        if (strncmp(at, key, n) != 0 || at[n] != '=')
+            continue;
+        const size_t len = strcspn(at + n + 1, " ");
+        if (len < VALUE_SIZE) {
+            memcpy(out, at + n + 1, len);
+            out[len] = '\0';
+        }
+        break;
+    }
+    return out;
+}
+
+/* Returns a number of a description; -1: none. */
+static int64_t number_of(const char *info, const char *key)
+{
+    char text[VALUE_SIZE], *end;
+    const long long n = strtoll(value_of(info, key, text), &end, 10);
+
+    return *text == '\0' || *end != '\0' || n < 0 || n > 253402300799 ? -1 : n;
+}
+
+static void gate_row(void *to, const struct shared_gate *g)
+{
+    struct report_rows *rows = to;
+    const int64_t started = number_of(g->info, "started");
+    const int64_t tunnels = number_of(g->info, "tunnels");
+    char name[VALUE_SIZE], version[VALUE_SIZE], state[VALUE_SIZE], time[REPORT_TIME_SIZE];
+    const struct report_field row[] = {
+        report_str(value_of(g->info, "name", name)),
+        report_str(value_of(g->info, "version", version)),
+        started < 0 ? report_null() : report_str(report_time(started * 1000, time)),
+        tunnels < 0 ? report_null() : report_int((uint64_t)tunnels),
+        report_str(value_of(g->info, "state", state)),
+        report_str(g->gate),
+        report_bool(g->mine),
+    };
+    report_rows_add(rows, row);
+}
+
+void report_gates(struct gate *gate, const struct report_query *q, enum report_form form, FILE *out)
+{
+    struct report_rows rows;
+    struct shared_state state;
+
+    report_rows_begin(&rows, columns, q, form, out);
+    if (gate->store.shared != NULL)
+        shared_look(gate->store.shared, &state, gate_row, &rows);
+    report_rows_end(&rows);
+}
+
+const char *report_gates_problem(struct gate *gate, char why[REPORT_WHY_MAX])
+{
+    struct shared_state state;
+
+    if (gate->store.shared == NULL)
+        return "the gate is alone: its configuration has no `shared`";
+    shared_look(gate->store.shared, &state, NULL, NULL);
+    if (state.up)
+        return NULL;
+    (void)snprintf(why, REPORT_WHY_MAX, "the store is down: %.200s", state.why);
+    return why;
+}
+
+/* ---- the store ---- */
+
+void report_gates_line(struct gate *gate, FILE *out)
+{
+    struct shared_state state;
+
+    if (gate->store.shared == NULL)
+        return;
+    shared_look(gate->store.shared, &state, NULL, NULL);
+    fputs("shared: ", out);
+    report_print(out, state.store[0] == '\0' ? "-" : state.store);
+    if (state.up)
+        fprintf(out, " up, %zu gates\n", state.gates);
+    else
+        fputs(" down, this gate decides alone: ", out);
+    if (!state.up) {
+        report_print(out, state.why[0] == '\0' ? "not connected yet" : state.why);
+        fputc('\n', out);
+    }
+}
+
+static void put(struct json *j, const char *key, struct report_field field)
+{
+    json_key(j, key);
+    report_field_json(j, &field);
+}
+
+void report_gates_json(struct gate *gate, struct json *j)
+{
+    struct shared_state state;
+
+    if (gate->store.shared == NULL) {
+        json_null(j);
+        return;
+    }
+    shared_look(gate->store.shared, &state, NULL, NULL);
+    json_object_begin(j);
+    put(j, "store", report_str(state.store));
+    put(j, "up", report_bool(state.up));
+    put(j, "cause", report_str(state.why));
+    put(j, "gates", report_int(state.gates));
+    put(j, "questions", report_int(state.questions));
+    put(j, "refused", report_int(state.refused));
+    put(j, "unavailable", report_int(state.unavailable));
+    put(j, "lost", report_int(state.lost));
+    json_object_end(j);
+}

@@ -1,0 +1,20 @@
+/* report_gates: the gates that share a store with this one, and the state of the store. */
+#ifndef SSTPGATE_CONTROL_REPORT_GATES_H
+#define SSTPGATE_CONTROL_REPORT_GATES_H
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "control/report_rows.h"
+
+/* Writes a row for each gate that the store has shown last; none without a store. */
+report_write_kind report_gates;
+
+/* Returns why the list is empty, in why if need be; NULL: it is not. */
+const char *report_gates_problem(struct gate *gate, char why[REPORT_WHY_MAX]);
+
+/* Write the state of the store, for `status`: a line, and the value of a key. */
+void report_gates_line(struct gate *gate, FILE *out);
+void report_gates_json(struct gate *gate, struct json *j);
+
+#endif
