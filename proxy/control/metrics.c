@@ -542,9 +542,10 @@ void metrics_print(struct gate *gate, FILE *out)
 
     totals_sum(gate, &sum);
     limits_count(gate->shared.limits, &s.limits);
-    s.store.known = gate->store.shared != NULL;
+    struct shared *const store = shared_service_view(&gate->store);
+    s.store.known = store != NULL;
     if (s.store.known)
-        shared_look(gate->store.shared, &s.store.state, NULL, NULL);
+        shared_look(store, &s.store.state, NULL, NULL);
     for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
         s.name = metrics[i].name;
         metrics_head(out, s.name, metrics[i].type, metrics[i].help);

@@ -66,8 +66,8 @@ void report_gates(struct gate *gate, const struct report_query *q, enum report_f
     struct shared_state state;
 
     report_rows_begin(&rows, columns, q, form, out);
-    if (gate->store.shared != NULL)
-        shared_look(gate->store.shared, &state, gate_row, &rows);
+    if (shared_service_view(&gate->store) != NULL)
+        shared_look(shared_service_view(&gate->store), &state, gate_row, &rows);
     report_rows_end(&rows);
 }
 
@@ -75,9 +75,9 @@ const char *report_gates_problem(struct gate *gate, char why[REPORT_WHY_MAX])
 {
     struct shared_state state;
 
-    if (gate->store.shared == NULL)
+    if (shared_service_view(&gate->store) == NULL)
         return "the gate is alone: its configuration has no `shared`";
-    shared_look(gate->store.shared, &state, NULL, NULL);
+    shared_look(shared_service_view(&gate->store), &state, NULL, NULL);
     if (state.up)
         return NULL;
     (void)snprintf(why, REPORT_WHY_MAX, "the store is down: %.200s", state.why);
@@ -90,9 +90,9 @@ void report_gates_line(struct gate *gate, FILE *out)
 {
     struct shared_state state;
 
-    if (gate->store.shared == NULL)
+    if (shared_service_view(&gate->store) == NULL)
         return;
-    shared_look(gate->store.shared, &state, NULL, NULL);
+    shared_look(shared_service_view(&gate->store), &state, NULL, NULL);
     fputs("shared: ", out);
     report_print(out, state.store[0] == '\0' ? "-" : state.store);
     if (state.up)
@@ -115,11 +115,11 @@ void report_gates_json(struct gate *gate, struct json *j)
 {
     struct shared_state state;
 
-    if (gate->store.shared == NULL) {
+    if (shared_service_view(&gate->store) == NULL) {
         json_null(j);
         return;
     }
-    shared_look(gate->store.shared, &state, NULL, NULL);
+    shared_look(shared_service_view(&gate->store), &state, NULL, NULL);
     json_object_begin(j);
     put(j, "store", report_str(state.store));
     put(j, "up", report_bool(state.up));

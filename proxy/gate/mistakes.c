@@ -77,6 +77,21 @@ static bool has_no_status_path(const struct config *c, const void *section)
     return true;
 }
 
+static bool has_no_store(const struct config *c, const void *section)
+{
+    (void)section;
+    return c->gate.shared.count == 0;
+}
+
+static bool has_no_tls_store(const struct config *c, const void *section)
+{
+    (void)section;
+    for (size_t i = 0; i < c->gate.shared.count; i++)
+        if (c->gate.shared.item[i].tls)
+            return false;
+    return true;
+}
+
 static bool counts_no_address(const struct config *c, const void *section)
 {
     const struct limits_settings *l = &c->gate.limits;
@@ -231,6 +246,8 @@ static bool signs_nothing(const struct config *c, const void *section)
 
 static const char no_points[] = "without ban-points";
 static const char no_status[] = "without `status`";
+static const char no_store[] = "without `shared`";
+static const char no_tls_store[] = "without rediss:// in `shared`";
 static const char no_status_path[] = "without a Unix socket in `status`";
 static const char no_signing[] = "with crypto-binding = passthrough or off";
 static const char only_web[] = "for a backend that is only a fallback";
@@ -257,6 +274,13 @@ static const struct idle_key {
     {GATE, "status-token-file", has_no_status, no_status},
     {GATE, "address-prefix-ipv4", counts_no_address, "without a limit or bans by address"},
     {GATE, "address-prefix-ipv6", counts_no_address, "without a limit or bans by address"},
+    {GATE, "shared-password-file", has_no_store, no_store},
+    {GATE, "shared-prefix", has_no_store, no_store},
+    {GATE, "shared-name", has_no_store, no_store},
+    {GATE, "shared-timeout", has_no_store, no_store},
+    {GATE, "shared-fail", has_no_store, no_store},
+    {GATE, "shared-ca-file", has_no_tls_store, no_tls_store},
+    {GATE, "shared-pin-sha256", has_no_tls_store, no_tls_store},
     {GATE, "country-file", has_no_country, "without a rule that has `country`"},
     {GATE, "timeout-web", has_no_fallback, "without a listener that has `fallback`"},
     {GATE, "timeout-key", has_no_radius, "without a [radius NAME]"},

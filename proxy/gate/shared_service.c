@@ -340,6 +340,11 @@ struct shared *shared_service_start(struct shared_service *s, struct limits *lim
     return s->shared;
 }
 
+struct shared *shared_service_view(const struct shared_service *s)
+{
+    return s->stopping ? NULL : s->shared;
+}
+
 void shared_service_drain(struct shared_service *s, bool draining)
 {
     atomic_store(&s->draining, draining);
@@ -349,8 +354,11 @@ bool shared_service_stop(struct shared_service *s)
 {
     if (s->shared == NULL)
         return true;
-    limits_tell(s->limits, NULL); /* the workers have ended */
-    shared_stop(s->shared);
+    if (!s->stopping) {
+        s->stopping = true;
+        limits_tell(s->limits, NULL); /* the workers have ended */
+        shared_stop(s->shared);
+    }
     if (!atomic_load(&s->ended))
         return false;
     INSIST_UV(uv_thread_join(&s->thread));

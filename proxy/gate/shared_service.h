@@ -34,6 +34,7 @@ struct shared_service {
     atomic_bool draining;
     uv_async_t *done; /* sent when the thread ends */
     uv_thread_t thread;
+    bool stopping;
     atomic_bool ended;
     char why[SHARED_WHY_MAX]; /* in the thread of `shared`: the failure that was logged last */
 };
@@ -47,6 +48,9 @@ bool shared_service_prepare(struct shared_service *s, const struct snapshot *sna
  * now on. Returns the store for the calls; NULL: none. */
 struct shared *shared_service_start(struct shared_service *s, struct limits *limits,
                                     const atomic_uint *tunnels, uv_async_t *done);
+
+/* Returns the store for views, which wait for its thread; NULL: none, or the thread is ending. */
+struct shared *shared_service_view(const struct shared_service *s);
 
 /* Tells the other gates whether this one accepts calls. */
 void shared_service_drain(struct shared_service *s, bool draining);

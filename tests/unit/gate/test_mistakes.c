@@ -186,6 +186,13 @@ static const struct sample samples[] = {
      "status-allow = 10.0.0.0/8: status-allow has no effect without `status`\n"
      "status-host = gate.example: status-host has no effect without `status`\n"},
     {"", SERVER OFF, "status-allow = 10.0.0.0/8\nstatus = 127.0.0.1:0\n", ""},
+    {"", SERVER OFF, "shared-name = a\nshared-fail = refuse\nshared-ca-file = c.pem\n",
+     "shared-name = a: shared-name has no effect without `shared`\n"
+     "shared-fail = refuse: shared-fail has no effect without `shared`\n"
+     "shared-ca-file = c.pem: shared-ca-file has no effect without rediss:// in `shared`\n"},
+    {"", SERVER OFF, "shared = redis://a\nshared-name = a\nshared-ca-file = c.pem\n",
+     "shared-ca-file = c.pem: shared-ca-file has no effect without rediss:// in `shared`\n"},
+    {"", SERVER OFF, "shared = redis://a\nshared = rediss://b\nshared-ca-file = c.pem\n", ""},
     {"", SERVER OFF, "status-group = root\nstatus-mode = 0666\nstatus = 127.0.0.1:0\n",
      "status-group = root: status-group has no effect without a Unix socket in `status`\n"
      "status-mode = 0666: status-mode has no effect without a Unix socket in `status`\n"},
