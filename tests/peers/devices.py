@@ -83,6 +83,15 @@ class Tpm(Device):
             ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={folder}", "--flags", "not-need-init,startup-clear",
              "--server", f"type=unixio,path={sockets[0]}", "--ctrl", f"type=unixio,path={sockets[1]}"],
             stdin=subprocess.DEVNULL)
+        try:
+            self._serve_all(sockets)
+            self._make_key(kind)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def _serve_all(self, sockets):
         self.ends = [self._connect(path) for path in sockets]
         self.doors = self._listen()
         for door, serve in zip(self.doors, [self._command, self._control]):
@@ -91,7 +100,6 @@ class Tpm(Device):
         self.env["TPM2OPENSSL_TCTI"] = tcti
         self.tools = {"TPM2TOOLS_TCTI": tcti}  # without the provider, because they use OpenSSL for themselves
         self.write_conf()
-        self._make_key(kind)
 
     def _connect(self, path):
         """Connects when swtpm has created its socket, which nothing reports."""
