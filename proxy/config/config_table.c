@@ -372,8 +372,8 @@ const struct config_key config_keys[] = {
     {LISTENER_ALL("key"), .type = &config_type_key, .flags = KEY_REPEAT,
      .otherwise = "in the file of `certificate`",
      .help = "PEM file of the private key of the certificate above it, or the URI of a key in hardware, "
-             "such as pkcs11:token=NAME;object=NAME;type=private or handle:0x81000001 (a TPM), which a "
-             "provider in openssl.cnf opens. A file whose name has a colon is written ./NAME."},
+             "such as pkcs11:token=NAME;object=NAME;type=private or handle:0x81000001, for a provider of "
+             "openssl.cnf. A file with a colon: ./NAME."},
     {LISTENER_ALL("passphrase-file"), .type = &config_type_passphrase_file, .flags = KEY_REPEAT,
      .otherwise = "none",
      .help = "File whose first line is the passphrase of the certificate above it, or the PIN of the "

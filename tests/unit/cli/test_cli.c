@@ -63,7 +63,7 @@ static void the_usage_has_a_line_for_each(void **state)
         assert_string_equal(line + 48, c->help);
         assert_int_equal(line[47], ' ');
     }
-    assert_int_equal(lines, 7);
+    assert_int_equal(lines, 8);
     free(text);
 }
 

@@ -19,6 +19,7 @@ static struct {
     struct config_listener listener;
     struct config config;
     struct addr listen[4];
+    bool plain[4];
     struct sockets now, next;
 } g;
 
@@ -28,7 +29,8 @@ static int setup(void **state)
 
     (void)state;
     memset(&g, 0, sizeof g);
-    g.listener = (struct config_listener){.name = name, .listen = g.listen, .v6only = true};
+    g.listener = (struct config_listener){
+        .name = name, .listen = g.listen, .listen_plain = g.plain, .v6only = true};
     g.config = (struct config){.listener = &g.listener, .listener_count = 1};
     return 0;
 }
