@@ -43,8 +43,12 @@ struct shared_ask {
     uint64_t due_ms;
 };
 
+struct letter;
+
 struct shared {
     struct worker worker;
+    pthread_mutex_t lock;    /* of `released` */
+    struct letter *released; /* counts to take back: see take_releases() */
     const struct shared_settings *c;
     const struct shared_ops *ops;
     void *arg;
@@ -199,11 +203,14 @@ static bool ask_send(struct shared *s, struct shared_ask *ask)
     return true;
 }
 
+static void take_releases(struct shared *s);
+
 static void on_hold(void *arg)
 {
     struct shared_ask *ask = arg;
     struct shared *s = ask->s;
 
+    take_releases(s);
     s->state.questions++;
     DL_APPEND(s->asks, ask);
     (void)shared_counts_add(&s->counts, ask->subject, 1);
@@ -277,6 +284,7 @@ static void on_enter(struct shared *s, const struct shared_op *op, const struct 
 /* ---- letters of others ---- */
 
 struct letter {
+    struct letter *next; /* in shared.released */
     struct shared *s;
     struct shared_op *op;
     char *subject;
@@ -295,20 +303,15 @@ static void letter_free(struct letter *l)
     free(l);
 }
 
-static void on_release(void *arg)
-{
-    struct letter *l = arg;
-
-    count_down(l->s, l->subject);
-    letter_free(l);
-}
-
 void shared_release(struct shared *s, const char *subject)
 {
     struct letter *l = letter_new(s);
 
     l->subject = insist_alloc(strdup(subject));
-    worker_post(&s->worker, on_release, l);
+    INSIST(pthread_mutex_lock(&s->lock) == 0);
+    l->next = s->released;
+    s->released = l;
+    INSIST(pthread_mutex_unlock(&s->lock) == 0);
 }
 
 static void on_points(void *arg)
@@ -446,6 +449,28 @@ static void offer_ban(void *to, const struct shared_ban *ban)
     ban_add(o->op, ban);
     if (o->op->count == 3 * SHARED_OP_BANS)
         offering_send(o);
+}
+
+/* Takes back what was released since the last time, with few commands. A wake-up of the thread for
+ * each release would cost more than all the rest, so they wait for the next question or tick. Each
+ * question of a released count was answered before, so its count is in the table. */
+static void take_releases(struct shared *s)
+{
+    struct offering o = {.s = s};
+
+    INSIST(pthread_mutex_lock(&s->lock) == 0);
+    struct letter *l = s->released;
+    s->released = NULL;
+    INSIST(pthread_mutex_unlock(&s->lock) == 0);
+    while (l != NULL) {
+        struct letter *next = l->next;
+        const unsigned n = shared_counts_add(&s->counts, l->subject, -1);
+        offer_count(&o, l->subject, n);
+        letter_free(l);
+        l = next;
+    }
+    offering_send(&o);
+    s->offer |= o.lost;
 }
 
 static bool lifts_send(struct shared *s)
@@ -686,6 +711,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct shared *s = timer->data;
 
+    take_releases(s);
     shared_link_tick(&s->link, now_of(s));
     if (++s->ticks % BEAT_TICKS == 0)
         beat(s);
@@ -719,6 +745,7 @@ struct shared *shared_new(const struct shared_settings *settings, const struct s
     s->arg = arg;
     s->known = -1;
     s->offer = true;
+    INSIST(pthread_mutex_init(&s->lock, NULL) == 0);
     shared_counts_init(&s->counts);
     worker_init(&s->worker, INDEX, on_sweep, s);
     shared_link_init(&s->link, &s->worker, &settings->link, &ops_of_link, s);
@@ -774,6 +801,11 @@ void shared_free(struct shared *s)
     }
     for (size_t i = 0; i < s->lifts; i++)
         free(s->lift[i]);
+    for (struct letter *l = s->released, *after; l != NULL; l = after) {
+        after = l->next;
+        letter_free(l);
+    }
+    pthread_mutex_destroy(&s->lock);
     gates_clear(s);
     shared_counts_fini(&s->counts);
     shared_link_fini(&s->link);

@@ -84,6 +84,7 @@ struct shared_ask *shared_hold(struct shared *s, struct worker *from, const char
  * answer would have been. From the thread of `from`, before on_answer was called. */
 void shared_forget(struct shared_ask *ask);
 
+/* Takes back a count, within a tenth of a second. Call it after on_answer was called. */
 void shared_release(struct shared *s, const char *subject);
 
 /* ---- from any thread ---- */
