@@ -14,7 +14,7 @@ from peers.client import expect_failure
 from peers.tls import DEADLINE
 from test_limits import misbehave
 
-COMMANDS = ["status", "health", "tunnels", "failures", "listeners", "certificates", "servers", "limits", "bans",
+COMMANDS = ["status", "health", "tunnels", "failures", "listeners", "certificates", "servers", "limits", "bans", "gates",
             "end", "ban", "unban", "reload", "drain", "resume", "ready", "explain", "log-level",
             "stop", "metrics", "help"]
 
