@@ -13,8 +13,8 @@
 #include "base/memo.h"
 #include "gate/admin.h"
 #include "gate/gate_state.h"
-#include "gate/handover.h"
-#include "gate/handover_state.h"
+#include "gate/state_text.h"
+#include "gate/state_transfer.h"
 #include "gate/inherited.h"
 #include "net/worker.h"
 
@@ -92,9 +92,9 @@ static void offer_address(struct offer *o, const struct socket_list *l, size_t i
             offer_socket(o, l->item[i].fd, false, out);
     const char *text = memo_text(&names);
     if (*text != '\0')
-        handover_print(
-            o->text, &(struct handover_item){
-                         .kind = HANDOVER_SOCKET,
+        state_text_print(
+            o->text, &(struct state_item){
+                         .kind = STATE_SOCKET,
                          .socket = {.want = *want, .shared = shared, .names = span_str(text + 1)}});
     memo_free(&names);
 }
@@ -111,9 +111,9 @@ static void offer_listening(struct offer *o, struct gate *gate)
         offer_address(o, &l, gate->sockets.item[i].id, &gate->sockets.item[i].want,
                       gate->sockets.item[i].inherited);
     free(l.item);
-    const struct handover_item numbers = {.kind = HANDOVER_NUMBERS,
-                                          .numbers = (l.number / NUMBERS + 1) * NUMBERS};
-    handover_print(o->text, &numbers);
+    const struct state_item numbers = {.kind = STATE_NUMBERS,
+                                       .numbers = (l.number / NUMBERS + 1) * NUMBERS};
+    state_text_print(o->text, &numbers);
 }
 
 static void offer_radius(struct offer *o, struct gate *gate)
@@ -167,12 +167,12 @@ int offer_all(struct offer *o, struct gate *gate, const char *name)
     struct memo text;
 
     o->text = memo_open(&text);
-    handover_begin(o->text);
+    state_text_begin(o->text);
     offer_listening(o, gate);
     offer_radius(o, gate);
     offer_status(o, &gate->status);
     offer_others(o, gate);
-    handover_state_write(gate, o->text);
+    state_transfer_write(gate, o->text);
     (void)memo_text(&text);
     int fd = memfd_create(name, MFD_CLOEXEC);
     if (fd >= 0 && !offer_write_state(fd, text.text, text.n)) {

@@ -1,5 +1,5 @@
 /* offer: the descriptors that a new process gets from this one (gate/upgrade.h): all sockets, and
- * a file with the text of gate/handover.h that says what they are. Main thread. */
+ * a file with the text of gate/state_text.h that says what they are. Main thread. */
 #ifndef SSTPGATE_GATE_OFFER_H
 #define SSTPGATE_GATE_OFFER_H
 

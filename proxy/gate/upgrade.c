@@ -15,8 +15,8 @@
 #include "gate/admin.h"
 #include "gate/drains.h"
 #include "gate/gate_state.h"
-#include "gate/handover.h"
-#include "gate/handover_state.h"
+#include "gate/state_text.h"
+#include "gate/state_transfer.h"
 #include "gate/inherited.h"
 #include "gate/key_file.h"
 #include "gate/notify.h"
@@ -203,8 +203,8 @@ static void state_refresh(struct upgrade *u)
 {
     struct memo text;
 
-    handover_begin(memo_open(&text));
-    handover_state_write(u->gate, text.file);
+    state_text_begin(memo_open(&text));
+    state_transfer_write(u->gate, text.file);
     (void)memo_text(&text);
     if (!offer_write_state(u->state, text.text, text.n))
         log_msg(LOG_LEVEL_WARNING, "upgrade", "the latest bans were not handed over: %s",
@@ -423,7 +423,7 @@ static void on_last_line(struct upgrade *u, const char *line)
     if (strcmp(line, "state") != 0 || u->last_state < 0)
         return;
     if (text_read(u->last_state, "the state of the old process", &text, stderr)) {
-        handover_state_restore(u->gate, u->gate->snapshot, text.bytes, HANDOVER_LATEST);
+        state_transfer_restore(u->gate, u->gate->snapshot, text.bytes, STATE_LATEST);
         text_free(&text);
     }
     close(u->last_state);
@@ -504,7 +504,7 @@ uint64_t upgrade_describe(struct upgrade *u)
 
     if (u->last_state < 0 || !text_read(u->last_state, name_state, &text, u->problems))
         return 0;
-    numbers = handover_state_sockets(text.bytes);
+    numbers = state_transfer_sockets(text.bytes);
     text_free(&text);
     return numbers;
 }
@@ -516,7 +516,7 @@ void upgrade_restore(struct gate *gate, const struct snapshot *snapshot)
 
     if (u->last_state < 0 || !text_read(u->last_state, name_state, &text, u->problems))
         return;
-    handover_state_restore(gate, snapshot, text.bytes, HANDOVER_ALL);
+    state_transfer_restore(gate, snapshot, text.bytes, STATE_ALL);
     text_free(&text);
 }
 

@@ -6,7 +6,7 @@
  * the new process ends before it accepts calls, nothing has changed.
  *
  * Names of the descriptors besides sockets: sstpgate-state, a file with the text of
- * gate/handover.h; sstpgate-channel, a socket between the two processes; sstpgate-stderr. The old
+ * gate/state_text.h; sstpgate-channel, a socket between the two processes; sstpgate-stderr. The old
  * one reads what the new one writes to its standard error until it serves. Lines on the channel:
  *
  *     new to old   ready PID     it accepts

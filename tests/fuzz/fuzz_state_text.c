@@ -6,20 +6,20 @@
 
 #include "base/insist.h"
 #include "base/memo.h"
-#include "gate/handover.h"
+#include "gate/state_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Writes what is understood of text to *m. Returns how many lines were skipped. */
 static unsigned again(struct span text, struct memo *m)
 {
-    struct handover_item item;
+    struct state_item item;
     unsigned skipped = 0;
 
-    handover_begin(memo_open(m));
-    if (handover_check(&text))
-        while (handover_next(&text, &item, &skipped)) {
-            handover_print(m->file, &item);
+    state_text_begin(memo_open(m));
+    if (state_text_check(&text))
+        while (state_text_next(&text, &item, &skipped)) {
+            state_text_print(m->file, &item);
         }
     (void)memo_text(m);
     return skipped;

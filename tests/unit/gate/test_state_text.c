@@ -1,5 +1,5 @@
 /* The text for the next process: written, read, damaged. */
-#include "gate/handover.h"
+#include "gate/state_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,17 +27,17 @@ static const char good[] =
 static char *again(const char *text, size_t n, unsigned *skipped)
 {
     struct span rest = span_of(text, n);
-    struct handover_item item;
+    struct state_item item;
     char *out = NULL;
     size_t size;
     FILE *f = open_memstream(&out, &size);
 
     assert_non_null(f);
     *skipped = 0;
-    if (handover_check(&rest)) {
-        handover_begin(f);
-        while (handover_next(&rest, &item, skipped))
-            handover_print(f, &item);
+    if (state_text_check(&rest)) {
+        state_text_begin(f);
+        while (state_text_next(&rest, &item, skipped))
+            state_text_print(f, &item);
     }
     assert_int_equal(fclose(f), 0);
     return out;
@@ -127,14 +127,14 @@ static void bad_lines(void **state)
 static void a_cause_with_odd_bytes(void **state)
 {
     (void)state;
-    struct handover_item item = {.kind = HANDOVER_SERVER,
-                                 .server = {.backend = span_str("b"),
-                                            .host = span_str("h"),
-                                            .cause = span_str("two\nlines\tand a tab")}};
+    struct state_item item = {.kind = STATE_SERVER,
+                              .server = {.backend = span_str("b"),
+                                         .host = span_str("h"),
+                                         .cause = span_str("two\nlines\tand a tab")}};
     char *out = NULL;
     size_t size;
     FILE *f = open_memstream(&out, &size);
-    handover_print(f, &item);
+    state_text_print(f, &item);
     assert_int_equal(fclose(f), 0);
     assert_string_equal(out, "server\tb\th\t0\tdown\tready\t0\ttwo lines and a tab\n");
     free(out);

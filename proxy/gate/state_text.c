@@ -1,4 +1,4 @@
-#include "gate/handover.h"
+#include "gate/state_text.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@ enum { VERSION = 1 };
 
 /* ---- writing ---- */
 
-void handover_begin(FILE *out)
+void state_text_begin(FILE *out)
 {
     fprintf(out, "%s%d\n", first_line, VERSION);
 }
@@ -22,7 +22,7 @@ static void print_span(FILE *out, struct span s)
         fputc(s.p[i] < 0x20 || s.p[i] == 0x7f ? ' ' : s.p[i], out);
 }
 
-static void print_server(FILE *out, const struct handover_item *i)
+static void print_server(FILE *out, const struct state_item *i)
 {
     fputs("server\t", out);
     print_span(out, i->server.backend);
@@ -34,7 +34,7 @@ static void print_server(FILE *out, const struct handover_item *i)
     print_span(out, i->server.cause);
 }
 
-static void print_points(FILE *out, const struct handover_item *i)
+static void print_points(FILE *out, const struct state_item *i)
 {
     char text[ADDR_TEXT_MAX];
 
@@ -44,23 +44,23 @@ static void print_points(FILE *out, const struct handover_item *i)
         fprintf(out, "\t%u", (unsigned)i->points.points.in[k]);
 }
 
-void handover_print(FILE *out, const struct handover_item *i)
+void state_text_print(FILE *out, const struct state_item *i)
 {
     char text[ADDR_TEXT_MAX];
 
     switch (i->kind) {
-    case HANDOVER_NUMBERS: fprintf(out, "numbers\t%" PRIu64, i->numbers); break;
-    case HANDOVER_SOCKET:
+    case STATE_NUMBERS: fprintf(out, "numbers\t%" PRIu64, i->numbers); break;
+    case STATE_SOCKET:
         fprintf(out, "socket\t%s\t%s\t", addr_format(&i->socket.want, text),
                 i->socket.shared ? "shared" : "own");
         print_span(out, i->socket.names);
         break;
-    case HANDOVER_BAN:
+    case STATE_BAN:
         fputs("ban\t", out);
         print_span(out, i->ban);
         break;
-    case HANDOVER_POINTS: print_points(out, i); break;
-    case HANDOVER_SERVER: print_server(out, i); break;
+    case STATE_POINTS: print_points(out, i); break;
+    case STATE_SERVER: print_server(out, i); break;
     }
     fputc('\n', out);
 }
@@ -111,12 +111,12 @@ static bool field_word(struct span *line, const char *yes, const char *no, bool 
     return *out || span_eq(s, span_str(no));
 }
 
-static bool read_numbers(struct span line, struct handover_item *i)
+static bool read_numbers(struct span line, struct state_item *i)
 {
     return field_number(&line, UINT64_MAX, &i->numbers);
 }
 
-static bool read_socket(struct span line, struct handover_item *i)
+static bool read_socket(struct span line, struct state_item *i)
 {
     char text[ADDR_TEXT_MAX];
 
@@ -127,13 +127,13 @@ static bool read_socket(struct span line, struct handover_item *i)
     return i->socket.names.n > 0;
 }
 
-static bool read_ban(struct span line, struct handover_item *i)
+static bool read_ban(struct span line, struct state_item *i)
 {
     i->ban = line;
     return line.n > 0;
 }
 
-static bool read_points(struct span line, struct handover_item *i)
+static bool read_points(struct span line, struct state_item *i)
 {
     char text[ADDR_TEXT_MAX];
     uint64_t points;
@@ -150,7 +150,7 @@ static bool read_points(struct span line, struct handover_item *i)
     return true;
 }
 
-static bool read_server(struct span line, struct handover_item *i)
+static bool read_server(struct span line, struct state_item *i)
 {
     uint64_t port;
 
@@ -168,28 +168,28 @@ static bool read_server(struct span line, struct handover_item *i)
 
 static const struct {
     const char *word;
-    bool (*read)(struct span line, struct handover_item *i);
+    bool (*read)(struct span line, struct state_item *i);
 } words[] = {
-    [HANDOVER_NUMBERS] = {"numbers", read_numbers},
-    [HANDOVER_SOCKET] = {"socket", read_socket},
-    [HANDOVER_BAN] = {"ban", read_ban},
-    [HANDOVER_POINTS] = {"points", read_points},
-    [HANDOVER_SERVER] = {"server", read_server},
+    [STATE_NUMBERS] = {"numbers", read_numbers},
+    [STATE_SOCKET] = {"socket", read_socket},
+    [STATE_BAN] = {"ban", read_ban},
+    [STATE_POINTS] = {"points", read_points},
+    [STATE_SERVER] = {"server", read_server},
 };
 
-static bool read_item(struct span line, struct handover_item *out)
+static bool read_item(struct span line, struct state_item *out)
 {
     const struct span word = field(&line);
 
     for (size_t k = 0; k < sizeof words / sizeof *words; k++)
         if (span_eq(word, span_str(words[k].word))) {
-            *out = (struct handover_item){.kind = (enum handover_kind)k};
+            *out = (struct state_item){.kind = (enum state_kind)k};
             return words[k].read(line, out);
         }
     return false;
 }
 
-bool handover_check(struct span *text)
+bool state_text_check(struct span *text)
 {
     const size_t n = sizeof first_line - 1;
     struct span line;
@@ -197,7 +197,7 @@ bool handover_check(struct span *text)
     return text_take_line(text, &line) && line.n > n && memcmp(line.p, first_line, n) == 0;
 }
 
-bool handover_next(struct span *text, struct handover_item *out, unsigned *skipped)
+bool state_text_next(struct span *text, struct state_item *out, unsigned *skipped)
 {
     struct span line;
 

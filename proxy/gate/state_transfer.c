@@ -1,4 +1,4 @@
-#include "gate/handover_state.h"
+#include "gate/state_transfer.h"
 
 #include <string.h>
 #include <time.h>
@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "gate/bans.h"
 #include "gate/gate_state.h"
-#include "gate/handover.h"
+#include "gate/state_text.h"
 #include "gate/inherited.h"
 #include "policy/backends.h"
 #include "policy/ban_file.h"
@@ -26,17 +26,17 @@ static void write_bans(struct gate *gate, FILE *out)
     struct span text = span_str(memo_text(&bans));
     while (text_take_line(&text, &line)) {
         if (line.n > 0 && line.p[0] != '#')
-            handover_print(out, &(struct handover_item){.kind = HANDOVER_BAN, .ban = line});
+            state_text_print(out, &(struct state_item){.kind = STATE_BAN, .ban = line});
     }
     memo_free(&bans);
 }
 
 static void write_points(void *out, const struct limits_points *p)
 {
-    const struct handover_item item = {
-        .kind = HANDOVER_POINTS,
+    const struct state_item item = {
+        .kind = STATE_POINTS,
         .points = {.net = p->net, .slot_ms = p->slot_ms, .points = p->points}};
-    handover_print(out, &item);
+    state_text_print(out, &item);
 }
 
 static void write_server(const struct snapshot *s, size_t backend, size_t server, FILE *out)
@@ -45,18 +45,18 @@ static void write_server(const struct snapshot *s, size_t backend, size_t server
     struct backends_state state;
 
     backends_state(s->servers[backend], server, &state);
-    const struct handover_item item = {.kind = HANDOVER_SERVER,
-                                       .server = {.backend = span_str(c->name),
-                                                  .host = span_str(c->servers.item[server].host),
-                                                  .port = c->servers.item[server].port,
-                                                  .up = state.up,
-                                                  .draining = state.draining,
-                                                  .changed_ms = state.changed_ms,
-                                                  .cause = span_str(state.cause)}};
-    handover_print(out, &item);
+    const struct state_item item = {.kind = STATE_SERVER,
+                                    .server = {.backend = span_str(c->name),
+                                               .host = span_str(c->servers.item[server].host),
+                                               .port = c->servers.item[server].port,
+                                               .up = state.up,
+                                               .draining = state.draining,
+                                               .changed_ms = state.changed_ms,
+                                               .cause = span_str(state.cause)}};
+    state_text_print(out, &item);
 }
 
-void handover_state_write(struct gate *gate, FILE *out)
+void state_transfer_write(struct gate *gate, FILE *out)
 {
     const struct config *c = gate->snapshot->config;
 
@@ -74,8 +74,8 @@ static bool same(const char *a, struct span b)
     return span_eq(span_str(a), b);
 }
 
-static void restore_server(const struct snapshot *s, const struct handover_item *item,
-                           enum handover_part part)
+static void restore_server(const struct snapshot *s, const struct state_item *item,
+                           enum state_part part)
 {
     struct backends_state state = {.up = item->server.up,
                                    .draining = item->server.draining,
@@ -90,14 +90,14 @@ static void restore_server(const struct snapshot *s, const struct handover_item 
             if (!same(b->servers.item[k].host, item->server.host) ||
                 b->servers.item[k].port != item->server.port)
                 continue;
-            else if (part == HANDOVER_ALL)
+            else if (part == STATE_ALL)
                 backends_restore(s->servers[i], k, &state);
             else /* the health checks of this process may know better what is up */
                 (void)backends_drain(s->servers[i], k, state.draining, bans_now_ms());
     }
 }
 
-static void restore_points(struct gate *gate, const struct handover_item *item)
+static void restore_points(struct gate *gate, const struct state_item *item)
 {
     const struct limits_points p = {
         .net = item->points.net, .slot_ms = item->points.slot_ms, .points = item->points.points};
@@ -115,23 +115,23 @@ static void restore_bans(struct gate *gate, struct memo *bans)
     memo_free(&problems);
 }
 
-void handover_state_restore(struct gate *gate, const struct snapshot *snapshot, struct span text,
-                            enum handover_part part)
+void state_transfer_restore(struct gate *gate, const struct snapshot *snapshot, struct span text,
+                            enum state_part part)
 {
-    struct handover_item item;
+    struct state_item item;
     struct memo bans;
     unsigned skipped = 0;
     FILE *lines = memo_open(&bans);
 
-    if (handover_check(&text)) {
-        if (part == HANDOVER_LATEST)
+    if (state_text_check(&text)) {
+        if (part == STATE_LATEST)
             (void)limits_lift(gate->shared.limits, NULL, bans_now_ms());
-        while (handover_next(&text, &item, &skipped)) {
-            if (item.kind == HANDOVER_BAN)
+        while (state_text_next(&text, &item, &skipped)) {
+            if (item.kind == STATE_BAN)
                 fprintf(lines, "%.*s\n", (int)item.ban.n, (const char *)item.ban.p);
-            else if (item.kind == HANDOVER_POINTS)
+            else if (item.kind == STATE_POINTS)
                 restore_points(gate, &item);
-            else if (item.kind == HANDOVER_SERVER)
+            else if (item.kind == STATE_SERVER)
                 restore_server(snapshot, &item, part);
         }
     }
@@ -142,18 +142,18 @@ void handover_state_restore(struct gate *gate, const struct snapshot *snapshot, 
                 skipped);
 }
 
-uint64_t handover_state_sockets(struct span text)
+uint64_t state_transfer_sockets(struct span text)
 {
-    struct handover_item item;
+    struct state_item item;
     uint64_t numbers = 0;
     unsigned skipped = 0;
 
-    if (!handover_check(&text))
+    if (!state_text_check(&text))
         return 0;
-    while (handover_next(&text, &item, &skipped)) {
-        if (item.kind == HANDOVER_SOCKET)
+    while (state_text_next(&text, &item, &skipped)) {
+        if (item.kind == STATE_SOCKET)
             inherited_describe(&item.socket.want, item.socket.names, item.socket.shared);
-        else if (item.kind == HANDOVER_NUMBERS)
+        else if (item.kind == STATE_NUMBERS)
             numbers = item.numbers;
     }
     return numbers;
