@@ -26,7 +26,7 @@ static bool wants_tls(const struct config_gate *g)
     return false;
 }
 
-/* A server of the store that is older than TLS 1.2 does not exist. */
+/* Requires TLS 1.2, because no store with TLS is older. */
 static bool tls_prepare(struct shared_service *s, const struct config *c, FILE *problems)
 {
     const struct tls_settings settings = {.min = TLS_1_2, .max = TLS_1_3, .security_level = -1};
@@ -206,7 +206,7 @@ static void on_local_points(void *arg, const struct cidr *net, unsigned points)
                                                          .ban_ms = c.ban_ms});
 }
 
-/* ---- what the thread of the store says ---- */
+/* ---- callbacks of the store's thread ---- */
 
 static void log_ban(const struct shared_ban *b)
 {
@@ -228,8 +228,8 @@ static void log_ban(const struct shared_ban *b)
     log_end(&l);
 }
 
-/* Applies a change of another gate. What makes no sense here is ignored: another gate may know more
- * kinds. */
+/* Applies a change of another gate. An unknown kind is ignored, because the other gate may be
+ * newer. */
 static void on_ban(void *arg, const struct shared_ban *b)
 {
     const struct shared_service *s = arg;
@@ -283,7 +283,7 @@ static void on_describe(void *arg, char out[SHARED_INFO_MAX])
              atomic_load(&s->draining) ? "draining" : "serving");
 }
 
-/* Logs a failure only when it differs from the last one: the attempts go on. */
+/* Logs a failure only if it differs from the last one, because the link retries forever. */
 static void on_store(void *arg, const char *store, const char *why)
 {
     struct shared_service *s = arg;
@@ -332,10 +332,10 @@ struct shared *shared_service_start(struct shared_service *s, struct limits *lim
     s->done = done;
     s->started = (uint64_t)time(NULL);
     s->shared = shared_new(&s->settings, &service_ops, s);
-    limits_tell(limits, &(struct limits_ears){.arg = s,
-                                              .on_points = on_local_points,
-                                              .on_ban = on_local_ban,
-                                              .on_lift = on_local_lift});
+    limits_observe(limits, &(struct limits_observer){.arg = s,
+                                                     .on_points = on_local_points,
+                                                     .on_ban = on_local_ban,
+                                                     .on_lift = on_local_lift});
     INSIST_UV(uv_thread_create(&s->thread, service_main, s));
     return s->shared;
 }
@@ -356,7 +356,7 @@ bool shared_service_stop(struct shared_service *s)
         return true;
     if (!s->stopping) {
         s->stopping = true;
-        limits_tell(s->limits, NULL); /* the workers have ended */
+        limits_observe(s->limits, NULL); /* the workers have ended */
         shared_stop(s->shared);
     }
     if (!atomic_load(&s->ended))

@@ -1,5 +1,5 @@
 /* shared_service: the store of several gates (shared/shared.h) as a part of the program: its
- * settings, its thread, and what it has to do with the bans of this gate. Main thread. */
+ * settings, its thread, and the exchange of bans with this gate. Main thread. */
 #ifndef SSTPGATE_GATE_SHARED_SERVICE_H
 #define SSTPGATE_GATE_SHARED_SERVICE_H
 
@@ -44,15 +44,15 @@ struct shared_service {
 bool shared_service_prepare(struct shared_service *s, const struct snapshot *snapshot,
                             FILE *problems);
 
-/* Starts the thread. limits, tunnels and done must outlive it; the limits tell it of each ban from
- * now on. Returns the store for the calls; NULL: none. */
+/* Starts the thread. limits, tunnels and done must outlive it; from now on limits reports each ban
+ * to it. Returns the store for the calls; NULL: none. */
 struct shared *shared_service_start(struct shared_service *s, struct limits *limits,
                                     const atomic_uint *tunnels, uv_async_t *done);
 
 /* Returns the store for views, which wait for its thread; NULL: none, or the thread is ending. */
 struct shared *shared_service_view(const struct shared_service *s);
 
-/* Tells the other gates whether this one accepts calls. */
+/* Reports to the other gates whether this one accepts calls. */
 void shared_service_drain(struct shared_service *s, bool draining);
 
 /* Ends the thread, after the workers. True: no thread is left; false: it is ending, call again when

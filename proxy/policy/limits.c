@@ -28,11 +28,11 @@ struct limits {
     struct manual_bans manual;
     size_t addresses; /* prefixes with tunnels */
     struct limits_user *users;
-    struct siphash_key hash_key; /* of users */
-    uint64_t rate_full_ns;       /* of all connections; see rate.h */
-    uint64_t changes;            /* see limits_changes() */
-    uint64_t banned;             /* see struct limits_counts */
-    struct limits_ears ears;     /* without the lock: set before other threads exist */
+    struct siphash_key hash_key;     /* of users */
+    uint64_t rate_full_ns;           /* of all connections; see rate.h */
+    uint64_t changes;                /* see limits_changes() */
+    uint64_t banned;                 /* see struct limits_counts */
+    struct limits_observer observer; /* without the lock: set before other threads exist */
 };
 
 static void limits_lock(struct limits *l)
@@ -119,9 +119,9 @@ void limits_free(struct limits *l)
     free(l);
 }
 
-void limits_tell(struct limits *l, const struct limits_ears *ears)
+void limits_observe(struct limits *l, const struct limits_observer *observer)
 {
-    l->ears = ears == NULL ? (struct limits_ears){0} : *ears;
+    l->observer = observer == NULL ? (struct limits_observer){0} : *observer;
 }
 
 struct limits_ban_settings limits_ban_settings(struct limits *l)
@@ -322,14 +322,14 @@ struct limits_state limits_look(struct limits *l, const struct addr *who, struct
 
 /* ---- bans ----------------------------------------------------------------------------------- */
 
-/* Tells other gates of points, or of the ban that they have caused. */
-static void tell_points(const struct limits *l, const struct limits_ban *ban, bool banned,
-                        unsigned points)
+/* Reports points, or the ban that they have caused, to the observer. */
+static void report_points(const struct limits *l, const struct limits_ban *ban, bool banned,
+                          unsigned points)
 {
-    if (banned && l->ears.on_ban != NULL)
-        l->ears.on_ban(l->ears.arg, ban);
-    else if (!banned && l->ears.on_points != NULL)
-        l->ears.on_points(l->ears.arg, &ban->net, points);
+    if (banned && l->observer.on_ban != NULL)
+        l->observer.on_ban(l->observer.arg, ban);
+    else if (!banned && l->observer.on_points != NULL)
+        l->observer.on_points(l->observer.arg, &ban->net, points);
 }
 
 bool limits_points(struct limits *l, const struct addr *who, unsigned points, uint64_t now_ms)
@@ -358,7 +358,7 @@ bool limits_points(struct limits *l, const struct addr *who, unsigned points, ui
     }
     limits_unlock(l);
     if (counted)
-        tell_points(l, &ban, banned, points);
+        report_points(l, &ban, banned, points);
     return banned;
 }
 
@@ -481,9 +481,9 @@ size_t limits_lift(struct limits *l, const struct limits_target *target, uint64_
 {
     const size_t count = limits_take_lift(l, target, now_ms);
 
-    /* Even if there was none: another gate may have one that is not here yet. */
-    if (l->ears.on_lift != NULL)
-        l->ears.on_lift(l->ears.arg, target);
+    /* Also without a ban here, because another gate may have one that has not arrived yet. */
+    if (l->observer.on_lift != NULL)
+        l->observer.on_lift(l->observer.arg, target);
     return count;
 }
 
@@ -506,7 +506,7 @@ static bool user_fits(const char *user)
     return n > 0 && n <= LIMITS_USER_MAX;
 }
 
-/* Bans a target without telling other gates. The caller has the lock. */
+/* Bans a target without a report to the observer. The caller has the lock. */
 static enum limits_ban_result ban_target(struct limits *l, const struct limits_target *target,
                                          uint64_t ms, uint64_t now_ms)
 {
@@ -533,11 +533,11 @@ enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *
     limits_lock(l);
     const enum limits_ban_result r = ban_target(l, target, ms, now_ms);
     limits_unlock(l);
-    if (r == LIMITS_BAN_DONE && l->ears.on_ban != NULL) {
+    if (r == LIMITS_BAN_DONE && l->observer.on_ban != NULL) {
         struct limits_ban ban = {.user = target->user, .manual = true, .left_ms = ms};
         if (target->net != NULL)
             ban.net = *target->net;
-        l->ears.on_ban(l->ears.arg, &ban);
+        l->observer.on_ban(l->observer.arg, &ban);
     }
     return r;
 }

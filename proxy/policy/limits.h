@@ -57,9 +57,9 @@ const char *limits_key(enum limits_verdict v);
 struct limits_ban;
 struct limits_target;
 
-/* Functions that learn what happens here, for other gates. Called in the thread that has caused it,
+/* Functions that report changes of this gate to other gates. Called in the thread of the change,
  * without the lock. */
-struct limits_ears {
+struct limits_observer {
     void *arg;
     /* A prefix got points, and no ban by them. */
     void (*on_points)(void *arg, const struct cidr *net, unsigned points);
@@ -71,8 +71,8 @@ struct limits_ears {
 struct limits *limits_new(const struct limits_settings *c);
 void limits_free(struct limits *l);
 
-/* Sets the ears. Call it before other threads exist; NULL: none. */
-void limits_tell(struct limits *l, const struct limits_ears *ears);
+/* Sets the functions. Call it before other threads exist; NULL: none. */
+void limits_observe(struct limits *l, const struct limits_observer *observer);
 
 /* The settings of bans in force; points 0: no bans. */
 struct limits_ban_settings {
@@ -176,7 +176,7 @@ enum limits_ban_result limits_ban(struct limits *l, const struct limits_target *
                                   uint64_t now_ms) MUST_CHECK;
 
 /* Do as limits_ban, or limits_restore for a ban that is not manual, and as limits_lift, for a
- * change that another gate has made: the ears do not hear it. limits_take returns whether the ban
+ * change by another gate, which is not reported again. limits_take returns whether the ban
  * is new, or ends at least a second later than before. */
 bool limits_take(struct limits *l, const struct limits_ban *ban, uint64_t now_ms);
 size_t limits_take_lift(struct limits *l, const struct limits_target *target, uint64_t now_ms);

@@ -862,7 +862,7 @@ static void points_of_another(void **state)
     limits_free(l);
 }
 
-/* What the ears have heard: a line for each event. */
+/* The events that the observer got, one on each line. */
 struct heard {
     char text[512];
 };
@@ -896,8 +896,8 @@ static void hear_lift(void *arg, const struct limits_target *target)
     hear(arg, "lift", target == NULL ? NULL : target->net, target == NULL ? NULL : target->user, 0);
 }
 
-/* What happens here is told to other gates; what they have told is not. */
-static void ears(void **state)
+/* Changes of this gate are reported to the observer; changes of other gates are not. */
+static void the_observer_gets_changes_of_this_gate(void **state)
 {
     (void)state;
     struct limits_settings c = none;
@@ -911,7 +911,7 @@ static void ears(void **state)
 
     c.ban_points = 10;
     struct limits *l = limits_new(&c);
-    limits_tell(l, &(struct limits_ears){&h, hear_points, hear_ban, hear_lift});
+    limits_observe(l, &(struct limits_observer){&h, hear_points, hear_ban, hear_lift});
     assert_false(limits_points(l, &a, 0, START));
     assert_false(limits_points(l, &six, 5, START));
     assert_false(limits_points(l, &a, 5, START));
@@ -941,7 +941,7 @@ static void ears(void **state)
     limits_free(l);
 }
 
-/* A ban by points of another gate, with other lengths of prefixes, fits nowhere. */
+/* A ban by points of another gate is ignored if its length of prefixes differs. */
 static void a_ban_of_another_length(void **state)
 {
     (void)state;
@@ -995,7 +995,7 @@ int main(void)
         cmocka_unit_test(bans_of_before),
         cmocka_unit_test(threads),
         cmocka_unit_test(points_of_another),
-        cmocka_unit_test(ears),
+        cmocka_unit_test(the_observer_gets_changes_of_this_gate),
         cmocka_unit_test(a_ban_of_another_length),
         cmocka_unit_test(names),
     };
