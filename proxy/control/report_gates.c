@@ -76,7 +76,7 @@ const char *report_gates_problem(struct gate *gate, char why[REPORT_WHY_MAX])
     struct shared_state state;
 
     if (shared_service_view(&gate->store) == NULL)
-        return "the gate is alone: its configuration has no `shared`";
+        return "no store: the configuration has no `shared`";
     shared_look(shared_service_view(&gate->store), &state, NULL, NULL);
     if (state.up)
         return NULL;

@@ -7,10 +7,10 @@
 #include "base/json.h"
 #include "control/report_rows.h"
 
-/* Writes a row for each gate that the store has shown last; none without a store. */
+/* Writes a row for each gate in the last answer of the store; none without a store. */
 report_write_kind report_gates;
 
-/* Returns why the list is empty, in why if need be; NULL: it is not. */
+/* Returns why the list is empty, a constant or why; NULL: it is not. */
 const char *report_gates_problem(struct gate *gate, char why[REPORT_WHY_MAX]);
 
 /* Write the state of the store, for `status`: a line, and the value of a key. */

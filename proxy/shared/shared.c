@@ -37,7 +37,7 @@ struct shared_ask {
     unsigned max;
     uint32_t rate_count;
     uint64_t step_us;
-    struct shared_op *op; /* its command, while nothing has answered */
+    struct shared_op *op; /* its command; NULL: answered */
     bool answered;
     enum shared_verdict verdict;
     uint64_t due_ms;
@@ -63,7 +63,7 @@ struct shared {
     bool offer;            /* the store may have lost counts and bans of this gate */
     char epoch[128];       /* of the store, at the last BEAT; "": none yet */
     int64_t known;         /* the last change of a ban that was taken */
-    char *lift[LIFTS_MAX]; /* subjects whose lift the store does not have yet */
+    char *lift[LIFTS_MAX]; /* subjects of pending lifts */
     size_t lifts;
     struct {
         char *gate, *info;
@@ -111,7 +111,8 @@ static void ask_free(struct shared_ask *ask)
     free(ask);
 }
 
-/* The last step, in the thread of `shared`: a forget came before, because letters stay in order. */
+/* Frees the question, in the thread of `shared`. A shared_forget() was handled before, because
+ * letters stay in order. */
 static void ask_done(void *arg)
 {
     struct shared_ask *ask = arg;
@@ -180,7 +181,7 @@ static void on_deadline(uv_timer_t *timer)
     worker_settle(&s->worker);
 }
 
-/* Returns whether it makes sense to wait for the store. */
+/* Returns whether the store is likely to answer in time. */
 static bool is_prompt(const struct shared *s)
 {
     return shared_link_ready(&s->link) && shared_link_waits(&s->link, now_of(s)) < s->c->timeout_ms;
@@ -356,8 +357,8 @@ static void ban_add(struct shared_op *op, const struct shared_ban *ban)
     shared_op_add_number(op, ban->kind == SHARED_LIFT ? DAY_MS : ban->left_ms);
 }
 
-/* Keeps a lift that the store does not have yet. The oldest is lost first: then the ban ends when
- * its time is over. */
+/* Keeps a pending lift. If there are too many, the oldest is dropped, and its ban ends with its
+ * time. */
 static void lift_keep(struct shared *s, const char *subject)
 {
     if (s->lifts == LIFTS_MAX) {
@@ -383,7 +384,7 @@ static void on_ban(void *arg)
     struct shared *s = l->s;
     const bool lifted = strcmp(l->op->text[1], kinds[SHARED_LIFT]) == 0;
 
-    /* Before the changes of others are taken, this one could be lost behind an older one. */
+    /* An older change of another gate that is not applied yet could undo this one. */
     if (s->offer || !shared_link_ready(&s->link)) {
         if (lifted)
             lift_keep(s, l->op->text[0]);
@@ -451,9 +452,9 @@ static void offer_ban(void *to, const struct shared_ban *ban)
         offering_send(o);
 }
 
-/* Takes back what was released since the last time, with few commands. A wake-up of the thread for
- * each release would cost more than all the rest, so they wait for the next question or tick. Each
- * question of a released count was answered before, so its count is in the table. */
+/* Takes back the counts that were released since the last call, with few commands. They wait for
+ * the next question or tick, because a wake-up of the thread for each would cost too much. Each
+ * count is in the table, because its question was answered before its release. */
 static void take_releases(struct shared *s)
 {
     struct offering o = {.s = s};
@@ -484,8 +485,8 @@ static bool lifts_send(struct shared *s)
     return s->lifts == 0;
 }
 
-/* Gives the store all counts, the lifts that it has not got, and all bans that it may not have.
- * What it does not take is offered again after the next beat. */
+/* Sends the store all counts, pending lifts, and all bans that it may have lost. Commands that the
+ * link refuses are built again after the next beat. */
 static void offer_all(struct shared *s)
 {
     struct offering o = {.s = s};
@@ -564,7 +565,7 @@ static bool kind_of(struct span word, enum shared_ban_kind *out)
     return false;
 }
 
-/* Takes a change of a ban: five fields from `at` on. Changes that make no sense are skipped. */
+/* Applies a change of a ban: five fields from `at` on. Invalid changes are skipped. */
 static void take_change(struct shared *s, const struct shared_reply *list, size_t at)
 {
     int64_t number, left;
@@ -613,7 +614,7 @@ static void on_beat(struct shared *s, const struct shared_reply *a)
         return;
     if (fresh < 0 || epoch.n == 0) {
         const struct span error = shared_reply_error(a);
-        store_failed(s, error.n > 0 ? error : span_str("an answer without meaning"));
+        store_failed(s, error.n > 0 ? error : span_str("an answer of an unexpected form"));
         return;
     }
     s->offer |= fresh == 1;
@@ -658,7 +659,7 @@ static void on_lost(void *arg, const char *why)
     report(s, why);
 }
 
-/* Logs an error of the store that is not about all of it, such as a key of another type. */
+/* Logs an error of a single command, for instance because a key has another type. */
 static void log_error(struct shared *s, struct span error)
 {
     struct log_line l;

@@ -1,6 +1,6 @@
-/* shared: what several gates know together, through a store (Redis or Valkey): counts of tunnels,
- * rates, points, bans, and which gates there are. A thread of its own talks to the store; nobody
- * waits for it, and no packet of a tunnel comes near it.
+/* shared: counts of tunnels, rates, points, bans and the list of gates, which several gates share
+ * through a store (Redis or Valkey). Only a thread of its own uses the store; no other thread waits
+ * for the store, and it gets no packet of a tunnel.
  *
  * A question gets its answer in the asking worker's thread after at most settings.timeout_ms:
  * without the store, SHARED_UNAVAILABLE, and then the gate decides alone. While the store is down,
@@ -8,9 +8,9 @@
  * does not delay each call.
  *
  * Counts are leases. The store has them in one hash for each gate, which expires with the gate's
- * lease (SHARED_LEASE_MS) unless the gate renews it. The gate's own table is the truth: the store
- * gets absolute numbers, and all of them again whenever it may have lost some. So a gate that dies
- * gives its counts back by itself, and a store that was emptied is filled again.
+ * lease (SHARED_LEASE_MS) unless the gate renews it. The gate's own table is authoritative: the
+ * store gets absolute numbers, and all of them again whenever it may have lost some. So the counts
+ * of a gate that dies expire, and a store that was emptied gets all counts again.
  *
  * Bans: each gate keeps all bans itself (policy/limits.h), and the store has the changes, numbered.
  * Every SHARED_BEAT_MS a gate takes the changes since the last one that it has seen. After a lost
@@ -31,7 +31,7 @@ struct shared;
 struct shared_ask;
 struct worker;
 
-/* ---- what the thread tells its gate: all in the thread of `shared` ---- */
+/* ---- callbacks, in the thread of `shared` ---- */
 
 /* A change of a ban by another gate, or by the sum of points of several. */
 struct shared_ban {
@@ -116,8 +116,8 @@ struct shared_gate {
     bool mine;
 };
 
-/* Writes the state, and calls each() with every living gate that the store has shown last, if it is
- * not NULL. Waits for the thread of `shared`, which never blocks: not for workers. */
+/* Writes the state, and calls each(), unless it is NULL, with every gate in the last answer of the
+ * store. Waits for the thread of `shared`, which never blocks: not for workers. */
 void shared_look(struct shared *s, struct shared_state *out,
                  void (*each)(void *to, const struct shared_gate *g), void *to);
 

@@ -177,7 +177,7 @@ static void login_send(struct shared_link *l, int argc, const char **argv, const
     l->login++;
 }
 
-/* Sends all commands of the login at once: if one fails, the others do no harm. */
+/* Sends all commands of the login at once, because the others are harmless if one fails. */
 static void login_begin(struct shared_link *l)
 {
     const struct shared_place *p = place_of(l);
@@ -189,7 +189,7 @@ static void login_begin(struct shared_link *l)
     l->due_ms = worker_now(l->worker) + SHARED_PATIENCE_MS;
     shared_replies_free(l->replies);
     l->replies = shared_replies_new();
-    if (l->c->password.n > 0) { /* without a user as before ACLs existed */
+    if (l->c->password.n > 0) { /* without a user: the form before ACLs */
         const char *argv[] = {"AUTH", user, (const char *)l->c->password.p};
         const size_t len[] = {4, strlen(user), l->c->password.n};
         const char *old[] = {argv[0], argv[2]};
@@ -218,7 +218,7 @@ static void login_answer(struct shared_link *l, const struct shared_reply *a)
     if (l->login <= SHARED_SCRIPTS) {
         char *sha = l->sha[SHARED_SCRIPTS - l->login];
         if (text.n != 40) {
-            link_fail(l, "the store has answered SCRIPT LOAD with something else than a hash");
+            link_fail(l, "the answer of the store to SCRIPT LOAD is not a hash");
             return;
         }
         memcpy(sha, text.p, 41);
@@ -266,7 +266,7 @@ static size_t on_read(struct stream *s, struct span in)
         if (e == ERR_OK)
             take_answer(l, a);
         else if (e != ERR_MORE)
-            link_failf(l, "the store has sent something else than RESP",
+            link_failf(l, "the answer of the store is not RESP",
                        span_str(shared_replies_why(l->replies)));
         shared_reply_free(a);
     }
@@ -356,7 +356,7 @@ static const struct stream_ops link_ops = {.on_connect = on_connect,
 
 /* ---- connecting ---- */
 
-/* Connects to the first address of a name: the next attempt resolves it again. */
+/* Connects to the first address of a name, because the next attempt resolves the name again. */
 static void on_resolved(void *arg, int status)
 {
     struct shared_link *l = arg;

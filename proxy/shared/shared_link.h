@@ -96,16 +96,16 @@ void shared_link_init(struct shared_link *l, struct worker *w, const struct shar
                       const struct shared_link_ops *ops, void *arg);
 void shared_link_fini(struct shared_link *l);
 
-/* Does what is due: call it a few times in a second. Begins the first connection, too. */
+/* Handles timeouts and begins connections, also the first. Call it a few times in a second. */
 void shared_link_tick(struct shared_link *l, uint64_t now_ms);
 
-/* Runs a script with its arguments. Returns false if the store is not ready, or too much waits for
- * it; then on_answer will not be called. as_text: send the script itself, because the store has
+/* Runs a script with its arguments. Returns false if the store is not ready, or a queue is
+ * full; then on_answer will not be called. as_text: send the script itself, because the store has
  * forgotten it (the error NOSCRIPT). */
 bool shared_link_run(struct shared_link *l, enum shared_script script, bool as_text, int argc,
                      const char **argv, const size_t *len, void *tag);
 
-/* Returns for how long the oldest command has had no answer, in ms; 0: none waits. */
+/* Returns the age of the oldest command without an answer, in ms; 0: none. */
 uint64_t shared_link_waits(const struct shared_link *l, uint64_t now_ms);
 
 bool shared_link_ready(const struct shared_link *l);
@@ -113,7 +113,7 @@ bool shared_link_ready(const struct shared_link *l);
 /* Writes the store in use, or to be tried next, as host:port or path. */
 void shared_link_name(const struct shared_link *l, char out[SHARED_WHY_MAX]);
 
-/* Gives this connection up as a failure, because the store cannot be used. why: for on_lost. */
+/* Ends the connection as failed, because the store cannot be used. why: for on_lost. */
 void shared_link_drop(struct shared_link *l, const char *why);
 
 /* Ends the connection for good, behind the commands that were sent; their answers are lost.
@@ -121,7 +121,7 @@ void shared_link_drop(struct shared_link *l, const char *why);
 void shared_link_stop(struct shared_link *l);
 
 /* Returns the pause before the next attempt after this many failures, at least one: it doubles, and
- * is spread by `chance`, so that gates do not come back to a store all at once. */
+ * `chance` randomizes it, so that the gates do not reconnect to a store all at once. */
 uint32_t shared_link_pause(unsigned failures, uint32_t chance);
 
 #endif

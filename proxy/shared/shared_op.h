@@ -14,14 +14,13 @@
 
 struct shared_ask;
 
-/* Texts that a command may have, and the subjects and bans of one command; a longer list becomes
- * several. */
+/* The most texts, subjects and bans of one command; a longer list becomes several commands. */
 enum { SHARED_OP_TEXTS = 300, SHARED_OP_SUBJECTS = 100, SHARED_OP_BANS = 100 };
 
 struct shared_op {
     enum shared_script script;
     bool as_text;
-    struct shared_ask *ask; /* who waits for the answer; NULL: nobody */
+    struct shared_ask *ask; /* the question that waits for the answer; NULL: none */
     /* ENTER: the subject and the bucket; COUNT: subjects; POINTS: the network; BAN: subject, kind
      * and time left of each; BEAT: the description of the gate */
     char **text;

@@ -6,8 +6,8 @@
     "local P, me = ARGV[1], ARGV[2]\n"                                                             \
     "local function int(x) return string.format('%.0f', x) end\n"
 
-/* Writes a change of a ban, and removes some that have expired: so there are at most as many as
- * gates have made within a day, or within the time of a ban. */
+/* Writes a change of a ban, and removes up to 16 expired ones, so that expired changes do not
+ * accumulate. */
 #define BAN                                                                                        \
     "local function ban(subject, kind, by, left)\n"                                                \
     "  if subject == '*' then redis.call('DEL', P .. 'b:l', P .. 'b:u', P .. 'b:v') end\n"         \

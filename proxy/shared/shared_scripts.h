@@ -1,13 +1,15 @@
-/* shared_scripts: the scripts (Lua) that run inside of the store: one for each decision, so that no
- * other gate comes between its steps. The clock is the store's, so the clocks of the gates do not
- * matter. All keys begin with the prefix P:
+/* shared_scripts: the scripts (Lua) that run inside of the store: one for each decision, because
+ * the store runs a script atomically. They use the clock of the store, so the clocks of the gates
+ * do not matter. All keys begin with the prefix P:
  *
  *   P gates       sorted set  the living gates, by the end of their lease
  *   P g:GATE      hash        '' the gate's description; SUBJECT its count. Expires with the lease
  *   P r:NET       string      when the address's token bucket is full (policy/rate.h), microseconds
  *   P p:NET       hash        the address's points by slot (policy/points.h)
- *   P b:m         hash        e: number of this store's content, n: number of the last change of a
- * ban P b:l b:u b:v sorted sets, hash: the bans: the number of the last change, the end, KIND GATE
+ *   P b:m         hash        e: the epoch of the store's content; n: the number of the last change
+ *   P b:l         sorted set  the bans, by the number of their last change
+ *   P b:u         sorted set  the bans, by their end
+ *   P b:v         hash        the bans: KIND GATE
  *
  * A subject of a count is `u:USER` or `a:NET`, that of a ban `u:USER`, `n:NET` or `*` (all). The
  * kind `lift` is the end of a ban, which is kept for a day so that every gate learns it. */

@@ -1,5 +1,5 @@
-/* The first byte says into how large pieces the rest is cut, which are answers of a store. The
- * values must be the same as without cuts, and stay within their bounds. */
+/* The first byte is the size of the pieces in which the rest, answers of a store, arrives. The
+ * values must be the same as in one piece, and stay within their bounds. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -72,7 +72,7 @@ static const struct row {
     {"HTTP/1.1 400 Bad Request\r\n\r\n", "Protocol error, got \"H\" as reply type byte"},
 };
 
-/* The same result, wherever the bytes are cut. */
+/* The position of a cut does not change the result. */
 static void answers_that_are_cut_at_each_byte(void **state)
 {
     (void)state;
