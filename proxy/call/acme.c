@@ -106,7 +106,7 @@ static void make_room(const struct call *call)
     if (n < ACME_AT_ONCE)
         return;
     if (oldest->acme.dialed)
-        give_up(oldest, "gave way to a newer connection");
+        give_up(oldest, "closed for a newer connection");
     else
         refuse(oldest);
 }
@@ -269,7 +269,7 @@ static bool may_pass(struct call *call, const struct record_flow *flow, size_t n
 {
     if (flow->octets + n <= ACME_OCTETS_MAX)
         return true;
-    give_up(call, "more bytes than a validation has");
+    give_up(call, "more bytes than a validation needs");
     return false;
 }
 

@@ -1,14 +1,14 @@
 /* acme: validations of ACME (RFC 8555), and the plain connections of listen-http. With `acme`, a
- * connection whose ClientHello offers only acme-tls/1 (RFC 8737) is passed to the ACME client as it
- * is, in state ACME; all other connections go on to TLS. The bytes of a connection are read for
- * this before TLS gets them. With `acme-http`, the ACME client gets a request for a challenge (RFC
- * 8555 8.3), built anew and no other bytes; every other request at listen-http is redirected to
+ * connection whose ClientHello offers only acme-tls/1 (RFC 8737) is passed to the ACME client
+ * unchanged, in state ACME; all other connections continue with TLS, which gets the same bytes.
+ * With `acme-http`, a request for a challenge (RFC 8555 8.3) makes the gate send the ACME client a
+ * request of its own, and no other bytes; every other request at listen-http is redirected to
  * https.
  *
- * A validation has any address, so the rules do not apply to it. What it may cost is bounded
- * instead: by timeout-handshake in all, by ACME_OCTETS_MAX bytes in each direction, and by
- * ACME_AT_ONCE connections, of which the oldest makes room for a new one, so that silent ones lock
- * out none. */
+ * A validation may come from any address, so the rules do not apply to it. Its cost is bounded
+ * instead: by timeout-handshake, by ACME_OCTETS_MAX bytes in each direction, and by ACME_AT_ONCE
+ * connections. One more connection closes the oldest, because otherwise silent connections could
+ * block all validations. */
 #ifndef SSTPGATE_CALL_ACME_H
 #define SSTPGATE_CALL_ACME_H
 
@@ -20,7 +20,7 @@
 struct call;
 
 enum {
-    ACME_AT_ONCE = 64, /* of a listener, in each worker; with the denied ones that may become one */
+    ACME_AT_ONCE = 64, /* of a listener and worker, with denied clients that have sent nothing */
     ACME_OCTETS_MAX = 65536,
 };
 

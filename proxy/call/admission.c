@@ -206,8 +206,8 @@ bool admission_still_allows(struct call *call, const struct site *site, time_t n
 
 /* ---- the limits ---- */
 
-/* Counts a limit that was hit, and logs its key, at most once a second. by: who has counted; NULL:
- * this gate. */
+/* Counts a limit that was hit, and logs its key, at most once a second. by: the value of the log
+ * field; NULL: this gate has counted. */
 static void log_limited(struct call *call, enum limits_verdict hit, const char *by)
 {
     struct log_line l;
@@ -287,7 +287,7 @@ bool admission_count_user(struct call *call)
 
 /* ---- the store of several gates ---- */
 
-/* Ends the count of a hold, or the wait for it. */
+/* Releases the count of a hold, or forgets its question. */
 static void hold_leave(struct call *call, struct admission_hold *h)
 {
     if (h->ask != NULL)
@@ -349,8 +349,8 @@ bool admission_ask_address(struct call *call, void (*decided)(struct call *call,
     return true;
 }
 
-/* Releases the count of this gate at once if the others refuse, so that the end of this call, which
- * takes a while, does not refuse another one. */
+/* Releases the count of this gate at once if the store refuses, because the call takes a while to
+ * end, and its count could refuse another call meanwhile. */
 static void on_user_answer(void *arg, enum shared_verdict v)
 {
     struct call *call = arg;

@@ -222,12 +222,12 @@ static void log_step(const struct advice *a, const struct candidates *c,
     const enum advice_gap gap = gap_of(a, c, ppp);
     struct log_line l;
 
-    if (gap == ADVICE_GAPS || a->record->told == NULL)
+    if (gap == ADVICE_GAPS || a->record->logged == NULL)
         return;
-    uint64_t *told = &a->record->told->ms[gap];
-    if (*told != 0 && a->now_ms - *told < HOUR_MS)
+    uint64_t *logged = &a->record->logged->ms[gap];
+    if (*logged != 0 && a->now_ms - *logged < HOUR_MS)
         return;
-    *told = a->now_ms;
+    *logged = a->now_ms;
     record_line(a->record, &l, LOG_LEVEL_INFO, "binding-auto");
     log_str(&l, "user", a->record->user);
     log_str(&l, "method", a->record->method);

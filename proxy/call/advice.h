@@ -39,7 +39,7 @@ enum advice_gap {
 };
 
 /* The times of the latest lines, of worker_now; 0: none. */
-struct advice_told {
+struct advice_logged {
     uint64_t ms[ADVICE_GAPS];
 };
 

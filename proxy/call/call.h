@@ -83,7 +83,7 @@ struct call_set {
     uint64_t hours;     /* rules_hours of the listeners that recheck tunnels, at the last check */
     uint64_t first_end; /* no tunnel has an earlier tunnel.end; UINT64_MAX: none has one */
     uint32_t timeout[CALL_STATES]; /* ms; 0: none */
-    struct advice_told told;
+    struct advice_logged logged;
     struct log_limit limit_binding, limit_hit, limit_deny, limit_full, limit_handshakes,
         limit_refused, limit_backend, limit_debug;
     void (*on_leave)(struct call *call, enum call_state next); /* before the call enters next */

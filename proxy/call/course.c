@@ -477,7 +477,7 @@ void course_open(struct call_set *set, const struct site_listener *listener, str
     call->tally = set->tally.of[listener - set->site->listener];
     call->record.worker = set->worker->index;
     call->record.binding_lines = &set->limit_binding;
-    call->record.told = &set->told;
+    call->record.logged = &set->logged;
     call->record.debug_lines = &set->limit_debug;
     call->record.number = ++set->next_number;
     call->record.started = worker_now(set->worker);

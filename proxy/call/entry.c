@@ -19,16 +19,16 @@ enum { EARLY_MAX = 16384 };
 
 /* ---- accept ---- */
 
-/* Ends a call that has too many others, or too many shortly before it, at all gates. */
+/* Ends a call beyond a limit over all gates: too many tunnels or handshakes of its address. */
 static void address_decided(struct call *call, bool granted)
 {
     if (!granted)
         call_end(call, REASON_LIMIT);
 }
 
-/* Ends a call that rules deny, or enters HELLO. Returns whether the call continues. The other gates
- * are asked at the same time as the client begins its handshake, so the call does not wait.
- * Validators have any address, so a denied client of a listener with `acme` or `acme-http` may show
+/* Ends a call that rules deny, or enters HELLO. Returns whether the call continues. The store is
+ * asked while the client begins its handshake, so the call does not wait. Validators have any
+ * address, so a denied client of a listener with `acme` or `acme-http` may show
  * first that it is one. */
 static bool admit(struct call *call)
 {

@@ -39,8 +39,7 @@ enum reason {
     REASON_HOST_REFUSED,
     REASON_EARLY_DATA,
     REASON_ACME_PASSED, /* a validation (ACME): the ACME client has answered */
-    REASON_ACME_FAILED, /* it has not, or not in time or in few bytes; the detail says what happened
-                         */
+    REASON_ACME_FAILED, /* a validation (ACME): no answer within its bounds; detail: the cause */
     REASON_NO_SERVER,
     REASON_BACKEND_UNREACHABLE,
     REASON_BACKEND_TLS,

@@ -79,7 +79,7 @@ static const struct reason_words table[REASON_COUNT] = {
         {"the ACME client did not answer a validation; the detail says what "
          "happened",
          "whether the ACME client listens at `acme` or `acme-http` of the listener while it "
-         "asks for a certificate; between two renewals it is a scanner"},
+         "asks for a certificate; between two renewals the client is a scanner"},
     [REASON_NO_SERVER] = {"no server of the backend is up and has room; the detail counts them",
                           "sstpgate ctl servers; max-tunnels of the servers"},
     [REASON_BACKEND_UNREACHABLE] = {"the VPN server could not be reached",

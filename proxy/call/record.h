@@ -32,7 +32,7 @@ struct record_sample {
 struct record {
     unsigned worker;
     struct log_limit *binding_lines; /* limit of advice's lines; of the worker */
-    struct advice_told *told;        /* the same for its steps; NULL: no steps are logged */
+    struct advice_logged *logged;    /* the same for its steps; NULL: no steps are logged */
     struct log_limit *debug_lines;   /* limit of the lines `state` and `ppp`; of the worker */
     uint64_t number;
     uint64_t started;     /* ms, worker_now */

@@ -33,7 +33,7 @@ void relay_login_ends(struct call *call);
 void relay_negotiation_left(struct call *call, enum call_state next);
 void relay_key_left(struct call *call, enum call_state next);
 
-/* COUNT: both sides wait, with what they have sent. */
+/* The events of COUNT, for the course: the bytes of both sides stay queued. */
 size_t relay_count_read(struct call *call, struct span in);
 void relay_count_left(struct call *call, enum call_state next);
 

@@ -1,5 +1,5 @@
 """Validations of ACME over the SSTP port (`acme` of a listener): a ClientHello that offers acme-tls/1 alone goes to the
-ACME client as it is; every other connection is served as without `acme`."""
+ACME client unchanged; every other connection is served as without `acme`."""
 
 import contextlib
 import random
@@ -72,7 +72,7 @@ def read_all(sock):
 
 @pytest.mark.parametrize("low, high", [(None, None), (None, "1.2")])
 def test_validation(shared, gate, challenge, low, high):
-    """Beside a tunnel, which notices nothing."""
+    """A tunnel continues meanwhile."""
     number = len(calls_of(gate, "acme-passed"))
     tunnel = shared.client(gate).establish().ping()
     context = tls.client_context(low, high)
@@ -149,7 +149,7 @@ def test_sstp_in_pieces(shared, gate):
 
 @pytest.mark.parametrize("octets", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x04\x0e\0\0\0"])
 def test_not_a_hello(gate, answering, octets):
-    """What is no ClientHello gets the answer of TLS at once, as without `acme`."""
+    """Bytes that are no ClientHello get the answer of TLS at once, as without `acme`."""
     before, number = answering.accepted, len(calls_of(gate, "tls-failed"))
     with connect(gate, octets) as sock:
         read_all(sock)
@@ -267,13 +267,13 @@ def test_flooding_validator(bench, responder):
     with connect(gate, acme.hello(acme.PROTOCOL)) as sock, contextlib.suppress(OSError):
         for _ in range(64):
             sock.sendall(bytes(65536))
-    assert wait_reason(gate, "acme-failed")["detail"] == "more bytes than a validation has"
+    assert wait_reason(gate, "acme-failed")["detail"] == "more bytes than a validation needs"
     it.wait(lambda: it.received)
     assert len(it.received[0]) <= 65536
 
 
 def test_stalling_validators(bench, challenge, responder):
-    """Silent ones are many, and take no place from one that is not: the oldest gives way."""
+    """Many silent connections do not block a validation, because the oldest is closed."""
     server = acme.answers(*challenge[:2])
     it = responder(server)
     gate = gate_with(bench, it)
@@ -284,7 +284,7 @@ def test_stalling_validators(bench, challenge, responder):
             silent.append(stack.enter_context(connect(gate, acme.hello(acme.PROTOCOL))))
             it.wait(lambda n=n: it.accepted > n)
         assert acme.validate(gate.address(), name=NAME)[0] == challenge[2]
-        assert wait_reason(gate, "acme-failed")["detail"] == "gave way to a newer connection"
+        assert wait_reason(gate, "acme-failed")["detail"] == "closed for a newer connection"
         read_all(silent[0])  # has ended
         tunnel.ping()
         bench.client(gate).establish().ping().disconnect()
