@@ -84,8 +84,8 @@ static enum line_result line_connect(struct line *l, const struct addr *to)
         return r;
     if (getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
         error = errno;
-    /* The server has accepted the connection and reset it since; the next read says so. A port that
-     * is closed gives ECONNREFUSED. */
+    /* The server has accepted the connection and reset it since, which the next read reports. A
+     * closed port gives ECONNREFUSED. */
     return error == 0 || error == ECONNRESET ? LINE_OK : line_failed(l, error);
 }
 

@@ -377,7 +377,7 @@ static void note_rules(struct form *f, const struct explanation *e)
              "strict-sni was not checked: only a running gate has the names of the certificates");
 }
 
-/* Explains where `auto` lacks keys, and the step after which `rewrite` works. */
+/* Explains why `auto` has no key, and the step after which `rewrite` works. */
 static void note_auto(struct form *f, const struct explanation *e)
 {
     const bool asked = e->query->user != NULL;

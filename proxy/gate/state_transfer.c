@@ -138,8 +138,8 @@ void state_transfer_restore(struct gate *gate, const struct snapshot *snapshot, 
     restore_bans(gate, &bans);
     memo_free(&bans);
     if (skipped > 0)
-        log_msg(LOG_LEVEL_WARNING, "upgrade", "%u lines of the old process were not understood",
-                skipped);
+        log_msg(LOG_LEVEL_WARNING, "upgrade",
+                "%u unknown lines of the state of the old process were skipped", skipped);
 }
 
 uint64_t state_transfer_sockets(struct span text)

@@ -22,7 +22,7 @@ void handover_on_keys(const SSL *ssl, const char *line);
  * of ssl must be the only one that uses the SSL_CTX. */
 void handover_watch(SSL *ssl);
 
-/* Ends this. */
+/* Reverts handover_watch(). */
 void handover_unwatch(SSL *ssl);
 
 /* Wipes and frees; a no-op for NULL. */

@@ -14,7 +14,7 @@
 #include "base/insist.h"
 #include "base/uri.h"
 
-/* Of the text of a provider; longer ones are cut. */
+/* The size of a provider's text; longer ones are cut. */
 enum { REASON_SIZE = 256 };
 
 #define TPM_PROPERTIES "?tpm2.signature=yes"

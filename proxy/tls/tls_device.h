@@ -20,8 +20,8 @@ bool tls_device_load(const char *uri, pem_password_cb *ask, void *arg, struct tl
 /* Returns whether a provider other than those of OpenSSL itself has the key. */
 bool tls_device_has(const EVP_PKEY *key);
 
-/* Makes a signature with a key of a device, because a wrong PIN of some, a key without the right to
- * sign, and a device that is gone, show only then. what: for the message. False: *error has "WHAT:
+/* Makes a signature with a key of a device, because some devices report a wrong PIN, a key without
+ * the right to sign, or a missing token only then. what: for the message. False: *error has "WHAT:
  * REASON". True for any other key. */
 bool tls_device_try(EVP_PKEY *key, const char *what, char error[TLS_ERROR_MAX]);
 
@@ -43,7 +43,7 @@ bool tls_device_is_single(const EVP_PKEY *key);
  * would use this provider, too. */
 const char *tls_device_properties(const EVP_PKEY *key);
 
-/* Surround each use of such a key, also its loading and its end; no-ops if single is false. */
+/* Surround each use of such a key, also loading and freeing; no-ops if single is false. */
 void tls_device_lock(bool single);
 void tls_device_unlock(bool single);
 

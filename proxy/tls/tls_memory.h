@@ -5,7 +5,7 @@
 
 #include <openssl/types.h>
 
-/* Makes tls_memory_free() able to wipe. OpenSSL still uses malloc() and free(). Call it before any
+/* Prepares tls_memory_free() to wipe. OpenSSL still uses malloc() and free(). Call it before any
  * other function of OpenSSL. */
 void tls_memory_start(void);
 

@@ -1,5 +1,5 @@
-/* until: the end of a user's time, as it is written in a users file: a date, whose whole day still
- * counts, or a date with a time of day. Both are UTC. */
+/* until: the end of a line of a users file, as text: a date, whose whole day still counts, or a
+ * date with a time of day. Both are UTC. */
 #ifndef SSTPGATE_USERS_UNTIL_H
 #define SSTPGATE_USERS_UNTIL_H
 

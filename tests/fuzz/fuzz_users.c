@@ -20,7 +20,7 @@ static void check_problems(const char *text)
     }
 }
 
-/* Every line of a name counts until its end and not from then on. */
+/* Every line of a name is valid until its end and not from then on. */
 static void check_ends(const struct users *u, struct span name, const struct users_match *found,
                        size_t n)
 {

@@ -166,7 +166,7 @@ static void cut_lines(void **state)
     }
 }
 
-/* At its end a line stops to count; a name has expired if no line of it counts. */
+/* A line is valid until its end; a name has expired if it has no valid line. */
 static void expiry(void **state)
 {
     (void)state;
