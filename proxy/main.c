@@ -218,7 +218,7 @@ static bool standard_descriptors(void)
 static int hint_at_example(const struct options *o, int code)
 {
     if (code != 0 && strcmp(o->config, DEFAULT_CONFIG) == 0 && access(DEFAULT_CONFIG, F_OK) != 0)
-        fputs("sstpgate: give -c FILE, or run `sstpgate setup`, or copy " DEFAULT_CONFIG
+        fputs("sstpgate: specify -c FILE, or run `sstpgate setup`, or copy " DEFAULT_CONFIG
               ".example to " DEFAULT_CONFIG " and edit it\n",
               stderr);
     return code;

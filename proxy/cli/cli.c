@@ -17,7 +17,7 @@ static const struct cli_command commands[] = {
     {"user", cli_user, "[-f USERS] NAME", "lines of a users file: make, import, check, list"},
     {"binding", cli_binding, "LISTENER|FILE", "print the hashes of a certificate"},
     {"certificates", cli_certificates, "[LISTENER]",
-     "what clients see of each certificate, and what is wrong with it"},
+     "report each certificate as clients see it, and its problems"},
     {"probe", cli_probe, "HOST[:PORT]",
      "what an SSTP server is and needs, and its [backend] section"},
     {"dial", cli_dial, "--user NAME LISTENER|HOST", "log in as a VPN client and report each step"},

@@ -1,5 +1,5 @@
-/* cli_certificates: `sstpgate certificates` reports what clients get to see, and what is wrong with
- * it, also for a monitoring system. */
+/* cli_certificates: `sstpgate certificates` reports the certificates as clients see them, and their
+ * problems, also for a monitoring system. */
 #ifndef SSTPGATE_CLI_CLI_CERTIFICATES_H
 #define SSTPGATE_CLI_CLI_CERTIFICATES_H
 

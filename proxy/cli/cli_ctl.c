@@ -210,7 +210,7 @@ static char *find_socket(const char *config, bool is_default)
     char *path = config_find_admin(config, stderr);
 
     if (path == NULL && is_default && access(config, F_OK) != 0)
-        fputs("sstpgate ctl: give -c FILE or -s SOCKET\n", stderr);
+        fputs("sstpgate ctl: specify -c FILE or -s SOCKET\n", stderr);
     return path;
 }
 

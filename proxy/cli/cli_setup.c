@@ -41,12 +41,10 @@ static void print_options(FILE *out)
 static const struct usage usage = {
     .synopsis = "usage: sstpgate setup [--out DIR|FILE.conf] [--yes] [OPTIONS]\n",
     .help =
-        "Asks for what a gate needs, examines the SSTP server as `sstpgate probe` does, and writes "
-        "a\n"
-        "commented configuration, a users file and a certificate for a trial, with the "
-        "permissions\n"
-        "that the service needs. Checks them as `sstpgate -t` does, and removes them if they have\n"
-        "errors. It overwrites no file. The answer ? explains a question.\n"
+        "Asks for the settings of a gate, examines the SSTP server as `sstpgate probe` does, and\n"
+        "writes a commented configuration, a users file and a certificate for a trial, with the\n"
+        "permissions that the service needs. Checks them as `sstpgate -t` does, and removes them\n"
+        "if they have errors. It overwrites no file. The answer ? explains a question.\n"
         "\n"
         "  -o, --out DIR|FILE.conf         where the configuration is written; other files are "
         "next\n"
@@ -200,7 +198,7 @@ static bool find_user(struct setup *s)
     if (s->run_as != NULL && s->user == NULL)
         return complain("--run-as", "there is no such user");
     if (s->user != NULL && s->user->pw_uid == 0)
-        return complain("--run-as", "root would give up nothing: write another user");
+        return complain("--run-as", "root would drop no privileges: write another user");
     s->files.group = s->user == NULL ? (gid_t)-1 : s->user->pw_gid;
     if (geteuid() == 0 && s->user == NULL)
         fputs("There is no user " SERVICE_USER ", so the gate would run as root. Create it first: "
@@ -234,7 +232,7 @@ static int probe(struct setup *s)
            PROBE_MS / 1000);
     fflush(stdout);
     probe_run(&s->settings, &s->result);
-    s->settings.ca_error = NULL; /* which ends with this function */
+    s->settings.ca_error = NULL; /* its buffer ends with this function */
     return EXIT_DONE;
 }
 
@@ -246,7 +244,7 @@ static struct probe_report report_of(const struct setup *s)
                                  .now = time(NULL)};
 }
 
-/* Returns EXIT_DONE to continue, also with placeholders. */
+/* Examines the server, or accepts placeholders. Returns EXIT_DONE to continue. */
 static int examine(struct setup *s)
 {
     const int code = probe(s);
@@ -464,7 +462,8 @@ static void print_own_certificate(const struct setup *s)
                "               install -m 640 -g %s %s.crt %s/vpn.pem\n",
                host, answer(s, SETUP_ACME), group, host, s->directory, group, host, s->directory);
     else
-        fputs("               then replace both files by those of a CA\n", stdout);
+        fputs("               then replace both files by a certificate of a CA and its key\n",
+              stdout);
 }
 
 static void print_certificate(const struct setup *s)
@@ -503,7 +502,7 @@ static void print_next(const struct setup *s)
     printf("  start        systemctl enable --now sstpgate; or: sstpgate -c %s\n"
            "  firewall     admit TCP to port %s of this machine, and only this machine to the "
            "server\n"
-           "  DNS          %s must lead to this machine\n",
+           "  DNS          %s must resolve to this machine\n",
            s->path, colon == NULL ? "443" : colon + 1, answer(s, SETUP_HOST));
     print_certificate(s);
     print_logins(s);

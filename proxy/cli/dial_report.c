@@ -112,8 +112,7 @@ static bool has_step(const struct dial_report *r, enum step step)
     return asked && (r->result->step_done[step] || step == r->result->step);
 }
 
-/* Returns whether the gate knows the cause better than this program, which sees only how the call
- * ended. This program knows better why a call ended that it has ended itself. */
+/* Returns whether the gate's reason is the cause. It is not if this program has ended the call. */
 static bool gate_knows(const struct dial_report *r)
 {
     return r->gate != NULL && r->gate->reason != NULL && r->gate->words != NULL &&

@@ -347,7 +347,7 @@ static bool text_is_good(const struct setup_answers *a, const struct question *q
                          FILE *problems)
 {
     if (!value_is_writable(text)) {
-        fputs("a configuration cannot have this text\n", problems);
+        fputs("a configuration cannot contain this text\n", problems);
         return false;
     }
     if (strstr(text, "${") != NULL) {
@@ -355,7 +355,7 @@ static bool text_is_good(const struct setup_answers *a, const struct question *q
         return false;
     }
     if (q->words != NULL && !is_word(q->words, text)) {
-        fprintf(problems, "'%s' is none of: %s\n", text, q->words);
+        fprintf(problems, "'%s' is not one of: %s\n", text, q->words);
         return false;
     }
     return (q->key == NULL || key_accepts(q, text, problems)) &&
@@ -465,7 +465,7 @@ static bool is_needed(const struct setup_answers *a, enum setup_question id)
     return q->of == NULL || setup_answer_is(a, q->parent, q->of);
 }
 
-/* Returns whether the user is asked. PKCS#12 has the key, and a passphrase. */
+/* Returns whether the user is asked. A PKCS#12 file contains the key, and needs a passphrase. */
 static bool is_asked(const struct setup_answers *a, enum setup_question id)
 {
     const char *certificate = a->text[SETUP_CERTIFICATE];
@@ -487,7 +487,7 @@ static bool take_given(struct setup_answers *a, enum setup_question id)
         fprintf(a->out, "sstpgate setup: --%s is not possible: %s\n", q->option,
                 id == SETUP_USER && setup_answer_is(a, SETUP_LOGINS, "file")
                     ? "the users file exists; use `sstpgate user -f FILE NAME`"
-                    : "it does not fit the other options");
+                    : "it contradicts the other options");
         return false;
     }
     if (take(a, id, a->given[id], here(base)))

@@ -83,7 +83,7 @@ static void write_placeholders(const struct setup_config *c, FILE *out)
         fprintf(out, "sni = %s\n", answer(c, SETUP_SERVER_NAME));
 }
 
-/* The way without keys, for a server whose passwords nobody here knows. */
+/* crypto-binding = auto, for a server without a source of keys. */
 static void write_without_keys(FILE *out)
 {
     fputs(

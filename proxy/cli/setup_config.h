@@ -1,5 +1,5 @@
-/* setup_config: the configuration that `sstpgate setup` writes, with comments. Of what a server has
- * sent, only numbers, hashes and the program's own words are written. */
+/* setup_config: the configuration that `sstpgate setup` writes, with comments. It contains no text
+ * of a server, because a hostile one could add lines: only numbers, hashes and constant texts. */
 #ifndef SSTPGATE_CLI_SETUP_CONFIG_H
 #define SSTPGATE_CLI_SETUP_CONFIG_H
 
@@ -11,10 +11,11 @@ struct setup_config {
     const struct probe_report *probe;    /* of the server; NULL: it has not answered */
     const char *path;                    /* of the configuration */
     const char *certificate, *key;       /* files; key NULL: in certificate */
-    const char *user;                    /* that the service runs as; NULL: none */
+    const char *user;                    /* of the service; NULL: none */
     const char *admin;                   /* path of the admin socket; NULL: none */
 };
 
+/* Writes the configuration. */
 void setup_config_write(const struct setup_config *c, FILE *out);
 
 #endif

@@ -90,7 +90,7 @@ static const char *open_problem(const struct walk *w, const char *name, int erro
     struct stat st;
 
     if (fstatat(w->at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-        return "is a symbolic link: write the directory that it leads to";
+        return "is a symbolic link: write the path of its target";
     return strerror(error);
 }
 

@@ -1,4 +1,4 @@
-/* setup_files: a group of new files, written all or none. No file is overwritten, and no symbolic
+/* setup_files: writes a group of new files, all or none. No file is overwritten, and no symbolic
  * link is followed: `sstpgate setup` runs as root, and another user may write to a directory on
  * the way. libc only. */
 #ifndef SSTPGATE_CLI_SETUP_FILES_H
@@ -30,13 +30,13 @@ struct setup_files {
 /* Adds a file. path: absolute. Copies the arguments. */
 void setup_files_add(struct setup_files *s, const char *path, struct span text, mode_t mode);
 
-/* Returns whether path does not exist, not even as a symbolic link; otherwise writes what to do to
+/* Returns whether path does not exist, not even as a symbolic link; otherwise writes the remedy to
  * problems. */
 bool setup_files_absent(const char *path, FILE *problems);
 
 /* Creates the files, and the directory of a file if only this is missing. Each directory of a path
  * must belong to root or to the user of the process, must not be a symbolic link, and must not be
- * writable by other users, unless it is sticky and has only a directory of the path. Returns false
+ * writable by other users, unless it is sticky and not the directory of the file. Returns false
  * with the reason in problems; then nothing was created. */
 bool setup_files_write(struct setup_files *s, FILE *problems);
 

@@ -122,14 +122,14 @@ static void say_wrong(const char *path, const char *name, const struct nthash *m
     for (size_t i = 0; i < n; i++)
         if (has_single_hash(md4, &found[i], hash_hash)) {
             fprintf(stderr,
-                    "sstpgate user: %s:%u: the line has the NT hash of this password, and not the "
-                    "hash of it; sstpgate user -f FILE NAME makes a new line\n",
+                    "sstpgate user: %s:%u: the line has the NT hash of this password instead of "
+                    "the hash of it; sstpgate user -f FILE NAME writes a new line\n",
                     path, found[i].line);
             return;
         }
     fprintf(stderr,
             "sstpgate user: %s:%u: if the VPN server accepts this password, the line is stale; "
-            "sstpgate user -f FILE NAME makes a new line\n",
+            "sstpgate user -f FILE NAME writes a new line\n",
             path, found[0].line);
 }
 

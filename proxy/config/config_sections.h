@@ -135,7 +135,7 @@ struct config_gate {
     uint32_t timeout_handshake, timeout_request, timeout_connect, timeout_answer, timeout_negotiate,
         timeout_key, timeout_idle, timeout_drain, timeout_web;
     struct limits_settings limits;
-    struct config_stores shared;   /* stores to try, in order; none: the gate is alone */
+    struct config_stores shared;   /* stores to try, in order; none: no store */
     char *shared_password_file;    /* NULL: no password */
     char *shared_prefix;           /* of each key in the store */
     char *shared_name;             /* of this gate; NULL: the host name */

@@ -323,9 +323,10 @@ const struct config_key config_keys[] = {
      .otherwise = "a restart ends all bans", .help = "File that keeps the bans across restarts."},
 
     {GATE_KEY("shared", shared), .type = &config_type_stores, .flags = KEY_FIXED | KEY_REPEAT,
-     .otherwise = "the gate is alone",
+     .otherwise = "no store",
      .help = "Redis or Valkey through which several gates share bans, points, max-tunnels-per-user, "
-             "max-tunnels-per-address and handshake-rate-per-address. Of several, the first that answers."},
+             "max-tunnels-per-address and handshake-rate-per-address. Of several, the gate uses the first "
+             "that answers."},
     {GATE_KEY("shared-password-file", shared_password_file), .type = &config_type_path,
      .flags = KEY_FIXED, .otherwise = "no password",
      .help = "File whose first line is the password for `shared`."},
@@ -464,7 +465,7 @@ const struct config_key config_keys[] = {
              "and monitors. Such requests have a line `call` only at log-level debug."},
     {LISTENER_KEY("acme", acme), .type = &config_type_address, .min = 8443, .otherwise = "none",
      .help = "ACME client that answers tls-alpn-01. A connection that offers the protocol acme-tls/1 "
-             "alone (ALPN) is passed to it as it is; allow and deny do not apply to it."},
+             "alone (ALPN) is passed to it unchanged; allow and deny do not apply to it."},
     {LISTENER_KEY("acme-http", acme_http), .type = &config_type_address, .min = 8080,
      .otherwise = "none",
      .help = "ACME client that answers http-01: requests at listen-http for "

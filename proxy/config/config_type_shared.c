@@ -30,8 +30,8 @@ static bool read_user(struct config_input *in, const struct config_key *k, char 
     *at = '\0';
     if (strchr(*rest, ':') != NULL) {
         config_problem(in, in->line,
-                       "%s: a password in the address can be read by too many: write it into the "
-                       "file of shared-password-file",
+                       "%s: every reader of the configuration could read this password: write it "
+                       "into the file of shared-password-file",
                        k->name);
         return false;
     }

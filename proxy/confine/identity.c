@@ -81,7 +81,7 @@ static const char *find_groups(const struct passwd *entry, struct identity *out)
 static const char *check_rights(struct identity *out)
 {
     if (out->uid == 0)
-        return "user: root would give up nothing; write another user";
+        return "user: root would drop no privileges; write another user";
     out->changes = geteuid() == 0;
     if (out->changes || (geteuid() == out->uid && getegid() == out->gid))
         return NULL;

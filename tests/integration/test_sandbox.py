@@ -175,7 +175,7 @@ def test_check_as_the_user(bench, home):
 @pytest.mark.parametrize("keys, said", [
     ({"user": "no-such"}, "2: user: there is no user 'no-such' (adduser "),
     ({"user": "nobody", "group": "no-such"}, "3: group: there is no group 'no-such'"),
-    ({"user": "root"}, "2: user: root would give up nothing; write another user"),
+    ({"user": "root"}, "2: user: root would drop no privileges; write another user"),
     ({"group": "daemon"}, "2: group: it is used only with user"),
     ({"user": "70001"}, ": group: must be set for a user without an entry in the user database")])
 def test_wrong_user(bench, keys, said):

@@ -516,7 +516,8 @@ static void passwords_are_checked(void **state)
         {"User", "other\n", 3,
          "/users:2: if the VPN server accepts this password, the line is stale; sstpgate user "},
         {"nt", "clientPass\n", 3,
-         "/users:4: the line has the NT hash of this password, and not the hash of it; sstpgate "},
+         "/users:4: the line has the NT hash of this password instead of the hash of it; "
+         "sstpgate "},
         {"nt", "other\n", 3, "/users:4: if the VPN server accepts this password"},
         {"old", "clientPass\n", 4, "/users:5: this is the password of old\n"},
         {"old", "clientPass\n", 4,

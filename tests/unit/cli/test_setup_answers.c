@@ -173,7 +173,7 @@ static void option_that_does_not_fit_is_an_error(void **state)
     answers.given[SETUP_LOGINS] = "none";
     answers.given[SETUP_USERS_FILE] = "users";
     assert_false(get(SETUP_LOGINS, SETUP_USERS_FILE));
-    expect_said("--users-file is not possible: it does not fit");
+    expect_said("--users-file is not possible: it contradicts");
 }
 
 static void word_of_a_list(void **state)
@@ -182,8 +182,8 @@ static void word_of_a_list(void **state)
     type("fil\nfile radius\nFILE\nnone\n");
     assert_true(get(SETUP_LOGINS, SETUP_LOGINS));
     expect(SETUP_LOGINS, "none");
-    expect_said("'fil' is none of: file radius none");
-    expect_said("'file radius' is none of");
+    expect_said("'fil' is not one of: file radius none");
+    expect_said("'file radius' is not one of");
 }
 
 static void existing_users_file_must_be_good_and_gets_no_user(void **state)

@@ -43,7 +43,7 @@ static void what_cannot_be_found_is_refused(void **state)
     assert_non_null(identity_find("4294967295", "1", &id)); /* -1 means unchanged */
     assert_non_null(identity_find(NULL, "daemon", &id));
     assert_string_equal(identity_find("root", NULL, &id),
-                        "user: root would give up nothing; write another user");
+                        "user: root would drop no privileges; write another user");
     assert_non_null(identity_find("0", "1", &id));
 }
 
