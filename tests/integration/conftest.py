@@ -91,7 +91,7 @@ class Bench:
             "backend back": self.backend_keys(server, **(backend or {}))})
 
     def usual(self, **knobs):
-        """Returns a server with these knobs, and a gate with the usual configuration before it, which other tests
+        """Returns a server with these options, and a gate with the usual configuration before it, which other tests
         have used, too. For a test that only makes calls and reads the log."""
         part, sock = self.usual_gates.next()
         self.parts.append(part)

@@ -184,7 +184,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_gate_names_the_cause_of_its_refusal(bench, name):
-    """The client sees a reset, a Disconnect or a status only, so the cause and the remedy are the gate's."""
+    """The cause and the remedy are the gate's, because the client gets only a reset, a Disconnect or a status."""
     keys, code, reason = REFUSALS[name]
     server, admin = bench.backend(), f"unix:dial-{bench.count}.sock"
     gate = bench.gate(server, gate={"admin": admin}, **keys)

@@ -218,7 +218,7 @@ def test_bans_of_the_running_gate(bench):
 
 
 def test_line_that_ends(bench, tmp_path):
-    """The gate and the program say what a login at that time would get."""
+    """The gate and the program report the result of a login at that time."""
     users = bench.place.folder / f"users-{bench.count}-ending"
     users.touch(mode=0o600)
     users.write_text(f"alice:{'0' * 32}:2027-01-31T18:30Z\nCORP\\alice:{'1' * 32}\n")

@@ -29,7 +29,7 @@ def free_ports(count):
 
 class Site:
     """A gate with `acme` and `acme-http`, in front of a strict server, and Pebble with its DNS. The ports of the two ACME
-    clients are fixed, those of the gate are told to Pebble."""
+    clients are fixed, those of the gate are passed to Pebble."""
 
     def __init__(self, directory, server, back):
         self.directory, self.server, self.back = directory, server, back
@@ -78,7 +78,7 @@ users-file = users
 
 @contextlib.contextmanager
 def pebble(site):
-    """Runs Pebble and its DNS server, which knows one address: this machine."""
+    """Runs Pebble and its DNS server, which resolves each name to this machine."""
     folder = site.directory
     ca = pki.make(folder, "pebble-ca", ca=True)
     own = pki.make(folder, "pebble", issuer=ca, names=["127.0.0.1", "localhost"])
@@ -177,7 +177,7 @@ def with_tunnel(site, *steps):
 
 
 def recipe(words):
-    """Returns the first block of RECIPES.md behind these words."""
+    """Returns the first block of RECIPES.md after these words."""
     text = (lab.ROOT / "RECIPES.md").read_text()
     return re.search(r"^```\n(.*?)^```", text[text.index(words):], re.M | re.S)[1]
 
