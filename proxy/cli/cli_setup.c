@@ -454,13 +454,16 @@ static void print_own_certificate(const struct setup *s)
            "               %s/vpn.pem\n",
            TLS_SELFSIGNED_DAYS, s->directory);
     if (has(s, SETUP_ACME))
-        printf("               then, and later with renew instead of run:\n"
-               "               lego --accept-tos --email you@example.com --path /var/lib/lego \\\n"
-               "                   --domains %s --tls --tls.port %s run\n"
-               "               cd /var/lib/lego/certificates\n"
-               "               install -m 640 -g %s %s.key %s/vpn.key\n"
-               "               install -m 640 -g %s %s.crt %s/vpn.pem\n",
-               host, answer(s, SETUP_ACME), group, host, s->directory, group, host, s->directory);
+        printf("               then, with %s/deploy from the directory examples/acme:\n"
+               "               DEPLOY_CERTIFICATE=%s/vpn.pem DEPLOY_KEY=%s/vpn.key DEPLOY_GROUP=%s "
+               "\\\n"
+               "               lego --accept-tos --email you@example.com --path "
+               "/var/lib/sstpgate-acme \\\n"
+               "                   --domains %s --tls --tls.port %s \\\n"
+               "                   run --run-hook '/bin/sh %s/deploy'\n"
+               "               sstpgate-renew.timer in the same directory renews it\n",
+               s->directory, s->directory, s->directory, group, host, answer(s, SETUP_ACME),
+               s->directory);
     else
         fputs("               then replace both files by a certificate of a CA and its key\n",
               stdout);

@@ -166,6 +166,9 @@ def test_acme_begins_with_a_self_signed_certificate(bench, out):
     done = unattended(out, bench.backend().address, "--acme", "127.0.0.1:5001")
     assert done.returncode == 0, done
     assert "\nacme = 127.0.0.1:5001\n" in (out / "sstpgate.conf").read_text()
+    assert f"DEPLOY_CERTIFICATE={out}/vpn.pem DEPLOY_KEY={out}/vpn.key DEPLOY_GROUP=" in done.stdout
+    assert f"--tls.port 127.0.0.1:5001 \\\n                   run --run-hook '/bin/sh {out}/deploy'" in done.stdout
+    assert "sstpgate-renew.timer" in done.stdout
     assert sorted(path.name for path in out.iterdir()) == FILES
     assert f"--domains {NAME} --tls --tls.port 127.0.0.1:5001 run" in done.stdout
 
