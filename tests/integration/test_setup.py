@@ -170,7 +170,7 @@ def test_acme_begins_with_a_self_signed_certificate(bench, out):
     assert f"--tls.port 127.0.0.1:5001 \\\n                   run --run-hook '/bin/sh {out}/deploy'" in done.stdout
     assert "sstpgate-renew.timer" in done.stdout
     assert sorted(path.name for path in out.iterdir()) == FILES
-    assert f"--domains {NAME} --tls --tls.port 127.0.0.1:5001 run" in done.stdout
+    assert f"--domains {NAME} --tls " in done.stdout
 
 
 def test_site_without_keys_is_told_the_step_to_rewrite(bench, out):
