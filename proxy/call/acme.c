@@ -7,6 +7,7 @@
 #include "call/call.h"
 #include "call/judgement.h"
 #include "call/relay.h"
+#include "policy/limits.h"
 #include "site/site.h"
 #include "wire/client_hello.h"
 #include "wire/http_build.h"
@@ -91,24 +92,48 @@ void acme_expired(struct call *call)
 
 /* ---- the beginning ---- */
 
-/* Makes room for one more connection of the listener, which keeps its counters over a reload. */
-static void make_room(const struct call *call)
+/* Counts the connections of the listener; of: the network, NULL: all. */
+static size_t count_calls(const struct call *call, const struct cidr *of)
 {
-    struct call *other, *oldest = NULL;
+    const struct call *other;
     size_t n = 0;
+
+    DL_FOREACH(call->set->list[CALL_ACME], other) {
+        n += other->tally == call->tally && (of == NULL || cidr_has(of, &other->record.client));
+    }
+    return n;
+}
+
+/* Returns the oldest connection of the network that has the most of the listener's, which keeps its
+ * counters over a reload. */
+static struct call *crowding(const struct call *call)
+{
+    struct call *other, *found = NULL;
+    size_t most = 0;
 
     DL_FOREACH(call->set->list[CALL_ACME], other) {
         if (other->tally != call->tally)
             continue;
-        if (n++ == 0)
-            oldest = other;
+        const struct cidr net = limits_net(call->set->shared->limits, &other->record.client);
+        const size_t n = count_calls(call, &net);
+        if (found == NULL || n > most) {
+            found = other;
+            most = n;
+        }
     }
-    if (n < ACME_AT_ONCE)
+    return found;
+}
+
+/* Makes room for one more connection of the listener. */
+static void make_room(const struct call *call)
+{
+    if (count_calls(call, NULL) < ACME_AT_ONCE)
         return;
-    if (oldest->acme.dialed)
-        give_up(oldest, "closed for a newer connection");
+    struct call *other = crowding(call);
+    if (other->acme.dialed)
+        give_up(other, "closed for a newer connection");
     else
-        refuse(oldest);
+        refuse(other);
 }
 
 static void enter(struct call *call)

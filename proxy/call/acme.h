@@ -7,8 +7,9 @@
  *
  * A validation may come from any address, so the rules do not apply to it. Its cost is bounded
  * instead: by timeout-handshake, by ACME_OCTETS_MAX bytes in each direction, and by ACME_AT_ONCE
- * connections. One more connection closes the oldest, because otherwise silent connections could
- * block all validations. */
+ * connections. One more connection closes the oldest of the network (limits.h) that has the most:
+ * silent connections cannot block all validations, and the connections of one network cannot end a
+ * validation of another. Connections from ACME_AT_ONCE networks together can. */
 #ifndef SSTPGATE_CALL_ACME_H
 #define SSTPGATE_CALL_ACME_H
 

@@ -291,6 +291,24 @@ def test_stalling_validators(bench, challenge, responder):
     tunnel.disconnect()
 
 
+@pytest.mark.parametrize("octets", [b"", b"\x16", acme.hello(acme.PROTOCOL)], ids=["silent", "byte", "hello"])
+def test_flood_of_one_network_ends_no_validation_of_another(bench, responder, octets):
+    """The network with the most connections makes room, although its connections are newer."""
+    flight = acme.hello(acme.PROTOCOL)
+    it = responder(lambda it, sock: (it.take(sock, len(flight)), it.go.wait(tls.DEADLINE), sock.sendall(b"answer")))
+    gate = gate_with(bench, it, rules=[("deny", "127.0.0.0/8")])
+    with connect(gate, flight) as sock, contextlib.ExitStack() as stack:
+        it.wait(lambda: it.received)
+        flood = []
+        for _ in range(80):
+            flood.append(stack.enter_context(socket.create_connection(gate.address(), tls.DEADLINE, ("127.0.0.2", 0))))
+            flood[-1].sendall(octets)
+        for first in flood[:80 - 64 + 1]:
+            read_all(first)  # has ended
+        it.go.set()
+        assert sock.recv(6, socket.MSG_WAITALL) == b"answer"
+
+
 def test_partial_hello_ends_in_time(bench, answering):
     gate = gate_with(bench, answering, {"timeout-handshake": "1s"})
     with connect(gate, acme.hello(acme.PROTOCOL)[:-1]) as sock:
