@@ -134,10 +134,9 @@ void worker_count(struct worker *w)
 
 /* ---- letters ---- */
 
-static void on_mail(uv_async_t *async)
+void worker_deliver(struct worker *w)
 {
-    struct worker *w = async->data;
-
+    INSIST(worker_is_here(w));
     uv_mutex_lock(&w->mailbox_lock);
     struct worker_letter *letter = w->first;
     w->first = NULL;
@@ -149,10 +148,17 @@ static void on_mail(uv_async_t *async)
         free(letter);
         letter = next;
     }
+}
+
+static void on_mail(uv_async_t *async)
+{
+    struct worker *w = async->data;
+
+    worker_deliver(w);
     worker_settle(w);
 }
 
-void worker_post(struct worker *w, void (*fn)(void *arg), void *arg)
+void worker_post_quietly(struct worker *w, void (*fn)(void *arg), void *arg)
 {
     struct worker_letter *letter = NEW(struct worker_letter);
 
@@ -162,6 +168,16 @@ void worker_post(struct worker *w, void (*fn)(void *arg), void *arg)
     *w->last = letter;
     w->last = &letter->next;
     uv_mutex_unlock(&w->mailbox_lock);
+}
+
+void worker_post(struct worker *w, void (*fn)(void *arg), void *arg)
+{
+    worker_post_quietly(w, fn, arg);
+    worker_wake(w);
+}
+
+void worker_wake(struct worker *w)
+{
     INSIST_UV(uv_async_send(&w->mailbox));
 }
 

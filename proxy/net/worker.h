@@ -81,6 +81,14 @@ void worker_fini(struct worker *w);
  * Any thread, until worker_fini. After worker_stop the worker may end without the call. */
 void worker_post(struct worker *w, void (*fn)(void *arg), void *arg);
 
+/* Queues a call as worker_post does, but does not wake the worker's loop: the call is made with the
+ * next one of worker_post, by worker_wake or by worker_deliver. */
+void worker_post_quietly(struct worker *w, void (*fn)(void *arg), void *arg);
+void worker_wake(struct worker *w); /* any thread, until worker_fini */
+
+/* Makes the calls that are queued now. From a callback of the worker's loop. */
+void worker_deliver(struct worker *w);
+
 /* Calls fn(arg) in the worker's thread, and waits until it has returned. Call it from another
  * thread; the worker runs, or will run without waiting for the caller. */
 void worker_call(struct worker *w, void (*fn)(void *arg), void *arg);

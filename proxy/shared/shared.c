@@ -17,6 +17,7 @@
 
 enum {
     TICK_MS = 100,
+    GATHER_MS = 5, /* at most; see post() */
     BEAT_TICKS = SHARED_BEAT_MS / TICK_MS,
     LIFTS_MAX = 1024,                     /* lifts that wait for the store */
     INDEX = 1000,                         /* of the worker: no worker of calls has it */
@@ -28,6 +29,7 @@ enum {
 struct shared_ask {
     struct shared_ask *prev, *next;           /* in shared.asks, until the worker has it */
     struct shared_ask *wait_prev, *wait_next; /* in shared.waiting, until it is answered */
+    struct shared_ask *batch;                 /* the next one that goes to a worker with this one */
     struct shared *s;
     struct worker *from;
     void (*on_answer)(void *arg, enum shared_verdict v);
@@ -45,6 +47,11 @@ struct shared_ask {
 
 struct letter;
 
+struct shared_part {
+    struct worker_part part;
+    struct shared *s;
+};
+
 struct shared {
     struct worker worker;
     pthread_mutex_t lock;    /* of `released` */
@@ -54,10 +61,14 @@ struct shared {
     void *arg;
     struct shared_link link;
     uv_timer_t tick, deadline; /* deadline: of the first of `waiting` */
+    uv_timer_t gather;
+    atomic_bool gathering; /* the timer `gather` runs, and will take what was posted */
+    bool asked;            /* a question came since it was started */
     unsigned ticks;
     bool stopping;
     struct shared_counts counts;
     struct shared_ask *asks, *waiting;
+    struct shared_ask *ready; /* by `batch`: answers for the workers, at the end of this callback */
 
     bool beating;          /* a BEAT waits for its answer */
     bool offer;            /* the store may have lost counts and bans of this gate */
@@ -111,23 +122,59 @@ static void ask_free(struct shared_ask *ask)
     free(ask);
 }
 
-/* Frees the question, in the thread of `shared`. A shared_forget() was handled before, because
- * letters stay in order. */
-static void ask_done(void *arg)
+/* Posts a call to the thread of `shared`. The thread costs more by its wake-ups than by its work,
+ * so one that comes soon after another question waits for the end of a short time, and those of
+ * that time are taken together. */
+static void post(struct shared *s, void (*fn)(void *arg), void *arg)
 {
-    struct shared_ask *ask = arg;
-
-    DL_DELETE(ask->s->asks, ask);
-    ask_free(ask);
+    worker_post_quietly(&s->worker, fn, arg);
+    if (!atomic_load(&s->gathering))
+        worker_wake(&s->worker);
 }
 
-static void ask_deliver(void *arg)
+/* Frees the questions, in the thread of `shared`. A shared_forget() was handled before, because
+ * letters stay in order. */
+static void batch_done(void *arg)
 {
-    struct shared_ask *ask = arg;
+    struct shared_ask *ask = arg, *next;
 
-    if (!ask->forgotten)
-        ask->on_answer(ask->arg, ask->verdict);
-    worker_post(&ask->s->worker, ask_done, ask);
+    for (; ask != NULL; ask = next) {
+        next = ask->batch;
+        DL_DELETE(ask->s->asks, ask);
+        ask_free(ask);
+    }
+}
+
+/* Hands answers over. One may make the worker forget another of the same batch. */
+static void batch_deliver(void *arg)
+{
+    struct shared_ask *first = arg;
+
+    for (struct shared_ask *ask = first; ask != NULL; ask = ask->batch)
+        if (!ask->forgotten)
+            ask->on_answer(ask->arg, ask->verdict);
+    worker_post_quietly(&first->s->worker, batch_done, first);
+}
+
+/* Gives each worker all its answers of this callback at once. */
+static void answers_post(struct shared *s)
+{
+    while (s->ready != NULL) {
+        struct shared_ask *batch = NULL, **end = &batch, **at = &s->ready;
+        struct worker *to = s->ready->from;
+        while (*at != NULL) {
+            struct shared_ask *ask = *at;
+            if (ask->from != to) {
+                at = &ask->batch;
+                continue;
+            }
+            *at = ask->batch;
+            ask->batch = NULL;
+            *end = ask;
+            end = &ask->batch;
+        }
+        worker_post(to, batch_deliver, batch);
+    }
 }
 
 static void count_down(struct shared *s, const char *subject)
@@ -150,7 +197,8 @@ static void ask_answer(struct shared_ask *ask, enum shared_verdict v)
     s->state.refused += v == SHARED_FULL || v == SHARED_FAST;
     if (v == SHARED_FULL || v == SHARED_FAST)
         (void)shared_counts_add(&s->counts, ask->subject, -1);
-    worker_post(ask->from, ask_deliver, ask);
+    ask->batch = s->ready;
+    s->ready = ask;
 }
 
 static void on_deadline(uv_timer_t *timer);
@@ -220,7 +268,7 @@ static void on_hold(void *arg)
         ask_answer(ask, SHARED_UNAVAILABLE);
         return;
     }
-    ask->due_ms = now_of(s) + s->c->timeout_ms;
+    s->asked = true;
     const bool first = s->waiting == NULL;
     DL_APPEND2(s->waiting, ask, wait_prev, wait_next);
     if (first)
@@ -244,7 +292,8 @@ struct shared_ask *shared_hold(struct shared *s, struct worker *from, const char
         ask->rate_count = rate->count;
         ask->step_us = rate->step_us;
     }
-    worker_post(&s->worker, on_hold, ask);
+    ask->due_ms = uv_hrtime() / 1000000 + s->c->timeout_ms;
+    post(s, on_hold, ask);
     return ask;
 }
 
@@ -264,7 +313,7 @@ static void on_forget(void *arg)
 void shared_forget(struct shared_ask *ask)
 {
     ask->forgotten = true;
-    worker_post(&ask->s->worker, on_forget, ask);
+    post(ask->s, on_forget, ask);
 }
 
 /* Handles the store's decision. Late: the question was answered without it. */
@@ -333,7 +382,7 @@ void shared_points(struct shared *s, const struct shared_points *p)
     l->op->least = p->ban_points;
     l->op->slot_ms = p->slot_ms;
     l->op->ban_ms = p->ban_ms;
-    worker_post(&s->worker, on_points, l);
+    post(s, on_points, l);
 }
 
 /* ---- bans ---- */
@@ -708,10 +757,39 @@ static void on_answer(void *arg, void *tag, const struct shared_reply *a)
 
 /* ---- the thread ---- */
 
+static void on_gather(uv_timer_t *timer)
+{
+    struct shared *s = timer->data;
+
+    atomic_store(&s->gathering, false); /* before: what is posted after this call wakes the loop */
+    worker_deliver(&s->worker);
+    worker_settle(&s->worker);
+}
+
+/* Is the last step of each callback. */
+static void on_settle(struct worker_part *p)
+{
+    struct shared *s = ((struct shared_part *)p)->s;
+
+    answers_post(s);
+    if (!s->asked || s->stopping)
+        return;
+    s->asked = false;
+    const uint32_t ms = s->c->timeout_ms / 4;
+    if (ms == 0 || atomic_load(&s->gathering))
+        return;
+    INSIST_UV(uv_timer_start(&s->gather, on_gather, ms < GATHER_MS ? ms : GATHER_MS, 0));
+    atomic_store(&s->gathering, true);
+}
+
+static const struct worker_part_ops part_ops = {.size = sizeof(struct shared_part),
+                                                .settle = on_settle};
+
 static void on_tick(uv_timer_t *timer)
 {
     struct shared *s = timer->data;
 
+    worker_deliver(&s->worker); /* what was posted quietly */
     take_releases(s);
     shared_link_tick(&s->link, now_of(s));
     if (++s->ticks % BEAT_TICKS == 0)
@@ -730,6 +808,7 @@ static void on_stopped(void *arg)
 
     uv_close((uv_handle_t *)&s->tick, NULL);
     uv_close((uv_handle_t *)&s->deadline, NULL);
+    uv_close((uv_handle_t *)&s->gather, NULL);
     worker_stop(&s->worker);
 }
 
@@ -752,7 +831,9 @@ struct shared *shared_new(const struct shared_settings *settings, const struct s
     shared_link_init(&s->link, &s->worker, &settings->link, &ops_of_link, s);
     INSIST_UV(uv_timer_init(&s->worker.loop, &s->tick));
     INSIST_UV(uv_timer_init(&s->worker.loop, &s->deadline));
-    s->tick.data = s->deadline.data = s;
+    INSIST_UV(uv_timer_init(&s->worker.loop, &s->gather));
+    s->tick.data = s->deadline.data = s->gather.data = s;
+    ((struct shared_part *)worker_part(&s->worker, &part_ops))->s = s;
     INSIST_UV(uv_timer_start(&s->tick, on_tick, 0, TICK_MS));
     return s;
 }
@@ -782,6 +863,8 @@ static void on_stop(void *arg)
     if (s->stopping)
         return;
     s->stopping = true;
+    uv_timer_stop(&s->gather);
+    atomic_store(&s->gathering, false);
     say_goodbye(s);
     shared_link_stop(&s->link);
 }

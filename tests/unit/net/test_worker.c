@@ -63,6 +63,35 @@ static void a_letter_that_was_never_read_is_not_lost_memory(void **state)
     assert_int_equal(read, 0);
 }
 
+static unsigned quiet;
+
+static void quiet_letters_have_come(void *arg)
+{
+    assert_int_equal(quiet, *(unsigned *)arg);
+    worker_post_quietly(&w, count_letter, &quiet);
+    worker_stop(&w);
+}
+
+/* The expected number is one at the next wake-up, whose letter comes behind the quiet one. */
+static void a_quiet_letter_comes_with_the_next_wake_up(void **state)
+{
+    (void)state;
+    unsigned expected = 1;
+    quiet = 0;
+    loop_open();
+    uv_close((uv_handle_t *)&guard, NULL);
+    worker_post_quietly(&w, count_letter, &quiet);
+    (void)uv_run(&w.loop, UV_RUN_NOWAIT);
+    assert_int_equal(quiet, 0);
+    worker_post_quietly(&w, quiet_letters_have_come, &expected);
+    worker_wake(&w);
+    worker_run(&w);
+    assert_int_equal(quiet, 1);
+    worker_deliver(&w);
+    assert_int_equal(quiet, 2);
+    worker_fini(&w);
+}
+
 /* ---- calls ---- */
 
 static void *run_worker(void *arg)
@@ -311,6 +340,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(letters_come_in_order_into_the_workers_thread),
         cmocka_unit_test(a_letter_that_was_never_read_is_not_lost_memory),
+        cmocka_unit_test(a_quiet_letter_comes_with_the_next_wake_up),
         cmocka_unit_test(a_call_returns_when_the_worker_has_made_it),
         cmocka_unit_test(parts_are_called_at_their_moments),
         cmocka_unit_test(the_sweep_comes_with_the_time),
