@@ -26,10 +26,9 @@ void tls_window_on_info(const SSL *ssl, int where, int ret)
 {
     struct tls_window *w = BIO_get_data(SSL_get_rbio(ssl));
 
-    (void)ret;
-    /* OpenSSL leaves its state machine once for each message, even if a message takes several
-     * steps. */
-    if ((where & SSL_CB_EXIT) != 0 && w->handshake == UINT64_MAX)
+    /* OpenSSL leaves its state machine with 1 once for each message, even if a message takes
+     * several steps, and with another result whenever a part of the message is missing. */
+    if ((where & SSL_CB_EXIT) != 0 && ret == 1 && w->handshake == UINT64_MAX)
         w->use.messages++;
 }
 

@@ -357,6 +357,33 @@ static void cuts_change_nothing(void **state)
     assert_int_equal(differences, 0);
 }
 
+/* Parts of a message are not counted as messages, however many arrive without data. */
+static void parts_are_not_counted_as_messages(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *steps;
+        size_t suite;
+        bool server;
+    } rows[] = {
+        {"h:01000100 h:00*256 d:61", 3, true},
+        {"h:0400010d00000e1000000000000100 h:00*258 d:61", 0, false},
+        {"h:18000001 h:00 U h:18000001 h:00 U h:18000001 h:00 U h:18000001 h:00 U "
+         "h:18000001 h:00 U h:18000001 h:00 U h:18000001 h:00 U d:61",
+         0, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct twins t;
+        twins_init(&t, &twins_suites[rows[i].suite], rows[i].server);
+        play(&t, rows[i].steps, 1, 64);
+        compare(&t, rows[i].steps, twins_suites[rows[i].suite].name, rows[i].server);
+        assert_int_equal(t.ours.last, ERR_MORE);
+        assert_true(span_eq(bytes_span(&t.ours.text), span_str("a")));
+        twins_free(&t);
+    }
+    assert_int_equal(differences, 0);
+}
+
 /* Where versions of OpenSSL differ (twins.h), the gate has one result with all of them. */
 static void results_do_not_depend_on_openssl(void **state)
 {
@@ -532,6 +559,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_case_ends_as_with_openssl),
         cmocka_unit_test(cuts_change_nothing),
+        cmocka_unit_test(parts_are_not_counted_as_messages),
         cmocka_unit_test(results_do_not_depend_on_openssl),
         cmocka_unit_test(one_record_causes_few_answers),
         cmocka_unit_test(keys_change_in_time),
