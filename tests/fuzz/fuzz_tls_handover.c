@@ -57,13 +57,28 @@ static size_t cut_at(struct cursor *c, size_t n)
     return back < n ? n - back : 0;
 }
 
+/* Returns the length of the last two records, the peer's Finished and its data. What is in front of
+ * them may have a signature, whose length differs between the twins. */
+static size_t tail(struct span s)
+{
+    size_t last = 0, both = 0;
+
+    while (s.n > 0) {
+        both = last;
+        last = RECORD_HEAD + ((size_t)s.p[3] << 8 | s.p[4]);
+        both += last;
+        s = span_from(s, last);
+    }
+    return both;
+}
+
 static void feed(struct twin *t, struct cursor cuts, uint8_t changed, uint8_t bits)
 {
     struct bytes o = bytes_taken(&t->to_c);
     bool done = false;
     size_t at = 0;
 
-    if (bits != 0 && changed < o.n)
+    if (bits != 0 && changed < tail(bytes_span(&o)))
         o.p[o.n - 1 - changed] ^= bits;
     while (at < o.n && t->last == ERR_MORE) {
         const size_t to = cuts.rest.n > 0 ? cut_at(&cuts, o.n) : o.n;
