@@ -307,7 +307,7 @@ def test_line_ends_in_the_path_are_refused(bench, tmp_path):
 
 @pytest.mark.parametrize("words, said", [
     (["--listen", "10.0.0.256:443"], "listen: "), (["--host", "a b"], "host: "), (["--host", "a\nallow = any"], "--host"),
-    (["--logins", "ldap"], "none of: file radius none"), (["--users-file", "u", "--logins", "none"], "--users-file"),
+    (["--logins", "ldap"], "not one of: file radius none"), (["--users-file", "u", "--logins", "none"], "--users-file"),
     (["--user", "a:b"], "--user"), (["--certificate", "/nonexistent.pem"], "/nonexistent.pem"),
     (["--radius", "127.0.0.1"], "--radius-listen is needed"), (["--server", "a b"], "--server"),
     (["--acme", "8443"], "acme: "),

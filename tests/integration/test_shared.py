@@ -279,8 +279,8 @@ GARBAGE = {
     "an early end": (early_end, "closed the connection|reset"),
     "answers without a command": (lambda words: b"+OK\r\n" * 100, "without a command|is not a hash"),
     "no hash": (lambda words: b"+OK\r\n", "is not a hash"),
-    "no sense": (lambda words: plausible(words, beat=[1, 2]), "without meaning"),
-    "numbers for all": (lambda words: SHA if words[0] == b"SCRIPT" else 5, "without meaning"),
+    "no sense": (lambda words: plausible(words, beat=[1, 2]), "unexpected form"),
+    "numbers for all": (lambda words: SHA if words[0] == b"SCRIPT" else 5, "unexpected form"),
     "a replica": (lambda words: plausible(words, beat=Exception("READONLY You can't write")), "READONLY"),
     "silence": (lambda words: b"", "does not answer"),
 }
