@@ -76,8 +76,8 @@ static const struct reason_words table[REASON_COUNT] = {
     [REASON_ACME_PASSED] =
         {"a validation of ACME was passed to the ACME client, which has answered", NONE},
     [REASON_ACME_FAILED] =
-        {"the ACME client did not answer a validation; the detail says what "
-         "happened",
+        {"the ACME client did not answer a validation; the detail has the "
+         "cause",
          "whether the ACME client listens at `acme` or `acme-http` of the listener while it "
          "asks for a certificate; between two renewals the client is a scanner"},
     [REASON_NO_SERVER] = {"no server of the backend is up and has room; the detail counts them",

@@ -69,7 +69,7 @@ static bool is_last(const struct walk *w)
     return next_directory(&copy) == 0;
 }
 
-/* Returns why other users could replace what is in a directory; NULL: they could not. */
+/* Returns why other users could replace the files of a directory; NULL: they could not. */
 static const char *unsafe(const struct stat *st, bool last)
 {
     const mode_t others = S_IWOTH | (st->st_gid == 0 || st->st_gid == getegid() ? 0 : S_IWGRP);
@@ -95,7 +95,7 @@ static const char *open_problem(const struct walk *w, const char *name, int erro
 }
 
 /* Creates the last directory of a path, which ends at w->done. Returns its descriptor, or -1 with
- * errno. The directory above is safe, so nobody replaces the new one meanwhile. */
+ * errno. The directory above is safe, so no other user can replace the new one. */
 static int make_directory(const struct walk *w, struct setup_files *s, const char *name)
 {
     if (mkdirat(w->at, name, DIRECTORY_MODE) != 0)

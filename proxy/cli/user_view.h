@@ -1,5 +1,5 @@
-/* user_view: `sstpgate user --list` and `--check`: what is in a users file, and whether a password
- * fits. */
+/* user_view: `sstpgate user --list` and `--check`: lists a users file, and compares a password with
+ * it. */
 #ifndef SSTPGATE_CLI_USER_VIEW_H
 #define SSTPGATE_CLI_USER_VIEW_H
 

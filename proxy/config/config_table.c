@@ -266,8 +266,8 @@ const struct config_key config_keys[] = {
              "reload applies to new calls."},
     {GATE_KEY("key-log", key_log), .type = &config_type_path, .otherwise = "none",
      .help = "File that gets the keys of all TLS connections, in the format of SSLKEYLOGFILE, for Wireshark. "
-             "Only its owner may have access to it (mode 0600). Whoever has the file can read what clients "
-             "and servers send: set it only to find a fault."},
+             "Only its owner may have access to it (mode 0600). An attacker with the file can read what "
+             "clients and servers send: set it only to find a fault."},
     {GATE_KEY("country-file", country_file), .type = &config_type_path, .otherwise = "none",
      .help = "MaxMind database (GeoLite2-Country.mmdb) for rules with `country`."},
     {GATE_KEY("timeout-handshake", timeout_handshake), .type = &config_type_duration, .initial = "10s",

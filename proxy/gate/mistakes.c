@@ -481,8 +481,8 @@ static void check_gate(const struct section *s, const struct config_gate *g)
 {
     if (g->key_log != NULL)
         warn(s, line_of(s, "key-log"),
-             "key-log: %s gets the keys of all TLS connections: whoever has it can read what "
-             "clients and servers send; remove this line when the fault is found",
+             "key-log: %s gets the keys of all TLS connections: an attacker with this file "
+             "can decrypt the connections; remove this line when the fault is found",
              g->key_log);
 }
 
@@ -629,7 +629,8 @@ static void check_secret(const struct section *s, const char *key, const struct 
 
     if (secret != NULL && secret->n < LEAST)
         warn(s, line_of(s, key),
-             "%s: the secret has only %zu bytes: whoever records a login can guess it (RFC 2865 "
+             "%s: the secret has only %zu bytes: an attacker who records a login can guess it (RFC "
+             "2865 "
              "recommends at least %d)",
              key, secret->n, (int)LEAST);
 }

@@ -92,7 +92,7 @@ static void restore_server(const struct snapshot *s, const struct state_item *it
                 continue;
             else if (part == STATE_ALL)
                 backends_restore(s->servers[i], k, &state);
-            else /* the health checks of this process may know better what is up */
+            else /* the health checks of this process have newer results */
                 (void)backends_drain(s->servers[i], k, state.draining, bans_now_ms());
     }
 }

@@ -435,7 +435,7 @@ static void on_last_end(struct upgrade *u)
 {
     log_msg(LOG_LEVEL_INFO, "upgrade", "the old process has ended");
     u->gate->old_tunnels = 0;
-    service_ready(u->gate); /* it may have been killed before it could say that it left */
+    service_ready(u->gate); /* it may have been killed before its report */
     INSIST_UV(uv_async_send(&u->gate->worker_done));
 }
 

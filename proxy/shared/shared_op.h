@@ -1,6 +1,6 @@
-/* shared_op: one command for the store: which script, and its arguments. It keeps what is needed to
- * build the arguments again, because the store may have forgotten the script; the counts in them
- * are those of the moment at which the command is sent. */
+/* shared_op: one command for the store: which script, and its arguments. It can rebuild
+ * the arguments, because the store may have forgotten the script. Their counts are those at the
+ * time when the command is sent. */
 #ifndef SSTPGATE_SHARED_SHARED_OP_H
 #define SSTPGATE_SHARED_SHARED_OP_H
 

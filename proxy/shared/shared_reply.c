@@ -208,7 +208,7 @@ enum err shared_replies_next(struct shared_replies *r, struct shared_reply **out
     void *reply = NULL;
     const int failed = redisReaderGetReply(r->reader, &reply);
 
-    if (failed != 0 && r->crowded) { /* the library says that memory is short */
+    if (failed != 0 && r->crowded) { /* hiredis reports it as out of memory */
         (void)reader_failed(r, "an answer has too many values");
         return ERR_TOO_LARGE;
     }

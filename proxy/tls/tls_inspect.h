@@ -1,5 +1,5 @@
 /* tls_inspect: a certificate of a listener as clients see it: what it contains, whether the CAs of
- * this machine verify it, and what is wrong with it. For `sstpgate certificates`; it reads the
+ * this machine verify it, and its problems. For `sstpgate certificates`; it reads the
  * files itself and needs no context. */
 #ifndef SSTPGATE_TLS_TLS_INSPECT_H
 #define SSTPGATE_TLS_TLS_INSPECT_H

@@ -58,7 +58,7 @@ static bool add_extension(X509 *x, int nid, const char *value)
     return ok;
 }
 
-/* A random number, because Windows tells certificates of one issuer apart by their numbers. */
+/* Sets a random number, because Windows distinguishes certificates of an issuer by it. */
 static bool set_serial(X509 *x)
 {
     unsigned char octets[SERIAL];
@@ -83,7 +83,7 @@ static bool set_names(X509 *x, const char *host)
            X509_set_issuer_name(x, subject) == 1 && add_host(x, host);
 }
 
-/* Begins an hour ago, for clients whose clocks are late. */
+/* Sets a begin an hour ago, for clients with slow clocks. */
 static bool fill(X509 *x, EVP_PKEY *key, const char *host)
 {
     return X509_set_version(x, X509_VERSION_3) == 1 && set_serial(x) &&

@@ -175,8 +175,8 @@ static const struct sample samples[] = {
     /* keys of [gate] */
     {"", SERVER OFF, "key-log = /var/log/keys\n",
      "key-log = /var/log/keys: key-log: /var/log/keys gets the keys of all TLS connections: "
-     "whoever "
-     "has it can read what clients and servers send; remove this line when the fault is found\n"},
+     "an attacker with this file can decrypt the connections; remove this line when the fault is "
+     "found\n"},
     {"", SERVER OFF, "ban-time = 1h\nban-reset = 1h\nban-exempt = 10.0.0.0/8\nban-file = bans\n",
      "ban-time = 1h: ban-time has no effect without ban-points\n"
      "ban-reset = 1h: ban-reset has no effect without ban-points\n"
@@ -378,7 +378,7 @@ static const struct sample samples[] = {
      "server = 192.0.2.5: radius r: server: localhost, port 1812, is this gate's own address: its "
      "requests would return to it\n"
      "server-secret-file = short: radius r: server-secret-file: the secret has only 3 bytes: "
-     "whoever records a login can guess it (RFC 2865 recommends at least 16)\n"},
+     "an attacker who records a login can guess it (RFC 2865 recommends at least 16)\n"},
     {"",
      SERVER
      "radius = r\n[radius r]\nlisten = *:1812\naccounting-listen = *:1813\nclients = 192.0.2.9\n"
@@ -386,8 +386,8 @@ static const struct sample samples[] = {
      NULL,
      "accounting-server = 127.0.0.1: radius r: accounting-server: 127.0.0.1, port 1813, is this "
      "gate's own address: its requests would return to it\n"
-     "secret-file = short: radius r: secret-file: the secret has only 3 bytes: whoever records a "
-     "login can guess it (RFC 2865 recommends at least 16)\n"},
+     "secret-file = short: radius r: secret-file: the secret has only 3 bytes: an attacker who "
+     "records a login can guess it (RFC 2865 recommends at least 16)\n"},
 };
 
 static void each_mistake_has_its_warning(void **state)
