@@ -16,6 +16,8 @@
 #include "tls/tls_loaded.h"
 #include "users/secret.h"
 
+enum { BAN_LINES_PER_SECOND = 100 }; /* of other gates, which log their own bans */
+
 /* ---- settings ---- */
 
 static bool wants_tls(const struct config_gate *g)
@@ -208,12 +210,14 @@ static void on_local_points(void *arg, const struct cidr *net, unsigned points)
 
 /* ---- callbacks of the store's thread ---- */
 
-static void log_ban(const struct shared_ban *b)
+static void log_ban(struct shared_service *s, const struct shared_ban *b)
 {
     struct log_line l;
 
-    log_begin(&l, b->kind == SHARED_LIFT ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
-              b->kind == SHARED_LIFT ? "unban" : "ban");
+    if (!log_begin_limited(&l, b->kind == SHARED_LIFT ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
+                           b->kind == SHARED_LIFT ? "unban" : "ban", &s->limit_ban, now_ms(),
+                           BAN_LINES_PER_SECOND))
+        return;
     if (*b->subject == 'u')
         log_str(&l, "user", b->subject + 2);
     else
@@ -232,7 +236,7 @@ static void log_ban(const struct shared_ban *b)
  * newer. */
 static void on_ban(void *arg, const struct shared_ban *b)
 {
-    const struct shared_service *s = arg;
+    struct shared_service *s = arg;
     struct cidr net;
     struct limits_target target = {0};
     const bool all = strcmp(b->subject, "*") == 0;
@@ -253,7 +257,7 @@ static void on_ban(void *arg, const struct shared_ban *b)
     else
         changed = (ban.manual || target.net != NULL) && limits_take(s->limits, &ban, now_ms());
     if (changed && strcmp(b->by, s->gate) != 0)
-        log_ban(b);
+        log_ban(s, b);
 }
 
 struct each_ban {

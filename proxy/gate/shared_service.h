@@ -36,7 +36,9 @@ struct shared_service {
     uv_thread_t thread;
     bool stopping;
     atomic_bool ended;
-    char why[SHARED_WHY_MAX]; /* in the thread of `shared`: the failure that was logged last */
+    /* in the thread of `shared`: */
+    char why[SHARED_WHY_MAX];   /* the failure that was logged last */
+    struct log_limit limit_ban; /* of lines about bans of other gates */
 };
 
 /* Prepares the store of the configuration, with copies of all that it needs. False: the problems

@@ -669,9 +669,10 @@ static void on_beat(struct shared *s, const struct shared_reply *a)
     s->offer |= fresh == 1;
     take_epoch(s, epoch);
     take_gates(s, shared_reply_item(a, 2));
+    const int64_t before = s->known;
     for (size_t i = 0; i + FIELDS <= shared_reply_count(changes); i += FIELDS)
         take_change(s, changes, i);
-    if (shared_reply_count(changes) >= (size_t)SHARED_CHANGES_MAX * FIELDS)
+    if (shared_reply_count(changes) >= (size_t)SHARED_CHANGES_MAX * FIELDS && s->known > before)
         beat(s); /* there may be more */
     else if (s->offer)
         offer_all(s);

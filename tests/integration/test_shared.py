@@ -5,6 +5,7 @@ import re
 import shutil
 import ssl
 import tempfile
+import time
 
 import pytest
 
@@ -12,6 +13,7 @@ from conftest import USERS
 from gate import eventually, run
 from peers.client import CallFailed
 from peers.store import Redis, Store
+from peers.tls import DEADLINE
 from test_address import admitted, refused
 from test_limits import ctl, fails, misbehave
 
@@ -327,6 +329,62 @@ def test_changes_that_make_no_sense_are_skipped(bench, stores):
     assert net == "127.0.0.6" and int(left) <= 30 * 24 * 3600
     admitted(bench, gate, bind="127.0.0.5")
     refused(bench, gate, bind="127.0.0.6")
+
+
+def is_beat(words):
+    return words[5:6] and words[5].startswith(b"name=")
+
+
+def bans(count, first=1):
+    """Returns the changes that ban `count` users."""
+    return [field for n in range(first, first + count) for field in (str(n), f"u:user{n}", "manual", "other", "60000")]
+
+
+def test_a_flood_of_bans_is_no_flood_of_lines(bench, stores):
+    """The first 800 bans come at once; the last one comes more than a second later."""
+    beats = []
+
+    def answer(words):
+        if is_beat(words):
+            beats.append(words)
+        return plausible(words, beat=(1, "epoch", [], bans(800) if len(beats) < 8 else bans(1, 900)))
+    gate = up(single(bench, stores(answer)))
+    lines = gate.wait(lambda: [e for e in gate.events("ban") if e["user"] == "user900"] and gate.events("ban"), "last ban")
+    assert len(lines) == 101 and lines[-1]["lines-left-out"] == "700"
+    tunnel = bench.client(gate).establish().ping()
+    tunnel.disconnect()
+
+
+def test_a_store_that_repeats_itself_is_asked_at_the_usual_pace(bench, stores):
+    times = []
+
+    def answer(words):
+        if is_beat(words):
+            times.append(time.monotonic())
+        return plausible(words, beat=(0, "epoch", [], bans(300)))
+    store = stores(answer)
+    gate = up(single(bench, store))
+    with store.more:
+        assert store.more.wait_for(lambda: len(times) >= 8, DEADLINE)
+    assert times[7] - times[1] > 1.5  # six steps of half a second
+    gate.stop()
+
+
+@pytest.mark.parametrize("client_first", [True, False])
+def test_the_end_of_a_gate_with_an_open_question(bench, stores, client_first):
+    """A question without an answer holds neither its call nor the gate, and is forgotten with either."""
+    def answer(words):
+        value = plausible(words)
+        return None if value == (0,) else value
+    store = stores(answer)
+    gate = up(single(bench, store, max_tunnels_per_address=5, shared_timeout="1s"))
+    client = bench.client(gate)
+    client.open()
+    store.wait(lambda words: words[5:6] and words[5].startswith(b"a:"))
+    if client_first:
+        client.wire.sock.close()
+        gate.wait_event("checks")  # the end of a silent client
+    gate.stop()
 
 
 def test_the_next_store_is_tried(bench, redis):
