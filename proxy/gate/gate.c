@@ -242,10 +242,31 @@ static void signals_block(void)
     INSIST(pthread_sigmask(SIG_BLOCK, &all, NULL) == 0);
 }
 
+/* Carries out the orders of other gates to end tunnels. */
+static void orders_carry_out(struct gate *gate)
+{
+    struct order *order;
+    struct call_filter f;
+    struct log_line l;
+
+    while ((order = shared_service_order(&gate->store)) != NULL) {
+        if (orders_read(order->text, &f)) {
+            const size_t ended = drains_end_tunnels(gate, &f, order->is_ban ? "ban" : "end", 1);
+            log_begin(&l, LOG_LEVEL_INFO, "end");
+            log_str(&l, "by", "shared");
+            log_str(&l, "gate", order->gate);
+            log_num(&l, "tunnels", ended);
+            log_end(&l);
+        }
+        order_free(order);
+    }
+}
+
 static void on_worker_done(uv_async_t *async)
 {
     struct gate *gate = async->data;
 
+    orders_carry_out(gate);
     finish_if_idle(gate);
     if (atomic_load(&gate->workers_done) < gate->workers)
         return; /* uv_async merges sends, but the last one always arrives */

@@ -128,6 +128,8 @@ bool shared_service_prepare(struct shared_service *s, const struct snapshot *sna
 
 void shared_service_fini(struct shared_service *s)
 {
+    if (s->shared != NULL)
+        orders_fini(&s->orders);
     shared_free(s->shared);
     s->shared = NULL;
     for (size_t i = 0; s->place != NULL && i < s->settings.link.count; i++) {
@@ -232,16 +234,73 @@ static void log_ban(struct shared_service *s, const struct shared_ban *b)
     log_end(&l);
 }
 
+/* ---- orders to end tunnels ---- */
+
+/* Hands an order to the main thread, because the thread of the store waits for no worker. */
+static void order_give(struct shared_service *s, const char *text, const char *gate, bool is_ban)
+{
+    struct log_line l;
+
+    if (orders_put(&s->orders, text, gate, is_ban)) {
+        INSIST_UV(uv_async_send(s->done));
+        return;
+    }
+    if (!log_begin_limited(&l, LOG_LEVEL_WARNING, "shared", &s->limit_orders, now_ms(), 1))
+        return;
+    log_str(&l, "error",
+            "too many orders of other gates to end tunnels: some were not carried out");
+    log_end(&l);
+}
+
+/* A ban by points ends no tunnel at the gate that makes it, so it ends none here. */
+static void order_by_ban(struct shared_service *s, const struct shared_ban *b,
+                         const struct limits_target *target)
+{
+    struct call_filter f = {.user = target->user, .has_address = target->net != NULL};
+    char text[ORDERS_TEXT_MAX];
+
+    if (target->net != NULL)
+        f.address = *target->net;
+    if (b->kind == SHARED_MANUAL && orders_write(&f, text))
+        order_give(s, text, b->by, true);
+}
+
+bool shared_service_end(struct shared_service *s, const struct call_filter *f)
+{
+    char subject[2 + ORDERS_TEXT_MAX] = "e:";
+    struct shared_state state;
+
+    if (shared_service_view(s) == NULL || !orders_write(f, subject + 2))
+        return false;
+    shared_look(s->shared, &state, NULL, NULL);
+    if (state.up)
+        shared_ban(s->shared, &(struct shared_ban){.subject = subject,
+                                                   .kind = SHARED_END,
+                                                   .left_ms = SHARED_ORDER_MS});
+    return state.up;
+}
+
+struct order *shared_service_order(struct shared_service *s)
+{
+    return s->shared == NULL ? NULL : orders_take(&s->orders);
+}
+
 /* Applies a change of another gate. An unknown kind is ignored, because the other gate may be
  * newer. */
 static void on_ban(void *arg, const struct shared_ban *b)
 {
     struct shared_service *s = arg;
+    const bool mine = strcmp(b->by, s->gate) == 0;
     struct cidr net;
     struct limits_target target = {0};
     const bool all = strcmp(b->subject, "*") == 0;
     bool changed;
 
+    if (b->kind == SHARED_END) {
+        if (!mine && strncmp(b->subject, "e:", 2) == 0)
+            order_give(s, b->subject + 2, b->by, false);
+        return;
+    }
     if (strncmp(b->subject, "u:", 2) == 0)
         target.user = b->subject + 2;
     else if (strncmp(b->subject, "n:", 2) == 0 && cidr_parse(b->subject + 2, &net) == ERR_OK)
@@ -256,8 +315,10 @@ static void on_ban(void *arg, const struct shared_ban *b)
         changed = limits_take_lift(s->limits, all ? NULL : &target, now_ms()) > 0;
     else
         changed = (ban.manual || target.net != NULL) && limits_take(s->limits, &ban, now_ms());
-    if (changed && strcmp(b->by, s->gate) != 0)
-        log_ban(s, b);
+    if (!changed || mine)
+        return;
+    log_ban(s, b);
+    order_by_ban(s, b, &target);
 }
 
 struct each_ban {
@@ -335,6 +396,7 @@ struct shared *shared_service_start(struct shared_service *s, struct limits *lim
     s->tunnels = tunnels;
     s->done = done;
     s->started = (uint64_t)time(NULL);
+    orders_init(&s->orders);
     s->shared = shared_new(&s->settings, &service_ops, s);
     limits_observe(limits, &(struct limits_observer){.arg = s,
                                                      .on_points = on_local_points,
@@ -368,5 +430,6 @@ bool shared_service_stop(struct shared_service *s)
     INSIST_UV(uv_thread_join(&s->thread));
     shared_free(s->shared);
     s->shared = NULL;
+    orders_fini(&s->orders);
     return true;
 }

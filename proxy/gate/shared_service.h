@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "gate/orders.h"
 #include "shared/shared.h"
 
 struct limits;
@@ -32,8 +33,10 @@ struct shared_service {
     const atomic_uint *tunnels;
     uint64_t started; /* seconds since 1970 */
     atomic_bool draining;
-    uv_async_t *done; /* sent when the thread ends */
+    uv_async_t *done;     /* sent when the thread ends, and for each order */
+    struct orders orders; /* of other gates; while `shared` is not NULL */
     uv_thread_t thread;
+    struct log_limit limit_orders; /* in the thread of `shared` */
     bool stopping;
     atomic_bool ended;
     /* in the thread of `shared`: */
@@ -53,6 +56,13 @@ struct shared *shared_service_start(struct shared_service *s, struct limits *lim
 
 /* Returns the store for views, which wait for its thread; NULL: none, or the thread is ending. */
 struct shared *shared_service_view(const struct shared_service *s);
+
+/* Orders the other gates to end the tunnels that match. Returns false if they do not get the order,
+ * because there is no store, the store is down, or the filter has an ID. */
+bool shared_service_end(struct shared_service *s, const struct call_filter *f);
+
+/* Takes the next order of another gate to end tunnels; NULL: none. */
+struct order *shared_service_order(struct shared_service *s);
 
 /* Reports to the other gates whether this one accepts calls. */
 void shared_service_drain(struct shared_service *s, bool draining);

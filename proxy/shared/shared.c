@@ -387,8 +387,10 @@ void shared_points(struct shared *s, const struct shared_points *p)
 
 /* ---- bans ---- */
 
-static const char *const kinds[] = {
-    [SHARED_BY_POINTS] = "points", [SHARED_MANUAL] = "manual", [SHARED_LIFT] = "lift"};
+static const char *const kinds[] = {[SHARED_BY_POINTS] = "points",
+                                    [SHARED_MANUAL] = "manual",
+                                    [SHARED_LIFT] = "lift",
+                                    [SHARED_END] = "end"};
 
 static struct shared_op *ban_op(const struct shared *s, int64_t known)
 {

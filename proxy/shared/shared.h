@@ -15,7 +15,10 @@
  * Bans: each gate keeps all bans itself (policy/limits.h), and the store has the changes, numbered.
  * Every SHARED_BEAT_MS a gate takes the changes since the last one that it has seen. After a lost
  * connection, or with a store that was emptied, it first takes the changes, and then offers its own
- * bans, so that none is forgotten. */
+ * bans, so that none is forgotten.
+ *
+ * Questions within a few milliseconds after another one are sent together, because a wake-up of the
+ * thread costs more than all else. */
 #ifndef SSTPGATE_SHARED_SHARED_H
 #define SSTPGATE_SHARED_SHARED_H
 
@@ -33,10 +36,11 @@ struct worker;
 
 /* ---- callbacks, in the thread of `shared` ---- */
 
-/* A change of a ban by another gate, or by the sum of points of several. */
+/* A change of a ban by another gate, or by the sum of points of several; or an order to end
+ * tunnels, which goes the same way, but which nobody keeps: it is lost while the store is down. */
 struct shared_ban {
-    const char *subject; /* "u:USER", "n:NET" or, with SHARED_LIFT only, "*" */
-    enum shared_ban_kind { SHARED_BY_POINTS, SHARED_MANUAL, SHARED_LIFT } kind;
+    const char *subject; /* "u:USER", "n:NET", "*" with SHARED_LIFT only, "e:..." with SHARED_END */
+    enum shared_ban_kind { SHARED_BY_POINTS, SHARED_MANUAL, SHARED_LIFT, SHARED_END } kind;
     uint64_t left_ms; /* not with SHARED_LIFT */
     const char *by;   /* the gate; "-": the sum of points */
 };
@@ -98,7 +102,7 @@ struct shared_points {
 };
 void shared_points(struct shared *s, const struct shared_points *p);
 
-/* Announces a ban, or a lift, that was made here. `by` is not used. */
+/* Announces a ban, a lift or an order that was made here. `by` is not used. */
 void shared_ban(struct shared *s, const struct shared_ban *ban);
 
 struct shared_state {

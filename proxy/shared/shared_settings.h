@@ -9,6 +9,7 @@
 enum {
     SHARED_BEAT_MS = 500,
     SHARED_LEASE_MS = 10000,
+    SHARED_ORDER_MS = 5000, /* for how long the store has an order to end tunnels */
     SHARED_GATES_MAX = 64,
     SHARED_SUBJECT_MAX = 1024, /* bytes; longer ones are counted by this gate only */
     SHARED_INFO_MAX = 256,

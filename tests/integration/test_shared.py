@@ -268,6 +268,104 @@ def test_a_gate_alone_has_no_list(bench):
     assert json.loads(ctl(gate, "status", "--json"))["shared"] is None
 
 
+# -- orders to end tunnels --
+
+def ended(gate, before=0):
+    """Waits for the end of a tunnel. Returns why it has ended."""
+    call = gate.wait_call(before)
+    return call["reason"], call["detail"]
+
+
+def test_tunnels_are_ended_at_all_gates(bench, redis):
+    server = bench.backend(users={"alice": "sesame", "bob": USERS["bob"]})
+    gates = cluster(bench, redis, server=server)
+    for gate in gates:
+        bench.client(gate).establish().ping()
+    others = [bench.client(gate, user="bob", password=USERS["bob"], bind="127.0.0.5").establish().ping() for gate in gates]
+    assert ctl(gates[0], "end", "user", "alice") == "1 ended here; the other gates end theirs\n"
+    for gate in gates:
+        assert ended(gate) == ("ended-by-admin", "end")
+    for gate in gates[1:]:
+        line = gate.wait_event("end")
+        assert (line["by"], line["tunnels"]) == ("shared", "1") and line["gate"].startswith("gate0.")
+    for call in others:
+        call.ping()
+    bench.client(gates[1]).establish().ping().close()             # the order is no ban
+    gates[1].wait_call(1)
+    assert ctl(gates[2], "end", "address", "127.0.0.5", "user", "bob").startswith("1 ended here")
+    assert [ended(gate, n) for gate, n in zip(gates, (1, 2, 1))] == [("ended-by-admin", "end")] * 3
+
+
+def test_a_tunnel_at_another_gate_only_is_ended(bench, redis):
+    gates = cluster(bench, redis, 2)
+    bench.client(gates[1]).establish().ping()
+    assert ctl(gates[0], "end", "listener", "front").startswith("0 ended here")
+    assert ended(gates[1]) == ("ended-by-admin", "end")
+
+
+@pytest.mark.parametrize("what", [("user", "alice"), ("127.0.0.5",)])
+def test_a_ban_by_an_administrator_ends_tunnels_at_all_gates(bench, redis, what):
+    gates = cluster(bench, redis)
+    for gate in gates:
+        bench.client(gate, bind="127.0.0.5").establish().ping()
+    assert "; 1 ended" in ctl(gates[0], "ban", *what, "1h")
+    for gate in gates:
+        assert ended(gate) == ("ended-by-admin", "ban")
+
+
+def test_a_ban_by_points_ends_no_tunnel(bench, redis):
+    gates = cluster(bench, redis, 2, ban_points=10, ban_time="1h")
+    call = bench.client(gates[1], bind="127.0.0.5").establish().ping()
+    misbehave(bench, gates[0], 2, bind="127.0.0.5")
+    gates[1].wait_event("ban")
+    ctl(gates[0], "end", "user", "nobody")
+    gates[1].wait_event("end")                                     # came behind the ban
+    call.ping()
+
+
+def test_an_id_is_one_of_this_gate(bench, redis):
+    gates = cluster(bench, redis, 2)
+    call = bench.client(gates[1]).establish().ping()
+    bench.client(gates[0]).establish().ping()
+    number = ctl(gates[0], "tunnels", "--json")
+    assert ctl(gates[0], "end", json.loads(number)["items"][0]["id"]) == "1 ended\n"
+    ctl(gates[0], "end", "user", "nobody")
+    gates[1].wait_event("end")
+    call.ping()
+
+
+def test_an_order_during_an_outage_says_that_it_was_not_sent(bench, redis):
+    gates = cluster(bench, redis, 2)
+    call = bench.client(gates[1]).establish().ping()
+    bench.client(gates[0]).establish().ping()
+    redis.kill()
+    for gate in gates:
+        down(gate)
+    assert "do not get the order: the store is down" in ctl(gates[0], "end", "user", "alice")
+    done = run("ctl", "-c", gates[0].config, "end", "user", "alice")
+    assert done.returncode == 1 and "do not get the order: the store is down" in done.stderr
+    call.ping()
+
+
+def test_orders_that_could_end_too_much_are_not_carried_out(bench, stores):
+    changes = [x for n, subject in enumerate(["e:", "e:all=yes", "e:user=alice\nmore=1", "*", "u:alice", "e:user=bob"], 1)
+               for x in (str(n), subject, "end", "x", "1000")]
+    go = []
+
+    def answer(words):
+        if words[0] in (b"EVAL", b"EVALSHA") and words[5].startswith(b"name="):
+            return plausible(words, beat=[0, "e", [], changes if go else []])
+        return plausible(words)
+
+    gate = up(single(bench, stores(answer)))
+    call = bench.client(gate).establish().ping()
+    go.append(True)
+    line = gate.wait_event("end")
+    assert (line["gate"], line["tunnels"]) == ("x", "0")           # the last one: of bob
+    call.ping()
+    assert len(gate.events("end")) == 1
+
+
 # -- bad stores: a clear line, and the local view --
 
 def early_end(words):
