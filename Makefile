@@ -238,10 +238,10 @@ $(B)/completion: $(B)/sstpgate
 	$(Q)$(B)/sstpgate --completion bash >$@
 
 # ---- packages: lists and installation are in tests/deps ----
-.PHONY: deps deps-demo deps-check deps-bench deps-deb
+.PHONY: deps deps-demo deps-check deps-bench deps-deb deps-ten-minutes
 deps:
 	@tests/deps install build
-deps-demo deps-check deps-bench deps-deb: deps-%:
+deps-demo deps-check deps-bench deps-deb deps-ten-minutes: deps-%:
 	@tests/deps install $*
 
 # Lists the missing packages of a target and the command that installs them; for root, installs them.

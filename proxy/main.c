@@ -22,6 +22,7 @@
 #include "shared/shared_reply.h"
 #include "status/status.h"
 #include "tls/aead.h"
+#include "tls/tls_basics.h"
 #include "tls/tls_memory.h"
 
 #define DEFAULT_CONFIG SSTPGATE_SYSCONFDIR "/sstpgate/sstpgate.conf"
@@ -226,6 +227,12 @@ static int hint_at_example(const struct options *o, int code)
 
 static int test(const struct options *o)
 {
+    char error[TLS_BASICS_ERROR_MAX];
+
+    if (!tls_basics(error)) {
+        fprintf(stderr, "sstpgate: %s\n", error);
+        return 1;
+    }
     const enum preflight_result result =
         preflight_config(o->config, stderr, o->print ? stdout : NULL);
 

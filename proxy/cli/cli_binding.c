@@ -13,6 +13,7 @@
 #include "base/suggest.h"
 #include "cli/usage.h"
 #include "config/config_load.h"
+#include "tls/tls_basics.h"
 #include "tls/tls_facts.h"
 
 static const struct usage usage = {
@@ -260,6 +261,7 @@ int cli_binding(int argc, char **argv, const char *config)
                                             {"passphrase-file", required_argument, NULL, 'p'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
+    char error[TLS_BASICS_ERROR_MAX];
     const char *passphrase_file = NULL;
     int option;
 
@@ -276,6 +278,10 @@ int cli_binding(int argc, char **argv, const char *config)
     if (optind != argc - 1)
         return usage_wrong(&usage);
     const char *what = argv[optind];
+    if (!tls_basics(error)) {
+        fprintf(stderr, "sstpgate binding: %s\n", error);
+        return EXIT_FAILED;
+    }
     return usage_exit(strchr(what, '/') != NULL ? print_file(what, passphrase_file)
                                                 : print_word(what, config, passphrase_file));
 }

@@ -10,6 +10,7 @@
 #include "cli/certificates_report.h"
 #include "cli/usage.h"
 #include "config/config_load.h"
+#include "tls/tls_basics.h"
 
 enum { EXIT_WARNING = 1, EXIT_CRITICAL = 2, DAYS = 30, DAYS_MAX = 3650 };
 
@@ -36,10 +37,11 @@ static const struct usage usage = {
 struct words {
     const char *config, *listener; /* listener NULL: all */
     uint32_t days;
-    bool json;
+    bool json, help;
 };
 
-static const struct config_listener *find_listener(const struct config *c, const char *name)
+static const struct config_listener *find_listener(const struct config *c, const char *name,
+                                                   FILE *problems)
 {
     struct suggest s = suggest_init(name);
 
@@ -48,21 +50,19 @@ static const struct config_listener *find_listener(const struct config *c, const
             return &c->listener[i];
         suggest_offer(&s, c->listener[i].name);
     }
-    fprintf(stderr, "sstpgate certificates: no [listener %s]%s%s%s\n", name,
+    fprintf(problems, "sstpgate certificates: no [listener %s]%s%s%s\n", name,
             s.best == NULL ? "" : "; did you mean '", s.best == NULL ? "" : s.best,
             s.best == NULL ? "" : "'?");
     return NULL;
 }
 
-static int report(const struct words *w, const struct config *c)
+/* l NULL: all listeners. */
+static int report(const struct words *w, const struct config *c, const struct config_listener *l)
 {
     static const int codes[] = {
         [TLS_REMARK] = EXIT_DONE, [TLS_WARNING] = EXIT_WARNING, [TLS_REFUSED] = EXIT_CRITICAL};
-    const struct config_listener *l = w->listener == NULL ? NULL : find_listener(c, w->listener);
-
-    if (w->listener != NULL && l == NULL)
-        return EXIT_CRITICAL;
     struct certificates_report *r = certificates_report_new(c, l, time(NULL), (int)w->days);
+
     if (w->json)
         certificates_report_json(r, stdout);
     else
@@ -74,43 +74,66 @@ static int report(const struct words *w, const struct config *c)
 
 static int run(const struct words *w)
 {
+    char error[TLS_BASICS_ERROR_MAX];
+    const struct config_listener *l = NULL;
     struct memo problems;
-    struct config *c = config_load(w->config, memo_open(&problems));
-    int code = EXIT_CRITICAL;
+    FILE *f = memo_open(&problems);
+    struct config *c = NULL;
+    int code;
 
-    if (c != NULL && c->sound)
-        code = report(w, c);
+    if (!tls_basics(error))
+        fprintf(f, "sstpgate certificates: %s\n", error);
     else
-        fprintf(stderr, "%s", memo_text(&problems));
+        c = config_load(w->config, f);
+    bool ok = c != NULL && c->sound;
+    if (ok && w->listener != NULL)
+        ok = (l = find_listener(c, w->listener, f)) != NULL;
+    if (ok) {
+        code = report(w, c, l);
+        memo_free(&problems);
+    } else {
+        code = usage_failed(&usage, &problems, w->json, EXIT_CRITICAL);
+    }
     config_free(c);
-    memo_free(&problems);
     return code;
 }
 
-int cli_certificates(int argc, char **argv, const char *config)
+/* Reads the options. Returns false for wrong usage. */
+static bool read_options(struct words *w, int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"days", required_argument, NULL, 'd'},
                                             {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
-    struct words w = {.config = config, .days = DAYS};
+    bool ok = true; /* --json may follow */
     int option;
 
     optind = 0; /* glibc: start over */
     opterr = 0;
     while ((option = getopt_long(argc, argv, "c:d:jh", options, NULL)) != -1) {
         switch (option) {
-        case 'c': w.config = optarg; break;
-        case 'd':
-            if (value_number(optarg, 0, DAYS_MAX, &w.days) != ERR_OK)
-                return usage_wrong(&usage);
-            break;
-        case 'j': w.json = true; break;
-        case 'h': return usage_help(&usage);
-        default: return usage_wrong(&usage);
+        case 'c': w->config = optarg; break;
+        case 'd': ok = ok && value_number(optarg, 0, DAYS_MAX, &w->days) == ERR_OK; break;
+        case 'j': w->json = true; break;
+        case 'h': w->help = true; break;
+        default: ok = false; break;
         }
     }
-    w.listener = argv[optind];
-    return argc - optind > 1 ? usage_wrong(&usage) : run(&w);
+    w->listener = argv[optind];
+    return ok && argc - optind <= 1;
+}
+
+int cli_certificates(int argc, char **argv, const char *config)
+{
+    struct words w = {.config = config, .days = DAYS};
+    struct memo problems;
+
+    const bool ok = read_options(&w, argc, argv);
+    if (w.help)
+        return usage_help(&usage);
+    if (ok)
+        return run(&w);
+    memo_open(&problems);
+    return usage_failed(&usage, &problems, w.json, EXIT_USAGE);
 }

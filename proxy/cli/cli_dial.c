@@ -8,11 +8,13 @@
 
 #include "base/hostname.h"
 #include "base/insist.h"
+#include "base/memo.h"
 #include "cli/dial_report.h"
 #include "cli/password.h"
 #include "cli/target.h"
 #include "cli/usage.h"
 #include "client/dial.h"
+#include "tls/tls_basics.h"
 #include "tls/tls_loaded.h"
 
 enum { PINS_MAX = 16 };
@@ -56,14 +58,15 @@ struct words { /* of the command line */
     const char *config;
     bool config_given;
     const char *target, *user, *password_file, *methods, *host, *ca_file, *tls_min, *timeout;
-    bool json, no_verify;
+    bool json, no_verify, help;
+    FILE *problems; /* why there is no result */
     uint8_t pins[PINS_MAX][DIAL_PIN];
     struct dial_settings dial;
 };
 
-static bool complain(const char *what, const char *word)
+static bool complain(const struct words *w, const char *what, const char *word)
 {
-    fprintf(stderr, "sstpgate dial: %s: '%s'\n", what, word);
+    fprintf(w->problems, "sstpgate dial: %s: '%s'\n", what, word);
     return false;
 }
 
@@ -75,7 +78,7 @@ static bool add_pin(struct words *w, const char *text)
 
     if (w->dial.pin_count == PINS_MAX ||
         value_hex(text, w->pins[w->dial.pin_count], DIAL_PIN, &n) != ERR_OK || n != DIAL_PIN)
-        return complain("--pin needs the SHA256 of a certificate, 64 digits", text);
+        return complain(w, "--pin needs the SHA256 of a certificate, 64 digits", text);
     w->dial.pins = w->pins;
     w->dial.pin_count++;
     return true;
@@ -104,11 +107,12 @@ static bool read_methods(struct words *w)
         const size_t n = comma == NULL ? rest.n : (size_t)(comma - rest.p);
         const enum ppp_method m = method_named(span_sub(rest, 0, n));
         if (m == PPP_METHOD_NONE || l->method_count == LINK_METHODS_MAX)
-            return complain("--method accepts ms-chapv2, eap-mschapv2, chap-md5, pap", w->methods);
+            return complain(w, "--method accepts ms-chapv2, eap-mschapv2, chap-md5, pap",
+                            w->methods);
         l->methods[l->method_count++] = m == PPP_METHOD_EAP_MSCHAPV2 ? PPP_METHOD_EAP : m;
         rest = span_from(rest, n + 1);
     }
-    return l->method_count > 0 || complain("--method is empty", w->methods);
+    return l->method_count > 0 || complain(w, "--method is empty", w->methods);
 }
 
 static bool read_tls_min(struct words *w)
@@ -120,17 +124,18 @@ static bool read_tls_min(struct words *w)
             w->dial.tls.min = (enum tls_version)(TLS_1_0 + i);
             return true;
         }
-    return complain("--tls-min accepts 1.0, 1.1, 1.2, 1.3", w->tls_min);
+    return complain(w, "--tls-min accepts 1.0, 1.1, 1.2, 1.3", w->tls_min);
 }
 
 static bool read_values(struct words *w)
 {
     if (value_duration(w->timeout, &w->dial.timeout_ms) != ERR_OK || w->dial.timeout_ms == 0)
-        return complain("--timeout needs a time such as 500ms or 20s", w->timeout);
+        return complain(w, "--timeout needs a time such as 500ms or 20s", w->timeout);
     if (strlen(w->user) == 0 || strlen(w->user) >= PPP_USER_MAX)
-        return complain("--user is empty or longer than 255 bytes", w->user);
+        return complain(w, "--user is empty or longer than 255 bytes", w->user);
     if ((w->dial.pin_count > 0) + (w->ca_file != NULL) + w->no_verify + w->dial.plain > 1)
-        return complain("only one of these is possible", "--pin, --ca-file, --no-verify, --plain");
+        return complain(w, "only one of these is possible",
+                        "--pin, --ca-file, --no-verify, --plain");
     return read_tls_min(w) && read_methods(w);
 }
 
@@ -212,7 +217,7 @@ static bool choose_trust(struct words *w, struct target *t, struct tls_ca **ca)
     *ca = tls_ca_load(w->ca_file == NULL ? "system" : w->ca_file, error);
     d->ca = *ca;
     if (*ca == NULL)
-        fprintf(stderr, "sstpgate dial: %s\n", error);
+        fprintf(w->problems, "sstpgate dial: %s\n", error);
     return *ca != NULL;
 }
 
@@ -268,7 +273,8 @@ static int report(const struct words *w, const struct dial_result *result, const
     return fflush(stdout) == 0 ? r.exit : EXIT_FAILED;
 }
 
-static int call(struct words *w, struct target *t)
+/* Returns the exit code; has_result: whether it was reported. */
+static int call(struct words *w, struct target *t, bool *has_result)
 {
     char field[VALUE_HOST_SIZE + 2];
     struct tls_ca *ca = NULL;
@@ -284,6 +290,7 @@ static int call(struct words *w, struct target *t)
     w->dial.arg = &view;
     dial_run(&w->dial, &result);
     view_failure(&view, &result);
+    *has_result = true;
     const int code = report(w, &result, &view);
     gate_view_fini(&view.gate);
     dial_fini(&result);
@@ -294,46 +301,68 @@ static int call(struct words *w, struct target *t)
 
 static bool get_password(const struct words *w, struct password *out)
 {
-    return w->password_file != NULL ? password_from_file(out, "dial", w->password_file)
-                                    : password_get(out, "dial", false);
+    return w->password_file != NULL ? password_from_file(out, "dial", w->password_file, w->problems)
+                                    : password_get(out, "dial", false, w->problems);
 }
 
-static int dial(struct words *w)
+static int dial(struct words *w, bool *has_result)
 {
     struct password password = {.n = 0};
+    char error[TLS_BASICS_ERROR_MAX];
     struct target t;
-    int code = EXIT_FAILED;
 
-    if (target_find(&t, w->target, "dial", w->config, w->config_given) &&
-        (w->host == NULL || target_rename(&t, w->host, "dial")) && get_password(w, &password)) {
+    int code = target_find(&t, w->target, "dial", w->config, w->config_given, w->problems);
+    if (code == EXIT_DONE && w->host != NULL && !target_rename(&t, w->host, "dial", w->problems))
+        code = EXIT_USAGE;
+    if (code == EXIT_DONE && !tls_basics(error)) {
+        fprintf(w->problems, "sstpgate dial: %s\n", error);
+        code = EXIT_FAILED;
+    }
+    if (code == EXIT_DONE && !get_password(w, &password))
+        code = EXIT_FAILED;
+    if (code == EXIT_DONE) {
         w->dial.link.login.user = span_str(w->user);
         w->dial.link.login.password = span_of(password.octets, password.n);
-        code = call(w, &t);
+        code = call(w, &t, has_result);
     }
     explicit_bzero(&password, sizeof password);
     target_fini(&t);
     return code;
 }
 
-int cli_dial(int argc, char **argv, const char *config)
+/* Reads the options. Returns false for wrong usage. */
+static bool read_options(struct words *w, int argc, char **argv)
 {
-    struct words w = {
-        .config = config,
-        .tls_min = "1.2",
-        .timeout = "20s",
-        .dial = {.ping = true, .tls = {.min = TLS_1_2, .max = TLS_1_3, .security_level = -1}}};
+    bool ok = true;
     int option;
 
     optind = 0; /* glibc: start over */
     opterr = 0;
     while ((option = getopt_long(argc, argv, "u:jc:h", options, NULL)) != -1) {
         if (option == 'h')
-            return usage_help(&usage);
-        if (!take_option(&w, option))
-            return usage_wrong(&usage);
+            w->help = true;
+        else if (!take_option(w, option))
+            ok = false; /* --json may follow */
     }
-    if (optind != argc - 1 || w.user == NULL)
-        return usage_wrong(&usage);
-    w.target = argv[optind];
-    return read_values(&w) ? dial(&w) : EXIT_USAGE;
+    w->target = argv[optind];
+    return ok && optind == argc - 1 && w->user != NULL && read_values(w);
+}
+
+int cli_dial(int argc, char **argv, const char *config)
+{
+    struct memo problems;
+    struct words w = {
+        .config = config,
+        .tls_min = "1.2",
+        .timeout = "20s",
+        .problems = memo_open(&problems),
+        .dial = {.ping = true, .tls = {.min = TLS_1_2, .max = TLS_1_3, .security_level = -1}}};
+    bool has_result = false;
+
+    const bool ok = read_options(&w, argc, argv);
+    const int code = w.help ? usage_help(&usage) : ok ? dial(&w, &has_result) : EXIT_USAGE;
+    if (!w.help && !has_result)
+        return usage_failed(&usage, &problems, w.json, code);
+    memo_free(&problems);
+    return code;
 }

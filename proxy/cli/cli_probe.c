@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/memo.h"
 #include "cli/probe_report.h"
 #include "cli/target.h"
 #include "cli/usage.h"
+#include "tls/tls_basics.h"
 #include "tls/tls_loaded.h"
 
 static const struct usage usage = {
@@ -31,7 +33,7 @@ static const struct usage usage = {
 
 struct words { /* of the command line */
     const char *target, *host, *timeout;
-    bool json, section, plain;
+    bool json, section, plain, help;
 };
 
 enum { OPT_HOST = 256, OPT_PLAIN, OPT_SECTION, OPT_TIMEOUT };
@@ -97,32 +99,58 @@ static int probe(const struct words *w, const struct target *t, uint32_t timeout
     return code;
 }
 
-int cli_probe(int argc, char **argv, const char *config)
+/* Reads the options. Returns false for wrong usage. */
+static bool read_options(struct words *w, int argc, char **argv)
 {
-    struct words w = {.timeout = "30s"};
-    struct target t;
-    uint32_t timeout_ms;
+    bool ok = true;
     int option;
 
-    (void)config;
     optind = 0; /* glibc: start over */
     opterr = 0;
     while ((option = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
         if (option == 'h')
-            return usage_help(&usage);
-        if (!take_option(&w, option))
-            return usage_wrong(&usage);
+            w->help = true;
+        else if (!take_option(w, option))
+            ok = false; /* --json may follow */
     }
-    if (optind != argc - 1)
-        return usage_wrong(&usage);
-    w.target = argv[optind];
-    if (value_duration(w.timeout, &timeout_ms) != ERR_OK || timeout_ms == 0) {
-        fprintf(stderr, "sstpgate probe: --timeout needs a time such as 500ms or 30s: '%s'\n",
-                w.timeout);
+    w->target = argv[optind];
+    return ok && optind == argc - 1;
+}
+
+/* Returns the exit code; if it is not EXIT_DONE, the reason was written to problems. */
+static int check(const struct words *w, struct target *t, uint32_t *timeout_ms, FILE *problems)
+{
+    char error[TLS_BASICS_ERROR_MAX];
+
+    if (value_duration(w->timeout, timeout_ms) != ERR_OK || *timeout_ms == 0) {
+        fprintf(problems, "sstpgate probe: --timeout needs a time such as 500ms or 30s: '%s'\n",
+                w->timeout);
         return EXIT_USAGE;
     }
-    if (!target_host(&t, w.target, "probe") ||
-        (w.host != NULL && !target_rename(&t, w.host, "probe")))
+    if (!target_host(t, w->target, "probe", problems) ||
+        (w->host != NULL && !target_rename(t, w->host, "probe", problems)))
         return EXIT_USAGE;
+    if (tls_basics(error))
+        return EXIT_DONE;
+    fprintf(problems, "sstpgate probe: %s\n", error);
+    return EXIT_FAILED;
+}
+
+int cli_probe(int argc, char **argv, const char *config)
+{
+    struct words w = {.timeout = "30s"};
+    struct memo problems;
+    struct target t;
+    uint32_t timeout_ms = 0;
+
+    (void)config;
+    const bool ok = read_options(&w, argc, argv);
+    if (w.help)
+        return usage_help(&usage);
+    FILE *f = memo_open(&problems);
+    const int code = ok ? check(&w, &t, &timeout_ms, f) : EXIT_USAGE;
+    if (code != EXIT_DONE)
+        return usage_failed(&usage, &problems, w.json, code);
+    memo_free(&problems);
     return probe(&w, &t, timeout_ms);
 }

@@ -24,6 +24,7 @@
 #include "cli/target.h"
 #include "cli/usage.h"
 #include "gate/preflight.h"
+#include "tls/tls_basics.h"
 #include "tls/tls_loaded.h"
 #include "tls/tls_selfsigned.h"
 #include "users/users_edit.h"
@@ -216,8 +217,8 @@ static int probe(struct setup *s)
     char error[TLS_ERROR_MAX];
     const char *name = answer(s, SETUP_SERVER_NAME);
 
-    if (!target_host(&s->target, answer(s, SETUP_SERVER), "setup") ||
-        (*name != '\0' && !target_rename(&s->target, name, "setup")))
+    if (!target_host(&s->target, answer(s, SETUP_SERVER), "setup", stderr) ||
+        (*name != '\0' && !target_rename(&s->target, name, "setup", stderr)))
         return EXIT_USAGE;
     s->ca = tls_ca_load("system", error);
     target_host_field(s->target.name, s->host_field);
@@ -281,7 +282,8 @@ static bool add_user(struct setup *s)
     if (s->users == NULL || !has(s, SETUP_USER))
         return s->users != NULL;
     for (int i = 0; !ok && i < (isatty(STDIN_FILENO) ? PASSWORD_TRIES : 1); i++)
-        ok = password_get(&password, "setup", true) && password_hash(&password, "setup", hash_hash);
+        ok = password_get(&password, "setup", true, stderr) &&
+             password_hash(&password, "setup", hash_hash);
     if (ok)
         (void)users_edit_put(s->users, span_str(answer(s, SETUP_USER)), hash_hash, NULL);
     explicit_bzero(&password, sizeof password);
@@ -585,6 +587,7 @@ static int setup(struct setup *s)
 int cli_setup(int argc, char **argv, const char *config)
 {
     struct setup s = {.out = config, .files = {.group = (gid_t)-1}, .answers = {.out = stderr}};
+    char error[TLS_BASICS_ERROR_MAX];
     struct option options[SETUP_QUESTIONS + OWN + 1];
     int option;
 
@@ -599,6 +602,10 @@ int cli_setup(int argc, char **argv, const char *config)
     }
     if (optind != argc)
         return usage_wrong(&usage);
+    if (!tls_basics(error)) {
+        fprintf(stderr, "sstpgate setup: %s\n", error);
+        return EXIT_FAILED;
+    }
     imply_answers(&s);
     setvbuf(stdin, NULL, _IONBF, 0); /* the password after an answer is not read ahead */
     s.answers.in = s.yes ? NULL : stdin;

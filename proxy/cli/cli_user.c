@@ -119,7 +119,7 @@ static bool ask_and_put(const char *name, const char *users, const char *until)
     if (e == NULL)
         return false;
     users_edit_free(e);
-    const bool good = password_get(&password, "user", true) &&
+    const bool good = password_get(&password, "user", true, stderr) &&
                       password_hash(&password, "user", hash_hash) &&
                       put_user(name, users, hash_hash, until);
 
@@ -155,7 +155,8 @@ static int ask_and_compare(const struct users *u, const char *name)
 
     if (md4 == NULL)
         return EXIT_FAILED;
-    if (password_get(&password, "user", false) && password_hash(&password, "user", hash_hash))
+    if (password_get(&password, "user", false, stderr) &&
+        password_hash(&password, "user", hash_hash))
         code = user_compare(u, name, md4, hash_hash, time(NULL));
     nthash_free(md4);
     explicit_bzero(&password, sizeof password);

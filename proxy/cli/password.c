@@ -115,9 +115,10 @@ static const char *take_text(struct password *p)
     return reason;
 }
 
-/* Returns whether the password can be used; otherwise writes the reason to standard error. typed:
+/* Returns whether the password can be used; otherwise writes the reason to problems. typed:
  * on a terminal. */
-static bool password_good(enum answer a, struct password *p, const char *command, bool typed)
+static bool password_good(enum answer a, struct password *p, const char *command, bool typed,
+                          FILE *problems)
 {
     const char *reason = NULL;
     struct hidden h;
@@ -135,40 +136,40 @@ static bool password_good(enum answer a, struct password *p, const char *command
             reason = "it contains a control character (a stray key?)";
     if (reason == NULL && hidden_find_at_ends(span_of(p->octets, p->n), &h)) {
         fprintf(
-            stderr,
+            problems,
             "sstpgate %s: no usable password: it begins or ends with %s, which cannot be seen\n",
             command, h.name);
         return false;
     }
     if (reason != NULL)
-        fprintf(stderr, "sstpgate %s: no usable password: %s\n", command, reason);
+        fprintf(problems, "sstpgate %s: no usable password: %s\n", command, reason);
     return reason == NULL;
 }
 
 /* Asks a second time, because a line of a users-file shows no mistake. */
-static bool ask_terminal(struct password *out, const char *command, bool twice)
+static bool ask_terminal(struct password *out, const char *command, bool twice, FILE *problems)
 {
     struct password again = {.n = 0};
-    bool good = password_good(ask("Password: ", out), out, command, true);
+    bool good = password_good(ask("Password: ", out), out, command, true, problems);
 
     if (good && twice) {
         good = ask("Again: ", &again) == ANSWER_OK &&
                span_eq(span_of(out->octets, out->n), span_of(again.octets, again.n));
         if (!good)
-            fprintf(stderr, "sstpgate %s: the two passwords differ\n", command);
+            fprintf(problems, "sstpgate %s: the two passwords differ\n", command);
     }
     explicit_bzero(&again, sizeof again);
     return good;
 }
 
-bool password_get(struct password *out, const char *command, bool twice)
+bool password_get(struct password *out, const char *command, bool twice, FILE *problems)
 {
     if (isatty(STDIN_FILENO))
-        return ask_terminal(out, command, twice);
-    return password_good(read_line(STDIN_FILENO, out, -1), out, command, false);
+        return ask_terminal(out, command, twice, problems);
+    return password_good(read_line(STDIN_FILENO, out, -1), out, command, false, problems);
 }
 
-bool password_from_file(struct password *out, const char *command, const char *path)
+bool password_from_file(struct password *out, const char *command, const char *path, FILE *problems)
 {
     const char *reason;
     struct stat st;
@@ -176,11 +177,11 @@ bool password_from_file(struct password *out, const char *command, const char *p
 
     out->n = 0;
     if (fd < 0) {
-        fprintf(stderr, "sstpgate %s: %s: %s\n", command, path, reason);
+        fprintf(problems, "sstpgate %s: %s: %s\n", command, path, reason);
         return false;
     }
-    const bool good = fstat(fd, &st) == 0 && !file_exposed(path, &st, stderr) &&
-                      password_good(read_line(fd, out, -1), out, command, false);
+    const bool good = fstat(fd, &st) == 0 && !file_exposed(path, &st, problems) &&
+                      password_good(read_line(fd, out, -1), out, command, false, problems);
     close(fd);
     return good;
 }

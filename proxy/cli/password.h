@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "binding/nthash.h"
 
@@ -18,15 +19,16 @@ struct password {
 
 /* Asks on the terminal without echo, and if `twice`, a second time; if standard input is not a
  * terminal, reads its first line, without a byte order mark and a CR. False: the reason was written
- * to standard error: also if a hidden character (base/hidden.h) begins or ends the password. The
+ * to problems: also if a hidden character (base/hidden.h) begins or ends the password. The
  * caller wipes *out in either case. A signal that ends the program meanwhile takes effect after the
  * echo is restored. command: the sub-command, for messages. Call it before any thread is started.
  */
-bool password_get(struct password *out, const char *command, bool twice);
+bool password_get(struct password *out, const char *command, bool twice, FILE *problems);
 
 /* Reads the first line of a file in the same way. False also if every user of this machine may read
  * the file. */
-bool password_from_file(struct password *out, const char *command, const char *path);
+bool password_from_file(struct password *out, const char *command, const char *path,
+                        FILE *problems);
 
 /* Hashes a password for the line of a users file. False: the reason was written to standard error.
  * The caller wipes hash_hash. */

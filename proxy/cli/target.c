@@ -10,6 +10,7 @@
 #include "base/hostname.h"
 #include "base/insist.h"
 #include "base/memo.h"
+#include "cli/usage.h"
 #include "config/config_load.h"
 #include "tls/tls_facts.h"
 
@@ -45,7 +46,7 @@ static void take_name(struct target *t, const char *name)
 
 /* Reads the certificates of a listener: their hashes become pins, and a name of theirs becomes SNI.
  */
-static bool take_certificates(struct target *t, const struct config_listener *l)
+static bool take_certificates(struct target *t, const struct config_listener *l, FILE *problems)
 {
     char error[TLS_ERROR_MAX];
 
@@ -56,7 +57,7 @@ static bool take_certificates(struct target *t, const struct config_listener *l)
             .file = c->file, .key = c->key, .passphrase_file = c->passphrase_file};
         struct tls_facts facts;
         if (!tls_facts_read(&files, &facts, error)) {
-            fprintf(stderr, "%s:%u: %s\n", l->file, c->line, error);
+            fprintf(problems, "%s:%u: %s\n", l->file, c->line, error);
             return false;
         }
         memcpy(t->pins[t->pin_count++], facts.sha256, TARGET_PIN);
@@ -68,10 +69,10 @@ static bool take_certificates(struct target *t, const struct config_listener *l)
 }
 
 static bool take_listener(struct target *t, const char *command, const struct config *c,
-                          const struct config_listener *l)
+                          const struct config_listener *l, FILE *problems)
 {
     if (l->accept_proxy) {
-        fprintf(stderr,
+        fprintf(problems,
                 "sstpgate %s: [listener %s] has accept-proxy = yes, so it serves only the "
                 "proxies in trusted-proxies: give the HOST:PORT of the proxy\n",
                 command, l->name);
@@ -85,7 +86,7 @@ static bool take_listener(struct target *t, const char *command, const struct co
     take_address(t, &l->listen[first]);
     for (size_t i = 0; i < l->host.count; i++)
         take_name(t, l->host.item[i]);
-    if (!take_certificates(t, l))
+    if (!take_certificates(t, l, problems))
         return false;
     take_name(t, t->host);
     return true;
@@ -93,24 +94,41 @@ static bool take_listener(struct target *t, const char *command, const struct co
 
 /* ---- a host ---- */
 
-static void complain(const char *word, const char *command, const char *what)
+/* Writes how the word can be corrected, if that is known. */
+static void suggest_form(const char *word, FILE *problems)
 {
+    const char *colon = strrchr(word, ':');
     char ascii[HOSTNAME_ASCII_SIZE];
+    struct in6_addr ip;
+    char plain[INET6_ADDRSTRLEN];
 
-    fprintf(stderr, "sstpgate %s: '%s' is not %s", command, word, what);
-    if (hostname_ascii(word, ascii))
-        fprintf(stderr, ": write %s", ascii);
-    fputc('\n', stderr);
+    snprintf(plain, sizeof plain, "%.*s", (int)strcspn(word, "%"), word);
+    if (strstr(word, "://") != NULL)
+        fputs(": write the host alone, without https:// and a path", problems);
+    else if (inet_pton(AF_INET6, plain, &ip) == 1)
+        fprintf(problems, ": write [%s] or [%s]:PORT", word, word);
+    else if (hostname_ascii(word, ascii))
+        fprintf(problems, ": write %s", ascii);
+    else if (colon != NULL && colon[1] != '\0' &&
+             colon[1 + strspn(colon + 1, "0123456789")] != '\0')
+        fputs(": PORT is a number; an address of IPv6 is written in brackets", problems);
 }
 
-bool target_host(struct target *out, const char *word, const char *command)
+static void complain(const char *word, const char *command, const char *what, FILE *problems)
+{
+    fprintf(problems, "sstpgate %s: '%s' is not %s", command, word, what);
+    suggest_form(word, problems);
+    fputc('\n', problems);
+}
+
+bool target_host(struct target *out, const char *word, const char *command, FILE *problems)
 {
     *out = (struct target){0};
     const enum err e = value_host_port(word, out->host, &out->port);
 
     if (e != ERR_OK || !hostname_normal(span_str(out->host), out->name)) {
         complain(word, command,
-                 e == ERR_RANGE ? "HOST[:PORT] with a port in 1..65535" : "HOST[:PORT]");
+                 e == ERR_RANGE ? "HOST[:PORT] with a port in 1..65535" : "HOST[:PORT]", problems);
         return false;
     }
     if (out->port == 0)
@@ -118,35 +136,39 @@ bool target_host(struct target *out, const char *word, const char *command)
     return true;
 }
 
-bool target_rename(struct target *t, const char *name, const char *command)
+bool target_rename(struct target *t, const char *name, const char *command, FILE *problems)
 {
     char host[VALUE_HOST_SIZE];
     bool is_address;
 
     if (value_host(name, host, &is_address) == ERR_OK && hostname_normal(span_str(host), t->name))
         return true;
-    complain(name, command, "a name or an address, which --host needs");
+    complain(name, command, "a name or an address, which --host needs", problems);
     return false;
 }
 
-bool target_find(struct target *out, const char *word, const char *command, const char *config,
-                 bool explicit_config)
+int target_find(struct target *out, const char *word, const char *command, const char *config,
+                bool explicit_config, FILE *problems)
 {
-    struct memo problems;
-    FILE *f = memo_open(&problems);
+    struct memo errors;
+    FILE *f = memo_open(&errors);
+    int code;
 
     *out = (struct target){0};
     struct config *c = access(config, F_OK) == 0 || explicit_config ? config_load(config, f) : NULL;
     const struct config_listener *l = c != NULL && c->sound ? find_listener(c, word) : NULL;
-    const char *text = memo_text(&problems);
-    bool ok = false;
-    if (explicit_config && (c == NULL || !c->sound))
-        fprintf(stderr, "sstpgate %s: the configuration cannot be used:\n%s", command, text);
-    else
-        ok = l != NULL ? take_listener(out, command, c, l) : target_host(out, word, command);
+    const char *text = memo_text(&errors);
+    if (explicit_config && (c == NULL || !c->sound)) {
+        fprintf(problems, "sstpgate %s: the configuration cannot be used:\n%s", command, text);
+        code = EXIT_FAILED;
+    } else if (l != NULL) {
+        code = take_listener(out, command, c, l, problems) ? EXIT_DONE : EXIT_FAILED;
+    } else {
+        code = target_host(out, word, command, problems) ? EXIT_DONE : EXIT_USAGE;
+    }
     config_free(c);
-    memo_free(&problems);
-    return ok;
+    memo_free(&errors);
+    return code;
 }
 
 void target_fini(struct target *t)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/value.h"
 
@@ -24,17 +25,17 @@ struct target {
 
 /* Finds word: a listener of the configuration or, if there is none, a host. command: the
  * sub-command, for messages. explicit_config: the user has named the configuration, so its errors
- * are reported. Returns false if neither is possible; the reason was written to standard error. The
- * caller calls target_fini in any case. */
-bool target_find(struct target *out, const char *word, const char *command, const char *config,
-                 bool explicit_config);
+ * are reported. Returns the exit code; if it is not EXIT_DONE, the reason was written to problems.
+ * The caller calls target_fini in any case. */
+int target_find(struct target *out, const char *word, const char *command, const char *config,
+                bool explicit_config, FILE *problems);
 
-/* Reads HOST[:PORT]. False: the reason was written to standard error. */
-bool target_host(struct target *out, const char *word, const char *command);
+/* Reads HOST[:PORT]. False: the reason was written to problems. */
+bool target_host(struct target *out, const char *word, const char *command, FILE *problems);
 
 /* Replaces the name, for --host. False: it is neither a name nor an address; the reason was
- * written to standard error. */
-bool target_rename(struct target *t, const char *name, const char *command);
+ * written to problems. */
+bool target_rename(struct target *t, const char *name, const char *command, FILE *problems);
 
 void target_fini(struct target *t);
 

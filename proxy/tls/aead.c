@@ -9,6 +9,7 @@
 #include "tls/aead_check.h"
 #include "tls/aead_evp.h"
 #include "tls/aead_mb.h"
+#include "tls/tls_basics.h"
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const struct aead_library_ops *library; /* NULL: not started, or a wrong answer */
@@ -22,6 +23,12 @@ static const struct aead_library_ops *library_of(enum aead_library which)
 
 static void start(void)
 {
+    char basics[TLS_BASICS_ERROR_MAX];
+
+    if (!tls_basics(basics)) {
+        snprintf(wrong, sizeof wrong, "%s", basics);
+        return;
+    }
     usable[AEAD_EVP] = aead_evp.start();
     /* FIPS requires that the validated module encrypts the traffic. */
     usable[AEAD_MB] = !EVP_default_properties_is_fips_enabled(NULL) && aead_mb.start();

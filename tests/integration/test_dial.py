@@ -569,3 +569,32 @@ def test_wrong_usage_says_what_to_write(words, said):
     done = subprocess.run([BINARY, "dial", *words], capture_output=True, text=True, timeout=DEADLINE, input="x\n")
     assert done.returncode in (1, 2)
     assert said in done.stderr
+
+
+# -- failures before the call --
+
+
+@pytest.mark.parametrize("words, code, text", [
+    (["dial"], 2, "usage: sstpgate dial"),
+    (["dial", "--nonsense", "--user", "a", "localhost"], 2, "usage: sstpgate dial"),
+    (["dial", "--user", "a", "::1"], 2, "write [::1] or [::1]:PORT"),
+    (["dial", "--user", "a", "localhost:https"], 2, "PORT is a number"),
+    (["dial", "--user", "a", "--host", "a b", "localhost"], 2, "which --host needs"),
+    (["dial", "--user", "a", "--method", "x", "localhost"], 2, "--method accepts"),
+    (["dial", "--user", "a", "--password-file", "/nonexistent", "localhost"], 1, "/nonexistent: No such file"),
+    (["dial", "--user", "a", "localhost"], 1, "no usable password: it is empty"),
+    (["dial", "--user", "a", "-c", "/nonexistent", "public"], 1, "the configuration cannot be used"),
+    (["probe"], 2, "usage: sstpgate probe"),
+    (["probe", "fe80::1%eth0"], 2, "write [fe80::1%eth0] or [fe80::1%eth0]:PORT"),
+    (["probe", "https://vpn.example.com/"], 2, "write the host alone"),
+    (["probe", "--timeout", "0", "localhost"], 2, "--timeout needs a time"),
+    (["certificates", "-c", "/nonexistent"], 2, "/nonexistent: cannot be opened"),
+    (["certificates", "--days", "x"], 2, "usage: sstpgate certificates")])
+def test_failure_before_the_call_is_json_too(words, code, text):
+    """The messages are on standard error, with and without --json, and the form of the words does not matter."""
+    plain = subprocess.run([BINARY, *words], input="", capture_output=True, text=True, timeout=DEADLINE)
+    assert (plain.returncode, plain.stdout) == (code, "")
+    assert text in plain.stderr
+    done = subprocess.run([BINARY, *words, "--json"], input="", capture_output=True, text=True, timeout=DEADLINE)
+    assert (done.returncode, done.stderr) == (code, plain.stderr)
+    assert json.loads(done.stdout) == {"error": plain.stderr.removesuffix("\n"), "exit": code}

@@ -17,7 +17,7 @@ import pytest
 from gate import BINARY, ROOT, Gate, run, sanitizers
 from netns import Namespace
 from peers.client import Client, CallFailed, expect_failure
-from peers import head, sstp
+from peers import head, pki, sstp
 from peers.tls import DEADLINE
 
 
@@ -763,3 +763,24 @@ def test_options(arguments, code):
     done = run(*arguments)
     assert done.returncode == code, done.stderr
     assert done.stdout or done.stderr
+
+
+@pytest.mark.parametrize("section", [
+    "providers = p\n[p]\nnull = n\n[n]\nactivate = 1\n",
+    "providers = p\n[p]\nmissing = n\n[n]\nmodule = /nonexistent.so\nactivate = 1\n",
+    "alg_section = a\n[a]\ndefault_properties = fips=yes\n"], ids=["null", "missing", "fips"])
+def test_openssl_without_a_usable_provider_is_an_error(tmp_path, section):
+    """An openssl.cnf that activates another provider than default removes all algorithms."""
+    certificate, conf = pki.make(tmp_path, "basics"), tmp_path / "basics.cnf"
+    conf.write_text("openssl_conf = init\n[init]\n" + section)
+    config = tmp_path / "basics.conf"
+    config.write_text(f"[listener a]\nlisten = 127.0.0.1:0\ncertificate = {certificate.cert}\nkey = {certificate.key}\n"
+                      "host = *\n[backend b]\nserver = 127.0.0.1:9\nverify = off\n")
+    for words in (["-c", config], ["-t", "-c", config], ["binding", certificate.cert], ["certificates", "-c", config],
+                  ["probe", "127.0.0.1:9"], ["dial", "--user", "a", "127.0.0.1:9"], ["setup"]):
+        done = subprocess.run([BINARY, *words], input="password\n", capture_output=True, text=True,
+                              env={**os.environ, "OPENSSL_CONF": str(conf)}, timeout=DEADLINE)
+        assert done.returncode == (2 if words[0] == "certificates" else 1), (words, done)
+        assert f"OpenSSL has no SHA1: no provider that has it is active: write activate = 1 in the section of the " \
+               f"provider default (or fips) in {conf}\n" in done.stderr, words
+        assert "assertion" not in done.stderr
