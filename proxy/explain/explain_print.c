@@ -366,6 +366,8 @@ static void note_rules(struct form *f, const struct explanation *e)
                   e->listener->file, rules_line(&c->rules, e->dry.rule - 1));
     if (e->decoy)
         note(f, "the rules deny this address at accept; the denial takes effect at the request");
+    if (is_rules_reason(e->reason) && e->listener->acme.family != 0)
+        note(f, "validations of ACME (acme) are exempt from the rules");
     if (rules_needs_user(&c->rules) && e->backend != NULL && !e->backend->outer_name_verified)
         note(f, "the outer name of EAP-TLS, PEAP and EAP-TTLS is a claim: the rules treat such a "
                 "login as --user \"\"");

@@ -321,3 +321,11 @@ def test_tunnels_that_a_new_configuration_ends(bench):
     alice.ping().disconnect()
     ended = {gate.wait_call(number)["user"]: gate.wait_call(number)["reason"] for number in range(2)}
     assert ended == {"bob": "rules-changed", "alice": "client-disconnect"}
+
+
+@pytest.mark.parametrize("acme", [True, False])
+def test_denied_address_is_told_that_validations_are_exempt(bench, acme):
+    gate = start(bench, rules=[("deny", "127.0.0.9")], listener={"acme": "127.0.0.1:5001"} if acme else {})
+    for address, denied in (("127.0.0.9", True), ("127.0.0.1", False)):
+        answer, _ = ask(gate, "--address", address)
+        assert ("validations of ACME (acme) are exempt from the rules" in answer["notes"]) == (acme and denied), answer
