@@ -232,6 +232,8 @@ void records_close(struct records *r)
         return;
     send_alert(r, SSL3_AL_WARNING, SSL_AD_CLOSE_NOTIFY);
     r->close_sent = true;
+    if (!r->tls13) /* take_record ignores the rest of a message */
+        message_free(r);
 }
 
 void records_rest(struct records *r)

@@ -384,6 +384,31 @@ static void parts_are_not_counted_as_messages(void **state)
     assert_int_equal(differences, 0);
 }
 
+/* OpenSSL sends no close_notify there. */
+static void reading_continues_after_close_notify_amid_a_message(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *steps;
+        size_t suite;
+        bool server;
+    } rows[] = {
+        {"h:01000004aa C h:bbccdd d:61", 3, true}, {"h:01000004aa C d:61", 3, true},
+        {"h:0100 C h:0000 d:61", 3, true},         {"h:18000001 C h:00 U d:61", 0, true},
+        {"h:18000001 C h:00 U d:61", 0, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct twins t;
+        twins_init(&t, &twins_suites[rows[i].suite], rows[i].server);
+        play(&t, rows[i].steps, SIZE_MAX, 64);
+        twin_note(&t.ours);
+        if (t.ours.last != ERR_MORE || !span_eq(bytes_span(&t.ours.text), span_str("a")))
+            fail_msg("'%s': %d '%s'", rows[i].steps, (int)t.ours.last, tls_conn_error(t.ours.c));
+        assert_true(span_eq(bytes_span(&t.ours.sent), span_of("\x15\0\2\1\0", 5)));
+        twins_free(&t);
+    }
+}
+
 /* Where versions of OpenSSL differ (twins.h), the gate has one result with all of them. */
 static void results_do_not_depend_on_openssl(void **state)
 {
@@ -560,6 +585,7 @@ int main(void)
         cmocka_unit_test(each_case_ends_as_with_openssl),
         cmocka_unit_test(cuts_change_nothing),
         cmocka_unit_test(parts_are_not_counted_as_messages),
+        cmocka_unit_test(reading_continues_after_close_notify_amid_a_message),
         cmocka_unit_test(results_do_not_depend_on_openssl),
         cmocka_unit_test(one_record_causes_few_answers),
         cmocka_unit_test(keys_change_in_time),
