@@ -11,7 +11,7 @@ share=15
 
 # Room, and the rooms, or single files of rooms, that it may include besides itself and libraries.
 rooms='
-main     confine/syscalls.h control/control.h gate cli config base policy/country.h shared/shared_reply.h status/status.h tls/aead.h tls/tls_memory.h
+main     confine/syscalls.h control/control.h gate cli config base policy/country.h shared/shared_reply.h status/status.h tls/aead.h tls/tls_basics.h tls/tls_memory.h
 cli      gate/admin.h gate/preflight.h client explain config users tls wire/ppp.h binding base
 control  gate explain confine call radius shared upstream site config users policy status net tls binding wire base
 gate     confine call radius shared upstream site config users policy status net tls binding wire base

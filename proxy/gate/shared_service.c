@@ -291,7 +291,7 @@ static void on_ban(void *arg, const struct shared_ban *b)
 {
     struct shared_service *s = arg;
     const bool mine = strcmp(b->by, s->gate) == 0;
-    struct cidr net;
+    struct cidr net = {0};
     struct limits_target target = {0};
     const bool all = strcmp(b->subject, "*") == 0;
     bool changed;

@@ -121,7 +121,10 @@ void limits_free(struct limits *l)
 
 void limits_observe(struct limits *l, const struct limits_observer *observer)
 {
-    l->observer = observer == NULL ? (struct limits_observer){0} : *observer;
+    if (observer == NULL)
+        memset(&l->observer, 0, sizeof l->observer);
+    else
+        l->observer = *observer;
 }
 
 struct limits_ban_settings limits_ban_settings(struct limits *l)

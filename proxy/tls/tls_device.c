@@ -61,10 +61,11 @@ const char *tls_device_properties(const EVP_PKEY *key)
 /* ---- kept keys ---- */
 
 /* Guarded by the lock. */
-static struct kept_key {
+struct kept_key {
     char *uri;
     EVP_PKEY *key;
-} * kept;
+};
+static struct kept_key *kept;
 static size_t kept_count;
 
 /* Returns NULL if there is none. */

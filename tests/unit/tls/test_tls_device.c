@@ -127,15 +127,14 @@ static int vault_set(void *at, const OSSL_PARAM params[])
     return 1;
 }
 
-#define FN(id, f)                                                                                  \
-    {                                                                                              \
-        id, (void (*)(void))(f)                                                                    \
-    }
-static const OSSL_DISPATCH store[] = {FN(OSSL_FUNC_STORE_OPEN, vault_open),
-                                      FN(OSSL_FUNC_STORE_LOAD, vault_load),
-                                      FN(OSSL_FUNC_STORE_EOF, vault_eof),
-                                      FN(OSSL_FUNC_STORE_CLOSE, vault_close),
-                                      FN(OSSL_FUNC_STORE_SET_CTX_PARAMS, vault_set),
+/* Members of an OSSL_DISPATCH. */
+#define FN(id, f) id, (void (*)(void))(f)
+
+static const OSSL_DISPATCH store[] = {{FN(OSSL_FUNC_STORE_OPEN, vault_open)},
+                                      {FN(OSSL_FUNC_STORE_LOAD, vault_load)},
+                                      {FN(OSSL_FUNC_STORE_EOF, vault_eof)},
+                                      {FN(OSSL_FUNC_STORE_CLOSE, vault_close)},
+                                      {FN(OSSL_FUNC_STORE_SET_CTX_PARAMS, vault_set)},
                                       {0, NULL}};
 static const OSSL_ALGORITHM stores[] = {{"vault", "provider=vault", store, NULL},
                                         {NULL, NULL, NULL, NULL}};
@@ -157,8 +156,8 @@ static int vault_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
                       const OSSL_DISPATCH **out, void **provider)
 {
     static const OSSL_DISPATCH functions[] = {
-        FN(OSSL_FUNC_PROVIDER_QUERY_OPERATION, query),
-        FN(OSSL_FUNC_PROVIDER_GET_REASON_STRINGS, get_reasons),
+        {FN(OSSL_FUNC_PROVIDER_QUERY_OPERATION, query)},
+        {FN(OSSL_FUNC_PROVIDER_GET_REASON_STRINGS, get_reasons)},
         {0, NULL}};
 
     core = handle;

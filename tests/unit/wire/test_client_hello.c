@@ -18,14 +18,8 @@ struct part {
     size_t n;
 };
 
-#define PART(text)                                                                                 \
-    {                                                                                              \
-        text, sizeof(text) - 1                                                                     \
-    }
-#define NONE                                                                                       \
-    {                                                                                              \
-        NULL, 0                                                                                    \
-    }
+/* Members of a struct part. */
+#define PART(text) text, sizeof(text) - 1
 
 /* The parts of extensions: type, length, content. */
 #define SNI(list) "\x00\x00\x00" list
@@ -96,51 +90,60 @@ static const struct good {
     bool acme;
     const char *name;
 } good[] = {
-    {"no extensions", NONE, false, ""},
-    {"empty extensions", PART(""), false, ""},
-    {"a validator", PART(NAMED GROUPS ACME), true, "vpn.test"},
-    {"acme-tls/1 first", PART(ACME NAMED), true, "vpn.test"},
-    {"acme-tls/1 without a name", PART(ACME), true, ""},
-    {"http/1.1", PART(NAMED HTTP GROUPS), false, "vpn.test"},
-    {"no protocols", PART(NAMED GROUPS), false, "vpn.test"},
+    {"no extensions", {NULL, 0}, false, ""},
+    {"empty extensions", {PART("")}, false, ""},
+    {"a validator", {PART(NAMED GROUPS ACME)}, true, "vpn.test"},
+    {"acme-tls/1 first", {PART(ACME NAMED)}, true, "vpn.test"},
+    {"acme-tls/1 without a name", {PART(ACME)}, true, ""},
+    {"http/1.1", {PART(NAMED HTTP GROUPS)}, false, "vpn.test"},
+    {"no protocols", {PART(NAMED GROUPS)}, false, "vpn.test"},
     {"acme-tls/1 and another",
-     PART(ALPN("\x10\x00\x0e\x0a"
-               "acme-tls/1\x02h2")),
-     false, ""},
+     {PART(ALPN("\x10\x00\x0e\x0a"
+                "acme-tls/1\x02h2"))},
+     false,
+     ""},
     {"another and acme-tls/1",
-     PART(ALPN("\x10\x00\x0e\x02h2\x0a"
-               "acme-tls/1")),
-     false, ""},
+     {PART(ALPN("\x10\x00\x0e\x02h2\x0a"
+                "acme-tls/1"))},
+     false,
+     ""},
     {"twice",
-     PART(ALPN("\x18\x00\x16\x0a"
-               "acme-tls/1\x0a"
-               "acme-tls/1")),
-     false, ""},
+     {PART(ALPN("\x18\x00\x16\x0a"
+                "acme-tls/1\x0a"
+                "acme-tls/1"))},
+     false,
+     ""},
     {"a longer name",
-     PART(ALPN("\x0e\x00\x0c\x0b"
-               "acme-tls/1x")),
-     false, ""},
+     {PART(ALPN("\x0e\x00\x0c\x0b"
+                "acme-tls/1x"))},
+     false,
+     ""},
     {"a shorter name",
-     PART(ALPN("\x0c\x00\x0a\x09"
-               "acme-tls/")),
-     false, ""},
+     {PART(ALPN("\x0c\x00\x0a\x09"
+                "acme-tls/"))},
+     false,
+     ""},
     {"another case",
-     PART(ALPN("\x0d\x00\x0b\x0a"
-               "ACME-TLS/1")),
-     false, ""},
+     {PART(ALPN("\x0d\x00\x0b\x0a"
+                "ACME-TLS/1"))},
+     false,
+     ""},
     {"another version",
-     PART(ALPN("\x0d\x00\x0b\x0a"
-               "acme-tls/2")),
-     false, ""},
+     {PART(ALPN("\x0d\x00\x0b\x0a"
+                "acme-tls/2"))},
+     false,
+     ""},
     {"an unknown extension with the text",
-     PART("\xfa\xfa\x00\x0a"
-          "acme-tls/1"),
-     false, ""},
+     {PART("\xfa\xfa\x00\x0a"
+           "acme-tls/1")},
+     false,
+     ""},
     {"two names",
-     PART(SNI("\x0c\x00\x0a\x00\x00\x01"
-              "a\x00\x00\x03"
-              "b.c")),
-     false, "a"},
+     {PART(SNI("\x0c\x00\x0a\x00\x00\x01"
+               "a\x00\x00\x03"
+               "b.c"))},
+     false,
+     "a"},
 };
 
 static void assert_good(const struct good *g, struct span in, size_t len)
@@ -206,25 +209,30 @@ static void bad_extensions(void **state)
         const char *what;
         struct part extensions;
     } bad[] = {
-        {"half an extension", PART("\x00\x10\x00")},
-        {"an extension beyond the end", PART("\x00\x0a\x00\x05\x00\x02\x00\x1d")},
-        {"protocols twice", PART(ACME ACME)},
-        {"names twice", PART(NAMED NAMED)},
-        {"no list of protocols", PART(ALPN("\x00"))},
-        {"an empty list of protocols", PART(ALPN("\x02\x00\x00"))},
-        {"an empty protocol", PART(ALPN("\x03\x00\x01\x00"))},
-        {"a protocol beyond its list", PART(ALPN("\x0d\x00\x0b\x0b"
-                                                 "acme-tls/1"))},
-        {"a list shorter than its extension", PART(ALPN("\x0e\x00\x0b\x0a"
-                                                        "acme-tls/1x"))},
-        {"a list longer than its extension", PART(ALPN("\x0c\x00\x0b\x0a"
-                                                       "acme-tls/"))},
-        {"no name in the list", PART(SNI("\x02\x00\x00"))},
-        {"an empty name", PART(SNI("\x05\x00\x03\x00\x00\x00"))},
-        {"another kind of name", PART(SNI("\x06\x00\x04\x01\x00\x01"
-                                          "a"))},
-        {"a name beyond its list", PART(SNI("\x06\x00\x04\x00\x00\x02"
-                                            "a"))},
+        {"half an extension", {PART("\x00\x10\x00")}},
+        {"an extension beyond the end", {PART("\x00\x0a\x00\x05\x00\x02\x00\x1d")}},
+        {"protocols twice", {PART(ACME ACME)}},
+        {"names twice", {PART(NAMED NAMED)}},
+        {"no list of protocols", {PART(ALPN("\x00"))}},
+        {"an empty list of protocols", {PART(ALPN("\x02\x00\x00"))}},
+        {"an empty protocol", {PART(ALPN("\x03\x00\x01\x00"))}},
+        {"a protocol beyond its list",
+         {PART(ALPN("\x0d\x00\x0b\x0b"
+                    "acme-tls/1"))}},
+        {"a list shorter than its extension",
+         {PART(ALPN("\x0e\x00\x0b\x0a"
+                    "acme-tls/1x"))}},
+        {"a list longer than its extension",
+         {PART(ALPN("\x0c\x00\x0b\x0a"
+                    "acme-tls/"))}},
+        {"no name in the list", {PART(SNI("\x02\x00\x00"))}},
+        {"an empty name", {PART(SNI("\x05\x00\x03\x00\x00\x00"))}},
+        {"another kind of name",
+         {PART(SNI("\x06\x00\x04\x01\x00\x01"
+                   "a"))}},
+        {"a name beyond its list",
+         {PART(SNI("\x06\x00\x04\x00\x00\x02"
+                   "a"))}},
     };
     uint8_t octets[HELLO_MAX];
 
@@ -253,7 +261,7 @@ static void bad_bytes(void **state)
         {"a long session", 43, 33},
         {"a message that is too short", 8, 0x20},
     };
-    static const struct part extensions = PART(NAMED ACME);
+    static const struct part extensions = {PART(NAMED ACME)};
     uint8_t octets[HELLO_MAX];
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -269,7 +277,7 @@ static void bad_bytes(void **state)
 static void other_record_inside(void **state)
 {
     (void)state;
-    static const struct part extensions = PART(ACME);
+    static const struct part extensions = {PART(ACME)};
     uint8_t octets[HELLO_MAX];
     const size_t n = hello_build(octets, extensions, 20);
 
