@@ -80,7 +80,19 @@ def make(folder, name, *, key="ec", signature="sha256", issuer=None, ca=False, n
                .not_valid_before(now - datetime.timedelta(days=age))
                .not_valid_after(now + datetime.timedelta(days=days))
                .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True))
-    if not ca:
+    # RFC 5280 4.2.1: what ssl of Python 3.13, which verifies strictly, requires.
+    if issuer:
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.x509.public_key()), critical=False)
+    if ca:
+        builder = (builder
+                   .add_extension(x509.SubjectKeyIdentifier.from_public_key(public or secret.public_key()),
+                                  critical=False)
+                   .add_extension(x509.KeyUsage(
+                       digital_signature=True, key_cert_sign=True, crl_sign=True, content_commitment=False,
+                       key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False,
+                       decipher_only=False), critical=True))
+    else:
         alternative = [_general_name(n) for n in names or [name]]
         builder = builder.add_extension(x509.SubjectAlternativeName(alternative), critical=False)
     signer = issuer.secret if issuer else secret
