@@ -27,7 +27,9 @@ static void stream_settle(struct stream *s, unsigned what)
         stream_failed(s);
         return;
     }
-    if (what & STREAM_DUE_FIN)
+    if ((what & STREAM_DUE_FIN) && s->in == STREAM_IN_IDLE)
+        stream_close(s, true); /* libuv may still use req.connect */
+    else if (what & STREAM_DUE_FIN)
         stream_out_fin(s);
     if (!stream_live(s))
         return;

@@ -16,7 +16,7 @@ void stream_write(struct stream *s, struct span bytes);
 size_t stream_queued(const struct stream *s);
 
 /* Ends the sending direction: sends close_notify and FIN behind all written bytes. The receiving
- * direction continues. */
+ * direction continues. Closes a stream that is not connected or not started. */
 void stream_shutdown(struct stream *s);
 
 /* Ends the sending direction as stream_shutdown does, but with TLS sends close_notify only, and

@@ -1000,6 +1000,26 @@ static void connecting_to_nobody(void **state)
     loop_close();
 }
 
+/* The request that libuv has of a connection in progress has the same memory as that of a shutdown. */
+static void a_shutdown_amid_a_connection_closes(void **state)
+{
+    (void)state;
+    struct owner o;
+    struct door d;
+
+    loop_open();
+    door_open(&d);
+    owner_init(&o);
+    assert_int_equal(stream_connect(&o.s, &d.at), 0);
+    stream_shutdown(&o.s);
+    UNTIL(o.count[CLOSED] == 1);
+    turn();
+    assert_int_equal(o.count[CONNECT], 0);
+    door_close(&d);
+    owner_fini(&o);
+    loop_close();
+}
+
 /* The peer has reset the connection before it was accepted. */
 static void a_reset_peer_has_an_address(void **state)
 {
@@ -1211,6 +1231,7 @@ int main(void)
         cmocka_unit_test(close_from_inside_each_callback),
         cmocka_unit_test(a_stream_can_be_used_again),
         cmocka_unit_test(connecting_to_nobody),
+        cmocka_unit_test(a_shutdown_amid_a_connection_closes),
         cmocka_unit_test(a_reset_peer_has_an_address),
         cmocka_unit_test(close_while_connecting),
         cmocka_unit_test(each_call_of_libuv_may_fail),
