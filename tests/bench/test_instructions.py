@@ -8,6 +8,8 @@ import instructions
 from bench import LOAD, ROOT
 
 TOLERANCE = 0.05
+# Small flows in which the work of a timer, once a second, is a large part: their numbers depend on the speed of the machine.
+TIMED = {"packet up, 64 octets, alone": 0.3, "packet up, 1404 octets, alone": 0.1, "the same while PPP is watched": 0.15}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def test_instructions(numbers, name):
     change = now / was - 1
     others = "" if taken == instructions.versions() else \
         f"\nthe libraries have other versions, too: {', '.join(sorted(set(instructions.versions()) - set(taken)))}"
-    assert abs(change) <= TOLERANCE, \
+    assert abs(change) <= TIMED.get(name, TOLERANCE), \
         (f"{name}: {now} instructions, {was} in {instructions.FILE.relative_to(ROOT)} ({change:+.1%}){others}\n"
          f"if this is intended, run tests/bench/instructions.py --renew and say why in the commit")
 
