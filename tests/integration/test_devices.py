@@ -138,7 +138,7 @@ def test_check_without_the_device(bench, device):
         code, said = check(bench, device)
     finally:
         device.plug()
-    assert code == 1
+    assert code == 1, said
     assert f"{device.uri}: " in said
 
 
