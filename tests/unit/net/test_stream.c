@@ -1000,7 +1000,8 @@ static void connecting_to_nobody(void **state)
     loop_close();
 }
 
-/* The request that libuv has of a connection in progress has the same memory as that of a shutdown. */
+/* The request that libuv has of a connection in progress has the same memory as that of a shutdown.
+ */
 static void a_shutdown_amid_a_connection_closes(void **state)
 {
     (void)state;
