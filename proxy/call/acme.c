@@ -254,7 +254,7 @@ static size_t request_read(struct call *call, struct span in)
     return in.n;
 }
 
-/* Sends the ACME client the request, built anew; bytes behind it are discarded. */
+/* Rebuilds the request and sends it to the ACME client. Discards the bytes behind it. */
 static size_t request_pass(struct call *call, struct span in)
 {
     struct http_request r;

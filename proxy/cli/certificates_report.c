@@ -155,19 +155,6 @@ static const char *sha256_text(const struct tls_facts *f, char out[SHA256_TEXT])
     return out;
 }
 
-/* As in `ctl certificates`. */
-static const char *staple_word(enum tls_staple_state s)
-{
-    switch (s) {
-    case TLS_STAPLE_FRESH: return "good";
-    case TLS_STAPLE_STALE: return "expired";
-    case TLS_STAPLE_REVOKED: return "revoked";
-    case TLS_STAPLE_NONE:
-    case TLS_STAPLE_UNUSABLE: break;
-    }
-    return "none";
-}
-
 static const char *level_word(enum tls_level level)
 {
     static const char *const words[] = {
@@ -227,7 +214,7 @@ static void text_facts(const struct item *item, FILE *out)
     fprintf(out, "    %-12s %s to %s, %d day%s left\n", "valid", time_text(f->from, from),
             time_text(f->until, until), i->days_left, i->days_left == 1 ? "" : "s");
     text_list("chain", i->chain, i->chain_count, out);
-    fprintf(out, "    %-12s %s\n", "staple", staple_word(i->staple));
+    fprintf(out, "    %-12s %s\n", "staple", tls_staple_word(i->staple));
     fprintf(out, "    %-12s %s%s\n", "system CA",
             i->verified ? "verifies it" : "does not verify it: ", i->verified ? "" : i->why_not);
     fprintf(out, "    %-12s %s\n", "SHA256", sha256_text(f, sha256));
@@ -331,7 +318,7 @@ static void json_facts(struct json *j, const struct tls_inspection *i)
     json_key(j, "days");
     json_i64(j, i->days_left);
     json_list(j, "chain", i->chain, i->chain_count);
-    json_pair(j, "staple", staple_word(i->staple));
+    json_pair(j, "staple", tls_staple_word(i->staple));
     json_key(j, "verified");
     json_bool(j, i->verified);
     json_pair(j, "why_not", i->why_not);

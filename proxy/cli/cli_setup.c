@@ -437,7 +437,7 @@ static bool confirm(struct setup *s)
     return yes;
 }
 
-/* ---- what comes next ---- */
+/* ---- the next steps ---- */
 
 static void print_files(const struct setup *s)
 {

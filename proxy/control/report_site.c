@@ -170,18 +170,6 @@ struct certificates {
     const char *listener;
 };
 
-static const char *staple_word(enum tls_staple_state s)
-{
-    switch (s) {
-    case TLS_STAPLE_FRESH: return "good";
-    case TLS_STAPLE_STALE: return "expired";
-    case TLS_STAPLE_REVOKED: return "revoked";
-    case TLS_STAPLE_NONE:
-    case TLS_STAPLE_UNUSABLE: break;
-    }
-    return "none";
-}
-
 static void certificate_row(void *arg, const struct tls_expiry *e, const struct tls_facts *f)
 {
     const struct certificates *c = arg;
@@ -199,7 +187,7 @@ static void certificate_row(void *arg, const struct tls_expiry *e, const struct 
         report_str(report_time((int64_t)f->until * 1000, until)),
         report_int((uint64_t)(int64_t)e->days_left),
         report_str(f->key),
-        report_str(staple_word(e->staple)),
+        report_str(tls_staple_word(e->staple)),
         report_str(sha256),
     };
     report_rows_add(c->rows, row);

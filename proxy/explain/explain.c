@@ -233,8 +233,8 @@ static bool is_banned(const struct explanation *e)
            limits_user_banned(e->live->limits, user, users_counted_name(user), e->live->now_ms);
 }
 
-/* Finds the line of the user that gives the key, or the best one of those that have ended. The gate
- * asks this after the rules. */
+/* Finds the line of the user with the key; or, if all lines of the user have expired, the one that
+ * users_expired() returns. The gate does this after the rules. */
 static void find_line(struct explanation *e, struct span user)
 {
     struct users_match found[USERS_MATCH_MAX];

@@ -11,6 +11,18 @@ static int due_step(int days_left)
     return -1;
 }
 
+const char *tls_staple_word(enum tls_staple_state s)
+{
+    switch (s) {
+    case TLS_STAPLE_FRESH: return "good";
+    case TLS_STAPLE_STALE: return "expired";
+    case TLS_STAPLE_REVOKED: return "revoked";
+    case TLS_STAPLE_NONE:
+    case TLS_STAPLE_UNUSABLE: break;
+    }
+    return "none";
+}
+
 void tls_expiry_set(struct tls_expiry *e, time_t until, time_t now)
 {
     enum { DAY = 24 * 3600 };

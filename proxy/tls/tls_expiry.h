@@ -18,6 +18,9 @@ enum tls_staple_state {
     TLS_STAPLE_UNUSABLE, /* no response about the certificate in ocsp_file */
 };
 
+/* Returns the word of reports: good, expired, revoked, or none if there is no usable response. */
+const char *tls_staple_word(enum tls_staple_state s);
+
 struct tls_expiry {
     size_t certificate; /* index of the certificate */
     const char *file;

@@ -9,8 +9,8 @@
  * other function of OpenSSL. */
 void tls_memory_start(void);
 
-/* Frees ssl as SSL_free() does, and wipes the blocks of the size of an SSL object among those that
- * this frees. Without tls_memory_start() nothing is wiped. */
+/* Frees ssl as SSL_free() does. Wipes each freed block whose size is one that an SSL object may
+ * have. Wipes nothing without tls_memory_start(). */
 void tls_memory_free(SSL *ssl);
 
 #endif

@@ -83,7 +83,8 @@ size_t users_find(const struct users *u, struct span name,
 size_t users_find_current(const struct users *u, struct span name, int64_t now,
                           struct users_match found[USERS_MATCH_MAX]);
 
-/* Returns whether a name has lines and all of them have expired. *out: the best one. */
+/* Returns whether a name has lines and all of them have expired. *out: the first of users_find().
+ */
 bool users_expired(const struct users *u, struct span name, int64_t now, struct users_match *out);
 
 /* The lines whose `until` is within a period. */

@@ -1,6 +1,7 @@
 """Fixtures: a directory with certificates and a users file, factories for gates, backends and clients, and
 checks of every gate at the end of its test."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from gate import Gate, Part, write_config
-from peers import mschap, pki
+from peers import acme, mschap, pki
 from peers.client import Client
 from peers.mitm import Mitm
 from peers.server import Server
@@ -184,6 +185,13 @@ def shared(place):
     bench = Bench(place)
     yield bench
     bench.finish()
+
+
+@pytest.fixture
+def responder():
+    """Makes ACME clients for one test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda serve: stack.enter_context(acme.Responder(serve))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -28,13 +28,6 @@ def answering(challenge):
         yield responder
 
 
-@pytest.fixture
-def responder():
-    """Makes responders for one test."""
-    with contextlib.ExitStack() as stack:
-        yield lambda serve: stack.enter_context(acme.Responder(serve))
-
-
 def gate_with(bench, to, gate=None, rules=(), **listener):
     address = to if isinstance(to, str) else to.address
     return bench.gate(bench.backend(), gate, {"acme": address, **listener}, rules=rules)

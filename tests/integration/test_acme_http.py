@@ -33,12 +33,6 @@ def answering():
         yield responder
 
 
-@pytest.fixture
-def responder():
-    with contextlib.ExitStack() as stack:
-        yield lambda serve: stack.enter_context(acme.Responder(serve))
-
-
 def gate_with(bench, to, gate=None, rules=(), **listener):
     address = to if to is None or isinstance(to, str) else to.address
     return bench.gate(bench.backend(), gate, {"listen_http": "127.0.0.1:0", "acme_http": address, **listener},

@@ -90,11 +90,22 @@ static void staples_and_large_keys_are_warned_about(void **state)
                         "the CPU time of a 2048-bit key");
 }
 
+static void a_staple_has_a_word(void **state)
+{
+    (void)state;
+    assert_string_equal(tls_staple_word(TLS_STAPLE_FRESH), "good");
+    assert_string_equal(tls_staple_word(TLS_STAPLE_STALE), "expired");
+    assert_string_equal(tls_staple_word(TLS_STAPLE_REVOKED), "revoked");
+    assert_string_equal(tls_staple_word(TLS_STAPLE_UNUSABLE), "none");
+    assert_string_equal(tls_staple_word(TLS_STAPLE_NONE), "none");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_is_seen_coming),
         cmocka_unit_test(staples_and_large_keys_are_warned_about),
+        cmocka_unit_test(a_staple_has_a_word),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
