@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "config/config.h"
 #include "policy/limits.h"
+#include "shared/shared_thread.h"
 #include "site/snapshot.h"
 #include "tls/tls_ctx.h"
 #include "tls/tls_loaded.h"

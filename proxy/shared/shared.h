@@ -58,13 +58,6 @@ struct shared_ops {
     void (*on_ended)(void *arg); /* the thread is about to end */
 };
 
-/* settings and ops outlive the object. */
-struct shared *shared_new(const struct shared_settings *settings, const struct shared_ops *ops,
-                          void *arg);
-void shared_free(struct shared *s); /* the thread has ended, or never ran */
-void shared_run(struct shared *s);  /* the thread: returns after shared_stop */
-void shared_stop(struct shared *s); /* from any thread; takes the gate out of the store */
-
 /* ---- for workers ---- */
 
 enum shared_verdict { SHARED_GRANTED, SHARED_FULL, SHARED_FAST, SHARED_UNAVAILABLE };

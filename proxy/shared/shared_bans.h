@@ -1,0 +1,17 @@
+/* shared_bans: changes of bans, from this gate to the store and back. The thread of `shared`; the
+ * functions of shared.h say their own. */
+#ifndef SSTPGATE_SHARED_SHARED_BANS_H
+#define SSTPGATE_SHARED_SHARED_BANS_H
+
+#include "shared/shared_in.h"
+#include "shared/shared_reply.h"
+
+/* Applies the changes of the store's answer. Returns whether the store may have more. */
+bool shared_bans_take(struct shared *s, const struct shared_reply *changes);
+
+/* Sends the store the pending lifts, and all bans that it may have lost. */
+void shared_bans_offer(struct shared *s, struct offering *o);
+
+void shared_bans_fini(struct shared *s);
+
+#endif

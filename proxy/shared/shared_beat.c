@@ -1,0 +1,101 @@
+#include "shared/shared_beat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/insist.h"
+#include "shared/shared_asks.h"
+#include "shared/shared_bans.h"
+
+void shared_beat(struct shared *s)
+{
+    char info[SHARED_INFO_MAX] = "";
+
+    if (s->beating || !shared_link_ready(&s->link))
+        return;
+    s->ops->describe(s->arg, info);
+    struct shared_op *op = shared_op_new(SHARED_BEAT);
+    shared_op_add(op, info);
+    op->epoch = insist_alloc(strdup(s->epoch));
+    op->known = s->known;
+    s->beating = shared_give(s, op);
+}
+
+void shared_beat_clear(struct shared *s)
+{
+    for (size_t i = 0; i < s->gate_count; i++) {
+        free(s->gate[i].gate);
+        free(s->gate[i].info);
+    }
+    s->gate_count = 0;
+}
+
+static void take_gates(struct shared *s, const struct shared_reply *list)
+{
+    shared_beat_clear(s);
+    for (size_t i = 0; i + 1 < shared_reply_count(list) && s->gate_count < SHARED_GATES_MAX;
+         i += 2) {
+        const struct span gate = shared_reply_text(shared_reply_item(list, i));
+        const struct span info = shared_reply_text(shared_reply_item(list, i + 1));
+        if (gate.n == 0 || gate.n > SHARED_INFO_MAX || info.n > SHARED_INFO_MAX)
+            continue;
+        s->gate[s->gate_count].gate = insist_alloc(strdup((const char *)gate.p));
+        s->gate[s->gate_count++].info = insist_alloc(strdup((const char *)info.p));
+    }
+}
+
+static void take_epoch(struct shared *s, struct span epoch)
+{
+    if (span_eq(epoch, span_str(s->epoch)) || epoch.n >= sizeof s->epoch)
+        return;
+    memcpy(s->epoch, epoch.p, epoch.n);
+    s->epoch[epoch.n] = '\0';
+    s->known = -1;
+    s->offer = true;
+}
+
+static void store_failed(struct shared *s, struct span error)
+{
+    char why[SHARED_WHY_MAX];
+
+    snprintf(why, sizeof why, "the store cannot be used: %.*s",
+             (int)(error.n > 160 ? 160 : error.n), (const char *)error.p);
+    shared_link_drop(&s->link, why);
+}
+
+/* Sends the store all counts, pending lifts, and all bans that it may have lost. Commands that the
+ * link refuses are built again after the next beat. */
+static void offer_all(struct shared *s)
+{
+    struct offering o = {.s = s};
+
+    s->offer = false;
+    shared_asks_offer(s, &o);
+    if (!o.lost)
+        shared_bans_offer(s, &o);
+    if (o.lost)
+        s->offer = true;
+}
+
+void shared_beat_answered(struct shared *s, const struct shared_reply *a)
+{
+    const int64_t fresh = shared_reply_number(shared_reply_item(a, 0), -1);
+    const struct span epoch = shared_reply_text(shared_reply_item(a, 1));
+
+    s->beating = false;
+    if (a == NULL)
+        return;
+    if (fresh < 0 || epoch.n == 0) {
+        const struct span error = shared_reply_error(a);
+        store_failed(s, error.n > 0 ? error : span_str("an answer of an unexpected form"));
+        return;
+    }
+    s->offer |= fresh == 1;
+    take_epoch(s, epoch);
+    take_gates(s, shared_reply_item(a, 2));
+    if (shared_bans_take(s, shared_reply_item(a, 3)))
+        shared_beat(s);
+    else if (s->offer)
+        offer_all(s);
+}

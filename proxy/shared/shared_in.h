@@ -1,0 +1,95 @@
+/* shared_in: what the files that implement shared.h have in common: the object, commands, and
+ * letters, which other threads post. For these files only. The thread of `shared` only, except for
+ * what says otherwise. */
+#ifndef SSTPGATE_SHARED_SHARED_IN_H
+#define SSTPGATE_SHARED_SHARED_IN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/log.h"
+#include "net/worker.h"
+#include "shared/shared.h"
+#include "shared/shared_counts.h"
+#include "shared/shared_link.h"
+#include "shared/shared_op.h"
+
+enum {
+    SHARED_LIFTS_MAX = 1024, /* lifts that wait for the store */
+};
+
+struct letter {
+    struct letter *next; /* in shared.released */
+    struct shared *s;
+    struct shared_op *op;
+    char *subject;
+};
+
+struct shared {
+    struct worker worker;
+    pthread_mutex_t lock;    /* of `released` */
+    struct letter *released; /* counts to take back: see shared_asks_take_releases() */
+    const struct shared_settings *c;
+    const struct shared_ops *ops;
+    void *arg;
+    struct shared_link link;
+    uv_timer_t tick, deadline; /* deadline: of the first of `waiting` */
+    uv_timer_t gather;
+    atomic_bool gathering; /* the timer `gather` runs, and will take what was posted */
+    bool asked;            /* a question came since it was started */
+    unsigned ticks;
+    bool stopping;
+    struct shared_counts counts;
+    struct shared_ask *asks, *waiting;
+    struct shared_ask *ready; /* by `batch`: answers for the workers, at the end of this callback */
+
+    bool beating;                 /* a BEAT waits for its answer */
+    bool offer;                   /* the store may have lost counts and bans of this gate */
+    char epoch[128];              /* of the store, at the last BEAT; "": none yet */
+    int64_t known;                /* the last change of a ban that was taken */
+    char *lift[SHARED_LIFTS_MAX]; /* subjects of pending lifts */
+    size_t lifts;
+    struct {
+        char *gate, *info;
+    } gate[SHARED_GATES_MAX];
+    size_t gate_count;
+
+    struct shared_state state;
+    struct log_limit limit_error;
+};
+
+/* The time of the loop, in ms. */
+static inline uint64_t shared_now(const struct shared *s)
+{
+    return worker_now(&s->worker);
+}
+
+/* Sends a command and takes ownership of it. Returns false if the store does not get it. */
+bool shared_give(struct shared *s, struct shared_op *op);
+
+/* Writes the present count of a subject into the store. */
+void shared_publish(struct shared *s, const char *subject);
+
+/* Posts a call to the thread of `shared`, from any thread. The thread costs more by its wake-ups
+ * than by its work, so one that comes soon after another question waits for the end of a short
+ * time, and those of that time are taken together. */
+void shared_post(struct shared *s, void (*fn)(void *arg), void *arg);
+
+/* From any thread. letter_free does not free the command. */
+struct letter *letter_new(struct shared *s);
+void letter_free(struct letter *l);
+
+/* A list of counts or bans on its way to the store, with few commands. */
+struct offering {
+    struct shared *s;
+    struct shared_op *op; /* the command that is being filled; NULL: none */
+    bool lost;            /* the store did not get a command */
+};
+
+void offering_send(struct offering *o);
+
+#endif
