@@ -145,6 +145,15 @@ static bool kind_of(struct span word, enum shared_ban_kind *out)
     return false;
 }
 
+/* Returns whether a lift of the subject waits for the store. */
+static bool lift_pending(const struct shared *s, const char *subject)
+{
+    for (size_t i = 0; i < s->lifts; i++)
+        if (strcmp(s->lift[i], subject) == 0 || strcmp(s->lift[i], "*") == 0)
+            return true;
+    return false;
+}
+
 /* Applies a change of a ban: five fields from `at` on. Invalid changes are skipped. */
 static void take_change(struct shared *s, const struct shared_reply *list, size_t at)
 {
@@ -159,6 +168,10 @@ static void take_change(struct shared *s, const struct shared_reply *list, size_
     if (subject.n == 0 || subject.n > SHARED_SUBJECT_MAX || strlen(ban.subject) != subject.n ||
         !kind_of(shared_reply_text(shared_reply_item(list, at + 2)), &ban.kind) ||
         !field_number(shared_reply_item(list, at + 4), &left) || left <= 0)
+        return;
+    /* Another gate may offer its copy of a ban before this gate can send the lift. */
+    if ((ban.kind == SHARED_BY_POINTS || ban.kind == SHARED_MANUAL) &&
+        lift_pending(s, ban.subject))
         return;
     ban.left_ms = left > LEFT_MAX_MS ? LEFT_MAX_MS : (uint64_t)left;
     s->ops->on_ban(s->arg, &ban);

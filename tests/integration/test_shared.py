@@ -224,6 +224,36 @@ def test_a_ban_and_a_lift_during_an_outage_reach_the_others(bench, redis):
     assert "198.51.100" not in ctl(gates[0], "bans")
 
 
+@pytest.mark.parametrize("lifted", ["198.51.100.0/24", "all"])
+def test_a_lift_that_waits_for_the_store_is_stronger_than_a_copy_of_the_ban(bench, stores, lifted):
+    """After an outage another gate connects first, and offers the ban that this gate has lifted meanwhile."""
+    changes, no = [], []
+
+    def answer(words):
+        if no:
+            raise OSError("an outage")
+        if words[0] in (b"EVAL", b"EVALSHA") and words[5].startswith(b"name="):
+            return plausible(words, beat=[0, "e", [], changes])
+        return plausible(words)
+
+    store = stores(answer)
+    gate = up(single(bench, store))
+    ctl(gate, "ban", "198.51.100.0/24", "1h")
+    no.append(True)
+    store.hang_up()
+    down(gate)
+    assert ctl(gate, "unban", lifted).startswith("1 ")
+    changes += ["2", "n:198.51.100.0/24", "manual", "gate1.1", "3600000", "3", "u:bob", "manual", "gate1.1", "3600000"]
+    before = len(store.seen)
+    no.clear()
+    lift = store.wait(lambda words: b"lift" in words)
+    assert [words for words in store.seen[before:] if b"lift" in words] == [lift]
+    if lifted != "all":
+        gate.wait(lambda: [e for e in gate.events("ban") if e.fields.get("user") == "bob"], "the other ban")
+    assert "198.51.100" not in ctl(gate, "bans")
+    assert not [e for e in gate.events("ban") if "network" in e.fields]
+
+
 # -- what an administrator sees --
 
 def test_gates_are_listed(bench, redis):

@@ -133,9 +133,14 @@ class Store:
             assert self.more.wait_for(lambda: any(found(words) for words in self.seen), DEADLINE), self.seen
             return next(words for words in self.seen if found(words))
 
-    def close(self):
-        self.listener.close()
+    def hang_up(self):
+        """Ends all connections."""
         for sock in self.sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self):
+        self.listener.close()
+        self.hang_up()
+        for sock in self.sockets:
             sock.close()
