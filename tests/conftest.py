@@ -1,6 +1,7 @@
 """Makes `peers` importable for every test below this directory, and prepares the tests for pytest-xdist."""
 
 import functools
+import signal
 import sys
 from pathlib import Path
 
@@ -30,7 +31,15 @@ def pytest_configure_node(node):
     node.workerinput["rsa_keys"] = rsa_keys()
 
 
+def take_signals():
+    """A shell starts a command in the background with these signals ignored, and each program that pytest starts
+    would inherit that. A handler becomes the default action in the program."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
 def pytest_configure(config):
+    take_signals()
     pki.spare.extend(serialization.load_pem_private_key(key.encode(), None)
                      for key in getattr(config, "workerinput", {}).get("rsa_keys", []))
     config.addinivalue_line("markers", "calm: has a deadline that a busy machine misses; tests/run runs these "
