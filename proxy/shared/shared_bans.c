@@ -170,8 +170,7 @@ static void take_change(struct shared *s, const struct shared_reply *list, size_
         !field_number(shared_reply_item(list, at + 4), &left) || left <= 0)
         return;
     /* Another gate may offer its copy of a ban before this gate can send the lift. */
-    if ((ban.kind == SHARED_BY_POINTS || ban.kind == SHARED_MANUAL) &&
-        lift_pending(s, ban.subject))
+    if ((ban.kind == SHARED_BY_POINTS || ban.kind == SHARED_MANUAL) && lift_pending(s, ban.subject))
         return;
     ban.left_ms = left > LEFT_MAX_MS ? LEFT_MAX_MS : (uint64_t)left;
     s->ops->on_ban(s->arg, &ban);

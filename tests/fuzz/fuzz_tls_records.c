@@ -141,7 +141,8 @@ static void step_write(struct run *r)
     r->stopped = true;
 }
 
-/* OpenSSL sends no close_notify in the middle of a message; see README.md. */
+/* OpenSSL sends no close_notify in the middle of a message, also after that of the peer; see
+ * README.md. */
 static void step_shutdown(struct run *r)
 {
     feed(r);
@@ -149,7 +150,8 @@ static void step_shutdown(struct run *r)
     tls_conn_shutdown(r->t.ours.c);
     tls_conn_shutdown(r->t.model.c);
     const bool ours = r->t.ours.to_peer.n > a, model = r->t.model.to_peer.n > b;
-    if (ours && !model && r->t.ours.last == ERR_MORE && r->t.model.last == ERR_MORE)
+    const enum err last = r->t.ours.last;
+    if (ours && !model && last == r->t.model.last && (last == ERR_MORE || last == ERR_CLOSED))
         r->stopped = true;
 }
 
