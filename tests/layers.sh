@@ -12,7 +12,7 @@ share=15
 # Room, and the rooms, or single files of rooms, that it may include besides itself and libraries.
 rooms='
 main     confine/syscalls.h control/control.h gate cli config base policy/country.h shared/shared_reply.h status/status.h tls/aead.h tls/tls_basics.h tls/tls_memory.h
-cli      gate/admin.h gate/preflight.h client explain config users tls wire/ppp.h binding base
+cli      gate/admin.h gate/preflight.h client explain config users tls wire/ppp_method.h binding base
 control  gate explain confine call radius shared upstream site config users policy status net tls binding wire base
 gate     confine call radius shared upstream site config users policy status net tls binding wire base
 client   tls wire binding base
@@ -30,7 +30,7 @@ confine  base
 net      tls base
 tls      base
 binding  base wire/sstp.h wire/radius.h
-wire     base/span.h base/err.h base/ascii.h
+wire     base/span.h base/err.h base/ascii.h base/hex.h
 base
 '
 

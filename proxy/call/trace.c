@@ -4,13 +4,10 @@
 #include <stdio.h>
 
 #include "wire/ppp.h"
+#include "wire/ppp_codes.h"
 
 enum {
     CONTROL_MIN = 0x8000, /* network data has lower numbers (RFC 1661 2) */
-    CONFIGURE_REQUEST = 1,
-    CONFIGURE_ACK = 2,
-    CONFIGURE_REJECT = 4,
-    ECHO_REQUEST = 9,
     DISCARD_REQUEST = 11,
     VALUE_MAX = 4, /* a longer value of an option is no number */
 };
@@ -161,9 +158,9 @@ static const char *note_phase(struct record *s, const struct protocol *p, enum p
         return from == PPP_FROM_SERVER && code == p->done ? "authenticated" : NULL;
     const uint8_t both = (uint8_t)(3u << p->bit);
     const uint8_t own = (uint8_t)((from == PPP_FROM_SERVER ? 1u : 2u) << p->bit);
-    if (code == CONFIGURE_REQUEST && (s->acked & both) == both)
+    if (code == LCP_CONFIGURE_REQUEST && (s->acked & both) == both)
         s->acked &= (uint8_t)~both;
-    if (code != CONFIGURE_ACK || (s->acked & own) != 0)
+    if (code != LCP_CONFIGURE_ACK || (s->acked & own) != 0)
         return NULL;
     s->acked |= own;
     return (s->acked & both) == both ? "open" : NULL;
@@ -171,7 +168,7 @@ static const char *note_phase(struct record *s, const struct protocol *p, enum p
 
 static bool is_echo(const struct protocol *p, uint8_t code)
 {
-    return p->number == PPP_LCP && code >= ECHO_REQUEST && code <= DISCARD_REQUEST;
+    return p->number == PPP_LCP && code >= LCP_ECHO_REQUEST && code <= DISCARD_REQUEST;
 }
 
 /* Adds the kind of a packet. data: what follows its length. */
@@ -193,7 +190,7 @@ static void log_packet(struct log_line *l, const struct protocol *p, uint8_t cod
         else
             log_num(l, "type", data.p[0]);
     }
-    if (p->options == NULL || code < CONFIGURE_REQUEST || code > CONFIGURE_REJECT)
+    if (p->options == NULL || code < LCP_CONFIGURE_REQUEST || code > LCP_CONFIGURE_REJECT)
         return;
     add_options(&options, p->options, data);
     log_str(l, "options", options.text);

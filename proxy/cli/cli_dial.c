@@ -16,6 +16,7 @@
 #include "client/dial.h"
 #include "tls/tls_basics.h"
 #include "tls/tls_loaded.h"
+#include "wire/ppp_method.h"
 
 enum { PINS_MAX = 16 };
 

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/memo.h"
 #include "cli/table.h"
+#include "wire/ppp_method.h"
 
 enum { DETAIL_MAX = 512, IP_TEXT = 16, SHA256_TEXT = 2 * BINDING_SHA256 + 1 };
 

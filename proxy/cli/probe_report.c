@@ -6,6 +6,7 @@
 #include "base/hostname.h"
 #include "base/json.h"
 #include "base/memo.h"
+#include "wire/ppp_method.h"
 
 enum { DAY = 24 * 3600, TIME_TEXT = 32, SHA256_TEXT = 2 * BINDING_SHA256 + 1, METHOD_TEXT = 24 };
 

@@ -1,23 +1,18 @@
 #include "client/link.h"
 
 #include "base/insist.h"
+#include "wire/ppp_codes.h"
 
 enum {
     IPV4 = 0x0021,
     CONTROL_MIN = 0x8000, /* RFC 1661 2: network control protocols */
-    PACKET_HEAD = 4,
 
     LCP_MRU = 1,
     LCP_ACCM = 2,
-    LCP_AUTH = 3,
     LCP_MAGIC = 5,
-    LCP_PROTOCOL_REJECT = 8,
-    LCP_ECHO_REQUEST = 9,
-    LCP_ECHO_REPLY = 10,
     MAGIC = 4,
 
-    IPCP_ADDRESS = 3, /* RFC 1332 */
-    IPCP_DNS = 129,   /* RFC 1877 */
+    IPCP_DNS = 129, /* RFC 1877 */
 
     MRU = 1400, /* that of Windows' adapter ([MS-SSTP] 3.1.5.2) */
 };
@@ -30,7 +25,7 @@ static const uint8_t no_address[ECHO_IP];
 static void send_packet(struct link *l, uint16_t protocol, struct conf_packet packet)
 {
     uint8_t frame[PPP_FRAME_MAX] = {0xff, 0x03, (uint8_t)(protocol >> 8), (uint8_t)protocol};
-    const size_t n = PACKET_HEAD + packet.data.n;
+    const size_t n = PPP_PACKET_HEAD + packet.data.n;
 
     INSIST(n <= sizeof frame - PPP_FRAME_HEAD);
     frame[4] = packet.code;
@@ -38,7 +33,7 @@ static void send_packet(struct link *l, uint16_t protocol, struct conf_packet pa
     frame[6] = (uint8_t)(n >> 8);
     frame[7] = (uint8_t)n;
     if (packet.data.n > 0)
-        memcpy(frame + PPP_FRAME_HEAD + PACKET_HEAD, packet.data.p, packet.data.n);
+        memcpy(frame + PPP_FRAME_HEAD + PPP_PACKET_HEAD, packet.data.p, packet.data.n);
     l->send(l->arg, span_of(frame, PPP_FRAME_HEAD + n));
 }
 
@@ -71,7 +66,7 @@ static void send_login(void *arg, uint16_t protocol, struct span packet)
 /* Rejects a protocol with as much of the packet as fits (RFC 1661 5.7). */
 static void reject_protocol(struct link *l, const struct ppp_frame *f)
 {
-    uint8_t data[PPP_FRAME_MAX - PPP_FRAME_HEAD - PACKET_HEAD];
+    uint8_t data[PPP_FRAME_MAX - PPP_FRAME_HEAD - PPP_PACKET_HEAD];
     const struct span info = span_sub(f->info, 0, sizeof data - 2);
 
     if (l->rejects++ >= LINK_REJECTS_MAX)
@@ -140,7 +135,7 @@ static enum conf_code suggest(struct link *l, struct conf_option *better)
         return CONF_REJECT;
     }
     const struct link_auth auth = auth_of(l->settings.methods[l->suggested % count]);
-    *better = (struct conf_option){.type = LCP_AUTH, .n = auth.algorithm != 0 ? 3 : 2};
+    *better = (struct conf_option){.type = LCP_OPTION_AUTH, .n = auth.algorithm != 0 ? 3 : 2};
     better->value[0] = (uint8_t)(auth.protocol >> 8);
     better->value[1] = (uint8_t)auth.protocol;
     better->value[2] = auth.algorithm;
@@ -175,7 +170,7 @@ static enum conf_code judge_lcp(void *arg, uint8_t type, struct span value,
     case LCP_MRU: l->mru = cursor_u16(&c); return CONF_ACK;
     case LCP_ACCM:
     case LCP_MAGIC: return CONF_ACK;
-    case LCP_AUTH: return judge_auth(l, value, better);
+    case LCP_OPTION_AUTH: return judge_auth(l, value, better);
     default: return CONF_REJECT;
     }
 }
@@ -198,7 +193,7 @@ static void lcp_opened(struct link *l)
 /* Answers with the client's own magic number (RFC 1661 5.8). */
 static void answer_echo(struct link *l, const struct ppp_frame *f)
 {
-    uint8_t data[PPP_FRAME_MAX - PPP_FRAME_HEAD - PACKET_HEAD];
+    uint8_t data[PPP_FRAME_MAX - PPP_FRAME_HEAD - PPP_PACKET_HEAD];
     const struct conf_option *magic = conf_wanted(&l->lcp, LCP_MAGIC);
 
     if (f->data.n < MAGIC)
@@ -261,7 +256,7 @@ static enum conf_code judge_ipcp(void *arg, uint8_t type, struct span value,
     struct link *l = arg;
 
     (void)better;
-    if (type != IPCP_ADDRESS || value.n != ECHO_IP)
+    if (type != IPCP_OPTION_ADDRESS || value.n != ECHO_IP)
         return CONF_REJECT;
     memcpy(l->server, value.p, ECHO_IP);
     return CONF_ACK;
@@ -294,7 +289,7 @@ static const uint8_t *option_address(const struct link *l, uint8_t type)
 
 const uint8_t *link_address(const struct link *l)
 {
-    return option_address(l, IPCP_ADDRESS);
+    return option_address(l, IPCP_OPTION_ADDRESS);
 }
 
 const uint8_t *link_name_server(const struct link *l)
@@ -312,7 +307,7 @@ void link_network(struct link *l)
     INSIST(l->phase == LINK_ACCEPTED);
     l->phase = LINK_IPCP;
     l->ipcp = (struct conf){.judge = judge_ipcp, .send = send_ipcp, .arg = l};
-    conf_want(&l->ipcp, IPCP_ADDRESS, no_address, ECHO_IP);
+    conf_want(&l->ipcp, IPCP_OPTION_ADDRESS, no_address, ECHO_IP);
     conf_want(&l->ipcp, IPCP_DNS, no_address, ECHO_IP);
     conf_request(&l->ipcp);
 }

@@ -5,31 +5,9 @@
 #include "base/hex.h"
 #include "base/insist.h"
 #include "binding/proof.h"
+#include "wire/ppp_codes.h"
 
-enum {
-    PACKET_HEAD = 4,
-    PAP_VALUE_MAX = 255,
-
-    CODE_REQUEST = 1, /* also CHAP's Challenge */
-    CODE_RESPONSE = 2,
-    CODE_SUCCESS = 3,
-    CODE_FAILURE = 4,
-    PAP_ACK = 2,
-    PAP_NAK = 3,
-
-    EAP_IDENTITY = 1,
-    EAP_NOTIFICATION = 2,
-    EAP_NAK = 3,
-    EAP_MSCHAPV2 = 26,
-    MSCHAP_OP_CHALLENGE = 1,
-    MSCHAP_OP_RESPONSE = 2,
-    MSCHAP_OP_SUCCESS = 3,
-    MSCHAP_OP_FAILURE = 4,
-    MSCHAP_VALUE = 49,
-    MSCHAP_RESERVED = 8,
-
-    ERROR_EXPIRED = 648, /* RFC 2759 6 */
-};
+enum { PAP_VALUE_MAX = 255 };
 
 /* ---- a packet that is sent ---- */
 
@@ -113,7 +91,7 @@ static void read_failure(struct login *l, struct span text)
     for (size_t i = 0; i < number.n && i < 4 && ascii_is_digit(number.p[i]); i++)
         l->error = l->error * 10 + (number.p[i] - '0');
     keep_message(l, message.n > 0 ? message : text);
-    l->result = l->error == ERROR_EXPIRED          ? LOGIN_EXPIRED
+    l->result = l->error == PPP_ERROR_EXPIRED      ? LOGIN_EXPIRED
                 : l->error == PPP_REFUSED_UNJUDGED ? LOGIN_UNJUDGED
                                                    : LOGIN_REFUSED;
 }
@@ -143,7 +121,7 @@ static bool server_has_proof(const struct login *l, struct span text)
 static void pap_send(struct login *l)
 {
     const struct login_settings *s = l->settings;
-    struct packet p = packet_of(CODE_REQUEST, l->pap_id);
+    struct packet p = packet_of(PAP_REQUEST, l->pap_id);
 
     put_u8(&p, (unsigned)s->user.n);
     put_span(&p, s->user);
@@ -178,7 +156,7 @@ static void pap_receive(struct login *l, const struct ppp_frame *f)
  * password cannot be used. */
 static bool put_mschapv2(struct login *l, struct span challenge, struct packet *p)
 {
-    static const uint8_t zeros[MSCHAP_RESERVED];
+    static const uint8_t zeros[PPP_MSCHAP_RESERVED];
     const struct login_settings *s = l->settings;
 
     memcpy(l->challenge, challenge.p, MSCHAP_CHALLENGE);
@@ -189,7 +167,7 @@ static bool put_mschapv2(struct login *l, struct span challenge, struct packet *
         l->result = LOGIN_UNUSABLE;
         return false;
     }
-    put_u8(p, MSCHAP_VALUE);
+    put_u8(p, PPP_MSCHAP_VALUE);
     put(p, s->peer_challenge, MSCHAP_CHALLENGE);
     put(p, zeros, sizeof zeros);
     put(p, l->nt_response, sizeof l->nt_response);
@@ -217,7 +195,7 @@ static void chap_challenged(struct login *l, const struct ppp_frame *f)
 {
     struct cursor c = cursor_of(f->data);
     const struct span challenge = cursor_take(&c, cursor_u8(&c));
-    struct packet p = packet_of(CODE_RESPONSE, f->id);
+    struct packet p = packet_of(CHAP_RESPONSE, f->id);
     bool ok = false;
 
     if (c.short_ || challenge.n == 0)
@@ -233,18 +211,18 @@ static void chap_challenged(struct login *l, const struct ppp_frame *f)
 
 static void chap_receive(struct login *l, const struct ppp_frame *f)
 {
-    if (f->code == CODE_REQUEST) {
+    if (f->code == CHAP_CHALLENGE) {
         if (l->answers++ < LOGIN_ANSWERS_MAX)
             chap_challenged(l, f);
         return;
     }
     if (!l->answered || f->id != l->challenge_id)
         return;
-    if (f->code == CODE_FAILURE && l->method == PPP_METHOD_MSCHAPV2) {
+    if (f->code == CHAP_FAILURE && l->method == PPP_METHOD_MSCHAPV2) {
         read_failure(l, f->data);
-    } else if (f->code == CODE_FAILURE) {
+    } else if (f->code == CHAP_FAILURE) {
         refuse(l, f->data);
-    } else if (f->code == CODE_SUCCESS) {
+    } else if (f->code == CHAP_SUCCESS) {
         l->proved = l->method == PPP_METHOD_MSCHAPV2 && server_has_proof(l, f->data);
         l->result = l->proved || l->method == PPP_METHOD_CHAP_MD5 ? LOGIN_ACCEPTED : LOGIN_IMPOSTOR;
     }
@@ -254,7 +232,7 @@ static void chap_receive(struct login *l, const struct ppp_frame *f)
 
 static struct packet eap_response(const struct ppp_frame *f, unsigned type)
 {
-    struct packet p = packet_of(CODE_RESPONSE, f->id);
+    struct packet p = packet_of(EAP_RESPONSE, f->id);
 
     put_u8(&p, type);
     return p;
@@ -265,13 +243,13 @@ static void eap_challenged(struct login *l, const struct ppp_frame *f, struct cu
     const uint8_t id = cursor_u8(&c);
     cursor_u16(&c); /* MS-Length, which is that of the packet */
     const struct span challenge = cursor_take(&c, cursor_u8(&c));
-    struct packet p = eap_response(f, EAP_MSCHAPV2);
+    struct packet p = eap_response(f, EAP_TYPE_MSCHAPV2);
 
     if (c.short_ || challenge.n != MSCHAP_CHALLENGE)
         return;
-    put_u8(&p, MSCHAP_OP_RESPONSE);
+    put_u8(&p, CHAP_RESPONSE);
     put_u8(&p, id);
-    put_u16(&p, PACKET_HEAD + 1 + MSCHAP_VALUE + l->settings->user.n);
+    put_u16(&p, PPP_PACKET_HEAD + 1 + PPP_MSCHAP_VALUE + l->settings->user.n);
     if (put_mschapv2(l, challenge, &p))
         packet_send(l, PPP_EAP, &p);
 }
@@ -279,7 +257,7 @@ static void eap_challenged(struct login *l, const struct ppp_frame *f, struct cu
 /* Acknowledges the server's Success or Failure of EAP-MSCHAPv2; EAP's own follows. */
 static void eap_acknowledge(struct login *l, const struct ppp_frame *f, uint8_t op)
 {
-    struct packet p = eap_response(f, EAP_MSCHAPV2);
+    struct packet p = eap_response(f, EAP_TYPE_MSCHAPV2);
 
     put_u8(&p, op);
     packet_send(l, PPP_EAP, &p);
@@ -291,15 +269,15 @@ static void eap_mschapv2(struct login *l, const struct ppp_frame *f)
     const uint8_t op = cursor_u8(&c);
     const struct span text = span_from(c.rest, 3); /* behind the identifier and MS-Length */
 
-    if (op == MSCHAP_OP_CHALLENGE) {
+    if (op == CHAP_CHALLENGE) {
         l->proved = false;
         eap_challenged(l, f, c);
-    } else if (op == MSCHAP_OP_SUCCESS && server_has_proof(l, text)) {
+    } else if (op == CHAP_SUCCESS && server_has_proof(l, text)) {
         l->proved = true;
         eap_acknowledge(l, f, op);
-    } else if (op == MSCHAP_OP_SUCCESS) {
+    } else if (op == CHAP_SUCCESS) {
         l->result = LOGIN_IMPOSTOR;
-    } else if (op == MSCHAP_OP_FAILURE && l->answered) {
+    } else if (op == CHAP_FAILURE && l->answered) {
         eap_acknowledge(l, f, op);
         read_failure(l, text);
     }
@@ -312,30 +290,30 @@ static void eap_requested(struct login *l, const struct ppp_frame *f)
 
     if (type == 0 || l->answers++ >= LOGIN_ANSWERS_MAX)
         return;
-    if (type == EAP_MSCHAPV2) {
-        l->eap_type = EAP_MSCHAPV2;
+    if (type == EAP_TYPE_MSCHAPV2) {
+        l->eap_type = EAP_TYPE_MSCHAPV2;
         eap_mschapv2(l, f);
         return;
     }
-    if (type == EAP_IDENTITY) {
+    if (type == EAP_TYPE_IDENTITY) {
         put_span(&p, l->settings->user);
-    } else if (type != EAP_NOTIFICATION) {
+    } else if (type != EAP_TYPE_NOTIFICATION) {
         l->eap_type = (uint8_t)type;
-        p = eap_response(f, EAP_NAK);
-        put_u8(&p, EAP_MSCHAPV2);
+        p = eap_response(f, EAP_TYPE_NAK);
+        put_u8(&p, EAP_TYPE_MSCHAPV2);
     }
     packet_send(l, PPP_EAP, &p);
 }
 
 static void eap_receive(struct login *l, const struct ppp_frame *f)
 {
-    if (f->code == CODE_REQUEST)
+    if (f->code == EAP_REQUEST)
         eap_requested(l, f);
-    else if (f->code == CODE_SUCCESS)
+    else if (f->code == EAP_SUCCESS)
         l->result = l->proved ? LOGIN_ACCEPTED : LOGIN_IMPOSTOR;
-    else if (f->code == CODE_FAILURE && l->eap_type != 0 && l->eap_type != EAP_MSCHAPV2)
+    else if (f->code == EAP_FAILURE && l->eap_type != 0 && l->eap_type != EAP_TYPE_MSCHAPV2)
         l->result = LOGIN_NO_TYPE;
-    else if (f->code == CODE_FAILURE)
+    else if (f->code == EAP_FAILURE)
         refuse(l, span_of(NULL, 0));
 }
 

@@ -1,32 +1,15 @@
 #include "wire/eap.h"
 
-enum {
-    EAP_REQUEST = 1,
-    EAP_RESPONSE = 2,
-    EAP_HEADER = 4,
-    TYPE_IDENTITY = 1,
-    TYPE_MSCHAPV2 = 26,
+#include "wire/ppp_codes.h"
 
-    /* Opcodes of EAP-MSCHAPv2; its packets have the form of CHAP's after the type ([MS-CHAP] 2.2),
-     * with the opcode for the code. */
-    MSCHAPV2_RESPONSE = 2,
-    MSCHAPV2_SUCCESS = 3,
-    MSCHAPV2_CHANGE_PASSWORD = 7,
-
-    RESPONSE_VALUE = 49,     /* RFC 2759 4: challenge 16, reserved 8, NT-Response 24, flags */
-    PEER_CHALLENGE = 16 + 8, /* with the reserved bytes after it */
-    NEW_PASSWORD = 516 + 16, /* RFC 2759 7: encrypted password and hash */
-    CHANGE_PASSWORD_VALUE = NEW_PASSWORD + PEER_CHALLENGE + EAP_NT_RESPONSE + 2,
-};
-
-/* Returns the NT-Response in value. A Response has an byte with the value's length in front of it;
+/* Returns the NT-Response in value. A Response has a byte with the value's length in front of it;
  * a Change-Password has not. */
 static struct span nt_response_of(uint8_t opcode, struct span value)
 {
-    if (opcode == MSCHAPV2_RESPONSE && value.n > RESPONSE_VALUE && value.p[0] == RESPONSE_VALUE)
-        return span_sub(value, 1 + PEER_CHALLENGE, EAP_NT_RESPONSE);
-    if (opcode == MSCHAPV2_CHANGE_PASSWORD && value.n >= CHANGE_PASSWORD_VALUE)
-        return span_sub(value, NEW_PASSWORD + PEER_CHALLENGE, EAP_NT_RESPONSE);
+    if (opcode == CHAP_RESPONSE && value.n > PPP_MSCHAP_VALUE && value.p[0] == PPP_MSCHAP_VALUE)
+        return span_sub(value, 1 + PPP_MSCHAP_NT_AT, PPP_NT_RESPONSE);
+    if (opcode == CHAP_CHANGE_PASSWORD && value.n >= PPP_CHANGE_PASSWORD)
+        return span_sub(value, PPP_CHANGE_PASSWORD_NT_AT, PPP_NT_RESPONSE);
     return span_of(NULL, 0);
 }
 
@@ -37,12 +20,13 @@ static void read_mschapv2(struct span packet, struct eap_packet *out)
     (void)cursor_u8(&c); /* identifier */
     const size_t len = cursor_u16(&c);
 
-    if (c.short_ || len < EAP_HEADER || len > packet.n)
+    if (c.short_ || len < PPP_PACKET_HEAD || len > packet.n)
         return;
     if (out->request)
-        out->accepted = opcode == MSCHAPV2_SUCCESS;
+        out->accepted = opcode == CHAP_SUCCESS;
     else
-        out->nt_response = nt_response_of(opcode, span_sub(packet, EAP_HEADER, len - EAP_HEADER));
+        out->nt_response =
+            nt_response_of(opcode, span_sub(packet, PPP_PACKET_HEAD, len - PPP_PACKET_HEAD));
 }
 
 bool eap_parse(struct span octets, struct eap_packet *out)
@@ -52,14 +36,14 @@ bool eap_parse(struct span octets, struct eap_packet *out)
     (void)cursor_u8(&c); /* identifier */
     const size_t len = cursor_u16(&c);
 
-    if (c.short_ || (code != EAP_REQUEST && code != EAP_RESPONSE) || len <= EAP_HEADER ||
+    if (c.short_ || (code != EAP_REQUEST && code != EAP_RESPONSE) || len <= PPP_PACKET_HEAD ||
         len > octets.n)
         return false;
     *out = (struct eap_packet){.request = code == EAP_REQUEST,
                                .whole = span_sub(octets, 0, len),
-                               .data = span_sub(octets, EAP_HEADER, len - EAP_HEADER)};
-    out->identity = out->data.p[0] == TYPE_IDENTITY;
-    if (out->data.p[0] == TYPE_MSCHAPV2)
+                               .data = span_sub(octets, PPP_PACKET_HEAD, len - PPP_PACKET_HEAD)};
+    out->identity = out->data.p[0] == EAP_TYPE_IDENTITY;
+    if (out->data.p[0] == EAP_TYPE_MSCHAPV2)
         read_mschapv2(span_from(out->data, 1), out);
     return true;
 }

@@ -6,8 +6,6 @@
 
 #include "base/span.h"
 
-enum { EAP_NT_RESPONSE = 24 };
-
 struct eap_packet {
     bool request;            /* a Request, from the server; otherwise a Response, from the client */
     bool identity;           /* Type 1 */

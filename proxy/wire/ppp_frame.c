@@ -1,5 +1,7 @@
 #include "wire/ppp_frame.h"
 
+#include "wire/ppp_codes.h"
+
 enum {
     PROTOCOL_BACP = 0xc02b,
     PROTOCOL_BAP = 0xc02d,
@@ -7,15 +9,6 @@ enum {
     PROTOCOL_LQR = 0xc025,
     PROTOCOL_LINK_MIN = 0xc000,    /* LCP, authentication and the like */
     PROTOCOL_CONTROL_MIN = 0x8000, /* RFC 1661 2: network data has numbers below */
-
-    LCP_CONFIGURE_REQUEST = 1,
-    LCP_CONFIGURE_REJECT = 4,
-    LCP_OPTION_AUTH = 3,
-
-    CONFIGURE_ACK = 2,
-    IPCP_OPTION_ADDRESS = 3, /* RFC 1332 3.3 */
-
-    PACKET_HEAD = 4,
 };
 
 #define CODE(n) (1u << (n))
@@ -73,10 +66,10 @@ static bool read_packet(struct ppp_frame *f)
     f->code = cursor_u8(&c);
     f->id = cursor_u8(&c);
     const uint16_t len = cursor_u16(&c);
-    if (c.short_ || len < PACKET_HEAD || len > f->info.n)
+    if (c.short_ || len < PPP_PACKET_HEAD || len > f->info.n)
         return false;
     f->info = span_sub(f->info, 0, len);
-    f->data = span_from(f->info, PACKET_HEAD);
+    f->data = span_from(f->info, PPP_PACKET_HEAD);
     return true;
 }
 
@@ -195,7 +188,7 @@ bool ppp_frame_assigned(struct span octets, uint8_t ip[4])
     uint8_t type;
 
     if (!read_head(octets, &f.protocol, &f.info) || f.protocol != PPP_IPCP || !read_packet(&f) ||
-        f.code != CONFIGURE_ACK)
+        f.code != LCP_CONFIGURE_ACK)
         return false;
     struct cursor c = cursor_of(f.data);
     while (c.rest.n > 0) {

@@ -4,6 +4,7 @@
 #include "base/insist.h"
 #include "radius/keyring.h"
 #include "wire/eap.h"
+#include "wire/ppp_codes.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,7 +21,7 @@ static void check_packet(struct span s)
         return;
     INSIST(p.whole.p == s.p && p.whole.n <= s.n && p.data.n > 0 && inside(p.data, p.whole));
     INSIST(inside(p.nt_response, p.data));
-    INSIST(p.nt_response.n == 0 || (p.nt_response.n == EAP_NT_RESPONSE && !p.request));
+    INSIST(p.nt_response.n == 0 || (p.nt_response.n == PPP_NT_RESPONSE && !p.request));
     INSIST(!p.accepted || (p.request && !p.identity));
 }
 

@@ -1,13 +1,13 @@
 /* server_models: models of LCP and authentication in known VPN servers, made from their sources
  * (PROTOCOL.md 5). Each model is a server: it takes the frames of a client, keeps its own state
- * and writes its own frames. It shares no code with wire/ppp.c, because the fuzz target
+ * and writes its own frames. It shares no code with wire/ppp*.c, because the fuzz target
  * compares the two. A model does not check passwords: the caller sets the result of the next
  * check. */
 #ifndef SSTPGATE_TESTS_SERVER_MODELS_H
 #define SSTPGATE_TESTS_SERVER_MODELS_H
 
 #include "base/span.h"
-#include "wire/ppp.h" /* enum ppp_method only */
+#include "wire/ppp_method.h"
 
 enum server_kind { SERVER_SOFTETHER, SERVER_ACCEL, SERVER_PPPD, SERVER_RRAS, SERVER_KINDS };
 
