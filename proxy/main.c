@@ -33,22 +33,26 @@ struct options {
     const char *config, *ready_file;
     const char *completion; /* the shell; NULL: not wanted */
     bool test, print, strict;
-    void (*show)(void); /* NULL: run the gate, or test */
+    int (*show)(void); /* returns the exit code; NULL: run the gate, or test */
 };
 
-static void show_keys(void)
+static int show_keys(void)
 {
     config_print_reference(stdout);
+    return 0;
 }
 
-static void show_version(void)
+static int show_version(void)
 {
     printf("sstpgate %s\n", version_text);
+    return 0;
 }
 
-static void show_libraries(void)
+/* Returns 1 if an algorithm is missing without which the gate cannot start. */
+static int show_libraries(void)
 {
     char error[AEAD_ERROR_MAX];
+    const bool usable = aead_start(error);
 
     printf("sstpgate %s\n%s\nlibuv %s\n", version_text, OpenSSL_version(OPENSSL_VERSION),
            uv_version_string());
@@ -59,12 +63,13 @@ static void show_libraries(void)
            status_supported() ? status_library() : "");
     printf("store of several gates: %s\n",
            shared_supported() ? "with hiredis" : "not built in (no hiredis)");
-    printf("ciphers of records: %s\n", aead_start(error) ? aead_name() : error);
+    printf("ciphers of records: %s\n", usable ? aead_name() : error);
+    return usable ? 0 : 1;
 }
 
-static void show_help(void);
+static int show_help(void);
 
-static void show_completion(void);
+static int show_completion(void);
 
 enum { OPT_READY = 256, OPT_KEYS, OPT_STRICT, OPT_COMPLETION };
 
@@ -72,7 +77,7 @@ static const struct row {
     int key;          /* of getopt_long; below 256: the short form */
     const char *name; /* of the long form; NULL: none */
     const char *argument;
-    void (*show)(void);
+    int (*show)(void);
     const char *help;
 } rows[] = {
     {'c', "config", "FILE", NULL, "configuration (default " DEFAULT_CONFIG ")"},
@@ -119,12 +124,13 @@ static void print_usage(FILE *out)
         out);
 }
 
-static void show_help(void)
+static int show_help(void)
 {
     print_usage(stdout);
+    return 0;
 }
 
-static void show_completion(void)
+static int show_completion(void)
 {
     char words[512];
     size_t n = 0;
@@ -136,6 +142,7 @@ static void show_completion(void)
                                                    : rows[i].name);
     INSIST(n < sizeof words);
     completion_bash(words, stdout);
+    return 0;
 }
 
 static void set_option(struct options *o, const struct row *r)
@@ -258,10 +265,8 @@ static int run(int argc, char **argv)
         print_usage(stderr);
         return 2;
     }
-    if (o.show != NULL) {
-        o.show();
-        return 0;
-    }
+    if (o.show != NULL)
+        return o.show();
     return hint_at_example(&o,
                            o.test ? test(&o) : gate_run(o.config, o.ready_file, argv, &control));
 }
