@@ -1,6 +1,7 @@
 #include "base/suggest.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/ascii.h"
@@ -61,4 +62,12 @@ void suggest_offer(struct suggest *s, const char *name)
         return;
     s->best = name;
     s->distance = distance;
+}
+
+void suggest_text(const struct suggest *s, char out[SUGGEST_TEXT])
+{
+    if (s->best == NULL)
+        out[0] = '\0';
+    else
+        snprintf(out, SUGGEST_TEXT, "; did you mean '%s'?", s->best);
 }

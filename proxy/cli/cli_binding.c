@@ -10,7 +10,6 @@
 #include "base/addr.h"
 #include "base/insist.h"
 #include "base/memo.h"
-#include "base/suggest.h"
 #include "cli/usage.h"
 #include "config/config_load.h"
 #include "tls/tls_basics.h"
@@ -202,17 +201,6 @@ static bool print_listener(const struct config_listener *l)
     return ok;
 }
 
-static const struct config_listener *find_listener(const struct config *c, const char *name,
-                                                   struct suggest *s)
-{
-    for (size_t i = 0; i < c->listener_count; i++) {
-        if (strcmp(c->listener[i].name, name) == 0)
-            return &c->listener[i];
-        suggest_offer(s, c->listener[i].name);
-    }
-    return NULL;
-}
-
 static bool print_file(const char *file, const char *passphrase_file)
 {
     const struct tls_certificate c = {
@@ -233,10 +221,10 @@ static struct config *load_sound(const char *path, FILE *problems)
  * reported only if neither exists. */
 static bool print_word(const char *word, const char *config, const char *passphrase_file)
 {
-    struct suggest s = suggest_init(word);
+    char suggestion[SUGGEST_TEXT];
     struct memo problems;
     struct config *c = load_sound(config, memo_open(&problems));
-    const struct config_listener *l = c == NULL ? NULL : find_listener(c, word, &s);
+    const struct config_listener *l = c == NULL ? NULL : config_find_listener(c, word, suggestion);
     bool ok = false;
 
     if (l != NULL)
@@ -247,9 +235,8 @@ static bool print_word(const char *word, const char *config, const char *passphr
         fprintf(stderr, "sstpgate binding: no file '%s', and no listeners:\n%s", word,
                 memo_text(&problems));
     else
-        fprintf(stderr, "sstpgate binding: no [listener %s] in %s and no file '%s'%s%s%s\n", word,
-                config, word, s.best == NULL ? "" : "; did you mean '",
-                s.best == NULL ? "" : s.best, s.best == NULL ? "" : "'?");
+        fprintf(stderr, "sstpgate binding: no [listener %s] in %s and no file '%s'%s\n", word,
+                config, word, suggestion);
     config_free(c);
     memo_free(&problems);
     return ok;

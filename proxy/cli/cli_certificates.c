@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/memo.h"
-#include "base/suggest.h"
 #include "base/value.h"
 #include "cli/certificates_report.h"
 #include "cli/usage.h"
@@ -43,17 +42,12 @@ struct words {
 static const struct config_listener *find_listener(const struct config *c, const char *name,
                                                    FILE *problems)
 {
-    struct suggest s = suggest_init(name);
+    char suggestion[SUGGEST_TEXT];
+    const struct config_listener *l = config_find_listener(c, name, suggestion);
 
-    for (size_t i = 0; i < c->listener_count; i++) {
-        if (strcmp(c->listener[i].name, name) == 0)
-            return &c->listener[i];
-        suggest_offer(&s, c->listener[i].name);
-    }
-    fprintf(problems, "sstpgate certificates: no [listener %s]%s%s%s\n", name,
-            s.best == NULL ? "" : "; did you mean '", s.best == NULL ? "" : s.best,
-            s.best == NULL ? "" : "'?");
-    return NULL;
+    if (l == NULL)
+        fprintf(problems, "sstpgate certificates: no [listener %s]%s\n", name, suggestion);
+    return l;
 }
 
 /* l NULL: all listeners. */

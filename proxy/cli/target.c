@@ -16,14 +16,6 @@
 
 /* ---- a listener ---- */
 
-static const struct config_listener *find_listener(const struct config *c, const char *name)
-{
-    for (size_t i = 0; c != NULL && i < c->listener_count; i++)
-        if (strcmp(c->listener[i].name, name) == 0)
-            return &c->listener[i];
-    return NULL;
-}
-
 /* Writes the address to connect to: that of the listener, or loopback if it listens on all. */
 static void take_address(struct target *t, const struct addr *a)
 {
@@ -147,6 +139,22 @@ bool target_rename(struct target *t, const char *name, const char *command, FILE
     return false;
 }
 
+/* Finds word in a configuration that can be used. A word with a dot or a colon may be a host. */
+static int find_word(struct target *out, const char *word, const char *command,
+                     const struct config *c, FILE *problems)
+{
+    char suggestion[SUGGEST_TEXT];
+    const struct config_listener *l = config_find_listener(c, word, suggestion);
+
+    if (l != NULL)
+        return take_listener(out, command, c, l, problems) ? EXIT_DONE : EXIT_FAILED;
+    if (strpbrk(word, ".:") != NULL)
+        return target_host(out, word, command, problems) ? EXIT_DONE : EXIT_USAGE;
+    fprintf(problems, "sstpgate %s: no [listener %s] in %s%s\nIf it is a host: write %s:%d\n",
+            command, word, c->path, suggestion, word, TARGET_PORT);
+    return EXIT_USAGE;
+}
+
 int target_find(struct target *out, const char *word, const char *command, const char *config,
                 bool explicit_config, FILE *problems)
 {
@@ -156,13 +164,13 @@ int target_find(struct target *out, const char *word, const char *command, const
 
     *out = (struct target){0};
     struct config *c = access(config, F_OK) == 0 || explicit_config ? config_load(config, f) : NULL;
-    const struct config_listener *l = c != NULL && c->sound ? find_listener(c, word) : NULL;
+    const bool sound = c != NULL && c->sound;
     const char *text = memo_text(&errors);
-    if (explicit_config && (c == NULL || !c->sound)) {
+    if (explicit_config && !sound) {
         fprintf(problems, "sstpgate %s: the configuration cannot be used:\n%s", command, text);
         code = EXIT_FAILED;
-    } else if (l != NULL) {
-        code = take_listener(out, command, c, l, problems) ? EXIT_DONE : EXIT_FAILED;
+    } else if (sound) {
+        code = find_word(out, word, command, c, problems);
     } else {
         code = target_host(out, word, command, problems) ? EXIT_DONE : EXIT_USAGE;
     }

@@ -23,8 +23,9 @@ struct target {
     size_t pin_count;
 };
 
-/* Finds word: a listener of the configuration or, if there is none, a host. command: the
- * sub-command, for messages. explicit_config: the user has named the configuration, so its errors
+/* Finds word: a listener of the configuration, or a host. If there is a configuration, a host has a
+ * dot or a colon, because another word is probably a misspelt listener. command: the sub-command,
+ * for messages. explicit_config: the user has named the configuration, so its errors
  * are reported. Returns the exit code; if it is not EXIT_DONE, the reason was written to problems.
  * The caller calls target_fini in any case. */
 int target_find(struct target *out, const char *word, const char *command, const char *config,

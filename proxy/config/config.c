@@ -112,6 +112,20 @@ bool config_differs(const struct config *c, const void *section, const char *key
     return m != NULL && !is_default(m->key, section);
 }
 
+const struct config_listener *config_find_listener(const struct config *c, const char *name,
+                                                   char suggestion[SUGGEST_TEXT])
+{
+    struct suggest s = suggest_init(name);
+
+    for (size_t i = 0; i < c->listener_count; i++) {
+        if (strcmp(c->listener[i].name, name) == 0)
+            return &c->listener[i];
+        suggest_offer(&s, c->listener[i].name);
+    }
+    suggest_text(&s, suggestion);
+    return NULL;
+}
+
 /* ---- printing ------------------------------------------------------------------------------- */
 
 static void print_section(const struct config *c, enum config_section in, size_t index, FILE *out)

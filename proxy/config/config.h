@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/suggest.h"
 #include "config/config_sections.h"
 
 /* Frees c with all that it owns. NULL: no-op. */
@@ -18,6 +19,11 @@ void config_print(const struct config *c, FILE *out);
 
 /* Returns whether some listener sends calls to b: its backend, or one of its use-backend lines. */
 bool config_has_calls(const struct config *c, const struct config_backend *b);
+
+/* Finds a listener by its name. NULL: there is none; suggestion then has the most similar name, as
+ * suggest_text writes it. */
+const struct config_listener *config_find_listener(const struct config *c, const char *name,
+                                                   char suggestion[SUGGEST_TEXT]);
 
 /* Returns whether key is set in section, which is as in config_line(), and not to its default. */
 bool config_differs(const struct config *c, const void *section, const char *key);

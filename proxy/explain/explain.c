@@ -7,7 +7,6 @@
 #include "base/hostname.h"
 #include "base/insist.h"
 #include "base/memo.h"
-#include "base/suggest.h"
 #include "call/judgement.h"
 #include "explain/explain_print.h"
 #include "policy/rules_words.h"
@@ -291,20 +290,16 @@ static void judge_all(struct explanation *e)
 static bool find_listener(struct explanation *e, char error[EXPLAIN_ERROR_MAX])
 {
     const struct config *c = e->snapshot->config;
-    struct suggest s = suggest_init(e->query->listener);
+    char suggestion[SUGGEST_TEXT];
 
-    for (size_t i = 0; i < c->listener_count; i++) {
-        suggest_offer(&s, c->listener[i].name);
-        if (strcmp(c->listener[i].name, e->query->listener) != 0)
-            continue;
-        e->listener = &c->listener[i];
-        e->listener_index = i;
-        return true;
+    e->listener = config_find_listener(c, e->query->listener, suggestion);
+    if (e->listener == NULL) {
+        snprintf(error, EXPLAIN_ERROR_MAX, "there is no listener '%.100s'%s", e->query->listener,
+                 suggestion);
+        return false;
     }
-    snprintf(error, EXPLAIN_ERROR_MAX, "there is no listener '%.100s'%s%s%s", e->query->listener,
-             s.best == NULL ? "" : "; did you mean '", s.best == NULL ? "" : s.best,
-             s.best == NULL ? "" : "'?");
-    return false;
+    e->listener_index = (size_t)(e->listener - c->listener);
+    return true;
 }
 
 enum explain_verdict explain_client(const struct snapshot *snapshot,

@@ -248,6 +248,19 @@ def test_gate_that_does_not_run(bench):
     assert failed(dial("-c", config, "front"), CONNECT, "connect", "refused")["gate"] is None
 
 
+@pytest.mark.parametrize("words", [[], ["--host", "vpn.example.com"]], ids=["alone", "host"])
+def test_misspelt_listener_is_not_a_host(bench, words):
+    """A word with a dot or a colon may be a host, another one is a listener if there is a configuration."""
+    server = bench.backend(auth=("pap",), users=USERS)
+    _, config = behind_gate(bench, server)
+    done = run("dial", "--user", "alice", "-c", config, *words, "frnot")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (f"sstpgate dial: no [listener frnot] in {config}; did you mean 'front'?\n"
+                           "If it is a host: write frnot:443\n")
+    code, _ = dial("-c", config, "--pin", server.cert.sha256, f"localhost:{server.address.rpartition(':')[2]}")
+    assert code == 0
+
+
 def test_listener_behind_a_proxy_is_not_dialled(bench):
     config = bench.config({"gate": {}, "listener front": bench.listener_keys(
         accept_proxy="yes", trusted_proxies="127.0.0.1"), "backend back": bench.backend_keys(bench.backend())})

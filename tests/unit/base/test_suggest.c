@@ -52,11 +52,33 @@ static void the_nearest_word_is_suggested(void **state)
     assert_string_equal(s.best, "workers");
 }
 
+static void text_of_a_suggestion(void **state)
+{
+    char text[SUGGEST_TEXT];
+    struct suggest s = suggest_init("frnot");
+
+    (void)state;
+    suggest_text(&s, text);
+    assert_string_equal(text, "");
+    suggest_offer(&s, "front");
+    suggest_text(&s, text);
+    assert_string_equal(text, "; did you mean 'front'?");
+    s = suggest_init(X50);
+    suggest_offer(&s, X50 "xxxxxxxxxxxxxx"); /* more than the limit of letters apart */
+    suggest_text(&s, text);
+    assert_string_equal(text, "");
+    s = suggest_init(X50 "xxxxxxxxx");
+    suggest_offer(&s, X50 "xxxxxxxxxxxxxx"); /* the longest name */
+    suggest_text(&s, text);
+    assert_string_equal(text, "; did you mean '" X50 "xxxxxxxxxxxxxx'?");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(distances),
         cmocka_unit_test(the_nearest_word_is_suggested),
+        cmocka_unit_test(text_of_a_suggestion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
