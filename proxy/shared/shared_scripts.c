@@ -7,10 +7,25 @@
     "local function int(x) return string.format('%.0f', x) end\n"
 
 /* Writes a change of a ban, and removes up to 16 expired ones, so that expired changes do not
- * accumulate. */
+ * accumulate. The end of all bans replaces their changes, not the orders to end tunnels. */
 #define BAN                                                                                        \
+    "local function forget()\n"                                                                    \
+    "  local kept = {}\n"                                                                          \
+    "  for _, s in ipairs(redis.call('ZRANGE', P .. 'b:l', 0, -1)) do\n"                           \
+    "    if string.sub(s, 1, 2) == 'e:' then\n"                                                    \
+    "      kept[#kept + 1] = {s, redis.call('ZSCORE', P .. 'b:l', s),\n"                           \
+    "        redis.call('ZSCORE', P .. 'b:u', s), redis.call('HGET', P .. 'b:v', s)}\n"            \
+    "    end\n"                                                                                    \
+    "  end\n"                                                                                      \
+    "  redis.call('DEL', P .. 'b:l', P .. 'b:u', P .. 'b:v')\n"                                    \
+    "  for _, k in ipairs(kept) do\n"                                                              \
+    "    redis.call('ZADD', P .. 'b:l', k[2], k[1])\n"                                             \
+    "    redis.call('ZADD', P .. 'b:u', k[3] or 0, k[1])\n"                                        \
+    "    redis.call('HSET', P .. 'b:v', k[1], k[4] or '')\n"                                       \
+    "  end\n"                                                                                      \
+    "end\n"                                                                                        \
     "local function ban(subject, kind, by, left)\n"                                                \
-    "  if subject == '*' then redis.call('DEL', P .. 'b:l', P .. 'b:u', P .. 'b:v') end\n"         \
+    "  if subject == '*' then forget() end\n"                                                      \
     "  local old = redis.call('ZRANGEBYSCORE', P .. 'b:u', '-inf', int(now), 'LIMIT', 0, 16)\n"    \
     "  for _, s in ipairs(old) do\n"                                                               \
     "    redis.call('ZREM', P .. 'b:l', s) redis.call('ZREM', P .. 'b:u', s)\n"                    \

@@ -1,8 +1,10 @@
 """Several gates that act as one, through redis-server or a scripted store (conf/README.md, several gates)."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import ssl
 import tempfile
 import time
@@ -341,6 +343,26 @@ def test_a_ban_by_an_administrator_ends_tunnels_at_all_gates(bench, redis, what)
     assert "; 1 ended" in ctl(gates[0], "ban", *what, "1h")
     for gate in gates:
         assert ended(gate) == ("ended-by-admin", "ban")
+
+
+def test_an_order_survives_the_end_of_all_bans(bench, redis):
+    """The other gate reads the changes when both are in the store."""
+    gates = cluster(bench, redis, 2)
+    call = bench.client(gates[1]).establish().ping()
+    ctl(gates[0], "ban", "192.0.2.1", "1h")
+    gates[1].wait_event("ban")
+    os.kill(gates[1].process.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, gates[1].process.pid, os.WSTOPPED)
+    try:
+        ctl(gates[0], "end", "user", "alice")
+        ctl(gates[0], "unban", "all")
+        eventually(lambda: redis("HEXISTS", "sstpgate:b:v", "*") == "1", "the end of all bans is in the store")
+    finally:
+        os.kill(gates[1].process.pid, signal.SIGCONT)
+    assert ended(gates[1]) == ("ended-by-admin", "end")
+    gates[1].wait_event("unban")
+    assert ctl(gates[1], "bans") == ""
+    call.close()
 
 
 def test_a_ban_by_points_ends_no_tunnel(bench, redis):
