@@ -646,25 +646,26 @@ static void warn_of_ending(const struct section *s, const struct users *u, const
              until_print(e->until, until));
 }
 
-/* A file of a backend that re-signs nothing has no effect, which is another warning. */
-static void check_users(const struct section *s, const struct config_backend *b,
-                        const struct users *u, int64_t now)
+void mistakes_of_time(const struct site *site, int64_t now, FILE *to, FILE *steps)
 {
     enum { SOON = 14 * 24 * 60 * 60 };
+    const struct config *c = site->config;
 
-    if (u == NULL)
-        return;
-    if (users_count(u) == 0)
-        warn(s, line_of(s, "users-file"), "users-file: %s contains no user", b->users_file);
-    if (signs_nothing(s->c, b))
-        return;
-    const struct users_ending past = users_ending(u, INT64_MIN, now);
-    const struct users_ending soon = users_ending(u, now, now + SOON);
-    warn_of_ending(s, u, "expired: these users are refused", &past);
-    warn_of_ending(s, u, "will expire within 14 days", &soon);
+    for (size_t i = 0; i < c->backend_count; i++) {
+        const struct section s = section_of(c, BACKEND, i, to);
+        const struct users *u = site->backend[i].users;
+        if (u == NULL || signs_nothing(c, &c->backend[i])) /* no effect: another warning */
+            continue;
+        const struct users_ending past = users_ending(u, INT64_MIN, now);
+        const struct users_ending soon = users_ending(u, now, now + SOON);
+        warn_of_ending(&s, u, "expired: these users are refused", &past);
+        warn_of_ending(&s, u, "will expire within 14 days", &soon);
+        if (steps != NULL)
+            fprintf(steps, "%s %zu %zu\n", users_path(u), past.count, soon.count);
+    }
 }
 
-void mistakes_in_files(const struct site *site, int64_t now, FILE *to)
+void mistakes_in_files(const struct site *site, FILE *to)
 {
     const struct config *c = site->config;
 
@@ -677,7 +678,9 @@ void mistakes_in_files(const struct site *site, int64_t now, FILE *to)
     }
     for (size_t i = 0; i < c->backend_count; i++) {
         const struct section s = section_of(c, BACKEND, i, to);
-        check_users(&s, &c->backend[i], site->backend[i].users, now);
+        if (site->backend[i].users != NULL && users_count(site->backend[i].users) == 0)
+            warn(&s, line_of(&s, "users-file"), "users-file: %s contains no user",
+                 c->backend[i].users_file);
         check_pins(&s, site, &c->backend[i]);
     }
     for (size_t i = 0; i < c->radius_count; i++) {

@@ -47,6 +47,7 @@ void preflight_expiry(const struct site *site, time_t now, FILE *to, FILE *steps
             .config = site->config, .listener = site->listener[i].config, .to = to, .steps = steps};
         tls_ctx_expiry(site->listener[i].tls, now, on_expiry, &w);
     }
+    mistakes_of_time(site, now, to, steps);
 }
 
 /* ---- likely mistakes ---- */
@@ -90,7 +91,7 @@ void preflight_mistakes(const struct site *site, time_t now, FILE *to)
 {
     machine_check_directories(site->config, to);
     mistakes_in_config(site->config, to);
-    mistakes_in_files(site, now, to);
+    mistakes_in_files(site, to);
     for (size_t i = 0; i < site->config->listener_count; i++) {
         struct warnings w = {
             .config = site->config, .listener = site->listener[i].config, .to = to};

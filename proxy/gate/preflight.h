@@ -21,9 +21,10 @@ enum preflight_result preflight_config(const char *path, FILE *problems, FILE *p
  * and certificates that clients may refuse. now: seconds since 1970. */
 void preflight_mistakes(const struct site *site, time_t now, FILE *to);
 
-/* Writes warnings about certificates that expire within 30 days, staples that are not sent, and
- * keys that make handshakes expensive. steps: receives a text that changes whenever a new
- * warning is due (30, 7, 1 and 0 days before the end); NULL: not wanted. */
+/* Writes warnings about certificates that expire within 30 days, staples that are not sent,
+ * keys that make handshakes expensive, and lines of users files as mistakes_of_time. steps:
+ * receives a text that changes whenever a new warning is due (of a certificate 30, 7, 1 and 0 days
+ * before the end); NULL: not wanted. */
 void preflight_expiry(const struct site *site, time_t now, FILE *to, FILE *steps);
 
 #endif

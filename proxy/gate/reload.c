@@ -234,8 +234,8 @@ void reload_log_listen(const struct gate *gate, size_t first_id, size_t first_ra
 
 enum { EXPIRY_MS = 5000 };
 
-/* Logs which certificates expire soon. always: also if nothing has changed since the last time;
- * otherwise only if a certificate has come within 30, 7 or 1 days of its end. */
+/* Logs which certificates and lines of users files expire soon. always: also if nothing has changed
+ * since the last time; otherwise only if a new warning is due. */
 static void expiry_warn(struct gate *gate, const struct site *site, bool always)
 {
     struct memo warnings, steps;

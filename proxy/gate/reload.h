@@ -50,7 +50,7 @@ bool reload(struct gate *gate, const char *cause, FILE *answer);
  * are. */
 void reload_files(struct gate *gate);
 
-/* Starts the timer that checks the expiry of certificates and staples. */
+/* Starts the timer that checks the expiry of certificates, staples and lines of users files. */
 void reload_start(struct gate *gate);
 
 /* Logs a line for each listening socket whose id is first_id or above, and for each RADIUS socket

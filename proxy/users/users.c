@@ -33,6 +33,7 @@ struct users {
     char *path;
     struct siphash_key hash_key; /* secret, because users could choose names that share a bucket */
     struct users_entry *table;
+    bool has_ends; /* some line has an end */
 };
 
 static unsigned name_hash(const struct users *u, const uint8_t *folded, size_t n)
@@ -76,6 +77,7 @@ unsigned users_add(struct users *u, struct span name, const uint8_t hash_hash[US
     struct users_entry *e = insist_alloc(calloc(1, sizeof *e + FOLD_ROOM(name.n)));
     e->line = line;
     e->until = until;
+    u->has_ends |= until != UNTIL_NEVER;
     memcpy(e->hash, hash_hash, USERS_HASH);
     e->name_len = fold_case(name, e->name);
     HASH_ADD_KEYPTR_BYHASHVALUE(hh, u->table, e->name, e->name_len,
@@ -207,6 +209,8 @@ struct users_ending users_ending(const struct users *u, int64_t from, int64_t to
 {
     struct users_ending e = {.until = UNTIL_NEVER};
 
+    if (!u->has_ends)
+        return e;
     for (const struct users_entry *at = u->table; at != NULL; at = at->hh.next) {
         if (at->until <= from || at->until > to)
             continue;

@@ -94,7 +94,8 @@ struct users_ending {
     int64_t until; /* its end */
 };
 
-/* Returns the lines with from < until <= to. */
+/* Returns the lines with from < until <= to; UNTIL_NEVER is not counted. Visits no line if none has
+ * an end. */
 struct users_ending users_ending(const struct users *u, int64_t from, int64_t to);
 
 /* Returns whether two names, as sent on the wire, denote the same user: letters compare without

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import termios
+import time
 
 import pytest
 
@@ -309,3 +310,14 @@ def test_without_a_file_the_line_is_printed(bench, users):
     assert user("-f", users, "--list").splitlines()[-1] == "dave"
     assert "this is the password" in user("-f", users, "--check", "dave", text="sesame\n")
     assert "not the password" in user("-f", users, "--check", "dave", text="sesam\n", code=3)
+
+
+def test_line_that_ends_while_the_gate_runs_is_logged(bench, users):
+    end = time.time() + 3
+    users.write_text(users.read_text() + f"guest:{mschap.hash_hash('x').hex()}:"
+                     f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(end))}\n")
+    number = len(users.read_text().splitlines())
+    gate = start(bench, users, bench.backend())
+    assert f"1 line will expire within 14 days, line {number} at " in gate.wait_event("expiry")["msg"]
+    assert f"1 line expired: these users are refused, line {number} at " in gate.wait_event("expiry", 1)["msg"]
+    assert time.time() >= int(end)

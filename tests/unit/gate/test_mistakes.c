@@ -143,7 +143,8 @@ static char *warnings_of(const struct sample *s)
     struct site *site = site_new(snapshot, stderr);
     assert_non_null(site);
     mistakes_in_config(site->config, to);
-    mistakes_in_files(site, NOW, to);
+    mistakes_in_files(site, to);
+    mistakes_of_time(site, NOW, to, NULL);
     assert_int_equal(fclose(to), 0);
     site_unref(site);
     snapshot_unref(snapshot);

@@ -136,15 +136,15 @@ static void a_ca_that_verifies_nothing_is_a_warning(void **state)
     cert_free(&ca);
 }
 
-/* Writes the warnings `hours` before the end of the certificate, and the steps. */
-static void expiry(const struct site *site, int hours, char warnings[512], char steps[512])
+/* Writes the warnings and the steps at a time. */
+static void warnings_at(const struct site *site, time_t now, char warnings[512], char steps[512])
 {
     char *text[2];
     size_t n[2];
     FILE *to = open_memstream(&text[0], &n[0]), *steps_to = open_memstream(&text[1], &n[1]);
 
     assert_true(to != NULL && steps_to != NULL);
-    preflight_expiry(site, time(NULL) + (365 * 24 - hours) * 3600L, to, steps_to);
+    preflight_expiry(site, now, to, steps_to);
     fclose(to);
     fclose(steps_to);
     snprintf(warnings, 512, "%s", text[0]);
@@ -167,9 +167,48 @@ static void an_end_that_is_near_is_a_warning_in_steps(void **state)
     struct site *site = site_new(snapshot, stderr);
     assert_non_null(site);
     for (size_t i = 0; i < sizeof hours / sizeof *hours; i++) {
-        expiry(site, hours[i], warnings, steps);
+        warnings_at(site, time(NULL) + (365 * 24 - hours[i]) * 3600L, warnings, steps);
         assert_int_equal(strstr(warnings, "gate.conf:3: warning: listener l: ") != NULL, i > 0);
         assert_int_equal(strcmp(steps, before) != 0, new_step[i]);
+        strcpy(before, steps);
+    }
+    site_unref(site);
+    snapshot_unref(snapshot);
+}
+
+/* A line comes within 14 days of its end, and expires. */
+static void an_end_of_a_line_is_a_warning_in_steps(void **state)
+{
+    static const struct {
+        int days; /* before the end */
+        const char *warning;
+        bool new_step;
+    } table[] = {{15, NULL, true},
+                 {13, "1 line will expire within 14 days, line 2 at ", true},
+                 {1, "1 line will expire within 14 days, line 2 at ", false},
+                 {0, "1 line expired: these users are refused, line 2 at ", true},
+                 {-1, "1 line expired: these users are refused, line 2 at ", false}};
+    const time_t end = 1893456000; /* 2030-01-01T00:00Z */
+    char warnings[512], steps[512], before[512] = "";
+    FILE *f = fopen(certs_path(&certs, "users"), "w");
+
+    (void)state;
+    assert_non_null(f);
+    fprintf(f, "a:%.32s\nb:%.32s:2030-01-01T00:00Z\n", HASH, HASH);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(chmod(certs_path(&certs, "users"), 0600), 0);
+    write_config("", "users-file = users\nbinding-cert-hash = " HASH "\n");
+    struct snapshot *snapshot = snapshot_load(path, NULL, stderr);
+    assert_non_null(snapshot);
+    struct site *site = site_new(snapshot, stderr);
+    assert_non_null(site);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        warnings_at(site, end - table[i].days * 24 * 3600L, warnings, steps);
+        const char *line = strstr(warnings, "gate.conf:7: warning: backend b: users-file: ");
+        assert_int_equal(line != NULL, table[i].warning != NULL);
+        if (line != NULL)
+            assert_non_null(strstr(line, table[i].warning));
+        assert_int_equal(strcmp(steps, before) != 0, table[i].new_step);
         strcpy(before, steps);
     }
     site_unref(site);
@@ -208,6 +247,7 @@ int main(void)
         cmocka_unit_test(likely_mistakes_are_warnings),
         cmocka_unit_test(a_private_key_that_others_may_use_is_an_error),
         cmocka_unit_test(an_end_that_is_near_is_a_warning_in_steps),
+        cmocka_unit_test(an_end_of_a_line_is_a_warning_in_steps),
         cmocka_unit_test(an_error_is_no_warning),
         cmocka_unit_test(a_ca_that_verifies_nothing_is_a_warning),
         cmocka_unit_test(the_configuration_in_force_is_printed_if_it_is_sound),
