@@ -4,6 +4,7 @@
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/ascii.h"
@@ -254,14 +255,23 @@ void config_read(struct span text, const struct config_events *to)
 /* Reads a file that cannot change meanwhile. Returns the text, or NULL with *reason. */
 static char *read_copy(int fd, size_t *len, const char **reason)
 {
-    char *text = insist_alloc(malloc(FILE_MAX + 1));
-    const ssize_t n = file_read(fd, text, FILE_MAX + 1);
+    struct stat st;
 
-    if (n >= 0 && n <= FILE_MAX) {
+    if (fstat(fd, &st) != 0) {
+        *reason = strerror(errno);
+        return NULL;
+    }
+    if (st.st_size > FILE_MAX) {
+        *reason = "larger than 1 MiB: not a configuration file";
+        return NULL;
+    }
+    char *text = insist_alloc(malloc((size_t)st.st_size + 1)); /* not 0 bytes */
+    const ssize_t n = file_read(fd, text, (size_t)st.st_size);
+    if (n >= 0) {
         *len = (size_t)n;
         return text;
     }
-    *reason = n < 0 ? strerror(errno) : "larger than 1 MiB: not a configuration file";
+    *reason = strerror(errno);
     free(text);
     return NULL;
 }

@@ -11,7 +11,7 @@
 enum { TLS_FILE_MAX = 1 << 20 }; /* bytes; a certificate with its chain is a few kB */
 
 struct tls_file {
-    unsigned char *octets; /* TLS_FILE_MAX are allocated */
+    unsigned char *octets; /* more than n are allocated */
     size_t n;              /* bytes to wipe: all that were read; below TLS_FILE_MAX */
 };
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 /* cmocka.h needs the four headers above it */
 #include <cmocka.h>
 
@@ -169,11 +170,45 @@ static void values_end_where_inih_ends_them(void **state)
                                 "10 a=\n");
 }
 
+/* Reads a file of n bytes. Returns its length, or -1 if `problems` has the reason. */
+static long length_read(size_t n, char problems[256])
+{
+    char path[] = "/tmp/test_config_read.XXXXXX";
+    const int fd = mkstemp(path);
+    size_t len = 0;
+    FILE *f = fmemopen(problems, 256, "w");
+
+    assert_true(fd >= 0);
+    assert_non_null(f);
+    assert_int_equal(ftruncate(fd, (off_t)n), 0);
+    char *text = config_read_file(path, &len, f);
+    fclose(f);
+    close(fd);
+    unlink(path);
+    const bool read = text != NULL;
+    free(text);
+    return read ? (long)len : -1;
+}
+
+static void length_is_bounded(void **state)
+{
+    (void)state;
+    enum { MOST = 1 << 20 };
+    char problems[256];
+    const size_t good[] = {0, 1, 65536, MOST};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_int_equal(length_read(good[i], problems), (long)good[i]);
+    assert_int_equal(length_read(MOST + 1, problems), -1);
+    assert_non_null(
+        strstr(problems, " cannot be read: larger than 1 MiB: not a configuration file\n"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_that_inih_hides_are_reported),
         cmocka_unit_test(values_end_where_inih_ends_them),
+        cmocka_unit_test(length_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

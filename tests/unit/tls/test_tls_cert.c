@@ -127,11 +127,50 @@ static void pem_may_be_in_any_order(void **state)
              "order-none: no private key matches a certificate (keys: 2, certificates: 2)");
 }
 
+/* Returns a file of n bytes that ends with a key and its certificate. */
+static const char *write_long(size_t n)
+{
+    const char *path = certs_path(&certs, "long");
+    char *pem;
+    BIO *bio = BIO_new(BIO_s_mem());
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    PEM_write_bio_PrivateKey(bio, ec.key, NULL, NULL, 0, NULL, NULL);
+    PEM_write_bio_X509(bio, ec.x509);
+    const size_t end = (size_t)BIO_get_mem_data(bio, &pem);
+    for (size_t i = end; i < n; i++)
+        fputc('\n', f);
+    fwrite(pem, 1, end, f);
+    fclose(f);
+    BIO_free(bio);
+    return path;
+}
+
+static void every_size_is_read_to_its_end(void **state)
+{
+    (void)state;
+    enum { KIB = 1024 };
+    const size_t good[] = {16 * KIB - 1, 16 * KIB,      16 * KIB + 1,  64 * KIB,
+                           64 * KIB + 1, 256 * KIB + 1, 1024 * KIB - 1};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        const struct tls_certificate from = {.file = write_long(good[i])};
+        struct tls_ctx *ctx = good_ctx(&modern, &from, 1, false);
+        shows(ctx, &(struct ask){0}, &ec);
+        tls_ctx_free(ctx);
+    }
+    for (size_t n = 1024 * KIB; n <= 1024 * KIB + 1; n++) {
+        const struct tls_certificate from = {.file = write_long(n)};
+        is_about(bad_ctx(&from, 1), "long: larger than 1 MiB");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_may_be_encrypted),
         cmocka_unit_test(pem_may_be_in_any_order),
+        cmocka_unit_test(every_size_is_read_to_its_end),
     };
     return cmocka_run_group_tests(tests, fixture_setup, fixture_teardown);
 }
