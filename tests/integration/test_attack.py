@@ -100,6 +100,7 @@ def test_key_update_flood(bench):
 
 # ---- secrets ----
 
+@pytest.mark.usefixtures("freed_overwritten")
 @pytest.mark.parametrize("method", ["pap", "mschapv2"])
 def test_no_secret_stays(bench, method):
     """The secrets of a negotiation are nowhere in the memory of a gate whose tunnel is up; the user's hash-hash

@@ -122,6 +122,7 @@ def test_tunnels_of_old_configurations(bench):
     assert len(setting.gate.events("call")) == 0
 
 
+@pytest.mark.usefixtures("freed_overwritten")
 @pytest.mark.parametrize("end", ["tunnel", "web"])
 def test_no_certificate_stays(bench, place, end):
     """A call needs the server's certificate until it has hashed it. Freed memory may still have a few copies.

@@ -694,6 +694,7 @@ def call(site, method, bind):
     return client
 
 
+@pytest.mark.usefixtures("freed_overwritten")
 @pytest.mark.parametrize("method", ["pap", "mschapv2", "eap-mschapv2"])
 def test_no_secret_stays(bench, method):
     """After a login whose tunnel is up, the memory contains nothing of use to an attacker."""
