@@ -274,12 +274,13 @@ void shared_asks_on_enter(struct shared *s, const struct shared_op *op,
     static const enum shared_verdict verdicts[] = {SHARED_GRANTED, SHARED_FULL, SHARED_FAST};
     const int64_t n = shared_reply_number(shared_reply_item(a, 0), -1);
     const bool valid = n >= 0 && n < (int64_t)(sizeof verdicts / sizeof *verdicts);
+    const bool late = op->ask == NULL;
 
-    if (op->ask != NULL) {
+    if (!late) {
         ask_leave_queue(op->ask);
         ask_answer(op->ask, valid ? verdicts[n] : SHARED_UNAVAILABLE);
     }
-    if (n != 0 || op->ask == NULL) /* the store has another count than this gate */
+    if (n != 0 || late) /* the store may have another count than this gate */
         shared_publish(s, op->text[0]);
 }
 

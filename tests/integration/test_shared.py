@@ -520,6 +520,18 @@ def test_a_store_that_repeats_itself_is_asked_at_the_usual_pace(bench, stores):
     gate.stop()
 
 
+def test_a_count_that_the_store_has_made_is_not_sent_again(bench, stores):
+    """A call has one command for its address and one for its user, and its end has one for both."""
+    store = stores(plausible)
+    gate = up(single(bench, store, max_tunnels_per_user=3, max_tunnels_per_address=5))
+    bench.client(gate).establish().ping().disconnect()
+    gate.wait_call()
+    counts = lambda words: dict(zip(words[6::2], words[7::2])) if words[5:6] == [b"10000"] else {}
+    store.wait(lambda words: counts(words).get(b"u:alice") == b"0")
+    assert all(n == b"0" for words in store.seen for n in counts(words).values()), store.seen
+    assert sum(len(words) == 12 for words in store.seen) == 2
+
+
 @pytest.mark.parametrize("client_first", [True, False])
 def test_the_end_of_a_gate_with_an_open_question(bench, stores, client_first):
     """A question without an answer holds neither its call nor the gate, and is forgotten with either."""
