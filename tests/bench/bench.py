@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/bench")]
 
 from peers import pki  # noqa: E402
+from peers.store import Redis  # noqa: E402
 
 BUILD = ROOT / "build" / os.environ.get("VARIANT", "release")
 LOAD = BUILD / "bench" / "load"
@@ -38,6 +39,7 @@ SUITE = "TLS_AES_128_GCM_SHA256"
 PROXY_CORES = {1: "0", 2: "0,1"}
 FIRST = []  # command prefix that gives a proxy priority on its core: --first
 LOAD_CORES = {1: "1", 2: "0,1"}  # with two workers, the generator uses a little of both cores if it can
+USERS = 10000
 HASH_HASH = bytes(range(1, 17)).hex()  # the same as in end.c
 
 
@@ -151,20 +153,49 @@ class Gate(Peer):
 
     strict = True
     settings = {None: ("", ""), "full": ("records = full", ""),
-                "resume": ("", "check = tls\ncheck-interval = 1s\nrise = 1")}
+                "resume": ("", "check = tls\ncheck-interval = 1s\nrise = 1"),
+                "limits": ("", ""), "shared": ("", "")}
+    store = None
+
+    def start(self):
+        if self.setting == "shared" and not self.store:
+            self.store = Store(self.folder)
+        super().start()
+        if self.store:
+            self.store.await_gate(self.process)
+        return self
+
+    def stop(self):
+        super().stop()
+        if self.store:
+            self.store.close()
+            self.store = None
+
+    def limits(self):
+        """Returns the limits that several gates can share, and their store."""
+        if self.setting not in ("limits", "shared"):
+            return ""
+        store = f"shared = redis://127.0.0.1:{self.store.port}" if self.store else ""
+        return f"""max-tunnels-per-user = 3
+max-tunnels-per-address = 1000
+handshake-rate-per-address = 10000/s
+ban-points = 1000
+{store}
+"""
 
     def command(self):
         binary = Path(self.label.partition(":")[2]).resolve() if ":" in self.label else GATE
         users = self.folder / "users"
         users.touch(mode=0o600)
-        users.write_text(f"bench:{HASH_HASH}\n")
+        names = ["bench", *(f"bench{n:05}" for n in range(USERS if self.limits() else 0))]
+        users.write_text("".join(f"{name}:{HASH_HASH}\n" for name in names))
         config = self.folder / "gate.conf"
         front, back = self.settings[self.setting]
         config.write_text(f"""[gate]
 workers = {self.workers}
 log-level = error
 max-tunnels = 10000
-[listener front]
+{self.limits()}[listener front]
 listen = {self.host}:{self.port}
 certificate = {self.cert.both}
 default = allow
@@ -177,6 +208,27 @@ users-file = users
 {back}
 """)
         return [binary, "-c", config]
+
+
+class Store(Redis):
+    """A redis-server on loopback, on the generator's core."""
+
+    def __init__(self, folder):
+        self.port = free_port()
+        super().__init__(folder, port=self.port, bind="127.0.0.1")
+        os.sched_setaffinity(self.process.pid, {int(LOAD_CORES[1])})
+
+    def await_gate(self, gate):
+        while self("EXISTS", "sstpgate:gates") != "1":
+            if gate.poll() is not None or self.process.poll() is not None:
+                sys.exit("the gate or its store has ended")
+            time.sleep(0.02)
+
+    def used(self):
+        """Returns the number of scripts that the store has run, and its CPU time."""
+        text = self("INFO", "all")
+        scripts = sum(int(n) for n in re.findall(r"^cmdstat_eval(?:sha)?:calls=(\d+)", text, re.M))
+        return scripts, sum(float(x) for x in re.findall(r"^used_cpu_(?:sys|user):([\d.]+)", text, re.M))
 
 
 class Haproxy(Peer):
@@ -362,6 +414,55 @@ class Calls:
                 "calls/s": result["calls"] / result["wall"]}
 
 
+class SharedCalls:
+    """Calls at a rate beside tunnels that are up, each of a user and an address of its own, through two gates with
+    the same limits, of which one shares them in a redis-server. Bursts of one gate and of the other take turns."""
+
+    floor, gate_only, key, setting = False, True, "ec", "shared"
+
+    def __init__(self, what, held=9000, rate=500, calls=500, bursts=15):
+        self.what, self.held, self.rate, self.calls, self.bursts = what, held, rate, calls, bursts
+
+    def run(self, peer):
+        alone = Gate(peer.label, peer.folder.parent, peer.workers, peer.cert, peer.back_cert, "limits")
+        try:
+            with self.load(alone.start()) as one, self.load(peer.start()) as other:
+                return self.compare(one, other, peer.store)
+        finally:
+            alone.stop()
+            peer.stop()
+
+    def load(self, peer):
+        """Starts the generator, whose first burst is not used."""
+        command = peer.load_command("calls", "--held", self.held, "--users", USERS, "--rate", self.rate, "--packets",
+                                    self.calls, "--concurrent", 64, "--times", self.bursts + 1)
+        load = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        load.stdout.readline()
+        return load
+
+    @staticmethod
+    def burst(load):
+        load.stdin.write("\n")
+        load.stdin.flush()
+        return json.loads(load.stdout.readline())
+
+    def compare(self, one, other, store):
+        costs, rates, asked = ([], []), [], []
+        for number in range(self.bursts):
+            for which in (0, 1) if number % 2 else (1, 0):
+                before = store.used()
+                result = self.burst((one, other)[which])
+                costs[which].append(result["cpu"] / result["calls"] * 1e6)
+                rates.append(result["calls"] / result["wall"])
+                if which:
+                    asked.append([(a - b) / (self.calls + 128) for a, b in zip(store.used(), before)])
+        ratios = sorted(b / a for a, b in zip(*costs))
+        return {"alone us": median(costs[0]), "shared us": median(costs[1]), "shared / alone": median(ratios),
+                "first quartile": ratios[len(ratios) // 4], "third quartile": ratios[-1 - len(ratios) // 4],
+                "calls/s": median(rates), "scripts/call": median([n for n, _ in asked]),
+                "store us/call": median([us for _, us in asked]) * 1e6}
+
+
 class Hellos:
     """Round trips of 50 tunnels with 10 packets a second each: idle, and in the first 0.8 s of a burst in
     which 3000 clients connect and then send a ClientHello at once."""
@@ -480,6 +581,7 @@ FIGURES = {
     "workers-64": Flow("64 octets up, 1000 tunnels, made ahead", "64", "up", tunnels=1000,
                        packets=1000000, more=AHEAD),
     "calls-rsa": Calls("a complete call, RSA-2048", "rsa"),
+    "calls-shared": SharedCalls("500 calls a second beside 9000 tunnels: with redis-server, and without"),
     "hellos-ec": Hellos("50 tunnels beside 3000 ClientHellos at a time, P-256", "ec"),
     "hellos-rsa": Hellos("50 tunnels beside 3000 ClientHellos at a time, RSA-2048", "rsa"),
     "memory": Memory("an idle tunnel that has carried traffic"),
@@ -487,7 +589,7 @@ FIGURES = {
     "syscalls-paced": Syscalls("system calls, 1404 up, 4000 packets a second",
                                *(("--rate", 4000, "--seconds", s) for s in (0.3, 1.3))),
 }
-LONG = ["workers-calls", "workers-64", "lossy-up", "lossy-down"]  # not in `all`
+LONG = ["calls-shared", "workers-calls", "workers-64", "lossy-up", "lossy-down"]  # not in `all`
 SHORT = ["up-64", "up-1404", "down-1404", "ping-idle", "ping-bulk", "calls-ec", "memory"]
 
 

@@ -16,9 +16,10 @@ enum {
     IN = 256 * 1024,  /* bytes of one read */
     OUT = 512 * 1024, /* output of one piece of work: END_BURST, or the echo of one read */
     RECORD_OVER = 17, /* TLS 1.3: the tag and the type after the plaintext of a record */
+    USER_MAX = 16,    /* the name of a user */
 };
 
-/* The users file that the driver gives to a gate has this line: bench:0102…10 */
+/* The users file that the driver gives to a gate has this hash for each user: bench:0102…10 */
 static const uint8_t hash_hash[HLAK_HASH_HASH] = {1, 2,  3,  4,  5,  6,  7,  8,
                                                   9, 10, 11, 12, 13, 14, 15, 16};
 
@@ -349,6 +350,15 @@ static void logged_in(struct end *e)
     step_to(e, e->client ? END_UP : END_CONNECTED);
 }
 
+/* Writes the user of the call; returns the length of its name. */
+static size_t user_of(const struct end *e, char name[USER_MAX])
+{
+    const size_t users = e->plan->users;
+    if (users == 0)
+        return (size_t)snprintf(name, USER_MAX, "bench");
+    return (size_t)snprintf(name, USER_MAX, "bench%05zu", e->call % users);
+}
+
 /* Handles PAP and CHAP. No password is verified: the binding depends only on the NT-Response. */
 static void on_auth(struct end *e, struct span f)
 {
@@ -360,12 +370,13 @@ static void on_auth(struct end *e, struct span f)
     } else if (e->plan->pap) {
         logged_in(e);
     } else if (code == 1) {
-        uint8_t answer[63] = {0xff, 0x03, 0xc2, 0x23, 2, f.p[5], 0, 59, 49};
+        uint8_t answer[58 + USER_MAX] = {0xff, 0x03, 0xc2, 0x23, 2, f.p[5], 0, 0, 49};
         INSIST(RAND_bytes(answer + 9, 16) == 1 &&
                RAND_bytes(e->nt_response, HLAK_NT_RESPONSE) == 1);
         memcpy(answer + 33, e->nt_response, HLAK_NT_RESPONSE);
-        memcpy(answer + 58, "bench", 5);
-        say_frame(e, answer, sizeof answer);
+        const size_t n = 58 + user_of(e, (char *)answer + 58);
+        answer[7] = (uint8_t)(n - 4);
+        say_frame(e, answer, n);
     } else if (code == 2 && f.n >= 58) {
         /* without S=, by which the gate would detect that the password differs from the users
          * file */
@@ -623,10 +634,22 @@ static struct end *end_new(struct end_plan *plan, int fd, bool client, struct tl
     return e;
 }
 
+/* Chooses the client's address before it connects. */
+static void bind_client(int fd, size_t number)
+{
+    const struct sockaddr_in here = {.sin_family = AF_INET,
+                                     .sin_addr.s_addr = htonl(0x7f400000 + (uint32_t)number)};
+    const int on = 1;
+    INSIST(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) == 0);
+    INSIST(bind(fd, (const struct sockaddr *)&here, sizeof here) == 0);
+}
+
 struct end *end_connect(struct end_plan *plan, size_t call, const struct sockaddr *to, socklen_t n)
 {
     int fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     INSIST(fd >= 0);
+    if (plan->users > 0)
+        bind_client(fd, call % plan->users);
     struct tls_conn *tls = tls_conn_new_client(plan->client_tls, NULL, NULL, sink, NULL);
     struct end *e = end_new(plan, fd, true, tls);
     e->call = call;

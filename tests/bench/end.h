@@ -46,6 +46,9 @@ struct end_plan {
     bool strict; /* the server verifies the binding; true for a gate, because a relay cannot re-sign
                     it */
     bool pap;    /* PAP; false: MS-CHAPv2 */
+    /* MS-CHAPv2: the call with this number, modulo `users`, has the user benchNUMBER (five digits),
+     * and comes from 127.64.0.0 + NUMBER; 0: all are `bench`, from any address. */
+    size_t users;
     bool negotiate;       /* the call stays before Call Connected, so it is "up" after the login */
     const uint16_t *size; /* sizes of the data packets, header included, used in turn */
     size_t sizes;

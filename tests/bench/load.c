@@ -4,7 +4,7 @@
  *
  *   load flow   packets through tunnels that are up; until all have arrived, or SECONDS at a rate
  *   load ping   round trips of one packet, alone or beside tunnels that send what they can
- *   load calls  complete calls, one after the other
+ *   load calls  complete calls, one after the other, or at a rate; beside tunnels that are held
  *   load hold   tunnels that have carried something and now do nothing, until standard input ends
  *   load hellos round trips beside a flood of ClientHellos, see flood.c
  *   load floor  the least that a relay must do, see floor.c */
@@ -43,7 +43,7 @@ static struct {
     const char *certificate, *ciphersuite;
     clockid_t clock[PIDS];
     size_t clocks;
-    size_t tunnels, stalled, bulk, concurrent;
+    size_t tunnels, stalled, bulk, concurrent, held, times;
     uint64_t packets;
     uint16_t one_size;
     const char *size, *direction;
@@ -53,6 +53,7 @@ static struct {
 } o = {.tunnels = 16,
        .packets = 20000,
        .concurrent = 8,
+       .times = 1,
        .size = "1404",
        .direction = "up",
        .ciphersuite = "TLS_AES_128_GCM_SHA256",
@@ -372,11 +373,10 @@ static void stall(void)
     while (end_waiting() || poll_events(STILL_MS / 1e3) > 0);
 }
 
-/* Prints that the tunnels are stuck, and continues when a line arrives. */
+/* Continues when a line arrives. */
 static void wait_for_word(void)
 {
     char line[8];
-    printf("{\"stuck\": %zu}\n", o.stalled);
     fflush(stdout);
     if (fgets(line, sizeof line, stdin) == NULL)
         exit(0);
@@ -400,8 +400,10 @@ static int flow(void)
     open_tunnels(o.tunnels + o.stalled);
     if (o.stalled > 0)
         stall();
-    if (o.stalled > 0 && o.stay)
+    if (o.stalled > 0 && o.stay) {
+        printf("{\"stuck\": %zu}\n", o.stalled);
         wait_for_word();
+    }
     /* Some packets first, so that no buffer grows in the measured part. */
     if (!o.check && !o.lockstep) {
         for (size_t i = 0; i < o.tunnels; i++) {
@@ -556,13 +558,28 @@ static void bury(void)
     dead_n = kept;
 }
 
+/* Returns the seconds until the next call may begin: 0 without a rate. */
+static double until_next(size_t made, double began)
+{
+    const double left = o.rate > 0 ? began + (double)made / o.rate - wall() : 0;
+    return left > 0 ? left : 0;
+}
+
 static void make_calls(size_t n)
 {
+    const double began = wall();
+    const size_t before = opened;
     calls_wanted += n;
     while (over < 2 * calls_wanted) {
-        while (opened < calls_wanted && opened - over / 2 < o.concurrent)
+        double left = 0;
+        bool room;
+        while (
+            (room = opened < o.held + calls_wanted && opened - o.held - over / 2 < o.concurrent) &&
+            (left = until_next(opened - before, began)) == 0)
             connect_next();
-        turn(false, NULL);
+        if (room && !end_waiting())
+            poll_events(left);
+        turn(room, NULL);
         bury();
     }
 }
@@ -574,19 +591,30 @@ static void wait_for_checks(void)
         turn(false, NULL);
 }
 
-static int calls(void)
+static void measure_calls(size_t warm)
 {
-    const size_t warm = o.concurrent * 2;
-    prepare(o.packets + warm);
-    plan.on_up = on_call_up;
-    plan.on_over = on_call_over;
-    wait_for_checks();
     make_calls(warm);
     const double t0 = wall(), c0 = cpu(), own0 = seconds(CLOCK_PROCESS_CPUTIME_ID);
     make_calls(o.packets);
     const double t1 = wall(), c1 = cpu(), own1 = seconds(CLOCK_PROCESS_CPUTIME_ID);
     printf("{\"calls\": %" PRIu64 ", \"wall\": %.6f, \"cpu\": %.9f, \"load_cpu\": %.6f}\n",
            o.packets, t1 - t0, c1 - c0, own1 - own0);
+}
+
+/* With --times, each further burst begins when a line arrives. */
+static int calls(void)
+{
+    const size_t warm = o.concurrent * 2;
+    prepare(o.held + o.times * (warm + o.packets));
+    open_tunnels(o.held);
+    plan.on_up = on_call_up;
+    plan.on_over = on_call_over;
+    wait_for_checks();
+    measure_calls(warm);
+    for (size_t i = 1; i < o.times; i++) {
+        wait_for_word();
+        measure_calls(warm);
+    }
     return 0;
 }
 
@@ -767,6 +795,9 @@ static const struct option options[] = {
     {"bulk", required_argument, NULL, 'B'},
     {"gap", required_argument, NULL, 'g'},
     {"concurrent", required_argument, NULL, 'o'},
+    {"held", required_argument, NULL, 'h'},
+    {"times", required_argument, NULL, 'm'},
+    {"users", required_argument, NULL, 'u'},
     {"strict", no_argument, NULL, 'x'},
     {"pap", no_argument, NULL, 'a'},
     {"negotiate", no_argument, NULL, 'N'},
@@ -815,6 +846,9 @@ static void option_set(int c)
     case 'B': o.bulk = strtoul(optarg, NULL, 10); break;
     case 'g': o.gap_us = (unsigned)atoi(optarg); break;
     case 'o': o.concurrent = strtoul(optarg, NULL, 10); break;
+    case 'h': o.held = strtoul(optarg, NULL, 10); break;
+    case 'm': o.times = strtoul(optarg, NULL, 10); break;
+    case 'u': plan.users = strtoul(optarg, NULL, 10); break;
     case 'x': plan.strict = true; break;
     case 'a': plan.pap = true; break;
     case 'N': plan.negotiate = true; break;

@@ -59,8 +59,9 @@ class Redis:
         return self
 
     def __call__(self, *words):
-        """Sends one command. Returns the answer of redis-cli."""
-        done = subprocess.run(["redis-cli", "-s", self.path, *map(str, words)], capture_output=True, text=True,
+        """Sends one command. Returns the answer as redis-cli prints it."""
+        program = shutil.which("redis-cli") or shutil.which("valkey-cli")
+        done = subprocess.run([program, "-s", self.path, *map(str, words)], capture_output=True, text=True,
                               timeout=DEADLINE, check=True)
         return done.stdout.strip()
 
