@@ -283,7 +283,7 @@ instructions interop page: need-check
 DOCS := README.md RECIPES.md SECURITY.md CHANGELOG.md conf/README.md conf/OPERATION.md \
 	conf/TROUBLESHOOTING.md proxy/PROTOCOL.md
 EXAMPLES := acme/deploy acme/sstpgate-renew.service acme/sstpgate-renew.timer fail2ban/filter.d/sstpgate.conf fail2ban/jail.d/sstpgate.conf grafana.json \
-	prometheus-rules.yml sstpgate.apparmor sstpgate.logrotate
+	keepalived/keepalived.conf prometheus-rules.yml sstpgate.apparmor sstpgate.logrotate
 UNITS := sstpgate.service sstpgate.socket
 # The files of conf/ contain the paths of a default installation.
 PATHS := s|/usr/local/sbin/|$(SBINDIR)/|; s|/etc/sstpgate/|$(SYSCONFDIR)/sstpgate/|
