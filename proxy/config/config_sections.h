@@ -79,12 +79,14 @@ struct config_socket { /* an address to listen on, or a Unix socket */
     struct addr addr;
 };
 
-/* A store of several gates (Redis or Valkey): a server, or a Unix socket. */
+/* A store of several gates (Redis or Valkey): a server, a Unix socket, or a Sentinel, which knows
+ * the address of the server. */
 struct config_store {
     unsigned line;
-    char *path; /* NULL: host and port */
-    char *host; /* an address or a name, without brackets */
-    char *user; /* NULL: the default user */
+    char *path;    /* NULL: host and port */
+    char *host;    /* an address or a name, without brackets */
+    char *user;    /* NULL: the default user */
+    char *service; /* a Sentinel, and its name of the store; NULL: no */
     uint16_t port;
     uint16_t database;
     bool tls;
@@ -137,6 +139,7 @@ struct config_gate {
     struct limits_settings limits;
     struct config_stores shared;   /* stores to try, in order; none: no store */
     char *shared_password_file;    /* NULL: no password */
+    char *sentinel_password_file;  /* NULL: no password */
     char *shared_prefix;           /* of each key in the store */
     char *shared_name;             /* of this gate; NULL: the host name */
     char *shared_ca_file;          /* for rediss; "system": that of the system */

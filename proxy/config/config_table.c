@@ -326,10 +326,14 @@ const struct config_key config_keys[] = {
      .otherwise = "no store",
      .help = "Redis or Valkey through which several gates share bans, points, max-tunnels-per-user, "
              "max-tunnels-per-address and handshake-rate-per-address. Of several, the gate uses the first "
-             "that answers."},
+             "that answers and is no replica. redis+sentinel and rediss+sentinel: a Sentinel, which is "
+             "asked for the store with this NAME."},
     {GATE_KEY("shared-password-file", shared_password_file), .type = &config_type_path,
      .flags = KEY_FIXED, .otherwise = "no password",
      .help = "File whose first line is the password for `shared`."},
+    {GATE_KEY("shared-sentinel-password-file", sentinel_password_file), .type = &config_type_path,
+     .flags = KEY_FIXED, .otherwise = "no password",
+     .help = "File whose first line is the password of the Sentinels in `shared`."},
     {GATE_KEY("shared-prefix", shared_prefix), .type = &config_type_shared_prefix, .flags = KEY_FIXED,
      .initial = "sstpgate:",
      .help = "Beginning of each key in the store; gates with the same prefix act as one."},

@@ -3,12 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/insist.h"
 #include "base/value.h"
 #include "config/config_sections.h"
 #include "config/config_type_net.h"
 #include "config/config_type_tls.h"
 
-enum { STORE_PORT = 6379, DATABASE_MAX = 65535, PREFIX_MAX = 64 };
+enum { STORE_PORT = 6379, SENTINEL_PORT = 26379, DATABASE_MAX = 65535, PREFIX_MAX = 64 };
 
 /* ---- stores ---- */
 
@@ -44,6 +45,25 @@ static bool read_user(struct config_input *in, const struct config_key *k, char 
     return true;
 }
 
+/* Cuts /NAME or /NAME/DATABASE to /DATABASE. Returns false after reporting a problem. */
+static bool read_service(struct config_input *in, const struct config_key *k, char *rest,
+                         struct config_store *s)
+{
+    char *name = strchr(rest, '/');
+    const size_t n = name == NULL ? 0 : strcspn(name + 1, "/");
+
+    if (n == 0 || !is_plain(name + 1, n)) {
+        config_problem(in, in->line,
+                       "%s: the sentinel's name of the store is missing: write it as in "
+                       "redis+sentinel://192.0.2.1:26379/mymaster",
+                       k->name);
+        return false;
+    }
+    s->service = insist_alloc(strndup(name + 1, n));
+    memmove(name, name + 1 + n, strlen(name + 1 + n) + 1);
+    return true;
+}
+
 /* Cuts /DATABASE from the end of rest. Returns false after reporting a problem. */
 static bool read_database(struct config_input *in, const struct config_key *k, char *rest,
                           struct config_store *s)
@@ -64,17 +84,18 @@ static bool read_database(struct config_input *in, const struct config_key *k, c
 }
 
 static bool read_server(struct config_input *in, const struct config_key *k, const char *text,
-                        struct config_store *s)
+                        bool sentinel, struct config_store *s)
 {
     char host[VALUE_HOST_SIZE], *copy = config_type_copy(text), *rest = copy;
-    bool ok = read_user(in, k, &rest, s) && read_database(in, k, rest, s) &&
+    bool ok = read_user(in, k, &rest, s) && (!sentinel || read_service(in, k, rest, s)) &&
+              read_database(in, k, rest, s) &&
               config_type_read_host_port(in, k, rest, host, &s->port);
 
     free(copy);
     if (!ok)
         return false;
     if (s->port == 0)
-        s->port = STORE_PORT;
+        s->port = sentinel ? SENTINEL_PORT : STORE_PORT;
     s->host = config_type_copy(host);
     return true;
 }
@@ -86,22 +107,30 @@ static const char *after(const char *text, const char *prefix)
     return strncmp(text, prefix, n) == 0 ? text + n : NULL;
 }
 
+static const struct scheme {
+    const char *text;
+    bool tls, sentinel;
+} schemes[] = {{"redis://", false, false},
+               {"rediss://", true, false},
+               {"redis+sentinel://", false, true},
+               {"rediss+sentinel://", true, true}};
+
 static bool read_store(struct config_input *in, const struct config_key *k, const char *text,
                        struct config_store *s)
 {
-    const char *server = after(text, "redis://");
-
-    if (server == NULL) {
-        server = after(text, "rediss://");
-        s->tls = server != NULL;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+        const char *server = after(text, schemes[i].text);
+        s->tls = schemes[i].tls;
+        if (server != NULL)
+            return read_server(in, k, server, schemes[i].sentinel, s);
     }
-    if (server != NULL)
-        return read_server(in, k, server, s);
+    s->tls = false;
     if (after(text, "unix:") != NULL)
         return config_type_socket.parse(in, k, &s->path, text);
     config_problem(in, in->line,
                    "%s: '%s' is not a store such as redis://192.0.2.1:6379/0, "
-                   "rediss://store.example.com:6380 or unix:/run/redis/redis.sock",
+                   "rediss://store.example.com:6380, redis+sentinel://192.0.2.1:26379/mymaster "
+                   "or unix:/run/redis/redis.sock",
                    k->name, text);
     return false;
 }
@@ -111,6 +140,7 @@ static void store_fini(struct config_store *s)
     free(s->path);
     free(s->host);
     free(s->user);
+    free(s->service);
 }
 
 static bool parse_stores(struct config_input *in, const struct config_key *k, void *at,
@@ -146,10 +176,11 @@ static bool print_stores(FILE *out, const struct config_key *k, const void *at)
             fprintf(out, "%s = unix:%s\n", k->name, s->path);
             continue;
         }
-        const bool ip6 = strchr(s->host, ':') != NULL;
-        fprintf(out, "%s = redis%s://%s%s%s%s%s:%u/%u\n", k->name, s->tls ? "s" : "",
-                s->user == NULL ? "" : s->user, s->user == NULL ? "" : "@", ip6 ? "[" : "", s->host,
-                ip6 ? "]" : "", (unsigned)s->port, (unsigned)s->database);
+        const bool ip6 = strchr(s->host, ':') != NULL, asks = s->service != NULL;
+        fprintf(out, "%s = redis%s%s://%s%s%s%s%s:%u/%s%s%u\n", k->name, s->tls ? "s" : "",
+                asks ? "+sentinel" : "", s->user == NULL ? "" : s->user, s->user == NULL ? "" : "@",
+                ip6 ? "[" : "", s->host, ip6 ? "]" : "", (unsigned)s->port, asks ? s->service : "",
+                asks ? "/" : "", (unsigned)s->database);
     }
     return list->count > 0;
 }
@@ -164,7 +195,9 @@ static void fini_stores(void *at)
 }
 
 const struct config_type config_type_stores = {
-    .syntax = "redis://[USER@]HOST[:PORT][/DATABASE]|rediss://...|unix:PATH",
+    .syntax = "redis://[USER@]HOST[:PORT][/DATABASE] | rediss://... | "
+              "redis+sentinel://[USER@]HOST[:PORT]/NAME[/DATABASE] | rediss+sentinel://... | "
+              "unix:PATH",
     .parse = parse_stores,
     .print = print_stores,
     .fini = fini_stores};

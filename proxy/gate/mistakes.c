@@ -92,6 +92,15 @@ static bool has_no_tls_store(const struct config *c, const void *section)
     return true;
 }
 
+static bool has_no_sentinel(const struct config *c, const void *section)
+{
+    (void)section;
+    for (size_t i = 0; i < c->gate.shared.count; i++)
+        if (c->gate.shared.item[i].service != NULL)
+            return false;
+    return true;
+}
+
 static bool counts_no_address(const struct config *c, const void *section)
 {
     const struct limits_settings *l = &c->gate.limits;
@@ -248,6 +257,7 @@ static const char no_points[] = "without ban-points";
 static const char no_status[] = "without `status`";
 static const char no_store[] = "without `shared`";
 static const char no_tls_store[] = "without rediss:// in `shared`";
+static const char no_sentinel[] = "without redis+sentinel:// in `shared`";
 static const char no_status_path[] = "without a Unix socket in `status`";
 static const char no_signing[] = "with crypto-binding = passthrough or off";
 static const char only_web[] = "for a backend that is only a fallback";
@@ -275,6 +285,7 @@ static const struct idle_key {
     {GATE, "address-prefix-ipv4", counts_no_address, "without a limit or bans by address"},
     {GATE, "address-prefix-ipv6", counts_no_address, "without a limit or bans by address"},
     {GATE, "shared-password-file", has_no_store, no_store},
+    {GATE, "shared-sentinel-password-file", has_no_sentinel, no_sentinel},
     {GATE, "shared-prefix", has_no_store, no_store},
     {GATE, "shared-name", has_no_store, no_store},
     {GATE, "shared-timeout", has_no_store, no_store},

@@ -323,7 +323,7 @@ static bool same_stores(const struct config_stores *a, const struct config_store
         const struct config_store *x = &a->item[i], *y = &b->item[i];
         same = same_text(x->path, y->path) && same_text(x->host, y->host) &&
                same_text(x->user, y->user) && x->port == y->port && x->database == y->database &&
-               x->tls == y->tls;
+               x->tls == y->tls && same_text(x->service, y->service);
     }
     return same;
 }
@@ -338,6 +338,7 @@ static bool same_store(const struct config_gate *was, const struct config_gate *
 {
     return same_stores(&was->shared, &is->shared) &&
            same_text(was->shared_password_file, is->shared_password_file) &&
+           same_text(was->sentinel_password_file, is->sentinel_password_file) &&
            same_text(was->shared_prefix, is->shared_prefix) &&
            same_text(was->shared_name, is->shared_name) &&
            same_text(was->shared_ca_file, is->shared_ca_file) &&

@@ -61,6 +61,7 @@ static void places_prepare(struct shared_service *s, const struct config_stores 
         s->place[i] = (struct shared_place){.path = copy(from->path),
                                             .host = copy(from->host),
                                             .user = copy(from->user),
+                                            .service = copy(from->service),
                                             .port = from->port,
                                             .database = from->database,
                                             .tls = from->tls ? s->tls : NULL};
@@ -78,14 +79,23 @@ static void pins_prepare(struct shared_service *s, const struct config_pins *pin
     s->settings.link.pin_count = pins->count;
 }
 
-static void password_prepare(struct shared_service *s, const struct secret *secret)
+/* Returns a copy of a password, for *out, too. */
+static uint8_t *password_prepare(const struct secret *secret, struct span *out)
 {
     if (secret == NULL)
-        return;
+        return NULL;
     const struct span from = secret_span(secret);
-    s->password = insist_alloc(malloc(from.n));
-    memcpy(s->password, from.p, from.n);
-    s->settings.link.password = span_of(s->password, from.n);
+    uint8_t *copied = insist_alloc(malloc(from.n));
+    memcpy(copied, from.p, from.n);
+    *out = span_of(copied, from.n);
+    return copied;
+}
+
+static void password_free(uint8_t *password, struct span value)
+{
+    if (password != NULL)
+        OPENSSL_cleanse(password, value.n);
+    free(password);
 }
 
 /* Sets the name of this process: two processes of a gate, during an upgrade, have two counts. */
@@ -119,7 +129,9 @@ bool shared_service_prepare(struct shared_service *s, const struct snapshot *sna
     }
     places_prepare(s, &g->shared);
     pins_prepare(s, &g->shared_pin);
-    password_prepare(s, snapshot->shared_password);
+    s->password = password_prepare(snapshot->shared_password, &s->settings.link.password);
+    s->sentinel_password =
+        password_prepare(snapshot->sentinel_password, &s->settings.link.sentinel_password);
     name_prepare(s, g->shared_name);
     s->prefix = copy(g->shared_prefix);
     s->settings.prefix = s->prefix;
@@ -137,10 +149,10 @@ void shared_service_fini(struct shared_service *s)
         free((char *)s->place[i].path);
         free((char *)s->place[i].host);
         free((char *)s->place[i].user);
+        free((char *)s->place[i].service);
     }
-    if (s->password != NULL)
-        OPENSSL_cleanse(s->password, s->settings.link.password.n);
-    free(s->password);
+    password_free(s->password, s->settings.link.password);
+    password_free(s->sentinel_password, s->settings.link.sentinel_password);
     free(s->place);
     free(s->pin);
     free(s->prefix);

@@ -24,7 +24,7 @@ struct shared_service {
     struct shared_settings settings;
     struct shared_place *place;
     struct shared_pin *pin;
-    uint8_t *password; /* wiped when freed */
+    uint8_t *password, *sentinel_password; /* wiped when freed */
     char *prefix, *name;
     char gate[128]; /* the name of this process in the store */
     struct tls_ca *ca;

@@ -78,6 +78,8 @@ static void offer_all(struct shared *s)
         s->offer = true;
 }
 
+/* The first valid answer of a connection shows that the store can be used: not a replica, for
+ * instance, which permits the login. */
 void shared_beat_answered(struct shared *s, const struct shared_reply *a)
 {
     const int64_t fresh = shared_reply_number(shared_reply_item(a, 0), -1);
@@ -91,6 +93,9 @@ void shared_beat_answered(struct shared *s, const struct shared_reply *a)
         store_failed(s, error.n > 0 ? error : span_str("an answer of an unexpected form"));
         return;
     }
+    if (!s->state.up)
+        shared_report(s, NULL);
+    shared_link_works(&s->link);
     s->offer |= fresh == 1;
     take_epoch(s, epoch);
     take_gates(s, shared_reply_item(a, 2));

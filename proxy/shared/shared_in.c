@@ -1,5 +1,6 @@
 #include "shared/shared_in.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,17 @@ void shared_publish(struct shared *s, const char *subject)
     shared_op_add(op, subject);
     if (!shared_give(s, op))
         s->offer = true;
+}
+
+void shared_report(struct shared *s, const char *why)
+{
+    char store[SHARED_WHY_MAX];
+
+    shared_link_name(&s->link, store);
+    snprintf(s->state.store, sizeof s->state.store, "%s", store);
+    s->state.up = why == NULL;
+    snprintf(s->state.why, sizeof s->state.why, "%s", why == NULL ? "" : why);
+    s->ops->on_store(s->arg, store, why);
 }
 
 void shared_post(struct shared *s, void (*fn)(void *arg), void *arg)

@@ -74,6 +74,9 @@ bool shared_give(struct shared *s, struct shared_op *op);
 /* Writes the present count of a subject into the store. */
 void shared_publish(struct shared *s, const char *subject);
 
+/* Reports that the store is in use, or why it is not. */
+void shared_report(struct shared *s, const char *why);
+
 /* Posts a call to the thread of `shared`, from any thread. The thread costs more by its wake-ups
  * than by its work, so one that comes soon after another question waits for the end of a short
  * time, and those of that time are taken together. */

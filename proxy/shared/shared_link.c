@@ -20,6 +20,22 @@ static const struct shared_place *place_of(const struct shared_link *l)
     return &l->c->place[l->at];
 }
 
+/* Returns whether the place is a Sentinel that has not told the store's address yet. */
+static bool link_asks(const struct shared_link *l)
+{
+    return place_of(l)->service != NULL && *l->found == '\0';
+}
+
+static const char *link_host(const struct shared_link *l)
+{
+    return *l->found != '\0' ? l->found : place_of(l)->host;
+}
+
+static uint16_t link_port(const struct shared_link *l)
+{
+    return *l->found != '\0' ? l->found_port : place_of(l)->port;
+}
+
 void shared_link_init(struct shared_link *l, struct worker *w, const struct shared_link_settings *c,
                       const struct shared_link_ops *ops, void *arg)
 {
@@ -39,12 +55,14 @@ void shared_link_fini(struct shared_link *l)
 void shared_link_name(const struct shared_link *l, char out[SHARED_WHY_MAX])
 {
     const struct shared_place *p = place_of(l);
+    const char *host = link_host(l);
 
     if (p->path != NULL)
         snprintf(out, SHARED_WHY_MAX, "%s", p->path);
+    else if (strchr(host, ':') != NULL)
+        snprintf(out, SHARED_WHY_MAX, "[%.*s]:%u", VALUE_HOST_SIZE - 16, host, link_port(l));
     else
-        snprintf(out, SHARED_WHY_MAX, strchr(p->host, ':') != NULL ? "[%s]:%u" : "%s:%u", p->host,
-                 (unsigned)p->port);
+        snprintf(out, SHARED_WHY_MAX, "%.*s:%u", VALUE_HOST_SIZE - 16, host, link_port(l));
 }
 
 /* ---- failure ---- */
@@ -71,7 +89,10 @@ static void answer_all(struct shared_link *l)
     }
 }
 
-/* Waits before the next store is tried. */
+static void link_connect(struct shared_link *l);
+
+/* Is called without a connection: waits before the next place is tried, or connects to the store
+ * whose address a Sentinel has told. */
 static void link_rest(struct shared_link *l)
 {
     uint32_t chance = 0;
@@ -79,6 +100,10 @@ static void link_rest(struct shared_link *l)
     if (l->stopping) {
         l->state = SHARED_STOPPED;
         l->ops->on_stopped(l->arg);
+        return;
+    }
+    if (*l->found != '\0') {
+        link_connect(l);
         return;
     }
     (void)!getrandom(&chance, sizeof chance, 0);
@@ -101,6 +126,7 @@ static void link_fail(struct shared_link *l, const char *why)
     answer_all(l);
     if (!l->stopping)
         l->ops->on_lost(l->arg, text);
+    *l->found = '\0';
     l->at = (l->at + 1) % l->c->count;
     if (l->stream.handle == STREAM_HANDLE_LIVE)
         stream_close(&l->stream, true);
@@ -169,7 +195,7 @@ bool shared_link_ready(const struct shared_link *l)
     return l->state == SHARED_READY;
 }
 
-/* ---- login ---- */
+/* ---- login: of a store ---- */
 
 static void login_send(struct shared_link *l, int argc, const char **argv, const size_t *len)
 {
@@ -177,42 +203,55 @@ static void login_send(struct shared_link *l, int argc, const char **argv, const
     l->login++;
 }
 
+/* Sends the password, if there is one. user NULL: in the form before ACLs. */
+static void login_auth(struct shared_link *l, const char *user, struct span password)
+{
+    const char *secret = (const char *)password.p;
+
+    if (password.n == 0)
+        return;
+    if (user != NULL)
+        login_send(l, 3, (const char *[]){"AUTH", user, secret},
+                   (size_t[]){4, strlen(user), password.n});
+    else
+        login_send(l, 2, (const char *[]){"AUTH", secret}, (size_t[]){4, password.n});
+}
+
 /* Sends all commands of the login at once, because the others are harmless if one fails. */
-static void login_begin(struct shared_link *l)
+static void store_begin(struct shared_link *l)
 {
     const struct shared_place *p = place_of(l);
-    const char *user = p->user == NULL ? "default" : p->user;
     char database[8];
 
-    l->state = SHARED_LOGIN;
-    l->login = 0;
-    l->due_ms = worker_now(l->worker) + SHARED_PATIENCE_MS;
-    shared_replies_free(l->replies);
-    l->replies = shared_replies_new();
-    if (l->c->password.n > 0) { /* without a user: the form before ACLs */
-        const char *argv[] = {"AUTH", user, (const char *)l->c->password.p};
-        const size_t len[] = {4, strlen(user), l->c->password.n};
-        const char *old[] = {argv[0], argv[2]};
-        const size_t old_len[] = {len[0], len[2]};
-        if (p->user != NULL)
-            login_send(l, 3, argv, len);
-        else
-            login_send(l, 2, old, old_len);
-    }
+    login_auth(l, p->user, l->c->password);
     snprintf(database, sizeof database, "%u", (unsigned)p->database);
     login_send(l, 2, (const char *[]){"SELECT", database}, (size_t[]){6, strlen(database)});
+    login_send(l, 1, (const char *[]){"ROLE"}, (size_t[]){4});
     for (int i = 0; i < SHARED_SCRIPTS; i++)
         login_send(l, 3, (const char *[]){"SCRIPT", "LOAD", shared_script_text[i]},
                    (size_t[]){6, 4, strlen(shared_script_text[i])});
 }
 
-/* Handles an answer of the login: the last ones are the names of the scripts. */
-static void login_answer(struct shared_link *l, const struct shared_reply *a)
+/* Returns whether the answer to ROLE is one of a replica. A user without permission for ROLE gets
+ * an error; then the first script that a replica refuses says the same. */
+static bool is_replica(const struct shared_reply *a)
 {
+    const struct span role = shared_reply_text(shared_reply_item(a, 0));
+    return role.n > 0 && !span_eq(role, span_str("master"));
+}
+
+/* Handles an answer of a store to the login: the last ones are the names of the scripts. */
+static void store_answer(struct shared_link *l, const struct shared_reply *a)
+{
+    const bool role = l->login == SHARED_SCRIPTS + 1;
     const struct span error = shared_reply_error(a), text = shared_reply_text(a);
 
-    if (error.n > 0) {
+    if (error.n > 0 && !role) {
         link_failf(l, "the store refuses the gate", error);
+        return;
+    }
+    if (role && is_replica(a)) {
+        link_fail(l, "the store is a replica");
         return;
     }
     if (l->login <= SHARED_SCRIPTS) {
@@ -226,8 +265,72 @@ static void login_answer(struct shared_link *l, const struct shared_reply *a)
     if (--l->login > 0)
         return;
     l->state = SHARED_READY;
-    l->failures = 0;
     l->ops->on_ready(l->arg);
+}
+
+void shared_link_works(struct shared_link *l)
+{
+    l->failures = 0;
+}
+
+/* ---- login: the question to a Sentinel ---- */
+
+static void sentinel_begin(struct shared_link *l)
+{
+    const char *service = place_of(l)->service;
+
+    login_auth(l, NULL, l->c->sentinel_password);
+    login_send(l, 3, (const char *[]){"SENTINEL", "GET-MASTER-ADDR-BY-NAME", service},
+               (size_t[]){8, 23, strlen(service)});
+}
+
+/* Takes the address of the store. Returns false if the answer has none. */
+static bool take_address(struct shared_link *l, const struct shared_reply *a)
+{
+    const struct span host = shared_reply_text(shared_reply_item(a, 0));
+    const struct span port = shared_reply_text(shared_reply_item(a, 1));
+    uint32_t number = 0;
+    bool is_address;
+
+    if (shared_reply_count(a) != 2 || host.n == 0 || strlen((const char *)host.p) != host.n ||
+        port.n == 0 || value_number((const char *)port.p, 1, UINT16_MAX, &number) != ERR_OK)
+        return false;
+    l->found_port = (uint16_t)number;
+    return value_host((const char *)host.p, l->found, &is_address) == ERR_OK;
+}
+
+/* Handles an answer of a Sentinel: the last one has the address. Then link_rest() connects to it.
+ */
+static void sentinel_answer(struct shared_link *l, const struct shared_reply *a)
+{
+    const struct span error = shared_reply_error(a);
+
+    if (error.n > 0)
+        link_failf(l, "the sentinel refuses the gate", error);
+    else if (--l->login > 0)
+        return;
+    else if (!take_address(l, a)) {
+        *l->found = '\0';
+        link_failf(l, "the sentinel has no address of the store", span_str(place_of(l)->service));
+    } else {
+        l->state = SHARED_CLOSING;
+        stream_close(&l->stream, true);
+    }
+}
+
+/* ---- login: of both ---- */
+
+static void login_begin(struct shared_link *l)
+{
+    l->state = SHARED_LOGIN;
+    l->login = 0;
+    l->due_ms = worker_now(l->worker) + SHARED_PATIENCE_MS;
+    shared_replies_free(l->replies);
+    l->replies = shared_replies_new();
+    if (link_asks(l))
+        sentinel_begin(l);
+    else
+        store_begin(l);
 }
 
 /* ---- the stream ---- */
@@ -246,10 +349,12 @@ static void take_answer(struct shared_link *l, const struct shared_reply *a)
     void *tag = l->sent[l->first].tag;
     l->first = (l->first + 1) % SHARED_PIPELINE;
     l->count--;
-    if (tag == NULL)
-        login_answer(l, a);
-    else
+    if (tag != NULL)
         l->ops->on_answer(l->arg, tag, a);
+    else if (link_asks(l))
+        sentinel_answer(l, a);
+    else
+        store_answer(l, a);
 }
 
 static size_t on_read(struct stream *s, struct span in)
@@ -279,6 +384,8 @@ static void on_end(struct stream *s, enum stream_end why)
 
     if (why == STREAM_TLS)
         link_failf(l, "TLS", span_str(stream_error(s)));
+    else if (l->state == SHARED_CONNECTING)
+        link_fail(l, "the store has ended the connection during the TLS handshake");
     else
         link_fail(l, why == STREAM_EOF ? "the store has closed the connection"
                                        : "the connection was reset");
@@ -326,7 +433,7 @@ static void link_start(struct shared_link *l)
     if (p->tls != NULL) {
         char host[VALUE_HOST_SIZE];
         bool is_address = true;
-        (void)!value_host(p->host, host, &is_address);
+        (void)!value_host(link_host(l), host, &is_address);
         tls = tls_conn_new_client(p->tls, is_address ? NULL : host,
                                   l->c->pin_count > 0 ? NULL : host, stream_sink, &l->stream);
     }
@@ -384,7 +491,7 @@ static void link_connect(struct shared_link *l)
     memset(l->sha, 0, sizeof l->sha);
     if (p->path == NULL) {
         l->state = SHARED_RESOLVING;
-        l->dial = dial_new(l->worker, p->host, p->port, on_resolved, l);
+        l->dial = dial_new(l->worker, link_host(l), link_port(l), on_resolved, l);
         return;
     }
     l->state = SHARED_CONNECTING;
@@ -406,7 +513,8 @@ void shared_link_tick(struct shared_link *l, uint64_t now_ms)
     case SHARED_CONNECTING:
     case SHARED_LOGIN:
         if (now_ms >= l->due_ms)
-            link_fail(l, "the store does not answer");
+            link_fail(l,
+                      link_asks(l) ? "the sentinel does not answer" : "the store does not answer");
         break;
     case SHARED_READY:
         if (shared_link_waits(l, now_ms) >= SHARED_PATIENCE_MS)

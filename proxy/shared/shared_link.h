@@ -2,8 +2,10 @@
  * commands without waiting for the answers before them, and connects again after each failure, with
  * a growing pause. The thread of `worker` only.
  *
- * A store that answers nothing for SHARED_PATIENCE_MS has failed. A failure moves on to the next
- * store of the list. */
+ * A store that answers nothing for SHARED_PATIENCE_MS has failed, and so has one that says that it
+ * is a replica. A failure moves on to the next place of the list. A place may be a Sentinel, which
+ * is asked for the address of the store before each connection to it, because the address is
+ * another one after a failover. */
 #ifndef SSTPGATE_SHARED_SHARED_LINK_H
 #define SSTPGATE_SHARED_SHARED_LINK_H
 
@@ -11,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/value.h"
 #include "net/stream.h"
 #include "shared/shared_reply.h"
 #include "shared/shared_scripts.h"
@@ -35,6 +38,7 @@ struct shared_pin {
 struct shared_place {
     const char *path; /* NULL: host and port */
     const char *host, *user;
+    const char *service; /* the place is a Sentinel, and this is its name of the store; NULL: no */
     uint16_t port, database;
     struct tls_ctx *tls; /* NULL: plain */
 };
@@ -42,8 +46,9 @@ struct shared_place {
 /* All of it outlives the link. */
 struct shared_link_settings {
     const struct shared_place *place;
-    size_t count;         /* at least one */
-    struct span password; /* n 0: none */
+    size_t count;                  /* at least one */
+    struct span password;          /* of the store; n 0: none */
+    struct span sentinel_password; /* n 0: none */
     const struct shared_pin *pin;
     size_t pin_count; /* 0: the TLS context has verified the chain */
 };
@@ -76,13 +81,15 @@ struct shared_link {
         SHARED_WAITING,    /* for the end of the pause */
         SHARED_RESOLVING,  /* a name */
         SHARED_CONNECTING, /* TCP and TLS */
-        SHARED_LOGIN,      /* AUTH, SELECT, SCRIPT LOAD */
+        SHARED_LOGIN,      /* AUTH, SELECT, ROLE, SCRIPT LOAD; or the question to a Sentinel */
         SHARED_READY,
         SHARED_CLOSING, /* libuv's close callback */
         SHARED_STOPPED,
     } state;
     bool stopping;
-    size_t at; /* the store in use, or to try next */
+    size_t at;                   /* the place in use, or to try next */
+    char found[VALUE_HOST_SIZE]; /* the store's address, from its Sentinel; "": not asked yet */
+    uint16_t found_port;
     unsigned failures;
     uint64_t due_ms; /* of the state: the end of the pause, or of the patience */
     unsigned login;  /* commands of the login without an answer */
@@ -110,7 +117,11 @@ uint64_t shared_link_waits(const struct shared_link *l, uint64_t now_ms);
 
 bool shared_link_ready(const struct shared_link *l);
 
-/* Writes the store in use, or to be tried next, as host:port or path. */
+/* Reports that the store is of use, so that the pause after its next failure is short. Until then a
+ * store that permits the login, and then fails, counts as one more failure. */
+void shared_link_works(struct shared_link *l);
+
+/* Writes the store or the Sentinel in use, or to be tried next, as host:port or path. */
 void shared_link_name(const struct shared_link *l, char out[SHARED_WHY_MAX]);
 
 /* Ends the connection as failed, because the store cannot be used. why: for on_lost. */

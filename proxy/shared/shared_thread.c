@@ -29,23 +29,11 @@ struct shared_part {
 
 /* ---- the link ---- */
 
-static void report(struct shared *s, const char *why)
-{
-    char store[SHARED_WHY_MAX];
-
-    shared_link_name(&s->link, store);
-    snprintf(s->state.store, sizeof s->state.store, "%s", store);
-    s->state.up = why == NULL;
-    snprintf(s->state.why, sizeof s->state.why, "%s", why == NULL ? "" : why);
-    s->ops->on_store(s->arg, store, why);
-}
-
 static void on_ready(void *arg)
 {
     struct shared *s = arg;
 
     s->offer = true;
-    report(s, NULL);
     shared_beat(s);
 }
 
@@ -55,7 +43,7 @@ static void on_lost(void *arg, const char *why)
 
     s->state.lost++;
     shared_beat_clear(s);
-    report(s, why);
+    shared_report(s, why);
 }
 
 /* Logs an error of a single command, for instance because a key has another type. */

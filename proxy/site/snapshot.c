@@ -116,6 +116,8 @@ static void load_gate_secrets(struct snapshot *s, FILE *problems)
     s->status_token = load_gate_secret(s, "status-token-file", g->status_token_file, problems);
     s->shared_password =
         load_gate_secret(s, "shared-password-file", g->shared_password_file, problems);
+    s->sentinel_password =
+        load_gate_secret(s, "shared-sentinel-password-file", g->sentinel_password_file, problems);
 }
 
 static void load_users(struct snapshot *s, FILE *problems)

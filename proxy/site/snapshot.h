@@ -30,9 +30,10 @@ struct snapshot {
     struct sessions **sessions; /* config->backend_count, each NULL if its backend keeps none; NULL:
                                    as servers */
     const struct users **users; /* config->backend_count; NULL: the backend has no users-file */
-    struct snapshot_secrets *radius;      /* config->radius_count */
-    const struct secret *status_token;    /* NULL: none */
-    const struct secret *shared_password; /* NULL: none */
+    struct snapshot_secrets *radius;        /* config->radius_count */
+    const struct secret *status_token;      /* NULL: none */
+    const struct secret *shared_password;   /* NULL: none */
+    const struct secret *sentinel_password; /* NULL: none */
     unsigned rules; /* number of the rules: another one if they, or a list of theirs, were loaded */
     bool sound;     /* false: it has errors, use it only to find more of them */
 };

@@ -203,7 +203,7 @@ def test_guide_is_valid(tmp_path, place, text):
     shutil.copy(place.users, tmp_path / "users")
     shutil.copy(place.ca.cert, tmp_path / "ca.pem")
     (tmp_path / "blocked.txt").write_text("192.0.2.0/24\n")
-    for name in ("vpn.secret", "nps.secret", "status-token"):
+    for name in ("vpn.secret", "nps.secret", "status-token", "store.secret", "sentinel.secret"):
         (tmp_path / name).touch(mode=0o600)
         (tmp_path / name).write_text("a secret of some length\n")
     config = tmp_path / "sstpgate.conf"

@@ -26,6 +26,29 @@ def encode(value):
     return b"$%d\r\n%b\r\n" % (len(octets), octets)
 
 
+def start(options, ready):
+    """Starts a server of Debian 12 or 13, and waits for the line that contains `ready`."""
+    program = shutil.which("redis-server") or shutil.which("valkey-server")
+    assert program, "redis-server is missing"
+    process = subprocess.Popen([program, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if ready in line:
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            return process
+    process.wait()
+    raise AssertionError(f"{program} did not start: {lines}")
+
+
+def command(*words):
+    """Returns the answer of redis-cli."""
+    cli = shutil.which("redis-cli") or shutil.which("valkey-cli")
+    done = subprocess.run([cli, *map(str, words)], capture_output=True, text=True, timeout=DEADLINE, check=True)
+    return done.stdout.strip()
+
+
 class Redis:
     """A redis-server (or valkey-server) of its own, on a Unix socket, without a file on disk."""
 
@@ -41,29 +64,16 @@ class Redis:
         return f"unix:{self.path}"
 
     def start(self):
-        program = shutil.which("redis-server") or shutil.which("valkey-server")
-        assert program, "redis-server is missing"
         options = {"port": 0, "unixsocket": self.path, "save": "", "appendonly": "no", "dir": self.directory,
                    **self.settings}
-        command = [program]
-        for name, value in options.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT)
-        for line in self.process.stdout:
-            if b"ready to accept connections" in line:
-                break
-        else:
-            raise AssertionError("redis-server did not start")
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+        self.process = start([word for name, value in options.items()
+                              for word in (f"--{name.replace('_', '-')}", *str(value).split())],
+                             b"ready to accept connections")
         return self
 
     def __call__(self, *words):
-        """Sends one command. Returns the answer as redis-cli prints it."""
-        program = shutil.which("redis-cli") or shutil.which("valkey-cli")
-        done = subprocess.run([program, "-s", self.path, *map(str, words)], capture_output=True, text=True,
-                              timeout=DEADLINE, check=True)
-        return done.stdout.strip()
+        """Sends one command. Returns the answer of redis-cli."""
+        return command("-s", self.path, *words)
 
     def kill(self):
         self.process.kill()
@@ -79,6 +89,27 @@ class Redis:
     def close(self):
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+
+
+class Sentinel:
+    """A Sentinel that watches the store `mymaster` at 127.0.0.1:STORE. It writes its own configuration."""
+
+    def __init__(self, directory, port, store, *lines):
+        self.url = f"redis+sentinel://127.0.0.1:{port}/mymaster"
+        config = Path(directory) / "sentinel.conf"
+        config.write_text("\n".join([
+            f"port {port}", "bind 127.0.0.1", f"dir {directory}", f"sentinel monitor mymaster 127.0.0.1 {store} 1",
+            "sentinel down-after-milliseconds mymaster 500", "sentinel failover-timeout mymaster 5000", *lines, ""]))
+        self.port = port
+        self.process = start([config, "--sentinel"], b"+monitor")
+
+    def __call__(self, *words):
+        """Sends one command. Returns the answer of redis-cli."""
+        return command("-p", self.port, *words)
+
+    def close(self):
         self.process.kill()
         self.process.wait()
 

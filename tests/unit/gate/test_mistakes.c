@@ -194,6 +194,10 @@ static const struct sample samples[] = {
     {"", SERVER OFF, "shared = redis://a\nshared-name = a\nshared-ca-file = c.pem\n",
      "shared-ca-file = c.pem: shared-ca-file has no effect without rediss:// in `shared`\n"},
     {"", SERVER OFF, "shared = redis://a\nshared = rediss://b\nshared-ca-file = c.pem\n", ""},
+    {"", SERVER OFF, "shared = redis://a\nshared-sentinel-password-file = long\n",
+     "shared-sentinel-password-file = long: shared-sentinel-password-file has no effect without "
+     "redis+sentinel:// in `shared`\n"},
+    {"", SERVER OFF, "shared = rediss+sentinel://a/m\nshared-ca-file = c.pem\n", ""},
     {"", SERVER OFF, "status-group = root\nstatus-mode = 0666\nstatus = 127.0.0.1:0\n",
      "status-group = root: status-group has no effect without a Unix socket in `status`\n"
      "status-mode = 0666: status-mode has no effect without a Unix socket in `status`\n"},
