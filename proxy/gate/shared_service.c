@@ -7,6 +7,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/fold.h"
 #include "base/insist.h"
 #include "base/version.h"
 #include "config/config.h"
@@ -17,7 +18,10 @@
 #include "tls/tls_loaded.h"
 #include "users/secret.h"
 
-enum { BAN_LINES_PER_SECOND = 100 }; /* of other gates, which log their own bans */
+enum {
+    BAN_LINES_PER_SECOND = 100,        /* of other gates, which log their own bans */
+    SUBJECT_SIZE = LIMITS_USER_MAX + 3 /* of a ban */
+};
 
 /* ---- settings ---- */
 
@@ -170,14 +174,28 @@ static uint64_t now_ms(void)
 
 /* ---- bans of this gate, for others: any thread ---- */
 
+/* Writes the subject of a user. Bans ignore the case of letters, so the subject does, too, unless
+ * it gets too long for a ban. */
+static void user_subject(const char *user, char out[SUBJECT_SIZE])
+{
+    const struct span name = span_str(user);
+    uint8_t folded[FOLD_ROOM(LIMITS_USER_MAX)];
+    const size_t n = name.n > LIMITS_USER_MAX ? 0 : fold_case(name, folded);
+
+    if (n > 0 && n <= LIMITS_USER_MAX)
+        snprintf(out, SUBJECT_SIZE, "u:%.*s", (int)n, (const char *)folded);
+    else
+        snprintf(out, SUBJECT_SIZE, "u:%s", user);
+}
+
 /* Calls use() with a ban in the form of the store. */
 static void as_shared(const struct limits_ban *ban,
                       void (*use)(void *to, const struct shared_ban *b), void *to)
 {
-    char net[ADDR_TEXT_MAX], subject[LIMITS_USER_MAX + 3];
+    char net[ADDR_TEXT_MAX], subject[SUBJECT_SIZE];
 
     if (ban->user != NULL)
-        snprintf(subject, sizeof subject, "u:%s", ban->user);
+        user_subject(ban->user, subject);
     else
         snprintf(subject, sizeof subject, "n:%s", cidr_format(&ban->net, net));
     const struct shared_ban b = {.subject = subject,
@@ -200,10 +218,10 @@ static void on_local_ban(void *arg, const struct limits_ban *ban)
 static void on_local_lift(void *arg, const struct limits_target *target)
 {
     const struct shared_service *s = arg;
-    char net[ADDR_TEXT_MAX], subject[LIMITS_USER_MAX + 3] = "*";
+    char net[ADDR_TEXT_MAX], subject[SUBJECT_SIZE] = "*";
 
     if (target != NULL && target->user != NULL)
-        snprintf(subject, sizeof subject, "u:%s", target->user);
+        user_subject(target->user, subject);
     else if (target != NULL)
         snprintf(subject, sizeof subject, "n:%s", cidr_format(target->net, net));
     shared_ban(s->shared, &(struct shared_ban){.subject = subject, .kind = SHARED_LIFT});

@@ -398,6 +398,13 @@ static struct limits_ban *bans_copy(const struct limits *l, uint64_t now_ms, siz
     return bans;
 }
 
+static void bans_free(struct limits_ban *bans, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free((char *)bans[i].user);
+    free(bans);
+}
+
 size_t limits_bans(struct limits *l, uint64_t now_ms,
                    void (*each)(void *user, const struct limits_ban *ban), void *user)
 {
@@ -406,11 +413,9 @@ size_t limits_bans(struct limits *l, uint64_t now_ms,
     limits_lock(l);
     struct limits_ban *bans = bans_copy(l, now_ms, &count);
     limits_unlock(l);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         each(user, &bans[i]);
-        free((char *)bans[i].user);
-    }
-    free(bans);
+    bans_free(bans, count);
     return count;
 }
 
@@ -480,14 +485,42 @@ size_t limits_take_lift(struct limits *l, const struct limits_target *target, ui
     return count;
 }
 
+/* Reports that the ban of a network is lifted with the target, unless it is the target's own. */
+static void report_lift(const struct limits *l, const struct limits_target *target,
+                        const struct limits_ban *ban)
+{
+    const struct limits_target own = {.net = &ban->net};
+
+    if (ban->user != NULL || !is_lifted(target, &ban->net))
+        return;
+    if (!cidr_covers(target->net, &ban->net) || !cidr_covers(&ban->net, target->net))
+        l->observer.on_lift(l->observer.arg, &own);
+}
+
+/* Reports also each ban of a part of the target, and of a wider network, because a later ban of the
+ * target replaces the report about the target. */
+static void report_lifts(const struct limits *l, const struct limits_target *target,
+                         const struct limits_ban *bans, size_t count)
+{
+    for (size_t i = 0; i < count && target != NULL; i++)
+        report_lift(l, target, &bans[i]);
+    /* Also without a ban here, because another gate may have one that has not arrived yet. */
+    l->observer.on_lift(l->observer.arg, target);
+}
+
 size_t limits_lift(struct limits *l, const struct limits_target *target, uint64_t now_ms)
 {
-    const size_t count = limits_take_lift(l, target, now_ms);
+    size_t count;
 
-    /* Also without a ban here, because another gate may have one that has not arrived yet. */
-    if (l->observer.on_lift != NULL)
-        l->observer.on_lift(l->observer.arg, target);
-    return count;
+    if (l->observer.on_lift == NULL)
+        return limits_take_lift(l, target, now_ms);
+    limits_lock(l);
+    struct limits_ban *bans = bans_copy(l, now_ms, &count);
+    limits_unlock(l);
+    const size_t lifted = limits_take_lift(l, target, now_ms);
+    report_lifts(l, target, bans, count);
+    bans_free(bans, count);
+    return lifted;
 }
 
 /* Returns whether no address of net can be banned. */

@@ -64,7 +64,8 @@ struct limits_observer {
     /* A prefix got points, and no ban by them. */
     void (*on_points)(void *arg, const struct cidr *net, unsigned points);
     void (*on_ban)(void *arg, const struct limits_ban *ban); /* by points or by an administrator */
-    void (*on_lift)(void *arg, const struct limits_target *target); /* as for limits_lift */
+    /* As for limits_lift, before which each ban of a narrower or wider network is reported. */
+    void (*on_lift)(void *arg, const struct limits_target *target);
 };
 
 /* Copies c. Does not read the ban file: see ban_file.h. */

@@ -925,6 +925,18 @@ static void the_observer_gets_changes_of_this_gate(void **state)
                                 "manual 198.51.100.0/24 60000\nmanual alice 60000\nlift alice 0\n"
                                 "lift all 0\n");
     h.text[0] = '\0';
+    assert_int_equal(limits_ban(l, &target, MINUTE, START), LIMITS_BAN_DONE);
+    const struct cidr part = network("198.51.100.7"), wide = network("198.51.0.0/16");
+    assert_int_equal(limits_lift(l, &(struct limits_target){.net = &part}, START), 1);
+    assert_int_equal(limits_ban(l, &target, MINUTE, START), LIMITS_BAN_DONE);
+    assert_int_equal(limits_ban(l, &user, MINUTE, START), LIMITS_BAN_DONE);
+    assert_int_equal(limits_lift(l, &(struct limits_target){.net = &wide}, START), 1);
+    assert_int_equal(limits_lift(l, NULL, START), 1);
+    assert_string_equal(h.text, "manual 198.51.100.0/24 60000\nlift 198.51.100.0/24 0\n"
+                                "lift 198.51.100.7 0\nmanual 198.51.100.0/24 60000\n"
+                                "manual alice 60000\nlift 198.51.100.0/24 0\n"
+                                "lift 198.51.0.0/16 0\nlift all 0\n");
+    h.text[0] = '\0';
     const uint64_t changes = limits_changes(l);
     assert_true(limits_take(l, &by_points, START));
     assert_true(limits_take(l, &manual, START));
