@@ -35,8 +35,9 @@ static const struct {
                       false},
     [ADMIN_HEALTH] = {"health", NULL, "success if the gate accepts calls and can serve them", 0, 0,
                       false, false},
-    [ADMIN_TUNNELS] = {"tunnels", FILTERS, "tunnels that are up, oldest first", 0, ADMIN_WORDS_MAX,
-                       true, false},
+    [ADMIN_TUNNELS] = {"tunnels", "[--all] " FILTERS,
+                       "tunnels that are up, oldest first; --all: of all gates with this store", 0,
+                       ADMIN_WORDS_MAX, true, false},
     [ADMIN_FAILURES] = {"failures", FILTERS,
                         "the latest calls that were refused or failed, with reason and remedy", 0,
                         ADMIN_WORDS_MAX, true, false},
@@ -53,7 +54,7 @@ static const struct {
     [ADMIN_GATES] = {"gates", NULL,
                      "gates that share a store with this one: version, tunnels, state", 0, 0, true,
                      false},
-    [ADMIN_END] = {"end", "ID|FILTER...", "end tunnels with an SSTP Call Disconnect", 1,
+    [ADMIN_END] = {"end", "ID|GATE/ID|FILTER...", "end tunnels with an SSTP Call Disconnect", 1,
                    ADMIN_WORDS_MAX, false, true},
     [ADMIN_BAN] = {"ban", "PREFIX|ADDRESS|user NAME [TIME]",
                    "refuse an address or a user, for ban-time or TIME, and end the tunnels", 1, 3,
@@ -203,6 +204,11 @@ static void answer_usage(enum admin_command c, FILE *out)
             commands[c].words == NULL ? "" : commands[c].words);
 }
 
+static void verdict_print(const char *error, FILE *out)
+{
+    fprintf(out, error == NULL ? "ok\n" : "error: %s\n", error);
+}
+
 static void command_run(const struct admin_ops *ops, void *arg, enum admin_command c,
                         const struct admin_request *r, FILE *out)
 {
@@ -212,13 +218,15 @@ static void command_run(const struct admin_ops *ops, void *arg, enum admin_comma
         admin_help(out);
     else
         error = ops->run[c](arg, r, out);
-    fprintf(out, error == NULL ? "ok\n" : "error: %s\n", error);
+    verdict_print(error, out);
 }
 
-void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size_t len, FILE *out)
+/* client: gets the answer; NULL: no op can postpone it. */
+static void line_answer(const struct admin_ops *ops, void *arg, const char *line, size_t len,
+                        struct admin_client *client, FILE *out)
 {
     char text[ADMIN_LINE_MAX + 1], why[ADMIN_WHY_MAX];
-    struct admin_request r = {.why = why};
+    struct admin_request r = {.why = why, .client = client};
     struct span command = span_of(line, len);
     const char *problem = text_begin(&command);
 
@@ -244,6 +252,11 @@ void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size
     }
 }
 
+void admin_answer(const struct admin_ops *ops, void *arg, const char *line, size_t len, FILE *out)
+{
+    line_answer(ops, arg, line, len, NULL, out);
+}
+
 /* ---- the socket ---- */
 
 struct admin_client {
@@ -256,6 +269,12 @@ struct admin_client {
                                       is noticed */
     size_t len;
     char *answer;
+    bool deferred;             /* by its command */
+    struct admin_later *later; /* NULL: none, or it has ended */
+};
+
+struct admin_later {
+    struct admin_client *client; /* NULL: it is gone */
 };
 
 /* uv_poll and not uv_listen: libuv closes the connections for which no descriptor is left. */
@@ -393,6 +412,9 @@ static void client_close(struct admin_client *c)
 {
     if (uv_is_closing((uv_handle_t *)&c->pipe))
         return;
+    if (c->later != NULL)
+        c->later->client = NULL;
+    c->later = NULL;
     uv_close((uv_handle_t *)&c->pipe, on_client_closed);
     uv_close((uv_handle_t *)&c->deadline, on_client_closed);
 }
@@ -413,6 +435,21 @@ static void on_written(uv_write_t *write, int status)
     client_close(write->data);
 }
 
+/* Sends the answer, and takes ownership of its text. */
+static void client_send(struct admin_client *c, struct memo *answer)
+{
+    (void)memo_text(answer);
+    uv_buf_t buf = uv_buf_init(answer->text, (unsigned)answer->n);
+    c->answer = memo_take(answer);
+    /* A reload may have taken longer than the deadline, so the client gets a new one to read the
+     * answer. */
+    uv_update_time(c->pipe.loop);
+    deadline_begin(c);
+    c->write.data = c;
+    if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &buf, 1, on_written) != 0)
+        client_close(c);
+}
+
 /* Answers the command, which is the first len bytes of the line. */
 static void client_answer(struct admin_client *c, size_t len)
 {
@@ -422,17 +459,40 @@ static void client_answer(struct admin_client *c, size_t len)
     if (len > 0 && c->line[len - 1] == '\r')
         len--;
     INSIST_UV(uv_read_stop((uv_stream_t *)&c->pipe));
-    admin_answer(a->ops, a->arg, c->line, len, memo_open(&answer));
-    (void)memo_text(&answer);
-    uv_buf_t buf = uv_buf_init(answer.text, (unsigned)answer.n);
-    c->answer = memo_take(&answer);
-    /* A reload may have taken longer than the deadline, so the client gets a new one to read the
-     * answer. */
-    uv_update_time(c->pipe.loop);
+    line_answer(a->ops, a->arg, c->line, len, c, memo_open(&answer));
+    if (c->deferred)
+        memo_free(&answer);
+    else
+        client_send(c, &answer);
+}
+
+struct admin_later *admin_defer(const struct admin_request *r)
+{
+    struct admin_client *c = r->client;
+
+    INSIST(c != NULL && !c->deferred);
+    c->deferred = true;
+    c->later = NEW(struct admin_later);
+    c->later->client = c;
     deadline_begin(c);
-    c->write.data = c;
-    if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &buf, 1, on_written) != 0)
-        client_close(c);
+    return c->later;
+}
+
+void admin_later_end(struct admin_later *l, char *payload, size_t n, const char *error)
+{
+    struct admin_client *c = l->client;
+    struct memo answer;
+
+    if (c != NULL) {
+        c->later = NULL;
+        FILE *out = memo_open(&answer);
+        if (n > 0)
+            (void)fwrite(payload, 1, n, out);
+        verdict_print(error, out);
+        client_send(c, &answer);
+    }
+    free(payload);
+    free(l);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *buf)

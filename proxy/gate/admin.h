@@ -12,6 +12,7 @@
 #include <uv.h>
 
 struct admin;
+struct admin_client;
 
 enum {
     ADMIN_LINE_MAX = 1024,    /* bytes of a command, without its line end */
@@ -55,13 +56,25 @@ struct admin_request {
     const char *name;            /* of the command */
     char *word[ADMIN_WORDS_MAX]; /* decoded; NULL behind the last one */
     size_t words;
-    bool json; /* the answer is wanted as JSON */
-    char *why; /* ADMIN_WHY_MAX bytes, for a reason that is not a literal */
+    bool json;                   /* the answer is wanted as JSON */
+    char *why;                   /* ADMIN_WHY_MAX bytes, for a reason that is not a literal */
+    struct admin_client *client; /* for admin_defer */
 };
 
 /* Carries out a command: writes its payload to out, in whole lines, and returns NULL, or the reason
  * of the failure. Must not call admin_free. */
 typedef const char *admin_op(void *arg, const struct admin_request *r, FILE *out);
+
+/* The answer to a command that needs time. The connection has ADMIN_DEADLINE_MS for it. */
+struct admin_later;
+
+/* Postpones the answer: what the running admin_op writes and returns is ignored, and
+ * admin_later_end must be called once, from the op or later. Not with admin_answer. */
+struct admin_later *admin_defer(const struct admin_request *r);
+
+/* Answers with the payload and with error, NULL: none, if the client is still there. Takes
+ * ownership of the payload, n bytes of whole lines (NULL: none), and frees l. */
+void admin_later_end(struct admin_later *l, char *payload, size_t n, const char *error);
 
 struct admin_ops {
     admin_op *run[ADMIN_COMMANDS]; /* help needs none */

@@ -282,6 +282,18 @@ void status_start(struct status *s)
     s->started = true;
 }
 
+void status_answer_later(struct status *s, struct question *later, unsigned http_status, char *text,
+                         size_t n)
+{
+    later->http_status = http_status;
+    later->text = text;
+    later->n = n;
+    if (s == NULL)
+        question_free(later);
+    else if (questions_answer(&s->requests.questions, later))
+        wake(s);
+}
+
 bool status_serve(struct status *s)
 {
     struct question *x = questions_take(&s->requests.questions);
@@ -289,13 +301,15 @@ bool status_serve(struct status *s)
 
     if (x == NULL)
         return false;
-    const struct status_question q = {.route = x->route, .form = &x->form, .client = x->client};
-    x->http_status = s->requests.ops->answer(s->requests.arg, &q, memo_open(&m));
+    const struct status_question q = {
+        .route = x->route, .form = &x->form, .client = x->client, .later = x};
+    const unsigned http_status = s->requests.ops->answer(s->requests.arg, &q, memo_open(&m));
     (void)memo_text(&m);
-    x->n = m.n;
-    x->text = memo_take(&m);
-    if (questions_answer(&s->requests.questions, x))
-        wake(s);
+    const size_t n = m.n;
+    if (http_status == STATUS_LATER)
+        memo_free(&m);
+    else
+        status_answer_later(s, x, http_status, memo_take(&m), n);
     return true;
 }
 
@@ -350,6 +364,12 @@ bool status_serve(struct status *s)
 {
     (void)s;
     return false;
+}
+
+void status_answer_later(struct status *s, struct question *later, unsigned http_status, char *text,
+                         size_t n)
+{
+    (void)s, (void)later, (void)http_status, (void)text, (void)n;
 }
 
 void status_free(struct status *s)

@@ -32,6 +32,11 @@ void status_start(struct status *s);
 /* Answers one question, in the main thread. Returns true if another may wait. */
 bool status_serve(struct status *s);
 
+/* Gives the answer to a question for which ops->answer has returned STATUS_LATER. Takes ownership
+ * of text, n bytes. Required once for each, in the main thread; s NULL: the listener has ended. */
+void status_answer_later(struct status *s, struct question *later, unsigned http_status, char *text,
+                         size_t n);
+
 /* Ends all connections and the thread. NULL: no-op. Main thread. */
 void status_free(struct status *s);
 

@@ -17,12 +17,18 @@ enum {
     STATUS_DESCRIPTORS = 64 + 8, /* that the listener needs besides its sockets */
 };
 
+struct question;
+
 /* A request for the main thread. */
 struct status_question {
     const struct route *route; /* of kind ROUTE_READY, _METRICS, _VIEW or _ACTION */
     const struct form *form;
-    const char *client; /* ADDRESS:PORT, or "unix" */
+    const char *client;     /* ADDRESS:PORT, or "unix" */
+    struct question *later; /* see STATUS_LATER; it keeps the others valid */
 };
+
+/* The answer of an op that will call status_answer_later with q->later. */
+enum { STATUS_LATER = 0 };
 
 struct status_ops {
     /* Arranges that status_serve is called soon. Thread of the listener. */
@@ -39,8 +45,8 @@ struct status_ops {
     /* Counts a wrong token. Thread of the listener. */
     void (*on_wrong_token)(void *arg, const struct addr *client);
 
-    /* Writes the answer: text, or for views and actions JSON. Returns the HTTP status. Called by
-     * status_serve. */
+    /* Writes the answer: text, or for views and actions JSON. Returns the HTTP status, or
+     * STATUS_LATER. Called by status_serve. */
     unsigned (*answer)(void *arg, const struct status_question *q, FILE *out);
 };
 

@@ -60,7 +60,8 @@ struct world {
     atomic_bool is_held; /* a request for its health waits in the thread until the end begins */
     sem_t holds;
     atomic_uint wrong_tokens;
-    size_t answer_n; /* bytes of each answer; 0: it describes the question */
+    size_t answer_n;        /* bytes of each answer; 0: it describes the question */
+    struct question *later; /* the last question with `later` */
 };
 
 static void wake(void *arg)
@@ -99,8 +100,13 @@ static void on_wrong_token(void *arg, const struct addr *client)
 static unsigned answer(void *arg, const struct status_question *q, FILE *out)
 {
     static const char part[1 << 20];
-    const struct world *w = arg;
+    struct world *w = arg;
 
+    if (form_value(q->form, "later") != NULL) {
+        w->later = q->later;
+        fputs("ignored", out);
+        return STATUS_LATER;
+    }
     for (size_t n = 0; n < w->answer_n; n += sizeof part)
         assert_int_equal(fwrite(part, 1, sizeof part, out), sizeof part);
     if (w->answer_n > 0)
@@ -365,6 +371,47 @@ static void a_main_thread_that_is_busy_delays_nobody(void **state)
     assert_false(status_serve(w->status)); /* and never will */
 }
 
+/* Answers the question of w->later. */
+static void answer_later(struct world *w, const char *text)
+{
+    char *copy = strdup(text);
+
+    assert_non_null(w->later);
+    assert_non_null(copy);
+    status_answer_later(w->status, w->later, 200, copy, strlen(text));
+    w->later = NULL;
+}
+
+static void an_answer_may_come_later(void **state)
+{
+    struct world *w = *state;
+    int fd = request(w, "GET /api/v1/tunnels?later=1", "", "");
+
+    serve(w);
+    int other = request(w, "GET /api/v1/tunnels", "", "");
+    serve(w); /* the main thread does not wait */
+    assert_answer(hear(other), 200, "tunnels from v4");
+    answer_later(w, "at last");
+    assert_answer(hear(fd), 200, "at last");
+}
+
+static void an_answer_that_comes_too_late_is_freed(void **state)
+{
+    struct world *w = *state;
+    int fd = request(w, "GET /api/v1/tunnels?later=1", "", "");
+
+    serve(w);
+    pass(w, STATUS_ANSWER_MS / 1000 + 1);
+    assert_answer(hear(fd), 503, "has not finished");
+    answer_later(w, "too late");
+    fd = request(w, "GET /api/v1/tunnels?later=1", "", "");
+    serve(w);
+    status_free(w->status);
+    w->status = NULL;
+    (void)hear(fd);
+    answer_later(w, "the listener has ended");
+}
+
 static void a_slow_client_is_cut(void **state)
 {
     struct world *w = *state;
@@ -498,6 +545,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(the_main_thread_answers),
+        TEST(an_answer_may_come_later),
+        TEST(an_answer_that_comes_too_late_is_freed),
         TEST(the_thread_answers_for_itself),
         TEST(mistakes_are_refused),
         TEST(other_names_of_this_host_are_refused),
