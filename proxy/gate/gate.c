@@ -262,11 +262,33 @@ static void orders_carry_out(struct gate *gate)
     }
 }
 
+static void questions_answer(struct gate *gate)
+{
+    struct inquiry_question *q;
+
+    while ((q = shared_service_question(&gate->store)) != NULL) {
+        gate->control->on_question(gate, q);
+        inquiry_question_free(q);
+    }
+}
+
+static void answers_take(struct gate *gate)
+{
+    struct shared_answers *a;
+
+    while ((a = shared_service_answers(&gate->store)) != NULL) {
+        gate->control->on_answers(gate, a);
+        shared_answers_free(a);
+    }
+}
+
 static void on_worker_done(uv_async_t *async)
 {
     struct gate *gate = async->data;
 
     orders_carry_out(gate);
+    questions_answer(gate);
+    answers_take(gate);
     finish_if_idle(gate);
     if (atomic_load(&gate->workers_done) < gate->workers)
         return; /* uv_async merges sends, but the last one always arrives */
@@ -274,6 +296,7 @@ static void on_worker_done(uv_async_t *async)
     if (!radius_service_stop(&gate->radius) || upgrade_waits(gate) ||
         !shared_service_stop(&gate->store))
         return;
+    answers_take(gate); /* the thread gave the last ones at its end */
     for (size_t i = 0; i < gate->workers; i++)
         INSIST_UV(uv_thread_join(&gate->worker[i].thread));
     signals_block(); /* without a handler the next signal would kill the program */

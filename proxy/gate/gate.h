@@ -3,12 +3,18 @@
 #define SSTPGATE_GATE_GATE_H
 
 struct admin_ops;
+struct inquiry_question;
+struct shared_answers;
 struct status_ops;
 
 /* What an administrator can see and do. The functions get the struct gate. */
 struct gate_control {
     const struct admin_ops *commands; /* of the admin socket */
     const struct status_ops *answers; /* of the status listener */
+    /* Answers a question of another gate (shared_reply_pages), or ignores it. */
+    void (*on_question)(void *gate, const struct inquiry_question *q);
+    /* Handles the answers to a question of this gate (shared_inquire), which stay the caller's. */
+    void (*on_answers)(void *gate, const struct shared_answers *a);
 };
 
 /* Serves the configuration file `path` until a signal or the admin socket stops the program.

@@ -18,14 +18,19 @@ static bool put_line(char out[ORDERS_TEXT_MAX], const char *key, const char *val
     return n > 0 && (size_t)n < ORDERS_TEXT_MAX - at && strchr(value, '\n') == NULL;
 }
 
-bool orders_write(const struct call_filter *f, char out[ORDERS_TEXT_MAX])
+bool orders_filter_write(const struct call_filter *f, char out[ORDERS_TEXT_MAX])
 {
     char net[ADDR_TEXT_MAX];
 
     out[0] = '\0';
-    return filter_is_set(f) && f->id == NULL && put_line(out, "user", f->user) &&
+    return put_line(out, "id", f->id) && put_line(out, "user", f->user) &&
            put_line(out, "address", f->has_address ? cidr_format(&f->address, net) : NULL) &&
            put_line(out, "listener", f->listener) && put_line(out, "server", f->server);
+}
+
+bool orders_write(const struct call_filter *f, char out[ORDERS_TEXT_MAX])
+{
+    return filter_is_set(f) && f->id == NULL && orders_filter_write(f, out);
 }
 
 static bool read_line(char *line, struct call_filter *out)
@@ -35,7 +40,9 @@ static bool read_line(char *line, struct call_filter *out)
     if (value == NULL)
         return false;
     *value++ = '\0';
-    if (strcmp(line, "user") == 0)
+    if (strcmp(line, "id") == 0)
+        out->id = value;
+    else if (strcmp(line, "user") == 0)
         out->user = value;
     else if (strcmp(line, "listener") == 0)
         out->listener = value;
@@ -48,7 +55,7 @@ static bool read_line(char *line, struct call_filter *out)
     return strcmp(line, "address") != 0 || out->has_address;
 }
 
-bool orders_read(char *text, struct call_filter *out)
+bool orders_filter_read(char *text, struct call_filter *out)
 {
     char *rest = text, *line;
 
@@ -56,7 +63,12 @@ bool orders_read(char *text, struct call_filter *out)
     while ((line = strsep(&rest, "\n")) != NULL && (*line != '\0' || rest != NULL))
         if (!read_line(line, out))
             return false;
-    return filter_is_set(out);
+    return true;
+}
+
+bool orders_read(char *text, struct call_filter *out)
+{
+    return orders_filter_read(text, out) && filter_is_set(out) && out->id == NULL;
 }
 
 /* ---- queue ---- */

@@ -32,6 +32,14 @@ struct orders {
 void orders_init(struct orders *o);
 void orders_fini(struct orders *o);
 
+/* Writes a filter as text, for another gate: lines `key=value`. Returns false if it does not fit,
+ * or has a line end. */
+bool orders_filter_write(const struct call_filter *f, char out[ORDERS_TEXT_MAX]);
+
+/* Reads the text of another gate; the texts of the filter are parts of it. Returns false if it has
+ * a key that this version does not know. */
+bool orders_filter_read(char *text, struct call_filter *out);
+
 /* Writes a filter as text: lines `key=value`. Returns false if it has an ID, which means something
  * at one gate only, restricts nothing, does not fit, or has a line end. */
 bool orders_write(const struct call_filter *f, char out[ORDERS_TEXT_MAX]);

@@ -147,6 +147,8 @@ void shared_service_fini(struct shared_service *s)
 {
     if (s->shared != NULL)
         orders_fini(&s->orders);
+    if (s->started != 0)
+        inquiries_fini(&s->inquiries);
     shared_free(s->shared);
     s->shared = NULL;
     for (size_t i = 0; s->place != NULL && i < s->settings.link.count; i++) {
@@ -267,20 +269,23 @@ static void log_ban(struct shared_service *s, const struct shared_ban *b)
 
 /* ---- orders to end tunnels ---- */
 
-/* Hands an order to the main thread, because the thread of the store waits for no worker. */
-static void order_give(struct shared_service *s, const char *text, const char *gate, bool is_ban)
+static void log_too_many(struct shared_service *s, const char *error)
 {
     struct log_line l;
 
-    if (orders_put(&s->orders, text, gate, is_ban)) {
-        INSIST_UV(uv_async_send(s->done));
-        return;
-    }
     if (!log_begin_limited(&l, LOG_LEVEL_WARNING, "shared", &s->limit_orders, now_ms(), 1))
         return;
-    log_str(&l, "error",
-            "too many orders of other gates to end tunnels: some were not carried out");
+    log_str(&l, "error", error);
     log_end(&l);
+}
+
+/* Hands an order to the main thread, because the thread of the store waits for no worker. */
+static void order_give(struct shared_service *s, const char *text, const char *gate, bool is_ban)
+{
+    if (orders_put(&s->orders, text, gate, is_ban))
+        INSIST_UV(uv_async_send(s->done));
+    else
+        log_too_many(s, "too many orders of other gates to end tunnels: some were not carried out");
 }
 
 /* A ban by points ends no tunnel at the gate that makes it, so it ends none here. */
@@ -396,6 +401,34 @@ static void on_store(void *arg, const char *store, const char *why)
     log_end(&l);
 }
 
+static void on_question(void *arg, const struct shared_question *q)
+{
+    struct shared_service *s = arg;
+
+    if (inquiries_put(&s->inquiries, q))
+        INSIST_UV(uv_async_send(s->done));
+    else
+        log_too_many(s, "too many questions of other gates: some were not answered");
+}
+
+static void on_answers(void *arg, struct shared_answers *a)
+{
+    struct shared_service *s = arg;
+
+    inquiries_put_answers(&s->inquiries, a);
+    INSIST_UV(uv_async_send(s->done));
+}
+
+struct inquiry_question *shared_service_question(struct shared_service *s)
+{
+    return s->started == 0 ? NULL : inquiries_take(&s->inquiries);
+}
+
+struct shared_answers *shared_service_answers(struct shared_service *s)
+{
+    return s->started == 0 ? NULL : inquiries_take_answers(&s->inquiries);
+}
+
 static void on_ended(void *arg)
 {
     struct shared_service *s = arg;
@@ -408,6 +441,8 @@ static const struct shared_ops service_ops = {.on_ban = on_ban,
                                               .bans = on_bans,
                                               .describe = on_describe,
                                               .on_store = on_store,
+                                              .on_question = on_question,
+                                              .on_answers = on_answers,
                                               .on_ended = on_ended};
 
 /* ---- thread ---- */
@@ -428,6 +463,7 @@ struct shared *shared_service_start(struct shared_service *s, struct limits *lim
     s->done = done;
     s->started = (uint64_t)time(NULL);
     orders_init(&s->orders);
+    inquiries_init(&s->inquiries);
     s->shared = shared_new(&s->settings, &service_ops, s);
     limits_observe(limits, &(struct limits_observer){.arg = s,
                                                      .on_points = on_local_points,

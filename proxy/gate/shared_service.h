@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "gate/inquiries.h"
 #include "gate/orders.h"
 #include "shared/shared.h"
 
@@ -33,10 +34,11 @@ struct shared_service {
     const atomic_uint *tunnels;
     uint64_t started; /* seconds since 1970 */
     atomic_bool draining;
-    uv_async_t *done;     /* sent when the thread ends, and for each order */
+    uv_async_t *done;     /* sent when the thread ends, and for each order, question and answer */
     struct orders orders; /* of other gates; while `shared` is not NULL */
+    struct inquiries inquiries; /* while `started` is not 0 */
     uv_thread_t thread;
-    struct log_limit limit_orders; /* in the thread of `shared` */
+    struct log_limit limit_orders; /* of both queues; in the thread of `shared` */
     bool stopping;
     atomic_bool ended;
     /* in the thread of `shared`: */
@@ -63,6 +65,11 @@ bool shared_service_end(struct shared_service *s, const struct call_filter *f);
 
 /* Takes the next order of another gate to end tunnels; NULL: none. */
 struct order *shared_service_order(struct shared_service *s);
+
+/* Take the next question of another gate, or the answers to one of this gate; NULL: none. After
+ * shared_service_stop, too, because the thread ends all questions before it ends. */
+struct inquiry_question *shared_service_question(struct shared_service *s);
+struct shared_answers *shared_service_answers(struct shared_service *s);
 
 /* Reports to the other gates whether this one accepts calls. */
 void shared_service_drain(struct shared_service *s, bool draining);

@@ -40,9 +40,38 @@ struct worker;
  * tunnels, which goes the same way, but which nobody keeps: it is lost while the store is down. */
 struct shared_ban {
     const char *subject; /* "u:USER", "n:NET", "*" with SHARED_LIFT only, "e:..." with SHARED_END */
-    enum shared_ban_kind { SHARED_BY_POINTS, SHARED_MANUAL, SHARED_LIFT, SHARED_END } kind;
+    enum shared_ban_kind {
+        SHARED_BY_POINTS,
+        SHARED_MANUAL,
+        SHARED_LIFT,
+        SHARED_END,
+        SHARED_ASK /* not for shared_ban(): see shared_inquire() */
+    } kind;
     uint64_t left_ms; /* not with SHARED_LIFT */
     const char *by;   /* the gate; "-": the sum of points */
+};
+
+/* A question of another gate. */
+struct shared_question {
+    const char *id;   /* for shared_reply_pages() */
+    const char *text; /* of that gate */
+    const char *gate;
+    uint64_t age_ms; /* since it was asked, by the clock of the store */
+};
+
+/* The answers to a question of this gate. */
+struct shared_answers {
+    struct shared_answers *next; /* the owner's */
+    void *arg;                   /* of shared_inquire() */
+    char why[SHARED_WHY_MAX];    /* the question was not sent, or the store was lost; "": neither */
+    size_t count;                /* the gates of the list that were asked */
+    struct shared_answer {
+        char *gate;
+        char **page; /* texts in their order */
+        size_t pages;
+        const char *missing; /* literal: why pages are missing; NULL: none is */
+        bool complete;       /* for shared_inquiries.c */
+    } gate[SHARED_GATES_MAX];
 };
 
 struct shared_ops {
@@ -55,6 +84,10 @@ struct shared_ops {
     /* The store is in use (why NULL), or no longer, or not yet. Called for each change, and again
      * with another reason. */
     void (*on_store)(void *arg, const char *store, const char *why);
+    /* Arranges an answer by shared_reply_pages(). Never called for more than 256 in a beat. */
+    void (*on_question)(void *arg, const struct shared_question *q);
+    /* Takes ownership: shared_answers_free(). */
+    void (*on_answers)(void *arg, struct shared_answers *a);
     void (*on_ended)(void *arg); /* the thread is about to end */
 };
 
@@ -97,6 +130,15 @@ void shared_points(struct shared *s, const struct shared_points *p);
 
 /* Announces a ban, a lift or an order that was made here. `by` is not used. */
 void shared_ban(struct shared *s, const struct shared_ban *ban);
+
+/* Asks all other gates, or only this one. on_answers is called once, when each of them has
+ * answered, and not later than SHARED_INQUIRY_MS: a gate that has not answered is named. */
+void shared_inquire(struct shared *s, const char *text, const char *only, void *arg);
+void shared_answers_free(struct shared_answers *a); /* NULL: no-op */
+
+/* Sends an answer to a question: 1 to SHARED_PAGES_MAX texts of at most SHARED_PAGE_MAX bytes,
+ * which remain the caller's. */
+void shared_reply_pages(struct shared *s, const char *id, char **page, size_t pages);
 
 struct shared_state {
     bool up;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/insist.h"
+#include "shared/shared_inquiries.h"
 
 enum {
     LEFT_MAX_MS = 30 * 24 * 3600 * 1000u, /* of a ban */
@@ -16,7 +17,8 @@ enum {
 static const char *const kinds[] = {[SHARED_BY_POINTS] = "points",
                                     [SHARED_MANUAL] = "manual",
                                     [SHARED_LIFT] = "lift",
-                                    [SHARED_END] = "end"};
+                                    [SHARED_END] = "end",
+                                    [SHARED_ASK] = SHARED_ASK_WORD};
 
 static struct shared_op *ban_op(const struct shared *s, int64_t known)
 {
@@ -173,7 +175,10 @@ static void take_change(struct shared *s, const struct shared_reply *list, size_
     if ((ban.kind == SHARED_BY_POINTS || ban.kind == SHARED_MANUAL) && lift_pending(s, ban.subject))
         return;
     ban.left_ms = left > LEFT_MAX_MS ? LEFT_MAX_MS : (uint64_t)left;
-    s->ops->on_ban(s->arg, &ban);
+    if (ban.kind == SHARED_ASK)
+        shared_inquiries_heard(s, &ban);
+    else
+        s->ops->on_ban(s->arg, &ban);
 }
 
 bool shared_bans_take(struct shared *s, const struct shared_reply *changes)

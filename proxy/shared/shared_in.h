@@ -58,6 +58,13 @@ struct shared {
     } gate[SHARED_GATES_MAX];
     size_t gate_count;
 
+    struct {
+        struct shared_inquiry *open;
+        size_t count;       /* of `open` */
+        unsigned number;    /* of the last one */
+        unsigned answering; /* answers of this gate that are being sent */
+    } inquiries;
+
     struct shared_state state;
     struct log_limit limit_error;
 };

@@ -106,6 +106,27 @@ static void put_points(struct args *a, const struct shared_op *op)
     put_number(a, (int64_t)op->ban_ms);
 }
 
+bool shared_op_is_last_page(const struct shared_op *op)
+{
+    return (size_t)op->known + 2 == op->count; /* text[0] is the ID */
+}
+
+static void put_page(struct args *a, const struct shared_op *op)
+{
+    put(a, op->text[0]);
+    put(a, shared_op_is_last_page(op) ? "." : "+");
+    put(a, op->text[op->known + 1]);
+    put_number(a, SHARED_LIST_MAX);
+    put_number(a, SHARED_ANSWER_MS);
+}
+
+static void put_range(struct args *a, const struct shared_op *op)
+{
+    put(a, op->text[0]);
+    put_number(a, op->known);
+    put_number(a, op->known + 2 * SHARED_PULL_PAGES - 1);
+}
+
 bool shared_op_send(struct shared_op *op, struct shared_link *link,
                     const struct shared_settings *settings, const struct shared_counts *counts)
 {
@@ -130,6 +151,8 @@ bool shared_op_send(struct shared_op *op, struct shared_link *link,
         put_number(a, op->known);
         put_texts(a, op);
         break;
+    case SHARED_PUSH: put_page(a, op); break;
+    case SHARED_PULL: put_range(a, op); break;
     case SHARED_SCRIPTS: INSIST(false);
     }
     return shared_link_run(link, op->script, op->as_text, a->n, a->text, a->len, op);

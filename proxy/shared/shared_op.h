@@ -13,6 +13,7 @@
 #include "shared/shared_settings.h"
 
 struct shared_ask;
+struct shared_inquiry;
 
 /* The most texts, subjects and bans of one command; a longer list becomes several commands. */
 enum { SHARED_OP_TEXTS = 300, SHARED_OP_SUBJECTS = 100, SHARED_OP_BANS = 100 };
@@ -20,9 +21,11 @@ enum { SHARED_OP_TEXTS = 300, SHARED_OP_SUBJECTS = 100, SHARED_OP_BANS = 100 };
 struct shared_op {
     enum shared_script script;
     bool as_text;
-    struct shared_ask *ask; /* the question that waits for the answer; NULL: none */
+    struct shared_ask *ask;         /* the question that waits for the answer; NULL: none */
+    struct shared_inquiry *inquiry; /* PULL: gets the pages; NULL: its time was over */
     /* ENTER: the subject and the bucket; COUNT: subjects; POINTS: the network; BAN: subject, kind
-     * and time left of each; BEAT: the description of the gate */
+     * and time left of each; BEAT: the description of the gate; PULL: the ID; PUSH: the ID and all
+     * pages */
     char **text;
     size_t count;
     unsigned max;             /* ENTER */
@@ -30,7 +33,7 @@ struct shared_op {
     uint64_t step_us;         /* ENTER */
     unsigned points, least;   /* POINTS; least: ban-points */
     uint64_t slot_ms, ban_ms; /* POINTS */
-    int64_t known;            /* BAN, BEAT: see shared_scripts.h */
+    int64_t known;            /* BAN, BEAT: see shared_scripts.h; PULL: FROM; PUSH: the page */
     char *epoch;              /* BAN, BEAT */
 };
 
@@ -38,6 +41,9 @@ struct shared_op *shared_op_new(enum shared_script script);
 void shared_op_free(struct shared_op *op); /* NULL: no-op */
 void shared_op_add(struct shared_op *op, const char *text);
 void shared_op_add_number(struct shared_op *op, uint64_t n);
+
+/* Returns whether the page of a PUSH is the last one. */
+bool shared_op_is_last_page(const struct shared_op *op);
 
 /* Sends op; the link's tag is op. Returns false if the link does not take it; then it is still the
  * caller's. */

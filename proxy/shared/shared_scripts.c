@@ -146,4 +146,12 @@ const char *const shared_script_text[SHARED_SCRIPTS] = {
     "  end\n"
     "end\n"
     "return {0}\n",
+
+    [SHARED_PUSH] = "local key = ARGV[1] .. 'v:' .. ARGV[3]\n"
+                    "if redis.call('LLEN', key) >= tonumber(ARGV[6]) then return {0} end\n"
+                    "redis.call('RPUSH', key, ARGV[2], ARGV[4] .. ARGV[5])\n"
+                    "redis.call('PEXPIRE', key, ARGV[7])\n"
+                    "return {1}\n",
+
+    [SHARED_PULL] = "return redis.call('LRANGE', ARGV[1] .. 'v:' .. ARGV[3], ARGV[4], ARGV[5])\n",
 };

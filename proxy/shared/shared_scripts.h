@@ -10,9 +10,12 @@
  *   P b:l         sorted set  the bans, by the number of their last change
  *   P b:u         sorted set  the bans, by their end
  *   P b:v         hash        the bans: KIND GATE
+ *   P v:ID        list        the answers to a question: GATE, PAGE, ...; for some seconds
  *
  * A subject of a count is `u:USER` or `a:NET`, that of a ban `u:USER`, `n:NET` or `*` (all). The
- * kind `lift` is the end of a ban, which is kept for a day so that every gate learns it. */
+ * kind `lift` is the end of a ban, which is kept for a day so that every gate learns it. Orders
+ * (`e:...`, kind `end`) and questions (`q:ID`, a line end, the text; kind `ask`) are kept like
+ * bans, for a few seconds. */
 #ifndef SSTPGATE_SHARED_SHARED_SCRIPTS_H
 #define SSTPGATE_SHARED_SHARED_SCRIPTS_H
 
@@ -31,6 +34,11 @@ enum shared_script {
     /* P GATE EPOCH KNOWN SUBJECT KIND LEFT ...: bans and lifts. KNOWN -1: all of them; otherwise
      * only where the store has no later change than number KNOWN of EPOCH, and no such ban */
     SHARED_BAN,
+    /* P GATE ID FLAG PAGE MAX TIME -> [1, or 0: the list is full]: appends a page to the answers;
+     * FLAG `.`: the last one of the gate, `+`: not */
+    SHARED_PUSH,
+    /* P GATE ID FROM TO -> [GATE, PAGE, ...] */
+    SHARED_PULL,
     SHARED_SCRIPTS,
 };
 

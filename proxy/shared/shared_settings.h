@@ -9,10 +9,17 @@
 enum {
     SHARED_BEAT_MS = 500,
     SHARED_LEASE_MS = 10000,
-    SHARED_ORDER_MS = 5000, /* for how long the store has an order to end tunnels */
+    SHARED_ORDER_MS = 5000,    /* for how long the store has an order to end tunnels */
+    SHARED_INQUIRY_MS = 2000,  /* for the answers of the other gates */
+    SHARED_QUESTION_MS = 3000, /* for how long the store has a question */
+    SHARED_ANSWER_MS = 5000,   /* for how long the store has the answers to it */
     SHARED_GATES_MAX = 64,
     SHARED_SUBJECT_MAX = 1024, /* bytes; longer ones are counted by this gate only */
     SHARED_INFO_MAX = 256,
+    SHARED_PAGE_MAX = 128 * 1024, /* bytes of a page of an answer */
+    SHARED_PAGES_MAX = 256,       /* of one gate */
+    SHARED_PULL_PAGES = 4,        /* in one answer of the store, below SHARED_REPLY_BYTES */
+    SHARED_LIST_MAX = 2 * 1024,   /* items in the store: pages, each with its gate */
 };
 
 struct shared_settings {

@@ -14,6 +14,7 @@
 #include "shared/shared_bans.h"
 #include "shared/shared_beat.h"
 #include "shared/shared_in.h"
+#include "shared/shared_inquiries.h"
 
 enum {
     TICK_MS = 100,
@@ -44,6 +45,7 @@ static void on_lost(void *arg, const char *why)
     s->state.lost++;
     shared_beat_clear(s);
     shared_report(s, why);
+    shared_inquiries_end(s, why);
 }
 
 /* Logs an error of a single command, for instance because a key has another type. */
@@ -77,6 +79,8 @@ static void on_answer(void *arg, void *tag, const struct shared_reply *a)
 
     if (a != NULL && sent_again(s, op, error))
         return;
+    if (op->script == SHARED_PUSH && shared_inquiries_pushed(s, op, a))
+        return; /* with the next page */
     switch (op->script) {
     case SHARED_BEAT: shared_beat_answered(s, a); break;
     case SHARED_ENTER: shared_asks_on_enter(s, op, a); break;
@@ -86,6 +90,8 @@ static void on_answer(void *arg, void *tag, const struct shared_reply *a)
         break;
     case SHARED_COUNT:
     case SHARED_BAN: s->offer |= error.n > 0; break;
+    case SHARED_PULL: shared_inquiries_pulled(s, op, a); break;
+    case SHARED_PUSH:
     case SHARED_SCRIPTS: break;
     }
     if (op->script != SHARED_BEAT)
@@ -132,6 +138,7 @@ static void on_tick(uv_timer_t *timer)
     shared_link_tick(&s->link, shared_now(s));
     if (++s->ticks % BEAT_TICKS == 0)
         shared_beat(s);
+    shared_inquiries_tick(s);
     worker_settle(&s->worker);
 }
 
@@ -201,6 +208,7 @@ static void on_stop(void *arg)
     s->stopping = true;
     uv_timer_stop(&s->gather);
     atomic_store(&s->gathering, false);
+    shared_inquiries_end(s, "this gate is ending");
     say_goodbye(s);
     shared_link_stop(&s->link);
 }

@@ -88,7 +88,7 @@ static void lines_and_answers(void **state)
         {"end user 100%", NULL, "error: % is written %25\n"},
         {"end user %zz", NULL, "error: % is written %25\n"},
         {"end user a%00b", NULL, "error: % is written %25\n"},
-        {"end", NULL, "error: usage: end ID|FILTER...\n"},
+        {"end", NULL, "error: usage: end ID|GATE/ID|FILTER...\n"},
         {"end 0-1 json", NULL, "0-1\njson\nend!\nok\n"},
         {"tunnels 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17", NULL, "error: too many words\n"},
         {"ban 192.0.2.1 5m", NULL, "192.0.2.1\n5m\nban!\nok\n"},

@@ -53,6 +53,26 @@ static void what_means_nothing_elsewhere_is_not_written(void **state)
     assert_true(orders_write(&(struct call_filter){.user = name}, text));
 }
 
+static void a_filter_of_a_question_may_have_an_id_or_nothing(void **state)
+{
+    const struct call_filter f = {.id = "0-12", .user = "bob"};
+    struct call_filter got;
+    char text[ORDERS_TEXT_MAX];
+
+    (void)state;
+    assert_true(orders_filter_write(&f, text));
+    assert_string_equal(text, "id=0-12\nuser=bob\n");
+    assert_true(orders_filter_read(text, &got));
+    assert_string_equal(got.id, "0-12");
+    assert_string_equal(got.user, "bob");
+    assert_true(orders_filter_write(&(struct call_filter){0}, text));
+    assert_string_equal(text, "");
+    assert_true(orders_filter_read(text, &got));
+    assert_false(filter_is_set(&got));
+    strcpy(text, "new=x\n");
+    assert_false(orders_filter_read(text, &got));
+}
+
 static void an_order_that_could_end_too_much_is_refused(void **state)
 {
     (void)state;
@@ -99,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_order_is_read_as_it_was_written),
+        cmocka_unit_test(a_filter_of_a_question_may_have_an_id_or_nothing),
         cmocka_unit_test(what_means_nothing_elsewhere_is_not_written),
         cmocka_unit_test(an_order_that_could_end_too_much_is_refused),
         cmocka_unit_test(the_queue_keeps_the_order_and_is_bounded),
