@@ -33,7 +33,9 @@ static const struct usage usage = {
         "  -w, --watch[=SECONDS]  repeat the command (every 2 seconds) until q or ^C\n"
         "  -h, --help           this text\n"
         "\n"
-        "The options --json and --watch [SECONDS] may also follow the command.\n"
+        "The options --json and --watch [SECONDS] may also follow the command. --all with "
+        "tunnels:\n"
+        "of all gates that share a store; exit code 1 if the tunnels of a gate are missing.\n"
         "Exit codes: 0 success (health: the gate accepts calls and can serve them), 1 failure,\n"
         "not healthy, or no running gate, 2 usage. explain: 0 admitted, 1 refused, 2 usage,\n"
         "3 depends on facts that are not given, 4 failure or no running gate.\n"
@@ -56,8 +58,9 @@ struct ctl {
 static const struct {
     const char *command, *first;
 } tables[] = {
-    {"tunnels", "id user client assigned server duration up_bytes down_bytes up_rate down_rate "
-                "method"},
+    {"tunnels",
+     "gate id user client assigned server duration up_bytes down_bytes up_rate down_rate "
+     "method"},
     {"failures", "time client user reason words remedy detail stage"},
     {"listeners", "name addresses tunnels calls certificate_days mode backend"},
     {"certificates", "listener days file names not_after issuer key staple"},
@@ -128,7 +131,8 @@ static void print_payload(const struct ctl *c, char *text, size_t n, size_t colu
     }
 }
 
-/* Prints the payload. Returns the verdict, which is the last line. */
+/* Prints the payload. Returns the verdict, which is the last line; with --watch, also true if there
+ * are rows and an error, which says what is missing in them. */
 static bool ctl_report(const struct ctl *c, char *text, size_t columns, size_t lines)
 {
     static const char error[] = "error: ";
@@ -144,6 +148,7 @@ static bool ctl_report(const struct ctl *c, char *text, size_t columns, size_t l
     last = last == NULL ? text : last + 1;
     const bool good = strcmp(last, "ok") == 0;
     char *verdict = insist_alloc(strdup(last));
+    const bool goes_on = c->watch_ms != 0 && last > text;
     print_payload(c, text, (size_t)(last - text), columns, lines);
     fflush(stdout); /* before a message to standard error */
     if (good) {
@@ -158,7 +163,7 @@ static bool ctl_report(const struct ctl *c, char *text, size_t columns, size_t l
     table_print_plain(why, strlen(why), stderr);
     fputc('\n', stderr);
     free(verdict);
-    return false;
+    return is_error && goes_on;
 }
 
 /* Returns the verdict of an answer to `explain`, or of another answer EXPLAIN_ADMITTED. */

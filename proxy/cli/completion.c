@@ -23,9 +23,11 @@ static void print_words(enum admin_command c, FILE *out)
     fprintf(out, "        %s) words='", admin_command_name(c));
     if (strstr(words, "FILTER") != NULL)
         fputs("user address listener server", out);
+    if (strstr(words, "--all") != NULL)
+        fputs(" --all", out);
     if (strstr(words, "user NAME") != NULL)
         fputs("user", out);
-    if (strstr(words, "all") != NULL)
+    if (strstr(words, "|all") != NULL)
         fputs(" all", out);
     if (admin_command_has_json(admin_command_name(c)))
         fputs(" limit offset --json --watch", out);

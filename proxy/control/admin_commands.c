@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/insist.h"
 #include "base/log.h"
 #include "control/actions.h"
 #include "gate/bans.h"
@@ -11,7 +12,9 @@
 #include "gate/gate_state.h"
 #include "control/health.h"
 #include "control/metrics.h"
+#include "control/remote_end.h"
 #include "control/report.h"
+#include "control/report_all.h"
 #include "control/report_gates.h"
 #include "control/report_rows.h"
 #include "control/report_site.h"
@@ -23,16 +26,41 @@ _Static_assert((int)ADMIN_WHY_MAX == (int)REPORT_WHY_MAX, "a reason fits in both
 
 /* ---- views ---- */
 
-/* Reads `user NAME` and the like. Returns NULL, or the problem. */
+/* Reads `user NAME` and the like, and `--all`. Returns NULL, or the problem. */
 static const char *read_filter(struct report_query *q, char *const *word, size_t words, char *why)
 {
-    if (words % 2 != 0)
-        return "a filter is two words, such as: user NAME";
-    for (size_t i = 0; i < words; i += 2) {
+    for (size_t i = 0; i < words; i++) {
+        if (strcmp(word[i], "--all") == 0) {
+            q->all = true;
+            continue;
+        }
+        if (i + 1 == words)
+            return "a filter is two words, such as: user NAME";
         const char *problem = report_query_set(q, word[i], word[i + 1], why);
         if (problem != NULL)
             return problem;
+        i++;
     }
+    return NULL;
+}
+
+static void all_done(void *arg, char *text, size_t n, const char *problem)
+{
+    admin_later_end(arg, text, n, problem);
+}
+
+/* Answers later, with the rows of all gates. */
+static const char *view_all(struct gate *gate, const struct admin_request *r,
+                            const struct report_query *q)
+{
+    const char *problem = report_all_problem(r->name, q);
+    struct admin_later *later = problem == NULL ? admin_defer(r) : NULL;
+
+    if (later == NULL)
+        return problem;
+    problem = report_all_begin(gate, q, r->json ? REPORT_JSON : REPORT_TEXT, all_done, later);
+    if (problem != NULL)
+        admin_later_end(later, NULL, 0, problem);
     return NULL;
 }
 
@@ -45,6 +73,8 @@ static const char *on_view(void *arg, const struct admin_request *r, FILE *out)
     const char *problem = read_filter(&q, r->word, r->words, r->why);
     if (problem != NULL)
         return problem;
+    if (q.all)
+        return view_all(arg, r, &q);
     (void)report_write(arg, r->name, &q, r->json ? REPORT_JSON : REPORT_TEXT, out);
     if (r->json)
         fputc('\n', out);
@@ -143,6 +173,23 @@ static const char *outcome(const char *error, const struct admin_request *r)
     return r->why;
 }
 
+static void end_done(void *arg, const char *said, const char *error)
+{
+    admin_later_end(arg, insist_alloc(strdup(said)), strlen(said), error);
+}
+
+/* Answers later, with what the gate `at` says; takes ownership of `at`. */
+static const char *end_at(struct gate *gate, const struct admin_request *r,
+                          const struct call_filter *f, char *at)
+{
+    struct admin_later *later = admin_defer(r);
+    const char *problem = remote_end_begin(gate, "admin-socket", f, at, end_done, later);
+
+    if (problem != NULL)
+        admin_later_end(later, NULL, 0, problem);
+    return NULL;
+}
+
 static const char *on_end(void *arg, const struct admin_request *r, FILE *out)
 {
     struct report_query q = report_query_init();
@@ -150,7 +197,14 @@ static const char *on_end(void *arg, const struct admin_request *r, FILE *out)
     const char *problem = r->words == 1 ? report_query_set(&q, "id", r->word[0], r->why)
                                         : read_filter(&q, r->word, r->words, r->why);
 
-    return problem != NULL ? problem : outcome(action_end(&a, &q.filter), r);
+    char *at = NULL;
+    if (problem == NULL && q.all)
+        problem = "with a filter, `end` is for all gates already";
+    if (problem == NULL)
+        problem = remote_end_resolve(arg, &q.filter, &at, r->why);
+    if (problem != NULL)
+        return problem;
+    return at != NULL ? end_at(arg, r, &q.filter, at) : outcome(action_end(&a, &q.filter), r);
 }
 
 /* Reads `PREFIX` or `user NAME`, and sets *used to the number of these words. */

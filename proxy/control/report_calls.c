@@ -25,12 +25,18 @@ static const char *client_text(const struct addr *client, char out[ADDR_TEXT_MAX
 
 /* ---- tunnels ---- */
 
-static const char *const tunnel_columns[] = {
+const char *const report_tunnel_columns[] = {
     "id",           "user",    "client",    "assigned",       "listener",       "backend",
     "server",       "start",   "duration",  "up_bytes",       "up_packets",     "down_bytes",
     "down_packets", "up_rate", "down_rate", "method",         "binding",        "hash",
     "key",          "tls",     "cipher",    "client_records", "server_records", "host",
     "sni",          NULL};
+
+const enum report_type report_tunnel_types[] = {
+    REPORT_STR, REPORT_STR,  REPORT_STR, REPORT_STR, REPORT_STR, REPORT_STR, REPORT_STR,
+    REPORT_STR, REPORT_REAL, REPORT_INT, REPORT_INT, REPORT_INT, REPORT_INT, REPORT_INT,
+    REPORT_INT, REPORT_STR,  REPORT_STR, REPORT_STR, REPORT_STR, REPORT_STR, REPORT_STR,
+    REPORT_STR, REPORT_STR,  REPORT_STR, REPORT_STR};
 
 /* One worker's part. */
 struct tunnels_part {
@@ -67,10 +73,18 @@ static const char *assigned_text(const uint8_t ip[4], char out[IPV4_SIZE])
     return out;
 }
 
-static void tunnel_row(struct report_rows *rows, const struct tunnel_facts *t, int64_t now)
+uint64_t report_tunnels_age(const struct report_tunnels *list, size_t i)
 {
+    const uint64_t age = list->item[i]->age_ms;
+    return age > list->shift_ms ? age - list->shift_ms : 0;
+}
+
+void report_tunnels_row(const struct report_tunnels *list, size_t i,
+                        void (*use)(void *to, const struct report_field *row), void *to)
+{
+    const struct tunnel_facts *t = list->item[i];
     char id[ID_SIZE], client[ADDR_TEXT_MAX], assigned[IPV4_SIZE], start[REPORT_TIME_SIZE];
-    const struct report_field row[] = {
+    const struct report_field row[REPORT_TUNNEL_COLUMNS] = {
         report_str(id_text(t->worker, t->number, id)),
         report_str(t->user),
         report_str(client_text(&t->client, client)),
@@ -78,8 +92,8 @@ static void tunnel_row(struct report_rows *rows, const struct tunnel_facts *t, i
         report_str(t->listener),
         report_str(t->backend),
         report_str(t->server),
-        report_str(report_time(now - (int64_t)t->age_ms, start)),
-        report_ms(t->age_ms),
+        report_str(report_time(list->now - (int64_t)t->age_ms, start)),
+        report_ms(report_tunnels_age(list, i)),
         report_int(t->up.octets),
         report_int(t->up.packets),
         report_int(t->down.octets),
@@ -97,52 +111,75 @@ static void tunnel_row(struct report_rows *rows, const struct tunnel_facts *t, i
         report_str(t->host),
         report_str(t->sni),
     };
-    report_rows_add(rows, row);
+    use(to, row);
 }
 
-/* Writes the tunnels of all parts in their order. */
-static void tunnel_rows(struct report_rows *rows, struct tunnels_part *part, size_t parts)
+/* Prepares a part for each worker. */
+static void parts_init(struct report_tunnels *list, const struct gate *gate,
+                       const struct call_filter *filter)
 {
-    const int64_t now = report_now();
-    size_t count = 0, n = 0;
+    /* The kernel spreads the calls over the workers, but not exactly. */
+    const size_t each = atomic_load(&gate->shared.tunnels) * 5 / 4 / gate->workers;
 
-    for (size_t i = 0; i < parts; i++)
-        count += part[i].list.count;
-    const struct tunnel_facts **all = insist_alloc(calloc(count + 1, sizeof(void *)));
-    for (size_t i = 0; i < parts; i++)
-        for (const struct tunnel_facts *t = part[i].list.first; t != NULL; t = t->next)
-            all[n++] = t;
-    qsort(all, n, sizeof *all, compare_age);
-    for (size_t i = 0; i < n; i++) {
-        if (report_rows_wanted(rows))
-            tunnel_row(rows, all[i], now);
-        else
-            report_rows_skip(rows);
+    *list = (struct report_tunnels){
+        .parts = gate->workers,
+    };
+    list->part = insist_alloc(calloc(gate->workers, sizeof *list->part));
+    for (size_t i = 0; i < gate->workers; i++) {
+        tunnels_init(&list->part[i].list);
+        if (!filter_is_set(filter))
+            tunnels_reserve(&list->part[i].list, each);
+        list->part[i].filter = filter;
     }
-    free(all);
+}
+
+void report_tunnels_collect(struct report_tunnels *list, struct gate *gate,
+                            const struct call_filter *filter, uint64_t since_ms)
+{
+    size_t n = 0;
+
+    parts_init(list, gate, filter);
+    gate_call_workers(gate, part_collect, list->part, sizeof *list->part);
+    list->now = report_now();
+    list->shift_ms = since_ms == 0 ? 0 : uv_hrtime() / 1000000 - since_ms;
+    for (size_t i = 0; i < list->parts; i++)
+        list->count += list->part[i].list.count;
+    list->item = insist_alloc(calloc(list->count + 1, sizeof(void *)));
+    for (size_t i = 0; i < list->parts; i++)
+        for (const struct tunnel_facts *t = list->part[i].list.first; t != NULL; t = t->next)
+            list->item[n++] = t;
+    qsort(list->item, n, sizeof *list->item, compare_age);
+}
+
+void report_tunnels_fini(struct report_tunnels *list)
+{
+    for (size_t i = 0; i < list->parts; i++)
+        tunnels_fini(&list->part[i].list);
+    free(list->part);
+    free(list->item);
+}
+
+static void row_add(void *to, const struct report_field *row)
+{
+    report_rows_add(to, row);
 }
 
 void report_tunnels(struct gate *gate, const struct report_query *q, enum report_form form,
                     FILE *out)
 {
-    struct tunnels_part *part = insist_alloc(calloc(gate->workers, sizeof *part));
-    /* The kernel spreads the calls over the workers, but not exactly. */
-    const size_t each = atomic_load(&gate->shared.tunnels) * 5 / 4 / gate->workers;
+    struct report_tunnels list;
     struct report_rows rows;
 
-    for (size_t i = 0; i < gate->workers; i++) {
-        tunnels_init(&part[i].list);
-        if (!filter_is_set(&q->filter))
-            tunnels_reserve(&part[i].list, each);
-        part[i].filter = &q->filter;
+    report_tunnels_collect(&list, gate, &q->filter, 0);
+    report_rows_begin(&rows, report_tunnel_columns, q, form, out);
+    for (size_t i = 0; i < list.count; i++) {
+        if (report_rows_wanted(&rows))
+            report_tunnels_row(&list, i, row_add, &rows);
+        else
+            report_rows_skip(&rows);
     }
-    gate_call_workers(gate, part_collect, part, sizeof *part);
-    report_rows_begin(&rows, tunnel_columns, q, form, out);
-    tunnel_rows(&rows, part, gate->workers);
     report_rows_end(&rows);
-    for (size_t i = 0; i < gate->workers; i++)
-        tunnels_fini(&part[i].list);
-    free(part);
+    report_tunnels_fini(&list);
 }
 
 /* ---- failures ---- */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/insist.h"
 #include "gate/gate_state.h"
 #include "shared/shared.h"
 
@@ -82,6 +83,68 @@ const char *report_gates_problem(struct gate *gate, char why[REPORT_WHY_MAX])
         return NULL;
     (void)snprintf(why, REPORT_WHY_MAX, "the store is down: %.200s", state.why);
     return why;
+}
+
+/* ---- one gate ---- */
+
+struct search {
+    const char *name;
+    size_t n;
+    char *by_process, *by_name;
+    bool several; /* by_name */
+};
+
+static bool is_name(const struct search *s, const char *name)
+{
+    return name != NULL && strlen(name) == s->n && memcmp(name, s->name, s->n) == 0;
+}
+
+static void search_gate(void *to, const struct shared_gate *g)
+{
+    struct search *s = to;
+    char name[VALUE_SIZE];
+
+    if (is_name(s, g->gate) && s->by_process == NULL) {
+        s->by_process = insist_alloc(strdup(g->gate));
+    } else if (is_name(s, value_of(g->info, "name", name))) {
+        s->several = s->by_name != NULL;
+        free(s->by_name);
+        s->by_name = insist_alloc(strdup(g->gate));
+    }
+}
+
+/* Returns what was found; NULL: nothing. */
+static char *search_end(struct search *s, const char **problem)
+{
+    char *found = s->by_process != NULL ? s->by_process : s->several ? NULL : s->by_name;
+
+    *problem = found != NULL ? NULL
+               : s->several  ? "several processes have this name; `gates --json` has that of each"
+                             : "no such gate; `gates` lists them";
+    if (found != s->by_process)
+        free(s->by_process);
+    if (found != s->by_name)
+        free(s->by_name);
+    return found;
+}
+
+char *report_gates_find(struct gate *gate, const char *name, size_t n, bool *mine,
+                        const char **problem, char why[REPORT_WHY_MAX])
+{
+    const struct shared_service *store = &gate->store;
+    struct search s = {.name = name, .n = n};
+    struct shared_state state;
+
+    *problem = report_gates_problem(gate, why);
+    if (*problem == NULL)
+        shared_look(shared_service_view(store), &state, search_gate, &s);
+    else if (store->name != NULL && (is_name(&s, store->gate) || is_name(&s, store->name)))
+        s.by_process = insist_alloc(strdup(store->gate));
+    else
+        return NULL;
+    char *found = search_end(&s, problem);
+    *mine = found != NULL && strcmp(found, store->gate) == 0;
+    return found;
 }
 
 /* ---- the store ---- */

@@ -50,6 +50,10 @@ const char *report_query_set(struct report_query *q, const char *key, const char
         return set_number(&q->limit, key, value, 1, REPORT_LIMIT_MAX, why);
     if (strcmp(key, "offset") == 0)
         return set_number(&q->offset, key, value, 0, UINT32_MAX, why);
+    if (strcmp(key, "gates") == 0) {
+        q->all = strcmp(value, "all") == 0;
+        return q->all ? NULL : "gates is `all`";
+    }
     if (strcmp(key, "address") == 0)
         return set_address(f, value, why);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

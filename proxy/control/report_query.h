@@ -17,6 +17,7 @@ enum {
 struct report_query {
     struct call_filter filter;
     size_t limit, offset;
+    bool all;      /* of all gates that share a store */
     bool writable; /* the field of `status`: the caller may also carry out actions */
 };
 
@@ -29,8 +30,8 @@ enum report_form { REPORT_TEXT, REPORT_JSON };
 /* Returns a query that matches everything, with REPORT_LIMIT. */
 struct report_query report_query_init(void);
 
-/* Sets a parameter of a query: limit, offset, id, user, address, listener, server. value must
- * outlive the query. Returns NULL, or why the parameter is refused, which may be in why. */
+/* Sets a parameter of a query: limit, offset, gates, id, user, address, listener, server. value
+ * must outlive the query. Returns NULL, or why the parameter is refused, which may be in why. */
 const char *report_query_set(struct report_query *q, const char *key, const char *value,
                              char why[REPORT_WHY_MAX]);
 

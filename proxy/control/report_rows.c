@@ -149,6 +149,8 @@ void report_rows_end(struct report_rows *r)
     json_u64(&r->json, r->query->offset);
     json_key(&r->json, "limit");
     json_u64(&r->json, r->query->limit);
+    if (r->more != NULL)
+        r->more(r->more_arg, &r->json);
     json_object_end(&r->json);
     INSIST(json_is_complete(&r->json));
 }

@@ -88,6 +88,9 @@ struct report_rows {
     FILE *out;
     struct json json;
     size_t total; /* rows so far, those outside of the page included */
+    /* Writes more keys behind the list, as JSON; NULL: there are none. */
+    void (*more)(void *arg, struct json *j);
+    void *more_arg;
 };
 
 /* Begins a list. column: names, with NULL at the end; they must outlive the list. */

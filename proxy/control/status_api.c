@@ -1,14 +1,19 @@
 #include "control/status_api.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memo.h"
 #include "control/actions.h"
+#include "base/insist.h"
 #include "gate/gate_state.h"
+#include "control/remote_end.h"
 #include "control/report.h"
+#include "control/report_all.h"
 #include "site/snapshot.h"
+#include "status/status.h"
 
 enum { HTTP_OK = 200, HTTP_BAD_REQUEST = 400, HTTP_CONFLICT = 409 };
 
@@ -39,12 +44,60 @@ static const char *read_query(struct report_query *query, const struct form *for
     return problem;
 }
 
+/* An answer that the status listener waits for. */
+struct later {
+    struct gate *gate;
+    struct status_question q;
+};
+
+static struct later *later_new(struct gate *gate, const struct status_question *q)
+{
+    struct later *l = NEW(struct later);
+
+    *l = (struct later){.gate = gate, .q = *q};
+    return l;
+}
+
+/* Gives the answer, and frees l. */
+static void later_end(struct later *l, unsigned http_status, char *text, size_t n)
+{
+    status_answer_later(l->gate->status.status, l->q.later, http_status, text, n);
+    free(l);
+}
+
+/* The object itself has the problem. */
+static void all_done(void *arg, char *text, size_t n, const char *problem)
+{
+    (void)problem;
+    later_end(arg, HTTP_OK, text, n);
+}
+
+/* Answers later, with the rows of all gates. Returns NULL, or the problem. */
+static const char *view_all(struct gate *gate, const struct status_question *q,
+                            const struct report_query *query)
+{
+    const char *problem = report_all_problem(q->route->name, query);
+
+    if (problem != NULL)
+        return problem;
+    struct later *l = later_new(gate, q);
+    problem = report_all_begin(gate, query, REPORT_JSON, all_done, l);
+    if (problem != NULL)
+        free(l);
+    return problem;
+}
+
 unsigned status_api_view(struct gate *gate, const struct status_question *q, FILE *out)
 {
     struct report_query query = report_query_init();
     char why[REPORT_WHY_MAX];
     const char *problem = read_query(&query, q->form, why);
 
+    if (problem == NULL && query.all) {
+        problem = view_all(gate, q, &query);
+        if (problem == NULL)
+            return STATUS_LATER;
+    }
     if (problem != NULL) {
         write_outcome(NULL, problem, out);
         return HTTP_BAD_REQUEST;
@@ -164,12 +217,41 @@ static void log_action(const struct status_question *q, const char *error)
     log_end(&l);
 }
 
+static void end_done(void *arg, const char *said, const char *error)
+{
+    struct later *l = arg;
+    struct memo text;
+    char *line = insist_alloc(strdup(said));
+
+    line[strcspn(line, "\n")] = '\0';
+    log_action(&l->q, error);
+    write_outcome(line, error, memo_open(&text));
+    free(line);
+    (void)memo_text(&text);
+    const size_t n = text.n;
+    later_end(l, error == NULL ? HTTP_OK : HTTP_CONFLICT, memo_take(&text), n);
+}
+
+/* Answers later, with what the gate `at` says; takes ownership of `at`. Returns NULL, or the
+ * problem. */
+static const char *end_at(struct gate *gate, const struct status_question *q,
+                          const struct call_filter *f, char *at)
+{
+    struct later *l = later_new(gate, q);
+    const char *problem = remote_end_begin(gate, "status", f, at, end_done, l);
+
+    if (problem != NULL)
+        free(l);
+    return problem;
+}
+
 unsigned status_api_act(struct gate *gate, const struct status_question *q, FILE *out)
 {
     const struct act *act = act_find(q->route->name);
     struct action a = {.gate = gate, .by = "status"};
     struct parameters p;
     struct memo text;
+    char *at = NULL;
     const char *error =
         act == NULL ? "the gate has no such action" : read_parameters(act, q->form, &p, a.why);
 
@@ -177,8 +259,15 @@ unsigned status_api_act(struct gate *gate, const struct status_question *q, FILE
         write_outcome(NULL, error, out);
         return HTTP_BAD_REQUEST;
     }
+    error = remote_end_resolve(gate, &p.query.filter, &at, a.why);
+    if (error == NULL && at != NULL) {
+        error = end_at(gate, q, &p.query.filter, at);
+        if (error == NULL)
+            return STATUS_LATER;
+    }
     a.out = memo_open(&text);
-    error = act->run(&a, &p);
+    if (error == NULL)
+        error = act->run(&a, &p);
     char *said = memo_text(&text);
     if (text.n > 0 && said[text.n - 1] == '\n')
         said[text.n - 1] = '\0';

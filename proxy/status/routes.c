@@ -13,9 +13,10 @@ static const struct route routes[] = {
     {API(ROUTE_VIEW, "failures")},      {API(ROUTE_VIEW, "listeners")},
     {API(ROUTE_VIEW, "servers")},       {API(ROUTE_VIEW, "certificates")},
     {API(ROUTE_VIEW, "bans")},          {API(ROUTE_VIEW, "limits")},
-    {API(ROUTE_ACTION, "end")},         {API(ROUTE_ACTION, "ban")},
-    {API(ROUTE_ACTION, "unban")},       {API(ROUTE_ACTION, "drain")},
-    {API(ROUTE_ACTION, "resume")},      {API(ROUTE_ACTION, "reload")},
+    {API(ROUTE_VIEW, "gates")},         {API(ROUTE_ACTION, "end")},
+    {API(ROUTE_ACTION, "ban")},         {API(ROUTE_ACTION, "unban")},
+    {API(ROUTE_ACTION, "drain")},       {API(ROUTE_ACTION, "resume")},
+    {API(ROUTE_ACTION, "reload")},
 };
 
 const struct route *route_find(struct span path)

@@ -32,6 +32,9 @@ static void values(void **state)
         {"id", "0-12", NULL},
         {"listener", "front", NULL},
         {"server", "back/10.0.0.5:443", NULL},
+        {"gates", "all", NULL},
+        {"gates", "", "gates is `all`"},
+        {"gates", "gate1", "gates is `all`"},
         {"colour", "red", "a filter is one of id, user, address, listener, server"},
         {"", "", "a filter is one of id, user, address, listener, server"},
     };

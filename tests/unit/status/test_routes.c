@@ -18,6 +18,7 @@ static const struct {
     {"/metrics", "metrics", "GET, HEAD", ROUTE_METRICS},
     {"/api/v1/bans", "bans", "GET, HEAD", ROUTE_VIEW},
     {"/api/v1/tunnels", "tunnels", "GET, HEAD", ROUTE_VIEW},
+    {"/api/v1/gates", "gates", "GET, HEAD", ROUTE_VIEW},
     {"/api/v1/ban", "ban", "POST", ROUTE_ACTION},
     {"/api/v1/reload", "reload", "POST", ROUTE_ACTION},
 };
