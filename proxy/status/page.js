@@ -367,6 +367,8 @@ function setOptions(select, names) {
   select.value = wanted.includes(value) ? value : "";
 }
 
+// Returns the ID of a tunnel for the gate that serves the page.
+const idOf = (t) => (known(t.gate) ? `${t.gate}/${t.id}` : t.id);
 const serverOf = (item) => (known(item.server) ? `${item.backend}/${item.server}` : item.backend);
 
 // ---- the tables of the page ----
@@ -451,6 +453,20 @@ const servers = new Table(
   { key: serverOf, nameOf: (s) => visible(serverOf(s)), size: 25, sort: ["Server", 1], empty: "No server." },
 );
 
+// The gates that share a store with this one.
+const gates = new Table(
+  "gates",
+  "Gates",
+  [
+    { name: "Gate", text: (g) => textOf(g.gate), sub: (g) => (g.mine ? "this gate" : "") },
+    { name: "State", kind: "short", tone: (g) => stateOf(g.state)[1], text: (g) => stateOf(g.state)[0] },
+    { name: "Tunnels", kind: "number", text: (g) => count(g.tunnels), value: (g) => g.tunnels },
+    { name: "Version", level: "p2", text: (g) => textOf(g.version) },
+    { name: "Since", kind: "short", level: "p2", text: (g) => moment(g.started), value: (g) => g.started },
+  ],
+  { key: (g) => g.gate, nameOf: (g) => visible(g.gate), size: 25, sort: ["Gate", 1], empty: "No gate is known." },
+);
+
 const tunnels = new Table(
   "tunnels",
   "Tunnels",
@@ -460,6 +476,7 @@ const tunnels = new Table(
     { name: "Assigned", level: "p3", text: (t) => textOf(t.assigned) },
     { name: "Listener", level: "p2", text: (t) => textOf(t.listener) },
     { name: "Server", level: "p2", text: (t) => textOf(serverOf(t)) },
+    { name: "Gate", kind: "text p2 several", text: (t) => textOf(t.gate) },
     { name: "Connected", kind: "number", text: (t) => duration(t.duration), value: (t) => t.duration },
     { name: "Down", kind: "number", level: "p2", text: (t) => bytes(t.down_bytes), value: (t) => t.down_bytes },
     { name: "Up", kind: "number", level: "p2", text: (t) => bytes(t.up_bytes), value: (t) => t.up_bytes },
@@ -471,8 +488,8 @@ const tunnels = new Table(
     { name: "Action", kind: "act p2", run: askEnd, act: () => "End" },
   ],
   {
-    key: (t) => t.id,
-    nameOf: (t) => `${textOf(t.user)} (${visible(t.id)})`,
+    key: idOf,
+    nameOf: (t) => `${textOf(t.user)} (${visible(idOf(t))})`,
     size: 25,
     sort: ["Connected", 1],
     empty: "No tunnel is up.",
@@ -726,7 +743,7 @@ function showStatus(status) {
 }
 
 // Returns a sentence for each thing that an administrator should know or do.
-function noticesOf({ status, listeners: l, servers: s }) {
+function noticesOf({ status, listeners: l, servers: s, tunnels: t }) {
   const list = [];
   if (status.state !== "serving")
     list.push(`The gate is ${stateOf(status.state)[0].toLowerCase()}: it refuses new calls.`);
@@ -745,6 +762,12 @@ function noticesOf({ status, listeners: l, servers: s }) {
     list.push(`The certificate of the listener ${quoted(item.name)}: ${daysLeft(item.certificate_days)}.`);
   for (const item of s.items.filter((item) => item.state === "down"))
     list.push(`The server ${quoted(serverOf(item))} is down${known(item.cause) ? `: ${visible(item.cause)}` : ""}.`);
+  for (const { gate, cause } of t.missing ?? [])
+    list.push(
+      known(gate)
+        ? `The list has not all tunnels of the gate ${quoted(gate)}: ${visible(cause)}.`
+        : `The list has only the tunnels of this gate: ${visible(cause)}.`,
+    );
   if (status.old_tunnels > 0)
     list.push(`${plural(status.old_tunnels, "call is", "calls are")} left in the processes before the upgrade.`);
   if (status.dropped_log_lines > 0)
@@ -831,6 +854,7 @@ function openTunnel(t) {
   openFacts(
     `Tunnel ${visible(t.id)}`,
     [
+      ...(known(t.gate) ? [["Gate", textOf(t.gate)]] : []),
       ["User", textOf(t.user)],
       ["Client", textOf(t.client)],
       ["Assigned address", textOf(t.assigned)],
@@ -983,8 +1007,8 @@ function askEnd(t) {
     title: `End the tunnel of ${quoted(known(t.user) ? t.user : t.client)}?`,
     label: "End tunnel",
     path: "end",
-    params: { id: t.id },
-    text: `Tunnel ${visible(t.id)} from ${quoted(t.client)}. The client is told to disconnect; it may dial again.`,
+    params: { id: idOf(t) },
+    text: `Tunnel ${visible(idOf(t))} from ${quoted(t.client)}. The client is told to disconnect; it may dial again.`,
   });
 }
 
@@ -1088,15 +1112,23 @@ const KINDS = ["status", "listeners", "servers", "certificates", "tunnels", "fai
 // Announces a text to screen readers only.
 const hint = (text) => setText($("hint"), text);
 
-// Loads the objects one after the other, over one connection.
+async function loadOne(kind, query) {
+  const answer = await fetch(`api/v1/${kind}${query}`, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) });
+  if (!answer.ok) throw new Error(`${kind}: HTTP ${answer.status}`);
+  return await answer.json();
+}
+
+// Loads the objects one after the other, over one connection. `waited`: ms of it for other gates, which is
+// no work of this one.
 async function load() {
-  const result = {};
+  const result = { waited: 0 };
   for (const kind of KINDS) {
-    const query = kind === "status" ? "" : `?limit=${MOST}`;
-    const answer = await fetch(`api/v1/${kind}${query}`, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) });
-    if (!answer.ok) throw new Error(`${kind}: HTTP ${answer.status}`);
-    result[kind] = await answer.json();
+    const all = kind === "tunnels" && result.status.shared;
+    const start = performance.now();
+    result[kind] = await loadOne(kind, kind === "status" ? "" : `?limit=${MOST}${all ? "&gates=all" : ""}`);
+    if (all) result.waited = performance.now() - start;
   }
+  if (result.status.shared) result.gates = await loadOne("gates", `?limit=${MOST}`);
   return result;
 }
 
@@ -1109,6 +1141,8 @@ function show(data) {
   for (const chart of charts) chart.update(data.status.history);
   listeners.update(data.listeners);
   servers.update(data.servers);
+  document.body.classList.toggle("shared", data.gates !== undefined);
+  if (data.gates) gates.update(data.gates);
   tunnels.update(data.tunnels);
   failures.update(data.failures);
   bans.update(data.bans);
@@ -1133,8 +1167,11 @@ async function refresh() {
   if (busy || paused || document.hidden) return;
   busy = true;
   const start = performance.now();
+  let waited = 0;
   try {
-    show(await load());
+    const data = await load();
+    waited = data.waited;
+    show(data);
     loaded = new Date();
     setFailed(null);
   } catch (error) {
@@ -1143,7 +1180,7 @@ async function refresh() {
   }
   busy = false;
   showFresh();
-  const pause = failed ? PERIOD : Math.min(LONGEST, Math.max(PERIOD, SHARE * (performance.now() - start)));
+  const pause = failed ? PERIOD : Math.min(LONGEST, Math.max(PERIOD, SHARE * (performance.now() - start - waited)));
   if (!paused && !document.hidden) timer = setTimeout(refresh, pause);
 }
 

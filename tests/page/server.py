@@ -14,7 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 FILES = Path(__file__).resolve().parents[2] / "proxy/status"
 TYPES = {"/": ("page.html", "text/html"), "/page.css": ("page.css", "text/css"),
          "/page.js": ("page.js", "text/javascript")}
-KINDS = ("status", "listeners", "servers", "certificates", "tunnels", "failures", "bans")
+SHARED = {"store": "10.0.0.20:6379", "up": True, "cause": None, "gates": 3}
+KINDS = ("gates", "status", "listeners", "servers", "certificates", "tunnels", "failures", "bans")
 TOKEN = "correct-horse-battery-staple"
 DAY = 86400
 
@@ -53,6 +54,7 @@ class Data:
         self.random = random.Random(seed)
         self.now = now or datetime.now(timezone.utc)
         self.writable = True
+        self.gates, self.missing = [], None
         self.tunnels = [self.tunnel(i) for i in range(tunnels)]
         self.failures = [self.failure(i) for i in range(43)]
         self.listeners = [
@@ -139,11 +141,22 @@ class Data:
                 "tunnel_seconds": [None if r.random() < 0.2 else 0.3 + 0.08 * r.random() + (0.5 if 205 < i < 216 else 0)
                                    for i in range(n)]}
 
-    def answer(self, kind, limit):
+    def share(self, names=("gate-a.0badcafe", "gate-b.12345678", "gate-c.deadbeef")):
+        """Makes it the gate names[0] of several, among which the tunnels are distributed."""
+        self.status["shared"] = SHARED
+        self.missing = []
+        self.gates = [{"name": name.split(".")[0], "version": "0.2.0", "started": self.status["started"], "tunnels": 7,
+                       "state": "draining" if i == 2 else "serving", "gate": name, "mine": i == 0}
+                      for i, name in enumerate(names)]
+        self.tunnels = [{"gate": names[i % len(names)], **item} for i, item in enumerate(self.tunnels)]
+        return self
+
+    def answer(self, kind, limit, every=False):
         if kind == "status":
             return {**self.status, "writable": self.writable}
         items = getattr(self, kind)
-        return {"total": len(items), "offset": 0, "limit": limit, "items": items[:limit]}
+        missing = {"missing": self.missing} if kind == "tunnels" and every else {}
+        return {"total": len(items), "offset": 0, "limit": limit, "items": items[:limit], **missing}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -177,7 +190,9 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(503, "text/plain", b"the gate is busy\n")
         elif name != url.path and name in KINDS:
             self.server.asked[name] = self.server.asked.get(name, 0) + 1
-            self.reply_json(200, self.server.data.answer(name, int(parse_qs(url.query).get("limit", ["100"])[0])))
+            query = parse_qs(url.query)
+            limit = int(query.get("limit", ["100"])[0])
+            self.reply_json(200, self.server.data.answer(name, limit, query.get("gates") == ["all"]))
         else:
             self.reply(404, "text/plain", b"not found\n")
 
@@ -193,7 +208,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply_json(400, {"ok": False, "error": "'nonsense' is no address"})
         if name == "end":
             tunnels = self.server.data.tunnels
-            self.server.data.tunnels = [item for item in tunnels if item["id"] != values.get("id")]
+            name_of = lambda item: f"{item['gate']}/{item['id']}" if "gate" in item else item["id"]
+            self.server.data.tunnels = [item for item in tunnels if name_of(item) != values.get("id")]
             return self.reply_json(200, {"ok": True, "text": f"{len(tunnels) - len(self.server.data.tunnels)} ended"})
         return self.reply_json(200, {"ok": True, "text": f"{name}: done"})
 

@@ -238,6 +238,69 @@ def test_policy_holds(show):
     assert len([text for text in problems if "Content Security Policy" in text]) >= 2, problems
 
 
+# ---- several gates ----
+
+def test_one_gate_shows_no_gates(show):
+    page, server = show()
+    assert page.run("[...document.querySelectorAll('.several')].every((node) => node.getClientRects().length === 0)")
+    assert "gates" not in server.asked
+
+
+@WIDTHS
+def test_the_tunnels_of_all_gates(show, axe, width):
+    data = Data(12).share()
+    page, server = show(data, width=width)
+    assert first_column(page, "gates") == ["gate-a.0badcafe", "gate-b.12345678", "gate-c.deadbeef"]
+    assert texts(page, "#gates tbody .mark") == ["Serving", "Serving", "Draining"]
+    assert page.run("tunnels.items.length") == 12 and page.run("document.documentElement.scrollWidth") == width
+    shown = page.run("document.querySelector('#tunnels td.several').getClientRects().length > 0")
+    assert shown == (width == 1440)
+    page.run("tunnels.form.elements.search.value = 'gate-b'; tunnels.filter()")
+    assert set(texts(page, "#tunnels td.several")) == {"gate-b.12345678"}
+    assert checker.check(page, axe)["violations"] == []
+    page.run("document.querySelector('#tunnels tbody button').click()")
+    assert "gate-b.12345678" in page.run("dialog.innerText")
+    page.run("dialog.close()")
+    assert "The list has" not in visible_text(page)
+    data.missing = [{"gate": "gate-c.deadbeef", "cause": "no answer"}]
+    force(page)
+    page.wait("!busy")
+    assert "not all tunnels of the gate ⁨gate-c.deadbeef⁩: no answer." in visible_text(page)
+    data.missing = [{"gate": None, "cause": "the store is down"}]
+    force(page)
+    page.wait("!busy")
+    assert "The list has only the tunnels of this gate: the store is down." in visible_text(page)
+    assert page.problems() == []
+
+
+def test_a_tunnel_of_another_gate_is_ended(show):
+    data = Data(3).share()
+    for item in data.tunnels:
+        item["id"] = "0-1"                       # of each gate
+    page, server = show(data)
+    assert page.run("tunnels.rows.size") == 3
+    page.run("tunnels.form.elements.search.value = 'gate-c'; tunnels.filter()")
+    page.run("document.querySelector('#tunnels tbody .row').click()")
+    page.type(TOKEN)
+    click(page, "End tunnel", "dialog")
+    page.wait("!dialog.open && !busy && tunnels.items.length === 2")
+    assert server.posts == [("end", {"id": "gate-c.deadbeef/0-1"})]
+
+
+def test_hostile_names_of_other_gates(show):
+    names = list(HOSTILE)[:8]
+    data = Data(8).share(names)
+    for item, name in zip(data.gates, names):
+        item.update(version=name, state=name, started=name)
+    data.missing = [{"gate": name, "cause": name} for name in names]
+    page, _ = show(data)
+    assert sorted(first_column(page, "gates")) == sorted(HOSTILE[name] for name in names)
+    for row in range(8):
+        page.run(f"document.querySelectorAll('#tunnels tbody tr')[{row}].querySelector('button').click(); dialog.close()")
+    assert page.run("document.querySelectorAll('script, img, iframe, svg[onload]').length") == 1
+    assert page.run("typeof window.pwned") == "undefined" and page.problems() == []
+
+
 # ---- use ----
 
 def test_5000_tunnels(show):
