@@ -281,7 +281,7 @@ instructions interop page: need-check
 
 # ---- installation: what a package has, too ----
 DOCS := README.md RECIPES.md SECURITY.md CHANGELOG.md conf/README.md conf/OPERATION.md \
-	conf/TROUBLESHOOTING.md proxy/PROTOCOL.md
+	conf/TROUBLESHOOTING.md conf/SCALING.md proxy/PROTOCOL.md
 EXAMPLES := acme/deploy acme/sstpgate-renew.service acme/sstpgate-renew.timer fail2ban/filter.d/sstpgate.conf fail2ban/jail.d/sstpgate.conf grafana.json \
 	keepalived/keepalived.conf prometheus-rules.yml sstpgate.apparmor sstpgate.logrotate
 UNITS := sstpgate.service sstpgate.socket
