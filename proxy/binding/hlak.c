@@ -104,6 +104,7 @@ const char *hlak_kind_name(enum hlak_kind kind)
     case HLAK_MSCHAPV2: return "ms-chapv2";
     case HLAK_MSCHAPV1: return "ms-chapv1";
     case HLAK_RADIUS: return "radius";
+    case HLAK_SHARED: return "shared";
     }
     return "unknown";
 }

@@ -15,6 +15,7 @@ enum hlak_kind {
     HLAK_MSCHAPV2, /* also EAP-MSCHAPv2: [MS-CHAP] 3.1.5.1 */
     HLAK_MSCHAPV1, /* not in [MS-SSTP]: accel-ppp, pppd, RouterOS */
     HLAK_RADIUS,   /* from the Access-Accept of a RADIUS server (RFC 2548) */
+    HLAK_SHARED,   /* the same, which another gate has seen */
 };
 
 struct hlak {
@@ -35,7 +36,7 @@ void hlak_mschapv1(struct hlak *out, const uint8_t hash_hash[HLAK_HASH_HASH],
 
 void hlak_wipe(struct hlak *k);
 
-/* Returns a name for the log: "zero", "ms-chapv2", "ms-chapv1", "radius". */
+/* Returns a name for the log: "zero", "ms-chapv2", "ms-chapv1", "radius", "shared". */
 const char *hlak_kind_name(enum hlak_kind kind);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "binding/binding.h"
 #include "binding/mschap.h"
-#include "radius/keyring.h"
 #include "users/users.h"
 
 /* RADIUS_MAX bounds the cost of a Call Connected with a wrong MAC. The keyring lists keys of the
@@ -114,6 +113,34 @@ void candidates_login_ended(struct candidates *c, const struct keyring_login *lo
     if (keyring_find(c->keyring, &s, now_ms) > 0)
         c->key_seen = true;
     hlak_wipe(&key);
+    c->ended_ms = now_ms;
+    if (!keyring_is_shared(c->keyring))
+        return;
+    if (keyring_accepted(c->keyring, c->radius, login, now_ms))
+        c->accepted = login->marks;
+    else
+        candidates_ask_others(c, login, now_ms);
+}
+
+void candidates_ask_others(struct candidates *c, const struct keyring_login *login, uint64_t now_ms)
+{
+    const uint64_t end = (c->ended_ms == 0 ? now_ms : c->ended_ms) + KEYRING_MS;
+
+    if (c->keyring != NULL && keyring_is_shared(c->keyring) && now_ms < end &&
+        !keyring_accepted(c->keyring, c->radius, login, now_ms))
+        keyring_want_outcome(c->keyring, c->radius, login, (uint32_t)(end - now_ms));
+}
+
+/* Returns whether the gate would know a key of this login, if there were one. With several gates
+ * the Accept, with the key, may have passed through another one, and a store that withholds it must
+ * not make zeros a candidate. */
+static bool would_know_key(const struct candidates *c, const struct keyring_login *login,
+                           uint64_t now_ms)
+{
+    if (c->keyring == NULL || !keyring_is_shared(c->keyring))
+        return true;
+    return (c->accepted.chain != 0 && c->accepted.chain == login->marks.chain) ||
+           keyring_accepted(c->keyring, c->radius, login, now_ms);
 }
 
 /* Returns whether zeros may be the client's key. With MS-CHAP both ends have keys, so a MAC under
@@ -121,13 +148,14 @@ void candidates_login_ended(struct candidates *c, const struct keyring_login *lo
  * (PROTOCOL.md 4.4). If a key of this login is known, zeros are a candidate only if the
  * configuration allows it; otherwise a man in the middle could change the envelope from MS-CHAPv2
  * to EAP-MSCHAPv2 and would need no key. */
-static bool zeros_are_possible(const struct candidates *c, const struct ppp_observer *ppp)
+static bool zeros_are_possible(const struct candidates *c, const struct ppp_observer *ppp,
+                               const struct keyring_login *login, uint64_t now_ms)
 {
     if (ppp->no_zero_key || ppp->method == PPP_METHOD_MSCHAPV1 ||
         ppp->method == PPP_METHOD_MSCHAPV2)
         return false;
     const bool eap = ppp_method_has_keys(ppp->method) || ppp->method == PPP_METHOD_EAP;
-    return !eap || c->zero_key_eap || !candidates_have_key(c);
+    return !eap || c->zero_key_eap || (!candidates_have_key(c) && would_know_key(c, login, now_ms));
 }
 
 bool candidates_find(struct candidates *c, struct span msg, const struct ppp_observer *ppp,
@@ -137,7 +165,7 @@ bool candidates_find(struct candidates *c, struct span msg, const struct ppp_obs
 
     if (find_users(c, msg, ppp, key) || find_radius(c, msg, login, now_ms, key))
         return true;
-    if (!zeros_are_possible(c, ppp))
+    if (!zeros_are_possible(c, ppp, login, now_ms))
         return false;
     c->tried.zeros = 1;
     struct hlak zeros;
@@ -157,7 +185,7 @@ bool candidates_fit_login(struct candidates *c, struct span msg, const struct pp
         hlak_wipe(&key);
         return true;
     }
-    return zeros_are_possible(c, ppp) && candidates_zeros_fit(msg);
+    return zeros_are_possible(c, ppp, login, now_ms) && candidates_zeros_fit(msg);
 }
 
 bool candidates_zeros_fit(struct span msg)

@@ -10,10 +10,9 @@
 
 #include "base/span.h"
 #include "binding/hlak.h"
+#include "radius/keyring.h"
 #include "wire/ppp.h"
 
-struct keyring;
-struct keyring_login;
 struct users;
 
 struct candidates {
@@ -24,6 +23,8 @@ struct candidates {
     bool zero_key_eap; /* zero-key = eap: zeros may be the key inside EAP beside a known key */
     uint64_t latest;   /* as in struct keyring_search */
     bool key_seen;     /* RADIUS had a key of the login when the login ended */
+    uint64_t ended_ms; /* time of the server's Success; 0: none yet */
+    struct keyring_marks accepted; /* of the login that RADIUS had accepted by then */
     struct {
         size_t users_file, radius, zeros; /* number of keys tried so far */
     } tried;
@@ -46,6 +47,11 @@ bool candidates_fit_login(struct candidates *c, struct span msg, const struct pp
  * that comes later. */
 void candidates_login_ended(struct candidates *c, const struct keyring_login *login,
                             uint64_t now_ms);
+
+/* Asks the other gates for the outcome of a login at RADIUS, unless this gate knows it, or no
+ * outcome can count any more. It arrives as one of this gate's RADIUS proxy would. */
+void candidates_ask_others(struct candidates *c, const struct keyring_login *login,
+                           uint64_t now_ms);
 
 /* Returns whether a key of the login is known, in the users file or from RADIUS, or was known
  * at the latest search. */

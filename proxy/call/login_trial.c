@@ -52,12 +52,12 @@ static bool verdict_may_come(const struct login_trial *t, uint64_t now_ms)
  * the RADIUS server, and without one the server's refusal means only that no verdict came. A
  * challenge counts: the refusal may be inside EAP. A peer may end the call before the verdict,
  * which counts while the verdict may still come, or guesses would cost nothing. */
-static bool login_has_failed(struct login_trial *t, bool refused, uint64_t now_ms)
+static bool login_has_failed(struct login_trial *t, enum keyring_verdict v, bool refused,
+                             uint64_t now_ms)
 {
     const bool judged_here = t->keyring != NULL;
 
     t->open = false;
-    const enum keyring_verdict v = take_verdict(t, now_ms);
     t->rejected = v == KEYRING_REJECTED;
     switch (v) {
     case KEYRING_REJECTED:
@@ -72,14 +72,38 @@ static bool login_has_failed(struct login_trial *t, bool refused, uint64_t now_m
     return false;
 }
 
+/* Returns whether the verdict on a refused login may have passed through another gate, which is
+ * asked for it. */
+static bool defer(struct login_trial *t, uint64_t now_ms)
+{
+    const struct keyring_login login = {.user = span_of(t->user, t->user_len), .marks = t->marks};
+
+    if (t->keyring == NULL || !keyring_is_shared(t->keyring) || !verdict_may_come(t, now_ms))
+        return false;
+    if (!t->deferred)
+        keyring_want_outcome(t->keyring, t->radius, &login, t->patience);
+    t->deferred = true;
+    return true;
+}
+
+bool login_trial_is_deferred(const struct login_trial *t)
+{
+    return t->deferred;
+}
+
 unsigned login_trial_judge(struct login_trial *t, const struct ppp_observer *ppp, bool refused,
                            uint64_t now_ms)
 {
     unsigned n = 0;
 
-    for (; t->counted < ppp->failures; t->counted++)
-        if (login_has_failed(t, refused, now_ms))
+    for (; t->counted < ppp->failures; t->counted++) {
+        const enum keyring_verdict v = take_verdict(t, now_ms);
+        if (v == KEYRING_UNDECIDED && refused && defer(t, now_ms))
+            break;
+        t->deferred = false;
+        if (login_has_failed(t, v, refused, now_ms))
             n++;
+    }
     return n;
 }
 

@@ -23,6 +23,7 @@ struct login_trial {
     bool rejected;   /* RADIUS has rejected the latest failed login */
 
     unsigned counted; /* number of failures of the ppp_observer that have been judged */
+    bool deferred;    /* the next one was refused, and its verdict is asked of the other gates */
 };
 
 void login_trial_init(struct login_trial *t);
@@ -41,6 +42,10 @@ void login_trial_answer(struct login_trial *t, const struct keyring_login *login
  * that are the user's. refused: the server has refused the login; false: a peer has ended it. */
 unsigned login_trial_judge(struct login_trial *t, const struct ppp_observer *ppp, bool refused,
                            uint64_t now_ms);
+
+/* Returns whether a refused login waits for a verdict of another gate. Then call login_trial_judge
+ * with refused false before another answer, and before the end, or the guess costs nothing. */
+bool login_trial_is_deferred(const struct login_trial *t);
 
 /* Skips one failure of ppp, which the caller has counted. */
 void login_trial_skip(struct login_trial *t);

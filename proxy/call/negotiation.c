@@ -121,6 +121,8 @@ static bool note_login(struct negotiation *n, struct span frame)
     if (n->notes++ >= NOTES_MAX)
         return false;
     keyring_saw(c->keyring, c->radius, &login, &n->record->client, n->now_ms);
+    if (n->backend->config->radius->calling_station_client)
+        keyring_offer_client(c->keyring, c->radius, &login, &n->record->client);
     return true;
 }
 
@@ -148,22 +150,24 @@ static uint64_t hash_of(struct span frame)
     return hash == 0 ? 1 : hash;
 }
 
-static void note_answer(struct negotiation *n, struct span frame)
-{
-    struct span user, proof;
-
-    if (!ppp_login(frame, &user, &proof))
-        return;
-    const struct keyring_login login = login_label_of(&n->label, n->candidates.keyring, &n->ppp);
-    login_trial_answer(&n->trial, &login, hash_of(frame), n->now_ms);
-}
-
 /* Copies the failures that are the user's to the record. refused: as for login_trial_judge. */
 static void count_failures(struct negotiation *n, bool refused)
 {
     n->record->failures += login_trial_judge(&n->trial, &n->ppp, refused, n->log_ms);
     n->record->refusal = n->ppp.refusal;
     n->record->rejected = n->trial.rejected;
+}
+
+static void note_answer(struct negotiation *n, struct span frame)
+{
+    struct span user, proof;
+
+    if (!ppp_login(frame, &user, &proof))
+        return;
+    if (login_trial_is_deferred(&n->trial))
+        count_failures(n, false);
+    const struct keyring_login login = login_label_of(&n->label, n->candidates.keyring, &n->ppp);
+    login_trial_answer(&n->trial, &login, hash_of(frame), n->now_ms);
 }
 
 bool negotiation_radius_is_silent(const struct negotiation *n, uint64_t now_ms)
@@ -177,6 +181,13 @@ static void count_unreadable(struct negotiation *n)
     ppp_unreadable_login(&n->ppp);
     login_trial_skip(&n->trial);
     n->record->failures++;
+}
+
+void negotiation_gate_ends(struct negotiation *n, uint64_t now_ms)
+{
+    n->log_ms = now_ms;
+    if (login_trial_is_deferred(&n->trial))
+        count_failures(n, false);
 }
 
 void negotiation_server_ends(struct negotiation *n, uint64_t now_ms)

@@ -61,6 +61,10 @@ struct negotiation_answer negotiation_try_key(struct negotiation *n, uint64_t no
  * server has accepted the user. */
 void negotiation_server_ends(struct negotiation *n, uint64_t now_ms);
 
+/* Handles the end of the call by the gate: a refused login that waits for the verdict of another
+ * gate is judged by what is known. */
+void negotiation_gate_ends(struct negotiation *n, uint64_t now_ms);
+
 /* Returns whether the client's latest login has no verdict because RADIUS is silent: no answer
  * passed the gate, or the server reports it. */
 bool negotiation_radius_is_silent(const struct negotiation *n, uint64_t now_ms);

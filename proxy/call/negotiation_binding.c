@@ -156,6 +156,11 @@ static struct negotiation_answer wait_for_key(struct negotiation *n, struct span
     return (struct negotiation_answer){.verdict = NEGOTIATION_WAIT};
 }
 
+static bool is_of_radius(const struct hlak *key)
+{
+    return key->kind == HLAK_RADIUS || key->kind == HLAK_SHARED;
+}
+
 /* Looks for the key that made the MAC (PROTOCOL.md 4.4). late: no other key will come. */
 static struct negotiation_answer judge_mac(struct negotiation *n, struct span msg, uint64_t now_ms,
                                            bool late)
@@ -165,13 +170,16 @@ static struct negotiation_answer judge_mac(struct negotiation *n, struct span ms
     struct hlak key;
 
     if (candidates_find(c, msg, &n->ppp, &login, now_ms, &key)) {
-        note_early(n, msg, key.kind == HLAK_RADIUS ? EARLY_RADIUS : EARLY_KEY);
+        note_early(n, msg, is_of_radius(&key) ? EARLY_RADIUS : EARLY_KEY);
         struct negotiation_answer answer = re_sign(n, msg, &key);
         hlak_wipe(&key);
         return answer;
     }
-    if (!late && key_may_come(n))
+    if (!late && key_may_come(n)) {
+        if (n->progress != WAIT_KEY)
+            candidates_ask_others(c, &login, now_ms);
         return wait_for_key(n, msg);
+    }
     /* `auto` forwards only if no key is known */
     bool pass_on = n->backend->config->binding == CONFIG_BINDING_AUTO && !candidates_have_key(c);
     mac_failed(n, msg, pass_on ? ADVICE_PASSED : ADVICE_REFUSED);

@@ -116,6 +116,14 @@ static void blame_radius(struct call *call)
     call->reason = REASON_RADIUS_SILENT;
 }
 
+static void gate_ends(struct call *call)
+{
+    if (call->negotiation == NULL)
+        return;
+    negotiation_gate_ends(call->negotiation, call_now(call));
+    admission_count_failures(call);
+}
+
 /* Counts a login without a verdict as failed if a peer ends the call. Servers delay refusals, so a
  * client could otherwise guess for free: by resetting the connection, or making the server do so,
  * whenever no Success has come in time. */
@@ -125,6 +133,7 @@ void relay_negotiation_left(struct call *call, enum call_state next)
         return;
     if (reason_info(call->reason)->by_peer)
         relay_login_ends(call);
+    gate_ends(call);
     if (call->negotiation != NULL)
         blame_radius(call);
     negotiation_free(call->negotiation);

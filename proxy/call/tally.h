@@ -22,7 +22,7 @@ struct record;
 enum {
     TALLY_OUTCOMES = OUTCOME_REFUSED + 1,
     TALLY_BINDINGS = 5, /* enum record_binding */
-    TALLY_KEYS = 5,     /* 0: none; otherwise enum hlak_kind + 1 */
+    TALLY_KEYS = 6,     /* 0: none; otherwise enum hlak_kind + 1 */
     TALLY_HASHES = 3,   /* none, sha1, sha256 */
     TALLY_BUCKETS = 12, /* of a histogram, besides that above all bounds */
 };

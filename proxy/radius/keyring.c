@@ -14,25 +14,17 @@
 /* Minimum length of a proof in bytes: that of a CHAP-MD5 response. */
 enum { PROOF_MIN = 16 };
 
-/* Hashes that distinguish logins; 0: none. */
-struct label {
-    uint64_t radius;
-    uint64_t user;
-    uint64_t bare; /* user without its domain and realm; equal to user if it has neither */
-    struct keyring_marks marks;
-};
-
 /* The keys of one login. n == 0: spent. */
 struct ring_keys {
     uint64_t id, put;
-    struct label label;
+    struct keyring_label label;
     size_t n;
     struct hlak key[KEYRING_PER_LOGIN];
 };
 
 struct ring_verdict {
     uint64_t at;
-    struct label label;
+    struct keyring_label label;
     enum keyring_verdict verdict; /* UNDECIDED: removed */
 };
 
@@ -47,6 +39,7 @@ struct ring_seen {
     uint64_t at;
     struct note note;
     struct addr client;
+    bool foreign;  /* of a call at another gate */
     uint16_t next; /* next in its bucket; an index as in struct bucket */
 };
 
@@ -69,6 +62,8 @@ struct keyring {
     uint64_t start;            /* chain of every login that has only begun */
     void (*on_put)(void *arg);
     void *on_put_arg;
+    const struct keyring_others *others; /* NULL: none */
+    void *others_arg;
     uint64_t latest; /* id of the newest keys */
     struct stretch kept, noted, judged;
     struct ring_keys keys[KEYRING_MAX];
@@ -94,14 +89,14 @@ uint64_t keyring_hash(const struct keyring *k, struct span octets)
     return octets.n > 0 && h == 0 ? 1 : h;
 }
 
-static struct label label_of(const struct keyring *k, const char *radius,
-                             const struct keyring_login *login)
+static struct keyring_label label_of(const struct keyring *k, const char *radius,
+                                     const struct keyring_login *login)
 {
     enum { USER_MAX = 256 }; /* PPP keeps no longer name */
     uint8_t folded[FOLD_ROOM(USER_MAX)];
     const struct span user = span_of(folded, fold_case(span_sub(login->user, 0, USER_MAX), folded));
 
-    return (struct label){
+    return (struct keyring_label){
         .radius = keyring_hash(k, span_str(radius)),
         .user = keyring_hash(k, user),
         .bare = keyring_hash(k, users_bare_name(user)),
@@ -248,6 +243,20 @@ void keyring_on_put(struct keyring *k, void (*fn)(void *arg), void *arg)
     k->on_put_arg = arg;
 }
 
+static struct ring_keys *add_keys(struct keyring *k, const struct keyring_label *label,
+                                  const struct hlak *keys, size_t n, uint64_t now_ms)
+{
+    if (k->kept.count == KEYRING_MAX)
+        forget_oldest_keys(k);
+    struct ring_keys *e = &k->keys[ring_place(&k->kept, k->kept.count++, KEYRING_MAX)];
+    e->id = ++k->latest;
+    e->put = now_ms;
+    e->label = *label;
+    e->n = n;
+    memcpy(e->key, keys, n * sizeof *keys);
+    return e;
+}
+
 void keyring_put(struct keyring *k, const char *radius, const struct keyring_login *login,
                  const struct hlak *keys, size_t n, uint64_t now_ms)
 {
@@ -257,14 +266,8 @@ void keyring_put(struct keyring *k, const char *radius, const struct keyring_log
         return;
     keyring_lock(k);
     keyring_expire(k, now_ms);
-    if (k->kept.count == KEYRING_MAX)
-        forget_oldest_keys(k);
-    struct ring_keys *e = &k->keys[ring_place(&k->kept, k->kept.count++, KEYRING_MAX)];
-    e->id = ++k->latest;
-    e->put = now_ms;
-    e->label = label_of(k, radius, login);
-    e->n = n;
-    memcpy(e->key, keys, n * sizeof *keys);
+    const struct keyring_label label = label_of(k, radius, login);
+    add_keys(k, &label, keys, n, now_ms);
     keyring_unlock(k);
     if (k->on_put != NULL)
         k->on_put(k->on_put_arg);
@@ -276,7 +279,8 @@ static bool same_user(uint64_t user, uint64_t bare, uint64_t user2, uint64_t bar
     return user != 0 && user2 != 0 && (user == user2 || (one_is_bare && bare == bare2));
 }
 
-static bool same_login(const struct keyring *k, const struct label *a, const struct label *b)
+static bool same_login(const struct keyring *k, const struct keyring_label *a,
+                       const struct keyring_label *b)
 {
     if (a->radius != b->radius)
         return false;
@@ -292,7 +296,7 @@ size_t keyring_find(struct keyring *k, struct keyring_search *s, uint64_t now_ms
 
     keyring_lock(k);
     keyring_expire(k, now_ms);
-    const struct label wanted = label_of(k, s->radius, s->login);
+    const struct keyring_label wanted = label_of(k, s->radius, s->login);
     for (size_t i = k->kept.count; i-- > 0;) {
         const struct ring_keys *e = &k->keys[ring_place(&k->kept, i, KEYRING_MAX)];
         if (e->id <= s->latest)
@@ -322,27 +326,83 @@ void keyring_spend(struct keyring *k, uint64_t id)
 
 /* ---- verdicts ---- */
 
-void keyring_judge(struct keyring *k, const char *radius, const struct keyring_login *login,
-                   enum keyring_verdict verdict, uint64_t now_ms)
+static struct note note_of(const struct keyring_label *l, uint64_t mark)
 {
-    keyring_lock(k);
-    keyring_expire(k, now_ms);
+    return (struct note){.radius = l->radius, .user = l->user, .bare = l->bare, .mark = mark};
+}
+
+/* Returns whether a login with this mark, which no other login has, belongs to a call of this gate.
+ */
+static bool is_noted_here(struct keyring *k, const struct keyring_label *l, uint64_t mark)
+{
+    const struct note wanted = note_of(l, mark);
+
+    if (is_common(k, mark))
+        return false;
+    for (uint16_t i = bucket_of(k, &wanted)->first; i != 0; i = k->seen[i - 1].next) {
+        const struct ring_seen *e = &k->seen[i - 1];
+        if (!e->foreign && e->note.radius == l->radius && e->note.mark == mark)
+            return true;
+    }
+    return false;
+}
+
+/* Returns whether the call of a login may be at another gate, which needs this verdict. */
+static bool others_need(struct keyring *k, const struct keyring_label *l,
+                        enum keyring_verdict verdict)
+{
+    return k->others != NULL && (verdict == KEYRING_ACCEPTED || verdict == KEYRING_REJECTED) &&
+           !is_noted_here(k, l, l->marks.proof) && !is_noted_here(k, l, l->marks.chain);
+}
+
+/* Copies the keys of the login that has just been accepted. */
+static void copy_keys(const struct keyring *k, struct keyring_outcome *o)
+{
+    for (size_t i = k->kept.count; i-- > 0;) {
+        const struct ring_keys *e = &k->keys[ring_place(&k->kept, i, KEYRING_MAX)];
+        if (!same_login(k, &e->label, &o->label))
+            continue;
+        o->n = e->n;
+        memcpy(o->key, e->key, e->n * sizeof *e->key);
+        return;
+    }
+}
+
+static void add_verdict(struct keyring *k, const struct keyring_label *label,
+                        enum keyring_verdict verdict, uint64_t now_ms)
+{
     if (k->judged.count == KEYRING_VERDICTS_MAX)
         ring_drop_oldest(&k->judged, KEYRING_VERDICTS_MAX);
     k->verdict[ring_place(&k->judged, k->judged.count++, KEYRING_VERDICTS_MAX)] =
-        (struct ring_verdict){
-            .at = now_ms, .label = label_of(k, radius, login), .verdict = verdict};
-    keyring_unlock(k);
+        (struct ring_verdict){.at = now_ms, .label = *label, .verdict = verdict};
 }
 
-static bool has_marks(const struct keyring *k, const struct label *l)
+void keyring_judge(struct keyring *k, const char *radius, const struct keyring_login *login,
+                   enum keyring_verdict verdict, uint64_t now_ms)
+{
+    struct keyring_outcome o = {.verdict = verdict};
+
+    keyring_lock(k);
+    keyring_expire(k, now_ms);
+    o.label = label_of(k, radius, login);
+    add_verdict(k, &o.label, verdict, now_ms);
+    const bool give = others_need(k, &o.label, verdict);
+    if (give && verdict == KEYRING_ACCEPTED)
+        copy_keys(k, &o);
+    keyring_unlock(k);
+    if (give)
+        k->others->give_outcome(k->others_arg, &o);
+    explicit_bzero(o.key, sizeof o.key);
+}
+
+static bool has_marks(const struct keyring *k, const struct keyring_label *l)
 {
     return l->marks.proof != 0 || !is_common(k, l->marks.chain);
 }
 
 /* Returns whether a verdict holds for a login by its user alone. */
 static bool user_is_judged(const struct keyring *k, const struct ring_verdict *v,
-                           const struct label *wanted)
+                           const struct keyring_label *wanted)
 {
     if (v->label.radius != wanted->radius ||
         !same_user(v->label.user, v->label.bare, wanted->user, wanted->bare))
@@ -350,7 +410,7 @@ static bool user_is_judged(const struct keyring *k, const struct ring_verdict *v
     return v->verdict >= KEYRING_CHALLENGED || !(has_marks(k, &v->label) || has_marks(k, wanted));
 }
 
-static struct ring_verdict *find_verdict(struct keyring *k, const struct label *wanted,
+static struct ring_verdict *find_verdict(struct keyring *k, const struct keyring_label *wanted,
                                          uint64_t since_ms)
 {
     struct ring_verdict *by_user = NULL;
@@ -375,7 +435,7 @@ enum keyring_verdict keyring_take_verdict(struct keyring *k, const char *radius,
 
     keyring_lock(k);
     keyring_expire(k, now_ms);
-    const struct label wanted = label_of(k, radius, login);
+    const struct keyring_label wanted = label_of(k, radius, login);
     struct ring_verdict *v = find_verdict(k, &wanted, since_ms);
     if (v != NULL)
         verdict = v->verdict;
@@ -387,11 +447,6 @@ enum keyring_verdict keyring_take_verdict(struct keyring *k, const char *radius,
 
 /* ---- clients ---- */
 
-static struct note note_of(const struct label *l, uint64_t mark)
-{
-    return (struct note){.radius = l->radius, .user = l->user, .bare = l->bare, .mark = mark};
-}
-
 static bool same_note(const struct note *a, const struct note *b)
 {
     return a->radius == b->radius && a->user == b->user && a->mark == b->mark;
@@ -400,30 +455,40 @@ static bool same_note(const struct note *a, const struct note *b)
 /* Returns whether the same note was made in the last half of KEYRING_MS: most often the packet is a
  * retransmission, or the client retries, and this must not push out the notes of others. */
 static bool noted_lately(const struct keyring *k, uint16_t first, const struct note *note,
-                         const struct addr *client, uint64_t now_ms)
+                         const struct addr *client, bool foreign, uint64_t now_ms)
 {
     for (uint16_t i = first; i != 0; i = k->seen[i - 1].next) {
         const struct ring_seen *e = &k->seen[i - 1];
         if (e->at + KEYRING_MS / 2 < now_ms)
             break;
-        if (same_note(&e->note, note) && addr_equal(&e->client, client))
+        if (same_note(&e->note, note) && addr_equal(&e->client, client) && e->foreign == foreign)
             return true;
     }
     return false;
 }
 
-static void add_note(struct keyring *k, struct note note, const struct addr *client,
+static void add_note(struct keyring *k, struct note note, const struct addr *client, bool foreign,
                      uint64_t now_ms)
 {
     struct bucket *bucket = bucket_of(k, &note);
 
-    if (noted_lately(k, bucket->first, &note, client, now_ms))
+    if (noted_lately(k, bucket->first, &note, client, foreign, now_ms))
         return;
     make_room_for_note(k, now_ms);
     const size_t i = ring_place(&k->noted, k->noted.count++, KEYRING_SEEN_MAX);
-    k->seen[i] =
-        (struct ring_seen){.at = now_ms, .note = note, .client = *client, .next = bucket->first};
+    k->seen[i] = (struct ring_seen){
+        .at = now_ms, .note = note, .client = *client, .foreign = foreign, .next = bucket->first};
     bucket->first = (uint16_t)(i + 1);
+}
+
+/* Adds a note for each mark of a login. */
+static void add_notes(struct keyring *k, const struct keyring_label *label,
+                      const struct addr *client, bool foreign, uint64_t now_ms)
+{
+    if (label->marks.proof != 0)
+        add_note(k, note_of(label, label->marks.proof), client, foreign, now_ms);
+    if (label->marks.chain != 0 || label->marks.proof == 0)
+        add_note(k, note_of(label, label->marks.chain), client, foreign, now_ms);
 }
 
 void keyring_saw(struct keyring *k, const char *radius, const struct keyring_login *login,
@@ -431,11 +496,8 @@ void keyring_saw(struct keyring *k, const char *radius, const struct keyring_log
 {
     keyring_lock(k);
     keyring_expire(k, now_ms);
-    const struct label label = label_of(k, radius, login);
-    if (label.marks.proof != 0)
-        add_note(k, note_of(&label, label.marks.proof), client, now_ms);
-    if (label.marks.chain != 0 || label.marks.proof == 0)
-        add_note(k, note_of(&label, label.marks.chain), client, now_ms);
+    const struct keyring_label label = label_of(k, radius, login);
+    add_notes(k, &label, client, false, now_ms);
     keyring_unlock(k);
 }
 
@@ -472,13 +534,134 @@ bool keyring_client_of(struct keyring *k, const char *radius, const struct keyri
 
     keyring_lock(k);
     keyring_expire(k, now_ms);
-    const struct label wanted = label_of(k, radius, login);
+    const struct keyring_label wanted = label_of(k, radius, login);
     if (wanted.marks.chain != 0 || wanted.marks.proof == 0)
         n = seen_from(k, note_of(&wanted, wanted.marks.chain), now_ms, client);
     if (n == 0 && wanted.marks.proof != 0)
         n = seen_from(k, note_of(&wanted, wanted.marks.proof), now_ms, client);
     keyring_unlock(k);
     return n == 1;
+}
+
+/* ---- other gates ---- */
+
+void keyring_share(struct keyring *k, const uint8_t secret[16], const struct keyring_others *others,
+                   void *arg)
+{
+    memcpy(&k->secret, secret, sizeof k->secret);
+    k->start = keyring_hash(k, span_str("login"));
+    k->others = others;
+    k->others_arg = arg;
+}
+
+bool keyring_is_shared(const struct keyring *k)
+{
+    return k->others != NULL;
+}
+
+void keyring_want_outcome(struct keyring *k, const char *radius, const struct keyring_login *login,
+                          uint32_t ms)
+{
+    if (k->others == NULL)
+        return;
+    const struct keyring_label label = label_of(k, radius, login);
+    k->others->want_outcome(k->others_arg, &label, ms);
+}
+
+void keyring_offer_client(struct keyring *k, const char *radius, const struct keyring_login *login,
+                          const struct addr *client)
+{
+    if (k->others == NULL)
+        return;
+    const struct keyring_label label = label_of(k, radius, login);
+    k->others->give_client(k->others_arg, &label, client);
+}
+
+void *keyring_want_client(struct keyring *k, const char *radius, const struct keyring_login *login,
+                          uint64_t now_ms, struct worker *from, void (*on_answer)(void *to),
+                          void *to)
+{
+    struct addr client;
+
+    if (k->others == NULL)
+        return NULL;
+    const struct keyring_label label = label_of(k, radius, login);
+    const bool known = keyring_client_of(k, radius, login, now_ms, &client);
+    if (known && has_marks(k, &label))
+        return NULL;
+    return k->others->want_client(k->others_arg, &label, known, from, on_answer, to);
+}
+
+void keyring_forget_client(const struct keyring *k, void *search)
+{
+    if (search != NULL)
+        k->others->forget_client(search);
+}
+
+void keyring_take_outcome(struct keyring *k, const struct keyring_outcome *o, uint64_t now_ms)
+{
+    keyring_lock(k);
+    keyring_expire(k, now_ms);
+    if (o->n > 0 && has_marks(k, &o->label)) {
+        struct ring_keys *e = add_keys(k, &o->label, o->key, o->n, now_ms);
+        for (size_t i = 0; i < e->n; i++)
+            e->key[i].kind = HLAK_SHARED;
+    }
+    add_verdict(k, &o->label, o->verdict, now_ms);
+    keyring_unlock(k);
+    if (k->on_put != NULL)
+        k->on_put(k->on_put_arg);
+}
+
+void keyring_take_client(struct keyring *k, const struct keyring_label *label,
+                         const struct addr *client, uint64_t now_ms)
+{
+    keyring_lock(k);
+    keyring_expire(k, now_ms);
+    add_notes(k, label, client, true, now_ms);
+    keyring_unlock(k);
+}
+
+bool keyring_accepted(struct keyring *k, const char *radius, const struct keyring_login *login,
+                      uint64_t now_ms)
+{
+    bool accepted = false;
+
+    keyring_lock(k);
+    keyring_expire(k, now_ms);
+    const struct keyring_label wanted = label_of(k, radius, login);
+    for (size_t i = 0; i < k->judged.count; i++) {
+        const struct ring_verdict *v = &k->verdict[ring_place(&k->judged, i, KEYRING_VERDICTS_MAX)];
+        accepted |= v->verdict == KEYRING_ACCEPTED && same_login(k, &v->label, &wanted);
+    }
+    keyring_unlock(k);
+    return accepted;
+}
+
+/* Writes one label for others: its kind, the [radius NAME], a mark and a user. */
+static void write_key(uint8_t out[KEYRING_KEY], uint8_t kind, uint64_t radius, uint64_t mark,
+                      uint64_t user)
+{
+    const uint64_t parts[] = {radius, mark, user};
+
+    out[0] = kind;
+    for (size_t i = 0; i < sizeof parts; i++)
+        out[1 + i] = (uint8_t)(parts[i / 8] >> (56 - 8 * (i % 8)));
+}
+
+size_t keyring_keys(const struct keyring *k, const struct keyring_label *label,
+                    uint8_t out[KEYRING_KEYS_MAX][KEYRING_KEY])
+{
+    const struct keyring_marks *m = &label->marks;
+    size_t n = 0;
+
+    if (m->proof != 0)
+        write_key(out[n++], 'p', label->radius, m->proof, 0);
+    if (!is_common(k, m->chain))
+        write_key(out[n++], 'c', label->radius, m->chain, 0);
+    if (n == 0)
+        write_key(out[n++], 'u', label->radius, m->chain, label->bare);
+    return n;
 }
 
 void keyring_sweep(struct keyring *k, uint64_t now_ms)

@@ -18,6 +18,8 @@
 #include "base/span.h"
 #include "binding/hlak.h"
 
+struct worker;
+
 enum {
     KEYRING_MAX = 1024,          /* logins with keys */
     KEYRING_PER_LOGIN = 4,       /* FreeRADIUS may send them twice (PROTOCOL.md 5.5) */
@@ -27,7 +29,7 @@ enum {
 };
 
 /* Hashes by which both sides recognize a login; 0: none. Valid within one keyring only, because the
- * hash has a secret key. */
+ * hash has a secret key; but see keyring_share. */
 struct keyring_marks {
     uint64_t proof; /* bytes that the client has computed for this login alone: an NT-Response, in
                        CHAP or inside EAP-MSCHAPv2, or the response of CHAP-MD5 */
@@ -37,6 +39,14 @@ struct keyring_marks {
 /* A login as both sides see it: PPP at the gate, attributes at the RADIUS proxy. No marks: PAP. */
 struct keyring_login {
     struct span user; /* as sent; may be empty; compared without case (ASCII) */
+    struct keyring_marks marks;
+};
+
+/* Hashes that distinguish logins; 0: none. Valid within one keyring, or several with one secret. */
+struct keyring_label {
+    uint64_t radius; /* the [radius NAME] */
+    uint64_t user;
+    uint64_t bare; /* user without its domain and realm; equal to user if it has neither */
     struct keyring_marks marks;
 };
 
@@ -129,6 +139,72 @@ void keyring_saw(struct keyring *k, const char *radius, const struct keyring_log
  * *client has the latest one. */
 bool keyring_client_of(struct keyring *k, const char *radius, const struct keyring_login *login,
                        uint64_t now_ms, struct addr *client);
+
+/* ---- other gates ----
+ *
+ * The login of a call may pass through another gate's RADIUS proxy. With others, the keyring offers
+ * them what they may need, and fetches what it needs. */
+
+/* The answer of RADIUS to a login. */
+struct keyring_outcome {
+    struct keyring_label label;
+    enum keyring_verdict verdict; /* KEYRING_ACCEPTED or KEYRING_REJECTED */
+    size_t n;                     /* of the keys of an accepted login */
+    struct hlak key[KEYRING_PER_LOGIN];
+};
+
+/* No function may call the keyring, except through another thread. */
+struct keyring_others {
+    /* Offers the outcome of a login whose call is not here. In the thread of keyring_judge. */
+    void (*give_outcome)(void *arg, const struct keyring_outcome *o);
+    /* Offers the client of a login. In the thread of keyring_offer_client. */
+    void (*give_client)(void *arg, const struct keyring_label *label, const struct addr *client);
+    /* Begins a search for an outcome, for `ms`: keyring_take_outcome brings it. In any thread. */
+    void (*want_outcome)(void *arg, const struct keyring_label *label, uint32_t ms);
+    /* Begins a search for clients; keyring_take_client brings them before on_answer is called, once
+     * and soon, in the thread of `from`. once: do not wait for a client that is not known yet. */
+    void *(*want_client)(void *arg, const struct keyring_label *label, bool once,
+                         struct worker *from, void (*on_answer)(void *to), void *to);
+    /* Cancels on_answer, before it was called and in its thread. */
+    void (*forget_client)(void *search);
+};
+
+/* Exchanges outcomes and clients with other gates, whose keyrings have the same secret. Call it
+ * before threads run, and before any mark exists. */
+void keyring_share(struct keyring *k, const uint8_t secret[16], const struct keyring_others *others,
+                   void *arg);
+bool keyring_is_shared(const struct keyring *k);
+
+/* Searches the other gates for the outcome of a login, for `ms`. No-op without others. */
+void keyring_want_outcome(struct keyring *k, const char *radius, const struct keyring_login *login,
+                          uint32_t ms);
+
+/* Offers the other gates the client of a login. No-op without others. */
+void keyring_offer_client(struct keyring *k, const char *radius, const struct keyring_login *login,
+                          const struct addr *client);
+
+/* Searches the other gates for the client of a login, unless the one that keyring_client_of finds
+ * here must be the only one. NULL: no search is needed, and on_answer will not be called. */
+void *keyring_want_client(struct keyring *k, const char *radius, const struct keyring_login *login,
+                          uint64_t now_ms, struct worker *from, void (*on_answer)(void *to),
+                          void *to);
+void keyring_forget_client(const struct keyring *k, void *search);
+
+/* Keep what another gate has offered: the keys become HLAK_SHARED, and keyring_on_put's function is
+ * called. */
+void keyring_take_outcome(struct keyring *k, const struct keyring_outcome *o, uint64_t now_ms);
+void keyring_take_client(struct keyring *k, const struct keyring_label *label,
+                         const struct addr *client, uint64_t now_ms);
+
+/* Returns whether RADIUS has lately accepted this very login, as far as this gate knows. */
+bool keyring_accepted(struct keyring *k, const char *radius, const struct keyring_login *login,
+                      uint64_t now_ms);
+
+/* The labels under which others may search for a login: for each of its marks or, if many logins
+ * have its mark, for its user. Returns their number. */
+enum { KEYRING_KEYS_MAX = 2, KEYRING_KEY = 25 };
+size_t keyring_keys(const struct keyring *k, const struct keyring_label *label,
+                    uint8_t out[KEYRING_KEYS_MAX][KEYRING_KEY]);
 
 /* Wipes expired keys and notes. Call it periodically, because otherwise they stay until the
  * next call of another function. */

@@ -116,6 +116,7 @@ static void names(void **state)
     assert_string_equal(hlak_kind_name(HLAK_MSCHAPV2), "ms-chapv2");
     assert_string_equal(hlak_kind_name(HLAK_MSCHAPV1), "ms-chapv1");
     assert_string_equal(hlak_kind_name(HLAK_RADIUS), "radius");
+    assert_string_equal(hlak_kind_name(HLAK_SHARED), "shared");
 }
 
 int main(void)

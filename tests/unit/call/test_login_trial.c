@@ -23,6 +23,35 @@ static void setup_trial(bool radius)
         login_trial_use_keyring(&trial, keyring, "home", TIMEOUT);
 }
 
+/* ---- several gates ---- */
+
+static unsigned asked;
+
+static void on_outcome(void *arg, const struct keyring_outcome *o)
+{
+    (void)arg, (void)o;
+}
+
+static void on_want(void *arg, const struct keyring_label *label, uint32_t ms)
+{
+    (void)arg, (void)label;
+    assert_int_equal(ms, TIMEOUT);
+    asked++;
+}
+
+static const struct keyring_others others = {.give_outcome = on_outcome, .want_outcome = on_want};
+
+static int setup_shared(void **state)
+{
+    static const uint8_t secret[16] = "one secret";
+
+    (void)state;
+    keyring = keyring_new();
+    keyring_share(keyring, secret, &others, NULL);
+    asked = 0;
+    return 0;
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -191,6 +220,44 @@ static void a_failure_that_the_caller_has_counted_is_skipped(void **state)
     assert_int_equal(fails(true, START), 1);
 }
 
+/* A refusal waits for the verdict that may have passed through another gate. */
+static void a_refusal_waits_for_another_gate(void **state)
+{
+    static const struct {
+        enum keyring_verdict verdict;
+        unsigned failures;
+    } cases[] = {{KEYRING_REJECTED, 1}, {KEYRING_ACCEPTED, 0}, {KEYRING_UNDECIDED, 1}};
+    uint8_t number = 1;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++, number++) {
+        setup_trial(true);
+        asked = 0;
+        answer(number, START);
+        assert_int_equal(fails(true, START + 1), 0);
+        assert_true(login_trial_is_deferred(&trial));
+        assert_int_equal(login_trial_judge(&trial, &ppp, true, START + 2), 0);
+        assert_int_equal(asked, 1);
+        if (cases[i].verdict != KEYRING_UNDECIDED)
+            radius_says(number, cases[i].verdict, START + 3);
+        assert_int_equal(login_trial_judge(&trial, &ppp, false, START + 4), cases[i].failures);
+        assert_false(login_trial_is_deferred(&trial));
+        assert_int_equal(login_trial_judge(&trial, &ppp, false, START + 5), 0);
+    }
+}
+
+/* A server that refuses because RADIUS is silent refuses nobody's password. */
+static void a_late_refusal_does_not_wait(void **state)
+{
+    (void)state;
+    setup_trial(true);
+    answer(1, START);
+    assert_int_equal(fails(true, START + TIMEOUT), 0);
+    assert_false(login_trial_is_deferred(&trial));
+    assert_true(silent(START + TIMEOUT));
+    assert_int_equal(asked, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +273,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_server_may_report_that_radius_is_silent, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failure_that_the_caller_has_counted_is_skipped, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_refusal_waits_for_another_gate, setup_shared, teardown),
+        cmocka_unit_test_setup_teardown(a_late_refusal_does_not_wait, setup_shared, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

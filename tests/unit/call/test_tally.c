@@ -171,7 +171,7 @@ static void bindings_count_by_verdict_key_and_hash(void **state)
                 assert_int_equal(tally_get(&t.gate.bindings[v][key][hash]), 1);
             }
     assert_int_equal(RECORD_BINDING_FAILED, TALLY_BINDINGS - 1);
-    assert_int_equal(HLAK_RADIUS + 1, TALLY_KEYS - 1); /* no kind is left out */
+    assert_int_equal(HLAK_SHARED + 1, TALLY_KEYS - 1); /* no kind is left out */
     tally_fini(&t);
 }
 

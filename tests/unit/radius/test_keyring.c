@@ -607,6 +607,241 @@ static void threads(void **state)
     keyring_free(told.k);
 }
 
+/* ---- other gates ---- */
+
+/* What a keyring has offered and asked. */
+struct peers {
+    struct keyring *k;
+    unsigned outcomes, clients, wanted, searches, forgotten;
+    bool once;
+    uint32_t ms;
+    struct keyring_outcome outcome;
+    struct keyring_label label;
+    struct addr client;
+};
+
+static void on_outcome(void *arg, const struct keyring_outcome *o)
+{
+    struct peers *p = arg;
+    p->outcomes++;
+    p->outcome = *o;
+}
+
+static void on_client(void *arg, const struct keyring_label *label, const struct addr *client)
+{
+    struct peers *p = arg;
+    p->clients++;
+    p->label = *label;
+    p->client = *client;
+}
+
+static void on_want(void *arg, const struct keyring_label *label, uint32_t ms)
+{
+    struct peers *p = arg;
+    p->wanted++;
+    p->label = *label;
+    p->ms = ms;
+}
+
+static void *on_want_client(void *arg, const struct keyring_label *label, bool once,
+                            struct worker *from, void (*on_answer)(void *to), void *to)
+{
+    struct peers *p = arg;
+    (void)label, (void)from, (void)on_answer, (void)to;
+    p->searches++;
+    p->once = once;
+    return p;
+}
+
+static void on_forget(void *search)
+{
+    struct peers *p = search;
+    p->forgotten++;
+}
+
+static const struct keyring_others others = {.give_outcome = on_outcome,
+                                             .give_client = on_client,
+                                             .want_outcome = on_want,
+                                             .want_client = on_want_client,
+                                             .forget_client = on_forget};
+
+static const uint8_t shared_secret[16] = "one secret";
+
+static void share(struct peers *p, const uint8_t *secret)
+{
+    *p = (struct peers){.k = keyring_new()};
+    assert_false(keyring_is_shared(p->k));
+    keyring_share(p->k, secret, &others, p);
+    assert_true(keyring_is_shared(p->k));
+}
+
+static struct addr address(const char *text)
+{
+    struct addr a;
+    assert_int_equal(addr_parse(text, 0, &a), ERR_OK);
+    return a;
+}
+
+static void an_outcome_reaches_another_gate(void **state)
+{
+    static const char *const marks[] = {RESPONSE_1, "#1"};
+    struct peers a, b;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        share(&a, shared_secret);
+        share(&b, shared_secret);
+        put(a.k, "home", "CORP\\alice", marks[i], 7, START);
+        judge(a.k, "CORP\\alice", marks[i], KEYRING_ACCEPTED);
+        assert_int_equal(a.outcomes, 1);
+        assert_int_equal(a.outcome.n, 1);
+        const struct keyring_login l = login(b.k, "alice", marks[i]);
+        assert_false(keyring_accepted(b.k, "home", &l, START));
+        keyring_take_outcome(b.k, &a.outcome, START + 100);
+        assert_true(keyring_accepted(b.k, "home", &l, START + 100));
+        assert_false(keyring_accepted(b.k, "away", &l, START + 100));
+        struct hlak key;
+        uint64_t id;
+        struct keyring_search s = {
+            .radius = "home", .login = &l, .keys = &key, .ids = &id, .max = 1};
+        assert_int_equal(keyring_find(b.k, &s, START + 100), 1);
+        assert_int_equal(key.kind, HLAK_SHARED);
+        assert_int_equal(key.key[0], 7);
+        const struct keyring_login another = login(b.k, "alice", "a response of another login");
+        assert_false(keyring_accepted(b.k, "home", &another, START + 100));
+        assert_int_equal(b.outcomes, 0); /* what was taken is not offered again */
+        keyring_free(a.k);
+        keyring_free(b.k);
+    }
+}
+
+static void marks_need_one_secret(void **state)
+{
+    struct peers a, b, c;
+
+    (void)state;
+    share(&a, shared_secret);
+    share(&b, shared_secret);
+    share(&c, (const uint8_t *)"another secret..");
+    const uint64_t mark = keyring_proof(a.k, span_str(RESPONSE_1));
+    assert_true(mark == keyring_proof(b.k, span_str(RESPONSE_1)));
+    assert_true(mark != keyring_proof(c.k, span_str(RESPONSE_1)));
+    keyring_free(a.k);
+    keyring_free(b.k);
+    keyring_free(c.k);
+}
+
+/* An outcome is offered unless the call of this very login is here, which no client of another
+ * gate can pretend. */
+static void only_outcomes_of_calls_elsewhere_are_offered(void **state)
+{
+    const struct addr client = address("192.0.2.1:1000");
+    struct peers p;
+
+    (void)state;
+    share(&p, shared_secret);
+    const struct keyring_login here = login(p.k, "alice", RESPONSE_1);
+    const struct keyring_login pap = login(p.k, "alice", "");
+    keyring_saw(p.k, "home", &here, &client, START);
+    keyring_saw(p.k, "home", &pap, &client, START);
+    judge(p.k, "alice", RESPONSE_1, KEYRING_ACCEPTED);
+    assert_int_equal(p.outcomes, 0);
+    judge(p.k, "alice", RESPONSE_2, KEYRING_REJECTED);
+    assert_int_equal(p.outcomes, 1);
+    assert_int_equal(p.outcome.verdict, KEYRING_REJECTED);
+    assert_int_equal(p.outcome.n, 0);
+    judge(p.k, "alice", "", KEYRING_ACCEPTED); /* a name is no mark */
+    assert_int_equal(p.outcomes, 2);
+    judge(p.k, "alice", RESPONSE_2, KEYRING_CHALLENGED);
+    judge(p.k, "alice", RESPONSE_2, KEYRING_LOST);
+    assert_int_equal(p.outcomes, 2);
+    /* a note of another gate does not say that the call is here */
+    struct keyring_login there = login(p.k, "alice", "#there");
+    keyring_offer_client(p.k, "home", &there, &client);
+    assert_int_equal(p.clients, 1);
+    keyring_take_client(p.k, &p.label, &p.client, START);
+    judge(p.k, "alice", "#there", KEYRING_ACCEPTED);
+    assert_int_equal(p.outcomes, 3);
+    keyring_free(p.k);
+}
+
+static void other_gates_are_asked_for_a_client(void **state)
+{
+    const struct addr a = address("192.0.2.1:1000"), b = address("192.0.2.2:1000");
+    struct addr found;
+    struct peers p;
+
+    (void)state;
+    share(&p, shared_secret);
+    const struct keyring_login eap = login(p.k, "alice", "#1"), pap = login(p.k, "alice", "");
+    assert_ptr_equal(keyring_want_client(p.k, "home", &eap, START, NULL, NULL, NULL), &p);
+    assert_false(p.once);
+    keyring_forget_client(p.k, &p);
+    keyring_forget_client(p.k, NULL);
+    assert_int_equal(p.forgotten, 1);
+    keyring_offer_client(p.k, "home", &eap, &a);
+    keyring_take_client(p.k, &p.label, &p.client, START);
+    assert_true(keyring_client_of(p.k, "home", &eap, START, &found));
+    assert_true(addr_same_host(&found, &a));
+    /* this login alone has the mark; many have the name */
+    assert_null(keyring_want_client(p.k, "home", &eap, START, NULL, NULL, NULL));
+    keyring_saw(p.k, "home", &pap, &a, START);
+    assert_ptr_equal(keyring_want_client(p.k, "home", &pap, START, NULL, NULL, NULL), &p);
+    assert_true(p.once);
+    keyring_offer_client(p.k, "home", &pap, &b);
+    keyring_take_client(p.k, &p.label, &p.client, START);
+    assert_false(keyring_client_of(p.k, "home", &pap, START, &found));
+    keyring_want_outcome(p.k, "home", &eap, 1234);
+    assert_int_equal(p.wanted, 1);
+    assert_int_equal(p.ms, 1234);
+    keyring_free(p.k);
+}
+
+static void without_others_nothing_is_asked(void **state)
+{
+    const struct addr a = address("192.0.2.1:1000");
+    struct keyring *k = keyring_new();
+    const struct keyring_login l = login(k, "alice", "#1");
+
+    (void)state;
+    keyring_want_outcome(k, "home", &l, 1);
+    keyring_offer_client(k, "home", &l, &a);
+    assert_null(keyring_want_client(k, "home", &l, START, NULL, NULL, NULL));
+    keyring_free(k);
+}
+
+/* Both sides of a login compute the same labels for their search, whatever name they know. */
+static void labels_of_a_search(void **state)
+{
+    uint8_t mine[KEYRING_KEYS_MAX][KEYRING_KEY], theirs[KEYRING_KEYS_MAX][KEYRING_KEY];
+    struct peers p;
+
+    (void)state;
+    share(&p, shared_secret);
+    const struct addr a = address("192.0.2.1:1000");
+    struct keyring_login l = login(p.k, "alice", RESPONSE_1);
+    l.marks.chain = login(p.k, "", "#1").marks.chain;
+    keyring_offer_client(p.k, "home", &l, &a);
+    assert_int_equal(keyring_keys(p.k, &p.label, mine), 2);
+    l.user = span_str("another name");
+    keyring_offer_client(p.k, "home", &l, &a);
+    assert_int_equal(keyring_keys(p.k, &p.label, theirs), 2);
+    assert_memory_equal(mine, theirs, sizeof mine);
+    assert_memory_not_equal(mine[0], mine[1], KEYRING_KEY);
+    keyring_offer_client(p.k, "away", &l, &a);
+    assert_int_equal(keyring_keys(p.k, &p.label, theirs), 2);
+    assert_memory_not_equal(mine[0], theirs[0], KEYRING_KEY);
+    assert_memory_not_equal(mine[1], theirs[1], KEYRING_KEY);
+    l = login(p.k, "Alice", "");
+    keyring_offer_client(p.k, "home", &l, &a);
+    assert_int_equal(keyring_keys(p.k, &p.label, mine), 1);
+    l.user = span_str("CORP\\alice");
+    keyring_offer_client(p.k, "home", &l, &a);
+    assert_int_equal(keyring_keys(p.k, &p.label, theirs), 1);
+    assert_memory_equal(mine[0], theirs[0], KEYRING_KEY);
+    keyring_free(p.k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -628,6 +863,12 @@ int main(void)
         cmocka_unit_test(many_clients),
         cmocka_unit_test(verdicts),
         cmocka_unit_test(threads),
+        cmocka_unit_test(an_outcome_reaches_another_gate),
+        cmocka_unit_test(marks_need_one_secret),
+        cmocka_unit_test(only_outcomes_of_calls_elsewhere_are_offered),
+        cmocka_unit_test(other_gates_are_asked_for_a_client),
+        cmocka_unit_test(without_others_nothing_is_asked),
+        cmocka_unit_test(labels_of_a_search),
     };
     keyring_free(NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
