@@ -131,11 +131,8 @@ void candidates_ask_others(struct candidates *c, const struct keyring_login *log
         keyring_want_outcome(c->keyring, c->radius, login, (uint32_t)(end - now_ms));
 }
 
-/* Returns whether the gate would know a key of this login, if there were one. With several gates
- * the Accept, with the key, may have passed through another one, and a store that withholds it must
- * not make zeros a candidate. */
-static bool would_know_key(const struct candidates *c, const struct keyring_login *login,
-                           uint64_t now_ms)
+bool candidates_would_know_key(const struct candidates *c, const struct keyring_login *login,
+                               uint64_t now_ms)
 {
     if (c->keyring == NULL || !keyring_is_shared(c->keyring))
         return true;
@@ -155,7 +152,8 @@ static bool zeros_are_possible(const struct candidates *c, const struct ppp_obse
         ppp->method == PPP_METHOD_MSCHAPV2)
         return false;
     const bool eap = ppp_method_has_keys(ppp->method) || ppp->method == PPP_METHOD_EAP;
-    return !eap || c->zero_key_eap || (!candidates_have_key(c) && would_know_key(c, login, now_ms));
+    return !eap || c->zero_key_eap ||
+           (!candidates_have_key(c) && candidates_would_know_key(c, login, now_ms));
 }
 
 bool candidates_find(struct candidates *c, struct span msg, const struct ppp_observer *ppp,

@@ -53,6 +53,12 @@ void candidates_login_ended(struct candidates *c, const struct keyring_login *lo
 void candidates_ask_others(struct candidates *c, const struct keyring_login *login,
                            uint64_t now_ms);
 
+/* Returns whether the gate would know a key of this login from RADIUS, if there were one. With
+ * several gates the Accept, with the key, may have passed through another one, and a store that
+ * withholds it must gain nothing. */
+bool candidates_would_know_key(const struct candidates *c, const struct keyring_login *login,
+                               uint64_t now_ms);
+
 /* Returns whether a key of the login is known, in the users file or from RADIUS, or was known
  * at the latest search. */
 static inline bool candidates_have_key(const struct candidates *c)

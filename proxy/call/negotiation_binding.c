@@ -52,7 +52,7 @@ static struct keyring_login login_of(const struct negotiation *n)
 void negotiation_binding_login_ended(struct negotiation *n)
 {
     const struct keyring_login login = login_of(n);
-    candidates_login_ended(&n->candidates, &login, n->now_ms);
+    candidates_login_ended(&n->candidates, &login, n->log_ms);
 }
 
 /* ---- Call Connected ---- */
@@ -259,11 +259,15 @@ static bool early_key_holds(struct negotiation *n)
 /* Checks EARLY_NONE_YET: `auto` forwarded the message because no key was known. Either a key of
  * the login fits now, or no key is known and none is needed, because the login has succeeded
  * with a method whose keys the gate cannot have, or the server has asked for no method with
- * keys (PROTOCOL.md 4.3). */
+ * keys (PROTOCOL.md 4.3). If another gate may have the key, it has had no time to arrive. */
 static bool early_none_holds(struct negotiation *n)
 {
+    const struct keyring_login login = login_of(n);
+
     if (fits_login(n))
         return true;
+    if (key_may_come(n) && !candidates_would_know_key(&n->candidates, &login, n->log_ms))
+        return false;
     return !candidates_have_key(&n->candidates) &&
            (n->ppp.result == PPP_RESULT_SUCCESS || !ppp_method_has_keys(n->ppp.method));
 }

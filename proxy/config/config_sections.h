@@ -140,6 +140,7 @@ struct config_gate {
     struct config_stores shared;   /* stores to try, in order; none: no store */
     char *shared_password_file;    /* NULL: no password */
     char *sentinel_password_file;  /* NULL: no password */
+    char *shared_secret_file;      /* NULL: keys of logins are not shared */
     char *shared_prefix;           /* of each key in the store */
     char *shared_name;             /* of this gate; NULL: the host name */
     char *shared_ca_file;          /* for rediss; "system": that of the system */

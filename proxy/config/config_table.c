@@ -334,6 +334,10 @@ const struct config_key config_keys[] = {
     {GATE_KEY("shared-sentinel-password-file", sentinel_password_file), .type = &config_type_path,
      .flags = KEY_FIXED, .otherwise = "no password",
      .help = "File whose first line is the password of the Sentinels in `shared`."},
+    {GATE_KEY("shared-secret-file", shared_secret_file), .type = &config_type_path,
+     .flags = KEY_FIXED, .otherwise = "keys and addresses are not shared",
+     .help = "File whose first line, of at least 32 bytes, is a secret that only the gates have: it seals "
+             "the keys of RADIUS logins and the addresses for calling-station-id in the store."},
     {GATE_KEY("shared-prefix", shared_prefix), .type = &config_type_shared_prefix, .flags = KEY_FIXED,
      .initial = "sstpgate:",
      .help = "Beginning of each key in the store; gates with the same prefix act as one."},

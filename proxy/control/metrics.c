@@ -411,6 +411,15 @@ static void put_shared_answers(const struct scrape *s)
         metrics_count(s->out, s->name, LABELS({"answer", answers[i].word}), answers[i].n);
 }
 
+static void put_shared_logins(const struct scrape *s)
+{
+    const struct shared_logins *l = &s->gate->store.logins;
+
+    for (enum shared_logins_count i = 0; l->vault != NULL && i < SHARED_LOGINS_COUNTS; i++)
+        metrics_count(s->out, s->name, LABELS({"entry", shared_logins_word(i)}),
+                      atomic_load(&l->count[i]));
+}
+
 static void put_shared_lost(const struct scrape *s)
 {
     if (s->store.known)
@@ -521,6 +530,10 @@ static const struct {
      "Questions about a limit over all gates, by the store's answer.", put_shared_answers},
     {"sstpgate_shared_lost_total", "counter",
      "Connections to the store that were lost, or could not be made.", put_shared_lost},
+    {"sstpgate_shared_logins_total", "counter",
+     "Entries about logins at RADIUS that gates exchange through the store, by what became of "
+     "them.",
+     put_shared_logins},
     {"sstpgate_loop_lag_seconds", "gauge",
      "Largest delay of a worker's loop in the last 15 to 30 seconds.", put_lag},
     {"sstpgate_draining", "gauge", "Whether the gate accepts no new calls: 1, or 0.", put_draining},

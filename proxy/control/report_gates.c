@@ -149,6 +149,36 @@ char *report_gates_find(struct gate *gate, const char *name, size_t n, bool *min
 
 /* ---- the store ---- */
 
+static void put(struct json *j, const char *key, struct report_field field)
+{
+    json_key(j, key);
+    report_field_json(j, &field);
+}
+
+static void print_logins(const struct shared_logins *l, FILE *out)
+{
+    if (l->vault == NULL)
+        return;
+    fputs("shared logins:", out);
+    for (enum shared_logins_count i = 0; i < SHARED_LOGINS_COUNTS; i++)
+        fprintf(out, "%s %s %llu", i == 0 ? "" : ",", shared_logins_word(i),
+                atomic_load(&l->count[i]));
+    fputc('\n', out);
+}
+
+static void json_logins(const struct shared_logins *l, struct json *j)
+{
+    json_key(j, "logins");
+    if (l->vault == NULL) {
+        json_null(j);
+        return;
+    }
+    json_object_begin(j);
+    for (enum shared_logins_count i = 0; i < SHARED_LOGINS_COUNTS; i++)
+        put(j, shared_logins_word(i), report_int(atomic_load(&l->count[i])));
+    json_object_end(j);
+}
+
 void report_gates_line(struct gate *gate, FILE *out)
 {
     struct shared_state state;
@@ -166,12 +196,7 @@ void report_gates_line(struct gate *gate, FILE *out)
         report_print(out, state.why[0] == '\0' ? "not connected yet" : state.why);
         fputc('\n', out);
     }
-}
-
-static void put(struct json *j, const char *key, struct report_field field)
-{
-    json_key(j, key);
-    report_field_json(j, &field);
+    print_logins(&gate->store.logins, out);
 }
 
 void report_gates_json(struct gate *gate, struct json *j)
@@ -192,5 +217,6 @@ void report_gates_json(struct gate *gate, struct json *j)
     put(j, "refused", report_int(state.refused));
     put(j, "unavailable", report_int(state.unavailable));
     put(j, "lost", report_int(state.lost));
+    json_logins(&gate->store.logins, j);
     json_object_end(j);
 }

@@ -83,8 +83,9 @@ static void workers_init(struct gate *gate)
 
 static void workers_start(struct gate *gate)
 {
-    gate->shared.store = shared_service_start(&gate->store, gate->shared.limits,
-                                              &gate->shared.tunnels, &gate->worker_done);
+    gate->shared.store =
+        shared_service_start(&gate->store, gate->shared.limits, gate->shared.keyring,
+                             &gate->shared.tunnels, &gate->worker_done);
     for (size_t i = 0; i < gate->workers; i++)
         INSIST_UV(uv_thread_create(&gate->worker[i].thread, worker_main, &gate->worker[i]));
     radius_service_run(&gate->radius);

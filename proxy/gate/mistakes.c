@@ -83,6 +83,17 @@ static bool has_no_store(const struct config *c, const void *section)
     return c->gate.shared.count == 0;
 }
 
+static bool has_no_radius(const struct config *c, const void *section)
+{
+    (void)section;
+    return c->radius_count == 0;
+}
+
+static bool shares_no_login(const struct config *c, const void *section)
+{
+    return has_no_store(c, section) || has_no_radius(c, section);
+}
+
 static bool has_no_tls_store(const struct config *c, const void *section)
 {
     (void)section;
@@ -125,12 +136,6 @@ static bool has_no_fallback(const struct config *c, const void *section)
         if (c->listener[i].fallback != NULL)
             return false;
     return true;
-}
-
-static bool has_no_radius(const struct config *c, const void *section)
-{
-    (void)section;
-    return c->radius_count == 0;
 }
 
 static bool reaches_limit_of_all(const struct config *c, unsigned limit)
@@ -256,6 +261,7 @@ static bool signs_nothing(const struct config *c, const void *section)
 static const char no_points[] = "without ban-points";
 static const char no_status[] = "without `status`";
 static const char no_store[] = "without `shared`";
+static const char no_login_store[] = "without `shared` and a [radius NAME]";
 static const char no_tls_store[] = "without rediss:// in `shared`";
 static const char no_sentinel[] = "without redis+sentinel:// in `shared`";
 static const char no_status_path[] = "without a Unix socket in `status`";
@@ -286,6 +292,7 @@ static const struct idle_key {
     {GATE, "address-prefix-ipv6", counts_no_address, "without a limit or bans by address"},
     {GATE, "shared-password-file", has_no_store, no_store},
     {GATE, "shared-sentinel-password-file", has_no_sentinel, no_sentinel},
+    {GATE, "shared-secret-file", shares_no_login, no_login_store},
     {GATE, "shared-prefix", has_no_store, no_store},
     {GATE, "shared-name", has_no_store, no_store},
     {GATE, "shared-timeout", has_no_store, no_store},
@@ -490,6 +497,10 @@ static void check_dry_runs(const struct section *s, const struct config_listener
 
 static void check_gate(const struct section *s, const struct config_gate *g)
 {
+    if (g->shared.count > 0 && s->c->radius_count > 0 && g->shared_secret_file == NULL)
+        warn(s, line_of(s, "shared"),
+             "shared without shared-secret-file: a call whose RADIUS packets pass through another "
+             "gate has no key, so it is refused");
     if (g->key_log != NULL)
         warn(s, line_of(s, "key-log"),
              "key-log: %s gets the keys of all TLS connections: an attacker with this file "

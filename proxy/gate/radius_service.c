@@ -103,7 +103,7 @@ void radius_service_sockets(struct radius_service *s, void (*each)(void *arg, si
 
 bool radius_service_stop(struct radius_service *s)
 {
-    if (s->phase == RADIUS_NONE)
+    if (s->phase == RADIUS_NONE || s->phase == RADIUS_ENDED)
         return true;
     if (s->phase == RADIUS_RUNS) {
         s->phase = RADIUS_STOPS;
@@ -112,14 +112,16 @@ bool radius_service_stop(struct radius_service *s)
     if (!atomic_load(&s->ended))
         return false;
     INSIST_UV(uv_thread_join(&s->thread));
-    radius_proxy_fini(&s->proxy);
-    s->phase = RADIUS_NONE;
+    s->phase = RADIUS_ENDED;
     return true;
 }
 
 void radius_service_fini(struct radius_service *s)
 {
-    INSIST(s->phase == RADIUS_NONE);
+    INSIST(s->phase == RADIUS_NONE || s->phase == RADIUS_ENDED);
+    if (s->phase == RADIUS_ENDED)
+        radius_proxy_fini(&s->proxy);
+    s->phase = RADIUS_NONE;
     radius_sockets_free(&s->sockets);
 }
 

@@ -17,7 +17,7 @@ struct radius_service {
     struct radius_proxy proxy;
     struct radius_sockets sockets; /* in force */
     uv_thread_t thread;
-    enum { RADIUS_NONE, RADIUS_MADE, RADIUS_RUNS, RADIUS_STOPS } phase;
+    enum { RADIUS_NONE, RADIUS_MADE, RADIUS_RUNS, RADIUS_STOPS, RADIUS_ENDED } phase;
     atomic_bool ended;
 };
 
@@ -44,7 +44,8 @@ void radius_service_sockets(struct radius_service *s, void (*each)(void *arg, si
 /* Ends the thread. True: no thread is left; false: it is ending, call again when `done` is sent. */
 bool radius_service_stop(struct radius_service *s);
 
-/* Frees the members of *s. Call it after radius_service_stop has returned true. */
+/* Frees the members of *s. Call it after radius_service_stop has returned true, and after the end
+ * of the thread of `shared`, which posts answers. */
 void radius_service_fini(struct radius_service *s);
 
 /* Logs a line for each socket whose id is first_id or above. */

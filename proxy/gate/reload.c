@@ -339,6 +339,7 @@ static bool same_store(const struct config_gate *was, const struct config_gate *
     return same_stores(&was->shared, &is->shared) &&
            same_text(was->shared_password_file, is->shared_password_file) &&
            same_text(was->sentinel_password_file, is->sentinel_password_file) &&
+           same_text(was->shared_secret_file, is->shared_secret_file) &&
            same_text(was->shared_prefix, is->shared_prefix) &&
            same_text(was->shared_name, is->shared_name) &&
            same_text(was->shared_ca_file, is->shared_ca_file) &&

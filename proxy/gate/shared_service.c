@@ -10,6 +10,7 @@
 #include "base/fold.h"
 #include "base/insist.h"
 #include "base/version.h"
+#include "binding/vault.h"
 #include "config/config.h"
 #include "policy/limits.h"
 #include "shared/shared_thread.h"
@@ -136,6 +137,8 @@ bool shared_service_prepare(struct shared_service *s, const struct snapshot *sna
     s->password = password_prepare(snapshot->shared_password, &s->settings.link.password);
     s->sentinel_password =
         password_prepare(snapshot->sentinel_password, &s->settings.link.sentinel_password);
+    if (snapshot->shared_secret != NULL && snapshot->shared_secret->n >= VAULT_SECRET_MIN)
+        shared_logins_init(&s->logins, secret_span(snapshot->shared_secret));
     name_prepare(s, g->shared_name);
     s->prefix = copy(g->shared_prefix);
     s->settings.prefix = s->prefix;
@@ -159,6 +162,7 @@ void shared_service_fini(struct shared_service *s)
     }
     password_free(s->password, s->settings.link.password);
     password_free(s->sentinel_password, s->settings.link.sentinel_password);
+    shared_logins_fini(&s->logins);
     free(s->place);
     free(s->pin);
     free(s->prefix);
@@ -379,9 +383,12 @@ static void on_describe(void *arg, char out[SHARED_INFO_MAX])
 {
     const struct shared_service *s = arg;
 
-    snprintf(out, SHARED_INFO_MAX, "name=%s version=%s started=%" PRIu64 " tunnels=%u state=%s",
-             s->name, version_text, s->started, atomic_load(s->tunnels),
-             atomic_load(&s->draining) ? "draining" : "serving");
+    const int n =
+        snprintf(out, SHARED_INFO_MAX, "name=%s version=%s started=%" PRIu64 " tunnels=%u state=%s",
+                 s->name, version_text, s->started, atomic_load(s->tunnels),
+                 atomic_load(&s->draining) ? "draining" : "serving");
+    if (s->logins.vault != NULL && n < SHARED_INFO_MAX)
+        snprintf(out + n, SHARED_INFO_MAX - (size_t)n, " secret=%s", s->logins.print);
 }
 
 /* Logs a failure only if it differs from the last one, because the link retries forever. */
@@ -429,6 +436,18 @@ struct shared_answers *shared_service_answers(struct shared_service *s)
     return s->started == 0 ? NULL : inquiries_take_answers(&s->inquiries);
 }
 
+static bool on_entry(void *arg, const char *name, struct span text)
+{
+    struct shared_service *s = arg;
+    return shared_logins_entry(&s->logins, name, text);
+}
+
+static void on_gate(void *arg, const char *gate, const char *info)
+{
+    struct shared_service *s = arg;
+    shared_logins_gate(&s->logins, gate, info);
+}
+
 static void on_ended(void *arg)
 {
     struct shared_service *s = arg;
@@ -443,6 +462,8 @@ static const struct shared_ops service_ops = {.on_ban = on_ban,
                                               .on_store = on_store,
                                               .on_question = on_question,
                                               .on_answers = on_answers,
+                                              .on_entry = on_entry,
+                                              .on_gate = on_gate,
                                               .on_ended = on_ended};
 
 /* ---- thread ---- */
@@ -454,7 +475,8 @@ static void service_main(void *arg)
 }
 
 struct shared *shared_service_start(struct shared_service *s, struct limits *limits,
-                                    const atomic_uint *tunnels, uv_async_t *done)
+                                    struct keyring *keyring, const atomic_uint *tunnels,
+                                    uv_async_t *done)
 {
     if (s->settings.link.count == 0)
         return NULL;
@@ -465,6 +487,7 @@ struct shared *shared_service_start(struct shared_service *s, struct limits *lim
     orders_init(&s->orders);
     inquiries_init(&s->inquiries);
     s->shared = shared_new(&s->settings, &service_ops, s);
+    shared_logins_start(&s->logins, keyring, s->shared, s->settings.timeout_ms);
     limits_observe(limits, &(struct limits_observer){.arg = s,
                                                      .on_points = on_local_points,
                                                      .on_ban = on_local_ban,

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "gate/inquiries.h"
 #include "gate/orders.h"
+#include "gate/shared_logins.h"
 #include "shared/shared.h"
 
 struct limits;
@@ -26,6 +27,7 @@ struct shared_service {
     struct shared_place *place;
     struct shared_pin *pin;
     uint8_t *password, *sentinel_password; /* wiped when freed */
+    struct shared_logins logins;
     char *prefix, *name;
     char gate[128]; /* the name of this process in the store */
     struct tls_ca *ca;
@@ -51,10 +53,12 @@ struct shared_service {
 bool shared_service_prepare(struct shared_service *s, const struct snapshot *snapshot,
                             FILE *problems);
 
-/* Starts the thread. limits, tunnels and done must outlive it; from now on limits reports each ban
- * to it. Returns the store for the calls; NULL: none. */
+/* Starts the thread. limits, keyring, tunnels and done must outlive it; from now on limits reports
+ * each ban to it, and the keyring exchanges logins through it, if there is a shared-secret-file.
+ * Returns the store for the calls; NULL: none. */
 struct shared *shared_service_start(struct shared_service *s, struct limits *limits,
-                                    const atomic_uint *tunnels, uv_async_t *done);
+                                    struct keyring *keyring, const atomic_uint *tunnels,
+                                    uv_async_t *done);
 
 /* Returns the store for views, which wait for its thread; NULL: none, or the thread is ending. */
 struct shared *shared_service_view(const struct shared_service *s);

@@ -586,10 +586,10 @@ void *keyring_want_client(struct keyring *k, const char *radius, const struct ke
     if (k->others == NULL)
         return NULL;
     const struct keyring_label label = label_of(k, radius, login);
-    const bool known = keyring_client_of(k, radius, login, now_ms, &client);
-    if (known && has_marks(k, &label))
+    const bool alone = has_marks(k, &label);
+    if (alone && keyring_client_of(k, radius, login, now_ms, &client))
         return NULL;
-    return k->others->want_client(k->others_arg, &label, known, from, on_answer, to);
+    return k->others->want_client(k->others_arg, &label, !alone, from, on_answer, to);
 }
 
 void keyring_forget_client(const struct keyring *k, void *search)

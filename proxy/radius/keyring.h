@@ -162,8 +162,9 @@ struct keyring_others {
     /* Begins a search for an outcome, for `ms`: keyring_take_outcome brings it. In any thread. */
     void (*want_outcome)(void *arg, const struct keyring_label *label, uint32_t ms);
     /* Begins a search for clients; keyring_take_client brings them before on_answer is called, once
-     * and soon, in the thread of `from`. once: do not wait for a client that is not known yet. */
-    void *(*want_client)(void *arg, const struct keyring_label *label, bool once,
+     * and soon, in the thread of `from`. all: one client is not enough, because others may have the
+     * same name. */
+    void *(*want_client)(void *arg, const struct keyring_label *label, bool all,
                          struct worker *from, void (*on_answer)(void *to), void *to);
     /* Cancels on_answer, before it was called and in its thread. */
     void (*forget_client)(void *search);
@@ -183,8 +184,8 @@ void keyring_want_outcome(struct keyring *k, const char *radius, const struct ke
 void keyring_offer_client(struct keyring *k, const char *radius, const struct keyring_login *login,
                           const struct addr *client);
 
-/* Searches the other gates for the client of a login, unless the one that keyring_client_of finds
- * here must be the only one. NULL: no search is needed, and on_answer will not be called. */
+/* Searches the other gates for the client of a login, unless keyring_client_of finds it here by a
+ * mark that no other login has. NULL: no search is needed, and on_answer will not be called. */
 void *keyring_want_client(struct keyring *k, const char *radius, const struct keyring_login *login,
                           uint64_t now_ms, struct worker *from, void (*on_answer)(void *to),
                           void *to);

@@ -103,12 +103,17 @@ void radius_section_take(struct radius_section *s, struct udp *u, bool accountin
 void radius_section_forget(struct radius_section *s, const struct udp *u)
 {
     struct radius_request *r, *next;
+    struct radius_parked *p, *after;
 
     for (size_t i = 0; i < 2; i++) {
         DL_FOREACH_SAFE(s->table.list[i], r, next) {
             if (r->udp == u)
                 radius_section_drop_request(s, r);
         }
+    }
+    DL_FOREACH_SAFE(s->parked, p, after) {
+        if (p->udp == u)
+            radius_section_unpark(s, p);
     }
 }
 
@@ -138,6 +143,8 @@ static void section_empty(struct radius_section *s)
     for (size_t i = 0; i < 2; i++)
         while (s->table.list[i] != NULL)
             radius_section_drop_request(s, s->table.list[i]);
+    while (s->parked != NULL)
+        radius_section_unpark(s, s->parked);
     servers_close(&s->access);
     servers_close(&s->accounting);
     radius_memory_clear(&s->seen);

@@ -1,6 +1,8 @@
 #include "radius/radius_section_requests.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "base/insist.h"
 #include "config/config.h"
@@ -194,6 +196,86 @@ static bool is_replay(const struct radius_section *s, const struct radius_packet
     return p->code == RADIUS_ACCESS_REQUEST && seen_ms > 0 && now_ms - seen_ms < SEEN_MS;
 }
 
+/* ---- clients whose calls are at other gates ---- */
+
+/* The most requests that wait; each waits for shared-timeout at most. */
+enum { PARKED_MAX = 1024 };
+
+static struct radius_parked *parked_find(const struct radius_section *s,
+                                         const struct radius_key *key)
+{
+    struct radius_parked *p;
+
+    DL_FOREACH(s->parked, p) {
+        if (p->key.id == key->id && addr_equal(&p->key.from, &key->from))
+            break;
+    }
+    return p;
+}
+
+/* Forwards a parked request, with the client's address if it has come. */
+static void on_client(void *arg)
+{
+    struct radius_parked *p = arg;
+    struct radius_section *s = p->section;
+    struct radius_arrival a = {.udp = p->udp, .path = &p->path};
+    const struct radius_key key = p->key;
+
+    p->search = NULL;
+    INSIST(radius_parse(span_of(p->octets, p->len), &a.packet) == ERR_OK);
+    if (is_replay(s, &a.packet, worker_now(s->worker)))
+        radius_section_drop(s, RADIUS_DROP_REPLAYED, &p->path.peer);
+    else
+        forward(s, &a, &key, worker_now(s->worker));
+    radius_section_unpark(s, p);
+    radius_section_settle(s);
+}
+
+/* Parks a new request whose client's address another gate may know. False: there is none to ask.
+ * The request's marks do not change while it waits, because the login goes on with its answer. */
+static bool park(struct radius_section *s, const struct radius_arrival *a,
+                 const struct radius_key *key, uint64_t now_ms)
+{
+    const struct span octets = a->packet.whole;
+    struct keyring_login login;
+
+    if (!s->config->calling_station_client || !keyring_is_shared(s->keyring) ||
+        a->packet.code != RADIUS_ACCESS_REQUEST || s->parked_count == PARKED_MAX ||
+        !radius_logins_find(&s->logins, &a->packet, s->eap, &login))
+        return false;
+    struct radius_parked *p = insist_alloc(calloc(1, sizeof *p + octets.n));
+    p->search = keyring_want_client(s->keyring, s->name, &login, now_ms, s->worker, on_client, p);
+    if (p->search == NULL) {
+        free(p);
+        return false;
+    }
+    p->section = s;
+    p->key = *key;
+    p->udp = a->udp;
+    p->path = *a->path;
+    p->len = octets.n;
+    memcpy(p->octets, octets.p, octets.n);
+    DL_APPEND(s->parked, p);
+    s->parked_count++;
+    return true;
+}
+
+/* Returns whether a request waits already; a new one of its client replaces it. */
+static bool is_parked(struct radius_section *s, const struct radius_arrival *a,
+                      const struct radius_key *key)
+{
+    struct radius_parked *p = key->accounting ? NULL : parked_find(s, key);
+
+    if (p == NULL)
+        return false;
+    if (span_eq(span_of(p->octets, p->len), a->packet.whole)) {
+        atomic_fetch_add(&s->count.repeated, 1);
+        return true;
+    }
+    radius_section_unpark(s, p);
+    return false;
+}
+
 void radius_section_request(struct radius_section *s, const struct radius_arrival *a)
 {
     const struct radius_key key = {
@@ -204,6 +286,8 @@ void radius_section_request(struct radius_section *s, const struct radius_arriva
         answer_status(s, a);
         return;
     }
+    if (is_parked(s, a, &key))
+        return;
     struct radius_request *r = radius_table_find(&s->table, &key);
     if (r != NULL && span_eq(authenticator_of(&r->trip), a->packet.authenticator)) {
         r->udp = a->udp;
@@ -214,6 +298,7 @@ void radius_section_request(struct radius_section *s, const struct radius_arriva
     } else {
         if (r != NULL) /* the client has given up the old request (RFC 5080 2.2.2) */
             radius_section_drop_request(s, r);
-        forward(s, a, &key, now_ms);
+        if (!park(s, a, &key, now_ms))
+            forward(s, a, &key, now_ms);
     }
 }

@@ -1,7 +1,9 @@
 #include "radius/radius_section_state.h"
 
 #include <openssl/crypto.h>
+#include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "config/config.h"
 #include "net/udp.h"
@@ -87,6 +89,15 @@ void radius_section_drop_request(struct radius_section *s, struct radius_request
     }
     radius_server_release(r);
     radius_table_drop(&s->table, r);
+}
+
+void radius_section_unpark(struct radius_section *s, struct radius_parked *p)
+{
+    DL_DELETE(s->parked, p);
+    s->parked_count--;
+    keyring_forget_client(s->keyring, p->search);
+    explicit_bzero(p->octets, p->len);
+    free(p);
 }
 
 void radius_section_send_answer(const struct radius_request *r)

@@ -46,6 +46,18 @@ enum radius_verdict {
     RADIUS_VERDICTS
 };
 
+/* A new Access-Request whose client may have its call at another gate. */
+struct radius_parked {
+    struct radius_parked *prev, *next;
+    struct radius_section *section;
+    struct radius_key key;
+    struct udp *udp;
+    struct udp_path path;
+    void *search; /* of keyring_want_client */
+    size_t len;
+    uint8_t octets[]; /* wiped when freed */
+};
+
 struct radius_servers {
     struct radius_server **item; /* in the order of the configuration */
     size_t count;
@@ -62,6 +74,8 @@ struct radius_section {
     struct radius_memory seen; /* Request Authenticator to its time of arrival */
     struct radius_logins logins;
     struct radius_stations stations;
+    struct radius_parked *parked; /* Access-Requests that wait for their client's address */
+    size_t parked_count;
     struct {
         atomic_ullong requests, repeated, answers, keys, unfollowed, dropped[RADIUS_DROPS],
             verdicts[RADIUS_VERDICTS];
@@ -95,6 +109,9 @@ void radius_section_judge(struct radius_section *s, const struct radius_packet *
 /* Removes a request. Its client may send it again if it had no answer, so its authenticator does
  * not count as a replay. */
 void radius_section_drop_request(struct radius_section *s, struct radius_request *r);
+
+/* Wipes and frees a parked request, whose search has ended or is cancelled. */
+void radius_section_unpark(struct radius_section *s, struct radius_parked *p);
 
 /* Sends the answer that r has to its client. */
 void radius_section_send_answer(const struct radius_request *r);

@@ -32,6 +32,7 @@
 
 struct shared;
 struct shared_ask;
+struct shared_seek;
 struct worker;
 
 /* ---- callbacks, in the thread of `shared` ---- */
@@ -88,6 +89,11 @@ struct shared_ops {
     void (*on_question)(void *arg, const struct shared_question *q);
     /* Takes ownership: shared_answers_free(). */
     void (*on_answers)(void *arg, struct shared_answers *a);
+    /* Another gate's entry, which shared_seek has found: its name, and its text, which anybody may
+     * have written. Returns whether it is what was sought; if not, the search goes on. */
+    bool (*on_entry)(void *arg, const char *name, struct span text);
+    /* A gate in the latest answer of the store, with its description. */
+    void (*on_gate)(void *arg, const char *gate, const char *info);
     void (*on_ended)(void *arg); /* the thread is about to end */
 };
 
@@ -139,6 +145,24 @@ void shared_answers_free(struct shared_answers *a); /* NULL: no-op */
 /* Sends an answer to a question: 1 to SHARED_PAGES_MAX texts of at most SHARED_PAGE_MAX bytes,
  * which remain the caller's. */
 void shared_reply_pages(struct shared *s, const char *id, char **page, size_t pages);
+
+/* Puts an entry for another gate into the store, for `ms`. A name that begins with "k:" has one
+ * entry, which the first gate that finds it takes out; any other name has the latest
+ * SHARED_ENTRIES_MAX. Entries are lost while the store is down. */
+struct shared_entry {
+    const char *name, *text;
+};
+void shared_put(struct shared *s, const struct shared_entry *entry, size_t count, uint32_t ms);
+
+/* Begins a search. on_answer is called once, in the thread of `from`, after an entry was accepted
+ * (without `all`) or the time is over; soon, if the store is down. from NULL: nobody waits, and
+ * NULL is returned.
+ */
+struct shared_seek *shared_seek(struct shared *s, const struct shared_search *what,
+                                struct worker *from, void (*on_answer)(void *arg), void *arg);
+
+/* Cancels on_answer. From the thread of `from`, before on_answer was called. */
+void shared_seek_forget(struct shared_seek *seek);
 
 struct shared_state {
     bool up;

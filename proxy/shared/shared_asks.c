@@ -182,16 +182,9 @@ static void on_deadline(uv_timer_t *timer)
     worker_settle(&s->worker);
 }
 
-/* Returns whether the store is likely to answer in time. */
-static bool is_prompt(const struct shared *s)
-{
-    return shared_link_ready(&s->link) &&
-           shared_link_waits(&s->link, shared_now(s)) < s->c->timeout_ms;
-}
-
 static bool ask_send(struct shared *s, struct shared_ask *ask)
 {
-    if (!is_prompt(s) || strlen(ask->subject) > SHARED_SUBJECT_MAX)
+    if (!shared_is_prompt(s) || strlen(ask->subject) > SHARED_SUBJECT_MAX)
         return false;
     struct shared_op *op = shared_op_new(SHARED_ENTER);
     shared_op_add(op, ask->subject);

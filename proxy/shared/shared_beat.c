@@ -41,7 +41,9 @@ static void take_gates(struct shared *s, const struct shared_reply *list)
         if (gate.n == 0 || gate.n > SHARED_INFO_MAX || info.n > SHARED_INFO_MAX)
             continue;
         s->gate[s->gate_count].gate = insist_alloc(strdup((const char *)gate.p));
-        s->gate[s->gate_count++].info = insist_alloc(strdup((const char *)info.p));
+        s->gate[s->gate_count].info = insist_alloc(strdup((const char *)info.p));
+        s->ops->on_gate(s->arg, s->gate[s->gate_count].gate, s->gate[s->gate_count].info);
+        s->gate_count++;
     }
 }
 

@@ -15,6 +15,12 @@ bool shared_give(struct shared *s, struct shared_op *op)
     return sent;
 }
 
+bool shared_is_prompt(const struct shared *s)
+{
+    return shared_link_ready(&s->link) &&
+           shared_link_waits(&s->link, shared_now(s)) < s->c->timeout_ms;
+}
+
 void shared_publish(struct shared *s, const char *subject)
 {
     if (!shared_link_ready(&s->link) || strlen(subject) > SHARED_SUBJECT_MAX)

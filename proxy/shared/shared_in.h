@@ -47,6 +47,10 @@ struct shared {
     struct shared_ask *asks, *waiting;
     struct shared_ask *ready; /* by `batch`: answers for the workers, at the end of this callback */
 
+    uv_timer_t seek_timer;             /* of the next question of a search */
+    struct shared_seek *seeks, *found; /* found: on their way to a worker */
+    size_t seek_count;
+
     bool beating;                 /* a BEAT waits for its answer */
     bool offer;                   /* the store may have lost counts and bans of this gate */
     char epoch[128];              /* of the store, at the last BEAT; "": none yet */
@@ -77,6 +81,9 @@ static inline uint64_t shared_now(const struct shared *s)
 
 /* Sends a command and takes ownership of it. Returns false if the store does not get it. */
 bool shared_give(struct shared *s, struct shared_op *op);
+
+/* Returns whether the store is likely to answer in time. */
+bool shared_is_prompt(const struct shared *s);
 
 /* Writes the present count of a subject into the store. */
 void shared_publish(struct shared *s, const char *subject);

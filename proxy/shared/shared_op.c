@@ -153,6 +153,8 @@ bool shared_op_send(struct shared_op *op, struct shared_link *link,
         break;
     case SHARED_PUSH: put_page(a, op); break;
     case SHARED_PULL: put_range(a, op); break;
+    case SHARED_PUT:
+    case SHARED_FETCH: put_texts(a, op); break;
     case SHARED_SCRIPTS: INSIST(false);
     }
     return shared_link_run(link, op->script, op->as_text, a->n, a->text, a->len, op);

@@ -25,7 +25,8 @@ struct shared_op {
     struct shared_inquiry *inquiry; /* PULL: gets the pages; NULL: its time was over */
     /* ENTER: the subject and the bucket; COUNT: subjects; POINTS: the network; BAN: subject, kind
      * and time left of each; BEAT: the description of the gate; PULL: the ID; PUSH: the ID and all
-     * pages */
+     * pages; PUT: the time,
+     * name and text of each; FETCH: names */
     char **text;
     size_t count;
     unsigned max;             /* ENTER */

@@ -154,4 +154,34 @@ const char *const shared_script_text[SHARED_SCRIPTS] = {
                     "return {1}\n",
 
     [SHARED_PULL] = "return redis.call('LRANGE', ARGV[1] .. 'v:' .. ARGV[3], ARGV[4], ARGV[5])\n",
+
+    [SHARED_PUT] = "for i = 4, #ARGV, 2 do\n"
+                   "  local key = ARGV[1] .. ARGV[i]\n"
+                   "  if string.sub(ARGV[i], 1, 2) == 'k:' then\n"
+                   "    redis.call('SET', key, ARGV[i + 1], 'PX', ARGV[3])\n"
+                   "  else\n"
+                   "    if redis.call('TYPE', key).ok ~= 'list' then redis.call('DEL', key) end\n"
+                   "    redis.call('RPUSH', key, ARGV[i + 1])\n"
+                   "    redis.call('LTRIM', key, -16, -1)\n"
+                   "    redis.call('PEXPIRE', key, ARGV[3])\n"
+                   "  end\n"
+                   "end\n"
+                   "return {0}\n",
+
+    [SHARED_FETCH] = "local out = {}\n"
+                     "for i = 3, #ARGV do\n"
+                     "  local key, found = ARGV[1] .. ARGV[i], {}\n"
+                     "  if string.sub(ARGV[i], 1, 2) == 'k:' then\n"
+                     "    local text = redis.pcall('GET', key)\n"
+                     "    if text then\n"
+                     "      redis.call('DEL', key)\n"
+                     "      found = {type(text) == 'string' and text or ''}\n"
+                     "    end\n"
+                     "  else\n"
+                     "    found = redis.pcall('LRANGE', key, 0, 15)\n"
+                     "    if found.err then redis.call('DEL', key) found = {''} end\n"
+                     "  end\n"
+                     "  out[#out + 1] = found\n"
+                     "end\n"
+                     "return out\n",
 };

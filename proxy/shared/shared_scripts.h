@@ -11,6 +11,8 @@
  *   P b:u         sorted set  the bans, by their end
  *   P b:v         hash        the bans: KIND GATE
  *   P v:ID        list        the answers to a question: GATE, PAGE, ...; for some seconds
+ *   P k:NAME      string      the sealed outcome of a login at RADIUS
+ *   P a:NAME      list        the sealed addresses of the clients of a login
  *
  * A subject of a count is `u:USER` or `a:NET`, that of a ban `u:USER`, `n:NET` or `*` (all). The
  * kind `lift` is the end of a ban, which is kept for a day so that every gate learns it. Orders
@@ -39,6 +41,11 @@ enum shared_script {
     SHARED_PUSH,
     /* P GATE ID FROM TO -> [GATE, PAGE, ...] */
     SHARED_PULL,
+    /* P GATE LIFE NAME TEXT ...: puts entries, NAME with its k: or a:, for LIFE milliseconds */
+    SHARED_PUT,
+    /* P GATE NAME ... -> [[TEXT, ...], ...]: the entries of each name; takes those of k: out. "":
+     * the key has a value of another type, and is removed. */
+    SHARED_FETCH,
     SHARED_SCRIPTS,
 };
 

@@ -2,6 +2,8 @@
 #ifndef SSTPGATE_SHARED_SHARED_SETTINGS_H
 #define SSTPGATE_SHARED_SHARED_SETTINGS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "shared/shared_link.h"
@@ -20,6 +22,17 @@ enum {
     SHARED_PAGES_MAX = 256,       /* of one gate */
     SHARED_PULL_PAGES = 4,        /* in one answer of the store, below SHARED_REPLY_BYTES */
     SHARED_LIST_MAX = 2 * 1024,   /* items in the store: pages, each with its gate */
+    SHARED_SEARCH_NAMES = 2,      /* of one search */
+    SHARED_NAME_MAX = 40,         /* bytes of the name of an entry, with its NUL */
+    SHARED_ENTRIES_MAX = 16,      /* with one name */
+};
+
+/* A search for entries: shared_ops.on_entry gets them. */
+struct shared_search {
+    char name[SHARED_SEARCH_NAMES][SHARED_NAME_MAX];
+    size_t count; /* of names; at least one */
+    uint32_t ms;  /* how long at most */
+    bool all;     /* an accepted entry does not end the search */
 };
 
 struct shared_settings {

@@ -13,6 +13,7 @@
 #include "shared/shared_asks.h"
 #include "shared/shared_bans.h"
 #include "shared/shared_beat.h"
+#include "shared/shared_entries.h"
 #include "shared/shared_in.h"
 #include "shared/shared_inquiries.h"
 
@@ -88,6 +89,8 @@ static void on_answer(void *arg, void *tag, const struct shared_reply *a)
         if (shared_reply_number(shared_reply_item(a, 0), 0) == 1)
             shared_beat(s);
         break;
+    case SHARED_FETCH: shared_entries_answered(s, op, a); break;
+    case SHARED_PUT: break;
     case SHARED_COUNT:
     case SHARED_BAN: s->offer |= error.n > 0; break;
     case SHARED_PULL: shared_inquiries_pulled(s, op, a); break;
@@ -153,6 +156,7 @@ static void on_stopped(void *arg)
 
     uv_close((uv_handle_t *)&s->tick, NULL);
     shared_asks_stop(s);
+    shared_entries_stop(s);
     uv_close((uv_handle_t *)&s->gather, NULL);
     worker_stop(&s->worker);
 }
@@ -172,6 +176,7 @@ struct shared *shared_new(const struct shared_settings *settings, const struct s
     s->offer = true;
     worker_init(&s->worker, INDEX, on_sweep, s);
     shared_asks_init(s);
+    shared_entries_init(s);
     shared_link_init(&s->link, &s->worker, &settings->link, &ops_of_link, s);
     INSIST_UV(uv_timer_init(&s->worker.loop, &s->tick));
     INSIST_UV(uv_timer_init(&s->worker.loop, &s->gather));
@@ -223,6 +228,7 @@ void shared_free(struct shared *s)
     if (s == NULL)
         return;
     shared_asks_fini(s);
+    shared_entries_fini(s);
     shared_bans_fini(s);
     shared_beat_clear(s);
     shared_link_fini(&s->link);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/insist.h"
+#include "binding/vault.h"
 #include "config/config_load.h"
 #include "config/config_sources.h"
 #include "policy/backends.h"
@@ -109,6 +110,24 @@ static const struct secret *load_gate_secret(struct snapshot *s, const char *key
     return secret;
 }
 
+/* Refuses a secret that is short: whoever reads the store could find it by trying. */
+static void load_shared_secret(struct snapshot *s, FILE *problems)
+{
+    const struct config_gate *g = &s->config->gate;
+    const struct secret *secret =
+        load_gate_secret(s, "shared-secret-file", g->shared_secret_file, problems);
+
+    if (secret != NULL && secret->n < VAULT_SECRET_MIN) {
+        fprintf(problems,
+                "%s:%u: shared-secret-file: %s has %zu bytes in its first line; at least %d are "
+                "required, such as those of `openssl rand -base64 32`\n",
+                g->file, config_line(s->config, g, "shared-secret-file"), g->shared_secret_file,
+                secret->n, VAULT_SECRET_MIN);
+        s->sound = false;
+    }
+    s->shared_secret = secret;
+}
+
 static void load_gate_secrets(struct snapshot *s, FILE *problems)
 {
     const struct config_gate *g = &s->config->gate;
@@ -118,6 +137,7 @@ static void load_gate_secrets(struct snapshot *s, FILE *problems)
         load_gate_secret(s, "shared-password-file", g->shared_password_file, problems);
     s->sentinel_password =
         load_gate_secret(s, "shared-sentinel-password-file", g->sentinel_password_file, problems);
+    load_shared_secret(s, problems);
 }
 
 static void load_users(struct snapshot *s, FILE *problems)

@@ -34,6 +34,7 @@ struct snapshot {
     const struct secret *status_token;      /* NULL: none */
     const struct secret *shared_password;   /* NULL: none */
     const struct secret *sentinel_password; /* NULL: none */
+    const struct secret *shared_secret;     /* NULL: none */
     unsigned rules; /* number of the rules: another one if they, or a list of theirs, were loaded */
     bool sound;     /* false: it has errors, use it only to find more of them */
 };

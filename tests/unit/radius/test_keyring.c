@@ -613,7 +613,7 @@ static void threads(void **state)
 struct peers {
     struct keyring *k;
     unsigned outcomes, clients, wanted, searches, forgotten;
-    bool once;
+    bool all;
     uint32_t ms;
     struct keyring_outcome outcome;
     struct keyring_label label;
@@ -643,13 +643,13 @@ static void on_want(void *arg, const struct keyring_label *label, uint32_t ms)
     p->ms = ms;
 }
 
-static void *on_want_client(void *arg, const struct keyring_label *label, bool once,
+static void *on_want_client(void *arg, const struct keyring_label *label, bool all,
                             struct worker *from, void (*on_answer)(void *to), void *to)
 {
     struct peers *p = arg;
     (void)label, (void)from, (void)on_answer, (void)to;
     p->searches++;
-    p->once = once;
+    p->all = all;
     return p;
 }
 
@@ -775,7 +775,7 @@ static void other_gates_are_asked_for_a_client(void **state)
     share(&p, shared_secret);
     const struct keyring_login eap = login(p.k, "alice", "#1"), pap = login(p.k, "alice", "");
     assert_ptr_equal(keyring_want_client(p.k, "home", &eap, START, NULL, NULL, NULL), &p);
-    assert_false(p.once);
+    assert_false(p.all);
     keyring_forget_client(p.k, &p);
     keyring_forget_client(p.k, NULL);
     assert_int_equal(p.forgotten, 1);
@@ -787,7 +787,7 @@ static void other_gates_are_asked_for_a_client(void **state)
     assert_null(keyring_want_client(p.k, "home", &eap, START, NULL, NULL, NULL));
     keyring_saw(p.k, "home", &pap, &a, START);
     assert_ptr_equal(keyring_want_client(p.k, "home", &pap, START, NULL, NULL, NULL), &p);
-    assert_true(p.once);
+    assert_true(p.all);
     keyring_offer_client(p.k, "home", &pap, &b);
     keyring_take_client(p.k, &p.label, &p.client, START);
     assert_false(keyring_client_of(p.k, "home", &pap, START, &found));
