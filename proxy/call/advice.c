@@ -142,6 +142,10 @@ static const char *explain_no_key(const struct advice *a, const struct candidate
     if (!ppp_method_has_keys(ppp->method) && ppp->method != PPP_METHOD_EAP)
         return "this method has no key, so the client's MAC should have been made with zeros: the "
                "message was altered, or the gate did not see an authentication";
+    if (c->keyring != NULL && keyring_is_shared(c->keyring))
+        return "no RADIUS key for this login arrived within timeout-key, neither here nor from "
+               "another gate: is one of the gates the RADIUS proxy of this server, and does it "
+               "have the same store and shared-secret-file?";
     if (c->keyring != NULL)
         return "no RADIUS key for this login arrived within timeout-key: is the gate the RADIUS "
                "proxy of this server?";

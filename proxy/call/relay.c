@@ -116,6 +116,7 @@ static void blame_radius(struct call *call)
     call->reason = REASON_RADIUS_SILENT;
 }
 
+/* Counts a refused login that waits for the verdict of another gate. */
 static void gate_ends(struct call *call)
 {
     if (call->negotiation == NULL)

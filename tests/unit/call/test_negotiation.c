@@ -885,6 +885,101 @@ static void a_key_that_is_gone(void **state)
     }
 }
 
+/* ---- several gates ---- */
+
+static unsigned asked_others;
+
+static void on_want(void *arg, const struct keyring_label *label, uint32_t ms)
+{
+    (void)arg, (void)label;
+    assert_true(ms > 0 && ms <= KEYRING_MS);
+    asked_others++;
+}
+
+static void on_outcome(void *arg, const struct keyring_outcome *o)
+{
+    (void)arg, (void)o;
+}
+
+static const struct keyring_others others = {.want_outcome = on_want, .give_outcome = on_outcome};
+
+static void talk_init_shared(struct talk *c, enum config_binding binding, const char *vector)
+{
+    static const uint8_t secret[16] = "of the gates";
+
+    talk_init_radius(c, binding, NULL, vector);
+    keyring_share(c->keyring, secret, &others, NULL);
+    asked_others = 0;
+}
+
+/* Makes RADIUS accept the call's own login, at this gate. */
+static void radius_accepts(struct talk *c)
+{
+    const struct keyring_login login = {.user = span_str("User"),
+                                        .marks = marks_of_eap(c, eap_tls_packets)};
+    keyring_judge(c->keyring, "home", &login, KEYRING_ACCEPTED, NOW);
+}
+
+/* With several gates the Accept may have passed elsewhere. A store that withholds its key does not
+ * make zeros a key; an Accept without a key does. */
+static void zeros_wait_for_the_outcome(void **state)
+{
+    struct talk c;
+
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        talk_init_shared(&c, CONFIG_BINDING_REWRITE, "rewrite_eap_mschapv2_zero_sha256");
+        request_and_ack(&c, SSTP_HASH_SHA256);
+        eap_tls(&c);
+        assert_int_equal(asked_others, 1); /* when the server has accepted the user */
+        assert_int_equal(give(&c, true, vector_get(c.v, "from_client")), NEGOTIATION_WAIT);
+        assert_int_equal(asked_others, 2);
+        try_key(&c, false);
+        assert_int_equal(c.answer.verdict, NEGOTIATION_WAIT);
+        assert_int_equal(asked_others, 2);
+        if (late) {
+            try_key(&c, true);
+            refused(&c, c.answer.verdict, REASON_BINDING_MAC);
+        } else {
+            radius_accepts(&c);
+            try_key(&c, false);
+            goes_on(c.answer.verdict);
+            assert_string_equal(c.record.key, "zero");
+        }
+        talk_fini(&c);
+    }
+}
+
+/* Nobody is asked about an outcome that is known, or ten seconds after the end of the login. */
+static void nobody_is_asked_in_vain(void **state)
+{
+    struct talk c;
+    struct sstp_packet p;
+
+    (void)state;
+    talk_init_shared(&c, CONFIG_BINDING_REWRITE, "rewrite_eap_tls_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    eap_tls_begins(&c);
+    radius_gives(&c, "User", false);
+    radius_accepts(&c);
+    assert_int_equal(from_backend(&c, EAP_TLS_DONE), NEGOTIATION_PASS);
+    goes_on(connected(&c));
+    assert_int_equal(asked_others, 0);
+    assert_string_equal(c.record.key, "radius");
+    talk_fini(&c);
+
+    talk_init_shared(&c, CONFIG_BINDING_REWRITE, "rewrite_eap_tls_sha256");
+    request_and_ack(&c, SSTP_HASH_SHA256);
+    eap_tls(&c);
+    assert_int_equal(asked_others, 1);
+    const struct span msg = vector_get(c.v, "from_client");
+    assert_int_equal(sstp_parse(msg, &p), ERR_OK);
+    c.answer = negotiation_from_client(c.negotiation, &p, msg, NOW + KEYRING_MS + 1);
+    assert_int_equal(c.answer.verdict, NEGOTIATION_WAIT);
+    assert_int_equal(asked_others, 1);
+    talk_fini(&c);
+}
+
 /* The users file is tried first; a stale line in it is no reason to refuse. */
 static void radius_and_users_file(void **state)
 {
@@ -1549,6 +1644,8 @@ int main(void)
         cmocka_unit_test(an_early_key_from_radius),
         cmocka_unit_test(lcp_starts_over_amid_a_login),
         cmocka_unit_test(a_key_that_is_gone),
+        cmocka_unit_test(zeros_wait_for_the_outcome),
+        cmocka_unit_test(nobody_is_asked_in_vain),
         cmocka_unit_test(radius_and_users_file),
         cmocka_unit_test(a_key_that_comes_later),
         cmocka_unit_test(a_key_that_does_not_come),
